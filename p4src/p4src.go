@@ -1,0 +1,74 @@
+// Package p4src holds the pipeline: its P4 source, and what p4c made of it, so that a controller needs no compiler.
+//
+// It is not the typed view of the pipeline; that is internal/pipeline.
+package p4src
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	"google.golang.org/protobuf/encoding/prototext"
+)
+
+//go:generate go run ./compile
+
+//go:embed *.p4
+var sources embed.FS
+
+//go:embed build
+var build embed.FS
+
+// The files under build, written by go generate.
+const (
+	jsonFile   = "build/op25b.json"
+	infoFile   = "build/op25b.p4info.txtpb"
+	digestFile = "build/sources.sha256"
+)
+
+// DeviceConfig returns the program as v1model targets take it in a pipeline push: the JSON of p4c-bm2-ss.
+func DeviceConfig() []byte { return read(jsonFile) }
+
+// P4Info returns the program's P4Info.
+func P4Info() *configv1.P4Info {
+	info := &configv1.P4Info{}
+	if err := prototext.Unmarshal(read(infoFile), info); err != nil {
+		panic("p4src: " + infoFile + ": " + err.Error()) // a build that the tests of this package would have refused
+	}
+	return info
+}
+
+// SourceDigest returns the SHA-256 of all P4 sources, each with its name, in hexadecimal. What build holds was made of sources with the
+// digest that BuiltFrom returns.
+func SourceDigest() string {
+	names, err := fs.Glob(sources, "*.p4")
+	if err != nil {
+		panic(err) // only for a bad pattern
+	}
+	slices.Sort(names)
+	sum := sha256.New()
+	for _, name := range names {
+		data, err := sources.ReadFile(name)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(sum, "%s %d\n", name, len(data))
+		sum.Write(data)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// BuiltFrom returns the digest of the sources that build was made of.
+func BuiltFrom() string { return string(read(digestFile)[:2*sha256.Size]) }
+
+func read(name string) []byte {
+	data, err := build.ReadFile(name)
+	if err != nil {
+		panic(err) // embedded: it is there or the package does not compile
+	}
+	return data
+}
