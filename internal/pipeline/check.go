@@ -1,0 +1,111 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+)
+
+// Check compares a P4Info with what this package writes: tables, keys, match kinds, widths, actions, parameters and the counter that
+// becomes the OpenConfig ACL counter. It returns ErrMismatch with every difference, or nil.
+func Check(info *configv1.P4Info) error {
+	var faults []error
+	say := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	tables := map[uint32]*configv1.Table{}
+	for _, t := range info.GetTables() {
+		tables[t.GetPreamble().GetId()] = t
+		if _, ok := tableByID(t.GetPreamble().GetId()); !ok {
+			say("table %q (%#x) is unknown here", t.GetPreamble().GetAlias(), t.GetPreamble().GetId())
+		}
+	}
+	for _, want := range schema {
+		got, ok := tables[want.id]
+		if !ok {
+			say("table %q (%#x) is missing", want.name, want.id)
+			continue
+		}
+		for _, f := range checkTable(want, got) {
+			say("table %q: %w", want.name, f)
+		}
+	}
+
+	got := map[uint32]*configv1.Action{}
+	for _, a := range info.GetActions() {
+		got[a.GetPreamble().GetId()] = a
+	}
+	for _, want := range actions {
+		a, ok := got[want.id]
+		if !ok {
+			say("action %q (%#x) is missing", want.name, want.id)
+			continue
+		}
+		if a.GetPreamble().GetAlias() != want.name {
+			say("action %#x is %q, want %q", want.id, a.GetPreamble().GetAlias(), want.name)
+		}
+		if len(a.GetParams()) != len(want.params) {
+			say("action %q has %d parameters, want %d", want.name, len(a.GetParams()), len(want.params))
+			continue
+		}
+		for i, p := range a.GetParams() {
+			w := want.params[i]
+			if p.GetId() != uint32(i+1) || p.GetName() != w.name || p.GetBitwidth() != int32(w.width) {
+				say("action %q: parameter %d is %q of %d bits, want %q of %d", want.name, p.GetId(), p.GetName(), p.GetBitwidth(), w.name, w.width)
+			}
+		}
+	}
+
+	if !hasCounter(info) {
+		say("counter %q (%#x) is missing, or does not count packets and bytes", "port_rule", portRuleCounter)
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("%w: %w", ErrMismatch, errors.Join(faults...))
+	}
+	return nil
+}
+
+func checkTable(want table, got *configv1.Table) []error {
+	var faults []error
+	if got.GetPreamble().GetAlias() != want.name {
+		faults = append(faults, fmt.Errorf("is called %q", got.GetPreamble().GetAlias()))
+	}
+	if len(got.GetMatchFields()) != len(want.keys) {
+		return append(faults, fmt.Errorf("has %d key fields, want %d", len(got.GetMatchFields()), len(want.keys)))
+	}
+	for i, m := range got.GetMatchFields() {
+		w := want.keys[i]
+		if m.GetId() != uint32(i+1) || m.GetName() != w.name || m.GetBitwidth() != int32(w.width) || m.GetMatchType().String() != string(w.kind) {
+			faults = append(faults, fmt.Errorf("key %d is %q, %d bits, %v; want %q, %d bits, %s",
+				m.GetId(), m.GetName(), m.GetBitwidth(), m.GetMatchType(), w.name, w.width, w.kind))
+		}
+	}
+	refs := map[uint32]bool{}
+	for _, r := range got.GetActionRefs() {
+		refs[r.GetId()] = r.GetScope() != configv1.ActionRef_DEFAULT_ONLY
+	}
+	for _, id := range want.actions {
+		if !refs[id] {
+			faults = append(faults, fmt.Errorf("does not take action %#x", id))
+		}
+	}
+	return faults
+}
+
+func hasCounter(info *configv1.P4Info) bool {
+	for _, c := range info.GetCounters() {
+		if c.GetPreamble().GetId() == portRuleCounter {
+			return c.GetSpec().GetUnit() == configv1.CounterSpec_BOTH && c.GetSize() == 512<<ruleBits
+		}
+	}
+	return false
+}
+
+// Sizes returns how many entries each table of info holds at least, by table name.
+func Sizes(info *configv1.P4Info) map[string]int64 {
+	sizes := make(map[string]int64, len(info.GetTables()))
+	for _, t := range info.GetTables() {
+		sizes[t.GetPreamble().GetAlias()] = t.GetSize()
+	}
+	return sizes
+}

@@ -1,0 +1,79 @@
+package pipeline
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/p4src"
+)
+
+// The P4 program and this package say the same.
+func TestSchemaIsThePrograms(t *testing.T) {
+	if err := Check(p4src.P4Info()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCheckFindsEveryDifference(t *testing.T) {
+	table := func(name string, change func(*configv1.Table)) func(*configv1.P4Info) {
+		return func(info *configv1.P4Info) {
+			for _, x := range info.GetTables() {
+				if x.GetPreamble().GetAlias() == name {
+					change(x)
+				}
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*configv1.P4Info)
+		want   string
+	}{
+		"a table that is gone": {
+			func(info *configv1.P4Info) { info.Tables = info.GetTables()[1:] }, "is missing",
+		},
+		"a table that is new": {
+			func(info *configv1.P4Info) {
+				info.Tables = append(info.Tables, &configv1.Table{Preamble: &configv1.Preamble{Id: 0x020000ff, Alias: "novel"}})
+			}, `table "novel" (0x20000ff) is unknown here`,
+		},
+		"a key of another width": {
+			table("line", func(x *configv1.Table) { x.MatchFields[1].Bitwidth = 16 }),
+			`table "line": key 2 is "outer_vid", 16 bits, EXACT; want "outer_vid", 12 bits, EXACT`,
+		},
+		"a key of another kind": {
+			table("remote_v4", func(x *configv1.Table) {
+				x.MatchFields[0].Match = &configv1.MatchField_MatchType_{MatchType: configv1.MatchField_EXACT}
+			}),
+			`table "remote_v4": key 1 is "prefix", 32 bits, EXACT; want "prefix", 32 bits, LPM`,
+		},
+		"a key that is gone": {
+			table("verdict", func(x *configv1.Table) { x.MatchFields = x.GetMatchFields()[1:] }), `table "verdict": has 5 key fields, want 6`,
+		},
+		"a table that does not take an action": {
+			table("verdict", func(x *configv1.Table) { x.ActionRefs = x.GetActionRefs()[1:] }), `table "verdict": does not take action`,
+		},
+		"a parameter of another width": {
+			func(info *configv1.P4Info) {
+				for _, a := range info.GetActions() {
+					if a.GetPreamble().GetAlias() == "drop" {
+						a.Params[0].Bitwidth = 16
+					}
+				}
+			}, `action "drop": parameter 1 is "rule" of 16 bits, want "rule" of 8`,
+		},
+		"no counter": {func(info *configv1.P4Info) { info.Counters = nil }, `counter "port_rule" (0x12000001) is missing`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			info := proto.CloneOf(p4src.P4Info())
+			test.change(info)
+			err := Check(info)
+			if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want ErrMismatch with %q", err, test.want)
+			}
+		})
+	}
+}
