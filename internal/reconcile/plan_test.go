@@ -1,0 +1,297 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"pgregory.net/rapid"
+
+	"op25b/internal/pipeline"
+)
+
+// memory is the content of a switch that keeps P4Runtime's rules for single updates.
+type memory map[string]pipeline.Entry
+
+func fresh() memory {
+	e := pipeline.EpochEntry(0)
+	return memory{e.Key: e}
+}
+
+func (m memory) entries() []pipeline.Entry { return slices.Collect(maps.Values(m)) }
+
+func (m memory) update(u *p4v1.Update) error {
+	e, err := pipeline.FromEntity(u.GetEntity())
+	if err != nil {
+		return err
+	}
+	_, exists := m[e.Key]
+	switch {
+	case u.GetType() == p4v1.Update_INSERT && exists:
+		return fmt.Errorf("%s: already exists", e)
+	case u.GetType() != p4v1.Update_INSERT && !exists:
+		return fmt.Errorf("%s: not found", e)
+	case u.GetType() == p4v1.Update_DELETE:
+		delete(m, e.Key)
+	default:
+		m[e.Key] = e
+	}
+	return nil
+}
+
+func drawMatch[T ~uint8](t *rapid.T, label string, values ...T) pipeline.Match[T] {
+	if rapid.Bool().Draw(t, label+" any") {
+		return pipeline.Match[T]{}
+	}
+	return pipeline.Exactly(rapid.SampledFrom(values).Draw(t, label))
+}
+
+func drawVerdicts(t *rapid.T) map[pipeline.VerdictKey]pipeline.Verdict {
+	verdicts := map[pipeline.VerdictKey]pipeline.Verdict{}
+	for i := range rapid.IntRange(0, 6).Draw(t, "rules") {
+		verdicts[pipeline.VerdictKey{
+			Group:           drawMatch[pipeline.LineGroup](t, "group", 0, 1),
+			Leg:             drawMatch(t, "leg", pipeline.UpDst),
+			Service:         drawMatch[pipeline.Service](t, "service", 1, 2),
+			RemoteClass:     drawMatch[pipeline.Class](t, "remote", 0, 1, 2),
+			SubscriberClass: drawMatch[pipeline.Class](t, "subscriber", 0, 1),
+			Priority:        int32(i + 1),
+		}] = pipeline.Verdict{
+			Action: rapid.SampledFrom([]pipeline.VerdictAction{pipeline.Permit, pipeline.Monitor, pipeline.Drop}).Draw(t, "action"),
+			Rule:   pipeline.FirstRule + pipeline.RuleID(i),
+		}
+	}
+	return verdicts
+}
+
+var prefixes = []netip.Prefix{
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.0.2.8/32"), netip.MustParsePrefix("0.0.0.0/0"),
+	netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2001:db8::25/128"),
+}
+
+func drawPrefixes(t *rapid.T, label string) map[netip.Prefix]pipeline.Class {
+	classes := map[netip.Prefix]pipeline.Class{}
+	for _, p := range prefixes {
+		if rapid.Bool().Draw(t, label) {
+			classes[p] = pipeline.Class(rapid.IntRange(0, 2).Draw(t, label+" class"))
+		}
+	}
+	return classes
+}
+
+func drawState(t *rapid.T) *pipeline.State {
+	s := &pipeline.State{
+		Lines:       map[pipeline.LineKey]pipeline.Line{},
+		Services:    map[pipeline.ServiceKey]pipeline.ServiceValue{},
+		Bridge:      map[pipeline.MAC]pipeline.BridgePort{},
+		Remotes:     drawPrefixes(t, "remote"),
+		Subscribers: drawPrefixes(t, "subscriber"),
+		Verdicts:    drawVerdicts(t),
+	}
+	for port := range pipeline.Port(4) {
+		if rapid.Bool().Draw(t, "line") {
+			s.Lines[pipeline.LineKey{Port: port}] = pipeline.Line{Role: pipeline.Role(port % 2), Group: pipeline.LineGroup(rapid.IntRange(0, 1).Draw(t, "group"))}
+		}
+		if rapid.Bool().Draw(t, "bridge") {
+			s.Bridge[pipeline.MAC{2, 0, 0, 0, 0, byte(port)}] = pipeline.BridgePort{Port: port, Role: pipeline.Role(port % 2)}
+		}
+		if rapid.Bool().Draw(t, "flood") {
+			s.AllPorts = append(s.AllPorts, port)
+		}
+	}
+	for i, port := range []uint16{25, 587} {
+		if rapid.Bool().Draw(t, "service") {
+			s.Services[pipeline.ServiceKey{DstPort: pipeline.PortMatch{Port: port, Exact: true}}] = pipeline.ServiceValue{
+				Leg: pipeline.UpDst, Service: pipeline.Service(i + 1), Priority: 1,
+			}
+		}
+	}
+	return s
+}
+
+// TestPlanConverges: whatever a switch has, the plan is made of updates that the switch takes, and after it nothing is left to do.
+func TestPlanConverges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sw := fresh()
+		for range rapid.IntRange(1, 4).Draw(t, "changes") {
+			want := drawState(t)
+			plan, err := Make(sw.entries(), want, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range plan.Steps {
+				if len(s.Updates) == 0 {
+					t.Fatalf("step %q has no update", s.Why)
+				}
+				for _, u := range s.Updates {
+					if err := sw.update(u); err != nil {
+						t.Fatalf("step %q: %v", s.Why, err)
+					}
+				}
+			}
+			again, err := Make(sw.entries(), want, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(again.Steps) != 0 { // I5
+				t.Fatalf("a second plan has %d steps, first: %s", len(again.Steps), again.Steps[0].Why)
+			}
+		}
+	})
+}
+
+// A packet is what the verdict table sees of one.
+type packet struct {
+	group              pipeline.LineGroup
+	service            pipeline.Service
+	remote, subscriber pipeline.Class
+}
+
+func match[T ~uint8](m pipeline.Match[T], v T) bool { return !m.Set || m.Value == v }
+
+// passes judges by a rule set alone, as the pipeline does for a mail segment from an access line.
+func passes(verdicts map[pipeline.VerdictKey]pipeline.Verdict, p packet) bool {
+	var best *pipeline.Verdict
+	var priority int32
+	for k, v := range verdicts {
+		if k.Priority > priority && match(k.Group, p.group) && match(k.Leg, pipeline.UpDst) && match(k.Service, p.service) &&
+			match(k.RemoteClass, p.remote) && match(k.SubscriberClass, p.subscriber) {
+			best, priority = &v, k.Priority
+		}
+	}
+	if best == nil {
+		return p.service != 1 // smtp is closed where no rule speaks
+	}
+	return best.Action != pipeline.Drop
+}
+
+// rulesIn reads the rule set in force out of a switch's memory, independently of how Make sorted it.
+func (m memory) rulesIn(t *rapid.T, known map[pipeline.Epoch]map[string]pipeline.VerdictKey) map[pipeline.VerdictKey]pipeline.Verdict {
+	var running pipeline.Epoch
+	for _, e := range m {
+		if in, ok := e.IsRunningEpoch(); ok {
+			running = in
+		}
+	}
+	rules := map[pipeline.VerdictKey]pipeline.Verdict{}
+	for key, e := range m {
+		if in, ok := e.Epoch(); ok && in == running {
+			k, ok := known[in][key]
+			if !ok {
+				t.Fatalf("entry %s was never wanted", e)
+			}
+			action, rule, _ := strings.Cut(e.Value, " rule=")
+			var id int
+			fmt.Sscan(rule, &id)
+			rules[k] = pipeline.Verdict{
+				Action: map[string]pipeline.VerdictAction{"permit": pipeline.Permit, "monitor": pipeline.Monitor, "drop": pipeline.Drop}[action],
+				Rule:   pipeline.RuleID(id),
+			}
+		}
+	}
+	return rules
+}
+
+// TestNeverWrongDrop (I1) and TestNeverWrongPass (I2), for a change of rules: after every single update, a packet on which the old and
+// the new rule set agree has just that verdict.
+func TestNeverWrongDrop(t *testing.T) { rapid.Check(t, func(t *rapid.T) { checkRuleChange(t, true) }) }
+func TestNeverWrongPass(t *testing.T) { rapid.Check(t, func(t *rapid.T) { checkRuleChange(t, false) }) }
+
+func checkRuleChange(t *rapid.T, verdict bool) {
+	sw := fresh()
+	known := map[pipeline.Epoch]map[string]pipeline.VerdictKey{}
+	old := map[pipeline.VerdictKey]pipeline.Verdict{} // an empty switch: port 25 is closed
+	for range rapid.IntRange(1, 4).Draw(t, "changes") {
+		want := &pipeline.State{Verdicts: drawVerdicts(t)}
+		plan, err := Make(sw.entries(), want, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known[plan.Running] = map[string]pipeline.VerdictKey{}
+		for k, v := range want.Verdicts {
+			one := pipeline.State{Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{k: v}}
+			entries, err := one.Entries(plan.Running)
+			if err != nil {
+				t.Fatal(err)
+			}
+			known[plan.Running][entries[0].Key] = k
+		}
+		for _, s := range plan.Steps {
+			for _, u := range s.Updates {
+				if err := sw.update(u); err != nil {
+					t.Fatal(err)
+				}
+				now := sw.rulesIn(t, known)
+				for _, p := range packets() {
+					if passes(old, p) == verdict && passes(want.Verdicts, p) == verdict && passes(now, p) != verdict {
+						t.Fatalf("after %v in %q: %+v passes=%v, both rule sets say %v", u, s.Why, p, !verdict, verdict)
+					}
+				}
+			}
+		}
+		old = want.Verdicts
+	}
+}
+
+func packets() []packet {
+	var all []packet
+	for _, g := range []pipeline.LineGroup{0, 1} {
+		for _, s := range []pipeline.Service{1, 2} {
+			for _, r := range []pipeline.Class{0, 1, 2} {
+				for _, c := range []pipeline.Class{0, 1} {
+					all = append(all, packet{g, s, r, c})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// A rollback to the rule set before is one MODIFY and nothing else.
+func TestRollbackIsOneModify(t *testing.T) {
+	rule := func(a pipeline.VerdictAction) *pipeline.State {
+		return &pipeline.State{Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{{Priority: 1}: {Action: a, Rule: 2}}}
+	}
+	sw := fresh()
+	for _, s := range []*pipeline.State{rule(pipeline.Monitor), rule(pipeline.Drop)} {
+		plan, err := Make(sw.entries(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range plan.Steps {
+			for _, u := range step.Updates {
+				if err := sw.update(u); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	plan, err := Make(sw.entries(), rule(pipeline.Monitor), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Steps) != 1 || len(plan.Steps[0].Updates) != 1 || plan.Steps[0].Updates[0].GetType() != p4v1.Update_MODIFY {
+		t.Fatalf("rollback is %+v, want one MODIFY", plan.Steps)
+	}
+	if got, want := plan.Steps[0].Why, "put epoch 1 in force in place of 2"; got != want {
+		t.Errorf("rollback says %q, want %q", got, want)
+	}
+}
+
+func TestNoRoom(t *testing.T) { // I10
+	want := &pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{
+		netip.MustParsePrefix("192.0.2.0/24"): 1, netip.MustParsePrefix("198.51.100.0/24"): 1,
+	}}
+	_, err := Make(fresh().entries(), want, map[string]int64{"remote_v4": 1})
+	if !errors.Is(err, ErrNoRoom) {
+		t.Fatalf("error is %v, want ErrNoRoom", err)
+	}
+	if got, want := err.Error(), `table "remote_v4": no room: 1 entries, 2 wanted at once; nothing was written`; got != want {
+		t.Errorf("error says %q, want %q", got, want)
+	}
+}
