@@ -1,0 +1,271 @@
+package policy
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"op25b/internal/pipeline"
+)
+
+// The numbers of the worked example, by hand: positions in its lists, and rule ids in order of first appearance.
+const (
+	groupADSL, groupBFlets, groupMobile                   pipeline.LineGroup = 1, 3, 5
+	serviceSMTP, serviceSubmission, serviceSubmissions    pipeline.Service   = 1, 2, 3
+	classRelay, classCarrier                              pipeline.Class     = 1, 2
+	idRelay, idSubmission, idExempt, idCarrier, idSMTPAll pipeline.RuleID    = 2, 3, 4, 5, 6
+)
+
+// exampleState is what edge-1 holds in every phase of the example, by hand.
+func exampleState() pipeline.State {
+	port := func(n uint16) pipeline.ServiceKey {
+		return pipeline.ServiceKey{Role: pipeline.Access, DstPort: pipeline.PortMatch{Port: n, Exact: true}}
+	}
+	mac := func(kind, n byte) pipeline.MAC { return pipeline.MAC{2, 0, 0, 0, kind, n} }
+	prefix := netip.MustParsePrefix
+	return pipeline.State{
+		Lines: map[pipeline.LineKey]pipeline.Line{
+			{Port: 1}:  {Role: pipeline.Access, Group: groupADSL, Index: 1},
+			{Port: 2}:  {Role: pipeline.Access, Group: groupADSL, Index: 2},
+			{Port: 3}:  {Role: pipeline.Access, Group: groupBFlets, Index: 3},
+			{Port: 4}:  {Role: pipeline.Access, Group: groupMobile, Index: 4},
+			{Port: 11}: {Role: pipeline.Network},
+			{Port: 12}: {Role: pipeline.Network},
+			{Port: 13}: {Role: pipeline.Network},
+		},
+		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
+			port(25):  {Leg: pipeline.UpDst, Service: serviceSMTP, Priority: 1},
+			port(587): {Leg: pipeline.UpDst, Service: serviceSubmission, Priority: 1},
+			port(465): {Leg: pipeline.UpDst, Service: serviceSubmissions, Priority: 1},
+		},
+		Remotes: map[netip.Prefix]pipeline.Class{
+			prefix("198.51.100.16/28"): classRelay, prefix("2001:db8:25::/64"): classRelay,
+			prefix("203.0.113.0/26"): classCarrier, prefix("2001:db8:ca::/48"): classCarrier,
+		},
+		Subscribers: map[netip.Prefix]pipeline.Class{
+			prefix("192.0.2.13/32"): SubscriberExempt, prefix("2001:db8:1::13/128"): SubscriberExempt,
+		},
+		Bridge: map[pipeline.MAC]pipeline.BridgePort{
+			mac(1, 1): {Port: 1, Role: pipeline.Access}, mac(1, 2): {Port: 2, Role: pipeline.Access},
+			mac(1, 3): {Port: 3, Role: pipeline.Access}, mac(1, 4): {Port: 4, Role: pipeline.Access},
+			mac(2, 1): {Port: 11, Role: pipeline.Network}, mac(2, 2): {Port: 12, Role: pipeline.Network}, mac(2, 3): {Port: 13, Role: pipeline.Network},
+		},
+		NetworkPorts: []pipeline.Port{11, 12, 13},
+		AllPorts:     []pipeline.Port{1, 2, 3, 4, 11, 12, 13},
+	}
+}
+
+// exampleVerdicts are the rules of a phase of the example, by hand, with the actions that differ from phase to phase.
+func exampleVerdicts(carrier, all pipeline.VerdictAction) map[pipeline.VerdictKey]pipeline.Verdict {
+	leg := pipeline.Exactly(pipeline.UpDst)
+	smtp, submission, submissions := pipeline.Exactly(serviceSMTP), pipeline.Exactly(serviceSubmission), pipeline.Exactly(serviceSubmissions)
+	toRelay, toCarrier, exempt := pipeline.Exactly(classRelay), pipeline.Exactly(classCarrier), pipeline.Exactly(SubscriberExempt)
+	return map[pipeline.VerdictKey]pipeline.Verdict{
+		{Leg: leg, Service: smtp, RemoteClass: toRelay, Priority: 5}:        {Action: pipeline.Permit, Rule: idRelay},
+		{Leg: leg, Service: submission, RemoteClass: toRelay, Priority: 5}:  {Action: pipeline.Permit, Rule: idRelay},
+		{Leg: leg, Service: submissions, RemoteClass: toRelay, Priority: 5}: {Action: pipeline.Permit, Rule: idRelay},
+		{Leg: leg, Service: submission, Priority: 4}:                        {Action: pipeline.Permit, Rule: idSubmission},
+		{Leg: leg, Service: submissions, Priority: 4}:                       {Action: pipeline.Permit, Rule: idSubmission},
+		{Leg: leg, Service: smtp, SubscriberClass: exempt, Priority: 3}:     {Action: pipeline.Permit, Rule: idExempt},
+		{Leg: leg, Service: smtp, RemoteClass: toCarrier, Priority: 2}:      {Action: carrier, Rule: idCarrier},
+		{Leg: leg, Service: smtp, Priority: 1}:                              {Action: all, Rule: idSMTPAll},
+	}
+}
+
+func TestCompileExample(t *testing.T) {
+	b := example(t)
+	for phase, actions := range map[string][2]Action{
+		"before":           {Monitor, Monitor},
+		"mobile-carriers":  {Drop, Monitor},
+		"all-destinations": {Drop, Drop},
+	} {
+		t.Run(phase, func(t *testing.T) {
+			c, err := Compile(b.Policy, b.Inventory, "edge-1", phase, moment(t, "2006-10-01T00:00:00Z"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			code := map[Action]pipeline.VerdictAction{Monitor: pipeline.Monitor, Drop: pipeline.Drop}
+			want := exampleState()
+			want.Verdicts = exampleVerdicts(code[actions[0]], code[actions[1]])
+			if diff := cmp.Diff(want, c.State, comparePrefixes); diff != "" {
+				t.Errorf("state, -want +got:\n%s", diff)
+			}
+
+			outcome := map[Action]string{Monitor: "passes, and is counted as what a drop would stop", Drop: "is dropped"}
+			wantRules := map[pipeline.RuleID]Rule{
+				1: {1, "fail-closed", Drop, "no rule matched, or the ports could not be read: a subscriber's mail to port 25 is dropped"},
+				2: {2, "relay", Permit, "mail of every line to the ISP's own relays (own-relay) passes: smtp (TCP 25), submission (TCP 587), submissions (TCP 465)"},
+				3: {3, "submission", Permit, "submission of every line to any server passes: submission (TCP 587), submissions (TCP 465)"},
+				4: {4, "exempt", Permit, "mail of an exempt address to any server passes: smtp (TCP 25)"},
+				5: {5, "smtp-carrier", actions[0], "smtp (TCP 25) of every line to mobile-carrier " + outcome[actions[0]]},
+				6: {6, "smtp-all", actions[1], "smtp (TCP 25) of every line to any server " + outcome[actions[1]]},
+			}
+			if diff := cmp.Diff(wantRules, c.Rules); diff != "" {
+				t.Errorf("rules, -want +got:\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"adsl-home", "adsl-bot", "business-fixed", "mobile-sim"}, c.Lines); diff != "" {
+				t.Errorf("lines, -want +got:\n%s", diff)
+			}
+			if got := [3]string{c.Policy, c.Phase, c.Switch}; got != [3]string{"spinnet-2006", phase, "edge-1"} {
+				t.Errorf("compiled for %v", got)
+			}
+			if r, ok := c.RuleByName("smtp-all"); !ok || r.ID != idSMTPAll {
+				t.Errorf("RuleByName(smtp-all) = %v, %v", r, ok)
+			}
+			if r, ok := c.RuleByName("smtp-none"); ok {
+				t.Errorf("RuleByName(smtp-none) = %v", r)
+			}
+		})
+	}
+}
+
+// TestExemptionEnds: an exemption holds through its last day, in the policy's part of the world, and not a second longer.
+func TestExemptionEnds(t *testing.T) {
+	b := example(t)
+	for at, exempt := range map[string]int{
+		"2006-05-18T00:00:00+09:00": 2,
+		"2007-03-31T23:59:59+09:00": 2,
+		"2007-04-01T00:00:00+09:00": 0,
+		"2007-03-31T15:00:00Z":      0,
+	} {
+		c, err := Compile(b.Policy, b.Inventory, "edge-1", "all-destinations", moment(t, at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(c.State.Subscribers); got != exempt {
+			t.Errorf("at %s: %d exempt prefixes, want %d", at, got, exempt)
+		}
+		if expired := len(c.Expired) == 1 && c.Expired[0].Line == "business-fixed"; expired != (exempt == 0) {
+			t.Errorf("at %s: expired %v", at, c.Expired)
+		}
+	}
+}
+
+const twoSwitches = `
+apiVersion: op25b/v1
+kind: Inventory
+switches:
+  - name: edge-1
+    deviceID: 1
+    p4runtime: 127.0.0.1:9559
+    gnmi: 127.0.0.1:9339
+    ports:
+      - {port: 7, name: core, role: network}
+      - {port: 3, name: olt, role: access}
+      - {port: 5, name: spare, role: access}
+    lines:
+      - {name: a, port: olt, vlan: 100, group: bflets, prefixes: [192.0.2.0/28]}
+      - {name: b, port: olt, vlan: 4094, group: adsl}
+  - name: edge-2
+    deviceID: 2
+    p4runtime: "[2001:db8::2]:9559"
+    gnmi: edge-2.example:9339
+    ports:
+      - {port: 510, name: core, role: network}
+      - {port: 1, name: olt, role: access}
+    lines:
+      - {name: fixed, port: olt, group: bflets, prefixes: [192.0.2.16/28]}
+---
+apiVersion: op25b/v1
+kind: Policy
+name: tagged
+lineGroups: [{name: adsl}, {name: bflets}]
+services:
+  - {name: smtp, ports: [25]}
+  - {name: submission, ports: [587, 465]}
+remotes:
+  - {name: carrier, prefixes: [203.0.113.0/24]}
+  - {name: relay-a, relay: true, prefixes: [198.51.100.0/28]}
+  - {name: relay-b, relay: true, within: [carrier], prefixes: [203.0.113.16/28]}
+exemptions:
+  - {line: a, owner: noc, reason: server, expires: 2030-01-01}
+  - {line: fixed, owner: noc, reason: server, expires: 2030-01-01}
+  - {prefix: 192.0.2.128/25, owner: noc, reason: lab, expires: 2030-01-01}
+phases:
+  - name: only
+    effective: 2006-05-18
+    rules:
+      - {name: both, groups: [bflets, adsl], service: smtp, action: drop}
+`
+
+// TestCompileTagged: VLANs, two switches, two relays, a rule over several groups, an exempt prefix.
+func TestCompileTagged(t *testing.T) {
+	b, err := Load([]File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Compile(b.Policy, b.Inventory, "edge-1", "only", moment(t, "2006-06-01T00:00:00Z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := netip.MustParsePrefix
+	leg, smtp, submission := pipeline.Exactly(pipeline.UpDst), pipeline.Exactly(pipeline.Service(1)), pipeline.Exactly(pipeline.Service(2))
+	permit := func(id pipeline.RuleID) pipeline.Verdict { return pipeline.Verdict{Action: pipeline.Permit, Rule: id} }
+	want := pipeline.State{
+		Lines: map[pipeline.LineKey]pipeline.Line{
+			{Port: 3, OuterVID: 100}:  {Role: pipeline.Access, Group: 2, Index: 1},
+			{Port: 3, OuterVID: 4094}: {Role: pipeline.Access, Group: 1, Index: 2},
+			{Port: 7}:                 {Role: pipeline.Network},
+			{Port: 7, OuterVID: 100}:  {Role: pipeline.Network},
+			{Port: 7, OuterVID: 4094}: {Role: pipeline.Network},
+		},
+		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
+			{DstPort: pipeline.PortMatch{Port: 25, Exact: true}}:  {Leg: pipeline.UpDst, Service: 1, Priority: 1},
+			{DstPort: pipeline.PortMatch{Port: 587, Exact: true}}: {Leg: pipeline.UpDst, Service: 2, Priority: 1},
+			{DstPort: pipeline.PortMatch{Port: 465, Exact: true}}: {Leg: pipeline.UpDst, Service: 2, Priority: 1},
+		},
+		Remotes:     map[netip.Prefix]pipeline.Class{prefix("203.0.113.0/24"): 1, prefix("198.51.100.0/28"): 2, prefix("203.0.113.16/28"): 3},
+		Subscribers: map[netip.Prefix]pipeline.Class{prefix("192.0.2.0/28"): 1, prefix("192.0.2.128/25"): 1},
+		Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{
+			{Leg: leg, Service: smtp, RemoteClass: pipeline.Exactly(pipeline.Class(2)), Priority: 4}:       permit(2),
+			{Leg: leg, Service: submission, RemoteClass: pipeline.Exactly(pipeline.Class(2)), Priority: 4}: permit(2),
+			{Leg: leg, Service: smtp, RemoteClass: pipeline.Exactly(pipeline.Class(3)), Priority: 4}:       permit(2),
+			{Leg: leg, Service: submission, RemoteClass: pipeline.Exactly(pipeline.Class(3)), Priority: 4}: permit(2),
+			{Leg: leg, Service: submission, Priority: 3}:                                                   permit(3),
+			{Leg: leg, Service: smtp, SubscriberClass: pipeline.Exactly(pipeline.Class(1)), Priority: 2}:   permit(4),
+			{Leg: leg, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(1)), Priority: 1}:         {Action: pipeline.Drop, Rule: 5},
+			{Leg: leg, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(2)), Priority: 1}:         {Action: pipeline.Drop, Rule: 5},
+		},
+		Bridge:       map[pipeline.MAC]pipeline.BridgePort{},
+		NetworkPorts: []pipeline.Port{7},
+		AllPorts:     []pipeline.Port{3, 5, 7},
+	}
+	if diff := cmp.Diff(want, c.State, comparePrefixes); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got, want := c.Rules[5].Text, "smtp (TCP 25) of lines of bflets, adsl to any server is dropped"; got != want {
+		t.Errorf("text %q, want %q", got, want)
+	}
+
+	c, err = Compile(b.Policy, b.Inventory, "edge-2", "only", moment(t, "2006-06-01T00:00:00Z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[netip.Prefix]pipeline.Class{prefix("192.0.2.16/28"): 1, prefix("192.0.2.128/25"): 1}, c.State.Subscribers, comparePrefixes); diff != "" {
+		t.Errorf("exempt on edge-2, -want +got:\n%s", diff)
+	}
+}
+
+func TestCompileRefuses(t *testing.T) {
+	b := example(t)
+	now := moment(t, "2006-10-01T00:00:00Z")
+	_, err := Compile(b.Policy, b.Inventory, "edge1", "before", now)
+	if want := `unknown switch "edge1"; did you mean "edge-1"? switches: edge-1`; !errors.Is(err, ErrUnknownSwitch) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	_, err = Compile(b.Policy, b.Inventory, "edge-1", "befor", now)
+	if want := `unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`; !errors.Is(err, ErrUnknownPhase) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	// A caller that skips Validate still cannot compile a policy that blocks submission.
+	p := *b.Policy
+	p.src = source{}
+	p.Phases = []Phase{{Name: "bad", Effective: Date{2006, 10, 1}, Rules: []PhaseRule{
+		{Name: "close-587", Service: "submission", Action: Drop}, {Name: "smtp-all", Service: "smtp", Action: Drop},
+	}}}
+	if c, err := Compile(&p, b.Inventory, "edge-1", "bad", now); !errors.Is(err, ErrInvalid) {
+		t.Errorf("got %v, %v, want ErrInvalid", c, err)
+	}
+}

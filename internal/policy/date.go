@@ -1,0 +1,71 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Date is a day of the calendar, which begins and ends where the policy's UTC offset says.
+type Date struct {
+	Year  int
+	Month time.Month
+	Day   int
+}
+
+// ParseDate reads a date as ISO 8601 writes it: 2006-10-01.
+func ParseDate(text string) (Date, error) {
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return Date{}, fmt.Errorf("%w %q: a date is written year-month-day, as in 2006-10-01", ErrDate, text)
+	}
+	y, m, d := t.Date()
+	return Date{y, m, d}, nil
+}
+
+// String is the date in the form that ParseDate reads.
+func (d Date) String() string { return d.start(0).Format(time.DateOnly) }
+
+// IsZero reports whether no date was given.
+func (d Date) IsZero() bool { return d == Date{} }
+
+// start is the first moment of the day.
+func (d Date) start(at Offset) time.Time {
+	zone := time.UTC
+	if at != 0 {
+		zone = time.FixedZone(at.String(), int(at)*60)
+	}
+	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, zone)
+}
+
+// next is the day after d.
+func (d Date) next() Date {
+	y, m, day := d.start(0).AddDate(0, 0, 1).Date()
+	return Date{y, m, day}
+}
+
+// before reports whether d is an earlier day than other.
+func (d Date) before(other Date) bool { return d.start(0).Before(other.start(0)) }
+
+// An Offset is a distance from UTC in minutes, east positive: a policy needs no time zone database.
+type Offset int16
+
+// MaxOffset is the largest distance from UTC in use anywhere, in minutes: 14 hours, in Kiribati.
+const MaxOffset Offset = 14 * 60
+
+// ParseOffset reads +09:00, -03:30 or Z.
+func ParseOffset(text string) (Offset, error) {
+	t, err := time.Parse("Z07:00", text)
+	if err == nil {
+		_, seconds := t.Zone()
+		// time.Parse takes +09:60 for +10:00.
+		if o := Offset(seconds / 60); o >= -MaxOffset && o <= MaxOffset && (o == 0 || o.String() == text) {
+			return o, nil
+		}
+	}
+	return 0, fmt.Errorf("%w %q: an offset is written as in +09:00, between -14:00 and +14:00", ErrOffset, text)
+}
+
+// String is the offset in the form that ParseOffset reads.
+func (o Offset) String() string {
+	return time.Unix(0, 0).In(time.FixedZone("", int(o)*60)).Format("Z07:00")
+}

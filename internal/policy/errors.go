@@ -1,0 +1,31 @@
+package policy
+
+import "errors"
+
+// Reading.
+var (
+	// ErrSyntax is a document that is not YAML, or not the part of YAML that is read here.
+	ErrSyntax = errors.New("not a readable document")
+	// ErrDecode is a document with an unknown, missing or repeated key, or a value of the wrong type.
+	ErrDecode = errors.New("not the form of the document")
+	// ErrDocuments is a set of files without exactly one Policy and one Inventory.
+	ErrDocuments = errors.New("documents missing or repeated")
+	// ErrDate is a text that is not a date.
+	ErrDate = errors.New("not a date")
+	// ErrOffset is a text that is not a distance from UTC.
+	ErrOffset = errors.New("not a UTC offset")
+)
+
+// Making sense.
+var (
+	// ErrInvalid is a policy or an inventory that can be read but must not be put in force.
+	ErrInvalid = errors.New("invalid policy or inventory")
+)
+
+// Compiling.
+var (
+	// ErrUnknownSwitch is a switch that the inventory does not have.
+	ErrUnknownSwitch = errors.New("unknown switch")
+	// ErrUnknownPhase is a phase that the policy does not have.
+	ErrUnknownPhase = errors.New("unknown phase")
+)

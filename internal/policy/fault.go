@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Pos is a place in a file. Lines and columns count from 1; both are 0 where a value did not come from a file.
+type Pos struct {
+	File      string
+	Line, Col int
+}
+
+// String is the form that editors and terminals follow: file:line:column.
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// A Fault is one thing that is wrong, where, and the way out.
+type Fault struct {
+	Pos
+	// Path leads to the value in its document: phases[1].rules[0].action.
+	Path string
+	// What is the fault as a sentence that names the value; Way is what would be valid, or how to get there.
+	What, Way string
+	// Kind is one of the sentinels of this package.
+	Kind error
+}
+
+// Error is the fault on one line.
+func (f Fault) Error() string {
+	at := f.Pos.String()
+	if f.Line == 0 && f.Path != "" {
+		if at != "" {
+			at += ": "
+		}
+		at += f.Path
+	}
+	text := f.What
+	if f.Way != "" {
+		text += "; " + f.Way
+	}
+	if at == "" {
+		return text
+	}
+	return at + ": " + text
+}
+
+// Unwrap is the fault's kind.
+func (f Fault) Unwrap() error { return f.Kind }
+
+// Faults are all faults that were found, in the order of files and lines. It is never empty as an error.
+type Faults []Fault
+
+// Error is one fault a line.
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i := range f {
+		lines[i] = f[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap is every fault, for errors.Is.
+func (f Faults) Unwrap() []error {
+	errs := make([]error, len(f))
+	for i := range f {
+		errs[i] = f[i]
+	}
+	return errs
+}
+
+// orNil sorts the faults by place, and is nil where there are none.
+func (f Faults) orNil() error {
+	if len(f) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+	return f
+}
+
+var (
+	_ error = Fault{}
+	_ error = Faults(nil)
+)

@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// A File is a file's name, for messages, and what is in it.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// A Bundle is a policy and the inventory that it is for, which have been found valid together.
+type Bundle struct {
+	Policy    *Policy
+	Inventory *Inventory
+}
+
+// Load reads a Policy and an Inventory from one file or several, in any order, and validates them. There must be exactly one of each.
+//
+// The error is a Faults: all that is wrong with the form of the documents (ErrSyntax, ErrDecode, ErrDocuments), or, once they can be
+// read, all that is wrong with their meaning (ErrInvalid).
+func Load(files []File) (*Bundle, error) {
+	r := reader{seen: make(map[string]Pos)}
+	for _, f := range files {
+		r.file(f)
+	}
+	r.complete(files)
+	if err := r.faults.orNil(); err != nil {
+		return nil, err
+	}
+	if err := Validate(r.policy, r.inventory); err != nil {
+		return nil, err
+	}
+	return &Bundle{Policy: r.policy, Inventory: r.inventory}, nil
+}
+
+// A reader collects the documents of files.
+type reader struct {
+	policy    *Policy
+	inventory *Inventory
+	seen      map[string]Pos // the first document of each kind, readable or not; "" is one whose kind is not known
+	faults    Faults
+}
+
+// file reads every document of a file.
+func (r *reader) file(f File) {
+	docs, fault := parse(f)
+	if fault != nil {
+		r.faults = append(r.faults, *fault)
+		r.seen[""] = fault.Pos
+		return
+	}
+	for _, doc := range docs {
+		r.document(f.Name, doc)
+	}
+}
+
+// complete notes which documents were not there at all.
+func (r *reader) complete(files []File) {
+	if _, unknown := r.seen[""]; unknown {
+		return // what seems to be missing may be what could not be read
+	}
+	for _, kind := range []string{KindPolicy, KindInventory} {
+		if _, ok := r.seen[kind]; ok {
+			continue
+		}
+		in := "no file was given"
+		if len(files) > 0 {
+			in = "not in " + strings.Join(names(files, func(f File) string { return f.Name }), ", ")
+		}
+		r.faults = append(r.faults, Fault{
+			Kind: ErrDocuments, What: fmt.Sprintf("there is no %s document: %s", kind, in),
+			Way: fmt.Sprintf("give a file with a document that has apiVersion: %s and kind: %s", APIVersion, kind),
+		})
+	}
+}
+
+// A header is what every document begins with.
+type header struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string `yaml:"kind"`
+}
+
+// document reads one document into the reader.
+func (r *reader) document(file string, n ast.Node) {
+	d := decoder{file: file}
+	defer func() { r.faults = append(r.faults, d.faults...) }()
+
+	kind, ok := d.header(n)
+	if first, again := r.seen[kind]; again && kind != "" {
+		d.fault(ErrDocuments, d.pos(n), "kind", fmt.Sprintf("a second %s document", kind), fmt.Sprintf("the first is at %v: keep one", first))
+		return
+	}
+	r.seen[kind] = d.pos(n)
+	if !ok {
+		return
+	}
+	var doc reflect.Value
+	switch src := (source{file: file, root: n}); kind {
+	case KindPolicy:
+		r.policy = &Policy{src: src}
+		doc = reflect.ValueOf(r.policy).Elem()
+	case KindInventory:
+		r.inventory = &Inventory{src: src}
+		doc = reflect.ValueOf(r.inventory).Elem()
+	}
+	d.mapping(n, doc, "", "apiVersion", "kind")
+}
+
+// header reads a document's version and kind. It reports false, with the faults noted, where either is not one that is read here.
+func (d *decoder) header(n ast.Node) (kind string, ok bool) {
+	m, isMapping := n.(*ast.MappingNode)
+	if !isMapping {
+		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it wants a mapping that begins with apiVersion: "+APIVersion+" and kind: Policy or Inventory")
+		return "", false
+	}
+	kind, ok = d.headerKey(m, "kind", []string{KindPolicy, KindInventory})
+	_, versionOK := d.headerKey(m, "apiVersion", []string{APIVersion})
+	return kind, ok && versionOK
+}
+
+// headerKey reads a key whose valid values are few.
+func (d *decoder) headerKey(m *ast.MappingNode, key string, valid []string) (string, bool) {
+	n := child(m, key)
+	if n == nil {
+		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it wants "+strings.Join(valid, " or "))
+		return "", false
+	}
+	text, ok := n.(*ast.StringNode)
+	if !ok {
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it wants "+strings.Join(valid, " or "))
+		return "", false
+	}
+	if !contains(valid, text.Value) {
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, text.Value), nearest(text.Value, valid, "known"))
+		return "", false
+	}
+	return text.Value, true
+}

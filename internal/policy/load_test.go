@@ -1,0 +1,187 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// file reads a file for Load, under its base name.
+func file(t testing.TB, path string) File {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return File{Name: filepath.Base(path), Data: content}
+}
+
+// load loads files that must be valid together.
+func load(t testing.TB, paths ...string) *Bundle {
+	t.Helper()
+	var files []File
+	for _, path := range paths {
+		files = append(files, file(t, path))
+	}
+	b, err := Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// example loads the worked example.
+func example(t testing.TB) *Bundle {
+	t.Helper()
+	const dir = "../../examples/spinnet-2006/"
+	return load(t, dir+"policy.yaml", dir+"inventory.yaml")
+}
+
+// TestBad loads a document with one fault beside a good one of the other kind. The messages are what an operator reads: they are the
+// contract, word for word.
+func TestBad(t *testing.T) {
+	bad, err := filepath.Glob("testdata/*.bad.yaml")
+	if err != nil || len(bad) == 0 {
+		t.Fatalf("no testdata/*.bad.yaml: %v", err)
+	}
+	for _, path := range bad {
+		name := strings.TrimSuffix(filepath.Base(path), ".bad.yaml")
+		t.Run(name, func(t *testing.T) {
+			files := []File{file(t, path)}
+			if bytes.Contains(files[0].Data, []byte("kind: Inventory")) {
+				files = append(files, file(t, "testdata/policy.yaml"))
+			} else {
+				files = append(files, file(t, "testdata/inventory.yaml"))
+			}
+			b, err := Load(files)
+			if err == nil || b != nil {
+				t.Fatalf("accepted: %v, %v", b, err)
+			}
+			want := file(t, "testdata/"+name+".want")
+			if diff := cmp.Diff(string(want.Data), err.Error()+"\n"); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			kinds := 0
+			for _, kind := range []error{ErrSyntax, ErrDecode, ErrDocuments, ErrInvalid} {
+				if errors.Is(err, kind) {
+					kinds++
+				}
+			}
+			if kinds != 1 {
+				t.Errorf("the error is of %d kinds, want 1", kinds)
+			}
+		})
+	}
+}
+
+// TestFilesInAnyForm: how the two documents are spread over files does not matter.
+func TestFilesInAnyForm(t *testing.T) {
+	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
+	both := func(sep string, list ...[]byte) []File {
+		return []File{{Name: "all.yaml", Data: bytes.Join(list, []byte(sep))}}
+	}
+	want, err := Load([]File{p, inv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, files := range map[string][]File{
+		"inventory first":            {inv, p},
+		"one file":                   both("---\n", p.Data, inv.Data),
+		"one file, other order":      both("---\n", inv.Data, p.Data),
+		"empty and comment-only too": append(both("\n---\n# nothing here\n---\n---\n", p.Data, inv.Data), File{Name: "empty.yaml"}, File{Name: "comment.yaml", Data: []byte("# nothing\n")}),
+		"CRLF":                       both("---\r\n", bytes.ReplaceAll(p.Data, []byte("\n"), []byte("\r\n")), bytes.ReplaceAll(inv.Data, []byte("\n"), []byte("\r\n"))),
+		"byte order mark":            {{Name: "p", Data: append([]byte("\ufeff"), p.Data...)}, inv},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Load(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(Policy{}, Inventory{}), cmp.FilterPath(isSource, cmp.Ignore()), comparePrefixes); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func isSource(p cmp.Path) bool { return p.Last().String() == ".src" }
+
+// TestDocumentsMissing: what is not there is named, with the files that were looked through.
+func TestDocumentsMissing(t *testing.T) {
+	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
+	const way = "; give a file with a document that has apiVersion: op25b/v1 and kind: "
+	for name, c := range map[string]struct {
+		files []File
+		kind  error
+		want  string
+	}{
+		"nothing": {nil, ErrDocuments, "there is no Policy document: no file was given" + way + "Policy\n" +
+			"there is no Inventory document: no file was given" + way + "Inventory"},
+		"no inventory": {[]File{p}, ErrDocuments, "there is no Inventory document: not in policy.yaml" + way + "Inventory"},
+		"no policy":    {[]File{inv, {Name: "empty.yaml"}}, ErrDocuments, "there is no Policy document: not in inventory.yaml, empty.yaml" + way + "Policy"},
+		"two policies": {
+			[]File{p, inv, {Name: "old.yaml", Data: p.Data}},
+			ErrDocuments,
+			"old.yaml:1:1: a second Policy document; the first is at policy.yaml:1:1: keep one",
+		},
+		"not UTF-8": {
+			[]File{p, {Name: "sjis.yaml", Data: []byte("apiVersion: op25b/v1\nname: ab\x83\x81\n")}},
+			ErrSyntax,
+			"sjis.yaml:2:9: byte 0x83 is not UTF-8; save the file as UTF-8",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(c.files)
+			if !errors.Is(err, c.kind) || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestAllFaultsAtOnce: one run names everything that is wrong, in the order of the file.
+func TestAllFaultsAtOnce(t *testing.T) {
+	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
+	text := string(p.Data)
+	for _, change := range [][2]string{{"remote: carrier", "remote: cariers"}, {"owner: noc, ", ""}, {"2006-10-01", "2006-01-01"}, {"relay: true, ", ""}} {
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("testdata/policy.yaml has no %q", change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
+	}
+	_, err := Load([]File{{Name: p.Name, Data: []byte(text)}, inv})
+	var faults Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("got %T %v, want Faults", err, err)
+	}
+	var lines []int
+	for _, f := range faults {
+		lines = append(lines, f.Line)
+	}
+	if diff := cmp.Diff([]int{11, 14, 19, 22}, lines); diff != "" {
+		t.Errorf("lines of the faults, -want +got:\n%s\n%v", diff, err)
+	}
+}
+
+// FuzzLoad: no input makes Load panic, and an error always says something about a place or a document.
+func FuzzLoad(f *testing.F) {
+	paths, _ := filepath.Glob("testdata/*.yaml")
+	for _, path := range paths {
+		f.Add(file(f, path).Data)
+	}
+	inv := file(f, "testdata/inventory.yaml")
+	f.Fuzz(func(t *testing.T, input []byte) {
+		b, err := Load([]File{{Name: "fuzz.yaml", Data: input}, inv})
+		if (b == nil) == (err == nil) {
+			t.Fatalf("got %v and %v, want one of them", b, err)
+		}
+		if err != nil && err.Error() == "" {
+			t.Fatal("an error without a text")
+		}
+	})
+}

@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"op25b/internal/pipeline"
+)
+
+// APIVersion is the version of both documents.
+const APIVersion = "op25b/v1"
+
+// The kinds of document.
+const (
+	KindPolicy    = "Policy"
+	KindInventory = "Inventory"
+)
+
+// AnyRemote, in a rule, is every server, whatever its class.
+const AnyRemote = "any"
+
+// A Policy says what happens to the mail traffic of which lines, and from when on.
+//
+// The position of a line group, a service or a remote class in its list is its number in the switch, from 1: append to a list, and no
+// earlier number changes.
+type Policy struct {
+	Name string `yaml:"name"`
+	// UTCOffset is where the dates of the policy begin and end: "+09:00" for Japan. Absent, days are UTC's.
+	UTCOffset  Offset      `yaml:"utcOffset,omitempty"`
+	LineGroups []LineGroup `yaml:"lineGroups"`
+	Services   []Service   `yaml:"services"`
+	Remotes    []Remote    `yaml:"remotes"`
+	Exemptions []Exemption `yaml:"exemptions,omitempty"`
+	Phases     []Phase     `yaml:"phases"`
+
+	src source
+}
+
+// A LineGroup is a kind of access, such as ADSL, that rules treat alike. A line that no inventory names is in group 0, which has no name.
+type LineGroup struct {
+	Name  string `yaml:"name"`
+	Title string `yaml:"title,omitempty"`
+}
+
+// A Service is a use of TCP, known by its server ports.
+type Service struct {
+	Name  string    `yaml:"name"`
+	Ports []TCPPort `yaml:"ports"`
+}
+
+// A TCPPort is a TCP port number, 1 to 65535.
+type TCPPort uint16
+
+// A Remote is a class of servers on the network side, known by their addresses.
+type Remote struct {
+	Name  string `yaml:"name"`
+	Title string `yaml:"title,omitempty"`
+	// Relay marks the ISP's own relays: mail to them passes in every phase.
+	Relay    bool           `yaml:"relay,omitempty"`
+	Prefixes []netip.Prefix `yaml:"prefixes"`
+	// Within names the other classes that prefixes of this one are carved out of. The longest prefix wins in the switch, so a
+	// prefix inside another class's takes its addresses away from that class; without this it is refused as an accident.
+	Within []string `yaml:"within,omitempty"`
+}
+
+// An Exemption lets the addresses of one line, or of one prefix, send to any server on port 25 until a date.
+type Exemption struct {
+	// Line names a line of the inventory, whose prefixes are exempt on the switch that the line is on. Either it or Prefix is set.
+	Line string `yaml:"line,omitempty"`
+	// Prefix is exempt on every switch.
+	Prefix netip.Prefix `yaml:"prefix,omitempty"`
+	// Owner, Reason and Expires must be there: Validate says why, where a missing key could not.
+	Owner  string `yaml:"owner,omitempty"`
+	Reason string `yaml:"reason,omitempty"`
+	Ticket string `yaml:"ticket,omitempty"`
+	// Expires is the last day on which the exemption holds.
+	Expires Date `yaml:"expires,omitempty"`
+}
+
+// A Phase is the set of rules in force from a date until the next phase's.
+type Phase struct {
+	Name      string      `yaml:"name"`
+	Title     string      `yaml:"title,omitempty"`
+	Effective Date        `yaml:"effective"`
+	Rules     []PhaseRule `yaml:"rules"`
+}
+
+// A PhaseRule says what happens to subscribers' segments to the servers of a service. Of a phase's rules the first that matches decides.
+//
+// A name stands for one id, and so for one counter, in all phases of a policy: the action and the line groups may change from phase to
+// phase, the service and the remote class may not.
+type PhaseRule struct {
+	Name string `yaml:"name"`
+	// Groups are the line groups that the rule is for. Absent, it is for every line, also for one that no inventory names.
+	Groups  []string `yaml:"groups,omitempty"`
+	Service string   `yaml:"service"`
+	// Remote is a class of servers, or AnyRemote, which is also what its absence means.
+	Remote string `yaml:"remote,omitempty"`
+	Action Action `yaml:"action"`
+}
+
+// anyRemote reports whether the rule is for every server.
+func (r PhaseRule) anyRemote() bool { return r.Remote == "" || r.Remote == AnyRemote }
+
+// An Action is what a rule does with what it matches.
+type Action string
+
+// The actions.
+const (
+	Permit  Action = "permit"
+	Monitor Action = "monitor" // lets pass, and counts what Drop would have stopped
+	Drop    Action = "drop"
+)
+
+// verdict is the pipeline's name for an action; ok is false for an action that it does not have.
+func (a Action) verdict() (v pipeline.VerdictAction, ok bool) {
+	switch a {
+	case Permit:
+		return pipeline.Permit, true
+	case Monitor:
+		return pipeline.Monitor, true
+	case Drop:
+		return pipeline.Drop, true
+	}
+	return 0, false
+}
+
+// PhaseAt returns the phase in force at t: the last that has begun. Before the first one begins there is none, and ok is false.
+func (p *Policy) PhaseAt(t time.Time) (ph *Phase, ok bool) {
+	for i := range p.Phases {
+		if p.Begins(&p.Phases[i]).After(t) {
+			break
+		}
+		ph = &p.Phases[i]
+	}
+	return ph, ph != nil
+}
+
+// Phase returns the phase of a name.
+func (p *Policy) Phase(name string) (ph *Phase, ok bool) {
+	for i := range p.Phases {
+		if p.Phases[i].Name == name {
+			return &p.Phases[i], true
+		}
+	}
+	return nil, false
+}
+
+// Begins is the moment from which a phase is in force: the start of its effective date at the policy's UTC offset.
+func (p *Policy) Begins(ph *Phase) time.Time { return ph.Effective.start(p.UTCOffset) }
+
+// Ends is the moment from which an exemption no longer holds: the end of the day on which it expires, at the policy's UTC offset.
+func (p *Policy) Ends(e *Exemption) time.Time { return e.Expires.next().start(p.UTCOffset) }
+
+// group returns the number of a line group, and 0 for a name that the policy does not have.
+func (p *Policy) group(name string) pipeline.LineGroup {
+	for i, g := range p.LineGroups {
+		if g.Name == name {
+			return pipeline.LineGroup(i + 1)
+		}
+	}
+	return 0
+}
+
+// service returns a service and its number, and nil and 0 for a name that the policy does not have.
+func (p *Policy) service(name string) (*Service, pipeline.Service) {
+	for i := range p.Services {
+		if p.Services[i].Name == name {
+			return &p.Services[i], pipeline.Service(i + 1)
+		}
+	}
+	return nil, 0
+}
+
+// remote returns a remote class and its number, and nil and 0 for a name that the policy does not have.
+func (p *Policy) remote(name string) (*Remote, pipeline.Class) {
+	for i := range p.Remotes {
+		if p.Remotes[i].Name == name {
+			return &p.Remotes[i], pipeline.Class(i + 1)
+		}
+	}
+	return nil, 0
+}

@@ -1,0 +1,115 @@
+package policy
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
+func TestPhaseAt(t *testing.T) {
+	p := example(t).Policy
+	for at, want := range map[string]string{
+		"2006-05-17T23:59:59+09:00": "",
+		"2006-05-18T00:00:00+09:00": "before",
+		"2006-05-31T14:59:59Z":      "before",
+		"2006-05-31T15:00:00Z":      "mobile-carriers",
+		"2006-09-30T23:59:59+09:00": "mobile-carriers",
+		"2006-10-01T00:00:00+09:00": "all-destinations",
+		"2026-01-01T00:00:00Z":      "all-destinations",
+	} {
+		ph, ok := p.PhaseAt(moment(t, at))
+		if got := ""; ok {
+			got = ph.Name
+			if got != want {
+				t.Errorf("at %s: phase %q, want %q", at, got, want)
+			}
+		} else if want != "" {
+			t.Errorf("at %s: no phase, want %q", at, want)
+		}
+	}
+}
+
+func moment(t testing.TB, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+func TestOffset(t *testing.T) {
+	for text, minutes := range map[string]Offset{"Z": 0, "+09:00": 540, "-03:30": -210, "+14:00": 840, "-14:00": -840} {
+		o, err := ParseOffset(text)
+		if err != nil || o != minutes {
+			t.Errorf("ParseOffset(%q) = %d, %v, want %d", text, o, err, minutes)
+		}
+		if o.String() != text {
+			t.Errorf("Offset(%d) = %q, want %q", o, o, text)
+		}
+	}
+	for _, text := range []string{"", "09:00", "+9", "+14:01", "-23:00", "Asia/Tokyo", "+0900", "+09:60", "+00:60"} {
+		if o, err := ParseOffset(text); !errors.Is(err, ErrOffset) {
+			t.Errorf("ParseOffset(%q) = %d, %v, want ErrOffset", text, o, err)
+		}
+	}
+}
+
+func TestDate(t *testing.T) {
+	for text, want := range map[string]Date{"2006-10-01": {2006, time.October, 1}, "2008-02-29": {2008, time.February, 29}} {
+		d, err := ParseDate(text)
+		if err != nil || d != want || d.String() != text {
+			t.Errorf("ParseDate(%q) = %v, %v, want %v", text, d, err, want)
+		}
+	}
+	for _, text := range []string{"", "2007-02-29", "2006-1-1", "2006/10/01", "01.10.2006", "2006-10-01T00:00:00Z"} {
+		if d, err := ParseDate(text); !errors.Is(err, ErrDate) {
+			t.Errorf("ParseDate(%q) = %v, %v, want ErrDate", text, d, err)
+		}
+	}
+	if got, want := (Date{2006, time.December, 31}).next(), (Date{2007, time.January, 1}); got != want {
+		t.Errorf("the day after 2006-12-31 is %v, want %v", got, want)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	valid := []string{"smtp", "submission", "submissions", "pop3"}
+	for given, want := range map[string]string{
+		"stmp":        `did you mean "smtp"? services: smtp, submission, submissions, pop3`, // two letters swapped
+		"SMTP":        `did you mean "smtp"? services: smtp, submission, submissions, pop3`,
+		"submissionz": `did you mean "submission"? services: smtp, submission, submissions, pop3`, // the first of two as near
+		"imap":        `services: smtp, submission, submissions, pop3`,
+		"":            `services: smtp, submission, submissions, pop3`,
+	} {
+		if got := nearest(given, valid, "services"); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", given, got, want)
+		}
+	}
+	if got, want := nearest("x", nil, "services"), "there are no services"; got != want {
+		t.Errorf("nearest of none = %q, want %q", got, want)
+	}
+	many := strings.Split(strings.Repeat("line,", 14)+"line", ",")
+	if got, want := nearest("qqqq", many, "lines"), "lines: "+strings.Repeat("line, ", 11)+"line and 3 more"; got != want {
+		t.Errorf("nearest of many = %q, want %q", got, want)
+	}
+}
+
+// TestFaultWithoutFile: a policy made in Go has no lines and columns; its faults name the path instead.
+func TestFaultWithoutFile(t *testing.T) {
+	b := example(t)
+	p := *b.Policy
+	p.src = source{}
+	p.LineGroups = append([]LineGroup(nil), p.LineGroups...)
+	p.LineGroups[1].Name = p.LineGroups[0].Name
+	err := Validate(&p, b.Inventory)
+	want := `lineGroups[1].name: line group "adsl" is there twice; the first is at lineGroups[0].name: rename one`
+	if !errors.Is(err, ErrInvalid) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}

@@ -1,0 +1,187 @@
+package policy
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"op25b/internal/pipeline"
+)
+
+// A form is how one type of scalar is written.
+type form struct {
+	want    string // what is valid, for messages
+	numeric bool   // a whole number, not text
+	// read parses text. Of its error only the presence counts: want says what is valid.
+	read func(text string) (any, error)
+}
+
+// scalarReader returns the form of a type, or nil for a type that is not a scalar.
+func scalarReader(t reflect.Type) *form {
+	switch t {
+	case reflect.TypeFor[string]():
+		return &form{want: "text", read: func(s string) (any, error) { return s, nil }}
+	case reflect.TypeFor[bool]():
+		return &form{want: "true or false", read: nil}
+	case reflect.TypeFor[uint64]():
+		return number[uint64](1, 1<<63-1)
+	case reflect.TypeFor[pipeline.Port]():
+		return number[pipeline.Port](MinPort, MaxPort)
+	case reflect.TypeFor[pipeline.VID]():
+		return number[pipeline.VID](0, MaxVLAN)
+	case reflect.TypeFor[TCPPort]():
+		return number[TCPPort](1, 65535)
+	case reflect.TypeFor[netip.Prefix]():
+		return &form{want: "an address prefix such as 192.0.2.0/24 or 2001:db8::/32", read: func(s string) (any, error) { return netip.ParsePrefix(s) }}
+	case reflect.TypeFor[pipeline.MAC]():
+		return &form{want: `a MAC address such as "02:00:00:00:01:01"`, read: readMAC}
+	case reflect.TypeFor[Date]():
+		return &form{want: "a date such as 2006-10-01", read: func(s string) (any, error) { return ParseDate(s) }}
+	case reflect.TypeFor[Offset]():
+		return &form{want: "a distance from UTC such as +09:00", read: func(s string) (any, error) { return ParseOffset(s) }}
+	case reflect.TypeFor[Action]():
+		return &form{want: "permit, monitor or drop", read: readAction}
+	case reflect.TypeFor[pipeline.Role]():
+		return &form{want: "access or network", read: readRole}
+	}
+	return nil
+}
+
+// number is a decimal number from lo to hi. A leading zero is refused: YAML takes 010 for eight.
+func number[T ~uint16 | ~uint64](lo, hi T) *form {
+	return &form{
+		want: fmt.Sprintf("a whole number from %d to %d", lo, hi), numeric: true,
+		read: func(s string) (any, error) {
+			n, err := strconv.ParseUint(s, 10, 64)
+			if err != nil {
+				return nil, err
+			}
+			if n < uint64(lo) || n > uint64(hi) || (len(s) > 1 && s[0] == '0') {
+				return nil, strconv.ErrRange
+			}
+			return T(n), nil
+		},
+	}
+}
+
+func readMAC(s string) (any, error) {
+	hw, err := net.ParseMAC(s)
+	if err != nil {
+		return nil, err
+	}
+	if len(hw) != 6 {
+		return nil, fmt.Errorf("%d bytes", len(hw))
+	}
+	return pipeline.MAC(hw), nil
+}
+
+func readAction(s string) (any, error) {
+	a := Action(s)
+	if _, ok := a.verdict(); !ok {
+		return nil, strconv.ErrSyntax
+	}
+	return a, nil
+}
+
+func readRole(s string) (any, error) {
+	for _, r := range []pipeline.Role{pipeline.Access, pipeline.Network} {
+		if s == roleName(r) {
+			return r, nil
+		}
+	}
+	return nil, strconv.ErrSyntax
+}
+
+// scalar fills v from a node in the given form.
+func (d *decoder) scalar(n ast.Node, v reflect.Value, path string, f *form) {
+	if v.Kind() == reflect.Bool {
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			d.wrongType(n, v.Type(), path)
+			return
+		}
+		v.SetBool(b.Value)
+		return
+	}
+	var text string
+	switch x := n.(type) {
+	case *ast.StringNode:
+		text = x.Value
+		if f.numeric {
+			d.wrongType(n, v.Type(), path)
+			return
+		}
+	case *ast.LiteralNode:
+		text = x.Value.Value
+	case *ast.IntegerNode:
+		text = x.GetToken().Value
+	default:
+		d.wrongType(n, v.Type(), path)
+		return
+	}
+	if _, isNumber := n.(*ast.IntegerNode); isNumber && !f.numeric {
+		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is the number %s", label(path), text), fmt.Sprintf("it wants %s: put it in quotes if it is meant", f.want))
+		return
+	}
+	got, err := f.read(text)
+	if err != nil {
+		if !f.numeric {
+			text = strconv.Quote(text)
+		}
+		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), text), "it wants "+f.want)
+		return
+	}
+	v.Set(reflect.ValueOf(got).Convert(v.Type()))
+}
+
+// wanted is what a key of a type wants, in words.
+func wanted(t reflect.Type) string {
+	if f := scalarReader(t); f != nil {
+		return f.want
+	}
+	if t.Kind() == reflect.Slice {
+		if f := scalarReader(t.Elem()); f != nil {
+			return "a list, each item " + f.want
+		}
+		_, known := keys(t.Elem())
+		return "a list of mappings with the keys " + strings.Join(known, ", ")
+	}
+	_, known := keys(t)
+	return "a mapping with the keys " + strings.Join(known, ", ")
+}
+
+// nodeName is what a node is, in words.
+func nodeName(n ast.Node) string {
+	switch x := n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.StringNode:
+		return fmt.Sprintf("the text %q", x.Value)
+	case *ast.LiteralNode:
+		return "a block of text"
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return "the number " + x.GetToken().Value
+	case *ast.BoolNode:
+		return x.GetToken().Value
+	case *ast.AnchorNode:
+		return "an anchor"
+	case *ast.AliasNode:
+		return "an alias"
+	case *ast.TagNode:
+		return "the tag " + x.GetToken().Value
+	case *ast.MergeKeyNode:
+		return "a merge key"
+	case *ast.MappingKeyNode:
+		return "a question mark"
+	case *ast.DirectiveNode:
+		return "a directive"
+	}
+	return "nothing"
+}

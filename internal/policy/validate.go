@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"fmt"
+
+	"op25b/internal/pipeline"
+)
+
+// What the switch can number.
+const (
+	MinPort pipeline.Port = 1   // 0 is reserved by P4Runtime targets
+	MaxPort pipeline.Port = 510 // 9 bits, of which v1model takes 511 for "drop"
+	MaxVLAN pipeline.VID  = 4094
+
+	maxNumbered = 255   // line groups, services, remote classes: 8 bits, of which 0 is "no entry said otherwise"
+	maxLines    = 65535 // 16 bits, of which 0 is a line that no entry names
+)
+
+// Validate finds everything that is wrong with a policy, an inventory, and the two together. The error is a Faults of ErrInvalid.
+func Validate(p *Policy, inv *Inventory) error {
+	v := validator{p: p, inv: inv}
+	v.policy()
+	v.inventory()
+	v.lineGroupsKnown(inv.Switches...)
+	v.exemptLines()
+	v.linesOutsideRelays()
+	return v.faults.orNil()
+}
+
+// validateFor is the part of Validate that concerns one switch: its cost does not grow with the fleet.
+func validateFor(p *Policy, inv *Inventory, sw *Switch) error {
+	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
+	v.policy()
+	v.inventory()
+	v.lineGroupsKnown(*sw)
+	v.linesOutsideRelays()
+	return v.faults.orNil()
+}
+
+// A validator collects the faults of a policy and an inventory.
+type validator struct {
+	p      *Policy
+	inv    *Inventory
+	faults Faults
+}
+
+// inPolicy notes a fault of the policy.
+func (v *validator) inPolicy(path, what, way string) { v.note(v.p.src, path, what, way) }
+
+// inInventory notes a fault of the inventory.
+func (v *validator) inInventory(path, what, way string) { v.note(v.inv.src, path, what, way) }
+
+func (v *validator) note(src source, path, what, way string) {
+	v.faults = append(v.faults, Fault{Pos: src.at(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
+}
+
+// place is how a message points at another value: by its position, or by its path where it has none.
+func (s source) place(path string) string {
+	if pos := s.at(path); pos.Line > 0 {
+		return pos.String()
+	}
+	return path
+}
+
+// named checks the names of a list: each one a word, and no two alike.
+func (v *validator) named(src source, list []string, path func(i int) string, kind string) {
+	first := make(map[string]int, len(list))
+	for i, name := range list {
+		v.word(src, path(i), name, kind+" name")
+		if earlier, again := first[name]; again {
+			v.note(src, path(i), fmt.Sprintf("%s %q is there twice", kind, name), "the first is at "+src.place(path(earlier))+": rename one")
+			continue
+		}
+		first[name] = i
+	}
+}
+
+// maxWord is the longest name: what still fits a label or a log line beside others.
+const maxWord = 64
+
+// word checks that a name can stand in a command line, a log and a counter's description without quotes.
+func (v *validator) word(src source, path, name, kind string) {
+	ok := name != "" && len(name) <= maxWord
+	for i, c := range []byte(name) {
+		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		punctuation := c == '-' || c == '_' || c == '.' || c == ':' || c == '/'
+		ok = ok && (alphanumeric || i > 0 && punctuation)
+	}
+	if !ok {
+		v.note(src, path, fmt.Sprintf("%s %q cannot be used", kind, name),
+			fmt.Sprintf("a name is 1 to %d letters, digits and - _ . : /, beginning with a letter or digit", maxWord))
+	}
+}
+
+// counted checks that a list whose positions are numbers in the switch is neither empty nor too long.
+func (v *validator) counted(path string, n int, kind string) {
+	switch {
+	case n == 0:
+		v.inPolicy(path, fmt.Sprintf("there are no %s", kind), "give at least one")
+	case n > maxNumbered:
+		v.inPolicy(fmt.Sprintf("%s[%d]", path, maxNumbered), fmt.Sprintf("there are %d %s", n, kind), fmt.Sprintf("a switch can number %d", maxNumbered))
+	}
+}
+
+// at is the path to an item of a list, or to a key of the item.
+func at(list string, i int, key string) string {
+	if key == "" {
+		return fmt.Sprintf("%s[%d]", list, i)
+	}
+	return fmt.Sprintf("%s[%d].%s", list, i, key)
+}
+
+// pathTo is at with the position left open.
+func pathTo(list, key string) func(i int) string {
+	return func(i int) string { return at(list, i, key) }
+}

@@ -1,0 +1,198 @@
+package policy
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"op25b/internal/pipeline"
+)
+
+// inventory checks what can be said of an inventory without a policy.
+func (v *validator) inventory() {
+	inv := v.inv
+	if len(inv.Switches) == 0 {
+		v.inInventory("switches", "there are no switches", "give at least one")
+	}
+	v.named(inv.src, names(inv.Switches, Switch.name), pathTo("switches", "name"), "switch")
+	devices := make(map[uint64]int)
+	var lines []string
+	var linePaths []string
+	for i := range inv.Switches {
+		sw := &inv.Switches[i]
+		path := at("switches", i, "")
+		if sw.DeviceID == 0 {
+			v.inInventory(path+".deviceID", fmt.Sprintf("switch %q has device id 0", sw.Name), "P4Runtime takes 0 for none: give a number from 1, which no other switch has")
+		} else if first, again := devices[sw.DeviceID]; again {
+			v.inInventory(path+".deviceID", fmt.Sprintf("device id %d of switch %q is switch %q's", sw.DeviceID, sw.Name, inv.Switches[first].Name), "give each its own")
+		} else {
+			devices[sw.DeviceID] = i
+		}
+		v.address(path+".p4runtime", sw.P4Runtime)
+		v.address(path+".gnmi", sw.GNMI)
+		v.ports(sw, path)
+		v.lines(sw, path)
+		v.stations(sw, path)
+		for j, line := range sw.Lines {
+			lines = append(lines, line.Name)
+			linePaths = append(linePaths, at(path+".lines", j, "name"))
+		}
+	}
+	// A line's name is looked up over all switches, by exemptions and by people.
+	v.named(inv.src, lines, func(i int) string { return linePaths[i] }, "line")
+	v.onePrefixEach()
+}
+
+// address checks a host:port to connect to.
+func (v *validator) address(path, address string) {
+	host, port, err := net.SplitHostPort(address)
+	number, numErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || host == "" || numErr != nil || number == 0 {
+		v.inInventory(path, fmt.Sprintf("address %q cannot be connected to", address), "it wants host:port with a port from 1 to 65535, such as 127.0.0.1:9559 or [2001:db8::1]:9559")
+	}
+}
+
+// ports checks the ports of a switch.
+func (v *validator) ports(sw *Switch, path string) {
+	v.named(v.inv.src, names(sw.Ports, Port.name), pathTo(path+".ports", "name"), "port")
+	numbers := make(map[pipeline.Port]string)
+	network := false
+	for i, port := range sw.Ports {
+		numberPath := at(path+".ports", i, "port")
+		if port.Number < MinPort || port.Number > MaxPort {
+			v.inInventory(numberPath, fmt.Sprintf("port %q has number %d", port.Name, port.Number), fmt.Sprintf("it wants a whole number from %d to %d", MinPort, MaxPort))
+		}
+		if first, again := numbers[port.Number]; again {
+			v.inInventory(numberPath, fmt.Sprintf("port number %d of %q is port %q's", port.Number, port.Name, first), "give each its own")
+		} else {
+			numbers[port.Number] = port.Name
+		}
+		switch port.Role {
+		case pipeline.Network:
+			network = true
+		case pipeline.Access:
+			if len(port.MACs) > 0 {
+				v.inInventory(at(path+".ports", i, "macs"), fmt.Sprintf("access port %q has macs", port.Name), "stations behind an access port belong to its lines: move them there")
+			}
+		default:
+			v.inInventory(at(path+".ports", i, "role"), fmt.Sprintf("port %q has role %d", port.Name, port.Role), "it wants access or network")
+		}
+	}
+	if !network {
+		v.inInventory(path+".ports", fmt.Sprintf("switch %q has no network port", sw.Name), "its lines would reach nothing: give one port role: network")
+	}
+}
+
+// lines checks the lines of a switch.
+func (v *validator) lines(sw *Switch, path string) {
+	if len(sw.Lines) > maxLines {
+		v.inInventory(at(path+".lines", maxLines, ""), fmt.Sprintf("switch %q has %d lines", sw.Name, len(sw.Lines)), fmt.Sprintf("it can number %d: move lines to another switch", maxLines))
+	}
+	type place struct {
+		port string
+		vlan pipeline.VID
+	}
+	first := make(map[place]int)
+	var access []string
+	roles := make(map[string]pipeline.Role, len(sw.Ports))
+	for _, port := range sw.Ports {
+		roles[port.Name] = port.Role
+		if port.Role == pipeline.Access {
+			access = append(access, port.Name)
+		}
+	}
+	for i, line := range sw.Lines {
+		portPath := at(path+".lines", i, "port")
+		role, known := roles[line.Port]
+		switch {
+		case !known:
+			v.inInventory(portPath, fmt.Sprintf("line %q is on unknown port %q of switch %q", line.Name, line.Port, sw.Name), nearest(line.Port, access, "access ports"))
+		case role != pipeline.Access:
+			v.inInventory(portPath, fmt.Sprintf("line %q is on network port %q", line.Name, line.Port), "what comes from a network port is not filtered; "+nearest("", access, "access ports"))
+		}
+		if line.VLAN > MaxVLAN {
+			v.inInventory(at(path+".lines", i, "vlan"), fmt.Sprintf("line %q has VLAN %d", line.Name, line.VLAN), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", MaxVLAN))
+		}
+		here := place{line.Port, line.VLAN}
+		if other, again := first[here]; again {
+			v.inInventory(portPath, fmt.Sprintf("line %q is on port %q with VLAN %d, which is line %q's", line.Name, line.Port, line.VLAN, sw.Lines[other].Name), "a switch tells lines apart by these two: give each its own")
+		} else {
+			first[here] = i
+		}
+		for j, prefix := range line.Prefixes {
+			v.prefix(v.inv.src, at(at(path+".lines", i, "prefixes"), j, ""), prefix, "the whole internet would be one line")
+		}
+	}
+}
+
+// stations checks that every MAC address of a switch is one station's.
+func (v *validator) stations(sw *Switch, path string) {
+	first := make(map[pipeline.MAC]string)
+	check := func(mac pipeline.MAC, of, path string) {
+		switch {
+		case mac == pipeline.MAC{}:
+			v.inInventory(path, fmt.Sprintf("%s has MAC address %v", of, net.HardwareAddr(mac[:])), "no station has it: leave it out")
+		case mac[0]&1 != 0:
+			v.inInventory(path, fmt.Sprintf("%s has MAC address %v, which is a group's", of, net.HardwareAddr(mac[:])), "a station's first byte is even")
+		}
+		if other, again := first[mac]; again {
+			v.inInventory(path, fmt.Sprintf("MAC address %v of %s is listed twice", net.HardwareAddr(mac[:]), of), "the first is "+other+"'s: a station is in one place")
+			return
+		}
+		first[mac] = of
+	}
+	for i, port := range sw.Ports {
+		for j, mac := range port.MACs {
+			check(mac, fmt.Sprintf("port %q", port.Name), at(at(path+".ports", i, "macs"), j, ""))
+		}
+	}
+	for i, line := range sw.Lines {
+		for j, mac := range line.MACs {
+			check(mac, fmt.Sprintf("line %q", line.Name), at(at(path+".lines", i, "macs"), j, ""))
+		}
+	}
+}
+
+// lineGroupsKnown checks that the lines of switches are in groups that the policy has.
+func (v *validator) lineGroupsKnown(switches ...Switch) {
+	known := names(v.p.LineGroups, LineGroup.name)
+	if len(known) == 0 {
+		return // a fault of its own
+	}
+	for i, sw := range switches {
+		for j, line := range sw.Lines {
+			if v.p.group(line.Group) == 0 {
+				v.inInventory(at(at("switches", i, "lines"), j, "group"), fmt.Sprintf("line %q is in unknown line group %q", line.Name, line.Group),
+					nearest(line.Group, known, fmt.Sprintf("line groups of policy %q", v.p.Name)))
+			}
+		}
+	}
+}
+
+// exemptLines checks that the lines of exemptions exist, and have addresses to exempt.
+func (v *validator) exemptLines() {
+	lines := make(map[string]*Line)
+	var known []string
+	for i := range v.inv.Switches {
+		for j := range v.inv.Switches[i].Lines {
+			line := &v.inv.Switches[i].Lines[j]
+			lines[line.Name] = line
+			known = append(known, line.Name)
+		}
+	}
+	if len(v.inv.Switches) == 0 {
+		return // a fault of its own
+	}
+	for i, e := range v.p.Exemptions {
+		if e.Line == "" || e.Prefix.IsValid() {
+			continue
+		}
+		line, ok := lines[e.Line]
+		switch {
+		case !ok:
+			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), nearest(e.Line, known, "lines of the inventory"))
+		case len(line.Prefixes) == 0:
+			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// phases checks the phases and their rules.
+func (v *validator) phases() {
+	p := v.p
+	if len(p.Phases) == 0 {
+		v.inPolicy("phases", "there are no phases", "give at least one, with the rules in force from its date")
+	}
+	v.named(p.src, names(p.Phases, Phase.name), pathTo("phases", "name"), "phase")
+	for i := range p.Phases {
+		ph := &p.Phases[i]
+		path := at("phases", i, "")
+		switch {
+		case ph.Effective.IsZero():
+			v.inPolicy(path+".effective", fmt.Sprintf("phase %q has no effective date", ph.Name), "it wants a date such as 2006-10-01")
+		case i > 0 && !p.Phases[i-1].Effective.before(ph.Effective):
+			v.inPolicy(path+".effective", fmt.Sprintf("phase %q is effective %v, which is not after phase %q, %v", ph.Name, ph.Effective, p.Phases[i-1].Name, p.Phases[i-1].Effective),
+				"phases stand in the order of their dates")
+		}
+		rulesPath := path + ".rules"
+		v.named(p.src, names(ph.Rules, PhaseRule.name), pathTo(rulesPath, "name"), "rule")
+		before := len(v.faults)
+		for j := range ph.Rules {
+			v.rule(ph, j, at(rulesPath, j, ""))
+		}
+		if len(v.faults) == before { // a rule that is at fault may be the one that decides
+			v.smtpDecided(ph, rulesPath)
+		}
+	}
+	v.ruleNames()
+}
+
+// rule checks one rule of a phase.
+func (v *validator) rule(ph *Phase, i int, path string) {
+	p, r := v.p, ph.Rules[i]
+	if slices.Contains(append(standing(), RuleFailClosed), r.Name) {
+		v.inPolicy(path+".name", fmt.Sprintf("rule %q cannot be defined", r.Name), "it stands in every phase, and its counter would be mixed with this one's: choose another name")
+	}
+	if _, ok := r.Action.verdict(); !ok {
+		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants permit, monitor or drop")
+	}
+	if r.Groups != nil && len(r.Groups) == 0 {
+		v.inPolicy(path+".groups", fmt.Sprintf("rule %q is for no line group", r.Name), "name groups, or leave the key out for every line")
+	}
+	for j, g := range r.Groups {
+		groupPath := at(path+".groups", j, "")
+		if p.group(g) == 0 {
+			v.inPolicy(groupPath, fmt.Sprintf("unknown line group %q", g), nearest(g, names(p.LineGroups, LineGroup.name), "line groups"))
+		}
+		if slices.Contains(r.Groups[:j], g) {
+			v.inPolicy(groupPath, fmt.Sprintf("line group %q is in rule %q twice", g, r.Name), "keep one")
+		}
+	}
+	service, _ := p.service(r.Service)
+	if service == nil {
+		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), nearest(r.Service, names(p.Services, Service.name), "services"))
+	}
+	remote, _ := p.remote(r.Remote)
+	if remote == nil && !r.anyRemote() {
+		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), nearest(r.Remote, append([]string{AnyRemote}, names(p.Remotes, Remote.name)...), "remote classes"))
+	}
+	if service == nil || v.blocksSubmission(r, service, path) {
+		return
+	}
+	if remote != nil && remote.Relay && slices.ContainsFunc(service.Ports, isMailPort) {
+		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("mail to own relays such as %q passes in every phase, before any rule: leave the rule out", r.Remote))
+		return
+	}
+	for _, earlier := range ph.Rules[:i] {
+		if earlier.covers(r) {
+			v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("rule %q stands before it and takes all that it would: put the narrower rule first", earlier.Name))
+			return
+		}
+	}
+}
+
+// blocksSubmission notes a rule over a service that must pass in every phase, and reports whether it is one.
+func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string) bool {
+	switch i := slices.IndexFunc(service.Ports, func(port TCPPort) bool { return isSubmissionPort(port) || isAlternatePort(port) }); {
+	case i < 0:
+		return false
+	case r.Action == Drop && isSubmissionPort(service.Ports[i]):
+		v.inPolicy(path, fmt.Sprintf("rule %q drops service %q, TCP port %d", r.Name, r.Service, service.Ports[i]),
+			"submission to servers outside must pass in every phase, for RFC 5068 forbids an access provider to block it and it is the customers' way out of port 25: take the rule out")
+	case isSubmissionPort(service.Ports[i]):
+		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("submission, here service %q, passes in every phase before any rule: leave the rule out", r.Service))
+	case r.Action == Drop:
+		v.inPolicy(path, fmt.Sprintf("rule %q drops service %q, TCP port %d", r.Name, r.Service, service.Ports[i]),
+			"providers offer it to customers whose port 25 is blocked, and no mail is relayed on it: take the rule out")
+	default:
+		return false
+	}
+	return true
+}
+
+// isAlternatePort reports a port that mail providers offer beside 587, in no standard, where 25 is blocked.
+func isAlternatePort(port TCPPort) bool { return port == 26 || port == 2525 }
+
+// covers reports whether r matches all that other matches.
+func (r PhaseRule) covers(other PhaseRule) bool {
+	if r.Service != other.Service || !(r.anyRemote() || r.Remote == other.Remote) {
+		return false
+	}
+	if len(r.Groups) == 0 {
+		return true
+	}
+	if len(other.Groups) == 0 {
+		return false // other is also for lines that no inventory names
+	}
+	for _, g := range other.Groups {
+		if !slices.Contains(r.Groups, g) {
+			return false
+		}
+	}
+	return true
+}
+
+// smtpDecided refuses a phase that says nothing of port 25 for some line group: the switch drops what no rule matches, and that must be
+// the policy's decision, not its silence. Lines that no inventory names may stay undecided, and so closed.
+func (v *validator) smtpDecided(ph *Phase, path string) {
+	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return slices.ContainsFunc(s.Ports, isSMTPPort) })
+	if i < 0 {
+		return
+	}
+	smtp := v.p.Services[i].Name
+	var silent []string
+	for _, g := range v.p.LineGroups {
+		decided := slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool {
+			return r.covers(PhaseRule{Groups: []string{g.Name}, Service: smtp, Remote: AnyRemote})
+		})
+		if !decided {
+			silent = append(silent, g.Name)
+		}
+	}
+	if len(silent) > 0 {
+		v.inPolicy(path, fmt.Sprintf("phase %q does not say what happens to %s of line groups %s", ph.Name, smtp, strings.Join(silent, ", ")),
+			"unsaid, it would be dropped: end the phase with a rule for remote: any and these groups")
+	}
+}
+
+// ruleNames checks that a name means the same in all phases, and that there are ids for all names.
+func (v *validator) ruleNames() {
+	p := v.p
+	type use struct {
+		rule PhaseRule
+		path string
+	}
+	first := make(map[string]use)
+	for i, ph := range p.Phases {
+		for j, r := range ph.Rules {
+			path := at(at("phases", i, "rules"), j, "")
+			was, again := first[r.Name]
+			if !again {
+				first[r.Name] = use{r, path}
+				if len(first) == maxRules+1 {
+					v.inPolicy(path, fmt.Sprintf("rule %q is one too many", r.Name), fmt.Sprintf("the phases of a policy can have %d rule names between them: use names again, or split the policy", maxRules))
+				}
+				continue
+			}
+			same := was.rule.Service == r.Service && (was.rule.Remote == r.Remote || was.rule.anyRemote() && r.anyRemote())
+			if !same {
+				v.inPolicy(path, fmt.Sprintf("rule %q has another service or remote class than in an earlier phase", r.Name),
+					"a name is one counter over all phases: keep "+r.Name+" as at "+p.src.place(was.path)+", or choose another name")
+			}
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// policy checks what can be said of a policy without an inventory.
+func (v *validator) policy() {
+	p := v.p
+	v.word(p.src, "name", p.Name, "policy name")
+	if p.UTCOffset < -MaxOffset || p.UTCOffset > MaxOffset {
+		v.inPolicy("utcOffset", fmt.Sprintf("the UTC offset is %d minutes", p.UTCOffset), fmt.Sprintf("valid are %d to %d", -MaxOffset, MaxOffset))
+	}
+	v.counted("lineGroups", len(p.LineGroups), "line groups")
+	v.named(p.src, names(p.LineGroups, LineGroup.name), pathTo("lineGroups", "name"), "line group")
+	v.services()
+	v.remotes()
+	v.exemptions()
+	v.phases()
+}
+
+// services checks that each TCP port means one thing, and that the three mail ports are told apart: the standing rules treat a service as
+// a whole, so whatever shares one with 25, 587 or 465 would be treated like it.
+func (v *validator) services() {
+	p := v.p
+	v.counted("services", len(p.Services), "services")
+	v.named(p.src, names(p.Services, Service.name), pathTo("services", "name"), "service")
+	first := make(map[TCPPort]string)
+	for i, s := range p.Services {
+		if len(s.Ports) == 0 {
+			v.inPolicy(at("services", i, "ports"), fmt.Sprintf("service %q has no ports", s.Name), "give the TCP ports of its servers")
+		}
+		for j, port := range s.Ports {
+			path := at(at("services", i, "ports"), j, "")
+			if port == 0 {
+				v.inPolicy(path, fmt.Sprintf("service %q has port 0", s.Name), "TCP ports are 1 to 65535")
+			}
+			if earlier, again := first[port]; again {
+				v.inPolicy(path, fmt.Sprintf("port %d of service %q is listed twice", port, s.Name), "the first is at "+p.src.place(earlier)+": keep one")
+				continue
+			}
+			first[port] = path
+		}
+		smtp, submission := slices.ContainsFunc(s.Ports, isSMTPPort), slices.ContainsFunc(s.Ports, isSubmissionPort)
+		other := slices.ContainsFunc(s.Ports, func(port TCPPort) bool { return !isMailPort(port) })
+		switch {
+		case smtp && (submission || other):
+			v.inPolicy(at("services", i, "ports"), fmt.Sprintf("service %q has port 25 and others", s.Name),
+				"what is decided for mail port 25 must not reach other ports: give 25 a service of its own")
+		case submission && other:
+			v.inPolicy(at("services", i, "ports"), fmt.Sprintf("service %q has a submission port, 587 or 465, and others", s.Name),
+				"submission passes in every phase, and others would with it: give it a service of its own")
+		}
+	}
+	for _, need := range []struct {
+		port TCPPort
+		why  string
+	}{
+		{PortSMTP, "there would be nothing to block"},
+		{PortSubmission, "it must pass in every phase (RFC 5068), and is counted as it does"},
+		{PortSubmissions, "it must pass in every phase (RFC 8314), and is counted as it does"},
+	} {
+		if _, ok := first[need.port]; !ok && len(p.Services) > 0 {
+			v.inPolicy("services", fmt.Sprintf("no service has port %d", need.port), need.why+fmt.Sprintf(": add a service with ports: [%d]", need.port))
+		}
+	}
+}
+
+// exemptions checks that each is for one thing, and that somebody answers for it until a day. What is the same for all lines of a class
+// needs no reason; what is not does.
+func (v *validator) exemptions() {
+	p := v.p
+	first := make(map[string]string)
+	for i := range p.Exemptions {
+		e := &p.Exemptions[i]
+		path := at("exemptions", i, "")
+		who := "exemption of line " + fmt.Sprintf("%q", e.Line)
+		of := e.Line
+		switch {
+		case e.Line != "" && e.Prefix.IsValid():
+			v.inPolicy(path, fmt.Sprintf("the exemption names both line %q and prefix %v", e.Line, e.Prefix), "keep one: a line's prefixes come from the inventory")
+			continue
+		case e.Line == "" && !e.Prefix.IsValid():
+			v.inPolicy(path, "the exemption names neither a line nor a prefix", "give line: and the name of a line of the inventory, or prefix:")
+			continue
+		case e.Line == "":
+			who = fmt.Sprintf("exemption of prefix %v", e.Prefix)
+			of = e.Prefix.String()
+			v.prefix(p.src, path+".prefix", e.Prefix, "every line would be exempt")
+		}
+		if earlier, again := first[of]; again {
+			v.inPolicy(path, "a second "+who, "the first is at "+p.src.place(earlier)+": move its expiry instead")
+		} else {
+			first[of] = path
+		}
+		if strings.TrimSpace(e.Owner) == "" {
+			v.inPolicy(path, "the "+who+" has no owner", "name who answers for it: owner: ...")
+		}
+		if strings.TrimSpace(e.Reason) == "" {
+			v.inPolicy(path, "the "+who+" has no reason", "equal lines are treated equally unless a reason is on record: reason: ...")
+		}
+		if e.Expires.IsZero() {
+			v.inPolicy(path, "the "+who+" has no expiry", "an exemption that is never looked at again stays open for the next holder of the line: expires: and the last day it holds")
+		}
+	}
+}

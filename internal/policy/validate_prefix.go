@@ -1,0 +1,221 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// The shortest relay prefixes that are taken for relays. No ISP has 65,536 relays; whatever is in the class is open on port 25.
+const (
+	minRelayBitsV4 = 16
+	minRelayBitsV6 = 32
+)
+
+// remotes checks the classes of servers: that there is a relay to send mail through, and that every address has one class.
+func (v *validator) remotes() {
+	p := v.p
+	v.counted("remotes", len(p.Remotes), "remote classes")
+	v.named(p.src, names(p.Remotes, Remote.name), pathTo("remotes", "name"), "remote class")
+	relays := 0
+	for i, r := range p.Remotes {
+		if r.Name == AnyRemote {
+			v.inPolicy(at("remotes", i, "name"), fmt.Sprintf("remote class %q cannot be used", r.Name), "in a rule it stands for every server: choose another name")
+		}
+		if r.Relay {
+			relays++
+		}
+		if len(r.Prefixes) == 0 {
+			way := "give the prefixes of its servers"
+			if r.Relay {
+				way = "without an address of the relay, mail to it would be blocked: " + way
+			}
+			v.inPolicy(at("remotes", i, "prefixes"), fmt.Sprintf("remote class %q has no prefixes", r.Name), way)
+		}
+		for j, prefix := range r.Prefixes {
+			path := at(at("remotes", i, "prefixes"), j, "")
+			everything := fmt.Sprintf("every server would be in class %q", r.Name)
+			if r.Relay {
+				everything = "port 25 would be open to every server"
+			}
+			if v.prefix(p.src, path, prefix, everything) && r.Relay && prefix.Bits() < minRelayBits(prefix) {
+				v.inPolicy(path, fmt.Sprintf("relay prefix %v is wider than any ISP's relays", prefix),
+					fmt.Sprintf("port 25 is open to all of it: name the relays' own prefixes, /%d or longer", minRelayBits(prefix)))
+			}
+		}
+		for j, outer := range r.Within {
+			if _, number := p.remote(outer); number == 0 || outer == r.Name {
+				others := slices.DeleteFunc(names(p.Remotes, Remote.name), func(n string) bool { return n == r.Name })
+				v.inPolicy(at(at("remotes", i, "within"), j, ""), fmt.Sprintf("class %q cannot be within %q", r.Name, outer), nearest(outer, others, "other classes"))
+			}
+		}
+	}
+	if relays == 0 && len(p.Remotes) > 0 {
+		v.inPolicy("remotes", "no remote class is the ISP's own relay", "customers send their mail through it when port 25 is blocked: mark its class with relay: true")
+	}
+	v.oneClassEach()
+}
+
+func minRelayBits(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return minRelayBitsV4
+	}
+	return minRelayBitsV6
+}
+
+// oneClassEach refuses a prefix in two classes, and one inside another class's that does not say so.
+func (v *validator) oneClassEach() {
+	p := v.p
+	type owner struct {
+		class int
+		path  string
+	}
+	index := newPrefixIndex[owner]()
+	for i, r := range p.Remotes {
+		for j, prefix := range r.Prefixes {
+			path := at(at("remotes", i, "prefixes"), j, "")
+			if first, again := index.add(prefix, owner{i, path}); again {
+				way := "keep one"
+				if first.class != i {
+					way = "an address has one class: keep it in one of the two"
+				}
+				v.inPolicy(path, fmt.Sprintf("prefix %v of class %q is already in class %q", prefix, r.Name, p.Remotes[first.class].Name),
+					"the first is at "+p.src.place(first.path)+": "+way)
+			}
+		}
+	}
+	for i, r := range p.Remotes {
+		for j, prefix := range r.Prefixes {
+			outer, around, ok := index.around(prefix)
+			if !ok || around.class == i || slices.Contains(r.Within, p.Remotes[around.class].Name) {
+				continue
+			}
+			name := p.Remotes[around.class].Name
+			v.inPolicy(at(at("remotes", i, "prefixes"), j, ""), fmt.Sprintf("prefix %v of class %q lies inside %v of class %q", prefix, r.Name, outer, name),
+				fmt.Sprintf("the longer prefix wins and takes its addresses out of %q: if that is meant, add within: [%s] to class %q", name, name, r.Name))
+		}
+	}
+}
+
+// prefix checks that a prefix can be an entry of a switch, and reports whether it is one.
+func (v *validator) prefix(src source, path string, p netip.Prefix, everything string) bool {
+	switch {
+	case !p.IsValid():
+		v.note(src, path, "the prefix is not valid", "it wants an address prefix such as 192.0.2.0/24 or 2001:db8::/32")
+	case p.Bits() == 0:
+		v.note(src, path, fmt.Sprintf("prefix %v holds every address", p), everything+": give the prefixes that are meant")
+	case p.Addr().Is4In6():
+		way := "write the IPv4 prefix"
+		if p.Bits() >= 96 {
+			way += " " + netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96).Masked().String()
+		}
+		v.note(src, path, fmt.Sprintf("prefix %v is an IPv4 address in IPv6 form, which no packet carries", p), way)
+	case p != p.Masked():
+		v.note(src, path, fmt.Sprintf("prefix %v has bits set behind its length", p),
+			fmt.Sprintf("write %v for the network, or %v for the address", p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen())))
+	default:
+		return true
+	}
+	return false
+}
+
+// A prefixIndex finds the prefix around another in one map look-up per length in use.
+type prefixIndex[T any] struct {
+	entries map[netip.Prefix]T
+	v4, v6  []int // lengths in use, ascending
+}
+
+func newPrefixIndex[T any]() *prefixIndex[T] {
+	return &prefixIndex[T]{entries: make(map[netip.Prefix]T)}
+}
+
+// add enters a prefix, unless it is there already: then it returns what it was entered with. A prefix of length 0 is not entered: it is
+// refused as such, and everything lies inside it.
+func (x *prefixIndex[T]) add(p netip.Prefix, value T) (first T, again bool) {
+	if first, again = x.entries[p]; again || p.Bits() <= 0 {
+		return first, again
+	}
+	x.entries[p] = value
+	lengths := &x.v6
+	if p.Addr().Is4() {
+		lengths = &x.v4
+	}
+	if i, found := slices.BinarySearch(*lengths, p.Bits()); !found {
+		*lengths = slices.Insert(*lengths, i, p.Bits())
+	}
+	return value, false
+}
+
+// around returns the longest prefix that is shorter than p and holds it.
+func (x *prefixIndex[T]) around(p netip.Prefix) (outer netip.Prefix, value T, ok bool) {
+	lengths := x.v6
+	if p.Addr().Is4() {
+		lengths = x.v4
+	}
+	for _, bits := range slices.Backward(lengths) {
+		if bits >= p.Bits() {
+			continue
+		}
+		outer = netip.PrefixFrom(p.Addr(), bits).Masked()
+		if value, ok = x.entries[outer]; ok {
+			return outer, value, true
+		}
+	}
+	return netip.Prefix{}, value, false
+}
+
+// linesOutsideRelays refuses a relay prefix that holds a subscriber's: every line could then mail straight to that subscriber.
+func (v *validator) linesOutsideRelays() {
+	relays := newPrefixIndex[string]()
+	for _, r := range v.p.Remotes {
+		if !r.Relay {
+			continue
+		}
+		for _, prefix := range r.Prefixes {
+			relays.add(prefix, r.Name)
+		}
+	}
+	for i, sw := range v.inv.Switches {
+		for j, line := range sw.Lines {
+			for k, prefix := range line.Prefixes {
+				class, ok := relays.entries[prefix]
+				outer := prefix
+				if !ok {
+					outer, class, ok = relays.around(prefix)
+				}
+				if ok {
+					v.inInventory(at(at(at("switches", i, "lines"), j, "prefixes"), k, ""),
+						fmt.Sprintf("prefix %v of line %q lies inside %v of relay class %q", prefix, line.Name, outer, class),
+						"port 25 is open to a relay's addresses: take the subscribers out of the class")
+				}
+			}
+		}
+	}
+}
+
+// onePrefixEach refuses a prefix that two lines have, or that lies inside another line's: exempting one would exempt the other.
+func (v *validator) onePrefixEach() {
+	type owner struct{ line, path string }
+	index := newPrefixIndex[owner]()
+	each := func(do func(prefix netip.Prefix, o owner)) {
+		for i, sw := range v.inv.Switches {
+			for j, line := range sw.Lines {
+				for k, prefix := range line.Prefixes {
+					do(prefix, owner{line.Name, at(at(at("switches", i, "lines"), j, "prefixes"), k, "")})
+				}
+			}
+		}
+	}
+	each(func(prefix netip.Prefix, o owner) {
+		if first, again := index.add(prefix, o); again {
+			v.inInventory(o.path, fmt.Sprintf("prefix %v of line %q is listed twice", prefix, o.line),
+				fmt.Sprintf("line %q has it at %s: an address is one line's", first.line, v.inv.src.place(first.path)))
+		}
+	})
+	each(func(prefix netip.Prefix, o owner) {
+		if outer, around, ok := index.around(prefix); ok && around.line != o.line {
+			v.inInventory(o.path, fmt.Sprintf("prefix %v of line %q lies inside %v of line %q", prefix, o.line, outer, around.line),
+				"an exemption of one would reach the other: give each line its own")
+		}
+	})
+}
