@@ -1,0 +1,169 @@
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"op25b/internal/wire"
+	bmv1 "op25b/proto/bm/v1"
+)
+
+// queueLength is how many frames wait for each port and, together, for the stream: as in a wire.Pipe.
+const queueLength = wire.PipeQueue
+
+// A Client is one packet stream to a switch. Its ports are links.
+type Client struct {
+	addr     string
+	deviceID uint64
+	conn     *grpc.ClientConn
+	stream   grpc.BidiStreamingClient[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]
+	out      *wire.Queue[uint32] // beside a frame: its port
+	cancel   context.CancelFunc
+	workers  sync.WaitGroup
+
+	mu     sync.Mutex // guards everything that follows
+	ports  map[uint32]*port
+	failed error // why the stream ended; nil while it runs
+	closed bool
+}
+
+// Dial opens the packet stream of the switch with that device id at addr ("127.0.0.1:9560"); ctx bounds only the dialling.
+//
+// A switch serves one stream at a time. That another client has it is not known until the switch has said so, so that
+// error comes from the ports' Serve. A frame for another device id is ignored by the switch without a word.
+func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("packet service at %s: %w", addr, context.Cause(ctx))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, fmt.Errorf("packet service at %s: %w", addr, err)
+	}
+	// The stream outlives ctx, and ends with it only while it is being opened.
+	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	stream, err := bmv1.NewDataplaneInterfaceClient(conn).PacketStream(streamCtx)
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		cancel()
+		return nil, errors.Join(fmt.Errorf("packet service at %s: %w", addr, err), conn.Close())
+	}
+	c := &Client{
+		addr: addr, deviceID: deviceID, conn: conn, stream: stream, cancel: cancel,
+		out: wire.NewQueue[uint32](queueLength), ports: map[uint32]*port{},
+	}
+	c.workers.Go(func() { c.receive() })
+	c.workers.Go(func() { c.transmit(streamCtx) })
+	return c, nil
+}
+
+// Port returns the link that is plugged into port n of the switch. Each port has one link until that is closed.
+func (c *Client) Port(n uint32, name string) (wire.Link, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, fmt.Errorf("port %d of the switch at %s: %w", n, c.addr, wire.ErrClosed)
+	case c.failed != nil:
+		return nil, fmt.Errorf("port %d: %w", n, c.failed)
+	case c.ports[n] != nil:
+		return nil, fmt.Errorf("port %d of the switch at %s: %w, %q", n, c.addr, ErrPortInUse, c.ports[n].name)
+	}
+	p := &port{client: c, number: n, name: name, in: wire.NewQueue[struct{}](queueLength)}
+	c.ports[n] = p
+	return p, nil
+}
+
+// Close ends the stream and every port's Serve. It may be called more than once.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	ports := make([]*port, 0, len(c.ports))
+	for _, p := range c.ports {
+		ports = append(ports, p)
+	}
+	c.mu.Unlock()
+	for _, p := range ports {
+		p.end()
+	}
+	c.cancel()
+	c.out.Close()
+	c.workers.Wait()
+	return c.conn.Close()
+}
+
+// receive hands what the switch sends to the ports until the stream ends.
+func (c *Client) receive() {
+	for {
+		response, err := c.stream.Recv()
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		c.mu.Lock()
+		p := c.ports[response.Port]
+		c.mu.Unlock()
+		if p != nil {
+			p.deliver(response.Packet)
+		}
+	}
+}
+
+// transmit is the only sender on the stream, which takes one at a time and blocks when the switch is slow.
+func (c *Client) transmit(ctx context.Context) {
+	// gRPC has encoded a message when Send returns, unless a stats handler keeps it, and this connection has none.
+	request := &bmv1.PacketStreamRequest{DeviceId: c.deviceID}
+	err := c.out.Serve(ctx, func(n uint32, frame []byte) error {
+		request.Port, request.Packet = n, frame
+		return c.stream.Send(request)
+	})
+	// The stream's own error is told to receive; Send says only io.EOF.
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.fail(err)
+	}
+}
+
+// fail ends the Serve of every port with the reason for which the stream has ended.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	if c.failed != nil {
+		c.mu.Unlock()
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		c.failed = fmt.Errorf("switch at %s: %w by the switch", c.addr, ErrStreamEnded)
+	} else {
+		c.failed = fmt.Errorf("switch at %s: %w: %w", c.addr, ErrStreamEnded, err)
+	}
+	ports := make([]*port, 0, len(c.ports))
+	for _, p := range c.ports {
+		ports = append(ports, p)
+	}
+	c.mu.Unlock()
+	c.out.Close()
+	for _, p := range ports {
+		p.in.Finish()
+	}
+}
+
+// failure returns why the stream ended, nil while it runs or after Close.
+func (c *Client) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	return c.failed
+}

@@ -1,0 +1,12 @@
+package dataplane
+
+import "errors"
+
+var (
+	// ErrStreamEnded is returned by Serve of a port, and by Port, once the switch has ended the packet stream; the message says why.
+	ErrStreamEnded = errors.New("packet stream ended")
+	// ErrPortInUse is returned by Port for a port number that already has a link.
+	ErrPortInUse = errors.New("port already has a link")
+	// ErrNoStream is returned by Server.Send while no client is connected.
+	ErrNoStream = errors.New("no packet stream")
+)

@@ -1,0 +1,218 @@
+// Package dataplane carries frames between a software switch and what is plugged into its ports over gRPC, wire compatible
+// with bmv2's p4.bm.DataplaneInterface: Client is the side of the hosts, Server that of the switch.
+//
+// It is a wire, not a switch: it neither reads a frame nor decides where one goes.
+package dataplane
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"op25b/internal/wire"
+	bmv1 "op25b/proto/bm/v1"
+)
+
+// Hooks are how a Server reaches its switch.
+type Hooks struct {
+	// Receive takes a frame that entered at a port; any port number may come. The frame is valid only during the call, and
+	// calls come one at a time. id is the client's number for the frame: what the switch sends because of it goes out with
+	// the same id, and 0 says that the client does not care. Required.
+	Receive func(port uint32, id uint64, frame []byte)
+	// PortStatus takes a client's wish to have a port down or up. Without it the wish is answered with UNIMPLEMENTED.
+	PortStatus func(port uint32, up bool)
+	// Drain returns when the switch has sent all that the frames received so far lead to, or when ctx ends. It is called when a
+	// client has ended its side, so that the client gets everything before the stream ends. A switch that sends within Receive needs none.
+	Drain func(ctx context.Context)
+}
+
+// A Server is the packet service of a switch.
+type Server struct {
+	bmv1.UnimplementedDataplaneInterfaceServer
+
+	deviceID uint64
+	hooks    Hooks
+	log      *zap.Logger
+	counters wire.Counters
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	streams  sync.WaitGroup // the goroutines of PacketStream
+
+	mu  sync.Mutex // guards everything that follows
+	out *wire.Queue[header]
+}
+
+// header is what travels beside a frame that leaves the switch.
+type header struct {
+	id   uint64
+	port uint32
+}
+
+// packetStream is the switch's side of a stream.
+type packetStream = grpc.BidiStreamingServer[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]
+
+var errStopping = status.Error(codes.Unavailable, "the switch stops")
+
+var (
+	_ bmv1.DataplaneInterfaceServer = (*Server)(nil)
+	_ wire.Counted                  = (*Server)(nil)
+)
+
+// NewServer returns the packet service of the switch with that device id. log may be nil.
+func NewServer(deviceID uint64, hooks Hooks, log *zap.Logger) (*Server, error) {
+	if hooks.Receive == nil {
+		return nil, errors.New("packet service: Hooks.Receive is not set, so that no frame could enter the switch")
+	}
+	if log == nil {
+		log = zap.NewNop()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Server{deviceID: deviceID, hooks: hooks, log: log, ctx: ctx, cancel: cancel}, nil
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(registrar grpc.ServiceRegistrar) {
+	bmv1.RegisterDataplaneInterfaceServer(registrar, s)
+}
+
+// Stats counts frames of the switch: Sent left it over a stream's queue, Received entered it, Dropped found no stream or
+// a full queue, Invalid were empty, too long or for another device id.
+func (s *Server) Stats() wire.Stats { return s.counters.Stats() }
+
+// Send queues a copy of frame to the connected client, as sent out of that port because of the frame that came with id.
+// It does not block. It returns ErrNoStream, and the frame is lost, while no client is connected, as with bmv2.
+func (s *Server) Send(port uint32, id uint64, frame []byte) error {
+	if err := wire.CheckSize(fmt.Sprintf("port %d", port), len(frame)); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out == nil {
+		s.counters.Dropped.Add(1)
+		return ErrNoStream
+	}
+	if s.out.Push(header{id, port}, frame) {
+		s.counters.Sent.Add(1)
+	} else {
+		s.counters.Dropped.Add(1)
+	}
+	return nil
+}
+
+// Close ends the connected stream, refuses further ones, and returns when no frame is handed to the switch any more; so it
+// must not be called within Receive. It may be called more than once.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.cancel()
+	s.mu.Unlock()
+	s.streams.Wait()
+	return nil
+}
+
+// PacketStream implements p4.bm.DataplaneInterface.
+func (s *Server) PacketStream(stream packetStream) error {
+	out := wire.NewQueue[header](queueLength)
+	s.mu.Lock()
+	switch {
+	case s.ctx.Err() != nil:
+		s.mu.Unlock()
+		return errStopping
+	case s.out != nil:
+		s.mu.Unlock()
+		return status.Error(codes.ResourceExhausted, "only one client authorized at a time")
+	}
+	s.out = out
+	// Counted under mu, so that Close, which ends ctx under mu, waits for every stream that it did not refuse.
+	s.streams.Add(3)
+	s.mu.Unlock()
+	s.log.Info("packet stream opened")
+
+	defer s.streams.Done()
+	sent := make(chan struct{})
+	go func() {
+		defer s.streams.Done()
+		defer close(sent)
+		s.transmit(stream, out)
+	}()
+	received := make(chan error, 1)
+	go func() {
+		defer s.streams.Done()
+		received <- s.receive(stream)
+	}()
+	var err error
+	select {
+	case err = <-received:
+	case <-s.ctx.Done():
+		err = errStopping
+	}
+	if err == nil && s.hooks.Drain != nil {
+		s.hooks.Drain(stream.Context())
+	}
+	s.mu.Lock()
+	s.out = nil
+	s.mu.Unlock()
+	if err == nil {
+		out.Finish()
+		select {
+		case <-sent:
+		case <-s.ctx.Done():
+			err = errStopping
+		}
+	}
+	// A sender that waits for a slow client ends when this method has returned.
+	out.Close()
+	s.log.Info("packet stream ended", zap.Error(err))
+	return err
+}
+
+// receive hands the client's frames to the switch. It returns nil when the client has ended its side.
+func (s *Server) receive(stream packetStream) error {
+	for {
+		request, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case s.ctx.Err() != nil:
+			return errStopping
+		}
+		if request.DeviceId != s.deviceID || wire.CheckSize("", len(request.Packet)) != nil {
+			s.counters.Invalid.Add(1)
+			continue
+		}
+		s.counters.Received.Add(1)
+		s.hooks.Receive(request.Port, request.Id, request.Packet)
+	}
+}
+
+// transmit is the only sender on the stream.
+func (s *Server) transmit(stream packetStream, out *wire.Queue[header]) {
+	// An error of Send means that the stream has ended, which receive is told too.
+	_ = out.Serve(stream.Context(), func(h header, frame []byte) error {
+		return stream.Send(&bmv1.PacketStreamResponse{DeviceId: s.deviceID, Id: h.id, Port: h.port, Packet: bytes.Clone(frame)})
+	})
+}
+
+// SetPortOperStatus implements p4.bm.DataplaneInterface.
+func (s *Server) SetPortOperStatus(_ context.Context, request *bmv1.SetPortOperStatusRequest) (*bmv1.SetPortOperStatusResponse, error) {
+	if request.DeviceId != s.deviceID {
+		return nil, status.Errorf(codes.InvalidArgument, "device id %d: this switch is %d", request.DeviceId, s.deviceID)
+	}
+	if request.OperStatus != bmv1.PortOperStatus_OPER_STATUS_DOWN && request.OperStatus != bmv1.PortOperStatus_OPER_STATUS_UP {
+		return nil, status.Errorf(codes.InvalidArgument, "port %d: oper_status %v, want OPER_STATUS_DOWN or OPER_STATUS_UP", request.Port, request.OperStatus)
+	}
+	if s.hooks.PortStatus == nil {
+		return nil, status.Error(codes.Unimplemented, "this switch takes no port down")
+	}
+	s.hooks.PortStatus(request.Port, request.OperStatus == bmv1.PortOperStatus_OPER_STATUS_UP)
+	return &bmv1.SetPortOperStatusResponse{}, nil
+}

@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenInterface opens a Linux network interface by AF_PACKET, which takes the privilege CAP_NET_RAW: a veth, a tap or a
+// physical card, promiscuous, without what the machine itself sends on it.
+//
+// Frames arrive as they were on the wire. The outer VLAN tag, which the kernel strips, is put back with its own protocol
+// identifier (802.1Q or 802.1ad) and also when it only carries a priority. What a sender on the same machine left to its card
+// is done here: checksums are completed, and segments larger than the wire carries are cut. Receive offload of the
+// interface that merges segments is turned off while the link is open, as far as CAP_NET_ADMIN allows.
+//
+// It returns ErrNoInterface, and lists those there are, for a name that this machine does not have.
+func OpenInterface(name string) (Link, error) {
+	nic, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w, want one of %s", name, ErrNoInterface, interfaceNames())
+	}
+	fd, err := openSocket(nic)
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w", name, err)
+	}
+	l := &interfaceLink{name: name, index: nic.Index, fd: fd, file: os.NewFile(uintptr(fd), "packet socket of "+name)}
+	if l.raw, err = l.file.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("interface %q: %w", name, err), l.file.Close())
+	}
+	l.restore = disableMerging(fd, name)
+	return l, nil
+}
+
+func interfaceNames() string {
+	all, err := net.Interfaces()
+	if err != nil {
+		return "(" + err.Error() + ")"
+	}
+	names := make([]string, len(all))
+	for i, nic := range all {
+		names[i] = nic.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+type interfaceLink struct {
+	name     string
+	index    int
+	file     *os.File // owns fd and has the runtime wait for it
+	raw      syscall.RawConn
+	fd       int    // of the packet socket; valid until closed
+	restore  func() // undoes disableMerging
+	served   atomic.Bool
+	counters Counters
+
+	mu     sync.Mutex // guards everything that follows
+	closed bool
+	send   sender
+}
+
+var (
+	_ Link    = (*interfaceLink)(nil)
+	_ Counted = (*interfaceLink)(nil)
+)
+
+// A sender is one outgoing message, kept so that sending allocates nothing.
+type sender struct {
+	offload [vnetHeader]byte // zero: the frame is whole
+	vectors [2]unix.Iovec
+	message unix.Msghdr
+}
+
+func (l *interfaceLink) Name() string { return l.name }
+
+func (l *interfaceLink) Stats() Stats { return l.counters.Stats() }
+
+func (l *interfaceLink) Serve(ctx context.Context, recv func(frame []byte)) error {
+	if l.served.Swap(true) {
+		return fmt.Errorf("link %q: %w", l.name, ErrServed)
+	}
+	// A deadline in the past wakes the reader, and every later one.
+	defer context.AfterFunc(ctx, func() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) })()
+	b := newBatch()
+	received, problem := 0, error(nil)
+	fetch := func(fd uintptr) bool {
+		received, problem = b.receive(int(fd))
+		return !errors.Is(problem, unix.EAGAIN)
+	}
+	count := func(frame []byte) {
+		l.counters.Received.Add(1)
+		recv(frame)
+	}
+	for {
+		err := l.raw.Read(fetch)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, os.ErrClosed) || l.isClosed():
+			return nil
+		case err != nil:
+			return fmt.Errorf("link %q: receive: %w", l.name, err)
+		case errors.Is(problem, unix.ENETDOWN):
+			// The socket outlives an interface that goes down and comes up again, but not one that is removed.
+			if !interfaceExists(l.fd, l.index) {
+				return fmt.Errorf("link %q: the interface has been removed: %w", l.name, problem)
+			}
+			continue
+		case errors.Is(problem, unix.EINTR):
+			continue
+		case problem != nil:
+			return fmt.Errorf("link %q: receive: %w", l.name, problem)
+		}
+		for i := range received {
+			if !b.messages[i].deliver(count) {
+				l.counters.Invalid.Add(1)
+			}
+		}
+	}
+}
+
+func (l *interfaceLink) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+func (l *interfaceLink) Send(frame []byte) error {
+	if err := CheckSize(l.name, len(frame)); err != nil {
+		return err
+	}
+	if len(frame) < ethernetHeader {
+		return fmt.Errorf("link %q: %w: %d bytes, an Ethernet frame has at least %d", l.name, ErrRunt, len(frame), ethernetHeader)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return fmt.Errorf("link %q: %w", l.name, ErrClosed)
+	}
+	s := &l.send
+	s.vectors[0].Base = &s.offload[0]
+	s.vectors[0].SetLen(vnetHeader)
+	s.vectors[1].Base = unsafe.SliceData(frame)
+	s.vectors[1].SetLen(len(frame))
+	s.message.Iov = &s.vectors[0]
+	s.message.SetIovlen(len(s.vectors))
+	_, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&s.message)), unix.MSG_DONTWAIT)
+	s.vectors[1].Base = nil
+	switch errno {
+	case 0:
+		l.counters.Sent.Add(1)
+		return nil
+	case unix.EAGAIN, unix.ENOBUFS, unix.ENETDOWN, unix.EINTR:
+		// A full queue, or a cable that is not plugged in.
+		l.counters.Dropped.Add(1)
+		return nil
+	case unix.EMSGSIZE:
+		mtu := interfaceMTU(l.fd, l.name)
+		return fmt.Errorf("link %q: %w: %d bytes, the interface's MTU of %d carries at most %d", l.name, ErrOversized, len(frame), mtu, mtu+ethernetHeader)
+	default:
+		return fmt.Errorf("link %q: send %d bytes: %w", l.name, len(frame), errno)
+	}
+}
+
+// Close also turns the interface's offload back to what it was.
+func (l *interfaceLink) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	l.restore()
+	return l.file.Close()
+}

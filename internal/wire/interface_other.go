@@ -1,0 +1,10 @@
+//go:build !linux
+
+package wire
+
+import "fmt"
+
+// OpenInterface opens a Linux network interface. Here it returns ErrUnsupported.
+func OpenInterface(name string) (Link, error) {
+	return nil, fmt.Errorf("interface %q: AF_PACKET is %w; plug hosts in over the packet service or use a pcap file", name, ErrUnsupported)
+}

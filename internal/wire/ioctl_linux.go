@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ethtoolLRO is the large receive offload among the flags of ETHTOOL_GFLAGS.
+const ethtoolLRO = 1 << 15
+
+// disableMerging turns off what joins received segments into larger ones, so that the switch sees, counts and forwards what
+// was on the wire, and returns what turns it on again. Where it may not, or the card has no such thing, nothing is lost: the
+// kernel says which frames are joined, and they are cut.
+func disableMerging(fd int, name string) (restore func()) {
+	var undo []func()
+	for _, offload := range []struct{ get, set, mask uint32 }{
+		{unix.ETHTOOL_GGRO, unix.ETHTOOL_SGRO, 1},
+		{unix.ETHTOOL_GFLAGS, unix.ETHTOOL_SFLAGS, ethtoolLRO},
+	} {
+		was, err := ethtool(fd, name, offload.get, 0)
+		if err != nil || was&offload.mask == 0 {
+			continue
+		}
+		if _, err := ethtool(fd, name, offload.set, was&^offload.mask); err == nil {
+			undo = append(undo, func() { _, _ = ethtool(fd, name, offload.set, was) })
+		}
+	}
+	return func() {
+		for _, f := range undo {
+			f()
+		}
+	}
+}
+
+// ethtool is ioctl(SIOCETHTOOL) with a struct ethtool_value.
+func ethtool(fd int, name string, command, value uint32) (uint32, error) {
+	argument := struct{ command, value uint32 }{command, value}
+	var request struct {
+		name     [unix.IFNAMSIZ]byte
+		argument unsafe.Pointer
+		_        [16]byte // struct ifreq is a union that is longer than a pointer
+	}
+	copy(request.name[:unix.IFNAMSIZ-1], name)
+	request.argument = unsafe.Pointer(&argument)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return 0, errno
+	}
+	return argument.value, nil
+}
+
+// An interfaceNumber is struct ifreq with a number. Asked of the link's own socket, it is about the network namespace in which
+// the link was opened, in whichever the calling thread is.
+type interfaceNumber struct {
+	name   [unix.IFNAMSIZ]byte
+	number int32
+	_      [20]byte
+}
+
+// interfaceMTU returns the interface's MTU, 0 if it is gone.
+func interfaceMTU(fd int, name string) int {
+	var request interfaceNumber
+	copy(request.name[:unix.IFNAMSIZ-1], name)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCGIFMTU, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return 0
+	}
+	return int(request.number)
+}
+
+// interfaceExists reports whether there is an interface with the index.
+func interfaceExists(fd, index int) bool {
+	request := interfaceNumber{number: int32(index)}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCGIFNAME, uintptr(unsafe.Pointer(&request)))
+	return errno == 0
+}

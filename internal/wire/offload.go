@@ -1,0 +1,85 @@
+package wire
+
+import "encoding/binary"
+
+// An offload is what the sender of a frame left for its network card to do: struct virtio_net_hdr (virtio 1.2, section 5.1.6).
+type offload struct {
+	checksum     bool // the checksum at start+offset still misses the bytes from start on
+	start, place int  // where summing begins; where in there the 16-bit checksum is
+	segment      int  // the payload bytes of each TCP segment that the frame is to be cut into, 0 for none
+}
+
+const (
+	needsChecksum = 0x01
+	gsoNone       = 0x00
+	gsoTCPv4      = 0x01
+	gsoTCPv6      = 0x04
+	gsoECN        = 0x80
+	// gsoOther marks a frame that is to be cut in a way that this package does not know.
+	gsoOther = -1
+)
+
+func decodeOffload(h [10]byte) offload {
+	o := offload{
+		checksum: h[0]&needsChecksum != 0,
+		start:    int(binary.NativeEndian.Uint16(h[6:])),
+		place:    int(binary.NativeEndian.Uint16(h[8:])),
+	}
+	switch h[1] &^ gsoECN {
+	case gsoNone:
+	case gsoTCPv4, gsoTCPv6:
+		o.segment = int(binary.NativeEndian.Uint16(h[4:]))
+		if o.segment == 0 {
+			o.segment = gsoOther
+		}
+	default:
+		o.segment = gsoOther
+	}
+	return o
+}
+
+// complete finishes the checksum in place, with frame as it was without the tag that has been stripped. It reports false for
+// a frame that cannot be finished. One that is to be cut gets its checksums then.
+func (o offload) complete(frame []byte) bool {
+	switch {
+	case o.segment == gsoOther:
+		return false
+	case o.segment != 0 || !o.checksum:
+		return true
+	case o.start > len(frame) || o.start+o.place+2 > len(frame):
+		return false
+	}
+	field := frame[o.start+o.place:]
+	// The field holds the sum of the pseudo header (RFC 9293 section 3.1), which belongs to the sum.
+	sum := ^fold(add(0, frame[o.start:]))
+	if sum == 0 {
+		// The same number, and in UDP, 0 says that there is no checksum (RFC 768).
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(field, sum)
+	return true
+}
+
+// add adds the 16-bit words of b to a sum for the Internet checksum (RFC 1071).
+func add(sum uint64, b []byte) uint64 {
+	for len(b) >= 4 {
+		sum += uint64(binary.BigEndian.Uint32(b))
+		b = b[4:]
+	}
+	if len(b) >= 2 {
+		sum += uint64(binary.BigEndian.Uint16(b))
+		b = b[2:]
+	}
+	if len(b) == 1 {
+		sum += uint64(b[0]) << 8
+	}
+	return sum
+}
+
+// fold returns the ones' complement sum in 16 bits.
+func fold(sum uint64) uint16 {
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
+}

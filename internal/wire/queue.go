@@ -1,0 +1,132 @@
+package wire
+
+import (
+	"context"
+	"sync"
+)
+
+// A Queue holds frames between the goroutine that sends them and the one that serves them, as a network card's ring does:
+// bounded, in order, and dropping what finds it full. T is what travels beside a frame, such as its port.
+//
+// Its buffers grow to the frames that they have held and are then reused, so that in the steady state nothing is allocated.
+type Queue[T any] struct {
+	wake chan struct{} // holds a token while the server may have something to do
+	done chan struct{} // closed by Close
+
+	mu     sync.Mutex // guards everything that follows
+	slots  []slot[T]
+	head   int // the oldest slot in use
+	used   int
+	ended  bool // by Finish or Close: nothing more is accepted
+	closed bool // by Close: nothing more is handed out
+}
+
+type slot[T any] struct {
+	beside T
+	frame  []byte
+}
+
+// NewQueue returns a Queue for at most length frames. It panics if length is not positive.
+func NewQueue[T any](length int) *Queue[T] {
+	if length <= 0 {
+		panic("wire: a queue needs room for at least one frame")
+	}
+	return &Queue[T]{wake: make(chan struct{}, 1), done: make(chan struct{}), slots: make([]slot[T], length)}
+}
+
+// Push appends a copy of frame. It reports false, and keeps nothing, if the queue is full, finished or closed.
+func (q *Queue[T]) Push(beside T, frame []byte) bool {
+	q.mu.Lock()
+	if q.ended || q.used == len(q.slots) {
+		q.mu.Unlock()
+		return false
+	}
+	s := &q.slots[(q.head+q.used)%len(q.slots)]
+	s.beside = beside
+	s.frame = append(s.frame[:0], frame...)
+	q.used++
+	q.mu.Unlock()
+	q.signal()
+	return true
+}
+
+// Serve hands every frame to recv, oldest first, until ctx ends, Close is called, what came before Finish has been handed
+// out, or recv returns an error, which Serve returns. The frame is valid only during the call. Only one goroutine may serve a queue.
+func (q *Queue[T]) Serve(ctx context.Context, recv func(beside T, frame []byte) error) error {
+	var taken slot[T]
+	for {
+		for q.take(&taken) {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := recv(taken.beside, taken.frame); err != nil {
+				return err
+			}
+		}
+		if q.drained() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-q.done:
+			return nil
+		case <-q.wake:
+		}
+	}
+}
+
+// drained reports whether nothing waits and nothing can come.
+func (q *Queue[T]) drained() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ended && q.used == 0
+}
+
+// take swaps the oldest slot's buffer for the one in s, so that the sender never waits for the receiver's handler.
+func (q *Queue[T]) take(s *slot[T]) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.used == 0 || q.closed {
+		return false
+	}
+	q.slots[q.head], *s = *s, q.slots[q.head]
+	q.head = (q.head + 1) % len(q.slots)
+	q.used--
+	return true
+}
+
+// Len returns how many frames wait.
+func (q *Queue[T]) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.used
+}
+
+// Finish ends Serve once it has handed out what waits now. It may be called more than once.
+func (q *Queue[T]) Finish() {
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	q.signal()
+}
+
+// Close discards what waits and ends Serve. It may be called more than once.
+func (q *Queue[T]) Close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.ended, q.closed = true, true
+	q.used = 0
+	q.slots = nil
+	close(q.done)
+}
+
+func (q *Queue[T]) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}

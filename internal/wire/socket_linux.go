@@ -1,0 +1,192 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// receiveBuffer is what the kernel keeps for a link whose switch is busy, in bytes: about 3,500 frames of 1,500 bytes.
+	receiveBuffer = 8 << 20
+	// batchLength is how many frames one system call fetches at most.
+	batchLength = 16
+	// superFrame is the largest frame that the kernel hands over: 64 KiB of IP packet before segmentation, Ethernet header and tag.
+	superFrame = 1<<16 + ethernetHeader + 2*tagLength
+
+	ethernetHeader = 14
+	addresses      = 12 // bytes of the two MAC addresses, before a tag
+	tagLength      = 4
+	vnetHeader     = 10 // struct virtio_net_hdr
+	arphrdEther    = 1
+	arphrdLoopback = 772
+)
+
+// openSocket returns a packet socket that is bound to the interface and receives nothing of any other.
+func openSocket(nic *net.Interface) (fd int, err error) {
+	// Without a protocol it receives nothing until it is bound with one, when all is set.
+	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("packet socket (needs CAP_NET_RAW): %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, unix.Close(fd))
+		}
+	}()
+	for _, option := range []struct {
+		name          string
+		level, number int
+		value         int
+		optional      bool
+	}{
+		{"PACKET_AUXDATA", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1, false},
+		{"PACKET_VNET_HDR", unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1, false},
+		// Newer than the oldest kernels in use; message.outgoing does without.
+		{"PACKET_IGNORE_OUTGOING", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1, true},
+		{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer, true},
+		// The same beyond the machine's limit, for who may.
+		{"SO_RCVBUFFORCE", unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer, true},
+	} {
+		if err := unix.SetsockoptInt(fd, option.level, option.number, option.value); err != nil && !option.optional {
+			return 0, fmt.Errorf("%s: %w", option.name, err)
+		}
+	}
+	membership := unix.PacketMreq{Ifindex: int32(nic.Index), Type: unix.PACKET_MR_PROMISC}
+	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
+		return 0, fmt.Errorf("promiscuous mode: %w", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: nic.Index}); err != nil {
+		return 0, fmt.Errorf("bind: %w", err)
+	}
+	own, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, fmt.Errorf("hardware type: %w", err)
+	}
+	if ll, ok := own.(*unix.SockaddrLinklayer); ok && ll.Hatype != arphrdEther && ll.Hatype != arphrdLoopback {
+		return 0, fmt.Errorf("%w: hardware type %d, want %d (Ethernet)", ErrNotEthernet, ll.Hatype, arphrdEther)
+	}
+	return fd, nil
+}
+
+// networkOrder returns a value whose bytes in memory are v in network byte order.
+func networkOrder(v uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
+}
+
+// A message is what the kernel tells of one received frame.
+type message struct {
+	offload [vnetHeader]byte
+	frame   []byte // with tagLength bytes before what is received, so that a tag can be put back
+	sender  unix.RawSockaddrLinklayer
+	control [64]byte // one unix.TpacketAuxdata, with room
+	vectors [2]unix.Iovec
+	header  *mmsghdr
+	cut     segmenter
+}
+
+// mmsghdr is struct mmsghdr of recvmmsg(2). Its size is a multiple of its alignment, as C has it.
+type mmsghdr struct {
+	unix.Msghdr
+	length uint32
+}
+
+// A batch is the messages of one system call. It is allocated once and holds pointers into itself.
+type batch struct {
+	headers  [batchLength]mmsghdr
+	messages [batchLength]message
+}
+
+func newBatch() *batch {
+	b := &batch{}
+	for i := range b.messages {
+		m := &b.messages[i]
+		m.frame = make([]byte, tagLength+superFrame)
+		m.vectors[0].Base = &m.offload[0]
+		m.vectors[0].SetLen(len(m.offload))
+		m.vectors[1].Base = &m.frame[tagLength]
+		m.vectors[1].SetLen(superFrame)
+		m.header = &b.headers[i]
+		m.header.Iov = &m.vectors[0]
+		m.header.SetIovlen(len(m.vectors))
+		m.header.Name = (*byte)(unsafe.Pointer(&m.sender))
+		m.header.Control = &m.control[0]
+	}
+	return b
+}
+
+// receive fetches what has arrived without waiting and returns how many messages that is.
+func (b *batch) receive(fd int) (int, error) {
+	for i := range b.headers {
+		b.headers[i].Namelen = unix.SizeofSockaddrLinklayer
+		b.headers[i].SetControllen(len(b.messages[i].control))
+		b.headers[i].Flags = 0
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.headers[0])), batchLength, unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// deliver hands the message's frame to recv, or its segments, or nothing if this machine has sent it. It reports false for
+// a frame that no link carries.
+func (m *message) deliver(recv func(frame []byte)) bool {
+	if m.sender.Pkttype == unix.PACKET_OUTGOING {
+		return true
+	}
+	n := int(m.header.length) - vnetHeader
+	if n < ethernetHeader || m.header.Flags&unix.MSG_TRUNC != 0 {
+		return false
+	}
+	frame := m.frame[tagLength : tagLength+n]
+	offload := decodeOffload(m.offload)
+	if !offload.complete(frame) {
+		return false
+	}
+	if protocol, tag, ok := m.strippedTag(); ok {
+		frame = m.frame[:tagLength+n]
+		copy(frame[:addresses], frame[tagLength:])
+		binary.BigEndian.PutUint16(frame[addresses:], protocol)
+		binary.BigEndian.PutUint16(frame[addresses+2:], tag)
+	}
+	if offload.segment != 0 {
+		return m.cut.cut(frame, offload.segment, recv)
+	}
+	if len(frame) > MaxFrame {
+		return false
+	}
+	recv(frame)
+	return true
+}
+
+// strippedTag returns the outer tag that the kernel has taken from the frame: its protocol identifier and control information.
+func (m *message) strippedTag() (protocol, tag uint16, ok bool) {
+	control := m.control[:min(int(m.header.Controllen), len(m.control))]
+	for len(control) >= unix.SizeofCmsghdr {
+		header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+		length := int(header.Len)
+		if length < unix.SizeofCmsghdr || length > len(control) {
+			return 0, 0, false
+		}
+		data := control[unix.CmsgLen(0):length]
+		if header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_AUXDATA && len(data) >= int(unsafe.Sizeof(unix.TpacketAuxdata{})) {
+			aux := (*unix.TpacketAuxdata)(unsafe.Pointer(&data[0]))
+			// The flag, not the tag's value: a tag of priority 0 and VLAN id 0 is all zeroes.
+			if aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
+				return 0, 0, false
+			}
+			protocol = unix.ETH_P_8021Q
+			if aux.Status&unix.TP_STATUS_VLAN_TPID_VALID != 0 {
+				protocol = aux.Vlan_tpid
+			}
+			return protocol, aux.Vlan_tci, true
+		}
+		control = control[min(unix.CmsgSpace(length-unix.CmsgLen(0)), len(control)):]
+	}
+	return 0, 0, false
+}
