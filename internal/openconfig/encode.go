@@ -1,0 +1,161 @@
+package openconfig
+
+import (
+	"encoding/json"
+	"strconv"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// encodings are the ones served, in the order in which Capabilities lists them.
+func encodings() []gpb.Encoding {
+	return []gpb.Encoding{gpb.Encoding_JSON_IETF, gpb.Encoding_JSON, gpb.Encoding_PROTO}
+}
+
+func checkEncoding(e gpb.Encoding) error {
+	for _, served := range encodings() {
+		if e == served {
+			return nil
+		}
+	}
+	return status.Errorf(codes.Unimplemented, "encoding %v is not supported; supported: JSON_IETF, JSON, PROTO", e)
+}
+
+// leafValue encodes one leaf: a scalar for PROTO (gNMI specification 2.2.3), a JSON scalar for the two JSON encodings.
+func leafValue(n *node, e gpb.Encoding) *gpb.TypedValue {
+	switch e {
+	case gpb.Encoding_JSON_IETF:
+		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: appendLeaf(nil, n, true)}}
+	case gpb.Encoding_JSON:
+		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonVal{JsonVal: appendLeaf(nil, n, false)}}
+	}
+	switch n.schema.typ {
+	case typeUint32, typeCounter64:
+		return &gpb.TypedValue{Value: &gpb.TypedValue_UintVal{UintVal: n.value.number}}
+	default:
+		return &gpb.TypedValue{Value: &gpb.TypedValue_StringVal{StringVal: n.value.text}}
+	}
+}
+
+// treeValue encodes the whole subtree at n in one of the JSON encodings, with the leaves that keep lets through. It returns
+// nil where none is left.
+func treeValue(n *node, e gpb.Encoding, keep func(*schema) bool) *gpb.TypedValue {
+	ietf := e == gpb.Encoding_JSON_IETF
+	if !holds(n, keep) {
+		return nil
+	}
+	b := appendNode(nil, n, "", ietf, keep)
+	if ietf {
+		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: b}}
+	}
+	return &gpb.TypedValue{Value: &gpb.TypedValue_JsonVal{JsonVal: b}}
+}
+
+// holds says whether a leaf that keep lets through is at or below n. The key leaf of a list entry is not one by itself.
+func holds(n *node, keep func(*schema) bool) bool {
+	if n.schema.leaf() {
+		return keep(n.schema)
+	}
+	for _, c := range n.children {
+		if !c.schema.key && holds(c, keep) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendNode appends the JSON value of n. In JSON_IETF a member is qualified with its module wherever that is not the module
+// of the object it is in (RFC 7951 section 4), so the members of the topmost object always are.
+func appendNode(b []byte, n *node, module string, ietf bool, keep func(*schema) bool) []byte {
+	if n.schema.leaf() {
+		return appendLeaf(b, n, ietf)
+	}
+	b = append(b, '{')
+	first := true
+	for i := 0; i < len(n.children); {
+		c := n.children[i]
+		// The entries of a list stand together: they are one member.
+		end := i + 1
+		for c.schema.list() && end < len(n.children) && n.children[end].schema == c.schema {
+			end++
+		}
+		group := n.children[i:end]
+		i = end
+		if !c.schema.key && !anyHolds(group, keep) {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, '"')
+		if ietf && c.schema.module != module {
+			b = append(b, c.schema.module...)
+			b = append(b, ':')
+		}
+		b = append(b, c.schema.name...)
+		b = append(b, '"', ':')
+		if !c.schema.list() {
+			b = appendNode(b, c, c.schema.module, ietf, keep)
+			continue
+		}
+		b = appendList(b, group, ietf, keep)
+	}
+	return append(b, '}')
+}
+
+func appendList(b []byte, entries []*node, ietf bool, keep func(*schema) bool) []byte {
+	b = append(b, '[')
+	first := true
+	for _, e := range entries {
+		if !holds(e, keep) {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendNode(b, e, e.schema.module, ietf, keep)
+	}
+	return append(b, ']')
+}
+
+func anyHolds(nodes []*node, keep func(*schema) bool) bool {
+	for _, n := range nodes {
+		if holds(n, keep) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendLeaf appends a leaf's value. RFC 7951 writes 64-bit numbers as strings, since JSON's numbers are doubles to many
+// readers, and identities with their module.
+func appendLeaf(b []byte, n *node, ietf bool) []byte {
+	switch n.schema.typ {
+	case typeUint32:
+		return strconv.AppendUint(b, n.value.number, 10)
+	case typeCounter64:
+		if !ietf {
+			return strconv.AppendUint(b, n.value.number, 10)
+		}
+		b = append(b, '"')
+		b = strconv.AppendUint(b, n.value.number, 10)
+		return append(b, '"')
+	case typeIdentity:
+		if ietf {
+			return appendString(b, n.schema.module+":"+n.value.text)
+		}
+	}
+	return appendString(b, n.value.text)
+}
+
+func appendString(b []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil { // a string always marshals
+		panic(err)
+	}
+	return append(b, quoted...)
+}

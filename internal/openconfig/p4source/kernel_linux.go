@@ -1,0 +1,90 @@
+package p4source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+
+	"op25b/internal/openconfig"
+)
+
+// Kernel is Links for interfaces of this Linux machine, by rtnetlink. What the kernel receives on an interface is what
+// comes into the switch that holds it.
+type Kernel struct{}
+
+var _ Links = Kernel{}
+
+// Link returns the kernel's 64-bit counters and operational state of the interface.
+func (Kernel) Link(_ context.Context, name string) (Link, bool, error) {
+	found, err := netlink.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return Link{}, false, nil
+	}
+	if err != nil {
+		return Link{}, false, fmt.Errorf("rtnetlink: %w", err)
+	}
+	attrs := found.Attrs()
+	l := Link{Index: uint32(attrs.Index), Up: isUp(attrs)}
+	if st := attrs.Statistics; st != nil {
+		l.Counters = &openconfig.InterfaceCounters{
+			InPkts: st.RxPackets, InOctets: st.RxBytes, InDiscards: st.RxDropped, InErrors: st.RxErrors,
+			OutPkts: st.TxPackets, OutOctets: st.TxBytes, OutDiscards: st.TxDropped, OutErrors: st.TxErrors,
+		}
+	}
+	return l, true, nil
+}
+
+// isUp reads RFC 2863's operational state. Drivers that do not report one (tun, dummy, loopback) leave it unknown: then the
+// carrier decides.
+func isUp(a *netlink.LinkAttrs) bool {
+	const carrier = 1 << 16 // IFF_LOWER_UP, linux/if.h
+	switch a.OperState {
+	case netlink.OperUp:
+		return true
+	case netlink.OperUnknown:
+		return a.RawFlags&carrier != 0
+	default:
+		return false
+	}
+}
+
+// Watch is told by the kernel of every link that comes, goes or changes state.
+func (Kernel) Watch(ctx context.Context, changed func()) error {
+	updates := make(chan netlink.LinkUpdate)
+	done := make(chan struct{})
+	failed := make(chan error, 1)
+	err := netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
+		ErrorCallback: func(err error) {
+			select {
+			case failed <- err:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		close(done)
+		return fmt.Errorf("rtnetlink: %w", err)
+	}
+	defer func() {
+		close(done)
+		for range updates { // the subscription's goroutine may be handing one over; it closes the channel at its end
+		}
+	}()
+	changed()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("rtnetlink: %w", err)
+		case _, ok := <-updates:
+			if !ok {
+				return errors.New("rtnetlink: the subscription has ended")
+			}
+			changed()
+		}
+	}
+}

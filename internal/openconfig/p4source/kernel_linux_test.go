@@ -1,0 +1,63 @@
+package p4source
+
+import (
+	"context"
+	"net"
+	"testing"
+)
+
+func TestKernel(t *testing.T) {
+	// The loopback interface is there on every machine, and counts both ways alike.
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Skipf("no loopback interface named lo: %v", err)
+	}
+	before, ok, err := (Kernel{}).Link(t.Context(), "lo")
+	if err != nil || !ok {
+		t.Fatalf("lo: %v, %v", ok, err)
+	}
+	if before.Index != uint32(lo.Index) || before.Up != (lo.Flags&net.FlagRunning != 0) || before.Counters == nil {
+		t.Errorf("got %+v, want index %d, flags %v", before, lo.Index, lo.Flags)
+	}
+	l, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.WriteTo(make([]byte, 1000), l.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.ReadFrom(make([]byte, 2000)); err != nil {
+		t.Fatal(err)
+	}
+	after, _, err := (Kernel{}).Link(t.Context(), "lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const frame = 1000 + 8 + 20 // UDP and IPv4 headers; the loopback's Ethernet header is on top
+	if after.Counters.InPkts <= before.Counters.InPkts || after.Counters.OutOctets < before.Counters.OutOctets+frame {
+		t.Errorf("before %+v\nafter  %+v", before.Counters, after.Counters)
+	}
+	if _, ok, err := (Kernel{}).Link(t.Context(), "no-such-link"); ok || err != nil {
+		t.Errorf("a link that is not there: %v, %v", ok, err)
+	}
+}
+
+// Watch begins with a call and ends with its context; goleak looks after its goroutines.
+func TestKernelWatch(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	told, done := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		done <- Kernel{}.Watch(ctx, func() {
+			select {
+			case told <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	<-told
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

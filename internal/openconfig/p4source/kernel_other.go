@@ -1,0 +1,21 @@
+//go:build !linux
+
+package p4source
+
+import (
+	"context"
+	"errors"
+)
+
+// Kernel is Links for interfaces of a Linux machine; elsewhere it only says so.
+type Kernel struct{}
+
+var _ Links = Kernel{}
+
+// Link returns errors.ErrUnsupported.
+func (Kernel) Link(context.Context, string) (Link, bool, error) {
+	return Link{}, false, errors.ErrUnsupported
+}
+
+// Watch returns errors.ErrUnsupported.
+func (Kernel) Watch(context.Context, func()) error { return errors.ErrUnsupported }

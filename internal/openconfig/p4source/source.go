@@ -1,0 +1,269 @@
+// Package p4source feeds the gNMI server from a switch that speaks P4Runtime only: ACL counters from the P4 counter that the
+// program has marked for it, interface counters from whoever knows the links.
+//
+// It finds the counter by the annotation @openconfig_acl in the P4Info, and so knows no P4 name. It opens no connection: it
+// is given a function that reads, and writes nothing, so that it needs no arbitration.
+package p4source
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/openconfig"
+)
+
+// DefaultRescan is how often a watched source looks for ACL entries that have been met for the first time: P4Runtime does
+// not tell of counters.
+const DefaultRescan = 10 * time.Second
+
+// A ReadFunc sends one P4Runtime Read with these entities and returns the entities of all its responses.
+type ReadFunc func(ctx context.Context, entities []*p4v1.Entity) ([]*p4v1.Entity, error)
+
+// A Link is what is known of the interface behind a port.
+type Link struct {
+	Index    uint32 // the kernel's index, 0 for none
+	Up       bool
+	Counters *openconfig.InterfaceCounters // nil where nothing counts
+}
+
+// Links tells of the interfaces behind the ports. Kernel is one for Linux interfaces.
+type Links interface {
+	// Link returns what is known of the interface with this name. ok is false where there is none now; the interface is
+	// then not served.
+	Link(ctx context.Context, name string) (l Link, ok bool, err error)
+	// Watch calls changed when a link came, went, or went up or down, until ctx ends.
+	Watch(ctx context.Context, changed func()) error
+}
+
+// Config is what a Source is made of.
+type Config struct {
+	// Ports are the interface names of the P4Runtime ports.
+	Ports map[uint32]string
+	// Read reads counter cells.
+	Read ReadFunc
+	// Links may be nil: every interface is up then and has no counters of its own.
+	Links Links
+	// Rescan is how often a watched source reads for itself; 0 means DefaultRescan.
+	Rescan time.Duration
+}
+
+// A Source is an openconfig.Source over P4Runtime. It serves no ACL before SetLayout.
+type Source struct {
+	ports  []port // by number
+	read   ReadFunc
+	links  Links
+	rescan time.Duration
+
+	// mu guards everything that follows.
+	mu       sync.Mutex
+	layout   *ACLLayout
+	met      map[cell]bool // what has been served before: an entry does not vanish because its counter was reset
+	watchers map[*func()]struct{}
+	readAt   time.Time // when the last reading of everything began
+}
+
+var _ openconfig.Source = (*Source)(nil)
+
+type port struct {
+	number uint32
+	name   string
+}
+
+type cell struct{ port, rule uint32 }
+
+// New returns a source. It returns ErrConfig, naming the port, for a name that is empty or in use twice.
+func New(cfg Config) (*Source, error) {
+	if cfg.Read == nil {
+		return nil, fmt.Errorf("%w: no read function", ErrConfig)
+	}
+	if cfg.Rescan < 0 {
+		return nil, fmt.Errorf("%w: rescan interval %v: it must be > 0, or 0 for %v", ErrConfig, cfg.Rescan, DefaultRescan)
+	}
+	if cfg.Rescan == 0 {
+		cfg.Rescan = DefaultRescan
+	}
+	s := &Source{read: cfg.Read, links: cfg.Links, rescan: cfg.Rescan, watchers: make(map[*func()]struct{})}
+	users := make(map[string]uint32, len(cfg.Ports))
+	for _, n := range slices.Sorted(maps.Keys(cfg.Ports)) {
+		name := cfg.Ports[n]
+		if name == "" {
+			return nil, fmt.Errorf("%w: port %d has no interface name", ErrConfig, n)
+		}
+		if other, used := users[name]; used {
+			return nil, fmt.Errorf("%w: interface %q is both port %d and port %d", ErrConfig, name, other, n)
+		}
+		users[name] = n
+		s.ports = append(s.ports, port{n, name})
+	}
+	return s, nil
+}
+
+// SetLayout says where the ACL counters of the program are that now runs; nil: it has none. It returns ErrConfig, and changes
+// nothing, if a port's cells are beyond the counter.
+func (s *Source) SetLayout(l *ACLLayout) error {
+	if l != nil {
+		for _, p := range s.ports {
+			if int64(p.number) >= l.Ports() {
+				return fmt.Errorf("%w: port %d (%s): counter %q has %d cells, %d a port: ports 0 to %d fit",
+					ErrConfig, p.number, p.name, l.CounterName, l.Size, l.Rules(), l.Ports()-1)
+			}
+		}
+		own := *l
+		l = &own
+	}
+	s.mu.Lock()
+	s.layout, s.met = l, make(map[cell]bool)
+	s.mu.Unlock()
+	s.tell()
+	return nil
+}
+
+// Snapshot reads the cells of every port, one Read a port, and the links.
+func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
+	s.mu.Lock()
+	layout := s.layout
+	s.readAt = time.Now()
+	s.mu.Unlock()
+	st := &openconfig.State{}
+	if layout != nil {
+		st.ACLSet = layout.Set
+	}
+	fresh := false
+	for _, p := range s.ports {
+		in := openconfig.Interface{Name: p.name, Port: p.number, Up: true}
+		if s.links != nil {
+			l, ok, err := s.links.Link(ctx, p.name)
+			if err != nil {
+				return nil, fmt.Errorf("interface %q: %w", p.name, err)
+			}
+			if !ok {
+				continue
+			}
+			in.IfIndex, in.Up, in.Counters = l.Index, l.Up, l.Counters
+		}
+		if layout != nil {
+			acl, isNew, err := s.readPort(ctx, layout, p)
+			if err != nil {
+				return nil, err
+			}
+			in.ACL = acl
+			fresh = fresh || isNew
+		}
+		st.Interfaces = append(st.Interfaces, in)
+	}
+	if fresh {
+		s.tell()
+	}
+	return st, nil
+}
+
+// readPort reads the cells of one port. An entry is served from when its rule has first been met; fresh says whether one is
+// served for the first time.
+func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl []openconfig.ACLEntry, fresh bool, err error) {
+	rules := uint32(layout.Rules())
+	entities := make([]*p4v1.Entity, 0, rules)
+	for rule := range rules {
+		entities = append(entities, &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{
+			CounterId: layout.CounterID,
+			Index:     &p4v1.Index{Index: layout.Index(p.number, rule)},
+		}}})
+	}
+	answer, err := s.read(ctx, entities)
+	if err != nil {
+		return nil, false, fmt.Errorf("counter %q of port %d (%s): %w", layout.CounterName, p.number, p.name, err)
+	}
+	values := make([]*p4v1.CounterData, rules)
+	for _, e := range answer {
+		c := e.GetCounterEntry()
+		if c == nil || c.GetCounterId() != layout.CounterID || c.GetIndex() == nil {
+			return nil, false, fmt.Errorf("%w: counter %q of port %d (%s): got %v", ErrRead, layout.CounterName, p.number, p.name, e)
+		}
+		number, rule := layout.Split(c.GetIndex().GetIndex())
+		if number != p.number || values[rule] != nil || c.GetData().GetPacketCount() < 0 || c.GetData().GetByteCount() < 0 {
+			return nil, false, fmt.Errorf("%w: counter %q of port %d (%s): got %v", ErrRead, layout.CounterName, p.number, p.name, e)
+		}
+		values[rule] = c.GetData()
+		if values[rule] == nil { // a cell of zeros may come without data
+			values[rule] = &p4v1.CounterData{}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for rule, v := range values {
+		if v == nil {
+			return nil, false, fmt.Errorf("%w: counter %q of port %d (%s): the cell of rule %d is missing", ErrRead, layout.CounterName, p.number, p.name, rule)
+		}
+		at := cell{p.number, uint32(rule)}
+		if v.GetPacketCount() == 0 && !(s.layout == layout && s.met[at]) {
+			continue
+		}
+		if s.layout == layout && !s.met[at] {
+			s.met[at], fresh = true, true
+		}
+		acl = append(acl, openconfig.ACLEntry{
+			SequenceID: at.rule, MatchedPackets: uint64(v.GetPacketCount()), MatchedOctets: uint64(v.GetByteCount()),
+		})
+	}
+	return acl, fresh, nil
+}
+
+// Watch tells of links, of another layout, and of entries that any reading has found. It reads by itself every Rescan, for
+// entries that no one else's reading would find.
+func (s *Source) Watch(ctx context.Context, changed func()) error {
+	s.mu.Lock()
+	s.watchers[&changed] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.watchers, &changed)
+		s.mu.Unlock()
+	}()
+	changed()
+
+	ctx, cancel := context.WithCancel(ctx)
+	var links chan error // nil, and never ready, without links
+	if s.links != nil {
+		links = make(chan error, 1)
+		go func() { links <- s.links.Watch(ctx, changed); close(links) }()
+		defer func() {
+			for range links { // wait for it to end
+			}
+		}()
+	}
+	defer cancel()
+	rescan := time.NewTicker(s.rescan)
+	defer rescan.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-links:
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("watching links: %w", err)
+		case <-rescan.C:
+			s.mu.Lock()
+			recent := time.Since(s.readAt) < s.rescan // by a subscriber's sample, or by another watcher
+			s.mu.Unlock()
+			if !recent {
+				// It tells the watchers itself; what cannot be read now is the next reader's error, not the watcher's.
+				_, _ = s.Snapshot(ctx)
+			}
+		}
+	}
+}
+
+func (s *Source) tell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.watchers {
+		(*w)()
+	}
+}

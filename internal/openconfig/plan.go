@@ -1,0 +1,264 @@
+package openconfig
+
+import (
+	"time"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A plan is what a STREAM subscriber has asked for and what it has been sent. It does not wait and does not read: it says
+// when the next reading is due, and what of a reading has to be sent. A plan belongs to one goroutine.
+//
+// It works on levels, not on events: however many changes or intervals have passed since the last reading, the subscriber
+// gets the difference between what it was sent last and what is so now.
+type plan struct {
+	watches []*watch
+}
+
+// A watch is one subscription, or the part of one whose leaves are delivered alike.
+type watch struct {
+	pattern *pattern
+	set     leafSet
+	// told: a change that the Source tells of makes the watch due. sample: so does this interval (0: none). heartbeat: so
+	// does this one, and everything is sent then.
+	told      bool
+	sample    time.Duration
+	heartbeat time.Duration
+	// changesOnly: a sample sends what differs from what was sent, rather than everything.
+	changesOnly bool
+
+	nextSample, nextBeat time.Time
+	sent                 map[string]sentLeaf // by node id
+	round                uint64              // the reading that last saw a leaf; what misses one has vanished
+}
+
+type sentLeaf struct {
+	value value
+	path  []*gpb.PathElem
+	depth int // of the selected node, above which nothing is ever deleted for this subscription
+	round uint64
+}
+
+// A delta is what one reading has for a subscriber.
+type delta struct {
+	deletes map[string][]*gpb.PathElem // by node id
+	updates []*node
+}
+
+// newPlan checks the subscriptions of a STREAM list and returns their plan.
+func newPlan(root *schema, list *gpb.SubscriptionList, opts Options) (*plan, error) {
+	p := &plan{}
+	for _, sub := range list.GetSubscription() {
+		pat, err := parsePath(root, list.GetPrefix(), sub.GetPath())
+		if err != nil {
+			return nil, err
+		}
+		ws, err := watchesOf(pat, sub, opts)
+		if err != nil {
+			return nil, err
+		}
+		p.watches = append(p.watches, ws...)
+	}
+	return p, nil
+}
+
+// watchesOf turns one subscription into watches, by gNMI specification 3.5.1.5.2. Counters run without anyone telling, so
+// that ON_CHANGE of a counter is a sample of which only changes are sent, and TARGET_DEFINED splits into the two sets.
+func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, error) {
+	heartbeat, err := interval("heartbeat_interval", sub.GetHeartbeatInterval(), pat, opts.MinSample)
+	if err != nil {
+		return nil, err
+	}
+	state := &watch{pattern: pat, set: stateLeaves, told: true, changesOnly: true, heartbeat: heartbeat}
+	switch sub.GetMode() {
+	case gpb.SubscriptionMode_SAMPLE:
+		sample, err := interval("sample_interval", sub.GetSampleInterval(), pat, opts.MinSample)
+		if err != nil {
+			return nil, err
+		}
+		if sample == 0 {
+			sample = opts.MinSample
+		}
+		return []*watch{{pattern: pat, set: allLeaves, sample: sample, heartbeat: heartbeat, changesOnly: sub.GetSuppressRedundant()}}, nil
+	case gpb.SubscriptionMode_ON_CHANGE:
+		counters := &watch{
+			pattern: pat, set: counterLeaves, told: true, changesOnly: true,
+			sample: opts.CounterInterval, heartbeat: heartbeat,
+		}
+		return covering(state, counters), nil
+	case gpb.SubscriptionMode_TARGET_DEFINED:
+		if sub.GetSampleInterval() != 0 {
+			return nil, status.Errorf(codes.InvalidArgument,
+				"path %q: sample_interval with TARGET_DEFINED; leave it out, or use SAMPLE", pat.text)
+		}
+		counters := &watch{
+			pattern: pat, set: counterLeaves, told: true, sample: opts.CounterInterval, heartbeat: heartbeat,
+			changesOnly: sub.GetSuppressRedundant(),
+		}
+		return covering(state, counters), nil
+	default:
+		return nil, status.Errorf(codes.InvalidArgument, "path %q: subscription mode %v; valid: TARGET_DEFINED, ON_CHANGE, SAMPLE",
+			pat.text, sub.GetMode())
+	}
+}
+
+// covering leaves out the watches whose leaves the pattern never selects.
+func covering(all ...*watch) []*watch {
+	var kept []*watch
+	for _, w := range all {
+		if w.pattern.leaves&w.set != 0 {
+			kept = append(kept, w)
+		}
+	}
+	return kept
+}
+
+// interval checks an interval of a request, in nanoseconds: 0 stays 0, and what is too small or beyond 292 years is refused.
+func interval(name string, ns uint64, pat *pattern, least time.Duration) (time.Duration, error) {
+	d := time.Duration(ns)
+	if ns != 0 && (d < least) {
+		return 0, status.Errorf(codes.InvalidArgument, "path %q: %s of %d ns is not supported; the least is %d ns (%v), the most 2^63-1 ns",
+			pat.text, name, ns, least.Nanoseconds(), least)
+	}
+	return d, nil
+}
+
+// told says whether a change that the Source tells of concerns any watch.
+func (p *plan) told() bool {
+	for _, w := range p.watches {
+		if w.told {
+			return true
+		}
+	}
+	return false
+}
+
+// start takes the first reading: everything it has is sent, or with updatesOnly only remembered.
+func (p *plan) start(tree *node, now time.Time, updatesOnly bool) delta {
+	var d delta
+	for _, w := range p.watches {
+		w.sent = make(map[string]sentLeaf)
+		w.nextSample, w.nextBeat = now.Add(w.sample), now.Add(w.heartbeat)
+		w.collect(tree, true, &d)
+	}
+	if updatesOnly {
+		return delta{}
+	}
+	return d
+}
+
+// next returns when a reading is due, if any ever is without a change being told.
+func (p *plan) next() (time.Time, bool) {
+	var at time.Time
+	some := false
+	earlier := func(t time.Time) {
+		if !some || t.Before(at) {
+			at, some = t, true
+		}
+	}
+	for _, w := range p.watches {
+		if w.sample > 0 {
+			earlier(w.nextSample)
+		}
+		if w.heartbeat > 0 {
+			earlier(w.nextBeat)
+		}
+	}
+	return at, some
+}
+
+// take returns what a reading has for the watches that are due at now, or that a change has made due.
+func (p *plan) take(tree *node, now time.Time, told bool) delta {
+	var d delta
+	for _, w := range p.watches {
+		beat := w.heartbeat > 0 && !now.Before(w.nextBeat)
+		sample := w.sample > 0 && !now.Before(w.nextSample)
+		if beat {
+			w.nextBeat = after(w.nextBeat, w.heartbeat, now)
+		}
+		if sample {
+			w.nextSample = after(w.nextSample, w.sample, now)
+		}
+		if beat || sample || told && w.told {
+			w.collect(tree, beat || sample && !w.changesOnly, &d)
+		}
+	}
+	for _, w := range p.watches {
+		w.drop(d.deletes)
+	}
+	return d
+}
+
+// after returns the first tick later than now. Ticks that have passed meanwhile are left out: their values are gone.
+func after(tick time.Time, every time.Duration, now time.Time) time.Time {
+	return tick.Add((now.Sub(tick)/every + 1) * every)
+}
+
+// collect adds to d what has changed for w, or with everything the whole of what it selects, and remembers it as sent.
+func (w *watch) collect(tree *node, everything bool, d *delta) {
+	w.round++
+	for _, selected := range w.pattern.find(tree) {
+		selected.eachLeaf(w.set, func(l *node) {
+			was, known := w.sent[l.id]
+			if everything || !known || was.value != l.value {
+				d.updates = append(d.updates, l)
+			}
+			if !known {
+				was = sentLeaf{path: l.path, depth: len(selected.path)}
+			}
+			was.value, was.round = l.value, w.round
+			w.sent[l.id] = was
+		})
+	}
+	w.forget(tree, d)
+}
+
+// forget adds to d the deletes of what is no longer there: where a whole subtree has gone, its topmost node within the
+// subscription.
+func (w *watch) forget(tree *node, d *delta) {
+	var gone []sentLeaf
+	for id, l := range w.sent {
+		if l.round != w.round {
+			gone = append(gone, l)
+			delete(w.sent, id)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	present := make(map[string]bool)
+	tree.walk(func(n *node) bool {
+		present[n.id] = true
+		return true
+	})
+	if d.deletes == nil {
+		d.deletes = make(map[string][]*gpb.PathElem)
+	}
+	for _, l := range gone {
+		// Below the selected node, walk down to the first that is missing. The leaf itself is.
+		for depth := max(l.depth, 1); depth <= len(l.path); depth++ {
+			if id := pathText(l.path[:depth]); !present[id] {
+				d.deletes[id] = l.path[:depth:depth]
+				break
+			}
+		}
+	}
+}
+
+// drop forgets what was sent below a node that this subscriber is told is deleted, by whichever watch: if it comes back
+// before w is due, w has to send it again.
+func (w *watch) drop(deletes map[string][]*gpb.PathElem) {
+	if len(deletes) == 0 {
+		return
+	}
+	for id, l := range w.sent {
+		for depth := 1; depth <= len(l.path); depth++ {
+			if _, ok := deletes[pathText(l.path[:depth])]; ok {
+				delete(w.sent, id)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package openconfig
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// The defaults of Options.
+const (
+	// DefaultMinSample bounds what one subscriber can cost: the whole state is read and sent at most once a second.
+	DefaultMinSample = time.Second
+	// DefaultCounterInterval is how often counters are read for those who leave it to the target: six points a minute, the
+	// usual resolution of an interface graph.
+	DefaultCounterInterval = 10 * time.Second
+	// DefaultChangeGap is the least time between two readings that a change asked for: a burst of a hundred changes becomes
+	// two readings, and an operator still sees the first one at once.
+	DefaultChangeGap = 50 * time.Millisecond
+)
+
+// Options are what a Server can be told. The zero value is ready for use.
+type Options struct {
+	// MinSample is the smallest sample_interval and heartbeat_interval served; a sample_interval of 0 means this one.
+	MinSample time.Duration
+	// CounterInterval is the sample interval of counters in TARGET_DEFINED and ON_CHANGE subscriptions.
+	CounterInterval time.Duration
+	// ChangeGap is the least time between two readings that Source.Watch asked for.
+	ChangeGap time.Duration
+	// Now stamps the notifications. It is never used to wait.
+	Now func() time.Time
+	// Logger may be nil.
+	Logger *zap.Logger
+}
+
+// A Server serves gNMI from one Source. Register it with gpb.RegisterGNMIServer; it has no goroutine outside its calls.
+type Server struct {
+	gpb.UnimplementedGNMIServer
+	source Source
+	opts   Options
+	schema *schema
+	log    *zap.Logger
+}
+
+var _ gpb.GNMIServer = (*Server)(nil)
+
+// NewServer returns a server of source. It returns ErrOptions for a negative interval or no source.
+func NewServer(source Source, opts Options) (*Server, error) {
+	if source == nil {
+		return nil, fmt.Errorf("%w: no source", ErrOptions)
+	}
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		def   time.Duration
+	}{
+		{"MinSample", &opts.MinSample, DefaultMinSample},
+		{"CounterInterval", &opts.CounterInterval, DefaultCounterInterval},
+		{"ChangeGap", &opts.ChangeGap, DefaultChangeGap},
+	} {
+		if *d.value < 0 {
+			return nil, fmt.Errorf("%w: %s is %v: it must be > 0, or 0 for %v", ErrOptions, d.name, *d.value, d.def)
+		}
+		if *d.value == 0 {
+			*d.value = d.def
+		}
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = zap.NewNop()
+	}
+	return &Server{source: source, opts: opts, schema: newSchema(), log: opts.Logger}, nil
+}
+
+// models are the modules that leaves are served from, with the versions of the published modules they follow.
+func models() []*gpb.ModelData {
+	const by = "OpenConfig working group"
+	return []*gpb.ModelData{
+		{Name: modInterfaces, Organization: by, Version: "3.8.1"},
+		{Name: modACL, Organization: by, Version: "1.3.3"},
+		{Name: modP4RT, Organization: by, Version: "1.0.0"},
+	}
+}
+
+// Capabilities tells the models, the encodings and the version of gNMI (gNMI specification 3.2).
+func (s *Server) Capabilities(context.Context, *gpb.CapabilityRequest) (*gpb.CapabilityResponse, error) {
+	options, _ := gpb.File_github_com_openconfig_gnmi_proto_gnmi_gnmi_proto.Options().(*descriptorpb.FileOptions)
+	version, _ := proto.GetExtension(options, gpb.E_GnmiService).(string)
+	return &gpb.CapabilityResponse{SupportedModels: models(), SupportedEncodings: encodings(), GNMIVersion: version}, nil
+}
+
+// Set answers UNIMPLEMENTED: whatever is configured in the switch is configured over P4Runtime.
+func (s *Server) Set(context.Context, *gpb.SetRequest) (*gpb.SetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "Set is not supported: this target only reports state; its tables are written over P4Runtime")
+}
+
+// Get reads the paths of the request from one snapshot and answers one notification a path (gNMI specification 3.3): in the
+// JSON encodings one update for each node that the path selects, in PROTO one for each leaf.
+func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse, error) {
+	if err := checkEncoding(req.GetEncoding()); err != nil {
+		return nil, err
+	}
+	keep, err := keepLeaves(req)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.GetPath()) == 0 && len(req.GetPrefix().GetElem()) == 0 {
+		return nil, status.Error(codes.InvalidArgument, "get: no path; for everything name the root, a path without elements")
+	}
+	paths := req.GetPath()
+	if len(paths) == 0 {
+		paths = []*gpb.Path{{}}
+	}
+	patterns := make([]*pattern, len(paths))
+	for i, path := range paths {
+		if patterns[i], err = parsePath(s.schema, req.GetPrefix(), path); err != nil {
+			return nil, err
+		}
+	}
+	tree, at, err := s.read(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	res := &gpb.GetResponse{}
+	for i, p := range patterns {
+		found := p.find(tree)
+		if len(found) == 0 && !p.wild {
+			return nil, status.Errorf(codes.NotFound, "path %q: there is no such node now", p.text)
+		}
+		n := &gpb.Notification{Timestamp: at.UnixNano(), Prefix: echo(req.GetPrefix(), paths[i])}
+		for _, f := range found {
+			n.Update = append(n.Update, getUpdates(f, req.GetEncoding(), keep)...)
+		}
+		res.Notification = append(res.Notification, n)
+	}
+	return res, nil
+}
+
+func getUpdates(n *node, e gpb.Encoding, keep func(*schema) bool) []*gpb.Update {
+	if e != gpb.Encoding_PROTO {
+		v := treeValue(n, e, keep)
+		if v == nil {
+			return nil
+		}
+		return []*gpb.Update{{Path: &gpb.Path{Elem: n.path}, Val: v}}
+	}
+	var updates []*gpb.Update
+	n.eachLeaf(allLeaves, func(l *node) {
+		if keep(l.schema) {
+			updates = append(updates, &gpb.Update{Path: &gpb.Path{Elem: l.path}, Val: leafValue(l, e)})
+		}
+	})
+	return updates
+}
+
+// keepLeaves returns which leaves the request's data type and models ask for (gNMI specification 3.3.1 and 2.6).
+func keepLeaves(req *gpb.GetRequest) (func(*schema) bool, error) {
+	inModels, err := keepModels(req.GetUseModels())
+	if err != nil {
+		return nil, err
+	}
+	switch req.GetType() {
+	case gpb.GetRequest_ALL, gpb.GetRequest_STATE:
+		return inModels, nil
+	case gpb.GetRequest_CONFIG: // nothing served is configuration
+		return func(*schema) bool { return false }, nil
+	case gpb.GetRequest_OPERATIONAL:
+		return func(l *schema) bool { return !l.applied && inModels(l) }, nil
+	default:
+		return nil, status.Errorf(codes.InvalidArgument, "get: type %v; valid: ALL, CONFIG, STATE, OPERATIONAL", req.GetType())
+	}
+}
+
+func keepModels(use []*gpb.ModelData) (func(*schema) bool, error) {
+	if len(use) == 0 {
+		return func(*schema) bool { return true }, nil
+	}
+	wanted := make(map[string]bool, len(use))
+	for _, m := range use {
+		known := false
+		for _, served := range models() {
+			known = known || served.Name == m.GetName()
+		}
+		if !known {
+			return nil, status.Errorf(codes.InvalidArgument, "use_models: model %q is not supported; supported: %s, %s, %s",
+				m.GetName(), modInterfaces, modACL, modP4RT)
+		}
+		wanted[m.GetName()] = true
+	}
+	return func(l *schema) bool { return wanted[l.module] }, nil
+}
+
+// read takes a snapshot, and returns it as a data tree with the time it was taken. The tree of an earlier reading that is no
+// longer needed may be given to be filled anew.
+func (s *Server) read(ctx context.Context, old *node) (*node, time.Time, error) {
+	state, err := s.source.Snapshot(ctx)
+	at := s.opts.Now()
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, at, status.FromContextError(ctx.Err()).Err()
+		}
+		return nil, at, status.Errorf(codes.Unavailable, "the counters cannot be read: %v", err)
+	}
+	if old == nil {
+		return newTree(s.schema, state), at, nil
+	}
+	old.fill(state)
+	return old, at, nil
+}
+
+// echo returns the prefix of a response: the target, and the origin where the request names one. Paths in responses are whole.
+func echo(prefix, path *gpb.Path) *gpb.Path {
+	origin := prefix.GetOrigin() + path.GetOrigin() // checkForm lets only one of them be set
+	if prefix.GetTarget() == "" && origin == "" {
+		return nil
+	}
+	return &gpb.Path{Target: prefix.GetTarget(), Origin: origin}
+}

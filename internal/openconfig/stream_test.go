@@ -1,0 +1,360 @@
+package openconfig
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"pgregory.net/rapid"
+)
+
+// onePort is a switch with one port, up, that has received this many frames, and met this many of rule 3.
+func onePort(frames, met uint64) *State {
+	st := &State{ACLSet: "op25b", Interfaces: []Interface{{Name: "a", Port: 1, Up: true, Counters: &InterfaceCounters{InPkts: frames}}}}
+	if met > 0 {
+		st.Interfaces[0].ACL = []ACLEntry{{SequenceID: 3, MatchedPackets: met, MatchedOctets: 60 * met}}
+	}
+	return st
+}
+
+const (
+	inPktsA = "/interfaces/interface[name=a]/state/counters/in-pkts"
+	statusA = "/interfaces/interface[name=a]/state/oper-status"
+)
+
+var inPkts = at("interfaces", "interface", "name=*", "state", "counters", "in-pkts")
+
+// bubble runs f against an in-memory server in virtual time.
+func bubble(t *testing.T, st *State, f func(t *testing.T, src *fakeSource, c gpb.GNMIClient)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		src := newFake(st)
+		f(t, src, serveInMemory(t, src, Options{}))
+	})
+}
+
+// elapsed fails unless this much time has passed since start.
+func elapsed(t *testing.T, start time.Time, want time.Duration) {
+	t.Helper()
+	if got := time.Since(start); got != want {
+		t.Fatalf("%v after the start, want %v", got, want)
+	}
+}
+
+func TestSample(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		start := time.Now()
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, sample(3*time.Second, inPkts)))
+		if got := s.initial(); !maps.Equal(got, map[string]string{inPktsA: "1"}) {
+			t.Fatalf("initial %v", got)
+		}
+		elapsed(t, start, 0)
+		for i := range 3 { // the value does not change, and is sent all the same
+			got := s.next()
+			if got.updates[inPktsA] != "1" || len(got.updates) != 1 {
+				t.Fatalf("sample %d: %v", i, got.updates)
+			}
+			elapsed(t, start, time.Duration(i+1)*3*time.Second)
+			if at := time.Unix(0, got.note.GetTimestamp()); !at.Equal(time.Now()) {
+				t.Errorf("stamped %v at %v", at, time.Now())
+			}
+		}
+		src.set(&State{}, true) // told, but nobody asked to be: the next sample tells
+		s.wantNext(nil, "/interfaces/interface[name=a]/state/counters/in-pkts")
+		elapsed(t, start, 12*time.Second)
+		src.set(onePort(9, 0), false)
+		s.wantNext(map[string]string{inPktsA: "9"})
+	})
+}
+
+func TestSampleAtTheLowestInterval(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, _ *fakeSource, c gpb.GNMIClient) {
+		start := time.Now()
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, sample(0, inPkts)))
+		s.initial()
+		s.wantNext(map[string]string{inPktsA: "1"})
+		elapsed(t, start, DefaultMinSample)
+	})
+}
+
+func TestSuppressRedundant(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		start := time.Now()
+		sub := sample(time.Second, at("interfaces", "interface", "state"))
+		sub.SuppressRedundant = true
+		sub.HeartbeatInterval = uint64(5500 * time.Millisecond)
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, sub))
+		all := s.initial()
+		if len(all) != 3+len(counterNames) {
+			t.Fatalf("initial %v", all)
+		}
+		time.Sleep(2100 * time.Millisecond)
+		src.set(onePort(2, 0), false)
+		s.wantNext(map[string]string{inPktsA: "2"}) // the one leaf that changed
+		elapsed(t, start, 3*time.Second)
+		beat := s.next() // nothing changed; the heartbeat brings everything
+		elapsed(t, start, 5500*time.Millisecond)
+		if all[inPktsA] = "2"; !maps.Equal(beat.updates, all) {
+			t.Errorf("heartbeat %v\nwant %v", beat.updates, all)
+		}
+	})
+}
+
+func TestOnChange(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		beat := onChange(at("interfaces", "interface", "state", "oper-status"))
+		beat.HeartbeatInterval = uint64(time.Minute)
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, beat))
+		if got := s.initial(); !maps.Equal(got, map[string]string{statusA: "UP"}) {
+			t.Fatalf("initial %v", got)
+		}
+		start := time.Now()
+		time.Sleep(10 * time.Second)
+		down := onePort(5, 0)
+		down.Interfaces[0].Up = false
+		src.set(down, true)
+		s.wantNext(map[string]string{statusA: "DOWN"})
+		elapsed(t, start, 10*time.Second) // at once
+		s.wantNext(map[string]string{statusA: "DOWN"})
+		elapsed(t, start, time.Minute) // the heartbeat
+		src.set(&State{}, true)
+		s.wantNext(nil, "/interfaces/interface[name=a]/state/oper-status")
+		src.set(down, true)
+		s.wantNext(map[string]string{statusA: "DOWN"})
+	})
+}
+
+// A whole interface that goes is one delete, at the topmost node that is gone.
+func TestDeletesAreBranches(t *testing.T) {
+	bubble(t, twoPorts(), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at())))
+		s.initial()
+		st := twoPorts()
+		st.Interfaces[0].ACL = st.Interfaces[0].ACL[:1]
+		st.Interfaces = st.Interfaces[:1]
+		src.set(st, true)
+		s.wantNext(nil,
+			aclEntry("access-1", "7"),
+			"/acl/interfaces/interface[id=network]",
+			"/interfaces/interface[name=network]")
+		st = twoPorts()
+		st.Interfaces[0].ACL, st.Interfaces[0].Counters = nil, nil
+		st.ACLSet = ""
+		st.Interfaces = st.Interfaces[:1]
+		src.set(st, true)
+		s.wantNext(nil, "/acl", "/interfaces/interface[name=access-1]/state/counters")
+	})
+}
+
+func TestOnChangeOfCounters(t *testing.T) {
+	bubble(t, onePort(1, 1), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		start := time.Now()
+		packets := aclEntry("a", "3") + "/state/matched-packets"
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at("acl", "...", "matched-packets"))))
+		if got := s.initial(); !maps.Equal(got, map[string]string{packets: "1"}) {
+			t.Fatalf("initial %v", got)
+		}
+		time.Sleep(time.Second)       // past the reading that the watch begins with
+		src.set(onePort(1, 2), false) // a counter runs without anyone telling
+		s.wantNext(map[string]string{packets: "2"})
+		elapsed(t, start, DefaultCounterInterval)
+		time.Sleep(time.Second)
+		src.set(onePort(1, 3), true)
+		s.wantNext(map[string]string{packets: "3"})
+		elapsed(t, start, DefaultCounterInterval+time.Second)
+	})
+}
+
+func TestTargetDefined(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		sub := &gpb.Subscription{Path: at("interfaces", "interface", "state")}
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, sub))
+		s.initial()
+		start := time.Now()
+		got := s.next() // the counters, all of them, and nothing else
+		elapsed(t, start, DefaultCounterInterval)
+		if len(got.updates) != len(counterNames) || got.updates[inPktsA] != "1" {
+			t.Errorf("sample of the counters: %v", got.updates)
+		}
+		time.Sleep(time.Second)
+		down := onePort(1, 0)
+		down.Interfaces[0].Up = false
+		src.set(down, true)
+		s.wantNext(map[string]string{statusA: "DOWN"})
+		elapsed(t, start, DefaultCounterInterval+time.Second)
+	})
+}
+
+func TestUpdatesOnly(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		l := listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces", "interface", "state")))
+		l.UpdatesOnly = true
+		s := subscribe(t, c, l)
+		if !s.next().sync {
+			t.Fatal("the sync response comes first")
+		}
+		src.set(onePort(2, 0), true)
+		s.wantNext(map[string]string{inPktsA: "2"})
+	})
+}
+
+// The counters of an interface that is gone are missed first, by their sample, and the whole interface is deleted; when it
+// comes back before its state was looked at, its state is sent again.
+func TestGoneAndBackBetweenReadings(t *testing.T) {
+	p, err := newPlan(newSchema(), listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces"))), Options{
+		MinSample: time.Second, CounterInterval: 10 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, now := newSchema(), time.Unix(0, 0)
+	there, gone := newTree(root, onePort(1, 0)), newTree(root, &State{})
+	all := len(p.start(there, now, false).updates)
+	d := p.take(gone, now.Add(10*time.Second), false)
+	if _, ok := d.deletes["/interfaces/interface[name=a]"]; !ok || len(d.deletes) != 1 {
+		t.Fatalf("deletes %v", d.deletes)
+	}
+	d = p.take(there, now.Add(11*time.Second), true)
+	if len(d.updates) != all || len(d.deletes) != 0 {
+		t.Errorf("%d leaves sent again, want all %d; deletes %v", len(d.updates), all, d.deletes)
+	}
+}
+
+// A path whose node does not exist yet is subscribed to in silence, and told of when it comes.
+func TestNotYetThere(t *testing.T) {
+	bubble(t, &State{}, func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces", "interface", "name=a", "state", "oper-status"))))
+		if got := s.initial(); len(got) != 0 {
+			t.Fatalf("initial %v", got)
+		}
+		src.set(onePort(1, 0), true)
+		s.wantNext(map[string]string{statusA: "UP"})
+	})
+}
+
+// A client that has closed its side stays subscribed.
+func TestHalfClosed(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, _ *fakeSource, c gpb.GNMIClient) {
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, sample(time.Second, inPkts)))
+		if err := s.stream.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		s.initial()
+		s.wantNext(map[string]string{inPktsA: "1"})
+	})
+}
+
+// A burst of changes is two readings: the first at once, the rest after the gap, and the subscriber ends with what is so.
+func TestBurst(t *testing.T) {
+	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(inPkts)))
+		s.initial()
+		time.Sleep(time.Second)
+		before := src.readCount()
+		src.set(onePort(2, 0), true)
+		s.wantNext(map[string]string{inPktsA: "2"})
+		for i := range uint64(1000) {
+			src.set(onePort(3+i, 0), true)
+			synctest.Wait()
+		}
+		s.wantNext(map[string]string{inPktsA: "1002"})
+		if n := src.readCount() - before; n != 2 {
+			t.Errorf("%d readings for 1,001 changes, want 2", n)
+		}
+	})
+}
+
+// While a subscriber does not read, the source is neither blocked nor read, and afterwards the newest value is at most a
+// window of messages away.
+func TestSlowSubscriber(t *testing.T) {
+	big := func(frames uint64) *State {
+		st := &State{}
+		for i := range 200 {
+			st.Interfaces = append(st.Interfaces, Interface{
+				Name: "access-" + string(rune('a'+i%26)) + string(rune('a'+i/26)), Port: uint32(i + 1),
+				Counters: &InterfaceCounters{InPkts: frames},
+			})
+		}
+		return st
+	}
+	bubble(t, big(0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces"))))
+		s.initial()
+		const rounds = 300
+		for i := range uint64(rounds) {
+			src.set(big(i+1), true)
+			time.Sleep(DefaultChangeGap)
+		}
+		synctest.Wait()
+		reads := src.readCount()
+		// 200 changed leaves are about 20 kB; gRPC's windows and buffers hold some hundred kB.
+		if reads > 100 {
+			t.Errorf("%d readings for a subscriber who reads nothing", reads)
+		}
+		messages := 0
+		for {
+			m := s.next()
+			messages++
+			if m.updates["/interfaces/interface[name=access-aa]/state/counters/in-pkts"] == "300" {
+				break
+			}
+		}
+		t.Logf("%d changes while nothing was read: %d readings, then %d messages to the newest value", rounds, reads, messages)
+	})
+}
+
+// A reader that comes late gets one sample and the next at its time: those between are left out.
+func TestMissedSamplesAreLeftOut(t *testing.T) {
+	root, start := newSchema(), time.Unix(0, 0)
+	p, err := newPlan(root, listOf(gpb.SubscriptionList_STREAM, sample(10*time.Second, inPkts)), Options{MinSample: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := newTree(root, onePort(1, 0))
+	p.start(tree, start, false)
+	if d := p.take(tree, start.Add(35*time.Second), false); len(d.updates) != 1 {
+		t.Errorf("%d updates for three intervals, want one", len(d.updates))
+	}
+	if next, ok := p.next(); !ok || !next.Equal(start.Add(40*time.Second)) {
+		t.Errorf("next sample at %v, want 40 s after the start", next)
+	}
+	if d := p.take(tree, start.Add(39*time.Second), true); len(d.updates)+len(d.deletes) != 0 {
+		t.Errorf("a sample before its time: %v", d.updates)
+	}
+}
+
+// A tree that is filled again and again is the tree that would be made anew, and what was remembered of its paths stays.
+func TestFill(t *testing.T) {
+	root := newSchema()
+	ids := func(tree *node) (all []string) {
+		tree.walk(func(n *node) bool {
+			all = append(all, fmt.Sprint(n.id, n.value, pathText(n.path)))
+			return true
+		})
+		return all
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		tree := newTree(root, &State{})
+		for range 5 {
+			st := &State{ACLSet: rapid.SampledFrom([]string{"", "s", "t"}).Draw(t, "set")}
+			for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 0, 3, rapid.ID[string]).Draw(t, "names") {
+				in := Interface{Name: name, Port: rapid.Uint32Range(0, 1).Draw(t, "port"), IfIndex: rapid.Uint32Range(0, 1).Draw(t, "index")}
+				if rapid.Bool().Draw(t, "counted") {
+					in.Counters = &InterfaceCounters{InPkts: rapid.Uint64().Draw(t, "frames")}
+				}
+				for _, seq := range rapid.SliceOfNDistinct(rapid.Uint32Range(0, 2), 0, 3, rapid.ID[uint32]).Draw(t, "rules") {
+					in.ACL = append(in.ACL, ACLEntry{SequenceID: seq, MatchedPackets: 1})
+				}
+				st.Interfaces = append(st.Interfaces, in)
+			}
+			tree.fill(st)
+			if got, want := ids(tree), ids(newTree(root, st)); !slices.Equal(got, want) {
+				t.Fatalf("got  %v\nwant %v", got, want)
+			}
+		}
+	})
+}

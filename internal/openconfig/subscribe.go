@@ -1,0 +1,276 @@
+package openconfig
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// maxUpdates is how many leaves go into one message: 512 of them, with paths of 200 bytes, stay at a fortieth of the 4 MiB
+// that a gRPC client takes by default, and one interface with all its counters still travels together.
+const maxUpdates = 512
+
+// Subscribe serves one subscription (gNMI specification 3.5).
+func (s *Server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
+	req, err := stream.Recv()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	list := req.GetSubscribe()
+	if list == nil {
+		return status.Error(codes.InvalidArgument, "subscribe: the first message must hold a SubscriptionList (field subscribe); there is no subscription yet")
+	}
+	if err := checkEncoding(list.GetEncoding()); err != nil {
+		return err
+	}
+	if len(list.GetSubscription()) == 0 {
+		return status.Error(codes.InvalidArgument, "subscribe: the SubscriptionList has no subscription")
+	}
+	keep, err := keepModels(list.GetUseModels())
+	if err != nil {
+		return err
+	}
+	out := &sender{
+		stream: stream, encoding: list.GetEncoding(), keep: keep,
+		prefix: echo(list.GetPrefix(), list.GetSubscription()[0].GetPath()),
+	}
+	switch list.GetMode() {
+	case gpb.SubscriptionList_ONCE:
+		return s.once(stream, list, out)
+	case gpb.SubscriptionList_POLL:
+		return s.poll(stream, list, out)
+	case gpb.SubscriptionList_STREAM:
+		return s.stream(stream, list, out)
+	default:
+		return status.Errorf(codes.InvalidArgument, "subscribe: list mode %v; valid: STREAM, ONCE, POLL", list.GetMode())
+	}
+}
+
+// once sends everything the list selects, and the sync response.
+func (s *Server) once(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
+	patterns, err := s.patterns(list)
+	if err != nil {
+		return err
+	}
+	return s.answer(stream.Context(), patterns, list.GetUpdatesOnly(), out)
+}
+
+// poll does the same at once and on each poll message, until the client closes its side.
+func (s *Server) poll(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
+	patterns, err := s.patterns(list)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := s.answer(stream.Context(), patterns, list.GetUpdatesOnly(), out); err != nil {
+			return err
+		}
+		req, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if req.GetPoll() == nil {
+			return status.Error(codes.InvalidArgument, "subscribe: only poll messages may follow a SubscriptionList of mode POLL; open another RPC for other paths")
+		}
+	}
+}
+
+func (s *Server) patterns(list *gpb.SubscriptionList) ([]*pattern, error) {
+	var patterns []*pattern
+	for _, sub := range list.GetSubscription() {
+		p, err := parsePath(s.schema, list.GetPrefix(), sub.GetPath())
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, nil
+}
+
+// answer sends one reading and the sync response; with updatesOnly the sync response alone.
+func (s *Server) answer(ctx context.Context, patterns []*pattern, updatesOnly bool, out *sender) error {
+	if updatesOnly {
+		return out.sync()
+	}
+	tree, at, err := s.read(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var d delta
+	for _, p := range patterns {
+		for _, n := range p.find(tree) {
+			n.eachLeaf(allLeaves, func(l *node) { d.updates = append(d.updates, l) })
+		}
+	}
+	if err := out.send(d, at); err != nil {
+		return err
+	}
+	return out.sync()
+}
+
+// stream serves a STREAM subscription: it reads when a sample is due or a change is told, and sends what the plan makes of
+// the reading. While a send waits for a slow client nothing is read and nothing is queued.
+func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
+	plan, err := newPlan(s.schema, list, s.opts)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	var watching chan error // nil, and never ready, where no watch wants to be told
+	changed := make(chan struct{}, 1)
+	if plan.told() {
+		// Before the first reading, so that what changes after it is told.
+		watching = make(chan error, 1)
+		go func() {
+			watching <- s.source.Watch(ctx, func() {
+				select {
+				case changed <- struct{}{}:
+				default: // one is waiting: it will be answered with what is so then
+				}
+			})
+			close(watching)
+		}()
+		defer func() {
+			for range watching { // wait for Watch to end
+			}
+		}()
+	}
+	defer cancel()
+	refused := make(chan error, 1)
+	// Recv returns at the latest when the handler has, since gRPC then ends the stream's context.
+	go func() { refused <- refuseMore(stream) }()
+
+	tree, at, err := s.read(ctx, nil)
+	if err != nil {
+		return err
+	}
+	first := plan.start(tree, time.Now(), list.GetUpdatesOnly())
+	if err := out.send(first, at); err != nil {
+		return err
+	}
+	if err := out.sync(); err != nil {
+		return err
+	}
+	s.log.Debug("gNMI subscriber synced", zap.Int("subscriptions", len(list.GetSubscription())), zap.Int("leaves", len(first.updates)))
+	return s.follow(ctx, plan, tree, out, changed, watching, refused)
+}
+
+// follow is the rest of a STREAM subscription, after the sync response.
+func (s *Server) follow(
+	ctx context.Context, plan *plan, tree *node, out *sender, changed <-chan struct{}, watching, refused <-chan error,
+) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	gapUntil := time.Now() // no reading on a change before
+	pending := false       // a change was told and has not been read yet
+	for {
+		wake, due := plan.next()
+		if pending && (!due || gapUntil.Before(wake)) {
+			wake, due = gapUntil, true
+		}
+		timer.Stop()
+		var tick <-chan time.Time
+		if due {
+			timer.Reset(time.Until(wake))
+			tick = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		case err := <-refused:
+			if err != nil {
+				return err
+			}
+			refused = nil
+			continue
+		case err := <-watching:
+			if ctx.Err() != nil {
+				return status.FromContextError(ctx.Err()).Err()
+			}
+			return status.Errorf(codes.Unavailable, "changes can no longer be watched: %v", err)
+		case <-changed:
+			pending = true
+			continue
+		case <-tick:
+		}
+		now := time.Now()
+		told := pending && !now.Before(gapUntil)
+		if told {
+			pending, gapUntil = false, now.Add(s.opts.ChangeGap)
+		}
+		tree, at, err := s.read(ctx, tree) // what was made of the last reading has been sent
+		if err != nil {
+			return err
+		}
+		if err := out.send(plan.take(tree, now, told), at); err != nil {
+			return err
+		}
+	}
+}
+
+// refuseMore reads what a STREAM subscriber may not send. A client that has closed its side (grpcurl does) stays subscribed:
+// it returns nil then.
+func refuseMore(stream gpb.GNMI_SubscribeServer) error {
+	_, err := stream.Recv()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return status.Error(codes.InvalidArgument, "subscribe: nothing may follow a SubscriptionList of mode STREAM; open another RPC for other paths")
+	}
+}
+
+// A sender writes to one subscriber.
+type sender struct {
+	stream   gpb.GNMI_SubscribeServer
+	encoding gpb.Encoding
+	prefix   *gpb.Path
+	keep     func(*schema) bool
+}
+
+// send sends d as taken at the given time, in messages of at most maxUpdates changes. Nothing is sent for an empty d.
+func (o *sender) send(d delta, at time.Time) error {
+	n := &gpb.Notification{Timestamp: at.UnixNano(), Prefix: o.prefix}
+	flush := func(limit int) error {
+		if len(n.Update)+len(n.Delete) < limit {
+			return nil
+		}
+		err := o.stream.Send(&gpb.SubscribeResponse{Response: &gpb.SubscribeResponse_Update{Update: n}})
+		n = &gpb.Notification{Timestamp: n.Timestamp, Prefix: o.prefix}
+		return err
+	}
+	for _, path := range d.deletes {
+		n.Delete = append(n.Delete, &gpb.Path{Elem: path})
+		if err := flush(maxUpdates); err != nil {
+			return err
+		}
+	}
+	for _, l := range d.updates {
+		if !o.keep(l.schema) {
+			continue
+		}
+		n.Update = append(n.Update, &gpb.Update{Path: &gpb.Path{Elem: l.path}, Val: leafValue(l, o.encoding)})
+		if err := flush(maxUpdates); err != nil {
+			return err
+		}
+	}
+	return flush(1)
+}
+
+func (o *sender) sync() error {
+	return o.stream.Send(&gpb.SubscribeResponse{Response: &gpb.SubscribeResponse_SyncResponse{SyncResponse: true}})
+}

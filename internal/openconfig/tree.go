@@ -1,0 +1,199 @@
+package openconfig
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+)
+
+// aclType is the identity of openconfig-acl for a set that matches on more than one layer: the pipeline's rules meet IPv4,
+// IPv6 and the VLAN tags of the line.
+const aclType = "ACL_MIXED"
+
+// A value is what a leaf holds: text for strings, enumerations and identities, number for the rest.
+type value struct {
+	text   string
+	number uint64
+}
+
+// A node is one node of the data tree. A list has one node an entry, with the list's schema.
+type node struct {
+	schema   *schema
+	elem     *gpb.PathElem
+	keys     []string        // of a list entry, in the order of the schema
+	path     []*gpb.PathElem // from the root to elem. Shared with messages in flight: never written to
+	id       string          // the path as text, to tell nodes of different moments apart by
+	value    value
+	children []*node
+	filled   int // how many of the children fill has come by
+}
+
+// newTree returns the data tree of st. A leaf that st has no value for is not in it.
+func newTree(root *schema, st *State) *node {
+	t := &node{schema: root}
+	t.fill(st)
+	return t
+}
+
+// fill makes t, which is a root, the data tree of st. Nodes that stay are kept and only their values are written, so that a
+// subscriber's next reading allocates next to nothing: the ports and rules of a switch seldom change, their counters do.
+func (t *node) fill(st *State) {
+	t.filled = 0
+	t.addState(st)
+	t.trim()
+}
+
+// trim drops the nodes that the last fill has not come by.
+func (t *node) trim() {
+	clear(t.children[t.filled:])
+	t.children = t.children[:t.filled]
+	for _, c := range t.children {
+		c.trim()
+	}
+}
+
+func (t *node) addState(st *State) {
+	interfaces := t.container("interfaces")
+	for i := range st.Interfaces {
+		addInterface(interfaces, &st.Interfaces[i])
+	}
+	if st.ACLSet == "" {
+		return
+	}
+	acl := t.container("acl").container("interfaces")
+	for i := range st.Interfaces {
+		addACL(acl, &st.Interfaces[i], st.ACLSet)
+	}
+}
+
+func addInterface(parent *node, in *Interface) {
+	state := parent.entry("interface", in.Name).container("state")
+	state.text("name", in.Name)
+	if in.IfIndex != 0 {
+		state.number("ifindex", uint64(in.IfIndex))
+	}
+	status := "DOWN"
+	if in.Up {
+		status = "UP"
+	}
+	state.text("oper-status", status)
+	const lowest, highest = 1, 4294967039 // the range of openconfig-p4rt's id: P4Runtime reserves the ports above, and 0
+	if in.Port >= lowest && in.Port <= highest {
+		state.number("id", uint64(in.Port))
+	}
+	if c := in.Counters; c != nil {
+		n := state.container("counters")
+		n.number("in-octets", c.InOctets)
+		n.number("in-pkts", c.InPkts)
+		n.number("in-discards", c.InDiscards)
+		n.number("in-errors", c.InErrors)
+		n.number("out-octets", c.OutOctets)
+		n.number("out-pkts", c.OutPkts)
+		n.number("out-discards", c.OutDiscards)
+		n.number("out-errors", c.OutErrors)
+	}
+}
+
+func addACL(parent *node, in *Interface, setName string) {
+	itf := parent.entry("interface", in.Name)
+	itf.container("state").text("id", in.Name)
+	set := itf.container("ingress-acl-sets").entry("ingress-acl-set", setName, aclType)
+	state := set.container("state")
+	state.text("set-name", setName)
+	state.text("type", aclType)
+	entries := set.container("acl-entries")
+	for _, e := range in.ACL {
+		state := entries.entry("acl-entry", strconv.FormatUint(uint64(e.SequenceID), 10)).container("state")
+		state.number("sequence-id", uint64(e.SequenceID))
+		state.number("matched-packets", e.MatchedPackets)
+		state.number("matched-octets", e.MatchedOctets)
+	}
+}
+
+func (n *node) container(name string) *node { return n.add(name, nil, value{}) }
+
+func (n *node) text(name, v string) { n.add(name, nil, value{text: v}) }
+
+func (n *node) number(name string, v uint64) { n.add(name, nil, value{number: v}) }
+
+// entry adds the list entry with these keys, in the order of the schema, and its key leaves.
+func (n *node) entry(name string, keys ...string) *node {
+	e := n.add(name, keys, value{})
+	for i, k := range e.schema.keys {
+		if e.schema.child(k).typ == typeUint32 {
+			number, _ := strconv.ParseUint(keys[i], 10, 32) // written by addACL from a uint32
+			e.number(k, number)
+			continue
+		}
+		e.text(k, keys[i])
+	}
+	return e
+}
+
+// add returns the next child of n: the one that is there already, if it is the same, or else a new one in place of it and of
+// all that follow.
+func (n *node) add(name string, keys []string, v value) *node {
+	if n.filled < len(n.children) {
+		if c := n.children[n.filled]; c.schema.name == name && slices.Equal(c.keys, keys) {
+			n.filled++
+			c.value, c.filled = v, 0
+			return c
+		}
+		clear(n.children[n.filled:])
+		n.children = n.children[:n.filled]
+	}
+	n.filled++
+	s := n.schema.child(name)
+	c := &node{schema: s, elem: &gpb.PathElem{Name: name}, keys: keys, value: v}
+	var id strings.Builder
+	id.WriteString(n.id)
+	id.WriteByte('/')
+	id.WriteString(name)
+	if len(keys) > 0 {
+		c.elem.Key = make(map[string]string, len(keys))
+		for i, k := range s.keys {
+			c.elem.Key[k] = keys[i]
+			writeKey(&id, k, keys[i])
+		}
+	}
+	c.id = id.String()
+	c.path = append(n.path[:len(n.path):len(n.path)], c.elem)
+	n.children = append(n.children, c)
+	return c
+}
+
+// walk calls visit for n and everything below it, parents first, and does not go below a node that visit returns false for.
+func (n *node) walk(visit func(*node) bool) {
+	if !visit(n) {
+		return
+	}
+	for _, c := range n.children {
+		c.walk(visit)
+	}
+}
+
+// eachLeaf calls visit for the leaves at and below n that are in set. The key leaves of lists repeat what the path says, and
+// are visited only where n itself is one.
+func (n *node) eachLeaf(set leafSet, visit func(*node)) {
+	n.walk(func(c *node) bool {
+		if c.schema.leaf() && c.schema.set()&set != 0 && (!c.schema.key || c == n) {
+			visit(c)
+		}
+		return true
+	})
+}
+
+// writeKey appends one [key=value] of a path's text; a closing bracket and a backslash in a value are escaped, so that two
+// paths have one text only if they are the same.
+func writeKey(b *strings.Builder, key, val string) {
+	b.WriteByte('[')
+	b.WriteString(key)
+	b.WriteByte('=')
+	if strings.ContainsAny(val, `\]`) {
+		val = strings.NewReplacer(`\`, `\\`, `]`, `\]`).Replace(val)
+	}
+	b.WriteString(val)
+	b.WriteByte(']')
+}

@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"math/big"
+
+	"op25b/internal/softswitch/extern"
+	"op25b/internal/softswitch/match"
+)
+
+// A calculation is a hash over fields, constants, headers and the payload. Fields of invalid headers are left out.
+type calculation struct {
+	hash    *extern.Hash
+	pieces  []piece
+	payload bool
+}
+
+// A piece is a run of fields of one header, or a constant.
+type piece struct {
+	h      *header // nil for a constant
+	fields []*field
+	pack   []chunk // of the fields, if they fill whole bytes
+	bytes  int
+	words  []uint64 // of the constant
+	konst  field
+}
+
+func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
+	h, err := extern.NewHash(algo, nil)
+	if err != nil {
+		c.fail(ErrUnsupported, "%v", err)
+	}
+	k := &calculation{hash: h}
+	size := 0
+	for i := range input {
+		v := &input[i]
+		switch v.Type {
+		case "field":
+			n := c.expr(v)
+			if n.op != leafField {
+				c.fail(ErrUnsupported, "a field of %s", n.l.op)
+			}
+			k.add(n.ref)
+			size += (n.ref.f.width+7)/8 + 1
+			if n.ref.f.variable {
+				size += n.ref.h.typ.varMax
+			}
+		case "header":
+			n := c.want(c.headerNode(c.text(v.Value)), kHeader)
+			for _, f := range n.h.typ.fields {
+				k.add(ref{n.h, f})
+			}
+			size += n.h.typ.bytes + n.h.typ.varMax + 1
+		case "hexstr":
+			if v.BitWidth <= 0 {
+				c.fail(ErrProgram, "a constant without width")
+			}
+			n := c.expr(v)
+			mask := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(v.BitWidth)), big.NewInt(1))
+			w := bigWords(mask.And(mask, n.lo), match.Words(v.BitWidth))
+			k.pieces = append(k.pieces, piece{words: w, konst: field{width: v.BitWidth, words: len(w)}})
+			size += v.BitWidth/8 + 1
+		case "payload":
+			k.payload = true
+		default:
+			c.fail(ErrUnsupported, "input of type %q", v.Type)
+		}
+	}
+	for i := range k.pieces {
+		k.pieces[i].finish()
+	}
+	c.bufMax = max(c.bufMax, size)
+	return k
+}
+
+// add appends a field, to the run before it if that is of the same header.
+func (k *calculation) add(r ref) {
+	if n := len(k.pieces); n > 0 && k.pieces[n-1].h == r.h {
+		k.pieces[n-1].fields = append(k.pieces[n-1].fields, r.f)
+		return
+	}
+	k.pieces = append(k.pieces, piece{h: r.h, fields: []*field{r.f}})
+}
+
+// finish packs a run of fixed fields that fills whole bytes.
+func (pc *piece) finish() {
+	bits := 0
+	for _, f := range pc.fields {
+		if f.variable {
+			return
+		}
+		bits += f.width
+	}
+	if pc.h != nil && bits%8 == 0 {
+		pc.pack, pc.bytes = packing(pc.fields), bits/8
+	}
+}
+
+// sum calculates.
+func (k *calculation) sum(p *packet) uint64 {
+	w := bitWriter{b: p.w.buf}
+	for i := range k.pieces {
+		pc := &k.pieces[i]
+		switch {
+		case pc.h == nil:
+			w.field(pc.words, &pc.konst)
+		case p.s[pc.h.base] == 0:
+		case pc.pack != nil && w.pen == 0:
+			packInto(w.b[w.n:], pc.pack, p.s[pc.h.base:])
+			w.n += pc.bytes
+		default:
+			for _, f := range pc.fields {
+				if f.variable {
+					w.bytes(p.variable(pc.h))
+				} else {
+					w.field(p.s[pc.h.base+f.off:], f)
+				}
+			}
+		}
+	}
+	b := w.end()
+	if k.payload {
+		n := len(b)
+		b = p.w.buf[:n+copy(p.w.buf[n:], p.payload())]
+	}
+	return k.hash.Sum(b)
+}
+
+// payload is what follows the parsed headers.
+func (p *packet) payload() []byte {
+	b := p.data[p.at:]
+	return b[:min(len(b), p.cut)]
+}
+
+// A checksum is a field that the parser verifies and the deparser updates.
+type checksum struct {
+	target         ref
+	calc           *calculation
+	cond           bv // nil for always
+	set            func(*packet, uint64)
+	verify, update bool
+}
+
+func (c *compiler) checksum(j *jsonChecksum) *checksum {
+	defer c.at("checksum %q", j.Name)()
+	if j.Type != "generic" {
+		c.fail(ErrUnsupported, "type %q", j.Type)
+	}
+	r, err := c.l.find(j.Target[0], j.Target[1])
+	c.check(err)
+	calc, ok := c.calcs[j.Calculation]
+	if !ok {
+		c.fail(ErrProgram, "no calculation %q", j.Calculation)
+	}
+	if r.f.variable {
+		c.fail(ErrUnsupported, "a variable field as target")
+	}
+	k := &checksum{target: r, calc: calc, verify: j.Verify == nil || *j.Verify, update: j.Update == nil || *j.Update}
+	from, to, mask := r.slot(), r.slot()+r.f.words-1, ones(min(r.f.width, 64))
+	k.set = func(p *packet, v uint64) {
+		clear(p.s[from:to])
+		p.s[to] = v & mask
+	}
+	if j.IfCond != nil {
+		defer c.at("condition")()
+		k.cond = c.bv(c.want(c.expr(j.IfCond), kBool))
+	}
+	return k
+}
+
+// good verifies: a target in an invalid header, or a condition that does not hold, is good.
+func (k *checksum) good(p *packet) bool {
+	if p.s[k.target.h.base] == 0 || k.cond != nil && !k.cond(p) {
+		return true
+	}
+	return k.calc.sum(p) == p.s[k.target.slot()+k.target.f.words-1]
+}

@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An Engine is one loaded program with its tables and state. Its methods are safe for concurrent use.
+type Engine struct {
+	o     Options
+	start time.Time
+	lay   *layout
+
+	tables    []*Table
+	byTable   map[string]*Table
+	profiles  []*ActionProfile
+	counters  []*Counter
+	meters    []*Meter
+	registers []*Register
+	vsets     map[string]*ValueSet
+	vsetOrder []*ValueSet
+
+	prog *program
+
+	// ctl orders the control side among itself: everything that guards itself with it says so.
+	ctl sync.RWMutex
+	// groups and sessions are guarded by ctl, and change only with every worker stopped.
+	groups   map[uint32][]Replica
+	sessions map[uint32]CloneSession
+
+	gate    gate
+	digests chan Digest
+}
+
+// Tables returns all tables, hidden ones that p4c makes for actions in an apply block too, in the program's order.
+func (e *Engine) Tables() []*Table { return slices.Clone(e.tables) }
+
+// Table returns the table of this name.
+func (e *Engine) Table(name string) (*Table, bool) {
+	t, ok := e.byTable[name]
+	return t, ok
+}
+
+// ActionProfiles returns all action profiles in the program's order.
+func (e *Engine) ActionProfiles() []*ActionProfile { return slices.Clone(e.profiles) }
+
+// ActionProfile returns the action profile of this name.
+func (e *Engine) ActionProfile(name string) (*ActionProfile, bool) {
+	return named(e.profiles, name)
+}
+
+// Counters returns the indexed counters; direct ones are reached through their tables.
+func (e *Engine) Counters() []*Counter { return slices.Clone(e.counters) }
+
+// Counter returns the indexed counter of this name.
+func (e *Engine) Counter(name string) (*Counter, bool) { return named(e.counters, name) }
+
+// Meters returns the indexed meters; direct ones are reached through their tables.
+func (e *Engine) Meters() []*Meter { return slices.Clone(e.meters) }
+
+// Meter returns the indexed meter of this name.
+func (e *Engine) Meter(name string) (*Meter, bool) { return named(e.meters, name) }
+
+// Registers returns the registers.
+func (e *Engine) Registers() []*Register { return slices.Clone(e.registers) }
+
+// Register returns the register of this name.
+func (e *Engine) Register(name string) (*Register, bool) { return named(e.registers, name) }
+
+// ValueSets returns the parser value sets.
+func (e *Engine) ValueSets() []*ValueSet { return slices.Clone(e.vsetOrder) }
+
+// ValueSet returns the value set of this name.
+func (e *Engine) ValueSet(name string) (*ValueSet, bool) {
+	v, ok := e.vsets[name]
+	return v, ok
+}
+
+// Digests returns where delivered digests queue up. It is never closed; the receiver stops by itself.
+// Unlike bmv2 the engine sends the same digest again for each packet; acknowledging and suppressing are the server's.
+func (e *Engine) Digests() <-chan Digest { return e.digests }
+
+// Stats returns what has been counted so far.
+func (e *Engine) Stats() Stats {
+	e.gate.mu.Lock()
+	defer e.gate.mu.Unlock()
+	out := e.gate.gone
+	to := out.fields()
+	for _, w := range e.gate.workers {
+		for i, from := range w.stats.fields() {
+			*to[i] += atomic.LoadUint64(from)
+		}
+	}
+	return out
+}
+
+func (s *Stats) fields() []*uint64 {
+	return []*uint64{
+		&s.In, &s.Out, &s.Oversize, &s.Empty, &s.ParserErrors, &s.ChecksumErrors, &s.IngressDrops, &s.EgressDrops,
+		&s.NoReplica, &s.NoQueue, &s.Looped, &s.AssertsFailed, &s.Digests, &s.DigestsDropped,
+	}
+}
+
+// nowNanos is the engine's clock: nanoseconds since Load.
+func (e *Engine) nowNanos() int64 { return int64(e.o.Clock().Sub(e.start)) }
+
+func (e *Engine) meterClock() time.Duration { return e.o.Clock().Sub(e.start) }
+
+// A gate lets packets pass, each under its worker's own lock, or the control side change something under all of them.
+// A worker never waits for another worker.
+type gate struct {
+	mu      sync.Mutex // guards what follows, and orders writers
+	workers []*Worker
+	numbers int   // given to workers so far
+	gone    Stats // of closed workers
+}
+
+func (g *gate) lock() {
+	g.mu.Lock()
+	for _, w := range g.workers {
+		w.mu.Lock()
+	}
+}
+
+func (g *gate) unlock() {
+	for _, w := range g.workers {
+		w.mu.Unlock()
+	}
+	g.mu.Unlock()
+}
+
+func named[T interface{ Name() string }](all []T, name string) (T, bool) {
+	for _, x := range all {
+		if x.Name() == name {
+			return x, true
+		}
+	}
+	var none T
+	return none, false
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	out := make([]K, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,304 @@
+package engine
+
+import (
+	"math"
+	"math/big"
+	"slices"
+	"strings"
+
+	"op25b/internal/softswitch/extern"
+)
+
+// A fieldList is what a clone, resubmission or recirculation carries over.
+type fieldList struct{ fields []ref }
+
+// copyTo takes the fields of the list from one packet's state to another's.
+func (l *fieldList) copyTo(dst, src *packet) {
+	for _, r := range l.fields {
+		at := r.slot()
+		copy(dst.s[at:at+r.f.words], src.s[at:at+r.f.words])
+		if r.f.variable {
+			copy(dst.vb[r.h.varAt:], src.variable(r.h))
+		}
+	}
+}
+
+// A learnList is one digest that the program can send.
+type learnList struct {
+	id    int
+	name  string
+	elems []learnElem
+}
+
+// A learnElem is a field, or a constant of the program.
+type learnElem struct {
+	ref   ref
+	bytes []byte
+}
+
+func (c *compiler) register(name string) *Register {
+	r, ok := c.e.Register(name)
+	if !ok {
+		c.fail(ErrProgram, "no register %q", name)
+	}
+	return r
+}
+
+// uses notes that the action under work touches a register.
+func (c *compiler) uses(r *Register) {
+	if c.act == nil {
+		c.fail(ErrUnsupported, "register %q outside of an action", r.name)
+	}
+	if slices.Contains(c.act.regs, r) {
+		return
+	}
+	c.act.regs = append(c.act.regs, r)
+	slices.SortFunc(c.act.regs, func(a, b *Register) int {
+		return slices.Index(c.e.registers, a) - slices.Index(c.e.registers, b)
+	})
+}
+
+func (c *compiler) registerParam(v *jsonValue) *Register {
+	if v.Type != "register_array" {
+		c.fail(ErrProgram, "want a register, got a value of type %q", v.Type)
+	}
+	r := c.register(c.text(v.Value))
+	c.uses(r)
+	return r
+}
+
+// buildRegisterRead compiles the reading of a cell; an index that is not there leaves the field as it is, as in bmv2.
+func buildRegisterRead(c *compiler, v []jsonValue) instr {
+	r := c.registerParam(&v[1])
+	ixNode := c.want(c.expr(&v[2]), kData)
+	lo, hi := r.span()
+	in := c.assign(c.expr(&v[0]), &node{op: leafReg, lo: lo, hi: hi, reg: r, r: ixNode})
+	do, ix, size := in.run(), c.index(ixNode), uint64(r.size)
+	return instr{op: opCall, fn: func(p *packet) {
+		if ix(p) < size {
+			do(p)
+		}
+	}}
+}
+
+func buildRegisterWrite(c *compiler, v []jsonValue) instr {
+	r := c.registerParam(&v[0])
+	ix, src := c.index(c.want(c.expr(&v[1]), kData)), c.want(c.expr(&v[2]), kData)
+	mask := ones(r.width - 64*(r.words-1))
+	if r.words == 1 {
+		e := c.ev(src)
+		return instr{op: opCall, fn: func(p *packet) {
+			if i := ix(p); i < uint64(r.size) {
+				r.cells[i] = e(p) & mask
+			}
+		}}
+	}
+	e, t := c.wideTo(src, r.words), c.temp(r.words)
+	return instr{op: opCall, fn: func(p *packet) {
+		i := ix(p)
+		if i >= uint64(r.size) {
+			return
+		}
+		x := p.w.scratch[t : t+r.words]
+		e(p, x)
+		cell := r.cells[int(i)*r.words:][:r.words]
+		reversed(cell, x)
+		cell[0] &= mask
+	}}
+}
+
+func buildTruncate(c *compiler, v []jsonValue) instr {
+	n := c.index(c.want(c.expr(&v[0]), kData))
+	return instr{op: opCall, fn: func(p *packet) {
+		if k := n(p); k < uint64(p.cut) {
+			p.cut = int(k)
+		}
+	}}
+}
+
+// whole reads a constant that names a list by its id.
+func (c *compiler) whole(v *jsonValue) int {
+	n := c.want(c.expr(v), kData)
+	if !n.isConst() || !n.lo.IsInt64() || n.lo.Int64() < 0 || n.lo.Int64() > math.MaxInt32 {
+		c.fail(ErrUnsupported, "a list that is not named by a constant")
+	}
+	return int(n.lo.Int64())
+}
+
+// list finds a field list. Id 0 is none: bmv2 takes it for "not asked for".
+func (c *compiler) list(v *jsonValue) *fieldList {
+	id := c.whole(v)
+	if id == 0 {
+		return nil
+	}
+	l, ok := c.lists[id]
+	if !ok {
+		c.fail(ErrProgram, "no field list with id %d", id)
+	}
+	return l
+}
+
+func (c *compiler) again(v []jsonValue, set func(*packet, *fieldList)) instr {
+	l := c.list(&v[0])
+	return instr{op: opCall, fn: func(p *packet) { set(p, l) }}
+}
+
+func buildClone(c *compiler, v []jsonValue) instr {
+	if len(v) != 2 {
+		c.fail(ErrProgram, "%d parameters, it takes 2", len(v))
+	}
+	session, l := c.number(&v[0]), c.list(&v[1])
+	if l == nil {
+		l = &fieldList{}
+	}
+	return instr{op: opCall, fn: func(p *packet) {
+		p.cloneTo, p.cloneSession = l, uint32(session(p))&maxCloneSession
+	}}
+}
+
+func buildDigest(c *compiler, v []jsonValue) instr {
+	id := c.whole(&v[1])
+	for i := range c.j.LearnLists {
+		if j := &c.j.LearnLists[i]; j.ID == id {
+			l := c.learnList(j)
+			return instr{op: opCall, fn: func(p *packet) { p.digest = l }}
+		}
+	}
+	c.fail(ErrProgram, "no learn list with id %d", id)
+	return instr{}
+}
+
+func (c *compiler) learnList(j *jsonFieldList) *learnList {
+	defer c.at("learn list %q", j.Name)()
+	l := &learnList{id: j.ID, name: j.Name}
+	for i := range j.Elements {
+		el := &j.Elements[i]
+		n := c.expr(el)
+		switch {
+		case n.op == leafField:
+			l.elems = append(l.elems, learnElem{ref: n.ref})
+		case n.isConst() && el.BitWidth > 0:
+			w := bigWords(new(big.Int).And(n.lo, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(el.BitWidth)), big.NewInt(1))), (el.BitWidth+63)/64)
+			l.elems = append(l.elems, learnElem{bytes: bytesOf(w, el.BitWidth)})
+		default:
+			c.fail(ErrUnsupported, "element of type %q", el.Type)
+		}
+	}
+	return l
+}
+
+// learn delivers the packet's digest if there is room for it. This allocates: what is delivered belongs to the receiver.
+func (p *packet) learn(l *learnList) {
+	d := Digest{Name: l.name, ListID: l.id, Values: make([][]byte, len(l.elems))}
+	for i, el := range l.elems {
+		switch {
+		case el.ref.h == nil:
+			d.Values[i] = slices.Clone(el.bytes)
+		case el.ref.f.variable:
+			d.Values[i] = slices.Clone(p.variable(el.ref.h))
+		default:
+			at := el.ref.slot()
+			d.Values[i] = bytesOf(p.s[at:at+el.ref.f.words], el.ref.f.width)
+		}
+	}
+	select {
+	case p.w.e.digests <- d:
+		p.w.count(&p.w.stats.Digests)
+	default:
+		p.w.count(&p.w.stats.DigestsDropped)
+	}
+}
+
+// buildRandom compiles random(). As in bmv2 a low bound above the high one leaves the field as it is.
+func buildRandom(c *compiler, v []jsonValue) instr {
+	set, lo, hi := c.setter(&v[0]), c.number(&v[1]), c.number(&v[2])
+	return instr{op: opCall, fn: func(p *packet) {
+		a, b := lo(p), hi(p)
+		switch {
+		case a > b:
+		case b-a == math.MaxUint64:
+			set(p, p.w.rng.Uint64())
+		default:
+			set(p, a+p.w.rng.Uint64N(b-a+1))
+		}
+	}}
+}
+
+func buildHash(c *compiler, v []jsonValue) instr {
+	set, base, size := c.setter(&v[0]), c.number(&v[1]), c.number(&v[3])
+	name := c.text(v[2].Value)
+	calc, ok := c.calcs[name]
+	if v[2].Type != "calculation" || !ok {
+		c.fail(ErrProgram, "no calculation %q", name)
+	}
+	return instr{op: opCall, fn: func(p *packet) { set(p, extern.InRange(calc.sum(p), base(p), size(p))) }}
+}
+
+// asserts compiles assert and assume. bmv2 stops when one fails; here the packet goes on, logged and counted.
+func (c *compiler) asserts(what string, v *jsonValue) func(*packet) {
+	n := c.expr(v)
+	if n.kind == kData {
+		n = &node{kind: kBool, op: "d2b", r: n}
+	}
+	ok, log, where := c.bv(c.want(n, kBool)), c.e.o.Log, strings.Join(c.places, ": ")
+	return func(p *packet) {
+		if !ok(p) {
+			p.w.count(&p.w.stats.AssertsFailed)
+			if log != nil {
+				log(where + ": " + what + " failed")
+			}
+		}
+	}
+}
+
+// buildLog compiles log_msg: each {} of the text stands for the next value, in decimal.
+func buildLog(c *compiler, v []jsonValue) instr {
+	if len(v) < 1 || len(v) > 2 || v[0].Type != "string" {
+		c.fail(ErrProgram, "want a string and the values that it shows")
+	}
+	parts := strings.Split(c.text(v[0].Value), "{}")
+	var vals []func(*packet) string
+	if len(v) == 2 {
+		var list []jsonValue
+		if s := strings.Join(strings.Fields(string(v[1].Value)), ""); s != "{}" { // what p4c writes for none
+			c.decode(v[1].Value, &list, "a list of values")
+		}
+		for i := range list {
+			vals = append(vals, c.decimal(c.want(c.expr(&list[i]), kData)))
+		}
+	}
+	if len(vals) != len(parts)-1 {
+		c.fail(ErrProgram, "%d values for %d {}", len(vals), len(parts)-1)
+	}
+	log := c.e.o.Log
+	if log == nil {
+		return instr{op: opCall, fn: func(*packet) {}}
+	}
+	return instr{op: opCall, fn: func(p *packet) {
+		var b strings.Builder
+		for i, s := range parts {
+			b.WriteString(s)
+			if i < len(vals) {
+				b.WriteString(vals[i](p))
+			}
+		}
+		log(b.String())
+	}}
+}
+
+func (c *compiler) decimal(n *node) func(*packet) string {
+	k := n.limbs()
+	f, at := c.wideTo(n, k), c.temp(k)
+	return func(p *packet) string {
+		t := p.w.scratch[at : at+k]
+		f(p, t)
+		out := new(big.Int)
+		for i := k - 1; i >= 0; i-- {
+			out.Or(out.Lsh(out, 64), new(big.Int).SetUint64(t[i]))
+		}
+		if int64(t[k-1]) < 0 {
+			out.Sub(out, new(big.Int).Lsh(big.NewInt(1), uint(64*k)))
+		}
+		return out.String()
+	}
+}

@@ -1,0 +1,87 @@
+package engine
+
+// A packet is the state of one packet on its way, preallocated and reused.
+type packet struct {
+	w    *Worker
+	s    []uint64 // slots of all headers and metadata, see layout
+	vb   []byte   // bytes of variable fields
+	args []uint64 // of the action under way
+
+	data []byte // the packet as it came in; headers before at have been parsed
+	at   int    // bytes parsed
+	own  []byte // memory of a copy: data is in it
+
+	port    uint32 // on which it came in
+	inLen   int    // bytes at ingress, what counters and meters count
+	length  int    // what standard_metadata.packet_length is at egress
+	cut     int    // truncate: most bytes that may leave
+	failed  uint64 // the parser's error
+	badSum  bool   // a verified checksum did not match
+	exit    bool
+	outPort uint32 // of a copy that waits for egress
+
+	// What the program asked for, to be done at the end of the pipeline.
+
+	cloneTo      *fieldList // nil without a clone
+	cloneSession uint32
+	digest       *learnList
+	resubmit     *fieldList
+	recirculate  *fieldList
+}
+
+// take returns a packet to fill, of which everything but s, vb and own is still that of the packet before.
+func (w *Worker) take() *packet {
+	if n := len(w.free); n > 0 {
+		p := w.free[n-1]
+		w.free = w.free[:n-1]
+		return p
+	}
+	return &packet{w: w, s: make([]uint64, w.e.lay.slots), vb: make([]byte, w.e.lay.varBytes)}
+}
+
+// give takes a packet back.
+func (w *Worker) give(p *packet) {
+	p.data = nil
+	w.free = append(w.free, p)
+}
+
+// copyData returns a packet with memory of its own that holds data, and nothing else.
+func (w *Worker) copyData(data []byte) *packet {
+	q := w.take()
+	q.own = append(q.own[:0], data...)
+	q.data = q.own
+	return q
+}
+
+// copyState returns a copy of a packet that has been parsed. What it asks for is not copied.
+func (w *Worker) copyState(p *packet) *packet {
+	q := w.copyData(p.data)
+	copy(q.s, p.s)
+	copy(q.vb, p.vb)
+	q.at, q.port, q.inLen, q.length, q.cut = p.at, p.port, p.inLen, p.length, p.cut
+	q.failed, q.badSum, q.exit = p.failed, p.badSum, false
+	q.cloneTo, q.digest, q.resubmit, q.recirculate = nil, nil, nil, nil
+	return q
+}
+
+// A fifo is a queue of packets that keeps its memory.
+type fifo struct {
+	q    []*packet
+	head int
+}
+
+func (f *fifo) put(p *packet) { f.q = append(f.q, p) }
+
+// get takes the first packet, nil if there is none.
+func (f *fifo) get() *packet {
+	if f.head == len(f.q) {
+		return nil
+	}
+	p := f.q[f.head]
+	f.q[f.head] = nil
+	f.head++
+	if f.head == len(f.q) {
+		f.q, f.head = f.q[:0], 0
+	}
+	return p
+}

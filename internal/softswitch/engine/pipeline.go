@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"op25b/internal/softswitch/extern"
+)
+
+// A ctlNode is one step of a pipeline's control flow.
+type ctlNode struct {
+	table *Table
+	cond  bv
+	act   *action // a direct call
+	yes   int32   // the next node of a call or where a condition holds
+	no    int32
+}
+
+// A keyPart takes one field into the key of a table.
+type keyPart struct {
+	slot  int
+	words int
+	valid int // slot of its header's validity, -1 if that does not matter
+	find  hv  // the header, if it is found at run time; then slot counts from it
+}
+
+// apply runs a pipeline from its first node.
+func (pr *program) apply(p *packet, first int32) {
+	for at := first; at >= 0 && !p.exit; {
+		n := &pr.nodes[at]
+		switch {
+		case n.table != nil:
+			at = n.table.apply(p)
+		case n.cond != nil:
+			if n.cond(p) {
+				at = n.yes
+			} else {
+				at = n.no
+			}
+		default:
+			p.run(n.act, nil)
+			at = n.yes
+		}
+	}
+}
+
+// apply looks the packet up and runs the action that it finds.
+func (t *Table) apply(p *packet) int32 {
+	if t.rows.Len() == 0 {
+		if t.miss.act != nil {
+			p.run(t.miss.act, t.miss.args)
+		}
+		return t.miss.next
+	}
+	key := p.w.key[:t.words]
+	at := 0
+	for i := range t.build {
+		k := &t.build[i]
+		switch {
+		case k.find != nil:
+			if h := k.find(p); p.s[h.base] != 0 {
+				copy(key[at:at+k.words], p.s[h.base+k.slot:])
+			} else {
+				clear(key[at : at+k.words])
+			}
+		case k.valid >= 0 && p.s[k.valid] == 0:
+			// A field of an invalid header matches as zero.
+			clear(key[at : at+k.words])
+		case k.words == 1:
+			key[at] = p.s[k.slot]
+		default:
+			copy(key[at:at+k.words], p.s[k.slot:])
+		}
+		at += k.words
+	}
+	for i, m := range t.masks {
+		key[i] &= m
+	}
+	row := t.rows.Lookup(key)
+	if row == nil {
+		if t.miss.act != nil {
+			p.run(t.miss.act, t.miss.args)
+		}
+		return t.miss.next
+	}
+	v := &row.Value
+	if t.counters {
+		atomic.AddUint64(&v.packets, 1)
+		atomic.AddUint64(&v.bytes, uint64(p.inLen))
+	}
+	if t.timeout {
+		atomic.StoreInt64(&v.seen, p.w.now)
+	}
+	if v.meter != nil {
+		f := t.color.f
+		p.s[t.color.slot()+f.words-1] = uint64(v.meter.Execute(p.inLen, extern.Green)) & ones(f.width)
+	}
+	act, args, next := v.act, v.args, v.next
+	if act == nil {
+		m := v.member
+		if v.group != nil {
+			if len(v.group.slots) == 0 {
+				return t.emptyGroup()
+			}
+			m = v.group.slots[t.profile.sel.sum(p)%uint64(len(v.group.slots))]
+		}
+		act, args, next = m.act, m.args, t.nextHit(m.act)
+	}
+	p.run(act, args)
+	return next
+}
+
+// emptyGroup is where a packet goes that hit a group without members: no action runs.
+func (t *Table) emptyGroup() int32 {
+	if t.onHit != nil {
+		return *t.onHit
+	}
+	return t.base
+}
+
+// pipeline compiles the control flow of one pipeline and returns its first node.
+func (c *compiler) pipeline(pr *program, j *jsonPipeline) int32 {
+	defer c.at("pipeline %q", j.Name)()
+	index := map[string]int32{}
+	add := func(name string) int32 {
+		if _, dup := index[name]; dup {
+			c.fail(ErrProgram, "two nodes are called %q", name)
+		}
+		pr.nodes = append(pr.nodes, ctlNode{yes: end, no: end})
+		index[name] = int32(len(pr.nodes) - 1)
+		return index[name]
+	}
+	for i := range j.Tables {
+		add(j.Tables[i].Name)
+	}
+	for i := range j.Conditionals {
+		add(j.Conditionals[i].Name)
+	}
+	for i := range j.ActionCalls {
+		add(j.ActionCalls[i].Name)
+	}
+	node := func(name *string) int32 {
+		if name == nil {
+			return end
+		}
+		at, ok := index[*name]
+		if !ok {
+			c.fail(ErrProgram, "no table, condition or call %q", *name)
+		}
+		return at
+	}
+	for i := range j.ActionProfiles {
+		c.profile(&j.ActionProfiles[i])
+	}
+	for i := range j.Tables {
+		pr.nodes[index[j.Tables[i].Name]].table = c.table(&j.Tables[i], node)
+	}
+	for i := range j.Conditionals {
+		q := &j.Conditionals[i]
+		func() {
+			defer c.at("condition %q", q.Name)()
+			n := &pr.nodes[index[q.Name]]
+			n.yes, n.no = node(q.TrueNext), node(q.FalseNext)
+			n.cond = c.bv(c.asBool(c.expr(&q.Expression)))
+		}()
+	}
+	for i := range j.ActionCalls {
+		q := &j.ActionCalls[i]
+		a, ok := c.actions[q.ActionID]
+		if !ok || len(a.params) > 0 {
+			c.fail(ErrProgram, "call %q: no action with id %d and without parameters", q.Name, q.ActionID)
+		}
+		n := &pr.nodes[index[q.Name]]
+		n.act, n.yes = a, node(q.NextNode)
+	}
+	return node(j.InitTable)
+}
+
+func (c *compiler) profile(j *jsonProfile) {
+	defer c.at("action profile %q", j.Name)()
+	p := &ActionProfile{e: c.e, name: j.Name, size: j.MaxSize, members: map[uint32]*member{}, groups: map[uint32]*group{}}
+	if j.Selector != nil {
+		p.sel = c.calculation(j.Selector.Algo, j.Selector.Input)
+	}
+	if _, dup := c.e.ActionProfile(j.Name); !dup {
+		c.e.profiles = append(c.e.profiles, p)
+	}
+}

@@ -1,0 +1,268 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Member is one action of an action profile.
+type Member struct {
+	ID     uint32
+	Action ActionCall
+}
+
+// A GroupMember puts a member into a group. Weight is how many of the group's slots it takes, at least 1.
+// Watch is kept for the server.
+type GroupMember struct {
+	Member uint32
+	Weight int32
+	Watch  []byte
+}
+
+// A Group is a set of members of which the selector's hash picks one for each packet. The slots are in the order of member
+// ids, as bmv2 has them.
+type Group struct {
+	ID      uint32
+	MaxSize int32 // kept for the server; 0 is the program's
+	Members []GroupMember
+}
+
+// An ActionProfile is what indirect tables take their actions from. Its methods are safe beside Process.
+type ActionProfile struct {
+	e       *Engine
+	name    string
+	size    int
+	sel     *calculation // nil without selector
+	actions []*action
+
+	// Guarded by e.ctl; packets reach members and groups through entries, which change only with every worker stopped.
+	members map[uint32]*member
+	groups  map[uint32]*group
+}
+
+type member struct {
+	spec Member
+	act  *action
+	args []uint64
+	refs int
+}
+
+type group struct {
+	spec  Group
+	slots []*member
+	refs  int
+}
+
+// Name returns the profile's name in the program.
+func (p *ActionProfile) Name() string { return p.name }
+
+// Size returns how many members it holds at most.
+func (p *ActionProfile) Size() int { return p.size }
+
+// HasSelector tells whether it has groups.
+func (p *ActionProfile) HasSelector() bool { return p.sel != nil }
+
+// ActionNames returns the actions its members may have.
+func (p *ActionProfile) ActionNames() []string { return actionNames(p.actions) }
+
+func (p *ActionProfile) wrap(what string, id uint32, err error) error {
+	return fmt.Errorf("action profile %q: %s %d: %w", p.name, what, id, err)
+}
+
+// InsertMember adds a member; it returns ErrExists, ErrFull or ErrInvalid.
+func (p *ActionProfile) InsertMember(m Member) error {
+	p.e.ctl.Lock()
+	defer p.e.ctl.Unlock()
+	if _, ok := p.members[m.ID]; ok {
+		return p.wrap("member", m.ID, ErrExists)
+	}
+	if len(p.members) >= p.size {
+		return p.wrap("member", m.ID, fmt.Errorf("%w: %d members", ErrFull, p.size))
+	}
+	a, args, err := bind(p.actions, m.Action)
+	if err != nil {
+		return p.wrap("member", m.ID, err)
+	}
+	p.members[m.ID] = &member{spec: Member{m.ID, m.Action.clone()}, act: a, args: args}
+	return nil
+}
+
+// ModifyMember changes a member's action for every entry and group that refers to it.
+func (p *ActionProfile) ModifyMember(m Member) error {
+	p.e.ctl.Lock()
+	defer p.e.ctl.Unlock()
+	old, ok := p.members[m.ID]
+	if !ok {
+		return p.wrap("member", m.ID, ErrNotFound)
+	}
+	a, args, err := bind(p.actions, m.Action)
+	if err != nil {
+		return p.wrap("member", m.ID, err)
+	}
+	p.e.gate.lock()
+	old.act, old.args = a, args
+	p.e.gate.unlock()
+	old.spec = Member{m.ID, m.Action.clone()}
+	return nil
+}
+
+// DeleteMember removes a member, or returns ErrInUse while an entry or group refers to it.
+func (p *ActionProfile) DeleteMember(id uint32) error {
+	p.e.ctl.Lock()
+	defer p.e.ctl.Unlock()
+	m, ok := p.members[id]
+	if !ok {
+		return p.wrap("member", id, ErrNotFound)
+	}
+	if m.refs > 0 {
+		return p.wrap("member", id, fmt.Errorf("%w: %d references", ErrInUse, m.refs))
+	}
+	delete(p.members, id)
+	return nil
+}
+
+// Member returns one member.
+func (p *ActionProfile) Member(id uint32) (Member, bool) {
+	p.e.ctl.RLock()
+	defer p.e.ctl.RUnlock()
+	m, ok := p.members[id]
+	if !ok {
+		return Member{}, false
+	}
+	return Member{id, m.spec.Action.clone()}, true
+}
+
+// RangeMembers calls f for each member in the order of their ids until it returns false.
+func (p *ActionProfile) RangeMembers(f func(Member) bool) {
+	p.e.ctl.RLock()
+	defer p.e.ctl.RUnlock()
+	for _, id := range sortedKeys(p.members) {
+		if !f(Member{id, p.members[id].spec.Action.clone()}) {
+			return
+		}
+	}
+}
+
+// slotsOf lays out a group. It is called with e.ctl locked.
+func (p *ActionProfile) slotsOf(g *Group) ([]*member, error) {
+	if p.sel == nil {
+		return nil, fmt.Errorf("%w: the profile has no selector", ErrInvalid)
+	}
+	seen := map[uint32]bool{}
+	ms := slices.Clone(g.Members)
+	slices.SortFunc(ms, func(a, b GroupMember) int { return int(int64(a.Member) - int64(b.Member)) })
+	var out []*member
+	for _, gm := range ms {
+		m, ok := p.members[gm.Member]
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("member %d: %w", gm.Member, ErrNotFound)
+		case seen[gm.Member]:
+			return nil, fmt.Errorf("%w: member %d twice", ErrInvalid, gm.Member)
+		case gm.Weight < 1:
+			return nil, fmt.Errorf("%w: weight %d of member %d, must be at least 1", ErrInvalid, gm.Weight, gm.Member)
+		case g.MaxSize > 0 && len(out)+int(gm.Weight) > int(g.MaxSize):
+			return nil, fmt.Errorf("%w: weights add up to more than the group's size %d", ErrInvalid, g.MaxSize)
+		case len(out)+int(gm.Weight) > maxGroupSlots:
+			return nil, fmt.Errorf("%w: weights add up to more than %d", ErrInvalid, maxGroupSlots)
+		}
+		seen[gm.Member] = true
+		for range gm.Weight {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// maxGroupSlots bounds the sum of the weights in a group.
+const maxGroupSlots = 1 << 16
+
+func (g *Group) clone() Group {
+	out := Group{ID: g.ID, MaxSize: g.MaxSize}
+	for _, m := range g.Members {
+		m.Watch = slices.Clone(m.Watch)
+		out.Members = append(out.Members, m)
+	}
+	return out
+}
+
+// InsertGroup adds a group; it returns ErrExists, ErrInvalid or, for a member, ErrNotFound.
+func (p *ActionProfile) InsertGroup(g Group) error {
+	p.e.ctl.Lock()
+	defer p.e.ctl.Unlock()
+	if _, ok := p.groups[g.ID]; ok {
+		return p.wrap("group", g.ID, ErrExists)
+	}
+	s, err := p.slotsOf(&g)
+	if err != nil {
+		return p.wrap("group", g.ID, err)
+	}
+	p.groups[g.ID] = &group{spec: g.clone(), slots: s}
+	p.retain(g.Members, 1)
+	return nil
+}
+
+func (p *ActionProfile) retain(ms []GroupMember, n int) {
+	for _, gm := range ms {
+		p.members[gm.Member].refs += n
+	}
+}
+
+// ModifyGroup replaces a group's members.
+func (p *ActionProfile) ModifyGroup(g Group) error {
+	p.e.ctl.Lock()
+	defer p.e.ctl.Unlock()
+	old, ok := p.groups[g.ID]
+	if !ok {
+		return p.wrap("group", g.ID, ErrNotFound)
+	}
+	s, err := p.slotsOf(&g)
+	if err != nil {
+		return p.wrap("group", g.ID, err)
+	}
+	p.retain(g.Members, 1)
+	p.retain(old.spec.Members, -1)
+	p.e.gate.lock()
+	old.slots = s
+	p.e.gate.unlock()
+	old.spec = g.clone()
+	return nil
+}
+
+// DeleteGroup removes a group, or returns ErrInUse while an entry refers to it.
+func (p *ActionProfile) DeleteGroup(id uint32) error {
+	p.e.ctl.Lock()
+	defer p.e.ctl.Unlock()
+	g, ok := p.groups[id]
+	if !ok {
+		return p.wrap("group", id, ErrNotFound)
+	}
+	if g.refs > 0 {
+		return p.wrap("group", id, fmt.Errorf("%w: %d references", ErrInUse, g.refs))
+	}
+	p.retain(g.spec.Members, -1)
+	delete(p.groups, id)
+	return nil
+}
+
+// Group returns one group.
+func (p *ActionProfile) Group(id uint32) (Group, bool) {
+	p.e.ctl.RLock()
+	defer p.e.ctl.RUnlock()
+	g, ok := p.groups[id]
+	if !ok {
+		return Group{}, false
+	}
+	return g.spec.clone(), true
+}
+
+// RangeGroups calls f for each group in the order of their ids until it returns false.
+func (p *ActionProfile) RangeGroups(f func(Group) bool) {
+	p.e.ctl.RLock()
+	defer p.e.ctl.RUnlock()
+	for _, id := range sortedKeys(p.groups) {
+		if !f(p.groups[id].spec.clone()) {
+			return
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+)
+
+// SetMulticastGroup makes a group, or replaces the one with this id. Id 0 means no multicast in v1model and is refused.
+func (e *Engine) SetMulticastGroup(id uint32, replicas []Replica) error {
+	if id == 0 || id > maxMulticast {
+		return fmt.Errorf("multicast group %d: %w: ids are 1 to %d", id, ErrInvalid, maxMulticast)
+	}
+	e.ctl.Lock()
+	defer e.ctl.Unlock()
+	r := slices.Clone(replicas)
+	e.gate.lock()
+	e.groups[id] = r
+	e.gate.unlock()
+	return nil
+}
+
+// maxMulticast is the largest group id: mcast_grp has 16 bits.
+const maxMulticast = 1<<16 - 1
+
+// DeleteMulticastGroup removes a group.
+func (e *Engine) DeleteMulticastGroup(id uint32) error {
+	e.ctl.Lock()
+	defer e.ctl.Unlock()
+	if _, ok := e.groups[id]; !ok {
+		return fmt.Errorf("multicast group %d: %w", id, ErrNotFound)
+	}
+	e.gate.lock()
+	delete(e.groups, id)
+	e.gate.unlock()
+	return nil
+}
+
+// MulticastGroup returns a group's replicas.
+func (e *Engine) MulticastGroup(id uint32) ([]Replica, bool) {
+	e.ctl.RLock()
+	defer e.ctl.RUnlock()
+	r, ok := e.groups[id]
+	return slices.Clone(r), ok
+}
+
+// RangeMulticastGroups calls f for each group in the order of their ids until it returns false.
+func (e *Engine) RangeMulticastGroups(f func(id uint32, r []Replica) bool) {
+	e.ctl.RLock()
+	defer e.ctl.RUnlock()
+	for _, id := range sortedKeys(e.groups) {
+		if !f(id, slices.Clone(e.groups[id])) {
+			return
+		}
+	}
+}
+
+// maxCloneSession is the largest session id, as in simple_switch.
+const maxCloneSession = 1<<15 - 1
+
+// SetCloneSession makes a session, or replaces the one with this id.
+func (e *Engine) SetCloneSession(id uint32, s CloneSession) error {
+	if id > maxCloneSession {
+		return fmt.Errorf("clone session %d: %w: ids are 0 to %d", id, ErrInvalid, maxCloneSession)
+	}
+	if s.TruncateBytes < 0 {
+		return fmt.Errorf("clone session %d: %w: truncation to %d bytes", id, ErrInvalid, s.TruncateBytes)
+	}
+	e.ctl.Lock()
+	defer e.ctl.Unlock()
+	s.Replicas = slices.Clone(s.Replicas)
+	e.gate.lock()
+	e.sessions[id] = s
+	e.gate.unlock()
+	return nil
+}
+
+// DeleteCloneSession removes a session.
+func (e *Engine) DeleteCloneSession(id uint32) error {
+	e.ctl.Lock()
+	defer e.ctl.Unlock()
+	if _, ok := e.sessions[id]; !ok {
+		return fmt.Errorf("clone session %d: %w", id, ErrNotFound)
+	}
+	e.gate.lock()
+	delete(e.sessions, id)
+	e.gate.unlock()
+	return nil
+}
+
+// CloneSession returns a session.
+func (e *Engine) CloneSession(id uint32) (CloneSession, bool) {
+	e.ctl.RLock()
+	defer e.ctl.RUnlock()
+	s, ok := e.sessions[id]
+	s.Replicas = slices.Clone(s.Replicas)
+	return s, ok
+}
+
+// RangeCloneSessions calls f for each session in the order of their ids until it returns false.
+func (e *Engine) RangeCloneSessions(f func(id uint32, s CloneSession) bool) {
+	e.ctl.RLock()
+	defer e.ctl.RUnlock()
+	for _, id := range sortedKeys(e.sessions) {
+		s := e.sessions[id]
+		s.Replicas = slices.Clone(s.Replicas)
+		if !f(id, s) {
+			return
+		}
+	}
+}

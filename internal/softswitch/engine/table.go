@@ -1,0 +1,405 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"op25b/internal/softswitch/extern"
+	"op25b/internal/softswitch/match"
+)
+
+// A KeyField is one field of a table's key. p4c writes optional fields as ternary; the engine cannot tell them apart.
+// A field on a header's validity has width 1 and kind match.Exact.
+type KeyField struct {
+	Name  string
+	Width int // bits
+	Kind  match.Kind
+}
+
+// A Table is one match-action table. Its methods are safe beside Process; each is atomic to packets.
+type Table struct {
+	e        *Engine
+	name     string
+	key      []KeyField
+	size     int
+	isConst  bool // the program declares the entries
+	timeout  bool
+	counters bool
+	counter  string // name of the direct counter, empty if it has none
+	meter    string
+	unit     extern.Unit
+	profile  *ActionProfile
+	actions  []*action // in the program's order
+
+	constDefault bool // neither the default action nor its arguments may change
+	constAction  *action
+	initial      ActionCall // the default action the program declares
+
+	// What packets read; changed only with every worker stopped.
+
+	rows   *match.Table[entry]
+	miss   entry
+	build  []keyPart
+	masks  []uint64 // static masks over the key, nil if there are none
+	words  int
+	onHit  *int32  // __HIT__, overrides nextOf
+	onMiss *int32  // __MISS__
+	base   int32   // base_default_next: after a miss without default action
+	nextOf []int32 // by action.index
+	color  ref     // where the direct meter's color goes
+
+	// defaultCall is the default action as the control plane sees it, guarded by e.ctl.
+	defaultCall ActionCall
+}
+
+// An entry is what a table holds for a match, and what it does without one.
+type entry struct {
+	act     *action // nil does nothing
+	args    []uint64
+	next    int32
+	near    [2]uint64 // where args lies if it is short, so that a packet finds it in the cache line it already has
+	packets uint64    // atomic, as bytes and seen
+	bytes   uint64
+	seen    int64 // nanoseconds of the engine's clock at the last hit
+	member  *member
+	group   *group
+	meter   *extern.Meter
+	ctl     *Entry
+}
+
+// settle moves short arguments into the entry. It is called once the entry lies where it stays, with every worker stopped.
+func (v *entry) settle() {
+	if n := len(v.args); n > 0 && n <= len(v.near) {
+		copy(v.near[:], v.args)
+		v.args = v.near[:n:n]
+	}
+}
+
+// Name returns the table's name in the program, as P4Info spells it.
+func (t *Table) Name() string { return t.name }
+
+// Key returns the fields of the key in the program's order.
+func (t *Table) Key() []KeyField { return slices.Clone(t.key) }
+
+// Size returns how many entries the table holds at most.
+func (t *Table) Size() int { return t.size }
+
+// ActionNames returns the names of the table's actions in the program's order.
+func (t *Table) ActionNames() []string { return actionNames(t.actions) }
+
+// ActionParams returns the parameters of one of the table's actions.
+func (t *Table) ActionParams(name string) ([]ActionParam, bool) {
+	a := actionNamed(t.actions, name)
+	if a == nil {
+		return nil, false
+	}
+	return slices.Clone(a.params), true
+}
+
+// IsConst tells whether the program declares the entries; then Insert, Modify and Delete return ErrConst.
+func (t *Table) IsConst() bool { return t.isConst }
+
+// HasConstDefault tells whether the default action is const; then SetDefault returns ErrConst.
+func (t *Table) HasConstDefault() bool { return t.constDefault || t.constAction != nil }
+
+// SupportsTimeout tells whether SinceHit is kept for the entries.
+func (t *Table) SupportsTimeout() bool { return t.timeout }
+
+// HasDirectCounter tells whether the entries count what hits them.
+func (t *Table) HasDirectCounter() bool { return t.counters }
+
+// DirectCounterName returns the name of the direct counter, empty without one.
+func (t *Table) DirectCounterName() string { return t.counter }
+
+// DirectMeterName returns the name of the direct meter, empty without one.
+func (t *Table) DirectMeterName() string { return t.meter }
+
+// DirectMeterUnit returns what the direct meter counts.
+func (t *Table) DirectMeterUnit() extern.Unit { return t.unit }
+
+// Profile returns the action profile of an indirect table.
+func (t *Table) Profile() (*ActionProfile, bool) { return t.profile, t.profile != nil }
+
+// HasPriority tells whether entries have priorities: some field is ternary, range or optional.
+func (t *Table) HasPriority() bool {
+	return slices.ContainsFunc(t.key, func(f KeyField) bool { return f.Kind != match.Exact && f.Kind != match.LPM })
+}
+
+// Len returns the number of entries.
+func (t *Table) Len() int {
+	t.e.ctl.RLock()
+	defer t.e.ctl.RUnlock()
+	return t.rows.Len()
+}
+
+// Insert adds an entry. It returns ErrExists, ErrFull, ErrConst, ErrInvalid, or ErrNotFound for a member or group.
+func (t *Table) Insert(en Entry) error {
+	t.e.ctl.Lock()
+	defer t.e.ctl.Unlock()
+	if t.isConst {
+		return t.constErr("insert into")
+	}
+	return t.insertLocked(en)
+}
+
+func (t *Table) insertLocked(en Entry) error {
+	m, err := t.keyOf(en.Matches)
+	if err != nil {
+		return err
+	}
+	v, err := t.valueOf(&en)
+	if err != nil {
+		return err
+	}
+	if t.meter != "" {
+		v.meter = extern.NewMeter(t.unit, t.e.meterClock)
+	}
+	v.seen = t.e.nowNanos()
+	t.e.gate.lock()
+	row, err := t.rows.Insert(m, en.Priority, v)
+	if err == nil {
+		row.Value.settle()
+	}
+	t.e.gate.unlock()
+	if err != nil {
+		return t.matchErr(err, en.Matches, en.Priority)
+	}
+	v.retain(1)
+	return nil
+}
+
+// Modify replaces the action, and what is kept for the server, of the entry with these matches and this priority.
+// Its counter, meter and time of last hit stay.
+func (t *Table) Modify(en Entry) error {
+	t.e.ctl.Lock()
+	defer t.e.ctl.Unlock()
+	if t.isConst {
+		return t.constErr("modify an entry of")
+	}
+	row, err := t.rowLocked(en.Matches, en.Priority)
+	if err != nil {
+		return err
+	}
+	v, err := t.valueOf(&en)
+	if err != nil {
+		return err
+	}
+	old := row.Value
+	t.e.gate.lock()
+	r := &row.Value
+	r.act, r.args, r.next, r.member, r.group, r.ctl = v.act, v.args, v.next, v.member, v.group, v.ctl
+	r.settle()
+	t.e.gate.unlock()
+	v.retain(1)
+	old.retain(-1)
+	return nil
+}
+
+// Delete removes the entry with these matches and this priority.
+func (t *Table) Delete(m []Match, priority int32) error {
+	t.e.ctl.Lock()
+	defer t.e.ctl.Unlock()
+	if t.isConst {
+		return t.constErr("delete from")
+	}
+	row, err := t.rowLocked(m, priority)
+	if err != nil {
+		return err
+	}
+	k, err := t.keyOf(m)
+	if err != nil {
+		return err
+	}
+	t.e.gate.lock()
+	err = t.rows.Delete(k, priority)
+	t.e.gate.unlock()
+	if err != nil {
+		return t.matchErr(err, m, priority)
+	}
+	row.Value.retain(-1)
+	return nil
+}
+
+// Get returns the entry with these matches and this priority.
+func (t *Table) Get(m []Match, priority int32) (Entry, bool) {
+	t.e.ctl.RLock()
+	defer t.e.ctl.RUnlock()
+	row, err := t.rowLocked(m, priority)
+	if err != nil {
+		return Entry{}, false
+	}
+	return row.Value.ctl.clone(), true
+}
+
+// Range calls f for each entry, in the order of their insertion, until it returns false. f must not call the Table.
+func (t *Table) Range(f func(Entry) bool) {
+	t.RangeState(func(en Entry, _ EntryState) bool { return f(en) })
+}
+
+// An EntryState is what packets leave behind at an entry.
+type EntryState struct {
+	Counter CounterValue  // if the table has a direct counter
+	Since   time.Duration // since the last hit or, before the first, since Insert; if the table supports timeouts
+	Meter   extern.MeterConfig
+	Metered bool // Meter is set
+}
+
+// RangeState is Range with each entry's state.
+func (t *Table) RangeState(f func(Entry, EntryState) bool) {
+	t.e.ctl.RLock()
+	defer t.e.ctl.RUnlock()
+	now := t.e.nowNanos()
+	t.rows.Range(func(row *match.Entry[entry]) bool {
+		return f(row.Value.ctl.clone(), row.Value.state(now))
+	})
+}
+
+// State returns the state of one entry.
+func (t *Table) State(m []Match, priority int32) (EntryState, error) {
+	t.e.ctl.RLock()
+	defer t.e.ctl.RUnlock()
+	row, err := t.rowLocked(m, priority)
+	if err != nil {
+		return EntryState{}, err
+	}
+	return row.Value.state(t.e.nowNanos()), nil
+}
+
+func (v *entry) state(now int64) EntryState {
+	s := EntryState{
+		Counter: CounterValue{atomic.LoadUint64(&v.packets), atomic.LoadUint64(&v.bytes)},
+		Since:   time.Duration(max(0, now-atomic.LoadInt64(&v.seen))),
+	}
+	if v.meter != nil {
+		s.Meter, s.Metered = v.meter.Config()
+	}
+	return s
+}
+
+// SinceHit returns how long ago a packet last hit the entry or, before the first, since it was inserted.
+// It returns ErrInvalid if the table does not support timeouts.
+func (t *Table) SinceHit(m []Match, priority int32) (time.Duration, error) {
+	if !t.timeout {
+		return 0, fmt.Errorf("table %q: %w: it does not support timeouts", t.name, ErrInvalid)
+	}
+	s, err := t.State(m, priority)
+	return s.Since, err
+}
+
+// ReadCounter returns the direct counter of an entry, ErrInvalid if the table has none.
+func (t *Table) ReadCounter(m []Match, priority int32) (CounterValue, error) {
+	if !t.counters {
+		return CounterValue{}, fmt.Errorf("table %q: %w: it has no direct counter", t.name, ErrInvalid)
+	}
+	s, err := t.State(m, priority)
+	return s.Counter, err
+}
+
+// WriteCounter sets the direct counter of an entry.
+func (t *Table) WriteCounter(m []Match, priority int32, c CounterValue) error {
+	if !t.counters {
+		return fmt.Errorf("table %q: %w: it has no direct counter", t.name, ErrInvalid)
+	}
+	t.e.ctl.RLock()
+	defer t.e.ctl.RUnlock()
+	row, err := t.rowLocked(m, priority)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint64(&row.Value.packets, c.Packets)
+	atomic.StoreUint64(&row.Value.bytes, c.Bytes)
+	return nil
+}
+
+// ReadMeter returns the configuration of an entry's direct meter, false if it has none and so is green for all.
+func (t *Table) ReadMeter(m []Match, priority int32) (extern.MeterConfig, bool, error) {
+	if t.meter == "" {
+		return extern.MeterConfig{}, false, fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)
+	}
+	s, err := t.State(m, priority)
+	return s.Meter, s.Metered, err
+}
+
+// WriteMeter configures an entry's direct meter; nil takes its configuration away.
+func (t *Table) WriteMeter(m []Match, priority int32, c *extern.MeterConfig) error {
+	if t.meter == "" {
+		return fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)
+	}
+	t.e.ctl.RLock()
+	defer t.e.ctl.RUnlock()
+	row, err := t.rowLocked(m, priority)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		row.Value.meter.Reset()
+		return nil
+	}
+	if err := row.Value.meter.Configure(*c); err != nil {
+		return fmt.Errorf("table %q: direct meter %q: %w: %w", t.name, t.meter, ErrInvalid, err)
+	}
+	return nil
+}
+
+// Default returns the default action, with an empty name if the table has none.
+func (t *Table) Default() ActionCall {
+	t.e.ctl.RLock()
+	defer t.e.ctl.RUnlock()
+	return t.defaultCall.clone()
+}
+
+// SetDefault changes the default action. An indirect table's default acts directly, without its profile.
+func (t *Table) SetDefault(c ActionCall) error {
+	t.e.ctl.Lock()
+	defer t.e.ctl.Unlock()
+	if t.constDefault {
+		return t.constErr("change the default action of")
+	}
+	a, args, err := bind(t.actions, c)
+	if err != nil {
+		return fmt.Errorf("table %q: default action: %w", t.name, err)
+	}
+	if t.constAction != nil && a != t.constAction {
+		return t.constErr("change the default action of")
+	}
+	t.setDefaultLocked(a, args, c.clone())
+	return nil
+}
+
+// ResetDefault brings the program's own default action back.
+func (t *Table) ResetDefault() {
+	t.e.ctl.Lock()
+	defer t.e.ctl.Unlock()
+	a, args, err := bind(t.actions, t.initial)
+	if err != nil {
+		a, args = nil, nil // the program declares none
+	}
+	t.setDefaultLocked(a, args, t.initial.clone())
+}
+
+func (t *Table) setDefaultLocked(a *action, args []uint64, c ActionCall) {
+	t.e.gate.lock()
+	t.miss.act, t.miss.args, t.miss.next = a, args, t.nextMiss(a)
+	t.e.gate.unlock()
+	t.defaultCall = c
+}
+
+// nextHit is the node after an entry with action a has run, nextMiss the one after the default action a.
+func (t *Table) nextHit(a *action) int32 {
+	if t.onHit != nil {
+		return *t.onHit
+	}
+	return t.nextOf[a.index]
+}
+
+func (t *Table) nextMiss(a *action) int32 {
+	switch {
+	case t.onMiss != nil:
+		return *t.onMiss
+	case a == nil:
+		return t.base
+	}
+	return t.nextOf[a.index]
+}

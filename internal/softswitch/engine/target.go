@@ -1,0 +1,382 @@
+package engine
+
+// The instance types that simple_switch gives to standard_metadata.instance_type.
+const (
+	instNormal       = 0
+	instIngressClone = 1
+	instEgressClone  = 2
+	instRecirculated = 4
+	instReplica      = 5
+	instResubmitted  = 6
+)
+
+// A program is what packets run: parser, pipelines, checksums and deparser, and where the target's own metadata lies.
+// It does not change after Load, but for what its tables hold.
+type program struct {
+	actions []*action
+	nodes   []ctlNode
+
+	states                                                      []parserState
+	firstState                                                  int32
+	noError, tooShort, outOfBounds, headerTooShort, badArgument uint64
+	timeout                                                     uint64
+	verify, update                                              []*checksum
+	ingress, egress                                             int32 // first nodes
+	emits                                                       []*header
+	before                                                      []func(*packet) // primitives of the deparser
+
+	in   intrinsics
+	head int // most bytes of headers that the deparser can emit
+
+	scratch, keyMax, bufMax int
+}
+
+// A metaField is a field of the target's metadata; absent if the program has none.
+type metaField struct {
+	slot int
+	mask uint64
+}
+
+var absent = metaField{slot: -1}
+
+func (m metaField) set(p *packet, v uint64) {
+	if m.slot >= 0 {
+		p.s[m.slot] = v & m.mask
+	}
+}
+
+func (m metaField) get(p *packet) uint64 {
+	if m.slot < 0 {
+		return 0
+	}
+	return p.s[m.slot]
+}
+
+// intrinsics are the fields that simple_switch itself reads and writes.
+type intrinsics struct {
+	ingressPort, packetLength, instanceType, egressSpec, egressPort metaField
+	parserError, checksumError                                      metaField
+	ingressTime, egressTime                                         metaField
+	mcastGrp, egressRid, priority                                   metaField
+	enqTime, enqDepth, deqDelta, deqDepth, qid                      metaField
+	queueing                                                        bool
+}
+
+func (c *compiler) intrinsics(in *intrinsics) {
+	get := func(hdr, name string) metaField {
+		r, ok := c.l.target(hdr, name)
+		if !ok || r.f.variable {
+			return absent
+		}
+		return metaField{r.slot() + r.f.words - 1, ones(min(64, r.f.width))}
+	}
+	must := func(name string) metaField {
+		m := get("standard_metadata", name)
+		if m.slot < 0 {
+			c.fail(ErrProgram, "no field standard_metadata.%s: this is not a v1model program", name)
+		}
+		return m
+	}
+	in.ingressPort, in.packetLength = must("ingress_port"), must("packet_length")
+	in.instanceType, in.egressSpec, in.egressPort = must("instance_type"), must("egress_spec"), must("egress_port")
+	in.parserError, in.checksumError = get("standard_metadata", "parser_error"), get("standard_metadata", "checksum_error")
+	in.ingressTime = get("intrinsic_metadata", "ingress_global_timestamp")
+	in.egressTime = get("intrinsic_metadata", "egress_global_timestamp")
+	in.mcastGrp, in.egressRid = get("intrinsic_metadata", "mcast_grp"), get("intrinsic_metadata", "egress_rid")
+	in.priority = get("intrinsic_metadata", "priority")
+	in.enqTime, in.enqDepth = get("queueing_metadata", "enq_timestamp"), get("queueing_metadata", "enq_qdepth")
+	in.deqDelta, in.deqDepth = get("queueing_metadata", "deq_timedelta"), get("queueing_metadata", "deq_qdepth")
+	in.qid = get("queueing_metadata", "qid")
+	in.queueing = in.enqTime.slot >= 0 && in.enqDepth.slot >= 0 && in.deqDelta.slot >= 0 && in.deqDepth.slot >= 0
+}
+
+// process takes one received frame all the way.
+func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
+	w.count(&w.stats.In)
+	switch {
+	case len(frame) == 0:
+		w.count(&w.stats.Empty)
+		return
+	case len(frame) > MaxFrame:
+		w.count(&w.stats.Oversize)
+		return
+	}
+	w.emit, w.passes, w.now = emit, 0, w.e.nowNanos()
+	p := w.take()
+	p.data = frame
+	p.start(port, len(frame))
+	in := &w.e.prog.in
+	in.ingressTime.set(p, w.micros())
+	w.ingress.put(p)
+	for {
+		if p := w.egress.get(); p != nil {
+			w.runEgress(p)
+		} else if p := w.ingress.get(); p != nil {
+			w.runIngress(p)
+		} else {
+			break
+		}
+	}
+	w.emit = nil
+}
+
+// micros is the time that timestamps show: microseconds since Load.
+func (w *Worker) micros() uint64 { return uint64(w.now / 1000) }
+
+// start sets what a packet that comes in, or comes in again, starts from.
+func (p *packet) start(port uint32, length int) {
+	copy(p.s, p.w.e.lay.initial)
+	in := &p.w.e.prog.in
+	p.port, p.inLen, p.length, p.cut = port, length, length, maxInt
+	p.exit = false
+	p.cloneTo, p.digest, p.resubmit, p.recirculate = nil, nil, nil, nil
+	p.at = 0
+	in.ingressPort.set(p, uint64(port))
+	in.packetLength.set(p, uint64(length))
+}
+
+const maxInt = int(^uint(0) >> 1)
+
+// pass counts a run through a pipeline; false drops the packet, because there have been too many.
+func (w *Worker) pass(p *packet) bool {
+	if w.passes++; w.passes > MaxPasses {
+		w.count(&w.stats.Looped)
+		w.give(p)
+		return false
+	}
+	return true
+}
+
+// runIngress parses a packet, runs ingress, and does what ingress asked for in simple_switch's order: clone, digest,
+// resubmit, multicast, drop, unicast.
+func (w *Worker) runIngress(p *packet) {
+	if !w.pass(p) {
+		return
+	}
+	pr := w.e.prog
+	in := &pr.in
+	length := p.length
+	pr.parse(p)
+	if p.failed != pr.noError {
+		w.count(&w.stats.ParserErrors)
+	}
+	in.parserError.set(p, p.failed)
+	bad := uint64(0)
+	if p.badSum {
+		bad = 1
+		w.count(&w.stats.ChecksumErrors)
+	}
+	in.checksumError.set(p, bad)
+	pr.apply(p, pr.ingress)
+	p.exit = false
+
+	if l := p.cloneTo; l != nil {
+		p.cloneTo = nil
+		w.cloneIngress(p, l, length)
+	}
+	if l := p.digest; l != nil {
+		p.learn(l)
+	}
+	if l := p.resubmit; l != nil {
+		q := w.copyData(p.data)
+		q.start(0, length)
+		q.port, q.inLen = p.port, p.inLen
+		l.copyTo(q, p)
+		in.instanceType.set(q, instResubmitted)
+		in.packetLength.set(q, uint64(length))
+		w.give(p)
+		w.ingress.put(q)
+		return
+	}
+	if g := uint32(in.mcastGrp.get(p)); g != 0 {
+		in.instanceType.set(p, instReplica)
+		w.replicate(p, w.e.groups[g])
+		w.give(p)
+		return
+	}
+	port := uint32(in.egressSpec.get(p))
+	if port == DropPort {
+		w.count(&w.stats.IngressDrops)
+		w.give(p)
+		return
+	}
+	in.instanceType.set(p, instNormal)
+	w.enqueue(p, port)
+}
+
+// cloneIngress makes the clones of a packet as it came in: parsed again, with the list's fields as ingress left them.
+func (w *Worker) cloneIngress(p *packet, l *fieldList, length int) {
+	s, ok := w.e.sessions[p.cloneSession]
+	if !ok || len(s.Replicas) == 0 {
+		w.count(&w.stats.NoReplica)
+		return
+	}
+	pr := w.e.prog
+	q := w.copyData(p.data)
+	q.start(p.port, length)
+	q.inLen = p.inLen
+	pr.parse(q)
+	q.resetMetadata()
+	l.copyTo(q, p)
+	pr.in.instanceType.set(q, instIngressClone)
+	if s.TruncateBytes > 0 {
+		q.cut = s.TruncateBytes
+	}
+	w.replicate(q, s.Replicas)
+	w.give(q)
+}
+
+// resetMetadata sets all metadata to zero.
+func (p *packet) resetMetadata() {
+	for _, h := range p.w.e.lay.order {
+		if h.metadata {
+			clear(p.s[h.base+1 : h.base+h.typ.words])
+		}
+	}
+}
+
+// replicate sends copies of a packet to egress.
+func (w *Worker) replicate(p *packet, to []Replica) {
+	if len(to) == 0 {
+		w.count(&w.stats.NoReplica)
+	}
+	in := &w.e.prog.in
+	for _, r := range to {
+		q := w.copyState(p)
+		in.egressRid.set(q, uint64(r.Instance))
+		w.enqueue(q, r.Port)
+	}
+}
+
+// enqueue hands a packet to egress. There are no queues to wait in: depths are zero.
+func (w *Worker) enqueue(p *packet, port uint32) {
+	in := &w.e.prog.in
+	if in.priority.get(p) >= uint64(w.e.o.PriorityQueues) {
+		w.count(&w.stats.NoQueue)
+		w.give(p)
+		return
+	}
+	if in.queueing {
+		in.enqTime.set(p, w.micros())
+		in.enqDepth.set(p, 0)
+	}
+	p.outPort = port
+	w.egress.put(p)
+}
+
+// runEgress runs egress on a packet and does what it asked for.
+func (w *Worker) runEgress(p *packet) {
+	if !w.pass(p) {
+		return
+	}
+	pr := w.e.prog
+	in := &pr.in
+	in.egressTime.set(p, w.micros())
+	if in.queueing {
+		in.deqDelta.set(p, 0)
+		in.deqDepth.set(p, 0)
+		in.qid.set(p, in.priority.get(p))
+	}
+	in.egressPort.set(p, uint64(p.outPort))
+	in.egressSpec.set(p, DropPort+1)
+	in.packetLength.set(p, uint64(p.length))
+	pr.apply(p, pr.egress)
+
+	if l := p.cloneTo; l != nil {
+		p.cloneTo = nil
+		w.cloneEgress(p, l)
+	}
+	if in.egressSpec.get(p) == DropPort {
+		w.count(&w.stats.EgressDrops)
+		w.give(p)
+		return
+	}
+	out, ok := w.deparse(p)
+	if !ok {
+		w.count(&w.stats.Oversize)
+		w.give(p)
+		return
+	}
+	if l := p.recirculate; l != nil {
+		w.recirculate(p, l, out)
+		return
+	}
+	port := p.outPort
+	w.give(p)
+	w.count(&w.stats.Out)
+	w.emit(port, out)
+}
+
+// cloneEgress makes the clones of a packet as egress left it.
+func (w *Worker) cloneEgress(p *packet, l *fieldList) {
+	s, ok := w.e.sessions[p.cloneSession]
+	if !ok || len(s.Replicas) == 0 {
+		w.count(&w.stats.NoReplica)
+		return
+	}
+	q := w.copyState(p)
+	q.resetMetadata()
+	l.copyTo(q, p)
+	w.e.prog.in.instanceType.set(q, instEgressClone)
+	if s.TruncateBytes > 0 {
+		q.cut = s.TruncateBytes
+	}
+	w.replicate(q, s.Replicas)
+	w.give(q)
+}
+
+// recirculate sends what the deparser made through ingress again.
+func (w *Worker) recirculate(p *packet, l *fieldList, out []byte) {
+	if len(out) == 0 || len(out) > MaxFrame {
+		w.count(&w.stats.Oversize)
+		w.give(p)
+		return
+	}
+	q := w.copyData(out)
+	q.start(0, len(out))
+	q.port = p.port
+	l.copyTo(q, p)
+	w.e.prog.in.instanceType.set(q, instRecirculated)
+	w.e.prog.in.packetLength.set(q, uint64(len(out)))
+	w.give(p)
+	w.ingress.put(q)
+}
+
+// deparse writes the valid headers and the payload to the worker's buffer; false if that is too long for it.
+func (w *Worker) deparse(p *packet) ([]byte, bool) {
+	pr := w.e.prog
+	for _, k := range pr.update {
+		if k.cond == nil || k.cond(p) {
+			k.set(p, k.calc.sum(p))
+		}
+	}
+	for _, f := range pr.before {
+		f(p)
+	}
+	at := 0
+	for _, h := range pr.emits {
+		if p.s[h.base] == 0 {
+			continue
+		}
+		if h.typ.varF == nil {
+			packInto(w.out[at:], h.typ.pack, p.s[h.base:])
+			at += h.typ.bytes
+			continue
+		}
+		bw := bitWriter{b: w.out[at:]}
+		for _, f := range h.typ.fields {
+			if f.variable {
+				bw.bytes(p.variable(h))
+			} else {
+				bw.field(p.s[h.base+f.off:], f)
+			}
+		}
+		at += len(bw.end())
+	}
+	body := p.data[p.at:]
+	if at+len(body) > len(w.out) {
+		return nil, false
+	}
+	at += copy(w.out[at:], body)
+	return w.out[:min(at, p.cut)], true
+}

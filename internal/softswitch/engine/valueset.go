@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"fmt"
+	"math/big"
+
+	"op25b/internal/softswitch/match"
+)
+
+// A ValueSet is a parser value set of the program. It is used in select expressions, all with keys of the same total width.
+type ValueSet struct {
+	e      *Engine
+	name   string
+	width  int   // bits of a member, its fields one after the other
+	fields []int // widths of the fields where it is used first; nil if it is used nowhere
+	uses   []*valueSetUse
+	// members is guarded by e.ctl.
+	members [][]Match
+}
+
+// A valueSetUse is one transition on the set: the members laid out for its state's key. rows changes only with every
+// worker stopped.
+type valueSetUse struct {
+	widths []int
+	mask   []uint64 // of the transition, nil without
+	words  int
+	rows   []uint64 // for each member: value, mask
+}
+
+// Name returns the set's name in the program.
+func (v *ValueSet) Name() string { return v.name }
+
+// Width returns the width of a member in bits, over all its fields.
+func (v *ValueSet) Width() int { return v.width }
+
+// Fields returns the widths in bits of a member's fields.
+func (v *ValueSet) Fields() []int {
+	if v.fields == nil {
+		return []int{v.width}
+	}
+	return append([]int(nil), v.fields...)
+}
+
+// Members returns what SetValueSet was given.
+func (v *ValueSet) Members() [][]Match {
+	v.e.ctl.RLock()
+	defer v.e.ctl.RUnlock()
+	return cloneMembers(v.members)
+}
+
+func cloneMembers(ms [][]Match) [][]Match {
+	out := make([][]Match, len(ms))
+	for i, m := range ms {
+		en := Entry{Matches: m}
+		out[i] = en.clone().Matches
+	}
+	return out
+}
+
+// SetValueSet replaces all members of a set. A member has either one match over the whole width, or one for each of
+// Fields. Matches are exact (Value alone), ternary (Value and Mask) or of a prefix (Value and PrefixLen); ranges are not known.
+func (e *Engine) SetValueSet(name string, members [][]Match) error {
+	v, ok := e.vsets[name]
+	if !ok {
+		return fmt.Errorf("value set %q: %w", name, ErrNotFound)
+	}
+	e.ctl.Lock()
+	defer e.ctl.Unlock()
+	values, masks := make([]*big.Int, len(members)), make([]*big.Int, len(members))
+	for i, m := range members {
+		var err error
+		if values[i], masks[i], err = v.join(m); err != nil {
+			return fmt.Errorf("value set %q: member %d: %w", name, i, err)
+		}
+	}
+	rows := make([][]uint64, len(v.uses))
+	for i, u := range v.uses {
+		for j := range members {
+			rows[i] = append(rows[i], u.row(values[j], masks[j], v.width)...)
+		}
+	}
+	v.members = cloneMembers(members)
+	e.gate.lock()
+	for i, u := range v.uses {
+		u.rows = rows[i]
+	}
+	e.gate.unlock()
+	return nil
+}
+
+// join makes one value and mask of a member's fields.
+func (v *ValueSet) join(ms []Match) (value, mask *big.Int, err error) {
+	widths := v.Fields()
+	if len(ms) == 1 {
+		widths = []int{v.width}
+	}
+	if len(ms) != len(widths) {
+		return nil, nil, fmt.Errorf("%w: %d matches, want 1 or %d", ErrInvalid, len(ms), len(widths))
+	}
+	value, mask = new(big.Int), new(big.Int)
+	for i, m := range ms {
+		w := widths[i]
+		x, y := new(big.Int), new(big.Int)
+		if !m.Wildcard {
+			if _, err := wordsOf(m.Value, w); err != nil {
+				return nil, nil, err
+			}
+			if _, err := wordsOf(m.Mask, w); err != nil {
+				return nil, nil, fmt.Errorf("mask: %w", err)
+			}
+			if m.PrefixLen < 0 || m.PrefixLen > w {
+				return nil, nil, fmt.Errorf("%w: prefix length %d, must be 0 to %d", ErrInvalid, m.PrefixLen, w)
+			}
+			_, all := (&field{width: w}).span()
+			x.SetBytes(m.Value)
+			switch {
+			case len(m.Mask) > 0:
+				y.SetBytes(m.Mask)
+			case m.PrefixLen > 0:
+				y.Lsh(y.Rsh(all, uint(w-m.PrefixLen)), uint(w-m.PrefixLen))
+			default:
+				y.Set(all)
+			}
+			x.And(x, y)
+		}
+		value.Or(value.Lsh(value, uint(w)), x)
+		mask.Or(mask.Lsh(mask, uint(w)), y)
+	}
+	return value, mask, nil
+}
+
+// row lays a member out for a key: each field in words of its own.
+func (u *valueSetUse) row(value, mask *big.Int, width int) []uint64 {
+	out := make([]uint64, 0, 2*u.words)
+	for _, b := range []*big.Int{value, mask} {
+		left := width
+		for _, w := range u.widths {
+			left -= w
+			f := new(big.Int).Rsh(b, uint(max(left, 0)))
+			_, all := (&field{width: w}).span()
+			out = append(out, bigWords(f.And(f, all), match.Words(w))...)
+		}
+	}
+	if u.mask != nil {
+		for i := range u.words {
+			out[u.words+i] &= u.mask[i]
+			out[i] &= out[u.words+i]
+		}
+	}
+	return out
+}
+
+// matches tells whether a member matches key.
+func (u *valueSetUse) matches(key []uint64) bool {
+next:
+	for r := u.rows; len(r) > 0; r = r[2*u.words:] {
+		for i, k := range key[:u.words] {
+			if k&r[u.words+i] != r[i] {
+				continue next
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// bigWords writes the low n words of a number that is not negative, the most significant first.
+func bigWords(b *big.Int, n int) []uint64 {
+	w := make([]uint64, n)
+	x := new(big.Int).Set(b)
+	low := new(big.Int).SetUint64(^uint64(0))
+	for i := n - 1; i >= 0; i-- {
+		w[i] = new(big.Int).And(x, low).Uint64()
+		x.Rsh(x, 64)
+	}
+	return w
+}

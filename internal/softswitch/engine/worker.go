@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+)
+
+// A Worker takes packets through the program. Each is for one goroutine; any number of them run beside each other.
+type Worker struct {
+	e  *Engine
+	mu sync.Mutex // held for each packet; the control side stops the worker by it
+
+	// Everything below is guarded by mu, but for stats, whose fields are atomic.
+
+	rng     *rand.Rand
+	scratch []uint64 // of wide arithmetic
+	key     []uint64 // of the lookup under way
+	buf     []byte   // of the calculation under way
+	out     []byte   // of the deparser
+	now     int64    // the engine's clock, read once per packet
+	passes  int
+	free    []*packet
+	egress  fifo
+	ingress fifo
+	emit    func(port uint32, frame []byte)
+	stats   Stats
+}
+
+// NewWorker returns a worker with all the memory that it needs. Close releases it.
+func (e *Engine) NewWorker() *Worker {
+	e.gate.mu.Lock()
+	defer e.gate.mu.Unlock()
+	pr := e.prog
+	w := &Worker{
+		e: e, scratch: make([]uint64, pr.scratch), key: make([]uint64, max(1, pr.keyMax)),
+		buf: make([]byte, pr.bufMax+MaxFrame+8), out: make([]byte, pr.head+MaxFrame+8),
+	}
+	w.rng = rand.New(rand.NewPCG(e.o.Seed, uint64(e.gate.numbers)))
+	e.gate.numbers++
+	e.gate.workers = append(e.gate.workers, w)
+	return w
+}
+
+// Close takes the worker out of the engine, which no longer waits for it. It must not be used afterwards.
+func (w *Worker) Close() {
+	g := &w.e.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, x := range g.workers {
+		if x == w {
+			g.workers = append(g.workers[:i:i], g.workers[i+1:]...)
+			to := g.gone.fields()
+			for j, from := range w.stats.fields() {
+				*to[j] += atomic.LoadUint64(from)
+			}
+			return
+		}
+	}
+}
+
+// count adds one to a counter of the worker's Stats.
+func (w *Worker) count(c *uint64) { atomic.AddUint64(c, 1) }
+
+// Process takes one received frame, without FCS, through the program and calls emit for every frame that leaves.
+// A frame of more than MaxFrame bytes, or of none, is counted and dropped.
+//
+// frame is only read, and only during the call; the frame that emit gets is valid during emit only. emit is called under the
+// worker's lock: it must not call the control side.
+func (w *Worker) Process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.process(port, frame, emit)
+}

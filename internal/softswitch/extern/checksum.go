@@ -1,0 +1,71 @@
+package extern
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A Checksum adds up the Internet checksum (RFC 1071) of a run of bytes that comes in pieces: header fields first, then the payload
+// for the *_with_payload externs. Pieces of odd length are allowed anywhere; only the end of the run is padded with a zero byte.
+// The zero value is an empty run. It is not safe for concurrent use and allocates nothing.
+type Checksum struct {
+	sum uint64 // one's complement sum of the whole words
+	odd bool   // the run so far ends within a word
+}
+
+// Reset starts a new run.
+func (c *Checksum) Reset() { *c = Checksum{} }
+
+// Add appends b to the run.
+func (c *Checksum) Add(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if c.odd {
+		c.sum = addOnes(c.sum, uint64(b[0]))
+		c.odd = false
+		b = b[1:]
+	}
+	sum, carry := c.sum, uint64(0)
+	for ; len(b) >= 32; b = b[32:] {
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+	}
+	sum = addOnes(sum, carry)
+	for ; len(b) >= 2; b = b[2:] {
+		sum = addOnes(sum, uint64(binary.BigEndian.Uint16(b)))
+	}
+	if len(b) == 1 {
+		sum = addOnes(sum, uint64(b[0])<<8)
+		c.odd = true
+	}
+	c.sum = sum
+}
+
+// Sum16 returns the checksum of the run so far, as it goes into a header. A run of zeros gives 0xffff; the transport that
+// has another meaning for 0 (UDP) must mind it itself.
+func (c *Checksum) Sum16() uint16 {
+	s := c.sum>>32 + c.sum&0xffffffff
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	return ^uint16(s)
+}
+
+// Checksum16 is the checksum of b: v1model's csum16.
+func Checksum16(b []byte) uint16 {
+	var c Checksum
+	c.Add(b)
+	return c.Sum16()
+}
+
+// addOnes is the one's complement sum.
+func addOnes(a, b uint64) uint64 {
+	s, carry := bits.Add64(a, b, 0)
+	return s + carry
+}

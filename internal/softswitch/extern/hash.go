@@ -1,0 +1,134 @@
+// Package extern holds the algorithms that v1model names: hashes, the Internet checksum and the two-rate meter. Each gives the
+// bits that the reference switch bmv2 gives for the same input, so that a program behaves alike on both.
+//
+// It knows bytes, numbers and time only: which fields make up the bytes, and where the result goes, is the engine's.
+package extern
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+)
+
+// A Hash is one algorithm of v1model's HashAlgorithm. It is safe for concurrent use and allocates nothing.
+type Hash struct {
+	name   string
+	width  int
+	sum    func([]byte) uint64
+	custom atomic.Pointer[crcTable] // set for the custom CRCs only
+}
+
+// An algorithm makes the Hash of its name ready.
+type algorithm struct {
+	name  string
+	width int // of the result, in bits
+	start func(h *Hash, random func() uint64)
+}
+
+// algorithms lists v1model's HashAlgorithm in its order.
+func algorithms() []algorithm {
+	pure := func(f func([]byte) uint64) func(*Hash, func() uint64) {
+		return func(h *Hash, _ func() uint64) { h.sum = f }
+	}
+	custom := func(c CRC) func(*Hash, func() uint64) {
+		return func(h *Hash, _ func() uint64) {
+			h.custom.Store(newCRCTable(c, h.width))
+			h.sum = func(b []byte) uint64 { return h.custom.Load().sum(b) }
+		}
+	}
+	return []algorithm{
+		{"crc32", 32, pure(func(b []byte) uint64 { return uint64(crc32.ChecksumIEEE(b)) })},
+		{"crc32_custom", 32, custom(CRC32())},
+		{"crc16", 16, func(h *Hash, _ func() uint64) { h.sum = newCRCTable(CRC16(), h.width).sum }},
+		{"crc16_custom", 16, custom(CRC16())},
+		{"random", 64, func(h *Hash, random func() uint64) { h.sum = func([]byte) uint64 { return random() } }},
+		{"identity", 64, pure(identity)},
+		{"csum16", 16, pure(func(b []byte) uint64 { return uint64(Checksum16(b)) })},
+		{"xor16", 16, pure(xor16)},
+	}
+}
+
+// NewHash returns the algorithm that v1model and the bmv2 JSON call by this name. random is what "random" draws from and must be
+// safe for concurrent use; nil stands for a source seeded by the system. An unknown name is ErrAlgorithm.
+func NewHash(name string, random func() uint64) (*Hash, error) {
+	if random == nil {
+		random = rand.Uint64
+	}
+	all := algorithms()
+	names := make([]string, len(all))
+	for i, a := range all {
+		if a.name == name {
+			h := &Hash{name: name, width: a.width}
+			a.start(h, random)
+			return h, nil
+		}
+		names[i] = a.name
+	}
+	return nil, fmt.Errorf("%w %q, must be one of %s", ErrAlgorithm, name, strings.Join(names, ", "))
+}
+
+// Name returns the name in v1model.
+func (h *Hash) Name() string { return h.name }
+
+// Width returns how many bits of Sum may be set: 16, 32 or 64.
+func (h *Hash) Width() int { return h.width }
+
+// Sum returns the hash of b, right-aligned.
+func (h *Hash) Sum(b []byte) uint64 { return h.sum(b) }
+
+// SetCRC changes the parameters of crc16_custom or crc32_custom. Each Sum uses either the old ones or the new ones.
+func (h *Hash) SetCRC(c CRC) error {
+	if h.custom.Load() == nil {
+		return fmt.Errorf("%w: %q takes no parameters, only crc16_custom and crc32_custom do", ErrAlgorithm, h.name)
+	}
+	for _, p := range []struct {
+		what string
+		v    uint64
+	}{{"polynomial", c.Polynomial}, {"initial remainder", c.Initial}, {"final xor", c.FinalXor}} {
+		if p.v>>h.width != 0 {
+			return fmt.Errorf("%w: %s: %s %#x does not fit %d bits", ErrCRC, h.name, p.what, p.v, h.width)
+		}
+	}
+	h.custom.Store(newCRCTable(c, h.width))
+	return nil
+}
+
+// InRange brings a hash into [base, base+size-1] as v1model's hash() does. Size 0 gives base; the sum wraps at 64 bits.
+func InRange(sum, base, size uint64) uint64 {
+	if size == 0 {
+		return base
+	}
+	return base + sum%size
+}
+
+// identity is the first 8 bytes as a number, or all of them if there are fewer.
+func identity(b []byte) uint64 {
+	if len(b) >= 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	var v uint64
+	for _, c := range b {
+		v = v<<8 | uint64(c)
+	}
+	return v
+}
+
+// xor16 folds the 16-bit words of b; a last odd byte is the high half of a word.
+func xor16(b []byte) uint64 {
+	var v uint64
+	for ; len(b) >= 8; b = b[8:] {
+		v ^= binary.BigEndian.Uint64(b)
+	}
+	v ^= v >> 32
+	v = (v ^ v>>16) & 0xffff
+	for ; len(b) >= 2; b = b[2:] {
+		v ^= uint64(binary.BigEndian.Uint16(b))
+	}
+	if len(b) == 1 {
+		v ^= uint64(b[0]) << 8
+	}
+	return v
+}

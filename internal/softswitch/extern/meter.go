@@ -1,0 +1,178 @@
+package extern
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A Color is what a meter says of a packet. A larger one is worse; the numbers are those v1model programs see.
+type Color uint8
+
+// The colors of RFC 2698.
+const (
+	Green Color = iota
+	Yellow
+	Red
+)
+
+// String returns the color's name.
+func (c Color) String() string {
+	switch c {
+	case Green:
+		return "green"
+	case Yellow:
+		return "yellow"
+	case Red:
+		return "red"
+	}
+	return fmt.Sprintf("color %d", uint8(c))
+}
+
+// A Unit is what the rates and bursts of a meter count.
+type Unit uint8
+
+// The units of v1model's MeterType.
+const (
+	Packets Unit = iota
+	Bytes
+)
+
+// String returns the unit as v1model's MeterType spells it.
+func (u Unit) String() string {
+	switch u {
+	case Packets:
+		return "packets"
+	case Bytes:
+		return "bytes"
+	}
+	return fmt.Sprintf("unit %d", uint8(u))
+}
+
+// A Clock returns the time since some fixed moment. It should not go back; when it does, meters gain no tokens meanwhile.
+type Clock func() time.Duration
+
+// A MeterConfig is P4Runtime's: rates in units a second, bursts in units.
+type MeterConfig struct {
+	CIR, CBurst int64 // committed: above it a packet is yellow
+	PIR, PBurst int64 // peak, not below CIR: above it a packet is red
+}
+
+// Validate returns ErrMeterConfig for a negative figure or a peak rate below the committed one.
+func (c MeterConfig) Validate() error {
+	for _, f := range []struct {
+		name string
+		v    int64
+	}{{"cir", c.CIR}, {"cburst", c.CBurst}, {"pir", c.PIR}, {"pburst", c.PBurst}} {
+		if f.v < 0 {
+			return fmt.Errorf("%w: %s is %d, must be at least 0", ErrMeterConfig, f.name, f.v)
+		}
+	}
+	if c.PIR < c.CIR {
+		return fmt.Errorf("%w: pir %d is below cir %d", ErrMeterConfig, c.PIR, c.CIR)
+	}
+	return nil
+}
+
+// A Meter is a two-rate three-color marker (RFC 2698) as bmv2 runs it: both buckets start full; the peak bucket is
+// asked first, and a packet that it refuses leaves both as they are. It is safe for concurrent use and allocates nothing.
+type Meter struct {
+	unit   Unit
+	clock  Clock
+	origin time.Duration // of the clock; tokens are counted from here, so that no rounding adds up
+
+	mu         sync.Mutex // guards everything that follows
+	configured bool
+	config     MeterConfig
+	peak       bucket
+	committed  bucket
+}
+
+// NewMeter returns a meter without configuration, for which every packet is green.
+func NewMeter(unit Unit, clock Clock) *Meter {
+	m := new(Meter)
+	m.start(unit, clock)
+	return m
+}
+
+func (m *Meter) start(unit Unit, clock Clock) {
+	m.unit, m.clock, m.origin = unit, clock, clock()
+}
+
+// Configure sets the rates and fills both buckets. A bad configuration is ErrMeterConfig and changes nothing.
+func (m *Meter) Configure(c MeterConfig) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.config, m.configured = c, true
+	m.peak = newBucket(c.PIR, c.PBurst)
+	m.committed = newBucket(c.CIR, c.CBurst)
+	return nil
+}
+
+// Reset takes the configuration away: every packet is green again.
+func (m *Meter) Reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.configured = false
+}
+
+// Config returns what Configure was given, and false if nothing since NewMeter or Reset.
+func (m *Meter) Config() (MeterConfig, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.configured {
+		return MeterConfig{}, false
+	}
+	return m.config, true
+}
+
+// Execute returns the color of a packet of length bytes, now, and charges it. A pre-color other than Green makes the result at least
+// that bad, but what is charged is the same as for Green: that is bmv2's reading, not the color-aware mode of RFC 2698.
+// An unconfigured meter gives Green even then.
+func (m *Meter) Execute(length int, pre Color) Color {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.configured {
+		return Green
+	}
+	micros := max(m.clock()-m.origin, 0).Microseconds()
+	need := uint64(1)
+	if m.unit == Bytes {
+		need = uint64(max(length, 0))
+	}
+	color := Green
+	if !m.peak.take(micros, need) {
+		color = Red
+	} else if !m.committed.take(micros, need) {
+		color = Yellow
+	}
+	return max(color, pre)
+}
+
+// A bucket holds the tokens of one rate.
+type bucket struct {
+	rate   float64 // tokens a microsecond
+	burst  uint64
+	tokens uint64
+	seen   uint64 // tokens that have flown since the meter's origin, as of the last take
+}
+
+func newBucket(perSecond, burst int64) bucket {
+	return bucket{rate: float64(perSecond) / 1e6, burst: uint64(burst), tokens: uint64(burst)}
+}
+
+// take brings the bucket to the time given and takes need tokens, or none if it has fewer.
+func (b *bucket) take(micros int64, need uint64) bool {
+	if flown := uint64(float64(micros) * b.rate); flown > b.seen {
+		b.tokens = min(b.tokens+(flown-b.seen), b.burst)
+		b.seen = flown
+	}
+	if b.tokens < need {
+		return false
+	}
+	b.tokens -= need
+	return true
+}

@@ -1,0 +1,147 @@
+package match
+
+import "slices"
+
+// cuts divides the values of one field into segments: segment i holds the values from start(i) up to, not including, start(i+1). There
+// is always segment 0, which starts at 0.
+type cuts struct {
+	first, words int      // place of the field in a key
+	starts       []uint64 // words for each segment, ascending
+}
+
+func newCuts(s span) cuts {
+	return cuts{first: s.first, words: s.words, starts: make([]uint64, s.words)}
+}
+
+func (c *cuts) len() int { return len(c.starts) / c.words }
+
+func (c *cuts) start(i int) []uint64 { return c.starts[i*c.words:][:c.words] }
+
+// segment returns the segment that holds the field of key.
+func (c *cuts) segment(key []uint64) int { return c.at(key[c.first:][:c.words]) }
+
+// at returns the segment that holds v.
+func (c *cuts) at(v []uint64) int {
+	// The segment is in [lo, hi).
+	lo, hi := 0, c.len()
+	if c.words == 1 {
+		x, starts := v[0], c.starts
+		for hi-lo > 1 {
+			mid := int(uint(lo+hi) / 2)
+			if starts[mid] <= x {
+				lo = mid
+			} else {
+				hi = mid
+			}
+		}
+		return lo
+	}
+	for hi-lo > 1 {
+		mid := int(uint(lo+hi) / 2)
+		if slices.Compare(c.start(mid), v) <= 0 {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// cut makes v the start of a segment. It returns that segment and whether it is new, being the upper part of the one before.
+func (c *cuts) cut(v []uint64) (segment int, split bool) {
+	i := c.at(v)
+	if slices.Equal(c.start(i), v) {
+		return i, false
+	}
+	c.starts = slices.Insert(c.starts, (i+1)*c.words, v...)
+	return i + 1, true
+}
+
+// merge joins segment i to the one before.
+func (c *cuts) merge(i int) { c.starts = slices.Delete(c.starts, i*c.words, (i+1)*c.words) }
+
+// next returns v+1, and false if v is all ones.
+func next(v []uint64) ([]uint64, bool) {
+	n := slices.Clone(v)
+	for i := len(n) - 1; i >= 0; i-- {
+		n[i]++
+		if n[i] != 0 {
+			return n, true
+		}
+	}
+	return nil, false
+}
+
+// intervals knows for each value of the range field of a bucket which entry decides.
+type intervals[V any] struct {
+	cuts
+	best []*Entry[V] // for each segment, nil if no entry holds it; two neighbours always differ
+}
+
+func newIntervals[V any](l *layout) *intervals[V] {
+	return &intervals[V]{cuts: newCuts(l.spans[l.ranges[0]]), best: make([]*Entry[V], 1)}
+}
+
+func (x *intervals[V]) find(key []uint64) *Entry[V] { return x.best[x.segment(key)] }
+
+// paint lets e decide from low to high, included, wherever it outranks who does.
+func (x *intervals[V]) paint(e *Entry[V], low, high []uint64) {
+	from, to := x.cutOut(low, high)
+	for i := from; i < to; i++ {
+		if x.best[i] == nil || e.outranks(x.best[i]) {
+			x.best[i] = e
+		}
+	}
+	x.join(from, to)
+}
+
+// erase removes e; others are the entries that stay.
+func (x *intervals[V]) erase(e *Entry[V], others []*Entry[V]) {
+	low, high := e.low(), e.high()
+	from, to := x.cutOut(low, high)
+	for i := from; i < to; i++ {
+		if x.best[i] == e {
+			x.best[i] = nil
+		}
+	}
+	x.join(from, to)
+	for _, o := range others {
+		l, h := o.low(), o.high()
+		if slices.Compare(l, low) < 0 {
+			l = low
+		}
+		if slices.Compare(h, high) > 0 {
+			h = high
+		}
+		if slices.Compare(l, h) <= 0 {
+			x.paint(o, l, h)
+		}
+	}
+}
+
+// cutOut makes segments end at low and high and returns those between.
+func (x *intervals[V]) cutOut(low, high []uint64) (from, to int) {
+	from = x.cutAt(low)
+	if after, ok := next(high); ok {
+		return from, x.cutAt(after)
+	}
+	return from, len(x.best)
+}
+
+func (x *intervals[V]) cutAt(v []uint64) int {
+	i, split := x.cut(v)
+	if split {
+		x.best = slices.Insert(x.best, i, x.best[i-1])
+	}
+	return i
+}
+
+// join merges neighbours of the same entry among the segments from-1 to to.
+func (x *intervals[V]) join(from, to int) {
+	for i := min(to, len(x.best)-1); i >= max(from, 1); i-- {
+		if x.best[i] == x.best[i-1] {
+			x.best = slices.Delete(x.best, i, i+1)
+			x.merge(i)
+		}
+	}
+}

@@ -1,0 +1,265 @@
+package match
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// A vector finds the entry of the highest rank among a few hundred, whatever their masks: it holds one bit an entry, in rank order, for
+// each value that each byte of the key can have, and for each segment of each range field. The bits of all bytes of a
+// key ANDed leave the entries that match; the first one left decides. (Lakshman and Stiliadis, SIGCOMM 1998.)
+//
+// An insertion moves every bit behind it, so the cost of a change grows with bytes looked at times entries.
+type vector[V any] struct {
+	layout  *layout
+	entries []*Entry[V] // by rank; the place is the bit
+	blocks  int         // words of bits an entry set has: entries/64, rounded up, or more
+	bytes   []byteRows  // those bytes of the key that some entry looks at
+	ranges  []rangeRows // of the first range fields
+}
+
+// byteRows holds the bits of one byte of the key: those of block b for value x at rows[256*b+x].
+type byteRows struct {
+	word  int
+	shift uint
+	uses  int // entries that look at this byte
+	rows  []uint64
+}
+
+// rangeRows holds the bits of one range field: those of block b for segment i at rows[blocks*i+b].
+type rangeRows struct {
+	cuts
+	rows []uint64
+}
+
+const (
+	// vectorEntries is how many entries a vector holds at most.
+	vectorEntries = 512
+	// vectorRows is how many byte rows times blocks it has at most, 2 KiB each.
+	vectorRows = 512
+	// vectorRanges is how many range fields it indexes; of the others it compares the entry that is left.
+	vectorRanges = 4
+)
+
+func newVector[V any](l *layout) *vector[V] {
+	v := &vector[V]{layout: l, blocks: 1}
+	for _, i := range l.ranges[:min(len(l.ranges), vectorRanges)] {
+		v.ranges = append(v.ranges, rangeRows{cuts: newCuts(l.spans[i]), rows: make([]uint64, 1)})
+	}
+	return v
+}
+
+// find returns the entry of the highest rank that matches, or nil.
+func (v *vector[V]) find(key []uint64) *Entry[V] {
+	var segment [vectorRanges]int
+	for i := range v.ranges {
+		segment[i] = v.ranges[i].segment(key)
+	}
+	more := len(v.layout.ranges) > vectorRanges
+	for b, left := 0, len(v.entries); left > 0; b, left = b+1, left-64 {
+		set := ^uint64(0)
+		if left < 64 {
+			set = 1<<left - 1
+		}
+		for i := range v.bytes {
+			c := &v.bytes[i]
+			set &= c.rows[b<<8|int(uint8(key[c.word]>>c.shift))]
+			if set == 0 {
+				break
+			}
+		}
+		if set == 0 {
+			continue
+		}
+		for i := range v.ranges {
+			set &= v.ranges[i].rows[v.blocks*segment[i]+b]
+		}
+		for ; set != 0; set &= set - 1 {
+			e := v.entries[b*64+bits.TrailingZeros64(set)]
+			if !more || v.layout.inRanges(e.id, key) {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// insert adds e in the place of its rank.
+func (v *vector[V]) insert(e *Entry[V]) {
+	if len(v.entries) == 64*v.blocks {
+		v.grow()
+	}
+	at, _ := slices.BinarySearchFunc(v.entries, e, compareRank[V])
+	v.entries = slices.Insert(v.entries, at, e)
+	v.look(e, +1)
+	for i := range v.bytes {
+		c := &v.bytes[i]
+		want, mask := e.byteAt(c.word, c.shift)
+		c.insert(at, (len(v.entries)+63)/64, want, mask)
+	}
+	for i := range v.ranges {
+		r := &v.ranges[i]
+		r.insert(e.id[r.first:][:r.words], e.id[v.layout.words+r.first:][:r.words], at, v.blocks)
+	}
+}
+
+// remove takes e out.
+func (v *vector[V]) remove(e *Entry[V]) {
+	at, _ := slices.BinarySearchFunc(v.entries, e, compareRank[V])
+	v.entries = slices.Delete(v.entries, at, at+1)
+	for i := range v.bytes {
+		v.bytes[i].remove(at, (len(v.entries)+64)/64)
+	}
+	for i := range v.ranges {
+		v.ranges[i].remove(at, v.blocks)
+	}
+	v.look(e, -1)
+}
+
+// look counts the bytes that e looks at in or out, making rows for those that are new and dropping those out of use.
+func (v *vector[V]) look(e *Entry[V], d int) {
+	for f, s := range v.layout.spans {
+		if v.layout.fields[f].Kind == Range {
+			continue
+		}
+		for w := s.first; w < s.first+s.words; w++ {
+			for shift := uint(0); shift < 64; shift += 8 {
+				if _, mask := e.byteAt(w, shift); mask == 0 {
+					continue
+				}
+				i := slices.IndexFunc(v.bytes, func(c byteRows) bool { return c.word == w && c.shift == shift })
+				if i < 0 {
+					i = len(v.bytes)
+					c := byteRows{word: w, shift: shift, rows: make([]uint64, 256*v.blocks)}
+					for j := range c.rows {
+						c.rows[j] = ^uint64(0) // no entry so far cares for this byte
+					}
+					v.bytes = append(v.bytes, c)
+				}
+				if v.bytes[i].uses += d; v.bytes[i].uses == 0 {
+					v.bytes = slices.Delete(v.bytes, i, i+1)
+				}
+			}
+		}
+	}
+}
+
+// byteAt returns what e asks of one byte of a field that is no range.
+func (e *Entry[V]) byteAt(word int, shift uint) (value, mask uint8) {
+	return uint8(e.id[word] >> shift), uint8(e.id[e.layout.words+word] >> shift)
+}
+
+// grow doubles the blocks.
+func (v *vector[V]) grow() {
+	old := v.blocks
+	v.blocks *= 2
+	for i := range v.bytes {
+		c := &v.bytes[i]
+		c.rows = append(c.rows, make([]uint64, len(c.rows))...)
+	}
+	for i := range v.ranges {
+		r := &v.ranges[i]
+		rows := make([]uint64, r.len()*v.blocks)
+		for s := range r.len() {
+			copy(rows[s*v.blocks:], r.rows[s*old:][:old])
+		}
+		r.rows = rows
+	}
+}
+
+// insert is insertBit of the first blocks of all rows: the bit is set in those whose value is wanted under mask. It goes block by block,
+// since so the words lie one beside the other.
+func (c *byteRows) insert(at, blocks int, want, mask uint8) {
+	for b := blocks - 1; b > at/64; b-- {
+		to, from := c.block(b), c.block(b-1)
+		for x := range to {
+			to[x] = to[x]<<1 | from[x]>>63
+		}
+	}
+	set := c.block(at / 64)
+	bit := uint64(1) << (at % 64)
+	below := bit - 1
+	for x := range set {
+		w := set[x]&below | set[x]&^below<<1
+		if (uint8(x)^want)&mask == 0 {
+			w |= bit
+		}
+		set[x] = w
+	}
+}
+
+// remove is removeBit of the first blocks of all rows.
+func (c *byteRows) remove(at, blocks int) {
+	set := c.block(at / 64)
+	below := uint64(1)<<(at%64) - 1
+	for x := range set {
+		set[x] = set[x]&below | set[x]>>1&^below
+	}
+	for b := at/64 + 1; b < blocks; b++ {
+		to, from := c.block(b-1), c.block(b)
+		for x := range to {
+			to[x] |= from[x] << 63
+			from[x] >>= 1
+		}
+	}
+}
+
+func (c *byteRows) block(b int) *[256]uint64 { return (*[256]uint64)(c.rows[b<<8:]) }
+
+// insert makes room for bit at and sets it in the segments from low to high, included.
+func (r *rangeRows) insert(low, high []uint64, at, blocks int) {
+	from := r.cutAt(low, blocks)
+	to := r.len()
+	if after, ok := next(high); ok {
+		to = r.cutAt(after, blocks)
+	}
+	for i := range r.len() {
+		insertBit(r.rows[i*blocks:][:blocks], at, i >= from && i < to)
+	}
+}
+
+// cutAt makes low the start of a segment.
+func (r *rangeRows) cutAt(low []uint64, blocks int) int {
+	i, split := r.cut(low)
+	if split {
+		r.rows = slices.Insert(r.rows, i*blocks, r.rows[(i-1)*blocks:i*blocks]...)
+	}
+	return i
+}
+
+// remove takes bit at out and joins the segments that nothing divides any more.
+func (r *rangeRows) remove(at, blocks int) {
+	for i := r.len() - 1; i >= 0; i-- {
+		removeBit(r.rows[i*blocks:][:blocks], at)
+	}
+	for i := r.len() - 1; i > 0; i-- {
+		if slices.Equal(r.rows[i*blocks:][:blocks], r.rows[(i-1)*blocks:][:blocks]) {
+			r.rows = slices.Delete(r.rows, i*blocks, (i+1)*blocks)
+			r.merge(i)
+		}
+	}
+}
+
+// insertBit moves the bits of a set from at on up by one and puts bit there.
+func insertBit(set []uint64, at int, bit bool) {
+	for b := len(set) - 1; b > at/64; b-- {
+		set[b] = set[b]<<1 | set[b-1]>>63
+	}
+	w := &set[at/64]
+	below := uint64(1)<<(at%64) - 1
+	*w = *w&below | *w&^below<<1
+	if bit {
+		*w |= below + 1
+	}
+}
+
+// removeBit takes bit at out of a set and moves those above it down by one.
+func removeBit(set []uint64, at int) {
+	b := at / 64
+	below := uint64(1)<<(at%64) - 1
+	set[b] = set[b]&below | set[b]>>1&^below
+	for ; b+1 < len(set); b++ {
+		set[b] |= set[b+1] << 63
+		set[b+1] >>= 1
+	}
+}

@@ -1,0 +1,166 @@
+package p4rtserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A deviceConfig is what the binding needs of the JSON and the engine does not tell: what digests are made of,
+// and the header types, for the headers of packet I/O.
+type deviceConfig struct {
+	HeaderTypes []struct {
+		Name   string  `json:"name"`
+		Fields [][]any `json:"fields"` // name, width, ...
+	} `json:"header_types"`
+	Headers []struct {
+		Name       string `json:"name"`
+		HeaderType string `json:"header_type"`
+	} `json:"headers"`
+	LearnLists []learnList `json:"learn_lists"`
+}
+
+type learnList struct {
+	Name     string `json:"name"`
+	Elements []struct {
+		Type     string          `json:"type"`
+		Value    json.RawMessage `json:"value"`
+		BitWidth int             `json:"bitwidth"`
+	} `json:"elements"`
+}
+
+// typeFields lists the fields of a header type, without the padding that p4c adds, as name and width.
+func (c *deviceConfig) typeFields(name string) (names []string, widths []int) {
+	for _, t := range c.HeaderTypes {
+		if t.Name != name {
+			continue
+		}
+		for _, f := range t.Fields {
+			if len(f) < 2 {
+				continue
+			}
+			n, _ := f[0].(string)
+			w, _ := f[1].(float64)
+			if !strings.HasPrefix(n, "_padding") {
+				names, widths = append(names, n), append(widths, int(w))
+			}
+		}
+	}
+	return names, widths
+}
+
+// fieldWidth is the width of a field [header, field], 0 if there is none.
+func (c *deviceConfig) fieldWidth(header, field string) int {
+	for _, h := range c.Headers {
+		if h.Name != header {
+			continue
+		}
+		names, widths := c.typeFields(h.HeaderType)
+		if i := slices.Index(names, field); i >= 0 {
+			return widths[i]
+		}
+	}
+	return 0
+}
+
+// bindConfig checks digests and packet I/O headers against the JSON.
+func (s *schema) bindConfig(raw []byte) error {
+	var c deviceConfig
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return fmt.Errorf("p4_device_config: %w", err)
+	}
+	if err := s.bindDigests(&c); err != nil {
+		return err
+	}
+	if err := s.packetIn.bind("packet_in", &c); err != nil {
+		return err
+	}
+	return s.packetOut.bind("packet_out", &c)
+}
+
+// bindDigests finds the learn list of every digest by its name. p4c names a digest of a tuple differently in
+// P4Info and JSON; such digests are found in the order of the JSON, among the lists that no name has claimed.
+func (s *schema) bindDigests(c *deviceConfig) error {
+	claimed := make([]bool, len(c.LearnLists))
+	var rest []*digest
+	have := make([]string, len(c.LearnLists))
+	for i, l := range c.LearnLists {
+		have[i] = l.Name
+	}
+	for _, d := range ordered(s.digests) {
+		i := slices.Index(have, d.name)
+		if i < 0 {
+			rest = append(rest, d)
+			continue
+		}
+		claimed[i] = true
+		if err := d.fits(c, &c.LearnLists[i]); err != nil {
+			return err
+		}
+	}
+	for _, d := range rest {
+		i := 0
+		for i < len(have) && (claimed[i] || !strings.HasPrefix(have[i], "tuple_")) {
+			i++
+		}
+		if i == len(have) {
+			return absent("digest", d.name, have)
+		}
+		claimed[i] = true
+		if err := d.fits(c, &c.LearnLists[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fits checks a digest's fields against a learn list's.
+func (d *digest) fits(c *deviceConfig, l *learnList) error {
+	d.learn = l.Name
+	want := d.data.widths()
+	if len(want) != len(l.Elements) {
+		return fmt.Errorf("digest %q: %d fields in the P4Info, %d in the JSON", d.name, len(want), len(l.Elements))
+	}
+	for i, e := range l.Elements {
+		width := e.BitWidth
+		var path [2]string
+		if e.Type == "field" && json.Unmarshal(e.Value, &path) == nil {
+			width = c.fieldWidth(path[0], path[1])
+		}
+		// A width that the JSON does not tell is left to the engine, which cuts nothing off.
+		if width != 0 && width != want[i] {
+			return fmt.Errorf("digest %q: field %d: %d bits in the P4Info, %d in the JSON", d.name, i, want[i], width)
+		}
+	}
+	return nil
+}
+
+// bind compares a controller header with the program's header types. The P4Info does not say which type it
+// is, so the type is known by its field names; a program that has none of these names is left alone, since
+// p4c drops a header type that nothing uses.
+func (h *packetHeader) bind(name string, c *deviceConfig) error {
+	if h == nil {
+		return nil
+	}
+	var names []string
+	var widths []int
+	for _, f := range h.fields {
+		names, widths = append(names, f.name), append(widths, f.width)
+	}
+	var differs string
+	for _, t := range c.HeaderTypes {
+		n, w := c.typeFields(t.Name)
+		if !slices.Equal(n, names) {
+			continue
+		}
+		if slices.Equal(w, widths) {
+			return nil
+		}
+		differs = fmt.Sprintf("%s: %s in the P4Info, %s in the JSON's header type %q", name, bitsOf(widths), bitsOf(w), t.Name)
+	}
+	if differs != "" {
+		return fmt.Errorf("%s", differs)
+	}
+	return nil
+}

@@ -1,0 +1,300 @@
+package p4rtserver
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"op25b/internal/softswitch/engine"
+)
+
+// MaxDigestList bounds a digest list whose configuration leaves max_list_size open or asks for more:
+// 4,096 digests of some 50 bytes stay well below gRPC's default limit of 4 MiB a message.
+const MaxDigestList = 4096
+
+// maxUnacked bounds the digests a digest instance remembers as sent and not acknowledged. The oldest list is
+// forgotten first, which at worst sends its digests once more.
+const maxUnacked = 1 << 16
+
+// A digester bundles the digests of the data plane into lists for the primary, without duplicates, and
+// remembers what it sent until that is acknowledged or ack_timeout_ns is over (spec 9.8, "DigestEntry").
+//
+// A digest instance that is not configured by a DigestEntry sends nothing.
+type digester struct {
+	now func() time.Time
+	// deliver sends a list and says whether anyone took it.
+	deliver func(*p4v1.DigestList) bool
+	wake    chan struct{} // capacity 1: a deadline may have come nearer
+
+	// unsent counts digests that found no primary, or its queue full.
+	unsent atomic.Uint64
+
+	// Every digest of the P4Info. The maps are complete before the digester runs.
+	instances map[uint32]*digestInstance
+	byName    map[string]uint32 // by the program's name
+
+	// mu guards what the instances hold, but for their digest.
+	mu sync.Mutex
+}
+
+type digestInstance struct {
+	digest *digest
+	config *p4v1.DigestEntry_Config // nil while not enabled
+
+	buffer  []*p4v1.P4Data
+	keys    []string        // of buffer
+	first   time.Time       // when the first of buffer came
+	known   map[string]bool // buffered, or sent and not acknowledged
+	sent    []digestSent    // oldest first
+	unacked int             // digests in sent
+	lastID  uint64
+}
+
+type digestSent struct {
+	id   uint64
+	at   time.Time
+	keys []string
+}
+
+func newDigester(now func() time.Time, deliver func(*p4v1.DigestList) bool) *digester {
+	return &digester{now: now, deliver: deliver, wake: make(chan struct{}, 1), instances: map[uint32]*digestInstance{}, byName: map[string]uint32{}}
+}
+
+// add enters a digest instance of the P4Info, not enabled.
+func (d *digester) add(g *digest) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.instances[g.id] = &digestInstance{digest: g, known: map[string]bool{}}
+	d.byName[g.learn] = g.id
+}
+
+// take receives the data plane's digests until stop is closed.
+func (d *digester) take(from <-chan engine.Digest, stop <-chan struct{}) {
+	for {
+		select {
+		case in := <-from:
+			id, ok := d.byName[in.Name]
+			if !ok { // a digest that the P4Info leaves out
+				continue
+			}
+			var key []byte
+			for _, v := range in.Values { // of fixed lengths, so that the sum tells the values apart
+				key = append(key, v...)
+			}
+			data, _ := d.instances[id].digest.data.encode(in.Values)
+			d.learn(id, string(key), data)
+		case <-stop:
+			return
+		}
+	}
+}
+
+// forget empties the memory of what was sent: a new primary has not seen it.
+func (d *digester) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, in := range d.instances {
+		for len(in.sent) > 0 {
+			in.forgetOldest()
+		}
+	}
+}
+
+func (in *digestInstance) forgetOldest() {
+	for _, k := range in.sent[0].keys {
+		delete(in.known, k)
+	}
+	in.unacked -= len(in.sent[0].keys)
+	in.sent = in.sent[1:]
+}
+
+// configure enables (INSERT), changes (MODIFY) or disables (DELETE) a digest instance.
+func (d *digester) configure(op p4v1.Update_Type, e *p4v1.DigestEntry) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	in, err := d.instanceLocked(e.DigestId)
+	if err != nil {
+		return err
+	}
+	switch op {
+	case p4v1.Update_INSERT:
+		if in.config != nil {
+			return status.Errorf(codes.AlreadyExists, "digest %q: already enabled; MODIFY changes it", in.digest.name)
+		}
+	default:
+		if in.config == nil {
+			return status.Errorf(codes.NotFound, "digest %q: not enabled; INSERT enables it", in.digest.name)
+		}
+	}
+	if op == p4v1.Update_DELETE {
+		*in = digestInstance{digest: in.digest, known: map[string]bool{}, lastID: in.lastID}
+		return nil
+	}
+	c := e.Config
+	if c == nil {
+		c = &p4v1.DigestEntry_Config{}
+	}
+	if c.MaxTimeoutNs < 0 || c.MaxListSize < 0 || c.AckTimeoutNs < 0 {
+		return invalidf("digest %q: config: max_timeout_ns %d, max_list_size %d, ack_timeout_ns %d: none may be negative", in.digest.name, c.MaxTimeoutNs, c.MaxListSize, c.AckTimeoutNs)
+	}
+	in.config = c
+	d.poke()
+	return nil
+}
+
+func (d *digester) instanceLocked(id uint32) (*digestInstance, error) {
+	in, ok := d.instances[id]
+	if !ok {
+		return nil, invalidf("digest id %d: not in the P4Info", id)
+	}
+	return in, nil
+}
+
+// entry returns the configuration of an instance, nil if it is not enabled.
+func (d *digester) entry(id uint32) *p4v1.DigestEntry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if in := d.instances[id]; in != nil && in.config != nil {
+		return &p4v1.DigestEntry{DigestId: id, Config: in.config}
+	}
+	return nil
+}
+
+// learn takes one digest of the data plane. key is its value in a form that is equal for duplicates.
+func (d *digester) learn(id uint32, key string, data *p4v1.P4Data) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	in := d.instances[id]
+	if in == nil || in.config == nil {
+		return
+	}
+	now := d.now()
+	in.expire(now)
+	if in.known[key] {
+		return
+	}
+	in.known[key] = true
+	if len(in.buffer) == 0 {
+		in.first = now
+	}
+	in.buffer, in.keys = append(in.buffer, data), append(in.keys, key)
+	if in.config.MaxTimeoutNs == 0 || len(in.buffer) >= in.limit() {
+		d.flushLocked(id, in, now)
+	} else if len(in.buffer) == 1 {
+		d.poke()
+	}
+}
+
+func (in *digestInstance) limit() int {
+	if n := int(in.config.MaxListSize); n > 0 {
+		return min(n, MaxDigestList)
+	}
+	return MaxDigestList
+}
+
+// expire forgets lists whose acknowledgement is overdue.
+func (in *digestInstance) expire(now time.Time) {
+	for len(in.sent) > 0 && now.Sub(in.sent[0].at) >= time.Duration(in.config.AckTimeoutNs) {
+		in.forgetOldest()
+	}
+}
+
+func (d *digester) flushLocked(id uint32, in *digestInstance, now time.Time) {
+	list := &p4v1.DigestList{DigestId: id, ListId: in.lastID + 1, Data: in.buffer, Timestamp: now.UnixNano()}
+	keys := in.keys
+	in.buffer, in.keys = nil, nil
+	if !d.deliver(list) {
+		d.unsent.Add(uint64(len(keys)))
+		for _, k := range keys {
+			delete(in.known, k)
+		}
+		return
+	}
+	in.lastID++
+	if in.config.AckTimeoutNs == 0 { // the memory is always empty
+		for _, k := range keys {
+			delete(in.known, k)
+		}
+		return
+	}
+	in.sent = append(in.sent, digestSent{id: list.ListId, at: now, keys: keys})
+	in.unacked += len(keys)
+	for in.unacked > maxUnacked {
+		in.forgetOldest()
+	}
+}
+
+// ack forgets an acknowledged list, so that its digests are news again. A list that is not known, because it
+// timed out, is not an error.
+func (d *digester) ack(id uint32, list uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	in, err := d.instanceLocked(id)
+	if err != nil {
+		return err
+	}
+	for i, s := range in.sent {
+		if s.id == list {
+			for _, k := range s.keys {
+				delete(in.known, k)
+			}
+			in.unacked -= len(s.keys)
+			in.sent = append(in.sent[:i:i], in.sent[i+1:]...)
+			break
+		}
+	}
+	return nil
+}
+
+// poke makes run look at the deadlines again.
+func (d *digester) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends lists whose oldest digest has waited for max_timeout_ns, until stop is closed.
+func (d *digester) run(stop <-chan struct{}) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		wait, pending := d.due()
+		var tick <-chan time.Time
+		if pending {
+			timer.Reset(wait)
+			tick = timer.C
+		}
+		select {
+		case <-tick:
+		case <-d.wake:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// due sends what is due and returns the time until the next deadline, if there is one.
+func (d *digester) due() (wait time.Duration, pending bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	for id, in := range d.instances {
+		if in.config == nil || len(in.buffer) == 0 {
+			continue
+		}
+		left := in.first.Add(time.Duration(in.config.MaxTimeoutNs)).Sub(now)
+		if left <= 0 {
+			d.flushLocked(id, in, now)
+			continue
+		}
+		if !pending || left < wait {
+			wait, pending = left, true
+		}
+	}
+	return wait, pending
+}

@@ -1,0 +1,192 @@
+package p4rtserver
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/softswitch/engine"
+)
+
+// MinIdleTimeout is the shortest idle timeout that is kept; shorter ones are kept in the entry as written,
+// but not noticed more often than this (spec 9.1.8 lets a target use the smallest value that it can support).
+const MinIdleTimeout = 10 * time.Millisecond
+
+// maxIdleBatch bounds the entries of one IdleTimeoutNotification.
+const maxIdleBatch = 1000
+
+// An idler tells the primary of entries that no packet has hit for their idle timeout, once for each timeout
+// that passes. It sleeps until the next entry can be due, and asks the engine about that entry then; the
+// packet path knows nothing of it.
+type idler struct {
+	now    func() time.Time
+	notify func(*p4v1.IdleTimeoutNotification)
+	wake   chan struct{} // capacity 1: a deadline may have come nearer
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	watched map[string]*idleEntry
+	queue   idleQueue
+}
+
+type idleEntry struct {
+	key   string
+	table *table
+	entry engine.Entry
+	since time.Time // when it was written or last notified; the timeout counts from here or the last hit
+	due   time.Time
+	index int
+}
+
+func newIdler(now func() time.Time, notify func(*p4v1.IdleTimeoutNotification)) *idler {
+	return &idler{now: now, notify: notify, wake: make(chan struct{}, 1), watched: map[string]*idleEntry{}}
+}
+
+// entryKey is the key of a table entry as a map key: equal for equal matches and priority, since matches
+// are in canonical form.
+func entryKey(t *table, m []engine.Match, priority int32) string {
+	b := binary.BigEndian.AppendUint32(nil, t.id)
+	b = binary.BigEndian.AppendUint32(b, uint32(priority))
+	for _, x := range m {
+		for _, v := range [][]byte{x.Value, x.Mask} {
+			b = binary.AppendUvarint(b, uint64(len(v)))
+			b = append(b, v...)
+		}
+		b = binary.AppendUvarint(b, uint64(x.PrefixLen))
+	}
+	return string(b)
+}
+
+// put watches an entry, or what a MODIFY made of it; an entry without idle timeout is no longer watched.
+func (d *idler) put(t *table, e engine.Entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := entryKey(t, e.Matches, e.Priority)
+	w := d.watched[key]
+	if e.IdleTimeout == 0 {
+		d.dropLocked(w)
+		return
+	}
+	if w == nil {
+		w = &idleEntry{key: key, table: t, since: d.now(), index: -1}
+		d.watched[key] = w
+	}
+	w.entry = e
+	w.due = w.since.Add(max(e.IdleTimeout, MinIdleTimeout))
+	if w.index < 0 {
+		heap.Push(&d.queue, w)
+	} else {
+		heap.Fix(&d.queue, w.index)
+	}
+	if w.index == 0 {
+		select {
+		case d.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// remove stops watching an entry.
+func (d *idler) remove(t *table, m []engine.Match, priority int32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.watched) > 0 {
+		d.dropLocked(d.watched[entryKey(t, m, priority)])
+	}
+}
+
+func (d *idler) dropLocked(w *idleEntry) {
+	if w == nil {
+		return
+	}
+	delete(d.watched, w.key)
+	heap.Remove(&d.queue, w.index)
+}
+
+// run notifies until stop is closed.
+func (d *idler) run(stop <-chan struct{}) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		var tick <-chan time.Time
+		if wait, pending := d.expire(); pending {
+			timer.Reset(wait)
+			tick = timer.C
+		}
+		select {
+		case <-tick:
+		case <-d.wake:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// expire notifies what is due and returns the time until the next deadline, if there is one.
+func (d *idler) expire() (wait time.Duration, pending bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	var out []*p4v1.TableEntry
+	for len(d.queue) > 0 {
+		w := d.queue[0]
+		if left := w.due.Sub(now); left > 0 {
+			wait, pending = left, true
+			break
+		}
+		idle, err := w.table.prog.SinceHit(w.entry.Matches, w.entry.Priority)
+		if err != nil { // gone
+			d.dropLocked(w)
+			continue
+		}
+		if hit := now.Add(-idle); hit.After(w.since) {
+			w.since = hit
+		}
+		timeout := max(w.entry.IdleTimeout, MinIdleTimeout)
+		if now.Sub(w.since) >= timeout {
+			e := w.table.encodeKey(w.entry)
+			setMetadata(e, w.entry.Cookie)
+			e.IdleTimeoutNs = int64(w.entry.IdleTimeout)
+			out = append(out, e)
+			w.since = now
+		}
+		w.due = w.since.Add(timeout)
+		heap.Fix(&d.queue, 0)
+	}
+	for len(out) > 0 {
+		n := min(len(out), maxIdleBatch)
+		d.notify(&p4v1.IdleTimeoutNotification{TableEntry: out[:n:n], Timestamp: now.UnixNano()})
+		out = out[n:]
+	}
+	return wait, pending
+}
+
+// An idleQueue is a heap of entries by when they may be due.
+type idleQueue []*idleEntry
+
+func (q idleQueue) Len() int           { return len(q) }
+func (q idleQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q idleQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push is for package heap.
+func (q *idleQueue) Push(x any) {
+	e := x.(*idleEntry)
+	e.index = len(*q)
+	*q = append(*q, e)
+}
+
+// Pop is for package heap.
+func (q *idleQueue) Pop() any {
+	old := *q
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	e.index = -1
+	return e
+}

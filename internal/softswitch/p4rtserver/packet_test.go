@@ -1,0 +1,426 @@
+package p4rtserver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	p4cfg "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"op25b/internal/softswitch/engine"
+)
+
+// ethernet is a frame from src to dst, whose addresses are these numbers.
+func ethernet(dst, src byte, etherType uint16, payload string) string {
+	return fmt.Sprintf("\x00\x00\x00\x00\x00%c\x00\x00\x00\x00\x00%c%c%c%s", rune(dst), rune(src), rune(etherType>>8), rune(etherType&0xff), payload)
+}
+
+func (c *controller) wants(text string) {
+	c.t.Helper()
+	want := &p4v1.StreamMessageResponse{}
+	if err := prototext.Unmarshal([]byte(text), want); err != nil {
+		c.t.Fatal(err)
+	}
+	got, err := c.next()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, protocmp.Transform(), protocmp.IgnoreFields(&p4v1.DigestList{}, "timestamp")); d != "" {
+		c.t.Fatalf("(-want +got)\n%s", d)
+	}
+}
+
+func (c *controller) says(text string) {
+	c.t.Helper()
+	m := &p4v1.StreamMessageRequest{}
+	if err := prototext.Unmarshal([]byte(text), m); err != nil {
+		c.t.Fatal(err)
+	}
+	c.send(m)
+}
+
+// TestPacketIO sends packets out and takes packets in, through the program and its headers.
+func TestPacketIO(t *testing.T) {
+	o := newObjects(t)
+	backup := o.rig.controller()
+	backup.arbitrate(arbitration(device, "", nil))
+	backup.told(codes.AlreadyExists, id(1))
+
+	// In: port 9, reason 5, tag 0xabcde in 9, 3 and 20 bits.
+	o.must(insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x09" } } action { action { action_id: to_cpu params { param_id: 1 value: "\x05" } params { param_id: 2 value: "\x0a\xbc\xde" } } } }`)
+	frame := ethernet(9, 1, 0x0101, "payload")
+	o.process(7, []byte(frame))
+	o.wants(`packet { payload: "` + escape(frame) + `" metadata { metadata_id: 1 value: "\x07" } metadata { metadata_id: 2 value: "\x05" } metadata { metadata_id: 3 value: "\x0a\xbc\xde" } }`)
+
+	// Out: egress port 300 in 9 bits, 7 bits of filling.
+	frame = ethernet(3, 4, 0x0101, "x")
+	o.says(`packet { payload: "` + escape(frame) + `" metadata { metadata_id: 1 value: "\x01\x2c" } metadata { metadata_id: 2 value: "\x00" } }`)
+	// Messages of one stream are handled in order, so an answer to the next one shows that this one is done.
+	o.arbitrate(arbitration(device, "", id(1)))
+	o.told(codes.OK, id(1))
+	if d := cmp.Diff([]sentFrame{{300, frame}}, o.left()); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+
+	for _, tc := range []struct{ metadata, message string }{
+		{``, `packet_out: metadata "egress_port" (id 1): missing; every field of the header must be given`},
+		{`metadata { metadata_id: 1 value: "\x01" }`, `packet_out: metadata "unused" (id 2): missing; every field of the header must be given`},
+		{`metadata { metadata_id: 7 value: "\x01" }`, `packet_out: metadata id 7: not in the P4Info's packet_out header`},
+		{`metadata { metadata_id: 1 value: "\x01" } metadata { metadata_id: 1 value: "\x01" }`, `packet_out: metadata "egress_port" (id 1): given twice`},
+		{`metadata { metadata_id: 1 value: "\x02\x00" }`, `packet_out: metadata "egress_port" (id 1): bad binary string: 0x0200 has 10 bits, the width is 9`},
+	} {
+		o.says(`packet { payload: "x" ` + tc.metadata + `}`)
+		o.wants(fmt.Sprintf(`error { canonical_code: 3 space: "op25b-v1model" message: %q packet_out { packet_out { payload: "x" %s } } }`, tc.message, tc.metadata))
+	}
+	backup.says(`packet { payload: "x" }`)
+	backup.wants(`error { canonical_code: 7 space: "op25b-v1model" message: "packet_out: only the primary may send packets" packet_out { packet_out { payload: "x" } } }`)
+	backup.says(`other { type_url: "x" }`)
+	backup.wants(`error { canonical_code: 12 space: "op25b-v1model" message: "stream: other: this server knows arbitration, packet and digest_ack" other { other { type_url: "x" } } }`)
+	if left := o.left(); left != nil {
+		t.Errorf("a refused packet left: %v", left)
+	}
+	if s := o.server.Stats(); s.PacketIn != 1 || s.PacketOut != 1 || s.PacketOutRefused != 6 || s.Streams != 2 {
+		t.Errorf("stats %+v", s)
+	}
+
+	// Packets in go to the primary of the moment.
+	backup.arbitrate(arbitration(device, "", id(2)))
+	o.told(codes.AlreadyExists, id(2))
+	backup.told(codes.OK, id(2))
+	o.process(7, []byte(ethernet(9, 1, 0x0101, "")))
+	if m, err := backup.next(); err != nil || m.GetPacket() == nil {
+		t.Errorf("%v, %v, want a packet", m, err)
+	}
+	// A frame that is shorter than the header is dropped and counted.
+	o.server.PacketIn(DefaultCPUPort, []byte{1, 2, 3})
+	if n := o.server.Stats().PacketInLost; n != 1 {
+		t.Errorf("%d packets lost, want 1", n)
+	}
+}
+
+func escape(s string) string {
+	out := ""
+	for _, b := range []byte(s) {
+		out += fmt.Sprintf(`\x%02x`, b)
+	}
+	return out
+}
+
+// TestNoPipelineYet answers stream messages that need a pipeline.
+func TestNoPipelineYet(t *testing.T) {
+	o := newSwitch(t)
+	o.says(`packet { payload: "x" }`)
+	o.wants(`error { canonical_code: 9 space: "op25b-v1model" message: "no forwarding pipeline: push one with SetForwardingPipelineConfig first" packet_out { packet_out { payload: "x" } } }`)
+	o.says(`digest_ack { digest_id: 4 }`)
+	o.wants(`error { canonical_code: 9 space: "op25b-v1model" message: "no forwarding pipeline: push one with SetForwardingPipelineConfig first" digest_list_ack { digest_list_ack { digest_id: 4 } } }`)
+}
+
+// TestSlowReader fills the stream of a primary that reads nothing: the packet path never waits, what has no
+// room is counted, and what had room arrives.
+func TestSlowReader(t *testing.T) {
+	const queue, frames = 16, 100_000
+	r := newRig(t, Options{StreamQueue: queue})
+	c := r.controller()
+	c.arbitrate(arbitration(device, "", id(1)))
+	c.told(codes.OK, id(1))
+	r.server.headers.Store(&controllerHeaders{}) // a program without packet_in header
+	frame := make([]byte, 1500)
+	for range frames { // 150 MB: more than gRPC's windows take
+		r.server.PacketIn(DefaultCPUPort, frame)
+	}
+	s := r.server.Stats()
+	if s.PacketIn+s.PacketInLost != frames || s.PacketInLost == 0 || s.StreamDropped != s.PacketInLost {
+		t.Fatalf("stats %+v", s)
+	}
+	for range s.PacketIn {
+		if m, err := c.next(); err != nil || len(m.GetPacket().GetPayload()) != 1500 {
+			t.Fatalf("%v, %v, want a packet", m, err)
+		}
+	}
+}
+
+// TestDigestStream takes a digest from a packet to the controller, and its acknowledgement back.
+func TestDigestStream(t *testing.T) {
+	o := newObjects(t)
+	o.must(insert, `digest_entry { digest_id: learn_t config { max_list_size: 1 ack_timeout_ns: 3600000000000 } }`)
+	list := func(n int, src string) string {
+		return o.text(fmt.Sprintf(`digest { digest_id: learn_t list_id: %d data { struct { members { bitstring: "\x%s" } members { bitstring: "\x07" } } } }`, n, src))
+	}
+	o.process(7, []byte(ethernet(1, 4, 0x0101, "")))
+	o.wants(list(1, "04"))
+	o.process(7, []byte(ethernet(1, 4, 0x0101, "again"))) // not news
+	o.process(7, []byte(ethernet(1, 5, 0x0101, "")))
+	o.wants(list(2, "05"))
+
+	backup := o.rig.controller()
+	backup.arbitrate(arbitration(device, "", nil))
+	backup.told(codes.AlreadyExists, id(1))
+	backup.says(o.text(`digest_ack { digest_id: learn_t list_id: 1 }`))
+	backup.wants(o.text(`error { canonical_code: 7 space: "op25b-v1model" message: "digest_ack: only the primary may acknowledge digest lists" digest_list_ack { digest_list_ack { digest_id: learn_t list_id: 1 } } }`))
+	o.says(`digest_ack { digest_id: 4 list_id: 1 }`)
+	o.wants(`error { canonical_code: 3 space: "op25b-v1model" message: "digest id 4: not in the P4Info" digest_list_ack { digest_list_ack { digest_id: 4 list_id: 1 } } }`)
+
+	o.says(o.text(`digest_ack { digest_id: learn_t list_id: 1 }`))
+	o.arbitrate(arbitration(device, "", id(1))) // the acknowledgement is handled when this is answered
+	o.told(codes.OK, id(1))
+	o.process(7, []byte(ethernet(1, 4, 0x0101, ""))) // news again
+	o.wants(list(3, "04"))
+}
+
+// TestReplication lets packets meet what was written: a multicast group, a clone session, a value set.
+func TestReplication(t *testing.T) {
+	o := newObjects(t)
+	o.must(insert, mcast1)
+	o.must(insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { action { action_id: flood params { param_id: 1 value: "\x01" } } } }`)
+	frame := ethernet(1, 2, 0x0101, "x")
+	o.process(7, []byte(frame))
+	if d := cmp.Diff([]sentFrame{{1, frame}, {2, frame}}, o.left()); d != "" {
+		t.Errorf("multicast (-want +got)\n%s", d)
+	}
+	o.must(insert, `packet_replication_engine_entry { clone_session_entry { session_id: 5 replicas { port: "\x04" } packet_length_bytes: 14 } }`)
+	o.must(modify, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { action { action_id: mirror } } }`)
+	o.process(7, []byte(frame))
+	if d := cmp.Diff([]sentFrame{{0, frame}, {4, frame[:14]}}, o.left(), cmp.Transformer("sorted", func(f []sentFrame) map[sentFrame]int {
+		m := map[sentFrame]int{}
+		for _, x := range f {
+			m[x]++
+		}
+		return m
+	})); d != "" {
+		t.Errorf("clone (-want +got)\n%s", d)
+	}
+}
+
+// TestIdleTimeout lets the clock of a synctest bubble run past the timeouts of entries.
+func TestIdleTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conf := objectsConfig(t)
+		s, err := New(Options{DeviceID: device, Load: loadEngine})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.newPipeline(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var got []*p4v1.IdleTimeoutNotification
+		p.idle.notify = func(n *p4v1.IdleTimeoutNotification) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, n)
+		}
+		p.start()
+		defer p.stop()
+		w := p.eng.NewWorker()
+		defer w.Close()
+
+		o := &objects{rig: &rig{t: t}, ids: map[string]uint32{}}
+		for _, x := range preambles(conf.P4Info) {
+			o.ids[x.Alias] = x.Id
+		}
+		entry := func(mac, timeout int) string {
+			return fmt.Sprintf(`table_entry { table_id: host match { field_id: 1 exact { value: "\x%02x" } } action { action { action_id: drop } } idle_timeout_ns: %d metadata: "m" controller_metadata: 6 }`, mac, timeout)
+		}
+		apply := func(op p4v1.Update_Type, text string) {
+			t.Helper()
+			if err := p.apply(o.update(op, text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const sec = int(time.Second)
+		after := func(seconds int, want ...byte) {
+			t.Helper()
+			time.Sleep(time.Duration(seconds) * time.Second)
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			var macs []byte
+			for _, n := range got {
+				if n.Timestamp != time.Now().UnixNano() {
+					t.Errorf("timestamp %d, want now", n.Timestamp)
+				}
+				for _, e := range n.TableEntry {
+					macs = append(macs, e.Match[0].GetExact().Value[0])
+					if e.TableId != o.ids["host"] || string(e.Metadata) != "m" || controllerMetadata(e) != 6 || e.IdleTimeoutNs == 0 {
+						t.Errorf("entry %v", e)
+					}
+				}
+			}
+			got = nil
+			if string(macs) != string(want) {
+				t.Fatalf("idle: %v, want %v", macs, want)
+			}
+		}
+		apply(insert, entry(1, 10*sec))
+		apply(insert, entry(2, 4*sec))
+		apply(insert, entry(3, 0)) // never
+		after(3)
+		after(1, 2)
+		after(3)
+		after(1, 2)                                                               // once a timeout
+		w.Process(7, []byte(ethernet(1, 9, 0x0101, "")), func(uint32, []byte) {}) // at 8 s: entry 1 is hit
+		after(2)
+		apply(del, entry(2, 0))
+		after(7)
+		after(1, 1) // at 18 s
+		apply(modify, entry(1, 1*sec))
+		after(1, 1)
+		apply(modify, entry(1, 0))
+		after(3600)
+	})
+}
+
+// TestConcurrency writes, reads, arbitrates and forwards at once, for the race detector; in the end the state
+// is what the writers left.
+func TestConcurrency(t *testing.T) {
+	o := newObjects(t)
+	o.must(insert, `digest_entry { digest_id: learn_t config { max_timeout_ns: 1000000 } }`)
+	stop := make(chan struct{})
+	var packets, readers, writers sync.WaitGroup
+	packets.Go(func() {
+		for i := byte(0); ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				o.process(7, []byte(ethernet(i%32, i, 0x0101, "")))
+				o.left()
+			}
+		}
+	})
+	go func() { // the primary reads what it is sent
+		for {
+			if _, err := o.next(); err != nil {
+				return
+			}
+		}
+	}()
+	for i := range 3 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, _, err := o.readAll(o.everything()...); err != nil {
+					t.Error(err)
+					return
+				}
+				c := o.rig.controller()
+				c.arbitrate(arbitration(device, fmt.Sprint("role", i), id(1)))
+				_ = c.stream.CloseSend()
+				told := false
+				for { // this primary gets packets and digests, too
+					m, err := c.next()
+					if err == io.EOF {
+						break
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					told = told || m.GetArbitration().GetStatus() != nil
+				}
+				if !told {
+					t.Error("no answer to the arbitration")
+				}
+			}
+		})
+	}
+	const n = 60
+	for i := range 4 {
+		writers.Go(func() {
+			for k := range n {
+				text := fmt.Sprintf(`table_entry { table_id: host match { field_id: 1 exact { value: "\x%02x" } } action { action { action_id: to_cpu params { param_id: 1 value: "\x01" } params { param_id: 2 value: "\x01" } } } idle_timeout_ns: 1000000 }`, i*8+k%8+1)
+				op := insert
+				if k/8%2 == 1 {
+					op = del
+				}
+				if err := o.write(o.update(op, text)); err != nil {
+					t.Errorf("%v: %v", op, status.Convert(err))
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(stop)
+	packets.Wait()
+	readers.Wait()
+	o.counts(`table_entry { table_id: host }`, 4*4) // of each writer's last eight inserts four are deleted again
+}
+
+// BenchmarkWrite measures inserts, in batches, over loopback gRPC.
+func BenchmarkWrite(b *testing.B) {
+	for _, size := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			s, err := New(Options{DeviceID: device, Load: loadEngine, OnCommit: func(*engine.Engine, *p4cfg.P4Info) {}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			conf := objectsConfig(b)
+			p, err := s.newPipeline(conf)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s.mu.Lock()
+			s.commitLocked(p)
+			s.mu.Unlock()
+			conn := serve(b, s)
+			client := p4v1.NewP4RuntimeClient(conn)
+			st, err := client.StreamChannel(testContext(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := st.Send(arb(arbitration(device, "", id(1)))); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := st.Recv(); err != nil {
+				b.Fatal(err)
+			}
+			var hostID, forwardID uint32
+			for _, x := range preambles(conf.P4Info) {
+				switch x.Alias {
+				case "host":
+					hostID = x.Id
+				case "forward":
+					forwardID = x.Id
+				}
+			}
+			batch := make([]*p4v1.Update, size)
+			action := &p4v1.TableAction{Type: &p4v1.TableAction_Action{Action: &p4v1.Action{ActionId: forwardID, Params: []*p4v1.Action_Param{{ParamId: 1, Value: []byte{2}}}}}}
+			for i := range batch {
+				batch[i] = &p4v1.Update{Entity: &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{
+					TableId: hostID, Action: action,
+					Match: []*p4v1.FieldMatch{{FieldId: 1, FieldMatchType: &p4v1.FieldMatch_Exact_{Exact: &p4v1.FieldMatch_Exact{Value: shortest([]byte{byte(i >> 16), byte(i >> 8), byte(i)})}}}},
+				}}}}
+			}
+			entries := 0
+			for b.Loop() {
+				for _, op := range []p4v1.Update_Type{insert, del} {
+					for _, u := range batch {
+						u.Type = op
+					}
+					if _, err := client.Write(context.Background(), &p4v1.WriteRequest{DeviceId: device, ElectionId: id(1), Updates: batch}); err != nil {
+						b.Fatal(err)
+					}
+					entries += size
+				}
+			}
+			b.ReportMetric(float64(entries)/b.Elapsed().Seconds(), "updates/s")
+		})
+	}
+}

@@ -1,0 +1,164 @@
+package p4rtserver
+
+import (
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// A ReadResponse is sent when it has reached either bound: 1,000 entities, or 512 KiB, an eighth of what a
+// client takes in one message by gRPC's default. One entity larger than that travels alone.
+const (
+	maxReadEntities = 1000
+	maxReadBytes    = 512 << 10
+)
+
+// A snapshot is the answer to one entity of a ReadRequest, taken under the lock. It gives its entities one
+// after the other to emit, when the lock is free again, and stops at emit's first error.
+type snapshot func(emit func(*p4v1.Entity) error) error
+
+// Read answers every entity of a request from one consistent state, in messages of bounded size (spec 13).
+// Entities come in the order of the request, and for a wildcard by id; those of a table in the order of their
+// insertion. If any entity of the request is refused, the others are answered all the same, and the status
+// is UNKNOWN with one p4.v1.Error for each.
+//
+// An answer without entities is one empty message, for clients that take the first message for the answer.
+func (s *Server) Read(req *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
+	if s.isClosed() {
+		return errClosed()
+	}
+	if err := s.arb.known(req.DeviceId, req.Role); err != nil {
+		return err
+	}
+	snaps, errs, err := s.snapshots(req.Entities)
+	if err != nil {
+		return err
+	}
+	out := chunker{stream: stream}
+	for _, snap := range snaps {
+		if snap == nil {
+			continue
+		}
+		if err := snap(out.add); err != nil {
+			return err
+		}
+	}
+	if err := batchError("read", errs); err != nil {
+		if ferr := out.flush(); ferr != nil {
+			return ferr
+		}
+		return err
+	}
+	return out.finish()
+}
+
+// snapshots takes the answers under the lock, so that no Write comes between them.
+func (s *Server) snapshots(entities []*p4v1.Entity) ([]snapshot, []error, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.controlled()
+	if p == nil {
+		return nil, nil, errNoPipeline()
+	}
+	snaps, errs := make([]snapshot, len(entities)), make([]error, len(entities))
+	for i, e := range entities {
+		snaps[i], errs[i] = p.read(e)
+	}
+	return snaps, errs, nil
+}
+
+// A chunker bundles entities into messages.
+type chunker struct {
+	stream p4v1.P4Runtime_ReadServer
+	next   []*p4v1.Entity
+	bytes  int
+	sent   bool
+}
+
+func (c *chunker) add(e *p4v1.Entity) error {
+	n := proto.Size(e)
+	if len(c.next) > 0 && c.bytes+n > maxReadBytes {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	c.next, c.bytes = append(c.next, e), c.bytes+n
+	if len(c.next) >= maxReadEntities {
+		return c.flush()
+	}
+	return nil
+}
+
+func (c *chunker) flush() error {
+	if len(c.next) == 0 {
+		return nil
+	}
+	m := &p4v1.ReadResponse{Entities: c.next}
+	c.next, c.bytes, c.sent = nil, 0, true
+	return c.stream.Send(m)
+}
+
+func (c *chunker) finish() error {
+	if len(c.next) == 0 && !c.sent {
+		return c.stream.Send(&p4v1.ReadResponse{})
+	}
+	return c.flush()
+}
+
+// read answers one entity of a request. Its error is a gRPC status.
+func (p *pipeline) read(e *p4v1.Entity) (snapshot, error) {
+	switch v := e.GetEntity().(type) {
+	case *p4v1.Entity_TableEntry:
+		return p.readTable(v.TableEntry)
+	case *p4v1.Entity_DirectCounterEntry:
+		return p.readDirectCounter(v.DirectCounterEntry)
+	case *p4v1.Entity_DirectMeterEntry:
+		return p.readDirectMeter(v.DirectMeterEntry)
+	case *p4v1.Entity_CounterEntry:
+		return p.readCounter(v.CounterEntry)
+	case *p4v1.Entity_MeterEntry:
+		return p.readMeter(v.MeterEntry)
+	case *p4v1.Entity_RegisterEntry:
+		return p.readRegister(v.RegisterEntry)
+	case *p4v1.Entity_ActionProfileMember:
+		return p.readMember(v.ActionProfileMember)
+	case *p4v1.Entity_ActionProfileGroup:
+		return p.readGroup(v.ActionProfileGroup)
+	case *p4v1.Entity_PacketReplicationEngineEntry:
+		return p.readReplication(v.PacketReplicationEngineEntry)
+	case *p4v1.Entity_ValueSetEntry:
+		return p.readValueSet(v.ValueSetEntry)
+	case *p4v1.Entity_DigestEntry:
+		return p.readDigest(v.DigestEntry)
+	case *p4v1.Entity_ExternEntry:
+		if v.ExternEntry.GetExternTypeId() == 0 { // all externs of all types: there are none
+			return func(func(*p4v1.Entity) error) error { return nil }, nil
+		}
+		return nil, status.Error(codes.Unimplemented, "extern_entry: v1model has no externs beyond those of P4Runtime")
+	}
+	return nil, invalidf("entity: not set, or of a kind that this version of P4Runtime does not know")
+}
+
+// all is a snapshot of messages that are complete already.
+func all(in []*p4v1.Entity) snapshot {
+	return func(emit func(*p4v1.Entity) error) error {
+		for _, e := range in {
+			if err := emit(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// some resolves an id, or all objects in the order of their ids for 0.
+func some[T any](p *pipeline, kind string, in map[uint32]T, id uint32) ([]T, error) {
+	if id == 0 {
+		return ordered(in), nil
+	}
+	if x, ok := in[id]; ok {
+		return []T{x}, nil
+	}
+	return nil, invalidf("%s id %#x (%s): not a %s of the P4Info", kind, id, p.schema.nameOf(id), kind)
+}

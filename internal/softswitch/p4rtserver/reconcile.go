@@ -1,0 +1,193 @@
+package p4rtserver
+
+import (
+	"fmt"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// inherit brings the forwarding state of another pipeline into this new one (spec 14, RECONCILE_AND_COMMIT):
+// entries with their metadata, counters and meters, profiles, defaults, counters, meters, registers,
+// replication, value sets and digest configurations. Its error names the first thing that cannot be kept;
+// the new pipeline is then thrown away, so that nothing has changed.
+//
+// An object is the same in both if it has the same id and the same name. What packets change in the old
+// pipeline between this copy and the commit is not carried over.
+func (p *pipeline) inherit(from *pipeline) error {
+	if err := p.dropInitial(); err != nil {
+		return err
+	}
+	for _, u := range from.state() {
+		if err := p.sameObject(from, u.update.GetEntity()); err != nil {
+			return err
+		}
+		err := p.apply(u.update)
+		if err != nil && u.optional && status.Code(err) == codes.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropInitial empties tables that the program fills and the control plane may change: what it left of the
+// initial entries is part of the state that is brought in.
+func (p *pipeline) dropInitial() error {
+	for _, t := range ordered(p.schema.tables) {
+		if t.isConst || !t.initial {
+			continue
+		}
+		for _, r := range p.rows(t, filter{}, nil) {
+			if r.entry.Const {
+				continue
+			}
+			if err := t.prog.Delete(r.entry.Matches, r.entry.Priority); err != nil {
+				return engineError(err)
+			}
+		}
+	}
+	return nil
+}
+
+// A carried is one update that rebuilds a piece of state. An optional one concerns what the program itself
+// declares, and may find that the new program declares it no more.
+type carried struct {
+	update   *p4v1.Update
+	optional bool
+}
+
+// state lists the updates that rebuild a pipeline's state, in an order in which each finds what it needs.
+func (p *pipeline) state() []carried {
+	var out []carried
+	add := func(op p4v1.Update_Type, optional bool, take func() (snapshot, error), keep func(*p4v1.Entity) bool) {
+		snap, err := take()
+		if err != nil { // wildcard reads of a bound pipeline are never refused
+			return
+		}
+		_ = snap(func(e *p4v1.Entity) error {
+			if keep == nil || keep(e) {
+				out = append(out, carried{&p4v1.Update{Type: op, Entity: e}, optional})
+			}
+			return nil
+		})
+	}
+	add(p4v1.Update_INSERT, false, func() (snapshot, error) { return p.readMember(&p4v1.ActionProfileMember{}) }, nil)
+	add(p4v1.Update_INSERT, false, func() (snapshot, error) { return p.readGroup(&p4v1.ActionProfileGroup{}) }, nil)
+	want := &p4v1.TableEntry{CounterData: &p4v1.CounterData{}, MeterConfig: &p4v1.MeterConfig{}}
+	entries := func() (snapshot, error) { return p.readTable(want) }
+	add(p4v1.Update_INSERT, false, entries, func(e *p4v1.Entity) bool { return !e.GetTableEntry().IsConst })
+	add(p4v1.Update_MODIFY, true, entries, func(e *p4v1.Entity) bool {
+		t := e.GetTableEntry()
+		if !t.IsConst || t.MeterConfig == nil && t.CounterData == nil {
+			return false
+		}
+		t.IsConst, t.Action = false, nil
+		return true
+	})
+	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.changedDefaults() }, nil)
+	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.readCounter(&p4v1.CounterEntry{}) }, func(e *p4v1.Entity) bool {
+		return e.GetCounterEntry().Data.PacketCount != 0 || e.GetCounterEntry().Data.ByteCount != 0
+	})
+	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.readMeter(&p4v1.MeterEntry{}) }, func(e *p4v1.Entity) bool {
+		return e.GetMeterEntry().Config != nil
+	})
+	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.readRegister(&p4v1.RegisterEntry{}) }, func(e *p4v1.Entity) bool {
+		words, err := p.schema.registers[e.GetRegisterEntry().RegisterId].data.decode(e.GetRegisterEntry().Data)
+		return err != nil || !isZero(words[0])
+	})
+	for _, kind := range []*p4v1.PacketReplicationEngineEntry{
+		{Type: &p4v1.PacketReplicationEngineEntry_MulticastGroupEntry{MulticastGroupEntry: &p4v1.MulticastGroupEntry{}}},
+		{Type: &p4v1.PacketReplicationEngineEntry_CloneSessionEntry{CloneSessionEntry: &p4v1.CloneSessionEntry{}}},
+	} {
+		add(p4v1.Update_INSERT, false, func() (snapshot, error) { return p.readReplication(kind) }, nil)
+	}
+	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.readValueSet(&p4v1.ValueSetEntry{}) }, func(e *p4v1.Entity) bool {
+		return len(e.GetValueSetEntry().Members) > 0
+	})
+	add(p4v1.Update_INSERT, false, func() (snapshot, error) { return p.readDigest(&p4v1.DigestEntry{}) }, nil)
+	return out
+}
+
+// changedDefaults are the default entries that the control plane has set.
+func (p *pipeline) changedDefaults() (snapshot, error) {
+	var tables []*table
+	for _, t := range ordered(p.schema.tables) {
+		if p.changed[t.id] {
+			tables = append(tables, t)
+		}
+	}
+	return p.readDefaults(tables, &p4v1.TableEntry{})
+}
+
+// sameObject checks that what an entity belongs to is the same object in both pipelines, and that its
+// match fields are.
+func (p *pipeline) sameObject(from *pipeline, e *p4v1.Entity) error {
+	var id uint32
+	switch v := e.GetEntity().(type) {
+	case *p4v1.Entity_TableEntry:
+		id = v.TableEntry.TableId
+	case *p4v1.Entity_ActionProfileMember:
+		id = v.ActionProfileMember.ActionProfileId
+	case *p4v1.Entity_ActionProfileGroup:
+		id = v.ActionProfileGroup.ActionProfileId
+	case *p4v1.Entity_CounterEntry:
+		id = v.CounterEntry.CounterId
+	case *p4v1.Entity_MeterEntry:
+		id = v.MeterEntry.MeterId
+	case *p4v1.Entity_RegisterEntry:
+		id = v.RegisterEntry.RegisterId
+	case *p4v1.Entity_ValueSetEntry:
+		id = v.ValueSetEntry.ValueSetId
+	case *p4v1.Entity_DigestEntry:
+		id = v.DigestEntry.DigestId
+	default: // replication knows no ids of the P4Info
+		return nil
+	}
+	if have, ok := p.schema.names[id]; !ok || have != from.schema.names[id] {
+		return invalidf("%q (id %#x): holds state, and is %s in the new P4Info", from.schema.names[id], id, p.schema.nameOf(id))
+	}
+	if t := p.schema.tables[id]; t != nil {
+		if err := sameFields(from.schema.tables[id].fields, t.fields); err != nil {
+			return invalidf("table %q: %v", t.name, err)
+		}
+	}
+	for _, a := range actionsOf(e) {
+		if p.schema.names[a] != from.schema.names[a] {
+			return invalidf("%q: an entry uses action %q (id %#x), which is %s in the new P4Info", from.schema.names[id], from.schema.names[a], a, p.schema.nameOf(a))
+		}
+	}
+	return nil
+}
+
+func sameFields(old, now []field) error {
+	for _, f := range old {
+		i := fieldIndex(now, f.id)
+		if i < 0 {
+			return fmt.Errorf("match field %q (id %d): not in the new P4Info", f.name, f.id)
+		}
+		if g := now[i]; g.name != f.name || g.kind != f.kind {
+			return fmt.Errorf("match field %q (id %d): %v before, %q %v in the new P4Info", f.name, f.id, f.kind, g.name, g.kind)
+		}
+	}
+	return nil
+}
+
+// actionsOf lists the actions that an entity names.
+func actionsOf(e *p4v1.Entity) []uint32 {
+	var out []uint32
+	add := func(a *p4v1.Action) {
+		if a != nil {
+			out = append(out, a.ActionId)
+		}
+	}
+	add(e.GetActionProfileMember().GetAction())
+	add(e.GetTableEntry().GetAction().GetAction())
+	for _, a := range e.GetTableEntry().GetAction().GetActionProfileActionSet().GetActionProfileActions() {
+		add(a.Action)
+	}
+	return out
+}

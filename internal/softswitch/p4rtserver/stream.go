@@ -1,0 +1,244 @@
+package p4rtserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// A session is one StreamChannel, the presence of one controller.
+//
+// Two goroutines work for it: the RPC's own sends, from two bounded queues, and a second one receives.
+// Nothing else ever waits for the controller: what it does not read in time is dropped and counted, except
+// arbitration messages, which end the stream instead, since a controller that missed one would be wrong
+// about who is primary.
+type session struct {
+	peer string
+	arb  *arbiter
+
+	// role, election and gone are guarded by arb.mu.
+	role     *role
+	election *electionID
+	gone     bool // withdrawn for good
+
+	control chan *p4v1.StreamMessageResponse // arbitration
+	bulk    chan *p4v1.StreamMessageResponse // packets, digests, idle timeouts, errors
+	dropped *atomic.Uint64
+
+	once   sync.Once
+	ended  chan struct{} // closed by end
+	reason error         // why, for the controller; written before ended is closed
+}
+
+// end closes the stream with a gRPC status, or with OK for nil. Only the first call counts.
+func (s *session) end(reason error) {
+	s.once.Do(func() {
+		s.reason = reason
+		close(s.ended)
+	})
+}
+
+// sendArbitration queues an arbitration message. It never blocks.
+func (s *session) sendArbitration(m *p4v1.MasterArbitrationUpdate) {
+	select {
+	case s.control <- &p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Arbitration{Arbitration: m}}:
+	default:
+		s.end(status.Errorf(codes.ResourceExhausted, "stream: %d arbitration messages wait unread; read the stream", cap(s.control)))
+	}
+}
+
+// send queues any other message and says whether there was room. It never blocks.
+func (s *session) send(m *p4v1.StreamMessageResponse) bool {
+	select {
+	case s.bulk <- m:
+		return true
+	default:
+		s.dropped.Add(1)
+		return false
+	}
+}
+
+// StreamChannel serves one controller until either side ends the stream.
+func (s *Server) StreamChannel(stream p4v1.P4Runtime_StreamChannelServer) error {
+	sess, err := s.openSession(stream.Context())
+	if err != nil {
+		return err
+	}
+	defer s.closeSession(sess)
+	// The receiver stops when Recv fails, which it does at the latest when this function returns.
+	go s.receive(stream, sess)
+	return transmit(stream, sess)
+}
+
+func (s *Server) openSession(ctx context.Context) (*session, error) {
+	sess := &session{
+		arb:     s.arb,
+		control: make(chan *p4v1.StreamMessageResponse, s.opts.ControlQueue),
+		bulk:    make(chan *p4v1.StreamMessageResponse, s.opts.StreamQueue),
+		dropped: &s.stats.streamDropped,
+		ended:   make(chan struct{}),
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		sess.peer = p.Addr.String()
+	}
+	s.sessMu.Lock()
+	defer s.sessMu.Unlock()
+	if s.closed {
+		return nil, errClosed()
+	}
+	s.sessions[sess] = struct{}{}
+	s.log.Debug("stream opened", zap.String("peer", sess.peer))
+	return sess, nil
+}
+
+func (s *Server) closeSession(sess *session) {
+	s.arb.withdraw(sess)
+	s.sessMu.Lock()
+	delete(s.sessions, sess)
+	s.sessMu.Unlock()
+	s.log.Debug("stream ended", zap.String("peer", sess.peer))
+}
+
+// transmit sends what is queued, arbitration first, until the session ends or the controller is gone.
+func transmit(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
+	for {
+		var m *p4v1.StreamMessageResponse
+		select {
+		case m = <-sess.control:
+		default:
+			select {
+			case m = <-sess.control:
+			case m = <-sess.bulk:
+			case <-sess.ended:
+				return finish(stream, sess)
+			}
+		}
+		if err := stream.Send(m); err != nil {
+			return err
+		}
+	}
+}
+
+// finish sends the arbitration messages that were queued before the session ended.
+func finish(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
+	for {
+		select {
+		case m := <-sess.control:
+			if err := stream.Send(m); err != nil {
+				return err
+			}
+		default:
+			return sess.reason
+		}
+	}
+}
+
+// receive handles the controller's messages in their order.
+func (s *Server) receive(stream p4v1.P4Runtime_StreamChannelServer, sess *session) {
+	// Whatever ends the stream, the controller leaves its role at once, even while a Send still hangs.
+	defer s.arb.withdraw(sess)
+	arbitrated := false
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			if errors.Is(err, io.EOF) { // the controller closed its side in good order
+				err = nil
+			}
+			sess.end(err)
+			return
+		}
+		select {
+		case <-sess.ended:
+			return
+		default:
+		}
+		if u, ok := m.Update.(*p4v1.StreamMessageRequest_Arbitration); ok && u.Arbitration != nil {
+			if err := s.arb.update(sess, u.Arbitration); err != nil {
+				s.log.Info("arbitration refused", zap.String("peer", sess.peer), zap.Error(err))
+				sess.end(err)
+				return
+			}
+			arbitrated = true
+			continue
+		}
+		if !arbitrated {
+			sess.end(status.Errorf(codes.FailedPrecondition, "stream: first message is %s; it must be arbitration", kindOf(m)))
+			return
+		}
+		s.handle(sess, m)
+	}
+}
+
+// handle works off one message that is not arbitration. Its errors go back on the stream (spec 16.6).
+func (s *Server) handle(sess *session, m *p4v1.StreamMessageRequest) {
+	switch u := m.Update.(type) {
+	case *p4v1.StreamMessageRequest_Packet:
+		if err := s.packetOut(sess, u.Packet); err != nil {
+			s.stats.packetOutRefused.Add(1)
+			e := streamError(err)
+			e.Details = &p4v1.StreamError_PacketOut{PacketOut: &p4v1.PacketOutError{PacketOut: u.Packet}}
+			sess.send(&p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Error{Error: e}})
+		}
+	case *p4v1.StreamMessageRequest_DigestAck:
+		if err := s.digestAck(sess, u.DigestAck); err != nil {
+			e := streamError(err)
+			e.Details = &p4v1.StreamError_DigestListAck{DigestListAck: &p4v1.DigestListAckError{DigestListAck: u.DigestAck}}
+			sess.send(&p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Error{Error: e}})
+		}
+	default:
+		e := streamError(status.Errorf(codes.Unimplemented, "stream: %s: this server knows arbitration, packet and digest_ack", kindOf(m)))
+		e.Details = &p4v1.StreamError_Other{Other: &p4v1.StreamOtherError{Other: m.GetOther()}}
+		sess.send(&p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Error{Error: e}})
+	}
+}
+
+func kindOf(m *p4v1.StreamMessageRequest) string {
+	switch m.Update.(type) {
+	case *p4v1.StreamMessageRequest_Arbitration:
+		return "an empty arbitration"
+	case *p4v1.StreamMessageRequest_Packet:
+		return "packet"
+	case *p4v1.StreamMessageRequest_DigestAck:
+		return "digest_ack"
+	case *p4v1.StreamMessageRequest_Other:
+		return "other"
+	}
+	return "empty or of an unknown kind"
+}
+
+func streamError(err error) *p4v1.StreamError {
+	st := status.Convert(err)
+	return &p4v1.StreamError{CanonicalCode: int32(st.Code()), Message: st.Message(), Space: errorSpace}
+}
+
+// digestAck hands an acknowledgement of the primary on.
+func (s *Server) digestAck(sess *session, ack *p4v1.DigestListAck) error {
+	if !s.arb.isPrimary(sess) {
+		return status.Error(codes.PermissionDenied, "digest_ack: only the primary may acknowledge digest lists")
+	}
+	d := s.digesting.Load()
+	if d == nil {
+		return errNoPipeline()
+	}
+	return d.ack(ack.GetDigestId(), ack.GetListId())
+}
+
+// toPrimaries queues a message for every role's primary and says how many took it. Roles have no
+// configuration here, so each has full access to the pipeline and sees all of it.
+func (s *Server) toPrimaries(m *p4v1.StreamMessageResponse) int {
+	n := 0
+	for _, sess := range *s.arb.primaries.Load() {
+		if sess.send(m) {
+			n++
+		}
+	}
+	return n
+}

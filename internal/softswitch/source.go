@@ -1,0 +1,118 @@
+package softswitch
+
+import (
+	"context"
+	"sync"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+
+	"op25b/internal/openconfig"
+	"op25b/internal/openconfig/p4source"
+	"op25b/internal/softswitch/engine"
+)
+
+// Source is what the switch's gNMI server reads from.
+func (s *Switch) Source() openconfig.Source { return source{s} }
+
+type source struct{ s *Switch }
+
+var _ openconfig.Source = source{}
+
+// Snapshot reads every port's counters, and the ACL counters of the running program if it has any.
+func (src source) Snapshot(context.Context) (*openconfig.State, error) {
+	s := src.s
+	s.gate.RLock()
+	acl := s.acl
+	s.gate.RUnlock()
+	state := &openconfig.State{}
+	if acl != nil {
+		state.ACLSet = acl.layout.Set
+	}
+	for i := range s.ports {
+		p := s.ports[i].Load()
+		if p == nil {
+			continue
+		}
+		in := openconfig.Interface{Name: p.name, Port: p.number, Up: p.up.Load(), Counters: p.counters()}
+		if acl != nil {
+			in.ACL = acl.of(p.number)
+		}
+		state.Interfaces = append(state.Interfaces, in)
+	}
+	return state, nil
+}
+
+// Watch tells of ports that came or changed state and of new programs. Which rules have been met is not told: an entry appears with the
+// next reading.
+func (src source) Watch(ctx context.Context, changed func()) error {
+	forget := src.s.watchers.add(changed)
+	defer forget()
+	<-ctx.Done()
+	return nil
+}
+
+// An aclCounter is the counter array that a program's P4Info says is its OpenConfig ACL.
+type aclCounter struct {
+	layout *p4source.ACLLayout
+	cells  *engine.Counter
+}
+
+func findACL(e *engine.Engine, info *configv1.P4Info) (*aclCounter, error) {
+	layout, err := p4source.FindACLCounter(info)
+	if err != nil {
+		return nil, err
+	}
+	cells, ok := e.Counter(layout.CounterName)
+	if !ok {
+		return nil, p4source.ErrNoACLCounter
+	}
+	return &aclCounter{layout, cells}, nil
+}
+
+// of returns the rules met on a port, those that never were left out.
+func (c *aclCounter) of(port uint32) []openconfig.ACLEntry {
+	if int64(port) >= c.layout.Ports() {
+		return nil
+	}
+	var met []openconfig.ACLEntry
+	for rule := range uint32(c.layout.Rules()) {
+		v, err := c.cells.Read(int(c.layout.Index(port, rule)))
+		if err == nil && v.Packets > 0 {
+			met = append(met, openconfig.ACLEntry{SequenceID: rule, MatchedPackets: v.Packets, MatchedOctets: v.Bytes})
+		}
+	}
+	return met
+}
+
+// watchers are the functions that want to be told of a change. Its zero value is ready.
+type watchers struct {
+	mu    sync.Mutex // guards everything that follows
+	next  int
+	tells map[int]func()
+}
+
+// add tells at once, as openconfig.Source asks, and from then on until forget is called.
+func (w *watchers) add(tell func()) (forget func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tells == nil {
+		w.tells = map[int]func(){}
+	}
+	id := w.next
+	w.next++
+	w.tells[id] = tell
+	tell()
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.tells, id)
+	}
+}
+
+func (w *watchers) tell() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, tell := range w.tells {
+		tell()
+	}
+}

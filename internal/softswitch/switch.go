@@ -1,0 +1,257 @@
+// Package softswitch is the embedded switch: ports, the engine that runs what p4c emits, and the P4Runtime, gNMI and packet services
+// around it.
+//
+// It starts without a program; any P4Runtime client may push any v1model program into it. It is a switch and nothing else: it knows
+// neither op25b's pipeline nor its policy, and imports none of the controller's packages.
+package softswitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	"go.uber.org/zap"
+
+	"op25b/internal/openconfig/p4source"
+	"op25b/internal/softswitch/engine"
+	"op25b/internal/softswitch/p4rtserver"
+	"op25b/internal/wire"
+	"op25b/internal/wire/dataplane"
+)
+
+// MaxPort is the highest port that a link can be attached to: v1model's ports have 9 bits, 511 means drop, and 510 is the CPU port.
+const MaxPort = p4rtserver.DefaultCPUPort - 1
+
+// Options are what a Switch takes from its surroundings.
+type Options struct {
+	DeviceID uint64           // P4Runtime device id, at least 1
+	Clock    func() time.Time // time.Now if nil
+	Logger   *zap.Logger      // may be nil
+}
+
+// A Switch is one device. Close must be called when it is no longer needed.
+type Switch struct {
+	log       *zap.Logger
+	now       func() time.Time
+	p4runtime *p4rtserver.Server
+	packets   *dataplane.Server
+	ports     [MaxPort + 1]atomic.Pointer[port]
+	watchers  watchers
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	links  sync.WaitGroup // the goroutines that serve a link each
+
+	attachMu sync.Mutex // guards attaching against attaching and Close
+	closed   bool
+
+	// gate is held for reading while a packet is in the engine and for writing while the engine is exchanged, so that no packet meets
+	// half of one program and half of another. It guards what follows.
+	gate   sync.RWMutex
+	loaded *engine.Engine
+	acl    *aclCounter // nil: the program has none
+
+	inject lane // packet-outs of the controllers
+	stream lane // frames of the packet service
+}
+
+// A lane is one place where packets enter one after the other; it keeps the worker of the engine that it met last.
+type lane struct {
+	mu     sync.Mutex // guards everything that follows
+	of     *engine.Engine
+	worker *engine.Worker
+	id     uint64                          // the packet service's number for the frame that is in the worker
+	emit   func(port uint32, frame []byte) // made once, since a closure for each frame would be an allocation for each frame
+}
+
+// New returns a switch without ports and without program.
+func New(opts Options) (*Switch, error) {
+	s := &Switch{log: opts.Logger, now: opts.Clock}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	var err error
+	s.p4runtime, err = p4rtserver.New(p4rtserver.Options{
+		DeviceID: opts.DeviceID,
+		Load: func(deviceConfig []byte) (*engine.Engine, error) {
+			return engine.Load(deviceConfig, engine.Options{Clock: s.now, Log: func(msg string) { s.log.Info("program", zap.String("says", msg)) }})
+		},
+		OnCommit: s.commit,
+		Inject:   func(port uint32, frame []byte) { s.enter(&s.inject, port, 0, frame) },
+		Now:      s.now,
+		Logger:   s.log,
+	})
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	s.packets, err = dataplane.NewServer(opts.DeviceID, dataplane.Hooks{Receive: s.receiveStream, PortStatus: s.setUp}, s.log)
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	return s, nil
+}
+
+// P4Runtime is the switch's P4Runtime service, to be registered on a gRPC server.
+func (s *Switch) P4Runtime() *p4rtserver.Server { return s.p4runtime }
+
+// Dataplane is the switch's packet service: frames to and from ports that no link is attached to.
+func (s *Switch) Dataplane() *dataplane.Server { return s.packets }
+
+// Attach connects a link to a port and starts to forward from it. The switch closes the link when it is closed itself.
+// It returns ErrPort for a number above MaxPort or one that is taken.
+func (s *Switch) Attach(number uint32, link wire.Link) error {
+	if number > MaxPort {
+		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, link.Name(), ErrPort, MaxPort)
+	}
+	s.attachMu.Lock()
+	defer s.attachMu.Unlock()
+	if s.closed {
+		return fmt.Errorf("port %d for %q: %w", number, link.Name(), ErrClosed)
+	}
+	p := newPort(number, link.Name(), link)
+	if !s.ports[number].CompareAndSwap(nil, p) {
+		return fmt.Errorf("port %d for %q: %w: %q is there", number, link.Name(), ErrPort, s.ports[number].Load().name)
+	}
+	s.links.Go(func() {
+		err := link.Serve(s.ctx, func(frame []byte) { s.enter(&p.lane, number, 0, frame) })
+		p.up.Store(false)
+		s.watchers.tell()
+		if err != nil && s.ctx.Err() == nil {
+			s.log.Error("port failed", zap.Uint32("port", number), zap.String("link", p.name), zap.Error(err))
+		}
+	})
+	s.log.Info("port attached", zap.Uint32("port", number), zap.String("link", p.name))
+	s.watchers.tell()
+	return nil
+}
+
+// Name gives a port of the packet service the name under which gNMI shows it; without one it is "port-N".
+func (s *Switch) Name(number uint32, name string) error {
+	if number > MaxPort {
+		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, name, ErrPort, MaxPort)
+	}
+	if !s.ports[number].CompareAndSwap(nil, newPort(number, name, nil)) {
+		return fmt.Errorf("port %d for %q: %w: %q is there", number, name, ErrPort, s.ports[number].Load().name)
+	}
+	s.watchers.tell()
+	return nil
+}
+
+// Close stops forwarding, ends the services' streams, and closes the links.
+func (s *Switch) Close() error {
+	s.attachMu.Lock()
+	s.closed = true
+	s.attachMu.Unlock()
+	s.cancel()
+	s.p4runtime.Close()
+	errs := []error{s.packets.Close()}
+	for i := range s.ports {
+		if p := s.ports[i].Load(); p != nil && p.link != nil {
+			errs = append(errs, p.link.Close())
+		}
+	}
+	s.links.Wait()
+	return errors.Join(errs...)
+}
+
+// commit makes an engine the one that packets go through; when it returns, none is in the old one any more.
+func (s *Switch) commit(e *engine.Engine, info *configv1.P4Info) {
+	acl, err := findACL(e, info)
+	if err != nil && !errors.Is(err, p4source.ErrNoACLCounter) {
+		s.log.Warn("program has no OpenConfig ACL counters", zap.Error(err))
+	}
+	s.gate.Lock()
+	s.loaded, s.acl = e, acl
+	s.gate.Unlock()
+	s.watchers.tell()
+}
+
+func (s *Switch) receiveStream(number uint32, id uint64, frame []byte) {
+	if number > MaxPort {
+		return // no v1model program can name it
+	}
+	if s.ports[number].Load() == nil {
+		s.ports[number].CompareAndSwap(nil, newPort(number, fmt.Sprintf("port-%d", number), nil))
+		s.watchers.tell()
+	}
+	s.enter(&s.stream, number, id, frame)
+}
+
+func (s *Switch) setUp(number uint32, up bool) {
+	if number > MaxPort {
+		return
+	}
+	if p := s.ports[number].Load(); p != nil {
+		p.up.Store(up)
+		s.watchers.tell()
+	}
+}
+
+// enter takes one frame through the pipeline. id is the packet service's number for it.
+func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
+	if number <= MaxPort {
+		p := s.ports[number].Load()
+		if !p.up.Load() {
+			return
+		}
+		p.inPkts.Add(1)
+		p.inOctets.Add(uint64(len(frame)))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.loaded == nil {
+		return // no program: a switch that has not been told anything forwards nothing
+	}
+	if l.of != s.loaded {
+		l.of, l.worker = s.loaded, s.loaded.NewWorker()
+	}
+	if l.emit == nil {
+		l.emit = func(out uint32, frame []byte) { s.leave(out, l.id, frame) }
+	}
+	l.id = id
+	l.worker.Process(number, frame, l.emit)
+}
+
+// leave puts a frame on the link of its port, the packet service, or the controllers' streams. It does not block.
+func (s *Switch) leave(number uint32, id uint64, frame []byte) {
+	if number == p4rtserver.DefaultCPUPort {
+		s.p4runtime.PacketIn(number, frame)
+		return
+	}
+	if number > MaxPort {
+		return
+	}
+	p := s.ports[number].Load()
+	switch {
+	case p == nil: // a port of the packet service on which nothing has come in yet
+		_ = s.packets.Send(number, id, frame)
+		return
+	case !p.up.Load():
+		p.outDiscards.Add(1)
+		return
+	}
+	var err error
+	if p.link != nil {
+		err = p.link.Send(frame)
+	} else {
+		err = s.packets.Send(number, id, frame)
+	}
+	if err != nil {
+		p.outDiscards.Add(1)
+		return
+	}
+	p.outPkts.Add(1)
+	p.outOctets.Add(uint64(len(frame)))
+}
