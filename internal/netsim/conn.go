@@ -1,0 +1,190 @@
+package netsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// A track follows one connection until nothing more can be sent for it, which is after the application has closed it: the
+// end of a connection takes two segments each way, and their retransmission.
+type track struct {
+	host  *Host
+	ep    tcpip.Endpoint
+	entry waiter.Entry
+	queue *waiter.Queue
+}
+
+// follow adds a connection to those that Quiesce waits for. It reports false if the host is closed.
+func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue) bool {
+	t := &track{host: h, ep: ep, queue: queue}
+	t.entry = waiter.NewFunctionEntry(waiter.EventHUp, func(waiter.EventMask) { t.look() })
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return false
+	}
+	h.conns[t] = struct{}{}
+	h.mu.Unlock()
+	queue.EventRegister(&t.entry)
+	// It may have ended before it was registered.
+	t.look()
+	return true
+}
+
+// look forgets the connection if it is over. netstack tells EventHUp on every way to one of these states.
+func (t *track) look() {
+	switch tcp.EndpointState(t.ep.State()) {
+	case tcp.StateClose, tcp.StateError, tcp.StateTimeWait:
+		t.host.mu.Lock()
+		defer t.host.mu.Unlock()
+		if _, ok := t.host.conns[t]; ok {
+			delete(t.host.conns, t)
+			t.host.tellLocked()
+		}
+	}
+}
+
+// tellLocked wakes those who wait for a change.
+func (h *Host) tellLocked() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// DialContext connects to addr, an IP address and a port, over network tcp, tcp4 or tcp6. When ctx ends first the attempt is
+// dropped: no further segment is sent for it.
+func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	peer, err := parseAddr(network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("host %q: dial: %w", h.config.Name, err)
+	}
+	fail := func(err error) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: net.TCPAddrFromAddrPort(peer), Err: err}
+	}
+	if ctx.Err() != nil {
+		return fail(context.Cause(ctx))
+	}
+	if err := h.speaks(peer.Addr()); err != nil {
+		return fail(err)
+	}
+	var queue waiter.Queue
+	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, protocolOf(peer.Addr()), &queue)
+	if terr != nil {
+		return fail(errors.New(terr.String()))
+	}
+	entry, ready := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventHUp | waiter.EventErr)
+	queue.EventRegister(&entry)
+	defer queue.EventUnregister(&entry)
+	terr = ep.Connect(fullAddress(peer))
+	if !h.follow(ep, &queue) {
+		ep.Abort()
+		return fail(ErrClosed)
+	}
+	if _, started := terr.(*tcpip.ErrConnectStarted); started {
+		select {
+		case <-ctx.Done():
+			ep.Abort()
+			return fail(context.Cause(ctx))
+		case <-ready:
+		}
+		terr = ep.LastError()
+	}
+	if terr != nil {
+		ep.Close()
+		return fail(h.dialError(peer.Addr(), terr))
+	}
+	return &Conn{TCPConn: gonet.NewTCPConn(&queue, ep), ep: ep}, nil
+}
+
+// A Conn is one end of a TCP connection.
+type Conn struct {
+	*gonet.TCPConn
+	ep tcpip.Endpoint
+}
+
+// Abort ends the connection with a reset, and nothing is sent for it afterwards: not what Write has queued, and no
+// retransmission to a peer that does not answer. A Close after it does nothing.
+func (c *Conn) Abort() { c.ep.Abort() }
+
+// Abort aborts every connection of the host that is still open.
+func (h *Host) Abort() {
+	h.mu.Lock()
+	open := slices.Collect(maps.Keys(h.conns))
+	h.mu.Unlock()
+	for _, t := range open {
+		t.ep.Abort()
+	}
+}
+
+// dialError turns netstack's reasons into this package's. For netstack a host is unreachable when it has no link address and
+// also when an ICMP error says so; only in the first case is there no such neighbour.
+func (h *Host) dialError(peer netip.Addr, err tcpip.Error) error {
+	switch err.(type) {
+	case *tcpip.ErrConnectionRefused:
+		return ErrRefused
+	case *tcpip.ErrHostUnreachable, *tcpip.ErrNetworkUnreachable:
+		if h.resolved(peer) {
+			return fmt.Errorf("%w: %s", ErrProhibited, err)
+		}
+		return ErrNoNeighbour
+	}
+	return errors.New(err.String())
+}
+
+// resolved reports whether a neighbour has answered for the address.
+func (h *Host) resolved(peer netip.Addr) bool {
+	neighbours, err := h.stack.Neighbors(nicID, protocolOf(peer))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(neighbours, func(n stack.NeighborEntry) bool {
+		return n.Addr == tcpip.AddrFromSlice(peer.AsSlice()) && n.State != stack.Incomplete && n.State != stack.Unreachable && n.State != stack.Unknown
+	})
+}
+
+// speaks returns an error if the host has no address of the family.
+func (h *Host) speaks(addr netip.Addr) error {
+	if _, ok := h.Addr(addr.Is6()); ok {
+		return nil
+	}
+	if addr.Is6() {
+		return errors.New("the host has no IPv6 address")
+	}
+	return errors.New("the host has no IPv4 address")
+}
+
+func parseAddr(network, addr string) (netip.AddrPort, error) {
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("address %q: want an IP address and a port: %w", addr, err)
+	}
+	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	switch {
+	case network == "tcp", network == "tcp4" && ap.Addr().Is4(), network == "tcp6" && ap.Addr().Is6():
+		return ap, nil
+	}
+	return netip.AddrPort{}, fmt.Errorf("network %q does not fit address %q: want tcp, tcp4 for IPv4 or tcp6 for IPv6", network, addr)
+}
+
+func fullAddress(ap netip.AddrPort) tcpip.FullAddress {
+	full := tcpip.FullAddress{NIC: nicID, Port: ap.Port()}
+	if !ap.Addr().IsUnspecified() {
+		full.Addr = tcpip.AddrFromSlice(ap.Addr().AsSlice())
+	}
+	return full
+}
+
+func addrPort(full tcpip.FullAddress) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(full.Addr.AsSlice())
+	return netip.AddrPortFrom(addr, full.Port)
+}

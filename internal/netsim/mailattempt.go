@@ -1,0 +1,242 @@
+package netsim
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+)
+
+const (
+	// DefaultConnectTimeout is how long an attempt waits for the connection: one SYN and no retransmission. Time in which the
+	// machine did not let this process run does not count.
+	DefaultConnectTimeout = time.Second
+	// DefaultAnswerTimeout is how long an attempt waits for each answer once it is connected. Longer than DefaultConnectTimeout,
+	// since the servers share the machine's processors, and a slow answer is not a blocked one.
+	DefaultAnswerTimeout = 10 * time.Second
+)
+
+// A Mode is how a message is handed over.
+type Mode int
+
+const (
+	MX         Mode = iota // plainly, as between servers and from customers to their relay
+	Submission             // with STARTTLS and AUTH PLAIN, as from a mail program to its provider
+)
+
+// String returns "mx" or "submission".
+func (m Mode) String() string {
+	if m == Submission {
+		return "submission"
+	}
+	return "mx"
+}
+
+// A MailAttempt is one message from one host to one server.
+type MailAttempt struct {
+	Server   netip.AddrPort
+	Mode     Mode
+	From, To string // the envelope, and the header's From and To
+
+	Username, Password string         // for Submission
+	ServerName         string         // for Submission: who the server's certificate must name
+	Trust              *x509.CertPool // for Submission: who may have issued the certificate; nil for the machine's
+
+	// Holds tells whether the server has the message with an id; nil to take the server's word for it.
+	Holds func(messageID string) bool
+
+	ConnectTimeout, AnswerTimeout time.Duration // 0 for the defaults
+}
+
+// Attempt returns an attempt at this server over IPv6 or IPv4, which looks into its store afterwards. From and To, and for
+// Submission Username and Password, are left to be filled in.
+func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
+	addr, ok := s.host.Addr(v6)
+	if !ok {
+		return MailAttempt{}, fmt.Errorf("mail server %s: host %q has no address of the family (IPv6: %t)", s.config.Hostname, s.host.config.Name, v6)
+	}
+	port := uint16(PortSMTP)
+	if mode == Submission {
+		port = PortSubmission
+	}
+	return MailAttempt{Server: netip.AddrPortFrom(addr, port), Mode: mode, ServerName: s.Hostname(), Trust: s.Trust(), Holds: s.Holds}, nil
+}
+
+// An Outcome is what became of an attempt.
+type Outcome int
+
+const (
+	Failed    Outcome = iota // for another reason than the way: the server refused, or something is broken. Never a verdict of a filter
+	Delivered                // the server has the message
+	Blocked                  // the way is closed: no answer in time, or an ICMP error
+)
+
+// String returns "failed", "delivered" or "blocked".
+func (o Outcome) String() string {
+	switch o {
+	case Delivered:
+		return "delivered"
+	case Blocked:
+		return "blocked"
+	}
+	return "failed"
+}
+
+// A Result is an attempt's outcome.
+type Result struct {
+	Outcome   Outcome
+	MessageID string // of the message, without angle brackets
+	Stage     string // how far it came: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store", "quit"
+	Err       error  // why it was not delivered; nil if it was
+}
+
+// Send makes the attempt. When it returns, the connection has been closed in order (Delivered), or aborted; use Quiesce to
+// wait for the last segments.
+func Send(ctx context.Context, from *Host, a MailAttempt) Result {
+	a.setDefaults()
+	r := Result{MessageID: rand.Text() + "@" + from.Name(), Stage: "connect"}
+	connectCtx, cancel := withPatience(ctx, a.ConnectTimeout, time.Now)
+	defer cancel()
+	conn, err := from.DialContext(connectCtx, "tcp", a.Server.String())
+	if err == nil {
+		err = a.converse(ctx, conn.(*Conn), from.Name(), &r)
+	}
+	switch {
+	case err == nil:
+		r.Outcome = Delivered
+	case ctx.Err() != nil:
+		// The caller gave up, which says nothing about the way.
+		r.Outcome = Failed
+	case errors.Is(err, ErrProhibited), isTimeout(err):
+		r.Outcome = Blocked
+	}
+	if err != nil {
+		r.Err = fmt.Errorf("host %q: %s to %v: %s: %w", from.Name(), a.Mode, a.Server, r.Stage, err)
+	}
+	return r
+}
+
+func (a *MailAttempt) setDefaults() {
+	if a.ConnectTimeout == 0 {
+		a.ConnectTimeout = DefaultConnectTimeout
+	}
+	if a.AnswerTimeout == 0 {
+		a.AnswerTimeout = DefaultAnswerTimeout
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// converse delivers the message over the connection and records each stage in r. It aborts the connection on any error.
+func (a *MailAttempt) converse(ctx context.Context, conn *Conn, helo string, r *Result) (err error) {
+	defer context.AfterFunc(ctx, conn.Abort)()
+	defer func() {
+		if err != nil {
+			conn.Abort()
+		}
+	}()
+	r.Stage = "greeting"
+	c, err := a.open(conn, helo, r)
+	if err != nil {
+		return err
+	}
+	if a.Mode == Submission {
+		r.Stage = "auth"
+		if err := c.Auth(sasl.NewPlainClient("", a.Username, a.Password)); err != nil {
+			return err
+		}
+	}
+	r.Stage = "mail"
+	if err := c.Mail(a.From, nil); err != nil {
+		return err
+	}
+	r.Stage = "rcpt"
+	if err := c.Rcpt(a.To, nil); err != nil {
+		return err
+	}
+	r.Stage = "data"
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(a.message(r.MessageID)); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	r.Stage = "store"
+	if a.Holds != nil && !a.Holds(r.MessageID) {
+		return ErrNotStored
+	}
+	r.Stage = "quit"
+	// The message is delivered; how the connection ends does not change that.
+	if c.Quit() != nil {
+		conn.Abort()
+	}
+	return nil
+}
+
+// open greets the server, with STARTTLS for Submission.
+func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, error) {
+	patient := patientConn{conn, a.AnswerTimeout}
+	if a.Mode == MX {
+		c := smtp.NewClient(patient)
+		return c, c.Hello(helo)
+	}
+	r.Stage = "starttls"
+	c, err := smtp.NewClientStartTLS(patient, &tls.Config{ServerName: a.ServerName, RootCAs: a.Trust, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Hello(helo)
+}
+
+// A patientConn waits for an answer only so long. go-smtp sets a deadline for each command, but not always of our choosing.
+type patientConn struct {
+	*Conn
+	timeout time.Duration
+}
+
+// SetDeadline implements net.Conn.
+func (c patientConn) SetDeadline(t time.Time) error {
+	if limit := time.Now().Add(c.timeout); !t.IsZero() && t.After(limit) {
+		t = limit
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+// farewell is how long the end of a connection waits for the peer's.
+const farewell = time.Second
+
+// Close ends the connection in order: it has nothing more to send, takes what the peer still has, TLS's close_notify for one, and only then
+// lets go. A stack that has let go answers every later segment with a reset, and nobody could say when the last one is sent.
+func (c patientConn) Close() error {
+	err := c.CloseWrite()
+	if err == nil {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(farewell))
+		_, _ = io.Copy(io.Discard, c.Conn) // whether the peer says goodbye, or resets, is its affair
+	}
+	return errors.Join(err, c.Conn.Close())
+}
+
+func (a *MailAttempt) message(id string) []byte {
+	return []byte(strings.Join([]string{
+		"From: <" + a.From + ">", "To: <" + a.To + ">", "Date: " + time.Now().Format(time.RFC1123Z),
+		"Message-ID: <" + id + ">", "Subject: " + a.Mode.String(), "", "Sent to " + a.Server.String() + ".", "",
+	}, "\r\n"))
+}

@@ -1,0 +1,248 @@
+package netsim
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"go.uber.org/zap"
+)
+
+// The ports of mail.
+const (
+	PortSMTP       = 25  // RFC 5321: to the server of the recipient's domain, or to one's own relay
+	PortSubmission = 587 // RFC 6409: from one's mail program to one's own provider
+)
+
+// MaxMessage is the largest message, in bytes, that a MailServer accepts.
+const MaxMessage = 1 << 20
+
+// idle is how long a MailServer waits for a command. It bounds how long a connection to a client that has gone silently stays
+// open; RFC 5321 section 4.5.3.2.7 would have it at 5 minutes.
+const idle = 30 * time.Second
+
+// A MailConfig says for whom a mail server accepts messages.
+type MailConfig struct {
+	Hostname string            // as the server greets and is certified: "mx.carrier.example". Required
+	Domains  []string          // recipients in these domains are accepted from anyone, on port 25
+	RelayFor []netip.Prefix    // clients that may send to any domain, on port 25
+	Accounts map[string]string // user names and passwords that may submit to any domain, on port 587; nil for no such port
+	Log      *zap.Logger       // nil for none
+}
+
+// A Message is one that a MailServer has accepted.
+type Message struct {
+	ID     string     // the Message-ID header field (RFC 5322 section 3.6.4), without angle brackets
+	Client netip.Addr // who delivered it
+	Port   uint16     // PortSMTP or PortSubmission
+	User   string     // who authenticated, on PortSubmission
+	From   string     // the envelope's sender
+	To     []string   // the envelope's recipients
+	Data   []byte     // header and body
+}
+
+// A MailServer is a mail server on a host: a plain one on port 25, and, if it has accounts, submission with STARTTLS and AUTH
+// on port 587, on every address of the host.
+type MailServer struct {
+	host        *Host
+	config      MailConfig
+	certificate *x509.Certificate
+	servers     []*smtp.Server
+	listeners   []net.Listener
+	serve       sync.WaitGroup // the accept loops
+
+	mu       sync.Mutex // guards everything that follows
+	messages []Message
+	ids      map[string]struct{}
+	conns    map[*serverConn]struct{}
+	closed   bool
+}
+
+// NewMailServer starts a mail server on a host. Its certificate is made on the spot, for Hostname.
+func NewMailServer(h *Host, config MailConfig) (*MailServer, error) {
+	if config.Hostname == "" {
+		return nil, fmt.Errorf("mail server on host %q: Hostname is empty, want a name such as mx.example.net", h.config.Name)
+	}
+	if config.Log == nil {
+		config.Log = zap.NewNop()
+	}
+	s := &MailServer{host: h, config: config, ids: map[string]struct{}{}, conns: map[*serverConn]struct{}{}}
+	pair, err := selfSigned(config.Hostname, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("mail server %s: %w", config.Hostname, err)
+	}
+	s.certificate = pair.Leaf
+	ports := []uint16{PortSMTP}
+	if config.Accounts != nil {
+		ports = append(ports, PortSubmission)
+	}
+	for _, port := range ports {
+		server := s.newServer(port, pair)
+		s.servers = append(s.servers, server)
+		for _, any := range h.anyAddresses() {
+			l, err := h.Listen("tcp", netip.AddrPortFrom(any, port).String())
+			if err != nil {
+				return nil, errors.Join(fmt.Errorf("mail server %s: %w", config.Hostname, err), s.Close())
+			}
+			s.listeners = append(s.listeners, l)
+			// It returns when the listener is closed, with that error.
+			s.serve.Go(func() { _ = server.Serve(serverListener{l, s}) })
+		}
+	}
+	return s, nil
+}
+
+// anyAddresses returns the unspecified address of each family that the host has.
+func (h *Host) anyAddresses() []netip.Addr {
+	var all []netip.Addr
+	if len(h.config.IPv4) > 0 {
+		all = append(all, netip.IPv4Unspecified())
+	}
+	if len(h.config.IPv6) > 0 {
+		all = append(all, netip.IPv6Unspecified())
+	}
+	return all
+}
+
+func (s *MailServer) newServer(port uint16, pair *tls.Certificate) *smtp.Server {
+	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		client, err := netip.ParseAddrPort(c.Conn().RemoteAddr().String())
+		if err != nil {
+			return nil, err
+		}
+		return &mailSession{server: s, port: port, client: client.Addr()}, nil
+	}))
+	server.Domain = s.config.Hostname
+	server.MaxMessageBytes = MaxMessage
+	server.MaxRecipients = 100
+	server.ReadTimeout, server.WriteTimeout = idle, idle
+	server.ErrorLog = zap.NewStdLog(s.config.Log.With(zap.String("server", s.config.Hostname), zap.Uint16("port", port)))
+	if port == PortSubmission {
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12}
+	}
+	return server
+}
+
+// Hostname returns the name for which the server is certified.
+func (s *MailServer) Hostname() string { return s.config.Hostname }
+
+// Trust returns a pool that holds the server's certificate and no other.
+func (s *MailServer) Trust() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(s.certificate)
+	return pool
+}
+
+// Messages returns what the server has accepted, oldest first.
+func (s *MailServer) Messages() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Message(nil), s.messages...)
+}
+
+// Holds reports whether the server has accepted a message with that Message-ID, without angle brackets.
+func (s *MailServer) Holds(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.ids[id]
+	return ok
+}
+
+func (s *MailServer) keep(m Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages = append(s.messages, m)
+	s.ids[m.ID] = struct{}{}
+}
+
+// accepts reports whether the recipient's domain is one of the server's.
+func (s *MailServer) accepts(recipient string) bool {
+	_, domain, _ := strings.Cut(recipient, "@")
+	for _, own := range s.config.Domains {
+		if strings.EqualFold(domain, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// relaysFor reports whether the client may send to any domain.
+func (s *MailServer) relaysFor(client netip.Addr) bool {
+	for _, p := range s.config.RelayFor {
+		if p.Contains(client) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close stops the server and aborts its connections. What it has accepted can still be read. It may be called more than once.
+func (s *MailServer) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	open := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	for _, c := range open {
+		c.Abort()
+	}
+	s.serve.Wait()
+	for _, server := range s.servers {
+		// It waits for the connections' goroutines, which end at once.
+		if err := server.Shutdown(context.Background()); !errors.Is(err, smtp.ErrServerClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A serverListener has the server know its connections, so that Close can end them: go-smtp itself knows a connection only
+// some time after it has been accepted.
+type serverListener struct {
+	net.Listener
+	server *MailServer
+}
+
+// Accept implements net.Listener.
+func (l serverListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	conn := &serverConn{c.(*Conn), l.server}
+	l.server.mu.Lock()
+	defer l.server.mu.Unlock()
+	if l.server.closed {
+		conn.Abort()
+		return nil, net.ErrClosed
+	}
+	l.server.conns[conn] = struct{}{}
+	return conn, nil
+}
+
+// A serverConn is a connection that its server forgets when it is closed.
+type serverConn struct {
+	*Conn
+	server *MailServer
+}
+
+// Close implements net.Conn.
+func (c *serverConn) Close() error {
+	c.server.mu.Lock()
+	delete(c.server.conns, c)
+	c.server.mu.Unlock()
+	return c.Conn.Close()
+}

@@ -1,0 +1,65 @@
+package netsim
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// Ping sends an ICMP echo request and returns when the answer has come, or when ctx ends.
+//
+// Wires and a switch keep the order of what goes between two hosts, so a Ping after Quiesce also says that all of their
+// earlier frames have arrived, and have been counted on the way.
+func (h *Host) Ping(ctx context.Context, peer netip.Addr) error {
+	if err := h.ping(ctx, peer.Unmap()); err != nil {
+		return fmt.Errorf("host %q: ping %v: %w", h.config.Name, peer, err)
+	}
+	return nil
+}
+
+func (h *Host) ping(ctx context.Context, peer netip.Addr) error {
+	// Both kinds of echo request are a type and 7 bytes that are 0 or that netstack fills in, and then the payload.
+	request := append(make([]byte, header.ICMPv4MinimumSize), rand.Text()...)
+	protocol := icmp.ProtocolNumber4
+	request[0] = byte(header.ICMPv4Echo)
+	if peer.Is6() {
+		protocol = icmp.ProtocolNumber6
+		request[0] = byte(header.ICMPv6EchoRequest)
+	}
+	var queue waiter.Queue
+	ep, terr := h.stack.NewEndpoint(protocol, protocolOf(peer), &queue)
+	if terr != nil {
+		return errors.New(terr.String())
+	}
+	conn := gonet.NewUDPConn(&queue, ep)
+	defer conn.Close()
+	if terr := ep.Connect(tcpip.FullAddress{NIC: nicID, Addr: tcpip.AddrFromSlice(peer.AsSlice())}); terr != nil {
+		return errors.New(terr.String())
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	answer := make([]byte, MTU)
+	for {
+		n, err := conn.Read(answer)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return err
+		case n >= header.ICMPv4MinimumSize && bytes.Equal(answer[header.ICMPv4MinimumSize:n], request[header.ICMPv4MinimumSize:]):
+			return nil
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package netsim
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+)
+
+// Quiesce returns when the host has nothing more to send by itself: every connection has ended on both sides and no packet
+// waits for a neighbour's address. Call it after the attempts have returned, on each host, and then read the counters.
+//
+// A handshake that a peer began and never finished is dropped without a segment, since by then the peer has given up. A
+// connection that an application keeps open keeps Quiesce waiting until ctx ends; the error then says which.
+func (h *Host) Quiesce(ctx context.Context) error {
+	return h.quiesce(ctx, func(netip.Addr) bool { return true })
+}
+
+// QuiesceWith is Quiesce for the connections with one peer.
+func (h *Host) QuiesceWith(ctx context.Context, peer netip.Addr) error {
+	return h.quiesce(ctx, func(a netip.Addr) bool { return a == peer })
+}
+
+func (h *Host) quiesce(ctx context.Context, with func(netip.Addr) bool) error {
+	for {
+		h.mu.Lock()
+		changed := h.changed
+		h.mu.Unlock()
+		h.dropEmbryos(with)
+		busy := h.busy(with)
+		if busy == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("host %q still has %s: %w", h.config.Name, busy, ctx.Err())
+		case <-changed:
+		}
+	}
+}
+
+// busy names one thing for which the host may still send, "" for none. It asks the stack without holding mu, because the
+// stack tells of changes while it holds locks of its own.
+func (h *Host) busy(with func(netip.Addr) bool) string {
+	h.mu.Lock()
+	open := slices.Collect(maps.Keys(h.conns))
+	h.mu.Unlock()
+	for _, t := range open {
+		remote, _ := t.ep.GetRemoteAddress() // none while it connects
+		if !with(addrPort(remote).Addr()) {
+			continue
+		}
+		local, _ := t.ep.GetLocalAddress()
+		return fmt.Sprintf("the connection %v to %v in state %v", addrPort(local), addrPort(remote), tcp.EndpointState(t.ep.State()))
+	}
+	for _, protocol := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+		neighbours, err := h.stack.Neighbors(nicID, protocol)
+		if err != nil {
+			continue
+		}
+		for _, n := range neighbours {
+			if addr, _ := netip.AddrFromSlice(n.Addr.AsSlice()); n.State == stack.Incomplete && with(addr) {
+				return fmt.Sprintf("packets that wait for the link address of %s", n.Addr)
+			}
+		}
+	}
+	return ""
+}
+
+// dropEmbryos ends the connections that a peer has begun and no application has accepted.
+func (h *Host) dropEmbryos(with func(netip.Addr) bool) {
+	for _, e := range h.stack.RegisteredEndpoints() {
+		ep, ok := e.(*tcp.Endpoint)
+		if !ok || ep.EndpointState() != tcp.StateSynRecv {
+			continue
+		}
+		if remote, err := ep.GetRemoteAddress(); err == nil && with(addrPort(remote).Addr()) {
+			ep.Abort()
+		}
+	}
+}
+
+// neighbourWatch tells a host that a neighbour's state changed.
+type neighbourWatch struct {
+	host *Host
+}
+
+var _ stack.NUDDispatcher = neighbourWatch{}
+
+// OnNeighborAdded implements stack.NUDDispatcher.
+func (w neighbourWatch) OnNeighborAdded(tcpip.NICID, stack.NeighborEntry) {}
+
+// OnNeighborChanged implements stack.NUDDispatcher.
+func (w neighbourWatch) OnNeighborChanged(tcpip.NICID, stack.NeighborEntry) { w.tell() }
+
+// OnNeighborRemoved implements stack.NUDDispatcher.
+func (w neighbourWatch) OnNeighborRemoved(tcpip.NICID, stack.NeighborEntry) { w.tell() }
+
+func (w neighbourWatch) tell() {
+	w.host.mu.Lock()
+	defer w.host.mu.Unlock()
+	w.host.tellLocked()
+}
