@@ -1,0 +1,166 @@
+package p4rt
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+)
+
+func arbitration(cfg Config) *p4v1.StreamMessageRequest {
+	update := &p4v1.MasterArbitrationUpdate{DeviceId: cfg.DeviceID, ElectionId: cfg.ElectionID.proto()}
+	if cfg.Role != "" {
+		update.Role = &p4v1.Role{Name: cfg.Role}
+	}
+	return &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{Arbitration: update}}
+}
+
+// arbitrated takes in what the switch says about who is primary (section 5.4).
+//
+// We are primary only if the status is OK and the election id is ours; a switch that says one without the other is
+// not believed. Two ways back up that section 5.3 closes, and bmv2 leaves open by promoting whoever remains, stay
+// closed here. A session that has been primary is so no more: somebody else may have written in between, so what its
+// user believes of the switch is not true any more. And who has seen a higher election id than its own does not
+// become primary: the switch has had a later owner.
+func (s *Session) arbitrated(update *p4v1.MasterArbitrationUpdate) {
+	leader := ElectionID{High: update.GetElectionId().GetHigh(), Low: update.GetElectionId().GetLow()}
+	code := codes.Code(update.GetStatus().GetCode()) //nolint:gosec // a code is small and not negative
+	elected := update.GetStatus() != nil && code == codes.OK && leader == s.cfg.ElectionID
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if leader.Compare(s.seen) > 0 {
+		s.seen = leader
+	}
+	switch {
+	case s.over != nil:
+	case s.fenced != nil:
+		s.setLocked(Backup, ReasonDemoted, s.fenced, leader)
+	case elected && s.seen.Compare(s.cfg.ElectionID) > 0:
+		s.setLocked(Backup, ReasonOutranked, nil, s.seen)
+	case elected:
+		s.setLocked(Primary, ReasonElected, nil, leader)
+	case s.status.State == Primary:
+		s.fenceLocked(fmt.Errorf("%w: the switch now follows election id %v (%v)", ErrNotPrimary, leader, code), leader)
+	case code == codes.NotFound:
+		s.setLocked(Backup, ReasonNoPrimary, nil, leader)
+	default:
+		s.setLocked(Backup, ReasonOtherHigher, nil, leader)
+	}
+}
+
+// fence ends the term as primary because the switch refused a write, and returns the ErrNotPrimary that all later
+// writes get. The notification on the stream may come later, or never.
+func (s *Session) fence(refusal error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fenced == nil {
+		s.fenceLocked(fmt.Errorf("%w: %s", ErrNotPrimary, causeText(refusal)), s.status.Leader)
+	}
+	return s.fenced
+}
+
+func (s *Session) fenceLocked(cause error, leader ElectionID) {
+	s.fenced = cause
+	s.endPrimacy(cause)
+	if s.over == nil {
+		s.setLocked(Backup, ReasonDemoted, cause, leader)
+	}
+}
+
+func (s *Session) setLocked(state State, reason Reason, err error, leader ElectionID) {
+	old := s.status
+	s.status = Status{State: state, Reason: reason, Err: err, Since: old.Since, Leader: leader}
+	if state != old.State {
+		s.status.Since = time.Now()
+	}
+	if state == old.State && reason == old.Reason && leader == old.Leader {
+		return
+	}
+	s.log.Debug("session", zap.Stringer("status", s.status))
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Status returns where the session stands, and why.
+func (s *Session) Status() Status {
+	st, _ := s.watch()
+	return st
+}
+
+// watch returns the status and a channel that is closed when it changes.
+func (s *Session) watch() (Status, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status, s.changed
+}
+
+// Primary tells whether the switch would take a write, as far as the session knows.
+func (s *Session) Primary() bool { return s.Status().State == Primary }
+
+// Demoted is closed when the term as primary is over, or with it the session. It stays open for a session that has
+// yet to become primary.
+func (s *Session) Demoted() <-chan struct{} { return s.primacy.Done() }
+
+// WaitPrimary returns nil once the session is primary; ErrNotPrimary if it has been and can be so no more; the reason
+// if the session ends, or the context's error.
+func (s *Session) WaitPrimary(ctx context.Context) error {
+	const op = "wait for primacy"
+	for {
+		st, changed := s.watch()
+		switch {
+		case st.State == Primary:
+			return nil
+		case st.State == Disconnected, st.Reason == ReasonDemoted:
+			return s.fail(op, nil, st.Err)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return s.fail(op, nil, context.Cause(ctx))
+		}
+	}
+}
+
+// PrimaryContext returns a context for work that only the primary may do. It is cancelled when ctx is, when another
+// controller takes the switch (context.Cause is ErrNotPrimary), or when the session ends (its Err). If the session is
+// not primary it is cancelled from the start. cancel releases it.
+func (s *Session) PrimaryContext(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	if err := s.mayWrite(ctx); err != nil {
+		end(err)
+		return ctx, func() {}
+	}
+	release := context.AfterFunc(s.primacy, func() { end(context.Cause(s.primacy)) })
+	return ctx, func() {
+		release()
+		end(context.Canceled)
+	}
+}
+
+// mayWrite returns why nothing may be written: ctx, the end of the session, or ErrNotPrimary.
+func (s *Session) mayWrite(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over != nil:
+		return s.over
+	case s.fenced != nil:
+		return s.fenced
+	case s.status.State != Primary:
+		return fmt.Errorf("%w: %s (election id %v, ours is %v)", ErrNotPrimary, s.status.Reason, s.status.Leader, s.cfg.ElectionID)
+	}
+	return nil
+}
+
+func (s *Session) highestSeen() ElectionID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}

@@ -1,0 +1,47 @@
+package p4rt
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// A Backoff says how long to wait between two dials: the n-th failure in a row waits Min x 2^(n-1), at most Max, of
+// which a random half is left out. At 250 ms and 15 s a switch that comes back is found after 11 s on average, and
+// 1,000 switches that come back together are dialed at about 90 a second.
+type Backoff struct {
+	Min time.Duration // DefaultBackoffMin
+	Max time.Duration // DefaultBackoffMax; a session that lasted this long is a success, after which counting starts anew
+}
+
+// Defaults of Backoff.
+const (
+	DefaultBackoffMin = 250 * time.Millisecond
+	DefaultBackoffMax = 15 * time.Second
+)
+
+func (b Backoff) withDefaults() (Backoff, error) {
+	if b.Min == 0 {
+		b.Min = DefaultBackoffMin
+	}
+	if b.Max == 0 {
+		b.Max = max(b.Min, DefaultBackoffMax)
+	}
+	if b.Min < 0 || b.Max < b.Min {
+		return Backoff{}, fmt.Errorf("%w: backoff from %v to %v: must be > 0 and rising", ErrConfig, b.Min, b.Max)
+	}
+	return b, nil
+}
+
+// after returns the wait after the given number of failures in a row, at least 1.
+func (b Backoff) after(failures int) time.Duration {
+	wait := b.Min
+	for range failures - 1 {
+		if wait >= b.Max/2 {
+			wait = b.Max
+			break
+		}
+		wait *= 2
+	}
+	return wait - rand.N(wait/2+1) //nolint:gosec // spreads load, keeps no secret
+}

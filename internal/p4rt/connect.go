@@ -1,0 +1,57 @@
+package p4rt
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// window is the HTTP/2 flow control window of the connection and of each call, fixed: gRPC's own sizing sends a ping
+// with the data it receives, and C-core servers count pings. At 8 MiB a 28 MiB read needs four turns; it is a limit,
+// not a buffer.
+const window = 8 << 20
+
+// connect prepares the connection; the first call, or Connect, opens it.
+func connect(cfg Config) (*grpc.ClientConn, error) {
+	dialer := &net.Dialer{
+		Control: setUserTimeout(cfg.TCPUserTimeout),
+		// The kernel's keepalive, which no gRPC server counts, finds a host that is gone while nothing is being sent.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+	creds := cfg.Credentials
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
+	opts := []grpc.DialOption{
+		grpc.WithTransportCredentials(creds),
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", addr)
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxReceiveBytes), grpc.MaxCallSendMsgSize(maxSend)),
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
+		// 10,000 per-update errors are about 1 MiB of trailer.
+		grpc.WithMaxHeaderListSize(maxTrailer),
+		grpc.WithIdleTimeout(0), // an idle Reader stays connected
+		grpc.WithDisableRetry(), // a write is never repeated behind the caller's back
+		grpc.WithNoProxy(),      // a switch is not behind the process's web proxy
+		grpc.WithDisableServiceConfig(),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 250 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 10 * time.Second},
+			MinConnectTimeout: cfg.DialTimeout,
+		}),
+	}
+	// passthrough: the dialer resolves the name anew with every dial, and nothing resolves it in between.
+	return grpc.NewClient("passthrough:///"+cfg.Addr, append(opts, cfg.DialOptions...)...)
+}
+
+const (
+	// maxSend leaves the limit of a request to the switch, which has one: a compiled pipeline may be large.
+	maxSend = 1 << 30
+	// maxTrailer is the most that the details of a failed write may take, encoded; gRPC's own default made explicit.
+	maxTrailer = 16 << 20
+)

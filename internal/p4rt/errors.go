@@ -1,0 +1,113 @@
+package p4rt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Errors before a switch is spoken to.
+var (
+	// ErrConfig is returned by Dial, DialReader and Keep for a Config that cannot work; nothing has been dialed.
+	ErrConfig = errors.New("invalid configuration")
+	// ErrUpdate is returned by Write for a list that holds a nil update; nothing has been sent.
+	ErrUpdate = errors.New("invalid update")
+)
+
+// Errors of a connection and its stream.
+var (
+	// ErrUnreachable is returned when the switch cannot be connected to, or gives no answer in time.
+	ErrUnreachable = errors.New("unreachable")
+	// ErrArbitrationRefused is returned when the switch ends the stream instead of answering the arbitration. With
+	// INVALID_ARGUMENT another live stream, maybe a lost one of our own, still holds this election id.
+	ErrArbitrationRefused = errors.New("arbitration refused")
+	// ErrUnknownDevice is returned when the switch does not know the device id or the role.
+	ErrUnknownDevice = errors.New("unknown device id or role")
+	// ErrStreamLost is the end of a session whose stream the switch or the network has cut.
+	ErrStreamLost = errors.New("stream lost")
+	// ErrClosed is the end of a session that was closed by Close.
+	ErrClosed = errors.New("session closed")
+)
+
+// Errors of a request.
+var (
+	// ErrNotPrimary is returned by everything that changes the switch while another controller owns it. Once a
+	// session has been primary and is so no more, it is final for that session, whatever the switch says later.
+	ErrNotPrimary = errors.New("not primary")
+	// ErrNoPipeline is returned while the switch has no forwarding pipeline.
+	ErrNoPipeline = errors.New("no forwarding pipeline")
+	// ErrPipelineRefused is returned by Push when the switch does not take the pipeline; it keeps the one it had.
+	ErrPipelineRefused = errors.New("pipeline refused")
+	// ErrUnclear is in a WriteError whose Unclear part is not empty: the switch did not say, for each update,
+	// whether it was applied.
+	ErrUnclear = errors.New("outcome unclear")
+)
+
+// An Error says which request to which switch failed, and why. Kind, one of the sentinels above, is nil when
+// none of them fits; Err is what the switch, gRPC or the context said. Both are found by errors.Is and errors.As, and
+// status.Code and status.FromError find the gRPC status in it.
+type Error struct {
+	Addr     string // as configured
+	DeviceID uint64
+	Op       string // what was asked for, such as "read"
+	Kind     error
+	Err      error
+}
+
+// Error renders `127.0.0.1:9559 device 1: read: no forwarding pipeline: FailedPrecondition: ...`.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s device %d: %s: %v", e.Addr, e.DeviceID, e.Op, because{e.Kind, e.Err})
+}
+
+// Unwrap returns Kind and Err, as far as they are set.
+func (e *Error) Unwrap() []error { return because{e.Kind, e.Err}.Unwrap() }
+
+// because is a cause with its kind, for where the switch is named already. One of the two may be nil.
+type because struct{ kind, err error }
+
+func (b because) Error() string {
+	var parts []string
+	if b.kind != nil {
+		parts = append(parts, b.kind.Error())
+	}
+	if b.err != nil {
+		parts = append(parts, causeText(b.err))
+	}
+	return strings.Join(parts, ": ")
+}
+
+func (b because) Unwrap() []error {
+	var errs []error
+	for _, err := range []error{b.kind, b.err} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// causeText leaves out gRPC's "rpc error: code = ... desc = ..." wrapping, which says nothing to an operator.
+func causeText(err error) string {
+	s, ok := err.(interface{ GRPCStatus() *status.Status }) // err itself, not one it wraps: that text would be lost
+	if !ok {
+		return err.Error()
+	}
+	st := s.GRPCStatus()
+	if st.Message() == "" {
+		return st.Code().String()
+	}
+	return st.Code().String() + ": " + st.Message()
+}
+
+// transportKind returns the sentinel of a gRPC code that means the same in every RPC, or nil.
+func transportKind(code codes.Code) error {
+	switch code {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return ErrUnreachable
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,298 @@
+package p4rt
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+)
+
+// A diary notes what Keep tells of the switch, without the times.
+type diary struct {
+	mu    sync.Mutex // guards notes
+	notes []Status
+}
+
+func (d *diary) note(st Status) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notes = append(d.notes, st)
+}
+
+func (d *diary) all() []Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.notes)
+}
+
+type step struct {
+	State  State
+	Reason Reason
+}
+
+func (d *diary) steps() []step {
+	var steps []step
+	for _, st := range d.all() {
+		if s := (step{st.State, st.Reason}); len(steps) == 0 || steps[len(steps)-1] != s {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// kept runs Keep in the background of a bubble until the test says stop, which returns what Keep returned.
+func kept(ctx context.Context, cfg KeepConfig, fn func(context.Context, *Session) error) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	result := make(chan error, 1)
+	go func() { result <- Keep(ctx, cfg, fn) }()
+	return func() error {
+		cancel()
+		return <-result
+	}
+}
+
+// untilLost is work that goes on until it is told to stop, and notes why.
+func untilLost(causes chan<- error) func(context.Context, *Session) error {
+	return func(ctx context.Context, _ *Session) error {
+		<-ctx.Done()
+		causes <- context.Cause(ctx)
+		return nil
+	}
+}
+
+// The stream is cut: the work is told why, a new session is made, and the work begins anew.
+func TestKeepComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		var d diary
+		causes := make(chan error, 1)
+		end := kept(t.Context(), KeepConfig{Config: cfg, OnStatus: d.note}, untilLost(causes))
+		for range 3 {
+			stream := <-fake.streams
+			synctest.Wait() // until the work runs
+			stream.end <- grpcstatus.Error(codes.Unavailable, "cut")
+			if cause := <-causes; !errors.Is(cause, ErrStreamLost) {
+				t.Errorf("cause %v, want ErrStreamLost", cause)
+			}
+		}
+		<-fake.streams
+		synctest.Wait()
+		if err := end(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Keep returned %v, want the context's error", err)
+		}
+		if cause := <-causes; !errors.Is(cause, context.Canceled) {
+			t.Errorf("last cause %v, want the context's", cause)
+		}
+		want := []step{{Connecting, ReasonDialing}}
+		for range 3 {
+			want = append(want, step{Primary, ReasonElected}, step{Disconnected, ReasonStreamLost})
+		}
+		want = append(want, step{Primary, ReasonElected}, step{Disconnected, ReasonClosed})
+		if got := d.steps(); !slices.Equal(got, want) {
+			t.Errorf("steps\n%v\nwant\n%v", got, want)
+		}
+	})
+}
+
+// While the switch is away the pauses grow to the maximum, each at least half of what it could be, and the status
+// goes on saying since when it is away.
+func TestKeepBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials []time.Time
+		fake := &fakeSwitch{arbitrate: func(*fakeStream, *p4v1.MasterArbitrationUpdate) error {
+			dials = append(dials, time.Now())
+			return grpcstatus.Error(codes.InvalidArgument, "Election id already exists")
+		}}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		var d diary
+		began := time.Now()
+		end := kept(t.Context(), KeepConfig{
+			Config: cfg, OnStatus: d.note, Backoff: Backoff{Min: time.Second, Max: 8 * time.Second},
+		}, func(context.Context, *Session) error { return errors.New("never primary") })
+		time.Sleep(2 * time.Minute) // virtual
+		if err := end(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Keep returned %v", err)
+		}
+		for i, full := range []time.Duration{1, 2, 4, 8, 8, 8, 8} {
+			full *= time.Second
+			if pause := dials[i+1].Sub(dials[i]); pause < full/2 || pause > full {
+				t.Errorf("pause %d: %v, want %v to %v", i, pause, full/2, full)
+			}
+		}
+		want := []step{{Connecting, ReasonDialing}, {Disconnected, ReasonRefused}, {Disconnected, ReasonClosed}}
+		if got := d.steps(); !slices.Equal(got, want) {
+			t.Errorf("steps %v, want %v", got, want)
+		}
+		for _, st := range d.all()[1:] {
+			if !st.Since.Equal(began) {
+				t.Errorf("%v, want since %v", st, began)
+			}
+		}
+	})
+}
+
+// Another controller takes the switch: the work is told, and Keep becomes and stays its backup, also if the switch,
+// as bmv2 does, would have it back afterwards.
+func TestKeepStaysBackupOnceOutranked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		var d diary
+		causes := make(chan error, 1)
+		end := kept(t.Context(), KeepConfig{Config: cfg, OnStatus: d.note}, untilLost(causes))
+		stream := <-fake.streams
+		synctest.Wait()
+		stream.arbitration(codes.AlreadyExists, ElectionID{Low: 43})
+		if cause := <-causes; !errors.Is(cause, ErrNotPrimary) {
+			t.Errorf("cause %v, want ErrNotPrimary", cause)
+		}
+		<-fake.streams // the new session, which the fake makes primary at once
+		synctest.Wait()
+		if err := end(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Keep returned %v", err)
+		}
+		want := []step{
+			{Connecting, ReasonDialing},
+			{Primary, ReasonElected},
+			{Backup, ReasonDemoted},
+			{Disconnected, ReasonDemoted},
+			{Backup, ReasonOutranked},
+			{Disconnected, ReasonClosed},
+		}
+		if got := d.steps(); !slices.Equal(got, want) {
+			t.Errorf("steps\n%v\nwant\n%v", got, want)
+		}
+	})
+}
+
+// A backup waits for as long as it takes, and begins to work when it is its turn.
+func TestKeepBackupIsPromoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeSwitch{streams: make(chan *fakeStream, 1), arbitrate: answers(codes.AlreadyExists, ElectionID{Low: 41})}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		working := make(chan bool, 1)
+		end := kept(t.Context(), KeepConfig{Config: cfg}, func(ctx context.Context, s *Session) error {
+			working <- s.Primary()
+			<-ctx.Done()
+			return nil
+		})
+		stream := <-fake.streams
+		time.Sleep(time.Hour) // virtual
+		select {
+		case <-working:
+			t.Error("a backup works")
+		default:
+		}
+		stream.arbitration(codes.OK, testElection)
+		if !<-working {
+			t.Error("the work began without primacy")
+		}
+		_ = end()
+	})
+}
+
+// A switch whose stream stands but which answers no more is found by two missed probes; one is forgiven.
+func TestKeepFindsHungSwitch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probes := make(chan time.Duration, 10)
+		began := time.Now()
+		fake := &fakeSwitch{streams: make(chan *fakeStream, 2), alive: func(ctx context.Context) error {
+			at := time.Since(began)
+			probes <- at
+			if at != 20*time.Second { // all but the second hang
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		causes := make(chan error, 2)
+		end := kept(t.Context(), KeepConfig{Config: cfg}, untilLost(causes))
+		cause := <-causes
+		if !errors.Is(cause, ErrUnreachable) {
+			t.Errorf("cause %v, want ErrUnreachable", cause)
+		}
+		// Probes at 10 s (lost), 20 s (answered), 30 s (lost) and 40 s (lost after 5 s).
+		if took := time.Since(began); took != 45*time.Second || len(probes) != 4 {
+			t.Errorf("found after %v and %d probes, want 45 s and 4", took, len(probes))
+		}
+		<-fake.streams
+		<-fake.streams // a new session
+		synctest.Wait()
+		_ = end()
+	})
+}
+
+// The work's own result decides what follows while the session is primary.
+func TestKeepWorkReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeSwitch{}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		var d diary
+		calls := 0
+		err := Keep(t.Context(), KeepConfig{Config: cfg, OnStatus: d.note}, func(ctx context.Context, s *Session) error {
+			if calls++; calls == 1 {
+				return errors.New("the first time fails")
+			}
+			return s.Write(ctx, inserts(1))
+		})
+		if err != nil || calls != 2 {
+			t.Errorf("Keep returned %v after %d calls, want nil after 2", err, calls)
+		}
+		want := []step{
+			{Connecting, ReasonDialing},
+			{Primary, ReasonElected},
+			{Disconnected, ReasonFailed},
+			{Primary, ReasonElected},
+			{Disconnected, ReasonClosed},
+		}
+		if got := d.steps(); !slices.Equal(got, want) {
+			t.Errorf("steps\n%v\nwant\n%v", got, want)
+		}
+	})
+}
+
+func TestKeepConfig(t *testing.T) {
+	good := Config{Addr: "127.0.0.1:1", ElectionID: testElection}
+	for name, cfg := range map[string]KeepConfig{
+		"address":        {Config: Config{ElectionID: testElection}},
+		"election id":    {Config: Config{Addr: "127.0.0.1:1"}},
+		"backoff":        {Config: good, Backoff: Backoff{Min: 2, Max: 1}},
+		"negative":       {Config: good, Backoff: Backoff{Min: -1}},
+		"probe interval": {Config: good, ProbeInterval: -1},
+	} {
+		if err := Keep(t.Context(), cfg, nil); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: %v, want ErrConfig", name, err)
+		}
+	}
+}
+
+func TestStatusString(t *testing.T) {
+	since := time.Date(2006, 10, 1, 3, 0, 0, 0, time.UTC)
+	for want, st := range map[string]Status{
+		"primary since 2006-10-01T03:00:00Z: highest election id":                            {State: Primary, Reason: ReasonElected, Since: since, Leader: ElectionID{Low: 1}},
+		"backup since 2006-10-01T03:00:00Z: another controller is primary (election id 1/2)": {State: Backup, Reason: ReasonOtherHigher, Since: since, Leader: ElectionID{1, 2}},
+		"disconnected since 2006-10-01T03:00:00Z: stream lost (gone)":                        {Reason: ReasonStreamLost, Since: since, Err: errors.New("gone")},
+	} {
+		if got := st.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := State(9).String(); got != "State(9)" {
+		t.Errorf("%q", got)
+	}
+}

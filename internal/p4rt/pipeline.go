@@ -1,0 +1,132 @@
+package p4rt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Cookie returns the name under which a pipeline is pushed: the first 64 bits of the SHA-256 over its P4Info, its
+// length before it, and its device configuration. It is 0, as a pipeline pushed without a cookie reads, only for a
+// P4Info that cannot be encoded because it has a string that is not UTF-8.
+//
+// The P4Info counts as its deterministic encoding. Should a later protobuf release encode it otherwise, the price is
+// one push too many after an upgrade, never one too few.
+func Cookie(p4info *configv1.P4Info, deviceConfig []byte) uint64 {
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(p4info)
+	if err != nil {
+		return 0
+	}
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(encoded))))
+	h.Write(encoded)
+	h.Write(deviceConfig)
+	return max(1, binary.BigEndian.Uint64(h.Sum(nil)))
+}
+
+// PipelineCookie returns the cookie of the switch's pipeline, 0 if it was pushed without one. The bool is false, and
+// the error nil, if the switch has no pipeline.
+func (r *Reader) PipelineCookie(ctx context.Context) (uint64, bool, error) {
+	config, err := r.getPipeline(ctx, "read pipeline cookie", p4v1.GetForwardingPipelineConfigRequest_COOKIE_ONLY)
+	if errors.Is(err, ErrNoPipeline) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return config.GetCookie().GetCookie(), true, nil
+}
+
+// GetP4Info returns the P4Info of the switch's pipeline, or ErrNoPipeline.
+func (r *Reader) GetP4Info(ctx context.Context) (*configv1.P4Info, error) {
+	const op = "read P4Info"
+	config, err := r.getPipeline(ctx, op, p4v1.GetForwardingPipelineConfigRequest_P4INFO_AND_COOKIE)
+	if err != nil {
+		return nil, err
+	}
+	if config.GetP4Info() == nil {
+		return nil, r.fail(op, ErrNoPipeline, errors.New("the switch answered without a P4Info"))
+	}
+	return config.GetP4Info(), nil
+}
+
+func (r *Reader) getPipeline(ctx context.Context, op string, what p4v1.GetForwardingPipelineConfigRequest_ResponseType) (*p4v1.ForwardingPipelineConfig, error) {
+	if err := r.ended(); err != nil {
+		return nil, r.fail(op, nil, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.CallTimeout)
+	defer cancel()
+	answer, err := r.client.GetForwardingPipelineConfig(ctx, &p4v1.GetForwardingPipelineConfigRequest{
+		DeviceId: r.cfg.DeviceID, ResponseType: what,
+	})
+	if err != nil {
+		return nil, r.rpcError(ctx, op, err)
+	}
+	return answer.GetConfig(), nil
+}
+
+// Push puts a pipeline into force (VERIFY_AND_COMMIT, section 14), which clears every entry of the switch. It returns
+// ErrNotPrimary, ErrPipelineRefused with what the switch says, or ErrUnreachable, after which the switch may have
+// either pipeline.
+func (s *Session) Push(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) error {
+	const op = "push pipeline"
+	if err := s.mayWrite(ctx); err != nil {
+		return s.fail(op, nil, err)
+	}
+	callCtx, cancel := graceful(ctx, s.cfg.PushTimeout, s.cfg.CancelGrace)
+	defer cancel()
+	_, err := s.client.SetForwardingPipelineConfig(callCtx, &p4v1.SetForwardingPipelineConfigRequest{
+		DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto(),
+		Action: p4v1.SetForwardingPipelineConfigRequest_VERIFY_AND_COMMIT,
+		Config: &p4v1.ForwardingPipelineConfig{
+			P4Info: p4info, P4DeviceConfig: deviceConfig, Cookie: &p4v1.ForwardingPipelineConfig_Cookie{Cookie: cookie},
+		},
+	})
+	switch {
+	case err == nil:
+		s.log.Info("pipeline pushed", zap.Uint64("cookie", cookie), zap.Int("bytes", len(deviceConfig)))
+		return nil
+	case status.Code(err) == codes.PermissionDenied:
+		return s.fail(op, nil, s.fence(err))
+	case callCtx.Err() != nil, transportKind(status.Code(err)) != nil, status.Code(err) == codes.Canceled:
+		return s.rpcError(callCtx, op, err)
+	default:
+		return s.fail(op, ErrPipelineRefused, err)
+	}
+}
+
+// EnsurePipeline pushes the pipeline unless the switch has it already, by its Cookie, and tells whether it pushed.
+// Where it is there already the session need not be primary.
+func (s *Session) EnsurePipeline(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte) (pushed bool, err error) {
+	want := Cookie(p4info, deviceConfig)
+	if want == 0 {
+		return false, s.fail("push pipeline", ErrPipelineRefused, errors.New("the P4Info has a string that is not UTF-8"))
+	}
+	have, ok, err := s.PipelineCookie(ctx)
+	if err != nil {
+		return false, err
+	}
+	if ok && have == want {
+		return false, nil
+	}
+	if err := s.Push(ctx, p4info, deviceConfig, want); err != nil {
+		return false, err
+	}
+	// A switch that does not keep the cookie would be pushed to, and so emptied, at each start of the controller.
+	switch have, ok, err = s.PipelineCookie(ctx); {
+	case err != nil:
+		return true, err
+	case !ok || have != want:
+		s.log.Warn("the switch does not keep the pipeline's cookie; it will be pushed again with the next session",
+			zap.Uint64("pushed", want), zap.Uint64("kept", have))
+	}
+	return true, nil
+}

@@ -1,0 +1,108 @@
+package p4rt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+)
+
+// Read returns every entity that matches one of the given ones, which act as filters (section 13): all of them, or an
+// error and none. With no filter it asks nothing and returns nothing.
+//
+// bmv2 stops at the first filter that it cannot answer, and cannot answer the wildcard over all tables' direct
+// counters, nor registers and value sets: ask table by table.
+func (r *Reader) Read(ctx context.Context, filters ...*p4v1.Entity) ([]*p4v1.Entity, error) {
+	var all []*p4v1.Entity
+	err := r.ReadEach(ctx, func(batch []*p4v1.Entity) error {
+		if all == nil {
+			all = batch // a server that answers in one message costs no copy
+			return nil
+		}
+		all = append(all, batch...)
+		return nil
+	}, filters...)
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// ReadEach is Read for answers that should not be held in memory at once: fn gets the entities of each message, in
+// the order received. An error from fn ends the read and is returned as it is. After any error what fn has seen is
+// only a part.
+func (r *Reader) ReadEach(ctx context.Context, fn func([]*p4v1.Entity) error, filters ...*p4v1.Entity) error {
+	return r.readEach(ctx, "read", fn, filters)
+}
+
+func (r *Reader) readEach(ctx context.Context, op string, fn func([]*p4v1.Entity) error, filters []*p4v1.Entity) error {
+	if err := r.ended(); err != nil {
+		return r.fail(op, nil, err)
+	}
+	if len(filters) == 0 {
+		return nil
+	}
+	ctx, stall, cancel := newStall(ctx, r.cfg.CallTimeout)
+	defer cancel()
+	stream, err := r.client.Read(ctx, &p4v1.ReadRequest{DeviceId: r.cfg.DeviceID, Role: r.cfg.Role, Entities: filters})
+	if err != nil {
+		return r.rpcError(ctx, op, err)
+	}
+	for {
+		answer, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return r.rpcError(ctx, op, err)
+		}
+		if len(answer.GetEntities()) > 0 {
+			if err := fn(answer.GetEntities()); err != nil {
+				return err
+			}
+		}
+		stall.alive()
+	}
+}
+
+// ReadTables reads the entries of each table, one request a table, and gives fn each table's entries in one call,
+// also when there are none. Default entries are not among them (section 9.1: they are read with is_default_action).
+// It stops at the first error, of the switch or of fn.
+func (r *Reader) ReadTables(ctx context.Context, ids []uint32, fn func(id uint32, entries []*p4v1.TableEntry) error) error {
+	for _, id := range ids {
+		if id == 0 {
+			return r.fail("read table 0", nil, errors.New("a table id must be > 0: 0 is the wildcard over all tables"))
+		}
+		op := fmt.Sprintf("read table 0x%08x", id)
+		var entries []*p4v1.TableEntry
+		err := r.readEach(ctx, op, func(batch []*p4v1.Entity) error {
+			for _, e := range batch {
+				entry := e.GetTableEntry()
+				if entry.GetTableId() != id {
+					return r.fail(op, nil, fmt.Errorf("answered with a %s of table 0x%08x", EntityKind(e), entry.GetTableId()))
+				}
+				entries = append(entries, entry)
+			}
+			return nil
+		}, []*p4v1.Entity{{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{TableId: id}}}})
+		if err != nil {
+			return err
+		}
+		if err := fn(id, entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EntityKind names what an entity is by its field in the protocol, such as "table_entry"; "empty entity" if it is
+// nothing.
+func EntityKind(e *p4v1.Entity) string {
+	m := e.ProtoReflect()
+	if f := m.WhichOneof(m.Descriptor().Oneofs().ByName("entity")); f != nil {
+		return string(f.Name())
+	}
+	return "empty entity"
+}

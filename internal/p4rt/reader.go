@@ -1,0 +1,162 @@
+package p4rt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A Reader reads from one switch. It takes no part in the arbitration, opens no stream and changes nothing, so any
+// number of them may stand beside the primary (section 13: a read needs neither election id nor stream). Its
+// connection comes back by itself after a loss; calls made meanwhile return ErrUnreachable. All methods may be called
+// at the same time.
+type Reader struct {
+	cfg    Config
+	conn   *grpc.ClientConn
+	client p4v1.P4RuntimeClient
+	log    *zap.Logger
+	closed atomic.Bool
+	ended  func() error // why no call can succeed any more, or nil
+}
+
+// DialReader connects to cfg.Addr and returns once the switch has answered, or with ErrConfig, ErrUnreachable
+// or the context's error. ElectionID is not used. The context counts for the dial only; Close ends the Reader.
+func DialReader(ctx context.Context, cfg Config) (*Reader, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newReader(cfg)
+	if err != nil {
+		return nil, err
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
+	defer cancel()
+	if err := r.probe(dialCtx, "connect"); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func newReader(cfg Config) (*Reader, error) {
+	conn, err := connect(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%w: address %q: %w", ErrConfig, cfg.Addr, err)
+	}
+	r := &Reader{cfg: cfg, conn: conn, client: p4v1.NewP4RuntimeClient(conn), log: cfg.Logger}
+	r.ended = func() error {
+		if r.closed.Load() {
+			return ErrClosed
+		}
+		return nil
+	}
+	return r, nil
+}
+
+// Close ends the connection. Calls under way and later ones return ErrClosed. Calling it again does nothing.
+func (r *Reader) Close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	return r.conn.Close()
+}
+
+// Addr returns the address as configured.
+func (r *Reader) Addr() string { return r.cfg.Addr }
+
+// DeviceID returns the device id as configured.
+func (r *Reader) DeviceID() uint64 { return r.cfg.DeviceID }
+
+// Probe asks whether the switch's P4Runtime server is alive, by a Capabilities request; ErrUnreachable if it does not
+// answer within ProbeTimeout. A server too old for that request has answered too. gRPC keepalive pings must not be
+// used for this: see Config.DialOptions.
+func (r *Reader) Probe(ctx context.Context) error {
+	if err := r.ended(); err != nil {
+		return r.fail("probe", nil, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.ProbeTimeout)
+	defer cancel()
+	return r.probe(ctx, "probe")
+}
+
+func (r *Reader) probe(ctx context.Context, op string) error {
+	_, err := r.client.Capabilities(ctx, &p4v1.CapabilitiesRequest{DeviceId: r.cfg.DeviceID})
+	if status.Code(err) == codes.Unimplemented {
+		return nil
+	}
+	return r.rpcError(ctx, op, err)
+}
+
+// Version returns the P4Runtime API version that the switch reports, such as "1.5.0".
+func (r *Reader) Version(ctx context.Context) (string, error) {
+	const op = "capabilities"
+	if err := r.ended(); err != nil {
+		return "", r.fail(op, nil, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.CallTimeout)
+	defer cancel()
+	answer, err := r.client.Capabilities(ctx, &p4v1.CapabilitiesRequest{DeviceId: r.cfg.DeviceID})
+	if err != nil {
+		return "", r.rpcError(ctx, op, err)
+	}
+	return answer.GetP4RuntimeApiVersion(), nil
+}
+
+func (r *Reader) fail(op string, kind, err error) error {
+	return &Error{Addr: r.cfg.Addr, DeviceID: r.cfg.DeviceID, Op: op, Kind: kind, Err: err}
+}
+
+func (r *Reader) rpcError(ctx context.Context, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	b := r.classify(ctx, err)
+	return r.fail(op, b.kind, b.err)
+}
+
+// classify gives an RPC's error its kind. ctx is the context of the call: once it is done, its cause says more than
+// gRPC does.
+func (r *Reader) classify(ctx context.Context, err error) because {
+	if ended := r.ended(); ended != nil && status.Code(err) == codes.Canceled && ctx.Err() == nil {
+		return because{nil, ended} // our own Close ended the connection under the call
+	}
+	if ctx.Err() != nil {
+		cause := context.Cause(ctx)
+		if errors.Is(cause, context.DeadlineExceeded) {
+			return because{ErrUnreachable, fmt.Errorf("no answer in time: %w", cause)}
+		}
+		return because{nil, cause}
+	}
+	kind := transportKind(status.Code(err))
+	if status.Code(err) == codes.FailedPrecondition {
+		kind = ErrNoPipeline // the one precondition of the RPCs used here: sections 12, 13 and 15
+	}
+	return because{kind, err}
+}
+
+// A stall cancels a call whose next message takes too long.
+type stall struct {
+	timer *time.Timer
+	after time.Duration
+}
+
+// newStall returns a context that is cancelled after d without a call of alive. cancel releases it.
+func newStall(ctx context.Context, d time.Duration) (_ context.Context, _ *stall, cancel func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	s := &stall{after: d}
+	s.timer = time.AfterFunc(d, func() {
+		end(fmt.Errorf("nothing received for %v: %w", d, context.DeadlineExceeded))
+	})
+	return ctx, s, func() { s.timer.Stop(); end(context.Canceled) }
+}
+
+func (s *stall) alive() { s.timer.Reset(s.after) }

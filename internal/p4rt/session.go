@@ -1,0 +1,204 @@
+package p4rt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// closeTimeout is how long Close waits for the switch to end its side of the stream. Until then the switch may hold
+// our election id for us, and would refuse it to the next session.
+const closeTimeout = time.Second
+
+// A Session is one stream to one switch and everything done beside it, from Dial to the loss of the stream or Close.
+// It does not come back: Keep makes a new one. All methods may be called at the same time.
+type Session struct {
+	*Reader
+
+	stream  p4v1.P4Runtime_StreamChannelClient
+	sending chan struct{} // holds one token; who takes it may send on the stream
+	kill    context.CancelCauseFunc
+	gone    chan struct{} // closed when the receiving goroutine has returned
+	inbox   inbox
+
+	// primacy is cancelled, with the cause, at the end of the term as primary or of the session.
+	primacy    context.Context
+	endPrimacy context.CancelCauseFunc
+	finished   chan struct{} // closed when the session is over
+
+	mu      sync.Mutex    // guards everything below
+	status  Status        // as Status returns it
+	changed chan struct{} // closed and replaced whenever status changes
+	seen    ElectionID    // the highest election id heard of, in this session or, under Keep, in one before
+	fenced  error         // ErrNotPrimary with what was said, once the session has been primary and is so no more
+	over    error         // why the session is over, or nil
+}
+
+// Dial connects to cfg.Addr, opens the stream and arbitrates. It returns once the switch has said whether the session
+// is primary; that it is not is no error: see Primary and WaitPrimary. Errors are ErrConfig, ErrUnreachable,
+// ErrUnknownDevice, ErrArbitrationRefused or the context's. The context counts for the dial only; Close ends the
+// session, also one that has ended by itself.
+func Dial(ctx context.Context, cfg Config) (*Session, error) {
+	return dial(ctx, cfg, ElectionID{})
+}
+
+func dial(ctx context.Context, cfg Config, seen ElectionID) (*Session, error) {
+	const op = "connect"
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.checkElection(); err != nil {
+		return nil, err
+	}
+	r, err := newReader(cfg)
+	if err != nil {
+		return nil, err
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
+	defer cancel()
+	life, kill := context.WithCancelCause(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(dialCtx, func() { kill(context.Cause(dialCtx)) })
+
+	abandon := func(err error) (*Session, error) {
+		kill(err)
+		r.Close()
+		return nil, err
+	}
+	stream, err := r.client.StreamChannel(life)
+	if err != nil {
+		return abandon(r.rpcError(dialCtx, op, err))
+	}
+	if err := stream.Send(arbitration(cfg)); err != nil && !errors.Is(err, io.EOF) { // EOF: Recv has the reason
+		return abandon(r.rpcError(dialCtx, op, err))
+	}
+	s := newSession(r, stream, kill, seen)
+	go s.receive()
+
+	for st, changed := s.watch(); st.State == Connecting; st, changed = s.watch() {
+		<-changed // the stream ends with life, at the latest when dialCtx does
+	}
+	if !unwatch() {
+		<-s.gone
+		return abandon(r.rpcError(dialCtx, op, context.Cause(dialCtx)))
+	}
+	if err := s.Err(); err != nil {
+		<-s.gone
+		return abandon(err)
+	}
+	return s, nil
+}
+
+func newSession(r *Reader, stream p4v1.P4Runtime_StreamChannelClient, kill context.CancelCauseFunc, seen ElectionID) *Session {
+	s := &Session{
+		Reader: r, stream: stream, kill: kill,
+		sending: make(chan struct{}, 1), gone: make(chan struct{}), finished: make(chan struct{}),
+		inbox:   newInbox(r.cfg.QueueSize),
+		status:  Status{State: Connecting, Reason: ReasonDialing, Since: time.Now()},
+		changed: make(chan struct{}),
+		seen:    seen,
+	}
+	s.sending <- struct{}{}
+	s.primacy, s.endPrimacy = context.WithCancelCause(context.Background())
+	r.ended = s.Err
+	return s
+}
+
+// Done is closed when the session is over: the stream is lost, or Close was called. Err says which.
+func (s *Session) Done() <-chan struct{} { return s.finished }
+
+// Err returns why the session is over, or nil while it is not.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}
+
+// Close gives up primacy at once, ends the stream, and returns when the switch has let go of the election id or has
+// had a second to do so. Calls under way return ErrClosed. Calling it again does nothing.
+func (s *Session) Close() error {
+	s.finish(ErrClosed)
+	patience, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	select {
+	case <-s.sending: // and never given back: nothing is sent after this
+		_ = s.stream.CloseSend() // a stream that is gone already is what we want
+	case <-s.gone:
+	case <-patience.Done():
+	}
+	select {
+	case <-s.gone:
+	case <-patience.Done():
+	}
+	s.kill(ErrClosed)
+	<-s.gone
+	return s.Reader.Close()
+}
+
+// finish ends the session, once: no call is begun and nothing is written any more.
+func (s *Session) finish(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over != nil {
+		return
+	}
+	s.over = cause
+	s.setLocked(Disconnected, reasonOf(cause), cause, s.status.Leader)
+	s.endPrimacy(cause)
+	close(s.finished)
+}
+
+// abort ends a session whose switch no longer answers.
+func (s *Session) abort(cause error) {
+	s.finish(cause)
+	s.kill(cause)
+}
+
+// streamEnd turns what Recv returned into the cause of the session's end.
+func (s *Session) streamEnd(err error) error {
+	const op = "stream"
+	if errors.Is(err, io.EOF) {
+		return s.fail(op, ErrStreamLost, errors.New("the switch has ended it"))
+	}
+	s.mu.Lock()
+	arbitrated := s.status.State != Connecting
+	s.mu.Unlock()
+	code := status.Code(err)
+	switch {
+	case code == codes.NotFound:
+		return s.fail(op, ErrUnknownDevice, err)
+	case code == codes.InvalidArgument, !arbitrated && (code == codes.ResourceExhausted || code == codes.FailedPrecondition):
+		return s.fail(op, ErrArbitrationRefused, err)
+	case !arbitrated && transportKind(code) != nil:
+		return s.fail("connect", transportKind(code), err)
+	case !arbitrated && code != codes.Canceled:
+		return s.fail(op, ErrArbitrationRefused, err)
+	default:
+		return s.fail(op, ErrStreamLost, err)
+	}
+}
+
+// send writes one message to the stream. gRPC allows one sender at a time, and may block it for as long as the switch
+// does not read.
+func (s *Session) send(ctx context.Context, op string, m *p4v1.StreamMessageRequest) error {
+	select {
+	case <-s.sending:
+	case <-s.finished:
+		return s.fail(op, nil, s.Err())
+	case <-ctx.Done():
+		return s.fail(op, nil, context.Cause(ctx))
+	}
+	err := s.stream.Send(m)
+	s.sending <- struct{}{}
+	if err != nil {
+		return s.fail(op, ErrStreamLost, fmt.Errorf("send: %w", err))
+	}
+	return nil
+}

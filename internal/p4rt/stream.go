@@ -1,0 +1,134 @@
+package p4rt
+
+import (
+	"context"
+	"sync/atomic"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+)
+
+// A queue passes stream messages of one kind to their reader. The receiving goroutine never waits for a reader, since
+// the news of a lost primacy comes the same way: what does not fit is dropped and counted.
+type queue[T any] struct {
+	ch      chan T
+	dropped atomic.Uint64
+}
+
+// offer tells whether this is the first message dropped.
+func (q *queue[T]) offer(m T) (firstDrop bool) {
+	select {
+	case q.ch <- m:
+		return false
+	default:
+		return q.dropped.Add(1) == 1
+	}
+}
+
+type inbox struct {
+	digests  queue[*p4v1.DigestList]
+	packets  queue[*p4v1.PacketIn]
+	timeouts queue[*p4v1.IdleTimeoutNotification]
+	errors   queue[*p4v1.StreamError]
+}
+
+func newInbox(size int) inbox {
+	return inbox{
+		digests:  queue[*p4v1.DigestList]{ch: make(chan *p4v1.DigestList, size)},
+		packets:  queue[*p4v1.PacketIn]{ch: make(chan *p4v1.PacketIn, size)},
+		timeouts: queue[*p4v1.IdleTimeoutNotification]{ch: make(chan *p4v1.IdleTimeoutNotification, size)},
+		errors:   queue[*p4v1.StreamError]{ch: make(chan *p4v1.StreamError, size)},
+	}
+}
+
+// receive takes in everything that the switch sends on the stream, until it ends. Dial starts it; Close waits for it.
+func (s *Session) receive() {
+	defer close(s.gone)
+	defer func() {
+		close(s.inbox.digests.ch)
+		close(s.inbox.packets.ch)
+		close(s.inbox.timeouts.ch)
+		close(s.inbox.errors.ch)
+	}()
+	for {
+		m, err := s.stream.Recv()
+		if err != nil {
+			s.finish(s.streamEnd(err))
+			return
+		}
+		var kind string
+		var dropped bool
+		switch update := m.GetUpdate().(type) {
+		case *p4v1.StreamMessageResponse_Arbitration:
+			s.arbitrated(update.Arbitration)
+		case *p4v1.StreamMessageResponse_Digest:
+			kind, dropped = "digest", s.inbox.digests.offer(update.Digest)
+		case *p4v1.StreamMessageResponse_Packet:
+			kind, dropped = "packet in", s.inbox.packets.offer(update.Packet)
+		case *p4v1.StreamMessageResponse_IdleTimeoutNotification:
+			kind, dropped = "idle timeout", s.inbox.timeouts.offer(update.IdleTimeoutNotification)
+		case *p4v1.StreamMessageResponse_Error:
+			kind, dropped = "stream error", s.inbox.errors.offer(update.Error)
+			s.log.Warn("the switch refused a stream message",
+				zap.Stringer("code", codes.Code(update.Error.GetCanonicalCode())), //nolint:gosec // a code is small and not negative
+				zap.String("message", update.Error.GetMessage()))
+		default:
+			s.log.Debug("stream message of an unknown kind ignored")
+		}
+		if dropped {
+			s.log.Warn("stream messages are being dropped: nobody reads them, or not fast enough", zap.String("kind", kind))
+		}
+	}
+}
+
+// Digests returns the digest lists as they come; each is to be given to Ack. The channel is closed when the session
+// is over.
+func (s *Session) Digests() <-chan *p4v1.DigestList { return s.inbox.digests.ch }
+
+// PacketIns returns the packets that the switch sends to the controller. The channel is closed when the session is
+// over.
+func (s *Session) PacketIns() <-chan *p4v1.PacketIn { return s.inbox.packets.ch }
+
+// IdleTimeouts returns the notices of entries that no packet hits. The channel is closed when the session is over.
+func (s *Session) IdleTimeouts() <-chan *p4v1.IdleTimeoutNotification { return s.inbox.timeouts.ch }
+
+// StreamErrors returns what the switch says about acknowledgements and packets that it could not use (section 16.6);
+// they are logged too. The channel is closed when the session is over.
+func (s *Session) StreamErrors() <-chan *p4v1.StreamError { return s.inbox.errors.ch }
+
+// A Drops counts stream messages that found the queue of their kind full.
+type Drops struct{ Digests, PacketIns, IdleTimeouts, StreamErrors uint64 }
+
+// Drops returns the counts since Dial. A digest list that was dropped stays unacknowledged, and the switch may send
+// it again.
+func (s *Session) Drops() Drops {
+	return Drops{
+		Digests:      s.inbox.digests.dropped.Load(),
+		PacketIns:    s.inbox.packets.dropped.Load(),
+		IdleTimeouts: s.inbox.timeouts.dropped.Load(),
+		StreamErrors: s.inbox.errors.dropped.Load(),
+	}
+}
+
+// Ack tells the switch that a digest list has been taken in (section 16.3); bmv2 sends no other list of the digest
+// before that or its timeout. Only the primary's counts, so that without primacy it returns ErrNotPrimary.
+func (s *Session) Ack(ctx context.Context, list *p4v1.DigestList) error {
+	const op = "acknowledge digest"
+	if err := s.mayWrite(ctx); err != nil {
+		return s.fail(op, nil, err)
+	}
+	return s.send(ctx, op, &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_DigestAck{
+		DigestAck: &p4v1.DigestListAck{DigestId: list.GetDigestId(), ListId: list.GetListId()},
+	}})
+}
+
+// PacketOut sends a packet through the switch (section 16.1). nil means that it is on its way: whether the switch
+// could use it comes, if at all, by StreamErrors. Without primacy it returns ErrNotPrimary.
+func (s *Session) PacketOut(ctx context.Context, packet *p4v1.PacketOut) error {
+	const op = "packet out"
+	if err := s.mayWrite(ctx); err != nil {
+		return s.fail(op, nil, err)
+	}
+	return s.send(ctx, op, &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Packet{Packet: packet}})
+}

@@ -1,0 +1,18 @@
+package p4rt
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// setUserTimeout makes the kernel give a connection up whose peer has not acknowledged data for the given time; the
+// default is about a quarter of an hour. A setting that fails costs only that, so it does not fail the dial.
+func setUserTimeout(d time.Duration) func(network, address string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+		})
+	}
+}

@@ -1,0 +1,179 @@
+package p4rt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Write applies the updates in batches, one after the other, and returns nil only if the switch has confirmed every
+// one. Within a batch the switch may take any order (section 12.1): updates that depend on each other belong into
+// different calls.
+//
+// Otherwise it returns a *WriteError, which accounts for every update, or ErrUpdate with nothing sent. An update that
+// the switch refuses does not stop the others (CONTINUE_ON_ERROR). Between two batches Write stops when the context
+// is done or primacy is lost, and it stops after a batch whose outcome is unclear; nothing is sent twice. A batch
+// under way when the context ends has CancelGrace to be answered.
+func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
+	for i, u := range updates {
+		if u == nil {
+			return s.fail(opWrite, ErrUpdate, fmt.Errorf("update %d of %d is nil", i, len(updates)))
+		}
+	}
+	tally := &WriteError{Addr: s.cfg.Addr, DeviceID: s.cfg.DeviceID, Total: len(updates)}
+	for from := 0; from < len(updates); {
+		if err := s.mayWrite(ctx); err != nil {
+			tally.NotSent, tally.Err = Span{from, len(updates)}, err
+			return tally
+		}
+		to := s.batchEnd(updates, from)
+		err := s.writeBatch(ctx, updates[from:to])
+		out := s.judge(err, from, updates[from:to])
+		tally.Applied += out.applied
+		tally.Failed = append(tally.Failed, out.failed...)
+		if out.stop != nil {
+			tally.Err = out.stop
+			tally.Unclear, tally.NotSent = Span{from, to}, Span{to, len(updates)}
+			if out.refused {
+				tally.Unclear, tally.NotSent = Span{from, from}, Span{from, len(updates)}
+			}
+			return tally
+		}
+		from = to
+	}
+	if len(tally.Failed) > 0 {
+		return tally
+	}
+	return nil
+}
+
+const opWrite = "write"
+
+// batchEnd returns the end of the batch that begins at from: at least one update, at most BatchSize, and at most
+// MaxBatchBytes unless one alone is larger.
+func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
+	bytes := 0
+	end := min(len(updates), from+s.cfg.BatchSize)
+	for i := from; i < end; i++ {
+		const tagAndLength = 6
+		bytes += proto.Size(updates[i]) + tagAndLength
+		if bytes > s.cfg.MaxBatchBytes && i > from {
+			return i
+		}
+	}
+	return end
+}
+
+func (s *Session) writeBatch(ctx context.Context, batch []*p4v1.Update) error {
+	callCtx, cancel := graceful(ctx, s.cfg.CallTimeout, s.cfg.CancelGrace)
+	defer cancel()
+	_, err := s.client.Write(callCtx, &p4v1.WriteRequest{
+		DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto(), Updates: batch,
+	})
+	if callCtx.Err() != nil && err != nil || status.Code(err) == codes.Canceled {
+		return s.classify(callCtx, err)
+	}
+	return err
+}
+
+// An outcome is what is known of one batch.
+type outcome struct {
+	applied int
+	failed  []UpdateError
+	stop    error // why no further batch may follow; then nothing is applied and nothing failed for certain
+	refused bool  // with stop: the switch refused the batch as a whole, before its first update
+}
+
+// judge reads the answer to a batch that began at index from. A switch that reports failed updates answers with
+// UNKNOWN and one p4.v1.Error for each update, the good ones too (section 12.3). Any other answer leaves the batch
+// unclear, but for the two refusals that the specification places before the first update: not primary, and no
+// pipeline.
+func (s *Session) judge(err error, from int, batch []*p4v1.Update) outcome {
+	if err == nil {
+		return outcome{applied: len(batch)}
+	}
+	st, ok := status.FromError(err)
+	if !ok || len(st.Proto().GetDetails()) == 0 {
+		switch status.Code(err) {
+		case codes.PermissionDenied:
+			return outcome{stop: s.fence(err), refused: true}
+		case codes.FailedPrecondition:
+			return outcome{stop: because{ErrNoPipeline, err}, refused: true}
+		}
+		return outcome{stop: unclear(err)}
+	}
+	details, err := updateErrors(st)
+	if err == nil && len(details) != len(batch) {
+		err = fmt.Errorf("%d errors in the answer to %d updates", len(details), len(batch))
+	}
+	if err != nil {
+		return outcome{stop: unclear(because{err, st.Err()})}
+	}
+	var out outcome
+	for i, d := range details {
+		if codes.Code(d.GetCanonicalCode()) == codes.OK { //nolint:gosec // compared with a constant only
+			out.applied++
+			continue
+		}
+		out.failed = append(out.failed, UpdateError{
+			Index: from + i, Update: batch[i], Code: canonical(d.GetCanonicalCode()),
+			Message: d.GetMessage(), Space: d.GetSpace(), SpaceCode: d.GetCode(),
+		})
+	}
+	if len(out.failed) == 0 {
+		return outcome{stop: unclear(because{errors.New("an error with no failed update in it"), st.Err()})}
+	}
+	return out
+}
+
+func unclear(err error) error {
+	if kind := transportKind(status.Code(err)); kind != nil {
+		return because{ErrUnclear, because{kind, err}}
+	}
+	return because{ErrUnclear, err}
+}
+
+// updateErrors decodes a status's details, all of which must be p4.v1.Error.
+func updateErrors(st *status.Status) ([]*p4v1.Error, error) {
+	details := make([]*p4v1.Error, 0, len(st.Proto().GetDetails()))
+	for i, packed := range st.Proto().GetDetails() {
+		d := new(p4v1.Error)
+		if err := packed.UnmarshalTo(d); err != nil {
+			return nil, fmt.Errorf("detail %d of the answer is no p4.v1.Error: %w", i, err)
+		}
+		details = append(details, d)
+	}
+	return details, nil
+}
+
+// canonical keeps to the codes that gRPC defines; what a switch says beyond them is a failure of unknown kind.
+func canonical(code int32) codes.Code {
+	if code < 0 || code > int32(codes.Unauthenticated) {
+		return codes.Unknown
+	}
+	return codes.Code(code)
+}
+
+// graceful returns a context that ends after timeout, or grace after ctx does, and keeps ctx's values. A request that
+// changes the switch is not dropped in the middle where waiting a moment tells what became of it.
+func graceful(ctx context.Context, timeout, grace time.Duration) (context.Context, context.CancelFunc) {
+	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	callCtx, end := context.WithCancelCause(callCtx)
+	late := make(chan *time.Timer, 1)
+	release := context.AfterFunc(ctx, func() {
+		late <- time.AfterFunc(grace, func() { end(context.Cause(ctx)) })
+	})
+	return callCtx, func() {
+		if !release() {
+			(<-late).Stop()
+		}
+		end(context.Canceled)
+		cancel()
+	}
+}

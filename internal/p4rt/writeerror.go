@@ -1,0 +1,87 @@
+package p4rt
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+)
+
+// A Span is the half-open range [From, To) of indexes into the list given to Write.
+type Span struct{ From, To int }
+
+// Len returns the number of indexes in it.
+func (s Span) Len() int { return s.To - s.From }
+
+// An UpdateError is the switch's refusal of one update.
+type UpdateError struct {
+	Index     int          // in the list given to Write
+	Update    *p4v1.Update // the update itself
+	Code      codes.Code   // never OK
+	Message   string       // for people; may be empty
+	Space     string       // whose error SpaceCode is, such as "targetX-psa-vendorY"; may be empty
+	SpaceCode int32        // the target's own code; 0 if none
+}
+
+// Error renders `update 12 (INSERT table_entry): AlreadyExists: match entry exists`.
+func (e UpdateError) Error() string {
+	text := fmt.Sprintf("update %d (%v %s): %v", e.Index, e.Update.GetType(), EntityKind(e.Update.GetEntity()), e.Code)
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	if e.Space != "" {
+		text += fmt.Sprintf(" (%s %d)", e.Space, e.SpaceCode)
+	}
+	return text
+}
+
+// A WriteError accounts for every update of a Write that did not fully succeed: Total is Applied, plus those in
+// Failed, Unclear and NotSent.
+type WriteError struct {
+	Addr     string
+	DeviceID uint64
+
+	Total   int
+	Applied int           // confirmed by the switch
+	Failed  []UpdateError // refused by the switch one by one, by rising Index
+	Unclear Span          // sent, but the switch did not say what became of each: applied or not, only reading back tells
+	NotSent Span          // certainly not applied: never sent, or refused as a whole before the first update
+	Err     error         // why Write stopped early; nil if every update was answered
+}
+
+// Answered tells whether the switch has answered every update, so that Failed is all that is missing.
+func (e *WriteError) Answered() bool { return e.Err == nil }
+
+// Only tells whether every update was answered and every refusal has one of the codes, such as NotFound after
+// deleting.
+func (e *WriteError) Only(allowed ...codes.Code) bool {
+	return e.Answered() && !slices.ContainsFunc(e.Failed, func(u UpdateError) bool {
+		return !slices.Contains(allowed, u.Code)
+	})
+}
+
+// Error renders the account and the first refusal.
+func (e *WriteError) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s device %d: write: %d of %d updates applied", e.Addr, e.DeviceID, e.Applied, e.Total)
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{len(e.Failed), "refused"}, {e.Unclear.Len(), "unclear"}, {e.NotSent.Len(), "not applied"}} {
+		if part.n > 0 {
+			fmt.Fprintf(&text, ", %d %s", part.n, part.what)
+		}
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&text, ": %v", e.Err)
+	}
+	if len(e.Failed) > 0 {
+		fmt.Fprintf(&text, "; first refused: %v", e.Failed[0])
+	}
+	return text.String()
+}
+
+// Unwrap returns Err.
+func (e *WriteError) Unwrap() error { return e.Err }
