@@ -1,0 +1,104 @@
+// Package agent serves gNMI for a switch that has none of its own, such as bmv2's simple_switch_grpc: it stands beside the switch, reads
+// the P4 counters over P4Runtime, without taking part in the arbitration, and the interface counters from the kernel.
+//
+// It writes nothing to the switch and knows no P4 name: the pipeline's P4Info tells it which counter is the OpenConfig ACL.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/zap"
+
+	"op25b/internal/openconfig"
+	"op25b/internal/openconfig/p4source"
+)
+
+// A Reader is what the agent needs of a P4Runtime client; p4rt.Reader is one.
+type Reader interface {
+	// PipelineCookie returns the cookie of the running pipeline, and false if there is none.
+	PipelineCookie(ctx context.Context) (uint64, bool, error)
+	GetP4Info(ctx context.Context) (*configv1.P4Info, error)
+	Read(ctx context.Context, entities ...*p4v1.Entity) ([]*p4v1.Entity, error)
+}
+
+// A Source is an openconfig.Source over P4Runtime that follows the pipeline: whoever pushes a new one, the next reading finds its
+// counters.
+type Source struct {
+	*p4source.Source // its Watch is this one's too
+
+	reader Reader
+	log    *zap.Logger
+
+	mu     sync.Mutex // guards everything that follows
+	known  bool       // the layout below is that of the pipeline with this cookie
+	cookie uint64
+}
+
+var _ openconfig.Source = (*Source)(nil)
+
+// New returns the source of the switch behind reader. ports are the interface names by P4Runtime port; links may be nil where no kernel
+// knows them; log may be nil.
+func New(reader Reader, ports map[uint32]string, links p4source.Links, log *zap.Logger) (*Source, error) {
+	inner, err := p4source.New(p4source.Config{
+		Ports: ports, Links: links,
+		Read: func(ctx context.Context, entities []*p4v1.Entity) ([]*p4v1.Entity, error) {
+			return reader.Read(ctx, entities...)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = zap.NewNop()
+	}
+	return &Source{Source: inner, reader: reader, log: log}, nil
+}
+
+// Snapshot asks which pipeline runs, which is one small request, and then reads its counters.
+func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
+	if err := s.follow(ctx); err != nil {
+		return nil, err
+	}
+	return s.Source.Snapshot(ctx)
+}
+
+func (s *Source) follow(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cookie, running, err := s.reader.PipelineCookie(ctx)
+	if err != nil {
+		return fmt.Errorf("which pipeline runs: %w", err)
+	}
+	if !running {
+		if s.known {
+			s.log.Info("the switch has no pipeline any more")
+		}
+		s.known = false
+		return s.SetLayout(nil)
+	}
+	if s.known && s.cookie == cookie {
+		return nil
+	}
+	info, err := s.reader.GetP4Info(ctx)
+	if err != nil {
+		return fmt.Errorf("the pipeline's P4Info: %w", err)
+	}
+	layout, err := p4source.FindACLCounter(info)
+	if errors.Is(err, p4source.ErrNoACLCounter) {
+		layout, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.SetLayout(layout); err != nil {
+		return err
+	}
+	s.known, s.cookie = true, cookie
+	s.log.Info("following the pipeline", zap.Uint64("cookie", cookie), zap.Bool("acl", layout != nil))
+	return nil
+}

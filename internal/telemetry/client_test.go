@@ -1,0 +1,225 @@
+package telemetry
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"op25b/internal/openconfig"
+)
+
+func TestOnce(t *testing.T) {
+	src := newSource(openconfig.Interface{
+		Name: "access-1", Port: 1, IfIndex: 12, Up: true,
+		Counters: &openconfig.InterfaceCounters{
+			InPkts: 1, InOctets: 2, InDiscards: 3, InErrors: 4,
+			OutPkts: 5, OutOctets: 18446744073709551615, OutDiscards: 7, OutErrors: 8,
+		},
+		ACL: []openconfig.ACLEntry{{SequenceID: 3, MatchedPackets: 8, MatchedOctets: 480}},
+	}, openconfig.Interface{Name: "network", Port: 2})
+	came := time.Unix(1159660801, 0)
+	c, err := Dial(t.Context(), listen(t, newServer(t, src)), Options{Target: "edge-7", Now: func() time.Time { return came }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got, err := c.Once(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := func(v uint64) Counter { return Counter{Value: v, At: stamp, Seen: came} }
+	want := &Snapshot{Interfaces: map[string]*Interface{
+		"access-1": {
+			Name: "access-1", Port: 1, IfIndex: 12, Oper: "UP",
+			Counters: Counters{
+				InPkts: n(1), InOctets: n(2), InDiscards: n(3), InErrors: n(4),
+				OutPkts: n(5), OutOctets: n(18446744073709551615), OutDiscards: n(7), OutErrors: n(8),
+			},
+			ACL: map[ACLKey]ACLEntry{{"op25b", "ACL_MIXED", 3}: {Packets: n(8), Octets: n(480)}},
+		},
+		"network": {Name: "network", Port: 2, Oper: "DOWN"},
+	}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("want - got +:\n%s", d)
+	}
+	if e, ok := got.Entry("access-1", "op25b", 3); !ok || e.Packets.Value != 8 {
+		t.Errorf("entry 3 of access-1: %v, %v", e, ok)
+	}
+	if _, ok := got.Entry("access-9", "op25b", 3); ok {
+		t.Error("an interface that is not there has an entry")
+	}
+	if got.Interfaces["network"].Counters.InPkts.Known() {
+		t.Error("a counter that is not served is known")
+	}
+	if age := got.Oldest(came.Add(time.Minute)); age != time.Minute {
+		t.Errorf("oldest value is %v old, want a minute", age)
+	}
+}
+
+func TestOnceOfOneSet(t *testing.T) {
+	src := newSource(port("a", 1, 1, openconfig.ACLEntry{SequenceID: 3, MatchedPackets: 8}))
+	addr := listen(t, newServer(t, src))
+	for set, want := range map[string]int{"op25b": 1, "other": 0, "": 1} {
+		c, err := Dial(t.Context(), addr, Options{ACLSet: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Once(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(got.Interfaces["a"].ACL); n != want {
+			t.Errorf("set %q: %d entries, want %d", set, n, want)
+		}
+		c.Close()
+	}
+}
+
+func TestGet(t *testing.T) {
+	c, err := Dial(t.Context(), listen(t, newServer(t, newSource(port("a", 1, 77)))), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got, err := c.Get(t.Context(), "/interfaces/interface[name=a]/state/counters/in-pkts", "/interfaces/interface/state/oper-status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0].GetUpdate()[0].GetVal().GetUintVal() != 77 || got[1].GetUpdate()[0].GetVal().GetStringVal() != "UP" {
+		t.Errorf("got %v", got)
+	}
+	if _, err := c.Get(t.Context(), "interfaces"); !errors.Is(err, ErrPath) {
+		t.Errorf("a path without its slash: %v", err)
+	}
+	_, err = c.Get(t.Context(), "/interfaces/interface[name=z]")
+	if status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "[name=z]") {
+		t.Errorf("an interface that is not there: %v", err)
+	}
+}
+
+// A target of another make: JSON_IETF only, subtrees and leaves, modules in names or not, prefixes, one thing wrong.
+func TestForeignTarget(t *testing.T) {
+	ietf := func(s string) *gpb.TypedValue {
+		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: []byte(s)}}
+	}
+	came := time.Unix(7, 0)
+	f := &foreign{encodings: []gpb.Encoding{gpb.Encoding_ASCII, gpb.Encoding_JSON_IETF}, models: []string{"openconfig-interfaces", "openconfig-acl"}}
+	f.answer = func(list *gpb.SubscriptionList, stream gpb.GNMI_SubscribeServer) error {
+		if list.GetEncoding() != gpb.Encoding_JSON_IETF {
+			return status.Errorf(codes.Unimplemented, "encoding %v", list.GetEncoding())
+		}
+		for _, n := range []*gpb.Notification{
+			{
+				Timestamp: 1, Prefix: mustPath(t, "/openconfig-interfaces:interfaces/interface[name=eth0]"),
+				Update: []*gpb.Update{
+					{Path: mustPath(t, "/state"), Val: ietf(`{"openconfig-interfaces:oper-status":"UP","mtu":1500,"counters":{"in-pkts":"18446744073709551615","in-octets":12,"in-errors":"many"}}`)},
+					{Path: mustPath(t, "/state/counters/out-pkts"), Val: ietf(`"42"`)},
+					{Path: mustPath(t, "/state/counters/out-octets"), Val: &gpb.TypedValue{Value: &gpb.TypedValue_IntVal{IntVal: 43}}},
+					{Path: mustPath(t, "/state/counters/out-errors"), Val: &gpb.TypedValue{Value: &gpb.TypedValue_IntVal{IntVal: -1}}},
+					{Path: mustPath(t, "/state/counters/out-discards"), Val: ietf(`{"x":`)},
+					{Path: mustPath(t, "/state/name"), Val: nil},
+				},
+			},
+			{
+				Timestamp: 2,
+				Update: []*gpb.Update{{Path: mustPath(t, "/acl"), Val: ietf(`{"openconfig-acl:interfaces":{"interface":[{"id":"eth0","ingress-acl-sets":{"ingress-acl-set":[
+					{"set-name":"s","type":"openconfig-acl:ACL_IPV4","acl-entries":{"acl-entry":[
+						{"sequence-id":10,"state":{"sequence-id":10,"matched-packets":"5","matched-octets":"300"}}]}}]}}]}}`)}},
+			},
+		} {
+			if err := stream.Send(note(n)); err != nil {
+				return err
+			}
+		}
+		return stream.Send(synced())
+	}
+	c, err := Dial(t.Context(), listen(t, f), Options{Now: func() time.Time { return came }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got, err := c.Once(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := time.Unix(0, 1), time.Unix(0, 2)
+	want := &Interface{
+		Name: "eth0", Oper: "UP",
+		Counters: Counters{
+			InPkts:    Counter{18446744073709551615, first, came},
+			InOctets:  Counter{12, first, came},
+			OutPkts:   Counter{42, first, came},
+			OutOctets: Counter{43, first, came},
+		},
+		ACL: map[ACLKey]ACLEntry{{"s", "ACL_IPV4", 10}: {Counter{5, second, came}, Counter{300, second, came}}},
+	}
+	if d := cmp.Diff(want, got.Interfaces["eth0"]); d != "" {
+		t.Errorf("want - got +:\n%s", d)
+	}
+	if got.Rejected != 3 || got.FirstRejected != `/interfaces/interface[name=eth0]/state/counters/in-errors: "many"` {
+		t.Errorf("rejected %d, first %s; want the errors, the negative number and the torn JSON", got.Rejected, got.FirstRejected)
+	}
+}
+
+func TestOnceRefusals(t *testing.T) {
+	proto := []gpb.Encoding{gpb.Encoding_PROTO}
+	for _, tc := range []struct {
+		name string
+		f    *foreign
+		want error
+	}{
+		{"no encoding", &foreign{encodings: []gpb.Encoding{gpb.Encoding_ASCII}}, ErrNoEncoding},
+		{"no sync response", &foreign{encodings: proto, answer: func(*gpb.SubscriptionList, gpb.GNMI_SubscribeServer) error { return nil }}, ErrNotSynced},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := New(listen(t, tc.f), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := c.Once(t.Context()); !errors.Is(err, tc.want) {
+				t.Errorf("got %v, want %v", err, tc.want)
+			}
+		})
+	}
+	stub := &gpb.UnimplementedGNMIServer{} // as bmv2 is
+	if _, err := Dial(t.Context(), listen(t, stub), Options{}); status.Code(err) != codes.Unimplemented {
+		t.Errorf("a stub of a server: %v", err)
+	}
+}
+
+// A target that was away is found at the next call, not when gRPC's own backoff is over.
+func TestOnceAfterAnOutage(t *testing.T) {
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := lis.Addr().String()
+	lis.Close()
+	if _, err := Dial(t.Context(), addr, Options{}); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), addr) {
+		t.Errorf("nobody there: %v", err)
+	}
+	p := &place{}
+	c := p.client(t, Options{})
+	for range 3 {
+		if _, err := c.Once(t.Context()); status.Code(err) != codes.Unavailable {
+			t.Errorf("nobody there: %v", err)
+		}
+	}
+	stop := p.serve(newServer(t, newSource(port("a", 1, 5))))
+	defer stop()
+	got, err := c.Once(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Interfaces["a"].Counters.InPkts.Value != 5 {
+		t.Errorf("got %v", got.Interfaces["a"])
+	}
+}

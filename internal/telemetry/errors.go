@@ -1,0 +1,23 @@
+package telemetry
+
+import "errors"
+
+// Errors of a call or a session.
+var (
+	// ErrNoEncoding is returned for a target that offers none of PROTO, JSON_IETF and JSON.
+	ErrNoEncoding = errors.New("no common encoding")
+	// ErrNotSynced is returned by Once for an answer that ended before its sync response: it may be a part of what there is.
+	ErrNotSynced = errors.New("the answer ended before its sync response")
+	// ErrSilent ends a session in which samples were due and did not come.
+	ErrSilent = errors.New("no samples")
+	// ErrTooMuch ends a session, or Once, of a target that reports more than a switch has.
+	ErrTooMuch = errors.New("too many interfaces and ACL entries")
+)
+
+// Errors of the caller's input.
+var (
+	// ErrPath is returned for a path text that does not parse.
+	ErrPath = errors.New("bad path")
+	// ErrInterval is returned by Stream for an interval that is not positive.
+	ErrInterval = errors.New("bad sample interval")
+)

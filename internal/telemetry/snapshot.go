@@ -1,0 +1,113 @@
+package telemetry
+
+import (
+	"maps"
+	"time"
+)
+
+// A Counter is one 64-bit counter as it was last reported. The zero Counter is one that was never reported.
+type Counter struct {
+	Value uint64
+	At    time.Time // by the target's clock: use it for rates
+	Seen  time.Time // by ours: use it for ages
+}
+
+// Known says whether the target has reported the counter.
+func (c Counter) Known() bool { return !c.Seen.IsZero() }
+
+// Age returns how long ago the value came in; it is 0 for a counter that is not known.
+func (c Counter) Age(now time.Time) time.Duration {
+	if !c.Known() {
+		return 0
+	}
+	return now.Sub(c.Seen)
+}
+
+// Counters are those of openconfig-interfaces, in frames and bytes.
+type Counters struct {
+	InPkts, InOctets, InDiscards, InErrors     Counter
+	OutPkts, OutOctets, OutDiscards, OutErrors Counter
+}
+
+// An ACLKey names an ACL entry of one interface.
+type ACLKey struct {
+	Set        string // set-name
+	Type       string // the identity without its module: ACL_MIXED
+	SequenceID uint32
+}
+
+// An ACLEntry is what an entry has met on one interface.
+type ACLEntry struct{ Packets, Octets Counter }
+
+// An Interface is what a target reports of one of its interfaces.
+type Interface struct {
+	Name     string
+	Port     uint32 // the P4Runtime port, state/id; 0 where not reported
+	IfIndex  uint32 // 0 where not reported
+	Oper     string // "UP", "DOWN" or what else the model has; empty where not reported
+	Counters Counters
+	ACL      map[ACLKey]ACLEntry // of the ingress sets
+}
+
+// Entry returns the counters of an entry of the named set, of whatever type the set is.
+func (in *Interface) Entry(set string, sequenceID uint32) (ACLEntry, bool) {
+	for k, e := range in.ACL {
+		if k.Set == set && k.SequenceID == sequenceID {
+			return e, true
+		}
+	}
+	return ACLEntry{}, false
+}
+
+// A Snapshot is what a target has reported, by interface name. It is never written to once it has been handed out.
+type Snapshot struct {
+	Interfaces map[string]*Interface
+	// Rejected counts the values of known leaves that could not be read (a counter of "many"), and the counters that came for
+	// list entries without a name. FirstRejected tells which was the first.
+	Rejected      int
+	FirstRejected string
+}
+
+// Entry returns the counters of an ACL entry on an interface.
+func (s *Snapshot) Entry(itf, set string, sequenceID uint32) (ACLEntry, bool) {
+	in := s.Interfaces[itf]
+	if in == nil {
+		return ACLEntry{}, false
+	}
+	return in.Entry(set, sequenceID)
+}
+
+// Oldest returns the age of the counter that has not been reported for the longest time; 0 where there is none.
+func (s *Snapshot) Oldest(now time.Time) time.Duration {
+	var oldest time.Duration
+	for _, in := range s.Interfaces {
+		for _, c := range in.Counters.all() {
+			oldest = max(oldest, c.Age(now))
+		}
+		for _, e := range in.ACL {
+			oldest = max(oldest, e.Packets.Age(now), e.Octets.Age(now))
+		}
+	}
+	return oldest
+}
+
+// all returns the counters in place, in the order of counterLeaves.
+func (c *Counters) all() [8]*Counter {
+	return [8]*Counter{&c.InPkts, &c.InOctets, &c.InDiscards, &c.InErrors, &c.OutPkts, &c.OutOctets, &c.OutDiscards, &c.OutErrors}
+}
+
+// counterLeaves are the names of Counters.all in openconfig-interfaces.
+func counterLeaves() [8]string {
+	return [8]string{"in-pkts", "in-octets", "in-discards", "in-errors", "out-pkts", "out-octets", "out-discards", "out-errors"}
+}
+
+func (in *Interface) clone() *Interface {
+	c := *in
+	c.ACL = maps.Clone(in.ACL)
+	return &c
+}
+
+// empty says that nothing is known of the interface any more.
+func (in *Interface) empty() bool {
+	return in.Port == 0 && in.IfIndex == 0 && in.Oper == "" && in.Counters == Counters{} && len(in.ACL) == 0
+}
