@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"op25b/internal/agent"
+	"op25b/internal/openconfig"
+	"op25b/internal/p4rt"
+)
+
+type agentOptions struct {
+	deviceID   uint64
+	p4runtime  string
+	gnmi       string
+	interfaces []string
+}
+
+func newAgent() *cobra.Command {
+	var o agentOptions
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "serve gNMI for a switch that has none, such as bmv2",
+		Long: `agent stands beside a switch that speaks P4Runtime but no gNMI. It reads the pipeline's counters without being a controller and
+serves them as OpenConfig ACL counters; interface counters come from the kernel, for ports that are Linux interfaces here.`,
+		Example: `  op25b agent --p4runtime 127.0.0.1:9559 --gnmi 127.0.0.1:9339 -i 1@veth0 -i 2@veth2`,
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "P4Runtime device id")
+	cmd.Flags().StringVar(&o.p4runtime, "p4runtime", "127.0.0.1:9559", "the switch's P4Runtime server")
+	cmd.Flags().StringVar(&o.gnmi, "gnmi", "127.0.0.1:9339", "where gNMI is served")
+	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "a port: PORT@INTERFACE, or PORT@dataplane:NAME for one that the kernel does not know")
+	logger := addLog(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := logger()
+		if err != nil {
+			return err
+		}
+		return runAgent(cmd.Context(), o, log)
+	}
+	return cmd
+}
+
+func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
+	attachments, err := parseAttachments(o.interfaces)
+	if err != nil {
+		return err
+	}
+	if len(attachments) == 0 {
+		return fmt.Errorf("no port: give at least one -i PORT@INTERFACE, such as -i 1@veth0")
+	}
+	ports := map[uint32]string{}
+	kernel := agent.Links{}
+	for _, a := range attachments {
+		ports[a.port] = a.name
+		if a.kind == linuxLink {
+			kernel[a.name] = true
+		}
+	}
+	listener, err := net.Listen("tcp", o.gnmi)
+	if err != nil {
+		return fmt.Errorf("--gnmi %s: %w", o.gnmi, err)
+	}
+	defer listener.Close()
+	reader, err := p4rt.DialReader(ctx, p4rt.Config{Addr: o.p4runtime, DeviceID: o.deviceID, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	source, err := agent.New(reader, ports, kernel, log)
+	if err != nil {
+		return err
+	}
+	gnmi, err := openconfig.NewServer(source, openconfig.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer()
+	gpb.RegisterGNMIServer(server, gnmi)
+	stop := context.AfterFunc(ctx, server.Stop)
+	defer stop()
+	log.Info("agent up", zap.String("p4runtime", o.p4runtime), zap.Stringer("gnmi", listener.Addr()), zap.Int("ports", len(ports)))
+	_ = server.Serve(listener) // it always says why it ended, and here that is Stop
+	log.Info("agent down")
+	return nil
+}

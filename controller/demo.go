@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"op25b/examples"
+	"op25b/internal/demo"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch"
+)
+
+func newDemo() *cobra.Command {
+	var output outputFormat
+	var keep bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "play the programme of 2006 on one switch in this process, with real mail",
+		Long: `demo starts the embedded switch and virtual hosts with real TCP stacks and real SMTP in this process; it needs no privilege.
+It puts each phase of examples/spinnet-2006 in force, sends mail from every subscriber to every server over IPv4 and IPv6, and
+compares what happened with the policy and the switch's counters with what was sent. It ends with status 1 if anything differs.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDemo(cmd.Context(), output, keep, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	addOutput(cmd, &output)
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running for a look, until interrupted")
+	return cmd
+}
+
+func runDemo(ctx context.Context, output outputFormat, keep bool, out, errOut io.Writer) error {
+	bundle, err := policy.Load(examples.SpinNet2006())
+	if err != nil {
+		return err
+	}
+	sw := &bundle.Inventory.Switches[0]
+	var addrs softswitch.Addrs
+	if keep { // where a person would look for them
+		addrs = softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}
+	}
+	rig, err := demo.NewEmbedded(sw, addrs, nil)
+	if err != nil {
+		return err
+	}
+	defer rig.Close()
+
+	progress, done := progressLine(errOut)
+	options := demo.Options{Bundle: bundle, Switch: sw.Name, Rig: rig.Rig, Progress: progress}
+	if keep {
+		options.Pause = func(ctx context.Context) {
+			done()
+			fmt.Fprintf(errOut, "The last phase stays in force. P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", rig.P4Runtime, rig.DeviceID, rig.GNMI)
+			<-ctx.Done()
+		}
+	}
+	report, err := demo.Play(ctx, options)
+	done()
+	if err != nil {
+		return err
+	}
+	write := demo.WriteTable
+	if output == jsonOutput {
+		write = demo.WriteJSON
+	}
+	if err := write(out, report); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return errAlreadyTold
+	}
+	return nil
+}
+
+// progressLine shows what is going on: on a terminal one line that changes, elsewhere nothing that would fill a log. done wipes it.
+func progressLine(w io.Writer) (progress func(string), done func()) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func(string) {}, func() {}
+	}
+	const wipe = "\r\x1b[K"
+	return func(text string) {
+		width, _, err := term.GetSize(int(f.Fd()))
+		if err == nil && width > 1 && len(text) >= width {
+			text = text[:width-1]
+		}
+		fmt.Fprint(f, wipe, text)
+	}, func() { fmt.Fprint(f, wipe) }
+}

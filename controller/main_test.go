@@ -1,0 +1,66 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"op25b": main})
+}
+
+// TestScript runs the command as a person would; each file in testdata/script is one thing that a person gets wrong, or right.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			// An address that somebody listens on, for as long as the script runs.
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { _ = l.Close() })
+			env.Setenv("TAKEN", l.Addr().String())
+			wd, err := os.Getwd()
+			if err != nil {
+				return err
+			}
+			env.Setenv("EXAMPLE", wd+"/../examples/spinnet-2006")
+			return nil
+		},
+	})
+}
+
+// A daemon that is interrupted ends by itself, with status 0.
+func TestInterruptEndsTheSwitch(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// testscript.Main makes this binary op25b when it is called by that name.
+	link := t.TempDir() + "/op25b"
+	if err := os.Symlink(exe, link); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), link, "switch", "--p4runtime", "127.0.0.1:0", "--gnmi", "", "--log-format", "json")
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := said.Read(make([]byte, 1)); err != nil { // it speaks when it is up
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("switch ended with %v, want status 0", err)
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"op25b/internal/softswitch"
+	"op25b/internal/wire"
+)
+
+type switchOptions struct {
+	deviceID   uint64
+	addrs      softswitch.Addrs
+	interfaces []string
+}
+
+func newSwitch() *cobra.Command {
+	var o switchOptions
+	cmd := &cobra.Command{
+		Use:   "switch",
+		Short: "run the embedded switch: P4Runtime, gNMI, and ports on Linux interfaces, gRPC or pcap files",
+		Long: `switch runs the embedded P4 switch as a daemon. It starts without a program and forwards nothing until a P4Runtime client
+pushes one; any v1model program that p4c-bm2-ss compiles will do.`,
+		Example: `  op25b switch --device-id 1 -i 1@veth0 -i 2@veth2
+  op25b switch --dataplane 127.0.0.1:9560 -i 1@dataplane:access-1`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "P4Runtime device id")
+	cmd.Flags().StringVar(&o.addrs.P4Runtime, "p4runtime", "127.0.0.1:9559", "where P4Runtime is served")
+	cmd.Flags().StringVar(&o.addrs.GNMI, "gnmi", "127.0.0.1:9339", "where gNMI is served; empty for not at all")
+	cmd.Flags().StringVar(&o.addrs.Dataplane, "dataplane", "", "where packets are exchanged over gRPC (p4.bm.DataplaneInterface); empty for not at all")
+	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "a port: "+attachmentSyntax)
+	logger := addLog(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := logger()
+		if err != nil {
+			return err
+		}
+		return runSwitch(cmd.Context(), o, log)
+	}
+	return cmd
+}
+
+func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error) {
+	attachments, err := parseAttachments(o.interfaces)
+	if err != nil {
+		return err
+	}
+	sw, err := softswitch.New(softswitch.Options{DeviceID: o.deviceID, Logger: log})
+	if err != nil {
+		return fmt.Errorf("--device-id %d: %w", o.deviceID, err)
+	}
+	defer func() {
+		if closed := sw.Close(); err == nil {
+			err = closed
+		}
+	}()
+	for _, a := range attachments {
+		if err := a.attach(sw, o.addrs.Dataplane); err != nil {
+			return err
+		}
+	}
+	services, err := sw.Listen(o.addrs)
+	if err != nil {
+		return err
+	}
+	defer services.Close()
+	log.Info("switch up", zap.Uint64("device", o.deviceID), zap.String("p4runtime", services.Addrs.P4Runtime),
+		zap.String("gnmi", services.Addrs.GNMI), zap.String("dataplane", services.Addrs.Dataplane), zap.Int("ports", len(attachments)))
+	<-ctx.Done()
+	log.Info("switch down")
+	return nil
+}
+
+func (a attachment) attach(sw *softswitch.Switch, dataplane string) error {
+	var link wire.Link
+	var err error
+	switch a.kind {
+	case dataplaneLink:
+		if dataplane == "" {
+			return fmt.Errorf("-i %d@dataplane:%s: the packet service is off; set --dataplane", a.port, a.name)
+		}
+		return sw.Name(a.port, a.name)
+	case pcapLink:
+		link, err = wire.OpenPcap(a.name, a.in, a.out)
+	default:
+		link, err = wire.OpenInterface(a.name)
+	}
+	if err != nil {
+		return fmt.Errorf("-i for port %d: %w", a.port, err)
+	}
+	return sw.Attach(a.port, link)
+}

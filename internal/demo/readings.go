@@ -1,0 +1,80 @@
+package demo
+
+import (
+	"context"
+	"time"
+
+	"op25b/internal/telemetry"
+)
+
+// A count is frames and their bytes.
+type count struct{ packets, octets uint64 }
+
+func (c count) plus(d count) count { return count{c.packets + d.packets, c.octets + d.octets} }
+
+// ruleCounts are the ACL counters of one interface by rule id.
+type ruleCounts map[uint32]count
+
+// minus is what moved since earlier; rules that did not are left out.
+func (c ruleCounts) minus(earlier ruleCounts) ruleCounts {
+	moved := ruleCounts{}
+	for id, n := range c {
+		if e := earlier[id]; n != e {
+			moved[id] = count{n.packets - e.packets, n.octets - e.octets}
+		}
+	}
+	return moved
+}
+
+func (c ruleCounts) total() count {
+	var t count
+	for _, n := range c {
+		t = t.plus(n)
+	}
+	return t
+}
+
+// readings reads the switch's counters over gNMI.
+type readings struct{ client *telemetry.Client }
+
+func newReadings(ctx context.Context, addr string) (*readings, error) {
+	client, err := telemetry.Dial(ctx, addr, telemetry.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &readings{client}, nil
+}
+
+func (r *readings) Close() error { return r.client.Close() }
+
+// read returns the ACL counters of every interface by its name.
+func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
+	snapshot, err := r.client.Once(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]ruleCounts{}
+	for name, in := range snapshot.Interfaces {
+		all[name] = ruleCounts{}
+		for key, n := range in.ACL {
+			all[name][key.SequenceID] = count{n.Packets.Value, n.Octets.Value}
+		}
+	}
+	return all, nil
+}
+
+// settled reads until an interface has counted as much as was sent to it, and returns what moved. The frames may still be on their way
+// when the sender has put them on the wire, and no switch tells when it has counted one. After settle it returns what it has seen:
+// that the numbers differ is then the result.
+func (r *readings) settled(ctx context.Context, name string, before ruleCounts, sent count) (ruleCounts, error) {
+	for deadline := time.Now().Add(settle); ; {
+		now, err := r.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		moved := now[name].minus(before)
+		if moved.total() == sent || time.Now().After(deadline) {
+			return moved, nil
+		}
+	}
+}

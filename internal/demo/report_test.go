@@ -1,0 +1,134 @@
+package demo
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"op25b/examples"
+	"op25b/internal/policy"
+)
+
+func sample() *Report {
+	drop := Expected{Blocked, "smtp-all", "drop"}
+	return &Report{Phases: []Phase{{
+		Phase: "all-destinations", Effective: "2006-10-01",
+		Attempts: []Attempt{
+			{From: "adsl-bot", To: "provider", Port: 25, Family: "ipv4", Result: Blocked, Rule: "smtp-all", Action: "drop", Want: drop},
+			{From: "adsl-bot", To: "provider", Port: 25, Family: "ipv6", Result: Blocked, Rule: "smtp-all", Action: "drop", Want: drop},
+		},
+		Counters: []Counter{{Interface: "access-2", Rule: "smtp-all", Action: "drop", Packets: 2, Octets: 148, Sent: 2, SentBytes: 148}},
+	}}}
+}
+
+func TestTableOfAGoodPlay(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteTable(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	want := `phase all-destinations, in force since 2006-10-01                   IPv4        IPv6        rule
+  adsl-bot         -> provider       :25                             blocked     blocked     smtp-all drop
+  gNMI  access-2       smtp-all drop                     2 packets   sent      2   ok
+
+every outcome is what the policy says: 2 of 2; every counter is what was sent: 1 of 1.
+`
+	if b.String() != want {
+		t.Errorf("table is\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// Whatever differs from the policy makes the play a failure, and is pointed at.
+func TestEveryDifferenceIsAFault(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(*Report)
+		says  string
+	}{
+		"a wrong pass":       {func(r *Report) { r.Phases[0].Attempts[0].Result = Delivered }, "WRONG: over ipv4 the policy says blocked by smtp-all drop"},
+		"an error":           {func(r *Report) { r.Phases[0].Attempts[1].Result = Failed; r.Phases[0].Attempts[1].Error = "550 no" }, "(550 no)"},
+		"another rule":       {func(r *Report) { r.Phases[0].Attempts[1].Rule = "fail-closed" }, "smtp-all drop, IPv6: fail-closed drop"},
+		"no rule":            {func(r *Report) { r.Phases[0].Attempts[0].Rule = "" }, "no rule"},
+		"a packet not seen":  {func(r *Report) { r.Phases[0].Counters[0].Packets = 1 }, "WRONG"},
+		"a byte not seen":    {func(r *Report) { r.Phases[0].Counters[0].Octets = 147 }, "WRONG: 147 octets counted, 148 sent"},
+		"nothing was played": {func(r *Report) { r.Phases = nil }, "NOT what the policy says: 0 of 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := sample()
+			test.spoil(r)
+			if r.OK() {
+				t.Error("the report is OK")
+			}
+			var b bytes.Buffer
+			if err := WriteTable(&b, r); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(b.String(), test.says) || !strings.Contains(b.String(), "NOT what the policy says") {
+				t.Errorf("table is\n%s\nwant %q in it", b.String(), test.says)
+			}
+		})
+	}
+}
+
+func TestJSONHasTheAgreedKeys(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteJSON(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Phases []struct {
+			Phase    string           `json:"phase"`
+			Attempts []map[string]any `json:"attempts"`
+			Counters []map[string]any `json:"counters"`
+		} `json:"phases"`
+	}
+	if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	a, c := doc.Phases[0].Attempts[0], doc.Phases[0].Counters[0]
+	for key, want := range map[string]any{"from": "adsl-bot", "to": "provider", "port": 25.0, "family": "ipv4", "result": "blocked", "rule": "smtp-all"} {
+		if a[key] != want {
+			t.Errorf("attempt's %s is %v, want %v", key, a[key], want)
+		}
+	}
+	for key, want := range map[string]any{"interface": "access-2", "rule": "smtp-all", "packets": 2.0} {
+		if c[key] != want {
+			t.Errorf("counter's %s is %v, want %v", key, c[key], want)
+		}
+	}
+}
+
+// The policy's text, read by the demo, says what the programme of 2006 announced.
+func TestExpectation(t *testing.T) {
+	b, err := policy.Load(examples.SpinNet2006())
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay, carrier, provider := netip.MustParseAddr("198.51.100.25"), netip.MustParseAddr("2001:db8:ca::25"), netip.MustParseAddr("203.0.113.129")
+	for _, test := range []struct {
+		phase, line string
+		to          netip.Addr
+		port        uint16
+		want        Expected
+	}{
+		{"before", "adsl-bot", carrier, 25, Expected{Delivered, "smtp-carrier", "monitor"}},
+		{"before", "adsl-bot", provider, 25, Expected{Delivered, "smtp-all", "monitor"}},
+		{"mobile-carriers", "adsl-bot", carrier, 25, Expected{Blocked, "smtp-carrier", "drop"}},
+		{"mobile-carriers", "mobile-sim", provider, 25, Expected{Delivered, "smtp-all", "monitor"}},
+		{"all-destinations", "adsl-home", provider, 25, Expected{Blocked, "smtp-all", "drop"}},
+		{"all-destinations", "adsl-home", provider, 587, Expected{Delivered, "submission", "permit"}},
+		{"all-destinations", "adsl-bot", relay, 25, Expected{Delivered, "relay", "permit"}},
+		{"all-destinations", "business-fixed", carrier, 25, Expected{Delivered, "exempt", "permit"}},
+	} {
+		ph, _ := b.Policy.Phase(test.phase)
+		var line policy.Line
+		for _, l := range b.Inventory.Switches[0].Lines {
+			if l.Name == test.line {
+				line = l
+			}
+		}
+		if got := expect(b.Policy, ph, line, test.to, test.port); got != test.want {
+			t.Errorf("%s: %s to %v:%d is %+v, want %+v", test.phase, test.line, test.to, test.port, got, test.want)
+		}
+	}
+}

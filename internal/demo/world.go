@@ -1,0 +1,183 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"op25b/internal/netsim"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/wire"
+)
+
+// A Rig is the switch that the demo is played on: where its services are, and how a virtual host is plugged into a port.
+type Rig struct {
+	DeviceID  uint64
+	P4Runtime string // host:port
+	GNMI      string // host:port; for bmv2 that of the agent beside it
+	// Link returns the host's end of the wire at a port. Whoever gets it closes it.
+	Link func(port pipeline.Port, name string) (wire.Link, error)
+}
+
+// site describes a server on the network side. Its port and MAC address come from the inventory.
+type site struct {
+	name       string
+	port       string // of the switch
+	addrs      []netip.Prefix
+	domain     string
+	relay      bool // takes mail from subscribers to anywhere
+	submission bool // offers 587 with STARTTLS and AUTH
+}
+
+// The documentation addresses of RFC 5737 and RFC 3849; the policy of the example names the same ones.
+var sites = []site{
+	{"isp-relay", "core-relay", prefixes("198.51.100.25/32", "2001:db8:25::25/128"), "relay.isp.example", true, false},
+	{"carrier-mx", "core-carrier", prefixes("203.0.113.25/32", "2001:db8:ca::25/128"), "carrier.example", false, false},
+	{"provider", "core-provider", prefixes("203.0.113.129/32", "2001:db8:99::25/128"), "provider.example", false, true},
+}
+
+const (
+	account  = "customer"
+	password = "a password of the customer's"
+)
+
+func prefixes(texts ...string) []netip.Prefix {
+	all := make([]netip.Prefix, len(texts))
+	for i, t := range texts {
+		all[i] = netip.MustParsePrefix(t)
+	}
+	return all
+}
+
+// A subscriber is the host on a line.
+type subscriber struct {
+	line policy.Line
+	port string // of the switch; the name that gNMI gives the interface
+	host *netsim.Host
+}
+
+// A target is one service that mail is sent to.
+type target struct {
+	site   site
+	server *netsim.MailServer
+	host   *netsim.Host
+	mode   netsim.Mode
+}
+
+func (t target) port() uint16 {
+	if t.mode == netsim.Submission {
+		return netsim.PortSubmission
+	}
+	return netsim.PortSMTP
+}
+
+// A world is every host of the demo, plugged in.
+type world struct {
+	subscribers []*subscriber
+	targets     []target
+	hosts       []*netsim.Host
+	servers     []*netsim.MailServer
+}
+
+// newWorld starts the hosts of the inventory's lines, and the servers behind its network ports.
+func newWorld(rig Rig, sw *policy.Switch) (_ *world, err error) {
+	w := &world{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Close())
+		}
+	}()
+	plug := func(name, portName string, vlan pipeline.VID, macs []pipeline.MAC, addrs []netip.Prefix) (*netsim.Host, error) {
+		port, ok := sw.Port(portName)
+		if !ok || len(macs) != 1 {
+			return nil, fmt.Errorf("host %q: port %q with just one MAC address is not in the inventory of switch %q", name, portName, sw.Name)
+		}
+		link, err := rig.Link(port.Number, name)
+		if err != nil {
+			return nil, fmt.Errorf("host %q: %w", name, err)
+		}
+		config := netsim.HostConfig{Name: name, MAC: net.HardwareAddr(macs[0][:]), VLAN: uint16(vlan)}
+		for _, a := range addrs {
+			if a.Addr().Is4() {
+				config.IPv4 = append(config.IPv4, a)
+			} else {
+				config.IPv6 = append(config.IPv6, a)
+			}
+		}
+		host, err := netsim.NewHost(link, config)
+		if err != nil {
+			return nil, errors.Join(err, link.Close())
+		}
+		w.hosts = append(w.hosts, host)
+		return host, nil
+	}
+
+	var lines []netip.Prefix
+	for _, line := range sw.Lines {
+		host, err := plug(line.Name, line.Port, line.VLAN, line.MACs, line.Prefixes)
+		if err != nil {
+			return nil, err
+		}
+		w.subscribers = append(w.subscribers, &subscriber{line, line.Port, host})
+		lines = append(lines, line.Prefixes...)
+	}
+	for _, s := range sites {
+		port, ok := sw.Port(s.port)
+		if !ok {
+			return nil, fmt.Errorf("host %q: port %q is not in the inventory of switch %q", s.name, s.port, sw.Name)
+		}
+		host, err := plug(s.name, s.port, 0, port.MACs, s.addrs)
+		if err != nil {
+			return nil, err
+		}
+		config := netsim.MailConfig{Hostname: "mail." + s.domain, Domains: []string{s.domain}}
+		if s.relay {
+			config.RelayFor = lines
+		}
+		if s.submission {
+			config.Accounts = map[string]string{account: password}
+		}
+		server, err := netsim.NewMailServer(host, config)
+		if err != nil {
+			return nil, err
+		}
+		w.servers = append(w.servers, server)
+		w.targets = append(w.targets, target{s, server, host, netsim.MX})
+		if s.submission {
+			w.targets = append(w.targets, target{s, server, host, netsim.Submission})
+		}
+	}
+	return w, nil
+}
+
+// Close takes every host off its wire.
+func (w *world) Close() error {
+	var errs []error
+	for _, s := range w.servers {
+		errs = append(errs, s.Close())
+	}
+	for _, h := range w.hosts {
+		errs = append(errs, h.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// send sends one mail, and returns when neither end has anything more to send because of it.
+func (w *world) send(ctx context.Context, from *subscriber, to target, v6 bool) (netsim.Result, netip.Addr, error) {
+	attempt, err := to.server.Attempt(to.mode, v6)
+	if err != nil {
+		return netsim.Result{}, netip.Addr{}, err
+	}
+	attempt.From = account + "@" + from.line.Name + ".example"
+	attempt.To = "someone@" + to.site.domain
+	if to.mode == netsim.Submission {
+		attempt.Username, attempt.Password = account, password
+	}
+	result := netsim.Send(ctx, from.host, attempt)
+	own, _ := from.host.Addr(v6)
+	err = errors.Join(from.host.Quiesce(ctx), to.host.QuiesceWith(ctx, own))
+	return result, attempt.Server.Addr(), err
+}
