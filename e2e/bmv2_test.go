@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"google.golang.org/grpc"
+
+	"op25b/internal/agent"
+	"op25b/internal/demo"
+	"op25b/internal/openconfig"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/wire"
+	"op25b/internal/wire/dataplane"
+)
+
+// findBMv2 returns the path of simple_switch_grpc, or why there is none.
+func findBMv2() (path, reason string) {
+	name := os.Getenv("OP25B_BMV2")
+	if name == "" {
+		name = "simple_switch_grpc"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Sprintf("bmv2 is not here (%v): install the package p4lang-bmv2 or build github.com/p4lang/behavioral-model, "+
+			"and put simple_switch_grpc on PATH or name it by OP25B_BMV2", err)
+	}
+	return path, ""
+}
+
+// freeAddr is an address of this machine that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startBMv2 starts simple_switch_grpc without a program and waits until it answers. It ends with the test.
+func startBMv2(t *testing.T, path string, deviceID uint64, interfaces, targetArgs []string) (p4runtime string) {
+	t.Helper()
+	p4runtime = freeAddr(t)
+	args := append([]string{"--no-p4", "--device-id", fmt.Sprint(deviceID)}, interfaces...)
+	args = append(append(args, "--", "--grpc-server-addr", p4runtime), targetArgs...)
+	var said bytes.Buffer
+	cmd := exec.Command(path, args...)
+	cmd.Dir = t.TempDir()
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute, errors.New("no answer within a minute"))
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		cancel()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(path), said.String())
+		}
+	})
+	for {
+		reader, err := p4rt.DialReader(ctx, p4rt.Config{Addr: p4runtime, DeviceID: deviceID})
+		if err == nil {
+			_ = reader.Close()
+			return p4runtime
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%v: %v", cmd, err)
+		}
+	}
+}
+
+// startAgent starts the gNMI agent beside a switch. It ends with the test.
+func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.Links) (gnmi string) {
+	t.Helper()
+	reader, err := p4rt.DialReader(t.Context(), p4rt.Config{Addr: p4runtime, DeviceID: sw.DeviceID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = reader.Close() })
+	ports := map[uint32]string{}
+	for _, p := range sw.Ports {
+		ports[uint32(p.Number)] = p.Name
+	}
+	source, err := agent.New(reader, ports, links, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := openconfig.NewServer(source, openconfig.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := grpc.NewServer()
+	gpb.RegisterGNMIServer(g, server)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = g.Serve(listener) }()
+	t.Cleanup(func() { g.Stop(); <-served })
+	return listener.Addr().String()
+}
+
+// TestScenarioBMv2 plays the programme on the real bmv2, the hosts attached over its gRPC data plane. No privilege is needed.
+func TestScenarioBMv2(t *testing.T) {
+	path, reason := findBMv2()
+	wants(t, "bmv2", reason)
+	b, sw := bundle(t)
+	packets := freeAddr(t)
+	p4runtime := startBMv2(t, path, sw.DeviceID, nil, []string{"--dp-grpc-server-addr", packets})
+	gnmi := startAgent(t, p4runtime, sw, nil)
+	var client *dataplane.Client // dialled when the first host is plugged in: bmv2 refuses a packet stream before it has a program
+	defer func() {
+		if client != nil {
+			_ = client.Close()
+		}
+	}()
+	play(t, b, demo.Rig{
+		DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: gnmi,
+		Link: func(port pipeline.Port, name string) (wire.Link, error) {
+			if client == nil {
+				var err error
+				if client, err = dataplane.Dial(t.Context(), packets, sw.DeviceID); err != nil {
+					return nil, err
+				}
+			}
+			return client.Port(uint32(port), name)
+		},
+	})
+}

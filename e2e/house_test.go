@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A goPackage is what the go tool says of a package.
+type goPackage struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "op25b/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d packages found", len(all))
+	}
+	return all
+}
+
+// Every package says what it is, in one comment.
+func TestEveryPackageHasAComment(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" && p.ImportPath != "op25b/e2e" { // e2e has tests only
+			t.Errorf("package %s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// mayImport lists, for the rooms that are bound, which rooms of this module each may import; directly or through others.
+var mayImport = map[string][]string{
+	"internal/wire":       {"proto/bm"},
+	"internal/pipeline":   {},
+	"internal/p4rt":       {},
+	"internal/openconfig": {},
+	"internal/telemetry":  {},
+	"internal/policy":     {"internal/pipeline"},
+	"internal/reconcile":  {"internal/pipeline"},
+	"internal/netsim":     {"internal/wire"},
+	// A switch: it imports none of the controller's packages.
+	"internal/softswitch": {"internal/openconfig", "internal/wire", "proto/bm"},
+	"internal/agent":      {"internal/openconfig"},
+	"internal/fleet":      {"internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
+}
+
+// The arrows of the design hold.
+func TestImportArrows(t *testing.T) {
+	for _, p := range packages(t) {
+		room, allowed, bound := roomOf(p.ImportPath)
+		if !bound {
+			continue
+		}
+		for _, imported := range p.Imports {
+			path, ours := strings.CutPrefix(imported, "op25b/")
+			if !ours || within(path, room) || slices.ContainsFunc(allowed, func(a string) bool { return within(path, a) }) {
+				continue
+			}
+			t.Errorf("%s imports %s; %s may import only %v", p.ImportPath, imported, room, allowed)
+		}
+	}
+}
+
+func within(path, room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
+
+func roomOf(importPath string) (room string, allowed []string, bound bool) {
+	path := strings.TrimPrefix(importPath, "op25b/")
+	for room, allowed := range mayImport {
+		if within(path, room) {
+			return room, allowed, true
+		}
+	}
+	return "", nil, false
+}

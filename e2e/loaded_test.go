@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	"google.golang.org/grpc"
+
+	"op25b/internal/fleet"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/softswitch/engine"
+	"op25b/internal/softswitch/p4rtserver"
+)
+
+// loaded returns the engine of a switch that has been brought to a state over P4Runtime, as a controller does it.
+func loaded(tb testing.TB, want *pipeline.State) *engine.Engine {
+	tb.Helper()
+	var running *engine.Engine
+	server, err := p4rtserver.New(p4rtserver.Options{
+		DeviceID: 1,
+		Load:     func(json []byte) (*engine.Engine, error) { return engine.Load(json, engine.Options{}) },
+		OnCommit: func(e *engine.Engine, _ *configv1.P4Info) { running = e },
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	g := grpc.NewServer(p4rtserver.ServerOptions()...)
+	server.Register(g)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = g.Serve(listener) }()
+	tb.Cleanup(func() { server.Close(); g.Stop(); <-served })
+
+	ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Minute)
+	defer cancel()
+	session, err := p4rt.Dial(ctx, p4rt.Config{Addr: listener.Addr().String(), DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer session.Close()
+	if err := session.WaitPrimary(ctx); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := fleet.Converge(ctx, session, want); err != nil {
+		tb.Fatal(err)
+	}
+	return running
+}
+
+const (
+	accessPort  = 1
+	networkPort = 11
+
+	relayClass  = 1
+	exemptClass = 1
+	smtp        = 1
+	submission  = 2
+)
+
+var (
+	subscriberMAC = pipeline.MAC{2, 0, 0, 0, 1, 1}
+	serverMAC     = pipeline.MAC{2, 0, 0, 0, 2, 1}
+)
+
+// filtering is a state with one line and one network port, all of mail port 25 dropped but for relays and exempt subscribers, and as many
+// exempt subscribers and remote prefixes as asked for. Of the subscribers 10.x.y.z is exempt where the number xyz is below v4; the
+// relays are 172.16.0.0 and up.
+func filtering(subscribersV4, subscribersV6, remotes int) *pipeline.State {
+	s := &pipeline.State{
+		Lines: map[pipeline.LineKey]pipeline.Line{
+			{Port: accessPort}:  {Role: pipeline.Access, Group: 1, Index: 1},
+			{Port: networkPort}: {Role: pipeline.Network},
+		},
+		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
+			{DstPort: pipeline.PortMatch{Port: 25, Exact: true}}:  {Leg: pipeline.UpDst, Service: smtp, Priority: 1},
+			{DstPort: pipeline.PortMatch{Port: 587, Exact: true}}: {Leg: pipeline.UpDst, Service: submission, Priority: 1},
+		},
+		Remotes:     map[netip.Prefix]pipeline.Class{},
+		Subscribers: map[netip.Prefix]pipeline.Class{},
+		Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{
+			{RemoteClass: pipeline.Exactly[pipeline.Class](relayClass), Priority: 4}:      {Action: pipeline.Permit, Rule: 2},
+			{Service: pipeline.Exactly[pipeline.Service](submission), Priority: 3}:        {Action: pipeline.Permit, Rule: 3},
+			{SubscriberClass: pipeline.Exactly[pipeline.Class](exemptClass), Priority: 2}: {Action: pipeline.Permit, Rule: 4},
+			{Service: pipeline.Exactly[pipeline.Service](smtp), Priority: 1}:              {Action: pipeline.Drop, Rule: 5},
+		},
+		Bridge: map[pipeline.MAC]pipeline.BridgePort{
+			subscriberMAC: {Port: accessPort, Role: pipeline.Access},
+			serverMAC:     {Port: networkPort, Role: pipeline.Network},
+		},
+		NetworkPorts: []pipeline.Port{networkPort},
+		AllPorts:     []pipeline.Port{accessPort, networkPort},
+	}
+	for i := range subscribersV4 {
+		s.Subscribers[netip.PrefixFrom(v4(10<<24|i), 32)] = exemptClass
+	}
+	for i := range subscribersV6 {
+		a := netip.MustParseAddr("2001:db8::").As16()
+		binary.BigEndian.PutUint32(a[4:], uint32(i))
+		s.Subscribers[netip.PrefixFrom(netip.AddrFrom16(a), 64)] = exemptClass
+	}
+	for i := range remotes {
+		s.Remotes[netip.PrefixFrom(v4(172<<24|16<<16|i<<4), 28)] = relayClass
+	}
+	return s
+}
+
+func v4(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(n))))
+}
+
+// segment is an Ethernet frame of 60 bytes with a SYN in it, from the subscriber to the server.
+func segment(tb testing.TB, src, dst netip.Addr, port uint16) []byte {
+	tb.Helper()
+	f := make([]byte, 0, 60)
+	f = append(f, serverMAC[:]...)
+	f = append(f, subscriberMAC[:]...)
+	f = append(f, 0x08, 0x00)
+	f = append(f, 0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0)
+	f = append(f, src.AsSlice()...)
+	f = append(f, dst.AsSlice()...)
+	f = binary.BigEndian.AppendUint16(f, 49152)
+	f = binary.BigEndian.AppendUint16(f, port)
+	f = append(f, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0)
+	return f[:60]
+}

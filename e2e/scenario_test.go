@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"op25b/examples"
+	"op25b/internal/demo"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch"
+)
+
+// targetFlag chooses the switches that the scenario runs on. By default it runs on each that is there.
+var targetFlag = flag.String("target", "", "embedded or bmv2: run the scenario on this switch only, and fail if it is not there")
+
+// wants says whether the scenario is to run on a target. reason, if not empty, says why it cannot: the test is skipped with one line
+// about it, or fails if the target was asked for by name.
+func wants(t *testing.T, target, reason string) {
+	t.Helper()
+	switch {
+	case *targetFlag != "" && *targetFlag != "embedded" && *targetFlag != "bmv2":
+		t.Fatalf("-target %q: valid are embedded and bmv2", *targetFlag)
+	case *targetFlag != "" && *targetFlag != target:
+		t.Skipf("-target %s was asked for", *targetFlag)
+	case reason != "" && *targetFlag == target:
+		t.Fatal(reason)
+	case reason != "":
+		fmt.Fprintln(os.Stderr, "SKIPPED", t.Name()+":", reason)
+		t.Skip(reason)
+	}
+}
+
+func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
+	t.Helper()
+	b, err := policy.Load(examples.SpinNet2006())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, &b.Inventory.Switches[0]
+}
+
+// play plays the programme of 2006 on a rig and holds it against what the issue of this product asks for, in words of its own.
+func play(t *testing.T, b *policy.Bundle, rig demo.Rig) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	report, err := demo.Play(ctx, demo.Options{Bundle: b, Switch: b.Inventory.Switches[0].Name, Rig: rig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.OK() {
+		demo.WriteTable(os.Stderr, report)
+		t.Fatal("not what the policy says")
+	}
+	checkProgramme(t, report)
+}
+
+// checkProgramme knows the programme of 2006 by heart: it asks neither the policy nor the demo's own expectation.
+func checkProgramme(t *testing.T, report *demo.Report) {
+	t.Helper()
+	var phases []string
+	attempts := 0
+	for _, p := range report.Phases {
+		phases = append(phases, p.Phase)
+		for _, a := range p.Attempts {
+			attempts++
+			blocked := false
+			switch {
+			case a.From == "business-fixed", a.To == "isp-relay", a.Port == 587:
+			case p.Phase == "mobile-carriers":
+				blocked = a.To == "carrier-mx"
+			case p.Phase == "all-destinations":
+				blocked = true
+			}
+			want := demo.Delivered
+			if blocked {
+				want = demo.Blocked
+			}
+			if a.Result != want {
+				t.Errorf("%s: %s to %s:%d over %s: %s, want %s %s", p.Phase, a.From, a.To, a.Port, a.Family, a.Result, want, a.Error)
+			}
+		}
+		sent := uint64(0)
+		for _, c := range p.Counters {
+			sent += c.Sent
+			if c.Packets != c.Sent || c.Octets != c.SentBytes {
+				t.Errorf("%s: %s %s: %d packets and %d octets over gNMI, %d and %d sent", p.Phase, c.Interface, c.Rule, c.Packets, c.Octets, c.Sent, c.SentBytes)
+			}
+		}
+		if sent == 0 {
+			t.Errorf("%s: nothing was sent", p.Phase)
+		}
+	}
+	if got, want := fmt.Sprint(phases), "[before mobile-carriers all-destinations]"; got != want {
+		t.Errorf("phases are %s, want %s", got, want)
+	}
+	// 3 phases x 4 subscribers x (relay, carrier, provider on 25, provider on 587) x 2 families
+	if attempts != 96 {
+		t.Errorf("%d mails were sent, want 96", attempts)
+	}
+}
+
+func TestScenarioEmbedded(t *testing.T) {
+	wants(t, "embedded", "")
+	b, sw := bundle(t)
+	rig, err := demo.NewEmbedded(sw, softswitch.Addrs{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rig.Close()
+	play(t, b, rig.Rig)
+}

@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"op25b/internal/agent"
+	"op25b/internal/demo"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch"
+	"op25b/internal/wire"
+)
+
+// needsRoot says why veth pairs cannot be made here, or nothing.
+func needsRoot() string {
+	if os.Geteuid() != 0 {
+		return "veth pairs need root"
+	}
+	return ""
+}
+
+// hostEnd is the name of the host's end of the veth pair at a port; the switch's end has the port's own name.
+func hostEnd(port string) string { return port + "-h" }
+
+// vethPairs makes a pair for each port of the switch. They go with the test.
+func vethPairs(t *testing.T, sw *policy.Switch) {
+	t.Helper()
+	for _, p := range sw.Ports {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = p.Name
+		pair := &netlink.Veth{LinkAttrs: attrs, PeerName: hostEnd(p.Name)}
+		if err := netlink.LinkAdd(pair); err != nil {
+			t.Fatalf("veth pair %s and %s: %v", p.Name, hostEnd(p.Name), err)
+		}
+		t.Cleanup(func() {
+			if err := netlink.LinkDel(pair); err != nil {
+				t.Errorf("veth pair %s: %v", p.Name, err)
+			}
+		})
+		for _, name := range []string{p.Name, hostEnd(p.Name)} {
+			// The kernel shall not speak on these wires: the hosts have their own stacks.
+			err := os.WriteFile(fmt.Sprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", name), []byte("1"), 0)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			link, err := netlink.LinkByName(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := netlink.LinkSetUp(link); err != nil {
+				t.Fatalf("%s up: %v", name, err)
+			}
+		}
+	}
+}
+
+func openHostEnd(sw *policy.Switch) func(pipeline.Port, string) (wire.Link, error) {
+	return func(number pipeline.Port, _ string) (wire.Link, error) {
+		for _, p := range sw.Ports {
+			if p.Number == number {
+				return wire.OpenInterface(hostEnd(p.Name))
+			}
+		}
+		return nil, fmt.Errorf("no port %d", number)
+	}
+}
+
+// TestScenarioBMv2Veth plays the programme on the real bmv2 with its ports on kernel interfaces.
+func TestScenarioBMv2Veth(t *testing.T) {
+	path, reason := findBMv2()
+	if reason == "" {
+		reason = needsRoot()
+	}
+	wants(t, "bmv2", reason)
+	b, sw := bundle(t)
+	vethPairs(t, sw)
+	var interfaces []string
+	links := agent.Links{}
+	for _, p := range sw.Ports {
+		interfaces = append(interfaces, "-i", fmt.Sprintf("%d@%s", p.Number, p.Name))
+		links[p.Name] = true
+	}
+	p4runtime := startBMv2(t, path, sw.DeviceID, interfaces, nil)
+	play(t, b, demo.Rig{
+		DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: startAgent(t, p4runtime, sw, links), Link: openHostEnd(sw),
+	})
+}
+
+// TestScenarioEmbeddedVeth plays the programme on the embedded switch with its ports on kernel interfaces.
+func TestScenarioEmbeddedVeth(t *testing.T) {
+	wants(t, "embedded", needsRoot())
+	b, sw := bundle(t)
+	vethPairs(t, sw)
+	device, err := softswitch.New(softswitch.Options{DeviceID: sw.DeviceID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	for _, p := range sw.Ports {
+		link, err := wire.OpenInterface(p.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := device.Attach(uint32(p.Number), link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	services, err := device.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0", GNMI: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer services.Close()
+	play(t, b, demo.Rig{
+		DeviceID: sw.DeviceID, P4Runtime: services.Addrs.P4Runtime, GNMI: services.Addrs.GNMI, Link: openHostEnd(sw),
+	})
+}
