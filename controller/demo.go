@@ -51,24 +51,24 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, out, errOut io
 	defer rig.Close()
 
 	progress, done := progressLine(errOut)
-	options := demo.Options{Bundle: bundle, Switch: sw.Name, Rig: rig.Rig, Progress: progress}
-	if keep {
-		options.Pause = func(ctx context.Context) {
-			done()
-			fmt.Fprintf(errOut, "The last phase stays in force. P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", rig.P4Runtime, rig.DeviceID, rig.GNMI)
-			<-ctx.Done()
-		}
-	}
-	report, err := demo.Play(ctx, options)
-	done()
-	if err != nil {
-		return err
-	}
 	write := demo.WriteTable
 	if output == jsonOutput {
 		write = demo.WriteJSON
 	}
-	if err := write(out, report); err != nil {
+	report, err := demo.Play(ctx, demo.Options{
+		Bundle: bundle, Switch: sw.Name, Rig: rig.Rig, Progress: progress,
+		Show: func(ctx context.Context, r *demo.Report) error {
+			done()
+			if err := write(out, r); err != nil || !keep {
+				return err
+			}
+			fmt.Fprintf(errOut, "The last phase stays in force. P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", rig.P4Runtime, rig.DeviceID, rig.GNMI)
+			<-ctx.Done()
+			return nil
+		},
+	})
+	if err != nil {
+		done()
 		return err
 	}
 	if !report.OK() {

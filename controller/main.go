@@ -18,7 +18,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := newRoot().ExecuteContext(ctx); err != nil {
-		if !errors.Is(err, errAlreadyTold) {
+		switch {
+		case ctx.Err() != nil: // what broke because of it is of no interest
+			fmt.Fprintln(os.Stderr, "op25b: interrupted")
+		case !errors.Is(err, errAlreadyTold):
 			fmt.Fprintln(os.Stderr, "op25b:", err)
 		}
 		stop()

@@ -148,3 +148,13 @@ func TestScenarioBMv2(t *testing.T) {
 		},
 	})
 }
+
+// TestTargets says which switches the scenario runs on here; with -v that is seen even when all passes.
+func TestTargets(t *testing.T) {
+	fmt.Println("target embedded: here")
+	if path, reason := findBMv2(); reason != "" {
+		fmt.Println("target bmv2: SKIPPED:", reason)
+	} else {
+		fmt.Println("target bmv2:", path)
+	}
+}

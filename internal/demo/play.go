@@ -36,8 +36,8 @@ type Options struct {
 	Rig    Rig
 	// Progress is told what goes on, in a few words; it may be nil. It is called from several goroutines, one at a time.
 	Progress func(text string)
-	// Pause is called when all phases have been played and everything still runs; it may be nil.
-	Pause func(ctx context.Context)
+	// Show is called with the report while everything still runs; it may be nil. Its error becomes Play's.
+	Show func(ctx context.Context, r *Report) error
 }
 
 // Play plays every phase of the policy and reports what it saw. An error means that the demo itself could not go on; whether all went as
@@ -71,8 +71,8 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 		}
 		report.Phases = append(report.Phases, *phase)
 	}
-	if o.Pause != nil {
-		o.Pause(ctx)
+	if o.Show != nil {
+		return report, o.Show(ctx, report)
 	}
 	return report, nil
 }

@@ -19,15 +19,15 @@ import (
 // A track follows one connection until nothing more can be sent for it, which is after the application has closed it: the
 // end of a connection takes two segments each way, and their retransmission.
 type track struct {
-	host  *Host
-	ep    tcpip.Endpoint
-	entry waiter.Entry
-	queue *waiter.Queue
+	host   *Host
+	ep     tcpip.Endpoint
+	remote netip.AddrPort
+	entry  waiter.Entry
 }
 
 // follow adds a connection to those that Quiesce waits for. It reports false if the host is closed.
-func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue) bool {
-	t := &track{host: h, ep: ep, queue: queue}
+func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue, remote netip.AddrPort) bool {
+	t := &track{host: h, ep: ep, remote: remote}
 	t.entry = waiter.NewFunctionEntry(waiter.EventHUp, func(waiter.EventMask) { t.look() })
 	h.mu.Lock()
 	if h.closed {
@@ -86,7 +86,7 @@ func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	queue.EventRegister(&entry)
 	defer queue.EventUnregister(&entry)
 	terr = ep.Connect(fullAddress(peer))
-	if !h.follow(ep, &queue) {
+	if !h.follow(ep, &queue, peer) {
 		ep.Abort()
 		return fail(ErrClosed)
 	}

@@ -82,9 +82,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	l.queue.EventRegister(&entry)
 	defer l.queue.EventUnregister(&entry)
 	for {
-		ep, queue, terr := l.ep.Accept(nil)
+		var peer tcpip.FullAddress
+		ep, queue, terr := l.ep.Accept(&peer)
 		if terr == nil {
-			if !l.host.follow(ep, queue) {
+			if !l.host.follow(ep, queue, addrPort(peer)) {
 				ep.Abort()
 				return nil, l.fail(net.ErrClosed)
 			}

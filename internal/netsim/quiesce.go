@@ -53,12 +53,10 @@ func (h *Host) busy(with func(netip.Addr) bool) string {
 	open := slices.Collect(maps.Keys(h.conns))
 	h.mu.Unlock()
 	for _, t := range open {
-		remote, _ := t.ep.GetRemoteAddress() // none while it connects
-		if !with(addrPort(remote).Addr()) {
-			continue
+		if with(t.remote.Addr()) {
+			local, _ := t.ep.GetLocalAddress()
+			return fmt.Sprintf("the connection %v to %v in state %v", addrPort(local), t.remote, tcp.EndpointState(t.ep.State()))
 		}
-		local, _ := t.ep.GetLocalAddress()
-		return fmt.Sprintf("the connection %v to %v in state %v", addrPort(local), addrPort(remote), tcp.EndpointState(t.ep.State()))
 	}
 	for _, protocol := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
 		neighbours, err := h.stack.Neighbors(nicID, protocol)
@@ -81,7 +79,8 @@ func (h *Host) dropEmbryos(with func(netip.Addr) bool) {
 		if !ok || ep.EndpointState() != tcp.StateSynRecv {
 			continue
 		}
-		if remote, err := ep.GetRemoteAddress(); err == nil && with(addrPort(remote).Addr()) {
+		// Not GetRemoteAddress, which knows a peer only once the connection is established.
+		if addr, _ := netip.AddrFromSlice(ep.ID.RemoteAddress.AsSlice()); with(addr) {
 			ep.Abort()
 		}
 	}

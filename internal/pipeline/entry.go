@@ -123,7 +123,8 @@ func fromGroup(g *p4v1.MulticastGroupEntry) (Entry, error) {
 		case *p4v1.Replica_Port:
 			ports = append(ports, Port(toUint(kind.Port)))
 		default:
-			ports = append(ports, Port(r.GetEgressPort())) //nolint:staticcheck // bmv2 answers with the field that 1.4 deprecated
+			//lint:ignore SA1019 bmv2 answers with the field that P4Runtime 1.4 deprecated
+			ports = append(ports, Port(r.GetEgressPort()))
 		}
 	}
 	slices.Sort(ports)
