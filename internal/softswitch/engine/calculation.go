@@ -54,6 +54,7 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 			if v.BitWidth <= 0 {
 				c.fail(ErrProgram, "a constant without width")
 			}
+			c.bits(v.BitWidth, "a constant")
 			n := c.expr(v)
 			mask := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(v.BitWidth)), big.NewInt(1))
 			w := bigWords(mask.And(mask, n.lo), match.Words(v.BitWidth))

@@ -173,6 +173,7 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 	l := &learnList{id: j.ID, name: j.Name}
 	for i := range j.Elements {
 		el := &j.Elements[i]
+		c.bits(el.BitWidth, "element %d", i)
 		n := c.expr(el)
 		switch {
 		case n.op == leafField:
@@ -189,6 +190,10 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 
 // learn delivers the packet's digest if there is room for it. This allocates: what is delivered belongs to the receiver.
 func (p *packet) learn(l *learnList) {
+	if q := p.w.e.digests; len(q) == cap(q) {
+		p.w.count(&p.w.stats.DigestsDropped)
+		return
+	}
 	d := Digest{Name: l.name, ListID: l.id, Values: make([][]byte, len(l.elems))}
 	for i, el := range l.elems {
 		switch {

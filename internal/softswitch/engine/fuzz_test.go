@@ -3,7 +3,10 @@ package engine
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // FuzzProcess sends any bytes through programs that use all of the parser; nothing may panic, and a frame in gives frames
@@ -34,17 +37,63 @@ func FuzzProcess(f *testing.F) {
 	})
 }
 
-// FuzzLoad: JSON that is no program is an error with one of the two sentinels, never a panic.
-func FuzzLoad(f *testing.F) {
-	f.Add(filterProgram().json(f))
-	f.Add(stackProgram().json(f))
-	f.Add(tableProgram("ternary", l{key("ternary", "h", "a")}, nil).json(f))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > 1<<16 || !json.Valid(b) {
+// TestBrokenPrograms puts odd values into good programs: each is loaded, or an error with one of the two sentinels, never a
+// panic; and what loads takes a frame.
+func TestBrokenPrograms(t *testing.T) {
+	var good [][]byte
+	good = append(good, filterProgram().json(t), stackProgram().json(t), tableProgram("ternary", l{key("ternary", "h", "a")}, nil).json(t))
+	own, err := os.ReadFile("../../../p4src/build/op25b.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good = append(good, own)
+	rapid.Check(t, func(t *rapid.T) {
+		var root any
+		if err := json.Unmarshal(rapid.SampledFrom(good).Draw(t, "program"), &root); err != nil {
+			t.Fatal(err)
+		}
+		for range rapid.IntRange(1, 3).Draw(t, "changes") {
+			root = spoil(t, root, 0)
+		}
+		b, err := json.Marshal(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := Load(b, Options{})
+		if err != nil {
+			if !errors.Is(err, ErrProgram) && !errors.Is(err, ErrUnsupported) {
+				t.Errorf("%v wraps neither sentinel", err)
+			}
 			return
 		}
-		if _, err := Load(b, Options{}); err != nil && !errors.Is(err, ErrProgram) && !errors.Is(err, ErrUnsupported) {
-			t.Errorf("%v wraps neither sentinel", err)
+		for _, f := range append(mailFrames(), filterFrames(1)...) {
+			e.NewWorker().Process(1, f, func(uint32, []byte) {})
 		}
 	})
+}
+
+// spoil goes down to some value of the program and replaces or removes it.
+func spoil(t *rapid.T, v any, depth int) any {
+	if rapid.IntRange(0, 12).Draw(t, "here") < depth-3 {
+		return rapid.SampledFrom([]any{
+			nil, "", "0x1", "-0x5", "0x", "h", -1.0, 0.0, 1.0, 7.0, 70.0, 1e6, 1e12, 0.5, true, false, l{}, m{}, l{1.0, 2.0}, l{"h", "a"}, m{"op": "+"},
+		}).Draw(t, "value")
+	}
+	switch x := v.(type) {
+	case m:
+		if len(x) > 0 {
+			k := rapid.SampledFrom(sortedKeys(x)).Draw(t, "key")
+			if rapid.IntRange(0, 20).Draw(t, "remove") == 0 {
+				delete(x, k)
+			} else {
+				x[k] = spoil(t, x[k], depth+1)
+			}
+		}
+	case l:
+		if len(x) > 0 {
+			i := rapid.IntRange(0, len(x)-1).Draw(t, "index")
+			x[i] = spoil(t, x[i], depth+1)
+		}
+	}
+	return v
 }

@@ -183,6 +183,9 @@ func (l *layout) addType(j *jsonHeaderType) error {
 		t.words += fd.words
 		bits += fd.width
 	}
+	if j.MaxLength < 0 || j.MaxLength > maxFieldBits {
+		return fmt.Errorf("header type %q: %w: max_length %d, must be 0 to %d bytes", j.Name, ErrProgram, j.MaxLength, maxFieldBits)
+	}
 	if t.varF != nil {
 		t.varMax = max(0, j.MaxLength-bits/8)
 		if j.MaxLength == 0 {

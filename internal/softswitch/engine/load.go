@@ -79,6 +79,9 @@ func (c *compiler) program() {
 		}()
 	}
 	for i := range c.j.Actions {
+		for _, p := range c.j.Actions[i].RuntimeData {
+			c.bits(p.Bitwidth, "parameter %q of action %q", p.Name, c.j.Actions[i].Name)
+		}
 		a := newAction(&c.j.Actions[i], i)
 		pr.actions = append(pr.actions, a)
 		c.actions[a.id] = a
@@ -171,6 +174,7 @@ func (c *compiler) state() {
 		c.e.registers = append(c.e.registers, &Register{name: k.Name, width: k.Bitwidth, words: words, size: size, cells: make([]uint64, size*words)})
 	}
 	for _, k := range c.j.ParseVSets {
+		c.bits(k.CompressedBitwidth, "value set %q", k.Name)
 		v := &ValueSet{e: c.e, name: k.Name, width: k.CompressedBitwidth}
 		c.e.vsets[k.Name] = v
 		c.e.vsetOrder = append(c.e.vsetOrder, v)
@@ -178,13 +182,20 @@ func (c *compiler) state() {
 }
 
 // maxCells bounds an array, so that a typing error in a program is an error and not the machine's memory.
-const maxCells = 1 << 28
+const maxCells = 1 << 24
 
 func (c *compiler) size(kind, name string, n int) int {
 	if n < 0 || n > maxCells {
 		c.fail(ErrProgram, "%s %q: size %d, must be 0 to %d", kind, name, n, maxCells)
 	}
 	return n
+}
+
+// bits checks a width that the program gives.
+func (c *compiler) bits(n int, format string, args ...any) {
+	if n < 0 || n > maxFieldBits {
+		c.fail(ErrProgram, "%s: width %d, must be 0 to %d bits", fmt.Sprintf(format, args...), n, maxFieldBits)
+	}
 }
 
 func (c *compiler) fieldList(j *jsonFieldList) {
