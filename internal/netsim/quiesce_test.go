@@ -71,7 +71,9 @@ func TestQuiesceWaitsForOpenConnections(t *testing.T) {
 
 // A handshake that another peer has begun is left alone.
 func TestQuiesceWithLeavesOtherHandshakes(t *testing.T) {
-	dead := func(in int, frame []byte) bool { return in != 0 || len(frame) < 58 || frame[12] != 8 || frame[13] != 0 || frame[23] != 6 }
+	dead := func(in int, frame []byte) bool {
+		return in != 0 || len(frame) < 58 || frame[12] != 8 || frame[13] != 0 || frame[23] != 6
+	}
 	links := newBridge(t, 2, dead) // no TCP from the server
 	server, client := start(t, links[0], config("server", 1)), start(t, links[1], config("client", 2))
 	l, err := server.Listen("tcp", "192.0.2.1:7")

@@ -179,42 +179,71 @@ func TestGetProto(t *testing.T) {
 func TestGetRefusals(t *testing.T) {
 	src := newFake(twoPorts())
 	c := serve(t, src, Options{})
-	old := &gpb.Path{Element: []string{"interfaces"}} //nolint:staticcheck // what is refused
+	//lint:ignore SA1019 this is what is refused
+	old := &gpb.Path{Element: []string{"interfaces"}}
 	for _, tc := range []struct {
 		name string
 		req  *gpb.GetRequest
 		code codes.Code
 		text string
 	}{
-		{"no such interface", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=eth9", "state")}},
-			codes.NotFound, `path "/interfaces/interface[name=eth9]/state": there is no such node now`},
-		{"an uncounted link", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=network", "state", "counters")}},
-			codes.NotFound, `path "/interfaces/interface[name=network]/state/counters": there is no such node now`},
-		{"not served", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=network", "config")}},
-			codes.Unimplemented, `path "/interfaces/interface[name=network]/config" is not served; below /interfaces/interface[name=network] there is: name, state`},
-		{"below a leaf", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=network", "state", "id", "x")}},
-			codes.Unimplemented, `path "/interfaces/interface[name=network]/state/id/x" is not served: /interfaces/interface[name=network]/state/id is a leaf, nothing is below it`},
-		{"a wrong key", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "id=network", "state")}},
-			codes.InvalidArgument, `path "/interfaces/interface[id=network]/state": the list interface has no key "id"; its keys: name`},
-		{"a key on a container", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "name=network")}},
-			codes.InvalidArgument, `path "/interfaces[name=network]": interfaces is not a list and has no key "name"`},
-		{"an element without a name", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "")}},
-			codes.InvalidArgument, `path "/interfaces/": an element has no name`},
+		{
+			"no such interface", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=eth9", "state")}},
+			codes.NotFound, `path "/interfaces/interface[name=eth9]/state": there is no such node now`,
+		},
+		{
+			"an uncounted link", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=network", "state", "counters")}},
+			codes.NotFound, `path "/interfaces/interface[name=network]/state/counters": there is no such node now`,
+		},
+		{
+			"not served", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=network", "config")}},
+			codes.Unimplemented, `path "/interfaces/interface[name=network]/config" is not served; below /interfaces/interface[name=network] there is: name, state`,
+		},
+		{
+			"below a leaf", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=network", "state", "id", "x")}},
+			codes.Unimplemented, `path "/interfaces/interface[name=network]/state/id/x" is not served: /interfaces/interface[name=network]/state/id is a leaf, nothing is below it`,
+		},
+		{
+			"a wrong key", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "id=network", "state")}},
+			codes.InvalidArgument, `path "/interfaces/interface[id=network]/state": the list interface has no key "id"; its keys: name`,
+		},
+		{
+			"a key on a container", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "name=network")}},
+			codes.InvalidArgument, `path "/interfaces[name=network]": interfaces is not a list and has no key "name"`,
+		},
+		{
+			"an element without a name", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "")}},
+			codes.InvalidArgument, `path "/interfaces/": an element has no name`,
+		},
 		{"no path", &gpb.GetRequest{}, codes.InvalidArgument, `get: no path; for everything name the root, a path without elements`},
-		{"the old path field", &gpb.GetRequest{Path: []*gpb.Path{old}},
-			codes.InvalidArgument, `path: the field element is of gNMI before 0.4; use elem`},
-		{"a target in a path", &gpb.GetRequest{Path: []*gpb.Path{{Target: "x", Elem: at("acl").Elem}}},
-			codes.InvalidArgument, `path "/acl": target "x" belongs in the prefix`},
-		{"another origin", &gpb.GetRequest{Path: []*gpb.Path{{Origin: "cli", Elem: at("acl").Elem}}},
-			codes.Unimplemented, `path "/acl": origin "cli" is not served, only openconfig`},
-		{"two origins", &gpb.GetRequest{Prefix: &gpb.Path{Origin: "openconfig"}, Path: []*gpb.Path{{Origin: "openconfig"}}},
-			codes.InvalidArgument, `path "/": origin both in the prefix and in the path`},
-		{"an unknown model", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-bgp"}}},
-			codes.InvalidArgument, `use_models: model "openconfig-bgp" is not supported; supported: openconfig-interfaces, openconfig-acl, openconfig-p4rt`},
-		{"an encoding", &gpb.GetRequest{Path: []*gpb.Path{at()}, Encoding: gpb.Encoding_ASCII},
-			codes.Unimplemented, `encoding ASCII is not supported; supported: JSON_IETF, JSON, PROTO`},
-		{"a type", &gpb.GetRequest{Path: []*gpb.Path{at()}, Type: 9},
-			codes.InvalidArgument, `get: type 9; valid: ALL, CONFIG, STATE, OPERATIONAL`},
+		{
+			"the old path field", &gpb.GetRequest{Path: []*gpb.Path{old}},
+			codes.InvalidArgument, `path: the field element is of gNMI before 0.4; use elem`,
+		},
+		{
+			"a target in a path", &gpb.GetRequest{Path: []*gpb.Path{{Target: "x", Elem: at("acl").Elem}}},
+			codes.InvalidArgument, `path "/acl": target "x" belongs in the prefix`,
+		},
+		{
+			"another origin", &gpb.GetRequest{Path: []*gpb.Path{{Origin: "cli", Elem: at("acl").Elem}}},
+			codes.Unimplemented, `path "/acl": origin "cli" is not served, only openconfig`,
+		},
+		{
+			"two origins", &gpb.GetRequest{Prefix: &gpb.Path{Origin: "openconfig"}, Path: []*gpb.Path{{Origin: "openconfig"}}},
+			codes.InvalidArgument, `path "/": origin both in the prefix and in the path`,
+		},
+		{
+			"an unknown model", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-bgp"}}},
+			codes.InvalidArgument, `use_models: model "openconfig-bgp" is not supported; supported: openconfig-interfaces, openconfig-acl, openconfig-p4rt`,
+		},
+		{
+			"an encoding", &gpb.GetRequest{Path: []*gpb.Path{at()}, Encoding: gpb.Encoding_ASCII},
+			codes.Unimplemented, `encoding ASCII is not supported; supported: JSON_IETF, JSON, PROTO`,
+		},
+		{
+			"a type", &gpb.GetRequest{Path: []*gpb.Path{at()}, Type: 9},
+			codes.InvalidArgument, `get: type 9; valid: ALL, CONFIG, STATE, OPERATIONAL`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := c.Get(t.Context(), tc.req)

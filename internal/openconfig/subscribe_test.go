@@ -262,27 +262,45 @@ func TestSubscribeRefusals(t *testing.T) {
 		code codes.Code
 		text string
 	}{
-		{"a poll first", &gpb.SubscribeRequest{Request: &gpb.SubscribeRequest_Poll{Poll: &gpb.Poll{}}}, codes.InvalidArgument,
-			"subscribe: the first message must hold a SubscriptionList (field subscribe); there is no subscription yet"},
-		{"nothing first", &gpb.SubscribeRequest{}, codes.InvalidArgument,
-			"subscribe: the first message must hold a SubscriptionList (field subscribe); there is no subscription yet"},
+		{
+			"a poll first", &gpb.SubscribeRequest{Request: &gpb.SubscribeRequest_Poll{Poll: &gpb.Poll{}}}, codes.InvalidArgument,
+			"subscribe: the first message must hold a SubscriptionList (field subscribe); there is no subscription yet",
+		},
+		{
+			"nothing first", &gpb.SubscribeRequest{}, codes.InvalidArgument,
+			"subscribe: the first message must hold a SubscriptionList (field subscribe); there is no subscription yet",
+		},
 		{"no subscription", sub(listOf(stream)), codes.InvalidArgument, "subscribe: the SubscriptionList has no subscription"},
 		{"a list mode", sub(listOf(4, onChange(everyStatus))), codes.InvalidArgument, "subscribe: list mode 4; valid: STREAM, ONCE, POLL"},
-		{"a mode", sub(listOf(stream, wrong)), codes.InvalidArgument,
-			`path "/interfaces/interface/state/oper-status": subscription mode 7; valid: TARGET_DEFINED, ON_CHANGE, SAMPLE`},
+		{
+			"a mode", sub(listOf(stream, wrong)), codes.InvalidArgument,
+			`path "/interfaces/interface/state/oper-status": subscription mode 7; valid: TARGET_DEFINED, ON_CHANGE, SAMPLE`,
+		},
 		{"an encoding", sub(ascii), codes.Unimplemented, "encoding BYTES is not supported; supported: JSON_IETF, JSON, PROTO"},
-		{"a path", sub(listOf(stream, onChange(at("system")))), codes.Unimplemented,
-			`path "/system" is not served; below / there is: interfaces, acl`},
-		{"a path, once", sub(listOf(gpb.SubscriptionList_ONCE, onChange(at("system")))), codes.Unimplemented,
-			`path "/system" is not served; below / there is: interfaces, acl`},
-		{"too fast", sub(listOf(stream, sample(time.Millisecond, everyStatus))), codes.InvalidArgument,
-			`path "/interfaces/interface/state/oper-status": sample_interval of 1000000 ns is not supported; the least is 1000000000 ns (1s), the most 2^63-1 ns`},
-		{"too slow", sub(listOf(stream, sample(-1, everyStatus))), codes.InvalidArgument,
-			`path "/interfaces/interface/state/oper-status": sample_interval of 18446744073709551615 ns is not supported; the least is 1000000000 ns (1s), the most 2^63-1 ns`},
-		{"a heartbeat too fast", sub(listOf(stream, beat)), codes.InvalidArgument,
-			`path "/interfaces/interface/state/oper-status": heartbeat_interval of 5 ns is not supported; the least is 1000000000 ns (1s), the most 2^63-1 ns`},
-		{"an interval that the target defines", sub(listOf(stream, defined)), codes.InvalidArgument,
-			`path "/interfaces/interface/state/oper-status": sample_interval with TARGET_DEFINED; leave it out, or use SAMPLE`},
+		{
+			"a path", sub(listOf(stream, onChange(at("system")))), codes.Unimplemented,
+			`path "/system" is not served; below / there is: interfaces, acl`,
+		},
+		{
+			"a path, once", sub(listOf(gpb.SubscriptionList_ONCE, onChange(at("system")))), codes.Unimplemented,
+			`path "/system" is not served; below / there is: interfaces, acl`,
+		},
+		{
+			"too fast", sub(listOf(stream, sample(time.Millisecond, everyStatus))), codes.InvalidArgument,
+			`path "/interfaces/interface/state/oper-status": sample_interval of 1000000 ns is not supported; the least is 1000000000 ns (1s), the most 2^63-1 ns`,
+		},
+		{
+			"too slow", sub(listOf(stream, sample(-1, everyStatus))), codes.InvalidArgument,
+			`path "/interfaces/interface/state/oper-status": sample_interval of 18446744073709551615 ns is not supported; the least is 1000000000 ns (1s), the most 2^63-1 ns`,
+		},
+		{
+			"a heartbeat too fast", sub(listOf(stream, beat)), codes.InvalidArgument,
+			`path "/interfaces/interface/state/oper-status": heartbeat_interval of 5 ns is not supported; the least is 1000000000 ns (1s), the most 2^63-1 ns`,
+		},
+		{
+			"an interval that the target defines", sub(listOf(stream, defined)), codes.InvalidArgument,
+			`path "/interfaces/interface/state/oper-status": sample_interval with TARGET_DEFINED; leave it out, or use SAMPLE`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			raw, err := c.Subscribe(t.Context())

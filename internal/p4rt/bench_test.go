@@ -66,7 +66,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// A full switch, really: 100,000 entries written, refused, read and deleted again. Each part is reported by its own rate.
+// A full switch, really: 100,000 entries written, refused, read and deleted again. Each part is reported by its own
+// rate.
 func BenchmarkRealSwitch(b *testing.B) {
 	const n = 100_000
 	entities := make([]*p4v1.Entity, n)

@@ -22,9 +22,9 @@ import (
 // A target is a kind of real switch, and how to start one without a program.
 type target struct {
 	name string
-	// strict is set for a server that follows the specification where bmv2 does not: it remembers the highest election
-	// id, knows its device id, refuses a device configuration that it cannot load without losing the one it has, and
-	// answers a stream message that it cannot use.
+	// strict is set for a server that follows the specification where bmv2 does not: it remembers the highest
+	// election id, knows its device id, refuses a device configuration that it cannot load without losing the one it
+	// has, and answers a stream message that it cannot use.
 	strict bool
 	start  func(t testing.TB) Config
 }
@@ -63,8 +63,8 @@ func embeddedAt(t testing.TB, addr string) (_ Config, stop func()) {
 	}
 }
 
-// startBMv2 starts the simple_switch_grpc that OP25B_BMV2 names or PATH has. Its packets go over gRPC, so that it needs
-// neither root nor interfaces.
+// startBMv2 starts the simple_switch_grpc that OP25B_BMV2 names or PATH has. Its packets go over gRPC, so that it
+// needs neither root nor interfaces.
 func startBMv2(t testing.TB) Config {
 	t.Helper()
 	path, err := exec.LookPath(cmp.Or(os.Getenv("OP25B_BMV2"), "simple_switch_grpc"))

@@ -19,7 +19,7 @@ func (s Span) Len() int { return s.To - s.From }
 type UpdateError struct {
 	Index     int          // in the list given to Write
 	Update    *p4v1.Update // the update itself
-	Code      codes.Code   // never OK
+	Code      codes.Code   // never OK; bmv2 says Unknown, not ResourceExhausted, of a full table
 	Message   string       // for people; may be empty
 	Space     string       // whose error SpaceCode is, such as "targetX-psa-vendorY"; may be empty
 	SpaceCode int32        // the target's own code; 0 if none

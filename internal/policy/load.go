@@ -80,12 +80,6 @@ func (r *reader) complete(files []File) {
 	}
 }
 
-// A header is what every document begins with.
-type header struct {
-	APIVersion string `yaml:"apiVersion"`
-	Kind       string `yaml:"kind"`
-}
-
 // document reads one document into the reader.
 func (r *reader) document(file string, n ast.Node) {
 	d := decoder{file: file}

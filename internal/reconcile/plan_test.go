@@ -200,6 +200,7 @@ func (m memory) rulesIn(t *rapid.T, known map[pipeline.Epoch]map[string]pipeline
 // TestNeverWrongDrop (I1) and TestNeverWrongPass (I2), for a change of rules: after every single update, a packet on which the old and
 // the new rule set agree has just that verdict.
 func TestNeverWrongDrop(t *testing.T) { rapid.Check(t, func(t *rapid.T) { checkRuleChange(t, true) }) }
+
 func TestNeverWrongPass(t *testing.T) { rapid.Check(t, func(t *rapid.T) { checkRuleChange(t, false) }) }
 
 func checkRuleChange(t *rapid.T, verdict bool) {

@@ -149,7 +149,9 @@ func counted(t *testing.T, addr, name string, want uint64) {
 		r, err := client.Get(t.Context(), &gpb.GetRequest{Encoding: gpb.Encoding_PROTO, Path: []*gpb.Path{{Elem: []*gpb.PathElem{
 			{Name: "interfaces"},
 			{Name: "interface", Key: map[string]string{"name": name}},
-			{Name: "state"}, {Name: "counters"}, {Name: "in-pkts"},
+			{Name: "state"},
+			{Name: "counters"},
+			{Name: "in-pkts"},
 		}}}})
 		if err != nil {
 			t.Fatal(err)

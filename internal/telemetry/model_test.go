@@ -65,10 +65,18 @@ func TestDeletes(t *testing.T) {
 			_, ok := a.ACL[ACLKey{"s", "ACL_MIXED", 0}]
 			return ok && len(a.ACL) == 1 && a.Oper == "UP"
 		}},
-		{"an ACL entry, leaf by leaf", []string{fmt.Sprintf(acl, "a", "s", 1) + "/state/matched-octets", fmt.Sprintf(acl, "a", "s", 1) + "/state/matched-packets"}, 5,
-			func(a *Interface) bool { return len(a.ACL) == 1 }},
-		{"everything of one interface", []string{"/interfaces/interface[name=a]", "/acl/interfaces/interface[id=a]"}, 3,
-			func(a *Interface) bool { return a == nil }},
+		{
+			"an ACL entry, leaf by leaf",
+			[]string{fmt.Sprintf(acl, "a", "s", 1) + "/state/matched-octets", fmt.Sprintf(acl, "a", "s", 1) + "/state/matched-packets"},
+			5,
+			func(a *Interface) bool { return len(a.ACL) == 1 },
+		},
+		{
+			"everything of one interface",
+			[]string{"/interfaces/interface[name=a]", "/acl/interfaces/interface[id=a]"},
+			3,
+			func(a *Interface) bool { return a == nil },
+		},
 		{"what is not there", []string{"/interfaces/interface[name=z]", "/system"}, 6, whole},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -137,8 +145,10 @@ func TestRejected(t *testing.T) {
 		{"/interfaces/interface[name=a]/state/id", number(1 << 32), "/interfaces/interface[name=a]/state/id: 4294967296"},
 		{"/interfaces/interface[name=a]/state/id", text("-1"), `/interfaces/interface[name=a]/state/id: "-1"`},
 		{"/interfaces/interface[name=a]/state/counters/in-pkts", text("18446744073709551616"), `/interfaces/interface[name=a]/state/counters/in-pkts: "18446744073709551616"`},
-		{"/acl/interfaces/interface[id=a]/ingress-acl-sets/ingress-acl-set[set-name=s][type=T]/acl-entries/acl-entry[sequence-id=x]/state/matched-octets", number(1),
-			`/acl/interfaces/interface[id=a]/ingress-acl-sets/ingress-acl-set[set-name=s][type=T]/acl-entries/acl-entry[sequence-id=x]/state/matched-octets: sequence-id "x"`},
+		{
+			"/acl/interfaces/interface[id=a]/ingress-acl-sets/ingress-acl-set[set-name=s][type=T]/acl-entries/acl-entry[sequence-id=x]/state/matched-octets", number(1),
+			`/acl/interfaces/interface[id=a]/ingress-acl-sets/ingress-acl-set[set-name=s][type=T]/acl-entries/acl-entry[sequence-id=x]/state/matched-octets: sequence-id "x"`,
+		},
 	} {
 		m := newModel()
 		if err := m.apply(&gpb.Notification{Update: []*gpb.Update{{Path: mustPath(t, tc.path), Val: tc.v}}}, time.Unix(1, 0)); err != nil {

@@ -48,8 +48,10 @@ func filterProgram() *testProgram {
 	t = p.table(0, "remote", "lpm", l{key("lpm", "ipv4", "dst")}, "exempt", none, setClass, none)
 	t["max_size"] = 200000
 	p.table(0, "exempt", "ternary", l{key("ternary", "ipv4", "src"), key("ternary", "ipv4", "dst")}, "is_tcp", none, setClass, none)
-	p.conds[0] = l{m{"name": "is_tcp", "id": 0, "true_next": "verdict", "false_next": "out",
-		"expression": op("and", op("d2b", nil, fld("tcp", "$valid$")), op("==", fld("tcp", "dport"), hx("0x0019")))}}
+	p.conds[0] = l{m{
+		"name": "is_tcp", "id": 0, "true_next": "verdict", "false_next": "out",
+		"expression": op("and", op("d2b", nil, fld("tcp", "$valid$")), op("==", fld("tcp", "dport"), hx("0x0019"))),
+	}}
 	v := p.table(0, "verdict", "ternary", l{
 		key("ternary", "scalars", "side"), key("ternary", "scalars", "line"), key("ternary", "scalars", "class"), key("ternary", "tcp", "dport"),
 	}, "out", none, permit, drop, none)

@@ -32,11 +32,23 @@ type testProgram struct {
 func newTestProgram() *testProgram {
 	p := &testProgram{}
 	p.types = l{m{"name": "scalars_t", "id": 0, "fields": l{}}, m{"name": "standard_metadata", "id": 1, "fields": l{
-		l{"ingress_port", 9, false}, l{"egress_spec", 9, false}, l{"egress_port", 9, false}, l{"instance_type", 32, false},
-		l{"packet_length", 32, false}, l{"enq_timestamp", 32, false}, l{"enq_qdepth", 19, false}, l{"deq_timedelta", 32, false},
-		l{"deq_qdepth", 19, false}, l{"ingress_global_timestamp", 48, false}, l{"egress_global_timestamp", 48, false},
-		l{"mcast_grp", 16, false}, l{"egress_rid", 16, false}, l{"checksum_error", 1, false}, l{"parser_error", 32, false},
-		l{"priority", 3, false}, l{"_padding", 3, false},
+		l{"ingress_port", 9, false},
+		l{"egress_spec", 9, false},
+		l{"egress_port", 9, false},
+		l{"instance_type", 32, false},
+		l{"packet_length", 32, false},
+		l{"enq_timestamp", 32, false},
+		l{"enq_qdepth", 19, false},
+		l{"deq_timedelta", 32, false},
+		l{"deq_qdepth", 19, false},
+		l{"ingress_global_timestamp", 48, false},
+		l{"egress_global_timestamp", 48, false},
+		l{"mcast_grp", 16, false},
+		l{"egress_rid", 16, false},
+		l{"checksum_error", 1, false},
+		l{"parser_error", 32, false},
+		l{"priority", 3, false},
+		l{"_padding", 3, false},
 	}}}
 	p.headers = l{
 		m{"name": "scalars", "id": 0, "header_type": "scalars_t", "metadata": true},
@@ -46,8 +58,14 @@ func newTestProgram() *testProgram {
 	p.root = m{
 		"__meta__": m{"version": l{2, 23}},
 		"errors": l{
-			l{"NoError", 0}, l{"PacketTooShort", 1}, l{"NoMatch", 2}, l{"StackOutOfBounds", 3}, l{"HeaderTooShort", 4},
-			l{"ParserTimeout", 5}, l{"ParserInvalidArgument", 6}, l{"Custom", 7},
+			l{"NoError", 0},
+			l{"PacketTooShort", 1},
+			l{"NoMatch", 2},
+			l{"StackOutOfBounds", 3},
+			l{"HeaderTooShort", 4},
+			l{"ParserTimeout", 5},
+			l{"ParserInvalidArgument", 6},
+			l{"Custom", 7},
 		},
 		"field_aliases": l{
 			l{"queueing_metadata.enq_timestamp", l{"standard_metadata", "enq_timestamp"}},
@@ -184,9 +202,8 @@ func (p *testProgram) json(t testing.TB) []byte {
 	t.Helper()
 	r := p.root
 	r["header_types"], r["headers"], r["actions"] = p.types, p.headers, p.actions
-	first := any("none")
 	if len(p.states) > 0 {
-		first = p.states[0].(m)["name"]
+		first := p.states[0].(m)["name"]
 		r["parsers"] = l{m{"name": "parser", "id": 0, "init_state": first, "parse_states": p.states}}
 	}
 	r["deparsers"] = l{m{"name": "deparser", "id": 0, "order": p.emits}}
@@ -216,7 +233,8 @@ func (p *testProgram) load(t testing.TB, o Options) *Engine {
 
 // Type-value objects.
 
-func fld(h, f string) m            { return m{"type": "field", "value": l{h, f}} }
+func fld(h, f string) m { return m{"type": "field", "value": l{h, f}} }
+
 func hx(format string, a ...any) m { return m{"type": "hexstr", "value": fmt.Sprintf(format, a...)} }
 func hdr(n string) m               { return m{"type": "header", "value": n} }
 func stk(n string) m               { return m{"type": "header_stack", "value": n} }

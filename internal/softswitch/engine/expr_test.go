@@ -16,8 +16,20 @@ var exprFields = []struct {
 	width  int
 	signed bool
 }{
-	{"a", 8, false}, {"b", 16, false}, {"c", 32, false}, {"d", 64, false}, {"e", 128, false}, {"f", 72, false}, {"g", 1, false},
-	{"h", 7, false}, {"s", 8, true}, {"u", 32, true}, {"v", 64, true}, {"x", 96, true}, {"y", 48, false}, {"z", 16, true},
+	{"a", 8, false},
+	{"b", 16, false},
+	{"c", 32, false},
+	{"d", 64, false},
+	{"e", 128, false},
+	{"f", 72, false},
+	{"g", 1, false},
+	{"h", 7, false},
+	{"s", 8, true},
+	{"u", 32, true},
+	{"v", 64, true},
+	{"x", 96, true},
+	{"y", 48, false},
+	{"z", 16, true},
 }
 
 func exprProgram() *testProgram {

@@ -193,8 +193,10 @@ func TestEntriesOfTheControlSide(t *testing.T) {
 func TestConstEntriesAndDefaults(t *testing.T) {
 	e := tableProgram("ternary", l{key("ternary", "h", "a")}, func(_ *testProgram, tb m) {
 		entry := func(k, mask string, prio int, port string) m {
-			return m{"match_key": l{m{"match_type": "ternary", "key": k, "mask": mask}}, "priority": prio,
-				"action_entry": m{"action_id": 0, "action_data": l{port}}}
+			return m{
+				"match_key": l{m{"match_type": "ternary", "key": k, "mask": mask}}, "priority": prio,
+				"action_entry": m{"action_id": 0, "action_data": l{port}},
+			}
 		}
 		tb["entries"] = l{entry("0x1200", "0xff00", 1, "0x4"), entry("0x0000", "0x0000", 2, "0x5")}
 		tb["default_entry"] = m{"action_id": 0, "action_const": true, "action_data": l{"0x6"}, "action_entry_const": true}

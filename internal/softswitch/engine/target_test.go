@@ -134,12 +134,17 @@ func TestResubmitAndRecirculate(t *testing.T) {
 		in, out l
 		want    string
 	}{
-		{"resubmit", append(ifInstance(0, set(fld("h", "a"), hx("0x1")), set(fld("scalars", "keep"), hx("0x41")), prim("resubmit", hx("0x1")), prim("_jump", hx("0x7"))),
-			set(fld("h", "a"), wrapped(op("&", op("+", fld("h", "a"), fld("scalars", "keep")), hx("0xff")))), set(std("egress_spec"), hx("0x7"))), nil,
-			"\x43yz"}, // 2 as it came in, and 0x41
-		{"recirculate", l{set(fld("h", "a"), wrapped(op("&", op("+", fld("h", "a"), fld("scalars", "keep")), hx("0xff")))), set(std("egress_spec"), hx("0x7"))},
+		{
+			"resubmit", append(ifInstance(0, set(fld("h", "a"), hx("0x1")), set(fld("scalars", "keep"), hx("0x41")), prim("resubmit", hx("0x1")), prim("_jump", hx("0x7"))),
+				set(fld("h", "a"), wrapped(op("&", op("+", fld("h", "a"), fld("scalars", "keep")), hx("0xff")))), set(std("egress_spec"), hx("0x7"))), nil,
+			"\x43yz",
+		}, // 2 as it came in, and 0x41
+		{
+			"recirculate",
+			l{set(fld("h", "a"), wrapped(op("&", op("+", fld("h", "a"), fld("scalars", "keep")), hx("0xff")))), set(std("egress_spec"), hx("0x7"))},
 			ifInstance(0, prim("_jump_if_zero", wrapped(op("b2d", nil, op("==", fld("scalars", "keep"), hx("0x0")))), hx("0x4")), set(fld("scalars", "keep"), hx("0x41")),
-				prim("recirculate", hx("0x1"))), "\x43yz"},
+				prim("recirculate", hx("0x1"))), "\x43yz",
+		},
 	} {
 		p := forwarding(c.in, c.out)
 		p.root["field_lists"] = l{m{"id": 1, "name": "fl", "elements": l{fld("scalars", "keep")}}}
@@ -167,8 +172,12 @@ func TestTruncateExitAndLength(t *testing.T) {
 		{"truncate", l{set(std("egress_spec"), hx("0x1")), prim("truncate", hx("0x2"))}, nil, "xy"},
 		{"truncate to more", l{set(std("egress_spec"), hx("0x1")), prim("truncate", hx("0x20"))}, nil, "xyz"},
 		{"packet_length in ingress", l{set(std("egress_spec"), hx("0x1")), set(fld("h", "a"), std("packet_length"))}, nil, "\x03yz"},
-		{"packet_length in egress", l{set(std("egress_spec"), hx("0x1")), prim("remove_header", hdr("h"))},
-			l{prim("add_header", hdr("h")), set(fld("h", "a"), std("packet_length"))}, "\x02yz"},
+		{
+			"packet_length in egress",
+			l{set(std("egress_spec"), hx("0x1")), prim("remove_header", hdr("h"))},
+			l{prim("add_header", hdr("h")), set(fld("h", "a"), std("packet_length"))},
+			"\x02yz",
+		},
 		{"port", l{set(std("egress_spec"), hx("0x1")), set(fld("h", "a"), std("ingress_port"))}, nil, "\x09yz"},
 	} {
 		if got := one(t, forwarding(c.in, c.out).load(t, Options{}).NewWorker(), 9, "xyz"); got.frame != c.want {

@@ -22,7 +22,7 @@ type part struct {
 func packing(fields []*field) []chunk {
 	type run struct {
 		slot, width, left int
-		join, end         bool
+		join              bool
 	}
 	var runs []run
 	for _, f := range fields {

@@ -22,7 +22,11 @@ func (s *schema) bind(eng *engine.Engine) error {
 		}
 	}
 	for _, t := range ordered(s.tables) {
-		if err := s.bindTable(t, eng); err != nil {
+		p, ok := eng.Table(t.name)
+		if !ok {
+			return absent("table", t.name, namesOf(eng.Tables()))
+		}
+		if err := t.bind(p); err != nil {
 			return fmt.Errorf("table %q: %w", t.name, err)
 		}
 	}
@@ -30,7 +34,11 @@ func (s *schema) bind(eng *engine.Engine) error {
 		return err
 	}
 	for _, v := range ordered(s.valueSets) {
-		if err := v.bind(eng); err != nil {
+		p, ok := eng.ValueSet(v.name)
+		if !ok {
+			return absent("value set", v.name, namesOf(eng.ValueSets()))
+		}
+		if err := v.bind(p); err != nil {
 			return fmt.Errorf("value set %q: %w", v.name, err)
 		}
 	}
@@ -78,11 +86,7 @@ func (pr *profile) bind(eng *engine.Engine) error {
 	return nil
 }
 
-func (s *schema) bindTable(t *table, eng *engine.Engine) error {
-	p, ok := eng.Table(t.name)
-	if !ok {
-		return absent("table", t.name, namesOf(eng.Tables()))
-	}
+func (t *table) bind(p *engine.Table) error {
 	if err := bindKey(t, p.Key()); err != nil {
 		return err
 	}
@@ -279,11 +283,7 @@ func (a *array) fits(kind string, size int) error {
 	return nil
 }
 
-func (v *valueSet) bind(eng *engine.Engine) error {
-	p, ok := eng.ValueSet(v.name)
-	if !ok {
-		return absent("value set", v.name, namesOf(eng.ValueSets()))
-	}
+func (v *valueSet) bind(p *engine.ValueSet) error {
 	total := 0
 	widths := make([]int, len(v.fields))
 	for i := range v.fields {

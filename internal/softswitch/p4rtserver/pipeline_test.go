@@ -34,7 +34,7 @@ func TestBindRefused(t *testing.T) {
 		message string
 	}{
 		// Against the JSON.
-		{"table", func(i *p4cfg.P4Info) { tableNamed(i, "host").Preamble.Name = "ObjectsIngress.hosts" }, `table "ObjectsIngress.hosts": table "ObjectsIngress.hosts": in the P4Info; the JSON has `},
+		{"table", func(i *p4cfg.P4Info) { tableNamed(i, "host").Preamble.Name = "ObjectsIngress.hosts" }, `table "ObjectsIngress.hosts": in the P4Info; the JSON has `},
 		{"table size", func(i *p4cfg.P4Info) { tableNamed(i, "acl").Size = 9 }, `table "ObjectsIngress.acl": size 9 in the P4Info, 8 in the JSON`},
 		{"match field name", func(i *p4cfg.P4Info) { tableNamed(i, "host").MatchFields[0].Name = "dmac" }, `table "ObjectsIngress.host": match field "dmac": in the P4Info; the JSON has mac`},
 		{"match field width", func(i *p4cfg.P4Info) { tableNamed(i, "host").MatchFields[0].Bitwidth = 47 }, `table "ObjectsIngress.host": match field "mac": 47 bits in the P4Info, 48 in the JSON`},
@@ -54,8 +54,9 @@ func TestBindRefused(t *testing.T) {
 		{"direct meter unit", func(i *p4cfg.P4Info) { i.DirectMeters[0].Spec.Unit = p4cfg.MeterSpec_BYTES }, `direct meter "ObjectsIngress.route_meter": unit BYTES in the P4Info, packets in the JSON`},
 		{"idle timeout", func(i *p4cfg.P4Info) { tableNamed(i, "acl").IdleTimeoutBehavior = p4cfg.Table_NOTIFY_CONTROL }, `table "ObjectsIngress.acl": idle timeout is NOTIFY_CONTROL in the P4Info, not supported in the JSON`},
 		{"const entries", func(i *p4cfg.P4Info) {
-			tableNamed(i, "fixed").IsConstTable, tableNamed(i, "fixed").HasInitialEntries = false, false
-		}, `table "ObjectsIngress.fixed": `},
+			x := tableNamed(i, "fixed")
+			x.IsConstTable, x.HasInitialEntries, x.Size = false, false, 3
+		}, `table "ObjectsIngress.fixed": its entries are const in the JSON, not in the P4Info`},
 		{"const default", func(i *p4cfg.P4Info) {
 			tableNamed(i, "host").ConstDefaultActionId = actionNamed(i, "NoAction").Preamble.Id
 		}, `table "ObjectsIngress.host": default action is const in the P4Info, not in the JSON`},
@@ -77,7 +78,7 @@ func TestBindRefused(t *testing.T) {
 		{"register", func(i *p4cfg.P4Info) { i.Registers[0].Preamble.Name = "x" }, `register "x": in the P4Info; the JSON has ObjectsIngress.last_src`},
 		{"register size", func(i *p4cfg.P4Info) { i.Registers[0].Size = 17 }, `register "ObjectsIngress.last_src": size 17 in the P4Info, 16 in the JSON`},
 		{"register width", func(i *p4cfg.P4Info) { i.Registers[0].TypeSpec.GetBitstring().GetBit().Bitwidth = 32 }, `register "ObjectsIngress.last_src": 32 bits in the P4Info, 48 bits in the JSON`},
-		{"value set", func(i *p4cfg.P4Info) { i.ValueSets[0].Preamble.Name = "x" }, `value set "x": value set "x": in the P4Info; the JSON has ObjectsParser.ip_types`},
+		{"value set", func(i *p4cfg.P4Info) { i.ValueSets[0].Preamble.Name = "x" }, `value set "x": in the P4Info; the JSON has ObjectsParser.ip_types`},
 		{"value set width", func(i *p4cfg.P4Info) { i.ValueSets[0].Match[0].Bitwidth = 8 }, `value set "ObjectsParser.ip_types": 8 bits in the P4Info, 16 bits in the JSON`},
 		{"digest", func(i *p4cfg.P4Info) { i.Digests[0].Preamble.Name = "x" }, `digest "x": in the P4Info; the JSON has learn_t`},
 		{"digest fields", func(i *p4cfg.P4Info) {
@@ -273,6 +274,7 @@ func TestReconcile(t *testing.T) {
 	} {
 		o.must(modify, e)
 	}
+	o.must(del, `table_entry { table_id: seeded match { field_id: 1 exact { value: "\x61" } } }`)
 	before, running := o.state(), o.eng
 	if err := o.push(reconcile, o.config); err != nil {
 		t.Fatal(err)

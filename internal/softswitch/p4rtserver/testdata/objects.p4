@@ -163,6 +163,15 @@ control ObjectsIngress(inout headers_t hdr, inout meta_t meta, inout standard_me
             _ : set_group(3);
         }
     }
+    table seeded {
+        key = { hdr.ethernet.src : exact @name("src"); }
+        actions = { set_group; NoAction; }
+        default_action = NoAction;
+        entries = {
+            0x61 : set_group(1);
+            0x62 : set_group(2);
+        }
+    }
     table epoch {
         key = { }
         actions = { set_epoch; }
@@ -200,6 +209,7 @@ control ObjectsIngress(inout headers_t hdr, inout meta_t meta, inout standard_me
         last_src.write((bit<32>)std.ingress_port, hdr.ethernet.src);
         epoch.apply();
         fixed.apply();
+        seeded.apply();
         acl.apply();
         balanced.apply();
         next_hop.apply();
