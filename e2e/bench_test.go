@@ -24,8 +24,14 @@ func paths(tb testing.TB) map[string][][]byte {
 			src, dst netip.Addr
 			port     uint16
 		}{
-			{ordinary, other, 443}, {exempt, other, 443}, {ordinary, other, 25}, {ordinary, relay, 25},
-			{ordinary, other, 443}, {exempt, other, 25}, {ordinary, other, 587}, {exempt, relay, 443},
+			{ordinary, other, 443},
+			{exempt, other, 443},
+			{ordinary, other, 25},
+			{ordinary, relay, 25},
+			{ordinary, other, 443},
+			{exempt, other, 25},
+			{ordinary, other, 587},
+			{exempt, relay, 443},
 		}[r.IntN(8)]
 		all["mix"] = append(all["mix"], segment(tb, mix.src, mix.dst, mix.port))
 	}
