@@ -4,10 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"op25b/p4src"
 )
 
 // A goPackage is what the go tool says of a package.
@@ -48,6 +53,33 @@ func TestEveryPackageHasAComment(t *testing.T) {
 		if p.Doc == "" && p.ImportPath != "op25b/e2e" { // e2e has tests only
 			t.Errorf("package %s has no package comment", p.ImportPath)
 		}
+	}
+}
+
+// What p4c made of a program for a test is as old as the program; of the pipeline's own build p4src's test says so.
+func TestBuildsOfTestProgramsAreCurrent(t *testing.T) {
+	found := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "testdata" || !d.IsDir() {
+			return err
+		}
+		programs, err := filepath.Glob(filepath.Join(path, "*.p4"))
+		if err != nil || len(programs) == 0 {
+			return err
+		}
+		found += len(programs)
+		want, err := p4src.Digest(os.DirFS(path))
+		if err != nil {
+			return err
+		}
+		built, err := os.ReadFile(filepath.Join(path, "sources.sha256"))
+		if err != nil || strings.TrimSpace(string(built)) != want {
+			t.Errorf("%s: the build is of other sources (%v): go run op25b/p4src/compile PROGRAM.p4 %s", path, err, path)
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		t.Errorf("%d test programs found, %v", found, err)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 )
 
-//go:generate go run ./compile
+//go:generate go run ./compile op25b.p4 build
 
 //go:embed *.p4
 var sources embed.FS
@@ -42,24 +42,32 @@ func P4Info() *configv1.P4Info {
 	return info
 }
 
-// SourceDigest returns the SHA-256 of all P4 sources, each with its name, in hexadecimal. What build holds was made of sources with the
-// digest that BuiltFrom returns.
+// SourceDigest returns the Digest of the pipeline's sources. What build holds was made of sources with the digest that BuiltFrom returns.
 func SourceDigest() string {
-	names, err := fs.Glob(sources, "*.p4")
+	digest, err := Digest(sources)
 	if err != nil {
-		panic(err) // only for a bad pattern
+		panic(err) // embedded: they can be read
+	}
+	return digest
+}
+
+// Digest returns the SHA-256 of all P4 sources in a folder, each with its name, in hexadecimal.
+func Digest(folder fs.FS) (string, error) {
+	names, err := fs.Glob(folder, "*.p4")
+	if err != nil {
+		return "", err
 	}
 	slices.Sort(names)
 	sum := sha256.New()
 	for _, name := range names {
-		data, err := sources.ReadFile(name)
+		data, err := fs.ReadFile(folder, name)
 		if err != nil {
-			panic(err)
+			return "", err
 		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(data))
 		sum.Write(data)
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // BuiltFrom returns the digest of the sources that build was made of.

@@ -27,7 +27,7 @@ func arbitration(cfg Config) *p4v1.StreamMessageRequest {
 // become primary: the switch has had a later owner.
 func (s *Session) arbitrated(update *p4v1.MasterArbitrationUpdate) {
 	leader := ElectionID{High: update.GetElectionId().GetHigh(), Low: update.GetElectionId().GetLow()}
-	code := codes.Code(update.GetStatus().GetCode()) //nolint:gosec // a code is small and not negative
+	code := codes.Code(update.GetStatus().GetCode())
 	elected := update.GetStatus() != nil && code == codes.OK && leader == s.cfg.ElectionID
 
 	s.mu.Lock()

@@ -43,5 +43,5 @@ func (b Backoff) after(failures int) time.Duration {
 		}
 		wait *= 2
 	}
-	return wait - rand.N(wait/2+1) //nolint:gosec // spreads load, keeps no secret
+	return wait - rand.N(wait/2+1)
 }

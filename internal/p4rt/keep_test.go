@@ -141,6 +141,37 @@ func TestKeepBacksOff(t *testing.T) {
 	})
 }
 
+// A session that has lasted makes good for the failures before it: the switch is dialed again soon.
+func TestKeepForgetsOldFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials []time.Time
+		fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
+		fake.arbitrate = func(s *fakeStream, _ *p4v1.MasterArbitrationUpdate) error {
+			if dials = append(dials, time.Now()); len(dials) <= 5 {
+				return grpcstatus.Error(codes.InvalidArgument, "Election id already exists")
+			}
+			s.arbitration(codes.OK, testElection)
+			return nil
+		}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		causes := make(chan error, 2)
+		end := kept(t.Context(), KeepConfig{
+			Config: cfg, Backoff: Backoff{Min: time.Second, Max: time.Minute},
+		}, untilLost(causes))
+		stream := <-fake.streams
+		time.Sleep(time.Minute) // virtual
+		cut := time.Now()
+		stream.end <- nil
+		<-fake.streams
+		if pause := time.Since(cut); pause > time.Second {
+			t.Errorf("dialed again after %v, want at most 1 s", pause)
+		}
+		synctest.Wait()
+		_ = end()
+	})
+}
+
 // Another controller takes the switch: the work is told, and Keep becomes and stays its backup, also if the switch,
 // as bmv2 does, would have it back afterwards.
 func TestKeepStaysBackupOnceOutranked(t *testing.T) {

@@ -112,7 +112,7 @@ func TestPushErrors(t *testing.T) {
 			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("error %v: want %v with %q", err, tt.want, tt.text)
 			}
-			if s.Primary() != (tt.want != ErrNotPrimary) { //nolint:errorlint // the table's own value
+			if s.Primary() != (tt.want != ErrNotPrimary) {
 				t.Errorf("primary %v after %v", s.Primary(), err)
 			}
 		})

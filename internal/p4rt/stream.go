@@ -71,7 +71,7 @@ func (s *Session) receive() {
 		case *p4v1.StreamMessageResponse_Error:
 			kind, dropped = "stream error", s.inbox.errors.offer(update.Error)
 			s.log.Warn("the switch refused a stream message",
-				zap.Stringer("code", codes.Code(update.Error.GetCanonicalCode())), //nolint:gosec // a code is small and not negative
+				zap.Stringer("code", codes.Code(update.Error.GetCanonicalCode())),
 				zap.String("message", update.Error.GetMessage()))
 		default:
 			s.log.Debug("stream message of an unknown kind ignored")

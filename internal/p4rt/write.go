@@ -117,7 +117,7 @@ func (s *Session) judge(err error, from int, batch []*p4v1.Update) outcome {
 	}
 	var out outcome
 	for i, d := range details {
-		if codes.Code(d.GetCanonicalCode()) == codes.OK { //nolint:gosec // compared with a constant only
+		if codes.Code(d.GetCanonicalCode()) == codes.OK {
 			out.applied++
 			continue
 		}

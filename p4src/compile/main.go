@@ -1,5 +1,7 @@
-// Command compile makes p4src/build of the P4 sources with p4c-bm2-ss, which must be on PATH or named by P4C, and records the digest
-// of the sources, so that a test finds a build that is older than them.
+// Command compile makes the JSON and the P4Info of a P4 program with p4c-bm2-ss, which must be on PATH or named by P4C, and records the
+// digest of the sources in the program's folder, so that a test finds a build that is older than them.
+//
+//	go run op25b/p4src/compile PROGRAM.p4 OUTDIR
 package main
 
 import (
@@ -7,32 +9,54 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 
 	"op25b/p4src"
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "compile:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(args []string) error {
+	if len(args) != 2 || filepath.Ext(args[0]) != ".p4" {
+		return fmt.Errorf("arguments %q: want PROGRAM.p4 OUTDIR", args)
+	}
+	out, err := filepath.Abs(args[1])
+	if err != nil {
+		return err
+	}
+	folder, program := filepath.Split(args[0])
+	if folder == "" {
+		folder = "."
+	}
 	p4c := os.Getenv("P4C")
 	if p4c == "" {
 		p4c = "p4c-bm2-ss"
 	}
-	cmd := exec.Command(p4c, "--std", "p4-16", "-o", "build/op25b.json", "--p4runtime-files", "build/op25b.p4info.txtpb", "op25b.p4")
+	name := filepath.Join(out, strings.TrimSuffix(program, ".p4"))
+	cmd := exec.Command(p4c, "--std", "p4-16", "-o", name+".json", "--p4runtime-files", name+".p4info.txtpb", program)
+	cmd.Dir = folder // the JSON names the sources as the compiler was given them
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = os.Stdout, &said
-	err := cmd.Run()
-	os.Stderr.Write(said.Bytes())
+	err = cmd.Run()
+	_, _ = os.Stderr.Write(said.Bytes())
 	if err != nil {
 		return fmt.Errorf("%s (the P4 compiler for bmv2, set P4C to its path): %w", p4c, err)
 	}
-	if bytes.Contains(said.Bytes(), []byte("warning:")) {
-		return fmt.Errorf("op25b.p4 does not compile without a warning")
+	for line := range strings.Lines(said.String()) {
+		// p4c says of every table with an action profile that bmv2 takes no default action there; nothing can be done about it.
+		if strings.Contains(line, "warning:") && !strings.Contains(line, "due to action profiles") {
+			return fmt.Errorf("%s does not compile without a warning", args[0])
+		}
 	}
-	return os.WriteFile("build/sources.sha256", []byte(p4src.SourceDigest()+"\n"), 0o644)
+	digest, err := p4src.Digest(os.DirFS(folder))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(out, "sources.sha256"), []byte(digest+"\n"), 0o644)
 }
