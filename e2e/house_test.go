@@ -12,8 +12,16 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"op25b/p4src"
 )
+
+// Whatever a test here starts, switches, hosts, servers and clients, has ended when all are done.
+func TestMain(m *testing.M) {
+	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // leaves its own behind at the end of a subscription
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(gnmic+"SubscribeOnceChan.func1"), goleak.IgnoreAnyFunction(gnmic+"SubscribeStreamChan.func1"))
+}
 
 // A goPackage is what the go tool says of a package.
 type goPackage struct {

@@ -24,8 +24,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	log := w.Logger.With(zap.String("switch", w.Want.Switch), zap.String("phase", w.Want.Phase))
 	cfg := w.Session
 	tell := cfg.OnStatus
+	var last p4rt.Status
 	cfg.OnStatus = func(s p4rt.Status) {
-		log.Info("session", zap.Stringer("state", s.State), zap.String("reason", string(s.Reason)), zap.Error(s.Err))
+		// A line for a change, not for each attempt that fails as the one before did.
+		if s.State != last.State || s.Reason != last.Reason {
+			log.Info("session", zap.Stringer("state", s.State), zap.String("reason", string(s.Reason)), zap.Error(s.Err))
+		}
+		last = s
 		if tell != nil {
 			tell(s)
 		}
