@@ -249,14 +249,7 @@ func (o *objects) reads(request string, want ...string) {
 	}
 }
 
-// readRefused checks a read that has to fail.
-func (o *objects) readRefused(request string, code codes.Code, message string) {
-	o.rig.t.Helper()
-	_, _, err := o.readAll(o.entity(request))
-	wantDetail(o.rig.t, err, code, message)
-}
-
-// info returns a changed copy of the program's config.
+// changed returns a changed copy of the program's config.
 func (o *objects) changed(f func(*p4cfg.P4Info)) *p4v1.ForwardingPipelineConfig {
 	c := proto.Clone(o.config).(*p4v1.ForwardingPipelineConfig)
 	f(c.P4Info)

@@ -272,5 +272,10 @@ func TestIdleTimeout(t *testing.T) {
 		after(1, 1)
 		apply(modify, entry(1, 0))
 		after(3600)
+		apply(modify, entry(1, 1*sec))
+		apply(del, entry(1, 0))
+		if n := len(p.idle.watched); n != 0 {
+			t.Errorf("%d entries are watched, want none", n)
+		}
 	})
 }

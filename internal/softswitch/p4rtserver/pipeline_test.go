@@ -316,7 +316,7 @@ func TestReconcile(t *testing.T) {
 					c.DirectTableId = a.Preamble.Id
 				}
 			}
-		}, `RECONCILE_AND_COMMIT: the forwarding state cannot be kept: `},
+		}, `RECONCILE_AND_COMMIT: the forwarding state cannot be kept: %acl (id %acl): holds state, and is %host in the new P4Info`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := o.push(reconcile, o.changed(tc.change))
@@ -366,4 +366,24 @@ func TestClosed(t *testing.T) {
 	_, _, err := o.readAll()
 	wantStatus(t, err, codes.Unavailable, "the switch is shutting down")
 	o.rig.controller().ended(codes.Unavailable, "the switch is shutting down")
+}
+
+// TestUnusedProfile accepts an action profile that no table uses and that p4c therefore drops from the JSON;
+// nothing can be written to it, and it reads as empty.
+func TestUnusedProfile(t *testing.T) {
+	o := newSwitch(t)
+	o.ids["spare"] = 0x11abcdef
+	err := o.push(verifyAndCommit, o.changed(func(i *p4cfg.P4Info) {
+		i.ActionProfiles = append(i.ActionProfiles, &p4cfg.ActionProfile{
+			Preamble: &p4cfg.Preamble{Id: o.ids["spare"], Name: "spare", Alias: "spare"}, WithSelector: true, Size: 4,
+		})
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const message = `action profile "spare": no table uses it, so nothing can be written to it`
+	o.refused(insert, `action_profile_member { action_profile_id: spare member_id: 1 }`, codes.InvalidArgument, message)
+	o.refused(del, `action_profile_group { action_profile_id: spare group_id: 1 }`, codes.InvalidArgument, message)
+	o.reads(`action_profile_member { action_profile_id: spare }`)
+	o.reads(`action_profile_group { action_profile_id: spare }`)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -281,5 +282,44 @@ func TestLargeRead(t *testing.T) {
 		if !bytes.Equal(again[i].GetTableEntry().Match[0].GetExact().Value, first[i].GetTableEntry().Match[0].GetExact().Value) {
 			t.Fatalf("entry %d is another the second time", i)
 		}
+	}
+}
+
+// A messageLog is the sending side of a Read.
+type messageLog struct {
+	grpc.ServerStream
+	sent []*p4v1.ReadResponse
+}
+
+func (l *messageLog) Send(m *p4v1.ReadResponse) error {
+	l.sent = append(l.sent, m)
+	return nil
+}
+
+// TestChunker bounds messages by bytes, too: eight of 100 KiB make two, and a giant travels alone.
+func TestChunker(t *testing.T) {
+	var log messageLog
+	c := chunker{stream: &log}
+	for _, kib := range []int{100, 100, 100, 100, 100, 100, 100, 100, 1, 2000, 1} {
+		e := &p4v1.TableEntry{Metadata: make([]byte, kib<<10)}
+		if err := c.add(&p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: e}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.finish(); err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	for _, m := range log.sent {
+		sizes = append(sizes, len(m.Entities))
+	}
+	if fmt.Sprint(sizes) != "[5 4 1 1]" {
+		t.Errorf("entities a message: %v, want [5 4 1 1]", sizes)
+	}
+
+	log = messageLog{}
+	c = chunker{stream: &log}
+	if err := c.finish(); err != nil || len(log.sent) != 1 {
+		t.Errorf("an answer without entities: %d messages, %v, want one", len(log.sent), err)
 	}
 }

@@ -60,7 +60,6 @@ type action struct {
 	name    string
 	params  []param
 	byParam map[uint32]int // param id to place in params
-	bound   bool           // at of every parameter is set
 }
 
 type param struct {
