@@ -14,11 +14,13 @@ import (
 
 	"go.uber.org/goleak"
 
+	"op25b/internal/longform"
 	"op25b/p4src"
 )
 
 // Whatever a test here starts, switches, hosts, servers and clients, has ended when all are done.
 func TestMain(m *testing.M) {
+	longform.Rapid()
 	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // leaves its own behind at the end of a subscription
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(gnmic+"SubscribeOnceChan.func1"), goleak.IgnoreAnyFunction(gnmic+"SubscribeStreamChan.func1"))
 }

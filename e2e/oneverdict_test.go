@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	"op25b/internal/agent"
 	"op25b/internal/fleet"
+	"op25b/internal/longform"
 	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -184,7 +184,7 @@ func TestOneVerdict(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
 	batches := 40
-	if os.Getenv("OP25B_LONG") != "" {
+	if longform.On() {
 		batches = 4000
 	}
 	packets := freeAddr(t)

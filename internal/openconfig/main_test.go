@@ -12,9 +12,14 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
+
+	"op25b/internal/longform"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	longform.Rapid()
+	goleak.VerifyTestMain(m)
+}
 
 // A fakeSource is a switch whose state a test sets.
 type fakeSource struct {

@@ -14,10 +14,14 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"op25b/internal/longform"
 	"op25b/internal/softswitch/engine"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	longform.Rapid()
+	goleak.VerifyTestMain(m)
+}
 
 const device = 1
 

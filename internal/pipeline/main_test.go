@@ -1,0 +1,12 @@
+package pipeline
+
+import (
+	"testing"
+
+	"op25b/internal/longform"
+)
+
+func TestMain(m *testing.M) {
+	longform.Rapid()
+	m.Run()
+}
