@@ -259,24 +259,7 @@ func (d *digester) poke() {
 }
 
 // run sends lists whose oldest digest has waited for max_timeout_ns, until stop is closed.
-func (d *digester) run(stop <-chan struct{}) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		wait, pending := d.due()
-		var tick <-chan time.Time
-		if pending {
-			timer.Reset(wait)
-			tick = timer.C
-		}
-		select {
-		case <-tick:
-		case <-d.wake:
-		case <-stop:
-			return
-		}
-	}
-}
+func (d *digester) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.due) }
 
 // due sends what is due and returns the time until the next deadline, if there is one.
 func (d *digester) due() (wait time.Duration, pending bool) {

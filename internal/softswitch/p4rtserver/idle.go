@@ -107,23 +107,7 @@ func (d *idler) dropLocked(w *idleEntry) {
 }
 
 // run notifies until stop is closed.
-func (d *idler) run(stop <-chan struct{}) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		var tick <-chan time.Time
-		if wait, pending := d.expire(); pending {
-			timer.Reset(wait)
-			tick = timer.C
-		}
-		select {
-		case <-tick:
-		case <-d.wake:
-		case <-stop:
-			return
-		}
-	}
-}
+func (d *idler) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.expire) }
 
 // expire notifies what is due and returns the time until the next deadline, if there is one.
 func (d *idler) expire() (wait time.Duration, pending bool) {
