@@ -16,10 +16,16 @@ import (
 	"op25b/internal/wire"
 )
 
-// needsRoot says why veth pairs cannot be made here, or nothing.
-func needsRoot() string {
-	if os.Geteuid() != 0 {
-		return "veth pairs need root"
+// vethReason says why veth pairs cannot be made here, or nothing: they need root, and a container may be denied them all the same.
+func vethReason() string {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "op25b-probe"
+	probe := &netlink.Veth{LinkAttrs: attrs, PeerName: "op25b-probe-h"}
+	if err := netlink.LinkAdd(probe); err != nil {
+		return fmt.Sprintf("veth pairs cannot be made here (%v): run as root, with CAP_NET_ADMIN", err)
+	}
+	if err := netlink.LinkDel(probe); err != nil {
+		return fmt.Sprintf("veth pairs cannot be removed here (%v)", err)
 	}
 	return ""
 }
@@ -74,7 +80,7 @@ func openHostEnd(sw *policy.Switch) func(pipeline.Port, string) (wire.Link, erro
 func TestScenarioBMv2Veth(t *testing.T) {
 	path, reason := findBMv2()
 	if reason == "" {
-		reason = needsRoot()
+		reason = vethReason()
 	}
 	wants(t, "bmv2", reason)
 	b, sw := bundle(t)
@@ -93,7 +99,7 @@ func TestScenarioBMv2Veth(t *testing.T) {
 
 // TestScenarioEmbeddedVeth plays the programme on the embedded switch with its ports on kernel interfaces.
 func TestScenarioEmbeddedVeth(t *testing.T) {
-	wants(t, "embedded", needsRoot())
+	wants(t, "embedded", vethReason())
 	b, sw := bundle(t)
 	vethPairs(t, sw)
 	device, err := softswitch.New(softswitch.Options{DeviceID: sw.DeviceID})
