@@ -204,32 +204,6 @@ func (c *Client) offer(ctx context.Context) (offer, error) {
 	return c.ask(ctx)
 }
 
-// Get asks for paths (see ParsePath) as they are, and returns the notifications as they came.
-func (c *Client) Get(ctx context.Context, paths ...string) ([]*gpb.Notification, error) {
-	req := &gpb.GetRequest{Prefix: c.prefix()}
-	for _, text := range paths {
-		p, err := ParsePath(text)
-		if err != nil {
-			return nil, err
-		}
-		req.Path = append(req.Path, p)
-	}
-	o, err := c.offer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	req.Encoding = o.encoding
-	stub, err := c.stub()
-	if err != nil {
-		return nil, err
-	}
-	res, err := stub.Get(ctx, req)
-	if err != nil {
-		return nil, fmt.Errorf("gNMI target %s: get: %w", c.addr, err)
-	}
-	return res.GetNotification(), nil
-}
-
 // Once reads all counters now. An answer that is not complete is an error.
 func (c *Client) Once(ctx context.Context) (*Snapshot, error) {
 	o, err := c.offer(ctx)

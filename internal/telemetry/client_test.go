@@ -58,9 +58,6 @@ func TestOnce(t *testing.T) {
 	if got.Interfaces["network"].Counters.InPkts.Known() {
 		t.Error("a counter that is not served is known")
 	}
-	if age := got.Oldest(came.Add(time.Minute)); age != time.Minute {
-		t.Errorf("oldest value is %v old, want a minute", age)
-	}
 }
 
 func TestOnceOfOneSet(t *testing.T) {
@@ -79,28 +76,6 @@ func TestOnceOfOneSet(t *testing.T) {
 			t.Errorf("set %q: %d entries, want %d", set, n, want)
 		}
 		c.Close()
-	}
-}
-
-func TestGet(t *testing.T) {
-	c, err := Dial(t.Context(), listen(t, newServer(t, newSource(port("a", 1, 77)))), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	got, err := c.Get(t.Context(), "/interfaces/interface[name=a]/state/counters/in-pkts", "/interfaces/interface/state/oper-status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 2 || got[0].GetUpdate()[0].GetVal().GetUintVal() != 77 || got[1].GetUpdate()[0].GetVal().GetStringVal() != "UP" {
-		t.Errorf("got %v", got)
-	}
-	if _, err := c.Get(t.Context(), "interfaces"); !errors.Is(err, ErrPath) {
-		t.Errorf("a path without its slash: %v", err)
-	}
-	_, err = c.Get(t.Context(), "/interfaces/interface[name=z]")
-	if status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "[name=z]") {
-		t.Errorf("an interface that is not there: %v", err)
 	}
 }
 

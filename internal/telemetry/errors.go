@@ -16,8 +16,6 @@ var (
 
 // Errors of the caller's input.
 var (
-	// ErrPath is returned for a path text that does not parse.
-	ErrPath = errors.New("bad path")
 	// ErrInterval is returned by Stream for an interval that is not positive.
 	ErrInterval = errors.New("bad sample interval")
 )

@@ -9,16 +9,15 @@ import (
 	"time"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"github.com/openconfig/gnmic/pkg/api/path"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
-	"op25b/internal/longform"
 	"op25b/internal/openconfig"
 )
 
 func TestMain(m *testing.M) {
-	longform.Rapid()
 	goleak.VerifyTestMain(m)
 }
 
@@ -174,7 +173,7 @@ func synced() *gpb.SubscribeResponse {
 
 func mustPath(t *testing.T, text string) *gpb.Path {
 	t.Helper()
-	p, err := ParsePath(text)
+	p, err := path.ParsePath(text)
 	if err != nil {
 		t.Fatal(err)
 	}

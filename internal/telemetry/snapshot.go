@@ -77,20 +77,6 @@ func (s *Snapshot) Entry(itf, set string, sequenceID uint32) (ACLEntry, bool) {
 	return in.Entry(set, sequenceID)
 }
 
-// Oldest returns the age of the counter that has not been reported for the longest time; 0 where there is none.
-func (s *Snapshot) Oldest(now time.Time) time.Duration {
-	var oldest time.Duration
-	for _, in := range s.Interfaces {
-		for _, c := range in.Counters.all() {
-			oldest = max(oldest, c.Age(now))
-		}
-		for _, e := range in.ACL {
-			oldest = max(oldest, e.Packets.Age(now), e.Octets.Age(now))
-		}
-	}
-	return oldest
-}
-
 // all returns the counters in place, in the order of counterLeaves.
 func (c *Counters) all() [8]*Counter {
 	return [8]*Counter{&c.InPkts, &c.InOctets, &c.InDiscards, &c.InErrors, &c.OutPkts, &c.OutOctets, &c.OutDiscards, &c.OutErrors}
