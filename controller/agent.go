@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"github.com/spf13/cobra"
@@ -11,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"op25b/internal/agent"
+	"op25b/internal/listen"
 	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 )
@@ -58,14 +58,17 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 	ports := map[uint32]string{}
 	kernel := agent.Links{}
 	for _, a := range attachments {
+		if a.kind == pcapLink {
+			return fmt.Errorf("-i %d@pcap:%s: pcap files are ports of op25b switch; the agent takes PORT@INTERFACE or PORT@dataplane:NAME", a.port, a.name)
+		}
 		ports[a.port] = a.name
 		if a.kind == linuxLink {
 			kernel[a.name] = true
 		}
 	}
-	listener, err := net.Listen("tcp", o.gnmi)
+	listener, err := listen.TCP("gNMI", o.gnmi)
 	if err != nil {
-		return fmt.Errorf("--gnmi %s: %w", o.gnmi, err)
+		return err
 	}
 	defer listener.Close()
 	reader, err := p4rt.DialReader(ctx, p4rt.Config{Addr: o.p4runtime, DeviceID: o.deviceID, Logger: log})

@@ -61,4 +61,14 @@ func addLog(cmd *cobra.Command) func() (*zap.Logger, error) {
 
 type levelFlag struct{ *zapcore.Level }
 
+// Set takes the levels that a daemon may run at; zap knows more, of which a panic is one.
+func (f levelFlag) Set(s string) error {
+	switch s {
+	case "debug", "info", "warn", "error":
+		return f.Level.Set(s)
+	}
+	return fmt.Errorf("%q is not a level; valid are debug, info, warn and error", s)
+}
+
+// Type names the value in the help.
 func (levelFlag) Type() string { return "level" }

@@ -49,6 +49,9 @@ whenever a switch comes back. When it ends the switches stay as they are.`,
 }
 
 func runServe(ctx context.Context, o serveOptions, log *zap.Logger) error {
+	if o.election == 0 {
+		return fmt.Errorf("--election-id 0: must be at least 1")
+	}
 	bundle, err := loadBundle(o.files)
 	if err != nil {
 		return err

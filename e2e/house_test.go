@@ -98,6 +98,7 @@ var mayImport = map[string][]string{
 	"proto/bm":            {},
 	"p4src":               {},
 	"internal/wire":       {"proto/bm"},
+	"internal/listen":     {},
 	"internal/pipeline":   {},
 	"internal/p4rt":       {},
 	"internal/openconfig": {},
@@ -106,7 +107,7 @@ var mayImport = map[string][]string{
 	"internal/reconcile":  {"internal/pipeline"},
 	"internal/netsim":     {"internal/wire"},
 	// A switch: it imports none of the controller's packages.
-	"internal/softswitch": {"internal/openconfig", "internal/wire", "proto/bm"},
+	"internal/softswitch": {"internal/listen", "internal/openconfig", "internal/wire", "proto/bm"},
 	"internal/agent":      {"internal/openconfig"},
 	"internal/fleet":      {"internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 }

@@ -1,15 +1,13 @@
 package softswitch
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"sync"
-	"syscall"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"google.golang.org/grpc"
 
+	"op25b/internal/listen"
 	"op25b/internal/openconfig"
 	"op25b/internal/softswitch/p4rtserver"
 )
@@ -53,12 +51,12 @@ func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, e
 		if service.addr == "" {
 			continue
 		}
-		listener, err := net.Listen("tcp", service.addr)
+		listener, err := listen.TCP(service.name, service.addr)
 		if err != nil {
 			for _, o := range all {
 				_ = o.listener.Close()
 			}
-			return nil, listenError(service.name, service.addr, err)
+			return nil, err
 		}
 		server := grpc.NewServer(append(p4rtserver.ServerOptions(), options...)...)
 		service.register(server)
@@ -70,14 +68,6 @@ func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, e
 		services.serving.Go(func() { _ = o.server.Serve(o.listener) }) // ends with Close, and says so by an error
 	}
 	return services, nil
-}
-
-// listenError says which service could not have which address, and what to do about it.
-func listenError(service, addr string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s on %s: address already in use: another process listens there; choose another port, or 0 for any", service, addr)
-	}
-	return fmt.Errorf("%s on %q: %w; want host:port, such as 127.0.0.1:9559", service, addr, err)
 }
 
 // Close ends the services and every call under way.

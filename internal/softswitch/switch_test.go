@@ -35,7 +35,7 @@ func newSwitch(t *testing.T) *Switch {
 	return s
 }
 
-func listen(t *testing.T, s *Switch) *Services {
+func serve(t *testing.T, s *Switch) *Services {
 	t.Helper()
 	services, err := s.Listen(Addrs{P4Runtime: "127.0.0.1:0", GNMI: "127.0.0.1:0", Dataplane: "127.0.0.1:0"})
 	if err != nil {
@@ -124,7 +124,7 @@ func TestForwardsOnceAProgramIsPushed(t *testing.T) {
 	}
 	defer far1.Close()
 	got := receive(t, far2)
-	services := listen(t, s)
+	services := serve(t, s)
 
 	// Before the push nothing may come out; that it did not is seen by what comes out first after it.
 	if err := far1.Send(frame(1)); err != nil {
@@ -174,7 +174,7 @@ func TestPacketServiceAndLinksTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := receive(t, far)
-	services := listen(t, s)
+	services := serve(t, s)
 	push(t, services.Addrs.P4Runtime)
 	client, err := dataplane.Dial(t.Context(), services.Addrs.Dataplane, 1)
 	if err != nil {
