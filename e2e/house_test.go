@@ -66,11 +66,11 @@ func TestEveryPackageHasAComment(t *testing.T) {
 	}
 }
 
-// What p4c made of a program for a test is as old as the program; of the pipeline's own build p4src's test says so.
-func TestBuildsOfTestProgramsAreCurrent(t *testing.T) {
+// What p4c made of a program for a test, or of an example, is as old as the program; of the pipeline's own build p4src's test says so.
+func TestBuildsOfProgramsAreCurrent(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "testdata" || !d.IsDir() {
+		if err != nil || !d.IsDir() || d.Name() != "testdata" && filepath.Base(filepath.Dir(path)) != "examples" {
 			return err
 		}
 		programs, err := filepath.Glob(filepath.Join(path, "*.p4"))
@@ -78,13 +78,17 @@ func TestBuildsOfTestProgramsAreCurrent(t *testing.T) {
 			return err
 		}
 		found += len(programs)
-		want, err := p4src.Digest(os.DirFS(path))
+		want, err := p4src.Digest(os.DirFS(".."), filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator))))
 		if err != nil {
 			return err
 		}
-		built, err := os.ReadFile(filepath.Join(path, "sources.sha256"))
+		out := path
+		if d.Name() != "testdata" {
+			out = filepath.Join(path, "build")
+		}
+		built, err := os.ReadFile(filepath.Join(out, "sources.sha256"))
 		if err != nil || strings.TrimSpace(string(built)) != want {
-			t.Errorf("%s: the build is of other sources (%v): go run op25b/p4src/compile PROGRAM.p4 %s", path, err, path)
+			t.Errorf("%s: the build is of other sources (%v): go run op25b/p4src/compile PROGRAM.p4 %s", path, err, out)
 		}
 		return nil
 	})
@@ -99,7 +103,8 @@ var mayImport = map[string][]string{
 	"p4src":               {},
 	"internal/wire":       {"proto/bm"},
 	"internal/listen":     {},
-	"internal/pipeline":   {},
+	"internal/constraint": {},
+	"internal/pipeline":   {"internal/constraint"},
 	"internal/p4rt":       {},
 	"internal/openconfig": {},
 	"internal/telemetry":  {},
@@ -107,7 +112,7 @@ var mayImport = map[string][]string{
 	"internal/reconcile":  {"internal/pipeline"},
 	"internal/netsim":     {"internal/wire"},
 	// A switch: it imports none of the controller's packages.
-	"internal/softswitch": {"internal/listen", "internal/openconfig", "internal/wire", "proto/bm"},
+	"internal/softswitch": {"internal/constraint", "internal/listen", "internal/openconfig", "internal/wire", "proto/bm"},
 	"internal/agent":      {"internal/openconfig"},
 	"internal/fleet":      {"internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 }

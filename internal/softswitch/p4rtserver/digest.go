@@ -73,20 +73,20 @@ func (d *digester) add(g *digest) {
 }
 
 // take receives the data plane's digests until stop is closed.
-func (d *digester) take(from <-chan engine.Digest, stop <-chan struct{}) {
+func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 	for {
 		select {
 		case in := <-from:
-			id, ok := d.byName[in.Name]
-			if !ok { // a digest that the P4Info leaves out
-				continue
+			// Not a digest that the P4Info leaves out, nor one that nobody asked for.
+			if id, ok := d.byName[in.Name]; ok && d.entry(id) != nil {
+				var key []byte
+				for _, v := range in.Values { // of fixed lengths, so that the sum tells the values apart
+					key = append(key, v...)
+				}
+				data, _ := d.instances[id].digest.data.encode(in.Values)
+				d.learn(id, string(key), data)
 			}
-			var key []byte
-			for _, v := range in.Values { // of fixed lengths, so that the sum tells the values apart
-				key = append(key, v...)
-			}
-			data, _ := d.instances[id].digest.data.encode(in.Values)
-			d.learn(id, string(key), data)
+			in.Release()
 		case <-stop:
 			return
 		}

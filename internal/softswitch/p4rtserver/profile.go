@@ -72,6 +72,9 @@ func (p *pipeline) writeMember(op p4v1.Update_Type, m *p4v1.ActionProfileMember)
 	if err != nil {
 		return err
 	}
+	if err := p.schema.restrictions.CheckAction(m.Action); err != nil {
+		return invalidf("action profile %q: member %d: %v", pr.name, m.MemberId, err)
+	}
 	em := engine.Member{ID: m.MemberId, Action: call}
 	if op == p4v1.Update_MODIFY {
 		if err := pr.prog.ModifyMember(em); err != nil {

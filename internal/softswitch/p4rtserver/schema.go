@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	p4cfg "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
+	"op25b/internal/constraint"
 	"op25b/internal/softswitch/engine"
 )
 
@@ -23,6 +25,8 @@ type schema struct {
 	digests   map[uint32]*digest
 	packetIn  *packetHeader // nil if the program has none
 	packetOut *packetHeader
+
+	restrictions *constraint.Set // what the program allows of entries and actions beyond their types
 
 	names map[uint32]string // of every object with a preamble, for messages
 }
@@ -131,7 +135,7 @@ func newSchema(info *p4cfg.P4Info) (*schema, error) {
 		valueSets: map[uint32]*valueSet{}, digests: map[uint32]*digest{}, names: map[uint32]string{},
 	}
 	for _, step := range []func(*p4cfg.P4Info) error{
-		s.addActions, s.addProfiles, s.addTables, s.addDirect, s.addArrays, s.addOthers, s.addHeaders,
+		s.addActions, s.addProfiles, s.addTables, s.addDirect, s.addArrays, s.addOthers, s.addHeaders, s.addRestrictions,
 	} {
 		if err := step(info); err != nil {
 			return nil, err
@@ -366,6 +370,24 @@ func (s *schema) addHeaders(info *p4cfg.P4Info) error {
 		default:
 			return fmt.Errorf("P4Info: controller_packet_metadata %q: the name must be packet_in or packet_out", c.Preamble.Name)
 		}
+	}
+	return nil
+}
+
+func (s *schema) addRestrictions(info *p4cfg.P4Info) error {
+	set, err := constraint.Load(info)
+	if err != nil {
+		return fmt.Errorf("P4Info: %w", err)
+	}
+	s.restrictions = set
+	return nil
+}
+
+// allowsEntry holds an entry that is to be written to @entry_restriction of its table and @action_restriction of its actions. What the
+// program itself declares is never held to them, and neither is what a DELETE names.
+func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
+	if err := s.restrictions.CheckEntry(e); err != nil {
+		return invalidf("%v", err)
 	}
 	return nil
 }

@@ -102,6 +102,10 @@ func (p *pipeline) insertEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 	if err != nil {
 		return err
 	}
+	if err := p.schema.allowsEntry(e); err != nil {
+		undo()
+		return err
+	}
 	if err := t.prog.Insert(en); err != nil {
 		undo()
 		return engineError(err)
@@ -145,6 +149,10 @@ func (p *pipeline) modifyEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 		}
 	} else {
 		en.Action, en.Member, en.Group, en.HasGroup = old.Action, old.Member, old.Group, old.HasGroup
+	}
+	if err := p.schema.allowsEntry(e); err != nil {
+		undo()
+		return err
 	}
 	if err := t.prog.Modify(en); err != nil {
 		undo()
@@ -258,6 +266,9 @@ func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntr
 	}
 	call, err := p.schema.action(t, act.Action, p4cfg.ActionRef_TABLE_ONLY, "default entry")
 	if err != nil {
+		return err
+	}
+	if err := p.schema.allowsEntry(e); err != nil {
 		return err
 	}
 	if err := t.prog.SetDefault(call); err != nil {

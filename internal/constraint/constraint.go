@@ -1,0 +1,129 @@
+// Package constraint holds table entries and actions to the restrictions that a P4 program writes beside them: @entry_restriction("...")
+// on a table and @action_restriction("...") on an action, in the language of p4-constraints. They reach a P4Info as annotations.
+//
+// Load parses and type-checks them; a Set then checks what is to be written. It does not check that an entry is in P4Runtime's canonical
+// form, and it knows neither the entries of a switch nor those that a program declares itself.
+//
+// The language is that of p4-constraints (docs/language-specification.md there), with these choices where it leaves one:
+//
+//   - A number that meets a bit<W> is taken modulo 2^W, as there: -1 is all ones, and 256 is 0 for 8 bits.
+//   - Several restrictions of one table or action must all hold. p4-constraints reads the first and ignores the others.
+//   - A comment that is not closed, an @entry_restriction of an action, an @action_restriction of a table, and ::priority in an action's
+//     restriction are errors at load. p4-constraints notices them later or never.
+//   - Keys and parameters of more than 128 bits cannot be restricted.
+package constraint
+
+import (
+	"errors"
+	"fmt"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+)
+
+// A Set is the restrictions of a program. It does not change after Load and may be used by several goroutines.
+type Set struct {
+	tables  map[uint32]*scope
+	actions map[uint32]*scope
+}
+
+// Load reads the restrictions of all tables and actions of a P4Info. It returns ErrRestriction with the first fault of every restriction
+// that has one: the table or action, line:column in the annotation's string (counted from 1, in characters; adjacent string literals are
+// lines of one string), the token, and what would be valid.
+func Load(info *configv1.P4Info) (*Set, error) {
+	s := &Set{tables: map[uint32]*scope{}, actions: map[uint32]*scope{}}
+	var faults []error
+	for _, t := range info.GetTables() {
+		sc := tableScope(t)
+		s.tables[t.GetPreamble().GetId()] = sc
+		faults = append(faults, sc.load(t.GetPreamble())...)
+	}
+	for _, a := range info.GetActions() {
+		sc := actionScope(a)
+		s.actions[a.GetPreamble().GetId()] = sc
+		faults = append(faults, sc.load(a.GetPreamble())...)
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return s, nil
+}
+
+// load reads the restrictions of one table or action.
+func (s *scope) load(p *configv1.Preamble) []error {
+	texts, err := restrictions(s.kind, p)
+	if err != nil {
+		return []error{s.bad(err)}
+	}
+	var faults []error
+	for _, text := range texts {
+		clauses, err := compile(text, s)
+		if err != nil {
+			faults = append(faults, s.bad(err))
+			continue
+		}
+		s.clauses = append(s.clauses, clauses...)
+	}
+	return faults
+}
+
+func (s *scope) bad(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrRestriction, err) }
+
+// CheckEntry holds an entry to the restriction of its table, unless it is the default entry, and its action or action set to those of
+// the actions. Ternary, lpm, range and optional fields that are left out match everything. A member or group id is not followed:
+// CheckAction is for the members.
+//
+// It returns ErrViolated with the part of the restriction that does not hold and the values in it, or ErrEntry for an entry that the
+// P4Info does not allow so that it cannot be judged.
+func (s *Set) CheckEntry(e *p4v1.TableEntry) error {
+	t, ok := s.tables[e.GetTableId()]
+	if !ok {
+		return fmt.Errorf("table id %#x: %w: not a table of it", e.GetTableId(), ErrEntry)
+	}
+	if len(t.clauses) > 0 && !e.GetIsDefaultAction() {
+		env, err := t.entryEnv(e)
+		if err != nil {
+			return fmt.Errorf("%v: %w: %w", t, ErrEntry, err)
+		}
+		if err := t.check(env); err != nil {
+			return err
+		}
+	}
+	for _, a := range actionsOf(e.GetAction()) {
+		if err := s.CheckAction(a); err != nil {
+			return fmt.Errorf("%v: %w", t, err)
+		}
+	}
+	return nil
+}
+
+func actionsOf(a *p4v1.TableAction) []*p4v1.Action {
+	switch v := a.GetType().(type) {
+	case *p4v1.TableAction_Action:
+		return []*p4v1.Action{v.Action}
+	case *p4v1.TableAction_ActionProfileActionSet:
+		var out []*p4v1.Action
+		for _, m := range v.ActionProfileActionSet.GetActionProfileActions() {
+			out = append(out, m.GetAction())
+		}
+		return out
+	}
+	return nil
+}
+
+// CheckAction holds an action with its parameters to the action's restriction, for members of action profiles. Its errors are those of
+// CheckEntry.
+func (s *Set) CheckAction(a *p4v1.Action) error {
+	sc, ok := s.actions[a.GetActionId()]
+	if !ok {
+		return fmt.Errorf("action id %#x: %w: not an action of it", a.GetActionId(), ErrEntry)
+	}
+	if len(sc.clauses) == 0 {
+		return nil
+	}
+	env, err := sc.actionEnv(a)
+	if err != nil {
+		return fmt.Errorf("%v: %w: %w", sc, ErrEntry, err)
+	}
+	return sc.check(env)
+}
