@@ -23,7 +23,8 @@ type Options struct {
 	// PriorityQueues is how many queues each port has; 1 if zero, as simple_switch has by default. There is no queueing here,
 	// but a packet whose standard_metadata.priority names a queue that is not there is dropped, as bmv2 drops it.
 	PriorityQueues int
-	// DigestQueue is how many digests wait for the receiver before more are dropped and counted; 1,024 if zero.
+	// DigestQueue is how many digests wait for the receiver, or are not yet released by it, before more are dropped and
+	// counted; 1,024 if zero.
 	DigestQueue int
 }
 
@@ -85,12 +86,18 @@ type CloneSession struct {
 }
 
 // A Digest is one delivered digest: the name of its learn list and one big-endian value for each field, of
-// (width+7)/8 bytes. The bytes belong to the receiver.
+// (width+7)/8 bytes. The receiver has it until Release.
 type Digest struct {
 	Name   string
 	ListID int
 	Values [][]byte
+
+	bytes []byte // what Values are parts of
+	spare chan *Digest
 }
+
+// Release gives the digest back to the engine that delivered it. The receiver may not touch it any more.
+func (d *Digest) Release() { d.spare <- d }
 
 // Stats count packets since Load, over all workers.
 type Stats struct {

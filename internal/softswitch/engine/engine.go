@@ -32,7 +32,8 @@ type Engine struct {
 	sessions map[uint32]CloneSession
 
 	gate    gate
-	digests chan Digest
+	digests chan *Digest
+	spare   chan *Digest // digests that nobody has; with those that wait or are held, as many as either channel takes
 }
 
 // Tables returns all tables, hidden ones that p4c makes for actions in an apply block too, in the program's order.
@@ -81,7 +82,7 @@ func (e *Engine) ValueSet(name string) (*ValueSet, bool) {
 
 // Digests returns where delivered digests queue up. It is never closed; the receiver stops by itself.
 // Unlike bmv2 the engine sends the same digest again for each packet; acknowledging and suppressing are the server's.
-func (e *Engine) Digests() <-chan Digest { return e.digests }
+func (e *Engine) Digests() <-chan *Digest { return e.digests }
 
 // Stats returns what has been counted so far.
 func (e *Engine) Stats() Stats {

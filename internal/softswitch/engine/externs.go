@@ -188,29 +188,56 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 	return l
 }
 
-// learn delivers the packet's digest if there is room for it. This allocates: what is delivered belongs to the receiver.
+// learn delivers the packet's digest if there is a spare one to deliver it with. All were made by Load.
 func (p *packet) learn(l *learnList) {
-	if q := p.w.e.digests; len(q) == cap(q) {
+	var d *Digest
+	select {
+	case d = <-p.w.e.spare:
+	default:
 		p.w.count(&p.w.stats.DigestsDropped)
 		return
 	}
-	d := Digest{Name: l.name, ListID: l.id, Values: make([][]byte, len(l.elems))}
-	for i, el := range l.elems {
+	d.Name, d.ListID, d.Values, d.bytes = l.name, l.id, d.Values[:0], d.bytes[:0]
+	for _, el := range l.elems {
+		from := len(d.bytes)
 		switch {
 		case el.ref.h == nil:
-			d.Values[i] = slices.Clone(el.bytes)
+			d.bytes = append(d.bytes, el.bytes...)
 		case el.ref.f.variable:
-			d.Values[i] = slices.Clone(p.variable(el.ref.h))
+			d.bytes = append(d.bytes, p.variable(el.ref.h)...)
 		default:
 			at := el.ref.slot()
-			d.Values[i] = bytesOf(p.s[at:at+el.ref.f.words], el.ref.f.width)
+			d.bytes = appendBytes(d.bytes, p.s[at:at+el.ref.f.words], el.ref.f.width)
 		}
+		d.Values = append(d.Values, d.bytes[from:len(d.bytes):len(d.bytes)])
 	}
-	select {
-	case p.w.e.digests <- d:
-		p.w.count(&p.w.stats.Digests)
-	default:
-		p.w.count(&p.w.stats.DigestsDropped)
+	p.w.count(&p.w.stats.Digests)
+	p.w.e.digests <- d // never waits: it has room for all that there are
+}
+
+// spareDigests makes the digests that the engine will deliver, each with room for the longest that has no very long field.
+func (c *compiler) spareDigests() {
+	values, bytes := 0, 0
+	for i := range c.j.LearnLists {
+		l := c.learnList(&c.j.LearnLists[i])
+		size := 0
+		for _, el := range l.elems {
+			switch {
+			case el.ref.h == nil:
+				size += len(el.bytes)
+			case el.ref.f.variable:
+				size += min(el.ref.h.typ.varMax, 256)
+			default:
+				size += (el.ref.f.width + 7) / 8
+			}
+		}
+		values, bytes = max(values, len(l.elems)), max(bytes, size)
+	}
+	if values == 0 {
+		return
+	}
+	for range cap(c.e.spare) {
+		c.e.spare <- &Digest{Values: make([][]byte, 0, values), bytes: make([]byte, 0, bytes), spare: c.e.spare}
 	}
 }
 

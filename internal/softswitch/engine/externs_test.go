@@ -113,11 +113,22 @@ func TestDigest(t *testing.T) {
 	one(t, w, 5, "\x12\x34cccccccccx")
 	one(t, w, 5, "\x12\x34cccccccccx")
 	d := <-e.Digests()
+	frame, emit := []byte("\x12\x34cccccccccx"), func(uint32, []byte) {}
+	if n := testing.AllocsPerRun(1, func() { w.Process(5, frame, emit) }); n != 0 {
+		t.Errorf("%v allocations for a digest that is dropped", n)
+	}
 	if d.Name != "mac_learn" || d.ListID != 3 || string(d.Values[0]) != "\x0a\xbc" || string(d.Values[1]) != "ccccccccc" || string(d.Values[2]) != "\x00\x05" {
 		t.Errorf("%v, want the values at the end of ingress", d)
 	}
-	if s := e.Stats(); s.Digests != 1 || s.DigestsDropped != 1 {
-		t.Errorf("%+v, want one delivered and one dropped", s)
+	if s := e.Stats(); s.Digests != 1 || s.DigestsDropped != 3 { // the receiver still has the only one
+		t.Errorf("%+v, want one delivered and three dropped", s)
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		d.Release()
+		w.Process(5, frame, emit)
+		d = <-e.Digests()
+	}); n != 0 {
+		t.Errorf("%v allocations for a digest, want none", n)
 	}
 }
 

@@ -53,7 +53,8 @@ func Load(program []byte, o Options) (e *Engine, err error) {
 func newEngine(o Options) *Engine {
 	return &Engine{
 		o: o, start: o.Clock(), byTable: map[string]*Table{}, vsets: map[string]*ValueSet{}, prog: newProgram(),
-		groups: map[uint32][]Replica{}, sessions: map[uint32]CloneSession{}, digests: make(chan Digest, o.DigestQueue),
+		groups: map[uint32][]Replica{}, sessions: map[uint32]CloneSession{}, 
+		digests: make(chan *Digest, o.DigestQueue), spare: make(chan *Digest, o.DigestQueue),
 	}
 }
 
@@ -105,6 +106,7 @@ func (c *compiler) program() {
 			c.fail(ErrUnsupported, "pipeline %q, v1model has ingress and egress", p.Name)
 		}
 	}
+	c.spareDigests()
 	for i := range c.j.Checksums {
 		k := c.checksum(&c.j.Checksums[i])
 		if k.verify {

@@ -164,9 +164,12 @@ func wordsOf(b []byte, width int) ([]uint64, error) {
 
 // bytesOf is the way back: (width+7)/8 bytes.
 func bytesOf(w []uint64, width int) []byte {
-	b := make([]byte, (width+7)/8)
-	for i := range b {
-		b[len(b)-1-i] = byte(w[len(w)-1-i/8] >> (i % 8 * 8))
+	return appendBytes(make([]byte, 0, (width+7)/8), w, width)
+}
+
+func appendBytes(b []byte, w []uint64, width int) []byte {
+	for i := (width+7)/8 - 1; i >= 0; i-- {
+		b = append(b, byte(w[len(w)-1-i/8]>>(i%8*8)))
 	}
 	return b
 }
