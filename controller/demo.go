@@ -18,23 +18,28 @@ import (
 func newDemo() *cobra.Command {
 	var output outputFormat
 	var keep bool
+	lines := demo.Plain
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "play the programme of 2006 on one switch in this process, with real mail",
 		Long: `demo starts the embedded switch and virtual hosts with real TCP stacks and real SMTP in this process; it needs no privilege.
 It puts each phase of examples/spinnet-2006 in force, sends mail from every subscriber to every server over IPv4 and IPv6, and
-compares what happened with the policy and the switch's counters with what was sent. It ends with status 1 if anything differs.`,
+compares what happened with the policy and the switch's counters with what was sent. It ends with status 1 if anything differs.
+
+--lines connects the subscribers in another way, under the same policy: qinq in two VLAN tags, pppoe in a PPPoE session each, dslite
+with IPv4 in a softwire over IPv6. Sessions and softwires are there from the start; the servers stand for BNG and AFTR too.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDemo(cmd.Context(), output, keep, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runDemo(cmd.Context(), output, keep, lines, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	addOutput(cmd, &output)
+	cmd.Flags().Var(&lines, "lines", "how subscribers are connected")
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running for a look, until interrupted")
 	return cmd
 }
 
-func runDemo(ctx context.Context, output outputFormat, keep bool, out, errOut io.Writer) error {
+func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lines, out, errOut io.Writer) error {
 	bundle, err := policy.Load(examples.SpinNet2006())
 	if err != nil {
 		return err
@@ -56,7 +61,7 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, out, errOut io
 		write = demo.WriteJSON
 	}
 	report, err := demo.Play(ctx, demo.Options{
-		Bundle: bundle, Switch: sw.Name, Rig: rig.Rig, Progress: progress,
+		Bundle: bundle, Switch: sw.Name, Lines: lines, Rig: rig.Rig, Progress: progress,
 		Show: func(ctx context.Context, r *demo.Report) error {
 			done()
 			if err := write(out, r); err != nil || !keep {

@@ -76,16 +76,15 @@ var (
 // relays are 172.16.0.0 and up.
 func filtering(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	s := &pipeline.State{
-		Lines: map[pipeline.LineKey]pipeline.Line{
-			{Port: accessPort}:  {Role: pipeline.Access, Group: 1, Index: 1},
-			{Port: networkPort}: {Role: pipeline.Network},
-		},
+		Ports: map[pipeline.Port]pipeline.Role{networkPort: pipeline.Network},
+		Lines: map[pipeline.LineKey]pipeline.Line{{Port: accessPort}: {Group: 1, Index: 1}},
 		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
-			{DstPort: pipeline.PortMatch{Port: 25, Exact: true}}:  {Leg: pipeline.UpDst, Service: smtp, Priority: 1},
-			{DstPort: pipeline.PortMatch{Port: 587, Exact: true}}: {Leg: pipeline.UpDst, Service: submission, Priority: 1},
+			{DstPort: pipeline.PortMatch{Port: 25, Exact: true}}:                         {Leg: pipeline.UpDst, Service: smtp, Priority: 1},
+			{DstPort: pipeline.PortMatch{Port: 587, Exact: true}}:                        {Leg: pipeline.UpDst, Service: submission, Priority: 1},
+			{Role: pipeline.Network, SrcPort: pipeline.PortMatch{Port: 25, Exact: true}}: {Leg: pipeline.DownSrc, Service: smtp, Priority: 1},
 		},
 		Remotes:     map[netip.Prefix]pipeline.Class{},
-		Subscribers: map[netip.Prefix]pipeline.Class{},
+		Subscribers: map[netip.Prefix]pipeline.Subscriber{},
 		Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{
 			{RemoteClass: pipeline.Exactly[pipeline.Class](relayClass), Priority: 4}:      {Action: pipeline.Permit, Rule: 2},
 			{Service: pipeline.Exactly[pipeline.Service](submission), Priority: 3}:        {Action: pipeline.Permit, Rule: 3},
@@ -100,12 +99,12 @@ func filtering(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 		AllPorts:     []pipeline.Port{accessPort, networkPort},
 	}
 	for i := range subscribersV4 {
-		s.Subscribers[netip.PrefixFrom(v4(10<<24|i), 32)] = exemptClass
+		s.Subscribers[netip.PrefixFrom(v4(10<<24|i), 32)] = pipeline.Subscriber{Class: exemptClass}
 	}
 	for i := range subscribersV6 {
 		a := netip.MustParseAddr("2001:db8::").As16()
 		binary.BigEndian.PutUint32(a[4:], uint32(i))
-		s.Subscribers[netip.PrefixFrom(netip.AddrFrom16(a), 64)] = exemptClass
+		s.Subscribers[netip.PrefixFrom(netip.AddrFrom16(a), 64)] = pipeline.Subscriber{Class: exemptClass}
 	}
 	for i := range remotes {
 		s.Remotes[netip.PrefixFrom(v4(172<<24|16<<16|i<<4), 28)] = relayClass

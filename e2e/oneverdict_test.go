@@ -30,9 +30,8 @@ var comparedPorts = []pipeline.Port{1, 2, 11, 12}
 // comparedState has something in every table, a line in a VLAN, and a rule of each kind.
 func comparedState() *pipeline.State {
 	s := filtering(4, 4, 4)
-	s.Lines[pipeline.LineKey{Port: 12}] = pipeline.Line{Role: pipeline.Network}
-	s.Lines[pipeline.LineKey{Port: 1, OuterVID: 100}] = pipeline.Line{Role: pipeline.Access, Group: 2, Index: 2}
-	s.Lines[pipeline.LineKey{Port: 11, OuterVID: 100}] = pipeline.Line{Role: pipeline.Network}
+	s.Ports[12] = pipeline.Network
+	s.Lines[pipeline.LineKey{Port: 1, OuterVID: 100}] = pipeline.Line{Group: 2, Index: 2}
 	s.Verdicts[pipeline.VerdictKey{Group: pipeline.Exactly[pipeline.LineGroup](2), Service: pipeline.Exactly[pipeline.Service](smtp), Priority: 9}] = pipeline.Verdict{
 		Action: pipeline.Monitor, Rule: 6,
 	}

@@ -1,6 +1,6 @@
-// Forwarding of the reference switch: a bridge that does not learn. Known addresses go to their port, everything else is flooded,
-// and a frame from an access line reaches the network side only (split horizon), so that two subscribers of one switch never talk past
-// the filter.
+// Forwarding of the reference switch: a bridge that does not learn. Known addresses go to their port; what is for a line that has its
+// tags to itself goes to that line; everything else is flooded. A frame from an access line reaches the network side only (split
+// horizon), so that two subscribers of one switch never talk past the filter.
 #ifndef OP25B_FORWARD_P4_
 #define OP25B_FORWARD_P4_
 
@@ -8,16 +8,36 @@
 #include "id.p4"
 #include "size.p4"
 
-control Forward(in headers_t hdr, in role_t role, inout standard_metadata_t std) {
+// A port that is no port: a flooded frame has no one line that it goes to. v1model's own port for dropping, so never a line's.
+const port_t PORT_UNKNOWN = 511;
+
+// Groups of the packet replication engine. The controller fills them from the inventory.
+const bit<16> GROUP_NETWORK_PORTS = 1;  // the network side alone (split horizon)
+const bit<16> GROUP_ALL_PORTS     = 2;
+
+// Where a frame would go if nothing stopped it.
+struct route_t {
+    bool   flooded;
+    role_t role;    // of the port that it goes to, if it is not flooded
+    port_t port;    // the same
+}
+
+control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, inout standard_metadata_t std) {
     @id(FORWARD_TO_ACCESS_ACTION_ID)
+    @action_restriction("port < 511")
     action forward_to_access(@id(1) port_t port) {
-        std.egress_spec = port;
-        // The split horizon: the only way from one access line to another would be here.
-        if (role == ROLE_ACCESS) { mark_to_drop(std); }
+        route.flooded = false;
+        route.role = ROLE_ACCESS;
+        route.port = port;
     }
 
     @id(FORWARD_TO_NETWORK_ACTION_ID)
-    action forward_to_network(@id(1) port_t port) { std.egress_spec = port; }
+    @action_restriction("port < 511")
+    action forward_to_network(@id(1) port_t port) {
+        route.flooded = false;
+        route.role = ROLE_NETWORK;
+        route.port = port;
+    }
 
     // Where an address is. Written from the inventory.
     @id(BRIDGE_TABLE_ID)
@@ -32,21 +52,42 @@ control Forward(in headers_t hdr, in role_t role, inout standard_metadata_t std)
         size = BRIDGE_SIZE;
     }
 
+    @id(SET_LINE_PORT_ACTION_ID)
+    @action_restriction("port < 511")
+    action set_line_port(@id(1) port_t port) {
+        route.flooded = false;
+        route.role = ROLE_ACCESS;
+        route.port = port;
+    }
+
+    // The access port behind which these tags are, if no other has them: the way to a station that `bridge` does not know.
+    @id(LINE_PORT_TABLE_ID)
+    @entry_restriction("outer_vid < 4095 && inner_vid < 4095 && (outer_vid != 0 || inner_vid != 0)")
+    table line_port {
+        key = {
+            packet.outer_vid : exact @id(1) @name("outer_vid");
+            packet.inner_vid : exact @id(2) @name("inner_vid");
+        }
+        actions = { set_line_port; @defaultonly NoAction; }
+        const default_action = NoAction;
+        size = LINE_PORT_SIZE;
+    }
+
     apply {
-        if (bridge.apply().hit) {
-            if (std.egress_spec == std.ingress_port) { mark_to_drop(std); }
-        } else if (role == ROLE_ACCESS) {
+        route.flooded = true;
+        route.role = ROLE_ACCESS;
+        route.port = PORT_UNKNOWN;
+        if (!bridge.apply().hit && packet.role == ROLE_NETWORK && hdr.ethernet.dst_addr[40:40] == 0) { line_port.apply(); }
+
+        if (!route.flooded) {
+            std.egress_spec = route.port;
+            // A frame does not go back to where it came from, and the only way from one access line to another would be here.
+            if (route.port == std.ingress_port || (packet.role == ROLE_ACCESS && route.role == ROLE_ACCESS)) { mark_to_drop(std); }
+        } else if (packet.role == ROLE_ACCESS) {
             std.mcast_grp = GROUP_NETWORK_PORTS;
         } else {
             std.mcast_grp = GROUP_ALL_PORTS;
         }
-    }
-}
-
-control PruneSource(inout standard_metadata_t std) {
-    apply {
-        // A flooded frame does not go back to where it came from.
-        if (std.egress_port == std.ingress_port) { mark_to_drop(std); }
     }
 }
 

@@ -1,8 +1,9 @@
-// What the parser can take out of a frame, and what it hands to the controls.
+// What the parser can take out of a frame, and what a rejecting answer is made of.
 #ifndef OP25B_HEADERS_P4_
 #define OP25B_HEADERS_P4_
 
 #include "define.p4"
+#include "packet.p4"
 
 header ethernet_t {
     mac_t   dst_addr;
@@ -18,15 +19,31 @@ header vlan_t {
     bit<16> ether_type;
 }
 
+// RFC 2516.
+header pppoe_t {
+    bit<4>    version;
+    bit<4>    type;
+    bit<8>    code;
+    session_t session;
+    bit<16>   len;              // of what follows
+}
+
+// RFC 1661, the protocol field, not compressed.
+header ppp_t {
+    bit<16> protocol;
+}
+
 // RFC 791, without options.
 header ipv4_header_t {
     bit<4>  version;
-    bit<4>  ihl;            // header length in words of 32 bits, 5 to 15
+    bit<4>  ihl;                // header length in words of 32 bits, 5 to 15
     bit<8>  tos;
     bit<16> total_len;
     bit<16> identification;
-    bit<3>  flags;
-    bit<13> frag_offset;    // in units of 8 bytes
+    bit<1>  reserved;
+    bit<1>  dont_fragment;
+    bit<1>  more_fragments;
+    bit<13> frag_offset;        // in units of 8 bytes
     bit<8>  ttl;
     bit<8>  protocol;
     bit<16> hdr_checksum;
@@ -35,7 +52,7 @@ header ipv4_header_t {
 }
 
 header ipv4_options_t {
-    varbit<320> options;    // (15 - 5) words
+    varbit<320> options;        // (15 - 5) words
 }
 
 // RFC 8200, the fixed header.
@@ -50,58 +67,95 @@ header ipv6_header_t {
     ipv6_t  dst_addr;
 }
 
-// RFC 9293, without options.
-header tcp_t {
+// RFC 8200 section 4: any extension header, so that it leaves the switch as it came.
+header extension_t {
+    bit<8>       next_hdr;
+    bit<8>       len;           // what it counts depends on the header
+    varbit<1008> body;          // 128 bytes less the two above
+}
+
+#define MAX_EXTENSIONS      4
+#define MAX_EXTENSION_BYTES 128
+
+// RFC 9293, the ports and the rest of the fixed header: a short fragment may hold the ports alone.
+header tcp_ports_t {
     l4_port_t src_port;
     l4_port_t dst_port;
-    bit<32>   seq_no;
-    bit<32>   ack_no;
-    bit<4>    data_offset;
-    bit<4>    reserved;
-    bit<8>    flags;
-    bit<16>   window;
-    bit<16>   checksum;
-    bit<16>   urgent_ptr;
+}
+
+header tcp_rest_t {
+    bit<32> seq_no;
+    bit<32> ack_no;
+    bit<4>  data_offset;
+    bit<4>  reserved;
+    bit<3>  cwr_ece_urg;
+    bit<1>  ack;
+    bit<2>  psh_rst;
+    bit<1>  syn;
+    bit<1>  fin;
+    bit<16> window;
+    bit<16> checksum;
+    bit<16> urgent_ptr;
+}
+
+// RFC 792 and RFC 4443, an error message before the quoted packet.
+header icmp_error_t {
+    bit<8>  type;
+    bit<8>  code;
+    bit<16> checksum;
+    bit<32> unused;
 }
 
 struct headers_t {
     ethernet_t     ethernet;
-    vlan_t         vlan;
-    ipv4_header_t       ipv4;
+    vlan_t         outer_tag;
+    vlan_t         inner_tag;
+    pppoe_t        pppoe;
+    ppp_t          ppp;
+
+    // An answer's own headers. They stand before the packet that they quote.
+    ipv4_header_t  answer_tunnel_ipv4;
+    ipv6_header_t  answer_tunnel_ipv6;
+    ipv4_header_t  answer_ipv4;
+    ipv6_header_t  answer_ipv6;
+    icmp_error_t   icmp;
+
+    ipv4_header_t  ipv4;
     ipv4_options_t ipv4_options;
-    ipv6_header_t       ipv6;
-    tcp_t          tcp;
+    ipv6_header_t  ipv6;
+    extension_t[MAX_EXTENSIONS] extensions;
+
+    ipv4_header_t  inner_ipv4;
+    ipv4_options_t inner_ipv4_options;
+    ipv6_header_t  inner_ipv6;
+    extension_t[MAX_EXTENSIONS] inner_extensions;
+
+    tcp_ports_t    tcp_ports;
+    tcp_rest_t     tcp_rest;
 }
 
-// All that the filter wants to know of a frame. It is the filter's whole view: a program with other headers fills it and can use the
-// filter as it stands.
-struct op25b_packet_t {
-    port_t    ingress_port;
-    vid_t     outer_vid;
-    vid_t     inner_vid;
-    family_t  family;
-    ipv4_t    src_v4;
-    ipv4_t    dst_v4;
-    ipv6_t    src_v6;
-    ipv6_t    dst_v6;
-    bool      is_tcp;       // the two ports below were in the frame
-    l4_port_t src_port;
-    l4_port_t dst_port;
-    bool      malformed;    // IP or TCP that could not be parsed to its ports
+// The parser's own notes.
+struct parse_t {
+    bit<32>  room;              // bytes that the layer around leaves, padding not counted
+    bit<8>   protocol;          // of what follows
+    bit<16>  chain_len;         // bytes of extension headers of the innermost IP header
+    bool     more_fragments;    // of the packet around: an inner length may go beyond the room
+    bit<320> options;           // of IPv4, those not yet looked at, from the highest bit on
 }
 
-// What the filter says of a frame.
-struct op25b_decision_t {
-    role_t       role;
-    line_group_t line_group;
-    line_index_t line_index;
-    verdict_t    verdict;
-    rule_t       rule;
+// Where a rejecting answer comes from.
+struct reject_source_t {
+    ipv4_t v4;
+    ipv6_t v6;
 }
 
 struct metadata_t {
+    parse_t          parse;
+    shape_t          shape;
     op25b_packet_t   packet;
     op25b_decision_t decision;
+    reject_source_t  reject_source;
+    bit<32>          icmpv6_len; // for the pseudo-header of its checksum
 }
 
 #endif

@@ -1,64 +1,148 @@
 // The reference switch of op25b, for v1model.
 //
-//   frame ─> FrameParser ─> op25b_packet_t ─> Op25b ─────────────────────────────────────────────┐
-//                                             │ line ─> service ─> remote    ┐                    │
-//                                             │   (not mail: straight on)    ├─> verdict          │
-//                                             │         subscriber           ┘   permit, monitor, │
-//                                             │         running_epoch ───────┘   drop + rule id   │
-//                                             └─> port_rule[ingress port ++ rule id]              │
-//            out <─ FrameDeparser <─ PruneSource <─ Forward: bridge, flood, split horizon <───────┘
-//                                                   (a dropped frame ends before it)
+//   frame ─> FrameParser ─> port_role ─> Forward: bridge, line_port, flood ─> Op25b ────────────────────────────────┐
+//                                        (where would it go?)     │ session, line      which line                   │
+//                                                                 │ source_check       is the source its own?       │
+//                                                                 │ service            which leg, which service     │
+//                                                                 │ remote ┐           (not mail: straight on)      │
+//                                                                 │        ├─> verdict permit, monitor, limit,      │
+//                                                                 │ subscr.┘           reject, drop; a rule id      │
+//                                                                 └─> port_rule, line_mail, mail_flow               │
+//            out <─ FrameDeparser <─ AnswerChecksums <─ egress: prune the source; Answer <── forward, drop, answer <┘
 //
-// A file per concern: define (types), size (table sizes), id (P4Runtime ids), headers, parser, op25b_filter (the decision), forward, checksum.
+// A file per concern: define (types), size (table sizes), id (P4Runtime ids), packet (what the filter asks and says), headers, parser,
+// op25b_filter (the decision), forward, reject (the answer), checksum.
 #include <core.p4>
 #include <v1model.p4>
 
 #include "define.p4"
+#include "packet.p4"
 #include "headers.p4"
 #include "parser.p4"
 #include "op25b_filter.p4"
 #include "forward.p4"
+#include "reject.p4"
 #include "checksum.p4"
 
+// Classify tells the filter what the parser found.
+control Classify(in headers_t hdr, inout metadata_t meta, in standard_metadata_t std) {
+    apply {
+        meta.packet.timestamp = std.ingress_global_timestamp;
+        meta.packet.ingress_port = std.ingress_port;
+        // A tag with VLAN id 0 carries a priority and nothing else (IEEE 802.1Q section 6.9): who puts one before its own does not leave its line.
+        if (hdr.outer_tag.isValid()) { meta.packet.outer_vid = hdr.outer_tag.vid; }
+        if (hdr.inner_tag.isValid()) { meta.packet.inner_vid = hdr.inner_tag.vid; }
+        if (meta.packet.outer_vid == 0) {
+            meta.packet.outer_vid = meta.packet.inner_vid;
+            meta.packet.inner_vid = 0;
+        }
+        if (hdr.pppoe.isValid()) { meta.packet.session = hdr.pppoe.session; }
+
+        if (hdr.ipv4.isValid() && hdr.ipv4.version == 4) {
+            meta.packet.outer_family = FAMILY_IPV4;
+            meta.packet.outer_src_v4 = hdr.ipv4.src_addr;
+            meta.packet.outer_dst_v4 = hdr.ipv4.dst_addr;
+        } else if (hdr.ipv6.isValid() && hdr.ipv6.version == 6) {
+            meta.packet.outer_family = FAMILY_IPV6;
+            meta.packet.outer_src_v6 = hdr.ipv6.src_addr;
+            meta.packet.outer_dst_v6 = hdr.ipv6.dst_addr;
+        }
+        if (hdr.inner_ipv4.isValid()) {
+            meta.packet.family = FAMILY_IPV4;
+            meta.packet.src_v4 = hdr.inner_ipv4.src_addr;
+            meta.packet.dst_v4 = hdr.inner_ipv4.dst_addr;
+        } else if (hdr.inner_ipv6.isValid()) {
+            meta.packet.family = FAMILY_IPV6;
+            meta.packet.src_v6 = hdr.inner_ipv6.src_addr;
+            meta.packet.dst_v6 = hdr.inner_ipv6.dst_addr;
+        } else {
+            meta.packet.family = meta.packet.outer_family;
+            meta.packet.src_v4 = meta.packet.outer_src_v4;
+            meta.packet.dst_v4 = meta.packet.outer_dst_v4;
+            meta.packet.src_v6 = meta.packet.outer_src_v6;
+            meta.packet.dst_v6 = meta.packet.outer_dst_v6;
+        }
+
+        if (std.parser_error == error.TcpTooShort) {
+            meta.packet.shape = SHAPE_TINY_FRAGMENT;
+        } else if (std.parser_error != error.NoError) {
+            meta.packet.shape = SHAPE_UNDETERMINED;
+        } else {
+            meta.packet.shape = meta.shape;
+        }
+        if (hdr.tcp_ports.isValid()) {
+            meta.packet.src_port = hdr.tcp_ports.src_port;
+            meta.packet.dst_port = hdr.tcp_ports.dst_port;
+        }
+        if (hdr.tcp_rest.isValid()) {
+            meta.packet.has_flags = true;
+            meta.packet.syn = hdr.tcp_rest.syn == 1;
+            meta.packet.ack = hdr.tcp_rest.ack == 1;
+        }
+    }
+}
+
 control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
-    Op25b() filter;
+    Classify() classify;
     Forward() forward;
+    Answerable() answerable;
+    Op25b() filter;
+    route_t route;
+
+    @id(SET_ROLE_ACTION_ID)
+    action set_role(@id(1) role_t role) { meta.packet.role = role; }
+
+    // The side that a port is on. Written from the inventory. A port that no entry names is an access port.
+    @id(PORT_ROLE_TABLE_ID)
+    @entry_restriction("port < 511")
+    table port_role {
+        key = { std.ingress_port : exact @id(1) @name("port"); }
+        actions = { set_role; @defaultonly NoAction; }
+        const default_action = NoAction;
+        size = PORT_ROLE_SIZE;
+    }
 
     apply {
-        meta.packet.ingress_port = std.ingress_port;
-        meta.packet.malformed = std.parser_error != error.NoError;
-        if (hdr.vlan.isValid()) { meta.packet.outer_vid = hdr.vlan.vid; }
-        if (hdr.ipv4.isValid()) {
-            meta.packet.family = FAMILY_IPV4;
-            meta.packet.src_v4 = hdr.ipv4.src_addr;
-            meta.packet.dst_v4 = hdr.ipv4.dst_addr;
-        } else if (hdr.ipv6.isValid()) {
-            meta.packet.family = FAMILY_IPV6;
-            meta.packet.src_v6 = hdr.ipv6.src_addr;
-            meta.packet.dst_v6 = hdr.ipv6.dst_addr;
-        }
-        if (hdr.tcp.isValid()) {
-            meta.packet.is_tcp = true;
-            meta.packet.src_port = hdr.tcp.src_port;
-            meta.packet.dst_port = hdr.tcp.dst_port;
-        }
+        classify.apply(hdr, meta, std);
+        port_role.apply();
+        forward.apply(hdr, meta.packet, route, std);
 
-        // The filter comes before forwarding, so that no way out of the bridge can be reached without a decision.
-        filter.apply(meta.packet, meta.decision);
-        if (meta.decision.verdict == VERDICT_DROP) {
-            mark_to_drop(std);
-        } else {
-            forward.apply(hdr, meta.decision.role, std);
+        bool from_line = meta.packet.role == ROLE_ACCESS;
+        if (from_line || route.role == ROLE_ACCESS) {
+            meta.packet.line_port = route.port;
+            if (from_line) {
+                meta.packet.line_port = std.ingress_port;
+                if (meta.packet.syn && !meta.packet.ack) { answerable.apply(hdr, meta); }
+            }
+            filter.apply(meta.packet, meta.decision);
+
+            if (meta.decision.verdict == VERDICT_REJECT) {
+                std.mcast_grp = 0;
+                std.egress_spec = std.ingress_port;
+            } else if (meta.decision.verdict == VERDICT_DROP) {
+                if (!from_line && route.flooded) {
+                    std.mcast_grp = GROUP_NETWORK_PORTS;    // the lines do not get it; who else it is for is not the filter's business
+                } else {
+                    mark_to_drop(std);
+                }
+            }
         }
     }
 }
 
 control SwitchEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
-    PruneSource() prune;
-    apply { prune.apply(std); }
+    Answer() answer;
+
+    apply {
+        if (meta.decision.verdict == VERDICT_REJECT) {
+            answer.apply(hdr, meta);
+        } else if (std.egress_port == std.ingress_port) {
+            mark_to_drop(std);  // a flooded frame does not go back to where it came from
+        }
+    }
 }
 
-@pkginfo(name="op25b.p4", version="0.1.0")
+@pkginfo(name="op25b.p4", version="1.0.0")
 V1Switch(
-    FrameParser(), VerifyNothing(), SwitchIngress(), SwitchEgress(), ComputeNothing(), FrameDeparser()
+    FrameParser(), VerifyNothing(), SwitchIngress(), SwitchEgress(), AnswerChecksums(), FrameDeparser()
 ) main;

@@ -1,23 +1,32 @@
 // The filter: what happens to mail traffic of a line. It decides and counts; it neither forwards nor drops, so that it can be lifted
-// into another program. The caller fills op25b_packet_t and acts on op25b_decision_t.
+// into another program. The caller fills op25b_packet_t, asks about every frame from a line and every frame that may reach one, and acts
+// on op25b_decision_t.
 #ifndef OP25B_FILTER_P4_
 #define OP25B_FILTER_P4_
 
 #include "define.p4"
-#include "headers.p4"
 #include "id.p4"
+#include "packet.p4"
 #include "size.p4"
 
 control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
-    epoch_t   epoch            = 0;
-    leg_t     leg              = 0;
-    service_t service_id       = SERVICE_NONE;
-    class_t   remote_class     = 0;
-    class_t   subscriber_class = 0;
-    ipv4_t    remote_v4_addr;
-    ipv4_t    subscriber_v4_addr;
-    ipv6_t    remote_v6_addr;
-    ipv6_t    subscriber_v6_addr;
+    epoch_t      epoch            = 0;
+    bit<1>       syn_only         = 0;
+    class_t      remote_class     = 0;
+    class_t      subscriber_class = 0;
+    verdict_t    source_verdict   = VERDICT_NONE;
+    bit<2>       colour           = 2;  // red, unless a meter says otherwise
+
+    // The two ends of the segment, whichever way it goes.
+    family_t     subscriber_family;
+    ipv4_t       subscriber_v4_addr = 0;
+    ipv6_t       subscriber_v6_addr = 0;
+    ipv4_t       remote_v4_addr     = 0;
+    ipv6_t       remote_v6_addr     = 0;
+    l4_port_t    subscriber_port;
+    l4_port_t    remote_port;
+    line_index_t home             = 0;  // the only line that subscriber_class is for; 0 is any
+    bit<2>       handshake        = 0;  // 1 is a SYN, 2 a SYN-ACK
 
     // What the rules met on each port: the OpenConfig ACL counters of that interface. The annotation tells any gNMI agent how to
     // find them, without knowing this program.
@@ -25,57 +34,150 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @openconfig_acl("set=op25b,rule_bits=8")
     counter(PORT_RULE_SIZE, CounterType.packets_and_bytes) port_rule;
 
+    // What became of each line's mail.
+    @id(LINE_MAIL_COUNTER_ID)
+    counter(LINE_MAIL_SIZE, CounterType.packets_and_bytes) line_mail;
+
     // Packets and bytes of each verdict entry, over all ports.
     @id(VERDICT_COUNTER_ID)
     direct_counter(CounterType.packets_and_bytes) verdict_counter;
 
+    // New connections of each line and direction, where a rule limits them.
+    @id(CONNECTION_METER_ID)
+    direct_meter<bit<2>>(MeterType.packets) connection_meter;
+
+    // When a SYN to port 25 last went up, by its addresses and port. 0 is never. Two connections in one place make it fresher, never older.
+    @id(SYN_SEEN_REGISTER_ID)
+    register<bit<32>>(SYN_SEEN_SIZE) syn_seen;
+
+    // In which window a digest was last sent, by line and remote address. 0 is never. Of two in one place, one a window is told.
+    @id(FLOW_SEEN_REGISTER_ID)
+    register<bit<32>>(FLOW_SEEN_SIZE) flow_seen;
+
+    // How many answers a line, and the whole switch, had in which clock second: 22 low bits of the second, 10 of the count.
+    @id(REJECTS_LINE_REGISTER_ID)
+    register<bit<32>>(LINE_INDEX_SIZE) rejects_of_line;
+    @id(REJECTS_ALL_REGISTER_ID)
+    register<bit<32>>(1) rejects_in_all;
+
     @id(SET_LINE_ACTION_ID)
-    action set_line(@id(1) role_t role, @id(2) line_group_t line_group, @id(3) line_index_t line_index) {
-        decision.role = role;
+    @action_restriction("line_index != 0")
+    action set_line(@id(1) line_group_t line_group, @id(2) line_index_t line_index) {
         decision.line_group = line_group;
         decision.line_index = line_index;
     }
 
-    // Which line a frame belongs to. Written from the inventory. A port or VLAN that no entry names is an access line of group 0: closed
-    // for mail port 25, open for the rest.
+    // Which line a frame belongs to, by the access port and the tags. Written from the inventory. What no entry names is a line of group
+    // 0: closed for mail port 25, open for the rest.
     @id(LINE_TABLE_ID)
+    @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095")
     table line {
         key = {
-            packet.ingress_port : exact @id(1) @name("port");
-            packet.outer_vid    : exact @id(2) @name("outer_vid");
-            packet.inner_vid    : exact @id(3) @name("inner_vid");
+            packet.line_port : exact @id(1) @name("port");
+            packet.outer_vid : exact @id(2) @name("outer_vid");
+            packet.inner_vid : exact @id(3) @name("inner_vid");
         }
         actions = { set_line; @defaultonly NoAction; }
         const default_action = NoAction;
         size = LINE_SIZE;
     }
 
+    // Lines that share port and tags, each known by its PPPoE session. Asked before `line`.
+    @id(SESSION_TABLE_ID)
+    @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095 && session > 0 && session < 65535")
+    table session {
+        key = {
+            packet.line_port : exact @id(1) @name("port");
+            packet.outer_vid : exact @id(2) @name("outer_vid");
+            packet.inner_vid : exact @id(3) @name("inner_vid");
+            packet.session   : exact @id(4) @name("session");
+        }
+        actions = { set_line; @defaultonly NoAction; }
+        const default_action = NoAction;
+        size = SESSION_SIZE;
+    }
+
+    @id(MONITOR_SOURCE_ACTION_ID)
+    action monitor_source() { source_verdict = VERDICT_MONITOR; }
+
+    @id(DROP_SOURCE_ACTION_ID)
+    action drop_source() { source_verdict = VERDICT_DROP; }
+
+    // Whether the lines of a group may use the addresses that are theirs alone. No entry: sources are not looked at.
+    @id(SOURCE_CHECK_TABLE_ID)
+    table source_check {
+        key = { decision.line_group : exact @id(1) @name("line_group"); }
+        actions = { monitor_source; drop_source; @defaultonly NoAction; }
+        const default_action = NoAction;
+        size = SOURCE_CHECK_SIZE;
+    }
+
+    @id(BOUND_ACTION_ID)
+    action bound() { source_verdict = VERDICT_NONE; }
+
+    // The addresses that a line may use as a source. Several lines may share a range.
+    @id(SOURCE_V4_TABLE_ID)
+    @entry_restriction("line != 0 && prefix::prefix_length > 0")
+    table source_v4 {
+        key = {
+            decision.line_index : exact @id(1) @name("line");
+            packet.outer_src_v4 : lpm   @id(2) @name("prefix");
+        }
+        actions = { bound; @defaultonly NoAction; }
+        const default_action = NoAction;
+        size = SOURCE_V4_SIZE;
+    }
+
+    @id(SOURCE_V6_TABLE_ID)
+    @entry_restriction("line != 0 && prefix::prefix_length > 0")
+    table source_v6 {
+        key = {
+            decision.line_index : exact @id(1) @name("line");
+            packet.outer_src_v6 : lpm   @id(2) @name("prefix");
+        }
+        actions = { bound; @defaultonly NoAction; }
+        const default_action = NoAction;
+        size = SOURCE_V6_SIZE;
+    }
+
     @id(SET_EPOCH_ACTION_ID)
-    action set_epoch(@id(1) epoch_t running) { epoch = running; }
+    action set_epoch(@id(1) epoch_t running, @id(2) bit<1> drain) {
+        epoch = running;
+        syn_only = drain;
+    }
 
     // The epoch in force, as the parameter of the default action: one MODIFY takes a whole rule set in force, or back. It starts at 0,
-    // an epoch that no rule set is ever given, so a switch that has just been loaded is closed.
+    // an epoch that no rule set is ever given, so a switch that has just been loaded is closed. With drain set, the rules stop new
+    // connections alone, and those that are open end in their own time.
     @id(RUNNING_EPOCH_TABLE_ID)
     table running_epoch {
         key = { }
         actions = { set_epoch; }
-        default_action = set_epoch(0);
+        default_action = set_epoch(0, 0);
         size = 1;
     }
 
     @id(SET_SERVICE_ACTION_ID)
-    action set_service(@id(1) leg_t traffic_leg, @id(2) service_t service) {
-        leg = traffic_leg;
-        service_id = service;
+    @action_restriction("traffic_leg >= 1 && traffic_leg <= 4 && mail_service >= 1 && mail_service <= 247")
+    action set_service(@id(1) leg_t traffic_leg, @id(2) service_t mail_service) {
+        decision.leg = traffic_leg;
+        decision.service = mail_service;
     }
 
-    // The leg (who answers whom) and the mail service that a TCP segment belongs to. No entry: not mail, and no further look-up.
+    // The leg (who answers whom) and the mail service that a TCP segment belongs to. Where both ports are a service's, the handshake tells
+    // which end is the server. No entry: not mail, and no further look-up.
     @id(SERVICE_TABLE_ID)
+    @entry_restriction("
+        (handshake::mask == 0 || (handshake::mask == 3 && handshake::value <= 2)) &&
+        (src_port::mask == 0 || src_port::mask == 0xffff) && (dst_port::mask == 0 || dst_port::mask == 0xffff) &&
+        (src_port::mask != 0 || dst_port::mask != 0)
+    ")
     table service {
         key = {
-            decision.role   : exact   @id(1) @name("role");
+            packet.role     : exact   @id(1) @name("role");
             packet.src_port : ternary @id(2) @name("src_port");
             packet.dst_port : ternary @id(3) @name("dst_port");
+            handshake       : ternary @id(4) @name("handshake");
         }
         actions = { set_service; @defaultonly NoAction; }
         const default_action = NoAction;
@@ -83,11 +185,13 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     }
 
     @id(SET_REMOTE_CLASS_ACTION_ID)
+    @action_restriction("class_id != 0")
     action set_remote_class(@id(1) class_t class_id) { remote_class = class_id; }
 
     // The class of the address beyond the network port: own relay, mobile carrier, ... Written from the policy, one entry a prefix;
     // a phase never touches it. No entry: class 0, any other server.
     @id(REMOTE_V4_TABLE_ID)
+    @entry_restriction("prefix::prefix_length > 0")
     table remote_v4 {
         key = { remote_v4_addr : lpm @id(1) @name("prefix"); }
         actions = { set_remote_class; @defaultonly NoAction; }
@@ -96,6 +200,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     }
 
     @id(REMOTE_V6_TABLE_ID)
+    @entry_restriction("prefix::prefix_length > 0")
     table remote_v6 {
         key = { remote_v6_addr : lpm @id(1) @name("prefix"); }
         actions = { set_remote_class; @defaultonly NoAction; }
@@ -104,10 +209,16 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     }
 
     @id(SET_SUBSCRIBER_CLASS_ACTION_ID)
-    action set_subscriber_class(@id(1) class_t class_id) { subscriber_class = class_id; }
+    @action_restriction("class_id != 0")
+    action set_subscriber_class(@id(1) class_t class_id, @id(2) line_index_t line_index) {
+        subscriber_class = class_id;
+        home = line_index;
+    }
 
-    // The class of the subscriber's own address: exempt, ... No entry: class 0, an ordinary subscriber.
+    // The class of the subscriber's own address: exempt, ... No entry: class 0, an ordinary subscriber. A class may be for one line alone,
+    // so that no neighbour borrows it with the address. An entry for every address would be an exemption of the whole network.
     @id(SUBSCRIBER_V4_TABLE_ID)
+    @entry_restriction("prefix::prefix_length > 0")
     table subscriber_v4 {
         key = { subscriber_v4_addr : lpm @id(1) @name("prefix"); }
         actions = { set_subscriber_class; @defaultonly NoAction; }
@@ -116,6 +227,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     }
 
     @id(SUBSCRIBER_V6_TABLE_ID)
+    @entry_restriction("prefix::prefix_length > 0")
     table subscriber_v6 {
         key = { subscriber_v6_addr : lpm @id(1) @name("prefix"); }
         actions = { set_subscriber_class; @defaultonly NoAction; }
@@ -123,7 +235,9 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         size = SUBSCRIBER_V6_SIZE;
     }
 
+    // The rules that the program itself gives, 1 and those above 247, are an entry's only where it says otherwise than the program would.
     @id(PERMIT_ACTION_ID)
+    @action_restriction("rule >= 2 && (rule <= 247 || rule == 251 || rule == 253)")
     action permit(@id(1) rule_t rule) {
         verdict_counter.count();
         decision.verdict = VERDICT_PERMIT;
@@ -131,6 +245,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     }
 
     @id(MONITOR_ACTION_ID)
+    @action_restriction("rule >= 2 && (rule <= 247 || rule == 251 || rule == 253)")
     action monitor(@id(1) rule_t rule) {
         verdict_counter.count();
         decision.verdict = VERDICT_MONITOR;
@@ -138,20 +253,45 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     }
 
     @id(DROP_ACTION_ID)
+    @action_restriction("rule >= 2 && (rule <= 247 || rule == 251 || rule == 253)")
     action drop(@id(1) rule_t rule) {
         verdict_counter.count();
         decision.verdict = VERDICT_DROP;
         decision.rule = rule;
     }
 
+    @id(LIMIT_ACTION_ID)
+    @action_restriction("rule >= 2 && rule <= 247")
+    action limit(@id(1) rule_t rule) {
+        verdict_counter.count();
+        decision.verdict = VERDICT_LIMIT;
+        decision.rule = rule;
+    }
+
+    @id(REJECT_ACTION_ID)
+    @action_restriction("rule >= 2 && rule <= 247")
+    action reject(@id(1) rule_t rule) {
+        verdict_counter.count();
+        decision.verdict = VERDICT_REJECT;
+        decision.rule = rule;
+    }
+
     // The rules themselves. Rule sets of several epochs stand side by side; only the running one is asked.
     @id(VERDICT_TABLE_ID)
+    @entry_restriction("
+        epoch != 0 &&
+        (line_group::mask == 0 || line_group::mask == 0xff) &&
+        (leg::mask == 0 || (leg::mask == 7 && leg::value >= 1 && leg::value <= 4)) &&
+        (service::mask == 0 || (service::mask == 0xff && service::value != 0)) &&
+        (remote_class::mask == 0 || remote_class::mask == 0xff) &&
+        (subscriber_class::mask == 0 || subscriber_class::mask == 0xff)
+    ")
     table verdict {
         key = {
             epoch               : exact   @id(1) @name("epoch");
             decision.line_group : ternary @id(2) @name("line_group");
-            leg                 : ternary @id(3) @name("leg");
-            service_id          : ternary @id(4) @name("service");
+            decision.leg        : ternary @id(3) @name("leg");
+            decision.service    : ternary @id(4) @name("service");
             remote_class        : ternary @id(5) @name("remote_class");
             subscriber_class    : ternary @id(6) @name("subscriber_class");
         }
@@ -159,6 +299,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
             permit;
             monitor;
             drop;
+            limit;
+            reject;
             @defaultonly NoAction;
         }
         const default_action = NoAction;
@@ -166,53 +308,186 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         size = VERDICT_SIZE;
     }
 
+    @id(METER_CONNECTION_ACTION_ID)
+    action meter_connection() { connection_meter.read(colour); }
+
+    // The rate of a line's new connections, one entry a direction. Asked for a segment that opens one, so that the meter counts nothing
+    // else. No entry: none passes.
+    @id(CONNECTION_LIMIT_TABLE_ID)
+    @entry_restriction("line != 0")
+    table connection_limit {
+        key = {
+            decision.line_index : exact @id(1) @name("line");
+            packet.role         : exact @id(2) @name("role");
+        }
+        actions = { meter_connection; @defaultonly NoAction; }
+        const default_action = NoAction;
+        meters = connection_meter;
+        size = CONNECTION_LIMIT_SIZE;
+    }
+
     apply {
-        decision.role = ROLE_ACCESS;
         decision.line_group = 0;
         decision.line_index = 0;
-        decision.verdict = VERDICT_UNDECIDED;
+        decision.leg = 0;
+        decision.service = SERVICE_NONE;
+        decision.verdict = VERDICT_NONE;
         decision.rule = RULE_NONE;
 
-        line.apply();
+        bool known = false;
+        if (packet.session != 0) { known = session.apply().hit; }
+        if (!known) { line.apply(); }
 
-        if (packet.is_tcp) {
-            service.apply();
-            if (service_id != SERVICE_NONE) {
-                running_epoch.apply();
-                if (packet.family == FAMILY_IPV4) {
-                    remote_v4_addr = packet.dst_v4;
-                    subscriber_v4_addr = packet.src_v4;
-                    if (decision.role == ROLE_NETWORK) {
-                        remote_v4_addr = packet.src_v4;
-                        subscriber_v4_addr = packet.dst_v4;
-                    }
-                    remote_v4.apply();
-                    subscriber_v4.apply();
-                } else {
-                    remote_v6_addr = packet.dst_v6;
-                    subscriber_v6_addr = packet.src_v6;
-                    if (decision.role == ROLE_NETWORK) {
-                        remote_v6_addr = packet.src_v6;
-                        subscriber_v6_addr = packet.dst_v6;
-                    }
-                    remote_v6.apply();
-                    subscriber_v6.apply();
-                }
-                verdict.apply();
+        bool from_line = packet.role != ROLE_NETWORK;
+        subscriber_family = packet.outer_family;
+        if (from_line) {
+            subscriber_v4_addr = packet.outer_src_v4;
+            subscriber_v6_addr = packet.outer_src_v6;
+            subscriber_port = packet.src_port;
+            remote_v4_addr = packet.dst_v4;
+            remote_v6_addr = packet.dst_v6;
+            remote_port = packet.dst_port;
+        } else {
+            subscriber_v4_addr = packet.outer_dst_v4;
+            subscriber_v6_addr = packet.outer_dst_v6;
+            subscriber_port = packet.dst_port;
+            remote_v4_addr = packet.src_v4;
+            remote_v6_addr = packet.src_v6;
+            remote_port = packet.src_port;
+        }
+
+        // A spoofed source is the fast leg of a triangle, or a neighbour's exemption borrowed. The addresses of a host that has none yet
+        // (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.2 and 2.5.6) go no further than the link.
+        bool has_source_v4 = packet.outer_family == FAMILY_IPV4 && packet.outer_src_v4 != 0;
+        bool has_source_v6 = packet.outer_family == FAMILY_IPV6 && packet.outer_src_v6 != 0 && packet.outer_src_v6[127:118] != 0x3fa;
+        if (from_line && (has_source_v4 || has_source_v6)) {
+            source_check.apply();
+            if (source_verdict != VERDICT_NONE) {
+                if (has_source_v4) { source_v4.apply(); } else { source_v6.apply(); }
             }
         }
 
-        // Where no entry spoke: mail port 25 of a subscriber stays shut, whether the tables are empty, half loaded or simply silent, and
-        // what hides its ports is treated as if it were mail. Everything else passes.
-        if (decision.verdict == VERDICT_UNDECIDED && decision.role == ROLE_ACCESS) {
-            if (packet.malformed || (packet.is_tcp && packet.dst_port == PORT_SMTP)) {
+        if (source_verdict == VERDICT_DROP) {
+            decision.verdict = VERDICT_DROP;
+            decision.rule = RULE_SPOOFED;
+        } else if (packet.shape == SHAPE_TINY_FRAGMENT) {
+            if (from_line) {
                 decision.verdict = VERDICT_DROP;
-                decision.rule = RULE_FAIL_CLOSED;
+                decision.rule = RULE_TINY_FRAGMENT;
+            }
+        } else {
+            if (packet.shape == SHAPE_TCP) {
+                if (packet.syn) { handshake = packet.ack ? 2w2 : 2w1; }
+                service.apply();
+            } else if (from_line && packet.shape == SHAPE_LATER_FRAGMENT) {
+                decision.leg = LEG_UP_DST;
+                decision.service = SERVICE_LATER_FRAGMENT;
+            } else if (from_line && packet.shape == SHAPE_UNDETERMINED) {
+                decision.leg = LEG_UP_DST;
+                decision.service = SERVICE_UNDETERMINED;
+            }
+            if (decision.service != SERVICE_NONE) {
+                running_epoch.apply();
+                if (packet.shape == SHAPE_TCP) {
+                    if (packet.family == FAMILY_IPV4) { remote_v4.apply(); } else { remote_v6.apply(); }
+                    if (subscriber_family == FAMILY_IPV4) { subscriber_v4.apply(); } else { subscriber_v6.apply(); }
+                    // A frame to a line that is not known may be for this one.
+                    if (home != 0 && home != decision.line_index && (from_line || decision.line_index != 0)) { subscriber_class = 0; }
+                }
+                verdict.apply();
+            }
+
+            if (decision.verdict == VERDICT_NONE) {
+                // No entry spoke. Port 25 of a server stays shut for a line in both directions, whether the tables are empty, half loaded or
+                // simply silent, and what hides its ports is treated as if it were mail. Everything else passes.
+                if (packet.shape == SHAPE_TCP && remote_port == PORT_SMTP) {
+                    decision.verdict = VERDICT_DROP;
+                    decision.rule = RULE_FAIL_CLOSED;
+                } else if (from_line && packet.shape == SHAPE_UNDETERMINED) {
+                    decision.verdict = VERDICT_DROP;
+                    decision.rule = RULE_UNDETERMINED;
+                } else if (source_verdict == VERDICT_MONITOR) {
+                    decision.verdict = VERDICT_MONITOR;
+                    decision.rule = RULE_SPOOFED;
+                }
+            } else if (packet.shape == SHAPE_TCP) {
+                bool opens = packet.syn || !packet.has_flags;
+                if (decision.verdict == VERDICT_LIMIT) {
+                    decision.verdict = VERDICT_PERMIT;
+                    if (opens) {
+                        connection_limit.apply();
+                        if (colour != 0) { decision.verdict = VERDICT_DROP; }
+                    }
+                } else if (syn_only == 1 && !opens && (decision.verdict == VERDICT_DROP || decision.verdict == VERDICT_REJECT)) {
+                    decision.verdict = VERDICT_MONITOR;
+                }
+            }
+        }
+
+        bit<128> subscriber_bits = subscriber_family == FAMILY_IPV4 ? (bit<128>)subscriber_v4_addr : subscriber_v6_addr;
+        bit<128> remote_bits = packet.family == FAMILY_IPV4 ? (bit<128>)remote_v4_addr : remote_v6_addr;
+        bit<32> second = (bit<32>)(packet.timestamp >> CLOCK_SECOND_LOW_BIT);
+
+        // An answer goes to a new connection alone, and to few of them: who does not listen shall not make the switch talk.
+        if (decision.verdict == VERDICT_REJECT) {
+            bool answered = false;
+            if (from_line && decision.leg == LEG_UP_DST && packet.syn && !packet.ack && packet.answerable) {
+                bit<32> of_line;
+                bit<32> in_all;
+                rejects_of_line.read(of_line, (bit<32>)decision.line_index);
+                rejects_in_all.read(in_all, 0);
+                if (of_line[31:10] != second[21:0]) { of_line = second[21:0] ++ 10w0; }
+                if (in_all[31:10] != second[21:0]) { in_all = second[21:0] ++ 10w0; }
+                if (of_line[9:0] < REJECTS_PER_LINE && in_all[9:0] < REJECTS_IN_ALL) {
+                    answered = true;
+                    rejects_of_line.write((bit<32>)decision.line_index, of_line + 1);
+                    rejects_in_all.write(0, in_all + 1);
+                }
+            }
+            if (!answered) { decision.verdict = VERDICT_DROP; }
+        }
+
+        // The handshake of mail, seen from both sides.
+        if (packet.shape == SHAPE_TCP && packet.syn && remote_port == PORT_SMTP && from_line != packet.ack) {
+            bit<32> place;
+            hash(place, HashAlgorithm.crc32, (bit<32>)0, { subscriber_bits, remote_bits, subscriber_port }, (bit<32>)SYN_SEEN_SIZE);
+            if (!from_line) {
+                bit<32> last;
+                syn_seen.read(last, place);
+                if (last == 0 || second + 1 - last >= HANDSHAKE_SECONDS) {
+                    line_mail.count((bit<32>)(decision.line_index ++ OUTCOME_UNSOLICITED));
+                }
+            } else if (decision.verdict == VERDICT_PERMIT || decision.verdict == VERDICT_MONITOR) {
+                syn_seen.write(place, second + 1);
+            }
+        }
+
+        // Tell of attempts that a rule watches or stops; of what the policy permits, nobody needs to know.
+        bool mail = decision.service != SERVICE_NONE || remote_port == PORT_SMTP;
+        if (mail && packet.shape == SHAPE_TCP && packet.syn && decision.verdict != VERDICT_NONE && decision.verdict != VERDICT_PERMIT) {
+            bit<32> place;
+            bit<32> last;
+            bit<32> window = (bit<32>)(packet.timestamp >> FLOW_WINDOW_LOW_BIT) + 1;
+            hash(place, HashAlgorithm.crc32, (bit<32>)0, { 2w0, decision.line_index, remote_bits }, (bit<32>)FLOW_SEEN_SIZE);
+            flow_seen.read(last, place);
+            if (last != window) {
+                flow_seen.write(place, window);
+                digest<mail_flow_t>(1, {
+                    decision.line_index, decision.leg, decision.service, decision.rule, decision.verdict,
+                    packet.ack ? 1w1 : 1w0, subscriber_family, packet.family, subscriber_bits, remote_bits
+                });
             }
         }
 
         if (decision.rule != RULE_NONE) {
             port_rule.count((bit<32>)(packet.ingress_port ++ decision.rule));
+            outcome_t outcome = OUTCOME_STOPPED;
+            if (decision.verdict == VERDICT_PERMIT) {
+                outcome = OUTCOME_PASSED;
+            } else if (decision.verdict == VERDICT_MONITOR) {
+                outcome = OUTCOME_MONITORED;
+            }
+            line_mail.count((bit<32>)(decision.line_index ++ outcome));
         }
     }
 }

@@ -9,6 +9,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
@@ -16,6 +20,7 @@ import (
 )
 
 //go:generate go run ./compile op25b.p4 build
+//go:generate go run ./compile examples/router/router.p4 examples/router/build
 
 //go:embed *.p4
 var sources embed.FS
@@ -44,28 +49,47 @@ func P4Info() *configv1.P4Info {
 
 // SourceDigest returns the Digest of the pipeline's sources. What build holds was made of sources with the digest that BuiltFrom returns.
 func SourceDigest() string {
-	digest, err := Digest(sources)
+	digest, err := Digest(sources, ".")
 	if err != nil {
 		panic(err) // embedded: they can be read
 	}
 	return digest
 }
 
-// Digest returns the SHA-256 of all P4 sources in a folder, each with its name, in hexadecimal.
-func Digest(folder fs.FS) (string, error) {
-	names, err := fs.Glob(folder, "*.p4")
+var include = regexp.MustCompile(`(?m)^\s*#include\s+"([^"]+)"`)
+
+// Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of those elsewhere that they include by a path of their own,
+// each with its path from the folder.
+func Digest(fsys fs.FS, folder string) (string, error) {
+	names, err := fs.Glob(fsys, path.Join(folder, "*.p4"))
 	if err != nil {
 		return "", err
 	}
-	slices.Sort(names)
-	sum := sha256.New()
-	for _, name := range names {
-		data, err := fs.ReadFile(folder, name)
+	found := map[string][]byte{} // by path from the folder
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		from, err := filepath.Rel(filepath.FromSlash(folder), filepath.FromSlash(name))
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(sum, "%s %d\n", name, len(data))
-		sum.Write(data)
+		from = filepath.ToSlash(from)
+		if _, again := found[from]; again {
+			continue
+		}
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return "", err
+		}
+		found[from] = data
+		for _, m := range include.FindAllSubmatch(data, -1) {
+			names = append(names, path.Join(path.Dir(name), string(m[1])))
+		}
+	}
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		fmt.Fprintf(sum, "%s %d\n", name, len(found[name]))
+		sum.Write(found[name])
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -32,6 +32,7 @@ const settle = 5 * time.Second
 type Options struct {
 	Bundle *policy.Bundle
 	Switch string // of the inventory
+	Lines  Lines  // how its lines are connected, whatever the inventory says of that
 	Rig    Rig
 	// Progress is told what goes on, in a few words; it may be nil. It is called from several goroutines, one at a time.
 	Progress func(text string)
@@ -42,7 +43,10 @@ type Options struct {
 // Play plays every phase of the policy and reports what it saw. An error means that the demo itself could not go on; whether all went as
 // the policy says is in the report.
 func Play(ctx context.Context, o Options) (*Report, error) {
-	sw, ok := o.Bundle.Inventory.Switch(o.Switch)
+	bundle := *o.Bundle
+	bundle.Inventory = o.Lines.inventory(bundle.Inventory)
+	o.Bundle = &bundle
+	sw, ok := bundle.Inventory.Switch(o.Switch)
 	if !ok {
 		return nil, fmt.Errorf("%w %q", policy.ErrUnknownSwitch, o.Switch)
 	}
@@ -112,7 +116,7 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 		return nil, err
 	}
 	if p.world == nil { // not before there is a program: bmv2 takes no packets until then
-		if p.world, err = newWorld(p.options.Rig, p.sw); err != nil {
+		if p.world, err = newWorld(p.options.Rig, p.sw, p.options.Lines); err != nil {
 			return nil, err
 		}
 	}
@@ -121,20 +125,22 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 		return nil, err
 	}
 	attempts := make([][]Attempt, len(p.world.subscribers))
-	sent := make([]map[string]count, len(p.world.subscribers)) // by rule
+	sent := make([]sentCounts, len(p.world.subscribers)) // because of each subscriber's mails
 	work, workCtx := errgroup.WithContext(ctx)
 	for i, s := range p.world.subscribers {
-		sent[i] = map[string]count{}
+		sent[i] = sentCounts{}
 		work.Go(func() error {
 			// One mail after the other on one line, so that the counter that moves belongs to the mail that is under way.
 			for _, t := range p.world.targets {
 				for _, v6 := range []bool{false, true} {
-					a, n, err := p.attempt(workCtx, compiled, ph, s, t, v6)
+					a, asked, answered, err := p.attempt(workCtx, compiled, ph, s, t, v6)
 					if err != nil {
 						return fmt.Errorf("%s to %s port %d: %w", s.line.Name, t.site.name, t.port(), err)
 					}
 					attempts[i] = append(attempts[i], a)
-					sent[i][a.Want.Rule] = sent[i][a.Want.Rule].plus(n)
+					sent[i].add(s.port, a.Want.Rule, asked)
+					// A server's answers meet the same rules, mirrored, on the port that it is behind.
+					sent[i].add(t.site.port, a.Want.Rule, answered)
 				}
 			}
 			return nil
@@ -148,30 +154,33 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 		return nil, err
 	}
 	result := &Phase{Phase: ph.Name, Effective: ph.Effective.String(), Attempts: slices.Concat(attempts...)}
-	for i, s := range p.world.subscribers {
-		result.Counters = append(result.Counters, compare(compiled, s.port, after[s.port].minus(before[s.port]), sent[i])...)
-		delete(after, s.port)
+	all := sentCounts{}
+	for _, one := range sent {
+		all.merge(one)
 	}
-	// Nothing is sent to the rules of any other interface, so nothing may be counted there.
+	// Nothing is sent to the rules of an interface that is not in all, so nothing may be counted there.
 	for _, name := range slices.Sorted(maps.Keys(after)) {
-		result.Counters = append(result.Counters, compare(compiled, name, after[name].minus(before[name]), nil)...)
+		result.Counters = append(result.Counters, compare(compiled, name, after[name].minus(before[name]), all[name])...)
 	}
 	return result, nil
 }
 
-// attempt sends one mail and finds out by which rule the switch decided about it.
-func (p *player) attempt(ctx context.Context, c *policy.Compiled, ph *policy.Phase, s *subscriber, t target, v6 bool) (Attempt, count, error) {
+// attempt sends one mail and finds out by which rule the switch decided about it. It returns what the subscriber sent, and what the server
+// sent back from port 25.
+func (p *player) attempt(ctx context.Context, c *policy.Compiled, ph *policy.Phase, s *subscriber, t target, v6 bool) (_ Attempt, asked, answered count, err error) {
 	before, err := p.counters.read(ctx)
 	if err != nil {
-		return Attempt{}, count{}, err
+		return Attempt{}, count{}, count{}, err
 	}
-	all := s.host.Sent(nil)
+	own, _ := s.host.Addr(v6)
+	answers := func(f netsim.Flow) bool { return f.Remote == own && f.LocalPort == netsim.PortSMTP }
+	all, allBack := s.host.Sent(nil), t.host.Sent(answers)
 	outcome, addr, err := p.world.send(ctx, s, t, v6)
 	if err != nil {
-		return Attempt{}, count{}, err
+		return Attempt{}, count{}, count{}, err
 	}
-	frames := s.host.Sent(nil).Minus(all)
-	n := count{frames.Packets, frames.Bytes}
+	frames, back := s.host.Sent(nil).Minus(all), t.host.Sent(answers).Minus(allBack)
+	asked, answered = count{frames.Packets, frames.Bytes}, count{back.Packets, back.Bytes}
 
 	a := Attempt{From: s.line.Name, To: t.site.name, Port: t.port(), Family: "ipv4"}
 	if v6 {
@@ -187,13 +196,13 @@ func (p *player) attempt(ctx context.Context, c *policy.Compiled, ph *policy.Pha
 		a.Error = outcome.Err.Error()
 	}
 	a.Want = expect(p.options.Bundle.Policy, ph, s.line, addr, t.port())
-	moved, err := p.counters.settled(ctx, s.port, before[s.port], n)
+	moved, err := p.counters.settled(ctx, s.port, before[s.port], asked)
 	if err != nil {
-		return Attempt{}, count{}, err
+		return Attempt{}, count{}, count{}, err
 	}
 	a.Rule, a.Action = names(c, moved)
 	p.tell(fmt.Sprintf("phase %s: %s -> %s:%d %s %s", ph.Name, a.From, a.To, a.Port, a.Family, a.Result))
-	return a, n, nil
+	return a, asked, answered, nil
 }
 
 func (p *player) tell(text string) {

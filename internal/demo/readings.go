@@ -34,6 +34,27 @@ func (c ruleCounts) total() count {
 	return t
 }
 
+// sentCounts are what was sent into each interface, by the name of the rule that it should meet.
+type sentCounts map[string]map[string]count
+
+func (s sentCounts) add(name, rule string, n count) {
+	if n == (count{}) {
+		return
+	}
+	if s[name] == nil {
+		s[name] = map[string]count{}
+	}
+	s[name][rule] = s[name][rule].plus(n)
+}
+
+func (s sentCounts) merge(other sentCounts) {
+	for name, rules := range other {
+		for rule, n := range rules {
+			s.add(name, rule, n)
+		}
+	}
+}
+
 // readings reads the switch's counters over gNMI.
 type readings struct{ client *telemetry.Client }
 

@@ -27,6 +27,7 @@ type site struct {
 	name       string
 	port       string // of the switch
 	addrs      []netip.Prefix
+	aftr       netip.Addr // the end of softwires to it
 	domain     string
 	relay      bool // takes mail from subscribers to anywhere
 	submission bool // offers 587 with STARTTLS and AUTH
@@ -34,9 +35,9 @@ type site struct {
 
 // The documentation addresses of RFC 5737 and RFC 3849; the policy of the example names the same ones.
 var sites = []site{
-	{"isp-relay", "core-relay", prefixes("198.51.100.25/32", "2001:db8:25::25/128"), "relay.isp.example", true, false},
-	{"carrier-mx", "core-carrier", prefixes("203.0.113.25/32", "2001:db8:ca::25/128"), "carrier.example", false, false},
-	{"provider", "core-provider", prefixes("203.0.113.129/32", "2001:db8:99::25/128"), "provider.example", false, true},
+	{"isp-relay", "core-relay", prefixes("198.51.100.25/32", "2001:db8:25::25/128"), netip.MustParseAddr("2001:db8:25::a"), "relay.isp.example", true, false},
+	{"carrier-mx", "core-carrier", prefixes("203.0.113.25/32", "2001:db8:ca::25/128"), netip.MustParseAddr("2001:db8:ca::a"), "carrier.example", false, false},
+	{"provider", "core-provider", prefixes("203.0.113.129/32", "2001:db8:99::25/128"), netip.MustParseAddr("2001:db8:99::a"), "provider.example", false, true},
 }
 
 const (
@@ -83,29 +84,32 @@ type world struct {
 }
 
 // newWorld starts the hosts of the inventory's lines, and the servers behind its network ports.
-func newWorld(rig Rig, sw *policy.Switch) (_ *world, err error) {
+func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 	w := &world{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close())
 		}
 	}()
-	plug := func(name, portName string, vlan pipeline.VID, macs []pipeline.MAC, addrs []netip.Prefix) (*netsim.Host, error) {
+	plug := func(name, portName string, macs []pipeline.MAC, addrs []netip.Prefix, access func(*netsim.HostConfig) error) (*netsim.Host, error) {
 		port, ok := sw.Port(portName)
 		if !ok || len(macs) != 1 {
 			return nil, fmt.Errorf("host %q: port %q with just one MAC address is not in the inventory of switch %q", name, portName, sw.Name)
 		}
-		link, err := rig.Link(port.Number, name)
-		if err != nil {
-			return nil, fmt.Errorf("host %q: %w", name, err)
-		}
-		config := netsim.HostConfig{Name: name, MAC: net.HardwareAddr(macs[0][:]), VLAN: uint16(vlan)}
+		config := netsim.HostConfig{Name: name, MAC: net.HardwareAddr(macs[0][:])}
 		for _, a := range addrs {
 			if a.Addr().Is4() {
 				config.IPv4 = append(config.IPv4, a)
 			} else {
 				config.IPv6 = append(config.IPv6, a)
 			}
+		}
+		if err := access(&config); err != nil {
+			return nil, err
+		}
+		link, err := rig.Link(port.Number, name)
+		if err != nil {
+			return nil, fmt.Errorf("host %q: %w", name, err)
 		}
 		host, err := netsim.NewHost(link, config)
 		if err != nil {
@@ -115,27 +119,30 @@ func newWorld(rig Rig, sw *policy.Switch) (_ *world, err error) {
 		return host, nil
 	}
 
-	var lines []netip.Prefix
-	for _, line := range sw.Lines {
-		host, err := plug(line.Name, line.Port, line.VLAN, line.MACs, line.Prefixes)
+	var own []netip.Prefix
+	for i, line := range sw.Lines {
+		host, err := plug(line.Name, line.Port, line.MACs, line.Prefixes, func(c *netsim.HostConfig) error { return lines.connect(c, i, line, sw) })
 		if err != nil {
 			return nil, err
 		}
 		w.subscribers = append(w.subscribers, &subscriber{line, line.Port, host})
-		lines = append(lines, line.Prefixes...)
+		own = append(own, line.Prefixes...)
 	}
 	for _, s := range sites {
 		port, ok := sw.Port(s.port)
 		if !ok {
 			return nil, fmt.Errorf("host %q: port %q is not in the inventory of switch %q", s.name, s.port, sw.Name)
 		}
-		host, err := plug(s.name, s.port, 0, port.MACs, s.addrs)
+		host, err := plug(s.name, s.port, port.MACs, s.addrs, func(c *netsim.HostConfig) error {
+			lines.serve(c, s)
+			return nil
+		})
 		if err != nil {
 			return nil, err
 		}
 		config := netsim.MailConfig{Hostname: "mail." + s.domain, Domains: []string{s.domain}}
 		if s.relay {
-			config.RelayFor = lines
+			config.RelayFor = own
 		}
 		if s.submission {
 			config.Accounts = map[string]string{account: password}

@@ -23,13 +23,14 @@ type Result struct {
 // differ. A switch that is in that state is read and not written (I5).
 func Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State) (Result, error) {
 	info := p4src.P4Info()
-	if err := pipeline.Check(info); err != nil { // a program of somebody's own in p4src/build
+	contract, err := pipeline.NewContract(info)
+	if err != nil { // a program of somebody's own in p4src/build
 		return Result{}, err
 	}
 	pushed, err := s.EnsurePipeline(ctx, info, p4src.DeviceConfig())
 	if err != nil {
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
-	plan, err := reconcile.Apply(ctx, s, want, pipeline.Sizes(info))
+	plan, err := reconcile.Apply(ctx, s, want, contract)
 	return Result{Pushed: pushed, Plan: plan}, err
 }

@@ -138,8 +138,8 @@ func TestHealing(t *testing.T) {
 		{Type: p4v1.Update_DELETE, Entity: pick("remote_v4")},
 		{Type: p4v1.Update_DELETE, Entity: pick("verdict")},
 		{Type: p4v1.Update_DELETE, Entity: pick("multicast_group")},
-		{Type: p4v1.Update_INSERT, Entity: foreign[0].Entity},
-		{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(200).Entity},
+		{Type: p4v1.Update_INSERT, Entity: foreign[slices.IndexFunc(foreign, func(e pipeline.Entry) bool { return !e.IsDefault() })].Entity},
+		{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(200, false).Entity},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -77,6 +77,9 @@ func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	if err := h.speaks(peer.Addr()); err != nil {
 		return fail(err)
 	}
+	if err := h.reach(ctx, peer.Addr()); err != nil {
+		return fail(err)
+	}
 	var queue waiter.Queue
 	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, protocolOf(peer.Addr()), &queue)
 	if terr != nil {
@@ -141,8 +144,11 @@ func (h *Host) dialError(peer netip.Addr, err tcpip.Error) error {
 	return errors.New(err.String())
 }
 
-// resolved reports whether a neighbour has answered for the address.
+// resolved reports whether a neighbour has answered for the address. Where the stack does not ask, reach has.
 func (h *Host) resolved(peer netip.Addr) bool {
+	if !h.nic.access.onLink(peer.Is6()) {
+		return true
+	}
 	neighbours, err := h.stack.Neighbors(nicID, protocolOf(peer))
 	if err != nil {
 		return false

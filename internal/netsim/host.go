@@ -2,13 +2,16 @@
 // and neighbour discovery, and real SMTP servers and clients run on them. No privilege is needed, and the machine's own
 // network is not touched.
 //
+// A host is a subscriber or a server. A subscriber's packets go out as they do on a real access line: plainly, in one or two VLAN
+// tags, in a PPPoE session, its IPv4 in a softwire of DS-Lite, or in several of these. A server behind an Edge answers each in kind.
+// Sessions and softwires are set up by configuration: there is no discovery stage of PPPoE, no LCP and no IPCP.
+//
 // It simulates neither a network's delay nor its loss: what the wires do is what happens.
 package netsim
 
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -26,7 +29,8 @@ import (
 )
 
 const (
-	// MTU is the largest IP packet that a host sends, in bytes.
+	// MTU is the largest IP packet that a link carries, in bytes, without tags. What PPPoE (8 bytes) and a softwire (40, or 48 with the
+	// encapsulation limit) take comes off it, and off the maximum segment size that TCP announces.
 	MTU = 1500
 	// FirstEphemeralPort is the first of the ports that a host dials from, to 65535: the dynamic ports of RFC 6335 section 6.
 	FirstEphemeralPort = 49152
@@ -43,17 +47,8 @@ const (
 	minRTO = time.Second
 )
 
-// A HostConfig says who a host is. Name, MAC and at least one address are required.
-type HostConfig struct {
-	Name string
-	MAC  net.HardwareAddr // 6 bytes, unicast
-	IPv4 []netip.Prefix   // addresses with their prefix lengths; the first is the source of what the host dials
-	IPv6 []netip.Prefix
-	VLAN uint16 // 802.1Q VLAN id that the host's frames carry and that it listens to, 1 to 4094; 0 for untagged
-}
-
 // A Host is one host on one link. Every address is on-link for it: it resolves any peer by ARP or neighbour discovery, as
-// behind the bridge that an ISP's edge is here.
+// behind the bridge that an ISP's edge is here, but what goes into a session or a softwire, and an Edge's answers.
 type Host struct {
 	config HostConfig
 	link   wire.Link
@@ -76,13 +71,24 @@ func NewHost(link wire.Link, config HostConfig) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{config: config, link: link, conns: map[*track]struct{}{}, listeners: map[*listener]struct{}{}, changed: make(chan struct{})}
-	h.nic = newNIC(link, config.MAC, config.VLAN)
+	protocols := []stack.NetworkProtocolFactory{
+		ipv4.NewProtocol,
+		// No duplicate address detection: the addresses are given, and the host has them at once.
+		ipv6.NewProtocolWithOptions(ipv6.Options{DADConfigs: stack.DADConfigurations{DupAddrDetectTransmits: 0}}),
+	}
+	if len(config.Softwires) == 0 { // with them, no IPv4 address is on the link: without ARP, netstack looks for none
+		protocols = append(protocols, arp.NewProtocol)
+	}
+	h.nic = &nic{link: link, mac: tcpip.LinkAddress(config.MAC), mtu: MTU, resolve: h.resolve}
+	if config.Edge != nil {
+		h.nic.access = newEdge(config.Edge)
+	} else {
+		l := newLine(&config)
+		_, v6 := l.mtu()
+		h.nic.access, h.nic.mtu = l, uint32(v6)
+	}
 	h.stack = stack.New(stack.Options{
-		NetworkProtocols: []stack.NetworkProtocolFactory{
-			arp.NewProtocol, ipv4.NewProtocol,
-			// No duplicate address detection: the addresses are given, and the host has them at once.
-			ipv6.NewProtocolWithOptions(ipv6.Options{DADConfigs: stack.DADConfigurations{DupAddrDetectTransmits: 0}}),
-		},
+		NetworkProtocols:   protocols,
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
 		Clock:              lateTimers{tcpip.NewStdClock()},
 		NUDDisp:            neighbourWatch{h},
@@ -102,39 +108,16 @@ func NewHost(link wire.Link, config HostConfig) (*Host, error) {
 	return h, nil
 }
 
-func (c *HostConfig) validate() error {
-	refuse := func(field string, value any, valid string) error {
-		return fmt.Errorf("%w %q: %s %v, want %s", ErrConfig, c.Name, field, value, valid)
-	}
-	switch {
-	case c.Name == "":
-		return refuse("Name", `""`, "a name")
-	case len(c.MAC) != 6 || c.MAC[0]&1 != 0:
-		return refuse("MAC", c.MAC, "a unicast address of 6 bytes")
-	case c.VLAN > 4094:
-		return refuse("VLAN", c.VLAN, "0 for untagged or 1 to 4094")
-	case len(c.IPv4)+len(c.IPv6) == 0:
-		return refuse("IPv4 and IPv6", "[]", "an address")
-	}
-	for _, p := range c.IPv4 {
-		if !p.IsValid() || !p.Addr().Is4() {
-			return refuse("IPv4", p, "addresses such as 192.0.2.1/24")
-		}
-	}
-	for _, p := range c.IPv6 {
-		if !p.IsValid() || !p.Addr().Is6() || p.Addr().Is4In6() {
-			return refuse("IPv6", p, "addresses such as 2001:db8::1/64")
-		}
-	}
-	return nil
-}
-
 // configure gives the stack its interface, addresses, routes and TCP parameters.
 func (h *Host) configure() error {
 	if err := h.stack.CreateNICWithOptions(nicID, h.nic, stack.NICOptions{Name: h.config.Name}); err != nil {
 		return fmt.Errorf("interface: %s", err)
 	}
-	for _, p := range append(append([]netip.Prefix{}, h.config.IPv4...), h.config.IPv6...) {
+	own := append(append([]netip.Prefix{}, h.config.IPv4...), h.config.IPv6...)
+	if e := h.config.Edge; e != nil && e.AFTR.IsValid() { // netstack answers neighbour solicitations for it
+		own = append(own, netip.PrefixFrom(e.AFTR, e.AFTR.BitLen()))
+	}
+	for _, p := range own {
 		address := tcpip.ProtocolAddress{
 			Protocol:          protocolOf(p.Addr()),
 			AddressWithPrefix: tcpip.AddressWithPrefix{Address: tcpip.AddrFromSlice(p.Addr().AsSlice()), PrefixLen: p.Bits()},
@@ -143,8 +126,13 @@ func (h *Host) configure() error {
 			return fmt.Errorf("address %v: %s", p, err)
 		}
 	}
+	var mtu uint32 // of IPv4 packets without their header, for which netstack has no name; 0 for what the interface's leaves
+	if l, ok := h.nic.access.(*line); ok {
+		v4, _ := l.mtu()
+		mtu = uint32(v4) - header.IPv4MinimumSize
+	}
 	h.stack.SetRouteTable([]tcpip.Route{
-		{Destination: header.IPv4EmptySubnet, NIC: nicID},
+		{Destination: header.IPv4EmptySubnet, NIC: nicID, MTU: mtu},
 		{Destination: header.IPv6EmptySubnet, NIC: nicID},
 	})
 	if err := h.stack.SetPortRange(FirstEphemeralPort, 65535); err != nil {

@@ -13,19 +13,18 @@ const (
 	codePort          = 4
 )
 
-// asNoRoute returns the frame with an ICMPv6 error that a destination is unreachable changed to code 0, no route to destination,
+// asNoRoute returns the datagram with an ICMPv6 error that a destination is unreachable changed to code 0, no route to destination,
 // in a copy. netstack ignores the other codes but that of a port, so that who is told that a connection is prohibited
-// (code 1, 5 or 6) would wait as if nobody had answered; IPv4's codes it knows. The IP packet begins at offset.
-func asNoRoute(frame []byte, offset int) []byte {
-	packet := frame[offset:]
-	if binary.BigEndian.Uint16(frame[offset-2:]) != ipv6Type || len(packet) < ipv6Header+icmpv6Header || packet[6] != icmpv6Protocol {
-		return frame
+// (code 1, 5 or 6) would wait as if nobody had answered; IPv4's codes it knows.
+func asNoRoute(d datagram) datagram {
+	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header+icmpv6Header || d.bytes[6] != icmpv6Protocol {
+		return d
 	}
-	if message := packet[ipv6Header:]; message[0] != icmpv6Unreachable || message[1] == codeNoRoute || message[1] == codePort {
-		return frame
+	if message := d.bytes[ipv6Header:]; message[0] != icmpv6Unreachable || message[1] == codeNoRoute || message[1] == codePort {
+		return d
 	}
-	frame = bytes.Clone(frame)
-	message := frame[offset+ipv6Header:]
+	d.bytes = bytes.Clone(d.bytes)
+	message := d.bytes[ipv6Header:]
 	was := binary.BigEndian.Uint16(message)
 	message[1] = codeNoRoute
 	// RFC 1624, equation 3: a checksum that was wrong stays wrong.
@@ -34,5 +33,5 @@ func asNoRoute(frame []byte, offset int) []byte {
 		sum = sum>>16 + sum&0xffff
 	}
 	binary.BigEndian.PutUint16(message[2:], ^uint16(sum))
-	return frame
+	return d
 }

@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"net"
 	"testing"
@@ -90,12 +91,12 @@ func TestAsNoRouteLeavesTheRest(t *testing.T) {
 		"TCP": syn, "no route": unreachable(1, 0), "port": unreachable(1, 4), "time exceeded": unreachable(3, 1),
 		"short": unreachable(1, 1)[:61], "IPv4": append(bytes.Repeat([]byte{2}, 12), append([]byte{8, 0}, make([]byte, 60)...)...),
 	} {
-		if got := asNoRoute(frame, 14); &got[0] != &frame[0] {
+		if got := asNoRoute(datagram{binary.BigEndian.Uint16(frame[12:]), frame[14:]}); &got.bytes[0] != &frame[14] {
 			t.Errorf("%s: changed", name)
 		}
 	}
 	prohibited := unreachable(1, 1)
-	if got := asNoRoute(prohibited, 14); got[14+41] != 0 || prohibited[14+41] != 1 {
+	if got := asNoRoute(datagram{ipv6Type, prohibited[14:]}); got.bytes[41] != 0 || prohibited[14+41] != 1 {
 		t.Error("prohibited: not changed in a copy")
 	}
 }

@@ -1,8 +1,7 @@
 package netsim
 
 import (
-	"encoding/binary"
-	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -14,19 +13,16 @@ import (
 	"op25b/internal/wire"
 )
 
-const (
-	ethernetHeader = header.EthernetMinimumSize // 14 bytes
-	tagLength      = 4                          // IEEE 802.1Q: tag protocol identifier and tag control information
-	tagProtocol    = 0x8100
-	vlanMask       = 0x0fff
-)
+const ethernetHeader = header.EthernetMinimumSize // 14 bytes
 
-// A nic is a host's network card: what netstack calls a link endpoint. It makes and strips the Ethernet header with the
-// host's tag, and counts every TCP frame at the moment it goes to the link.
+// A nic is a host's network card: what netstack calls a link endpoint. It makes and strips all that stands around an IP packet on
+// the link, and counts every frame with TCP at the moment it goes there.
 type nic struct {
 	link    wire.Link
 	mac     tcpip.LinkAddress
-	vlan    uint16
+	access  access
+	mtu     uint32
+	resolve func(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error // finds the MAC address of a softwire's far end
 	off     atomic.Bool
 	traffic traffic
 
@@ -36,65 +32,66 @@ type nic struct {
 
 var _ stack.LinkEndpoint = (*nic)(nil)
 
-func newNIC(link wire.Link, mac net.HardwareAddr, vlan uint16) *nic {
-	return &nic{link: link, mac: tcpip.LinkAddress(mac), vlan: vlan}
-}
-
 // down stops sending for good.
 func (n *nic) down() { n.off.Store(true) }
 
-func (n *nic) headerLength() int {
-	if n.vlan != 0 {
-		return ethernetHeader + tagLength
-	}
-	return ethernetHeader
-}
-
-// AddHeader implements stack.LinkEndpoint.
-func (n *nic) AddHeader(pkt *stack.PacketBuffer) {
-	b := pkt.LinkHeader().Push(n.headerLength())
-	copy(b[0:6], pkt.EgressRoute.RemoteLinkAddress)
-	copy(b[6:12], n.mac)
-	if n.vlan != 0 {
-		binary.BigEndian.PutUint16(b[12:], tagProtocol)
-		binary.BigEndian.PutUint16(b[14:], n.vlan)
-	}
-	binary.BigEndian.PutUint16(b[len(b)-2:], uint16(pkt.NetworkProtocolNumber))
-}
+// AddHeader implements stack.LinkEndpoint. The frame is made by WritePackets, which knows the packet's destination.
+func (n *nic) AddHeader(*stack.PacketBuffer) {}
 
 // ParseHeader implements stack.LinkEndpoint.
-func (n *nic) ParseHeader(pkt *stack.PacketBuffer) bool {
-	_, ok := pkt.LinkHeader().Consume(n.headerLength())
-	return ok
-}
+func (n *nic) ParseHeader(*stack.PacketBuffer) bool { return true }
 
 // WritePackets implements stack.LinkEndpoint.
 func (n *nic) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	written := 0
-	for _, pkt := range pkts.AsSlice() {
-		if n.off.Load() {
-			return written, &tcpip.ErrClosedForSend{}
-		}
+	for i, pkt := range pkts.AsSlice() {
 		view := pkt.ToView()
-		frame := view.AsSlice()
-		// Counted first: the peer's answer, and whoever waits for that, may be faster than this goroutine.
-		n.traffic.sent.count(frame, n.headerLength(), true, Count.Plus)
-		err := n.link.Send(frame)
-		if err != nil {
-			n.traffic.sent.count(frame, n.headerLength(), true, Count.Minus)
-		}
+		err := n.write(datagram{uint16(pkt.NetworkProtocolNumber), view.AsSlice()}, pkt.EgressRoute.RemoteLinkAddress)
 		view.Release()
 		if err != nil {
-			return written, &tcpip.ErrClosedForSend{}
+			return i, err
 		}
-		written++
 	}
-	return written, nil
+	return pkts.Len(), nil
 }
 
-// receive takes a frame from the link, as the card's filter does: for this host or for many, in this host's VLAN.
+// write sends a datagram along its path. Where the end of its softwire has to be found first, it goes when that has answered, or never.
+func (n *nic) write(d datagram, neighbour tcpip.LinkAddress) tcpip.Error {
+	p, err := n.access.out(d, neighbour)
+	if err != nil {
+		return &tcpip.ErrHostUnreachable{}
+	}
+	if len(d.bytes)+p.overhead() > MTU {
+		return &tcpip.ErrMessageTooLong{}
+	}
+	frame := p.frame(n.mac, d)
+	d.bytes = frame[len(frame)-len(d.bytes):]
+	if p.peer != "" || !p.softwire.far.IsValid() {
+		return n.transmit(frame, d)
+	}
+	return n.resolve(p.softwire.own, p.softwire.far, func(peer tcpip.LinkAddress) {
+		copy(frame, peer)
+		_ = n.transmit(frame, d) // TCP sends again what was lost
+	})
+}
+
+// transmit puts a frame, with the datagram that it carries, on the link.
+func (n *nic) transmit(frame []byte, d datagram) tcpip.Error {
+	if n.off.Load() {
+		return &tcpip.ErrClosedForSend{}
+	}
+	// Counted first: the peer's answer, and whoever waits for that, may be faster than this goroutine.
+	n.traffic.sent.count(d, len(frame), true, Count.Plus)
+	if err := n.link.Send(frame); err != nil {
+		n.traffic.sent.count(d, len(frame), true, Count.Minus)
+		return &tcpip.ErrClosedForSend{}
+	}
+	return nil
+}
+
+// receive takes a frame from the link, as the card's filter does: for this host or for many, in this host's encapsulation.
 func (n *nic) receive(frame []byte) {
-	if len(frame) < ethernetHeader {
+	p, d, ok := parse(frame)
+	if !ok {
 		return
 	}
 	to := tcpip.LinkAddress(frame[0:6])
@@ -107,18 +104,10 @@ func (n *nic) receive(frame []byte) {
 	case to != n.mac:
 		return
 	}
-	length, vlan := ethernetHeader, uint16(0)
-	protocol := binary.BigEndian.Uint16(frame[12:])
-	if protocol == tagProtocol {
-		if len(frame) < ethernetHeader+tagLength {
-			return
-		}
-		length += tagLength
-		vlan = binary.BigEndian.Uint16(frame[14:]) & vlanMask
-		protocol = binary.BigEndian.Uint16(frame[16:])
+	if p.session != 0 && kind != tcpip.PacketHost { // a session has two ends, RFC 2516 section 4
+		return
 	}
-	// A tag with VLAN id 0 only carries a priority (IEEE 802.1Q section 9.6): the frame is untagged.
-	if vlan != n.vlan {
+	if d, ok = n.access.in(p, d); !ok {
 		return
 	}
 	n.mu.RLock()
@@ -127,14 +116,11 @@ func (n *nic) receive(frame []byte) {
 	if dispatcher == nil {
 		return
 	}
-	n.traffic.received.count(frame, length, false, Count.Plus)
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(asNoRoute(frame, length))})
+	n.traffic.received.count(d, len(frame), false, Count.Plus)
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(asNoRoute(d).bytes)})
 	defer pkt.DecRef()
-	if _, ok := pkt.LinkHeader().Consume(length); !ok {
-		return
-	}
 	pkt.PktType = kind
-	dispatcher.DeliverNetworkPacket(tcpip.NetworkProtocolNumber(protocol), pkt)
+	dispatcher.DeliverNetworkPacket(tcpip.NetworkProtocolNumber(d.protocol), pkt)
 }
 
 // Attach implements stack.LinkEndpoint.
@@ -152,13 +138,13 @@ func (n *nic) IsAttached() bool {
 }
 
 // MTU implements stack.LinkEndpoint.
-func (n *nic) MTU() uint32 { return MTU }
+func (n *nic) MTU() uint32 { return n.mtu }
 
 // SetMTU implements stack.LinkEndpoint. A host's MTU is fixed.
 func (n *nic) SetMTU(uint32) {}
 
 // MaxHeaderLength implements stack.LinkEndpoint.
-func (n *nic) MaxHeaderLength() uint16 { return uint16(n.headerLength()) }
+func (n *nic) MaxHeaderLength() uint16 { return 0 }
 
 // LinkAddress implements stack.LinkEndpoint.
 func (n *nic) LinkAddress() tcpip.LinkAddress { return n.mac }
@@ -168,7 +154,10 @@ func (n *nic) SetLinkAddress(tcpip.LinkAddress) {}
 
 // Capabilities implements stack.LinkEndpoint: nothing is offloaded, so checksums are made and verified by the host.
 func (n *nic) Capabilities() stack.LinkEndpointCapabilities {
-	return stack.CapabilityResolutionRequired
+	if n.access.onLink(false) || n.access.onLink(true) {
+		return stack.CapabilityResolutionRequired
+	}
+	return 0
 }
 
 // ARPHardwareType implements stack.LinkEndpoint.

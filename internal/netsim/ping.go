@@ -28,6 +28,9 @@ func (h *Host) Ping(ctx context.Context, peer netip.Addr) error {
 }
 
 func (h *Host) ping(ctx context.Context, peer netip.Addr) error {
+	if err := h.reach(ctx, peer); err != nil {
+		return err
+	}
 	// Both kinds of echo request are a type and 7 bytes that are 0 or that netstack fills in, and then the payload.
 	request := append(make([]byte, header.ICMPv4MinimumSize), rand.Text()...)
 	protocol := icmp.ProtocolNumber4

@@ -18,7 +18,8 @@ import (
 // waits for a neighbour's address. Call it after the attempts have returned, on each host, and then read the counters.
 //
 // A handshake that a peer began and never finished is dropped without a segment, since by then the peer has given up. A
-// connection that an application keeps open keeps Quiesce waiting until ctx ends; the error then says which.
+// connection that an application keeps open keeps Quiesce waiting until ctx ends; the error then says which. An AFTR whose
+// link address is not known yet counts as everybody's neighbour.
 func (h *Host) Quiesce(ctx context.Context) error {
 	return h.quiesce(ctx, func(netip.Addr) bool { return true })
 }
@@ -64,7 +65,7 @@ func (h *Host) busy(with func(netip.Addr) bool) string {
 			continue
 		}
 		for _, n := range neighbours {
-			if addr, _ := netip.AddrFromSlice(n.Addr.AsSlice()); n.State == stack.Incomplete && with(addr) {
+			if addr, _ := netip.AddrFromSlice(n.Addr.AsSlice()); n.State == stack.Incomplete && (with(addr) || h.tunnelsTo(addr)) {
 				return fmt.Sprintf("packets that wait for the link address of %s", n.Addr)
 			}
 		}

@@ -7,14 +7,15 @@ import (
 	"sync"
 )
 
-// A Flow is one direction of the TCP traffic between two addresses. A port of FirstEphemeralPort or more is 0, so that all
-// connections to one service are one flow.
+// A Flow is one direction of the TCP traffic between two addresses, the inner ones where it is encapsulated. A port of
+// FirstEphemeralPort or more is 0, so that all connections to one service are one flow.
 type Flow struct {
 	Local, Remote         netip.Addr
 	LocalPort, RemotePort uint16
 }
 
-// A Count is TCP frames and their bytes, Ethernet header and tag included, without frame check sequence.
+// A Count is frames with TCP in them and their bytes as they are on the host's link: the Ethernet header and all encapsulation
+// included, without frame check sequence.
 type Count struct {
 	Packets, Bytes uint64
 }
@@ -35,40 +36,34 @@ type tally struct {
 	flows map[Flow]Count
 }
 
-const (
-	ipv4Type, ipv6Type = 0x0800, 0x86dd
-	tcpProtocol        = 6
-	ipv4Minimum        = 20
-	ipv6Header         = 40
-)
+const tcpProtocol = 6
 
-// count changes the count of a frame whose IP packet begins at offset, if it is an unfragmented TCP segment. sent tells whose
+// count changes the count of a frame of size bytes that carries a datagram, if that is an unfragmented TCP segment. sent tells whose
 // end the source is. Hosts send neither IPv6 extension headers on TCP nor fragments of it.
-func (t *tally) count(frame []byte, offset int, sent bool, change func(Count, Count) Count) {
-	packet := frame[offset:]
-	var source, destination netip.Addr
-	var ports []byte
-	switch binary.BigEndian.Uint16(frame[offset-2:]) {
+func (t *tally) count(d datagram, size int, sent bool, change func(Count, Count) Count) {
+	source, destination, ok := d.addrs()
+	if !ok {
+		return
+	}
+	packet := d.bytes
+	ports := ipv6Header
+	switch d.protocol {
 	case ipv4Type:
-		if len(packet) < ipv4Minimum || packet[9] != tcpProtocol {
+		ports = int(packet[0]&0xf) * 4
+		if packet[9] != tcpProtocol || ports < ipv4Minimum || binary.BigEndian.Uint16(packet[6:])&0x1fff != 0 {
 			return
 		}
-		options := int(packet[0]&0xf) * 4
-		if options < ipv4Minimum || len(packet) < options+4 || binary.BigEndian.Uint16(packet[6:])&0x1fff != 0 {
-			return
-		}
-		source, destination = netip.AddrFrom4([4]byte(packet[12:16])), netip.AddrFrom4([4]byte(packet[16:20]))
-		ports = packet[options:]
 	case ipv6Type:
-		if len(packet) < ipv6Header+4 || packet[6] != tcpProtocol {
+		if packet[6] != tcpProtocol {
 			return
 		}
-		source, destination = netip.AddrFrom16([16]byte(packet[8:24])), netip.AddrFrom16([16]byte(packet[24:40]))
-		ports = packet[ipv6Header:]
 	default:
 		return
 	}
-	f := Flow{source, destination, known(binary.BigEndian.Uint16(ports)), known(binary.BigEndian.Uint16(ports[2:]))}
+	if len(packet) < ports+4 {
+		return
+	}
+	f := Flow{source, destination, known(binary.BigEndian.Uint16(packet[ports:])), known(binary.BigEndian.Uint16(packet[ports+2:]))}
 	if !sent {
 		f = Flow{f.Remote, f.Local, f.RemotePort, f.LocalPort}
 	}
@@ -77,7 +72,7 @@ func (t *tally) count(frame []byte, offset int, sent bool, change func(Count, Co
 	if t.flows == nil {
 		t.flows = map[Flow]Count{}
 	}
-	t.flows[f] = change(t.flows[f], Count{1, uint64(len(frame))})
+	t.flows[f] = change(t.flows[f], Count{1, uint64(size)})
 }
 
 func (t *tally) snapshot() map[Flow]Count {

@@ -3,15 +3,28 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// Check compares a P4Info with what this package writes: tables, keys, match kinds, widths, actions, parameters and the counter that
-// becomes the OpenConfig ACL counter. It returns ErrMismatch with every difference, or nil.
+// Name and the version of the program that this package writes for, in the P4Info's pkg_info. A program of the same major version and at
+// least this minor one does all that the package asks for.
+const (
+	Program      = "op25b.p4"
+	VersionMajor = 1
+	VersionMinor = 0
+)
+
+// Check compares a P4Info with what this package writes: name and version, tables, keys, match kinds, widths, actions, parameters, the
+// counter that becomes the OpenConfig ACL counter, and the digest. It returns ErrMismatch with every difference, or nil.
 func Check(info *configv1.P4Info) error {
 	var faults []error
 	say := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	if fault := checkVersion(info.GetPkgInfo()); fault != nil {
+		say("%w", fault)
+	}
 
 	tables := map[uint32]*configv1.Table{}
 	for _, t := range info.GetTables() {
@@ -59,8 +72,21 @@ func Check(info *configv1.P4Info) error {
 	if !hasCounter(info) {
 		say("counter %q (%#x) is missing, or does not count packets and bytes", "port_rule", portRuleCounter)
 	}
+	if !slices.ContainsFunc(info.GetDigests(), func(d *configv1.Digest) bool { return d.GetPreamble().GetId() == mailFlowDigest }) {
+		say("digest %q (%#x) is missing", "mail_flow_t", mailFlowDigest)
+	}
 	if len(faults) > 0 {
 		return fmt.Errorf("%w: %w", ErrMismatch, errors.Join(faults...))
+	}
+	return nil
+}
+
+func checkVersion(pkg *configv1.PkgInfo) error {
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(pkg.GetVersion(), "%d.%d.%d", &major, &minor, &patch); err != nil ||
+		pkg.GetName() != Program || major != VersionMajor || minor < VersionMinor {
+		return fmt.Errorf("program is %q, version %q; want %q of version %d.%d.0 or a later %d.x", pkg.GetName(), pkg.GetVersion(),
+			Program, VersionMajor, VersionMinor, VersionMajor)
 	}
 	return nil
 }
@@ -99,13 +125,4 @@ func hasCounter(info *configv1.P4Info) bool {
 		}
 	}
 	return false
-}
-
-// Sizes returns how many entries each table of info holds at least, by table name.
-func Sizes(info *configv1.P4Info) map[string]int64 {
-	sizes := make(map[string]int64, len(info.GetTables()))
-	for _, t := range info.GetTables() {
-		sizes[t.GetPreamble().GetAlias()] = t.GetSize()
-	}
-	return sizes
 }

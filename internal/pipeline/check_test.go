@@ -65,7 +65,15 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 				}
 			}, `action "drop": parameter 1 is "rule" of 16 bits, want "rule" of 8`,
 		},
-		"no counter": {func(info *configv1.P4Info) { info.Counters = nil }, `counter "port_rule" (0x12000001) is missing`},
+		"another program": {
+			func(info *configv1.P4Info) { info.PkgInfo.Name = "router.p4" },
+			`program is "router.p4", version "1.0.0"; want "op25b.p4" of version 1.0.0 or a later 1.x`,
+		},
+		"an older version": {func(info *configv1.P4Info) { info.PkgInfo.Version = "0.1.0" }, `version "0.1.0"; want "op25b.p4" of version 1.0.0`},
+		"a later one":      {func(info *configv1.P4Info) { info.PkgInfo.Version = "2.0.0" }, `version "2.0.0"; want "op25b.p4" of version 1.0.0`},
+		"no version":       {func(info *configv1.P4Info) { info.PkgInfo.Version = "" }, `version ""; want`},
+		"no digest":        {func(info *configv1.P4Info) { info.Digests = nil }, `digest "mail_flow_t" (0x17b55650) is missing`},
+		"no counter":       {func(info *configv1.P4Info) { info.Counters = nil }, `counter "port_rule" (0x12000001) is missing`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := proto.CloneOf(p4src.P4Info())

@@ -50,11 +50,27 @@ func (e Entry) IsRunningEpoch() (Epoch, bool) {
 	if t.GetTableId() != runningEpochTable {
 		return 0, false
 	}
-	params := t.GetAction().GetAction().GetParams()
-	if len(params) != 1 {
-		return 0, true // the default action was reset: the program's own, epoch 0
+	for _, p := range t.GetAction().GetAction().GetParams() {
+		if p.GetParamId() == 1 {
+			return Epoch(toUint(p.GetValue())), true
+		}
 	}
-	return Epoch(toUint(params[0].GetValue())), true
+	return 0, true // the default action was reset: the program's own, epoch 0
+}
+
+// IsDefault says whether the entry is a table's default action, which is there always: it is changed, never added or removed.
+func (e Entry) IsDefault() bool { return e.Entity.GetTableEntry().GetIsDefaultAction() }
+
+// IsSource says whether the entry is an address that a line may use.
+func (e Entry) IsSource() bool {
+	table := e.Entity.GetTableEntry().GetTableId()
+	return table == sourceV4Table || table == sourceV6Table
+}
+
+// IsSourceCheck says whether the entry makes the switch look at sources, and whether it then drops what is not the line's own.
+func (e Entry) IsSourceCheck() (is, drops bool) {
+	t := e.Entity.GetTableEntry()
+	return t.GetTableId() == sourceCheckTable, t.GetAction().GetAction().GetActionId() == dropSourceAction
 }
 
 // String is the entry in the words of the program: "remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2".
@@ -107,13 +123,26 @@ func fromTableEntry(t *p4v1.TableEntry) (Entry, error) {
 			return Entry{}, fmt.Errorf("%w: table %q: %w", ErrForeign, s.name, err)
 		}
 	}
-	return Entry{
-		Key: key.String(), Value: value, rank: rank,
-		Entity: tableEntity(&p4v1.TableEntry{
-			TableId: t.GetTableId(), Match: match, Priority: t.GetPriority(),
-			IsDefaultAction: t.GetIsDefaultAction(), Action: t.GetAction(),
-		}),
-	}, nil
+	entry := &p4v1.TableEntry{
+		TableId: t.GetTableId(), Match: match, Priority: t.GetPriority(),
+		IsDefaultAction: t.GetIsDefaultAction(), Action: t.GetAction(),
+	}
+	if t.GetTableId() == connectionLimitTable {
+		entry.MeterConfig = t.GetMeterConfig()
+		value += meterText(t.GetMeterConfig())
+	}
+	return Entry{Key: key.String(), Value: value, rank: rank, Entity: tableEntity(entry)}, nil
+}
+
+func meterText(c *p4v1.MeterConfig) string {
+	switch {
+	case c == nil:
+		return " unlimited"
+	case c.GetCir() == c.GetPir() && c.GetCburst() == c.GetPburst():
+		return fmt.Sprintf(" per_second=%d burst=%d", c.GetCir(), c.GetCburst())
+	default:
+		return fmt.Sprintf(" cir=%d cburst=%d pir=%d pburst=%d", c.GetCir(), c.GetCburst(), c.GetPir(), c.GetPburst())
+	}
 }
 
 func fromGroup(g *p4v1.MulticastGroupEntry) (Entry, error) {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,25 +28,41 @@ func entries(t *testing.T, s *State) []string {
 // What an operator reads in a plan, and the order in which it is written.
 func TestEntryText(t *testing.T) {
 	got := entries(t, &State{
-		Lines:       map[LineKey]Line{{Port: 1, OuterVID: 100}: {Role: Access, Group: 2, Index: 300}, {Port: 11}: {Role: Network}},
-		Services:    map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}}: {Leg: UpDst, Service: 1, Priority: 1}},
+		Ports: map[Port]Role{11: Network},
+		Lines: map[LineKey]Line{
+			{Port: 1, OuterVID: 100}:                               {Group: 2, Index: 300},
+			{Port: 1, OuterVID: 100, InnerVID: 7, Session: 0x1001}: {Group: 2, Index: 301},
+		},
+		Services:    map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}, Handshake: SYN}: {Leg: UpDst, Service: 1, Priority: 1}},
 		Remotes:     map[netip.Prefix]Class{netip.MustParsePrefix("203.0.113.0/26"): 2, netip.MustParsePrefix("2001:db8:ca::/48"): 2},
-		Subscribers: map[netip.Prefix]Class{netip.MustParsePrefix("192.0.2.13/32"): 1},
+		Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.13/32"): {Class: 1, Line: 300}},
 		Verdicts: map[VerdictKey]Verdict{
 			{Group: Exactly[LineGroup](0), Leg: Exactly(UpDst), RemoteClass: Exactly[Class](2), Priority: 7}: {Action: Drop, Rule: 5},
 		},
+		SourceChecks: map[LineGroup]SourceCheck{2: SourceDrop},
+		Sources:      map[SourceKey]struct{}{{300, netip.MustParsePrefix("192.0.2.0/24")}: {}, {300, netip.MustParsePrefix("2001:db8::/56")}: {}},
+		Limits:       map[LimitKey]Rate{{300, Network}: {PerSecond: 2, Burst: 10}},
+		RejectFrom:   RejectFrom{IPv6: netip.MustParseAddr("2001:db8::1")},
 		Bridge:       map[MAC]BridgePort{{2, 0, 0, 0, 1, 1}: {Port: 1, Role: Access}},
+		LinePorts:    map[VLANKey]Port{{100, 7}: 1},
 		NetworkPorts: []Port{12, 11},
 	})
 	want := []string{
-		"line port=1 outer_vid=100 inner_vid=0 => set_line role=0 line_group=2 line_index=300",
-		"line port=11 outer_vid=0 inner_vid=0 => set_line role=1 line_group=0 line_index=0",
-		"service role=0 dst_port=25&65535 priority=1 => set_service traffic_leg=1 service=1",
+		"port_role port=11 => set_role role=1",
+		"line port=1 outer_vid=100 inner_vid=0 => set_line line_group=2 line_index=300",
+		"session port=1 outer_vid=100 inner_vid=7 session=4097 => set_line line_group=2 line_index=301",
+		"service role=0 dst_port=25&65535 handshake=1&3 priority=1 => set_service traffic_leg=1 mail_service=1",
 		"remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2",
 		"remote_v6 prefix=2001:db8:ca::/48 => set_remote_class class_id=2",
-		"subscriber_v4 prefix=192.0.2.13/32 => set_subscriber_class class_id=1",
+		"subscriber_v4 prefix=192.0.2.13/32 => set_subscriber_class class_id=1 line_index=300",
+		"connection_limit line=300 role=1 => meter_connection per_second=2 burst=10",
 		"verdict epoch=3 line_group=0&255 leg=1&7 remote_class=2&255 priority=7 => drop rule=5",
+		"reject_source default => set_reject_source v4=0.0.0.0 v6=2001:db8::1",
 		"bridge dst_addr=02:00:00:00:01:01 => forward_to_access port=1",
+		"line_port outer_vid=100 inner_vid=7 => set_line_port port=1",
+		"source_v4 line=300 prefix=192.0.2.0/24 => bound",
+		"source_v6 line=300 prefix=2001:db8::/56 => bound",
+		"source_check line_group=2 => drop_source",
 		"multicast_group id=1 => ports [11 12]",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -59,17 +76,18 @@ func TestReadBackIsTheSameEntry(t *testing.T) {
 		key := VerdictKey{
 			Group:           Exactly(LineGroup(rapid.Byte().Draw(t, "group"))),
 			Leg:             Exactly(Leg(rapid.IntRange(1, 4).Draw(t, "leg"))),
-			Service:         Exactly(Service(rapid.Byte().Draw(t, "service"))),
+			Service:         Exactly(Service(rapid.IntRange(1, 255).Draw(t, "service"))),
 			RemoteClass:     Exactly(Class(rapid.Byte().Draw(t, "remote"))),
 			SubscriberClass: Exactly(Class(rapid.Byte().Draw(t, "subscriber"))),
 			Priority:        rapid.Int32Range(1, 1<<20).Draw(t, "priority"),
 		}
-		s := State{Verdicts: map[VerdictKey]Verdict{key: {Action: Permit, Rule: RuleID(rapid.IntRange(2, 255).Draw(t, "rule"))}}}
+		s := State{Verdicts: map[VerdictKey]Verdict{key: {Action: Permit, Rule: RuleID(rapid.IntRange(2, 247).Draw(t, "rule"))}}}
 		written, err := s.Entries(Epoch(rapid.IntRange(1, 255).Draw(t, "epoch")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		returned := proto.CloneOf(written[0].Entity)
+		i := slices.IndexFunc(written, func(e Entry) bool { return e.Table() == "verdict" })
+		returned := proto.CloneOf(written[i].Entity)
 		entry := returned.GetTableEntry()
 		entry.CounterData = &p4v1.CounterData{PacketCount: 5}
 		entry.Match[0], entry.Match[3] = entry.GetMatch()[3], entry.GetMatch()[0]
@@ -82,8 +100,8 @@ func TestReadBackIsTheSameEntry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if read.Key != written[0].Key || read.Value != written[0].Value {
-			t.Errorf("read back as %s, written as %s", read, written[0])
+		if read.Key != written[i].Key || read.Value != written[i].Value {
+			t.Errorf("read back as %s, written as %s", read, written[i])
 		}
 	})
 }
@@ -94,18 +112,38 @@ func TestStateThatThePipelineCannotHold(t *testing.T) {
 		state State
 		want  string
 	}{
-		"port":        {State{Lines: map[LineKey]Line{{Port: 512}: {}}}, "port must be below 512 and VLAN ids below 4096"},
-		"vlan":        {State{Lines: map[LineKey]Line{{OuterVID: 4096}: {}}}, "port must be below 512 and VLAN ids below 4096"},
-		"service 0":   {State{Services: map[ServiceKey]ServiceValue{{}: {Leg: UpDst, Priority: 1}}}, "priority and service must be at least 1"},
-		"no leg":      {State{Services: map[ServiceKey]ServiceValue{{}: {Service: 1, Priority: 1}}}, "the leg one of 1 to 4"},
-		"host bits":   {State{Remotes: map[netip.Prefix]Class{netip.MustParsePrefix("192.0.2.1/24"): 1}}, "remote prefix 192.0.2.1/24: must be a masked"},
-		"mapped":      {State{Subscribers: map[netip.Prefix]Class{netip.MustParsePrefix("::ffff:0:0/96"): 1}}, "must be a masked IPv4 or IPv6 prefix"},
-		"rule 1":      {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Action: Drop, Rule: 1}}}, "rule at least 2"},
-		"no action":   {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Rule: 2}}}, "action must be permit, monitor or drop"},
-		"no priority": {State{Verdicts: map[VerdictKey]Verdict{{}: {Action: Drop, Rule: 2}}}, "priority at least 1"},
-		"multicast":   {State{Bridge: map[MAC]BridgePort{{1}: {}}}, "must be a unicast address"},
-		"bridge port": {State{Bridge: map[MAC]BridgePort{mac: {Port: 600}}}, "at a port below 512"},
-		"twice":       {State{AllPorts: []Port{3, 3}}, "each must be below 512 and stand once"},
+		"port role":       {State{Ports: map[Port]Role{511: Network}}, "port 511 of role 1: the port must be at most 510"},
+		"port":            {State{Lines: map[LineKey]Line{{Port: 511}: {Index: 1}}}, "the port must be at most 510"},
+		"vlan":            {State{Lines: map[LineKey]Line{{OuterVID: 4095}: {Index: 1}}}, "VLAN ids at most 4094"},
+		"session":         {State{Lines: map[LineKey]Line{{Session: 0xffff}: {Index: 1}}}, "the session at most 65534"},
+		"line index 0":    {State{Lines: map[LineKey]Line{{Port: 1}: {}}}, "the index 1 to 16383"},
+		"line index":      {State{Lines: map[LineKey]Line{{Port: 1}: {Index: 1 << 14}}}, "the index 1 to 16383"},
+		"service 0":       {State{Services: map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}}: {Leg: UpDst, Priority: 1}}}, "the service 1 to 247"},
+		"built-in":        {State{Services: map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}}: {Leg: UpDst, Service: 255, Priority: 1}}}, "the service 1 to 247"},
+		"no leg":          {State{Services: map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}}: {Service: 1, Priority: 1}}}, "the leg 1 to 4"},
+		"no port":         {State{Services: map[ServiceKey]ServiceValue{{}: {Leg: UpDst, Service: 1, Priority: 1}}}, "and a port given"},
+		"host bits":       {State{Remotes: map[netip.Prefix]Class{netip.MustParsePrefix("192.0.2.1/24"): 1}}, "remote prefix 192.0.2.1/24 of class 1: must be a masked"},
+		"class 0":         {State{Remotes: map[netip.Prefix]Class{netip.MustParsePrefix("192.0.2.0/24"): 0}}, "and a class of 1 or more"},
+		"everybody":       {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("0.0.0.0/0"): {Class: 1}}}, "of length 1 or more"},
+		"handshake":       {State{Services: map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}, Handshake: 3}: {UpDst, 1, 1}}}, "the handshake at most 2"},
+		"exempt line":     {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.1/32"): {1, 1 << 14}}}, "the line must be at most 16383"},
+		"mapped":          {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("::ffff:0:0/96"): {Class: 1}}}, "must be a masked IPv4 or IPv6 prefix"},
+		"rule 1":          {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Action: Drop, Rule: 1}}}, "the rule 2 to 247"},
+		"rule 248":        {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Action: Drop, Rule: 248}}}, "the rule 2 to 247"},
+		"reject built-in": {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Action: Reject, Rule: RuleUndetermined}}}, "the rule 2 to 247"},
+		"leg 5":           {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1, Leg: Exactly(Leg(5))}: {Action: Drop, Rule: 2}}}, "leg and service at least 1 if set"},
+		"service none":    {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1, Service: Exactly(Service(0))}: {Action: Drop, Rule: 2}}}, "leg and service at least 1 if set"},
+		"no action":       {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Rule: 2}}}, "the action must be permit, monitor, drop, limit or reject"},
+		"no priority":     {State{Verdicts: map[VerdictKey]Verdict{{}: {Action: Drop, Rule: 2}}}, "the priority at least 1"},
+		"source check":    {State{SourceChecks: map[LineGroup]SourceCheck{1: 0}}, "source check 0 of line group 1: must be monitor (2) or drop (3)"},
+		"source":          {State{Sources: map[SourceKey]struct{}{{1, netip.MustParsePrefix("::/0")}: {}}}, "source ::/0 of line 1: must be a masked"},
+		"source of none":  {State{Sources: map[SourceKey]struct{}{{0, netip.MustParsePrefix("2001:db8::/32")}: {}}}, "a line of 1 to 16383"},
+		"rate":            {State{Limits: map[LimitKey]Rate{{Line: 1}: {Burst: 1}}}, "rate and burst at least 1"},
+		"reject from":     {State{RejectFrom: RejectFrom{IPv4: netip.MustParseAddr("::1")}}, "must be an IPv4 and an IPv6 address"},
+		"line port":       {State{LinePorts: map[VLANKey]Port{{}: 1}}, "there must be a tag"},
+		"multicast":       {State{Bridge: map[MAC]BridgePort{{1}: {}}}, "must be a unicast address"},
+		"bridge port":     {State{Bridge: map[MAC]BridgePort{mac: {Port: 600}}}, "at a port below 511"},
+		"twice":           {State{AllPorts: []Port{3, 3}}, "each must be below 511 and stand once"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.state.Entries(1)
@@ -135,7 +173,7 @@ func TestForeignEntities(t *testing.T) {
 }
 
 func TestEpochs(t *testing.T) {
-	running, ok := EpochEntry(7).IsRunningEpoch()
+	running, ok := EpochEntry(7, true).IsRunningEpoch()
 	if !ok || running != 7 {
 		t.Errorf("EpochEntry(7) is epoch %d, %v", running, ok)
 	}
@@ -146,7 +184,7 @@ func TestEpochs(t *testing.T) {
 	if in, ok := all[0].Epoch(); !ok || in != 9 {
 		t.Errorf("verdict stands in epoch %d, %v, want 9", in, ok)
 	}
-	if _, ok := EpochEntry(7).Epoch(); ok {
+	if _, ok := EpochEntry(7, false).Epoch(); ok {
 		t.Error("the running epoch is no verdict")
 	}
 }

@@ -1,16 +1,24 @@
 package pipeline
 
-// The ids of p4src/id.p4.
+// The ids of p4src/id.p4, and that of the digest, which p4c gives it by its name.
 const (
-	lineTable         = 0x02000001
-	serviceTable      = 0x02000002
-	remoteV4Table     = 0x02000003
-	remoteV6Table     = 0x02000004
-	subscriberV4Table = 0x02000005
-	subscriberV6Table = 0x02000006
-	verdictTable      = 0x02000007
-	runningEpochTable = 0x02000008
-	bridgeTable       = 0x02000009
+	lineTable            = 0x02000001
+	serviceTable         = 0x02000002
+	remoteV4Table        = 0x02000003
+	remoteV6Table        = 0x02000004
+	subscriberV4Table    = 0x02000005
+	subscriberV6Table    = 0x02000006
+	verdictTable         = 0x02000007
+	runningEpochTable    = 0x02000008
+	bridgeTable          = 0x02000009
+	sessionTable         = 0x0200000a
+	sourceCheckTable     = 0x0200000b
+	sourceV4Table        = 0x0200000c
+	sourceV6Table        = 0x0200000d
+	connectionLimitTable = 0x0200000e
+	portRoleTable        = 0x0200000f
+	linePortTable        = 0x02000010
+	rejectSourceTable    = 0x02000011
 
 	setLineAction            = 0x01000001
 	setServiceAction         = 0x01000002
@@ -22,8 +30,19 @@ const (
 	setEpochAction           = 0x01000008
 	forwardToAccessAction    = 0x01000009
 	forwardToNetworkAction   = 0x0100000a
+	limitAction              = 0x0100000b
+	rejectAction             = 0x0100000c
+	monitorSourceAction      = 0x0100000d
+	dropSourceAction         = 0x0100000e
+	boundAction              = 0x0100000f
+	meterConnectionAction    = 0x01000010
+	setRoleAction            = 0x01000011
+	setLinePortAction        = 0x01000012
+	setRejectSourceAction    = 0x01000013
 
 	portRuleCounter = 0x12000001
+	lineMailCounter = 0x12000002
+	mailFlowDigest  = 0x17b55650
 
 	networkPortsGroup = 1
 	allPortsGroup     = 2
@@ -66,12 +85,23 @@ type action struct {
 // schema is op25b.p4 in the words of this package, in the order in which entries may be written: what a packet needs to be judged
 // rightly stands before what lets it pass. Check compares it with a P4Info.
 var schema = []table{
+	{portRoleTable, "port_role", []field{{"port", 9, exact}}, []uint32{setRoleAction}},
 	{lineTable, "line", []field{{"port", 9, exact}, {"outer_vid", 12, exact}, {"inner_vid", 12, exact}}, []uint32{setLineAction}},
-	{serviceTable, "service", []field{{"role", 1, exact}, {"src_port", 16, ternary}, {"dst_port", 16, ternary}}, []uint32{setServiceAction}},
+	{
+		sessionTable, "session",
+		[]field{{"port", 9, exact}, {"outer_vid", 12, exact}, {"inner_vid", 12, exact}, {"session", 16, exact}},
+		[]uint32{setLineAction},
+	},
+	{
+		serviceTable, "service",
+		[]field{{"role", 1, exact}, {"src_port", 16, ternary}, {"dst_port", 16, ternary}, {"handshake", 2, ternary}},
+		[]uint32{setServiceAction},
+	},
 	{remoteV4Table, "remote_v4", []field{{"prefix", 32, lpm}}, []uint32{setRemoteClassAction}},
 	{remoteV6Table, "remote_v6", []field{{"prefix", 128, lpm}}, []uint32{setRemoteClassAction}},
 	{subscriberV4Table, "subscriber_v4", []field{{"prefix", 32, lpm}}, []uint32{setSubscriberClassAction}},
 	{subscriberV6Table, "subscriber_v6", []field{{"prefix", 128, lpm}}, []uint32{setSubscriberClassAction}},
+	{connectionLimitTable, "connection_limit", []field{{"line", 14, exact}, {"role", 1, exact}}, []uint32{meterConnectionAction}},
 	{
 		verdictTable, "verdict",
 		[]field{
@@ -82,23 +112,38 @@ var schema = []table{
 			{"remote_class", 8, ternary},
 			{"subscriber_class", 8, ternary},
 		},
-		[]uint32{permitAction, monitorAction, dropAction},
+		[]uint32{permitAction, monitorAction, dropAction, limitAction, rejectAction},
 	},
+	{rejectSourceTable, "reject_source", nil, []uint32{setRejectSourceAction}},
 	{runningEpochTable, "running_epoch", nil, []uint32{setEpochAction}},
 	{bridgeTable, "bridge", []field{{"dst_addr", 48, exact}}, []uint32{forwardToAccessAction, forwardToNetworkAction}},
+	{linePortTable, "line_port", []field{{"outer_vid", 12, exact}, {"inner_vid", 12, exact}}, []uint32{setLinePortAction}},
+	// A line's addresses stand before the check that asks for them, and are taken away after it.
+	{sourceV4Table, "source_v4", []field{{"line", 14, exact}, {"prefix", 32, lpm}}, []uint32{boundAction}},
+	{sourceV6Table, "source_v6", []field{{"line", 14, exact}, {"prefix", 128, lpm}}, []uint32{boundAction}},
+	{sourceCheckTable, "source_check", []field{{"line_group", 8, exact}}, []uint32{monitorSourceAction, dropSourceAction}},
 }
 
 var actions = []action{
-	{setLineAction, "set_line", []field{{"role", 1, ""}, {"line_group", 8, ""}, {"line_index", 16, ""}}},
-	{setServiceAction, "set_service", []field{{"traffic_leg", 3, ""}, {"service", 8, ""}}},
+	{setLineAction, "set_line", []field{{"line_group", 8, ""}, {"line_index", 14, ""}}},
+	{setServiceAction, "set_service", []field{{"traffic_leg", 3, ""}, {"mail_service", 8, ""}}},
 	{setRemoteClassAction, "set_remote_class", []field{{"class_id", 8, ""}}},
-	{setSubscriberClassAction, "set_subscriber_class", []field{{"class_id", 8, ""}}},
+	{setSubscriberClassAction, "set_subscriber_class", []field{{"class_id", 8, ""}, {"line_index", 14, ""}}},
 	{permitAction, "permit", []field{{"rule", 8, ""}}},
 	{monitorAction, "monitor", []field{{"rule", 8, ""}}},
 	{dropAction, "drop", []field{{"rule", 8, ""}}},
-	{setEpochAction, "set_epoch", []field{{"running", 8, ""}}},
+	{limitAction, "limit", []field{{"rule", 8, ""}}},
+	{rejectAction, "reject", []field{{"rule", 8, ""}}},
+	{setEpochAction, "set_epoch", []field{{"running", 8, ""}, {"drain", 1, ""}}},
 	{forwardToAccessAction, "forward_to_access", []field{{"port", 9, ""}}},
 	{forwardToNetworkAction, "forward_to_network", []field{{"port", 9, ""}}},
+	{monitorSourceAction, "monitor_source", nil},
+	{dropSourceAction, "drop_source", nil},
+	{boundAction, "bound", nil},
+	{meterConnectionAction, "meter_connection", nil},
+	{setRoleAction, "set_role", []field{{"role", 1, ""}}},
+	{setLinePortAction, "set_line_port", []field{{"port", 9, ""}}},
+	{setRejectSourceAction, "set_reject_source", []field{{"v4", 32, ""}, {"v6", 128, ""}}},
 }
 
 func tableByID(id uint32) (table, bool) {

@@ -14,21 +14,41 @@ import (
 type (
 	Port      uint16 // v1model port number, 9 bits
 	VID       uint16 // IEEE 802.1Q VLAN id, 12 bits; 0 is untagged
+	Session   uint16 // PPPoE session id (RFC 2516); 0 is no session
 	LineGroup uint8
-	LineIndex uint16
-	Class     uint8 // of a remote or a subscriber's address
-	Service   uint8 // 0 is "not mail"
-	Epoch     uint8 // 0 is never given to a rule set
+	LineIndex uint16 // 14 bits; 0 is a line that no entry names
+	Class     uint8  // of a remote or a subscriber's address
+	Service   uint8  // 0 is "not mail"
+	Epoch     uint8  // 0 is never given to a rule set
 	RuleID    uint8
 	MAC       [6]byte
 )
 
-// Rule ids that the pipeline itself gives; see p4src/define.p4. A policy's rules start at FirstRule.
+// What the numbers end at.
 const (
-	RuleNone       RuleID = 0 // no rule was asked: not mail; never counted
-	RuleFailClosed RuleID = 1 // mail port 25 of a subscriber that no entry matched, or a malformed packet
-	FirstRule      RuleID = 2
-	LastRule       RuleID = 255
+	MaxPort      Port      = 510    // 9 bits, of which v1model takes 511 for "drop"
+	MaxVID       VID       = 4094   // IEEE 802.1Q section 9.6 reserves 4095
+	MaxSession   Session   = 0xfffe // RFC 2516 section 4 reserves 0xffff
+	MaxLineIndex LineIndex = 1<<14 - 1
+)
+
+// Rule ids that the pipeline itself gives; see p4src/define.p4. A policy's rules are FirstRule to LastRule.
+const (
+	RuleNone          RuleID = 0 // no rule was asked: not mail; never counted
+	RuleFailClosed    RuleID = 1 // port 25 of a line that no entry spoke of
+	FirstRule         RuleID = 2
+	LastRule          RuleID = 247
+	RuleLaterFragment RuleID = 251 // a TCP fragment without ports, where a line group does not simply let it pass
+	RuleTinyFragment  RuleID = 252 // TCP cut so that its ports are not in the first fragment
+	RuleUndetermined  RuleID = 253 // what cannot be parsed within the bounds
+	RuleSpoofed       RuleID = 254 // a source address that is not the line's
+)
+
+// Services that stand for frames whose ports were not there to read. A policy's services are 1 to LastService.
+const (
+	LastService          Service = 247
+	ServiceLaterFragment Service = 254
+	ServiceUndetermined  Service = 255
 )
 
 // A Role is the side of the network that a line or port is on.
@@ -59,26 +79,79 @@ const (
 	Permit  VerdictAction = 1
 	Monitor VerdictAction = 2 // passes, and is counted under the rule that would drop it
 	Drop    VerdictAction = 3
+	Limit   VerdictAction = 4 // new connections pass at the line's rate
+	Reject  VerdictAction = 5 // a drop that tells the subscriber: ICMP, administratively prohibited
 )
 
-// A LineKey says by what a line is known on its switch.
+// A LineKey says by what a line is known on its switch. A line without Session is every frame of its port and VLANs, in a PPPoE session
+// or not, but for the sessions that have a line of their own.
 type LineKey struct {
-	Port     Port
+	Port     Port // an access port
 	OuterVID VID
 	InnerVID VID
+	Session  Session
 }
 
 // A Line is what is behind a LineKey.
 type Line struct {
-	Role  Role
 	Group LineGroup
-	Index LineIndex
+	Index LineIndex // of the line's counters; not 0
 }
+
+// A VLANKey is the tags of a frame.
+type VLANKey struct{ OuterVID, InnerVID VID }
+
+// A SourceCheck is what happens to a line's packets whose source address is not one of its own.
+type SourceCheck uint8
+
+// The checks, with the numbers of the verdicts that they are. Without one, sources are not looked at.
+const (
+	SourceMonitor = SourceCheck(Monitor)
+	SourceDrop    = SourceCheck(Drop)
+)
+
+// A SourceKey binds an address range to a line.
+type SourceKey struct {
+	Line   LineIndex
+	Prefix netip.Prefix // masked
+}
+
+// A LimitKey is one direction of a line's new connections.
+type LimitKey struct {
+	Line LineIndex
+	From Role // the side that the opening segment comes from
+}
+
+// A Rate is a token bucket of packets. P4Runtime's meters know whole packets a second, so there is no rate below one.
+type Rate struct {
+	PerSecond uint32 // at least 1
+	Burst     uint32 // at least 1
+}
+
+// RejectFrom are the addresses that a rejecting ICMP error comes from. Without an address of its family, a packet is dropped in silence.
+type RejectFrom struct{ IPv4, IPv6 netip.Addr }
 
 // A ServiceKey matches the ports of a TCP segment, on its way from Role's side.
 type ServiceKey struct {
 	Role             Role
 	SrcPort, DstPort PortMatch
+	Handshake        Handshake
+}
+
+// A Handshake is the part of the TCP handshake that a segment is; the zero value, in a match, is any segment.
+type Handshake uint8
+
+// The parts that a match can ask for. Only a server sends a SYN-ACK, and only a client a SYN: they tell the two apart where both ports
+// could be a server's.
+const (
+	SYN    Handshake = 1 // SYN set and ACK clear
+	SYNACK Handshake = 2
+)
+
+// A Subscriber is what is known of an address on the subscribers' side.
+type Subscriber struct {
+	Class Class     // at least 1
+	Line  LineIndex // the only line that the class is for; 0 is any
 }
 
 // A PortMatch is one TCP port, or any: the zero value.
@@ -127,12 +200,23 @@ type BridgePort struct {
 
 // A State is all that a switch should hold, but for the epoch that its verdicts stand in, which is chosen when they are written.
 type State struct {
+	Ports       map[Port]Role // a port that is not in it is an access port
 	Lines       map[LineKey]Line
 	Services    map[ServiceKey]ServiceValue
-	Remotes     map[netip.Prefix]Class // IPv4 and IPv6, masked
-	Subscribers map[netip.Prefix]Class // IPv4 and IPv6, masked
+	Remotes     map[netip.Prefix]Class      // IPv4 and IPv6, masked
+	Subscribers map[netip.Prefix]Subscriber // IPv4 and IPv6, masked
 	Verdicts    map[VerdictKey]Verdict
-	Bridge      map[MAC]BridgePort
+	// SynOnly makes the verdicts drop and reject stop new connections alone: the drain of a rule set that has just come in force.
+	SynOnly bool
+
+	SourceChecks map[LineGroup]SourceCheck
+	Sources      map[SourceKey]struct{} // asked for lines of the groups in SourceChecks
+	Limits       map[LimitKey]Rate      // a line without one lets no new connection pass under the verdict Limit
+	RejectFrom   RejectFrom
+
+	Bridge map[MAC]BridgePort
+	// LinePorts are the access ports behind which just one line has these tags: the way to a station that Bridge does not have.
+	LinePorts map[VLANKey]Port
 	// NetworkPorts and AllPorts are the flood groups, in ascending order.
 	NetworkPorts, AllPorts []Port
 }

@@ -20,7 +20,8 @@ type Compiled struct {
 	Policy, Phase, Switch string
 
 	State pipeline.State
-	// Rules are the rules of the phase and those that stand in every phase, by the id under which the switch counts them.
+	// Rules are the rules of the phase, those that stand in every phase, and those of the pipeline itself, by the id under which the switch
+	// counts them.
 	Rules map[pipeline.RuleID]Rule
 	// Lines are the names of the switch's lines; the one with index i is at i-1.
 	Lines []string
@@ -30,8 +31,10 @@ type Compiled struct {
 
 // A Rule is the meaning of a rule id.
 type Rule struct {
-	ID     pipeline.RuleID
-	Name   string
+	ID   pipeline.RuleID
+	Name string
+	// Action is what the rule does. The rules later-fragment, undetermined and spoofed do what each line group says, and this is the
+	// strictest of it.
 	Action Action
 	// Text is the meaning as a sentence, for operators and counters' descriptions.
 	Text string
@@ -48,10 +51,10 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 }
 
 // Compile returns what a switch should hold in a phase of the policy at a moment. Only exemptions look at the moment: one that has
-// ended is left out.
+// ended is left out. Phases differ in the verdicts and in SynOnly, and in nothing else.
 //
 // The rules, of which the first that matches decides, are relay, submission, exempt, and then the phase's in their order. A rule over
-// several line groups becomes several entries with one rule id.
+// several legs or line groups becomes several entries with one rule id.
 //
 // It expects documents that Load or Validate accepted. The policy and the switch itself are checked again (ErrInvalid), so that no
 // caller can compile a rule set that blocks submission; other switches are not looked at. ErrUnknownSwitch and ErrUnknownPhase name what
@@ -70,24 +73,16 @@ func Compile(p *Policy, inv *Inventory, switchName, phaseName string, now time.T
 	}
 
 	c := &Compiled{Policy: p.Name, Phase: ph.Name, Switch: sw.Name, Lines: names(sw.Lines, Line.name)}
-	c.State = pipeline.State{Services: serviceEntries(p), Remotes: remoteEntries(p)}
-	c.State.Lines, c.State.Bridge = lineEntries(p, sw)
-	c.State.NetworkPorts, c.State.AllPorts = floodPorts(sw)
+	c.State = pipeline.State{Services: serviceEntries(p), Remotes: remoteEntries(p), SynOnly: ph.SynOnly}
+	c.State.Ports, c.State.NetworkPorts, c.State.AllPorts = portEntries(sw)
+	c.State.Lines, c.State.LinePorts = lineEntries(p, sw)
+	c.State.Bridge = bridgeEntries(sw)
+	c.State.SourceChecks, c.State.Sources = sourceEntries(p, sw)
+	c.State.Limits = limitEntries(p, sw)
+	c.State.RejectFrom = rejectFrom(sw)
 	c.State.Subscribers, c.Expired = subscriberEntries(p, sw, now)
 	c.State.Verdicts, c.Rules = verdictEntries(p, ph)
 	return c, nil
-}
-
-// serviceEntries are the services as a subscriber reaches them. The other legs have no rules yet, and so no entries.
-func serviceEntries(p *Policy) map[pipeline.ServiceKey]pipeline.ServiceValue {
-	entries := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
-	for i, s := range p.Services {
-		for _, port := range s.Ports {
-			key := pipeline.ServiceKey{Role: pipeline.Access, DstPort: pipeline.PortMatch{Port: uint16(port), Exact: true}}
-			entries[key] = pipeline.ServiceValue{Leg: pipeline.UpDst, Service: pipeline.Service(i + 1), Priority: 1}
-		}
-	}
-	return entries
 }
 
 // remoteEntries are the prefixes of all classes.
@@ -101,59 +96,14 @@ func remoteEntries(p *Policy) map[netip.Prefix]pipeline.Class {
 	return entries
 }
 
-// lineEntries are the lines of a switch, the network ports for every VLAN that a line uses, and the stations known behind both. An
-// access port without lines gets no entry: the pipeline then takes what comes for a line of group 0.
-func lineEntries(p *Policy, sw *Switch) (map[pipeline.LineKey]pipeline.Line, map[pipeline.MAC]pipeline.BridgePort) {
-	lines := make(map[pipeline.LineKey]pipeline.Line)
-	bridge := make(map[pipeline.MAC]pipeline.BridgePort)
-	vids := map[pipeline.VID]struct{}{0: {}}
-	ports := make(map[string]pipeline.Port, len(sw.Ports))
-	for _, port := range sw.Ports {
-		ports[port.Name] = port.Number
-	}
+// subscriberEntries are the prefixes exempt on a switch: those of its own lines, each for that line alone, and those that are exempt
+// everywhere.
+func subscriberEntries(p *Policy, sw *Switch, now time.Time) (entries map[netip.Prefix]pipeline.Subscriber, expired []Exemption) {
+	entries = make(map[netip.Prefix]pipeline.Subscriber)
+	var everywhere []netip.Prefix
+	lines := make(map[string]int, len(sw.Lines))
 	for i, line := range sw.Lines {
-		number := ports[line.Port]
-		lines[pipeline.LineKey{Port: number, OuterVID: line.VLAN}] = pipeline.Line{
-			Role: pipeline.Access, Group: p.group(line.Group), Index: pipeline.LineIndex(i + 1),
-		}
-		vids[line.VLAN] = struct{}{}
-		for _, mac := range line.MACs {
-			bridge[mac] = pipeline.BridgePort{Port: number, Role: pipeline.Access}
-		}
-	}
-	for _, port := range sw.Ports {
-		if port.Role != pipeline.Network {
-			continue
-		}
-		for vid := range vids {
-			lines[pipeline.LineKey{Port: port.Number, OuterVID: vid}] = pipeline.Line{Role: pipeline.Network}
-		}
-		for _, mac := range port.MACs {
-			bridge[mac] = pipeline.BridgePort{Port: port.Number, Role: pipeline.Network}
-		}
-	}
-	return lines, bridge
-}
-
-// floodPorts are the network ports, and all ports, in ascending order.
-func floodPorts(sw *Switch) (network, all []pipeline.Port) {
-	for _, port := range sw.Ports {
-		all = append(all, port.Number)
-		if port.Role == pipeline.Network {
-			network = append(network, port.Number)
-		}
-	}
-	slices.Sort(network)
-	slices.Sort(all)
-	return network, all
-}
-
-// subscriberEntries are the prefixes exempt on a switch: those of its own lines, and those that are exempt everywhere.
-func subscriberEntries(p *Policy, sw *Switch, now time.Time) (entries map[netip.Prefix]pipeline.Class, expired []Exemption) {
-	entries = make(map[netip.Prefix]pipeline.Class)
-	own := make(map[string][]netip.Prefix, len(sw.Lines))
-	for _, line := range sw.Lines {
-		own[line.Name] = line.Prefixes
+		lines[line.Name] = i
 	}
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
@@ -161,12 +111,23 @@ func subscriberEntries(p *Policy, sw *Switch, now time.Time) (entries map[netip.
 			expired = append(expired, *e)
 			continue
 		}
-		prefixes := own[e.Line]
 		if e.Line == "" {
-			prefixes = []netip.Prefix{e.Prefix}
+			everywhere = append(everywhere, e.Prefix)
+			entries[e.Prefix] = pipeline.Subscriber{Class: SubscriberExempt}
+			continue
 		}
-		for _, prefix := range prefixes {
-			entries[prefix] = SubscriberExempt
+		at, here := lines[e.Line]
+		if !here {
+			continue
+		}
+		for _, prefix := range sw.Lines[at].Prefixes {
+			entries[prefix] = pipeline.Subscriber{Class: SubscriberExempt, Line: lineIndex(at)}
+		}
+	}
+	// The longest prefix decides, so within one that is exempt everywhere a line's own would take the exemption from all others.
+	for prefix := range entries {
+		if slices.ContainsFunc(everywhere, func(outer netip.Prefix) bool { return outer.Bits() <= prefix.Bits() && outer.Contains(prefix.Addr()) }) {
+			entries[prefix] = pipeline.Subscriber{Class: SubscriberExempt}
 		}
 	}
 	return entries, expired

@@ -20,32 +20,33 @@ const (
 
 // exampleState is what edge-1 holds in every phase of the example, by hand.
 func exampleState() pipeline.State {
-	port := func(n uint16) pipeline.ServiceKey {
-		return pipeline.ServiceKey{Role: pipeline.Access, DstPort: pipeline.PortMatch{Port: n, Exact: true}}
-	}
 	mac := func(kind, n byte) pipeline.MAC { return pipeline.MAC{2, 0, 0, 0, kind, n} }
 	prefix := netip.MustParsePrefix
 	return pipeline.State{
 		Lines: map[pipeline.LineKey]pipeline.Line{
-			{Port: 1}:  {Role: pipeline.Access, Group: groupADSL, Index: 1},
-			{Port: 2}:  {Role: pipeline.Access, Group: groupADSL, Index: 2},
-			{Port: 3}:  {Role: pipeline.Access, Group: groupBFlets, Index: 3},
-			{Port: 4}:  {Role: pipeline.Access, Group: groupMobile, Index: 4},
-			{Port: 11}: {Role: pipeline.Network},
-			{Port: 12}: {Role: pipeline.Network},
-			{Port: 13}: {Role: pipeline.Network},
+			{Port: 1}: {Group: groupADSL, Index: 1},
+			{Port: 2}: {Group: groupADSL, Index: 2},
+			{Port: 3}: {Group: groupBFlets, Index: 3},
+			{Port: 4}: {Group: groupMobile, Index: 4},
 		},
+		LinePorts: map[pipeline.VLANKey]pipeline.Port{}, // all are untagged
+		Ports:     map[pipeline.Port]pipeline.Role{11: pipeline.Network, 12: pipeline.Network, 13: pipeline.Network},
 		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
-			port(25):  {Leg: pipeline.UpDst, Service: serviceSMTP, Priority: 1},
-			port(587): {Leg: pipeline.UpDst, Service: serviceSubmission, Priority: 1},
-			port(465): {Leg: pipeline.UpDst, Service: serviceSubmissions, Priority: 1},
+			fromLine(25):  {Leg: pipeline.UpDst, Service: serviceSMTP, Priority: 40},
+			fromLine(587): {Leg: pipeline.UpDst, Service: serviceSubmission, Priority: 30},
+			fromLine(465): {Leg: pipeline.UpDst, Service: serviceSubmissions, Priority: 30},
+			toLine(25):    {Leg: pipeline.DownSrc, Service: serviceSMTP, Priority: 40},
 		},
+		SourceChecks: map[pipeline.LineGroup]pipeline.SourceCheck{},
+		Sources:      map[pipeline.SourceKey]struct{}{},
+		Limits:       map[pipeline.LimitKey]pipeline.Rate{},
+		RejectFrom:   pipeline.RejectFrom{IPv4: netip.MustParseAddr("198.51.100.1"), IPv6: netip.MustParseAddr("2001:db8:ff::1")},
 		Remotes: map[netip.Prefix]pipeline.Class{
 			prefix("198.51.100.16/28"): classRelay, prefix("2001:db8:25::/64"): classRelay,
 			prefix("203.0.113.0/26"): classCarrier, prefix("2001:db8:ca::/48"): classCarrier,
 		},
-		Subscribers: map[netip.Prefix]pipeline.Class{
-			prefix("192.0.2.13/32"): SubscriberExempt, prefix("2001:db8:1::13/128"): SubscriberExempt,
+		Subscribers: map[netip.Prefix]pipeline.Subscriber{
+			prefix("192.0.2.13/32"): {Class: SubscriberExempt, Line: 3}, prefix("2001:db8:1::13/128"): {Class: SubscriberExempt, Line: 3},
 		},
 		Bridge: map[pipeline.MAC]pipeline.BridgePort{
 			mac(1, 1): {Port: 1, Role: pipeline.Access}, mac(1, 2): {Port: 2, Role: pipeline.Access},
@@ -57,20 +58,31 @@ func exampleState() pipeline.State {
 	}
 }
 
+// fromLine is the server's port of a segment from a line; toLine is the server's port of a segment to one.
+func fromLine(n uint16) pipeline.ServiceKey {
+	return pipeline.ServiceKey{Role: pipeline.Access, DstPort: pipeline.PortMatch{Port: n, Exact: true}}
+}
+
+func toLine(n uint16) pipeline.ServiceKey {
+	return pipeline.ServiceKey{Role: pipeline.Network, SrcPort: pipeline.PortMatch{Port: n, Exact: true}}
+}
+
 // exampleVerdicts are the rules of a phase of the example, by hand, with the actions that differ from phase to phase.
 func exampleVerdicts(carrier, all pipeline.VerdictAction) map[pipeline.VerdictKey]pipeline.Verdict {
-	leg := pipeline.Exactly(pipeline.UpDst)
+	up, down := pipeline.Exactly(pipeline.UpDst), pipeline.Exactly(pipeline.DownSrc)
 	smtp, submission, submissions := pipeline.Exactly(serviceSMTP), pipeline.Exactly(serviceSubmission), pipeline.Exactly(serviceSubmissions)
 	toRelay, toCarrier, exempt := pipeline.Exactly(classRelay), pipeline.Exactly(classCarrier), pipeline.Exactly(SubscriberExempt)
 	return map[pipeline.VerdictKey]pipeline.Verdict{
-		{Leg: leg, Service: smtp, RemoteClass: toRelay, Priority: 5}:        {Action: pipeline.Permit, Rule: idRelay},
-		{Leg: leg, Service: submission, RemoteClass: toRelay, Priority: 5}:  {Action: pipeline.Permit, Rule: idRelay},
-		{Leg: leg, Service: submissions, RemoteClass: toRelay, Priority: 5}: {Action: pipeline.Permit, Rule: idRelay},
-		{Leg: leg, Service: submission, Priority: 4}:                        {Action: pipeline.Permit, Rule: idSubmission},
-		{Leg: leg, Service: submissions, Priority: 4}:                       {Action: pipeline.Permit, Rule: idSubmission},
-		{Leg: leg, Service: smtp, SubscriberClass: exempt, Priority: 3}:     {Action: pipeline.Permit, Rule: idExempt},
-		{Leg: leg, Service: smtp, RemoteClass: toCarrier, Priority: 2}:      {Action: carrier, Rule: idCarrier},
-		{Leg: leg, Service: smtp, Priority: 1}:                              {Action: all, Rule: idSMTPAll},
+		{Service: smtp, RemoteClass: toRelay, Priority: 5}:              {Action: pipeline.Permit, Rule: idRelay},
+		{Service: submission, RemoteClass: toRelay, Priority: 5}:        {Action: pipeline.Permit, Rule: idRelay},
+		{Service: submissions, RemoteClass: toRelay, Priority: 5}:       {Action: pipeline.Permit, Rule: idRelay},
+		{Service: submission, Priority: 4}:                              {Action: pipeline.Permit, Rule: idSubmission},
+		{Service: submissions, Priority: 4}:                             {Action: pipeline.Permit, Rule: idSubmission},
+		{Service: smtp, SubscriberClass: exempt, Priority: 3}:           {Action: pipeline.Permit, Rule: idExempt},
+		{Leg: up, Service: smtp, RemoteClass: toCarrier, Priority: 2}:   {Action: carrier, Rule: idCarrier},
+		{Leg: down, Service: smtp, RemoteClass: toCarrier, Priority: 2}: {Action: carrier, Rule: idCarrier},
+		{Leg: up, Service: smtp, Priority: 1}:                           {Action: all, Rule: idSMTPAll},
+		{Leg: down, Service: smtp, Priority: 1}:                         {Action: all, Rule: idSMTPAll},
 	}
 }
 
@@ -89,18 +101,23 @@ func TestCompileExample(t *testing.T) {
 			code := map[Action]pipeline.VerdictAction{Monitor: pipeline.Monitor, Drop: pipeline.Drop}
 			want := exampleState()
 			want.Verdicts = exampleVerdicts(code[actions[0]], code[actions[1]])
-			if diff := cmp.Diff(want, c.State, comparePrefixes); diff != "" {
+			if diff := cmp.Diff(want, c.State, compareAddresses); diff != "" {
 				t.Errorf("state, -want +got:\n%s", diff)
 			}
 
 			outcome := map[Action]string{Monitor: "passes, and is counted as what a drop would stop", Drop: "is dropped"}
 			wantRules := map[pipeline.RuleID]Rule{
-				1: {1, "fail-closed", Drop, "no rule matched, or the ports could not be read: a subscriber's mail to port 25 is dropped"},
+				1: {1, "fail-closed", Drop, "what a line sends to port 25, and what comes to it from port 25, is dropped where no rule speaks of it"},
 				2: {2, "relay", Permit, "mail of every line to the ISP's own relays (own-relay) passes: smtp (TCP 25), submission (TCP 587), submissions (TCP 465)"},
 				3: {3, "submission", Permit, "submission of every line to any server passes: submission (TCP 587), submissions (TCP 465)"},
 				4: {4, "exempt", Permit, "mail of an exempt address to any server passes: smtp (TCP 25)"},
 				5: {5, "smtp-carrier", actions[0], "smtp (TCP 25) of every line to mobile-carrier " + outcome[actions[0]]},
 				6: {6, "smtp-all", actions[1], "smtp (TCP 25) of every line to any server " + outcome[actions[1]]},
+
+				251: {251, "later-fragment", Permit, "a fragment from a line that TCP may be in, but not its ports, passes uncounted"},
+				252: {252, "tiny-fragment", Drop, "TCP from a line that is cut off before its ports is dropped"},
+				253: {253, "undetermined", Drop, "what comes from a line and cannot be read to its TCP ports is dropped"},
+				254: {254, "spoofed", Permit, "what comes from a line with a source address that is not the line's is not looked for"},
 			}
 			if diff := cmp.Diff(wantRules, c.Rules); diff != "" {
 				t.Errorf("rules, -want +got:\n%s", diff)
@@ -201,38 +218,44 @@ func TestCompileTagged(t *testing.T) {
 		t.Fatal(err)
 	}
 	prefix := netip.MustParsePrefix
-	leg, smtp, submission := pipeline.Exactly(pipeline.UpDst), pipeline.Exactly(pipeline.Service(1)), pipeline.Exactly(pipeline.Service(2))
+	up, down := pipeline.Exactly(pipeline.UpDst), pipeline.Exactly(pipeline.DownSrc)
+	smtp, submission := pipeline.Exactly(pipeline.Service(1)), pipeline.Exactly(pipeline.Service(2))
 	permit := func(id pipeline.RuleID) pipeline.Verdict { return pipeline.Verdict{Action: pipeline.Permit, Rule: id} }
 	want := pipeline.State{
 		Lines: map[pipeline.LineKey]pipeline.Line{
-			{Port: 3, OuterVID: 100}:  {Role: pipeline.Access, Group: 2, Index: 1},
-			{Port: 3, OuterVID: 4094}: {Role: pipeline.Access, Group: 1, Index: 2},
-			{Port: 7}:                 {Role: pipeline.Network},
-			{Port: 7, OuterVID: 100}:  {Role: pipeline.Network},
-			{Port: 7, OuterVID: 4094}: {Role: pipeline.Network},
+			{Port: 3, OuterVID: 100}:  {Group: 2, Index: 1},
+			{Port: 3, OuterVID: 4094}: {Group: 1, Index: 2},
 		},
+		LinePorts: map[pipeline.VLANKey]pipeline.Port{{OuterVID: 100}: 3, {OuterVID: 4094}: 3},
+		Ports:     map[pipeline.Port]pipeline.Role{7: pipeline.Network},
 		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
-			{DstPort: pipeline.PortMatch{Port: 25, Exact: true}}:  {Leg: pipeline.UpDst, Service: 1, Priority: 1},
-			{DstPort: pipeline.PortMatch{Port: 587, Exact: true}}: {Leg: pipeline.UpDst, Service: 2, Priority: 1},
-			{DstPort: pipeline.PortMatch{Port: 465, Exact: true}}: {Leg: pipeline.UpDst, Service: 2, Priority: 1},
+			fromLine(25):  {Leg: pipeline.UpDst, Service: 1, Priority: 40},
+			fromLine(587): {Leg: pipeline.UpDst, Service: 2, Priority: 30},
+			fromLine(465): {Leg: pipeline.UpDst, Service: 2, Priority: 30},
+			toLine(25):    {Leg: pipeline.DownSrc, Service: 1, Priority: 40},
 		},
 		Remotes:     map[netip.Prefix]pipeline.Class{prefix("203.0.113.0/24"): 1, prefix("198.51.100.0/28"): 2, prefix("203.0.113.16/28"): 3},
-		Subscribers: map[netip.Prefix]pipeline.Class{prefix("192.0.2.0/28"): 1, prefix("192.0.2.128/25"): 1},
+		Subscribers: map[netip.Prefix]pipeline.Subscriber{prefix("192.0.2.0/28"): {Class: 1, Line: 1}, prefix("192.0.2.128/25"): {Class: 1}},
 		Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{
-			{Leg: leg, Service: smtp, RemoteClass: pipeline.Exactly(pipeline.Class(2)), Priority: 4}:       permit(2),
-			{Leg: leg, Service: submission, RemoteClass: pipeline.Exactly(pipeline.Class(2)), Priority: 4}: permit(2),
-			{Leg: leg, Service: smtp, RemoteClass: pipeline.Exactly(pipeline.Class(3)), Priority: 4}:       permit(2),
-			{Leg: leg, Service: submission, RemoteClass: pipeline.Exactly(pipeline.Class(3)), Priority: 4}: permit(2),
-			{Leg: leg, Service: submission, Priority: 3}:                                                   permit(3),
-			{Leg: leg, Service: smtp, SubscriberClass: pipeline.Exactly(pipeline.Class(1)), Priority: 2}:   permit(4),
-			{Leg: leg, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(1)), Priority: 1}:         {Action: pipeline.Drop, Rule: 5},
-			{Leg: leg, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(2)), Priority: 1}:         {Action: pipeline.Drop, Rule: 5},
+			{Service: smtp, RemoteClass: pipeline.Exactly(pipeline.Class(2)), Priority: 4}:          permit(2),
+			{Service: submission, RemoteClass: pipeline.Exactly(pipeline.Class(2)), Priority: 4}:    permit(2),
+			{Service: smtp, RemoteClass: pipeline.Exactly(pipeline.Class(3)), Priority: 4}:          permit(2),
+			{Service: submission, RemoteClass: pipeline.Exactly(pipeline.Class(3)), Priority: 4}:    permit(2),
+			{Service: submission, Priority: 3}:                                                      permit(3),
+			{Service: smtp, SubscriberClass: pipeline.Exactly(pipeline.Class(1)), Priority: 2}:      permit(4),
+			{Leg: up, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(1)), Priority: 1}:   {Action: pipeline.Drop, Rule: 5},
+			{Leg: up, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(2)), Priority: 1}:   {Action: pipeline.Drop, Rule: 5},
+			{Leg: down, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(1)), Priority: 1}: {Action: pipeline.Drop, Rule: 5},
+			{Leg: down, Service: smtp, Group: pipeline.Exactly(pipeline.LineGroup(2)), Priority: 1}: {Action: pipeline.Drop, Rule: 5},
 		},
+		SourceChecks: map[pipeline.LineGroup]pipeline.SourceCheck{},
+		Sources:      map[pipeline.SourceKey]struct{}{},
+		Limits:       map[pipeline.LimitKey]pipeline.Rate{},
 		Bridge:       map[pipeline.MAC]pipeline.BridgePort{},
 		NetworkPorts: []pipeline.Port{7},
 		AllPorts:     []pipeline.Port{3, 5, 7},
 	}
-	if diff := cmp.Diff(want, c.State, comparePrefixes); diff != "" {
+	if diff := cmp.Diff(want, c.State, compareAddresses); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got, want := c.Rules[5].Text, "smtp (TCP 25) of lines of bflets, adsl to any server is dropped"; got != want {
@@ -243,7 +266,7 @@ func TestCompileTagged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[netip.Prefix]pipeline.Class{prefix("192.0.2.16/28"): 1, prefix("192.0.2.128/25"): 1}, c.State.Subscribers, comparePrefixes); diff != "" {
+	if diff := cmp.Diff(map[netip.Prefix]pipeline.Subscriber{prefix("192.0.2.16/28"): {Class: 1, Line: 1}, prefix("192.0.2.128/25"): {Class: 1}}, c.State.Subscribers, compareAddresses); diff != "" {
 		t.Errorf("exempt on edge-2, -want +got:\n%s", diff)
 	}
 }
@@ -267,5 +290,39 @@ func TestCompileRefuses(t *testing.T) {
 	}}}
 	if c, err := Compile(&p, b.Inventory, "edge-1", "bad", now); !errors.Is(err, ErrInvalid) {
 		t.Errorf("got %v, %v, want ErrInvalid", c, err)
+	}
+	// Nor one that drops all that a line sends.
+	b.Policy.LineGroups[0].SourceCheck = SourceDrop
+	b.Inventory.Switches[0].Lines[1].Prefixes = nil
+	const want = `compile switch "edge-1": switches[0].lines[1]: line "adsl-bot" has no prefixes, and line group "adsl" has sourceCheck: drop; ` +
+		`all that the line sends would be dropped: give the line its prefixes, or another group`
+	if c, err := Compile(b.Policy, b.Inventory, "edge-1", "before", now); !errors.Is(err, ErrInvalid) || err.Error() != want {
+		t.Errorf("got  %v, %v\nwant %s", c, err, want)
+	}
+}
+
+// TestExemptForItsLineAlone: an exempt line's addresses are exempt there and nowhere else, unless the policy exempts them everywhere.
+func TestExemptForItsLineAlone(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	for name, test := range map[string]struct {
+		more []Exemption
+		want pipeline.Subscriber
+	}{
+		"its line alone":        {nil, pipeline.Subscriber{Class: 1, Line: 3}},
+		"within a prefix":       {[]Exemption{{Prefix: prefix("192.0.2.0/24"), Owner: "noc", Reason: "lab", Expires: Date{2007, 1, 1}}}, pipeline.Subscriber{Class: 1}},
+		"beside another prefix": {[]Exemption{{Prefix: prefix("192.0.2.128/25"), Owner: "noc", Reason: "lab", Expires: Date{2007, 1, 1}}}, pipeline.Subscriber{Class: 1, Line: 3}},
+		"within an expired one": {[]Exemption{{Prefix: prefix("192.0.2.0/24"), Owner: "noc", Reason: "lab", Expires: Date{2006, 1, 1}}}, pipeline.Subscriber{Class: 1, Line: 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := example(t)
+			b.Policy.Exemptions = append(b.Policy.Exemptions, test.more...)
+			c, err := Compile(b.Policy, b.Inventory, "edge-1", "before", moment(t, "2006-06-01T00:00:00Z"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.State.Subscribers[prefix("192.0.2.13/32")]; got != test.want {
+				t.Errorf("the line's address is %+v, want %+v", got, test.want)
+			}
+		})
 	}
 }

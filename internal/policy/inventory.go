@@ -21,8 +21,11 @@ type Switch struct {
 	// P4Runtime and GNMI are the host:port that the switch serves each on.
 	P4Runtime string `yaml:"p4runtime"`
 	GNMI      string `yaml:"gnmi"`
-	Ports     []Port `yaml:"ports"`
-	// Lines are numbered from 1 in the order of the list; the number is the index of the line's counter.
+	// RejectFrom are the addresses that ICMP errors of the action Reject come from: at most one IPv4 and one IPv6 address of a host. A
+	// packet of a family without one is dropped in silence.
+	RejectFrom []netip.Addr `yaml:"rejectFrom,omitempty"`
+	Ports      []Port       `yaml:"ports"`
+	// Lines are numbered from 1 in the order of the list; the number is the index of the line's counters. There are at most MaxLines.
 	Lines []Line `yaml:"lines,omitempty"`
 }
 
@@ -35,18 +38,24 @@ type Port struct {
 	MACs []pipeline.MAC `yaml:"macs,omitempty"`
 }
 
-// A Line is one subscriber's access, known on its switch by port and VLAN.
+// A Line is one subscriber's access, known on its switch by port, VLANs and PPPoE session. No other line of the switch has the same four.
 type Line struct {
 	// Name is the line's, and no other's in the whole inventory: exemptions name it.
 	Name string `yaml:"name"`
 	// Port is the name of an access port of the same switch.
 	Port string `yaml:"port"`
-	// VLAN is the VLAN id, and 0 where frames are untagged.
+	// VLAN is the VLAN id of the outer or only tag, and 0 where frames are untagged.
 	VLAN pipeline.VID `yaml:"vlan,omitempty"`
+	// InnerVLAN is the VLAN id of the second tag, and 0 where there is none. It needs a VLAN around it.
+	InnerVLAN pipeline.VID `yaml:"innerVLAN,omitempty"`
+	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. Without it the line is every frame of its port and VLANs, in a
+	// session or not, but for the sessions of other lines.
+	PPPoE pipeline.Session `yaml:"pppoe,omitempty"`
 	// Group is a line group of the policy.
 	Group string         `yaml:"group"`
 	MACs  []pipeline.MAC `yaml:"macs,omitempty"`
-	// Prefixes are the addresses that the subscriber was given. They serve exemptions only, and never overlap another line's.
+	// Prefixes are the addresses that the subscriber was given. Exemptions and source checks go by them: without any, the line cannot be
+	// exempt, nor be in a line group that checks sources. They never overlap another line's.
 	Prefixes []netip.Prefix `yaml:"prefixes,omitempty"`
 }
 

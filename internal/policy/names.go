@@ -17,3 +17,4 @@ func (r PhaseRule) name() string { return r.Name }
 func (s Switch) name() string    { return s.Name }
 func (p Port) name() string      { return p.Name }
 func (l Line) name() string      { return l.Name }
+func (l Leg) name() string       { return string(l) }

@@ -36,12 +36,6 @@ type Policy struct {
 	src source
 }
 
-// A LineGroup is a kind of access, such as ADSL, that rules treat alike. A line that no inventory names is in group 0, which has no name.
-type LineGroup struct {
-	Name  string `yaml:"name"`
-	Title string `yaml:"title,omitempty"`
-}
-
 // A Service is a use of TCP, known by its server ports.
 type Service struct {
 	Name  string    `yaml:"name"`
@@ -79,16 +73,19 @@ type Exemption struct {
 
 // A Phase is the set of rules in force from a date until the next phase's.
 type Phase struct {
-	Name      string      `yaml:"name"`
-	Title     string      `yaml:"title,omitempty"`
-	Effective Date        `yaml:"effective"`
-	Rules     []PhaseRule `yaml:"rules"`
+	Name      string `yaml:"name"`
+	Title     string `yaml:"title,omitempty"`
+	Effective Date   `yaml:"effective"`
+	// SynOnly is the drain: what the phase's rules drop or reject is new connections alone. Segments without SYN of those that are open
+	// already pass, and are counted under the rule. The standing rules and the line groups' knobs know no drain.
+	SynOnly bool        `yaml:"synOnly,omitempty"`
+	Rules   []PhaseRule `yaml:"rules"`
 }
 
-// A PhaseRule says what happens to subscribers' segments to the servers of a service. Of a phase's rules the first that matches decides.
+// A PhaseRule says what happens to the segments of a service between lines and servers. Of a phase's rules the first that matches decides.
 //
-// A name stands for one id, and so for one counter, in all phases of a policy: the action and the line groups may change from phase to
-// phase, the service and the remote class may not.
+// A name stands for one id, and so for one counter, in all phases of a policy: the action, the line groups and the legs may change from
+// phase to phase, the service and the remote class may not.
 type PhaseRule struct {
 	Name string `yaml:"name"`
 	// Groups are the line groups that the rule is for. Absent, it is for every line, also for one that no inventory names.
@@ -96,6 +93,8 @@ type PhaseRule struct {
 	Service string   `yaml:"service"`
 	// Remote is a class of servers, or AnyRemote, which is also what its absence means.
 	Remote string `yaml:"remote,omitempty"`
+	// Legs are the directions that the rule is for: see Leg for what their absence means. Only the service of port 25 has others than UpDst.
+	Legs   []Leg  `yaml:"legs,omitempty"`
 	Action Action `yaml:"action"`
 }
 
@@ -109,8 +108,18 @@ type Action string
 const (
 	Permit  Action = "permit"
 	Monitor Action = "monitor" // lets pass, and counts what Drop would have stopped
-	Drop    Action = "drop"
+	// Limit lets new connections pass at the rate of the line's group, and what is not a new connection always. A line that no inventory
+	// names has no rate: its new connections are dropped.
+	Limit Action = "limit"
+	// Reject answers a line's new connection with an ICMP error (type 3 code 13, ICMPv6 type 1 code 1: administratively prohibited), at
+	// most three a line and second. All else is dropped in silence: other segments, other legs than UpDst, and on a switch without an
+	// address of the packet's family in RejectFrom everything.
+	Reject Action = "reject"
+	Drop   Action = "drop"
 )
+
+// stops reports whether an action keeps anything from passing.
+func (a Action) stops() bool { return a == Limit || a == Reject || a == Drop }
 
 // verdict is the pipeline's name for an action; ok is false for an action that it does not have.
 func (a Action) verdict() (v pipeline.VerdictAction, ok bool) {
@@ -119,6 +128,10 @@ func (a Action) verdict() (v pipeline.VerdictAction, ok bool) {
 		return pipeline.Permit, true
 	case Monitor:
 		return pipeline.Monitor, true
+	case Limit:
+		return pipeline.Limit, true
+	case Reject:
+		return pipeline.Reject, true
 	case Drop:
 		return pipeline.Drop, true
 	}

@@ -8,16 +8,29 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The rules that stand before every phase's, in this order, and the one that the pipeline itself applies where none matched.
+// The rules that stand before every phase's, in this order.
 const (
-	RuleRelay      = "relay"       // mail to the ISP's own relays passes
-	RuleSubmission = "submission"  // submission to any server passes: RFC 5068, invariant I9
-	RuleExempt     = "exempt"      // mail of an exempt address to any server passes
-	RuleFailClosed = "fail-closed" // no rule matched
+	RuleRelay      = "relay"      // mail to the ISP's own relays passes
+	RuleSubmission = "submission" // submission to any server passes: RFC 5068, invariant I9
+	RuleExempt     = "exempt"     // mail of an exempt address to any server passes
+)
+
+// The rules that the pipeline itself applies, where no other was asked or none matched. Their ids are the pipeline's.
+const (
+	RuleFailClosed    = "fail-closed"    // no rule matched
+	RuleTinyFragment  = "tiny-fragment"  // TCP cut off before its ports
+	RuleLaterFragment = "later-fragment" // the knob LaterFragments of line groups
+	RuleUndetermined  = "undetermined"   // the knob Undetermined of line groups
+	RuleSpoofed       = "spoofed"        // the source check of line groups
 )
 
 // standing are the names of the rules that every phase begins with.
 func standing() []string { return []string{RuleRelay, RuleSubmission, RuleExempt} }
+
+// builtIn are the names that a policy's rules cannot have.
+func builtIn() []string {
+	return append(standing(), RuleFailClosed, RuleTinyFragment, RuleLaterFragment, RuleUndetermined, RuleSpoofed)
+}
 
 // maxRules is how many names the phases of one policy can have between them: an id each, beside the standing rules.
 const maxRules = int(pipeline.LastRule-pipeline.FirstRule) + 1 - 3
@@ -42,25 +55,46 @@ func (p *Policy) RuleIDs() map[string]pipeline.RuleID {
 	return ids
 }
 
-// verdictEntries are the rules of a phase, behind the standing ones. The rules' priorities descend in their order; the entries of one
-// rule never match the same segment, and share theirs.
+// verdictEntries are the rules of a phase, behind the standing ones, and the knobs of line groups. The rules' priorities descend in their
+// order; the entries of one rule never match the same segment, and share theirs.
 func verdictEntries(p *Policy, ph *Phase) (map[pipeline.VerdictKey]pipeline.Verdict, map[pipeline.RuleID]Rule) {
 	b := &builder{
 		ids:      p.RuleIDs(),
 		priority: int32(len(standing()) + len(ph.Rules)),
 		entries:  make(map[pipeline.VerdictKey]pipeline.Verdict),
-		rules: map[pipeline.RuleID]Rule{pipeline.RuleFailClosed: {
-			ID: pipeline.RuleFailClosed, Name: RuleFailClosed, Action: Drop,
-			Text: "no rule matched, or the ports could not be read: a subscriber's mail to port 25 is dropped",
-		}},
+		rules:    pipelineRules(p),
 	}
 	b.relay(p)
 	b.submission(p)
 	b.exempt(p)
 	for _, r := range ph.Rules {
-		b.phaseRule(p, r)
+		b.phaseRule(p, ph, r)
 	}
+	b.knobs(p)
 	return b.entries, b.rules
+}
+
+// verdicts is the number of entries that verdictEntries would make. To validate a policy it need not make them.
+func (p *Policy) verdicts(ph *Phase) int {
+	relays := 0
+	for _, r := range p.Remotes {
+		if r.Relay {
+			relays++
+		}
+	}
+	n := relays*len(p.servicesWith(isMailPort)) + len(p.servicesWith(isSubmissionPort)) + len(p.servicesWith(isSMTPPort))
+	for _, r := range ph.Rules {
+		n += len(p.legs(r)) * max(1, len(r.Groups))
+	}
+	for _, g := range p.LineGroups {
+		if g.undetermined() != DefaultUndetermined {
+			n++
+		}
+		if g.laterFragments() != DefaultLaterFragments {
+			n++
+		}
+	}
+	return n
 }
 
 // A builder collects the entries of rules, each rule with a lower priority than the one before.
@@ -71,18 +105,19 @@ type builder struct {
 	rules    map[pipeline.RuleID]Rule
 }
 
-// add gives a rule its entries, one a match. The matches are completed with the leg and the priority.
+// add gives a rule its entries, one a match. The matches are completed with the priority.
 func (b *builder) add(name string, action Action, text string, matches []pipeline.VerdictKey) {
 	id := b.ids[name]
 	verdict, _ := action.verdict()
 	for _, key := range matches {
-		key.Leg = pipeline.Exactly(pipeline.UpDst)
 		key.Priority = b.priority
 		b.entries[key] = pipeline.Verdict{Action: verdict, Rule: id}
 	}
 	b.rules[id] = Rule{ID: id, Name: name, Action: action, Text: text}
 	b.priority--
 }
+
+// The standing rules are for every leg: what they permit, they permit both ways, whoever opened the connection.
 
 func (b *builder) relay(p *Policy) {
 	var matches []pipeline.VerdictKey
@@ -119,24 +154,55 @@ func (b *builder) exempt(p *Policy) {
 	b.add(RuleExempt, Permit, fmt.Sprintf("mail of an exempt address to any server passes: %s", p.describe(smtp)), matches)
 }
 
-func (b *builder) phaseRule(p *Policy, r PhaseRule) {
+// phaseRule has an entry for each leg and line group.
+func (b *builder) phaseRule(p *Policy, ph *Phase, r PhaseRule) {
 	_, service := p.service(r.Service)
 	key := pipeline.VerdictKey{Service: pipeline.Exactly(service)}
-	to := "any server"
 	if !r.anyRemote() {
 		_, class := p.remote(r.Remote)
 		key.RemoteClass = pipeline.Exactly(class)
-		to = r.Remote
 	}
-	of, matches := "every line", []pipeline.VerdictKey{key}
+	groups := []pipeline.Match[pipeline.LineGroup]{{}}
 	if len(r.Groups) > 0 {
-		of, matches = "lines of "+strings.Join(r.Groups, ", "), nil
+		groups = nil
 		for _, g := range r.Groups {
-			key.Group = pipeline.Exactly(p.group(g))
+			groups = append(groups, pipeline.Exactly(p.group(g)))
+		}
+	}
+	var matches []pipeline.VerdictKey
+	for _, leg := range p.legs(r) {
+		code, _ := leg.code()
+		key.Leg = pipeline.Exactly(code)
+		for _, key.Group = range groups {
 			matches = append(matches, key)
 		}
 	}
-	b.add(r.Name, r.Action, fmt.Sprintf("%s of %s to %s %s", p.describe([]pipeline.Service{service}), of, to, r.Action.outcome()), matches)
+	b.add(r.Name, r.Action, p.sentence(ph, r), matches)
+}
+
+// sentence is the text of a phase's rule.
+func (p *Policy) sentence(ph *Phase, r PhaseRule) string {
+	_, service := p.service(r.Service)
+	of := "every line"
+	if len(r.Groups) > 0 {
+		of = "lines of " + strings.Join(r.Groups, ", ")
+	}
+	server := "any server"
+	if !r.anyRemote() {
+		server = r.Remote
+	}
+	where := "to " + server
+	if r.Legs != nil {
+		where = fmt.Sprintf("with %s, on %s,", server, strings.Join(names(r.Legs, Leg.name), ", "))
+	}
+	outcome := r.Action.outcome()
+	if r.Action == Reject && !slices.Contains(p.legs(r), UpDst) {
+		outcome = Drop.outcome() // the switch rejects on no other leg
+	}
+	if ph.SynOnly && (r.Action == Drop || r.Action == Reject) {
+		outcome += "; in the drain, segments without SYN pass and are counted"
+	}
+	return fmt.Sprintf("%s of %s %s %s", p.describe([]pipeline.Service{service}), of, where, outcome)
 }
 
 // outcome is an action as the end of a sentence.
@@ -146,6 +212,10 @@ func (a Action) outcome() string {
 		return "passes"
 	case Monitor:
 		return "passes, and is counted as what a drop would stop"
+	case Limit:
+		return "passes, but for new connections above the line's rate, which are dropped"
+	case Reject:
+		return "is dropped, and a line's new connection is answered with an ICMP error"
 	case Drop:
 		return "is dropped"
 	}
@@ -159,6 +229,9 @@ const (
 	PortSubmissions TCPPort = 465 // RFC 8314
 )
 
+// has reports whether a service has a port for which is holds.
+func (s Service) has(is func(TCPPort) bool) bool { return slices.ContainsFunc(s.Ports, is) }
+
 func isSMTPPort(port TCPPort) bool       { return port == PortSMTP }
 func isSubmissionPort(port TCPPort) bool { return port == PortSubmission || port == PortSubmissions }
 func isMailPort(port TCPPort) bool       { return isSMTPPort(port) || isSubmissionPort(port) }
@@ -167,7 +240,7 @@ func isMailPort(port TCPPort) bool       { return isSMTPPort(port) || isSubmissi
 func (p *Policy) servicesWith(is func(TCPPort) bool) []pipeline.Service {
 	var found []pipeline.Service
 	for i, s := range p.Services {
-		if slices.ContainsFunc(s.Ports, is) {
+		if s.has(is) {
 			found = append(found, pipeline.Service(i+1))
 		}
 	}

@@ -34,10 +34,16 @@ func scalarReader(t reflect.Type) *form {
 		return number[pipeline.Port](MinPort, MaxPort)
 	case reflect.TypeFor[pipeline.VID]():
 		return number[pipeline.VID](0, MaxVLAN)
+	case reflect.TypeFor[pipeline.Session]():
+		return number(1, pipeline.MaxSession)
+	case reflect.TypeFor[uint32]():
+		return number(1, MaxRate)
 	case reflect.TypeFor[TCPPort]():
 		return number[TCPPort](1, 65535)
 	case reflect.TypeFor[netip.Prefix]():
 		return &form{want: "an address prefix such as 192.0.2.0/24 or 2001:db8::/32", read: func(s string) (any, error) { return netip.ParsePrefix(s) }}
+	case reflect.TypeFor[netip.Addr]():
+		return &form{want: "an address such as 192.0.2.1 or 2001:db8::1", read: func(s string) (any, error) { return netip.ParseAddr(s) }}
 	case reflect.TypeFor[pipeline.MAC]():
 		return &form{want: `a MAC address such as "02:00:00:00:01:01"`, read: readMAC}
 	case reflect.TypeFor[Date]():
@@ -45,15 +51,29 @@ func scalarReader(t reflect.Type) *form {
 	case reflect.TypeFor[Offset]():
 		return &form{want: "a distance from UTC such as +09:00", read: func(s string) (any, error) { return ParseOffset(s) }}
 	case reflect.TypeFor[Action]():
-		return &form{want: "permit, monitor or drop", read: readAction}
+		return &form{want: wantAction, read: readAction}
+	case reflect.TypeFor[Knob]():
+		return &form{want: wantKnob, read: readKnob}
+	case reflect.TypeFor[SourceCheck]():
+		return &form{want: wantSourceCheck, read: readSourceCheck}
+	case reflect.TypeFor[Leg]():
+		return &form{want: wantLeg, read: readLeg}
 	case reflect.TypeFor[pipeline.Role]():
 		return &form{want: "access or network", read: readRole}
 	}
 	return nil
 }
 
+// What is valid where a word is one of a few.
+const (
+	wantAction      = "permit, monitor, limit, reject or drop"
+	wantKnob        = "permit, monitor or drop"
+	wantSourceCheck = "off, monitor or drop"
+	wantLeg         = "up_dst, down_src, down_dst or up_src"
+)
+
 // number is a decimal number from lo to hi. A leading zero is refused: YAML takes 010 for eight.
-func number[T ~uint16 | ~uint64](lo, hi T) *form {
+func number[T ~uint16 | ~uint32 | ~uint64](lo, hi T) *form {
 	return &form{
 		want: fmt.Sprintf("a whole number from %d to %d", lo, hi), numeric: true,
 		read: func(s string) (any, error) {
@@ -86,6 +106,30 @@ func readAction(s string) (any, error) {
 		return nil, strconv.ErrSyntax
 	}
 	return a, nil
+}
+
+func readKnob(s string) (any, error) {
+	k := Knob(s)
+	if s == "" || !k.valid() {
+		return nil, strconv.ErrSyntax
+	}
+	return k, nil
+}
+
+func readSourceCheck(s string) (any, error) {
+	c := SourceCheck(s)
+	if _, _, ok := c.check(); s == "" || !ok {
+		return nil, strconv.ErrSyntax
+	}
+	return c, nil
+}
+
+func readLeg(s string) (any, error) {
+	l := Leg(s)
+	if _, ok := l.code(); !ok {
+		return nil, strconv.ErrSyntax
+	}
+	return l, nil
 }
 
 func readRole(s string) (any, error) {

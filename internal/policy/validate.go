@@ -8,12 +8,15 @@ import (
 
 // What the switch can number.
 const (
-	MinPort pipeline.Port = 1   // 0 is reserved by P4Runtime targets
-	MaxPort pipeline.Port = 510 // 9 bits, of which v1model takes 511 for "drop"
-	MaxVLAN pipeline.VID  = 4094
+	MinPort pipeline.Port = 1 // 0 is reserved by P4Runtime targets
+	MaxPort               = pipeline.MaxPort
+	MaxVLAN               = pipeline.MaxVID
 
-	maxNumbered = 255   // line groups, services, remote classes: 8 bits, of which 0 is "no entry said otherwise"
-	maxLines    = 65535 // 16 bits, of which 0 is a line that no entry names
+	MaxLines    = 8192 // of a switch: what the pipeline's tables are sized for
+	MaxVerdicts = 256  // entries of a phase: the verdict table holds four epochs of as many
+
+	maxNumbered = 255                       // line groups, remote classes: 8 bits, of which 0 is "no entry said otherwise"
+	maxServices = int(pipeline.LastService) // the numbers above stand for frames without ports
 )
 
 // Validate finds everything that is wrong with a policy, an inventory, and the two together. The error is a Faults of ErrInvalid.
@@ -22,6 +25,7 @@ func Validate(p *Policy, inv *Inventory) error {
 	v.policy()
 	v.inventory()
 	v.lineGroupsKnown(inv.Switches...)
+	v.checkedLines()
 	v.exemptLines()
 	v.linesOutsideRelays()
 	return v.faults.orNil()
@@ -33,6 +37,7 @@ func validateFor(p *Policy, inv *Inventory, sw *Switch) error {
 	v.policy()
 	v.inventory()
 	v.lineGroupsKnown(*sw)
+	v.checkedLines()
 	v.linesOutsideRelays()
 	return v.faults.orNil()
 }
@@ -93,12 +98,12 @@ func (v *validator) word(src source, path, name, kind string) {
 }
 
 // counted checks that a list whose positions are numbers in the switch is neither empty nor too long.
-func (v *validator) counted(path string, n int, kind string) {
+func (v *validator) counted(path string, n, most int, kind string) {
 	switch {
 	case n == 0:
 		v.inPolicy(path, fmt.Sprintf("there are no %s", kind), "give at least one")
-	case n > maxNumbered:
-		v.inPolicy(fmt.Sprintf("%s[%d]", path, maxNumbered), fmt.Sprintf("there are %d %s", n, kind), fmt.Sprintf("a switch can number %d", maxNumbered))
+	case n > most:
+		v.inPolicy(fmt.Sprintf("%s[%d]", path, most), fmt.Sprintf("there are %d %s", n, kind), fmt.Sprintf("a switch can number %d", most))
 	}
 }
 

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 
 	"op25b/internal/pipeline"
@@ -30,6 +31,7 @@ func (v *validator) inventory() {
 		}
 		v.address(path+".p4runtime", sw.P4Runtime)
 		v.address(path+".gnmi", sw.GNMI)
+		v.rejectFrom(sw, path)
 		v.ports(sw, path)
 		v.lines(sw, path)
 		v.stations(sw, path)
@@ -50,6 +52,40 @@ func (v *validator) address(path, address string) {
 	if err != nil || host == "" || numErr != nil || number == 0 {
 		v.inInventory(path, fmt.Sprintf("address %q cannot be connected to", address), "it wants host:port with a port from 1 to 65535, such as 127.0.0.1:9559 or [2001:db8::1]:9559")
 	}
+}
+
+// rejectFrom checks the addresses that a switch rejects from: one of each family, of a host that a subscriber can look up.
+func (v *validator) rejectFrom(sw *Switch, path string) {
+	first := make(map[string]netip.Addr)
+	for i, addr := range sw.RejectFrom {
+		addrPath := at(path+".rejectFrom", i, "")
+		if way := notHost(addr); way != "" {
+			v.inInventory(addrPath, fmt.Sprintf("switch %q cannot reject from address %v", sw.Name, addr), way)
+			continue
+		}
+		family := "IPv6"
+		if addr.Is4() {
+			family = "IPv4"
+		}
+		if other, again := first[family]; again {
+			v.inInventory(addrPath, fmt.Sprintf("switch %q has a second %s address to reject from, %v", sw.Name, family, addr), fmt.Sprintf("the first is %v: keep one of each family", other))
+			continue
+		}
+		first[family] = addr
+	}
+}
+
+// notHost is why an address cannot be the source of a packet between networks, and empty if it can.
+func notHost(addr netip.Addr) string {
+	switch {
+	case addr.Is4In6():
+		return fmt.Sprintf("no packet carries an IPv4 address in IPv6 form: write %v", addr.Unmap())
+	case addr.Zone() != "" || addr.IsLinkLocalUnicast():
+		return "a link-local address says nothing beyond its link: give a global address of the switch's own"
+	case !addr.IsValid() || addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() || addr.Is4() && (addr.As4()[0] == 0 || addr.As4()[0] >= 224):
+		return "it is not a host's: give a unicast address of the switch's own, such as 192.0.2.1 or 2001:db8::1"
+	}
+	return ""
 }
 
 // ports checks the ports of a switch.
@@ -85,12 +121,8 @@ func (v *validator) ports(sw *Switch, path string) {
 
 // lines checks the lines of a switch.
 func (v *validator) lines(sw *Switch, path string) {
-	if len(sw.Lines) > maxLines {
-		v.inInventory(at(path+".lines", maxLines, ""), fmt.Sprintf("switch %q has %d lines", sw.Name, len(sw.Lines)), fmt.Sprintf("it can number %d: move lines to another switch", maxLines))
-	}
-	type place struct {
-		port string
-		vlan pipeline.VID
+	if len(sw.Lines) > MaxLines {
+		v.inInventory(at(path+".lines", MaxLines, ""), fmt.Sprintf("switch %q has %d lines", sw.Name, len(sw.Lines)), fmt.Sprintf("it has room for %d: move lines to another switch", MaxLines))
 	}
 	first := make(map[place]int)
 	var access []string
@@ -110,17 +142,77 @@ func (v *validator) lines(sw *Switch, path string) {
 		case role != pipeline.Access:
 			v.inInventory(portPath, fmt.Sprintf("line %q is on network port %q", line.Name, line.Port), "what comes from a network port is not filtered; "+nearest("", access, "access ports"))
 		}
-		if line.VLAN > MaxVLAN {
-			v.inInventory(at(path+".lines", i, "vlan"), fmt.Sprintf("line %q has VLAN %d", line.Name, line.VLAN), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", MaxVLAN))
-		}
-		here := place{line.Port, line.VLAN}
+		v.lineTags(line, at(path+".lines", i, ""))
+		here := place{line.Port, line.VLAN, line.InnerVLAN, line.PPPoE}
 		if other, again := first[here]; again {
-			v.inInventory(portPath, fmt.Sprintf("line %q is on port %q with VLAN %d, which is line %q's", line.Name, line.Port, line.VLAN, sw.Lines[other].Name), "a switch tells lines apart by these two: give each its own")
+			v.inInventory(portPath, fmt.Sprintf("line %q is on %v, which is line %q's", line.Name, here, sw.Lines[other].Name),
+				"a switch tells lines apart by port, VLAN, inner VLAN and PPPoE session: give each its own")
 		} else {
 			first[here] = i
 		}
 		for j, prefix := range line.Prefixes {
 			v.prefix(v.inv.src, at(at(path+".lines", i, "prefixes"), j, ""), prefix, "the whole internet would be one line")
+		}
+	}
+}
+
+// A place is what a switch knows a line by.
+type place struct {
+	port        string
+	vlan, inner pipeline.VID
+	session     pipeline.Session
+}
+
+// String leaves out what the line does not use.
+func (p place) String() string {
+	text := fmt.Sprintf("port %q with VLAN %d", p.port, p.vlan)
+	if p.inner != 0 {
+		text += fmt.Sprintf(", inner VLAN %d", p.inner)
+	}
+	if p.session != 0 {
+		text += fmt.Sprintf(", PPPoE session %d", p.session)
+	}
+	return text
+}
+
+// lineTags checks the VLANs and the PPPoE session of a line.
+func (v *validator) lineTags(line Line, path string) {
+	for _, tag := range []struct {
+		key, name string
+		vid       pipeline.VID
+	}{{"vlan", "VLAN", line.VLAN}, {"innerVLAN", "inner VLAN", line.InnerVLAN}} {
+		if tag.vid > MaxVLAN {
+			v.inInventory(join(path, tag.key), fmt.Sprintf("line %q has %s %d", line.Name, tag.name, tag.vid), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", MaxVLAN))
+		}
+	}
+	if line.InnerVLAN != 0 && line.VLAN == 0 {
+		v.inInventory(path+".innerVLAN", fmt.Sprintf("line %q has inner VLAN %d and no VLAN around it", line.Name, line.InnerVLAN), "a frame with one tag has it outside: write vlan, or give both")
+	}
+	if line.PPPoE > pipeline.MaxSession {
+		v.inInventory(path+".pppoe", fmt.Sprintf("line %q has PPPoE session %d", line.Name, line.PPPoE), fmt.Sprintf("it wants a whole number from 1 to %d", pipeline.MaxSession))
+	}
+}
+
+// checkedLines checks that lines whose sources are checked have addresses of their own.
+func (v *validator) checkedLines() {
+	checks := make(map[string]SourceCheck)
+	for _, g := range v.p.LineGroups {
+		if _, on, _ := g.SourceCheck.check(); on {
+			checks[g.Name] = g.SourceCheck
+		}
+	}
+	for i, sw := range v.inv.Switches {
+		for j, line := range sw.Lines {
+			check, checked := checks[line.Group]
+			if !checked || len(line.Prefixes) > 0 {
+				continue
+			}
+			fate := "be dropped"
+			if check == SourceMonitor {
+				fate = "count as spoofed"
+			}
+			v.inInventory(at(at("switches", i, "lines"), j, ""), fmt.Sprintf("line %q has no prefixes, and line group %q has sourceCheck: %s", line.Name, line.Group, check),
+				"all that the line sends would "+fate+": give the line its prefixes, or another group")
 		}
 	}
 }

@@ -31,6 +31,7 @@ func (v *validator) phases() {
 		}
 		if len(v.faults) == before { // a rule that is at fault may be the one that decides
 			v.smtpDecided(ph, rulesPath)
+			v.verdictsFit(ph, rulesPath)
 		}
 	}
 	v.ruleNames()
@@ -39,12 +40,55 @@ func (v *validator) phases() {
 // rule checks one rule of a phase.
 func (v *validator) rule(ph *Phase, i int, path string) {
 	p, r := v.p, ph.Rules[i]
-	if slices.Contains(append(standing(), RuleFailClosed), r.Name) {
+	if slices.Contains(builtIn(), r.Name) {
 		v.inPolicy(path+".name", fmt.Sprintf("rule %q cannot be defined", r.Name), "it stands in every phase, and its counter would be mixed with this one's: choose another name")
 	}
 	if _, ok := r.Action.verdict(); !ok {
-		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants permit, monitor or drop")
+		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants "+wantAction)
 	}
+	v.ruleGroups(r, path)
+	service, _ := p.service(r.Service)
+	if service == nil {
+		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), nearest(r.Service, names(p.Services, Service.name), "services"))
+	}
+	v.ruleLegs(r, service, path)
+	remote, _ := p.remote(r.Remote)
+	if remote == nil && !r.anyRemote() {
+		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), nearest(r.Remote, append([]string{AnyRemote}, names(p.Remotes, Remote.name)...), "remote classes"))
+	}
+	if service == nil || v.blocksSubmission(r, service, path) {
+		return
+	}
+	if remote != nil && remote.Relay && service.has(isMailPort) {
+		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("mail to own relays such as %q passes in every phase, before any rule: leave the rule out", r.Remote))
+		return
+	}
+	v.ruleMatches(ph.Rules[:i], r, path)
+}
+
+// ruleMatches notes a rule that others stand before which take all that it would.
+func (v *validator) ruleMatches(earlier []PhaseRule, r PhaseRule, path string) {
+	var by []string
+	for _, leg := range v.p.legs(r) {
+		i := slices.IndexFunc(earlier, func(e PhaseRule) bool { return v.p.covers(e, r, leg) })
+		if i < 0 {
+			return
+		}
+		if !slices.Contains(by, earlier[i].Name) {
+			by = append(by, earlier[i].Name)
+		}
+	}
+	switch {
+	case len(by) == 1:
+		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("rule %q stands before it and takes all that it would: put the narrower rule first", by[0]))
+	case len(by) > 1:
+		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("rules %s stand before it and take all that it would, each on its legs: leave the rule out", strings.Join(by, ", ")))
+	}
+}
+
+// ruleGroups checks the line groups of a rule: that they are there, and have a rate if the rule asks for one.
+func (v *validator) ruleGroups(r PhaseRule, path string) {
+	p := v.p
 	if r.Groups != nil && len(r.Groups) == 0 {
 		v.inPolicy(path+".groups", fmt.Sprintf("rule %q is for no line group", r.Name), "name groups, or leave the key out for every line")
 	}
@@ -57,41 +101,54 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 			v.inPolicy(groupPath, fmt.Sprintf("line group %q is in rule %q twice", g, r.Name), "keep one")
 		}
 	}
-	service, _ := p.service(r.Service)
-	if service == nil {
-		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), nearest(r.Service, names(p.Services, Service.name), "services"))
-	}
-	remote, _ := p.remote(r.Remote)
-	if remote == nil && !r.anyRemote() {
-		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), nearest(r.Remote, append([]string{AnyRemote}, names(p.Remotes, Remote.name)...), "remote classes"))
-	}
-	if service == nil || v.blocksSubmission(r, service, path) {
+	if r.Action != Limit {
 		return
 	}
-	if remote != nil && remote.Relay && slices.ContainsFunc(service.Ports, isMailPort) {
-		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("mail to own relays such as %q passes in every phase, before any rule: leave the rule out", r.Remote))
-		return
+	var without []string
+	for _, g := range p.LineGroups {
+		if g.Limit == (Rate{}) && (len(r.Groups) == 0 || slices.Contains(r.Groups, g.Name)) {
+			without = append(without, g.Name)
+		}
 	}
-	for _, earlier := range ph.Rules[:i] {
-		if earlier.covers(r) {
-			v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("rule %q stands before it and takes all that it would: put the narrower rule first", earlier.Name))
-			return
+	if len(without) > 0 {
+		v.inPolicy(path+".action", fmt.Sprintf("rule %q limits lines of %s, which have no limit", r.Name, strings.Join(without, ", ")),
+			"without a rate no new connection would pass: give each of these line groups limit: {perSecond: ..., burst: ...}, or name other groups")
+	}
+}
+
+// ruleLegs checks the legs of a rule against its service, which is nil if there is none.
+func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
+	if r.Legs != nil && len(r.Legs) == 0 {
+		v.inPolicy(path+".legs", fmt.Sprintf("rule %q is for no leg", r.Name), "name legs, or leave the key out for the connections that lines open, both ways")
+	}
+	for i, leg := range r.Legs {
+		legPath := at(path+".legs", i, "")
+		if _, ok := leg.code(); !ok {
+			v.inPolicy(legPath, fmt.Sprintf("unknown leg %q", leg), nearest(string(leg), names(allLegs(), Leg.name), "legs"))
+		}
+		if slices.Contains(r.Legs[:i], leg) {
+			v.inPolicy(legPath, fmt.Sprintf("leg %q is in rule %q twice", leg, r.Name), "keep one")
+		}
+		if leg != UpDst && service != nil && !service.has(isSMTPPort) {
+			v.inPolicy(legPath, fmt.Sprintf("rule %q is for leg %s of service %q, which has no port 25", r.Name, leg, r.Service),
+				"only port 25 is told apart on that leg: keep up_dst")
 		}
 	}
 }
 
 // blocksSubmission notes a rule over a service that must pass in every phase, and reports whether it is one.
 func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string) bool {
+	verb := map[Action]string{Drop: "drops", Reject: "rejects", Limit: "limits"}[r.Action]
 	switch i := slices.IndexFunc(service.Ports, func(port TCPPort) bool { return isSubmissionPort(port) || isAlternatePort(port) }); {
 	case i < 0:
 		return false
-	case r.Action == Drop && isSubmissionPort(service.Ports[i]):
-		v.inPolicy(path, fmt.Sprintf("rule %q drops service %q, TCP port %d", r.Name, r.Service, service.Ports[i]),
+	case r.Action.stops() && isSubmissionPort(service.Ports[i]):
+		v.inPolicy(path, fmt.Sprintf("rule %q %s service %q, TCP port %d", r.Name, verb, r.Service, service.Ports[i]),
 			"submission to servers outside must pass in every phase, for RFC 5068 forbids an access provider to block it and it is the customers' way out of port 25: take the rule out")
 	case isSubmissionPort(service.Ports[i]):
 		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("submission, here service %q, passes in every phase before any rule: leave the rule out", r.Service))
-	case r.Action == Drop:
-		v.inPolicy(path, fmt.Sprintf("rule %q drops service %q, TCP port %d", r.Name, r.Service, service.Ports[i]),
+	case r.Action.stops():
+		v.inPolicy(path, fmt.Sprintf("rule %q %s service %q, TCP port %d", r.Name, verb, r.Service, service.Ports[i]),
 			"providers offer it to customers whose port 25 is blocked, and no mail is relayed on it: take the rule out")
 	default:
 		return false
@@ -102,9 +159,9 @@ func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string)
 // isAlternatePort reports a port that mail providers offer beside 587, in no standard, where 25 is blocked.
 func isAlternatePort(port TCPPort) bool { return port == 26 || port == 2525 }
 
-// covers reports whether r matches all that other matches.
-func (r PhaseRule) covers(other PhaseRule) bool {
-	if r.Service != other.Service || !(r.anyRemote() || r.Remote == other.Remote) {
+// covers reports whether r matches all that other matches on a leg.
+func (p *Policy) covers(r, other PhaseRule, leg Leg) bool {
+	if r.Service != other.Service || !(r.anyRemote() || r.Remote == other.Remote) || !slices.Contains(p.legs(r), leg) {
 		return false
 	}
 	if len(r.Groups) == 0 {
@@ -121,26 +178,45 @@ func (r PhaseRule) covers(other PhaseRule) bool {
 	return true
 }
 
-// smtpDecided refuses a phase that says nothing of port 25 for some line group: the switch drops what no rule matches, and that must be
-// the policy's decision, not its silence. Lines that no inventory names may stay undecided, and so closed.
+// smtpDecided refuses a phase that says nothing of port 25, or of its answers, for some line group: the switch drops what no rule matches,
+// and that must be the policy's decision, not its silence. Lines that no inventory names may stay undecided, and so closed.
 func (v *validator) smtpDecided(ph *Phase, path string) {
-	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return slices.ContainsFunc(s.Ports, isSMTPPort) })
+	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return s.has(isSMTPPort) })
 	if i < 0 {
 		return
 	}
 	smtp := v.p.Services[i].Name
-	var silent []string
+	undecided := func(g LineGroup, leg Leg) bool {
+		mail := PhaseRule{Groups: []string{g.Name}, Service: smtp, Remote: AnyRemote}
+		return !slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool { return v.p.covers(r, mail, leg) })
+	}
+	var both, up, down []string
 	for _, g := range v.p.LineGroups {
-		decided := slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool {
-			return r.covers(PhaseRule{Groups: []string{g.Name}, Service: smtp, Remote: AnyRemote})
-		})
-		if !decided {
-			silent = append(silent, g.Name)
+		switch onUp, onDown := undecided(g, UpDst), undecided(g, DownSrc); {
+		case onUp && onDown:
+			both = append(both, g.Name)
+		case onUp:
+			up = append(up, g.Name)
+		case onDown:
+			down = append(down, g.Name)
 		}
 	}
-	if len(silent) > 0 {
-		v.inPolicy(path, fmt.Sprintf("phase %q does not say what happens to %s of line groups %s", ph.Name, smtp, strings.Join(silent, ", ")),
-			"unsaid, it would be dropped: end the phase with a rule for remote: any and these groups")
+	for _, silent := range []struct {
+		groups  []string
+		on, way string
+	}{{both, "", ""}, {up, " on leg up_dst", ", which has that leg"}, {down, " on leg down_src", ", which has that leg"}} {
+		if len(silent.groups) > 0 {
+			v.inPolicy(path, fmt.Sprintf("phase %q does not say what happens to %s of line groups %s%s", ph.Name, smtp, strings.Join(silent.groups, ", "), silent.on),
+				"unsaid, it would be dropped: end the phase with a rule for remote: any and these groups"+silent.way)
+		}
+	}
+}
+
+// verdictsFit refuses a phase with more entries than a switch holds of each of the phases that it keeps.
+func (v *validator) verdictsFit(ph *Phase, path string) {
+	if n := v.p.verdicts(ph); n > MaxVerdicts {
+		v.inPolicy(path, fmt.Sprintf("phase %q needs %d verdict entries, and a switch has room for %d of a phase", ph.Name, n, MaxVerdicts),
+			"a rule takes one for each of its legs and named line groups: leave groups out where a rule is for every line, or put line groups and classes together")
 	}
 }
 

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -13,19 +12,42 @@ func (v *validator) policy() {
 	if p.UTCOffset < -MaxOffset || p.UTCOffset > MaxOffset {
 		v.inPolicy("utcOffset", fmt.Sprintf("the UTC offset is %d minutes", p.UTCOffset), fmt.Sprintf("valid are %d to %d", -MaxOffset, MaxOffset))
 	}
-	v.counted("lineGroups", len(p.LineGroups), "line groups")
-	v.named(p.src, names(p.LineGroups, LineGroup.name), pathTo("lineGroups", "name"), "line group")
+	v.lineGroups()
 	v.services()
 	v.remotes()
 	v.exemptions()
 	v.phases()
 }
 
+// lineGroups checks the knobs and rates of line groups.
+func (v *validator) lineGroups() {
+	p := v.p
+	v.counted("lineGroups", len(p.LineGroups), maxNumbered, "line groups")
+	v.named(p.src, names(p.LineGroups, LineGroup.name), pathTo("lineGroups", "name"), "line group")
+	for i, g := range p.LineGroups {
+		for _, knob := range []struct {
+			key   string
+			value Knob
+		}{{"undetermined", g.Undetermined}, {"laterFragments", g.LaterFragments}} {
+			if !knob.value.valid() {
+				v.inPolicy(at("lineGroups", i, knob.key), fmt.Sprintf("line group %q has %s: %s", g.Name, knob.key, knob.value), "it wants "+wantKnob)
+			}
+		}
+		if _, _, ok := g.SourceCheck.check(); !ok {
+			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: %s", g.Name, g.SourceCheck), "it wants "+wantSourceCheck)
+		}
+		if g.Limit != (Rate{}) && !(g.Limit.PerSecond >= 1 && g.Limit.PerSecond <= MaxRate && g.Limit.Burst >= 1 && g.Limit.Burst <= MaxRate) {
+			v.inPolicy(at("lineGroups", i, "limit"), fmt.Sprintf("line group %q has the limit %d a second with a burst of %d", g.Name, g.Limit.PerSecond, g.Limit.Burst),
+				fmt.Sprintf("it wants whole numbers from 1 to %d", MaxRate))
+		}
+	}
+}
+
 // services checks that each TCP port means one thing, and that the three mail ports are told apart: the standing rules treat a service as
 // a whole, so whatever shares one with 25, 587 or 465 would be treated like it.
 func (v *validator) services() {
 	p := v.p
-	v.counted("services", len(p.Services), "services")
+	v.counted("services", len(p.Services), maxServices, "services")
 	v.named(p.src, names(p.Services, Service.name), pathTo("services", "name"), "service")
 	first := make(map[TCPPort]string)
 	for i, s := range p.Services {
@@ -43,8 +65,8 @@ func (v *validator) services() {
 			}
 			first[port] = path
 		}
-		smtp, submission := slices.ContainsFunc(s.Ports, isSMTPPort), slices.ContainsFunc(s.Ports, isSubmissionPort)
-		other := slices.ContainsFunc(s.Ports, func(port TCPPort) bool { return !isMailPort(port) })
+		smtp, submission := s.has(isSMTPPort), s.has(isSubmissionPort)
+		other := s.has(func(port TCPPort) bool { return !isMailPort(port) })
 		switch {
 		case smtp && (submission || other):
 			v.inPolicy(at("services", i, "ports"), fmt.Sprintf("service %q has port 25 and others", s.Name),

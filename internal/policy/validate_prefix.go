@@ -15,7 +15,7 @@ const (
 // remotes checks the classes of servers: that there is a relay to send mail through, and that every address has one class.
 func (v *validator) remotes() {
 	p := v.p
-	v.counted("remotes", len(p.Remotes), "remote classes")
+	v.counted("remotes", len(p.Remotes), maxNumbered, "remote classes")
 	v.named(p.src, names(p.Remotes, Remote.name), pathTo("remotes", "name"), "remote class")
 	relays := 0
 	for i, r := range p.Remotes {
@@ -193,7 +193,8 @@ func (v *validator) linesOutsideRelays() {
 	}
 }
 
-// onePrefixEach refuses a prefix that two lines have, or that lies inside another line's: exempting one would exempt the other.
+// onePrefixEach refuses a prefix that two lines have, or that lies inside another line's: exempting one would exempt the other. Nor may a
+// switch reject from a line's address.
 func (v *validator) onePrefixEach() {
 	type owner struct{ line, path string }
 	index := newPrefixIndex[owner]()
@@ -218,4 +219,17 @@ func (v *validator) onePrefixEach() {
 				"an exemption of one would reach the other: give each line its own")
 		}
 	})
+	for i, sw := range v.inv.Switches {
+		for j, addr := range sw.RejectFrom {
+			host := netip.PrefixFrom(addr, addr.BitLen())
+			o, ok := index.entries[host]
+			if !ok {
+				_, o, ok = index.around(host)
+			}
+			if ok {
+				v.inInventory(at(at("switches", i, "rejectFrom"), j, ""), fmt.Sprintf("address %v of switch %q is line %q's", addr, sw.Name, o.line),
+					"a rejecting ICMP error must not seem to come from a subscriber: give an address of the switch's own")
+			}
+		}
+	}
 }

@@ -19,12 +19,12 @@ type Switch interface {
 
 // Apply brings the switch to want and returns the plan that it carried out. The switch is read before and, if anything was written,
 // after: an answer of success alone proves nothing (some targets keep what they refuse, some lose what they accept).
-func Apply(ctx context.Context, sw Switch, want *pipeline.State, sizes map[string]int64) (*Plan, error) {
+func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipeline.Contract) (*Plan, error) {
 	have, err := Read(ctx, sw)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := Make(have, want, sizes)
+	plan, err := Make(have, want, contract)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, sizes map[strin
 	if have, err = Read(ctx, sw); err != nil {
 		return plan, fmt.Errorf("read back: %w", err)
 	}
-	left, err := Make(have, want, sizes)
+	left, err := Make(have, want, contract)
 	if err != nil {
 		return plan, fmt.Errorf("read back: %w", err)
 	}

@@ -36,11 +36,13 @@ type Plan struct {
 // Make before break. A rule set that differs from the running one is written whole under an epoch that is not in force, and one MODIFY
 // of the running epoch takes it in force; until then every packet meets the old set, after it the new one. Addresses and lines are
 // added before that moment and removed after it, so that none is missing while one of the two sets needs it (I1, I2). The rule set that
-// was in force stays in the switch: it is what a rollback goes back to. Older ones are removed first, as nothing asks them.
+// was in force stays in the switch: it is what a rollback goes back to. Older ones are removed first, as nothing asks them. The addresses
+// that a line may use stand before the line does and until after it, and the check that asks for them is the last to begin and the first
+// to end.
 //
-// It returns ErrNoRoom, naming the table, its size and the need, before any step if a table cannot hold what it would have to (I10).
-// sizes are the tables' guaranteed numbers of entries by name; a table that is not in it is not checked.
-func Make(have []pipeline.Entry, want *pipeline.State, sizes map[string]int64) (*Plan, error) {
+// Before any step it returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold what it would have to (I10), and
+// pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A nil contract has neither sizes nor restrictions.
+func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contract) (*Plan, error) {
 	now := split(have)
 	epoch, known, err := now.epochFor(want)
 	if err != nil {
@@ -50,31 +52,43 @@ func Make(have []pipeline.Entry, want *pipeline.State, sizes map[string]int64) (
 	if err != nil {
 		return nil, err
 	}
+	if err := contract.Allows(entries); err != nil {
+		return nil, err
+	}
 	p := &Plan{Running: epoch}
-	var add, change, remove, rules []pipeline.Entry
+	var add, change, remove, rules, newSources, oldSources, newChecks, looser, stricter, noChecks []pipeline.Entry
 
 	wanted := make(map[string]bool, len(entries))
 	for _, e := range entries {
 		wanted[e.Key] = true
 		old, ok := now.byKey[e.Key]
 		_, isRule := e.Epoch()
+		isCheck, drops := e.IsSourceCheck()
 		switch {
 		case ok && old.Value == e.Value:
-		case ok:
+		case ok && isCheck && drops:
+			stricter = append(stricter, e)
+		case ok && isCheck:
+			looser = append(looser, e)
+		case isCheck:
+			newChecks = append(newChecks, e)
+		case ok, e.IsDefault():
 			change = append(change, e)
+		case e.IsSource():
+			newSources = append(newSources, e)
 		case isRule:
 			rules = append(rules, e)
 		default:
 			add = append(add, e)
 		}
 	}
-	flip := epoch != now.running
+	flip, drain := epoch != now.running, now.runningValue != pipeline.EpochEntry(epoch, want.SynOnly).Value
 	var stale []pipeline.Entry
 	for _, e := range have {
 		if wanted[e.Key] {
 			continue
 		}
-		if _, ok := e.IsRunningEpoch(); ok {
+		if e.IsDefault() {
 			continue
 		}
 		if in, ok := e.Epoch(); ok {
@@ -83,24 +97,41 @@ func Make(have []pipeline.Entry, want *pipeline.State, sizes map[string]int64) (
 			}
 			continue // of the running epoch nothing is ever removed: epochFor would have chosen another
 		}
-		remove = append(remove, e)
+		switch isCheck, _ := e.IsSourceCheck(); {
+		case isCheck:
+			noChecks = append(noChecks, e)
+		case e.IsSource():
+			oldSources = append(oldSources, e)
+		default:
+			remove = append(remove, e)
+		}
 	}
 	slices.SortStableFunc(remove, func(a, b pipeline.Entry) int { return cmp.Compare(b.Rank(), a.Rank()) })
 
 	p.step("remove rule sets that are not in force", p4v1.Update_DELETE, stale)
+	p.step("end source checks", p4v1.Update_DELETE, noChecks)
+	p.step("make source checks watch instead of drop", p4v1.Update_MODIFY, looser)
+	p.step("add the lines' own addresses", p4v1.Update_INSERT, newSources)
 	p.step("add forwarding, lines and addresses", p4v1.Update_INSERT, add)
 	p.step("change forwarding, lines and addresses", p4v1.Update_MODIFY, change)
 	p.step(fmt.Sprintf("write the rule set of epoch %d", epoch), p4v1.Update_INSERT, rules)
-	if flip {
-		p.step(fmt.Sprintf("put epoch %d in force in place of %d", epoch, now.running), p4v1.Update_MODIFY,
-			[]pipeline.Entry{pipeline.EpochEntry(epoch)})
-		change = append(change, pipeline.EpochEntry(epoch))
+	if flip || drain {
+		why := fmt.Sprintf("put epoch %d in force in place of %d", epoch, now.running)
+		if !flip {
+			why = fmt.Sprintf("change how epoch %d is in force", epoch)
+		}
+		running := pipeline.EpochEntry(epoch, want.SynOnly)
+		p.step(why, p4v1.Update_MODIFY, []pipeline.Entry{running})
+		change = append(change, running)
 	}
 	p.step("remove forwarding, lines and addresses", p4v1.Update_DELETE, remove)
-	p.Added = append(add, rules...)
-	p.Changed = change
-	p.Removed = append(stale, remove...)
-	return p, fits(have, stale, p.Added, sizes)
+	p.step("remove the lines' own addresses", p4v1.Update_DELETE, oldSources)
+	p.step("make source checks drop", p4v1.Update_MODIFY, stricter)
+	p.step("begin source checks", p4v1.Update_INSERT, newChecks)
+	p.Added = slices.Concat(newSources, add, rules, newChecks)
+	p.Changed = slices.Concat(looser, change, stricter)
+	p.Removed = slices.Concat(stale, noChecks, remove, oldSources)
+	return p, fits(have, stale, p.Added, contract)
 }
 
 func (p *Plan) step(why string, kind p4v1.Update_Type, entries []pipeline.Entry) {
@@ -115,7 +146,7 @@ func (p *Plan) step(why string, kind p4v1.Update_Type, entries []pipeline.Entry)
 }
 
 // fits says whether every table has room at the fullest moment of the plan: all that is added stands beside all that is removed last.
-func fits(have, stale, add []pipeline.Entry, sizes map[string]int64) error {
+func fits(have, stale, add []pipeline.Entry, contract *pipeline.Contract) error {
 	count := map[string]int64{}
 	for _, e := range have {
 		count[e.Table()]++
@@ -127,7 +158,7 @@ func fits(have, stale, add []pipeline.Entry, sizes map[string]int64) error {
 		count[e.Table()]++
 	}
 	for _, table := range slices.Sorted(maps.Keys(count)) {
-		if size, ok := sizes[table]; ok && count[table] > size {
+		if size, ok := contract.Size(table); ok && count[table] > size {
 			return fmt.Errorf("table %q: %w: %d entries, %d wanted at once; nothing was written", table, ErrNoRoom, size, count[table])
 		}
 	}
@@ -136,9 +167,10 @@ func fits(have, stale, add []pipeline.Entry, sizes map[string]int64) error {
 
 // A standing is what a switch has, sorted for Make.
 type standing struct {
-	byKey   map[string]pipeline.Entry
-	running pipeline.Epoch
-	rules   map[pipeline.Epoch]map[string]string // verdicts of an epoch: key to value
+	byKey        map[string]pipeline.Entry
+	running      pipeline.Epoch
+	runningValue string                               // of the running epoch's entry
+	rules        map[pipeline.Epoch]map[string]string // verdicts of an epoch: key to value
 }
 
 func split(have []pipeline.Entry) standing {
@@ -146,7 +178,7 @@ func split(have []pipeline.Entry) standing {
 	for _, e := range have {
 		s.byKey[e.Key] = e
 		if in, ok := e.IsRunningEpoch(); ok {
-			s.running = in
+			s.running, s.runningValue = in, e.Value
 		}
 		if in, ok := e.Epoch(); ok {
 			if s.rules[in] == nil {
@@ -193,6 +225,7 @@ func (s standing) holds(e pipeline.Epoch, want *pipeline.State) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	entries = slices.DeleteFunc(entries, pipeline.Entry.IsDefault)
 	if len(entries) != len(s.rules[e]) {
 		return false, nil
 	}

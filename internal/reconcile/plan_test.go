@@ -10,17 +10,26 @@ import (
 	"testing"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"op25b/internal/pipeline"
+	"op25b/p4src"
 )
 
 // memory is the content of a switch that keeps P4Runtime's rules for single updates.
 type memory map[string]pipeline.Entry
 
 func fresh() memory {
-	e := pipeline.EpochEntry(0)
-	return memory{e.Key: e}
+	m := memory{}
+	reset, err := (&pipeline.State{}).Entries(1) // the default actions
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range append(reset, pipeline.EpochEntry(0, false)) {
+		m[e.Key] = e
+	}
+	return m
 }
 
 func (m memory) entries() []pipeline.Entry { return slices.Collect(maps.Values(m)) }
@@ -70,7 +79,7 @@ func drawVerdicts(t *rapid.T) map[pipeline.VerdictKey]pipeline.Verdict {
 }
 
 var prefixes = []netip.Prefix{
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.0.2.8/32"), netip.MustParsePrefix("0.0.0.0/0"),
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.0.2.8/32"), netip.MustParsePrefix("0.0.0.0/1"),
 	netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2001:db8::25/128"),
 }
 
@@ -78,7 +87,7 @@ func drawPrefixes(t *rapid.T, label string) map[netip.Prefix]pipeline.Class {
 	classes := map[netip.Prefix]pipeline.Class{}
 	for _, p := range prefixes {
 		if rapid.Bool().Draw(t, label) {
-			classes[p] = pipeline.Class(rapid.IntRange(0, 2).Draw(t, label+" class"))
+			classes[p] = pipeline.Class(rapid.IntRange(1, 2).Draw(t, label+" class"))
 		}
 	}
 	return classes
@@ -86,16 +95,41 @@ func drawPrefixes(t *rapid.T, label string) map[netip.Prefix]pipeline.Class {
 
 func drawState(t *rapid.T) *pipeline.State {
 	s := &pipeline.State{
-		Lines:       map[pipeline.LineKey]pipeline.Line{},
-		Services:    map[pipeline.ServiceKey]pipeline.ServiceValue{},
-		Bridge:      map[pipeline.MAC]pipeline.BridgePort{},
-		Remotes:     drawPrefixes(t, "remote"),
-		Subscribers: drawPrefixes(t, "subscriber"),
-		Verdicts:    drawVerdicts(t),
+		Ports:        map[pipeline.Port]pipeline.Role{},
+		Sources:      map[pipeline.SourceKey]struct{}{},
+		SourceChecks: map[pipeline.LineGroup]pipeline.SourceCheck{},
+		Limits:       map[pipeline.LimitKey]pipeline.Rate{},
+		LinePorts:    map[pipeline.VLANKey]pipeline.Port{},
+		SynOnly:      rapid.Bool().Draw(t, "syn only"),
+		Lines:        map[pipeline.LineKey]pipeline.Line{},
+		Services:     map[pipeline.ServiceKey]pipeline.ServiceValue{},
+		Bridge:       map[pipeline.MAC]pipeline.BridgePort{},
+		Remotes:      drawPrefixes(t, "remote"),
+		Subscribers:  map[netip.Prefix]pipeline.Subscriber{},
+		Verdicts:     drawVerdicts(t),
+	}
+	for p, class := range drawPrefixes(t, "subscriber") {
+		s.Subscribers[p] = pipeline.Subscriber{Class: class, Line: pipeline.LineIndex(rapid.IntRange(0, 1).Draw(t, "home"))}
 	}
 	for port := range pipeline.Port(4) {
+		if rapid.Bool().Draw(t, "network port") {
+			s.Ports[port] = pipeline.Network
+		}
+		line := pipeline.Line{Group: pipeline.LineGroup(rapid.IntRange(0, 1).Draw(t, "group")), Index: pipeline.LineIndex(port + 1)}
 		if rapid.Bool().Draw(t, "line") {
-			s.Lines[pipeline.LineKey{Port: port}] = pipeline.Line{Role: pipeline.Role(port % 2), Group: pipeline.LineGroup(rapid.IntRange(0, 1).Draw(t, "group"))}
+			s.Lines[pipeline.LineKey{Port: port, Session: pipeline.Session(rapid.IntRange(0, 1).Draw(t, "session"))}] = line
+		}
+		if rapid.Bool().Draw(t, "source") {
+			s.Sources[pipeline.SourceKey{Line: line.Index, Prefix: rapid.SampledFrom(prefixes).Draw(t, "of")}] = struct{}{}
+		}
+		if rapid.Bool().Draw(t, "limit") {
+			s.Limits[pipeline.LimitKey{Line: line.Index}] = pipeline.Rate{PerSecond: rapid.Uint32Range(1, 2).Draw(t, "rate"), Burst: 1}
+		}
+		if rapid.Bool().Draw(t, "line port") {
+			s.LinePorts[pipeline.VLANKey{OuterVID: pipeline.VID(port + 1)}] = port
+		}
+		if rapid.Bool().Draw(t, "check") {
+			s.SourceChecks[line.Group] = rapid.SampledFrom([]pipeline.SourceCheck{pipeline.SourceMonitor, pipeline.SourceDrop}).Draw(t, "as")
 		}
 		if rapid.Bool().Draw(t, "bridge") {
 			s.Bridge[pipeline.MAC{2, 0, 0, 0, 0, byte(port)}] = pipeline.BridgePort{Port: port, Role: pipeline.Role(port % 2)}
@@ -143,6 +177,61 @@ func TestPlanConverges(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNeverWrongDropOfSources (I1): after every single update, a packet whose source both the old and the new state let pass is let pass.
+func TestNeverWrongDropOfSources(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sw := fresh()
+		old := map[string]pipeline.Entry(maps.Clone(sw))
+		for range rapid.IntRange(1, 4).Draw(t, "changes") {
+			want := drawState(t)
+			plan, err := Make(sw.entries(), want, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wanted := fresh()
+			entries, err := want.Entries(plan.Running)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				wanted[e.Key] = e
+			}
+			for _, s := range plan.Steps {
+				for _, u := range s.Updates {
+					if err := sw.update(u); err != nil {
+						t.Fatal(err)
+					}
+					for port := range pipeline.Port(4) {
+						for _, p := range prefixes {
+							if sourcePasses(old, port, p) && sourcePasses(wanted, port, p) && !sourcePasses(sw, port, p) {
+								t.Fatalf("after %v in %q: a packet of port %d from %v is dropped", u, s.Why, port, p)
+							}
+						}
+					}
+				}
+			}
+			old = maps.Clone(sw)
+		}
+	})
+}
+
+// sourcePasses judges, by the text of the entries, a packet without session of a port whose source is in a prefix.
+func sourcePasses(entries map[string]pipeline.Entry, port pipeline.Port, p netip.Prefix) bool {
+	var group, index int
+	if _, err := fmt.Sscanf(entries[fmt.Sprintf("line port=%d outer_vid=0 inner_vid=0", port)].Value, "set_line line_group=%d line_index=%d", &group, &index); err != nil {
+		group, index = 0, 0
+	}
+	if entries[fmt.Sprintf("source_check line_group=%d", group)].Value != "drop_source" {
+		return true
+	}
+	for _, table := range []string{"source_v4", "source_v6"} {
+		if _, ok := entries[fmt.Sprintf("%s line=%d prefix=%v", table, index, p)]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // A packet is what the verdict table sees of one.
@@ -220,7 +309,8 @@ func checkRuleChange(t *rapid.T, verdict bool) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			known[plan.Running][entries[0].Key] = k
+			i := slices.IndexFunc(entries, func(e pipeline.Entry) bool { _, is := e.Epoch(); return is })
+			known[plan.Running][entries[i].Key] = k
 		}
 		for _, s := range plan.Steps {
 			for _, u := range s.Updates {
@@ -288,11 +378,40 @@ func TestNoRoom(t *testing.T) { // I10
 	want := &pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{
 		netip.MustParsePrefix("192.0.2.0/24"): 1, netip.MustParsePrefix("198.51.100.0/24"): 1,
 	}}
-	_, err := Make(fresh().entries(), want, map[string]int64{"remote_v4": 1})
+	info := proto.CloneOf(p4src.P4Info())
+	for _, t := range info.GetTables() {
+		if t.GetPreamble().GetAlias() == "remote_v4" {
+			t.Size = 1
+		}
+	}
+	contract, err := pipeline.NewContract(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Make(fresh().entries(), want, contract)
 	if !errors.Is(err, ErrNoRoom) {
 		t.Fatalf("error is %v, want ErrNoRoom", err)
 	}
 	if got, want := err.Error(), `table "remote_v4": no room: 1 entries, 2 wanted at once; nothing was written`; got != want {
 		t.Errorf("error says %q, want %q", got, want)
+	}
+}
+
+// What breaks a restriction of the program is refused before any step.
+func TestRestrictionsHoldBeforeTheFirstWrite(t *testing.T) {
+	info := proto.CloneOf(p4src.P4Info())
+	for _, t := range info.GetTables() {
+		if t.GetPreamble().GetAlias() == "remote_v4" {
+			t.Preamble.Annotations = []string{`@entry_restriction("prefix::prefix_length >= 24")`}
+		}
+	}
+	contract, err := pipeline.NewContract(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{netip.MustParsePrefix("192.0.0.0/16"): 1}}
+	_, err = Make(fresh().entries(), want, contract)
+	if !errors.Is(err, pipeline.ErrInvalid) || !strings.Contains(err.Error(), "remote_v4 prefix=192.0.0.0/16") || !strings.Contains(err.Error(), "prefix_length >= 24") {
+		t.Errorf("error is %v, want ErrInvalid that names the entry and the restriction", err)
 	}
 }

@@ -54,7 +54,15 @@ func run(args []string) error {
 			return fmt.Errorf("%s does not compile without a warning", args[0])
 		}
 	}
-	digest, err := p4src.Digest(os.DirFS(folder))
+	root, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	within, err := filepath.Rel("/", root) // an include may lead out of the folder
+	if err != nil {
+		return err
+	}
+	digest, err := p4src.Digest(os.DirFS("/"), filepath.ToSlash(within))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,119 @@
+package demo
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"op25b/internal/netsim"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+// Lines is how the subscribers of a play are connected. The policy is the same for all; the inventory's lines are rewritten to match.
+// The empty value is Plain. It is a flag's value.
+type Lines string
+
+// The kinds of lines.
+const (
+	Plain  Lines = "plain"  // as the inventory has them
+	QinQ   Lines = "qinq"   // line i, from 0, in the outer VLAN 100+i (tag 0x88a8) and the inner one 200+i
+	PPPoE  Lines = "pppoe"  // line i in PPPoE session 0x1001+i, in the inventory's VLAN
+	DSLite Lines = "dslite" // IPv4 in a softwire from the line's IPv6 address; on every second line with the encapsulation limit
+)
+
+const (
+	firstOuterVLAN, firstInnerVLAN = 100, 200
+	firstSession                   = 0x1001
+)
+
+// String, Set and Type make it a flag's value.
+func (l *Lines) String() string {
+	if *l == "" {
+		return string(Plain)
+	}
+	return string(*l)
+}
+
+// Set takes one of the kinds.
+func (l *Lines) Set(s string) error {
+	switch k := Lines(s); k {
+	case Plain, QinQ, PPPoE, DSLite:
+		*l = k
+		return nil
+	}
+	return fmt.Errorf("%q is not a kind of line; valid are plain, qinq, pppoe and dslite", s)
+}
+
+// Type names the value in the help.
+func (*Lines) Type() string { return "plain|qinq|pppoe|dslite" }
+
+// inventory returns the inventory with its lines connected in this way; the one given stays as it is.
+func (l Lines) inventory(inv *policy.Inventory) *policy.Inventory {
+	rewritten := *inv
+	rewritten.Switches = slices.Clone(inv.Switches)
+	for i := range rewritten.Switches {
+		sw := &rewritten.Switches[i]
+		sw.Lines = slices.Clone(sw.Lines)
+		for j := range sw.Lines {
+			line := &sw.Lines[j]
+			switch l {
+			case QinQ:
+				line.VLAN, line.InnerVLAN = pipeline.VID(firstOuterVLAN+j), pipeline.VID(firstInnerVLAN+j)
+			case PPPoE:
+				line.PPPoE = pipeline.Session(firstSession + j)
+			}
+		}
+	}
+	return &rewritten
+}
+
+// connect gives the host on line i of a switch its access. The line is one of inventory's. Every server is a concentrator and an AFTR for
+// itself: the ISP's own, behind which all servers would be, are no part of the demo.
+func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy.Switch) error {
+	c.VLAN, c.InnerVLAN = uint16(line.VLAN), uint16(line.InnerVLAN)
+	if l == QinQ {
+		c.TPID = netsim.TagS
+	}
+	if line.PPPoE != 0 {
+		for _, s := range sites {
+			mac, err := s.mac(sw)
+			if err != nil {
+				return err
+			}
+			c.PPPoE = append(c.PPPoE, netsim.Session{ID: uint16(line.PPPoE), Concentrator: mac, Destinations: s.addrs})
+		}
+	}
+	if l == DSLite {
+		if len(c.IPv6) == 0 {
+			return fmt.Errorf("line %q has no IPv6 address among its prefixes %v; DS-Lite needs one", line.Name, line.Prefixes)
+		}
+		for _, s := range sites {
+			c.Softwires = append(c.Softwires, netsim.Softwire{
+				B4: c.IPv6[0].Addr(), AFTR: s.aftr, EncapsulationLimit: i%2 == 1,
+				Destinations: slices.DeleteFunc(slices.Clone(s.addrs), func(p netip.Prefix) bool { return !p.Addr().Is4() }),
+			})
+		}
+	}
+	return nil
+}
+
+// serve gives a server its end of the subscribers' access.
+func (l Lines) serve(c *netsim.HostConfig, s site) {
+	switch l {
+	case QinQ, PPPoE:
+		c.Edge = &netsim.Edge{}
+	case DSLite:
+		c.Edge = &netsim.Edge{AFTR: s.aftr}
+	}
+}
+
+// mac returns the MAC address of the server, as the inventory has it.
+func (s site) mac(sw *policy.Switch) (net.HardwareAddr, error) {
+	port, ok := sw.Port(s.port)
+	if !ok || len(port.MACs) != 1 {
+		return nil, fmt.Errorf("host %q: port %q with just one MAC address is not in the inventory of switch %q", s.name, s.port, sw.Name)
+	}
+	return net.HardwareAddr(port.MACs[0][:]), nil
+}

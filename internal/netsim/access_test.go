@@ -1,0 +1,572 @@
+package netsim
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"op25b/internal/wire"
+)
+
+var aftr = netip.MustParseAddr("2001:db8::a")
+
+// A form is one way in which subscribers are connected.
+type form struct {
+	name     string
+	access   func(*HostConfig)
+	tags     string // what stands before everything on the wire, as shape writes it
+	v4, v6   string // what stands between that and the IP packet
+	mss4     uint16 // that the subscriber announces: MTU 1500 less the encapsulation, less 20 or 40 for IP and 20 for TCP
+	mss6     uint16
+	resolves bool // by ARP or neighbour discovery
+}
+
+func session(c *HostConfig) {
+	c.PPPoE = []Session{{ID: 0x1001, Concentrator: config("", 2).MAC}}
+}
+
+func tunnel(limit bool) func(*HostConfig) {
+	return func(c *HostConfig) {
+		c.Softwires = []Softwire{{B4: c.IPv6[0].Addr(), AFTR: aftr, EncapsulationLimit: limit}}
+	}
+}
+
+func tags(tpid, outer, inner uint16) func(*HostConfig) {
+	return func(c *HostConfig) { c.TPID, c.VLAN, c.InnerVLAN = tpid, outer, inner }
+}
+
+func all(changes ...func(*HostConfig)) func(*HostConfig) {
+	return func(c *HostConfig) {
+		for _, change := range changes {
+			change(c)
+		}
+	}
+}
+
+var forms = []form{
+	{"plain", all(), "", "", "", 1460, 1440, true},
+	{"one tag", tags(0, 100, 0), "8100.100 ", "", "", 1460, 1440, true},
+	{"QinQ of 802.1ad", tags(TagS, 101, 201), "88a8.101 8100.201 ", "", "", 1460, 1440, true},
+	{"QinQ of 802.1Q", tags(TagC, 4094, 1), "8100.4094 8100.1 ", "", "", 1460, 1440, true},
+	{"PPPoE", session, "", "pppoe.1001 ", "pppoe.1001 ", 1452, 1432, false},
+	{"PPPoE in one tag", all(tags(0, 7, 0), session), "8100.7 ", "pppoe.1001 ", "pppoe.1001 ", 1452, 1432, false},
+	{"PPPoE in QinQ", all(tags(TagS, 101, 201), session), "88a8.101 8100.201 ", "pppoe.1001 ", "pppoe.1001 ", 1452, 1432, false},
+	{"DS-Lite", tunnel(false), "", "ip6(4) ", "", 1420, 1440, true},
+	{"DS-Lite with limit", tunnel(true), "", "ip6(60) 0400040104010100 ", "", 1412, 1440, true},
+	{"DS-Lite in QinQ", all(tags(TagS, 101, 201), tunnel(true)), "88a8.101 8100.201 ", "ip6(60) 0400040104010100 ", "", 1412, 1440, true},
+	{"DS-Lite in PPPoE", all(session, tunnel(true)), "", "pppoe.1001 ip6(60) 0400040104010100 ", "pppoe.1001 ", 1404, 1432, false},
+}
+
+func (f *form) encapsulation(v6 bool) string {
+	if v6 {
+		return f.tags + f.v6
+	}
+	return f.tags + f.v4
+}
+
+// A seen frame is one that a tap saw, read by gopacket and not by what is tested.
+type seen struct {
+	in    int    // port of the bridge
+	shape string // the layers by name, with their tags and sessions
+	bytes int
+	flow  Flow // of the innermost IP packet, with every port as it is
+	tcp   *layers.TCP
+}
+
+// see reads a frame, and fails for a length field that does not reach to the frame's end.
+func see(t *testing.T, in int, frame []byte) seen {
+	s := seen{in: in, bytes: len(frame)}
+	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
+	protocol := uint16(0)
+	exactly := func(what string, length, want int) {
+		if length != want {
+			t.Errorf("%s%s has length %d, and %d bytes in it: % x", s.shape, what, length, want, frame)
+		}
+	}
+	for _, layer := range p.Layers() {
+		switch l := layer.(type) {
+		case *layers.Ethernet:
+			protocol = uint16(l.EthernetType)
+		case *layers.Dot1Q:
+			s.shape += fmt.Sprintf("%04x.%d ", protocol, l.VLANIdentifier)
+			protocol = uint16(l.Type)
+		case *layers.PPPoE:
+			s.shape += fmt.Sprintf("pppoe.%x ", l.SessionId)
+			exactly("pppoe", int(l.Length), len(l.Payload))
+			if l.Version != 1 || l.Type != 1 || l.Code != layers.PPPoECodeSession || protocol != 0x8864 {
+				t.Errorf("PPPoE header %+v under type %#x", l, protocol)
+			}
+		case *layers.IPv4:
+			s.shape += fmt.Sprintf("ip4(%d) ", uint8(l.Protocol))
+			exactly("ip4", int(l.Length), len(l.Contents)+len(l.Payload))
+			s.flow.Local, s.flow.Remote = netip.AddrFrom4([4]byte(l.SrcIP)), netip.AddrFrom4([4]byte(l.DstIP))
+		case *layers.IPv6:
+			s.shape += fmt.Sprintf("ip6(%d) ", uint8(l.NextHeader))
+			exactly("ip6", int(l.Length), len(l.Payload))
+			s.flow.Local, s.flow.Remote = netip.AddrFrom16([16]byte(l.SrcIP)), netip.AddrFrom16([16]byte(l.DstIP))
+		case *layers.IPv6Destination:
+			s.shape += fmt.Sprintf("%x ", l.Contents)
+		case *layers.ARP:
+			s.shape += "arp "
+		case *layers.ICMPv6NeighborSolicitation, *layers.ICMPv6NeighborAdvertisement:
+			s.shape += "nd "
+		case *layers.TCP:
+			s.shape += "tcp "
+			s.tcp = l
+			s.flow.LocalPort, s.flow.RemotePort = uint16(l.SrcPort), uint16(l.DstPort)
+		case *layers.ICMPv4, *layers.ICMPv6:
+			s.shape += "icmp "
+		}
+	}
+	if e := p.ErrorLayer(); e != nil && s.tcp == nil { // a payload that gopacket takes for a protocol of its own is no fault
+		t.Errorf("frame % x: %v", frame, e.Error())
+	}
+	return s
+}
+
+// A tap keeps what passes.
+type tap struct {
+	t *testing.T
+
+	mu     sync.Mutex // guards everything that follows
+	frames []seen
+}
+
+func (w *tap) watch(in int, frame []byte) bool {
+	s := see(w.t, in, frame)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.frames = append(w.frames, s)
+	return true
+}
+
+func (w *tap) seen() []seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.frames)
+}
+
+// count is what the tap saw of TCP from one host to another, with a port at the server.
+func (w *tap) count(from, to netip.Addr, port uint16) (c Count) {
+	for _, s := range w.seen() {
+		if s.tcp != nil && s.flow.Local == from && s.flow.Remote == to && (s.flow.LocalPort == port || s.flow.RemotePort == port) {
+			c = c.Plus(Count{1, uint64(s.bytes)})
+		}
+	}
+	return c
+}
+
+// behind returns a subscriber on a line of the form and a server behind an edge, with a tap between them.
+func behind(t *testing.T, f form) (client, server *Host, w *tap) {
+	t.Helper()
+	w = &tap{t: t}
+	links := newBridge(t, 2, w.watch)
+	c, s := config("client", 1), config("server", 2)
+	f.access(&c)
+	s.Edge = &Edge{AFTR: aftr}
+	return start(t, links[0], c), start(t, links[1], s), w
+}
+
+// Mail passes through every form in both families, each frame of it has that form in both directions, and the hosts count what
+// was on the wire.
+func TestMailThroughEveryAccess(t *testing.T) {
+	t.Parallel()
+	for _, f := range forms {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			client, server, w := behind(t, f)
+			mx := mailServer(t, server, carrier)
+			for _, family := range families {
+				for _, mode := range []Mode{MX, Submission} {
+					if r := Send(within(t), client, attempt(t, mx, mode, family.v6)); r.Outcome != Delivered {
+						t.Fatalf("%s %s: %+v, want delivered", family.name, mode, r)
+					}
+				}
+			}
+			quiesce(t, client, server)
+			for _, family := range families {
+				from, _ := client.Addr(family.v6)
+				to, _ := server.Addr(family.v6)
+				for _, port := range []uint16{PortSMTP, PortSubmission} {
+					up := func(f Flow) bool { return f == Flow{from, to, 0, port} }
+					down := func(f Flow) bool { return f == Flow{to, from, port, 0} }
+					if want := w.count(from, to, port); client.Sent(up) != want || server.Received(down) != want || want.Packets < 5 {
+						t.Errorf("up to %v:%d: the tap saw %+v, client sent %+v, server received %+v", to, port, want, client.Sent(up), server.Received(down))
+					}
+					if want := w.count(to, from, port); server.Sent(down) != want || client.Received(up) != want || want.Packets < 5 {
+						t.Errorf("down from %v:%d: the tap saw %+v, server sent %+v, client received %+v", to, port, want, server.Sent(down), client.Received(up))
+					}
+				}
+			}
+			checkShapes(t, &f, w.seen())
+		})
+	}
+}
+
+func checkShapes(t *testing.T, f *form, frames []seen) {
+	t.Helper()
+	resolutions := map[string]int{}
+	for _, s := range frames {
+		shape, ok := strings.CutPrefix(s.shape, f.tags)
+		if !ok {
+			t.Fatalf("frame %q, want %q before everything", s.shape, f.tags)
+		}
+		v6 := s.flow.Local.Is6()
+		switch {
+		case shape == "arp ", shape == "ip6(58) icmp nd ":
+			resolutions[shape]++
+		case s.tcp != nil && s.shape != f.encapsulation(v6)+map[bool]string{false: "ip4(6) tcp ", true: "ip6(6) tcp "}[v6]:
+			t.Fatalf("a segment's frame is %q, want the encapsulation %q", s.shape, f.encapsulation(v6))
+		case s.tcp != nil && s.tcp.SYN && s.in == 0:
+			want := map[bool]uint16{false: f.mss4, true: f.mss6}[v6]
+			if got := mss(s.tcp); got != want {
+				t.Errorf("the subscriber announces an MSS of %d in %q, want %d", got, s.shape, want)
+			}
+		}
+	}
+	if arp := f.resolves && f.v4 == ""; (resolutions["arp "] > 0) != arp || (resolutions["ip6(58) icmp nd "] > 0) != f.resolves {
+		t.Errorf("resolution on the wire: %v; want ARP %t, neighbour discovery %t", resolutions, arp, f.resolves)
+	}
+}
+
+func mss(tcp *layers.TCP) uint16 {
+	for _, o := range tcp.Options {
+		if o.OptionType == layers.TCPOptionKindMSS {
+			return binary.BigEndian.Uint16(o.OptionData)
+		}
+	}
+	return 0
+}
+
+// A long stream fills the MTU in both directions as far as netstack ever does, and never goes beyond it.
+func TestMTUIsFilled(t *testing.T) {
+	t.Parallel()
+	for _, f := range forms {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			client, server, w := behind(t, f)
+			for _, family := range families {
+				addr := at(t, server, family.v6, 7)
+				echo(t, server, addr)
+				talk(t, client, addr, 50_000)
+				quiesce(t, client, server)
+				largest := [2]int{}
+				for _, s := range w.seen() {
+					if s.tcp != nil && s.flow.Local.Is6() == family.v6 {
+						size := s.bytes - 14 - 4*strings.Count(f.tags, " ")
+						largest[s.in] = max(largest[s.in], size)
+					}
+				}
+				// netstack cuts segments so that 40 bytes of TCP options fit, and puts 12 into those with data: the timestamps.
+				if want := MTU - 28; largest != [2]int{want, want} {
+					t.Errorf("%s: the largest packets are of %v bytes, want %d both up and down", family.name, largest, want)
+				}
+			}
+		})
+	}
+}
+
+// An ICMP error that comes in the line's encapsulation ends the attempt at once.
+func TestProhibitedInEveryAccess(t *testing.T) {
+	t.Parallel()
+	for _, f := range forms {
+		for _, family := range families {
+			t.Run(f.name+" "+family.name, func(t *testing.T) {
+				t.Parallel()
+				code := uint8(13)
+				if family.v6 {
+					code = 1
+				}
+				var b *bridge
+				links, b := bridgeOf(t, 2, func(in int, frame []byte) bool {
+					if s := see(t, in, frame); s.tcp == nil || s.flow.RemotePort != PortSMTP {
+						return true
+					}
+					_ = b.ports[in].Send(prohibitionIn(t, frame, f.encapsulation(family.v6), code))
+					return false
+				})
+				c, s := config("client", 1), config("server", 2)
+				f.access(&c)
+				s.Edge = &Edge{AFTR: aftr}
+				client, server := start(t, links[0], c), start(t, links[1], s)
+				a := attempt(t, mailServer(t, server, carrier), MX, family.v6)
+				a.ConnectTimeout = patience
+				if r := Send(within(t), client, a); r.Outcome != Blocked || !errors.Is(r.Err, ErrProhibited) {
+					t.Errorf("Send: %+v, want blocked by an ICMP error", r)
+				}
+				quiesce(t, client, server)
+				if got := client.Sent(nil); got.Packets != 1 {
+					t.Errorf("client sent %+v, want one SYN", got)
+				}
+			})
+		}
+	}
+}
+
+// prohibitionIn is prohibition, with the encapsulation of the frame around it the other way round, and without an encapsulation limit,
+// which the receiver of a tunnel does not ask for. It knows the headers' lengths by the shape, and changes their bytes by hand.
+func prohibitionIn(t *testing.T, frame []byte, shape string, code uint8) []byte {
+	t.Helper()
+	outer := 12 // up to the innermost Ethernet type
+	session, softwire := 0, 0
+	for _, layer := range strings.Fields(shape) {
+		switch {
+		case strings.HasPrefix(layer, "pppoe"):
+			session = 8
+		case layer == "ip6(4)":
+			softwire = 40
+		case layer == "ip6(60)":
+			softwire = 48
+		case strings.Contains(layer, "."):
+			outer += 4
+		}
+	}
+	at := outer + 2 + session + softwire
+	protocol := []byte{0x08, 0x00}
+	if frame[at]>>4 == 6 {
+		protocol = []byte{0x86, 0xdd}
+	}
+	inner := prohibition(t, slices.Concat(frame[:12], protocol, frame[at:]), code)[14:]
+	answer := slices.Concat(frame[6:12], frame[:6], frame[12:at-softwire])
+	if session != 0 {
+		binary.BigEndian.PutUint16(answer[outer+2+4:], uint16(2+min(softwire, 40)+len(inner)))
+	}
+	if softwire != 0 {
+		was := frame[at-softwire:]
+		ip := slices.Concat(was[:8], was[24:40], was[8:24])
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(inner)))
+		ip[6] = 4
+		answer = append(answer, ip...)
+	}
+	answer = append(answer, inner...)
+	return answer
+}
+
+// One subscriber may have several concentrators or AFTRs, each for the destinations behind it.
+func TestPeerByDestination(t *testing.T) {
+	t.Parallel()
+	near, far := config("near", 2), config("far", 3)
+	near.Edge, far.Edge = &Edge{AFTR: aftr}, &Edge{AFTR: netip.MustParseAddr("2001:db8::b")}
+	destinations := func(c HostConfig) []netip.Prefix {
+		return []netip.Prefix{netip.PrefixFrom(c.IPv4[0].Addr(), 32), netip.PrefixFrom(c.IPv6[0].Addr(), 128)}
+	}
+	for name, access := range map[string]func(*HostConfig){
+		"PPPoE": func(c *HostConfig) { // the session id is the concentrator's, so two may have chosen the same
+			for _, s := range []HostConfig{near, far} {
+				c.PPPoE = append(c.PPPoE, Session{ID: 1, Concentrator: s.MAC, Destinations: destinations(s)})
+			}
+		},
+		"DS-Lite": func(c *HostConfig) {
+			for _, s := range []HostConfig{near, far} {
+				c.Softwires = append(c.Softwires, Softwire{B4: c.IPv6[0].Addr(), AFTR: s.Edge.AFTR, Destinations: destinations(s)[:1]})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			links := newBridge(t, 3, nil)
+			c := config("client", 1)
+			access(&c)
+			client := start(t, links[0], c)
+			for i, s := range []HostConfig{near, far} {
+				server := start(t, links[i+1], s)
+				mx := mailServer(t, server, carrier)
+				for _, f := range families {
+					if r := Send(within(t), client, attempt(t, mx, MX, f.v6)); r.Outcome != Delivered {
+						t.Errorf("%s %s: %+v, want delivered", s.Name, f.name, r)
+					}
+				}
+				if got, want := len(mx.Messages()), len(families); got != want {
+					t.Errorf("%s has %d messages, want %d", s.Name, got, want)
+				}
+			}
+			if _, err := client.DialContext(within(t), "tcp", "192.0.2.99:25"); !errors.Is(err, ErrNoNeighbour) || !strings.Contains(err.Error(), "leads to 192.0.2.99") {
+				t.Errorf("an address that no way leads to: %v", err)
+			}
+		})
+	}
+}
+
+// An AFTR that nobody has is a fault of the set-up, not a filter's verdict.
+func TestNoAFTR(t *testing.T) {
+	t.Parallel()
+	a, b := wire.Pipe("client", "server")
+	c, s := config("client", 1), config("server", 2)
+	tunnel(false)(&c)
+	s.Edge = &Edge{}
+	client := start(t, a, c)
+	at := attempt(t, mailServer(t, start(t, b, s), carrier), MX, false)
+	at.ConnectTimeout = patience
+	r := Send(within(t), client, at)
+	if r.Outcome != Failed || !errors.Is(r.Err, ErrNoNeighbour) || !strings.Contains(r.Err.Error(), "AFTR 2001:db8::a of the softwire to 192.0.2.2") {
+		t.Errorf("Send: %+v, want failed for want of an AFTR", r)
+	}
+	if got := client.Sent(nil); got != (Count{}) {
+		t.Errorf("client sent %+v into a softwire without end", got)
+	}
+	if err := client.Quiesce(within(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// While an AFTR is looked for, packets may wait for it, whoever their peer is.
+func TestQuiesceWaitsForTheAFTR(t *testing.T) {
+	a, _ := wire.Pipe("client", "nobody")
+	c := config("client", 1)
+	tunnel(false)(&c)
+	client := start(t, a, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	dialled := make(chan error, 1)
+	go func() {
+		_, err := client.DialContext(ctx, "tcp", "192.0.2.2:25")
+		dialled <- err
+	}()
+	for client.busy(func(netip.Addr) bool { return false }) == "" {
+		select {
+		case err := <-dialled:
+			t.Fatalf("DialContext ended first: %v", err)
+		default:
+		}
+	}
+	cancel()
+	if err := <-dialled; err == nil {
+		t.Error("DialContext succeeded")
+	}
+	if err := client.QuiesceWith(within(t), netip.MustParseAddr("192.0.2.2")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server speaks to a subscriber once it has heard of it, in the subscriber's encapsulation.
+func TestServerDialsBack(t *testing.T) {
+	t.Parallel()
+	for _, f := range forms {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			client, server, w := behind(t, f)
+			for _, family := range families {
+				if _, err := server.DialContext(within(t), "tcp", at(t, client, family.v6, 7)); !errors.Is(err, ErrNoNeighbour) || !strings.Contains(err.Error(), "nothing was heard of") {
+					t.Errorf("before it was heard: %v, want %v", err, ErrNoNeighbour)
+				}
+			}
+			for _, family := range families {
+				addr := at(t, client, family.v6, 7)
+				echo(t, client, addr)
+				own, _ := server.Addr(family.v6)
+				if err := client.Ping(within(t), own); err != nil {
+					t.Fatal(err)
+				}
+				talk(t, server, addr, 20_000)
+			}
+			quiesce(t, client, server)
+			checkShapes(t, &f, w.seen())
+		})
+	}
+}
+
+func TestBadAccess(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*HostConfig)
+		want   string
+	}{
+		"inner VLAN":          {tags(0, 1, 4095), "InnerVLAN 4095, want 0 for none or 1 to 4094"},
+		"inner VLAN alone":    {tags(0, 0, 5), "InnerVLAN 5, want 0 without a VLAN around it"},
+		"TPID":                {tags(0x9100, 1, 2), "TPID 0x9100, want 0x8100 or 0x88a8"},
+		"TPID alone":          {tags(TagS, 0, 0), "TPID 0x88a8, want 0 without a VLAN"},
+		"session 0":           {func(c *HostConfig) { session(c); c.PPPoE[0].ID = 0 }, "PPPoE[0].ID 0, want 1 to 65534"},
+		"session 65535":       {func(c *HostConfig) { session(c); c.PPPoE[0].ID = 0xffff }, "PPPoE[0].ID 65535, want 1 to 65534"},
+		"no concentrator":     {func(c *HostConfig) { session(c); c.PPPoE[0].Concentrator = nil }, "PPPoE[0].Concentrator , want a unicast address of 6 bytes"},
+		"session to nowhere":  {func(c *HostConfig) { session(c); c.PPPoE[0].Destinations = make([]netip.Prefix, 1) }, "PPPoE[0].Destinations invalid Prefix, want prefixes such as 192.0.2.0/24 or 2001:db8::/64"},
+		"B4 of somebody":      {func(c *HostConfig) { tunnel(false)(c); c.Softwires[0].B4 = aftr }, "Softwires[0].B4 2001:db8::a, want one of the host's IPv6 addresses, [2001:db8::1/64]"},
+		"AFTR over IPv4":      {func(c *HostConfig) { tunnel(false)(c); c.Softwires[0].AFTR = netip.MustParseAddr("192.0.2.2") }, "Softwires[0].AFTR 192.0.2.2, want an IPv6 address that is not the host's"},
+		"AFTR is the B4":      {func(c *HostConfig) { tunnel(false)(c); c.Softwires[0].AFTR = c.Softwires[0].B4 }, "Softwires[0].AFTR 2001:db8::1, want an IPv6 address that is not the host's"},
+		"softwire for IPv6":   {func(c *HostConfig) { tunnel(false)(c); c.Softwires[0].Destinations = c.IPv6 }, "Softwires[0].Destinations 2001:db8::1/64, want prefixes such as 192.0.2.0/24"},
+		"softwire for nobody": {func(c *HostConfig) { tunnel(false)(c); c.IPv4 = nil }, "IPv4 [], want an address whose packets go through the softwires"},
+		"edge in a VLAN":      {func(c *HostConfig) { c.VLAN, c.Edge = 5, &Edge{} }, "Edge set, want no VLAN, PPPoE or Softwires beside it: an edge answers in the subscriber's encapsulation"},
+		"edge in a session":   {func(c *HostConfig) { session(c); c.Edge = &Edge{} }, "Edge set, want no VLAN, PPPoE or Softwires beside it: an edge answers in the subscriber's encapsulation"},
+		"edge as a B4":        {func(c *HostConfig) { tunnel(true)(c); c.Edge = &Edge{} }, "Edge set, want no VLAN, PPPoE or Softwires beside it: an edge answers in the subscriber's encapsulation"},
+		"edge's AFTR":         {func(c *HostConfig) { c.Edge = &Edge{AFTR: c.IPv6[0].Addr()} }, "Edge.AFTR 2001:db8::1, want none or an IPv6 address that is not the host's"},
+		"edge's room":         {func(c *HostConfig) { c.Edge = &Edge{Subscribers: -1} }, "Edge.Subscribers -1, want 0 for 16384, or a number of addresses"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config("home", 1)
+			tc.change(&c)
+			a, _ := wire.Pipe("a", "b")
+			if _, err := NewHost(a, c); !errors.Is(err, ErrConfig) || err.Error() != `invalid host "home": `+tc.want {
+				t.Errorf("NewHost: %v\nwant: %s", err, tc.want)
+			}
+		})
+	}
+}
+
+// What comes in another encapsulation than the line's is not for the host.
+func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
+	b4, v4, concentrator := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.2"), net.HardwareAddr{2, 0, 0, 0, 0, 2}
+	packet := datagram{ipv4Type, append([]byte{0x45, 11: 0}, append(v4.AsSlice(), 192, 0, 2, 1)...)}
+	for _, f := range forms {
+		t.Run(f.name, func(t *testing.T) {
+			c := config("client", 1)
+			f.access(&c)
+			l := newLine(&c)
+			good, err := l.to(v4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			good.peer = tagOf(concentrator)
+			// As the far end sends it.
+			good.softwire.own, good.softwire.far = good.softwire.far, good.softwire.own
+			taken := func(p path) bool {
+				received, d, ok := parse(p.frame(good.peer, packet))
+				received.peer = p.peer // parse takes it for the sender's
+				if !ok {
+					t.Fatalf("%+v is not parsed", p)
+				}
+				got, ok := l.in(received, d)
+				return ok && got.protocol == ipv4Type
+			}
+			if !taken(good) {
+				t.Fatalf("%+v is not taken", good)
+			}
+			for name, spoil := range map[string]func(*path){
+				"no tag":       func(p *path) { p.tags = [2]tag{} },
+				"other tag":    func(p *path) { p.tags[0] = tag{TagC, 77} },
+				"other TPID":   func(p *path) { p.tags[0].protocol ^= TagC ^ TagS },
+				"one tag more": func(p *path) { p.tags[1] = tag{TagC, 77} },
+				"session":      func(p *path) { p.session++ },
+				"concentrator": func(p *path) {
+					if p.session != 0 {
+						p.peer = tagOf(config("", 9).MAC)
+					}
+				},
+				"no softwire": func(p *path) { p.softwire = softwire{} },
+				"other AFTR": func(p *path) {
+					if p.softwire.far.IsValid() {
+						p.softwire.own = v6Of(99)
+					}
+				},
+				"other B4":   func(p *path) { p.softwire = softwire{own: aftr, far: v6Of(98)} },
+				"to ourself": func(p *path) { p.softwire = softwire{own: b4, far: b4} },
+				"no session": func(p *path) { p.session = 0 },
+			} {
+				p := good
+				spoil(&p)
+				if p.tags[0].vid == 0 && p.tags[0].protocol != 0 {
+					continue // a priority tag is none
+				}
+				if p != good && taken(p) {
+					t.Errorf("%s: %+v is taken on a line with %+v", name, p, good)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,226 @@
+package netsim
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
+
+const (
+	// TagC and TagS are the tag protocol identifiers of IEEE 802.1Q: of a customer's tag, and of a provider's (once 802.1ad).
+	TagC = 0x8100
+	TagS = 0x88a8
+
+	tagLength = 4 // tag protocol identifier and tag control information
+	vlanMask  = 0x0fff
+
+	ipv4Type, arpType, ipv6Type = 0x0800, 0x0806, 0x86dd
+
+	sessionType     = 0x8864 // of a frame of the PPPoE session stage, RFC 2516 section 4
+	sessionHeader   = 6      // version and type, code, session id, length
+	sessionVersion  = 0x11   // version 1, type 1
+	pppHeader       = 2      // the protocol field, which the length of PPPoE includes
+	pppIPv4, pppIP6 = 0x0021, 0x0057
+
+	ipv4Minimum        = 20
+	ipv6Header         = 40
+	ipv6Version        = 0x60
+	softwireHops       = 64
+	protocolIPv4       = 4  // IPv4 in something, as next header
+	protocolOptions    = 60 // the IPv6 header of destination options
+	optionsLength      = 8
+	optionLimit        = 4 // RFC 2473 section 4.1.1: the tunnel encapsulation limit
+	arpLength          = 28
+	arpSender, arpSeek = 14, 24 // where ARP for IPv4 has the two protocol addresses
+)
+
+// limitOptions is a header of destination options with the tunnel encapsulation limit 4 and padding (PadN), then IPv4. It is what
+// Linux puts before the packets of its tunnels.
+var limitOptions = [optionsLength]byte{protocolIPv4, 0, optionLimit, 1, 4, 1, 1, 0}
+
+// A datagram is what the innermost layer of a frame carries: an IP packet or an ARP message, with its Ethernet type.
+type datagram struct {
+	protocol uint16
+	bytes    []byte
+}
+
+// An encapsulation is everything that stands around a datagram in a frame but the two MAC addresses.
+type encapsulation struct {
+	tags     [2]tag // outermost first
+	session  uint16 // PPPoE session id, 0 for none
+	softwire softwire
+}
+
+// A tag is a VLAN tag; protocol 0 is none.
+type tag struct{ protocol, vid uint16 }
+
+// A softwire is the outer IPv6 header of an IPv4 packet, by its own end and the far one; without addresses it is none.
+type softwire struct {
+	own, far netip.Addr
+	limit    bool // with limitOptions
+}
+
+// A path is how frames get to a peer, and come from it. An empty peer is one whose MAC address has yet to be found.
+type path struct {
+	peer tcpip.LinkAddress
+	encapsulation
+}
+
+// overhead is how many bytes of the MTU are the encapsulation's. Tags are not: a line that carries them has room for them.
+func (e *encapsulation) overhead() int {
+	n := 0
+	if e.session != 0 {
+		n += sessionHeader + pppHeader
+	}
+	return n + e.softwire.length()
+}
+
+func (w softwire) length() int {
+	switch {
+	case !w.far.IsValid():
+		return 0
+	case w.limit:
+		return ipv6Header + optionsLength
+	}
+	return ipv6Header
+}
+
+// frame builds the frame that carries a datagram along the path.
+func (p *path) frame(from tcpip.LinkAddress, d datagram) []byte {
+	payload := p.softwire.length() + len(d.bytes)
+	f := make([]byte, 12, ethernetHeader+len(p.tags)*tagLength+p.overhead()+len(d.bytes))
+	copy(f, p.peer)
+	copy(f[6:], from)
+	for _, t := range p.tags {
+		if t.protocol != 0 {
+			f = binary.BigEndian.AppendUint16(f, t.protocol)
+			f = binary.BigEndian.AppendUint16(f, t.vid)
+		}
+	}
+	protocol := d.protocol
+	if p.softwire.far.IsValid() {
+		protocol = ipv6Type
+	}
+	if p.session == 0 {
+		f = binary.BigEndian.AppendUint16(f, protocol)
+	} else {
+		f = binary.BigEndian.AppendUint16(f, sessionType)
+		f = append(f, sessionVersion, 0)
+		f = binary.BigEndian.AppendUint16(f, p.session)
+		f = binary.BigEndian.AppendUint16(f, uint16(pppHeader+payload))
+		ppp := uint16(pppIPv4)
+		if protocol == ipv6Type {
+			ppp = pppIP6
+		}
+		f = binary.BigEndian.AppendUint16(f, ppp)
+	}
+	return append(p.softwire.appendTo(f, len(d.bytes)), d.bytes...)
+}
+
+// appendTo appends the headers of RFC 2473 before an IPv4 packet of a length.
+func (w softwire) appendTo(f []byte, length int) []byte {
+	if !w.far.IsValid() {
+		return f
+	}
+	f = append(f, ipv6Version, 0, 0, 0)
+	f = binary.BigEndian.AppendUint16(f, uint16(w.length()-ipv6Header+length))
+	next := byte(protocolIPv4)
+	if w.limit {
+		next = protocolOptions
+	}
+	f = append(f, next, softwireHops)
+	f = append(append(f, w.own.AsSlice()...), w.far.AsSlice()...)
+	if w.limit {
+		f = append(f, limitOptions[:]...)
+	}
+	return f
+}
+
+// parse reads a frame down to what its tags and its PPPoE session carry; a softwire is still closed. It reports false for a frame that is
+// cut short, or carries neither IP nor ARP. A tag with VLAN id 0 only carries a priority (IEEE 802.1Q section 9.6) and is left out.
+func parse(frame []byte) (p path, d datagram, ok bool) {
+	if len(frame) < ethernetHeader {
+		return path{}, datagram{}, false
+	}
+	p.peer = tcpip.LinkAddress(frame[6:12])
+	protocol, rest := binary.BigEndian.Uint16(frame[12:]), frame[ethernetHeader:]
+	for seen, kept := 0, 0; (protocol == TagC || protocol == TagS) && seen < len(p.tags); seen++ {
+		if len(rest) < tagLength {
+			return path{}, datagram{}, false
+		}
+		if vid := binary.BigEndian.Uint16(rest) & vlanMask; vid != 0 {
+			p.tags[kept] = tag{protocol, vid}
+			kept++
+		}
+		protocol, rest = binary.BigEndian.Uint16(rest[2:]), rest[tagLength:]
+	}
+	if protocol == sessionType {
+		if p.session, protocol, rest, ok = parseSession(rest); !ok {
+			return path{}, datagram{}, false
+		}
+	}
+	switch protocol {
+	case ipv4Type, ipv6Type, arpType:
+		return p, datagram{protocol, rest}, true
+	}
+	return path{}, datagram{}, false
+}
+
+// parseSession reads the headers of PPPoE and PPP. What follows the length of PPPoE is padding and is cut off. Everything but IP, such as
+// LCP, is nobody's here.
+func parseSession(b []byte) (session, protocol uint16, rest []byte, ok bool) {
+	if len(b) < sessionHeader+pppHeader || b[0] != sessionVersion || b[1] != 0 {
+		return 0, 0, nil, false
+	}
+	session = binary.BigEndian.Uint16(b[2:])
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if session == 0 || length < pppHeader || sessionHeader+length > len(b) {
+		return 0, 0, nil, false
+	}
+	rest = b[sessionHeader+pppHeader : sessionHeader+length]
+	switch binary.BigEndian.Uint16(b[sessionHeader:]) {
+	case pppIPv4:
+		return session, ipv4Type, rest, true
+	case pppIP6:
+		return session, ipv6Type, rest, true
+	}
+	return 0, 0, nil, false
+}
+
+// open takes an IPv4 packet out of the softwire that carries it, and reports false for anything else.
+func (d datagram) open() (softwire, datagram, bool) {
+	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header || d.bytes[0]>>4 != 6 {
+		return softwire{}, datagram{}, false
+	}
+	far, own, _ := d.addrs()
+	w := softwire{own: own, far: far}
+	length := int(binary.BigEndian.Uint16(d.bytes[4:]))
+	if ipv6Header+length > len(d.bytes) {
+		return softwire{}, datagram{}, false
+	}
+	inner := d.bytes[ipv6Header : ipv6Header+length]
+	switch next := d.bytes[6]; {
+	case next == protocolIPv4:
+	case next == protocolOptions && length >= optionsLength && inner[0] == protocolIPv4 && inner[1] == 0 && inner[2] == optionLimit:
+		w.limit = true
+		inner = inner[optionsLength:]
+	default:
+		return softwire{}, datagram{}, false
+	}
+	return w, datagram{ipv4Type, inner}, true
+}
+
+// addrs returns the addresses of an IP packet, or who asks and who is sought in ARP.
+func (d datagram) addrs() (source, destination netip.Addr, ok bool) {
+	b := d.bytes
+	switch {
+	case d.protocol == ipv4Type && len(b) >= ipv4Minimum:
+		return netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:])), true
+	case d.protocol == ipv6Type && len(b) >= ipv6Header:
+		return netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:])), true
+	case d.protocol == arpType && len(b) >= arpLength:
+		return netip.AddrFrom4([4]byte(b[arpSender:])), netip.AddrFrom4([4]byte(b[arpSeek:])), true
+	}
+	return netip.Addr{}, netip.Addr{}, false
+}

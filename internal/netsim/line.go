@@ -1,0 +1,135 @@
+package netsim
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
+
+// A Session is a PPPoE session (RFC 2516) that is up: the host sends and takes its IP packets in it, and knows neither ARP nor neighbour
+// discovery. The discovery stage and PPP's own negotiation, LCP and IPCP, are left out, because no filter looks at them.
+type Session struct {
+	ID           uint16           // 1 to 65534
+	Concentrator net.HardwareAddr // the MAC address of the access concentrator, 6 bytes, unicast
+	Destinations []netip.Prefix   // what is reached through the session; none for everything
+}
+
+// A Softwire is a tunnel of DS-Lite (RFC 6333): the host is a B4, and sends its IPv4 in IPv6 to an AFTR. Its IPv6 goes beside it.
+type Softwire struct {
+	B4                 netip.Addr     // one of the host's IPv6 addresses
+	AFTR               netip.Addr     // the far end's IPv6 address
+	EncapsulationLimit bool           // with the option of RFC 2473 section 4.1.1, as Linux has it; it takes 8 bytes of the MTU
+	Destinations       []netip.Prefix // which IPv4 addresses are reached through the tunnel; none for all
+}
+
+func leads(destinations []netip.Prefix, to netip.Addr) bool {
+	return len(destinations) == 0 || slices.ContainsFunc(destinations, func(p netip.Prefix) bool { return p.Contains(to) })
+}
+
+// An access is what stands between a host's stack and its link.
+type access interface {
+	// out returns the path of a datagram. neighbour is the MAC address that the stack has found for it, if it looks for any.
+	// An error is one of connecting.
+	out(d datagram, neighbour tcpip.LinkAddress) (path, error)
+	// in returns what the stack is to have of a frame's datagram, and false for nothing.
+	in(p path, d datagram) (datagram, bool)
+	// to returns the path of what goes to an address, as out does.
+	to(addr netip.Addr) (path, error)
+	// onLink says whether the stack finds the MAC addresses of a family's neighbours itself, by ARP or neighbour discovery.
+	onLink(v6 bool) bool
+}
+
+// A line is the access of a subscriber, and of any host that has neither session nor softwire: all it talks to is on its link.
+type line struct {
+	tags      [2]tag
+	sessions  []Session
+	softwires []Softwire
+}
+
+var _ access = (*line)(nil)
+
+func newLine(c *HostConfig) *line {
+	l := &line{sessions: c.PPPoE, softwires: c.Softwires}
+	if c.VLAN != 0 {
+		l.tags[0] = tag{TagC, c.VLAN}
+		if c.TPID != 0 {
+			l.tags[0].protocol = c.TPID
+		}
+	}
+	if c.InnerVLAN != 0 {
+		l.tags[1] = tag{TagC, c.InnerVLAN}
+	}
+	return l
+}
+
+func (l *line) out(d datagram, neighbour tcpip.LinkAddress) (path, error) {
+	_, to, _ := d.addrs()
+	p, err := l.to(to)
+	if err == nil && l.onLink(d.protocol == ipv6Type) {
+		p.peer = neighbour
+	}
+	return p, err
+}
+
+func (l *line) to(addr netip.Addr) (path, error) {
+	p := path{encapsulation: encapsulation{tags: l.tags}}
+	if addr.Is4() && len(l.softwires) > 0 {
+		i := slices.IndexFunc(l.softwires, func(w Softwire) bool { return leads(w.Destinations, addr) })
+		if i < 0 {
+			return path{}, fmt.Errorf("%w: no softwire leads to %v", ErrNoNeighbour, addr)
+		}
+		w := l.softwires[i]
+		p.softwire = softwire{w.B4, w.AFTR, w.EncapsulationLimit}
+		addr = w.AFTR
+	}
+	if len(l.sessions) > 0 {
+		i := slices.IndexFunc(l.sessions, func(s Session) bool { return leads(s.Destinations, addr) })
+		if i < 0 {
+			return path{}, fmt.Errorf("%w: no PPPoE session leads to %v", ErrNoNeighbour, addr)
+		}
+		p.session, p.peer = l.sessions[i].ID, tcpip.LinkAddress(l.sessions[i].Concentrator)
+	}
+	return p, nil
+}
+
+func (l *line) in(p path, d datagram) (datagram, bool) {
+	if p.tags != l.tags {
+		return datagram{}, false
+	}
+	if len(l.sessions) == 0 && p.session != 0 || len(l.sessions) > 0 && !slices.ContainsFunc(l.sessions, func(s Session) bool {
+		return s.ID == p.session && tcpip.LinkAddress(s.Concentrator) == p.peer
+	}) {
+		return datagram{}, false
+	}
+	if len(l.softwires) == 0 {
+		return d, true
+	}
+	w, inner, ok := d.open()
+	switch {
+	case !ok:
+		return d, d.protocol == ipv6Type
+	case slices.ContainsFunc(l.softwires, func(own Softwire) bool { return own.B4 == w.own && own.AFTR == w.far }):
+		return inner, true
+	}
+	return datagram{}, false
+}
+
+func (l *line) onLink(v6 bool) bool {
+	return len(l.sessions) == 0 && (v6 || len(l.softwires) == 0)
+}
+
+// mtu returns the largest packet of each family, and the same for all peers: the least that any softwire leaves.
+func (l *line) mtu() (v4, v6 int) {
+	v6 = MTU
+	if len(l.sessions) > 0 {
+		v6 -= sessionHeader + pppHeader
+	}
+	v4 = v6
+	for _, w := range l.softwires {
+		v4 = min(v4, v6-softwire{w.B4, w.AFTR, w.EncapsulationLimit}.length())
+	}
+	return v4, v6
+}

@@ -1,0 +1,64 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+
+	"op25b/internal/constraint"
+)
+
+// A Contract is what a program holds all that is written to it to: how many entries each table takes, and the restrictions that stand
+// beside tables and actions. A target may enforce either (the embedded switch does) or neither (bmv2 knows no restriction).
+//
+// A nil Contract allows everything.
+type Contract struct {
+	sizes        map[string]int64
+	restrictions *constraint.Set
+}
+
+// NewContract reads the contract of a program. It returns ErrMismatch if the program is not the one that this package writes for, with
+// every difference, or if its restrictions cannot be read.
+func NewContract(info *configv1.P4Info) (*Contract, error) {
+	if err := Check(info); err != nil {
+		return nil, err
+	}
+	restrictions, err := constraint.Load(info)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
+	}
+	c := &Contract{sizes: make(map[string]int64, len(info.GetTables())), restrictions: restrictions}
+	for _, t := range info.GetTables() {
+		c.sizes[t.GetPreamble().GetAlias()] = t.GetSize()
+	}
+	return c, nil
+}
+
+// Size returns how many entries a table holds at least, by its name; ok is false for a table that has no such bound.
+func (c *Contract) Size(table string) (size int64, ok bool) {
+	if c == nil {
+		return 0, false
+	}
+	size, ok = c.sizes[table]
+	return size, ok
+}
+
+// Allows returns ErrInvalid with every entry that breaks a restriction, or nil.
+func (c *Contract) Allows(entries []Entry) error {
+	if c == nil {
+		return nil
+	}
+	var faults []error
+	for _, e := range entries {
+		if t := e.Entity.GetTableEntry(); t != nil {
+			if err := c.restrictions.CheckEntry(t); err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", e, err))
+			}
+		}
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(faults...))
+	}
+	return nil
+}

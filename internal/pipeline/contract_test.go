@@ -1,0 +1,121 @@
+package pipeline
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/p4src"
+)
+
+func contract(t *testing.T) *Contract {
+	t.Helper()
+	c, err := NewContract(p4src.P4Info())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// What this package can express, the program allows: the two say the same in their own words.
+func TestTheContractAllowsWhatAStateCanHold(t *testing.T) {
+	s := &State{
+		Ports:        map[Port]Role{0: Access, MaxPort: Network},
+		Lines:        map[LineKey]Line{{MaxPort, MaxVID, MaxVID, 0}: {255, MaxLineIndex}, {0, 0, 0, MaxSession}: {0, 1}},
+		Services:     map[ServiceKey]ServiceValue{{SrcPort: PortMatch{25, true}, Handshake: SYNACK}: {UpSrc, LastService, 1}, {DstPort: PortMatch{0, true}}: {UpDst, 1, 9}},
+		Remotes:      map[netip.Prefix]Class{netip.MustParsePrefix("0.0.0.0/1"): 1, netip.MustParsePrefix("2001:db8::1/128"): 255},
+		Subscribers:  map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.1/32"): {255, MaxLineIndex}, netip.MustParsePrefix("::/1"): {1, 0}},
+		SourceChecks: map[LineGroup]SourceCheck{0: SourceMonitor, 255: SourceDrop},
+		Sources:      map[SourceKey]struct{}{{1, netip.MustParsePrefix("::/1")}: {}, {MaxLineIndex, netip.MustParsePrefix("192.0.2.0/24")}: {}},
+		Limits:       map[LimitKey]Rate{{1, Access}: {1, 1}, {MaxLineIndex, Network}: {9, 9}},
+		RejectFrom:   RejectFrom{IPv4: netip.MustParseAddr("192.0.2.1")},
+		Bridge:       map[MAC]BridgePort{{2}: {MaxPort, Access}, {4}: {0, Network}},
+		LinePorts:    map[VLANKey]Port{{1, 0}: 0, {0, MaxVID}: MaxPort},
+		Verdicts: map[VerdictKey]Verdict{
+			{Priority: 1}: {Permit, FirstRule},
+			{Priority: 2, Group: Exactly[LineGroup](0), Leg: Exactly(UpSrc), Service: Exactly[Service](1), RemoteClass: Exactly[Class](0)}: {Reject, LastRule},
+			{Priority: 3, Service: Exactly(ServiceUndetermined)}:                                                                           {Monitor, RuleUndetermined},
+			{Priority: 4, Service: Exactly(ServiceLaterFragment)}:                                                                          {Drop, RuleLaterFragment},
+			{Priority: 5, SubscriberClass: Exactly[Class](0)}:                                                                              {Limit, LastRule},
+		},
+		AllPorts: []Port{0, MaxPort},
+	}
+	for _, epoch := range []Epoch{1, 255} {
+		all, err := s.Entries(epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := contract(t).Allows(append(all, EpochEntry(epoch, true))); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What types allow and meaning does not, the program refuses: an entry that no State makes, of another hand.
+func TestTheContractRefuses(t *testing.T) {
+	prefix := netip.MustParsePrefix("192.0.2.0/24")
+	for name, test := range map[string]struct {
+		entry *p4v1.TableEntry
+		want  string
+	}{
+		"a line at no port": {
+			&p4v1.TableEntry{TableId: lineTable, Match: []*p4v1.FieldMatch{exactly(1, 511), exactly(2, 0), exactly(3, 0)}, Action: call(setLineAction, 1, 1)},
+			"port < 511",
+		},
+		"a line without index": {
+			&p4v1.TableEntry{TableId: lineTable, Match: []*p4v1.FieldMatch{exactly(1, 1), exactly(2, 0), exactly(3, 0)}, Action: call(setLineAction, 1, 0)},
+			"line_index != 0",
+		},
+		"an exemption for everybody": {
+			&p4v1.TableEntry{TableId: subscriberV4Table, Action: call(setSubscriberClassAction, 1, 0)}, "prefix::prefix_length > 0",
+		},
+		"a rule of the program's own": {
+			&p4v1.TableEntry{TableId: verdictTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 1)}, Action: call(permitAction, 1)}, "rule >= 2",
+		},
+		"a rule set of epoch 0": {
+			&p4v1.TableEntry{TableId: verdictTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 0)}, Action: call(permitAction, 2)}, "epoch != 0",
+		},
+		"half a leg": {
+			&p4v1.TableEntry{TableId: verdictTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 1), masked(3, 1, 1)}, Action: call(permitAction, 2)}, "leg::mask",
+		},
+		"a service of every port": {
+			&p4v1.TableEntry{TableId: serviceTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 0)}, Action: call(setServiceAction, 1, 1)}, "src_port::mask != 0",
+		},
+		"an address of no line": {
+			&p4v1.TableEntry{TableId: sourceV4Table, Match: []*p4v1.FieldMatch{exactly(1, 0), longest(2, prefix)}, Action: call(boundAction)}, "line != 0",
+		},
+		"a reserved session": {
+			&p4v1.TableEntry{
+				TableId: sessionTable, Match: []*p4v1.FieldMatch{exactly(1, 1), exactly(2, 0), exactly(3, 0), exactly(4, 0xffff)}, Action: call(setLineAction, 1, 1),
+			}, "session < 65535",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := contract(t).Allows([]Entry{mustTableEntry(test.entry)})
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want ErrInvalid with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestAContractThatCannotBeRead(t *testing.T) {
+	other := proto.CloneOf(p4src.P4Info())
+	other.PkgInfo.Version = "7.0.0"
+	broken := proto.CloneOf(p4src.P4Info())
+	for _, x := range broken.GetTables() {
+		if x.GetPreamble().GetAlias() == "line" {
+			x.Preamble.Annotations = []string{`@entry_restriction("prot < 511")`}
+		}
+	}
+	for want, info := range map[string]*configv1.P4Info{`version "7.0.0"`: other, `"prot"`: broken} {
+		if _, err := NewContract(info); !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want ErrMismatch with %q", err, want)
+		}
+	}
+}

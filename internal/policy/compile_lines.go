@@ -1,0 +1,129 @@
+package policy
+
+import (
+	"slices"
+
+	"op25b/internal/pipeline"
+)
+
+// portEntries are the network ports, and the flood groups in ascending order. An access port gets no entry: the pipeline takes a port that
+// it does not know for one.
+func portEntries(sw *Switch) (roles map[pipeline.Port]pipeline.Role, network, all []pipeline.Port) {
+	roles = make(map[pipeline.Port]pipeline.Role)
+	for _, port := range sw.Ports {
+		all = append(all, port.Number)
+		if port.Role == pipeline.Network {
+			roles[port.Number] = pipeline.Network
+			network = append(network, port.Number)
+		}
+	}
+	slices.Sort(network)
+	slices.Sort(all)
+	return roles, network, all
+}
+
+// portNumbers are the numbers of a switch's ports by name.
+func portNumbers(sw *Switch) map[string]pipeline.Port {
+	numbers := make(map[string]pipeline.Port, len(sw.Ports))
+	for _, port := range sw.Ports {
+		numbers[port.Name] = port.Number
+	}
+	return numbers
+}
+
+// lineEntries are the lines of a switch, and the way to them by tags alone. Tags that lines of two ports share lead to neither, and
+// untagged frames have nothing to go by.
+func lineEntries(p *Policy, sw *Switch) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
+	lines := make(map[pipeline.LineKey]pipeline.Line, len(sw.Lines))
+	ways := make(map[pipeline.VLANKey]pipeline.Port)
+	shared := make(map[pipeline.VLANKey]struct{})
+	ports := portNumbers(sw)
+	for i, line := range sw.Lines {
+		key := pipeline.LineKey{Port: ports[line.Port], OuterVID: line.VLAN, InnerVID: line.InnerVLAN, Session: line.PPPoE}
+		lines[key] = pipeline.Line{Group: p.group(line.Group), Index: lineIndex(i)}
+		tags := pipeline.VLANKey{OuterVID: line.VLAN, InnerVID: line.InnerVLAN}
+		if other, again := ways[tags]; again && other != key.Port {
+			shared[tags] = struct{}{}
+		}
+		ways[tags] = key.Port
+	}
+	for tags := range shared {
+		delete(ways, tags)
+	}
+	delete(ways, pipeline.VLANKey{})
+	return lines, ways
+}
+
+// lineIndex is the number of the line at a position of its switch's list.
+func lineIndex(i int) pipeline.LineIndex { return pipeline.LineIndex(i + 1) }
+
+// bridgeEntries are the stations known behind access and network ports.
+func bridgeEntries(sw *Switch) map[pipeline.MAC]pipeline.BridgePort {
+	bridge := make(map[pipeline.MAC]pipeline.BridgePort)
+	ports := portNumbers(sw)
+	for _, line := range sw.Lines {
+		for _, mac := range line.MACs {
+			bridge[mac] = pipeline.BridgePort{Port: ports[line.Port], Role: pipeline.Access}
+		}
+	}
+	for _, port := range sw.Ports {
+		for _, mac := range port.MACs {
+			bridge[mac] = pipeline.BridgePort{Port: port.Number, Role: pipeline.Network}
+		}
+	}
+	return bridge
+}
+
+// sourceEntries are the line groups whose sources are checked, and the prefixes of their lines on a switch.
+func sourceEntries(p *Policy, sw *Switch) (map[pipeline.LineGroup]pipeline.SourceCheck, map[pipeline.SourceKey]struct{}) {
+	checks := make(map[pipeline.LineGroup]pipeline.SourceCheck)
+	for i, g := range p.LineGroups {
+		if check, on, _ := g.SourceCheck.check(); on {
+			checks[pipeline.LineGroup(i+1)] = check
+		}
+	}
+	sources := make(map[pipeline.SourceKey]struct{})
+	for i, line := range sw.Lines {
+		if _, checked := checks[p.group(line.Group)]; !checked {
+			continue
+		}
+		for _, prefix := range line.Prefixes {
+			sources[pipeline.SourceKey{Line: lineIndex(i), Prefix: prefix}] = struct{}{}
+		}
+	}
+	return checks, sources
+}
+
+// limitEntries are the rates of lines, a bucket for each direction. They do not wait for a phase that asks for them.
+func limitEntries(p *Policy, sw *Switch) map[pipeline.LimitKey]pipeline.Rate {
+	rates := make(map[string]Rate, len(p.LineGroups))
+	for _, g := range p.LineGroups {
+		if g.Limit != (Rate{}) {
+			rates[g.Name] = g.Limit
+		}
+	}
+	limits := make(map[pipeline.LimitKey]pipeline.Rate)
+	for i, line := range sw.Lines {
+		rate, ok := rates[line.Group]
+		if !ok {
+			continue
+		}
+		for _, from := range []pipeline.Role{pipeline.Access, pipeline.Network} {
+			limits[pipeline.LimitKey{Line: lineIndex(i), From: from}] = pipeline.Rate{PerSecond: rate.PerSecond, Burst: rate.Burst}
+		}
+	}
+	return limits
+}
+
+// rejectFrom is the address of each family that a switch rejects from.
+func rejectFrom(sw *Switch) pipeline.RejectFrom {
+	var from pipeline.RejectFrom
+	for _, addr := range sw.RejectFrom {
+		if addr.Is4() {
+			from.IPv4 = addr
+		} else {
+			from.IPv6 = addr
+		}
+	}
+	return from
+}

@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"op25b/internal/pipeline"
+)
+
+func (g LineGroup) undetermined() Action   { return g.Undetermined.action(DefaultUndetermined) }
+func (g LineGroup) laterFragments() Action { return g.LaterFragments.action(DefaultLaterFragments) }
+
+// knobPriority is a priority that no other entry competes with: the services of the knobs are theirs alone.
+const knobPriority = 1
+
+// knobs gives the line groups whose knobs are not at their defaults an entry each. The pipeline does the default by itself.
+func (b *builder) knobs(p *Policy) {
+	for i, g := range p.LineGroups {
+		b.knob(pipeline.LineGroup(i+1), pipeline.ServiceUndetermined, g.undetermined(), DefaultUndetermined, pipeline.RuleUndetermined)
+		b.knob(pipeline.LineGroup(i+1), pipeline.ServiceLaterFragment, g.laterFragments(), DefaultLaterFragments, pipeline.RuleLaterFragment)
+	}
+}
+
+func (b *builder) knob(group pipeline.LineGroup, service pipeline.Service, action, byDefault Action, rule pipeline.RuleID) {
+	if action == byDefault {
+		return
+	}
+	verdict, _ := action.verdict()
+	key := pipeline.VerdictKey{
+		Group: pipeline.Exactly(group), Leg: pipeline.Exactly(pipeline.UpDst), Service: pipeline.Exactly(service), Priority: knobPriority,
+	}
+	b.entries[key] = pipeline.Verdict{Action: verdict, Rule: rule}
+}
+
+// pipelineRules are the rules that the pipeline itself applies. Where line groups have a say, the action is the strictest of theirs.
+func pipelineRules(p *Policy) map[pipeline.RuleID]Rule {
+	rules := make(map[pipeline.RuleID]Rule)
+	fixed := func(id pipeline.RuleID, name, text string) {
+		rules[id] = Rule{ID: id, Name: name, Action: Drop, Text: text}
+	}
+	varying := func(id pipeline.RuleID, name, what string, byDefault Action, otherwise string, of func(LineGroup) Action) {
+		action, apart := p.setApart(byDefault, of)
+		rules[id] = Rule{ID: id, Name: name, Action: action, Text: what + " " + otherwise + apart}
+	}
+	fixed(pipeline.RuleFailClosed, RuleFailClosed, "what a line sends to port 25, and what comes to it from port 25, is dropped where no rule speaks of it")
+	fixed(pipeline.RuleTinyFragment, RuleTinyFragment, "TCP from a line that is cut off before its ports is dropped")
+	varying(pipeline.RuleLaterFragment, RuleLaterFragment, "a fragment from a line that TCP may be in, but not its ports,",
+		DefaultLaterFragments, "passes uncounted", LineGroup.laterFragments)
+	varying(pipeline.RuleUndetermined, RuleUndetermined, "what comes from a line and cannot be read to its TCP ports",
+		DefaultUndetermined, "is dropped", LineGroup.undetermined)
+	varying(pipeline.RuleSpoofed, RuleSpoofed, "what comes from a line with a source address that is not the line's",
+		Permit, "is not looked for", func(g LineGroup) Action { return g.SourceCheck.action() })
+	return rules
+}
+
+// setApart tells of the line groups with another action than the default, as the end of a sentence, and returns the strictest action of
+// all: a line that no inventory names has the default.
+func (p *Policy) setApart(byDefault Action, of func(LineGroup) Action) (strictest Action, text string) {
+	strictest = byDefault
+	var b strings.Builder
+	for _, action := range []Action{Permit, Monitor, Drop} {
+		var groups []string
+		for _, g := range p.LineGroups {
+			if of(g) == action && action != byDefault {
+				groups = append(groups, g.Name)
+			}
+		}
+		if groups == nil {
+			continue
+		}
+		if byDefault != Drop {
+			strictest = action // ascending
+		}
+		fmt.Fprintf(&b, "; on lines of %s it %s", strings.Join(groups, ", "), action.outcome())
+	}
+	return strictest, b.String()
+}

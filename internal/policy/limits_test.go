@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"op25b/internal/pipeline"
+)
+
+// refused checks that a policy made in Go is refused with a message, or accepted if that is empty.
+func refused(t *testing.T, what string, p *Policy, inv *Inventory, want string) {
+	t.Helper()
+	p.src, inv.src = source{}, source{}
+	got := ""
+	if err := Validate(p, inv); err != nil {
+		if got = err.Error(); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v is not ErrInvalid", what, err)
+		}
+	}
+	if got != want {
+		t.Errorf("%s:\ngot  %s\nwant %s", what, got, want)
+	}
+}
+
+// TestTooManyRules: the last id is given out, and one name more is refused.
+func TestTooManyRules(t *testing.T) {
+	b := example(t)
+	for n, valid := range map[int]bool{243: true, 244: false} {
+		p := *b.Policy
+		p.src = source{}
+		p.Phases = nil
+		for i := range n {
+			p.Phases = append(p.Phases, Phase{Name: fmt.Sprint(i), Effective: Date{2006 + i, 1, 1}, Rules: []PhaseRule{{Name: fmt.Sprintf("r%d", i), Service: "smtp", Action: Drop}}})
+		}
+		c, err := Compile(&p, b.Inventory, "edge-1", fmt.Sprint(n-1), time.Time{})
+		if valid {
+			if err != nil || c.Rules[pipeline.LastRule].Name != "r242" {
+				t.Errorf("%d names: %v", n, err)
+			}
+			continue
+		}
+		const want = `compile switch "edge-1": phases[243].rules[0]: rule "r243" is one too many; ` +
+			`the phases of a policy can have 243 rule names between them: use names again, or split the policy`
+		if err == nil || err.Error() != want {
+			t.Errorf("%d names:\ngot  %v\nwant %s", n, err, want)
+		}
+	}
+}
+
+// TestTooManyVerdicts: 256 entries of a phase fit, and one more is refused.
+func TestTooManyVerdicts(t *testing.T) {
+	for _, x := range []struct {
+		groups int
+		knob   Knob
+		need   int // 3 services x 1 relay, 2 submission, 1 exempt; 2 legs of each group, 2 of all lines; 1 a knob
+	}{{124, "", 256}, {124, "monitor", 257}, {125, "", 258}} {
+		b := example(t)
+		p := b.Policy
+		for len(p.LineGroups) < x.groups {
+			p.LineGroups = append(p.LineGroups, LineGroup{Name: fmt.Sprintf("g%d", len(p.LineGroups))})
+		}
+		p.LineGroups[7].Undetermined = x.knob
+		p.Phases = []Phase{{Name: "wide", Effective: Date{2006, 10, 1}, Rules: []PhaseRule{
+			{Name: "each", Groups: names(p.LineGroups, LineGroup.name), Service: "smtp", Remote: "mobile-carrier", Action: Drop},
+			{Name: "all", Service: "smtp", Action: Drop},
+		}}}
+		want := ""
+		if x.need > 256 {
+			want = fmt.Sprintf(`phases[0].rules: phase "wide" needs %d verdict entries, and a switch has room for 256 of a phase; a rule takes one for each of its `+
+				`legs and named line groups: leave groups out where a rule is for every line, or put line groups and classes together`, x.need)
+		}
+		refused(t, fmt.Sprintf("%d groups and knob %q", x.groups, x.knob), p, b.Inventory, want)
+		if want == "" {
+			c, err := Compile(p, b.Inventory, "edge-1", "wide", time.Time{})
+			if err != nil || len(c.State.Verdicts) != x.need {
+				t.Errorf("%d groups: %v, %d entries, want %d", x.groups, err, len(c.State.Verdicts), x.need)
+			}
+		}
+	}
+}
+
+// TestTooManyLines: 8,192 lines fit a switch, and one more is refused.
+func TestTooManyLines(t *testing.T) {
+	for n, want := range map[int]string{
+		8192: "", 8193: `switches[0].lines[8192]: switch "edge-1" has 8193 lines; it has room for 8192: move lines to another switch`,
+	} {
+		b := example(t)
+		sw := &b.Inventory.Switches[0]
+		for i := len(sw.Lines); i < n; i++ {
+			sw.Lines = append(sw.Lines, Line{Name: fmt.Sprint("more-", i), Port: "access-1", VLAN: 7, InnerVLAN: pipeline.VID(1 + i%4000), PPPoE: pipeline.Session(1 + i), Group: "adsl"})
+		}
+		refused(t, fmt.Sprint(n, " lines"), b.Policy, b.Inventory, want)
+	}
+}
+
+// TestTooManyServices: 247 services have numbers, and one more is refused.
+func TestTooManyServices(t *testing.T) {
+	for n, want := range map[int]string{247: "", 248: "services[247]: there are 248 services; a switch can number 247"} {
+		b := example(t)
+		for i := len(b.Policy.Services); i < n; i++ {
+			b.Policy.Services = append(b.Policy.Services, Service{Name: fmt.Sprint("more-", i), Ports: []TCPPort{TCPPort(10000 + i)}})
+		}
+		refused(t, fmt.Sprint(n, " services"), b.Policy, b.Inventory, want)
+	}
+}
+
+// TestBuiltInNames: no rule of a policy has the name of one that stands without it.
+func TestBuiltInNames(t *testing.T) {
+	for _, name := range []string{"relay", "submission", "exempt", "fail-closed", "tiny-fragment", "later-fragment", "undetermined", "spoofed"} {
+		b := example(t)
+		b.Policy.Phases[0].Rules[0].Name = name
+		refused(t, name, b.Policy, b.Inventory,
+			fmt.Sprintf(`phases[0].rules[0].name: rule %q cannot be defined; it stands in every phase, and its counter would be mixed with this one's: choose another name`, name))
+	}
+}
+
+// TestWordsMadeInGo: what a document cannot even be read with is refused in documents made in Go too.
+func TestWordsMadeInGo(t *testing.T) {
+	group := func(p *Policy, _ *Inventory) *LineGroup { return &p.LineGroups[1] }
+	for want, change := range map[string]func(p *Policy, inv *Inventory){
+		`lineGroups[1].undetermined: line group "isdn" has undetermined: reject; it wants permit, monitor or drop`:    func(p *Policy, inv *Inventory) { group(p, inv).Undetermined = "reject" },
+		`lineGroups[1].laterFragments: line group "isdn" has laterFragments: limit; it wants permit, monitor or drop`: func(p *Policy, inv *Inventory) { group(p, inv).LaterFragments = "limit" },
+		`lineGroups[1].sourceCheck: line group "isdn" has sourceCheck: permit; it wants off, monitor or drop`:         func(p *Policy, inv *Inventory) { group(p, inv).SourceCheck = "permit" },
+		`lineGroups[1].limit: line group "isdn" has the limit 5 a second with a burst of 0; it wants whole numbers from 1 to 1000000`: func(p *Policy, inv *Inventory) {
+			group(p, inv).Limit = Rate{PerSecond: 5}
+		},
+		`lineGroups[1].limit: line group "isdn" has the limit 1000001 a second with a burst of 1; it wants whole numbers from 1 to 1000000`: func(p *Policy, inv *Inventory) {
+			group(p, inv).Limit = Rate{PerSecond: 1000001, Burst: 1}
+		},
+		`phases[0].rules[0].legs[0]: unknown leg "updst"; did you mean "up_dst"? legs: up_dst, down_src, down_dst, up_src`: func(p *Policy, _ *Inventory) {
+			p.Phases[0].Rules[0].Legs = []Leg{"updst"}
+		},
+		`phases[0].rules[0].action: unknown action "deny"; it wants permit, monitor, limit, reject or drop`: func(p *Policy, _ *Inventory) {
+			p.Phases[0].Rules[0].Action = "deny"
+		},
+		`switches[0].lines[0].vlan: line "adsl-home" has VLAN 4095; it wants a whole number from 0, for untagged, to 4094`: func(_ *Policy, inv *Inventory) {
+			inv.Switches[0].Lines[0].VLAN = 4095
+		},
+		`switches[0].lines[0].innerVLAN: line "adsl-home" has inner VLAN 4095; it wants a whole number from 0, for untagged, to 4094`: func(_ *Policy, inv *Inventory) {
+			inv.Switches[0].Lines[0].VLAN, inv.Switches[0].Lines[0].InnerVLAN = 7, 4095
+		},
+		`switches[0].lines[0].pppoe: line "adsl-home" has PPPoE session 65535; it wants a whole number from 1 to 65534`: func(_ *Policy, inv *Inventory) {
+			inv.Switches[0].Lines[0].PPPoE = 65535
+		},
+	} {
+		b := example(t)
+		change(b.Policy, b.Inventory)
+		refused(t, strings.SplitN(want, ":", 2)[0], b.Policy, b.Inventory, want)
+	}
+}

@@ -1,0 +1,86 @@
+package policy
+
+import "op25b/internal/pipeline"
+
+// A LineGroup is a kind of access, such as ADSL, that rules treat alike. A line that no inventory names is in group 0, which has no name:
+// its knobs stand at their defaults, and it has no rate.
+type LineGroup struct {
+	Name  string `yaml:"name"`
+	Title string `yaml:"title,omitempty"`
+	// Undetermined is what happens to a line's frames that cannot be read to their TCP ports within the pipeline's bounds.
+	// Absent, it is DefaultUndetermined.
+	Undetermined Knob `yaml:"undetermined,omitempty"`
+	// LaterFragments is what happens to a line's fragments that TCP may be in, but not its ports. Absent, it is DefaultLaterFragments.
+	LaterFragments Knob `yaml:"laterFragments,omitempty"`
+	// SourceCheck is what happens to a line's packets whose source address is not in one of the line's prefixes. Absent, it is SourceOff.
+	SourceCheck SourceCheck `yaml:"sourceCheck,omitempty"`
+	// Limit is the rate of new connections that rules with the action Limit let pass, for each line and each of its two directions.
+	// The zero value is none.
+	Limit Rate `yaml:"limit,omitempty"`
+}
+
+// What happens in a line group that does not say otherwise, and on a line that no inventory names.
+const (
+	DefaultUndetermined   = Drop   // what cannot be read could be mail
+	DefaultLaterFragments = Permit // useless without the first fragment, which has been asked about
+)
+
+// A Knob is a verdict for frames that rules cannot speak of: Permit, Monitor or Drop. The zero value is the default of the key.
+type Knob string
+
+// action is what the knob does.
+func (k Knob) action(absent Action) Action {
+	if k == "" {
+		return absent
+	}
+	return Action(k)
+}
+
+// valid reports whether the knob can stand so.
+func (k Knob) valid() bool {
+	a := k.action(Permit)
+	return a == Permit || a == Monitor || a == Drop
+}
+
+// A SourceCheck is what happens to a packet with another's source address. The zero value is SourceOff.
+type SourceCheck string
+
+// The source checks.
+const (
+	SourceOff     SourceCheck = "off"
+	SourceMonitor SourceCheck = "monitor" // passes, and is counted unless a rule decides about it
+	SourceDrop    SourceCheck = "drop"
+)
+
+// check is the pipeline's name for a source check; on is false where sources are not looked at, ok for a check that it does not have.
+func (c SourceCheck) check() (check pipeline.SourceCheck, on, ok bool) {
+	switch c {
+	case "", SourceOff:
+		return 0, false, true
+	case SourceMonitor:
+		return pipeline.SourceMonitor, true, true
+	case SourceDrop:
+		return pipeline.SourceDrop, true, true
+	}
+	return 0, false, false
+}
+
+// action is what the check does to what it finds.
+func (c SourceCheck) action() Action {
+	switch c {
+	case SourceMonitor:
+		return Monitor
+	case SourceDrop:
+		return Drop
+	}
+	return Permit
+}
+
+// A Rate is a token bucket: how many new connections a second, and how many at once after a quiet time. Each is 1 to MaxRate.
+type Rate struct {
+	PerSecond uint32 `yaml:"perSecond"`
+	Burst     uint32 `yaml:"burst"`
+}
+
+// MaxRate is far above what any line opens, so that a larger number is a slip.
+const MaxRate uint32 = 1_000_000
