@@ -18,13 +18,19 @@ import (
 	"op25b/internal/softswitch/p4rtserver"
 )
 
-// loaded returns the engine of a switch that has been brought to a state over P4Runtime, as a controller does it.
+// loaded returns the engine of a switch that has been brought to a state over P4Runtime, as a controller does it. The P4Runtime server has
+// ended: nobody else takes the engine's digests.
 func loaded(tb testing.TB, want *pipeline.State) *engine.Engine {
+	tb.Helper()
+	return loadedWith(tb, want, engine.Options{})
+}
+
+func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.Engine {
 	tb.Helper()
 	var running *engine.Engine
 	server, err := p4rtserver.New(p4rtserver.Options{
 		DeviceID: 1,
-		Load:     func(json []byte) (*engine.Engine, error) { return engine.Load(json, engine.Options{}) },
+		Load:     func(json []byte) (*engine.Engine, error) { return engine.Load(json, o) },
 		OnCommit: func(e *engine.Engine, _ *configv1.P4Info) { running = e },
 	})
 	if err != nil {
@@ -38,7 +44,7 @@ func loaded(tb testing.TB, want *pipeline.State) *engine.Engine {
 	server.Register(g)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(listener) }()
-	tb.Cleanup(func() { server.Close(); g.Stop(); <-served })
+	defer func() { server.Close(); g.Stop(); <-served }()
 
 	ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Minute)
 	defer cancel()

@@ -44,14 +44,15 @@ func comparedState() *pipeline.State {
 
 // A device is a switch under comparison: its packets, and its counters.
 type device struct {
-	name   string
-	links  map[pipeline.Port]wire.Link
-	out    map[pipeline.Port]chan []byte
-	source openconfig.Source
+	name    string
+	session *p4rt.Session
+	links   map[pipeline.Port]wire.Link
+	out     map[pipeline.Port]chan []byte
+	source  openconfig.Source
 }
 
-// attach converges a switch to the compared state and plugs into its ports, all over gRPC.
-func attach(t *testing.T, name, p4runtime, packets string) *device {
+// attach converges a switch to a state and plugs into its ports, all over gRPC.
+func attach(t *testing.T, name, p4runtime, packets string, state *pipeline.State) *device {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	config := p4rt.Config{Addr: p4runtime, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}}
@@ -62,14 +63,14 @@ func attach(t *testing.T, name, p4runtime, packets string) *device {
 	if err := session.WaitPrimary(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fleet.Converge(ctx, session, comparedState()); err != nil {
+	if _, err := fleet.Converge(ctx, session, state); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	client, err := dataplane.Dial(ctx, packets, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &device{name: name, links: map[pipeline.Port]wire.Link{}, out: map[pipeline.Port]chan []byte{}}
+	d := &device{name: name, session: session, links: map[pipeline.Port]wire.Link{}, out: map[pipeline.Port]chan []byte{}}
 	names := map[uint32]string{}
 	var serving sync.WaitGroup
 	for _, p := range comparedPorts {
@@ -91,6 +92,40 @@ func attach(t *testing.T, name, p4runtime, packets string) *device {
 		_ = session.Close()
 	})
 	return d
+}
+
+func attachBMv2(t *testing.T, path string, state *pipeline.State) *device {
+	t.Helper()
+	packets := freeAddr(t)
+	return attach(t, "bmv2", startBMv2(t, path, 1, nil, []string{"--dp-grpc-server-addr", packets}), packets, state)
+}
+
+func attachEmbedded(t *testing.T, state *pipeline.State) *device {
+	t.Helper()
+	sw, err := softswitch.New(softswitch.Options{DeviceID: 1, Clock: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sw.Close() })
+	services, err := sw.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0", Dataplane: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(services.Close)
+	return attach(t, "embedded", services.Addrs.P4Runtime, services.Addrs.Dataplane, state)
+}
+
+// onEveryTarget runs a test on the embedded switch and on bmv2, each brought to a state, or says in one line that bmv2 is not there.
+func onEveryTarget(t *testing.T, state *pipeline.State, test func(t *testing.T, d *device)) {
+	t.Run("embedded", func(t *testing.T) {
+		wants(t, "embedded", "")
+		test(t, attachEmbedded(t, state))
+	})
+	t.Run("bmv2", func(t *testing.T) {
+		path, reason := findBMv2()
+		wants(t, "bmv2", reason)
+		test(t, attachBMv2(t, path, state))
+	})
 }
 
 // through sends frames and returns what came out, by port. Behind the frames goes one marker from each network port, flooded to all the
@@ -186,19 +221,7 @@ func TestOneVerdict(t *testing.T) {
 	if longform.On() {
 		batches = 4000
 	}
-	packets := freeAddr(t)
-	real := attach(t, "bmv2", startBMv2(t, path, 1, nil, []string{"--dp-grpc-server-addr", packets}), packets)
-	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sw.Close() })
-	services, err := sw.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0", Dataplane: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(services.Close)
-	embedded := attach(t, "embedded", services.Addrs.P4Runtime, services.Addrs.Dataplane)
+	real, embedded := attachBMv2(t, path, comparedState()), attachEmbedded(t, comparedState())
 
 	const batch = 50
 	seed := uint64(time.Now().UnixNano())

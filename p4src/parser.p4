@@ -178,6 +178,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
     }
 
     state ipv4 {
+        verify(20 <= meta.parse.room, error.BadLength);
         packet.extract(hdr.ipv4);
         verify(hdr.ipv4.version == 4, error.BadVersion);
         verify(hdr.ipv4.ihl >= 5, error.BadIhl);
@@ -220,6 +221,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
     }
 
     state ipv6 {
+        verify(40 <= meta.parse.room, error.BadLength);
         packet.extract(hdr.ipv6);
         verify(hdr.ipv6.version == 6, error.BadVersion);
         verify((bit<32>)hdr.ipv6.payload_len + 40 <= meta.parse.room, error.BadLength);
@@ -304,6 +306,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
 
     // One packet in another. Its own length may go beyond the packet around if that is the first fragment of several.
     state inner_ipv4 {
+        verify(20 <= meta.parse.room, error.BadLength);
         packet.extract(hdr.inner_ipv4);
         verify(hdr.inner_ipv4.version == 4, error.BadVersion);
         verify(hdr.inner_ipv4.ihl >= 5, error.BadIhl);
@@ -347,9 +350,9 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
     }
 
     state inner_ipv6 {
+        verify(40 <= meta.parse.room, error.BadLength);
         packet.extract(hdr.inner_ipv6);
         verify(hdr.inner_ipv6.version == 6, error.BadVersion);
-        verify(40 <= meta.parse.room, error.BadLength);
         verify(meta.parse.more_fragments || (bit<32>)hdr.inner_ipv6.payload_len + 40 <= meta.parse.room, error.BadLength);
         meta.parse.room = meta.parse.room - 40;
         meta.parse.room = (bit<32>)hdr.inner_ipv6.payload_len < meta.parse.room ? (bit<32>)hdr.inner_ipv6.payload_len : meta.parse.room;

@@ -36,14 +36,14 @@ control Answerable(in headers_t hdr, inout metadata_t meta) {
         reject_source.apply();
         // Neither to what came to many, nor to an address that is not one host's (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
         bool unicast = hdr.ethernet.dst_addr[40:40] == 0 && hdr.ethernet.src_addr[40:40] == 0;
+        // An authentication header behind IPv4 is no part of the header that an ICMP error quotes.
+        bool extended = (hdr.ipv4.isValid() && hdr.extensions[0].isValid()) || (hdr.inner_ipv4.isValid() && hdr.inner_extensions[0].isValid());
         if (meta.packet.family == FAMILY_IPV4) {
             bool host = meta.packet.src_v4 != 0 && meta.packet.src_v4[31:29] != 7 && meta.packet.dst_v4[31:29] != 7;
-            // An authentication header behind IPv4 would have to be quoted too.
-            bool extended = (hdr.ipv4.isValid() && hdr.extensions[0].isValid()) || (hdr.inner_ipv4.isValid() && hdr.inner_extensions[0].isValid());
             meta.packet.answerable = unicast && host && !extended && meta.reject_source.v4 != 0;
         } else {
             bool host = meta.packet.src_v6 != 0 && meta.packet.src_v6[127:120] != 0xff && meta.packet.dst_v6[127:120] != 0xff;
-            meta.packet.answerable = unicast && host && meta.reject_source.v6 != 0;
+            meta.packet.answerable = unicast && host && !extended && meta.reject_source.v6 != 0;
         }
     }
 }

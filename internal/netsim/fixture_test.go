@@ -10,10 +10,14 @@ import (
 
 	"go.uber.org/goleak"
 
+	"op25b/internal/longform"
 	"op25b/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	longform.Rapid()
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds what should happen at once, so that a failure is a message and not a hang.
 const patience = 30 * time.Second

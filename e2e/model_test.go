@@ -1,0 +1,275 @@
+package e2e
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"op25b/e2e/reference"
+	"op25b/e2e/reference/generate"
+	"op25b/internal/longform"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch/engine"
+)
+
+// seedFlag repeats a run of TestModel or TestOneVerdict that failed.
+var seedFlag = flag.Uint64("seed", 0, "the seed that a failed run printed; 0 is a new one")
+
+// A twin is a switch with a policy in it and the model of what it should do, on one clock.
+type twin struct {
+	model  *reference.Model
+	phase  string
+	engine *engine.Engine
+	worker *engine.Worker
+	clock  *time.Time
+	began  time.Time
+
+	portRule, lineMail *engine.Counter
+	wantRules          map[int]count // by index of portRule
+	wantLines          map[int]count // by index of lineMail
+	frames, passed     int
+	// answersNone are SYN-ACKs that the model calls unsolicited; uncounted those that the switch did not count: another connection had
+	// the same place in its memory.
+	answersNone, uncounted int
+}
+
+type count struct{ packets, octets uint64 }
+
+func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string) *twin {
+	t.Helper()
+	c, err := policy.Compile(p, inv, generate.SwitchName, phase, generate.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(0, 0)
+	tw := &twin{
+		model: reference.New(p, inv, generate.SwitchName, phase, generate.Now()), phase: phase, clock: &now, began: now,
+		wantRules: map[int]count{}, wantLines: map[int]count{},
+	}
+	tw.engine = loadedWith(t, &c.State, engine.Options{Clock: func() time.Time { return now }})
+	tw.worker = tw.engine.NewWorker()
+	var ok bool
+	if tw.portRule, ok = tw.engine.Counter("SwitchIngress.filter.port_rule"); !ok {
+		t.Fatal("no counter port_rule")
+	}
+	if tw.lineMail, ok = tw.engine.Counter("SwitchIngress.filter.line_mail"); !ok {
+		t.Fatal("no counter line_mail")
+	}
+	return tw
+}
+
+// send sends a frame through the switch and the model, some time after the one before. An error says what differs.
+func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
+	if len(frame) == 0 {
+		return nil // no wire carries it, and no switch takes it
+	}
+	*tw.clock = tw.clock.Add(after)
+	decision := tw.model.Decide(tw.clock.Sub(tw.began), port, frame)
+
+	unsolicited := decision.LineIndex<<2 | 3
+	before, _ := tw.lineMail.Read(unsolicited)
+	var out []reference.Output
+	tw.worker.Process(uint32(port), frame, func(port uint32, f []byte) {
+		out = append(out, reference.Output{Port: uint16(port), Frame: bytes.Clone(f)})
+	})
+	slices.SortFunc(out, func(a, b reference.Output) int { return int(a.Port) - int(b.Port) })
+	after1, _ := tw.lineMail.Read(unsolicited)
+
+	if decision.Timed && !sameOutputs(out, decision.Out) {
+		flow := decision.Flow
+		solicited := decision.Unsolicited
+		decision = *decision.Else
+		decision.Unsolicited = solicited
+		if decision.Flow == nil {
+			decision.Flow = flow
+		}
+	}
+	if !sameOutputs(out, decision.Out) {
+		return fmt.Errorf("the switch sent%s\nthe model says\n%v", outputsText(out), decision)
+	}
+	tw.frames++
+	if len(out) > 0 {
+		tw.passed++
+	}
+	one := count{1, uint64(len(frame))}
+	if decision.Rule != 0 {
+		tw.wantRules[int(port)<<8|int(decision.Rule)] = tw.wantRules[int(port)<<8|int(decision.Rule)].plus(one)
+	}
+	if decision.Asked && decision.Outcome != reference.NoOutcome {
+		at := decision.LineIndex<<2 | int(decision.Outcome)
+		tw.wantLines[at] = tw.wantLines[at].plus(one)
+	}
+	counted := after1.Packets - before.Packets
+	if counted > 0 {
+		tw.wantLines[unsolicited] = tw.wantLines[unsolicited].plus(one)
+	}
+	switch {
+	case decision.Unsolicited == reference.AnswersNone:
+		tw.answersNone++
+		if counted == 0 {
+			tw.uncounted++
+		}
+	case decision.Unsolicited == reference.AnswersMaybe:
+	case counted != 0:
+		return fmt.Errorf("the switch counts an unsolicited SYN-ACK, the model says\n%v", decision)
+	}
+	return tw.flow(decision)
+}
+
+func (c count) plus(d count) count { return count{c.packets + d.packets, c.octets + d.octets} }
+
+// flow compares the digest of the frame that was sent last, if there is one: the switch thins them.
+func (tw *twin) flow(decision reference.Decision) error {
+	select {
+	case d := <-tw.engine.Digests():
+		defer d.Release()
+		if decision.Flow == nil {
+			return fmt.Errorf("the switch tells of %x, the model of nothing:\n%v", d.Values, decision)
+		}
+		want := decision.Flow
+		leg := map[reference.Leg]byte{reference.UpDst: 1, reference.DownSrc: 2, reference.DownDst: 3, reference.UpSrc: 4}[want.Leg]
+		if want.Rule == reference.SpoofedRule && decision.Verdict == reference.Drop {
+			leg = 0 // the switch has not asked for it
+		}
+		got := reference.Flow{
+			LineIndex: int(d.Values[0][0])<<8 | int(d.Values[0][1]), Rule: d.Values[3][0], SYNACK: d.Values[5][0] == 1,
+			Subscriber: addrOf(d.Values[8], d.Values[6][0]), Remote: addrOf(d.Values[9], d.Values[7][0]),
+		}
+		if got.LineIndex != want.LineIndex || got.Rule != want.Rule || got.SYNACK != want.SYNACK || got.Subscriber != want.Subscriber || got.Remote != want.Remote || d.Values[1][0] != leg {
+			return fmt.Errorf("the switch tells of %+v, leg %d, the model of %+v", got, d.Values[1][0], want)
+		}
+	default:
+	}
+	return nil
+}
+
+func addrOf(b []byte, family byte) netip.Addr {
+	if family == 1 {
+		b = b[12:]
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// counters compares every cell of both counters with the sum of the decisions.
+func (tw *twin) counters() error {
+	for name, c := range map[string]struct {
+		counter *engine.Counter
+		want    map[int]count
+		size    int
+	}{"port_rule": {tw.portRule, tw.wantRules, 512 << 8}, "line_mail": {tw.lineMail, tw.wantLines, 1 << 16}} {
+		for i := range c.size {
+			v, err := c.counter.Read(i)
+			if err != nil {
+				return err
+			}
+			if got := (count{v.Packets, v.Bytes}); got != c.want[i] {
+				return fmt.Errorf("%s[%#x] is %+v, the model says %+v", name, i, got, c.want[i])
+			}
+		}
+	}
+	return nil
+}
+
+func sameOutputs(a, b []reference.Output) bool {
+	return slices.EqualFunc(a, b, func(x, y reference.Output) bool { return x.Port == y.Port && bytes.Equal(x.Frame, y.Frame) })
+}
+
+func outputsText(out []reference.Output) string {
+	text := ""
+	for _, o := range out {
+		text += fmt.Sprintf(" %d:%x", o.Port, o.Frame)
+	}
+	if text == "" {
+		return " nothing"
+	}
+	return text
+}
+
+// TestModel sends random frames under random policies through the pipeline and the reference model: what leaves, by which port, every
+// counter, and what is told of the mail flow must agree. OP25B_LONG=1 sends more than a million.
+func TestModel(t *testing.T) {
+	policies, frames := 40, 300
+	if longform.On() {
+		policies, frames = 1100, 1000
+	}
+	seed := uint64(time.Now().UnixNano())
+	if *seedFlag != 0 {
+		seed = *seedFlag
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	total, passed, none, uncounted := 0, 0, 0, 0
+	for i := range policies {
+		p, inv := generate.Documents(r)
+		tw := newTwin(t, p, inv, p.Phases[r.IntN(len(p.Phases))].Name)
+		world := generate.NewWorld(p, inv, generate.SwitchName)
+		for range frames {
+			port, frame := world.Frame(r)
+			if err := tw.send(time.Duration(r.IntN(200_000))*time.Microsecond, port, frame); err != nil {
+				t.Fatalf("seed %d, policy %d, phase %q: frame %d, port %d: %x\n%v", seed, i, tw.phase, tw.frames, port, frame, err)
+			}
+		}
+		if err := tw.counters(); err != nil {
+			t.Fatalf("seed %d, policy %d: %v", seed, i, err)
+		}
+		total, passed, none, uncounted = total+tw.frames, passed+tw.passed, none+tw.answersNone, uncounted+tw.uncounted
+	}
+	if uncounted*20 > none+20 {
+		t.Errorf("of %d unsolicited SYN-ACKs the switch did not count %d", none, uncounted)
+	}
+	fmt.Printf("model: %d frames under %d policies, %d passed, pipeline and model agree; of %d unsolicited SYN-ACKs %d shared a place\n", total, policies, passed, none, uncounted)
+}
+
+// TestModelShrinks is the same as TestModel with fewer frames, drawn so that one that differs is made as small as it can be.
+func TestModelShrinks(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		p, inv := generate.Documents(generate.Rapid(rt))
+		tw := newTwin(t, p, inv, p.Phases[0].Name)
+		world := generate.NewWorld(p, inv, generate.SwitchName)
+		for range 10 {
+			port, frame := world.Frame(generate.Rapid(rt))
+			if err := tw.send(time.Millisecond, port, frame); err != nil {
+				rt.Fatalf("port %d: %x\n%v", port, frame, err)
+			}
+		}
+	})
+}
+
+// FuzzModel lets the fuzzer make frames, by drawing and as bare bytes, under a policy that has everything.
+func FuzzModel(f *testing.F) {
+	r := rand.New(rand.NewPCG(1, 25))
+	p, inv := generate.Documents(r)
+	for len(p.LineGroups) < 3 || len(p.Phases) < 2 {
+		p, inv = generate.Documents(r)
+	}
+	tw := newTwin(f, p, inv, p.Phases[1].Name)
+	world := generate.NewWorld(p, inv, generate.SwitchName)
+	for range 200 {
+		port, frame := world.Frame(r)
+		f.Add(frame, port)
+		entropy := make([]byte, 64)
+		for i := range entropy {
+			entropy[i] = byte(r.IntN(256))
+		}
+		f.Add(entropy, uint16(0))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, port uint16) {
+		if port == 0 {
+			port, data = world.Frame(generate.Bytes(data))
+		}
+		if port > uint16(pipeline.MaxPort) || len(data) > engine.MaxFrame || len(data) == 0 {
+			t.Skip()
+		}
+		if err := tw.send(time.Millisecond, port, data); err != nil {
+			t.Fatalf("port %d: %x\n%v", port, data, err)
+		}
+	})
+}

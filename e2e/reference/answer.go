@@ -1,0 +1,90 @@
+package reference
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
+
+// What a rejecting error says: the way to the destination is administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+const (
+	icmpv4Unreachable, icmpv4Prohibited = 3, 13
+	icmpv6Unreachable, icmpv6Prohibited = 1, 1
+
+	protoICMPv4 = 1
+	protoICMPv6 = 58
+	answerTTL   = 64
+	quotedTCP   = 20 // bytes: the header without options, all that a sender needs to find its connection
+)
+
+// answerable reports whether an ICMP error can be sent for a packet of shape TCP with flags (section 9), and from which address.
+func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
+	from = m.rejectFrom4
+	if p.inner.v6 {
+		from = m.rejectFrom6
+	}
+	group := (p.frame[0]|p.frame[6])&1 != 0 // one of the stations is no station
+	if !from.IsValid() || group || p.inner.ipv4AH || p.outer.ipv4AH {
+		return from, false
+	}
+	groups := byte(224) // the first byte of what is no host's address
+	if p.inner.v6 {
+		groups = 0xff
+	}
+	src, dst := p.inner.src.AsSlice(), p.inner.dst.AsSlice()
+	return from, !p.inner.src.IsUnspecified() && src[0] < groups && dst[0] < groups
+}
+
+// answer is the frame with the ICMP error (section 9).
+func answer(p *packet, from netip.Addr) []byte {
+	quote := p.frame[p.inner.start : p.tcp+quotedTCP]
+	var packet []byte
+	if p.inner.v6 {
+		icmp := append([]byte{icmpv6Unreachable, icmpv6Prohibited, 0, 0, 0, 0, 0, 0}, quote...)
+		pseudo := slices.Concat(from.AsSlice(), p.inner.src.AsSlice(), binary.BigEndian.AppendUint32(nil, uint32(len(icmp))), []byte{0, 0, 0, protoICMPv6})
+		binary.BigEndian.PutUint16(icmp[2:], checksum(append(pseudo, icmp...)))
+		packet = headed(from, p.inner.src, protoICMPv6, icmp)
+	} else {
+		icmp := append([]byte{icmpv4Unreachable, icmpv4Prohibited, 0, 0, 0, 0, 0, 0}, quote...)
+		binary.BigEndian.PutUint16(icmp[2:], checksum(icmp))
+		packet = headed(from, p.inner.src, protoICMPv4, icmp)
+	}
+	if p.tunnel != 0 {
+		packet = headed(p.outer.dst, p.outer.src, p.tunnel, packet)
+	}
+	// Tags, PPPoE header and PPP protocol stay as they came, but for the length.
+	link := slices.Concat(p.frame[6:12], p.frame[0:6], p.frame[12:p.outer.start])
+	if p.pppoe {
+		binary.BigEndian.PutUint16(link[len(link)-4:], uint16(2+len(packet)))
+	}
+	return append(link, packet...)
+}
+
+// headed puts a fresh IP header before a payload.
+func headed(src, dst netip.Addr, proto byte, payload []byte) []byte {
+	if src.Is6() {
+		h := []byte{0x60, 0, 0, 0, 0, 0, proto, answerTTL}
+		binary.BigEndian.PutUint16(h[4:], uint16(len(payload)))
+		return slices.Concat(h, src.AsSlice(), dst.AsSlice(), payload)
+	}
+	h := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, answerTTL, proto, 0, 0} // 0x40: do not fragment
+	binary.BigEndian.PutUint16(h[2:], uint16(20+len(payload)))
+	h = slices.Concat(h, src.AsSlice(), dst.AsSlice())
+	binary.BigEndian.PutUint16(h[10:], checksum(h))
+	return append(h, payload...)
+}
+
+// checksum is the Internet checksum (RFC 1071).
+func checksum(b []byte) uint16 {
+	sum := uint32(0)
+	for i := 0; i+1 < len(b); i += 2 {
+		sum += uint32(b[i])<<8 | uint32(b[i+1])
+	}
+	if len(b)%2 == 1 {
+		sum += uint32(b[len(b)-1]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}

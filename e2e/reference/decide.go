@@ -1,0 +1,317 @@
+package reference
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"op25b/internal/pipeline"
+)
+
+const networkRole = pipeline.Network
+
+// A path is how the bridge takes a frame.
+type path struct {
+	way        Way
+	asked      bool
+	line       uint16   // the access port of the line
+	known      bool     // line holds
+	pass, drop []uint16 // where the frame goes if the filter lets it pass, and if not
+}
+
+// Decide is what the switch does with a frame that enters at a port, at a time of the switch's clock. Times must not go back.
+func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
+	p := parse(frame)
+	way := m.forward(port, p)
+	d := Decision{Shape: p.shape, Why: p.why, Way: way.way, Asked: way.asked, Passes: true, Outcome: NoOutcome}
+	if !way.asked {
+		d.Out = outputs(way.pass, frame)
+		return d
+	}
+	up := !m.network[port]
+	d.LineIndex = m.findLine(way, p)
+	d.Line = m.lines[d.LineIndex].name
+	m.judge(&d, p, up, way)
+	m.apply(&d, p, up, way, port, second(at))
+	m.follow(&d, p, up, second(at))
+	return d
+}
+
+// forward asks the bridge (section 3).
+func (m *Model) forward(port uint16, p *packet) path {
+	var network, others []uint16
+	for _, other := range m.ports {
+		if other == port {
+			continue
+		}
+		others = append(others, other)
+		if m.network[other] {
+			network = append(network, other)
+		}
+	}
+	to, known := uint16(0), false
+	unicast := false
+	if p.ethernet {
+		to, known = m.bridge[[6]byte(p.frame)]
+		unicast = p.frame[0]&1 == 0
+	}
+	if !m.network[port] {
+		up := path{asked: true, line: port, known: true}
+		switch {
+		case !known:
+			up.way, up.pass = UpFlood, network
+		case m.network[to]:
+			up.way, up.pass = Up, []uint16{to}
+		default:
+			up.way = SplitHorizon
+		}
+		return up
+	}
+	switch {
+	case known && to == port:
+		return path{way: Back}
+	case known && m.network[to]:
+		return path{way: Across, pass: []uint16{to}}
+	case known:
+		return path{way: Down, asked: true, line: to, known: true, pass: []uint16{to}}
+	}
+	if unicast && (p.outerVID != 0 || p.innerVID != 0) {
+		var of []uint16
+		for _, l := range m.lines[1:] {
+			if l.outer == p.outerVID && l.inner == p.innerVID && !slices.Contains(of, l.port) {
+				of = append(of, l.port)
+			}
+		}
+		if len(of) == 1 {
+			return path{way: DownVLAN, asked: true, line: of[0], known: true, pass: of}
+		}
+	}
+	return path{way: DownFlood, asked: true, pass: others, drop: network}
+}
+
+// findLine is the index of the line that a frame belongs to (section 4).
+func (m *Model) findLine(way path, p *packet) int {
+	if !way.known {
+		return 0
+	}
+	find := func(session uint16) int {
+		return slices.IndexFunc(m.lines, func(l line) bool {
+			return l.name != "" && l.port == way.line && l.outer == p.outerVID && l.inner == p.innerVID && l.session == session
+		})
+	}
+	if p.pppoe {
+		if i := find(p.session); i > 0 {
+			return i
+		}
+	}
+	return max(find(0), 0)
+}
+
+// judge finds the rule that decides and its verdict (sections 5 to 8).
+func (m *Model) judge(d *Decision, p *packet, up bool, way path) {
+	spoofed := up && m.spoofed(d.LineIndex, p)
+	if p.shape == TCP {
+		d.Leg, d.Service = m.serviceOf(p, up)
+	}
+	if spoofed && m.lines[d.LineIndex].sourceCheck == Drop {
+		d.decide(SpoofedRule, "spoofed", Drop)
+		return
+	}
+	if up || p.shape == TCP {
+		m.firstMatch(d, p, up)
+	}
+	if d.Rule == 0 && spoofed && m.lines[d.LineIndex].sourceCheck == Monitor {
+		d.decide(SpoofedRule, "spoofed", Monitor)
+	}
+}
+
+// decide notes the rule that decides.
+func (d *Decision) decide(id uint8, name string, v Verdict) {
+	d.Rule, d.RuleName, d.Verdict = id, name, v
+}
+
+// spoofed reports whether a frame from an access port has another's source address (section 5).
+func (m *Model) spoofed(index int, p *packet) bool {
+	if p.outer == nil {
+		return false
+	}
+	src := p.outer.src
+	if src.IsUnspecified() || netip.MustParsePrefix("fe80::/10").Contains(src) {
+		return false
+	}
+	return !slices.ContainsFunc(m.lines[index].prefixes, func(own netip.Prefix) bool { return own.Contains(src) })
+}
+
+// serviceOf is the leg and the service of a TCP segment (section 6).
+func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
+	of := func(port uint16) (s service, ok bool) {
+		for _, s := range m.services {
+			if s.has(port) {
+				return s, true
+			}
+		}
+		return service{}, false
+	}
+	if up {
+		remote, ok := of(p.dstPort)
+		own, ownOK := of(p.srcPort)
+		server := m.upSrc && ownOK && own.has(25)
+		switch {
+		case ok && remote.has(25):
+			return UpDst, remote.name
+		case server && p.flags && p.syn && p.ack: // it is the subscriber's end that was connected to
+			return UpSrc, own.name
+		case ok:
+			return UpDst, remote.name
+		case server:
+			return UpSrc, own.name
+		}
+		return NoLeg, ""
+	}
+	remote, ok := of(p.srcPort)
+	own, ownOK := of(p.dstPort)
+	server := ownOK && own.has(25)
+	switch {
+	case ok && remote.has(25):
+		return DownSrc, remote.name
+	case !m.downDst:
+		return NoLeg, ""
+	case server && p.flags && p.syn && !p.ack: // it is the subscriber's end that is connected to
+		return DownDst, own.name
+	case ok:
+		return DownSrc, remote.name
+	case server:
+		return DownDst, own.name
+	}
+	return NoLeg, ""
+}
+
+// firstMatch goes through the rules (section 8).
+func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
+	l := m.lines[d.LineIndex]
+	switch p.shape {
+	case Other:
+		return
+	case TinyFragment:
+		d.decide(TinyFragmentRule, "tiny-fragment", Drop)
+		return
+	case Undetermined:
+		d.Leg, d.Service = UpDst, UndeterminedService
+		d.decide(UndeterminedRule, "undetermined", l.undetermined)
+		return
+	case LaterFragment:
+		d.Leg, d.Service = UpDst, LaterFragmentService
+		if l.laterFragments != Permit {
+			d.decide(LaterFragmentRule, "later-fragment", l.laterFragments)
+		}
+		return
+	}
+	remoteAddr, subscriber := p.inner.src, p.outer.dst
+	if up {
+		remoteAddr, subscriber = p.inner.dst, p.outer.src
+	}
+	if d.Service != "" {
+		s := m.services[slices.IndexFunc(m.services, func(s service) bool { return s.name == d.Service })]
+		class, relay := m.classOf(remoteAddr)
+		switch {
+		case relay && s.has(25, 587, 465):
+			d.decide(RelayRule, "relay", Permit)
+			return
+		case s.has(587, 465):
+			d.decide(SubmissionRule, "submission", Permit)
+			return
+		case s.has(25) && m.isExempt(subscriber, d.LineIndex, up):
+			d.decide(ExemptRule, "exempt", Permit)
+			return
+		}
+		for _, r := range m.rules {
+			ofGroup := r.groups == nil || l.group != "" && slices.Contains(r.groups, l.group)
+			if r.service == s.name && slices.Contains(r.legs, d.Leg) && ofGroup && (r.remote == "" || r.remote == class) {
+				d.decide(r.id, r.name, r.verdict)
+				if m.synOnly && (r.verdict == Drop || r.verdict == Reject) && p.flags && !p.syn {
+					d.Verdict = Monitor
+				}
+				return
+			}
+		}
+	}
+	if up && p.dstPort == 25 || !up && p.srcPort == 25 {
+		d.decide(FailClosedRule, "fail-closed", Drop)
+	}
+}
+
+// isExempt reports whether an exemption holds for a subscriber's address on a line (section 7). A line's own holds for no other line, or its
+// address could be borrowed; where a frame from the network may go to any line, the address is all that there is.
+func (m *Model) isExempt(subscriber netip.Addr, index int, up bool) bool {
+	return slices.ContainsFunc(m.exempt, func(e exemption) bool {
+		return e.prefix.Contains(subscriber) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
+	})
+}
+
+// classOf is the remote class of an address: that of the longest prefix (section 7).
+func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
+	longest := -1
+	for _, r := range m.remotes {
+		for _, prefix := range r.prefixes {
+			if prefix.Contains(addr) && prefix.Bits() > longest {
+				class, relay, longest = r.name, r.relay, prefix.Bits()
+			}
+		}
+	}
+	return class, relay
+}
+
+// apply does what the verdict says (section 9).
+func (m *Model) apply(d *Decision, p *packet, up bool, way path, port uint16, now int64) {
+	pass := func() { d.Passes, d.Out = true, outputs(way.pass, p.frame) }
+	stop := func() { d.Passes, d.Out, d.Outcome = false, outputs(way.drop, p.frame), Stopped }
+	switch d.Verdict {
+	case NoVerdict:
+		pass()
+	case Permit:
+		pass()
+		d.Outcome = Passed
+	case Monitor:
+		pass()
+		d.Outcome = Monitored
+	case Drop:
+		stop()
+	case Reject:
+		stop()
+		from, ok := m.answerable(p)
+		if up && d.Leg == UpDst && p.flags && p.syn && !p.ack && ok && m.rejects.take(now, d.LineIndex) {
+			d.Rejected, d.Out = true, []Output{{port, answer(p, from)}}
+		}
+	case Limit:
+		switch {
+		case p.flags && !p.syn:
+			pass()
+			d.Outcome = Passed
+		case !m.lines[d.LineIndex].bucket:
+			stop()
+		default:
+			stop()
+			without := *d
+			m.report(&without, p, up)
+			pass()
+			d.Outcome, d.Timed, d.Else = Passed, true, &without
+		}
+	}
+	m.report(d, p, up)
+}
+
+// report says whether the frame is a mail flow worth a report (section 10).
+func (m *Model) report(d *Decision, p *packet, up bool) {
+	stopped := d.Outcome == Monitored || d.Outcome == Stopped
+	if p.shape != TCP || !p.flags || !p.syn || d.Service == "" || !stopped {
+		return
+	}
+	subscriber, remote := p.outer.dst, p.inner.src
+	if up {
+		subscriber, remote = p.outer.src, p.inner.dst
+	}
+	d.Flow = &Flow{
+		LineIndex: d.LineIndex, Leg: d.Leg, Subscriber: subscriber, Remote: remote, Service: d.Service, Rule: d.Rule,
+		SYNACK: p.ack, SrcPort: p.srcPort, DstPort: p.dstPort,
+	}
+}

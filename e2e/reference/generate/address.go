@@ -1,0 +1,65 @@
+package generate
+
+import "net/netip"
+
+// Addresses behind a tunnel that no switch knows.
+var (
+	privateV4 = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/30")}
+	privateV6 = []netip.Prefix{netip.MustParsePrefix("fd00::/126")}
+)
+
+// subscriber draws an address of the line, and now and then another's or nobody's.
+func (d *draw) subscriber(v6 bool) netip.Addr {
+	own := d.on.own.of(v6)
+	if d.steady && len(own) > 0 {
+		return own[0].Addr()
+	}
+	switch k := d.src.IntN(12); {
+	case len(own) == 0 || k == 11:
+		return d.elsewhere(v6)
+	case k >= 9:
+		if exempt := d.exempt.of(v6); len(exempt) > 0 {
+			return d.host(pick(d.src, exempt))
+		}
+	}
+	return d.host(pick(d.src, own))
+}
+
+// remote draws a server's address, most often of a class.
+func (d *draw) remote(v6 bool) netip.Addr {
+	classes := d.remotes.of(v6)
+	switch {
+	case len(classes) > 0 && d.steady:
+		return classes[len(classes)-1].Addr()
+	case len(classes) > 0 && d.src.IntN(4) != 3:
+		return d.host(pick(d.src, classes))
+	}
+	return d.elsewhere(v6)
+}
+
+// elsewhere draws an address that is nobody's, with those that are no host's.
+func (d *draw) elsewhere(v6 bool) netip.Addr {
+	if v6 {
+		return netip.MustParseAddr(pick(d.src, []string{"2001:db8:ffff::1", "2001:db8:ffff::2", "::", "fe80::1", "febf::1", "fec0::1", "ff02::1", "::1", "64:ff9b::c633:6401"}))
+	}
+	return netip.AddrFrom4(pick(d.src, [][4]byte{
+		{203, 0, 113, 253}, {203, 0, 113, 254}, {0, 0, 0, 0}, {169, 254, 0, 1}, {224, 0, 0, 1}, {255, 255, 255, 255}, {223, 255, 255, 255}, {0, 0, 0, 1}, {10, 0, 0, 1},
+	}))
+}
+
+// host draws an address of a prefix: most often its first, so that answers meet what they answer, or one of the next three, or its last.
+func (d *draw) host(p netip.Prefix) netip.Addr {
+	raw := p.Addr().AsSlice()
+	host := len(raw)*8 - p.Bits()
+	k := max(d.src.IntN(12)-7, 0)
+	if k == 4 {
+		for i := range raw {
+			ones := min(max(host-(len(raw)-1-i)*8, 0), 8)
+			raw[i] |= byte(1<<ones - 1)
+		}
+	} else if host >= 2 {
+		raw[len(raw)-1] |= byte(k)
+	}
+	addr, _ := netip.AddrFromSlice(raw)
+	return addr
+}

@@ -1,0 +1,210 @@
+package reference
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"op25b/internal/policy"
+)
+
+// A Model is one switch in one phase of a policy.
+type Model struct {
+	network map[uint16]bool    // port: it is a network port; a port that is not there is an access port
+	ports   []uint16           // of the inventory, in its order
+	bridge  map[[6]byte]uint16 // stations and their ports
+
+	lines    []line // by index; lines[0] is the unnamed line
+	services []service
+	remotes  []remote
+	exempt   []exemption // in force
+	rules    []rule      // of the phase
+	synOnly  bool
+
+	// Whether some rule of some phase has the leg.
+	upSrc, downDst bool
+
+	rejectFrom4, rejectFrom6 netip.Addr // invalid if there is none
+
+	rejects rejects
+	syns    map[connection]sent
+}
+
+// A line is what the filter knows of a subscriber's line.
+type line struct {
+	name         string
+	port         uint16
+	outer, inner uint16
+	session      uint16 // 0: any frame of the VLANs
+	group        string // empty for the unnamed line
+	bucket       bool   // its group has a rate
+	prefixes     []netip.Prefix
+
+	undetermined, laterFragments Verdict
+	sourceCheck                  Verdict // Permit for off
+}
+
+// A service is a list of TCP ports under a name.
+type service struct {
+	name  string
+	ports []uint16
+}
+
+func (s service) has(ports ...uint16) bool {
+	return slices.ContainsFunc(ports, func(port uint16) bool { return slices.Contains(s.ports, port) })
+}
+
+// A remote is a class of servers.
+type remote struct {
+	name     string
+	relay    bool
+	prefixes []netip.Prefix
+}
+
+// An exemption is a prefix that is exempt, on one line or on all.
+type exemption struct {
+	prefix netip.Prefix
+	line   string // empty for all
+}
+
+// A rule is one of a phase's.
+type rule struct {
+	id      uint8
+	name    string
+	service string
+	legs    []Leg
+	groups  []string // nil for every line
+	remote  string   // empty for any
+	verdict Verdict
+}
+
+// New reads what a switch is to do in a phase, with the exemptions that are in force at now. A switch or a phase that the documents do not
+// have is a mistake in a test, and panics.
+func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, now time.Time) *Model {
+	i := slices.IndexFunc(inv.Switches, func(s policy.Switch) bool { return s.Name == switchName })
+	j := slices.IndexFunc(p.Phases, func(ph policy.Phase) bool { return ph.Name == phaseName })
+	if i < 0 || j < 0 {
+		panic(fmt.Sprintf("reference: switch %q or phase %q is not in the documents", switchName, phaseName))
+	}
+	sw, ph := &inv.Switches[i], &p.Phases[j]
+	m := &Model{network: map[uint16]bool{}, bridge: map[[6]byte]uint16{}, synOnly: ph.SynOnly, rejects: rejects{line: map[int]int{}}, syns: map[connection]sent{}}
+	m.readSwitch(sw, p)
+	for _, s := range p.Services {
+		var ports []uint16
+		for _, port := range s.Ports {
+			ports = append(ports, uint16(port))
+		}
+		m.services = append(m.services, service{s.Name, ports})
+	}
+	for _, r := range p.Remotes {
+		m.remotes = append(m.remotes, remote{r.Name, r.Relay, r.Prefixes})
+	}
+	m.readExemptions(p, sw, now)
+	m.readRules(p, ph)
+	return m
+}
+
+// readSwitch reads ports, stations and lines.
+func (m *Model) readSwitch(sw *policy.Switch, p *policy.Policy) {
+	numbers := map[string]uint16{}
+	for _, port := range sw.Ports {
+		number := uint16(port.Number)
+		numbers[port.Name] = number
+		m.ports = append(m.ports, number)
+		m.network[number] = port.Role == networkRole
+		for _, mac := range port.MACs {
+			m.bridge[mac] = number
+		}
+	}
+	m.lines = []line{{undetermined: Drop, laterFragments: Permit, sourceCheck: Permit}}
+	for _, l := range sw.Lines {
+		group := p.LineGroups[slices.IndexFunc(p.LineGroups, func(g policy.LineGroup) bool { return g.Name == l.Group })]
+		read := line{
+			name: l.Name, port: numbers[l.Port], outer: uint16(l.VLAN), inner: uint16(l.InnerVLAN), session: uint16(l.PPPoE),
+			group: l.Group, bucket: group.Limit != (policy.Rate{}), prefixes: l.Prefixes,
+			undetermined:   Verdict(or(string(group.Undetermined), string(Drop))),
+			laterFragments: Verdict(or(string(group.LaterFragments), string(Permit))),
+			sourceCheck:    Verdict(or(string(group.SourceCheck), "off")),
+		}
+		if read.sourceCheck == "off" {
+			read.sourceCheck = Permit
+		}
+		m.lines = append(m.lines, read)
+		for _, mac := range l.MACs {
+			m.bridge[mac] = read.port
+		}
+	}
+	for _, addr := range sw.RejectFrom {
+		if addr.Is4() {
+			m.rejectFrom4 = addr
+		} else {
+			m.rejectFrom6 = addr
+		}
+	}
+}
+
+// readExemptions reads the prefixes that are exempt on the switch. An exemption holds to the end of its last day at the policy's offset.
+func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Time) {
+	zone := time.FixedZone("policy", int(p.UTCOffset)*60)
+	for _, e := range p.Exemptions {
+		if !now.Before(time.Date(e.Expires.Year, e.Expires.Month, e.Expires.Day+1, 0, 0, 0, 0, zone)) {
+			continue
+		}
+		if e.Prefix.IsValid() {
+			m.exempt = append(m.exempt, exemption{prefix: e.Prefix})
+		}
+		for _, l := range sw.Lines {
+			for _, prefix := range l.Prefixes {
+				if e.Line != "" && l.Name == e.Line {
+					m.exempt = append(m.exempt, exemption{prefix, l.Name})
+				}
+			}
+		}
+	}
+}
+
+// readRules numbers the rules of all phases, and keeps those of one.
+func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
+	ids := map[string]uint8{}
+	for _, phase := range p.Phases {
+		for _, r := range phase.Rules {
+			if _, known := ids[r.Name]; !known {
+				ids[r.Name] = uint8(FirstPolicyRule + len(ids))
+			}
+			m.upSrc = m.upSrc || slices.Contains(m.legs(r), UpSrc)
+			m.downDst = m.downDst || slices.Contains(m.legs(r), DownDst)
+		}
+	}
+	for _, r := range ph.Rules {
+		read := rule{id: ids[r.Name], name: r.Name, service: r.Service, legs: m.legs(r), groups: r.Groups, remote: r.Remote, verdict: Verdict(r.Action)}
+		if read.remote == "any" {
+			read.remote = ""
+		}
+		m.rules = append(m.rules, read)
+	}
+}
+
+// legs are the legs that a rule is for. Those of no other service than 25 are told apart toward the line, so that a rule of another that
+// does not say has up_dst alone.
+func (m *Model) legs(r policy.PhaseRule) []Leg {
+	if r.Legs == nil {
+		if i := slices.IndexFunc(m.services, func(s service) bool { return s.name == r.Service }); i >= 0 && m.services[i].has(25) {
+			return []Leg{UpDst, DownSrc}
+		}
+		return []Leg{UpDst}
+	}
+	var legs []Leg
+	for _, l := range r.Legs {
+		legs = append(legs, Leg(l))
+	}
+	return legs
+}
+
+// or is a value, or what its absence means.
+func or(value, absent string) string {
+	if value == "" {
+		return absent
+	}
+	return value
+}

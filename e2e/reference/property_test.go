@@ -1,0 +1,120 @@
+package reference_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"op25b/e2e/reference"
+	"op25b/e2e/reference/generate"
+	"op25b/internal/longform"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+func TestMain(m *testing.M) {
+	longform.Rapid()
+	m.Run()
+}
+
+// broken says which promise a decision breaks, whatever the policy; empty if none.
+func broken(inv *policy.Inventory, port uint16, d reference.Decision) string {
+	role := map[uint16]pipeline.Role{}
+	for _, p := range inv.Switches[0].Ports {
+		role[uint16(p.Number)] = p.Role
+	}
+	access := role[port] == pipeline.Access
+	toAccess := slices.ContainsFunc(d.Out, func(o reference.Output) bool { return role[o.Port] == pipeline.Access })
+	backwards := slices.ContainsFunc(d.Out, func(o reference.Output) bool { return o.Port == port })
+	sorted := slices.IsSortedFunc(d.Out, func(a, b reference.Output) int { return int(a.Port) - int(b.Port) })
+	switch {
+	case !d.Rejected && backwards:
+		return "a frame goes back where it came from"
+	case d.Rejected && (!access || len(d.Out) != 1 || !backwards || d.Passes || d.Verdict != reference.Reject):
+		return "an ICMP error beside something else, or to the network"
+	case access && !d.Rejected && toAccess:
+		return "a frame goes from subscriber to subscriber"
+	case !d.Passes && !d.Rejected && (access && d.Out != nil || toAccess):
+		return "what is dropped comes out"
+	case !sorted:
+		return "outputs are not in the order of ports"
+	case (d.Outcome == reference.NoOutcome) != (d.Rule == 0) || (d.Rule == 0) != (d.Verdict == reference.NoVerdict):
+		return "an outcome without a rule, or a rule without an outcome"
+	case (d.Service == "submission" || d.Service == "submissions") && d.Outcome != reference.Passed && d.Rule != reference.SpoofedRule && d.Asked && d.Rule != 0:
+		return "submission is stopped"
+	case access && d.Shape == reference.TinyFragment && d.Passes:
+		return "a tiny fragment passes"
+	case d.Timed != (d.Else != nil):
+		return "a timed decision without the other outcome"
+	}
+	return ""
+}
+
+// TestDecisionsKeepPromises: submission passes, dropped frames stay in, split horizon holds, for every policy and frame.
+func TestDecisionsKeepPromises(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		src := generate.Rapid(t)
+		p, inv := generate.Documents(src)
+		world := generate.NewWorld(p, inv, generate.SwitchName)
+		m := reference.New(p, inv, generate.SwitchName, p.Phases[0].Name, generate.Now())
+		for range 5 {
+			port, frame := world.Frame(src)
+			d := m.Decide(0, port, frame)
+			if what := broken(inv, port, d); what != "" {
+				t.Fatalf("port %d %x: %s: %v", port, frame, what, d)
+			}
+		}
+	})
+}
+
+// TestEveryCut: a frame may end anywhere.
+func TestEveryCut(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 64))
+	for range 50 {
+		p, inv := generate.Documents(r)
+		world := generate.NewWorld(p, inv, generate.SwitchName)
+		m := reference.New(p, inv, generate.SwitchName, p.Phases[0].Name, generate.Now())
+		port, frame := world.Frame(r)
+		for n := range len(frame) + 1 {
+			d := m.Decide(0, port, frame[:n:n])
+			if what := broken(inv, port, d); what != "" {
+				t.Fatalf("port %d %x: %s: %v", port, frame[:n], what, d)
+			}
+			if n < 14 && d.Why != reference.ShortEthernet {
+				t.Fatalf("%d bytes: %v", n, d)
+			}
+		}
+	}
+}
+
+// FuzzDecide: no bytes make the model fail or break a promise.
+func FuzzDecide(f *testing.F) {
+	f.Add([]byte("policy"), uint16(1), up(v4eth(mail(other))))
+	f.Add([]byte{}, uint16(2), up(session(7, 0x57, mail6(ext(6, 8, tcp(40000, 25, syn)), 60))))
+	f.Fuzz(func(t *testing.T, entropy []byte, port uint16, frame []byte) {
+		src := generate.Bytes(entropy)
+		p, inv := generate.Documents(src)
+		m := reference.New(p, inv, generate.SwitchName, p.Phases[0].Name, generate.Now())
+		drawnPort, drawn := generate.NewWorld(p, inv, generate.SwitchName).Frame(src)
+		for _, c := range []reference.Output{{Port: port, Frame: frame}, {Port: drawnPort, Frame: drawn}} {
+			d := m.Decide(0, c.Port, c.Frame)
+			if what := broken(inv, c.Port, d); what != "" {
+				t.Fatalf("port %d %x: %s: %v", c.Port, c.Frame, what, d)
+			}
+		}
+	})
+}
+
+// BenchmarkDecide is what the model adds to a comparison, per frame.
+func BenchmarkDecide(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	p, inv := generate.Documents(r)
+	world := generate.NewWorld(p, inv, generate.SwitchName)
+	m := reference.New(p, inv, generate.SwitchName, p.Phases[0].Name, generate.Now())
+	for b.Loop() {
+		port, frame := world.Frame(r)
+		m.Decide(0, port, frame)
+	}
+}

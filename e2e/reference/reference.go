@@ -1,0 +1,209 @@
+// Package reference decides what a switch does with a frame, by reading the policy, the inventory and the frame's bytes and nothing else.
+//
+// It is what the pipeline is measured against, so it is written to be seen through, not to be fast: it follows docs/pipeline.md from top to
+// bottom, one function a section, and shares no code with the pipeline, with what compiles a policy into entries, or with what runs them. It
+// knows no table, entry, epoch or priority. It takes a policy and an inventory that policy.Validate accepts.
+//
+// Where the switch keeps state the model does too: rejects in a clock second, and the SYNs that have gone up. Two things it does not
+// predict. What a token bucket decides hangs on the switch's own clock: such a decision is Timed and carries both outcomes. And flows are
+// not thinned: a decision says whether the frame is worth a report, not whether an earlier one has used it up.
+package reference
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A Decision is all that the switch makes of one frame.
+type Decision struct {
+	Shape Shape
+	// Why is the fault that made the frame tiny or undetermined, and empty for the other shapes.
+	Why Fault
+	// Way is how the bridge takes the frame, before the filter is asked.
+	Way Way
+	// Asked reports whether the filter was asked. Where it was not, all below but Out is empty.
+	Asked bool
+
+	Leg       Leg
+	Service   string // a service of the policy, LaterFragmentService, UndeterminedService, or empty
+	Line      string // empty for the unnamed line
+	LineIndex int    // from 1 in the order of the inventory; 0 for the unnamed line
+	Rule      uint8  // 0 where no rule decided
+	RuleName  string
+	// Verdict is what the rule makes of the frame, after the drain has softened it. It is empty where no rule decided: the frame passes.
+	Verdict Verdict
+	Passes  bool
+	// Rejected reports whether an ICMP error goes back. It is then the only output.
+	Rejected bool
+	// Outcome is the line's counter for the frame.
+	Outcome Outcome
+	// Unsolicited reports a SYN-ACK from port 25 that answers no SYN. It is counted on top of Outcome.
+	Unsolicited Solicitation
+	// Out are the frames that leave, by port.
+	Out []Output
+
+	Flow *Flow // a mail flow worth a report, or nil
+
+	// Timed reports that a token bucket decides. The decision is then what happens if there is a token, and Else what happens if not.
+	Timed bool
+	Else  *Decision
+}
+
+// An Output is a frame that leaves through a port.
+type Output struct {
+	Port  uint16
+	Frame []byte
+}
+
+// A Flow is an attempt at mail that was stopped or monitored.
+type Flow struct {
+	LineIndex  int
+	Leg        Leg
+	Subscriber netip.Addr // of the outer header
+	Remote     netip.Addr // of the inner header
+	Service    string
+	Rule       uint8
+	SYNACK     bool
+	SrcPort    uint16
+	DstPort    uint16
+}
+
+// A Shape is what is left of a frame once it has been read as far as the filter reads.
+type Shape string
+
+// The shapes.
+const (
+	TCP           Shape = "tcp" // with ports
+	LaterFragment Shape = "later fragment"
+	TinyFragment  Shape = "tiny fragment"
+	Undetermined  Shape = "undetermined"
+	Other         Shape = "other"
+)
+
+// Shapes lists all shapes.
+func Shapes() []Shape { return []Shape{TCP, LaterFragment, TinyFragment, Undetermined, Other} }
+
+// A Leg is a direction and the end of the connection that has the service's port.
+type Leg string
+
+// The legs, spelled as in a policy.
+const (
+	NoLeg   Leg = ""
+	UpDst   Leg = "up_dst"
+	UpSrc   Leg = "up_src"
+	DownSrc Leg = "down_src"
+	DownDst Leg = "down_dst"
+)
+
+// The pseudo-services of frames without ports.
+const (
+	LaterFragmentService = "later-fragment"
+	UndeterminedService  = "undetermined"
+)
+
+// A Verdict is what a rule makes of a frame.
+type Verdict string
+
+// The verdicts, spelled as a policy's actions.
+const (
+	NoVerdict Verdict = ""
+	Permit    Verdict = "permit"
+	Monitor   Verdict = "monitor"
+	Limit     Verdict = "limit"
+	Reject    Verdict = "reject"
+	Drop      Verdict = "drop"
+)
+
+// The ids of the rules that stand in every policy.
+const (
+	FailClosedRule    = 1
+	RelayRule         = 2
+	SubmissionRule    = 3
+	ExemptRule        = 4
+	FirstPolicyRule   = 5
+	LaterFragmentRule = 251
+	TinyFragmentRule  = 252
+	UndeterminedRule  = 253
+	SpoofedRule       = 254
+)
+
+// An Outcome is a counter of a line.
+type Outcome int
+
+// The outcomes. A frame that no rule decided has none.
+const (
+	NoOutcome Outcome = -1
+	Passed    Outcome = 0
+	Monitored Outcome = 1
+	Stopped   Outcome = 2
+)
+
+// A Solicitation says whether a SYN-ACK from port 25 was asked for.
+type Solicitation string
+
+// The solicitations.
+const (
+	NotAnswer   Solicitation = "" // not such a SYN-ACK
+	Answers     Solicitation = "answers"
+	AnswersNone Solicitation = "answers none" // the line's fourth counter
+	// AnswersMaybe is at the edge of the time that a SYN is remembered for, or after a SYN of which a token bucket decided.
+	AnswersMaybe Solicitation = "answers maybe"
+)
+
+// A Way is how the bridge takes a frame.
+type Way string
+
+// The ways. Those of frames from an access port first.
+const (
+	Up           Way = "to a network port"
+	UpFlood      Way = "to all network ports"
+	SplitHorizon Way = "nowhere: from access port to access port"
+	Down         Way = "to an access port, by MAC address"
+	DownVLAN     Way = "to an access port, by VLANs"
+	DownFlood    Way = "to all other ports"
+	Across       Way = "from network port to network port"
+	Back         Way = "nowhere: it is on the port that it came from"
+)
+
+// Ways lists all ways.
+func Ways() []Way { return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back} }
+
+// String is the decision in one line, in the order in which it is made. Two decisions are the same if they have the same line.
+func (d Decision) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", d.Shape)
+	if d.Why != "" {
+		fmt.Fprintf(&b, " (%s)", d.Why)
+	}
+	fmt.Fprintf(&b, ", %s", d.Way)
+	if d.Asked {
+		fmt.Fprintf(&b, "; line %d %q leg %q service %q: rule %d %q %q passes=%t rejected=%t outcome %d", d.LineIndex, d.Line, d.Leg, d.Service,
+			d.Rule, d.RuleName, d.Verdict, d.Passes, d.Rejected, d.Outcome)
+	}
+	if d.Unsolicited != NotAnswer {
+		fmt.Fprintf(&b, "; SYN-ACK %s", d.Unsolicited)
+	}
+	for _, o := range d.Out {
+		fmt.Fprintf(&b, "; out %d: %x", o.Port, o.Frame)
+	}
+	if d.Flow != nil {
+		fmt.Fprintf(&b, "; flow %+v", *d.Flow)
+	}
+	if d.Timed {
+		fmt.Fprintf(&b, "; without a token: %v", d.Else)
+	}
+	return b.String()
+}
+
+// outputs are copies of a frame, by port.
+func outputs(ports []uint16, frame []byte) []Output {
+	var out []Output
+	for _, port := range ports {
+		out = append(out, Output{port, slices.Clone(frame)})
+	}
+	slices.SortFunc(out, func(a, b Output) int { return cmp.Compare(a.Port, b.Port) })
+	return out
+}
