@@ -21,7 +21,7 @@ func watched() *pipeline.State {
 		Action: pipeline.Monitor, Rule: 6,
 	}
 	s.Bridge[pipeline.MAC{2, 0, 0, 0, 1, 2}] = pipeline.BridgePort{Port: 2, Role: pipeline.Access}
-	s.NetworkPorts, s.AllPorts = []pipeline.Port{11, 12}, comparedPorts
+	s.NetworkPorts, s.AllPorts = []pipeline.Port{11, 12}, []pipeline.Port{1, 2, 11, 12}
 	return s
 }
 

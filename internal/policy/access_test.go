@@ -19,7 +19,7 @@ switches:
     gnmi: h:2
     rejectFrom: ["2001:db8::1", 192.0.2.1]
     ports:
-      - {port: 510, name: core, role: network}
+      - {port: 509, name: core, role: network}
       - {port: 1, name: olt-1, role: access}
       - {port: 2, name: olt-2, role: access}
     lines:
@@ -80,7 +80,7 @@ func TestAccessForms(t *testing.T) {
 	const free, paced, watched, unused = 1, 2, 3, 4
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	want := pipeline.State{
-		Ports: map[pipeline.Port]pipeline.Role{510: pipeline.Network},
+		Ports: map[pipeline.Port]pipeline.Role{509: pipeline.Network},
 		Lines: map[pipeline.LineKey]pipeline.Line{
 			{Port: 1}:                                         {Group: free, Index: 1},
 			{Port: 1, OuterVID: 100, Session: 1}:              {Group: paced, Index: 2},
@@ -105,8 +105,8 @@ func TestAccessForms(t *testing.T) {
 		RejectFrom:   pipeline.RejectFrom{IPv4: addr("192.0.2.1"), IPv6: addr("2001:db8::1")},
 		Subscribers:  map[netip.Prefix]pipeline.Subscriber{},
 		Bridge:       map[pipeline.MAC]pipeline.BridgePort{},
-		NetworkPorts: []pipeline.Port{510},
-		AllPorts:     []pipeline.Port{1, 2, 510},
+		NetworkPorts: []pipeline.Port{509},
+		AllPorts:     []pipeline.Port{1, 2, 509},
 	}
 	s.Services, s.Remotes, s.Verdicts = nil, nil, nil // see TestLegs
 	if diff := cmp.Diff(want, s, compareAddresses); diff != "" {

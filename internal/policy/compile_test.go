@@ -180,7 +180,7 @@ switches:
     p4runtime: "[2001:db8::2]:9559"
     gnmi: edge-2.example:9339
     ports:
-      - {port: 510, name: core, role: network}
+      - {port: 509, name: core, role: network}
       - {port: 1, name: olt, role: access}
     lines:
       - {name: fixed, port: olt, group: bflets, prefixes: [192.0.2.16/28]}

@@ -100,7 +100,7 @@ func (d *documents) remotes() {
 // edge draws a switch with lines of every form.
 func (d *documents) edge() policy.Switch {
 	sw := policy.Switch{Name: SwitchName, DeviceID: 1, P4Runtime: "h:1", GNMI: "h:2"}
-	numbers := []pipeline.Port{1, 2, 3, 4, 7, 8, 255, 256, 510}
+	numbers := []pipeline.Port{1, 2, 3, 4, 7, 8, 255, 256, 509}
 	port := func(name string, role pipeline.Role) {
 		i := d.src.IntN(len(numbers))
 		p := policy.Port{Number: numbers[i], Name: name, Role: role}
