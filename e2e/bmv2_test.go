@@ -121,32 +121,38 @@ func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.L
 	return listener.Addr().String()
 }
 
-// TestScenarioBMv2 plays the programme on the real bmv2, the hosts attached over its gRPC data plane. No privilege is needed.
+// TestScenarioBMv2 plays the programme on the real bmv2, the hosts attached over its gRPC data plane, through every access form. No privilege
+// is needed.
 func TestScenarioBMv2(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
-	b, sw := bundle(t)
-	packets := freeAddr(t)
-	p4runtime := startBMv2(t, path, sw.DeviceID, nil, []string{"--dp-grpc-server-addr", packets})
-	gnmi := startAgent(t, p4runtime, sw, nil)
-	var client *dataplane.Client // dialled when the first host is plugged in: bmv2 refuses a packet stream before it has a program
-	defer func() {
-		if client != nil {
-			_ = client.Close()
-		}
-	}()
-	play(t, b, demo.Rig{
-		DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: gnmi,
-		Link: func(port pipeline.Port, name string) (wire.Link, error) {
-			if client == nil {
-				var err error
-				if client, err = dataplane.Dial(t.Context(), packets, sw.DeviceID); err != nil {
-					return nil, err
+	for _, lines := range allLines {
+		t.Run(string(lines), func(t *testing.T) {
+			t.Parallel()
+			b, sw := bundle(t)
+			packets := freeAddr(t)
+			p4runtime := startBMv2(t, path, sw.DeviceID, nil, []string{"--dp-grpc-server-addr", packets})
+			gnmi := startAgent(t, p4runtime, sw, nil)
+			var client *dataplane.Client // dialled when the first host is plugged in: bmv2 refuses a packet stream before it has a program
+			defer func() {
+				if client != nil {
+					_ = client.Close()
 				}
-			}
-			return client.Port(uint32(port), name)
-		},
-	})
+			}()
+			play(t, b, lines, demo.Rig{
+				DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: gnmi,
+				Link: func(port pipeline.Port, name string) (wire.Link, error) {
+					if client == nil {
+						var err error
+						if client, err = dataplane.Dial(t.Context(), packets, sw.DeviceID); err != nil {
+							return nil, err
+						}
+					}
+					return client.Port(uint32(port), name)
+				},
+			})
+		})
+	}
 }
 
 // TestTargets says which switches the scenario runs on here; with -v that is seen even when all passes.

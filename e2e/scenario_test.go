@@ -43,12 +43,15 @@ func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
 	return b, &b.Inventory.Switches[0]
 }
 
+// allLines are the access forms that the programme is played with.
+var allLines = []demo.Lines{demo.Plain, demo.QinQ, demo.PPPoE, demo.DSLite}
+
 // play plays the programme of 2006 on a rig and holds it against what the issue of this product asks for, in words of its own.
-func play(t *testing.T, b *policy.Bundle, rig demo.Rig) {
+func play(t *testing.T, b *policy.Bundle, lines demo.Lines, rig demo.Rig) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	report, err := demo.Play(ctx, demo.Options{Bundle: b, Switch: b.Inventory.Switches[0].Name, Rig: rig})
+	report, err := demo.Play(ctx, demo.Options{Bundle: b, Switch: b.Inventory.Switches[0].Name, Lines: lines, Rig: rig})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,13 +107,19 @@ func checkProgramme(t *testing.T, report *demo.Report) {
 	}
 }
 
+// TestScenarioEmbedded plays the programme on the embedded switch, through every access form: the same mails pass and the same are blocked.
 func TestScenarioEmbedded(t *testing.T) {
 	wants(t, "embedded", "")
-	b, sw := bundle(t)
-	rig, err := demo.NewEmbedded(sw, softswitch.Addrs{}, nil)
-	if err != nil {
-		t.Fatal(err)
+	for _, lines := range allLines {
+		t.Run(string(lines), func(t *testing.T) {
+			t.Parallel()
+			b, sw := bundle(t)
+			rig, err := demo.NewEmbedded(sw, softswitch.Addrs{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rig.Close()
+			play(t, b, lines, rig.Rig)
+		})
 	}
-	defer rig.Close()
-	play(t, b, rig.Rig)
 }

@@ -92,7 +92,7 @@ func TestScenarioBMv2Veth(t *testing.T) {
 		links[p.Name] = true
 	}
 	p4runtime := startBMv2(t, path, sw.DeviceID, interfaces, nil)
-	play(t, b, demo.Rig{
+	play(t, b, demo.Plain, demo.Rig{
 		DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: startAgent(t, p4runtime, sw, links), Link: openHostEnd(sw),
 	})
 }
@@ -121,7 +121,7 @@ func TestScenarioEmbeddedVeth(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer services.Close()
-	play(t, b, demo.Rig{
+	play(t, b, demo.Plain, demo.Rig{
 		DeviceID: sw.DeviceID, P4Runtime: services.Addrs.P4Runtime, GNMI: services.Addrs.GNMI, Link: openHostEnd(sw),
 	})
 }

@@ -30,12 +30,15 @@ func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr,
 		if r.Service != "smtp" || len(r.Groups) > 0 && !slices.Contains(r.Groups, line.Group) {
 			continue
 		}
+		if len(r.Legs) > 0 && !slices.Contains(r.Legs, policy.UpDst) {
+			continue // not of a mail that a subscriber sends
+		}
 		class := slices.IndexFunc(p.Remotes, func(x policy.Remote) bool { return x.Name == r.Remote })
 		if class >= 0 && !within(p.Remotes[class].Prefixes) {
 			continue
 		}
 		result := Delivered
-		if r.Action == policy.Drop {
+		if r.Action == policy.Drop || r.Action == policy.Reject {
 			result = Blocked
 		}
 		return Expected{result, r.Name, string(r.Action)}

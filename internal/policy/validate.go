@@ -8,7 +8,7 @@ import (
 
 // What the switch can number.
 const (
-	MinPort pipeline.Port = 1 // 0 is reserved by P4Runtime targets
+	MinPort pipeline.Port = 1                    // 0 is reserved by P4Runtime targets
 	MaxPort               = pipeline.MaxPort - 1 // the highest is the CPU port of many switches, the embedded one among them
 	MaxVLAN               = pipeline.MaxVID
 
