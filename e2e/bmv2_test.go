@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,53 @@ func startBMv2(t *testing.T, path string, deviceID uint64, interfaces, targetArg
 	}
 }
 
+// dialPackets opens the packet stream of a switch that has its first program. bmv2 says that it has it a moment before it takes packets, and
+// ends a stream that comes in between: so a frame goes through it first, from an access port to a network port.
+func dialPackets(t *testing.T, addr string, deviceID uint64, access, network pipeline.Port) *dataplane.Client {
+	t.Helper()
+	return dialPacketsWith(t, addr, deviceID, access, network, marker(pipeline.MaxPort+1)) // unlike any that a test waits for
+}
+
+func dialPacketsWith(t *testing.T, addr string, deviceID uint64, access, network pipeline.Port, frame []byte) *dataplane.Client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		client, err := dataplane.Dial(ctx, addr, deviceID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tryPackets(ctx, client, access, network, frame)
+		if err == nil {
+			return client
+		}
+		_ = client.Close()
+		if !strings.Contains(err.Error(), "not ready") {
+			t.Fatal(err)
+		}
+	}
+}
+
+func tryPackets(ctx context.Context, client *dataplane.Client, access, network pipeline.Port, frame []byte) error {
+	in, err := client.Port(uint32(access), "in")
+	if err != nil {
+		return err
+	}
+	out, err := client.Port(uint32(network), "out")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	errCame := errors.New("it came")
+	served := make(chan error, 1)
+	go func() { served <- out.Serve(ctx, func([]byte) { cancel(errCame) }) }()
+	err = in.Send(frame)
+	if ended := <-served; !errors.Is(context.Cause(ctx), errCame) {
+		return errors.Join(err, ended, context.Cause(ctx))
+	}
+	return errors.Join(in.Close(), out.Close())
+}
+
 // startAgent starts the gNMI agent beside a switch. It ends with the test.
 func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.Links) (gnmi string) {
 	t.Helper()
@@ -143,10 +191,7 @@ func TestScenarioBMv2(t *testing.T) {
 				DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: gnmi,
 				Link: func(port pipeline.Port, name string) (wire.Link, error) {
 					if client == nil {
-						var err error
-						if client, err = dataplane.Dial(t.Context(), packets, sw.DeviceID); err != nil {
-							return nil, err
-						}
+						client = dialPackets(t, packets, sw.DeviceID, 1, 11)
 					}
 					return client.Port(uint32(port), name)
 				},

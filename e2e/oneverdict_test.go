@@ -22,7 +22,6 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/softswitch"
 	"op25b/internal/wire"
-	"op25b/internal/wire/dataplane"
 )
 
 // A device is a switch under comparison: its packets, and its counters.
@@ -50,10 +49,7 @@ func attach(t *testing.T, name, p4runtime, packets string, state *pipeline.State
 	if _, err := fleet.Converge(ctx, session, state); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	client, err := dataplane.Dial(ctx, packets, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := dialPackets(t, packets, 1, access(state), state.NetworkPorts[0])
 	d := &device{name: name, state: state, session: session, links: map[pipeline.Port]wire.Link{}, out: map[pipeline.Port]chan []byte{}}
 	names := map[uint32]string{}
 	var serving sync.WaitGroup
@@ -76,6 +72,11 @@ func attach(t *testing.T, name, p4runtime, packets string, state *pipeline.State
 		_ = session.Close()
 	})
 	return d
+}
+
+// access is the first access port of a state.
+func access(s *pipeline.State) pipeline.Port {
+	return s.AllPorts[slices.IndexFunc(s.AllPorts, func(p pipeline.Port) bool { return !slices.Contains(s.NetworkPorts, p) })]
 }
 
 func attachBMv2(t *testing.T, path string, state *pipeline.State) *device {
@@ -116,8 +117,7 @@ func onEveryTarget(t *testing.T, state *pipeline.State, test func(t *testing.T, 
 // others, and one from an access port, flooded to the network ports: when they have arrived, whatever the frames led to has too.
 func (d *device) through(t *testing.T, frames []sent) map[pipeline.Port][][]byte {
 	t.Helper()
-	network := d.state.NetworkPorts
-	access := d.state.AllPorts[slices.IndexFunc(d.state.AllPorts, func(p pipeline.Port) bool { return !slices.Contains(network, p) })]
+	network, access := d.state.NetworkPorts, access(d.state)
 	for _, p := range append(slices.Clone(network), access) {
 		frames = append(frames, sent{p, marker(p)})
 	}

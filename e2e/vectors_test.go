@@ -199,7 +199,7 @@ func (v *vectorTarget) converge(phase string, buckets bool) error {
 	}
 	v.cells = v.setting.cells(c)
 	state := c.State
-	state.SynOnly = false
+	state.Lines = nil
 	if !buckets {
 		state.Limits = nil
 	}
