@@ -3,8 +3,10 @@ package e2e
 import (
 	"maps"
 	"net/netip"
+	"strings"
 	"testing"
 
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"pgregory.net/rapid"
 
 	"op25b/internal/pipeline"
@@ -57,5 +59,21 @@ func TestEmptySwitchIsClosed(t *testing.T) {
 		if n != want {
 			t.Errorf("port %d: %d frames came out, want %d", port, n, want)
 		}
+	}
+}
+
+// TestSwitchRefusesWhatMeansNothing: the embedded switch holds whoever writes to the program's restrictions, so that no slip of another
+// hand exempts the whole network or sets a rule set under the epoch that a fresh switch runs.
+func TestSwitchRefusesWhatMeansNothing(t *testing.T) {
+	d := attachEmbedded(t, filtering(1, 1, 1))
+	everybody := &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{
+		TableId: 0x02000005, // subscriber_v4
+		Action: &p4v1.TableAction{Type: &p4v1.TableAction_Action{Action: &p4v1.Action{
+			ActionId: 0x01000004, Params: []*p4v1.Action_Param{{ParamId: 1, Value: []byte{1}}, {ParamId: 2, Value: []byte{0}}},
+		}}},
+	}}}
+	err := d.session.Write(t.Context(), []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: everybody}})
+	if err == nil || !strings.Contains(err.Error(), "prefix::prefix_length > 0") {
+		t.Errorf("an exemption of every address: error is %v, want one that quotes the restriction", err)
 	}
 }
