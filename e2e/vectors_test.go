@@ -135,9 +135,10 @@ func (s *vectorSetting) cells(c *policy.Compiled) (all []cell) {
 	for id, r := range c.Rules {
 		names[uint32(id)] = r.Name
 	}
+	last := uint32(pipeline.FirstRule) + uint32(len(s.bundle.Policy.RuleIDs()))
 	for id := range uint32(256) {
 		name, known := names[id]
-		if !known && id != 0 && id <= uint32(pipeline.FirstRule)+64 { // of another phase, or of nobody
+		if !known && id != 0 && id <= last { // a rule of another phase, or the first number that nobody has
 			name, known = fmt.Sprint("number ", id), true
 		}
 		for _, p := range s.sw.Ports {
@@ -199,7 +200,6 @@ func (v *vectorTarget) converge(phase string, buckets bool) error {
 	}
 	v.cells = v.setting.cells(c)
 	state := c.State
-	state.Lines = nil
 	if !buckets {
 		state.Limits = nil
 	}

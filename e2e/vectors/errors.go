@@ -1,0 +1,34 @@
+package vectors
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrSyntax is what is wrong with a file of vectors. Its message begins with file:line:column, and says the value and what is valid.
+var ErrSyntax = errors.New("bad vector")
+
+// A Pos is a place in a file; lines and columns (bytes) count from 1.
+type Pos struct {
+	File      string
+	Line, Col int
+}
+
+func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col) }
+
+// fault makes an ErrSyntax at a place.
+func fault(at Pos, format string, args ...any) error {
+	return fmt.Errorf("%v: %s (%w)", at, fmt.Sprintf(format, args...), ErrSyntax)
+}
+
+// oneOf lists what is valid, in order.
+func oneOf[V any](valid map[string]V) string {
+	names := make([]string, 0, len(valid))
+	for n := range valid {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,261 @@
+package vectors
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Target is a switch that can be held to the vectors. Its owner turns the numbers of the switch's counters into names.
+type Target interface {
+	Name() string
+	// Load brings the switch to a phase's rules, as if nothing had passed it yet: full token buckets, and a second of its clock in
+	// which it has rejected nothing.
+	Load(phase string) error
+	// Process sends a frame in at a port and returns what comes out, when all of that has come.
+	Process(port uint32, frame []byte) ([]Output, error)
+	// Counters returns what is counted. A cell that is not there counts as 0.
+	Counters() (Counters, error)
+}
+
+// An Output is a frame that came out of a port.
+type Output struct {
+	Port  uint32
+	Frame []byte
+}
+
+// Counters are the counters of a switch.
+type Counters struct {
+	Rules map[RuleCell]Count
+	Lines map[LineCell]uint64 // frames
+}
+
+// A RuleCell is a counter of a rule on a port.
+type RuleCell struct {
+	Port uint32
+	Rule string
+}
+
+// A Count is what a counter says.
+type Count struct{ Packets, Bytes uint64 }
+
+// A LineCell is a counter of a line.
+type LineCell struct {
+	Line    string
+	Outcome Outcome
+}
+
+// ErrVector is what a Target did otherwise than written.
+var ErrVector = errors.New("not as written")
+
+// maxRejects is how many ICMP errors a line gets in one second of the switch's clock.
+const maxRejects = 3
+
+// Run plays the vectors on a target and returns how many were as written; the error joins an ErrVector for each that was not. limited says
+// of which lines new connections have a rate: each direction of such a line is used once between two loads.
+func Run(t Target, all []Vector, limited func(line string) bool) (passed int, err error) {
+	var faults []error
+	for _, round := range rounds(all, limited) {
+		if err := t.Load(round[0].Phase); err != nil {
+			return passed, fmt.Errorf("%s: phase %s: %w", t.Name(), round[0].Phase, err)
+		}
+		for i := range round {
+			v := &round[i]
+			err := play(t, v)
+			for again := 0; v.SameSecond && errors.Is(err, ErrVector) && again < 2; again++ { // the second may have ended between two steps
+				if err = t.Load(v.Phase); err == nil {
+					err = play(t, v)
+				}
+			}
+			switch {
+			case err == nil:
+				passed++
+			case errors.Is(err, ErrVector):
+				faults = append(faults, err)
+			default:
+				return passed, fmt.Errorf("%s: vector %s (%v): %w", t.Name(), v.ID, v.At, err)
+			}
+		}
+	}
+	return passed, errors.Join(faults...)
+}
+
+// A bucket is what one direction of a line may use between two loads.
+type bucket struct {
+	line string
+	up   bool
+}
+
+// rounds splits the vectors into lists that one load is good for: of one phase, and such that none finds a token bucket emptied, or a
+// line's rejects used up, by another. Of lines that reject, what must be dropped in silence counts as what is answered: it shows nothing
+// once there are no answers left.
+func rounds(all []Vector, limited func(line string) bool) [][]Vector {
+	rejecting := map[string]bool{}
+	for _, v := range all {
+		for _, s := range v.Steps {
+			if len(s.Want.Ports) > 0 && !s.Want.Same {
+				rejecting[s.Want.Rule] = true
+			}
+		}
+	}
+	var lists [][]Vector
+	var used []map[bucket]int
+	var free []Vector
+	for _, v := range all {
+		need := needs(&v, limited, rejecting)
+		if len(need) == 0 {
+			free = append(free, v)
+			continue
+		}
+		i := 0
+		for i < len(lists) && (lists[i][0].Phase != v.Phase || !fits(used[i], need)) {
+			i++
+		}
+		if i == len(lists) {
+			lists, used = append(lists, nil), append(used, map[bucket]int{})
+		}
+		lists[i] = append(lists[i], v)
+		for b, n := range need {
+			used[i][b] += n
+		}
+	}
+	return deal(free, lists)
+}
+
+// needs is what a vector takes of each bucket.
+func needs(v *Vector, limited func(line string) bool, rejecting map[string]bool) map[bucket]int {
+	need := map[bucket]int{}
+	for _, s := range v.Steps {
+		b := bucket{s.Want.Line, s.Want.Leg.Up()}
+		switch {
+		case s.Want.Line == "":
+		case limited(s.Want.Line):
+			need[b] = maxRejects
+		case b.up && rejecting[s.Want.Rule]:
+			need[b] = min(need[b]+1, maxRejects)
+		}
+	}
+	return need
+}
+
+func fits(used, need map[bucket]int) bool {
+	for b, n := range need {
+		if used[b]+n > maxRejects {
+			return false
+		}
+	}
+	return true
+}
+
+// deal gives the vectors that need nothing to the lists of their phase in turn, so that the clock of the switch goes on between two loads.
+func deal(free []Vector, lists [][]Vector) [][]Vector {
+	next := map[string]int{}
+	for _, v := range free {
+		i := next[v.Phase]
+		for n := 0; n < len(lists) && lists[i%len(lists)][0].Phase != v.Phase; n++ {
+			i++
+		}
+		if len(lists) == 0 || lists[i%len(lists)][0].Phase != v.Phase {
+			lists = append(lists, []Vector{v})
+			next[v.Phase] = len(lists) - 1
+			continue
+		}
+		i %= len(lists)
+		lists[i] = append(lists[i], v)
+		next[v.Phase] = i + 1
+	}
+	return lists
+}
+
+// play sends the frames of a vector.
+func play(t Target, v *Vector) error {
+	before, err := t.Counters()
+	if err != nil {
+		return err
+	}
+	for i, s := range v.Steps {
+		out, err := t.Process(s.In, s.Frame)
+		if err != nil {
+			return err
+		}
+		after, err := t.Counters()
+		if err != nil {
+			return err
+		}
+		differences := append(compareOutputs(s, out), compareCounters(s, before, after)...)
+		before = after
+		if len(differences) == 0 {
+			continue
+		}
+		step := ""
+		if len(v.Steps) > 1 {
+			step = fmt.Sprintf(", frame %d", i+1)
+		}
+		return fmt.Errorf("%s: %v: vector %s%s: %s: %w\n  in  %d %s\n      %s\n  ->  %v\n  but %s", t.Name(), s.At, v.ID, step, v.Title, ErrVector,
+			s.In, s.Layers, Dump(s.Frame), s.Want, strings.Join(differences, "\n      "))
+	}
+	return nil
+}
+
+// compareOutputs says what came out otherwise.
+func compareOutputs(s Step, out []Output) (differences []string) {
+	slices.SortFunc(out, func(a, b Output) int { return int(a.Port) - int(b.Port) })
+	var ports []uint32
+	for _, o := range out {
+		ports = append(ports, o.Port)
+	}
+	if !slices.Equal(ports, s.Want.Ports) {
+		differences = append(differences, "it came out of ports ["+portList(ports)+"]")
+	}
+	for _, o := range out {
+		switch {
+		case bytes.Equal(o.Frame, s.Want.Frame):
+		case len(s.Want.Ports) == 0:
+			differences = append(differences, fmt.Sprintf("port %d sent %s", o.Port, Dump(o.Frame)))
+		default:
+			differences = append(differences, fmt.Sprintf("port %d sent %s\n        not  %s", o.Port, Dump(o.Frame), Dump(s.Want.Frame)))
+		}
+	}
+	return differences
+}
+
+// compareCounters says what was counted otherwise.
+func compareCounters(s Step, before, after Counters) (differences []string) {
+	rules, lines := map[RuleCell]Count{}, map[LineCell]uint64{}
+	if s.Want.Rule != "" {
+		rules[RuleCell{s.In, s.Want.Rule}] = Count{1, uint64(len(s.Frame))}
+	}
+	if s.Want.Outcome != "" {
+		lines[LineCell{s.Want.Line, s.Want.Outcome}]++
+	}
+	if s.Want.Unsolicited {
+		lines[LineCell{s.Want.Line, Unsolicited}]++
+	}
+	for cell := range merged(rules, after.Rules) {
+		got := Count{after.Rules[cell].Packets - before.Rules[cell].Packets, after.Rules[cell].Bytes - before.Rules[cell].Bytes}
+		if got != rules[cell] {
+			differences = append(differences, fmt.Sprintf("rule %s counted %d packets of %d bytes on port %d, not %d of %d",
+				cell.Rule, got.Packets, got.Bytes, cell.Port, rules[cell].Packets, rules[cell].Bytes))
+		}
+	}
+	for cell := range merged(lines, after.Lines) {
+		if got := after.Lines[cell] - before.Lines[cell]; got != lines[cell] {
+			differences = append(differences, fmt.Sprintf("line %s counted %d frames %s, not %d", cell.Line, got, cell.Outcome, lines[cell]))
+		}
+	}
+	slices.Sort(differences)
+	return differences
+}
+
+func merged[K comparable, V any](a, b map[K]V) map[K]struct{} {
+	all := map[K]struct{}{}
+	for k := range a {
+		all[k] = struct{}{}
+	}
+	for k := range b {
+		all[k] = struct{}{}
+	}
+	return all
+}
