@@ -41,7 +41,7 @@ func findBMv2() (path, reason string) {
 }
 
 // freeAddr is an address of this machine that nobody listens on.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +52,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // startBMv2 starts simple_switch_grpc without a program and waits until it answers. It ends with the test.
-func startBMv2(t *testing.T, path string, deviceID uint64, interfaces, targetArgs []string) (p4runtime string) {
+func startBMv2(t testing.TB, path string, deviceID uint64, interfaces, targetArgs []string) (p4runtime string) {
 	t.Helper()
 	p4runtime = freeAddr(t)
 	args := append([]string{"--no-p4", "--device-id", fmt.Sprint(deviceID)}, interfaces...)
@@ -92,12 +92,12 @@ func startBMv2(t *testing.T, path string, deviceID uint64, interfaces, targetArg
 
 // dialPackets opens the packet stream of a switch that has its first program. bmv2 says that it has it a moment before it takes packets, and
 // ends a stream that comes in between: so a frame goes through it first, from an access port to a network port.
-func dialPackets(t *testing.T, addr string, deviceID uint64, access, network pipeline.Port) *dataplane.Client {
+func dialPackets(t testing.TB, addr string, deviceID uint64, access, network pipeline.Port) *dataplane.Client {
 	t.Helper()
 	return dialPacketsWith(t, addr, deviceID, access, network, marker(pipeline.MaxPort+1)) // unlike any that a test waits for
 }
 
-func dialPacketsWith(t *testing.T, addr string, deviceID uint64, access, network pipeline.Port, frame []byte) *dataplane.Client {
+func dialPacketsWith(t testing.TB, addr string, deviceID uint64, access, network pipeline.Port, frame []byte) *dataplane.Client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

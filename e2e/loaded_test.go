@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"context"
 	"encoding/binary"
 	"net"
 	"net/netip"
 	"testing"
-	"time"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 	"google.golang.org/grpc"
@@ -28,10 +26,23 @@ func loaded(tb testing.TB, want *pipeline.State) *engine.Engine {
 func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.Engine {
 	tb.Helper()
 	var running *engine.Engine
+	serving := &scope{TB: tb}
+	defer serving.end()
+	session := serveEngine(serving, o, func(e *engine.Engine) { running = e })
+	if _, err := fleet.Converge(tb.Context(), session, want); err != nil {
+		tb.Fatal(err)
+	}
+	return running
+}
+
+// serveEngine serves P4Runtime for engines without ports, and returns a session that may write. committed is told of the engine of every
+// program that is pushed.
+func serveEngine(tb testing.TB, o engine.Options, committed func(e *engine.Engine)) *p4rt.Session {
+	tb.Helper()
 	server, err := p4rtserver.New(p4rtserver.Options{
 		DeviceID: 1,
 		Load:     func(json []byte) (*engine.Engine, error) { return engine.Load(json, o) },
-		OnCommit: func(e *engine.Engine, _ *configv1.P4Info) { running = e },
+		OnCommit: func(e *engine.Engine, _ *configv1.P4Info) { committed(e) },
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -44,22 +55,8 @@ func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.E
 	server.Register(g)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(listener) }()
-	defer func() { server.Close(); g.Stop(); <-served }()
-
-	ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Minute)
-	defer cancel()
-	session, err := p4rt.Dial(ctx, p4rt.Config{Addr: listener.Addr().String(), DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer session.Close()
-	if err := session.WaitPrimary(ctx); err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := fleet.Converge(ctx, session, want); err != nil {
-		tb.Fatal(err)
-	}
-	return running
+	tb.Cleanup(func() { server.Close(); g.Stop(); <-served })
+	return dialPrimary(tb, listener.Addr().String())
 }
 
 const (

@@ -2,165 +2,19 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
-	"op25b/internal/agent"
-	"op25b/internal/fleet"
 	"op25b/internal/longform"
-	"op25b/internal/openconfig"
-	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
-	"op25b/internal/softswitch"
-	"op25b/internal/wire"
 )
-
-// A device is a switch under comparison: its packets, and its counters.
-type device struct {
-	name    string
-	state   *pipeline.State
-	session *p4rt.Session
-	links   map[pipeline.Port]wire.Link
-	out     map[pipeline.Port]chan []byte
-	source  openconfig.Source
-}
-
-// attach converges a switch to a state and plugs into its ports, all over gRPC.
-func attach(t *testing.T, name, p4runtime, packets string, state *pipeline.State) *device {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	config := p4rt.Config{Addr: p4runtime, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}}
-	session, err := p4rt.Dial(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.WaitPrimary(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fleet.Converge(ctx, session, state); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	client := dialPackets(t, packets, 1, access(state), state.NetworkPorts[0])
-	d := &device{name: name, state: state, session: session, links: map[pipeline.Port]wire.Link{}, out: map[pipeline.Port]chan []byte{}}
-	names := map[uint32]string{}
-	var serving sync.WaitGroup
-	for _, p := range state.AllPorts {
-		link, err := client.Port(uint32(p), fmt.Sprint(name, " ", p))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := make(chan []byte, 1024)
-		d.links[p], d.out[p], names[uint32(p)] = link, out, fmt.Sprint("port-", p)
-		serving.Go(func() { _ = link.Serve(ctx, func(f []byte) { out <- bytes.Clone(f) }) })
-	}
-	if d.source, err = agent.New(session, names, nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = client.Close()
-		serving.Wait()
-		_ = session.Close()
-	})
-	return d
-}
-
-// access is the first access port of a state.
-func access(s *pipeline.State) pipeline.Port {
-	return s.AllPorts[slices.IndexFunc(s.AllPorts, func(p pipeline.Port) bool { return !slices.Contains(s.NetworkPorts, p) })]
-}
-
-func attachBMv2(t *testing.T, path string, state *pipeline.State) *device {
-	t.Helper()
-	packets := freeAddr(t)
-	return attach(t, "bmv2", startBMv2(t, path, 1, nil, []string{"--dp-grpc-server-addr", packets}), packets, state)
-}
-
-func attachEmbedded(t *testing.T, state *pipeline.State) *device {
-	t.Helper()
-	sw, err := softswitch.New(softswitch.Options{DeviceID: 1, Clock: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sw.Close() })
-	services, err := sw.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0", Dataplane: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(services.Close)
-	return attach(t, "embedded", services.Addrs.P4Runtime, services.Addrs.Dataplane, state)
-}
-
-// onEveryTarget runs a test on the embedded switch and on bmv2, each brought to a state, or says in one line that bmv2 is not there.
-func onEveryTarget(t *testing.T, state *pipeline.State, test func(t *testing.T, d *device)) {
-	t.Run("embedded", func(t *testing.T) {
-		wants(t, "embedded", "")
-		test(t, attachEmbedded(t, state))
-	})
-	t.Run("bmv2", func(t *testing.T) {
-		path, reason := findBMv2()
-		wants(t, "bmv2", reason)
-		test(t, attachBMv2(t, path, state))
-	})
-}
-
-// through sends frames and returns what came out, by port. Behind the frames goes one marker from each network port, flooded to all the
-// others, and one from an access port, flooded to the network ports: when they have arrived, whatever the frames led to has too.
-func (d *device) through(t *testing.T, frames []sent) map[pipeline.Port][][]byte {
-	t.Helper()
-	network, access := d.state.NetworkPorts, access(d.state)
-	for _, p := range append(slices.Clone(network), access) {
-		frames = append(frames, sent{p, marker(p)})
-	}
-	for _, f := range frames {
-		if err := d.links[f.port].Send(f.frame); err != nil {
-			t.Fatal(err)
-		}
-	}
-	deadline := time.After(time.Minute)
-	came := map[pipeline.Port][][]byte{}
-	for _, p := range d.state.AllPorts {
-		last := marker(network[len(network)-1])
-		if slices.Contains(network, p) {
-			last = marker(access)
-		}
-		for done := false; !done; {
-			select {
-			case f := <-d.out[p]:
-				if done = bytes.Equal(f, last); !isMarker(f) {
-					came[p] = append(came[p], f)
-				}
-			case <-deadline:
-				t.Fatalf("%s: port %d has not sent the marker", d.name, p)
-			}
-		}
-	}
-	return came
-}
-
-// A marker is of no IP, to an address that no policy has.
-func marker(from pipeline.Port) []byte {
-	f := append([]byte{2, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, byte(from >> 8), byte(from)}, 0x88, 0xb5)
-	return append(f, make([]byte, 46)...)
-}
-
-func isMarker(f []byte) bool {
-	return len(f) == 60 && bytes.Equal(f[:6], marker(0)[:6]) && f[12] == 0x88 && f[13] == 0xb5
-}
-
-type sent struct {
-	port  pipeline.Port
-	frame []byte
-}
 
 // TestOneVerdict sends the same random frames under the same random policies through bmv2 and the embedded switch, and compares what comes
 // out of every port, byte for byte, and every counter (I6). OP25B_LONG=1 sends 200,000.

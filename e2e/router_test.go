@@ -14,9 +14,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/protobuf/encoding/prototext"
 
-	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
-	"op25b/internal/softswitch"
 	"op25b/internal/wire"
 )
 
@@ -103,14 +101,7 @@ func TestFilterInAnotherProgram(t *testing.T) {
 	info, json := routerProgram(t)
 	run := func(t *testing.T, p4runtime, packets string) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		session, err := p4rt.Dial(ctx, p4rt.Config{Addr: p4runtime, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = session.Close() })
-		if err := session.WaitPrimary(ctx); err != nil {
-			t.Fatal(err)
-		}
+		session := dialPrimary(t, p4runtime)
 		if _, err := session.EnsurePipeline(ctx, info, json); err != nil {
 			t.Fatal(err)
 		}
@@ -184,17 +175,8 @@ func TestFilterInAnotherProgram(t *testing.T) {
 	}
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
-		sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = sw.Close() })
-		services, err := sw.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0", Dataplane: "127.0.0.1:0"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(services.Close)
-		run(t, services.Addrs.P4Runtime, services.Addrs.Dataplane)
+		addrs := startEmbedded(t)
+		run(t, addrs.P4Runtime, addrs.Dataplane)
 	})
 	t.Run("bmv2", func(t *testing.T) {
 		path, reason := findBMv2()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +13,6 @@ import (
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-	"google.golang.org/grpc"
 
 	"op25b/e2e/vectors"
 	"op25b/internal/fleet"
@@ -23,9 +21,6 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch/engine"
-	"op25b/internal/softswitch/p4rtserver"
-	"op25b/internal/wire"
-	"op25b/internal/wire/dataplane"
 	"op25b/p4src"
 )
 
@@ -41,8 +36,11 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	setting := loadSetting(t)
-	line := "vectors: " + hold(t, &embeddedVectors{vectorTarget: vectorTarget{setting: setting}}, all, setting.limited)
+	line := "vectors: " + hold(t, newEmbeddedVectors(t, setting), all, setting.limited)
 	if path, reason := findBMv2(); reason != "" {
+		if *targetFlag == "bmv2" {
+			t.Fatal(reason)
+		}
 		line += ", bmv2 SKIPPED: " + reason
 	} else {
 		line += ", " + hold(t, newBMv2Vectors(t, path, setting), all, setting.limited)
@@ -53,15 +51,8 @@ func TestVectors(t *testing.T) {
 	fmt.Println(line)
 }
 
-// A target that can be started and stopped.
-type startedTarget interface {
-	vectors.Target
-	start(t *testing.T)
-}
-
 // hold plays the vectors on a target and says how many were as written.
-func hold(t *testing.T, target startedTarget, all []vectors.Vector, limited func(line string) bool) string {
-	target.start(t)
+func hold(t *testing.T, target vectors.Target, all []vectors.Vector, limited func(line string) bool) string {
 	passed, err := vectors.Run(target, all, limited)
 	if err != nil {
 		t.Error(err)
@@ -170,58 +161,28 @@ func noCounters() vectors.Counters {
 	return vectors.Counters{Rules: map[vectors.RuleCell]vectors.Count{}, Lines: map[vectors.LineCell]uint64{}}
 }
 
-// A vectorTarget is what both targets have: a session that brings the switch to a phase.
-type vectorTarget struct {
+// embeddedVectors is the engine of the embedded switch, in this process and on a clock of its own.
+type embeddedVectors struct {
 	setting *vectorSetting
 	session *p4rt.Session
 	phase   string
 	cells   []cell
-}
-
-func (v *vectorTarget) dial(t *testing.T, addr string) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	session, err := p4rt.Dial(ctx, p4rt.Config{Addr: addr, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = session.Close() })
-	if err := session.WaitPrimary(ctx); err != nil {
-		t.Fatal(err)
-	}
-	v.session = session
-}
-
-// converge brings the switch to a phase. Without buckets the lines' rates are left out.
-func (v *vectorTarget) converge(phase string, buckets bool) error {
-	c, err := v.setting.compile(phase)
-	if err != nil {
-		return err
-	}
-	v.cells = v.setting.cells(c)
-	state := c.State
-	if !buckets {
-		state.Limits = nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	_, err = fleet.Converge(ctx, v.session, &state)
-	return err
-}
-
-// embeddedVectors is the engine of the embedded switch, in this process and on a clock of its own.
-type embeddedVectors struct {
-	vectorTarget
-	engine *engine.Engine
-	worker *engine.Worker
-	rules  *engine.Counter
-	lines  *engine.Counter
+	engine  *engine.Engine
+	worker  *engine.Worker
+	rules   *engine.Counter
+	lines   *engine.Counter
 
 	mu  sync.Mutex // guards what follows
 	now time.Time
 }
 
-var _ startedTarget = (*embeddedVectors)(nil)
+var _ vectors.Target = (*embeddedVectors)(nil)
+
+func newEmbeddedVectors(t *testing.T, s *vectorSetting) *embeddedVectors {
+	v := &embeddedVectors{setting: s, now: vectorsNow}
+	v.session = serveEngine(t, engine.Options{Clock: v.clock}, func(e *engine.Engine) { v.engine, v.worker = e, e.NewWorker() })
+	return v
+}
 
 func (v *embeddedVectors) Name() string { return "embedded" }
 
@@ -229,28 +190,6 @@ func (v *embeddedVectors) clock() time.Time {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.now
-}
-
-func (v *embeddedVectors) start(t *testing.T) {
-	v.now = vectorsNow
-	server, err := p4rtserver.New(p4rtserver.Options{
-		DeviceID: 1,
-		Load:     func(json []byte) (*engine.Engine, error) { return engine.Load(json, engine.Options{Clock: v.clock}) },
-		OnCommit: func(e *engine.Engine, _ *configv1.P4Info) { v.engine, v.worker = e, e.NewWorker() },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := grpc.NewServer(p4rtserver.ServerOptions()...)
-	server.Register(g)
-	served := make(chan struct{})
-	go func() { defer close(served); _ = g.Serve(listener) }()
-	t.Cleanup(func() { server.Close(); g.Stop(); <-served })
-	v.dial(t, listener.Addr().String())
 }
 
 // Load moves the clock on by more than anything in the switch remembers: buckets are full and windows closed.
@@ -261,10 +200,14 @@ func (v *embeddedVectors) Load(phase string) error {
 	if phase == v.phase {
 		return nil
 	}
-	if err := v.converge(phase, true); err != nil {
+	c, err := v.setting.compile(phase)
+	if err != nil {
 		return err
 	}
-	v.phase = phase
+	if _, err := fleet.Converge(context.Background(), v.session, &c.State); err != nil {
+		return err
+	}
+	v.phase, v.cells = phase, v.setting.cells(c)
 	var found bool
 	if v.rules, found = v.engine.Counter(v.setting.acl.CounterName); !found {
 		return fmt.Errorf("the engine has no counter %s", v.setting.acl.CounterName)
@@ -298,116 +241,44 @@ func (v *embeddedVectors) Counters() (vectors.Counters, error) {
 
 // bmv2Vectors is the real bmv2, its frames and its counters over gRPC.
 type bmv2Vectors struct {
-	vectorTarget
 	t        *testing.T
 	path     string
-	packets  string // address of the packet service
-	client   *dataplane.Client
-	links    map[uint32]wire.Link
-	out      map[uint32]chan []byte
-	serving  sync.WaitGroup
-	ctx      context.Context
-	rejected time.Time      // when it last sent a frame that it had made itself
+	setting  *vectorSetting
+	cells    []cell
 	entities []*p4v1.Entity // of cells
+	running  scope
+	device   *device
 }
 
-var _ startedTarget = (*bmv2Vectors)(nil)
+var _ vectors.Target = (*bmv2Vectors)(nil)
 
 func newBMv2Vectors(t *testing.T, path string, s *vectorSetting) *bmv2Vectors {
-	return &bmv2Vectors{vectorTarget: vectorTarget{setting: s}, t: t, path: path, links: map[uint32]wire.Link{}, out: map[uint32]chan []byte{}}
+	v := &bmv2Vectors{t: t, path: path, setting: s, running: scope{TB: t}}
+	t.Cleanup(v.running.end)
+	return v
 }
 
 func (v *bmv2Vectors) Name() string { return "bmv2" }
 
-func (v *bmv2Vectors) start(t *testing.T) {
-	v.packets = freeAddr(t)
-	v.dial(t, startBMv2(t, v.path, 1, nil, []string{"--dp-grpc-server-addr", v.packets}))
-	var cancel context.CancelFunc
-	v.ctx, cancel = context.WithCancel(context.Background())
-	t.Cleanup(func() {
-		cancel()
-		if v.client != nil {
-			_ = v.client.Close()
-		}
-		v.serving.Wait()
-	})
-}
-
-// plug attaches to every port; bmv2 refuses a packet stream before it has a program.
-func (v *bmv2Vectors) plug() error {
-	client, err := dataplane.Dial(v.ctx, v.packets, 1)
+// Load starts the switch anew: it has a clock of its own, which no test can move, and a new one has rejected nothing and emptied no bucket.
+func (v *bmv2Vectors) Load(phase string) error {
+	c, err := v.setting.compile(phase)
 	if err != nil {
 		return err
 	}
-	v.client = client
-	for _, p := range v.setting.sw.Ports {
-		n := uint32(p.Number)
-		link, err := client.Port(n, p.Name)
-		if err != nil {
-			return err
-		}
-		out := make(chan []byte, 1024)
-		v.links[n], v.out[n] = link, out
-		v.serving.Go(func() { _ = link.Serve(v.ctx, func(f []byte) { out <- bytes.Clone(f) }) })
-	}
-	return nil
-}
-
-// Load writes the lines' rates anew, which fills their buckets. The switch has a clock of its own, which no test can move: the second in
-// which it last rejected has to pass, and the one after it for where two of its seconds meet.
-func (v *bmv2Vectors) Load(phase string) error {
-	if err := v.converge(phase, false); err != nil {
-		return err
-	}
-	if err := v.converge(phase, true); err != nil {
-		return err
-	}
-	v.phase = phase
-	v.entities = nil
+	v.running.end()
+	v.device = attachBMv2(&v.running, v.path, &c.State)
+	v.cells, v.entities = v.setting.cells(c), nil
 	for _, c := range v.cells {
 		v.entities = append(v.entities, &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: c.counter, Index: &p4v1.Index{Index: c.index}}}})
 	}
-	if v.client == nil {
-		if err := v.plug(); err != nil {
-			return err
-		}
-	}
-	<-time.After(time.Until(v.rejected.Add(2 * (1 << 20) * time.Microsecond)))
 	return nil
 }
 
-// Process sends the frame, and behind it markers that the switch floods: whatever the frame led to comes out before the last of them. The
-// second pair covers what goes through the switch twice.
 func (v *bmv2Vectors) Process(port uint32, frame []byte) (out []vectors.Output, err error) {
-	if err := v.links[port].Send(frame); err != nil {
-		return nil, err
-	}
-	for range 2 {
-		for _, p := range []uint32{11, 12} {
-			if err := v.links[p].Send(marker(pipeline.Port(p))); err != nil {
-				return nil, err
-			}
-		}
-		deadline := time.After(time.Minute)
-		for p, frames := range v.out {
-			missing := 2
-			if p == 11 || p == 12 {
-				missing = 1
-			}
-			for missing > 0 {
-				select {
-				case f := <-frames:
-					if bytes.Equal(f, marker(11)) || bytes.Equal(f, marker(12)) {
-						missing--
-						continue
-					}
-					if out = append(out, vectors.Output{Port: p, Frame: f}); !bytes.Equal(f, frame) {
-						v.rejected = time.Now()
-					}
-				case <-deadline:
-					return nil, fmt.Errorf("port %d has not sent the markers", p)
-				}
-			}
+	for p, frames := range v.device.through(v.t, []sent{{pipeline.Port(port), frame}}) {
+		for _, f := range frames {
+			out = append(out, vectors.Output{Port: uint32(p), Frame: f})
 		}
 	}
 	return out, nil
@@ -415,9 +286,7 @@ func (v *bmv2Vectors) Process(port uint32, frame []byte) (out []vectors.Output, 
 
 func (v *bmv2Vectors) Counters() (vectors.Counters, error) {
 	all := noCounters()
-	ctx, cancel := context.WithTimeout(v.ctx, time.Minute)
-	defer cancel()
-	answer, err := v.session.Read(ctx, v.entities...)
+	answer, err := v.device.session.Read(v.t.Context(), v.entities...)
 	if err != nil {
 		return all, err
 	}
