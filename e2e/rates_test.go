@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/softswitch/engine"
+)
+
+// clockSecond is the second of the data plane.
+const clockSecond = (1 << 20) * time.Microsecond
+
+// rejecting is a state of as many lines, each in a VLAN of its own, whose mail to outside servers is rejected.
+func rejecting(lines int) *pipeline.State {
+	s := filtering(0, 0, 1)
+	for k, v := range s.Verdicts {
+		if v.Rule == 5 {
+			s.Verdicts[k] = pipeline.Verdict{Action: pipeline.Reject, Rule: 5}
+		}
+	}
+	for i := range lines {
+		s.Lines[pipeline.LineKey{Port: accessPort, OuterVID: pipeline.VID(i + 1)}] = pipeline.Line{Group: 1, Index: pipeline.LineIndex(i + 2)}
+	}
+	s.RejectFrom.IPv4 = netip.MustParseAddr("198.51.100.1")
+	return s
+}
+
+// tagged puts a VLAN tag into a frame.
+func tagged(f []byte, vid int) []byte {
+	return append(append(append([]byte{}, f[:12]...), 0x81, 0, byte(vid>>8), byte(vid)), f[12:]...)
+}
+
+// TestRejectsAreFew: in a clock second 3 answers go to a line and 1,000 in all, however many connections are tried; in the next one as many
+// again. What is not answered is dropped all the same.
+func TestRejectsAreFew(t *testing.T) {
+	const lines, tries = 400, 5
+	now := time.Unix(0, 0)
+	worker := loadedWith(t, rejecting(lines), engine.Options{Clock: func() time.Time { return now }}).NewWorker()
+	syn := tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", "203.0.113.129", 40000, 25, flagSYN)
+	for second := range 3 {
+		answers, passed := 0, 0
+		perLine := make([]int, lines)
+		for range tries {
+			for line := range lines {
+				worker.Process(accessPort, tagged(syn, line+1), func(port uint32, _ []byte) {
+					if port == accessPort {
+						answers++
+						perLine[line]++
+					} else {
+						passed++
+					}
+				})
+			}
+		}
+		if answers != 1000 || passed != 0 {
+			t.Errorf("second %d: %d answers and %d passed, want 1000 and none", second, answers, passed)
+		}
+		for line, n := range perLine {
+			if n > 3 {
+				t.Errorf("second %d: line %d had %d answers, want 3 at most", second, line, n)
+			}
+		}
+		now = now.Add(clockSecond)
+	}
+}
+
+// TestNoAddressNoAnswer: without an address of its family to come from, a rejected connection is dropped in silence.
+func TestNoAddressNoAnswer(t *testing.T) {
+	s := rejecting(0)
+	s.RejectFrom = pipeline.RejectFrom{IPv6: netip.MustParseAddr("2001:db8::1")}
+	worker := loaded(t, s).NewWorker()
+	syn := tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", "203.0.113.129", 40000, 25, flagSYN)
+	worker.Process(accessPort, syn, func(port uint32, f []byte) { t.Errorf("port %d sent %x", port, f) })
+}
+
+// TestSYNIsRememberedAMinute: a SYN-ACK from port 25 is solicited for 63 clock seconds after its SYN, and unsolicited from the 64th on.
+func TestSYNIsRememberedAMinute(t *testing.T) {
+	now := time.Unix(0, 0)
+	e := loadedWith(t, watched(), engine.Options{Clock: func() time.Time { return now }})
+	worker := e.NewWorker()
+	counter, ok := e.Counter("SwitchIngress.filter.line_mail")
+	if !ok {
+		t.Fatal("no counter line_mail")
+	}
+	const relay, line = "172.16.0.5", "192.0.2.11"
+	drop := func(uint32, []byte) {}
+	for _, test := range []struct {
+		later       time.Duration
+		unsolicited uint64
+	}{{0, 0}, {62 * clockSecond, 0}, {63 * clockSecond, 0}, {64 * clockSecond, 1}, {1000 * clockSecond, 1}} {
+		worker.Process(accessPort, tcp4(t, subscriberMAC, serverMAC, line, relay, 40000, 25, flagSYN), drop)
+		now = now.Add(test.later)
+		before, err := counter.Read(1<<2 | int(pipeline.Unsolicited))
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker.Process(networkPort, tcp4(t, serverMAC, subscriberMAC, relay, line, 25, 40000, flagSYN|flagACK), drop)
+		after, _ := counter.Read(1<<2 | int(pipeline.Unsolicited))
+		if got := after.Packets - before.Packets; got != test.unsolicited {
+			t.Errorf("%v after its SYN %d SYN-ACKs count as unsolicited, want %d", test.later, got, test.unsolicited)
+		}
+	}
+}
+
+// TestFlowsAreThinned: a line that tries one server again and again is told of once a window of 2^26 microseconds, and another server at once.
+func TestFlowsAreThinned(t *testing.T) {
+	const window = (1 << 26) * time.Microsecond
+	now := time.Unix(0, 0)
+	e := loadedWith(t, watched(), engine.Options{Clock: func() time.Time { return now }})
+	worker := e.NewWorker()
+	told := func(server string) bool {
+		worker.Process(accessPort, tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", server, 40000, 25, flagSYN), func(uint32, []byte) {})
+		select {
+		case d := <-e.Digests():
+			d.Release()
+			return true
+		default:
+			return false
+		}
+	}
+	for _, test := range []struct {
+		at     time.Duration
+		server string
+		want   bool
+	}{
+		{0, "203.0.113.129", true},
+		{time.Second, "203.0.113.129", false},
+		{time.Second, "203.0.113.130", true},
+		{window - time.Microsecond, "203.0.113.129", false},
+		{window, "203.0.113.129", true},
+		{window, "203.0.113.130", true},
+		{2*window - time.Microsecond, "203.0.113.130", false},
+	} {
+		now = time.Unix(0, 0).Add(test.at)
+		if got := told(test.server); got != test.want {
+			t.Errorf("at %v, %s: told is %v, want %v", test.at, test.server, got, test.want)
+		}
+	}
+}
