@@ -139,3 +139,26 @@ func TestFlowsAreThinned(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitIsForPorts: a rule of rates that matches any service lets nothing pass that shows no ports, whoever wrote it.
+func TestLimitIsForPorts(t *testing.T) {
+	s := watched()
+	s.Verdicts[pipeline.VerdictKey{Priority: 99}] = pipeline.Verdict{Action: pipeline.Limit, Rule: 9}
+	s.Limits = map[pipeline.LimitKey]pipeline.Rate{{Line: 1, From: pipeline.Access}: {PerSecond: 1000, Burst: 1000}}
+	worker := loaded(t, s).NewWorker()
+	segment := func(change func(ip []byte)) (passed bool) {
+		f := tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", "203.0.113.129", 40000, 25, flagSYN)
+		change(f[14:])
+		worker.Process(accessPort, f, func(uint32, []byte) { passed = true })
+		return passed
+	}
+	if !segment(func([]byte) {}) {
+		t.Error("a segment within the rate does not pass")
+	}
+	if segment(func(ip []byte) { ip[0] = 0x44 }) {
+		t.Error("an undetermined frame passes")
+	}
+	if segment(func(ip []byte) { ip[7] = 200 }) {
+		t.Error("a later fragment passes")
+	}
+}

@@ -10,7 +10,8 @@ typedef bit<32>  ipv4_t;
 typedef bit<128> ipv6_t;
 typedef bit<16>  l4_port_t;
 
-// A class of address, a group of lines: numbers that the policy gives out. 0 is always "no entry said otherwise".
+// A class of address, a group of lines: numbers that the policy gives out. 0 is always "no entry said otherwise". Of a subscriber's address
+// op25b's controller gives out 1 alone, exempt.
 typedef bit<8>   class_t;
 typedef bit<8>   line_group_t;
 typedef bit<14>  line_index_t;      // which line of this switch, for counters and rates; 0 is a line that no entry names
@@ -22,12 +23,14 @@ const service_t SERVICE_NONE           = 0;
 const service_t SERVICE_LATER_FRAGMENT = 254;
 const service_t SERVICE_UNDETERMINED   = 255;
 
-// Which way a segment goes, and which of its ports is the mail port.
+// Which way a segment goes, and which of its ports is the mail port. The entries of the table `service` give the other three: 2 is
+// down_src, a server's segment from its mail port to a line; 3 down_dst, one to a line's mail port; 4 up_src, a line's from its mail port.
 typedef bit<3>   leg_t;
 const leg_t LEG_UP_DST = 1;         // a line's segment to a server's mail port: the classic rule
 
 // Which rule of the policy decided. Together with the ingress port it is the index of the counter port_rule, and it is the sequence
-// id of the OpenConfig ACL entry that a collector sees. The policy's rules are 2 to 247.
+// id of the OpenConfig ACL entry that a collector sees. The policy's rules are 2 to 247. 251 is a later fragment that a line group does not
+// simply let pass: it comes with an entry.
 typedef bit<8>   rule_t;
 const rule_t RULE_NONE          = 0;    // no rule was asked: not mail. Not counted.
 const rule_t RULE_FAIL_CLOSED   = 1;    // port 25 that no verdict entry matched

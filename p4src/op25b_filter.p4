@@ -115,7 +115,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @id(BOUND_ACTION_ID)
     action bound() { source_verdict = VERDICT_NONE; }
 
-    // The addresses that a line may use as a source. Several lines may share a range.
+    // The addresses that a line may use as a source. To this table several lines may share a range.
     @id(SOURCE_V4_TABLE_ID)
     @entry_restriction("line != 0 && prefix::prefix_length > 0")
     table source_v4 {
@@ -312,7 +312,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     action meter_connection() { connection_meter.read(colour); }
 
     // The rate of a line's new connections, one entry a direction. Asked for a segment that opens one, so that the meter counts nothing
-    // else. No entry: none passes.
+    // else. No entry: none passes. An entry without a meter configuration: all do, as P4Runtime has it.
     @id(CONNECTION_LIMIT_TABLE_ID)
     @entry_restriction("line != 0")
     table connection_limit {
@@ -421,6 +421,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
                 } else if (syn_only == 1 && !opens && (decision.verdict == VERDICT_DROP || decision.verdict == VERDICT_REJECT)) {
                     decision.verdict = VERDICT_MONITOR;
                 }
+            } else if (decision.verdict == VERDICT_LIMIT) {
+                decision.verdict = VERDICT_DROP;    // a rate of new connections says nothing of what shows no ports
             }
         }
 

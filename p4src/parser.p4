@@ -276,31 +276,11 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         meta.parse.room = meta.parse.room - 8;
         meta.parse.protocol = head[31:24];
         meta.parse.more_fragments = meta.parse.more_fragments || head[0:0] == 1;
-        transition select(head[15:3], head[31:24]) {
-            (0, _): chain;
-            (1, 6): tiny_fragment;
-            (SMALL_OFFSET, 4): tiny_fragment;
-            (SMALL_OFFSET, 41): tiny_fragment;
-            (SMALL_OFFSET, 0): tiny_fragment;   // TCP may stand behind it
-            (SMALL_OFFSET, 43): tiny_fragment;
-            (SMALL_OFFSET, 44): tiny_fragment;
-            (SMALL_OFFSET, 51): tiny_fragment;
-            (SMALL_OFFSET, 60): tiny_fragment;
-            (SMALL_OFFSET, 135): tiny_fragment;
-            (SMALL_OFFSET, 139): tiny_fragment;
-            (SMALL_OFFSET, 140): tiny_fragment;
-            (_, 6): later_fragment;
-            (_, 4): later_fragment;
-            (_, 41): later_fragment;
-            (_, 0): later_fragment;
-            (_, 43): later_fragment;
-            (_, 44): later_fragment;
-            (_, 51): later_fragment;
-            (_, 60): later_fragment;
-            (_, 135): later_fragment;
-            (_, 139): later_fragment;
-            (_, 140): later_fragment;
-            default: accept;
+        // Receivers take the next header from the first fragment (RFC 8200 section 4.5): in a later one it may say anything.
+        transition select(head[15:3]) {
+            0: chain;
+            SMALL_OFFSET: tiny_fragment;
+            default: later_fragment;
         }
     }
 
@@ -407,31 +387,11 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         meta.parse.room = meta.parse.room - 8;
         meta.parse.protocol = head[31:24];
         meta.parse.more_fragments = meta.parse.more_fragments || head[0:0] == 1;
-        transition select(head[15:3], head[31:24]) {
-            (0, _): inner_chain;
-            (1, 6): tiny_fragment;
-            (SMALL_OFFSET, 4): tiny_fragment;
-            (SMALL_OFFSET, 41): tiny_fragment;
-            (SMALL_OFFSET, 0): tiny_fragment;   // TCP may stand behind it
-            (SMALL_OFFSET, 43): tiny_fragment;
-            (SMALL_OFFSET, 44): tiny_fragment;
-            (SMALL_OFFSET, 51): tiny_fragment;
-            (SMALL_OFFSET, 60): tiny_fragment;
-            (SMALL_OFFSET, 135): tiny_fragment;
-            (SMALL_OFFSET, 139): tiny_fragment;
-            (SMALL_OFFSET, 140): tiny_fragment;
-            (_, 6): later_fragment;
-            (_, 4): later_fragment;
-            (_, 41): later_fragment;
-            (_, 0): later_fragment;
-            (_, 43): later_fragment;
-            (_, 44): later_fragment;
-            (_, 51): later_fragment;
-            (_, 60): later_fragment;
-            (_, 135): later_fragment;
-            (_, 139): later_fragment;
-            (_, 140): later_fragment;
-            default: accept;
+        // Receivers take the next header from the first fragment (RFC 8200 section 4.5): in a later one it may say anything.
+        transition select(head[15:3]) {
+            0: inner_chain;
+            SMALL_OFFSET: tiny_fragment;
+            default: later_fragment;
         }
     }
 

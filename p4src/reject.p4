@@ -39,7 +39,7 @@ control Answerable(in headers_t hdr, inout metadata_t meta) {
         // An authentication header behind IPv4 is no part of the header that an ICMP error quotes.
         bool extended = (hdr.ipv4.isValid() && hdr.extensions[0].isValid()) || (hdr.inner_ipv4.isValid() && hdr.inner_extensions[0].isValid());
         if (meta.packet.family == FAMILY_IPV4) {
-            bool host = meta.packet.src_v4 != 0 && meta.packet.src_v4[31:29] != 7 && meta.packet.dst_v4[31:29] != 7;
+            bool host = meta.packet.src_v4 != 0 && meta.packet.src_v4[31:24] != 127 && meta.packet.src_v4[31:29] != 7 && meta.packet.dst_v4[31:29] != 7;
             meta.packet.answerable = unicast && host && !extended && meta.reject_source.v4 != 0;
         } else {
             bool host = meta.packet.src_v6 != 0 && meta.packet.src_v6[127:120] != 0xff && meta.packet.dst_v6[127:120] != 0xff;

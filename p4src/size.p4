@@ -11,7 +11,7 @@
 #define REMOTE_V6_SIZE        10240
 #define SUBSCRIBER_V4_SIZE    81920   // 65,536 exemptions or leases
 #define SUBSCRIBER_V6_SIZE    40960   // 32,768
-#define VERDICT_SIZE          1024    // TCAM: 256 an epoch; running, next, and two kept for rollback
+#define VERDICT_SIZE          1024    // TCAM: 256 an epoch; the running one, the next, the one before, and as many to spare
 #define SOURCE_CHECK_SIZE     256     // one a line group
 #define SOURCE_V4_SIZE        20480   // two prefixes a line
 #define SOURCE_V6_SIZE        20480

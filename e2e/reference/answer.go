@@ -32,7 +32,8 @@ func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 		groups = 0xff
 	}
 	src, dst := p.inner.src.AsSlice(), p.inner.dst.AsSlice()
-	return from, !p.inner.src.IsUnspecified() && src[0] < groups && dst[0] < groups
+	loopback := !p.inner.v6 && src[0] == 127
+	return from, !p.inner.src.IsUnspecified() && !loopback && src[0] < groups && dst[0] < groups
 }
 
 // answer is the frame with the ICMP error (section 9).

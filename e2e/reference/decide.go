@@ -310,6 +310,9 @@ func (m *Model) report(d *Decision, p *packet, up bool) {
 	if up {
 		subscriber, remote = p.outer.src, p.inner.dst
 	}
+	if d.Rule == SpoofedRule && d.Verdict == Drop && p.dstPort != 25 {
+		return // of a spoofed source nothing else is asked, so that only port 25 is known to be mail
+	}
 	d.Flow = &Flow{
 		LineIndex: d.LineIndex, Leg: d.Leg, Subscriber: subscriber, Remote: remote, Service: d.Service, Rule: d.Rule,
 		SYNACK: p.ack, SrcPort: p.srcPort, DstPort: p.dstPort,

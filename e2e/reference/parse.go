@@ -358,13 +358,11 @@ func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 			case offset == 1 && behind == protoTCP:
 				p.end(TinyFragment, FragmentAtOne)
 				return
-			case offset != 0 && offset < headersEnd && (isTunnel(behind) || isExtension(behind)):
+			case offset != 0 && offset < headersEnd: // whatever it says is behind: a receiver asks the first fragment alone
 				p.end(TinyFragment, FragmentOfHeaders)
 				return
-			case offset != 0 && (behind == protoTCP || isTunnel(behind) || isExtension(behind)):
-				p.shape = LaterFragment
-				return
 			case offset != 0:
+				p.shape = LaterFragment
 				return
 			}
 			more = more || room[3]&1 != 0

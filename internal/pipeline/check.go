@@ -16,20 +16,22 @@ const (
 	VersionMinor = 0
 )
 
-// Check compares a P4Info with what this package writes: name and version, tables, keys, match kinds, widths, actions, parameters, the
-// counter that becomes the OpenConfig ACL counter, and the digest. It returns ErrMismatch with every difference, or nil.
+// Check compares a P4Info with what this package writes and reads: name and version, tables, keys, match kinds, widths, actions,
+// parameters, counters, the meter and the digest. A program of a later minor version may have more tables. It returns ErrMismatch with every
+// difference, or nil.
 func Check(info *configv1.P4Info) error {
 	var faults []error
 	say := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
-	if fault := checkVersion(info.GetPkgInfo()); fault != nil {
+	minor, fault := checkVersion(info.GetPkgInfo())
+	if fault != nil {
 		say("%w", fault)
 	}
 
 	tables := map[uint32]*configv1.Table{}
 	for _, t := range info.GetTables() {
 		tables[t.GetPreamble().GetId()] = t
-		if _, ok := tableByID(t.GetPreamble().GetId()); !ok {
+		if _, ok := tableByID(t.GetPreamble().GetId()); !ok && minor <= VersionMinor {
 			say("table %q (%#x) is unknown here", t.GetPreamble().GetAlias(), t.GetPreamble().GetId())
 		}
 	}
@@ -69,11 +71,24 @@ func Check(info *configv1.P4Info) error {
 		}
 	}
 
-	if !hasCounter(info) {
-		say("counter %q (%#x) is missing, or does not count packets and bytes", "port_rule", portRuleCounter)
+	for _, want := range []struct {
+		name string
+		id   uint32
+		size int64
+	}{{"port_rule", portRuleCounter, 512 << ruleBits}, {"line_mail", lineMailCounter, (int64(MaxLineIndex) + 1) << outcomeBits}} {
+		if !slices.ContainsFunc(info.GetCounters(), func(c *configv1.Counter) bool {
+			return c.GetPreamble().GetId() == want.id && c.GetSpec().GetUnit() == configv1.CounterSpec_BOTH && c.GetSize() == want.size
+		}) {
+			say("counter %q (%#x) is missing, or does not count packets and bytes in %d cells", want.name, want.id, want.size)
+		}
 	}
-	if !slices.ContainsFunc(info.GetDigests(), func(d *configv1.Digest) bool { return d.GetPreamble().GetId() == mailFlowDigest }) {
-		say("digest %q (%#x) is missing", "mail_flow_t", mailFlowDigest)
+	if !slices.ContainsFunc(info.GetDirectMeters(), func(m *configv1.DirectMeter) bool {
+		return m.GetDirectTableId() == connectionLimitTable && m.GetSpec().GetUnit() == configv1.MeterSpec_PACKETS
+	}) {
+		say("table %q has no meter of packets", "connection_limit")
+	}
+	if fault := checkDigest(info); fault != nil {
+		say("%w", fault)
 	}
 	if len(faults) > 0 {
 		return fmt.Errorf("%w: %w", ErrMismatch, errors.Join(faults...))
@@ -81,12 +96,26 @@ func Check(info *configv1.P4Info) error {
 	return nil
 }
 
-func checkVersion(pkg *configv1.PkgInfo) error {
-	var major, minor, patch int
+func checkVersion(pkg *configv1.PkgInfo) (minor int, fault error) {
+	var major, patch int
 	if _, err := fmt.Sscanf(pkg.GetVersion(), "%d.%d.%d", &major, &minor, &patch); err != nil ||
 		pkg.GetName() != Program || major != VersionMajor || minor < VersionMinor {
-		return fmt.Errorf("program is %q, version %q; want %q of version %d.%d.0 or a later %d.x", pkg.GetName(), pkg.GetVersion(),
+		return 0, fmt.Errorf("program is %q, version %q; want %q of version %d.%d.0 or a later %d.x", pkg.GetName(), pkg.GetVersion(),
 			Program, VersionMajor, VersionMinor, VersionMajor)
+	}
+	return minor, nil
+}
+
+func checkDigest(info *configv1.P4Info) error {
+	if !slices.ContainsFunc(info.GetDigests(), func(d *configv1.Digest) bool { return d.GetPreamble().GetId() == mailFlowDigest }) {
+		return fmt.Errorf("digest %q (%#x) is missing", mailFlowName, mailFlowDigest)
+	}
+	var got []string
+	for _, m := range info.GetTypeInfo().GetStructs()[mailFlowName].GetMembers() {
+		got = append(got, m.GetName())
+	}
+	if !slices.Equal(got, mailFlowMembers) {
+		return fmt.Errorf("digest %q has members %v, want %v", mailFlowName, got, mailFlowMembers)
 	}
 	return nil
 }
@@ -116,13 +145,4 @@ func checkTable(want table, got *configv1.Table) []error {
 		}
 	}
 	return faults
-}
-
-func hasCounter(info *configv1.P4Info) bool {
-	for _, c := range info.GetCounters() {
-		if c.GetPreamble().GetId() == portRuleCounter {
-			return c.GetSpec().GetUnit() == configv1.CounterSpec_BOTH && c.GetSize() == 512<<ruleBits
-		}
-	}
-	return false
 }

@@ -72,8 +72,13 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 		"an older version": {func(info *configv1.P4Info) { info.PkgInfo.Version = "0.1.0" }, `version "0.1.0"; want "op25b.p4" of version 1.0.0`},
 		"a later one":      {func(info *configv1.P4Info) { info.PkgInfo.Version = "2.0.0" }, `version "2.0.0"; want "op25b.p4" of version 1.0.0`},
 		"no version":       {func(info *configv1.P4Info) { info.PkgInfo.Version = "" }, `version ""; want`},
-		"no digest":        {func(info *configv1.P4Info) { info.Digests = nil }, `digest "mail_flow_t" (0x17b55650) is missing`},
-		"no counter":       {func(info *configv1.P4Info) { info.Counters = nil }, `counter "port_rule" (0x12000001) is missing`},
+		"other counters":   {func(info *configv1.P4Info) { info.Counters[1].Size = 5 }, `counter "line_mail" (0x12000002) is missing, or does not count`},
+		"no meter":         {func(info *configv1.P4Info) { info.DirectMeters = nil }, `table "connection_limit" has no meter of packets`},
+		"another digest": {
+			func(info *configv1.P4Info) { info.TypeInfo.Structs["mail_flow_t"].Members[0].Name = "port" }, `digest "mail_flow_t" has members [port leg`,
+		},
+		"no digest":  {func(info *configv1.P4Info) { info.Digests = nil }, `digest "mail_flow_t" (0x17b55650) is missing`},
+		"no counter": {func(info *configv1.P4Info) { info.Counters = nil }, `counter "port_rule" (0x12000001) is missing`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := proto.CloneOf(p4src.P4Info())
@@ -83,5 +88,15 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 				t.Errorf("error is %v, want ErrMismatch with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// A program of a later minor version does more, not less: tables that this build does not know are left alone.
+func TestCheckAllowsALaterMinor(t *testing.T) {
+	info := proto.CloneOf(p4src.P4Info())
+	info.PkgInfo.Version = "1.7.0"
+	info.Tables = append(info.GetTables(), &configv1.Table{Preamble: &configv1.Preamble{Id: 0x020000ff, Alias: "novel"}})
+	if err := Check(info); err != nil {
+		t.Error(err)
 	}
 }

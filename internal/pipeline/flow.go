@@ -22,6 +22,14 @@ type MailFlow struct {
 	Subscriber, Remote netip.Addr    // of a tunnel, the outermost address of the one and the innermost of the other
 }
 
+// mailFlowName is the digest's P4 type; p4c makes the digest's id of it.
+const mailFlowName = "mail_flow_t"
+
+// mailFlowMembers are the members of a mail flow in their order.
+var mailFlowMembers = []string{
+	"line", "leg", "service", "rule", "verdict", "syn_ack", "subscriber_family", "remote_family", "subscriber", "remote",
+}
+
 // FlowDigest is the entity whose INSERT makes a switch send mail flows, in lists of at most size, each at most delay after its first.
 func FlowDigest(size int32, delay time.Duration) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_DigestEntry{DigestEntry: &p4v1.DigestEntry{
@@ -39,8 +47,8 @@ func MailFlows(list *p4v1.DigestList) ([]MailFlow, error) {
 	flows := make([]MailFlow, 0, len(list.GetData()))
 	for _, data := range list.GetData() {
 		members := data.GetStruct().GetMembers()
-		if len(members) != 10 {
-			return nil, fmt.Errorf("%w: a mail flow of %d members, want 10", ErrForeign, len(members))
+		if len(members) != len(mailFlowMembers) {
+			return nil, fmt.Errorf("%w: a mail flow of %d members, want %d", ErrForeign, len(members), len(mailFlowMembers))
 		}
 		number := func(i int) uint64 { return toUint(members[i].GetBitstring()) }
 		flows = append(flows, MailFlow{

@@ -207,7 +207,9 @@ control RouterIngress(inout headers_t hdr, inout metadata_t meta, inout standard
             meta.packet.answerable = false;
             filter.apply(meta.packet, meta.decision);
         }
-        if (!routed || meta.decision.verdict == VERDICT_DROP) { mark_to_drop(std); }
+        // From one line to another there is no way here: the filter has been asked about the sender's alone.
+        bool between_lines = meta.packet.role == ROLE_ACCESS && meta.out_role == ROLE_ACCESS;
+        if (!routed || between_lines || meta.decision.verdict == VERDICT_DROP) { mark_to_drop(std); }
     }
 }
 
