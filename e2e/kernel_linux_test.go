@@ -1,0 +1,476 @@
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	mailclient "net/smtp"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"op25b/internal/fleet"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch"
+	"op25b/internal/wire"
+)
+
+const kernelPolicy = `
+apiVersion: op25b/v1
+kind: Policy
+name: kernel
+lineGroups: [{name: home, sourceCheck: drop}]
+services: [{name: smtp, ports: [25]}, {name: submission, ports: [587, 465]}]
+remotes: [{name: relay, relay: true, prefixes: [198.51.100.25/32, "2001:db8:25::25/128"]}]
+phases:
+  - {name: monitor, effective: 2006-05-18, rules: [{name: mail, service: smtp, action: monitor}]}
+  - {name: drop, effective: 2006-06-01, rules: [{name: mail, service: smtp, action: drop}]}
+  - {name: reject, effective: 2006-07-01, rules: [{name: mail, service: smtp, action: reject}]}
+---
+apiVersion: op25b/v1
+kind: Inventory
+switches:
+  - name: edge
+    deviceID: 1
+    p4runtime: h:1
+    gnmi: h:2
+    rejectFrom: [192.0.2.1, "2001:db8:ff::1"]
+`
+
+// Every access has a server of its own, and all servers have these addresses: behind the switch, the MAC address tells them apart.
+var (
+	relay4, relay6 = netip.MustParseAddr("198.51.100.25"), netip.MustParseAddr("2001:db8:25::25")
+	mx4, mx6       = netip.MustParseAddr("203.0.113.25"), netip.MustParseAddr("2001:db8:99::25")
+	all4, all6     = netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
+)
+
+const (
+	// silence is for how long a connection that is dropped must have had no answer: its first SYN, and one more after a second.
+	silence = 2 * time.Second
+	// firstSYN is when TCP sends its second SYN (RFC 6298 section 2): an error before that is an answer to the first.
+	firstSYN = time.Second
+	// mailPatience is for what must pass.
+	mailPatience = 20 * time.Second
+)
+
+// An accessLine is a line of the switch with the subscriber at its end, and the server behind a network port of its own.
+type accessLine struct {
+	accessForm
+	number             int // from 1; the access port, and the network port less networkPorts
+	subscriber, server *end
+	box                *mailbox
+}
+
+const networkPorts = 100
+
+func (a *accessLine) accessPort() pipeline.Port  { return pipeline.Port(a.number) }
+func (a *accessLine) networkPort() pipeline.Port { return pipeline.Port(networkPorts + a.number) }
+
+// interfaceName is unlike any other's on this machine while this process lives.
+func (a *accessLine) interfaceName(p pipeline.Port) string {
+	return fmt.Sprintf("k%d-%d", os.Getpid(), p)
+}
+
+// connect makes the two namespaces of an access and what is between each and its port of the switch. Of an error, notOffered tells whether
+// the kernel is to blame.
+func (a *accessLine) connect(t *testing.T) error {
+	t.Helper()
+	for _, side := range []struct {
+		at   **end
+		side int
+		port pipeline.Port
+	}{{&a.subscriber, 1, a.accessPort()}, {&a.server, 2, a.networkPort()}} {
+		e := &end{namespace: newNamespace(t), t: t, number: a.number, side: side.side}
+		*side.at = e
+		e.plug(t, a.interfaceName(side.port), e.mac())
+		c, err := a.lay(e)
+		if err != nil {
+			return err
+		}
+		if err := a.inside(e, c); err != nil {
+			return err
+		}
+	}
+	var err error
+	a.box, err = openMailbox(t, a.server.namespace)
+	return err
+}
+
+// inside gives an end the addresses that TCP speaks between, and the way to those of the other.
+func (a *accessLine) inside(e *end, c carrier) error {
+	for _, family := range []struct {
+		has             bool
+		own, gateway    netip.Addr
+		onLink          int
+		everything      netip.Prefix
+		serverAddresses []netip.Addr
+	}{
+		{a.ipv4, e.inner4(), e.other().inner4(), 24, all4, []netip.Addr{mx4, relay4}},
+		{a.ipv6, e.inner6(), e.other().inner6(), 64, all6, []netip.Addr{mx6, relay6}},
+	} {
+		if !family.has {
+			continue
+		}
+		own := netip.PrefixFrom(family.own, family.own.BitLen())
+		if c.ethernet {
+			own = netip.PrefixFrom(family.own, family.onLink)
+		}
+		addresses := []netip.Prefix{own}
+		if e.side == 2 {
+			for _, addr := range family.serverAddresses {
+				addresses = append(addresses, netip.PrefixFrom(addr, addr.BitLen()))
+			}
+		}
+		if err := e.address(c.device, addresses...); err != nil {
+			return err
+		}
+		gateway := netip.Addr{}
+		if c.ethernet {
+			gateway = family.gateway
+		}
+		if err := e.route(c.device, family.everything, gateway, c.encap); c.encap != nil && errors.Is(err, unix.EINVAL) {
+			return errors.Join(err, unix.EOPNOTSUPP) // what a kernel says to a mode of segment routing that is newer than itself
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connectAll makes every access that this kernel can make, and says in a line each which it cannot.
+func connectAll(t *testing.T) []*accessLine {
+	t.Helper()
+	var all []*accessLine
+	for i, form := range accessForms() {
+		a := &accessLine{accessForm: form, number: i + 1}
+		err := a.connect(t)
+		if form.needs != "" && notOffered(err) {
+			fmt.Fprintf(os.Stderr, "SKIPPED %s: %s: this kernel has no %s (%v)\n", t.Name(), form.name, form.needs, err)
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", form.name, err)
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
+	t.Helper()
+	var doc strings.Builder
+	doc.WriteString(kernelPolicy + "    ports:\n")
+	for _, a := range all {
+		fmt.Fprintf(&doc, "      - {port: %d, name: access-%d, role: access}\n", a.accessPort(), a.number)
+		fmt.Fprintf(&doc, "      - {port: %d, name: network-%d, role: network, macs: [%q]}\n", a.networkPort(), a.number, a.server.mac())
+	}
+	doc.WriteString("    lines:\n")
+	for _, a := range all {
+		addrs := []netip.Addr{a.subscriber.inner4(), a.subscriber.inner6()}
+		if a.outer != nil {
+			addrs = a.outer(a.subscriber)
+		}
+		var own []string
+		for _, addr := range addrs {
+			own = append(own, strconv.Quote(netip.PrefixFrom(addr, addr.BitLen()).String()))
+		}
+		tags := ""
+		if a.line != "" {
+			tags = a.line + ", "
+		}
+		fmt.Fprintf(&doc, "      - {name: line-%d, port: access-%d, %sgroup: home, macs: [%q], prefixes: [%s]}\n",
+			a.number, a.number, tags, a.subscriber.mac(), strings.Join(own, ", "))
+	}
+	b, err := policy.Load([]policy.File{{Name: "kernel.yaml", Data: []byte(doc.String())}})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, doc.String())
+	}
+	c, err := policy.Compile(b.Policy, b.Inventory, "edge", phase, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &c.State
+}
+
+// TestKernelStacks: mail of the kernel's own TCP passes and is stopped by phase through every access form, and a connection that is rejected
+// fails at once, with the error that the kernel makes of an ICMP error that it believes. One that is dropped has had no answer by then.
+func TestKernelStacks(t *testing.T) {
+	if reason := namespaceReason(); reason != "" {
+		wants(t, cmp.Or(*targetFlag, "embedded"), reason)
+	}
+	all := connectAll(t)
+	t.Run("embedded", func(t *testing.T) {
+		wants(t, "embedded", "")
+		throughSwitch(t, all, startEmbeddedOn(t, all))
+	})
+	t.Run("bmv2", func(t *testing.T) {
+		path, reason := findBMv2()
+		wants(t, "bmv2", reason)
+		var interfaces []string
+		for _, a := range all {
+			for _, p := range []pipeline.Port{a.accessPort(), a.networkPort()} {
+				interfaces = append(interfaces, "-i", fmt.Sprintf("%d@%s", p, a.interfaceName(p)))
+			}
+		}
+		throughSwitch(t, all, startBMv2(t, path, 1, interfaces, nil))
+	})
+}
+
+// startEmbeddedOn starts an embedded switch on the interfaces of all. It ends with the test.
+func startEmbeddedOn(t *testing.T, all []*accessLine) (p4runtime string) {
+	t.Helper()
+	device, err := softswitch.New(softswitch.Options{DeviceID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = device.Close() })
+	for _, a := range all {
+		for _, p := range []pipeline.Port{a.accessPort(), a.networkPort()} {
+			link, err := wire.OpenInterface(a.interfaceName(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := device.Attach(uint32(p), link); err != nil {
+				t.Fatal(errors.Join(err, link.Close()))
+			}
+		}
+	}
+	services, err := device.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(services.Close)
+	return services.Addrs.P4Runtime
+}
+
+// A journey is what one family of one access has seen.
+type journey struct {
+	*accessLine
+	v6       bool
+	rejected time.Duration // how long the rejected connection took to fail
+	errno    syscall.Errno
+}
+
+func (j *journey) String() string {
+	if j.v6 {
+		return j.name + " over IPv6"
+	}
+	return j.name + " over IPv4"
+}
+
+func throughSwitch(t *testing.T, all []*accessLine, p4runtime string) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	session, err := p4rt.Dial(ctx, p4rt.Config{Addr: p4runtime, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if err := session.WaitPrimary(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var watches []*watch
+	for _, a := range all {
+		watches = append(watches, a.watch(t)...)
+	}
+	var journeys []*journey
+	for _, a := range all {
+		if a.ipv4 {
+			journeys = append(journeys, &journey{accessLine: a})
+		}
+		if a.ipv6 {
+			journeys = append(journeys, &journey{accessLine: a, v6: true})
+		}
+	}
+	for _, phase := range []string{"monitor", "drop", "reject"} {
+		if _, err := fleet.Converge(ctx, session, compileFor(t, all, phase)); err != nil {
+			t.Fatal(err)
+		}
+		each(journeys, func(j *journey) {
+			for _, port := range []uint16{25, 587} {
+				to := j.relay()
+				if port == 587 {
+					to = j.mx()
+				}
+				if err := j.mail(ctx, netip.AddrPortFrom(to, port)); err != nil {
+					t.Errorf("%s: %v: mail to %v, port %d: %v; want it delivered", phase, j, to, port, err)
+				}
+			}
+		})
+		switch phase {
+		case "monitor":
+			each(journeys, func(j *journey) {
+				if err := j.mail(ctx, netip.AddrPortFrom(j.mx(), 25)); err != nil {
+					t.Errorf("%s: %v: mail to %v, port 25: %v; want it delivered", phase, j, j.mx(), err)
+				}
+			})
+		case "drop":
+			each(journeys, func(j *journey) { j.dropped(ctx, t) })
+		case "reject":
+			for _, j := range journeys { // one after the other, for the sake of the figures
+				j.isRejected(ctx, t)
+			}
+		}
+	}
+	soon, stop := context.WithTimeout(ctx, mailPatience)
+	defer stop()
+	for _, w := range watches {
+		w.check(soon, t)
+	}
+	report(t, all, journeys)
+}
+
+// watch looks at what the subscriber sends, and at what it is sent: the form's headers, and a reject's answer in the same form.
+func (a *accessLine) watch(t *testing.T) []*watch {
+	t.Helper()
+	var up, down []string
+	answer := strings.NewReplacer("options ", "", "routing ", "").Replace(a.around)
+	if a.ipv4 {
+		up, down = append(up, a.around+"IPv4 TCP"), append(down, a.around+"IPv4 TCP", answer+"IPv4 ICMP:3/13")
+	}
+	if a.ipv6 {
+		up, down = append(up, a.around+"IPv6 TCP"), append(down, a.around+"IPv6 TCP", answer+"IPv6 ICMPv6:1/1")
+	}
+	sent, err := wire.OpenInterface(a.interfaceName(a.accessPort()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	watches := []*watch{newWatch(t, a.name+": to the switch", sent, up)}
+	err = a.subscriber.do(func() error {
+		received, err := wire.OpenInterface(wan)
+		if err == nil {
+			watches = append(watches, newWatch(t, a.name+": to the subscriber", received, down))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return watches
+}
+
+// report prints what a client waits for.
+func report(t *testing.T, all []*accessLine, journeys []*journey) {
+	t.Helper()
+	for _, a := range all {
+		var failed []string
+		for _, j := range journeys {
+			if j.accessLine == a {
+				family := "IPv4"
+				if j.v6 {
+					family = "IPv6"
+				}
+				after := fmt.Sprintf("after %.1f ms (%s)", j.rejected.Seconds()*1000, unix.ErrnoName(j.errno))
+				if len(failed) == 0 {
+					after = "failed " + after
+				}
+				failed = append(failed, "over "+family+" "+after)
+			}
+		}
+		_, target, _ := strings.Cut(t.Name(), "/")
+		fmt.Printf("%s, %s: reject: connect %s; on drop nothing after %v s\n", target, a.name, strings.Join(failed, ", "), silence.Seconds())
+	}
+}
+
+func each(journeys []*journey, f func(j *journey)) {
+	var wait sync.WaitGroup
+	for _, j := range journeys {
+		wait.Go(func() { f(j) })
+	}
+	wait.Wait()
+}
+
+func (j *journey) mx() netip.Addr {
+	if j.v6 {
+		return mx6
+	}
+	return mx4
+}
+
+func (j *journey) relay() netip.Addr {
+	if j.v6 {
+		return relay6
+	}
+	return relay4
+}
+
+// dropped: the connection has no answer within the time of silence.
+func (j *journey) dropped(ctx context.Context, t *testing.T) {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	conn, took, err := j.subscriber.connect(ctx, netip.AddrPortFrom(j.mx(), 25))
+	if err == nil {
+		_ = conn.Close()
+	}
+	if timeout := net.Error(nil); !errors.As(err, &timeout) || !timeout.Timeout() || errors.Is(err, unix.ETIMEDOUT) {
+		t.Errorf("drop: %v: connect to %v, port 25: after %v: %v; want no answer within %v", j, j.mx(), took, err, silence)
+	}
+}
+
+// isRejected: the connection fails before its first SYN is repeated, with what Linux makes of ICMP type 3 code 13 and ICMPv6 type 1 code 1.
+func (j *journey) isRejected(ctx context.Context, t *testing.T) {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	conn, took, err := j.subscriber.connect(ctx, netip.AddrPortFrom(j.mx(), 25))
+	if err == nil {
+		_ = conn.Close()
+	}
+	j.rejected = took
+	want := unix.EHOSTUNREACH
+	if j.v6 {
+		want = unix.EACCES
+	}
+	if !errors.As(err, &j.errno) || j.errno != want || took >= firstSYN {
+		t.Errorf("reject: %v: connect to %v, port 25: after %v: %v; want %v within %v", j, j.mx(), took, err, want, firstSYN)
+	}
+}
+
+// mail hands a message over, and says why the server has not got it.
+func (j *journey) mail(ctx context.Context, to netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, mailPatience)
+	defer cancel()
+	conn, _, err := j.subscriber.connect(ctx, to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	client, err := mailclient.NewClient(conn, "server")
+	if err != nil {
+		return err
+	}
+	before := j.box.count(to.Port(), to.Addr())
+	if err := errors.Join(client.Mail("a@example.net"), client.Rcpt("b@example.com")); err != nil {
+		return err
+	}
+	w, err := client.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, "Subject: "+j.String()+"\r\n\r\nA line.\r\n"); err != nil {
+		return err
+	}
+	if err := errors.Join(w.Close(), client.Quit()); err != nil {
+		return err
+	}
+	if after := j.box.count(to.Port(), to.Addr()); after != before+1 {
+		return fmt.Errorf("the server has %d more messages, want 1", after-before)
+	}
+	return nil
+}
