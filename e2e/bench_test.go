@@ -3,9 +3,12 @@ package e2e
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"op25b/internal/pipeline"
 	"op25b/internal/softswitch/engine"
 )
 
@@ -14,7 +17,7 @@ import (
 func paths(tb testing.TB) map[string][][]byte {
 	r := rand.New(rand.NewPCG(25, 587))
 	all := map[string][][]byte{}
-	for range 8192 {
+	for range manyFrames {
 		ordinary, exempt := v4(192<<24|168<<16|r.IntN(1<<16)), v4(10<<24|r.IntN(66_000))
 		relay, other := v4(172<<24|16<<16|r.IntN(10_000)<<4|r.IntN(16)), v4(203<<24|r.IntN(1<<24))
 		all["drop"] = append(all["drop"], segment(tb, ordinary, other, 25))
@@ -38,51 +41,145 @@ func paths(tb testing.TB) map[string][][]byte {
 	return all
 }
 
+const (
+	manyFrames = 8192
+
+	rejectPort  = 2 // where port 25 is answered
+	rejectGroup = 2
+	rejectRule  = 6
+)
+
+// everyForm is the state of filtering with a line for each tag, session and port that a form has, and one that gets answers.
+func everyForm(subscribersV4, subscribersV6, remotes int) *pipeline.State {
+	s := filtering(subscribersV4, subscribersV6, remotes)
+	for i, key := range []pipeline.LineKey{
+		{Port: accessPort, OuterVID: benchInnerVID},
+		{Port: accessPort, OuterVID: benchOuterVID, InnerVID: benchInnerVID},
+		{Port: accessPort, Session: benchSession},
+		{Port: accessPort, OuterVID: benchOuterVID, InnerVID: benchInnerVID, Session: benchSession},
+	} {
+		s.Lines[key] = pipeline.Line{Group: 1, Index: pipeline.LineIndex(2 + i)}
+	}
+	s.Lines[pipeline.LineKey{Port: rejectPort}] = pipeline.Line{Group: rejectGroup, Index: 6}
+	answered := pipeline.VerdictKey{Group: pipeline.Exactly[pipeline.LineGroup](rejectGroup), Service: pipeline.Exactly[pipeline.Service](smtp), Priority: 5}
+	s.Verdicts[answered] = pipeline.Verdict{Action: pipeline.Reject, Rule: rejectRule}
+	s.RejectFrom = pipeline.RejectFrom{IPv4: v4(192<<24 | 2<<8 | 1), IPv6: benchV6(0x20010db8, 0xffffffff)}
+	return s
+}
+
+// A hurried clock goes on by 0.4 s whenever it is asked, which a packet does once. So no answer is held back, for three go out in each
+// second, and each flow is told of whenever it comes again.
+type hurriedClock struct{ asked atomic.Int64 }
+
+func (c *hurriedClock) now() time.Time {
+	return time.Unix(0, 0).Add(time.Duration(c.asked.Add(1)) * 400 * time.Millisecond)
+}
+
+func (a *benchForm) port() uint32 {
+	if a.rejecting {
+		return rejectPort
+	}
+	return accessPort
+}
+
 var sink [engine.MaxFrame]byte
 
-// BenchmarkPacket is one packet through op25b.p4 on one core, of 60 bytes. Beside it stands the bare copy of the frame, in the same run.
+// BenchmarkPacket is one packet through op25b.p4 on one core: of 60 bytes, over the ways that a decision can go, and then of each form of
+// access. Beside it stands the bare copy of the frame, in the same run.
 func BenchmarkPacket(b *testing.B) {
-	e := loaded(b, filtering(66_000, 34_000, 10_000)) // 100,000 subscriber entries, 10,000 remote prefixes
+	const exempt4, exempt6, remotes = 66_000, 34_000, 10_000 // 100,000 subscriber entries, 10,000 remote prefixes
+	e := loaded(b, everyForm(exempt4, exempt6, remotes))
+	var clock hurriedClock
+	answering := loadedWith(b, everyForm(exempt4, exempt6, remotes), engine.Options{Clock: clock.now})
 	for name, frames := range paths(b) {
-		b.Run(name, func(b *testing.B) {
-			worker := e.NewWorker()
-			emit := func(uint32, []byte) {}
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				worker.Process(accessPort, frames[i], emit)
-				if i++; i == len(frames) {
-					i = 0
-				}
-			}
-			perPacket := float64(b.Elapsed()) / float64(b.N)
-
-			began := time.Now()
-			for range b.N {
-				copy(sink[:], frames[i])
-				if i++; i == len(frames) {
-					i = 0
-				}
-			}
-			perCopy := float64(time.Since(began)) / float64(b.N)
-			b.ReportMetric(float64(time.Second)/perPacket, "packets/s")
-			b.ReportMetric(perCopy, "ns/copy")
-			b.ReportMetric(perPacket/perCopy, "x-copy")
-		})
+		b.Run(name, func(b *testing.B) { benchmark(b, e, accessPort, frames) })
+	}
+	for _, form := range benchForms() {
+		on := e
+		if form.rejecting {
+			on = answering
+		}
+		frames := form.frames(manyFrames, exempt4, exempt6)
+		b.Run(form.name, func(b *testing.B) { benchmark(b, on, form.port(), frames) })
 	}
 }
 
+// benchmark measures packets of these frames on one core, and copies of them.
+func benchmark(b *testing.B, e *engine.Engine, port uint32, frames [][]byte) {
+	b.Helper()
+	worker := e.NewWorker()
+	defer worker.Close()
+	emit := func(uint32, []byte) {}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		worker.Process(port, frames[i], emit)
+		if i++; i == len(frames) {
+			i = 0
+		}
+	}
+	perPacket := float64(b.Elapsed()) / float64(b.N)
+
+	began := time.Now()
+	for range b.N {
+		copy(sink[:], frames[i])
+		if i++; i == len(frames) {
+			i = 0
+		}
+	}
+	perCopy := float64(time.Since(began)) / float64(b.N)
+	b.ReportMetric(float64(time.Second)/perPacket, "packets/s")
+	b.ReportMetric(perCopy, "ns/copy")
+	b.ReportMetric(perPacket/perCopy, "x-copy")
+}
+
+// TestPacketPathAllocatesNothing: a packet of any form costs no allocation, nor does the digest that tells of it, while the control side
+// takes the digests and gives them back.
 func TestPacketPathAllocatesNothing(t *testing.T) {
-	e := loaded(t, filtering(100, 100, 100))
-	for name, frames := range paths(t) {
-		worker := e.NewWorker()
-		emit := func(uint32, []byte) {}
+	const exempt, frames = 100, 512
+	var clock hurriedClock
+	e := loadedWith(t, everyForm(exempt, exempt, 100), engine.Options{Clock: clock.now})
+	var wait sync.WaitGroup
+	stop := make(chan struct{})
+	defer wait.Wait()
+	defer close(stop)
+	wait.Go(func() {
+		for {
+			select {
+			case d := <-e.Digests():
+				d.Release()
+			case <-stop:
+				return
+			}
+		}
+	})
+
+	worker := e.NewWorker()
+	left := uint32(0)
+	emit := func(port uint32, _ []byte) { left = port }
+	none := func(name string, port uint32, of [][]byte, want uint32) {
 		if n := testing.AllocsPerRun(10, func() {
-			for _, f := range frames {
-				worker.Process(accessPort, f, emit)
+			for _, f := range of {
+				left = 0
+				worker.Process(port, f, emit)
+				if left != want {
+					t.Fatalf("%s: a frame left port %d, want %d (0 is none)", name, left, want)
+				}
 			}
 		}); n != 0 {
 			t.Errorf("%s: %v allocations a run, want none", name, n)
 		}
+	}
+	all := paths(t)
+	none("drop", accessPort, all["drop"], 0)
+	for _, form := range benchForms() {
+		want := uint32(networkPort)
+		if form.rejecting {
+			want = rejectPort
+		}
+		none(form.name, form.port(), form.frames(frames, exempt, exempt), want)
+	}
+	if s := e.Stats(); s.ParserErrors != 0 || s.Digests == 0 {
+		t.Errorf("%d parser errors, want none, and %d digests, want some: the frames are not what they should be", s.ParserErrors, s.Digests)
 	}
 }

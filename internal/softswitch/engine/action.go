@@ -16,31 +16,9 @@ type action struct {
 	at     []int // each parameter's first word among the arguments
 	words  int
 	code   []instr
+	exits  bool        // it can end the pipeline
 	regs   []*Register // that it touches, locked in this order while it runs
 }
-
-// The operations of actions. Moves that need no evaluation have their own; everything else is a closure.
-const (
-	opConst  = iota // s[a] = k
-	opMove          // s[a] = s[b] & k
-	opArg           // s[a] = args[b] & k
-	opEval          // s[a] = ev() & k
-	opCall          // fn()
-	opJump          // go on at a
-	opJumpIf        // go on at a if ev() is zero
-)
-
-// An instr is one primitive.
-type instr struct {
-	op   uint8
-	a, b int32
-	k    uint64
-	ev   ev
-	fn   func(*packet)
-}
-
-// maxJumpsBack bounds the turns of the loops in one run of an action.
-const maxJumpsBack = 1 << 20
 
 // run executes an action.
 func (p *packet) run(a *action, args []uint64) {
@@ -48,35 +26,7 @@ func (p *packet) run(a *action, args []uint64) {
 	for _, r := range a.regs {
 		r.mu.Lock()
 	}
-	s, back := p.s, 0
-	for pc := 0; pc < len(a.code); {
-		in := &a.code[pc]
-		pc++
-		switch in.op {
-		case opConst:
-			s[in.a] = in.k
-		case opMove:
-			s[in.a] = s[in.b] & in.k
-		case opArg:
-			s[in.a] = args[in.b] & in.k
-		case opEval:
-			s[in.a] = in.ev(p) & in.k
-		case opCall:
-			in.fn(p)
-		default:
-			if in.op == opJumpIf && in.ev(p) != 0 {
-				continue
-			}
-			if int(in.a) < pc {
-				if back++; back > maxJumpsBack {
-					p.w.count(&p.w.stats.Looped)
-					pc = len(a.code)
-					continue
-				}
-			}
-			pc = int(in.a)
-		}
-	}
+	p.exec(a.code, 0)
 	for _, r := range a.regs {
 		r.mu.Unlock()
 	}

@@ -19,7 +19,7 @@ func (n *node) targetField() *field {
 
 // assign compiles the assignment of a number to a field: cut to the field's width, or stopped at the ends of its range if
 // the field saturates.
-func (c *compiler) assign(dst, src *node) instr {
+func (c *compiler) assign(dst, src *node) []instr {
 	dst, src = c.target(dst), c.want(src, kData)
 	f := dst.targetField()
 	if f.variable {
@@ -32,88 +32,165 @@ func (c *compiler) assign(dst, src *node) instr {
 		}
 		src = &node{op: op, l: src, r: constNode(big.NewInt(int64(f.width))), lo: dst.lo, hi: dst.hi}
 	}
+	if src.op == "&" && src.r.isConst() && lowOnes(src.r.lo) >= f.width {
+		src = src.l // the field cuts as much
+	}
 	if f.words > 1 {
 		return c.assignWide(dst, src)
 	}
-	mask := ones(f.width)
+	if dst.op == leafField && f == valid {
+		// Not one of its fields, but whether there are any.
+		var s asm
+		c.assignWord(&s, dst.ref.slot(), ones(f.width), src)
+		return s.link()
+	}
 	if dst.op == leafDynamic {
-		h, off, e := c.hv(dst.l), f.off, c.ev(src)
-		return instr{op: opCall, fn: func(p *packet) { p.s[h(p).base+off] = e(p) & mask }}
+		h, off, e, mask := c.hv(dst.l), f.off, c.ev(src), ones(f.width)
+		return call(func(p *packet) {
+			x := h(p)
+			p.fill(x)
+			p.s[x.base+off] = e(p) & mask
+		})
 	}
-	at := int32(dst.ref.slot())
+	var s asm
+	c.assignWord(&s, dst.ref.slot(), ones(f.width), src)
+	return own(dst.ref.h, s.link())
+}
+
+// assignWord adds the assignment of a number's low word to a slot.
+func (c *compiler) assignWord(s *asm, slot int, mask uint64, src *node) {
+	at := int32(slot)
 	if src.isConst() {
-		return instr{op: opConst, a: at, k: low64(src.lo) & mask}
+		s.add(instr{op: opConst, a: at, k: low64(src.lo) & mask})
+		return
 	}
-	if from, ok := plainSlot(src); ok {
-		return instr{op: opMove, a: at, b: int32(from), k: mask}
+	if h, ok := shapeOf(src); ok {
+		in := instr{op: opShape, a: at, b: int32(h.slot), r: uint8(h.r), l: uint8(h.l), k: h.k, m: h.m & mask}
+		if h.r == 0 && h.l == 0 && h.k == 0 {
+			in.op = opMove
+		}
+		s.add(in)
+		return
 	}
-	if src.op == leafField && !src.ref.f.variable && !src.ref.f.signed {
-		return instr{op: opMove, a: at, b: int32(src.ref.slot() + src.ref.f.words - 1), k: mask}
+	switch {
+	case src.op == leafLocal:
+		s.add(instr{op: opArg, a: at, b: int32(src.word + src.n - 1), m: mask})
+	case src.op == "b2d":
+		yes, past := s.label(), s.label()
+		c.branch(s, src.r, true, yes)
+		s.add(instr{op: opConst, a: at})
+		s.jump(instr{op: opGoto}, past)
+		s.place(yes)
+		s.add(instr{op: opConst, a: at, k: 1 & mask})
+		s.place(past)
+	case src.op == "?":
+		no, past := s.label(), s.label()
+		c.branch(s, src.cond, false, no)
+		c.assignWord(s, slot, mask, src.l)
+		s.jump(instr{op: opGoto}, past)
+		s.place(no)
+		c.assignWord(s, slot, mask, src.r)
+		s.place(past)
+	default:
+		c.acc(s, src)
+		if last := &s.code[len(s.code)-1]; last.op == opCompute {
+			*last = instr{op: opEval, a: at, m: mask, x: last.x}
+			return
+		}
+		s.add(instr{op: opStore, a: at, m: mask})
 	}
-	if src.op == leafLocal {
-		return instr{op: opArg, a: at, b: int32(src.word + src.n - 1), k: mask}
-	}
-	return instr{op: opEval, a: at, k: mask, ev: c.ev(src)}
 }
 
 // assignWide compiles an assignment to a field of more than 64 bits.
-func (c *compiler) assignWide(dst, src *node) instr {
+func (c *compiler) assignWide(dst, src *node) []instr {
 	f := dst.targetField()
 	top := ones(f.width - 64*(f.words-1))
-	var h hv
-	at := 0
 	if dst.op == leafDynamic {
-		h = c.hv(dst.l)
-	} else {
-		at = dst.ref.slot()
-		if r := src.ref; src.op == leafField && !r.f.variable && r.f.words == f.words && (!r.f.signed || r.f.width >= f.width) {
-			from, n := r.slot(), f.words
-			return instr{op: opCall, fn: func(p *packet) {
-				copy(p.s[at:at+n], p.s[from:from+n])
-				p.s[at] &= top
-			}}
-		}
+		h, e, t := c.hv(dst.l), c.wideTo(src, f.words), c.temp(f.words)
+		return call(func(p *packet) {
+			v := p.w.scratch[t : t+f.words]
+			e(p, v)
+			x := h(p)
+			p.fill(x)
+			d := x.base + f.off
+			reversed(p.s[d:d+f.words], v)
+			p.s[d] &= top
+		})
 	}
-	e, t := c.wideTo(src, f.words), c.temp(f.words)
-	return instr{op: opCall, fn: func(p *packet) {
-		v := p.w.scratch[t : t+f.words]
-		e(p, v)
-		d := at
-		if h != nil {
-			d = h(p).base + f.off
+	var s asm
+	c.assignWords(&s, dst.ref.slot(), f.words, f.width, src)
+	return own(dst.ref.h, s.link())
+}
+
+// assignWords adds the assignment of a number to a field of several words.
+func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
+	top := ones(width - 64*(words-1))
+	r := src.ref
+	switch {
+	case src.op == leafField && !r.f.variable && r.f.words == words && (!r.f.signed || r.f.width >= width):
+		in := instr{op: opMoveAll, a: int32(at), b: int32(r.slot()), k: uint64(words), m: top}
+		if words == 2 {
+			in.op = opMoveTwo
 		}
-		reversed(p.s[d:d+f.words], v)
-		p.s[d] &= top
-	}}
+		s.add(in)
+	case src.fits64() && !wideInside(src):
+		// The low word first: what it comes from may be the field itself.
+		c.assignWord(s, at+words-1, ^uint64(0), src)
+		s.add(instr{op: opClear, a: int32(at), k: uint64(words - 1)})
+	case src.op == "?":
+		no, past := s.label(), s.label()
+		c.branch(s, src.cond, false, no)
+		c.assignWords(s, at, words, width, src.l)
+		s.jump(instr{op: opGoto}, past)
+		s.place(no)
+		c.assignWords(s, at, words, width, src.r)
+		s.place(past)
+	case src.op == "<<" && isSlots(src.l) && src.l.ref.f.words <= words:
+		c.reads(src.l.ref)
+		from, n, by := src.l.ref.slot(), src.l.ref.f.words, c.amount(src.r)
+		s.add(call(func(p *packet) {
+			shiftLeft(p.s[at:at+words], p.s[from:from+n], by(p))
+			p.s[at] &= top
+		})...)
+	default:
+		e, t := c.wideTo(src, words), c.temp(words)
+		s.add(call(func(p *packet) {
+			v := p.w.scratch[t : t+words]
+			e(p, v)
+			reversed(p.s[at:at+words], v)
+			p.s[at] &= top
+		})...)
+	}
+}
+
+// isSlots tells whether a number is what the slots of an unsigned field hold.
+func isSlots(n *node) bool {
+	return n.op == leafField && !n.ref.f.variable && !n.ref.f.signed
 }
 
 // assignVar compiles the assignment of one variable field to another.
-func (c *compiler) assignVar(dst, src *node) instr {
+func (c *compiler) assignVar(dst, src *node) []instr {
 	if dst.op != leafField || src.op != leafField || !src.ref.f.variable {
 		c.fail(ErrUnsupported, "assignment to the variable field %q from %s", dst.targetField().name, src.op)
 	}
 	d, s := dst.ref, src.ref
+	c.reads(s)
 	if s.h.typ.varMax > d.h.typ.varMax {
 		c.fail(ErrUnsupported, "assignment of a variable field of %d bytes to one of %d", s.h.typ.varMax, d.h.typ.varMax)
 	}
-	return instr{op: opCall, fn: func(p *packet) {
+	return call(func(p *packet) {
+		p.fill(d.h)
 		p.s[d.slot()] = p.s[s.slot()]
 		copy(p.vb[d.h.varAt:], p.variable(s.h))
-	}}
+	})
 }
 
-// run compiles an instr to be executed outside an action.
-func (in *instr) run() func(*packet) {
-	i := *in
-	switch i.op {
-	case opConst:
-		return func(p *packet) { p.s[i.a] = i.k }
-	case opMove:
-		return func(p *packet) { p.s[i.a] = p.s[i.b] & i.k }
-	case opEval:
-		return func(p *packet) { p.s[i.a] = i.ev(p) & i.k }
-	case opCall:
-		return i.fn
+// standsAlone tells whether code may be executed outside an action: it has no parameters and does not jump about.
+func standsAlone(code []instr) bool {
+	for i := range code {
+		if op := code[i].op; op == opArg || op == opJump {
+			return false
+		}
 	}
-	return nil
+	return true
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"math/big"
 
 	"op25b/internal/softswitch/extern"
@@ -35,17 +36,16 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 		v := &input[i]
 		switch v.Type {
 		case "field":
-			n := c.expr(v)
-			if n.op != leafField {
-				c.fail(ErrUnsupported, "a field of %s", n.l.op)
-			}
-			k.add(n.ref)
-			size += (n.ref.f.width+7)/8 + 1
-			if n.ref.f.variable {
-				size += n.ref.h.typ.varMax
+			r := c.summand(v)
+			c.reads(r)
+			k.add(r)
+			size += (r.f.width+7)/8 + 1
+			if r.f.variable {
+				size += r.h.typ.varMax
 			}
 		case "header":
 			n := c.want(c.headerNode(c.text(v.Value)), kHeader)
+			c.readsAll(n.h)
 			for _, f := range n.h.typ.fields {
 				k.add(ref{n.h, f})
 			}
@@ -71,6 +71,21 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 	}
 	c.bufMax = max(c.bufMax, size)
 	return k
+}
+
+// summand finds a field that goes into a hash. It need not be in its slots before: sum fills its header in.
+func (c *compiler) summand(v *jsonValue) ref {
+	var at [2]string
+	if json.Unmarshal(v.Value, &at) == nil {
+		r, err := c.l.find(at[0], at[1])
+		c.check(err)
+		return r
+	}
+	n := c.expr(v)
+	if n.op != leafField {
+		c.fail(ErrUnsupported, "a field of %s", n.l.op)
+	}
+	return n.ref
 }
 
 // add appends a field, to the run before it if that is of the same header.
@@ -101,20 +116,24 @@ func (k *calculation) sum(p *packet) uint64 {
 	w := bitWriter{b: p.w.buf}
 	for i := range k.pieces {
 		pc := &k.pieces[i]
-		switch {
-		case pc.h == nil:
+		if pc.h == nil {
 			w.field(pc.words, &pc.konst)
-		case p.s[pc.h.base] == 0:
-		case pc.pack != nil && w.pen == 0:
+			continue
+		}
+		if p.s[pc.h.base] == 0 {
+			continue
+		}
+		p.whole(pc.h)
+		if pc.pack != nil && w.pen == 0 {
 			packInto(w.b[w.n:], pc.pack, p.s[pc.h.base:])
 			w.n += pc.bytes
-		default:
-			for _, f := range pc.fields {
-				if f.variable {
-					w.bytes(p.variable(pc.h))
-				} else {
-					w.field(p.s[pc.h.base+f.off:], f)
-				}
+			continue
+		}
+		for _, f := range pc.fields {
+			if f.variable {
+				w.bytes(p.variable(pc.h))
+			} else {
+				w.field(p.s[pc.h.base+f.off:], f)
 			}
 		}
 	}
@@ -155,9 +174,12 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 	if r.f.variable {
 		c.fail(ErrUnsupported, "a variable field as target")
 	}
+	c.reads(r)
 	k := &checksum{target: r, calc: calc, verify: j.Verify == nil || *j.Verify, update: j.Update == nil || *j.Update}
 	from, to, mask := r.slot(), r.slot()+r.f.words-1, ones(min(r.f.width, 64))
+	r.h.hot[r.f] = true
 	k.set = func(p *packet, v uint64) {
+		p.fill(r.h)
 		clear(p.s[from:to])
 		p.s[to] = v & mask
 	}

@@ -21,6 +21,7 @@ type compiler struct {
 	calcs   map[string]*calculation
 	lists   map[int]*fieldList
 	actions map[int]*action // by id
+	read    map[int]bool    // slots that something other than an instr reads
 	keyMax  int             // words of the widest key
 	bufMax  int             // bytes of the longest calculation, without payload
 }

@@ -18,7 +18,7 @@ func (c *compiler) bv(n *node) bv {
 		l, r := c.bv(n.l), c.bv(n.r)
 		return func(p *packet) bool { return l(p) || r(p) }
 	case "d2b":
-		if at, ok := plainSlot(n.r); ok {
+		if at, ok := c.plainSlot(n.r); ok {
 			return func(p *packet) bool { return p.s[at] != 0 }
 		}
 		return c.compare(&node{op: "!=", l: n.r, r: constNode(new(big.Int))})
@@ -113,7 +113,7 @@ func (c *compiler) compareWords(n *node) bv {
 	l, r := n.l, n.r
 	if r.isConst() && (n.op == "==" || n.op == "!=") {
 		k, want := low64(r.lo), n.op == "=="
-		if at, ok := plainSlot(l); ok {
+		if at, ok := c.plainSlot(l); ok {
 			if want {
 				return func(p *packet) bool { return p.s[at] == k }
 			}

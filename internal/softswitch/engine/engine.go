@@ -106,9 +106,14 @@ func (s *Stats) fields() []*uint64 {
 }
 
 // nowNanos is the engine's clock: nanoseconds since Load.
-func (e *Engine) nowNanos() int64 { return int64(e.o.Clock().Sub(e.start)) }
+func (e *Engine) nowNanos() int64 { return int64(e.meterClock()) }
 
-func (e *Engine) meterClock() time.Duration { return e.o.Clock().Sub(e.start) }
+func (e *Engine) meterClock() time.Duration {
+	if e.o.Clock == nil {
+		return time.Since(e.start) // quicker than Now, for it reads one clock less
+	}
+	return e.o.Clock().Sub(e.start)
+}
 
 // A gate lets packets pass, each under its worker's own lock, or the control side change something under all of them.
 // A worker never waits for another worker.

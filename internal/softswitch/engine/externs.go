@@ -16,6 +16,7 @@ type fieldList struct{ fields []ref }
 func (l *fieldList) copyTo(dst, src *packet) {
 	for _, r := range l.fields {
 		at := r.slot()
+		dst.fill(r.h)
 		copy(dst.s[at:at+r.f.words], src.s[at:at+r.f.words])
 		if r.f.variable {
 			copy(dst.vb[r.h.varAt:], src.variable(r.h))
@@ -68,33 +69,33 @@ func (c *compiler) registerParam(v *jsonValue) *Register {
 }
 
 // buildRegisterRead compiles the reading of a cell; an index that is not there leaves the field as it is, as in bmv2.
-func buildRegisterRead(c *compiler, v []jsonValue) instr {
+func buildRegisterRead(c *compiler, v []jsonValue) []instr {
 	r := c.registerParam(&v[1])
 	ixNode := c.want(c.expr(&v[2]), kData)
 	lo, hi := r.span()
-	in := c.assign(c.expr(&v[0]), &node{op: leafReg, lo: lo, hi: hi, reg: r, r: ixNode})
-	do, ix, size := in.run(), c.index(ixNode), uint64(r.size)
-	return instr{op: opCall, fn: func(p *packet) {
+	read := do(c.assign(c.expr(&v[0]), &node{op: leafReg, lo: lo, hi: hi, reg: r, r: ixNode}))
+	ix, size := c.index(ixNode), uint64(r.size)
+	return call(func(p *packet) {
 		if ix(p) < size {
-			do(p)
+			read(p)
 		}
-	}}
+	})
 }
 
-func buildRegisterWrite(c *compiler, v []jsonValue) instr {
+func buildRegisterWrite(c *compiler, v []jsonValue) []instr {
 	r := c.registerParam(&v[0])
 	ix, src := c.index(c.want(c.expr(&v[1]), kData)), c.want(c.expr(&v[2]), kData)
 	mask := ones(r.width - 64*(r.words-1))
 	if r.words == 1 {
 		e := c.ev(src)
-		return instr{op: opCall, fn: func(p *packet) {
+		return call(func(p *packet) {
 			if i := ix(p); i < uint64(r.size) {
 				r.cells[i] = e(p) & mask
 			}
-		}}
+		})
 	}
 	e, t := c.wideTo(src, r.words), c.temp(r.words)
-	return instr{op: opCall, fn: func(p *packet) {
+	return call(func(p *packet) {
 		i := ix(p)
 		if i >= uint64(r.size) {
 			return
@@ -104,16 +105,16 @@ func buildRegisterWrite(c *compiler, v []jsonValue) instr {
 		cell := r.cells[int(i)*r.words:][:r.words]
 		reversed(cell, x)
 		cell[0] &= mask
-	}}
+	})
 }
 
-func buildTruncate(c *compiler, v []jsonValue) instr {
+func buildTruncate(c *compiler, v []jsonValue) []instr {
 	n := c.index(c.want(c.expr(&v[0]), kData))
-	return instr{op: opCall, fn: func(p *packet) {
+	return call(func(p *packet) {
 		if k := n(p); k < uint64(p.cut) {
 			p.cut = int(k)
 		}
-	}}
+	})
 }
 
 // whole reads a constant that names a list by its id.
@@ -138,12 +139,12 @@ func (c *compiler) list(v *jsonValue) *fieldList {
 	return l
 }
 
-func (c *compiler) again(v []jsonValue, set func(*packet, *fieldList)) instr {
+func (c *compiler) again(v []jsonValue, set func(*packet, *fieldList)) []instr {
 	l := c.list(&v[0])
-	return instr{op: opCall, fn: func(p *packet) { set(p, l) }}
+	return call(func(p *packet) { set(p, l) })
 }
 
-func buildClone(c *compiler, v []jsonValue) instr {
+func buildClone(c *compiler, v []jsonValue) []instr {
 	if len(v) != 2 {
 		c.fail(ErrProgram, "%d parameters, it takes 2", len(v))
 	}
@@ -151,21 +152,21 @@ func buildClone(c *compiler, v []jsonValue) instr {
 	if l == nil {
 		l = &fieldList{}
 	}
-	return instr{op: opCall, fn: func(p *packet) {
+	return call(func(p *packet) {
 		p.cloneTo, p.cloneSession = l, uint32(session(p))&maxCloneSession
-	}}
+	})
 }
 
-func buildDigest(c *compiler, v []jsonValue) instr {
+func buildDigest(c *compiler, v []jsonValue) []instr {
 	id := c.whole(&v[1])
 	for i := range c.j.LearnLists {
 		if j := &c.j.LearnLists[i]; j.ID == id {
 			l := c.learnList(j)
-			return instr{op: opCall, fn: func(p *packet) { p.digest = l }}
+			return call(func(p *packet) { p.digest = l })
 		}
 	}
 	c.fail(ErrProgram, "no learn list with id %d", id)
-	return instr{}
+	return nil
 }
 
 func (c *compiler) learnList(j *jsonFieldList) *learnList {
@@ -177,6 +178,7 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 		n := c.expr(el)
 		switch {
 		case n.op == leafField:
+			c.reads(n.ref)
 			l.elems = append(l.elems, learnElem{ref: n.ref})
 		case n.isConst() && el.BitWidth > 0:
 			w := bigWords(new(big.Int).And(n.lo, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(el.BitWidth)), big.NewInt(1))), (el.BitWidth+63)/64)
@@ -242,9 +244,9 @@ func (c *compiler) spareDigests() {
 }
 
 // buildRandom compiles random(). As in bmv2 a low bound above the high one leaves the field as it is.
-func buildRandom(c *compiler, v []jsonValue) instr {
+func buildRandom(c *compiler, v []jsonValue) []instr {
 	set, lo, hi := c.setter(&v[0]), c.number(&v[1]), c.number(&v[2])
-	return instr{op: opCall, fn: func(p *packet) {
+	return call(func(p *packet) {
 		a, b := lo(p), hi(p)
 		switch {
 		case a > b:
@@ -253,17 +255,17 @@ func buildRandom(c *compiler, v []jsonValue) instr {
 		default:
 			set(p, a+p.w.rng.Uint64N(b-a+1))
 		}
-	}}
+	})
 }
 
-func buildHash(c *compiler, v []jsonValue) instr {
+func buildHash(c *compiler, v []jsonValue) []instr {
 	set, base, size := c.setter(&v[0]), c.number(&v[1]), c.number(&v[3])
 	name := c.text(v[2].Value)
 	calc, ok := c.calcs[name]
 	if v[2].Type != "calculation" || !ok {
 		c.fail(ErrProgram, "no calculation %q", name)
 	}
-	return instr{op: opCall, fn: func(p *packet) { set(p, extern.InRange(calc.sum(p), base(p), size(p))) }}
+	return call(func(p *packet) { set(p, extern.InRange(calc.sum(p), base(p), size(p))) })
 }
 
 // asserts compiles assert and assume. bmv2 stops when one fails; here the packet goes on, logged and counted.
@@ -284,7 +286,7 @@ func (c *compiler) asserts(what string, v *jsonValue) func(*packet) {
 }
 
 // buildLog compiles log_msg: each {} of the text stands for the next value, in decimal.
-func buildLog(c *compiler, v []jsonValue) instr {
+func buildLog(c *compiler, v []jsonValue) []instr {
 	if len(v) < 1 || len(v) > 2 || v[0].Type != "string" {
 		c.fail(ErrProgram, "want a string and the values that it shows")
 	}
@@ -304,9 +306,9 @@ func buildLog(c *compiler, v []jsonValue) instr {
 	}
 	log := c.e.o.Log
 	if log == nil {
-		return instr{op: opCall, fn: func(*packet) {}}
+		return call(func(*packet) {})
 	}
-	return instr{op: opCall, fn: func(p *packet) {
+	return call(func(p *packet) {
 		var b strings.Builder
 		for i, s := range parts {
 			b.WriteString(s)
@@ -315,7 +317,7 @@ func buildLog(c *compiler, v []jsonValue) instr {
 			}
 		}
 		log(b.String())
-	}}
+	})
 }
 
 func (c *compiler) decimal(n *node) func(*packet) string {

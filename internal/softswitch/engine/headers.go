@@ -20,6 +20,9 @@ func (p *packet) addHeader(h *header) {
 		return
 	}
 	clear(p.s[h.base : h.base+h.typ.words])
+	if h.src >= 0 {
+		p.s[h.src] = 0
+	}
 	p.setValid(h)
 	p.length += p.headerBytes(h)
 }
@@ -50,11 +53,18 @@ func (p *packet) copyHeader(dst, src *header) {
 		}
 		return
 	}
+	if dst == src {
+		return
+	}
+	p.whole(src)
+	if dst.src >= 0 {
+		p.s[dst.src] = 0
+	}
 	p.setValid(dst)
 	n := dst.typ.words
 	copy(p.s[dst.base+1:dst.base+n], p.s[src.base+1:src.base+n])
 	if dst.typ.varF != nil {
-		copy(p.vb[dst.varAt:dst.varAt+dst.typ.varMax], p.vb[src.varAt:])
+		copy(p.vb[dst.varAt:dst.varAt+dst.typ.varMax], p.variable(src))
 	}
 }
 
@@ -63,6 +73,8 @@ func (p *packet) sameHeader(a, b *header) bool {
 	if a.typ != b.typ || p.s[a.base] == 0 || p.s[b.base] == 0 {
 		return false
 	}
+	p.whole(a)
+	p.whole(b)
 	for _, f := range a.typ.fields {
 		if f.variable {
 			if !bytes.Equal(p.variable(a), p.variable(b)) {
@@ -79,11 +91,6 @@ func (p *packet) sameHeader(a, b *header) bool {
 	return true
 }
 
-// variable is the variable field of a header.
-func (p *packet) variable(h *header) []byte {
-	return p.vb[h.varAt:][:p.s[h.base+h.typ.varF.off]/8]
-}
-
 // member is the valid header of a union, nil if it has none.
 func (p *packet) member(u *union) *header {
 	for _, m := range u.members {
@@ -96,6 +103,8 @@ func (p *packet) member(u *union) *header {
 
 // swapHeaders exchanges two headers of one type, validity included.
 func (p *packet) swapHeaders(a, b *header) {
+	p.fill(a)
+	p.fill(b)
 	x, y := p.s[a.base:a.base+a.typ.words], p.s[b.base:b.base+b.typ.words]
 	for i := range x {
 		x[i], y[i] = y[i], x[i]

@@ -17,6 +17,7 @@ type layout struct {
 	headers map[string]*header
 	byID    map[int]*header
 	order   []*header
+	all     []*header // those out of bounds too
 	stacks  map[string]*stack
 	unions  map[string]*union
 	ustacks map[string]*unionStack
@@ -35,7 +36,10 @@ type headerType struct {
 	words  int // slots of one header, validity included
 	bytes  int // on the wire, the variable field not counted
 	varF   *field
-	varMax int // most bytes of the variable field
+	varMax int          // most bytes of the variable field
+	varOff int          // bits before the variable field
+	even   bool         // it fills whole bytes
+	fixed  []fixedField // all beside the variable field
 	lenExp *jsonValue
 	pack   []chunk // wire layout of a header without variable field
 }
@@ -49,6 +53,13 @@ type field struct {
 	variable    bool
 }
 
+// A fixedField is a field beside a variable one.
+type fixedField struct {
+	f     *field
+	bit   int  // from the header's first, the variable field not counted
+	after bool // it stands behind the variable field
+}
+
 // A header is one header instance, metadata structs included.
 type header struct {
 	name     string
@@ -57,6 +68,14 @@ type header struct {
 	base     int // its validity slot
 	varAt    int // its bytes in the array of variable fields
 	in       *union
+
+	// src is the slot that tells where in the packet the header lies that was extracted and not written since, counted from 1. While it
+	// is not 0, only the fields in hot need be in their slots; fill brings the rest. Metadata has no such slot: -1.
+	src       int
+	extracted bool // by some state of the parser
+	hot       map[*field]bool
+	hotPack   []chunk
+	hotFixed  []fixedField // of a header with a variable field
 }
 
 type stack struct {
@@ -122,6 +141,12 @@ func newLayout(p *jsonProgram) (*layout, error) {
 	for _, a := range p.FieldAliases {
 		l.alias[a.Name] = a.Field
 	}
+	for _, h := range l.all {
+		if h.src = -1; !h.metadata {
+			h.src = l.slots
+			l.slots++
+		}
+	}
 	l.initial = make([]uint64, l.slots)
 	for _, h := range l.order {
 		if h.metadata {
@@ -133,7 +158,8 @@ func newLayout(p *jsonProgram) (*layout, error) {
 
 // place gives a header its slots.
 func (l *layout) place(name string, t *headerType) *header {
-	h := &header{name: name, typ: t, base: l.slots, varAt: l.varBytes}
+	h := &header{name: name, typ: t, base: l.slots, varAt: l.varBytes, hot: map[*field]bool{}}
+	l.all = append(l.all, h)
 	l.slots += t.words
 	l.varBytes += t.varMax
 	return h
@@ -168,7 +194,7 @@ func (l *layout) addType(j *jsonHeaderType) error {
 			if t.varF != nil {
 				return bad("a header can have only one variable field")
 			}
-			fd.variable, t.varF = true, fd
+			fd.variable, t.varF, t.varOff = true, fd, bits
 		default:
 			return bad(`width must be a number or "*"`)
 		}
@@ -192,7 +218,16 @@ func (l *layout) addType(j *jsonHeaderType) error {
 			t.varMax = MaxFrame
 		}
 	}
-	t.bytes = (bits + 7) / 8
+	if t.varF != nil {
+		at, after := 0, false
+		for _, f := range t.fields {
+			if !f.variable {
+				t.fixed = append(t.fixed, fixedField{f, at, after})
+			}
+			at, after = at+f.width, after || f.variable
+		}
+	}
+	t.bytes, t.even = (bits+7)/8, bits%8 == 0
 	t.pack = packing(t.fields)
 	l.types[j.Name] = t
 	return nil

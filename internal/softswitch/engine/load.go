@@ -20,9 +20,6 @@ func Load(program []byte, o Options) (e *Engine, err error) {
 	if v := j.Meta.Version; len(v) != 2 || v[0] != 2 {
 		return nil, fmt.Errorf("__meta__.version: %w: %v, want [2, n]: JSON of p4c-bm2-ss", ErrProgram, v)
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
 	if o.PriorityQueues <= 0 {
 		o.PriorityQueues = 1
 	}
@@ -44,16 +41,20 @@ func Load(program []byte, o Options) (e *Engine, err error) {
 	}()
 	c := &compiler{
 		e: e, j: &j, l: e.lay, errs: map[string]uint64{}, calcs: map[string]*calculation{}, prims: primitives(),
-		lists: map[int]*fieldList{}, actions: map[int]*action{},
+		lists: map[int]*fieldList{}, actions: map[int]*action{}, read: map[int]bool{},
 	}
 	c.program()
 	return e, nil
 }
 
 func newEngine(o Options) *Engine {
+	start := time.Now
+	if o.Clock != nil {
+		start = o.Clock
+	}
 	return &Engine{
-		o: o, start: o.Clock(), byTable: map[string]*Table{}, vsets: map[string]*ValueSet{}, prog: newProgram(),
-		groups: map[uint32][]Replica{}, sessions: map[uint32]CloneSession{}, 
+		o: o, start: start(), byTable: map[string]*Table{}, vsets: map[string]*ValueSet{}, prog: newProgram(),
+		groups: map[uint32][]Replica{}, sessions: map[uint32]CloneSession{},
 		digests: make(chan *Digest, o.DigestQueue), spare: make(chan *Digest, o.DigestQueue),
 	}
 }
@@ -106,6 +107,7 @@ func (c *compiler) program() {
 			c.fail(ErrUnsupported, "pipeline %q, v1model has ingress and egress", p.Name)
 		}
 	}
+	c.flow(pr)
 	c.spareDigests()
 	for i := range c.j.Checksums {
 		k := c.checksum(&c.j.Checksums[i])
@@ -119,6 +121,8 @@ func (c *compiler) program() {
 	for i := range c.j.Deparsers {
 		c.deparser(pr, &c.j.Deparsers[i])
 	}
+	c.finishHeaders(pr)
+	c.optimise(pr)
 	pr.scratch, pr.keyMax, pr.bufMax = c.scratch, c.keyMax, c.bufMax
 }
 
@@ -210,6 +214,7 @@ func (c *compiler) fieldList(j *jsonFieldList) {
 			if n.op != leafField {
 				c.fail(ErrUnsupported, "element %d of %s", i, n.op)
 			}
+			c.reads(n.ref)
 			l.fields = append(l.fields, n.ref)
 		case "hexstr": // a constant carries nothing over
 		default:
@@ -223,13 +228,21 @@ func (c *compiler) action(a *action, j *jsonAction) {
 	defer c.at("action %q", j.Name)()
 	c.act = a
 	defer func() { c.act = nil }()
+	starts := make([]int, 0, len(j.Primitives)+1)
 	for i := range j.Primitives {
-		a.code = append(a.code, c.primitive(j.Primitives[i].Op, j.Primitives[i].Parameters))
+		starts = append(starts, len(a.code))
+		a.code = append(a.code, c.primitive(j.Primitives[i].Op, j.Primitives[i].Parameters)...)
 	}
-	for _, in := range a.code {
-		if (in.op == opJump || in.op == opJumpIf) && int(in.a) > len(a.code) {
-			c.fail(ErrProgram, "a jump to %d, beyond its %d primitives", in.a, len(a.code))
+	starts = append(starts, len(a.code))
+	for at := range a.code {
+		in := &a.code[at]
+		if in.op != opJump {
+			continue
 		}
+		if int(in.a) >= len(starts) {
+			c.fail(ErrProgram, "a jump to %d, beyond its %d primitives", in.a, len(j.Primitives))
+		}
+		in.c = int32(starts[in.a] - at - 1)
 	}
 }
 
@@ -246,12 +259,11 @@ func (c *compiler) deparser(pr *program, j *jsonDeparser) {
 	for i := range j.Primitives {
 		var p jsonPrimitive
 		c.decode(j.Primitives[i], &p, "a primitive")
-		in := c.primitive(p.Op, p.Parameters)
-		do := in.run()
-		if do == nil {
+		code := c.primitive(p.Op, p.Parameters)
+		if !standsAlone(code) {
 			c.fail(ErrUnsupported, "primitive %q in a deparser", p.Op)
 		}
-		pr.before = append(pr.before, do)
+		pr.before = append(pr.before, code...)
 	}
 	pr.emits = slices.Clip(pr.emits)
 }

@@ -80,7 +80,7 @@ func (n *node) limbs() int {
 func (c *compiler) want(n *node, k kind) *node {
 	if n.kind != k {
 		if k == kData && n.kind == kBool {
-			return &node{op: "b2d", r: n, lo: new(big.Int), hi: big.NewInt(1)}
+			return simplify(&node{op: "b2d", r: n, lo: new(big.Int), hi: big.NewInt(1)})
 		}
 		c.fail(ErrProgram, "want %v, got %v", k, n.kind)
 	}
@@ -118,7 +118,7 @@ func (c *compiler) expr(v *jsonValue) *node {
 			return last // p4c writes the last element itself like a field
 		}
 		c.check(err)
-		return dynamic(last, f)
+		return c.dynamic(last, f)
 	case "union_stack_field":
 		var at [3]string
 		c.decode(v.Value, &at, "a union stack, a member and a field")
@@ -212,7 +212,7 @@ func (c *compiler) fieldNode(raw json.RawMessage) *node {
 		h := c.want(c.expr(&jsonValue{Type: "expression", Value: at[0]}), kHeader)
 		f, err := c.typeOf(h).find(name)
 		c.check(err)
-		return dynamic(h, f)
+		return c.dynamic(h, f)
 	}
 	r, err := c.l.find(c.text(at[0]), name)
 	c.check(err)
@@ -220,6 +220,7 @@ func (c *compiler) fieldNode(raw json.RawMessage) *node {
 }
 
 func fieldLeaf(r ref) *node {
+	r.h.hot[r.f] = true
 	lo, hi := r.f.span()
 	if r.f.variable {
 		hi = new(big.Int).Lsh(big.NewInt(1), uint(8*r.h.typ.varMax))
@@ -227,9 +228,14 @@ func fieldLeaf(r ref) *node {
 	return &node{op: leafField, lo: lo, hi: hi, ref: r}
 }
 
-func dynamic(h *node, f *field) *node {
+func (c *compiler) dynamic(h *node, f *field) *node {
 	if h.op == leafHeader {
 		return fieldLeaf(ref{h.h, f})
+	}
+	for _, x := range c.l.all {
+		if x.typ == c.typeOf(h) {
+			x.hot[f] = true
+		}
 	}
 	lo, hi := f.span()
 	return &node{op: leafDynamic, lo: lo, hi: hi, l: h, f: f}
@@ -242,7 +248,7 @@ func (c *compiler) unionLast(at [3]string) *node {
 			f, err := us.elems[0].members[i].typ.find(at[2])
 			c.check(err)
 			u := &node{kind: kUnion, op: leafLast, us: us}
-			return dynamic(&node{kind: kHeader, op: "access_union_header", l: u, idx: i}, f)
+			return c.dynamic(&node{kind: kHeader, op: "access_union_header", l: u, idx: i}, f)
 		}
 	}
 	c.fail(ErrProgram, "union stack %q has no member %q", at[0], at[1])
@@ -349,7 +355,7 @@ func (c *compiler) operation(j *jsonOp) *node {
 		out.r = c.want(r, kData)
 		c.bound(out)
 	}
-	return out
+	return simplify(out)
 }
 
 func (c *compiler) access(j *jsonOp) *node {
@@ -361,7 +367,7 @@ func (c *compiler) access(j *jsonOp) *node {
 		if i < 0 || i >= len(t.fields) {
 			c.fail(ErrProgram, "header type %q has no field %d", t.name, i)
 		}
-		return dynamic(l, t.fields[i])
+		return c.dynamic(l, t.fields[i])
 	}
 	u := c.want(l, kUnion)
 	var members []*header

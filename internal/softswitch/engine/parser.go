@@ -6,28 +6,29 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A parserState is one state: what it does, what it looks at, and where it goes.
-type parserState struct {
-	ops   []parserOp
+// A selection is where the parser goes after a state, by what it looks at.
+type selection struct {
 	key   []selectPart
 	words int // of the key
 	cases []parserCase
 	other int32 // the default transition
+
+	// A key of known slots and at most 64 bits is one word. Of at most maxDirect bits it is an index.
+	joined bool
+	width  int
+	direct []int32
 }
+
+// maxDirect is the width of a key for which every answer is worked out when the program is loaded.
+const maxDirect = 8
 
 // end is the state after the last.
 const end = int32(-1)
 
-// A parserOp is one operation: most often the extraction of a fixed header known at load time, else a closure that returns false
-// when parsing stops with p.failed set.
-type parserOp struct {
-	h  *header
-	fn func(*packet) bool
-}
-
 // A selectPart is one field of a select expression.
 type selectPart struct {
 	slot  int // of a field known at load time
+	width int
 	words int
 	field *field     // of a stack's or union stack's last element
 	last  hv         // nil without
@@ -43,7 +44,7 @@ type lookahead struct {
 
 // A parserCase is one transition. Words have the value and then the mask of the key, unless set is there.
 type parserCase struct {
-	value, mask uint64 // of a key of one word
+	value, mask uint64 // of a joined key
 	words       []uint64
 	set         *valueSetUse
 	next        int32
@@ -65,20 +66,8 @@ const maxStates = 8 * MaxFrame
 // parse runs the parser on a packet from its first byte.
 func (pr *program) parse(p *packet) {
 	p.at, p.failed, p.badSum = 0, pr.noError, false
-	for at, n := pr.firstState, 0; at >= 0; n++ {
-		if n == maxStates {
-			p.failed = pr.timeout
-			break
-		}
-		st := &pr.states[at]
-		if !pr.do(p, st) {
-			break
-		}
-		next, ok := pr.choose(p, st)
-		if !ok {
-			break
-		}
-		at = next
+	if pr.firstState != end {
+		p.exec(pr.code, int(pr.firstState))
 	}
 	for i := range pr.verify {
 		if !pr.verify[i].good(p) {
@@ -87,30 +76,17 @@ func (pr *program) parse(p *packet) {
 	}
 }
 
-func (pr *program) do(p *packet, st *parserState) bool {
-	for i := range st.ops {
-		op := &st.ops[i]
-		if op.h == nil {
-			if !op.fn(p) {
-				return false
-			}
-			continue
-		}
-		if !pr.extract(p, op.h) {
-			return false
-		}
-	}
-	return true
-}
-
 // extract takes a fixed header off the packet.
-func (pr *program) extract(p *packet, h *header) bool {
+func (p *packet) extract(h *header) bool {
 	b := p.data[p.at:]
 	if len(b) < h.typ.bytes {
-		p.failed = pr.tooShort
+		p.failed = p.w.e.prog.tooShort
 		return false
 	}
-	unpack(p.s[h.base:h.base+h.typ.words], h.typ.pack, b)
+	unpack(p.s[h.base:h.base+h.typ.words], h.hotPack, b)
+	if h.typ.even {
+		p.s[h.src] = uint64(p.at) + 1
+	}
 	p.at += h.typ.bytes
 	if h.in != nil {
 		p.setValid(h)
@@ -120,56 +96,111 @@ func (pr *program) extract(p *packet, h *header) bool {
 	return true
 }
 
-// choose finds the next state.
-func (pr *program) choose(p *packet, st *parserState) (int32, bool) {
-	if len(st.cases) == 0 {
-		return st.other, true
+// choose finds where the parser goes on; false stops it with an error.
+func (sel *selection) choose(p *packet) (int32, bool) {
+	if sel.joined {
+		v := p.s[sel.key[0].slot]
+		if sel.direct != nil {
+			if v < uint64(len(sel.direct)) {
+				return sel.direct[v], true
+			}
+			return sel.other, true
+		}
+		for i := 1; i < len(sel.key); i++ {
+			k := &sel.key[i]
+			v = v<<(uint(k.width)&63) | p.s[k.slot]
+		}
+		for i := range sel.cases {
+			c := &sel.cases[i]
+			if v&c.mask == c.value {
+				return c.next, true
+			}
+		}
+		return sel.other, true
 	}
-	key := p.w.key[:st.words]
+	key := p.w.key[:sel.words]
 	at := 0
-	for i := range st.key {
-		k := &st.key[i]
+	for i := range sel.key {
+		k := &sel.key[i]
 		switch {
 		case k.look != nil:
 			if len(p.data)*8 < p.at*8+k.look.offset+k.look.width {
-				p.failed = pr.tooShort
+				p.failed = p.w.e.prog.tooShort
 				return end, false
 			}
 			k.look.read(p, key[at:at+k.words])
 		case k.last != nil:
 			if p.s[k.next] == 0 {
-				p.failed = pr.outOfBounds
+				p.failed = p.w.e.prog.outOfBounds
 				return end, false
 			}
 			copy(key[at:], p.s[k.last(p).base+k.field.off:][:k.words])
-		case k.words == 1:
-			key[at] = p.s[k.slot]
 		default:
 			copy(key[at:at+k.words], p.s[k.slot:])
 		}
 		at += k.words
 	}
-	if st.words == 1 {
-		v := key[0]
-		for i := range st.cases {
-			c := &st.cases[i]
-			if c.set != nil {
-				if c.set.matches(key) {
-					return c.next, true
-				}
-			} else if v&c.mask == c.value {
-				return c.next, true
-			}
-		}
-		return st.other, true
-	}
-	for i := range st.cases {
-		c := &st.cases[i]
+	for i := range sel.cases {
+		c := &sel.cases[i]
 		if c.set != nil && c.set.matches(key) || c.set == nil && c.matches(key) {
 			return c.next, true
 		}
 	}
-	return st.other, true
+	return sel.other, true
+}
+
+// join makes one word of a key that is short enough and whose cases are all known.
+func (sel *selection) join() {
+	if len(sel.key) == 0 {
+		return
+	}
+	for i := range sel.key {
+		k := &sel.key[i]
+		if k.look != nil || k.last != nil || k.words != 1 || k.width == 0 {
+			return
+		}
+		sel.width += k.width
+	}
+	if sel.width > 64 {
+		return
+	}
+	for i := range sel.cases {
+		if sel.cases[i].set != nil {
+			return
+		}
+	}
+	for i := range sel.cases {
+		c := &sel.cases[i]
+		for j := range sel.key {
+			w := uint(sel.key[j].width) & 63
+			if j == 0 {
+				w = 0
+			}
+			c.value, c.mask = c.value<<w|c.words[j], c.mask<<w|c.words[len(sel.key)+j]
+		}
+	}
+	sel.joined = true
+}
+
+// settle replaces the indices of states by where their code begins, and works out a short key's answers.
+func (sel *selection) settle(begins func(state int32) int32) {
+	sel.other = begins(sel.other)
+	for i := range sel.cases {
+		sel.cases[i].next = begins(sel.cases[i].next)
+	}
+	if !sel.joined || len(sel.key) > 1 || sel.width > maxDirect {
+		return
+	}
+	sel.direct = make([]int32, 1<<sel.width)
+	for v := range sel.direct {
+		sel.direct[v] = sel.other
+		for i := range sel.cases {
+			if c := &sel.cases[i]; uint64(v)&c.mask == c.value {
+				sel.direct[v] = c.next
+				break
+			}
+		}
+	}
 }
 
 func (pc *parserCase) matches(key []uint64) bool {
@@ -184,6 +215,11 @@ func (pc *parserCase) matches(key []uint64) bool {
 
 // read takes the bits; the caller has checked that they are there.
 func (l *lookahead) read(p *packet, to []uint64) {
+	if l.offset%8 == 0 && l.width <= 64 {
+		n := (l.width + 7) / 8
+		to[0] = load(p.data[p.at+l.offset/8:], n) >> (uint(8*n-l.width) & 63)
+		return
+	}
 	r := bitReader{b: p.data, bit: p.at*8 + l.offset}
 	r.field(to, &l.field)
 }
@@ -215,21 +251,55 @@ func (c *compiler) parser(pr *program, j *jsonParser) {
 		}
 		return i
 	}
-	pr.firstState = state(&j.InitState)
+	first := state(&j.InitState)
+	sels := make([]*selection, len(j.ParseStates))
+	code := make([][]instr, len(j.ParseStates))
 	for i := range j.ParseStates {
-		c.parserState(pr, &j.ParseStates[i], state)
+		code[i], sels[i] = c.parserState(pr, &j.ParseStates[i], state)
 	}
+
+	var s asm
+	at := make([]int, len(sels))
+	for i := range at {
+		at[i] = s.label()
+	}
+	for i, sel := range sels {
+		s.place(at[i])
+		s.add(code[i]...)
+		switch {
+		case len(sel.cases) > 0:
+			s.add(instr{op: opSelect, x: &extra{sel: sel}})
+		case sel.other == end:
+			s.add(instr{op: opEnd})
+		default:
+			s.jump(instr{op: opNext}, at[sel.other])
+		}
+	}
+	base := int32(len(pr.code))
+	begins := func(state int32) int32 {
+		if state == end {
+			return end
+		}
+		return base + int32(s.labels[at[state]])
+	}
+	for _, sel := range sels {
+		sel.settle(begins)
+	}
+	pr.firstState = begins(first)
+	pr.code = append(pr.code, s.link()...)
 }
 
-func (c *compiler) parserState(pr *program, j *jsonParseState, state func(*string) int32) {
+func (c *compiler) parserState(pr *program, j *jsonParseState, state func(*string) int32) ([]instr, *selection) {
 	defer c.at("state %q", j.Name)()
-	st := parserState{other: end}
+	st := &selection{other: end}
+	var code []instr
 	for i := range j.ParserOps {
-		st.ops = append(st.ops, c.parserOp(pr, &j.ParserOps[i]))
+		code = append(code, c.parserOp(pr, &j.ParserOps[i])...)
 	}
 	var widths []int
 	for i := range j.TransitionKey {
 		k, width := c.selectPart(&j.TransitionKey[i])
+		k.width = width
 		st.key = append(st.key, k)
 		st.words += k.words
 		widths = append(widths, width)
@@ -251,18 +321,15 @@ func (c *compiler) parserState(pr *program, j *jsonParseState, state func(*strin
 			for k := range n {
 				words[k] &= words[n+k]
 			}
-			pc := parserCase{words: words, next: next}
-			if n == 1 {
-				pc.value, pc.mask = words[0], words[1]
-			}
-			st.cases = append(st.cases, pc)
+			st.cases = append(st.cases, parserCase{words: words, next: next})
 		case t.Type == "parse_vset":
 			st.cases = append(st.cases, parserCase{set: c.setUse(value, t.Mask, widths, st.words), next: next})
 		default:
 			c.fail(ErrUnsupported, "transition of type %q", t.Type)
 		}
 	}
-	pr.states = append(pr.states, st)
+	st.join()
+	return code, st
 }
 
 func (c *compiler) setUse(name string, mask *string, widths []int, words int) *valueSetUse {
@@ -329,6 +396,7 @@ func (c *compiler) selectPart(v *jsonValue) (selectPart, int) {
 	n := c.want(c.expr(v), kData)
 	switch {
 	case n.op == leafField && !n.ref.f.variable:
+		c.reads(n.ref)
 		return selectPart{slot: n.ref.slot(), words: n.ref.f.words}, n.ref.f.width
 	case n.op == leafDynamic && n.l.st != nil && n.l.op == leafLast:
 		return selectPart{last: c.hv(n.l), next: n.l.st.next, field: n.f, words: n.f.words}, n.f.width

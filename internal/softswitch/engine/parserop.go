@@ -3,7 +3,7 @@ package engine
 import "math/big"
 
 // parserOp compiles one operation of a parser state.
-func (c *compiler) parserOp(pr *program, j *jsonParserOp) parserOp {
+func (c *compiler) parserOp(pr *program, j *jsonParserOp) []instr {
 	defer c.at("parser op %q", j.Op)()
 	want := map[string]int{"extract": 1, "extract_VL": 2, "set": 2, "verify": 2, "shift": 1, "advance": 1, "primitive": 1}
 	n, ok := want[j.Op]
@@ -20,37 +20,37 @@ func (c *compiler) parserOp(pr *program, j *jsonParserOp) parserOp {
 	case "extract_VL":
 		return c.extraction(pr, &v[0], &v[1])
 	case "set":
-		return parserOp{fn: c.parserSet(pr, v)}
+		return c.parserSet(pr, v)
 	case "verify":
-		ok, code := c.bv(c.asBool(c.expr(&v[0]))), c.number(&v[1])
-		return parserOp{fn: func(p *packet) bool {
-			if ok(p) {
-				return true
-			}
-			p.failed = code(p)
-			return false
-		}}
+		var s asm
+		good := s.label()
+		c.branch(&s, c.asBool(c.expr(&v[0])), true, good)
+		if code := c.want(c.expr(&v[1]), kData); code.isConst() {
+			s.add(instr{op: opFail, k: low64(code.lo)})
+		} else {
+			s.add(instr{op: opFailAs, x: &extra{ev: c.ev(code)}})
+		}
+		s.place(good)
+		return s.link()
 	case "shift":
 		var n int
 		c.decode(v[0].Value, &n, "a number of bytes")
-		return parserOp{fn: pr.advance(func(*packet) uint64 { return uint64(n) * 8 })}
+		return try(pr.advance(func(*packet) uint64 { return uint64(n) * 8 }))
 	case "advance":
-		return parserOp{fn: pr.advance(c.index(c.want(c.expr(&v[0]), kData)))}
+		return try(pr.advance(c.index(c.want(c.expr(&v[0]), kData))))
 	}
-	in := c.primitive(v[0].Op, v[0].Parameters)
-	do := in.run()
-	if do == nil {
+	code := c.primitive(v[0].Op, v[0].Parameters)
+	if !standsAlone(code) {
 		c.fail(ErrUnsupported, "primitive %q in a parser", v[0].Op)
 	}
-	return parserOp{fn: func(p *packet) bool {
-		do(p)
-		return true
-	}}
+	return code
 }
+
+func try(f func(*packet) bool) []instr { return []instr{{op: opTry, x: &extra{try: f}}} }
 
 func (c *compiler) asBool(n *node) *node {
 	if n.kind == kData {
-		return &node{kind: kBool, op: "d2b", r: n}
+		return simplify(&node{kind: kBool, op: "d2b", r: n})
 	}
 	return c.want(n, kBool)
 }
@@ -73,37 +73,36 @@ func (pr *program) advance(by ev) func(*packet) bool {
 }
 
 // parserSet compiles an assignment, whose right side may be a lookahead.
-func (c *compiler) parserSet(pr *program, v []jsonValue) func(*packet) bool {
+func (c *compiler) parserSet(pr *program, v []jsonValue) []instr {
 	if v[1].Type != "lookahead" {
-		in := c.assign(c.expr(&v[0]), c.expr(&v[1]))
-		do := in.run()
-		return func(p *packet) bool {
-			do(p)
-			return true
-		}
+		return c.assign(c.expr(&v[0]), c.expr(&v[1]))
 	}
-	// The lookahead goes through slots of its own, so that assign deals with widths and signs.
 	l := c.look(&v[1])
+	dst := c.expr(&v[0])
+	look := func(at int) []instr {
+		return try(func(p *packet) bool {
+			if len(p.data)*8 < p.at*8+l.offset+l.width {
+				p.failed = pr.tooShort
+				return false
+			}
+			l.read(p, p.s[at:at+l.words])
+			return true
+		})
+	}
+	if dst.op == leafField && !dst.ref.f.variable && !dst.ref.f.signed && dst.ref.f.words == l.words && dst.ref.f.width >= l.width {
+		return look(dst.ref.slot())
+	}
+	// It goes through slots of its own, so that assign deals with widths and signs.
 	f := &field{name: "lookahead", width: l.width, words: l.words}
 	h := &header{name: "lookahead", typ: &headerType{name: "lookahead", words: f.words}, base: c.l.slots}
 	c.l.slots += f.words
 	c.l.initial = append(c.l.initial, make([]uint64, f.words)...)
 	lo, hi := f.span()
-	in := c.assign(c.expr(&v[0]), &node{op: leafField, lo: lo, hi: hi, ref: ref{h, f}})
-	do := in.run()
-	return func(p *packet) bool {
-		if len(p.data)*8 < p.at*8+l.offset+l.width {
-			p.failed = pr.tooShort
-			return false
-		}
-		l.read(p, p.s[h.base:h.base+f.words])
-		do(p)
-		return true
-	}
+	return append(look(h.base), c.assign(dst, &node{op: leafField, lo: lo, hi: hi, ref: ref{h, f}})...)
 }
 
 // extraction compiles extract and, with the width of the variable field in bits, extract_VL.
-func (c *compiler) extraction(pr *program, v, width *jsonValue) parserOp {
+func (c *compiler) extraction(pr *program, v, width *jsonValue) []instr {
 	var typ *headerType
 	var find func(*packet) *header // nil if the stack is full
 	var done func(*packet)
@@ -111,13 +110,20 @@ func (c *compiler) extraction(pr *program, v, width *jsonValue) parserOp {
 	case "regular":
 		n := c.want(c.headerNode(c.text(v.Value)), kHeader)
 		typ = n.h.typ
+		if n.h.metadata {
+			c.fail(ErrProgram, "extraction of %q, which is metadata", n.h.name)
+		}
+		n.h.extracted = true
 		if width == nil && typ.varF == nil {
-			return parserOp{h: n.h}
+			return []instr{{op: opExtract, x: &extra{h: n.h}}}
 		}
 		find, done = func(*packet) *header { return n.h }, func(*packet) {}
 	case "stack":
 		st := c.stackNamed(c.text(v.Value))
 		typ = st.typ
+		for _, h := range st.elems {
+			h.extracted = true
+		}
 		find = func(p *packet) *header {
 			if i := p.s[st.next]; i < uint64(len(st.elems)) {
 				return st.elems[i]
@@ -139,6 +145,9 @@ func (c *compiler) extraction(pr *program, v, width *jsonValue) parserOp {
 			c.fail(ErrProgram, "union stack %q has no member %q", at[0], at[1])
 		}
 		typ = us.elems[0].members[m].typ
+		for _, u := range us.elems {
+			u.members[m].extracted = true
+		}
 		find = func(p *packet) *header {
 			if i := p.s[us.next]; i < uint64(len(us.elems)) {
 				return us.elems[i].members[m]
@@ -149,7 +158,7 @@ func (c *compiler) extraction(pr *program, v, width *jsonValue) parserOp {
 	default:
 		c.fail(ErrUnsupported, "extraction of type %q", v.Type)
 	}
-	take := pr.extract
+	take := (*packet).extract
 	if width != nil {
 		if typ.varF == nil {
 			c.fail(ErrProgram, "header type %q has no variable field", typ.name)
@@ -158,7 +167,7 @@ func (c *compiler) extraction(pr *program, v, width *jsonValue) parserOp {
 	} else if typ.varF != nil {
 		c.fail(ErrUnsupported, "extraction of header type %q without the width of its variable field", typ.name)
 	}
-	return parserOp{fn: func(p *packet) bool {
+	return try(func(p *packet) bool {
 		h := find(p)
 		if h == nil {
 			p.failed = pr.outOfBounds
@@ -169,7 +178,7 @@ func (c *compiler) extraction(pr *program, v, width *jsonValue) parserOp {
 		}
 		done(p)
 		return true
-	}}
+	})
 }
 
 // extractVar compiles the extraction of a header with a variable field.
@@ -194,17 +203,13 @@ func (c *compiler) extractVar(pr *program, typ *headerType, width *jsonValue) fu
 			p.failed = pr.headerTooShort
 			return false
 		}
-		r := bitReader{b: p.data, bit: p.at * 8}
-		for _, f := range typ.fields {
-			if !f.variable {
-				r.field(p.s[h.base+f.off:], f)
-				continue
-			}
-			p.s[h.base+f.off] = w
-			v := p.vb[h.varAt:][:size]
-			for i := range v {
-				v[i] = byte(r.take(8))
-			}
+		p.s[h.base+typ.varF.off] = w
+		p.s[h.src] = uint64(p.at) + 1
+		if !typ.even {
+			p.fill(h)
+		}
+		for i := range h.hotFixed {
+			p.takeFixed(h, &h.hotFixed[i])
 		}
 		p.at += typ.bytes + int(size)
 		p.setValid(h)

@@ -9,10 +9,12 @@ import (
 // A ctlNode is one step of a pipeline's control flow.
 type ctlNode struct {
 	table *Table
-	cond  bv
-	act   *action // a direct call
-	yes   int32   // the next node of a call or where a condition holds
-	no    int32
+	cond  *node
+
+	pipeline, name string  // of the condition, for errors
+	act            *action // a direct call
+	yes            int32   // the next node of a call or where a condition holds
+	no             int32
 }
 
 // A keyPart takes one field into the key of a table.
@@ -25,21 +27,8 @@ type keyPart struct {
 
 // apply runs a pipeline from its first node.
 func (pr *program) apply(p *packet, first int32) {
-	for at := first; at >= 0 && !p.exit; {
-		n := &pr.nodes[at]
-		switch {
-		case n.table != nil:
-			at = n.table.apply(p)
-		case n.cond != nil:
-			if n.cond(p) {
-				at = n.yes
-			} else {
-				at = n.no
-			}
-		default:
-			p.run(n.act, nil)
-			at = n.yes
-		}
+	if first != end && !p.exit {
+		p.exec(pr.code, int(pr.entry[first]))
 	}
 }
 
@@ -90,12 +79,13 @@ func (t *Table) apply(p *packet) int32 {
 	if t.timeout {
 		atomic.StoreInt64(&v.seen, p.w.now)
 	}
-	if v.meter != nil {
+	// What most tables have not is asked of the table, not of the entry: that is memory which nobody may have read for long.
+	if t.meter != "" {
 		f := t.color.f
+		p.fill(t.color.h)
 		p.s[t.color.slot()+f.words-1] = uint64(v.meter.Execute(p.inLen, extern.Green)) & ones(f.width)
 	}
-	act, args, next := v.act, v.args, v.next
-	if act == nil {
+	if t.profile != nil && v.act == nil {
 		m := v.member
 		if v.group != nil {
 			if len(v.group.slots) == 0 {
@@ -103,10 +93,11 @@ func (t *Table) apply(p *packet) int32 {
 			}
 			m = v.group.slots[t.profile.sel.sum(p)%uint64(len(v.group.slots))]
 		}
-		act, args, next = m.act, m.args, t.nextHit(m.act)
+		p.run(m.act, m.args)
+		return t.nextHit(m.act)
 	}
-	p.run(act, args)
-	return next
+	p.run(v.act, v.args)
+	return v.next
 }
 
 // emptyGroup is where a packet goes that hit a group without members: no action runs.
@@ -160,7 +151,8 @@ func (c *compiler) pipeline(pr *program, j *jsonPipeline) int32 {
 			defer c.at("condition %q", q.Name)()
 			n := &pr.nodes[index[q.Name]]
 			n.yes, n.no = node(q.TrueNext), node(q.FalseNext)
-			n.cond = c.bv(c.asBool(c.expr(&q.Expression)))
+			n.cond = c.asBool(c.expr(&q.Expression))
+			n.pipeline, n.name = j.Name, q.Name
 		}()
 	}
 	for i := range j.ActionCalls {

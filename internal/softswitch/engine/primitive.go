@@ -7,65 +7,64 @@ import (
 // A builder compiles one primitive.
 type builder struct {
 	params int // how many; -1 if the builder checks that itself
-	build  func(c *compiler, v []jsonValue) instr
+	build  func(c *compiler, v []jsonValue) []instr
 }
 
 // primitives lists what actions and parser states may call.
 func primitives() map[string]builder {
-	call := func(f func(*packet)) instr { return instr{op: opCall, fn: f} }
 	return map[string]builder{
-		"assign":       {2, func(c *compiler, v []jsonValue) instr { return c.assign(c.expr(&v[0]), c.expr(&v[1])) }},
-		"modify_field": {2, func(c *compiler, v []jsonValue) instr { return c.assign(c.expr(&v[0]), c.expr(&v[1])) }},
-		"assign_VL":    {2, func(c *compiler, v []jsonValue) instr { return c.assign(c.expr(&v[0]), c.expr(&v[1])) }},
-		"assign_header": {2, func(c *compiler, v []jsonValue) instr {
+		"assign":       {2, func(c *compiler, v []jsonValue) []instr { return c.assign(c.expr(&v[0]), c.expr(&v[1])) }},
+		"modify_field": {2, func(c *compiler, v []jsonValue) []instr { return c.assign(c.expr(&v[0]), c.expr(&v[1])) }},
+		"assign_VL":    {2, func(c *compiler, v []jsonValue) []instr { return c.assign(c.expr(&v[0]), c.expr(&v[1])) }},
+		"assign_header": {2, func(c *compiler, v []jsonValue) []instr {
 			return call(c.copies(c.expr(&v[0]), c.expr(&v[1])))
 		}},
-		"copy_header": {2, func(c *compiler, v []jsonValue) instr {
+		"copy_header": {2, func(c *compiler, v []jsonValue) []instr {
 			return call(c.copies(c.expr(&v[0]), c.expr(&v[1])))
 		}},
-		"assign_union": {2, func(c *compiler, v []jsonValue) instr {
+		"assign_union": {2, func(c *compiler, v []jsonValue) []instr {
 			return call(c.copies(c.expr(&v[0]), c.expr(&v[1])))
 		}},
-		"assign_header_stack": {2, func(c *compiler, v []jsonValue) instr {
+		"assign_header_stack": {2, func(c *compiler, v []jsonValue) []instr {
 			return call(c.copies(c.expr(&v[0]), c.expr(&v[1])))
 		}},
-		"assign_union_stack": {2, func(c *compiler, v []jsonValue) instr {
+		"assign_union_stack": {2, func(c *compiler, v []jsonValue) []instr {
 			return call(c.copies(c.expr(&v[0]), c.expr(&v[1])))
 		}},
-		"add_header": {1, func(c *compiler, v []jsonValue) instr {
+		"add_header": {1, func(c *compiler, v []jsonValue) []instr {
 			h := c.hv(c.want(c.expr(&v[0]), kHeader))
 			return call(func(p *packet) { p.addHeader(h(p)) })
 		}},
-		"add_header_fast": {1, func(c *compiler, v []jsonValue) instr {
+		"add_header_fast": {1, func(c *compiler, v []jsonValue) []instr {
 			h := c.hv(c.want(c.expr(&v[0]), kHeader))
 			return call(func(p *packet) { p.setValid(h(p)) })
 		}},
-		"remove_header": {1, func(c *compiler, v []jsonValue) instr {
+		"remove_header": {1, func(c *compiler, v []jsonValue) []instr {
 			h := c.hv(c.want(c.expr(&v[0]), kHeader))
 			return call(func(p *packet) { p.removeHeader(h(p)) })
 		}},
-		"push":            {2, func(c *compiler, v []jsonValue) instr { return call(c.shifts(v, (*packet).push)) }},
-		"pop":             {2, func(c *compiler, v []jsonValue) instr { return call(c.shifts(v, (*packet).pop)) }},
-		"exit":            {0, func(*compiler, []jsonValue) instr { return call(func(p *packet) { p.exit = true }) }},
-		"no_op":           {0, func(*compiler, []jsonValue) instr { return call(func(*packet) {}) }},
-		"_jump":           {1, func(c *compiler, v []jsonValue) instr { return instr{op: opJump, a: c.jump(&v[0])} }},
+		"push":            {2, func(c *compiler, v []jsonValue) []instr { return call(c.shifts(v, (*packet).push)) }},
+		"pop":             {2, func(c *compiler, v []jsonValue) []instr { return call(c.shifts(v, (*packet).pop)) }},
+		"exit":            {0, buildExit},
+		"no_op":           {0, func(*compiler, []jsonValue) []instr { return call(func(*packet) {}) }},
+		"_jump":           {1, func(c *compiler, v []jsonValue) []instr { return []instr{{op: opJump, a: c.jump(&v[0])}} }},
 		"_jump_if_zero":   {2, buildJumpIf},
-		"drop":            {0, func(c *compiler, _ []jsonValue) instr { return call(c.drops()) }},
-		"mark_to_drop":    {-1, func(c *compiler, _ []jsonValue) instr { return call(c.drops()) }},
+		"drop":            {0, func(c *compiler, _ []jsonValue) []instr { return call(c.drops()) }},
+		"mark_to_drop":    {-1, func(c *compiler, _ []jsonValue) []instr { return call(c.drops()) }},
 		"count":           {2, buildCount},
 		"execute_meter":   {3, buildMeter},
 		"register_read":   {3, buildRegisterRead},
 		"register_write":  {3, buildRegisterWrite},
 		"truncate":        {1, buildTruncate},
 		"generate_digest": {2, buildDigest},
-		"resubmit": {1, func(c *compiler, v []jsonValue) instr {
+		"resubmit": {1, func(c *compiler, v []jsonValue) []instr {
 			return c.again(v, func(p *packet, l *fieldList) { p.resubmit = l })
 		}},
-		"recirculate": {1, func(c *compiler, v []jsonValue) instr {
+		"recirculate": {1, func(c *compiler, v []jsonValue) []instr {
 			return c.again(v, func(p *packet, l *fieldList) { p.recirculate = l })
 		}},
-		"assert":                              {1, func(c *compiler, v []jsonValue) instr { return call(c.asserts("assert", &v[0])) }},
-		"assume":                              {1, func(c *compiler, v []jsonValue) instr { return call(c.asserts("assume", &v[0])) }},
+		"assert":                              {1, func(c *compiler, v []jsonValue) []instr { return call(c.asserts("assert", &v[0])) }},
+		"assume":                              {1, func(c *compiler, v []jsonValue) []instr { return call(c.asserts("assume", &v[0])) }},
 		"log_msg":                             {-1, buildLog},
 		"modify_field_rng_uniform":            {3, buildRandom},
 		"modify_field_with_hash_based_offset": {4, buildHash},
@@ -84,7 +83,7 @@ func primitives() map[string]builder {
 }
 
 // primitive compiles one primitive.
-func (c *compiler) primitive(op string, params []jsonValue) instr {
+func (c *compiler) primitive(op string, params []jsonValue) []instr {
 	defer c.at("primitive %q", op)()
 	b, ok := c.prims[op]
 	if !ok {
@@ -96,8 +95,8 @@ func (c *compiler) primitive(op string, params []jsonValue) instr {
 	return b.build(c, params)
 }
 
-func buildInto(op string) func(*compiler, []jsonValue) instr {
-	return func(c *compiler, v []jsonValue) instr {
+func buildInto(op string) func(*compiler, []jsonValue) []instr {
+	return func(c *compiler, v []jsonValue) []instr {
 		d := c.expr(&v[0])
 		n := &node{op: op, l: c.want(d, kData), r: c.want(c.expr(&v[1]), kData)}
 		c.bound(n)
@@ -105,8 +104,8 @@ func buildInto(op string) func(*compiler, []jsonValue) instr {
 	}
 }
 
-func buildThree(op string) func(*compiler, []jsonValue) instr {
-	return func(c *compiler, v []jsonValue) instr {
+func buildThree(op string) func(*compiler, []jsonValue) []instr {
+	return func(c *compiler, v []jsonValue) []instr {
 		n := &node{op: op, l: c.want(c.expr(&v[1]), kData), r: c.want(c.expr(&v[2]), kData)}
 		c.bound(n)
 		return c.assign(c.expr(&v[0]), n)
@@ -190,15 +189,21 @@ func (c *compiler) jump(v *jsonValue) int32 {
 	return int32(n.lo.Int64())
 }
 
-func buildJumpIf(c *compiler, v []jsonValue) instr {
+func buildExit(c *compiler, _ []jsonValue) []instr {
+	if c.act != nil {
+		c.act.exits = true
+	}
+	return call(func(p *packet) { p.exit = true })
+}
+
+func buildJumpIf(c *compiler, v []jsonValue) []instr {
 	n := c.want(c.expr(&v[0]), kData)
-	z := c.bv(&node{kind: kBool, op: "d2b", r: n})
-	return instr{op: opJumpIf, a: c.jump(&v[1]), ev: func(p *packet) uint64 {
-		if z(p) {
-			return 1
-		}
-		return 0
-	}}
+	var s asm
+	past := s.label()
+	c.branch(&s, simplify(&node{kind: kBool, op: "d2b", r: n}), true, past)
+	s.add(instr{op: opJump, a: c.jump(&v[1])})
+	s.place(past)
+	return s.link()
 }
 
 // drops compiles mark_to_drop: egress_spec says drop, and no multicast.
@@ -219,28 +224,28 @@ func (c *compiler) drops() func(*packet) {
 	return func(p *packet) { p.s[a], p.s[b] = drop, 0 }
 }
 
-func buildCount(c *compiler, v []jsonValue) instr {
+func buildCount(c *compiler, v []jsonValue) []instr {
 	name := c.text(v[0].Value)
 	ctr, ok := c.e.Counter(name)
 	if v[0].Type != "counter_array" || !ok {
 		c.fail(ErrProgram, "no indexed counter %q", name)
 	}
 	ix := c.index(c.want(c.expr(&v[1]), kData))
-	return instr{op: opCall, fn: func(p *packet) { ctr.count(ix(p), p.inLen) }}
+	return call(func(p *packet) { ctr.count(ix(p), p.inLen) })
 }
 
-func buildMeter(c *compiler, v []jsonValue) instr {
+func buildMeter(c *compiler, v []jsonValue) []instr {
 	name := c.text(v[0].Value)
 	m, ok := c.e.Meter(name)
 	if v[0].Type != "meter_array" || !ok {
 		c.fail(ErrProgram, "no indexed meter %q", name)
 	}
 	ix, set := c.index(c.want(c.expr(&v[1]), kData)), c.setter(&v[2])
-	return instr{op: opCall, fn: func(p *packet) {
+	return call(func(p *packet) {
 		if color, ok := m.cells.Execute(ix(p), p.inLen, extern.Green); ok {
 			set(p, uint64(color))
 		}
-	}}
+	})
 }
 
 // setter compiles the writing of a word, found by the caller, to a field.
@@ -254,12 +259,21 @@ func (c *compiler) setter(v *jsonValue) func(*packet, uint64) {
 	if n.op == leafDynamic {
 		h := c.hv(n.l)
 		return func(p *packet, x uint64) {
-			b := h(p).base
+			x0 := h(p)
+			p.fill(x0)
+			b := x0.base
 			clear(p.s[b+f.off : b+last])
 			p.s[b+last] = x & mask
 		}
 	}
-	from, to := n.ref.slot(), n.ref.h.base+last
+	from, to, on := n.ref.slot(), n.ref.h.base+last, n.ref.h
+	if !on.metadata {
+		return func(p *packet, x uint64) {
+			p.fill(on)
+			clear(p.s[from:to])
+			p.s[to] = x & mask
+		}
+	}
 	if from == to {
 		return func(p *packet, x uint64) { p.s[to] = x & mask }
 	}

@@ -48,6 +48,7 @@ type Table struct {
 	nextOf []int32 // by action.index
 	color  ref     // where the direct meter's color goes
 
+	in *inlined // nil if it is not
 	// defaultCall is the default action as the control plane sees it, guarded by e.ctl.
 	defaultCall ActionCall
 }
@@ -159,6 +160,7 @@ func (t *Table) insertLocked(en Entry) error {
 	row, err := t.rows.Insert(m, en.Priority, v)
 	if err == nil {
 		row.Value.settle()
+		t.refit()
 	}
 	t.e.gate.unlock()
 	if err != nil {
@@ -212,6 +214,7 @@ func (t *Table) Delete(m []Match, priority int32) error {
 	}
 	t.e.gate.lock()
 	err = t.rows.Delete(k, priority)
+	t.refit()
 	t.e.gate.unlock()
 	if err != nil {
 		return t.matchErr(err, m, priority)

@@ -15,15 +15,16 @@ const (
 type program struct {
 	actions []*action
 	nodes   []ctlNode
+	code    []instr // of the parser's states and of the pipelines; while workers run, changed only with all of them stopped
+	entry   []int32 // where in code each node begins
 
-	states                                                      []parserState
 	firstState                                                  int32
 	noError, tooShort, outOfBounds, headerTooShort, badArgument uint64
 	timeout                                                     uint64
 	verify, update                                              []*checksum
 	ingress, egress                                             int32 // first nodes
 	emits                                                       []*header
-	before                                                      []func(*packet) // primitives of the deparser
+	before                                                      []instr // primitives of the deparser
 
 	in   intrinsics
 	head int // most bytes of headers that the deparser can emit
@@ -68,6 +69,8 @@ func (c *compiler) intrinsics(in *intrinsics) {
 		if !ok || r.f.variable {
 			return absent
 		}
+		c.reads(r)
+		r.h.hot[r.f] = true
 		return metaField{r.slot() + r.f.words - 1, ones(min(64, r.f.width))}
 	}
 	must := func(name string) metaField {
@@ -350,14 +353,26 @@ func (w *Worker) deparse(p *packet) ([]byte, bool) {
 			k.set(p, k.calc.sum(p))
 		}
 	}
-	for _, f := range pr.before {
-		f(p)
+	if len(pr.before) > 0 {
+		p.exec(pr.before, 0)
 	}
-	at := 0
+	// Bytes from to to of the packet are the next to go: headers that lie there as they are to be sent.
+	at, from, to := 0, 0, 0
 	for _, h := range pr.emits {
 		if p.s[h.base] == 0 {
 			continue
 		}
+		if h.src >= 0 && p.s[h.src] != 0 {
+			off := int(p.s[h.src]) - 1
+			if off != to {
+				at += copy(w.out[at:], p.data[from:to])
+				from = off
+			}
+			to = off + p.headerBytes(h)
+			continue
+		}
+		at += copy(w.out[at:], p.data[from:to])
+		from, to = 0, 0
 		if h.typ.varF == nil {
 			packInto(w.out[at:], h.typ.pack, p.s[h.base:])
 			at += h.typ.bytes
@@ -373,7 +388,11 @@ func (w *Worker) deparse(p *packet) ([]byte, bool) {
 		}
 		at += len(bw.end())
 	}
-	body := p.data[p.at:]
+	if to != p.at {
+		at += copy(w.out[at:], p.data[from:to])
+		from = p.at
+	}
+	body := p.data[from:]
 	if at+len(body) > len(w.out) {
 		return nil, false
 	}

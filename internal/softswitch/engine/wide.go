@@ -118,6 +118,24 @@ func wideMul(dst, a, b []uint64) {
 	}
 }
 
+// shiftLeft writes a field, shifted, to the slots of another of as many words or more. The most significant word is first; the two may
+// be the same.
+func shiftLeft(dst, src []uint64, by uint64) {
+	words, in := by/64, by%64
+	for i := range dst {
+		// The word of src that comes here, and the one after it.
+		j := uint64(i+len(src)-len(dst)) + words
+		var v uint64
+		if j < uint64(len(src)) {
+			v = src[j] << in
+		}
+		if j+1 < uint64(len(src)) {
+			v |= src[j+1] >> (64 - in)
+		}
+		dst[i] = v
+	}
+}
+
 func wideShl(dst []uint64, by uint64) {
 	words, in := by/64, by%64
 	for i := len(dst) - 1; i >= 0; i-- {

@@ -110,12 +110,13 @@ func (c *compiler) wideOp(n *node, k int) wv {
 
 // wideField compiles a field known at load time.
 func (c *compiler) wideField(r ref, k int) wv {
+	c.reads(r)
 	at, f := r.slot(), r.f
 	if f.variable {
 		h := r.h
 		return func(p *packet, dst []uint64) {
 			clear(dst)
-			b := p.vb[h.varAt:][:p.s[at]/8]
+			b := p.variable(h)
 			for i := range b {
 				if j := len(b) - 1 - i; j/8 < len(dst) {
 					dst[j/8] |= uint64(b[i]) << (j % 8 * 8)

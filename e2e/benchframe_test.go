@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+)
+
+// An benchForm is one way in which a subscriber's frames reach the switch.
+type benchForm struct {
+	name string
+	make func(f *benchFlow) []byte
+	// rejecting frames come in where the policy answers; what is not forwarded is stopped.
+	rejecting bool
+}
+
+// A benchFlow is what a frame of any form is made of.
+type benchFlow struct {
+	src4, dst4 netip.Addr
+	src6, dst6 netip.Addr
+}
+
+// The numbers of the protocols that stand in each other.
+const (
+	nextHopByHop    = 0
+	nextIPv4        = 4
+	nextTCP         = 6
+	nextIPv6        = 41
+	nextDestOptions = 60
+
+	frameTypeIPv4  = 0x0800
+	frameTypeIPv6  = 0x86dd
+	frameTypeCTag  = 0x8100
+	frameTypeSTag  = 0x88a8
+	frameTypePPPoE = 0x8864
+
+	sessionIPv4 = 0x0021
+	sessionIPv6 = 0x0057
+)
+
+// The tags and the session of the forms that have them.
+const (
+	benchOuterVID = 7
+	benchInnerVID = 100
+	benchSession  = 42
+)
+
+// benchForms are the forms that are measured. All but the last are of exempt subscribers, so that the whole policy is asked and the
+// frame goes on; a later fragment has no ports to ask about.
+func benchForms() []benchForm {
+	smtp := func() []byte { return benchSYN(25) }
+	plain4 := func(f *benchFlow) []byte { return benchIPv4(f, nextTCP, 0, nil, smtp()) }
+	plain6 := func(f *benchFlow) []byte { return benchIPv6(f, nextTCP, smtp()) }
+	// Router alert, three times no operation, end of the list.
+	options := []byte{0x94, 4, 0, 0, 1, 1, 1, 0}
+	fourInSix := func(f *benchFlow) []byte { return benchIPv6(f, nextIPv4, plain4(f)) }
+	return []benchForm{
+		{name: "plain4", make: func(f *benchFlow) []byte { return benchEthernet(frameTypeIPv4, plain4(f)) }},
+		{name: "plain6", make: func(f *benchFlow) []byte { return benchEthernet(frameTypeIPv6, plain6(f)) }},
+		{name: "vlan", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeCTag, benchTag(benchInnerVID, frameTypeIPv4, plain4(f)))
+		}},
+		{name: "qinq", make: func(f *benchFlow) []byte { return benchEthernet(frameTypeSTag, benchTwoTags(frameTypeIPv4, plain4(f))) }},
+		{name: "pppoe4", make: func(f *benchFlow) []byte { return benchEthernet(frameTypePPPoE, benchPPPoE(sessionIPv4, plain4(f))) }},
+		{name: "pppoe6", make: func(f *benchFlow) []byte { return benchEthernet(frameTypePPPoE, benchPPPoE(sessionIPv6, plain6(f))) }},
+		{name: "ipv4-options", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeIPv4, benchIPv4(f, nextTCP, 0, options, smtp()))
+		}},
+		{name: "ipv6-ext", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeIPv6, benchIPv6(f, nextHopByHop, benchOptions(nextDestOptions, benchOptions(nextTCP, smtp()))))
+		}},
+		{name: "4in6", make: func(f *benchFlow) []byte { return benchEthernet(frameTypeIPv6, fourInSix(f)) }},
+		{name: "4in6-destopts", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeIPv6, benchIPv6(f, nextDestOptions, benchOptions(nextIPv4, plain4(f))))
+		}},
+		{name: "6in4", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeIPv4, benchIPv4(f, nextIPv6, 0, nil, plain6(f)))
+		}},
+		{name: "pppoe+qinq+4in6", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeSTag, benchTwoTags(frameTypePPPoE, benchPPPoE(sessionIPv6, fourInSix(f))))
+		}},
+		{name: "later-fragment", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeIPv4, benchIPv4(f, nextTCP, 100, nil, smtp()))
+		}},
+		{name: "not-mail", make: func(f *benchFlow) []byte {
+			return benchEthernet(frameTypeIPv4, benchIPv4(f, nextTCP, 0, nil, benchSYN(443)))
+		}},
+		{name: "reject", rejecting: true, make: func(f *benchFlow) []byte { return benchEthernet(frameTypeIPv4, plain4(f)) }},
+	}
+}
+
+// frames are as many frames of a form as asked for, of subscribers of whom the first v4 and v6 are exempt. The seed is fixed: every run
+// has the same.
+func (a *benchForm) frames(n, v4Exempt, v6Exempt int) [][]byte {
+	r := rand.New(rand.NewPCG(25, 587))
+	out := make([][]byte, n)
+	for i := range out {
+		f := benchFlow{
+			src4: v4(10<<24 | r.IntN(v4Exempt)), dst4: v4(203<<24 | r.IntN(1<<24)),
+			src6: benchV6(0x20010db8, uint32(r.IntN(v6Exempt))), dst6: benchV6(0x26200000, r.Uint32()),
+		}
+		out[i] = a.make(&f)
+	}
+	return out
+}
+
+// benchV6 is an address of a /64 that two words name.
+func benchV6(high, low uint32) netip.Addr {
+	var a [16]byte
+	binary.BigEndian.PutUint32(a[:], high)
+	binary.BigEndian.PutUint32(a[4:], low)
+	a[15] = 1
+	return netip.AddrFrom16(a)
+}
+
+// benchSYN is the TCP header that opens a connection.
+func benchSYN(port uint16) []byte {
+	b := binary.BigEndian.AppendUint16(nil, 49152)
+	b = binary.BigEndian.AppendUint16(b, port)
+	return append(b, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0)
+}
+
+// benchIPv4 puts a payload into IPv4; the offset is in units of 8 bytes, and options fill whole words.
+func benchIPv4(f *benchFlow, protocol byte, offset uint16, options, payload []byte) []byte {
+	words := 5 + len(options)/4
+	b := []byte{0x40 | byte(words), 0}
+	b = binary.BigEndian.AppendUint16(b, uint16(4*words+len(payload)))
+	b = append(b, 0, 1)
+	b = binary.BigEndian.AppendUint16(b, offset)
+	b = append(b, 64, protocol, 0, 0)
+	b = append(b, f.src4.AsSlice()...)
+	b = append(b, f.dst4.AsSlice()...)
+	return append(append(b, options...), payload...)
+}
+
+func benchIPv6(f *benchFlow, next byte, payload []byte) []byte {
+	b := []byte{0x60, 0, 0, 0}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(payload)))
+	b = append(b, next, 64)
+	b = append(b, f.src6.AsSlice()...)
+	b = append(b, f.dst6.AsSlice()...)
+	return append(b, payload...)
+}
+
+// benchOptions is a header of hop-by-hop or destination options with padding alone.
+func benchOptions(next byte, payload []byte) []byte {
+	return append([]byte{next, 0, 1, 4, 0, 0, 0, 0}, payload...)
+}
+
+func benchPPPoE(protocol uint16, payload []byte) []byte {
+	b := []byte{0x11, 0, 0, benchSession}
+	b = binary.BigEndian.AppendUint16(b, uint16(2+len(payload)))
+	b = binary.BigEndian.AppendUint16(b, protocol)
+	return append(b, payload...)
+}
+
+// benchTag is what follows the ethertype of a tag.
+func benchTag(vid, etherType uint16, payload []byte) []byte {
+	b := binary.BigEndian.AppendUint16(nil, vid)
+	b = binary.BigEndian.AppendUint16(b, etherType)
+	return append(b, payload...)
+}
+
+func benchTwoTags(etherType uint16, payload []byte) []byte {
+	return benchTag(benchOuterVID, frameTypeCTag, benchTag(benchInnerVID, etherType, payload))
+}
+
+// benchEthernet goes from the subscriber to the server, padded to the 60 bytes of the shortest frame.
+func benchEthernet(etherType uint16, payload []byte) []byte {
+	b := append(append([]byte{}, serverMAC[:]...), subscriberMAC[:]...)
+	b = binary.BigEndian.AppendUint16(b, etherType)
+	b = append(b, payload...)
+	return append(b, make([]byte, max(0, 60-len(b)))...)
+}

@@ -1,0 +1,363 @@
+package engine
+
+// An instr is one step of a program's code: of an action, or of the flow through a parser or pipeline into which actions are inlined.
+// Its slots are a and b, its constants k and m, and c is where it jumps, counted from the instr after it, so that code can be moved.
+// Steps that only move, shift and compare words have operations of their own; everything else is a closure.
+type instr struct {
+	op      uint16
+	r, l    uint8
+	a, b, c int32
+	k, m    uint64
+	x       *extra
+}
+
+// An extra is what few instrs need.
+type extra struct {
+	ev    ev
+	test  bv
+	fn    func(*packet)
+	try   func(*packet) bool
+	h     *header
+	table *Table
+	act   *action
+	sel   *selection
+	list  []slotMove
+}
+
+// A slotMove is one of several constants, moves or arguments that one instr writes.
+type slotMove struct {
+	a, b int32
+	k    uint64 // the constant, or the mask
+}
+
+// The operations. acc is a word that the next instrs work on; s are the packet's slots.
+const (
+	opConst   = iota // s[a] = k, and jump
+	opConsts         // the same for each in list, and jump
+	opMoves          // opMove for each in list
+	opArgs           // opArg for each in list
+	opMove           // s[a] = s[b] & m
+	opMoveTwo        // s[a], s[a+1] = s[b] & m, s[b+1]
+	opMoveAll        // s[a:a+k] = s[b:b+k], the first & m
+	opClear          // s[a:a+k] = 0
+	opShape          // s[a] = (s[b] >> r << l + k) & m
+	opArg            // s[a] = args[b] & m
+	opEval           // s[a] = ev() & m
+
+	opLoad    // acc = (s[b] >> r << l + k) & m
+	opCompute // acc = ev()
+	opReshape // acc = (acc >> r << l + k) & m
+	opAdd     // acc = (acc + s[b]) & m
+	opSub     // acc = (acc - s[b]) & m
+	opSubFrom // acc = (s[b] - acc) & m
+	opAnd     // acc = acc & s[b]
+	opOr      // acc = acc | s[b]
+	opXor     // acc = acc ^ s[b]
+	opOrConst // acc = acc | k
+	opStore   // s[a] = acc & m
+
+	opIfZero     // jump if s[b] is zero
+	opIfNotZero  // jump if it is not
+	opIfAllZero  // jump if s[b:b+k] are zero
+	opIfSomeOne  // jump if they are not
+	opIfEqConst  // jump if s[b] == k
+	opIfNeConst  //
+	opIfLtConst  //
+	opIfGeConst  //
+	opIfEq       // jump if s[b] == s[a]
+	opIfNe       //
+	opIfLt       //
+	opIfGe       //
+	opAccEqConst // jump if acc == k
+	opAccNeConst //
+	opAccLtConst //
+	opAccGeConst //
+	opAccEq      // jump if acc == s[b]
+	opAccNe      //
+	opAccLt      //
+	opAccGe      //
+	opAccGt      //
+	opAccLe      //
+	opIfTrue     // jump if test()
+	opIfFalse    // jump if not
+	opGoto       // jump
+	opNext       // jump to the next state
+	opJump       // jump, as an action does it: not back for ever
+
+	opCall    // fn()
+	opTry     // try(), or stop
+	opExtract // extract h, or stop
+	opFill    // fill h in
+	opFail    // stop with the parser error k
+	opFailAs  // stop with the parser error ev()
+	opSelect  // go where sel says
+	opTable   // apply table and go where it says
+	opRun     // run act
+	opLock    // lock the registers of act
+	opUnlock  //
+	opExit    // stop if the program said exit
+	opEnd     // stop
+)
+
+// maxJumpsBack bounds the turns of the loops in one run of an action.
+const maxJumpsBack = 1 << 20
+
+// exec executes code from pc until it stops.
+func (p *packet) exec(code []instr, pc int) {
+	s, back, states := p.s, 0, 0
+	var acc uint64
+	for {
+		if pc, acc = words(code, s, pc, acc); pc >= len(code) {
+			return
+		}
+		in := &code[pc]
+		pc++
+		switch in.op {
+		case opArgs:
+			for i := range in.x.list {
+				v := &in.x.list[i]
+				s[v.a] = p.args[v.b] & v.k
+			}
+		case opMoveAll:
+			copy(s[in.a:int(in.a)+int(in.k)], s[in.b:int(in.b)+int(in.k)])
+			s[in.a] &= in.m
+		case opClear:
+			clear(s[in.a : int(in.a)+int(in.k)])
+		case opArg:
+			s[in.a] = p.args[in.b] & in.m
+		case opEval:
+			s[in.a] = in.x.ev(p) & in.m
+		case opCompute:
+			acc = in.x.ev(p)
+		case opIfAllZero:
+			if allZero(s[in.b : int(in.b)+int(in.k)]) {
+				pc += int(in.c)
+			}
+		case opIfSomeOne:
+			if !allZero(s[in.b : int(in.b)+int(in.k)]) {
+				pc += int(in.c)
+			}
+		case opIfTrue:
+			if in.x.test(p) {
+				pc += int(in.c)
+			}
+		case opIfFalse:
+			if !in.x.test(p) {
+				pc += int(in.c)
+			}
+		case opNext:
+			if states++; states == maxStates {
+				p.failed = p.w.e.prog.timeout
+				return
+			}
+			pc += int(in.c)
+		case opJump:
+			if in.c < 0 {
+				if back++; back > maxJumpsBack {
+					p.w.count(&p.w.stats.Looped)
+					return
+				}
+			}
+			pc += int(in.c)
+		case opCall:
+			in.x.fn(p)
+		case opTry:
+			if !in.x.try(p) {
+				return
+			}
+		case opFill:
+			p.fill(in.x.h)
+		case opExtract:
+			if !p.extract(in.x.h) {
+				return
+			}
+		case opFail:
+			p.failed = in.k
+			return
+		case opFailAs:
+			p.failed = in.x.ev(p)
+			return
+		case opSelect:
+			next, ok := in.x.sel.choose(p)
+			if !ok || next == end {
+				return
+			}
+			if states++; states == maxStates {
+				p.failed = p.w.e.prog.timeout
+				return
+			}
+			pc = int(next)
+		case opTable:
+			next := in.x.table.apply(p)
+			if next == end || p.exit {
+				return
+			}
+			pc = int(p.w.e.prog.entry[next])
+		case opRun:
+			p.run(in.x.act, nil)
+		case opLock:
+			for _, r := range in.x.act.regs {
+				r.mu.Lock()
+			}
+		case opUnlock:
+			for _, r := range in.x.act.regs {
+				r.mu.Unlock()
+			}
+		case opExit:
+			if p.exit {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+// words executes instrs that only move, shift and compare words, up to the first that does more. It calls nothing, so that all it works
+// with stays in registers.
+func words(code []instr, s []uint64, pc int, acc uint64) (int, uint64) {
+	for uint(pc) < uint(len(code)) {
+		in := &code[pc]
+		pc++
+		switch in.op {
+		case opConst:
+			s[in.a] = in.k
+			pc += int(in.c)
+		case opConsts:
+			for i := range in.x.list {
+				v := &in.x.list[i]
+				s[v.a] = v.k
+			}
+			pc += int(in.c)
+		case opMoves:
+			for i := range in.x.list {
+				v := &in.x.list[i]
+				s[v.a] = s[v.b] & v.k
+			}
+		case opMove:
+			s[in.a] = s[in.b] & in.m
+		case opMoveTwo:
+			from, to := s[in.b:in.b+2], s[in.a:in.a+2]
+			to[0], to[1] = from[0]&in.m, from[1]
+		case opShape:
+			s[in.a] = (s[in.b]>>(in.r&63)<<(in.l&63) + in.k) & in.m
+		case opLoad:
+			acc = (s[in.b]>>(in.r&63)<<(in.l&63) + in.k) & in.m
+		case opReshape:
+			acc = (acc>>(in.r&63)<<(in.l&63) + in.k) & in.m
+		case opAdd:
+			acc = (acc + s[in.b]) & in.m
+		case opSub:
+			acc = (acc - s[in.b]) & in.m
+		case opSubFrom:
+			acc = (s[in.b] - acc) & in.m
+		case opAnd:
+			acc &= s[in.b]
+		case opOr:
+			acc |= s[in.b]
+		case opXor:
+			acc ^= s[in.b]
+		case opOrConst:
+			acc |= in.k
+		case opStore:
+			s[in.a] = acc & in.m
+		case opIfZero:
+			if s[in.b] == 0 {
+				pc += int(in.c)
+			}
+		case opIfNotZero:
+			if s[in.b] != 0 {
+				pc += int(in.c)
+			}
+		case opIfEqConst:
+			if s[in.b] == in.k {
+				pc += int(in.c)
+			}
+		case opIfNeConst:
+			if s[in.b] != in.k {
+				pc += int(in.c)
+			}
+		case opIfLtConst:
+			if s[in.b] < in.k {
+				pc += int(in.c)
+			}
+		case opIfGeConst:
+			if s[in.b] >= in.k {
+				pc += int(in.c)
+			}
+		case opIfEq:
+			if s[in.b] == s[in.a] {
+				pc += int(in.c)
+			}
+		case opIfNe:
+			if s[in.b] != s[in.a] {
+				pc += int(in.c)
+			}
+		case opIfLt:
+			if s[in.b] < s[in.a] {
+				pc += int(in.c)
+			}
+		case opIfGe:
+			if s[in.b] >= s[in.a] {
+				pc += int(in.c)
+			}
+		case opAccEqConst:
+			if acc == in.k {
+				pc += int(in.c)
+			}
+		case opAccNeConst:
+			if acc != in.k {
+				pc += int(in.c)
+			}
+		case opAccLtConst:
+			if acc < in.k {
+				pc += int(in.c)
+			}
+		case opAccGeConst:
+			if acc >= in.k {
+				pc += int(in.c)
+			}
+		case opAccEq:
+			if acc == s[in.b] {
+				pc += int(in.c)
+			}
+		case opAccNe:
+			if acc != s[in.b] {
+				pc += int(in.c)
+			}
+		case opAccLt:
+			if acc < s[in.b] {
+				pc += int(in.c)
+			}
+		case opAccGe:
+			if acc >= s[in.b] {
+				pc += int(in.c)
+			}
+		case opAccGt:
+			if acc > s[in.b] {
+				pc += int(in.c)
+			}
+		case opAccLe:
+			if acc <= s[in.b] {
+				pc += int(in.c)
+			}
+		case opGoto:
+			pc += int(in.c)
+		default:
+			return pc - 1, acc
+		}
+	}
+	return pc, acc
+}
+
+func allZero(w []uint64) bool {
+	for _, x := range w {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// jumps tells whether an operation jumps to c.
+func (in *instr) jumps() bool { return in.op >= opIfZero && in.op <= opJump }
