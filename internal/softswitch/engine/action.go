@@ -23,10 +23,20 @@ type action struct {
 // run executes an action.
 func (p *packet) run(a *action, args []uint64) {
 	p.args = args
+	if len(a.regs) > 0 {
+		p.runLocked(a)
+		return
+	}
+	if pc, acc := p.words(a.code, 0, 0); pc < len(a.code) {
+		p.exec(a.code, pc, acc)
+	}
+}
+
+func (p *packet) runLocked(a *action) {
 	for _, r := range a.regs {
 		r.mu.Lock()
 	}
-	p.exec(a.code, 0)
+	p.exec(a.code, 0, 0)
 	for _, r := range a.regs {
 		r.mu.Unlock()
 	}

@@ -40,7 +40,7 @@ func do(code []instr) func(*packet) {
 	if len(code) == 1 && code[0].op == opCall {
 		return code[0].x.fn
 	}
-	return func(p *packet) { p.exec(code, 0) }
+	return func(p *packet) { p.exec(code, 0, 0) }
 }
 
 // A shape is a word of a packet's state, shifted, added to and masked, in that order.

@@ -21,6 +21,7 @@ type piece struct {
 	fields []*field
 	pack   []chunk // of the fields, if they fill whole bytes
 	bytes  int
+	inWire int      // where the fields begin in the header, in bytes; -1 if they do not stand together there
 	words  []uint64 // of the constant
 	konst  field
 }
@@ -100,6 +101,7 @@ func (k *calculation) add(r ref) {
 // finish packs a run of fixed fields that fills whole bytes.
 func (pc *piece) finish() {
 	bits := 0
+	pc.inWire = -1
 	for _, f := range pc.fields {
 		if f.variable {
 			return
@@ -108,6 +110,7 @@ func (pc *piece) finish() {
 	}
 	if pc.h != nil && bits%8 == 0 {
 		pc.pack, pc.bytes = packing(pc.fields), bits/8
+		pc.inWire = pc.h.typ.together(pc.fields)
 	}
 }
 
@@ -121,6 +124,10 @@ func (k *calculation) sum(p *packet) uint64 {
 			continue
 		}
 		if p.s[pc.h.base] == 0 {
+			continue
+		}
+		if src := pc.h.src; src >= 0 && pc.inWire >= 0 && w.pen == 0 && p.s[src] != 0 {
+			w.n += copy(w.b[w.n:], p.data[int(p.s[src])-1+pc.inWire:][:pc.bytes])
 			continue
 		}
 		p.whole(pc.h)

@@ -84,47 +84,40 @@ const (
 	opNext       // jump to the next state
 	opJump       // jump, as an action does it: not back for ever
 
-	opCall    // fn()
-	opTry     // try(), or stop
-	opExtract // extract h, or stop
-	opFill    // fill h in
-	opFail    // stop with the parser error k
-	opFailAs  // stop with the parser error ev()
-	opSelect  // go where sel says
-	opTable   // apply table and go where it says
-	opRun     // run act
-	opLock    // lock the registers of act
-	opUnlock  //
-	opExit    // stop if the program said exit
-	opEnd     // stop
+	opCall       // fn()
+	opTry        // try(), or stop
+	opExtract    // extract h, or stop
+	opFill       // fill h in
+	opFail       // stop with the parser error k
+	opFailAs     // stop with the parser error ev()
+	opSelect     // go where sel says
+	opSelectWord // the same, by a joined key
+	opTable      // apply table and go where it says
+	opRun        // run act
+	opLock       // lock the registers of act
+	opUnlock     //
+	opExit       // stop if the program said exit
+	opEnd        // stop
 )
 
 // maxJumpsBack bounds the turns of the loops in one run of an action.
 const maxJumpsBack = 1 << 20
 
 // exec executes code from pc until it stops.
-func (p *packet) exec(code []instr, pc int) {
-	s, back, states := p.s, 0, 0
-	var acc uint64
+func (p *packet) exec(code []instr, pc int, acc uint64) {
+	s, back := p.s, 0
 	for {
-		if pc, acc = words(code, s, pc, acc); pc >= len(code) {
+		if pc, acc = p.words(code, pc, acc); pc >= len(code) {
 			return
 		}
 		in := &code[pc]
 		pc++
 		switch in.op {
-		case opArgs:
-			for i := range in.x.list {
-				v := &in.x.list[i]
-				s[v.a] = p.args[v.b] & v.k
-			}
 		case opMoveAll:
 			copy(s[in.a:int(in.a)+int(in.k)], s[in.b:int(in.b)+int(in.k)])
 			s[in.a] &= in.m
 		case opClear:
 			clear(s[in.a : int(in.a)+int(in.k)])
-		case opArg:
-			s[in.a] = p.args[in.b] & in.m
 		case opEval:
 			s[in.a] = in.x.ev(p) & in.m
 		case opCompute:
@@ -145,12 +138,6 @@ func (p *packet) exec(code []instr, pc int) {
 			if !in.x.test(p) {
 				pc += int(in.c)
 			}
-		case opNext:
-			if states++; states == maxStates {
-				p.failed = p.w.e.prog.timeout
-				return
-			}
-			pc += int(in.c)
 		case opJump:
 			if in.c < 0 {
 				if back++; back > maxJumpsBack {
@@ -182,7 +169,7 @@ func (p *packet) exec(code []instr, pc int) {
 			if !ok || next == end {
 				return
 			}
-			if states++; states == maxStates {
+			if p.states++; p.states == maxStates {
 				p.failed = p.w.e.prog.timeout
 				return
 			}
@@ -215,7 +202,8 @@ func (p *packet) exec(code []instr, pc int) {
 
 // words executes instrs that only move, shift and compare words, up to the first that does more. It calls nothing, so that all it works
 // with stays in registers.
-func words(code []instr, s []uint64, pc int, acc uint64) (int, uint64) {
+func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
+	s := p.s
 	for uint(pc) < uint(len(code)) {
 		in := &code[pc]
 		pc++
@@ -343,6 +331,45 @@ func words(code []instr, s []uint64, pc int, acc uint64) (int, uint64) {
 			}
 		case opGoto:
 			pc += int(in.c)
+		case opArg:
+			s[in.a] = p.args[in.b] & in.m
+		case opArgs:
+			for i := range in.x.list {
+				v := &in.x.list[i]
+				s[v.a] = p.args[v.b] & v.k
+			}
+		case opNext:
+			if p.states++; p.states == maxStates {
+				p.failed = p.w.e.prog.timeout
+				return len(code), 0
+			}
+			pc += int(in.c)
+		case opSelectWord:
+			sel := in.x.sel
+			v := s[sel.key[0].slot]
+			for i := 1; i < len(sel.key); i++ {
+				k := &sel.key[i]
+				v = v<<(uint(k.width)&63) | s[k.slot]
+			}
+			next := sel.other
+			if v < uint64(len(sel.direct)) {
+				next = sel.direct[v]
+			} else {
+				for i := range sel.cases {
+					if c := &sel.cases[i]; v&c.mask == c.value {
+						next = c.next
+						break
+					}
+				}
+			}
+			if next == end {
+				return len(code), 0
+			}
+			if p.states++; p.states == maxStates {
+				p.failed = p.w.e.prog.timeout
+				return len(code), 0
+			}
+			pc = int(next)
 		default:
 			return pc - 1, acc
 		}

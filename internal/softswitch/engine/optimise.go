@@ -124,7 +124,7 @@ func (pr *program) reachable() []bool {
 			live[at] = true
 			in := &pr.code[at]
 			switch {
-			case in.op == opSelect:
+			case in.op == opSelect || in.op == opSelectWord:
 				open = append(open, in.x.sel.other)
 				for i := range in.x.sel.cases {
 					open = append(open, in.x.sel.cases[i].next)
@@ -227,7 +227,7 @@ func (pr *program) compact(live []bool) {
 		return moved[at]
 	}
 	for i := range pr.code {
-		if in := &pr.code[i]; in.op == opSelect {
+		if in := &pr.code[i]; in.op == opSelect || in.op == opSelectWord {
 			in.x.sel.settle(to)
 		}
 	}
@@ -270,7 +270,7 @@ func (pr *program) join() {
 		enter(at)
 	}
 	for i := range pr.code {
-		if in := &pr.code[i]; in.op == opSelect {
+		if in := &pr.code[i]; in.op == opSelect || in.op == opSelectWord {
 			enter(in.x.sel.other)
 			for k := range in.x.sel.cases {
 				enter(in.x.sel.cases[k].next)

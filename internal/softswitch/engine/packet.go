@@ -15,6 +15,7 @@ type packet struct {
 	inLen   int    // bytes at ingress, what counters and meters count
 	length  int    // what standard_metadata.packet_length is at egress
 	cut     int    // truncate: most bytes that may leave
+	states  int    // of the parser, gone through
 	failed  uint64 // the parser's error
 	badSum  bool   // a verified checksum did not match
 	exit    bool

@@ -65,9 +65,9 @@ const maxStates = 8 * MaxFrame
 
 // parse runs the parser on a packet from its first byte.
 func (pr *program) parse(p *packet) {
-	p.at, p.failed, p.badSum = 0, pr.noError, false
+	p.at, p.failed, p.badSum, p.states = 0, pr.noError, false, 0
 	if pr.firstState != end {
-		p.exec(pr.code, int(pr.firstState))
+		p.exec(pr.code, int(pr.firstState), 0)
 	}
 	for i := range pr.verify {
 		if !pr.verify[i].good(p) {
@@ -98,26 +98,6 @@ func (p *packet) extract(h *header) bool {
 
 // choose finds where the parser goes on; false stops it with an error.
 func (sel *selection) choose(p *packet) (int32, bool) {
-	if sel.joined {
-		v := p.s[sel.key[0].slot]
-		if sel.direct != nil {
-			if v < uint64(len(sel.direct)) {
-				return sel.direct[v], true
-			}
-			return sel.other, true
-		}
-		for i := 1; i < len(sel.key); i++ {
-			k := &sel.key[i]
-			v = v<<(uint(k.width)&63) | p.s[k.slot]
-		}
-		for i := range sel.cases {
-			c := &sel.cases[i]
-			if v&c.mask == c.value {
-				return c.next, true
-			}
-		}
-		return sel.other, true
-	}
 	key := p.w.key[:sel.words]
 	at := 0
 	for i := range sel.key {
@@ -268,7 +248,11 @@ func (c *compiler) parser(pr *program, j *jsonParser) {
 		s.add(code[i]...)
 		switch {
 		case len(sel.cases) > 0:
-			s.add(instr{op: opSelect, x: &extra{sel: sel}})
+			op := uint16(opSelect)
+			if sel.joined {
+				op = opSelectWord
+			}
+			s.add(instr{op: op, x: &extra{sel: sel}})
 		case sel.other == end:
 			s.add(instr{op: opEnd})
 		default:

@@ -28,7 +28,7 @@ type keyPart struct {
 // apply runs a pipeline from its first node.
 func (pr *program) apply(p *packet, first int32) {
 	if first != end && !p.exit {
-		p.exec(pr.code, int(pr.entry[first]))
+		p.exec(pr.code, int(pr.entry[first]), 0)
 	}
 }
 

@@ -259,9 +259,9 @@ func (c *compiler) setter(v *jsonValue) func(*packet, uint64) {
 	if n.op == leafDynamic {
 		h := c.hv(n.l)
 		return func(p *packet, x uint64) {
-			x0 := h(p)
-			p.fill(x0)
-			b := x0.base
+			on := h(p)
+			p.fill(on)
+			b := on.base
 			clear(p.s[b+f.off : b+last])
 			p.s[b+last] = x & mask
 		}

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // Most headers leave as they came. So a header that is extracted stays where it is, in the packet's bytes: only the fields that the program
 // mentions go to their slots. It is filled in when something else wants it whole, or before it is written. What has not been written since
 // it was extracted is sent as the bytes that it was.
@@ -117,4 +119,23 @@ func (t *headerType) at(slot int) *field {
 		}
 	}
 	return nil
+}
+
+// together tells at which byte of a header these fields begin, if they are neighbours there in this order; else it is -1.
+func (t *headerType) together(fields []*field) int {
+	bit := 0
+	for i, f := range t.fields {
+		if f.variable {
+			return -1
+		}
+		if f != fields[0] {
+			bit += f.width
+			continue
+		}
+		if bit%8 != 0 || !slices.Equal(t.fields[i:min(len(t.fields), i+len(fields))], fields) {
+			return -1
+		}
+		return bit / 8
+	}
+	return -1
 }

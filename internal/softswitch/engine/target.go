@@ -354,7 +354,7 @@ func (w *Worker) deparse(p *packet) ([]byte, bool) {
 		}
 	}
 	if len(pr.before) > 0 {
-		p.exec(pr.before, 0)
+		p.exec(pr.before, 0, 0)
 	}
 	// Bytes from to to of the packet are the next to go: headers that lie there as they are to be sent.
 	at, from, to := 0, 0, 0

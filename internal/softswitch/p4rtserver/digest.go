@@ -1,6 +1,7 @@
 package p4rtserver
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,12 +80,14 @@ func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 		case in := <-from:
 			// Not a digest that the P4Info leaves out, nor one that nobody asked for.
 			if id, ok := d.byName[in.Name]; ok && d.entry(id) != nil {
-				var key []byte
-				for _, v := range in.Values { // of fixed lengths, so that the sum tells the values apart
-					key = append(key, v...)
+				key := string(slices.Concat(in.Values...)) // of fixed lengths, so that the sum tells the values apart
+				// The message outlives the digest, whose bytes are the engine's.
+				values, rest := make([][]byte, len(in.Values)), []byte(key)
+				for i, v := range in.Values {
+					values[i], rest = rest[:len(v):len(v)], rest[len(v):]
 				}
-				data, _ := d.instances[id].digest.data.encode(in.Values)
-				d.learn(id, string(key), data)
+				data, _ := d.instances[id].digest.data.encode(values)
+				d.learn(id, key, data)
 			}
 			in.Release()
 		case <-stop:
