@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"op25b/internal/policy"
+)
+
+// TestPolicyPage: the documents of docs/policy.md are valid as they stand and compile in every phase, and the page names every key that a
+// document can have.
+func TestPolicyPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []policy.File
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(page, -1) {
+		files = append(files, policy.File{Name: "docs/policy.md", Data: m[1]})
+	}
+	b, err := policy.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b.Policy.Phases {
+		ph := &b.Policy.Phases[i]
+		if _, err := policy.Compile(b.Policy, b.Inventory, "edge-1", ph.Name, b.Policy.Begins(ph)); err != nil {
+			t.Error(err)
+		}
+	}
+	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(page), "")
+	for _, key := range keysOf(reflect.TypeFor[policy.Policy](), reflect.TypeFor[policy.Inventory]()) {
+		if !strings.Contains(text, "`"+key+"`") {
+			t.Errorf("docs/policy.md says nothing of the key %q", key)
+		}
+	}
+}
+
+// keysOf are the YAML keys of some types and of all that they are made of.
+func keysOf(types ...reflect.Type) []string {
+	var keys []string
+	seen := map[reflect.Type]bool{}
+	for len(types) > 0 {
+		x := types[0]
+		types = types[1:]
+		for x.Kind() == reflect.Slice || x.Kind() == reflect.Pointer || x.Kind() == reflect.Array {
+			x = x.Elem()
+		}
+		if x.Kind() != reflect.Struct || seen[x] {
+			continue
+		}
+		seen[x] = true
+		for f := range x.Fields() {
+			if tag, ok := f.Tag.Lookup("yaml"); ok {
+				key, _, _ := strings.Cut(tag, ",")
+				keys = append(keys, key)
+				types = append(types, f.Type)
+			}
+		}
+	}
+	return keys
+}
