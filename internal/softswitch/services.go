@@ -1,11 +1,13 @@
 package softswitch
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"op25b/internal/listen"
 	"op25b/internal/openconfig"
@@ -26,8 +28,14 @@ type Services struct {
 	serving sync.WaitGroup
 }
 
-// Listen opens the services, all of them or, if one address cannot be had, none.
+// Listen opens the services in plain text, all of them or, if one address cannot be had, none.
 func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, error) {
+	return s.ListenTLS(addrs, nil, options...)
+}
+
+// ListenTLS is Listen with P4Runtime and gNMI behind TLS, unless secure is nil. The packet service stands for cables: its frames are
+// not for a network that others are on, and it stays in plain text as bmv2's is.
+func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.ServerOption) (*Services, error) {
 	gnmi, err := openconfig.NewServer(s.Source(), openconfig.Options{Logger: s.log, Now: s.now})
 	if err != nil {
 		return nil, err
@@ -40,13 +48,14 @@ func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, e
 	var all []opened
 	for _, service := range []struct {
 		name     string
+		secure   *tls.Config
 		addr     string
 		at       *string
 		register func(*grpc.Server)
 	}{
-		{"P4Runtime", addrs.P4Runtime, &services.Addrs.P4Runtime, func(g *grpc.Server) { s.p4runtime.Register(g) }},
-		{"gNMI", addrs.GNMI, &services.Addrs.GNMI, func(g *grpc.Server) { gpb.RegisterGNMIServer(g, gnmi) }},
-		{"packet service", addrs.Dataplane, &services.Addrs.Dataplane, func(g *grpc.Server) { s.packets.Register(g) }},
+		{"P4Runtime", secure, addrs.P4Runtime, &services.Addrs.P4Runtime, func(g *grpc.Server) { s.p4runtime.Register(g) }},
+		{"gNMI", secure, addrs.GNMI, &services.Addrs.GNMI, func(g *grpc.Server) { gpb.RegisterGNMIServer(g, gnmi) }},
+		{"packet service", nil, addrs.Dataplane, &services.Addrs.Dataplane, func(g *grpc.Server) { s.packets.Register(g) }},
 	} {
 		if service.addr == "" {
 			continue
@@ -58,7 +67,11 @@ func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, e
 			}
 			return nil, err
 		}
-		server := grpc.NewServer(append(p4rtserver.ServerOptions(), options...)...)
+		with := append(p4rtserver.ServerOptions(), options...)
+		if service.secure != nil {
+			with = append(with, grpc.Creds(credentials.NewTLS(service.secure)))
+		}
+		server := grpc.NewServer(with...)
 		service.register(server)
 		*service.at = listener.Addr().String()
 		all = append(all, opened{server, listener})

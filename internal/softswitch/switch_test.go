@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -12,11 +13,17 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
+	"op25b/internal/tlsfiles"
+	"op25b/internal/tlsfiles/tlstest"
 	"op25b/internal/wire"
 	"op25b/internal/wire/dataplane"
 	"op25b/p4src"
+	bmv1 "op25b/proto/bm/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -262,4 +269,50 @@ func TestListenIsAllOrNothing(t *testing.T) {
 		t.Fatalf("P4Runtime's address was not given back: %v", err)
 	}
 	_ = again.Close()
+}
+
+// P4Runtime and gNMI are behind TLS, the packet service is not.
+func TestListenTLS(t *testing.T) {
+	d := tlstest.New(t).Dir(t, "127.0.0.1")
+	server, err := tlsfiles.Server(tlsfiles.Files{Cert: d.Cert, Key: d.Key}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := tlsfiles.Client(tlsfiles.Files{CA: d.CA, ServerName: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	services, err := newSwitch(t).ListenTLS(Addrs{P4Runtime: "127.0.0.1:0", GNMI: "127.0.0.1:0", Dataplane: "127.0.0.1:0"}, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(services.Close)
+	secured := func(addr string) *grpc.ClientConn {
+		t.Helper()
+		conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(credentials.NewTLS(client)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	if _, err := p4v1.NewP4RuntimeClient(secured(services.Addrs.P4Runtime)).Capabilities(t.Context(), &p4v1.CapabilitiesRequest{}); err != nil {
+		t.Errorf("P4Runtime: %v", err)
+	}
+	if _, err := gpb.NewGNMIClient(secured(services.Addrs.GNMI)).Capabilities(t.Context(), &gpb.CapabilityRequest{}); err != nil {
+		t.Errorf("gNMI: %v", err)
+	}
+	if _, err := p4v1.NewP4RuntimeClient(dial(t, services.Addrs.P4Runtime)).Capabilities(t.Context(), &p4v1.CapabilitiesRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("P4Runtime in plain text: %v, want Unavailable", err)
+	}
+	stream, err := bmv1.NewDataplaneInterfaceClient(dial(t, services.Addrs.Dataplane)).PacketStream(t.Context())
+	if err == nil {
+		err = stream.CloseSend()
+	}
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Errorf("packet service: %v, want its orderly end", err)
+	}
 }

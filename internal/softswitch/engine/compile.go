@@ -20,6 +20,7 @@ type compiler struct {
 	prims   map[string]builder
 	calcs   map[string]*calculation
 	lists   map[int]*fieldList
+	states  *parserStates   // nil without a parser
 	actions map[int]*action // by id
 	read    map[int]bool    // slots that something other than an instr reads
 	keyMax  int             // words of the widest key

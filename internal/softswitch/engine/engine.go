@@ -23,7 +23,8 @@ type Engine struct {
 	vsets     map[string]*ValueSet
 	vsetOrder []*ValueSet
 
-	prog *program
+	prog   *program
+	traced *program // the same for packets that are traced; only its code is its own
 
 	// ctl orders the control side among itself: everything that guards itself with it says so.
 	ctl sync.RWMutex

@@ -76,7 +76,10 @@ func buildRegisterRead(c *compiler, v []jsonValue) []instr {
 	read := do(c.assign(c.expr(&v[0]), &node{op: leafReg, lo: lo, hi: hi, reg: r, r: ixNode}))
 	ix, size := c.index(ixNode), uint64(r.size)
 	return call(func(p *packet) {
-		if ix(p) < size {
+		if i := ix(p); i < size {
+			if p.w.trace != nil {
+				r.told(p, EventRead, i)
+			}
 			read(p)
 		}
 	})
@@ -91,6 +94,9 @@ func buildRegisterWrite(c *compiler, v []jsonValue) []instr {
 		return call(func(p *packet) {
 			if i := ix(p); i < uint64(r.size) {
 				r.cells[i] = e(p) & mask
+				if p.w.trace != nil {
+					r.told(p, EventWrite, i)
+				}
 			}
 		})
 	}
@@ -105,6 +111,9 @@ func buildRegisterWrite(c *compiler, v []jsonValue) []instr {
 		cell := r.cells[int(i)*r.words:][:r.words]
 		reversed(cell, x)
 		cell[0] &= mask
+		if p.w.trace != nil {
+			r.told(p, EventWrite, i)
+		}
 	})
 }
 
@@ -192,6 +201,9 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 
 // learn delivers the packet's digest if there is a spare one to deliver it with. All were made by Load.
 func (p *packet) learn(l *learnList) {
+	if p.w.trace != nil {
+		p.w.trace.add(l.event(p))
+	}
 	var d *Digest
 	select {
 	case d = <-p.w.e.spare:
@@ -215,6 +227,24 @@ func (p *packet) learn(l *learnList) {
 	}
 	p.w.count(&p.w.stats.Digests)
 	p.w.e.digests <- d // never waits: it has room for all that there are
+}
+
+// event tells what the digest holds.
+func (l *learnList) event(p *packet) Event {
+	e := Event{Kind: EventDigest, Name: l.name}
+	for _, el := range l.elems {
+		switch {
+		case el.ref.h == nil:
+			e.Fields = append(e.Fields, Value{Width: 8 * len(el.bytes), Value: slices.Clone(el.bytes)})
+		case el.ref.f.variable:
+			v := slices.Clone(p.variable(el.ref.h))
+			e.Fields = append(e.Fields, Value{el.ref.f.name, 8 * len(v), v})
+		default:
+			at := el.ref.slot()
+			e.Fields = append(e.Fields, valueOf(el.ref.f.name, el.ref.f.width, p.s[at:at+el.ref.f.words]))
+		}
+	}
+	return e
 }
 
 // spareDigests makes the digests that the engine will deliver, each with room for the longest that has no very long field.

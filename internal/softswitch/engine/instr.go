@@ -170,7 +170,7 @@ func (p *packet) exec(code []instr, pc int, acc uint64) {
 				return
 			}
 			if p.states++; p.states == maxStates {
-				p.failed = p.w.e.prog.timeout
+				p.failed = p.w.prog.timeout
 				return
 			}
 			pc = int(next)
@@ -179,7 +179,7 @@ func (p *packet) exec(code []instr, pc int, acc uint64) {
 			if next == end || p.exit {
 				return
 			}
-			pc = int(p.w.e.prog.entry[next])
+			pc = int(p.w.prog.entry[next])
 		case opRun:
 			p.run(in.x.act, nil)
 		case opLock:
@@ -340,7 +340,7 @@ func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 			}
 		case opNext:
 			if p.states++; p.states == maxStates {
-				p.failed = p.w.e.prog.timeout
+				p.failed = p.w.prog.timeout
 				return len(code), 0
 			}
 			pc += int(in.c)
@@ -366,7 +366,7 @@ func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 				return len(code), 0
 			}
 			if p.states++; p.states == maxStates {
-				p.failed = p.w.e.prog.timeout
+				p.failed = p.w.prog.timeout
 				return len(code), 0
 			}
 			pc = int(next)

@@ -1,9 +1,12 @@
 package engine
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+)
 
-// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). Only what the engine reads is here; source
-// information and pragmas are left out on purpose.
+// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). Only what the engine reads is here; pragmas are
+// left out on purpose.
 
 type jsonProgram struct {
 	Meta struct {
@@ -188,6 +191,7 @@ type jsonPipeline struct {
 
 type jsonTable struct {
 	Name            string             `json:"name"`
+	Source          *jsonSource        `json:"source_info"`
 	MatchType       string             `json:"match_type"`
 	Type            string             `json:"type"`
 	ActionProfile   string             `json:"action_profile"`
@@ -207,6 +211,29 @@ type jsonTable struct {
 		ActionEntryConst bool     `json:"action_entry_const"`
 	} `json:"default_entry"`
 	Entries []jsonEntry `json:"entries"`
+}
+
+// jsonSource is where something stands in the program's source.
+type jsonSource struct {
+	Filename string `json:"filename"`
+	Line     int    `json:"line"`
+	Fragment string `json:"source_fragment"`
+}
+
+// place is file:line, empty where p4c does not say.
+func (s *jsonSource) place() string {
+	if s == nil || s.Filename == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", s.Filename, s.Line)
+}
+
+// text is what is written there.
+func (s *jsonSource) text() string {
+	if s == nil {
+		return ""
+	}
+	return s.Fragment
 }
 
 type jsonKey struct {
@@ -242,10 +269,11 @@ type jsonProfile struct {
 }
 
 type jsonConditional struct {
-	Name       string    `json:"name"`
-	Expression jsonValue `json:"expression"`
-	TrueNext   *string   `json:"true_next"`
-	FalseNext  *string   `json:"false_next"`
+	Name       string      `json:"name"`
+	Source     *jsonSource `json:"source_info"`
+	Expression jsonValue   `json:"expression"`
+	TrueNext   *string     `json:"true_next"`
+	FalseNext  *string     `json:"false_next"`
 }
 
 type jsonActionCall struct {

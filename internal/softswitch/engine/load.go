@@ -123,6 +123,7 @@ func (c *compiler) program() {
 	}
 	c.finishHeaders(pr)
 	c.optimise(pr)
+	c.e.traced = c.trace(pr)
 	pr.scratch, pr.keyMax, pr.bufMax = c.scratch, c.keyMax, c.bufMax
 }
 
@@ -147,6 +148,11 @@ func (c *compiler) errors(pr *program) {
 			v, next = next, next+1
 		}
 		*to = v
+		c.errs[name] = v
+	}
+	pr.errNames = map[uint64]string{}
+	for name, v := range c.errs {
+		pr.errNames[v] = name
 	}
 }
 

@@ -27,7 +27,8 @@ const end = int32(-1)
 
 // A selectPart is one field of a select expression.
 type selectPart struct {
-	slot  int // of a field known at load time
+	name  string // as the program has it, for traces
+	slot  int    // of a field known at load time
 	width int
 	words int
 	field *field     // of a stack's or union stack's last element
@@ -69,6 +70,9 @@ func (pr *program) parse(p *packet) {
 	if pr.firstState != end {
 		p.exec(pr.code, int(pr.firstState), 0)
 	}
+	if p.w.trace != nil {
+		p.w.trace.add(Event{Kind: EventParsed, Name: pr.errName(p.failed), Bytes: p.at})
+	}
 	for i := range pr.verify {
 		if !pr.verify[i].good(p) {
 			p.badSum = true
@@ -80,7 +84,7 @@ func (pr *program) parse(p *packet) {
 func (p *packet) extract(h *header) bool {
 	b := p.data[p.at:]
 	if len(b) < h.typ.bytes {
-		p.failed = p.w.e.prog.tooShort
+		p.failed = p.w.prog.tooShort
 		return false
 	}
 	unpack(p.s[h.base:h.base+h.typ.words], h.hotPack, b)
@@ -99,26 +103,8 @@ func (p *packet) extract(h *header) bool {
 // choose finds where the parser goes on; false stops it with an error.
 func (sel *selection) choose(p *packet) (int32, bool) {
 	key := p.w.key[:sel.words]
-	at := 0
-	for i := range sel.key {
-		k := &sel.key[i]
-		switch {
-		case k.look != nil:
-			if len(p.data)*8 < p.at*8+k.look.offset+k.look.width {
-				p.failed = p.w.e.prog.tooShort
-				return end, false
-			}
-			k.look.read(p, key[at:at+k.words])
-		case k.last != nil:
-			if p.s[k.next] == 0 {
-				p.failed = p.w.e.prog.outOfBounds
-				return end, false
-			}
-			copy(key[at:], p.s[k.last(p).base+k.field.off:][:k.words])
-		default:
-			copy(key[at:at+k.words], p.s[k.slot:])
-		}
-		at += k.words
+	if !sel.read(p, key) {
+		return end, false
 	}
 	for i := range sel.cases {
 		c := &sel.cases[i]
@@ -127,6 +113,32 @@ func (sel *selection) choose(p *packet) (int32, bool) {
 		}
 	}
 	return sel.other, true
+}
+
+// read takes the key from the packet; false stops the parser with an error.
+func (sel *selection) read(p *packet, key []uint64) bool {
+	at := 0
+	for i := range sel.key {
+		k := &sel.key[i]
+		switch {
+		case k.look != nil:
+			if len(p.data)*8 < p.at*8+k.look.offset+k.look.width {
+				p.failed = p.w.prog.tooShort
+				return false
+			}
+			k.look.read(p, key[at:at+k.words])
+		case k.last != nil:
+			if p.s[k.next] == 0 {
+				p.failed = p.w.prog.outOfBounds
+				return false
+			}
+			copy(key[at:], p.s[k.last(p).base+k.field.off:][:k.words])
+		default:
+			copy(key[at:at+k.words], p.s[k.slot:])
+		}
+		at += k.words
+	}
+	return true
 }
 
 // join makes one word of a key that is short enough and whose cases are all known.
@@ -231,46 +243,12 @@ func (c *compiler) parser(pr *program, j *jsonParser) {
 		}
 		return i
 	}
-	first := state(&j.InitState)
-	sels := make([]*selection, len(j.ParseStates))
-	code := make([][]instr, len(j.ParseStates))
+	c.states = &parserStates{first: state(&j.InitState)}
 	for i := range j.ParseStates {
-		code[i], sels[i] = c.parserState(pr, &j.ParseStates[i], state)
+		code, sel := c.parserState(pr, &j.ParseStates[i], state)
+		c.states.all = append(c.states.all, parserState{j.ParseStates[i].Name, code, sel})
 	}
-
-	var s asm
-	at := make([]int, len(sels))
-	for i := range at {
-		at[i] = s.label()
-	}
-	for i, sel := range sels {
-		s.place(at[i])
-		s.add(code[i]...)
-		switch {
-		case len(sel.cases) > 0:
-			op := uint16(opSelect)
-			if sel.joined {
-				op = opSelectWord
-			}
-			s.add(instr{op: op, x: &extra{sel: sel}})
-		case sel.other == end:
-			s.add(instr{op: opEnd})
-		default:
-			s.jump(instr{op: opNext}, at[sel.other])
-		}
-	}
-	base := int32(len(pr.code))
-	begins := func(state int32) int32 {
-		if state == end {
-			return end
-		}
-		return base + int32(s.labels[at[state]])
-	}
-	for _, sel := range sels {
-		sel.settle(begins)
-	}
-	pr.firstState = begins(first)
-	pr.code = append(pr.code, s.link()...)
+	c.states.lay(pr, false)
 }
 
 func (c *compiler) parserState(pr *program, j *jsonParseState, state func(*string) int32) ([]instr, *selection) {
@@ -375,17 +353,17 @@ func (c *compiler) maskWords(mask *string, widths []int) []uint64 {
 func (c *compiler) selectPart(v *jsonValue) (selectPart, int) {
 	if v.Type == "lookahead" {
 		l := c.look(v)
-		return selectPart{look: l, words: l.words}, l.width
+		return selectPart{name: "lookahead", look: l, words: l.words}, l.width
 	}
 	n := c.want(c.expr(v), kData)
 	switch {
 	case n.op == leafField && !n.ref.f.variable:
 		c.reads(n.ref)
-		return selectPart{slot: n.ref.slot(), words: n.ref.f.words}, n.ref.f.width
+		return selectPart{name: n.ref.h.name + "." + n.ref.f.name, slot: n.ref.slot(), words: n.ref.f.words}, n.ref.f.width
 	case n.op == leafDynamic && n.l.st != nil && n.l.op == leafLast:
-		return selectPart{last: c.hv(n.l), next: n.l.st.next, field: n.f, words: n.f.words}, n.f.width
+		return selectPart{name: n.l.st.name + ".last." + n.f.name, last: c.hv(n.l), next: n.l.st.next, field: n.f, words: n.f.words}, n.f.width
 	case n.op == leafDynamic && n.l.l != nil && n.l.l.us != nil && n.l.l.op == leafLast:
-		return selectPart{last: c.hv(n.l), next: n.l.l.us.next, field: n.f, words: n.f.words}, n.f.width
+		return selectPart{name: n.l.l.us.name + ".last." + n.f.name, last: c.hv(n.l), next: n.l.l.us.next, field: n.f, words: n.f.words}, n.f.width
 	}
 	c.fail(ErrUnsupported, "key of %s", n.op)
 	return selectPart{}, 0

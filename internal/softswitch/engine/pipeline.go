@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"sync/atomic"
 
 	"op25b/internal/softswitch/extern"
@@ -11,7 +12,8 @@ type ctlNode struct {
 	table *Table
 	cond  *node
 
-	pipeline, name string  // of the condition, for errors
+	pipeline, name string // of the condition, for errors
+	source         *jsonSource
 	act            *action // a direct call
 	yes            int32   // the next node of a call or where a condition holds
 	no             int32
@@ -41,6 +43,52 @@ func (t *Table) apply(p *packet) int32 {
 		return t.miss.next
 	}
 	key := p.w.key[:t.words]
+	t.read(p, key)
+	row := t.rows.Lookup(key)
+	if row == nil {
+		if t.miss.act != nil {
+			p.run(t.miss.act, t.miss.args)
+		}
+		return t.miss.next
+	}
+	v := &row.Value
+	if t.counters {
+		atomic.AddUint64(&v.packets, 1)
+		atomic.AddUint64(&v.bytes, uint64(p.inLen))
+		if p.w.trace != nil {
+			p.w.trace.add(Event{Kind: EventCounter, Name: cmp.Or(t.counter, t.name), Bytes: p.inLen})
+		}
+	}
+	if t.timeout {
+		atomic.StoreInt64(&v.seen, p.w.now)
+	}
+	// What most tables have not is asked of the table, not of the entry: that is memory which nobody may have read for long.
+	if t.meter != "" {
+		f := t.color.f
+		p.fill(t.color.h)
+		color := v.meter.Execute(p.inLen, extern.Green)
+		p.s[t.color.slot()+f.words-1] = uint64(color) & ones(f.width)
+		if p.w.trace != nil {
+			p.w.trace.add(Event{Kind: EventMeter, Name: t.meter, Color: color.String()})
+		}
+	}
+	if t.profile != nil && v.act == nil {
+		m := v.member
+		if v.group != nil {
+			if len(v.group.slots) == 0 {
+				return t.emptyGroup()
+			}
+			m = v.group.slots[t.profile.sel.sum(p)%uint64(len(v.group.slots))]
+		}
+		p.run(m.act, m.args)
+		return t.nextHit(m.act)
+	}
+	p.run(v.act, v.args)
+	return v.next
+}
+
+// read takes the table's key from the packet.
+func (t *Table) read(p *packet, key []uint64) {
 	at := 0
 	for i := range t.build {
 		k := &t.build[i]
@@ -64,40 +112,6 @@ func (t *Table) apply(p *packet) int32 {
 	for i, m := range t.masks {
 		key[i] &= m
 	}
-	row := t.rows.Lookup(key)
-	if row == nil {
-		if t.miss.act != nil {
-			p.run(t.miss.act, t.miss.args)
-		}
-		return t.miss.next
-	}
-	v := &row.Value
-	if t.counters {
-		atomic.AddUint64(&v.packets, 1)
-		atomic.AddUint64(&v.bytes, uint64(p.inLen))
-	}
-	if t.timeout {
-		atomic.StoreInt64(&v.seen, p.w.now)
-	}
-	// What most tables have not is asked of the table, not of the entry: that is memory which nobody may have read for long.
-	if t.meter != "" {
-		f := t.color.f
-		p.fill(t.color.h)
-		p.s[t.color.slot()+f.words-1] = uint64(v.meter.Execute(p.inLen, extern.Green)) & ones(f.width)
-	}
-	if t.profile != nil && v.act == nil {
-		m := v.member
-		if v.group != nil {
-			if len(v.group.slots) == 0 {
-				return t.emptyGroup()
-			}
-			m = v.group.slots[t.profile.sel.sum(p)%uint64(len(v.group.slots))]
-		}
-		p.run(m.act, m.args)
-		return t.nextHit(m.act)
-	}
-	p.run(v.act, v.args)
-	return v.next
 }
 
 // emptyGroup is where a packet goes that hit a group without members: no action runs.
@@ -152,7 +166,7 @@ func (c *compiler) pipeline(pr *program, j *jsonPipeline) int32 {
 			n := &pr.nodes[index[q.Name]]
 			n.yes, n.no = node(q.TrueNext), node(q.FalseNext)
 			n.cond = c.asBool(c.expr(&q.Expression))
-			n.pipeline, n.name = j.Name, q.Name
+			n.pipeline, n.name, n.source = j.Name, q.Name, q.Source
 		}()
 	}
 	for i := range j.ActionCalls {

@@ -231,7 +231,13 @@ func buildCount(c *compiler, v []jsonValue) []instr {
 		c.fail(ErrProgram, "no indexed counter %q", name)
 	}
 	ix := c.index(c.want(c.expr(&v[1]), kData))
-	return call(func(p *packet) { ctr.count(ix(p), p.inLen) })
+	return call(func(p *packet) {
+		i := ix(p)
+		ctr.count(i, p.inLen)
+		if p.w.trace != nil {
+			p.w.trace.add(Event{Kind: EventCounter, Name: name, Index: ptr(i), Bytes: p.inLen})
+		}
+	})
 }
 
 func buildMeter(c *compiler, v []jsonValue) []instr {
@@ -242,8 +248,12 @@ func buildMeter(c *compiler, v []jsonValue) []instr {
 	}
 	ix, set := c.index(c.want(c.expr(&v[1]), kData)), c.setter(&v[2])
 	return call(func(p *packet) {
-		if color, ok := m.cells.Execute(ix(p), p.inLen, extern.Green); ok {
+		i := ix(p)
+		if color, ok := m.cells.Execute(i, p.inLen, extern.Green); ok {
 			set(p, uint64(color))
+			if p.w.trace != nil {
+				p.w.trace.add(Event{Kind: EventMeter, Name: name, Index: ptr(i), Color: color.String()})
+			}
 		}
 	})
 }

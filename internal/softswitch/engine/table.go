@@ -29,6 +29,8 @@ type Table struct {
 	meter    string
 	unit     extern.Unit
 	profile  *ActionProfile
+	source   *jsonSource
+	hidden   bool      // p4c's own, for statements between the program's tables
 	actions  []*action // in the program's order
 
 	constDefault bool // neither the default action nor its arguments may change

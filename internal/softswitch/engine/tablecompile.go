@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"op25b/internal/softswitch/extern"
 	"op25b/internal/softswitch/match"
@@ -14,7 +15,10 @@ import (
 // table compiles one table.
 func (c *compiler) table(j *jsonTable, node func(*string) int32) *Table {
 	defer c.at("table %q", j.Name)()
-	t := &Table{e: c.e, name: j.Name, size: j.MaxSize, timeout: j.SupportTimeout, counters: j.WithCounters, base: end}
+	t := &Table{
+		e: c.e, name: j.Name, size: j.MaxSize, timeout: j.SupportTimeout, counters: j.WithCounters, base: end,
+		source: j.Source, hidden: len(j.Key) == 0 && strings.HasPrefix(j.Name, "tbl_"),
+	}
 	for _, id := range j.ActionIDs {
 		a, ok := c.actions[id]
 		if !ok {

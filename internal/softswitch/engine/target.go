@@ -21,6 +21,7 @@ type program struct {
 	firstState                                                  int32
 	noError, tooShort, outOfBounds, headerTooShort, badArgument uint64
 	timeout                                                     uint64
+	errNames                                                    map[uint64]string
 	verify, update                                              []*checksum
 	ingress, egress                                             int32 // first nodes
 	emits                                                       []*header
@@ -108,7 +109,7 @@ func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame
 	p := w.take()
 	p.data = frame
 	p.start(port, len(frame))
-	in := &w.e.prog.in
+	in := &w.prog.in
 	in.ingressTime.set(p, w.micros())
 	w.ingress.put(p)
 	for {
@@ -129,7 +130,7 @@ func (w *Worker) micros() uint64 { return uint64(w.now / 1000) }
 // start sets what a packet that comes in, or comes in again, starts from.
 func (p *packet) start(port uint32, length int) {
 	copy(p.s, p.w.e.lay.initial)
-	in := &p.w.e.prog.in
+	in := &p.w.prog.in
 	p.port, p.inLen, p.length, p.cut = port, length, length, maxInt
 	p.exit = false
 	p.cloneTo, p.digest, p.resubmit, p.recirculate = nil, nil, nil, nil
@@ -156,9 +157,12 @@ func (w *Worker) runIngress(p *packet) {
 	if !w.pass(p) {
 		return
 	}
-	pr := w.e.prog
+	pr := w.prog
 	in := &pr.in
 	length := p.length
+	if w.trace != nil {
+		w.trace.add(Event{Kind: EventReceived, Port: ptr(p.port), Bytes: len(p.data)})
+	}
 	pr.parse(p)
 	if p.failed != pr.noError {
 		w.count(&w.stats.ParserErrors)
@@ -170,6 +174,9 @@ func (w *Worker) runIngress(p *packet) {
 		w.count(&w.stats.ChecksumErrors)
 	}
 	in.checksumError.set(p, bad)
+	if w.trace != nil {
+		w.trace.add(Event{Kind: EventPipeline, Name: "ingress"})
+	}
 	pr.apply(p, pr.ingress)
 	p.exit = false
 
@@ -181,6 +188,9 @@ func (w *Worker) runIngress(p *packet) {
 		p.learn(l)
 	}
 	if l := p.resubmit; l != nil {
+		if w.trace != nil {
+			w.trace.add(Event{Kind: EventAgain, Name: "resubmit"})
+		}
 		q := w.copyData(p.data)
 		q.start(0, length)
 		q.port, q.inLen = p.port, p.inLen
@@ -192,6 +202,9 @@ func (w *Worker) runIngress(p *packet) {
 		return
 	}
 	if g := uint32(in.mcastGrp.get(p)); g != 0 {
+		if w.trace != nil {
+			w.trace.add(Event{Kind: EventMulticast, Index: ptr(uint64(g))})
+		}
 		in.instanceType.set(p, instReplica)
 		w.replicate(p, w.e.groups[g])
 		w.give(p)
@@ -199,6 +212,9 @@ func (w *Worker) runIngress(p *packet) {
 	}
 	port := uint32(in.egressSpec.get(p))
 	if port == DropPort {
+		if w.trace != nil {
+			w.trace.add(Event{Kind: EventDrop, Name: "ingress"})
+		}
 		w.count(&w.stats.IngressDrops)
 		w.give(p)
 		return
@@ -209,12 +225,15 @@ func (w *Worker) runIngress(p *packet) {
 
 // cloneIngress makes the clones of a packet as it came in: parsed again, with the list's fields as ingress left them.
 func (w *Worker) cloneIngress(p *packet, l *fieldList, length int) {
+	if w.trace != nil {
+		w.trace.add(Event{Kind: EventClone, Index: ptr(uint64(p.cloneSession))})
+	}
 	s, ok := w.e.sessions[p.cloneSession]
 	if !ok || len(s.Replicas) == 0 {
 		w.count(&w.stats.NoReplica)
 		return
 	}
-	pr := w.e.prog
+	pr := w.prog
 	q := w.copyData(p.data)
 	q.start(p.port, length)
 	q.inLen = p.inLen
@@ -243,7 +262,7 @@ func (w *Worker) replicate(p *packet, to []Replica) {
 	if len(to) == 0 {
 		w.count(&w.stats.NoReplica)
 	}
-	in := &w.e.prog.in
+	in := &w.prog.in
 	for _, r := range to {
 		q := w.copyState(p)
 		in.egressRid.set(q, uint64(r.Instance))
@@ -253,7 +272,7 @@ func (w *Worker) replicate(p *packet, to []Replica) {
 
 // enqueue hands a packet to egress. There are no queues to wait in: depths are zero.
 func (w *Worker) enqueue(p *packet, port uint32) {
-	in := &w.e.prog.in
+	in := &w.prog.in
 	if in.priority.get(p) >= uint64(w.e.o.PriorityQueues) {
 		w.count(&w.stats.NoQueue)
 		w.give(p)
@@ -272,7 +291,7 @@ func (w *Worker) runEgress(p *packet) {
 	if !w.pass(p) {
 		return
 	}
-	pr := w.e.prog
+	pr := w.prog
 	in := &pr.in
 	in.egressTime.set(p, w.micros())
 	if in.queueing {
@@ -283,6 +302,9 @@ func (w *Worker) runEgress(p *packet) {
 	in.egressPort.set(p, uint64(p.outPort))
 	in.egressSpec.set(p, DropPort+1)
 	in.packetLength.set(p, uint64(p.length))
+	if w.trace != nil {
+		w.trace.add(Event{Kind: EventPipeline, Name: "egress", Port: ptr(p.outPort)})
+	}
 	pr.apply(p, pr.egress)
 
 	if l := p.cloneTo; l != nil {
@@ -290,9 +312,15 @@ func (w *Worker) runEgress(p *packet) {
 		w.cloneEgress(p, l)
 	}
 	if in.egressSpec.get(p) == DropPort {
+		if w.trace != nil {
+			w.trace.add(Event{Kind: EventDrop, Name: "egress", Port: ptr(p.outPort)})
+		}
 		w.count(&w.stats.EgressDrops)
 		w.give(p)
 		return
+	}
+	if w.trace != nil {
+		pr.told(p)
 	}
 	out, ok := w.deparse(p)
 	if !ok {
@@ -301,17 +329,26 @@ func (w *Worker) runEgress(p *packet) {
 		return
 	}
 	if l := p.recirculate; l != nil {
+		if w.trace != nil {
+			w.trace.add(Event{Kind: EventAgain, Name: "recirculate"})
+		}
 		w.recirculate(p, l, out)
 		return
 	}
 	port := p.outPort
 	w.give(p)
 	w.count(&w.stats.Out)
+	if w.trace != nil {
+		w.trace.add(Event{Kind: EventSend, Port: ptr(port), Bytes: len(out)})
+	}
 	w.emit(port, out)
 }
 
 // cloneEgress makes the clones of a packet as egress left it.
 func (w *Worker) cloneEgress(p *packet, l *fieldList) {
+	if w.trace != nil {
+		w.trace.add(Event{Kind: EventClone, Index: ptr(uint64(p.cloneSession))})
+	}
 	s, ok := w.e.sessions[p.cloneSession]
 	if !ok || len(s.Replicas) == 0 {
 		w.count(&w.stats.NoReplica)
@@ -320,7 +357,7 @@ func (w *Worker) cloneEgress(p *packet, l *fieldList) {
 	q := w.copyState(p)
 	q.resetMetadata()
 	l.copyTo(q, p)
-	w.e.prog.in.instanceType.set(q, instEgressClone)
+	w.prog.in.instanceType.set(q, instEgressClone)
 	if s.TruncateBytes > 0 {
 		q.cut = s.TruncateBytes
 	}
@@ -339,63 +376,8 @@ func (w *Worker) recirculate(p *packet, l *fieldList, out []byte) {
 	q.start(0, len(out))
 	q.port = p.port
 	l.copyTo(q, p)
-	w.e.prog.in.instanceType.set(q, instRecirculated)
-	w.e.prog.in.packetLength.set(q, uint64(len(out)))
+	w.prog.in.instanceType.set(q, instRecirculated)
+	w.prog.in.packetLength.set(q, uint64(len(out)))
 	w.give(p)
 	w.ingress.put(q)
-}
-
-// deparse writes the valid headers and the payload to the worker's buffer; false if that is too long for it.
-func (w *Worker) deparse(p *packet) ([]byte, bool) {
-	pr := w.e.prog
-	for _, k := range pr.update {
-		if k.cond == nil || k.cond(p) {
-			k.set(p, k.calc.sum(p))
-		}
-	}
-	if len(pr.before) > 0 {
-		p.exec(pr.before, 0, 0)
-	}
-	// Bytes from to to of the packet are the next to go: headers that lie there as they are to be sent.
-	at, from, to := 0, 0, 0
-	for _, h := range pr.emits {
-		if p.s[h.base] == 0 {
-			continue
-		}
-		if h.src >= 0 && p.s[h.src] != 0 {
-			off := int(p.s[h.src]) - 1
-			if off != to {
-				at += copy(w.out[at:], p.data[from:to])
-				from = off
-			}
-			to = off + p.headerBytes(h)
-			continue
-		}
-		at += copy(w.out[at:], p.data[from:to])
-		from, to = 0, 0
-		if h.typ.varF == nil {
-			packInto(w.out[at:], h.typ.pack, p.s[h.base:])
-			at += h.typ.bytes
-			continue
-		}
-		bw := bitWriter{b: w.out[at:]}
-		for _, f := range h.typ.fields {
-			if f.variable {
-				bw.bytes(p.variable(h))
-			} else {
-				bw.field(p.s[h.base+f.off:], f)
-			}
-		}
-		at += len(bw.end())
-	}
-	if to != p.at {
-		at += copy(w.out[at:], p.data[from:to])
-		from = p.at
-	}
-	body := p.data[from:]
-	if at+len(body) > len(w.out) {
-		return nil, false
-	}
-	at += copy(w.out[at:], body)
-	return w.out[:min(at, p.cut)], true
 }

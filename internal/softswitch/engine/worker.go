@@ -24,6 +24,8 @@ type Worker struct {
 	egress  fifo
 	ingress fifo
 	emit    func(port uint32, frame []byte)
+	prog    *program // what packets run: the engine's, or its traced one
+	trace   *trace   // nil but in Trace
 	stats   Stats
 }
 
@@ -33,7 +35,7 @@ func (e *Engine) NewWorker() *Worker {
 	defer e.gate.mu.Unlock()
 	pr := e.prog
 	w := &Worker{
-		e: e, scratch: make([]uint64, pr.scratch), key: make([]uint64, max(1, pr.keyMax)),
+		e: e, prog: pr, scratch: make([]uint64, pr.scratch), key: make([]uint64, max(1, pr.keyMax)),
 		buf: make([]byte, pr.bufMax+MaxFrame+8), out: make([]byte, pr.head+MaxFrame+8),
 	}
 	w.rng = rand.New(rand.NewPCG(e.o.Seed, uint64(e.gate.numbers)))

@@ -95,7 +95,7 @@ func (t *table) checkExtras(e *p4v1.TableEntry) error {
 }
 
 func (p *pipeline) insertEntry(t *table, en engine.Entry, e *p4v1.TableEntry) error {
-	if e.Action.GetType() == nil {
+	if e.Action == nil {
 		return invalidf("table %q: action: missing; an INSERT needs one", t.name)
 	}
 	undo, err := p.setAction(t, &en, e.Action)
@@ -142,7 +142,7 @@ func (p *pipeline) modifyEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 		return t.setDirect(en, e)
 	}
 	undo := func() {}
-	if e.Action.GetType() != nil {
+	if e.Action != nil {
 		var err error
 		if undo, err = p.setAction(t, &en, e.Action); err != nil {
 			return err
@@ -158,7 +158,7 @@ func (p *pipeline) modifyEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 		undo()
 		return engineError(err)
 	}
-	if e.Action.GetType() != nil {
+	if e.Action != nil {
 		p.dropOneShot(t, old)
 	}
 	p.idle.put(t, en)
@@ -251,7 +251,7 @@ func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntr
 	case e.CounterData != nil || e.MeterConfig != nil || e.MeterCounterData != nil:
 		return errDefaultResources(t)
 	}
-	if e.Action.GetType() == nil {
+	if e.Action == nil {
 		if t.prog.HasConstDefault() {
 			return status.Errorf(codes.PermissionDenied, "table %q: default entry: its action is const", t.name)
 		}

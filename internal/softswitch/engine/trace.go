@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+)
+
+// A Kind says what an Event tells of.
+type Kind string
+
+// The kinds, in the order in which a packet may meet them.
+const (
+	EventReceived  Kind = "received"  // a frame of Bytes comes in at Port, for the first time or again
+	EventState     Kind = "state"     // the parser enters Name
+	EventSelect    Kind = "select"    // Name selects by Fields; the next event tells where it goes
+	EventParsed    Kind = "parsed"    // the parser has taken Bytes off the packet; Name is its error, NoError for none
+	EventPipeline  Kind = "pipeline"  // Name begins, ingress or egress; of egress Port is the way out
+	EventCondition Kind = "condition" // Name holds or does not
+	EventTable     Kind = "table"     // Name was applied to Fields: Hit, by Entry or by its default, and Action with Args
+	EventAction    Kind = "action"    // Action is called without a table
+	EventCounter   Kind = "counter"   // Name counts Bytes, at Index; without one it is the direct counter of the table before, or that table if it has no name
+	EventMeter     Kind = "meter"     // Name, at Index or of the table before, says Color
+	EventRead      Kind = "read"      // of a register: Name at Index holds the first of Fields
+	EventWrite     Kind = "write"     // the same is written
+	EventDigest    Kind = "digest"    // Name with Fields goes to the control plane, if there is room
+	EventClone     Kind = "clone"     // to session Index
+	EventMulticast Kind = "multicast" // to group Index
+	EventAgain     Kind = "again"     // resubmitted or recirculated: Name says which
+	EventDeparse   Kind = "deparse"   // the headers in Headers are written
+	EventDrop      Kind = "drop"      // the packet ends in Name, ingress or egress
+	EventSend      Kind = "send"      // a frame of Bytes leaves at Port
+)
+
+// An Event is one step of a packet on its way. Which members are set is its Kind's to say; the others are zero.
+type Event struct {
+	Kind Kind `json:"kind"`
+	// Name is the program's: of a table, parser state, counter, ...; of a condition what p4c made of it.
+	Name string `json:"name,omitempty"`
+	// Source is where in the program's source it stands, as file:line, and Text what is written there, if p4c says so.
+	Source string `json:"source,omitempty"`
+	Text   string `json:"text,omitempty"`
+	// Hidden tables are p4c's own, for statements between those of the program.
+	Hidden   bool      `json:"hidden,omitempty"`
+	Fields   []Value   `json:"fields,omitempty"`
+	Hit      bool      `json:"hit,omitempty"`
+	Entry    []Matched `json:"entry,omitempty"`
+	Priority int32     `json:"priority,omitempty"`
+	Action   string    `json:"action,omitempty"`
+	Args     []Value   `json:"args,omitempty"`
+	Holds    bool      `json:"holds,omitempty"`
+	Index    *uint64   `json:"index,omitempty"`
+	Color    string    `json:"color,omitempty"`
+	Headers  []string  `json:"headers,omitempty"`
+	Port     *uint32   `json:"port,omitempty"`
+	Bytes    int       `json:"bytes,omitempty"`
+}
+
+// A Value is a field, parameter or member with what it holds, in (Width+7)/8 big-endian bytes.
+type Value struct {
+	Name  string `json:"name"`
+	Width int    `json:"width"` // bits
+	Value Bits   `json:"value"`
+}
+
+// A Matched is one field of the entry that was hit.
+type Matched struct {
+	Name  string `json:"name"`
+	Kind  string `json:"kind"` // as P4 spells it
+	Width int    `json:"width"`
+	// Value, Mask and PrefixLen are those of Match. A field that matches anything has Any alone.
+	Value     Bits `json:"value,omitempty"`
+	Mask      Bits `json:"mask,omitempty"`
+	PrefixLen int  `json:"prefixLength,omitempty"`
+	Any       bool `json:"any,omitempty"`
+}
+
+// Bits is a big-endian number of any width.
+type Bits []byte
+
+// String is the number in hexadecimal.
+func (b Bits) String() string { return "0x" + hex.EncodeToString(b) }
+
+// MarshalText is String.
+func (b Bits) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// Uint64 is the low 64 bits.
+func (b Bits) Uint64() uint64 {
+	var v uint64
+	for _, x := range b {
+		v = v<<8 | uint64(x)
+	}
+	return v
+}
+
+// Trace is Process, and returns what the packet met on its way, and those that became of it, in the order in which they met it.
+//
+// The packet runs code of its own, which does the same and tells of it: what Process runs knows nothing of traces. Trace allocates.
+func (w *Worker) Trace(port uint32, frame []byte, emit func(port uint32, frame []byte)) []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trace, w.prog = &trace{make([]Event, 0, 128)}, w.e.traced
+	defer func() { w.trace, w.prog = nil, w.e.prog }()
+	w.process(port, frame, emit)
+	return w.trace.events
+}
+
+// A trace collects events. A nil trace collects none, but its callers ask before they make an event.
+type trace struct{ events []Event }
+
+func (t *trace) add(e Event) { t.events = append(t.events, e) }
+
+func ptr[T any](v T) *T { return &v }
+
+// valueOf is a field of a packet's state.
+func valueOf(name string, width int, words []uint64) Value {
+	return Value{name, width, bytesOf(words, width)}
+}
+
+// tell is an instr that adds an event of the packet's.
+func tell(f func(p *packet) Event) instr {
+	return instr{op: opCall, x: &extra{fn: func(p *packet) { p.w.trace.add(f(p)) }}}
+}
+
+// tells is an instr that adds an event that is always the same.
+func tells(e Event) instr { return tell(func(*packet) Event { return e }) }
+
+// trace makes of a program the one that traced packets run: the same actions, tables and headers, and code of its own.
+func (c *compiler) trace(pr *program) *program {
+	traced := *pr
+	traced.code, traced.entry = nil, nil
+	if c.states != nil {
+		c.states.lay(&traced, true)
+	}
+	c.traceFlow(&traced)
+	return &traced
+}
+
+// errName is what the program calls a parser error.
+func (pr *program) errName(code uint64) string {
+	if name, ok := pr.errNames[code]; ok {
+		return name
+	}
+	return fmt.Sprintf("error %d", code)
+}
+
+// traceFlow is flow for packets that are traced: nothing is left out, inlined or put in another order, and every step tells of itself.
+func (c *compiler) traceFlow(pr *program) {
+	var s asm
+	base := int32(len(pr.code))
+	labels := make([]int, len(pr.nodes))
+	for i := range labels {
+		labels[i] = s.label()
+	}
+	stop := s.label()
+	to := func(node int32) int {
+		if node == end {
+			return stop
+		}
+		return labels[node]
+	}
+	for i := range pr.nodes {
+		n := &pr.nodes[i]
+		s.place(labels[i])
+		switch {
+		case n.table != nil:
+			s.add(tell(n.table.event), instr{op: opTable, x: &extra{table: n.table}})
+		case n.cond != nil:
+			func() {
+				defer c.at("pipeline %q: condition %q", n.pipeline, n.name)()
+				e := Event{Kind: EventCondition, Name: n.name, Source: n.source.place(), Text: n.source.text()}
+				no := s.label()
+				c.branch(&s, n.cond, false, no)
+				holds := e
+				holds.Holds = true
+				s.add(tells(holds))
+				s.jump(instr{op: opGoto}, to(n.yes))
+				s.place(no)
+				s.add(tells(e))
+				s.jump(instr{op: opGoto}, to(n.no))
+			}()
+		default:
+			s.add(tells(Event{Kind: EventAction, Action: n.act.name}))
+			s.inline(n.act)
+			s.jump(instr{op: opGoto}, to(n.yes))
+		}
+	}
+	s.place(stop)
+	s.add(instr{op: opEnd})
+	pr.entry = make([]int32, len(pr.nodes))
+	for i, label := range labels {
+		pr.entry[i] = base + int32(s.labels[label])
+	}
+	pr.code = append(pr.code, s.link()...)
+}
+
+// event tells what applying the table to the packet will do. No entry comes or goes between the two: the worker's lock is held.
+func (t *Table) event(p *packet) Event {
+	e := Event{Kind: EventTable, Name: t.name, Source: t.source.place(), Hidden: t.hidden}
+	key := p.w.key[:t.words]
+	t.read(p, key)
+	at := 0
+	for i, f := range t.key {
+		n := t.build[i].words
+		e.Fields = append(e.Fields, valueOf(f.Name, f.Width, key[at:at+n]))
+		at += n
+	}
+	v := &t.miss
+	if row := t.rows.Lookup(key); row != nil {
+		v, e.Hit = &row.Value, true
+		e.Entry, e.Priority = t.matched(v.ctl.Matches), v.ctl.Priority
+	}
+	act, args := v.act, v.args
+	if t.profile != nil && act == nil {
+		m := v.member
+		if v.group != nil && len(v.group.slots) > 0 {
+			m = v.group.slots[t.profile.sel.sum(p)%uint64(len(v.group.slots))]
+		}
+		if m != nil {
+			act, args = m.act, m.args
+		}
+	}
+	if act != nil {
+		e.Action = act.name
+		for i, param := range act.params {
+			n := len(args)
+			if i+1 < len(act.at) {
+				n = act.at[i+1]
+			}
+			e.Args = append(e.Args, valueOf(param.Name, param.Width, args[act.at[i]:n]))
+		}
+	}
+	return e
+}
+
+func (t *Table) matched(ms []Match) []Matched {
+	out := make([]Matched, len(ms))
+	for i, f := range t.key {
+		m := &ms[i]
+		out[i] = Matched{Name: f.Name, Kind: f.Kind.String(), Width: f.Width, Any: m.Wildcard}
+		if !m.Wildcard {
+			out[i].Value, out[i].Mask, out[i].PrefixLen = slices.Clone(m.Value), slices.Clone(m.Mask), m.PrefixLen
+		}
+	}
+	return out
+}
+
+// event tells what the selection looks at, as far as there are bits to look at.
+func (sel *selection) event(p *packet, state string) Event {
+	e := Event{Kind: EventSelect, Name: state}
+	failed := p.failed
+	defer func() { p.failed = failed }()
+	key := p.w.key[:sel.words]
+	if !sel.read(p, key) {
+		return e
+	}
+	at := 0
+	for i := range sel.key {
+		k := &sel.key[i]
+		e.Fields = append(e.Fields, valueOf(k.name, k.width, key[at:at+k.words]))
+		at += k.words
+	}
+	return e
+}
+
+// told tells of the cell of a register.
+func (r *Register) told(p *packet, kind Kind, index uint64) {
+	cell := r.cells[int(index)*r.words:][:r.words]
+	p.w.trace.add(Event{Kind: kind, Name: r.name, Index: ptr(index), Fields: []Value{valueOf(r.name, r.width, cell)}})
+}
+
+// told tells of the headers that the deparser is about to write.
+func (pr *program) told(p *packet) {
+	e := Event{Kind: EventDeparse}
+	for _, h := range pr.emits {
+		if p.s[h.base] != 0 {
+			e.Headers = append(e.Headers, h.name)
+		}
+	}
+	p.w.trace.add(e)
+}

@@ -1,0 +1,36 @@
+package p4rtserver
+
+import (
+	"fmt"
+
+	p4cfg "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/status"
+
+	"op25b/internal/softswitch/engine"
+)
+
+// Realize makes an engine of a program with entities in it, as a push and a batch of writes would leave it: default entries by MODIFY, all
+// others by INSERT, in their order. Nobody serves it: the idle timeouts and digests of its entries are nobody's.
+//
+// The error is the one that a controller would be answered, with the number of the entity, from 0.
+func Realize(load func(deviceConfig []byte) (*engine.Engine, error), deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Entity) (*engine.Engine, error) {
+	s, err := New(Options{DeviceID: 1, Load: load})
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.newPipeline(&p4v1.ForwardingPipelineConfig{P4Info: info, P4DeviceConfig: deviceConfig})
+	if err != nil {
+		return nil, fmt.Errorf("program: %s", status.Convert(err).Message())
+	}
+	for i, entity := range entities {
+		op := p4v1.Update_INSERT
+		if entity.GetTableEntry().GetIsDefaultAction() {
+			op = p4v1.Update_MODIFY
+		}
+		if err := p.apply(&p4v1.Update{Type: op, Entity: entity}); err != nil {
+			return nil, fmt.Errorf("entity %d: %s", i, status.Convert(err).Message())
+		}
+	}
+	return p.eng, nil
+}
