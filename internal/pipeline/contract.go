@@ -44,6 +44,23 @@ func (c *Contract) Size(table string) (size int64, ok bool) {
 	return size, ok
 }
 
+// Entries is State.Entries, and ErrInvalid with every entry that breaks a restriction. What the state shares with others is looked at once
+// for all of them.
+func (c *Contract) Entries(s *State) ([]Entry, error) {
+	own, err := s.own()
+	if err == nil {
+		err = c.Allows(own)
+	}
+	if err != nil || s.Shared == nil {
+		return own, err
+	}
+	shared, err := s.Shared.allowed(c)
+	if err != nil {
+		return nil, err
+	}
+	return merge(own, shared), nil
+}
+
 // Allows returns ErrInvalid with every entry that breaks a restriction, or nil.
 func (c *Contract) Allows(entries []Entry) error {
 	if c == nil {

@@ -46,10 +46,15 @@ func TestTheContractAllowsWhatAStateCanHold(t *testing.T) {
 		AllPorts: []Port{0, MaxPort},
 	}
 	for _, epoch := range []Epoch{1, 255} {
-		all, err := s.Entries(epoch)
+		all, err := s.Entries()
 		if err != nil {
 			t.Fatal(err)
 		}
+		rules, err := RuleEntries(s.Verdicts, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, rules...)
 		if err := contract(t).Allows(append(all, EpochEntry(epoch, true))); err != nil {
 			t.Error(err)
 		}

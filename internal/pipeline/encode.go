@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,13 +11,56 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// Entries turns the state into entries, its verdicts under the given epoch, ordered by Rank and then by Key. The running epoch itself is
-// not among them: see EpochEntry. It returns ErrInvalid with every fault.
-func (s *State) Entries(epoch Epoch) ([]Entry, error) {
+// Entries turns the state into entries, all but its rules, ordered by Rank and then by Key: see RuleEntries and EpochEntry. What the state
+// has itself stands in place of what its Shared has under the same key. It returns ErrInvalid with every fault.
+func (s *State) Entries() ([]Entry, error) {
+	own, err := s.own()
+	if s.Shared == nil || err != nil {
+		return own, err
+	}
+	shared, err := s.Shared.entries()
+	if err != nil {
+		return nil, err
+	}
+	return merge(own, shared), nil
+}
+
+func (s *State) own() ([]Entry, error) {
+	b := &builder{}
+	b.state(s)
+	b.rejectFrom(s.RejectFrom)
+	return b.done()
+}
+
+// merge merges two ordered lists. Of two entries with one key, the first list's stays.
+func merge(own, shared []Entry) []Entry {
+	all := make([]Entry, 0, len(own)+len(shared))
+	for len(own) > 0 && len(shared) > 0 {
+		switch order := compareEntries(own[0], shared[0]); {
+		case order < 0:
+			all, own = append(all, own[0]), own[1:]
+		case order > 0:
+			all, shared = append(all, shared[0]), shared[1:]
+		default:
+			shared = shared[1:]
+		}
+	}
+	return append(append(all, own...), shared...)
+}
+
+// RuleEntries turns a rule set into entries under an epoch, ordered by Key. It returns ErrInvalid with every fault.
+func RuleEntries(verdicts map[VerdictKey]Verdict, epoch Epoch) ([]Entry, error) {
 	b := &builder{}
 	if epoch == 0 {
 		b.fault("epoch 0 is never given to a rule set; valid are 1 to 255")
 	}
+	for k, v := range verdicts {
+		b.verdict(epoch, k, v)
+	}
+	return b.done()
+}
+
+func (b *builder) state(s *State) {
 	for port, role := range s.Ports {
 		b.port(port, role)
 	}
@@ -36,9 +80,6 @@ func (s *State) Entries(epoch Epoch) ([]Entry, error) {
 		}
 		b.prefix(subscriberV4Table, subscriberV6Table, "subscriber", p, x.Class, call(setSubscriberClassAction, uint64(x.Class), uint64(x.Line)))
 	}
-	for k, v := range s.Verdicts {
-		b.verdict(epoch, k, v)
-	}
 	for group, check := range s.SourceChecks {
 		b.sourceCheck(group, check)
 	}
@@ -48,7 +89,6 @@ func (s *State) Entries(epoch Epoch) ([]Entry, error) {
 	for k, rate := range s.Limits {
 		b.limit(k, rate)
 	}
-	b.rejectFrom(s.RejectFrom)
 	for mac, at := range s.Bridge {
 		b.bridge(mac, at)
 	}
@@ -57,13 +97,19 @@ func (s *State) Entries(epoch Epoch) ([]Entry, error) {
 	}
 	b.group(networkPortsGroup, s.NetworkPorts)
 	b.group(allPortsGroup, s.AllPorts)
+}
+
+// done returns the entries in their order, or all faults.
+func (b *builder) done() ([]Entry, error) {
 	if len(b.faults) > 0 {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, errors.Join(b.faults...))
 	}
-	slices.SortFunc(b.entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.Key, b.Key))
-	})
+	slices.SortFunc(b.entries, compareEntries)
 	return b.entries, nil
+}
+
+func compareEntries(a, b Entry) int {
+	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.Key, b.Key))
 }
 
 // EpochEntry is the default action that puts an epoch in force, with synOnly for new connections alone; it is written by MODIFY alone.
@@ -297,9 +343,13 @@ func groupEntry(id uint32, ports []Port) Entry {
 	for i, p := range ports {
 		replicas[i] = &p4v1.Replica{PortKind: &p4v1.Replica_Port{Port: fromUint(uint64(p))}, Instance: 1}
 	}
+	value := make([]byte, 0, 2*len(ports))
+	for _, p := range ports {
+		value = binary.BigEndian.AppendUint16(value, uint16(p))
+	}
 	return Entry{
-		Key:    fmt.Sprintf("multicast_group id=%d", id),
-		Value:  fmt.Sprintf("ports %v", ports),
+		Key:    string(binary.BigEndian.AppendUint32([]byte{byte(len(schema))}, id)),
+		Value:  string(value),
 		Entity: groupEntity(&p4v1.MulticastGroupEntry{MulticastGroupId: id, Replicas: replicas}),
 		rank:   len(schema),
 	}

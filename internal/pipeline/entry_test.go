@@ -14,10 +14,16 @@ import (
 
 func entries(t *testing.T, s *State) []string {
 	t.Helper()
-	all, err := s.Entries(3)
+	all, err := s.Entries()
 	if err != nil {
 		t.Fatal(err)
 	}
+	rules, err := RuleEntries(s.Verdicts, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, rules...)
+	slices.SortFunc(all, compareEntries)
 	texts := make([]string, len(all))
 	for i, e := range all {
 		texts[i] = e.String()
@@ -49,13 +55,13 @@ func TestEntryText(t *testing.T) {
 	})
 	want := []string{
 		"port_role port=11 => set_role role=1",
+		"connection_limit line=300 role=1 => meter_connection per_second=2 burst=10",
 		"line port=1 outer_vid=100 inner_vid=0 => set_line line_group=2 line_index=300",
 		"session port=1 outer_vid=100 inner_vid=7 session=4097 => set_line line_group=2 line_index=301",
 		"service role=0 dst_port=25&65535 handshake=1&3 priority=1 => set_service traffic_leg=1 mail_service=1",
 		"remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2",
 		"remote_v6 prefix=2001:db8:ca::/48 => set_remote_class class_id=2",
 		"subscriber_v4 prefix=192.0.2.13/32 => set_subscriber_class class_id=1 line_index=300",
-		"connection_limit line=300 role=1 => meter_connection per_second=2 burst=10",
 		"verdict epoch=3 line_group=0&255 leg=1&7 remote_class=2&255 priority=7 => drop rule=5",
 		"reject_source default => set_reject_source v4=0.0.0.0 v6=2001:db8::1",
 		"bridge dst_addr=02:00:00:00:01:01 => forward_to_access port=1",
@@ -81,13 +87,12 @@ func TestReadBackIsTheSameEntry(t *testing.T) {
 			SubscriberClass: Exactly(Class(rapid.Byte().Draw(t, "subscriber"))),
 			Priority:        rapid.Int32Range(1, 1<<20).Draw(t, "priority"),
 		}
-		s := State{Verdicts: map[VerdictKey]Verdict{key: {Action: Permit, Rule: RuleID(rapid.IntRange(2, 247).Draw(t, "rule"))}}}
-		written, err := s.Entries(Epoch(rapid.IntRange(1, 255).Draw(t, "epoch")))
+		rules := map[VerdictKey]Verdict{key: {Action: Permit, Rule: RuleID(rapid.IntRange(2, 247).Draw(t, "rule"))}}
+		written, err := RuleEntries(rules, Epoch(rapid.IntRange(1, 255).Draw(t, "epoch")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(written, func(e Entry) bool { return e.Table() == "verdict" })
-		returned := proto.CloneOf(written[i].Entity)
+		returned := proto.CloneOf(written[0].Entity)
 		entry := returned.GetTableEntry()
 		entry.CounterData = &p4v1.CounterData{PacketCount: 5}
 		entry.Match[0], entry.Match[3] = entry.GetMatch()[3], entry.GetMatch()[0]
@@ -100,8 +105,8 @@ func TestReadBackIsTheSameEntry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if read.Key != written[i].Key || read.Value != written[i].Value {
-			t.Errorf("read back as %s, written as %s", read, written[i])
+		if read.Key != written[0].Key || read.Value != written[0].Value {
+			t.Errorf("read back as %s, written as %s", read, written[0])
 		}
 	})
 }
@@ -146,13 +151,16 @@ func TestStateThatThePipelineCannotHold(t *testing.T) {
 		"twice":           {State{AllPorts: []Port{3, 3}}, "each must be below 511 and stand once"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := test.state.Entries(1)
+			_, err := test.state.Entries()
+			if err == nil {
+				_, err = RuleEntries(test.state.Verdicts, 1)
+			}
 			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, want ErrInvalid with %q", err, test.want)
 			}
 		})
 	}
-	if _, err := (&State{}).Entries(0); !errors.Is(err, ErrInvalid) {
+	if _, err := RuleEntries(nil, 0); !errors.Is(err, ErrInvalid) {
 		t.Errorf("epoch 0: error is %v, want ErrInvalid", err)
 	}
 }
@@ -177,7 +185,7 @@ func TestEpochs(t *testing.T) {
 	if !ok || running != 7 {
 		t.Errorf("EpochEntry(7) is epoch %d, %v", running, ok)
 	}
-	all, err := (&State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Action: Drop, Rule: 2}}}).Entries(9)
+	all, err := RuleEntries(map[VerdictKey]Verdict{{Priority: 1}: {Action: Drop, Rule: 2}}, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,5 +194,46 @@ func TestEpochs(t *testing.T) {
 	}
 	if _, ok := EpochEntry(7, false).Epoch(); ok {
 		t.Error("the running epoch is no verdict")
+	}
+}
+
+// What the state has itself stands in place of what it shares; the rest is there from both, in one order.
+func TestShared(t *testing.T) {
+	near, far := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")
+	shared := &Shared{State: State{Subscribers: map[netip.Prefix]Subscriber{near: {Class: 1}, far: {Class: 1}}, Remotes: map[netip.Prefix]Class{far: 2}}}
+	s := &State{Shared: shared, Subscribers: map[netip.Prefix]Subscriber{near: {Class: 1, Line: 7}}}
+	got := entries(t, s)
+	want := []string{
+		"remote_v4 prefix=198.51.100.0/24 => set_remote_class class_id=2",
+		"subscriber_v4 prefix=192.0.2.0/24 => set_subscriber_class class_id=1 line_index=7",
+		"subscriber_v4 prefix=198.51.100.0/24 => set_subscriber_class class_id=1 line_index=0",
+		"reject_source default => set_reject_source v4=0.0.0.0 v6=::",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("entries are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if _, err := (&State{Shared: &Shared{State: State{Remotes: map[netip.Prefix]Class{far: 0}}}}).Entries(); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a fault in what is shared: error is %v, want ErrInvalid", err)
+	}
+}
+
+// A rate that bmv2 shows one lower is still the rate that was written; one that is further off is not.
+func TestRatesThatASwitchCannotHold(t *testing.T) {
+	entry := func(rate uint32) Entry {
+		all, err := (&State{Limits: map[LimitKey]Rate{{Line: 1}: {PerSecond: rate, Burst: 5}}}).Entries()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all[0]
+	}
+	for written, shown := range map[uint32]uint32{249: 248, 251: 250, 1001: 1000} {
+		if entry(written).Value != entry(shown).Value {
+			t.Errorf("%d a second, shown as %d, is taken for another rate", written, shown)
+		}
+	}
+	for _, other := range []uint32{247, 250} {
+		if entry(249).Value == entry(other).Value {
+			t.Errorf("249 and %d a second are taken for the same", other)
+		}
 	}
 }

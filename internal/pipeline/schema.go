@@ -86,6 +86,7 @@ type action struct {
 // rightly stands before what lets it pass. Check compares it with a P4Info.
 var schema = []table{
 	{portRoleTable, "port_role", []field{{"port", 9, exact}}, []uint32{setRoleAction}},
+	{connectionLimitTable, "connection_limit", []field{{"line", 14, exact}, {"role", 1, exact}}, []uint32{meterConnectionAction}},
 	{lineTable, "line", []field{{"port", 9, exact}, {"outer_vid", 12, exact}, {"inner_vid", 12, exact}}, []uint32{setLineAction}},
 	{
 		sessionTable, "session",
@@ -101,7 +102,6 @@ var schema = []table{
 	{remoteV6Table, "remote_v6", []field{{"prefix", 128, lpm}}, []uint32{setRemoteClassAction}},
 	{subscriberV4Table, "subscriber_v4", []field{{"prefix", 32, lpm}}, []uint32{setSubscriberClassAction}},
 	{subscriberV6Table, "subscriber_v6", []field{{"prefix", 128, lpm}}, []uint32{setSubscriberClassAction}},
-	{connectionLimitTable, "connection_limit", []field{{"line", 14, exact}, {"role", 1, exact}}, []uint32{meterConnectionAction}},
 	{
 		verdictTable, "verdict",
 		[]field{
@@ -146,20 +146,48 @@ var actions = []action{
 	{setRejectSourceAction, "set_reject_source", []field{{"v4", 32, ""}, {"v6", 128, ""}}},
 }
 
+// rankOf is the place of a table in schema, and -1 for one that is not there.
+func rankOf(id uint32) int {
+	if low := id - schemaBase; low < uint32(len(ranks)) {
+		return int(ranks[low]) - 1
+	}
+	return -1
+}
+
+// schemaBase is what the ids of the program's tables begin at: P4Runtime section 6.3 gives tables the prefix 2.
+const schemaBase = 0x02000000
+
+// ranks has, for the low bits of a table's id, its place in schema plus one.
+var ranks = func() (r [32]uint8) {
+	for i, t := range schema {
+		r[t.id-schemaBase] = uint8(i + 1)
+	}
+	return r
+}()
+
+// The places of tables that entries are often asked about.
+var (
+	verdictRank      = rankOf(verdictTable)
+	runningEpochRank = rankOf(runningEpochTable)
+	sourceV4Rank     = rankOf(sourceV4Table)
+	sourceV6Rank     = rankOf(sourceV6Table)
+	sourceCheckRank  = rankOf(sourceCheckTable)
+	limitRank        = rankOf(connectionLimitTable)
+)
+
 func tableByID(id uint32) (table, bool) {
-	for _, t := range schema {
-		if t.id == id {
-			return t, true
-		}
+	if rank := rankOf(id); rank >= 0 {
+		return schema[rank], true
 	}
 	return table{}, false
 }
 
-func actionByID(id uint32) (action, bool) {
-	for _, a := range actions {
-		if a.id == id {
-			return a, true
+// actionByID returns nil and false for an action that the program does not have.
+func actionByID(id uint32) (*action, bool) {
+	for i := range actions {
+		if actions[i].id == id {
+			return &actions[i], true
 		}
 	}
-	return action{}, false
+	return nil, false
 }

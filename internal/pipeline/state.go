@@ -7,6 +7,7 @@ package pipeline
 
 import (
 	"net/netip"
+	"sync"
 )
 
 // Numbers that the policy gives out and the pipeline matches on. The zero value of each is what the pipeline assumes where no entry
@@ -200,6 +201,9 @@ type BridgePort struct {
 
 // A State is all that a switch should hold, but for the epoch that its verdicts stand in, which is chosen when they are written.
 type State struct {
+	// Shared is what the state has in common with those of other switches, and may be nil.
+	Shared *Shared
+
 	Ports       map[Port]Role // a port that is not in it is an access port
 	Lines       map[LineKey]Line
 	Services    map[ServiceKey]ServiceValue
@@ -208,6 +212,9 @@ type State struct {
 	Verdicts    map[VerdictKey]Verdict
 	// SynOnly makes the verdicts drop and reject stop new connections alone: the drain of a rule set that has just come in force.
 	SynOnly bool
+	// Staged are rule sets that may come in force next, the likeliest first. As many as there is room for are kept in the switch, so that
+	// each is one MODIFY away.
+	Staged []map[VerdictKey]Verdict
 
 	SourceChecks map[LineGroup]SourceCheck
 	Sources      map[SourceKey]struct{} // asked for lines of the groups in SourceChecks
@@ -219,4 +226,45 @@ type State struct {
 	LinePorts map[VLANKey]Port
 	// NetworkPorts and AllPorts are the flood groups, in ascending order.
 	NetworkPorts, AllPorts []Port
+}
+
+// A Shared is what the states of several switches have in common: services, remotes, subscribers and source checks of one policy. It is
+// turned into entries once, and must not be changed after that. What else is in its State is not looked at.
+type Shared struct {
+	State State
+
+	once sync.Once
+	all  []Entry
+	err  error
+
+	mu       sync.Mutex // guards what follows
+	verdicts map[*Contract]error
+}
+
+func (s *Shared) entries() ([]Entry, error) {
+	s.once.Do(func() {
+		b := &builder{}
+		b.state(&State{Services: s.State.Services, Remotes: s.State.Remotes, Subscribers: s.State.Subscribers, SourceChecks: s.State.SourceChecks})
+		s.all, s.err = b.done()
+	})
+	return s.all, s.err
+}
+
+// allowed are the entries, if a contract allows them.
+func (s *Shared) allowed(c *Contract) ([]Entry, error) {
+	all, err := s.entries()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err, asked := s.verdicts[c]
+	if !asked {
+		if s.verdicts == nil {
+			s.verdicts = map[*Contract]error{}
+		}
+		err = c.Allows(all)
+		s.verdicts[c] = err
+	}
+	return all, err
 }

@@ -64,11 +64,11 @@ func accessForm(t *testing.T, phase string) *Compiled {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Compile(b.Policy, b.Inventory, "bras", phase, moment(t, "2006-06-01T00:00:00Z"))
+	c, err := Compile(b, nil, "bras", Everywhere(phase), moment(t, "2006-06-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.State.Entries(1); err != nil {
+	if _, err := c.State.Entries(); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -108,7 +108,7 @@ func TestAccessForms(t *testing.T) {
 		NetworkPorts: []pipeline.Port{509},
 		AllPorts:     []pipeline.Port{1, 2, 509},
 	}
-	s.Services, s.Remotes, s.Verdicts = nil, nil, nil // see TestLegs
+	s.Services, s.Remotes, s.Verdicts, s.Staged = nil, nil, nil, nil // see TestLegs and stagedRead
 	if diff := cmp.Diff(want, s, compareAddresses); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -244,7 +244,7 @@ func TestServicesOfOneSide(t *testing.T) {
 			want[key] = leg
 		}
 		for _, ph := range b.Policy.Phases {
-			c, err := Compile(b.Policy, b.Inventory, "edge-1", ph.Name, moment(t, "2006-06-01T00:00:00Z"))
+			c, err := Compile(b, nil, "edge-1", Everywhere(ph.Name), moment(t, "2006-06-01T00:00:00Z"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"op25b/internal/pipeline"
@@ -15,28 +14,62 @@ const (
 	SubscriberExempt   pipeline.Class = 1
 )
 
-// Compiled is what one switch should hold in one phase, and what its numbers mean.
+// Compiled is what one switch should hold with certain phases in force, and what its numbers mean.
+//
+// Maps and slices are shared between the results of one Compiler: they are read, and never changed.
 type Compiled struct {
-	Policy, Phase, Switch string
+	Policy, Switch string
+	// InForce is the phase of each line group. Groups with the default phase are not listed.
+	InForce InForce
 
+	// State has SynOnly, the drain, where every phase that is in force by default or for lines of this switch has it: there is one for the
+	// whole switch, and it must not let pass what a phase without drain stops.
 	State pipeline.State
-	// Rules are the rules of the phase, those that stand in every phase, and those of the pipeline itself, by the id under which the switch
-	// counts them.
+	// Staged are the rule sets that the other phases would bring, the most likely first. See Stage.
+	Staged []Stage
+
+	// Rules are the rules of the phases in force, those that stand in every phase, and those of the pipeline itself, by the id under which
+	// the switch counts them.
 	Rules map[pipeline.RuleID]Rule
-	// Lines are the names of the switch's lines; the one with index i is at i-1.
-	Lines []string
+	// Lines are the names of the switch's lines.
+	Lines map[pipeline.LineIndex]string
+	// LineGroups, Services and Remotes are what the policy says of its numbers.
+	LineGroups map[pipeline.LineGroup]LineGroup
+	Services   map[pipeline.Service]Service
+	Remotes    map[pipeline.Class]Remote
+
+	// Exempt are the exemptions that hold here: those of this switch's lines, behind those of prefixes, which hold on every switch.
+	Exempt []Exempt
 	// Expired are the exemptions of the policy that no longer hold.
 	Expired []Exemption
+
+	shared *pipeline.Shared
+	own    map[netip.Prefix]pipeline.Subscriber // that shared does not have
+}
+
+// Sharing returns the state with what all switches of the Compiler have in common in its Shared: it has the same entries as State, and the
+// most of them are made once for all switches.
+func (c *Compiled) Sharing() *pipeline.State {
+	s := c.State
+	s.Shared = c.shared
+	s.Services, s.Remotes, s.SourceChecks, s.Subscribers = nil, nil, nil, c.own
+	return &s
+}
+
+// An Exempt is an exemption that holds, and the addresses that it is for.
+type Exempt struct {
+	Exemption
+	Prefixes []netip.Prefix
 }
 
 // A Rule is the meaning of a rule id.
 type Rule struct {
 	ID   pipeline.RuleID
 	Name string
-	// Action is what the rule does. The rules later-fragment, undetermined and spoofed do what each line group says, and this is the
-	// strictest of it.
+	// Action is what the rule does. Where phases that are in force side by side differ, it is the strictest of theirs. The rules
+	// later-fragment, undetermined and spoofed do what each line group says, and this is the strictest of it.
 	Action Action
-	// Text is the meaning as a sentence, for operators and counters' descriptions.
+	// Text is the meaning as a sentence, for operators and counters' descriptions. Where phases differ it has one for each.
 	Text string
 }
 
@@ -50,85 +83,104 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 	return Rule{}, false
 }
 
-// Compile returns what a switch should hold in a phase of the policy at a moment. Only exemptions look at the moment: one that has
-// ended is left out. Phases differ in the verdicts and in SynOnly, and in nothing else.
-//
-// The rules, of which the first that matches decides, are relay, submission, exempt, and then the phase's in their order. A rule over
-// several legs or line groups becomes several entries with one rule id.
-//
-// It expects documents that Load or Validate accepted. The policy and the switch itself are checked again (ErrInvalid), so that no
-// caller can compile a rule set that blocks submission; other switches are not looked at. ErrUnknownSwitch and ErrUnknownPhase name what
-// there is.
-func Compile(p *Policy, inv *Inventory, switchName, phaseName string, now time.Time) (*Compiled, error) {
-	sw, ok := inv.Switch(switchName)
-	if !ok {
-		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, nearest(switchName, names(inv.Switches, Switch.name), "switches"))
+// Compile compiles one switch. It is NewCompiler and Compiler.Compile, for who has no more switches to compile.
+func Compile(b *Bundle, n *Numbers, switchName string, in InForce, now time.Time) (*Compiled, error) {
+	c, err := NewCompiler(b, n)
+	if err != nil {
+		return nil, err
 	}
-	ph, ok := p.Phase(phaseName)
-	if !ok {
-		return nil, fmt.Errorf("%w %q; %s", ErrUnknownPhase, phaseName, nearest(phaseName, names(p.Phases, Phase.name), "phases"))
+	return c.Compile(switchName, in, now)
+}
+
+// Compile returns what a switch should hold at a moment, with a phase in force for each line group. Only exemptions look at the moment: one
+// that has ended is left out. Phases differ in the verdicts and in SynOnly, and in nothing else.
+//
+// The rules, of which the first that matches decides, are relay, submission, exempt, and then those of the phase of the line's group in
+// their order. A rule over several legs or line groups becomes several entries with one rule id. Where all groups have one phase, its
+// rules stand once, for any group; where they have not, no group meets a rule of another's phase.
+//
+// ErrUnknownSwitch, ErrUnknownPhase and ErrUnknownGroup name what there is. ErrInvalid is a switch that could not be validated, and phases
+// that side by side need more verdict entries than MaxVerdicts. ErrNumbers is a line that has no number.
+func (c *Compiler) Compile(switchName string, in InForce, now time.Time) (*Compiled, error) {
+	sw, err := c.find(switchName, in)
+	if err != nil {
+		return nil, err
 	}
-	if err := validateFor(p, inv, sw); err != nil {
+	in = in.plain()
+	compiled, err := c.compile(sw, in, now)
+	if err != nil {
 		return nil, fmt.Errorf("compile switch %q: %w", switchName, err)
 	}
-
-	c := &Compiled{Policy: p.Name, Phase: ph.Name, Switch: sw.Name, Lines: names(sw.Lines, Line.name)}
-	c.State = pipeline.State{Services: serviceEntries(p), Remotes: remoteEntries(p), SynOnly: ph.SynOnly}
-	c.State.Ports, c.State.NetworkPorts, c.State.AllPorts = portEntries(sw)
-	c.State.Lines, c.State.LinePorts = lineEntries(p, sw)
-	c.State.Bridge = bridgeEntries(sw)
-	c.State.SourceChecks, c.State.Sources = sourceEntries(p, sw)
-	c.State.Limits = limitEntries(p, sw)
-	c.State.RejectFrom = rejectFrom(sw)
-	c.State.Subscribers, c.Expired = subscriberEntries(p, sw, now)
-	c.State.Verdicts, c.Rules = verdictEntries(p, ph)
-	return c, nil
+	return compiled, nil
 }
 
-// remoteEntries are the prefixes of all classes.
-func remoteEntries(p *Policy) map[netip.Prefix]pipeline.Class {
-	entries := make(map[netip.Prefix]pipeline.Class)
-	for i, r := range p.Remotes {
-		for _, prefix := range r.Prefixes {
-			entries[prefix] = pipeline.Class(i + 1)
-		}
+// RulesOf returns what the rules mean to lines that are in a phase, whatever phases stand beside it: the same ids as in Compiled.Rules, with
+// the phase's own action and sentence. drain is State.SynOnly. It is read, and never changed. The error is
+// ErrUnknownPhase.
+func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, error) {
+	in := Everywhere(phase)
+	if err := in.check(c.bundle.Policy); err != nil {
+		return nil, err
 	}
-	return entries
+	rules, err := c.rules(in)
+	if err != nil {
+		return nil, err
+	}
+	return rules.meanings(c.numbers, drain), nil
 }
 
-// subscriberEntries are the prefixes exempt on a switch: those of its own lines, each for that line alone, and those that are exempt
-// everywhere.
-func subscriberEntries(p *Policy, sw *Switch, now time.Time) (entries map[netip.Prefix]pipeline.Subscriber, expired []Exemption) {
-	entries = make(map[netip.Prefix]pipeline.Subscriber)
-	var everywhere []netip.Prefix
-	lines := make(map[string]int, len(sw.Lines))
-	for i, line := range sw.Lines {
-		lines[line.Name] = i
+func (c *Compiler) compile(sw *Switch, in InForce, now time.Time) (*Compiled, error) {
+	p := c.bundle.Policy
+	if err := validateSwitch(p, sw); err != nil {
+		return nil, err
 	}
-	for i := range p.Exemptions {
-		e := &p.Exemptions[i]
-		if !now.Before(p.Ends(e)) {
-			expired = append(expired, *e)
-			continue
-		}
-		if e.Line == "" {
-			everywhere = append(everywhere, e.Prefix)
-			entries[e.Prefix] = pipeline.Subscriber{Class: SubscriberExempt}
-			continue
-		}
-		at, here := lines[e.Line]
-		if !here {
-			continue
-		}
-		for _, prefix := range sw.Lines[at].Prefixes {
-			entries[prefix] = pipeline.Subscriber{Class: SubscriberExempt, Line: lineIndex(at)}
+	lines, err := c.lineNumbers(sw)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := c.rules(in)
+	if err != nil {
+		return nil, err
+	}
+	drain := drains(p, sw, in)
+	compiled := &Compiled{
+		Policy: p.Name, Switch: sw.Name, InForce: in,
+		Rules: rules.meanings(c.numbers, drain), Lines: lines.names(),
+		LineGroups: c.lineGroups, Services: c.services, Remotes: c.remotes,
+	}
+	compiled.State = pipeline.State{
+		Verdicts: rules.verdicts, SynOnly: drain, Services: c.serviceEntries, Remotes: c.remoteEntries, SourceChecks: c.sourceChecks,
+		Bridge: bridgeEntries(sw), RejectFrom: rejectFrom(sw),
+	}
+	s := &compiled.State
+	s.Ports, s.NetworkPorts, s.AllPorts = portEntries(sw)
+	s.Lines, s.LinePorts = lineEntries(c.numbers, sw, lines)
+	s.Sources = sourceEntries(p, sw, lines)
+	s.Limits = limitEntries(p, sw, lines)
+	c.exemptions(compiled, sw, lines, now)
+	compiled.Staged = c.staged(sw, in)
+	for _, stage := range compiled.Staged {
+		s.Staged = append(s.Staged, stage.Verdicts)
+	}
+	return compiled, nil
+}
+
+// drains reports whether every phase that lines of a switch meet stops new connections alone.
+func drains(p *Policy, sw *Switch, in InForce) bool {
+	drains := func(phase string) bool {
+		ph, _ := p.Phase(phase)
+		return ph.SynOnly
+	}
+	if !drains(in.Default) {
+		return false
+	}
+	if len(in.Groups) == 0 {
+		return true
+	}
+	for _, line := range sw.Lines {
+		if phase, apart := in.Groups[line.Group]; apart && !drains(phase) {
+			return false
 		}
 	}
-	// The longest prefix decides, so within one that is exempt everywhere a line's own would take the exemption from all others.
-	for prefix := range entries {
-		if slices.ContainsFunc(everywhere, func(outer netip.Prefix) bool { return outer.Bits() <= prefix.Bits() && outer.Contains(prefix.Addr()) }) {
-			entries[prefix] = pipeline.Subscriber{Class: SubscriberExempt}
-		}
-	}
-	return entries, expired
+	return true
 }

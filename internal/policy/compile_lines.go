@@ -33,14 +33,14 @@ func portNumbers(sw *Switch) map[string]pipeline.Port {
 
 // lineEntries are the lines of a switch, and the way to them by tags alone. Tags that lines of two ports share lead to neither, and
 // untagged frames have nothing to go by.
-func lineEntries(p *Policy, sw *Switch) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
+func lineEntries(n *Numbers, sw *Switch, index lineNumbers) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
 	lines := make(map[pipeline.LineKey]pipeline.Line, len(sw.Lines))
 	ways := make(map[pipeline.VLANKey]pipeline.Port)
 	shared := make(map[pipeline.VLANKey]struct{})
 	ports := portNumbers(sw)
-	for i, line := range sw.Lines {
+	for _, line := range sw.Lines {
 		key := pipeline.LineKey{Port: ports[line.Port], OuterVID: line.VLAN, InnerVID: line.InnerVLAN, Session: line.PPPoE}
-		lines[key] = pipeline.Line{Group: p.group(line.Group), Index: lineIndex(i)}
+		lines[key] = pipeline.Line{Group: n.group(line.Group), Index: index[line.Name]}
 		tags := pipeline.VLANKey{OuterVID: line.VLAN, InnerVID: line.InnerVLAN}
 		if other, again := ways[tags]; again && other != key.Port {
 			shared[tags] = struct{}{}
@@ -53,9 +53,6 @@ func lineEntries(p *Policy, sw *Switch) (map[pipeline.LineKey]pipeline.Line, map
 	delete(ways, pipeline.VLANKey{})
 	return lines, ways
 }
-
-// lineIndex is the number of the line at a position of its switch's list.
-func lineIndex(i int) pipeline.LineIndex { return pipeline.LineIndex(i + 1) }
 
 // bridgeEntries are the stations known behind access and network ports.
 func bridgeEntries(sw *Switch) map[pipeline.MAC]pipeline.BridgePort {
@@ -74,28 +71,37 @@ func bridgeEntries(sw *Switch) map[pipeline.MAC]pipeline.BridgePort {
 	return bridge
 }
 
-// sourceEntries are the line groups whose sources are checked, and the prefixes of their lines on a switch.
-func sourceEntries(p *Policy, sw *Switch) (map[pipeline.LineGroup]pipeline.SourceCheck, map[pipeline.SourceKey]struct{}) {
+// sourceChecks are the line groups whose sources are checked.
+func sourceChecks(p *Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceCheck {
 	checks := make(map[pipeline.LineGroup]pipeline.SourceCheck)
-	for i, g := range p.LineGroups {
+	for _, g := range p.LineGroups {
 		if check, on, _ := g.SourceCheck.check(); on {
-			checks[pipeline.LineGroup(i+1)] = check
+			checks[n.group(g.Name)] = check
 		}
 	}
+	return checks
+}
+
+// sourceEntries are the prefixes of a switch's lines whose sources are checked.
+func sourceEntries(p *Policy, sw *Switch, index lineNumbers) map[pipeline.SourceKey]struct{} {
+	checked := make(map[string]bool, len(p.LineGroups))
+	for _, g := range p.LineGroups {
+		_, checked[g.Name], _ = g.SourceCheck.check()
+	}
 	sources := make(map[pipeline.SourceKey]struct{})
-	for i, line := range sw.Lines {
-		if _, checked := checks[p.group(line.Group)]; !checked {
+	for _, line := range sw.Lines {
+		if !checked[line.Group] {
 			continue
 		}
 		for _, prefix := range line.Prefixes {
-			sources[pipeline.SourceKey{Line: lineIndex(i), Prefix: prefix}] = struct{}{}
+			sources[pipeline.SourceKey{Line: index[line.Name], Prefix: prefix}] = struct{}{}
 		}
 	}
-	return checks, sources
+	return sources
 }
 
 // limitEntries are the rates of lines, a bucket for each direction. They do not wait for a phase that asks for them.
-func limitEntries(p *Policy, sw *Switch) map[pipeline.LimitKey]pipeline.Rate {
+func limitEntries(p *Policy, sw *Switch, index lineNumbers) map[pipeline.LimitKey]pipeline.Rate {
 	rates := make(map[string]Rate, len(p.LineGroups))
 	for _, g := range p.LineGroups {
 		if g.Limit != (Rate{}) {
@@ -103,13 +109,13 @@ func limitEntries(p *Policy, sw *Switch) map[pipeline.LimitKey]pipeline.Rate {
 		}
 	}
 	limits := make(map[pipeline.LimitKey]pipeline.Rate)
-	for i, line := range sw.Lines {
+	for _, line := range sw.Lines {
 		rate, ok := rates[line.Group]
 		if !ok {
 			continue
 		}
 		for _, from := range []pipeline.Role{pipeline.Access, pipeline.Network} {
-			limits[pipeline.LimitKey{Line: lineIndex(i), From: from}] = pipeline.Rate{PerSecond: rate.PerSecond, Burst: rate.Burst}
+			limits[pipeline.LimitKey{Line: index[line.Name], From: from}] = pipeline.Rate{PerSecond: rate.PerSecond, Burst: rate.Burst}
 		}
 	}
 	return limits

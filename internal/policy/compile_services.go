@@ -16,12 +16,12 @@ const (
 // From a line, servers' ports of every service. Toward a line, port 25 of servers; other services only where a rule is for DownDst, to let
 // their answers pass to a client that happens to use port 25. The subscriber's own port 25 is looked at where a rule is for UpSrc or DownDst;
 // there a SYN toward it, and a SYN-ACK from it, come before what the other end's port says, for a client may choose its own.
-func serviceEntries(p *Policy) map[pipeline.ServiceKey]pipeline.ServiceValue {
+func serviceEntries(p *Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.ServiceValue {
 	entries := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
 	upSrc, downDst := p.uses(UpSrc), p.uses(DownDst)
-	for i, s := range p.Services {
+	for _, s := range p.Services {
 		value := func(leg pipeline.Leg, priority int32) pipeline.ServiceValue {
-			return pipeline.ServiceValue{Leg: leg, Service: pipeline.Service(i + 1), Priority: priority}
+			return pipeline.ServiceValue{Leg: leg, Service: n.service(s.Name), Priority: priority}
 		}
 		for _, number := range s.Ports {
 			port := pipeline.PortMatch{Port: uint16(number), Exact: true}

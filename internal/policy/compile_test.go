@@ -3,9 +3,12 @@ package policy
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"op25b/internal/pipeline"
 )
@@ -94,13 +97,14 @@ func TestCompileExample(t *testing.T) {
 		"all-destinations": {Drop, Drop},
 	} {
 		t.Run(phase, func(t *testing.T) {
-			c, err := Compile(b.Policy, b.Inventory, "edge-1", phase, moment(t, "2006-10-01T00:00:00Z"))
+			c, err := Compile(b, nil, "edge-1", Everywhere(phase), moment(t, "2006-10-01T00:00:00Z"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			code := map[Action]pipeline.VerdictAction{Monitor: pipeline.Monitor, Drop: pipeline.Drop}
 			want := exampleState()
 			want.Verdicts = exampleVerdicts(code[actions[0]], code[actions[1]])
+			c.State.Staged = nil // see stagedRead
 			if diff := cmp.Diff(want, c.State, compareAddresses); diff != "" {
 				t.Errorf("state, -want +got:\n%s", diff)
 			}
@@ -122,10 +126,10 @@ func TestCompileExample(t *testing.T) {
 			if diff := cmp.Diff(wantRules, c.Rules); diff != "" {
 				t.Errorf("rules, -want +got:\n%s", diff)
 			}
-			if diff := cmp.Diff([]string{"adsl-home", "adsl-bot", "business-fixed", "mobile-sim"}, c.Lines); diff != "" {
+			if diff := cmp.Diff(map[pipeline.LineIndex]string{1: "adsl-home", 2: "adsl-bot", 3: "business-fixed", 4: "mobile-sim"}, c.Lines); diff != "" {
 				t.Errorf("lines, -want +got:\n%s", diff)
 			}
-			if got := [3]string{c.Policy, c.Phase, c.Switch}; got != [3]string{"spinnet-2006", phase, "edge-1"} {
+			if got := [3]string{c.Policy, c.InForce.String(), c.Switch}; got != [3]string{"spinnet-2006", phase, "edge-1"} {
 				t.Errorf("compiled for %v", got)
 			}
 			if r, ok := c.RuleByName("smtp-all"); !ok || r.ID != idSMTPAll {
@@ -147,7 +151,7 @@ func TestExemptionEnds(t *testing.T) {
 		"2007-04-01T00:00:00+09:00": 0,
 		"2007-03-31T15:00:00Z":      0,
 	} {
-		c, err := Compile(b.Policy, b.Inventory, "edge-1", "all-destinations", moment(t, at))
+		c, err := Compile(b, nil, "edge-1", Everywhere("all-destinations"), moment(t, at))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,6 +160,38 @@ func TestExemptionEnds(t *testing.T) {
 		}
 		if expired := len(c.Expired) == 1 && c.Expired[0].Line == "business-fixed"; expired != (exempt == 0) {
 			t.Errorf("at %s: expired %v", at, c.Expired)
+		}
+	}
+}
+
+// TestReviewsDue: an exemption is to be looked at from its day of review on until it ends, and not if it has none.
+func TestReviewsDue(t *testing.T) {
+	p := example(t).Policy
+	p.Exemptions = append(p.Exemptions, Exemption{Line: "mobile-sim", Owner: "noc", Reason: "test", Expires: Date{2007, 3, 31}})
+	p.Exemptions[0].Review = Date{2006, 12, 31}
+	for at, want := range map[string]int{
+		"2006-12-30T23:59:59+09:00": 0,
+		"2006-12-31T00:00:00+09:00": 1,
+		"2007-03-31T23:59:59+09:00": 1,
+		"2007-04-01T00:00:00+09:00": 0,
+	} {
+		if due := p.ReviewsDue(moment(t, at)); len(due) != want || want == 1 && due[0].Line != "business-fixed" {
+			t.Errorf("at %s: %v is due, want %d", at, due, want)
+		}
+	}
+}
+
+// TestStaticLine: a line with an address of its own can be exempt, though the others of its group have none.
+func TestStaticLine(t *testing.T) {
+	b := example(t)
+	line, group := &b.Inventory.Switches[0].Lines[2], b.Policy.group("bflets")
+	for _, x := range []struct {
+		group, line Addressing
+		valid       bool
+	}{{"", "", true}, {"static", "", true}, {"dynamic", "", false}, {"dynamic", "static", true}, {"", "dynamic", false}, {"static", "dynamic", false}} {
+		group.Addressing, line.Addressing = x.group, x.line
+		if err := Validate(b.Policy, b.Inventory); (err == nil) != x.valid {
+			t.Errorf("%+v: %v", x, err)
 		}
 	}
 }
@@ -213,7 +249,7 @@ func TestCompileTagged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Compile(b.Policy, b.Inventory, "edge-1", "only", moment(t, "2006-06-01T00:00:00Z"))
+	c, err := Compile(b, nil, "edge-1", Everywhere("only"), moment(t, "2006-06-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +298,7 @@ func TestCompileTagged(t *testing.T) {
 		t.Errorf("text %q, want %q", got, want)
 	}
 
-	c, err = Compile(b.Policy, b.Inventory, "edge-2", "only", moment(t, "2006-06-01T00:00:00Z"))
+	c, err = Compile(b, nil, "edge-2", Everywhere("only"), moment(t, "2006-06-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,11 +310,11 @@ func TestCompileTagged(t *testing.T) {
 func TestCompileRefuses(t *testing.T) {
 	b := example(t)
 	now := moment(t, "2006-10-01T00:00:00Z")
-	_, err := Compile(b.Policy, b.Inventory, "edge1", "before", now)
+	_, err := Compile(b, nil, "edge1", Everywhere("before"), now)
 	if want := `unknown switch "edge1"; did you mean "edge-1"? switches: edge-1`; !errors.Is(err, ErrUnknownSwitch) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	_, err = Compile(b.Policy, b.Inventory, "edge-1", "befor", now)
+	_, err = Compile(b, nil, "edge-1", Everywhere("befor"), now)
 	if want := `unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`; !errors.Is(err, ErrUnknownPhase) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -288,15 +324,15 @@ func TestCompileRefuses(t *testing.T) {
 	p.Phases = []Phase{{Name: "bad", Effective: Date{2006, 10, 1}, Rules: []PhaseRule{
 		{Name: "close-587", Service: "submission", Action: Drop}, {Name: "smtp-all", Service: "smtp", Action: Drop},
 	}}}
-	if c, err := Compile(&p, b.Inventory, "edge-1", "bad", now); !errors.Is(err, ErrInvalid) {
+	if c, err := Compile(&Bundle{&p, b.Inventory}, nil, "edge-1", Everywhere("bad"), now); !errors.Is(err, ErrInvalid) {
 		t.Errorf("got %v, %v, want ErrInvalid", c, err)
 	}
 	// Nor one that drops all that a line sends.
-	b.Policy.LineGroups[0].SourceCheck = SourceDrop
+	b.Policy.LineGroups[0].SourceCheck, b.Policy.LineGroups[0].Addressing = SourceDrop, Static
 	b.Inventory.Switches[0].Lines[1].Prefixes = nil
 	const want = `compile switch "edge-1": switches[0].lines[1]: line "adsl-bot" has no prefixes, and line group "adsl" has sourceCheck: drop; ` +
 		`all that the line sends would be dropped: give the line its prefixes, or another group`
-	if c, err := Compile(b.Policy, b.Inventory, "edge-1", "before", now); !errors.Is(err, ErrInvalid) || err.Error() != want {
+	if c, err := Compile(b, nil, "edge-1", Everywhere("before"), now); !errors.Is(err, ErrInvalid) || err.Error() != want {
 		t.Errorf("got  %v, %v\nwant %s", c, err, want)
 	}
 }
@@ -316,7 +352,7 @@ func TestExemptForItsLineAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := example(t)
 			b.Policy.Exemptions = append(b.Policy.Exemptions, test.more...)
-			c, err := Compile(b.Policy, b.Inventory, "edge-1", "before", moment(t, "2006-06-01T00:00:00Z"))
+			c, err := Compile(b, nil, "edge-1", Everywhere("before"), moment(t, "2006-06-01T00:00:00Z"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -325,4 +361,36 @@ func TestExemptForItsLineAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What Sharing returns is the same entries, also where a line's exemption lies within one of a prefix.
+func TestSharing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, inv := drawBundle(t)
+		if rapid.Bool().Draw(t, "around lines") {
+			p.Exemptions = append(p.Exemptions, Exemption{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Owner: "noc", Reason: "test", Expires: Date{2010, 1, 1}})
+		}
+		compiler, err := NewCompiler(&Bundle{p, inv}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []time.Time{time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC), time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)} {
+			c, err := compiler.Compile("edge", Everywhere(p.Phases[0].Name), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := c.State.Entries()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.Sharing().Entries()
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := func(a, b pipeline.Entry) bool { return a.Key == b.Key && a.Value == b.Value }
+			if !slices.EqualFunc(got, want, same) {
+				t.Fatalf("%d entries, want %d", len(got), len(want))
+			}
+		}
+	})
 }

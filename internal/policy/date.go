@@ -30,11 +30,7 @@ func (d Date) IsZero() bool { return d == Date{} }
 
 // start is the first moment of the day.
 func (d Date) start(at Offset) time.Time {
-	zone := time.UTC
-	if at != 0 {
-		zone = time.FixedZone(at.String(), int(at)*60)
-	}
-	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, zone)
+	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, at.zone())
 }
 
 // next is the day after d.
@@ -68,4 +64,12 @@ func ParseOffset(text string) (Offset, error) {
 // String is the offset in the form that ParseOffset reads.
 func (o Offset) String() string {
 	return time.Unix(0, 0).In(time.FixedZone("", int(o)*60)).Format("Z07:00")
+}
+
+// zone is the offset as package time has it.
+func (o Offset) zone() *time.Location {
+	if o == 0 {
+		return time.UTC
+	}
+	return time.FixedZone(o.String(), int(o)*60)
 }

@@ -10,28 +10,6 @@ import (
 func (g LineGroup) undetermined() Action   { return g.Undetermined.action(DefaultUndetermined) }
 func (g LineGroup) laterFragments() Action { return g.LaterFragments.action(DefaultLaterFragments) }
 
-// knobPriority is a priority that no other entry competes with: the services of the knobs are theirs alone.
-const knobPriority = 1
-
-// knobs gives the line groups whose knobs are not at their defaults an entry each. The pipeline does the default by itself.
-func (b *builder) knobs(p *Policy) {
-	for i, g := range p.LineGroups {
-		b.knob(pipeline.LineGroup(i+1), pipeline.ServiceUndetermined, g.undetermined(), DefaultUndetermined, pipeline.RuleUndetermined)
-		b.knob(pipeline.LineGroup(i+1), pipeline.ServiceLaterFragment, g.laterFragments(), DefaultLaterFragments, pipeline.RuleLaterFragment)
-	}
-}
-
-func (b *builder) knob(group pipeline.LineGroup, service pipeline.Service, action, byDefault Action, rule pipeline.RuleID) {
-	if action == byDefault {
-		return
-	}
-	verdict, _ := action.verdict()
-	key := pipeline.VerdictKey{
-		Group: pipeline.Exactly(group), Leg: pipeline.Exactly(pipeline.UpDst), Service: pipeline.Exactly(service), Priority: knobPriority,
-	}
-	b.entries[key] = pipeline.Verdict{Action: verdict, Rule: rule}
-}
-
 // pipelineRules are the rules that the pipeline itself applies. Where line groups have a say, the action is the strictest of theirs.
 func pipelineRules(p *Policy) map[pipeline.RuleID]Rule {
 	rules := make(map[pipeline.RuleID]Rule)

@@ -40,7 +40,7 @@ func (l Leg) code() (leg pipeline.Leg, ok bool) {
 
 // legs are the legs that a rule is for, said or not.
 func (p *Policy) legs(r PhaseRule) []Leg {
-	switch s, _ := p.service(r.Service); {
+	switch s := p.service(r.Service); {
 	case r.Legs != nil:
 		return r.Legs
 	case s != nil && s.has(isSMTPPort):
@@ -48,6 +48,9 @@ func (p *Policy) legs(r PhaseRule) []Leg {
 	}
 	return []Leg{UpDst}
 }
+
+// answers reports whether a rule is for the leg on which the switch can reject.
+func (p *Policy) answers(r PhaseRule) bool { return slices.Contains(p.legs(r), UpDst) }
 
 // uses reports whether a rule of any phase is for a leg. Which ports are looked at on the subscriber's side hangs on it, in all phases
 // alike: a change of phase never touches the services of a switch.

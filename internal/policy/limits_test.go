@@ -35,14 +35,14 @@ func TestTooManyRules(t *testing.T) {
 		for i := range n {
 			p.Phases = append(p.Phases, Phase{Name: fmt.Sprint(i), Effective: Date{2006 + i, 1, 1}, Rules: []PhaseRule{{Name: fmt.Sprintf("r%d", i), Service: "smtp", Action: Drop}}})
 		}
-		c, err := Compile(&p, b.Inventory, "edge-1", fmt.Sprint(n-1), time.Time{})
+		c, err := Compile(&Bundle{&p, b.Inventory}, nil, "edge-1", Everywhere(fmt.Sprint(n-1)), time.Time{})
 		if valid {
 			if err != nil || c.Rules[pipeline.LastRule].Name != "r242" {
 				t.Errorf("%d names: %v", n, err)
 			}
 			continue
 		}
-		const want = `compile switch "edge-1": phases[243].rules[0]: rule "r243" is one too many; ` +
+		const want = `compile policy "spinnet-2006": phases[243].rules[0]: rule "r243" is one too many; ` +
 			`the phases of a policy can have 243 rule names between them: use names again, or split the policy`
 		if err == nil || err.Error() != want {
 			t.Errorf("%d names:\ngot  %v\nwant %s", n, err, want)
@@ -74,7 +74,7 @@ func TestTooManyVerdicts(t *testing.T) {
 		}
 		refused(t, fmt.Sprintf("%d groups and knob %q", x.groups, x.knob), p, b.Inventory, want)
 		if want == "" {
-			c, err := Compile(p, b.Inventory, "edge-1", "wide", time.Time{})
+			c, err := Compile(&Bundle{p, b.Inventory}, nil, "edge-1", Everywhere("wide"), time.Time{})
 			if err != nil || len(c.State.Verdicts) != x.need {
 				t.Errorf("%d groups: %v, %d entries, want %d", x.groups, err, len(c.State.Verdicts), x.need)
 			}
@@ -132,6 +132,17 @@ func TestWordsMadeInGo(t *testing.T) {
 		},
 		`phases[0].rules[0].legs[0]: unknown leg "updst"; did you mean "up_dst"? legs: up_dst, down_src, down_dst, up_src`: func(p *Policy, _ *Inventory) {
 			p.Phases[0].Rules[0].Legs = []Leg{"updst"}
+		},
+		`lineGroups[1].access: line group "isdn" has access: dsl; it wants adsl, vdsl, isdn, dialup, ftth, cable, mobile, fixed-wireless, leased or other`: func(p *Policy, inv *Inventory) {
+			group(p, inv).Access = "dsl"
+		},
+		`lineGroups[1].addressing: line group "isdn" has addressing: dhcp; it wants static or dynamic`: func(p *Policy, inv *Inventory) { group(p, inv).Addressing = "dhcp" },
+		`switches[0].foreign: switch "edge-1" has foreign: leave; it wants remove or keep`:             func(_ *Policy, inv *Inventory) { inv.Switches[0].Foreign = "leave" },
+		`switches[0].lines[0].addressing: line "adsl-home" has addressing: dhcp; it wants static or dynamic`: func(_ *Policy, inv *Inventory) {
+			inv.Switches[0].Lines[0].Addressing = "dhcp"
+		},
+		`switches[0].tls.ca: switch "edge-1" has tls without ca; a certificate that nobody checks protects nothing: give the file of the authorities' certificates`: func(_ *Policy, inv *Inventory) {
+			inv.Switches[0].TLS.ServerName = "edge-1.example"
 		},
 		`phases[0].rules[0].action: unknown action "deny"; it wants permit, monitor, limit, reject or drop`: func(p *Policy, _ *Inventory) {
 			p.Phases[0].Rules[0].Action = "deny"

@@ -1,12 +1,20 @@
 package policy
 
-import "op25b/internal/pipeline"
+import (
+	"slices"
+
+	"op25b/internal/pipeline"
+)
 
 // A LineGroup is a kind of access, such as ADSL, that rules treat alike. A line that no inventory names is in group 0, which has no name:
 // its knobs stand at their defaults, and it has no rate.
 type LineGroup struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title,omitempty"`
+	// Access is the technology of the lines. It is for readers: no rule goes by it.
+	Access Access `yaml:"access,omitempty"`
+	// Addressing is whether the lines keep their addresses. A line may say otherwise of itself.
+	Addressing Addressing `yaml:"addressing,omitempty"`
 	// Undetermined is what happens to a line's frames that cannot be read to their TCP ports within the pipeline's bounds.
 	// Absent, it is DefaultUndetermined.
 	Undetermined Knob `yaml:"undetermined,omitempty"`
@@ -24,6 +32,31 @@ const (
 	DefaultUndetermined   = Drop   // what cannot be read could be mail
 	DefaultLaterFragments = Permit // useless without the first fragment, which has been asked about
 )
+
+// An Access is a technology of access. The zero value is not said.
+type Access string
+
+// accesses are all there are, in the order in which messages list them.
+func accesses() []Access {
+	return []Access{"adsl", "vdsl", "isdn", "dialup", "ftth", "cable", "mobile", "fixed-wireless", "leased", "other"}
+}
+
+func (a Access) name() string { return string(a) }
+
+// valid reports whether the access can stand so.
+func (a Access) valid() bool { return a == "" || slices.Contains(accesses(), a) }
+
+// An Addressing is whether a line keeps its addresses. The zero value is not said, and nothing is concluded from it.
+type Addressing string
+
+// The kinds of addressing.
+const (
+	Static  Addressing = "static"  // the line's, until the operator changes them
+	Dynamic Addressing = "dynamic" // another each time that the line connects; the old one is then the next line's
+)
+
+// valid reports whether the addressing can stand so.
+func (a Addressing) valid() bool { return a == "" || a == Static || a == Dynamic }
 
 // A Knob is a verdict for frames that rules cannot speak of: Permit, Monitor or Drop. The zero value is the default of the key.
 type Knob string

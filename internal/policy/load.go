@@ -85,7 +85,7 @@ func (r *reader) document(file string, n ast.Node) {
 	d := decoder{file: file}
 	defer func() { r.faults = append(r.faults, d.faults...) }()
 
-	kind, ok := d.header(n)
+	kind, ok := d.header(n, KindPolicy, KindInventory)
 	if first, again := r.seen[kind]; again && kind != "" {
 		d.fault(ErrDocuments, d.pos(n), "kind", fmt.Sprintf("a second %s document", kind), fmt.Sprintf("the first is at %v: keep one", first))
 		return
@@ -107,13 +107,13 @@ func (r *reader) document(file string, n ast.Node) {
 }
 
 // header reads a document's version and kind. It reports false, with the faults noted, where either is not one that is read here.
-func (d *decoder) header(n ast.Node) (kind string, ok bool) {
+func (d *decoder) header(n ast.Node, kinds ...string) (kind string, ok bool) {
 	m, isMapping := n.(*ast.MappingNode)
 	if !isMapping {
-		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it wants a mapping that begins with apiVersion: "+APIVersion+" and kind: Policy or Inventory")
+		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it wants a mapping that begins with apiVersion: "+APIVersion+" and kind: "+strings.Join(kinds, " or "))
 		return "", false
 	}
-	kind, ok = d.headerKey(m, "kind", []string{KindPolicy, KindInventory})
+	kind, ok = d.headerKey(m, "kind", kinds)
 	_, versionOK := d.headerKey(m, "apiVersion", []string{APIVersion})
 	return kind, ok && versionOK
 }

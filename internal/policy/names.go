@@ -9,6 +9,16 @@ func names[T any](list []T, name func(T) string) []string {
 	return out
 }
 
+// byName is the item of a name, or nil.
+func byName[T any](list []T, nameOf func(T) string, name string) *T {
+	for i := range list {
+		if nameOf(list[i]) == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
 func (g LineGroup) name() string { return g.Name }
 func (s Service) name() string   { return s.Name }
 func (r Remote) name() string    { return r.Name }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"op25b/internal/pipeline"
@@ -21,8 +22,8 @@ const AnyRemote = "any"
 
 // A Policy says what happens to the mail traffic of which lines, and from when on.
 //
-// The position of a line group, a service or a remote class in its list is its number in the switch, from 1: append to a list, and no
-// earlier number changes.
+// Line groups, services, remote classes and rules are known by their names: Number gives each the number that it has in the switches, and
+// their order means nothing but to a phase's rules.
 type Policy struct {
 	Name string `yaml:"name"`
 	// UTCOffset is where the dates of the policy begin and end: "+09:00" for Japan. Absent, days are UTC's.
@@ -69,6 +70,8 @@ type Exemption struct {
 	Ticket string `yaml:"ticket,omitempty"`
 	// Expires is the last day on which the exemption holds.
 	Expires Date `yaml:"expires,omitempty"`
+	// Review is the day on which somebody looks whether it is still needed, not after Expires; absent, nobody is reminded. See ReviewsDue.
+	Review Date `yaml:"review,omitempty"`
 }
 
 // A Phase is the set of rules in force from a date until the next phase's.
@@ -118,6 +121,11 @@ const (
 	Drop   Action = "drop"
 )
 
+// strictness orders the actions by how much they stop.
+func (a Action) strictness() int {
+	return slices.Index([]Action{Permit, Monitor, Limit, Reject, Drop}, a)
+}
+
 // stops reports whether an action keeps anything from passing.
 func (a Action) stops() bool { return a == Limit || a == Reject || a == Drop }
 
@@ -165,32 +173,34 @@ func (p *Policy) Begins(ph *Phase) time.Time { return ph.Effective.start(p.UTCOf
 // Ends is the moment from which an exemption no longer holds: the end of the day on which it expires, at the policy's UTC offset.
 func (p *Policy) Ends(e *Exemption) time.Time { return e.Expires.next().start(p.UTCOffset) }
 
-// group returns the number of a line group, and 0 for a name that the policy does not have.
-func (p *Policy) group(name string) pipeline.LineGroup {
-	for i, g := range p.LineGroups {
-		if g.Name == name {
-			return pipeline.LineGroup(i + 1)
+// ReviewsDue are the exemptions that hold at a moment and whose day of review has come, in the order of the policy. Operators who block are
+// asked to look at their exceptions regularly (BITAG, Port Blocking, 2013).
+func (p *Policy) ReviewsDue(now time.Time) []Exemption {
+	var due []Exemption
+	for i := range p.Exemptions {
+		e := &p.Exemptions[i]
+		if !e.Review.IsZero() && !now.Before(e.Review.start(p.UTCOffset)) && !p.ended(e, now) {
+			due = append(due, *e)
 		}
 	}
-	return 0
+	return due
 }
 
-// service returns a service and its number, and nil and 0 for a name that the policy does not have.
-func (p *Policy) service(name string) (*Service, pipeline.Service) {
-	for i := range p.Services {
-		if p.Services[i].Name == name {
-			return &p.Services[i], pipeline.Service(i + 1)
-		}
+// rule returns the rule of a name.
+func (ph *Phase) rule(name string) (r PhaseRule, ok bool) {
+	i := slices.IndexFunc(ph.Rules, func(r PhaseRule) bool { return r.Name == name })
+	if i < 0 {
+		return PhaseRule{}, false
 	}
-	return nil, 0
+	return ph.Rules[i], true
 }
 
-// remote returns a remote class and its number, and nil and 0 for a name that the policy does not have.
-func (p *Policy) remote(name string) (*Remote, pipeline.Class) {
-	for i := range p.Remotes {
-		if p.Remotes[i].Name == name {
-			return &p.Remotes[i], pipeline.Class(i + 1)
-		}
-	}
-	return nil, 0
+// group, service and remote return the thing of a name, and nil for a name that the policy does not have.
+
+func (p *Policy) group(name string) *LineGroup {
+	return byName(p.LineGroups, LineGroup.name, name)
 }
+
+func (p *Policy) service(name string) *Service { return byName(p.Services, Service.name, name) }
+
+func (p *Policy) remote(name string) *Remote { return byName(p.Remotes, Remote.name, name) }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -105,7 +106,7 @@ func TestSubmissionNeverDropped(t *testing.T) { // I9
 		p, inv := drawBundle(t)
 		slip(t, p)
 		for _, ph := range p.Phases {
-			c, err := Compile(p, inv, "edge", ph.Name, time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
+			c, err := Compile(&Bundle{p, inv}, nil, "edge", Everywhere(ph.Name), time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
 			if err != nil {
 				refused++
 				continue
@@ -170,44 +171,122 @@ func slip(t *rapid.T, p *Policy) {
 	}
 }
 
-// TestDecidesInOrder: the entries decide what the phase says when it is read from top to bottom, and no more of them than a switch has
-// room for.
+// drawInForce puts a phase in force for every line, or others for some line groups too.
+func drawInForce(t *rapid.T, p *Policy) InForce {
+	phase := rapid.SampledFrom(names(p.Phases, Phase.name))
+	in := Everywhere(phase.Draw(t, "phase"))
+	if rapid.Bool().Draw(t, "phases side by side") {
+		in.Groups = make(map[string]string)
+		for _, g := range p.LineGroups {
+			if rapid.Bool().Draw(t, "apart") {
+				in.Groups[g.Name] = phase.Draw(t, "phase of "+g.Name)
+			}
+		}
+	}
+	return in
+}
+
+// TestDecidesInOrder: the entries decide what the phase of the line's group says when it is read from top to bottom, and nothing of any
+// other phase; and there are no more of them than a switch has room for.
 func TestDecidesInOrder(t *testing.T) {
+	mixed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := drawBundle(t)
 		if err := Validate(p, inv); err != nil {
 			t.Fatalf("the generator made an invalid policy: %v", err)
 		}
-		for _, ph := range p.Phases {
-			c, err := Compile(p, inv, "edge", ph.Name, time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for x := range segments(p) {
-				v, _ := verdict(t, c.State, x)
-				got := ""
-				if r, ok := c.Rules[v.Rule]; ok {
-					got = r.Name
-					if want, _ := r.Action.verdict(); v.Action != want {
-						t.Fatalf("%+v: rule %q is %q, its entry says %d", x, r.Name, r.Action, v.Action)
-					}
-				}
-				if want := readAloud(p, ph, x); got != want {
-					t.Fatalf("phase %q: %+v meets rule %q, want %q", ph.Name, x, got, want)
+		in := drawInForce(t, p)
+		c, err := Compile(&Bundle{p, inv}, nil, "edge", in, time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.InForce.Groups) > 0 {
+			mixed++
+		}
+		drain := true
+		phaseOf := func(group pipeline.LineGroup) Phase {
+			name := in.Default
+			if group > 0 {
+				if own, apart := in.Groups[p.LineGroups[group-1].Name]; apart {
+					name = own
 				}
 			}
-			knobsRead(t, p, c)
-			if n := len(c.State.Verdicts); n != p.verdicts(&ph) || n > MaxVerdicts {
-				t.Fatalf("phase %q: %d entries, %d counted", ph.Name, n, p.verdicts(&ph))
+			return p.Phases[slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == name })]
+		}
+		for group := range len(p.LineGroups) + 1 { // each has a line
+			drain = drain && phaseOf(pipeline.LineGroup(group)).SynOnly
+		}
+		if c.State.SynOnly != drain {
+			t.Fatalf("%v: SynOnly is %v", in, c.State.SynOnly)
+		}
+		for x := range segments(p) {
+			v, _ := verdict(t, c.State, x)
+			want := readAloud(p, phaseOf(x.group), x)
+			if got := c.Rules[v.Rule].Name; got != want { // of a miss the rule is 0, which has no name
+				t.Fatalf("%v: %+v meets rule %q, want %q", in, x, got, want)
 			}
-			if _, err := c.State.Entries(1); err != nil {
-				t.Fatalf("phase %q: the pipeline has no entries for it: %v", ph.Name, err)
-			}
-			if c.State.SynOnly != ph.SynOnly {
-				t.Fatalf("phase %q: SynOnly is %v", ph.Name, c.State.SynOnly)
+			ph := phaseOf(x.group)
+			if r, ok := ph.rule(want); ok {
+				if action, _ := r.Action.verdict(); v.Action != action {
+					t.Fatalf("%v: %+v: rule %q is %q, its entry says %d", in, x, want, r.Action, v.Action)
+				}
+				if c.Rules[v.Rule].Action.strictness() < r.Action.strictness() {
+					t.Fatalf("%v: rule %q is said to be %q at most, and here is %q", in, want, c.Rules[v.Rule].Action, r.Action)
+				}
 			}
 		}
+		knobsRead(t, p, c)
+		ph := phaseOf(0)
+		if n := len(c.State.Verdicts); len(c.InForce.Groups) == 0 && n != p.verdicts(&ph) || n > MaxVerdicts {
+			t.Fatalf("%v: %d entries, %d counted", in, n, p.verdicts(&ph))
+		}
+		if _, err := c.State.Entries(); err != nil {
+			t.Fatalf("%v: the pipeline has no entries for it: %v", in, err)
+		}
+		if _, err := pipeline.RuleEntries(c.State.Verdicts, 1); err != nil {
+			t.Fatalf("%v: the pipeline has no entries for its rules: %v", in, err)
+		}
+		stagedRead(t, p, inv, c)
 	})
+	if mixed == 0 {
+		t.Error("no phases stood side by side")
+	}
+}
+
+// stagedRead compares the staged rule sets with what a switch in their phases would hold.
+func stagedRead(t *rapid.T, p *Policy, inv *Inventory, c *Compiled) {
+	there := []map[pipeline.VerdictKey]pipeline.Verdict{c.State.Verdicts}
+	distance := 0
+	here := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == c.InForce.Default })
+	if len(c.State.Staged) != len(c.Staged) {
+		t.Fatalf("the state has %d rule sets for later, and %d are named", len(c.State.Staged), len(c.Staged))
+	}
+	for i, stage := range c.Staged {
+		if !maps.Equal(c.State.Staged[i], stage.Verdicts) {
+			t.Fatalf("stage %q is another rule set in the state", stage.Name)
+		}
+		in := InForce{Default: stage.Name, Groups: c.InForce.Groups}
+		as, err := Compile(&Bundle{p, inv}, nil, "edge", in, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(as.State.Verdicts, stage.Verdicts); diff != "" || as.State.SynOnly != stage.SynOnly {
+			t.Fatalf("stage %q, SynOnly %v, -want +got:\n%s", stage.Name, stage.SynOnly, diff)
+		}
+		if slices.ContainsFunc(there, func(x map[pipeline.VerdictKey]pipeline.Verdict) bool { return maps.Equal(x, stage.Verdicts) }) {
+			t.Fatalf("stage %q is there already", stage.Name)
+		}
+		there = append(there, stage.Verdicts)
+		i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == stage.Name })
+		far := 2 * max(i-here, here-i)
+		if i < here {
+			far++ // of two as far away the later comes first
+		}
+		if far <= distance {
+			t.Fatalf("stage %q is nearer to %q than the one before it", stage.Name, c.InForce.Default)
+		}
+		distance = far
+	}
 }
 
 // knobsRead compares what the tables say of frames without ports with the line groups' knobs. Of frames that the tables say nothing of,
@@ -246,17 +325,17 @@ func knobsRead(t *rapid.T, p *Policy, c *Compiled) {
 	}
 }
 
-// TestPhasesDifferInVerdicts: between two phases a switch changes its verdicts, and nothing else but SynOnly.
+// TestPhasesDifferInVerdicts: between two phases a switch changes its verdicts, what is staged beside them, and nothing else but SynOnly.
 func TestPhasesDifferInVerdicts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := drawBundle(t)
 		var first *pipeline.State
 		for _, ph := range p.Phases {
-			c, err := Compile(p, inv, "edge", ph.Name, time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
+			c, err := Compile(&Bundle{p, inv}, nil, "edge", Everywhere(ph.Name), time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.State.Verdicts, c.State.SynOnly = nil, false; first == nil {
+			if c.State.Verdicts, c.State.SynOnly, c.State.Staged = nil, false, nil; first == nil {
 				first = &c.State
 			}
 			if diff := cmp.Diff(*first, c.State, compareAddresses); diff != "" {
@@ -276,18 +355,12 @@ func TestAppendingKeepsNumbers(t *testing.T) {
 		longer.LineGroups = append(slices.Clone(p.LineGroups), LineGroup{Name: "more", Limit: p.LineGroups[0].Limit})
 		longer.Services = append(slices.Clone(p.Services), Service{Name: "more", Ports: []TCPPort{143}})
 		longer.Remotes = append(slices.Clone(p.Remotes), Remote{Name: "more", Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}})
-		was, is := p.RuleIDs(), longer.RuleIDs()
-		for name, id := range was {
-			if is[name] != id {
-				t.Fatalf("rule %q had id %d, has %d", name, id, is[name])
-			}
-		}
 		for _, ph := range p.Phases {
-			before, err := Compile(p, inv, "edge", ph.Name, now)
+			before, err := Compile(&Bundle{p, inv}, nil, "edge", Everywhere(ph.Name), now)
 			if err != nil {
 				t.Fatal(err)
 			}
-			after, err := Compile(&longer, inv, "edge", ph.Name, now)
+			after, err := Compile(&Bundle{&longer, inv}, nil, "edge", Everywhere(ph.Name), now)
 			if err != nil {
 				t.Fatal(err)
 			}

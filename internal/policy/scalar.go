@@ -54,6 +54,12 @@ func scalarReader(t reflect.Type) *form {
 		return &form{want: wantAction, read: readAction}
 	case reflect.TypeFor[Knob]():
 		return &form{want: wantKnob, read: readKnob}
+	case reflect.TypeFor[Access]():
+		return &form{want: wantAccess(), read: readAccess}
+	case reflect.TypeFor[Addressing]():
+		return &form{want: wantAddressing, read: readAddressing}
+	case reflect.TypeFor[Foreign]():
+		return &form{want: wantForeign, read: readForeign}
 	case reflect.TypeFor[SourceCheck]():
 		return &form{want: wantSourceCheck, read: readSourceCheck}
 	case reflect.TypeFor[Leg]():
@@ -69,6 +75,8 @@ const (
 	wantAction      = "permit, monitor, limit, reject or drop"
 	wantKnob        = "permit, monitor or drop"
 	wantSourceCheck = "off, monitor or drop"
+	wantAddressing  = "static or dynamic"
+	wantForeign     = "remove or keep"
 	wantLeg         = "up_dst, down_src, down_dst or up_src"
 )
 
@@ -122,6 +130,36 @@ func readSourceCheck(s string) (any, error) {
 		return nil, strconv.ErrSyntax
 	}
 	return c, nil
+}
+
+// wantAccess is what is valid as access.
+func wantAccess() string {
+	all := names(accesses(), Access.name)
+	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
+}
+
+func readAccess(s string) (any, error) {
+	a := Access(s)
+	if s == "" || !a.valid() {
+		return nil, strconv.ErrSyntax
+	}
+	return a, nil
+}
+
+func readAddressing(s string) (any, error) {
+	a := Addressing(s)
+	if s == "" || !a.valid() {
+		return nil, strconv.ErrSyntax
+	}
+	return a, nil
+}
+
+func readForeign(s string) (any, error) {
+	f := Foreign(s)
+	if s == "" || !f.valid() {
+		return nil, strconv.ErrSyntax
+	}
+	return f, nil
 }
 
 func readLeg(s string) (any, error) {

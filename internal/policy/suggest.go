@@ -54,3 +54,6 @@ func distance(a, b string) int {
 	}
 	return last[len(t)]
 }
+
+// Nearest says which of the valid names of a kind a given one was probably meant to be, and lists them, as the messages of this package do.
+func Nearest(given string, valid []string, kind string) string { return nearest(given, valid, kind) }

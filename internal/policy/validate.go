@@ -31,10 +31,16 @@ func Validate(p *Policy, inv *Inventory) error {
 	return v.faults.orNil()
 }
 
-// validateFor is the part of Validate that concerns one switch: its cost does not grow with the fleet.
-func validateFor(p *Policy, inv *Inventory, sw *Switch) error {
-	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
+// validatePolicy is the part of Validate that is the same for all switches.
+func validatePolicy(p *Policy) error {
+	v := validator{p: p}
 	v.policy()
+	return v.faults.orNil()
+}
+
+// validateSwitch is the part of Validate that concerns one switch: its cost does not grow with the fleet.
+func validateSwitch(p *Policy, sw *Switch) error {
+	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
 	v.inventory()
 	v.lineGroupsKnown(*sw)
 	v.checkedLines()

@@ -31,7 +31,11 @@ func (v *validator) inventory() {
 		}
 		v.address(path+".p4runtime", sw.P4Runtime)
 		v.address(path+".gnmi", sw.GNMI)
+		v.tls(sw, path+".tls")
 		v.rejectFrom(sw, path)
+		if !sw.Foreign.valid() {
+			v.inInventory(path+".foreign", fmt.Sprintf("switch %q has foreign: %s", sw.Name, sw.Foreign), "it wants "+wantForeign)
+		}
 		v.ports(sw, path)
 		v.lines(sw, path)
 		v.stations(sw, path)
@@ -150,6 +154,9 @@ func (v *validator) lines(sw *Switch, path string) {
 		} else {
 			first[here] = i
 		}
+		if !line.Addressing.valid() {
+			v.inInventory(at(path+".lines", i, "addressing"), fmt.Sprintf("line %q has addressing: %s", line.Name, line.Addressing), "it wants "+wantAddressing)
+		}
 		for j, prefix := range line.Prefixes {
 			v.prefix(v.inv.src, at(at(path+".lines", i, "prefixes"), j, ""), prefix, "the whole internet would be one line")
 		}
@@ -253,7 +260,7 @@ func (v *validator) lineGroupsKnown(switches ...Switch) {
 	}
 	for i, sw := range switches {
 		for j, line := range sw.Lines {
-			if v.p.group(line.Group) == 0 {
+			if v.p.group(line.Group) == nil {
 				v.inInventory(at(at("switches", i, "lines"), j, "group"), fmt.Sprintf("line %q is in unknown line group %q", line.Name, line.Group),
 					nearest(line.Group, known, fmt.Sprintf("line groups of policy %q", v.p.Name)))
 			}
@@ -285,6 +292,9 @@ func (v *validator) exemptLines() {
 			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), nearest(e.Line, known, "lines of the inventory"))
 		case len(line.Prefixes) == 0:
 			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
+		case line.addressing(v.p.group(line.Group)) == Dynamic:
+			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, whose addresses are dynamic", e.Line),
+				"an exemption is by address, and would be lost with it: give the line an address of its own and say so in the inventory, with addressing: static at the line")
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (v *validator) phases() {
 			v.verdictsFit(ph, rulesPath)
 		}
 	}
-	v.ruleNames()
+	v.ruleMeanings()
 }
 
 // rule checks one rule of a phase.
@@ -47,12 +47,12 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants "+wantAction)
 	}
 	v.ruleGroups(r, path)
-	service, _ := p.service(r.Service)
+	service := p.service(r.Service)
 	if service == nil {
 		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), nearest(r.Service, names(p.Services, Service.name), "services"))
 	}
 	v.ruleLegs(r, service, path)
-	remote, _ := p.remote(r.Remote)
+	remote := p.remote(r.Remote)
 	if remote == nil && !r.anyRemote() {
 		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), nearest(r.Remote, append([]string{AnyRemote}, names(p.Remotes, Remote.name)...), "remote classes"))
 	}
@@ -94,7 +94,7 @@ func (v *validator) ruleGroups(r PhaseRule, path string) {
 	}
 	for j, g := range r.Groups {
 		groupPath := at(path+".groups", j, "")
-		if p.group(g) == 0 {
+		if p.group(g) == nil {
 			v.inPolicy(groupPath, fmt.Sprintf("unknown line group %q", g), nearest(g, names(p.LineGroups, LineGroup.name), "line groups"))
 		}
 		if slices.Contains(r.Groups[:j], g) {
@@ -220,8 +220,8 @@ func (v *validator) verdictsFit(ph *Phase, path string) {
 	}
 }
 
-// ruleNames checks that a name means the same in all phases, and that there are ids for all names.
-func (v *validator) ruleNames() {
+// ruleMeanings checks that a name means the same in all phases, and that there are ids for all names.
+func (v *validator) ruleMeanings() {
 	p := v.p
 	type use struct {
 		rule PhaseRule

@@ -33,6 +33,16 @@ func (v *validator) lineGroups() {
 				v.inPolicy(at("lineGroups", i, knob.key), fmt.Sprintf("line group %q has %s: %s", g.Name, knob.key, knob.value), "it wants "+wantKnob)
 			}
 		}
+		if !g.Access.valid() {
+			v.inPolicy(at("lineGroups", i, "access"), fmt.Sprintf("line group %q has access: %s", g.Name, g.Access), "it wants "+wantAccess())
+		}
+		if !g.Addressing.valid() {
+			v.inPolicy(at("lineGroups", i, "addressing"), fmt.Sprintf("line group %q has addressing: %s", g.Name, g.Addressing), "it wants "+wantAddressing)
+		}
+		if g.Addressing == Dynamic && g.SourceCheck == SourceDrop {
+			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: drop and addressing: dynamic", g.Name),
+				"all that a line sends would be dropped once it has another address: watch with sourceCheck: monitor, or put lines with addresses of their own in a group with addressing: static")
+		}
 		if _, _, ok := g.SourceCheck.check(); !ok {
 			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: %s", g.Name, g.SourceCheck), "it wants "+wantSourceCheck)
 		}
@@ -125,6 +135,8 @@ func (v *validator) exemptions() {
 		}
 		if e.Expires.IsZero() {
 			v.inPolicy(path, "the "+who+" has no expiry", "an exemption that is never looked at again stays open for the next holder of the line: expires: and the last day it holds")
+		} else if e.Expires.before(e.Review) {
+			v.inPolicy(path+".review", fmt.Sprintf("the %s is to be reviewed on %v, after it expires on %v", who, e.Review, e.Expires), "give a day on which it still holds")
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (v *validator) remotes() {
 			}
 		}
 		for j, outer := range r.Within {
-			if _, number := p.remote(outer); number == 0 || outer == r.Name {
+			if p.remote(outer) == nil || outer == r.Name {
 				others := slices.DeleteFunc(names(p.Remotes, Remote.name), func(n string) bool { return n == r.Name })
 				v.inPolicy(at(at("remotes", i, "within"), j, ""), fmt.Sprintf("class %q cannot be within %q", r.Name, outer), nearest(outer, others, "other classes"))
 			}
@@ -129,6 +129,15 @@ func newPrefixIndex[T any]() *prefixIndex[T] {
 	return &prefixIndex[T]{entries: make(map[netip.Prefix]T)}
 }
 
+// indexOf finds prefixes in a table that is there already, which it does not change.
+func indexOf[T any](entries map[netip.Prefix]T) *prefixIndex[T] {
+	x := &prefixIndex[T]{entries: entries}
+	for p := range entries {
+		x.length(p)
+	}
+	return x
+}
+
 // add enters a prefix, unless it is there already: then it returns what it was entered with. A prefix of length 0 is not entered: it is
 // refused as such, and everything lies inside it.
 func (x *prefixIndex[T]) add(p netip.Prefix, value T) (first T, again bool) {
@@ -136,6 +145,12 @@ func (x *prefixIndex[T]) add(p netip.Prefix, value T) (first T, again bool) {
 		return first, again
 	}
 	x.entries[p] = value
+	x.length(p)
+	return value, false
+}
+
+// length notes the length of a prefix as one in use.
+func (x *prefixIndex[T]) length(p netip.Prefix) {
 	lengths := &x.v6
 	if p.Addr().Is4() {
 		lengths = &x.v4
@@ -143,7 +158,6 @@ func (x *prefixIndex[T]) add(p netip.Prefix, value T) (first T, again bool) {
 	if i, found := slices.BinarySearch(*lengths, p.Bits()); !found {
 		*lengths = slices.Insert(*lengths, i, p.Bits())
 	}
-	return value, false
 }
 
 // around returns the longest prefix that is shorter than p and holds it.

@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"op25b/internal/pipeline"
+)
+
+// standingExemptions are the exemptions as they stand between two of their ends, for any switch.
+type standingExemptions struct {
+	ended   int // how many have ended
+	expired []Exemption
+	// Those of prefixes: as entries, as a list, and for a look-up.
+	entries map[netip.Prefix]pipeline.Subscriber
+	list    []Exempt
+	index   *prefixIndex[struct{}]
+	shared  *pipeline.Shared // of all that switches have in common meanwhile
+}
+
+// endedAt is how many exemptions have ended.
+func (c *Compiler) endedAt(now time.Time) int {
+	ended, _ := slices.BinarySearchFunc(c.ends, now, func(end, now time.Time) int {
+		if end.After(now) {
+			return 1
+		}
+		return -1
+	})
+	return ended
+}
+
+// SameExemptions reports whether the same exemptions hold at two moments.
+func (c *Compiler) SameExemptions(a, b time.Time) bool { return c.endedAt(a) == c.endedAt(b) }
+
+func (c *Compiler) standingAt(now time.Time) *standingExemptions {
+	ended := c.endedAt(now)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.standing != nil && c.standing.ended == ended {
+		return c.standing
+	}
+	p := c.bundle.Policy
+	s := &standingExemptions{ended: ended, entries: make(map[netip.Prefix]pipeline.Subscriber), index: newPrefixIndex[struct{}]()}
+	for i := range p.Exemptions {
+		e := &p.Exemptions[i]
+		switch {
+		case p.ended(e, now):
+			s.expired = append(s.expired, *e)
+		case e.Line == "":
+			s.entries[e.Prefix] = pipeline.Subscriber{Class: SubscriberExempt}
+			s.index.add(e.Prefix, struct{}{})
+			s.list = append(s.list, Exempt{Exemption: *e, Prefixes: []netip.Prefix{e.Prefix}})
+		}
+	}
+	s.shared = &pipeline.Shared{State: pipeline.State{
+		Services: c.serviceEntries, Remotes: c.remoteEntries, SourceChecks: c.sourceChecks, Subscribers: s.entries,
+	}}
+	c.standing = s
+	return s
+}
+
+// ended reports whether an exemption no longer holds.
+func (p *Policy) ended(e *Exemption, now time.Time) bool { return !now.Before(p.Ends(e)) }
+
+// exemptions puts into a state, and beside it, the prefixes exempt on a switch: those of its own lines, each for that line alone, and those
+// that are exempt everywhere.
+func (c *Compiler) exemptions(compiled *Compiled, sw *Switch, lines lineNumbers, now time.Time) {
+	p, s := c.bundle.Policy, c.standingAt(now)
+	entries, list := s.entries, s.list
+	var own map[netip.Prefix]pipeline.Subscriber
+	for i := range sw.Lines {
+		line := &sw.Lines[i]
+		at, exempt := c.exemptLines[line.Name]
+		if !exempt || p.ended(&p.Exemptions[at], now) {
+			continue
+		}
+		if own == nil {
+			own, entries, list = make(map[netip.Prefix]pipeline.Subscriber), maps.Clone(entries), slices.Clone(list)
+		}
+		list = append(list, Exempt{Exemption: p.Exemptions[at], Prefixes: line.Prefixes})
+		for _, prefix := range line.Prefixes {
+			// The longest prefix decides, so within one that is exempt everywhere a line's own would take the exemption from all others.
+			_, same := s.index.entries[prefix]
+			subscriber := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}
+			if _, _, within := s.index.around(prefix); within || same {
+				subscriber.Line = 0
+			}
+			own[prefix], entries[prefix] = subscriber, subscriber
+		}
+	}
+	compiled.State.Subscribers, compiled.Exempt, compiled.Expired = entries, list, s.expired
+	compiled.shared, compiled.own = s.shared, own
+}

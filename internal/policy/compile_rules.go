@@ -1,0 +1,242 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"op25b/internal/pipeline"
+)
+
+// A builder collects the entries of rules, each rule with a lower priority than the one before. The entries of one rule never match the same
+// segment, and share its priority.
+type builder struct {
+	policy   *Policy
+	numbers  *Numbers
+	priority int32 // of the next rule
+	entries  map[pipeline.VerdictKey]pipeline.Verdict
+}
+
+// verdictEntries are the standing rules, those of the phases in force behind them, and the knobs of line groups.
+func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict {
+	rules := m.rules()
+	b := &builder{
+		policy: m.policy, numbers: n,
+		priority: int32(len(standing()) + len(rules)),
+		entries:  make(map[pipeline.VerdictKey]pipeline.Verdict),
+	}
+	b.relay()
+	b.submission()
+	b.exempt()
+	for _, r := range rules {
+		b.phaseRule(r)
+	}
+	b.knobs()
+	return b.entries
+}
+
+// verdicts is the number of entries that verdictEntries would make where one phase is in force for every line. To validate a policy it need
+// not make them.
+func (p *Policy) verdicts(ph *Phase) int {
+	relays := 0
+	for _, r := range p.Remotes {
+		if r.Relay {
+			relays++
+		}
+	}
+	n := relays*len(p.servicesWith(isMailPort)) + len(p.servicesWith(isSubmissionPort)) + len(p.servicesWith(isSMTPPort))
+	for _, r := range ph.Rules {
+		n += len(p.legs(r)) * max(1, len(r.Groups))
+	}
+	for _, g := range p.LineGroups {
+		if g.undetermined() != DefaultUndetermined {
+			n++
+		}
+		if g.laterFragments() != DefaultLaterFragments {
+			n++
+		}
+	}
+	return n
+}
+
+// add gives a rule its entries, one a match. The matches are completed with the priority.
+func (b *builder) add(name string, action Action, matches []pipeline.VerdictKey) {
+	verdict, _ := action.verdict()
+	for _, key := range matches {
+		key.Priority = b.priority
+		b.entries[key] = pipeline.Verdict{Action: verdict, Rule: b.numbers.rule(name)}
+	}
+	b.priority--
+}
+
+// The standing rules are for every leg: what they permit, they permit both ways, whoever opened the connection.
+
+func (b *builder) relay() {
+	var matches []pipeline.VerdictKey
+	for _, r := range b.policy.Remotes {
+		if !r.Relay {
+			continue
+		}
+		for _, s := range b.policy.servicesWith(isMailPort) {
+			matches = append(matches, pipeline.VerdictKey{
+				Service: pipeline.Exactly(b.numbers.service(s.Name)), RemoteClass: pipeline.Exactly(b.numbers.remote(r.Name)),
+			})
+		}
+	}
+	b.add(RuleRelay, Permit, matches)
+}
+
+func (b *builder) submission() {
+	var matches []pipeline.VerdictKey
+	for _, s := range b.policy.servicesWith(isSubmissionPort) {
+		matches = append(matches, pipeline.VerdictKey{Service: pipeline.Exactly(b.numbers.service(s.Name))})
+	}
+	b.add(RuleSubmission, Permit, matches)
+}
+
+func (b *builder) exempt() {
+	var matches []pipeline.VerdictKey
+	for _, s := range b.policy.servicesWith(isSMTPPort) {
+		matches = append(matches, pipeline.VerdictKey{
+			Service: pipeline.Exactly(b.numbers.service(s.Name)), SubscriberClass: pipeline.Exactly(SubscriberExempt),
+		})
+	}
+	b.add(RuleExempt, Permit, matches)
+}
+
+// phaseRule has an entry for each of its targets.
+func (b *builder) phaseRule(r placed) {
+	key := pipeline.VerdictKey{Service: pipeline.Exactly(b.numbers.service(r.Service))}
+	if !r.anyRemote() {
+		key.RemoteClass = pipeline.Exactly(b.numbers.remote(r.Remote))
+	}
+	var matches []pipeline.VerdictKey
+	for _, t := range r.targets {
+		code, _ := t.leg.code()
+		key.Leg, key.Group = pipeline.Exactly(code), pipeline.Match[pipeline.LineGroup]{}
+		if !t.any {
+			key.Group = pipeline.Exactly(b.numbers.group(t.group)) // of no group: 0
+		}
+		matches = append(matches, key)
+	}
+	b.add(r.Name, r.Action, matches)
+}
+
+// knobPriority is a priority that no other entry competes with: the services of the knobs are theirs alone.
+const knobPriority = 1
+
+// knobs gives the line groups whose knobs are not at their defaults an entry each. The pipeline does the default by itself.
+func (b *builder) knobs() {
+	for _, g := range b.policy.LineGroups {
+		b.knob(g, pipeline.ServiceUndetermined, g.undetermined(), DefaultUndetermined, pipeline.RuleUndetermined)
+		b.knob(g, pipeline.ServiceLaterFragment, g.laterFragments(), DefaultLaterFragments, pipeline.RuleLaterFragment)
+	}
+}
+
+func (b *builder) knob(g LineGroup, service pipeline.Service, action, byDefault Action, rule pipeline.RuleID) {
+	if action == byDefault {
+		return
+	}
+	verdict, _ := action.verdict()
+	key := pipeline.VerdictKey{
+		Group: pipeline.Exactly(b.numbers.group(g.Name)), Leg: pipeline.Exactly(pipeline.UpDst), Service: pipeline.Exactly(service), Priority: knobPriority,
+	}
+	b.entries[key] = pipeline.Verdict{Action: verdict, Rule: rule}
+}
+
+// meanings are the rules of the phases in force, those that stand in every phase, and those of the pipeline itself, by id. drain is whether
+// drops and rejects stop new connections alone.
+func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
+	p := m.policy
+	rules := pipelineRules(p)
+	add := func(name string, action Action, text string) {
+		rules[n.rule(name)] = Rule{ID: n.rule(name), Name: name, Action: action, Text: text}
+	}
+	var relays []string
+	for _, r := range p.Remotes {
+		if r.Relay {
+			relays = append(relays, r.Name)
+		}
+	}
+	add(RuleRelay, Permit, fmt.Sprintf("mail of every line to the ISP's own relays (%s) passes: %s",
+		strings.Join(relays, ", "), describe(p.servicesWith(isMailPort)...)))
+	add(RuleSubmission, Permit, fmt.Sprintf("submission of every line to any server passes: %s", describe(p.servicesWith(isSubmissionPort)...)))
+	add(RuleExempt, Permit, fmt.Sprintf("mail of an exempt address to any server passes: %s", describe(p.servicesWith(isSMTPPort)...)))
+	for _, ph := range m.phases {
+		for _, r := range ph.Rules {
+			if _, done := rules[n.rule(r.Name)]; done {
+				continue
+			}
+			if action, text, somewhere := m.meaning(r, drain); somewhere {
+				add(r.Name, action, text)
+			}
+		}
+	}
+	return rules
+}
+
+// meaning is what the rules of one name do in the phases in force: the strictest of their actions, and a sentence for each phase. It is
+// nowhere if no line meets one of them.
+func (m *mix) meaning(r PhaseRule, drain bool) (strictest Action, text string, somewhere bool) {
+	everywhere := true
+	var texts []string
+	for i, ph := range m.phases {
+		x, ok := ph.rule(r.Name)
+		everywhere = everywhere && ok && m.policy.same(x, r)
+		if !ok {
+			continue
+		}
+		of := m.scope(ph, x, i == 0)
+		if of == "" {
+			continue
+		}
+		if texts == nil || x.Action.strictness() > strictest.strictness() {
+			strictest = x.Action
+		}
+		texts = append(texts, fmt.Sprintf("%s (phase %s)", m.policy.sentence(x, of, drain), ph.Name))
+	}
+	if everywhere {
+		of := "every line"
+		if len(r.Groups) > 0 {
+			of = "lines of " + strings.Join(r.Groups, ", ")
+		}
+		return r.Action, m.policy.sentence(r, of, drain), true
+	}
+	return strictest, strings.Join(texts, "; "), texts != nil
+}
+
+// scope is the lines that meet a rule of a phase, in words: empty if there are none.
+func (m *mix) scope(ph *Phase, r PhaseRule, byDefault bool) string {
+	if byDefault && len(r.Groups) == 0 {
+		return "every other line"
+	}
+	var groups []string
+	for _, g := range m.groups {
+		if m.of[g] == ph && r.isFor(g) {
+			groups = append(groups, g)
+		}
+	}
+	if groups == nil {
+		return ""
+	}
+	return "lines of " + strings.Join(groups, ", ")
+}
+
+// sentence is the text of a phase's rule for the lines that are named.
+func (p *Policy) sentence(r PhaseRule, of string, drain bool) string {
+	server := "any server"
+	if !r.anyRemote() {
+		server = r.Remote
+	}
+	where := "to " + server
+	if r.Legs != nil {
+		where = fmt.Sprintf("with %s, on %s,", server, strings.Join(names(r.Legs, Leg.name), ", "))
+	}
+	outcome := r.Action.outcome()
+	if r.Action == Reject && !p.answers(r) {
+		outcome = Drop.outcome() // the switch rejects on no other leg
+	}
+	if drain && (r.Action == Drop || r.Action == Reject) {
+		outcome += "; in the drain, segments without SYN pass and are counted"
+	}
+	return fmt.Sprintf("%s of %s %s %s", describe(*p.service(r.Service)), of, where, outcome)
+}

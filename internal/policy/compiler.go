@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"op25b/internal/pipeline"
+)
+
+// A Compiler compiles the switches of one pair of documents. What all switches share is made once: a thousand switches have one rule set
+// between them. It may be used from several goroutines; the documents must not change while it is.
+type Compiler struct {
+	bundle  *Bundle
+	numbers *Numbers
+	given   bool // the numbers came from outside, and must have every line
+
+	lineGroups     map[pipeline.LineGroup]LineGroup
+	services       map[pipeline.Service]Service
+	remotes        map[pipeline.Class]Remote
+	serviceEntries map[pipeline.ServiceKey]pipeline.ServiceValue
+	remoteEntries  map[netip.Prefix]pipeline.Class
+	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
+	exemptLines    map[string]int // the policy's exemptions of lines, by the line's name
+	ends           []time.Time    // of all exemptions, in order
+
+	mu       sync.Mutex            // guards everything that follows
+	ruleSets map[string]*ruleSet   // by inForceKey
+	staging  map[string][]*ruleSet // by inForceKey
+	standing *standingExemptions   // those of the last moment that was asked for
+}
+
+// NewCompiler makes a compiler of documents that Load or Validate accepted, with the numbers of their names; nil is Number(nil, b).
+//
+// The policy is checked again (ErrInvalid), and each switch when it is compiled, so that no caller can compile a rule set that blocks
+// submission. ErrNumbers is a name without a number.
+func NewCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
+	p := b.Policy
+	if err := validatePolicy(p); err != nil {
+		return nil, fmt.Errorf("compile policy %q: %w", p.Name, err)
+	}
+	c := &Compiler{bundle: b, numbers: n, given: n != nil, ruleSets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}
+	if n == nil {
+		// Lines are numbered with their switch: it may be the only one that is asked for.
+		var err error
+		if c.numbers, err = numberPolicy(nil, p); err != nil {
+			return nil, err
+		}
+	} else if err := n.knowsPolicy(p); err != nil {
+		return nil, fmt.Errorf("compile policy %q: %w", p.Name, err)
+	}
+	n = c.numbers
+
+	c.lineGroups = numbered(p.LineGroups, LineGroup.name, n.group)
+	c.services = numbered(p.Services, Service.name, n.service)
+	c.remotes = numbered(p.Remotes, Remote.name, n.remote)
+	c.serviceEntries = serviceEntries(p, n)
+	c.remoteEntries = remoteEntries(p, n)
+	c.sourceChecks = sourceChecks(p, n)
+	c.exemptLines = make(map[string]int)
+	for i := range p.Exemptions {
+		e := &p.Exemptions[i]
+		if e.Line != "" {
+			c.exemptLines[e.Line] = i
+		}
+		c.ends = append(c.ends, p.Ends(e))
+	}
+	slices.SortFunc(c.ends, time.Time.Compare)
+	return c, nil
+}
+
+// numbered are the items of a list by number.
+func numbered[K comparable, T any](list []T, name func(T) string, number func(string) K) map[K]T {
+	all := make(map[K]T, len(list))
+	for _, item := range list {
+		all[number(name(item))] = item
+	}
+	return all
+}
+
+// Rules are what of a Compiled one MODIFY can exchange.
+type Rules struct {
+	Verdicts map[pipeline.VerdictKey]pipeline.Verdict // shared by all switches with these phases; read-only
+	SynOnly  bool
+}
+
+// Rules returns the rules that Compile would, without the rest. Its errors are those of Compile that speak of phases.
+func (c *Compiler) Rules(switchName string, in InForce) (Rules, error) {
+	sw, err := c.find(switchName, in)
+	if err != nil {
+		return Rules{}, err
+	}
+	in = in.plain()
+	set, err := c.rules(in)
+	if err != nil {
+		return Rules{}, fmt.Errorf("compile switch %q: %w", switchName, err)
+	}
+	return Rules{Verdicts: set.verdicts, SynOnly: drains(c.bundle.Policy, sw, in)}, nil
+}
+
+// find returns a switch, once the phases are known to exist.
+func (c *Compiler) find(switchName string, in InForce) (*Switch, error) {
+	inv := c.bundle.Inventory
+	sw, ok := inv.Switch(switchName)
+	if !ok {
+		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, nearest(switchName, names(inv.Switches, Switch.name), "switches"))
+	}
+	return sw, in.check(c.bundle.Policy)
+}
+
+// A lineNumbers is the index of each line of a switch.
+type lineNumbers map[string]pipeline.LineIndex
+
+func (c *Compiler) lineNumbers(sw *Switch) (lineNumbers, error) {
+	given := c.numbers.Lines[sw.Name]
+	if !c.given {
+		var err error
+		if given, err = numberLines(nil, sw); err != nil {
+			return nil, err
+		}
+	}
+	lines := make(lineNumbers, len(sw.Lines))
+	for i := range sw.Lines {
+		name := sw.Lines[i].Name
+		x, ok := given[name]
+		if !ok {
+			return nil, lineSpan.knows(given, []string{name})
+		}
+		lines[name] = pipeline.LineIndex(x.Number)
+	}
+	return lines, nil
+}
+
+func (l lineNumbers) names() map[pipeline.LineIndex]string {
+	all := make(map[pipeline.LineIndex]string, len(l))
+	for name, index := range l {
+		all[index] = name
+	}
+	return all
+}
+
+// A ruleSet is the rules of the phases in force, for any switch.
+type ruleSet struct {
+	mix      *mix
+	verdicts map[pipeline.VerdictKey]pipeline.Verdict
+	err      error
+
+	mu    sync.Mutex // guards what follows
+	texts [2]map[pipeline.RuleID]Rule
+}
+
+// rules are the rules of phases in force. It returns ErrInvalid if there is no room for them.
+func (c *Compiler) rules(in InForce) (*ruleSet, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	set := c.rulesLocked(in)
+	return set, set.err
+}
+
+func (c *Compiler) rulesLocked(in InForce) *ruleSet {
+	key := inForceKey(in)
+	set, known := c.ruleSets[key]
+	if !known {
+		m := newMix(c.bundle.Policy, in)
+		set = &ruleSet{mix: m, verdicts: verdictEntries(c.numbers, m)}
+		if len(set.verdicts) > MaxVerdicts {
+			phases := names(m.phases, func(ph *Phase) string { return ph.Name })
+			set.err = fmt.Errorf("%w: phases %s side by side need %d verdict entries, and a switch has room for %d; put fewer line groups in a phase of their own",
+				ErrInvalid, strings.Join(phases, " and "), len(set.verdicts), MaxVerdicts)
+		}
+		c.ruleSets[key] = set
+	}
+	return set
+}
+
+// inForceKey is the same text for what means the same. Names have no blanks.
+func inForceKey(in InForce) string {
+	var b strings.Builder
+	b.WriteString(in.Default)
+	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {
+		fmt.Fprintf(&b, " %s %s", group, in.Groups[group])
+	}
+	return b.String()
+}
+
+// meanings are the meanings of the rules' ids.
+func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
+	i := 0
+	if drain {
+		i = 1
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.texts[i] == nil {
+		s.texts[i] = meanings(n, s.mix, drain)
+	}
+	return s.texts[i]
+}
+
+// remoteEntries are the prefixes of all classes.
+func remoteEntries(p *Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
+	entries := make(map[netip.Prefix]pipeline.Class)
+	for _, r := range p.Remotes {
+		for _, prefix := range r.Prefixes {
+			entries[prefix] = n.remote(r.Name)
+		}
+	}
+	return entries
+}

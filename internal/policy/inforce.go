@@ -1,0 +1,69 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// InForce says which phase is in force for lines of which group.
+type InForce struct {
+	// Default is the phase of all lines whose group is not in Groups, and of lines that no inventory names.
+	Default string `json:"default"`
+	// Groups are the phases of line groups that have another one, by the group's name.
+	Groups map[string]string `json:"groups,omitempty"`
+}
+
+// Everywhere is one phase in force for every line.
+func Everywhere(phase string) InForce { return InForce{Default: phase} }
+
+// Phase is the phase in force for the lines of a group.
+func (in InForce) Phase(group string) string {
+	if phase, apart := in.Groups[group]; apart {
+		return phase
+	}
+	return in.Default
+}
+
+// String is the default phase and, behind it, each other phase with its groups: "before; mobile-carriers: adsl, isdn".
+func (in InForce) String() string {
+	of := make(map[string][]string)
+	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {
+		if phase := in.Groups[group]; phase != in.Default {
+			of[phase] = append(of[phase], group)
+		}
+	}
+	text := in.Default
+	for _, phase := range slices.Sorted(maps.Keys(of)) {
+		text += fmt.Sprintf("; %s: %s", phase, strings.Join(of[phase], ", "))
+	}
+	return text
+}
+
+// plain leaves out the groups that say no more than the default, so that two that mean the same are the same.
+func (in InForce) plain() InForce {
+	groups := maps.Clone(in.Groups)
+	maps.DeleteFunc(groups, func(_, phase string) bool { return phase == in.Default })
+	if len(groups) == 0 {
+		groups = nil
+	}
+	return InForce{Default: in.Default, Groups: groups}
+}
+
+// check finds a phase or a line group that the policy does not have.
+func (in InForce) check(p *Policy) error {
+	phases := []string{in.Default}
+	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {
+		if p.group(group) == nil {
+			return fmt.Errorf("%w %q; %s", ErrUnknownGroup, group, nearest(group, names(p.LineGroups, LineGroup.name), "line groups"))
+		}
+		phases = append(phases, in.Groups[group])
+	}
+	for _, name := range phases {
+		if _, ok := p.Phase(name); !ok {
+			return fmt.Errorf("%w %q; %s", ErrUnknownPhase, name, nearest(name, names(p.Phases, Phase.name), "phases"))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package policy
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"op25b/internal/pipeline"
+)
+
+// A judge knows what a compiled rule set does with mail, by name: two rule sets can be compared whatever their numbers are. It speaks of
+// ordinary subscribers; exempt ones have port 25 open whatever the rules say.
+//
+// Without anything compiled it is a switch with empty tables, for which every line is one that no inventory names.
+type judge struct {
+	groups   map[string]pipeline.LineGroup
+	remotes  map[string]pipeline.Class
+	services map[TCPPort]pipeline.Service
+	names    map[pipeline.Service]string
+	rules    map[pipeline.RuleID]Rule
+	asked    map[asking]bool     // what the switch looks at
+	rows     map[asking][]ruling // by falling priority
+	stopping map[string]bool     // what stopsSMTP has found
+}
+
+// An asking is a service on a leg.
+type asking struct {
+	leg     pipeline.Leg
+	service pipeline.Service
+}
+
+// A ruling is a verdict entry.
+type ruling struct {
+	pipeline.VerdictKey
+	pipeline.Verdict
+}
+
+// An outcome is what becomes of a segment and the name of the rule that decides so. The zero value is a segment that no rule is asked about,
+// and that passes.
+type outcome struct {
+	action Action
+	rule   string
+}
+
+func newJudge(c *Compiled) *judge {
+	j := &judge{
+		groups: make(map[string]pipeline.LineGroup), remotes: make(map[string]pipeline.Class), services: make(map[TCPPort]pipeline.Service),
+		names: make(map[pipeline.Service]string), asked: make(map[asking]bool), rows: make(map[asking][]ruling), stopping: make(map[string]bool),
+	}
+	if c == nil {
+		return j
+	}
+	j.rules = c.Rules
+	for number, g := range c.LineGroups {
+		j.groups[g.Name] = number
+	}
+	for number, r := range c.Remotes {
+		j.remotes[r.Name] = number
+	}
+	for number, s := range c.Services {
+		j.names[number] = s.Name
+		for _, port := range s.Ports {
+			j.services[port] = number
+		}
+	}
+	for _, v := range c.State.Services {
+		j.asked[asking{v.Leg, v.Service}] = true
+	}
+	for _, s := range []pipeline.Service{pipeline.ServiceUndetermined, pipeline.ServiceLaterFragment} {
+		j.asked[asking{pipeline.UpDst, s}] = true
+	}
+	for a := range j.asked {
+		for key, verdict := range c.State.Verdicts {
+			if (!key.Leg.Set || key.Leg.Value == a.leg) && (!key.Service.Set || key.Service.Value == a.service) && !key.SubscriberClass.Set {
+				j.rows[a] = append(j.rows[a], ruling{key, verdict})
+			}
+		}
+		slices.SortFunc(j.rows[a], func(x, y ruling) int { return cmp.Compare(y.Priority, x.Priority) })
+	}
+	return j
+}
+
+// sameClasses reports whether classes of servers have the same numbers.
+func (j *judge) sameClasses(x *judge) bool { return maps.Equal(j.remotes, x.remotes) }
+
+// service is the name of the service that a port belongs to, or "".
+func (j *judge) service(port TCPPort) string { return j.names[j.services[port]] }
+
+// port is what becomes of a segment between a line of a group and a server of a class, "" being those that have none.
+func (j *judge) port(port TCPPort, leg Leg, group, class string) outcome {
+	code, _ := leg.code()
+	service, known := j.services[port]
+	if known && j.asked[asking{code, service}] {
+		if r, ok := j.ruling(asking{code, service}, group, class); ok {
+			return j.outcome(r)
+		}
+	}
+	if isSMTPPort(port) && (leg == UpDst || leg == DownSrc) {
+		return outcome{Drop, RuleFailClosed}
+	}
+	return outcome{}
+}
+
+// knob is what becomes of what a line sends and rules cannot speak of.
+func (j *judge) knob(service pipeline.Service, byDefault Action, group string) Action {
+	if r, ok := j.ruling(asking{pipeline.UpDst, service}, group, ""); ok {
+		return j.outcome(r).action
+	}
+	return byDefault
+}
+
+func (j *judge) ruling(a asking, group, class string) (ruling, bool) {
+	g, c := j.groups[group], j.remotes[class]
+	for _, r := range j.rows[a] {
+		if (!r.Group.Set || r.Group.Value == g) && (!r.RemoteClass.Set || r.RemoteClass.Value == c) {
+			return r, true
+		}
+	}
+	return ruling{}, false
+}
+
+func (j *judge) outcome(r ruling) outcome {
+	for _, action := range []Action{Permit, Monitor, Limit, Reject, Drop} {
+		if verdict, _ := action.verdict(); verdict == r.Action {
+			return outcome{action, j.rules[r.Rule].Name}
+		}
+	}
+	return outcome{} // no policy has others
+}
+
+// stopsSMTP reports whether some mail to or from port 25 of servers or lines of a group is stopped.
+func (j *judge) stopsSMTP(group string) bool {
+	if stops, known := j.stopping[group]; known {
+		return stops
+	}
+	stops := false
+	for _, class := range append(slices.Collect(maps.Keys(j.remotes)), "") {
+		for _, leg := range allLegs() {
+			stops = stops || j.port(PortSMTP, leg, group, class).action.stoppage() > 0
+		}
+	}
+	j.stopping[group] = stops
+	return stops
+}
+
+// stoppage is how much an action stops: nothing, what is beyond a rate, or all.
+func (a Action) stoppage() int {
+	switch a {
+	case Limit:
+		return 1
+	case Reject, Drop:
+		return 2
+	}
+	return 0
+}

@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"slices"
+)
+
+// A mix is which phase's rules the lines of which group meet. It finds a short list of rules that lets each group meet its own phase's, and
+// no other's.
+//
+// One phase is the base: its rules stand for any group, behind those that the groups of other phases have to themselves. What a group's
+// own rules decide never reaches the base's; where they decide nothing that a rule of the base would, the base's rule names its groups too.
+// The last rules that a phase has in common with the base are not written twice.
+type mix struct {
+	policy *Policy
+	groups []string          // all, in the policy's order, behind "": lines that no inventory names
+	of     map[string]*Phase // by group
+	phases []*Phase          // those in force, the default first, the others in the policy's order
+}
+
+func newMix(p *Policy, in InForce) *mix {
+	m := &mix{policy: p, groups: append([]string{""}, names(p.LineGroups, LineGroup.name)...), of: make(map[string]*Phase)}
+	used := make(map[*Phase]bool)
+	for _, g := range m.groups {
+		m.of[g], _ = p.Phase(in.Phase(g))
+		used[m.of[g]] = true
+	}
+	m.phases = append(m.phases, m.of[""])
+	for i := range p.Phases {
+		if ph := &p.Phases[i]; used[ph] && ph != m.of[""] {
+			m.phases = append(m.phases, ph)
+		}
+	}
+	return m
+}
+
+// A placed rule is a rule with what it is to match.
+type placed struct {
+	PhaseRule
+	targets []target
+}
+
+// A target is one entry of a rule.
+type target struct {
+	leg   Leg
+	group string
+	any   bool // of any group
+}
+
+// rules are the rules in the order in which they are asked, with the base that needs the fewest entries.
+func (m *mix) rules() []placed {
+	var best []placed
+	fewest := 0
+	for _, base := range m.phases {
+		list := m.around(base)
+		n := 0
+		for _, r := range list {
+			n += len(r.targets)
+		}
+		if best == nil || n < fewest {
+			best, fewest = list, n
+		}
+	}
+	return best
+}
+
+// around are the rules with one phase as their base.
+func (m *mix) around(base *Phase) []placed {
+	var list []placed
+	own := make(map[*Phase][]PhaseRule, len(m.phases)) // the rules that a phase does not have in common with the base
+	for _, ph := range m.phases {
+		if ph == base {
+			continue
+		}
+		own[ph] = ph.Rules[:len(ph.Rules)-m.policy.commonEnd(ph, base)]
+		for i, r := range own[ph] {
+			if targets := m.apart(ph, own[ph][:i], r); len(targets) > 0 {
+				list = append(list, placed{r, targets})
+			}
+		}
+	}
+	for i, r := range base.Rules {
+		toEnd := len(base.Rules) - i
+		meets := func(g string) bool {
+			ph := m.of[g]
+			return ph == base || toEnd <= len(ph.Rules)-len(own[ph])
+		}
+		if targets := m.ofBase(r, own, meets); len(targets) > 0 {
+			list = append(list, placed{r, targets})
+		}
+	}
+	return list
+}
+
+// apart are the entries that the groups of a phase have of a rule to themselves, behind the earlier ones.
+func (m *mix) apart(ph *Phase, earlier []PhaseRule, r PhaseRule) []target {
+	var targets []target
+	for _, leg := range m.policy.legs(r) {
+		for _, g := range m.groups {
+			if m.of[g] == ph && r.isFor(g) && !m.decides(earlier, g, r, leg) {
+				targets = append(targets, target{leg: leg, group: g})
+			}
+		}
+	}
+	return targets
+}
+
+// ofBase are the entries of a rule of the base. It is for the groups that meets holds for, and must not reach the others.
+func (m *mix) ofBase(r PhaseRule, own map[*Phase][]PhaseRule, meets func(group string) bool) []target {
+	var targets []target
+	for _, leg := range m.policy.legs(r) {
+		reaches := slices.ContainsFunc(m.groups, func(g string) bool {
+			return !meets(g) && !m.decides(own[m.of[g]], g, r, leg)
+		})
+		if len(r.Groups) == 0 && !reaches {
+			targets = append(targets, target{leg: leg, any: true})
+			continue
+		}
+		for _, g := range m.groups {
+			if meets(g) && r.isFor(g) {
+				targets = append(targets, target{leg: leg, group: g})
+			}
+		}
+	}
+	return targets
+}
+
+// decides reports whether one of the rules takes all that r would on a leg of a group's lines.
+func (m *mix) decides(rules []PhaseRule, group string, r PhaseRule, leg Leg) bool {
+	r.Groups = nil
+	if group != "" {
+		r.Groups = []string{group}
+	}
+	return slices.ContainsFunc(rules, func(e PhaseRule) bool { return m.policy.covers(e, r, leg) })
+}
+
+// isFor reports whether a rule is for the lines of a group; "" is those that no inventory names.
+func (r PhaseRule) isFor(group string) bool {
+	return len(r.Groups) == 0 || group != "" && slices.Contains(r.Groups, group)
+}
+
+// same reports whether two rules say the same under the same name.
+func (p *Policy) same(a, b PhaseRule) bool {
+	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && (a.Remote == b.Remote || a.anyRemote() && b.anyRemote()) &&
+		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.legs(a), p.legs(b))
+}
+
+// commonEnd is how many of their last rules two phases have in common.
+func (p *Policy) commonEnd(a, b *Phase) int {
+	n := 0
+	for n < len(a.Rules) && n < len(b.Rules) && p.same(a.Rules[len(a.Rules)-1-n], b.Rules[len(b.Rules)-1-n]) {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,191 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"op25b/internal/pipeline"
+)
+
+// TestSideBySide: one group a phase ahead needs the entries of the one rule that differs, and no more.
+func TestSideBySide(t *testing.T) {
+	b := example(t)
+	in := InForce{Default: "mobile-carriers", Groups: map[string]string{"mobile": "all-destinations", "isdn": "mobile-carriers"}}
+	c, err := Compile(b, nil, "edge-1", in, moment(t, "2006-08-01T00:00:00Z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, down := pipeline.Exactly(pipeline.UpDst), pipeline.Exactly(pipeline.DownSrc)
+	smtp, submission, submissions := pipeline.Exactly(serviceSMTP), pipeline.Exactly(serviceSubmission), pipeline.Exactly(serviceSubmissions)
+	toRelay, toCarrier, exempt := pipeline.Exactly(classRelay), pipeline.Exactly(classCarrier), pipeline.Exactly(SubscriberExempt)
+	mobile := pipeline.Exactly(groupMobile)
+	want := map[pipeline.VerdictKey]pipeline.Verdict{
+		{Service: smtp, RemoteClass: toRelay, Priority: 7}:                             {Action: pipeline.Permit, Rule: idRelay},
+		{Service: submission, RemoteClass: toRelay, Priority: 7}:                       {Action: pipeline.Permit, Rule: idRelay},
+		{Service: submissions, RemoteClass: toRelay, Priority: 7}:                      {Action: pipeline.Permit, Rule: idRelay},
+		{Service: submission, Priority: 6}:                                             {Action: pipeline.Permit, Rule: idSubmission},
+		{Service: submissions, Priority: 6}:                                            {Action: pipeline.Permit, Rule: idSubmission},
+		{Service: smtp, SubscriberClass: exempt, Priority: 5}:                          {Action: pipeline.Permit, Rule: idExempt},
+		{Group: mobile, Leg: up, Service: smtp, RemoteClass: toCarrier, Priority: 4}:   {Action: pipeline.Drop, Rule: idCarrier},
+		{Group: mobile, Leg: down, Service: smtp, RemoteClass: toCarrier, Priority: 4}: {Action: pipeline.Drop, Rule: idCarrier},
+		{Group: mobile, Leg: up, Service: smtp, Priority: 3}:                           {Action: pipeline.Drop, Rule: idSMTPAll},
+		{Group: mobile, Leg: down, Service: smtp, Priority: 3}:                         {Action: pipeline.Drop, Rule: idSMTPAll},
+		{Leg: up, Service: smtp, RemoteClass: toCarrier, Priority: 2}:                  {Action: pipeline.Drop, Rule: idCarrier},
+		{Leg: down, Service: smtp, RemoteClass: toCarrier, Priority: 2}:                {Action: pipeline.Drop, Rule: idCarrier},
+		{Leg: up, Service: smtp, Priority: 1}:                                          {Action: pipeline.Monitor, Rule: idSMTPAll},
+		{Leg: down, Service: smtp, Priority: 1}:                                        {Action: pipeline.Monitor, Rule: idSMTPAll},
+	}
+	if diff := cmp.Diff(want, c.State.Verdicts); diff != "" {
+		t.Errorf("verdicts, -want +got:\n%s", diff)
+	}
+	if got, want := c.InForce.String(), "mobile-carriers; all-destinations: mobile"; got != want {
+		t.Errorf("in force: %q, want %q", got, want)
+	}
+	for name, want := range map[string]Rule{
+		"smtp-carrier": {5, "smtp-carrier", Drop, "smtp (TCP 25) of every line to mobile-carrier is dropped"},
+		"smtp-all": {6, "smtp-all", Drop, "smtp (TCP 25) of every other line to any server passes, and is counted as what a drop would stop (phase mobile-carriers); " +
+			"smtp (TCP 25) of lines of mobile to any server is dropped (phase all-destinations)"},
+	} {
+		if got, _ := c.RuleByName(name); got != want {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+	var stages []string
+	for _, s := range c.Staged {
+		stages = append(stages, fmt.Sprint(s.Name, " ", len(s.Verdicts)))
+	}
+	// What is in force for mobile is staged for everybody; with it, nothing is apart any more.
+	if diff := cmp.Diff([]string{"all-destinations 10", "before 14"}, stages); diff != "" {
+		t.Errorf("staged, -want +got:\n%s", diff)
+	}
+}
+
+// TestRulesOf: of a phase beside another its rules say what they do to its own lines.
+func TestRulesOf(t *testing.T) {
+	b := example(t)
+	c, err := NewCompiler(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		phase string
+		drain bool
+		want  Rule
+	}{
+		{"mobile-carriers", false, Rule{6, "smtp-all", Monitor, "smtp (TCP 25) of every line to any server passes, and is counted as what a drop would stop"}},
+		{"all-destinations", false, Rule{6, "smtp-all", Drop, "smtp (TCP 25) of every line to any server is dropped"}},
+		{"all-destinations", true, Rule{6, "smtp-all", Drop, "smtp (TCP 25) of every line to any server is dropped; in the drain, segments without SYN pass and are counted"}},
+	} {
+		rules, err := c.RulesOf(x.phase, x.drain)
+		if err != nil || rules[6] != x.want {
+			t.Errorf("%s, drain %v: %v\ngot  %+v\nwant %+v", x.phase, x.drain, err, rules[6], x.want)
+		}
+	}
+	if _, err := c.RulesOf("befor", false); !errors.Is(err, ErrUnknownPhase) {
+		t.Errorf("got %v, want ErrUnknownPhase", err)
+	}
+}
+
+// TestCommonEnd: the last rules that two phases have in common stand once.
+func TestCommonEnd(t *testing.T) {
+	b := example(t)
+	c, err := Compile(b, nil, "edge-1", InForce{Default: "before", Groups: map[string]string{"mobile": "mobile-carriers"}}, moment(t, "2006-08-01T00:00:00Z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 6 standing, smtp-carrier of mobile and of the others, and one smtp-all, each on two legs.
+	if got := len(c.State.Verdicts); got != 12 {
+		t.Errorf("%d entries, want 12", got)
+	}
+}
+
+// TestNoIdleEntries: a rule that its group never meets, because an earlier one of its own takes all, has no entry where phases stand side by side.
+func TestNoIdleEntries(t *testing.T) {
+	b := example(t)
+	rules := &b.Policy.Phases[2].Rules
+	*rules = append([]PhaseRule{{Name: "mobile-all", Groups: []string{"mobile"}, Service: "smtp", Action: Reject}}, *rules...)
+	c, err := Compile(b, nil, "edge-1", InForce{Default: "before", Groups: map[string]string{"mobile": "all-destinations"}}, moment(t, "2006-08-01T00:00:00Z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(c.State.Verdicts); got != 12 { // 6 standing, mobile-all, and the two of all others, each on two legs
+		t.Errorf("%d entries, want 12", got)
+	}
+}
+
+// TestFewestEntries: where nearly all groups are ahead of the default, it is the default that stands apart.
+func TestFewestEntries(t *testing.T) {
+	b := example(t)
+	in := InForce{Default: "before", Groups: map[string]string{}}
+	for _, g := range b.Policy.LineGroups {
+		in.Groups[g.Name] = "all-destinations"
+	}
+	c, err := Compile(b, nil, "edge-1", in, moment(t, "2006-08-01T00:00:00Z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(c.State.Verdicts); got != 14 { // 6 standing, 4 for lines of no group, 4 for all others
+		t.Errorf("%d entries, want 14", got)
+	}
+}
+
+// TestDrainSideBySide: one phase without drain, of a group that has lines on the switch, ends the drain of the switch.
+func TestDrainSideBySide(t *testing.T) {
+	b := example(t)
+	b.Policy.Phases[2].SynOnly = true
+	for _, x := range []struct {
+		in   InForce
+		want bool
+	}{
+		{Everywhere("all-destinations"), true},
+		{Everywhere("before"), false},
+		{InForce{Default: "all-destinations", Groups: map[string]string{"mobile": "before"}}, false},
+		{InForce{Default: "all-destinations", Groups: map[string]string{"isdn": "before"}}, true}, // no line here
+		{InForce{Default: "before", Groups: map[string]string{"mobile": "all-destinations"}}, false},
+	} {
+		c, err := Compile(b, nil, "edge-1", x.in, moment(t, "2006-08-01T00:00:00Z"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.State.SynOnly != x.want {
+			t.Errorf("%v: SynOnly is %v", x.in, c.State.SynOnly)
+		}
+	}
+}
+
+// TestSideBySideRefused: names that the policy does not have, and more entries than a switch has room for.
+func TestSideBySideRefused(t *testing.T) {
+	b := example(t)
+	for want, x := range map[string]struct {
+		groups map[string]string
+		kind   error
+	}{
+		`unknown line group "mobil"; did you mean "mobile"? line groups: adsl, isdn, bflets, hikari-premium, mobile`: {map[string]string{"mobil": "before"}, ErrUnknownGroup},
+		`unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`:            {map[string]string{"mobile": "befor"}, ErrUnknownPhase},
+	} {
+		_, err := Compile(b, nil, "edge-1", InForce{Default: "before", Groups: x.groups}, time.Time{})
+		if !errors.Is(err, x.kind) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	p := b.Policy
+	in := InForce{Default: "before", Groups: map[string]string{}}
+	for i := len(p.LineGroups); i < 125; i++ {
+		p.LineGroups = append(p.LineGroups, LineGroup{Name: fmt.Sprintf("g%d", i)})
+	}
+	for i, g := range p.LineGroups {
+		if i < 62 {
+			in.Groups[g.Name] = "all-destinations"
+		}
+	}
+	c, err := Compile(b, nil, "edge-1", in, time.Time{})
+	const want = `compile switch "edge-1": invalid policy or inventory: phases before and all-destinations side by side need 258 verdict entries, ` +
+		`and a switch has room for 256; put fewer line groups in a phase of their own`
+	if !errors.Is(err, ErrInvalid) || err.Error() != want {
+		t.Errorf("got  %v, %v\nwant %s", c, err, want)
+	}
+}

@@ -1,0 +1,305 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"op25b/internal/pipeline"
+)
+
+// NumbersVersion is the version of the form of Numbers.
+const NumbersVersion = 1
+
+// Numbers are what the names of the documents are called in the switches. Entries and counters know nothing but numbers, so a name keeps
+// its own from one pair of documents to the next, wherever it then stands, and while it is gone.
+//
+// As JSON it is stored beside the documents that it numbers. Its maps are never changed after it was made.
+type Numbers struct {
+	Version    int              `json:"version"`
+	LineGroups Given            `json:"lineGroups"` // 1 to 255
+	Services   Given            `json:"services"`   // 1 to pipeline.LastService
+	Remotes    Given            `json:"remotes"`    // 1 to 255
+	Rules      Given            `json:"rules"`      // behind the standing rules, to pipeline.LastRule
+	Lines      map[string]Given `json:"lines"`      // by switch; 1 to pipeline.MaxLineIndex
+}
+
+// Given are the numbers of one kind of thing, by name.
+type Given map[string]Numbered
+
+// A Numbered is the number of one name.
+type Numbered struct {
+	Number uint16 `json:"number"`
+	// Gone is how many numberings ago the name left the documents: 0 while it is there, 1 in the first numbering without it.
+	Gone uint32 `json:"gone,omitempty"`
+	// Place is where a line stands, while it is there, so that another name at the same place is known for a rename.
+	Place string `json:"place,omitempty"`
+}
+
+// A span is the numbers that one kind of thing can have.
+type span struct {
+	kind        string
+	first, last uint16
+}
+
+var (
+	groupSpan   = span{"line group", 1, maxNumbered}
+	serviceSpan = span{"service", 1, uint16(maxServices)}
+	remoteSpan  = span{"remote class", 1, maxNumbered}
+	lineSpan    = span{"line", 1, uint16(pipeline.MaxLineIndex)}
+)
+
+// ruleSpan begins behind the standing rules.
+func ruleSpan() span {
+	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(standing())), uint16(pipeline.LastRule)}
+}
+
+// Number numbers the names of documents. A name that has a number in prev keeps it, and still has it while it is gone from the documents.
+// A new name gets the lowest number that none has had, and only when none of those is left the number of the name that has been gone the
+// longest, which is then forgotten. Without prev the numbers are positions in the documents, rules in order of first appearance.
+//
+// A new line at the place (port, VLANs and PPPoE session) of one that prev has and the documents no longer have is that line under another
+// name, and takes its index over.
+//
+// It returns ErrNumbers for a prev that contradicts itself, and ErrNoNumber where there are more names than numbers.
+func Number(prev *Numbers, b *Bundle) (*Numbers, error) {
+	n, err := numberPolicy(prev, b.Policy)
+	if err != nil {
+		return nil, err
+	}
+	if prev == nil {
+		prev = &Numbers{}
+	}
+	for name, was := range prev.Lines {
+		n.Lines[name] = was
+	}
+	for i := range b.Inventory.Switches {
+		sw := &b.Inventory.Switches[i]
+		if n.Lines[sw.Name], err = numberLines(prev.Lines[sw.Name], sw); err != nil {
+			return nil, err
+		}
+	}
+	for name, was := range prev.Lines {
+		if _, there := b.Inventory.Switch(name); !there {
+			n.Lines[name], _ = lineSpan.give(was, nil, nil) // no new name, so always a number
+		}
+	}
+	return n, nil
+}
+
+// numberPolicy is the part of Number that is the same for all switches.
+func numberPolicy(prev *Numbers, p *Policy) (*Numbers, error) {
+	if prev == nil {
+		prev = &Numbers{Version: NumbersVersion}
+	}
+	if err := prev.check(); err != nil {
+		return nil, err
+	}
+	n := &Numbers{Version: NumbersVersion, Lines: make(map[string]Given, len(prev.Lines))}
+	for _, x := range []struct {
+		of    span
+		was   Given
+		names []string
+		is    *Given
+	}{
+		{groupSpan, prev.LineGroups, names(p.LineGroups, LineGroup.name), &n.LineGroups},
+		{serviceSpan, prev.Services, names(p.Services, Service.name), &n.Services},
+		{remoteSpan, prev.Remotes, names(p.Remotes, Remote.name), &n.Remotes},
+		{ruleSpan(), prev.Rules, p.ruleNames(), &n.Rules},
+	} {
+		var err error
+		if *x.is, err = x.of.give(x.was, x.names, nil); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// numberLines numbers the lines of one switch.
+func numberLines(prev Given, sw *Switch) (Given, error) {
+	given, err := lineSpan.give(prev, names(sw.Lines, Line.name), names(sw.Lines, Line.place))
+	if err != nil {
+		return nil, fmt.Errorf("switch %q: %w", sw.Name, err)
+	}
+	return given, nil
+}
+
+// place is where a line stands, as Numbers write it. A port's name has no blanks.
+func (l Line) place() string {
+	return fmt.Sprintf("%s %d %d %d", l.Port, l.VLAN, l.InnerVLAN, l.PPPoE)
+}
+
+// ruleNames are the names of all phases' rules, in order of first appearance.
+func (p *Policy) ruleNames() []string {
+	var all []string
+	seen := make(map[string]bool)
+	for _, ph := range p.Phases {
+		for _, r := range ph.Rules {
+			if !seen[r.Name] {
+				seen[r.Name] = true
+				all = append(all, r.Name)
+			}
+		}
+	}
+	return all
+}
+
+// give numbers the names of one kind. Places, if there are any, stand beside the names.
+func (s span) give(prev Given, names, places []string) (Given, error) {
+	next := make(Given, max(len(prev), len(names)))
+	var fresh []int // positions of names that have no number yet
+	place := func(i int) string {
+		if places == nil {
+			return ""
+		}
+		return places[i]
+	}
+	for i, name := range names {
+		if was, known := prev[name]; known {
+			next[name] = Numbered{Number: was.Number, Place: place(i)}
+		} else {
+			fresh = append(fresh, i)
+		}
+	}
+	left := make(map[string]string) // lines that have just gone, by place
+	for name, was := range prev {
+		if _, there := next[name]; there {
+			continue
+		}
+		next[name] = Numbered{Number: was.Number, Gone: was.Gone + 1}
+		if was.Place != "" { // not of one that was gone before
+			left[was.Place] = name
+		}
+	}
+	fresh = slices.DeleteFunc(fresh, func(i int) bool {
+		old, renamed := left[place(i)]
+		if renamed {
+			next[names[i]] = Numbered{Number: next[old].Number, Place: place(i)}
+			delete(next, old)
+			delete(left, place(i))
+		}
+		return renamed
+	})
+	return next, s.giveNew(next, names, place, fresh)
+}
+
+// giveNew numbers the names at the positions in fresh.
+func (s span) giveNew(next Given, names []string, place func(int) string, fresh []int) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	used := make(map[uint16]bool, len(next))
+	for _, x := range next {
+		used[x.Number] = true
+	}
+	number := s.first
+	var gone []string // those to forget, the longest gone first; nil before they are asked for
+	for _, i := range fresh {
+		for number <= s.last && used[number] {
+			number++
+		}
+		if number <= s.last {
+			used[number] = true
+			next[names[i]] = Numbered{Number: number, Place: place(i)}
+			continue
+		}
+		if gone == nil {
+			gone = longestGone(next)
+		}
+		if len(gone) == 0 {
+			return fmt.Errorf("%w for %s %q: there are %d, and a switch can number %d", ErrNoNumber, s.kind, names[i], len(names), int(s.last-s.first)+1)
+		}
+		next[names[i]] = Numbered{Number: next[gone[0]].Number, Place: place(i)}
+		delete(next, gone[0])
+		gone = gone[1:]
+	}
+	return nil
+}
+
+// longestGone are the names that are gone, the longest gone first.
+func longestGone(given Given) []string {
+	gone := make([]string, 0, len(given))
+	for name, x := range given {
+		if x.Gone > 0 {
+			gone = append(gone, name)
+		}
+	}
+	slices.SortFunc(gone, func(a, b string) int {
+		return cmp.Or(cmp.Compare(given[b].Gone, given[a].Gone), cmp.Compare(given[a].Number, given[b].Number))
+	})
+	return gone
+}
+
+// check finds what no numbering makes: another form, a number out of its span, or one number for two names.
+func (n *Numbers) check() error {
+	if n.Version != NumbersVersion {
+		return fmt.Errorf("%w: they have version %d, and %d is read here", ErrNumbers, n.Version, NumbersVersion)
+	}
+	for _, x := range []struct {
+		of    span
+		given Given
+	}{{groupSpan, n.LineGroups}, {serviceSpan, n.Services}, {remoteSpan, n.Remotes}, {ruleSpan(), n.Rules}} {
+		if err := x.of.check(x.given); err != nil {
+			return err
+		}
+	}
+	for _, sw := range slices.Sorted(maps.Keys(n.Lines)) {
+		if err := lineSpan.check(n.Lines[sw]); err != nil {
+			return fmt.Errorf("switch %q: %w", sw, err)
+		}
+	}
+	return nil
+}
+
+func (s span) check(given Given) error {
+	of := make(map[uint16]string, len(given))
+	for name, x := range given {
+		if x.Number < s.first || x.Number > s.last {
+			return fmt.Errorf("%w: %s %q has number %d; valid are %d to %d", ErrNumbers, s.kind, name, x.Number, s.first, s.last)
+		}
+		if other, again := of[x.Number]; again {
+			return fmt.Errorf("%w: %s %q has number %d, which is %q's too", ErrNumbers, s.kind, max(name, other), x.Number, min(name, other))
+		}
+		of[x.Number] = name
+	}
+	return nil
+}
+
+// knows returns ErrNumbers for the first name that has no number.
+func (s span) knows(given Given, names []string) error {
+	for _, name := range names {
+		if _, ok := given[name]; !ok {
+			return fmt.Errorf("%w: %s %q has none; they are of other documents: number these first", ErrNumbers, s.kind, name)
+		}
+	}
+	return nil
+}
+
+// knowsPolicy returns ErrNumbers if something of a policy has no number.
+func (n *Numbers) knowsPolicy(p *Policy) error {
+	return cmp.Or(
+		groupSpan.knows(n.LineGroups, names(p.LineGroups, LineGroup.name)),
+		serviceSpan.knows(n.Services, names(p.Services, Service.name)),
+		remoteSpan.knows(n.Remotes, names(p.Remotes, Remote.name)),
+		ruleSpan().knows(n.Rules, p.ruleNames()),
+	)
+}
+
+func (n *Numbers) group(name string) pipeline.LineGroup {
+	return pipeline.LineGroup(n.LineGroups[name].Number)
+}
+
+func (n *Numbers) service(name string) pipeline.Service {
+	return pipeline.Service(n.Services[name].Number)
+}
+
+func (n *Numbers) remote(name string) pipeline.Class { return pipeline.Class(n.Remotes[name].Number) }
+
+// rule is the id of a standing rule or of one of the phases'.
+func (n *Numbers) rule(name string) pipeline.RuleID {
+	if i := slices.Index(standing(), name); i >= 0 {
+		return pipeline.FirstRule + pipeline.RuleID(i)
+	}
+	return pipeline.RuleID(n.Rules[name].Number)
+}

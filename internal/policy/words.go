@@ -1,0 +1,170 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A Sentence says one thing that a change means, for the person who is to approve it.
+type Sentence struct {
+	Kind     Kind     `json:"kind"`
+	Severity Severity `json:"severity"`
+	Text     string   `json:"text"`
+}
+
+// A Severity is what a change does to mail.
+type Severity string
+
+// The severities.
+const (
+	Stops   Severity = "stops"   // something that passed is stopped; it may open other things too
+	Opens   Severity = "opens"   // something that was stopped passes, and nothing that passed is stopped
+	Neutral Severity = "neutral" // what passes and what is stopped stays as it is
+)
+
+// A Kind is what a sentence is about.
+type Kind string
+
+// The kinds.
+const (
+	OfPhase     Kind = "phase"     // which phases are in force
+	OfVerdict   Kind = "verdict"   // what becomes of mail
+	OfClass     Kind = "class"     // classes of servers
+	OfService   Kind = "service"   // ports that are looked at
+	OfGroup     Kind = "group"     // line groups, their knobs and rates
+	OfLine      Kind = "line"      // lines
+	OfExemption Kind = "exemption" // exemptions
+	OfSwitch    Kind = "switch"    // ports, stations, addresses of the switch
+)
+
+// maxNamed is how many names a sentence lists before it only counts the rest.
+const maxNamed = 5
+
+// Meaning says what a switch would do otherwise if it held the new state in place of the old one: what stops mail first, then what opens it,
+// then the rest. A nil old is an empty switch, which stops mail to port 25 and nothing else.
+//
+// Each sentence is true, and what happens to mail is complete: where the outcome for some line group, TCP port and class of servers changes,
+// a sentence of kind OfVerdict says so. Numbers, and priorities that decide nothing, are not spoken of.
+func Meaning(old, new *Compiled) []Sentence {
+	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
+	if old == nil {
+		w.was = &Compiled{}
+	}
+	w.wasLines, w.isLines = linesByName(w.was), linesByName(w.is)
+	w.moves = w.classMoves()
+	w.phases()
+	w.verdicts()
+	w.classes()
+	w.services()
+	w.groups()
+	w.lines()
+	w.exemptions()
+	w.device()
+	rank := func(s Sentence) int { return slices.Index([]Severity{Stops, Opens, Neutral}, s.Severity) }
+	slices.SortStableFunc(w.sentences, func(a, b Sentence) int { return cmp.Compare(rank(a), rank(b)) })
+	return w.sentences
+}
+
+// words collects the sentences about a change.
+type words struct {
+	old, new  *judge
+	was, is   *Compiled // was is empty, not nil, for an empty switch
+	wasLines  map[string]standingLine
+	isLines   map[string]standingLine
+	moves     []classMove
+	sentences []Sentence
+}
+
+func (w *words) say(kind Kind, severity Severity, format string, args ...any) {
+	w.sentences = append(w.sentences, Sentence{Kind: kind, Severity: severity, Text: fmt.Sprintf(format, args...)})
+}
+
+// empty reports whether the old state is that of an empty switch.
+func (w *words) empty() bool { return w.was.Switch == "" }
+
+// sharedGroups are the line groups that the old and the new have both, behind "", which both always have. An empty switch treats all lines
+// alike, so that it has every group.
+func (w *words) sharedGroups() []string {
+	shared := []string{""}
+	for _, name := range slices.Sorted(maps.Keys(w.new.groups)) {
+		if _, both := w.old.groups[name]; both || w.empty() {
+			shared = append(shared, name)
+		}
+	}
+	return shared
+}
+
+// An effect gathers what changes of outcomes do to mail.
+type effect struct{ stops, opens bool }
+
+func (e *effect) add(old, new Action) {
+	e.stops = e.stops || new.stoppage() > old.stoppage()
+	e.opens = e.opens || new.stoppage() < old.stoppage()
+}
+
+func (e effect) severity() Severity {
+	switch {
+	case e.stops:
+		return Stops
+	case e.opens:
+		return Opens
+	}
+	return Neutral
+}
+
+// effectOn is what happens to all mail between lines that go from one group to another and servers that go from one class to another.
+func (w *words) effectOn(e *effect, oldGroup, newGroup, oldClass, newClass string) {
+	for _, port := range w.ports() {
+		for _, leg := range allLegs() {
+			e.add(w.old.port(port, leg, oldGroup, oldClass).action, w.new.port(port, leg, newGroup, newClass).action)
+		}
+	}
+}
+
+// ports are the TCP ports that the old or the new looks at, in order.
+func (w *words) ports() []TCPPort {
+	all := maps.Clone(w.new.services)
+	maps.Copy(all, w.old.services)
+	return slices.Sorted(maps.Keys(all))
+}
+
+func (w *words) phases() {
+	if was, is := w.was.InForce.String(), w.is.InForce.String(); was != is {
+		if w.empty() {
+			was = "none"
+		}
+		w.say(OfPhase, Neutral, "phase in force: %s -> %s", was, is)
+	}
+	switch was, is := w.was.State.SynOnly, w.is.State.SynOnly; {
+	case is && !was:
+		w.say(OfPhase, Opens, "drain begins: what rules drop or reject is new connections alone")
+	case was && !is:
+		w.say(OfPhase, Stops, "drain ends: what rules drop or reject is connections that are open already, too")
+	}
+}
+
+// linesOf are the lines of groups, in words.
+func linesOf(groups []string) string {
+	named := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" })
+	switch {
+	case len(named) == 0:
+		return "lines of no group"
+	case len(named) < len(groups):
+		return few(named, maxNamed) + " lines and those of no group"
+	}
+	return few(named, maxNamed) + " lines"
+}
+
+// counted is a number and a noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "x") {
+		return fmt.Sprintf("%d %ses", n, noun)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

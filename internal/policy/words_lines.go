@@ -1,0 +1,265 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"op25b/internal/pipeline"
+)
+
+// A standingLine is a line as a switch has it.
+type standingLine struct {
+	name, group string
+	key         pipeline.LineKey
+	index       pipeline.LineIndex
+}
+
+func linesByName(c *Compiled) map[string]standingLine {
+	all := make(map[string]standingLine, len(c.State.Lines))
+	for key, line := range c.State.Lines {
+		name := c.Lines[line.Index]
+		all[name] = standingLine{name, c.LineGroups[line.Group].Name, key, line.Index}
+	}
+	return all
+}
+
+// lines speaks of lines that come, go, or change their group, place, name or addresses. A line that comes was one that no inventory names
+// before, and a line that goes is one then.
+func (w *words) lines() {
+	was, is := w.wasLines, w.isLines
+	renamed := w.renamed(was, is)
+	said := newTally()
+	for _, name := range slices.Sorted(maps.Keys(is)) {
+		now := is[name]
+		old, there := was[name]
+		switch {
+		case there && old.group != now.group:
+			said.add(name, old.group, now.group, "moved from "+old.group+" to "+now.group)
+		case !there && renamed[name] != "":
+			if old = was[renamed[name]]; old.group != now.group {
+				said.add(name, old.group, now.group, "moved from "+old.group+" to "+now.group)
+			}
+		case !there:
+			said.add(name, "", now.group, "added to "+now.group)
+		}
+		if there && old.key != now.key {
+			w.say(OfLine, Neutral, "line %s moved from %s to %s", name, placeText(old.key), placeText(now.key))
+		}
+	}
+	oldNames := make(map[string]bool, len(renamed))
+	for _, name := range renamed {
+		oldNames[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(was)) {
+		if _, there := is[name]; !there && !oldNames[name] {
+			said.add(name, was[name].group, "", "removed from "+was[name].group)
+		}
+	}
+	for _, way := range said.order {
+		var e effect
+		if !w.empty() { // else the verdicts say what changes for every line of a group
+			for _, s := range w.servers() {
+				w.effectOn(&e, way.from, way.to, s.from, s.to)
+			}
+			w.effectBeside(&e, way.from, way.to)
+		}
+		w.say(OfLine, e.severity(), "%s %s", linesNamed(said.names[way]), way.text)
+	}
+	for _, name := range slices.Sorted(maps.Keys(renamed)) {
+		w.say(OfLine, Neutral, "line %s is now called %s", renamed[name], name)
+	}
+	w.addresses(was, is)
+}
+
+// renamed are the lines that have the index and the place of one that is gone: the old name by the new.
+func (w *words) renamed(was, is map[string]standingLine) map[string]string {
+	all := make(map[string]string)
+	for name, now := range is {
+		if _, there := was[name]; there {
+			continue
+		}
+		line, there := w.was.State.Lines[now.key]
+		old := w.was.Lines[line.Index]
+		if _, still := is[old]; there && !still && line.Index == now.index {
+			all[name] = old
+		}
+	}
+	return all
+}
+
+// A lineWay is from which group to which lines go.
+type lineWay struct{ from, to, text string }
+
+// A tally is the lines that go the same way.
+type tally struct {
+	names map[lineWay][]string
+	order []lineWay
+}
+
+func newTally() *tally { return &tally{names: make(map[lineWay][]string)} }
+
+func (t *tally) add(name, from, to, text string) {
+	way := lineWay{from, to, text}
+	if t.names[way] == nil {
+		t.order = append(t.order, way)
+	}
+	t.names[way] = append(t.names[way], name)
+}
+
+// linesNamed is "line a" or "7 lines (a, b, c, d, e and 2 more)".
+func linesNamed(list []string) string {
+	if len(list) == 1 {
+		return "line " + list[0]
+	}
+	return fmt.Sprintf("%d lines (%s)", len(list), few(list, maxNamed))
+}
+
+// placeText is where a line is known to a switch.
+func placeText(k pipeline.LineKey) string {
+	text := fmt.Sprintf("port %d", k.Port)
+	for _, x := range []struct {
+		name  string
+		value uint16
+	}{{"VLAN", uint16(k.OuterVID)}, {"inner VLAN", uint16(k.InnerVID)}, {"PPPoE session", uint16(k.Session)}} {
+		if x.value != 0 {
+			text += fmt.Sprintf(", %s %d", x.name, x.value)
+		}
+	}
+	return text
+}
+
+// addresses speaks of the sources that lines may use where a check goes by them, before and after.
+func (w *words) addresses(was, is map[string]standingLine) {
+	sources := func(c *Compiled) map[string][]netip.Prefix {
+		all := make(map[string][]netip.Prefix)
+		for key := range c.State.Sources {
+			all[c.Lines[key.Line]] = append(all[c.Lines[key.Line]], key.Prefix)
+		}
+		return all
+	}
+	before, after := sources(w.was), sources(w.is)
+	byEffect := make(map[Severity][]string)
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if before[name] == nil {
+			continue // a new line, or a new check
+		}
+		added, removed := missing(after[name], before[name]), missing(before[name], after[name])
+		if len(added)+len(removed) == 0 {
+			continue
+		}
+		var e effect
+		if w.was.State.SourceChecks[w.old.groups[was[name].group]] == pipeline.SourceDrop && w.is.State.SourceChecks[w.new.groups[is[name].group]] == pipeline.SourceDrop {
+			e = effect{stops: len(removed) > 0, opens: len(added) > 0}
+		}
+		byEffect[e.severity()] = append(byEffect[e.severity()], name)
+	}
+	for _, severity := range []Severity{Stops, Opens, Neutral} {
+		if list := byEffect[severity]; list != nil {
+			w.say(OfLine, severity, "%s: other addresses for the source check", linesNamed(list))
+		}
+	}
+}
+
+// exemptions speaks of what holds on this switch.
+func (w *words) exemptions() {
+	was, is := exemptByName(w.was), exemptByName(w.is)
+	for _, who := range slices.Sorted(maps.Keys(is)) {
+		now := is[who]
+		old, there := was[who]
+		if !there {
+			w.say(OfExemption, w.exemptEffect(w.old, w.wasLines, now, Opens), "%s added until %v, owner %s", now.text(), now.Expires, now.Owner)
+			continue
+		}
+		added, removed := missing(now.Prefixes, old.Prefixes), missing(old.Prefixes, now.Prefixes)
+		var news []string
+		severity := Neutral
+		if len(added)+len(removed) > 0 {
+			news = append(news, plusMinus(len(added), len(removed), "prefix"))
+			if len(added) > 0 {
+				severity = w.exemptEffect(w.old, w.wasLines, now, Opens)
+			}
+			if len(removed) > 0 {
+				severity = w.exemptEffect(w.new, w.isLines, old, Stops)
+			}
+		}
+		for _, x := range []struct{ key, old, now string }{
+			{"until", old.Expires.String(), now.Expires.String()},
+			{"owner", old.Owner, now.Owner},
+			{"reason", old.Reason, now.Reason},
+			{"ticket", orNone(old.Ticket), orNone(now.Ticket)},
+			{"review", reviewText(old), reviewText(now)},
+		} {
+			if x.old != x.now {
+				news = append(news, fmt.Sprintf("%s %s -> %s", x.key, x.old, x.now))
+			}
+		}
+		if news != nil {
+			w.say(OfExemption, severity, "%s: %s", now.text(), strings.Join(news, ", "))
+		}
+	}
+	for _, who := range slices.Sorted(maps.Keys(was)) {
+		if _, there := is[who]; there {
+			continue
+		}
+		old := was[who]
+		how := "removed"
+		if i := slices.IndexFunc(w.is.Expired, func(e Exemption) bool { return e.who() == who }); i >= 0 {
+			how = fmt.Sprintf("ended %v", w.is.Expired[i].Expires)
+		}
+		w.say(OfExemption, w.exemptEffect(w.new, w.isLines, old, Stops), "%s %s, owner %s", old.text(), how, old.Owner)
+	}
+}
+
+func reviewText(e Exempt) string {
+	if e.Review.IsZero() {
+		return orNone("")
+	}
+	return e.Review.String()
+}
+
+// orNone is a text that may be empty, in a sentence.
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// exemptEffect is what an exemption that comes or goes does to mail: nothing where the rules stop no mail of its lines to port 25.
+func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e Exempt, does Severity) Severity {
+	groups := append(slices.Collect(maps.Keys(without.groups)), "")
+	if e.Line != "" {
+		groups = []string{lines[e.Line].group}
+	}
+	if slices.ContainsFunc(groups, without.stopsSMTP) {
+		return does
+	}
+	return Neutral
+}
+
+// who is what an exemption is of: no other of the policy is.
+func (e Exemption) who() string {
+	if e.Line != "" {
+		return "line " + e.Line
+	}
+	return e.Prefix.String()
+}
+
+// text is what an exemption is of, with its addresses.
+func (e Exempt) text() string {
+	if e.Line == "" {
+		return "exemption of " + e.who()
+	}
+	return fmt.Sprintf("exemption of %s (%s)", e.who(), few(names(e.Prefixes, netip.Prefix.String), maxNamed))
+}
+
+func exemptByName(c *Compiled) map[string]Exempt {
+	all := make(map[string]Exempt, len(c.Exempt))
+	for _, e := range c.Exempt {
+		all[e.who()] = e
+	}
+	return all
+}

@@ -1,0 +1,272 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"op25b/internal/pipeline"
+)
+
+// classes speaks of the lists of prefixes. What becomes of mail to them is also said as a verdict.
+func (w *words) classes() {
+	was, is := remotesByName(w.was), remotesByName(w.is)
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		old, before := was[name]
+		now, after := is[name]
+		kind := "class"
+		if all[name].Relay {
+			kind = "relay"
+		}
+		added, removed := missing(now.Prefixes, old.Prefixes), missing(old.Prefixes, now.Prefixes)
+		severity := w.classEffect(name).severity()
+		switch {
+		case !before:
+			w.say(OfClass, severity, "%s %s added (%s)", kind, name, counted(len(added), "prefix"))
+		case !after:
+			w.say(OfClass, severity, "%s %s removed (%s)%s", kind, name, counted(len(removed), "prefix"), w.thenStopped(name))
+		case len(added)+len(removed) > 0:
+			w.say(OfClass, severity, "%s %s: %s", kind, name, plusMinus(len(added), len(removed), "prefix"))
+		}
+		if before && after && old.Relay != now.Relay {
+			if now.Relay {
+				w.say(OfClass, Neutral, "class %s is a relay of our own now", name)
+			} else {
+				w.say(OfClass, Neutral, "class %s is no longer a relay of our own", name)
+			}
+		}
+	}
+}
+
+func remotesByName(c *Compiled) map[string]Remote {
+	all := make(map[string]Remote, len(c.Remotes))
+	for _, r := range c.Remotes {
+		all[r.Name] = r
+	}
+	return all
+}
+
+// classEffect is what addresses that come to a class, or leave it, mean for mail.
+func (w *words) classEffect(name string) effect {
+	var e effect
+	for _, m := range w.moves {
+		if m.from == name || m.to == name {
+			for _, group := range w.sharedGroups() {
+				w.effectOn(&e, group, group, m.from, m.to)
+			}
+		}
+	}
+	return e
+}
+
+// thenStopped says whose mail to the servers of a class that is gone passed and is stopped now, if there is any.
+func (w *words) thenStopped(class string) string {
+	groups := w.sharedGroups()
+	all := len(groups)
+	for _, m := range w.moves { // at least one: a class has prefixes
+		if m.from == class {
+			groups = slices.DeleteFunc(groups, func(g string) bool {
+				old, now := w.old.port(PortSMTP, UpDst, g, m.from), w.new.port(PortSMTP, UpDst, g, m.to)
+				return old.action.stoppage() > 0 || now.action.stoppage() < 2
+			})
+		}
+	}
+	switch len(groups) {
+	case 0:
+		return ""
+	case all:
+		return ": mail of every line to it is then stopped"
+	}
+	return fmt.Sprintf(": mail of %s to it is then stopped", linesOf(groups))
+}
+
+// services speaks of ports. What becomes of segments to them is said as a verdict.
+func (w *words) services() {
+	was, is := servicesByName(w.was), servicesByName(w.is)
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		old, before := was[name]
+		now, after := is[name]
+		added, removed := missing(now.Ports, old.Ports), missing(old.Ports, now.Ports)
+		switch {
+		case !before:
+			w.say(OfService, Neutral, "service %s added", describe(now))
+		case !after:
+			w.say(OfService, Neutral, "service %s removed", describe(old))
+		case len(added)+len(removed) > 0:
+			var ports []string
+			for _, port := range added {
+				ports = append(ports, fmt.Sprintf("+%d", port))
+			}
+			for _, port := range removed {
+				ports = append(ports, fmt.Sprintf("-%d", port))
+			}
+			w.say(OfService, Neutral, "service %s: TCP %s", name, strings.Join(ports, " "))
+		}
+	}
+}
+
+func servicesByName(c *Compiled) map[string]Service {
+	all := make(map[string]Service, len(c.Services))
+	for _, s := range c.Services {
+		all[s.Name] = s
+	}
+	return all
+}
+
+// groups speaks of line groups and what they say beside the rules.
+func (w *words) groups() {
+	was, is := groupsByName(w.was), groupsByName(w.is)
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		_, before := was[name]
+		_, after := is[name]
+		switch {
+		case w.empty(): // its lines say enough
+		case !before:
+			w.say(OfGroup, Neutral, "line group %s added", name)
+		case !after:
+			w.say(OfGroup, Neutral, "line group %s removed", name)
+		}
+	}
+	for _, k := range knobs() {
+		w.groupwise(k.what, func(group string) (string, string, effect) {
+			old, now := w.old.knob(k.service, k.byDefault, group), w.new.knob(k.service, k.byDefault, group)
+			var e effect
+			e.add(old, now)
+			return string(old), string(now), e
+		})
+	}
+	w.groupwise("source check", func(group string) (string, string, effect) {
+		var e effect
+		e.add(was[group].SourceCheck.action(), is[group].SourceCheck.action())
+		return was[group].SourceCheck.word(), is[group].SourceCheck.word(), e
+	})
+	w.groupwise("new connections under a limit", func(group string) (string, string, effect) {
+		old, now := was[group].Limit, is[group].Limit
+		var e effect
+		if w.limited(group) {
+			e.stops = now.PerSecond < old.PerSecond || now.Burst < old.Burst
+			e.opens = now.PerSecond > old.PerSecond || now.Burst > old.Burst
+		}
+		return old.word(), now.word(), e
+	})
+}
+
+// A groupKnob is what line groups say of frames that rules cannot speak of.
+type groupKnob struct {
+	service   pipeline.Service
+	byDefault Action
+	what      string
+}
+
+func knobs() []groupKnob {
+	return []groupKnob{
+		{pipeline.ServiceUndetermined, DefaultUndetermined, "what cannot be read to its TCP ports"},
+		{pipeline.ServiceLaterFragment, DefaultLaterFragments, "fragments without ports"},
+	}
+}
+
+// effectBeside is what happens to the frames of lines that go from one group to another, beside what the rules say.
+func (w *words) effectBeside(e *effect, from, to string) {
+	for _, k := range knobs() {
+		e.add(w.old.knob(k.service, k.byDefault, from), w.new.knob(k.service, k.byDefault, to))
+	}
+	e.add(w.was.LineGroups[w.old.groups[from]].SourceCheck.action(), w.is.LineGroups[w.new.groups[to]].SourceCheck.action())
+}
+
+// word is a source check in a sentence.
+func (c SourceCheck) word() string {
+	if c == "" {
+		return string(SourceOff)
+	}
+	return string(c)
+}
+
+// groupwise says what changes alike for line groups in one sentence.
+func (w *words) groupwise(what string, of func(group string) (old, now string, e effect)) {
+	type way struct{ old, now string }
+	groups := make(map[way][]string)
+	effects := make(map[way]effect)
+	var order []way
+	for _, group := range w.sharedGroups() {
+		old, now, e := of(group)
+		if old == now {
+			continue
+		}
+		x := way{old, now}
+		if groups[x] == nil {
+			order = append(order, x)
+		}
+		groups[x] = append(groups[x], group)
+		sum := effects[x]
+		effects[x] = effect{sum.stops || e.stops, sum.opens || e.opens}
+	}
+	for _, x := range order {
+		w.say(OfGroup, effects[x].severity(), "%s: %s %s -> %s", linesOf(groups[x]), what, x.old, x.now)
+	}
+}
+
+// limited reports whether a rule limits a group's lines, before and after.
+func (w *words) limited(group string) bool {
+	limits := func(j *judge, class func(server) string) bool {
+		return slices.ContainsFunc(w.servers(), func(s server) bool {
+			return slices.ContainsFunc(w.ports(), func(port TCPPort) bool {
+				return slices.ContainsFunc(allLegs(), func(leg Leg) bool { return j.port(port, leg, group, class(s)).action == Limit })
+			})
+		})
+	}
+	return limits(w.old, func(s server) string { return s.from }) && limits(w.new, func(s server) string { return s.to })
+}
+
+// word is a rate in a sentence.
+func (r Rate) word() string {
+	if r == (Rate{}) {
+		return "none"
+	}
+	return fmt.Sprintf("%d/s with a burst of %d", r.PerSecond, r.Burst)
+}
+
+func groupsByName(c *Compiled) map[string]LineGroup {
+	all := make(map[string]LineGroup, len(c.LineGroups))
+	for _, g := range c.LineGroups {
+		all[g.Name] = g
+	}
+	return all
+}
+
+// missing are the items of a list that another does not have.
+func missing[T comparable](list, from []T) []T {
+	if slices.Equal(list, from) {
+		return nil
+	}
+	there := make(map[T]bool, len(from))
+	for _, x := range from {
+		there[x] = true
+	}
+	var left []T
+	for _, x := range list {
+		if !there[x] {
+			left = append(left, x)
+		}
+	}
+	return left
+}
+
+// plusMinus is "+2 -1 prefixes".
+func plusMinus(added, removed int, noun string) string {
+	var parts []string
+	if added > 0 {
+		parts = append(parts, fmt.Sprintf("+%d", added))
+	}
+	if removed > 0 {
+		parts = append(parts, fmt.Sprintf("-%d", removed))
+	}
+	_, noun, _ = strings.Cut(counted(max(added, removed), noun), " ")
+	return strings.Join(parts, " ") + " " + noun
+}

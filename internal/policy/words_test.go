@@ -1,0 +1,415 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"op25b/internal/pipeline"
+)
+
+// said are the sentences, one a line, with their severities.
+func said(list []Sentence) []string {
+	var all []string
+	for _, s := range list {
+		all = append(all, fmt.Sprintf("%s %s: %s", s.Severity, s.Kind, s.Text))
+	}
+	return all
+}
+
+// TestMeaning: each kind of change to the worked example in words.
+func TestMeaning(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	line := func(b *Bundle, i int) *Line { return &b.Inventory.Switches[0].Lines[i] }
+	for name, x := range map[string]struct {
+		from, to string          // phases; mobile-carriers where not said
+		before   func(b *Bundle) // a change of both
+		change   func(b *Bundle)
+		want     []string
+	}{
+		"nothing": {change: func(*Bundle) {}},
+		"phase": {
+			to: "all-destinations",
+			want: []string{
+				"stops verdict: every line: TCP/25 to other servers monitor -> drop",
+				"neutral phase: phase in force: mobile-carriers -> all-destinations",
+			},
+		},
+		"back": {
+			to: "before",
+			want: []string{
+				"opens verdict: every line: TCP/25 to mobile-carrier (2 prefixes) drop -> monitor",
+				"neutral phase: phase in force: mobile-carriers -> before",
+			},
+		},
+		"rule of a group": {
+			change: func(b *Bundle) {
+				rules := &b.Policy.Phases[1].Rules
+				*rules = slices.Insert(*rules, 1, PhaseRule{Name: "mobile-all", Groups: []string{"mobile"}, Service: "smtp", Action: Reject})
+			},
+			want: []string{"stops verdict: mobile lines: TCP/25 to other servers monitor -> reject"},
+		},
+		"rule under another name": {
+			change: func(b *Bundle) { b.Policy.Phases[1].Rules[1].Name = "rest" },
+			want:   []string{"neutral verdict: every line: TCP/25 to other servers monitor, counted under smtp-all -> rest"},
+		},
+		"another leg": {
+			change: func(b *Bundle) {
+				b.Policy.Phases[1].Rules = append(b.Policy.Phases[1].Rules, PhaseRule{Name: "servers", Service: "smtp", Legs: []Leg{DownDst}, Action: Drop})
+			},
+			want: []string{
+				"stops verdict: every line: TCP/25 to mobile-carrier (2 prefixes), other servers on down_dst not looked at -> drop",
+				"neutral verdict: every line: TCP/25 to own-relay (2 prefixes) on down_dst not looked at -> permit",
+				"neutral verdict: every line: TCP/465, 587 to any server on down_src not looked at -> permit",
+			},
+		},
+		"drain": {
+			change: func(b *Bundle) { b.Policy.Phases[1].SynOnly = true },
+			want:   []string{"opens phase: drain begins: what rules drop or reject is new connections alone"},
+		},
+		"exemption": {
+			change: func(b *Bundle) {
+				b.Policy.Exemptions = []Exemption{{Line: "mobile-sim", Owner: "noc@isp.example", Reason: "test", Expires: Date{2006, 12, 31}}}
+			},
+			want: []string{
+				"stops exemption: exemption of line business-fixed (192.0.2.13/32, 2001:db8:1::13/128) removed, owner noc@isp.example",
+				"opens exemption: exemption of line mobile-sim (192.0.2.14/32, 2001:db8:1::14/128) added until 2006-12-31, owner noc@isp.example",
+			},
+		},
+		"exemption for longer": {
+			change: func(b *Bundle) {
+				b.Policy.Exemptions[0].Expires, b.Policy.Exemptions[0].Owner = Date{2008, 3, 31}, "abuse@isp.example"
+				b.Policy.Exemptions[0].Review, b.Policy.Exemptions[0].Ticket = Date{2007, 9, 30}, ""
+				line(b, 2).Prefixes = line(b, 2).Prefixes[:1]
+			},
+			want: []string{
+				"stops exemption: exemption of line business-fixed (192.0.2.13/32): -1 prefix, until 2007-03-31 -> 2008-03-31, owner noc@isp.example -> abuse@isp.example, " +
+					"ticket OP25B-17 -> none, review 2006-12-31 -> 2007-09-30",
+			},
+		},
+		"exemption ends": {
+			change: func(b *Bundle) {
+				b.Policy.Exemptions[0].Expires, b.Policy.Exemptions[0].Review = Date{2006, 7, 31}, Date{}
+			},
+			want: []string{"stops exemption: exemption of line business-fixed (192.0.2.13/32, 2001:db8:1::13/128) ended 2006-07-31, owner noc@isp.example"},
+		},
+		"exemption where nothing is stopped": {
+			from: "before", to: "before",
+			change: func(b *Bundle) {
+				b.Policy.Exemptions = append(b.Policy.Exemptions, Exemption{Prefix: prefix("192.0.2.128/25"), Owner: "noc", Reason: "lab", Expires: Date{2007, 1, 1}})
+			},
+			want: []string{"neutral exemption: exemption of 192.0.2.128/25 added until 2007-01-01, owner noc"},
+		},
+		"lines": {
+			change: func(b *Bundle) {
+				sw := &b.Inventory.Switches[0]
+				sw.Lines[0].Group, sw.Lines[1].Name = "isdn", "adsl-clean"
+				sw.Lines[3].VLAN, sw.Lines[3].PPPoE = 7, 4097
+				for i := range 7 {
+					sw.Lines = append(sw.Lines, Line{Name: fmt.Sprint("adsl-", 71+i), Port: "access-1", VLAN: pipeline.VID(10 + i), Group: "adsl"})
+				}
+				sw.Lines = slices.Delete(sw.Lines, 2, 3)
+				b.Policy.Exemptions = nil
+			},
+			want: []string{
+				"stops exemption: exemption of line business-fixed (192.0.2.13/32, 2001:db8:1::13/128) removed, owner noc@isp.example",
+				"neutral line: line mobile-sim moved from port 4 to port 4, VLAN 7, PPPoE session 4097",
+				"neutral line: 7 lines (adsl-71, adsl-72, adsl-73, adsl-74, adsl-75 and 2 more) added to adsl",
+				"neutral line: line adsl-home moved from adsl to isdn",
+				"neutral line: line business-fixed removed from bflets",
+				"neutral line: line adsl-bot is now called adsl-clean",
+				"neutral switch: 1 station removed",
+			},
+		},
+		"lines to and from stricter groups": {
+			before: func(b *Bundle) {
+				rules := &b.Policy.Phases[1].Rules
+				*rules = slices.Insert(*rules, 1, PhaseRule{Name: "strict", Groups: []string{"mobile", "isdn"}, Service: "smtp", Action: Drop})
+				b.Policy.LineGroups[3].SourceCheck, b.Policy.LineGroups[3].Addressing = SourceDrop, Static
+			},
+			change: func(b *Bundle) {
+				line(b, 0).Group, line(b, 1).Group = "isdn", "hikari-premium"
+				line(b, 3).Group = "adsl"
+			},
+			want: []string{
+				"stops line: line adsl-bot moved from adsl to hikari-premium",
+				"stops line: line adsl-home moved from adsl to isdn",
+				"opens line: line mobile-sim moved from mobile to adsl",
+			},
+		},
+		"addresses": {
+			before: func(b *Bundle) {
+				b.Policy.LineGroups[0].SourceCheck, b.Policy.LineGroups[0].Addressing = SourceDrop, Static
+			},
+			change: func(b *Bundle) {
+				line(b, 0).Prefixes = line(b, 0).Prefixes[:1]
+				line(b, 1).Prefixes = append(line(b, 1).Prefixes, prefix("192.0.2.112/32"))
+			},
+			want: []string{
+				"stops line: line adsl-home: other addresses for the source check",
+				"opens line: line adsl-bot: other addresses for the source check",
+			},
+		},
+		"prefixes of a class": {
+			change: func(b *Bundle) {
+				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("203.0.113.64/26"), prefix("2001:db8:cb::/48")}
+			},
+			want: []string{
+				"stops verdict: every line: TCP/25 to 203.0.113.64/26, 2001:db8:cb::/48, new in mobile-carrier monitor -> drop",
+				"stops class: class mobile-carrier: +2 -1 prefixes",
+				"opens verdict: every line: TCP/25 to 2001:db8:ca::/48, no longer in mobile-carrier drop -> monitor",
+			},
+		},
+		"relay removed": {
+			from: "all-destinations", to: "all-destinations",
+			change: func(b *Bundle) {
+				b.Policy.Remotes = []Remote{{Name: "new-relay", Relay: true, Prefixes: []netip.Prefix{prefix("198.51.100.64/28")}}, b.Policy.Remotes[1]}
+			},
+			want: []string{
+				"stops verdict: every line: TCP/25 to 198.51.100.16/28, 2001:db8:25::/64, no longer in own-relay permit -> drop",
+				"stops class: relay own-relay removed (2 prefixes): mail of every line to it is then stopped",
+				"opens verdict: every line: TCP/25 to new-relay (1 prefix) drop -> permit",
+				"opens class: relay new-relay added (1 prefix)",
+				"neutral verdict: every line: TCP/465, 587 to new-relay (1 prefix) permit, counted under submission -> relay",
+				"neutral verdict: every line: TCP/465, 587 to 198.51.100.16/28, 2001:db8:25::/64, no longer in own-relay permit, counted under relay -> submission",
+			},
+		},
+		"line group": {
+			change: func(b *Bundle) {
+				g := b.Policy.LineGroups
+				g[0].Undetermined, g[1].Undetermined, g[1].LaterFragments = Knob(Monitor), Knob(Monitor), Knob(Drop)
+				g[4].SourceCheck, g[4].Addressing = SourceDrop, Static
+				g[2].Limit = Rate{PerSecond: 1, Burst: 10}
+				b.Policy.LineGroups = append(g, LineGroup{Name: "cable"})
+			},
+			want: []string{
+				"stops group: isdn lines: fragments without ports permit -> drop",
+				"stops group: mobile lines: source check off -> drop",
+				"opens group: adsl, isdn lines: what cannot be read to its TCP ports drop -> monitor",
+				"neutral group: line group cable added",
+				"neutral group: bflets lines: new connections under a limit none -> 1/s with a burst of 10",
+			},
+		},
+		"service": {
+			change: func(b *Bundle) {
+				b.Policy.Services[2].Ports = []TCPPort{465}
+				b.Policy.Services = append(b.Policy.Services, Service{Name: "pop3", Ports: []TCPPort{110, 995}})
+				b.Policy.Phases[1].Rules = append(b.Policy.Phases[1].Rules, PhaseRule{Name: "plain", Service: "pop3", Action: Drop})
+			},
+			want: []string{
+				"stops verdict: every line: TCP/110, 995 to any server not looked at -> drop",
+				"neutral service: service pop3 (TCP 110, 995) added",
+			},
+		},
+		"switch": {
+			change: func(b *Bundle) {
+				sw := &b.Inventory.Switches[0]
+				sw.Ports[5].Role, sw.Ports[5].MACs = pipeline.Access, nil
+				sw.Ports = append(sw.Ports, Port{Number: 14, Name: "core-4", Role: pipeline.Network})
+				sw.RejectFrom = sw.RejectFrom[:1]
+			},
+			want: []string{
+				"stops switch: port 12 becomes access: what comes in there is filtered",
+				"opens switch: port 14 becomes network: what comes in there is not filtered",
+				"neutral switch: 1 port added",
+				"neutral switch: rejects of IPv6 come from 2001:db8:ff::1 -> nowhere",
+				"neutral switch: 1 station removed",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			phase := func(name string) InForce {
+				if name == "" {
+					name = "mobile-carriers"
+				}
+				return Everywhere(name)
+			}
+			at := moment(t, "2006-08-01T00:00:00+09:00")
+			b := example(t)
+			if x.before != nil {
+				x.before(b)
+			}
+			n := numbersOf(t, nil, b)
+			old, err := Compile(b, n, "edge-1", phase(x.from), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = example(t)
+			if x.before != nil {
+				x.before(b)
+			}
+			if x.change != nil {
+				x.change(b)
+			}
+			now, err := Compile(b, numbersOf(t, n, b), "edge-1", phase(x.to), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(x.want, said(Meaning(old, now))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestMeaningOfFirst: what a switch does that had nothing before.
+func TestMeaningOfFirst(t *testing.T) {
+	c, err := Compile(example(t), nil, "edge-1", Everywhere("mobile-carriers"), moment(t, "2006-08-01T00:00:00+09:00"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"opens verdict: every line: TCP/25 to own-relay (2 prefixes) drop -> permit",
+		"opens verdict: every line: TCP/25 to other servers drop -> monitor",
+		"opens class: relay own-relay added (2 prefixes)",
+		"opens exemption: exemption of line business-fixed (192.0.2.13/32, 2001:db8:1::13/128) added until 2007-03-31, owner noc@isp.example",
+		"opens switch: ports 11, 12, 13 become network: what comes in there is not filtered",
+		"neutral phase: phase in force: none -> mobile-carriers",
+		"neutral verdict: every line: TCP/25 to mobile-carrier (2 prefixes) drop, counted under fail-closed -> smtp-carrier",
+		"neutral verdict: every line: TCP/465, 587 to any server not looked at -> permit",
+		"neutral class: class mobile-carrier added (2 prefixes)",
+		"neutral service: service smtp (TCP 25) added",
+		"neutral service: service submission (TCP 587) added",
+		"neutral service: service submissions (TCP 465) added",
+		"neutral line: 2 lines (adsl-bot, adsl-home) added to adsl",
+		"neutral line: line business-fixed added to bflets",
+		"neutral line: line mobile-sim added to mobile",
+		"neutral switch: 7 ports added",
+		"neutral switch: rejects of IPv4 come from nowhere -> 198.51.100.1",
+		"neutral switch: rejects of IPv6 come from nowhere -> 2001:db8:ff::1",
+		"neutral switch: 7 stations added",
+	}
+	if diff := cmp.Diff(want, said(Meaning(nil, c))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestMeaningIsTrue: between any two rule sets, whatever their numbers are, the sentences about mail name every line group, port, leg and
+// server for which the entries of the two switches decide otherwise, with what they decide, and no other; and a switch that only has other
+// numbers is not spoken of.
+func TestMeaningIsTrue(t *testing.T) {
+	changed, same := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC)
+		compile := func(p *Policy, inv *Inventory, n *Numbers) *Compiled {
+			c, err := Compile(&Bundle{p, inv}, n, "edge", drawInForce(t, p), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		p1, inv1 := drawBundle(t)
+		n1, err := Number(nil, &Bundle{p1, inv1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p2, inv2 := drawBundle(t)
+		n2, err := Number(n1, &Bundle{p2, inv2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, now := compile(p1, inv1, n1), compile(p2, inv2, n2)
+		w := &words{old: newJudge(old), new: newJudge(now), was: old, is: now}
+		w.moves = w.classMoves()
+		changes := w.verdictChanges()
+
+		addresses := []netip.Addr{netip.MustParseAddr("233.252.0.1")}
+		for _, p := range []*Policy{p1, p2} {
+			for _, r := range p.Remotes {
+				for _, prefix := range r.Prefixes {
+					addresses = append(addresses, prefix.Addr())
+				}
+			}
+		}
+		groups := []string{""}
+		for _, g := range p1.LineGroups {
+			if p2.group(g.Name) != nil {
+				groups = append(groups, g.Name)
+			}
+		}
+		for _, port := range []TCPPort{25, 587, 465, 110, 995, 80} {
+			for _, leg := range allLegs() {
+				for _, group := range groups {
+					for _, addr := range addresses {
+						was, from := decided(t, old, port, leg, group, addr)
+						is, to := decided(t, now, port, leg, group, addr)
+						var told []change
+						for _, c := range changes {
+							server := func(s server) bool { return s.from == from && s.to == to }
+							if slices.Contains(c.ports, port) && slices.Contains(c.legs, leg) && slices.Contains(c.groups, group) && slices.ContainsFunc(c.servers, server) {
+								told = append(told, c)
+							}
+						}
+						if was == is {
+							same++
+							if len(told) > 0 {
+								t.Fatalf("TCP/%d on %s of %q to %v is %v before and after, and told as %+v", port, leg, group, addr, was, told)
+							}
+							continue
+						}
+						changed++
+						if len(told) != 1 || told[0].old.action != was.action || told[0].new.action != is.action ||
+							was.action == is.action && (told[0].old != was || told[0].new != is) {
+							t.Fatalf("TCP/%d on %s of %q to %v goes from %v to %v, and is told as %+v", port, leg, group, addr, was, is, told)
+						}
+					}
+				}
+			}
+		}
+		again, err := Compile(&Bundle{p2, inv2}, nil, "edge", now.InForce, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range Meaning(now, again) {
+			if s.Kind != OfLine { // which may have been renamed on the way
+				t.Fatalf("other numbers are told as %v", s)
+			}
+		}
+	})
+	if changed == 0 || same == 0 {
+		t.Errorf("%d outcomes changed, %d did not", changed, same)
+	}
+}
+
+var actionName = map[pipeline.VerdictAction]Action{
+	pipeline.Permit: Permit, pipeline.Monitor: Monitor, pipeline.Drop: Drop, pipeline.Limit: Limit, pipeline.Reject: Reject,
+}
+
+// decided is what the entries of a switch say, and the class of the address.
+func decided(t *rapid.T, c *Compiled, port TCPPort, leg Leg, group string, addr netip.Addr) (outcome, string) {
+	x := segment{}
+	for number, g := range c.LineGroups {
+		if g.Name == group {
+			x.group = number
+		}
+	}
+	longest := -1
+	for prefix, class := range c.State.Remotes {
+		if prefix.Contains(addr) && prefix.Bits() > longest {
+			longest, x.class = prefix.Bits(), class
+		}
+	}
+	code, _ := leg.code()
+	for key, value := range c.State.Services {
+		its := key.DstPort
+		if leg == DownSrc || leg == UpSrc {
+			its = key.SrcPort
+		}
+		if value.Leg != code || its.Port != uint16(port) {
+			// On the legs of a server behind a line it is the other end that has no port of a service.
+			continue
+		}
+		if v, ok := lookup(t, c.State, x, code, value.Service); ok {
+			return outcome{actionName[v.Action], c.Rules[v.Rule].Name}, c.Remotes[x.class].Name
+		}
+	}
+	if port == 25 && (leg == UpDst || leg == DownSrc) {
+		return outcome{Drop, RuleFailClosed}, c.Remotes[x.class].Name
+	}
+	return outcome{}, c.Remotes[x.class].Name
+}
