@@ -81,6 +81,7 @@ func (s *Session) setLocked(state State, reason Reason, err error, leader Electi
 		return
 	}
 	s.log.Debug("session", zap.Stringer("status", s.status))
+	s.record.status(s.status)
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

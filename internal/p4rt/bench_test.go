@@ -3,13 +3,17 @@ package p4rt
 import (
 	"context"
 	"errors"
+	"io"
+	"path/filepath"
 	"testing"
 	"time"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
-// What the session adds to a write: the bare stub with the same batches is the floor. The fake takes everything at
+// What the session, and a recording, add to a write: the bare stub with the same batches is the floor. The fake takes everything at
 // once, so that the rest is gRPC and the encoding.
 func BenchmarkWrite(b *testing.B) {
 	const n = 100_000
@@ -19,6 +23,22 @@ func BenchmarkWrite(b *testing.B) {
 	b.Run("session", func(b *testing.B) {
 		for b.Loop() {
 			if err := s.Write(b.Context(), updates); err != nil {
+				b.Fatal(err)
+			}
+		}
+		report(b)
+	})
+	b.Run("recorded", func(b *testing.B) {
+		r, err := NewRecorder(RecorderConfig{Path: filepath.Join(b.TempDir(), "recording")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer r.Close()
+		cfg := s.cfg
+		cfg.Recorder, cfg.ElectionID.Low = r, cfg.ElectionID.Low+1
+		recorded := dialed(b, cfg)
+		for b.Loop() {
+			if err := recorded.Write(b.Context(), updates); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -38,30 +58,95 @@ func BenchmarkWrite(b *testing.B) {
 	})
 }
 
-// Reading a full switch back, in one message and in messages of 1,000.
-func BenchmarkRead(b *testing.B) {
+// What the session adds to reading a full table back, in one message and in messages of 1,000, and from a switch: the
+// bare stub on a connection of its own, with nothing set but the limit that it needs, is the floor. The two take turns,
+// so that both meet the same machine; x-floor is their ratio.
+func BenchmarkReadTable(b *testing.B) {
 	const n = 100_000
-	all := make([]*p4v1.Entity, n)
-	for i := range all {
-		all[i] = entry(1, uint32(i))
+	messages := func(each int) func(testing.TB) Config {
+		all := make([]*p4v1.Entity, n)
+		for i := range all {
+			all[i] = entry(routeTable, uint32(i))
+		}
+		return func(t testing.TB) Config {
+			return (&fakeSwitch{read: func(_ *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
+				for from := 0; from < n; from += each {
+					if err := stream.Send(&p4v1.ReadResponse{Entities: all[from : from+each]}); err != nil {
+						return err
+					}
+				}
+				return nil
+			}}).serve(t)
+		}
 	}
-	for name, each := range map[string]int{"one message": n, "messages of 1000": 1000} {
-		fake := &fakeSwitch{read: func(_ *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
-			for from := 0; from < n; from += each {
-				if err := stream.Send(&p4v1.ReadResponse{Entities: all[from : from+each]}); err != nil {
-					return err
+	full := func(t testing.TB) Config {
+		s := programmed(t, target{"embedded", true, startEmbedded})
+		entities := make([]*p4v1.Entity, n)
+		for i := range entities {
+			entities[i] = route(uint64(i+1), uint64(i%500))
+		}
+		if err := s.Write(t.Context(), updatesOf(p4v1.Update_INSERT, entities...)); err != nil {
+			t.Fatal(err)
+		}
+		return s.cfg
+	}
+	for _, of := range []struct {
+		name  string
+		start func(testing.TB) Config
+	}{{"one message", messages(n)}, {"messages of 1000", messages(1000)}, {"embedded switch", full}} {
+		b.Run(of.name, func(b *testing.B) {
+			cfg := of.start(b)
+			r := dialedReader(b, cfg)
+			conn, err := grpc.NewClient(cfg.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(DefaultMaxReceiveBytes)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			stub := p4v1.NewP4RuntimeClient(conn)
+			ask := &p4v1.ReadRequest{DeviceId: testDevice, Entities: []*p4v1.Entity{{
+				Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{TableId: routeTable}},
+			}}}
+			ours := func() {
+				if err := r.ReadTables(b.Context(), []uint32{routeTable}, func(_ uint32, got []*p4v1.TableEntry) error {
+					if len(got) != n {
+						b.Fatalf("%d entries", len(got))
+					}
+					return nil
+				}); err != nil {
+					b.Fatal(err)
 				}
 			}
-			return nil
-		}}
-		r := dialedReader(b, fake.serve(b))
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				if got, err := r.Read(b.Context(), entry(1, 0)); err != nil || len(got) != n {
-					b.Fatal(len(got), err)
+			floor := func() {
+				stream, err := stub.Read(b.Context(), ask)
+				got := 0
+				for err == nil {
+					var m *p4v1.ReadResponse
+					m, err = stream.Recv()
+					got += len(m.GetEntities())
+				}
+				if !errors.Is(err, io.EOF) || got != n {
+					b.Fatal(got, err)
 				}
 			}
-			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "entities/s")
+			timed := func(spent *time.Duration, f func()) {
+				began := time.Now()
+				f()
+				*spent += time.Since(began)
+			}
+			var session, bare time.Duration
+			for i := 0; b.Loop(); i++ {
+				if i%2 == 0 { // who goes first meets the other's garbage
+					timed(&session, ours)
+					timed(&bare, floor)
+				} else {
+					timed(&bare, floor)
+					timed(&session, ours)
+				}
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/session.Seconds(), "entities/s")
+			b.ReportMetric(float64(n)*float64(b.N)/bare.Seconds(), "floor-entities/s")
+			b.ReportMetric(session.Seconds()/bare.Seconds(), "x-floor")
 		})
 	}
 }

@@ -2,6 +2,7 @@ package p4rt
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,7 +11,6 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 )
 
 // Defaults of Config and KeepConfig.
@@ -91,8 +91,9 @@ type Config struct {
 	// Role is the role's name; empty is the default role with access to the whole pipeline. bmv2 knows no other.
 	Role string
 
-	// Credentials secure the connection; nil means plain text.
-	Credentials credentials.TransportCredentials
+	// TLS secures the connection; nil means plain text. Without ServerName in it the switch's certificate must be for
+	// the host of Addr. A VerifyConnection finds that host as the state's ServerName also if it is an IP address.
+	TLS *tls.Config
 	// DialOptions come after the session's own, and win over them. Keepalive parameters do not belong here:
 	// a C-core server such as bmv2's hangs up on a client that pings every 10 s after 50 s. Probe exists for that.
 	DialOptions []grpc.DialOption
@@ -109,6 +110,9 @@ type Config struct {
 	ProbeTimeout   time.Duration // DefaultProbeTimeout
 	TCPUserTimeout time.Duration // DefaultTCPUserTimeout; Linux only
 
+	// Recorder writes down what sessions, not Readers, send and are answered. It may be nil, and is of one switch:
+	// Replay has one to send to.
+	Recorder *Recorder
 	// Logger may be nil.
 	Logger *zap.Logger
 }

@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // window is the HTTP/2 flow control window of the connection and of each call, fixed: gRPC's own sizing sends a ping
@@ -16,20 +15,20 @@ import (
 const window = 8 << 20
 
 // connect prepares the connection; the first call, or Connect, opens it.
-func connect(cfg Config) (*grpc.ClientConn, error) {
+func connect(cfg Config, secure *security) (*grpc.ClientConn, error) {
 	dialer := &net.Dialer{
 		Control: setUserTimeout(cfg.TCPUserTimeout),
 		// The kernel's keepalive, which no gRPC server counts, finds a host that is gone while nothing is being sent.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
-	creds := cfg.Credentials
-	if creds == nil {
-		creds = insecure.NewCredentials()
-	}
 	opts := []grpc.DialOption{
-		grpc.WithTransportCredentials(creds),
+		grpc.WithTransportCredentials(secure),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", addr)
+			conn, err := dialer.DialContext(ctx, "tcp", addr)
+			if err != nil {
+				secure.note(nil) // it did not get as far as TLS this time
+			}
+			return conn, err
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxReceiveBytes), grpc.MaxCallSendMsgSize(maxSend)),
 		grpc.WithStaticStreamWindowSize(window),

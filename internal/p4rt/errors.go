@@ -21,6 +21,9 @@ var (
 var (
 	// ErrUnreachable is returned when the switch cannot be connected to, or gives no answer in time.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrTLS is returned when the switch is there and TLS came to nothing: one side does not take the other's
+	// certificate, or does not speak TLS.
+	ErrTLS = errors.New("TLS refused")
 	// ErrArbitrationRefused is returned when the switch ends the stream instead of answering the arbitration. With
 	// INVALID_ARGUMENT another live stream, maybe a lost one of our own, still holds this election id.
 	ErrArbitrationRefused = errors.New("arbitration refused")
@@ -45,6 +48,9 @@ var (
 	// whether it was applied.
 	ErrUnclear = errors.New("outcome unclear")
 )
+
+// ErrRecording is returned by Replay for a file that cannot be replayed.
+var ErrRecording = errors.New("recording")
 
 // An Error says which request to which switch failed, and why. Kind, one of the sentinels above, is nil when
 // none of them fits; Err is what the switch, gRPC or the context said. Both are found by errors.Is and errors.As, and

@@ -43,8 +43,7 @@ func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *S
 		return err
 	}
 	for failures := 0; ; {
-		began := time.Now()
-		done, err := k.session(ctx)
+		done, lasted, err := k.session(ctx)
 		switch {
 		case done:
 			k.report(Status{State: Disconnected, Reason: ReasonClosed, Since: time.Now()})
@@ -55,7 +54,7 @@ func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *S
 		case errors.Is(err, ErrConfig):
 			return err
 		}
-		if time.Since(began) >= k.backoff.Max {
+		if lasted >= k.backoff.Max {
 			failures = 0
 		}
 		failures++
@@ -109,15 +108,17 @@ func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keepe
 	}, nil
 }
 
-// session dials once and looks after the session until it ends. done tells that fn has finished its work.
-func (k *keeper) session(ctx context.Context) (done bool, err error) {
+// session dials once and looks after the session until it ends. done tells that fn has finished its work; lasted is
+// the session's age, without the dial.
+func (k *keeper) session(ctx context.Context) (done bool, lasted time.Duration, err error) {
 	if k.last.Since.IsZero() { // later dials leave the loss and its reason to be seen until they succeed
 		k.report(Status{State: Connecting, Reason: ReasonDialing, Since: time.Now()})
 	}
 	s, err := dial(ctx, k.cfg, k.seen)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
+	began := time.Now()
 	probing, stop := context.WithCancel(ctx)
 	probed := make(chan struct{})
 	go func() {
@@ -130,7 +131,8 @@ func (k *keeper) session(ctx context.Context) (done bool, err error) {
 		<-probed
 		k.seen = s.highestSeen()
 	}()
-	return k.serve(ctx, s)
+	done, err = k.serve(ctx, s)
+	return done, time.Since(began), err
 }
 
 // serve follows the session's status and has fn run while it is primary.
@@ -164,6 +166,7 @@ func (k *keeper) serve(ctx context.Context, s *Session) (done bool, err error) {
 			running = false
 			switch {
 			case work.Err() != nil:
+				k.report(s.Status()) // the loss that ended the work, before what follows from it
 				return false, context.Cause(work)
 			case err != nil:
 				return false, fmt.Errorf("%s: %w", ReasonFailed, err)

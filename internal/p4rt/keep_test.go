@@ -141,6 +141,35 @@ func TestKeepBacksOff(t *testing.T) {
 	})
 }
 
+// A dial that hangs for long is no session that has lasted: the pauses grow all the same.
+func TestKeepBacksOffFromHangingDials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dials := make(chan time.Time, 100)
+		fake := &fakeSwitch{arbitrate: func(s *fakeStream, _ *p4v1.MasterArbitrationUpdate) error {
+			dials <- time.Now()
+			<-s.Context().Done()
+			return nil
+		}}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		cfg.DialTimeout = time.Minute
+		end := kept(t.Context(), KeepConfig{
+			Config: cfg, Backoff: Backoff{Min: time.Second, Max: 8 * time.Second},
+		}, func(context.Context, *Session) error { return errors.New("never primary") })
+		time.Sleep(10 * time.Minute) // virtual
+		_ = end()
+		last := <-dials
+		for i, full := range []time.Duration{1, 2, 4, 8, 8, 8} {
+			full *= time.Second
+			next := <-dials
+			pause := next.Sub(last) - time.Minute
+			if last = next; pause < full/2 || pause > full {
+				t.Errorf("pause %d: %v, want %v to %v", i, pause, full/2, full)
+			}
+		}
+	})
+}
+
 // A session that has lasted makes good for the failures before it: the switch is dialed again soon.
 func TestKeepForgetsOldFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package p4rt
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 
@@ -25,11 +24,8 @@ func Cookie(p4info *configv1.P4Info, deviceConfig []byte) uint64 {
 	if err != nil {
 		return 0
 	}
-	h := sha256.New()
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(encoded))))
-	h.Write(encoded)
-	h.Write(deviceConfig)
-	return max(1, binary.BigEndian.Uint64(h.Sum(nil)))
+	sum := hashPipeline(encoded, deviceConfig)
+	return max(1, binary.BigEndian.Uint64(sum[:]))
 }
 
 // PipelineCookie returns the cookie of the switch's pipeline, 0 if it was pushed without one. The bool is false, and
@@ -81,9 +77,23 @@ func (s *Session) Push(ctx context.Context, p4info *configv1.P4Info, deviceConfi
 	if err := s.mayWrite(ctx); err != nil {
 		return s.fail(op, nil, err)
 	}
+	request := s.record.push(p4info, deviceConfig, cookie)
+	refused, err := s.push(ctx, p4info, deviceConfig, cookie)
+	request.answered(answerOf(err, refused))
+	if err != nil {
+		return err
+	}
+	s.record.inForce(p4info, deviceConfig, cookie)
+	s.log.Info("pipeline pushed", zap.Uint64("cookie", cookie), zap.Int("bytes", len(deviceConfig)))
+	return nil
+}
+
+// push is Push for who may write. refused tells that the switch has what it had.
+func (s *Session) push(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) (refused bool, err error) {
+	const op = "push pipeline"
 	callCtx, cancel := graceful(ctx, s.cfg.PushTimeout, s.cfg.CancelGrace)
 	defer cancel()
-	_, err := s.client.SetForwardingPipelineConfig(callCtx, &p4v1.SetForwardingPipelineConfigRequest{
+	_, err = s.client.SetForwardingPipelineConfig(callCtx, &p4v1.SetForwardingPipelineConfigRequest{
 		DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto(),
 		Action: p4v1.SetForwardingPipelineConfigRequest_VERIFY_AND_COMMIT,
 		Config: &p4v1.ForwardingPipelineConfig{
@@ -92,14 +102,13 @@ func (s *Session) Push(ctx context.Context, p4info *configv1.P4Info, deviceConfi
 	})
 	switch {
 	case err == nil:
-		s.log.Info("pipeline pushed", zap.Uint64("cookie", cookie), zap.Int("bytes", len(deviceConfig)))
-		return nil
+		return false, nil
 	case status.Code(err) == codes.PermissionDenied:
-		return s.fail(op, nil, s.fence(err))
+		return true, s.fail(op, nil, s.fence(err))
 	case callCtx.Err() != nil, transportKind(status.Code(err)) != nil, status.Code(err) == codes.Canceled:
-		return s.rpcError(callCtx, op, err)
+		return false, s.rpcError(callCtx, op, err)
 	default:
-		return s.fail(op, ErrPipelineRefused, err)
+		return true, s.fail(op, ErrPipelineRefused, err)
 	}
 }
 
@@ -115,6 +124,7 @@ func (s *Session) EnsurePipeline(ctx context.Context, p4info *configv1.P4Info, d
 		return false, err
 	}
 	if ok && have == want {
+		s.record.inForce(p4info, deviceConfig, want)
 		return false, nil
 	}
 	if err := s.Push(ctx, p4info, deviceConfig, want); err != nil {

@@ -58,6 +58,7 @@ func (r *Reader) readEach(ctx context.Context, op string, fn func([]*p4v1.Entity
 		case err != nil:
 			return r.rpcError(ctx, op, err)
 		}
+		stall.rest() // the time that fn takes is not the switch's
 		if len(answer.GetEntities()) > 0 {
 			if err := fn(answer.GetEntities()); err != nil {
 				return err

@@ -108,6 +108,36 @@ func TestReadOneLargeMessage(t *testing.T) {
 	}
 }
 
+// Who takes his time over a message does not make the switch late.
+func TestReadEachSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeSwitch{read: func(_ *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
+			for i := range 3 {
+				time.Sleep(20 * time.Second) // virtual
+				if err := stream.Send(&p4v1.ReadResponse{Entities: []*p4v1.Entity{entry(1, uint32(i))}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+		cfg, stop := fake.serveInBubble(t)
+		defer stop()
+		r, err := DialReader(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		seen := 0
+		if err := r.ReadEach(t.Context(), func(e []*p4v1.Entity) error {
+			seen += len(e)
+			time.Sleep(2 * DefaultCallTimeout) // virtual
+			return nil
+		}, entry(1, 0)); err != nil || seen != 3 {
+			t.Errorf("%d entities, error %v", seen, err)
+		}
+	})
+}
+
 // The timeout is for the next message, not for the whole: a slow table of many messages is read to its end.
 func TestReadStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,10 +16,11 @@ import (
 
 // A Reader reads from one switch. It takes no part in the arbitration, opens no stream and changes nothing, so any
 // number of them may stand beside the primary (section 13: a read needs neither election id nor stream). Its
-// connection comes back by itself after a loss; calls made meanwhile return ErrUnreachable. All methods may be called
+// connection comes back by itself after a loss; calls made meanwhile return ErrUnreachable or ErrTLS. All methods may be called
 // at the same time.
 type Reader struct {
 	cfg    Config
+	secure *security
 	conn   *grpc.ClientConn
 	client p4v1.P4RuntimeClient
 	log    *zap.Logger
@@ -27,8 +28,8 @@ type Reader struct {
 	ended  func() error // why no call can succeed any more, or nil
 }
 
-// DialReader connects to cfg.Addr and returns once the switch has answered, or with ErrConfig, ErrUnreachable
-// or the context's error. ElectionID is not used. The context counts for the dial only; Close ends the Reader.
+// DialReader connects to cfg.Addr and returns once the switch has answered, or with ErrConfig, ErrUnreachable,
+// ErrTLS or the context's error. ElectionID is not used. The context counts for the dial only; Close ends the Reader.
 func DialReader(ctx context.Context, cfg Config) (*Reader, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -48,11 +49,12 @@ func DialReader(ctx context.Context, cfg Config) (*Reader, error) {
 }
 
 func newReader(cfg Config) (*Reader, error) {
-	conn, err := connect(cfg)
+	secure := newSecurity(cfg.TLS, cfg.Addr)
+	conn, err := connect(cfg, secure)
 	if err != nil {
 		return nil, fmt.Errorf("%w: address %q: %w", ErrConfig, cfg.Addr, err)
 	}
-	r := &Reader{cfg: cfg, conn: conn, client: p4v1.NewP4RuntimeClient(conn), log: cfg.Logger}
+	r := &Reader{cfg: cfg, secure: secure, conn: conn, client: p4v1.NewP4RuntimeClient(conn), log: cfg.Logger}
 	r.ended = func() error {
 		if r.closed.Load() {
 			return ErrClosed
@@ -136,6 +138,9 @@ func (r *Reader) classify(ctx context.Context, err error) because {
 		}
 		return because{nil, cause}
 	}
+	if refused := r.secure.refusal(); refused != nil && status.Code(err) == codes.Unavailable {
+		return because{ErrTLS, refusedByTLS{refused, err}}
+	}
 	kind := transportKind(status.Code(err))
 	if status.Code(err) == codes.FailedPrecondition {
 		kind = ErrNoPipeline // the one precondition of the RPCs used here: sections 12, 13 and 15
@@ -149,7 +154,7 @@ type stall struct {
 	after time.Duration
 }
 
-// newStall returns a context that is cancelled after d without a call of alive. cancel releases it.
+// newStall returns a context that is cancelled after d without a call of alive or rest. cancel releases it.
 func newStall(ctx context.Context, d time.Duration) (_ context.Context, _ *stall, cancel func()) {
 	ctx, end := context.WithCancelCause(ctx)
 	s := &stall{after: d}
@@ -158,5 +163,8 @@ func newStall(ctx context.Context, d time.Duration) (_ context.Context, _ *stall
 	})
 	return ctx, s, func() { s.timer.Stop(); end(context.Canceled) }
 }
+
+// rest stops the clock until the next call of alive.
+func (s *stall) rest() { s.timer.Stop() }
 
 func (s *stall) alive() { s.timer.Reset(s.after) }

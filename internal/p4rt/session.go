@@ -27,6 +27,7 @@ type Session struct {
 	kill    context.CancelCauseFunc
 	gone    chan struct{} // closed when the receiving goroutine has returned
 	inbox   inbox
+	record  recording
 
 	// primacy is cancelled, with the cause, at the end of the term as primary or of the session.
 	primacy    context.Context
@@ -42,7 +43,7 @@ type Session struct {
 }
 
 // Dial connects to cfg.Addr, opens the stream and arbitrates. It returns once the switch has said whether the session
-// is primary; that it is not is no error: see Primary and WaitPrimary. Errors are ErrConfig, ErrUnreachable,
+// is primary; that it is not is no error: see Primary and WaitPrimary. Errors are ErrConfig, ErrUnreachable, ErrTLS,
 // ErrUnknownDevice, ErrArbitrationRefused or the context's. The context counts for the dial only; Close ends the
 // session, also one that has ended by itself.
 func Dial(ctx context.Context, cfg Config) (*Session, error) {
@@ -93,6 +94,11 @@ func dial(ctx context.Context, cfg Config, seen ElectionID) (*Session, error) {
 		<-s.gone
 		return abandon(err)
 	}
+	// A session is one connection. gRPC would make another for a request that finds this one lost or going away; the
+	// switch behind it may have restarted meanwhile, and our stream is not there.
+	r.secure.seal(func() {
+		s.abort(s.fail("stream", ErrStreamLost, errors.New("the switch is ending the connection")))
+	})
 	return s, nil
 }
 
@@ -104,6 +110,7 @@ func newSession(r *Reader, stream p4v1.P4Runtime_StreamChannelClient, kill conte
 		status:  Status{State: Connecting, Reason: ReasonDialing, Since: time.Now()},
 		changed: make(chan struct{}),
 		seen:    seen,
+		record:  r.cfg.Recorder.dialed(r.cfg),
 	}
 	s.sending <- struct{}{}
 	s.primacy, s.endPrimacy = context.WithCancelCause(context.Background())
@@ -177,7 +184,7 @@ func (s *Session) streamEnd(err error) error {
 	case code == codes.InvalidArgument, !arbitrated && (code == codes.ResourceExhausted || code == codes.FailedPrecondition):
 		return s.fail(op, ErrArbitrationRefused, err)
 	case !arbitrated && transportKind(code) != nil:
-		return s.fail("connect", transportKind(code), err)
+		return s.rpcError(context.Background(), "connect", err)
 	case !arbitrated && code != codes.Canceled:
 		return s.fail(op, ErrArbitrationRefused, err)
 	default:

@@ -45,6 +45,7 @@ const (
 	ReasonOutranked   Reason = "a higher election id was seen" // Backup: the switch would have us, but it has had a later owner
 	ReasonDemoted     Reason = "demoted by another controller" // Backup, for good: the session was primary
 	ReasonUnreachable Reason = "switch unreachable"            // Disconnected
+	ReasonTLS         Reason = "TLS refused"                   // Disconnected: see ErrTLS
 	ReasonRefused     Reason = "arbitration refused"           // Disconnected: see ErrArbitrationRefused
 	ReasonUnknown     Reason = "device id or role unknown"     // Disconnected
 	ReasonStreamLost  Reason = "stream lost"                   // Disconnected
@@ -61,6 +62,7 @@ func reasonOf(err error) Reason {
 		{ErrClosed, ReasonClosed},
 		{ErrUnknownDevice, ReasonUnknown},
 		{ErrArbitrationRefused, ReasonRefused},
+		{ErrTLS, ReasonTLS},
 		{ErrUnreachable, ReasonUnreachable},
 		{ErrStreamLost, ReasonStreamLost},
 		{ErrNotPrimary, ReasonDemoted},

@@ -138,6 +138,50 @@ func TestRealWriteAndRead(t *testing.T) {
 	})
 }
 
+// A table of 130,000 entries is read back whole, by one request; bmv2 answers it in one message, which is larger than
+// the 4 MiB that gRPC takes by itself.
+func TestRealLargeTable(t *testing.T) {
+	n := 130_000 // of the 131,072 that fit
+	if testing.Short() {
+		n = 10_000
+	}
+	onRealSwitches(t, func(t *testing.T, on target) {
+		s := programmed(t, on)
+		entities := make([]*p4v1.Entity, n)
+		for i := range entities {
+			entities[i] = route(uint64(i+1), uint64(i%500))
+		}
+		if err := s.Write(t.Context(), updatesOf(p4v1.Update_INSERT, entities...)); err != nil {
+			t.Fatal(err)
+		}
+		requests := 0
+		if err := s.ReadTables(t.Context(), []uint32{routeTable, hostTable}, func(id uint32, got []*p4v1.TableEntry) error {
+			requests++
+			want := n
+			if id == hostTable {
+				want = 0
+			}
+			keys, bytes := map[string]bool{}, 0
+			for _, e := range got {
+				keys[string(e.GetMatch()[0].GetLpm().GetValue())] = true
+				bytes += proto.Size(e)
+			}
+			if len(got) != want || len(keys) != want {
+				t.Errorf("table 0x%08x: %d entries of %d keys, want %d", id, len(got), len(keys), want)
+			}
+			if !testing.Short() && id == routeTable && bytes <= 4<<20 {
+				t.Errorf("%d bytes: the test is too small to show anything", bytes)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if requests != 2 {
+			t.Errorf("%d tables", requests)
+		}
+	})
+}
+
 // A reader beside the primary sees entries, counters and P4Info, and does not disturb it.
 func TestRealReader(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {

@@ -33,8 +33,7 @@ func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 			return tally
 		}
 		to := s.batchEnd(updates, from)
-		err := s.writeBatch(ctx, updates[from:to])
-		out := s.judge(err, from, updates[from:to])
+		out := s.writeBatch(ctx, from, updates[from:to])
 		tally.Applied += out.applied
 		tally.Failed = append(tally.Failed, out.failed...)
 		if out.stop != nil {
@@ -61,8 +60,7 @@ func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
 	bytes := 0
 	end := min(len(updates), from+s.cfg.BatchSize)
 	for i := from; i < end; i++ {
-		const tagAndLength = 6
-		bytes += proto.Size(updates[i]) + tagAndLength
+		bytes += atMost(updates[i])
 		if bytes > s.cfg.MaxBatchBytes && i > from {
 			return i
 		}
@@ -70,7 +68,37 @@ func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
 	return end
 }
 
-func (s *Session) writeBatch(ctx context.Context, batch []*p4v1.Update) error {
+// atMost is a bound of an update's size in a request. What a write is full of, entries of tables, is added up by hand: gRPC measures each
+// message again, and measuring twice costs as much as encoding.
+func atMost(u *p4v1.Update) int {
+	const tagsAndLengths = 16 // of one message or field, and of the numbers in it
+	e := u.GetEntity().GetTableEntry()
+	action, direct := e.GetAction().GetType().(*p4v1.TableAction_Action)
+	if e == nil || !direct || e.GetMeterConfig() != nil || e.GetCounterData() != nil || e.GetMeterCounterData() != nil {
+		return proto.Size(u) + tagsAndLengths
+	}
+	size := 8*tagsAndLengths + len(e.GetMetadata())
+	for _, m := range e.GetMatch() {
+		size += 3*tagsAndLengths + len(m.GetExact().GetValue()) + len(m.GetLpm().GetValue()) + len(m.GetTernary().GetValue()) + len(m.GetTernary().GetMask()) +
+			len(m.GetRange().GetLow()) + len(m.GetRange().GetHigh()) + len(m.GetOptional().GetValue())
+	}
+	for _, p := range action.Action.GetParams() {
+		size += 2*tagsAndLengths + len(p.GetValue())
+	}
+	return size
+}
+
+// writeBatch sends one batch, that began at index from, and records it and what became of it.
+func (s *Session) writeBatch(ctx context.Context, from int, batch []*p4v1.Update) outcome {
+	request := s.record.write(batch)
+	out := s.judge(s.writeRequest(ctx, batch), from, batch)
+	if s.record.r != nil {
+		request.answered(out.answer(from))
+	}
+	return out
+}
+
+func (s *Session) writeRequest(ctx context.Context, batch []*p4v1.Update) error {
 	callCtx, cancel := graceful(ctx, s.cfg.CallTimeout, s.cfg.CancelGrace)
 	defer cancel()
 	_, err := s.client.Write(callCtx, &p4v1.WriteRequest{

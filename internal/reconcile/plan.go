@@ -1,7 +1,3 @@
-// Package reconcile works out how a switch gets from the entries it has to the entries it should have, and takes it there.
-//
-// The plan is pure: no clock, no network, no logger. Apply is the rim around it: read, plan, write step by step, read back. Neither knows
-// what an entry means; pipeline does.
 package reconcile
 
 import (
@@ -15,7 +11,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Step is one set of updates that may be sent together, in any order. Steps are sent one after the other; between two of them the
+// A Step is one set of updates that may be sent together, in any order. Steps are sent one after the other; between two updates the
 // switch may crash, and so may we.
 type Step struct {
 	Why     string // for the log line and the plan view
@@ -27,212 +23,265 @@ type Plan struct {
 	Steps []Step
 	// Running is the epoch in force once the plan is done.
 	Running pipeline.Epoch
-	// Added, Changed and Removed are the entries that differ, in the order in which they are written.
-	Added, Changed, Removed []pipeline.Entry
+	// Added, Changed and Removed are the entries by which the switch differs before and after, in the order of pipeline.Entry.Rank. What is
+	// written for the time of the change alone is not among them.
+	Added, Removed []pipeline.Entry
+	Changed        []Change
+	// Kept are entries that were not asked for and that Options.Keep spoke for.
+	Kept []pipeline.Entry
+	// Tables is the fill of every table that has a size once the plan is done, in the order of pipeline.Entry.Rank.
+	Tables []Fill
 }
 
-// Make returns the plan that turns have, everything read from the switch, into want.
-//
-// Make before break. A rule set that differs from the running one is written whole under an epoch that is not in force, and one MODIFY
-// of the running epoch takes it in force; until then every packet meets the old set, after it the new one. Addresses and lines are
-// added before that moment and removed after it, so that none is missing while one of the two sets needs it (I1, I2). The rule set that
-// was in force stays in the switch: it is what a rollback goes back to. Older ones are removed first, as nothing asks them. The addresses
-// that a line may use stand before the line does and until after it, and the check that asks for them is the last to begin and the first
-// to end.
+// A Change is one place in the switch before and after.
+type Change struct{ Old, New pipeline.Entry }
+
+// Updates is how many updates the plan sends.
+func (p *Plan) Updates() int {
+	n := 0
+	for _, s := range p.Steps {
+		n += len(s.Updates)
+	}
+	return n
+}
+
+// Options say how a plan is made; the zero value keeps nothing.
+type Options struct {
+	// Keep, if not nil, says of an entry that was not asked for whether it stays. Rules are not its to say: what is in force is what the
+	// state has.
+	Keep func(pipeline.Entry) bool
+	// Progress, if not nil, is told by Apply after each step, from Apply's own goroutine.
+	Progress func(Progress)
+}
+
+// Make returns the plan that turns have, everything read from the switch, into want: see the package comment for how. A rule set that differs
+// from the running one is written whole under an epoch that is not in force, or is there already, and one MODIFY takes it in force. The rule
+// set that was in force stays in the switch; older ones that are not staged are removed when the next is written.
 //
 // Before any step it returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold what it would have to (I10), and
 // pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A nil contract has neither sizes nor restrictions.
-func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contract) (*Plan, error) {
-	now := split(have)
-	epoch, known, err := now.epochFor(want)
+func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contract, opts Options) (*Plan, error) {
+	t, err := aim(want, contract)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := want.Entries(epoch)
-	if err != nil {
-		return nil, err
-	}
-	if err := contract.Allows(entries); err != nil {
-		return nil, err
-	}
-	p := &Plan{Running: epoch}
-	var add, change, remove, rules, newSources, oldSources, newChecks, looser, stricter, noChecks []pipeline.Entry
+	return t.plan(have, opts)
+}
 
-	wanted := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		wanted[e.Key] = true
-		old, ok := now.byKey[e.Key]
-		_, isRule := e.Epoch()
-		isCheck, drops := e.IsSourceCheck()
+// A target is a state that has been turned into entries and found to keep the contract.
+type target struct {
+	contract *pipeline.Contract
+	fixed    []pipeline.Entry   // all but rules
+	rules    []pipeline.Entry   // under any epoch
+	staged   [][]pipeline.Entry // sets of rules
+	synOnly  bool
+}
+
+func aim(want *pipeline.State, contract *pipeline.Contract) (*target, error) {
+	t := &target{contract: contract, synOnly: want.SynOnly}
+	var err error
+	if t.fixed, err = contract.Entries(want); err != nil {
+		return nil, err
+	}
+	if t.rules, err = pipeline.RuleEntries(want.Verdicts, anyEpoch); err != nil {
+		return nil, err
+	}
+	if t.staged, err = stagedRules(want.Staged, t.rules); err != nil {
+		return nil, err
+	}
+	for _, entries := range append(slices.Clone(t.staged), t.rules) {
+		if err := contract.Allows(entries); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *target) plan(have []pipeline.Entry, opts Options) (*Plan, error) {
+	plan, _, err := t.planFrom(have, opts)
+	return plan, err
+}
+
+// planFrom is plan, and what it found.
+func (t *target) planFrom(have []pipeline.Entry, opts Options) (*Plan, *standing, error) {
+	m := &maker{target: t, now: split(have), plan: &Plan{}}
+	plan, err := m.make(have, opts)
+	return plan, m.now, err
+}
+
+func (m *maker) make(have []pipeline.Entry, opts Options) (*Plan, error) {
+	m.compare(opts.Keep)
+	if err := m.decide(); err != nil {
+		return nil, err
+	}
+	m.order()
+	var err error
+	if m.count, err = fits(have, m.plan.Steps, m.contract); err != nil {
+		return nil, err
+	}
+	m.stage()
+	m.plan.Tables = fills(m.count, m.contract)
+	return m.plan, nil
+}
+
+// stagedRules are the rule sets for later, under any epoch, without those that are empty, in force, or there twice.
+func stagedRules(sets []map[pipeline.VerdictKey]pipeline.Verdict, inForce []pipeline.Entry) ([][]pipeline.Entry, error) {
+	staged := make([][]pipeline.Entry, 0, len(sets))
+	for _, set := range sets {
+		rules, err := pipeline.RuleEntries(set, anyEpoch)
+		if err != nil {
+			return nil, err
+		}
+		same := func(other []pipeline.Entry) bool { return sameRules(other, rules) }
+		if len(rules) > 0 && !same(inForce) && !slices.ContainsFunc(staged, same) {
+			staged = append(staged, rules)
+		}
+	}
+	return staged, nil
+}
+
+func sameRules(a, b []pipeline.Entry) bool {
+	return slices.EqualFunc(a, b, func(x, y pipeline.Entry) bool { return x.RuleKey() == y.RuleKey() && x.Value == y.Value })
+}
+
+// A maker is one run of Make.
+type maker struct {
+	*target
+	now *standing
+
+	// What compare finds: entries of no rules.
+	added, removed []pipeline.Entry
+	changed        []Change
+
+	// What decide settles.
+	epoch   pipeline.Epoch // that is in force afterwards
+	flip    bool
+	fresh   bool // the rules have yet to be written under epoch
+	again   bool // the rules in force are those wanted, and stand under epoch only for the sake of aliases
+	moves   []*move
+	sources sourceOrder
+	aliases *aliases
+
+	plan  *Plan
+	count map[string]int64 // entries of each table once the steps so far are done
+}
+
+// compare finds what has to be added, changed and removed, but for rules.
+func (m *maker) compare(keep func(pipeline.Entry) bool) {
+	found := 0
+	for _, e := range m.fixed {
+		old, ok := m.now.byKey[e.Key]
+		if ok {
+			found++
+		}
 		switch {
 		case ok && old.Value == e.Value:
-		case ok && isCheck && drops:
-			stricter = append(stricter, e)
-		case ok && isCheck:
-			looser = append(looser, e)
-		case isCheck:
-			newChecks = append(newChecks, e)
-		case ok, e.IsDefault():
-			change = append(change, e)
-		case e.IsSource():
-			newSources = append(newSources, e)
-		case isRule:
-			rules = append(rules, e)
+		case ok:
+			m.changed = append(m.changed, Change{old, e})
+		case e.IsDefault(): // a switch has it even if it did not tell
+			m.changed = append(m.changed, Change{e, e})
 		default:
-			add = append(add, e)
+			m.added = append(m.added, e)
 		}
 	}
-	flip, drain := epoch != now.running, now.runningValue != pipeline.EpochEntry(epoch, want.SynOnly).Value
-	var stale []pipeline.Entry
-	for _, e := range have {
-		if wanted[e.Key] {
-			continue
-		}
-		if e.IsDefault() {
-			continue
-		}
-		if in, ok := e.Epoch(); ok {
-			if in != epoch && in != now.running && flip && !known {
-				stale = append(stale, e)
-			}
-			continue // of the running epoch nothing is ever removed: epochFor would have chosen another
-		}
-		switch isCheck, _ := e.IsSourceCheck(); {
-		case isCheck:
-			noChecks = append(noChecks, e)
-		case e.IsSource():
-			oldSources = append(oldSources, e)
-		default:
-			remove = append(remove, e)
-		}
-	}
-	slices.SortStableFunc(remove, func(a, b pipeline.Entry) int { return cmp.Compare(b.Rank(), a.Rank()) })
-
-	p.step("remove rule sets that are not in force", p4v1.Update_DELETE, stale)
-	p.step("end source checks", p4v1.Update_DELETE, noChecks)
-	p.step("make source checks watch instead of drop", p4v1.Update_MODIFY, looser)
-	p.step("add the lines' own addresses", p4v1.Update_INSERT, newSources)
-	p.step("add forwarding, lines and addresses", p4v1.Update_INSERT, add)
-	p.step("change forwarding, lines and addresses", p4v1.Update_MODIFY, change)
-	p.step(fmt.Sprintf("write the rule set of epoch %d", epoch), p4v1.Update_INSERT, rules)
-	if flip || drain {
-		why := fmt.Sprintf("put epoch %d in force in place of %d", epoch, now.running)
-		if !flip {
-			why = fmt.Sprintf("change how epoch %d is in force", epoch)
-		}
-		running := pipeline.EpochEntry(epoch, want.SynOnly)
-		p.step(why, p4v1.Update_MODIFY, []pipeline.Entry{running})
-		change = append(change, running)
-	}
-	p.step("remove forwarding, lines and addresses", p4v1.Update_DELETE, remove)
-	p.step("remove the lines' own addresses", p4v1.Update_DELETE, oldSources)
-	p.step("make source checks drop", p4v1.Update_MODIFY, stricter)
-	p.step("begin source checks", p4v1.Update_INSERT, newChecks)
-	p.Added = slices.Concat(newSources, add, rules, newChecks)
-	p.Changed = slices.Concat(looser, change, stricter)
-	p.Removed = slices.Concat(stale, noChecks, remove, oldSources)
-	return p, fits(have, stale, p.Added, contract)
-}
-
-func (p *Plan) step(why string, kind p4v1.Update_Type, entries []pipeline.Entry) {
-	if len(entries) == 0 {
+	if found == len(m.now.fixed) {
 		return
 	}
-	s := Step{Why: why, Updates: make([]*p4v1.Update, len(entries))}
-	for i, e := range entries {
-		s.Updates[i] = &p4v1.Update{Type: kind, Entity: e.Entity}
+	wanted := make(map[string]bool, len(m.fixed))
+	for _, e := range m.fixed {
+		wanted[e.Key] = true
 	}
-	p.Steps = append(p.Steps, s)
+	for _, e := range m.now.fixed {
+		switch {
+		case wanted[e.Key], e.IsDefault():
+		case keep != nil && keep(e):
+			m.plan.Kept = append(m.plan.Kept, e)
+		default:
+			m.removed = append(m.removed, e)
+		}
+	}
+	slices.SortStableFunc(m.removed, func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) })
+	slices.SortStableFunc(m.plan.Kept, func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) })
 }
 
-// fits says whether every table has room at the fullest moment of the plan: all that is added stands beside all that is removed last.
-func fits(have, stale, add []pipeline.Entry, contract *pipeline.Contract) error {
-	count := map[string]int64{}
-	for _, e := range have {
-		count[e.Table()]++
+// decide chooses the epoch and the moment of each move.
+func (m *maker) decide() error {
+	epoch, there := m.now.epochOf(m.rules)
+	after := slices.Concat(m.fixed, m.plan.Kept)
+	m.moves = moves(m.added, m.removed, m.changed, m.now.fixed, after)
+	ways := schedule(m.moves, read(m.now.rules[m.now.running], m.now.fixed), read(m.rules, after))
+	if m.sources = orderSources(m.now.fixed, after, m.added, m.removed); m.sources.matter {
+		ways++
 	}
-	for _, e := range stale {
-		count[e.Table()]--
+	if m.checksChange() {
+		ways++
 	}
-	for _, e := range add {
-		count[e.Table()]++
+	if there && epoch == m.now.running && ways > 1 {
+		there, m.again = false, true
 	}
-	for _, table := range slices.Sorted(maps.Keys(count)) {
-		if size, ok := contract.Size(table); ok && count[table] > size {
-			return fmt.Errorf("table %q: %w: %d entries, %d wanted at once; nothing was written", table, ErrNoRoom, size, count[table])
+	if !there {
+		var err error
+		if epoch, err = m.now.free(nil); err != nil {
+			return err
 		}
+		m.fresh = true
+	}
+	m.epoch, m.flip = epoch, epoch != m.now.running
+	if !m.flip || !slices.ContainsFunc(m.moves, func(x *move) bool { return x.when == middle }) {
+		return nil
+	}
+	m.aliases = newAliases(slices.Collect(maps.Values(m.now.byKey)), m.fixed, m.rules)
+	for _, x := range m.moves {
+		if x.when != middle {
+			continue
+		}
+		n, err := m.aliases.number(alias{x.d, x.from.n, x.to.n})
+		if err != nil {
+			return err
+		}
+		x.standAs(number{n, x.meanwhile()})
 	}
 	return nil
 }
 
-// A standing is what a switch has, sorted for Make.
-type standing struct {
-	byKey        map[string]pipeline.Entry
-	running      pipeline.Epoch
-	runningValue string                               // of the running epoch's entry
-	rules        map[pipeline.Epoch]map[string]string // verdicts of an epoch: key to value
+// checksChange says whether the source check of a line group changes.
+func (m *maker) checksChange() bool {
+	is := func(e pipeline.Entry) bool { check, _ := e.IsSourceCheck(); return check }
+	return slices.ContainsFunc(m.added, is) || slices.ContainsFunc(m.removed, is) ||
+		slices.ContainsFunc(m.changed, func(c Change) bool { return is(c.New) })
 }
 
-func split(have []pipeline.Entry) standing {
-	s := standing{byKey: make(map[string]pipeline.Entry, len(have)), rules: map[pipeline.Epoch]map[string]string{}}
-	for _, e := range have {
-		s.byKey[e.Key] = e
-		if in, ok := e.IsRunningEpoch(); ok {
-			s.running, s.runningValue = in, e.Value
+// stage adds the rule sets for later that are not there yet and that there is room for.
+func (m *maker) stage() {
+	taken := map[pipeline.Epoch]bool{m.epoch: true}
+	for _, rules := range m.staged {
+		if _, there := m.now.epochOf(rules); there {
+			continue
 		}
-		if in, ok := e.Epoch(); ok {
-			if s.rules[in] == nil {
-				s.rules[in] = map[string]string{}
-			}
-			s.rules[in][e.Key] = e.Value
+		table := rules[0].Table()
+		if size, ok := m.contract.Size(table); ok && m.count[table]+int64(len(rules)) > size {
+			continue
 		}
-	}
-	return s
-}
-
-// epochFor chooses the epoch that want's rules stand in: the running one if it holds just these rules, else another that does (known is
-// true: what a rollback finds), else one that holds nothing.
-func (s standing) epochFor(want *pipeline.State) (epoch pipeline.Epoch, known bool, err error) {
-	candidates := []pipeline.Epoch{s.running}
-	for e := range s.rules {
-		candidates = append(candidates, e)
-	}
-	slices.Sort(candidates[1:])
-	for _, e := range candidates {
-		same, err := s.holds(e, want)
+		epoch, err := m.now.free(taken)
 		if err != nil {
-			return 0, false, err
+			return
 		}
-		if same {
-			return e, true, nil
-		}
+		taken[epoch] = true
+		m.count[table] += int64(len(rules))
+		added := under(epoch, rules)
+		m.plan.Added = append(m.plan.Added, added...)
+		m.step(fmt.Sprintf("write a rule set for later as epoch %d", epoch), p4v1.Update_INSERT, added)
 	}
-	for e := s.running + 1; e != s.running; e++ { // wraps past 255
-		if e != 0 && len(s.rules[e]) == 0 {
-			return e, false, nil
-		}
-	}
-	return 0, false, fmt.Errorf("%w: every epoch from 1 to 255 holds a rule set", ErrNoRoom)
 }
 
-// holds says whether the rules of epoch e are just those of want.
-func (s standing) holds(e pipeline.Epoch, want *pipeline.State) (bool, error) {
-	if e == 0 {
-		return false, nil
+// anyEpoch is what rules stand under while they are only compared.
+const anyEpoch = pipeline.Epoch(1)
+
+// under are rules under an epoch.
+func under(epoch pipeline.Epoch, rules []pipeline.Entry) []pipeline.Entry {
+	all := make([]pipeline.Entry, len(rules))
+	for i, r := range rules {
+		all[i] = r.InEpoch(epoch)
 	}
-	rules := pipeline.State{Verdicts: want.Verdicts}
-	entries, err := rules.Entries(e)
-	if err != nil {
-		return false, err
-	}
-	entries = slices.DeleteFunc(entries, pipeline.Entry.IsDefault)
-	if len(entries) != len(s.rules[e]) {
-		return false, nil
-	}
-	for _, x := range entries {
-		if v, ok := s.rules[e][x.Key]; !ok || v != x.Value {
-			return false, nil
-		}
-	}
-	return true, nil
+	return all
 }

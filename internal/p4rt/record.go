@@ -1,0 +1,173 @@
+package p4rt
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// Defaults of RecorderConfig.
+const (
+	// DefaultRecordBytes is the size of a recording's file. A table entry takes some 40 bytes, so that 64 MiB are about
+	// ten full switches of 110,000 entries, written from nothing.
+	DefaultRecordBytes = 64 << 20
+	// DefaultRecordQueue is what may wait for the disk: a full switch, and a program of 10 MB, several times over.
+	DefaultRecordQueue = 64 << 20
+)
+
+// A RecorderConfig says where a recording goes. The zero value of every field but Path means its default.
+type RecorderConfig struct {
+	// Path is the file. It is made readable by its owner alone, for it has the addresses of subscribers in it. What is
+	// there already, of a process before, is gone on with.
+	Path string
+	// MaxBytes is the size at which the file is renamed to Path.1, in place of an older one, and begun anew, so that
+	// the two are at most twice as large; DefaultRecordBytes. A new file begins with the pipeline in force, which counts
+	// beside it.
+	MaxBytes int64
+	// QueueBytes is how much may wait for the disk before records are left out; DefaultRecordQueue.
+	QueueBytes int
+	Logger     *zap.Logger      // may be nil
+	Now        func() time.Time // time.Now if nil
+}
+
+// A Recorder writes down what the sessions with one switch send and what the switch answers, for bug reports and
+// Replay. It costs a session the encoding of its requests and no more: a disk that is slow loses records, which the
+// recording says, and one that fails ends the recording with one line in the log. A nil Recorder records nothing.
+type Recorder struct {
+	cfg  RecorderConfig
+	log  *zap.Logger
+	file *recordFile   // the writing goroutine's
+	wake chan struct{} // holds a token when there is something to do
+	done chan struct{} // closed when the writing goroutine has ended
+
+	mu       sync.Mutex // guards everything below
+	queue    []item
+	bytes    int    // in queue
+	left     uint64 // records left out since the last that was queued
+	sessions uint64
+	requests uint64
+	closed   bool
+	failed   error // why nothing is recorded any more
+}
+
+// NewRecorder opens the file and starts to write to it. Close must be called. It returns ErrConfig.
+func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
+	if cfg.MaxBytes < 0 || cfg.QueueBytes < 0 {
+		return nil, fmt.Errorf("%w: recording %s: %d bytes a file, %d queued: must be > 0, or 0 for %d and %d",
+			ErrConfig, cfg.Path, cfg.MaxBytes, cfg.QueueBytes, DefaultRecordBytes, DefaultRecordQueue)
+	}
+	cfg.MaxBytes, cfg.QueueBytes = cmp.Or(cfg.MaxBytes, DefaultRecordBytes), cmp.Or(cfg.QueueBytes, DefaultRecordQueue)
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	file, err := openRecordFile(cfg.Path, cfg.MaxBytes, cfg.Now)
+	if err != nil {
+		return nil, fmt.Errorf("%w: recording %s: %w", ErrConfig, cfg.Path, err)
+	}
+	r := &Recorder{cfg: cfg, log: cfg.Logger, file: file, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go r.write()
+	return r, nil
+}
+
+// Close writes what is queued and closes the file. It returns why the recording ended before, if it did.
+func (r *Recorder) Close() error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.poke()
+	<-r.done
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+func (r *Recorder) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// An item is one record on its way to the file.
+type item struct {
+	encoded []byte
+	repeat  repeat
+	sha     pipelineSHA // of a pipeline
+}
+
+// put queues a record, or leaves it out. It does not wait for anything.
+func (r *Recorder) put(session uint64, rec *op25bv1.Record, as repeat, sha pipelineSHA) {
+	rec.Time, rec.Session = timestamppb.New(r.cfg.Now()), session
+	it := item{encode(rec), as, sha}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.failed != nil {
+		return
+	}
+	if r.bytes > 0 && r.bytes+len(it.encoded) > r.cfg.QueueBytes {
+		r.left++
+		return
+	}
+	if r.left > 0 {
+		gap := &op25bv1.Record{Time: rec.Time, Event: &op25bv1.Record_Gap{Gap: &op25bv1.Gap{Records: r.left}}}
+		r.queue, r.left = append(r.queue, item{encoded: encode(gap)}), 0
+	}
+	r.queue, r.bytes = append(r.queue, it), r.bytes+len(it.encoded)
+	r.poke()
+}
+
+func encode(rec *op25bv1.Record) []byte {
+	var out bytes.Buffer
+	_, _ = protodelim.MarshalTo(&out, rec) // a buffer takes everything, and every string is made valid
+	return out.Bytes()
+}
+
+// take returns what is queued, and whether it is the last.
+func (r *Recorder) take() (queue []item, last bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	queue, r.queue, r.bytes = r.queue, nil, 0
+	return queue, r.closed
+}
+
+// write brings to the file what is queued, until Close or the first failure.
+func (r *Recorder) write() {
+	defer close(r.done)
+	for range r.wake {
+		queue, last := r.take()
+		for _, it := range queue {
+			if err := r.file.add(it); err != nil {
+				r.fail(err)
+				return
+			}
+		}
+		if last {
+			if err := r.file.Close(); err != nil {
+				r.fail(err)
+			}
+			return
+		}
+	}
+}
+
+func (r *Recorder) fail(err error) {
+	_ = r.file.Close() // after a failure it has nothing more to say
+	r.mu.Lock()
+	r.failed, r.queue = fmt.Errorf("recording %s ended: %w", r.cfg.Path, err), nil
+	r.mu.Unlock()
+	r.log.Warn("recording ended; the session goes on without", zap.String("file", r.cfg.Path), zap.Error(err))
+}

@@ -1,0 +1,167 @@
+package p4rt
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// A recording is one session's part of what a Recorder writes. With a nil Recorder every method does nothing.
+type recording struct {
+	r       *Recorder
+	session uint64
+}
+
+func (r *Recorder) dialed(cfg Config) recording {
+	if r == nil {
+		return recording{}
+	}
+	r.mu.Lock()
+	r.sessions++
+	rec := recording{r, r.sessions}
+	r.mu.Unlock()
+	rec.put(&op25bv1.Record{Event: &op25bv1.Record_Dialed{Dialed: &op25bv1.Session{
+		Addr: valid(cfg.Addr), DeviceId: cfg.DeviceID, ElectionId: recordID(cfg.ElectionID), Role: valid(cfg.Role),
+	}}}, repeatSession)
+	return rec
+}
+
+func (rec recording) put(m *op25bv1.Record, as repeat) { rec.r.put(rec.session, m, as, pipelineSHA{}) }
+
+func (rec recording) status(st Status) {
+	if rec.r == nil {
+		return
+	}
+	event := &op25bv1.SessionStatus{State: st.State.String(), Reason: string(st.Reason), Leader: recordID(st.Leader)}
+	if st.Err != nil {
+		event.Error = valid(st.Err.Error())
+	}
+	rec.put(&op25bv1.Record{Event: &op25bv1.Record_Status{Status: event}}, repeatNever)
+}
+
+// A request is one whose answer is to be recorded.
+type request struct {
+	of    recording
+	id    uint64
+	began time.Time
+}
+
+func (rec recording) request() request {
+	if rec.r == nil {
+		return request{}
+	}
+	rec.r.mu.Lock()
+	defer rec.r.mu.Unlock()
+	rec.r.requests++
+	return request{rec, rec.r.requests, rec.r.cfg.Now()}
+}
+
+func (rec recording) write(batch []*p4v1.Update) request {
+	if rec.r == nil {
+		return request{}
+	}
+	updates := make([][]byte, len(batch))
+	for i, u := range batch {
+		updates[i], _ = proto.Marshal(u) // what cannot be encoded cannot be sent either, and the answer says so
+	}
+	q := rec.request()
+	rec.put(&op25bv1.Record{Event: &op25bv1.Record_Write{Write: &op25bv1.Write{Request: q.id, Updates: updates}}}, repeatNever)
+	return q
+}
+
+func (rec recording) push(p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) request {
+	if rec.r == nil {
+		return request{}
+	}
+	sha := rec.pipeline(p4info, deviceConfig)
+	q := rec.request()
+	rec.put(&op25bv1.Record{Event: &op25bv1.Record_Push{Push: &op25bv1.Push{Request: q.id, PipelineSha256: sha[:], Cookie: cookie}}}, repeatNever)
+	return q
+}
+
+// inForce records that the switch has a pipeline: it was found there, or has just been pushed.
+func (rec recording) inForce(p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) {
+	if rec.r == nil {
+		return
+	}
+	sha := rec.pipeline(p4info, deviceConfig)
+	rec.put(&op25bv1.Record{Event: &op25bv1.Record_PipelineInForce{
+		PipelineInForce: &op25bv1.PipelineInForce{PipelineSha256: sha[:], Cookie: cookie},
+	}}, repeatInForce)
+}
+
+func (rec recording) pipeline(p4info *configv1.P4Info, deviceConfig []byte) pipelineSHA {
+	encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(p4info) // as for a write
+	sha := hashPipeline(encoded, deviceConfig)
+	rec.r.put(rec.session, &op25bv1.Record{Event: &op25bv1.Record_Pipeline{
+		Pipeline: &op25bv1.Pipeline{Sha256: sha[:], P4Info: encoded, DeviceConfig: deviceConfig},
+	}}, repeatPipeline, sha)
+	return sha
+}
+
+func (q request) answered(a *op25bv1.Answer) {
+	if q.of.r == nil {
+		return
+	}
+	a.Request, a.After = q.id, durationpb.New(q.of.r.cfg.Now().Sub(q.began))
+	q.of.put(&op25bv1.Record{Event: &op25bv1.Record_Answer{Answer: a}}, repeatNever)
+}
+
+// answer is what a recording keeps of an outcome of the batch that began at index from.
+func (out outcome) answer(from int) *op25bv1.Answer {
+	if out.stop != nil {
+		return answerOf(out.stop, out.refused)
+	}
+	a := &op25bv1.Answer{Outcome: op25bv1.Answer_ANSWERED}
+	for _, f := range out.failed {
+		a.Refused = append(a.Refused, &op25bv1.Refusal{
+			Index: uint32(f.Index - from), Code: int32(f.Code), Message: valid(f.Message), Space: valid(f.Space), SpaceCode: f.SpaceCode,
+		})
+	}
+	return a
+}
+
+// answerOf is the answer to a request that the switch took, or not, as a whole; refused is false where nobody knows.
+func answerOf(err error, refused bool) *op25bv1.Answer {
+	switch {
+	case err == nil:
+		return &op25bv1.Answer{Outcome: op25bv1.Answer_ANSWERED}
+	case errors.Is(err, ErrNotPrimary):
+		return &op25bv1.Answer{Outcome: op25bv1.Answer_NOT_PRIMARY, Code: int32(codes.PermissionDenied), Message: valid(err.Error())}
+	case refused:
+		return &op25bv1.Answer{Outcome: op25bv1.Answer_REFUSED, Code: int32(status.Code(err)), Message: valid(err.Error())}
+	default:
+		return &op25bv1.Answer{Outcome: op25bv1.Answer_UNCLEAR, Code: int32(status.Code(err)), Message: valid(err.Error())}
+	}
+}
+
+// A pipelineSHA names a pipeline: SHA-256 over the length of its encoded P4Info, the P4Info, and its device
+// configuration.
+type pipelineSHA [sha256.Size]byte
+
+func hashPipeline(p4info, deviceConfig []byte) (sum pipelineSHA) {
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p4info))))
+	h.Write(p4info)
+	h.Write(deviceConfig)
+	h.Sum(sum[:0])
+	return sum
+}
+
+func recordID(id ElectionID) *op25bv1.ElectionID {
+	return &op25bv1.ElectionID{High: id.High, Low: id.Low}
+}
+
+// valid makes a text fit for protobuf, which takes UTF-8 alone; a switch may say anything.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

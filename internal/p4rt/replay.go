@@ -1,0 +1,237 @@
+package p4rt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// A Replayed is what came of a replay.
+type Replayed struct {
+	Records int    `json:"records"` // read
+	Pushes  int    `json:"pushes"`  // pipelines sent
+	Writes  int    `json:"writes"`  // write requests sent
+	Updates int    `json:"updates"` // in them
+	Skipped int    `json:"skipped"` // requests not sent: they were refused because another controller owned the switch
+	Unknown int    `json:"unknown"` // requests sent whose recorded answer is missing or unclear, so that there is nothing to compare
+	Gaps    uint64 `json:"gaps"`    // records that the recorder left out
+	Torn    bool   `json:"torn"`    // the last record is cut off: the recording process was killed, or still runs
+
+	Differences []Difference `json:"differences,omitempty"` // in the order of the recording
+}
+
+// A Difference is an answer that is not the recorded one. Codes are compared, not texts.
+type Difference struct {
+	Record   int       `json:"record"` // its request's place in the file, from 1
+	Time     time.Time `json:"time"`   // when it was recorded
+	What     string    `json:"what"`   // `push` or `update 3 of 1000 (INSERT table_entry)`
+	Recorded string    `json:"recorded"`
+	Got      string    `json:"got"`
+}
+
+// String renders `record 12, 2006-10-01T03:00:00Z, update 3 of 1000 (INSERT table_entry): recorded OK, now AlreadyExists: ...`.
+func (d Difference) String() string {
+	return fmt.Sprintf("record %d, %s, %s: recorded %s, now %s", d.Record, d.Time.UTC().Format(time.RFC3339), d.What, d.Recorded, d.Got)
+}
+
+// Replay sends the pushes and writes of the recording at path to s, in their order and in the batches that they were
+// sent in, and compares the answers with those recorded. Times are not kept: each request waits for the answer to the
+// one before. A pipeline that the recorded switch had already is pushed unless this one has it too, which empties the
+// switch as every push does; what else the recorded switch held before, it must hold for the same answers.
+//
+// It stops with what it has done so far at the first answer that is unclear, when s is not primary any more, and with
+// ErrRecording for a file that is none, is damaged, or has more switches than one.
+func Replay(ctx context.Context, path string, s *Session) (*Replayed, error) {
+	answers, err := readAnswers(path)
+	if err != nil {
+		return nil, err
+	}
+	p := &replay{s: s, answers: answers, pipelines: map[pipelineSHA]*op25bv1.Pipeline{}}
+	torn, err := eachRecord(path, func(n int, rec *op25bv1.Record) error {
+		p.out.Records = n
+		if err := p.record(ctx, n, rec); err != nil {
+			return fmt.Errorf("%s: record %d: %w", path, n, err)
+		}
+		return nil
+	})
+	p.out.Torn = torn
+	return &p.out, err
+}
+
+// A replay is a Replay under way.
+type replay struct {
+	s         *Session
+	answers   map[requestID]*op25bv1.Answer
+	pipelines map[pipelineSHA]*op25bv1.Pipeline
+	part      int
+	out       Replayed
+}
+
+func (p *replay) record(ctx context.Context, n int, rec *op25bv1.Record) error {
+	switch event := rec.GetEvent().(type) {
+	case *op25bv1.Record_Opening:
+		p.part++
+	case *op25bv1.Record_Pipeline:
+		p.pipelines[pipelineSHA(event.Pipeline.GetSha256())] = event.Pipeline // eachRecord has checked it
+	case *op25bv1.Record_PipelineInForce:
+		return p.inForce(ctx, event.PipelineInForce)
+	case *op25bv1.Record_Push:
+		return p.push(ctx, n, rec, event.Push)
+	case *op25bv1.Record_Write:
+		return p.write(ctx, n, rec, event.Write)
+	case *op25bv1.Record_Gap:
+		p.out.Gaps += event.Gap.GetRecords()
+	}
+	return nil
+}
+
+// recorded returns the answer to a request, nil if it says nothing, and whether to send the request at all.
+func (p *replay) recorded(request uint64) (_ *op25bv1.Answer, send bool) {
+	a := p.answers[requestID{p.part, request}]
+	switch a.GetOutcome() {
+	case op25bv1.Answer_NOT_PRIMARY:
+		p.out.Skipped++
+		return nil, false
+	case op25bv1.Answer_ANSWERED, op25bv1.Answer_REFUSED:
+		return a, true
+	}
+	p.out.Unknown++
+	return nil, true
+}
+
+func (p *replay) inForce(ctx context.Context, there *op25bv1.PipelineInForce) error {
+	have, ok, err := p.s.PipelineCookie(ctx)
+	if err != nil || ok && have == there.GetCookie() {
+		return err
+	}
+	info, config, err := p.pipeline(there.GetPipelineSha256())
+	if err != nil {
+		return err
+	}
+	p.out.Pushes++
+	return p.s.Push(ctx, info, config, there.GetCookie())
+}
+
+func (p *replay) push(ctx context.Context, n int, rec *op25bv1.Record, push *op25bv1.Push) error {
+	was, send := p.recorded(push.GetRequest())
+	if !send {
+		return nil
+	}
+	info, config, err := p.pipeline(push.GetPipelineSha256())
+	if err != nil {
+		return err
+	}
+	err = p.s.Push(ctx, info, config, push.GetCookie())
+	now := answerOf(err, errors.Is(err, ErrPipelineRefused))
+	switch now.GetOutcome() {
+	case op25bv1.Answer_UNCLEAR, op25bv1.Answer_NOT_PRIMARY:
+		return err
+	}
+	p.out.Pushes++
+	if was != nil && (was.GetOutcome() != now.GetOutcome() || was.GetCode() != now.GetCode()) {
+		p.differ(n, rec, "push", wholeText(was), wholeText(now))
+	}
+	return nil
+}
+
+func (p *replay) pipeline(name []byte) (*configv1.P4Info, []byte, error) {
+	if len(name) != len(pipelineSHA{}) {
+		return nil, nil, fmt.Errorf("%w: a pipeline's name has %d bytes, want %d", ErrRecording, len(name), len(pipelineSHA{}))
+	}
+	pipeline, ok := p.pipelines[pipelineSHA(name)]
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: pipeline %x is not in the file before it is named", ErrRecording, name)
+	}
+	info := new(configv1.P4Info)
+	if err := proto.Unmarshal(pipeline.GetP4Info(), info); err != nil {
+		return nil, nil, fmt.Errorf("%w: pipeline %x: P4Info: %w", ErrRecording, name, err)
+	}
+	return info, pipeline.GetDeviceConfig(), nil
+}
+
+func (p *replay) write(ctx context.Context, n int, rec *op25bv1.Record, write *op25bv1.Write) error {
+	was, send := p.recorded(write.GetRequest())
+	if !send {
+		return nil
+	}
+	batch := make([]*p4v1.Update, len(write.GetUpdates()))
+	for i, encoded := range write.GetUpdates() {
+		batch[i] = new(p4v1.Update)
+		if err := proto.Unmarshal(encoded, batch[i]); err != nil {
+			return fmt.Errorf("%w: update %d of %d: %w", ErrRecording, i, len(batch), err)
+		}
+	}
+	if err := p.s.mayWrite(ctx); err != nil {
+		return p.s.fail(opWrite, nil, err)
+	}
+	out := p.s.writeBatch(ctx, 0, batch)
+	now := out.answer(0)
+	switch now.GetOutcome() {
+	case op25bv1.Answer_UNCLEAR, op25bv1.Answer_NOT_PRIMARY:
+		return p.s.fail(opWrite, nil, out.stop)
+	}
+	p.out.Writes++
+	p.out.Updates += len(batch)
+	if was != nil {
+		p.compare(n, rec, batch, was, now)
+	}
+	return nil
+}
+
+// compare notes where two answers to a batch differ, update by update if both go into them.
+func (p *replay) compare(n int, rec *op25bv1.Record, batch []*p4v1.Update, was, now *op25bv1.Answer) {
+	if was.GetOutcome() != op25bv1.Answer_ANSWERED || now.GetOutcome() != op25bv1.Answer_ANSWERED {
+		if was.GetOutcome() != now.GetOutcome() || was.GetCode() != now.GetCode() {
+			p.differ(n, rec, fmt.Sprintf("all %d updates", len(batch)), wholeText(was), wholeText(now))
+		}
+		return
+	}
+	refused := func(a *op25bv1.Answer) map[uint32]*op25bv1.Refusal {
+		byIndex := map[uint32]*op25bv1.Refusal{}
+		for _, r := range a.GetRefused() {
+			byIndex[r.GetIndex()] = r
+		}
+		return byIndex
+	}
+	before, after := refused(was), refused(now)
+	for i, u := range batch {
+		b, a := before[uint32(i)], after[uint32(i)]
+		if b.GetCode() != a.GetCode() {
+			what := fmt.Sprintf("update %d of %d (%v %s)", i, len(batch), u.GetType(), EntityKind(u.GetEntity()))
+			p.differ(n, rec, what, codeText(b.GetCode(), b.GetMessage()), codeText(a.GetCode(), a.GetMessage()))
+		}
+	}
+}
+
+func (p *replay) differ(n int, rec *op25bv1.Record, what, recorded, got string) {
+	p.out.Differences = append(p.out.Differences, Difference{
+		Record: n, Time: rec.GetTime().AsTime(), What: what, Recorded: recorded, Got: got,
+	})
+}
+
+// wholeText renders an answer to a request as a whole.
+func wholeText(a *op25bv1.Answer) string {
+	if a.GetOutcome() == op25bv1.Answer_ANSWERED {
+		if n := len(a.GetRefused()); n > 0 {
+			return fmt.Sprintf("%d refused", n)
+		}
+		return codes.OK.String()
+	}
+	return codeText(a.GetCode(), a.GetMessage())
+}
+
+func codeText(code int32, message string) string {
+	text := canonical(code).String()
+	if message != "" {
+		text += ": " + message
+	}
+	return text
+}

@@ -1,0 +1,142 @@
+package p4rt
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// A security is how a connection is secured, or not, and what became of the last attempt: gRPC keeps of a failed
+// handshake no more than its text.
+type security struct {
+	credentials.TransportCredentials // TLS or plain text
+	plain                            bool
+
+	mu      sync.Mutex // guards everything below
+	refused error      // what TLS had against the last attempt; nil if it had nothing, or did not get so far
+	sealed  func()     // told of an attempt at another connection, which is refused; nil: it may be made
+}
+
+var _ credentials.TransportCredentials = (*security)(nil)
+
+func newSecurity(config *tls.Config, addr string) *security {
+	if config == nil {
+		return &security{TransportCredentials: insecure.NewCredentials(), plain: true}
+	}
+	config = config.Clone()
+	if verify := config.VerifyConnection; verify != nil {
+		host, _, _ := net.SplitHostPort(addr) // withDefaults has seen it
+		name := cmp.Or(config.ServerName, host)
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			state.ServerName = cmp.Or(state.ServerName, name) // crypto/tls leaves out an IP address
+			return verify(state)
+		}
+	}
+	return &security{TransportCredentials: credentials.NewTLS(config)}
+}
+
+// Clone returns s itself: what it remembers is of the one connection that it is for.
+func (s *security) Clone() credentials.TransportCredentials { return s }
+
+// errSealed is what gRPC hears that would make a session a second connection.
+var errSealed = errors.New("the session's connection is lost, and it has but one")
+
+// ClientHandshake secures one connection that has been made.
+func (s *security) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	s.mu.Lock()
+	sealed := s.sealed
+	s.mu.Unlock()
+	if sealed != nil {
+		sealed()
+		return nil, nil, errSealed
+	}
+	conn, info, err := s.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		s.note(tlsRefusal(err))
+		return nil, nil, err
+	}
+	if !s.plain {
+		conn = &securedConn{conn, s}
+	}
+	return conn, info, nil
+}
+
+// seal lets nobody make another connection, and has told called with every attempt.
+func (s *security) seal(told func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealed = told
+}
+
+func (s *security) note(refused error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = refused
+}
+
+func (s *security) refusal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
+}
+
+// A securedConn listens for what a server of TLS 1.3 says against the client's certificate: it does so after the
+// client's handshake is over.
+type securedConn struct {
+	net.Conn
+	s *security
+}
+
+func (c *securedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	var op *net.OpError
+	switch {
+	case n > 0: // the switch has taken our certificate
+		c.s.note(nil)
+	case errors.As(err, &op) && op.Op == "remote error":
+		c.s.note(tlsRefusal(err))
+	}
+	return n, err
+}
+
+// alertPatience is how long a write that fails waits for the alert that may have come before. It is there already, or
+// does not come.
+const alertPatience = 100 * time.Millisecond
+
+func (c *securedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		_ = c.SetReadDeadline(time.Now().Add(alertPatience)) // the connection is of no other use any more
+		_, _ = c.Read(make([]byte, 1))
+	}
+	return n, err
+}
+
+// tlsRefusal returns what one side's TLS has against the other, or nil for a failure of the network.
+func tlsRefusal(err error) error {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("by the switch: %w", op.Err)
+	case errors.As(err, &op) && op.Op != "local error",
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return nil
+	}
+	return err
+}
+
+// A refusedByTLS is an RPC's error with the reason that gRPC has only as text.
+type refusedByTLS struct{ reason, rpc error }
+
+func (e refusedByTLS) Error() string   { return e.reason.Error() }
+func (e refusedByTLS) Unwrap() []error { return []error{e.reason, e.rpc} }

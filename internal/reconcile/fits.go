@@ -1,0 +1,75 @@
+package reconcile
+
+import (
+	"fmt"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/pipeline"
+)
+
+// A Fill is how full a table is.
+type Fill struct {
+	Table         string
+	Entries, Size int64
+}
+
+// fits follows the steps and says whether every table has room at every moment; count is the entries of each table at the end.
+func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[string]int64, err error) {
+	count = map[string]int64{}
+	ranks := map[int]int64{}
+	rank, run := -1, int64(0) // a switch is read table by table
+	for _, e := range have {
+		if e.IsDefault() {
+			continue
+		}
+		if e.Rank() != rank {
+			ranks[rank] += run
+			rank, run = e.Rank(), 0
+		}
+		run++
+	}
+	ranks[rank] += run
+	for i, table := range pipeline.TablesByRank() {
+		if ranks[i] > 0 {
+			count[table] = ranks[i]
+		}
+	}
+	peak := map[string]int64{}
+	for _, s := range steps {
+		step := map[uint32]int64{} // by the table's id; of one step all updates are of one kind
+		last := map[uint32]*p4v1.Update{}
+		for _, u := range s.Updates {
+			id := u.GetEntity().GetTableEntry().GetTableId()
+			step[id]++
+			last[id] = u
+		}
+		for id, n := range step {
+			table := pipeline.TableOf(last[id].GetEntity())
+			switch last[id].GetType() {
+			case p4v1.Update_INSERT:
+				count[table] += n
+				peak[table] = max(peak[table], count[table])
+			case p4v1.Update_DELETE:
+				count[table] -= n
+			}
+		}
+	}
+	for _, table := range pipeline.Tables() {
+		if size, ok := contract.Size(table); ok && peak[table] > size {
+			return nil, fmt.Errorf("table %q: %w: %d entries, %d wanted at once; nothing was written", table, ErrNoRoom, size, peak[table])
+		}
+	}
+	return count, nil
+}
+
+// fills are the tables that have a size, in the order of their rank.
+func fills(count map[string]int64, contract *pipeline.Contract) []Fill {
+	var all []Fill
+	for _, table := range pipeline.Tables() {
+		if size, ok := contract.Size(table); ok && size > 0 {
+			all = append(all, Fill{table, count[table], size})
+		}
+	}
+	return all
+}

@@ -1,0 +1,270 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+)
+
+// A stub is a switch in memory that says of each update what came of it, as a session does.
+type stub struct {
+	memory
+	writes   [][]*p4v1.Update
+	meddle   func(*stub) // before each write, once
+	room     int         // entries that it takes in all; 0 is any number
+	full     codes.Code  // what it says when it is full
+	deaf     bool        // says yes and does nothing
+	unclear  bool        // does the first write and does not say so
+	released error       // what every write is answered with
+}
+
+func (s *stub) Read(_ context.Context, requests ...*p4v1.Entity) ([]*p4v1.Entity, error) {
+	var found []*p4v1.Entity
+	for _, e := range s.memory {
+		same := e.Entity.GetTableEntry().GetTableId() == requests[0].GetTableEntry().GetTableId()
+		isGroup := e.Entity.GetPacketReplicationEngineEntry() != nil
+		if wantsGroup := requests[0].GetPacketReplicationEngineEntry() != nil; same && isGroup == wantsGroup {
+			found = append(found, e.Entity)
+		}
+	}
+	return found, nil
+}
+
+func (s *stub) Write(_ context.Context, updates []*p4v1.Update) error {
+	s.writes = append(s.writes, updates)
+	if s.released != nil {
+		return s.released
+	}
+	if meddle := s.meddle; meddle != nil {
+		s.meddle = nil
+		meddle(s)
+	}
+	if s.deaf {
+		return nil
+	}
+	told := &p4rt.WriteError{Total: len(updates)}
+	for i, u := range updates {
+		code := codes.OK
+		e, _ := pipeline.FromEntity(u.GetEntity())
+		_, exists := s.memory[e.Key]
+		switch {
+		case u.GetType() == p4v1.Update_INSERT && exists:
+			code = codes.AlreadyExists
+		case u.GetType() != p4v1.Update_INSERT && !exists:
+			code = codes.NotFound
+		case u.GetType() == p4v1.Update_INSERT && s.room > 0 && len(s.memory) >= s.room:
+			code = s.full
+		case u.GetType() == p4v1.Update_DELETE:
+			delete(s.memory, e.Key)
+		default:
+			s.memory[e.Key] = e
+		}
+		if code != codes.OK {
+			told.Failed = append(told.Failed, p4rt.UpdateError{Index: i, Update: u, Code: code})
+		}
+	}
+	if s.unclear {
+		s.unclear = false
+		return &p4rt.WriteError{Total: len(updates), Unclear: p4rt.Span{From: 0, To: len(updates)}, Err: p4rt.ErrUnclear}
+	}
+	if told.Applied = len(updates) - len(told.Failed); len(told.Failed) > 0 {
+		return told
+	}
+	return nil
+}
+
+func relays(prefixes ...string) *pipeline.State {
+	s := &pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{}, Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{{Priority: 1}: {Action: pipeline.Drop, Rule: 2}}}
+	for _, p := range prefixes {
+		s.Remotes[netip.MustParsePrefix(p)] = 1
+	}
+	return s
+}
+
+func find(t *testing.T, m memory, text string) pipeline.Entry {
+	t.Helper()
+	for _, e := range m {
+		if strings.HasPrefix(e.String(), text) {
+			return e
+		}
+	}
+	t.Fatalf("the switch has no %s", text)
+	return pipeline.Entry{}
+}
+
+// TestHealing (I7): another hand is quicker than each kind of update, and only what it got in the way of is sent again.
+func TestHealing(t *testing.T) {
+	sw := &stub{memory: fresh()}
+	apply := func(want *pipeline.State) {
+		t.Helper()
+		if _, _, err := Apply(t.Context(), sw, want, nil, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		target := memory{}
+		for key, e := range sw.memory {
+			if _, isRule := e.Epoch(); !isRule {
+				target[key] = e
+			}
+		}
+		fixed, err := want.Entries()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range fixed {
+			if target[e.Key].Value != e.Value {
+				t.Errorf("%s is missing or other", e)
+			}
+		}
+	}
+	apply(relays("192.0.2.0/24", "198.51.100.0/24"))
+
+	t.Run("added before", func(t *testing.T) {
+		sw.meddle = func(s *stub) {
+			entries, _ := relays("203.0.113.0/24").Entries()
+			for _, e := range entries {
+				if e.Table() == "remote_v4" {
+					s.memory[e.Key] = e.WithNumber(7)
+				}
+			}
+		}
+		apply(relays("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))
+	})
+	t.Run("removed before", func(t *testing.T) {
+		gone := find(t, sw.memory, "remote_v4 prefix=203.0.113.0/24")
+		sw.meddle = func(s *stub) { delete(s.memory, gone.Key) }
+		apply(relays("192.0.2.0/24", "198.51.100.0/24"))
+	})
+	t.Run("removed before it is changed", func(t *testing.T) {
+		gone := find(t, sw.memory, "remote_v4 prefix=192.0.2.0/24")
+		want := relays("192.0.2.0/24", "198.51.100.0/24")
+		want.Remotes[netip.MustParsePrefix("192.0.2.0/24")] = 2
+		sw.meddle = func(s *stub) { delete(s.memory, gone.Key) }
+		sw.writes = nil
+		apply(want)
+		if len(sw.writes) != 2 || len(sw.writes[1]) != 1 {
+			t.Errorf("%d writes, want the change and the one entry again", len(sw.writes))
+		}
+	})
+	t.Run("an answer that was lost", func(t *testing.T) {
+		sw.unclear = true
+		apply(relays("192.0.2.0/24"))
+	})
+}
+
+func TestApplyGivesUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		sw   *stub
+		kind error
+		text string
+	}{
+		"full, says bmv2": {
+			&stub{memory: fresh(), room: len(fresh()) + 1, full: codes.Unknown}, nil, `table "remote_v4": the switch refused remote_v4 prefix=`,
+		},
+		"full":        {&stub{memory: fresh(), room: len(fresh()) + 1, full: codes.ResourceExhausted}, ErrNoRoom, `table "remote_v4": no room: the switch refused remote_v4 prefix=`},
+		"deaf":        {&stub{memory: fresh(), deaf: true}, ErrNotConverged, "4 entries to add, 1 to change, 0 to remove are left; first: remote_v4 prefix="},
+		"not primary": {&stub{memory: fresh(), released: fmt.Errorf("write: %w", p4rt.ErrNotPrimary)}, p4rt.ErrNotPrimary, "add forwarding, lines, services and addresses before the rules change: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := Apply(t.Context(), test.sw, relays("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"), nil, Options{})
+			if err == nil || test.kind != nil && !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("error is %v, want %v with %q", err, test.kind, test.text)
+			}
+			if name == "full" && len(test.sw.writes) != 1 {
+				t.Errorf("a full switch was written to %d times, want once", len(test.sw.writes))
+			}
+		})
+	}
+}
+
+// What nobody asked for stays where Keep says so, is told, and costs no write.
+func TestKeep(t *testing.T) {
+	sw := &stub{memory: fresh()}
+	want := relays("192.0.2.0/24")
+	if _, _, err := Apply(t.Context(), sw, relays("192.0.2.0/24", "198.51.100.0/24"), nil, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	sw.writes = nil
+	plan, _, err := Apply(t.Context(), sw, want, nil, Options{Keep: func(e pipeline.Entry) bool { return e.Table() == "remote_v4" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Kept) != 1 || !strings.Contains(plan.Kept[0].String(), "198.51.100.0/24") || len(sw.writes) != 0 {
+		t.Errorf("kept %v with %d writes, want the one prefix and none", plan.Kept, len(sw.writes))
+	}
+}
+
+// A rule set that is staged is one MODIFY away, there and back, and no read; one that is not there has to be applied.
+func TestPutInForce(t *testing.T) {
+	sw := &stub{memory: fresh()}
+	want := relays("192.0.2.0/24")
+	later := map[pipeline.VerdictKey]pipeline.Verdict{{Priority: 1}: {Action: pipeline.Monitor, Rule: 2}}
+	want.Staged = []map[pipeline.VerdictKey]pipeline.Verdict{later, {}, want.Verdicts}
+	_, memory, err := Apply(t.Context(), sw, want, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	print := func(rules map[pipeline.VerdictKey]pipeline.Verdict) Fingerprint {
+		f, err := FingerprintOf(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	first := memory.Running()
+	for _, rules := range []map[pipeline.VerdictKey]pipeline.Verdict{later, want.Verdicts} {
+		sw.writes = nil
+		before := maps.Clone(sw.memory)
+		if ok, err := memory.PutInForce(t.Context(), sw, print(rules), false); err != nil || !ok {
+			t.Fatalf("PutInForce says %v, %v", ok, err)
+		}
+		if len(sw.writes) != 1 || len(sw.writes[0]) != 1 || sw.writes[0][0].GetType() != p4v1.Update_MODIFY {
+			t.Errorf("%d writes, want one MODIFY", len(sw.writes))
+		}
+		next := *want
+		next.Verdicts, next.Staged = rules, append(slices.Clone(want.Staged), want.Verdicts)
+		plan, err := Make(sw.entries(), &next, nil, Options{})
+		if err != nil || len(plan.Steps) != 0 {
+			t.Errorf("after it a plan has %d steps (%v), want none", len(plan.Steps), err)
+		}
+		if maps.EqualFunc(before, sw.memory, func(a, b pipeline.Entry) bool { return a.Value == b.Value }) {
+			t.Error("nothing has changed")
+		}
+	}
+	if memory.Running() != first {
+		t.Errorf("back at epoch %d, want %d", memory.Running(), first)
+	}
+	other := map[pipeline.VerdictKey]pipeline.Verdict{{Priority: 9}: {Action: pipeline.Monitor, Rule: 2}}
+	if ok, err := memory.PutInForce(t.Context(), sw, print(other), false); ok || err != nil {
+		t.Errorf("a rule set that is not there: %v, %v, want false", ok, err)
+	}
+}
+
+// What a table holds and could hold, for the plan view.
+func TestFills(t *testing.T) {
+	contract := contractOf(t)
+	plan, err := Make(fresh().entries(), relays("192.0.2.0/24", "198.51.100.0/24"), contract, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]Fill{}
+	for _, f := range plan.Tables {
+		got[f.Table] = f
+	}
+	if got["remote_v4"].Entries != 2 || got["remote_v4"].Size != 10240 || got["verdict"].Entries != 1 || got["bridge"].Entries != 0 {
+		t.Errorf("tables are %v", plan.Tables)
+	}
+	if _, ok := got["running_epoch"]; ok {
+		t.Errorf("a table that takes no entries is listed: %v", got["running_epoch"])
+	}
+}

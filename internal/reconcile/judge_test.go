@@ -1,0 +1,145 @@
+package reconcile
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"op25b/internal/pipeline"
+)
+
+// A packet is what the pipeline looks up of a segment that a line sends.
+type packet struct {
+	line               pipeline.LineKey
+	port               uint16 // of the server
+	subscriber, remote netip.Addr
+}
+
+// judgement reads packets by the entries of a switch, in plain Go: what op25b_filter.p4 does with a SYN from a line.
+type judgement struct {
+	entries  map[string]pipeline.Entry
+	lines    map[pipeline.LineKey]pipeline.Entry
+	services map[uint16]uint8
+	classes  map[pipeline.Dimension]map[netip.Prefix]pipeline.Entry
+	sources  map[pipeline.LineIndex][]netip.Prefix
+	checked  map[uint8]bool
+	rules    []pipeline.Entry
+}
+
+func judge(entries map[string]pipeline.Entry) *judgement {
+	j := &judgement{
+		entries: entries, lines: map[pipeline.LineKey]pipeline.Entry{}, services: map[uint16]uint8{},
+		classes: map[pipeline.Dimension]map[netip.Prefix]pipeline.Entry{pipeline.ByRemote: {}, pipeline.BySubscriber: {}},
+		sources: map[pipeline.LineIndex][]netip.Prefix{}, checked: map[uint8]bool{},
+	}
+	var running pipeline.Epoch
+	for _, e := range entries {
+		if in, ok := e.IsRunningEpoch(); ok {
+			running = in
+		}
+	}
+	for _, e := range entries {
+		d, n, numbered := e.Number()
+		p, isPrefix := e.Prefix()
+		switch in, isRule := e.Epoch(); {
+		case isRule && in == running:
+			j.rules = append(j.rules, e)
+		case isPrefix:
+			j.classes[d][p] = e
+		case numbered && d == pipeline.ByService:
+			j.services[uint16(words(e)["dst_port"])] = n
+		case numbered:
+			w := words(e)
+			j.lines[pipeline.LineKey{Port: pipeline.Port(w["port"]), Session: pipeline.Session(w["session"])}] = e
+		case e.IsSource():
+			j.sources[e.SourceLine()] = append(j.sources[e.SourceLine()], e.SourcePrefix())
+		default:
+			if is, drops := e.IsSourceCheck(); is && drops {
+				j.checked[uint8(e.CheckedGroup())] = true
+			}
+		}
+	}
+	return j
+}
+
+// words reads the text of an entry, as a person would: "port=2" is 2 under "port". A mask behind a number is left out.
+func words(e pipeline.Entry) map[string]int {
+	if known, ok := texts[e.Key+e.Value]; ok {
+		return known
+	}
+	w := map[string]int{}
+	for _, field := range strings.Fields(e.String()) {
+		if name, value, ok := strings.Cut(field, "="); ok {
+			value, _, _ = strings.Cut(value, "&")
+			w[name], _ = strconv.Atoi(value)
+		}
+	}
+	texts[e.Key+e.Value] = w
+	return w
+}
+
+// texts are the texts that words has read: they are the same again and again.
+var texts = map[string]map[string]int{}
+
+func (j *judgement) class(d pipeline.Dimension, a netip.Addr) (pipeline.Entry, uint8) {
+	var best pipeline.Entry
+	bits, class := -1, uint8(0)
+	for p, e := range j.classes[d] {
+		if p.Contains(a) && p.Bits() > bits {
+			_, class, _ = e.Number()
+			best, bits = e, p.Bits()
+		}
+	}
+	return best, class
+}
+
+// passes says whether the switch lets a packet pass.
+func (j *judgement) passes(p packet) bool {
+	line, known := j.lines[p.line]
+	if !known {
+		line, known = j.lines[pipeline.LineKey{Port: p.line.Port}]
+	}
+	var group uint8
+	var index pipeline.LineIndex
+	if known {
+		_, group, _ = line.Number()
+		index = line.LineIndex()
+	}
+	if j.checked[group] {
+		own := false
+		for _, r := range j.sources[index] {
+			own = own || r.Contains(p.subscriber)
+		}
+		if !own {
+			return false
+		}
+	}
+	service, mail := j.services[p.port]
+	if !mail {
+		return p.port != 25
+	}
+	_, remote := j.class(pipeline.ByRemote, p.remote)
+	entry, subscriber := j.class(pipeline.BySubscriber, p.subscriber)
+	if subscriber != 0 {
+		if home := words(entry)["line_index"]; home != 0 && pipeline.LineIndex(home) != index {
+			subscriber = 0
+		}
+	}
+	var decides *pipeline.Entry
+	for i, r := range j.rules {
+		matches := true
+		for d, n := range map[pipeline.Dimension]uint8{
+			pipeline.ByGroup: group, pipeline.ByService: service, pipeline.ByRemote: remote, pipeline.BySubscriber: subscriber,
+		} {
+			named, ok := r.Names(d)
+			matches = matches && (!ok || named == n)
+		}
+		if matches && (decides == nil || r.Priority() > decides.Priority()) {
+			decides = &j.rules[i]
+		}
+	}
+	if decides == nil {
+		return p.port != 25
+	}
+	return decides.Lets()
+}

@@ -1,0 +1,75 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/pipeline"
+)
+
+// A Memory is what is known of the rule sets of a switch that was left converged: enough to put another one in force without reading the
+// switch again. It is a few bytes an epoch. It holds for as long as nobody else writes to the switch.
+type Memory struct {
+	running pipeline.Epoch
+	sets    map[pipeline.Epoch]Fingerprint
+}
+
+// A Fingerprint names a rule set by its content, whatever epoch it stands under.
+type Fingerprint [sha256.Size]byte
+
+// FingerprintOf returns the fingerprint of a rule set, or pipeline.ErrInvalid.
+func FingerprintOf(verdicts map[pipeline.VerdictKey]pipeline.Verdict) (Fingerprint, error) {
+	rules, err := pipeline.RuleEntries(verdicts, anyEpoch)
+	if err != nil {
+		return Fingerprint{}, err
+	}
+	return fingerprint(rules), nil
+}
+
+func fingerprint(rules []pipeline.Entry) Fingerprint {
+	texts := make([]string, len(rules))
+	for i, r := range rules {
+		texts[i] = r.RuleKey() + r.Value
+	}
+	slices.Sort(texts)
+	h := sha256.New()
+	for _, t := range texts {
+		h.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(t))), t...))
+	}
+	return Fingerprint(h.Sum(nil))
+}
+
+func remember(now *standing) *Memory {
+	m := &Memory{running: now.running, sets: make(map[pipeline.Epoch]Fingerprint, len(now.rules))}
+	for e, rules := range now.rules {
+		m.sets[e] = fingerprint(rules)
+	}
+	return m
+}
+
+// Running is the epoch in force.
+func (m *Memory) Running() pipeline.Epoch { return m.running }
+
+// PutInForce puts a rule set in force that the switch has already, by one MODIFY. It returns false, and has written nothing, if the switch
+// does not have it: then Apply has to write it. All but its rules must be what the switch has. After an error, the memory is worth nothing.
+func (m *Memory) PutInForce(ctx context.Context, sw Switch, rules Fingerprint, synOnly bool) (bool, error) {
+	epochs := append([]pipeline.Epoch{m.running}, slices.Sorted(maps.Keys(m.sets))...) // the running one, if that will do
+	for _, e := range epochs {
+		if set, there := m.sets[e]; !there || set != rules {
+			continue
+		}
+		update := &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(e, synOnly).Entity}
+		if err := sw.Write(ctx, []*p4v1.Update{update}); err != nil {
+			return false, fmt.Errorf("put epoch %d in force in place of %d: %w", e, m.running, err)
+		}
+		m.running = e
+		return true, nil
+	}
+	return false, nil
+}

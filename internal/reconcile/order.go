@@ -1,0 +1,306 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/pipeline"
+)
+
+// A batch is entries by what is done with them at one moment.
+type batch struct{ insert, modify, remove []pipeline.Entry }
+
+// split divides a batch into the entries that are and those that are not.
+func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
+	those, others = &batch{}, &batch{}
+	for _, list := range []struct{ from, to, rest *[]pipeline.Entry }{
+		{&b.insert, &those.insert, &others.insert}, {&b.modify, &those.modify, &others.modify}, {&b.remove, &those.remove, &others.remove},
+	} {
+		for _, e := range *list.from {
+			if is(e) {
+				*list.to = append(*list.to, e)
+			} else {
+				*list.rest = append(*list.rest, e)
+			}
+		}
+	}
+	return those, others
+}
+
+// isLine says whether an entry says which group the frames of a line are in. A source check goes by the group: it begins when lines are in
+// the group that they will be in, and before they are given a class that permits, and ends in the reverse order. A packet may be stopped
+// by the check in one policy and for want of the class in the other.
+func isLine(e pipeline.Entry) bool {
+	d, _, numbered := e.Number()
+	return numbered && d == pipeline.ByGroup || e.IsLimit() // a line's limit is there before the line, and until after it
+}
+
+// order turns what was found and decided into steps.
+func (m *maker) order() {
+	var at [byAlias]batch // early, middle, late
+	var inChecks, outChecks batch
+	for _, e := range m.added {
+		_, _, numbered := e.Number()
+		isCheck, _ := e.IsSourceCheck()
+		switch {
+		case isCheck:
+			inChecks.insert = append(inChecks.insert, e)
+		case !numbered && !e.IsSource():
+			at[early].insert = append(at[early].insert, e)
+		}
+	}
+	for _, c := range m.changed {
+		_, _, numbered := c.New.Number()
+		isCheck, drops := c.New.IsSourceCheck()
+		switch {
+		case isCheck && drops:
+			inChecks.modify = append(inChecks.modify, c.New)
+		case isCheck:
+			outChecks.modify = append(outChecks.modify, c.New)
+		case !numbered:
+			at[early].modify = append(at[early].modify, c.New)
+		}
+	}
+	for _, e := range m.removed {
+		_, _, numbered := e.Number()
+		isCheck, _ := e.IsSourceCheck()
+		switch {
+		case isCheck:
+			outChecks.remove = append(outChecks.remove, e)
+		case !numbered && !e.IsSource():
+			at[late].remove = append(at[late].remove, e)
+		}
+	}
+	for _, x := range m.moves {
+		x.into(&at)
+	}
+	// What is early to go and late to come are services, and nothing else is. A packet may be stopped by its service in one policy and by
+	// its source in the other.
+	newService, noService := at[late].insert, at[early].remove
+	at[late].insert, at[early].remove = nil, nil
+	var aliasChecks []pipeline.Entry
+	if m.aliases != nil {
+		aliasChecks = m.aliasChecks()
+	}
+
+	inForce := m.now.rules[m.now.running]
+	var oldAliases, newAliases, stale []pipeline.Entry
+	before, after := "", ""
+	if m.flip {
+		before, after = " before the rules change", " after the rules have changed"
+	}
+	if m.aliases != nil {
+		oldAliases = m.aliases.rules(m.now.running, inForce, func(a alias) uint8 { return a.from })
+		newAliases = m.aliases.rules(m.epoch, m.rules, func(a alias) uint8 { return a.to })
+	}
+	if m.fresh {
+		stale = m.stale()
+	}
+
+	m.step("remove rule sets that are not in force", p4v1.Update_DELETE, stale)
+	m.step(fmt.Sprintf("prepare the rules of epoch %d for the change", m.now.running), p4v1.Update_INSERT, oldAliases)
+	m.step("add lines' own addresses", p4v1.Update_INSERT, m.sources.addEarly)
+	m.step("remove lines' own addresses", p4v1.Update_DELETE, m.sources.removeEarly)
+	m.step("begin source checks of lines that change their group", p4v1.Update_INSERT, aliasChecks)
+	lines, others := at[early].split(isLine)
+	m.batch(lines, before)
+	m.step("begin source checks", p4v1.Update_INSERT, inChecks.insert)
+	m.step("make source checks drop", p4v1.Update_MODIFY, inChecks.modify)
+	m.batch(others, before)
+	m.batch(&at[middle], "")
+	m.step("stop looking at ports", p4v1.Update_DELETE, noService)
+	if m.fresh {
+		m.step(fmt.Sprintf("write the rule set of epoch %d", m.epoch), p4v1.Update_INSERT, under(m.epoch, m.rules))
+	}
+	m.step(fmt.Sprintf("prepare the rules of epoch %d for the change", m.epoch), p4v1.Update_INSERT, newAliases)
+	if running := pipeline.EpochEntry(m.epoch, m.synOnly); running.Value != m.now.runningEntry.Value {
+		why := fmt.Sprintf("put epoch %d in force in place of %d", m.epoch, m.now.running)
+		if !m.flip {
+			why = fmt.Sprintf("change how epoch %d is in force", m.epoch)
+		}
+		m.step(why, p4v1.Update_MODIFY, []pipeline.Entry{running})
+		m.changed = append(m.changed, Change{m.now.runningEntry, running})
+	}
+	m.step("begin to look at ports", p4v1.Update_INSERT, newService)
+	lines, others = at[late].split(isLine)
+	m.batch(others, after)
+	m.step("make source checks watch instead of drop", p4v1.Update_MODIFY, outChecks.modify)
+	m.step("end source checks", p4v1.Update_DELETE, outChecks.remove)
+	m.batch(lines, after)
+	m.step("end source checks of lines that changed their group", p4v1.Update_DELETE, aliasChecks)
+	m.step("add lines' own addresses", p4v1.Update_INSERT, m.sources.addLate)
+	m.step("remove lines' own addresses", p4v1.Update_DELETE, m.sources.removeLate)
+	gone := slices.Concat(newAliases, oldAliases)
+	if m.again {
+		gone = slices.Concat(newAliases, oldAliases, inForce)
+	}
+	m.step("remove what was there for the change alone", p4v1.Update_DELETE, gone)
+
+	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
+	m.plan.Running, m.plan.Added, m.plan.Changed, m.plan.Removed = m.epoch, m.added, m.changed, slices.Concat(m.removed, stale)
+	if m.fresh {
+		m.plan.Added = slices.Concat(m.added, under(m.epoch, m.rules))
+		if m.again {
+			m.plan.Removed = slices.Concat(m.plan.Removed, inForce)
+		}
+	}
+	slices.SortStableFunc(m.plan.Added, byRank)
+	slices.SortStableFunc(m.plan.Changed, func(a, b Change) int { return byRank(a.New, b.New) })
+	slices.SortStableFunc(m.plan.Removed, byRank)
+}
+
+// into puts a move where it belongs.
+func (x *move) into(at *[byAlias]batch) {
+	b := &at[min(x.when, late)]
+	if x.when == byAlias {
+		if x.old == nil {
+			at[early].insert = append(at[early].insert, *x.stand)
+		} else {
+			at[early].modify = append(at[early].modify, *x.stand)
+		}
+		if x.new != nil {
+			at[late].modify = append(at[late].modify, *x.new)
+		} else {
+			at[late].remove = append(at[late].remove, *x.old)
+		}
+		return
+	}
+	switch {
+	case x.old == nil:
+		b.insert = append(b.insert, *x.new)
+	case x.new == nil:
+		b.remove = append(b.remove, *x.old)
+	default:
+		b.modify = append(b.modify, *x.new)
+	}
+}
+
+// aliasChecks gives each alias of a line group the stricter of the source checks of the two groups that it stands in for.
+func (m *maker) aliasChecks() []pipeline.Entry {
+	find := func(entries []pipeline.Entry, group uint8) (check pipeline.Entry, ok, drops bool) {
+		for _, e := range entries {
+			if is, drops := e.IsSourceCheck(); is && e.CheckedGroup() == pipeline.LineGroup(group) {
+				return e, true, drops
+			}
+		}
+		return pipeline.Entry{}, false, false
+	}
+	var checks []pipeline.Entry
+	for a, n := range m.aliases.given {
+		if a.d != pipeline.ByGroup {
+			continue
+		}
+		old, was, dropped := find(m.now.fixed, a.from)
+		check, is, _ := find(m.fixed, a.to)
+		if was && (dropped || !is) {
+			check = old
+		}
+		if was || is {
+			checks = append(checks, check.ForGroup(pipeline.LineGroup(n)))
+		}
+	}
+	return checks
+}
+
+// stale are the rules of epochs that nothing will ask: not in force, before or after, nor staged.
+func (m *maker) stale() []pipeline.Entry {
+	keep := map[pipeline.Epoch]bool{m.now.running: true}
+	for _, rules := range m.staged {
+		if e, there := m.now.epochOf(rules); there {
+			keep[e] = true
+		}
+	}
+	var stale []pipeline.Entry
+	for _, e := range slices.Sorted(maps.Keys(m.now.rules)) {
+		if !keep[e] {
+			stale = append(stale, m.now.rules[e]...)
+		}
+	}
+	return stale
+}
+
+// batch adds the steps of one moment. Longer prefixes are added before the shorter ones around them, and removed after them, so that each
+// packet goes from its old number to its new one without a third between.
+func (m *maker) batch(b *batch, when string) {
+	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
+	slices.SortStableFunc(b.insert, byRank)
+	slices.SortStableFunc(b.modify, byRank)
+	slices.SortStableFunc(b.remove, func(a, b pipeline.Entry) int { return byRank(b, a) })
+	for _, level := range byLength(b.insert, -1) {
+		m.step("add forwarding, lines, services and addresses"+when, p4v1.Update_INSERT, level)
+	}
+	m.step("change forwarding, lines, services and addresses"+when, p4v1.Update_MODIFY, b.modify)
+	for _, level := range byLength(b.remove, 1) {
+		m.step("remove forwarding, lines, services and addresses"+when, p4v1.Update_DELETE, level)
+	}
+}
+
+// byLength groups entries by the length of their prefix, in ascending order or, with direction -1, in descending order. What has no prefix
+// is of length 0. Where no prefix lies within another one group is enough.
+func byLength(entries []pipeline.Entry, direction int) [][]pipeline.Entry {
+	if len(entries) == 0 {
+		return nil
+	}
+	if !lengthsDiffer(slices.Values(entries)) {
+		return [][]pipeline.Entry{entries}
+	}
+	levels := map[int][]pipeline.Entry{}
+	index := pipeline.NewIndex(entries)
+	nested := false
+	for _, e := range entries {
+		p, ok := e.Prefix()
+		length := 0
+		if ok {
+			length = p.Bits()
+			d, _, _ := e.Number()
+			_, inside := index.Around(d, p)
+			nested = nested || inside
+		}
+		levels[length] = append(levels[length], e)
+	}
+	if !nested {
+		return [][]pipeline.Entry{entries}
+	}
+	var all [][]pipeline.Entry
+	for _, length := range slices.SortedFunc(maps.Keys(levels), func(a, b int) int { return direction * cmp.Compare(a, b) }) {
+		all = append(all, levels[length])
+	}
+	return all
+}
+
+// lengthsDiffer says whether two prefixes of one table differ in their length. Where none do, none lies within another.
+func lengthsDiffer(entries iter.Seq[pipeline.Entry]) bool {
+	of := map[int]int{} // by rank
+	rank, length := -1, 0
+	for e := range entries {
+		bits := e.PrefixLength()
+		if bits == 0 || e.Rank() == rank && bits == length {
+			continue
+		}
+		if first, seen := of[e.Rank()]; seen && first != bits {
+			return true
+		}
+		rank, length = e.Rank(), bits
+		of[rank] = length
+	}
+	return false
+}
+
+// step adds a step, unless it would be empty.
+func (m *maker) step(why string, kind p4v1.Update_Type, entries []pipeline.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	s := Step{Why: why, Updates: make([]*p4v1.Update, len(entries))}
+	slab := make([]p4v1.Update, len(entries))
+	for i, e := range entries {
+		slab[i].Type, slab[i].Entity = kind, e.Entity
+		s.Updates[i] = &slab[i]
+	}
+	m.plan.Steps = append(m.plan.Steps, s)
+}

@@ -1,0 +1,96 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+
+	"op25b/internal/pipeline"
+)
+
+// The check of sources knows no epoch, and a packet that it stops is stopped whatever the rules say. So it is on whenever one of the two
+// policies has it on: it begins before the flip and ends after it, and while it is on just the addresses pass it that both policies let pass.
+// The addresses of a line that comes under the check are changed before the flip, of one that comes out of it after the flip. Of a line that
+// is under it before and after, an address range is added before the flip only as a part of one that the line has, and taken away before the
+// flip unless it is a part of one that the line will have.
+
+// checks says which lines drop what is not their own, by the index of the line.
+func checks(entries []pipeline.Entry) map[pipeline.LineIndex]bool {
+	groups := map[pipeline.LineGroup]bool{}
+	for _, e := range entries {
+		if is, drops := e.IsSourceCheck(); is && drops {
+			groups[e.CheckedGroup()] = true
+		}
+	}
+	lines := map[pipeline.LineIndex]bool{}
+	if len(groups) == 0 {
+		return lines
+	}
+	for _, e := range entries {
+		if line := e.LineIndex(); line != 0 {
+			_, group, _ := e.Number()
+			lines[line] = groups[pipeline.LineGroup(group)]
+		}
+	}
+	return lines
+}
+
+// A sourceOrder is when address ranges are added and removed.
+type sourceOrder struct {
+	addEarly, removeEarly, addLate, removeLate []pipeline.Entry
+	matter                                     bool // a line's judgement changes by it: the line is under the check before and after
+}
+
+// orderSources picks the address ranges out of added and removed.
+func orderSources(have, want, added, removed []pipeline.Entry) (o sourceOrder) {
+	if !slices.ContainsFunc(added, pipeline.Entry.IsSource) && !slices.ContainsFunc(removed, pipeline.Entry.IsSource) {
+		return o
+	}
+	before, after := checks(have), checks(want)
+	old, new := rangesOf(have), rangesOf(want)
+	for _, e := range added {
+		line := e.SourceLine()
+		switch {
+		case line == 0:
+		case !before[line] || after[line] && old[line].cover(e.SourcePrefix()):
+			o.addEarly = append(o.addEarly, e)
+		default:
+			o.addLate = append(o.addLate, e)
+			o.matter = o.matter || after[line]
+		}
+	}
+	for _, e := range removed {
+		line := e.SourceLine()
+		switch {
+		case line == 0:
+		case !after[line] || before[line] && new[line].cover(e.SourcePrefix()):
+			o.removeLate = append(o.removeLate, e)
+		default:
+			o.removeEarly = append(o.removeEarly, e)
+			o.matter = o.matter || before[line]
+		}
+	}
+	return o
+}
+
+// ranges are the address ranges of one line.
+type ranges []netip.Prefix
+
+func rangesOf(entries []pipeline.Entry) map[pipeline.LineIndex]ranges {
+	all := map[pipeline.LineIndex]ranges{}
+	for _, e := range entries {
+		if line := e.SourceLine(); line != 0 {
+			all[line] = append(all[line], e.SourcePrefix())
+		}
+	}
+	return all
+}
+
+// cover says whether one of the ranges has all of p.
+func (r ranges) cover(p netip.Prefix) bool {
+	for _, x := range r {
+		if x.Bits() <= p.Bits() && x.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package tlsfiles
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A file is one file and what it is to messages.
+type file struct{ what, path string }
+
+// settled is the age from which on a file's modification time tells it from the next content. A clock tick of a file
+// system is up to 2 s (FAT); a file that is rewritten in place within the tick in which it was read looks the same, so
+// that a younger one is read again.
+const settled = 2 * time.Second
+
+// A reloaded is a value made from files, as they are now. Of none it is the zero value for good.
+type reloaded[T any] struct {
+	files   []file
+	parse   func(contents [][]byte) (T, error)
+	onError func(error)
+
+	mu       sync.Mutex // guards everything below
+	value    T
+	stats    []fs.FileInfo // of the last attempt; nil if one could not be had
+	contents [][]byte      // what was parsed last
+	young    bool          // a file was not settled at the last attempt
+	told     string        // the last error that onError was told of
+}
+
+func none[T any]() *reloaded[T] { return new(reloaded[T]) }
+
+// watch reads the files for the first time, when they must be good.
+func watch[T any](onError func(error), files []file, parse func([][]byte) (T, error)) (*reloaded[T], error) {
+	r := &reloaded[T]{files: files, parse: parse, onError: onError}
+	if err := r.refresh(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFiles, err)
+	}
+	return r, nil
+}
+
+// current returns the value of the files as they are, or as they last were good.
+func (r *reloaded[T]) current() T {
+	value, news := r.look()
+	if news != nil && r.onError != nil {
+		r.onError(news)
+	}
+	return value
+}
+
+// look returns the value, and an error that has not been told yet.
+func (r *reloaded[T]) look() (value T, news error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(); err != nil && err.Error() != r.told {
+		r.told = err.Error()
+		news = fmt.Errorf("%w: %w; the ones read before stay in use", ErrFiles, err)
+	}
+	return r.value, news
+}
+
+// refresh makes a new value if the files are others than at the last attempt.
+func (r *reloaded[T]) refresh() error {
+	if len(r.files) == 0 {
+		return nil
+	}
+	stats := make([]fs.FileInfo, len(r.files))
+	for i, f := range r.files {
+		var err error
+		if stats[i], err = os.Stat(f.path); err != nil { // the target of a link: a mounted secret is exchanged by one
+			r.stats = nil
+			return fmt.Errorf("%s %s: %w", f.what, f.path, reason(err))
+		}
+	}
+	if !r.young && r.stats != nil && slices.EqualFunc(stats, r.stats, same) {
+		return nil
+	}
+	// The stats come first: what changes under the reading is then found by the next look.
+	r.young = slices.ContainsFunc(stats, func(s fs.FileInfo) bool { return time.Since(s.ModTime()) < settled })
+	r.stats = nil
+	contents := make([][]byte, len(r.files))
+	for i, f := range r.files {
+		var err error
+		if contents[i], err = os.ReadFile(f.path); err != nil {
+			return fmt.Errorf("%s %s: %w", f.what, f.path, reason(err))
+		}
+	}
+	r.stats = stats
+	if r.contents != nil && slices.EqualFunc(contents, r.contents, bytes.Equal) {
+		r.told = ""
+		return nil
+	}
+	value, err := r.parse(contents)
+	if err != nil {
+		return err
+	}
+	r.value, r.contents, r.told = value, contents, ""
+	return nil
+}
+
+func same(a, b fs.FileInfo) bool {
+	return a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && os.SameFile(a, b)
+}

@@ -1,0 +1,122 @@
+// Package tlstest issues certificates for tests, into files. It is for tests only.
+package tlstest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// An Authority issues certificates.
+type Authority struct {
+	CAPem []byte
+	cert  *x509.Certificate
+	key   *ecdsa.PrivateKey
+}
+
+// New returns an authority of its own.
+func New(t testing.TB) *Authority {
+	t.Helper()
+	key := newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Authority{encode("CERTIFICATE", der), cert, key}
+}
+
+// Issue returns a certificate and its key for one name, a DNS name or an IP address, for clients and servers, in PEM.
+func (a *Authority) Issue(t testing.TB, name string, notAfter time.Time) (cert, key []byte) {
+	t.Helper()
+	private := newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Unix(0, 0), NotAfter: notAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{name}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8)
+}
+
+// A Dir is a folder with ca.pem, cert.pem and key.pem.
+type Dir struct{ CA, Cert, Key string }
+
+// Dir issues a certificate for name, valid for a day, into a folder of its own.
+func (a *Authority) Dir(t testing.TB, name string) Dir {
+	t.Helper()
+	folder := t.TempDir()
+	d := Dir{filepath.Join(folder, "ca.pem"), filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")}
+	Replace(t, d.CA, a.CAPem)
+	a.Renew(t, d, name)
+	return d
+}
+
+// Renew puts a new certificate and key where those of d are.
+func (a *Authority) Renew(t testing.TB, d Dir, name string) {
+	t.Helper()
+	cert, key := a.Issue(t, name, time.Now().Add(24*time.Hour))
+	Replace(t, d.Key, key)
+	Replace(t, d.Cert, cert)
+}
+
+// Replace exchanges a file as a tool for certificates does: beside it, and then by its name.
+func Replace(t testing.TB, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func serial(t testing.TB) *big.Int {
+	t.Helper()
+	n, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func encode(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
