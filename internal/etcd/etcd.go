@@ -1,0 +1,172 @@
+// Package etcd runs a member of an etcd cluster, for sites that have none.
+//
+// It is etcd itself with few choices left. A single controller needs none of it: package store embeds its own. What is stored is store's.
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+)
+
+// ErrConfig is returned for a Config that cannot work; nothing has been started.
+var ErrConfig = errors.New("invalid etcd member")
+
+// compaction drops the past of keys after 10 minutes, as the embedded etcd of package store does.
+const compaction = "10m"
+
+// A Config says which member of which cluster this is.
+type Config struct {
+	// Name is this member's in Cluster.
+	Name string
+	// Dir is the data directory. It is made if it does not exist, for this user alone.
+	Dir string
+	// Listen is where clients are served, host:port with an IP address or no host; Advertise is what they are told, Listen if empty.
+	Listen, Advertise string
+	// ListenPeer is where the other members are served; what they are told is in Cluster.
+	ListenPeer string
+	// Cluster has the host:port of every member for the others, by its name.
+	Cluster map[string]string
+	// Cert, Key and CA are PEM files: the certificate towards clients and members, its key, and the authorities that theirs must come
+	// from. All of them are given, or none: then everything is in plain text.
+	Cert, Key, CA string
+	// Logger may be nil.
+	Logger *zap.Logger
+}
+
+// ParseCluster reads name=host:port,name=host:port.
+func ParseCluster(text string) (map[string]string, error) {
+	cluster := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		name, addr, ok := strings.Cut(part, "=")
+		if !ok || name == "" || addr == "" {
+			return nil, fmt.Errorf("%w: cluster %q: %q is not name=host:port", ErrConfig, text, part)
+		}
+		if _, again := cluster[name]; again {
+			return nil, fmt.Errorf("%w: cluster %q: member %q stands twice", ErrConfig, text, name)
+		}
+		cluster[name] = addr
+	}
+	return cluster, nil
+}
+
+// Run starts the member and runs it until ctx ends. up, which may be nil, is told once it takes part in the cluster, which it does when
+// most of the members are there. Errors are ErrConfig and etcd's own.
+func Run(ctx context.Context, c Config, up func()) error {
+	config, err := c.embed()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	member, err := embed.StartEtcd(config)
+	if err != nil {
+		return fmt.Errorf("etcd member %s: %w", c.Name, err)
+	}
+	defer member.Close()
+	ready := member.Server.ReadyNotify()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			if up != nil {
+				up()
+			}
+		case err := <-member.Err():
+			return fmt.Errorf("etcd member %s: %w", c.Name, err)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// embed is the configuration in etcd's own terms.
+func (c Config) embed() (*embed.Config, error) {
+	fail := func(format string, args ...any) (*embed.Config, error) {
+		return nil, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
+	}
+	own, ok := c.Cluster[c.Name]
+	switch {
+	case c.Dir == "":
+		return fail("no data directory")
+	case !ok:
+		return fail("name %q: the cluster has %s", c.Name, strings.Join(slices.Sorted(maps.Keys(c.Cluster)), ", "))
+	case (c.Cert == "") != (c.Key == "") || (c.Cert == "") != (c.CA == ""):
+		return fail("certificate %q, key %q, authorities %q: give all three, or none for plain text", c.Cert, c.Key, c.CA)
+	}
+	scheme := "http"
+	if c.Cert != "" {
+		scheme = "https"
+	}
+	advertise := c.Advertise
+	if advertise == "" {
+		advertise = c.Listen
+	}
+	config := embed.NewConfig()
+	var initial []string
+	for _, name := range slices.Sorted(maps.Keys(c.Cluster)) {
+		if _, err := hostPort(c.Cluster[name]); err != nil {
+			return fail("cluster: member %s: %v", name, err)
+		}
+		initial = append(initial, fmt.Sprintf("%s=%s://%s", name, scheme, c.Cluster[name]))
+	}
+	for _, f := range []struct {
+		what, addr string
+		urls       *[]url.URL
+		listens    bool
+	}{
+		{"listen", c.Listen, &config.ListenClientUrls, true},
+		{"advertise", advertise, &config.AdvertiseClientUrls, false},
+		{"listen for peers", c.ListenPeer, &config.ListenPeerUrls, true},
+		{"cluster", own, &config.AdvertisePeerUrls, false},
+	} {
+		host, err := hostPort(f.addr)
+		if err != nil {
+			return fail("%s: %v", f.what, err)
+		}
+		addr := f.addr
+		switch {
+		case f.listens && host == "":
+			addr = "0.0.0.0" + f.addr
+		case f.listens && net.ParseIP(host) == nil && host != "localhost":
+			return fail("%s %q: etcd listens on an IP address, such as 127.0.0.1, or on all: %s", f.what, f.addr, strings.TrimPrefix(f.addr, host))
+		case !f.listens && (host == "" || net.ParseIP(host).IsUnspecified()):
+			return fail("%s %q: nobody can dial it; give the address that others reach this member at", f.what, f.addr)
+		}
+		*f.urls = []url.URL{{Scheme: scheme, Host: addr}}
+	}
+	config.Name, config.Dir, config.InitialCluster = c.Name, filepath.Clean(c.Dir), strings.Join(initial, ",")
+	config.AutoCompactionMode, config.AutoCompactionRetention = embed.CompactorModePeriodic, compaction
+	config.EnableGRPCGateway = false
+	if c.Cert != "" {
+		secure := transport.TLSInfo{CertFile: c.Cert, KeyFile: c.Key, TrustedCAFile: c.CA, ClientCertAuth: true}
+		config.ClientTLSInfo, config.PeerTLSInfo = secure, secure
+	}
+	log := c.Logger
+	if log == nil {
+		log = zap.NewNop()
+	}
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log.Named("etcd"))
+	return config, nil
+}
+
+// hostPort returns the host of host:port, which may be empty.
+func hostPort(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || port == "" {
+		return "", fmt.Errorf("address %q: must be host:port", addr)
+	}
+	return host, nil
+}

@@ -1,0 +1,163 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"op25b/internal/tlsfiles"
+	"op25b/internal/tlsfiles/tlstest"
+)
+
+// TestMain looks for goroutines that are left. Members speak HTTP to each other, and a connection that was being dialed when both ended is
+// etcd's to close, which it may do after we have looked.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*conn).serve"),
+	)
+}
+
+// free returns n addresses that nobody listened on a moment ago.
+func free(t *testing.T, n int) []string {
+	t.Helper()
+	addrs := make([]string, n)
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs[i] = l.Addr().String()
+	}
+	return addrs
+}
+
+// member runs a member until the test ends, or stop, which returns what it ended with.
+func member(t *testing.T, c Config) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	up, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- Run(ctx, c, func() { close(up) }) }()
+	stopped := false
+	stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-ended
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return stop
+}
+
+// client is one of a cluster, and a context for its requests, the first of which waits until most of the members are there.
+func client(t *testing.T, config clientv3.Config) (context.Context, *clientv3.Client) {
+	t.Helper()
+	config.Logger = zap.NewNop()
+	c, err := clientv3.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(func() {
+		cancel()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ctx, c
+}
+
+// A member alone is a cluster, and finds what it stored when it starts again.
+func TestAlone(t *testing.T) {
+	addrs := free(t, 2)
+	c := Config{Name: "a", Dir: t.TempDir() + "/new", Listen: addrs[0], ListenPeer: addrs[1], Cluster: map[string]string{"a": addrs[1]}}
+	stop := member(t, c)
+	ctx, client := client(t, clientv3.Config{Endpoints: addrs[:1]})
+	if _, err := client.Put(ctx, "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatalf("the member ended with %v, want nil", err)
+	}
+	member(t, c)
+	if r, err := client.Get(ctx, "k"); err != nil || len(r.Kvs) != 1 {
+		t.Errorf("got %v, %v after a restart", r, err)
+	}
+}
+
+// Three members that know each other by certificates make a cluster, which goes on when one ends.
+func TestClusterOfThree(t *testing.T) {
+	addrs := free(t, 6)
+	cluster := map[string]string{"a": addrs[3], "b": addrs[4], "c": addrs[5]}
+	files := tlstest.New(t).Dir(t, "127.0.0.1")
+	secure, err := tlsfiles.Client(tlsfiles.Files{CA: files.CA, Cert: files.Cert, Key: files.Key, ServerName: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stops []func() error
+	for i, name := range []string{"a", "b", "c"} {
+		stops = append(stops, member(t, Config{
+			Name: name, Dir: t.TempDir(), Listen: addrs[i], ListenPeer: addrs[3+i], Cluster: cluster, Cert: files.Cert, Key: files.Key, CA: files.CA,
+		}))
+	}
+	ctx, client := client(t, clientv3.Config{Endpoints: addrs[:3], TLS: secure})
+	if _, err := client.Put(ctx, "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	if err := stops[0](); err != nil {
+		t.Errorf("the member ended with %v, want nil", err)
+	}
+	if _, err := client.Put(ctx, "k", "w"); err != nil {
+		t.Errorf("two of three members do not take a change: %v", err)
+	}
+	if r, err := client.MemberList(ctx); err != nil || len(r.Members) != 3 {
+		t.Errorf("the cluster has %v, %v; want three members", r, err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	good := func() Config {
+		return Config{Name: "a", Dir: t.TempDir(), Listen: "127.0.0.1:2379", ListenPeer: "127.0.0.1:2380", Cluster: map[string]string{"a": "127.0.0.1:2380"}}
+	}
+	for want, spoil := range map[string]func(*Config){
+		"no data directory":                                       func(c *Config) { c.Dir = "" },
+		`name "z": the cluster has a`:                             func(c *Config) { c.Name = "z" },
+		`listen: address "nowhere": must be host:port`:            func(c *Config) { c.Listen = "nowhere" },
+		`listen "etcd-1:2379": etcd listens on an IP address`:     func(c *Config) { c.Listen = "etcd-1:2379" },
+		`advertise ":2379": nobody can dial it`:                   func(c *Config) { c.Listen = ":2379" },
+		`advertise "0.0.0.0:2379": nobody can dial it`:            func(c *Config) { c.Advertise = "0.0.0.0:2379" },
+		`cluster: member a: address "x": must be host:port`:       func(c *Config) { c.Cluster["a"] = "x" },
+		`certificate "x", key "", authorities "": give all three`: func(c *Config) { c.Cert = "x" },
+	} {
+		c := good()
+		spoil(&c)
+		err := Run(t.Context(), c, nil)
+		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want ErrConfig with %s", err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"a":           `"a" is not name=host:port`,
+		"a=b:1,":      `"" is not name=host:port`,
+		"a=b:1,a=c:1": `member "a" stands twice`,
+	} {
+		if _, err := ParseCluster(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error is %v, want %s", text, err, want)
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package intent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"op25b/internal/policy"
+	"op25b/internal/store"
+)
+
+// A Book is the revisions of the intent in a store. It is safe for concurrent use.
+//
+// It keeps the intent that it read last, which is most often the one that is asked for next. One with the same documents shares what was
+// made of them: an activation costs no parsing.
+type Book struct {
+	store *store.Store
+	now   func() time.Time
+
+	mu   sync.Mutex // guards everything that follows
+	last *Intent
+}
+
+// NewBook returns the book of a store. now is the clock of activations.
+func NewBook(s *store.Store, now func() time.Time) *Book { return &Book{store: s, now: now} }
+
+func (b *Book) recent() *Intent {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
+}
+
+func (b *Book) remember(in *Intent) *Intent {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = in
+	return in
+}
+
+// By is who changes the intent, and why. All of it goes into the record.
+type By struct {
+	Who    string
+	Role   string
+	Reason string
+	// Detail is what the record of Put and Restore says beyond that, such as how the documents change; at most store.MaxDetail bytes.
+	// Activations have a detail of their own.
+	Detail string
+}
+
+// Current returns the newest revision, or ErrNone.
+func (b *Book) Current(ctx context.Context) (*Intent, error) {
+	head, err := b.store.Intent().Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if head.Number == 0 {
+		return nil, ErrNone
+	}
+	return b.of(ctx, head)
+}
+
+// At returns a revision, or store.ErrNotFound.
+func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
+	s, err := b.store.Intent().At(ctx, revision)
+	if err != nil {
+		return nil, err
+	}
+	return read(s, b.recent())
+}
+
+// of returns the intent of a revision that the store has just told of.
+func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
+	if last := b.recent(); last != nil && last.Number == r.Number && last.Time.Equal(r.Time) { // a store begun anew counts from 1 again
+		return last, nil
+	}
+	in, err := b.At(ctx, r.Number)
+	if err != nil {
+		return nil, err
+	}
+	return b.remember(in), nil
+}
+
+// History returns revisions before one, the newest first; 0 begins with the current one.
+func (b *Book) History(ctx context.Context, before uint64, limit int) ([]store.Revision, error) {
+	return b.store.Intent().History(ctx, before, limit)
+}
+
+// Diff compares the documents of two revisions.
+func (b *Book) Diff(ctx context.Context, from, to uint64) ([]store.DocumentDiff, error) {
+	return b.store.Intent().Diff(ctx, from, to)
+}
+
+// An Update is what Watch tells.
+type Update struct {
+	*Intent
+	Err error // the newest revision cannot be read; the one before it stays what counts
+}
+
+// Watch tells every revision after one, the newest alone where several come at once, until ctx ends; then the channel is closed. Who has
+// none yet asks for what is after 0.
+func (b *Book) Watch(ctx context.Context, after uint64) <-chan Update {
+	updates := make(chan Update)
+	go func() {
+		defer close(updates)
+		for r := range b.store.Intent().Watch(ctx, after) {
+			in, err := b.of(ctx, r)
+			for errors.Is(err, store.ErrNoQuorum) && ctx.Err() == nil { // each attempt takes as long as the store's timeout
+				in, err = b.of(ctx, r)
+			}
+			select {
+			case updates <- Update{in, err}:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return updates
+}
+
+// A Proposal is a change that has been found valid, and the revision that it was made on.
+type Proposal struct {
+	Base uint64
+	*Intent
+}
+
+// Propose validates documents in place of the current ones. The numbers of names go on from the current ones, and activations stay. It
+// returns policy.Faults, policy.ErrNoNumber, or ErrActivation if an activation that is in force somewhere would name what is gone.
+func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, error) {
+	current, err := b.Current(ctx)
+	switch {
+	case errors.Is(err, ErrNone):
+		current = &Intent{}
+	case err != nil:
+		return nil, err
+	}
+	next := &Intent{Files: slices.SortedFunc(slices.Values(files), func(a, b policy.File) int { return strings.Compare(a.Name, b.Name) })}
+	if next.Bundle, err = policy.Load(files); err != nil {
+		return nil, err
+	}
+	if next.Numbers, err = policy.Number(current.Numbers, next.Bundle); err != nil {
+		return nil, err
+	}
+	if next.Activations, err = stillValid(current, next.Bundle, b.now()); err != nil {
+		return nil, err
+	}
+	if next.compiler, err = policy.NewCompiler(next.Bundle, next.Numbers); err != nil {
+		return nil, err
+	}
+	return &Proposal{current.Number, next}, nil
+}
+
+// stillValid are the activations without those that name what is gone, if these are in force nowhere, now or later.
+func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.Activation, error) {
+	var valid []policy.Activation
+	for i, a := range current.Activations {
+		err := next.CheckActivation(a)
+		if err == nil {
+			valid = append(valid, a)
+			continue
+		}
+		without := slices.Delete(slices.Clone(current.Activations), i, i+1)
+		counts := a.At.After(now)
+		for _, sw := range next.Inventory.Switches {
+			is, _ := current.Bundle.Policy.InForceAt(current.Activations, sw.Name, now)
+			then, _ := current.Bundle.Policy.InForceAt(without, sw.Name, now)
+			counts = counts || is.String() != then.String()
+		}
+		if counts {
+			return nil, fmt.Errorf("%w: phase %q, activated by %s at %s: %w; activate another phase there first", ErrActivation, a.Phase, a.Author, a.At.Format(time.RFC3339), err)
+		}
+	}
+	return valid, nil
+}
+
+// Put stores a proposal as the next revision. It returns a *store.StaleError if another one came between, and store.ErrUnchanged if it is
+// what is there already.
+func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
+	return b.put(ctx, p, by, "apply", fmt.Sprintf("policy %s on %d switches", p.Bundle.Policy.Name, len(p.Bundle.Inventory.Switches)), by.Detail)
+}
+
+func (b *Book) put(ctx context.Context, p *Proposal, by By, verb, object, detail string) (*Intent, error) {
+	docs, err := p.documents()
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.store.Intent().Put(ctx, store.Change{Base: p.Base, Author: by.Who, Reason: by.Reason, Documents: docs},
+		store.AuditRecord{Who: by.Who, Role: by.Role, Verb: verb, Object: object, Reason: by.Reason, Detail: detail})
+	if err != nil {
+		return nil, err
+	}
+	stored := *p.Intent
+	stored.Revision = r
+	return b.remember(&stored), nil
+}
+
+// Restore stores the documents, numbers and activations of an earlier revision as the next one, made on base.
+func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Intent, error) {
+	old, err := b.At(ctx, revision)
+	if err != nil {
+		return nil, err
+	}
+	current, err := b.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Names that are gone in the old revision keep their numbers: counters and switches still know them.
+	numbers, err := policy.Number(current.Numbers, old.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	next := *old
+	next.Numbers = numbers
+	if next.compiler, err = policy.NewCompiler(next.Bundle, numbers); err != nil {
+		return nil, err
+	}
+	return b.put(ctx, &Proposal{base, &next}, by, "restore", fmt.Sprintf("revision %d", revision), by.Detail)
+}
+
+// Activate puts a phase in force from now on, where the scope says, made on base.
+func (b *Book) Activate(ctx context.Context, base uint64, phase string, scope policy.Scope, by By) (*Intent, error) {
+	return b.activate(ctx, base, "activate", scope, by, func(*Intent, time.Time) (string, error) { return phase, nil })
+}
+
+// Rollback puts the phase in force again that was before the current one, where the scope says, made on base.
+func (b *Book) Rollback(ctx context.Context, base uint64, scope policy.Scope, by By) (*Intent, error) {
+	return b.activate(ctx, base, "rollback", scope, by, func(current *Intent, now time.Time) (string, error) {
+		return current.Bundle.Previous(current.Activations, scope, now)
+	})
+}
+
+func (b *Book) activate(ctx context.Context, base uint64, verb string, scope policy.Scope, by By, phase func(*Intent, time.Time) (string, error)) (*Intent, error) {
+	current, err := b.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := b.now()
+	a := policy.Activation{
+		ID: current.Number + 1, Groups: scope.Groups, Switches: scope.Switches, At: now, Author: by.Who, Reason: by.Reason,
+	}
+	if a.Phase, err = phase(current, now); err != nil {
+		return nil, err
+	}
+	if err := current.Bundle.CheckActivation(a); err != nil {
+		return nil, err
+	}
+	next := *current
+	next.Activations = append(slices.Clone(current.Activations), a)
+	detail, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	return b.put(ctx, &Proposal{base, &next}, by, verb, "phase "+a.Phase, string(detail))
+}

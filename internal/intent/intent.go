@@ -1,0 +1,152 @@
+// Package intent is what the operators have decided: the documents of policy and inventory, the numbers that their names have in the
+// switches, and the phases that were activated by hand. All three change together, in one revision of the store, and go back together.
+//
+// It validates what is to be stored and writes the record of it. It does not compile for switches by itself, nor does it know any: fleet
+// does.
+package intent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"op25b/internal/policy"
+	"op25b/internal/store"
+)
+
+var (
+	// ErrNone is returned while nobody has decided anything yet.
+	ErrNone = errors.New("there is no intent yet: apply a policy and an inventory first")
+	// ErrNoPhase is returned for a switch on which no phase has begun.
+	ErrNoPhase = errors.New("no phase is in force")
+	// ErrActivation is a change of the documents that takes away what an activation in force names.
+	ErrActivation = errors.New("an activation in force names what the documents no longer have")
+)
+
+// Where the parts of a revision are in the store. What the operators wrote is under files/.
+const (
+	filesFolder     = "files/"
+	numbersPath     = "numbers.json"
+	activationsPath = "activations.json"
+)
+
+// An Intent is one revision. It is never changed; what it points to must not be either.
+type Intent struct {
+	store.Revision
+	Files       []policy.File // as they were written, in the order of their names
+	Bundle      *policy.Bundle
+	Numbers     *policy.Numbers
+	Activations []policy.Activation // in the order in which they were made
+
+	compiler *policy.Compiler
+}
+
+// read makes an Intent of what the store has. like may be nil, or one that may have the same documents.
+func read(s store.Snapshot, like *Intent) (*Intent, error) {
+	in := &Intent{Revision: s.Revision, Numbers: &policy.Numbers{}}
+	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
+		data := s.Documents[path]
+		var err error
+		switch name, isFile := strings.CutPrefix(path, filesFolder); {
+		case isFile:
+			in.Files = append(in.Files, policy.File{Name: name, Data: data})
+		case path == numbersPath:
+			err = json.Unmarshal(data, in.Numbers)
+		case path == activationsPath:
+			err = json.Unmarshal(data, &in.Activations)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("revision %d: %s: %w", s.Number, path, err)
+		}
+	}
+	if like != nil && sameFiles(in.Files, like.Files) && reflect.DeepEqual(in.Numbers, like.Numbers) {
+		in.Files, in.Bundle, in.Numbers, in.compiler = like.Files, like.Bundle, like.Numbers, like.compiler
+		return in, nil
+	}
+	if err := in.load(); err != nil {
+		return nil, fmt.Errorf("revision %d: %w", s.Number, err)
+	}
+	return in, nil
+}
+
+func sameFiles(a, b []policy.File) bool {
+	return slices.EqualFunc(a, b, func(x, y policy.File) bool { return x.Name == y.Name && bytes.Equal(x.Data, y.Data) })
+}
+
+// SameDocuments reports whether two intents were found to have the same documents and numbers, so that they differ in activations alone.
+// It may report false of some that have.
+func (in *Intent) SameDocuments(other *Intent) bool { return in.compiler == other.compiler }
+
+// load reads the files and makes ready to compile.
+func (in *Intent) load() (err error) {
+	if in.Bundle, err = policy.Load(in.Files); err != nil {
+		return err
+	}
+	in.compiler, err = policy.NewCompiler(in.Bundle, in.Numbers)
+	return err
+}
+
+// documents are the intent as it is stored.
+func (in *Intent) documents() (map[string][]byte, error) {
+	docs := make(map[string][]byte, len(in.Files)+2)
+	for _, f := range in.Files {
+		docs[filesFolder+f.Name] = f.Data
+	}
+	var err error
+	if docs[numbersPath], err = json.Marshal(in.Numbers); err != nil {
+		return nil, err
+	}
+	if docs[activationsPath], err = json.Marshal(in.Activations); err != nil {
+		return nil, err
+	}
+	return docs, nil
+}
+
+// InForce returns which phases are in force on a switch at a moment, or ErrNoPhase with the moment at which the first begins.
+func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, error) {
+	phases, ok := in.Bundle.Policy.InForceAt(in.Activations, switchName, now)
+	if !ok {
+		first := "policy " + in.Bundle.Policy.Name + " has no phase with a date to come"
+		if next, ok := in.Bundle.Policy.NextEvent(in.Activations, now); ok {
+			first = "the first begins at " + next.Format(time.RFC3339)
+		}
+		return policy.InForce{}, fmt.Errorf("switch %q at %s: %w: %s", switchName, now.Format(time.RFC3339), ErrNoPhase, first)
+	}
+	return phases, nil
+}
+
+// Compile returns what a switch should hold at a moment, or ErrNoPhase, or what policy.Compiler.Compile returns.
+func (in *Intent) Compile(switchName string, now time.Time) (*policy.Compiled, error) {
+	if _, ok := in.Bundle.Inventory.Switch(switchName); !ok {
+		return in.compiler.Compile(switchName, policy.InForce{}, now) // for its error, which says what there is
+	}
+	phases, err := in.InForce(switchName, now)
+	if err != nil {
+		return nil, err
+	}
+	return in.compiler.Compile(switchName, phases, now)
+}
+
+// CompileAs is Compile with the phases given.
+func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.Time) (*policy.Compiled, error) {
+	return in.compiler.Compile(switchName, phases, now)
+}
+
+// Rules returns the rules that Compile would have at the phases given, without the rest of the switch.
+func (in *Intent) Rules(switchName string, phases policy.InForce) (policy.Rules, error) {
+	return in.compiler.Rules(switchName, phases)
+}
+
+// SameExemptions reports whether the same exemptions hold at two moments.
+func (in *Intent) SameExemptions(a, b time.Time) bool { return in.compiler.SameExemptions(a, b) }
+
+// NextEvent returns the first moment after now at which what a switch should hold may change by itself; ok is false if there is none.
+func (in *Intent) NextEvent(now time.Time) (time.Time, bool) {
+	return in.Bundle.Policy.NextEvent(in.Activations, now)
+}

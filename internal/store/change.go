@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// errRefused is what commit returns when a guard does not hold.
+var errRefused = errors.New("refused")
+
+// A change is one transaction: then is done if all guards hold, and nothing otherwise.
+//
+// Its answer can be lost on the way, and the request made again. The witness, a key that then puts, tells whether an earlier attempt
+// was made after all: the guards fail then because of it.
+type change struct {
+	op      string
+	guards  []clientv3.Cmp
+	then    []clientv3.Op
+	witness string
+	value   string   // of the witness; no other writer puts the same
+	read    []string // keys to be read when a guard fails, to say which
+}
+
+// commit makes the change and returns its revision, or errRefused with the keys that were to be read and exist.
+func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb.KeyValue, error) {
+	var otherwise []clientv3.Op
+	for _, key := range append([]string{c.witness}, c.read...) {
+		if key != "" {
+			otherwise = append(otherwise, clientv3.OpGet(key))
+		}
+	}
+	attempts := 0
+	resp, err := ask(ctx, s, c.op, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		attempts++
+		return s.client.Txn(ctx).If(c.guards...).Then(c.then...).Else(otherwise...).Commit()
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	if resp.Succeeded {
+		return resp.Header.Revision, nil, nil
+	}
+	found := keysOf(resp.Responses)
+	if kv := found[c.witness]; kv != nil && attempts > 1 && string(kv.Value) == c.value {
+		return kv.ModRevision, nil, nil
+	}
+	return 0, found, errRefused
+}
+
+// get reads keys at one moment. The result has those that exist; the revision is that of the moment.
+func (s *Store) get(ctx context.Context, op string, keys ...string) (map[string]*mvccpb.KeyValue, int64, error) {
+	gets := make([]clientv3.Op, len(keys))
+	for i, key := range keys {
+		gets[i] = clientv3.OpGet(key)
+	}
+	resp, err := ask(ctx, s, op, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.client.Txn(ctx).Then(gets...).Commit()
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return keysOf(resp.Responses), resp.Header.Revision, nil
+}
+
+func keysOf(responses []*etcdserverpb.ResponseOp) map[string]*mvccpb.KeyValue {
+	found := make(map[string]*mvccpb.KeyValue)
+	for _, r := range responses {
+		for _, kv := range r.GetResponseRange().GetKvs() {
+			found[string(kv.Key)] = kv
+		}
+	}
+	return found
+}
+
+// unmoved is the guard that a key is as it was read; nil is a key that did not exist.
+func unmoved(key string, kv *mvccpb.KeyValue) clientv3.Cmp {
+	return clientv3.Compare(clientv3.ModRevision(key), "=", kv.GetModRevision())
+}
+
+// key is the name in etcd of what the store calls path.
+func (s *Store) key(path string) string { return s.cfg.Prefix + path }
+
+// nonce makes a value one that no other writer puts.
+func nonce() string { return rand.Text() }
+
+// encode is JSON as it is stored: in one line, and < as it is.
+func encode(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"crypto/tls"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Defaults of a Config.
+const (
+	// DefaultPrefix is before every key, so that other programs can use the same cluster.
+	DefaultPrefix = "/op25b/"
+	// DefaultTTL is how long an ownership outlives its holder: a second controller takes over 3 s after the first died, or 3.5 s, as
+	// etcd looks for leases that have expired twice a second.
+	DefaultTTL = 3 * time.Second
+	// DefaultTimeout bounds each request: an election of an etcd cluster takes 1 to 2 s, and may have to be repeated once.
+	DefaultTimeout = 5 * time.Second
+	// DefaultHistory is how many revisions of intent are kept. A changed line costs about 200 kB, so they are 200 MB.
+	DefaultHistory = 1000
+	// DefaultQuota is etcd's own default, 2 GiB; etcd advises against more than 8 GiB.
+	DefaultQuota = 2 << 30
+)
+
+// minTTL is the shortest lease that etcd knows.
+const minTTL = time.Second
+
+// A Config says where the store is. Exactly one of Dir and Endpoints is set.
+type Config struct {
+	// Dir is the data directory of an embedded etcd. It is made if it does not exist, for this user alone.
+	Dir string
+	// Endpoints are the clients' addresses of a cluster: host:port, or https://host:port.
+	Endpoints []string
+	// TLS is how to speak to Endpoints; nil is without TLS.
+	TLS *tls.Config
+	// Prefix is before every key; DefaultPrefix if empty.
+	Prefix string
+	// Logger may be nil.
+	Logger *zap.Logger
+	// Now is the clock, of times that are stored and of ownership. time.Now if nil; for ownership its monotonic reading counts.
+	Now func() time.Time
+
+	// TTL is how long ownership and presence outlive their holder, at least 1 s and rounded up to whole seconds. An etcd cluster may
+	// want more than that: 2 s with its default election timeout. DefaultTTL if 0.
+	TTL time.Duration
+	// Timeout bounds each request to the cluster beside its context; DefaultTimeout if 0.
+	Timeout time.Duration
+	// History is how many revisions of intent are kept; DefaultHistory if 0.
+	History int
+	// Quota is the size of the embedded etcd's database, in bytes; DefaultQuota if 0.
+	Quota int64
+}
+
+// withDefaults returns the configuration with nothing left open, or ErrConfig.
+func (c Config) withDefaults() (Config, error) {
+	fail := func(format string, args ...any) (Config, error) {
+		return Config{}, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case c.Dir == "" && len(c.Endpoints) == 0:
+		return fail("neither a data directory nor endpoints: give one of them")
+	case c.Dir != "" && len(c.Endpoints) > 0:
+		return fail("data directory %s and endpoints %s: give only one of them", c.Dir, strings.Join(c.Endpoints, ", "))
+	case c.Dir != "" && c.TLS != nil:
+		return fail("data directory %s with TLS: TLS is for endpoints", c.Dir)
+	case c.TTL != 0 && c.TTL < minTTL:
+		return fail("TTL %v: must be at least %v", c.TTL, minTTL)
+	case c.Timeout < 0:
+		return fail("timeout %v: must be > 0, or 0 for %v", c.Timeout, DefaultTimeout)
+	case c.History < 0:
+		return fail("history %d: must be > 0, or 0 for %d", c.History, DefaultHistory)
+	case c.Quota < 0:
+		return fail("quota %d: must be > 0, or 0 for %d", c.Quota, int64(DefaultQuota))
+	}
+	for i, e := range c.Endpoints {
+		if strings.TrimSpace(e) == "" {
+			return fail("endpoint %d of %d is empty: it wants host:port or https://host:port", i+1, len(c.Endpoints))
+		}
+	}
+	if c.Dir != "" {
+		abs, err := filepath.Abs(c.Dir)
+		if err != nil {
+			return fail("data directory %s: %v", c.Dir, err)
+		}
+		c.Dir = abs
+	}
+	c.Prefix = strings.TrimSuffix(orElse(c.Prefix, DefaultPrefix), "/") + "/"
+	c.TTL = orElse(c.TTL, DefaultTTL)
+	c.TTL = time.Duration(math.Ceil(c.TTL.Seconds())) * time.Second
+	c.Timeout = orElse(c.Timeout, DefaultTimeout)
+	c.History = orElse(c.History, DefaultHistory)
+	c.Quota = orElse(c.Quota, DefaultQuota)
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c, nil
+}
+
+func orElse[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// followPause is between two attempts to read what has been missed: no more than ten a second while the cluster is away.
+const followPause = 100 * time.Millisecond
+
+// An update is what etcd has told about keys.
+type update struct {
+	whole bool                // kvs are all keys there are: what is not among them is gone
+	rev   int64               // of the store, at which this is so
+	kvs   []*mvccpb.KeyValue  // put
+	gone  map[string]struct{} // deleted
+}
+
+// follow tells of a key, or of all keys under a path that ends in a slash: first of all there are, then of every change. Where changes
+// have been missed, because they were compacted or no member could be reached, it tells of all there are again. The channel is closed
+// when ctx ends or the store is closed.
+func (s *Store) follow(ctx context.Context, key string) <-chan update {
+	out := make(chan update)
+	follow := func() {
+		defer close(out)
+		ctx, cancel := s.within(ctx)
+		defer cancel()
+		var opts []clientv3.OpOption
+		if strings.HasSuffix(key, "/") {
+			opts = append(opts, clientv3.WithPrefix())
+		}
+		for ctx.Err() == nil {
+			all, err := ask(ctx, s, "follow "+key, func(ctx context.Context) (*clientv3.GetResponse, error) {
+				return s.client.Get(ctx, key, opts...)
+			})
+			if err == nil && tell(ctx, out, update{whole: true, rev: all.Header.Revision, kvs: all.Kvs}) {
+				err = s.tail(ctx, key, all.Header.Revision+1, opts, out)
+			}
+			if ctx.Err() == nil {
+				s.log.Debug("reading anew", zap.String("key", key), zap.Error(err))
+				pause(ctx, followPause)
+			}
+		}
+	}
+	if !s.start(follow) {
+		close(out)
+	}
+	return out
+}
+
+// tail tells of changes from a revision on, until one is missed.
+func (s *Store) tail(ctx context.Context, key string, from int64, opts []clientv3.OpOption, out chan<- update) error {
+	// A member that is cut off from the others would stay silent: rather ask another.
+	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	opts = append([]clientv3.OpOption{clientv3.WithRev(from)}, opts...)
+	for resp := range s.client.Watch(watch, key, opts...) {
+		if err := resp.Err(); err != nil {
+			return err
+		}
+		if u := changes(resp); len(u.kvs)+len(u.gone) > 0 && !tell(ctx, out, u) {
+			break
+		}
+	}
+	return ctx.Err()
+}
+
+// changes is what a response tells of each key in the end.
+func changes(resp clientv3.WatchResponse) update {
+	last := make(map[string]*clientv3.Event, len(resp.Events))
+	for _, e := range resp.Events {
+		last[string(e.Kv.Key)] = e
+	}
+	u := update{rev: resp.Header.Revision}
+	for _, e := range resp.Events {
+		switch key := string(e.Kv.Key); {
+		case last[key] != e:
+		case e.Type == clientv3.EventTypeDelete:
+			if u.gone == nil {
+				u.gone = make(map[string]struct{})
+			}
+			u.gone[key] = struct{}{}
+		default:
+			u.kvs = append(u.kvs, e.Kv)
+		}
+	}
+	return u
+}
+
+func tell(ctx context.Context, out chan<- update, u update) bool {
+	select {
+	case out <- u:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// A mailbox is what follows have come to since it was last emptied.
+type mailbox[V any] interface {
+	merge(update) bool // reports whether there is something to tell
+	value() V
+	sent() // the value was received
+}
+
+// deliver passes on, whenever the receiver is ready, what updates have come to: a slow receiver gets less, never something old.
+func deliver[V any](s *Store, in <-chan update, box mailbox[V]) <-chan V {
+	out := make(chan V)
+	pass := func() {
+		defer close(out)
+		var v V
+		var ready chan<- V // nil while there is nothing to tell
+		for {
+			select {
+			case u, ok := <-in:
+				if !ok {
+					return
+				}
+				if box.merge(u) {
+					v, ready = box.value(), out
+				}
+			case ready <- v:
+				box.sent()
+				ready = nil
+			}
+		}
+	}
+	if !s.start(pass) {
+		close(out)
+	}
+	return out
+}

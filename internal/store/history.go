@@ -1,0 +1,227 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// A Snapshot is a revision and its documents by path.
+type Snapshot struct {
+	Revision
+	Documents map[string][]byte
+}
+
+// Head returns the current revision; its Number is 0 as long as there was no change.
+func (in *Intent) Head(ctx context.Context) (Revision, error) {
+	found, _, err := in.s.get(ctx, "read intent", in.headKey())
+	if err != nil {
+		return Revision{}, err
+	}
+	rec, err := decodeRevision(found[in.headKey()])
+	return rec.Revision, err
+}
+
+// At returns a revision with its documents, or ErrNotFound if there is none, or none any more.
+func (in *Intent) At(ctx context.Context, revision uint64) (Snapshot, error) {
+	for {
+		rec, _, at, err := in.revision(ctx, revision)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		m, err := in.manifest(ctx, at, rec)
+		var documents map[string][]byte
+		if err == nil {
+			documents, err = in.s.getPieces(ctx, at, m.contents())
+		}
+		switch {
+		case compacted(err):
+			continue
+		case err != nil:
+			return Snapshot{}, fmt.Errorf("intent at revision %d: %w", revision, err)
+		}
+		return Snapshot{Revision: rec.Revision, Documents: documents}, nil
+	}
+}
+
+// History returns up to limit revisions before a revision, or from the current one on if before is 0, the newest first.
+func (in *Intent) History(ctx context.Context, before uint64, limit int) ([]Revision, error) {
+	if limit <= 0 {
+		return nil, fmt.Errorf("%w: history of %d revisions: must be > 0", ErrInvalid, limit)
+	}
+	if before == 0 {
+		before = 1 << 63
+	}
+	resp, err := ask(ctx, in.s, "read history", func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return in.s.client.Get(ctx, in.revisionKey(0), clientv3.WithRange(in.revisionKey(before)),
+			clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend), clientv3.WithLimit(int64(limit)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	revisions := make([]Revision, len(resp.Kvs))
+	for i, kv := range resp.Kvs {
+		rec, err := decodeRevision(kv)
+		if err != nil {
+			return nil, err
+		}
+		revisions[i] = rec.Revision
+	}
+	return revisions, nil
+}
+
+// A DocumentDiff is how one document differs between two revisions.
+type DocumentDiff struct {
+	Path    string
+	Added   bool   // the first revision does not have it
+	Removed bool   // the second does not have it
+	Unified string // in the unified format
+}
+
+// Diff returns the documents that differ between two revisions, in the order of their paths. Revision 0 has none. Errors are those of At.
+func (in *Intent) Diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
+	for {
+		diffs, err := in.diff(ctx, a, b)
+		if compacted(err) {
+			continue
+		}
+		return diffs, err
+	}
+}
+
+func (in *Intent) diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
+	var from, to map[string][]piece
+	var at int64
+	for _, side := range []struct {
+		number   uint64
+		contents *map[string][]piece
+	}{{a, &from}, {b, &to}} {
+		rec, _, rev, err := in.revision(ctx, side.number)
+		if err != nil {
+			return nil, err
+		}
+		m, err := in.manifest(ctx, rev, rec)
+		if err != nil {
+			return nil, err
+		}
+		*side.contents, at = m.contents(), rev
+	}
+	// What has the same pieces is the same and need not be read.
+	paths := make(map[string]*DocumentDiff)
+	for path, pieces := range from {
+		if other, ok := to[path]; !ok || !slices.Equal(pieces, other) {
+			paths[path] = &DocumentDiff{Path: path, Removed: !ok}
+			continue
+		}
+		delete(from, path)
+		delete(to, path)
+	}
+	for path := range to {
+		if paths[path] == nil {
+			paths[path] = &DocumentDiff{Path: path, Added: true}
+		}
+	}
+	old, err := in.s.getPieces(ctx, at, from)
+	if err != nil {
+		return nil, err
+	}
+	now, err := in.s.getPieces(ctx, at, to)
+	if err != nil {
+		return nil, err
+	}
+	diffs := make([]DocumentDiff, 0, len(paths))
+	for path, d := range paths {
+		text := diff.Diff(sideName(path, a, d.Added), old[path], sideName(path, b, d.Removed), now[path])
+		_, unified, _ := strings.Cut(string(text), "\n") // the first line is the command's
+		d.Unified = unified
+		diffs = append(diffs, *d)
+	}
+	slices.SortFunc(diffs, func(x, y DocumentDiff) int { return strings.Compare(x.Path, y.Path) })
+	return diffs, nil
+}
+
+func sideName(path string, revision uint64, none bool) string {
+	if none {
+		return "/dev/null"
+	}
+	return fmt.Sprintf("%s@%d", path, revision)
+}
+
+// Watch tells of the current revision if it is newer than after, and of every newer one as soon as etcd tells; a slow receiver gets the
+// newest. Compaction and a lost connection lose nothing. The channel is closed when ctx ends or the store is closed.
+func (in *Intent) Watch(ctx context.Context, after uint64) <-chan Revision {
+	return deliver(in.s, in.s.follow(ctx, in.headKey()), mailbox[Revision](&headBox{in: in, after: after}))
+}
+
+type headBox struct {
+	in     *Intent
+	after  uint64
+	newest Revision
+}
+
+func (b *headBox) merge(u update) bool {
+	for _, kv := range u.kvs {
+		rec, err := decodeRevision(kv)
+		if err != nil {
+			b.in.s.log.Error("intent cannot be read", zap.Error(err))
+			continue
+		}
+		b.newest = rec.Revision
+	}
+	return b.newest.Number > b.after
+}
+
+func (b *headBox) value() Revision { return b.newest }
+func (b *headBox) sent()           { b.after = b.newest.Number }
+
+// revision reads the record of a revision, with its key, and the revision of etcd at which it was so.
+func (in *Intent) revision(ctx context.Context, number uint64) (revisionRecord, *mvccpb.KeyValue, int64, error) {
+	key := in.revisionKey(number)
+	found, at, err := in.s.get(ctx, "read intent", key, in.headKey())
+	if err != nil || number == 0 {
+		return revisionRecord{}, nil, at, err
+	}
+	rec, err := decodeRevision(found[key])
+	if err == nil && found[key] == nil {
+		var head revisionRecord
+		if head, err = decodeRevision(found[in.headKey()]); err == nil {
+			err = fmt.Errorf("revision %d of intent: %w: the current one is %d, and %d are kept", number, ErrNotFound, head.Number, in.s.cfg.History)
+		}
+	}
+	return rec, found[key], at, err
+}
+
+// manifest reads the list of a revision's documents, as it was at a revision of etcd, or is if that is 0.
+func (in *Intent) manifest(ctx context.Context, at int64, rec revisionRecord) (manifest, error) {
+	if rec.Number == 0 {
+		return nil, nil
+	}
+	content, err := in.s.getPieces(ctx, at, map[string][]piece{"manifest": rec.Manifest})
+	if err != nil {
+		return nil, err
+	}
+	return decodeManifest(content["manifest"])
+}
+
+func decodeManifest(content []byte) (m manifest, err error) {
+	if err := json.Unmarshal(content, &m); err != nil {
+		return nil, fmt.Errorf("%w: manifest: %w", ErrCorrupt, err)
+	}
+	return m, nil
+}
+
+// contents is the pieces of each document by its path.
+func (m manifest) contents() map[string][]piece {
+	contents := make(map[string][]piece, len(m))
+	for _, d := range m {
+		contents[d.Path] = d.Pieces
+	}
+	return contents
+}

@@ -1,0 +1,240 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Limits of a change of intent. Its documents may be of any size together that the quota has room for.
+const (
+	// MaxPath is the most bytes of a document's path.
+	MaxPath = 1024
+	// MaxReason is the most bytes of an author and of a reason.
+	MaxReason = 4096
+)
+
+// An Intent is the documents of policy and inventory, and their history. Revisions count from 1; revision 0 is no documents.
+type Intent struct{ s *Store }
+
+// Intent returns the store's intent.
+func (s *Store) Intent() *Intent { return &Intent{s} }
+
+// A Revision is one change of intent that was made.
+type Revision struct {
+	Number    uint64    `json:"number"`
+	Author    string    `json:"author"`
+	Reason    string    `json:"reason"`
+	Time      time.Time `json:"time"`
+	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents it has brought back, or 0
+	Documents int       `json:"documents"`
+	Bytes     int64     `json:"bytes"` // of all documents
+}
+
+// A Change is a change of intent to be made: Documents, all of them by path, in place of those of revision Base. A path is one that
+// io/fs.ValidPath accepts: relative, with slashes and without dots.
+type Change struct {
+	Base           uint64
+	Author, Reason string
+	Documents      map[string][]byte
+}
+
+// A Restoration brings the documents of an older revision back, in place of those of revision Base.
+type Restoration struct {
+	Revision       uint64
+	Base           uint64
+	Author, Reason string
+}
+
+// A revisionRecord is a revision as it is stored, under its number and, the newest, as the head.
+type revisionRecord struct {
+	Revision
+	Manifest []piece `json:"manifest"` // pieces of the JSON of a manifest
+	ID       string  `json:"id"`       // no other record has it
+}
+
+// A manifest is the documents of a revision, in the order of their paths.
+type manifest []document
+
+type document struct {
+	Path   string  `json:"path"`
+	Pieces []piece `json:"pieces,omitempty"`
+}
+
+// Keys of intent. The sweep key is put by whoever reclaims pieces: a change whose pieces may have been reclaimed meanwhile is refused.
+func (in *Intent) headKey() string  { return in.s.key("intent/head") }
+func (in *Intent) sweepKey() string { return in.s.key("intent/sweep") }
+func (in *Intent) revisionKey(n uint64) string {
+	return in.s.key(fmt.Sprintf("intent/rev/%020d", n))
+}
+
+// Put makes a change as one transaction, together with records in the audit chain. It returns a *StaleError if Base is not the current
+// revision, ErrUnchanged if Base has the same documents, and ErrInvalid. The time is the store's.
+func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Revision, error) {
+	if err := c.check(); err != nil {
+		return Revision{}, err
+	}
+	content := make(map[string][]byte)
+	rec := revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Documents: len(c.Documents)}}
+	var m manifest
+	for _, path := range slices.Sorted(maps.Keys(c.Documents)) {
+		m = append(m, document{Path: path, Pieces: cut(c.Documents[path], content)})
+		rec.Bytes += int64(len(c.Documents[path]))
+	}
+	encoded, err := encode(m)
+	if err != nil {
+		return Revision{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	rec.Manifest = cut([]byte(encoded), content)
+	return in.make(ctx, c.Base, rec, content, nil, records)
+}
+
+// Restore makes a new revision with the documents of an older one. Errors are those of Put, and ErrNotFound for a revision that is not
+// kept any more.
+func (in *Intent) Restore(ctx context.Context, r Restoration, records ...AuditRecord) (Revision, error) {
+	if err := checkAuthor(r.Author, r.Reason); err != nil {
+		return Revision{}, err
+	}
+	old, kv, _, err := in.revision(ctx, r.Revision)
+	if err != nil {
+		return Revision{}, err
+	}
+	if r.Revision == 0 {
+		return Revision{}, fmt.Errorf("%w: restore revision 0: it has no documents", ErrInvalid)
+	}
+	rec := revisionRecord{
+		Revision: Revision{Author: r.Author, Reason: r.Reason, Restores: r.Revision, Documents: old.Documents, Bytes: old.Bytes},
+		Manifest: old.Manifest,
+	}
+	// Its pieces are there for as long as its record is.
+	return in.make(ctx, r.Base, rec, nil, []clientv3.Cmp{unmoved(string(kv.Key), kv)}, records)
+}
+
+// make makes the revision that follows base.
+func (in *Intent) make(
+	ctx context.Context, base uint64, rec revisionRecord, content map[string][]byte, guards []clientv3.Cmp, records []AuditRecord,
+) (Revision, error) {
+	records = slices.Clone(records) // they are completed in place
+	for {
+		found, at, err := in.s.get(ctx, "read intent", in.headKey(), in.sweepKey())
+		if err != nil {
+			return Revision{}, err
+		}
+		headKV, sweepKV := found[in.headKey()], found[in.sweepKey()]
+		head, err := decodeRevision(headKV)
+		switch {
+		case err != nil:
+			return Revision{}, err
+		case head.Number != base:
+			return Revision{}, &StaleError{Base: base, Current: head.Number}
+		case head.Number > 0 && slices.Equal(head.Manifest, rec.Manifest):
+			return Revision{}, fmt.Errorf("%w: revision %d has the same documents", ErrUnchanged, base)
+		}
+		switch err := in.putNew(ctx, at, head, content); {
+		case compacted(err):
+			continue
+		case err != nil:
+			return Revision{}, err
+		}
+		rec.Number, rec.Time, rec.ID = base+1, in.s.cfg.Now().UTC().Round(0), nonce()
+		value, err := encode(rec)
+		if err != nil {
+			return Revision{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		c := change{
+			op:      "put intent",
+			guards:  append([]clientv3.Cmp{unmoved(in.headKey(), headKV), unmoved(in.sweepKey(), sweepKV)}, guards...),
+			then:    []clientv3.Op{clientv3.OpPut(in.headKey(), value), clientv3.OpPut(in.revisionKey(rec.Number), value)},
+			witness: in.revisionKey(rec.Number), value: value,
+			read: []string{in.headKey(), in.sweepKey()},
+		}
+		if kept := uint64(in.s.cfg.History); rec.Number > kept {
+			c.then = append(c.then, clientv3.OpDelete(in.revisionKey(0), clientv3.WithRange(in.revisionKey(rec.Number-kept+1))))
+		}
+		found, err = in.s.commitRecorded(ctx, c, records)
+		switch {
+		case errors.Is(err, errRefused) && sameKV(found[in.headKey()], headKV) && sameKV(found[in.sweepKey()], sweepKV):
+			return Revision{}, fmt.Errorf("restore revision %d: %w any more", rec.Restores, ErrNotFound)
+		case errors.Is(err, errRefused): // by another change, or by a sweep: the next round says which
+			continue
+		case err != nil:
+			return Revision{}, err
+		}
+		in.sweepSometimes(rec.Number)
+		return rec.Revision, nil
+	}
+}
+
+// putNew stores what the current revision does not have. What it has is there: its pieces are kept as long as it is the current one.
+func (in *Intent) putNew(ctx context.Context, at int64, head revisionRecord, content map[string][]byte) error {
+	if len(content) == 0 {
+		return nil
+	}
+	missing := maps.Clone(content)
+	if head.Number > 0 {
+		m, err := in.manifest(ctx, at, head)
+		if err != nil {
+			return err
+		}
+		for _, p := range append(m.pieces(), head.Manifest...) {
+			delete(missing, p.Hash)
+		}
+	}
+	return in.s.putPieces(ctx, missing)
+}
+
+func sameKV(a, b *mvccpb.KeyValue) bool { return a.GetModRevision() == b.GetModRevision() }
+
+func (m manifest) pieces() []piece {
+	var all []piece
+	for _, d := range m {
+		all = append(all, d.Pieces...)
+	}
+	return all
+}
+
+// decodeRevision decodes a record; of nil it is revision 0.
+func decodeRevision(kv *mvccpb.KeyValue) (revisionRecord, error) {
+	var rec revisionRecord
+	if kv == nil {
+		return rec, nil
+	}
+	if err := json.Unmarshal(kv.Value, &rec); err != nil {
+		return rec, fmt.Errorf("%w: %s: %w", ErrCorrupt, kv.Key, err)
+	}
+	return rec, nil
+}
+
+func (c *Change) check() error {
+	if err := checkAuthor(c.Author, c.Reason); err != nil {
+		return err
+	}
+	if len(c.Documents) == 0 {
+		return fmt.Errorf("%w: a change to no documents: give at least one", ErrInvalid)
+	}
+	for path := range c.Documents {
+		if !fs.ValidPath(path) || path == "." || len(path) > MaxPath {
+			return fmt.Errorf("%w: document path %.80q: must be relative, with slashes, without . and .., and of 1 to %d bytes", ErrInvalid, path, MaxPath)
+		}
+	}
+	return nil
+}
+
+func checkAuthor(author, reason string) error {
+	for _, f := range []struct{ name, text string }{{"author", author}, {"reason", reason}} {
+		if strings.TrimSpace(f.text) == "" || len(f.text) > MaxReason || !utf8.ValidString(f.text) {
+			return fmt.Errorf("%w: %s %.40q: must be UTF-8 text of 1 to %d bytes", ErrInvalid, f.name, f.text, MaxReason)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+)
+
+// How a lease is kept, in parts of its TTL. Of the default 3 s: renewed every 0.6 s, after a failure tried again in 0.15 s, and given up
+// 2.4 s after the last renewal that etcd has confirmed was sent. etcd counts its 3 s from when that renewal reached it, which is later,
+// so it lets nobody else in for at least 0.6 s after we have stopped; that also covers what was checked just before, and clocks that
+// do not run alike.
+const (
+	renewParts  = 5
+	retryParts  = 20
+	marginParts = 5
+)
+
+// A lease carries all ownerships and presences of a store. Once it is over it stays so; the next ownership gets a new one.
+type lease struct {
+	id  clientv3.LeaseID
+	ttl time.Duration
+	now func() time.Time
+
+	life context.Context // ends with the lease
+	end  context.CancelFunc
+
+	mu    sync.Mutex // guards everything below
+	until time.Time  // when it is over, unless it is renewed before
+	ended error      // why it is over, or nil
+	timer *time.Timer
+	owned map[*Ownership]struct{}
+}
+
+// current returns the lease, and a new one if there is none that is held.
+func (s *Store) current(ctx context.Context) (*lease, error) {
+	const op = "grant lease"
+	timer := time.NewTimer(s.cfg.Timeout)
+	defer timer.Stop()
+	select {
+	case s.granting <- struct{}{}:
+		defer func() { <-s.granting }()
+	case <-timer.C:
+		return nil, s.failure(ctx, op, context.DeadlineExceeded)
+	case <-ctx.Done():
+		return nil, s.failure(ctx, op, ctx.Err())
+	}
+	s.mu.Lock()
+	l := s.lease
+	s.mu.Unlock()
+	if l != nil && l.held() {
+		return l, nil
+	}
+	var sent time.Time
+	resp, err := ask(ctx, s, op, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		sent = s.cfg.Now()
+		return s.client.Grant(ctx, int64(s.cfg.TTL/time.Second))
+	})
+	if err != nil {
+		return nil, err
+	}
+	l = newLease(s.life, resp.ID, time.Duration(resp.TTL)*time.Second, s.cfg.Now, sent)
+	s.mu.Lock()
+	s.lease = l
+	s.mu.Unlock()
+	if !s.start(func() { s.keep(l) }) || !s.start(func() { s.evict(l) }) {
+		l.over(ErrClosed)
+		return nil, fmt.Errorf("%s: %w", op, ErrClosed)
+	}
+	return l, nil
+}
+
+func newLease(ctx context.Context, id clientv3.LeaseID, ttl time.Duration, now func() time.Time, sent time.Time) *lease {
+	l := &lease{id: id, ttl: ttl, now: now, owned: make(map[*Ownership]struct{})}
+	l.life, l.end = context.WithCancel(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = sent.Add(l.trusted())
+	l.timer = time.AfterFunc(l.until.Sub(now()), l.wake)
+	return l
+}
+
+// trusted is how long the lease is trusted after a renewal was sent.
+func (l *lease) trusted() time.Duration { return l.ttl - l.ttl/marginParts }
+
+// held says whether the lease is held now, by the clock: also in a process that was stopped, and has not been told yet.
+func (l *lease) held() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heldLocked()
+}
+
+func (l *lease) heldLocked() bool {
+	if l.ended == nil && !l.now().Before(l.until) {
+		l.overLocked(fmt.Errorf("%w: etcd has confirmed no renewal for %v", ErrLost, l.trusted()))
+	}
+	return l.ended == nil
+}
+
+// wake ends the lease in time, also if nobody asks.
+func (l *lease) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.heldLocked() {
+		l.timer.Reset(l.until.Sub(l.now()))
+	}
+}
+
+// renewed prolongs a lease that is still held, by a renewal that was sent at a time.
+func (l *lease) renewed(sent time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.heldLocked() {
+		return // too late, whatever etcd says: who asked may have been told that it is over
+	}
+	if until := sent.Add(l.trusted()); until.After(l.until) {
+		l.until = until
+		l.timer.Reset(until.Sub(l.now()))
+	}
+}
+
+// over ends the lease for those in this process; etcd may still have it.
+func (l *lease) over(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.overLocked(why)
+}
+
+func (l *lease) overLocked(why error) {
+	if l.ended != nil {
+		return
+	}
+	l.ended = why
+	l.timer.Stop()
+	l.end()
+	for o := range l.owned {
+		o.lose()
+	}
+	l.owned = nil
+}
+
+// keep renews the lease until it is over.
+func (s *Store) keep(l *lease) {
+	defer s.giveBack(l)
+	every, again := l.ttl/renewParts, l.ttl/retryParts
+	for wait := every; pause(l.life, wait); {
+		sent, err := s.renew(l)
+		switch {
+		case err == nil:
+			l.renewed(sent)
+			wait = every
+		case errors.Is(err, rpctypes.ErrLeaseNotFound):
+			l.over(fmt.Errorf("%w: etcd has ended the lease", ErrLost))
+		default:
+			s.log.Debug("lease not renewed", zap.Error(err))
+			wait = again
+		}
+	}
+}
+
+// renew renews the lease once and returns when the renewal was sent. The client's own KeepAliveOnce tries again by itself and would hide
+// that time.
+func (s *Store) renew(l *lease) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(l.life, l.ttl/renewParts)
+	defer cancel()
+	stream, err := etcdserverpb.NewLeaseClient(s.client.ActiveConnection()).LeaseKeepAlive(ctx, grpc.WaitForReady(true))
+	if err != nil {
+		return time.Time{}, err
+	}
+	sent := l.now()
+	if err := stream.Send(&etcdserverpb.LeaseKeepAliveRequest{ID: int64(l.id)}); err != nil {
+		return time.Time{}, err
+	}
+	resp, err := stream.Recv()
+	switch {
+	case err != nil:
+		return time.Time{}, rpctypes.Error(err)
+	case resp.TTL <= 0:
+		return time.Time{}, rpctypes.ErrLeaseNotFound
+	default:
+		return sent, nil
+	}
+}
+
+// giveBack ends at etcd a lease that is over here, so that nobody has to wait for it to expire.
+func (s *Store) giveBack(l *lease) {
+	if s.life.Err() != nil {
+		return // Close does
+	}
+	l.mu.Lock()
+	why := l.ended
+	l.mu.Unlock()
+	s.log.Warn("ownerships lost", zap.Error(why))
+	ctx, cancel := context.WithTimeout(s.life, l.ttl)
+	defer cancel()
+	if _, err := s.client.Revoke(ctx, l.id); err != nil {
+		s.log.Debug("lease not given back", zap.Error(err))
+	}
+}
+
+// evict ends ownerships whose key another hand has deleted: etcd gives the thing to the next at once.
+func (s *Store) evict(l *lease) {
+	for u := range s.follow(l.life, s.key("own/")) {
+		there := make(map[string]int64)
+		for _, kv := range u.kvs {
+			there[string(kv.Key)] = kv.CreateRevision
+		}
+		l.mu.Lock()
+		for o := range l.owned {
+			_, gone := u.gone[o.key]
+			gone = gone || u.whole && there[o.key] != int64(o.epoch)
+			if gone && int64(o.epoch) <= u.rev {
+				delete(l.owned, o)
+				o.lose()
+			}
+		}
+		l.mu.Unlock()
+	}
+}
+
+// settle does at etcd what has to be done while the lease is kept, for a caller who can wait no longer: else a key would stay there for
+// as long as the lease. do must be one that may be done twice.
+func (s *Store) settle(l *lease, do func(context.Context) error) {
+	s.start(func() {
+		for do(l.life) != nil && pause(l.life, followPause) {
+			continue
+		}
+	})
+}

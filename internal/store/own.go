@@ -1,0 +1,239 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// An Ownership is the right, of one holder at a time, to write to a thing.
+//
+// It is lost in this process before etcd can give it to another: by the monotonic clock, from when the last renewal that etcd has
+// confirmed was sent, less a margin. That clock runs on while the process is stopped; it stands while the whole machine sleeps, and for
+// that there are the fences of a write and the epoch.
+type Ownership struct {
+	s          *Store
+	l          *lease
+	key        string
+	kind, name string
+	epoch      uint64
+
+	once sync.Once
+	lost chan struct{}
+}
+
+// ownerValue is what the key of an ownership holds.
+type ownerValue struct {
+	Holder string `json:"holder"`
+	ID     string `json:"id"`
+}
+
+// Own waits until the thing is the holder's, for as long as ctx lasts, and is told by etcd when it is free. A cluster without a quorum
+// is waited for, too.
+func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership, error) {
+	watch, cancel := context.WithCancel(ctx)
+	defer cancel()
+	key := s.key("own/" + kind + "/" + name)
+	last := s.failure(ctx, "own "+kind, context.DeadlineExceeded) // until etcd has answered
+	for u := range s.follow(watch, key) {
+		if len(u.kvs) > 0 {
+			last = ownedBy(kind, name, u.kvs[0])
+			continue
+		}
+		o, err := s.ownFree(watch, kind, name, holder)
+		if err == nil {
+			return o, nil
+		}
+		if last = err; !errors.Is(err, ErrOwned) {
+			break
+		}
+	}
+	switch {
+	case s.life.Err() != nil:
+		return nil, fmt.Errorf("own %s %q: %w", kind, name, ErrClosed)
+	case ctx.Err() != nil && !errors.Is(last, ctx.Err()):
+		return nil, fmt.Errorf("%w: %w", context.Cause(ctx), last)
+	default:
+		return nil, last
+	}
+}
+
+// ownFree makes a thing that was seen to be free the holder's, and waits for a quorum for as long as ctx lasts.
+func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Ownership, error) {
+	for {
+		o, err := s.TryOwn(ctx, kind, name, holder)
+		if err == nil || !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrLost) || !pause(ctx, followPause) {
+			return o, err
+		}
+	}
+}
+
+// TryOwn makes the thing the holder's if it is free, and else returns an *OwnedError. The same holder does not get it twice.
+func (s *Store) TryOwn(ctx context.Context, kind, name, holder string) (*Ownership, error) {
+	for _, err := range []error{checkWord(kind), checkName(kind, name), checkName("holder", holder)} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	l, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &Ownership{s: s, l: l, key: s.key("own/" + kind + "/" + name), kind: kind, name: name, lost: make(chan struct{})}
+	// What etcd was asked for has to be known, also if ctx ends before it answers: the lease would keep it for nobody.
+	answer := make(chan error)
+	if !s.start(func() {
+		err := o.take(s.life, holder)
+		select {
+		case answer <- err:
+		case <-ctx.Done():
+			if err == nil {
+				_ = o.Release(s.life)
+			}
+		}
+	}) {
+		return nil, fmt.Errorf("own %s %q: %w", kind, name, ErrClosed)
+	}
+	select {
+	case err = <-answer:
+	case <-ctx.Done():
+		err = s.failure(ctx, "own "+kind, ctx.Err())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// take puts the key of the ownership, if there is none.
+func (o *Ownership) take(ctx context.Context, holder string) error {
+	value, err := encode(ownerValue{Holder: holder, ID: nonce()})
+	if err != nil {
+		return fmt.Errorf("%w: holder %q: %w", ErrInvalid, holder, err)
+	}
+	rev, found, err := o.s.commit(ctx, change{
+		op:      "own " + o.kind,
+		guards:  []clientv3.Cmp{unmoved(o.key, nil)},
+		then:    []clientv3.Op{clientv3.OpPut(o.key, value, clientv3.WithLease(o.l.id))},
+		witness: o.key, value: value,
+	})
+	switch {
+	case errors.Is(err, errRefused):
+		return ownedBy(o.kind, o.name, found[o.key])
+	case errors.Is(err, ErrNoQuorum): // it may still be made, and would be owned by nobody who knows
+		o.l.over(fmt.Errorf("%w: %w", ErrLost, err))
+		return err
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		o.l.over(fmt.Errorf("%w: %w", ErrLost, err))
+		return o.errLost()
+	case err != nil:
+		return err
+	}
+	o.epoch = uint64(rev)
+	if !o.l.add(o) {
+		return o.errLost()
+	}
+	return nil
+}
+
+func (l *lease) add(o *Ownership) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.heldLocked() {
+		return false
+	}
+	l.owned[o] = struct{}{}
+	return true
+}
+
+func ownedBy(kind, name string, kv *mvccpb.KeyValue) error {
+	var v ownerValue
+	if err := json.Unmarshal(kv.GetValue(), &v); err != nil {
+		v.Holder = "unknown"
+	}
+	return &OwnedError{Kind: kind, Name: name, Holder: v.Holder, Epoch: uint64(kv.GetCreateRevision())}
+}
+
+// Epoch is higher than that of every ownership of the same thing before: the revision of the store at which this one began. It serves as
+// P4Runtime election id.
+func (o *Ownership) Epoch() uint64 { return o.epoch }
+
+// Lost is closed when the ownership ends, by loss or by Release. Whoever is about to write asks Held: in a process that was stopped the
+// channel may be closed later.
+func (o *Ownership) Lost() <-chan struct{} { return o.lost }
+
+// Held says whether the ownership is held now. Once false it stays false.
+func (o *Ownership) Held() bool {
+	if !o.l.held() {
+		return false
+	}
+	select {
+	case <-o.lost:
+		return false
+	default:
+		return true
+	}
+}
+
+func (o *Ownership) lose() { o.once.Do(func() { close(o.lost) }) }
+
+// Release gives the thing to whoever waits for it. The ownership has ended when Release begins, also if it returns an error: the rest is
+// then done as soon as etcd answers. That it was lost before is success.
+func (o *Ownership) Release(ctx context.Context) error {
+	o.l.mu.Lock()
+	delete(o.l.owned, o)
+	o.l.mu.Unlock()
+	o.lose()
+	free := func(ctx context.Context) error {
+		_, _, err := o.s.commit(ctx, change{
+			op: "release " + o.kind, guards: []clientv3.Cmp{o.guard()}, then: []clientv3.Op{clientv3.OpDelete(o.key)},
+		})
+		if errors.Is(err, errRefused) {
+			return nil
+		}
+		return err
+	}
+	err := free(ctx)
+	if err != nil {
+		o.s.settle(o.l, free)
+	}
+	return err
+}
+
+// guard holds while the ownership's key exists as it was made.
+func (o *Ownership) guard() clientv3.Cmp {
+	return clientv3.Compare(clientv3.CreateRevision(o.key), "=", int64(o.epoch))
+}
+
+// fence adds ownerships that have to be held for the change to be made.
+func (c *change) fence(fences []*Ownership) error {
+	for _, o := range fences {
+		if !o.Held() {
+			return o.errLost()
+		}
+		c.guards = append(c.guards, o.guard())
+		c.read = append(c.read, o.key)
+	}
+	return nil
+}
+
+// lostAmong returns ErrLost if a fence is the reason, or one of them, why a change was refused.
+func lostAmong(fences []*Ownership, found map[string]*mvccpb.KeyValue) error {
+	for _, o := range fences {
+		if found[o.key].GetCreateRevision() != int64(o.epoch) {
+			o.lose()
+			return o.errLost()
+		}
+	}
+	return nil
+}
+
+func (o *Ownership) errLost() error {
+	return fmt.Errorf("%w: %s %q, epoch %d", ErrLost, o.kind, o.name, o.epoch)
+}

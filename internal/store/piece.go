@@ -1,0 +1,159 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Content is stored in pieces, each under its SHA-256, so that etcd's limits of 1.5 MiB a request and 128 operations a transaction do not
+// limit it. Where a piece ends depends on the bytes there and not on how many came before, so that a line added to 20 MiB of exemptions
+// makes one or two new pieces and leaves the others as they are.
+const (
+	minPiece   = 64 << 10
+	maxPiece   = 1 << 20
+	cutBits    = 17 // a piece has about minPiece + 128 KiB
+	batchBytes = maxPiece
+	batchOps   = 100     // of etcd's 128
+	readBytes  = 8 << 20 // of one answer
+)
+
+// A piece names a part of some content.
+type piece struct {
+	Hash  string `json:"sha256"` // in hexadecimal
+	Bytes int    `json:"bytes"`
+}
+
+// cut splits content into pieces and adds their bytes to known, under their hashes.
+func cut(content []byte, known map[string][]byte) []piece {
+	gear := gearTable()
+	var pieces []piece
+	for len(content) > 0 {
+		n := cutAt(content, &gear)
+		sum := sha256.Sum256(content[:n])
+		p := piece{Hash: hex.EncodeToString(sum[:]), Bytes: n}
+		known[p.Hash] = content[:n]
+		pieces = append(pieces, p)
+		content = content[n:]
+	}
+	return pieces
+}
+
+// cutAt is the length of the first piece of content: a gear hash over the last 64 bytes decides.
+func cutAt(content []byte, gear *[256]uint64) int {
+	if len(content) <= minPiece {
+		return len(content)
+	}
+	const mask = (1<<cutBits - 1) << (64 - cutBits)
+	end := min(len(content), maxPiece)
+	var h uint64
+	for i := minPiece - 64; i < end; i++ {
+		h = h<<1 + gear[content[i]]
+		if i >= minPiece && h&mask == 0 {
+			return i
+		}
+	}
+	return end
+}
+
+// gearTable is a fixed table of arbitrary numbers. Another table is no error, it only makes other pieces.
+func gearTable() (table [256]uint64) {
+	for i := range table {
+		sum := sha256.Sum256([]byte{byte(i)})
+		for _, b := range sum[:8] {
+			table[i] = table[i]<<8 | uint64(b)
+		}
+	}
+	return table
+}
+
+func (s *Store) pieceKey(hash string) string { return s.key("intent/piece/" + hash) }
+
+// putPieces stores pieces, a batch a request.
+func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) error {
+	var batch []clientv3.Op
+	size := 0
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		_, err := ask(ctx, s, "store content", func(ctx context.Context) (*clientv3.TxnResponse, error) {
+			return s.client.Txn(ctx).Then(batch...).Commit()
+		})
+		batch, size = nil, 0
+		return err
+	}
+	for hash, content := range pieces {
+		if size+len(content) > batchBytes || len(batch) == batchOps {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		batch = append(batch, clientv3.OpPut(s.pieceKey(hash), string(content)))
+		size += len(content)
+	}
+	return flush()
+}
+
+// getPieces returns the contents that are made of pieces, as they were at a revision of etcd, or ErrCorrupt.
+func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]piece) (map[string][]byte, error) {
+	parts := make(map[string][]byte)
+	var batch []clientv3.Op
+	size := 0
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		resp, err := ask(ctx, s, "read content", func(ctx context.Context) (*clientv3.TxnResponse, error) {
+			return s.client.Txn(ctx).Then(batch...).Commit()
+		})
+		batch, size = nil, 0
+		if err != nil {
+			return err
+		}
+		for key, kv := range keysOf(resp.Responses) {
+			parts[key] = kv.Value
+		}
+		return nil
+	}
+	for _, pieces := range contents {
+		for _, p := range pieces {
+			key := s.pieceKey(p.Hash)
+			if _, ok := parts[key]; ok {
+				continue
+			}
+			parts[key] = nil
+			batch = append(batch, clientv3.OpGet(key, clientv3.WithRev(rev)))
+			if size += p.Bytes; size >= readBytes || len(batch) == batchOps {
+				if err := flush(); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return nil, err
+	}
+	whole := make(map[string][]byte, len(contents))
+	for name, pieces := range contents {
+		joined := make([][]byte, len(pieces))
+		for i, p := range pieces {
+			part := parts[s.pieceKey(p.Hash)]
+			if sum := sha256.Sum256(part); hex.EncodeToString(sum[:]) != p.Hash {
+				return nil, fmt.Errorf("%w: piece %s of %s has %d bytes that hash to %x", ErrCorrupt, p.Hash, name, len(part), sum)
+			}
+			joined[i] = part
+		}
+		whole[name] = bytes.Join(joined, nil)
+	}
+	return whole, nil
+}
+
+// compacted says whether a read at one revision came too late and has to be made at a newer one.
+func compacted(err error) bool { return errors.Is(err, rpctypes.ErrCompacted) }

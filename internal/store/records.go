@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/protobuf/proto"
+)
+
+// Limits of records.
+const (
+	// MaxRecord is the most bytes of one record: etcd refuses requests of more than 1.5 MiB.
+	MaxRecord = 1 << 20
+	// MaxName is the most bytes of a record's, a thing's or a member's name.
+	MaxName = 512
+)
+
+// AnyRevision is the revision of a write that is made whatever the record is now.
+const AnyRevision int64 = -1
+
+// A Records is all records of one kind. T is what a record holds.
+type Records[T any] struct {
+	s      *Store
+	kind   string
+	path   string
+	encode func(T) ([]byte, error)
+	decode func([]byte) (T, error)
+}
+
+// A Record is one stored value and when it was written.
+type Record[T any] struct {
+	Name  string
+	Value T
+	Rev   int64 // of the store, at which it was written
+}
+
+// JSON returns the records of a kind, which are stored as JSON. A kind is a word, such as "activation".
+func JSON[T any](s *Store, kind string) *Records[T] {
+	return &Records[T]{
+		s: s, kind: kind, path: s.key("rec/" + kind + "/"),
+		encode: func(v T) ([]byte, error) { return json.Marshal(v) },
+		decode: func(b []byte) (v T, err error) { return v, json.Unmarshal(b, &v) },
+	}
+}
+
+// Proto returns the records of a kind, which are stored in the wire form of T, a pointer to a generated message.
+func Proto[T proto.Message](s *Store, kind string) *Records[T] {
+	return &Records[T]{
+		s: s, kind: kind, path: s.key("rec/" + kind + "/"),
+		encode: func(v T) ([]byte, error) { return proto.MarshalOptions{Deterministic: true}.Marshal(v) },
+		decode: func(b []byte) (T, error) {
+			var none T
+			v := none.ProtoReflect().New().Interface().(T)
+			return v, proto.Unmarshal(b, v)
+		},
+	}
+}
+
+// Get returns a record, or ErrNotFound.
+func (r *Records[T]) Get(ctx context.Context, name string) (Record[T], error) {
+	if err := r.check(name); err != nil {
+		return Record[T]{}, err
+	}
+	found, _, err := r.s.get(ctx, "read "+r.kind, r.path+name)
+	if err != nil {
+		return Record[T]{}, err
+	}
+	kv := found[r.path+name]
+	if kv == nil {
+		return Record[T]{}, fmt.Errorf("%s %q: %w", r.kind, name, ErrNotFound)
+	}
+	return r.record(kv)
+}
+
+// List returns all records in the order of their names.
+func (r *Records[T]) List(ctx context.Context) ([]Record[T], error) {
+	resp, err := ask(ctx, r.s, "list "+r.kind, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return r.s.client.Get(ctx, r.path, clientv3.WithPrefix())
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Record[T], len(resp.Kvs))
+	for i, kv := range resp.Kvs {
+		if all[i], err = r.record(kv); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// PutIf writes a record if it still is as it was read, at rev; 0 is a record that does not exist, and AnyRevision writes in any case. It
+// returns the record's new revision, or a *ConflictError. With fences, the record is written only while all of them are held, and else
+// ErrLost is returned.
+func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fences ...*Ownership) (int64, error) {
+	if err := r.check(name); err != nil {
+		return 0, err
+	}
+	value, err := r.encode(v)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s %q: %w", ErrInvalid, r.kind, name, err)
+	}
+	if len(value) > MaxRecord {
+		return 0, fmt.Errorf("%w: %s %q has %d bytes: must be at most %d", ErrInvalid, r.kind, name, len(value), MaxRecord)
+	}
+	key := r.path + name
+	c := change{
+		op: "write " + r.kind, then: []clientv3.Op{clientv3.OpPut(key, string(value))},
+		witness: key, value: string(value),
+	}
+	return r.change(ctx, name, rev, c, fences)
+}
+
+// Delete removes a record if it still is as it was read, at rev, or in any case with AnyRevision. That there is none is success. Errors
+// and fences are as in PutIf.
+func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences ...*Ownership) error {
+	if err := r.check(name); err != nil {
+		return err
+	}
+	key := r.path + name
+	c := change{op: "delete " + r.kind, then: []clientv3.Op{clientv3.OpDelete(key)}, read: []string{key}}
+	_, err := r.change(ctx, name, rev, c, fences)
+	if conflict := (*ConflictError)(nil); errors.As(err, &conflict) && conflict.Actual == 0 {
+		return nil
+	}
+	return err
+}
+
+// change makes a change of one record under its guards.
+func (r *Records[T]) change(ctx context.Context, name string, rev int64, c change, fences []*Ownership) (int64, error) {
+	key := r.path + name
+	if rev != AnyRevision {
+		c.guards = append(c.guards, clientv3.Compare(clientv3.ModRevision(key), "=", rev))
+	}
+	if err := c.fence(fences); err != nil {
+		return 0, fmt.Errorf("%s: %w", c.op, err)
+	}
+	at, found, err := r.s.commit(ctx, c)
+	if !errors.Is(err, errRefused) {
+		return at, err
+	}
+	if err := lostAmong(fences, found); err != nil {
+		return 0, fmt.Errorf("%s: %w", c.op, err)
+	}
+	return 0, &ConflictError{Kind: r.kind, Name: name, Expected: rev, Actual: found[key].GetModRevision()}
+}
+
+// record decodes what is stored.
+func (r *Records[T]) record(kv *mvccpb.KeyValue) (Record[T], error) {
+	name := strings.TrimPrefix(string(kv.Key), r.path)
+	v, err := r.decode(kv.Value)
+	if err != nil {
+		return Record[T]{}, fmt.Errorf("%s %q at revision %d: %w: %w", r.kind, name, kv.ModRevision, ErrCorrupt, err)
+	}
+	return Record[T]{Name: name, Value: v, Rev: kv.ModRevision}, nil
+}
+
+func (r *Records[T]) check(name string) error {
+	if err := checkWord(r.kind); err != nil {
+		return err
+	}
+	return checkName(r.kind, name)
+}
+
+func checkWord(kind string) error {
+	if kind == "" || len(kind) > MaxName || strings.Contains(kind, "/") {
+		return fmt.Errorf("%w: kind %.40q: must be a word without /", ErrInvalid, kind)
+	}
+	return nil
+}
+
+func checkName(kind, name string) error {
+	if name == "" || len(name) > MaxName || !utf8.ValidString(name) {
+		return fmt.Errorf("%w: name %.40q of %s: must be UTF-8 text of 1 to %d bytes", ErrInvalid, name, kind, MaxName)
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+)
+
+// An Event is the newest that is known of a record.
+type Event[T any] struct {
+	Record[T]       // Value is T's zero, and Rev 0, of one that was deleted
+	Deleted   bool  // Name is gone
+	Err       error // ErrCorrupt: the record is there and cannot be read
+}
+
+// Watch tells of all records there are, which is the first slice received, also if it is empty, and then of every change. A record that
+// changes twice between two receipts is told once, as it is then. Compaction and a lost connection lose nothing. The channel is closed
+// when ctx ends or the store is closed.
+func (r *Records[T]) Watch(ctx context.Context) <-chan []Event[T] {
+	box := &eventBox[T]{r: r, known: make(map[string]int64), at: make(map[string]int)}
+	return deliver(r.s, r.s.follow(ctx, r.path), mailbox[[]Event[T]](box))
+}
+
+// An eventBox gathers one event a record.
+type eventBox[T any] struct {
+	r       *Records[T]
+	known   map[string]int64 // revision of every record that is there
+	pending []Event[T]
+	at      map[string]int // index in pending
+	begun   bool
+}
+
+func (b *eventBox[T]) merge(u update) bool {
+	first := !b.begun
+	b.begun = true
+	if u.whole {
+		u.gone = make(map[string]struct{})
+		for key := range b.known {
+			u.gone[key] = struct{}{}
+		}
+		for _, kv := range u.kvs {
+			delete(u.gone, string(kv.Key))
+		}
+	}
+	for _, kv := range u.kvs {
+		if key := string(kv.Key); b.known[key] != kv.ModRevision {
+			b.known[key] = kv.ModRevision
+			b.add(key, b.event(kv))
+		}
+	}
+	for key := range u.gone {
+		if _, ok := b.known[key]; ok {
+			delete(b.known, key)
+			b.add(key, Event[T]{Record: Record[T]{Name: strings.TrimPrefix(key, b.r.path)}, Deleted: true})
+		}
+	}
+	return first || len(b.pending) > 0
+}
+
+func (b *eventBox[T]) event(kv *mvccpb.KeyValue) Event[T] {
+	rec, err := b.r.record(kv)
+	if err != nil {
+		rec = Record[T]{Name: strings.TrimPrefix(string(kv.Key), b.r.path), Rev: kv.ModRevision}
+	}
+	return Event[T]{Record: rec, Err: err}
+}
+
+func (b *eventBox[T]) add(key string, e Event[T]) {
+	if i, ok := b.at[key]; ok {
+		b.pending[i] = e
+		return
+	}
+	b.at[key] = len(b.pending)
+	b.pending = append(b.pending, e)
+}
+
+func (b *eventBox[T]) value() []Event[T] { return b.pending }
+
+func (b *eventBox[T]) sent() {
+	b.pending = nil
+	clear(b.at)
+}

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// attemptTimeout is how long one member may take to answer before the next is asked: longer than a slow disk takes to sync 1 MiB.
+	attemptTimeout = 2 * time.Second
+	// retryPause is between two attempts: 20 a second do not hurt a cluster that is electing its leader.
+	retryPause = 50 * time.Millisecond
+)
+
+// ask makes a request until it is answered, for at most the configured timeout. The request is one that may be made twice.
+func ask[R any](ctx context.Context, s *Store, op string, request func(context.Context) (R, error)) (R, error) {
+	within, cancel := s.within(ctx)
+	defer cancel()
+	within, stop := context.WithTimeout(within, s.cfg.Timeout)
+	defer stop()
+	var telling error // the last that says more than that the time was over
+	for {
+		attempt, done := context.WithTimeout(within, attemptTimeout)
+		r, err := request(attempt)
+		done()
+		if err == nil {
+			return r, nil
+		}
+		if !transient(err) {
+			return r, s.failure(ctx, op, err)
+		}
+		if code := codeOf(err); telling == nil || code != codes.DeadlineExceeded && code != codes.Canceled {
+			telling = err
+		}
+		if !pause(within, retryPause) {
+			return r, s.failure(ctx, op, telling)
+		}
+	}
+}
+
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// failure is the error of a request that has failed for good.
+func (s *Store) failure(ctx context.Context, op string, err error) error {
+	e := &Error{Endpoints: s.endpoints, Op: op, Err: err}
+	switch {
+	case s.life.Err() != nil:
+		return fmt.Errorf("%s: %w", op, ErrClosed)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		e.Kind = ErrFull
+		e.Err = fmt.Errorf("%w; keep fewer revisions of intent or raise the quota, and start again", err)
+		if s.server == nil {
+			e.Err = fmt.Errorf("%w; raise the cluster's --quota-backend-bytes or compact and defragment it, and disarm its alarm", err)
+		}
+	case transient(err):
+		e.Kind = ErrNoQuorum
+		if ctx.Err() != nil {
+			e.Err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+	return e
+}
+
+// transient says whether err may be gone at the next attempt: the request met no leader, no connection, or nobody in time.
+func transient(err error) bool {
+	switch codeOf(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return true
+	default:
+		return errors.Is(err, rpctypes.ErrTooManyRequests)
+	}
+}
+
+// codeOf is the gRPC code of what the client returns in three forms: etcd's own errors, gRPC's, and the context's.
+func codeOf(err error) codes.Code {
+	var etcd rpctypes.EtcdError
+	if errors.As(err, &etcd) {
+		return etcd.Code()
+	}
+	if _, ok := status.FromError(err); ok {
+		return status.Code(err)
+	}
+	return status.FromContextError(err).Code()
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// How a dead connection is found, beside the requests' own timeouts: a watch has none. gRPC pings no more often than every 10 s.
+const (
+	pingEvery   = 10 * time.Second
+	pingTimeout = 2 * time.Second
+)
+
+// closeTimeout is how long Close tries to give back what is owned; after that it is left to expire.
+const closeTimeout = time.Second
+
+// A Store is an open store. All its methods may be called at the same time.
+type Store struct {
+	cfg       Config
+	log       *zap.Logger
+	client    *clientv3.Client
+	endpoints []string
+	server    *embedded // nil with an external cluster
+
+	life context.Context // ends with Close
+	end  context.CancelFunc
+
+	granting chan struct{} // holds one token; who takes it may grant a lease
+	sweeping chan struct{} // holds one token; who takes it may sweep
+
+	mu     sync.Mutex // guards everything below
+	closed bool
+	wg     sync.WaitGroup // of goroutines; Add only while not closed
+	lease  *lease         // of all ownerships and presences, or nil
+}
+
+// Open opens the store: it starts the embedded etcd, or makes ready to speak to a cluster. That no cluster answers is not an error here:
+// Ready tells. ctx counts for the opening only; Close ends the store. Errors are ErrConfig, ErrInUse and those of starting etcd.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		cfg: cfg, log: cfg.Logger, endpoints: cfg.Endpoints,
+		granting: make(chan struct{}, 1), sweeping: make(chan struct{}, 1),
+	}
+	if cfg.Dir != "" {
+		if s.server, err = startEmbedded(ctx, cfg); err != nil {
+			return nil, err
+		}
+		s.endpoints = []string{s.server.endpoint}
+	}
+	s.client, err = clientv3.New(clientv3.Config{
+		Endpoints: s.endpoints, TLS: cfg.TLS, Logger: zap.NewNop(),
+		DialKeepAliveTime: pingEvery, DialKeepAliveTimeout: pingTimeout,
+	})
+	if err != nil {
+		s.server.stop()
+		return nil, fmt.Errorf("%w: endpoints %s: %w", ErrConfig, strings.Join(s.endpoints, ", "), err)
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	if s.server != nil {
+		if err := s.makeRoom(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// Close gives back what is owned, ends every watch, and stops the embedded etcd.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	l := s.lease
+	s.mu.Unlock()
+
+	if l != nil {
+		l.over(ErrClosed)
+	}
+	s.end()
+	if l != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		_, err := s.client.Revoke(ctx, l.id)
+		cancel()
+		if err != nil {
+			s.log.Warn("ownerships were not given back; they expire", zap.Duration("within", l.ttl), zap.Error(err))
+		}
+	}
+	s.wg.Wait()
+	err := s.client.Close()
+	s.server.stop()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// Endpoints are the addresses where etcd is: those of the configuration, or the embedded etcd's unix socket. Whoever may open that socket,
+// which only this user may, can open a second store on it.
+func (s *Store) Endpoints() []string { return append([]string(nil), s.endpoints...) }
+
+// start runs f in a goroutine that Close waits for, and reports whether it did. f ends when s.life does.
+func (s *Store) start(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Go(f)
+	return true
+}
+
+// within ends the context with the store.
+func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
