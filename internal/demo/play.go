@@ -107,7 +107,7 @@ func (p *player) close() {
 // phase puts one phase in force and sends all mail under it.
 func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 	pol := p.options.Bundle.Policy
-	compiled, err := policy.Compile(pol, p.options.Bundle.Inventory, p.sw.Name, ph.Name, pol.Begins(ph))
+	compiled, err := policy.Compile(p.options.Bundle, nil, p.sw.Name, policy.Everywhere(ph.Name), pol.Begins(ph))
 	if err != nil {
 		return nil, err
 	}

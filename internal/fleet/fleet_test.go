@@ -1,14 +1,13 @@
 package fleet
 
 import (
-	"context"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
 
 	"op25b/examples"
 	"op25b/internal/p4rt"
@@ -18,7 +17,13 @@ import (
 	"op25b/internal/softswitch"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if endpoint := os.Getenv(controllerEnv); endpoint != "" {
+		controllerProcess(endpoint)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func compiled(t *testing.T, phase string) *policy.Compiled {
 	t.Helper()
@@ -30,7 +35,7 @@ func compiled(t *testing.T, phase string) *policy.Compiled {
 	if !ok {
 		t.Fatalf("no phase %q", phase)
 	}
-	c, err := policy.Compile(b.Policy, b.Inventory, "edge-1", phase, b.Policy.Begins(ph))
+	c, err := policy.Compile(b, nil, "edge-1", policy.Everywhere(phase), b.Policy.Begins(ph))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +135,7 @@ func TestHealing(t *testing.T) {
 		}
 		return have[i].Entity
 	}
-	foreign, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries(1)
+	foreign, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,35 +168,5 @@ func TestFenced(t *testing.T) {
 	}
 	if r := converge(t, dial(t, addr, 3), "all-destinations"); len(r.Plan.Steps) != 0 {
 		t.Error("the old primary changed the switch")
-	}
-}
-
-// A worker converges when it connects and again when the switch has lost everything, and ends with its context.
-func TestWorkerSurvivesAReboot(t *testing.T) {
-	addr, stop := startSwitch(t, "127.0.0.1:0")
-	results := make(chan Result, 8)
-	w := &Worker{
-		Want: compiled(t, "all-destinations"), Logger: zap.NewNop(),
-		Session: p4rt.KeepConfig{Config: p4rt.Config{Addr: addr, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}}},
-		OnResult: func(r Result, err error) {
-			if err == nil {
-				results <- r
-			}
-		},
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	if r := <-results; !r.Pushed {
-		t.Error("the first program was not pushed")
-	}
-	stop()
-	startSwitch(t, addr)
-	if r := <-results; !r.Pushed || len(r.Plan.Steps) == 0 {
-		t.Errorf("after the reboot: pushed %v, %d steps", r.Pushed, len(r.Plan.Steps))
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Errorf("the worker ended with %v, want nil", err)
 	}
 }

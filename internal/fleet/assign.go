@@ -1,0 +1,133 @@
+package fleet
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+)
+
+// Balance is how much more than its share of the switches a controller has at most, as a part of the share: with a quarter to spare, a
+// controller that comes or goes moves few switches beyond those that it must take or leave.
+const Balance = 0.25
+
+// Capacity is how many switches a controller has at most: its share and Balance of it, rounded up.
+func Capacity(members, switches int) int {
+	if members == 0 {
+		return 0
+	}
+	share := (1 + Balance) * float64(switches) / float64(members)
+	n := int(share)
+	if float64(n) < share {
+		n++
+	}
+	return n
+}
+
+// Assign gives each switch to a member, by rendezvous hashing with a bound on the load. Each switch likes the members in an order of its
+// own, which does not depend on what others there are, and is given to the one that it likes best among those that have room; a member
+// that is full keeps the switches that have the highest score with it. That has one solution, whatever the order of the arguments.
+//
+// So between two sets of members a switch moves from one that is in both to another only because one of the two is full. The result is
+// empty without members. Names must not be there twice.
+func Assign(members []string, switches []string) map[string]string {
+	if len(members) == 0 {
+		return map[string]string{}
+	}
+	members = slices.Sorted(slices.Values(members))
+	capacity := Capacity(len(members), len(switches))
+	have := make([]holding, len(members))
+	likes := make([]choice, len(switches))
+	for _, i := range byName(switches) {
+		for at := i; at >= 0; {
+			c := &likes[at]
+			if c.order == nil {
+				c.order = preferences(members, switches[at])
+			}
+			next := c.order[c.asked]
+			c.asked++
+			at = have[next.member].offer(claim{next.score, at}, switches, capacity)
+		}
+	}
+	assigned := make(map[string]string, len(switches))
+	for m, h := range have {
+		for _, c := range h {
+			assigned[switches[c.of]] = members[m]
+		}
+	}
+	return assigned
+}
+
+// byName are the indexes of names in their order: the work, not the result, depends on it.
+func byName(names []string) []int {
+	order := make([]int, len(names))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(names[a], names[b]) })
+	return order
+}
+
+// A choice is how a switch likes the members, and how many of them it has asked.
+type choice struct {
+	order []liking
+	asked int
+}
+
+type liking struct {
+	score  uint64
+	member int
+}
+
+// A claim is a switch that a member has, with its score there.
+type claim struct {
+	score uint64
+	of    int
+}
+
+// A holding is the switches of one member.
+type holding []claim
+
+// offer takes a claim, and returns the switch that has to ask elsewhere for it, or -1.
+func (h *holding) offer(c claim, names []string, capacity int) (rejected int) {
+	if len(*h) < capacity {
+		*h = append(*h, c)
+		return -1
+	}
+	least := 0
+	for i := range *h {
+		if (*h)[i].less((*h)[least], names) {
+			least = i
+		}
+	}
+	if c.less((*h)[least], names) {
+		return c.of
+	}
+	rejected = (*h)[least].of
+	(*h)[least] = c
+	return rejected
+}
+
+func (c claim) less(other claim, names []string) bool {
+	return cmp.Or(cmp.Compare(c.score, other.score), cmp.Compare(names[c.of], names[other.of])) < 0
+}
+
+// preferences are the members in the order in which a switch likes them.
+func preferences(members []string, name string) []liking {
+	order := make([]liking, len(members))
+	for i, m := range members {
+		order[i] = liking{score(m, name), i}
+	}
+	slices.SortFunc(order, func(a, b liking) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.member, b.member))
+	})
+	return order
+}
+
+// score is the same in every controller, of whatever version: it must not depend on the process.
+func score(member, name string) uint64 {
+	b := binary.BigEndian.AppendUint64(nil, uint64(len(member))) // two pairs of names are never the same bytes
+	b = append(append(b, member...), name...)
+	sum := sha256.Sum256(b)
+	return binary.BigEndian.Uint64(sum[:])
+}

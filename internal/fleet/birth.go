@@ -1,0 +1,40 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"op25b/internal/store"
+)
+
+// A birth is when a store was first used by a fleet. It is the high word of every election id: revisions of etcd, which are the low word,
+// count from 1 again in a store that was lost and begun anew, and the switches remember the ids of the one before.
+type birth struct {
+	Seconds uint64 `json:"seconds"` // since 1970, by the clock of the machine
+}
+
+const (
+	birthKind = "fleet"
+	birthName = "birth"
+)
+
+// bornAt returns the store's birth, and makes it now if there is none. It waits for a quorum for as long as ctx lasts.
+func bornAt(ctx context.Context, s *store.Store) (uint64, error) {
+	records := store.JSON[birth](s, birthKind)
+	for {
+		r, err := records.Get(ctx, birthName)
+		switch {
+		case err == nil:
+			return r.Value.Seconds, nil
+		case errors.Is(err, store.ErrNotFound):
+			_, err = records.PutIf(ctx, birthName, 0, birth{uint64(time.Now().Unix())})
+		}
+		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNoQuorum) {
+			return 0, err
+		}
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+	}
+}

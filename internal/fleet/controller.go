@@ -1,0 +1,240 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/store"
+)
+
+// Run keeps the switches that are this controller's until ctx ends. Then it leaves the members, so that the others know whose the switches
+// are, and gives back each one, its session closed before its key is released; the switches stay as they are. It returns nil, ErrConfig, or
+// store.ErrClosed if the store was closed under it.
+func Run(ctx context.Context, cfg Config) error {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	program, err := loadProgram()
+	if err != nil {
+		return err
+	}
+	c := &controller{
+		Config: cfg, log: cfg.Logger.With(zap.String("controller", cfg.Name)), program: program,
+		reporter: newReporter(cfg.Store, cfg.Logger), converging: make(chan struct{}, cfg.Converging),
+		seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time),
+	}
+	if c.birth, err = bornAt(ctx, cfg.Store); err == nil {
+		err = c.run(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// A controller is one Run.
+type controller struct {
+	Config
+	log        *zap.Logger
+	program    *program
+	birth      uint64
+	reporter   *reporter
+	converging chan struct{} // has a token for each switch that is being brought to its state
+	view       atomic.Pointer[view]
+
+	pastMu   sync.Mutex // guards pastRead
+	pastRead *intent.Intent
+
+	// What follows belongs to the goroutine of run.
+	members []string
+	since   map[string]time.Time // when each member was first seen, by the monotonic clock; zero for those that were there before
+	seats   map[string]*seat
+	ended   chan *seat
+	dates   <-chan time.Time // nil if no date is to come
+	date    time.Time        // that is waited for
+	settled <-chan time.Time
+}
+
+func (c *controller) run(ctx context.Context) error {
+	presence, err := c.join(ctx)
+	if err != nil {
+		return err
+	}
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
+	var background sync.WaitGroup
+	background.Go(func() { c.reporter.run(reporting) })
+	members, intents := c.Store.WatchMembers(watching), c.Book.Watch(watching, 0)
+	err = c.loop(ctx, members, intents)
+	stopWatching()
+	for range intents { // until the watch has ended
+	}
+
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := presence.Leave(leaving); err != nil && !errors.Is(err, store.ErrClosed) {
+		c.log.Warn("presence not given back; it expires", zap.Error(err))
+	}
+	for _, s := range c.seats {
+		s.stop(false)
+	}
+	for len(c.seats) > 0 {
+		delete(c.seats, (<-c.ended).name)
+	}
+	stopReporting()
+	background.Wait()
+	return err
+}
+
+// join makes the controller present, as soon as the store has a quorum.
+func (c *controller) join(ctx context.Context) (*store.Presence, error) {
+	for {
+		p, err := c.Store.Join(ctx, c.Name, c.Addr)
+		if err == nil || !errors.Is(err, store.ErrNoQuorum) || ctx.Err() != nil {
+			return p, err
+		}
+		c.log.Warn("the store does not answer; nothing is changed until it does", zap.Error(err))
+	}
+}
+
+func (c *controller) loop(ctx context.Context, members <-chan []store.Member, intents <-chan intent.Update) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case all, ok := <-members:
+			if !ok {
+				return fmt.Errorf("fleet: %w", store.ErrClosed)
+			}
+			c.present(all)
+		case u, ok := <-intents:
+			switch {
+			case !ok:
+				return fmt.Errorf("fleet: %w", store.ErrClosed)
+			case u.Err != nil:
+				c.log.Error("the newest intent cannot be read; the one before it stays in force", zap.Error(u.Err))
+				continue
+			}
+			c.decided(u.Intent)
+		case s := <-c.ended:
+			delete(c.seats, s.name)
+		case <-c.settled:
+			c.settled = nil
+		case <-c.dates:
+			if !c.Now().Before(c.date) {
+				c.wake()
+			}
+			c.awaitDate()
+			continue
+		}
+		c.assign()
+	}
+}
+
+// present takes in who is there.
+func (c *controller) present(all []store.Member) {
+	first := c.members == nil
+	before := c.since
+	c.since = make(map[string]time.Time, len(all))
+	c.members = make([]string, 0, len(all)+1)
+	for _, m := range all {
+		c.members = append(c.members, m.Name)
+		at, known := before[m.Name]
+		if !known && !first {
+			at = time.Now()
+		}
+		c.since[m.Name] = at
+	}
+	// We are there, whatever the store says of us for the moment.
+	if !slices.Contains(c.members, c.Name) {
+		c.members = append(c.members, c.Name)
+	}
+	c.log.Info("members", zap.Strings("names", c.members))
+}
+
+// decided takes in a revision of the intent.
+func (c *controller) decided(in *intent.Intent) {
+	c.view.Store(nextView(c.view.Load(), in))
+	c.Metrics.revision(in.Number)
+	c.wake()
+	c.awaitDate()
+}
+
+// wake makes every worker look anew.
+func (c *controller) wake() {
+	for _, s := range c.seats {
+		s.look()
+	}
+}
+
+// awaitDate sets the timer to the next moment at which what switches should hold changes by itself.
+func (c *controller) awaitDate() {
+	v := c.view.Load()
+	if v == nil {
+		return
+	}
+	now := c.Now()
+	var coming bool
+	if c.date, coming = v.NextEvent(now); !coming {
+		c.dates = nil
+		return
+	}
+	c.dates = c.timer(min(c.date.Sub(now), lookAgain))
+}
+
+// assign begins and ends the work on switches as they are assigned.
+func (c *controller) assign() {
+	v := c.view.Load()
+	if v == nil || c.members == nil {
+		return
+	}
+	switches := make([]string, 0, len(v.docs.devices))
+	for i := range v.Bundle.Inventory.Switches {
+		switches = append(switches, v.Bundle.Inventory.Switches[i].Name)
+	}
+	assigned := Assign(c.members, switches)
+	for name, member := range assigned {
+		if _, there := c.seats[name]; !there && member == c.Name {
+			c.seats[name] = c.sit(name)
+		}
+	}
+	var wait time.Duration
+	for name, s := range c.seats {
+		switch to, there := assigned[name]; {
+		case !there:
+			s.stop(true)
+		case to == c.Name:
+		default:
+			left := c.Settle - time.Since(c.since[to])
+			if s.owned() && left > 0 {
+				wait = max(wait, left)
+				continue
+			}
+			s.stop(false)
+		}
+	}
+	if wait > 0 && c.settled == nil {
+		c.settled = time.After(wait)
+	}
+}
+
+// session is how a switch is spoken to.
+func (c *controller) session(d device, id p4rt.ElectionID, onStatus func(p4rt.Status)) (p4rt.KeepConfig, error) {
+	cfg := c.Session
+	cfg.Addr, cfg.DeviceID = d.addr, d.id
+	cfg.ElectionID = id
+	cfg.OnStatus = onStatus
+	var err error
+	cfg.TLS, err = d.tlsConfig(c.log)
+	return cfg, err
+}

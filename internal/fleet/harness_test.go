@@ -1,0 +1,387 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/zap/zaptest"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/examples"
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch"
+	"op25b/internal/store"
+)
+
+// deadline bounds every step that waits to be told: it is never reached in a test that passes.
+const deadline = 30 * time.Second
+
+func within(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func openStore(t testing.TB, cfg store.Config) *store.Store {
+	t.Helper()
+	s, err := store.Open(within(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// patient is a TTL that a busy machine does not miss. Where a test does not lose it nobody waits for it.
+const patient = 10 * time.Second
+
+func embeddedStore(t testing.TB) *store.Store {
+	t.Helper()
+	return openStore(t, store.Config{Dir: t.TempDir(), TTL: patient})
+}
+
+// beside opens a second store on the etcd of another.
+func beside(t testing.TB, s *store.Store) *store.Store {
+	t.Helper()
+	return openStore(t, store.Config{Endpoints: s.Endpoints(), TTL: patient})
+}
+
+// A clock is the world's, put forward or back.
+type clock struct{ ahead atomic.Int64 }
+
+func clockAt(t time.Time) *clock {
+	c := &clock{}
+	c.set(t)
+	return c
+}
+
+func (c *clock) now() time.Time  { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) set(t time.Time) { c.ahead.Store(int64(time.Until(t))) }
+
+// A target is an embedded switch with a record of what changed it.
+type target struct {
+	name string
+	id   uint64
+	addr string
+	*softswitch.Switch
+	stop func() // what a power cut does
+
+	mu     sync.Mutex // guards everything that follows
+	writes []*p4v1.WriteRequest
+	pushes int
+	reads  int
+
+	elected *p4v1.Uint128            // of the last write
+	gate    func(*p4v1.WriteRequest) // called before a write is made; may be nil
+
+	atAudit func() // called once, when a controller begins to look at the switch; may be nil
+}
+
+// startTarget starts an embedded switch. addr may have port 0.
+func startTarget(t testing.TB, id uint64, addr string) *target {
+	t.Helper()
+	sw, err := softswitch.New(softswitch.Options{DeviceID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &target{name: fmt.Sprintf("edge-%d", id), id: id, Switch: sw}
+	services, err := sw.Listen(softswitch.Addrs{P4Runtime: addr}, grpc.ChainUnaryInterceptor(x.watch), grpc.ChainStreamInterceptor(x.watchReads))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.addr = services.Addrs.P4Runtime
+	var once sync.Once
+	x.stop = func() {
+		once.Do(func() {
+			services.Close()
+			if err := sw.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(x.stop)
+	return x
+}
+
+func (x *target) watch(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	switch r := req.(type) {
+	case *p4v1.WriteRequest:
+		x.mu.Lock()
+		gate := x.gate
+		x.mu.Unlock()
+		if gate != nil {
+			gate(r)
+		}
+		answer, err := handle(ctx, req)
+		x.mu.Lock()
+		if err == nil {
+			x.writes = append(x.writes, proto.CloneOf(r))
+			x.elected = r.GetElectionId()
+		}
+		x.mu.Unlock()
+		return answer, err
+	case *p4v1.GetForwardingPipelineConfigRequest:
+		x.mu.Lock()
+		at := x.atAudit
+		x.atAudit = nil
+		x.mu.Unlock()
+		if at != nil {
+			at()
+		}
+	case *p4v1.SetForwardingPipelineConfigRequest:
+		x.mu.Lock()
+		x.pushes++
+		x.mu.Unlock()
+	}
+	return handle(ctx, req)
+}
+
+func (x *target) watchReads(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if info.FullMethod == p4v1.P4Runtime_Read_FullMethodName {
+		x.mu.Lock()
+		x.reads++
+		x.mu.Unlock()
+	}
+	return handle(srv, stream)
+}
+
+// readsSo returns how many reads there were since it was last asked.
+func (x *target) readsSo() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := x.reads
+	x.reads = 0
+	return n
+}
+
+// forget begins the record anew and returns what it had.
+func (x *target) forget() (writes []*p4v1.WriteRequest, pushes int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	writes, pushes = x.writes, x.pushes
+	x.writes, x.pushes = nil, 0
+	return writes, pushes
+}
+
+// session is another hand's.
+func (x *target) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
+	t.Helper()
+	s, err := p4rt.Dial(within(t), p4rt.Config{Addr: x.addr, DeviceID: x.id, ElectionID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// hand writes to the switch without a session, as P4Runtime allows for who gives no election id while there is no primary, and as the
+// embedded switch refuses else. So it takes the switch's own way.
+func (x *target) hand(t testing.TB, updates ...*p4v1.Update) {
+	t.Helper()
+	if _, err := x.P4Runtime().Write(within(t), &p4v1.WriteRequest{DeviceId: x.id, ElectionId: x.leader(), Updates: updates}); err != nil {
+		t.Error(err)
+	}
+}
+
+// handAtAudit is hand, at the moment when an audit begins: one that is under way would meet a part of it.
+func (x *target) handAtAudit(t testing.TB, updates ...*p4v1.Update) {
+	t.Helper()
+	done := make(chan struct{})
+	x.mu.Lock()
+	x.atAudit = func() {
+		defer close(done)
+		x.hand(t, updates...)
+	}
+	x.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(deadline):
+		t.Fatal("no audit")
+	}
+}
+
+// leader is the election id of the last write.
+func (x *target) leader() *p4v1.Uint128 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.elected
+}
+
+// documentsOf are the worked example on switches of the test: one copy of its switch for each, with lines of their own.
+func documentsOf(t testing.TB, targets ...*target) []policy.File {
+	t.Helper()
+	files := examples.SpinNet2006()
+	header, body, ok := strings.Cut(string(files[0].Data), "switches:\n")
+	if !ok {
+		t.Fatal("the example has no switches")
+	}
+	var all strings.Builder
+	all.WriteString(header + "switches:\n")
+	for i, x := range targets {
+		one := strings.ReplaceAll(body, "name: edge-1", "name: "+x.name)
+		one = strings.ReplaceAll(one, "deviceID: 1 ", fmt.Sprintf("deviceID: %d ", x.id))
+		one = strings.ReplaceAll(one, "127.0.0.1:9559", x.addr)
+		if i > 0 {
+			for _, line := range []string{"adsl-home", "adsl-bot", "business-fixed", "mobile-sim"} {
+				one = strings.ReplaceAll(one, "name: "+line, fmt.Sprintf("name: %s-%d", line, x.id))
+			}
+			one = strings.ReplaceAll(one, "192.0.2.", fmt.Sprintf("100.64.%d.", i))
+			one = strings.ReplaceAll(one, "2001:db8:1:", fmt.Sprintf("2001:db8:%x:", 0x100+i))
+		}
+		all.WriteString(one)
+	}
+	files[0].Data = []byte(all.String())
+	return files
+}
+
+func replaced(files []policy.File, old, now string) []policy.File {
+	next := make([]policy.File, len(files))
+	for i, f := range files {
+		next[i] = policy.File{Name: f.Name, Data: bytes.ReplaceAll(f.Data, []byte(old), []byte(now))}
+	}
+	return next
+}
+
+var by = intent.By{Who: "noc", Reason: "test"}
+
+// apply makes documents the intent.
+func apply(t testing.TB, b *intent.Book, files []policy.File) *intent.Intent {
+	t.Helper()
+	p, err := b.Propose(within(t), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return must(b.Put(within(t), p, by))(t)
+}
+
+// A running is a controller under test.
+type running struct {
+	t      testing.TB
+	cancel context.CancelFunc
+	ended  chan error
+
+	mu      sync.Mutex // guards everything that follows
+	last    map[string]Status
+	seen    []Status
+	changed chan struct{} // closed and replaced with each status
+}
+
+// start starts a controller and ends it with the test.
+func start(t testing.TB, cfg Config) *running {
+	t.Helper()
+	r := &running{t: t, ended: make(chan error, 1), last: make(map[string]Status), changed: make(chan struct{})}
+	cfg.OnStatus = r.told
+	if cfg.Settle == 0 {
+		cfg.Settle = time.Millisecond
+	}
+	if cfg.AuditEvery == 0 {
+		cfg.AuditEvery = time.Hour
+	}
+	if cfg.Session.Backoff.Min == 0 {
+		cfg.Session.Backoff = p4rt.Backoff{Min: 5 * time.Millisecond, Max: 20 * time.Millisecond}
+	}
+	if cfg.Logger == nil && testing.Verbose() {
+		cfg.Logger = zaptest.NewLogger(t)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() { r.ended <- Run(ctx, cfg) }()
+	t.Cleanup(r.end)
+	return r
+}
+
+// end ends the controller in order.
+func (r *running) end() {
+	r.t.Helper()
+	if r.cancel == nil {
+		return
+	}
+	r.cancel()
+	r.cancel = nil
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			r.t.Errorf("Run: %v", err)
+		}
+	case <-time.After(deadline):
+		r.t.Fatal("Run does not end")
+	}
+}
+
+func (r *running) told(st Status) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last[st.Switch] = st
+	r.seen = append(r.seen, st)
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// await waits until the statuses that were told last are as they should be.
+func (r *running) await(what string, is func(map[string]Status) bool) {
+	r.t.Helper()
+	over := time.After(deadline)
+	for {
+		r.mu.Lock()
+		ok, changed := is(r.last), r.changed
+		last := fmt.Sprintf("%+v", r.last)
+		r.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-over:
+			r.t.Fatalf("%s: did not come about; statuses are %s", what, last)
+		}
+	}
+}
+
+// converged waits until a switch is converged to a revision.
+func (r *running) converged(name string, revision uint64) Status {
+	r.t.Helper()
+	var st Status
+	r.await(fmt.Sprintf("%s converged to revision %d", name, revision), func(all map[string]Status) bool {
+		st = all[name]
+		return st.State == StateConverged && st.Revision == revision
+	})
+	return st
+}
+
+// of returns the states of a switch so far, each once.
+func (r *running) of(name string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var states []string
+	for _, st := range r.seen {
+		if st.Switch == name && (len(states) == 0 || states[len(states)-1] != st.State) {
+			states = append(states, st.State)
+		}
+	}
+	return states
+}

@@ -1,0 +1,127 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"op25b/internal/reconcile"
+)
+
+// Metrics are what a controller counts of its switches. A nil *Metrics counts nothing.
+type Metrics struct {
+	switches   *prometheus.GaugeVec
+	converging prometheus.Histogram
+	updates    *prometheus.CounterVec
+	refusals   prometheus.Counter
+	audits     prometheus.Counter
+	drift      prometheus.Counter
+	ownership  *prometheus.CounterVec
+	newest     prometheus.Gauge
+	flips      prometheus.Counter
+}
+
+// NewMetrics registers the metrics of a controller. No metric has a label for the switch: a status is what tells of one.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		switches: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "op25b_fleet_switches", Help: "Switches that are assigned to this controller, by state.",
+		}, []string{"state"}),
+		converging: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "op25b_fleet_converge_seconds", Help: "How long it took to read a switch, to write what differed, and to read it back.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14), // 5 ms to 41 s
+		}),
+		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "op25b_fleet_entries_total", Help: "Entries by which switches differed from what was wanted, by what was done.",
+		}, []string{"kind"}),
+		refusals: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "op25b_fleet_writes_refused_total", Help: "Updates that switches refused.",
+		}),
+		audits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "op25b_fleet_audits_total", Help: "Reads of switches that were thought to be as they were left.",
+		}),
+		drift: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "op25b_fleet_drift_total", Help: "Differences that another hand had made, and that were repaired.",
+		}),
+		ownership: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "op25b_fleet_ownership_changes_total", Help: "Switches taken and lost.",
+		}, []string{"change"}),
+		newest: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "op25b_fleet_intent_revision", Help: "The newest revision of the intent.",
+		}),
+		flips: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "op25b_fleet_phase_flips_total", Help: "Rule sets that were put in force by one MODIFY without a read.",
+		}),
+	}
+	r.MustRegister(m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
+	return m
+}
+
+func (m *Metrics) state(from, to string) {
+	if m == nil || from == to {
+		return
+	}
+	if from != "" {
+		m.switches.WithLabelValues(from).Dec()
+	}
+	if to != "" {
+		m.switches.WithLabelValues(to).Inc()
+	}
+}
+
+func (m *Metrics) converged(d time.Duration) {
+	if m != nil {
+		m.converging.Observe(d.Seconds())
+	}
+}
+
+func (m *Metrics) wrote(p *reconcile.Plan) {
+	if m == nil {
+		return
+	}
+	m.updates.WithLabelValues("added").Add(float64(len(p.Added)))
+	m.updates.WithLabelValues("changed").Add(float64(len(p.Changed)))
+	m.updates.WithLabelValues("removed").Add(float64(len(p.Removed)))
+}
+
+func (m *Metrics) refused(updates int) {
+	if m != nil {
+		m.refusals.Add(float64(updates))
+	}
+}
+
+func (m *Metrics) audited() {
+	if m != nil {
+		m.audits.Inc()
+	}
+}
+
+func (m *Metrics) drifted(differences int) {
+	if m != nil {
+		m.drift.Add(float64(differences))
+	}
+}
+
+func (m *Metrics) owned() {
+	if m != nil {
+		m.ownership.WithLabelValues("taken").Inc()
+	}
+}
+
+func (m *Metrics) lost() {
+	if m != nil {
+		m.ownership.WithLabelValues("lost").Inc()
+	}
+}
+
+func (m *Metrics) revision(number uint64) {
+	if m != nil {
+		m.newest.Set(float64(number))
+	}
+}
+
+func (m *Metrics) flipped() {
+	if m != nil {
+		m.flips.Inc()
+	}
+}

@@ -1,0 +1,75 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/store"
+)
+
+// A rank is the high word of the election ids for one switch, from when another hand has been its primary with a higher id than ours, and
+// went. Until a switch restarts no lower id is ever its primary again (P4Runtime section 5.3), so that without this the switch would be
+// nobody's for good. It is stored under the ownership before it is used: whoever owns the switch next ranks no lower, and has the higher
+// low word.
+type rank struct {
+	High uint64 `json:"high"`
+}
+
+const rankKind = "rank"
+
+var (
+	// errOutranked ends the session of a switch that follows a higher election id whose holder is gone.
+	errOutranked = errors.New("the switch follows a higher election id, which nobody has any more")
+	// errNoHigher is a switch to which somebody came with the highest election id there is.
+	errNoHigher = errors.New("no election id is higher: restart the switch")
+)
+
+func (t *term) ranks() *store.Records[rank] { return store.JSON[rank](t.c.Store, rankKind) }
+
+// readRank takes over the rank that the switch has in this store.
+func (t *term) readRank(ctx context.Context) {
+	t.id = p4rt.ElectionID{High: t.c.birth, Low: t.own.Epoch()}
+	for {
+		r, err := t.ranks().Get(ctx, t.name)
+		switch {
+		case err == nil:
+			t.id.High = max(t.id.High, r.Value.High)
+		case errors.Is(err, store.ErrNoQuorum): // not guessed: the owner before may still be primary
+			if pause(ctx, retryMin) {
+				continue
+			}
+		case !errors.Is(err, store.ErrNotFound):
+			t.log.Debug("the rank is not known", zap.Error(err))
+		}
+		return
+	}
+}
+
+// rise takes the lowest rank at which our election id is higher than the leader's.
+func (t *term) rise(ctx context.Context, leader p4rt.ElectionID) error {
+	next := p4rt.ElectionID{High: leader.High, Low: t.id.Low}
+	switch {
+	case next.Compare(leader) > 0:
+	case leader.High == math.MaxUint64:
+		return fmt.Errorf("election id %v: %w", leader, errNoHigher)
+	default:
+		next.High++
+	}
+	if _, err := t.ranks().PutIf(ctx, t.name, store.AnyRevision, rank{next.High}, t.own); err != nil {
+		return err
+	}
+	t.log.Warn("another hand had the switch with a higher election id, and went; ours is higher now",
+		zap.Stringer("its", leader), zap.Stringer("before", t.id), zap.Stringer("now", next))
+	t.id = next
+	return nil
+}
+
+// outranked reports whether a switch follows a higher election id than ours and nobody has it.
+func outranked(s p4rt.Status) bool {
+	return s.State == p4rt.Backup && (s.Reason == p4rt.ReasonNoPrimary || s.Reason == p4rt.ReasonOutranked)
+}

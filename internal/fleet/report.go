@@ -1,0 +1,118 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"op25b/internal/store"
+)
+
+// How statuses are stored.
+const (
+	// storeDelay is how long a status may change before it is stored: connecting, converging and converged are one write where they follow
+	// fast, and a phase is in force on every switch before the first status is written.
+	storeDelay = 100 * time.Millisecond
+	// storeAgain is the pause after statuses could not be stored.
+	storeAgain = time.Second
+	// storing is how many statuses are stored at once: more do not make etcd faster.
+	storing = 16
+)
+
+// A reporter stores the statuses that have changed.
+type reporter struct {
+	records *store.Records[Status]
+	log     *zap.Logger
+	kick    chan struct{} // holds one token while something is dirty
+
+	mu    sync.Mutex // guards everything that follows
+	dirty map[*seat]struct{}
+}
+
+func newReporter(s *store.Store, log *zap.Logger) *reporter {
+	return &reporter{records: store.JSON[Status](s, statusKind), log: log, kick: make(chan struct{}, 1), dirty: make(map[*seat]struct{})}
+}
+
+// changed makes the reporter store the status of a seat soon.
+func (r *reporter) changed(s *seat) {
+	r.mu.Lock()
+	r.dirty[s] = struct{}{}
+	r.mu.Unlock()
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run stores until ctx ends.
+func (r *reporter) run(ctx context.Context) {
+	for {
+		select {
+		case <-r.kick:
+		case <-ctx.Done():
+			return
+		}
+		if !pause(ctx, storeDelay) {
+			return
+		}
+		r.mu.Lock()
+		some := r.dirty
+		r.dirty = make(map[*seat]struct{})
+		r.mu.Unlock()
+		var work errgroup.Group
+		work.SetLimit(storing)
+		failed := make(chan *seat, len(some))
+		for s := range some {
+			work.Go(func() error {
+				if err := s.store(ctx); err != nil {
+					r.log.Debug("status not stored", zap.String("switch", s.name), zap.Error(err))
+					failed <- s
+				}
+				return nil
+			})
+		}
+		_ = work.Wait()
+		close(failed)
+		if len(failed) > 0 {
+			for s := range failed {
+				r.changed(s)
+			}
+			if !pause(ctx, storeAgain) {
+				return
+			}
+		}
+	}
+}
+
+// store writes the seat's status under its ownership. Where there is none, or no more, it is the next owner's to write.
+func (s *seat) store(ctx context.Context) error {
+	s.storing.Lock() // a status that is on its way must not arrive after the one behind it
+	defer s.storing.Unlock()
+	s.mu.Lock()
+	st, own := s.status, s.own
+	s.mu.Unlock()
+	if own == nil || !own.Held() {
+		return nil
+	}
+	_, err := s.c.reporter.records.PutIf(ctx, s.name, store.AnyRevision, st, own)
+	if errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

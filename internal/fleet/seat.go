@@ -1,0 +1,239 @@
+package fleet
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	"op25b/internal/tlsfiles"
+)
+
+// switchKind is the kind of ownership of switches.
+const switchKind = "switch"
+
+// A seat is one switch that is assigned to this controller: it waits for the ownership, works while it has it, and gives it back.
+type seat struct {
+	c    *controller
+	name string
+	log  *zap.Logger
+	wake chan struct{} // holds one token: the worker is to look anew
+	quit context.CancelFunc
+
+	// Both are held before mu: storing while a status is on its way to the store, telling while it is changed and told.
+	storing, telling sync.Mutex
+
+	mu      sync.Mutex // guards everything that follows
+	status  Status
+	own     *store.Ownership // nil if it has none
+	epoch   uint64           // of the last ownership
+	device  device           // that the session is with
+	redial  func()           // ends the session, so that the next one is with another address; nil without a session
+	removed bool             // it is not in the inventory any more
+}
+
+// sit begins the work on a switch.
+func (c *controller) sit(name string) *seat {
+	s := &seat{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}}
+	ctx, quit := context.WithCancel(context.Background())
+	s.quit = quit
+	go func() {
+		s.run(ctx)
+		c.Metrics.state(s.status.State, "")
+		c.ended <- s
+	}()
+	return s
+}
+
+// stop ends the work after the step in progress. Whether the switch was removed from the inventory decides what becomes of its status.
+func (s *seat) stop(removed bool) {
+	s.mu.Lock()
+	s.removed = s.removed || removed
+	s.mu.Unlock()
+	s.quit()
+}
+
+func (s *seat) owned() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.own != nil && s.own.Held()
+}
+
+// look makes the worker look anew, and dial anew if the switch has another address.
+func (s *seat) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	sw, ok := s.c.view.Load().device(s.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ok && s.redial != nil && s.device != deviceOf(sw) {
+		s.redial()
+	}
+}
+
+// run owns the switch again and again until ctx ends.
+func (s *seat) run(ctx context.Context) {
+	failures := 0
+	for ctx.Err() == nil {
+		own, err := s.take(ctx)
+		switch {
+		case err == nil:
+			failures = 0
+			s.c.Metrics.owned()
+			s.serve(ctx, own)
+		case ctx.Err() != nil, errors.Is(err, store.ErrClosed):
+			return
+		default: // a full store, say
+			failures++
+			s.set(func(st *Status) { st.State, st.Reason, st.Detail = StateWaiting, ReasonStore, err.Error() })
+			pause(ctx, backoff(failures, s.c.AuditEvery))
+		}
+	}
+}
+
+// take waits until the switch is this controller's.
+func (s *seat) take(ctx context.Context) (*store.Ownership, error) {
+	s.set(func(st *Status) { st.State, st.Reason, st.Detail, st.Epoch = StateWaiting, "", "", 0 })
+	own, err := s.c.Store.TryOwn(ctx, switchKind, s.name, s.c.Name) // most are free, and need no watch
+	if err == nil || ctx.Err() != nil {
+		return own, err
+	}
+	reason := ReasonStore
+	if errors.Is(err, store.ErrOwned) {
+		reason = ReasonOwnedElsewhere
+	}
+	s.set(func(st *Status) { st.State, st.Reason, st.Detail = StateWaiting, reason, err.Error() })
+	return s.c.Store.Own(ctx, switchKind, s.name, s.c.Name)
+}
+
+// serve works on the switch while it is owned, and gives it back.
+func (s *seat) serve(ctx context.Context, own *store.Ownership) {
+	t := newTerm(s, own)
+	s.mu.Lock()
+	s.own, t.before, s.epoch = own, s.epoch, own.Epoch()
+	s.mu.Unlock()
+	working, end := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-own.Lost():
+			end(store.ErrLost)
+		case <-working.Done():
+		}
+	})
+	t.run(working)
+	end(nil)
+	watch.Wait()
+	if !own.Held() {
+		s.mu.Lock()
+		s.own = nil
+		s.mu.Unlock()
+		s.c.Metrics.lost()
+		s.set(func(st *Status) { st.State, st.Reason, st.Detail, st.Progress = StateLost, ReasonLease, "", nil })
+	} else {
+		s.release(own)
+	}
+}
+
+// release gives the switch back: the session is closed already.
+func (s *seat) release(own *store.Ownership) {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	s.mu.Lock()
+	removed := s.removed
+	s.mu.Unlock()
+	s.set(func(st *Status) {
+		st.State, st.Reason, st.Detail, st.Progress = StateUnassigned, ReasonReleased, "", nil
+		st.Owner = ""
+	})
+	var err error
+	if removed {
+		s.storing.Lock()
+		err = s.c.reporter.records.Delete(ctx, s.name, store.AnyRevision, own)
+		s.storing.Unlock()
+	} else {
+		err = s.store(ctx)
+	}
+	s.mu.Lock()
+	s.own = nil
+	s.mu.Unlock()
+	if err := errors.Join(err, own.Release(ctx)); err != nil && !errors.Is(err, store.ErrClosed) {
+		s.log.Warn("not given back in order", zap.Error(err))
+	}
+}
+
+// set changes the status, and tells of what is news.
+func (s *seat) set(change func(*Status), fields ...zap.Field) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.setTelling(change, fields...)
+}
+
+func (s *seat) setTelling(change func(*Status), fields ...zap.Field) {
+	s.mu.Lock()
+	before := s.status
+	change(&s.status)
+	st := s.status
+	if st.State != before.State || st.Since.IsZero() {
+		s.status.Since = s.c.Now().UTC()
+		st.Since = s.status.Since
+	}
+	s.mu.Unlock()
+	s.c.Metrics.state(before.State, st.State)
+	if len(fields) > 0 || st.State != before.State {
+		fields = append([]zap.Field{
+			zap.String("state", st.State), zap.String("reason", st.Reason), zap.Uint64("revision", st.Revision), zap.String("phase", st.InForce),
+		}, fields...)
+		if st.Detail != "" {
+			fields = append(fields, zap.String("detail", st.Detail))
+		}
+		s.log.Info("switch", fields...)
+	}
+	if s.c.OnStatus != nil {
+		s.c.OnStatus(st)
+	}
+	s.c.reporter.changed(s)
+}
+
+// A device is where a switch is and how it is spoken to.
+type device struct {
+	addr string
+	id   uint64
+	tls  policy.TLS
+}
+
+func deviceOf(sw *policy.Switch) device { return device{sw.P4Runtime, sw.DeviceID, sw.TLS} }
+
+func (d device) tlsConfig(log *zap.Logger) (*tls.Config, error) {
+	if !d.tls.Used() {
+		return nil, nil
+	}
+	cfg, err := tlsfiles.Client(tlsfiles.Files{
+		CA: d.tls.CA, Cert: d.tls.Cert, Key: d.tls.Key, ServerName: d.tls.ServerName,
+		OnError: func(err error) {
+			log.Warn("certificates changed and cannot be used", zap.String("addr", d.addr), zap.Error(err))
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("TLS to %s: %w", d.addr, err)
+	}
+	return cfg, nil
+}
+
+// backoff is the pause after a number of failures in a row, of which a random half is left out.
+func backoff(failures int, most time.Duration) time.Duration {
+	wait := min(retryMin, most)
+	for range failures - 1 {
+		wait = min(2*wait, most)
+	}
+	return wait - rand.N(wait/2+1)
+}

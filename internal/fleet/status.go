@@ -1,0 +1,120 @@
+package fleet
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"op25b/internal/store"
+)
+
+// MaxDrift is how many repairs a Status remembers.
+const MaxDrift = 16
+
+// A Status is where a switch stands. Its owner writes it, as a record of the store, for as long as it is the owner.
+type Status struct {
+	Switch string `json:"switch"`
+	State  string `json:"state"`            // one of the State constants
+	Reason string `json:"reason,omitempty"` // for the state: one of the Reason constants or p4rt's
+	Detail string `json:"detail,omitempty"` // what the reason does not say: an error, or whose turn it is
+	// Since is when the state last changed.
+	Since time.Time `json:"since"`
+	Owner string    `json:"owner,omitempty"` // a member of the store, or one that has died: see Abandoned
+	Epoch uint64    `json:"epoch,omitempty"` // of the ownership: the low word of the election id
+
+	// Revision is the intent's that the switch was last brought to, and Wanted the newest. 0 is none.
+	Revision uint64 `json:"revision,omitempty"`
+	Wanted   uint64 `json:"wanted,omitempty"`
+	// InForce is the phases in force in the switch, in words, and Running the epoch of their rules there.
+	InForce string `json:"inForce,omitempty"`
+	Running uint8  `json:"running,omitempty"`
+
+	Entries int         `json:"entries"` // of all tables
+	Tables  []TableFill `json:"tables,omitempty"`
+	// Progress is nil unless the switch is being written to.
+	Progress *Progress `json:"progress,omitempty"`
+	// Drift is the newest repairs of what another hand did, the newest first, each with its time.
+	Drift []string `json:"drift,omitempty"`
+	// Foreign is how many entries the switch was last seen to have that no intent asked for; Drift has those that were removed.
+	Foreign int `json:"foreign,omitempty"`
+
+	Pushed  time.Time `json:"pushed,omitzero"`  // when the pipeline was last pushed
+	Audited time.Time `json:"audited,omitzero"` // when all of the switch was last read and found, or made, as wanted
+}
+
+// Abandoned reports whether the owner died: it is not among the members. The switch goes on as it was left, and what the status says may be
+// true no more.
+func (s Status) Abandoned(members []store.Member) bool {
+	return s.Owner != "" && !slices.ContainsFunc(members, func(m store.Member) bool { return m.Name == s.Owner })
+}
+
+// A TableFill is how full a table is.
+type TableFill struct {
+	Table   string `json:"table"`
+	Entries int64  `json:"entries"`
+	Size    int64  `json:"size"`
+}
+
+// Progress is how far a switch is brought to its state.
+type Progress struct {
+	Step  string `json:"step"` // that has just been done
+	Done  int    `json:"done"` // updates
+	Total int    `json:"total"`
+}
+
+// statusKind is the kind of the records. Their name is the switch's.
+const statusKind = "status"
+
+// Statuses returns the status of every switch that a controller has owned, in the order of their names.
+func Statuses(ctx context.Context, s *store.Store) ([]Status, error) {
+	records, err := store.JSON[Status](s, statusKind).List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Status, len(records))
+	for i, r := range records {
+		all[i] = r.Value
+	}
+	return all, nil
+}
+
+// WatchStatuses tells the statuses of all switches, in the order of their names, at first and after changes; a slow receiver gets the newest.
+// A record that cannot be read is left out. The channel is closed when ctx ends or the store is closed; until then somebody must receive.
+func WatchStatuses(ctx context.Context, s *store.Store) <-chan []Status {
+	out := make(chan []Status)
+	events := store.JSON[Status](s, statusKind).Watch(ctx)
+	go func() {
+		defer close(out)
+		known := make(map[string]Status)
+		var ready chan<- []Status // nil while there is nothing to tell
+		var snapshot []Status
+		for {
+			if ready != nil && snapshot == nil {
+				snapshot = make([]Status, 0, len(known))
+				for _, name := range slices.Sorted(maps.Keys(known)) {
+					snapshot = append(snapshot, known[name])
+				}
+			}
+			select {
+			case some, ok := <-events:
+				if !ok {
+					return
+				}
+				for _, e := range some {
+					if e.Deleted || e.Err != nil {
+						delete(known, e.Name)
+						continue
+					}
+					known[e.Name] = e.Value
+				}
+				ready, snapshot = out, nil
+			case ready <- snapshot:
+				ready = nil
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}

@@ -1,0 +1,236 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+	"op25b/internal/store"
+)
+
+// errElsewhere ends the session of a switch whose address has changed.
+var errElsewhere = errors.New("the switch has another address now")
+
+// A term is one ownership of a switch, from when it is taken until it is lost or given back.
+type term struct {
+	*seat
+	own    *store.Ownership
+	before uint64 // the epoch of the seat's own term before; 0 is none
+
+	// Guarded by telling.
+	primary bool            // the session is, and what the worker finds is the status
+	leader  p4rt.ElectionID // that ended the session with errOutranked
+
+	id p4rt.ElectionID // ours; belongs to the goroutine of run
+
+	// What follows belongs to the worker, of which there is one at a time.
+	bases  bases
+	is     *wanted           // what the switch was last brought to, in this session; nil if that is not known
+	memory *reconcile.Memory // of its rule sets; nil if that is not known
+}
+
+func newTerm(s *seat, own *store.Ownership) *term {
+	return &term{seat: s, own: own}
+}
+
+// run holds a session until ctx ends.
+func (t *term) run(ctx context.Context) {
+	t.begin(ctx)
+	for failures := 0; ctx.Err() == nil; {
+		err := t.session(ctx)
+		reason := ReasonConfig
+		if errors.Is(err, errOutranked) {
+			t.telling.Lock()
+			leader := t.leader
+			t.telling.Unlock()
+			reason, err = ReasonOutranked, t.rise(ctx, leader)
+		}
+		if ctx.Err() != nil || err == nil || errors.Is(err, errElsewhere) {
+			continue
+		}
+		failures++
+		t.set(func(st *Status) { st.State, st.Reason, st.Detail = StateFailed, reason, err.Error() })
+		t.await(ctx, backoff(failures, t.c.AuditEvery))
+	}
+}
+
+// begin takes over what is known of the switch.
+func (t *term) begin(ctx context.Context) {
+	t.readRank(ctx)
+	r, err := t.c.reporter.records.Get(ctx, t.name)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.log.Debug("the status before is not known", zap.Error(err))
+	}
+	t.set(func(st *Status) {
+		// Where nobody owned it since our own last term, what we know of it is newer than what was stored.
+		if known := r.Value; known.Switch == t.name && (t.before == 0 || known.Epoch > t.before) {
+			known.State, known.Since, known.Progress = st.State, st.Since, nil
+			*st = known
+		}
+		t.bases.prior = *st
+		st.State, st.Reason, st.Detail = StateConnecting, string(p4rt.ReasonDialing), ""
+		st.Owner, st.Epoch = t.c.Name, t.own.Epoch()
+	})
+}
+
+// session keeps a session with the switch where the newest intent has it, and returns nil, errElsewhere, errOutranked or p4rt.ErrConfig.
+func (t *term) session(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	sw, ok := t.c.view.Load().device(t.name)
+	if !ok { // removed: the controller is about to end this
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	d := deviceOf(sw)
+	cfg, err := t.c.session(d, t.id, func(s p4rt.Status) {
+		t.follow(s)
+		if outranked(s) {
+			end(errOutranked)
+		}
+	})
+	if t.c.Recorder != nil {
+		cfg.Recorder = t.c.Recorder(t.name)
+	}
+	if err != nil {
+		return err
+	}
+	cfg.DialOptions = append(cfg.DialOptions[:len(cfg.DialOptions):len(cfg.DialOptions)], fence(t.own.Held))
+	t.mu.Lock()
+	t.device, t.redial = d, func() { end(errElsewhere) }
+	t.mu.Unlock()
+	t.look() // the address may have changed meanwhile
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.redial = nil
+	}()
+	return p4rt.Keep(ctx, cfg, t.work)
+}
+
+// await waits for a reason to look, at most for some time.
+func (t *term) await(ctx context.Context, most time.Duration) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.wake:
+	case <-timer.C:
+	}
+}
+
+// follow takes in what becomes of the session. While it is primary the worker says how the switch is.
+func (t *term) follow(s p4rt.Status) {
+	t.telling.Lock()
+	defer t.telling.Unlock()
+	t.primary = s.State == p4rt.Primary
+	if outranked(s) {
+		t.leader = s.Leader
+	}
+	if t.primary || s.Reason == p4rt.ReasonClosed { // closed by us: whoever did says why
+		return
+	}
+	t.setTelling(func(st *Status) {
+		switch s.State {
+		case p4rt.Connecting:
+			st.State = StateConnecting
+		case p4rt.Backup:
+			st.State = StateBackup
+		default:
+			st.State = StateDisconnected
+		}
+		st.Reason, st.Detail, st.Progress = string(s.Reason), "", nil
+		switch {
+		case s.Err != nil:
+			st.Detail = s.Err.Error()
+		case s.State == p4rt.Backup && !s.Leader.IsZero():
+			st.Detail = "the switch follows election id " + s.Leader.String()
+		}
+	})
+}
+
+// tell is set for the worker: what it found of a session that is over is not told.
+func (t *term) tell(change func(*Status), fields ...zap.Field) {
+	t.telling.Lock()
+	defer t.telling.Unlock()
+	if t.primary {
+		t.setTelling(change, fields...)
+	}
+}
+
+// work brings the switch of a primary session to what is wanted, whenever there is a reason to look, until ctx ends. It returns an error
+// of the session, which Keep then makes anew.
+func (t *term) work(ctx context.Context, s *p4rt.Session) error {
+	t.is, t.memory = nil, nil
+	due := time.NewTimer(t.c.AuditEvery)
+	defer due.Stop()
+	why, full, failures := ReasonElected, true, 0
+	for {
+		next, err := t.bring(ctx, s, full, why)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil:
+			full, failures = false, 0
+		case isOfSession(err):
+			return err
+		default:
+			t.is, t.memory, full = nil, nil, true
+			failures++
+			next = backoff(failures, t.c.AuditEvery)
+			t.fail(err)
+		}
+		if next > 0 {
+			due.Reset(next)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-due.C:
+			full, why = true, ReasonDrift
+		case <-t.wake:
+			why = ReasonIntent
+		}
+	}
+}
+
+// isOfSession says whether an error is a reason for another session.
+func isOfSession(err error) bool {
+	for _, kind := range []error{p4rt.ErrUnreachable, p4rt.ErrStreamLost, p4rt.ErrNotPrimary, p4rt.ErrClosed} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// fail tells of a switch that answers and could not be brought to its state.
+func (t *term) fail(err error) {
+	reason := ReasonRead
+	var write *p4rt.WriteError
+	for _, r := range []struct {
+		is     bool
+		reason string
+	}{
+		{errors.Is(err, reconcile.ErrNoRoom), ReasonNoRoom},
+		{errors.Is(err, p4rt.ErrPipelineRefused), ReasonRefused},
+		{errors.Is(err, reconcile.ErrNotConverged), ReasonNotConverged},
+		{errors.Is(err, errCompile), ReasonCompile},
+		{errors.Is(err, pipeline.ErrInvalid), ReasonCompile},
+		{errors.As(err, &write), ReasonWrite},
+	} {
+		if r.is {
+			reason = r.reason
+			break
+		}
+	}
+	if write != nil {
+		t.c.Metrics.refused(len(write.Failed))
+	}
+	t.tell(func(st *Status) { st.State, st.Reason, st.Detail, st.Progress = StateFailed, reason, err.Error(), nil }, zap.Error(err))
+}
