@@ -1,0 +1,134 @@
+// Package api is the northbound API: intent, switches, phases, questions and the audit chain, over gRPC, gRPC-Web and Connect (JSON over
+// HTTP) on one port, with health, readiness, metrics and reflection beside it.
+//
+// It decides who may what, writes down what was changed and what was refused, and says errors so that a caller can act on them. What a
+// change means and does is intent's, plan's and fleet's.
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"op25b/internal/intent"
+	"op25b/internal/plan"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+// Limits of requests.
+const (
+	// MaxFiles is the most bytes of all files of a request together: a fleet of 1,000 switches with 8,192 lines each is 1.3 GB and is not
+	// sent whole by anybody, one of 400,000 lines is.
+	MaxFiles = 64 << 20
+	// maxFilesMessage leaves room for base64, which is a third more, and for names.
+	maxFilesMessage = MaxFiles/3*4 + 1<<20
+	// maxMessage is for requests without files.
+	maxMessage = 1 << 20
+	// MaxList is the most revisions or records of an answer.
+	MaxList = 1000
+	// DefaultList is how many there are if the request does not say.
+	DefaultList = 50
+)
+
+// A Planner plans; a *plan.Planner is one.
+type Planner interface {
+	Make(ctx context.Context, r plan.Request) (*op25bv1.Plan, error)
+}
+
+var _ Planner = (*plan.Planner)(nil)
+
+// Switches says where the switches stand.
+type Switches interface {
+	// List returns all that have a status, in the order of their names.
+	List(ctx context.Context) ([]*op25bv1.SwitchStatus, error)
+	// Watch tells all of them at first and after every change; a slow receiver gets the newest. The channel is closed when ctx ends, or when
+	// there is nothing more to be told.
+	Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
+}
+
+// A Desk answers questions about an intent.
+type Desk interface {
+	Check(ctx context.Context, in *intent.Intent, q *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error)
+	CheckMail(ctx context.Context, in *intent.Intent, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error)
+}
+
+// Deps are what the API takes from its surroundings.
+type Deps struct {
+	Store    *store.Store
+	Book     *intent.Book
+	Switches Switches
+	Plan     Planner
+	// Check may be nil: then questions are not answered.
+	Check Desk
+	Auth  Auth
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Logger may be nil.
+	Logger *zap.Logger
+	// Metrics is what /metrics serves, and where the API's own metrics are registered; one of its own if nil.
+	Metrics *prometheus.Registry
+	// Stopping, if not nil, ends streams when it is done: their callers are told to come again.
+	Stopping context.Context
+}
+
+// A server is what all services have in common.
+type server struct {
+	Deps
+	guard   *guard
+	intents cache
+}
+
+// New returns the handler of everything. It starts nothing.
+func New(d Deps) http.Handler {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	if d.Metrics == nil {
+		d.Metrics = prometheus.NewRegistry()
+	}
+	if d.Stopping == nil {
+		d.Stopping = context.Background()
+	}
+	s := &server{Deps: d}
+	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), strangers: newThinner(d.Now)}
+	observe := newOnlooker(d.Logger, d.Metrics)
+	options := func(most int) []connect.HandlerOption {
+		return []connect.HandlerOption{
+			connect.WithReadMaxBytes(most),
+			connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
+			// The outermost is the first: what the others refuse, and what panics, is logged and counted too.
+			connect.WithInterceptors(observe, &recoverer{d.Logger}, s.guard, limiter{}),
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle(op25bv1connect.NewIntentServiceHandler(intentService{s}, options(maxFilesMessage)...))
+	mux.Handle(op25bv1connect.NewCheckServiceHandler(checkService{s}, options(maxFilesMessage)...))
+	mux.Handle(op25bv1connect.NewFleetServiceHandler(fleetService{s}, options(maxMessage)...))
+	mux.Handle(op25bv1connect.NewPhaseServiceHandler(phaseService{s}, options(maxMessage)...))
+	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options(maxMessage)...))
+	reflector := grpcreflect.NewStaticReflector(Services()...)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, options(maxMessage)...))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options(maxMessage)...))
+	mux.Handle(grpchealth.NewHandler(health{d.Store}, options(maxMessage)...))
+	s.plainPages(mux)
+	return s.guard.connection(mux)
+}
+
+// Services are the names of all services.
+func Services() []string {
+	return []string{
+		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
+		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName,
+	}
+}

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+type auditService struct{ *server }
+
+var _ op25bv1connect.AuditServiceHandler = auditService{}
+
+// ListRecords lists records.
+func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25bv1.ListRecordsRequest]) (*connect.Response[op25bv1.ListRecordsResponse], error) {
+	limit, err := listLimit(req.Msg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	head, err := s.Store.Audit().Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from := req.Msg.From
+	if from == 0 && head.Seq > uint64(limit) {
+		from = head.Seq - uint64(limit) + 1
+	}
+	records, err := s.Store.Audit().Records(ctx, from, limit)
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.ListRecordsResponse{Head: headOf(head)}
+	for _, r := range records {
+		answer.Records = append(answer.Records, &op25bv1.AuditRecord{
+			Seq: r.Seq, Time: timestamppb.New(r.Time), Who: r.Who, Role: r.Role, Verb: r.Verb, Object: r.Object,
+			Reason: r.Reason, Detail: r.Detail, Prev: r.Prev, Hash: r.Hash,
+		})
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// Verify reads the whole chain. That it is broken is the answer, and no error.
+func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
+	known := make([]store.Head, len(req.Msg.Known))
+	for i, h := range req.Msg.Known {
+		known[i] = store.Head{Seq: h.GetSeq(), Hash: h.GetHash()}
+	}
+	head, err := s.Store.Audit().Verify(ctx, known...)
+	var broken *store.BreakError
+	switch {
+	case errors.As(err, &broken):
+		return connect.NewResponse(&op25bv1.VerifyResponse{BrokenAt: broken.Seq, Broken: broken.What}), nil
+	case err != nil:
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.VerifyResponse{Intact: true, Head: headOf(head)}), nil
+}
+
+func headOf(h store.Head) *op25bv1.AuditHead { return &op25bv1.AuditHead{Seq: h.Seq, Hash: h.Hash} }

@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+
+	"op25b/internal/intent"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+type checkService struct{ *server }
+
+var _ op25bv1connect.CheckServiceHandler = checkService{}
+
+// asked returns the intent that a question is about.
+func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*intent.Intent, error) {
+	switch {
+	case s.Deps.Check == nil:
+		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this controller answers no questions"))
+	case len(from.GetFiles()) > 0 && from.GetRevision() != 0:
+		return nil, fault("from.files", "there are files and a revision", "give one of them")
+	case len(from.GetFiles()) > 0:
+		proposal, err := s.propose(ctx, from.Files)
+		if err != nil {
+			return nil, err
+		}
+		return proposal.Intent, nil
+	}
+	return s.at(ctx, from.GetRevision())
+}
+
+// Check says what becomes of a connection.
+func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.CheckRequest]) (*connect.Response[op25bv1.CheckResponse], error) {
+	in, err := s.asked(ctx, req.Msg.From)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.Deps.Check.Check(ctx, in, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	answer.Revision = in.Number
+	return connect.NewResponse(answer), nil
+}
+
+// CheckMail says what the closing of port 25 means for a mailbox.
+func (s checkService) CheckMail(ctx context.Context, req *connect.Request[op25bv1.CheckMailRequest]) (*connect.Response[op25bv1.CheckMailResponse], error) {
+	in, err := s.asked(ctx, req.Msg.From)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.Deps.Check.CheckMail(ctx, in, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	answer.Revision = in.Number
+	return connect.NewResponse(answer), nil
+}

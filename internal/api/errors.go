@@ -1,0 +1,138 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/internal/check"
+	"op25b/internal/impact"
+	"op25b/internal/intent"
+	"op25b/internal/plan"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// asConnectError gives an error its code and its details. One that has a code already keeps it.
+func asConnectError(err error) error {
+	var coded *connect.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &coded):
+		return err
+	}
+	e := connect.NewError(codeOf(err), err)
+	var faults policy.Faults
+	var stale *store.StaleError
+	switch {
+	case errors.As(err, &faults):
+		return withDetail(e, faultsOf(faults))
+	case errors.As(err, &stale):
+		return withDetail(e, &op25bv1.Stale{Base: stale.Base, Current: stale.Current})
+	}
+	return e
+}
+
+// meanings are what errors are for a caller. The first that fits counts.
+var meanings = []struct {
+	kind error
+	code connect.Code
+}{
+	{store.ErrStale, connect.CodeAborted},
+	{store.ErrNotFound, connect.CodeNotFound},
+	{store.ErrInvalid, connect.CodeInvalidArgument},
+	{store.ErrUnchanged, connect.CodeFailedPrecondition},
+	{store.ErrFull, connect.CodeResourceExhausted},
+	{store.ErrCorrupt, connect.CodeDataLoss},
+	{intent.ErrNone, connect.CodeFailedPrecondition},
+	{intent.ErrNoPhase, connect.CodeFailedPrecondition},
+	{intent.ErrActivation, connect.CodeFailedPrecondition},
+	{policy.ErrNoPrevious, connect.CodeFailedPrecondition},
+	{policy.ErrNoNumber, connect.CodeFailedPrecondition},
+	{policy.ErrInvalid, connect.CodeInvalidArgument},
+	{policy.ErrSyntax, connect.CodeInvalidArgument},
+	{policy.ErrDecode, connect.CodeInvalidArgument},
+	{policy.ErrDocuments, connect.CodeInvalidArgument},
+	{policy.ErrUnknownSwitch, connect.CodeInvalidArgument},
+	{policy.ErrUnknownPhase, connect.CodeInvalidArgument},
+	{policy.ErrUnknownGroup, connect.CodeInvalidArgument},
+	{plan.ErrRequest, connect.CodeInvalidArgument},
+	{plan.ErrSaved, connect.CodeInvalidArgument},
+	{check.ErrQuestion, connect.CodeInvalidArgument},
+	{check.ErrShared, connect.CodeInvalidArgument},
+	{check.ErrFamily, connect.CodeInvalidArgument},
+	{check.ErrUnknownLine, connect.CodeNotFound},
+	{check.ErrResolve, connect.CodeNotFound},
+	{check.ErrNoPhase, connect.CodeFailedPrecondition},
+	{impact.ErrAddress, connect.CodeInvalidArgument},
+	{context.Canceled, connect.CodeCanceled},
+	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
+	{store.ErrNoQuorum, connect.CodeUnavailable},
+	{store.ErrClosed, connect.CodeUnavailable},
+}
+
+func codeOf(err error) connect.Code {
+	for _, c := range meanings {
+		if errors.Is(err, c.kind) {
+			return c.code
+		}
+	}
+	return connect.CodeInternal
+}
+
+func withDetail(e *connect.Error, m proto.Message) *connect.Error {
+	if d, err := connect.NewErrorDetail(m); err == nil {
+		e.AddDetail(d)
+	}
+	return e
+}
+
+// maxFaults is how many faults an error carries: more than anybody mends at once, and few enough for the trailers of gRPC.
+const maxFaults = 20
+
+func faultsOf(faults policy.Faults) *op25bv1.Faults {
+	m := &op25bv1.Faults{}
+	for _, f := range faults[:min(maxFaults, len(faults))] {
+		m.Faults = append(m.Faults, &op25bv1.Fault{
+			File: f.File, Line: uint32(f.Line), Column: uint32(f.Col), Path: f.Path, What: f.What, Way: f.Way,
+		})
+	}
+	return m
+}
+
+// fault is one thing that is wrong with a request itself.
+func fault(path, what, way string) error {
+	return policy.Faults{{Path: path, What: what, Way: way, Kind: policy.ErrInvalid}}
+}
+
+// checkReason wants a reason of whoever changes something.
+func checkReason(reason string) error {
+	switch {
+	case strings.TrimSpace(reason) == "":
+		return fault("reason", "a change wants a reason", "say why, for the audit record")
+	case len(reason) > store.MaxReason:
+		return fault("reason", fmt.Sprintf("the reason has %d bytes", len(reason)), fmt.Sprintf("at most %d are kept", store.MaxReason))
+	}
+	return nil
+}
+
+// listLimit is how many items to list.
+func listLimit(asked uint32) (int, error) {
+	if asked > MaxList {
+		return 0, fault("limit", fmt.Sprintf("%d are asked for", asked), fmt.Sprintf("at most %d are listed; 0 is %d", MaxList, DefaultList))
+	}
+	if asked == 0 {
+		return DefaultList, nil
+	}
+	return int(asked), nil
+}
+
+func errUnknownService(name string) error {
+	return connect.NewError(connect.CodeNotFound, fmt.Errorf("service %q: unknown; known are %s", name, strings.Join(Services(), ", ")))
+}

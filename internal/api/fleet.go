@@ -1,0 +1,185 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/internal/intent"
+	"op25b/internal/plan"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+type fleetService struct{ *server }
+
+var _ op25bv1connect.FleetServiceHandler = fleetService{}
+
+// Unknown is the state of a switch that no controller has said anything of.
+const Unknown = "unknown"
+
+// onInventory are the switches of an intent, which may be nil, in its order, each with its status; behind them those that have a status alone.
+func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
+	of := make(map[string]*op25bv1.SwitchStatus, len(statuses))
+	for _, st := range statuses {
+		of[st.Switch] = st
+	}
+	all := make([]*op25bv1.SwitchStatus, 0, len(statuses))
+	if in != nil {
+		for i := range in.Bundle.Inventory.Switches {
+			sw := &in.Bundle.Inventory.Switches[i]
+			st := &op25bv1.SwitchStatus{Switch: sw.Name, State: Unknown, Reason: "no controller has said anything of it", Wanted: in.Number}
+			if told, ok := of[sw.Name]; ok {
+				st = proto.CloneOf(told)
+				delete(of, sw.Name)
+			}
+			st.Address = sw.P4Runtime
+			all = append(all, st)
+		}
+	}
+	for _, st := range statuses {
+		if of[st.Switch] != nil {
+			all = append(all, st)
+		}
+	}
+	return all
+}
+
+// ListSwitches lists switches.
+func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op25bv1.ListSwitchesRequest]) (*connect.Response[op25bv1.ListSwitchesResponse], error) {
+	in, err := s.currentOrNone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := onInventory(in, statuses)
+	if all, err = only(all, req.Msg.Switches); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all}), nil
+}
+
+// only are the statuses of the switches that were asked for, all if none was.
+func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var some []*op25bv1.SwitchStatus
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(st *op25bv1.SwitchStatus) bool { return st.Switch == name })
+		if i < 0 {
+			return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("switch %q: unknown; there are %s", name, listed(all)))
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
+}
+
+// listed are the names of switches, of many only the first.
+func listed(all []*op25bv1.SwitchStatus) string {
+	const most = 10
+	var names []string
+	for _, st := range all[:min(most, len(all))] {
+		names = append(names, st.Switch)
+	}
+	switch more := len(all) - most; {
+	case len(all) == 0:
+		return "none"
+	case more > 0:
+		return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// WatchSwitches tells switches and their changes.
+func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op25bv1.WatchSwitchesRequest], out *connect.ServerStream[op25bv1.WatchSwitchesResponse]) error {
+	ctx, cancel := s.stream(ctx)
+	defer cancel(nil)
+	in, err := s.currentOrNone(ctx)
+	if err != nil {
+		return err
+	}
+	intents := s.Book.Watch(ctx, number(in))
+	watched := s.Switches.Watch(ctx)
+	var statuses []*op25bv1.SwitchStatus
+	w := watcher{only: req.Msg.Switches, told: make(map[string]*op25bv1.SwitchStatus)}
+	for {
+		select {
+		case some, ok := <-watched:
+			if !ok {
+				return s.ended(ctx, errors.New("come again"))
+			}
+			statuses = some
+		case update, ok := <-intents:
+			if !ok {
+				return s.ended(ctx, errors.New("come again"))
+			}
+			if update.Err != nil {
+				continue // the one before stays what counts
+			}
+			in = update.Intent
+		}
+		if answer := w.news(in, statuses); answer != nil {
+			if err := out.Send(answer); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// A watcher knows what a caller was told.
+type watcher struct {
+	only     []string // empty is all
+	told     map[string]*op25bv1.SwitchStatus
+	revision uint64
+	begun    bool
+}
+
+// news is what the caller does not know yet, or nil. The first is never nil.
+func (w *watcher) news(in *intent.Intent, statuses []*op25bv1.SwitchStatus) *op25bv1.WatchSwitchesResponse {
+	answer := &op25bv1.WatchSwitchesResponse{Revision: number(in)}
+	there := make(map[string]bool)
+	for _, st := range onInventory(in, statuses) {
+		if len(w.only) > 0 && !slices.Contains(w.only, st.Switch) {
+			continue
+		}
+		there[st.Switch] = true
+		if !proto.Equal(w.told[st.Switch], st) {
+			w.told[st.Switch] = st
+			answer.Switches = append(answer.Switches, st)
+		}
+	}
+	for name := range w.told {
+		if !there[name] {
+			delete(w.told, name)
+			answer.Gone = append(answer.Gone, name)
+		}
+	}
+	slices.Sort(answer.Gone)
+	if w.begun && answer.Revision == w.revision && len(answer.Switches) == 0 && len(answer.Gone) == 0 {
+		return nil
+	}
+	w.begun, w.revision = true, answer.Revision
+	return answer
+}
+
+// Drift compares switches with what they were last brought to.
+func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.DriftRequest]) (*connect.Response[op25bv1.DriftResponse], error) {
+	in, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.plan(ctx, in, in, req.Msg.Switches, req.Msg.MaxEntries)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.DriftResponse{Plan: made, Drifted: slices.ContainsFunc(made.Switches, plan.Drifted)}), nil
+}

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/fleet"
+	"op25b/internal/intent"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// follow tells that an intent was stored and then, unless nobody waits, how the switches are brought to it, until each is there or has failed.
+func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, send func(*op25bv1.Progress) error) error {
+	s.intents.put(in)
+	tell := func(p *op25bv1.Progress) error {
+		p.Time = timestamppb.New(s.Now())
+		return send(p)
+	}
+	if err := tell(&op25bv1.Progress{Event: &op25bv1.Progress_Stored{Stored: revisionOf(in)}}); err != nil || noWait {
+		return err
+	}
+	ctx, cancel := s.stream(ctx)
+	defer cancel(nil)
+	f := newFollower(in)
+	for statuses := range s.Switches.Watch(ctx) {
+		for _, st := range f.news(statuses) {
+			if err := tell(&op25bv1.Progress{Event: &op25bv1.Progress_Switch{Switch: st}}); err != nil {
+				return err
+			}
+		}
+		if done := f.done(); done != nil {
+			return tell(&op25bv1.Progress{Event: &op25bv1.Progress_Done{Done: done}})
+		}
+	}
+	return s.ended(ctx, fmt.Errorf("revision %d is stored; how the switches are brought to it can be watched by FleetService.WatchSwitches", in.Number))
+}
+
+// errStopping is why a stream ends when its controller does.
+var errStopping = errors.New("this controller is stopping")
+
+// stream is the context of a stream: it ends with the caller, and when the controller stops.
+func (s *server) stream(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.Stopping, func() { cancel(errStopping) })
+	return ctx, func(cause error) { stop(); cancel(cause) }
+}
+
+// ended is the error of a stream that has no more to tell. Then says what its caller can do.
+func (s *server) ended(ctx context.Context, then error) error {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the store is closed: %w", then))
+	case errors.Is(cause, errStopping):
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errStopping, then))
+	default:
+		return cause
+	}
+}
+
+// A follower follows the switches of an intent to it.
+type follower struct {
+	in    *intent.Intent
+	told  map[string]*op25bv1.SwitchStatus
+	later uint64
+}
+
+func newFollower(in *intent.Intent) *follower {
+	return &follower{in: in, told: make(map[string]*op25bv1.SwitchStatus)}
+}
+
+// news are the statuses that are others than those told before, of the inventory's switches and in its order.
+func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
+	var all []*op25bv1.SwitchStatus
+	for _, st := range onInventory(f.in, statuses) {
+		if st.Address == "" { // not of this inventory
+			continue
+		}
+		if f.in.Number < st.Wanted {
+			f.later = max(f.later, st.Wanted)
+		}
+		if !proto.Equal(f.told[st.Switch], st) {
+			f.told[st.Switch] = st
+			all = append(all, st)
+		}
+	}
+	return all
+}
+
+// done is how it ended, or nil as long as a switch may still get there.
+func (f *follower) done() *op25bv1.Done {
+	done := &op25bv1.Done{Revision: f.in.Number, SupersededBy: f.later}
+	for i := range f.in.Bundle.Inventory.Switches {
+		switch st := f.told[f.in.Bundle.Inventory.Switches[i].Name]; {
+		case st.Converged && st.Revision >= f.in.Number:
+			done.Converged++
+		case st.Failed && (st.Wanted >= f.in.Number || !answers(st)):
+			done.Failed = append(done.Failed, st)
+		default:
+			return nil
+		}
+	}
+	return done
+}
+
+// answers says whether a switch that has failed for an earlier revision is going to be tried with this one: who cannot be reached is not, and
+// to wait for it does not help.
+func answers(st *op25bv1.SwitchStatus) bool {
+	return !st.Abandoned && (st.State == fleet.StateFailed || st.State == fleet.StateNoPhase)
+}

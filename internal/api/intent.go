@@ -1,0 +1,258 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/intent"
+	"op25b/internal/plan"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+type intentService struct{ *server }
+
+var _ op25bv1connect.IntentServiceHandler = intentService{}
+
+// Plan says what documents would change.
+func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.PlanRequest]) (*connect.Response[op25bv1.PlanResponse], error) {
+	m := req.Msg
+	base, err := s.currentOrNone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.Base != 0 && m.Base != number(base) {
+		return nil, &store.StaleError{Base: m.Base, Current: number(base)}
+	}
+	proposed := base
+	switch {
+	case len(m.Files) > 0:
+		proposal, err := s.propose(ctx, m.Files)
+		if err != nil {
+			return nil, err
+		}
+		if proposal.Base != number(base) { // somebody was quicker than the two reads
+			return nil, &store.StaleError{Base: number(base), Current: proposal.Base}
+		}
+		proposed = proposal.Intent
+	case base == nil:
+		return nil, intent.ErrNone
+	}
+	made, err := s.plan(ctx, base, proposed, m.Switches, m.MaxEntries)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.PlanResponse{Plan: made}), nil
+}
+
+// plan plans for what the statuses say that the switches were brought to.
+func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32) (*op25bv1.Plan, error) {
+	if entries > plan.MaxEntries {
+		return nil, fault("max_entries", fmt.Sprintf("%d are asked for", entries), fmt.Sprintf("at most %d are listed; 0 is %d", plan.MaxEntries, plan.DefaultEntries))
+	}
+	if err := s.knownSwitches(proposed, switches); err != nil {
+		return nil, err
+	}
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	applied := make(map[string]uint64, len(statuses))
+	for _, st := range statuses {
+		applied[st.Switch] = st.Revision
+	}
+	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied})
+}
+
+// knownSwitches returns policy.Faults for switches that the inventory does not have.
+func (s *server) knownSwitches(in *intent.Intent, switches []string) error {
+	if len(switches) == 0 {
+		return nil
+	}
+	return in.Bundle.CheckActivation(policy.Activation{Phase: in.Bundle.Policy.Phases[0].Name, Switches: switches, At: s.Now()})
+}
+
+// propose validates the files of a request.
+func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Proposal, error) {
+	docs, err := filesOf(files)
+	if err != nil {
+		return nil, err
+	}
+	return s.Book.Propose(ctx, docs)
+}
+
+// filesOf are the files of a request, checked for what the store and the limits want.
+func filesOf(files []*op25bv1.File) ([]policy.File, error) {
+	docs := make([]policy.File, len(files))
+	names := make(map[string]int, len(files))
+	size := 0
+	for i, f := range files {
+		path := fmt.Sprintf("files[%d].name", i)
+		if !fs.ValidPath(f.GetName()) || f.GetName() == "." || len(f.GetName()) > store.MaxPath-len("files/") {
+			return nil, fault(path, fmt.Sprintf("%q cannot be the name of a file", f.GetName()),
+				"it wants a relative path with slashes, without dots and empty parts, such as policy.yaml")
+		}
+		if first, twice := names[f.Name]; twice {
+			return nil, fault(path, fmt.Sprintf("%q is the name of files[%d] too", f.Name, first), "each file wants a name of its own")
+		}
+		names[f.Name] = i
+		docs[i] = policy.File{Name: f.Name, Data: f.Data}
+		if size += len(f.Data); size > MaxFiles {
+			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the files have more than %d MiB together: that is the most", MaxFiles>>20))
+		}
+	}
+	return docs, nil
+}
+
+// Apply stores documents.
+func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.ApplyRequest], out *connect.ServerStream[op25bv1.Progress]) error {
+	m := req.Msg
+	if err := checkReason(m.Reason); err != nil {
+		return err
+	}
+	files, base := m.Files, m.Base
+	switch {
+	case m.Plan != nil && (len(m.Files) > 0 || m.Base != 0):
+		return fault("plan", "there are a plan and files or a base", "give the plan alone: it has both")
+	case m.Plan != nil:
+		files, base = m.Plan.Files, m.Plan.Base
+	}
+	if len(files) == 0 {
+		return fault("files", "there are no files", "give the documents of policy and inventory, or a saved plan, which has them")
+	}
+	proposal, err := s.propose(ctx, files)
+	if err != nil {
+		return err
+	}
+	if proposal.Base != base {
+		return &store.StaleError{Base: base, Current: proposal.Base}
+	}
+	was, err := s.currentOrNone(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := s.Book.Put(ctx, proposal, by(ctx, m.Reason, plan.Detail(was, proposal.Intent, store.MaxDetail)))
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, in, m.NoWait, out.Send)
+}
+
+// by is who makes a change.
+func by(ctx context.Context, reason, detail string) intent.By {
+	id := caller(ctx)
+	return intent.By{Who: id.Who, Role: string(id.Role), Reason: reason, Detail: detail}
+}
+
+// Current returns the current revision.
+func (s intentService) Current(ctx context.Context, _ *connect.Request[op25bv1.CurrentRequest]) (*connect.Response[op25bv1.CurrentResponse], error) {
+	in, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.CurrentResponse{Revision: revisionOf(in)}), nil
+}
+
+// History lists revisions.
+func (s intentService) History(ctx context.Context, req *connect.Request[op25bv1.HistoryRequest]) (*connect.Response[op25bv1.HistoryResponse], error) {
+	limit, err := listLimit(req.Msg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	revisions, err := s.Book.History(ctx, req.Msg.Before, limit)
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.HistoryResponse{}
+	for _, r := range revisions {
+		answer.Revisions = append(answer.Revisions, storedRevision(r))
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// Show returns a revision with its documents.
+func (s intentService) Show(ctx context.Context, req *connect.Request[op25bv1.ShowRequest]) (*connect.Response[op25bv1.ShowResponse], error) {
+	in, err := s.at(ctx, req.Msg.Revision)
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.ShowResponse{Revision: revisionOf(in)}
+	for _, f := range in.Files {
+		answer.Files = append(answer.Files, &op25bv1.File{Name: f.Name, Data: f.Data})
+	}
+	for _, a := range in.Activations {
+		answer.Activations = append(answer.Activations, &op25bv1.Activation{
+			Phase: a.Phase, Groups: a.Groups, Switches: a.Switches, Time: timestamppb.New(a.At), Author: a.Author, Reason: a.Reason,
+		})
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// Diff compares two revisions.
+func (s intentService) Diff(ctx context.Context, req *connect.Request[op25bv1.DiffRequest]) (*connect.Response[op25bv1.DiffResponse], error) {
+	diffs, err := s.Book.Diff(ctx, req.Msg.From, req.Msg.To)
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.DiffResponse{}
+	for _, d := range diffs {
+		text, cut := plan.Cut(d.Unified, plan.MaxDiff)
+		answer.Documents = append(answer.Documents, &op25bv1.DocumentDiff{Path: d.Path, Added: d.Added, Removed: d.Removed, Unified: text, Truncated: cut})
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// Restore stores an earlier revision as the next one.
+func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1.RestoreRequest], out *connect.ServerStream[op25bv1.Progress]) error {
+	m := req.Msg
+	if err := checkReason(m.Reason); err != nil {
+		return err
+	}
+	if m.Revision == 0 {
+		return fault("revision", "no revision is named", "say which one to go back to; IntentService.History lists them")
+	}
+	was, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
+	if m.Base != was.Number {
+		return &store.StaleError{Base: m.Base, Current: was.Number}
+	}
+	old, err := s.at(ctx, m.Revision)
+	if err != nil {
+		return err
+	}
+	in, err := s.Book.Restore(ctx, m.Revision, m.Base, by(ctx, m.Reason, plan.Detail(was, old, store.MaxDetail)))
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, in, m.NoWait, out.Send)
+}
+
+// number is the number of an intent, 0 of none.
+func number(in *intent.Intent) uint64 {
+	if in == nil {
+		return 0
+	}
+	return in.Number
+}
+
+func revisionOf(in *intent.Intent) *op25bv1.Revision {
+	r := storedRevision(in.Revision)
+	r.Policy = in.Bundle.Policy.Name
+	return r
+}
+
+func storedRevision(r store.Revision) *op25bv1.Revision {
+	return &op25bv1.Revision{
+		Number: r.Number, Author: r.Author, Reason: strings.ToValidUTF8(r.Reason, "\uFFFD"), Time: timestamppb.New(r.Time),
+		Documents: uint32(r.Documents), Bytes: uint64(r.Bytes),
+	}
+}

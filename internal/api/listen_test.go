@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"op25b/internal/tlsfiles/tlstest"
+)
+
+func TestListen(t *testing.T) {
+	d := tlstest.New(t).Dir(t, "localhost")
+	for _, c := range []struct {
+		name string
+		o    Listening
+		want string // nothing: it listens
+	}{
+		{"loopback", Listening{Addr: "127.0.0.1:0"}, ""},
+		{"another loopback", Listening{Addr: "127.0.0.53:0"}, ""},
+		{"localhost", Listening{Addr: "localhost:0"}, ""},
+		{"TLS on loopback", Listening{Addr: "127.0.0.1:0", Cert: d.Cert, Key: d.Key}, ""},
+		{"TLS everywhere", Listening{Addr: ":0", Cert: d.Cert, Key: d.Key, ClientCA: d.CA, RequireClientCert: true}, ""},
+		{"insecure", Listening{Addr: "0.0.0.0:0", Insecure: true}, ""},
+		{"insecure on loopback", Listening{Addr: "127.0.0.1:0", Insecure: true}, ""},
+		{"plaintext everywhere", Listening{Addr: ":9090"}, ":9090 can be reached from other machines, and without TLS tokens and intent could be read on the way: " +
+			"give a certificate and its key, listen on 127.0.0.1, or say --insecure"},
+		{"plaintext on an address", Listening{Addr: "192.0.2.1:9090"}, "192.0.2.1:9090 can be reached from other machines"},
+		{"plaintext on all of IPv6", Listening{Addr: "[::]:9090"}, "[::]:9090 can be reached from other machines"},
+		{"a name", Listening{Addr: "noc.example:9090"}, "noc.example:9090 can be reached from other machines"},
+		{"no port", Listening{Addr: "127.0.0.1"}, `address "127.0.0.1": must be host:port, such as 127.0.0.1:9090`},
+		{"both", Listening{Addr: ":0", Cert: d.Cert, Key: d.Key, Insecure: true}, "there are a certificate and --insecure: leave one of them out"},
+		{"authority alone", Listening{Addr: "127.0.0.1:0", ClientCA: d.CA}, "clients' certificates want TLS: give the server's certificate and key, too"},
+		{"required without authority", Listening{Addr: "127.0.0.1:0", Cert: d.Cert, Key: d.Key, RequireClientCert: true}, "client certificates are required, and there is no authority to verify them by"},
+		{"no key", Listening{Addr: "127.0.0.1:0", Cert: d.Cert}, "its key is not given"},
+		{"no file", Listening{Addr: "127.0.0.1:0", Cert: "/nowhere.pem", Key: d.Key}, "/nowhere.pem"},
+	} {
+		l, err := Listen(c.o)
+		if err == nil {
+			_ = l.Close()
+		}
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (!errors.Is(err, ErrListen) || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// A call that is under way when the controller stops is answered.
+func TestServeEnds(t *testing.T) {
+	l, err := Listen(Listening{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	began, end := make(chan struct{}), make(chan struct{})
+	served := make(chan error, 1)
+	go func() {
+		served <- Serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			close(began)
+			<-end
+			say(w, http.StatusOK, "done")
+		}), nil)
+	}()
+	answered := make(chan string, 1)
+	go func() {
+		_, body := get(t, "http://"+l.Addr().String())
+		answered <- body
+	}()
+	<-began
+	cancel()
+	close(end)
+	if got := <-answered; got != "done\n" {
+		t.Errorf("the call was answered by %q", got)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}

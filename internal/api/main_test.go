@@ -1,0 +1,256 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"op25b/examples"
+	"op25b/internal/intent"
+	"op25b/internal/longform"
+	"op25b/internal/plan"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+func TestMain(m *testing.M) {
+	longform.Rapid()
+	goleak.VerifyTestMain(m)
+}
+
+// deadline bounds every test step that waits to be told: it is never reached in a test that passes.
+const deadline = 30 * time.Second
+
+func within(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// A world is an API on a store of its own, with switches that are where the test says.
+type world struct {
+	t        testing.TB
+	store    *store.Store
+	book     *intent.Book
+	switches *toldSwitches
+	logs     *observer.ObservedLogs
+	addr     string
+	stop     context.CancelFunc // of the API's streams
+	now      time.Time
+}
+
+// newWorld serves an API in plaintext on loopback. change may be nil.
+func newWorld(t testing.TB, change func(*Deps)) *world {
+	t.Helper()
+	s, err := store.Open(within(t), store.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	core, logs := observer.New(zapcore.DebugLevel)
+	w := &world{t: t, store: s, switches: newToldSwitches(), logs: logs, now: time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)}
+	w.book = intent.NewBook(s, func() time.Time { return w.now })
+	planner, err := plan.New(plan.Config{At: w.book.At, Now: func() time.Time { return w.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopping, stop := context.WithCancel(t.Context())
+	w.stop = stop
+	d := Deps{
+		Store: s, Book: w.book, Switches: w.switches, Plan: planner, Now: func() time.Time { return w.now },
+		Logger: zap.New(core), Metrics: prometheus.NewRegistry(), Stopping: stopping,
+	}
+	if change != nil {
+		change(&d)
+	}
+	w.addr = serve(t, Listening{Addr: "127.0.0.1:0"}, New(d))
+	return w
+}
+
+// serve serves a handler until the test ends.
+func serve(t testing.TB, o Listening, h http.Handler) string {
+	t.Helper()
+	l, err := Listen(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, l, h, nil) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// dial is a grpc-go client, which knows nothing of the server's own library.
+func (w *world) dial(opts ...grpc.DialOption) *grpc.ClientConn {
+	w.t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+w.addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, opts...)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// spinnet are the files of the worked example, with a switch that is not there.
+func spinnet(t testing.TB) []*op25bv1.File {
+	t.Helper()
+	return edited(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t))
+}
+
+// nobody is an address where nobody listens.
+func nobody(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// edited are files as a request has them, with texts replaced pair by pair.
+func edited(t testing.TB, files []policy.File, pairs ...string) []*op25bv1.File {
+	t.Helper()
+	var all []*op25bv1.File
+	for _, f := range files {
+		data := bytes.Clone(f.Data)
+		for i := 0; i < len(pairs); i += 2 {
+			data = bytes.ReplaceAll(data, []byte(pairs[i]), []byte(pairs[i+1]))
+		}
+		all = append(all, &op25bv1.File{Name: f.Name, Data: data})
+	}
+	return all
+}
+
+// replaced are files of a request with one text replaced, which must be there.
+func replaced(t testing.TB, files []*op25bv1.File, old, now string) []*op25bv1.File {
+	t.Helper()
+	found := false
+	all := make([]*op25bv1.File, len(files))
+	for i, f := range files {
+		found = found || bytes.Contains(f.Data, []byte(old))
+		all[i] = &op25bv1.File{Name: f.Name, Data: bytes.ReplaceAll(f.Data, []byte(old), []byte(now))}
+	}
+	if !found {
+		t.Fatalf("no file has %q", old)
+	}
+	return all
+}
+
+// put stores files as the next revision behind the API's back.
+func (w *world) put(files []*op25bv1.File) *intent.Intent {
+	w.t.Helper()
+	docs, err := filesOf(files)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p, err := w.book.Propose(within(w.t), docs)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	in, err := w.book.Put(within(w.t), p, intent.By{Who: "test", Reason: "test"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return in
+}
+
+// chain is the audit chain as texts: who, role, verb, object.
+func (w *world) chain() []string {
+	w.t.Helper()
+	if _, err := w.store.Audit().Verify(within(w.t)); err != nil {
+		w.t.Error(err)
+	}
+	records, err := w.store.Audit().Records(within(w.t), 0, MaxList)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var all []string
+	for _, r := range records {
+		all = append(all, strings.TrimSpace(strings.Join([]string{r.Who, r.Role, r.Verb, r.Object}, " ")))
+	}
+	return all
+}
+
+// toldSwitches are switches whose statuses a test tells.
+type toldSwitches struct {
+	mu       sync.Mutex // guards everything that follows
+	statuses []*op25bv1.SwitchStatus
+	watchers []chan []*op25bv1.SwitchStatus
+}
+
+func newToldSwitches() *toldSwitches { return &toldSwitches{} }
+
+// tell says where the switches are now.
+func (s *toldSwitches) tell(statuses ...*op25bv1.SwitchStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.statuses = statuses
+	for _, w := range s.watchers {
+		select {
+		case <-w: // what it has not received is old
+		default:
+		}
+		w <- slices.Clone(statuses)
+	}
+}
+
+// List returns what was told.
+func (s *toldSwitches) List(context.Context) ([]*op25bv1.SwitchStatus, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.statuses), nil
+}
+
+// Watch tells what is told.
+func (s *toldSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in, out := make(chan []*op25bv1.SwitchStatus, 1), make(chan []*op25bv1.SwitchStatus)
+	in <- slices.Clone(s.statuses)
+	s.watchers = append(s.watchers, in)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case statuses := <-in:
+				select {
+				case out <- statuses:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+var _ Switches = (*toldSwitches)(nil)

@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"op25b/internal/auth"
+)
+
+// An onlooker logs one line a call, and counts calls. It knows nothing of what is in them: a mailbox that somebody asks about is in no log.
+type onlooker struct {
+	log     *zap.Logger
+	calls   *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+	streams prometheus.Gauge
+}
+
+func newOnlooker(log *zap.Logger, r prometheus.Registerer) *onlooker {
+	o := &onlooker{
+		log: log,
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "op25b_api_calls_total", Help: "Calls of the northbound API that have ended, by how.",
+		}, []string{"procedure", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "op25b_api_call_seconds", Help: "How long calls of one message took.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // to 65 s
+		}, []string{"procedure"}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "op25b_api_streams", Help: "Streams of the northbound API that are open."}),
+	}
+	r.MustRegister(o.calls, o.seconds, o.streams)
+	return o
+}
+
+// A sight is what is found out about a call while it is made.
+type sight struct{ who auth.Identity }
+
+type sightKey struct{}
+
+// seen is where to note what is found out; what is noted outside of a call is lost.
+func seen(ctx context.Context) *sight {
+	if s, ok := ctx.Value(sightKey{}).(*sight); ok {
+		return s
+	}
+	return new(sight)
+}
+
+// WrapUnary observes calls of one message.
+func (o *onlooker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		s, began := &sight{}, time.Now()
+		answer, err := next(context.WithValue(ctx, sightKey{}, s), req)
+		took := time.Since(began)
+		if _, known := verbs[req.Spec().Procedure]; known {
+			o.seconds.WithLabelValues(req.Spec().Procedure).Observe(took.Seconds())
+		}
+		o.ended(req.Spec().Procedure, req.Peer(), s, took, err)
+		return answer, err
+	}
+}
+
+// WrapStreamingHandler observes streams.
+func (o *onlooker) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		o.streams.Inc()
+		defer o.streams.Dec()
+		s, began := &sight{}, time.Now()
+		err := next(context.WithValue(ctx, sightKey{}, s), conn)
+		o.ended(conn.Spec().Procedure, conn.Peer(), s, time.Since(began), err)
+		return err
+	}
+}
+
+// WrapStreamingClient is for clients, of which there are none here.
+func (o *onlooker) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+func (o *onlooker) ended(procedure string, peer connect.Peer, s *sight, took time.Duration, err error) {
+	code := "ok"
+	if err != nil {
+		code = connect.CodeOf(err).String()
+	}
+	o.calls.WithLabelValues(procedure, code).Inc()
+	fields := []zap.Field{
+		zap.String("call", procedure), zap.String("code", code), zap.Duration("took", took), zap.String("peer", peer.Addr),
+		zap.String("protocol", peer.Protocol), zap.String("who", s.who.Who), zap.String("role", string(s.who.Role)), zap.String("by", string(s.who.By)),
+	}
+	if err != nil && !verbs[procedure].Private {
+		fields = append(fields, zap.String("error", message(err)))
+	}
+	if code := connect.CodeOf(err); err != nil && (code == connect.CodeInternal || code == connect.CodeUnknown || code == connect.CodeDataLoss) {
+		o.log.Error("api", fields...)
+		return
+	}
+	o.log.Info("api", fields...)
+}
+
+// message is what an error says without its code.
+func message(err error) string {
+	var e *connect.Error
+	if errors.As(err, &e) {
+		return e.Message()
+	}
+	return err.Error()
+}
+
+// A recoverer makes an error of a panic, and logs where it was.
+type recoverer struct{ log *zap.Logger }
+
+func (r *recoverer) catch(procedure string, err *error) {
+	switch x := recover(); x {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(x)
+	default:
+		r.log.Error("panic", zap.String("call", procedure), zap.Any("panic", x), zap.ByteString("stack", debug.Stack()))
+		*err = connect.NewError(connect.CodeInternal, fmt.Errorf("%s failed by a fault of op25b; the log of the controller says where", procedure))
+	}
+}
+
+// WrapUnary recovers in calls of one message.
+func (r *recoverer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (_ connect.AnyResponse, err error) {
+		defer r.catch(req.Spec().Procedure, &err)
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingHandler recovers in streams.
+func (r *recoverer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
+		defer r.catch(conn.Spec().Procedure, &err)
+		return next(ctx, conn)
+	}
+}
+
+// WrapStreamingClient is for clients, of which there are none here.
+func (r *recoverer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// A limiter ends calls that take longer than they may.
+type limiter struct{}
+
+func (limiter) within(ctx context.Context, procedure string) (context.Context, context.CancelFunc) {
+	if most := verbs[procedure].Within; most > 0 {
+		return context.WithTimeoutCause(ctx, most, fmt.Errorf("%w: %s may take %v", context.DeadlineExceeded, procedure, most))
+	}
+	return ctx, func() {}
+}
+
+// WrapUnary limits calls of one message.
+func (l limiter) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		ctx, cancel := l.within(ctx, req.Spec().Procedure)
+		defer cancel()
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingHandler limits streams that have a limit.
+func (l limiter) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		ctx, cancel := l.within(ctx, conn.Spec().Procedure)
+		defer cancel()
+		return next(ctx, conn)
+	}
+}
+
+// WrapStreamingClient is for clients, of which there are none here.
+func (limiter) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+var (
+	_ connect.Interceptor = (*onlooker)(nil)
+	_ connect.Interceptor = (*recoverer)(nil)
+	_ connect.Interceptor = limiter{}
+)

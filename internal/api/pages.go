@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"connectrpc.com/grpchealth"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"op25b/internal/auth"
+	"op25b/internal/intent"
+	"op25b/internal/store"
+)
+
+// plainPages are what other programs than clients of the API ask for: /healthz says that the process lives, /readyz whether it is of use, and
+// why not; both want no credentials. /metrics wants a viewer's.
+func (s *server) plainPages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readWithin)
+		defer cancel()
+		if err := s.ready(ctx); err != nil {
+			say(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
+			return
+		}
+		say(w, http.StatusOK, "ready")
+	})
+	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		c, _ := r.Context().Value(connectionKey{}).(connection)
+		switch id, err := s.guard.identify(c, r.Header); {
+		case err != nil:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			say(w, http.StatusUnauthorized, err.Error()+"; /metrics wants the role viewer")
+		case !id.Role.May(auth.Viewer):
+			say(w, http.StatusForbidden, id.Who+" has no role, and /metrics wants viewer")
+		default:
+			metrics.ServeHTTP(w, r)
+		}
+	})
+}
+
+func say(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	fmt.Fprintln(w, text)
+}
+
+// ready returns nil if the store has a quorum and the intent can be read, or if there is none yet.
+func (s *server) ready(ctx context.Context) error {
+	if err := s.Store.Ready(ctx); err != nil {
+		return err
+	}
+	if _, err := s.current(ctx); err != nil && !errors.Is(err, intent.ErrNone) {
+		return fmt.Errorf("the intent cannot be read: %w", err)
+	}
+	return nil
+}
+
+// health answers gRPC's health check: every service is of use while the store has a quorum.
+type health struct{ store *store.Store }
+
+// Check says whether a service is of use.
+func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
+	known := req.Service == ""
+	for _, name := range Services() {
+		known = known || name == req.Service
+	}
+	if !known {
+		return nil, errUnknownService(req.Service)
+	}
+	if h.store.Ready(ctx) != nil {
+		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
+	}
+	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
+}
+
+var _ grpchealth.Checker = health{}

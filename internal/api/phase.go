@@ -1,0 +1,171 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+type phaseService struct{ *server }
+
+var _ op25bv1connect.PhaseServiceHandler = phaseService{}
+
+// ListPhases lists phases.
+func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1.ListPhasesRequest]) (*connect.Response[op25bv1.ListPhasesResponse], error) {
+	in, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	answer := &op25bv1.ListPhasesResponse{
+		Revision: in.Number, Policy: in.Bundle.Policy.Name, Time: timestamppb.New(now), Phases: phasesOf(in, now),
+	}
+	if next, ok := in.NextEvent(now); ok {
+		answer.Next = timestamppb.New(next)
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// phasesOf are the phases of an intent, with where each is in force.
+func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
+	p := in.Bundle.Policy
+	all := make([]*op25bv1.Phase, len(p.Phases))
+	at := make(map[string]*op25bv1.Phase, len(p.Phases))
+	for i := range p.Phases {
+		ph := &p.Phases[i]
+		all[i] = &op25bv1.Phase{
+			Name: ph.Name, Title: ph.Title, Effective: ph.Effective.String(), Begins: timestamppb.New(p.Begins(ph)),
+			SynOnly: ph.SynOnly, Rules: uint32(len(ph.Rules)),
+		}
+		at[ph.Name] = all[i]
+	}
+	switches := in.Bundle.Inventory.Switches
+	for i := range switches {
+		for phase, where := range inForceOn(in, switches[i].Name, now) {
+			if ph := at[phase]; ph != nil {
+				ph.InForce = append(ph.InForce, where)
+			}
+		}
+	}
+	for _, ph := range all {
+		ph.Everywhere = len(switches) > 0 && len(ph.InForce) == len(switches)
+		for _, where := range ph.InForce {
+			ph.Everywhere = ph.Everywhere && where.ByDefault && len(where.Groups) == len(p.LineGroups)
+		}
+	}
+	return all
+}
+
+// inForceOn is where on a switch each phase is in force.
+func inForceOn(in *intent.Intent, name string, now time.Time) map[string]*op25bv1.InForce {
+	of := make(map[string]*op25bv1.InForce)
+	phases, err := in.InForce(name, now)
+	if err != nil { // none has begun
+		return of
+	}
+	where := func(phase string) *op25bv1.InForce {
+		if of[phase] == nil {
+			of[phase] = &op25bv1.InForce{Switch: name}
+		}
+		return of[phase]
+	}
+	where(phases.Default).ByDefault = true
+	for _, g := range in.Bundle.Policy.LineGroups {
+		w := where(phases.Phase(g.Name))
+		w.Groups = append(w.Groups, g.Name)
+	}
+	return of
+}
+
+// ShowPhase returns a phase with its rules.
+func (s phaseService) ShowPhase(ctx context.Context, req *connect.Request[op25bv1.ShowPhaseRequest]) (*connect.Response[op25bv1.ShowPhaseResponse], error) {
+	in, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	ph, ok := in.Bundle.Policy.Phase(req.Msg.Phase)
+	if !ok {
+		return nil, in.Bundle.CheckActivation(policy.Activation{Phase: req.Msg.Phase, At: now})
+	}
+	answer := &op25bv1.ShowPhaseResponse{Revision: in.Number, Rules: rulesOf(in.Bundle.Policy, ph)}
+	for _, shown := range phasesOf(in, now) {
+		if shown.Name == ph.Name {
+			answer.Phase = shown
+		}
+	}
+	return connect.NewResponse(answer), nil
+}
+
+func rulesOf(p *policy.Policy, ph *policy.Phase) []*op25bv1.PhaseRule {
+	ports := make(map[string][]uint32)
+	for _, s := range p.Services {
+		for _, port := range s.Ports {
+			ports[s.Name] = append(ports[s.Name], uint32(port))
+		}
+	}
+	all := make([]*op25bv1.PhaseRule, len(ph.Rules))
+	for i, r := range ph.Rules {
+		rule := &op25bv1.PhaseRule{Name: r.Name, Groups: r.Groups, Service: r.Service, Ports: ports[r.Service], Remote: r.Remote, Action: string(r.Action)}
+		if rule.Remote == "" {
+			rule.Remote = policy.AnyRemote
+		}
+		for _, leg := range r.Legs {
+			rule.Legs = append(rule.Legs, string(leg))
+		}
+		all[i] = rule
+	}
+	return all
+}
+
+// Activate puts a phase in force.
+func (s phaseService) Activate(ctx context.Context, req *connect.Request[op25bv1.ActivateRequest], out *connect.ServerStream[op25bv1.Progress]) error {
+	m := req.Msg
+	if err := checkReason(m.Reason); err != nil {
+		return err
+	}
+	if err := s.isCurrent(ctx, m.Base); err != nil {
+		return err
+	}
+	in, err := s.Book.Activate(ctx, m.Base, m.Phase, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m.Reason, ""))
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, in, m.NoWait, out.Send)
+}
+
+// Rollback puts in force what was before.
+func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1.RollbackRequest], out *connect.ServerStream[op25bv1.Progress]) error {
+	m := req.Msg
+	if err := checkReason(m.Reason); err != nil {
+		return err
+	}
+	if err := s.isCurrent(ctx, m.Base); err != nil {
+		return err
+	}
+	in, err := s.Book.Rollback(ctx, m.Base, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m.Reason, ""))
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, in, m.NoWait, out.Send)
+}
+
+// isCurrent refuses what was made on another revision before anything is said about it: names may be known there that are not here.
+func (s *server) isCurrent(ctx context.Context, base uint64) error {
+	in, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
+	if in.Number != base {
+		return &store.StaleError{Base: base, Current: in.Number}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/fleet"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// FleetSwitches are the switches as the controllers of a store have them.
+func FleetSwitches(s *store.Store) Switches { return fleetSwitches{s} }
+
+type fleetSwitches struct{ store *store.Store }
+
+var _ Switches = fleetSwitches{}
+
+// List returns the statuses.
+func (f fleetSwitches) List(ctx context.Context) ([]*op25bv1.SwitchStatus, error) {
+	statuses, err := fleet.Statuses(ctx, f.store)
+	if err != nil {
+		return nil, err
+	}
+	members, err := f.store.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return statusMessages(statuses, members), nil
+}
+
+// Watch tells the statuses. A change of who is present is one of the statuses: the owner may have died.
+func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
+	out := make(chan []*op25bv1.SwitchStatus)
+	ctx, cancel := context.WithCancel(ctx)
+	statuses, members := fleet.WatchStatuses(ctx, f.store), f.store.WatchMembers(ctx)
+	go func() {
+		defer close(out)
+		defer cancel()
+		var have []fleet.Status
+		var present []store.Member
+		var haveAny, presentAny bool
+		var news []*op25bv1.SwitchStatus
+		var ready chan<- []*op25bv1.SwitchStatus // nil while there is nothing to tell
+		for {
+			select {
+			case some, ok := <-statuses:
+				if !ok {
+					return
+				}
+				have, haveAny = some, true
+			case some, ok := <-members:
+				if !ok {
+					return
+				}
+				present, presentAny = some, true
+			case ready <- news:
+				ready = nil
+				continue
+			case <-ctx.Done():
+				return
+			}
+			if haveAny && presentAny {
+				ready, news = out, statusMessages(have, present)
+			}
+		}
+	}()
+	return out
+}
+
+func statusMessages(statuses []fleet.Status, members []store.Member) []*op25bv1.SwitchStatus {
+	all := make([]*op25bv1.SwitchStatus, len(statuses))
+	for i, st := range statuses {
+		all[i] = statusMessage(st, st.Abandoned(members))
+	}
+	return all
+}
+
+func statusMessage(st fleet.Status, abandoned bool) *op25bv1.SwitchStatus {
+	m := &op25bv1.SwitchStatus{
+		Switch: st.Switch, State: st.State, Reason: st.Reason, Detail: st.Detail, Since: stamp(st.Since),
+		Owner: st.Owner, Epoch: st.Epoch, Revision: st.Revision, Wanted: st.Wanted, InForce: st.InForce,
+		Converged: st.State == fleet.StateConverged && !abandoned, Abandoned: abandoned,
+		Running: uint32(st.Running), Entries: uint64(st.Entries), Drift: st.Drift, Foreign: uint32(st.Foreign),
+		Pushed: stamp(st.Pushed), Audited: stamp(st.Audited),
+	}
+	switch st.State {
+	case fleet.StateFailed, fleet.StateDisconnected, fleet.StateBackup, fleet.StateNoPhase, fleet.StateUnassigned:
+		m.Failed = true
+	default:
+		m.Failed = abandoned
+	}
+	for _, f := range st.Tables {
+		m.Tables = append(m.Tables, &op25bv1.TableFill{Table: f.Table, Entries: uint64(f.Entries), Size: uint64(f.Size)})
+	}
+	if p := st.Progress; p != nil {
+		m.Progress = &op25bv1.SwitchProgress{Step: p.Step, Done: uint32(p.Done), Total: uint32(p.Total)}
+	}
+	return m
+}
+
+// stamp is a moment, absent if it is none.
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}

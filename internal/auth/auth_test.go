@@ -1,0 +1,210 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+const head = "apiVersion: op25b/v1\nkind: Access\n"
+
+func TestParse(t *testing.T) {
+	good, one := hashOf("a"), hashOf("b")
+	for _, c := range []struct{ name, text, want string }{
+		{"tokens", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + "}\n  - {name: a, role: admin, sha256: " + one + ", expires: 2027-03-31T00:00:00+09:00}\n", ""},
+		{"certificates", head + "certificates:\n  - {uri: \"spiffe://isp.example/alice\", role: admin}\n  - {commonName: bob, role: operator}\n", ""},
+		{"nothing", head, "neither a token nor a certificate: nobody could do anything"},
+		{"kind", "apiVersion: op25b/v1\nkind: Policy\ntokens: []\n", `apiVersion "op25b/v1", kind "Policy": must be op25b/v1 and Access`},
+		{"unknown key", head + "token: []\n", "access.yaml: "},
+		{"not YAML", "a: [", "access.yaml: "},
+		{"role", head + "tokens:\n  - {name: a, role: root, sha256: " + good + "}\n", `tokens[0]: invalid access file: role "root": must be viewer, operator or admin`},
+		{"no role", head + "certificates:\n  - {commonName: a}\n", `certificates[0]: invalid access file: role "": must be`},
+		{"no name", head + "tokens:\n  - {role: viewer, sha256: " + good + "}\n", `tokens[0]: invalid access file: name "": must be 1 to 256 bytes`},
+		{"the token itself", head + "tokens:\n  - {name: a, role: viewer, sha256: op25b_secret}\n", `sha256 of token "a": must be 64 hexadecimal digits, as sha256sum writes them, and not the token itself`},
+		{"expires", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + ", expires: tomorrow}\n", `expires of token "a", "tomorrow": must be a moment such as 2027-03-31T00:00:00+09:00`},
+		{"one token twice", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + "}\n  - {name: b, role: admin, sha256: " + strings.ToUpper(good) + "}\n", "tokens[1]: invalid access file: it has the same sha256 as tokens[0]: one token has one name"},
+		{"no name of a certificate", head + "certificates:\n  - {role: viewer}\n", "certificates[0]: invalid access file: it wants either a uri or a commonName"},
+		{"both names", head + "certificates:\n  - {uri: \"a:b\", commonName: c, role: viewer}\n", "it wants either a uri or a commonName"},
+		{"no scheme", head + "certificates:\n  - {uri: alice, role: viewer}\n", `uri "alice": must have a scheme, such as spiffe://`},
+		{"long", head + "certificates:\n  - {commonName: " + strings.Repeat("x", 257) + ", role: viewer}\n", "a name of 257 bytes: must be at most 256"},
+		{"one certificate twice", head + "certificates:\n  - {commonName: a, role: viewer}\n  - {commonName: a, role: admin}\n", "certificates[1]: invalid access file: a is there already, as certificates[0]"},
+	} {
+		_, err := Parse("access.yaml", []byte(c.text))
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (!errors.Is(err, ErrAccess) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "access.yaml")):
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	token, hash := NewToken()
+	if other, _ := NewToken(); other == token || hash != hashOf(token) || len(token) < 40 {
+		t.Errorf("%s, %s", token, hash)
+	}
+	a, err := Parse("access.yaml", fmt.Appendf(nil, "%stokens:\n  - {name: noc, role: operator, sha256: %s, expires: 2026-01-02T00:00:00Z}\n", head, hash))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := time.Date(2026, 1, 1, 23, 59, 59, 0, time.UTC)
+	if id, err := a.Token(token, last); err != nil || id != (Identity{"noc", Operator, ByToken}) {
+		t.Errorf("%v, %v", id, err)
+	}
+	if _, err := a.Token(token, last.Add(time.Second)); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "the bearer token of noc has expired at 2026-01-02T00:00:00Z") {
+		t.Errorf("expired: %v", err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		if guess := rapid.String().Draw(t, "guess"); guess != token {
+			if id, err := a.Token(guess, last); !errors.Is(err, ErrUnknown) {
+				t.Fatalf("%q is %v", guess, id)
+			}
+		}
+	})
+}
+
+func TestBearer(t *testing.T) {
+	for header, want := range map[string]string{"": "", "Bearer x": "x", "bearer  x ": "x", "Basic x": "!", "Bearer": "!", "Bearer ": "!", "x": "!"} {
+		got, ok, err := Bearer(header)
+		if wrong := err != nil; wrong != (want == "!") || !wrong && (got != want || ok != (want != "")) || wrong && !errors.Is(err, ErrUnknown) {
+			t.Errorf("%q: %q, %v, %v", header, got, ok, err)
+		}
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	a, err := Parse("access.yaml", []byte(head+"certificates:\n  - {uri: \"spiffe://isp.example/alice\", role: viewer}\n  - {commonName: alice, role: admin}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := func(name string, uris ...string) *x509.Certificate {
+		c := &x509.Certificate{Subject: pkix.Name{CommonName: name}, SerialNumber: big.NewInt(77)}
+		for _, text := range uris {
+			u, err := url.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.URIs = append(c.URIs, u)
+		}
+		return c
+	}
+	for _, c := range []struct {
+		cert *x509.Certificate
+		who  string
+		role Role
+	}{
+		{cert("alice"), "alice", Admin},
+		{cert("alice", "spiffe://isp.example/alice"), "spiffe://isp.example/alice", Viewer},
+		{cert("alice", "spiffe://isp.example/other"), "alice", Admin},
+		{cert("bob"), "bob", None},
+		{cert("", "spiffe://isp.example/bob"), "spiffe://isp.example/bob", None},
+		{cert(""), "certificate 77", None},
+		{cert(strings.Repeat("é", 300)), strings.Repeat("é", 128), None},
+		{cert("a\xffb"), "a\uFFFDb", None},
+	} {
+		if got := a.Certificate(c.cert); got != (Identity{c.who, c.role, ByCertificate}) {
+			t.Errorf("%v, want %s %s", got, c.who, c.role)
+		}
+	}
+}
+
+func TestRoles(t *testing.T) {
+	all := append([]Role{None}, Roles()...)
+	for i, r := range all {
+		for j, least := range all {
+			if r.May(least) != (i >= j) {
+				t.Errorf("%q may what %q may: %v", r, least, r.May(least))
+			}
+		}
+	}
+	if Role("root").May(None) {
+		t.Error("what is no role may something")
+	}
+}
+
+// A file that changes is taken up, one that breaks or goes is told of once and leaves what was good.
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.yaml")
+	if _, err := Open(path, nil); !errors.Is(err, ErrAccess) || !strings.Contains(err.Error(), path) {
+		t.Errorf("no file: %v", err)
+	}
+	write := func(token string) {
+		t.Helper()
+		content := head + "tokens:\n  - {name: a, role: viewer, sha256: " + hashOf(token) + "}\n"
+		if token == "" {
+			content = head
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one")
+	var told []string
+	f, err := Open(path, func(err error) { told = append(told, err.Error()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := func(token string, want bool) {
+		t.Helper()
+		if _, err := f.Access().Token(token, time.Now()); (err == nil) != want {
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+	good("one", true)
+	stat, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("two") // of the same size and, as coarse file systems have it, of the same time
+	if err := os.Chtimes(path, stat.ModTime(), stat.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	good("one", false)
+	good("two", true)
+	write("")
+	good("two", true)
+	good("two", true)
+	if len(told) != 1 || !strings.Contains(told[0], "nobody could do anything") {
+		t.Errorf("told %q", told)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	good("two", true)
+	good("two", true)
+	if len(told) != 2 {
+		t.Errorf("told %q", told)
+	}
+	write("three")
+	good("three", true)
+
+	// Once it has settled it is not read again: what is written then without a trace is not seen.
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	good("three", true)
+	write("fours")
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	good("three", true)
+}

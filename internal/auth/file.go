@@ -1,0 +1,71 @@
+package auth
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+)
+
+// A File is an access file that is read again when it has changed. There is no goroutine: whoever asks looks at the file (modification time,
+// size and inode). A file that is broken or gone leaves what was good in force. It is safe for concurrent use.
+type File struct {
+	path    string
+	onError func(error)
+
+	mu     sync.Mutex // guards everything that follows
+	access *Access
+	stat   fs.FileInfo // of the last attempt
+	looked time.Time   // when that was
+	told   string      // the last error that onError was told of
+}
+
+// Open reads an access file. onError, if not nil, is told once of each reason why a changed file was not taken up.
+func Open(path string, onError func(error)) (*File, error) {
+	f := &File{path: path, onError: onError}
+	if err := f.refreshLocked(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Access returns what the file says now.
+func (f *File) Access() *Access {
+	access, news := f.look()
+	if news != nil && f.onError != nil {
+		f.onError(news)
+	}
+	return access
+}
+
+func (f *File) look() (access *Access, news error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.refreshLocked(); err != nil && err.Error() != f.told {
+		f.told, news = err.Error(), err
+	}
+	return f.access, news
+}
+
+// settled is how old a file's modification time must be for it to tell of every change: a file system may count it in steps of two seconds.
+const settled = 2 * time.Second
+
+func (f *File) refreshLocked() error {
+	stat, err := os.Stat(f.path)
+	if err != nil {
+		f.stat = nil
+		return fmt.Errorf("%w: %w", ErrAccess, err)
+	}
+	if was := f.stat; was != nil && os.SameFile(was, stat) && was.Size() == stat.Size() && was.ModTime().Equal(stat.ModTime()) &&
+		f.looked.Sub(stat.ModTime()) > settled {
+		return nil
+	}
+	f.stat, f.looked = stat, time.Now()
+	access, err := readAccess(f.path)
+	if err != nil {
+		return err
+	}
+	f.access, f.told = access, ""
+	return nil
+}

@@ -1,0 +1,81 @@
+package auth
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Token returns who holds a token, or ErrUnknown. How long it takes does not depend on what the token is.
+func (a *Access) Token(token string, now time.Time) (Identity, error) {
+	sum := sha256.Sum256([]byte(token))
+	var found *Token
+	for i := range a.Tokens {
+		if subtle.ConstantTimeCompare(sum[:], a.Tokens[i].hash) == 1 {
+			found = &a.Tokens[i]
+		}
+	}
+	switch {
+	case found == nil:
+		return Identity{}, fmt.Errorf("%w: the bearer token is none that was given out", ErrUnknown)
+	case !found.expires.IsZero() && !now.Before(found.expires):
+		return Identity{}, fmt.Errorf("%w: the bearer token of %s has expired at %s", ErrUnknown, found.Name, found.Expires)
+	}
+	return Identity{Who: found.Name, Role: found.Role, By: ByToken}, nil
+}
+
+// Certificate returns whose client certificate it is, which TLS has verified. Its URIs come before its common name. One with no name in the
+// list is somebody's who may nothing.
+func (a *Access) Certificate(cert *x509.Certificate) Identity {
+	for _, u := range cert.URIs {
+		for _, c := range a.Certificates {
+			if c.URI == u.String() {
+				return Identity{Who: c.URI, Role: c.Role, By: ByCertificate}
+			}
+		}
+	}
+	for _, c := range a.Certificates {
+		if c.CommonName != "" && c.CommonName == cert.Subject.CommonName {
+			return Identity{Who: c.CommonName, Role: c.Role, By: ByCertificate}
+		}
+	}
+	who := cert.Subject.CommonName
+	if len(cert.URIs) > 0 {
+		who = cert.URIs[0].String()
+	}
+	who = strings.ToValidUTF8(who, "\uFFFD")
+	if len(who) > maxWho {
+		who = strings.ToValidUTF8(who[:maxWho], "")
+	}
+	if who == "" {
+		who = "certificate " + cert.SerialNumber.String()
+	}
+	return Identity{Who: who, By: ByCertificate}
+}
+
+// NewToken returns a new token of 256 random bits, and its hash for the access file.
+func NewToken() (token, hash string) {
+	secret := make([]byte, 32)
+	rand.Read(secret) // never fails
+	token = "op25b_" + base64.RawURLEncoding.EncodeToString(secret)
+	sum := sha256.Sum256([]byte(token))
+	return token, hex.EncodeToString(sum[:])
+}
+
+// Bearer returns the token of an Authorization header; ok is false if the header is empty. It returns ErrUnknown for another scheme.
+func Bearer(header string) (token string, ok bool, err error) {
+	if header == "" {
+		return "", false, nil
+	}
+	scheme, token, _ := strings.Cut(header, " ")
+	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", false, fmt.Errorf("%w: the Authorization header must be %q with a token behind it", ErrUnknown, "Bearer")
+	}
+	return token, true, nil
+}

@@ -1,0 +1,50 @@
+package check_test
+
+import (
+	"testing"
+
+	"op25b/examples"
+	"op25b/internal/check"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch/engine"
+	"op25b/p4src"
+)
+
+// BenchmarkAsk is a question on a checker that has loaded what it needs: the phase in question and the two around it, so six traced
+// packets. Beside it stands the same packet, bare, through an engine with empty tables, and the loading of one phase.
+func BenchmarkAsk(b *testing.B) {
+	docs := bundle(b, examples.SpinNet2006())
+	c := check.New(check.Source{Bundle: docs}, check.Options{})
+	q := check.Question{Line: "adsl-bot", To: "203.0.113.25", Port: 25, At: day("2006-07-01"), Trace: true}
+	frame := ask(b, c, q).Results[0].Trace.Frame
+	q.Trace = false
+	b.Run("question", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			ask(b, c, q)
+		}
+	})
+	b.Run("bare packet", func(b *testing.B) {
+		e, err := engine.Load(p4src.DeviceConfig(), engine.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		w, emit := e.NewWorker(), func(uint32, []byte) {}
+		b.ReportAllocs()
+		for b.Loop() {
+			w.Process(2, frame, emit)
+		}
+	})
+	b.Run("load", func(b *testing.B) {
+		compiled, err := policy.Compile(docs, nil, "edge-1", policy.Everywhere("mobile-carriers"), q.At)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := check.Rehearse(&compiled.State); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,212 @@
+// Package check answers what a switch does with a connection: whether it is delivered, blocked, rejected or only watched, since when and by
+// which rule.
+//
+// It runs the connection's first two segments through the embedded pipeline with the entries of a compiled policy, and reads from the
+// pipeline's trace what decided. So an answer cannot differ from what a switch with these entries does. It works nothing out of the
+// policy's rules by itself, it writes to no switch, and it does not know what a switch really holds: which phase is in force where is what the
+// policy's dates and the operators' activations say.
+package check
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"op25b/internal/policy"
+)
+
+// A Resolver finds the addresses of a host; a *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Options are what a Checker takes from its surroundings. The zero value is usable.
+type Options struct {
+	// Now is the moment of questions that name none; time.Now if nil.
+	Now func() time.Time
+	// Resolver finds the addresses of hosts. Without one, only addresses can be asked about.
+	Resolver Resolver
+}
+
+// A Source is what the operators have decided: what switches are to hold. It must not change while it is asked about.
+type Source struct {
+	// Bundle are documents that policy.Load or policy.Validate accepted.
+	Bundle *policy.Bundle
+	// Numbers are those of the names in the switches, as policy.NewCompiler takes them.
+	Numbers *policy.Numbers
+	// Activations are the phases put in force by hand, in the order in which that was done.
+	Activations []policy.Activation
+}
+
+// A Checker answers questions about one source. It is safe for concurrent use.
+type Checker struct {
+	policy      *policy.Policy
+	inventory   *policy.Inventory
+	activations []policy.Activation
+	compiler    func() (*policy.Compiler, error) // made once
+	opts        Options
+
+	mu      sync.Mutex // guards everything that follows
+	loaded  map[place]*loaded
+	lastUse map[place]uint64
+	used    uint64
+}
+
+// New returns a checker. It compiles, and loads a pipeline, when the first question wants it.
+func New(s Source, o Options) *Checker {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Checker{
+		policy: s.Bundle.Policy, inventory: s.Bundle.Inventory, activations: s.Activations, opts: o,
+		compiler: sync.OnceValues(func() (*policy.Compiler, error) { return policy.NewCompiler(s.Bundle, s.Numbers) }),
+		loaded:   map[place]*loaded{}, lastUse: map[place]uint64{},
+	}
+}
+
+// Ask answers a question. It returns ErrQuestion, ErrUnknownLine, ErrShared, ErrFamily, ErrNoPhase, ErrResolve, or one of package policy's
+// for a phase or switch that there is not, and for a source that does not compile.
+func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
+	if q.Port == 0 {
+		return nil, fmt.Errorf("%w: port 0: TCP ports are 1 to 65535, as in 25, 465 or 587", ErrQuestion)
+	}
+	s, err := c.subscriber(&q)
+	if err != nil {
+		return nil, err
+	}
+	if q.At.IsZero() {
+		q.At = c.opts.Now()
+	}
+	h, err := c.history(&q, s)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := c.addresses(ctx, q.To)
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{Switch: s.sw.Name, To: q.To, Port: q.Port, At: q.At, Phase: c.phaseOf(h.asked.in.Phase(h.group), h.asked.since), Notes: s.notes}
+	if s.line != nil {
+		a.Line, a.Group = s.line.Name, c.group(s.line.Group)
+		if s.from.IsValid() && len(s.line.Prefixes) > 0 && !slices.ContainsFunc(s.line.Prefixes, func(p netip.Prefix) bool { return p.Contains(s.from) }) {
+			a.Notes = append(a.Notes, fmt.Sprintf("%v is not one of the addresses that line %q has in the inventory", s.from, s.line.Name))
+		}
+	}
+	for _, to := range addrs {
+		from, ok := s.source(to)
+		if !ok {
+			a.Notes = append(a.Notes, fmt.Sprintf("%v was not asked about: %s has no address of its family", to, s))
+			continue
+		}
+		if s.line != nil && len(s.line.Prefixes) == 0 && !s.from.IsValid() {
+			a.Notes = append(a.Notes, fmt.Sprintf("line %q has no address in the inventory: asked with %v, which no exemption is for", s.line.Name, from))
+		}
+		r, err := c.result(&q, s, h, from, to)
+		if err != nil {
+			return nil, err
+		}
+		if r.phase != a.Phase.Name {
+			note := fmt.Sprintf("the switch does not know the way back to %s and takes it for an unnamed line there: phase %s decides", s, r.phase)
+			if !slices.Contains(a.Notes, note) {
+				a.Notes = append(a.Notes, note)
+			}
+		}
+		a.Results = append(a.Results, *r)
+		if len(a.Results) == 1 || r.Outcome.rank() > a.Outcome.rank() {
+			a.Outcome = r.Outcome
+		}
+		if len(a.Results) == 1 || r.Outcome.rank() < a.Best.rank() {
+			a.Best = r.Outcome
+		}
+	}
+	if len(a.Results) == 0 {
+		return nil, fmt.Errorf("%w: %s has none for %s (%s)", ErrFamily, s, q.To, joined(addrs))
+	}
+	return a, nil
+}
+
+// String is the subscriber in a sentence.
+func (s *subscriber) String() string {
+	switch {
+	case s.from.IsValid():
+		return s.from.String()
+	case s.line != nil:
+		return fmt.Sprintf("line %q", s.line.Name)
+	}
+	return "an unnamed line"
+}
+
+func joined(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// addresses are those of a server, IPv4 first, each once.
+func (c *Checker) addresses(ctx context.Context, to string) ([]netip.Addr, error) {
+	to = strings.Trim(strings.TrimSpace(to), "[]")
+	if addr, err := netip.ParseAddr(to); err == nil {
+		if addr = addr.Unmap(); !ofHost(addr) {
+			return nil, fmt.Errorf("%w: to %s: no server has this address", ErrQuestion, to)
+		}
+		return []netip.Addr{addr}, nil
+	}
+	host := strings.TrimSuffix(to, ".")
+	if fault := hostFault(host); fault != "" {
+		return nil, fmt.Errorf("%w: to %q: %s: give a server's name, as in mail.example.jp, or its address", ErrQuestion, to, fault)
+	}
+	if c.opts.Resolver == nil {
+		return nil, fmt.Errorf("%w: %q: names are not resolved here: give an address", ErrResolve, host)
+	}
+	found, err := c.opts.Resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrResolve, host, err)
+	}
+	var all []netip.Addr
+	for _, a := range found {
+		if a = a.Unmap(); ofHost(a) {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	if all = slices.Compact(all); len(all) == 0 {
+		return nil, fmt.Errorf("%w: %q: it has no address that a server can have", ErrResolve, host)
+	}
+	return all, nil
+}
+
+// hostFault says what is wrong with a host's name (RFC 1123 section 2.1), and nothing if it is one.
+func hostFault(host string) string {
+	if host == "" {
+		return "it is empty"
+	}
+	if len(host) > 253 {
+		return fmt.Sprintf("it has %d letters, a name has at most 253", len(host))
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return fmt.Sprintf("%q is not a part of a name", label)
+		}
+		if i := strings.IndexFunc(label, func(r rune) bool {
+			return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		}); i >= 0 {
+			return fmt.Sprintf("%q cannot be in a name", string([]rune(label[i:])[:1]))
+		}
+	}
+	return ""
+}
+
+func (c *Checker) group(name string) Named {
+	for _, g := range c.policy.LineGroups {
+		if g.Name == name {
+			return Named{g.Name, g.Title}
+		}
+	}
+	return Named{Name: name}
+}

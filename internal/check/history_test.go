@@ -1,0 +1,265 @@
+package check_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"op25b/examples"
+	"op25b/internal/check"
+	"op25b/internal/policy"
+)
+
+// twoEdges is the worked example with a second switch, edge-2, and one line there.
+func twoEdges(t testing.TB) *policy.Bundle {
+	t.Helper()
+	b := bundle(t, examples.SpinNet2006())
+	far := b.Inventory.Switches[0].Lines[0]
+	far.Name, far.MACs, far.Prefixes = "adsl-far", nil, nil
+	second := b.Inventory.Switches[0]
+	second.Name, second.DeviceID, second.Lines, second.RejectFrom = "edge-2", 2, []policy.Line{far}, nil
+	b.Inventory.Switches = append(b.Inventory.Switches, second)
+	if err := policy.Validate(b.Policy, b.Inventory); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func moment(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// rollout is a phase that came early for one group on one switch, went back, and another that stayed behind on the other switch.
+var rollout = []policy.Activation{
+	{Phase: "all-destinations", Groups: []string{"adsl"}, Switches: []string{"edge-1"}, At: moment("2006-08-01T05:03:00Z")},
+	{Phase: "before", Switches: []string{"edge-2"}, At: moment("2006-07-01T00:00:00+09:00")},
+	{Phase: "mobile-carriers", Groups: []string{"adsl"}, Switches: []string{"edge-1"}, At: moment("2006-08-20T00:00:00+09:00")},
+}
+
+const (
+	carrier = "203.0.113.25"
+	other   = "203.0.113.129"
+)
+
+// TestActivations: what is in force is the line's group's on the line's switch, and so are since and next. The dates are those of
+// TestProgrammeOf2006.
+func TestActivations(t *testing.T) {
+	c := check.New(check.Source{Bundle: twoEdges(t), Activations: rollout}, check.Options{})
+	const nobody = "10.1.1.1" // an address that no line has
+	for _, tc := range []struct {
+		named, at, line, to string
+		phase               string
+		outcome             check.Outcome
+		since, next         string
+	}{
+		{"", "2006-07-01", "adsl-bot", other, "mobile-carriers 06-01", check.Monitored, "before 05-18", "all-destinations 08-01 14:03 blocked"},
+		{"", "2006-08-10", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},
+		{"", "2006-09-01", "adsl-bot", other, "mobile-carriers 08-20", check.Monitored, "mobile-carriers 08-20", "all-destinations 10-01 blocked"},
+		// Without a break: each of three phases stops it.
+		{"", "2006-09-01", "adsl-bot", carrier, "mobile-carriers 08-20", check.Blocked, "mobile-carriers 06-01", ""},
+		// Another group of the switch notices nothing, and neither does a line that no inventory names.
+		{"", "2006-08-10", "mobile-sim", other, "mobile-carriers 06-01", check.Monitored, "before 05-18", "all-destinations 10-01 blocked"},
+		{"", "2006-08-10", nobody, other, "mobile-carriers 06-01", check.Monitored, "before 05-18", "all-destinations 10-01 blocked"},
+		// The same group on the other switch.
+		{"", "2006-08-10", "adsl-far", other, "before 07-01", check.Monitored, "before 05-18", "all-destinations 10-01 blocked"},
+		{"", "2006-08-10", "adsl-far", carrier, "before 07-01", check.Monitored, "before 07-01", "all-destinations 10-01 blocked"},
+		// A phase that is named: the last time that it came in force, or the next.
+		{"all-destinations", "2006-12-01", "adsl-bot", other, "all-destinations 10-01", check.Blocked, "all-destinations 10-01", ""},
+		{"all-destinations", "2006-09-01", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},
+		{"all-destinations", "2006-07-01", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},
+		{"before", "2006-12-01", "adsl-bot", carrier, "before 05-18", check.Monitored, "before 05-18", "mobile-carriers 06-01 blocked"},
+	} {
+		q := check.Question{Line: tc.line, To: tc.to, Port: 25, At: day(tc.at), Phase: tc.named}
+		if tc.line == nobody {
+			q.Line, q.From, q.Switch = "", addr(nobody), "edge-1"
+		}
+		a := ask(t, c, q)
+		r := a.Results[0]
+		next := ""
+		if r.Next != nil {
+			next = fmt.Sprint(stamped(r.Next.Phase), " ", r.Next.Outcome)
+		}
+		if stamped(a.Phase) != tc.phase || a.Outcome != tc.outcome || stamped(r.Since) != tc.since || next != tc.next {
+			t.Errorf("%s %q %s -> %s:\nin %s %s, since %s, next %q\nwant %+v", tc.at, tc.named, tc.line, tc.to, stamped(a.Phase), a.Outcome, stamped(r.Since), next, tc)
+		}
+		// The rule is told as it is for the line, and not what it does to others beside it.
+		want := map[check.Outcome]policy.Action{check.Blocked: policy.Drop, check.Monitored: policy.Monitor}[tc.outcome]
+		if r.Rule.Action != want || strings.Contains(r.Rule.Text, "phase") {
+			t.Errorf("%s %s -> %s: %+v", tc.at, tc.line, tc.to, r.Rule)
+		}
+	}
+}
+
+// stamped is a phase with its month, day and time of 2006 in Japan.
+func stamped(p check.Phase) string {
+	return p.Name + " " + strings.TrimSuffix(p.Since.Format("01-02 15:04"), " 00:00")
+}
+
+func TestActivationsText(t *testing.T) {
+	c := check.New(check.Source{Bundle: twoEdges(t), Activations: rollout}, check.Options{})
+	want := `line adsl-bot (adsl, FLET'S ADSL) on edge-1  ->  203.0.113.129 port 25
+phase all-destinations, Mail that does not pass our relay is stopped, whoever it is for, in force since 2006-08-01 14:03
+
+BLOCKED    192.0.2.12 -> 203.0.113.129
+  rule      smtp-all (6): smtp (TCP 25) of every line to any server is dropped
+  as        smtp to a server in no class, on up_dst
+  since     2006-08-01 14:03, phase all-destinations
+  next      monitored from 2006-08-20 by rule smtp-all, phase mobile-carriers
+`
+	var got strings.Builder
+	if err := ask(t, c, check.Question{Line: "adsl-bot", To: other, Port: 25, At: day("2006-08-10")}).WriteText(&got); err != nil || got.String() != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, got.String(), want)
+	}
+}
+
+// TestWayBackThatIsNotKnown: adsl-far has no tags and no station, so the switch takes answers for those of an unnamed line. While the group
+// is behind, the phase of unnamed lines decides about them.
+func TestWayBackThatIsNotKnown(t *testing.T) {
+	acts := []policy.Activation{
+		{Phase: "before", Groups: []string{"adsl"}, Switches: []string{"edge-2"}, At: moment("2006-07-01T00:00:00+09:00")},
+		{Phase: "before", At: moment("2006-08-01T00:00:00+09:00")}, // which the group has already
+	}
+	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
+	const note = `the switch does not know the way back to line "adsl-far" and takes it for an unnamed line there: phase mobile-carriers decides`
+	for _, tc := range []struct {
+		at, phase   string
+		outcome     check.Outcome
+		leg         policy.Leg
+		since, next string
+		noted       bool
+	}{
+		{"2006-06-15", "mobile-carriers 06-01", check.Blocked, policy.UpDst, "mobile-carriers 06-01", "mobile-carriers 07-01 blocked", false},
+		{"2006-07-15", "before 07-01", check.Blocked, policy.DownSrc, "mobile-carriers 07-01", "before 08-01 monitored", true},
+		{"2006-08-15", "before 07-01", check.Monitored, policy.UpDst, "before 08-01", "all-destinations 10-01 blocked", false},
+	} {
+		a := ask(t, c, check.Question{Line: "adsl-far", To: carrier, Port: 25, At: day(tc.at)})
+		r := a.Results[0]
+		next := fmt.Sprint(stamped(r.Next.Phase), " ", r.Next.Outcome)
+		if stamped(a.Phase) != tc.phase || a.Outcome != tc.outcome || r.Leg != tc.leg || stamped(r.Since) != tc.since || next != tc.next {
+			t.Errorf("%s: in %s %s on %s, since %s, next %s; want %+v", tc.at, stamped(a.Phase), a.Outcome, r.Leg, stamped(r.Since), next, tc)
+		}
+		if slices.Contains(a.Notes, note) != tc.noted || strings.HasSuffix(r.Rule.Text, "is dropped") != (tc.outcome == check.Blocked) {
+			t.Errorf("%s: rule %+v, notes %q", tc.at, r.Rule, a.Notes)
+		}
+	}
+}
+
+// TestPhaseThatNeverCame: an activation at the very moment of a phase's date comes after it. Who asks about the phase is told by its date.
+func TestPhaseThatNeverCame(t *testing.T) {
+	acts := []policy.Activation{{Phase: "before", At: moment("2006-06-01T00:00:00+09:00")}}
+	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
+	q := check.Question{Line: "adsl-bot", To: carrier, Port: 25, At: day("2006-07-01")}
+	if a := ask(t, c, q); a.Phase.Name != "before" || !a.Phase.Since.Equal(moment("2006-05-18T00:00:00+09:00")) || a.Results[0].Next.Name != "all-destinations" {
+		t.Errorf("in force %+v, next %+v", a.Phase, a.Results[0].Next)
+	}
+	q.Phase = "mobile-carriers"
+	a := ask(t, c, q)
+	if r := a.Results[0]; a.Outcome != check.Blocked || stamped(a.Phase) != "mobile-carriers 06-01" || r.Since != a.Phase || r.Next != nil {
+		t.Errorf("%s in %s, since %s, next %+v", a.Outcome, stamped(a.Phase), stamped(r.Since), r.Next)
+	}
+}
+
+// TestNothingInForceYet: a group that is ahead waits for the first phase of its switch as all do.
+func TestNothingInForceYet(t *testing.T) {
+	acts := []policy.Activation{{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment("2006-05-01T00:00:00+09:00")}}
+	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
+	_, err := c.Ask(t.Context(), check.Question{Line: "mobile-sim", To: carrier, Port: 25, At: day("2006-05-10")})
+	const want = `no phase in force at 2006-05-10T00:00:00Z on switch "edge-1": the first, "before", begins at 2006-05-18T00:00:00+09:00`
+	if !errors.Is(err, check.ErrNoPhase) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestPhasesThatNoSwitchHolds: phases side by side that need more entries than there is room for cannot be asked about, and are passed over
+// by who asks about the time before or after.
+func TestPhasesThatNoSwitchHolds(t *testing.T) {
+	b := twoEdges(t)
+	early := policy.Activation{Phase: "all-destinations", At: moment("2006-07-01T00:00:00Z")}
+	for i := len(b.Policy.LineGroups); i < 125; i++ {
+		b.Policy.LineGroups = append(b.Policy.LineGroups, policy.LineGroup{Name: fmt.Sprintf("g%d", i)})
+	}
+	for _, g := range b.Policy.LineGroups[:62] {
+		early.Groups = append(early.Groups, g.Name)
+	}
+	c := check.New(check.Source{Bundle: b, Activations: []policy.Activation{early, {Phase: "mobile-carriers", At: moment("2006-07-02T00:00:00Z")}}}, check.Options{})
+	q := check.Question{Line: "adsl-bot", To: other, Port: 25, At: moment("2006-07-01T12:00:00Z")}
+	if _, err := c.Ask(t.Context(), q); !errors.Is(err, policy.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid", err)
+	}
+	for _, at := range []string{"2006-06-15", "2006-07-03"} {
+		q.At = day(at)
+		if r := ask(t, c, q).Results[0]; r.Outcome != check.Monitored || r.Since.Name != "before" || r.Next == nil || !r.Next.Since.Equal(moment("2006-10-01T00:00:00+09:00")) {
+			t.Errorf("%s: %s since %s, next %+v", at, r.Outcome, stamped(r.Since), r.Next)
+		}
+	}
+}
+
+// apart is other numbers than the positions of names, as documents have that were changed often.
+func apart(t testing.TB, b *policy.Bundle) *policy.Numbers {
+	t.Helper()
+	n, err := policy.Number(nil, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn := func(given policy.Given) policy.Given {
+		most := uint16(0)
+		for _, x := range given {
+			most = max(most, x.Number)
+		}
+		given = maps.Clone(given)
+		for name, x := range given {
+			x.Number = 2*most + 3 - x.Number
+			given[name] = x
+		}
+		return given
+	}
+	n.LineGroups, n.Services, n.Remotes, n.Rules = turn(n.LineGroups), turn(n.Services), turn(n.Remotes), turn(n.Rules)
+	for name, lines := range n.Lines {
+		n.Lines[name] = turn(lines)
+	}
+	return n
+}
+
+// TestNumbersAreNotPositions: numbers change an answer's rule id, and nothing else of it.
+func TestNumbersAreNotPositions(t *testing.T) {
+	b := twoEdges(t)
+	numbers := apart(t, b)
+	plain := check.New(check.Source{Bundle: b, Activations: rollout}, check.Options{})
+	numbered := check.New(check.Source{Bundle: b, Numbers: numbers, Activations: rollout}, check.Options{})
+	for _, line := range []string{"adsl-bot", "business-fixed"} {
+		for _, to := range []string{carrier, other, "198.51.100.25"} {
+			for _, port := range []uint16{25, 587} {
+				q := check.Question{Line: line, To: to, Port: port, At: day("2006-08-10")}
+				want, got := ask(t, plain, q), ask(t, numbered, q)
+				if n, ofPhase := numbers.Rules[got.Results[0].Rule.Name]; ofPhase {
+					if id := got.Results[0].Rule.ID; uint16(id) != n.Number || id == want.Results[0].Rule.ID {
+						t.Errorf("%+v: rule %s has id %d, want %d", q, got.Results[0].Rule.Name, id, n.Number)
+					}
+					want.Results[0].Rule.ID = got.Results[0].Rule.ID
+				}
+				if want, got := asJSON(t, want), asJSON(t, got); got != want {
+					t.Errorf("%+v:\n%s\nwant\n%s", q, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestNumbersOfOtherDocuments: a source that does not compile says so to whoever asks.
+func TestNumbersOfOtherDocuments(t *testing.T) {
+	b := twoEdges(t)
+	n := apart(t, b)
+	delete(n.Remotes, "mobile-carrier")
+	_, err := check.New(check.Source{Bundle: b, Numbers: n}, check.Options{}).Ask(t.Context(), check.Question{Line: "adsl-bot", To: other, Port: 25, At: day("2006-08-10")})
+	if !errors.Is(err, policy.ErrNumbers) || !strings.Contains(err.Error(), `remote class "mobile-carrier" has none`) {
+		t.Errorf("got %v, want ErrNumbers of mobile-carrier", err)
+	}
+}

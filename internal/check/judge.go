@@ -1,0 +1,218 @@
+package check
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch"
+	"op25b/internal/softswitch/engine"
+)
+
+// A verdict is what became of a connection in one place.
+type verdict struct {
+	outcome Outcome
+	met     pipeline.Passage // in the direction that decided
+	down    bool             // it was the way back that decided
+	trace   Trace
+}
+
+// judge sends the SYN up and the SYN-ACK down, and says what became of them. What stops decides, the way up first; of two that pass, the
+// one that is watched or limited.
+func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict {
+	syn, synAck := s.access.syn(from, to), s.access.synAck(from, to)
+	passages := l.play.Play(
+		softswitch.Frame{Port: uint32(s.access.port), Bytes: syn},
+		softswitch.Frame{Port: uint32(s.server), Bytes: synAck},
+	)
+	v := verdict{trace: Trace{Frame: syn, Up: passages[0].Trace, ReplyFrame: synAck, Down: passages[1].Trace}}
+	up, down := met(passages[0].Trace), met(passages[1].Trace)
+
+	upOutcome := Blocked
+	for _, f := range passages[0].Out {
+		switch {
+		case l.compiled.State.Ports[pipeline.Port(f.Port)] == pipeline.Network:
+			upOutcome = passing(&up)
+		case f.Port == uint32(s.access.port) && s.access.prohibits(f.Bytes, to.Addr().Is6()):
+			upOutcome = Rejected
+		}
+	}
+	downOutcome := Blocked
+	for _, f := range passages[1].Out {
+		if f.Port == uint32(s.access.port) {
+			downOutcome = passing(&down)
+		}
+	}
+	v.outcome, v.met = upOutcome, up
+	if upOutcome.Passes() && downOutcome.rank() > upOutcome.rank() {
+		v.outcome, v.met, v.down = downOutcome, down, true
+	}
+	return v
+}
+
+// passing is the outcome of a segment that went through.
+func passing(p *pipeline.Passage) Outcome {
+	switch {
+	case p.Action == pipeline.Limit:
+		return Limited
+	case p.Action == pipeline.Monitor || p.Rule == pipeline.RuleSpoofed:
+		return Monitored
+	}
+	return Delivered
+}
+
+// met reads a trace.
+func met(trace []engine.Event) pipeline.Passage {
+	var p pipeline.Passage
+	for i := range trace {
+		switch e := &trace[i]; {
+		case e.Kind == engine.EventTable:
+			p.Applied(e.Name, e.Action, in(e.Fields), in(e.Args))
+		case e.Kind == engine.EventCounter && e.Index != nil:
+			p.Counted(e.Name, *e.Index)
+		}
+	}
+	return p
+}
+
+func in(values []engine.Value) func(name string) uint64 {
+	return func(name string) uint64 {
+		for i := range values {
+			if values[i].Name == name {
+				return values[i].Value.Uint64()
+			}
+		}
+		return 0
+	}
+}
+
+// result asks about one address of the server, in the phase in question and in those around it. Exemptions count in all of them as they
+// stand at the moment of the question.
+func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.Addr) (*Result, error) {
+	server := netip.AddrPortFrom(to, q.Port)
+	ask := func(x *span) (*loaded, verdict, error) {
+		l, err := c.load(s.sw.Name, x.in, q.At)
+		if err != nil {
+			return nil, verdict{}, err
+		}
+		return l, judge(l, s, from, server), nil
+	}
+	l, v, err := ask(&h.asked)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{From: from, To: to, Outcome: v.outcome, phase: l.phase(&v)}
+	r.Since = c.phaseOf(r.phase, h.asked.since)
+	if err := c.explain(r, l, &v, s, q.At); err != nil {
+		return nil, err
+	}
+	if q.Trace {
+		r.Trace = &v.trace
+	}
+	if h.at < 0 {
+		return r, nil
+	}
+	// Phases side by side that no switch has room for (ErrInvalid) are in force nowhere.
+	r.Since = c.phaseOf(r.phase, h.spans[h.at].since)
+	for _, x := range slices.Backward(h.spans[:h.at]) {
+		then, before, err := ask(&x)
+		if errors.Is(err, policy.ErrInvalid) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !before.like(&v) {
+			break
+		}
+		r.Since = c.phaseOf(then.phase(&before), x.since)
+	}
+	for _, x := range h.spans[h.at+1:] {
+		then, after, err := ask(&x)
+		if errors.Is(err, policy.ErrInvalid) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !after.like(&v) {
+			r.Next = &Change{Phase: c.phaseOf(then.phase(&after), x.since), Outcome: after.outcome, Rule: then.compiled.Rules[after.met.Rule].Name}
+			break
+		}
+	}
+	return r, nil
+}
+
+// like reports whether the same happens for the same reason.
+func (v *verdict) like(w *verdict) bool {
+	return v.outcome == w.outcome && v.met.Rule == w.met.Rule && v.down == w.down
+}
+
+// phase is the one whose rules decided: that of the group that the pipeline took the line for.
+func (l *loaded) phase(v *verdict) string {
+	return l.compiled.InForce.Phase(l.compiled.LineGroups[v.met.Line.Group].Name)
+}
+
+// load returns the pipeline of a switch with phases in force at a moment.
+func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, error) {
+	p := place{sw: sw, in: in.String()}
+	for i := range c.policy.Exemptions {
+		if !at.Before(c.policy.Ends(&c.policy.Exemptions[i])) {
+			p.expired++
+		}
+	}
+	return c.at(p, func() (*policy.Compiled, error) {
+		compiler, err := c.compiler()
+		if err != nil {
+			return nil, err
+		}
+		return compiler.Compile(sw, in, at)
+	})
+}
+
+// explain puts what the pipeline met into the policy's words, those of the phase that decided.
+func (c *Checker) explain(r *Result, l *loaded, v *verdict, s *subscriber, at time.Time) error {
+	if v.met.Rule == pipeline.RuleNone {
+		return nil
+	}
+	compiler, err := c.compiler()
+	if err != nil {
+		return err
+	}
+	rules, err := compiler.RulesOf(r.phase, l.compiled.State.SynOnly)
+	if err != nil {
+		return err
+	}
+	rule := rules[v.met.Rule]
+	r.Rule = &Rule{rule.ID, rule.Name, rule.Action, rule.Text}
+	r.Leg = policy.UpDst
+	if v.down {
+		r.Leg = policy.DownSrc
+	}
+	r.Service = l.compiled.Services[v.met.Service].Name
+	if class, ok := l.compiled.Remotes[v.met.Remote]; ok {
+		r.Remote = Named{class.Name, class.Title}
+	}
+	if v.met.Subscriber == policy.SubscriberExempt && rule.Name == policy.RuleExempt {
+		r.Exemption = c.exemption(s, r.From, at)
+	}
+	return nil
+}
+
+// exemption is the one that an exempt address has: of several, the one that holds the longest.
+func (c *Checker) exemption(s *subscriber, from netip.Addr, at time.Time) *Exemption {
+	var found *Exemption
+	for i := range c.policy.Exemptions {
+		e := &c.policy.Exemptions[i]
+		ends := c.policy.Ends(e)
+		mine := e.Line != "" && s.line != nil && e.Line == s.line.Name || e.Line == "" && e.Prefix.Contains(from)
+		if !mine || !at.Before(ends) || found != nil && !ends.After(found.Expires) {
+			continue
+		}
+		found = &Exemption{e.Line, e.Prefix, ends, e.Owner, e.Reason, e.Ticket}
+	}
+	return found
+}

@@ -1,0 +1,86 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/softswitch"
+	"op25b/p4src"
+)
+
+// MaxLoaded is how many switches with certain phases in force are kept loaded, the ones used last: about 10 MB each beside the entries.
+const MaxLoaded = 32
+
+// A place is a switch with certain phases in force while certain exemptions hold: what a pipeline is loaded for.
+type place struct {
+	sw, in  string // in is InForce.String
+	expired int    // exemptions that have ended: those that end first are always among them
+}
+
+// A loaded is the pipeline with the entries of one place.
+type loaded struct {
+	once     sync.Once
+	compiled *policy.Compiled
+	play     *softswitch.Rehearsal
+	err      error
+}
+
+// at returns the pipeline for a place; whoever comes first loads it, and others for the same place wait for that.
+func (c *Checker) at(p place, compile func() (*policy.Compiled, error)) (*loaded, error) {
+	c.mu.Lock()
+	l, ok := c.loaded[p]
+	if !ok {
+		l = &loaded{}
+		c.loaded[p] = l
+	}
+	c.used++
+	c.lastUse[p] = c.used
+	if len(c.loaded) > MaxLoaded {
+		c.forgetLocked()
+	}
+	c.mu.Unlock()
+	l.once.Do(func() {
+		if l.compiled, l.err = compile(); l.err == nil {
+			l.play, l.err = Rehearse(&l.compiled.State)
+		}
+	})
+	return l, l.err
+}
+
+// forgetLocked drops the place that nobody has used for the longest.
+func (c *Checker) forgetLocked() {
+	oldest, when := place{}, ^uint64(0)
+	for p, used := range c.lastUse {
+		if used < when {
+			oldest, when = p, used
+		}
+	}
+	delete(c.loaded, oldest)
+	delete(c.lastUse, oldest)
+}
+
+// Rehearse loads a state into the embedded pipeline, with its verdicts in force.
+func Rehearse(state *pipeline.State) (*softswitch.Rehearsal, error) {
+	const epoch = 1
+	entries, err := state.Entries()
+	rules, rulesErr := pipeline.RuleEntries(state.Verdicts, epoch)
+	if err := errors.Join(err, rulesErr); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
+	}
+	entities := make([]*p4v1.Entity, 0, len(entries)+len(rules)+1)
+	for _, e := range slices.Concat(entries, rules) {
+		entities = append(entities, e.Entity)
+	}
+	entities = append(entities, pipeline.EpochEntry(epoch, state.SynOnly).Entity)
+	play, err := softswitch.NewRehearsal(p4src.DeviceConfig(), p4src.P4Info(), entities)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
+	}
+	return play, nil
+}

@@ -1,0 +1,203 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+// Addresses of a line that has none in the inventory: of the ranges for benchmarks (RFC 2544 and RFC 5180), where no customer and no
+// exemption is.
+var (
+	strangerV4 = netip.MustParseAddr("198.18.0.1")
+	strangerV6 = netip.MustParseAddr("2001:2::1")
+)
+
+// shared is the range behind whose addresses an ISP has many customers each (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// madeUpMAC stands for a station that the inventory does not list; it is locally administered. The switch floods to it.
+var (
+	madeUpLine   = pipeline.MAC{0x02, 0x25, 0, 0, 0, 1}
+	madeUpServer = pipeline.MAC{0x02, 0x25, 0, 0, 0, 2}
+)
+
+// A subscriber is who asks.
+type subscriber struct {
+	sw     *policy.Switch
+	line   *policy.Line // nil: unnamed
+	from   netip.Addr   // given, or zero
+	access access
+	server pipeline.Port // the network port that answers come in at
+	notes  []string
+}
+
+// subscriber finds the line that a question is about.
+func (c *Checker) subscriber(q *Question) (*subscriber, error) {
+	from := q.From.Unmap()
+	if q.Line == "" && !from.IsValid() {
+		return nil, fmt.Errorf("%w: neither a line nor an address: give the line's name, or an address that it has", ErrQuestion)
+	}
+	if from.IsValid() && !ofHost(from) {
+		return nil, fmt.Errorf("%w: from %v: no subscriber has this address", ErrQuestion, q.From)
+	}
+	s := &subscriber{from: from}
+	var err error
+	if q.Line != "" {
+		err = c.named(s, q.Line)
+	} else {
+		err = c.addressed(s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.line == nil {
+		if err := c.unnamed(s, q.Switch); err != nil {
+			return nil, err
+		}
+	} else {
+		s.access = accessOf(s.sw, s.line)
+	}
+	return s, s.findServer()
+}
+
+// named finds a line by its name.
+func (c *Checker) named(s *subscriber, name string) error {
+	var all []string
+	for i := range c.inventory.Switches {
+		sw := &c.inventory.Switches[i]
+		for j := range sw.Lines {
+			if sw.Lines[j].Name == name {
+				s.sw, s.line = sw, &sw.Lines[j]
+				return nil
+			}
+			all = append(all, sw.Lines[j].Name)
+		}
+	}
+	return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, policy.Nearest(name, all, "lines"))
+}
+
+// addressed finds the line whose longest prefix holds the address, if any does.
+func (c *Checker) addressed(s *subscriber) error {
+	bits, also := -1, ""
+	for i := range c.inventory.Switches {
+		sw := &c.inventory.Switches[i]
+		for j := range sw.Lines {
+			for _, p := range sw.Lines[j].Prefixes {
+				switch {
+				case !p.Contains(s.from) || p.Bits() < bits:
+				case p.Bits() == bits && s.line != &sw.Lines[j]:
+					also = sw.Lines[j].Name
+				default:
+					s.sw, s.line, bits, also = sw, &sw.Lines[j], p.Bits(), ""
+				}
+			}
+		}
+	}
+	switch {
+	case also != "":
+		return fmt.Errorf("%w: %v is of %q and of %q: ask by the line's name", ErrShared, s.from, s.line.Name, also)
+	case s.line == nil && shared.Contains(s.from):
+		return fmt.Errorf("%w: %v is of the shared address space %v (RFC 6598), and no line of the inventory has it: ask by the line's name", ErrShared, s.from, shared)
+	}
+	return nil
+}
+
+// unnamed puts an address that no line has on an access port, with tags that no line has.
+func (c *Checker) unnamed(s *subscriber, name string) error {
+	switch sw, ok := c.inventory.Switch(name); {
+	case ok:
+		s.sw = sw
+	case name == "" && len(c.inventory.Switches) == 1:
+		s.sw = &c.inventory.Switches[0]
+	default:
+		names := make([]string, len(c.inventory.Switches))
+		for i, sw := range c.inventory.Switches {
+			names[i] = sw.Name
+		}
+		if name == "" {
+			return fmt.Errorf("%w: no line of the inventory has %v, and it does not say on which switch it is: name one of %s", ErrQuestion, s.from, strings.Join(names, ", "))
+		}
+		return fmt.Errorf("%w %q; %s", policy.ErrUnknownSwitch, name, policy.Nearest(name, names, "switches"))
+	}
+	taken := map[pipeline.VLANKey]bool{}
+	for _, l := range s.sw.Lines {
+		taken[pipeline.VLANKey{OuterVID: l.VLAN, InnerVID: l.InnerVLAN}] = true
+	}
+	for _, p := range s.sw.Ports {
+		if p.Role != pipeline.Access {
+			continue
+		}
+		s.access = access{port: p.Number, own: madeUpLine}
+		for taken[s.access.vlans] && s.access.vlans.OuterVID < pipeline.MaxVID {
+			s.access.vlans.OuterVID++
+		}
+		s.notes = append(s.notes, fmt.Sprintf("no line of the inventory has %v: it is treated as an unnamed line on switch %q, which only rules for every line speak of", s.from, s.sw.Name))
+		return nil
+	}
+	return fmt.Errorf("%w: switch %q has no access port that %v could be behind", ErrQuestion, s.sw.Name, s.from)
+}
+
+func accessOf(sw *policy.Switch, l *policy.Line) access {
+	a := access{vlans: pipeline.VLANKey{OuterVID: l.VLAN, InnerVID: l.InnerVLAN}, session: l.PPPoE, own: madeUpLine}
+	if p, ok := sw.Port(l.Port); ok {
+		a.port = p.Number
+	}
+	if len(l.MACs) > 0 {
+		a.own = l.MACs[0]
+	}
+	return a
+}
+
+// findServer chooses a network port, with a station that is known to be behind it if there is one.
+func (s *subscriber) findServer() error {
+	found := false
+	for _, p := range s.sw.Ports {
+		if p.Role != pipeline.Network {
+			continue
+		}
+		if len(p.MACs) > 0 {
+			s.server, s.access.far = p.Number, p.MACs[0]
+			return nil
+		}
+		if !found {
+			s.server, s.access.far, found = p.Number, madeUpServer, true
+		}
+	}
+	if !found {
+		return fmt.Errorf("%w: switch %q has no network port: nothing gets anywhere", ErrQuestion, s.sw.Name)
+	}
+	return nil
+}
+
+// source is the line's address of a server's family.
+func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
+	if s.from.IsValid() {
+		return s.from, s.from.Is4() == to.Is4()
+	}
+	for _, p := range s.line.Prefixes {
+		if p.Addr().Is4() != to.Is4() {
+			continue
+		}
+		if first := p.Addr().Next(); !p.IsSingleIP() && p.Contains(first) {
+			return first, true // the first address of a network is rarely a host's
+		}
+		return p.Addr(), true
+	}
+	if len(s.line.Prefixes) > 0 {
+		return netip.Addr{}, false
+	}
+	if to.Is4() {
+		return strangerV4, true
+	}
+	return strangerV6, true
+}
+
+// ofHost tells whether one host somewhere can have the address.
+func ofHost(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && a.Zone() == "" &&
+		a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}

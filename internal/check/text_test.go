@@ -1,0 +1,102 @@
+package check_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"op25b/examples"
+	"op25b/internal/check"
+)
+
+func TestText(t *testing.T) {
+	c := check.New(check.Source{Bundle: bundle(t, examples.SpinNet2006())}, check.Options{})
+	for _, tc := range []struct {
+		q    check.Question
+		want string
+	}{
+		{check.Question{Line: "adsl-bot", To: "203.0.113.129", Port: 25, At: day("2006-07-01")}, `line adsl-bot (adsl, FLET'S ADSL) on edge-1  ->  203.0.113.129 port 25
+phase mobile-carriers, Mail straight to the mobile carriers is stopped, in force since 2006-06-01
+
+MONITORED  192.0.2.12 -> 203.0.113.129
+  rule      smtp-all (6): smtp (TCP 25) of every line to any server passes, and is counted as what a drop would stop
+  as        smtp to a server in no class, on up_dst
+  since     2006-05-18, phase before
+  next      blocked from 2006-10-01 by rule smtp-all, phase all-destinations
+`},
+		{check.Question{Line: "business-fixed", To: "203.0.113.25", Port: 25, At: day("2006-12-01")}, `line business-fixed (bflets, B FLET'S) on edge-1  ->  203.0.113.25 port 25
+phase all-destinations, Mail that does not pass our relay is stopped, whoever it is for, in force since 2006-10-01
+
+DELIVERED  192.0.2.13 -> 203.0.113.25
+  rule      exempt (4): mail of an exempt address to any server passes: smtp (TCP 25)
+  as        smtp to mobile-carrier, The mobile carriers' mail servers, on up_dst
+  since     2006-05-18, phase before
+  exempt    of line business-fixed, until 2007-03-31; owner noc@isp.example, fixed address with a mail server of its own, ticket OP25B-17
+`},
+		{check.Question{From: addr("10.1.1.1"), To: "203.0.113.129", Port: 443, At: day("2006-12-01")}, `unnamed line on edge-1  ->  203.0.113.129 port 443
+phase all-destinations, Mail that does not pass our relay is stopped, whoever it is for, in force since 2006-10-01
+
+DELIVERED  10.1.1.1 -> 203.0.113.129
+  rule      none: the policy does not look at this port, so it passes
+  since     2006-05-18, phase before
+
+note: no line of the inventory has 10.1.1.1: it is treated as an unnamed line on switch "edge-1", which only rules for every line speak of
+`},
+	} {
+		var got strings.Builder
+		if err := ask(t, c, tc.q).WriteText(&got); err != nil || got.String() != tc.want {
+			t.Errorf("%v\n%s\nwant\n%s", err, got.String(), tc.want)
+		}
+	}
+}
+
+// TestTraceText: what a person looks for in a trace is there, in its order, and what the compiler added is not.
+func TestTraceText(t *testing.T) {
+	c := check.New(check.Source{Bundle: bundle(t, examples.SpinNet2006())}, check.Options{})
+	a := ask(t, c, check.Question{Line: "adsl-bot", To: "203.0.113.25", Port: 25, At: day("2006-12-01"), Trace: true})
+	var b strings.Builder
+	if err := a.Results[0].Trace.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	rest := b.String()
+	for _, want := range []string{
+		"  trace of the SYN, from the line\n", "received at port 2, 60 bytes", "state start", "select ethernet.ether_type=2048", "parsed 54 bytes: NoError",
+		"table SwitchIngress.filter.line port=2 outer_vid=0 inner_vid=0: hit port=2 outer_vid=0 inner_vid=0 => SwitchIngress.filter.set_line line_group=1 line_index=2",
+		"condition packet.shape == SHAPE_TCP holds (op25b_filter.p4:",
+		"table SwitchIngress.filter.remote_v4 prefix=203.0.113.25: hit prefix=203.0.113.0/26 => SwitchIngress.filter.set_remote_class class_id=2",
+		"remote_class=2 subscriber_class=* priority 2 => SwitchIngress.filter.drop rule=5", "counter SwitchIngress.filter.port_rule[517] counts 60 bytes",
+		"dropped at the end of ingress", "  trace of the SYN-ACK, to the line\n", "traffic_leg=2 mail_service=1", "dropped at the end of ingress",
+	} {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			t.Fatalf("no %q behind what came before in\n%s", want, b.String())
+		}
+		rest = after
+	}
+	if strings.Contains(b.String(), "tbl_") {
+		t.Error("the compiler's own tables are in it")
+	}
+}
+
+func asJSON(t testing.TB, a *check.Answer) string {
+	t.Helper()
+	text, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestJSON(t *testing.T) {
+	c := check.New(check.Source{Bundle: bundle(t, examples.SpinNet2006())}, check.Options{})
+	got := asJSON(t, ask(t, c, check.Question{Line: "adsl-bot", To: "203.0.113.25", Port: 25, At: day("2006-07-01")}))
+	want := `{"outcome":"blocked","best":"blocked","line":"adsl-bot","lineGroup":{"name":"adsl","title":"FLET'S ADSL"},"switch":"edge-1","to":"203.0.113.25",` +
+		`"port":25,"at":"2006-07-01T00:00:00Z","phase":{"name":"mobile-carriers","title":"Mail straight to the mobile carriers is stopped",` +
+		`"since":"2006-06-01T00:00:00+09:00"},"results":[{"from":"192.0.2.12","to":"203.0.113.25","outcome":"blocked",` +
+		`"rule":{"id":5,"name":"smtp-carrier","action":"drop","text":"smtp (TCP 25) of every line to mobile-carrier is dropped"},"leg":"up_dst","service":"smtp",` +
+		`"remote":{"name":"mobile-carrier","title":"The mobile carriers' mail servers"},"since":{"name":"mobile-carriers",` +
+		`"title":"Mail straight to the mobile carriers is stopped","since":"2006-06-01T00:00:00+09:00"}}]}`
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}

@@ -1,0 +1,172 @@
+// Package client is how the command line speaks to a controller: where it is, how it is recognized, who asks, and what an error of it says.
+//
+// It has the generated clients of the API and nothing of its own beside them; it renders nothing.
+package client
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"op25b/internal/tlsfiles"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+// DefaultServer is where a controller listens unless it is told otherwise.
+const DefaultServer = "127.0.0.1:2525"
+
+// maxMessage bounds what is taken from a controller: the 64 MiB of all files of an intent, and room for what is around them.
+const maxMessage = 80 << 20
+
+// A Config says where the controller is and who asks.
+type Config struct {
+	// Server is host:port or a URL without a path. host:port is http on this machine unless TLS says something, and https elsewhere.
+	Server string
+	// TokenFile has the bearer token of the caller; empty is without.
+	TokenFile string
+	// TLS has the files of the connection; all may be empty. ServerName is the host of Server unless it is set.
+	TLS tlsfiles.Files
+}
+
+// A Client has one client for each service of the API.
+type Client struct {
+	Intent op25bv1connect.IntentServiceClient
+	Phase  op25bv1connect.PhaseServiceClient
+	Fleet  op25bv1connect.FleetServiceClient
+	Check  op25bv1connect.CheckServiceClient
+	Audit  op25bv1connect.AuditServiceClient
+
+	transport *http.Transport
+}
+
+// New returns the clients of a controller. It dials nothing. Errors are ErrConfig.
+func New(c Config) (*Client, error) {
+	base, err := c.url()
+	if err != nil {
+		return nil, err
+	}
+	token, err := c.token(base)
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ForceAttemptHTTP2 = true
+	if base.Scheme == "https" {
+		files := c.TLS
+		if files.ServerName == "" {
+			files.ServerName = base.Hostname()
+		}
+		if transport.TLSClientConfig, err = tlsfiles.Client(files); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	h := &http.Client{
+		Transport:     &reach{transport, base.String(), base.Scheme == "https" && c.TLS.Cert == "", token},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token is for one server
+	}
+	opt := connect.WithReadMaxBytes(maxMessage)
+	return &Client{
+		Intent:    op25bv1connect.NewIntentServiceClient(h, base.String(), opt),
+		Phase:     op25bv1connect.NewPhaseServiceClient(h, base.String(), opt),
+		Fleet:     op25bv1connect.NewFleetServiceClient(h, base.String(), opt),
+		Check:     op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
+		Audit:     op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
+		transport: transport,
+	}, nil
+}
+
+// Close gives up connections that are idle.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// url is where the controller is: scheme, host and port.
+func (c Config) url() (*url.URL, error) {
+	fail := func(why string) (*url.URL, error) {
+		return nil, fmt.Errorf("%w: server %q: %s; want host:port or a URL, such as %s or https://noc.isp.example:2525", ErrConfig, c.Server, why, DefaultServer)
+	}
+	secured := c.TLS.CA+c.TLS.Cert+c.TLS.Key != ""
+	text := c.Server
+	if !strings.Contains(text, "://") {
+		host, port, err := net.SplitHostPort(text)
+		if err != nil || port == "" || host == "" {
+			return fail("no host with a port")
+		}
+		scheme := "https://"
+		if !secured && isHere(host) {
+			scheme = "http://"
+		}
+		text = scheme + text
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return fail("not a URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fail("scheme " + u.Scheme + " is neither http nor https")
+	case u.Hostname() == "":
+		return fail("no host")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fail("more than scheme, host and port")
+	case u.Scheme == "http" && secured:
+		return fail("http, and TLS files are given")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// token reads the caller's token, which does not leave the machine in plain text.
+func (c Config) token(base *url.URL) (string, error) {
+	if c.TokenFile == "" {
+		return "", nil
+	}
+	fail := func(why string) (string, error) {
+		return "", fmt.Errorf("%w: token file %s: %s", ErrConfig, c.TokenFile, why)
+	}
+	data, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		return fail(plain(err).Error())
+	}
+	token := strings.TrimSpace(string(data))
+	switch {
+	case token == "":
+		return fail("it is empty; it wants the token on one line")
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return fail("it is not one token; it wants the token on one line")
+	case base.Scheme == "http" && !isHere(base.Hostname()):
+		return fail(fmt.Sprintf("a token is not sent to %s in plain text; use https://%s", base.Hostname(), base.Host))
+	}
+	return token, nil
+}
+
+// isHere tells whether a host is this machine.
+func isHere(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback() || host == "localhost"
+}
+
+// A reach adds the token to requests, and says of one that got no answer where it went.
+type reach struct {
+	next   http.RoundTripper
+	server string
+	bare   bool
+	token  string
+}
+
+var _ http.RoundTripper = (*reach)(nil)
+
+// RoundTrip sends a request.
+func (r *reach) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.token != "" {
+		req = req.Clone(req.Context())
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := r.next.RoundTrip(req)
+	if err != nil && req.Context().Err() == nil {
+		err = &Unreachable{r.server, r.bare, err}
+	}
+	return resp, err
+}

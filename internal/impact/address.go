@@ -1,0 +1,81 @@
+package impact
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// fullWidthAt is the @ of Japanese keyboards; idna maps the letters and the full stop of them.
+const fullWidthAt = "\uff20"
+
+// domainOf is the domain of a mail address in the letters of the DNS: in lower case, an internationalised one as xn--. What stands before the
+// @ is looked at and let go.
+func domainOf(address string) (string, error) {
+	fail := func(fault string) (string, error) {
+		return "", fmt.Errorf("%w: %q: %s: give one as in user@example.jp", ErrAddress, masked(address), fault)
+	}
+	text := strings.ReplaceAll(strings.TrimSpace(address), fullWidthAt, "@")
+	at := strings.LastIndexByte(text, '@')
+	switch {
+	case text == "":
+		return fail("it is empty")
+	case at < 0:
+		return fail("it has no @")
+	case at == 0:
+		return fail("nothing stands before the @")
+	case strings.ContainsAny(text, " \t\r\n<>,;"):
+		return fail("there is more than one address, or more than an address")
+	case strings.HasPrefix(text[at+1:], "["):
+		return fail("a server's address stands in place of a domain, which says nothing of a provider")
+	}
+	domain, fault := domainName(text[at+1:])
+	if fault != "" {
+		return fail(fault)
+	}
+	if !strings.Contains(domain, ".") {
+		return fail(fmt.Sprintf("%q is not a whole domain", domain))
+	}
+	return domain, nil
+}
+
+// masked is an address without its local part, which no message needs.
+func masked(address string) string {
+	text := strings.ReplaceAll(address, fullWidthAt, "@")
+	if at := strings.LastIndexByte(text, '@'); at > 0 {
+		return "..." + text[at:]
+	}
+	return text
+}
+
+// domainName is a name in the letters of the DNS, or what is wrong with it.
+func domainName(name string) (ascii, fault string) {
+	name = strings.TrimSuffix(strings.TrimSpace(name), ".")
+	if name == "" {
+		return "", "there is no domain"
+	}
+	if !utf8.ValidString(name) {
+		return "", fmt.Sprintf("%q is not a domain's name", name)
+	}
+	ascii, err := idna.Lookup.ToASCII(name)
+	ascii = strings.TrimSuffix(ascii, ".")
+	if err != nil || ascii == "" || len(ascii) > 253 {
+		return "", fmt.Sprintf("%q is not a domain's name", name)
+	}
+	for label := range strings.SplitSeq(ascii, ".") {
+		if label == "" || len(label) > 63 {
+			return "", fmt.Sprintf("%q is not a domain's name", name)
+		}
+	}
+	return ascii, ""
+}
+
+// shown is a domain as people write it.
+func shown(domain string) string {
+	if text, err := idna.Display.ToUnicode(domain); err == nil {
+		return text
+	}
+	return domain
+}

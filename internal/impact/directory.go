@@ -1,0 +1,170 @@
+// Package impact answers what the closing of port 25 means for a mailbox: whether somebody who uses it from a line is affected, and what to
+// set instead.
+//
+// Whose mailbox it is says a directory of providers; whether its servers are reached says package check, so that the running policy itself is
+// asked and nobody is called unaffected whose settings it blocks. It opens no connection to any provider.
+package impact
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"op25b/internal/policy"
+)
+
+// Kind is the kind of document that a directory is.
+const Kind = "Providers"
+
+// The kinds of provider.
+const (
+	KindOwn      = "own"      // the ISP's own mailboxes
+	KindWebmail  = "webmail"  // used in a browser or an app; a mail program is possible
+	KindProvider = "provider" // used by mail programs
+)
+
+// The ways of encryption (RFC 8314).
+const (
+	TLSImplicit = "implicit" // from the first byte on
+	TLSStart    = "starttls" // begun by the command STARTTLS
+)
+
+// A Directory is what is known of providers.
+type Directory struct {
+	Providers []Provider `yaml:"providers"`
+
+	byDomain, byMX map[string]*Provider
+}
+
+// A Provider is one, with the domains of its mailboxes. A domain stands for those under it too.
+type Provider struct {
+	Name    string   `yaml:"name"`
+	Title   string   `yaml:"title,omitempty"`
+	Kind    string   `yaml:"kind"`
+	Domains []string `yaml:"domains,omitempty"`
+	// MX are the names that the MX hosts of customers' own domains end in.
+	MX         []string   `yaml:"mx,omitempty"`
+	Submission Submission `yaml:"submission,omitempty"`
+	// Published is where the provider publishes its settings, and Looked the day on which somebody compared them.
+	Published string      `yaml:"published,omitempty"`
+	Looked    policy.Date `yaml:"looked,omitempty"`
+}
+
+// A Submission is the server that customers' mail goes out by. All want authentication (RFC 4954).
+type Submission struct {
+	Host  string `yaml:"host"`
+	Ports []Port `yaml:"ports"`
+	Note  string `yaml:"note,omitempty"`
+}
+
+// A Port is one of its ports with its encryption.
+type Port struct {
+	Port policy.TCPPort `yaml:"port"`
+	TLS  string         `yaml:"tls"`
+}
+
+// Load reads a directory. The error is a policy.Faults: everything that is wrong, with file, line and way out.
+func Load(f policy.File) (*Directory, error) {
+	d := &Directory{byDomain: map[string]*Provider{}, byMX: map[string]*Provider{}}
+	at, err := policy.Decode(f, Kind, d)
+	if err != nil {
+		return nil, err
+	}
+	v := validator{at: at}
+	names := map[string]bool{}
+	for i := range d.Providers {
+		p := &d.Providers[i]
+		path := fmt.Sprintf("providers[%d]", i)
+		if p.Name == "" || names[p.Name] {
+			v.fault(path+".name", fmt.Sprintf("provider name %q is empty or given twice", p.Name), "give each its own")
+		}
+		names[p.Name] = true
+		v.provider(p, path)
+		v.index(d.byDomain, p, p.Domains, path+".domains")
+		v.index(d.byMX, p, p.MX, path+".mx")
+	}
+	if len(v.faults) > 0 {
+		slices.SortStableFunc(v.faults, func(a, b policy.Fault) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col)) })
+		return nil, v.faults
+	}
+	return d, nil
+}
+
+type validator struct {
+	at     func(path string) policy.Pos
+	faults policy.Faults
+}
+
+func (v *validator) fault(path, what, way string) {
+	v.faults = append(v.faults, policy.Fault{Pos: v.at(path), Path: path, What: what, Way: way, Kind: ErrDirectory})
+}
+
+func (v *validator) provider(p *Provider, path string) {
+	kinds := []string{KindOwn, KindWebmail, KindProvider}
+	if !slices.Contains(kinds, p.Kind) {
+		v.fault(path+".kind", fmt.Sprintf("unknown kind %q", p.Kind), policy.Nearest(p.Kind, kinds, "kinds"))
+	}
+	if len(p.Domains)+len(p.MX) == 0 {
+		v.fault(path, fmt.Sprintf("provider %q has neither domains nor mx", p.Name), "no mailbox would be found to be its: give domains, mx, or both")
+	}
+	s := &p.Submission
+	if s.Host == "" && len(s.Ports) == 0 {
+		if p.Kind != KindOwn {
+			v.fault(path, fmt.Sprintf("provider %q has no submission", p.Name), "there is nothing to tell its customers: give host and ports, or leave the provider out")
+		}
+		return
+	}
+	if host, fault := domainName(s.Host); fault != "" {
+		v.fault(path+".submission.host", fmt.Sprintf("submission host %q: %s", s.Host, fault), "give a name such as smtp.example.jp")
+	} else {
+		s.Host = host
+	}
+	if len(s.Ports) == 0 {
+		v.fault(path+".submission.ports", fmt.Sprintf("submission of provider %q has no ports", p.Name), "give one such as {port: 587, tls: starttls}")
+	}
+	for i, port := range s.Ports {
+		at := fmt.Sprintf("%s.submission.ports[%d]", path, i)
+		if port.TLS != TLSImplicit && port.TLS != TLSStart {
+			v.fault(at+".tls", fmt.Sprintf("unknown encryption %q", port.TLS), policy.Nearest(port.TLS, []string{TLSImplicit, TLSStart}, "known"))
+		}
+		if port.Port == policy.PortSMTP {
+			v.fault(at+".port", "port 25 is no submission port", "it is the one that is closed: give 587 or 465")
+		}
+	}
+}
+
+// index notes whose the names are. Each is one provider's, and of two parts at least, of which no registry gives out the first.
+func (v *validator) index(by map[string]*Provider, p *Provider, names []string, path string) {
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		domain, fault := domainName(name)
+		switch {
+		case fault != "":
+			v.fault(at, fmt.Sprintf("domain %q: %s", name, fault), "give a name such as example.jp")
+		case registry(domain):
+			v.fault(at, fmt.Sprintf("domain %q is a registry's", name), "everybody under it would be this provider's customer: give the provider's own")
+		case by[domain] != nil:
+			v.fault(at, fmt.Sprintf("domain %q is also in provider %q", name, by[domain].Name), "keep one")
+		default:
+			by[domain] = p
+		}
+	}
+}
+
+// registry tells whether JPRS or another registry gives out names directly under a domain.
+func registry(domain string) bool {
+	first, rest, ok := strings.Cut(domain, ".")
+	second := []string{"ne", "or", "co", "ac", "go", "gr", "ad", "ed", "lg"} // of .jp
+	return !ok || rest == "jp" && slices.Contains(second, first)
+}
+
+// find is the entry for a name or for the longest one that it is under.
+func find(by map[string]*Provider, name string) (p *Provider, under string) {
+	for ok := true; ok; _, name, ok = strings.Cut(name, ".") {
+		if p := by[name]; p != nil {
+			return p, name
+		}
+	}
+	return nil, ""
+}

@@ -1,0 +1,48 @@
+package impact
+
+import (
+	"errors"
+	"testing"
+
+	"op25b/internal/policy"
+)
+
+// TestOwnDomains: the shipped directory has every domain of the group's list.
+func TestOwnDomains(t *testing.T) {
+	d := shipped(t)
+	for _, domain := range []string{
+		"tnc.ne.jp", "tokai.or.jp", "t-com.ne.jp", "wbs.ne.jp", "ayu.ne.jp", "across.or.jp", "thn.ne.jp", "s-cnet.ne.jp", "dws.ne.jp",
+	} {
+		if p, under := find(d.byDomain, domain); p == nil || p.Kind != KindOwn || under != domain {
+			t.Errorf("%s is of %+v", domain, p)
+		}
+	}
+	if p, _ := find(d.byDomain, "nottnc.ne.jp"); p != nil {
+		t.Errorf("nottnc.ne.jp is %s's", p.Name)
+	}
+}
+
+func TestBadDirectories(t *testing.T) {
+	const header = "apiVersion: op25b/v1\nkind: Providers\nproviders:\n"
+	good := "  - {name: a, kind: provider, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 587, tls: starttls}]}}\n"
+	for text, want := range map[string]string{
+		good + good: "p.yaml:5:12: provider name \"a\" is empty or given twice; give each its own\np.yaml:5:41: domain \"a.jp\" is also in provider \"a\"; keep one",
+		"  - {name: a, kind: web, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 587, tls: starttls}]}}\n": `p.yaml:4:21: unknown kind "web"; kinds: own, webmail, provider`,
+		"  - {name: a, kind: own}\n":                        "p.yaml:4:5: provider \"a\" has neither domains nor mx; no mailbox would be found to be its: give domains, mx, or both",
+		"  - {name: a, kind: webmail, domains: [a.jp]}\n":   "p.yaml:4:5: provider \"a\" has no submission; there is nothing to tell its customers: give host and ports, or leave the provider out",
+		"  - {name: a, kind: own, domains: [ne.jp]}\n":      "p.yaml:4:36: domain \"ne.jp\" is a registry's; everybody under it would be this provider's customer: give the provider's own",
+		"  - {name: a, kind: own, domains: [jp]}\n":         "p.yaml:4:36: domain \"jp\" is a registry's; everybody under it would be this provider's customer: give the provider's own",
+		"  - {name: a, kind: own, domains: [\"a b.jp\"]}\n": "p.yaml:4:36: domain \"a b.jp\": \"a b.jp\" is not a domain's name; give a name such as example.jp",
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 25, tls: none}]}}\n":  "p.yaml:4:88: port 25 is no submission port; it is the one that is closed: give 587 or 465\np.yaml:4:97: unknown encryption \"none\"; known: implicit, starttls",
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: []}}\n":                       "p.yaml:4:80: submission of provider \"a\" has no ports; give one such as {port: 587, tls: starttls}",
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: \"-\", ports: [{port: 587, tls: starttls}]}}\n": "p.yaml:4:62: submission host \"-\": \"-\" is not a domain's name; give a name such as smtp.example.jp",
+	} {
+		_, err := Load(policy.File{Name: "p.yaml", Data: []byte(header + text)})
+		if !errors.Is(err, ErrDirectory) || err.Error() != want {
+			t.Errorf("%s\n%v\nwant\n%s", text, err, want)
+		}
+	}
+	if _, err := Load(policy.File{Name: "p.yaml", Data: []byte(header + "  - {name: a, kindd: own}\n")}); !errors.Is(err, policy.ErrDecode) {
+		t.Errorf("an unknown key: %v", err)
+	}
+}

@@ -1,0 +1,10 @@
+package impact
+
+import "errors"
+
+var (
+	// ErrAddress is returned for what is not a mail address whose provider could be found.
+	ErrAddress = errors.New("not a mail address")
+	// ErrDirectory is a provider directory that can be read but contradicts itself.
+	ErrDirectory = errors.New("invalid provider directory")
+)

@@ -1,0 +1,269 @@
+package impact
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"op25b/internal/check"
+	"op25b/internal/policy"
+)
+
+// An Asker answers what a switch does with a connection; a *check.Checker is one.
+type Asker interface {
+	Ask(ctx context.Context, q check.Question) (*check.Answer, error)
+}
+
+var _ Asker = (*check.Checker)(nil)
+
+// An MXResolver finds the hosts that take a domain's mail; a *net.Resolver is one.
+type MXResolver interface {
+	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
+}
+
+// A Desk answers questions about mailboxes. Its members do not change while it is asked; then it is safe for concurrent use.
+type Desk struct {
+	Directory *Directory
+	Check     Asker
+	// Policy says where the own relays are. Without it, and without a host in the directory, nothing is said of own mailboxes.
+	Policy *policy.Policy
+	// MX may be nil: then companies' own domains stay unknown.
+	MX MXResolver
+}
+
+// A Question is about a mailbox that somebody uses from a line. The line is named, or found, as check.Question says.
+type Question struct {
+	Address string
+	Line    string
+	From    netip.Addr
+	Switch  string
+	At      time.Time
+	Phase   string
+}
+
+// A Status is what closing port 25 means for somebody.
+type Status string
+
+// The statuses.
+const (
+	Unaffected   Status = "unaffected"
+	Affected     Status = "affected"
+	Undetermined Status = "undetermined" // a server's address could not be found, or the directory names none
+)
+
+// The kinds of answer: the directory's, and one for what it does not have.
+const (
+	AnswerOwn      = "own"
+	AnswerWebmail  = "webmail-or-app"
+	AnswerProvider = "provider"
+	AnswerUnknown  = "unknown"
+)
+
+// An Answer is what there is to know and to do. It holds the domain of the address, and not the address.
+type Answer struct {
+	Domain   string      `json:"domain"`
+	Kind     string      `json:"kind"`
+	Provider check.Named `json:"provider,omitzero"`
+	// Under is the name in the directory that Domain is under, if it is not Domain itself.
+	Under string `json:"under,omitempty"`
+	// Status is that of the usual way to use the mailbox: browser or app for webmail, else a mail program. It is never Unaffected where
+	// the settings below do not pass.
+	Status Status `json:"status"`
+	// MailProgram is that of a mail program which sends on port 25.
+	MailProgram Status `json:"mailProgram"`
+	// Settings are what to set in a mail program, the first is the best.
+	Settings []Setting `json:"settings,omitempty"`
+	// Next is the phase that will stop port 25, if it passes yet.
+	Next  *check.Change `json:"next,omitempty"`
+	Steps []Sentence    `json:"steps"`
+	// Published is where the provider publishes its settings; Looked the day on which they were compared, empty if nobody has.
+	Published string `json:"published,omitempty"`
+	Looked    string `json:"looked,omitempty"`
+}
+
+// A Setting is a server to set for outgoing mail. All are used with SMTP authentication (RFC 4954).
+type Setting struct {
+	Host       string `json:"host,omitempty"` // empty: the provider's, which the directory does not have
+	Port       uint16 `json:"port"`
+	Encryption string `json:"encryption"` // SSL/TLS or STARTTLS
+	Auth       string `json:"authentication"`
+	Note       string `json:"note,omitempty"`
+	Status     Status `json:"status"` // Unaffected: it passes
+}
+
+// A Sentence is one step, in both languages of the customers.
+type Sentence struct {
+	En string `json:"en"`
+	Ja string `json:"ja"`
+}
+
+// maxMX bounds the hosts of a domain that are asked about.
+const maxMX = 3
+
+const webPort = 443
+
+// Ask answers a question. It returns ErrAddress for what is no mail address, and the errors of check.Checker.Ask but for servers whose
+// address is not found or of no family of the line's: these make an answer undetermined.
+func (d *Desk) Ask(ctx context.Context, q Question) (*Answer, error) {
+	domain, err := domainOf(q.Address)
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{Domain: shown(domain), Kind: AnswerUnknown}
+	p, under := find(d.Directory.byDomain, domain)
+	mx := d.mx(ctx, domain)
+	for _, host := range mx {
+		if p == nil {
+			p, under = find(d.Directory.byMX, host)
+		}
+	}
+	hosts := mx
+	if p != nil {
+		a.Kind = map[string]string{KindOwn: AnswerOwn, KindWebmail: AnswerWebmail, KindProvider: AnswerProvider}[p.Kind]
+		a.Provider = check.Named{Name: p.Name, Title: p.Title}
+		a.Published = p.Published
+		if under != domain {
+			a.Under = shown(under)
+		}
+		if !p.Looked.IsZero() {
+			a.Looked = p.Looked.String()
+		}
+		switch {
+		case p.Submission.Host != "":
+			hosts = []string{p.Submission.Host}
+		case p.Kind == KindOwn:
+			hosts = d.relays()
+		}
+	}
+	s := &asking{ctx: ctx, desk: d, q: q}
+	a.MailProgram = s.all(hosts, uint16(policy.PortSMTP))
+	a.Next = s.next
+	a.Settings = s.settings(p, hosts)
+	a.Status = a.MailProgram
+	if a.Kind == AnswerWebmail {
+		a.Status, a.Next = s.all(hosts, webPort), nil
+	}
+	for _, setting := range a.Settings {
+		a.Status = worse(a.Status, setting.Status)
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	a.Steps = steps(a)
+	return a, nil
+}
+
+// worse is Affected before Undetermined before Unaffected.
+func worse(a, b Status) Status {
+	for _, s := range []Status{Affected, Undetermined} {
+		if a == s || b == s {
+			return s
+		}
+	}
+	return Unaffected
+}
+
+func (d *Desk) mx(ctx context.Context, domain string) []string {
+	if d.MX == nil {
+		return nil
+	}
+	found, err := d.MX.LookupMX(ctx, domain)
+	if err != nil {
+		return nil // the domain stays unknown, which is what is answered
+	}
+	var hosts []string
+	for _, mx := range found {
+		if host, fault := domainName(mx.Host); fault == "" && len(hosts) < maxMX {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// relays is one address of each of the own relays' prefixes.
+func (d *Desk) relays() []string {
+	if d.Policy == nil {
+		return nil
+	}
+	var out []string
+	for _, r := range d.Policy.Remotes {
+		for _, p := range r.Prefixes {
+			if !r.Relay {
+				continue
+			}
+			addr := p.Addr()
+			if next := addr.Next(); !p.IsSingleIP() && p.Contains(next) {
+				addr = next
+			}
+			out = append(out, addr.String())
+		}
+	}
+	return out
+}
+
+// An asking is the work on one question.
+type asking struct {
+	ctx  context.Context
+	desk *Desk
+	q    Question
+	next *check.Change // the first that will stop what passes yet
+	err  error         // the asker's fault: the first
+}
+
+// all asks about a port of hosts. One that is stopped counts for all of them, and one that passes for those that are not found.
+func (s *asking) all(hosts []string, port uint16) Status {
+	passed := false
+	for _, host := range hosts {
+		switch s.one(host, port) {
+		case Affected:
+			return Affected
+		case Unaffected:
+			passed = true
+		}
+	}
+	if passed {
+		return Unaffected
+	}
+	return Undetermined
+}
+
+func (s *asking) one(host string, port uint16) Status {
+	q := check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: host, Port: port}
+	answer, err := s.desk.Check.Ask(s.ctx, q)
+	switch {
+	case errors.Is(err, check.ErrResolve) || errors.Is(err, check.ErrFamily):
+		return Undetermined
+	case err != nil:
+		if s.err == nil {
+			s.err = err
+		}
+		return Undetermined
+	case !answer.Outcome.Passes():
+		return Affected
+	}
+	for i := range answer.Results {
+		if n := answer.Results[i].Next; n != nil && !n.Outcome.Passes() && (s.next == nil || n.Since.Before(s.next.Since)) {
+			s.next = n
+		}
+	}
+	return Unaffected
+}
+
+// settings are those of the directory, or the two that every provider should have (RFC 8314 section 3.3, RFC 6409).
+func (s *asking) settings(p *Provider, hosts []string) []Setting {
+	ports, host, note := []Port{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
+	if p != nil && p.Submission.Host != "" {
+		ports, host, note = p.Submission.Ports, p.Submission.Host, p.Submission.Note
+	}
+	out := make([]Setting, 0, len(ports))
+	for _, port := range ports {
+		encryption := "SSL/TLS"
+		if port.TLS == TLSStart {
+			encryption = "STARTTLS"
+		}
+		out = append(out, Setting{host, uint16(port.Port), encryption, "SMTP AUTH", note, s.all(hosts, uint16(port.Port))})
+	}
+	return out
+}

@@ -1,0 +1,262 @@
+package impact
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"op25b/examples"
+	"op25b/internal/check"
+	"op25b/internal/policy"
+)
+
+// names is a DNS.
+type names struct {
+	hosts map[string]string
+	mx    map[string][]string
+}
+
+func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if a, ok := n.hosts[host]; ok {
+		return []netip.Addr{netip.MustParseAddr(a)}, nil
+	}
+	return nil, errors.New("no such host")
+}
+
+func (n names) LookupMX(_ context.Context, domain string) ([]*net.MX, error) {
+	var out []*net.MX
+	for _, h := range n.mx[domain] {
+		out = append(out, &net.MX{Host: h})
+	}
+	if out == nil {
+		return nil, errors.New("no such domain")
+	}
+	return out, nil
+}
+
+var dns = names{
+	map[string]string{
+		"smtp.gmail.com": "203.0.113.129", "smtp.office365.com": "203.0.113.130", "mx1.company.example": "203.0.113.140",
+		"company-example.mail.protection.outlook.com": "203.0.113.141", "xn--smtp-9k4c.example": "203.0.113.142",
+	},
+	map[string][]string{
+		"hosted.example": {"hosted-example.mail.protection.outlook.com."}, "company.example": {"mx1.company.example."},
+		"xn--wgv71a119e.example": {"mx1.company.example"},
+	},
+}
+
+func shipped(t testing.TB) *Directory {
+	t.Helper()
+	d, err := Load(examples.Providers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func desk(t testing.TB, acts ...policy.Activation) *Desk {
+	t.Helper()
+	b, err := policy.Load(examples.SpinNet2006())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Desk{Directory: shipped(t), Check: check.New(check.Source{Bundle: b, Activations: acts}, check.Options{Resolver: dns}), Policy: b.Policy, MX: dns}
+}
+
+func day(text string) time.Time {
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// TestImpactTable is the table that the seed's notice has, answered by the policy of 2006.
+func TestImpactTable(t *testing.T) {
+	d := desk(t)
+	for _, tc := range []struct {
+		at, address    string
+		kind, provider string
+		status, mua    Status
+		under, next    string
+	}{
+		{"2006-12-01", "taro@gmail.com", AnswerWebmail, "gmail", Unaffected, Affected, "", ""},
+		{"2006-12-01", "Taro@GMAIL.com.", AnswerWebmail, "gmail", Unaffected, Affected, "", ""},
+		{"2006-12-01", "taro@tnc.ne.jp", AnswerOwn, "own", Unaffected, Unaffected, "", ""},
+		{"2006-12-01", "taro@mail.thn.ne.jp", AnswerOwn, "own", Unaffected, Unaffected, "thn.ne.jp", ""},
+		{"2006-12-01", "taro＠ｔ－ｃｏｍ．ｎｅ．ｊｐ", AnswerOwn, "own", Unaffected, Unaffected, "", ""},
+		{"2006-12-01", "taro@hosted.example", AnswerProvider, "microsoft-365", Affected, Affected, "mail.protection.outlook.com", ""},
+		{"2006-07-01", "taro@hosted.example", AnswerProvider, "microsoft-365", Unaffected, Unaffected, "mail.protection.outlook.com", "all-destinations"},
+		{"2006-12-01", "taro@company.example", AnswerUnknown, "", Affected, Affected, "", ""},
+		{"2006-12-01", "taro@日本語.example", AnswerUnknown, "", Affected, Affected, "", ""},
+		{"2006-12-01", "taro@nowhere.example", AnswerUnknown, "", Undetermined, Undetermined, "", ""},
+		{"2006-12-01", "taro@icloud.com", AnswerWebmail, "icloud", Undetermined, Undetermined, "", ""}, // its host is not found
+	} {
+		a, err := d.Ask(t.Context(), Question{Address: tc.address, Line: "adsl-home", At: day(tc.at)})
+		if err != nil {
+			t.Errorf("%s: %v", tc.address, err)
+			continue
+		}
+		next := ""
+		if a.Next != nil {
+			next = a.Next.Name
+		}
+		if a.Kind != tc.kind || a.Provider.Name != tc.provider || a.Status != tc.status || a.MailProgram != tc.mua || a.Under != tc.under || next != tc.next {
+			t.Errorf("%s %s: %s %q %s, on port 25 %s, under %q, next %q; want %+v", tc.at, tc.address, a.Kind, a.Provider.Name, a.Status, a.MailProgram, a.Under, next, tc)
+		}
+		if len(a.Steps) == 0 || len(a.Settings) == 0 {
+			t.Errorf("%s: %d steps, %d settings", tc.address, len(a.Steps), len(a.Settings))
+		}
+		for _, s := range a.Steps {
+			if s.En == "" || s.Ja == "" || strings.Contains(s.En+s.Ja, "%!") {
+				t.Errorf("%s: step %+v", tc.address, s)
+			}
+		}
+	}
+}
+
+// TestActivation: a phase that came early for one line group concerns its customers alone, until the date comes for all.
+func TestActivation(t *testing.T) {
+	d := desk(t, policy.Activation{Phase: "all-destinations", Groups: []string{"adsl"}, Switches: []string{"edge-1"}, At: day("2006-08-01")})
+	for _, tc := range []struct {
+		at, line string
+		status   Status
+		next     string
+	}{
+		{"2006-07-31", "adsl-home", Unaffected, "2006-08-01T09:00:00+09:00"},
+		{"2006-08-10", "adsl-home", Affected, ""},
+		{"2006-08-10", "mobile-sim", Unaffected, "2006-10-01T00:00:00+09:00"},
+		{"2006-10-01", "mobile-sim", Affected, ""},
+	} {
+		a, err := d.Ask(t.Context(), Question{Address: "taro@company.example", Line: tc.line, At: day(tc.at)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := ""
+		if a.Next != nil {
+			next = a.Next.Since.Format(time.RFC3339)
+		}
+		if a.Status != tc.status || a.MailProgram != tc.status || next != tc.next {
+			t.Errorf("%s %s: %s, on port 25 %s, next %q, want %s and %q", tc.at, tc.line, a.Status, a.MailProgram, next, tc.status, tc.next)
+		}
+	}
+}
+
+// blocking is a policy that stops some ports to every server. No valid one stops 465, 587 or 443: that is why only a fake can.
+type blocking map[uint16]bool
+
+func (b blocking) Ask(_ context.Context, q check.Question) (*check.Answer, error) {
+	o := check.Delivered
+	if b[q.Port] {
+		o = check.Blocked
+	}
+	return &check.Answer{Outcome: o, Results: []check.Result{{Outcome: o}}}, nil
+}
+
+// TestNeverUnaffectedWhereSettingsAreBlocked: whatever the policy does, nobody is called unaffected whose way out it stops.
+func TestNeverUnaffectedWhereSettingsAreBlocked(t *testing.T) {
+	d := desk(t)
+	for _, tc := range []struct {
+		address string
+		stops   uint16
+		says    string
+	}{
+		{"a@gmail.com", 465, "Port 465 does not pass from your line"},
+		{"a@gmail.com", 587, "Port 587 does not pass from your line"},
+		{"a@gmail.com", 443, ""},
+		{"a@tnc.ne.jp", 465, "Port 465 does not pass"},
+		{"a@tnc.ne.jp", 587, "Port 587 does not pass"},
+		{"a@hosted.example", 587, "Port 587 does not pass"},
+		{"a@company.example", 587, "Port 587 does not pass"},
+	} {
+		d.Check = blocking{tc.stops: true}
+		a, err := d.Ask(t.Context(), Question{Address: tc.address, Line: "adsl-home"})
+		if err != nil || a.Status != Affected {
+			t.Errorf("%s where %d is blocked: %+v, %v", tc.address, tc.stops, a, err)
+			continue
+		}
+		var b strings.Builder
+		_ = a.WriteText(&b, "en")
+		if !strings.Contains(b.String(), tc.says) || tc.stops != 443 && strings.Contains(b.String(), "nothing has to be changed") {
+			t.Errorf("%s where %d is blocked is told\n%s", tc.address, tc.stops, b.String())
+		}
+	}
+	d.Check = blocking{}
+	if a, err := d.Ask(t.Context(), Question{Address: "a@gmail.com", Line: "adsl-home"}); err != nil || a.Status != Unaffected {
+		t.Errorf("where nothing is blocked: %+v, %v", a, err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	d := desk(t)
+	for address, want := range map[string]string{
+		"":                                     `not a mail address: "": it is empty: give one as in user@example.jp`,
+		"gmail.com":                            `not a mail address: "gmail.com": it has no @`,
+		"@gmail.com":                           `not a mail address: "@gmail.com": nothing stands before the @`,
+		"taro@":                                `not a mail address: "...@": there is no domain`,
+		"taro@localhost":                       `not a mail address: "...@localhost": "localhost" is not a whole domain`,
+		"taro@[192.0.2.1]":                     `not a mail address: "...@[192.0.2.1]": a server's address stands in place of a domain`,
+		"taro@a..jp":                           `not a mail address: "...@a..jp": "a..jp" is not a domain's name`,
+		"taro@a_b.jp":                          `"a_b.jp" is not a domain's name`,
+		"a@b.jp, c@d.jp":                       `there is more than one address, or more than an address`,
+		"Taro <taro@gmail.com>":                `there is more than one address, or more than an address`,
+		"taro@" + string([]byte{0xff}) + ".jp": `is not a domain's name`,
+		"taro@" + strings.Repeat("a", 64) + ".jp": `is not a domain's name`,
+	} {
+		_, err := d.Ask(t.Context(), Question{Address: address, Line: "adsl-home"})
+		if !errors.Is(err, ErrAddress) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "taro") {
+			t.Errorf("%q: %v\nwant %s", address, err, want)
+		}
+	}
+	_, err := d.Ask(t.Context(), Question{Address: "taro@gmail.com", Line: "adsl-hom", At: day("2006-12-01")})
+	if !errors.Is(err, check.ErrUnknownLine) {
+		t.Errorf("of an unknown line: %v", err)
+	}
+}
+
+// TestAnswerHoldsNoMailbox: who has asked is nobody's business.
+func TestAnswerHoldsNoMailbox(t *testing.T) {
+	a, err := desk(t).Ask(t.Context(), Question{Address: "secret@gmail.com", Line: "adsl-home", At: day("2006-12-01")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(a)
+	if err != nil || strings.Contains(string(got), "secret") {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+func TestText(t *testing.T) {
+	a, err := desk(t).Ask(t.Context(), Question{Address: "taro@gmail.com", Line: "adsl-home", At: day("2006-12-01")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for language, want := range map[string]string{
+		"en": `gmail.com (Gmail): webmail-or-app, unaffected; on port 25 affected
+  1. In a browser or in the provider's app nothing has to be changed.
+  2. A mail program that sends on port 25 cannot send from your line.
+  3. Set the outgoing server to smtp.gmail.com, port 465 with SSL/TLS and SMTP authentication.
+  4. Or set the outgoing server to smtp.gmail.com, port 587 with STARTTLS and SMTP authentication.
+  5. The provider's own page: https://support.google.com/mail/answer/7126229
+  6. We have not compared these settings with that page yet: it decides.
+`,
+		"ja": `gmail.com (Gmail): webmail-or-app, unaffected; on port 25 affected
+  1. ブラウザーや公式アプリでご利用の場合、設定の変更は必要ありません。
+  2. メールソフトの送信ポートが25番の場合、お客さまの回線からは送信できません。
+  3. メールソフトの送信サーバーを smtp.gmail.com 、ポート番号を465、暗号化を SSL/TLS にし、SMTP認証を有効にしてください。
+  4. または、メールソフトの送信サーバーを smtp.gmail.com 、ポート番号を587、暗号化を STARTTLS にし、SMTP認証を有効にしてください。
+  5. 提供元のご案内: https://support.google.com/mail/answer/7126229
+  6. 上記の設定は提供元のページと照合していません。提供元のご案内を優先してください。
+`,
+	} {
+		var b strings.Builder
+		if err := a.WriteText(&b, language); err != nil || b.String() != want {
+			t.Errorf("%v\n%s\nwant\n%s", err, b.String(), want)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package plan
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"op25b/internal/intent"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// MaxDiff is how much of a document's difference a message holds, in bytes: nobody reads more.
+const MaxDiff = 64 << 10
+
+// Detail is how documents differ, for an audit record: in the unified format, cut at a number of bytes.
+func Detail(base, proposed *intent.Intent, most int) string {
+	const more = "... and more\n"
+	var b strings.Builder
+	for _, d := range documentDiffs(base, proposed) {
+		b.WriteString(d.Unified)
+		if d.Truncated {
+			b.WriteString(more)
+		}
+		if b.Len() > most {
+			break
+		}
+	}
+	text, cut := Cut(b.String(), most)
+	if cut {
+		text, _ = Cut(text, most-len(more))
+		text += more
+	}
+	return text
+}
+
+// documentDiffs are the documents that a proposal changes.
+func documentDiffs(base, proposed *intent.Intent) []*op25bv1.DocumentDiff {
+	if base == proposed {
+		return nil
+	}
+	var old, now []file
+	if base != nil {
+		for _, f := range base.Files {
+			old = append(old, file{f.Name, f.Data})
+		}
+	}
+	for _, f := range proposed.Files {
+		now = append(now, file{f.Name, f.Data})
+	}
+	return diffs(old, now)
+}
+
+// A file is a document by its name.
+type file struct {
+	name string
+	data []byte
+}
+
+// diffs compares two lists of files, each in the order of names.
+func diffs(old, now []file) []*op25bv1.DocumentDiff {
+	var all []*op25bv1.DocumentDiff
+	for len(old) > 0 || len(now) > 0 {
+		switch {
+		case len(now) == 0 || len(old) > 0 && old[0].name < now[0].name:
+			all = append(all, documentDiff(old[0].name, old[0].data, nil, false, true))
+			old = old[1:]
+		case len(old) == 0 || now[0].name < old[0].name:
+			all = append(all, documentDiff(now[0].name, nil, now[0].data, true, false))
+			now = now[1:]
+		default:
+			if !bytes.Equal(old[0].data, now[0].data) {
+				all = append(all, documentDiff(now[0].name, old[0].data, now[0].data, false, false))
+			}
+			old, now = old[1:], now[1:]
+		}
+	}
+	return all
+}
+
+func documentDiff(name string, old, now []byte, added, removed bool) *op25bv1.DocumentDiff {
+	oldName, newName := "current/"+name, "proposed/"+name
+	if added {
+		oldName = "/dev/null"
+	}
+	if removed {
+		newName = "/dev/null"
+	}
+	text := string(diff.Diff(oldName, old, newName, now))
+	_, text, _ = strings.Cut(text, "\n") // the first line is the command's
+	text, cut := Cut(text, MaxDiff)
+	return &op25bv1.DocumentDiff{Path: "files/" + name, Added: added, Removed: removed, Unified: text, Truncated: cut}
+}
+
+// Cut cuts a text at a number of bytes, and there at the end of a line, or else of a character.
+func Cut(text string, most int) (string, bool) {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= most {
+		return text, false
+	}
+	text = text[:most]
+	if i := strings.LastIndexByte(text, '\n'); i >= 0 {
+		return text[:i+1], true
+	}
+	for len(text) > 0 && !utf8.ValidString(text) {
+		text = text[:len(text)-1]
+	}
+	return text, true
+}

@@ -1,0 +1,50 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+func TestDocuments(t *testing.T) {
+	got := diffs(
+		[]file{{"a", []byte("1\n2\n")}, {"gone", []byte("x\n")}, {"same", []byte("s\n")}},
+		[]file{{"a", []byte("1\n3\n")}, {"b", []byte("new\n")}, {"same", []byte("s\n")}},
+	)
+	want := []*op25bv1.DocumentDiff{
+		{Path: "files/a", Unified: "--- current/a\n+++ proposed/a\n@@ -1,2 +1,2 @@\n 1\n-2\n+3\n"},
+		{Path: "files/b", Added: true, Unified: "--- /dev/null\n+++ proposed/b\n@@ -0,0 +1,1 @@\n+new\n"},
+		{Path: "files/gone", Removed: true, Unified: "--- current/gone\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-x\n"},
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%v", got)
+	}
+	for i := range want {
+		if !proto.Equal(got[i], want[i]) {
+			t.Errorf("%v, want %v", got[i], want[i])
+		}
+	}
+	if plus, minus := changedLines(got[0].Unified); plus != 1 || minus != 1 {
+		t.Errorf("%d lines are added and %d removed, want 1 and 1", plus, minus)
+	}
+	long := diffs(nil, []file{{"a", []byte(strings.Repeat("line\n", MaxDiff/4))}})[0]
+	if !long.Truncated || len(long.Unified) > MaxDiff || !strings.HasSuffix(long.Unified, "+line\n") {
+		t.Errorf("a long difference: %d bytes, cut %v", len(long.Unified), long.Truncated)
+	}
+}
+
+func TestCut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		whole := rapid.String().Draw(t, "text")
+		most := rapid.IntRange(0, 40).Draw(t, "most")
+		got, cut := Cut(whole, most)
+		if !utf8.ValidString(got) || cut != (len(whole) > most) || cut && len(got) > most || !strings.HasPrefix(whole, got) || !cut && got != whole {
+			t.Fatalf("%q cut at %d is %q, %v", whole, most, got, cut)
+		}
+	})
+}

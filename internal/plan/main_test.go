@@ -1,0 +1,250 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"go.uber.org/goleak"
+
+	"op25b/internal/intent"
+	"op25b/internal/longform"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/reconcile"
+	"op25b/internal/softswitch"
+	"op25b/internal/store"
+	"op25b/p4src"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+func TestMain(m *testing.M) {
+	longform.Rapid()
+	goleak.VerifyTestMain(m)
+}
+
+// deadline bounds every test step that waits: it is never reached in a test that passes.
+const deadline = 30 * time.Second
+
+func within(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// A world is a book of intent with its own clock, and switches.
+type world struct {
+	t       testing.TB
+	book    *intent.Book
+	now     time.Time
+	applied map[string]uint64
+	dialed  uint64
+}
+
+func newWorld(t testing.TB, day string) *world {
+	t.Helper()
+	w := &world{t: t, applied: make(map[string]uint64)}
+	w.setDay(day)
+	s, err := store.Open(within(t), store.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.book = intent.NewBook(s, func() time.Time { return w.now })
+	return w
+}
+
+func (w *world) setDay(day string) {
+	w.t.Helper()
+	var err error
+	if w.now, err = time.Parse(time.DateOnly, day); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) planner(change func(*Config)) *Planner {
+	w.t.Helper()
+	cfg := Config{At: w.book.At, Now: func() time.Time { return w.now }}
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := New(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// put stores documents as the next revision.
+func (w *world) put(files []policy.File) *intent.Intent {
+	w.t.Helper()
+	proposal, err := w.book.Propose(within(w.t), files)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	in, err := w.book.Put(within(w.t), proposal, intent.By{Who: "test", Reason: "test"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return in
+}
+
+func (w *world) propose(files []policy.File) *intent.Intent {
+	w.t.Helper()
+	proposal, err := w.book.Propose(within(w.t), files)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return proposal.Intent
+}
+
+// make plans one intent in place of another.
+func (w *world) make(base, proposed *intent.Intent) *op25bv1.Plan {
+	w.t.Helper()
+	made, err := w.planner(nil).Make(within(w.t), Request{Base: base, Proposed: proposed, Applied: w.applied})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return made
+}
+
+// bring brings a switch to an intent, as its controller does.
+func (w *world) bring(in *intent.Intent, name string) {
+	w.t.Helper()
+	compiled, err := in.Compile(name, w.now)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := w.session(in, name)
+	defer s.Close()
+	info := p4src.P4Info()
+	contract, err := pipeline.NewContract(info)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := s.EnsurePipeline(within(w.t), info, p4src.DeviceConfig()); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, _, err := reconcile.Apply(within(w.t), s, &compiled.State, contract, reconcile.Options{}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.applied[name] = in.Number
+}
+
+// session becomes the primary controller of a switch.
+func (w *world) session(in *intent.Intent, name string) *p4rt.Session {
+	w.t.Helper()
+	sw, _ := in.Bundle.Inventory.Switch(name)
+	w.dialed++
+	s, err := p4rt.Dial(within(w.t), p4rt.Config{Addr: sw.P4Runtime, DeviceID: sw.DeviceID, ElectionID: p4rt.ElectionID{Low: w.dialed}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = s.Close() })
+	if err := s.WaitPrimary(within(w.t)); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// write is another hand.
+func (w *world) write(in *intent.Intent, name string, updates ...*p4v1.Update) {
+	w.t.Helper()
+	s := w.session(in, name)
+	defer s.Close()
+	if err := s.Write(within(w.t), updates); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// startSwitch starts an embedded switch and returns where it is.
+func startSwitch(t testing.TB, device uint64) (addr string, stop func()) {
+	t.Helper()
+	sw, err := softswitch.New(softswitch.Options{DeviceID: device})
+	if err != nil {
+		t.Fatal(err)
+	}
+	services, err := sw.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			services.Close()
+			_ = sw.Close()
+		}
+	}
+	t.Cleanup(stop)
+	return services.Addrs.P4Runtime, stop
+}
+
+// nobody is an address where nobody listens.
+func nobody(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// edit replaces texts in files, pair by pair; each must be there.
+func edit(t testing.TB, files []policy.File, pairs ...string) []policy.File {
+	t.Helper()
+	edited := make([]policy.File, len(files))
+	for i, f := range files {
+		edited[i] = policy.File{Name: f.Name, Data: bytes.Clone(f.Data)}
+	}
+	for ; len(pairs) > 0; pairs = pairs[2:] {
+		there := false
+		for i, f := range edited {
+			there = there || bytes.Contains(f.Data, []byte(pairs[0]))
+			edited[i].Data = bytes.ReplaceAll(f.Data, []byte(pairs[0]), []byte(pairs[1]))
+		}
+		if !there {
+			t.Fatalf("no file has %q", pairs[0])
+		}
+	}
+	return edited
+}
+
+func text(t testing.TB, o Text, p *op25bv1.Plan) string {
+	t.Helper()
+	var b strings.Builder
+	if err := o.Write(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// stray writes an entry that nobody asked for, and removes one that somebody did.
+func (w *world) stray(in *intent.Intent, name string) {
+	w.t.Helper()
+	foreign, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	mine, err := (&pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{netip.MustParsePrefix("2001:db8:25::/64"): 1}}).Entries()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	first := func(entries []pipeline.Entry) *p4v1.Entity {
+		return entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })].Entity
+	}
+	w.write(in, name, &p4v1.Update{Type: p4v1.Update_INSERT, Entity: first(foreign)}, &p4v1.Update{Type: p4v1.Update_DELETE, Entity: first(mine)})
+}

@@ -1,0 +1,259 @@
+// Package plan works out what a change of intent would do to every switch, and says it: to people in words and entries, to programs as the
+// API's message.
+//
+// It reads switches beside their primary controller and writes to none. What would be written in which order is reconcile's to say, and
+// what it means for mail policy's.
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/p4src"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// Defaults and limits.
+const (
+	// DefaultParallel is how many switches are read at once: full ones are 28 MiB each on the wire, and some 100 MiB together while they are
+	// being compared are bearable.
+	DefaultParallel = 16
+	// DefaultDialTimeout is how long a switch may take to answer at all: with 1,000 of which a tenth is gone, a plan takes 100 / 16 times
+	// that, half a minute.
+	DefaultDialTimeout = 5 * time.Second
+	// DefaultEntries and MaxEntries are how many entries each difference lists.
+	DefaultEntries = 20
+	MaxEntries     = 10_000
+)
+
+// ErrRequest is a request that cannot be planned as it is.
+var ErrRequest = errors.New("not a request that can be planned")
+
+// A Config is what a Planner takes from its surroundings.
+type Config struct {
+	// At returns a revision of the intent. It may be nil if Request.Applied names none but the base.
+	At func(ctx context.Context, revision uint64) (*intent.Intent, error)
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Dial connects to a switch; DialSwitch if nil.
+	Dial func(context.Context, *policy.Switch) (Reader, error)
+	// Parallel is how many switches are read at once; DefaultParallel if 0.
+	Parallel int
+}
+
+// A Planner makes plans. It is safe for concurrent use.
+type Planner struct {
+	cfg      Config
+	contract *pipeline.Contract
+	cookie   uint64
+}
+
+// New returns a planner for the pipeline that this program carries.
+func New(cfg Config) (*Planner, error) {
+	info := p4src.P4Info()
+	contract, err := pipeline.NewContract(info)
+	if err != nil { // a program of somebody's own in p4src/build
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = DialSwitch
+	}
+	if cfg.Parallel <= 0 {
+		cfg.Parallel = DefaultParallel
+	}
+	return &Planner{cfg, contract, p4rt.Cookie(info, p4src.DeviceConfig())}, nil
+}
+
+// A Request is what to plan.
+type Request struct {
+	// Base is the current intent, nil if there is none yet.
+	Base *intent.Intent
+	// Proposed is what would take its place; Base itself asks what reconciliation would do.
+	Proposed *intent.Intent
+	// Switches are those to plan for; empty is all.
+	Switches []string
+	// Applied is the revision that each switch was last brought to, by name; one that is not there is not known to be brought to any. If it
+	// is nil, switches count as brought to Base.
+	Applied map[string]uint64
+	// Entries is the most that each difference lists; DefaultEntries if 0.
+	Entries int
+}
+
+// Make makes a plan. A switch that cannot be read is in it, with the reason. Errors are ErrRequest, policy.ErrUnknownSwitch for one that was
+// asked for, and the context's.
+func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
+	if r.Proposed == nil {
+		return nil, fmt.Errorf("%w: no intent is proposed", ErrRequest)
+	}
+	if r.Entries < 0 || r.Entries > MaxEntries {
+		return nil, fmt.Errorf("%w: %d entries a difference: must be 1 to %d, or 0 for %d", ErrRequest, r.Entries, MaxEntries, DefaultEntries)
+	}
+	if r.Entries == 0 {
+		r.Entries = DefaultEntries
+	}
+	now := p.cfg.Now()
+	for _, name := range r.Switches {
+		if _, ok := r.Proposed.Bundle.Inventory.Switch(name); !ok {
+			_, err := r.Proposed.Compile(name, now)
+			return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+		}
+	}
+	made := &op25bv1.Plan{
+		Time: timestamppb.New(now), Policy: r.Proposed.Bundle.Policy.Name,
+		Documents: documentDiffs(r.Base, r.Proposed), Notes: notes(r.Proposed, now),
+	}
+	if r.Base != nil {
+		made.Base = r.Base.Number
+	}
+	var err error
+	if made.Switches, err = p.switches(ctx, r, now); err != nil {
+		return nil, err
+	}
+	total(made)
+	return made, nil
+}
+
+// switches plans for each switch, several at a time.
+func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*op25bv1.SwitchPlan, error) {
+	targets := targetsOf(r)
+	plans := make([]*op25bv1.SwitchPlan, len(targets))
+	known := &revisions{at: p.cfg.At, read: make(map[uint64]*revision)}
+	for _, in := range []*intent.Intent{r.Base, r.Proposed} {
+		if in != nil && in.Number != 0 {
+			known.put(in)
+		}
+	}
+	var working sync.WaitGroup
+	slots := make(chan struct{}, p.cfg.Parallel)
+	for i, t := range targets {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			working.Wait()
+			return nil, context.Cause(ctx)
+		}
+		working.Go(func() {
+			defer func() { <-slots }()
+			plans[i] = p.plan(ctx, r, t, known, now)
+		})
+	}
+	working.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // what was read until then is not all
+	}
+	return plans, nil
+}
+
+// A target is a switch to plan for.
+type target struct {
+	sw   *policy.Switch
+	gone bool // the proposed inventory does not have it
+}
+
+// targetsOf are the switches of the proposed inventory that were asked for and, if all were, those that go.
+func targetsOf(r Request) []target {
+	wanted := make(map[string]bool, len(r.Switches))
+	for _, name := range r.Switches {
+		wanted[name] = true
+	}
+	var all []target
+	switches := r.Proposed.Bundle.Inventory.Switches
+	for i := range switches {
+		if len(wanted) == 0 || wanted[switches[i].Name] {
+			all = append(all, target{sw: &switches[i]})
+		}
+	}
+	if r.Base == nil || len(wanted) > 0 {
+		return all
+	}
+	old := r.Base.Bundle.Inventory.Switches
+	for i := range old {
+		if _, there := r.Proposed.Bundle.Inventory.Switch(old[i].Name); !there {
+			all = append(all, target{&old[i], true})
+		}
+	}
+	return all
+}
+
+// notes are what there is to look at before a change.
+func notes(in *intent.Intent, now time.Time) []string {
+	var all []string
+	p := in.Bundle.Policy
+	due := p.ReviewsDue(now)
+	for i, e := range due {
+		if i == maxNotes {
+			all = append(all, fmt.Sprintf("%d more exemptions are due for review", len(due)-i))
+			break
+		}
+		all = append(all, fmt.Sprintf("exemption of %s, owner %s, is due for review since %s", exempted(&e), e.Owner, e.Review))
+	}
+	ended := 0
+	for i := range p.Exemptions {
+		if !now.Before(p.Ends(&p.Exemptions[i])) {
+			ended++
+		}
+	}
+	if ended == 1 {
+		all = append(all, "1 exemption has expired and exempts nobody; it can be removed from the policy")
+	} else if ended > 1 {
+		all = append(all, fmt.Sprintf("%d exemptions have expired and exempt nobody; they can be removed from the policy", ended))
+	}
+	return all
+}
+
+// maxNotes is how many notes of one kind are made before the rest is only counted.
+const maxNotes = 5
+
+// exempted is whom an exemption is for.
+func exempted(e *policy.Exemption) string {
+	if e.Line != "" {
+		return "line " + e.Line
+	}
+	return "prefix " + e.Prefix.String()
+}
+
+// total adds up the switches of a plan.
+func total(p *op25bv1.Plan) {
+	t := &op25bv1.Totals{Switches: uint32(len(p.Switches))}
+	for _, s := range p.Switches {
+		count(&t.SwitchesChanged, s.Updates > 0)
+		count(&t.SwitchesDrifted, Drifted(s))
+		count(&t.SwitchesUnread, s.Standing == Unreachable)
+		count(&t.SwitchesRefused, s.Error != "")
+		t.Added += s.GetChange().GetAdded()
+		t.Changed += s.GetChange().GetChanged()
+		t.Removed += s.GetChange().GetRemoved()
+		t.Updates += s.Updates
+		t.Drifted += size(s.Drift)
+		for _, m := range s.Meaning {
+			count(&t.Stops, m.Severity == string(policy.Stops))
+			count(&t.Opens, m.Severity == string(policy.Opens))
+		}
+	}
+	p.Totals = t
+	// Rule sets for later are written by the way, and are no change that anybody has to approve.
+	p.Changes = len(p.Documents) > 0 || t.Added+t.Changed+t.Removed+t.Drifted > 0
+}
+
+func count(n *uint32, is bool) {
+	if is {
+		*n++
+	}
+}
+
+// Drifted says whether a switch differs from what it was last brought to.
+func Drifted(s *op25bv1.SwitchPlan) bool { return size(s.Drift) > 0 }
+
+func size(d *op25bv1.Difference) uint64 { return d.GetAdded() + d.GetChanged() + d.GetRemoved() }

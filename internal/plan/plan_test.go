@@ -1,0 +1,367 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/examples"
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/reconcile"
+	"op25b/internal/softswitch"
+	"op25b/internal/tlsfiles"
+	"op25b/internal/tlsfiles/tlstest"
+	"op25b/p4src"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// onlySwitch is the plan of the one switch that there is.
+func onlySwitch(t testing.TB, p *op25bv1.Plan) *op25bv1.SwitchPlan {
+	t.Helper()
+	if len(p.Switches) != 1 {
+		t.Fatalf("%d switches are planned for, want 1", len(p.Switches))
+	}
+	return p.Switches[0]
+}
+
+// The life of one switch: empty, brought to its state, gone on with, drifted, and away.
+func TestPlan(t *testing.T) {
+	w := newWorld(t, "2006-05-20")
+	addr, stop := startSwitch(t, 1)
+	files := edit(t, examples.SpinNet2006(), "127.0.0.1:9559", addr)
+
+	first := w.make(nil, w.propose(files))
+	s := onlySwitch(t, first)
+	if first.Base != 0 || s.Standing != Empty || s.AppliedRevision != 0 || s.Drift != nil || s.PhaseBefore != "" || s.PhaseAfter != "before" ||
+		s.Change.Added == 0 || s.Change.Removed != 0 || s.Updates == 0 || !first.Changes || len(first.Documents) != 2 || !first.Documents[0].Added {
+		t.Errorf("an empty switch: %v", first)
+	}
+
+	one := w.put(files)
+	w.bring(one, "edge-1")
+	same := w.make(one, one)
+	s = onlySwitch(t, same)
+	if same.Base != 1 || same.Changes || s.Standing != Read || s.AppliedRevision != 1 || s.Updates != 0 || size(s.Change) != 0 || Drifted(s) || len(s.Meaning) != 0 {
+		t.Errorf("a switch that is as it should be: %v", same)
+	}
+
+	remark := w.make(one, w.propose(edit(t, files, "name: spinnet-2006", "name: spinnet-2006 # a remark")))
+	if s := onlySwitch(t, remark); !remark.Changes || len(remark.Documents) != 1 || s.Updates != 0 {
+		t.Errorf("a remark: %v", remark)
+	}
+
+	later := edit(t, files, "effective: 2006-06-01", "effective: 2006-05-19")
+	next := w.make(one, w.propose(later))
+	s = onlySwitch(t, next)
+	// The phase is staged already, so that it is put in force by one MODIFY, and yet two rules change for packets.
+	if s.Updates != 1 || s.Change.Changed != 2 || size(s.Change) != 2 || s.PhaseBefore != "before" || s.PhaseAfter != "mobile-carriers" ||
+		next.Totals.Stops == 0 || next.Totals.Opens != 0 || s.Meaning[0].Severity != string(policy.Stops) {
+		t.Errorf("a phase that comes sooner: %v", next)
+	}
+
+	stop()
+	away := w.make(one, w.propose(later))
+	s = onlySwitch(t, away)
+	if s.Standing != Unreachable || !strings.HasSuffix(s.Reason, "; what follows is worked out from revision 1") || s.Drift != nil ||
+		s.Change.Changed != 2 || away.Totals.SwitchesUnread != 1 || !away.Changes || s.Error != "" {
+		t.Errorf("a switch that is away: %v", away)
+	}
+}
+
+// What another hand did is told as drift, what nobody asked for apart, and is repaired by the plan.
+func TestDrift(t *testing.T) {
+	w := newWorld(t, "2006-05-20")
+	addr, _ := startSwitch(t, 1)
+	files := edit(t, examples.SpinNet2006(), "127.0.0.1:9559", addr)
+	one := w.put(files)
+	w.bring(one, "edge-1")
+	have := readAll(t, w, one)
+	pick := func(table string) pipeline.Entry {
+		i := slices.IndexFunc(have, func(e pipeline.Entry) bool { return e.Table() == table && !e.IsDefault() })
+		if i < 0 {
+			t.Fatalf("the switch has no %s entry", table)
+		}
+		return have[i]
+	}
+	running := have[slices.IndexFunc(have, func(e pipeline.Entry) bool { _, ok := e.IsRunningEpoch(); return ok })]
+	epoch, _ := running.IsRunningEpoch()
+	foreign, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stray := foreign[slices.IndexFunc(foreign, func(e pipeline.Entry) bool { return !e.IsDefault() })]
+	changed := pick("remote_v4").WithNumber(77)
+	w.write(
+		one, "edge-1",
+		&p4v1.Update{Type: p4v1.Update_DELETE, Entity: pick("subscriber_v4").Entity},
+		&p4v1.Update{Type: p4v1.Update_MODIFY, Entity: changed.Entity},
+		&p4v1.Update{Type: p4v1.Update_INSERT, Entity: stray.Entity},
+		&p4v1.Update{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(epoch, true).Entity},
+	)
+	made := w.make(one, one)
+	s := onlySwitch(t, made)
+	if s.Drift.Added != 1 || s.Drift.Foreign != 1 || s.Drift.Changed != 2 || s.Drift.Removed != 1 || !Drifted(s) || made.Totals.SwitchesDrifted != 1 || made.Totals.Drifted != 4 {
+		t.Errorf("drift: %v", s.Drift)
+	}
+	want := []*op25bv1.EntryChange{
+		{Kind: Changed, Table: "remote_v4", Old: pick("remote_v4").String(), New: changed.String()},
+		{Kind: Added, Table: stray.Table(), New: stray.String()},
+	}
+	for _, c := range want {
+		if !slices.ContainsFunc(s.Drift.Entries, func(x *op25bv1.EntryChange) bool { return proto.Equal(x, c) }) {
+			t.Errorf("the drift does not have %v: %v", c, s.Drift.Entries)
+		}
+	}
+	if s.Change.Added != 1 || s.Change.Changed != 2 || s.Change.Removed != 1 || s.Updates == 0 || !made.Changes || len(s.Meaning) != 0 {
+		t.Errorf("the repair: %v", s)
+	}
+	// Nobody told which revision it was brought to: it counts as brought to the base.
+	kept, err := w.planner(nil).Make(within(t), Request{Base: one, Proposed: w.propose(edit(t, files,
+		"deviceID: 1 ", "foreign: keep\n    deviceID: 1 ", `203.0.113.0/26, "2001:db8:ca::/48"`, "203.0.113.0/26"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := onlySwitch(t, kept); s.Drift.Added != 1 || s.Drift.Foreign != 1 || s.Change.Removed != 1 || s.Change.Added != 1 {
+		t.Errorf("where foreign entries are kept: %v", s)
+	}
+	// What another hand wrote and the proposal asks for is no more foreign.
+	w.write(one, "edge-1", &p4v1.Update{Type: p4v1.Update_INSERT, Entity: relay(t, "198.51.100.64/28")})
+	asked := onlySwitch(t, w.make(one, w.propose(edit(t, files, "prefixes: [198.51.100.16/28", "prefixes: [198.51.100.64/28, 198.51.100.16/28"))))
+	if asked.Drift.Added != 2 || asked.Drift.Foreign != 1 {
+		t.Errorf("an entry that is asked for now: %v", asked.Drift)
+	}
+	w.write(one, "edge-1", &p4v1.Update{Type: p4v1.Update_DELETE, Entity: relay(t, "198.51.100.64/28")})
+	few, err := w.planner(nil).Make(within(t), Request{Base: one, Proposed: one, Entries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := onlySwitch(t, few); len(s.Drift.Entries) != 1 || !s.Drift.Truncated || size(s.Drift) != 4 {
+		t.Errorf("one entry a difference: %v", s.Drift)
+	}
+}
+
+// relay is an entry that makes servers of a prefix the own relay.
+func relay(t testing.TB, prefix string) *p4v1.Entity {
+	t.Helper()
+	entries, err := (&pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{netip.MustParsePrefix(prefix): 1}}).Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })].Entity
+}
+
+func readAll(t testing.TB, w *world, in *intent.Intent) []pipeline.Entry {
+	t.Helper()
+	s := w.session(in, "edge-1")
+	defer s.Close()
+	have, err := reconcile.Read(within(t), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return have
+}
+
+// Another program is replaced, and all that it holds is drift.
+func TestOtherProgram(t *testing.T) {
+	w := newWorld(t, "2006-05-20")
+	addr, _ := startSwitch(t, 1)
+	one := w.put(edit(t, examples.SpinNet2006(), "127.0.0.1:9559", addr))
+	w.bring(one, "edge-1")
+	s := w.session(one, "edge-1")
+	if err := s.Push(within(t), p4src.P4Info(), p4src.DeviceConfig(), 0x4711); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	other := onlySwitch(t, w.make(one, one))
+	if other.Standing != Other || !strings.HasPrefix(other.Reason, "it runs the program with cookie 0x4711, and op25b's is 0x") ||
+		other.Drift.Removed == 0 || other.Drift.Added != 0 || other.Change.Added != other.Drift.Removed {
+		t.Errorf("%v", other)
+	}
+}
+
+// A table without room, no phase in force, an unknown revision: the switch's part of the plan says so, and the plan is made.
+func TestRefused(t *testing.T) {
+	w := newWorld(t, "2006-05-20")
+	addr, _ := startSwitch(t, 1)
+	in := w.propose(edit(t, examples.SpinNet2006(), "127.0.0.1:9559", addr))
+	p := w.planner(nil)
+	info := proto.CloneOf(p4src.P4Info())
+	for _, table := range info.Tables {
+		if table.Preamble.Alias == "verdict" || strings.HasSuffix(table.Preamble.Name, ".verdict") {
+			table.Size = 3
+		}
+	}
+	p.contract = contractOf(t, info)
+	made, err := p.Make(within(t), Request{Proposed: in})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := onlySwitch(t, made); !strings.Contains(s.Error, `table "verdict": no room: 3 entries`) || s.Updates != 0 || s.Change != nil ||
+		s.Meaning != nil || made.Totals.SwitchesRefused != 1 {
+		t.Errorf("a table without room: %v", s)
+	}
+
+	w.setDay("2006-01-01")
+	early := w.make(nil, in)
+	if s := onlySwitch(t, early); s.Error != `switch "edge-1" at 2006-01-01T00:00:00Z: no phase is in force: the first begins at 2006-05-18T00:00:00+09:00` ||
+		early.Totals.SwitchesRefused != 1 || s.Standing != Empty {
+		t.Errorf("before the first phase: %v", s)
+	}
+
+	w.setDay("2006-05-20")
+	w.applied["edge-1"] = 99
+	files := edit(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t))
+	if s := onlySwitch(t, w.make(nil, w.propose(files))); !strings.Contains(s.Reason, "; revision 99, which it was last brought to, says nothing of it (") ||
+		!strings.HasSuffix(s.Reason, "; what follows is for an empty switch") || s.AppliedRevision != 99 || s.PhaseBefore != "" || s.Change.Added == 0 {
+		t.Errorf("brought to a revision that is gone: %v", s)
+	}
+}
+
+func contractOf(t testing.TB, info *configv1.P4Info) *pipeline.Contract {
+	t.Helper()
+	c, err := pipeline.NewContract(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestRequests(t *testing.T) {
+	w := newWorld(t, "2026-01-01")
+	in := w.propose(edit(t, examples.LibmoMobile(), "127.0.0.1:9571", nobody(t), "127.0.0.1:9572", nobody(t), "127.0.0.1:9573", nobody(t)))
+	p := w.planner(nil)
+	for _, c := range []struct {
+		name string
+		r    Request
+		kind error
+		want string
+	}{
+		{"nothing", Request{}, ErrRequest, "not a request that can be planned: no intent is proposed"},
+		{"entries", Request{Proposed: in, Entries: 10_001}, ErrRequest, "10001 entries a difference: must be 1 to 10000, or 0 for 20"},
+		{"switch", Request{Proposed: in, Switches: []string{"edge-est"}}, policy.ErrUnknownSwitch, `unknown switch "edge-est"`},
+	} {
+		if _, err := p.Make(within(t), c.r); !errors.Is(err, c.kind) || !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	made, err := p.Make(within(t), Request{Proposed: in, Switches: []string{"edge-west", "edge-east"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(made.Switches) != 2 || made.Switches[0].Switch != "edge-east" || made.Switches[1].Switch != "edge-west" {
+		t.Errorf("the switches that were asked for: %v", made.Switches)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("the caller has gone")
+	p = w.planner(func(c *Config) {
+		c.Parallel = 1
+		c.Dial = func(ctx context.Context, sw *policy.Switch) (Reader, error) {
+			cancel(gone)
+			return DialSwitch(ctx, sw)
+		}
+	})
+	if _, err := p.Make(ctx, Request{Proposed: in}); !errors.Is(err, gone) {
+		t.Errorf("without a caller: %v", err)
+	}
+}
+
+// No more switches are read at once than were asked for, and all are read.
+func TestParallel(t *testing.T) {
+	w := newWorld(t, "2026-01-01")
+	in := w.propose(examples.LibmoMobile())
+	here := make(chan struct{})
+	free := make(chan struct{})
+	p := w.planner(func(c *Config) {
+		c.Parallel = 2
+		c.Dial = func(context.Context, *policy.Switch) (Reader, error) {
+			here <- struct{}{}
+			<-free
+			return nil, p4rt.ErrUnreachable
+		}
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Make(within(t), Request{Proposed: in})
+		done <- err
+	}()
+	<-here
+	<-here
+	select {
+	case <-here:
+		t.Error("a third switch is read while two are")
+	default:
+	}
+	free <- struct{}{}
+	<-here
+	close(free)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// A switch that wants TLS is read over TLS, with the certificates that its inventory names.
+func TestTLS(t *testing.T) {
+	us := tlstest.New(t)
+	server, client := us.Dir(t, "127.0.0.1"), us.Dir(t, "controller")
+	secure, err := tlsfiles.Server(tlsfiles.Files{CA: server.CA, Cert: server.Cert, Key: server.Key}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sw.Close()
+	services, err := sw.ListenTLS(softswitch.Addrs{P4Runtime: "127.0.0.1:0"}, secure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer services.Close()
+	w := newWorld(t, "2006-05-20")
+	in := func(tls string) *intent.Intent {
+		return w.propose(edit(t, examples.SpinNet2006(), "127.0.0.1:9559", services.Addrs.P4Runtime+"\n    tls: "+tls))
+	}
+	mutual := in(fmt.Sprintf("{ca: %s, cert: %s, key: %s}", client.CA, client.Cert, client.Key))
+	if s := onlySwitch(t, w.make(nil, mutual)); s.Standing != Empty {
+		t.Errorf("over mutual TLS: %s, %s", s.Standing, s.Reason)
+	}
+	if s := onlySwitch(t, w.make(nil, in("{ca: "+client.CA+"}"))); s.Standing != Unreachable || !strings.Contains(s.Reason, "TLS") {
+		t.Errorf("without a certificate: %s, %s", s.Standing, s.Reason)
+	}
+	if s := onlySwitch(t, w.make(nil, in("{ca: /nowhere.pem}"))); s.Standing != Unreachable || !strings.Contains(s.Reason, "/nowhere.pem") {
+		t.Errorf("without authorities: %s, %s", s.Standing, s.Reason)
+	}
+}
+
+// What goes stays in the plan, if all switches were asked for.
+func TestGone(t *testing.T) {
+	w := newWorld(t, "2026-05-01")
+	addr := nobody(t)
+	files := edit(t, examples.LibmoMobile(), "127.0.0.1:9571", addr, "127.0.0.1:9572", nobody(t), "127.0.0.1:9573", nobody(t))
+	one := w.put(files)
+	i := bytes.Index(files[0].Data, []byte("  - name: edge-south"))
+	files[0].Data = files[0].Data[:i]
+	made := w.make(one, w.propose(files))
+	if n := len(made.Switches); n != 3 || made.Switches[2].Switch != "edge-south" || made.Switches[2].Standing != Gone || made.Switches[2].Change != nil {
+		t.Errorf("%v", made.Switches)
+	}
+	if got := text(t, Text{}, made); !strings.Contains(got, "\n  gone: the proposed inventory does not have it: it stays as it is, and no controller looks after it\n\n") {
+		t.Error(got)
+	}
+	some, err := w.planner(nil).Make(within(t), Request{Base: one, Proposed: w.propose(files), Switches: []string{"edge-east"}})
+	if err != nil || len(some.Switches) != 1 {
+		t.Errorf("one of them: %v, %v", some, err)
+	}
+}

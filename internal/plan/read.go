@@ -1,0 +1,90 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/reconcile"
+	"op25b/internal/tlsfiles"
+)
+
+// A Reader reads from one switch; a *p4rt.Reader is one.
+type Reader interface {
+	// PipelineCookie returns the name of the program that the switch runs; ok is false if it runs none.
+	PipelineCookie(ctx context.Context) (cookie uint64, ok bool, err error)
+	// Read returns everything that one request matches.
+	Read(ctx context.Context, entities ...*p4v1.Entity) ([]*p4v1.Entity, error)
+	Close() error
+}
+
+var _ Reader = (*p4rt.Reader)(nil)
+
+// DialSwitch connects to a switch as its inventory says, with TLS where that has it. The reader takes no part in the arbitration.
+func DialSwitch(ctx context.Context, sw *policy.Switch) (Reader, error) {
+	cfg := p4rt.Config{Addr: sw.P4Runtime, DeviceID: sw.DeviceID, DialTimeout: DefaultDialTimeout}
+	if sw.TLS.Used() {
+		secure, err := tlsfiles.Client(tlsfiles.Files{CA: sw.TLS.CA, Cert: sw.TLS.Cert, Key: sw.TLS.Key, ServerName: sw.TLS.ServerName})
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = secure
+	}
+	return p4rt.DialReader(ctx, cfg)
+}
+
+// How a switch was found: the values of SwitchPlan.standing.
+const (
+	Read        = "read"
+	Unreachable = "unreachable"
+	Empty       = "empty"
+	Other       = "other-program"
+	Gone        = "gone"
+)
+
+// A found is what a switch was found to have.
+type found struct {
+	standing, reason string
+	entries          []pipeline.Entry
+}
+
+// read reads a switch. That it cannot be read is a standing, not an error.
+func (p *Planner) read(ctx context.Context, sw *policy.Switch) found {
+	unreachable := func(err error) found { return found{standing: Unreachable, reason: err.Error()} }
+	r, err := p.cfg.Dial(ctx, sw)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer r.Close()
+	cookie, ok, err := r.PipelineCookie(ctx)
+	switch {
+	case err != nil:
+		return unreachable(err)
+	case !ok:
+		return found{standing: Empty, reason: "it runs no program; op25b's will be pushed"}
+	case cookie != p.cookie:
+		return found{standing: Other, reason: fmt.Sprintf(
+			"it runs the program with cookie %#x, and op25b's is %#x: it will be replaced, together with all entries", cookie, p.cookie)}
+	}
+	entries, err := reconcile.Read(ctx, readOnly{r})
+	if err != nil {
+		return unreachable(err)
+	}
+	return found{standing: Read, entries: entries}
+}
+
+// readOnly is a Reader where reconcile wants a switch that could be written to.
+type readOnly struct{ Reader }
+
+var _ reconcile.Switch = readOnly{}
+
+// errReadOnly cannot come: nothing here writes.
+var errReadOnly = errors.New("a plan writes to no switch")
+
+// Write refuses.
+func (readOnly) Write(context.Context, []*p4v1.Update) error { return errReadOnly }

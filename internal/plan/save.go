@@ -1,0 +1,74 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// ErrSaved is a file that is not a saved plan, or not one that can be applied.
+var ErrSaved = errors.New("not a saved plan")
+
+// magic begins a saved plan, so that no other file is taken for one.
+const magic = "op25b plan 1\n"
+
+// Save writes a plan with the files that it is of. It holds what the inventory says of subscribers, and is as confidential.
+func Save(w io.Writer, p *op25bv1.Plan, files []*op25bv1.File) error {
+	if len(files) == 0 {
+		return fmt.Errorf("%w: there are no files to save with it", ErrSaved)
+	}
+	saved := proto.CloneOf(p)
+	saved.Files = files
+	data, err := proto.Marshal(saved)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, magic); err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// Load reads what Save wrote, or returns ErrSaved.
+func Load(r io.Reader) (*op25bv1.Plan, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	data, ok := bytes.CutPrefix(data, []byte(magic))
+	if !ok {
+		return nil, fmt.Errorf("%w: it does not begin with %q; `op25b plan --out FILE` writes one", ErrSaved, magic[:len(magic)-1])
+	}
+	var p op25bv1.Plan
+	if err := proto.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("%w: it is damaged: %w", ErrSaved, err)
+	}
+	if len(p.Files) == 0 {
+		return nil, fmt.Errorf("%w: it has no files", ErrSaved)
+	}
+	return &p, nil
+}
+
+// WriteJSON writes a plan as JSON, in the form that protobuf gives it (camelCase, 64-bit numbers as text), and always the same for the same
+// plan.
+func WriteJSON(w io.Writer, p *op25bv1.Plan) error {
+	data, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(p)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, data, "", "  "); err != nil { // protojson varies its white space on purpose
+		return err
+	}
+	b.WriteByte('\n')
+	_, err = b.WriteTo(w)
+	return err
+}

@@ -1,0 +1,205 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/reconcile"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// plan makes the plan of one switch.
+func (p *Planner) plan(ctx context.Context, r Request, t target, known *revisions, now time.Time) *op25bv1.SwitchPlan {
+	s := &op25bv1.SwitchPlan{Switch: t.sw.Name, Address: t.sw.P4Runtime}
+	was := p.before(ctx, r, t.sw.Name, known, now)
+	s.AppliedRevision, s.PhaseBefore = was.revision, was.phase()
+	if t.gone {
+		s.Standing = Gone
+		s.Reason = "the proposed inventory does not have it: it stays as it is, and no controller looks after it"
+		return s
+	}
+	will, err := r.Proposed.Compile(t.sw.Name, now)
+	if err != nil {
+		s.Error = err.Error()
+	} else {
+		s.PhaseAfter = will.InForce.String()
+	}
+	have := p.read(ctx, t.sw)
+	s.Standing, s.Reason = have.standing, have.reason
+	if have.standing == Unreachable {
+		have.entries = p.assumed(was, s)
+	} else if was.compiled != nil {
+		s.Drift = drift(have.entries, was.compiled, will, r.Entries)
+	}
+	if will == nil {
+		return s
+	}
+	p.change(s, have.entries, will, keep(t.sw, was), r.Entries)
+	if s.Error == "" {
+		s.Meaning = sentences(policy.Meaning(was.compiled, will))
+	}
+	return s
+}
+
+// A before is what a switch was last brought to.
+type before struct {
+	revision uint64
+	compiled *policy.Compiled // nil if nothing is known of it
+	why      string           // why it is not known although there is a revision
+}
+
+func (b before) phase() string {
+	if b.compiled == nil {
+		return ""
+	}
+	return b.compiled.InForce.String()
+}
+
+// before finds out what a switch was last brought to.
+func (p *Planner) before(ctx context.Context, r Request, name string, known *revisions, now time.Time) before {
+	var b before
+	switch {
+	case r.Applied != nil:
+		b.revision = r.Applied[name]
+	case r.Base != nil:
+		b.revision = r.Base.Number
+	}
+	if b.revision == 0 {
+		return b
+	}
+	in, err := known.get(ctx, b.revision)
+	if err == nil {
+		b.compiled, err = in.Compile(name, now)
+	}
+	if err != nil {
+		b.why = err.Error()
+	}
+	return b
+}
+
+// assumed is what a switch that could not be read has, as far as anybody knows; it says so in the plan.
+func (p *Planner) assumed(was before, s *op25bv1.SwitchPlan) []pipeline.Entry {
+	switch {
+	case was.compiled != nil:
+		if entries, err := heldBy(&was.compiled.State); err == nil {
+			s.Reason += fmt.Sprintf("; what follows is worked out from revision %d", was.revision)
+			return entries
+		}
+	case was.why != "":
+		s.Reason += fmt.Sprintf("; revision %d, which it was last brought to, says nothing of it (%s)", was.revision, was.why)
+	}
+	s.Reason += "; what follows is for an empty switch"
+	return nil
+}
+
+// drift is what became of a switch since it was brought to a state: what it should have is old, what it has new. will may be nil.
+func drift(have []pipeline.Entry, was, will *policy.Compiled, most int) *op25bv1.Difference {
+	should, err := entriesOf(&was.State, 1)
+	if err != nil { // it was written once
+		return nil
+	}
+	d := compare(standingOf(should), standingOf(have), nil)
+	m := d.message(most)
+	if will == nil {
+		return m
+	}
+	if wanted, err := entriesOf(&will.State, 1); err == nil {
+		asked := standingOf(wanted)
+		for _, e := range d.added {
+			if !asked.has(e) {
+				m.Foreign++
+			}
+		}
+	}
+	return m
+}
+
+// keep says of an entry that is not wanted whether it stays: one that nobody asked for, in a switch where such are kept. It is nil where
+// nothing is.
+func keep(sw *policy.Switch, was before) func(pipeline.Entry) bool {
+	if sw.Foreign != policy.KeepForeign {
+		return nil
+	}
+	var ours standing
+	if was.compiled != nil {
+		if entries, err := entriesOf(&was.compiled.State, 1); err == nil {
+			ours = standingOf(entries)
+		}
+	}
+	return func(e pipeline.Entry) bool { return !ours.has(e) }
+}
+
+// change plans what would be written.
+func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *policy.Compiled, keep func(pipeline.Entry) bool, most int) {
+	want := &will.State
+	made, err := reconcile.Make(have, want, p.contract, reconcile.Options{Keep: keep})
+	if err != nil {
+		s.Error = err.Error()
+		return
+	}
+	should, err := entriesOf(want, made.Running)
+	if err != nil {
+		s.Error = err.Error()
+		return
+	}
+	s.Change = compare(standingOf(have), standingOf(should), keep).message(most)
+	s.Updates = uint64(made.Updates())
+	for _, step := range made.Steps {
+		s.Steps = append(s.Steps, &op25bv1.PlanStep{Why: step.Why, Updates: uint32(len(step.Updates))})
+	}
+	for _, f := range made.Tables {
+		s.Tables = append(s.Tables, &op25bv1.TableFill{Table: f.Table, Entries: uint64(f.Entries), Size: uint64(f.Size)})
+	}
+}
+
+func sentences(list []policy.Sentence) []*op25bv1.Sentence {
+	all := make([]*op25bv1.Sentence, len(list))
+	for i, s := range list {
+		all[i] = &op25bv1.Sentence{Kind: string(s.Kind), Severity: string(s.Severity), Text: s.Text}
+	}
+	return all
+}
+
+// revisions are the intents that switches were brought to, each read once.
+type revisions struct {
+	at func(context.Context, uint64) (*intent.Intent, error)
+
+	mu   sync.Mutex // guards read
+	read map[uint64]*revision
+}
+
+// A revision is one intent, or why it could not be had.
+type revision struct {
+	once sync.Once
+	in   *intent.Intent
+	err  error
+}
+
+func (k *revisions) put(in *intent.Intent) {
+	r := &revision{in: in}
+	r.once.Do(func() {})
+	k.read[in.Number] = r
+}
+
+func (k *revisions) get(ctx context.Context, number uint64) (*intent.Intent, error) {
+	k.mu.Lock()
+	r := k.read[number]
+	if r == nil {
+		r = &revision{}
+		k.read[number] = r
+	}
+	k.mu.Unlock()
+	r.once.Do(func() {
+		if k.at == nil {
+			r.err = fmt.Errorf("revision %d cannot be had", number)
+			return
+		}
+		r.in, r.err = k.at(ctx, number)
+	})
+	return r.in, r.err
+}

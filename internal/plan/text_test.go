@@ -1,0 +1,206 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	"op25b/examples"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// A change as an operator sees it, of a real policy: one switch is as it was left, on one somebody has been, and one is away.
+func TestText(t *testing.T) {
+	w := newWorld(t, "2026-05-01")
+	east, _ := startSwitch(t, 11)
+	west, _ := startSwitch(t, 12)
+	files := edit(t, examples.LibmoMobile(), "127.0.0.1:9571", east, "127.0.0.1:9572", west, "127.0.0.1:9573", nobody(t))
+	one := w.put(files)
+	w.bring(one, "edge-east")
+	w.bring(one, "edge-west")
+	w.stray(one, "edge-west")
+	w.applied["edge-south"] = 1
+	made := w.make(one, w.propose(edit(t, files, "effective: 2026-06-01", "effective: 2026-04-20", "review: 2027-03-31", "review: 2026-04-30",
+		"name: sim-west-3", "name: sim-west-three", "198.51.100.16/28", "198.51.100.16/29")))
+	for i, addr := range []string{"192.0.2.1:9559", "192.0.2.2:9559", "192.0.2.3:9559"} {
+		s := made.Switches[i]
+		s.Reason = strings.ReplaceAll(s.Reason, s.Address, addr)
+		s.Address = addr
+	}
+	got := text(t, Text{}, made)
+	if got != wantText {
+		t.Errorf("got\n%s\nwant\n%s", got, wantText)
+	}
+	for _, line := range strings.Split(got, "\n") {
+		if utf8.RuneCountInString(line) > DefaultWidth {
+			t.Errorf("wider than %d columns: %s", DefaultWidth, line)
+		}
+	}
+
+	detailed := text(t, Text{Diff: true, Color: true}, made)
+	for _, want := range []string{
+		"    \x1b[31m--- current/examples/libmo-mobile/policy.yaml\x1b[0m\n",
+		"    \x1b[32m+    effective: 2026-04-20\x1b[0m\n",
+		"  \x1b[31mSTOPS  \x1b[0m\x1b[31mevery line: TCP/25 to other servers monitor -> reject\x1b[0m\n",
+		"    \x1b[33m~ \x1b[0mverdict epoch=2",
+	} {
+		if !strings.Contains(detailed, want) {
+			t.Errorf("with colors and differences, %q is not in\n%s", want, detailed)
+		}
+	}
+}
+
+const wantText = `plan on revision 1, policy libmo-mobile, made 2026-05-01T00:00:00Z
+
+documents
+  ~ examples/libmo-mobile/inventory.yaml: 1 line added, 1 removed
+  ~ examples/libmo-mobile/policy.yaml: 3 lines added, 3 removed
+
+switch edge-east at 192.0.2.1:9559, brought to revision 1
+  STOPS  every line: TCP/25 to 198.51.100.16/28, no longer in own-relay permit -> reject
+  STOPS  every line: TCP/25 to other servers monitor -> reject
+  STOPS  relay own-relay: +1 -1 prefix
+  opens  drain begins: what rules drop or reject is new connections alone
+         phase in force: watch -> drain
+         every line: TCP/465, 587 to 198.51.100.16/28, no longer in own-relay permit, counted under
+         relay -> submission
+         exemption of line sim-alarm (192.0.2.20/32, 2001:db8:2:20::/64): review 2027-03-31 ->
+         2026-04-30
+  1 entry to add, 3 to change, 1 to remove, by 3 updates in 3 steps
+    - remote_v4 prefix=198.51.100.16/28 => set_remote_class class_id=1
+    + remote_v4 prefix=198.51.100.16/29 => set_remote_class class_id=1
+    ~ verdict epoch=2 leg=1&7 service=1&255 priority=1 => monitor rule=5
+        -> verdict epoch=2 leg=1&7 service=1&255 priority=1 => reject rule=5
+    ~ verdict epoch=2 leg=2&7 service=1&255 priority=1 => monitor rule=5
+        -> verdict epoch=2 leg=2&7 service=1&255 priority=1 => reject rule=5
+    ~ running_epoch default => set_epoch running=2 drain=0
+        -> running_epoch default => set_epoch running=2 drain=1
+  capacity: service 4 of 64; all others have more room
+
+switch edge-west at 192.0.2.2:9559, brought to revision 1
+  drift: not as it was left: 1 entry added by another hand, 0 changed, 1 missing
+    - remote_v6 prefix=2001:db8:25::/64 => set_remote_class class_id=1
+    + bridge dst_addr=02:09:09:09:09:09 => forward_to_access port=7
+  STOPS  every line: TCP/25 to 198.51.100.16/28, no longer in own-relay permit -> reject
+  STOPS  every line: TCP/25 to other servers monitor -> reject
+  STOPS  relay own-relay: +1 -1 prefix
+  opens  drain begins: what rules drop or reject is new connections alone
+         phase in force: watch -> drain
+         every line: TCP/465, 587 to 198.51.100.16/28, no longer in own-relay permit, counted under
+         relay -> submission
+         line sim-west-3 is now called sim-west-three
+  2 entries to add, 3 to change, 2 to remove, by 5 updates in 3 steps
+    - remote_v4 prefix=198.51.100.16/28 => set_remote_class class_id=1
+    + remote_v4 prefix=198.51.100.16/29 => set_remote_class class_id=1
+    + remote_v6 prefix=2001:db8:25::/64 => set_remote_class class_id=1
+    ~ verdict epoch=2 leg=1&7 service=1&255 priority=1 => monitor rule=5
+        -> verdict epoch=2 leg=1&7 service=1&255 priority=1 => reject rule=5
+    ~ verdict epoch=2 leg=2&7 service=1&255 priority=1 => monitor rule=5
+        -> verdict epoch=2 leg=2&7 service=1&255 priority=1 => reject rule=5
+    ~ running_epoch default => set_epoch running=2 drain=0
+        -> running_epoch default => set_epoch running=2 drain=1
+    - bridge dst_addr=02:09:09:09:09:09 => forward_to_access port=7
+  capacity: service 4 of 64; all others have more room
+
+switch edge-south at 192.0.2.3:9559, brought to revision 1
+  unreachable: 192.0.2.3:9559 device 13: connect: unreachable: Unavailable: connection error: desc =
+               "transport: Error while dialing: dial tcp 192.0.2.3:9559: connect: connection
+               refused"; what follows is worked out from revision 1
+  STOPS  every line: TCP/25 to 198.51.100.16/28, no longer in own-relay permit -> reject
+  STOPS  every line: TCP/25 to other servers monitor -> reject
+  STOPS  relay own-relay: +1 -1 prefix
+  opens  drain begins: what rules drop or reject is new connections alone
+         phase in force: watch -> drain
+         every line: TCP/465, 587 to 198.51.100.16/28, no longer in own-relay permit, counted under
+         relay -> submission
+  1 entry to add, 3 to change, 1 to remove, by 3 updates in 3 steps
+    - remote_v4 prefix=198.51.100.16/28 => set_remote_class class_id=1
+    + remote_v4 prefix=198.51.100.16/29 => set_remote_class class_id=1
+    ~ verdict epoch=2 leg=1&7 service=1&255 priority=1 => monitor rule=5
+        -> verdict epoch=2 leg=1&7 service=1&255 priority=1 => reject rule=5
+    ~ verdict epoch=2 leg=2&7 service=1&255 priority=1 => monitor rule=5
+        -> verdict epoch=2 leg=2&7 service=1&255 priority=1 => reject rule=5
+    ~ running_epoch default => set_epoch running=2 drain=0
+        -> running_epoch default => set_epoch running=2 drain=1
+  capacity: service 4 of 64; all others have more room
+
+note: exemption of line sim-alarm, owner business@operator.example, is due for review since
+      2026-04-30
+
+4 entries to add, 9 to change, 4 to remove, by 11 updates to 3 of 3 switches
+drift: 2 entries on 1 switch
+1 switch could not be read; that part of the plan is assumed
+this stops mail: see the lines marked STOPS
+`
+
+func TestTextOfFewWords(t *testing.T) {
+	at := timestamppb.New(time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC))
+	many := &op25bv1.Plan{Policy: "p", Time: at}
+	for i := range 1000 {
+		many.Switches = append(many.Switches, &op25bv1.SwitchPlan{
+			Switch: fmt.Sprintf("edge-%d", i+1), Address: fmt.Sprintf("192.0.2.1:%d", i), Standing: Read, AppliedRevision: 3,
+		})
+	}
+	many.Switches = append(
+		many.Switches,
+		&op25bv1.SwitchPlan{Switch: "old", Address: "192.0.2.9:1", Standing: Gone, Reason: "it is gone"},
+		&op25bv1.SwitchPlan{Switch: "bad\x1b[2J", Address: "192.0.2.9:2", Standing: Read, Error: "table \"verdict\": no room"},
+		&op25bv1.SwitchPlan{Switch: "staging", Address: "192.0.2.9:3", Standing: Read, Updates: 1234, Steps: []*op25bv1.PlanStep{{Updates: 1234}}},
+	)
+	total(many)
+	want := `plan as the first revision, policy p, made 2026-05-01T00:00:00Z
+
+1,000 switches: edge-1, edge-2, edge-3, edge-4, edge-5, edge-6, edge-7, edge-8 and 992 more, brought
+to revision 3
+  nothing to write
+
+switch old at 192.0.2.9:1
+  gone: it is gone
+
+switch bad` + "\uFFFD" + `[2J at 192.0.2.9:2
+  error: table "verdict": no room
+
+switch staging at 192.0.2.9:3
+  1,234 updates, and nothing that packets meet: rule sets for later
+
+nothing to change but rule sets for later, by 1,234 updates to 1 of 1,003 switches
+1 switch would not be changed, for the errors above
+`
+	if got := text(t, Text{}, many); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+
+	nothing := &op25bv1.Plan{Base: 7, Policy: "p", Time: at}
+	total(nothing)
+	want = "plan on revision 7, policy p, made\n2026-05-01T00:00:00Z\n\n" +
+		"nothing to change: documents and switches are as\nthey should be, as far as they could be read\n"
+	if got := text(t, Text{Width: 50}, nothing); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// What is wrapped says what was there, and no line is wider than it may be unless it is one word.
+func TestWrap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé]{1,12}`), 1, 40).Draw(t, "words")
+		width := rapid.IntRange(1, 30).Draw(t, "width")
+		lines := wrap(strings.Join(words, " "), width)
+		if got := strings.Fields(strings.Join(lines, " ")); !slices.Equal(got, words) {
+			t.Fatalf("%q became %q", words, got)
+		}
+		for i, line := range lines {
+			if utf8.RuneCountInString(line) > width && strings.Contains(line, " ") {
+				t.Fatalf("%q is wider than %d", line, width)
+			}
+			if i > 0 && utf8.RuneCountInString(lines[i-1])+1+utf8.RuneCountInString(strings.Fields(line)[0]) <= width {
+				t.Fatalf("%q would have fit behind %q", line, lines[i-1])
+			}
+		}
+	})
+}

@@ -1,0 +1,175 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// label is in front of each thing that is known of a result.
+func label(name string) string { return fmt.Sprintf("    %-9s", name) }
+
+// Check says what becomes of a connection, address by address of the server.
+func (t *table) Check(r *op25bv1.CheckResponse) error {
+	var b strings.Builder
+	who := "unnamed line"
+	if r.Line != "" {
+		who = "line " + plain(r.Line)
+		if r.GetLineGroup().GetName() != "" {
+			who += " (" + titled(r.LineGroup.Name, r.LineGroup.Title) + ")"
+		}
+	}
+	b.WriteString(wrapped("", fmt.Sprintf("%s on %s -> %s port %d", who, plain(r.Switch), plain(r.To), r.Port), 4))
+	at := "by documents that are not applied"
+	if r.Revision != 0 {
+		at = fmt.Sprintf("by revision %d", r.Revision)
+	}
+	b.WriteString(wrapped("", fmt.Sprintf("%s, at %s, in phase %s", at, t.moment(r.At), titled(r.GetPhase().GetName(), r.GetPhase().GetTitle())), 4))
+	for _, result := range r.Results {
+		t.result(&b, result)
+	}
+	for i, note := range r.Notes {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(wrapped("note: ", plain(note), 0))
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
+
+func titled(name, title string) string {
+	if title == "" {
+		return plain(name)
+	}
+	return plain(name + ", " + title)
+}
+
+// result is what becomes of the connection to one address.
+func (t *table) result(b *strings.Builder, r *op25bv1.CheckResult) {
+	code := green
+	switch r.Outcome {
+	case "rejected", "blocked":
+		code = red
+	case "monitored", "limited":
+		code = yellow
+	}
+	fmt.Fprintf(b, "\n%s  %s -> %s\n", t.colour(code, strings.ToUpper(plain(r.Outcome))), plain(r.From), plain(r.To))
+	line := func(name, text string) { b.WriteString(wrapped(label(name), plain(text), 0)) }
+	if rule := r.Rule; rule != nil {
+		line("rule", fmt.Sprintf("%s (%d): %s", rule.Name, rule.Id, rule.Text))
+	} else {
+		line("rule", "none speaks of this port, so that it passes")
+	}
+	if r.Service != "" && r.Leg != "" {
+		what := r.Service + " to a server in no class"
+		if r.GetRemote().GetName() != "" {
+			what = r.Service + " to " + titled(r.Remote.Name, r.Remote.Title)
+		}
+		line("as", what+", on "+r.Leg)
+	}
+	if e := r.Exemption; e != nil {
+		text := "line " + e.Line
+		if e.Line == "" {
+			text = "prefix " + e.Prefix
+		}
+		text += ", until " + t.moment(e.Expires)
+		if e.Owner != "" {
+			text += "; " + e.Owner + ": " + e.Reason
+		}
+		if e.Ticket != "" {
+			text += " (" + e.Ticket + ")"
+		}
+		line("exempt", text)
+	}
+	if r.Since != nil {
+		line("since", t.moment(r.Since.Since)+", phase "+r.Since.Name)
+	}
+	if n := r.Next; n != nil {
+		line("next", next(t, n))
+	}
+	if trace := r.GetTrace().GetText(); trace != "" {
+		b.WriteByte('\n')
+		for l := range strings.Lines(trace) {
+			text := strings.TrimLeft(l, " ")
+			indent := len(l) - len(text)
+			b.WriteString(wrapped(strings.Repeat(" ", indent), plain(strings.TrimRight(text, "\n")), indent+4))
+		}
+	}
+}
+
+func next(t *table, n *op25bv1.CheckNext) string {
+	text := fmt.Sprintf("%s from %s", n.Outcome, t.moment(n.GetPhase().GetSince()))
+	if n.Rule != "" {
+		text += ", by rule " + n.Rule
+	}
+	return text + ", phase " + n.GetPhase().GetName()
+}
+
+// Mail says what the closing of port 25 means for a mailbox.
+func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
+	var b strings.Builder
+	of := map[string]string{
+		"own": "a mailbox of our own", "webmail-or-app": "a mailbox that is used by browser or app", "provider": "a mailbox of another provider",
+	}[r.Kind]
+	if of == "" {
+		of = "of no provider that is known"
+	}
+	if r.GetProvider().GetName() != "" {
+		of += ", " + titled(r.Provider.Name, r.Provider.Title)
+	}
+	if r.Under != "" {
+		of += ", under " + r.Under
+	}
+	b.WriteString(wrapped("", plain(r.Domain)+": "+of, 4))
+	b.WriteString(wrapped("    usual way:    ", t.status(r.Status), 0))
+	b.WriteString(wrapped("    mail program: ", t.status(r.MailProgram)+", if it sends on port 25", 0))
+	if r.Next != nil {
+		b.WriteString(wrapped("    next:         ", "port 25 will be "+plain(next(t, r.Next)), 0))
+	}
+	if len(r.Settings) > 0 {
+		b.WriteByte('\n')
+		g := grid{head: []string{"OUTGOING SERVER", "PORT", "ENCRYPTION", "AUTHENTICATION", "PASSES", "NOTE"}, shrink: []int{0}, goesOn: true}
+		for _, s := range r.Settings {
+			host := s.Host
+			if host == "" {
+				host = "the provider's"
+			}
+			passes := map[string]string{"unaffected": "yes", "affected": "no"}[s.Status]
+			if passes == "" {
+				passes = "unknown"
+			}
+			g.add(host, fmt.Sprint(s.Port), s.Encryption, s.Authentication, passes, s.Note)
+		}
+		b.WriteString(g.text(t, "    "))
+	}
+	for i, s := range r.Steps {
+		b.WriteByte('\n')
+		first := fmt.Sprintf("%3d. ", i+1)
+		b.WriteString(wrapped(first, plain(s.En), 0))
+		if s.Ja != "" {
+			b.WriteString(wrapped(strings.Repeat(" ", len(first)), plain(s.Ja), 0))
+		}
+	}
+	if r.Published != "" {
+		looked := "never compared"
+		if r.Looked != "" {
+			looked = "compared on " + plain(r.Looked)
+		}
+		fmt.Fprintf(&b, "\nPublished at %s, %s.\n", plain(r.Published), looked)
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
+
+func (t *table) status(s string) string {
+	switch s {
+	case "unaffected":
+		return t.colour(green, s)
+	case "affected":
+		return t.colour(red, s)
+	}
+	return t.colour(yellow, plain(s))
+}

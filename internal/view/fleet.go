@@ -1,0 +1,184 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// Switches lists switches, with the reason under each that has one.
+func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
+	_, err := io.WriteString(t.w, t.statuses(r.Switches)+t.summary(r.Revision, r.Switches))
+	return err
+}
+
+func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
+	if len(all) == 0 {
+		return ""
+	}
+	g := grid{head: []string{"SWITCH", "STATE", "REVISION", "PHASE", "OWNER", "FOR"}, shrink: []int{3, 4, 0}}
+	for _, s := range all {
+		r := g.add(s.Switch, state(s)+percent(s), revisions(s), s.InForce, s.Owner, t.since(s.Since))
+		r.below = why(s)
+		switch {
+		case s.Failed:
+			r.mark = red
+		case !s.Converged:
+			r.mark = yellow
+		}
+	}
+	return g.text(t, "")
+}
+
+// state is the state's name. What is said of a switch whose controller has died may be true no more.
+func state(s *op25bv1.SwitchStatus) string {
+	if s.Abandoned {
+		return "abandoned"
+	}
+	return s.State
+}
+
+// percent is how far a switch is that is being brought to its state.
+func percent(s *op25bv1.SwitchStatus) string {
+	if s.GetProgress().GetTotal() == 0 || s.Abandoned {
+		return ""
+	}
+	return fmt.Sprintf(" %d%%", uint64(s.Progress.Done)*100/uint64(s.Progress.Total))
+}
+
+// revisions is the one that a switch is at, and the one that it is to be brought to if that is another.
+func revisions(s *op25bv1.SwitchStatus) string {
+	switch {
+	case s.Revision == s.Wanted && s.Wanted == 0:
+		return "-"
+	case s.Revision == s.Wanted:
+		return fmt.Sprint(s.Revision)
+	case s.Revision == 0:
+		return fmt.Sprintf("- -> %d", s.Wanted)
+	}
+	return fmt.Sprintf("%d -> %d", s.Revision, s.Wanted)
+}
+
+// why is the reason of a state; a converged switch needs none.
+func why(s *op25bv1.SwitchStatus) string {
+	switch {
+	case s.Converged:
+		return ""
+	case s.Abandoned:
+		return "its controller is gone, and no other has it yet; it goes on as it was left"
+	}
+	return strings.TrimPrefix(strings.TrimSuffix(s.Reason+": "+s.Detail, ": "), ": ")
+}
+
+func (t *table) summary(revision uint64, all []*op25bv1.SwitchStatus) string {
+	converged, failed := 0, 0
+	for _, s := range all {
+		if s.Converged {
+			converged++
+		}
+		if s.Failed {
+			failed++
+		}
+	}
+	switch {
+	case revision == 0:
+		return "There is no intent yet: op25b apply -f DIR --reason TEXT.\n"
+	case failed > 0:
+		return fmt.Sprintf("%s at revision %d: %d converged, %d failed.\n", count(len(all), "switch"), revision, converged, failed)
+	}
+	return fmt.Sprintf("%s at revision %d: %d converged.\n", count(len(all), "switch"), revision, converged)
+}
+
+// Changes shows the table at first, and then a line for each switch that changed.
+func (t *table) Changes(r *op25bv1.WatchSwitchesResponse) error {
+	if len(t.shown) == 0 {
+		for _, s := range r.Switches {
+			t.shown[s.Switch] = said(s)
+		}
+		t.shown[""] = ""
+		return t.Switches(&op25bv1.ListSwitchesResponse{Revision: r.Revision, Switches: r.Switches})
+	}
+	now := t.opts.Now().In(t.opts.Location).Format("15:04:05")
+	var b strings.Builder
+	for _, s := range r.Switches {
+		if text := said(s); t.shown[s.Switch] != text {
+			t.shown[s.Switch] = text
+			b.WriteString(t.mark(s, wrapped(now+"  ", plain(s.Switch)+"  "+text, 0)))
+		}
+	}
+	for _, name := range r.Gone {
+		delete(t.shown, name)
+		fmt.Fprintf(&b, "%s  %s is in no inventory any more\n", now, plain(name))
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
+
+// said is a status on one line.
+func said(s *op25bv1.SwitchStatus) string {
+	text := plain(state(s))
+	if rev := revisions(s); rev != "-" {
+		text += ", revision " + rev
+	}
+	if s.Converged && s.InForce != "" {
+		text += ", " + plain(s.InForce)
+	}
+	if w := why(s); w != "" {
+		text += ": " + plain(w)
+	}
+	if s.Owner != "" {
+		text += " (" + plain(s.Owner) + ")"
+	}
+	return text
+}
+
+func (t *table) mark(s *op25bv1.SwitchStatus, text string) string {
+	switch {
+	case s.Failed:
+		return t.colour(red, text)
+	case s.Converged:
+		return t.colour(green, text)
+	}
+	return text
+}
+
+// Drift shows, switch by switch, what is otherwise than it was brought to.
+func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
+	var b strings.Builder
+	var same, unknown []string
+	for _, sw := range r.GetPlan().GetSwitches() {
+		d := sw.Drift
+		switch {
+		case sw.Standing != "read" && sw.Standing != "empty":
+			fmt.Fprintf(&b, "%s\n%s", t.colour(bold, "switch "+plain(sw.Switch)), t.colour(red, wrapped("    ", plain(standing(sw)), 0)))
+		case d.GetAdded()+d.GetChanged()+d.GetRemoved() > 0:
+			fmt.Fprintf(&b, "%s\n", t.colour(bold, fmt.Sprintf("switch %s, brought to revision %d", plain(sw.Switch), sw.AppliedRevision)))
+			t.difference(&b, "drift", d, full)
+		case sw.Standing == "empty":
+			fmt.Fprintf(&b, "%s\n%s", t.colour(bold, "switch "+plain(sw.Switch)), wrapped("    ", plain(standing(sw)), 0))
+		case sw.AppliedRevision == 0:
+			unknown = append(unknown, plain(sw.Switch))
+		default:
+			same = append(same, plain(sw.Switch))
+		}
+	}
+	if len(unknown) > 0 {
+		b.WriteString(wrapped("", "Not brought to any revision yet: "+t.names(unknown, full), 4))
+	}
+	if len(same) > 0 {
+		b.WriteString(wrapped("", "As they were brought to: "+t.names(same, full), 4))
+	}
+	s := r.GetPlan().GetTotals()
+	if s == nil {
+		s = &op25bv1.Totals{}
+	}
+	if r.Drifted {
+		fmt.Fprintf(&b, "Drift on %d of %s, %s.%s\n", s.SwitchesDrifted, count(s.Switches, "switch"), count(s.Drifted, "entry"), unread(s))
+	} else {
+		fmt.Fprintf(&b, "No drift on %s.%s\n", count(s.Switches-min(s.Switches, s.SwitchesUnread), "switch"), unread(s))
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}

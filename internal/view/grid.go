@@ -1,0 +1,91 @@
+package view
+
+import "strings"
+
+// A grid is a table of at most Width columns. Where it would be wider, the last column goes on in further lines, if it may, and cells of
+// the columns that may shrink are cut with an ellipsis.
+type grid struct {
+	head   []string
+	shrink []int // columns that may be cut, the widest first
+	goesOn bool  // the last column
+	rows   []row
+}
+
+type row struct {
+	cells []string
+	mark  string // a colour for the row, or empty
+	below string // a text under the row, or empty
+}
+
+func (g *grid) add(cells ...string) *row {
+	for i := range cells {
+		if cells[i] = plain(cells[i]); cells[i] == "" {
+			cells[i] = "-"
+		}
+	}
+	g.rows = append(g.rows, row{cells: cells})
+	return &g.rows[len(g.rows)-1]
+}
+
+const (
+	gap      = 2  // columns between two cells
+	minimum  = 8  // columns that a cell keeps when it is cut
+	lastLeft = 24 // columns that a last column has at least that goes on in further lines
+	belowGap = 4
+)
+
+// text is the table with every line behind the indent.
+func (g *grid) text(t *table, indent string) string {
+	widths := make([]int, len(g.head))
+	for _, cells := range append([]row{{cells: g.head}}, g.rows...) {
+		for i, c := range cells.cells {
+			widths[i] = max(widths[i], columns(c))
+		}
+	}
+	last := len(widths) - 1
+	if g.goesOn {
+		widths[last] = min(widths[last], lastLeft)
+	}
+	for total := g.total(widths, indent); total > Width; total = g.total(widths, indent) {
+		widest := -1
+		for _, i := range g.shrink {
+			if widths[i] > minimum && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		widths[widest]--
+	}
+	var b strings.Builder
+	line := func(cells []string, mark string) {
+		l := indent
+		for i, c := range cells[:last] {
+			c = cut(c, widths[i])
+			l += c + strings.Repeat(" ", widths[i]-columns(c)+gap)
+		}
+		if g.goesOn {
+			l = strings.TrimSuffix(wrapped(l, cells[last], 0), "\n")
+		} else {
+			l += cut(cells[last], widths[last])
+		}
+		b.WriteString(t.colour(mark, strings.TrimRight(l, " ")) + "\n")
+	}
+	line(g.head, bold)
+	for _, r := range g.rows {
+		line(r.cells, r.mark)
+		if r.below != "" {
+			b.WriteString(wrapped(indent+strings.Repeat(" ", belowGap), plain(r.below), 0))
+		}
+	}
+	return b.String()
+}
+
+func (g *grid) total(widths []int, indent string) int {
+	n := len(indent)
+	for _, w := range widths {
+		n += w + gap
+	}
+	return n - gap
+}

@@ -1,0 +1,50 @@
+package view
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// documents is the view for programs.
+type documents struct{ w io.Writer }
+
+var _ View = (*documents)(nil)
+
+// write puts a message on one line. protojson's own spaces are not the same from one program to the next.
+func (d *documents) write(m proto.Message) error {
+	data, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, data); err != nil {
+		return err
+	}
+	line.WriteByte('\n')
+	_, err = d.w.Write(line.Bytes())
+	return err
+}
+
+// Plan writes the message; what it leaves out, it says itself.
+func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
+
+// Drift writes the message; what it leaves out, it says itself.
+func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.write(r) }
+
+func (d *documents) Progress(p *op25bv1.Progress) error              { return d.write(p) }
+func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error  { return d.write(r) }
+func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error  { return d.write(r) }
+func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error      { return d.write(r) }
+func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error        { return d.write(r) }
+func (d *documents) Check(r *op25bv1.CheckResponse) error            { return d.write(r) }
+func (d *documents) Mail(r *op25bv1.CheckMailResponse) error         { return d.write(r) }
+func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error { return d.write(r) }
+func (d *documents) Diff(r *op25bv1.DiffResponse) error              { return d.write(r) }
+func (d *documents) Records(r *op25bv1.ListRecordsResponse) error    { return d.write(r) }
+func (d *documents) Verified(r *op25bv1.VerifyResponse) error        { return d.write(r) }

@@ -1,0 +1,58 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// Progress shows the revision, then a line whenever there is something new to say of a switch, and how it ended.
+func (t *table) Progress(p *op25bv1.Progress) error {
+	at := p.Time.AsTime()
+	if t.begun.IsZero() {
+		t.begun = at
+	}
+	took := fmt.Sprintf("%6.1fs  ", max(at.Sub(t.begun), 0).Round(100*time.Millisecond).Seconds())
+	text := ""
+	switch e := p.Event.(type) {
+	case *op25bv1.Progress_Stored:
+		t.made = e.Stored.GetNumber()
+		text = fmt.Sprintf("revision %d is stored, by %s\n", e.Stored.GetNumber(), plain(e.Stored.GetAuthor()))
+	case *op25bv1.Progress_Switch:
+		s := e.Switch
+		if s.Converged && s.Revision < t.made { // it does not know of the change yet
+			break
+		}
+		if now := said(s); t.shown[s.Switch] != now {
+			t.shown[s.Switch] = now
+			text = t.mark(s, wrapped(took, plain(s.Switch)+"  "+now, 0))
+		}
+	case *op25bv1.Progress_Done:
+		text = t.done(e.Done, strings.TrimSpace(took))
+	}
+	_, err := io.WriteString(t.w, text)
+	return err
+}
+
+func (t *table) done(d *op25bv1.Done, took string) string {
+	text := fmt.Sprintf("%s converged", count(d.Converged, "switch"))
+	if len(d.Failed) > 0 {
+		text += fmt.Sprintf(", %d failed", len(d.Failed))
+	}
+	text += " after " + took + "."
+	if d.SupersededBy != 0 {
+		text += fmt.Sprintf(" Revision %d came after it.", d.SupersededBy)
+	}
+	var b strings.Builder
+	b.WriteString(text + "\n")
+	for _, s := range d.Failed {
+		b.WriteString(t.colour(red, wrapped("    "+plain(s.Switch)+": ", plain(why(s)), 6)))
+	}
+	if len(d.Failed) > 0 {
+		b.WriteString("The controllers go on trying: op25b status --watch.\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,304 @@
+package view
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+func at(text string) *timestamppb.Timestamp {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return timestamppb.New(t)
+}
+
+func options() Options {
+	return Options{Now: func() time.Time { return at("2026-11-22T09:00:00Z").AsTime() }, Location: time.FixedZone("", 9*60*60)}
+}
+
+var (
+	converged = &op25bv1.SwitchStatus{
+		Switch: "edge-1", Address: "192.0.2.1:9559", State: "converged", Reason: "nothing had to be written", Since: at("2026-11-22T08:57:30Z"),
+		Owner: "noc-1", Epoch: 41, Revision: 7, Wanted: 7, InForce: "all-destinations", Converged: true,
+	}
+	failed = &op25bv1.SwitchStatus{
+		Switch: "edge-2", Address: "192.0.2.2:9559", State: "failed", Reason: "a table is full", Since: at("2026-11-20T05:00:00Z"),
+		Detail: `table "subscriber_v4": no room: 65,536 entries, 65,801 wanted; remove 265 exemptions or move lines to another switch`,
+		Owner:  "noc-2", Epoch: 42, Revision: 6, Wanted: 7, InForce: "before; mobile-carriers: adsl, isdn, bflets, hikari-premium", Failed: true,
+	}
+	abandoned = &op25bv1.SwitchStatus{Switch: "edge-4", State: "converged", Owner: "noc-3", Revision: 7, Wanted: 7, InForce: "before", Abandoned: true, Failed: true}
+	underway  = &op25bv1.SwitchStatus{
+		Switch: "edge-5", State: "converging", Reason: "the intent has changed", Owner: "noc-1", Revision: 6, Wanted: 7,
+		Progress: &op25bv1.SwitchProgress{Step: "make", Done: 41, Total: 123},
+	}
+	waiting = &op25bv1.SwitchStatus{Switch: "edge-3", State: "unknown", Wanted: 7}
+)
+
+func difference() *op25bv1.Difference {
+	return &op25bv1.Difference{
+		Added: 1, Removed: 30, Changed: 1, Foreign: 1, Truncated: true,
+		Entries: []*op25bv1.EntryChange{
+			{Kind: "removed", Table: "remote_v4", Old: "remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2"},
+			{Kind: "added", Table: "bridge", New: "bridge dst_addr=02:09:09:09:09:09 => forward_to_access port=7"},
+			{Kind: "changed", Table: "verdict", Old: "verdict epoch=1 leg=1&7 service=1&255 priority=1 => drop rule=5", New: "verdict epoch=1 leg=1&7 service=1&255 priority=1 => permit rule=5"},
+		},
+	}
+}
+
+// A shown is one answer and how it is shown.
+type shown struct {
+	name    string
+	message proto.Message
+	show    func(View) error
+}
+
+func answers() []shown {
+	stored := &op25bv1.Progress{Time: at("2026-11-22T09:00:00Z"), Event: &op25bv1.Progress_Stored{Stored: &op25bv1.Revision{Number: 7, Author: "noc-web", Reason: "OP25B-17"}}}
+	progress := func(seconds string, s *op25bv1.SwitchStatus) *op25bv1.Progress {
+		return &op25bv1.Progress{Time: at("2026-11-22T09:00:0" + seconds + "Z"), Event: &op25bv1.Progress_Switch{Switch: s}}
+	}
+	before := proto.CloneOf(converged)
+	before.Revision, before.Wanted = 6, 6
+	done := &op25bv1.Progress{Time: at("2026-11-22T09:00:04Z"), Event: &op25bv1.Progress_Done{Done: &op25bv1.Done{
+		Revision: 7, Converged: 1, Failed: []*op25bv1.SwitchStatus{failed}, SupersededBy: 8,
+	}}}
+	list := &op25bv1.ListSwitchesResponse{Revision: 7, Switches: []*op25bv1.SwitchStatus{converged, failed, waiting, abandoned, underway}}
+	none := &op25bv1.ListSwitchesResponse{}
+	drift := &op25bv1.DriftResponse{Drifted: true, Plan: &op25bv1.Plan{
+		Switches: []*op25bv1.SwitchPlan{
+			{Switch: "edge-1", Standing: "read", AppliedRevision: 7},
+			{Switch: "edge-2", Standing: "read", AppliedRevision: 7, Drift: difference()},
+			{Switch: "edge-3", Standing: "unreachable", Reason: "192.0.2.3:9559: connection refused"},
+			{Switch: "edge-4", Standing: "read"},
+			{Switch: "edge-5", Standing: "empty", AppliedRevision: 7},
+		},
+		Totals: &op25bv1.Totals{Switches: 5, SwitchesDrifted: 1, SwitchesUnread: 1, Drifted: 32},
+	}}
+	clean := &op25bv1.DriftResponse{Plan: &op25bv1.Plan{
+		Switches: []*op25bv1.SwitchPlan{{Switch: "edge-1", Standing: "read", AppliedRevision: 7}}, Totals: &op25bv1.Totals{Switches: 1},
+	}}
+	changed := proto.CloneOf(failed)
+	changed.State, changed.Failed, changed.Converged, changed.Revision, changed.Reason, changed.Detail = "converged", false, true, 7, "", ""
+	phases := &op25bv1.ListPhasesResponse{
+		Revision: 7, Policy: "spinnet-2006", Time: at("2026-11-22T09:00:00Z"), Next: at("2026-12-01T00:00:00+09:00"),
+		Phases: []*op25bv1.Phase{
+			{Name: "before", Title: "Nothing is blocked yet; what would be is counted", Effective: "2006-05-18", Rules: 2},
+			{Name: "mobile-carriers", Title: "携帯電話会社のメールサーバーへの直接の送信を止める", Effective: "2006-06-01", Rules: 2, InForce: []*op25bv1.InForce{
+				{Switch: "edge-1", Groups: []string{"adsl", "isdn"}}, {Switch: "edge-2", Groups: []string{"adsl", "isdn"}}, {Switch: "edge-3", Groups: []string{"mobile"}, ByDefault: true},
+			}},
+			{Name: "all-destinations", Title: "Mail that does not pass our relays is stopped", Effective: "2006-10-01", Rules: 1, Everywhere: true},
+		},
+	}
+	phase := &op25bv1.ShowPhaseResponse{
+		Revision: 7,
+		Phase:    &op25bv1.Phase{Name: "mobile-carriers", Title: "Mail straight to the mobile carriers is stopped", Effective: "2006-06-01", Begins: at("2006-06-01T00:00:00+09:00"), SynOnly: true},
+		Rules: []*op25bv1.PhaseRule{
+			{Name: "smtp-carrier", Groups: []string{"adsl"}, Service: "smtp", Ports: []uint32{25}, Remote: "mobile-carrier", Legs: []string{"up_dst", "down_src"}, Action: "drop"},
+			{Name: "smtp-all", Service: "smtp", Ports: []uint32{25, 2525}, Remote: "any", Legs: []string{"up_dst", "down_src"}, Action: "monitor"},
+		},
+	}
+	revisions := &op25bv1.HistoryResponse{Revisions: []*op25bv1.Revision{
+		{Number: 7, Author: "noc-web", Reason: "OP25B-17: the second phase comes in force for everyone, as announced on the web page and by letter", Time: at("2026-11-22T08:57:00Z")},
+		{Number: 6, Author: "alice", Reason: "first policy", Time: at("2026-11-01T00:00:00Z")},
+	}}
+	diff := &op25bv1.DiffResponse{Documents: []*op25bv1.DocumentDiff{
+		{Path: "files/policy.yaml", Unified: "--- 6/policy.yaml\n+++ 7/policy.yaml\n@@ -1,2 +1,2 @@\n name: spinnet-2006\n-utcOffset: \"+00:00\"\n+utcOffset: \"+09:00\"\n"},
+		{Path: "activations.json", Added: true, Unified: "--- 6\n+++ 7\n@@ -0,0 +1 @@\n+[]\n", Truncated: true},
+		{Path: "files/old.yaml", Removed: true},
+	}}
+	records := &op25bv1.ListRecordsResponse{
+		Records: []*op25bv1.AuditRecord{
+			{Seq: 8, Time: at("2026-11-22T08:57:00Z"), Who: "noc-web", Role: "operator", Verb: "apply", Object: "policy spinnet-2006 on 3 switches", Reason: "OP25B-17"},
+			{Seq: 9, Time: at("2026-11-22T08:58:00Z"), Verb: "refused activate", Detail: "unknown phase \"\x1b[2Jgone\""},
+		},
+		Head: &op25bv1.AuditHead{Seq: 9, Hash: strings.Repeat("ab", 32)},
+	}
+	intact := &op25bv1.VerifyResponse{Intact: true, Head: records.Head}
+	broken := &op25bv1.VerifyResponse{BrokenAt: 4, Broken: "its hash is not that of what it says"}
+	check := &op25bv1.CheckResponse{
+		Outcome: "blocked", Best: "delivered", Line: "adsl-home", LineGroup: &op25bv1.Named{Name: "adsl", Title: "FLET'S ADSL"}, Switch: "edge-1",
+		To: "mx.carrier.example", Port: 25, At: at("2026-11-22T09:00:00Z"), Phase: &op25bv1.PhaseSince{Name: "all-destinations"}, Revision: 7,
+		Notes: []string{"2001:db8::1 was not asked about: line \"adsl-home\" has no address of its family, which is why there is nothing to say of it"},
+		Results: []*op25bv1.CheckResult{
+			{
+				From: "192.0.2.11", To: "203.0.113.10", Outcome: "blocked", Leg: "up_dst", Service: "smtp",
+				Rule:   &op25bv1.CheckRule{Id: 6, Name: "smtp-all", Action: "drop", Text: "smtp to any server is dropped"},
+				Remote: &op25bv1.Named{Name: "mobile-carrier", Title: "The mobile carriers' mail servers"},
+				Since:  &op25bv1.PhaseSince{Name: "mobile-carriers", Since: at("2006-06-01T00:00:00+09:00")},
+				Trace:  &op25bv1.CheckTrace{Text: "  trace of the SYN, from the line\n    state start\n    condition meta.packet.family == FAMILY_IPV4 && packet.syn && decision.verdict != VERDICT_NONE && decision.verdict != VERDICT_PERMIT holds\n"},
+			},
+			{
+				From: "192.0.2.13", To: "203.0.113.11", Outcome: "delivered", Leg: "up_dst", Service: "smtp",
+				Rule:      &op25bv1.CheckRule{Id: 3, Name: "exempt", Action: "permit", Text: "mail of an exempt address passes"},
+				Exemption: &op25bv1.CheckExemption{Line: "business-fixed", Expires: at("2027-04-01T00:00:00+09:00"), Owner: "noc@isp.example", Reason: "a server of its own", Ticket: "OP25B-17"},
+				Next:      &op25bv1.CheckNext{Outcome: "blocked", Rule: "smtp-all", Phase: &op25bv1.PhaseSince{Name: "later", Since: at("2027-06-01T00:00:00+09:00")}},
+			},
+			{From: "192.0.2.13", To: "203.0.113.12", Outcome: "delivered"},
+		},
+	}
+	mail := &op25bv1.CheckMailResponse{
+		Domain: "carrier.example", Kind: "provider", Provider: &op25bv1.Named{Name: "carrier", Title: "A Carrier"}, Under: "example",
+		Status: "affected", MailProgram: "affected", Published: "https://carrier.example/mail", Looked: "2026-11-01",
+		Settings: []*op25bv1.MailSetting{
+			{Host: "smtp.carrier.example", Port: 465, Encryption: "SSL/TLS", Authentication: "SMTP AUTH", Status: "unaffected"},
+			{Port: 587, Encryption: "STARTTLS", Authentication: "SMTP AUTH", Status: "undetermined", Note: "the password is an app password, or the program signs in with OAuth"},
+		},
+		Steps: []*op25bv1.MailStep{{
+			En: "Set the server for outgoing mail to smtp.carrier.example, port 465 with SSL/TLS, and switch on authentication with your mail address.",
+			Ja: "送信メールサーバーをsmtp.carrier.exampleに、ポート番号を465に、暗号化をSSL/TLSに設定し、メールアドレスによる認証を有効にしてください。",
+		}},
+	}
+	return []shown{
+		{"progress-stored", stored, func(v View) error { return v.Progress(stored) }},
+		{"progress", done, func(v View) error {
+			for _, p := range []*op25bv1.Progress{stored, progress("0", before), progress("1", converged), progress("2", converged), progress("3", failed)} {
+				if err := v.Progress(p); err != nil {
+					return err
+				}
+			}
+			return v.Progress(done)
+		}},
+		{"status", list, func(v View) error { return v.Switches(list) }},
+		{"status-none", none, func(v View) error { return v.Switches(none) }},
+		{"watch", nil, func(v View) error {
+			for _, r := range []*op25bv1.WatchSwitchesResponse{
+				{Revision: 7, Switches: list.Switches}, {Revision: 7, Switches: []*op25bv1.SwitchStatus{changed, converged}}, {Revision: 7, Gone: []string{"edge-3"}},
+			} {
+				if err := v.Changes(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"drift", drift, func(v View) error { return v.Drift(drift, false) }},
+		{"drift-none", clean, func(v View) error { return v.Drift(clean, false) }},
+		{"phases", phases, func(v View) error { return v.Phases(phases) }},
+		{"phase", phase, func(v View) error { return v.Phase(phase) }},
+		{"history", revisions, func(v View) error { return v.History(revisions, 2) }},
+		{"history-all", revisions, func(v View) error { return v.History(revisions, 50) }},
+		{"diff", diff, func(v View) error { return v.Diff(diff) }},
+		{"diff-none", &op25bv1.DiffResponse{}, func(v View) error { return v.Diff(&op25bv1.DiffResponse{}) }},
+		{"records", records, func(v View) error { return v.Records(records) }},
+		{"verified", intact, func(v View) error { return v.Verified(intact) }},
+		{"broken", broken, func(v View) error { return v.Verified(broken) }},
+		{"check", check, func(v View) error { return v.Check(check) }},
+		{"mail", mail, func(v View) error { return v.Mail(mail) }},
+	}
+}
+
+// What people see of every answer.
+func TestTable(t *testing.T) {
+	for _, a := range answers() {
+		t.Run(a.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := a.show(Table(&out, options())); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", a.name+".txt")
+			if *update {
+				if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+			}
+			for line := range strings.Lines(out.String()) {
+				if n := columns(strings.TrimRight(line, "\n")); n > Width {
+					t.Errorf("%d columns: %s", n, line)
+				}
+				if strings.ContainsRune(line, '\x1b') {
+					t.Errorf("steers the terminal: %q", line)
+				}
+			}
+
+			var coloured bytes.Buffer
+			o := options()
+			o.Colour = true
+			if err := a.show(Table(&coloured, o)); err != nil {
+				t.Fatal(err)
+			}
+			bare := coloured.String()
+			for _, code := range []string{red, green, yellow, bold, "0"} {
+				bare = strings.ReplaceAll(bare, "\x1b["+code+"m", "")
+			}
+			if bare != out.String() {
+				t.Errorf("colours say what the text does not:\n%s", coloured.String())
+			}
+		})
+	}
+}
+
+// What programs see is the message, on one line, and the same each time.
+func TestJSON(t *testing.T) {
+	for _, a := range answers() {
+		if a.name == "watch" || a.name == "progress" { // several messages
+			continue
+		}
+		var out bytes.Buffer
+		if err := a.show(JSON(&out)); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out.String(), "\n"); n != 1 {
+			t.Errorf("%s: %d lines", a.name, n)
+		}
+		got := a.message.ProtoReflect().New().Interface()
+		if err := protojson.Unmarshal(out.Bytes(), got); err != nil {
+			t.Errorf("%s: %v", a.name, err)
+		}
+		if !proto.Equal(got, a.message) {
+			t.Errorf("%s: got %v, want %v", a.name, got, a.message)
+		}
+	}
+	var out bytes.Buffer
+	if err := JSON(&out).Verified(&op25bv1.VerifyResponse{Intact: true}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"intact":true,"brokenAt":"0","broken":""}` + "\n"; out.String() != want {
+		t.Errorf("got %s, want %s", out.String(), want)
+	}
+}
+
+// A view that cannot write says so.
+func TestWriteError(t *testing.T) {
+	for _, a := range answers() {
+		for name, v := range map[string]View{"table": Table(broken{}, options()), "json": JSON(broken{})} {
+			if err := a.show(v); err == nil {
+				t.Errorf("%s as %s: no error from a writer that is closed", a.name, name)
+			}
+		}
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m01s", 3*time.Hour + 4*time.Minute: "3h04m", 49 * time.Hour: "2d01h", 2400 * time.Hour: "100d",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("%v is %s, want %s", d, got, want)
+		}
+	}
+}
