@@ -1,12 +1,10 @@
-// Command op25b is Outbound Port 25 Blocking for ISPs: the controller, the embedded switch, the gNMI agent and the demo.
+// Command op25b is Outbound Port 25 Blocking for ISPs: the controller and its command line, the embedded switch, the gNMI agent and the demo.
 //
 // The files here turn flags into options and call the internal packages; they hold no logic of their own.
 package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,29 +15,40 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := newRoot().ExecuteContext(ctx); err != nil {
-		switch {
-		case ctx.Err() != nil: // what broke because of it is of no interest
-			fmt.Fprintln(os.Stderr, "op25b: interrupted")
-		case !errors.Is(err, errAlreadyTold):
-			fmt.Fprintln(os.Stderr, "op25b:", err)
-		}
-		stop()
-		os.Exit(1)
+		os.Exit(fail(ctx, os.Stderr, os.Args[1:], err))
 	}
 }
 
-// errAlreadyTold ends a command with status 1 whose output says all there is to say.
-var errAlreadyTold = errors.New("")
+// The groups of commands in the help.
+const (
+	operate = "operate"
+	look    = "look"
+	daemons = "daemons"
+)
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "op25b",
-		Short:         "Outbound Port 25 Blocking for ISPs",
-		Long:          "op25b stops subscribers' mail to TCP port 25 in the switch, unless it goes to the ISP's own relays.",
+		Use:   "op25b",
+		Short: "Outbound Port 25 Blocking for ISPs",
+		Long: `op25b stops subscribers' mail to TCP port 25 in the switch, unless it goes to the ISP's own relays.
+
+A controller (op25b serve) brings switches to what a policy says; the other commands ask it, at --server or OP25B_SERVER.
+What cannot be done is told on stderr, with status 1, and with -o json as {"error": {...}}.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDemo(), newSwitch(), newServe(), newAgent(), newVersion())
+	root.AddGroup(&cobra.Group{ID: operate, Title: "Change:"}, &cobra.Group{ID: look, Title: "Look:"}, &cobra.Group{ID: daemons, Title: "Run:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(operate, newPlan(), newApply(), newPhase(), newRestore())
+	add(look, newStatus(), newDrift(), newCheck(), newHistory(), newDiff(), newAudit())
+	add(daemons, newServe(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
+	root.AddCommand(newVersion())
 	return root
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"op25b/internal/tlsfiles/tlstest"
 )
 
 func TestMain(m *testing.M) {
@@ -15,8 +17,12 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the command as a person would; each file in testdata/script is one thing that a person gets wrong, or right.
 func TestScript(t *testing.T) {
+	certificates := tlstest.New(t).Dir(t, "127.0.0.1")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"embedded": embedded, "record": record, "start": start, "finish": finish, "crash": crash, "meddle": meddle, "replace": replace, "status": status, "free": free,
+		},
 		Setup: func(env *testscript.Env) error {
 			// An address that somebody listens on, for as long as the script runs.
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -29,7 +35,12 @@ func TestScript(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			env.Setenv("CA", certificates.CA)
+			env.Setenv("CERT", certificates.Cert)
+			env.Setenv("KEY", certificates.Key)
 			env.Setenv("EXAMPLE", wd+"/../examples/spinnet-2006")
+			env.Setenv("TZ", "UTC")
+			env.Setenv("NO_COLOR", "")
 			return nil
 		},
 	})

@@ -2,41 +2,88 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"op25b/internal/api"
+	"op25b/internal/auth"
+	"op25b/internal/client"
+	"op25b/internal/desk"
 	"op25b/internal/fleet"
-	"op25b/internal/p4rt"
+	"op25b/internal/intent"
+	"op25b/internal/plan"
 	"op25b/internal/policy"
+	"op25b/internal/store"
+	"op25b/internal/tlsfiles"
 )
 
 type serveOptions struct {
-	files    []string
-	phase    string
-	election uint64
+	name      string
+	dir       string
+	etcd      []string
+	etcdTLS   tlsfiles.Files
+	listening api.Listening
+	advertise string
+	access    string
+	anonymous string
+	audit     time.Duration
+	record    string
+	providers string
+	files     []string
+	ifEmpty   bool
 }
 
 func newServe() *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "run the controller: keep every switch of the inventory in one phase of the policy",
-		Long: `serve reads an inventory and a policy, connects to every switch over P4Runtime, puts the phase in force, and does so again
-whenever a switch comes back. When it ends the switches stay as they are.`,
-		Example: `  op25b serve -f examples/spinnet-2006 --phase all-destinations`,
-		Args:    cobra.NoArgs,
+		Short: "run a controller: keep every switch as the policy says, and answer the other commands",
+		Long: `serve keeps the switches of the inventory in the state that policy and inventory compile to, and serves the API that the other commands
+ask: gRPC, gRPC-Web and Connect, with /healthz, /readyz and /metrics beside it.
+
+A controller alone keeps its store in --data-dir. Several controllers share the store of an etcd cluster, --etcd, and the switches with
+it; when one ends, the others take over its switches within seconds. What is to be done is in the store: op25b apply puts it there.
+
+SIGTERM or an interrupt ends it in order: it gives its switches back, and they stay as they are. A second one ends it at once.`,
+		Example: `  op25b serve
+  op25b serve --name noc-1 --etcd 192.0.2.1:2379,192.0.2.2:2379,192.0.2.3:2379 --listen 192.0.2.10:2525 --access access.yaml \
+    --tls-cert server.crt --tls-key server.key --tls-client-ca ca.crt
+  op25b serve --data-dir demo -f examples/spinnet-2006 --apply-if-empty`,
+		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringArrayVarP(&o.files, "file", "f", nil, "a YAML file, or a directory of them; may be given more than once")
-	cmd.Flags().StringVar(&o.phase, "phase", "", "the phase to put in force; by default the one whose effective date has come")
-	cmd.Flags().Uint64Var(&o.election, "election-id", 1, "P4Runtime election id; the controller with the highest writes")
-	_ = cmd.MarkFlagRequired("file")
+	f := cmd.Flags()
+	name, _ := os.Hostname()
+	f.StringVar(&o.name, "name", name, "this controller's name, which no other has")
+	f.StringVar(&o.dir, "data-dir", "", "the store of a controller alone; by default "+defaultDir())
+	f.StringSliceVar(&o.etcd, "etcd", nil, "the etcd cluster that several controllers share: HOST:PORT,...")
+	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the authorities of the cluster's certificates; without it etcd is spoken to in plain text")
+	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with our certificate towards the cluster")
+	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with that certificate's private key")
+	f.StringVar(&o.listening.Addr, "listen", client.DefaultServer, "where the API is served")
+	f.StringVar(&o.advertise, "advertise", "", "where the other controllers are told that it is; by default --listen")
+	f.StringVar(&o.listening.Cert, "tls-cert", "", "PEM file with the API's certificate; without it the API is in plain text")
+	f.StringVar(&o.listening.Key, "tls-key", "", "PEM file with the certificate's private key")
+	f.StringVar(&o.listening.ClientCA, "tls-client-ca", "", "PEM file with the authorities of the clients' certificates")
+	f.BoolVar(&o.listening.RequireClientCert, "require-client-cert", false, "refuse clients without a certificate")
+	f.BoolVar(&o.listening.Insecure, "insecure", false, "serve other machines in plain text: tokens can be read on the way")
+	f.StringVar(&o.access, "access", "", "YAML file that says which token and which certificate may do what; without it whoever is on this machine may do everything")
+	f.StringVar(&o.anonymous, "anonymous", "", "without --access, the role of who asks from another machine: viewer, operator or admin; by default none")
+	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "how often each switch is read and compared")
+	f.StringVar(&o.record, "record", "", "directory for recordings of what is sent to each switch, for op25b replay")
+	f.StringVar(&o.providers, "providers", "", "YAML file with what is known of mail providers, for op25b check --mail; by default what op25b carries")
+	addFiles(cmd, &o.files)
+	f.BoolVar(&o.ifEmpty, "apply-if-empty", false, "put the files of -f in force if nobody has applied anything yet")
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := logger()
@@ -48,69 +95,193 @@ whenever a switch comes back. When it ends the switches stay as they are.`,
 	return cmd
 }
 
-func runServe(ctx context.Context, o serveOptions, log *zap.Logger) error {
-	if o.election == 0 {
-		return fmt.Errorf("--election-id 0: must be at least 1")
+// defaultDir is where services keep what they store, for root, and elsewhere where programs of a user do (XDG Base Directory).
+func defaultDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/op25b"
 	}
-	bundle, err := loadBundle(o.files)
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "op25b")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "op25b-data"
+	}
+	return filepath.Join(home, ".local", "state", "op25b")
+}
+
+func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) {
+	first, err := o.first()
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	phase := o.phase
-	if phase == "" {
-		ph, ok := bundle.Policy.PhaseAt(now)
-		if !ok {
-			return fmt.Errorf("no phase of policy %q is in force at %s; name one by --phase", bundle.Policy.Name, now.Format(time.DateOnly))
-		}
-		phase = ph.Name
+	access, err := o.auth(log)
+	if err != nil {
+		return err
 	}
-	work, ctx := errgroup.WithContext(ctx)
-	for _, sw := range bundle.Inventory.Switches {
-		compiled, err := policy.Compile(bundle.Policy, bundle.Inventory, sw.Name, phase, now)
-		if err != nil {
+	config, err := o.store(log)
+	if err != nil {
+		return err
+	}
+	directory, err := loadProviders(o.providers)
+	if err != nil {
+		return err
+	}
+	o.listening.OnError = warnTLS(log)
+	listener, err := api.Listen(o.listening)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	st, err := store.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	records, err := newRecordings(o.record, log)
+	if err != nil {
+		return err
+	}
+	defer records.close()
+
+	book := intent.NewBook(st, time.Now)
+	planner, err := plan.New(plan.Config{At: book.At})
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	handler := api.New(api.Deps{
+		Store: st, Book: book, Switches: api.FleetSwitches(st), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
+		Check: desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver}),
+	})
+	if o.advertise == "" {
+		o.advertise = listener.Addr().String()
+	}
+	controller := fleet.Config{
+		Name: o.name, Addr: o.advertise, Store: st, Book: book, Logger: log, AuditEvery: o.audit, Metrics: fleet.NewMetrics(metrics),
+		Recorder: records.of,
+	}
+	later := false
+	if first != nil { // before anybody is served, unless the store has no quorum yet
+		err := applyFirst(ctx, book, first, o.name, log)
+		if later = errors.Is(err, store.ErrNoQuorum); err != nil && !later {
 			return err
 		}
-		for _, e := range compiled.Expired {
-			log.Warn("exemption has expired", zap.String("switch", sw.Name), zap.String("owner", e.Owner), zap.Stringer("expired", e.Expires))
-		}
-		worker := &fleet.Worker{
-			Want: compiled, Logger: log,
-			Session: p4rt.KeepConfig{Config: p4rt.Config{
-				Addr: sw.P4Runtime, DeviceID: sw.DeviceID, ElectionID: p4rt.ElectionID{Low: o.election},
-			}},
-		}
-		work.Go(func() error { return worker.Run(ctx) })
 	}
-	log.Info("controller up", zap.String("policy", bundle.Policy.Name), zap.String("phase", phase), zap.Int("switches", len(bundle.Inventory.Switches)))
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return api.Serve(ctx, listener, handler, log) })
+	work.Go(func() error { return fleet.Run(ctx, controller) })
+	if later {
+		work.Go(func() error { return applyIfEmpty(ctx, book, first, o.name, log) })
+	}
+	log.Info("controller up", zap.String("name", o.name), zap.Stringer("listen", listener.Addr()), zap.Strings("store", st.Endpoints()))
 	err = work.Wait()
 	log.Info("controller down; the switches stay as they are")
 	return err
 }
 
-// loadBundle reads files, and of directories every *.yaml and *.yml in the order of their names.
-func loadBundle(paths []string) (*policy.Bundle, error) {
-	var files []policy.File
-	for _, path := range paths {
-		names := []string{path}
-		info, err := os.Stat(path)
+// first are the documents of a first start, checked, or nil.
+func (o *serveOptions) first() ([]policy.File, error) {
+	switch {
+	case o.ifEmpty && len(o.files) == 0:
+		return nil, errors.New("--apply-if-empty wants -f with what is to be applied")
+	case !o.ifEmpty && len(o.files) > 0:
+		return nil, fmt.Errorf("-f %s: serve takes files for a first start alone, with --apply-if-empty; op25b apply changes what is in force", o.files[0])
+	case len(o.files) == 0:
+		return nil, nil
+	}
+	docs, err := readDocuments(o.files)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]policy.File, len(docs))
+	for i, d := range docs {
+		files[i] = d.File
+	}
+	_, err = policy.Load(local(docs))
+	return files, err
+}
+
+// auth says how callers are known.
+func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
+	switch {
+	case o.access != "" && o.anonymous != "":
+		return a, fmt.Errorf("--anonymous %s: with --access whoever is in that file may do something, and nobody else; leave one of them out", o.anonymous)
+	case o.anonymous != "":
+		for _, role := range []auth.Role{auth.Viewer, auth.Operator, auth.Admin} {
+			if string(role) == o.anonymous {
+				a.Anonymous = role
+				return a, nil
+			}
+		}
+		return a, fmt.Errorf("--anonymous %q: valid are viewer, operator and admin", o.anonymous)
+	case o.access != "":
+		a.Access, err = auth.Open(o.access, func(err error) { log.Warn("the access file changed and cannot be used", zap.Error(err)) })
 		if err != nil {
-			return nil, fmt.Errorf("-f %s: %w", path, err)
-		}
-		if info.IsDir() {
-			names, _ = filepath.Glob(filepath.Join(path, "*.y*ml")) // the pattern is well formed
-			names = slices.DeleteFunc(names, func(n string) bool { return filepath.Ext(n) != ".yaml" && filepath.Ext(n) != ".yml" })
-			if len(names) == 0 {
-				return nil, fmt.Errorf("-f %s: the directory has no *.yaml file", path)
-			}
-		}
-		for _, name := range names {
-			data, err := os.ReadFile(name)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, policy.File{Name: name, Data: data})
+			return a, fmt.Errorf("--access: %w", err)
 		}
 	}
-	return policy.Load(files)
+	return a, nil
+}
+
+// store says where what is to be done is stored.
+func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
+	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Logger: log}
+	tls := o.etcdTLS.CA + o.etcdTLS.Cert + o.etcdTLS.Key
+	switch {
+	case len(o.etcd) == 0 && tls != "":
+		return c, errors.New("--etcd-ca, --etcd-cert and --etcd-key want --etcd beside them")
+	case len(o.etcd) > 0 && o.dir != "":
+		return c, fmt.Errorf("--data-dir %s and --etcd %s: give only one of them", o.dir, strings.Join(o.etcd, ","))
+	case len(o.etcd) == 0 && o.dir == "":
+		c.Dir = defaultDir()
+	case tls != "" && o.etcdTLS.CA == "":
+		return c, errors.New("--etcd-cert and --etcd-key want --etcd-ca beside them")
+	case tls != "":
+		o.etcdTLS.OnError = warnTLS(log)
+		secure, err := tlsfiles.Client(o.etcdTLS)
+		if err != nil {
+			return c, fmt.Errorf("--etcd-ca, --etcd-cert, --etcd-key: %w", err)
+		}
+		c.TLS = secure
+	}
+	return c, nil
+}
+
+// applyIfEmpty goes on trying until the store answers.
+func applyIfEmpty(ctx context.Context, book *intent.Book, files []policy.File, name string, log *zap.Logger) error {
+	for {
+		err := applyFirst(ctx, book, files, name, log)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !errors.Is(err, store.ErrNoQuorum) { // each request waits for seconds before it gives up
+			return err
+		}
+	}
+}
+
+// applyFirst stores documents as the first revision, unless there is one already.
+func applyFirst(ctx context.Context, book *intent.Book, files []policy.File, name string, log *zap.Logger) error {
+	switch in, err := book.Current(ctx); {
+	case err == nil:
+		log.Info("the files of -f are left alone: something is in force already", zap.Uint64("revision", in.Number))
+		return nil
+	case !errors.Is(err, intent.ErrNone):
+		return err
+	}
+	proposal, err := book.Propose(ctx, files)
+	if err != nil {
+		return err
+	}
+	in, err := book.Put(ctx, proposal, intent.By{Who: "serve " + name, Reason: "first start"})
+	switch {
+	case errors.Is(err, store.ErrStale): // another controller was first
+		return nil
+	case err != nil:
+		return err
+	}
+	log.Info("the files of -f are the first revision", zap.Uint64("revision", in.Number))
+	return nil
 }

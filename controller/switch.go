@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/softswitch"
+	"op25b/internal/tlsfiles"
 	"op25b/internal/wire"
 )
 
@@ -15,6 +16,7 @@ type switchOptions struct {
 	deviceID   uint64
 	addrs      softswitch.Addrs
 	interfaces []string
+	tls        tlsfiles.Files
 }
 
 func newSwitch() *cobra.Command {
@@ -33,6 +35,9 @@ pushes one; any v1model program that p4c-bm2-ss compiles will do.`,
 	cmd.Flags().StringVar(&o.addrs.GNMI, "gnmi", "127.0.0.1:9339", "where gNMI is served; empty for not at all")
 	cmd.Flags().StringVar(&o.addrs.Dataplane, "dataplane", "", "where packets are exchanged over gRPC (p4.bm.DataplaneInterface); empty for not at all")
 	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "a port: "+attachmentSyntax)
+	cmd.Flags().StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the certificate of P4Runtime and gNMI; without it they are in plain text")
+	cmd.Flags().StringVar(&o.tls.Key, "tls-key", "", "PEM file with the certificate's private key")
+	cmd.Flags().StringVar(&o.tls.CA, "tls-client-ca", "", "PEM file with the authorities of the clients' certificates; with it a client must show one")
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := logger()
@@ -46,6 +51,10 @@ pushes one; any v1model program that p4c-bm2-ss compiles will do.`,
 
 func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error) {
 	attachments, err := parseAttachments(o.interfaces)
+	if err != nil {
+		return err
+	}
+	secure, err := serverTLS(o.tls, log)
 	if err != nil {
 		return err
 	}
@@ -63,13 +72,13 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 			return err
 		}
 	}
-	services, err := sw.Listen(o.addrs)
+	services, err := sw.ListenTLS(o.addrs, secure)
 	if err != nil {
 		return err
 	}
 	defer services.Close()
 	log.Info("switch up", zap.Uint64("device", o.deviceID), zap.String("p4runtime", services.Addrs.P4Runtime),
-		zap.String("gnmi", services.Addrs.GNMI), zap.String("dataplane", services.Addrs.Dataplane), zap.Int("ports", len(attachments)))
+		zap.String("gnmi", services.Addrs.GNMI), zap.String("dataplane", services.Addrs.Dataplane), zap.Bool("tls", secure != nil), zap.Int("ports", len(attachments)))
 	<-ctx.Done()
 	log.Info("switch down")
 	return nil

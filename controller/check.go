@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/examples"
+	"op25b/internal/check"
+	"op25b/internal/client"
+	"op25b/internal/desk"
+	"op25b/internal/impact"
+	"op25b/internal/policy"
+	"op25b/internal/view"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+type checkOptions struct {
+	client    clientOptions
+	line      string
+	from      string
+	sw        string
+	to        string
+	port      uint16
+	at        string
+	phase     string
+	revision  uint64
+	mail      string
+	files     []string
+	trace     bool
+	offline   bool
+	providers string
+}
+
+func newCheck() *cobra.Command {
+	var o checkOptions
+	cmd := &cobra.Command{
+		Use:   "check {--line LINE | --from ADDRESS} {--to SERVER [--port PORT] | --mail MAILBOX}",
+		Short: "say what a switch does with a connection, by which rule and since when",
+		Long: `check runs a connection through the pipeline with the entries of the policy: what it says is what the switch does. With --mail it says
+what the closing of port 25 means for a mailbox, and what to set in a mail program instead. No connection is opened and no switch is asked.
+
+With -f it answers from these files in place of what is applied, with --offline without a controller.`,
+		Example: `  op25b check --line adsl-home --to 203.0.113.10 --trace
+  op25b check --line adsl-home --to mx.carrier.example --at 2006-07-01
+  op25b check --from 192.0.2.12 --mail somebody@carrier.example --offline -f examples/spinnet-2006`,
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.line, "line", "", "the line that asks, by its name in the inventory")
+	f.StringVar(&o.from, "from", "", "the subscriber's address; without --line it says which line it is")
+	f.StringVar(&o.sw, "switch", "", "the switch of an address that is no line's; may be left out where there is one only")
+	f.StringVar(&o.to, "to", "", "the server, by name or address")
+	f.Uint16Var(&o.port, "port", 25, "its TCP port")
+	f.StringVar(&o.at, "at", "", "ask about this moment: 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00")
+	f.StringVar(&o.phase, "phase", "", "ask about this phase in place of the one in force")
+	f.Uint64Var(&o.revision, "revision", 0, "ask about this revision; 0 is the current one")
+	f.StringVar(&o.mail, "mail", "", "ask about the use of this mailbox, such as somebody@isp.example")
+	f.BoolVar(&o.trace, "trace", false, "show what the packets met in the pipeline")
+	addFiles(cmd, &o.files)
+	addClient(cmd, &o.client)
+	f.BoolVar(&o.offline, "offline", false, "answer from the files of -f alone, and ask no controller")
+	f.StringVar(&o.providers, "providers", "", "with --offline, YAML file with what is known of mail providers; by default what op25b carries")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := o.check(f.Changed("port")); err != nil {
+			return err
+		}
+		docs, err := readDocuments(o.files)
+		if err != nil {
+			return err
+		}
+		if o.offline {
+			a, err := newOffline(docs, o.providers)
+			if err != nil {
+				return err
+			}
+			return runCheck(cmd.Context(), o, a, newView(o.client.output, cmd.OutOrStdout()))
+		}
+		return o.client.ask(func(ctx context.Context, c *console, _ []string) error {
+			return runCheck(ctx, o, online{c, docs}, c.view)
+		})(cmd, args)
+	}
+	return cmd
+}
+
+func runCheck(ctx context.Context, o checkOptions, a answerer, v view.View) error {
+	from := &op25bv1.CheckFrom{Line: o.line, From: o.from, Switch: o.sw, Phase: o.phase, Revision: o.revision}
+	if o.at != "" {
+		at, err := parseMoment(o.at)
+		if err != nil {
+			return err
+		}
+		from.At = timestamppb.New(at)
+	}
+	if o.mail != "" {
+		r, err := a.mailbox(ctx, &op25bv1.CheckMailRequest{From: from, Address: o.mail})
+		if err != nil {
+			return err
+		}
+		return v.Mail(r)
+	}
+	r, err := a.connection(ctx, &op25bv1.CheckRequest{From: from, To: o.to, Port: uint32(o.port), Trace: o.trace})
+	if err != nil {
+		return err
+	}
+	return v.Check(r)
+}
+
+// check refuses flags that do not go together.
+func (o *checkOptions) check(portGiven bool) error {
+	switch {
+	case o.line == "" && o.from == "":
+		return errors.New("who asks? Give --line LINE or --from ADDRESS")
+	case o.mail == "" && o.to == "":
+		return errors.New("ask about what? Give --to SERVER or --mail MAILBOX")
+	case o.mail != "" && (o.to != "" || portGiven || o.trace):
+		return errors.New("--mail asks about the servers of the mailbox: leave out --to, --port and --trace")
+	case o.revision != 0 && (len(o.files) > 0 || o.offline):
+		return fmt.Errorf("--revision %d: a revision is the controller's; leave out -f and --offline", o.revision)
+	case o.offline && len(o.files) == 0:
+		return errors.New("--offline wants -f with the files to ask about")
+	case !o.offline && o.providers != "":
+		return fmt.Errorf("--providers %s: the controller has its own (op25b serve --providers); it goes with --offline", o.providers)
+	}
+	return nil
+}
+
+// An answerer answers questions.
+type answerer interface {
+	connection(context.Context, *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error)
+	mailbox(context.Context, *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error)
+}
+
+// online asks a controller, about documents if there are any.
+type online struct {
+	*console
+	docs []document
+}
+
+func (a online) connection(ctx context.Context, q *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error) {
+	q.From.Files = messages(a.docs)
+	r, err := client.Ask(ctx, a.timeout, a.Check.Check, q)
+	return r, here(err, a.docs)
+}
+
+func (a online) mailbox(ctx context.Context, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error) {
+	q.From.Files = messages(a.docs)
+	r, err := client.Ask(ctx, a.timeout, a.Check.CheckMail, q)
+	return r, here(err, a.docs)
+}
+
+// offline answers from documents, here.
+type offline struct {
+	desk   *desk.Desk
+	source check.Source
+}
+
+func (a offline) connection(ctx context.Context, q *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error) {
+	return a.desk.CheckFrom(ctx, a.source, q)
+}
+
+func (a offline) mailbox(ctx context.Context, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error) {
+	return a.desk.CheckMailFrom(ctx, a.source, q)
+}
+
+var (
+	_ answerer = online{}
+	_ answerer = offline{}
+)
+
+func newOffline(docs []document, providers string) (a offline, err error) {
+	if a.source.Bundle, err = policy.Load(local(docs)); err != nil {
+		return a, err
+	}
+	directory, err := loadProviders(providers)
+	if err != nil {
+		return a, err
+	}
+	a.desk = desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver})
+	return a, nil
+}
+
+// loadProviders reads a directory of mail providers; the one that op25b carries if no file is named.
+func loadProviders(path string) (*impact.Directory, error) {
+	file := examples.Providers()
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("--providers: %w", err)
+		}
+		file = policy.File{Name: path, Data: data}
+	}
+	return impact.Load(file)
+}
+
+// parseMoment reads a moment; without an offset it is this machine's time.
+func parseMoment(text string) (time.Time, error) {
+	for _, form := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if at, err := time.ParseInLocation(form, text, time.Local); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--at %q: not a moment; give 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00", text)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"op25b/internal/client"
+	"op25b/internal/view"
+)
+
+// What says where the controller is, and who asks, where no flag does.
+const (
+	serverVariable = "OP25B_SERVER"
+	tokenVariable  = "OP25B_TOKEN_FILE"
+)
+
+// clientOptions are the flags of every command that asks a controller.
+type clientOptions struct {
+	client.Config
+	timeout time.Duration
+	output  outputFormat
+}
+
+func addClient(cmd *cobra.Command, o *clientOptions) {
+	f := cmd.Flags()
+	f.StringVar(&o.Server, "server", orVariable(serverVariable, client.DefaultServer), "the controller, host:port or URL; or "+serverVariable)
+	f.StringVar(&o.TokenFile, "token-file", os.Getenv(tokenVariable), "file with the token that says who asks; or "+tokenVariable)
+	f.StringVar(&o.TLS.CA, "ca", "", "PEM file with the authorities of the controller's certificate; by default the system's")
+	f.StringVar(&o.TLS.Cert, "cert", "", "PEM file with the certificate that says who asks")
+	f.StringVar(&o.TLS.Key, "key", "", "PEM file with the certificate's private key")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for an answer; 0 for ever")
+	addOutput(cmd, &o.output)
+}
+
+func orVariable(name, otherwise string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return otherwise
+}
+
+// A console is what a command that asks a controller works with.
+type console struct {
+	*client.Client
+	view    view.View
+	timeout time.Duration
+	json    bool
+	in      io.Reader
+	errOut  io.Writer
+}
+
+// ask returns the run function of a command that asks a controller.
+func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if o.timeout < 0 {
+			return fmt.Errorf("--timeout %v: must be more than 0, or 0 for ever", o.timeout)
+		}
+		c, err := client.New(o.Config)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return run(cmd.Context(), &console{
+			Client: c, view: newView(o.output, cmd.OutOrStdout()), timeout: o.timeout, json: o.output == jsonOutput,
+			in: cmd.InOrStdin(), errOut: cmd.ErrOrStderr(),
+		}, args)
+	}
+}
+
+// newView chooses the view before any work starts.
+func newView(output outputFormat, w io.Writer) view.View {
+	if output == jsonOutput {
+		return view.JSON(w)
+	}
+	return view.Table(w, view.Options{Colour: isTerminal(w) && os.Getenv("NO_COLOR") == "", Now: time.Now, Location: time.Local})
+}
+
+// isTerminal tells whether a person is at a reader or writer.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"op25b/internal/etcd"
+)
+
+func newEtcd() *cobra.Command {
+	var o etcd.Config
+	var cluster string
+	cmd := &cobra.Command{
+		Use:   "etcd",
+		Short: "run a member of a small etcd cluster, for a site that has none",
+		Long: `etcd runs etcd itself, as one member of a cluster that several controllers share. A cluster of three goes on when one ends, a cluster
+of five when two do. A single controller needs none: op25b serve --data-dir has its own.
+
+Without certificates everything is in plain text, and whoever reaches the addresses may change everything.`,
+		Example: `  op25b etcd --name a --data-dir /var/lib/op25b-etcd --listen 192.0.2.1:2379 --listen-peer 192.0.2.1:2380 \
+    --initial-cluster a=192.0.2.1:2380,b=192.0.2.2:2380,c=192.0.2.3:2380`,
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	name, _ := os.Hostname()
+	f.StringVar(&o.Name, "name", name, "this member's name in --initial-cluster")
+	f.StringVar(&o.Dir, "data-dir", "op25b-etcd", "where it stores")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:2379", "where clients are served")
+	f.StringVar(&o.Advertise, "advertise", "", "where clients reach it; by default --listen")
+	f.StringVar(&o.ListenPeer, "listen-peer", "127.0.0.1:2380", "where the other members are served")
+	f.StringVar(&cluster, "initial-cluster", "", "every member, and where the others reach it: NAME=HOST:PORT,...; by default this one alone")
+	f.StringVar(&o.Cert, "tls-cert", "", "PEM file with the certificate towards clients and members")
+	f.StringVar(&o.Key, "tls-key", "", "PEM file with the certificate's private key")
+	f.StringVar(&o.CA, "tls-ca", "", "PEM file with the authorities of the clients' and members' certificates")
+	logger := addLog(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := logger()
+		if err != nil {
+			return err
+		}
+		return runEtcd(cmd.Context(), o, cluster, log)
+	}
+	return cmd
+}
+
+func runEtcd(ctx context.Context, o etcd.Config, cluster string, log *zap.Logger) (err error) {
+	o.Cluster = map[string]string{o.Name: o.ListenPeer}
+	if cluster != "" {
+		if o.Cluster, err = etcd.ParseCluster(cluster); err != nil {
+			return err
+		}
+	}
+	o.Logger = log
+	if !log.Core().Enabled(zapcore.DebugLevel) { // etcd tells of every step at the level of information
+		o.Logger = log.WithOptions(zap.IncreaseLevel(zapcore.WarnLevel))
+	}
+	err = etcd.Run(ctx, o, func() {
+		log.Info("etcd member up", zap.String("name", o.Name), zap.String("listen", o.Listen), zap.Int("members", len(o.Cluster)))
+	})
+	if err == nil {
+		log.Info("etcd member down")
+	}
+	return err
+}

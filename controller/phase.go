@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"op25b/internal/client"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+func newPhase() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "phase",
+		Short: "show the phases of the policy, put one in force, or go back",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(newPhaseList(), newPhaseShow(), newPhaseActivate(), newPhaseRollback())
+	return cmd
+}
+
+func newPhaseList() *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use: "list", Short: "list the phases, and where each is in force",
+		Example: `  op25b phase list`,
+		Args:    cobra.NoArgs,
+	}
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		r, err := client.Ask(ctx, c.timeout, c.Phase.ListPhases, &op25bv1.ListPhasesRequest{})
+		if err != nil {
+			return err
+		}
+		return c.view.Phases(r)
+	})
+	return cmd
+}
+
+func newPhaseShow() *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use: "show PHASE", Short: "show a phase with its rules",
+		Example: `  op25b phase show all-destinations`,
+		Args:    cobra.ExactArgs(1),
+	}
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
+		r, err := client.Ask(ctx, c.timeout, c.Phase.ShowPhase, &op25bv1.ShowPhaseRequest{Phase: args[0]})
+		if err != nil {
+			return err
+		}
+		return c.view.Phase(r)
+	})
+	return cmd
+}
+
+// scopeOptions are the flags that say where a phase is put in force.
+type scopeOptions struct {
+	client   clientOptions
+	change   changeOptions
+	groups   []string
+	switches []string
+	base     uint64
+}
+
+func addScope(cmd *cobra.Command, o *scopeOptions) {
+	cmd.Flags().StringSliceVar(&o.groups, "groups", nil, "for lines of these line groups alone, separated by commas")
+	cmd.Flags().StringSliceVar(&o.switches, "switches", nil, "on these switches alone, separated by commas")
+	addChange(cmd, &o.change)
+	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to change another revision than this; 0 is the current one")
+	addClient(cmd, &o.client)
+}
+
+func newPhaseActivate() *cobra.Command {
+	var o scopeOptions
+	cmd := &cobra.Command{
+		Use:   "activate PHASE --reason TEXT",
+		Short: "put a phase in force now",
+		Long: `activate puts a phase in force, ahead of its date or again after a later one, until another is activated or the date of a phase
+comes. Which rules are in force changes at once in a switch; everything else stays as it is.`,
+		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'`,
+		Args:    cobra.ExactArgs(1),
+	}
+	addScope(cmd, &o)
+	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
+		base, err := o.on(ctx, c)
+		if err != nil {
+			return err
+		}
+		return change(ctx, c, c.Phase.Activate, &op25bv1.ActivateRequest{
+			Phase: args[0], Groups: o.groups, Switches: o.switches, Base: base, Reason: o.change.reason, NoWait: o.change.noWait,
+		})
+	})
+	return cmd
+}
+
+func newPhaseRollback() *cobra.Command {
+	var o scopeOptions
+	cmd := &cobra.Command{
+		Use:   "rollback --reason TEXT",
+		Short: "put in force what was in force before the last change of phase",
+		Example: `  op25b phase rollback --reason 'a business customer cannot send'
+  op25b phase rollback --groups adsl --switches edge-1,edge-2 --reason 'OP25B-22'`,
+		Args: cobra.NoArgs,
+	}
+	addScope(cmd, &o)
+	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error {
+		base, err := o.on(ctx, c)
+		if err != nil {
+			return err
+		}
+		return change(ctx, c, c.Phase.Rollback, &op25bv1.RollbackRequest{
+			Groups: o.groups, Switches: o.switches, Base: base, Reason: o.change.reason, NoWait: o.change.noWait,
+		})
+	})
+	return cmd
+}
+
+// on returns the revision that a change is made on, once the change has a reason.
+func (o *scopeOptions) on(ctx context.Context, c *console) (uint64, error) {
+	if err := o.change.check(); err != nil {
+		return 0, err
+	}
+	return c.current(ctx, o.base)
+}
+
+// current is the current revision, unless another is asked for.
+func (c *console) current(ctx context.Context, base uint64) (uint64, error) {
+	if base != 0 {
+		return base, nil
+	}
+	r, err := client.Ask(ctx, c.timeout, c.Intent.Current, &op25bv1.CurrentRequest{})
+	return r.GetRevision().GetNumber(), err
+}

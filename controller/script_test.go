@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/pipeline"
+)
+
+// A daemon is op25b as a process of its own.
+type daemon struct {
+	cmd  *exec.Cmd
+	said sync.WaitGroup // until stderr ends
+	log  strings.Builder
+}
+
+// daemons are those of the scripts that run, by script and name.
+var running sync.Map
+
+type daemonKey struct {
+	ts   *testscript.TestScript
+	name string
+}
+
+// start NAME ARGS... starts op25b with arguments, waits until it says that it is up, and sets NAME to the address that it serves, if it
+// says one. It ends in order at the end of the script at the latest.
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: start NAME ARGS...")
+	}
+	exe, err := exec.LookPath("op25b")
+	if path, found := lookPath(ts.Getenv("PATH"), "op25b"); found {
+		exe, err = path, nil
+	}
+	ts.Check(err)
+	d := &daemon{cmd: exec.Command(exe, append(args[1:], "--log-format", "json")...)}
+	d.cmd.Dir = ts.MkAbs(".")
+	d.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "PATH="+ts.Getenv("PATH"))
+	stderr, err := d.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(d.cmd.Start())
+	up := make(chan map[string]any, 1)
+	d.said.Go(func() {
+		defer close(up)
+		told := false
+		for lines := bufio.NewReader(stderr); ; {
+			line, err := lines.ReadString('\n')
+			d.log.WriteString(line)
+			var said map[string]any
+			if json.Unmarshal([]byte(line), &said) == nil && !told {
+				if msg, _ := said["msg"].(string); strings.HasSuffix(msg, " up") {
+					told = true
+					up <- said
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	said, ok := <-up
+	if !ok {
+		_ = d.cmd.Wait()
+		ts.Fatalf("op25b %s ended: %s", strings.Join(args[1:], " "), d.log.String())
+	}
+	if addr, ok := said["listen"].(string); ok {
+		ts.Setenv(args[0], addr)
+	}
+	key := daemonKey{ts, args[0]}
+	running.Store(key, d)
+	ts.Defer(func() {
+		if _, is := running.LoadAndDelete(key); is {
+			d.end(ts, syscall.SIGTERM)
+		}
+	})
+}
+
+func lookPath(path, name string) (string, bool) {
+	for dir := range strings.SplitSeq(path, string(os.PathListSeparator)) {
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && !info.IsDir() {
+			return file, true
+		}
+	}
+	return "", false
+}
+
+// finish NAME ends a daemon in order, which must exit with 0; crash NAME kills it.
+func finish(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, args, syscall.SIGTERM) }
+
+func crash(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, args, syscall.SIGKILL) }
+
+func stop(ts *testscript.TestScript, neg bool, args []string, by syscall.Signal) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: finish NAME, crash NAME")
+	}
+	d, is := running.LoadAndDelete(daemonKey{ts, args[0]})
+	if !is {
+		ts.Fatalf("%s does not run", args[0])
+	}
+	d.(*daemon).end(ts, by)
+}
+
+func (d *daemon) end(ts *testscript.TestScript, by syscall.Signal) {
+	_ = d.cmd.Process.Signal(by)
+	d.said.Wait()
+	if err := d.cmd.Wait(); err != nil && by != syscall.SIGKILL {
+		ts.Fatalf("%s ended with %v: %s", strings.Join(d.cmd.Args, " "), err, d.log.String())
+	}
+}
+
+// meddle ADDR does what another hand may do to a switch: P4Runtime lets whoever names the primary's election id write. It adds a bridge
+// entry that nobody asked for.
+func meddle(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: meddle ADDR")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := grpc.NewClient(args[0], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	ts.Check(err)
+	defer conn.Close()
+	client := p4v1.NewP4RuntimeClient(conn)
+	stream, err := client.StreamChannel(ctx)
+	ts.Check(err)
+	ts.Check(stream.Send(&p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{
+		Arbitration: &p4v1.MasterArbitrationUpdate{DeviceId: 1, ElectionId: &p4v1.Uint128{Low: 1}},
+	}}))
+	answer, err := stream.Recv()
+	ts.Check(err)
+	entries, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries()
+	ts.Check(err)
+	for _, e := range entries {
+		if !e.IsDefault() {
+			_, err := client.Write(ctx, &p4v1.WriteRequest{
+				DeviceId: 1, ElectionId: answer.GetArbitration().GetElectionId(), Updates: []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: e.Entity}},
+			})
+			ts.Check(err)
+		}
+	}
+}
+
+// free VAR... sets each to an address that nobody listened on a moment ago.
+func free(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: free VAR...")
+	}
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
+// replace FILE OLD NEW [OLD NEW]... replaces texts in a file; $NAME in NEW is the environment's.
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || len(args)%2 == 0 {
+		ts.Fatalf("usage: replace FILE OLD NEW [OLD NEW]...")
+	}
+	text := ts.ReadFile(args[0])
+	for i := 1; i < len(args); i += 2 {
+		if !strings.Contains(text, args[i]) {
+			ts.Fatalf("%s does not have %q", args[0], args[i])
+		}
+		text = strings.ReplaceAll(text, args[i], args[i+1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+}
+
+// status N COMMAND... runs a command that exits with status N.
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if exit, ok := err.(*exec.ExitError); ok {
+		got = exit.String()[len("exit status "):]
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != args[0] {
+		ts.Fatalf("%s exited with %s, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}

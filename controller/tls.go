@@ -1,0 +1,52 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"op25b/internal/tlsfiles"
+)
+
+// serverTLS returns what the flags --tls-cert, --tls-key and --tls-client-ca of a daemon ask for; nil for plain text.
+func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
+	if f.Cert == "" && f.Key == "" && f.CA == "" {
+		return nil, nil
+	}
+	f.OnError = warnTLS(log)
+	secure, err := tlsfiles.Server(f, f.CA != "")
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert, --tls-key, --tls-client-ca: %w", err)
+	}
+	return secure, nil
+}
+
+// addSwitchTLS gives a command that dials a switch its TLS flags.
+func addSwitchTLS(cmd *cobra.Command, f *tlsfiles.Files) {
+	cmd.Flags().StringVar(&f.CA, "tls-ca", "", "PEM file with the authorities of the switch's certificate; without it the switch is spoken to in plain text")
+	cmd.Flags().StringVar(&f.Cert, "tls-cert", "", "PEM file with our certificate, for a switch that asks for one")
+	cmd.Flags().StringVar(&f.Key, "tls-key", "", "PEM file with our certificate's private key")
+	cmd.Flags().StringVar(&f.ServerName, "tls-server-name", "", "the name that the switch's certificate is for; by default the host that is dialed")
+}
+
+// switchTLS returns what the flags of addSwitchTLS ask for; nil for plain text.
+func switchTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
+	if f.CA+f.Cert+f.Key+f.ServerName == "" {
+		return nil, nil
+	}
+	if f.CA == "" {
+		return nil, fmt.Errorf("--tls-cert, --tls-key and --tls-server-name want --tls-ca beside them")
+	}
+	f.OnError = warnTLS(log)
+	secure, err := tlsfiles.Client(f)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-ca, --tls-cert, --tls-key: %w", err)
+	}
+	return secure, nil
+}
+
+func warnTLS(log *zap.Logger) func(error) {
+	return func(err error) { log.Warn("certificates changed and cannot be used", zap.Error(err)) }
+}
