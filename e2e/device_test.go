@@ -21,6 +21,7 @@ import (
 // A device is a switch under comparison: its packets, and its counters.
 type device struct {
 	name    string
+	addr    string // of its P4Runtime server
 	state   *pipeline.State
 	session *p4rt.Session
 	links   map[pipeline.Port]wire.Link
@@ -37,7 +38,7 @@ func attach(t testing.TB, name, p4runtime, packets string, state *pipeline.State
 		t.Fatalf("%s: %v", name, err)
 	}
 	client := dialPackets(t, packets, 1, access(state), state.NetworkPorts[0])
-	d := &device{name: name, state: state, session: session, links: map[pipeline.Port]wire.Link{}, out: map[pipeline.Port]chan []byte{}}
+	d := &device{name: name, addr: p4runtime, state: state, session: session, links: map[pipeline.Port]wire.Link{}, out: map[pipeline.Port]chan []byte{}}
 	names := map[uint32]string{}
 	var serving sync.WaitGroup
 	for _, p := range state.AllPorts {

@@ -197,7 +197,7 @@ func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, doc.String())
 	}
-	c, err := policy.Compile(b.Policy, b.Inventory, "edge", phase, time.Now())
+	c, err := policy.Compile(b, nil, "edge", policy.Everywhere(phase), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,13 @@ func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.E
 // program that is pushed.
 func serveEngine(tb testing.TB, o engine.Options, committed func(e *engine.Engine)) *p4rt.Session {
 	tb.Helper()
+	_, session := serveP4Runtime(tb, o, committed)
+	return session
+}
+
+// serveP4Runtime is serveEngine, and returns the server too.
+func serveP4Runtime(tb testing.TB, o engine.Options, committed func(e *engine.Engine)) (*p4rtserver.Server, *p4rt.Session) {
+	tb.Helper()
 	server, err := p4rtserver.New(p4rtserver.Options{
 		DeviceID: 1,
 		Load:     func(json []byte) (*engine.Engine, error) { return engine.Load(json, o) },
@@ -56,7 +63,7 @@ func serveEngine(tb testing.TB, o engine.Options, committed func(e *engine.Engin
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(listener) }()
 	tb.Cleanup(func() { server.Close(); g.Stop(); <-served })
-	return dialPrimary(tb, listener.Addr().String())
+	return server, dialPrimary(tb, listener.Addr().String())
 }
 
 const (

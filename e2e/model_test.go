@@ -45,7 +45,7 @@ type count struct{ packets, octets uint64 }
 
 func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string) *twin {
 	t.Helper()
-	c, err := policy.Compile(p, inv, generate.SwitchName, phase, generate.Now())
+	c, err := policy.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +78,14 @@ func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	before, _ := tw.lineMail.Read(unsolicited)
 	stoppedBefore, _ := tw.lineMail.Read(stopped)
 	var out []reference.Output
-	tw.worker.Process(uint32(port), frame, func(port uint32, f []byte) {
+	emit := func(port uint32, f []byte) {
 		out = append(out, reference.Output{Port: uint16(port), Frame: bytes.Clone(f)})
-	})
+	}
+	if tw.frames%16 != 0 {
+		tw.worker.Process(uint32(port), frame, emit)
+	} else { // by the code that tells what it does, which has to do the same
+		tw.worker.Trace(uint32(port), frame, emit)
+	}
 	slices.SortFunc(out, func(a, b reference.Output) int { return int(a.Port) - int(b.Port) })
 	after1, _ := tw.lineMail.Read(unsolicited)
 

@@ -37,7 +37,7 @@ func TestOneVerdict(t *testing.T) {
 	for range policies {
 		p, inv := generate.Documents(r)
 		phase := p.Phases[r.IntN(len(p.Phases))].Name
-		compiled, err := policy.Compile(p, inv, generate.SwitchName, phase, generate.Now())
+		compiled, err := policy.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

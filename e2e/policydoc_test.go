@@ -27,7 +27,7 @@ func TestPolicyPage(t *testing.T) {
 	}
 	for i := range b.Policy.Phases {
 		ph := &b.Policy.Phases[i]
-		if _, err := policy.Compile(b.Policy, b.Inventory, "edge-1", ph.Name, b.Policy.Begins(ph)); err != nil {
+		if _, err := policy.Compile(b, nil, "edge-1", policy.Everywhere(ph.Name), b.Policy.Begins(ph)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -50,10 +50,15 @@ func routerEntries(t *testing.T, info *configv1.P4Info) []*p4v1.Update {
 	t.Helper()
 	s := filtering(1, 0, 1)
 	s.Bridge, s.AllPorts, s.NetworkPorts, s.Ports = nil, nil, nil, nil
-	entries, err := s.Entries(1)
+	entries, err := s.Entries()
 	if err != nil {
 		t.Fatal(err)
 	}
+	rules, err := pipeline.RuleEntries(s.Verdicts, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries = append(entries, rules...)
 	has := map[uint32]bool{}
 	for _, x := range info.GetTables() {
 		has[x.GetPreamble().GetId()] = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,10 +64,11 @@ func hold(t *testing.T, target vectors.Target, all []vectors.Vector, limited fun
 
 // A vectorSetting is the policy that the vectors run under, and what the numbers of the switch's counters mean.
 type vectorSetting struct {
-	bundle *policy.Bundle
-	sw     *policy.Switch
-	acl    *p4source.ACLLayout
-	lines  *configv1.Counter // per line index and outcome
+	bundle  *policy.Bundle
+	numbers *policy.Numbers
+	sw      *policy.Switch
+	acl     *p4source.ACLLayout
+	lines   *configv1.Counter // per line index and outcome
 }
 
 func loadSetting(t *testing.T) *vectorSetting {
@@ -87,7 +89,11 @@ func loadSetting(t *testing.T) *vectorSetting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &vectorSetting{bundle: b, sw: &b.Inventory.Switches[0], acl: acl}
+	numbers, err := policy.Number(nil, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &vectorSetting{bundle: b, numbers: numbers, sw: &b.Inventory.Switches[0], acl: acl}
 	counters := p4src.P4Info().Counters
 	i := slices.IndexFunc(counters, func(c *configv1.Counter) bool { return c.Preamble.Alias == "line_mail" })
 	if i < 0 {
@@ -98,7 +104,7 @@ func loadSetting(t *testing.T) *vectorSetting {
 }
 
 func (s *vectorSetting) compile(phase string) (*policy.Compiled, error) {
-	return policy.Compile(s.bundle.Policy, s.bundle.Inventory, s.sw.Name, phase, vectorsNow)
+	return policy.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
 }
 
 // limited says whether a line's new connections have a rate.
@@ -126,7 +132,10 @@ func (s *vectorSetting) cells(c *policy.Compiled) (all []cell) {
 	for id, r := range c.Rules {
 		names[uint32(id)] = r.Name
 	}
-	last := uint32(pipeline.FirstRule) + uint32(len(s.bundle.Policy.RuleIDs()))
+	last := uint32(0) // the first number that nobody has, in any phase
+	for _, x := range s.numbers.Rules {
+		last = max(last, uint32(x.Number)+1)
+	}
 	for id := range uint32(256) {
 		name, known := names[id]
 		if !known && id != 0 && id <= last { // a rule of another phase, or the first number that nobody has
@@ -138,9 +147,11 @@ func (s *vectorSetting) cells(c *policy.Compiled) (all []cell) {
 			}
 		}
 	}
-	for i, name := range append([]string{vectors.Unnamed}, c.Lines...) {
+	lines := maps.Clone(c.Lines)
+	lines[0] = vectors.Unnamed
+	for i, name := range lines {
 		for o, outcome := range vectors.Outcomes {
-			all = append(all, cell{s.lines.Preamble.Id, int64(i*len(vectors.Outcomes) + o), vectors.RuleCell{}, vectors.LineCell{Line: name, Outcome: outcome}})
+			all = append(all, cell{s.lines.Preamble.Id, int64(int(i)*len(vectors.Outcomes) + o), vectors.RuleCell{}, vectors.LineCell{Line: name, Outcome: outcome}})
 		}
 	}
 	return all

@@ -1,0 +1,221 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"op25b/e2e/reference"
+	"op25b/e2e/reference/generate"
+	"op25b/internal/check"
+	"op25b/internal/longform"
+	"op25b/internal/policy"
+)
+
+// TestCheckSaysWhatTheModelSays asks about connections of random lines to random servers under random policies, with phases side by side and
+// numbers that are no positions, and compares each answer with what the reference model makes of the two frames that the checker sent in the
+// phase that the answer names.
+func TestCheckSaysWhatTheModelSays(t *testing.T) {
+	policies, questions := 8, 40
+	if longform.On() {
+		policies, questions = 150, 200
+	}
+	seed := uint64(time.Now().UnixNano())
+	if *seedFlag != 0 {
+		seed = *seedFlag
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	seen, apart := map[check.Outcome]int{}, 0
+	for range policies {
+		p, inv := generate.Documents(r)
+		acts := drawActivations(r, p)
+		c := check.New(check.Source{Bundle: &policy.Bundle{Policy: p, Inventory: inv}, Numbers: drawNumbers(t, r, p, inv), Activations: acts}, check.Options{Now: generate.Now})
+		sw, _ := inv.Switch(generate.SwitchName)
+		for range questions {
+			q := check.Question{Trace: true, Switch: sw.Name, Port: []uint16{25, 25, 25, 587, 465, 26, 443}[r.IntN(7)]}
+			q.To = drawServer(r, p).String()
+			if r.IntN(3) == 0 {
+				q.Phase = p.Phases[r.IntN(len(p.Phases))].Name
+			}
+			if r.IntN(5) > 0 && len(sw.Lines) > 0 {
+				q.Line = sw.Lines[r.IntN(len(sw.Lines))].Name
+			}
+			if q.Line == "" || r.IntN(4) == 0 {
+				q.From = drawSubscriber(r, sw)
+			}
+			a, err := c.Ask(t.Context(), q)
+			if errors.Is(err, check.ErrFamily) || errors.Is(err, check.ErrShared) {
+				continue
+			}
+			if err != nil {
+				t.Fatalf("seed %d: %+v: %v", seed, q, err)
+			}
+			if q.Phase != "" && a.Phase.Name != q.Phase || q.Phase == "" && a.Phase.Name != inForce(p, acts, a.Group.Name) {
+				t.Fatalf("seed %d: %+v: answered for phase %q\n%+v", seed, q, a.Phase.Name, a)
+			}
+			back := a.Phase.Name
+			if q.Phase == "" {
+				back = inForce(p, acts, "")
+			}
+			if err := compareAnswer(p, inv, a, back); err != nil {
+				t.Fatalf("seed %d: %+v: %v\n%+v", seed, q, err, a)
+			}
+			seen[a.Outcome]++
+			if q.Phase == "" && a.Phase.Name != inForce(p, acts, "") {
+				apart++
+			}
+		}
+	}
+	t.Logf("answers: %v, %d of them for lines in a phase of their group's own", seen, apart)
+	if apart == 0 && longform.On() {
+		t.Errorf("seed %d: no line was in another phase than its neighbours", seed)
+	}
+	for _, o := range []check.Outcome{check.Delivered, check.Blocked, check.Monitored, check.Rejected, check.Limited} {
+		if seen[o] == 0 && (longform.On() || o == check.Delivered || o == check.Blocked) {
+			t.Errorf("seed %d: none of the answers is %s: %v", seed, o, seen)
+		}
+	}
+}
+
+// compareAnswer asks a model that has seen nothing yet about the frames of an answer. unnamed is the phase of lines that no inventory names:
+// it decides about a SYN-ACK whose line cannot be told.
+func compareAnswer(p *policy.Policy, inv *policy.Inventory, a *check.Answer, unnamed string) error {
+	got, phase := a.Results[0], a.Phase.Name
+	model := reference.New(p, inv, a.Switch, phase, generate.Now())
+	up := model.Decide(0, uint16(*got.Trace.Up[0].Port), got.Trace.Frame)
+	down := model.Decide(0, uint16(*got.Trace.Down[0].Port), got.Trace.ReplyFrame)
+	back := phase
+	if down.LineIndex == 0 {
+		back = unnamed
+		down = reference.New(p, inv, a.Switch, back, generate.Now()).Decide(0, uint16(*got.Trace.Down[0].Port), got.Trace.ReplyFrame)
+	}
+	outcome := func(d reference.Decision, limited bool) check.Outcome {
+		switch {
+		case d.Rejected:
+			return check.Rejected
+		case !d.Passes:
+			return check.Blocked
+		case limited:
+			return check.Limited
+		case d.Verdict == reference.Monitor:
+			return check.Monitored
+		}
+		return check.Delivered
+	}
+	want, decision := outcome(up, ruleLimits(p, phase, up.RuleName)), up
+	if want.Passes() {
+		if on := outcome(down, ruleLimits(p, back, down.RuleName)); worse(on, want) {
+			want, decision = on, down
+		}
+	}
+	rule := ""
+	if got.Rule != nil {
+		rule = got.Rule.Name
+	}
+	if got.Outcome != want || rule != decision.RuleName {
+		return errors.New("the model says " + string(want) + " by rule " + decision.RuleName)
+	}
+	return nil
+}
+
+// drawActivations puts phases in force for some line groups, before and after generate.Now.
+func drawActivations(r *rand.Rand, p *policy.Policy) []policy.Activation {
+	acts := make([]policy.Activation, r.IntN(4))
+	for i := range acts {
+		acts[i] = policy.Activation{
+			Phase: p.Phases[r.IntN(len(p.Phases))].Name, Switches: [][]string{nil, {generate.SwitchName}, {"elsewhere"}}[r.IntN(3)],
+			At: generate.Now().AddDate(0, 0, r.IntN(40)-30),
+		}
+		for _, g := range p.LineGroups {
+			if r.IntN(2) == 0 {
+				acts[i].Groups = append(acts[i].Groups, g.Name)
+			}
+		}
+	}
+	return acts
+}
+
+// inForce is the phase of a group's lines at generate.Now: the last by date, or by an activation that covers them and came later. "" is
+// unnamed lines.
+func inForce(p *policy.Policy, acts []policy.Activation, group string) string {
+	ph, _ := p.PhaseAt(generate.Now())
+	phase, since := ph.Name, p.Begins(ph)
+	for _, a := range acts {
+		covers := (a.Groups == nil || slices.Contains(a.Groups, group)) && (a.Switches == nil || a.Switches[0] == generate.SwitchName)
+		if covers && !a.At.After(generate.Now()) && !a.At.Before(since) {
+			phase, since = a.Phase, a.At
+		}
+	}
+	return phase
+}
+
+// drawNumbers gives names other numbers than their positions: those that they had behind a random lot of names, now gone.
+func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inventory) *policy.Numbers {
+	t.Helper()
+	old, gone := *p, func(i int) string { return fmt.Sprintf("gone-%d", i) }
+	old.LineGroups, old.Services, old.Remotes, old.Phases = nil, nil, nil, []policy.Phase{{}}
+	for i := range r.IntN(3) {
+		old.LineGroups = append(old.LineGroups, policy.LineGroup{Name: gone(i)})
+		old.Services = append(old.Services, policy.Service{Name: gone(i)})
+		old.Remotes = append(old.Remotes, policy.Remote{Name: gone(i)})
+		old.Phases[0].Rules = append(old.Phases[0].Rules, policy.PhaseRule{Name: gone(i)})
+	}
+	// Names that were there already, in another order.
+	old.LineGroups = append(old.LineGroups, reversed(p.LineGroups)...)
+	old.Services = append(old.Services, reversed(p.Services)...)
+	old.Remotes = append(old.Remotes, reversed(p.Remotes)...)
+	prev, err := policy.Number(nil, &policy.Bundle{Policy: &old, Inventory: &policy.Inventory{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := policy.Number(prev, &policy.Bundle{Policy: p, Inventory: inv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func reversed[T any](list []T) []T {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
+}
+
+func ruleLimits(p *policy.Policy, phase, rule string) bool {
+	ph, _ := p.Phase(phase)
+	for _, r := range ph.Rules {
+		if r.Name == rule {
+			return r.Action == policy.Limit
+		}
+	}
+	return false
+}
+
+func worse(a, b check.Outcome) bool {
+	order := map[check.Outcome]int{check.Delivered: 0, check.Monitored: 1, check.Limited: 2, check.Rejected: 3, check.Blocked: 4}
+	return order[a] > order[b]
+}
+
+func drawServer(r *rand.Rand, p *policy.Policy) netip.Addr {
+	if r.IntN(3) > 0 {
+		remote := p.Remotes[r.IntN(len(p.Remotes))]
+		return remote.Prefixes[r.IntN(len(remote.Prefixes))].Addr().Next()
+	}
+	return []netip.Addr{netip.MustParseAddr("198.18.7.7"), netip.MustParseAddr("2620::7")}[r.IntN(2)]
+}
+
+func drawSubscriber(r *rand.Rand, sw *policy.Switch) netip.Addr {
+	for range 5 {
+		if len(sw.Lines) == 0 {
+			break
+		}
+		if prefixes := sw.Lines[r.IntN(len(sw.Lines))].Prefixes; len(prefixes) > 0 {
+			return prefixes[r.IntN(len(prefixes))].Addr()
+		}
+	}
+	return netip.MustParseAddr("10.99.0.1")
+}

@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"op25b/internal/longform"
+)
+
+// faultRounds is how many rounds the long form has.
+const faultRounds = 200
+
+// TestFaults is an installation of processes, three etcd members, two controllers and three switches, to which one thing after the other
+// happens, often while the intent is being changed. After each, every switch is found in the state of the newest intent, under an owner
+// that lives, and all the time frames that every policy decides alike are decided so.
+//
+// One of its faults, the write that comes late, does not yet happen each time that it is asked for. So all of them wait for the long form.
+func TestFaults(t *testing.T) {
+	if !longform.On() {
+		fmt.Println("SKIPPED TestFaults: faults against real processes; run them with OP25B_LONG=1")
+		t.SkipNow()
+	}
+	buildBinary(t)
+	t.Run("embedded", func(t *testing.T) {
+		wants(t, "embedded", "")
+		t.Parallel()
+		playFaults(t, "", faultRounds)
+	})
+	t.Run("bmv2", func(t *testing.T) { // is the first switch, and the one that things happen to
+		path, reason := findBMv2()
+		wants(t, "bmv2", reason)
+		t.Parallel()
+		playFaults(t, path, 0)
+	})
+}
+
+// playFaults plays each fault once, and in the long form as many more as are asked for.
+func playFaults(t *testing.T, bmv2 string, rounds int) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-seed %d", seed)
+	all := faults()
+	order := slices.Clone(all)
+	draw := rand.New(rand.NewPCG(seed, 0))
+	for len(order) < rounds {
+		order = append(order, all[draw.IntN(len(all))])
+	}
+	draw.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	p := startPlant(t, bmv2)
+	p.settled()
+	f := &figures{rounds: map[string]int{}}
+	defer func() { t.Log(f.text(p)) }()
+	larges := 0
+	for i, kind := range order {
+		r := &round{plant: p, Rand: rand.New(rand.NewPCG(seed, uint64(i+1))), number: i + 1, figures: f, changing: func() {}}
+		if kind.name == "full table" && larges < 2 {
+			larges++
+			r.large = true
+		}
+		p.rests()
+		if !kind.alone && r.IntN(2) == 0 {
+			r.begin()
+		}
+		began := time.Now()
+		t.Logf("round %d: %s, the intent changes: %v", r.number, kind.name, r.changed)
+		kind.inject(r)
+		r.changing()
+		p.settled()
+		f.rounds[kind.name]++
+		t.Logf("round %d: settled after %v", r.number, time.Since(began).Round(time.Millisecond))
+	}
+	if slices.Sort(f.takeovers); len(f.takeovers) > 0 && f.takeovers[len(f.takeovers)/2] > takeoverLimit {
+		t.Errorf("half of the switches of a killed controller were taken over in more than %v", takeoverLimit)
+	}
+}
+
+// takeoverLimit is how soon the ownership of a killed controller's switches has to move.
+const takeoverLimit = 5 * time.Second
+
+// text is what a person wants to know of a run.
+func (f *figures) text(p *plant) string {
+	total := 0
+	text := ""
+	for _, name := range slices.Sorted(maps.Keys(f.rounds)) {
+		total += f.rounds[name]
+		text += fmt.Sprintf("\n  %-24s %d", name, f.rounds[name])
+	}
+	text = fmt.Sprintf("faults: %d rounds", total) + text
+	if n := len(f.takeovers); n > 0 {
+		slices.Sort(f.takeovers)
+		text += fmt.Sprintf("\n  taken over after a kill: %d times, min %v, median %v, max %v", n, f.takeovers[0], f.takeovers[n/2], f.takeovers[n-1])
+	}
+	text += fmt.Sprintf("\n  late writes refused: %d", f.refused)
+	for _, e := range p.switches {
+		if e.stream == nil {
+			continue
+		}
+		e.stream.mu.Lock()
+		text += fmt.Sprintf("\n  %s: %d frames sent, %d of them to be stopped, %d came out", e.name, e.stream.sent, e.stream.stopped, e.stream.back)
+		e.stream.mu.Unlock()
+		e.network.tap.mu.Lock()
+		text += fmt.Sprintf("; %d requests, %d accepted", e.network.tap.requests, e.network.tap.accepted)
+		e.network.tap.mu.Unlock()
+	}
+	return text
+}

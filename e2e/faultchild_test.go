@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/fleet"
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/store"
+)
+
+// childVariable has the childConfig of a test binary that is to be a daemon.
+const childVariable = "OP25B_E2E_CHILD"
+
+const (
+	controllerChild = "controller"
+	guardChild      = "guard"
+)
+
+// A childConfig says which daemon a process is to be.
+type childConfig struct {
+	Kind      string
+	Name      string
+	Endpoints []string `json:",omitempty"` // of the cluster, for a controller
+}
+
+func childCommand(t testing.TB, c childConfig) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childVariable+"="+string(value))
+	return cmd
+}
+
+// isChild is a daemon if this process is to be one, and reports whether it was.
+func isChild() bool {
+	value := os.Getenv(childVariable)
+	if value == "" {
+		return false
+	}
+	var c childConfig
+	err := json.Unmarshal([]byte(value), &c)
+	if err == nil {
+		err = c.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, c.Kind, c.Name, "failed:", err)
+		os.Exit(1)
+	}
+	return true
+}
+
+func (c childConfig) run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	switch c.Kind {
+	case guardChild:
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return syscall.Kill(0, syscall.SIGKILL)
+	default:
+		return c.runController(ctx)
+	}
+}
+
+func (c childConfig) runController(ctx context.Context) error {
+	log, err := zap.NewProduction()
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, store.Config{Endpoints: c.Endpoints, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return fleet.Run(ctx, fleet.Config{
+		Name: c.Name, Store: s, Book: intent.NewBook(s, time.Now), Logger: log,
+		// A round is to end in seconds: what is found by looking is looked for often. Small batches have many points to be killed at.
+		AuditEvery: time.Second, Settle: 300 * time.Millisecond,
+		Session: p4rt.KeepConfig{
+			Config:        p4rt.Config{BatchSize: 8, CallTimeout: 3 * time.Second, ProbeTimeout: 2 * time.Second, DialTimeout: 3 * time.Second, Logger: log},
+			Backoff:       p4rt.Backoff{Min: 50 * time.Millisecond, Max: time.Second},
+			ProbeInterval: time.Second,
+		},
+	})
+}

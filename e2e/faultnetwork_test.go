@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A network is between the controllers and one switch. A test can spoil it, and reads along.
+type network struct {
+	ln   net.Listener
+	to   string
+	tap  *tap
+	work sync.WaitGroup
+
+	mu      sync.Mutex // guards everything that follows
+	changed *sync.Cond
+	weather weather
+	links   map[*link]struct{}
+	closed  bool
+}
+
+// A weather is what becomes of the bytes of all connections.
+type weather string
+
+const (
+	fair  weather = "fair"
+	stall weather = "stalled"  // connections come about, and nothing passes
+	drip  weather = "dripping" // a few bytes at a time
+	cut   weather = "cut"      // connections are reset as soon as they come about
+)
+
+// A link is one connection.
+type link struct {
+	near, far *net.TCPConn // to the controller and to the switch
+	// Guarded by the network's mu: frozen keeps what the controller sends; held is how many bytes of it there are.
+	frozen bool
+	held   int
+}
+
+func newNetwork(t testing.TB, to string) *network {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &network{ln: ln, to: to, tap: newTap(), weather: fair, links: map[*link]struct{}{}}
+	n.changed = sync.NewCond(&n.mu)
+	n.work.Go(n.accept)
+	t.Cleanup(func() {
+		n.mu.Lock()
+		n.closed = true
+		n.changed.Broadcast()
+		n.mu.Unlock()
+		_ = ln.Close()
+		n.reset()
+		n.work.Wait()
+	})
+	return n
+}
+
+func (n *network) addr() string { return n.ln.Addr().String() }
+
+func (n *network) accept() {
+	for {
+		near, err := n.ln.Accept()
+		if err != nil {
+			return
+		}
+		n.work.Go(func() { n.connect(near.(*net.TCPConn)) })
+	}
+}
+
+func (n *network) connect(near *net.TCPConn) {
+	far, err := net.Dial("tcp", n.to)
+	l := &link{near: near}
+	if err == nil {
+		l.far = far.(*net.TCPConn)
+	}
+	n.mu.Lock()
+	refused := err != nil || n.closed || n.weather == cut
+	if !refused {
+		n.links[l] = struct{}{}
+	}
+	n.mu.Unlock()
+	if refused {
+		l.reset()
+		return
+	}
+	heard := n.tap.link()
+	var both sync.WaitGroup
+	both.Go(func() { n.pump(l, l.near, l.far, true, heard.up) })
+	both.Go(func() { n.pump(l, l.far, l.near, false, heard.down) })
+	both.Wait()
+	n.mu.Lock()
+	delete(n.links, l)
+	n.mu.Unlock()
+	_ = l.near.Close()
+	_ = l.far.Close()
+}
+
+// pump carries one direction. What passes is heard before it is sent, so that no answer is heard before its request.
+func (n *network) pump(l *link, from, to *net.TCPConn, up bool, heard func([]byte)) {
+	buf := make([]byte, 64<<10)
+	for {
+		count, err := from.Read(buf)
+		for chunk := buf[:count]; len(chunk) > 0; {
+			k := n.pass(l, up, len(chunk))
+			if k == 0 {
+				return
+			}
+			heard(chunk[:k])
+			if _, werr := to.Write(chunk[:k]); werr != nil {
+				l.reset()
+				return
+			}
+			chunk = chunk[k:]
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			_ = to.CloseWrite()
+			return
+		case err != nil:
+			l.reset()
+			return
+		}
+	}
+}
+
+// pass waits until some of the bytes may go on, and says how many; 0 is none, ever.
+func (n *network) pass(l *link, up bool, bytes int) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if up {
+		l.held += bytes
+		n.changed.Broadcast()
+		defer func() { l.held = 0 }()
+	}
+	for !n.closed && (n.weather == stall || up && l.frozen) {
+		n.changed.Wait()
+	}
+	switch {
+	case n.closed:
+		return 0
+	case n.weather == drip:
+		n.mu.Unlock()
+		time.Sleep(time.Millisecond) // that is how slow it is
+		n.mu.Lock()
+		return min(bytes, 16)
+	}
+	return bytes
+}
+
+// be sets the weather.
+func (n *network) be(w weather) {
+	n.mu.Lock()
+	n.weather = w
+	n.changed.Broadcast()
+	n.mu.Unlock()
+	if w == cut {
+		n.reset()
+	}
+}
+
+// freeze keeps what controllers send on the connections that there are. thaw ends that; held waits until there are so
+// many bytes of it.
+func (n *network) freeze() (thaw func(), held func(ctx context.Context, bytes int) bool) {
+	all := n.each(func(l *link) { l.frozen = true })
+	thaw = func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, l := range all {
+			l.frozen = false
+		}
+		n.changed.Broadcast()
+	}
+	held = func(ctx context.Context, bytes int) bool {
+		stop := context.AfterFunc(ctx, func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.changed.Broadcast()
+		})
+		defer stop()
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for ctx.Err() == nil {
+			if slices.ContainsFunc(all, func(l *link) bool { return l.held >= bytes }) {
+				return true
+			}
+			n.changed.Wait()
+		}
+		return false
+	}
+	return thaw, held
+}
+
+func (n *network) each(do func(*link)) []*link {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []*link
+	for l := range n.links {
+		do(l)
+		all = append(all, l)
+	}
+	return all
+}
+
+// reset cuts all connections with RST on both sides.
+func (n *network) reset() {
+	for _, l := range n.each(func(*link) {}) {
+		l.reset()
+	}
+}
+
+// halfClose ends one direction of all connections and leaves the other.
+func (n *network) halfClose(towardsSwitch bool) {
+	n.each(func(l *link) {
+		if towardsSwitch {
+			_ = l.far.CloseWrite()
+			return
+		}
+		_ = l.near.CloseWrite()
+	})
+}
+
+func (l *link) reset() {
+	for _, c := range []*net.TCPConn{l.near, l.far} {
+		if c != nil {
+			_ = c.SetLinger(0)
+			_ = c.Close()
+		}
+	}
+}

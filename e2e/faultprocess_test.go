@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// A process is a daemon of a plant.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	said *journal
+	done chan struct{} // closed when it has ended and nothing of it is left
+}
+
+// A journal is what a daemon says, line by line, over all of its lives.
+type journal struct {
+	mu      sync.Mutex // guards everything that follows
+	lines   []string   // the newest
+	first   int        // the number of lines[0]
+	partial []byte
+	changed chan struct{} // closed and replaced with each line
+}
+
+// journalLines is how many lines are kept.
+const journalLines = 2000
+
+func newJournal() *journal { return &journal{changed: make(chan struct{})} }
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.partial = append(j.partial, b...)
+	for {
+		line, rest, whole := bytes.Cut(j.partial, []byte("\n"))
+		if !whole {
+			return len(b), nil
+		}
+		j.lines = append(j.lines, string(line))
+		j.partial = bytes.Clone(rest)
+		if len(j.lines) > journalLines {
+			j.first += len(j.lines) - journalLines
+			j.lines = append([]string(nil), j.lines[len(j.lines)-journalLines:]...)
+		}
+		close(j.changed)
+		j.changed = make(chan struct{})
+	}
+}
+
+// end is the number of the line to come.
+func (j *journal) end() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.first + len(j.lines)
+}
+
+// await waits for a line, from a number on, that has all of the words.
+func (j *journal) await(ctx context.Context, from int, words ...string) error {
+	for {
+		j.mu.Lock()
+		changed := j.changed
+		for i := max(from-j.first, 0); i < len(j.lines); i++ {
+			if containsAll(j.lines[i], words) {
+				j.mu.Unlock()
+				return nil
+			}
+		}
+		from = j.first + len(j.lines)
+		j.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("no line with %q: %w", words, context.Cause(ctx))
+		}
+	}
+}
+
+func containsAll(line string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(line, w) {
+			return false
+		}
+	}
+	return true
+}
+
+func (j *journal) tail(lines int) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Join(j.lines[max(len(j.lines)-lines, 0):], "\n")
+}
+
+// spawn starts a daemon in the process group of the plant.
+func (p *plant) spawn(name string, said *journal, cmd *exec.Cmd) *process {
+	p.t.Helper()
+	x := &process{name: name, cmd: cmd, said: said, done: make(chan struct{})}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: p.group}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		p.t.Fatalf("%s: %v", name, err)
+	}
+	go func() {
+		_ = cmd.Wait()
+		close(x.done)
+	}()
+	p.mu.Lock()
+	p.processes = append(p.processes, x)
+	p.mu.Unlock()
+	return x
+}
+
+// kill ends the process at once, whatever it does, and returns when it is gone.
+func (x *process) kill() {
+	x.signal(syscall.SIGKILL)
+	<-x.done
+}
+
+func (x *process) signal(s syscall.Signal) {
+	if err := x.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		panic(fmt.Sprintf("%s: %v: %v", x.name, s, err))
+	}
+}
+
+// guard starts the process whose group all daemons are in. It kills them when the test process has ended, however that came about.
+func (p *plant) guard() {
+	p.t.Helper()
+	cmd := childCommand(p.t, childConfig{Kind: guardChild})
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.group = cmd.Process.Pid
+	p.t.Cleanup(func() {
+		_ = stdin.Close()
+		_ = cmd.Wait()
+		p.mu.Lock()
+		all := p.processes
+		p.mu.Unlock()
+		for _, x := range all {
+			<-x.done
+		}
+		if err := syscall.Kill(-p.group, 0); !errors.Is(err, syscall.ESRCH) {
+			p.t.Errorf("processes of the plant are left: %v", err)
+		}
+	})
+}
+
+// binary builds the command once for all plants of a run.
+var builtBinary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "op25b-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := dir + "/op25b"
+	if out, err := exec.Command("go", "build", "-o", path, "op25b/controller").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func buildBinary(t testing.TB) string {
+	t.Helper()
+	path, err := builtBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

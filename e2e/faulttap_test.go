@@ -1,0 +1,227 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"sync"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/internal/p4rt"
+)
+
+// A tap hears what controllers ask one switch to change, and what it answers. It changes nothing: it reads HTTP/2 (RFC 9113) along.
+type tap struct {
+	mu       sync.Mutex // guards everything that follows
+	requests int        // to change something, as they have passed to the switch
+	accepted int
+	refused  map[p4rt.ElectionID]int // as not the primary's
+	highest  p4rt.ElectionID         // of all requests that the switch has accepted
+	since    int                     // requests that had passed when the first with the highest id was accepted
+	asked    p4rt.ElectionID         // of the last arbitration
+	wrong    []string                // I3
+	changed  chan struct{}           // closed and replaced with each request and answer
+	next     func()                  // called with the next request, before it goes on; may be nil
+}
+
+func newTap() *tap { return &tap{refused: map[p4rt.ElectionID]int{}, changed: make(chan struct{})} }
+
+func (t *tap) newsLocked() {
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// A tapLink is the tap on one connection. up and down are called by one goroutine each.
+type tapLink struct {
+	tap      *tap
+	out, in  frames
+	mu       sync.Mutex // guards calls
+	calls    map[uint32]*tapped
+	up, down func([]byte)
+}
+
+// A tapped is one RPC that may change the switch, or the stream.
+type tapped struct {
+	path  string
+	data  []byte
+	id    p4rt.ElectionID
+	asked bool
+	order int
+}
+
+func (t *tap) link() *tapLink {
+	l := &tapLink{tap: t, calls: map[uint32]*tapped{}}
+	l.out = frames{skip: len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), headers: hpack.NewDecoder(64<<10, nil), on: l.request}
+	l.in = frames{headers: hpack.NewDecoder(64<<10, nil), on: l.answer}
+	l.up, l.down = l.out.feed, l.in.feed
+	return l
+}
+
+// request takes in a frame of the controller.
+func (l *tapLink) request(stream uint32, headers []hpack.HeaderField, data []byte, end bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range headers {
+		if h.Name == ":path" {
+			switch h.Value {
+			case p4v1.P4Runtime_Write_FullMethodName, p4v1.P4Runtime_SetForwardingPipelineConfig_FullMethodName, p4v1.P4Runtime_StreamChannel_FullMethodName:
+				l.calls[stream] = &tapped{path: h.Value}
+			}
+		}
+	}
+	c := l.calls[stream]
+	if c == nil {
+		return
+	}
+	c.data = append(c.data, data...)
+	for len(c.data) >= 5 {
+		length := int(binary.BigEndian.Uint32(c.data[1:]))
+		if len(c.data) < 5+length {
+			return
+		}
+		l.message(c, c.data[5:5+length])
+		c.data = c.data[5+length:]
+	}
+	if end && c.asked {
+		l.tap.whole()
+	}
+}
+
+func (l *tapLink) message(c *tapped, data []byte) {
+	var id *p4v1.Uint128
+	var err error
+	switch c.path {
+	case p4v1.P4Runtime_Write_FullMethodName:
+		var r p4v1.WriteRequest
+		err = proto.Unmarshal(data, &r)
+		id = r.GetElectionId()
+	case p4v1.P4Runtime_SetForwardingPipelineConfig_FullMethodName:
+		var r p4v1.SetForwardingPipelineConfigRequest
+		err = proto.Unmarshal(data, &r)
+		id = r.GetElectionId()
+	default:
+		var r p4v1.StreamMessageRequest
+		if proto.Unmarshal(data, &r) == nil && r.GetArbitration() != nil {
+			l.tap.mu.Lock()
+			l.tap.asked = idOf(r.GetArbitration().GetElectionId())
+			l.tap.mu.Unlock()
+		}
+		return
+	}
+	t := l.tap
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.wrong = append(t.wrong, fmt.Sprintf("%s: cannot be read: %v", c.path, err))
+	}
+	t.requests++
+	c.id, c.asked, c.order = idOf(id), true, t.requests
+	t.newsLocked()
+}
+
+// whole is called when a request is complete, and is about to go on.
+func (t *tap) whole() {
+	t.mu.Lock()
+	next := t.next
+	t.next = nil
+	t.mu.Unlock()
+	if next != nil {
+		next()
+	}
+}
+
+func idOf(id *p4v1.Uint128) p4rt.ElectionID {
+	return p4rt.ElectionID{High: id.GetHigh(), Low: id.GetLow()}
+}
+
+// answer takes in a frame of the switch.
+func (l *tapLink) answer(stream uint32, headers []hpack.HeaderField, _ []byte, _ bool) {
+	for _, h := range headers {
+		if h.Name != "grpc-status" {
+			continue
+		}
+		l.mu.Lock()
+		c := l.calls[stream]
+		delete(l.calls, stream)
+		l.mu.Unlock()
+		if code, err := strconv.Atoi(h.Value); c != nil && c.asked && err == nil {
+			l.tap.answered(c, codes.Code(code))
+		}
+	}
+}
+
+// answered holds the switch to I3: nothing that came to it after it had accepted a later owner's is accepted from an earlier one.
+func (t *tap) answered(c *tapped, code codes.Code) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.newsLocked()
+	if code == codes.PermissionDenied {
+		t.refused[c.id]++
+		return
+	}
+	if code != codes.OK && code != codes.Unknown { // UNKNOWN: each update has its own answer
+		return
+	}
+	t.accepted++
+	switch order := c.id.Compare(t.highest); {
+	case order > 0:
+		t.highest, t.since = c.id, t.requests
+	case order < 0 && c.order > t.since:
+		t.wrong = append(t.wrong, fmt.Sprintf("I3: %s with election id %v was answered %v, after the switch had accepted %v", c.path, c.id, code, t.highest))
+	}
+}
+
+// frames are one direction of an HTTP/2 connection.
+type frames struct {
+	skip    int // bytes before the first frame
+	buf     []byte
+	headers *hpack.Decoder
+	block   []byte // of headers that go on in the next frame
+	on      func(stream uint32, headers []hpack.HeaderField, data []byte, end bool)
+}
+
+func (f *frames) feed(b []byte) {
+	skipped := min(f.skip, len(b))
+	f.skip -= skipped
+	f.buf = append(f.buf, b[skipped:]...)
+	for len(f.buf) >= 9 {
+		length := int(f.buf[0])<<16 | int(f.buf[1])<<8 | int(f.buf[2])
+		if len(f.buf) < 9+length {
+			return
+		}
+		f.frame(f.buf[3], f.buf[4], binary.BigEndian.Uint32(f.buf[5:])&(1<<31-1), f.buf[9:9+length])
+		f.buf = f.buf[9+length:]
+	}
+}
+
+func (f *frames) frame(kind, flags byte, stream uint32, payload []byte) {
+	const (
+		dataFrame, headersFrame, continuationFrame = 0, 1, 9
+		endStream, endHeaders, padded, priority    = 1, 4, 8, 0x20
+	)
+	if flags&padded != 0 && (kind == dataFrame || kind == headersFrame) {
+		payload = payload[1 : len(payload)-int(payload[0])]
+	}
+	switch kind {
+	case dataFrame:
+		f.on(stream, nil, payload, flags&endStream != 0)
+	case headersFrame, continuationFrame:
+		if kind == headersFrame && flags&priority != 0 {
+			payload = payload[5:]
+		}
+		f.block = append(f.block, payload...)
+		if flags&endHeaders == 0 {
+			return
+		}
+		headers, err := f.headers.DecodeFull(f.block)
+		f.block = nil
+		if err != nil {
+			headers = nil
+		}
+		f.on(stream, headers, nil, flags&endStream != 0)
+	}
+}

@@ -1,0 +1,208 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"op25b/internal/longform"
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+	"op25b/p4src"
+)
+
+// A toll is how much of an invariant was checked.
+type toll struct{ policies, updates, crashes, frames int }
+
+func (t *toll) String() string {
+	return fmt.Sprintf("%d policies, %d crashes, %d updates, %d frames after them", t.policies, t.crashes, t.updates, t.frames)
+}
+
+// invariantSeed is the seed of a run.
+func invariantSeed() uint64 {
+	if *seedFlag != 0 {
+		return *seedFlag
+	}
+	return uint64(time.Now().UnixNano())
+}
+
+// contract is that of the program.
+func contract(tb testing.TB) *pipeline.Contract {
+	tb.Helper()
+	c, err := pipeline.NewContract(p4src.P4Info())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// TestI1NeverWrongDrop: after every single update on the way from policy to policy, in whatever order a target takes the updates of a step,
+// each frame that the old and the new policy let pass comes out. The controller crashes now and then after any update and comes back with
+// another policy in mind. What each policy makes of a frame is asked of a switch that has been loaded with it and has never held another.
+func TestI1NeverWrongDrop(t *testing.T) {
+	checkChanges(t, "I1 NeverWrongDrop", lets)
+}
+
+// TestI2NeverWrongPass: the same of each frame that both policies stop, which does not come out.
+func TestI2NeverWrongPass(t *testing.T) {
+	checkChanges(t, "I2 NeverWrongPass", stops)
+}
+
+func checkChanges(t *testing.T, invariant string, agreed judgement) {
+	estates, frames := 4, 500
+	few, fewFrames := 1, 16
+	if longform.On() {
+		estates, frames = 120, 1500
+		few, fewFrames = 12, 40
+	}
+	seed := invariantSeed()
+	t.Run("engine", func(t *testing.T) {
+		s := newSpecimen(t)
+		var total toll
+		for i := range estates {
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			j := &crossing{estate: newEstate(r), agreed: agreed, frames: calls(r, frames), most: 100, contract: contract(t), toll: &total}
+			s.empty(t)
+			for range 5 {
+				if err := j.step(t, s); err != nil {
+					t.Fatalf("seed %d, estate %d: %v", seed, i, err)
+				}
+				j.revise()
+			}
+		}
+		fmt.Printf("%s: engine: %v\n", invariant, &total)
+	})
+	totals := map[string]*toll{"embedded": {}, "bmv2": {}}
+	for i := range few {
+		r := rand.New(rand.NewPCG(seed, uint64(1000+i)))
+		onEveryEstate(t, r, func(t *testing.T, e *estate, d *device) {
+			j := &crossing{estate: e, agreed: agreed, frames: calls(r, 300), most: fewFrames, contract: contract(t), toll: totals[d.name]}
+			j.settle(t, d.state)
+			for range 3 {
+				j.revise()
+				if err := j.step(t, d); err != nil {
+					t.Fatalf("seed %d, estate %d: %v", seed, 1000+i, err)
+				}
+			}
+		})
+	}
+	for _, name := range []string{"embedded", "bmv2"} {
+		if totals[name].policies > 0 {
+			fmt.Printf("%s: %s, over P4Runtime: %v\n", invariant, name, totals[name])
+		}
+	}
+}
+
+// A crossing is one switch on its way through the revisions of an estate.
+type crossing struct {
+	*estate
+	agreed   judgement
+	frames   []sent
+	most     int               // how many are asked after one update
+	same     []bool            // of each whether all policies since the last that was reached agree on it
+	why      []pipeline.RuleID // the rule of the last policy, for each
+	contract *pipeline.Contract
+	toll     *toll
+}
+
+// settle says in what state the switch is.
+func (j *crossing) settle(tb testing.TB, state *pipeline.State) {
+	tb.Helper()
+	var here []judgement
+	here, j.why = judgeWhy(tb, state, j.frames)
+	j.same = make([]bool, len(here))
+	for i, of := range here {
+		j.same[i] = of == j.agreed
+	}
+}
+
+// step takes the switch to the estate's policy, or to a crash on the way. Its error says what frame was judged wrongly.
+func (j *crossing) step(tb testing.TB, s subject) error {
+	want, err := j.compile()
+	if err != nil {
+		return err
+	}
+	j.toll.policies++
+	target, why := judgeWhy(tb, want, j.frames)
+	if j.same == nil { // an empty switch, which nobody has a policy for
+		j.same, j.why = make([]bool, len(j.frames)), make([]pipeline.RuleID, len(j.frames))
+	}
+	for i, of := range target {
+		j.same[i] = j.same[i] && of == j.agreed
+	}
+	have := s.read(tb)
+	plan, err := reconcile.Make(have, want, j.contract, reconcile.Options{})
+	if err != nil {
+		return err
+	}
+	crash := -1
+	if j.r.IntN(3) == 0 {
+		crash = j.r.IntN(plan.Updates() + 1)
+		j.toll.crashes++
+	}
+	done := 0
+	var asked, others []sent // first those that the two policies judge alike for different reasons
+	for _, i := range j.r.Perm(len(j.frames)) {
+		switch {
+		case !j.same[i]:
+		case j.why[i] != why[i]:
+			asked = append(asked, j.frames[i])
+		default:
+			others = append(others, j.frames[i])
+		}
+	}
+	asked = asked[:min(len(asked), j.most*2/3)]
+	asked = append(asked, others[:min(len(others), j.most-len(asked))]...)
+	j.why = why
+	for _, step := range plan.Steps {
+		for _, k := range j.r.Perm(len(step.Updates)) {
+			if done == crash {
+				return nil
+			}
+			u := step.Updates[k]
+			if err := s.update(tb, u); err != nil {
+				return fmt.Errorf("step %q: %v: %w", step.Why, u, err)
+			}
+			done++
+			j.toll.updates++
+			j.toll.frames += len(asked)
+			for k, passed := range s.pass(tb, asked) {
+				if passed != (j.agreed == lets) {
+					e, _ := pipeline.FromEntity(u.GetEntity())
+					f := asked[k]
+					return fmt.Errorf("after %v %v in %q: wrong about the frame into port %d\n%x\n%s", u.GetType(), e, step.Why, f.port, f.frame, changeText(have, plan))
+				}
+			}
+		}
+	}
+	for i, passed := range s.pass(tb, j.frames) {
+		if f := j.frames[i]; target[i] != atRate && passed != (target[i] == lets) {
+			return fmt.Errorf("the policy is reached, and the switch is wrong about the frame into port %d\n%x\n%s", f.port, f.frame, changeText(have, plan))
+		}
+		j.same[i] = target[i] == j.agreed
+	}
+	if again, err := reconcile.Make(s.read(tb), want, j.contract, reconcile.Options{}); err != nil || len(again.Steps) != 0 {
+		return fmt.Errorf("the policy is reached, and a second plan has %d steps, %v", len(again.Steps), err)
+	}
+	return nil
+}
+
+// changeText is a change as a person reads it.
+func changeText(have []pipeline.Entry, plan *reconcile.Plan) string {
+	var b strings.Builder
+	b.WriteString("the switch had\n")
+	for _, e := range have {
+		fmt.Fprintf(&b, "  %v\n", e)
+	}
+	b.WriteString("and the plan was\n")
+	for _, s := range plan.Steps {
+		fmt.Fprintf(&b, "%s\n", s.Why)
+		for _, u := range s.Updates {
+			e, _ := pipeline.FromEntity(u.GetEntity())
+			fmt.Fprintf(&b, "  %v %v\n", u.GetType(), e)
+		}
+	}
+	return b.String()
+}

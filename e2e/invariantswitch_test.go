@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+	"op25b/internal/softswitch"
+	"op25b/internal/softswitch/engine"
+	"op25b/internal/softswitch/p4rtserver"
+	"op25b/p4src"
+)
+
+// A subject is a switch that is written to update by update, and asked in between what it makes of frames.
+type subject interface {
+	// read is everything that the switch has, read over P4Runtime.
+	read(tb testing.TB) []pipeline.Entry
+	update(tb testing.TB, u *p4v1.Update) error
+	// pass says of each frame whether it comes out on the other side.
+	pass(tb testing.TB, frames []sent) []bool
+}
+
+var (
+	_ subject = (*specimen)(nil)
+	_ subject = (*device)(nil)
+)
+
+func (d *device) read(tb testing.TB) []pipeline.Entry { return readAll(tb, d.session) }
+
+func (d *device) update(tb testing.TB, u *p4v1.Update) error {
+	return d.session.Write(tb.Context(), []*p4v1.Update{u})
+}
+
+func (d *device) pass(tb testing.TB, frames []sent) []bool {
+	tb.Helper()
+	came := map[string]bool{}                     // behind access ports, and behind network ports
+	for burst := range slices.Chunk(frames, 30) { // bmv2 loses what its queues of 64 do not hold
+		for port, out := range d.through(tb, slices.Clip(burst)) {
+			for _, f := range out {
+				came[fmt.Sprint(port >= firstNetworkPort)+string(f)] = true
+			}
+		}
+	}
+	passed := make([]bool, len(frames))
+	for i, f := range frames {
+		passed[i] = came[fmt.Sprint(f.port < firstNetworkPort)+string(f.frame)]
+	}
+	return passed
+}
+
+func readAll(tb testing.TB, s reconcile.Switch) []pipeline.Entry {
+	tb.Helper()
+	have, err := reconcile.Read(tb.Context(), s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return have
+}
+
+// A specimen is an embedded switch without ports or connections: updates go into its P4Runtime server by a call, and frames into its engine.
+type specimen struct {
+	server  *p4rtserver.Server
+	session *p4rt.Session
+	worker  *engine.Worker
+}
+
+func newSpecimen(tb testing.TB) *specimen {
+	tb.Helper()
+	s := &specimen{}
+	noon := time.Unix(43200, 0) // no bucket fills again
+	o := engine.Options{Clock: func() time.Time { return noon }}
+	s.server, s.session = serveP4Runtime(tb, o, func(e *engine.Engine) { s.worker = e.NewWorker() })
+	s.empty(tb)
+	return s
+}
+
+// empty pushes the program, which clears everything.
+func (s *specimen) empty(tb testing.TB) {
+	tb.Helper()
+	if err := s.session.Push(tb.Context(), p4src.P4Info(), p4src.DeviceConfig(), p4rt.Cookie(p4src.P4Info(), p4src.DeviceConfig())); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *specimen) read(tb testing.TB) []pipeline.Entry { return readAll(tb, s.session) }
+
+func (s *specimen) update(tb testing.TB, u *p4v1.Update) error {
+	_, err := s.server.Write(tb.Context(), &p4v1.WriteRequest{DeviceId: 1, ElectionId: &p4v1.Uint128{Low: 1}, Updates: []*p4v1.Update{u}})
+	return err
+}
+
+func (s *specimen) pass(_ testing.TB, frames []sent) []bool {
+	passed := make([]bool, len(frames))
+	for i, f := range frames {
+		s.worker.Process(uint32(f.port), f.frame, func(port uint32, _ []byte) { passed[i] = passed[i] || crosses(f, pipeline.Port(port)) })
+	}
+	return passed
+}
+
+// crosses says whether a frame that leaves an estate's switch by a port has come from a line to the network, or from there to a line. What the
+// network floods to itself, and the answer to a rejected connection, do not.
+func crosses(f sent, out pipeline.Port) bool {
+	return (f.port >= firstNetworkPort) != (out >= firstNetworkPort)
+}
+
+// A judgement is what a state makes of a frame.
+type judgement uint8
+
+const (
+	stops judgement = iota
+	lets
+	atRate // a bucket decides
+)
+
+// judge loads a state into a switch that has never held another, and tells what it makes of each frame.
+func judge(tb testing.TB, state *pipeline.State, frames []sent) []judgement {
+	tb.Helper()
+	all, _ := judgeWhy(tb, state, frames)
+	return all
+}
+
+// judgeWhy is judge, and tells by which rule of the state: 0 is none.
+func judgeWhy(tb testing.TB, state *pipeline.State, frames []sent) (all []judgement, why []pipeline.RuleID) {
+	tb.Helper()
+	fixed, err := state.Entries()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	rules, err := pipeline.RuleEntries(state.Verdicts, 1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var entities []*p4v1.Entity
+	for _, e := range slices.Concat(fixed, rules, []pipeline.Entry{pipeline.EpochEntry(1, state.SynOnly)}) {
+		entities = append(entities, e.Entity)
+	}
+	r, err := softswitch.NewRehearsal(p4src.DeviceConfig(), p4src.P4Info(), entities)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	all, why = make([]judgement, len(frames)), make([]pipeline.RuleID, len(frames))
+	for i, f := range frames {
+		p := r.Play(softswitch.Frame{Port: uint32(f.port), Bytes: f.frame})[0]
+		if slices.ContainsFunc(p.Out, func(out softswitch.Frame) bool { return crosses(f, pipeline.Port(out.Port)) }) {
+			all[i] = lets
+		}
+		for _, e := range p.Trace {
+			switch {
+			case e.Kind == engine.EventTable && strings.HasSuffix(e.Name, ".connection_limit"):
+				all[i] = atRate
+			case e.Kind == engine.EventCounter && strings.HasSuffix(e.Name, ".port_rule"):
+				why[i] = pipeline.RuleID(*e.Index)
+			}
+		}
+	}
+	return all, why
+}

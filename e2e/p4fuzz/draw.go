@@ -1,0 +1,168 @@
+package p4fuzz
+
+import (
+	"math/big"
+	"math/rand/v2"
+	"slices"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+)
+
+// A Step is one WriteRequest. Request is the mutation of the request itself, or empty.
+type Step struct {
+	Request Mutation
+	Updates []*p4v1.Update
+}
+
+// How a Drawer draws: the sizes at which it turns from filling to emptying, and how much of all is not plain.
+const (
+	fewEntries   = 30  // below it, most updates add
+	manyEntries  = 120 // above it, most updates take away
+	maxBatch     = 24
+	smallTable   = 64 // a table of up to this size is filled to the brim now and then
+	mutatedIn    = 3  // one of so many updates is mutated
+	careless     = 40 // one of so many entries is drawn without regard for the program's restrictions
+	triesToAllow = 80 // for an entry that the restrictions allow
+)
+
+// A Drawer draws writes for a switch in the state of a model. The same random numbers draw the same writes.
+type Drawer struct {
+	r     *rand.Rand
+	m     *Model
+	p     *Program
+	turn  int // which mutation is next
+	turnR int // which mutation of requests is next
+	avoid []Mutation
+}
+
+// NewDrawer draws for the switch that a model stands for. It avoids the mutations that the switch does not come out of whole.
+func NewDrawer(r *rand.Rand, m *Model, avoid ...Mutation) *Drawer {
+	return &Drawer{r: r, m: m, p: m.program, turn: r.IntN(len(mutators)), turnR: r.IntN(len(requests)), avoid: avoid}
+}
+
+// Step draws the next request.
+func (d *Drawer) Step() Step {
+	switch roll := d.r.IntN(100); {
+	case roll < 4:
+		d.turnR++
+		s := Step{Request: requests[d.turnR%len(requests)]}
+		if s.Request != EmptyBatch {
+			s.Updates = d.batch(1 + d.r.IntN(3))
+		}
+		return s
+	case roll < 5:
+		return Step{Updates: d.fill()}
+	case roll < 7:
+		return Step{Updates: d.drain()}
+	}
+	return Step{Updates: d.batch(1 + d.r.IntN(maxBatch))}
+}
+
+// Only draws a request in which one update, or the request itself, has a mutation. It returns false if there is no place for it now.
+func (d *Drawer) Only(x Mutation) (Step, bool) {
+	if slices.Contains(requests, x) {
+		return Step{Request: x}, true
+	}
+	if x == FullTable {
+		return Step{Updates: d.fill()}, true
+	}
+	for _, m := range mutators {
+		if m.Mutation == x {
+			u := d.mutate(m)
+			return Step{Updates: []*p4v1.Update{u}}, u != nil
+		}
+	}
+	return Step{}, false
+}
+
+func (d *Drawer) batch(n int) []*p4v1.Update {
+	var out []*p4v1.Update
+	for len(out) < n {
+		if d.r.IntN(mutatedIn) > 0 {
+			out = append(out, d.valid())
+		} else if u := d.mutated(); u != nil {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// fill is one entry more than a small table has room for.
+func (d *Drawer) fill() []*p4v1.Update {
+	var small []*table
+	for _, t := range d.p.tables {
+		if n := d.m.size(t); n <= smallTable && t.space(n) {
+			small = append(small, t)
+		}
+	}
+	if len(small) == 0 {
+		return d.batch(maxBatch)
+	}
+	t := small[d.r.IntN(len(small))]
+	var out []*p4v1.Update
+	drawn := map[string]bool{}
+	for tries := 0; len(out) <= d.m.size(t)-d.m.count[t.id] && tries < 40*smallTable; tries++ {
+		u := d.insert(t)
+		key := d.p.keyText(u.GetEntity().GetTableEntry())
+		if d.m.entries[key] == nil && !drawn[key] {
+			drawn[key] = true
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// drain deletes all of a table.
+func (d *Drawer) drain() []*p4v1.Update {
+	t := d.p.tables[d.r.IntN(len(d.p.tables))]
+	var out []*p4v1.Update
+	for _, key := range d.m.keys {
+		if e := d.m.entries[key]; e.GetTableId() == t.id && !e.GetIsConst() {
+			out = append(out, deletion(e))
+		}
+	}
+	if len(out) == 0 {
+		return d.batch(maxBatch)
+	}
+	return out
+}
+
+// space says whether a table's key has far more than n values.
+func (t *table) space(n int) bool {
+	bits := int32(0)
+	for _, f := range t.fields {
+		bits += f.GetBitwidth()
+	}
+	return bits > 2*int32(big.NewInt(int64(n)).BitLen()) && !t.isConst
+}
+
+// valid is an update of which the drawer knows nothing wrong.
+func (d *Drawer) valid() *p4v1.Update {
+	add, remove := 5, 3
+	switch n := d.m.Installed(); {
+	case n < fewEntries:
+		add, remove = 9, 1
+	case n > manyEntries:
+		add, remove = 2, 9
+	}
+	roll := d.r.IntN(add + remove + 6)
+	switch {
+	case roll < add:
+		return d.insert(nil)
+	case roll < add+remove:
+		if e := d.installed(nil); e != nil {
+			return deletion(e)
+		}
+	case roll < add+remove+3:
+		if e := d.installed(nil); e != nil {
+			return d.modify(e)
+		}
+	case roll < add+remove+4:
+		return d.defaultEntry()
+	case roll < add+remove+5:
+		if u := d.direct(); u != nil {
+			return u
+		}
+	}
+	return d.group()
+}

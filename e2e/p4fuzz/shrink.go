@@ -1,0 +1,60 @@
+package p4fuzz
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+)
+
+// Shrink makes a sequence of steps that fails as short as it gets within a number of tries: by whole steps from the front, then by steps and
+// updates from anywhere. fails plays a sequence on a switch that is as new.
+func Shrink(steps []Step, tries int, fails func([]Step) bool) []Step {
+	try := func(s []Step) bool {
+		tries--
+		return tries >= 0 && fails(s)
+	}
+	for n := 1; n < len(steps); n *= 2 { // what led to it is mostly near the end
+		if last := steps[len(steps)-n:]; try(last) {
+			steps = last
+			break
+		}
+	}
+	steps = without(steps, func(s []Step) bool { return try(s) })
+	for i := len(steps) - 1; i >= 0; i-- {
+		at := func(u []*p4v1.Update) []Step {
+			s := slices.Clone(steps)
+			s[i] = Step{s[i].Request, u}
+			return s
+		}
+		steps = at(without(steps[i].Updates, func(u []*p4v1.Update) bool { return len(u) > 0 && try(at(u)) }))
+	}
+	return steps
+}
+
+// without leaves out what is not needed: halves first, then quarters, down to single ones.
+func without[T any](all []T, fails func([]T) bool) []T {
+	for n := len(all) / 2; n > 0; n /= 2 {
+		for from := 0; from+n <= len(all); {
+			if less := slices.Concat(all[:from], all[from+n:]); fails(less) {
+				all = less
+			} else {
+				from += n
+			}
+		}
+	}
+	return all
+}
+
+// Describe writes steps out, one line for each update.
+func Describe(steps []Step) string {
+	var b strings.Builder
+	for i, s := range steps {
+		fmt.Fprintf(&b, "request %d %s\n", i+1, s.Request)
+		for _, u := range s.Updates {
+			fmt.Fprintf(&b, "  %v\n", u)
+		}
+	}
+	return b.String()
+}
