@@ -1,0 +1,130 @@
+package examples
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+func load(t *testing.T, files []policy.File) *policy.Bundle {
+	t.Helper()
+	b, err := policy.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestCompile: every example is valid, and compiles to entries of the pipeline on every switch in every phase.
+func TestCompile(t *testing.T) {
+	for name, files := range map[string][]policy.File{"spinnet-2006": SpinNet2006(), "libmo-mobile": LibmoMobile()} {
+		b := load(t, files)
+		if b.Policy.Name != name {
+			t.Errorf("the policy of %s is called %q", name, b.Policy.Name)
+		}
+		compiler, err := policy.NewCompiler(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sw := range b.Inventory.Switches {
+			for i := range b.Policy.Phases {
+				ph := &b.Policy.Phases[i]
+				c, err := compiler.Compile(sw.Name, policy.Everywhere(ph.Name), b.Policy.Begins(ph))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(c.Expired) > 0 {
+					t.Errorf("%s: exemptions have expired before phase %s begins: %v", name, ph.Name, c.Expired)
+				}
+				if _, err := c.State.Entries(); err != nil {
+					t.Errorf("%s in phase %s: %v", sw.Name, ph.Name, err)
+				}
+			}
+		}
+	}
+}
+
+// TestPortsApart: the switches of all examples can run on one machine.
+func TestPortsApart(t *testing.T) {
+	first := map[string]string{}
+	for _, files := range [][]policy.File{SpinNet2006(), LibmoMobile()} {
+		for _, sw := range load(t, files).Inventory.Switches {
+			for _, addr := range []string{sw.P4Runtime, sw.GNMI} {
+				host, port, err := net.SplitHostPort(addr)
+				if err != nil || !netip.MustParseAddr(host).IsLoopback() {
+					t.Errorf("switch %s: %s is not on this machine", sw.Name, addr)
+				}
+				if first[port] != "" {
+					t.Errorf("port %s of switch %s is %s's", port, sw.Name, first[port])
+				}
+				first[port] = sw.Name
+			}
+		}
+	}
+}
+
+// TestLibmoMobile: what the notice says. Mail to port 25 of any server but the relay is answered with an ICMP error, for SIMs on every switch;
+// 587 and 465 pass; the exempt machine may mail.
+func TestLibmoMobile(t *testing.T) {
+	b := load(t, LibmoMobile())
+	at := b.Policy.Begins(&b.Policy.Phases[2])
+	for _, sw := range b.Inventory.Switches {
+		in, ok := b.Policy.InForceAt(nil, sw.Name, at)
+		if !ok || in.Default != "all-destinations" {
+			t.Fatalf("in force: %v, %v", in, ok)
+		}
+		c, err := policy.Compile(b, nil, sw.Name, in, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := c.State
+		if !s.RejectFrom.IPv4.IsValid() || !s.RejectFrom.IPv6.IsValid() {
+			t.Errorf("%s rejects from %+v", sw.Name, s.RejectFrom)
+		}
+		for name, want := range map[string]policy.Action{"smtp-all": policy.Reject, "submission": policy.Permit, "relay": policy.Permit} {
+			if r, _ := c.RuleByName(name); r.Action != want {
+				t.Errorf("%s: rule %s is %q, want %q", sw.Name, name, r.Action, want)
+			}
+		}
+		for _, relay := range []string{"198.51.100.25", "2001:db8:25::25", "64:ff9b::198.51.100.25"} {
+			class := pipeline.Class(0)
+			for prefix, x := range s.Remotes {
+				if prefix.Contains(netip.MustParseAddr(relay)) {
+					class = x
+				}
+			}
+			if !c.Remotes[class].Relay {
+				t.Errorf("%s: %s is no relay", sw.Name, relay)
+			}
+		}
+		want := 0
+		if sw.Name == "edge-east" {
+			want = 2
+		}
+		if len(s.Subscribers) != want {
+			t.Errorf("%s: %d exempt prefixes, want %d", sw.Name, len(s.Subscribers), want)
+		}
+	}
+	if due := b.Policy.ReviewsDue(time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC)); len(due) != 1 {
+		t.Errorf("to be reviewed: %v", due)
+	}
+}
+
+// TestComposeInventories: the inventories of docker-compose.yml fit the policy that they run with.
+func TestComposeInventories(t *testing.T) {
+	for _, name := range []string{"compose/embedded.yaml", "compose/bmv2.yaml"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := load(t, []policy.File{SpinNet2006()[1], {Name: name, Data: data}})
+		if _, err := policy.NewCompiler(b, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
