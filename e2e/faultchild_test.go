@@ -95,7 +95,7 @@ func (c childConfig) runController(ctx context.Context) error {
 		// A round is to end in seconds: what is found by looking is looked for often. Small batches have many points to be killed at.
 		AuditEvery: time.Second, Settle: 300 * time.Millisecond,
 		Session: p4rt.KeepConfig{
-			Config:        p4rt.Config{BatchSize: 8, CallTimeout: 3 * time.Second, ProbeTimeout: 2 * time.Second, DialTimeout: 3 * time.Second, Logger: log},
+			Config:        p4rt.Config{BatchSize: 8, CallTimeout: 30 * time.Second, ProbeTimeout: 2 * time.Second, DialTimeout: 3 * time.Second, Logger: log},
 			Backoff:       p4rt.Backoff{Min: 50 * time.Millisecond, Max: time.Second},
 			ProbeInterval: time.Second,
 		},

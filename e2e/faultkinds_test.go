@@ -7,10 +7,12 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc/codes"
 
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
@@ -368,51 +370,47 @@ func (r *round) stopController() {
 	}
 }
 
-// lateWrites stops an owner whose writes are on their way, and lets them arrive when another has the switch: it must refuse them.
+// lateWrites stops an owner whose write is on its way, and lets it arrive when another has the switch: it must refuse it.
 func (r *round) lateWrites() {
 	stopped, its := r.owner()
 	e := r.any(its)
 	tap := e.network.tap
-	thaw, held := func() {}, func(context.Context, int) bool { return false }
-	frozen := make(chan struct{})
+	underway, arrive := make(chan *tapped, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(arrive) })
+	defer release()
 	tap.mu.Lock()
-	id := tap.asked
-	tap.next = func() {
-		thaw, held = e.network.freeze()
-		close(frozen)
+	tap.hold = func(c *tapped) {
+		underway <- c
+		<-arrive
 	}
 	tap.mu.Unlock()
-	defer func() { thaw() }()
 	r.put(r.exempting(200))
 	ctx := generous(r.t)
+	var late *tapped
 	select {
-	case <-frozen:
+	case late = <-underway:
 	case <-ctx.Done():
 		r.t.Fatalf("%s: nothing was written", e.name)
-	}
-	// The next batch is held. It is larger than this, and a probe is smaller.
-	if !held(ctx, 300) {
-		r.t.Fatalf("%s: nothing more was written", e.name)
 	}
 	r.stale(its)
 	stopped.process.signal(syscall.SIGSTOP)
 	r.takenOver(stopped, its)
-	tap.mu.Lock()
-	refused := tap.refused[id]
-	tap.mu.Unlock()
-	thaw()
+	release()
 	for {
 		tap.mu.Lock()
-		now, news := tap.refused[id], tap.changed
+		answered, code, news := late.answered, late.code, tap.changed
 		tap.mu.Unlock()
-		if now > refused {
-			r.figures.refused += now - refused
+		if answered {
+			if code != codes.PermissionDenied {
+				r.t.Fatalf("%s: the late write of election id %v was answered %v", e.name, late.id, code)
+			}
+			r.figures.refused++
 			break
 		}
 		select {
 		case <-news:
 		case <-ctx.Done():
-			r.t.Fatalf("%s: the late write of election id %v was not refused", e.name, id)
+			r.t.Fatalf("%s: the late write of election id %v was not answered", e.name, late.id)
 		}
 	}
 	stopped.process.signal(syscall.SIGCONT)

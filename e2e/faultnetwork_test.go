@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -38,9 +36,6 @@ const (
 // A link is one connection.
 type link struct {
 	near, far *net.TCPConn // to the controller and to the switch
-	// Guarded by the network's mu: frozen keeps what the controller sends; held is how many bytes of it there are.
-	frozen bool
-	held   int
 }
 
 func newNetwork(t testing.TB, to string) *network {
@@ -94,9 +89,10 @@ func (n *network) connect(near *net.TCPConn) {
 	}
 	heard := n.tap.link()
 	var both sync.WaitGroup
-	both.Go(func() { n.pump(l, l.near, l.far, true, heard.up) })
-	both.Go(func() { n.pump(l, l.far, l.near, false, heard.down) })
+	both.Go(func() { n.pump(l, l.near, l.far, heard.up) })
+	both.Go(func() { n.pump(l, l.far, l.near, heard.down) })
 	both.Wait()
+	heard.end()
 	n.mu.Lock()
 	delete(n.links, l)
 	n.mu.Unlock()
@@ -105,12 +101,12 @@ func (n *network) connect(near *net.TCPConn) {
 }
 
 // pump carries one direction. What passes is heard before it is sent, so that no answer is heard before its request.
-func (n *network) pump(l *link, from, to *net.TCPConn, up bool, heard func([]byte)) {
+func (n *network) pump(l *link, from, to *net.TCPConn, heard func([]byte)) {
 	buf := make([]byte, 64<<10)
 	for {
 		count, err := from.Read(buf)
 		for chunk := buf[:count]; len(chunk) > 0; {
-			k := n.pass(l, up, len(chunk))
+			k := n.pass(len(chunk))
 			if k == 0 {
 				return
 			}
@@ -133,15 +129,10 @@ func (n *network) pump(l *link, from, to *net.TCPConn, up bool, heard func([]byt
 }
 
 // pass waits until some of the bytes may go on, and says how many; 0 is none, ever.
-func (n *network) pass(l *link, up bool, bytes int) int {
+func (n *network) pass(bytes int) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if up {
-		l.held += bytes
-		n.changed.Broadcast()
-		defer func() { l.held = 0 }()
-	}
-	for !n.closed && (n.weather == stall || up && l.frozen) {
+	for !n.closed && n.weather == stall {
 		n.changed.Wait()
 	}
 	switch {
@@ -165,38 +156,6 @@ func (n *network) be(w weather) {
 	if w == cut {
 		n.reset()
 	}
-}
-
-// freeze keeps what controllers send on the connections that there are. thaw ends that; held waits until there are so
-// many bytes of it.
-func (n *network) freeze() (thaw func(), held func(ctx context.Context, bytes int) bool) {
-	all := n.each(func(l *link) { l.frozen = true })
-	thaw = func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		for _, l := range all {
-			l.frozen = false
-		}
-		n.changed.Broadcast()
-	}
-	held = func(ctx context.Context, bytes int) bool {
-		stop := context.AfterFunc(ctx, func() {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.changed.Broadcast()
-		})
-		defer stop()
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		for ctx.Err() == nil {
-			if slices.ContainsFunc(all, func(l *link) bool { return l.held >= bytes }) {
-				return true
-			}
-			n.changed.Wait()
-		}
-		return false
-	}
-	return thaw, held
 }
 
 func (n *network) each(do func(*link)) []*link {

@@ -19,16 +19,16 @@ type tap struct {
 	mu       sync.Mutex // guards everything that follows
 	requests int        // to change something, as they have passed to the switch
 	accepted int
-	refused  map[p4rt.ElectionID]int // as not the primary's
-	highest  p4rt.ElectionID         // of all requests that the switch has accepted
-	since    int                     // requests that had passed when the first with the highest id was accepted
-	asked    p4rt.ElectionID         // of the last arbitration
-	wrong    []string                // I3
-	changed  chan struct{}           // closed and replaced with each request and answer
-	next     func()                  // called with the next request, before it goes on; may be nil
+	refused  int             // as not the primary's
+	highest  p4rt.ElectionID // of all requests that the switch has accepted
+	since    int             // requests that had passed when the first with the highest id was accepted
+	asked    p4rt.ElectionID // of the last arbitration
+	wrong    []string        // I3
+	changed  chan struct{}   // closed and replaced with each request and answer
+	hold     func(*tapped)   // called once, with the next request, which goes on when it returns; may be nil
 }
 
-func newTap() *tap { return &tap{refused: map[p4rt.ElectionID]int{}, changed: make(chan struct{})} }
+func newTap() *tap { return &tap{changed: make(chan struct{})} }
 
 func (t *tap) newsLocked() {
 	close(t.changed)
@@ -50,7 +50,10 @@ type tapped struct {
 	data  []byte
 	id    p4rt.ElectionID
 	asked bool
-	order int
+	// Guarded by the tap's mu.
+	order    int
+	answered bool
+	code     codes.Code // UNAVAILABLE is also a connection that ended without an answer
 }
 
 func (t *tap) link() *tapLink {
@@ -61,8 +64,15 @@ func (t *tap) link() *tapLink {
 	return l
 }
 
-// request takes in a frame of the controller.
+// request takes in a frame of the controller, before it goes on.
 func (l *tapLink) request(stream uint32, headers []hpack.HeaderField, data []byte, end bool) {
+	if c := l.collect(stream, headers, data); c != nil && end && c.asked {
+		l.tap.whole(c)
+	}
+}
+
+// collect adds a frame to its call, which is nil if it changes nothing.
+func (l *tapLink) collect(stream uint32, headers []hpack.HeaderField, data []byte) *tapped {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, h := range headers {
@@ -75,20 +85,18 @@ func (l *tapLink) request(stream uint32, headers []hpack.HeaderField, data []byt
 	}
 	c := l.calls[stream]
 	if c == nil {
-		return
+		return nil
 	}
 	c.data = append(c.data, data...)
 	for len(c.data) >= 5 {
 		length := int(binary.BigEndian.Uint32(c.data[1:]))
 		if len(c.data) < 5+length {
-			return
+			return c
 		}
 		l.message(c, c.data[5:5+length])
 		c.data = c.data[5+length:]
 	}
-	if end && c.asked {
-		l.tap.whole()
-	}
+	return c
 }
 
 func (l *tapLink) message(c *tapped, data []byte) {
@@ -112,26 +120,27 @@ func (l *tapLink) message(c *tapped, data []byte) {
 		}
 		return
 	}
-	t := l.tap
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if err != nil {
-		t.wrong = append(t.wrong, fmt.Sprintf("%s: cannot be read: %v", c.path, err))
+		l.tap.mu.Lock()
+		l.tap.wrong = append(l.tap.wrong, fmt.Sprintf("%s: cannot be read: %v", c.path, err))
+		l.tap.mu.Unlock()
 	}
-	t.requests++
-	c.id, c.asked, c.order = idOf(id), true, t.requests
-	t.newsLocked()
+	c.id, c.asked = idOf(id), true
 }
 
 // whole is called when a request is complete, and is about to go on.
-func (t *tap) whole() {
+func (t *tap) whole(c *tapped) {
 	t.mu.Lock()
-	next := t.next
-	t.next = nil
-	t.mu.Unlock()
-	if next != nil {
-		next()
+	defer t.mu.Unlock()
+	if hold := t.hold; hold != nil {
+		t.hold = nil
+		t.mu.Unlock()
+		hold(c)
+		t.mu.Lock()
 	}
+	t.requests++
+	c.order = t.requests
+	t.newsLocked()
 }
 
 func idOf(id *p4v1.Uint128) p4rt.ElectionID {
@@ -154,13 +163,26 @@ func (l *tapLink) answer(stream uint32, headers []hpack.HeaderField, _ []byte, _
 	}
 }
 
+// end is called when the connection is no more.
+func (l *tapLink) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.calls {
+		if c.asked {
+			l.tap.answered(c, codes.Unavailable)
+		}
+	}
+	l.calls = nil
+}
+
 // answered holds the switch to I3: nothing that came to it after it had accepted a later owner's is accepted from an earlier one.
 func (t *tap) answered(c *tapped, code codes.Code) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer t.newsLocked()
+	c.answered, c.code = true, code
 	if code == codes.PermissionDenied {
-		t.refused[c.id]++
+		t.refused++
 		return
 	}
 	if code != codes.OK && code != codes.Unknown { // UNKNOWN: each update has its own answer

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -14,10 +15,22 @@ import (
 )
 
 // A toll is how much of an invariant was checked.
-type toll struct{ policies, updates, crashes, frames int }
+type toll struct{ policies, refused, updates, crashes, frames int }
 
 func (t *toll) String() string {
-	return fmt.Sprintf("%d policies, %d crashes, %d updates, %d frames after them", t.policies, t.crashes, t.updates, t.frames)
+	refused := ""
+	if t.refused > 0 {
+		refused = fmt.Sprintf(" (%d of them refused for want of room)", t.refused)
+	}
+	return fmt.Sprintf("%d policies%s, %d crashes, %d updates, %d frames after them", t.policies, refused, t.crashes, t.updates, t.frames)
+}
+
+// check fails if more was refused than a few policies, of which everything changes at once and all numbers have another meaning.
+func (t *toll) check(tb testing.TB) {
+	tb.Helper()
+	if t.refused > 2+t.policies/50 {
+		tb.Errorf("of %d policies %d were refused for want of room", t.policies, t.refused)
+	}
 }
 
 // invariantSeed is the seed of a run.
@@ -73,6 +86,7 @@ func checkChanges(t *testing.T, invariant string, agreed judgement) {
 			}
 		}
 		fmt.Printf("%s: engine: %v\n", invariant, &total)
+		total.check(t)
 	})
 	totals := map[string]*toll{"embedded": {}, "bmv2": {}}
 	for i := range few {
@@ -125,17 +139,21 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 		return err
 	}
 	j.toll.policies++
+	have := s.read(tb)
+	plan, err := reconcile.Make(have, want, j.contract, reconcile.Options{})
+	if errors.Is(err, reconcile.ErrNoRoom) {
+		j.toll.refused++
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	target, why := judgeWhy(tb, want, j.frames)
 	if j.same == nil { // an empty switch, which nobody has a policy for
 		j.same, j.why = make([]bool, len(j.frames)), make([]pipeline.RuleID, len(j.frames))
 	}
 	for i, of := range target {
 		j.same[i] = j.same[i] && of == j.agreed
-	}
-	have := s.read(tb)
-	plan, err := reconcile.Make(have, want, j.contract, reconcile.Options{})
-	if err != nil {
-		return err
 	}
 	crash := -1
 	if j.r.IntN(3) == 0 {
