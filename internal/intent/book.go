@@ -187,14 +187,21 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, verb, object, detail
 	if err != nil {
 		return nil, err
 	}
-	r, err := b.store.Intent().Put(ctx, store.Change{Base: p.Base, Author: by.Who, Reason: by.Reason, Documents: docs},
-		store.AuditRecord{Who: by.Who, Role: by.Role, Verb: verb, Object: object, Reason: by.Reason, Detail: detail})
+	stored := *p.Intent
+	stored.encoded = docs[numbersPath]
+	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs}, by, store.AuditRecord{Verb: verb, Object: object, Detail: detail})
+}
+
+// change makes a change that leads to an intent.
+func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
+	c.Author, c.Reason = by.Who, by.Reason
+	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
+	r, err := b.store.Intent().Put(ctx, c, record)
 	if err != nil {
 		return nil, err
 	}
-	stored := *p.Intent
-	stored.Revision = r
-	return b.remember(&stored), nil
+	to.Revision = r
+	return b.remember(to), nil
 }
 
 // Restore stores the documents, numbers and activations of an earlier revision as the next one, made on base.
@@ -247,11 +254,19 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, scope pol
 	if err := current.Bundle.CheckActivation(a); err != nil {
 		return nil, err
 	}
+	if current.Number != base {
+		return nil, &store.StaleError{Base: base, Current: current.Number}
+	}
 	next := *current
 	next.Activations = append(slices.Clone(current.Activations), a)
+	all, err := json.Marshal(next.Activations)
+	if err != nil {
+		return nil, err
+	}
 	detail, err := json.Marshal(a)
 	if err != nil {
 		return nil, err
 	}
-	return b.put(ctx, &Proposal{base, &next}, by, verb, "phase "+a.Phase, string(detail))
+	c := store.Change{Base: base, Documents: map[string][]byte{activationsPath: all}, KeepOthers: true}
+	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: "phase " + a.Phase, Detail: string(detail)})
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -45,34 +44,43 @@ type Intent struct {
 	Activations []policy.Activation // in the order in which they were made
 
 	compiler *policy.Compiler
+	encoded  []byte // Numbers, as they are stored; nil before that
 }
 
 // read makes an Intent of what the store has. like may be nil, or one that may have the same documents.
 func read(s store.Snapshot, like *Intent) (*Intent, error) {
-	in := &Intent{Revision: s.Revision, Numbers: &policy.Numbers{}}
+	in := &Intent{Revision: s.Revision, Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
 	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
-		data := s.Documents[path]
-		var err error
-		switch name, isFile := strings.CutPrefix(path, filesFolder); {
-		case isFile:
-			in.Files = append(in.Files, policy.File{Name: name, Data: data})
-		case path == numbersPath:
-			err = json.Unmarshal(data, in.Numbers)
-		case path == activationsPath:
-			err = json.Unmarshal(data, &in.Activations)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("revision %d: %s: %w", s.Number, path, err)
+		if name, isFile := strings.CutPrefix(path, filesFolder); isFile {
+			in.Files = append(in.Files, policy.File{Name: name, Data: s.Documents[path]})
 		}
 	}
-	if like != nil && sameFiles(in.Files, like.Files) && reflect.DeepEqual(in.Numbers, like.Numbers) {
-		in.Files, in.Bundle, in.Numbers, in.compiler = like.Files, like.Bundle, like.Numbers, like.compiler
+	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
+		return nil, err
+	}
+	if like != nil && like.encoded != nil && bytes.Equal(in.encoded, like.encoded) && sameFiles(in.Files, like.Files) {
+		in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded = like.Files, like.Bundle, like.Numbers, like.compiler, like.encoded
 		return in, nil
+	}
+	if err := in.decode(s, numbersPath, in.Numbers); err != nil {
+		return nil, err
 	}
 	if err := in.load(); err != nil {
 		return nil, fmt.Errorf("revision %d: %w", s.Number, err)
 	}
 	return in, nil
+}
+
+// decode reads a document that is JSON, if it is there.
+func (in *Intent) decode(s store.Snapshot, path string, to any) error {
+	text, there := s.Documents[path]
+	if !there {
+		return nil
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		return fmt.Errorf("revision %d: %s: %w", s.Number, path, err)
+	}
+	return nil
 }
 
 func sameFiles(a, b []policy.File) bool {

@@ -87,6 +87,9 @@ func drawRules(t *rapid.T, smtp pipeline.Service) map[pipeline.VerdictKey]pipeli
 	if rapid.Bool().Draw(t, "relay") {
 		rules[pipeline.VerdictKey{Service: pipeline.Exactly(smtp), RemoteClass: pipeline.Exactly[pipeline.Class](1), Priority: 100}] = pipeline.Verdict{Action: pipeline.Permit, Rule: 2}
 	}
+	if group := rapid.IntRange(0, 4).Draw(t, "permitted group"); group == 1 || group == 2 {
+		rules[pipeline.VerdictKey{Group: pipeline.Exactly(pipeline.LineGroup(group)), Service: pipeline.Exactly(smtp), Priority: 98}] = pipeline.Verdict{Action: pipeline.Monitor, Rule: 4}
+	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "rules") {
 		rules[pipeline.VerdictKey{
 			Group:           drawMatch[pipeline.LineGroup](t, "group", 0, 1, 2),

@@ -133,6 +133,11 @@ func (n *numbers) alike(d pipeline.Dimension, a, b uint8) bool {
 	return a == b || slices.Equal(n.named[d][a], n.named[d][b]) && (d != pipeline.ByGroup || n.check[a] == n.check[b])
 }
 
+// checkAlike says whether the source checks treat what a line is moved from as what it is moved to. They stop what rules permit.
+func (n *numbers) checkAlike(m *move) bool {
+	return m.d != pipeline.ByGroup || n.check[m.from.n] == n.check[m.to.n]
+}
+
 // unnamed says whether no rule names a number.
 func (n *numbers) unnamed(d pipeline.Dimension, a uint8) bool { return len(n.named[d][a]) == 0 }
 
@@ -200,12 +205,12 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 			m.when = early
 		case m.old != nil && m.sameHome() && new.alike(m.d, m.from.n, m.to.n):
 			m.when = late
-		case alone && m.gains(old) && privileged(m.d, m.to.n):
+		case alone && m.gains(old) && privileged(m.d, m.to.n) && old.checkAlike(m):
 			m.when = early
 			if m.new == nil {
 				m.standAs(m.to)
 			}
-		case alone && m.loses(new) && privileged(m.d, m.from.n):
+		case alone && m.loses(new) && privileged(m.d, m.from.n) && new.checkAlike(m):
 			m.when = late
 			if m.old == nil {
 				m.standAs(m.from)

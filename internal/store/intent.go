@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,12 +42,13 @@ type Revision struct {
 	Bytes     int64     `json:"bytes"` // of all documents
 }
 
-// A Change is a change of intent to be made: Documents, all of them by path, in place of those of revision Base. A path is one that
-// io/fs.ValidPath accepts: relative, with slashes and without dots.
+// A Change is a change of intent to be made: Documents by path, in place of those of revision Base. A path is one that io/fs.ValidPath
+// accepts: relative, with slashes and without dots.
 type Change struct {
 	Base           uint64
 	Author, Reason string
 	Documents      map[string][]byte
+	KeepOthers     bool // documents of Base that Documents does not name stay; otherwise Documents are all
 }
 
 // A Restoration brings the documents of an older revision back, in place of those of revision Base.
@@ -84,19 +86,24 @@ func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Re
 	if err := c.check(); err != nil {
 		return Revision{}, err
 	}
-	content := make(map[string][]byte)
-	rec := revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Documents: len(c.Documents)}}
-	var m manifest
-	for _, path := range slices.Sorted(maps.Keys(c.Documents)) {
-		m = append(m, document{Path: path, Pieces: cut(c.Documents[path], content)})
-		rec.Bytes += int64(len(c.Documents[path]))
-	}
-	encoded, err := encode(m)
-	if err != nil {
-		return Revision{}, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	rec.Manifest = cut([]byte(encoded), content)
-	return in.make(ctx, c.Base, rec, content, nil, records)
+	return in.make(ctx, c.Base, records, func(old manifest) (draft, error) {
+		d := draft{rec: revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason}}, content: make(map[string][]byte)}
+		var m manifest
+		if c.KeepOthers {
+			m = slices.DeleteFunc(old, func(of document) bool { _, replaced := c.Documents[of.Path]; return replaced })
+		}
+		for path, text := range c.Documents {
+			m = append(m, document{Path: path, Pieces: cut(text, d.content)})
+		}
+		slices.SortFunc(m, func(x, y document) int { return strings.Compare(x.Path, y.Path) })
+		d.rec.Documents, d.rec.Bytes = len(m), m.bytes()
+		encoded, err := encode(m)
+		if err != nil {
+			return d, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		d.rec.Manifest = cut([]byte(encoded), d.content)
+		return d, nil
+	})
 }
 
 // Restore makes a new revision with the documents of an older one. Errors are those of Put, and ErrNotFound for a revision that is not
@@ -112,18 +119,26 @@ func (in *Intent) Restore(ctx context.Context, r Restoration, records ...AuditRe
 	if r.Revision == 0 {
 		return Revision{}, fmt.Errorf("%w: restore revision 0: it has no documents", ErrInvalid)
 	}
-	rec := revisionRecord{
-		Revision: Revision{Author: r.Author, Reason: r.Reason, Restores: r.Revision, Documents: old.Documents, Bytes: old.Bytes},
-		Manifest: old.Manifest,
-	}
-	// Its pieces are there for as long as its record is.
-	return in.make(ctx, r.Base, rec, nil, []clientv3.Cmp{unmoved(string(kv.Key), kv)}, records)
+	return in.make(ctx, r.Base, records, func(manifest) (draft, error) {
+		return draft{
+			rec: revisionRecord{
+				Revision: Revision{Author: r.Author, Reason: r.Reason, Restores: r.Revision, Documents: old.Documents, Bytes: old.Bytes},
+				Manifest: old.Manifest,
+			},
+			guards: []clientv3.Cmp{unmoved(string(kv.Key), kv)}, // its pieces are there for as long as its record is
+		}, nil
+	})
 }
 
-// make makes the revision that follows base.
-func (in *Intent) make(
-	ctx context.Context, base uint64, rec revisionRecord, content map[string][]byte, guards []clientv3.Cmp, records []AuditRecord,
-) (Revision, error) {
+// A draft is a revision that is not numbered yet.
+type draft struct {
+	rec     revisionRecord
+	content map[string][]byte // its pieces, by hash; nil if they are there
+	guards  []clientv3.Cmp
+}
+
+// make makes the revision that follows base, drafted from the manifest of base.
+func (in *Intent) make(ctx context.Context, base uint64, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
 	records = slices.Clone(records) // they are completed in place
 	for {
 		found, at, err := in.s.get(ctx, "read intent", in.headKey(), in.sweepKey())
@@ -137,13 +152,29 @@ func (in *Intent) make(
 			return Revision{}, err
 		case head.Number != base:
 			return Revision{}, &StaleError{Base: base, Current: head.Number}
-		case head.Number > 0 && slices.Equal(head.Manifest, rec.Manifest):
-			return Revision{}, fmt.Errorf("%w: revision %d has the same documents", ErrUnchanged, base)
 		}
-		switch err := in.putNew(ctx, at, head, content); {
+		old, err := in.manifest(ctx, at, head)
+		switch {
 		case compacted(err):
 			continue
 		case err != nil:
+			return Revision{}, err
+		}
+		kept := slices.Concat(old.pieces(), head.Manifest) // as long as it is the current revision
+		d, err := drafted(old)
+		if err != nil {
+			return Revision{}, err
+		}
+		rec := d.rec
+		if head.Number > 0 && slices.Equal(head.Manifest, rec.Manifest) {
+			return Revision{}, fmt.Errorf("%w: revision %d has the same documents", ErrUnchanged, base)
+		}
+		fresh := maps.Clone(d.content)
+		for _, p := range kept {
+			delete(fresh, p.Hash)
+		}
+		with, err := in.s.putPieces(ctx, fresh)
+		if err != nil {
 			return Revision{}, err
 		}
 		rec.Number, rec.Time, rec.ID = base+1, in.s.cfg.Now().UTC().Round(0), nonce()
@@ -153,13 +184,13 @@ func (in *Intent) make(
 		}
 		c := change{
 			op:      "put intent",
-			guards:  append([]clientv3.Cmp{unmoved(in.headKey(), headKV), unmoved(in.sweepKey(), sweepKV)}, guards...),
-			then:    []clientv3.Op{clientv3.OpPut(in.headKey(), value), clientv3.OpPut(in.revisionKey(rec.Number), value)},
+			guards:  append([]clientv3.Cmp{unmoved(in.headKey(), headKV), unmoved(in.sweepKey(), sweepKV)}, d.guards...),
+			then:    append(with, clientv3.OpPut(in.headKey(), value), clientv3.OpPut(in.revisionKey(rec.Number), value)),
 			witness: in.revisionKey(rec.Number), value: value,
 			read: []string{in.headKey(), in.sweepKey()},
 		}
-		if kept := uint64(in.s.cfg.History); rec.Number > kept {
-			c.then = append(c.then, clientv3.OpDelete(in.revisionKey(0), clientv3.WithRange(in.revisionKey(rec.Number-kept+1))))
+		if most := uint64(in.s.cfg.History); rec.Number > most {
+			c.then = append(c.then, clientv3.OpDelete(in.revisionKey(0), clientv3.WithRange(in.revisionKey(rec.Number-most+1))))
 		}
 		found, err = in.s.commitRecorded(ctx, c, records)
 		switch {
@@ -170,27 +201,12 @@ func (in *Intent) make(
 		case err != nil:
 			return Revision{}, err
 		}
+		for hash, content := range d.content {
+			in.s.recent.learn(hash, bytes.Clone(content))
+		}
 		in.sweepSometimes(rec.Number)
 		return rec.Revision, nil
 	}
-}
-
-// putNew stores what the current revision does not have. What it has is there: its pieces are kept as long as it is the current one.
-func (in *Intent) putNew(ctx context.Context, at int64, head revisionRecord, content map[string][]byte) error {
-	if len(content) == 0 {
-		return nil
-	}
-	missing := maps.Clone(content)
-	if head.Number > 0 {
-		m, err := in.manifest(ctx, at, head)
-		if err != nil {
-			return err
-		}
-		for _, p := range append(m.pieces(), head.Manifest...) {
-			delete(missing, p.Hash)
-		}
-	}
-	return in.s.putPieces(ctx, missing)
 }
 
 func sameKV(a, b *mvccpb.KeyValue) bool { return a.GetModRevision() == b.GetModRevision() }
@@ -201,6 +217,14 @@ func (m manifest) pieces() []piece {
 		all = append(all, d.Pieces...)
 	}
 	return all
+}
+
+// bytes is the size of all documents.
+func (m manifest) bytes() (n int64) {
+	for _, p := range m.pieces() {
+		n += int64(p.Bytes)
+	}
+	return n
 }
 
 // decodeRevision decodes a record; of nil it is revision 0.

@@ -82,6 +82,43 @@ func TestIntentHistory(t *testing.T) {
 	wantError(t, err, ErrNotFound, "revision 4 of intent: not found: the current one is 3, and 1000 are kept")
 }
 
+// A change that keeps the others has every document of its base that it does not name, whatever their size, and another store reads the same.
+func TestIntentKeepOthers(t *testing.T) {
+	s := embeddedStore(t)
+	in := s.Intent()
+	large := strings.Repeat("a line of exemptions\n", 20_000)
+	put(t, in, 0, docs("a.yaml", "1", "b.yaml", large, "c.yaml", "3"))
+	r := must(in.Put(within(t), Change{Base: 1, Author: "ota", Reason: "r", Documents: docs("a.yaml", "2", "d.yaml", large+"x"), KeepOthers: true}))(t)
+	want := docs("a.yaml", "2", "b.yaml", large, "c.yaml", "3", "d.yaml", large+"x")
+	if r.Number != 2 || r.Documents != 4 || r.Bytes != int64(len(large)*2+3) {
+		t.Errorf("made as %+v", r)
+	}
+	for _, from := range []*Store{s, beside(t, s)} {
+		if diff := cmp.Diff(want, must(from.Intent().At(within(t), 2))(t).Documents); diff != "" {
+			t.Error(diff)
+		}
+	}
+	_, err := in.Put(within(t), Change{Base: 2, Author: "ota", Reason: "r", Documents: docs("c.yaml", "3"), KeepOthers: true})
+	wantError(t, err, ErrUnchanged, "revision 2 has the same documents")
+	_, err = in.Put(within(t), Change{Base: 1, Author: "ota", Reason: "r", Documents: docs("c.yaml", "4"), KeepOthers: true})
+	wantError(t, err, ErrStale, "made on revision 1, the current revision is 2")
+}
+
+// What is kept in memory is bounded, and a piece that does not fit is read again.
+func TestRecentPiecesAreBounded(t *testing.T) {
+	var p recentPieces
+	p.learn("too large", make([]byte, recentBytes+1))
+	for i := range 70 {
+		p.learn(fmt.Sprint(i), make([]byte, 1<<20))
+	}
+	if _, ok := p.find("too large"); ok || p.bytes > recentBytes {
+		t.Errorf("%d bytes are kept, of %d at most", p.bytes, recentBytes)
+	}
+	if _, ok := p.find("69"); !ok {
+		t.Error("what was learned last is forgotten")
+	}
+}
+
 func TestIntentDiff(t *testing.T) {
 	s := embeddedStore(t)
 	in := s.Intent()
@@ -290,7 +327,7 @@ func TestSweep(t *testing.T) {
 	for i := range uint64(4) {
 		put(t, in, i, docs("a", fmt.Sprint(i), "same", "same"))
 	}
-	if err := s.putPieces(within(t), map[string][]byte{"left by a crash": []byte("x")}); err != nil {
+	if _, err := s.client.Put(within(t), s.pieceKey("left by a crash"), "x"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := in.At(within(t), 2)
@@ -319,7 +356,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A change that is under way counts on pieces that a sweep takes for unused.
+// A change that is under way counts on pieces that a sweep takes for unused: those that are too large to go with its transaction.
 func TestSweepDuringPut(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir()})
 	in := s.Intent()
@@ -332,17 +369,18 @@ func TestSweepDuringPut(t *testing.T) {
 	sweeping.cfg.Now = func() time.Time { // asked for between the pieces and the head
 		if !swept {
 			swept = true
-			if n := must(in.sweep(within(t)))(t); n != 2 {
+			if n := must(in.sweep(within(t)))(t); n < 2 {
 				t.Errorf("the sweep found %d", n)
 			}
 		}
 		return time.Now()
 	}
-	if r := put(t, sweeping.Intent(), 1, docs("a", "2")); r.Number != 2 || !swept {
+	large := strings.Repeat("2", 2*littleBytes)
+	if r := put(t, sweeping.Intent(), 1, docs("a", large)); r.Number != 2 || !swept {
 		t.Errorf("revision %d, swept %v", r.Number, swept)
 	}
-	if got := must(in.At(within(t), 2))(t).Documents["a"]; string(got) != "2" {
-		t.Errorf("revision 2 has %q", got)
+	if got := must(in.At(within(t), 2))(t).Documents["a"]; string(got) != large {
+		t.Errorf("revision 2 has %d bytes", len(got))
 	}
 }
 
@@ -355,7 +393,7 @@ func TestDamagedContent(t *testing.T) {
 			must(s.client.Put(within(t), string(kv.Key), "c0ntent"))(t)
 		}
 	}
-	_, err := in.At(within(t), 1)
+	_, err := beside(t, s).Intent().At(within(t), 1) // who has not read it before
 	wantError(t, err, ErrCorrupt, "intent at revision 1: stored content is damaged: piece ")
 }
 

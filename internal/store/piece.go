@@ -22,6 +22,9 @@ const (
 	batchBytes = maxPiece
 	batchOps   = 100     // of etcd's 128
 	readBytes  = 8 << 20 // of one answer
+	// What goes with the transaction that makes a revision, beside its records.
+	littleBytes = 64 << 10
+	littleOps   = 16
 )
 
 // A piece names a part of some content.
@@ -75,14 +78,11 @@ func gearTable() (table [256]uint64) {
 
 func (s *Store) pieceKey(hash string) string { return s.key("intent/piece/" + hash) }
 
-// putPieces stores pieces, a batch a request.
-func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) error {
+// putPieces stores pieces, a batch a request. What is little it leaves to the caller, to be put by the transaction that counts on it.
+func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) ([]clientv3.Op, error) {
 	var batch []clientv3.Op
 	size := 0
 	flush := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
 		_, err := ask(ctx, s, "store content", func(ctx context.Context) (*clientv3.TxnResponse, error) {
 			return s.client.Txn(ctx).Then(batch...).Commit()
 		})
@@ -90,20 +90,26 @@ func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) error {
 		return err
 	}
 	for hash, content := range pieces {
-		if size+len(content) > batchBytes || len(batch) == batchOps {
+		if len(batch) > 0 && (size+len(content) > batchBytes || len(batch) == batchOps) {
 			if err := flush(); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		batch = append(batch, clientv3.OpPut(s.pieceKey(hash), string(content)))
 		size += len(content)
 	}
-	return flush()
+	if size > littleBytes || len(batch) > littleOps {
+		if err := flush(); err != nil {
+			return nil, err
+		}
+	}
+	return batch, nil
 }
 
 // getPieces returns the contents that are made of pieces, as they were at a revision of etcd, or ErrCorrupt.
 func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]piece) (map[string][]byte, error) {
 	parts := make(map[string][]byte)
+	known := make(map[string]bool) // hashes whose bytes have been found to be theirs
 	var batch []clientv3.Op
 	size := 0
 	flush := func() error {
@@ -128,6 +134,10 @@ func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]
 			if _, ok := parts[key]; ok {
 				continue
 			}
+			if content, ok := s.recent.find(p.Hash); ok {
+				parts[key], known[p.Hash] = content, true
+				continue
+			}
 			parts[key] = nil
 			batch = append(batch, clientv3.OpGet(key, clientv3.WithRev(rev)))
 			if size += p.Bytes; size >= readBytes || len(batch) == batchOps {
@@ -145,10 +155,14 @@ func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]
 		joined := make([][]byte, len(pieces))
 		for i, p := range pieces {
 			part := parts[s.pieceKey(p.Hash)]
+			if joined[i] = part; known[p.Hash] {
+				continue
+			}
 			if sum := sha256.Sum256(part); hex.EncodeToString(sum[:]) != p.Hash {
 				return nil, fmt.Errorf("%w: piece %s of %s has %d bytes that hash to %x", ErrCorrupt, p.Hash, name, len(part), sum)
 			}
-			joined[i] = part
+			s.recent.learn(p.Hash, part)
+			known[p.Hash] = true
 		}
 		whole[name] = bytes.Join(joined, nil)
 	}

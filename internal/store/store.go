@@ -34,6 +34,7 @@ type Store struct {
 
 	granting chan struct{} // holds one token; who takes it may grant a lease
 	sweeping chan struct{} // holds one token; who takes it may sweep
+	recent   recentPieces
 
 	mu     sync.Mutex // guards everything below
 	closed bool
