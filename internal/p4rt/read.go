@@ -7,6 +7,7 @@ import (
 	"io"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/grpc"
 )
 
 // Read returns every entity that matches one of the given ones, which act as filters (section 13): all of them, or an
@@ -38,6 +39,22 @@ func (r *Reader) ReadEach(ctx context.Context, fn func([]*p4v1.Entity) error, fi
 }
 
 func (r *Reader) readEach(ctx context.Context, op string, fn func([]*p4v1.Entity) error, filters []*p4v1.Entity) error {
+	var answer *p4v1.ReadResponse
+	return r.follow(ctx, op, filters, func(stream grpc.ClientStream) error {
+		answer = new(p4v1.ReadResponse)
+		return stream.RecvMsg(answer)
+	}, func() error {
+		if len(answer.GetEntities()) == 0 {
+			return nil
+		}
+		return fn(answer.GetEntities())
+	})
+}
+
+// follow makes a read: receive takes the next message of the answer from the stream, and handle does with it what is to be done.
+func (r *Reader) follow(
+	ctx context.Context, op string, filters []*p4v1.Entity, receive func(grpc.ClientStream) error, handle func() error, opts ...grpc.CallOption,
+) error {
 	if err := r.ended(); err != nil {
 		return r.fail(op, nil, err)
 	}
@@ -46,23 +63,27 @@ func (r *Reader) readEach(ctx context.Context, op string, fn func([]*p4v1.Entity
 	}
 	ctx, stall, cancel := newStall(ctx, r.cfg.CallTimeout)
 	defer cancel()
-	stream, err := r.client.Read(ctx, &p4v1.ReadRequest{DeviceId: r.cfg.DeviceID, Role: r.cfg.Role, Entities: filters})
+	stream, err := r.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, p4v1.P4Runtime_Read_FullMethodName, opts...)
+	if err == nil {
+		err = stream.SendMsg(&p4v1.ReadRequest{DeviceId: r.cfg.DeviceID, Role: r.cfg.Role, Entities: filters})
+	}
+	if err == nil || errors.Is(err, io.EOF) { // the stream has ended already: receiving says why
+		err = stream.CloseSend()
+	}
 	if err != nil {
 		return r.rpcError(ctx, op, err)
 	}
 	for {
-		answer, err := stream.Recv()
+		err := receive(stream)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return r.rpcError(ctx, op, err)
 		}
-		stall.rest() // the time that fn takes is not the switch's
-		if len(answer.GetEntities()) > 0 {
-			if err := fn(answer.GetEntities()); err != nil {
-				return err
-			}
+		stall.rest() // the time that handle takes is not the switch's
+		if err := handle(); err != nil {
+			return err
 		}
 		stall.alive()
 	}

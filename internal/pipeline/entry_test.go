@@ -217,6 +217,46 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// What is known is decoded as what is not: to the same key and value, also with more in it or in another order.
+func TestKnownDecodesAsFromEntity(t *testing.T) {
+	p4, p6 := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")
+	s := &State{Shared: &Shared{State: State{
+		Subscribers: map[netip.Prefix]Subscriber{p4: {Class: 1}, p6: {Class: 2}}, Remotes: map[netip.Prefix]Class{p4: 2, p6: 1},
+		Services:     map[ServiceKey]ServiceValue{{DstPort: PortMatch{Port: 25, Exact: true}}: {Leg: UpDst, Service: 1, Priority: 3}},
+		SourceChecks: map[LineGroup]SourceCheck{1: SourceDrop},
+	}}}
+	all, err := s.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := s.Known()
+	if n := len(known.byEncoding); n != len(all)-1 { // all but the reject source, which is the switch's own
+		t.Errorf("%d of %d entries are known", n, len(all))
+	}
+	for _, e := range all {
+		variants := map[string]*p4v1.Entity{"as it is": e.Entity, "with a counter": proto.CloneOf(e.Entity)}
+		variants["with a counter"].GetTableEntry().CounterData = &p4v1.CounterData{PacketCount: 7}
+		for name, v := range variants {
+			encoded, err := proto.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for from, k := range map[string]*Known{"known": known, "unknown": nil} {
+				got, err := k.Decode(encoded)
+				if err != nil || got.Key != e.Key || got.Value != e.Value || !proto.Equal(got.Entity, e.Entity) {
+					t.Errorf("%s, %s: %v is decoded as %v, %v", name, from, e, got, err)
+				}
+			}
+		}
+	}
+	if _, err := known.Decode([]byte{0xff}); !errors.Is(err, ErrForeign) {
+		t.Errorf("of bytes that are no entity: %v", err)
+	}
+	if (&State{}).Known() != nil {
+		t.Error("a state that shares nothing knows something")
+	}
+}
+
 // A rate that bmv2 shows one lower is still the rate that was written; one that is further off is not.
 func TestRatesThatASwitchCannotHold(t *testing.T) {
 	entry := func(rate uint32) Entry {

@@ -239,6 +239,7 @@ type Shared struct {
 
 	mu       sync.Mutex // guards what follows
 	verdicts map[*Contract]error
+	expected *Known // nil until it is asked for
 }
 
 func (s *Shared) entries() ([]Entry, error) {
@@ -267,4 +268,14 @@ func (s *Shared) allowed(c *Contract) ([]Entry, error) {
 		s.verdicts[c] = err
 	}
 	return all, err
+}
+
+func (s *Shared) known() *Known {
+	all, err := s.entries()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && s.expected == nil {
+		s.expected = newKnown(all)
+	}
+	return s.expected
 }

@@ -18,8 +18,8 @@ import (
 type Reader interface {
 	// PipelineCookie returns the name of the program that the switch runs; ok is false if it runs none.
 	PipelineCookie(ctx context.Context) (cookie uint64, ok bool, err error)
-	// Read returns everything that one request matches.
-	Read(ctx context.Context, entities ...*p4v1.Entity) ([]*p4v1.Entity, error)
+	// ReadEncoded gives fn everything that the requests match, each entity in its encoding, valid until fn returns.
+	ReadEncoded(ctx context.Context, fn func(entity []byte) error, requests ...*p4v1.Entity) error
 	Close() error
 }
 

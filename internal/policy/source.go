@@ -11,7 +11,7 @@ import (
 // nothing for it. The zero source is a document made in Go: it has no places.
 type source struct {
 	file string
-	root ast.Node
+	root ast.Node // nil once the document has been found valid
 }
 
 // at is the place of the value at a path, or of what is nearest around it where the value is absent.

@@ -13,8 +13,8 @@ import (
 
 // A Switch is what Apply needs of a session.
 type Switch interface {
-	// Read returns everything that one request matches.
-	Read(ctx context.Context, entities ...*p4v1.Entity) ([]*p4v1.Entity, error)
+	// ReadEncoded gives fn everything that the requests match, each entity in its encoding, valid until fn returns.
+	ReadEncoded(ctx context.Context, fn func(entity []byte) error, requests ...*p4v1.Entity) error
 	// Write sends updates in order, in as many batches as it likes. Its error may be a *p4rt.WriteError, which accounts for every update.
 	Write(ctx context.Context, updates []*p4v1.Update) error
 }
@@ -36,7 +36,7 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 	var first *Plan
 	var failed error
 	for range maxRounds {
-		have, err := Read(ctx, sw)
+		have, err := readExpecting(ctx, sw, want.Known(), len(t.fixed)+len(t.rules))
 		if err != nil {
 			return first, nil, err
 		}
@@ -54,7 +54,7 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 			return first, nil, failed
 		}
 	}
-	have, err := Read(ctx, sw)
+	have, err := readExpecting(ctx, sw, want.Known(), len(t.fixed)+len(t.rules))
 	if err != nil {
 		return first, nil, err
 	}
@@ -103,21 +103,20 @@ type Progress struct {
 
 // Read reads all that a State can hold, table by table.
 func Read(ctx context.Context, sw Switch) ([]pipeline.Entry, error) {
-	var have []pipeline.Entry
+	return readExpecting(ctx, sw, nil, 0)
+}
+
+// readExpecting is Read where entries that are known may be there, and about so many in all.
+func readExpecting(ctx context.Context, sw Switch, known *pipeline.Known, size int) ([]pipeline.Entry, error) {
+	have := make([]pipeline.Entry, 0, size)
 	for _, request := range pipeline.Reads() {
-		entities, err := sw.Read(ctx, request)
+		err := sw.ReadEncoded(ctx, func(entity []byte) error {
+			e, err := known.Decode(entity)
+			have = append(have, e)
+			return err
+		}, request)
 		if err != nil {
 			return nil, fmt.Errorf("read %v: %w", request, err)
-		}
-		if have == nil {
-			have = make([]pipeline.Entry, 0, len(entities))
-		}
-		for _, entity := range entities {
-			e, err := pipeline.FromEntity(entity)
-			if err != nil {
-				return nil, fmt.Errorf("read %v: %w", request, err)
-			}
-			have = append(have, e)
 		}
 	}
 	return have, nil

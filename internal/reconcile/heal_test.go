@@ -12,6 +12,7 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -29,16 +30,22 @@ type stub struct {
 	released error       // what every write is answered with
 }
 
-func (s *stub) Read(_ context.Context, requests ...*p4v1.Entity) ([]*p4v1.Entity, error) {
-	var found []*p4v1.Entity
+func (s *stub) ReadEncoded(_ context.Context, fn func([]byte) error, requests ...*p4v1.Entity) error {
 	for _, e := range s.memory {
 		same := e.Entity.GetTableEntry().GetTableId() == requests[0].GetTableEntry().GetTableId()
 		isGroup := e.Entity.GetPacketReplicationEngineEntry() != nil
-		if wantsGroup := requests[0].GetPacketReplicationEngineEntry() != nil; same && isGroup == wantsGroup {
-			found = append(found, e.Entity)
+		if wantsGroup := requests[0].GetPacketReplicationEngineEntry() != nil; !same || isGroup != wantsGroup {
+			continue
+		}
+		encoded, err := proto.Marshal(e.Entity)
+		if err == nil {
+			err = fn(encoded)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return found, nil
+	return nil
 }
 
 func (s *stub) Write(_ context.Context, updates []*p4v1.Update) error {

@@ -133,11 +133,6 @@ func (n *numbers) alike(d pipeline.Dimension, a, b uint8) bool {
 	return a == b || slices.Equal(n.named[d][a], n.named[d][b]) && (d != pipeline.ByGroup || n.check[a] == n.check[b])
 }
 
-// checkAlike says whether the source checks treat what a line is moved from as what it is moved to. They stop what rules permit.
-func (n *numbers) checkAlike(m *move) bool {
-	return m.d != pipeline.ByGroup || n.check[m.from.n] == n.check[m.to.n]
-}
-
 // unnamed says whether no rule names a number.
 func (n *numbers) unnamed(d pipeline.Dimension, a uint8) bool { return len(n.named[d][a]) == 0 }
 
@@ -157,11 +152,12 @@ func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[string]boo
 	return matches, len(matches) > 0
 }
 
-// privileged says whether both rule sets only ever permit a number, and permit the same by it.
+// privileged says whether both rule sets only ever permit a number, and permit the same by it, and whether both policies check sources by it
+// alike: a check stops what rules permit, and it may change while a line has yet to come to the number or is about to leave it.
 func privileged(d pipeline.Dimension, a uint8, old, new *numbers) bool {
 	before, ok := old.permits(d, a)
 	after, still := new.permits(d, a)
-	return ok && still && maps.Equal(before, after)
+	return ok && still && maps.Equal(before, after) && (d != pipeline.ByGroup || old.check[a] == new.check[a])
 }
 
 type numberOfDimension struct {
@@ -205,12 +201,12 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 			m.when = early
 		case m.old != nil && m.sameHome() && new.alike(m.d, m.from.n, m.to.n):
 			m.when = late
-		case alone && m.gains(old) && privileged(m.d, m.to.n) && old.checkAlike(m):
+		case alone && m.gains(old) && privileged(m.d, m.to.n):
 			m.when = early
 			if m.new == nil {
 				m.standAs(m.to)
 			}
-		case alone && m.loses(new) && privileged(m.d, m.from.n) && new.checkAlike(m):
+		case alone && m.loses(new) && privileged(m.d, m.from.n):
 			m.when = late
 			if m.old == nil {
 				m.standAs(m.from)
