@@ -6,8 +6,6 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -44,34 +42,8 @@ func (r *Reader) ReadEncoded(ctx context.Context, fn func(entity []byte) error, 
 			}
 		}
 		return nil
-	}, grpc.ForceCodecV2(encodedCodec{encoding.GetCodecV2("proto")}))
+	}, asEncoded)
 }
 
 // entitiesField is ReadResponse.entities.
 const entitiesField = 1
-
-// An encodedMessage is a message as it came.
-type encodedMessage struct{ buffer mem.Buffer }
-
-func (m *encodedMessage) bytes() []byte { return m.buffer.ReadOnlyData() }
-
-func (m *encodedMessage) free() {
-	m.buffer.Free()
-	m.buffer = nil
-}
-
-// encodedCodec encodes messages, and leaves an encodedMessage as it came.
-type encodedCodec struct{ encoding.CodecV2 }
-
-// Name implements encoding.CodecV2: without one the content type is the one that P4Runtime servers are used to.
-func (encodedCodec) Name() string { return "" }
-
-// Unmarshal implements encoding.CodecV2.
-func (c encodedCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	m, ok := v.(*encodedMessage)
-	if !ok {
-		return c.CodecV2.Unmarshal(data, v)
-	}
-	m.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
-	return nil
-}

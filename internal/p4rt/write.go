@@ -9,7 +9,6 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
 // Write applies the updates in batches, one after the other, and returns nil only if the switch has confirmed every
@@ -27,24 +26,24 @@ func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 		}
 	}
 	tally := &WriteError{Addr: s.cfg.Addr, DeviceID: s.cfg.DeviceID, Total: len(updates)}
-	for from := 0; from < len(updates); {
+	next, stop := s.batches(updates)
+	defer stop()
+	for b, more := next(); more; b, more = next() {
 		if err := s.mayWrite(ctx); err != nil {
-			tally.NotSent, tally.Err = Span{from, len(updates)}, err
+			tally.NotSent, tally.Err = Span{b.from, len(updates)}, err
 			return tally
 		}
-		to := s.batchEnd(updates, from)
-		out := s.writeBatch(ctx, from, updates[from:to])
+		out := s.writeBatch(ctx, b, updates[b.from:b.to])
 		tally.Applied += out.applied
 		tally.Failed = append(tally.Failed, out.failed...)
 		if out.stop != nil {
 			tally.Err = out.stop
-			tally.Unclear, tally.NotSent = Span{from, to}, Span{to, len(updates)}
+			tally.Unclear, tally.NotSent = Span{b.from, b.to}, Span{b.to, len(updates)}
 			if out.refused {
-				tally.Unclear, tally.NotSent = Span{from, from}, Span{from, len(updates)}
+				tally.Unclear, tally.NotSent = Span{b.from, b.from}, Span{b.from, len(updates)}
 			}
 			return tally
 		}
-		from = to
 	}
 	if len(tally.Failed) > 0 {
 		return tally
@@ -54,56 +53,23 @@ func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 
 const opWrite = "write"
 
-// batchEnd returns the end of the batch that begins at from: at least one update, at most BatchSize, and at most
-// MaxBatchBytes unless one alone is larger.
-func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
-	bytes := 0
-	end := min(len(updates), from+s.cfg.BatchSize)
-	for i := from; i < end; i++ {
-		bytes += atMost(updates[i])
-		if bytes > s.cfg.MaxBatchBytes && i > from {
-			return i
-		}
+// writeBatch sends one batch, and records it and what became of it.
+func (s *Session) writeBatch(ctx context.Context, b batch, updates []*p4v1.Update) outcome {
+	if b.err != nil {
+		return outcome{stop: because{ErrUpdate, b.err}, refused: true}
 	}
-	return end
-}
-
-// atMost is a bound of an update's size in a request. What a write is full of, entries of tables, is added up by hand: gRPC measures each
-// message again, and measuring twice costs as much as encoding.
-func atMost(u *p4v1.Update) int {
-	const tagsAndLengths = 16 // of one message or field, and of the numbers in it
-	e := u.GetEntity().GetTableEntry()
-	action, direct := e.GetAction().GetType().(*p4v1.TableAction_Action)
-	if e == nil || !direct || e.GetMeterConfig() != nil || e.GetCounterData() != nil || e.GetMeterCounterData() != nil {
-		return proto.Size(u) + tagsAndLengths
-	}
-	size := 8*tagsAndLengths + len(e.GetMetadata())
-	for _, m := range e.GetMatch() {
-		size += 3*tagsAndLengths + len(m.GetExact().GetValue()) + len(m.GetLpm().GetValue()) + len(m.GetTernary().GetValue()) + len(m.GetTernary().GetMask()) +
-			len(m.GetRange().GetLow()) + len(m.GetRange().GetHigh()) + len(m.GetOptional().GetValue())
-	}
-	for _, p := range action.Action.GetParams() {
-		size += 2*tagsAndLengths + len(p.GetValue())
-	}
-	return size
-}
-
-// writeBatch sends one batch, that began at index from, and records it and what became of it.
-func (s *Session) writeBatch(ctx context.Context, from int, batch []*p4v1.Update) outcome {
-	request := s.record.write(batch)
-	out := s.judge(s.writeRequest(ctx, batch), from, batch)
+	request := s.record.write(updates)
+	out := s.judge(s.writeRequest(ctx, b.request), b.from, updates)
 	if s.record.r != nil {
-		request.answered(out.answer(from))
+		request.answered(out.answer(b.from))
 	}
 	return out
 }
 
-func (s *Session) writeRequest(ctx context.Context, batch []*p4v1.Update) error {
+func (s *Session) writeRequest(ctx context.Context, request encodedRequest) error {
 	callCtx, cancel := graceful(ctx, s.cfg.CallTimeout, s.cfg.CancelGrace)
 	defer cancel()
-	_, err := s.client.Write(callCtx, &p4v1.WriteRequest{
-		DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto(), Updates: batch,
-	})
+	err := s.conn.Invoke(callCtx, p4v1.P4Runtime_Write_FullMethodName, request, new(p4v1.WriteResponse), asEncoded)
 	if callCtx.Err() != nil && err != nil || status.Code(err) == codes.Canceled {
 		return s.classify(callCtx, err)
 	}

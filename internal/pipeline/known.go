@@ -36,10 +36,20 @@ func (k *Known) Decode(encoded []byte) (Entry, error) {
 	return FromEntity(entity)
 }
 
-// Known are the shared entries of a state: what all of its switches have.
+// Known are the shared entries of a state: what all of its switches have. They are made once for all of them.
 func (s *State) Known() *Known {
 	if s.Shared == nil {
 		return nil
 	}
 	return s.Shared.known()
+}
+
+// KnownAlready is Known if it has been made, or nil: for reading a switch that may have nothing of it.
+func (s *State) KnownAlready() *Known {
+	if s.Shared == nil {
+		return nil
+	}
+	s.Shared.mu.Lock()
+	defer s.Shared.mu.Unlock()
+	return s.Shared.expected
 }

@@ -35,8 +35,9 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 	}
 	var first *Plan
 	var failed error
+	expected := want.KnownAlready()
 	for range maxRounds {
-		have, err := readExpecting(ctx, sw, want.Known(), len(t.fixed)+len(t.rules))
+		have, err := readExpecting(ctx, sw, expected, len(t.fixed)+len(t.rules))
 		if err != nil {
 			return first, nil, err
 		}
@@ -48,13 +49,15 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 			first = plan
 		}
 		if len(plan.Steps) == 0 {
+			want.Known() // for the next switch, which is likely to have it too
 			return first, remember(now), nil
 		}
 		if failed = carryOut(ctx, sw, plan, opts.Progress); failed != nil && !worthAnotherRound(failed) {
 			return first, nil, failed
 		}
+		expected = want.Known()
 	}
-	have, err := readExpecting(ctx, sw, want.Known(), len(t.fixed)+len(t.rules))
+	have, err := readExpecting(ctx, sw, expected, len(t.fixed)+len(t.rules))
 	if err != nil {
 		return first, nil, err
 	}

@@ -21,6 +21,10 @@ func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 	for _, list := range []struct{ from, to, rest *[]pipeline.Entry }{
 		{&b.insert, &those.insert, &others.insert}, {&b.modify, &those.modify, &others.modify}, {&b.remove, &those.remove, &others.remove},
 	} {
+		if !slices.ContainsFunc(*list.from, is) {
+			*list.rest = *list.from
+			continue
+		}
 		for _, e := range *list.from {
 			if is(e) {
 				*list.to = append(*list.to, e)
@@ -76,6 +80,7 @@ func (m *maker) order() {
 			at[late].remove = append(at[late].remove, e)
 		}
 	}
+	at[early].insert = slices.Grow(at[early].insert, len(m.moves)) // most often all of them, and all there is
 	for _, x := range m.moves {
 		x.into(&at)
 	}

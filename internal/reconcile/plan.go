@@ -169,6 +169,9 @@ type maker struct {
 // compare finds what has to be added, changed and removed, but for rules.
 func (m *maker) compare(keep func(pipeline.Entry) bool) {
 	found := 0
+	if more := len(m.fixed) - len(m.now.fixed); more > 0 {
+		m.added = make([]pipeline.Entry, 0, more)
+	}
 	for _, e := range m.fixed {
 		old, ok := m.now.byKey[e.Key]
 		if ok {

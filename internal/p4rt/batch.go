@@ -1,0 +1,88 @@
+package p4rt
+
+import (
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// A batch is some updates of a write, by their index, and the request for them.
+type batch struct {
+	from, to int
+	request  encodedRequest
+	err      error // they cannot be encoded
+}
+
+// batches cuts updates into batches. Each is encoded while the one before it is with the switch. stop is to be called when no further one is
+// asked for.
+func (s *Session) batches(updates []*p4v1.Update) (next func() (b batch, more bool), stop func()) {
+	from := 0
+	one := func() (batch, bool) {
+		if from == len(updates) {
+			return batch{}, false
+		}
+		b := s.encode(updates, from, s.batchEnd(updates, from))
+		from = b.to
+		return b, true
+	}
+	if len(updates) <= s.cfg.BatchSize { // one, but for very large updates
+		return one, func() {}
+	}
+	ahead, stopped, ended := make(chan batch), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(ahead)
+		for b, more := one(); more; b, more = one() {
+			select {
+			case ahead <- b:
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return func() (batch, bool) { b, more := <-ahead; return b, more }, func() {
+		close(stopped)
+		<-ended
+	}
+}
+
+func (s *Session) encode(updates []*p4v1.Update, from, to int) batch {
+	b := batch{from: from, to: to}
+	b.request, b.err = proto.Marshal(&p4v1.WriteRequest{
+		DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto(), Updates: updates[from:to],
+	})
+	return b
+}
+
+// batchEnd returns the end of the batch that begins at from: at least one update, at most BatchSize, and at most
+// MaxBatchBytes unless one alone is larger.
+func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
+	bytes := 0
+	end := min(len(updates), from+s.cfg.BatchSize)
+	for i := from; i < end; i++ {
+		bytes += atMost(updates[i])
+		if bytes > s.cfg.MaxBatchBytes && i > from {
+			return i
+		}
+	}
+	return end
+}
+
+// atMost is a bound of an update's size in a request. What a write is full of, entries of tables, is added up by hand: gRPC measures each
+// message again, and measuring twice costs as much as encoding.
+func atMost(u *p4v1.Update) int {
+	const tagsAndLengths = 16 // of one message or field, and of the numbers in it
+	e := u.GetEntity().GetTableEntry()
+	action, direct := e.GetAction().GetType().(*p4v1.TableAction_Action)
+	if e == nil || !direct || e.GetMeterConfig() != nil || e.GetCounterData() != nil || e.GetMeterCounterData() != nil {
+		return proto.Size(u) + tagsAndLengths
+	}
+	size := 8*tagsAndLengths + len(e.GetMetadata())
+	for _, m := range e.GetMatch() {
+		size += 3*tagsAndLengths + len(m.GetExact().GetValue()) + len(m.GetLpm().GetValue()) + len(m.GetTernary().GetValue()) + len(m.GetTernary().GetMask()) +
+			len(m.GetRange().GetLow()) + len(m.GetRange().GetHigh()) + len(m.GetOptional().GetValue())
+	}
+	for _, p := range action.Action.GetParams() {
+		size += 2*tagsAndLengths + len(p.GetValue())
+	}
+	return size
+}
