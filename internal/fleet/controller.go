@@ -55,6 +55,9 @@ type controller struct {
 	pastMu   sync.Mutex // guards pastRead
 	pastRead *intent.Intent
 
+	background sync.WaitGroup  // ends with reporting
+	reporting  context.Context // what is told of switches may be stored until it ends
+
 	// What follows belongs to the goroutine of run.
 	members []string
 	since   map[string]time.Time // when each member was first seen, by the monotonic clock; zero for those that were there before
@@ -72,8 +75,8 @@ func (c *controller) run(ctx context.Context) error {
 	}
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
-	var background sync.WaitGroup
-	background.Go(func() { c.reporter.run(reporting) })
+	c.reporting = reporting
+	c.background.Go(func() { c.reporter.run(reporting) })
 	members, intents := c.Store.WatchMembers(watching), c.Book.Watch(watching, 0)
 	err = c.loop(ctx, members, intents)
 	stopWatching()
@@ -92,7 +95,7 @@ func (c *controller) run(ctx context.Context) error {
 		delete(c.seats, (<-c.ended).name)
 	}
 	stopReporting()
-	background.Wait()
+	c.background.Wait()
 	return err
 }
 
@@ -164,7 +167,14 @@ func (c *controller) present(all []store.Member) {
 
 // decided takes in a revision of the intent.
 func (c *controller) decided(in *intent.Intent) {
-	c.view.Store(nextView(c.view.Load(), in))
+	before := c.view.Load()
+	v := nextView(before, in)
+	c.view.Store(v)
+	if before == nil {
+		c.background.Go(func() {
+			c.reporter.forget(c.reporting, func(name string) bool { _, there := v.device(name); return !there })
+		})
+	}
 	c.Metrics.revision(in.Number)
 	c.wake()
 	c.awaitDate()

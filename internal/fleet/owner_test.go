@@ -107,6 +107,26 @@ func awaitStored(t testing.TB, watch <-chan []Status, what string, is func([]Sta
 	}
 }
 
+// The status of a switch that left the inventory while nobody was there goes when a controller comes.
+func TestStatusOfAGoneSwitch(t *testing.T) {
+	s := embeddedStore(t)
+	x := startTarget(t, 1, "127.0.0.1:0")
+	book := intent.NewBook(s, time.Now)
+	apply(t, book, documentsOf(t, x))
+	records := store.JSON[Status](s, statusKind)
+	for _, name := range []string{"edge-9", x.name} {
+		must(records.PutIf(within(t), name, 0, Status{Switch: name, Owner: "noc-0", State: StateConverged}))(t)
+	}
+	statuses := WatchStatuses(within(t), s)
+	start(t, Config{Name: "noc-1", Store: s, Book: book})
+	for all := range statuses {
+		if len(all) == 1 && all[0].Switch == x.name && all[0].State == StateConverged && all[0].Owner == "noc-1" {
+			return
+		}
+	}
+	t.Fatalf("the statuses stayed as they were: %+v", must(records.List(within(t)))(t))
+}
+
 func TestAbandoned(t *testing.T) {
 	members := []store.Member{{Name: "noc-1"}, {Name: "noc-2"}}
 	for owner, want := range map[string]bool{"noc-1": false, "noc-3": true, "": false} {

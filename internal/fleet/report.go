@@ -88,6 +88,22 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
+// forget deletes the statuses of switches that left the inventory while no controller was there to do it.
+func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
+	all, err := r.records.List(ctx)
+	for _, rec := range all {
+		if err == nil && gone(rec.Name) {
+			err = r.records.Delete(ctx, rec.Name, rec.Rev)
+		}
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) { // somebody has it again
+			err = nil
+		}
+	}
+	if err != nil {
+		r.log.Debug("statuses of switches that are gone were not deleted; the next start tries again", zap.Error(err))
+	}
+}
+
 // store writes the seat's status under its ownership. Where there is none, or no more, it is the next owner's to write.
 func (s *seat) store(ctx context.Context) error {
 	s.storing.Lock() // a status that is on its way must not arrive after the one behind it
