@@ -49,6 +49,6 @@ What cannot be done is told on stderr, with status 1, and with -o json as {"erro
 	add(operate, newPlan(), newApply(), newPhase(), newRestore())
 	add(look, newStatus(), newDrift(), newCheck(), newHistory(), newDiff(), newAudit())
 	add(daemons, newServe(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
-	root.AddCommand(newVersion())
+	root.AddCommand(newToken(), newVersion())
 	return root
 }

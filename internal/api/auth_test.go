@@ -73,13 +73,19 @@ func accessFile(t testing.TB, tokens map[string]string, more string) string {
 	var b strings.Builder
 	b.WriteString("apiVersion: op25b/v1\nkind: Access\ntokens:\n")
 	for _, role := range auth.Roles() {
-		token, hash := auth.NewToken()
+		token, entry, err := auth.NewToken(string(role)+"-bot", role, "")
+		if err != nil {
+			t.Fatal(err)
+		}
 		tokens[string(role)] = token
-		fmt.Fprintf(&b, "  - {name: %s-bot, role: %s, sha256: %s}\n", role, role, hash)
+		fmt.Fprintf(&b, "  - {name: %s-bot, role: %s, sha256: %s}\n", role, role, entry.SHA256)
 	}
-	token, hash := auth.NewToken()
+	token, entry, err := auth.NewToken("old-bot", auth.Admin, "2006-05-01T00:00:00Z")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tokens["expired"] = token
-	fmt.Fprintf(&b, "  - {name: old-bot, role: admin, sha256: %s, expires: 2006-05-01T00:00:00Z}\n", hash)
+	fmt.Fprintf(&b, "  - {name: old-bot, role: admin, sha256: %s, expires: 2006-05-01T00:00:00Z}\n", entry.SHA256)
 	b.WriteString("certificates:\n")
 	for _, role := range auth.Roles() {
 		fmt.Fprintf(&b, "  - {commonName: %s.noc.example, role: %s}\n", role, role)

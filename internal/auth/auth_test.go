@@ -57,8 +57,9 @@ func TestParse(t *testing.T) {
 }
 
 func TestToken(t *testing.T) {
-	token, hash := NewToken()
-	if other, _ := NewToken(); other == token || hash != hashOf(token) || len(token) < 40 {
+	token, entry, err := NewToken("noc", Operator, "2026-01-02T00:00:00Z")
+	hash := entry.SHA256
+	if other, _, _ := NewToken("noc", Operator, ""); err != nil || other == token || hash != hashOf(token) || len(token) < 40 {
 		t.Errorf("%s, %s", token, hash)
 	}
 	a, err := Parse("access.yaml", fmt.Appendf(nil, "%stokens:\n  - {name: noc, role: operator, sha256: %s, expires: 2026-01-02T00:00:00Z}\n", head, hash))

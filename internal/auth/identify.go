@@ -59,13 +59,15 @@ func (a *Access) Certificate(cert *x509.Certificate) Identity {
 	return Identity{Who: who, By: ByCertificate}
 }
 
-// NewToken returns a new token of 256 random bits, and its hash for the access file.
-func NewToken() (token, hash string) {
-	secret := make([]byte, 32)
-	rand.Read(secret) // never fails
-	token = "op25b_" + base64.RawURLEncoding.EncodeToString(secret)
-	sum := sha256.Sum256([]byte(token))
-	return token, hex.EncodeToString(sum[:])
+// NewToken makes a token of 256 random bits for somebody, and the entry of the access file that knows it. expires is as in Token. It returns
+// ErrAccess for an entry that Parse would refuse.
+func NewToken(name string, role Role, expires string) (secret string, t Token, err error) {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails
+	secret = "op25b_" + base64.RawURLEncoding.EncodeToString(random)
+	sum := sha256.Sum256([]byte(secret))
+	t = Token{Name: name, Role: role, SHA256: hex.EncodeToString(sum[:]), Expires: expires}
+	return secret, t, t.complete()
 }
 
 // Bearer returns the token of an Authorization header; ok is false if the header is empty. It returns ErrUnknown for another scheme.

@@ -2,12 +2,10 @@ package plan
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	op25bv1 "op25b/proto/op25b/v1"
@@ -55,20 +53,4 @@ func Load(r io.Reader) (*op25bv1.Plan, error) {
 		return nil, fmt.Errorf("%w: it has no files", ErrSaved)
 	}
 	return &p, nil
-}
-
-// WriteJSON writes a plan as JSON, in the form that protobuf gives it (camelCase, 64-bit numbers as text), and always the same for the same
-// plan.
-func WriteJSON(w io.Writer, p *op25bv1.Plan) error {
-	data, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(p)
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, data, "", "  "); err != nil { // protojson varies its white space on purpose
-		return err
-	}
-	b.WriteByte('\n')
-	_, err = b.WriteTo(w)
-	return err
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -48,27 +47,5 @@ func TestSave(t *testing.T) {
 		if _, err := Load(strings.NewReader(c.content)); !errors.Is(err, ErrSaved) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
-	}
-}
-
-func TestJSON(t *testing.T) {
-	p := &op25bv1.Plan{Base: 12, Switches: []*op25bv1.SwitchPlan{{Switch: "edge-1", Meaning: []*op25bv1.Sentence{{Severity: "stops", Text: "all"}}}}}
-	var one, two bytes.Buffer
-	if err := errors.Join(WriteJSON(&one, p), WriteJSON(&two, proto.CloneOf(p))); err != nil {
-		t.Fatal(err)
-	}
-	if one.String() != two.String() {
-		t.Error("the same plan is written in two ways")
-	}
-	var read struct {
-		Base     string
-		Changes  *bool
-		Switches []struct{ Meaning []struct{ Severity string } }
-	}
-	if err := json.Unmarshal(one.Bytes(), &read); err != nil {
-		t.Fatal(err)
-	}
-	if read.Base != "12" || read.Changes == nil || read.Switches[0].Meaning[0].Severity != "stops" {
-		t.Errorf("%s", one.String())
 	}
 }

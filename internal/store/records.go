@@ -10,7 +10,6 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/protobuf/proto"
 )
 
 // Limits of records.
@@ -26,11 +25,9 @@ const AnyRevision int64 = -1
 
 // A Records is all records of one kind. T is what a record holds.
 type Records[T any] struct {
-	s      *Store
-	kind   string
-	path   string
-	encode func(T) ([]byte, error)
-	decode func([]byte) (T, error)
+	s    *Store
+	kind string
+	path string
 }
 
 // A Record is one stored value and when it was written.
@@ -42,24 +39,7 @@ type Record[T any] struct {
 
 // JSON returns the records of a kind, which are stored as JSON. A kind is a word, such as "activation".
 func JSON[T any](s *Store, kind string) *Records[T] {
-	return &Records[T]{
-		s: s, kind: kind, path: s.key("rec/" + kind + "/"),
-		encode: func(v T) ([]byte, error) { return json.Marshal(v) },
-		decode: func(b []byte) (v T, err error) { return v, json.Unmarshal(b, &v) },
-	}
-}
-
-// Proto returns the records of a kind, which are stored in the wire form of T, a pointer to a generated message.
-func Proto[T proto.Message](s *Store, kind string) *Records[T] {
-	return &Records[T]{
-		s: s, kind: kind, path: s.key("rec/" + kind + "/"),
-		encode: func(v T) ([]byte, error) { return proto.MarshalOptions{Deterministic: true}.Marshal(v) },
-		decode: func(b []byte) (T, error) {
-			var none T
-			v := none.ProtoReflect().New().Interface().(T)
-			return v, proto.Unmarshal(b, v)
-		},
-	}
+	return &Records[T]{s: s, kind: kind, path: s.key("rec/" + kind + "/")}
 }
 
 // Get returns a record, or ErrNotFound.
@@ -102,7 +82,7 @@ func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fen
 	if err := r.check(name); err != nil {
 		return 0, err
 	}
-	value, err := r.encode(v)
+	value, err := json.Marshal(v)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %s %q: %w", ErrInvalid, r.kind, name, err)
 	}
@@ -154,8 +134,8 @@ func (r *Records[T]) change(ctx context.Context, name string, rev int64, c chang
 // record decodes what is stored.
 func (r *Records[T]) record(kv *mvccpb.KeyValue) (Record[T], error) {
 	name := strings.TrimPrefix(string(kv.Key), r.path)
-	v, err := r.decode(kv.Value)
-	if err != nil {
+	var v T
+	if err := json.Unmarshal(kv.Value, &v); err != nil {
 		return Record[T]{}, fmt.Errorf("%s %q at revision %d: %w: %w", r.kind, name, kv.ModRevision, ErrCorrupt, err)
 	}
 	return Record[T]{Name: name, Value: v, Rev: kv.ModRevision}, nil
