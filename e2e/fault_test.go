@@ -113,7 +113,8 @@ func (f *figures) text(p *plant) string {
 	text = fmt.Sprintf("%d rounds", total) + text
 	if n := len(f.takeovers); n > 0 {
 		slices.Sort(f.takeovers)
-		text += fmt.Sprintf("\n  taken over after a kill: %d times, min %v, median %v, max %v", n, f.takeovers[0], f.takeovers[n/2], f.takeovers[n-1])
+		text += fmt.Sprintf("\n  taken over after a kill: %d times, min %v, median %v, max %v", n,
+			f.takeovers[0].Round(time.Millisecond), f.takeovers[n/2].Round(time.Millisecond), f.takeovers[n-1].Round(time.Millisecond))
 	}
 	text += fmt.Sprintf("\n  late writes refused: %d", f.refused)
 	for _, e := range p.switches {
