@@ -125,7 +125,7 @@ func TestFull(t *testing.T) {
 			last++
 		}
 	}
-	wantError(t, err, ErrFull, "store content: store is full: etcdserver: mvcc: database space exceeded; keep fewer revisions of intent or raise the quota")
+	wantError(t, err, ErrFull, ": store is full: etcdserver: mvcc: database space exceeded; keep fewer revisions of intent or raise the quota")
 	_, err = JSON[string](s, "status").PutIf(within(t), "a", 0, "up")
 	wantError(t, err, ErrFull, "write status: store is full")
 	if head := must(s.Intent().Head(within(t)))(t); head.Number != last {
