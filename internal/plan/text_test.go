@@ -63,12 +63,12 @@ documents
   ~ examples/libmo-mobile/policy.yaml: 3 lines added, 3 removed
 
 switch edge-east at 192.0.2.1:9559, brought to revision 1
-  STOPS  every line: TCP/25 to 198.51.100.16/28, no longer in own-relay permit -> reject
+  STOPS  every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> reject
   STOPS  every line: TCP/25 to other servers monitor -> reject
   STOPS  relay own-relay: +1 -1 prefix
   opens  drain begins: what rules drop or reject is new connections alone
          phase in force: watch -> drain
-         every line: TCP/465, 587 to 198.51.100.16/28, no longer in own-relay permit, counted under
+         every line: TCP/465, 587 to 198.51.100.24/29, no longer in own-relay permit, counted under
          relay -> submission
          exemption of line sim-alarm (192.0.2.20/32, 2001:db8:2:20::/64): review 2027-03-31 ->
          2026-04-30
@@ -87,12 +87,12 @@ switch edge-west at 192.0.2.2:9559, brought to revision 1
   drift: not as it was left: 1 entry added by another hand, 0 changed, 1 missing
     - remote_v6 prefix=2001:db8:25::/64 => set_remote_class class_id=1
     + bridge dst_addr=02:09:09:09:09:09 => forward_to_access port=7
-  STOPS  every line: TCP/25 to 198.51.100.16/28, no longer in own-relay permit -> reject
+  STOPS  every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> reject
   STOPS  every line: TCP/25 to other servers monitor -> reject
   STOPS  relay own-relay: +1 -1 prefix
   opens  drain begins: what rules drop or reject is new connections alone
          phase in force: watch -> drain
-         every line: TCP/465, 587 to 198.51.100.16/28, no longer in own-relay permit, counted under
+         every line: TCP/465, 587 to 198.51.100.24/29, no longer in own-relay permit, counted under
          relay -> submission
          line sim-west-3 is now called sim-west-three
   2 entries to add, 3 to change, 2 to remove, by 5 updates in 3 steps
@@ -112,12 +112,12 @@ switch edge-south at 192.0.2.3:9559, brought to revision 1
   unreachable: 192.0.2.3:9559 device 13: connect: unreachable: Unavailable: connection error: desc =
                "transport: Error while dialing: dial tcp 192.0.2.3:9559: connect: connection
                refused"; what follows is worked out from revision 1
-  STOPS  every line: TCP/25 to 198.51.100.16/28, no longer in own-relay permit -> reject
+  STOPS  every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> reject
   STOPS  every line: TCP/25 to other servers monitor -> reject
   STOPS  relay own-relay: +1 -1 prefix
   opens  drain begins: what rules drop or reject is new connections alone
          phase in force: watch -> drain
-         every line: TCP/465, 587 to 198.51.100.16/28, no longer in own-relay permit, counted under
+         every line: TCP/465, 587 to 198.51.100.24/29, no longer in own-relay permit, counted under
          relay -> submission
   1 entry to add, 3 to change, 1 to remove, by 3 updates in 3 steps
     - remote_v4 prefix=198.51.100.16/28 => set_remote_class class_id=1

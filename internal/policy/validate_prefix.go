@@ -129,15 +129,6 @@ func newPrefixIndex[T any]() *prefixIndex[T] {
 	return &prefixIndex[T]{entries: make(map[netip.Prefix]T)}
 }
 
-// indexOf finds prefixes in a table that is there already, which it does not change.
-func indexOf[T any](entries map[netip.Prefix]T) *prefixIndex[T] {
-	x := &prefixIndex[T]{entries: entries}
-	for p := range entries {
-		x.length(p)
-	}
-	return x
-}
-
 // add enters a prefix, unless it is there already: then it returns what it was entered with. A prefix of length 0 is not entered: it is
 // refused as such, and everything lies inside it.
 func (x *prefixIndex[T]) add(p netip.Prefix, value T) (first T, again bool) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -54,7 +55,7 @@ func Meaning(old, new *Compiled) []Sentence {
 		w.was = &Compiled{}
 	}
 	w.wasLines, w.isLines = linesByName(w.was), linesByName(w.is)
-	w.moves = w.classMoves()
+	w.moves, w.stay = w.classMoves()
 	w.phases()
 	w.verdicts()
 	w.classes()
@@ -75,6 +76,7 @@ type words struct {
 	wasLines  map[string]standingLine
 	isLines   map[string]standingLine
 	moves     []classMove
+	stay      map[string][]netip.Prefix // by class, see classMoves
 	sentences []Sentence
 }
 

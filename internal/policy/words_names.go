@@ -66,18 +66,20 @@ func (w *words) classEffect(name string) effect {
 func (w *words) thenStopped(class string) string {
 	groups := w.sharedGroups()
 	all := len(groups)
-	for _, m := range w.moves { // at least one: a class has prefixes
+	had := false // an address: longer prefixes of other classes may have taken all
+	for _, m := range w.moves {
 		if m.from == class {
+			had = true
 			groups = slices.DeleteFunc(groups, func(g string) bool {
 				old, now := w.old.port(PortSMTP, UpDst, g, m.from), w.new.port(PortSMTP, UpDst, g, m.to)
 				return old.action.stoppage() > 0 || now.action.stoppage() < 2
 			})
 		}
 	}
-	switch len(groups) {
-	case 0:
+	switch {
+	case !had || len(groups) == 0:
 		return ""
-	case all:
+	case len(groups) == all:
 		return ": mail of every line to it is then stopped"
 	}
 	return fmt.Sprintf(": mail of %s to it is then stopped", linesOf(groups))

@@ -165,6 +165,156 @@ func TestMeaning(t *testing.T) {
 				"opens verdict: every line: TCP/25 to 2001:db8:ca::/48, no longer in mobile-carrier drop -> monitor",
 			},
 		},
+		"relay narrowed": { // the other half stays as it is
+			from: "all-destinations", to: "all-destinations",
+			change: func(b *Bundle) { b.Policy.Remotes[0].Prefixes[0] = prefix("198.51.100.16/29") },
+			want: []string{
+				"stops verdict: every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> drop",
+				"stops class: relay own-relay: +1 -1 prefix",
+				"neutral verdict: every line: TCP/465, 587 to 198.51.100.24/29, no longer in own-relay permit, counted under relay -> submission",
+			},
+		},
+		"relay narrowed to what is left around": { // of a /64 without one of its /66
+			from: "all-destinations", to: "all-destinations",
+			change: func(b *Bundle) {
+				b.Policy.Remotes[0].Prefixes = []netip.Prefix{prefix("198.51.100.16/28"), prefix("2001:db8:25::/65"), prefix("2001:db8:25:0:c000::/66")}
+			},
+			want: []string{
+				"stops verdict: every line: TCP/25 to 2001:db8:25:0:8000::/66, no longer in own-relay permit -> drop",
+				"stops class: relay own-relay: +2 -1 prefixes",
+				"neutral verdict: every line: TCP/465, 587 to 2001:db8:25:0:8000::/66, no longer in own-relay permit, counted under relay -> submission",
+			},
+		},
+		"prefix widened": {
+			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/24") },
+			want: []string{
+				"stops verdict: every line: TCP/25 to 203.0.113.64/26, 203.0.113.128/25, new in mobile-carrier monitor -> drop",
+				"stops class: class mobile-carrier: +1 -1 prefix",
+			},
+		},
+		"prefix split": {
+			change: func(b *Bundle) {
+				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/27"), prefix("203.0.113.32/27"), prefix("2001:db8:ca::/48")}
+			},
+			want: []string{"neutral class: class mobile-carrier: +2 -1 prefixes"},
+		},
+		"prefixes merged": {
+			before: func(b *Bundle) {
+				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("2001:db8:ca::/49"), prefix("2001:db8:ca:8000::/49")}
+			},
+			change: func(b *Bundle) {
+				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("2001:db8:ca::/48")}
+			},
+			want: []string{"neutral class: class mobile-carrier: +1 -2 prefixes"},
+		},
+		"prefix inside another of its class": { // the one around it has its addresses already
+			change: func(b *Bundle) {
+				b.Policy.Remotes[1].Prefixes = append(b.Policy.Remotes[1].Prefixes, prefix("203.0.113.8/29"))
+			},
+			want: []string{"neutral class: class mobile-carrier: +1 prefix"},
+		},
+		"class inside another": {
+			change: func(b *Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.16/28")}})
+			},
+			want: []string{
+				"opens verdict: every line: TCP/25 to 203.0.113.16/28, from mobile-carrier to lab drop -> monitor",
+				"opens class: class lab added (1 prefix)",
+			},
+		},
+		"class of another's addresses and new ones": {
+			change: func(b *Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, Remote{
+					Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.16/28"), prefix("192.0.2.240/29")},
+				})
+				rules := &b.Policy.Phases[1].Rules
+				*rules = slices.Insert(*rules, 0, PhaseRule{Name: "to-lab", Service: "smtp", Remote: "lab", Action: Reject})
+			},
+			want: []string{
+				"stops verdict: every line: TCP/25 to 192.0.2.240/29, new in lab monitor -> reject",
+				"stops class: class lab added (2 prefixes)",
+				"neutral verdict: every line: TCP/25 to 203.0.113.16/28, from mobile-carrier to lab drop -> reject",
+			},
+		},
+		"class inside another that narrows": { // 203.0.113.32/27 goes, but for what is lab's before and after
+			before: func(b *Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.48/28")}})
+			},
+			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27") },
+			want: []string{
+				"opens verdict: every line: TCP/25 to 203.0.113.32/28, no longer in mobile-carrier drop -> monitor",
+				"opens class: class mobile-carrier: +1 -1 prefix",
+			},
+		},
+		"class around another": { // mobile-carrier's addresses stay its own
+			from: "before", to: "before",
+			change: func(b *Bundle) {
+				b.Policy.Remotes[1].Within = []string{"lab"}
+				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Prefixes: []netip.Prefix{prefix("203.0.113.0/24")}})
+				rules := &b.Policy.Phases[0].Rules
+				*rules = slices.Insert(*rules, 0, PhaseRule{Name: "to-lab", Service: "smtp", Remote: "lab", Action: Drop})
+			},
+			want: []string{
+				"stops verdict: every line: TCP/25 to lab (1 prefix) monitor -> drop",
+				"stops class: class lab added (1 prefix)",
+			},
+		},
+		"relay whose addresses are all another class's": { // by longer prefixes; removing it changes nothing
+			from: "all-destinations", to: "all-destinations",
+			before: func(b *Bundle) {
+				b.Policy.Remotes[1].Within = []string{"lab"}
+				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("203.0.113.64/26")}
+				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Relay: true, Prefixes: []netip.Prefix{prefix("203.0.113.0/25")}})
+			},
+			change: func(b *Bundle) {
+				b.Policy.Remotes[1].Within = nil
+				b.Policy.Remotes = b.Policy.Remotes[:2]
+			},
+			want: []string{"neutral class: relay lab removed (1 prefix)"},
+		},
+		"addresses from two classes to a third": {
+			before: func(b *Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Prefixes: []netip.Prefix{prefix("192.0.2.240/29")}})
+			},
+			change: func(b *Bundle) {
+				b.Policy.Remotes[0].Prefixes[0] = prefix("198.51.100.16/29")
+				b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27")
+				b.Policy.Remotes[2].Prefixes = []netip.Prefix{prefix("198.51.100.24/29"), prefix("203.0.113.32/27"), prefix("192.0.2.240/28")}
+			},
+			want: []string{
+				"opens verdict: every line: TCP/25 to 203.0.113.32/27, from mobile-carrier to lab drop -> monitor",
+				"opens class: class lab: +3 -1 prefixes",
+				"opens class: class mobile-carrier: +1 -1 prefix",
+				"neutral verdict: every line: TCP/25 to 198.51.100.24/29, from own-relay to lab permit -> monitor",
+				"neutral verdict: every line: TCP/465, 587 to 198.51.100.24/29, from own-relay to lab permit, counted under relay -> submission",
+				"neutral class: relay own-relay: +1 -1 prefix",
+			},
+		},
+		"prefix and phase at once": { // what is new in the class is not what its rule stops from now on
+			from: "before", to: "mobile-carriers",
+			before: func(b *Bundle) {
+				b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27")
+				b.Policy.Phases[0].Rules[0].Action = Reject
+			},
+			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/26") },
+			want: []string{
+				"stops verdict: every line: TCP/25 to 203.0.113.32/27, new in mobile-carrier monitor -> drop",
+				"stops class: class mobile-carrier: +1 -1 prefix",
+				"neutral phase: phase in force: before -> mobile-carriers",
+				"neutral verdict: every line: TCP/25 to 203.0.113.0/27, 2001:db8:ca::/48, still in mobile-carrier reject -> drop",
+			},
+		},
+		"class of other servers and phase at once": { // none of them was in it before
+			from: "before", to: "mobile-carriers",
+			before: func(b *Bundle) { b.Policy.Phases[0].Rules[0].Action = Reject },
+			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.64/26")} },
+			want: []string{
+				"stops verdict: every line: TCP/25 to mobile-carrier (1 prefix) monitor -> drop",
+				"stops class: class mobile-carrier: +1 -2 prefixes",
+				"opens verdict: every line: TCP/25 to 203.0.113.0/26, 2001:db8:ca::/48, no longer in mobile-carrier reject -> monitor",
+				"neutral phase: phase in force: before -> mobile-carriers",
+			},
+		},
 		"relay removed": {
 			from: "all-destinations", to: "all-destinations",
 			change: func(b *Bundle) {
@@ -315,7 +465,7 @@ func TestMeaningIsTrue(t *testing.T) {
 		}
 		old, now := compile(p1, inv1, n1), compile(p2, inv2, n2)
 		w := &words{old: newJudge(old), new: newJudge(now), was: old, is: now}
-		w.moves = w.classMoves()
+		w.moves, w.stay = w.classMoves()
 		changes := w.verdictChanges()
 
 		addresses := []netip.Addr{netip.MustParseAddr("233.252.0.1")}

@@ -6,52 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"op25b/internal/pipeline"
 )
-
-// A classMove is addresses that go from one class of servers to another; "" is no class.
-type classMove struct {
-	from, to string
-	prefixes []netip.Prefix
-}
-
-// classMoves are all addresses that change their class. The longest prefix has the say, so that a prefix which comes takes its addresses from
-// the one around it, and one that goes leaves them to that.
-func (w *words) classMoves() []classMove {
-	if w.old.sameClasses(w.new) && maps.Equal(w.was.State.Remotes, w.is.State.Remotes) {
-		return nil
-	}
-	was, is := indexOf(w.was.State.Remotes), indexOf(w.is.State.Remotes)
-	class := func(c *Compiled, x *prefixIndex[pipeline.Class], p netip.Prefix) string {
-		number, ok := x.entries[p]
-		if !ok {
-			_, number, _ = x.around(p)
-		}
-		return c.Remotes[number].Name
-	}
-	moved := make(map[[2]string][]netip.Prefix)
-	move := func(p netip.Prefix) {
-		if from, to := class(w.was, was, p), class(w.is, is, p); from != to {
-			moved[[2]string{from, to}] = append(moved[[2]string{from, to}], p)
-		}
-	}
-	for p := range was.entries {
-		move(p)
-	}
-	for p := range is.entries {
-		if _, done := was.entries[p]; !done {
-			move(p)
-		}
-	}
-	var moves []classMove
-	for way, prefixes := range moved {
-		slices.SortFunc(prefixes, netip.Prefix.Compare)
-		moves = append(moves, classMove{way[0], way[1], prefixes})
-	}
-	slices.SortFunc(moves, func(a, b classMove) int { return strings.Compare(a.from+" "+a.to, b.from+" "+b.to) })
-	return moves
-}
 
 // A server is servers that a change treats alike: those of one class, or those that go from one class to another.
 type server struct {
@@ -63,26 +18,36 @@ type server struct {
 func (w *words) servers() []server {
 	var all []server
 	for _, name := range slices.Sorted(maps.Keys(w.new.remotes)) {
-		if _, both := w.old.remotes[name]; both {
-			r := w.is.Remotes[w.new.remotes[name]]
-			all = append(all, server{name, name, fmt.Sprintf("%s (%s)", name, counted(len(r.Prefixes), "prefix"))})
+		_, both := w.old.remotes[name]
+		stay := w.stay[name]
+		switch {
+		case !both || w.stay != nil && stay == nil: // nothing that was in it before
+		case w.comeTo(name):
+			all = append(all, server{name, name, fmt.Sprintf("%s, still in %s", some(stay), name)})
+		default:
+			all = append(all, server{name, name, w.wholly(name)})
 		}
 	}
 	for _, m := range w.moves {
-		some := few(names(m.prefixes, netip.Prefix.String), maxNamed)
-		way := "from " + m.from + " to " + m.to
+		text := fmt.Sprintf("%s, from %s to %s", some(m.prefixes), m.from, m.to)
 		switch {
-		case m.from == "" && len(m.prefixes) == len(w.is.Remotes[w.new.remotes[m.to]].Prefixes):
-			all = append(all, server{m.from, m.to, fmt.Sprintf("%s (%s)", m.to, counted(len(m.prefixes), "prefix"))})
-			continue
+		case m.from == "" && w.onlyBy(m):
+			text = w.wholly(m.to)
 		case m.from == "":
-			way = "new in " + m.to
+			text = fmt.Sprintf("%s, new in %s", some(m.prefixes), m.to)
 		case m.to == "":
-			way = "no longer in " + m.from
+			text = fmt.Sprintf("%s, no longer in %s", some(m.prefixes), m.from)
 		}
-		all = append(all, server{m.from, m.to, fmt.Sprintf("%s, %s,", some, way)})
+		all = append(all, server{m.from, m.to, text})
 	}
 	return append(all, server{"", "", "other servers"})
+}
+
+func some(prefixes []netip.Prefix) string { return few(names(prefixes, netip.Prefix.String), maxNamed) }
+
+// wholly is all of a class of the new policy, which lists it in as many prefixes.
+func (w *words) wholly(class string) string {
+	return fmt.Sprintf("%s (%s)", class, counted(len(w.is.Remotes[w.new.remotes[class]].Prefixes), "prefix"))
 }
 
 // A change is that the outcome is another for all segments of some ports, on some legs, between lines of some groups and some servers.
@@ -204,7 +169,7 @@ func (w *words) verdicts() {
 		}
 		to := "any server"
 		if !c.anywhere {
-			to = strings.TrimSuffix(few(names(c.servers, func(s server) string { return s.text }), maxNamed), ",")
+			to = few(names(c.servers, func(s server) string { return s.text }), maxNamed)
 		}
 		on := ""
 		if usual := w.usualLegs(c.ports[0]); !slices.Equal(c.legs, usual) {

@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A classMove is addresses that go from one class of servers to another; "" is no class.
+type classMove struct {
+	from, to string
+	prefixes []netip.Prefix // apart from each other, in order, and as few as can be
+}
+
+// classMoves are all addresses that change their class, and by class those that stay in it; both are nil if no entry changes. The longest
+// prefix has the say: a prefix that comes takes its addresses from the one around it, one that goes leaves them to that, and one that takes
+// the place of a longer or a shorter one changes nothing for the addresses that both have.
+func (w *words) classMoves() (moves []classMove, stay map[string][]netip.Prefix) {
+	if w.old.sameClasses(w.new) && maps.Equal(w.was.State.Remotes, w.is.State.Remotes) {
+		return nil, nil
+	}
+	edges := slices.Collect(maps.Keys(w.is.State.Remotes))
+	for p := range w.was.State.Remotes {
+		if _, both := w.is.State.Remotes[p]; !both {
+			edges = append(edges, p)
+		}
+	}
+	slices.SortFunc(edges, netip.Prefix.Compare)
+	v6, _ := slices.BinarySearchFunc(edges, everyIPv6, netip.Prefix.Compare)
+	x := classWalk{was: w.was, is: w.is, ways: make(map[classWay][]netip.Prefix)}
+	x.within(everyIPv4, classWay{}, edges[:v6])
+	x.within(everyIPv6, classWay{}, edges[v6:])
+
+	stay = make(map[string][]netip.Prefix)
+	for way, prefixes := range x.ways {
+		if way.from == way.to {
+			stay[way.from] = prefixes
+		} else {
+			moves = append(moves, classMove{way.from, way.to, prefixes})
+		}
+	}
+	slices.SortFunc(moves, func(a, b classMove) int { return strings.Compare(a.from+" "+a.to, b.from+" "+b.to) })
+	return moves, stay
+}
+
+var (
+	everyIPv4 = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	everyIPv6 = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+)
+
+// A classWay is the class of an address before and after.
+type classWay struct{ from, to string }
+
+// A classWalk goes through all addresses in order, in pieces that have one class before and one after.
+type classWalk struct {
+	was, is *Compiled
+	ways    map[classWay][]netip.Prefix
+}
+
+// within goes through the addresses of a prefix. way is what the shorter prefixes say of them, and edges are all that lie inside, the prefix
+// itself included, sorted.
+func (x *classWalk) within(p netip.Prefix, way classWay, edges []netip.Prefix) {
+	if len(edges) > 0 && edges[0] == p {
+		way = classWay{classOf(x.was, p, way.from), classOf(x.is, p, way.to)}
+		edges = edges[1:]
+	}
+	if len(edges) == 0 {
+		x.add(p, way)
+		return
+	}
+	low, high := halves(p)
+	i, _ := slices.BinarySearchFunc(edges, high, netip.Prefix.Compare)
+	x.within(low, way, edges[:i])
+	x.within(high, way, edges[i:])
+}
+
+// classOf is the class that a prefix puts its addresses in, or the one that they have without it.
+func classOf(c *Compiled, p netip.Prefix, otherwise string) string {
+	if number, ok := c.State.Remotes[p]; ok {
+		return c.Remotes[number].Name
+	}
+	return otherwise
+}
+
+// add notes a piece. Where it is the upper half of a prefix whose lower half goes the same way, the two are one.
+func (x *classWalk) add(p netip.Prefix, way classWay) {
+	if way == (classWay{}) {
+		return
+	}
+	list := x.ways[way]
+	for len(list) > 0 && p.Bits() > 0 && list[len(list)-1].Bits() == p.Bits() {
+		last := list[len(list)-1]
+		whole := netip.PrefixFrom(last.Addr(), p.Bits()-1)
+		if low, high := halves(whole); low != last || high != p {
+			break
+		}
+		list, p = list[:len(list)-1], whole
+	}
+	x.ways[way] = append(list, p)
+}
+
+// halves are the two prefixes that a prefix consists of; it must not be a single address.
+func halves(p netip.Prefix) (low, high netip.Prefix) {
+	bytes := p.Addr().As16()
+	bit := 128 - p.Addr().BitLen() + p.Bits()
+	bytes[bit/8] |= 0x80 >> (bit % 8)
+	upper := netip.AddrFrom16(bytes)
+	if p.Addr().Is4() {
+		upper = upper.Unmap()
+	}
+	return netip.PrefixFrom(p.Addr(), p.Bits()+1), netip.PrefixFrom(upper, p.Bits()+1)
+}
+
+// comeTo reports whether addresses come to a class.
+func (w *words) comeTo(class string) bool {
+	return slices.ContainsFunc(w.moves, func(m classMove) bool { return m.to == class })
+}
+
+// onlyBy reports whether all that is in a class comes to it by one move.
+func (w *words) onlyBy(m classMove) bool {
+	ways := slices.DeleteFunc(slices.Clone(w.moves), func(x classMove) bool { return x.to != m.to })
+	return len(ways) == 1 && len(w.stay[m.to]) == 0
+}
