@@ -17,18 +17,24 @@ import (
 // changeOptions are the flags of every command that changes the intent.
 type changeOptions struct {
 	reason string
+	yes    bool
 	noWait bool
 }
 
 func addChange(cmd *cobra.Command, o *changeOptions) {
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why; it is kept with the change, and in the audit record")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait for the switches once the change is stored")
 }
 
-// check refuses a change that nobody has given a reason for.
-func (o *changeOptions) check() error {
+// check refuses a change that nobody has given a reason for, and one that somebody would have to be asked about where nobody is. look is
+// the command that shows what there is to know before, and do what is done.
+func (o *changeOptions) check(c *console, look, do string) error {
 	if strings.TrimSpace(o.reason) == "" {
 		return errors.New("--reason is missing: say why, for who reads the history")
+	}
+	if !o.yes && (c.json || !isTerminal(c.in)) {
+		return fmt.Errorf("nobody can be asked here: look at op25b %s first, and %s with --yes", look, do)
 	}
 	return nil
 }
@@ -39,7 +45,6 @@ type applyOptions struct {
 	files  []string
 	saved  string
 	base   uint64
-	yes    bool
 	full   bool
 }
 
@@ -60,7 +65,6 @@ as long as no other revision came after it.`,
 	addFiles(cmd, &o.files)
 	addChange(cmd, &o.change)
 	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to change another revision than this; 0 is the current one")
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every line of the documents that differs")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
@@ -81,11 +85,8 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 	case o.saved != "" && o.base != 0:
 		return fmt.Errorf("--base %d: plan %s has its own; leave out --base", o.base, o.saved)
 	}
-	if err := o.change.check(); err != nil {
+	if err := o.change.check(c, "plan", "apply"); err != nil {
 		return err
-	}
-	if !o.yes && (c.json || !isTerminal(c.in)) {
-		return errors.New("nobody can be asked here: look at op25b plan first, and apply with --yes")
 	}
 	q := &op25bv1.ApplyRequest{Reason: o.change.reason, NoWait: o.change.noWait}
 	var planned *op25bv1.Plan
@@ -116,17 +117,17 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		}
 		return nil
 	}
-	if !o.yes {
-		if ok, err := c.confirm(ctx); !ok {
+	if !o.change.yes {
+		if err := c.confirm(ctx, "Apply it?"); err != nil {
 			return err
 		}
 	}
 	return here(change(ctx, c, c.Intent.Apply, q), docs)
 }
 
-// confirm asks whether to go on.
-func (c *console) confirm(ctx context.Context) (bool, error) {
-	fmt.Fprint(c.errOut, "\nApply it? Only yes does: ")
+// confirm asks whether to go on, and returns an error if not.
+func (c *console) confirm(ctx context.Context, question string) error {
+	fmt.Fprintf(c.errOut, "\n%s Only yes does: ", question)
 	answer := make(chan string, 1)
 	go func() { // it ends with the process: a terminal cannot be told to stop reading
 		line, _ := bufio.NewReader(c.in).ReadString('\n')
@@ -135,12 +136,12 @@ func (c *console) confirm(ctx context.Context) (bool, error) {
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(c.errOut)
-		return false, ctx.Err()
+		return ctx.Err()
 	case text := <-answer:
 		if text != "yes" {
-			return false, errors.New("nothing was changed")
+			return errors.New("nothing was changed")
 		}
-		return true, nil
+		return nil
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -99,29 +100,52 @@ func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore REVISION --reason TEXT",
 		Short: "put the documents and activations of an earlier revision in force again",
-		Long: `restore stores what an earlier revision says as the next one. Nothing is taken from the history. op25b diff CURRENT REVISION shows
-beforehand what will change.`,
-		Example: `  op25b restore 6 --reason 'OP25B-23: back to what it was on Monday'`,
-		Args:    cobra.ExactArgs(1),
+		Long: `restore stores what an earlier revision says as the next one. Nothing is taken from the history. It shows what will change, as
+op25b diff CURRENT REVISION does, and asks.`,
+		Example: `  op25b restore 6 --reason 'OP25B-23: back to what it was on Monday'
+  op25b restore 6 --reason OP25B-23 --yes`,
+		Args: cobra.ExactArgs(1),
 	}
 	addChange(cmd, &o.change)
 	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to change another revision than this; 0 is the current one")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
-		if err := o.change.check(); err != nil {
-			return err
-		}
 		number, err := revision(args[0], 1)
 		if err != nil {
+			return err
+		}
+		if err := o.change.check(c, "diff", "restore"); err != nil {
 			return err
 		}
 		base, err := c.current(ctx, o.base)
 		if err != nil {
 			return err
 		}
+		if !o.change.yes {
+			if err := c.confirmRestore(ctx, base, number); err != nil {
+				return err
+			}
+		}
 		return change(ctx, c, c.Intent.Restore, &op25bv1.RestoreRequest{
 			Revision: number, Base: base, Reason: o.change.reason, NoWait: o.change.noWait,
 		})
 	})
 	return cmd
+}
+
+// confirmRestore shows how an earlier revision differs from the current one, and asks whether to go back to it.
+func (c *console) confirmRestore(ctx context.Context, current, earlier uint64) error {
+	r, err := client.Ask(ctx, c.timeout, c.Intent.Diff, &op25bv1.DiffRequest{From: current, To: earlier})
+	if err != nil {
+		return err
+	}
+	// Numbers do not go back.
+	r.Documents = slices.DeleteFunc(r.Documents, func(d *op25bv1.DocumentDiff) bool { return d.Path == "numbers.json" })
+	if len(r.Documents) == 0 {
+		return nil // the controller refuses to store the same again, and says so
+	}
+	if err := c.view.Diff(r); err != nil {
+		return err
+	}
+	return c.confirm(ctx, fmt.Sprintf("Restore it, revision %d -> %d?", current, earlier))
 }

@@ -78,18 +78,24 @@ func newPhaseActivate() *cobra.Command {
 		Use:   "activate PHASE --reason TEXT",
 		Short: "put a phase in force now",
 		Long: `activate puts a phase in force, ahead of its date or again after a later one, until another is activated or the date of a phase
-comes. Which rules are in force changes at once in a switch; everything else stays as it is.`,
-		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'`,
-		Args:    cobra.ExactArgs(1),
+comes. Which rules are in force changes at once in a switch; everything else stays as it is.
+
+It shows which phases it takes the place of, on which switches and for which lines, and asks.`,
+		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'
+  op25b phase activate all-destinations --reason 'OP25B-24' --yes`,
+		Args: cobra.ExactArgs(1),
 	}
 	addScope(cmd, &o)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
-		base, err := o.on(ctx, c)
+		if err := o.change.check(c, "phase list", "activate"); err != nil {
+			return err
+		}
+		on, err := o.confirm(ctx, c, args[0], "Activate it?")
 		if err != nil {
 			return err
 		}
 		return change(ctx, c, c.Phase.Activate, &op25bv1.ActivateRequest{
-			Phase: args[0], Groups: o.groups, Switches: o.switches, Base: base, Reason: o.change.reason, NoWait: o.change.noWait,
+			Phase: args[0], Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait,
 		})
 	})
 	return cmd
@@ -100,29 +106,43 @@ func newPhaseRollback() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback --reason TEXT",
 		Short: "put in force what was in force before the last change of phase",
+		Long: `rollback puts in force the phase that was in force before the last change. It shows which it is, and on which switches and for which
+lines it takes the place of which, and asks. In a hurry, --yes does not ask.`,
 		Example: `  op25b phase rollback --reason 'a business customer cannot send'
-  op25b phase rollback --groups adsl --switches edge-1,edge-2 --reason 'OP25B-22'`,
+  op25b phase rollback --groups adsl --switches edge-1,edge-2 --reason 'OP25B-22' --yes`,
 		Args: cobra.NoArgs,
 	}
 	addScope(cmd, &o)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error {
-		base, err := o.on(ctx, c)
+		if err := o.change.check(c, "phase list", "roll back"); err != nil {
+			return err
+		}
+		on, err := o.confirm(ctx, c, "", "Go back?")
 		if err != nil {
 			return err
 		}
 		return change(ctx, c, c.Phase.Rollback, &op25bv1.RollbackRequest{
-			Groups: o.groups, Switches: o.switches, Base: base, Reason: o.change.reason, NoWait: o.change.noWait,
+			Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait, Phase: on.Phase,
 		})
 	})
 	return cmd
 }
 
-// on returns the revision that a change is made on, once the change has a reason.
-func (o *scopeOptions) on(ctx context.Context, c *console) (uint64, error) {
-	if err := o.change.check(); err != nil {
-		return 0, err
+// confirm shows what a change of phase would change and asks whether to go on; an empty phase is a rollback's. It returns the revision to
+// make the change on, and the phase that was shown, which with --yes is none.
+func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question string) (*op25bv1.PreviewResponse, error) {
+	if o.change.yes {
+		base, err := c.current(ctx, o.base)
+		return &op25bv1.PreviewResponse{Revision: base}, err
 	}
-	return c.current(ctx, o.base)
+	shown, err := client.Ask(ctx, c.timeout, c.Phase.Preview, &op25bv1.PreviewRequest{Phase: phase, Groups: o.groups, Switches: o.switches, Base: o.base})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.view.Preview(shown); err != nil {
+		return nil, err
+	}
+	return shown, c.confirm(ctx, question)
 }
 
 // current is the current revision, unless another is asked for.

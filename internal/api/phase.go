@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
@@ -151,11 +152,34 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 	if err := s.isCurrent(ctx, m.Base); err != nil {
 		return err
 	}
-	in, err := s.Book.Rollback(ctx, m.Base, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m.Reason, ""))
+	scope := policy.Scope{Groups: m.Groups, Switches: m.Switches}
+	if err := s.goesTo(ctx, m.Phase, scope); err != nil {
+		return err
+	}
+	in, err := s.Book.Rollback(ctx, m.Base, scope, by(ctx, m.Reason, ""))
 	if err != nil {
 		return err
 	}
 	return s.follow(ctx, in, m.NoWait, out.Send)
+}
+
+// goesTo refuses a rollback that goes to another phase than its caller was shown: the date of one may have come since. An empty phase is any.
+func (s *server) goesTo(ctx context.Context, shown string, scope policy.Scope) error {
+	if shown == "" {
+		return nil
+	}
+	in, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
+	to, err := in.Bundle.Previous(in.Activations, scope, s.Now())
+	if err != nil {
+		return err
+	}
+	if to != shown {
+		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the rollback is to phase %q by now, not to %q: look at it again", to, shown))
+	}
+	return nil
 }
 
 // isCurrent refuses what was made on another revision before anything is said about it: names may be known there that are not here.

@@ -32,6 +32,9 @@ func TestWrong(t *testing.T) {
 	rollback := func(r *op25bv1.RollbackRequest) func(context.Context) error {
 		return func(ctx context.Context) error { return refusal(phases.Rollback(ctx, r)) }
 	}
+	preview := func(r *op25bv1.PreviewRequest) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := phases.Preview(ctx, r); return err }
+	}
 	restore := func(r *op25bv1.RestoreRequest) func(context.Context) error {
 		return func(ctx context.Context) error { return refusal(intents.Restore(ctx, r)) }
 	}
@@ -66,6 +69,10 @@ func TestWrong(t *testing.T) {
 		{"a stale activation", activate(&op25bv1.ActivateRequest{Phase: "befor", Reason: "r"}), codes.Aborted, "..."},
 		{"a stale rollback", rollback(&op25bv1.RollbackRequest{Base: 2, Reason: "r"}), codes.Aborted, "..."},
 		{"nothing to go back to", rollback(&op25bv1.RollbackRequest{Base: 1, Reason: "r"}), codes.FailedPrecondition, "no phase to go back to: ..."},
+		{"nothing to go back to, as a preview", preview(&op25bv1.PreviewRequest{Base: 1}), codes.FailedPrecondition, "no phase to go back to: ..."},
+		{"a stale preview", preview(&op25bv1.PreviewRequest{Phase: "before", Base: 2}), codes.Aborted, "..."},
+		{"a preview of an unknown phase", preview(&op25bv1.PreviewRequest{Phase: "befor"}), invalid, `phase: unknown phase "befor"; ...`},
+		{"a preview for an unknown group", preview(&op25bv1.PreviewRequest{Groups: []string{"vdsl"}}), invalid, `groups[0]: unknown line group "vdsl"; ...`},
 		{"no revision", restore(&op25bv1.RestoreRequest{Base: 1, Reason: "r"}), invalid, "revision: no revision is named; say which one to go back to; IntentService.History lists them"},
 		{"an unknown revision", restore(&op25bv1.RestoreRequest{Revision: 9, Base: 1, Reason: "r"}), codes.NotFound, "..."},
 		{"an unknown revision", func(ctx context.Context) error {

@@ -42,6 +42,7 @@ func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error  { return d.
 func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error  { return d.write(r) }
 func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error      { return d.write(r) }
 func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error        { return d.write(r) }
+func (d *documents) Preview(r *op25bv1.PreviewResponse) error        { return d.write(r) }
 func (d *documents) Check(r *op25bv1.CheckResponse) error            { return d.write(r) }
 func (d *documents) Mail(r *op25bv1.CheckMailResponse) error         { return d.write(r) }
 func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error { return d.write(r) }

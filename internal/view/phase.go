@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -77,6 +78,42 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+// Preview shows what a phase would be put in force in place of, and where.
+func (t *table) Preview(r *op25bv1.PreviewResponse) error {
+	var b strings.Builder
+	changed := map[string]bool{}
+	for _, c := range r.Changes {
+		what := fmt.Sprintf("phase %s -> %s", cmp.Or(c.From, "none"), r.Phase)
+		if c.From == r.Phase {
+			what = fmt.Sprintf("phase %s stays", r.Phase)
+		} else {
+			for _, sw := range c.Switches {
+				changed[sw] = true
+			}
+		}
+		b.WriteString(wrapped("", plain(fmt.Sprintf("%s on %s: %s", linesOf(c), named(c.Switches, manyNames), what)), 4))
+	}
+	if len(changed) == 0 {
+		fmt.Fprintf(&b, "Nothing changes: phase %s is in force there already.\n", plain(r.Phase))
+	} else {
+		fmt.Fprintf(&b, "This changes %d of %s.\n", len(changed), count(r.Switches, "switch"))
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
+
+func linesOf(c *op25bv1.PhaseChange) string {
+	switch {
+	case c.EveryLine:
+		return "every line"
+	case len(c.Groups) == 0:
+		return "lines of no group"
+	case c.ByDefault:
+		return strings.Join(c.Groups, ", ") + " lines and those of no group"
+	}
+	return strings.Join(c.Groups, ", ") + " lines"
 }
 
 func orAll(names []string) string {

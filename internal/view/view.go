@@ -24,6 +24,8 @@ type View interface {
 	Drift(r *op25bv1.DriftResponse, full bool) error
 	Phases(r *op25bv1.ListPhasesResponse) error
 	Phase(r *op25bv1.ShowPhaseResponse) error
+	// Preview shows what putting a phase in force would change.
+	Preview(r *op25bv1.PreviewResponse) error
 	Check(r *op25bv1.CheckResponse) error
 	Mail(r *op25bv1.CheckMailResponse) error
 	// History shows revisions, of which at most limit were asked for.

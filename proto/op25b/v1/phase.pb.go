@@ -513,6 +513,230 @@ func (x *PhaseRule) GetAction() string {
 	return ""
 }
 
+type PreviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The phase to activate; empty is to go back.
+	Phase string `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Where; empty is all.
+	Groups   []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Switches []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
+	// The revision that the change would be made on; 0 is the current one.
+	Base          uint64 `protobuf:"varint,4,opt,name=base,proto3" json:"base,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PreviewRequest) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetSwitches() []string {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetBase() uint64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+type PreviewResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revision that this is of: the base of the change.
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The phase that would be in force.
+	Phase string `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	// In place of what it would be, and where; switches with the same are together.
+	Changes []*PhaseChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	// How many switches the inventory has.
+	Switches      uint32 `protobuf:"varint,4,opt,name=switches,proto3" json:"switches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PreviewResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PreviewResponse) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *PreviewResponse) GetChanges() []*PhaseChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetSwitches() uint32 {
+	if x != nil {
+		return x.Switches
+	}
+	return 0
+}
+
+// What a phase would be put in force in place of, and where.
+type PhaseChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The phase in force now: empty is none, and the new one itself is no change.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The line groups.
+	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Lines of no group, and lines that no inventory names, too.
+	ByDefault bool `protobuf:"varint,3,opt,name=by_default,json=byDefault,proto3" json:"by_default,omitempty"`
+	// That is every line of the switches.
+	EveryLine     bool     `protobuf:"varint,4,opt,name=every_line,json=everyLine,proto3" json:"every_line,omitempty"`
+	Switches      []string `protobuf:"bytes,5,rep,name=switches,proto3" json:"switches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhaseChange) Reset() {
+	*x = PhaseChange{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhaseChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhaseChange) ProtoMessage() {}
+
+func (x *PhaseChange) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhaseChange.ProtoReflect.Descriptor instead.
+func (*PhaseChange) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PhaseChange) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *PhaseChange) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *PhaseChange) GetByDefault() bool {
+	if x != nil {
+		return x.ByDefault
+	}
+	return false
+}
+
+func (x *PhaseChange) GetEveryLine() bool {
+	if x != nil {
+		return x.EveryLine
+	}
+	return false
+}
+
+func (x *PhaseChange) GetSwitches() []string {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
 type ActivateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Phase string                 `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
@@ -531,7 +755,7 @@ type ActivateRequest struct {
 
 func (x *ActivateRequest) Reset() {
 	*x = ActivateRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +767,7 @@ func (x *ActivateRequest) String() string {
 func (*ActivateRequest) ProtoMessage() {}
 
 func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +780,7 @@ func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRequest.ProtoReflect.Descriptor instead.
 func (*ActivateRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ActivateRequest) GetPhase() string {
@@ -611,14 +835,16 @@ type RollbackRequest struct {
 	// Why, for the audit record: 1 to 4,096 bytes.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// End the stream once the revision is stored.
-	NoWait        bool `protobuf:"varint,5,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	NoWait bool `protobuf:"varint,5,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	// The phase to go back to, as Preview said; FAILED_PRECONDITION if it would be another by now. Empty is any.
+	Phase         string `protobuf:"bytes,6,opt,name=phase,proto3" json:"phase,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +856,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +869,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RollbackRequest) GetGroups() []string {
@@ -679,6 +905,13 @@ func (x *RollbackRequest) GetNoWait() bool {
 		return x.NoWait
 	}
 	return false
+}
+
+func (x *RollbackRequest) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
 }
 
 var File_op25b_v1_phase_proto protoreflect.FileDescriptor
@@ -722,24 +955,44 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x05ports\x18\x04 \x03(\rR\x05ports\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x12\n" +
 	"\x04legs\x18\x06 \x03(\tR\x04legs\x12\x16\n" +
-	"\x06action\x18\a \x01(\tR\x06action\"\xa0\x01\n" +
+	"\x06action\x18\a \x01(\tR\x06action\"n\n" +
+	"\x0ePreviewRequest\x12\x14\n" +
+	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
+	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
+	"\x04base\x18\x04 \x01(\x04R\x04base\"\x90\x01\n" +
+	"\x0fPreviewResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
+	"\achanges\x18\x03 \x03(\v2\x15.op25b.v1.PhaseChangeR\achanges\x12\x1a\n" +
+	"\bswitches\x18\x04 \x01(\rR\bswitches\"\x93\x01\n" +
+	"\vPhaseChange\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
+	"\n" +
+	"by_default\x18\x03 \x01(\bR\tbyDefault\x12\x1d\n" +
+	"\n" +
+	"every_line\x18\x04 \x01(\bR\teveryLine\x12\x1a\n" +
+	"\bswitches\x18\x05 \x03(\tR\bswitches\"\xa0\x01\n" +
 	"\x0fActivateRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x04 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x17\n" +
-	"\ano_wait\x18\x06 \x01(\bR\x06noWait\"\x8a\x01\n" +
+	"\ano_wait\x18\x06 \x01(\bR\x06noWait\"\xa0\x01\n" +
 	"\x0fRollbackRequest\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x02 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x03 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
-	"\ano_wait\x18\x05 \x01(\bR\x06noWait2\x97\x02\n" +
+	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x14\n" +
+	"\x05phase\x18\x06 \x01(\tR\x05phase2\xd7\x02\n" +
 	"\fPhaseService\x12G\n" +
 	"\n" +
 	"ListPhases\x12\x1b.op25b.v1.ListPhasesRequest\x1a\x1c.op25b.v1.ListPhasesResponse\x12D\n" +
-	"\tShowPhase\x12\x1a.op25b.v1.ShowPhaseRequest\x1a\x1b.op25b.v1.ShowPhaseResponse\x12;\n" +
+	"\tShowPhase\x12\x1a.op25b.v1.ShowPhaseRequest\x1a\x1b.op25b.v1.ShowPhaseResponse\x12>\n" +
+	"\aPreview\x12\x18.op25b.v1.PreviewRequest\x1a\x19.op25b.v1.PreviewResponse\x12;\n" +
 	"\bActivate\x12\x19.op25b.v1.ActivateRequest\x1a\x12.op25b.v1.Progress0\x01\x12;\n" +
 	"\bRollback\x12\x19.op25b.v1.RollbackRequest\x1a\x12.op25b.v1.Progress0\x01B\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
@@ -755,7 +1008,7 @@ func file_op25b_v1_phase_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_phase_proto_rawDescData
 }
 
-var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_op25b_v1_phase_proto_goTypes = []any{
 	(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
 	(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
@@ -764,32 +1017,38 @@ var file_op25b_v1_phase_proto_goTypes = []any{
 	(*ShowPhaseRequest)(nil),      // 4: op25b.v1.ShowPhaseRequest
 	(*ShowPhaseResponse)(nil),     // 5: op25b.v1.ShowPhaseResponse
 	(*PhaseRule)(nil),             // 6: op25b.v1.PhaseRule
-	(*ActivateRequest)(nil),       // 7: op25b.v1.ActivateRequest
-	(*RollbackRequest)(nil),       // 8: op25b.v1.RollbackRequest
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*Progress)(nil),              // 10: op25b.v1.Progress
+	(*PreviewRequest)(nil),        // 7: op25b.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 8: op25b.v1.PreviewResponse
+	(*PhaseChange)(nil),           // 9: op25b.v1.PhaseChange
+	(*ActivateRequest)(nil),       // 10: op25b.v1.ActivateRequest
+	(*RollbackRequest)(nil),       // 11: op25b.v1.RollbackRequest
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Progress)(nil),              // 13: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
-	9,  // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
+	12, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
-	9,  // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
-	9,  // 3: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
+	12, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
+	12, // 3: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
 	3,  // 4: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
 	2,  // 5: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
 	6,  // 6: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
-	0,  // 7: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	4,  // 8: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	7,  // 9: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	8,  // 10: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	1,  // 11: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	5,  // 12: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	10, // 13: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	10, // 14: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	9,  // 7: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
+	0,  // 8: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	4,  // 9: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	7,  // 10: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	10, // 11: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	11, // 12: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	1,  // 13: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	5,  // 14: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	8,  // 15: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	13, // 16: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	13, // 17: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }
@@ -804,7 +1063,7 @@ func file_op25b_v1_phase_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_phase_proto_rawDesc), len(file_op25b_v1_phase_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

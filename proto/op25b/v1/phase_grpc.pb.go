@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	PhaseService_ListPhases_FullMethodName = "/op25b.v1.PhaseService/ListPhases"
 	PhaseService_ShowPhase_FullMethodName  = "/op25b.v1.PhaseService/ShowPhase"
+	PhaseService_Preview_FullMethodName    = "/op25b.v1.PhaseService/Preview"
 	PhaseService_Activate_FullMethodName   = "/op25b.v1.PhaseService/Activate"
 	PhaseService_Rollback_FullMethodName   = "/op25b.v1.PhaseService/Rollback"
 )
@@ -37,6 +38,8 @@ type PhaseServiceClient interface {
 	ListPhases(ctx context.Context, in *ListPhasesRequest, opts ...grpc.CallOption) (*ListPhasesResponse, error)
 	// Returns a phase with its rules. INVALID_ARGUMENT with Faults for one that the policy does not have.
 	ShowPhase(ctx context.Context, in *ShowPhaseRequest, opts ...grpc.CallOption) (*ShowPhaseResponse, error)
+	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
 	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(ctx context.Context, in *ActivateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
@@ -67,6 +70,16 @@ func (c *phaseServiceClient) ShowPhase(ctx context.Context, in *ShowPhaseRequest
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShowPhaseResponse)
 	err := c.cc.Invoke(ctx, PhaseService_ShowPhase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *phaseServiceClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewResponse)
+	err := c.cc.Invoke(ctx, PhaseService_Preview_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +134,8 @@ type PhaseServiceServer interface {
 	ListPhases(context.Context, *ListPhasesRequest) (*ListPhasesResponse, error)
 	// Returns a phase with its rules. INVALID_ARGUMENT with Faults for one that the policy does not have.
 	ShowPhase(context.Context, *ShowPhaseRequest) (*ShowPhaseResponse, error)
+	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
+	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(*ActivateRequest, grpc.ServerStreamingServer[Progress]) error
@@ -142,6 +157,9 @@ func (UnimplementedPhaseServiceServer) ListPhases(context.Context, *ListPhasesRe
 }
 func (UnimplementedPhaseServiceServer) ShowPhase(context.Context, *ShowPhaseRequest) (*ShowPhaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowPhase not implemented")
+}
+func (UnimplementedPhaseServiceServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedPhaseServiceServer) Activate(*ActivateRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Activate not implemented")
@@ -206,6 +224,24 @@ func _PhaseService_ShowPhase_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PhaseService_Preview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PhaseServiceServer).Preview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PhaseService_Preview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PhaseServiceServer).Preview(ctx, req.(*PreviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PhaseService_Activate_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ActivateRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -242,6 +278,10 @@ var PhaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ShowPhase",
 			Handler:    _PhaseService_ShowPhase_Handler,
+		},
+		{
+			MethodName: "Preview",
+			Handler:    _PhaseService_Preview_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -39,6 +39,8 @@ const (
 	PhaseServiceListPhasesProcedure = "/op25b.v1.PhaseService/ListPhases"
 	// PhaseServiceShowPhaseProcedure is the fully-qualified name of the PhaseService's ShowPhase RPC.
 	PhaseServiceShowPhaseProcedure = "/op25b.v1.PhaseService/ShowPhase"
+	// PhaseServicePreviewProcedure is the fully-qualified name of the PhaseService's Preview RPC.
+	PhaseServicePreviewProcedure = "/op25b.v1.PhaseService/Preview"
 	// PhaseServiceActivateProcedure is the fully-qualified name of the PhaseService's Activate RPC.
 	PhaseServiceActivateProcedure = "/op25b.v1.PhaseService/Activate"
 	// PhaseServiceRollbackProcedure is the fully-qualified name of the PhaseService's Rollback RPC.
@@ -51,6 +53,8 @@ type PhaseServiceClient interface {
 	ListPhases(context.Context, *connect.Request[v1.ListPhasesRequest]) (*connect.Response[v1.ListPhasesResponse], error)
 	// Returns a phase with its rules. INVALID_ARGUMENT with Faults for one that the policy does not have.
 	ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error)
+	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
+	Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error)
 	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(context.Context, *connect.Request[v1.ActivateRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
@@ -82,6 +86,12 @@ func NewPhaseServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(phaseServiceMethods.ByName("ShowPhase")),
 			connect.WithClientOptions(opts...),
 		),
+		preview: connect.NewClient[v1.PreviewRequest, v1.PreviewResponse](
+			httpClient,
+			baseURL+PhaseServicePreviewProcedure,
+			connect.WithSchema(phaseServiceMethods.ByName("Preview")),
+			connect.WithClientOptions(opts...),
+		),
 		activate: connect.NewClient[v1.ActivateRequest, v1.Progress](
 			httpClient,
 			baseURL+PhaseServiceActivateProcedure,
@@ -101,6 +111,7 @@ func NewPhaseServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type phaseServiceClient struct {
 	listPhases *connect.Client[v1.ListPhasesRequest, v1.ListPhasesResponse]
 	showPhase  *connect.Client[v1.ShowPhaseRequest, v1.ShowPhaseResponse]
+	preview    *connect.Client[v1.PreviewRequest, v1.PreviewResponse]
 	activate   *connect.Client[v1.ActivateRequest, v1.Progress]
 	rollback   *connect.Client[v1.RollbackRequest, v1.Progress]
 }
@@ -113,6 +124,11 @@ func (c *phaseServiceClient) ListPhases(ctx context.Context, req *connect.Reques
 // ShowPhase calls op25b.v1.PhaseService.ShowPhase.
 func (c *phaseServiceClient) ShowPhase(ctx context.Context, req *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error) {
 	return c.showPhase.CallUnary(ctx, req)
+}
+
+// Preview calls op25b.v1.PhaseService.Preview.
+func (c *phaseServiceClient) Preview(ctx context.Context, req *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error) {
+	return c.preview.CallUnary(ctx, req)
 }
 
 // Activate calls op25b.v1.PhaseService.Activate.
@@ -131,6 +147,8 @@ type PhaseServiceHandler interface {
 	ListPhases(context.Context, *connect.Request[v1.ListPhasesRequest]) (*connect.Response[v1.ListPhasesResponse], error)
 	// Returns a phase with its rules. INVALID_ARGUMENT with Faults for one that the policy does not have.
 	ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error)
+	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
+	Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error)
 	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(context.Context, *connect.Request[v1.ActivateRequest], *connect.ServerStream[v1.Progress]) error
@@ -158,6 +176,12 @@ func NewPhaseServiceHandler(svc PhaseServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(phaseServiceMethods.ByName("ShowPhase")),
 		connect.WithHandlerOptions(opts...),
 	)
+	phaseServicePreviewHandler := connect.NewUnaryHandler(
+		PhaseServicePreviewProcedure,
+		svc.Preview,
+		connect.WithSchema(phaseServiceMethods.ByName("Preview")),
+		connect.WithHandlerOptions(opts...),
+	)
 	phaseServiceActivateHandler := connect.NewServerStreamHandler(
 		PhaseServiceActivateProcedure,
 		svc.Activate,
@@ -176,6 +200,8 @@ func NewPhaseServiceHandler(svc PhaseServiceHandler, opts ...connect.HandlerOpti
 			phaseServiceListPhasesHandler.ServeHTTP(w, r)
 		case PhaseServiceShowPhaseProcedure:
 			phaseServiceShowPhaseHandler.ServeHTTP(w, r)
+		case PhaseServicePreviewProcedure:
+			phaseServicePreviewHandler.ServeHTTP(w, r)
 		case PhaseServiceActivateProcedure:
 			phaseServiceActivateHandler.ServeHTTP(w, r)
 		case PhaseServiceRollbackProcedure:
@@ -195,6 +221,10 @@ func (UnimplementedPhaseServiceHandler) ListPhases(context.Context, *connect.Req
 
 func (UnimplementedPhaseServiceHandler) ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.PhaseService.ShowPhase is not implemented"))
+}
+
+func (UnimplementedPhaseServiceHandler) Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.PhaseService.Preview is not implemented"))
 }
 
 func (UnimplementedPhaseServiceHandler) Activate(context.Context, *connect.Request[v1.ActivateRequest], *connect.ServerStream[v1.Progress]) error {
