@@ -3,9 +3,10 @@ package policy
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 )
 
 // A decoder fills the documents' types from YAML nodes, strictly: every key known and given once, every value of its type, and nothing
@@ -15,6 +16,7 @@ import (
 type decoder struct {
 	file   string
 	faults Faults
+	known  map[reflect.Type]keySet // of the structs that have been met: there are few, and mappings are many
 }
 
 func (d *decoder) fault(kind error, pos Pos, path, what, way string) {
@@ -22,18 +24,19 @@ func (d *decoder) fault(kind error, pos Pos, path, what, way string) {
 }
 
 // value fills v from n, which stands at path in the document.
-func (d *decoder) value(n ast.Node, v reflect.Value, path string) {
-	switch x := n.(type) {
-	case nil, *ast.NullNode:
+func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
+	written := shapeOf(n)
+	switch written {
+	case nullShape:
 		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s has no value", label(path)), "it wants "+wanted(v.Type())+", or leave the key out")
 		return
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		d.fault(ErrSyntax, d.pos(n), path, fmt.Sprintf("%s is written with %s", label(path), nodeName(x)),
+	case anchorShape, aliasShape, tagShape:
+		d.fault(ErrSyntax, d.pos(n), path, fmt.Sprintf("%s is written with %s", label(path), nodeName(n)),
 			"anchors, aliases, tags and merge keys are not read here: write the value out")
 		return
 	}
 	if read := scalarReader(v.Type()); read != nil {
-		d.scalar(n, v, path, read)
+		d.scalar(n, written, v, path, read)
 		return
 	}
 	switch v.Kind() {
@@ -47,20 +50,22 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string) {
 }
 
 // mapping fills the struct v. Keys in also are known and belong to somebody else.
-func (d *decoder) mapping(n ast.Node, v reflect.Value, path string, also ...string) {
-	m, ok := n.(*ast.MappingNode)
-	if !ok {
+func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...string) {
+	if shapeOf(n) != mappingShape {
 		d.wrongType(n, v.Type(), path)
 		return
 	}
-	fields, known := keys(v.Type())
-	known = append(append([]string(nil), also...), known...)
-	seen := make(map[string]Pos, len(m.Values))
-	for _, kv := range m.Values {
-		at := d.pos(kv.Key)
-		key, ok := keyText(kv.Key)
+	of := d.keys(v.Type())
+	known := of.inOrder
+	if len(also) > 0 {
+		known = slices.Concat(also, known)
+	}
+	seen := make(map[string]Pos, len(n.Content)/2)
+	for pair := range slices.Chunk(n.Content, 2) {
+		at := d.pos(pair[0])
+		key, ok := keyText(pair[0])
 		if !ok {
-			d.fault(ErrSyntax, at, path, fmt.Sprintf("%s has a key written with %s", label(path), nodeName(kv.Key)), "keys are plain words: "+strings.Join(known, ", "))
+			d.fault(ErrSyntax, at, path, fmt.Sprintf("%s has a key written with %s", label(path), keyName(pair[0])), "keys are plain words: "+strings.Join(known, ", "))
 			continue
 		}
 		if first, again := seen[key]; again {
@@ -68,39 +73,38 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string, also ...stri
 			continue
 		}
 		seen[key] = at
-		if field, ok := fields[key]; ok {
-			d.value(kv.Value, v.Field(field.index), join(path, key))
+		if field, ok := of.fields[key]; ok {
+			d.value(pair[1], v.Field(field.index), join(path, key))
 		} else if !contains(also, key) {
 			d.fault(ErrDecode, at, join(path, key), fmt.Sprintf("unknown key %q", key), nearest(key, known, "known keys"))
 		}
 	}
 	for _, key := range known {
-		if _, ok := seen[key]; ok || contains(also, key) || fields[key].optional {
+		if _, ok := seen[key]; ok || contains(also, key) || of.fields[key].optional {
 			continue
 		}
-		d.fault(ErrDecode, d.pos(n), join(path, key), fmt.Sprintf("%s has no %q", label(path), key), "it wants "+wanted(v.Field(fields[key].index).Type()))
+		d.fault(ErrDecode, d.pos(n), join(path, key), fmt.Sprintf("%s has no %q", label(path), key), "it wants "+wanted(v.Field(of.fields[key].index).Type()))
 	}
 }
 
 // list fills the slice v.
-func (d *decoder) list(n ast.Node, v reflect.Value, path string) {
-	s, ok := n.(*ast.SequenceNode)
-	if !ok {
+func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
+	if shapeOf(n) != listShape {
 		d.wrongType(n, v.Type(), path)
 		return
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(s.Values), len(s.Values)))
-	for i, item := range s.Values {
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	for i, item := range n.Content {
 		d.value(item, v.Index(i), fmt.Sprintf("%s[%d]", path, i))
 	}
 }
 
-func (d *decoder) wrongType(n ast.Node, want reflect.Type, path string) {
+func (d *decoder) wrongType(n *yaml.Node, want reflect.Type, path string) {
 	d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), nodeName(n)), "it wants "+wanted(want))
 }
 
 // pos is where a node begins.
-func (d *decoder) pos(n ast.Node) Pos { return nodePos(d.file, n) }
+func (d *decoder) pos(n *yaml.Node) Pos { return nodePos(d.file, n) }
 
 // A field is a key of a struct.
 type field struct {
@@ -108,30 +112,37 @@ type field struct {
 	optional bool
 }
 
-// keys are the fields of a struct by key, and the keys in the order of the fields.
-func keys(t reflect.Type) (fields map[string]field, inOrder []string) {
-	fields = make(map[string]field, t.NumField())
+// A keySet is the fields of a struct by key, and the keys in the order of the fields.
+type keySet struct {
+	fields  map[string]field
+	inOrder []string
+}
+
+// keys are the keys of a struct, worked out once.
+func (d *decoder) keys(t reflect.Type) keySet {
+	k, ok := d.known[t]
+	if !ok {
+		if d.known == nil {
+			d.known = make(map[reflect.Type]keySet)
+		}
+		k = keys(t)
+		d.known[t] = k
+	}
+	return k
+}
+
+func keys(t reflect.Type) keySet {
+	k := keySet{fields: make(map[string]field, t.NumField())}
 	for i := range t.NumField() {
 		tag, ok := t.Field(i).Tag.Lookup("yaml")
 		if !ok {
 			continue
 		}
 		key, options, _ := strings.Cut(tag, ",")
-		fields[key] = field{index: i, optional: options == "omitempty"}
-		inOrder = append(inOrder, key)
+		k.fields[key] = field{index: i, optional: options == "omitempty"}
+		k.inOrder = append(k.inOrder, key)
 	}
-	return fields, inOrder
-}
-
-// keyText is a mapping's key, if it is a plain or quoted scalar.
-func keyText(n ast.MapKeyNode) (string, bool) {
-	switch x := n.(type) {
-	case *ast.StringNode:
-		return x.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
-		return x.GetToken().Value, true
-	}
-	return "", false
+	return k
 }
 
 func contains(list []string, s string) bool {

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 )
 
 // A File is a file's name, for messages, and what is in it.
@@ -36,7 +36,7 @@ func Load(files []File) (*Bundle, error) {
 	if err := Validate(r.policy, r.inventory); err != nil {
 		return nil, err
 	}
-	r.policy.src.root, r.inventory.src.root = nil, nil // nodes take fifty times the room of the text, and nobody asks for places any more
+	r.policy.src.root, r.inventory.src.root = nil, nil // nodes take twenty times the room of the text, and nobody asks for places any more
 	return &Bundle{Policy: r.policy, Inventory: r.inventory}, nil
 }
 
@@ -82,7 +82,7 @@ func (r *reader) complete(files []File) {
 }
 
 // document reads one document into the reader.
-func (r *reader) document(file string, n ast.Node) {
+func (r *reader) document(file string, n *yaml.Node) {
 	d := decoder{file: file}
 	defer func() { r.faults = append(r.faults, d.faults...) }()
 
@@ -108,32 +108,30 @@ func (r *reader) document(file string, n ast.Node) {
 }
 
 // header reads a document's version and kind. It reports false, with the faults noted, where either is not one that is read here.
-func (d *decoder) header(n ast.Node, kinds ...string) (kind string, ok bool) {
-	m, isMapping := n.(*ast.MappingNode)
-	if !isMapping {
+func (d *decoder) header(n *yaml.Node, kinds ...string) (kind string, ok bool) {
+	if shapeOf(n) != mappingShape {
 		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it wants a mapping that begins with apiVersion: "+APIVersion+" and kind: "+strings.Join(kinds, " or "))
 		return "", false
 	}
-	kind, ok = d.headerKey(m, "kind", kinds)
-	_, versionOK := d.headerKey(m, "apiVersion", []string{APIVersion})
+	kind, ok = d.headerKey(n, "kind", kinds)
+	_, versionOK := d.headerKey(n, "apiVersion", []string{APIVersion})
 	return kind, ok && versionOK
 }
 
 // headerKey reads a key whose valid values are few.
-func (d *decoder) headerKey(m *ast.MappingNode, key string, valid []string) (string, bool) {
+func (d *decoder) headerKey(m *yaml.Node, key string, valid []string) (string, bool) {
 	n := child(m, key)
 	if n == nil {
 		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it wants "+strings.Join(valid, " or "))
 		return "", false
 	}
-	text, ok := n.(*ast.StringNode)
-	if !ok {
+	if shapeOf(n) != textShape {
 		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it wants "+strings.Join(valid, " or "))
 		return "", false
 	}
-	if !contains(valid, text.Value) {
-		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, text.Value), nearest(text.Value, valid, "known"))
+	if !contains(valid, n.Value) {
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, n.Value), nearest(n.Value, valid, "known"))
 		return "", false
 	}
-	return text.Value, true
+	return n.Value, true
 }

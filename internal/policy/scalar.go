@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 
 	"op25b/internal/pipeline"
 )
@@ -179,35 +179,21 @@ func readRole(s string) (any, error) {
 	return nil, strconv.ErrSyntax
 }
 
-// scalar fills v from a node in the given form.
-func (d *decoder) scalar(n ast.Node, v reflect.Value, path string, f *form) {
-	if v.Kind() == reflect.Bool {
-		b, ok := n.(*ast.BoolNode)
-		if !ok {
-			d.wrongType(n, v.Type(), path)
-			return
-		}
-		v.SetBool(b.Value)
+// scalar fills v from a node in the given form. written is the node's shape.
+func (d *decoder) scalar(n *yaml.Node, written shape, v reflect.Value, path string, f *form) {
+	text := n.Value
+	switch {
+	case v.Kind() == reflect.Bool && written == boolShape:
+		v.SetBool(strings.EqualFold(text, "true"))
 		return
-	}
-	var text string
-	switch x := n.(type) {
-	case *ast.StringNode:
-		text = x.Value
-		if f.numeric {
-			d.wrongType(n, v.Type(), path)
-			return
-		}
-	case *ast.LiteralNode:
-		text = x.Value.Value
-	case *ast.IntegerNode:
-		text = x.GetToken().Value
-	default:
+	case v.Kind() == reflect.Bool, written == textShape && f.numeric:
 		d.wrongType(n, v.Type(), path)
 		return
-	}
-	if _, isNumber := n.(*ast.IntegerNode); isNumber && !f.numeric {
+	case written == integerShape && !f.numeric:
 		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is the number %s", label(path), text), fmt.Sprintf("it wants %s: put it in quotes if it is meant", f.want))
+		return
+	case written != textShape && written != blockShape && written != integerShape:
+		d.wrongType(n, v.Type(), path)
 		return
 	}
 	got, err := f.read(text)
@@ -230,40 +216,7 @@ func wanted(t reflect.Type) string {
 		if f := scalarReader(t.Elem()); f != nil {
 			return "a list, each item " + f.want
 		}
-		_, known := keys(t.Elem())
-		return "a list of mappings with the keys " + strings.Join(known, ", ")
+		return "a list of mappings with the keys " + strings.Join(keys(t.Elem()).inOrder, ", ")
 	}
-	_, known := keys(t)
-	return "a mapping with the keys " + strings.Join(known, ", ")
-}
-
-// nodeName is what a node is, in words.
-func nodeName(n ast.Node) string {
-	switch x := n.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-		return "a mapping"
-	case *ast.SequenceNode:
-		return "a list"
-	case *ast.StringNode:
-		return fmt.Sprintf("the text %q", x.Value)
-	case *ast.LiteralNode:
-		return "a block of text"
-	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return "the number " + x.GetToken().Value
-	case *ast.BoolNode:
-		return x.GetToken().Value
-	case *ast.AnchorNode:
-		return "an anchor"
-	case *ast.AliasNode:
-		return "an alias"
-	case *ast.TagNode:
-		return "the tag " + x.GetToken().Value
-	case *ast.MergeKeyNode:
-		return "a merge key"
-	case *ast.MappingKeyNode:
-		return "a question mark"
-	case *ast.DirectiveNode:
-		return "a directive"
-	}
-	return "nothing"
+	return "a mapping with the keys " + strings.Join(keys(t).inOrder, ", ")
 }

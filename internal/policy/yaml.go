@@ -4,94 +4,138 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"go.yaml.in/yaml/v4"
 )
 
 // parse reads the documents of a file. Documents with nothing in them are left out.
-func parse(f File) ([]ast.Node, *Fault) {
+func parse(f File) ([]*yaml.Node, *Fault) {
 	text := bytes.TrimPrefix(f.Data, []byte("\ufeff")) // some editors begin a file with it
-	if fault := checkUTF8(f.Name, text); fault != nil {
+	asked, fault := checkText(f.Name, text)
+	if fault != nil {
 		return nil, fault
 	}
-	var docs []ast.Node
-	for _, tokens := range split(lexer.Tokenize(string(text))) {
-		// Repeated keys are found in decoding, where both places can be named.
-		parsed, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
-		if err != nil {
+	loader, err := yaml.NewLoader(bytes.NewReader(text), yaml.WithStreamNodes(), yaml.WithPlugin(unresolved{}))
+	if err != nil {
+		return nil, syntaxFault(f.Name, err)
+	}
+	var docs []*yaml.Node
+	for {
+		var n yaml.Node
+		switch err := loader.Load(&n); {
+		case errors.Is(err, io.EOF):
+			return docs, nil
+		case err != nil:
 			return nil, syntaxFault(f.Name, err)
-		}
-		for _, doc := range parsed.Docs {
-			if doc.Body == nil {
-				return nil, syntaxFault(f.Name, errNoBody)
+		case n.Kind == yaml.StreamNode:
+			if n.Stream.Version != nil || len(n.Stream.TagDirectives) > 0 {
+				return nil, &Fault{Pos: nodePos(f.Name, &n), Kind: ErrSyntax, What: "the document begins with a directive", Way: "leave the lines with a percent sign out"}
 			}
-			docs = append(docs, doc.Body)
-		}
-	}
-	return docs, nil
-}
-
-var errNoBody = errors.New("a document could not be read")
-
-// split cuts a file's tokens before each document header and behind each document end, and drops the pieces without content. The
-// parser does the same, but stops without a word at two headers in a row: a document behind them would be lost.
-func split(tokens token.Tokens) []token.Tokens {
-	var pieces []token.Tokens
-	var piece token.Tokens
-	content := false
-	cut := func() {
-		if content {
-			pieces = append(pieces, piece)
-		}
-		piece, content = nil, false
-	}
-	for _, t := range tokens {
-		switch t.Type {
-		case token.DocumentHeaderType:
-			cut()
-		case token.DocumentEndType:
-			cut()
-			continue
-		case token.CommentType:
 		default:
-			content = true
+			if doc := n.Content[0]; !absent(doc) {
+				asked.mark(doc)
+				docs = append(docs, doc)
+			}
 		}
-		piece = append(piece, t)
 	}
-	cut()
-	return pieces
 }
 
 // syntaxFault is what the parser says, with the place that it says.
 func syntaxFault(file string, err error) *Fault {
 	fault := &Fault{Pos: Pos{File: file}, What: "not valid YAML: " + err.Error(), Kind: ErrSyntax}
-	if yerr := yaml.Error(nil); errors.As(err, &yerr) {
-		fault.What = "not valid YAML: " + yerr.GetMessage()
-		if t := yerr.GetToken(); t != nil && t.Position != nil {
-			fault.Line, fault.Col = t.Position.Line, t.Position.Column
+	if load := (*yaml.LoadError)(nil); errors.As(err, &load) {
+		fault.Line, fault.Col = load.Mark.Line, load.Mark.Column
+		fault.What = "not valid YAML: " + load.Message
+		if load.ContextMsg != "" {
+			fault.What += ", " + load.ContextMsg
+			if from := load.ContextMark; from.Line > 0 && from != load.Mark {
+				fault.What += fmt.Sprintf(" from %d:%d", from.Line, from.Column)
+			}
 		}
 	}
 	return fault
 }
 
-// checkUTF8 finds the first byte that is not UTF-8.
-func checkUTF8(file string, text []byte) *Fault {
-	line, col := 1, 1
+// unresolved has an alias stand for nothing, so that it reaches the decoder, which refuses it by name, whether its anchor is known or not.
+type unresolved struct{}
+
+func (unresolved) NewAliasDataContext(yaml.AliasDataServices) (yaml.AliasDataContext, error) {
+	return unresolved{}, nil
+}
+
+func (unresolved) BeginDocument() error                  { return nil }
+func (unresolved) DefineAnchor(string, *yaml.Node) error { return nil }
+func (unresolved) EndDocument() error                    { return nil }
+
+func (unresolved) ResolveAlias(string) (*yaml.Node, bool, error) {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, true, nil
+}
+
+var (
+	_ yaml.AliasDataPlugin  = unresolved{}
+	_ yaml.AliasDataContext = unresolved{}
+)
+
+// questions are the question marks of a text, each by the place of what follows it on its line. Nodes keep no trace of them.
+type questions map[Pos]Pos
+
+// mark finds the keys that are written behind a question mark, and makes them nodes that stand at it and have a tag that nothing else
+// has. In a block the key stands further in than its mapping; in braces the text has to say.
+func (q questions) mark(n *yaml.Node) {
+	for i, c := range n.Content {
+		q.mark(c)
+		if n.Kind != yaml.MappingNode || i%2 != 0 {
+			continue
+		}
+		at, ok := q[nodePos("", c)]
+		if n.Style&yaml.FlowStyle == 0 && c.Column != n.Column {
+			at, ok = Pos{Line: c.Line, Col: n.Column}, true
+		}
+		if ok {
+			c.Tag, c.Line, c.Column = questionTag, at.Line, at.Col
+		}
+	}
+}
+
+// checkText finds the first byte that is not UTF-8, and the first character that the YAML reader refuses without a place, or takes for
+// the end of a line where an editor does not. Where there is none, it returns the question marks.
+func checkText(file string, text []byte) (questions, *Fault) {
+	asked, last, at := questions{}, Pos{}, Pos{Line: 1, Col: 1}
 	for rest := text; len(rest) > 0; {
 		r, size := utf8.DecodeRune(rest)
 		if r == utf8.RuneError && size == 1 {
-			return &Fault{Pos: Pos{file, line, col}, Kind: ErrSyntax, What: fmt.Sprintf("byte 0x%02x is not UTF-8", rest[0]), Way: "save the file as UTF-8"}
+			return nil, &Fault{Pos: Pos{file, at.Line, at.Col}, Kind: ErrSyntax, What: fmt.Sprintf("byte 0x%02x is not UTF-8", rest[0]), Way: "save the file as UTF-8"}
 		}
-		col++
-		if r == '\n' {
-			line, col = line+1, 1
+		if !writable(r) {
+			return nil, &Fault{
+				Pos: Pos{file, at.Line, at.Col}, Kind: ErrSyntax, What: fmt.Sprintf("character U+%04X cannot be read as it stands", r),
+				Way: fmt.Sprintf(`take it out, or write it as "\u%04x", in double quotes`, r),
+			}
+		}
+		if last.Line > 0 && r != ' ' && r != '\t' {
+			asked[at], last = last, Pos{}
+		}
+		if r == '?' {
+			last = at
 		}
 		rest = rest[size:]
+		at.Col++
+		if r == '\n' || r == '\r' && !bytes.HasPrefix(rest, []byte("\n")) {
+			at = Pos{Line: at.Line + 1, Col: 1}
+		}
 	}
-	return nil
+	return asked, nil
+}
+
+// writable says whether a character may stand in a document other than escaped.
+func writable(r rune) bool {
+	switch r {
+	case '\t', '\n', '\r':
+		return true
+	case '\u0085', '\u2028', '\u2029', '\ufffe', '\uffff':
+		return false
+	}
+	return r >= ' '
 }
