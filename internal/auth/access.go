@@ -3,13 +3,14 @@ package auth
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 )
 
 // An Access says who may what: the tokens, and the client certificates, each with a role. Its YAML document is
@@ -53,14 +54,38 @@ type Certificate struct {
 // Parse reads an access document. name is the file's, for messages. It returns ErrAccess, which says what is wrong and where.
 func Parse(name string, data []byte) (*Access, error) {
 	var a Access
-	if err := yaml.UnmarshalWithOptions(data, &a, yaml.Strict()); err != nil {
-		text := yaml.FormatError(err, false, false)
-		return nil, fmt.Errorf("%w: %s: %s", ErrAccess, name, strings.TrimSpace(text))
+	if err := yaml.Load(data, &a, yaml.WithKnownFields()); err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrAccess, unreadable(name, err))
 	}
 	if err := a.complete(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &a, nil
+}
+
+// unreadable is everything that the YAML reader says, each with its place and without the names of Go types.
+func unreadable(name string, err error) string {
+	var each []*yaml.LoadError
+	if all := (*yaml.LoadErrors)(nil); errors.As(err, &all) {
+		each = all.Errors
+	} else if one := (*yaml.LoadError)(nil); errors.As(err, &one) {
+		each = append(each, one)
+	} else {
+		return name + ": " + err.Error()
+	}
+	var texts []string
+	for _, e := range each {
+		at := name
+		if e.Mark.Line > 0 { // bytes that are not text, and a second document, come without a place
+			at = fmt.Sprintf("%s:%d:%d", name, e.Mark.Line, e.Mark.Column)
+		}
+		what, _, _ := strings.Cut(strings.TrimPrefix(e.Message, "yaml: "), " in type ")
+		if key, unknown := strings.CutSuffix(what, " not found"); unknown {
+			what = fmt.Sprintf("unknown key %q", strings.TrimPrefix(key, "field "))
+		}
+		texts = append(texts, at+": "+what)
+	}
+	return strings.Join(texts, "; ")
 }
 
 // complete checks everything and reads the parts of tokens.
