@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -48,12 +49,32 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 		exe, err = path, nil
 	}
 	ts.Check(err)
-	d := &daemon{cmd: exec.Command(exe, append(args[1:], "--log-format", "json")...)}
-	d.cmd.Dir = ts.MkAbs(".")
-	d.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "PATH="+ts.Getenv("PATH"))
-	stderr, err := d.cmd.StderrPipe()
+	env := append(os.Environ(), "HOME="+ts.Getenv("HOME"), "PATH="+ts.Getenv("PATH"))
+	d, said, err := launch(exe, ts.MkAbs("."), env, args[1:])
 	ts.Check(err)
-	ts.Check(d.cmd.Start())
+	if addr, ok := said["listen"].(string); ok {
+		ts.Setenv(args[0], addr)
+	}
+	key := daemonKey{ts, args[0]}
+	running.Store(key, d)
+	ts.Defer(func() {
+		if _, is := running.LoadAndDelete(key); is {
+			ts.Check(d.end(syscall.SIGTERM))
+		}
+	})
+}
+
+// launch starts op25b with arguments and waits until it says that it is up; said are the fields of that line of its log.
+func launch(exe, dir string, env, args []string) (d *daemon, said map[string]any, err error) {
+	d = &daemon{cmd: exec.Command(exe, append(args, "--log-format", "json")...)}
+	d.cmd.Dir, d.cmd.Env = dir, env
+	stderr, err := d.cmd.StderrPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.cmd.Start(); err != nil {
+		return nil, nil, err
+	}
 	up := make(chan map[string]any, 1)
 	d.said.Go(func() {
 		defer close(up)
@@ -76,18 +97,9 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	said, ok := <-up
 	if !ok {
 		_ = d.cmd.Wait()
-		ts.Fatalf("op25b %s ended: %s", strings.Join(args[1:], " "), d.log.String())
+		return nil, nil, fmt.Errorf("op25b %s ended: %s", strings.Join(args, " "), d.log.String())
 	}
-	if addr, ok := said["listen"].(string); ok {
-		ts.Setenv(args[0], addr)
-	}
-	key := daemonKey{ts, args[0]}
-	running.Store(key, d)
-	ts.Defer(func() {
-		if _, is := running.LoadAndDelete(key); is {
-			d.end(ts, syscall.SIGTERM)
-		}
-	})
+	return d, said, nil
 }
 
 func lookPath(path, name string) (string, bool) {
@@ -113,15 +125,17 @@ func stop(ts *testscript.TestScript, neg bool, args []string, by syscall.Signal)
 	if !is {
 		ts.Fatalf("%s does not run", args[0])
 	}
-	d.(*daemon).end(ts, by)
+	ts.Check(d.(*daemon).end(by))
 }
 
-func (d *daemon) end(ts *testscript.TestScript, by syscall.Signal) {
+// end ends a daemon, which must then exit with 0 unless it is killed.
+func (d *daemon) end(by syscall.Signal) error {
 	_ = d.cmd.Process.Signal(by)
 	d.said.Wait()
 	if err := d.cmd.Wait(); err != nil && by != syscall.SIGKILL {
-		ts.Fatalf("%s ended with %v: %s", strings.Join(d.cmd.Args, " "), err, d.log.String())
+		return fmt.Errorf("%s ended with %w: %s", strings.Join(d.cmd.Args, " "), err, d.log.String())
 	}
+	return nil
 }
 
 // meddle ADDR does what another hand may do to a switch: P4Runtime lets whoever names the primary's election id write. It adds a bridge
