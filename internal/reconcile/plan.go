@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
@@ -173,7 +172,7 @@ func (m *maker) compare(keep func(pipeline.Entry) bool) {
 		m.added = make([]pipeline.Entry, 0, more)
 	}
 	for _, e := range m.fixed {
-		old, ok := m.now.byKey[e.Key]
+		old, ok := m.now.find(e.Key)
 		if ok {
 			found++
 		}
@@ -210,7 +209,7 @@ func (m *maker) compare(keep func(pipeline.Entry) bool) {
 // decide chooses the epoch and the moment of each move.
 func (m *maker) decide() error {
 	epoch, there := m.now.epochOf(m.rules)
-	after := slices.Concat(m.fixed, m.plan.Kept)
+	after := append(m.fixed[:len(m.fixed):len(m.fixed)], m.plan.Kept...)
 	m.moves = moves(m.added, m.removed, m.changed, m.now.fixed, after)
 	ways := schedule(m.moves, read(m.now.rules[m.now.running], m.now.fixed), read(m.rules, after))
 	if m.sources = orderSources(m.now.fixed, after, m.added, m.removed); m.sources.matter {
@@ -233,7 +232,7 @@ func (m *maker) decide() error {
 	if !m.flip || !slices.ContainsFunc(m.moves, func(x *move) bool { return x.when == middle }) {
 		return nil
 	}
-	m.aliases = newAliases(slices.Collect(maps.Values(m.now.byKey)), m.fixed, m.rules)
+	m.aliases = newAliases(m.now.have, m.fixed, m.rules)
 	for _, x := range m.moves {
 		if x.when != middle {
 			continue

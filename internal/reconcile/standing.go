@@ -9,7 +9,8 @@ import (
 
 // A standing is what a switch has, sorted for Make.
 type standing struct {
-	byKey        map[string]pipeline.Entry
+	have         []pipeline.Entry
+	byKey        map[string]int // in have
 	fixed        []pipeline.Entry // all but rules and the running epoch
 	running      pipeline.Epoch
 	runningEntry pipeline.Entry                       // that holds it
@@ -19,11 +20,11 @@ type standing struct {
 
 func split(have []pipeline.Entry) *standing {
 	s := &standing{
-		byKey: make(map[string]pipeline.Entry, len(have)), runningEntry: pipeline.EpochEntry(0, false),
+		have: have, byKey: make(map[string]int, len(have)), fixed: make([]pipeline.Entry, 0, len(have)), runningEntry: pipeline.EpochEntry(0, false),
 		rules: map[pipeline.Epoch][]pipeline.Entry{}, sets: map[pipeline.Epoch]map[string]string{},
 	}
-	for _, e := range have {
-		s.byKey[e.Key] = e
+	for i, e := range have {
+		s.byKey[e.Key] = i
 		if in, ok := e.IsRunningEpoch(); ok {
 			s.running, s.runningEntry = in, e
 			continue
@@ -40,6 +41,14 @@ func split(have []pipeline.Entry) *standing {
 		s.sets[in][e.RuleKey()] = e.Value
 	}
 	return s
+}
+
+// find returns the entry with a key.
+func (s *standing) find(key string) (e pipeline.Entry, ok bool) {
+	if i, ok := s.byKey[key]; ok {
+		return s.have[i], true
+	}
+	return e, false
 }
 
 // epochOf returns the epoch that holds just these rules: the running one rather than another.
