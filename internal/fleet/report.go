@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +21,8 @@ const (
 	storeDelay = 100 * time.Millisecond
 	// storeAgain is the pause after statuses could not be stored.
 	storeAgain = time.Second
-	// storing is how many statuses are stored at once: more do not make etcd faster.
-	storing = 16
+	// storing is how many transactions are made at once: more do not make etcd faster.
+	storing = 4
 )
 
 // A reporter stores the statuses that have changed.
@@ -66,11 +68,16 @@ func (r *reporter) run(ctx context.Context) {
 		var work errgroup.Group
 		work.SetLimit(storing)
 		failed := make(chan *seat, len(some))
-		for s := range some {
+		for group := range slices.Chunk(slices.Collect(maps.Keys(some)), store.MaxPuts) {
 			work.Go(func() error {
-				if err := s.store(ctx); err != nil {
-					r.log.Debug("status not stored", zap.String("switch", s.name), zap.Error(err))
-					failed <- s
+				if r.storeAll(ctx, group) == nil {
+					return nil
+				}
+				for _, s := range group { // each has its own reason
+					if err := s.store(ctx); err != nil {
+						r.log.Debug("status not stored", zap.String("switch", s.name), zap.Error(err))
+						failed <- s
+					}
 				}
 				return nil
 			})
@@ -102,6 +109,21 @@ func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 	if err != nil {
 		r.log.Debug("statuses of switches that are gone were not deleted; the next start tries again", zap.Error(err))
 	}
+}
+
+// storeAll is store of some seats, in one transaction: all or none.
+func (r *reporter) storeAll(ctx context.Context, some []*seat) error {
+	puts := make([]store.Put[Status], 0, len(some))
+	for _, s := range some {
+		s.storing.Lock()
+		defer s.storing.Unlock()
+		s.mu.Lock()
+		if s.own != nil && s.own.Held() {
+			puts = append(puts, store.Put[Status]{Name: s.name, Value: s.status, Fence: s.own})
+		}
+		s.mu.Unlock()
+	}
+	return r.records.PutAll(ctx, puts)
 }
 
 // store writes the seat's status under its ownership. Where there is none, or no more, it is the next owner's to write.

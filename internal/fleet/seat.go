@@ -159,6 +159,9 @@ func (s *seat) release(own *store.Ownership) {
 	if removed {
 		s.storing.Lock()
 		err = s.c.reporter.records.Delete(ctx, s.name, store.AnyRevision, own)
+		s.mu.Lock()
+		s.own = nil // before anybody can store it again
+		s.mu.Unlock()
 		s.storing.Unlock()
 	} else {
 		err = s.store(ctx)

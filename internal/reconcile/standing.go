@@ -10,7 +10,7 @@ import (
 // A standing is what a switch has, sorted for Make.
 type standing struct {
 	have         []pipeline.Entry
-	byKey        map[string]int // in have
+	byKey        map[string]int   // in have
 	fixed        []pipeline.Entry // all but rules and the running epoch
 	running      pipeline.Epoch
 	runningEntry pipeline.Entry                       // that holds it

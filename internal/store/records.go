@@ -20,6 +20,9 @@ const (
 	MaxName = 512
 )
 
+// MaxPuts is the most records of one PutAll: half of what a transaction of etcd may have.
+const MaxPuts = 64
+
 // AnyRevision is the revision of a write that is made whatever the record is now.
 const AnyRevision int64 = -1
 
@@ -79,22 +82,74 @@ func (r *Records[T]) List(ctx context.Context) ([]Record[T], error) {
 // returns the record's new revision, or a *ConflictError. With fences, the record is written only while all of them are held, and else
 // ErrLost is returned.
 func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fences ...*Ownership) (int64, error) {
-	if err := r.check(name); err != nil {
-		return 0, err
-	}
-	value, err := json.Marshal(v)
+	value, err := r.value(name, v)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s %q: %w", ErrInvalid, r.kind, name, err)
-	}
-	if len(value) > MaxRecord {
-		return 0, fmt.Errorf("%w: %s %q has %d bytes: must be at most %d", ErrInvalid, r.kind, name, len(value), MaxRecord)
+		return 0, err
 	}
 	key := r.path + name
 	c := change{
-		op: "write " + r.kind, then: []clientv3.Op{clientv3.OpPut(key, string(value))},
-		witness: key, value: string(value),
+		op: "write " + r.kind, then: []clientv3.Op{clientv3.OpPut(key, value)},
+		witness: key, value: value,
 	}
 	return r.change(ctx, name, rev, c, fences)
+}
+
+// value is what is stored of a record.
+func (r *Records[T]) value(name string, v T) (string, error) {
+	if err := r.check(name); err != nil {
+		return "", err
+	}
+	value, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s %q: %w", ErrInvalid, r.kind, name, err)
+	}
+	if len(value) > MaxRecord {
+		return "", fmt.Errorf("%w: %s %q has %d bytes: must be at most %d", ErrInvalid, r.kind, name, len(value), MaxRecord)
+	}
+	return string(value), nil
+}
+
+// A Put is a record to be written under an ownership.
+type Put[T any] struct {
+	Name  string
+	Value T
+	Fence *Ownership
+}
+
+// PutAll writes up to MaxPuts records of different names in one transaction: all of them or, with an error, none. ErrLost says that one of the
+// ownerships is held no more, and not which. Together they may have MaxRecord bytes, or it returns ErrInvalid.
+func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
+	if len(puts) == 0 {
+		return nil
+	}
+	if len(puts) > MaxPuts {
+		return fmt.Errorf("%w: %d records of %s at once: must be at most %d", ErrInvalid, len(puts), r.kind, MaxPuts)
+	}
+	c := change{op: "write " + r.kind}
+	fences := make([]*Ownership, len(puts))
+	bytes := 0
+	for i, p := range puts {
+		value, err := r.value(p.Name, p.Value)
+		if err != nil {
+			return err
+		}
+		if bytes += len(value); bytes > MaxRecord {
+			return fmt.Errorf("%w: %d records of %s with more than %d bytes together", ErrInvalid, len(puts), r.kind, MaxRecord)
+		}
+		c.then = append(c.then, clientv3.OpPut(r.path+p.Name, value))
+		c.witness, c.value, fences[i] = r.path+p.Name, value, p.Fence
+	}
+	if err := c.fence(fences); err != nil {
+		return fmt.Errorf("%s: %w", c.op, err)
+	}
+	_, found, err := r.s.commit(ctx, c)
+	if !errors.Is(err, errRefused) {
+		return err
+	}
+	if lost := lostAmong(fences, found); lost != nil {
+		err = lost
+	}
+	return fmt.Errorf("%s: %w", c.op, err)
 }
 
 // Delete removes a record if it still is as it was read, at rev, or in any case with AnyRevision. That there is none is success. Errors

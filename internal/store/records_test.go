@@ -81,6 +81,35 @@ func TestRecordsRefused(t *testing.T) {
 	must(r.PutIf(within(t), "x", 0, strings.Repeat("x", MaxRecord-2)))(t)
 }
 
+// Records that are written together are all written, or none: not if one of the ownerships is another's.
+func TestPutAll(t *testing.T) {
+	s := embeddedStore(t)
+	r := JSON[int](s, "status")
+	held, lost := must(s.TryOwn(within(t), "switch", "a", "one"))(t), must(s.TryOwn(within(t), "switch", "b", "one"))(t)
+	if err := r.PutAll(within(t), []Put[int]{{"a", 1, held}, {"b", 2, lost}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.PutAll(within(t), nil); err != nil {
+		t.Error(err)
+	}
+	must(s.client.Delete(within(t), lost.key))(t) // what an expired lease does, before anybody has told us
+	err := r.PutAll(within(t), []Put[int]{{"a", 3, held}, {"b", 4, lost}})
+	wantError(t, err, ErrLost, "write status: ")
+	if !held.Held() || lost.Held() {
+		t.Errorf("held %v, lost %v", held.Held(), lost.Held())
+	}
+	for name, want := range map[string]int{"a": 1, "b": 2} {
+		if got := must(r.Get(within(t), name))(t); got.Value != want {
+			t.Errorf("%s is %d, want %d", name, got.Value, want)
+		}
+	}
+	err = r.PutAll(within(t), make([]Put[int], MaxPuts+1))
+	wantError(t, err, ErrInvalid, "65 records of status at once: must be at most 64")
+	large := JSON[string](s, "text")
+	err = large.PutAll(within(t), []Put[string]{{"a", strings.Repeat("x", MaxRecord/2), held}, {"b", strings.Repeat("x", MaxRecord/2), held}})
+	wantError(t, err, ErrInvalid, "2 records of text with more than 1048576 bytes together")
+}
+
 func TestDamagedRecord(t *testing.T) {
 	s := embeddedStore(t)
 	r := JSON[int](s, "hold")
