@@ -56,7 +56,7 @@ func TestWrong(t *testing.T) {
 		{"no name", plan(&op25bv1.PlanRequest{Files: named("")}), invalid, `files[0].name: "" cannot be the name of a file; ...`},
 		{"a name twice", plan(&op25bv1.PlanRequest{Files: append(named("a"), named("a")...)}), invalid, `files[1].name: "a" is the name of files[0] too; each file wants a name of its own`},
 		{"no policy", plan(&op25bv1.PlanRequest{Files: files[:1]}), invalid, "..."},
-		{"not YAML", plan(&op25bv1.PlanRequest{Files: []*op25bv1.File{{Name: "a.yaml", Data: []byte("a: [")}}}), invalid, "a.yaml:1:..."},
+		{"not YAML", plan(&op25bv1.PlanRequest{Files: []*op25bv1.File{{Name: "a.yaml", Data: []byte("a: [")}}}), invalid, "a.yaml:2:1: not valid YAML..."},
 		{"a stale plan", plan(&op25bv1.PlanRequest{Files: files, Base: 7}), codes.Aborted, "..."},
 		{"many entries", plan(&op25bv1.PlanRequest{MaxEntries: 10001}), invalid, "max_entries: 10001 are asked for; at most 10000 are listed; 0 is 20"},
 		{"a switch that is not there", plan(&op25bv1.PlanRequest{Switches: []string{"edge-2"}}), invalid, `switches[0]: unknown switch "edge-2"; ...`},
