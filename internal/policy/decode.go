@@ -75,12 +75,12 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...st
 		seen[key] = at
 		if field, ok := of.fields[key]; ok {
 			d.value(pair[1], v.Field(field.index), join(path, key))
-		} else if !contains(also, key) {
+		} else if !slices.Contains(also, key) {
 			d.fault(ErrDecode, at, join(path, key), fmt.Sprintf("unknown key %q", key), nearest(key, known, "known keys"))
 		}
 	}
 	for _, key := range known {
-		if _, ok := seen[key]; ok || contains(also, key) || of.fields[key].optional {
+		if _, ok := seen[key]; ok || slices.Contains(also, key) || of.fields[key].optional {
 			continue
 		}
 		d.fault(ErrDecode, d.pos(n), join(path, key), fmt.Sprintf("%s has no %q", label(path), key), "it wants "+wanted(v.Field(of.fields[key].index).Type()))
@@ -143,15 +143,6 @@ func keys(t reflect.Type) keySet {
 		k.inOrder = append(k.inOrder, key)
 	}
 	return k
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 // join is the path of a key.

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -129,7 +130,7 @@ func (d *decoder) headerKey(m *yaml.Node, key string, valid []string) (string, b
 		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it wants "+strings.Join(valid, " or "))
 		return "", false
 	}
-	if !contains(valid, n.Value) {
+	if !slices.Contains(valid, n.Value) {
 		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, n.Value), nearest(n.Value, valid, "known"))
 		return "", false
 	}
