@@ -101,7 +101,7 @@ func New(d Deps) http.Handler {
 		d.Stopping = context.Background()
 	}
 	s := &server{Deps: d}
-	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), strangers: newThinner(d.Now)}
+	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := func(most int) []connect.HandlerOption {
 		return []connect.HandlerOption{

@@ -236,13 +236,13 @@ func TestMatrix(t *testing.T) {
 	if !slices.Equal(got, wantChain) {
 		t.Errorf("the chain has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wantChain, "\n"))
 	}
-	if unknown != strangersAtOnce+secured {
-		t.Errorf("%d refusals of strangers are in the chain, want the first %d and %d", unknown, strangersAtOnce, secured)
+	if unknown != refusalsAtOnce+secured {
+		t.Errorf("%d refusals of strangers are in the chain, want the first %d and %d", unknown, refusalsAtOnce, secured)
 	}
 	w.now = w.now.Add(time.Minute)
 	_ = invoke(within(t), plain, "/op25b.v1.IntentService/Apply")
 	records, err := w.store.Audit().Records(within(t), uint64(len(wantChain)+unknown+1), 10)
-	if err != nil || len(records) != 1 || !strings.HasSuffix(records[0].Detail, fmt.Sprintf("; %d more since the last such record", strangers-strangersAtOnce)) {
+	if err != nil || len(records) != 1 || !strings.HasSuffix(records[0].Detail, fmt.Sprintf("; %d more since the last such record", strangers-refusalsAtOnce)) {
 		t.Errorf("a minute later: %v, %v", records, err)
 	}
 	if code, _ := get(t, "http://"+w.addr+"/metrics"); code != 401 {

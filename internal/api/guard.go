@@ -31,12 +31,12 @@ type Auth struct {
 
 // A guard lets callers do what they may, and writes down what changes nothing because it was refused.
 type guard struct {
-	auth      Auth
-	now       func() time.Time
-	log       *zap.Logger
-	audit     *store.Audit
-	strangers *thinner
-	once      sync.Once // logs that everybody on this machine is admin
+	auth     Auth
+	now      func() time.Time
+	log      *zap.Logger
+	audit    *store.Audit
+	refusals *refusals
+	once     sync.Once // logs that everybody on this machine is admin
 }
 
 // A connection is what is known of a caller beside the call.
@@ -132,9 +132,7 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 	if err != nil {
 		refusal := refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s wants the role %s", err, procedure, verb.Least), id, verb.Least)
 		if verb.Name != "" {
-			if missed, tell := g.strangers.tell(); tell {
-				g.record(ctx, auth.Identity{Who: "unknown from " + c.remote.String()}, verb, fmt.Sprintf("%v; %d more since the last such record", err, missed))
-			}
+			g.record(ctx, "", auth.Identity{Who: "unknown from " + c.remote.String()}, verb, err.Error())
 		}
 		return ctx, refusal
 	}
@@ -145,7 +143,7 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 		}
 		err := fmt.Errorf("%s has %s, and %s wants %s", id.Who, has, procedure, verb.Least)
 		if verb.Name != "" {
-			g.record(ctx, id, verb, err.Error())
+			g.record(ctx, id.Who, id, verb, err.Error())
 		}
 		return ctx, refused(connect.CodePermissionDenied, err, id, verb.Least)
 	}
@@ -156,11 +154,19 @@ func refused(code connect.Code, err error, id auth.Identity, needed auth.Role) *
 	return withDetail(connect.NewError(code, err), &op25bv1.Denied{Who: id.Who, Role: string(id.Role), Needed: string(needed)})
 }
 
-// record writes down that a change was refused. The refusal stands even if that fails, as it does while the store has no quorum.
-func (g *guard) record(ctx context.Context, id auth.Identity, verb Verb, why string) {
+// record writes down that a change was refused, unless there are too many such records of the caller already. The refusal stands even if
+// that fails, as it does while the store has no quorum or is full.
+func (g *guard) record(ctx context.Context, counted string, id auth.Identity, verb Verb, why string) {
+	missed, ok := g.refusals.tell(counted)
+	if !ok {
+		return
+	}
+	why, _ = plan.Cut(why, maxRefusal)
+	if missed > 0 {
+		why = fmt.Sprintf("%s; %d more since the last such record", why, missed)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readWithin)
 	defer cancel()
-	why, _ = plan.Cut(why, store.MaxDetail)
 	_, err := g.audit.Append(ctx, store.AuditRecord{Who: id.Who, Role: string(id.Role), Verb: "refused " + verb.Name, Detail: why})
 	if err != nil {
 		g.log.Error("a refused change could not be written to the audit chain", zap.String("who", id.Who), zap.String("verb", verb.Name), zap.Error(err))
@@ -177,7 +183,7 @@ func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 	}
 	switch e.Code() {
 	case connect.CodeInvalidArgument, connect.CodeFailedPrecondition, connect.CodeAborted, connect.CodeNotFound:
-		g.record(ctx, caller(ctx), verb, e.Message())
+		g.record(ctx, caller(ctx).Who, caller(ctx), verb, e.Message())
 	}
 }
 
@@ -214,36 +220,3 @@ func (g *guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.St
 }
 
 var _ connect.Interceptor = (*guard)(nil)
-
-// A thinner lets a few through at once and then one a minute, and counts the others: strangers must not be able to fill the store.
-type thinner struct {
-	now func() time.Time
-
-	mu     sync.Mutex // guards everything that follows
-	left   float64
-	at     time.Time
-	missed int
-}
-
-// strangersAtOnce is how many refusals of strangers are written down at once; after these it is one a minute, half a million a year.
-const strangersAtOnce = 10
-
-func newThinner(now func() time.Time) *thinner {
-	return &thinner{now: now, left: strangersAtOnce, at: now()}
-}
-
-// tell says whether this one may pass, and how many did not since the last that did.
-func (t *thinner) tell() (missed int, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	t.left = min(strangersAtOnce, t.left+now.Sub(t.at).Minutes())
-	t.at = now
-	if t.left < 1 {
-		t.missed++
-		return 0, false
-	}
-	t.left--
-	missed, t.missed = t.missed, 0
-	return missed, true
-}

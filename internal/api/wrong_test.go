@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -92,6 +93,7 @@ func TestWrong(t *testing.T) {
 			return err
 		}, invalid, "limit: 1001 are asked for; at most 1000 are listed; 0 is 50"},
 	} {
+		w.now = w.now.Add(time.Minute) // each refusal is recorded
 		err := c.call(ctx)
 		got := status.Convert(err).Message()
 		want, begins := strings.CutSuffix(c.want, "...")

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"sync"
+	"time"
+)
+
+// Bounds of the audit records of refused changes. A caller who asks again and again must not be able to fill the store.
+const (
+	// refusalsAtOnce is how many refusals of one caller are recorded at once; after these it is one a minute.
+	refusalsAtOnce = 10
+	// allRefusalsAtOnce is how many refusals of all callers together are recorded at once, and allRefusalsAMinute how many a minute after
+	// these: 5 million a year, 5 GB if each is as long as it may be.
+	allRefusalsAtOnce  = 200
+	allRefusalsAMinute = 10
+	// maxRefused is how many callers are counted by themselves. All others share one count.
+	maxRefused = 1000
+	// maxRefusal is the most bytes of the reason in a record of a refusal.
+	maxRefusal = 512
+)
+
+// refusals decides which refused changes become audit records. It thins them for each caller, and for all callers together.
+type refusals struct {
+	now func() time.Time
+
+	mu     sync.Mutex // guards everything that follows
+	all    bucket
+	of     map[string]*bucket // by caller; at most maxRefused
+	others bucket             // of the callers for whom there is no place in of
+}
+
+func newRefusals(now func() time.Time) *refusals {
+	return &refusals{
+		now: now, of: make(map[string]*bucket),
+		all:    bucket{left: allRefusalsAtOnce, at: now()},
+		others: bucket{left: refusalsAtOnce, at: now()},
+	}
+}
+
+// tell reports whether a refusal of a caller is to be recorded, and how many of the same caller were not since the last that was. All
+// strangers are one caller, "".
+func (r *refusals) tell(who string) (missed int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	b := r.placeLocked(who, now)
+	b.fill(now, refusalsAtOnce, 1)
+	r.all.fill(now, allRefusalsAtOnce, allRefusalsAMinute)
+	if b.left < 1 || r.all.left < 1 {
+		b.missed++
+		return 0, false
+	}
+	b.left--
+	r.all.left--
+	missed, b.missed = b.missed, 0
+	return missed, true
+}
+
+// placeLocked returns the caller's own bucket, or the shared one if there are too many callers. Callers of whom nothing is left to be
+// counted make room.
+func (r *refusals) placeLocked(who string, now time.Time) *bucket {
+	if b := r.of[who]; b != nil {
+		return b
+	}
+	if len(r.of) >= maxRefused {
+		for name, b := range r.of {
+			if b.fill(now, refusalsAtOnce, 1); b.left == refusalsAtOnce && b.missed == 0 {
+				delete(r.of, name)
+			}
+		}
+	}
+	if len(r.of) >= maxRefused {
+		return &r.others
+	}
+	b := &bucket{left: refusalsAtOnce, at: now}
+	r.of[who] = b
+	return b
+}
+
+// A bucket lets some through at once, and then as many a minute as it is filled with.
+type bucket struct {
+	left   float64
+	at     time.Time // when it was last filled
+	missed int
+}
+
+func (b *bucket) fill(now time.Time, most, aMinute float64) {
+	if passed := now.Sub(b.at); passed > 0 {
+		b.left = min(most, b.left+passed.Minutes()*aMinute)
+		b.at = now
+	}
+}
