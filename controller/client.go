@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"op25b/internal/client"
+	"op25b/internal/secretfile"
 	"op25b/internal/view"
 )
 
@@ -66,6 +67,13 @@ func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []str
 			return err
 		}
 		defer c.Close()
+		for _, text := range []string{
+			secretfile.Readable("token file", o.TokenFile), secretfile.Readable("private key", o.TLS.Key),
+		} {
+			if text != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+text)
+			}
+		}
 		return run(cmd.Context(), &console{
 			Client: c, view: newView(o.output, cmd.OutOrStdout()), timeout: o.timeout, json: o.output == jsonOutput,
 			in: cmd.InOrStdin(), errOut: cmd.ErrOrStderr(),

@@ -24,6 +24,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
+	"op25b/internal/secretfile"
 	"op25b/internal/store"
 	"op25b/internal/tlsfiles"
 )
@@ -128,6 +129,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 		return err
 	}
 	o.listening.OnError = warnTLS(log)
+	warnKey(log, o.listening.Key)
 	listener, err := api.Listen(o.listening)
 	if err != nil {
 		return err
@@ -221,6 +223,9 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 		if err != nil {
 			return a, fmt.Errorf("--access: %w", err)
 		}
+		if text := secretfile.Writable("access file", o.access); text != "" {
+			log.Warn(text)
+		}
 	}
 	return a, nil
 }
@@ -240,6 +245,7 @@ func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
 		return c, errors.New("--etcd-cert and --etcd-key want --etcd-ca beside them")
 	case tls != "":
 		o.etcdTLS.OnError = warnTLS(log)
+		warnKey(log, o.etcdTLS.Key)
 		secure, err := tlsfiles.Client(o.etcdTLS)
 		if err != nil {
 			return c, fmt.Errorf("--etcd-ca, --etcd-cert, --etcd-key: %w", err)

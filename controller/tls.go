@@ -7,8 +7,16 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"op25b/internal/secretfile"
 	"op25b/internal/tlsfiles"
 )
+
+// warnKey logs a warning if every user of this machine can read a private key.
+func warnKey(log *zap.Logger, path string) {
+	if text := secretfile.Readable("private key", path); text != "" {
+		log.Warn(text)
+	}
+}
 
 // serverTLS returns what the flags --tls-cert, --tls-key and --tls-client-ca of a daemon ask for; nil for plain text.
 func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
@@ -16,6 +24,7 @@ func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 		return nil, nil
 	}
 	f.OnError = warnTLS(log)
+	warnKey(log, f.Key)
 	secure, err := tlsfiles.Server(f, f.CA != "")
 	if err != nil {
 		return nil, fmt.Errorf("--tls-cert, --tls-key, --tls-client-ca: %w", err)
@@ -40,6 +49,7 @@ func switchTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 		return nil, fmt.Errorf("--tls-cert, --tls-key and --tls-server-name want --tls-ca beside them")
 	}
 	f.OnError = warnTLS(log)
+	warnKey(log, f.Key)
 	secure, err := tlsfiles.Client(f)
 	if err != nil {
 		return nil, fmt.Errorf("--tls-ca, --tls-cert, --tls-key: %w", err)
