@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"op25b/internal/client"
@@ -88,7 +87,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 	if err := o.change.check(c, "plan", "apply"); err != nil {
 		return err
 	}
-	q := &op25bv1.ApplyRequest{Reason: o.change.reason, NoWait: o.change.noWait}
+	q := &op25bv1.ApplyRequest{Reason: o.change.reason, NoWait: o.change.noWait, RequestId: client.NewRequest()}
 	var planned *op25bv1.Plan
 	var docs []document
 	var err error
@@ -122,7 +121,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 			return err
 		}
 	}
-	return here(change(ctx, c, c.Intent.Apply, q), docs)
+	return here(change(ctx, c, c.Intent.Apply, q, planned.Base), docs)
 }
 
 // confirm asks whether to go on, and returns an error if not.
@@ -143,33 +142,4 @@ func (c *console) confirm(ctx context.Context, question string) error {
 		}
 		return nil
 	}
-}
-
-// change makes a change, and shows how it comes along until the switches are converged or have failed.
-func change[Q any](
-	ctx context.Context, c *console, call func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[op25bv1.Progress], error), q *Q,
-) error {
-	var stored *op25bv1.Revision
-	var done *op25bv1.Done
-	err := client.Follow(ctx, c.timeout, call, q, func(p *op25bv1.Progress) error {
-		if r := p.GetStored(); r != nil {
-			stored = r
-		}
-		if d := p.GetDone(); d != nil {
-			done = d
-		}
-		return c.view.Progress(p)
-	})
-	switch {
-	case err != nil && stored != nil && ctx.Err() != nil:
-		fmt.Fprintf(c.errOut, "Revision %d is stored and stays: op25b status.\n", stored.Number)
-		return err
-	case err != nil && stored != nil:
-		return fmt.Errorf("revision %d is stored, but how it comes along is not known; see op25b status: %s", stored.Number, explain(err).Message)
-	case err != nil:
-		return err
-	case len(done.GetFailed()) > 0:
-		return errAlreadyTold
-	}
-	return nil
 }

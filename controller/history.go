@@ -127,8 +127,8 @@ op25b diff CURRENT REVISION does, and asks.`,
 			}
 		}
 		return change(ctx, c, c.Intent.Restore, &op25bv1.RestoreRequest{
-			Revision: number, Base: base, Reason: o.change.reason, NoWait: o.change.noWait,
-		})
+			Revision: number, Base: base, Reason: o.change.reason, NoWait: o.change.noWait, RequestId: client.NewRequest(),
+		}, base)
 	})
 	return cmd
 }

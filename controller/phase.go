@@ -96,7 +96,8 @@ It shows which phases it takes the place of, on which switches and for which lin
 		}
 		return change(ctx, c, c.Phase.Activate, &op25bv1.ActivateRequest{
 			Phase: args[0], Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait,
-		})
+			RequestId: client.NewRequest(),
+		}, on.Revision)
 	})
 	return cmd
 }
@@ -123,7 +124,8 @@ lines it takes the place of which, and asks. In a hurry, --yes does not ask.`,
 		}
 		return change(ctx, c, c.Phase.Rollback, &op25bv1.RollbackRequest{
 			Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait, Phase: on.Phase,
-		})
+			RequestId: client.NewRequest(),
+		}, on.Revision)
 	})
 	return cmd
 }

@@ -126,6 +126,10 @@ func here(err error, docs []document) error {
 // explain is client.Explain with the paths of files here.
 func explain(err error) client.Failure {
 	f := client.Explain(err)
+	var lost *lostAnswer
+	if errors.As(err, &lost) {
+		f.Message, f.Request, f.Outcome = lost.Error(), lost.Request, lost.outcome()
+	}
 	var local faultsHere
 	if errors.As(err, &local) {
 		for i := range f.Faults {

@@ -48,6 +48,7 @@ var meanings = []struct {
 	{store.ErrNotFound, connect.CodeNotFound},
 	{store.ErrInvalid, connect.CodeInvalidArgument},
 	{store.ErrUnchanged, connect.CodeFailedPrecondition},
+	{store.ErrAbandoned, connect.CodeFailedPrecondition},
 	{store.ErrFull, connect.CodeResourceExhausted},
 	{store.ErrCorrupt, connect.CodeDataLoss},
 	{intent.ErrNone, connect.CodeFailedPrecondition},

@@ -127,28 +127,36 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 	if len(files) == 0 {
 		return fault("files", "there are no files", "give the documents of policy and inventory, or a saved plan, which has them")
 	}
-	proposal, err := s.propose(ctx, files)
-	if err != nil {
-		return err
-	}
-	if proposal.Base != base {
-		return &store.StaleError{Base: base, Current: proposal.Base}
-	}
-	was, err := s.currentOrNone(ctx)
-	if err != nil {
-		return err
-	}
-	in, err := s.Book.Put(ctx, proposal, by(ctx, m.Reason, plan.Detail(was, proposal.Intent, store.MaxDetail)))
+	in, err := s.once(ctx, m.RequestId, base, func() (*intent.Intent, error) {
+		proposal, err := s.propose(ctx, files)
+		if err != nil {
+			return nil, err
+		}
+		if proposal.Base != base {
+			return nil, &store.StaleError{Base: base, Current: proposal.Base}
+		}
+		was, err := s.currentOrNone(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.Book.Put(ctx, proposal, by(ctx, m, plan.Detail(was, proposal.Intent, store.MaxDetail)))
+	})
 	if err != nil {
 		return err
 	}
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
+// A reasoned is a request for a change.
+type reasoned interface {
+	GetReason() string
+	GetRequestId() string
+}
+
 // by is who makes a change.
-func by(ctx context.Context, reason, detail string) intent.By {
+func by(ctx context.Context, m reasoned, detail string) intent.By {
 	id := caller(ctx)
-	return intent.By{Who: id.Who, Role: string(id.Role), Reason: reason, Detail: detail}
+	return intent.By{Who: id.Who, Role: string(id.Role), Reason: m.GetReason(), Detail: detail, Request: m.GetRequestId()}
 }
 
 // Current returns the current revision.
@@ -218,18 +226,20 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 	if m.Revision == 0 {
 		return fault("revision", "no revision is named", "say which one to go back to; IntentService.History lists them")
 	}
-	was, err := s.current(ctx)
-	if err != nil {
-		return err
-	}
-	if m.Base != was.Number {
-		return &store.StaleError{Base: m.Base, Current: was.Number}
-	}
-	old, err := s.at(ctx, m.Revision)
-	if err != nil {
-		return err
-	}
-	in, err := s.Book.Restore(ctx, m.Revision, m.Base, by(ctx, m.Reason, plan.Detail(was, old, store.MaxDetail)))
+	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
+		was, err := s.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if m.Base != was.Number {
+			return nil, &store.StaleError{Base: m.Base, Current: was.Number}
+		}
+		old, err := s.at(ctx, m.Revision)
+		if err != nil {
+			return nil, err
+		}
+		return s.Book.Restore(ctx, m.Revision, m.Base, by(ctx, m, plan.Detail(was, old, store.MaxDetail)))
+	})
 	if err != nil {
 		return err
 	}
@@ -253,6 +263,6 @@ func revisionOf(in *intent.Intent) *op25bv1.Revision {
 func storedRevision(r store.Revision) *op25bv1.Revision {
 	return &op25bv1.Revision{
 		Number: r.Number, Author: r.Author, Reason: strings.ToValidUTF8(r.Reason, "\uFFFD"), Time: timestamppb.New(r.Time),
-		Documents: uint32(r.Documents), Bytes: uint64(r.Bytes),
+		Documents: uint32(r.Documents), Bytes: uint64(r.Bytes), RequestId: r.Request,
 	}
 }

@@ -133,10 +133,12 @@ func (s phaseService) Activate(ctx context.Context, req *connect.Request[op25bv1
 	if err := checkReason(m.Reason); err != nil {
 		return err
 	}
-	if err := s.isCurrent(ctx, m.Base); err != nil {
-		return err
-	}
-	in, err := s.Book.Activate(ctx, m.Base, m.Phase, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m.Reason, ""))
+	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
+		if err := s.isCurrent(ctx, m.Base); err != nil {
+			return nil, err
+		}
+		return s.Book.Activate(ctx, m.Base, m.Phase, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m, ""))
+	})
 	if err != nil {
 		return err
 	}
@@ -149,14 +151,16 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 	if err := checkReason(m.Reason); err != nil {
 		return err
 	}
-	if err := s.isCurrent(ctx, m.Base); err != nil {
-		return err
-	}
-	scope := policy.Scope{Groups: m.Groups, Switches: m.Switches}
-	if err := s.goesTo(ctx, m.Phase, scope); err != nil {
-		return err
-	}
-	in, err := s.Book.Rollback(ctx, m.Base, scope, by(ctx, m.Reason, ""))
+	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
+		if err := s.isCurrent(ctx, m.Base); err != nil {
+			return nil, err
+		}
+		scope := policy.Scope{Groups: m.Groups, Switches: m.Switches}
+		if err := s.goesTo(ctx, m.Phase, scope); err != nil {
+			return nil, err
+		}
+		return s.Book.Rollback(ctx, m.Base, scope, by(ctx, m, ""))
+	})
 	if err != nil {
 		return err
 	}

@@ -28,10 +28,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A controller answers as its fields say.
 type controller struct {
 	op25bv1connect.UnimplementedIntentServiceHandler
-	token   string // of the last request
-	fail    error
-	silent  bool // answers nothing until the caller has gone
-	between chan struct{}
+	token    string // of the last request
+	fail     error
+	silent   bool // answers nothing until the caller has gone
+	between  chan struct{}
+	outcomes []error // of the next calls of Outcome; the last stays
 }
 
 func (c *controller) Current(ctx context.Context, r *connect.Request[op25bv1.CurrentRequest]) (*connect.Response[op25bv1.CurrentResponse], error) {

@@ -76,6 +76,9 @@ type Failure struct {
 	Who    string `json:"who,omitempty"`
 	Role   string `json:"role,omitempty"`
 	Needed string `json:"needed,omitempty"`
+	// Request and Outcome are of a change whose answer was lost: its request id, and "not stored" or "unknown".
+	Request string `json:"request,omitempty"`
+	Outcome string `json:"outcome,omitempty"`
 }
 
 // A Fault is one thing that is wrong, where, and the way out.

@@ -50,6 +50,8 @@ type By struct {
 	// Detail is what the record of Put and Restore says beyond that, such as how the documents change; at most store.MaxDetail bytes.
 	// Activations have a detail of their own.
 	Detail string
+	// Request is the caller's id of the request, or empty: see Made and Settle.
+	Request string
 }
 
 // Current returns the newest revision, or ErrNone.
@@ -194,7 +196,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, verb, object, detail
 
 // change makes a change that leads to an intent.
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
-	c.Author, c.Reason = by.Who, by.Reason
+	c.Author, c.Reason, c.Request = by.Who, by.Reason, by.Request
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
 	r, err := b.store.Intent().Put(ctx, c, record)
 	if err != nil {
@@ -202,6 +204,21 @@ func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, re
 	}
 	to.Revision = r
 	return b.remember(to), nil
+}
+
+// Made returns the intent that a request stored on base, and false if the store has none.
+func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, bool, error) {
+	r, made, err := b.store.Intent().Made(ctx, request, base)
+	if err != nil || !made {
+		return nil, false, err
+	}
+	in, err := b.At(ctx, r.Number)
+	return in, err == nil, err
+}
+
+// Settle says what became of a request, and abandons one that is not stored yet: see store.Intent.Settle.
+func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.Outcome, store.Revision, error) {
+	return b.store.Intent().Settle(ctx, request, base)
 }
 
 // Restore stores the documents, numbers and activations of an earlier revision as the next one, made on base.

@@ -40,6 +40,8 @@ type Revision struct {
 	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents it has brought back, or 0
 	Documents int       `json:"documents"`
 	Bytes     int64     `json:"bytes"` // of all documents
+	// Request is the id of the request that made it: random, from its caller, or empty.
+	Request string `json:"request,omitempty"`
 }
 
 // A Change is a change of intent to be made: Documents by path, in place of those of revision Base. A path is one that io/fs.ValidPath
@@ -47,6 +49,7 @@ type Revision struct {
 type Change struct {
 	Base           uint64
 	Author, Reason string
+	Request        string // the caller's id of it, or empty: see Made and Settle
 	Documents      map[string][]byte
 	KeepOthers     bool // documents of Base that Documents does not name stay; otherwise Documents are all
 }
@@ -56,6 +59,7 @@ type Restoration struct {
 	Revision       uint64
 	Base           uint64
 	Author, Reason string
+	Request        string // as in a Change
 }
 
 // A revisionRecord is a revision as it is stored, under its number and, the newest, as the head.
@@ -87,7 +91,7 @@ func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Re
 		return Revision{}, err
 	}
 	return in.make(ctx, c.Base, records, func(old manifest) (draft, error) {
-		d := draft{rec: revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason}}, content: make(map[string][]byte)}
+		d := draft{rec: revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request}}, content: make(map[string][]byte)}
 		var m manifest
 		if c.KeepOthers {
 			m = slices.DeleteFunc(old, func(of document) bool { _, replaced := c.Documents[of.Path]; return replaced })
@@ -109,7 +113,7 @@ func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Re
 // Restore makes a new revision with the documents of an older one. Errors are those of Put, and ErrNotFound for a revision that is not
 // kept any more.
 func (in *Intent) Restore(ctx context.Context, r Restoration, records ...AuditRecord) (Revision, error) {
-	if err := checkAuthor(r.Author, r.Reason); err != nil {
+	if err := checkAuthor(r.Author, r.Reason, r.Request); err != nil {
 		return Revision{}, err
 	}
 	old, kv, _, err := in.revision(ctx, r.Revision)
@@ -122,7 +126,9 @@ func (in *Intent) Restore(ctx context.Context, r Restoration, records ...AuditRe
 	return in.make(ctx, r.Base, records, func(manifest) (draft, error) {
 		return draft{
 			rec: revisionRecord{
-				Revision: Revision{Author: r.Author, Reason: r.Reason, Restores: r.Revision, Documents: old.Documents, Bytes: old.Bytes},
+				Revision: Revision{
+					Author: r.Author, Reason: r.Reason, Request: r.Request, Restores: r.Revision, Documents: old.Documents, Bytes: old.Bytes,
+				},
 				Manifest: old.Manifest,
 			},
 			guards: []clientv3.Cmp{unmoved(string(kv.Key), kv)}, // its pieces are there for as long as its record is
@@ -141,11 +147,11 @@ type draft struct {
 func (in *Intent) make(ctx context.Context, base uint64, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
 	records = slices.Clone(records) // they are completed in place
 	for {
-		found, at, err := in.s.get(ctx, "read intent", in.headKey(), in.sweepKey())
+		found, at, err := in.s.get(ctx, "read intent", in.headKey(), in.sweepKey(), in.abandonedKey())
 		if err != nil {
 			return Revision{}, err
 		}
-		headKV, sweepKV := found[in.headKey()], found[in.sweepKey()]
+		headKV, sweepKV, abandonedKV := found[in.headKey()], found[in.sweepKey()], found[in.abandonedKey()]
 		head, err := decodeRevision(headKV)
 		switch {
 		case err != nil:
@@ -166,6 +172,13 @@ func (in *Intent) make(ctx context.Context, base uint64, records []AuditRecord, 
 			return Revision{}, err
 		}
 		rec := d.rec
+		abandoned, err := decodeAbandonment(abandonedKV)
+		switch {
+		case err != nil:
+			return Revision{}, err
+		case abandoned.refuses(base, rec.Request):
+			return Revision{}, fmt.Errorf("%w: request %s on revision %d: nothing was stored", ErrAbandoned, rec.Request, base)
+		}
 		if head.Number > 0 && slices.Equal(head.Manifest, rec.Manifest) {
 			return Revision{}, fmt.Errorf("%w: revision %d has the same documents", ErrUnchanged, base)
 		}
@@ -183,20 +196,23 @@ func (in *Intent) make(ctx context.Context, base uint64, records []AuditRecord, 
 			return Revision{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		c := change{
-			op:      "put intent",
-			guards:  append([]clientv3.Cmp{unmoved(in.headKey(), headKV), unmoved(in.sweepKey(), sweepKV)}, d.guards...),
+			op: "put intent",
+			guards: append([]clientv3.Cmp{
+				unmoved(in.headKey(), headKV), unmoved(in.sweepKey(), sweepKV), unmoved(in.abandonedKey(), abandonedKV),
+			}, d.guards...),
 			then:    append(with, clientv3.OpPut(in.headKey(), value), clientv3.OpPut(in.revisionKey(rec.Number), value)),
 			witness: in.revisionKey(rec.Number), value: value,
-			read: []string{in.headKey(), in.sweepKey()},
+			read: []string{in.headKey(), in.sweepKey(), in.abandonedKey()},
 		}
 		if most := uint64(in.s.cfg.History); rec.Number > most {
 			c.then = append(c.then, clientv3.OpDelete(in.revisionKey(0), clientv3.WithRange(in.revisionKey(rec.Number-most+1))))
 		}
 		found, err = in.s.commitRecorded(ctx, c, records)
 		switch {
-		case errors.Is(err, errRefused) && sameKV(found[in.headKey()], headKV) && sameKV(found[in.sweepKey()], sweepKV):
+		case errors.Is(err, errRefused) && sameKV(found[in.headKey()], headKV) && sameKV(found[in.sweepKey()], sweepKV) &&
+			sameKV(found[in.abandonedKey()], abandonedKV):
 			return Revision{}, fmt.Errorf("restore revision %d: %w any more", rec.Restores, ErrNotFound)
-		case errors.Is(err, errRefused): // by another change, or by a sweep: the next round says which
+		case errors.Is(err, errRefused): // by another change, a sweep or an abandoned request: the next round says which
 			continue
 		case err != nil:
 			return Revision{}, err
@@ -240,7 +256,7 @@ func decodeRevision(kv *mvccpb.KeyValue) (revisionRecord, error) {
 }
 
 func (c *Change) check() error {
-	if err := checkAuthor(c.Author, c.Reason); err != nil {
+	if err := checkAuthor(c.Author, c.Reason, c.Request); err != nil {
 		return err
 	}
 	if len(c.Documents) == 0 {
@@ -254,7 +270,12 @@ func (c *Change) check() error {
 	return nil
 }
 
-func checkAuthor(author, reason string) error {
+func checkAuthor(author, reason, request string) error {
+	if request != "" {
+		if err := CheckRequest(request); err != nil {
+			return err
+		}
+	}
 	for _, f := range []struct{ name, text string }{{"author", author}, {"reason", reason}} {
 		if strings.TrimSpace(f.text) == "" || len(f.text) > MaxReason || !utf8.ValidString(f.text) {
 			return fmt.Errorf("%w: %s %.40q: must be UTF-8 text of 1 to %d bytes", ErrInvalid, f.name, f.text, MaxReason)

@@ -24,6 +24,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type OutcomeResponse_Outcome int32
+
+const (
+	OutcomeResponse_OUTCOME_UNSPECIFIED OutcomeResponse_Outcome = 0
+	// The change was stored as revision.
+	OutcomeResponse_STORED OutcomeResponse_Outcome = 1
+	// The change was not stored, and never will be.
+	OutcomeResponse_NOT_STORED OutcomeResponse_Outcome = 2
+	// The store no longer has the revision that would show it.
+	OutcomeResponse_UNKNOWN OutcomeResponse_Outcome = 3
+)
+
+// Enum value maps for OutcomeResponse_Outcome.
+var (
+	OutcomeResponse_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "STORED",
+		2: "NOT_STORED",
+		3: "UNKNOWN",
+	}
+	OutcomeResponse_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"STORED":              1,
+		"NOT_STORED":          2,
+		"UNKNOWN":             3,
+	}
+)
+
+func (x OutcomeResponse_Outcome) Enum() *OutcomeResponse_Outcome {
+	p := new(OutcomeResponse_Outcome)
+	*p = x
+	return p
+}
+
+func (x OutcomeResponse_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OutcomeResponse_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_intent_proto_enumTypes[0].Descriptor()
+}
+
+func (OutcomeResponse_Outcome) Type() protoreflect.EnumType {
+	return &file_op25b_v1_intent_proto_enumTypes[0]
+}
+
+func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
+func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{17, 0}
+}
+
 // A revision: one change of intent that was made.
 type Revision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -35,8 +90,10 @@ type Revision struct {
 	// The name of its policy; empty in lists.
 	Policy string `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
 	// The number of its documents, and their bytes together, with the controller's own.
-	Documents     uint32 `protobuf:"varint,6,opt,name=documents,proto3" json:"documents,omitempty"`
-	Bytes         uint64 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Documents uint32 `protobuf:"varint,6,opt,name=documents,proto3" json:"documents,omitempty"`
+	Bytes     uint64 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The request_id of the change that made it; empty if it had none.
+	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -118,6 +175,13 @@ func (x *Revision) GetBytes() uint64 {
 		return x.Bytes
 	}
 	return 0
+}
+
+func (x *Revision) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type PlanRequest struct {
@@ -247,7 +311,10 @@ type ApplyRequest struct {
 	// Why, for the audit record: 1 to 4,096 bytes.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// End the stream once the revision is stored, and do not wait for the switches.
-	NoWait        bool `protobuf:"varint,5,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	NoWait bool `protobuf:"varint,5,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	// The caller's id of this request: random, 16 to 128 visible ASCII characters, or empty. A request with the same id on the same base is
+	// not made twice: the answer is that of the first. IntentService.Outcome says what became of it.
+	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -315,6 +382,13 @@ func (x *ApplyRequest) GetNoWait() bool {
 		return x.NoWait
 	}
 	return false
+}
+
+func (x *ApplyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 // How a change comes along. The first message has stored, the last has done, those between have switch.
@@ -978,7 +1052,9 @@ type RestoreRequest struct {
 	// Why, for the audit record: 1 to 4,096 bytes.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// End the stream once the revision is stored.
-	NoWait        bool `protobuf:"varint,4,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	NoWait bool `protobuf:"varint,4,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	// As in ApplyRequest.
+	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1041,11 +1117,124 @@ func (x *RestoreRequest) GetNoWait() bool {
 	return false
 }
 
+func (x *RestoreRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+type OutcomeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As the change had them.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Base          uint64 `protobuf:"varint,2,opt,name=base,proto3" json:"base,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutcomeRequest) Reset() {
+	*x = OutcomeRequest{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutcomeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutcomeRequest) ProtoMessage() {}
+
+func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
+func (*OutcomeRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *OutcomeRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *OutcomeRequest) GetBase() uint64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+type OutcomeResponse struct {
+	state   protoimpl.MessageState  `protogen:"open.v1"`
+	Outcome OutcomeResponse_Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=op25b.v1.OutcomeResponse_Outcome" json:"outcome,omitempty"`
+	// Set if the change was stored.
+	Revision      *Revision `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutcomeResponse) Reset() {
+	*x = OutcomeResponse{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutcomeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutcomeResponse) ProtoMessage() {}
+
+func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
+func (*OutcomeResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *OutcomeResponse) GetOutcome() OutcomeResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return OutcomeResponse_OUTCOME_UNSPECIFIED
+}
+
+func (x *OutcomeResponse) GetRevision() *Revision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
 var File_op25b_v1_intent_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\n" +
-	"\x15op25b/v1/intent.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14op25b/v1/fleet.proto\x1a\x13op25b/v1/plan.proto\"\xce\x01\n" +
+	"\x15op25b/v1/intent.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14op25b/v1/fleet.proto\x1a\x13op25b/v1/plan.proto\"\xed\x01\n" +
 	"\bRevision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
@@ -1053,7 +1242,9 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
 	"\x06policy\x18\x05 \x01(\tR\x06policy\x12\x1c\n" +
 	"\tdocuments\x18\x06 \x01(\rR\tdocuments\x12\x14\n" +
-	"\x05bytes\x18\a \x01(\x04R\x05bytes\"\x84\x01\n" +
+	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12\x1d\n" +
+	"\n" +
+	"request_id\x18< \x01(\tR\trequestId\"\x84\x01\n" +
 	"\vPlanRequest\x12$\n" +
 	"\x05files\x18\x01 \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\x1a\n" +
@@ -1061,13 +1252,15 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\vmax_entries\x18\x04 \x01(\rR\n" +
 	"maxEntries\"2\n" +
 	"\fPlanResponse\x12\"\n" +
-	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\x9d\x01\n" +
+	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xbc\x01\n" +
 	"\fApplyRequest\x12$\n" +
 	"\x05files\x18\x01 \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\"\n" +
 	"\x04plan\x18\x03 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
-	"\ano_wait\x18\x05 \x01(\bR\x06noWait\"\xc9\x01\n" +
+	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x1d\n" +
+	"\n" +
+	"request_id\x18< \x01(\tR\trequestId\"\xc9\x01\n" +
 	"\bProgress\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12,\n" +
 	"\x06stored\x18\x02 \x01(\v2\x12.op25b.v1.RevisionH\x00R\x06stored\x120\n" +
@@ -1105,12 +1298,28 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\"D\n" +
 	"\fDiffResponse\x124\n" +
-	"\tdocuments\x18\x01 \x03(\v2\x16.op25b.v1.DocumentDiffR\tdocuments\"q\n" +
+	"\tdocuments\x18\x01 \x03(\v2\x16.op25b.v1.DocumentDiffR\tdocuments\"\x90\x01\n" +
 	"\x0eRestoreRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x17\n" +
-	"\ano_wait\x18\x04 \x01(\bR\x06noWait2\xa6\x03\n" +
+	"\ano_wait\x18\x04 \x01(\bR\x06noWait\x12\x1d\n" +
+	"\n" +
+	"request_id\x18< \x01(\tR\trequestId\"C\n" +
+	"\x0eOutcomeRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04base\x18\x02 \x01(\x04R\x04base\"\xcb\x01\n" +
+	"\x0fOutcomeResponse\x12;\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2!.op25b.v1.OutcomeResponse.OutcomeR\aoutcome\x12.\n" +
+	"\brevision\x18\x02 \x01(\v2\x12.op25b.v1.RevisionR\brevision\"K\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06STORED\x10\x01\x12\x0e\n" +
+	"\n" +
+	"NOT_STORED\x10\x02\x12\v\n" +
+	"\aUNKNOWN\x10\x032\xe6\x03\n" +
 	"\rIntentService\x125\n" +
 	"\x04Plan\x12\x15.op25b.v1.PlanRequest\x1a\x16.op25b.v1.PlanResponse\x125\n" +
 	"\x05Apply\x12\x16.op25b.v1.ApplyRequest\x1a\x12.op25b.v1.Progress0\x01\x12>\n" +
@@ -1118,7 +1327,8 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\aHistory\x12\x18.op25b.v1.HistoryRequest\x1a\x19.op25b.v1.HistoryResponse\x125\n" +
 	"\x04Show\x12\x15.op25b.v1.ShowRequest\x1a\x16.op25b.v1.ShowResponse\x125\n" +
 	"\x04Diff\x12\x15.op25b.v1.DiffRequest\x1a\x16.op25b.v1.DiffResponse\x129\n" +
-	"\aRestore\x12\x18.op25b.v1.RestoreRequest\x1a\x12.op25b.v1.Progress0\x01B\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
+	"\aRestore\x12\x18.op25b.v1.RestoreRequest\x1a\x12.op25b.v1.Progress0\x01\x12>\n" +
+	"\aOutcome\x12\x18.op25b.v1.OutcomeRequest\x1a\x19.op25b.v1.OutcomeResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
 var (
 	file_op25b_v1_intent_proto_rawDescOnce sync.Once
@@ -1132,67 +1342,75 @@ func file_op25b_v1_intent_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_intent_proto_rawDescData
 }
 
-var file_op25b_v1_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_op25b_v1_intent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_op25b_v1_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_op25b_v1_intent_proto_goTypes = []any{
-	(*Revision)(nil),              // 0: op25b.v1.Revision
-	(*PlanRequest)(nil),           // 1: op25b.v1.PlanRequest
-	(*PlanResponse)(nil),          // 2: op25b.v1.PlanResponse
-	(*ApplyRequest)(nil),          // 3: op25b.v1.ApplyRequest
-	(*Progress)(nil),              // 4: op25b.v1.Progress
-	(*Done)(nil),                  // 5: op25b.v1.Done
-	(*CurrentRequest)(nil),        // 6: op25b.v1.CurrentRequest
-	(*CurrentResponse)(nil),       // 7: op25b.v1.CurrentResponse
-	(*HistoryRequest)(nil),        // 8: op25b.v1.HistoryRequest
-	(*HistoryResponse)(nil),       // 9: op25b.v1.HistoryResponse
-	(*ShowRequest)(nil),           // 10: op25b.v1.ShowRequest
-	(*ShowResponse)(nil),          // 11: op25b.v1.ShowResponse
-	(*Activation)(nil),            // 12: op25b.v1.Activation
-	(*DiffRequest)(nil),           // 13: op25b.v1.DiffRequest
-	(*DiffResponse)(nil),          // 14: op25b.v1.DiffResponse
-	(*RestoreRequest)(nil),        // 15: op25b.v1.RestoreRequest
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*File)(nil),                  // 17: op25b.v1.File
-	(*Plan)(nil),                  // 18: op25b.v1.Plan
-	(*SwitchStatus)(nil),          // 19: op25b.v1.SwitchStatus
-	(*DocumentDiff)(nil),          // 20: op25b.v1.DocumentDiff
+	(OutcomeResponse_Outcome)(0),  // 0: op25b.v1.OutcomeResponse.Outcome
+	(*Revision)(nil),              // 1: op25b.v1.Revision
+	(*PlanRequest)(nil),           // 2: op25b.v1.PlanRequest
+	(*PlanResponse)(nil),          // 3: op25b.v1.PlanResponse
+	(*ApplyRequest)(nil),          // 4: op25b.v1.ApplyRequest
+	(*Progress)(nil),              // 5: op25b.v1.Progress
+	(*Done)(nil),                  // 6: op25b.v1.Done
+	(*CurrentRequest)(nil),        // 7: op25b.v1.CurrentRequest
+	(*CurrentResponse)(nil),       // 8: op25b.v1.CurrentResponse
+	(*HistoryRequest)(nil),        // 9: op25b.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 10: op25b.v1.HistoryResponse
+	(*ShowRequest)(nil),           // 11: op25b.v1.ShowRequest
+	(*ShowResponse)(nil),          // 12: op25b.v1.ShowResponse
+	(*Activation)(nil),            // 13: op25b.v1.Activation
+	(*DiffRequest)(nil),           // 14: op25b.v1.DiffRequest
+	(*DiffResponse)(nil),          // 15: op25b.v1.DiffResponse
+	(*RestoreRequest)(nil),        // 16: op25b.v1.RestoreRequest
+	(*OutcomeRequest)(nil),        // 17: op25b.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),       // 18: op25b.v1.OutcomeResponse
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*File)(nil),                  // 20: op25b.v1.File
+	(*Plan)(nil),                  // 21: op25b.v1.Plan
+	(*SwitchStatus)(nil),          // 22: op25b.v1.SwitchStatus
+	(*DocumentDiff)(nil),          // 23: op25b.v1.DocumentDiff
 }
 var file_op25b_v1_intent_proto_depIdxs = []int32{
-	16, // 0: op25b.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	17, // 1: op25b.v1.PlanRequest.files:type_name -> op25b.v1.File
-	18, // 2: op25b.v1.PlanResponse.plan:type_name -> op25b.v1.Plan
-	17, // 3: op25b.v1.ApplyRequest.files:type_name -> op25b.v1.File
-	18, // 4: op25b.v1.ApplyRequest.plan:type_name -> op25b.v1.Plan
-	16, // 5: op25b.v1.Progress.time:type_name -> google.protobuf.Timestamp
-	0,  // 6: op25b.v1.Progress.stored:type_name -> op25b.v1.Revision
-	19, // 7: op25b.v1.Progress.switch:type_name -> op25b.v1.SwitchStatus
-	5,  // 8: op25b.v1.Progress.done:type_name -> op25b.v1.Done
-	19, // 9: op25b.v1.Done.failed:type_name -> op25b.v1.SwitchStatus
-	0,  // 10: op25b.v1.CurrentResponse.revision:type_name -> op25b.v1.Revision
-	0,  // 11: op25b.v1.HistoryResponse.revisions:type_name -> op25b.v1.Revision
-	0,  // 12: op25b.v1.ShowResponse.revision:type_name -> op25b.v1.Revision
-	17, // 13: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
-	12, // 14: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
-	16, // 15: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
-	20, // 16: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
-	1,  // 17: op25b.v1.IntentService.Plan:input_type -> op25b.v1.PlanRequest
-	3,  // 18: op25b.v1.IntentService.Apply:input_type -> op25b.v1.ApplyRequest
-	6,  // 19: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
-	8,  // 20: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
-	10, // 21: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
-	13, // 22: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
-	15, // 23: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
-	2,  // 24: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
-	4,  // 25: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
-	7,  // 26: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
-	9,  // 27: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
-	11, // 28: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
-	14, // 29: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
-	4,  // 30: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	19, // 0: op25b.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	20, // 1: op25b.v1.PlanRequest.files:type_name -> op25b.v1.File
+	21, // 2: op25b.v1.PlanResponse.plan:type_name -> op25b.v1.Plan
+	20, // 3: op25b.v1.ApplyRequest.files:type_name -> op25b.v1.File
+	21, // 4: op25b.v1.ApplyRequest.plan:type_name -> op25b.v1.Plan
+	19, // 5: op25b.v1.Progress.time:type_name -> google.protobuf.Timestamp
+	1,  // 6: op25b.v1.Progress.stored:type_name -> op25b.v1.Revision
+	22, // 7: op25b.v1.Progress.switch:type_name -> op25b.v1.SwitchStatus
+	6,  // 8: op25b.v1.Progress.done:type_name -> op25b.v1.Done
+	22, // 9: op25b.v1.Done.failed:type_name -> op25b.v1.SwitchStatus
+	1,  // 10: op25b.v1.CurrentResponse.revision:type_name -> op25b.v1.Revision
+	1,  // 11: op25b.v1.HistoryResponse.revisions:type_name -> op25b.v1.Revision
+	1,  // 12: op25b.v1.ShowResponse.revision:type_name -> op25b.v1.Revision
+	20, // 13: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
+	13, // 14: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
+	19, // 15: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
+	23, // 16: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
+	0,  // 17: op25b.v1.OutcomeResponse.outcome:type_name -> op25b.v1.OutcomeResponse.Outcome
+	1,  // 18: op25b.v1.OutcomeResponse.revision:type_name -> op25b.v1.Revision
+	2,  // 19: op25b.v1.IntentService.Plan:input_type -> op25b.v1.PlanRequest
+	4,  // 20: op25b.v1.IntentService.Apply:input_type -> op25b.v1.ApplyRequest
+	7,  // 21: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
+	9,  // 22: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
+	11, // 23: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
+	14, // 24: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
+	16, // 25: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
+	17, // 26: op25b.v1.IntentService.Outcome:input_type -> op25b.v1.OutcomeRequest
+	3,  // 27: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
+	5,  // 28: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
+	8,  // 29: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
+	10, // 30: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
+	12, // 31: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
+	15, // 32: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
+	5,  // 33: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
+	18, // 34: op25b.v1.IntentService.Outcome:output_type -> op25b.v1.OutcomeResponse
+	27, // [27:35] is the sub-list for method output_type
+	19, // [19:27] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_intent_proto_init() }
@@ -1212,13 +1430,14 @@ func file_op25b_v1_intent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_intent_proto_rawDesc), len(file_op25b_v1_intent_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   16,
+			NumEnums:      1,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_op25b_v1_intent_proto_goTypes,
 		DependencyIndexes: file_op25b_v1_intent_proto_depIdxs,
+		EnumInfos:         file_op25b_v1_intent_proto_enumTypes,
 		MessageInfos:      file_op25b_v1_intent_proto_msgTypes,
 	}.Build()
 	File_op25b_v1_intent_proto = out.File

@@ -28,6 +28,7 @@ const (
 	IntentService_Show_FullMethodName    = "/op25b.v1.IntentService/Show"
 	IntentService_Diff_FullMethodName    = "/op25b.v1.IntentService/Diff"
 	IntentService_Restore_FullMethodName = "/op25b.v1.IntentService/Restore"
+	IntentService_Outcome_FullMethodName = "/op25b.v1.IntentService/Outcome"
 )
 
 // IntentServiceClient is the client API for IntentService service.
@@ -53,6 +54,9 @@ type IntentServiceClient interface {
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
 	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
 	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
+	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
+	// then on. It wants the role operator.
+	Outcome(ctx context.Context, in *OutcomeRequest, opts ...grpc.CallOption) (*OutcomeResponse, error)
 }
 
 type intentServiceClient struct {
@@ -151,6 +155,16 @@ func (c *intentServiceClient) Restore(ctx context.Context, in *RestoreRequest, o
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type IntentService_RestoreClient = grpc.ServerStreamingClient[Progress]
 
+func (c *intentServiceClient) Outcome(ctx context.Context, in *OutcomeRequest, opts ...grpc.CallOption) (*OutcomeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OutcomeResponse)
+	err := c.cc.Invoke(ctx, IntentService_Outcome_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // IntentServiceServer is the server API for IntentService service.
 // All implementations must embed UnimplementedIntentServiceServer
 // for forward compatibility.
@@ -174,6 +188,9 @@ type IntentServiceServer interface {
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
 	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
 	Restore(*RestoreRequest, grpc.ServerStreamingServer[Progress]) error
+	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
+	// then on. It wants the role operator.
+	Outcome(context.Context, *OutcomeRequest) (*OutcomeResponse, error)
 	mustEmbedUnimplementedIntentServiceServer()
 }
 
@@ -204,6 +221,9 @@ func (UnimplementedIntentServiceServer) Diff(context.Context, *DiffRequest) (*Di
 }
 func (UnimplementedIntentServiceServer) Restore(*RestoreRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Restore not implemented")
+}
+func (UnimplementedIntentServiceServer) Outcome(context.Context, *OutcomeRequest) (*OutcomeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Outcome not implemented")
 }
 func (UnimplementedIntentServiceServer) mustEmbedUnimplementedIntentServiceServer() {}
 func (UnimplementedIntentServiceServer) testEmbeddedByValue()                       {}
@@ -338,6 +358,24 @@ func _IntentService_Restore_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type IntentService_RestoreServer = grpc.ServerStreamingServer[Progress]
 
+func _IntentService_Outcome_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OutcomeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IntentServiceServer).Outcome(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IntentService_Outcome_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IntentServiceServer).Outcome(ctx, req.(*OutcomeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // IntentService_ServiceDesc is the grpc.ServiceDesc for IntentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -364,6 +402,10 @@ var IntentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Diff",
 			Handler:    _IntentService_Diff_Handler,
+		},
+		{
+			MethodName: "Outcome",
+			Handler:    _IntentService_Outcome_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

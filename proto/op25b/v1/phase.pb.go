@@ -748,7 +748,9 @@ type ActivateRequest struct {
 	// Why, for the audit record: 1 to 4,096 bytes.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// End the stream once the revision is stored.
-	NoWait        bool `protobuf:"varint,6,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	NoWait bool `protobuf:"varint,6,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	// As in ApplyRequest.
+	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -825,6 +827,13 @@ func (x *ActivateRequest) GetNoWait() bool {
 	return false
 }
 
+func (x *ActivateRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 type RollbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where; empty is all.
@@ -837,7 +846,9 @@ type RollbackRequest struct {
 	// End the stream once the revision is stored.
 	NoWait bool `protobuf:"varint,5,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
 	// The phase to go back to, as Preview said; FAILED_PRECONDITION if it would be another by now. Empty is any.
-	Phase         string `protobuf:"bytes,6,opt,name=phase,proto3" json:"phase,omitempty"`
+	Phase string `protobuf:"bytes,6,opt,name=phase,proto3" json:"phase,omitempty"`
+	// As in ApplyRequest.
+	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -914,6 +925,13 @@ func (x *RollbackRequest) GetPhase() string {
 	return ""
 }
 
+func (x *RollbackRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 var File_op25b_v1_phase_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_phase_proto_rawDesc = "" +
@@ -973,21 +991,25 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"by_default\x18\x03 \x01(\bR\tbyDefault\x12\x1d\n" +
 	"\n" +
 	"every_line\x18\x04 \x01(\bR\teveryLine\x12\x1a\n" +
-	"\bswitches\x18\x05 \x03(\tR\bswitches\"\xa0\x01\n" +
+	"\bswitches\x18\x05 \x03(\tR\bswitches\"\xbf\x01\n" +
 	"\x0fActivateRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x04 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x17\n" +
-	"\ano_wait\x18\x06 \x01(\bR\x06noWait\"\xa0\x01\n" +
+	"\ano_wait\x18\x06 \x01(\bR\x06noWait\x12\x1d\n" +
+	"\n" +
+	"request_id\x18< \x01(\tR\trequestId\"\xbf\x01\n" +
 	"\x0fRollbackRequest\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x02 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x03 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
 	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x14\n" +
-	"\x05phase\x18\x06 \x01(\tR\x05phase2\xd7\x02\n" +
+	"\x05phase\x18\x06 \x01(\tR\x05phase\x12\x1d\n" +
+	"\n" +
+	"request_id\x18< \x01(\tR\trequestId2\xd7\x02\n" +
 	"\fPhaseService\x12G\n" +
 	"\n" +
 	"ListPhases\x12\x1b.op25b.v1.ListPhasesRequest\x1a\x1c.op25b.v1.ListPhasesResponse\x12D\n" +

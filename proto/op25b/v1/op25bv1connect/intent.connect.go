@@ -49,6 +49,8 @@ const (
 	IntentServiceDiffProcedure = "/op25b.v1.IntentService/Diff"
 	// IntentServiceRestoreProcedure is the fully-qualified name of the IntentService's Restore RPC.
 	IntentServiceRestoreProcedure = "/op25b.v1.IntentService/Restore"
+	// IntentServiceOutcomeProcedure is the fully-qualified name of the IntentService's Outcome RPC.
+	IntentServiceOutcomeProcedure = "/op25b.v1.IntentService/Outcome"
 )
 
 // IntentServiceClient is a client for the op25b.v1.IntentService service.
@@ -70,6 +72,9 @@ type IntentServiceClient interface {
 	Diff(context.Context, *connect.Request[v1.DiffRequest]) (*connect.Response[v1.DiffResponse], error)
 	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
 	Restore(context.Context, *connect.Request[v1.RestoreRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
+	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
+	// then on. It wants the role operator.
+	Outcome(context.Context, *connect.Request[v1.OutcomeRequest]) (*connect.Response[v1.OutcomeResponse], error)
 }
 
 // NewIntentServiceClient constructs a client for the op25b.v1.IntentService service. By default, it
@@ -125,6 +130,12 @@ func NewIntentServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(intentServiceMethods.ByName("Restore")),
 			connect.WithClientOptions(opts...),
 		),
+		outcome: connect.NewClient[v1.OutcomeRequest, v1.OutcomeResponse](
+			httpClient,
+			baseURL+IntentServiceOutcomeProcedure,
+			connect.WithSchema(intentServiceMethods.ByName("Outcome")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -137,6 +148,7 @@ type intentServiceClient struct {
 	show    *connect.Client[v1.ShowRequest, v1.ShowResponse]
 	diff    *connect.Client[v1.DiffRequest, v1.DiffResponse]
 	restore *connect.Client[v1.RestoreRequest, v1.Progress]
+	outcome *connect.Client[v1.OutcomeRequest, v1.OutcomeResponse]
 }
 
 // Plan calls op25b.v1.IntentService.Plan.
@@ -174,6 +186,11 @@ func (c *intentServiceClient) Restore(ctx context.Context, req *connect.Request[
 	return c.restore.CallServerStream(ctx, req)
 }
 
+// Outcome calls op25b.v1.IntentService.Outcome.
+func (c *intentServiceClient) Outcome(ctx context.Context, req *connect.Request[v1.OutcomeRequest]) (*connect.Response[v1.OutcomeResponse], error) {
+	return c.outcome.CallUnary(ctx, req)
+}
+
 // IntentServiceHandler is an implementation of the op25b.v1.IntentService service.
 type IntentServiceHandler interface {
 	// Says what documents would change, and changes nothing. A switch that cannot be read is in the plan with the reason.
@@ -193,6 +210,9 @@ type IntentServiceHandler interface {
 	Diff(context.Context, *connect.Request[v1.DiffRequest]) (*connect.Response[v1.DiffResponse], error)
 	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
 	Restore(context.Context, *connect.Request[v1.RestoreRequest], *connect.ServerStream[v1.Progress]) error
+	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
+	// then on. It wants the role operator.
+	Outcome(context.Context, *connect.Request[v1.OutcomeRequest]) (*connect.Response[v1.OutcomeResponse], error)
 }
 
 // NewIntentServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -244,6 +264,12 @@ func NewIntentServiceHandler(svc IntentServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(intentServiceMethods.ByName("Restore")),
 		connect.WithHandlerOptions(opts...),
 	)
+	intentServiceOutcomeHandler := connect.NewUnaryHandler(
+		IntentServiceOutcomeProcedure,
+		svc.Outcome,
+		connect.WithSchema(intentServiceMethods.ByName("Outcome")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/op25b.v1.IntentService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case IntentServicePlanProcedure:
@@ -260,6 +286,8 @@ func NewIntentServiceHandler(svc IntentServiceHandler, opts ...connect.HandlerOp
 			intentServiceDiffHandler.ServeHTTP(w, r)
 		case IntentServiceRestoreProcedure:
 			intentServiceRestoreHandler.ServeHTTP(w, r)
+		case IntentServiceOutcomeProcedure:
+			intentServiceOutcomeHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -295,4 +323,8 @@ func (UnimplementedIntentServiceHandler) Diff(context.Context, *connect.Request[
 
 func (UnimplementedIntentServiceHandler) Restore(context.Context, *connect.Request[v1.RestoreRequest], *connect.ServerStream[v1.Progress]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.IntentService.Restore is not implemented"))
+}
+
+func (UnimplementedIntentServiceHandler) Outcome(context.Context, *connect.Request[v1.OutcomeRequest]) (*connect.Response[v1.OutcomeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.IntentService.Outcome is not implemented"))
 }

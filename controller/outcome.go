@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"op25b/internal/client"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// interruptedWithin is how long an interrupted command goes on to find out whether its change was stored.
+const interruptedWithin = 3 * time.Second
+
+// A lostAnswer is a change that failed without a clear answer.
+type lostAnswer struct {
+	Request string
+	Outcome op25bv1.OutcomeResponse_Outcome
+	Err     error // of the change
+	Asked   error // of the question what became of it; nil if that was answered
+}
+
+// Error says whether the change was stored, as far as that is known, and why nothing more is.
+func (e *lostAnswer) Error() string {
+	why := explain(e.Err).Message
+	if e.Outcome == op25bv1.OutcomeResponse_NOT_STORED {
+		return "not stored, nothing was changed: " + why
+	}
+	text := "unknown whether the change was stored: " + why
+	if e.Asked != nil {
+		text += "; asked again: " + explain(e.Asked).Message
+	}
+	return text + "; ask op25b history -o json for request " + e.Request
+}
+
+// outcome is the word for programs.
+func (e *lostAnswer) outcome() string {
+	if e.Outcome == op25bv1.OutcomeResponse_NOT_STORED {
+		return "not stored"
+	}
+	return "unknown"
+}
+
+// Unwrap returns the error of the change.
+func (e *lostAnswer) Unwrap() error { return e.Err }
+
+var _ error = (*lostAnswer)(nil)
+
+// A changing is a change under way.
+type changing struct {
+	stored *op25bv1.Revision
+	done   *op25bv1.Done
+}
+
+// A changeCall is the method of a client that makes a change.
+type changeCall[Q any] func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[op25bv1.Progress], error)
+
+// A changeRequest is the request of a change.
+type changeRequest interface{ GetRequestId() string }
+
+// change makes a change on base, and shows how it comes along until the switches are converged or have failed. If the answer is lost it asks
+// what became of the change, by its request id, which also makes it safe to send the same request again and follow it.
+func change[Q any, P interface {
+	*Q
+	changeRequest
+}](ctx context.Context, c *console, call changeCall[Q], q P, base uint64,
+) error {
+	var made changing
+	follow := func() error {
+		return client.Follow(ctx, c.timeout, call, (*Q)(q), func(p *op25bv1.Progress) error { return made.show(c, p) })
+	}
+	err := follow()
+	if made.stored == nil && client.Unclear(err) {
+		if err = c.settle(ctx, q.GetRequestId(), base, err, &made); err == nil && ctx.Err() == nil {
+			err = follow()
+		}
+	}
+	switch {
+	case made.stored != nil && ctx.Err() != nil:
+		fmt.Fprintf(c.errOut, "Revision %d is stored and stays: op25b status.\n", made.stored.Number)
+		return ctx.Err()
+	case err != nil && made.stored != nil:
+		return fmt.Errorf("revision %d is stored, but how it comes along is not known; see op25b status: %s", made.stored.Number, explain(err).Message)
+	case err != nil:
+		return err
+	case len(made.done.GetFailed()) > 0:
+		return errAlreadyTold
+	}
+	return nil
+}
+
+// show takes in a message of a change and shows it.
+func (m *changing) show(c *console, p *op25bv1.Progress) error {
+	if r := p.GetStored(); r != nil {
+		m.stored = r
+	}
+	if d := p.GetDone(); d != nil {
+		m.done = d
+	}
+	return c.view.Progress(p)
+}
+
+// settle finds out what became of a change whose answer was lost. It returns nil if the change is stored, and a *lostAnswer otherwise.
+func (c *console) settle(ctx context.Context, request string, base uint64, lost error, made *changing) error {
+	within := client.SettleWithin
+	if c.timeout > 0 {
+		within = min(within, c.timeout)
+	}
+	interrupted := ctx.Err() != nil
+	if interrupted {
+		ctx, within = context.WithoutCancel(ctx), interruptedWithin
+	}
+	if !c.json {
+		fmt.Fprintf(c.errOut, "The answer to the change was lost: %s. Asking what became of it.\n", explain(lost).Message)
+	}
+	answer, err := client.Settle(ctx, within, c.Client, request, base)
+	if answer.GetOutcome() == op25bv1.OutcomeResponse_STORED {
+		made.stored = answer.Revision
+		return nil
+	}
+	settled := &lostAnswer{Request: request, Outcome: answer.GetOutcome(), Err: lost, Asked: err}
+	if interrupted {
+		fmt.Fprintln(c.errOut, "op25b:", settled)
+	}
+	return settled
+}

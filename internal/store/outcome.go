@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Limits of request ids.
+const (
+	// MinRequest and MaxRequest bound the bytes of a request id. Ids must be random: 16 bytes of base 32 are 80 bits.
+	MinRequest = 16
+	MaxRequest = 128
+	// maxAbandoned is the most requests that may be abandoned on one revision. Each was under way when its caller asked.
+	maxAbandoned = 64
+)
+
+// An Outcome says what became of a request for a change.
+type Outcome int
+
+// The outcomes.
+const (
+	// OutcomeUnknown: the store no longer has the revision that would show it.
+	OutcomeUnknown Outcome = iota
+	// OutcomeStored: the request was stored as a revision.
+	OutcomeStored
+	// OutcomeNotStored: the request was not stored, and is refused from now on.
+	OutcomeNotStored
+)
+
+// ErrAbandoned is a change whose caller asked for its outcome before it was stored, and was told that it was not.
+var ErrAbandoned = errors.New("the request was abandoned")
+
+// An abandonment is the requests that must not be stored on a revision any more.
+type abandonment struct {
+	Base     uint64   `json:"base"`
+	Requests []string `json:"requests"`
+}
+
+func (in *Intent) abandonedKey() string { return in.s.key("intent/abandoned") }
+
+func decodeAbandonment(kv *mvccpb.KeyValue) (a abandonment, err error) {
+	if kv == nil {
+		return a, nil
+	}
+	if err := json.Unmarshal(kv.Value, &a); err != nil {
+		return a, fmt.Errorf("%w: %s: %w", ErrCorrupt, kv.Key, err)
+	}
+	return a, nil
+}
+
+// refuses reports whether a request on a revision was abandoned.
+func (a abandonment) refuses(base uint64, request string) bool {
+	return request != "" && a.Base == base && slices.Contains(a.Requests, request)
+}
+
+// Made returns the revision that a request made on base, if the store has it. A change made on base can only be the revision after base,
+// so that one read tells.
+func (in *Intent) Made(ctx context.Context, request string, base uint64) (Revision, bool, error) {
+	if err := CheckRequest(request); err != nil {
+		return Revision{}, false, err
+	}
+	key := in.revisionKey(base + 1)
+	found, _, err := in.s.get(ctx, "read intent", key)
+	if err != nil || found[key] == nil {
+		return Revision{}, false, err
+	}
+	rec, err := decodeRevision(found[key])
+	return rec.Revision, err == nil && rec.Request == request, err
+}
+
+// Settle says what became of a request for a change on base. A request that is not stored yet is abandoned: Put and Restore refuse it from
+// then on, so that the answer stays true even if the request is still on its way. The revision is set if the request was stored.
+func (in *Intent) Settle(ctx context.Context, request string, base uint64) (Outcome, Revision, error) {
+	if err := CheckRequest(request); err != nil {
+		return OutcomeUnknown, Revision{}, err
+	}
+	next := in.revisionKey(base + 1)
+	for {
+		found, _, err := in.s.get(ctx, "read intent", in.headKey(), in.abandonedKey(), next)
+		if err != nil {
+			return OutcomeUnknown, Revision{}, err
+		}
+		head, err := decodeRevision(found[in.headKey()])
+		if err != nil {
+			return OutcomeUnknown, Revision{}, err
+		}
+		rec, err := decodeRevision(found[next])
+		switch {
+		case err != nil:
+			return OutcomeUnknown, Revision{}, err
+		case rec.Number != 0 && rec.Request == request:
+			return OutcomeStored, rec.Revision, nil
+		case rec.Number != 0: // another change is there, and this one can never be
+			return OutcomeNotStored, Revision{}, nil
+		case head.Number != base: // the revision is not kept any more, or the store is older than base
+			return OutcomeUnknown, Revision{}, nil
+		}
+		err = in.abandon(ctx, found, base, request)
+		if errors.Is(err, errRefused) { // something was stored meanwhile
+			continue
+		}
+		if err != nil {
+			return OutcomeUnknown, Revision{}, err
+		}
+		return OutcomeNotStored, Revision{}, nil
+	}
+}
+
+// abandon makes sure that a request is not stored later. It returns errRefused if the intent changed since found was read.
+func (in *Intent) abandon(ctx context.Context, found map[string]*mvccpb.KeyValue, base uint64, request string) error {
+	a, err := decodeAbandonment(found[in.abandonedKey()])
+	switch {
+	case err != nil:
+		return err
+	case a.refuses(base, request):
+		return nil
+	case a.Base != base:
+		a = abandonment{Base: base}
+	case len(a.Requests) >= maxAbandoned:
+		return fmt.Errorf("%w: %d requests were abandoned on revision %d: no more are", ErrInvalid, len(a.Requests), base)
+	}
+	a.Requests = append(a.Requests, request)
+	value, err := encode(a)
+	if err != nil {
+		return err
+	}
+	_, _, err = in.s.commit(ctx, change{
+		op: "abandon a request",
+		guards: []clientv3.Cmp{
+			unmoved(in.headKey(), found[in.headKey()]), unmoved(in.abandonedKey(), found[in.abandonedKey()]),
+		},
+		then:    []clientv3.Op{clientv3.OpPut(in.abandonedKey(), value)},
+		witness: in.abandonedKey(), value: value,
+	})
+	return err
+}
+
+// CheckRequest refuses a request id that is too short to be one caller's alone, or that cannot be shown.
+func CheckRequest(request string) error {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(request) < MinRequest || len(request) > MaxRequest || strings.ContainsFunc(request, odd) {
+		return fmt.Errorf("%w: request id %.40q: must be random, of %d to %d visible ASCII characters", ErrInvalid, request, MinRequest, MaxRequest)
+	}
+	return nil
+}
