@@ -20,9 +20,6 @@ type fleetService struct{ *server }
 
 var _ op25bv1connect.FleetServiceHandler = fleetService{}
 
-// Unknown is the state of a switch that no controller has said anything of.
-const Unknown = "unknown"
-
 // onInventory are the switches of an intent, which may be nil, in its order, each with its status; behind them those that have a status alone.
 func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	of := make(map[string]*op25bv1.SwitchStatus, len(statuses))
@@ -33,7 +30,10 @@ func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1
 	if in != nil {
 		for i := range in.Bundle.Inventory.Switches {
 			sw := &in.Bundle.Inventory.Switches[i]
-			st := &op25bv1.SwitchStatus{Switch: sw.Name, State: Unknown, Reason: "no controller has said anything of it", Wanted: in.Number}
+			st := &op25bv1.SwitchStatus{
+				Switch: sw.Name, Wanted: in.Number, Ownership: op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_NONE,
+				State: op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, Reason: op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED,
+			}
 			if told, ok := of[sw.Name]; ok {
 				st = proto.CloneOf(told)
 				delete(of, sw.Name)

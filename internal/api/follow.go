@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -98,7 +97,7 @@ func (f *follower) done() *op25bv1.Done {
 		switch st := f.told[f.in.Bundle.Inventory.Switches[i].Name]; {
 		case st.Converged && st.Revision >= f.in.Number:
 			done.Converged++
-		case st.Failed && (st.Wanted >= f.in.Number || !answers(st)):
+		case lasts(st) && (st.Wanted >= f.in.Number || !answers(st)):
 			done.Failed = append(done.Failed, st)
 		default:
 			return nil
@@ -107,8 +106,13 @@ func (f *follower) done() *op25bv1.Done {
 	return done
 }
 
-// answers says whether a switch that has failed for an earlier revision is going to be tried with this one: who cannot be reached is not, and
-// to wait for it does not help.
+// lasts reports whether waiting for a switch does not help. A switch that nobody owns is taken by another controller within seconds.
+func lasts(st *op25bv1.SwitchStatus) bool {
+	return st.Failed || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
+}
+
+// answers reports whether a switch that has failed for an earlier revision is going to be tried with this one. A switch that cannot be reached
+// is not.
 func answers(st *op25bv1.SwitchStatus) bool {
-	return !st.Abandoned && (st.State == fleet.StateFailed || st.State == fleet.StateNoPhase)
+	return st.State == op25bv1.SwitchState_SWITCH_STATE_FAILED || st.State == op25bv1.SwitchState_SWITCH_STATE_NO_PHASE
 }

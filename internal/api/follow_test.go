@@ -15,10 +15,20 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-func at(name, state string, revision, wanted uint64) *op25bv1.SwitchStatus {
+// Short names of states.
+const (
+	connecting   = op25bv1.SwitchState_SWITCH_STATE_CONNECTING
+	converging   = op25bv1.SwitchState_SWITCH_STATE_CONVERGING
+	converged    = op25bv1.SwitchState_SWITCH_STATE_CONVERGED
+	failed       = op25bv1.SwitchState_SWITCH_STATE_FAILED
+	disconnected = op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED
+	unknownState = op25bv1.SwitchState_SWITCH_STATE_UNKNOWN
+)
+
+func at(name string, state op25bv1.SwitchState, revision, wanted uint64) *op25bv1.SwitchStatus {
 	return &op25bv1.SwitchStatus{
-		Switch: name, State: state, Revision: revision, Wanted: wanted, Converged: state == fleet.StateConverged,
-		Failed: state == fleet.StateFailed || state == fleet.StateDisconnected,
+		Switch: name, State: state, Revision: revision, Wanted: wanted, Converged: state == converged,
+		Failed: state == failed || state == disconnected,
 	}
 }
 
@@ -35,16 +45,16 @@ func TestFollower(t *testing.T) {
 		done      bool
 	}{
 		{name: "nobody has said anything"},
-		{"one is not told of", []*op25bv1.SwitchStatus{at("edge-east", "converged", 1, 1), at("edge-west", "converged", 1, 1)}, 0, nil, 0, false},
-		{"all are there", []*op25bv1.SwitchStatus{at("edge-east", "converged", 1, 1), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1)}, 3, nil, 0, true},
-		{"one is still at the one before", []*op25bv1.SwitchStatus{at("edge-east", "converged", 0, 0), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1)}, 0, nil, 0, false},
-		{"one is being brought there", []*op25bv1.SwitchStatus{at("edge-east", "converging", 0, 1), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1)}, 0, nil, 0, false},
-		{"one has failed", []*op25bv1.SwitchStatus{at("edge-east", "failed", 0, 1), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1)}, 2, []string{"edge-east"}, 0, true},
-		{"one has failed with the one before", []*op25bv1.SwitchStatus{at("edge-east", "failed", 0, 0), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1)}, 0, nil, 0, false},
-		{"one is away", []*op25bv1.SwitchStatus{at("edge-east", "disconnected", 0, 0), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1)}, 2, []string{"edge-east"}, 0, true},
-		{"one is further already", []*op25bv1.SwitchStatus{at("edge-east", "converged", 2, 2), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1)}, 3, nil, 2, true},
+		{"one is not told of", []*op25bv1.SwitchStatus{at("edge-east", converged, 1, 1), at("edge-west", converged, 1, 1)}, 0, nil, 0, false},
+		{"all are there", []*op25bv1.SwitchStatus{at("edge-east", converged, 1, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 3, nil, 0, true},
+		{"one is still at the one before", []*op25bv1.SwitchStatus{at("edge-east", converged, 0, 0), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 0, nil, 0, false},
+		{"one is being brought there", []*op25bv1.SwitchStatus{at("edge-east", converging, 0, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 0, nil, 0, false},
+		{"one has failed", []*op25bv1.SwitchStatus{at("edge-east", failed, 0, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 2, []string{"edge-east"}, 0, true},
+		{"one has failed with the one before", []*op25bv1.SwitchStatus{at("edge-east", failed, 0, 0), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 0, nil, 0, false},
+		{"one is away", []*op25bv1.SwitchStatus{at("edge-east", disconnected, 0, 0), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 2, []string{"edge-east"}, 0, true},
+		{"one is further already", []*op25bv1.SwitchStatus{at("edge-east", converged, 2, 2), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 3, nil, 2, true},
 		{"one that is not of it has failed", []*op25bv1.SwitchStatus{
-			at("edge-east", "converged", 1, 1), at("edge-west", "converged", 1, 1), at("edge-south", "converged", 1, 1), at("old", "failed", 0, 9),
+			at("edge-east", converged, 1, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1), at("old", failed, 0, 9),
 		}, 3, nil, 0, true},
 	} {
 		f := newFollower(in)
@@ -89,22 +99,22 @@ func TestProgress(t *testing.T) {
 	if got := next(); got.GetStored().GetNumber() != 1 || !got.Time.AsTime().Equal(w.now) {
 		t.Errorf("first: %v", got)
 	}
-	if got := next().GetSwitch(); got.GetState() != Unknown || got.Wanted != 1 || got.Address == "" {
+	if got := next().GetSwitch(); got.GetState() != unknownState || got.Wanted != 1 || got.Address == "" {
 		t.Errorf("nobody has said anything of the switch: %v", got)
 	}
-	for _, state := range []string{fleet.StateConnecting, fleet.StateConverging} {
+	for _, state := range []op25bv1.SwitchState{connecting, converging} {
 		w.switches.tell(at("edge-1", state, 0, 1))
 		if got := next().GetSwitch(); got.GetState() != state {
-			t.Errorf("%v, want %s", got, state)
+			t.Errorf("%v, want %v", got, state)
 		}
 	}
-	failed := at("edge-1", fleet.StateFailed, 0, 1)
-	failed.Reason = fleet.ReasonNoRoom
-	w.switches.tell(failed)
-	if got := next().GetSwitch(); got.GetState() != fleet.StateFailed {
+	full := at("edge-1", failed, 0, 1)
+	full.Reason = op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM
+	w.switches.tell(full)
+	if got := next().GetSwitch(); got.GetState() != failed {
 		t.Errorf("%v", got)
 	}
-	if got := next().GetDone(); got.GetConverged() != 0 || len(got.Failed) != 1 || got.Failed[0].Reason != fleet.ReasonNoRoom {
+	if got := next().GetDone(); got.GetConverged() != 0 || len(got.Failed) != 1 || got.Failed[0].Reason != full.Reason {
 		t.Errorf("last: %v", got)
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
@@ -162,7 +172,7 @@ func TestWatchSwitches(t *testing.T) {
 		}
 		var all []string
 		for _, st := range m.Switches {
-			all = append(all, st.Switch+" "+st.State)
+			all = append(all, st.Switch+" "+fleet.State(st.State).String())
 		}
 		for _, name := range m.Gone {
 			all = append(all, name+" gone")
@@ -175,14 +185,14 @@ func TestWatchSwitches(t *testing.T) {
 	if got := names(one.Recv()); !slices.Equal(got, []string{"edge-west unknown"}) {
 		t.Errorf("%q", got)
 	}
-	w.switches.tell(at("edge-east", "converging", 0, 1), at("edge-west", "connecting", 0, 1))
+	w.switches.tell(at("edge-east", converging, 0, 1), at("edge-west", connecting, 0, 1))
 	if got := names(all.Recv()); !slices.Equal(got, []string{"edge-east converging", "edge-west connecting"}) {
 		t.Errorf("%q", got)
 	}
 	if got := names(one.Recv()); !slices.Equal(got, []string{"edge-west connecting"}) {
 		t.Errorf("%q", got)
 	}
-	w.switches.tell(at("edge-east", "converging", 0, 1), at("edge-west", "connecting", 0, 1), at("edge-south", "converged", 1, 1))
+	w.switches.tell(at("edge-east", converging, 0, 1), at("edge-west", connecting, 0, 1), at("edge-south", converged, 1, 1))
 	if got := names(all.Recv()); !slices.Equal(got, []string{"edge-south converged"}) {
 		t.Errorf("%q", got)
 	}
@@ -198,7 +208,7 @@ func TestWatchSwitches(t *testing.T) {
 	if got := names(m, err); !slices.Equal(got, []string{"edge-south converged"}) || m.Revision != 3 || m.Switches[0].Address != "" {
 		t.Errorf("a switch that the inventory no longer has: %q, revision %d", got, m.GetRevision())
 	}
-	w.switches.tell(at("edge-east", "converging", 0, 1), at("edge-west", "connecting", 0, 1))
+	w.switches.tell(at("edge-east", converging, 0, 1), at("edge-west", connecting, 0, 1))
 	if got := names(all.Recv()); !slices.Equal(got, []string{"edge-south gone"}) {
 		t.Errorf("%q", got)
 	}

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"op25b/internal/fleet"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -76,7 +75,7 @@ func TestIntent(t *testing.T) {
 	}
 	saved := planned.Plan
 	saved.Files = later
-	w.switches.tell(&op25bv1.SwitchStatus{Switch: "edge-1", State: fleet.StateConverged, Converged: true, Revision: 2, Wanted: 2})
+	w.switches.tell(&op25bv1.SwitchStatus{Switch: "edge-1", State: converged, Converged: true, Revision: 2, Wanted: 2})
 	stream, err = c.Apply(ctx, &op25bv1.ApplyRequest{Plan: saved, Reason: "sooner"})
 	events = told(t, stream, err)
 	if len(events) != 3 || events[0].GetStored().GetNumber() != 2 || events[1].GetSwitch().GetSwitch() != "edge-1" || events[2].GetDone().GetConverged() != 1 {

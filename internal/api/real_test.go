@@ -62,7 +62,7 @@ func TestReal(t *testing.T) {
 		t.Fatalf("%v", events)
 	}
 	st := events[len(events)-2].GetSwitch()
-	if st.State != fleet.StateConverged || st.Owner != "noc-1" || st.Revision != 1 || st.InForce != "before" || len(st.Tables) == 0 || st.Entries == 0 {
+	if st.State != converged || st.Owner != "noc-1" || st.Revision != 1 || st.InForce != "before" || len(st.Tables) == 0 || st.Entries == 0 {
 		t.Errorf("%v", st)
 	}
 
@@ -96,7 +96,7 @@ func TestReal(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(m.Switches) > 0 && m.Switches[0].Failed {
-			if s := m.Switches[0]; s.State != fleet.StateDisconnected || s.Converged || s.Detail == "" {
+			if s := m.Switches[0]; s.State != disconnected || s.Converged || s.Detail == "" {
 				t.Errorf("%v", s)
 			}
 			break

@@ -80,17 +80,29 @@ func statusMessages(statuses []fleet.Status, members []store.Member) []*op25bv1.
 
 func statusMessage(st fleet.Status, abandoned bool) *op25bv1.SwitchStatus {
 	m := &op25bv1.SwitchStatus{
-		Switch: st.Switch, State: st.State, Reason: st.Reason, Detail: st.Detail, Since: stamp(st.Since),
-		Owner: st.Owner, Epoch: st.Epoch, Revision: st.Revision, Wanted: st.Wanted, InForce: st.InForce,
-		Converged: st.State == fleet.StateConverged && !abandoned, Abandoned: abandoned,
+		Switch: st.Switch, State: op25bv1.SwitchState(st.State), Reason: op25bv1.SwitchReason(st.Reason), Detail: st.Detail, Since: stamp(st.Since),
+		Ownership: op25bv1.SwitchOwnership(st.Ownership), Owner: st.Owner, Epoch: st.Epoch,
+		Revision: st.Revision, Wanted: st.Wanted, InForce: st.InForce,
 		Running: uint32(st.Running), Entries: uint64(st.Entries), Drift: st.Drift, Foreign: uint32(st.Foreign),
 		Pushed: stamp(st.Pushed), Audited: stamp(st.Audited),
 	}
-	switch st.State {
-	case fleet.StateFailed, fleet.StateDisconnected, fleet.StateBackup, fleet.StateNoPhase, fleet.StateUnassigned:
+	switch {
+	case abandoned:
+		unknown(m, op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE)
+	case st.Ownership != fleet.Owned:
+		unknown(m, op25bv1.SwitchReason_SWITCH_REASON_RELEASED)
+		m.Since = stamp(st.OwnershipSince)
+	}
+	switch fleet.State(m.State) {
+	case fleet.StateConverged:
+		m.Converged = true
+	case fleet.StateFailed, fleet.StateDisconnected, fleet.StateBackup, fleet.StateNoPhase:
 		m.Failed = true
-	default:
-		m.Failed = abandoned
+	}
+	if f := st.Failure; f != nil {
+		m.Failure = &op25bv1.SwitchFailure{
+			Reason: op25bv1.SwitchReason(f.Reason), Detail: f.Detail, Since: stamp(f.Since), Wanted: f.Wanted, Attempts: uint32(f.Attempts),
+		}
 	}
 	for _, f := range st.Tables {
 		m.Tables = append(m.Tables, &op25bv1.TableFill{Table: f.Table, Entries: uint64(f.Entries), Size: uint64(f.Size)})
@@ -99,6 +111,12 @@ func statusMessage(st fleet.Status, abandoned bool) *op25bv1.SwitchStatus {
 		m.Progress = &op25bv1.SwitchProgress{Step: p.Step, Done: uint32(p.Done), Total: uint32(p.Total)}
 	}
 	return m
+}
+
+// unknown makes what was reported of a switch what was last known of it.
+func unknown(m *op25bv1.SwitchStatus, why op25bv1.SwitchReason) {
+	m.Last = &op25bv1.SwitchCondition{State: m.State, Reason: m.Reason, Detail: m.Detail, Since: m.Since}
+	m.State, m.Reason, m.Detail, m.Progress = op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, why, "", nil
 }
 
 // stamp is a moment, absent if it is none.

@@ -21,7 +21,7 @@ var errCompile = errors.New("compile")
 
 // bring brings the switch to what is wanted now, and returns in what time all of it is to be read again; 0 leaves that as it was. Unless
 // full is set, nothing is read that need not be.
-func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool, why string) (next time.Duration, err error) {
+func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time.Duration, err error) {
 	v := t.c.view.Load()
 	if _, ok := v.device(t.name); !ok { // removed: the controller is about to end this
 		return 0, nil
@@ -30,45 +30,66 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool, why string
 	switch {
 	case errors.Is(err, intent.ErrNoPhase):
 		t.is, t.memory = nil, nil
-		t.tell(func(st *Status) {
-			st.State, st.Reason, st.Detail, st.Wanted = StateNoPhase, ReasonNoPhase, err.Error(), v.Number
+		t.bases.waiting = v
+		t.tell(func(st *Status) error {
+			st.Wanted, st.Failure = v.Number, nil
+			return st.become(eventNoPhase, ReasonNoPhase, err.Error())
 		})
 		return 0, nil
 	case err != nil:
 		return 0, fmt.Errorf("%w: %w", errCompile, err)
 	}
+	t.trying = &want
 	if !full && t.is != nil && t.is.onlyRules(want) {
-		if t.is.Number != want.Number && t.is.phases.String() == want.phases.String() {
-			t.reached(want, func(st *Status) { st.Reason = ReasonAsWanted })
+		if t.is.same(want) {
+			if t.is.Number != want.Number {
+				t.reached(want, ReasonAsWanted, func(*Status) {})
+			}
 			return 0, nil
 		}
-		if t.is.phases.String() == want.phases.String() {
-			return 0, nil
-		}
-		if done, err := t.flip(ctx, s, want, why); done || err != nil {
+		if done, err := t.flip(ctx, s, want); done || err != nil {
 			// Spread out: as many switches change their phase at once as there are.
 			return 1 + rand.N(min(verifyWithin, t.c.AuditEvery)), err
 		}
 	}
-	if err := t.converge(ctx, s, want, why); err != nil {
+	if err := t.converge(ctx, s, want); err != nil {
 		return 0, err
 	}
 	return t.c.AuditEvery - t.c.AuditEvery/4 + rand.N(t.c.AuditEvery/2+1), nil
 }
 
+// beginLook tells that the switch is being read or written to. What could not be done before, and is only tried again, is no news.
+func (t *term) beginLook(want wanted, cause Reason) {
+	t.tell(func(st *Status) error {
+		st.Wanted = want.Number
+		switch st.State {
+		case StateConnecting, StateDisconnected, StateBackup:
+			cause = ReasonElected
+		case StateFailed:
+			if t.failed != nil && t.failed.same(want) {
+				return nil
+			}
+		}
+		return st.become(eventLook, cause, "")
+	})
+}
+
 // reached notes that the switch holds what is wanted.
-func (t *term) reached(want wanted, change func(*Status), fields ...zap.Field) {
+func (t *term) reached(want wanted, reason Reason, change func(*Status), fields ...zap.Field) {
 	t.is = &want
 	t.bases.reached(want)
-	t.tell(func(st *Status) {
-		st.State, st.Detail, st.Progress = StateConverged, "", nil
-		st.Revision, st.Wanted, st.InForce = want.Number, want.Number, want.phases.String()
+	t.tell(func(st *Status) error {
+		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.phases.String() {
+			reason = st.Reason // it was found as it was
+		}
+		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.phases.String(), nil
 		change(st)
+		return st.become(eventReach, reason, "")
 	}, fields...)
 }
 
 // flip puts the rules that are wanted in force by one MODIFY, if the switch is known to hold them. After an error nothing is known of it.
-func (t *term) flip(ctx context.Context, s *p4rt.Session, want wanted, why string) (done bool, err error) {
+func (t *term) flip(ctx context.Context, s *p4rt.Session, want wanted) (done bool, err error) {
 	if t.memory == nil {
 		return false, nil
 	}
@@ -88,12 +109,13 @@ func (t *term) flip(ctx context.Context, s *p4rt.Session, want wanted, why strin
 		t.c.Metrics.flipped()
 	}
 	running := uint8(t.memory.Running())
-	t.reached(want, func(st *Status) { st.Reason, st.Running = why, running }, zap.Uint8("epoch", running), zap.Duration("duration", time.Since(began)))
+	reason := t.bases.cause(t.name, want)
+	t.reached(want, reason, func(st *Status) { st.Running = running }, zap.Uint8("epoch", running), zap.Duration("duration", time.Since(began)))
 	return true, nil
 }
 
 // converge reads all of the switch and writes what differs. Only so many switches do at once.
-func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted, why string) error {
+func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted) error {
 	select {
 	case t.c.converging <- struct{}{}:
 		defer func() { <-t.c.converging }()
@@ -101,27 +123,31 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted, why s
 		return context.Cause(ctx)
 	}
 	began := time.Now()
-	audit := t.is != nil && t.bases.expected(want)
-	if audit {
+	expected, cause := t.bases.expected(want), t.bases.cause(t.name, want)
+	audit := t.is != nil && expected
+	switch {
+	case audit: // as far as anybody knows it is converged
 		t.c.Metrics.audited()
-	} else {
-		t.tell(func(st *Status) { st.State, st.Reason, st.Detail, st.Wanted = StateConverging, why, "", want.Number })
+	default:
+		t.beginLook(want, cause)
 	}
 	compiled, err := want.CompileAs(t.name, want.phases, want.at)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errCompile, err)
 	}
-	expected := t.bases.expected(want)
 	others := t.bases.foreign(ctx, t, want)
 	t.bases.tried(want)
 	result, memory, err := t.c.program.converge(ctx, s, compiled.Sharing(), reconcile.Options{
 		Keep: others.keep,
+		Planned: func(plan *reconcile.Plan) {
+			if audit && len(driftOf(Result{Plan: plan}, began)) > 0 {
+				t.beginLook(want, ReasonDrift)
+			}
+		},
 		Progress: func(p reconcile.Progress) {
-			t.tell(func(st *Status) {
-				if audit {
-					st.State, st.Reason = StateConverging, why
-				}
+			t.tell(func(st *Status) error {
 				st.Progress = &Progress{p.Step, p.Done, p.Total}
+				return nil
 			})
 		},
 	})
@@ -137,28 +163,22 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted, why s
 		drift = driftOf(result, now)
 		t.c.Metrics.drifted(len(drift))
 	}
-	reason := ReasonAsWanted
 	plan := result.Plan
+	reason := foundTo(drift, len(plan.Steps) > 0 || result.Pushed, cause)
 	fields := []zap.Field{
 		zap.Uint8("epoch", uint8(plan.Running)), zap.Int("added", len(plan.Added)), zap.Int("changed", len(plan.Changed)),
 		zap.Int("removed", len(plan.Removed)), zap.Bool("pushed", result.Pushed), zap.Duration("duration", time.Since(began)),
 	}
 	switch {
-	case len(drift) > 0:
-		reason = ReasonDrift
+	case reason == ReasonDrift:
 		t.log.Warn("the switch was not as it was left", zap.Strings("drift", drift))
-	case len(plan.Steps) > 0 || result.Pushed:
-		reason = ReasonWritten
-	case audit:
+	case audit && len(plan.Steps) == 0:
 		fields = nil // as it was
 	}
 	others.tellOf(t.log)
 	t.c.Metrics.converged(time.Since(began))
 	t.memory = memory
-	t.reached(want, func(st *Status) {
-		if !audit || reason != ReasonAsWanted {
-			st.Reason = reason
-		}
+	t.reached(want, reason, func(st *Status) {
 		st.Running, st.Audited, st.Foreign = uint8(plan.Running), now, len(plan.Kept)
 		if result.Pushed {
 			st.Pushed = now
@@ -168,6 +188,17 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted, why s
 		st.Entries, st.Tables = fill(plan)
 	}, fields...)
 	return nil
+}
+
+// foundTo is why a switch holds what is wanted, once it was read and written to.
+func foundTo(drift []string, wrote bool, cause Reason) Reason {
+	switch {
+	case len(drift) > 0:
+		return ReasonDrift
+	case !wrote, cause == ReasonDrift: // rule sets for later were written, if anything
+		return ReasonAsWanted
+	}
+	return cause
 }
 
 // fill is how full the tables are.

@@ -70,6 +70,7 @@ type Config struct {
 	OnStatus func(Status)
 
 	timer func(time.Duration) <-chan time.Time // of dates; time.After if nil
+	fault func(error)                          // is told of a status that cannot follow on another; logs if nil
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -102,6 +103,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.timer == nil {
 		c.timer = time.After
+	}
+	if c.fault == nil {
+		c.fault = func(err error) {
+			c.Logger.Error("a status does not follow on the one before; this is a fault of op25b", zap.Error(err))
+		}
 	}
 	return c, nil
 }

@@ -16,6 +16,8 @@ type bases struct {
 	prior Status   // of the owner before; its zero is none, or that it does not count any more
 	is    *wanted  // what the switch was last brought to
 	since []wanted // what it was then begun to be brought to, and was not
+
+	waiting *view // by which no phase had begun, if that is so since; nil otherwise
 }
 
 // maxTried bounds bases.since: the oldest attempts are forgotten first, and what they left counts as foreign.
@@ -48,7 +50,7 @@ func (b *bases) expected(w wanted) bool {
 	case len(b.since) > 0:
 		return false
 	case b.is != nil:
-		return b.is.onlyRules(w) && b.is.phases.String() == w.phases.String()
+		return b.is.same(w)
 	default:
 		return b.prior.Revision == w.Number && b.prior.Wanted == w.Number && b.prior.InForce == w.phases.String() && w.SameExemptions(b.prior.Audited, w.at)
 	}

@@ -305,6 +305,7 @@ func start(t testing.TB, cfg Config) *running {
 	if cfg.Session.Backoff.Min == 0 {
 		cfg.Session.Backoff = p4rt.Backoff{Min: 5 * time.Millisecond, Max: 20 * time.Millisecond}
 	}
+	cfg.fault = func(err error) { t.Errorf("a status that does not follow: %v", err) }
 	if cfg.Logger == nil && testing.Verbose() {
 		cfg.Logger = zaptest.NewLogger(t)
 	}
@@ -368,19 +369,23 @@ func (r *running) converged(name string, revision uint64) Status {
 	var st Status
 	r.await(fmt.Sprintf("%s converged to revision %d", name, revision), func(all map[string]Status) bool {
 		st = all[name]
-		return st.State == StateConverged && st.Revision == revision
+		return st.Ownership == Owned && st.State == StateConverged && st.Revision == revision
 	})
 	return st
 }
 
-// of returns the states of a switch so far, each once.
+// of returns what a switch has been through so far: who may write to it, and its states while this controller may.
 func (r *running) of(name string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var states []string
 	for _, st := range r.seen {
-		if st.Switch == name && (len(states) == 0 || states[len(states)-1] != st.State) {
-			states = append(states, st.State)
+		is := st.Ownership.String()
+		if st.Ownership == Owned {
+			is = st.State.String()
+		}
+		if st.Switch == name && (len(states) == 0 || states[len(states)-1] != is) {
+			states = append(states, is)
 		}
 	}
 	return states

@@ -183,7 +183,7 @@ func TestTableIsFull(t *testing.T) {
 	book := intent.NewBook(s, c.now)
 	files := replaced(documentsOf(t, x), "    rejectFrom:", "    foreign: keep\n    rejectFrom:")
 	in := apply(t, book, files)
-	r := start(t, Config{Name: "noc-1", Store: s, Book: book, Now: c.now})
+	r := start(t, Config{Name: "noc-1", Store: s, Book: book, Now: c.now, AuditEvery: 20 * time.Millisecond})
 	st := r.converged(x.name, in.Number)
 	i := slices.IndexFunc(st.Tables, func(f TableFill) bool { return f.Table == "service" })
 	services := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
@@ -210,7 +210,25 @@ func TestTableIsFull(t *testing.T) {
 	if after := len(entries(t, x)); after != before {
 		t.Errorf("%d entries, %d before", after, before)
 	}
+	// Tried again, it is the same failure: nothing else is told, nor since when. // I11
+	r.await("attempts", func(all map[string]Status) bool {
+		return all[x.name].Failure != nil && all[x.name].Failure.Attempts >= 4
+	})
+	r.mu.Lock()
+	var first Status
+	for _, st := range r.seen {
+		switch {
+		case st.Switch != x.name || st.Wanted != in.Number || first.State == 0 && st.State != StateFailed:
+		case first.State == 0:
+			first = st
+		case st.State != StateFailed || st.Reason != ReasonNoRoom || !st.Since.Equal(first.Since):
+			t.Errorf("failed since %v; then %v, %v, since %v", first.Since, st.State, st.Reason, st.Since)
+		}
+	}
+	r.mu.Unlock()
 	// The intent before is in force again: it fails no more.
 	in = must(book.Restore(within(t), in.Number-1, in.Number, by))(t)
-	r.converged(x.name, in.Number)
+	if st := r.converged(x.name, in.Number); st.Failure != nil || st.Reason != ReasonAsWanted {
+		t.Errorf("restored: %v, failure %+v", st.Reason, st.Failure)
+	}
 }

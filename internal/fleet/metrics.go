@@ -25,7 +25,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		switches: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "op25b_fleet_switches", Help: "Switches that are assigned to this controller, by state.",
+			Name: "op25b_fleet_switches", Help: "Switches that are assigned to this controller, by state; unknown while it does not own them.",
 		}, []string{"state"}),
 		converging: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "op25b_fleet_converge_seconds", Help: "How long it took to read a switch, to write what differed, and to read it back.",
@@ -57,15 +57,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) state(from, to string) {
+// state moves a switch from one state to another; 0 is none.
+func (m *Metrics) state(from, to State) {
 	if m == nil || from == to {
 		return
 	}
-	if from != "" {
-		m.switches.WithLabelValues(from).Dec()
+	if from != 0 {
+		m.switches.WithLabelValues(from.String()).Dec()
 	}
-	if to != "" {
-		m.switches.WithLabelValues(to).Inc()
+	if to != 0 {
+		m.switches.WithLabelValues(to.String()).Inc()
 	}
 }
 

@@ -115,7 +115,7 @@ func TestStatusOfAGoneSwitch(t *testing.T) {
 	apply(t, book, documentsOf(t, x))
 	records := store.JSON[Status](s, statusKind)
 	for _, name := range []string{"edge-9", x.name} {
-		must(records.PutIf(within(t), name, 0, Status{Switch: name, Owner: "noc-0", State: StateConverged}))(t)
+		must(records.PutIf(within(t), name, 0, Status{Switch: name, Owner: "noc-0", Ownership: Owned, State: StateConverged}))(t)
 	}
 	statuses := WatchStatuses(within(t), s)
 	start(t, Config{Name: "noc-1", Store: s, Book: book})
@@ -129,9 +129,13 @@ func TestStatusOfAGoneSwitch(t *testing.T) {
 
 func TestAbandoned(t *testing.T) {
 	members := []store.Member{{Name: "noc-1"}, {Name: "noc-2"}}
-	for owner, want := range map[string]bool{"noc-1": false, "noc-3": true, "": false} {
-		if got := (Status{Owner: owner}).Abandoned(members); got != want {
-			t.Errorf("owner %q: abandoned %v, want %v", owner, got, want)
+	for _, c := range []struct {
+		owner     string
+		ownership Ownership
+		want      bool
+	}{{"noc-1", Owned, false}, {"noc-3", Owned, true}, {"", NotOwned, false}} {
+		if got := (Status{Owner: c.owner, Ownership: c.ownership}).Abandoned(members); got != c.want {
+			t.Errorf("owner %q, %v: abandoned %v, want %v", c.owner, c.ownership, got, c.want)
 		}
 	}
 }
@@ -161,7 +165,7 @@ func TestPausedOwnerWritesNothing(t *testing.T) {
 			t.Errorf("written with the election id of the ownership that was lost: %v", w)
 		}
 	}
-	if second.Epoch <= first.Epoch || !slices.Contains(r.of(x.name), StateLost) {
+	if second.Epoch <= first.Epoch || !slices.Contains(r.of(x.name), "lost") {
 		t.Errorf("epoch %d, then %d; states %q", first.Epoch, second.Epoch, r.of(x.name))
 	}
 }
@@ -278,7 +282,7 @@ func TestSettle(t *testing.T) {
 	second := start(t, Config{Name: newcomer, Store: other, Book: intent.NewBook(other, now), Now: now})
 	second.await("waiting", func(all map[string]Status) bool {
 		for _, st := range all {
-			if st.State == StateWaiting && st.Reason == ReasonOwnedElsewhere {
+			if st.Ownership == Waiting && strings.Contains(st.OwnershipDetail, "owned") {
 				return true
 			}
 		}

@@ -62,8 +62,8 @@ func TestPhaseIsOneModify(t *testing.T) {
 		t.Helper()
 		for _, x := range []*target{x, y} {
 			st := r.converged(x.name, in.Number)
-			if st.InForce != inForce {
-				t.Errorf("%s: %q in force, want %q", what, st.InForce, inForce)
+			if st.InForce != inForce || st.Reason != ReasonPhase {
+				t.Errorf("%s: %q in force, %v; want %q", what, st.InForce, st.Reason, inForce)
 			}
 			flipped(t, what, x)
 		}
@@ -95,7 +95,9 @@ func TestPhaseIsOneModify(t *testing.T) {
 		}
 	}
 	for _, x := range []*target{x, y} {
-		r.await("the date", func(all map[string]Status) bool { return all[x.name].InForce == "mobile-carriers" })
+		r.await("the date", func(all map[string]Status) bool {
+			return all[x.name].InForce == "mobile-carriers" && all[x.name].Reason == ReasonDate
+		})
 		flipped(t, "date", x)
 	}
 }
@@ -137,7 +139,9 @@ func TestNoPhase(t *testing.T) {
 	})
 	untouched(t, "no phase", x)
 	in = must(book.Activate(within(t), in.Number, "before", policy.Scope{}, by))(t)
-	r.converged(x.name, in.Number)
+	if st := r.converged(x.name, in.Number); st.Reason != ReasonPhase {
+		t.Errorf("the phase that was activated: %v", st.Reason)
+	}
 }
 
 // When an exemption has ended the switch is read and written: one MODIFY would not do.
@@ -158,7 +162,7 @@ func TestExemptionEnds(t *testing.T) {
 	c.set(time.Date(2007, 4, 1, 0, 0, 0, 0, time.UTC))
 	(<-timers) <- time.Time{}
 	r.await("the end", func(all map[string]Status) bool {
-		return all[x.name].State == StateConverged && all[x.name].Entries < before.Entries
+		return all[x.name].State == StateConverged && all[x.name].Entries < before.Entries && all[x.name].Reason == ReasonDate
 	})
 	writes, _ := x.forget()
 	if len(writes) == 0 {

@@ -80,7 +80,7 @@ func TestNoHigherID(t *testing.T) {
 	}
 	r.await("failed", func(all map[string]Status) bool {
 		st := all[x.name]
-		return st.State == StateFailed && st.Reason == ReasonOutranked &&
+		return st.State == StateFailed && st.Reason == ReasonNoHigherElection &&
 			st.Detail == "election id 18446744073709551615/18446744073709551615: no election id is higher: restart the switch"
 	})
 	if writes, pushes := x.forget(); len(writes)+pushes != 0 {

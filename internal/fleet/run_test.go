@@ -28,11 +28,11 @@ func TestRestartWritesNothing(t *testing.T) {
 		t.Errorf("%d writes, %d pushes", len(writes), pushes)
 	}
 	first.end()
-	if got, want := first.of("edge-1"), []string{StateWaiting, StateConnecting, StateConverging, StateConverged, StateUnassigned}; !slices.Equal(got, want) {
+	if got, want := first.of("edge-1"), []string{"waiting", "connecting", "converging", "converged", "none"}; !slices.Equal(got, want) {
 		t.Errorf("states %q, want %q", got, want)
 	}
 	all := must(Statuses(within(t), s))(t)
-	if len(all) != 1 || all[0].State != StateUnassigned || all[0].Revision != in.Number || all[0].Owner != "" {
+	if len(all) != 1 || all[0].Ownership != NotOwned || all[0].State != StateConverged || all[0].Revision != in.Number || all[0].Owner != "" {
 		t.Errorf("stored: %+v", all)
 	}
 	if writes, pushes := x.forget(); len(writes)+pushes != 0 {

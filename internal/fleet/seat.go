@@ -46,7 +46,7 @@ func (c *controller) sit(name string) *seat {
 	s.quit = quit
 	go func() {
 		s.run(ctx)
-		c.Metrics.state(s.status.State, "")
+		c.Metrics.state(s.status.counted(), 0)
 		c.ended <- s
 	}()
 	return s
@@ -94,7 +94,7 @@ func (s *seat) run(ctx context.Context) {
 			return
 		default: // a full store, say
 			failures++
-			s.set(func(st *Status) { st.State, st.Reason, st.Detail = StateWaiting, ReasonStore, err.Error() })
+			s.waits(err.Error())
 			pause(ctx, backoff(failures, s.c.AuditEvery))
 		}
 	}
@@ -102,17 +102,21 @@ func (s *seat) run(ctx context.Context) {
 
 // take waits until the switch is this controller's.
 func (s *seat) take(ctx context.Context) (*store.Ownership, error) {
-	s.set(func(st *Status) { st.State, st.Reason, st.Detail, st.Epoch = StateWaiting, "", "", 0 })
+	s.waits("")
 	own, err := s.c.Store.TryOwn(ctx, switchKind, s.name, s.c.Name) // most are free, and need no watch
 	if err == nil || ctx.Err() != nil {
 		return own, err
 	}
-	reason := ReasonStore
-	if errors.Is(err, store.ErrOwned) {
-		reason = ReasonOwnedElsewhere
-	}
-	s.set(func(st *Status) { st.State, st.Reason, st.Detail = StateWaiting, reason, err.Error() })
+	s.waits(err.Error())
 	return s.c.Store.Own(ctx, switchKind, s.name, s.c.Name)
+}
+
+// waits tells that the switch is not owned yet, and why.
+func (s *seat) waits(detail string) {
+	s.set(func(st *Status) error {
+		st.Ownership, st.OwnershipDetail, st.Epoch = Waiting, detail, 0
+		return nil
+	})
 }
 
 // serve works on the switch while it is owned, and gives it back.
@@ -138,7 +142,10 @@ func (s *seat) serve(ctx context.Context, own *store.Ownership) {
 		s.own = nil
 		s.mu.Unlock()
 		s.c.Metrics.lost()
-		s.set(func(st *Status) { st.State, st.Reason, st.Detail, st.Progress = StateLost, ReasonLease, "", nil })
+		s.set(func(st *Status) error { // what is so of the switch stays as it was last known
+			st.Ownership, st.Progress = Lost, nil
+			return nil
+		})
 	} else {
 		s.release(own)
 	}
@@ -151,9 +158,9 @@ func (s *seat) release(own *store.Ownership) {
 	s.mu.Lock()
 	removed := s.removed
 	s.mu.Unlock()
-	s.set(func(st *Status) {
-		st.State, st.Reason, st.Detail, st.Progress = StateUnassigned, ReasonReleased, "", nil
-		st.Owner = ""
+	s.set(func(st *Status) error {
+		st.Ownership, st.Progress, st.Owner = NotOwned, nil, ""
+		return nil
 	})
 	var err error
 	if removed {
@@ -174,37 +181,47 @@ func (s *seat) release(own *store.Ownership) {
 	}
 }
 
-// set changes the status, and tells of what is news.
-func (s *seat) set(change func(*Status), fields ...zap.Field) {
+// set changes the status, and tells of what is news. An error of the change is a fault of this program.
+func (s *seat) set(change func(*Status) error, fields ...zap.Field) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	s.setTelling(change, fields...)
 }
 
-func (s *seat) setTelling(change func(*Status), fields ...zap.Field) {
+func (s *seat) setTelling(change func(*Status) error, fields ...zap.Field) {
 	s.mu.Lock()
 	before := s.status
-	change(&s.status)
-	st := s.status
-	if st.State != before.State || st.Since.IsZero() {
-		s.status.Since = s.c.Now().UTC()
-		st.Since = s.status.Since
+	if err := change(&s.status); err != nil {
+		s.c.fault(fmt.Errorf("switch %q: %w", s.name, err))
 	}
+	now := s.c.Now()
+	s.status.Since = s.status.since(before, now)
+	changed := s.status.Ownership != before.Ownership || s.status.Owner != before.Owner
+	if changed {
+		s.status.OwnershipSince = now.UTC()
+	}
+	st := s.status
 	s.mu.Unlock()
-	s.c.Metrics.state(before.State, st.State)
-	if len(fields) > 0 || st.State != before.State {
-		fields = append([]zap.Field{
-			zap.String("state", st.State), zap.String("reason", st.Reason), zap.Uint64("revision", st.Revision), zap.String("phase", st.InForce),
-		}, fields...)
-		if st.Detail != "" {
-			fields = append(fields, zap.String("detail", st.Detail))
-		}
-		s.log.Info("switch", fields...)
+	s.c.Metrics.state(before.counted(), st.counted())
+	if len(fields) > 0 || changed || st.State != before.State {
+		s.log.Info("switch", append(st.fields(), fields...)...)
 	}
 	if s.c.OnStatus != nil {
 		s.c.OnStatus(st)
 	}
 	s.c.reporter.changed(s)
+}
+
+// fields are what a log line says of a status.
+func (st Status) fields() []zap.Field {
+	fields := []zap.Field{
+		zap.Stringer("state", st.State), zap.Stringer("reason", st.Reason), zap.Stringer("ownership", st.Ownership),
+		zap.Uint64("revision", st.Revision), zap.String("phase", st.InForce),
+	}
+	if st.Detail != "" {
+		fields = append(fields, zap.String("detail", st.Detail))
+	}
+	return fields
 }
 
 // A device is where a switch is and how it is spoken to.

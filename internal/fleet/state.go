@@ -1,54 +1,129 @@
 package fleet
 
-import "op25b/internal/p4rt"
+import (
+	"fmt"
+	"strings"
 
-// States of a switch, as they are stored, logged and shown.
-const (
-	// StateUnassigned: no controller has it. The last one gave it up in order, and the switch goes on as it was left. A status in any other
-	// state whose Owner is not among the store's members says the same of an owner that died: see Status.Abandoned.
-	StateUnassigned = "unassigned"
-	// StateWaiting: it is assigned to this controller, which does not own it yet. Never stored: the status is the owner's to write.
-	StateWaiting = "waiting"
-	// StateConnecting: it is owned, and dialed for the first time.
-	StateConnecting = "connecting"
-	// StateDisconnected: it is owned and cannot be reached, or refuses the session; it is dialed again with growing pauses.
-	StateDisconnected = "disconnected"
-	// StateBackup: it is owned and connected, and somebody outside of this store has a higher election id: nothing is written until that
-	// one is gone. Then ours is raised.
-	StateBackup = "backup"
-	// StateConverging: it is read, and what differs is written.
-	StateConverging = "converging"
-	// StateConverged: it was read, and is in the state of Status.Revision.
-	StateConverged = "converged"
-	// StateFailed: it is connected and could not be brought to its state. It is tried again, with growing pauses, and at once when the intent
-	// changes. What happens to packets is what the old policy says, or the new one: see package reconcile.
-	StateFailed = "failed"
-	// StateNoPhase: no phase has begun for it. Nothing is read or written until one has.
-	StateNoPhase = "no-phase"
-	// StateLost: the ownership was lost, and nothing is written any more. Never stored: the status is the next owner's to write.
-	StateLost = "lost"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Reasons of states, beside those of p4rt for StateConnecting, StateDisconnected and StateBackup.
+// A State is what is so of a switch, as the API has it. Its name is the same in logs, metrics and records: "no-phase".
+type State op25bv1.SwitchState
+
+// The states: see SwitchState in fleet.proto.
 const (
-	ReasonReleased       = "released"                                // StateUnassigned
-	ReasonOwnedElsewhere = "another controller owns it"              // StateWaiting: the detail names it
-	ReasonStore          = "the store does not answer"               // StateWaiting
-	ReasonElected        = string(p4rt.ReasonElected)                // StateConverging: primary gained
-	ReasonPushed         = "the pipeline was not there"              // StateConverging
-	ReasonIntent         = "the intent has changed"                  // StateConverging, StateConverged
-	ReasonDate           = "a date has come"                         // StateConverging, StateConverged
-	ReasonDrift          = "the switch was not as it was left"       // StateConverging, StateConverged: Status.Drift says how
-	ReasonAsWanted       = "nothing had to be written"               // StateConverged
-	ReasonWritten        = "what differed was written"               // StateConverged
-	ReasonNoRoom         = "a table is full"                         // StateFailed: the detail names it (I10)
-	ReasonRefused        = "the pipeline was refused"                // StateFailed
-	ReasonCompile        = "the intent cannot be compiled for it"    // StateFailed
-	ReasonConfig         = "its session cannot be configured"        // StateFailed: TLS files, say
-	ReasonOutranked      = "a higher election id cannot be had"      // StateFailed: the store does not take it, or there is none
-	ReasonNotConverged   = "it does not hold what was written to it" // StateFailed
-	ReasonWrite          = "updates were refused"                    // StateFailed
-	ReasonRead           = "it cannot be read"                       // StateFailed
-	ReasonNoPhase        = "no phase has begun"                      // StateNoPhase: the detail says when one does
-	ReasonLease          = "the lease was lost"                      // StateLost
+	// StateUnknown is never stored: it is what a reader makes of a status that no living owner confirms.
+	StateUnknown      = State(op25bv1.SwitchState_SWITCH_STATE_UNKNOWN)
+	StateConnecting   = State(op25bv1.SwitchState_SWITCH_STATE_CONNECTING)
+	StateDisconnected = State(op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED)
+	StateBackup       = State(op25bv1.SwitchState_SWITCH_STATE_BACKUP)
+	StateConverging   = State(op25bv1.SwitchState_SWITCH_STATE_CONVERGING)
+	StateConverged    = State(op25bv1.SwitchState_SWITCH_STATE_CONVERGED)
+	StateFailed       = State(op25bv1.SwitchState_SWITCH_STATE_FAILED)
+	StateNoPhase      = State(op25bv1.SwitchState_SWITCH_STATE_NO_PHASE)
 )
+
+// A Reason is why a switch is in its state.
+type Reason op25bv1.SwitchReason
+
+// The reasons: see SwitchReason in fleet.proto.
+const (
+	ReasonDialing            = Reason(op25bv1.SwitchReason_SWITCH_REASON_DIALING)
+	ReasonUnreachable        = Reason(op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE)
+	ReasonTLSRefused         = Reason(op25bv1.SwitchReason_SWITCH_REASON_TLS_REFUSED)
+	ReasonArbitrationRefused = Reason(op25bv1.SwitchReason_SWITCH_REASON_ARBITRATION_REFUSED)
+	ReasonUnknownDevice      = Reason(op25bv1.SwitchReason_SWITCH_REASON_UNKNOWN_DEVICE)
+	ReasonStreamLost         = Reason(op25bv1.SwitchReason_SWITCH_REASON_STREAM_LOST)
+	ReasonSessionClosed      = Reason(op25bv1.SwitchReason_SWITCH_REASON_SESSION_CLOSED)
+	ReasonSessionFailed      = Reason(op25bv1.SwitchReason_SWITCH_REASON_SESSION_FAILED)
+	ReasonOtherPrimary       = Reason(op25bv1.SwitchReason_SWITCH_REASON_OTHER_PRIMARY)
+	ReasonDemoted            = Reason(op25bv1.SwitchReason_SWITCH_REASON_DEMOTED)
+	ReasonNoPrimary          = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_PRIMARY)
+	ReasonOutranked          = Reason(op25bv1.SwitchReason_SWITCH_REASON_OUTRANKED)
+
+	ReasonElected       = Reason(op25bv1.SwitchReason_SWITCH_REASON_ELECTED)
+	ReasonIntent        = Reason(op25bv1.SwitchReason_SWITCH_REASON_INTENT)
+	ReasonPhase         = Reason(op25bv1.SwitchReason_SWITCH_REASON_PHASE)
+	ReasonDate          = Reason(op25bv1.SwitchReason_SWITCH_REASON_DATE)
+	ReasonDrift         = Reason(op25bv1.SwitchReason_SWITCH_REASON_DRIFT)
+	ReasonRestored      = Reason(op25bv1.SwitchReason_SWITCH_REASON_RESTORED)
+	ReasonAsWanted      = Reason(op25bv1.SwitchReason_SWITCH_REASON_AS_WANTED)
+	ReasonWritten       = Reason(op25bv1.SwitchReason_SWITCH_REASON_WRITTEN)
+	ReasonStoreReplaced = Reason(op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED)
+	ReasonDateHeld      = Reason(op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD)
+
+	ReasonNoRoom           = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM)
+	ReasonPipelineRefused  = Reason(op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED)
+	ReasonCompile          = Reason(op25bv1.SwitchReason_SWITCH_REASON_COMPILE)
+	ReasonConfig           = Reason(op25bv1.SwitchReason_SWITCH_REASON_CONFIG)
+	ReasonNoHigherElection = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_HIGHER_ELECTION)
+	ReasonNotConverged     = Reason(op25bv1.SwitchReason_SWITCH_REASON_NOT_CONVERGED)
+	ReasonWriteRefused     = Reason(op25bv1.SwitchReason_SWITCH_REASON_WRITE_REFUSED)
+	ReasonReadFailed       = Reason(op25bv1.SwitchReason_SWITCH_REASON_READ_FAILED)
+	ReasonPhaseOnly        = Reason(op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY)
+
+	ReasonNoPhase = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE)
+
+	ReasonNeverReported = Reason(op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED)
+	ReasonOwnerGone     = Reason(op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE)
+	ReasonReleased      = Reason(op25bv1.SwitchReason_SWITCH_REASON_RELEASED)
+	ReasonTakenOver     = Reason(op25bv1.SwitchReason_SWITCH_REASON_TAKEN_OVER)
+	ReasonNotConfirmed  = Reason(op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED)
+)
+
+// An Ownership is whether a controller may write to a switch. It says nothing of the switch's State.
+type Ownership op25bv1.SwitchOwnership
+
+// The ownerships: see SwitchOwnership in fleet.proto. Waiting and Lost are never stored: the status is the owner's to write.
+const (
+	NotOwned = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_NONE)
+	Waiting  = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_WAITING)
+	Owned    = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED)
+	Lost     = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_LOST)
+)
+
+func (s State) String() string     { return enumName(op25bv1.SwitchState(s), "SWITCH_STATE_") }
+func (r Reason) String() string    { return enumName(op25bv1.SwitchReason(r), "SWITCH_REASON_") }
+func (o Ownership) String() string { return enumName(op25bv1.SwitchOwnership(o), "SWITCH_OWNERSHIP_") }
+
+// MarshalText returns the name.
+func (s State) MarshalText() ([]byte, error)     { return []byte(s.String()), nil }
+func (r Reason) MarshalText() ([]byte, error)    { return []byte(r.String()), nil }
+func (o Ownership) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads a name. A name that is unknown, such as one of a newer controller, becomes unspecified.
+func (s *State) UnmarshalText(text []byte) error {
+	*s = State(enumNumber(op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED.Descriptor(), "SWITCH_STATE_", text))
+	return nil
+}
+
+// UnmarshalText reads a name, as State's does.
+func (r *Reason) UnmarshalText(text []byte) error {
+	*r = Reason(enumNumber(op25bv1.SwitchReason_SWITCH_REASON_UNSPECIFIED.Descriptor(), "SWITCH_REASON_", text))
+	return nil
+}
+
+// UnmarshalText reads a name, as State's does.
+func (o *Ownership) UnmarshalText(text []byte) error {
+	*o = Ownership(enumNumber(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED.Descriptor(), "SWITCH_OWNERSHIP_", text))
+	return nil
+}
+
+// enumName is the name of an enum's value without the enum's own: "no-phase" for SWITCH_STATE_NO_PHASE.
+func enumName(v protoreflect.Enum, prefix string) string {
+	d := v.Descriptor().Values().ByNumber(v.Number())
+	if d == nil {
+		return fmt.Sprint(v.Number())
+	}
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(string(d.Name()), prefix), "_", "-"))
+}
+
+func enumNumber(d protoreflect.EnumDescriptor, prefix string, text []byte) protoreflect.EnumNumber {
+	name := prefix + strings.ToUpper(strings.ReplaceAll(string(text), "-", "_"))
+	if v := d.Values().ByName(protoreflect.Name(name)); v != nil {
+		return v.Number()
+	}
+	return 0
+}

@@ -15,13 +15,22 @@ const MaxDrift = 16
 // A Status is where a switch stands. Its owner writes it, as a record of the store, for as long as it is the owner.
 type Status struct {
 	Switch string `json:"switch"`
-	State  string `json:"state"`            // one of the State constants
-	Reason string `json:"reason,omitempty"` // for the state: one of the Reason constants or p4rt's
+
+	// The condition: see become.
+	State  State  `json:"state"`
+	Reason Reason `json:"reason"`
 	Detail string `json:"detail,omitempty"` // what the reason does not say: an error, or whose turn it is
-	// Since is when the state last changed.
+	// Since is when the condition began: see since.
 	Since time.Time `json:"since"`
-	Owner string    `json:"owner,omitempty"` // a member of the store, or one that has died: see Abandoned
-	Epoch uint64    `json:"epoch,omitempty"` // of the ownership: the low word of the election id
+	// Failure is the newest failure that is not overcome yet, also while the switch is not connected or its owner changes.
+	Failure *Failure `json:"failure,omitempty"`
+
+	// The ownership, apart from the condition.
+	Ownership       Ownership `json:"ownership"`
+	OwnershipDetail string    `json:"ownershipDetail,omitempty"` // what a controller waits for
+	OwnershipSince  time.Time `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
+	Owner           string    `json:"owner,omitempty"`           // a member of the store, or one that has died: see Abandoned
+	Epoch           uint64    `json:"epoch,omitempty"`           // of the ownership: the low word of the election id
 
 	// Revision is the intent's that the switch was last brought to, and Wanted the newest. 0 is none.
 	Revision uint64 `json:"revision,omitempty"`
@@ -43,10 +52,30 @@ type Status struct {
 	Audited time.Time `json:"audited,omitzero"` // when all of the switch was last read and found, or made, as wanted
 }
 
+// A Failure is why a switch could not be brought to a revision.
+type Failure struct {
+	Reason   Reason    `json:"reason"`
+	Detail   string    `json:"detail"`
+	Since    time.Time `json:"since"` // of the first attempt that failed for this reason
+	Wanted   uint64    `json:"wanted"`
+	Attempts int       `json:"attempts"`
+}
+
 // Abandoned reports whether the owner died: it is not among the members. The switch goes on as it was left, and what the status says may be
 // true no more.
-func (s Status) Abandoned(members []store.Member) bool {
-	return s.Owner != "" && !slices.ContainsFunc(members, func(m store.Member) bool { return m.Name == s.Owner })
+func (st Status) Abandoned(members []store.Member) bool {
+	return st.Ownership == Owned && !slices.ContainsFunc(members, func(m store.Member) bool { return m.Name == st.Owner })
+}
+
+// counted is the state as metrics count it: what a controller does not own it cannot know.
+func (st Status) counted() State {
+	switch st.Ownership {
+	case 0:
+		return 0
+	case Owned:
+		return st.State
+	}
+	return StateUnknown
 }
 
 // A TableFill is how full a table is.

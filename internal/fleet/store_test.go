@@ -109,13 +109,13 @@ func TestStoreIsAway(t *testing.T) {
 	go func() {
 		defer close(told)
 		r.await("the loss", func(all map[string]Status) bool {
-			return all[x.name].State == StateWaiting && all[x.name].Reason == ReasonStore
+			return all[x.name].Ownership == Waiting && all[x.name].OwnershipDetail != ""
 		})
 	}()
 	if stopped, passed := probes.during(told); passed != 0 || stopped == 0 {
 		t.Errorf("%d attempts were stopped, %d passed", stopped, passed)
 	}
-	if states := r.of(x.name); !slices.Contains(states, StateLost) {
+	if states := r.of(x.name); !slices.Contains(states, "lost") {
 		t.Errorf("states %q", states)
 	}
 	untouched(t, "without the store", x)

@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/p4rt"
-	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
 	"op25b/internal/store"
 )
@@ -32,6 +31,8 @@ type term struct {
 	bases  bases
 	is     *wanted           // what the switch was last brought to, in this session; nil if that is not known
 	memory *reconcile.Memory // of its rule sets; nil if that is not known
+	trying *wanted           // what the switch is being brought to
+	failed *wanted           // what it could not be brought to, until it can be, or something else is wanted
 }
 
 func newTerm(s *seat, own *store.Ownership) *term {
@@ -48,13 +49,13 @@ func (t *term) run(ctx context.Context) {
 			t.telling.Lock()
 			leader := t.leader
 			t.telling.Unlock()
-			reason, err = ReasonOutranked, t.rise(ctx, leader)
+			reason, err = ReasonNoHigherElection, t.rise(ctx, leader)
 		}
 		if ctx.Err() != nil || err == nil || errors.Is(err, errElsewhere) {
 			continue
 		}
 		failures++
-		t.set(func(st *Status) { st.State, st.Reason, st.Detail = StateFailed, reason, err.Error() })
+		t.set(func(st *Status) error { return st.fail(reason, err.Error(), false, t.c.Now()) })
 		t.await(ctx, backoff(failures, t.c.AuditEvery))
 	}
 }
@@ -66,15 +67,14 @@ func (t *term) begin(ctx context.Context) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		t.log.Debug("the status before is not known", zap.Error(err))
 	}
-	t.set(func(st *Status) {
+	t.set(func(st *Status) error {
 		// Where nobody owned it since our own last term, what we know of it is newer than what was stored.
 		if known := r.Value; known.Switch == t.name && (t.before == 0 || known.Epoch > t.before) {
-			known.State, known.Since, known.Progress = st.State, st.Since, nil
 			*st = known
 		}
 		t.bases.prior = *st
-		st.State, st.Reason, st.Detail = StateConnecting, string(p4rt.ReasonDialing), ""
-		st.Owner, st.Epoch = t.c.Name, t.own.Epoch()
+		st.Ownership, st.OwnershipDetail, st.Owner, st.Epoch = Owned, "", t.c.Name, t.own.Epoch()
+		return st.become(eventDial, ReasonDialing, "")
 	})
 }
 
@@ -135,27 +135,25 @@ func (t *term) follow(s p4rt.Status) {
 	if t.primary || s.Reason == p4rt.ReasonClosed { // closed by us: whoever did says why
 		return
 	}
-	t.setTelling(func(st *Status) {
-		switch s.State {
-		case p4rt.Connecting:
-			st.State = StateConnecting
-		case p4rt.Backup:
-			st.State = StateBackup
-		default:
-			st.State = StateDisconnected
-		}
-		st.Reason, st.Detail, st.Progress = string(s.Reason), "", nil
-		switch {
-		case s.Err != nil:
-			st.Detail = s.Err.Error()
-		case s.State == p4rt.Backup && !s.Leader.IsZero():
-			st.Detail = "the switch follows election id " + s.Leader.String()
-		}
-	})
+	detail := ""
+	switch {
+	case s.Err != nil:
+		detail = s.Err.Error()
+	case s.State == p4rt.Backup && !s.Leader.IsZero():
+		detail = "the switch follows election id " + s.Leader.String()
+	}
+	e := eventDisconnect
+	switch s.State {
+	case p4rt.Connecting:
+		e = eventDial
+	case p4rt.Backup:
+		e = eventBackup
+	}
+	t.setTelling(func(st *Status) error { return st.become(e, sessionReasons[s.Reason], detail) })
 }
 
 // tell is set for the worker: what it found of a session that is over is not told.
-func (t *term) tell(change func(*Status), fields ...zap.Field) {
+func (t *term) tell(change func(*Status) error, fields ...zap.Field) {
 	t.telling.Lock()
 	defer t.telling.Unlock()
 	if t.primary {
@@ -169,14 +167,14 @@ func (t *term) work(ctx context.Context, s *p4rt.Session) error {
 	t.is, t.memory = nil, nil
 	due := time.NewTimer(t.c.AuditEvery)
 	defer due.Stop()
-	why, full, failures := ReasonElected, true, 0
+	full, failures := true, 0
 	for {
-		next, err := t.bring(ctx, s, full, why)
+		next, err := t.bring(ctx, s, full)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err == nil:
-			full, failures = false, 0
+			full, failures, t.failed = false, 0, nil
 		case isOfSession(err):
 			return err
 		default:
@@ -192,9 +190,8 @@ func (t *term) work(ctx context.Context, s *p4rt.Session) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-due.C:
-			full, why = true, ReasonDrift
+			full = true
 		case <-t.wake:
-			why = ReasonIntent
 		}
 	}
 }
@@ -211,26 +208,10 @@ func isOfSession(err error) bool {
 
 // fail tells of a switch that answers and could not be brought to its state.
 func (t *term) fail(err error) {
-	reason := ReasonRead
-	var write *p4rt.WriteError
-	for _, r := range []struct {
-		is     bool
-		reason string
-	}{
-		{errors.Is(err, reconcile.ErrNoRoom), ReasonNoRoom},
-		{errors.Is(err, p4rt.ErrPipelineRefused), ReasonRefused},
-		{errors.Is(err, reconcile.ErrNotConverged), ReasonNotConverged},
-		{errors.Is(err, errCompile), ReasonCompile},
-		{errors.Is(err, pipeline.ErrInvalid), ReasonCompile},
-		{errors.As(err, &write), ReasonWrite},
-	} {
-		if r.is {
-			reason = r.reason
-			break
-		}
-	}
-	if write != nil {
+	if write := (*p4rt.WriteError)(nil); errors.As(err, &write) {
 		t.c.Metrics.refused(len(write.Failed))
 	}
-	t.tell(func(st *Status) { st.State, st.Reason, st.Detail, st.Progress = StateFailed, reason, err.Error(), nil }, zap.Error(err))
+	same := t.failed != nil && t.trying != nil && t.failed.same(*t.trying)
+	t.failed = t.trying
+	t.tell(func(st *Status) error { return st.fail(failureOf(err), err.Error(), same, t.c.Now()) }, zap.Error(err))
 }

@@ -59,6 +59,11 @@ func (w wanted) onlyRules(other wanted) bool {
 	return w.SameDocuments(other.Intent) && w.SameExemptions(w.at, other.at)
 }
 
+// same reports whether two states of one switch are the same, as far as is known without compiling them.
+func (w wanted) same(other wanted) bool {
+	return w.onlyRules(other) && w.phases.String() == other.phases.String()
+}
+
 // A ruling is a rule set as one MODIFY puts it in force.
 type ruling struct {
 	print   reconcile.Fingerprint

@@ -52,6 +52,9 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 			want.Known() // for the next switch, which is likely to have it too
 			return first, remember(now), nil
 		}
+		if opts.Planned != nil {
+			opts.Planned(plan)
+		}
 		if failed = carryOut(ctx, sw, plan, opts.Progress); failed != nil && !worthAnotherRound(failed) {
 			return first, nil, failed
 		}

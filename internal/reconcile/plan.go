@@ -49,6 +49,8 @@ type Options struct {
 	// Keep, if not nil, says of an entry that was not asked for whether it stays. Rules are not its to say: what is in force is what the
 	// state has.
 	Keep func(pipeline.Entry) bool
+	// Planned, if not nil, is told by Apply of each plan that has something to write, before it is written.
+	Planned func(*Plan)
 	// Progress, if not nil, is told by Apply after each step, from Apply's own goroutine.
 	Progress func(Progress)
 }

@@ -20,7 +20,7 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 	}
 	g := grid{head: []string{"SWITCH", "STATE", "REVISION", "PHASE", "OWNER", "FOR"}, shrink: []int{3, 4, 0}}
 	for _, s := range all {
-		r := g.add(s.Switch, state(s)+percent(s), revisions(s), s.InForce, s.Owner, t.since(s.Since))
+		r := g.add(s.Switch, stateText(s.State)+percent(s), revisions(s), s.InForce, s.Owner, t.since(s.Since))
 		r.below = why(s)
 		switch {
 		case s.Failed:
@@ -32,17 +32,9 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 	return g.text(t, "")
 }
 
-// state is the state's name. What is said of a switch whose controller has died may be true no more.
-func state(s *op25bv1.SwitchStatus) string {
-	if s.Abandoned {
-		return "abandoned"
-	}
-	return s.State
-}
-
 // percent is how far a switch is that is being brought to its state.
 func percent(s *op25bv1.SwitchStatus) string {
-	if s.GetProgress().GetTotal() == 0 || s.Abandoned {
+	if s.GetProgress().GetTotal() == 0 {
 		return ""
 	}
 	return fmt.Sprintf(" %d%%", uint64(s.Progress.Done)*100/uint64(s.Progress.Total))
@@ -63,13 +55,14 @@ func revisions(s *op25bv1.SwitchStatus) string {
 
 // why is the reason of a state; a converged switch needs none.
 func why(s *op25bv1.SwitchStatus) string {
-	switch {
-	case s.Converged:
+	if s.Converged {
 		return ""
-	case s.Abandoned:
-		return "its controller is gone, and no other has it yet; it goes on as it was left"
 	}
-	return strings.TrimPrefix(strings.TrimSuffix(s.Reason+": "+s.Detail, ": "), ": ")
+	text := strings.TrimSuffix(reasonText(s.Reason)+": "+s.Detail, ": ")
+	if f := s.Failure; f != nil && s.State != op25bv1.SwitchState_SWITCH_STATE_FAILED {
+		text += "; before, " + strings.TrimSuffix(reasonText(f.Reason)+": "+f.Detail, ": ")
+	}
+	return text
 }
 
 func (t *table) summary(revision uint64, all []*op25bv1.SwitchStatus) string {
@@ -118,7 +111,7 @@ func (t *table) Changes(r *op25bv1.WatchSwitchesResponse) error {
 
 // said is a status on one line.
 func said(s *op25bv1.SwitchStatus) string {
-	text := plain(state(s))
+	text := stateText(s.State)
 	if rev := revisions(s); rev != "-" {
 		text += ", revision " + rev
 	}

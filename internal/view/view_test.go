@@ -33,20 +33,25 @@ func options() Options {
 
 var (
 	converged = &op25bv1.SwitchStatus{
-		Switch: "edge-1", Address: "192.0.2.1:9559", State: "converged", Reason: "nothing had to be written", Since: at("2026-11-22T08:57:30Z"),
+		Switch: "edge-1", Address: "192.0.2.1:9559", State: op25bv1.SwitchState_SWITCH_STATE_CONVERGED, Reason: op25bv1.SwitchReason_SWITCH_REASON_AS_WANTED, Since: at("2026-11-22T08:57:30Z"),
 		Owner: "noc-1", Epoch: 41, Revision: 7, Wanted: 7, InForce: "all-destinations", Converged: true,
 	}
 	failed = &op25bv1.SwitchStatus{
-		Switch: "edge-2", Address: "192.0.2.2:9559", State: "failed", Reason: "a table is full", Since: at("2026-11-20T05:00:00Z"),
+		Switch: "edge-2", Address: "192.0.2.2:9559", State: op25bv1.SwitchState_SWITCH_STATE_FAILED, Reason: op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM, Since: at("2026-11-20T05:00:00Z"),
 		Detail: `table "subscriber_v4": no room: 65,536 entries, 65,801 wanted; remove 265 exemptions or move lines to another switch`,
 		Owner:  "noc-2", Epoch: 42, Revision: 6, Wanted: 7, InForce: "before; mobile-carriers: adsl, isdn, bflets, hikari-premium", Failed: true,
 	}
-	abandoned = &op25bv1.SwitchStatus{Switch: "edge-4", State: "converged", Owner: "noc-3", Revision: 7, Wanted: 7, InForce: "before", Abandoned: true, Failed: true}
-	underway  = &op25bv1.SwitchStatus{
-		Switch: "edge-5", State: "converging", Reason: "the intent has changed", Owner: "noc-1", Revision: 6, Wanted: 7,
+	abandoned = &op25bv1.SwitchStatus{
+		Switch: "edge-4", State: op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, Reason: op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE,
+		Owner: "noc-3", Revision: 7, Wanted: 7, InForce: "before",
+	}
+	underway = &op25bv1.SwitchStatus{
+		Switch: "edge-5", State: op25bv1.SwitchState_SWITCH_STATE_CONVERGING, Reason: op25bv1.SwitchReason_SWITCH_REASON_INTENT, Owner: "noc-1", Revision: 6, Wanted: 7,
 		Progress: &op25bv1.SwitchProgress{Step: "make", Done: 41, Total: 123},
 	}
-	waiting = &op25bv1.SwitchStatus{Switch: "edge-3", State: "unknown", Wanted: 7}
+	waiting = &op25bv1.SwitchStatus{
+		Switch: "edge-3", State: op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, Reason: op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED, Wanted: 7,
+	}
 )
 
 func difference() *op25bv1.Difference {
@@ -93,7 +98,8 @@ func answers() []shown {
 		Switches: []*op25bv1.SwitchPlan{{Switch: "edge-1", Standing: "read", AppliedRevision: 7}}, Totals: &op25bv1.Totals{Switches: 1},
 	}}
 	changed := proto.CloneOf(failed)
-	changed.State, changed.Failed, changed.Converged, changed.Revision, changed.Reason, changed.Detail = "converged", false, true, 7, "", ""
+	changed.State, changed.Failed, changed.Converged, changed.Revision = op25bv1.SwitchState_SWITCH_STATE_CONVERGED, false, true, 7
+	changed.Reason, changed.Detail = op25bv1.SwitchReason_SWITCH_REASON_INTENT, ""
 	phases := &op25bv1.ListPhasesResponse{
 		Revision: 7, Policy: "spinnet-2006", Time: at("2026-11-22T09:00:00Z"), Next: at("2026-12-01T00:00:00+09:00"),
 		Phases: []*op25bv1.Phase{

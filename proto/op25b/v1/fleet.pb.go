@@ -24,19 +24,337 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What is so of a switch. It is UNKNOWN unless the switch has a living owner that has confirmed what it reported lately.
+type SwitchState int32
+
+const (
+	SwitchState_SWITCH_STATE_UNSPECIFIED SwitchState = 0
+	// Nobody can say now. SwitchStatus.last is what was last reported. Never converged.
+	SwitchState_SWITCH_STATE_UNKNOWN SwitchState = 1
+	// The owner dials the switch for the first time.
+	SwitchState_SWITCH_STATE_CONNECTING SwitchState = 2
+	// The switch cannot be reached, or refuses the session. The owner dials again with growing pauses.
+	SwitchState_SWITCH_STATE_DISCONNECTED SwitchState = 3
+	// The switch is connected and follows somebody outside of this store who has a higher election id. Nothing is written.
+	SwitchState_SWITCH_STATE_BACKUP SwitchState = 4
+	// The switch is being read, and what differs is being written.
+	SwitchState_SWITCH_STATE_CONVERGING SwitchState = 5
+	// The switch was read and holds the revision SwitchStatus.revision.
+	SwitchState_SWITCH_STATE_CONVERGED SwitchState = 6
+	// The switch is connected and cannot be brought to the wanted revision. The owner tries again with growing pauses.
+	SwitchState_SWITCH_STATE_FAILED SwitchState = 7
+	// No phase has begun for the switch. Nothing is read or written until one has.
+	SwitchState_SWITCH_STATE_NO_PHASE SwitchState = 8
+)
+
+// Enum value maps for SwitchState.
+var (
+	SwitchState_name = map[int32]string{
+		0: "SWITCH_STATE_UNSPECIFIED",
+		1: "SWITCH_STATE_UNKNOWN",
+		2: "SWITCH_STATE_CONNECTING",
+		3: "SWITCH_STATE_DISCONNECTED",
+		4: "SWITCH_STATE_BACKUP",
+		5: "SWITCH_STATE_CONVERGING",
+		6: "SWITCH_STATE_CONVERGED",
+		7: "SWITCH_STATE_FAILED",
+		8: "SWITCH_STATE_NO_PHASE",
+	}
+	SwitchState_value = map[string]int32{
+		"SWITCH_STATE_UNSPECIFIED":  0,
+		"SWITCH_STATE_UNKNOWN":      1,
+		"SWITCH_STATE_CONNECTING":   2,
+		"SWITCH_STATE_DISCONNECTED": 3,
+		"SWITCH_STATE_BACKUP":       4,
+		"SWITCH_STATE_CONVERGING":   5,
+		"SWITCH_STATE_CONVERGED":    6,
+		"SWITCH_STATE_FAILED":       7,
+		"SWITCH_STATE_NO_PHASE":     8,
+	}
+)
+
+func (x SwitchState) Enum() *SwitchState {
+	p := new(SwitchState)
+	*p = x
+	return p
+}
+
+func (x SwitchState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SwitchState) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_fleet_proto_enumTypes[0].Descriptor()
+}
+
+func (SwitchState) Type() protoreflect.EnumType {
+	return &file_op25b_v1_fleet_proto_enumTypes[0]
+}
+
+func (x SwitchState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SwitchState.Descriptor instead.
+func (SwitchState) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{0}
+}
+
+// Why a switch is in its state. A reason follows from what was compared, never from what woke the owner.
+type SwitchReason int32
+
+const (
+	SwitchReason_SWITCH_REASON_UNSPECIFIED SwitchReason = 0
+	// Of CONNECTING, DISCONNECTED and BACKUP: what became of the session.
+	SwitchReason_SWITCH_REASON_DIALING             SwitchReason = 1
+	SwitchReason_SWITCH_REASON_UNREACHABLE         SwitchReason = 2
+	SwitchReason_SWITCH_REASON_TLS_REFUSED         SwitchReason = 3
+	SwitchReason_SWITCH_REASON_ARBITRATION_REFUSED SwitchReason = 4
+	// The device id or the role is unknown to the switch.
+	SwitchReason_SWITCH_REASON_UNKNOWN_DEVICE SwitchReason = 5
+	SwitchReason_SWITCH_REASON_STREAM_LOST    SwitchReason = 6
+	SwitchReason_SWITCH_REASON_SESSION_CLOSED SwitchReason = 7
+	SwitchReason_SWITCH_REASON_SESSION_FAILED SwitchReason = 8
+	SwitchReason_SWITCH_REASON_OTHER_PRIMARY  SwitchReason = 9
+	SwitchReason_SWITCH_REASON_DEMOTED        SwitchReason = 10
+	// The switch follows a higher election id, and its holder is gone.
+	SwitchReason_SWITCH_REASON_NO_PRIMARY SwitchReason = 11
+	SwitchReason_SWITCH_REASON_OUTRANKED  SwitchReason = 12
+	// Of CONVERGING and CONVERGED: what the switch was found to differ by.
+	// The owner gained primacy and does not know yet what the switch holds.
+	SwitchReason_SWITCH_REASON_ELECTED SwitchReason = 20
+	// The wanted revision is another than the one that the switch was brought to, and not only its phases are.
+	SwitchReason_SWITCH_REASON_INTENT SwitchReason = 21
+	// An activation or a rollback changed the phases in force; the documents are the same.
+	SwitchReason_SWITCH_REASON_PHASE SwitchReason = 22
+	// A date changed what the switch should hold: a phase began, or an exemption began or ended.
+	SwitchReason_SWITCH_REASON_DATE SwitchReason = 23
+	// The switch was not as it was left; SwitchStatus.drift says how.
+	SwitchReason_SWITCH_REASON_DRIFT SwitchReason = 24
+	// An older revision was restored.
+	SwitchReason_SWITCH_REASON_RESTORED SwitchReason = 25
+	// Nothing had to be written.
+	SwitchReason_SWITCH_REASON_AS_WANTED SwitchReason = 26
+	// What differed was written; nobody knows what the switch was brought to before.
+	SwitchReason_SWITCH_REASON_WRITTEN SwitchReason = 27
+	// The store was replaced or restored from a backup: everything is read anew.
+	SwitchReason_SWITCH_REASON_STORE_REPLACED SwitchReason = 28
+	// A date has come, and is not put in force while the controller's clock is in doubt.
+	SwitchReason_SWITCH_REASON_DATE_HELD SwitchReason = 29
+	// Of FAILED.
+	// A table is full. The detail names the table, its size and the need.
+	SwitchReason_SWITCH_REASON_NO_ROOM          SwitchReason = 40
+	SwitchReason_SWITCH_REASON_PIPELINE_REFUSED SwitchReason = 41
+	// The intent cannot be compiled for the switch.
+	SwitchReason_SWITCH_REASON_COMPILE SwitchReason = 42
+	// The session cannot be configured, such as by TLS files that cannot be read.
+	SwitchReason_SWITCH_REASON_CONFIG SwitchReason = 43
+	// A higher election id cannot be had.
+	SwitchReason_SWITCH_REASON_NO_HIGHER_ELECTION SwitchReason = 44
+	// The switch does not hold what was written to it.
+	SwitchReason_SWITCH_REASON_NOT_CONVERGED SwitchReason = 45
+	SwitchReason_SWITCH_REASON_WRITE_REFUSED SwitchReason = 46
+	SwitchReason_SWITCH_REASON_READ_FAILED   SwitchReason = 47
+	// The wanted phase is in force, and the documents do not fit into the switch.
+	SwitchReason_SWITCH_REASON_PHASE_ONLY SwitchReason = 48
+	// Of NO_PHASE. The detail says when one begins.
+	SwitchReason_SWITCH_REASON_NO_PHASE SwitchReason = 60
+	// Of UNKNOWN.
+	// No controller has reported anything of the switch.
+	SwitchReason_SWITCH_REASON_NEVER_REPORTED SwitchReason = 70
+	// The owner died, and no other controller has taken the switch yet.
+	SwitchReason_SWITCH_REASON_OWNER_GONE SwitchReason = 71
+	// The owner gave the switch back in order, and no other controller has taken it yet.
+	SwitchReason_SWITCH_REASON_RELEASED SwitchReason = 72
+	// A controller has taken the switch and has not reported anything of it yet.
+	SwitchReason_SWITCH_REASON_TAKEN_OVER SwitchReason = 73
+	// The owner has a lease and has not confirmed what it reported for too long.
+	SwitchReason_SWITCH_REASON_NOT_CONFIRMED SwitchReason = 74
+)
+
+// Enum value maps for SwitchReason.
+var (
+	SwitchReason_name = map[int32]string{
+		0:  "SWITCH_REASON_UNSPECIFIED",
+		1:  "SWITCH_REASON_DIALING",
+		2:  "SWITCH_REASON_UNREACHABLE",
+		3:  "SWITCH_REASON_TLS_REFUSED",
+		4:  "SWITCH_REASON_ARBITRATION_REFUSED",
+		5:  "SWITCH_REASON_UNKNOWN_DEVICE",
+		6:  "SWITCH_REASON_STREAM_LOST",
+		7:  "SWITCH_REASON_SESSION_CLOSED",
+		8:  "SWITCH_REASON_SESSION_FAILED",
+		9:  "SWITCH_REASON_OTHER_PRIMARY",
+		10: "SWITCH_REASON_DEMOTED",
+		11: "SWITCH_REASON_NO_PRIMARY",
+		12: "SWITCH_REASON_OUTRANKED",
+		20: "SWITCH_REASON_ELECTED",
+		21: "SWITCH_REASON_INTENT",
+		22: "SWITCH_REASON_PHASE",
+		23: "SWITCH_REASON_DATE",
+		24: "SWITCH_REASON_DRIFT",
+		25: "SWITCH_REASON_RESTORED",
+		26: "SWITCH_REASON_AS_WANTED",
+		27: "SWITCH_REASON_WRITTEN",
+		28: "SWITCH_REASON_STORE_REPLACED",
+		29: "SWITCH_REASON_DATE_HELD",
+		40: "SWITCH_REASON_NO_ROOM",
+		41: "SWITCH_REASON_PIPELINE_REFUSED",
+		42: "SWITCH_REASON_COMPILE",
+		43: "SWITCH_REASON_CONFIG",
+		44: "SWITCH_REASON_NO_HIGHER_ELECTION",
+		45: "SWITCH_REASON_NOT_CONVERGED",
+		46: "SWITCH_REASON_WRITE_REFUSED",
+		47: "SWITCH_REASON_READ_FAILED",
+		48: "SWITCH_REASON_PHASE_ONLY",
+		60: "SWITCH_REASON_NO_PHASE",
+		70: "SWITCH_REASON_NEVER_REPORTED",
+		71: "SWITCH_REASON_OWNER_GONE",
+		72: "SWITCH_REASON_RELEASED",
+		73: "SWITCH_REASON_TAKEN_OVER",
+		74: "SWITCH_REASON_NOT_CONFIRMED",
+	}
+	SwitchReason_value = map[string]int32{
+		"SWITCH_REASON_UNSPECIFIED":         0,
+		"SWITCH_REASON_DIALING":             1,
+		"SWITCH_REASON_UNREACHABLE":         2,
+		"SWITCH_REASON_TLS_REFUSED":         3,
+		"SWITCH_REASON_ARBITRATION_REFUSED": 4,
+		"SWITCH_REASON_UNKNOWN_DEVICE":      5,
+		"SWITCH_REASON_STREAM_LOST":         6,
+		"SWITCH_REASON_SESSION_CLOSED":      7,
+		"SWITCH_REASON_SESSION_FAILED":      8,
+		"SWITCH_REASON_OTHER_PRIMARY":       9,
+		"SWITCH_REASON_DEMOTED":             10,
+		"SWITCH_REASON_NO_PRIMARY":          11,
+		"SWITCH_REASON_OUTRANKED":           12,
+		"SWITCH_REASON_ELECTED":             20,
+		"SWITCH_REASON_INTENT":              21,
+		"SWITCH_REASON_PHASE":               22,
+		"SWITCH_REASON_DATE":                23,
+		"SWITCH_REASON_DRIFT":               24,
+		"SWITCH_REASON_RESTORED":            25,
+		"SWITCH_REASON_AS_WANTED":           26,
+		"SWITCH_REASON_WRITTEN":             27,
+		"SWITCH_REASON_STORE_REPLACED":      28,
+		"SWITCH_REASON_DATE_HELD":           29,
+		"SWITCH_REASON_NO_ROOM":             40,
+		"SWITCH_REASON_PIPELINE_REFUSED":    41,
+		"SWITCH_REASON_COMPILE":             42,
+		"SWITCH_REASON_CONFIG":              43,
+		"SWITCH_REASON_NO_HIGHER_ELECTION":  44,
+		"SWITCH_REASON_NOT_CONVERGED":       45,
+		"SWITCH_REASON_WRITE_REFUSED":       46,
+		"SWITCH_REASON_READ_FAILED":         47,
+		"SWITCH_REASON_PHASE_ONLY":          48,
+		"SWITCH_REASON_NO_PHASE":            60,
+		"SWITCH_REASON_NEVER_REPORTED":      70,
+		"SWITCH_REASON_OWNER_GONE":          71,
+		"SWITCH_REASON_RELEASED":            72,
+		"SWITCH_REASON_TAKEN_OVER":          73,
+		"SWITCH_REASON_NOT_CONFIRMED":       74,
+	}
+)
+
+func (x SwitchReason) Enum() *SwitchReason {
+	p := new(SwitchReason)
+	*p = x
+	return p
+}
+
+func (x SwitchReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SwitchReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_fleet_proto_enumTypes[1].Descriptor()
+}
+
+func (SwitchReason) Type() protoreflect.EnumType {
+	return &file_op25b_v1_fleet_proto_enumTypes[1]
+}
+
+func (x SwitchReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SwitchReason.Descriptor instead.
+func (SwitchReason) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
+}
+
+// Whether a controller has the right to write to a switch. It is independent of the state: a full table stays full when a lease is lost.
+type SwitchOwnership int32
+
+const (
+	SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED SwitchOwnership = 0
+	// No controller owns the switch: the last one gave it back, or died.
+	SwitchOwnership_SWITCH_OWNERSHIP_NONE SwitchOwnership = 1
+	// The switch is assigned to a controller that does not own it yet.
+	SwitchOwnership_SWITCH_OWNERSHIP_WAITING SwitchOwnership = 2
+	SwitchOwnership_SWITCH_OWNERSHIP_OWNED   SwitchOwnership = 3
+	// The controller lost its lease. It writes nothing any more.
+	SwitchOwnership_SWITCH_OWNERSHIP_LOST SwitchOwnership = 4
+)
+
+// Enum value maps for SwitchOwnership.
+var (
+	SwitchOwnership_name = map[int32]string{
+		0: "SWITCH_OWNERSHIP_UNSPECIFIED",
+		1: "SWITCH_OWNERSHIP_NONE",
+		2: "SWITCH_OWNERSHIP_WAITING",
+		3: "SWITCH_OWNERSHIP_OWNED",
+		4: "SWITCH_OWNERSHIP_LOST",
+	}
+	SwitchOwnership_value = map[string]int32{
+		"SWITCH_OWNERSHIP_UNSPECIFIED": 0,
+		"SWITCH_OWNERSHIP_NONE":        1,
+		"SWITCH_OWNERSHIP_WAITING":     2,
+		"SWITCH_OWNERSHIP_OWNED":       3,
+		"SWITCH_OWNERSHIP_LOST":        4,
+	}
+)
+
+func (x SwitchOwnership) Enum() *SwitchOwnership {
+	p := new(SwitchOwnership)
+	*p = x
+	return p
+}
+
+func (x SwitchOwnership) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SwitchOwnership) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_fleet_proto_enumTypes[2].Descriptor()
+}
+
+func (SwitchOwnership) Type() protoreflect.EnumType {
+	return &file_op25b_v1_fleet_proto_enumTypes[2]
+}
+
+func (x SwitchOwnership) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SwitchOwnership.Descriptor instead.
+func (SwitchOwnership) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
+}
+
 // How one switch is.
 type SwitchStatus struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
 	// The host:port of its P4Runtime server; empty if the current inventory does not have it.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	// The state's name, the same as in logs and metrics, such as "converged"; "unknown" if no controller has said anything of it.
-	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	// The reason's name, such as "unreachable", and what there is to say about it.
-	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
-	// Since when it is in this state.
-	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// The condition: what is so of the switch, why, what else there is to say about it, and since when state, reason and revision are so.
+	State  SwitchState            `protobuf:"varint,30,opt,name=state,proto3,enum=op25b.v1.SwitchState" json:"state,omitempty"`
+	Reason SwitchReason           `protobuf:"varint,31,opt,name=reason,proto3,enum=op25b.v1.SwitchReason" json:"reason,omitempty"`
+	Detail string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// The ownership, apart from the condition.
+	Ownership SwitchOwnership `protobuf:"varint,32,opt,name=ownership,proto3,enum=op25b.v1.SwitchOwnership" json:"ownership,omitempty"`
 	// The controller that owns it, and the epoch of its ownership, which is its P4Runtime election id; empty and 0 for none.
 	Owner string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	Epoch uint64 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -48,10 +366,8 @@ type SwitchStatus struct {
 	InForce string `protobuf:"bytes,11,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
 	// It is as the wanted revision says.
 	Converged bool `protobuf:"varint,12,opt,name=converged,proto3" json:"converged,omitempty"`
-	// It cannot be brought there for now, for the reason given; the controller goes on trying.
+	// It cannot be brought there for now, for the reason given, or its state is unknown; a controller goes on trying.
 	Failed bool `protobuf:"varint,13,opt,name=failed,proto3" json:"failed,omitempty"`
-	// Its owner has died: what is said here may be true no more.
-	Abandoned bool `protobuf:"varint,14,opt,name=abandoned,proto3" json:"abandoned,omitempty"`
 	// The epoch of its rules in force.
 	Running uint32 `protobuf:"varint,15,opt,name=running,proto3" json:"running,omitempty"`
 	// Its entries, of all tables, and how full each table of limited size is.
@@ -64,8 +380,12 @@ type SwitchStatus struct {
 	// The entries that it was last seen to have and no intent asked for.
 	Foreign uint32 `protobuf:"varint,20,opt,name=foreign,proto3" json:"foreign,omitempty"`
 	// When the program was last pushed, and when all of the switch was last read and found, or made, as wanted; absent if never.
-	Pushed        *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=pushed,proto3" json:"pushed,omitempty"`
-	Audited       *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=audited,proto3" json:"audited,omitempty"`
+	Pushed  *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=pushed,proto3" json:"pushed,omitempty"`
+	Audited *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=audited,proto3" json:"audited,omitempty"`
+	// The newest failure that is not overcome yet, also while the switch is not connected or its owner changes; absent if there is none.
+	Failure *SwitchFailure `protobuf:"bytes,33,opt,name=failure,proto3" json:"failure,omitempty"`
+	// What was last reported of the switch; absent unless the state is UNKNOWN.
+	Last          *SwitchCondition `protobuf:"bytes,34,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -114,18 +434,18 @@ func (x *SwitchStatus) GetAddress() string {
 	return ""
 }
 
-func (x *SwitchStatus) GetState() string {
+func (x *SwitchStatus) GetState() SwitchState {
 	if x != nil {
 		return x.State
 	}
-	return ""
+	return SwitchState_SWITCH_STATE_UNSPECIFIED
 }
 
-func (x *SwitchStatus) GetReason() string {
+func (x *SwitchStatus) GetReason() SwitchReason {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return SwitchReason_SWITCH_REASON_UNSPECIFIED
 }
 
 func (x *SwitchStatus) GetDetail() string {
@@ -140,6 +460,13 @@ func (x *SwitchStatus) GetSince() *timestamppb.Timestamp {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *SwitchStatus) GetOwnership() SwitchOwnership {
+	if x != nil {
+		return x.Ownership
+	}
+	return SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED
 }
 
 func (x *SwitchStatus) GetOwner() string {
@@ -187,13 +514,6 @@ func (x *SwitchStatus) GetConverged() bool {
 func (x *SwitchStatus) GetFailed() bool {
 	if x != nil {
 		return x.Failed
-	}
-	return false
-}
-
-func (x *SwitchStatus) GetAbandoned() bool {
-	if x != nil {
-		return x.Abandoned
 	}
 	return false
 }
@@ -254,6 +574,169 @@ func (x *SwitchStatus) GetAudited() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *SwitchStatus) GetFailure() *SwitchFailure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+func (x *SwitchStatus) GetLast() *SwitchCondition {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+// A condition that was reported of a switch.
+type SwitchCondition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         SwitchState            `protobuf:"varint,1,opt,name=state,proto3,enum=op25b.v1.SwitchState" json:"state,omitempty"`
+	Reason        SwitchReason           `protobuf:"varint,2,opt,name=reason,proto3,enum=op25b.v1.SwitchReason" json:"reason,omitempty"`
+	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchCondition) Reset() {
+	*x = SwitchCondition{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchCondition) ProtoMessage() {}
+
+func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchCondition.ProtoReflect.Descriptor instead.
+func (*SwitchCondition) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SwitchCondition) GetState() SwitchState {
+	if x != nil {
+		return x.State
+	}
+	return SwitchState_SWITCH_STATE_UNSPECIFIED
+}
+
+func (x *SwitchCondition) GetReason() SwitchReason {
+	if x != nil {
+		return x.Reason
+	}
+	return SwitchReason_SWITCH_REASON_UNSPECIFIED
+}
+
+func (x *SwitchCondition) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *SwitchCondition) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// A failure to bring a switch to a revision.
+type SwitchFailure struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason SwitchReason           `protobuf:"varint,1,opt,name=reason,proto3,enum=op25b.v1.SwitchReason" json:"reason,omitempty"`
+	Detail string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Since when this reason holds for the wanted revision.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// The revision that the switch could not be brought to.
+	Wanted uint64 `protobuf:"varint,4,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	// How often the switch has been tried to be brought there.
+	Attempts      uint32 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchFailure) Reset() {
+	*x = SwitchFailure{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchFailure) ProtoMessage() {}
+
+func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchFailure.ProtoReflect.Descriptor instead.
+func (*SwitchFailure) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SwitchFailure) GetReason() SwitchReason {
+	if x != nil {
+		return x.Reason
+	}
+	return SwitchReason_SWITCH_REASON_UNSPECIFIED
+}
+
+func (x *SwitchFailure) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *SwitchFailure) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *SwitchFailure) GetWanted() uint64 {
+	if x != nil {
+		return x.Wanted
+	}
+	return 0
+}
+
+func (x *SwitchFailure) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
 // How far a switch is brought to its state.
 type SwitchProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -268,7 +751,7 @@ type SwitchProgress struct {
 
 func (x *SwitchProgress) Reset() {
 	*x = SwitchProgress{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +763,7 @@ func (x *SwitchProgress) String() string {
 func (*SwitchProgress) ProtoMessage() {}
 
 func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +776,7 @@ func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchProgress.ProtoReflect.Descriptor instead.
 func (*SwitchProgress) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SwitchProgress) GetStep() string {
@@ -327,7 +810,7 @@ type ListSwitchesRequest struct {
 
 func (x *ListSwitchesRequest) Reset() {
 	*x = ListSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -339,7 +822,7 @@ func (x *ListSwitchesRequest) String() string {
 func (*ListSwitchesRequest) ProtoMessage() {}
 
 func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -352,7 +835,7 @@ func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*ListSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListSwitchesRequest) GetSwitches() []string {
@@ -373,7 +856,7 @@ type ListSwitchesResponse struct {
 
 func (x *ListSwitchesResponse) Reset() {
 	*x = ListSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +868,7 @@ func (x *ListSwitchesResponse) String() string {
 func (*ListSwitchesResponse) ProtoMessage() {}
 
 func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +881,7 @@ func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*ListSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListSwitchesResponse) GetRevision() uint64 {
@@ -425,7 +908,7 @@ type WatchSwitchesRequest struct {
 
 func (x *WatchSwitchesRequest) Reset() {
 	*x = WatchSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +920,7 @@ func (x *WatchSwitchesRequest) String() string {
 func (*WatchSwitchesRequest) ProtoMessage() {}
 
 func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +933,7 @@ func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchSwitchesRequest) GetSwitches() []string {
@@ -474,7 +957,7 @@ type WatchSwitchesResponse struct {
 
 func (x *WatchSwitchesResponse) Reset() {
 	*x = WatchSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +969,7 @@ func (x *WatchSwitchesResponse) String() string {
 func (*WatchSwitchesResponse) ProtoMessage() {}
 
 func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +982,7 @@ func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchSwitchesResponse) GetRevision() uint64 {
@@ -535,7 +1018,7 @@ type DriftRequest struct {
 
 func (x *DriftRequest) Reset() {
 	*x = DriftRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +1030,7 @@ func (x *DriftRequest) String() string {
 func (*DriftRequest) ProtoMessage() {}
 
 func (x *DriftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +1043,7 @@ func (x *DriftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftRequest.ProtoReflect.Descriptor instead.
 func (*DriftRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DriftRequest) GetSwitches() []string {
@@ -589,7 +1072,7 @@ type DriftResponse struct {
 
 func (x *DriftResponse) Reset() {
 	*x = DriftResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +1084,7 @@ func (x *DriftResponse) String() string {
 func (*DriftResponse) ProtoMessage() {}
 
 func (x *DriftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +1097,7 @@ func (x *DriftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftResponse.ProtoReflect.Descriptor instead.
 func (*DriftResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DriftResponse) GetPlan() *Plan {
@@ -635,14 +1118,15 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xb8\x05\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xf6\x06\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
+	"\x05state\x18\x1e \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
+	"\x06reason\x18\x1f \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x120\n" +
-	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x127\n" +
+	"\townership\x18  \x01(\x0e2\x19.op25b.v1.SwitchOwnershipR\townership\x12\x14\n" +
 	"\x05owner\x18\a \x01(\tR\x05owner\x12\x14\n" +
 	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\brevision\x18\t \x01(\x04R\brevision\x12\x16\n" +
@@ -650,8 +1134,7 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	" \x01(\x04R\x06wanted\x12\x19\n" +
 	"\bin_force\x18\v \x01(\tR\ainForce\x12\x1c\n" +
 	"\tconverged\x18\f \x01(\bR\tconverged\x12\x16\n" +
-	"\x06failed\x18\r \x01(\bR\x06failed\x12\x1c\n" +
-	"\tabandoned\x18\x0e \x01(\bR\tabandoned\x12\x18\n" +
+	"\x06failed\x18\r \x01(\bR\x06failed\x12\x18\n" +
 	"\arunning\x18\x0f \x01(\rR\arunning\x12\x18\n" +
 	"\aentries\x18\x10 \x01(\x04R\aentries\x12+\n" +
 	"\x06tables\x18\x11 \x03(\v2\x13.op25b.v1.TableFillR\x06tables\x124\n" +
@@ -659,7 +1142,20 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x05drift\x18\x13 \x03(\tR\x05drift\x12\x18\n" +
 	"\aforeign\x18\x14 \x01(\rR\aforeign\x122\n" +
 	"\x06pushed\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\x06pushed\x124\n" +
-	"\aaudited\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\aaudited\"N\n" +
+	"\aaudited\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\aaudited\x121\n" +
+	"\afailure\x18! \x01(\v2\x17.op25b.v1.SwitchFailureR\afailure\x12-\n" +
+	"\x04last\x18\" \x01(\v2\x19.op25b.v1.SwitchConditionR\x04lastJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
+	"\x0fSwitchCondition\x12+\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xbd\x01\n" +
+	"\rSwitchFailure\x12.\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06wanted\x18\x04 \x01(\x04R\x06wanted\x12\x1a\n" +
+	"\battempts\x18\x05 \x01(\rR\battempts\"N\n" +
 	"\x0eSwitchProgress\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\rR\x04done\x12\x14\n" +
@@ -681,7 +1177,63 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"maxEntries\"M\n" +
 	"\rDriftResponse\x12\"\n" +
 	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\x12\x18\n" +
-	"\adrifted\x18\x02 \x01(\bR\adrifted2\xeb\x01\n" +
+	"\adrifted\x18\x02 \x01(\bR\adrifted*\x87\x02\n" +
+	"\vSwitchState\x12\x1c\n" +
+	"\x18SWITCH_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14SWITCH_STATE_UNKNOWN\x10\x01\x12\x1b\n" +
+	"\x17SWITCH_STATE_CONNECTING\x10\x02\x12\x1d\n" +
+	"\x19SWITCH_STATE_DISCONNECTED\x10\x03\x12\x17\n" +
+	"\x13SWITCH_STATE_BACKUP\x10\x04\x12\x1b\n" +
+	"\x17SWITCH_STATE_CONVERGING\x10\x05\x12\x1a\n" +
+	"\x16SWITCH_STATE_CONVERGED\x10\x06\x12\x17\n" +
+	"\x13SWITCH_STATE_FAILED\x10\a\x12\x19\n" +
+	"\x15SWITCH_STATE_NO_PHASE\x10\b*\x8b\t\n" +
+	"\fSwitchReason\x12\x1d\n" +
+	"\x19SWITCH_REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15SWITCH_REASON_DIALING\x10\x01\x12\x1d\n" +
+	"\x19SWITCH_REASON_UNREACHABLE\x10\x02\x12\x1d\n" +
+	"\x19SWITCH_REASON_TLS_REFUSED\x10\x03\x12%\n" +
+	"!SWITCH_REASON_ARBITRATION_REFUSED\x10\x04\x12 \n" +
+	"\x1cSWITCH_REASON_UNKNOWN_DEVICE\x10\x05\x12\x1d\n" +
+	"\x19SWITCH_REASON_STREAM_LOST\x10\x06\x12 \n" +
+	"\x1cSWITCH_REASON_SESSION_CLOSED\x10\a\x12 \n" +
+	"\x1cSWITCH_REASON_SESSION_FAILED\x10\b\x12\x1f\n" +
+	"\x1bSWITCH_REASON_OTHER_PRIMARY\x10\t\x12\x19\n" +
+	"\x15SWITCH_REASON_DEMOTED\x10\n" +
+	"\x12\x1c\n" +
+	"\x18SWITCH_REASON_NO_PRIMARY\x10\v\x12\x1b\n" +
+	"\x17SWITCH_REASON_OUTRANKED\x10\f\x12\x19\n" +
+	"\x15SWITCH_REASON_ELECTED\x10\x14\x12\x18\n" +
+	"\x14SWITCH_REASON_INTENT\x10\x15\x12\x17\n" +
+	"\x13SWITCH_REASON_PHASE\x10\x16\x12\x16\n" +
+	"\x12SWITCH_REASON_DATE\x10\x17\x12\x17\n" +
+	"\x13SWITCH_REASON_DRIFT\x10\x18\x12\x1a\n" +
+	"\x16SWITCH_REASON_RESTORED\x10\x19\x12\x1b\n" +
+	"\x17SWITCH_REASON_AS_WANTED\x10\x1a\x12\x19\n" +
+	"\x15SWITCH_REASON_WRITTEN\x10\x1b\x12 \n" +
+	"\x1cSWITCH_REASON_STORE_REPLACED\x10\x1c\x12\x1b\n" +
+	"\x17SWITCH_REASON_DATE_HELD\x10\x1d\x12\x19\n" +
+	"\x15SWITCH_REASON_NO_ROOM\x10(\x12\"\n" +
+	"\x1eSWITCH_REASON_PIPELINE_REFUSED\x10)\x12\x19\n" +
+	"\x15SWITCH_REASON_COMPILE\x10*\x12\x18\n" +
+	"\x14SWITCH_REASON_CONFIG\x10+\x12$\n" +
+	" SWITCH_REASON_NO_HIGHER_ELECTION\x10,\x12\x1f\n" +
+	"\x1bSWITCH_REASON_NOT_CONVERGED\x10-\x12\x1f\n" +
+	"\x1bSWITCH_REASON_WRITE_REFUSED\x10.\x12\x1d\n" +
+	"\x19SWITCH_REASON_READ_FAILED\x10/\x12\x1c\n" +
+	"\x18SWITCH_REASON_PHASE_ONLY\x100\x12\x1a\n" +
+	"\x16SWITCH_REASON_NO_PHASE\x10<\x12 \n" +
+	"\x1cSWITCH_REASON_NEVER_REPORTED\x10F\x12\x1c\n" +
+	"\x18SWITCH_REASON_OWNER_GONE\x10G\x12\x1a\n" +
+	"\x16SWITCH_REASON_RELEASED\x10H\x12\x1c\n" +
+	"\x18SWITCH_REASON_TAKEN_OVER\x10I\x12\x1f\n" +
+	"\x1bSWITCH_REASON_NOT_CONFIRMED\x10J*\xa3\x01\n" +
+	"\x0fSwitchOwnership\x12 \n" +
+	"\x1cSWITCH_OWNERSHIP_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15SWITCH_OWNERSHIP_NONE\x10\x01\x12\x1c\n" +
+	"\x18SWITCH_OWNERSHIP_WAITING\x10\x02\x12\x1a\n" +
+	"\x16SWITCH_OWNERSHIP_OWNED\x10\x03\x12\x19\n" +
+	"\x15SWITCH_OWNERSHIP_LOST\x10\x042\xeb\x01\n" +
 	"\fFleetService\x12M\n" +
 	"\fListSwitches\x12\x1d.op25b.v1.ListSwitchesRequest\x1a\x1e.op25b.v1.ListSwitchesResponse\x12R\n" +
 	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x128\n" +
@@ -699,40 +1251,56 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_fleet_proto_rawDescData
 }
 
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_op25b_v1_fleet_proto_goTypes = []any{
-	(*SwitchStatus)(nil),          // 0: op25b.v1.SwitchStatus
-	(*SwitchProgress)(nil),        // 1: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),   // 2: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),  // 3: op25b.v1.ListSwitchesResponse
-	(*WatchSwitchesRequest)(nil),  // 4: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil), // 5: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),          // 6: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),         // 7: op25b.v1.DriftResponse
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*TableFill)(nil),             // 9: op25b.v1.TableFill
-	(*Plan)(nil),                  // 10: op25b.v1.Plan
+	(SwitchState)(0),              // 0: op25b.v1.SwitchState
+	(SwitchReason)(0),             // 1: op25b.v1.SwitchReason
+	(SwitchOwnership)(0),          // 2: op25b.v1.SwitchOwnership
+	(*SwitchStatus)(nil),          // 3: op25b.v1.SwitchStatus
+	(*SwitchCondition)(nil),       // 4: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),         // 5: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),        // 6: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),   // 7: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),  // 8: op25b.v1.ListSwitchesResponse
+	(*WatchSwitchesRequest)(nil),  // 9: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil), // 10: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),          // 11: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),         // 12: op25b.v1.DriftResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*TableFill)(nil),             // 14: op25b.v1.TableFill
+	(*Plan)(nil),                  // 15: op25b.v1.Plan
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
-	8,  // 0: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
-	9,  // 1: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
-	1,  // 2: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	8,  // 3: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	8,  // 4: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
-	0,  // 5: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	0,  // 6: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	10, // 7: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	2,  // 8: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	4,  // 9: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	6,  // 10: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	3,  // 11: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	5,  // 12: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	7,  // 13: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	11, // [11:14] is the sub-list for method output_type
-	8,  // [8:11] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
+	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
+	13, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
+	14, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	6,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
+	13, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	13, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	5,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
+	4,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
+	0,  // 10: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
+	1,  // 11: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
+	13, // 12: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	1,  // 13: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
+	13, // 14: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	3,  // 15: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	3,  // 16: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	15, // 17: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	7,  // 18: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	9,  // 19: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	11, // 20: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	8,  // 21: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	10, // 22: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	12, // 23: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	21, // [21:24] is the sub-list for method output_type
+	18, // [18:21] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -746,13 +1314,14 @@ func file_op25b_v1_fleet_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      3,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_op25b_v1_fleet_proto_goTypes,
 		DependencyIndexes: file_op25b_v1_fleet_proto_depIdxs,
+		EnumInfos:         file_op25b_v1_fleet_proto_enumTypes,
 		MessageInfos:      file_op25b_v1_fleet_proto_msgTypes,
 	}.Build()
 	File_op25b_v1_fleet_proto = out.File

@@ -1,0 +1,80 @@
+package fleet
+
+import (
+	"errors"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+)
+
+// cause is by what a switch is to become another than it was left, or ReasonDrift if nothing else is wanted of it than before.
+func (b *bases) cause(name string, want wanted) Reason {
+	switch {
+	case b.waiting != nil:
+		return causeOfPhase(b.waiting, name, want)
+	case b.is == nil:
+		return b.causeSincePrior(want)
+	}
+	switch is := *b.is; {
+	case !is.SameDocuments(want.Intent), is.phases.String() != want.phases.String():
+		return causeOfPhase(is.view, name, want)
+	case !is.SameExemptions(is.at, want.at):
+		return ReasonDate
+	}
+	return ReasonDrift
+}
+
+// causeOfPhase is why the documents or the phases wanted are others than those of an earlier view. Whether a date did it shows in what the
+// earlier view says of the later moment.
+func causeOfPhase(before *view, name string, want wanted) Reason {
+	if !before.SameDocuments(want.Intent) {
+		return ofRevision(want, ReasonIntent)
+	}
+	if then, err := before.wanted(name, want.at); err == nil && then.phases.String() == want.phases.String() {
+		return ReasonDate
+	}
+	return ofRevision(want, ReasonPhase)
+}
+
+// causeSincePrior is cause for a switch of which only the status is known.
+func (b *bases) causeSincePrior(want wanted) Reason {
+	switch prior := b.prior; {
+	case prior.Revision == 0:
+		return ReasonWritten
+	case prior.Revision != want.Number:
+		return ofRevision(want, ReasonIntent)
+	case prior.InForce != want.phases.String() || !want.SameExemptions(prior.Audited, want.at):
+		return ReasonDate
+	}
+	return ReasonDrift
+}
+
+// ofRevision is the reason for a revision that a person made.
+func ofRevision(want wanted, otherwise Reason) Reason {
+	if want.Restores != 0 {
+		return ReasonRestored
+	}
+	return otherwise
+}
+
+// failureOf is the reason for which a switch that answers could not be brought to what is wanted.
+func failureOf(err error) Reason {
+	var write *p4rt.WriteError
+	for _, r := range []struct {
+		is     bool
+		reason Reason
+	}{
+		{errors.Is(err, reconcile.ErrNoRoom), ReasonNoRoom},
+		{errors.Is(err, p4rt.ErrPipelineRefused), ReasonPipelineRefused},
+		{errors.Is(err, reconcile.ErrNotConverged), ReasonNotConverged},
+		{errors.Is(err, errCompile), ReasonCompile},
+		{errors.Is(err, pipeline.ErrInvalid), ReasonCompile},
+		{errors.As(err, &write), ReasonWriteRefused},
+	} {
+		if r.is {
+			return r.reason
+		}
+	}
+	return ReasonReadFailed
+}

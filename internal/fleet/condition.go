@@ -1,0 +1,115 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"op25b/internal/p4rt"
+)
+
+// An event is what became of a switch. Together with the state it gives the next state: see transitions.
+type event uint8
+
+const (
+	eventDial       event = iota // a new owner, or a new address: the switch is dialed for the first time
+	eventDisconnect              // no session
+	eventBackup                  // a session that is not primary
+	eventLook                    // a primary session: the switch is being read, or written to
+	eventReach                   // the switch was seen to hold what is wanted
+	eventFail                    // the switch answers and was not brought to what is wanted, or its session cannot be made
+	eventNoPhase                 // nothing is wanted of the switch yet
+	events
+)
+
+// A transition is what an event makes of a switch: it comes from one of the states from, and its reason is one of reasons.
+type transition struct {
+	name    string
+	from    []State
+	to      State
+	reasons []Reason
+}
+
+var (
+	// none is the state of a switch that nothing was reported of.
+	none = State(0)
+	// connected are the states that a primary session may be in. DISCONNECTED and BACKUP are among them: that a session became primary is no
+	// event of its own.
+	connected = []State{StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase}
+	anyState  = append([]State{none}, connected...)
+)
+
+// transitions is the whole state machine of a switch's condition. The reason of eventLook and eventReach comes from bases.cause, that of
+// eventFail from failureOf, and that of a session from sessionReasons: each is computed from what there is, and not from what woke whom.
+var transitions = [events]transition{
+	eventDial: {"dial", anyState, StateConnecting, []Reason{ReasonDialing}},
+	eventDisconnect: {"disconnect", connected, StateDisconnected, []Reason{
+		ReasonUnreachable, ReasonTLSRefused, ReasonArbitrationRefused, ReasonUnknownDevice, ReasonStreamLost, ReasonSessionClosed, ReasonSessionFailed,
+		ReasonDemoted,
+	}},
+	eventBackup: {"backup", connected, StateBackup, []Reason{ReasonOtherPrimary, ReasonDemoted, ReasonNoPrimary, ReasonOutranked}},
+	eventLook: {"look", connected, StateConverging, []Reason{
+		ReasonElected, ReasonIntent, ReasonPhase, ReasonDate, ReasonDrift, ReasonRestored, ReasonWritten, ReasonStoreReplaced,
+	}},
+	eventReach: {"reach", connected, StateConverged, []Reason{
+		ReasonIntent, ReasonPhase, ReasonDate, ReasonDrift, ReasonRestored, ReasonAsWanted, ReasonWritten, ReasonStoreReplaced, ReasonDateHeld,
+	}},
+	eventFail: {"fail", connected, StateFailed, []Reason{
+		ReasonNoRoom, ReasonPipelineRefused, ReasonCompile, ReasonConfig, ReasonNoHigherElection, ReasonNotConverged, ReasonWriteRefused, ReasonReadFailed,
+		ReasonPhaseOnly,
+	}},
+	eventNoPhase: {"no phase", connected, StateNoPhase, []Reason{ReasonNoPhase}},
+}
+
+// sessionReasons are what p4rt says of a session.
+var sessionReasons = map[p4rt.Reason]Reason{
+	p4rt.ReasonDialing: ReasonDialing, p4rt.ReasonOtherHigher: ReasonOtherPrimary, p4rt.ReasonNoPrimary: ReasonNoPrimary,
+	p4rt.ReasonOutranked: ReasonOutranked, p4rt.ReasonDemoted: ReasonDemoted, p4rt.ReasonUnreachable: ReasonUnreachable,
+	p4rt.ReasonTLS: ReasonTLSRefused, p4rt.ReasonRefused: ReasonArbitrationRefused, p4rt.ReasonUnknown: ReasonUnknownDevice,
+	p4rt.ReasonStreamLost: ReasonStreamLost, p4rt.ReasonClosed: ReasonSessionClosed, p4rt.ReasonFailed: ReasonSessionFailed,
+}
+
+// become takes in an event. An error is a fault of this program: the event is taken in all the same.
+func (st *Status) become(e event, reason Reason, detail string) error {
+	x := transitions[e]
+	var err error
+	switch {
+	case !slices.Contains(x.from, st.State):
+		err = fmt.Errorf("event %q in state %v", x.name, st.State)
+	case !slices.Contains(x.reasons, reason):
+		err = fmt.Errorf("event %q with reason %v", x.name, reason)
+	}
+	st.State, st.Reason, st.Detail, st.Progress = x.to, reason, detail, nil
+	return err
+}
+
+// fail takes in a failure. It is the same failure as before if its reason is and if nothing else has been wanted since.
+func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) error {
+	err := st.become(eventFail, reason, detail)
+	f := Failure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}
+	if old := st.Failure; old != nil && old.Reason == reason && (same || old.Wanted == st.Wanted) {
+		f.Since, f.Attempts = old.Since, old.Attempts+1
+	}
+	st.Failure = &f
+	return err
+}
+
+// since is when the condition of a status began, given the status before: when its state, its reason or its revision changed. A failure goes
+// on while it is tried again, and while the switch is not connected.
+func (st *Status) since(before Status, now time.Time) time.Time {
+	same := st.State == before.State && !before.Since.IsZero()
+	switch st.State {
+	case StateFailed:
+		if st.Failure != nil {
+			return st.Failure.Since
+		}
+	case StateConverged:
+		same = same && st.Reason == before.Reason && st.Revision == before.Revision && st.InForce == before.InForce
+	case StateConverging:
+		same = same && st.Reason == before.Reason && st.Wanted == before.Wanted
+	}
+	if same {
+		return before.Since
+	}
+	return now.UTC()
+}

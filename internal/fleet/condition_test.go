@@ -1,0 +1,149 @@
+package fleet
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	op25bv1 "op25b/proto/op25b/v1"
+
+	"op25b/internal/p4rt"
+)
+
+// The state machine, state by event: the state that follows, or 0 where the event cannot be.
+func TestTransitions(t *testing.T) {
+	const (
+		no, dial, gone, back, look, is, bad, off = State(0), StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase
+	)
+	want := map[State][events]State{
+		//                 dial disconnect backup look reach fail no phase
+		no:   {dial, no, no, no, no, no, no},
+		dial: {dial, gone, back, look, is, bad, off},
+		gone: {dial, gone, back, look, is, bad, off},
+		back: {dial, gone, back, look, is, bad, off},
+		look: {dial, gone, back, look, is, bad, off},
+		is:   {dial, gone, back, look, is, bad, off},
+		bad:  {dial, gone, back, look, is, bad, off},
+		off:  {dial, gone, back, look, is, bad, off},
+		// A reader's view is never what an owner goes on from.
+		StateUnknown: {},
+	}
+	if len(want) != len(op25bv1.SwitchState_name) {
+		t.Errorf("%d states are listed here, and there are %d", len(want), len(op25bv1.SwitchState_name))
+	}
+	for from, row := range want {
+		for e, to := range row {
+			st := Status{State: from}
+			err := st.become(event(e), transitions[e].reasons[0], "")
+			if (err == nil) != (to != no) || err == nil && st.State != to {
+				t.Errorf("%v, %s: %v, %v; want %v", from, transitions[e].name, st.State, err, to)
+			}
+		}
+	}
+}
+
+// Every reason belongs to an event or is a reader's, and an event with a reason of another is refused.
+func TestReasonsOfEvents(t *testing.T) {
+	readers := map[Reason]bool{0: true, ReasonNeverReported: true, ReasonOwnerGone: true, ReasonReleased: true, ReasonTakenOver: true, ReasonNotConfirmed: true}
+	used := make(map[Reason]bool)
+	for e, x := range transitions {
+		allowed := make(map[Reason]bool)
+		for _, r := range x.reasons {
+			allowed[r], used[r] = true, true
+		}
+		for n := range op25bv1.SwitchReason_name {
+			st := Status{State: StateConnecting}
+			if err := st.become(event(e), Reason(n), ""); (err == nil) != allowed[Reason(n)] {
+				t.Errorf("%s with reason %v: %v", x.name, Reason(n), err)
+			}
+		}
+	}
+	for n := range op25bv1.SwitchReason_name {
+		if used[Reason(n)] == readers[Reason(n)] {
+			t.Errorf("reason %v: of an event: %v, a reader's: %v", Reason(n), used[Reason(n)], readers[Reason(n)])
+		}
+	}
+}
+
+// Whatever p4rt says of a session that is not primary has a reason that the event may have.
+func TestSessionReasons(t *testing.T) {
+	for of, e := range map[p4rt.Reason]event{
+		p4rt.ReasonDialing: eventDial, p4rt.ReasonOtherHigher: eventBackup, p4rt.ReasonNoPrimary: eventBackup, p4rt.ReasonOutranked: eventBackup,
+		p4rt.ReasonDemoted: eventBackup, p4rt.ReasonUnreachable: eventDisconnect, p4rt.ReasonTLS: eventDisconnect, p4rt.ReasonRefused: eventDisconnect,
+		p4rt.ReasonUnknown: eventDisconnect, p4rt.ReasonStreamLost: eventDisconnect, p4rt.ReasonClosed: eventDisconnect, p4rt.ReasonFailed: eventDisconnect,
+	} {
+		st := Status{State: StateConverged}
+		if err := st.become(e, sessionReasons[of], ""); err != nil {
+			t.Errorf("%s: %v", of, err)
+		}
+	}
+	if len(sessionReasons) != 12 {
+		t.Errorf("%d reasons of sessions", len(sessionReasons))
+	}
+}
+
+// A status says since when its condition holds, however often it was tried again since. // I11
+func TestSince(t *testing.T) {
+	began := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	now := began
+	st := Status{Wanted: 7}
+	step := func(what string, change func(*Status) error, want time.Duration) {
+		t.Helper()
+		now = now.Add(time.Minute)
+		before := st
+		if err := change(&st); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if st.Since = st.since(before, now); st.Since.Sub(began) != want {
+			t.Errorf("%s: since %v, want %v", what, st.Since.Sub(began), want)
+		}
+	}
+	become := func(e event, r Reason) func(*Status) error {
+		return func(st *Status) error { return st.become(e, r, "") }
+	}
+	full := func(same bool) func(*Status) error {
+		return func(st *Status) error { return st.fail(ReasonNoRoom, "full", same, now) }
+	}
+	step("dialed", become(eventDial, ReasonDialing), 1*time.Minute)
+	step("read", become(eventLook, ReasonElected), 2*time.Minute)
+	step("full", full(false), 3*time.Minute)
+	step("still full", full(true), 3*time.Minute)
+	step("away", become(eventDisconnect, ReasonStreamLost), 5*time.Minute)
+	step("away still", become(eventDisconnect, ReasonUnreachable), 5*time.Minute)
+	step("read again", become(eventLook, ReasonElected), 7*time.Minute)
+	step("full as before", full(false), 3*time.Minute)
+	if st.Failure.Attempts != 3 {
+		t.Errorf("%d attempts, want 3", st.Failure.Attempts)
+	}
+	step("cannot be read", func(st *Status) error { return st.fail(ReasonReadFailed, "broken", true, now) }, 9*time.Minute)
+	step("full with the next revision", func(st *Status) error { st.Wanted = 8; return st.fail(ReasonNoRoom, "full", false, now) }, 10*time.Minute)
+	step("full, and a revision came that changes nothing here", func(st *Status) error { st.Wanted = 9; return st.fail(ReasonNoRoom, "full", true, now) }, 10*time.Minute)
+	reach := func(revision uint64, r Reason) func(*Status) error {
+		return func(st *Status) error { st.Revision, st.Failure = revision, nil; return st.become(eventReach, r, "") }
+	}
+	step("there is room", reach(9, ReasonIntent), 12*time.Minute)
+	step("audited", reach(9, ReasonIntent), 12*time.Minute)
+	step("next", reach(10, ReasonIntent), 14*time.Minute)
+	step("a phase", reach(10, ReasonPhase), 15*time.Minute)
+}
+
+// Statuses are stored with the names of enums. A name that a newer controller has written is unspecified.
+func TestStatusIsStoredByName(t *testing.T) {
+	st := Status{Switch: "edge-1", State: StateNoPhase, Reason: ReasonNoPhase, Ownership: NotOwned}
+	data := must(json.Marshal(st))(t)
+	var got struct{ State, Reason, Ownership string }
+	if err := json.Unmarshal(data, &got); err != nil || fmt.Sprint(got) != "{no-phase no-phase none}" {
+		t.Errorf("%s: %v", data, err)
+	}
+	var again Status
+	if err := json.Unmarshal(data, &again); err != nil || again.State != st.State || again.Reason != st.Reason || again.Ownership != st.Ownership {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if err := json.Unmarshal([]byte(`{"state":"levitating","reason":"a date has come"}`), &again); err != nil || again.State != 0 || again.Reason != 0 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if got := State(99).String(); got != "99" {
+		t.Errorf("state 99 is %q", got)
+	}
+}
