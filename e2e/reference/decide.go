@@ -253,12 +253,41 @@ func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
 	longest := -1
 	for _, r := range m.remotes {
 		for _, prefix := range r.prefixes {
-			if prefix.Contains(addr) && prefix.Bits() > longest {
-				class, relay, longest = r.name, r.relay, prefix.Bits()
+			if bits, ok := m.holds(prefix, addr); ok && bits > longest {
+				class, relay, longest = r.name, r.relay, bits
 			}
 		}
 	}
 	return class, relay
+}
+
+// holds reports whether an address is of a prefix, by itself or as an IPv4 address that is seen through NAT64, and how many of the bits that
+// the frame carries say so (section 7).
+func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) {
+	if prefix.Contains(addr) {
+		return prefix.Bits(), true
+	}
+	for _, n := range m.nat64 {
+		if !prefix.Addr().Is4() || !n.Contains(addr) {
+			continue
+		}
+		octets, skip := addr.As16(), 0
+		var inner []byte
+		for i := n.Bits() / 8; len(inner) < 4; i++ {
+			if i == 8 { // bits 64 to 71 hold nothing
+				if len(inner)*8 < prefix.Bits() {
+					skip = 8
+				}
+				continue
+			}
+			inner = append(inner, octets[i])
+		}
+		v4, _ := netip.AddrFromSlice(inner)
+		if prefix.Contains(v4) && (skip == 0 || octets[8] == 0) {
+			return n.Bits() + skip + prefix.Bits(), true
+		}
+	}
+	return 0, false
 }
 
 // apply does what the verdict says (section 9).

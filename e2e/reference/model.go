@@ -18,6 +18,7 @@ type Model struct {
 	lines    []line // by index; lines[0] is the unnamed line
 	services []service
 	remotes  []remote
+	nat64    []netip.Prefix
 	exempt   []exemption // in force
 	rules    []rule      // of the phase
 	synOnly  bool
@@ -99,6 +100,9 @@ func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, 
 	}
 	for _, r := range p.Remotes {
 		m.remotes = append(m.remotes, remote{r.Name, r.Relay, r.Prefixes})
+	}
+	for _, n := range p.NAT64 {
+		m.nat64 = append(m.nat64, n.Prefix)
 	}
 	m.readExemptions(p, sw, now)
 	m.readRules(p, ph)

@@ -191,6 +191,10 @@ func targetsOf(r Request) []target {
 func notes(in *intent.Intent, now time.Time) []string {
 	var all []string
 	p := in.Bundle.Policy
+	if in.Bundle.NAT64Unsaid() {
+		all = append(all, "lines have IPv6 addresses and the policy does not say nat64: where IPv6-only lines reach IPv4 servers through NAT64, "+
+			"mail to the relays would be blocked and classes of servers missed; write nat64: [well-known] or your own prefixes, or nat64: [] if there is none")
+	}
 	due := p.ReviewsDue(now)
 	for i, e := range due {
 		if i == maxNotes {

@@ -20,7 +20,7 @@ func TestText(t *testing.T) {
 	w := newWorld(t, "2026-05-01")
 	east, _ := startSwitch(t, 11)
 	west, _ := startSwitch(t, 12)
-	files := edit(t, examples.LibmoMobile(), "127.0.0.1:9571", east, "127.0.0.1:9572", west, "127.0.0.1:9573", nobody(t))
+	files := edit(t, examples.LibmoMobile(), "127.0.0.1:9571", east, "127.0.0.1:9572", west, "127.0.0.1:9573", nobody(t), "nat64: [well-known]", "nat64: []")
 	one := w.put(files)
 	w.bring(one, "edge-east")
 	w.bring(one, "edge-west")

@@ -33,7 +33,8 @@ type Compiled struct {
 	Rules map[pipeline.RuleID]Rule
 	// Lines are the names of the switch's lines.
 	Lines map[pipeline.LineIndex]string
-	// LineGroups, Services and Remotes are what the policy says of its numbers.
+	// LineGroups, Services and Remotes are what the policy says of its numbers. The prefixes of Remotes are those in which their servers are
+	// seen, through NAT64 too.
 	LineGroups map[pipeline.LineGroup]LineGroup
 	Services   map[pipeline.Service]Service
 	Remotes    map[pipeline.Class]Remote

@@ -57,7 +57,7 @@ func NewCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
 
 	c.lineGroups = numbered(p.LineGroups, LineGroup.name, n.group)
 	c.services = numbered(p.Services, Service.name, n.service)
-	c.remotes = numbered(p.Remotes, Remote.name, n.remote)
+	c.remotes = numbered(p.reachedRemotes(), Remote.name, n.remote)
 	c.serviceEntries = serviceEntries(p, n)
 	c.remoteEntries = remoteEntries(p, n)
 	c.sourceChecks = sourceChecks(p, n)
@@ -201,10 +201,10 @@ func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 	return s.texts[i]
 }
 
-// remoteEntries are the prefixes of all classes.
+// remoteEntries are the prefixes of all classes, as their servers are seen.
 func remoteEntries(p *Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
 	entries := make(map[netip.Prefix]pipeline.Class)
-	for _, r := range p.Remotes {
+	for _, r := range p.reachedRemotes() {
 		for _, prefix := range r.Prefixes {
 			entries[prefix] = n.remote(r.Name)
 		}

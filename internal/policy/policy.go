@@ -31,6 +31,9 @@ type Policy struct {
 	LineGroups []LineGroup `yaml:"lineGroups"`
 	Services   []Service   `yaml:"services"`
 	Remotes    []Remote    `yaml:"remotes"`
+	// NAT64 are the prefixes through which IPv6-only lines reach IPv4 servers. Every IPv4 prefix of a class counts through each of them too.
+	// Nil says nothing, and an empty list that there is no NAT64: see Bundle.NAT64Unsaid.
+	NAT64      []NAT64     `yaml:"nat64,omitempty"`
 	Exemptions []Exemption `yaml:"exemptions,omitempty"`
 	Phases     []Phase     `yaml:"phases"`
 

@@ -42,6 +42,8 @@ func scalarReader(t reflect.Type) *form {
 		return number[TCPPort](1, 65535)
 	case reflect.TypeFor[netip.Prefix]():
 		return &form{want: "an address prefix such as 192.0.2.0/24 or 2001:db8::/32", read: func(s string) (any, error) { return netip.ParsePrefix(s) }}
+	case reflect.TypeFor[NAT64]():
+		return &form{want: wantNAT64, read: readNAT64}
 	case reflect.TypeFor[netip.Addr]():
 		return &form{want: "an address such as 192.0.2.1 or 2001:db8::1", read: func(s string) (any, error) { return netip.ParseAddr(s) }}
 	case reflect.TypeFor[pipeline.MAC]():

@@ -28,6 +28,7 @@ func Validate(p *Policy, inv *Inventory) error {
 	v.checkedLines()
 	v.exemptLines()
 	v.linesOutsideRelays()
+	v.linesOutsideNAT64()
 	return v.faults.orNil()
 }
 
@@ -45,6 +46,7 @@ func validateSwitch(p *Policy, sw *Switch) error {
 	v.lineGroupsKnown(*sw)
 	v.checkedLines()
 	v.linesOutsideRelays()
+	v.linesOutsideNAT64()
 	return v.faults.orNil()
 }
 

@@ -14,6 +14,7 @@ func (v *validator) policy() {
 	}
 	v.lineGroups()
 	v.services()
+	v.nat64()
 	v.remotes()
 	v.exemptions()
 	v.phases()

@@ -71,30 +71,42 @@ func (v *validator) oneClassEach() {
 		path  string
 	}
 	index := newPrefixIndex[owner]()
-	for i, r := range p.Remotes {
-		for j, prefix := range r.Prefixes {
-			path := at(at("remotes", i, "prefixes"), j, "")
+	for i := range p.Remotes {
+		r := &p.Remotes[i]
+		prefixes, of := p.reached(r)
+		for j, prefix := range prefixes {
+			path := at(at("remotes", i, "prefixes"), of[j], "")
 			if first, again := index.add(prefix, owner{i, path}); again {
 				way := "keep one"
 				if first.class != i {
 					way = "an address has one class: keep it in one of the two"
 				}
-				v.inPolicy(path, fmt.Sprintf("prefix %v of class %q is already in class %q", prefix, r.Name, p.Remotes[first.class].Name),
+				v.inPolicy(path, fmt.Sprintf("prefix %v of class %q is already in class %q", seenAs(r.Prefixes[of[j]], prefix), r.Name, p.Remotes[first.class].Name),
 					"the first is at "+p.src.place(first.path)+": "+way)
 			}
 		}
 	}
-	for i, r := range p.Remotes {
-		for j, prefix := range r.Prefixes {
+	for i := range p.Remotes {
+		r := &p.Remotes[i]
+		prefixes, of := p.reached(r)
+		for j, prefix := range prefixes {
 			outer, around, ok := index.around(prefix)
 			if !ok || around.class == i || slices.Contains(r.Within, p.Remotes[around.class].Name) {
 				continue
 			}
 			name := p.Remotes[around.class].Name
-			v.inPolicy(at(at("remotes", i, "prefixes"), j, ""), fmt.Sprintf("prefix %v of class %q lies inside %v of class %q", prefix, r.Name, outer, name),
+			v.inPolicy(at(at("remotes", i, "prefixes"), of[j], ""), fmt.Sprintf("prefix %v of class %q lies inside %v of class %q", seenAs(r.Prefixes[of[j]], prefix), r.Name, outer, name),
 				fmt.Sprintf("the longer prefix wins and takes its addresses out of %q: if that is meant, add within: [%s] to class %q", name, name, r.Name))
 		}
 	}
+}
+
+// seenAs names a prefix as it is written, and as it is seen where that differs.
+func seenAs(written, seen netip.Prefix) string {
+	if written == seen {
+		return written.String()
+	}
+	return fmt.Sprintf("%v, seen through NAT64 as %v,", written, seen)
 }
 
 // prefix checks that a prefix can be an entry of a switch, and reports whether it is one.
@@ -172,11 +184,13 @@ func (x *prefixIndex[T]) around(p netip.Prefix) (outer netip.Prefix, value T, ok
 // linesOutsideRelays refuses a relay prefix that holds a subscriber's: every line could then mail straight to that subscriber.
 func (v *validator) linesOutsideRelays() {
 	relays := newPrefixIndex[string]()
-	for _, r := range v.p.Remotes {
+	for i := range v.p.Remotes {
+		r := &v.p.Remotes[i]
 		if !r.Relay {
 			continue
 		}
-		for _, prefix := range r.Prefixes {
+		prefixes, _ := v.p.reached(r)
+		for _, prefix := range prefixes {
 			relays.add(prefix, r.Name)
 		}
 	}

@@ -31,10 +31,32 @@ func (d *draw) remote(v6 bool) netip.Addr {
 	switch {
 	case len(classes) > 0 && d.steady:
 		return classes[len(classes)-1].Addr()
+	case v6 && len(d.nat64) > 0 && d.src.IntN(3) == 2:
+		return d.translated()
 	case len(classes) > 0 && d.src.IntN(4) != 3:
 		return d.host(pick(d.src, classes))
 	}
 	return d.elsewhere(v6)
+}
+
+// translated draws an IPv4 server's address as NAT64 shows it, now and then with bits 64 to 71 set, which belong to no such address.
+func (d *draw) translated() netip.Addr {
+	in := pick(d.src, d.nat64)
+	inner := d.remote(false).As4()
+	octets := in.Addr().As16()
+	free := make([]int, 0, 5)
+	for i := in.Bits() / 8; i < 16 && len(free) < 4; i++ {
+		if i != 8 {
+			free = append(free, i)
+		}
+	}
+	for i, at := range free {
+		octets[at] = inner[i]
+	}
+	if in.Bits() <= 64 && d.src.IntN(8) == 7 {
+		octets[8] = byte(1 + d.src.IntN(255))
+	}
+	return netip.AddrFrom16(octets)
 }
 
 // elsewhere draws an address that is nobody's, with those that are no host's.

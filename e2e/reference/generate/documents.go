@@ -95,6 +95,23 @@ func (d *documents) remotes() {
 		}
 		d.p.Remotes = append(d.p.Remotes, r)
 	}
+	for range d.src.IntN(3) {
+		n := pick(d.src, nat64s)
+		if !slices.Contains(d.p.NAT64, n) {
+			d.p.NAT64 = append(d.p.NAT64, n)
+		}
+	}
+}
+
+// nat64s are NAT64 prefixes of every length of RFC 6052.
+var nat64s = []policy.NAT64{
+	{Prefix: netip.MustParsePrefix("64:ff9b::/96")},
+	{Prefix: netip.MustParsePrefix("2001:db9::/32")},
+	{Prefix: netip.MustParsePrefix("2001:dba:100::/40")},
+	{Prefix: netip.MustParsePrefix("2001:dba:201::/48")},
+	{Prefix: netip.MustParsePrefix("2001:dba:301:100::/56")},
+	{Prefix: netip.MustParsePrefix("2001:dba:401:101::/64")},
+	{Prefix: netip.MustParsePrefix("2001:dba:501:101::1:0:0/96")},
 }
 
 // edge draws a switch with lines of every form.

@@ -14,7 +14,8 @@ type World struct {
 	lines           []line
 	stations        [][6]byte // behind network ports
 	remotes         family    // of the remote classes
-	exempt          family    // of exemptions, in force or not, and of lines
+	nat64           []netip.Prefix
+	exempt          family // of exemptions, in force or not, and of lines
 	services        []uint16
 }
 
@@ -82,6 +83,9 @@ func NewWorld(p *policy.Policy, inv *policy.Inventory, switchName string) *World
 	}
 	for _, r := range p.Remotes {
 		w.remotes.add(r.Prefixes...)
+	}
+	for _, n := range p.NAT64 {
+		w.nat64 = append(w.nat64, n.Prefix)
 	}
 	for _, s := range p.Services {
 		for _, port := range s.Ports {

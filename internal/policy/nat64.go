@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+)
+
+// WellKnownNAT64 is how a policy names the Well-Known Prefix 64:ff9b::/96 (RFC 6052, section 2.1).
+const WellKnownNAT64 = "well-known"
+
+var wellKnownNAT64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// wantNAT64 is what is valid as a NAT64 prefix.
+const wantNAT64 = WellKnownNAT64 + ", or a prefix such as 2001:db8:64::/96"
+
+// A NAT64 is a prefix in which IPv6-only lines reach IPv4 servers: the IPv4 address stands inside the IPv6 address (RFC 6052).
+type NAT64 struct{ netip.Prefix }
+
+func readNAT64(s string) (any, error) {
+	if s == WellKnownNAT64 {
+		return NAT64{wellKnownNAT64}, nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return NAT64{p}, err
+}
+
+// nat64Bits are the lengths that a NAT64 prefix can have (RFC 6052, section 2.2).
+func nat64Bits() []int { return []int{32, 40, 48, 56, 64, 96} }
+
+// reservedOctet is the octet of an IPv6 address, bits 64 to 71, that holds no part of an embedded IPv4 address and is zero (RFC 6052,
+// section 2.2).
+const reservedOctet = 8
+
+// embed returns the IPv6 prefix of the addresses of an IPv4 prefix as they appear in n, which must be a valid NAT64 prefix.
+func (n NAT64) embed(p netip.Prefix) netip.Prefix {
+	octets, bits := n.Addr().As16(), n.Bits()
+	at := bits / 8
+	left := p.Bits()
+	for _, octet := range p.Masked().Addr().As4() {
+		if at == reservedOctet {
+			if left > 0 {
+				bits += 8
+			}
+			at++
+		}
+		octets[at] = octet
+		at++
+		bits += max(min(left, 8), 0)
+		left -= 8
+	}
+	return netip.PrefixFrom(netip.AddrFrom16(octets), bits)
+}
+
+// reached returns the prefixes in which the servers of a class are seen: those that the policy writes, and each IPv4 prefix again through
+// every NAT64 prefix. of[i] is the index in r.Prefixes of prefix i.
+func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
+	all = slices.Clone(r.Prefixes)
+	for i := range all {
+		of = append(of, i)
+	}
+	for i, prefix := range r.Prefixes {
+		if !prefix.IsValid() || !prefix.Addr().Is4() {
+			continue
+		}
+		for _, n := range p.NAT64 {
+			if n.fault() == "" {
+				all, of = append(all, n.embed(prefix)), append(of, i)
+			}
+		}
+	}
+	return all, of
+}
+
+// reachedRemotes returns the classes of servers with the prefixes in which these are seen.
+func (p *Policy) reachedRemotes() []Remote {
+	remotes := slices.Clone(p.Remotes)
+	for i := range remotes {
+		remotes[i].Prefixes, _ = p.reached(&remotes[i])
+	}
+	return remotes
+}
+
+// fault says why n is not a NAT64 prefix; it is empty if n is one.
+func (n NAT64) fault() string {
+	switch {
+	case !n.IsValid() || !n.Addr().Is6() || n.Addr().Is4In6():
+		return "it is no IPv6 prefix"
+	case !slices.Contains(nat64Bits(), n.Bits()):
+		return "its length is /" + strconv.Itoa(n.Bits())
+	case n.Prefix != n.Masked():
+		return "bits behind its length are set"
+	case n.Addr().As16()[reservedOctet] != 0:
+		return "bits 64 to 71 are not zero"
+	}
+	return ""
+}
+
+// nat64 checks the NAT64 prefixes: that each is one, and that none lies in another, where an address would stand for two.
+func (v *validator) nat64() {
+	for i, n := range v.p.NAT64 {
+		path := at("nat64", i, "")
+		if why := n.fault(); why != "" {
+			v.inPolicy(path, fmt.Sprintf("%v is not a NAT64 prefix: %s", n, why),
+				fmt.Sprintf("RFC 6052 has lengths of 32, 40, 48, 56, 64 and 96, and zeros in bits 64 to 71: write %s", wantNAT64))
+			continue
+		}
+		for j, other := range v.p.NAT64[:i] {
+			if n.Overlaps(other.Prefix) {
+				v.inPolicy(path, fmt.Sprintf("NAT64 prefix %v overlaps NAT64 prefix %v", n, other), "the first is at "+v.p.src.place(at("nat64", j, ""))+": keep one")
+			}
+		}
+	}
+}
+
+// linesOutsideNAT64 refuses a line's prefix that overlaps a NAT64 prefix: an address in it would be a subscriber's and a server's.
+func (v *validator) linesOutsideNAT64() {
+	if len(v.p.NAT64) == 0 {
+		return
+	}
+	for i := range v.inv.Switches {
+		for j := range v.inv.Switches[i].Lines {
+			line := &v.inv.Switches[i].Lines[j]
+			for k, prefix := range line.Prefixes {
+				for _, n := range v.p.NAT64 {
+					if n.IsValid() && n.Overlaps(prefix) {
+						v.inInventory(at(at(at("switches", i, "lines"), j, "prefixes"), k, ""),
+							fmt.Sprintf("prefix %v of line %q overlaps NAT64 prefix %v", prefix, line.Name, n),
+							"addresses there stand for IPv4 servers: give the line its own prefix, or correct nat64")
+					}
+				}
+			}
+		}
+	}
+}
+
+// NAT64Unsaid reports whether lines have IPv6 addresses and servers have IPv4 addresses, while the policy does not say whether the two meet
+// through NAT64. An empty list says that they do not.
+func (b *Bundle) NAT64Unsaid() bool {
+	if b.Policy.NAT64 != nil {
+		return false
+	}
+	is4 := func(p netip.Prefix) bool { return p.Addr().Is4() }
+	servers := slices.ContainsFunc(b.Policy.Remotes, func(r Remote) bool { return slices.ContainsFunc(r.Prefixes, is4) })
+	return servers && slices.ContainsFunc(b.Inventory.Switches, func(sw Switch) bool {
+		return slices.ContainsFunc(sw.Lines, func(l Line) bool { return !all(l.Prefixes, is4) })
+	})
+}
+
+func all[T any](list []T, is func(T) bool) bool {
+	return !slices.ContainsFunc(list, func(x T) bool { return !is(x) })
+}
