@@ -122,6 +122,8 @@ func (v *validator) prefix(src source, path string, p netip.Prefix, everything s
 			way += " " + netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96).Masked().String()
 		}
 		v.note(src, path, fmt.Sprintf("prefix %v is an IPv4 address in IPv6 form, which no packet carries", p), way)
+	case p.Addr().IsMulticast():
+		v.note(src, path, fmt.Sprintf("prefix %v is multicast", p), "it wants the addresses of hosts: no packet comes from a group, and TCP is not sent to one")
 	case p != p.Masked():
 		v.note(src, path, fmt.Sprintf("prefix %v has bits set behind its length", p),
 			fmt.Sprintf("write %v for the network, or %v for the address", p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen())))
