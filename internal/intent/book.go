@@ -191,7 +191,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, verb, object, detail
 	}
 	stored := *p.Intent
 	stored.encoded = docs[numbersPath]
-	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs}, by, store.AuditRecord{Verb: verb, Object: object, Detail: detail})
+	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: verb == "restore"}, by, store.AuditRecord{Verb: verb, Object: object, Detail: detail})
 }
 
 // change makes a change that leads to an intent.
@@ -284,6 +284,6 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, scope pol
 	if err != nil {
 		return nil, err
 	}
-	c := store.Change{Base: base, Documents: map[string][]byte{activationsPath: all}, KeepOthers: true}
+	c := store.Change{Base: base, Documents: map[string][]byte{activationsPath: all}, KeepOthers: true, Reserved: true}
 	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: "phase " + a.Phase, Detail: string(detail)})
 }

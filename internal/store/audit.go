@@ -73,6 +73,9 @@ func (r *AuditRecord) sum() string {
 // Append adds a record to the chain and returns it as it stands there. Appends at the same time all succeed, one after the other.
 func (a *Audit) Append(ctx context.Context, rec AuditRecord) (AuditRecord, error) {
 	records := []AuditRecord{rec}
+	if err := a.s.admit(ctx, "append audit record", recordsSize(records), false); err != nil {
+		return AuditRecord{}, err
+	}
 	if _, err := a.s.commitRecorded(ctx, change{op: "append audit record"}, records); err != nil {
 		return AuditRecord{}, err
 	}
@@ -190,6 +193,15 @@ func (s *Store) withRecords(c change, headKV *mvccpb.KeyValue, records []AuditRe
 	}
 	c.then = append(c.then, clientv3.OpPut(s.auditHeadKey(), value))
 	return c, nil
+}
+
+// recordsSize is about what records take in the store.
+func recordsSize(records []AuditRecord) (n int64) {
+	for i := range records {
+		r := &records[i]
+		n += int64(len(r.Who) + len(r.Role) + len(r.Verb) + len(r.Object) + len(r.Reason) + len(r.Detail) + 512)
+	}
+	return n
 }
 
 func checkRecords(records []AuditRecord) error {

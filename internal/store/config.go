@@ -22,8 +22,9 @@ const (
 	DefaultTimeout = 5 * time.Second
 	// DefaultHistory is how many revisions of intent are kept. A changed line costs about 200 kB, so they are 200 MB.
 	DefaultHistory = 1000
-	// DefaultQuota is etcd's own default, 2 GiB; etcd advises against more than 8 GiB.
+	// DefaultQuota is etcd's own default, 2 GiB, and MaxQuota the most that etcd advises.
 	DefaultQuota = 2 << 30
+	MaxQuota     = 8 << 30
 )
 
 // minTTL is the shortest lease that etcd knows.
@@ -51,7 +52,7 @@ type Config struct {
 	Timeout time.Duration
 	// History is how many revisions of intent are kept; DefaultHistory if 0.
 	History int
-	// Quota is the size of the embedded etcd's database, in bytes; DefaultQuota if 0.
+	// Quota is the size of the embedded etcd's database, in bytes, from MinQuota to MaxQuota; DefaultQuota if 0. Space says what it bounds.
 	Quota int64
 }
 
@@ -73,8 +74,8 @@ func (c Config) withDefaults() (Config, error) {
 		return fail("timeout %v: must be > 0, or 0 for %v", c.Timeout, DefaultTimeout)
 	case c.History < 0:
 		return fail("history %d: must be > 0, or 0 for %d", c.History, DefaultHistory)
-	case c.Quota < 0:
-		return fail("quota %d: must be > 0, or 0 for %d", c.Quota, int64(DefaultQuota))
+	case c.Quota != 0 && (c.Quota < MinQuota || c.Quota > MaxQuota):
+		return fail("quota of %d bytes: must be %d MiB to %d GiB, or 0 for %d GiB", c.Quota, MinQuota>>20, int64(MaxQuota>>30), int64(DefaultQuota>>30))
 	}
 	for i, e := range c.Endpoints {
 		if strings.TrimSpace(e) == "" {

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
-	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	bolt "go.etcd.io/bbolt"
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -33,6 +34,7 @@ const (
 type embedded struct {
 	etcd     *embed.Etcd
 	endpoint string
+	hard     int64    // etcd's quota: see Space
 	release  []func() // undone in reverse order
 }
 
@@ -63,7 +65,10 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 	c.TickMs, c.ElectionMs = tickMs, electionMs
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, compaction
 	c.BootstrapDefragThresholdMegabytes = defragmentMiB
-	c.QuotaBackendBytes = cfg.Quota
+	if e.hard, err = hardQuota(cfg.Quota, filepath.Join(c.Dir, databasePath)); err != nil {
+		return nil, err
+	}
+	c.QuotaBackendBytes = e.hard
 	c.EnableGRPCGateway = false
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(fatalOnly(cfg.Logger))
 	if e.etcd, err = embed.StartEtcd(c); err != nil {
@@ -146,43 +151,34 @@ func (c fatalCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Che
 	return c.Core.Check(e, ce)
 }
 
-// makeRoom ends the alarm of an embedded etcd that was full and has room again, after a larger quota or fewer revisions. Until the
-// alarm is ended etcd refuses every change.
-func (s *Store) makeRoom(ctx context.Context) error {
-	alarms, err := ask(ctx, s, "list alarms", s.client.AlarmList)
+// databasePath is where etcd keeps its database in its directory.
+const databasePath = "member/snap/db"
+
+// hardQuota is the quota that etcd is given. It is the configured one unless the database is larger already, or so nearly as large that
+// nothing could be changed: then there is the reserve above what there is, so that the store opens, what is too much can be moved out, and
+// phases can be changed. Ordinary changes are refused until it is smaller.
+func hardQuota(quota int64, path string) (int64, error) {
+	size, err := databaseSize(path)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	full := false
-	for _, a := range alarms.Alarms {
-		full = full || a.Alarm == etcdserverpb.AlarmType_NOSPACE
+	reserve := Space{Quota: quota}.reserve()
+	if size > quota-reserve/2 {
+		return size + reserve, nil
 	}
-	if !full {
-		return nil
+	return quota, nil
+}
+
+// databaseSize is how large etcd takes a database for, which its file may exceed; 0 if there is none.
+func databaseSize(path string) (size int64, err error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
 	}
-	status := func(ctx context.Context) (*clientv3.StatusResponse, error) {
-		return s.client.Status(ctx, s.endpoints[0])
-	}
-	before, err := ask(ctx, s, "read size", status)
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second})
 	if err != nil {
-		return err
+		return 0, fmt.Errorf("database %s: %w", path, err)
 	}
-	if _, err := s.client.Compact(ctx, before.Header.Revision, clientv3.WithCompactPhysical()); err != nil {
-		s.log.Debug("not compacted", zap.Error(err)) // it was, up to this revision
-	}
-	if _, err := s.client.Defragment(ctx, s.endpoints[0]); err != nil {
-		return s.failure(ctx, "defragment", err)
-	}
-	after, err := ask(ctx, s, "read size", status)
-	if err != nil {
-		return err
-	}
-	if after.DbSize >= s.cfg.Quota-s.cfg.Quota/8 {
-		s.log.Warn("the store is still full", zap.Int64("bytes", after.DbSize), zap.Int64("quota", s.cfg.Quota))
-		return nil
-	}
-	_, err = ask(ctx, s, "end alarm", func(ctx context.Context) (*clientv3.AlarmResponse, error) {
-		return s.client.AlarmDisarm(ctx, &clientv3.AlarmMember{})
-	})
-	return err
+	defer db.Close()
+	err = db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil })
+	return size, err
 }

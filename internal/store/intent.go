@@ -52,6 +52,7 @@ type Change struct {
 	Request        string // the caller's id of it, or empty: see Made and Settle
 	Documents      map[string][]byte
 	KeepOthers     bool // documents of Base that Documents does not name stay; otherwise Documents are all
+	Reserved       bool // it may use the room that is kept for changes of phase and for the way back
 }
 
 // A Restoration brings the documents of an older revision back, in place of those of revision Base.
@@ -90,7 +91,7 @@ func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Re
 	if err := c.check(); err != nil {
 		return Revision{}, err
 	}
-	return in.make(ctx, c.Base, records, func(old manifest) (draft, error) {
+	return in.make(ctx, c.Base, c.Reserved, records, func(old manifest) (draft, error) {
 		d := draft{rec: revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request}}, content: make(map[string][]byte)}
 		var m manifest
 		if c.KeepOthers {
@@ -123,7 +124,7 @@ func (in *Intent) Restore(ctx context.Context, r Restoration, records ...AuditRe
 	if r.Revision == 0 {
 		return Revision{}, fmt.Errorf("%w: restore revision 0: it has no documents", ErrInvalid)
 	}
-	return in.make(ctx, r.Base, records, func(manifest) (draft, error) {
+	return in.make(ctx, r.Base, true, records, func(manifest) (draft, error) {
 		return draft{
 			rec: revisionRecord{
 				Revision: Revision{
@@ -143,8 +144,8 @@ type draft struct {
 	guards  []clientv3.Cmp
 }
 
-// make makes the revision that follows base, drafted from the manifest of base.
-func (in *Intent) make(ctx context.Context, base uint64, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
+// make makes the revision that follows base, drafted from the manifest of base. reserved is as in a Change.
+func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
 	records = slices.Clone(records) // they are completed in place
 	for {
 		found, at, err := in.s.get(ctx, "read intent", in.headKey(), in.sweepKey(), in.abandonedKey())
@@ -186,6 +187,9 @@ func (in *Intent) make(ctx context.Context, base uint64, records []AuditRecord, 
 		for _, p := range kept {
 			delete(fresh, p.Hash)
 		}
+		if err := in.s.admit(ctx, "put intent", sizeOf(fresh)+recordsSize(records), reserved); err != nil {
+			return Revision{}, err
+		}
 		with, err := in.s.putPieces(ctx, fresh)
 		if err != nil {
 			return Revision{}, err
@@ -223,6 +227,14 @@ func (in *Intent) make(ctx context.Context, base uint64, records []AuditRecord, 
 		in.sweepSometimes(rec.Number)
 		return rec.Revision, nil
 	}
+}
+
+// sizeOf is the bytes of pieces.
+func sizeOf(pieces map[string][]byte) (n int64) {
+	for _, content := range pieces {
+		n += int64(len(content))
+	}
+	return n
 }
 
 func sameKV(a, b *mvccpb.KeyValue) bool { return a.GetModRevision() == b.GetModRevision() }

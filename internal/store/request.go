@@ -25,12 +25,18 @@ func ask[R any](ctx context.Context, s *Store, op string, request func(context.C
 	within, stop := context.WithTimeout(within, s.cfg.Timeout)
 	defer stop()
 	var telling error // the last that says more than that the time was over
+	made := false     // room, in an embedded etcd that was full
 	for {
 		attempt, done := context.WithTimeout(within, attemptTimeout)
 		r, err := request(attempt)
 		done()
 		if err == nil {
 			return r, nil
+		}
+		if errors.Is(err, rpctypes.ErrNoSpace) && s.server != nil && !made {
+			made = true
+			s.makeRoom(within, 0)
+			continue
 		}
 		if !transient(err) {
 			return r, s.failure(ctx, op, err)
@@ -66,10 +72,7 @@ func (s *Store) failure(ctx context.Context, op string, err error) error {
 		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		e.Kind = ErrFull
-		e.Err = fmt.Errorf("%w; keep fewer revisions of intent or raise the quota, and start again", err)
-		if s.server == nil {
-			e.Err = fmt.Errorf("%w; raise the cluster's --quota-backend-bytes or compact and defragment it, and disarm its alarm", err)
-		}
+		e.Err = fmt.Errorf("%w. %s", err, Space{ReadOnly: true, External: s.server == nil}.wayOut())
 	case transient(err):
 		e.Kind = ErrNoQuorum
 		if ctx.Err() != nil {

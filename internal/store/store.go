@@ -35,6 +35,7 @@ type Store struct {
 	granting chan struct{} // holds one token; who takes it may grant a lease
 	sweeping chan struct{} // holds one token; who takes it may sweep
 	recent   recentPieces
+	keeper   keeper
 
 	mu     sync.Mutex // guards everything below
 	closed bool
@@ -52,6 +53,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		cfg: cfg, log: cfg.Logger, endpoints: cfg.Endpoints,
 		granting: make(chan struct{}, 1), sweeping: make(chan struct{}, 1),
+		keeper: keeper{making: make(chan struct{}, 1)},
 	}
 	if cfg.Dir != "" {
 		if s.server, err = startEmbedded(ctx, cfg); err != nil {
@@ -68,11 +70,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("%w: endpoints %s: %w", ErrConfig, strings.Join(s.endpoints, ", "), err)
 	}
 	s.life, s.end = context.WithCancel(context.Background())
-	if s.server != nil {
-		if err := s.makeRoom(ctx); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
+	if s.server != nil && s.Space(ctx).Warning() != "" {
+		s.makeRoom(ctx, 0)
+		s.tellSpace(s.Space(ctx))
 	}
+	s.start(s.tend)
 	return s, nil
 }
 

@@ -26,7 +26,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"TTL", Config{Dir: "d", TTL: time.Millisecond}, "TTL 1ms: must be at least 1s"},
 		{"timeout", Config{Dir: "d", Timeout: -1}, "timeout -1ns: must be > 0, or 0 for 5s"},
 		{"history", Config{Dir: "d", History: -1}, "history -1: must be > 0, or 0 for 1000"},
-		{"quota", Config{Dir: "d", Quota: -1}, "quota -1: must be > 0, or 0 for 2147483648"},
+		{"quota", Config{Dir: "d", Quota: 1 << 20}, "quota of 1048576 bytes: must be 16 MiB to 8 GiB, or 0 for 2 GiB"},
 		{"endpoint", Config{Endpoints: []string{"a:1", " "}}, "endpoint 2 of 2 is empty: it wants host:port or https://host:port"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,43 +106,6 @@ func TestPrefix(t *testing.T) {
 	if head := must(other.Intent().Head(within(t)))(t); head.Number != 0 {
 		t.Errorf("the other has revision %d", head.Number)
 	}
-}
-
-// A database that has reached its quota says so, can be read, and has room again with a larger quota.
-func TestFull(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, Config{Dir: dir, Quota: 24 << 20})
-	random := rand.NewChaCha8([32]byte{})
-	var last uint64
-	var err error
-	for err == nil {
-		if last > 10 {
-			t.Fatal("never full")
-		}
-		content := make([]byte, 4<<20)
-		_, _ = random.Read(content)
-		if _, err = s.Intent().Put(within(t), Change{Base: last, Author: "a", Reason: "r", Documents: map[string][]byte{"a": content}}); err == nil {
-			last++
-		}
-	}
-	wantError(t, err, ErrFull, ": store is full: etcdserver: mvcc: database space exceeded; keep fewer revisions of intent or raise the quota")
-	_, err = JSON[string](s, "status").PutIf(within(t), "a", 0, "up")
-	wantError(t, err, ErrFull, "write status: store is full")
-	if head := must(s.Intent().Head(within(t)))(t); head.Number != last {
-		t.Errorf("the head is %d, want %d", head.Number, last)
-	}
-	must(s.Intent().At(within(t), last))(t)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, Config{Dir: dir, Quota: 24 << 20})
-	_, err = JSON[string](s, "status").PutIf(within(t), "a", 0, "up")
-	wantError(t, err, ErrFull, "write status: store is full")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, Config{Dir: dir, Quota: 256 << 20})
-	put(t, s.Intent(), last, docs("a", "1"))
 }
 
 // A caller's context bounds every call.

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// makeRoom makes room for so many bytes in an embedded etcd: it drops the past of keys, gives free pages back to the file if that is worth
+// its time, and ends the alarm of a database that was full and has room again. It does nothing to an external cluster, which is not ours,
+// or if nothing was changed since it was last done.
+//
+// Giving back pages copies the database and stops changes meanwhile; leases are renewed all the same. Once begun it does not depend on the
+// caller's patience.
+func (s *Store) makeRoom(ctx context.Context, bytes int64) {
+	if s.server == nil {
+		return
+	}
+	select {
+	case s.keeper.making <- struct{}{}:
+		defer func() { <-s.keeper.making }()
+	case <-ctx.Done():
+		return
+	}
+	ctx, cancel := s.within(context.WithoutCancel(ctx))
+	defer cancel()
+	if again, err := s.compact(ctx); err != nil || !again {
+		s.log.Debug("no room made", zap.Error(err))
+		return
+	}
+	sp := s.Space(ctx)
+	if tight := sp.Used+bytes > sp.Hard-sp.reserve()/2 || sp.ReadOnly; tight && sp.Used-sp.InUse >= sp.reserve()/4 {
+		began := time.Now()
+		if _, err := s.client.Defragment(ctx, s.endpoints[0]); err != nil {
+			s.log.Warn("the store could not be defragmented", zap.Error(err))
+			return
+		}
+		sp = s.Space(ctx)
+		s.log.Info("the store was defragmented", zap.Duration("took", time.Since(began)), zap.Stringer("space", sp))
+	}
+	if sp.ReadOnly && sp.Used <= sp.Changes() {
+		if _, err := s.client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
+			s.log.Warn("etcd's alarm of a full database could not be ended", zap.Error(err))
+		}
+	}
+}
+
+// compact drops the past of all keys and waits until its pages are free. It reports false if nothing was changed since it was last done.
+func (s *Store) compact(ctx context.Context) (bool, error) {
+	status, err := ask(ctx, s, "read size", func(ctx context.Context) (*clientv3.StatusResponse, error) {
+		return s.client.Status(ctx, s.endpoints[0])
+	})
+	if err != nil || status.Header.Revision == s.keeper.compacted {
+		return false, err
+	}
+	if _, err := s.client.Compact(ctx, status.Header.Revision, clientv3.WithCompactPhysical()); err != nil && !compacted(err) {
+		return false, err
+	}
+	s.keeper.compacted = status.Header.Revision // belongs to who has the token
+	s.server.settle()
+	return true, nil
+}
+
+// settle makes the sizes those of this moment: else they are of the backend's last transaction, up to 100 ms ago.
+func (e *embedded) settle() { e.etcd.Server.Backend().ForceCommit() }
+
+// space is what an embedded etcd has, without asking it over the socket.
+func (e *embedded) space(quota int64) Space {
+	backend := e.etcd.Server.Backend()
+	sp := Space{Used: backend.Size(), InUse: backend.SizeInUse(), Quota: quota, Hard: e.hard}
+	for _, alarm := range e.etcd.Server.Alarms() {
+		sp.ReadOnly = sp.ReadOnly || alarm.Alarm == etcdserverpb.AlarmType_NOSPACE
+	}
+	return sp
+}

@@ -1,0 +1,237 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Parts of the quota.
+const (
+	// reserveParts and maxReserve are the reserve: an eighth of the quota, 256 MiB of the default of 2 GiB, and no more of a larger one. An
+	// activation takes about 2 kB beside the documents that it repeats, so that 256 MiB are years of them.
+	reserveParts = 8
+	maxReserve   = 256 << 20
+	// smallChange is what an ordinary change takes at least: where there is no room for it the store counts as full.
+	smallChange = 64 << 10
+	// warnPercent of the quota is where warnings begin.
+	warnPercent = 80
+	// MinQuota is the smallest quota: 2 MiB of it are the reserve.
+	MinQuota = 16 << 20
+)
+
+// How the room is kept.
+const (
+	// tendEvery is how often the sizes are looked at, and a database that is nearly full is compacted.
+	tendEvery = 10 * time.Second
+	// unseen is how much may have been stored since the sizes of an embedded etcd were taken, 100 ms ago at most.
+	unseen = 16 << 20
+	// lookAgain is how long the sizes of an external cluster are used before they are asked for again.
+	lookAgain = time.Second
+)
+
+// A Space is how much room the store has.
+//
+// The quota has three parts. Ordinary changes (an apply, the record of a refusal) end at Ordinary. Changes of phase, rollbacks and restores
+// go on to Changes. What is left is for leases, ownerships, presence and statuses, which are small, replace each other and are never
+// refused by the store itself. At Hard etcd refuses everything until an operator has made room.
+type Space struct {
+	// Used is the size of the database file, which is what etcd's quota bounds. InUse is the part of it that holds content: the rest is free
+	// pages, which new content fills first.
+	Used, InUse int64
+	// Quota is the configured size, 0 if it is not known. Hard is etcd's own bound. It is above Quota if the database was larger than that
+	// when the embedded etcd started.
+	Quota, Hard int64
+	// ReadOnly is that etcd refuses every change: the quota was reached.
+	ReadOnly bool
+	// External is a cluster whose members are run by somebody else.
+	External bool
+}
+
+func (sp Space) reserve() int64 { return min(sp.Quota/reserveParts, maxReserve) }
+
+// Ordinary is how much of InUse ordinary changes may reach, and Changes how much of Used changes of phase, rollbacks and restores may.
+func (sp Space) Ordinary() int64 { return sp.Quota - sp.reserve() }
+
+// Changes is described at Ordinary.
+func (sp Space) Changes() int64 { return sp.Hard - sp.reserve()/4 }
+
+// allows reports whether a change of so many bytes may be made.
+func (sp Space) allows(bytes int64, reserved bool) bool {
+	switch {
+	case sp.Quota == 0:
+		return true // etcd decides
+	case reserved:
+		return sp.Used+bytes <= sp.Changes()
+	default:
+		return sp.InUse+bytes <= sp.Ordinary() && sp.Used+bytes <= sp.Hard-sp.reserve()/2
+	}
+}
+
+// Full reports whether ordinary changes are refused.
+func (sp Space) Full() bool { return sp.ReadOnly || !sp.allows(smallChange, false) }
+
+// Warning says that the store fills and what to do, or is empty. It is not empty from 80 % of the quota on.
+func (sp Space) Warning() string {
+	switch {
+	case sp.ReadOnly:
+		return fmt.Sprintf("the store is read-only: %s. %s", sp, sp.wayOut())
+	case sp.Full():
+		return fmt.Sprintf("the store is full: %s; apply is refused, changes of phase, rollbacks and restores pass. %s", sp, sp.wayOut())
+	case sp.Quota > 0 && sp.InUse >= sp.Quota/100*warnPercent:
+		return fmt.Sprintf("the store is nearly full: %s. %s", sp, sp.wayOut())
+	}
+	return ""
+}
+
+// String renders `210 MiB in use (file 215 MiB) of a quota of 256 MiB, of which ordinary changes may use 224 MiB`.
+func (sp Space) String() string {
+	text := fmt.Sprintf("%s in use (file %s)", mib(sp.InUse), mib(sp.Used))
+	if sp.Quota == 0 {
+		return text + ", the quota is not known"
+	}
+	return text + fmt.Sprintf(" of a quota of %s, of which ordinary changes may use %s", mib(sp.Quota), mib(sp.Ordinary()))
+}
+
+func (sp Space) wayOut() string {
+	if sp.External {
+		if sp.ReadOnly {
+			return "Raise the cluster's --quota-backend-bytes or compact and defragment it, and disarm its alarm"
+		}
+		return "Move the audit chain out with op25b audit archive FILE and defragment the cluster, or raise its --quota-backend-bytes"
+	}
+	return "Move the audit chain out with op25b audit archive FILE, or start op25b serve with a larger --quota"
+}
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
+
+// A FullError is a change for which there is no room. Nothing of it was stored.
+type FullError struct {
+	Op    string
+	Bytes int64 // that the change needs, about
+	Space Space
+}
+
+// Error names the change, what is used, the quota and the way out.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("%s: %v: %s more do not fit: %s; nothing was stored. %s", e.Op, ErrFull, mib(e.Bytes), e.Space, e.Space.wayOut())
+}
+
+// Unwrap returns ErrFull.
+func (e *FullError) Unwrap() error { return ErrFull }
+
+var _ error = (*FullError)(nil)
+
+// A keeper knows the room there is.
+type keeper struct {
+	making    chan struct{} // holds one token; who takes it may make room
+	compacted int64         // the revision of etcd up to which room was last made; belongs to who has the token
+
+	mu      sync.Mutex // guards everything that follows
+	last    Space      // of an external cluster
+	at      time.Time  // when last was read
+	warning string     // that was logged last, by its first words
+}
+
+// Space returns how much room the store has. An external cluster that does not answer has what it last said, or a Space without a quota.
+func (s *Store) Space(ctx context.Context) Space {
+	if s.server != nil {
+		return s.server.space(s.cfg.Quota)
+	}
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	if now := time.Now(); s.keeper.at.IsZero() || now.Sub(s.keeper.at) > lookAgain {
+		s.keeper.last, s.keeper.at = s.askSpace(ctx, s.keeper.last), now
+	}
+	return s.keeper.last
+}
+
+// askSpace asks every member of an external cluster. The fullest counts, since the first that is full stops all of them.
+func (s *Store) askSpace(ctx context.Context, last Space) Space {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, lookTimeout)
+	defer stop()
+	answers := make(chan *clientv3.StatusResponse, len(s.endpoints))
+	for _, endpoint := range s.endpoints {
+		go func() {
+			resp, err := s.client.Status(ctx, endpoint)
+			if err != nil {
+				resp = nil
+			}
+			answers <- resp
+		}()
+	}
+	sp, told := Space{External: true}, false
+	for range s.endpoints {
+		resp := <-answers
+		if resp == nil {
+			continue
+		}
+		told = true
+		sp.Used, sp.InUse = max(sp.Used, resp.DbSize), max(sp.InUse, resp.DbSizeInUse)
+		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // etcd before 3.6 does not say
+			sp.Quota, sp.Hard = q, q
+		}
+		sp.ReadOnly = sp.ReadOnly || slices.ContainsFunc(resp.Errors, func(e string) bool { return strings.Contains(e, etcdserverpb.AlarmType_NOSPACE.String()) })
+	}
+	if !told {
+		last.External = true
+		return last
+	}
+	return sp
+}
+
+// admit returns a *FullError for a change for which there is no room, after an attempt to make some. What etcd adds to content is an
+// eighth of it at most.
+func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool) error {
+	bytes += bytes/8 + 4096
+	sp := s.Space(ctx)
+	if s.server != nil && !sp.allows(bytes+unseen, reserved) {
+		s.server.settle()
+		sp = s.Space(ctx)
+	}
+	if sp.allows(bytes, reserved) {
+		return nil
+	}
+	s.makeRoom(ctx, bytes)
+	if sp = s.Space(ctx); sp.allows(bytes, reserved) {
+		return nil
+	}
+	return &FullError{Op: op, Bytes: bytes, Space: sp}
+}
+
+// tend looks at the room as long as the store is open.
+func (s *Store) tend() {
+	for pause(s.life, tendEvery) {
+		sp := s.Space(s.life)
+		if sp.Warning() != "" {
+			s.makeRoom(s.life, 0)
+			sp = s.Space(s.life)
+		}
+		s.tellSpace(sp)
+	}
+}
+
+// tellSpace logs when the store begins to fill, fills further, and has room again.
+func (s *Store) tellSpace(sp Space) {
+	warning := sp.Warning()
+	kind, _, _ := strings.Cut(warning, ":")
+	s.keeper.mu.Lock()
+	was := s.keeper.warning
+	s.keeper.warning = kind
+	s.keeper.mu.Unlock()
+	switch {
+	case kind == was:
+	case kind == "":
+		s.log.Info("the store has room again: " + sp.String())
+	default:
+		s.log.Warn(warning)
+	}
+}
