@@ -43,10 +43,11 @@ type serveOptions struct {
 	providers string
 	files     []string
 	ifEmpty   bool
+	quota     byteSize
 }
 
 func newServe() *cobra.Command {
-	var o serveOptions
+	o := serveOptions{quota: store.DefaultQuota}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "run a controller: keep every switch as the policy says, and answer the other commands",
@@ -67,6 +68,7 @@ SIGTERM or an interrupt ends it in order: it gives its switches back, and they s
 	name, _ := os.Hostname()
 	f.StringVar(&o.name, "name", name, "this controller's name, which no other has")
 	f.StringVar(&o.dir, "data-dir", "", "the store of a controller alone; by default "+defaultDir())
+	f.Var(&o.quota, "quota", "largest size of the store in --data-dir; an eighth of it, at most 256MiB, is kept for changes of phase and the way back")
 	f.StringSliceVar(&o.etcd, "etcd", nil, "the etcd cluster that several controllers share: HOST:PORT,...")
 	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the authorities of the cluster's certificates; without it etcd is spoken to in plain text")
 	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with our certificate towards the cluster")
@@ -90,6 +92,9 @@ SIGTERM or an interrupt ends it in order: it gives its switches back, and they s
 		log, err := logger()
 		if err != nil {
 			return err
+		}
+		if cmd.Flags().Changed("quota") && len(o.etcd) > 0 {
+			return fmt.Errorf("--quota %v: the quota of a cluster is set on its members, by etcd's --quota-backend-bytes; leave out --quota", &o.quota)
 		}
 		return runServe(cmd.Context(), o, log)
 	}
@@ -152,7 +157,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 		return err
 	}
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), st.Collector())
 	handler := api.New(api.Deps{
 		Store: st, Book: book, Switches: api.FleetSwitches(st), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
 		Check: desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver}),
@@ -165,9 +170,9 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 		Recorder: records.of,
 	}
 	later := false
-	if first != nil { // before anybody is served, unless the store has no quorum yet
+	if first != nil { // before anybody is served, unless the store takes nothing yet
 		err := applyFirst(ctx, book, first, o.name, log)
-		if later = errors.Is(err, store.ErrNoQuorum); err != nil && !later {
+		if later = errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull); err != nil && !later {
 			return err
 		}
 	}
@@ -232,7 +237,7 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 
 // store says where what is to be done is stored.
 func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
-	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Logger: log}
+	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Logger: log, Quota: int64(o.quota)}
 	tls := o.etcdTLS.CA + o.etcdTLS.Cert + o.etcdTLS.Key
 	switch {
 	case len(o.etcd) == 0 && tls != "":
@@ -255,14 +260,25 @@ func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
 	return c, nil
 }
 
-// applyIfEmpty goes on trying until the store answers.
+// fullPause is between two attempts to store the first documents in a store that is full.
+const fullPause = 10 * time.Second
+
+// applyIfEmpty goes on trying until the store answers and has room.
 func applyIfEmpty(ctx context.Context, book *intent.Book, files []policy.File, name string, log *zap.Logger) error {
 	for {
 		err := applyFirst(ctx, book, files, name, log)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !errors.Is(err, store.ErrNoQuorum) { // each request waits for seconds before it gives up
+		switch {
+		case errors.Is(err, store.ErrNoQuorum): // each request waits for seconds before it gives up
+		case errors.Is(err, store.ErrFull):
+			log.Warn("the files of -f are not stored yet", zap.Error(err))
+			select {
+			case <-ctx.Done():
+			case <-time.After(fullPause):
+			}
+		default:
 			return err
 		}
 	}

@@ -25,7 +25,11 @@ func (s *server) plainPages(mux *http.ServeMux) {
 			say(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
 			return
 		}
-		say(w, http.StatusOK, "ready")
+		text := "ready"
+		if warning := s.Store.Space(ctx).Warning(); warning != "" {
+			text += "\nwarning: " + warning
+		}
+		say(w, http.StatusOK, text)
 	})
 	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
@@ -49,10 +53,13 @@ func say(w http.ResponseWriter, code int, text string) {
 	fmt.Fprintln(w, text)
 }
 
-// ready returns nil if the store has a quorum and the intent can be read, or if there is none yet.
+// ready returns nil if the store has a quorum and takes changes, and the intent can be read, or if there is none yet.
 func (s *server) ready(ctx context.Context) error {
 	if err := s.Store.Ready(ctx); err != nil {
 		return err
+	}
+	if space := s.Store.Space(ctx); space.ReadOnly {
+		return errors.New(space.Warning())
 	}
 	if _, err := s.current(ctx); err != nil && !errors.Is(err, intent.ErrNone) {
 		return fmt.Errorf("the intent cannot be read: %w", err)

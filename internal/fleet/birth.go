@@ -19,7 +19,8 @@ const (
 	birthName = "birth"
 )
 
-// bornAt returns the store's birth, and makes it now if there is none. It waits for a quorum for as long as ctx lasts.
+// bornAt returns the store's birth, and makes it now if there is none. It waits for a quorum, and for room, for as long as ctx
+// lasts.
 func bornAt(ctx context.Context, s *store.Store) (uint64, error) {
 	records := store.JSON[birth](s, birthKind)
 	for {
@@ -30,9 +31,10 @@ func bornAt(ctx context.Context, s *store.Store) (uint64, error) {
 		case errors.Is(err, store.ErrNotFound):
 			_, err = records.PutIf(ctx, birthName, 0, birth{uint64(time.Now().Unix())})
 		}
-		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNoQuorum) {
+		if err != nil && !errors.Is(err, store.ErrConflict) && !takesNothing(err) {
 			return 0, err
 		}
+		awaitRoom(ctx, err)
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}

@@ -99,14 +99,30 @@ func (c *controller) run(ctx context.Context) error {
 	return err
 }
 
-// join makes the controller present, as soon as the store has a quorum.
+// join makes the controller present, as soon as the store has a quorum and room.
 func (c *controller) join(ctx context.Context) (*store.Presence, error) {
 	for {
 		p, err := c.Store.Join(ctx, c.Name, c.Addr)
-		if err == nil || !errors.Is(err, store.ErrNoQuorum) || ctx.Err() != nil {
+		if err == nil || !takesNothing(err) || ctx.Err() != nil {
 			return p, err
 		}
-		c.log.Warn("the store does not answer; nothing is changed until it does", zap.Error(err))
+		c.log.Warn("the store takes nothing; no switch is changed until it does", zap.Error(err))
+		awaitRoom(ctx, err)
+	}
+}
+
+// fullPause is between two attempts to write to a store that is full: somebody has to make room.
+const fullPause = 5 * time.Second
+
+// takesNothing reports whether a write has failed because the store takes none for the time being.
+func takesNothing(err error) bool {
+	return errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull)
+}
+
+// awaitRoom waits until it is worth trying again. A request that met no quorum has waited itself.
+func awaitRoom(ctx context.Context, err error) {
+	if errors.Is(err, store.ErrFull) {
+		pause(ctx, fullPause)
 	}
 }
 

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A byteSize is a flag for a number of bytes: 2147483648, 2048MiB and 2GiB are the same.
+type byteSize int64
+
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+// String renders the size in the largest unit of which it is a whole number.
+func (s *byteSize) String() string {
+	for _, u := range sizeUnits {
+		if n := int64(*s); n != 0 && n%u.bytes == 0 {
+			return fmt.Sprint(n/u.bytes, u.name)
+		}
+	}
+	return strconv.FormatInt(int64(*s), 10)
+}
+
+// Set reads a size.
+func (s *byteSize) Set(text string) error {
+	number, unit := text, int64(1)
+	for _, u := range sizeUnits {
+		if rest, ok := strings.CutSuffix(text, u.name); ok {
+			number, unit = rest, u.bytes
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64/unit {
+		return fmt.Errorf("%q is not a size; give bytes, or a whole number of KiB, MiB or GiB, such as 2GiB", text)
+	}
+	*s = byteSize(n * unit)
+	return nil
+}
+
+// Type names the value in the help.
+func (*byteSize) Type() string { return "size" }
