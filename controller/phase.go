@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +63,11 @@ type scopeOptions struct {
 	groups   []string
 	switches []string
 	base     uint64
+	until    string // activate only
 }
+
+// untilNextDate is the value of --until.
+const untilNextDate = "next-date"
 
 func addScope(cmd *cobra.Command, o *scopeOptions) {
 	cmd.Flags().StringSliceVar(&o.groups, "groups", nil, "for lines of these line groups alone, separated by commas")
@@ -78,17 +83,23 @@ func newPhaseActivate() *cobra.Command {
 		Use:   "activate PHASE --reason TEXT",
 		Short: "put a phase in force now",
 		Long: `activate puts a phase in force, ahead of its date or again after a later one, until another is activated or the date of a phase
-comes. Which rules are in force changes at once in a switch; everything else stays as it is.
+comes that stands later in the policy. The date of an earlier phase does not replace it, unless --until next-date says so. Which rules are
+in force changes at once in a switch; everything else stays as it is.
 
-It shows which phases it takes the place of, on which switches and for which lines, and asks.`,
+It shows which phases it replaces, on which switches and for which lines, and which date will replace it and when, and asks.`,
 		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'
+  op25b phase activate all-destinations --until next-date --reason 'one night, OP25B-23'
   op25b phase activate all-destinations --reason 'OP25B-24' --yes`,
 		Args: cobra.ExactArgs(1),
 	}
 	addScope(cmd, &o)
+	cmd.Flags().StringVar(&o.until, "until", "", "next-date: until the next date of the policy, also that of an earlier phase")
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		if err := o.change.check(c, "phase list", "activate"); err != nil {
 			return err
+		}
+		if o.until != "" && o.until != untilNextDate {
+			return fmt.Errorf("--until %s: must be %s, or be left out", o.until, untilNextDate)
 		}
 		on, err := o.confirm(ctx, c, args[0], "Activate it?")
 		if err != nil {
@@ -96,7 +107,7 @@ It shows which phases it takes the place of, on which switches and for which lin
 		}
 		return change(ctx, c, c.Phase.Activate, &op25bv1.ActivateRequest{
 			Phase: args[0], Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait,
-			RequestId: client.NewRequest(),
+			UntilNextDate: o.until == untilNextDate, RequestId: client.NewRequest(),
 		}, on.Revision)
 	})
 	return cmd
@@ -106,9 +117,13 @@ func newPhaseRollback() *cobra.Command {
 	var o scopeOptions
 	cmd := &cobra.Command{
 		Use:   "rollback --reason TEXT",
-		Short: "put in force what was in force before the last change of phase",
-		Long: `rollback puts in force the phase that was in force before the last change. It shows which it is, and on which switches and for which
-lines it takes the place of which, and asks. In a hurry, --yes does not ask.`,
+		Short: "undo the last activation of a phase",
+		Long: `rollback undoes the last activation, where it was made and nowhere else: the lines are as if it had not been made. With --groups or
+--switches it undoes the last activation that touched them, for them alone. Once more, it undoes the activation before that. An activation
+that makes no difference any more is passed over. A phase that came by its date is not undone: activate the phase before it.
+
+It shows which activation it undoes, which phases replace which, on which switches and for which lines, and asks. In a hurry, --yes does
+not ask.`,
 		Example: `  op25b phase rollback --reason 'a business customer cannot send'
   op25b phase rollback --groups adsl --switches edge-1,edge-2 --reason 'OP25B-22' --yes`,
 		Args: cobra.NoArgs,
@@ -123,7 +138,7 @@ lines it takes the place of which, and asks. In a hurry, --yes does not ask.`,
 			return err
 		}
 		return change(ctx, c, c.Phase.Rollback, &op25bv1.RollbackRequest{
-			Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait, Phase: on.Phase,
+			Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait, Shown: on.Time,
 			RequestId: client.NewRequest(),
 		}, on.Revision)
 	})
@@ -131,13 +146,13 @@ lines it takes the place of which, and asks. In a hurry, --yes does not ask.`,
 }
 
 // confirm shows what a change of phase would change and asks whether to go on; an empty phase is a rollback's. It returns the revision to
-// make the change on, and the phase that was shown, which with --yes is none.
+// make the change on, and the moment of what was shown, which with --yes is none.
 func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question string) (*op25bv1.PreviewResponse, error) {
 	if o.change.yes {
 		base, err := c.current(ctx, o.base)
 		return &op25bv1.PreviewResponse{Revision: base}, err
 	}
-	shown, err := client.Ask(ctx, c.timeout, c.Phase.Preview, &op25bv1.PreviewRequest{Phase: phase, Groups: o.groups, Switches: o.switches, Base: o.base})
+	shown, err := client.Ask(ctx, c.timeout, c.Phase.Preview, &op25bv1.PreviewRequest{Phase: phase, Groups: o.groups, Switches: o.switches, Base: o.base, UntilNextDate: o.until == untilNextDate})
 	if err != nil {
 		return nil, err
 	}

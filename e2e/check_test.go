@@ -122,7 +122,7 @@ func compareAnswer(p *policy.Policy, inv *policy.Inventory, a *check.Answer, unn
 	return nil
 }
 
-// drawActivations puts phases in force for some line groups, before and after generate.Now.
+// drawActivations puts phases in force for some line groups, before generate.Now, and after it by clocks that were ahead.
 func drawActivations(r *rand.Rand, p *policy.Policy) []policy.Activation {
 	acts := make([]policy.Activation, r.IntN(4))
 	for i := range acts {
@@ -136,18 +136,25 @@ func drawActivations(r *rand.Rand, p *policy.Policy) []policy.Activation {
 			}
 		}
 	}
+	slices.SortFunc(acts, func(a, b policy.Activation) int { return a.At.Compare(b.At) })
 	return acts
 }
 
-// inForce is the phase of a group's lines at generate.Now: the last by date, or by an activation that covers them and came later. "" is
-// unnamed lines.
+// inForce is the phase of a group's lines at generate.Now: that of the last activation that covers them, unless the date of a later phase
+// came after it; without one, the last by date. "" is unnamed lines.
 func inForce(p *policy.Policy, acts []policy.Activation, group string) string {
 	ph, _ := p.PhaseAt(generate.Now())
-	phase, since := ph.Name, p.Begins(ph)
+	phase := ph.Name
+	order := func(name string) int {
+		return slices.IndexFunc(p.Phases, func(x policy.Phase) bool { return x.Name == name })
+	}
 	for _, a := range acts {
 		covers := (a.Groups == nil || slices.Contains(a.Groups, group)) && (a.Switches == nil || a.Switches[0] == generate.SwitchName)
-		if covers && !a.At.After(generate.Now()) && !a.At.Before(since) {
-			phase, since = a.Phase, a.At
+		if covers {
+			phase = ph.Name
+			if !p.Begins(ph).After(a.At) || order(ph.Name) <= order(a.Phase) {
+				phase = a.Phase
+			}
 		}
 	}
 	return phase

@@ -196,11 +196,16 @@ func (s intentService) Show(ctx context.Context, req *connect.Request[op25bv1.Sh
 		answer.Files = append(answer.Files, &op25bv1.File{Name: f.Name, Data: f.Data})
 	}
 	for _, a := range in.Activations {
-		answer.Activations = append(answer.Activations, &op25bv1.Activation{
-			Phase: a.Phase, Groups: a.Groups, Switches: a.Switches, Time: timestamppb.New(a.At), Author: a.Author, Reason: a.Reason,
-		})
+		answer.Activations = append(answer.Activations, activationOf(a))
 	}
 	return connect.NewResponse(answer), nil
+}
+
+func activationOf(a policy.Activation) *op25bv1.Activation {
+	return &op25bv1.Activation{
+		Phase: a.Phase, Groups: a.Groups, Switches: a.Switches, Time: timestamppb.New(a.At), Author: a.Author, Reason: a.Reason,
+		Revision: a.ID, Undoes: a.Undoes, UntilNextDate: a.UntilNextDate,
+	}
 }
 
 // Diff compares two revisions.

@@ -191,10 +191,10 @@ func TestPhases(t *testing.T) {
 		t.Errorf("%v, %v", listed, err)
 	}
 	shownIntent, err := op25bv1.NewIntentServiceClient(w.dial()).Show(ctx, &op25bv1.ShowRequest{})
-	if err != nil || len(shownIntent.Activations) != 2 || shownIntent.Activations[0].Reason != "pilot" || shownIntent.Activations[1].Phase != "before" {
+	if err != nil || len(shownIntent.Activations) != 2 || shownIntent.Activations[0].Reason != "pilot" || shownIntent.Activations[1].Undoes != 2 {
 		t.Errorf("%v, %v", shownIntent.GetActivations(), err)
 	}
-	if got, want := w.chain(), []string{"test  apply policy spinnet-2006 on 1 switches", "local admin activate phase mobile-carriers", "local admin rollback phase before"}; !slices.Equal(got, want) {
+	if got, want := w.chain(), []string{"test  apply policy spinnet-2006 on 1 switches", "local admin activate phase mobile-carriers", "local admin rollback revision 2, phase mobile-carriers"}; !slices.Equal(got, want) {
 		t.Errorf("the chain is %q, want %q", got, want)
 	}
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
@@ -32,6 +31,7 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	if next, ok := in.NextEvent(now); ok {
 		answer.Next = timestamppb.New(next)
 	}
+	answer.NextTurn = timeline{in, in.Activations}.nextTurn(policy.Scope{}, now)
 	return connect.NewResponse(answer), nil
 }
 
@@ -137,7 +137,8 @@ func (s phaseService) Activate(ctx context.Context, req *connect.Request[op25bv1
 		if err := s.isCurrent(ctx, m.Base); err != nil {
 			return nil, err
 		}
-		return s.Book.Activate(ctx, m.Base, m.Phase, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m, ""))
+		a := policy.Activation{Phase: m.Phase, Groups: m.Groups, Switches: m.Switches, UntilNextDate: m.UntilNextDate}
+		return s.Book.ActivateUntil(ctx, m.Base, a, by(ctx, m, ""))
 	})
 	if err != nil {
 		return err
@@ -145,7 +146,7 @@ func (s phaseService) Activate(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// Rollback puts in force what was before.
+// Rollback undoes the last activation.
 func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1.RollbackRequest], out *connect.ServerStream[op25bv1.Progress]) error {
 	m := req.Msg
 	if err := checkReason(m.Reason); err != nil {
@@ -155,35 +156,15 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 		if err := s.isCurrent(ctx, m.Base); err != nil {
 			return nil, err
 		}
-		scope := policy.Scope{Groups: m.Groups, Switches: m.Switches}
-		if err := s.goesTo(ctx, m.Phase, scope); err != nil {
+		if err := s.notSince(ctx, m.Shown); err != nil {
 			return nil, err
 		}
-		return s.Book.Rollback(ctx, m.Base, scope, by(ctx, m, ""))
+		return s.Book.Rollback(ctx, m.Base, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m, ""))
 	})
 	if err != nil {
 		return err
 	}
 	return s.follow(ctx, in, m.NoWait, out.Send)
-}
-
-// goesTo refuses a rollback that goes to another phase than its caller was shown: the date of one may have come since. An empty phase is any.
-func (s *server) goesTo(ctx context.Context, shown string, scope policy.Scope) error {
-	if shown == "" {
-		return nil
-	}
-	in, err := s.current(ctx)
-	if err != nil {
-		return err
-	}
-	to, err := in.Bundle.Previous(in.Activations, scope, s.Now())
-	if err != nil {
-		return err
-	}
-	if to != shown {
-		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the rollback is to phase %q by now, not to %q: look at it again", to, shown))
-	}
-	return nil
 }
 
 // isCurrent refuses what was made on another revision before anything is said about it: names may be known there that are not here.

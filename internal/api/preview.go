@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
 	"op25b/internal/policy"
@@ -23,48 +25,112 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	if m.Base != 0 && m.Base != in.Number {
 		return nil, &store.StaleError{Base: m.Base, Current: in.Number}
 	}
-	scope, now := policy.Scope{Groups: m.Groups, Switches: m.Switches}, s.Now()
-	phase := m.Phase
-	if phase == "" {
-		if phase, err = in.Bundle.Previous(in.Activations, scope, now); err != nil {
+	now := s.Now()
+	a := policy.Activation{Phase: m.Phase, Groups: m.Groups, Switches: m.Switches, UntilNextDate: m.UntilNextDate}
+	if m.Phase == "" {
+		if a, err = in.Bundle.Undo(in.Activations, a.Scope(), now); err != nil {
 			return nil, err
 		}
 	}
-	if err := in.Bundle.CheckActivation(policy.Activation{Phase: phase, Groups: m.Groups, Switches: m.Switches, At: now}); err != nil {
+	a.ID, a.At = in.Number+1, now
+	if err := in.Bundle.CheckActivation(a); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.PreviewResponse{
-		Revision: in.Number, Phase: phase, Changes: replacedBy(in, scope, now), Switches: uint32(len(in.Bundle.Inventory.Switches)),
-	}), nil
+	after := timeline{in, append(slices.Clone(in.Activations), a)}
+	answer := &op25bv1.PreviewResponse{
+		Revision: in.Number, Time: timestamppb.New(now), Switches: uint32(len(in.Bundle.Inventory.Switches)),
+		Changes:  changes(in, a.Scope(), timeline{in, in.Activations}.at(now), after.at(now)),
+		NextTurn: after.nextTurn(a.Scope(), now),
+	}
+	for i, c := range answer.Changes {
+		switch {
+		case i == 0:
+			answer.Phase = c.To
+		case c.To != answer.Phase:
+			answer.Phase = ""
+		}
+	}
+	if i := slices.IndexFunc(in.Activations, func(x policy.Activation) bool { return a.Undoes != 0 && x.ID == a.Undoes }); i >= 0 {
+		answer.Undoes = activationOf(in.Activations[i])
+	}
+	return connect.NewResponse(answer), nil
 }
 
-// replacedBy are the phases in force in a scope, in the order of the switches and their line groups.
-func replacedBy(in *intent.Intent, scope policy.Scope, now time.Time) []*op25bv1.PhaseChange {
+// notSince refuses a rollback whose caller was shown what it does before the date of a phase came.
+func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) error {
+	if shown == nil {
+		return nil
+	}
+	if err := shown.CheckValid(); err != nil {
+		return fault("shown", "it is no moment: "+err.Error(), "give PreviewResponse.time, or leave it out")
+	}
+	in, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
+	was, _ := in.Bundle.Policy.PhaseAt(shown.AsTime())
+	is, begun := in.Bundle.Policy.PhaseAt(s.Now())
+	if begun && is != was {
+		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the date of phase %q has come since this was shown: look at it again", is.Name))
+	}
+	return nil
+}
+
+// A timeline is what a list of activations puts in force under the documents of an intent.
+type timeline struct {
+	in   *intent.Intent
+	acts []policy.Activation
+}
+
+// inForce is the phases in force on a switch; they are empty before the first begins.
+type inForce func(sw string) policy.InForce
+
+func (t timeline) at(now time.Time) inForce {
+	return func(sw string) policy.InForce {
+		phases, _ := t.in.Bundle.Policy.InForceAt(t.acts, sw, now)
+		return phases
+	}
+}
+
+// nextTurn is the first date after now that changes the phase for lines of a scope, or nil.
+func (t timeline) nextTurn(scope policy.Scope, now time.Time) *op25bv1.PhaseTurn {
+	p := t.in.Bundle.Policy
+	for i, at := range p.Dates() {
+		if !at.After(now) {
+			continue
+		}
+		turned := slices.DeleteFunc(changes(t.in, scope, t.at(now), t.at(at)), func(c *op25bv1.PhaseChange) bool { return c.From == c.To })
+		if len(turned) > 0 {
+			return &op25bv1.PhaseTurn{Time: timestamppb.New(at), Phase: p.Phases[i].Name, Changes: turned}
+		}
+	}
+	return nil
+}
+
+// changes are which phase replaces which in a scope, in the order of the switches and their line groups.
+func changes(in *intent.Intent, scope policy.Scope, was, is inForce) []*op25bv1.PhaseChange {
 	known := in.Bundle.Policy.LineGroups
 	var all []*op25bv1.PhaseChange
 	for _, sw := range in.Bundle.Inventory.Switches {
 		if len(scope.Switches) > 0 && !slices.Contains(scope.Switches, sw.Name) {
 			continue
 		}
-		phases, err := in.InForce(sw.Name, now)
-		if err != nil { // none has begun
-			phases = policy.InForce{}
-		}
+		before, after := was(sw.Name), is(sw.Name)
 		var here []*op25bv1.PhaseChange
-		from := func(phase string) *op25bv1.PhaseChange {
-			i := slices.IndexFunc(here, func(c *op25bv1.PhaseChange) bool { return c.From == phase })
+		change := func(from, to string) *op25bv1.PhaseChange {
+			i := slices.IndexFunc(here, func(c *op25bv1.PhaseChange) bool { return c.From == from && c.To == to })
 			if i < 0 {
 				i = len(here)
-				here = append(here, &op25bv1.PhaseChange{From: phase})
+				here = append(here, &op25bv1.PhaseChange{From: from, To: to})
 			}
 			return here[i]
 		}
 		if len(scope.Groups) == 0 {
-			from(phases.Default).ByDefault = true
+			change(before.Default, after.Default).ByDefault = true
 		}
 		for _, g := range known {
 			if len(scope.Groups) == 0 || slices.Contains(scope.Groups, g.Name) {
-				c := from(phases.Phase(g.Name))
+				c := change(before.Phase(g.Name), after.Phase(g.Name))
 				c.Groups = append(c.Groups, g.Name)
 			}
 		}
@@ -79,7 +145,7 @@ func replacedBy(in *intent.Intent, scope policy.Scope, now time.Time) []*op25bv1
 // together adds what changes on a switch, to that of another with the same if there is one.
 func together(all []*op25bv1.PhaseChange, c *op25bv1.PhaseChange, sw string) []*op25bv1.PhaseChange {
 	same := func(x *op25bv1.PhaseChange) bool {
-		return x.From == c.From && x.ByDefault == c.ByDefault && slices.Equal(x.Groups, c.Groups)
+		return x.From == c.From && x.To == c.To && x.ByDefault == c.ByDefault && slices.Equal(x.Groups, c.Groups)
 	}
 	i := slices.IndexFunc(all, same)
 	if i < 0 {

@@ -1,13 +1,17 @@
 package api
 
 import (
+	"errors"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/examples"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -27,58 +31,101 @@ func TestPreview(t *testing.T) {
 	want := func(q *op25bv1.PreviewRequest, want *op25bv1.PreviewResponse) {
 		t.Helper()
 		got, err := c.Preview(ctx, q)
+		want.Time, want.Switches = timestamppb.New(w.now), 3
 		if err != nil || !proto.Equal(got, want) {
 			t.Errorf("%v: got %v, %v, want %v", q, got, err, want)
 		}
 	}
 	all := []string{"edge-east", "edge-west", "edge-south"}
 	both := []string{"sim", "sim-fixed"}
+	west := []string{"edge-west"}
+	every := func(from, to string, switches []string) *op25bv1.PhaseChange {
+		return &op25bv1.PhaseChange{From: from, To: to, Groups: both, ByDefault: true, EveryLine: true, Switches: switches}
+	}
+	sim := func(from, to string, switches ...string) *op25bv1.PhaseChange {
+		return &op25bv1.PhaseChange{From: from, To: to, Groups: []string{"sim"}, Switches: switches}
+	}
+	fixed := func(from, to string) *op25bv1.PhaseChange {
+		return &op25bv1.PhaseChange{From: from, To: to, Groups: []string{"sim-fixed"}, ByDefault: true, Switches: west}
+	}
+	turn := func(phase string, month, day int, changes ...*op25bv1.PhaseChange) *op25bv1.PhaseTurn {
+		at := time.Date(2026, time.Month(month), day, 0, 0, 0, 0, time.FixedZone("", 9*3600))
+		return &op25bv1.PhaseTurn{Phase: phase, Time: timestamppb.New(at), Changes: changes}
+	}
+	activate := func(q *op25bv1.ActivateRequest) {
+		t.Helper()
+		q.Reason, q.NoWait = "pilot", true
+		stream, err := c.Activate(ctx, q)
+		told(t, stream, err)
+	}
+	rollback := func(q *op25bv1.RollbackRequest) error {
+		q.Reason, q.NoWait = "calls", true
+		return refusal(c.Rollback(ctx, q))
+	}
+
+	// Its own date changes nothing, the next one does.
 	want(&op25bv1.PreviewRequest{Phase: "drain", Base: 1}, &op25bv1.PreviewResponse{
-		Revision: 1, Phase: "drain", Switches: 3, Changes: []*op25bv1.PhaseChange{{From: "watch", Groups: both, ByDefault: true, EveryLine: true, Switches: all}},
+		Revision: 1, Phase: "drain", Changes: []*op25bv1.PhaseChange{every("watch", "drain", all)},
+		NextTurn: turn("all-destinations", 6, 8, every("drain", "all-destinations", all)),
 	})
 	want(&op25bv1.PreviewRequest{Phase: "watch", Groups: []string{"sim"}, Switches: []string{"edge-south", "edge-west"}}, &op25bv1.PreviewResponse{
-		Revision: 1, Phase: "watch", Switches: 3, Changes: []*op25bv1.PhaseChange{{From: "watch", Groups: []string{"sim"}, Switches: []string{"edge-west", "edge-south"}}},
+		Revision: 1, Phase: "watch", Changes: []*op25bv1.PhaseChange{sim("watch", "watch", "edge-west", "edge-south")},
+		NextTurn: turn("drain", 6, 1, sim("watch", "drain", "edge-west", "edge-south")),
 	})
-
-	stream, err := c.Activate(ctx, &op25bv1.ActivateRequest{Phase: "drain", Groups: []string{"sim"}, Switches: []string{"edge-west"}, Base: 1, Reason: "pilot", NoWait: true})
-	told(t, stream, err)
+	activate(&op25bv1.ActivateRequest{Phase: "drain", Groups: []string{"sim"}, Switches: west, Base: 1})
+	others := []string{"edge-east", "edge-south"}
 	want(&op25bv1.PreviewRequest{Phase: "all-destinations"}, &op25bv1.PreviewResponse{
-		Revision: 2, Phase: "all-destinations", Switches: 3, Changes: []*op25bv1.PhaseChange{
-			{From: "watch", Groups: both, ByDefault: true, EveryLine: true, Switches: []string{"edge-east", "edge-south"}},
-			{From: "watch", Groups: []string{"sim-fixed"}, ByDefault: true, Switches: []string{"edge-west"}},
-			{From: "drain", Groups: []string{"sim"}, Switches: []string{"edge-west"}},
+		Revision: 2, Phase: "all-destinations", Changes: []*op25bv1.PhaseChange{
+			every("watch", "all-destinations", others), fixed("watch", "all-destinations"), sim("drain", "all-destinations", west...),
 		},
 	})
-	want(&op25bv1.PreviewRequest{Phase: "watch", Groups: []string{"sim"}}, &op25bv1.PreviewResponse{
-		Revision: 2, Phase: "watch", Switches: 3, Changes: []*op25bv1.PhaseChange{
-			{From: "watch", Groups: []string{"sim"}, Switches: []string{"edge-east", "edge-south"}},
-			{From: "drain", Groups: []string{"sim"}, Switches: []string{"edge-west"}},
-		},
+	want(&op25bv1.PreviewRequest{Phase: "all-destinations", Switches: others, UntilNextDate: true}, &op25bv1.PreviewResponse{
+		Revision: 2, Phase: "all-destinations", Changes: []*op25bv1.PhaseChange{every("watch", "all-destinations", others)},
+		NextTurn: turn("drain", 6, 1, every("all-destinations", "drain", others)),
 	})
-	back := &op25bv1.PreviewRequest{Groups: []string{"sim"}, Switches: []string{"edge-west"}}
-	want(back, &op25bv1.PreviewResponse{
-		Revision: 2, Phase: "watch", Switches: 3, Changes: []*op25bv1.PhaseChange{{From: "drain", Groups: []string{"sim"}, Switches: []string{"edge-west"}}},
+	activate(&op25bv1.ActivateRequest{Phase: "watch", Switches: west, Base: 2})
+
+	// The last activation is undone, each part of it to what it was.
+	second := &op25bv1.Activation{
+		Phase: "drain", Groups: []string{"sim"}, Switches: west, Time: timestamppb.New(w.now), Author: "local", Reason: "pilot", Revision: 2,
+	}
+	third := &op25bv1.Activation{Phase: "watch", Switches: west, Time: timestamppb.New(w.now), Author: "local", Reason: "pilot", Revision: 3}
+	want(&op25bv1.PreviewRequest{}, &op25bv1.PreviewResponse{
+		Revision: 3, Changes: []*op25bv1.PhaseChange{fixed("watch", "watch"), sim("watch", "drain", west...)}, Undoes: third,
+		NextTurn: turn("drain", 6, 1, fixed("watch", "drain")),
+	})
+	if err := rollback(&op25bv1.RollbackRequest{Base: 3, Groups: []string{"sim-fixed"}}); status.Code(err) != codes.FailedPrecondition ||
+		!strings.Contains(err.Error(), `no activation makes a difference there: phase "watch" is in force by its date`) {
+		t.Errorf("nothing to undo: %v", err)
+	}
+	if err := rollback(&op25bv1.RollbackRequest{Base: 3, Shown: timestamppb.New(w.now)}); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	// Once more, and it is the one before.
+	want(&op25bv1.PreviewRequest{}, &op25bv1.PreviewResponse{
+		Revision: 4, Phase: "watch", Changes: []*op25bv1.PhaseChange{sim("drain", "watch", west...)}, Undoes: second,
+		NextTurn: turn("drain", 6, 1, sim("watch", "drain", west...)),
 	})
 
-	// While somebody looks at it, the date of drain comes and another after it: back is then not where it was.
-	w.now = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
-	rollback := &op25bv1.RollbackRequest{Groups: back.Groups, Switches: back.Switches, Base: 2, Reason: "calls", Phase: "watch", NoWait: true}
-	err = refusal(c.Rollback(ctx, rollback))
-	if got, want := status.Convert(err).Message(), `the rollback is to phase "drain" by now, not to "watch": look at it again`; got != want || status.Code(err) != codes.FailedPrecondition {
+	// While somebody looks at it, the date of drain comes.
+	shown := timestamppb.New(w.now)
+	w.now = time.Date(2026, 6, 2, 0, 0, 0, 0, time.UTC)
+	err := rollback(&op25bv1.RollbackRequest{Base: 4, Shown: shown})
+	if got, want := status.Convert(err).Message(), `the date of phase "drain" has come since this was shown: look at it again`; got != want || status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("%v, want %q", err, want)
 	}
-	rollback.Phase = "drain"
-	stream, err = c.Rollback(ctx, rollback)
-	if events := told(t, stream, err); events[0].GetStored().GetNumber() != 3 {
-		t.Errorf("%v", events)
+	err = rollback(&op25bv1.RollbackRequest{Base: 4})
+	if !strings.Contains(status.Convert(err).Message(), `phase "drain" is in force by its date, since 2026-06-01T00:00:00+09:00; to go back to the phase before it, activate phase "watch"`) {
+		t.Errorf("after the date: %v", err)
 	}
-	if got := w.chain(); !slices.Contains(got, "local admin rollback phase drain") || !slices.Contains(got, "local admin refused rollback") {
+	if got := w.chain(); !slices.Contains(got, "local admin rollback revision 3, phase watch") || !slices.Contains(got, "local admin refused rollback") {
 		t.Errorf("the chain is %q", got)
 	}
 
 	// Before any date nothing is in force.
 	w.now = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	want(&op25bv1.PreviewRequest{Phase: "watch", Switches: []string{"edge-east"}}, &op25bv1.PreviewResponse{
-		Revision: 3, Phase: "watch", Switches: 3, Changes: []*op25bv1.PhaseChange{{Groups: both, ByDefault: true, EveryLine: true, Switches: []string{"edge-east"}}},
+		Revision: 4, Phase: "watch", Changes: []*op25bv1.PhaseChange{every("", "watch", []string{"edge-east"})},
+		NextTurn: turn("drain", 6, 1, every("watch", "drain", []string{"edge-east"})),
 	})
 }

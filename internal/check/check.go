@@ -78,10 +78,11 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := c.opts.Now()
 	if q.At.IsZero() {
-		q.At = c.opts.Now()
+		q.At = now
 	}
-	h, err := c.history(&q, s)
+	h, err := c.history(&q, s, now)
 	if err != nil {
 		return nil, err
 	}

@@ -23,10 +23,10 @@ type history struct {
 	asked span // it, with what is in force on the switch at the moment of the question
 }
 
-// spans are those of the lines of a group on a switch, in order.
-func (c *Checker) spans(switchName, group string) []span {
+// spansOf are those of the lines of a group on a switch, in order.
+func spansOf(turns []policy.Turn, group string) []span {
 	var all []span
-	for _, turn := range c.policy.Turns(c.activations, switchName) {
+	for _, turn := range turns {
 		if n := len(all); n == 0 || all[n-1].in.Default != turn.In.Default || all[n-1].in.Phase(group) != turn.In.Phase(group) {
 			all = append(all, span{turn.At, turn.In})
 		}
@@ -34,13 +34,14 @@ func (c *Checker) spans(switchName, group string) []span {
 	return all
 }
 
-// history finds what a question is about: what is in force at its moment, or the phase that it names.
-func (c *Checker) history(q *Question, s *subscriber) (*history, error) {
+// history finds what a question is about: what is in force at its moment, or the phase that it names. now is the moment of the question.
+func (c *Checker) history(q *Question, s *subscriber, now time.Time) (*history, error) {
 	h := &history{at: -1}
 	if s.line != nil {
 		h.group = s.line.Group
 	}
-	h.spans = c.spans(s.sw.Name, h.group)
+	turns := c.policy.Turns(c.activations, s.sw.Name, now)
+	h.spans = spansOf(turns, h.group)
 	for i := range h.spans {
 		if (q.Phase == "" || q.Phase == h.phase(i)) && !h.spans[i].since.After(q.At) {
 			h.at = i
@@ -49,15 +50,18 @@ func (c *Checker) history(q *Question, s *subscriber) (*history, error) {
 	if q.Phase != "" {
 		return h, c.askNamed(h, q.Phase)
 	}
-	in, ok := c.policy.InForceAt(c.activations, s.sw.Name, q.At)
-	if !ok {
+	begun := len(turns)
+	for begun > 0 && turns[begun-1].At.After(q.At) {
+		begun--
+	}
+	if begun == 0 {
 		first := "the policy has no phases"
 		if len(h.spans) > 0 {
 			first = fmt.Sprintf("the first, %q, begins at %s", h.phase(0), h.spans[0].since.Format(time.RFC3339))
 		}
 		return nil, fmt.Errorf("%w at %s on switch %q: %s", ErrNoPhase, q.At.Format(time.RFC3339), s.sw.Name, first)
 	}
-	h.asked = span{h.begins(), in}
+	h.asked = span{h.begins(), turns[begun-1].In}
 	return h, nil
 }
 

@@ -167,12 +167,12 @@ func TestPhaseThatNeverCame(t *testing.T) {
 	}
 }
 
-// TestNothingInForceYet: a group that is ahead waits for the first phase of its switch as all do.
+// TestNothingInForceYet: a group that is ahead waits for the first phase of its switch as all do, and is ahead then.
 func TestNothingInForceYet(t *testing.T) {
 	acts := []policy.Activation{{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment("2006-05-01T00:00:00+09:00")}}
 	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
 	_, err := c.Ask(t.Context(), check.Question{Line: "mobile-sim", To: carrier, Port: 25, At: day("2006-05-10")})
-	const want = `no phase in force at 2006-05-10T00:00:00Z on switch "edge-1": the first, "before", begins at 2006-05-18T00:00:00+09:00`
+	const want = `no phase in force at 2006-05-10T00:00:00Z on switch "edge-1": the first, "mobile-carriers", begins at 2006-05-18T00:00:00+09:00`
 	if !errors.Is(err, check.ErrNoPhase) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -155,24 +155,25 @@ func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, err
 	return &Proposal{current.Number, next}, nil
 }
 
-// stillValid are the activations without those that name what is gone, if these are in force nowhere, now or later.
+// stillValid are the activations without those that name what is gone, as long as all of these together make no difference, now or at a
+// later date.
 func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.Activation, error) {
-	var valid []policy.Activation
-	for i, a := range current.Activations {
+	valid := slices.Clone(current.Activations)
+	for _, a := range current.Activations {
 		err := next.CheckActivation(a)
 		if err == nil {
-			valid = append(valid, a)
 			continue
 		}
-		without := slices.Delete(slices.Clone(current.Activations), i, i+1)
-		counts := a.At.After(now)
+		valid = slices.DeleteFunc(valid, func(x policy.Activation) bool { return x.ID == a.ID })
 		for _, sw := range next.Inventory.Switches {
-			is, _ := current.Bundle.Policy.InForceAt(current.Activations, sw.Name, now)
-			then, _ := current.Bundle.Policy.InForceAt(without, sw.Name, now)
-			counts = counts || is.String() != then.String()
-		}
-		if counts {
-			return nil, fmt.Errorf("%w: phase %q, activated by %s at %s: %w; activate another phase there first", ErrActivation, a.Phase, a.Author, a.At.Format(time.RFC3339), err)
+			if !current.Bundle.Policy.SameFrom(current.Activations, valid, sw.Name, now) {
+				done := "activated"
+				if a.Undoes != 0 {
+					done = "rolled back"
+				}
+				return nil, fmt.Errorf("%w: %s, %s by %s at %s: %w; activate another phase there first",
+					ErrActivation, object(current.Activations, a), done, a.Author, a.At.Format(time.RFC3339), err)
+			}
 		}
 	}
 	return valid, nil
@@ -246,28 +247,32 @@ func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Inte
 
 // Activate puts a phase in force from now on, where the scope says, made on base.
 func (b *Book) Activate(ctx context.Context, base uint64, phase string, scope policy.Scope, by By) (*Intent, error) {
-	return b.activate(ctx, base, "activate", scope, by, func(*Intent, time.Time) (string, error) { return phase, nil })
+	return b.ActivateUntil(ctx, base, policy.Activation{Phase: phase, Groups: scope.Groups, Switches: scope.Switches}, by)
 }
 
-// Rollback puts the phase in force again that was before the current one, where the scope says, made on base.
+// ActivateUntil is Activate with all that an activation says of itself: its phase, scope and UntilNextDate.
+func (b *Book) ActivateUntil(ctx context.Context, base uint64, a policy.Activation, by By) (*Intent, error) {
+	return b.activate(ctx, base, "activate", by, func(*Intent, time.Time) (policy.Activation, error) { return a, nil })
+}
+
+// Rollback undoes the last activation in a scope, made on base: see policy.Bundle.Undo, whose errors it returns.
 func (b *Book) Rollback(ctx context.Context, base uint64, scope policy.Scope, by By) (*Intent, error) {
-	return b.activate(ctx, base, "rollback", scope, by, func(current *Intent, now time.Time) (string, error) {
-		return current.Bundle.Previous(current.Activations, scope, now)
+	return b.activate(ctx, base, "rollback", by, func(current *Intent, now time.Time) (policy.Activation, error) {
+		return current.Bundle.Undo(current.Activations, scope, now)
 	})
 }
 
-func (b *Book) activate(ctx context.Context, base uint64, verb string, scope policy.Scope, by By, phase func(*Intent, time.Time) (string, error)) (*Intent, error) {
+func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, made func(*Intent, time.Time) (policy.Activation, error)) (*Intent, error) {
 	current, err := b.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
 	now := b.now()
-	a := policy.Activation{
-		ID: current.Number + 1, Groups: scope.Groups, Switches: scope.Switches, At: now, Author: by.Who, Reason: by.Reason,
-	}
-	if a.Phase, err = phase(current, now); err != nil {
+	a, err := made(current, now)
+	if err != nil {
 		return nil, err
 	}
+	a.ID, a.At, a.Author, a.Reason = current.Number+1, now, by.Who, by.Reason
 	if err := current.Bundle.CheckActivation(a); err != nil {
 		return nil, err
 	}
@@ -285,5 +290,17 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, scope pol
 		return nil, err
 	}
 	c := store.Change{Base: base, Documents: map[string][]byte{activationsPath: all}, KeepOthers: true, Reserved: true}
-	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: "phase " + a.Phase, Detail: string(detail)})
+	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: object(current.Activations, a), Detail: string(detail)})
+}
+
+// object is what an activation of a list is about, in words.
+func object(list []policy.Activation, a policy.Activation) string {
+	if a.Undoes == 0 {
+		return "phase " + a.Phase
+	}
+	i := slices.IndexFunc(list, func(x policy.Activation) bool { return x.ID == a.Undoes })
+	if i < 0 { // it named what is gone, and was left out since
+		return fmt.Sprintf("revision %d", a.Undoes)
+	}
+	return fmt.Sprintf("revision %d, phase %s", a.Undoes, list[i].Phase)
 }

@@ -58,6 +58,7 @@ func read(s store.Snapshot, like *Intent) (*Intent, error) {
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
 		return nil, err
 	}
+	numbered(in.Activations)
 	if like != nil && like.encoded != nil && bytes.Equal(in.encoded, like.encoded) && sameFiles(in.Files, like.Files) {
 		in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded = like.Files, like.Bundle, like.Numbers, like.compiler, like.encoded
 		return in, nil
@@ -81,6 +82,15 @@ func (in *Intent) decode(s store.Snapshot, path string, to any) error {
 		return fmt.Errorf("revision %d: %s: %w", s.Number, path, err)
 	}
 	return nil
+}
+
+// numbered gives activations that were stored without an ID one, below all that have one: a rollback names what it undoes by its ID.
+func numbered(acts []policy.Activation) {
+	for i := range acts {
+		if acts[i].ID == 0 {
+			acts[i].ID = uint64(i + 1) // below that of the revision it was stored under
+		}
+	}
 }
 
 func sameFiles(a, b []policy.File) bool {
@@ -121,7 +131,7 @@ func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, err
 	phases, ok := in.Bundle.Policy.InForceAt(in.Activations, switchName, now)
 	if !ok {
 		first := "policy " + in.Bundle.Policy.Name + " has no phase with a date to come"
-		if next, ok := in.Bundle.Policy.NextEvent(in.Activations, now); ok {
+		if next, ok := in.Bundle.Policy.NextEvent(now); ok {
 			first = "the first begins at " + next.Format(time.RFC3339)
 		}
 		return policy.InForce{}, fmt.Errorf("switch %q at %s: %w: %s", switchName, now.Format(time.RFC3339), ErrNoPhase, first)
@@ -156,5 +166,5 @@ func (in *Intent) SameExemptions(a, b time.Time) bool { return in.compiler.SameE
 
 // NextEvent returns the first moment after now at which what a switch should hold may change by itself; ok is false if there is none.
 func (in *Intent) NextEvent(now time.Time) (time.Time, bool) {
-	return in.Bundle.Policy.NextEvent(in.Activations, now)
+	return in.Bundle.Policy.NextEvent(now)
 }

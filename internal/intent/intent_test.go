@@ -131,7 +131,7 @@ func TestActivateAndRollback(t *testing.T) {
 	checkAudit(t, s, [][4]string{
 		{"alice", "operator", "apply", "policy spinnet-2006 on 1 switches"},
 		{"alice", "operator", "activate", "phase all-destinations"},
-		{"alice", "operator", "rollback", "phase mobile-carriers"},
+		{"alice", "operator", "rollback", "revision 2, phase all-destinations"},
 		{"alice", "operator", "restore", "revision 2"},
 	})
 	var a policy.Activation
@@ -151,7 +151,7 @@ func TestActivationNamesWhatIsGone(t *testing.T) {
 	without := edited(t, "- {name: hikari-premium", "- {name: hikari-next")
 	in = must(b.Activate(within(t), in.Number, "all-destinations", policy.Scope{Groups: []string{"hikari-premium"}}, by))(t)
 	_, err := b.Propose(within(t), without)
-	wantError(t, err, ErrActivation, `phase "all-destinations", activated by alice`)
+	wantError(t, err, ErrActivation, "phase all-destinations, activated by alice")
 	must(b.Activate(within(t), in.Number, "mobile-carriers", policy.Scope{}, by))(t)
 	p := must(b.Propose(within(t), without))(t)
 	if len(p.Activations) != 1 || len(p.Activations[0].Groups) != 0 {

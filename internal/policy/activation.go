@@ -6,17 +6,25 @@ import (
 	"time"
 )
 
-// An Activation puts a phase in force by hand: ahead of its date, on part of the network, or again after a later one.
+// An Activation puts a phase in force by hand: ahead of its date, on part of the network, or again after a later one. One with Undoes takes
+// an earlier one back instead.
+//
+// Activations stand in a list in the order in which the store took them; timeline.go says what a list puts in force.
 type Activation struct {
-	ID    uint64 `json:"id,omitempty"` // that it is stored under; nothing here reads it
-	Phase string `json:"phase"`
+	// ID is the revision that it is stored under. IDs grow along the list.
+	ID    uint64 `json:"id,omitempty"`
+	Phase string `json:"phase,omitempty"` // "" with Undoes
+	// Undoes is the ID of an activation: within Groups and Switches it and all later ones count as never made. See Bundle.Undo.
+	Undoes uint64 `json:"undoes,omitempty"`
 	// Groups and Switches are where. Empty, they are all, and of groups that includes lines that no inventory names.
 	Groups   []string `json:"groups,omitempty"`
 	Switches []string `json:"switches,omitempty"`
-	// At is from when on, until a later activation or the effective date of a phase.
-	At     time.Time `json:"at"`
-	Author string    `json:"author,omitempty"`
-	Reason string    `json:"reason,omitempty"`
+	// At is when it was made, by the clock of the controller that made it. Dates up to then do not replace it.
+	At time.Time `json:"at"`
+	// UntilNextDate ends it at the first date after At. Otherwise only the date of a phase that stands later in the policy than Phase does.
+	UntilNextDate bool   `json:"untilNextDate,omitempty"`
+	Author        string `json:"author,omitempty"`
+	Reason        string `json:"reason,omitempty"`
 }
 
 // A Scope is lines of some groups on some switches; empty, each is all.
@@ -32,7 +40,7 @@ func (a Activation) Scope() Scope { return Scope{Groups: a.Groups, Switches: a.S
 // activation's own.
 func (b *Bundle) CheckActivation(a Activation) error {
 	f := b.scopeFaults(a.Scope())
-	if _, ok := b.Policy.Phase(a.Phase); !ok {
+	if _, ok := b.Policy.Phase(a.Phase); !ok && a.Undoes == 0 {
 		f.invalid("phase", fmt.Sprintf("unknown phase %q", a.Phase), nearest(a.Phase, names(b.Policy.Phases, Phase.name), "phases"))
 	}
 	if a.At.IsZero() {

@@ -32,7 +32,7 @@ var (
 
 // Time.
 var (
-	// ErrNoPrevious is a scope that cannot go back to one phase.
+	// ErrNoPrevious is a scope in which there is no activation to undo.
 	ErrNoPrevious = errors.New("no phase to go back to")
 )
 

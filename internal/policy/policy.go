@@ -151,13 +151,11 @@ func (a Action) verdict() (v pipeline.VerdictAction, ok bool) {
 
 // PhaseAt returns the phase in force at t: the last that has begun. Before the first one begins there is none, and ok is false.
 func (p *Policy) PhaseAt(t time.Time) (ph *Phase, ok bool) {
-	for i := range p.Phases {
-		if p.Begins(&p.Phases[i]).After(t) {
-			break
-		}
-		ph = &p.Phases[i]
+	i := p.begun(t)
+	if i < 0 {
+		return nil, false
 	}
-	return ph, ph != nil
+	return &p.Phases[i], true
 }
 
 // Phase returns the phase of a name.

@@ -6,70 +6,99 @@ import (
 	"time"
 )
 
-// An event puts a phase in force for lines of some groups, from a moment until the next event that covers them.
-type event struct {
-	at     time.Time
-	phase  string
-	groups []string // empty: all
+// The timeline says which phase is in force for the lines of a group on a switch. Its law:
+//
+//   - The activation that decides is the last one in the list that covers the lines and was not undone. The list is in the order in which
+//     the store took the activations; their moments order nothing, so that a clock that is behind takes no force from an activation.
+//   - The date of a phase replaces that activation if the date lies after the activation's moment and the phase stands later in the
+//     policy's order. With UntilNextDate the first date after the moment replaces it, whatever phase begins then.
+//   - Where no activation decides, the last phase that has begun is in force.
+
+// covers reports whether an activation is for the lines of a group; "" is the lines that no inventory names.
+func (a *Activation) covers(group string) bool {
+	return len(a.Groups) == 0 || group != "" && slices.Contains(a.Groups, group)
 }
 
-// covers reports whether an event is for the lines of a group; "" is those that no inventory names.
-func (e event) covers(group string) bool {
-	return len(e.groups) == 0 || group != "" && slices.Contains(e.groups, group)
-}
-
-// events are what changes the phases on one switch, in order: the policy's dates, which are for every line, and the activations that cover
-// the switch. At one moment an activation comes after a date, and a later one of the list after an earlier.
-func (p *Policy) events(acts []Activation, switchName string) []event {
-	all := make([]event, 0, len(p.Phases)+len(acts))
-	for i := range p.Phases {
-		all = append(all, event{at: p.Begins(&p.Phases[i]), phase: p.Phases[i].Name})
-	}
+// on are the activations that cover a switch. A moment that lies before an earlier activation's, by a clock that was behind, is taken to be
+// that one's: the activations were made in the order of the list.
+func on(acts []Activation, switchName string) []Activation {
+	var all []Activation
 	for _, a := range acts {
-		if len(a.Switches) == 0 || slices.Contains(a.Switches, switchName) {
-			all = append(all, event{at: a.At, phase: a.Phase, groups: a.Groups})
+		if len(a.Switches) > 0 && !slices.Contains(a.Switches, switchName) {
+			continue
 		}
+		if n := len(all); n > 0 && a.At.Before(all[n-1].At) {
+			a.At = all[n-1].At
+		}
+		all = append(all, a)
 	}
-	slices.SortStableFunc(all, func(a, b event) int { return a.at.Compare(b.at) })
 	return all
 }
 
-// until are the events up to a moment.
-func until(events []event, now time.Time) []event {
-	for i, e := range events {
-		if e.at.After(now) {
-			return events[:i]
+// deciding is the activation, of those that cover a switch, that decides for the lines of a group, or nil.
+func deciding(here []Activation, group string) *Activation {
+	const none = ^uint64(0)
+	undone := none // activations from this one on are undone
+	for i := range slices.Backward(here) {
+		switch a := &here[i]; {
+		case !a.covers(group):
+		case a.Undoes != 0:
+			undone = min(undone, a.Undoes)
+		case undone == none || a.ID < undone:
+			return a
 		}
 	}
-	return events
+	return nil
 }
 
-// lastPhase is the phase that the latest of the events which cover a group put in force, and the events before it.
-func lastPhase(events []event, group string) (phase string, before []event, ok bool) {
-	for i, e := range slices.Backward(events) {
-		if e.covers(group) {
-			return e.phase, events[:i], true
+// begun is the index of the last phase that has begun at a moment, or -1.
+func (p *Policy) begun(now time.Time) int {
+	last := -1
+	for i := range p.Phases {
+		if p.Begins(&p.Phases[i]).After(now) {
+			break
 		}
+		last = i
 	}
-	return "", nil, false
+	return last
 }
 
-// InForceAt returns which phases are in force on a switch: for each line group the one of the latest event that covers it, an effective date
-// or an activation, in whatever order the activations stand. ok is false while nothing is in force by default, that is for lines that no
-// inventory names: before the first date, unless an activation of all groups came earlier.
+// order is where a phase stands in the policy, or -1.
+func (p *Policy) order(phase string) int {
+	return slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == phase })
+}
+
+// phaseOf is the phase in force for the lines of a group, by the activations that cover their switch and the index of the last phase that
+// has begun; "" if there is none.
+func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
+	a := deciding(here, group)
+	switch {
+	case a == nil && begun < 0:
+		return ""
+	case a == nil:
+		return p.Phases[begun].Name
+	case begun >= 0 && p.Begins(&p.Phases[begun]).After(a.At) && (a.UntilNextDate || begun > p.order(a.Phase)):
+		return p.Phases[begun].Name
+	}
+	return a.Phase
+}
+
+// InForceAt returns which phases are in force on a switch at a moment that is not past: all of the activations have been made. Turns says what
+// was in force in the past. ok is false while nothing is in force by default, that is for lines that no inventory names: before the first
+// date, unless an activation of all groups came earlier.
 //
 // It passes on the names that activations have; Compile refuses one that the policy does not know.
 func (p *Policy) InForceAt(acts []Activation, switchName string, now time.Time) (in InForce, ok bool) {
-	return p.inForce(until(p.events(acts, switchName), now))
+	return p.inForce(on(acts, switchName), now)
 }
 
-// inForce is what events have put in force.
-func (p *Policy) inForce(events []event) (in InForce, ok bool) {
-	if in.Default, _, ok = lastPhase(events, ""); !ok {
+func (p *Policy) inForce(here []Activation, now time.Time) (in InForce, ok bool) {
+	begun := p.begun(now)
+	if in.Default = p.phaseOf(here, "", begun); in.Default == "" {
 		return InForce{}, false
 	}
 	for _, g := range p.LineGroups {
-		if phase, _, _ := lastPhase(events, g.Name); phase != in.Default {
+		if phase := p.phaseOf(here, g.Name, begun); phase != in.Default && phase != "" {
 			if in.Groups == nil {
 				in.Groups = make(map[string]string)
 			}
@@ -85,39 +114,87 @@ type Turn struct {
 	In InForce
 }
 
-// Turns returns what has been and will be in force on a switch, in order: each from its moment until the next one's. InForceAt says the same
-// of one moment. It begins with the first phase by default, and leaves out dates and activations that change nothing.
-func (p *Policy) Turns(acts []Activation, switchName string) []Turn {
+// Turns returns what has been and will be in force on a switch, in order: each from its moment until the next one's. From now on InForceAt
+// says the same of one moment. It begins with the first phase by default, and leaves out dates and activations that change nothing.
+//
+// All of the activations were made by now; the moment of one that lies later, by a clock that was ahead, is taken to be now. A turn never
+// ends without another: Undo leaves something in force.
+func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Turn {
+	here := on(acts, switchName)
+	moments := p.Dates()
+	for i := range here {
+		moments = append(moments, made(&here[i], now))
+	}
+	slices.SortFunc(moments, time.Time.Compare)
+	moments = slices.CompactFunc(moments, time.Time.Equal)
 	var turns []Turn
-	events := p.events(acts, switchName)
-	for i, e := range events {
-		if i+1 < len(events) && events[i+1].at.Equal(e.at) {
-			continue
+	done := 0 // activations that were made by the moment
+	for _, at := range moments {
+		for done < len(here) && !made(&here[done], now).After(at) {
+			done++
 		}
-		in, ok := p.inForce(events[:i+1])
-		if n := len(turns); ok && (n == 0 || turns[n-1].In.Default != in.Default || !maps.Equal(turns[n-1].In.Groups, in.Groups)) {
-			turns = append(turns, Turn{e.at.In(p.UTCOffset.zone()), in})
+		in, ok := p.inForce(here[:done], at)
+		if n := len(turns); ok && (n == 0 || !turns[n-1].In.equal(in)) {
+			turns = append(turns, Turn{at.In(p.UTCOffset.zone()), in})
 		}
 	}
 	return turns
 }
 
-// NextEvent returns the first moment after now at which what a switch should hold may change by itself: a phase begins, an activation does,
-// or an exemption ends. ok is false if there is none.
-func (p *Policy) NextEvent(acts []Activation, now time.Time) (next time.Time, ok bool) {
+// made is when an activation was made, as far as now can tell.
+func made(a *Activation, now time.Time) time.Time {
+	if a.At.After(now) {
+		return now
+	}
+	return a.At
+}
+
+// equal reports whether the same phases are in force by both, which have no group whose phase is the default.
+func (in InForce) equal(other InForce) bool {
+	return in.Default == other.Default && maps.Equal(in.Groups, other.Groups)
+}
+
+// Dates are the moments at which the policy's phases begin, in order.
+func (p *Policy) Dates() []time.Time {
+	all := make([]time.Time, len(p.Phases))
+	for i := range p.Phases {
+		all[i] = p.Begins(&p.Phases[i])
+	}
+	return all
+}
+
+// NextEvent returns the first moment after now at which what a switch should hold may change by itself: a phase begins, or an exemption
+// ends. ok is false if there is none.
+func (p *Policy) NextEvent(now time.Time) (next time.Time, ok bool) {
 	consider := func(t time.Time) {
 		if t.After(now) && (!ok || t.Before(next)) {
 			next, ok = t, true
 		}
 	}
-	for i := range p.Phases {
-		consider(p.Begins(&p.Phases[i]))
+	for _, t := range p.Dates() {
+		consider(t)
 	}
 	for i := range p.Exemptions {
 		consider(p.Ends(&p.Exemptions[i]))
 	}
-	for _, a := range acts {
-		consider(a.At)
-	}
 	return next, ok
+}
+
+// SameFrom reports whether two lists of activations put the same phases in force on a switch now and at every later date.
+func (p *Policy) SameFrom(a, b []Activation, switchName string, now time.Time) bool {
+	a, b = on(a, switchName), on(b, switchName)
+	for _, at := range p.datesFrom(now) {
+		x, xok := p.inForce(a, at)
+		y, yok := p.inForce(b, at)
+		if xok != yok || !x.equal(y) {
+			return false
+		}
+	}
+	return true
+}
+
+// datesFrom are now and the later dates.
+func (p *Policy) datesFrom(now time.Time) []time.Time {
+	dates := p.Dates()
+	return append([]time.Time{now}, dates[p.begun(now)+1:]...)
 }

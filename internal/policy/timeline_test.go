@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,46 +30,117 @@ func twoEdges(t testing.TB) *Bundle {
 func TestInForceAt(t *testing.T) {
 	p := twoEdges(t).Policy
 	acts := []Activation{
+		{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")}, // before anything else
+		{Phase: "before", Groups: []string{"adsl", "isdn"}, At: moment(t, "2006-06-01T00:00:00+09:00")},    // as phase mobile-carriers begins
 		{Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-08-01T00:00:00+09:00")},
-		{Phase: "before", Groups: []string{"adsl", "isdn"}, At: moment(t, "2006-06-01T00:00:00+09:00")}, // as phase mobile-carriers begins
 		{Phase: "before", At: moment(t, "2006-11-01T00:00:00+09:00")},
 		{Phase: "all-destinations", Switches: []string{"edge-2"}, At: moment(t, "2006-11-01T00:00:00+09:00")}, // the later of two
-		{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")},    // before anything else
 	}
-	for _, x := range []struct{ at, sw, want string }{
-		{"2006-05-17T00:00:00+09:00", "edge-1", ""}, // nothing is said of the other lines yet
-		{"2006-05-18T00:00:00+09:00", "edge-1", "before"},
-		{"2006-06-01T00:00:00+09:00", "edge-1", "mobile-carriers; before: adsl, isdn"},
-		{"2006-06-01T00:00:00+09:00", "edge-2", "mobile-carriers; before: adsl, isdn"},
-		{"2006-07-31T23:59:59+09:00", "edge-1", "mobile-carriers; before: adsl, isdn"},
-		{"2006-08-01T00:00:00+09:00", "edge-1", "mobile-carriers; all-destinations: mobile; before: adsl, isdn"},
-		{"2006-08-01T00:00:00+09:00", "edge-2", "mobile-carriers; before: adsl, isdn"},
-		{"2006-10-01T00:00:00+09:00", "edge-1", "all-destinations"},
-		{"2006-11-01T00:00:00+09:00", "edge-1", "before"},
-		{"2006-11-01T00:00:00+09:00", "edge-2", "all-destinations"},
+	for _, x := range []struct {
+		acts         int // the first of them have been made
+		at, sw, want string
+	}{
+		{0, "2006-05-17T00:00:00+09:00", "edge-1", ""},
+		{1, "2006-05-17T00:00:00+09:00", "edge-1", ""}, // nothing is said of the other lines yet
+		{1, "2006-05-18T00:00:00+09:00", "edge-1", "before; mobile-carriers: mobile"},
+		{1, "2006-06-01T00:00:00+09:00", "edge-1", "mobile-carriers"},
+		{2, "2006-06-01T00:00:00+09:00", "edge-1", "mobile-carriers; before: adsl, isdn"},
+		{2, "2006-06-01T00:00:00+09:00", "edge-2", "mobile-carriers; before: adsl, isdn"},
+		{2, "2006-07-31T23:59:59+09:00", "edge-1", "mobile-carriers; before: adsl, isdn"},
+		{3, "2006-08-01T00:00:00+09:00", "edge-1", "mobile-carriers; all-destinations: mobile; before: adsl, isdn"},
+		{3, "2006-08-01T00:00:00+09:00", "edge-2", "mobile-carriers; before: adsl, isdn"},
+		{3, "2006-10-01T00:00:00+09:00", "edge-1", "all-destinations"},
+		{5, "2006-11-01T00:00:00+09:00", "edge-1", "before"},
+		{5, "2006-11-01T00:00:00+09:00", "edge-2", "all-destinations"},
 	} {
-		in, ok := p.InForceAt(acts, x.sw, moment(t, x.at))
+		in, ok := p.InForceAt(acts[:x.acts], x.sw, moment(t, x.at))
 		if ok != (x.want != "") || in.String() != x.want {
-			t.Errorf("%s at %s: %q, %v, want %q", x.sw, x.at, in, ok, x.want)
+			t.Errorf("%d activations, %s at %s: %q, %v, want %q", x.acts, x.sw, x.at, in, ok, x.want)
 		}
 	}
 }
 
-// drawActivations makes activations of an example's phases, some at the very moments of its dates.
+// I13: the date of an earlier phase does not loosen what an activation put in force.
+func TestDateOfAnEarlierPhaseReplacesNothing(t *testing.T) {
+	p := twoEdges(t).Policy
+	for _, x := range []struct{ phase, made, at, want string }{
+		{"all-destinations", "2006-05-20T00:00:00+09:00", "2006-06-02T00:00:00+09:00", "all-destinations"},
+		{"mobile-carriers", "2006-05-20T00:00:00+09:00", "2006-06-02T00:00:00+09:00", "mobile-carriers"},
+		{"mobile-carriers", "2006-05-20T00:00:00+09:00", "2006-10-01T00:00:00+09:00", "all-destinations"},
+		{"before", "2006-06-02T00:00:00+09:00", "2006-09-30T00:00:00+09:00", "before"}, // back by hand holds
+		{"before", "2006-06-02T00:00:00+09:00", "2006-10-01T00:00:00+09:00", "all-destinations"},
+	} {
+		acts := []Activation{{ID: 2, Phase: x.phase, At: moment(t, x.made)}}
+		if in, _ := p.InForceAt(acts, "edge-1", moment(t, x.at)); in.String() != x.want {
+			t.Errorf("%s activated at %s: at %s %q is in force, want %q", x.phase, x.made, x.at, in, x.want)
+		}
+	}
+}
+
+// I13: an activation is in force although a clock is behind, and the list orders activations where their moments do not.
+func TestTheListOrdersActivations(t *testing.T) {
+	p := twoEdges(t).Policy
+	ahead := Activation{ID: 2, Phase: "all-destinations", At: moment(t, "2006-06-03T12:00:00+09:00")}
+	behind := Activation{ID: 3, Phase: "before", Groups: []string{"adsl"}, At: moment(t, "2006-06-03T10:00:00+09:00")}
+	for _, x := range []struct {
+		acts []Activation
+		at   string
+		want string
+	}{
+		{[]Activation{ahead}, "2006-06-02T12:00:00+09:00", "all-destinations"}, // a day behind
+		{[]Activation{ahead, behind}, "2006-06-03T10:00:00+09:00", "all-destinations; before: adsl"},
+		{[]Activation{ahead, behind}, "2006-06-03T12:00:00+09:00", "all-destinations; before: adsl"},
+		{[]Activation{ahead, behind}, "2006-07-01T12:00:00+09:00", "all-destinations; before: adsl"},
+	} {
+		if in, _ := p.InForceAt(x.acts, "edge-1", moment(t, x.at)); in.String() != x.want {
+			t.Errorf("%d activations at %s: %q is in force, want %q", len(x.acts), x.at, in, x.want)
+		}
+	}
+	// A date that lies between the two moments came before both.
+	ahead.Phase, ahead.At = "before", moment(t, "2006-06-01T01:00:00+09:00")
+	behind.Groups, behind.At = nil, moment(t, "2006-05-31T23:00:00+09:00")
+	if in, _ := p.InForceAt([]Activation{ahead, behind}, "edge-1", moment(t, "2006-06-01T01:00:01+09:00")); in.String() != "before" {
+		t.Errorf("%q is in force, want before", in)
+	}
+}
+
+func TestUntilNextDate(t *testing.T) {
+	p := twoEdges(t).Policy
+	acts := []Activation{{ID: 2, Phase: "all-destinations", At: moment(t, "2006-05-20T00:00:00+09:00"), UntilNextDate: true}}
+	for at, want := range map[string]string{
+		"2006-05-31T00:00:00+09:00": "all-destinations",
+		"2006-06-01T00:00:00+09:00": "mobile-carriers",
+		"2006-10-01T00:00:00+09:00": "all-destinations",
+	} {
+		if in, _ := p.InForceAt(acts, "edge-1", moment(t, at)); in.String() != want {
+			t.Errorf("at %s %q is in force, want %q", at, in, want)
+		}
+	}
+}
+
+// drawActivations makes activations of an example's phases, some at the very moments of its dates, some with clocks that were behind, and
+// some that undo others.
 func drawActivations(t *rapid.T, b *Bundle) []Activation {
+	acts := make([]Activation, rapid.IntRange(0, 6).Draw(t, "activations"))
+	for i := range acts {
+		scope := drawScope(t, b)
+		acts[i] = Activation{ID: uint64(2 + 2*i), Groups: scope.Groups, Switches: scope.Switches, At: drawMoment(t, b.Policy)}
+		if i > 0 && rapid.IntRange(0, 3).Draw(t, "undo") == 0 {
+			acts[i].Undoes = acts[rapid.IntRange(0, i-1).Draw(t, "undone")].ID
+			continue
+		}
+		acts[i].Phase = rapid.SampledFrom(names(b.Policy.Phases, Phase.name)).Draw(t, "phase")
+		acts[i].UntilNextDate = rapid.IntRange(0, 3).Draw(t, "until") == 0
+	}
+	return acts
+}
+
+func drawScope(t *rapid.T, b *Bundle) Scope {
 	some := func(list []string, label string) []string {
 		list = rapid.Permutation(list).Draw(t, label)
 		return list[:rapid.IntRange(0, len(list)).Draw(t, "number of "+label)]
 	}
-	acts := make([]Activation, rapid.IntRange(0, 6).Draw(t, "activations"))
-	for i := range acts {
-		acts[i] = Activation{
-			Phase:  rapid.SampledFrom(names(b.Policy.Phases, Phase.name)).Draw(t, "phase"),
-			Groups: some(names(b.Policy.LineGroups, LineGroup.name), "groups"), Switches: some(names(b.Inventory.Switches, Switch.name), "switches"),
-			At: drawMoment(t, b.Policy),
-		}
-	}
-	return acts
+	return Scope{some(names(b.Policy.LineGroups, LineGroup.name), "groups"), some(names(b.Inventory.Switches, Switch.name), "switches")}
 }
 
 func drawMoment(t *rapid.T, p *Policy) time.Time {
@@ -76,118 +148,170 @@ func drawMoment(t *rapid.T, p *Policy) time.Time {
 	return at.AddDate(0, 0, rapid.IntRange(-2, 2).Draw(t, "days after"))
 }
 
-// history is what the timeline says of one group of one switch, by its definition: all phases that were in force, each as long as nothing
-// else was, in order.
-func history(b *Bundle, acts []Activation, sw, group string, now time.Time) []string {
-	type entry struct {
-		at    time.Time
-		order int
-		phase string
-	}
-	var all []entry
-	for i := range b.Policy.Phases {
-		all = append(all, entry{b.Policy.Begins(&b.Policy.Phases[i]), -1, b.Policy.Phases[i].Name})
-	}
-	for i, a := range acts {
-		in := len(a.Switches) == 0 || slices.Contains(a.Switches, sw)
-		if in && (len(a.Groups) == 0 || group != "" && slices.Contains(a.Groups, group)) {
-			all = append(all, entry{a.At, i, a.Phase})
-		}
-	}
-	slices.SortFunc(all, func(a, b entry) int {
-		if c := a.at.Compare(b.at); c != 0 {
-			return c
-		}
-		return a.order - b.order
-	})
-	var phases []string
-	for _, e := range all {
-		if !e.at.After(now) {
-			phases = append(phases, e.phase)
-		}
-	}
-	return slices.Compact(phases)
+// has reports whether a scope has the lines of a group on a switch.
+func (s Scope) has(sw, group string) bool {
+	return (len(s.Switches) == 0 || slices.Contains(s.Switches, sw)) && (len(s.Groups) == 0 || group != "" && slices.Contains(s.Groups, group))
 }
 
-// TestTimeline: for every line group of every switch the latest event that covers it decides, and a rollback goes back to the phase before
-// the last change, if all that it is for agree about it.
+// replayed is the slow model of the timeline for the lines of one group on one switch: without the activations that were undone, all dates
+// until now and all activations are played in order, each activation no sooner than the one before it.
+func replayed(b *Bundle, acts []Activation, sw, group string, now time.Time) string {
+	type event struct {
+		at   time.Time
+		made *Activation // nil: the date of a phase
+		date int
+	}
+	var events []event
+	for i := range b.Policy.Phases {
+		if at := b.Policy.Begins(&b.Policy.Phases[i]); !at.After(now) {
+			events = append(events, event{at: at, date: i})
+		}
+	}
+	var latest time.Time // on the switch
+	for _, a := range acts {
+		if (Scope{Switches: a.Switches}).has(sw, "") && a.At.After(latest) {
+			latest = a.At
+		}
+		switch {
+		case !a.Scope().has(sw, group):
+		case a.Undoes != 0:
+			events = slices.DeleteFunc(events, func(e event) bool { return e.made != nil && e.made.ID >= a.Undoes })
+		default:
+			events = append(events, event{at: latest, made: &a})
+		}
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
+	in := ""
+	var by *Activation // that put it in force
+	for _, e := range events {
+		if e.made != nil {
+			in, by = e.made.Phase, e.made
+			continue
+		}
+		order := slices.IndexFunc(b.Policy.Phases, func(ph Phase) bool { return by != nil && ph.Name == by.Phase })
+		if by == nil || by.UntilNextDate || order < e.date {
+			in, by = b.Policy.Phases[e.date].Name, nil
+		}
+	}
+	return in
+}
+
+// cells are the lines that the timeline tells apart.
+func cells(b *Bundle, each func(sw, group string)) {
+	for _, sw := range names(b.Inventory.Switches, Switch.name) {
+		for _, group := range append([]string{""}, names(b.Policy.LineGroups, LineGroup.name)...) {
+			each(sw, group)
+		}
+	}
+}
+
+// TestTimeline: what is in force is what the slow model says, and the next event is the first of the dates and ends to come.
 func TestTimeline(t *testing.T) {
 	b := twoEdges(t)
-	agreed, disagreed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		acts := drawActivations(t, b)
 		now := drawMoment(t, b.Policy)
-		var scope Scope
-		if rapid.Bool().Draw(t, "some groups") {
-			scope.Groups = []string{rapid.SampledFrom(names(b.Policy.LineGroups, LineGroup.name)).Draw(t, "group")}
-		}
-		if rapid.Bool().Draw(t, "some switches") {
-			scope.Switches = []string{rapid.SampledFrom(names(b.Inventory.Switches, Switch.name)).Draw(t, "switch")}
-		}
-		back := map[string]bool{}
-		for _, sw := range names(b.Inventory.Switches, Switch.name) {
+		cells(b, func(sw, group string) {
 			in, ok := b.Policy.InForceAt(acts, sw, now)
-			for _, group := range append([]string{""}, names(b.Policy.LineGroups, LineGroup.name)...) {
-				phases := history(b, acts, sw, group, now)
-				switch {
-				case group == "" && ok != (len(phases) > 0):
-					t.Fatalf("%s: in force is %v, the history %v", sw, ok, phases)
-				case ok && in.Phase(group) != phases[len(phases)-1]:
-					t.Fatalf("%s, %q: %q is in force, the history is %v", sw, group, in.Phase(group), phases)
-				}
-				if (scope.Switches == nil || scope.Switches[0] == sw) && (scope.Groups == nil || scope.Groups[0] == group) {
-					to := ""
-					if len(phases) > 1 {
-						to = phases[len(phases)-2]
-					}
-					back[to] = true
-				}
+			byDefault := replayed(b, acts, sw, "", now)
+			if ok != (byDefault != "") {
+				t.Fatalf("%s: in force is %v, %v, by the model %q", sw, in, ok, byDefault)
 			}
-		}
-		to, err := b.Previous(acts, scope, now)
-		if len(back) == 1 && !back[""] {
-			agreed++
-			if err != nil || !back[to] {
-				t.Fatalf("back to %q, %v, want %v", to, err, back)
+			if want := replayed(b, acts, sw, group, now); ok && want != "" && in.Phase(group) != want {
+				t.Fatalf("%s, %q: %q is in force, by the model %q", sw, group, in.Phase(group), want)
 			}
-		} else if disagreed++; !errors.Is(err, ErrNoPrevious) {
-			t.Fatalf("back to %q, %v, want none of %v", to, err, back)
-		}
-
-		next, ok := b.Policy.NextEvent(acts, now)
-		moments := []time.Time{b.Policy.Ends(&b.Policy.Exemptions[0])} // the exemption's end
-		for i := range b.Policy.Phases {
-			moments = append(moments, b.Policy.Begins(&b.Policy.Phases[i]))
-		}
-		for _, a := range acts {
-			moments = append(moments, a.At)
-		}
+		})
+		next, ok := b.Policy.NextEvent(now)
+		moments := append([]time.Time{b.Policy.Ends(&b.Policy.Exemptions[0])}, b.Policy.Dates()...)
 		slices.SortFunc(moments, time.Time.Compare)
 		i := slices.IndexFunc(moments, func(m time.Time) bool { return m.After(now) })
 		if ok != (i >= 0) || ok && !next.Equal(moments[i]) {
 			t.Fatalf("the next event is at %v, %v; want %d of %v", next, ok, i, moments)
 		}
 	})
-	if agreed == 0 || disagreed == 0 {
-		t.Errorf("%d scopes went back and %d could not: the test shows one side only", agreed, disagreed)
+}
+
+// TestUndo (I13): an undo takes back the last activation of a scope that makes a difference, and nothing else. Repeated, it takes back the
+// one before, until only the dates are left.
+func TestUndo(t *testing.T) {
+	b := twoEdges(t)
+	undone := 0
+	rapid.Check(t, func(t *rapid.T) {
+		acts := drawActivations(t, b)
+		now := drawMoment(t, b.Policy)
+		scope := drawScope(t, b)
+		moments := b.Policy.datesFrom(now)
+		for range len(acts) + 1 {
+			undo, err := b.Undo(acts, scope, now)
+			if err != nil && strings.Contains(err.Error(), "nothing was in force") {
+				return
+			}
+			if err != nil {
+				if !errors.Is(err, ErrNoPrevious) {
+					t.Fatal(err)
+				}
+				for _, at := range moments {
+					cells(b, func(sw, group string) {
+						if is, want := replayed(b, acts, sw, group, at), replayed(b, nil, sw, group, at); scope.has(sw, group) && is != want {
+							t.Fatalf("nothing is left to undo, and %s, %q has %q at %v, by the dates %q: %v", sw, group, is, at, want, err)
+						}
+					})
+				}
+				return
+			}
+			undone++
+			i := slices.IndexFunc(acts, func(a Activation) bool { return a.ID == undo.Undoes })
+			after := append(slices.Clone(acts), undo)
+			differs := false
+			for _, at := range moments {
+				cells(b, func(sw, group string) {
+					was, is := replayed(b, acts, sw, group, at), replayed(b, after, sw, group, at)
+					within := scope.has(sw, group) && acts[i].Scope().has(sw, group)
+					differs = differs || was != is
+					switch {
+					case !within && was != is:
+						t.Fatalf("%v is undone, and %s, %q goes from %q to %q at %v, outside of it", acts[i], sw, group, was, is, at)
+					case within && is != replayed(b, without(acts, i), sw, group, at):
+						t.Fatalf("%v is undone, and %s, %q has %q at %v, not what it would have without", acts[i], sw, group, is, at)
+					}
+				})
+			}
+			if !differs {
+				t.Fatalf("%v is undone, which changes nothing", acts[i])
+			}
+			acts = after
+		}
+		t.Fatalf("there is always more to undo")
+	})
+	if undone == 0 {
+		t.Error("nothing was undone")
 	}
+}
+
+// without is a list without the activation of an index and those after it that are no undo.
+func without(acts []Activation, i int) []Activation {
+	id := acts[i].ID
+	return slices.DeleteFunc(slices.Clone(acts), func(a Activation) bool { return a.Undoes == 0 && a.ID >= id })
 }
 
 func TestTurns(t *testing.T) {
 	p := twoEdges(t).Policy
 	acts := []Activation{
-		{Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-07-31T15:00:00Z")},
-		{Phase: "before", Groups: []string{"adsl"}, At: moment(t, "2006-06-01T00:00:00+09:00")},          // as phase mobile-carriers begins
-		{Phase: "mobile-carriers", Groups: []string{"isdn"}, At: moment(t, "2006-07-01T00:00:00+09:00")}, // which it has already
-		{Phase: "before", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")},        // before anything else
+		{ID: 2, Phase: "before", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")},        // before anything else
+		{ID: 3, Phase: "before", Groups: []string{"adsl"}, At: moment(t, "2006-06-01T00:00:00+09:00")},          // as phase mobile-carriers begins
+		{ID: 4, Phase: "mobile-carriers", Groups: []string{"isdn"}, At: moment(t, "2006-07-01T00:00:00+09:00")}, // which it has already
+		{ID: 5, Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-07-31T15:00:00Z")},
+		{ID: 6, Undoes: 3, Switches: []string{"edge-2"}, At: moment(t, "2006-08-02T00:00:00+09:00")},
+		{ID: 7, Phase: "before", Switches: []string{"edge-2"}, At: moment(t, "2007-01-01T00:00:00+09:00")}, // by a clock that was ahead
 	}
 	for sw, want := range map[string]string{
 		"edge-1": "2006-05-18T00:00:00+09:00 before|2006-06-01T00:00:00+09:00 mobile-carriers; before: adsl|" +
 			"2006-08-01T00:00:00+09:00 mobile-carriers; all-destinations: mobile; before: adsl|2006-10-01T00:00:00+09:00 all-destinations|",
-		"edge-2": "2006-05-18T00:00:00+09:00 before|2006-06-01T00:00:00+09:00 mobile-carriers; before: adsl|2006-10-01T00:00:00+09:00 all-destinations|",
+		"edge-2": "2006-05-18T00:00:00+09:00 before|2006-06-01T00:00:00+09:00 mobile-carriers; before: adsl|2006-08-02T00:00:00+09:00 mobile-carriers|" +
+			"2006-09-01T00:00:00+09:00 before|", // the dates up to the activation's moment do not replace it
 	} {
 		got := ""
-		for _, turn := range p.Turns(acts, sw) {
+		for _, turn := range p.Turns(acts, sw, moment(t, "2006-09-01T00:00:00+09:00")) {
 			got += fmt.Sprintf("%s %v|", turn.At.Format(time.RFC3339), turn.In)
 		}
 		if got != want {
@@ -196,26 +320,39 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestTurnsAreWhatIsInForce: between two turns InForceAt says what the first of them does, and each turn is one.
+// TestTurnsAreWhatIsInForce: from now on InForceAt says what the turns do, before it what it said then, and each turn is one.
 func TestTurnsAreWhatIsInForce(t *testing.T) {
 	b := twoEdges(t)
 	rapid.Check(t, func(t *rapid.T) {
 		acts := drawActivations(t, b)
 		sw := rapid.SampledFrom(names(b.Inventory.Switches, Switch.name)).Draw(t, "switch")
 		now := drawMoment(t, b.Policy)
+		here := on(acts, sw)
+		madeBy := func(at time.Time) []Activation {
+			n := 0
+			for n < len(here) && (!here[n].At.After(at) || !at.Before(now)) {
+				n++
+			}
+			return here[:n]
+		}
 		last := ""
-		for i, turn := range b.Policy.Turns(acts, sw) {
-			if is, ok := b.Policy.InForceAt(acts, sw, turn.At); !ok || is.String() != turn.In.String() {
+		for i, turn := range b.Policy.Turns(acts, sw, now) {
+			if is, ok := b.Policy.InForceAt(madeBy(turn.At), sw, turn.At); !ok || is.String() != turn.In.String() {
 				t.Fatalf("turn %d at %v is to %v; in force is %v, %v", i, turn.At, turn.In, is, ok)
 			}
-			if was, ok := b.Policy.InForceAt(acts, sw, turn.At.Add(-1)); ok != (i > 0) || was.String() == turn.In.String() {
+			before := turn.At.Add(-1)
+			was, ok := b.Policy.InForceAt(madeBy(before), sw, before)
+			if !ok && i > 0 && len(madeBy(before)) > 0 { // undone before the first date, which Undo refuses
+				continue
+			}
+			if ok != (i > 0) || was.String() == turn.In.String() {
 				t.Fatalf("turn %d at %v is to %v; in force before is %v, %v", i, turn.At, turn.In, was, ok)
 			}
 			if !turn.At.After(now) {
 				last = turn.In.String()
 			}
 		}
-		if is, _ := b.Policy.InForceAt(acts, sw, now); is.String() != last {
+		if is, ok := b.Policy.InForceAt(acts, sw, now); ok && is.String() != last {
 			t.Fatalf("at %v %v is in force, by the turns %q", now, is, last)
 		}
 	})
@@ -223,52 +360,71 @@ func TestTurnsAreWhatIsInForce(t *testing.T) {
 
 func TestNoNextEvent(t *testing.T) {
 	p := example(t).Policy
-	if next, ok := p.NextEvent(nil, moment(t, "2007-04-01T00:00:00+09:00")); ok {
+	if next, ok := p.NextEvent(moment(t, "2007-04-01T00:00:00+09:00")); ok {
 		t.Errorf("the next event is at %v, want none", next)
 	}
 }
 
-func TestPreviousSays(t *testing.T) {
+func TestUndoSays(t *testing.T) {
 	b := twoEdges(t)
-	acts := []Activation{{Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-08-01T00:00:00+09:00")}}
+	early := moment(t, "2006-08-01T00:00:00+09:00")
+	acts := []Activation{
+		{ID: 2, Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: early},
+		{ID: 3, Phase: "before", Groups: []string{"adsl", "isdn"}, At: early.Add(time.Hour)},
+		{ID: 4, Phase: "mobile-carriers", Groups: []string{"mobile"}, Switches: []string{"edge-2"}, At: early.Add(2 * time.Hour)}, // in force already
+	}
 	for _, x := range []struct {
-		scope          Scope
-		at, want, says string
+		scope Scope
+		at    string
+		want  *Activation
+		says  string
 	}{
-		{Scope{Groups: []string{"mobile"}, Switches: []string{"edge-1"}}, "2006-09-01T00:00:00+09:00", "mobile-carriers", ""},
-		{Scope{Groups: []string{"mobile"}, Switches: []string{"edge-2"}}, "2006-09-01T00:00:00+09:00", "before", ""},
-		// For these lines the date brought what they had: the change before it is undone.
-		{Scope{Groups: []string{"mobile"}, Switches: []string{"edge-1"}}, "2006-11-01T00:00:00+09:00", "mobile-carriers", ""},
+		{Scope{}, "2006-09-01T00:00:00+09:00", &Activation{Undoes: 3, Groups: []string{"adsl", "isdn"}}, ""},
+		{Scope{Groups: []string{"mobile", "isdn"}, Switches: []string{"edge-2"}}, "2006-09-01T00:00:00+09:00", &Activation{Undoes: 3, Groups: []string{"isdn"}, Switches: []string{"edge-2"}}, ""},
+		{Scope{Groups: []string{"mobile"}}, "2006-09-01T00:00:00+09:00", &Activation{Undoes: 2, Groups: []string{"mobile"}, Switches: []string{"edge-1"}}, ""},
+		{
+			Scope{Groups: []string{"mobile"}, Switches: []string{"edge-2"}},
+			"2006-09-01T00:00:00+09:00", nil, `no phase to go back to: no activation makes a difference there: phase "mobile-carriers" is in force by its date, since 2006-06-01T00:00:00+09:00; ` +
+				`to go back to the phase before it, activate phase "before"`,
+		},
 		{
 			Scope{},
-			"2006-09-01T00:00:00+09:00", "",
-			`no phase to go back to: lines of no group, adsl, bflets, hikari-premium, isdn and 1 more on edge-1, edge-2 to phase "before", lines of mobile on edge-1 to phase "mobile-carriers"; ` +
-				`name line groups or switches that go back to one`,
+			"2006-11-01T00:00:00+09:00", nil, `no phase to go back to: no activation makes a difference: phase "all-destinations" is in force by its date, since 2006-10-01T00:00:00+09:00; ` +
+				`to go back to the phase before it, activate phase "mobile-carriers"`,
 		},
-		{Scope{}, "2006-05-20T00:00:00+09:00", "", `no phase to go back to: no other phase was in force there before`},
 		{
 			Scope{Groups: []string{"mobil", "adsl", "adsl"}, Switches: []string{"edge"}},
-			"2006-09-01T00:00:00+09:00", "",
+			"2006-09-01T00:00:00+09:00", nil,
 			`groups[0]: unknown line group "mobil"; did you mean "mobile"? line groups: adsl, isdn, bflets, hikari-premium, mobile` + "\n" +
 				`groups[2]: line group "adsl" is there twice; keep one` + "\n" +
 				`switches[0]: unknown switch "edge"; switches: edge-1, edge-2`,
 		},
 	} {
-		got, err := b.Previous(acts, x.scope, moment(t, x.at))
-		says := ""
-		if err != nil {
-			says = err.Error()
+		now := moment(t, x.at)
+		got, err := b.Undo(acts, x.scope, now)
+		if x.want == nil {
+			if err == nil || err.Error() != x.says {
+				t.Errorf("%v at %s:\ngot  %v, %v\nwant %s", x.scope, x.at, got, err, x.says)
+			}
+			continue
 		}
-		if got != x.want || says != x.says {
-			t.Errorf("%v at %s:\ngot  %q, %s\nwant %q, %s", x.scope, x.at, got, says, x.want, x.says)
+		x.want.ID, x.want.At = 5, now
+		if diff := cmp.Diff(*x.want, got); err != nil || diff != "" {
+			t.Errorf("%v at %s: %v\n-want +got:\n%s", x.scope, x.at, err, diff)
 		}
 	}
-	acts[0].Groups = nil
-	acts[0].At = moment(t, "2006-05-19T00:00:00+09:00")
-	_, err := b.Previous(acts, Scope{}, moment(t, "2006-05-20T00:00:00+09:00"))
-	if want := fmt.Sprintf(`no phase to go back to: %[1]s edge-2 to none, %[1]s edge-1 to phase "before"; name line groups or switches that go back to one`,
-		"lines of no group, adsl, bflets, hikari-premium, isdn and 1 more on"); err == nil || err.Error() != want {
+	first := []Activation{{ID: 2, Phase: "before", At: moment(t, "2006-05-01T00:00:00+09:00")}}
+	const want = `no phase to go back to: before phase "before" was activated, nothing was in force on switch edge-1; activate another phase, or restore revision 1`
+	if _, err := b.Undo(first, Scope{}, moment(t, "2006-05-02T00:00:00+09:00")); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	for at, want := range map[string]string{
+		"2006-05-01T00:00:00+09:00": "no phase to go back to: nothing was activated, and no phase has begun by its date",
+		"2006-05-20T00:00:00+09:00": `no phase to go back to: no activation makes a difference: phase "before" is in force by its date, since 2006-05-18T00:00:00+09:00, and no phase stands before it`,
+	} {
+		if _, err := b.Undo(nil, Scope{}, moment(t, at)); err == nil || err.Error() != want {
+			t.Errorf("at %s:\ngot  %v\nwant %s", at, err, want)
+		}
 	}
 }
 

@@ -26,7 +26,11 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 	if r.Next != nil {
 		text += ", changes by itself at " + t.moment(r.Next)
 	}
-	_, err := io.WriteString(t.w, text+".\n")
+	text += ".\n"
+	if r.NextTurn != nil {
+		text += t.phaseTurn(r.NextTurn)
+	}
+	_, err := io.WriteString(t.w, text)
 	return err
 }
 
@@ -80,28 +84,50 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	return err
 }
 
-// Preview shows what a phase would be put in force in place of, and where.
+// Preview shows which phases a change of phase replaces and where, and which date would replace it.
 func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	var b strings.Builder
+	if u := r.Undoes; u != nil {
+		b.WriteString(wrapped("", plain(fmt.Sprintf("This undoes the activation of phase %s by %s, revision %d of %s: %s", u.Phase, u.Author, u.Revision, t.moment(u.Time), u.Reason)), 4))
+	}
 	changed := map[string]bool{}
 	for _, c := range r.Changes {
-		what := fmt.Sprintf("phase %s -> %s", cmp.Or(c.From, "none"), r.Phase)
-		if c.From == r.Phase {
-			what = fmt.Sprintf("phase %s stays", r.Phase)
-		} else {
+		b.WriteString(phaseChange("", c))
+		if c.From != c.To {
 			for _, sw := range c.Switches {
 				changed[sw] = true
 			}
 		}
-		b.WriteString(wrapped("", plain(fmt.Sprintf("%s on %s: %s", linesOf(c), named(c.Switches, manyNames), what)), 4))
 	}
 	if len(changed) == 0 {
-		fmt.Fprintf(&b, "Nothing changes: phase %s is in force there already.\n", plain(r.Phase))
+		b.WriteString("Nothing changes now: this is in force there already.\n")
 	} else {
 		fmt.Fprintf(&b, "This changes %d of %s.\n", len(changed), count(r.Switches, "switch"))
 	}
+	if r.NextTurn == nil {
+		b.WriteString("No date replaces it: it stays until another phase is activated.\n")
+	} else {
+		b.WriteString(t.phaseTurn(r.NextTurn))
+	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+// phaseTurn is what the date of a phase changes.
+func (t *table) phaseTurn(turn *op25bv1.PhaseTurn) string {
+	text := wrapped("", plain(fmt.Sprintf("The date of phase %s changes this at %s:", turn.Phase, t.moment(turn.Time))), 4)
+	for _, c := range turn.Changes {
+		text += phaseChange("  ", c)
+	}
+	return text
+}
+
+func phaseChange(indent string, c *op25bv1.PhaseChange) string {
+	what := fmt.Sprintf("phase %s -> %s", cmp.Or(c.From, "none"), cmp.Or(c.To, "none"))
+	if c.From == c.To {
+		what = fmt.Sprintf("phase %s stays", c.To)
+	}
+	return wrapped(indent, plain(fmt.Sprintf("%s on %s: %s", linesOf(c), named(c.Switches, manyNames), what)), 4)
 }
 
 func linesOf(c *op25bv1.PhaseChange) string {

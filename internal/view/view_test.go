@@ -118,18 +118,30 @@ func answers() []shown {
 			{Name: "smtp-all", Service: "smtp", Ports: []uint32{25, 2525}, Remote: "any", Legs: []string{"up_dst", "down_src"}, Action: "monitor"},
 		},
 	}
+	turn := &op25bv1.PhaseTurn{Time: at("2026-12-01T00:00:00+09:00"), Phase: "all-destinations", Changes: []*op25bv1.PhaseChange{
+		{From: "mobile-carriers", To: "all-destinations", Groups: []string{"adsl", "isdn"}, ByDefault: true, EveryLine: true, Switches: []string{"edge-1", "edge-2"}},
+	}}
+	phases.NextTurn = turn
 	preview := &op25bv1.PreviewResponse{
 		Revision: 7, Phase: "mobile-carriers", Switches: 12, Changes: []*op25bv1.PhaseChange{
-			{From: "before", Groups: []string{"adsl", "isdn"}, ByDefault: true, EveryLine: true, Switches: []string{
+			{From: "before", To: "mobile-carriers", Groups: []string{"adsl", "isdn"}, ByDefault: true, EveryLine: true, Switches: []string{
 				"edge-1", "edge-2", "edge-3", "edge-4", "edge-5", "edge-6", "edge-7", "edge-8", "edge-9",
 			}},
-			{From: "before", Groups: []string{"adsl"}, ByDefault: true, Switches: []string{"edge-10"}},
-			{From: "mobile-carriers", Groups: []string{"isdn"}, Switches: []string{"edge-10"}},
-			{ByDefault: true, Switches: []string{"edge-11"}},
-			{From: "mobile-carriers", Groups: []string{"adsl", "isdn"}, ByDefault: true, EveryLine: true, Switches: []string{"edge-12"}},
+			{From: "before", To: "mobile-carriers", Groups: []string{"adsl"}, ByDefault: true, Switches: []string{"edge-10"}},
+			{From: "mobile-carriers", To: "mobile-carriers", Groups: []string{"isdn"}, Switches: []string{"edge-10"}},
+			{To: "mobile-carriers", ByDefault: true, Switches: []string{"edge-11"}},
+			{From: "mobile-carriers", To: "mobile-carriers", Groups: []string{"adsl", "isdn"}, ByDefault: true, EveryLine: true, Switches: []string{"edge-12"}},
 		},
+		NextTurn: turn,
 	}
-	same := &op25bv1.PreviewResponse{Phase: "before", Switches: 1, Changes: []*op25bv1.PhaseChange{{From: "before", Groups: []string{"\x1b[2Jadsl"}, Switches: []string{"edge-1"}}}}
+	undo := &op25bv1.PreviewResponse{
+		Revision: 7, Switches: 12, Changes: []*op25bv1.PhaseChange{
+			{From: "mobile-carriers", To: "before", Groups: []string{"adsl"}, Switches: []string{"edge-1"}},
+			{From: "mobile-carriers", To: "all-destinations", Groups: []string{"isdn"}, Switches: []string{"edge-1"}},
+		},
+		Undoes: &op25bv1.Activation{Phase: "mobile-carriers", Revision: 5, Author: "noc-web", Time: at("2026-11-22T09:00:00Z"), Reason: "first ring, \x1b[2JOP25B-21"},
+	}
+	same := &op25bv1.PreviewResponse{Phase: "before", Switches: 1, Changes: []*op25bv1.PhaseChange{{From: "before", To: "before", Groups: []string{"\x1b[2Jadsl"}, Switches: []string{"edge-1"}}}}
 	revisions := &op25bv1.HistoryResponse{Revisions: []*op25bv1.Revision{
 		{Number: 7, Author: "noc-web", Reason: "OP25B-17: the second phase comes in force for everyone, as announced on the web page and by letter", Time: at("2026-11-22T08:57:00Z")},
 		{Number: 6, Author: "alice", Reason: "first policy", Time: at("2026-11-01T00:00:00Z")},
@@ -208,6 +220,7 @@ func answers() []shown {
 		{"phases", phases, func(v View) error { return v.Phases(phases) }},
 		{"phase", phase, func(v View) error { return v.Phase(phase) }},
 		{"preview", preview, func(v View) error { return v.Preview(preview) }},
+		{"preview-undo", undo, func(v View) error { return v.Preview(undo) }},
 		{"preview-same", same, func(v View) error { return v.Preview(same) }},
 		{"history", revisions, func(v View) error { return v.History(revisions, 2) }},
 		{"history-all", revisions, func(v View) error { return v.History(revisions, 50) }},

@@ -859,17 +859,24 @@ func (x *ShowResponse) GetActivations() []*Activation {
 	return nil
 }
 
-// A phase put in force by hand.
+// A phase put in force by hand, or the undoing of one.
 type Activation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Phase string                 `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Empty with undoes.
+	Phase string `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
 	// The line groups and switches where; empty is all.
 	Groups   []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
 	Switches []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
-	// From when on, until a later activation or the effective date of a phase.
-	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	Author        string                 `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
-	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// From when on, until a later activation or the effective date of a phase that stands later in the policy.
+	Time   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	Author string                 `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
+	Reason string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The revision that it was made by. Revisions grow along a list of activations, and order it.
+	Revision uint64 `protobuf:"varint,70,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The revision of an activation: within groups and switches it and all later ones count as never made.
+	Undoes uint64 `protobuf:"varint,71,opt,name=undoes,proto3" json:"undoes,omitempty"`
+	// The next date of any phase replaces it.
+	UntilNextDate bool `protobuf:"varint,72,opt,name=until_next_date,json=untilNextDate,proto3" json:"until_next_date,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -944,6 +951,27 @@ func (x *Activation) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Activation) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Activation) GetUndoes() uint64 {
+	if x != nil {
+		return x.Undoes
+	}
+	return 0
+}
+
+func (x *Activation) GetUntilNextDate() bool {
+	if x != nil {
+		return x.UntilNextDate
+	}
+	return false
 }
 
 type DiffRequest struct {
@@ -1285,7 +1313,7 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\fShowResponse\x12.\n" +
 	"\brevision\x18\x01 \x01(\v2\x12.op25b.v1.RevisionR\brevision\x12$\n" +
 	"\x05files\x18\x02 \x03(\v2\x0e.op25b.v1.FileR\x05files\x126\n" +
-	"\vactivations\x18\x03 \x03(\v2\x14.op25b.v1.ActivationR\vactivations\"\xb6\x01\n" +
+	"\vactivations\x18\x03 \x03(\v2\x14.op25b.v1.ActivationR\vactivations\"\x92\x02\n" +
 	"\n" +
 	"Activation\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
@@ -1293,7 +1321,10 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
 	"\x06author\x18\x05 \x01(\tR\x06author\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"1\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1a\n" +
+	"\brevision\x18F \x01(\x04R\brevision\x12\x16\n" +
+	"\x06undoes\x18G \x01(\x04R\x06undoes\x12&\n" +
+	"\x0funtil_next_date\x18H \x01(\bR\runtilNextDate\"1\n" +
 	"\vDiffRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\"D\n" +

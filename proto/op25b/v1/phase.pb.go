@@ -70,7 +70,9 @@ type ListPhasesResponse struct {
 	// In the order of their dates.
 	Phases []*Phase `protobuf:"bytes,4,rep,name=phases,proto3" json:"phases,omitempty"`
 	// The next moment at which what is in force may change by itself; absent if there is none.
-	Next          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`
+	Next *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`
+	// The next moment at which a date changes the phase in force somewhere; absent if there is none.
+	NextTurn      *PhaseTurn `protobuf:"bytes,70,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -140,6 +142,76 @@ func (x *ListPhasesResponse) GetNext() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListPhasesResponse) GetNextTurn() *PhaseTurn {
+	if x != nil {
+		return x.NextTurn
+	}
+	return nil
+}
+
+// What the date of a phase changes.
+type PhaseTurn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// The phase whose date it is.
+	Phase string `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	// The lines for which that phase replaces another one; switches with the same are together.
+	Changes       []*PhaseChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhaseTurn) Reset() {
+	*x = PhaseTurn{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhaseTurn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhaseTurn) ProtoMessage() {}
+
+func (x *PhaseTurn) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhaseTurn.ProtoReflect.Descriptor instead.
+func (*PhaseTurn) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PhaseTurn) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *PhaseTurn) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *PhaseTurn) GetChanges() []*PhaseChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
 // A phase of the policy.
 type Phase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -162,7 +234,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[2]
+	mi := &file_op25b_v1_phase_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -174,7 +246,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[2]
+	mi := &file_op25b_v1_phase_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -187,7 +259,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Phase) GetName() string {
@@ -260,7 +332,7 @@ type InForce struct {
 
 func (x *InForce) Reset() {
 	*x = InForce{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[3]
+	mi := &file_op25b_v1_phase_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +344,7 @@ func (x *InForce) String() string {
 func (*InForce) ProtoMessage() {}
 
 func (x *InForce) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[3]
+	mi := &file_op25b_v1_phase_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +357,7 @@ func (x *InForce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InForce.ProtoReflect.Descriptor instead.
 func (*InForce) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *InForce) GetSwitch() string {
@@ -318,7 +390,7 @@ type ShowPhaseRequest struct {
 
 func (x *ShowPhaseRequest) Reset() {
 	*x = ShowPhaseRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	mi := &file_op25b_v1_phase_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +402,7 @@ func (x *ShowPhaseRequest) String() string {
 func (*ShowPhaseRequest) ProtoMessage() {}
 
 func (x *ShowPhaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	mi := &file_op25b_v1_phase_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +415,7 @@ func (x *ShowPhaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowPhaseRequest.ProtoReflect.Descriptor instead.
 func (*ShowPhaseRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ShowPhaseRequest) GetPhase() string {
@@ -365,7 +437,7 @@ type ShowPhaseResponse struct {
 
 func (x *ShowPhaseResponse) Reset() {
 	*x = ShowPhaseResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	mi := &file_op25b_v1_phase_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +449,7 @@ func (x *ShowPhaseResponse) String() string {
 func (*ShowPhaseResponse) ProtoMessage() {}
 
 func (x *ShowPhaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	mi := &file_op25b_v1_phase_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +462,7 @@ func (x *ShowPhaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowPhaseResponse.ProtoReflect.Descriptor instead.
 func (*ShowPhaseResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ShowPhaseResponse) GetRevision() uint64 {
@@ -436,7 +508,7 @@ type PhaseRule struct {
 
 func (x *PhaseRule) Reset() {
 	*x = PhaseRule{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[6]
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +520,7 @@ func (x *PhaseRule) String() string {
 func (*PhaseRule) ProtoMessage() {}
 
 func (x *PhaseRule) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[6]
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +533,7 @@ func (x *PhaseRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseRule.ProtoReflect.Descriptor instead.
 func (*PhaseRule) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PhaseRule) GetName() string {
@@ -515,20 +587,22 @@ func (x *PhaseRule) GetAction() string {
 
 type PreviewRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The phase to activate; empty is to go back.
+	// The phase to activate; empty is to undo the last activation.
 	Phase string `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
 	// Where; empty is all.
 	Groups   []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
 	Switches []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
 	// The revision that the change would be made on; 0 is the current one.
-	Base          uint64 `protobuf:"varint,4,opt,name=base,proto3" json:"base,omitempty"`
+	Base uint64 `protobuf:"varint,4,opt,name=base,proto3" json:"base,omitempty"`
+	// As in ActivateRequest.
+	UntilNextDate bool `protobuf:"varint,70,opt,name=until_next_date,json=untilNextDate,proto3" json:"until_next_date,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +614,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +627,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PreviewRequest) GetPhase() string {
@@ -584,23 +658,36 @@ func (x *PreviewRequest) GetBase() uint64 {
 	return 0
 }
 
+func (x *PreviewRequest) GetUntilNextDate() bool {
+	if x != nil {
+		return x.UntilNextDate
+	}
+	return false
+}
+
 type PreviewResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The revision that this is of: the base of the change.
 	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The phase that would be in force.
+	// The phase that would be in force; empty if a rollback leads to several, which changes has.
 	Phase string `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
-	// In place of what it would be, and where; switches with the same are together.
+	// Which phase would replace which, and where; switches with the same are together.
 	Changes []*PhaseChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
 	// How many switches the inventory has.
-	Switches      uint32 `protobuf:"varint,4,opt,name=switches,proto3" json:"switches,omitempty"`
+	Switches uint32 `protobuf:"varint,4,opt,name=switches,proto3" json:"switches,omitempty"`
+	// The activation that a rollback would undo.
+	Undoes *Activation `protobuf:"bytes,70,opt,name=undoes,proto3" json:"undoes,omitempty"`
+	// The moment that "now" is, for RollbackRequest.shown.
+	Time *timestamppb.Timestamp `protobuf:"bytes,71,opt,name=time,proto3" json:"time,omitempty"`
+	// The next date that would change the phase for some of these lines; absent if there is none.
+	NextTurn      *PhaseTurn `protobuf:"bytes,72,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +699,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +712,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PreviewResponse) GetRevision() uint64 {
@@ -656,25 +743,48 @@ func (x *PreviewResponse) GetSwitches() uint32 {
 	return 0
 }
 
-// What a phase would be put in force in place of, and where.
+func (x *PreviewResponse) GetUndoes() *Activation {
+	if x != nil {
+		return x.Undoes
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetNextTurn() *PhaseTurn {
+	if x != nil {
+		return x.NextTurn
+	}
+	return nil
+}
+
+// A phase that replaces another one, and where.
 type PhaseChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The phase in force now: empty is none, and the new one itself is no change.
+	// The phase in force before: empty is none.
 	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// The line groups.
 	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Lines of no group, and lines that no inventory names, too.
 	ByDefault bool `protobuf:"varint,3,opt,name=by_default,json=byDefault,proto3" json:"by_default,omitempty"`
 	// That is every line of the switches.
-	EveryLine     bool     `protobuf:"varint,4,opt,name=every_line,json=everyLine,proto3" json:"every_line,omitempty"`
-	Switches      []string `protobuf:"bytes,5,rep,name=switches,proto3" json:"switches,omitempty"`
+	EveryLine bool     `protobuf:"varint,4,opt,name=every_line,json=everyLine,proto3" json:"every_line,omitempty"`
+	Switches  []string `protobuf:"bytes,5,rep,name=switches,proto3" json:"switches,omitempty"`
+	// The phase in force afterwards; it may be the same.
+	To            string `protobuf:"bytes,70,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PhaseChange) Reset() {
 	*x = PhaseChange{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +796,7 @@ func (x *PhaseChange) String() string {
 func (*PhaseChange) ProtoMessage() {}
 
 func (x *PhaseChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +809,7 @@ func (x *PhaseChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseChange.ProtoReflect.Descriptor instead.
 func (*PhaseChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PhaseChange) GetFrom() string {
@@ -737,6 +847,13 @@ func (x *PhaseChange) GetSwitches() []string {
 	return nil
 }
 
+func (x *PhaseChange) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
 type ActivateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Phase string                 `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
@@ -750,14 +867,16 @@ type ActivateRequest struct {
 	// End the stream once the revision is stored.
 	NoWait bool `protobuf:"varint,6,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
 	// As in ApplyRequest.
-	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The next date of any phase replaces it. Otherwise only the date of a phase that stands later in the policy does.
+	UntilNextDate bool `protobuf:"varint,70,opt,name=until_next_date,json=untilNextDate,proto3" json:"until_next_date,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ActivateRequest) Reset() {
 	*x = ActivateRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +888,7 @@ func (x *ActivateRequest) String() string {
 func (*ActivateRequest) ProtoMessage() {}
 
 func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +901,7 @@ func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRequest.ProtoReflect.Descriptor instead.
 func (*ActivateRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ActivateRequest) GetPhase() string {
@@ -834,6 +953,13 @@ func (x *ActivateRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *ActivateRequest) GetUntilNextDate() bool {
+	if x != nil {
+		return x.UntilNextDate
+	}
+	return false
+}
+
 type RollbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where; empty is all.
@@ -845,17 +971,18 @@ type RollbackRequest struct {
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// End the stream once the revision is stored.
 	NoWait bool `protobuf:"varint,5,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
-	// The phase to go back to, as Preview said; FAILED_PRECONDITION if it would be another by now. Empty is any.
-	Phase string `protobuf:"bytes,6,opt,name=phase,proto3" json:"phase,omitempty"`
 	// As in ApplyRequest.
-	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// PreviewResponse.time of what the caller was shown: FAILED_PRECONDITION if the date of a phase has come since. Absent, nobody was shown
+	// anything.
+	Shown         *timestamppb.Timestamp `protobuf:"bytes,70,opt,name=shown,proto3" json:"shown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +994,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +1007,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RollbackRequest) GetGroups() []string {
@@ -918,13 +1045,6 @@ func (x *RollbackRequest) GetNoWait() bool {
 	return false
 }
 
-func (x *RollbackRequest) GetPhase() string {
-	if x != nil {
-		return x.Phase
-	}
-	return ""
-}
-
 func (x *RollbackRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -932,18 +1052,30 @@ func (x *RollbackRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *RollbackRequest) GetShown() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Shown
+	}
+	return nil
+}
+
 var File_op25b_v1_phase_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
 	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\"\x13\n" +
-	"\x11ListPhasesRequest\"\xd1\x01\n" +
+	"\x11ListPhasesRequest\"\x83\x02\n" +
 	"\x12ListPhasesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\tR\x06policy\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12'\n" +
 	"\x06phases\x18\x04 \x03(\v2\x0f.op25b.v1.PhaseR\x06phases\x12.\n" +
-	"\x04next\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\"\x82\x02\n" +
+	"\x04next\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x120\n" +
+	"\tnext_turn\x18F \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\"\x82\x01\n" +
+	"\tPhaseTurn\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
+	"\achanges\x18\x03 \x03(\v2\x15.op25b.v1.PhaseChangeR\achanges\"\x82\x02\n" +
 	"\x05Phase\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -973,17 +1105,21 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x05ports\x18\x04 \x03(\rR\x05ports\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x12\n" +
 	"\x04legs\x18\x06 \x03(\tR\x04legs\x12\x16\n" +
-	"\x06action\x18\a \x01(\tR\x06action\"n\n" +
+	"\x06action\x18\a \x01(\tR\x06action\"\x96\x01\n" +
 	"\x0ePreviewRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
-	"\x04base\x18\x04 \x01(\x04R\x04base\"\x90\x01\n" +
+	"\x04base\x18\x04 \x01(\x04R\x04base\x12&\n" +
+	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xa0\x02\n" +
 	"\x0fPreviewResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
 	"\achanges\x18\x03 \x03(\v2\x15.op25b.v1.PhaseChangeR\achanges\x12\x1a\n" +
-	"\bswitches\x18\x04 \x01(\rR\bswitches\"\x93\x01\n" +
+	"\bswitches\x18\x04 \x01(\rR\bswitches\x12,\n" +
+	"\x06undoes\x18F \x01(\v2\x14.op25b.v1.ActivationR\x06undoes\x12.\n" +
+	"\x04time\x18G \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x120\n" +
+	"\tnext_turn\x18H \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\"\xa3\x01\n" +
 	"\vPhaseChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
@@ -991,7 +1127,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"by_default\x18\x03 \x01(\bR\tbyDefault\x12\x1d\n" +
 	"\n" +
 	"every_line\x18\x04 \x01(\bR\teveryLine\x12\x1a\n" +
-	"\bswitches\x18\x05 \x03(\tR\bswitches\"\xbf\x01\n" +
+	"\bswitches\x18\x05 \x03(\tR\bswitches\x12\x0e\n" +
+	"\x02to\x18F \x01(\tR\x02to\"\xe7\x01\n" +
 	"\x0fActivateRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
@@ -1000,16 +1137,17 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x17\n" +
 	"\ano_wait\x18\x06 \x01(\bR\x06noWait\x12\x1d\n" +
 	"\n" +
-	"request_id\x18< \x01(\tR\trequestId\"\xbf\x01\n" +
+	"request_id\x18< \x01(\tR\trequestId\x12&\n" +
+	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xe8\x01\n" +
 	"\x0fRollbackRequest\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x02 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x03 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
-	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x14\n" +
-	"\x05phase\x18\x06 \x01(\tR\x05phase\x12\x1d\n" +
+	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x1d\n" +
 	"\n" +
-	"request_id\x18< \x01(\tR\trequestId2\xd7\x02\n" +
+	"request_id\x18< \x01(\tR\trequestId\x120\n" +
+	"\x05shown\x18F \x01(\v2\x1a.google.protobuf.TimestampR\x05shownJ\x04\b\x06\x10\aR\x05phase2\xd7\x02\n" +
 	"\fPhaseService\x12G\n" +
 	"\n" +
 	"ListPhases\x12\x1b.op25b.v1.ListPhasesRequest\x1a\x1c.op25b.v1.ListPhasesResponse\x12D\n" +
@@ -1030,47 +1168,56 @@ func file_op25b_v1_phase_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_phase_proto_rawDescData
 }
 
-var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_op25b_v1_phase_proto_goTypes = []any{
 	(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
 	(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
-	(*Phase)(nil),                 // 2: op25b.v1.Phase
-	(*InForce)(nil),               // 3: op25b.v1.InForce
-	(*ShowPhaseRequest)(nil),      // 4: op25b.v1.ShowPhaseRequest
-	(*ShowPhaseResponse)(nil),     // 5: op25b.v1.ShowPhaseResponse
-	(*PhaseRule)(nil),             // 6: op25b.v1.PhaseRule
-	(*PreviewRequest)(nil),        // 7: op25b.v1.PreviewRequest
-	(*PreviewResponse)(nil),       // 8: op25b.v1.PreviewResponse
-	(*PhaseChange)(nil),           // 9: op25b.v1.PhaseChange
-	(*ActivateRequest)(nil),       // 10: op25b.v1.ActivateRequest
-	(*RollbackRequest)(nil),       // 11: op25b.v1.RollbackRequest
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Progress)(nil),              // 13: op25b.v1.Progress
+	(*PhaseTurn)(nil),             // 2: op25b.v1.PhaseTurn
+	(*Phase)(nil),                 // 3: op25b.v1.Phase
+	(*InForce)(nil),               // 4: op25b.v1.InForce
+	(*ShowPhaseRequest)(nil),      // 5: op25b.v1.ShowPhaseRequest
+	(*ShowPhaseResponse)(nil),     // 6: op25b.v1.ShowPhaseResponse
+	(*PhaseRule)(nil),             // 7: op25b.v1.PhaseRule
+	(*PreviewRequest)(nil),        // 8: op25b.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 9: op25b.v1.PreviewResponse
+	(*PhaseChange)(nil),           // 10: op25b.v1.PhaseChange
+	(*ActivateRequest)(nil),       // 11: op25b.v1.ActivateRequest
+	(*RollbackRequest)(nil),       // 12: op25b.v1.RollbackRequest
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Activation)(nil),            // 14: op25b.v1.Activation
+	(*Progress)(nil),              // 15: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
-	12, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
-	12, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
-	12, // 3: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
-	3,  // 4: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
-	2,  // 5: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
-	6,  // 6: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
-	9,  // 7: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
-	0,  // 8: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	4,  // 9: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	7,  // 10: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	10, // 11: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	11, // 12: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	1,  // 13: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	5,  // 14: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	8,  // 15: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	13, // 16: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	13, // 17: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	13, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
+	13, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
+	2,  // 3: op25b.v1.ListPhasesResponse.next_turn:type_name -> op25b.v1.PhaseTurn
+	13, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
+	10, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
+	13, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
+	4,  // 7: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
+	3,  // 8: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
+	7,  // 9: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
+	10, // 10: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
+	14, // 11: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
+	13, // 12: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 13: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
+	13, // 14: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	0,  // 15: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	5,  // 16: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	8,  // 17: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	11, // 18: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	12, // 19: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	1,  // 20: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	6,  // 21: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	9,  // 22: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	15, // 23: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	15, // 24: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	20, // [20:25] is the sub-list for method output_type
+	15, // [15:20] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }
@@ -1085,7 +1232,7 @@ func file_op25b_v1_phase_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_phase_proto_rawDesc), len(file_op25b_v1_phase_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,11 +40,12 @@ type PhaseServiceClient interface {
 	ShowPhase(ctx context.Context, in *ShowPhaseRequest, opts ...grpc.CallOption) (*ShowPhaseResponse, error)
 	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
-	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
+	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase that
+	// stands later in the policy.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(ctx context.Context, in *ActivateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
-	// Puts in force what was in force before the last change of phase. FAILED_PRECONDITION if the parts of the scope would go back to
-	// different phases, or to none; the message names them.
+	// Undoes the last activation that makes a difference in the scope: afterwards the lines of both scopes are as if it had not been made.
+	// Repeated, it undoes the one before. FAILED_PRECONDITION if there is none; the message says what is in force and since when.
 	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
 }
 
@@ -136,11 +137,12 @@ type PhaseServiceServer interface {
 	ShowPhase(context.Context, *ShowPhaseRequest) (*ShowPhaseResponse, error)
 	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
-	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
+	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase that
+	// stands later in the policy.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(*ActivateRequest, grpc.ServerStreamingServer[Progress]) error
-	// Puts in force what was in force before the last change of phase. FAILED_PRECONDITION if the parts of the scope would go back to
-	// different phases, or to none; the message names them.
+	// Undoes the last activation that makes a difference in the scope: afterwards the lines of both scopes are as if it had not been made.
+	// Repeated, it undoes the one before. FAILED_PRECONDITION if there is none; the message says what is in force and since when.
 	Rollback(*RollbackRequest, grpc.ServerStreamingServer[Progress]) error
 	mustEmbedUnimplementedPhaseServiceServer()
 }

@@ -55,11 +55,12 @@ type PhaseServiceClient interface {
 	ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error)
 	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
 	Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error)
-	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
+	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase that
+	// stands later in the policy.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(context.Context, *connect.Request[v1.ActivateRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
-	// Puts in force what was in force before the last change of phase. FAILED_PRECONDITION if the parts of the scope would go back to
-	// different phases, or to none; the message names them.
+	// Undoes the last activation that makes a difference in the scope: afterwards the lines of both scopes are as if it had not been made.
+	// Repeated, it undoes the one before. FAILED_PRECONDITION if there is none; the message says what is in force and since when.
 	Rollback(context.Context, *connect.Request[v1.RollbackRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
 }
 
@@ -149,11 +150,12 @@ type PhaseServiceHandler interface {
 	ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error)
 	// Says what Activate would change now, or Rollback where no phase is named, and changes nothing. Its errors are theirs.
 	Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error)
-	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase.
+	// Puts a phase in force now, ahead of its date or again after a later one, until another activation or the effective date of a phase that
+	// stands later in the policy.
 	// The stream is as IntentService.Apply's. INVALID_ARGUMENT with Faults for what the documents do not have; ABORTED with Stale.
 	Activate(context.Context, *connect.Request[v1.ActivateRequest], *connect.ServerStream[v1.Progress]) error
-	// Puts in force what was in force before the last change of phase. FAILED_PRECONDITION if the parts of the scope would go back to
-	// different phases, or to none; the message names them.
+	// Undoes the last activation that makes a difference in the scope: afterwards the lines of both scopes are as if it had not been made.
+	// Repeated, it undoes the one before. FAILED_PRECONDITION if there is none; the message says what is in force and since when.
 	Rollback(context.Context, *connect.Request[v1.RollbackRequest], *connect.ServerStream[v1.Progress]) error
 }
 
