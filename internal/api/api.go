@@ -7,6 +7,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -28,10 +29,8 @@ const (
 	// MaxFiles is the most bytes of all files of a request together: a fleet of 1,000 switches with 8,192 lines each is 1.3 GB and is not
 	// sent whole by anybody, one of 400,000 lines is.
 	MaxFiles = 64 << 20
-	// maxFilesMessage leaves room for base64, which is a third more, and for names.
-	maxFilesMessage = MaxFiles/3*4 + 1<<20
-	// maxMessage is for requests without files.
-	maxMessage = 1 << 20
+	// MaxFileCount is the most files of a request: a policy and an inventory are two, and each switch may have one beside them.
+	MaxFileCount = 4096
 	// MaxList is the most revisions or records of an answer.
 	MaxList = 1000
 	// DefaultList is how many there are if the request does not say.
@@ -103,26 +102,31 @@ func New(d Deps) http.Handler {
 	s := &server{Deps: d}
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
-	options := func(most int) []connect.HandlerOption {
-		return []connect.HandlerOption{
-			connect.WithReadMaxBytes(most),
-			connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
-			// The outermost is the first: what the others refuse, and what panics, is logged and counted too.
-			connect.WithInterceptors(observe, &recoverer{d.Logger}, s.guard, limiter{}),
-		}
+	options := []connect.HandlerOption{
+		connect.WithReadMaxBytes(maxQuestion), // of what the door leaves to be read: reflection and the health check
+		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
+		// The outermost is the first: what the others refuse, and what panics, is logged and counted too.
+		connect.WithInterceptors(observe, &recoverer{d.Logger}, taker{}, s.guard, limiter{}),
 	}
 	mux := http.NewServeMux()
-	mux.Handle(op25bv1connect.NewIntentServiceHandler(intentService{s}, options(maxFilesMessage)...))
-	mux.Handle(op25bv1connect.NewCheckServiceHandler(checkService{s}, options(maxFilesMessage)...))
-	mux.Handle(op25bv1connect.NewFleetServiceHandler(fleetService{s}, options(maxMessage)...))
-	mux.Handle(op25bv1connect.NewPhaseServiceHandler(phaseService{s}, options(maxMessage)...))
-	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options(maxMessage)...))
+	mux.Handle(op25bv1connect.NewIntentServiceHandler(intentService{s}, options...))
+	mux.Handle(op25bv1connect.NewCheckServiceHandler(checkService{s}, options...))
+	mux.Handle(op25bv1connect.NewFleetServiceHandler(fleetService{s}, options...))
+	mux.Handle(op25bv1connect.NewPhaseServiceHandler(phaseService{s}, options...))
+	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector, options(maxMessage)...))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options(maxMessage)...))
-	mux.Handle(grpchealth.NewHandler(health{d.Store}, options(maxMessage)...))
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
+	mux.Handle(grpchealth.NewHandler(health{d.Store}, options...))
 	s.plainPages(mux)
-	return s.guard.connection(mux)
+	calls, err := callsOf()
+	if err != nil {
+		panic(fmt.Sprintf("api: a call that the generated code does not have: %v", err)) // of this program, met by every test
+	}
+	return &door{
+		next: mux, calls: calls, guard: s.guard, onlooker: observe, doorLog: newDoorLog(d.Logger, d.Metrics, d.Now), budget: budget{most: maxHeld},
+		origin: http.NewCrossOriginProtection(), errors: connect.NewErrorWriter(options...), within: bodyWithin,
+	}
 }
 
 // Services are the names of all services.

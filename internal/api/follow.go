@@ -23,6 +23,7 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 	if err := tell(&op25bv1.Progress{Event: &op25bv1.Progress_Stored{Stored: revisionOf(in)}}); err != nil || noWait {
 		return err
 	}
+	spent(ctx)
 	ctx, cancel := s.stream(ctx)
 	defer cancel(nil)
 	f := newFollower(in)

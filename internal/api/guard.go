@@ -49,20 +49,6 @@ type connection struct {
 
 type connectionKey struct{}
 
-// connection tells the calls on a connection what is known of it, and refuses those that a page of another origin makes in a browser.
-func (g *guard) connection(next http.Handler) http.Handler {
-	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := connection{host: r.Host, direct: r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == ""}
-		if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-			c.remote = at.Addr().Unmap()
-		}
-		if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-			c.cert = r.TLS.PeerCertificates[0]
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), connectionKey{}, c)))
-	}))
-}
-
 // local says whether the caller is a program on this machine, and not a page in its browser that resolves a name of its own to loopback.
 func (c connection) local() bool {
 	if !c.remote.IsLoopback() || !c.direct {
@@ -128,7 +114,6 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 	}
 	c, _ := ctx.Value(connectionKey{}).(connection)
 	id, err := g.identify(c, header)
-	seen(ctx).who = id
 	if err != nil {
 		refusal := refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s wants the role %s", err, procedure, verb.Least), id, verb.Least)
 		if verb.Name != "" {
@@ -187,13 +172,9 @@ func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 	}
 }
 
-// WrapUnary admits calls of one message.
+// WrapUnary records the outcome of calls of one message. The door has admitted their callers.
 func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		ctx, err := g.admit(ctx, req.Spec().Procedure, req.Header())
-		if err != nil {
-			return nil, err
-		}
 		answer, err := next(ctx, req)
 		err = asConnectError(err)
 		g.outcome(ctx, req.Spec().Procedure, err)
@@ -201,14 +182,10 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler admits streams.
+// WrapStreamingHandler records the outcome of streams.
 func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		ctx, err := g.admit(ctx, conn.Spec().Procedure, conn.RequestHeader())
-		if err != nil {
-			return err
-		}
-		err = asConnectError(next(ctx, conn))
+		err := asConnectError(next(ctx, conn))
 		g.outcome(ctx, conn.Spec().Procedure, err)
 		return err
 	}

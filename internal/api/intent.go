@@ -90,6 +90,9 @@ func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Pr
 
 // filesOf are the files of a request, checked for what the store and the limits want.
 func filesOf(files []*op25bv1.File) ([]policy.File, error) {
+	if len(files) > MaxFileCount {
+		return nil, fault("files", fmt.Sprintf("there are %d files", len(files)), fmt.Sprintf("at most %d are taken", MaxFileCount))
+	}
 	docs := make([]policy.File, len(files))
 	names := make(map[string]int, len(files))
 	size := 0

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,7 +40,7 @@ type Listening struct {
 func Listen(o Listening) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(o.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w: address %q: must be host:port, such as 127.0.0.1:9090", ErrListen, o.Addr)
+		return nil, fmt.Errorf("%w: address %q: must be host:port, such as 127.0.0.1:2525", ErrListen, o.Addr)
 	}
 	secured := o.Cert != "" || o.Key != ""
 	switch {
@@ -59,10 +61,15 @@ func Listen(o Listening) (net.Listener, error) {
 		}
 	}
 	l, err := listen.TCP("API", o.Addr)
-	if err != nil || secure == nil {
-		return l, err
+	if err != nil {
+		return nil, err
 	}
-	return tls.NewListener(l, secure), nil
+	all := newConnections(MaxConnections, MaxPerAddress)
+	l = bounded{l, all}
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
+	return &listener{l, all}, nil
 }
 
 // loopback says whether only this machine can reach a host. A name other than localhost may stand for anything.
@@ -79,7 +86,23 @@ const (
 	idleFor = 5 * time.Minute
 	// stopWithin is how long calls may go on when the controller stops. Streams end at once: see Deps.Stopping.
 	stopWithin = 5 * time.Second
+	// maxHeader is the most bytes of a request's header: a token has 50, a client's certificate is not in it.
+	maxHeader = 32 << 10
 )
+
+// http2Bounds are the bounds of one connection of HTTP/2. What was received and not read is at most a window, whatever a service does.
+func http2Bounds() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams:          100,
+		MaxReadFrameSize:              16 << 10,
+		MaxDecoderHeaderTableSize:     4 << 10,
+		MaxReceiveBufferPerConnection: 128 << 10,
+		MaxReceiveBufferPerStream:     128 << 10,        // 64 MiB take a minute at 100 ms there and back
+		SendPingTimeout:               30 * time.Second, // a caller that is gone without a word
+		PingTimeout:                   15 * time.Second,
+		WriteByteTimeout:              30 * time.Second, // a caller that does not read
+	}
+}
 
 // Serve serves until ctx ends, and then lets calls end that are under way, for a few seconds. It closes the listener. It speaks HTTP/1.1 and
 // HTTP/2, in plaintext with prior knowledge, as gRPC clients have.
@@ -91,13 +114,14 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	stdlog, err := zap.NewStdLogAt(log, zap.WarnLevel)
-	if err != nil {
-		return err
-	}
 	server := &http.Server{
 		Handler: h, Protocols: &protocols, ReadHeaderTimeout: headersWithin, IdleTimeout: idleFor,
-		ErrorLog: stdlog,
+		ErrorLog: stdlog.New(&thinLog{log, newThinner(time.Now)}, "", 0), MaxHeaderBytes: maxHeader, HTTP2: http2Bounds(), ConnContext: track,
+	}
+	if own, ok := l.(*listener); ok {
+		if d, ok := h.(*door); ok {
+			own.served(d.doorLog)
+		}
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -113,4 +137,18 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 	}
 	<-served
 	return nil
+}
+
+// A thinLog logs what net/http says, such as that a TLS handshake failed. Strangers cause it: it is a few lines at once, and then one a minute.
+type thinLog struct {
+	log  *zap.Logger
+	thin *thinner
+}
+
+// Write logs one line.
+func (t *thinLog) Write(line []byte) (int, error) {
+	if missed, ok := t.thin.tell(); ok {
+		t.log.Warn(brief(strings.TrimSpace(string(line))), zap.Int("missed", missed))
+	}
+	return len(line), nil
 }

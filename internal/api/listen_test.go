@@ -24,12 +24,12 @@ func TestListen(t *testing.T) {
 		{"TLS everywhere", Listening{Addr: ":0", Cert: d.Cert, Key: d.Key, ClientCA: d.CA, RequireClientCert: true}, ""},
 		{"insecure", Listening{Addr: "0.0.0.0:0", Insecure: true}, ""},
 		{"insecure on loopback", Listening{Addr: "127.0.0.1:0", Insecure: true}, ""},
-		{"plaintext everywhere", Listening{Addr: ":9090"}, ":9090 can be reached from other machines, and without TLS tokens and intent could be read on the way: " +
+		{"plaintext everywhere", Listening{Addr: ":2525"}, ":2525 can be reached from other machines, and without TLS tokens and intent could be read on the way: " +
 			"give a certificate and its key, listen on 127.0.0.1, or say --insecure"},
-		{"plaintext on an address", Listening{Addr: "192.0.2.1:9090"}, "192.0.2.1:9090 can be reached from other machines"},
-		{"plaintext on all of IPv6", Listening{Addr: "[::]:9090"}, "[::]:9090 can be reached from other machines"},
-		{"a name", Listening{Addr: "noc.example:9090"}, "noc.example:9090 can be reached from other machines"},
-		{"no port", Listening{Addr: "127.0.0.1"}, `address "127.0.0.1": must be host:port, such as 127.0.0.1:9090`},
+		{"plaintext on an address", Listening{Addr: "192.0.2.1:2525"}, "192.0.2.1:2525 can be reached from other machines"},
+		{"plaintext on all of IPv6", Listening{Addr: "[::]:2525"}, "[::]:2525 can be reached from other machines"},
+		{"a name", Listening{Addr: "noc.example:2525"}, "noc.example:2525 can be reached from other machines"},
+		{"no port", Listening{Addr: "127.0.0.1"}, `address "127.0.0.1": must be host:port, such as 127.0.0.1:2525`},
 		{"both", Listening{Addr: ":0", Cert: d.Cert, Key: d.Key, Insecure: true}, "there are a certificate and --insecure: leave one of them out"},
 		{"authority alone", Listening{Addr: "127.0.0.1:0", ClientCA: d.CA}, "clients' certificates want TLS: give the server's certificate and key, too"},
 		{"required without authority", Listening{Addr: "127.0.0.1:0", Cert: d.Cert, Key: d.Key, RequireClientCert: true}, "client certificates are required, and there is no authority to verify them by"},

@@ -38,29 +38,16 @@ func newOnlooker(log *zap.Logger, r prometheus.Registerer) *onlooker {
 	return o
 }
 
-// A sight is what is found out about a call while it is made.
-type sight struct{ who auth.Identity }
-
-type sightKey struct{}
-
-// seen is where to note what is found out; what is noted outside of a call is lost.
-func seen(ctx context.Context) *sight {
-	if s, ok := ctx.Value(sightKey{}).(*sight); ok {
-		return s
-	}
-	return new(sight)
-}
-
 // WrapUnary observes calls of one message.
 func (o *onlooker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		s, began := &sight{}, time.Now()
-		answer, err := next(context.WithValue(ctx, sightKey{}, s), req)
+		began := time.Now()
+		answer, err := next(ctx, req)
 		took := time.Since(began)
 		if _, known := verbs[req.Spec().Procedure]; known {
 			o.seconds.WithLabelValues(req.Spec().Procedure).Observe(took.Seconds())
 		}
-		o.ended(req.Spec().Procedure, req.Peer(), s, took, err)
+		o.ended(req.Spec().Procedure, req.Peer(), caller(ctx), took, err)
 		return answer, err
 	}
 }
@@ -70,9 +57,9 @@ func (o *onlooker) WrapStreamingHandler(next connect.StreamingHandlerFunc) conne
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		o.streams.Inc()
 		defer o.streams.Dec()
-		s, began := &sight{}, time.Now()
-		err := next(context.WithValue(ctx, sightKey{}, s), conn)
-		o.ended(conn.Spec().Procedure, conn.Peer(), s, time.Since(began), err)
+		began := time.Now()
+		err := next(ctx, conn)
+		o.ended(conn.Spec().Procedure, conn.Peer(), caller(ctx), time.Since(began), err)
 		return err
 	}
 }
@@ -82,7 +69,7 @@ func (o *onlooker) WrapStreamingClient(next connect.StreamingClientFunc) connect
 	return next
 }
 
-func (o *onlooker) ended(procedure string, peer connect.Peer, s *sight, took time.Duration, err error) {
+func (o *onlooker) ended(procedure string, peer connect.Peer, id auth.Identity, took time.Duration, err error) {
 	code := "ok"
 	if err != nil {
 		code = connect.CodeOf(err).String()
@@ -90,7 +77,7 @@ func (o *onlooker) ended(procedure string, peer connect.Peer, s *sight, took tim
 	o.calls.WithLabelValues(procedure, code).Inc()
 	fields := []zap.Field{
 		zap.String("call", procedure), zap.String("code", code), zap.Duration("took", took), zap.String("peer", peer.Addr),
-		zap.String("protocol", peer.Protocol), zap.String("who", s.who.Who), zap.String("role", string(s.who.Role)), zap.String("by", string(s.who.By)),
+		zap.String("protocol", peer.Protocol), zap.String("who", id.Who), zap.String("role", string(id.Role)), zap.String("by", string(id.By)),
 	}
 	if err != nil && !verbs[procedure].Private {
 		fields = append(fields, zap.String("error", message(err)))

@@ -1,0 +1,346 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"op25b/internal/auth"
+	"op25b/internal/tlsfiles/tlstest"
+)
+
+// A process is a controller that runs by itself, with what it took.
+type process struct {
+	*daemon
+	addr string
+	over bool
+}
+
+// serveProcess starts a controller, which must end in order with the test.
+func serveProcess(t testing.TB, args ...string) *process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	link := filepath.Join(dir, "op25b")
+	if err := os.Symlink(exe, link); err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "HOME="+dir)
+	d, said, err := launch(link, dir, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, _ := said["listen"].(string)
+	s := &process{daemon: d, addr: addr}
+	t.Cleanup(func() { s.finish(t) })
+	return s
+}
+
+// finish ends the process in order, once, and returns its log.
+func (s *process) finish(t testing.TB) string {
+	t.Helper()
+	if !s.over {
+		s.over = true
+		if err := s.end(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+	}
+	return s.log.String()
+}
+
+// peak is the most memory that the process ever had, in MiB.
+func (s *process) peak(t testing.TB) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		t.Fatalf("the controller has ended: %v", err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if m == nil {
+		t.Fatal("no VmHWM in /proc: the controller has ended")
+	}
+	kib, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib >> 10
+}
+
+// bomb is count times an element between a head and a tail, with gzip.
+func bomb(t testing.TB, head, element, tail string, count int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := strings.Repeat(element, 1024)
+	io.WriteString(z, head)
+	for range count / 1024 {
+		io.WriteString(z, many)
+	}
+	io.WriteString(z, tail)
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// enveloped puts the prefix of a compressed message before it.
+func enveloped(message []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{1}, uint32(len(message))), message...)
+}
+
+// slowly is a body that never ends.
+type slowly struct {
+	io.Reader
+	ctx context.Context
+}
+
+// Read reads what there is, and then waits until the test is over.
+func (s slowly) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if err == io.EOF && n == 0 {
+		<-s.ctx.Done()
+		return 0, s.ctx.Err()
+	}
+	return n, nil
+}
+
+// An assault is one request that is made to hurt.
+type assault struct {
+	name   string
+	path   string
+	header map[string]string
+	body   []byte
+	method string
+}
+
+// assaults are the requests of item 12 of issue 9, in every protocol.
+func assaults(t testing.TB) []assault {
+	json := bomb(t, `{"files":[`, `{},`, `{}]}`, 28<<20)
+	binary := bomb(t, "", "\x0a\x00", "", 40<<20)
+	const plan, apply, check, list = "/op25b.v1.IntentService/Plan", "/op25b.v1.IntentService/Apply", "/op25b.v1.CheckService/Check", "/op25b.v1.FleetService/ListSwitches"
+	const reflection, health = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Check"
+	unary := func(kind string) map[string]string {
+		return map[string]string{"Content-Type": kind, "Content-Encoding": "gzip"}
+	}
+	grpc := func(kind string) map[string]string {
+		return map[string]string{"Content-Type": kind, "Grpc-Encoding": "gzip", "Te": "trailers"}
+	}
+	stream := map[string]string{"Content-Type": "application/connect+json", "Connect-Content-Encoding": "gzip"}
+	return []assault{
+		{"Connect, JSON", plan, unary("application/json"), json, ""},
+		{"Connect, binary", check, unary("application/proto"), binary, ""},
+		{"Connect stream", apply, stream, enveloped(json), ""},
+		{"gRPC", plan, grpc("application/grpc"), enveloped(binary), ""},
+		{"gRPC, a small call", list, grpc("application/grpc+proto"), enveloped(binary), ""},
+		{"gRPC-Web", apply, grpc("application/grpc-web+proto"), enveloped(binary), ""},
+		{"gRPC, JSON", plan, grpc("application/grpc+json"), enveloped(json), ""},
+		{"reflection", reflection, grpc("application/grpc"), enveloped(binary), ""},
+		{"health, gRPC", health, grpc("application/grpc"), enveloped(binary), ""},
+		{"health, Connect", health, unary("application/json"), json, ""},
+		{"no call", "/op25b.v1.IntentService/Steal", unary("application/json"), json, ""},
+		{"a page", "/readyz", unary("application/json"), json, ""},
+		{"Connect, GET", plan + "?connect=v1&encoding=json&compression=gzip&base64=1&message=" + strings.Repeat("A", 8000), nil, nil, http.MethodGet},
+	}
+}
+
+// strike makes a request; how it is answered does not matter. It returns the status, 0 without an answer.
+func strike(ctx context.Context, client *http.Client, base string, a assault, body io.Reader, more map[string]string) int {
+	method := a.method
+	if method == "" {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base+a.path, body)
+	if err != nil {
+		return 0
+	}
+	for _, header := range []map[string]string{a.header, more} {
+		for name, value := range header {
+			req.Header.Set(name, value)
+			if name == "Host" {
+				req.Host = value
+			}
+		}
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// accessOf writes an access file with a token for a viewer and an operator each, and returns it with the tokens.
+func accessOf(t testing.TB) (path string, tokens map[string]string) {
+	t.Helper()
+	var b strings.Builder
+	tokens = make(map[string]string)
+	b.WriteString("apiVersion: op25b/v1\nkind: Access\ntokens:\n")
+	for _, role := range []auth.Role{auth.Viewer, auth.Operator} {
+		secret, entry, err := auth.NewToken(string(role), role, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens[string(role)] = secret
+		fmt.Fprintf(&b, "  - {name: %s, role: %s, sha256: %s}\n", role, role, entry.SHA256)
+	}
+	path = filepath.Join(t.TempDir(), "access.yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, tokens
+}
+
+// clientsOf are clients of HTTP/1.1 and HTTP/2.
+func clientsOf(t testing.TB) map[string]*http.Client {
+	t.Helper()
+	clients := make(map[string]*http.Client)
+	for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+		var p http.Protocols
+		p.SetHTTP1(version == "HTTP/1.1")
+		p.SetHTTP2(version == "HTTP/2")
+		p.SetUnencryptedHTTP2(version == "HTTP/2")
+		transport := &http.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true}
+		t.Cleanup(transport.CloseIdleConnections)
+		clients[version] = &http.Client{Transport: transport}
+	}
+	return clients
+}
+
+// What strangers may cost: the growth of the process over what it has when it is up.
+const strangersMiB = 96
+
+// I12: nobody without credentials can make the controller exceed its memory budget, in any protocol, with TLS, with an access file, from a
+// wrong host, or with bodies that never end; and what was refused is in the log and in the metrics.
+func TestI12BoundedStrangers(t *testing.T) {
+	certificate := tlstest.New(t).Dir(t, "127.0.0.1")
+	access, tokens := accessOf(t)
+	for _, c := range []struct {
+		name, scheme string
+		args         []string
+		more         map[string]string
+	}{
+		{"TLS and an access file", "https", []string{"--tls-cert", certificate.Cert, "--tls-key", certificate.Key, "--access", access}, nil},
+		{"a wrong token", "http", []string{"--access", access}, map[string]string{"Authorization": "Bearer op25b_wrong"}},
+		{"a wrong host", "http", nil, map[string]string{"Host": "evil.example"}},
+		{"another origin", "http", nil, map[string]string{"Origin": "https://evil.example"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := serveProcess(t, c.args...)
+			before := s.peak(t)
+			base := c.scheme + "://" + s.addr
+			ctx, cancel := context.WithCancel(t.Context())
+			var under sync.WaitGroup
+			defer under.Wait()
+			defer cancel()
+			for version, client := range clientsOf(t) {
+				for _, a := range assaults(t) {
+					for range 2 {
+						code := strike(ctx, client, base, a, bytes.NewReader(a.body), c.more)
+						if code == http.StatusInternalServerError || a.path != "/readyz" && code == http.StatusOK && a.header["Content-Encoding"] != "" {
+							t.Errorf("%s, %s: answered with %d", version, a.name, code)
+						}
+					}
+					under.Go(func() { strike(ctx, client, base, a, slowly{bytes.NewReader(a.body), ctx}, c.more) })
+				}
+			}
+			after := s.peak(t)
+			t.Logf("%d MiB when it was up, %d MiB at most", before, after)
+			if after > before+strangersMiB {
+				t.Errorf("strangers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
+			}
+			header := map[string]string{}
+			if len(c.args) > 0 {
+				header["Authorization"] = "Bearer " + tokens["viewer"]
+			}
+			metrics := fetchMetrics(t, base, header)
+			if !regexp.MustCompile(`op25b_api_refused_total\{procedure="/op25b.v1.IntentService/Plan",why="(unknown|origin)"\} [1-9]`).MatchString(metrics) {
+				t.Errorf("the metrics do not say that calls were refused")
+			}
+			cancel()
+			under.Wait()
+			log := s.finish(t)
+			if !strings.Contains(log, `"api: refused"`) || !strings.Contains(log, "/op25b.v1.IntentService/Plan") || !strings.Contains(log, `"peer":"127.0.0.1:`) {
+				t.Error("the log does not say who was refused what")
+			}
+			if n := strings.Count(log, `"api: refused"`); n > 100 {
+				t.Errorf("%d lines in the log", n)
+			}
+		})
+	}
+}
+
+// fetchMetrics is what /metrics says to a caller that may see it.
+func fetchMetrics(t testing.TB, base string, header map[string]string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("/metrics: %s %s %v", resp.Status, text, err)
+	}
+	return string(text)
+}
+
+// I12: connections that are opened and left, before or after a word, are bounded; callers get in all the same.
+func TestI12BoundedConnections(t *testing.T) {
+	access, tokens := accessOf(t)
+	s := serveProcess(t, "--access", access)
+	before := s.peak(t)
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}()
+	for i := range 3000 {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+		if i%2 == 0 {
+			_, _ = io.WriteString(c, "POST /op25b.v1.IntentService/Plan HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+		}
+	}
+	metrics := fetchMetrics(t, "http://"+s.addr, map[string]string{"Authorization": "Bearer " + tokens["viewer"]})
+	if !regexp.MustCompile(`op25b_api_refused_total\{procedure="other",why="connection"\} [1-9]`).MatchString(metrics) {
+		t.Error("the metrics do not say that connections were closed")
+	}
+	if after := s.peak(t); after > before+strangersMiB {
+		t.Errorf("connections made the controller take %d MiB, and it has %d MiB when it is up", after, before)
+	}
+}

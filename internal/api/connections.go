@@ -1,0 +1,163 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+// Bounds of the number of connections.
+const (
+	// MaxConnections is how many connections are open at once. One takes about 60 KiB with TLS and HTTP/2, and up to 128 KiB more of what
+	// was received and not read: 2,048 take at most 400 MiB.
+	MaxConnections = 2048
+	// MaxPerAddress is how many of them one address may have, other than a loopback address.
+	MaxPerAddress = MaxConnections / 2
+)
+
+var errConnections = errors.New("too many connections")
+
+// connections are the open connections of a listener. If there are too many, the oldest on which no known caller has made a call makes room
+// for a new one: strangers cannot lock out others by connections that they leave open.
+type connections struct {
+	most, perAddress int
+
+	mu      sync.Mutex // guards what follows
+	open    map[*trackedConn]struct{}
+	of      map[netip.Addr]int
+	refused func(remote string, err error) // nil until it is served
+}
+
+func newConnections(most, perAddress int) *connections {
+	return &connections{most: most, perAddress: perAddress, open: make(map[*trackedConn]struct{}), of: make(map[netip.Addr]int)}
+}
+
+// A trackedConn is one of them.
+type trackedConn struct {
+	net.Conn
+	all    *connections
+	remote netip.Addr
+	since  time.Time
+	known  atomic.Bool // a known caller has made a call on it
+}
+
+// add returns the connection to be served, or nil if it was closed.
+func (x *connections) add(c net.Conn) *trackedConn {
+	t := &trackedConn{Conn: c, all: x, since: time.Now()}
+	if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
+		t.remote = at.Addr().Unmap()
+	}
+	x.mu.Lock()
+	full := len(x.open) >= x.most
+	crowded := !t.remote.IsLoopback() && x.of[t.remote] >= x.perAddress
+	var out *trackedConn
+	if full || crowded {
+		out = x.oldestLocked(t.remote, crowded)
+	}
+	if (full || crowded) && out == nil {
+		out = t
+	} else {
+		x.open[t] = struct{}{}
+		x.of[t.remote]++
+	}
+	refused := x.refused
+	x.mu.Unlock()
+	if out == nil {
+		return t
+	}
+	err := fmt.Errorf("%w: %d are open, which is the limit", errConnections, x.most)
+	if crowded {
+		err = fmt.Errorf("%w: %d are open from %s, which is the limit", errConnections, x.perAddress, t.remote)
+	}
+	if refused != nil {
+		refused(out.Conn.RemoteAddr().String(), err)
+	}
+	if out == t {
+		_ = c.Close()
+		return nil
+	}
+	_ = out.Close()
+	return t
+}
+
+// oldestLocked returns the oldest connection, if need be of an address, on which no known caller has made a call; nil if there is none.
+func (x *connections) oldestLocked(remote netip.Addr, ofAddress bool) *trackedConn {
+	var oldest *trackedConn
+	for c := range x.open {
+		if c.known.Load() || ofAddress && c.remote != remote {
+			continue
+		}
+		if oldest == nil || c.since.Before(oldest.since) {
+			oldest = c
+		}
+	}
+	return oldest
+}
+
+// Close closes the connection. The room that it had is free.
+func (t *trackedConn) Close() error {
+	t.all.mu.Lock()
+	if _, is := t.all.open[t]; is {
+		delete(t.all.open, t)
+		if t.all.of[t.remote]--; t.all.of[t.remote] == 0 {
+			delete(t.all.of, t.remote)
+		}
+	}
+	t.all.mu.Unlock()
+	return t.Conn.Close()
+}
+
+// A bounded listener accepts as many connections as there may be.
+type bounded struct {
+	net.Listener
+	all *connections
+}
+
+// Accept returns the next connection that there is room for.
+func (l bounded) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if t := l.all.add(c); t != nil {
+			return t, nil
+		}
+	}
+}
+
+// A listener is what Listen returns: the connections are known also behind TLS.
+type listener struct {
+	net.Listener
+	all *connections
+}
+
+// served has what it refuses logged by a handler, if it is one of New's.
+func (l *listener) served(log *doorLog) {
+	l.all.mu.Lock()
+	defer l.all.mu.Unlock()
+	l.all.refused = func(remote string, err error) {
+		log.add(refusedConnection, "", remote, connect.NewError(connect.CodeResourceExhausted, err))
+	}
+}
+
+type trackedKey struct{}
+
+// track is an http.Server's ConnContext: requests know the connection that they came on.
+func track(ctx context.Context, c net.Conn) context.Context {
+	if secured, ok := c.(*tls.Conn); ok {
+		c = secured.NetConn()
+	}
+	if t, ok := c.(*trackedConn); ok {
+		return context.WithValue(ctx, trackedKey{}, t)
+	}
+	return ctx
+}
