@@ -136,6 +136,9 @@ func (s *Store) commitRecorded(ctx context.Context, c change, records []AuditRec
 	if err := checkRecords(records); err != nil {
 		return nil, err
 	}
+	if c.gen == nil {
+		c.gen = s.Generation()
+	}
 	if len(records) == 0 {
 		_, found, err := s.commit(ctx, c)
 		return found, err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -21,6 +22,7 @@ var errRefused = errors.New("refused")
 // was made after all: the guards fail then because of it.
 type change struct {
 	op      string
+	gen     *Generation // in which it was worked out; nil is the present one
 	guards  []clientv3.Cmp
 	then    []clientv3.Op
 	witness string
@@ -29,9 +31,19 @@ type change struct {
 }
 
 // commit makes the change and returns its revision, or errRefused with the keys that were to be read and exist.
+//
+// A change that was worked out in a generation which has ended is refused with ErrReplaced.
 func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb.KeyValue, error) {
+	g := c.gen
+	if g == nil {
+		g = s.Generation()
+	}
+	if _, err := g.identity(ctx, c.op); err != nil {
+		return 0, nil, err
+	}
+	guards := append(c.guards[:len(c.guards):len(c.guards)], g.guard())
 	var otherwise []clientv3.Op
-	for _, key := range append([]string{c.witness}, c.read...) {
+	for _, key := range append([]string{c.witness, s.identityKey()}, c.read...) {
 		if key != "" {
 			otherwise = append(otherwise, clientv3.OpGet(key))
 		}
@@ -39,7 +51,7 @@ func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb
 	attempts := 0
 	resp, err := ask(ctx, s, c.op, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		attempts++
-		return s.client.Txn(ctx).If(c.guards...).Then(c.then...).Else(otherwise...).Commit()
+		return s.client.Txn(ctx).If(guards...).Then(c.then...).Else(otherwise...).Commit()
 	})
 	if err != nil {
 		return 0, nil, err
@@ -50,6 +62,9 @@ func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb
 	found := keysOf(resp.Responses)
 	if kv := found[c.witness]; kv != nil && attempts > 1 && string(kv.Value) == c.value {
 		return kv.ModRevision, nil, nil
+	}
+	if g.refused(found) {
+		return 0, nil, fmt.Errorf("%s: %w", c.op, g.Err())
 	}
 	return 0, found, errRefused
 }

@@ -21,6 +21,11 @@ var (
 	ErrNoQuorum = errors.New("no quorum")
 	// ErrFull is returned for a change when the database has reached its quota; what is stored can still be read.
 	ErrFull = errors.New("store is full")
+	// ErrReplaced is returned for a change that was worked out from a store which is another one by now: restored from a backup, or begun
+	// anew. Nothing was changed: read again.
+	ErrReplaced = errors.New("the store was replaced")
+	// ErrRestoring is returned while a backup is being restored into the store, or after that was broken off.
+	ErrRestoring = errors.New("the store is being restored")
 	// ErrClosed is returned for everything once the store is closed.
 	ErrClosed = errors.New("store closed")
 )

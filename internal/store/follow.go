@@ -15,6 +15,7 @@ const followPause = 100 * time.Millisecond
 
 // An update is what etcd has told about keys.
 type update struct {
+	gen   *Generation         // in which this was told
 	whole bool                // kvs are all keys there are: what is not among them is gone
 	rev   int64               // of the store, at which this is so
 	kvs   []*mvccpb.KeyValue  // put
@@ -22,7 +23,8 @@ type update struct {
 }
 
 // follow tells of a key, or of all keys under a path that ends in a slash: first of all there are, then of every change. Where changes
-// have been missed, because they were compacted or no member could be reached, it tells of all there are again. The channel is closed
+// have been missed, because they were compacted or no member could be reached, it tells of all there are again, as it does when the store
+// was replaced. The channel is closed
 // when ctx ends or the store is closed.
 func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	out := make(chan update)
@@ -35,11 +37,12 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 			opts = append(opts, clientv3.WithPrefix())
 		}
 		for ctx.Err() == nil {
+			g := s.Generation()
 			all, err := ask(ctx, s, "follow "+key, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.client.Get(ctx, key, opts...)
 			})
-			if err == nil && tell(ctx, out, update{whole: true, rev: all.Header.Revision, kvs: all.Kvs}) {
-				err = s.tail(ctx, key, all.Header.Revision+1, opts, out)
+			if err == nil && tell(ctx, out, update{gen: g, whole: true, rev: all.Header.Revision, kvs: all.Kvs}) {
+				err = s.tail(ctx, g, key, all.Header.Revision+1, opts, out)
 			}
 			if ctx.Err() == nil {
 				s.log.Debug("reading anew", zap.String("key", key), zap.Error(err))
@@ -53,17 +56,21 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	return out
 }
 
-// tail tells of changes from a revision on, until one is missed.
-func (s *Store) tail(ctx context.Context, key string, from int64, opts []clientv3.OpOption, out chan<- update) error {
+// tail tells of changes from a revision on, until one is missed or the generation ends: in a replaced store a watch from a revision that is
+// still to come would tell nothing.
+func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64, opts []clientv3.OpOption, out chan<- update) error {
 	// A member that is cut off from the others would stay silent: rather ask another.
 	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
+	defer context.AfterFunc(g.ctx, cancel)()
 	opts = append([]clientv3.OpOption{clientv3.WithRev(from)}, opts...)
 	for resp := range s.client.Watch(watch, key, opts...) {
 		if err := resp.Err(); err != nil {
 			return err
 		}
-		if u := changes(resp); len(u.kvs)+len(u.gone) > 0 && !tell(ctx, out, u) {
+		u := changes(resp)
+		u.gen = g
+		if len(u.kvs)+len(u.gone) > 0 && !tell(ctx, out, u) {
 			break
 		}
 	}

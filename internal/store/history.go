@@ -155,18 +155,25 @@ func sideName(path string, revision uint64, none bool) string {
 }
 
 // Watch tells of the current revision if it is newer than after, and of every newer one as soon as etcd tells; a slow receiver gets the
-// newest. Compaction and a lost connection lose nothing. The channel is closed when ctx ends or the store is closed.
+// newest. Compaction and a lost connection lose nothing. When the store was replaced it tells what is current there, also if its number is
+// lower; 0 is a store without intent. The channel is closed when ctx ends or the store is closed.
 func (in *Intent) Watch(ctx context.Context, after uint64) <-chan Revision {
 	return deliver(in.s, in.s.follow(ctx, in.headKey()), mailbox[Revision](&headBox{in: in, after: after}))
 }
 
 type headBox struct {
 	in     *Intent
+	gen    *Generation
 	after  uint64
+	anew   bool // the store was replaced since: what counts is told, whatever its number
 	newest Revision
 }
 
 func (b *headBox) merge(u update) bool {
+	if b.gen != nil && b.gen != u.gen {
+		b.anew, b.newest = true, Revision{}
+	}
+	b.gen = u.gen
 	for _, kv := range u.kvs {
 		rec, err := decodeRevision(kv)
 		if err != nil {
@@ -175,11 +182,11 @@ func (b *headBox) merge(u update) bool {
 		}
 		b.newest = rec.Revision
 	}
-	return b.newest.Number > b.after
+	return b.newest.Number > b.after || b.anew
 }
 
 func (b *headBox) value() Revision { return b.newest }
-func (b *headBox) sent()           { b.after = b.newest.Number }
+func (b *headBox) sent()           { b.after, b.anew = b.newest.Number, false }
 
 // revision reads the record of a revision, with its key, and the revision of etcd at which it was so.
 func (in *Intent) revision(ctx context.Context, number uint64) (revisionRecord, *mvccpb.KeyValue, int64, error) {

@@ -40,6 +40,7 @@ type Revision struct {
 	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents it has brought back, or 0
 	Documents int       `json:"documents"`
 	Bytes     int64     `json:"bytes"` // of all documents
+	ID        string    `json:"id"`    // no other revision of any store has it
 	// Request is the id of the request that made it: random, from its caller, or empty.
 	Request string `json:"request,omitempty"`
 }
@@ -67,7 +68,6 @@ type Restoration struct {
 type revisionRecord struct {
 	Revision
 	Manifest []piece `json:"manifest"` // pieces of the JSON of a manifest
-	ID       string  `json:"id"`       // no other record has it
 }
 
 // A manifest is the documents of a revision, in the order of their paths.
@@ -148,6 +148,7 @@ type draft struct {
 func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
 	records = slices.Clone(records) // they are completed in place
 	for {
+		g := in.s.Generation()
 		found, at, err := in.s.get(ctx, "read intent", in.headKey(), in.sweepKey(), in.abandonedKey())
 		if err != nil {
 			return Revision{}, err
@@ -200,7 +201,7 @@ func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records 
 			return Revision{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		c := change{
-			op: "put intent",
+			op: "put intent", gen: g,
 			guards: append([]clientv3.Cmp{
 				unmoved(in.headKey(), headKV), unmoved(in.sweepKey(), sweepKV), unmoved(in.abandonedKey(), abandonedKV),
 			}, d.guards...),
@@ -221,6 +222,7 @@ func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records 
 		case err != nil:
 			return Revision{}, err
 		}
+		in.s.sighted(g, rec.Revision)
 		for hash, content := range d.content {
 			in.s.recent.learn(hash, bytes.Clone(content))
 		}

@@ -42,7 +42,7 @@ func TestIntentHistory(t *testing.T) {
 	}
 	one := docs("policy.yaml", "kind: Policy\nname: a\n", "inventory/tokyo.yaml", "kind: Inventory\n")
 	first := must(in.Put(within(t), Change{Author: "ota", Reason: "the beginning", Documents: one}))(t)
-	want := Revision{Number: 1, Author: "ota", Reason: "the beginning", Time: now, Documents: 2, Bytes: 37}
+	want := Revision{Number: 1, Author: "ota", Reason: "the beginning", Time: now, Documents: 2, Bytes: 37, ID: first.ID}
 	if first != want {
 		t.Errorf("the first revision is %+v, want %+v", first, want)
 	}
@@ -347,11 +347,7 @@ func TestSweepDuringPut(t *testing.T) {
 	in := s.Intent()
 	put(t, in, 0, docs("a", "1"))
 	swept := false
-	sweeping := &Store{}
-	*sweeping = Store{
-		cfg: s.cfg, log: s.log, client: s.client, endpoints: s.endpoints, life: s.life, end: s.end, sweeping: make(chan struct{}, 1),
-	}
-	sweeping.cfg.Now = func() time.Time { // asked for between the pieces and the head
+	sweeping := open(t, Config{Endpoints: s.Endpoints(), Now: func() time.Time { // asked for between the pieces and the head
 		if !swept {
 			swept = true
 			if n := must(in.sweep(within(t)))(t); n < 2 {
@@ -359,7 +355,7 @@ func TestSweepDuringPut(t *testing.T) {
 			}
 		}
 		return time.Now()
-	}
+	}})
 	large := strings.Repeat("2", 2*littleBytes)
 	if r := put(t, sweeping.Intent(), 1, docs("a", large)); r.Number != 2 || !swept {
 		t.Errorf("revision %d, swept %v", r.Number, swept)
@@ -389,11 +385,11 @@ func TestIntentModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run++
 		const kept = 4
-		s := &Store{
-			cfg: etcd.cfg, log: etcd.log, client: etcd.client, endpoints: etcd.endpoints, life: etcd.life, end: etcd.end,
-			sweeping: make(chan struct{}, 1),
+		s, err := Open(context.Background(), Config{Endpoints: etcd.Endpoints(), Prefix: fmt.Sprintf("/model/%d/", run), History: kept})
+		if err != nil {
+			t.Fatal(err)
 		}
-		s.cfg.Prefix, s.cfg.History = fmt.Sprintf("/model/%d/", run), kept
+		defer s.Close()
 		in, ctx := s.Intent(), context.Background()
 		model := []map[string][]byte{{}}
 		documents := rapid.MapOfN(rapid.SampledFrom([]string{"a", "b/c", "d"}), rapid.SliceOfN(rapid.Byte(), 0, 3), 1, 3)

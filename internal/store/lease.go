@@ -29,6 +29,7 @@ type lease struct {
 	id  clientv3.LeaseID
 	ttl time.Duration
 	now func() time.Time
+	gen *Generation // in which it was granted: it ends with that one
 
 	life context.Context // ends with the lease
 	end  context.CancelFunc
@@ -43,7 +44,7 @@ type lease struct {
 // current returns the lease, and a new one if there is none that is held.
 func (s *Store) current(ctx context.Context) (*lease, error) {
 	const op = "grant lease"
-	timer := time.NewTimer(s.cfg.Timeout)
+	timer := time.NewTimer(s.patience())
 	defer timer.Stop()
 	select {
 	case s.granting <- struct{}{}:
@@ -60,6 +61,7 @@ func (s *Store) current(ctx context.Context) (*lease, error) {
 		return l, nil
 	}
 	var sent time.Time
+	g := s.Generation()
 	resp, err := ask(ctx, s, op, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
 		sent = s.cfg.Now()
 		return s.client.Grant(ctx, int64(s.cfg.TTL/time.Second))
@@ -67,7 +69,7 @@ func (s *Store) current(ctx context.Context) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	l = newLease(s.life, resp.ID, time.Duration(resp.TTL)*time.Second, s.cfg.Now, sent)
+	l = newLease(g, resp.ID, time.Duration(resp.TTL)*time.Second, s.cfg.Now, sent)
 	s.mu.Lock()
 	s.lease = l
 	s.mu.Unlock()
@@ -78,9 +80,10 @@ func (s *Store) current(ctx context.Context) (*lease, error) {
 	return l, nil
 }
 
-func newLease(ctx context.Context, id clientv3.LeaseID, ttl time.Duration, now func() time.Time, sent time.Time) *lease {
-	l := &lease{id: id, ttl: ttl, now: now, owned: make(map[*Ownership]struct{})}
-	l.life, l.end = context.WithCancel(ctx)
+func newLease(g *Generation, id clientv3.LeaseID, ttl time.Duration, now func() time.Time, sent time.Time) *lease {
+	l := &lease{id: id, ttl: ttl, now: now, gen: g, owned: make(map[*Ownership]struct{})}
+	l.life, l.end = context.WithCancel(g.ctx)
+	context.AfterFunc(l.life, func() { l.held() }) // the end of the generation ends it for its ownerships, too
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = sent.Add(l.trusted())
@@ -99,6 +102,9 @@ func (l *lease) held() bool {
 }
 
 func (l *lease) heldLocked() bool {
+	if l.ended == nil && l.gen.Err() != nil {
+		l.overLocked(fmt.Errorf("%w: %w", ErrLost, l.gen.Err()))
+	}
 	if l.ended == nil && !l.now().Before(l.until) {
 		l.overLocked(fmt.Errorf("%w: etcd has confirmed no renewal for %v", ErrLost, l.trusted()))
 	}

@@ -209,6 +209,7 @@ type proxy struct {
 	mu    sync.Mutex
 	open  [2]chan struct{} // closed while requests, and answers, pass
 	conns map[net.Conn]bool
+	shut  bool // connections are refused
 }
 
 // The directions of a proxy.
@@ -249,6 +250,13 @@ func (p *proxy) accept() {
 		a, err := p.listener.Accept()
 		if err != nil {
 			return
+		}
+		p.mu.Lock()
+		shut := p.shut
+		p.mu.Unlock()
+		if shut {
+			a.Close()
+			continue
 		}
 		b, err := net.Dial(p.network, p.target)
 		if err != nil {
@@ -307,6 +315,16 @@ func (p *proxy) flow() {
 		default:
 			close(open)
 		}
+	}
+}
+
+// refuse ends all connections and takes no new ones, until it is called with false.
+func (p *proxy) refuse(shut bool) {
+	p.mu.Lock()
+	p.shut = shut
+	p.mu.Unlock()
+	if shut {
+		p.cut()
 	}
 }
 

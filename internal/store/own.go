@@ -68,7 +68,7 @@ func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership,
 func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	for {
 		o, err := s.TryOwn(ctx, kind, name, holder)
-		if err == nil || !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrLost) || !pause(ctx, followPause) {
+		if err == nil || !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrLost) && !errors.Is(err, ErrReplaced) || !pause(ctx, followPause) {
 			return o, err
 		}
 	}
@@ -119,6 +119,7 @@ func (o *Ownership) take(ctx context.Context, holder string) error {
 	}
 	rev, found, err := o.s.commit(ctx, change{
 		op:      "own " + o.kind,
+		gen:     o.l.gen,
 		guards:  []clientv3.Cmp{unmoved(o.key, nil)},
 		then:    []clientv3.Op{clientv3.OpPut(o.key, value, clientv3.WithLease(o.l.id))},
 		witness: o.key, value: value,
@@ -129,7 +130,7 @@ func (o *Ownership) take(ctx context.Context, holder string) error {
 	case errors.Is(err, ErrNoQuorum): // it may still be made, and would be owned by nobody who knows
 		o.l.over(fmt.Errorf("%w: %w", ErrLost, err))
 		return err
-	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+	case errors.Is(err, rpctypes.ErrLeaseNotFound), errors.Is(err, ErrReplaced):
 		o.l.over(fmt.Errorf("%w: %w", ErrLost, err))
 		return o.errLost()
 	case err != nil:
@@ -192,9 +193,9 @@ func (o *Ownership) Release(ctx context.Context) error {
 	o.lose()
 	free := func(ctx context.Context) error {
 		_, _, err := o.s.commit(ctx, change{
-			op: "release " + o.kind, guards: []clientv3.Cmp{o.guard()}, then: []clientv3.Op{clientv3.OpDelete(o.key)},
+			op: "release " + o.kind, gen: o.l.gen, guards: []clientv3.Cmp{o.guard()}, then: []clientv3.Op{clientv3.OpDelete(o.key)},
 		})
-		if errors.Is(err, errRefused) {
+		if errors.Is(err, errRefused) || errors.Is(err, ErrReplaced) {
 			return nil
 		}
 		return err
@@ -214,6 +215,7 @@ func (o *Ownership) guard() clientv3.Cmp {
 // fence adds ownerships that have to be held for the change to be made.
 func (c *change) fence(fences []*Ownership) error {
 	for _, o := range fences {
+		c.gen = o.l.gen
 		if !o.Held() {
 			return o.errLost()
 		}

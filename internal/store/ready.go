@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,18 +12,33 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// lookTimeout is how long each member is asked how it is, all at once, when no majority answers.
-const lookTimeout = 500 * time.Millisecond
+// Ready answers within a second: a request, and a look at each member, all at once, if no majority answers.
+const (
+	readyTimeout = 500 * time.Millisecond
+	lookTimeout  = 400 * time.Millisecond
+)
 
-// Ready returns nil once a majority of the cluster has answered, and ErrNoQuorum, with the state of each member, if none does in time.
+// Ready returns nil if a majority of the cluster answers. Otherwise it returns ErrNoQuorum with the state of each member, within a second,
+// or ErrRestoring.
 func (s *Store) Ready(ctx context.Context) error {
-	_, err := ask(ctx, s, "ready", func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.client.Get(ctx, s.cfg.Prefix, clientv3.WithCountOnly())
-	})
-	if e := (*Error)(nil); errors.As(err, &e) && errors.Is(err, ErrNoQuorum) {
-		e.Err = fmt.Errorf("%s (%w)", s.look(), e.Err)
+	const op = "ready"
+	within, cancel := s.within(ctx)
+	defer cancel()
+	within, stop := context.WithTimeout(within, readyTimeout)
+	defer stop()
+	for {
+		_, err := s.client.Get(within, s.cfg.Prefix, clientv3.WithCountOnly())
+		if err == nil {
+			return s.sentinel.unfit()
+		}
+		if transient(err) && pause(within, retryPause) {
+			continue
+		}
+		if transient(err) && s.life.Err() == nil && !errors.Is(ctx.Err(), context.Canceled) {
+			return &Error{Endpoints: s.endpoints, Op: op, Kind: ErrNoQuorum, Err: errors.New(s.look())}
+		}
+		return s.failure(ctx, op, err)
 	}
-	return err
 }
 
 // look says how each member is.

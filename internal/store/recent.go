@@ -20,6 +20,13 @@ func (p *recentPieces) find(hash string) ([]byte, bool) {
 	return content, ok
 }
 
+// forget drops everything.
+func (p *recentPieces) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.byHash, p.bytes = nil, 0
+}
+
 // learn keeps content that is known to have this hash, and that nobody changes. Where there is no room it forgets all others.
 func (p *recentPieces) learn(hash string, content []byte) {
 	p.mu.Lock()

@@ -25,6 +25,7 @@ func (r *Records[T]) Watch(ctx context.Context) <-chan []Event[T] {
 // An eventBox gathers one event a record.
 type eventBox[T any] struct {
 	r       *Records[T]
+	gen     *Generation
 	known   map[string]int64 // revision of every record that is there
 	pending []Event[T]
 	at      map[string]int // index in pending
@@ -33,6 +34,8 @@ type eventBox[T any] struct {
 
 func (b *eventBox[T]) merge(u update) bool {
 	first := !b.begun
+	anew := b.gen != nil && b.gen != u.gen // the same revision may be of another record
+	b.gen = u.gen
 	b.begun = true
 	if u.whole {
 		u.gone = make(map[string]struct{})
@@ -44,7 +47,7 @@ func (b *eventBox[T]) merge(u update) bool {
 		}
 	}
 	for _, kv := range u.kvs {
-		if key := string(kv.Key); b.known[key] != kv.ModRevision {
+		if key := string(kv.Key); anew || b.known[key] != kv.ModRevision {
 			b.known[key] = kv.ModRevision
 			b.add(key, b.event(kv))
 		}

@@ -18,11 +18,11 @@ const (
 	retryPause = 50 * time.Millisecond
 )
 
-// ask makes a request until it is answered, for at most the configured timeout. The request is one that may be made twice.
+// ask makes a request until it is answered, for at most the configured timeout, or less where no majority has answered for a while. The request is one that may be made twice.
 func ask[R any](ctx context.Context, s *Store, op string, request func(context.Context) (R, error)) (R, error) {
 	within, cancel := s.within(ctx)
 	defer cancel()
-	within, stop := context.WithTimeout(within, s.cfg.Timeout)
+	within, stop := context.WithTimeout(within, s.patience())
 	defer stop()
 	var telling error // the last that says more than that the time was over
 	made := false     // room, in an embedded etcd that was full
@@ -74,9 +74,9 @@ func (s *Store) failure(ctx context.Context, op string, err error) error {
 		e.Kind = ErrFull
 		e.Err = fmt.Errorf("%w. %s", err, Space{ReadOnly: true, External: s.server == nil}.wayOut())
 	case transient(err):
-		e.Kind = ErrNoQuorum
+		e.Kind, e.Err = ErrNoQuorum, s.unanswered(err)
 		if ctx.Err() != nil {
-			e.Err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			e.Err = fmt.Errorf("%w: %w", context.Cause(ctx), e.Err)
 		}
 	}
 	return e

@@ -36,6 +36,8 @@ type Store struct {
 	sweeping chan struct{} // holds one token; who takes it may sweep
 	recent   recentPieces
 	keeper   keeper
+	standing standing
+	sentinel sentinel
 
 	mu     sync.Mutex // guards everything below
 	closed bool
@@ -61,20 +63,25 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		}
 		s.endpoints = []string{s.server.endpoint}
 	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.sentinel.wake = make(chan struct{}, 1)
+	s.beginLocked("")
 	s.client, err = clientv3.New(clientv3.Config{
 		Endpoints: s.endpoints, TLS: cfg.TLS, Logger: zap.NewNop(),
 		DialKeepAliveTime: pingEvery, DialKeepAliveTimeout: pingTimeout,
+		DialOptions: s.dialOptions(),
 	})
 	if err != nil {
+		s.end()
 		s.server.stop()
 		return nil, fmt.Errorf("%w: endpoints %s: %w", ErrConfig, strings.Join(s.endpoints, ", "), err)
 	}
-	s.life, s.end = context.WithCancel(context.Background())
 	if s.server != nil && s.Space(ctx).Warning() != "" {
 		s.makeRoom(ctx, 0)
 		s.tellSpace(s.Space(ctx))
 	}
 	s.start(s.tend)
+	s.start(s.watchOver)
 	return s, nil
 }
 

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+)
+
+// Every answer of etcd has a header with the id of its cluster and with its revision. Here all of them pass one check: another cluster, or
+// a revision below one that was known before the request was sent, means that the store was replaced.
+
+// A sight is what was known when a request was sent.
+type sight struct {
+	gen  *Generation
+	high int64
+}
+
+func (s *Store) sight() sight {
+	s.standing.mu.Lock()
+	defer s.standing.mu.Unlock()
+	return sight{s.standing.gen, s.standing.high}
+}
+
+// observe checks a header. An answer that is not linearizable may come from a member that lags behind: then the sentinel looks.
+func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizable bool) {
+	if h == nil || h.ClusterId == 0 {
+		return
+	}
+	st := &s.standing
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case st.gen != before.gen:
+		return // sent in another generation: it says nothing of this one
+	case st.cluster == 0:
+		st.cluster = h.ClusterId
+	case st.cluster != h.ClusterId:
+		s.replacedLocked(before.gen, fmt.Sprintf("etcd is cluster %x, and was cluster %x", h.ClusterId, st.cluster))
+		return
+	}
+	if h.Revision > 0 && h.Revision < before.high {
+		if linearizable {
+			s.replacedLocked(before.gen, fmt.Sprintf("etcd is at revision %d, and was at %d", h.Revision, before.high))
+		} else {
+			s.sentinel.kick()
+		}
+		return
+	}
+	st.high = max(st.high, h.Revision)
+}
+
+// linearizable reports whether the answer to a request has a revision that no later answer may be below.
+func linearizable(req any) bool {
+	switch r := req.(type) {
+	case *etcdserverpb.RangeRequest:
+		return !r.Serializable
+	case *etcdserverpb.TxnRequest, *etcdserverpb.PutRequest, *etcdserverpb.DeleteRangeRequest:
+		return true
+	}
+	return false
+}
+
+type headed interface {
+	GetHeader() *etcdserverpb.ResponseHeader
+}
+
+// dialOptions make every answer pass observe.
+func (s *Store) dialOptions() []grpc.DialOption {
+	unary := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		before := s.sight()
+		err := invoke(ctx, method, req, reply, cc, opts...)
+		if answer, ok := reply.(headed); ok && err == nil {
+			s.observe(answer.GetHeader(), before, linearizable(req))
+		}
+		return err
+	}
+	stream := func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, begin grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		before := s.sight()
+		st, err := begin(ctx, desc, cc, method, opts...)
+		if err != nil {
+			return nil, err
+		}
+		return &observed{ClientStream: st, s: s, before: before}, nil
+	}
+	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
+}
+
+// An observed is a stream of watches or renewals.
+type observed struct {
+	grpc.ClientStream
+	s      *Store
+	before sight
+}
+
+var _ grpc.ClientStream = (*observed)(nil)
+
+// RecvMsg receives and checks.
+func (o *observed) RecvMsg(m any) error {
+	err := o.ClientStream.RecvMsg(m)
+	if answer, ok := m.(headed); ok && err == nil {
+		o.s.observe(answer.GetHeader(), o.before, false)
+	}
+	return err
+}

@@ -1,0 +1,218 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// An Identity names one store for as long as its history is one. It is a record in the store itself: made at the first use, and made
+// anew whenever the store was found to be replaced, so that two stores whose revisions have the same numbers are never taken for one.
+type Identity struct {
+	ID string `json:"id"`
+	// Made is when the identity was made, by the clock of the controller that made it.
+	Made time.Time `json:"made"`
+	// Was is the identity that this one replaced, or empty in a store that began empty.
+	Was string `json:"was,omitempty"`
+	// Restoring is set while a backup is being restored into the store: what it holds is not whole.
+	Restoring bool `json:"restoring,omitempty"`
+}
+
+func (s *Store) identityKey() string { return s.key("store/id") }
+
+// A Generation is the time during which this process knows the store as one and the same. It ends when etcd turns out to be another
+// cluster, or to have gone back in time, or to have another identity. Whatever was read in a generation is void after its end.
+type Generation struct {
+	s      *Store
+	number uint64
+	why    string // why the generation before ended; empty in the first
+
+	ctx context.Context // ends with the generation, with ErrReplaced as its cause, or with the store
+	end context.CancelCauseFunc
+
+	known chan struct{} // closed when what follows is known
+	id    Identity
+	rev   int64 // of the record of the identity; 0 if a full store could not take one
+}
+
+// Number counts the generations of this process from 1.
+func (g *Generation) Number() uint64 { return g.number }
+
+// Why says what was found when the generation before this one ended; it is empty in the first.
+func (g *Generation) Why() string { return g.why }
+
+// Done is closed when the generation ends.
+func (g *Generation) Done() <-chan struct{} { return g.ctx.Done() }
+
+// Err returns nil as long as the generation lasts, then ErrReplaced with what was found, or ErrClosed.
+func (g *Generation) Err() error {
+	cause := context.Cause(g.ctx)
+	if cause != nil && !errors.Is(cause, ErrReplaced) {
+		return ErrClosed
+	}
+	return cause
+}
+
+// ID returns the identity of the store without waiting; ok is false while it is not known.
+func (g *Generation) ID() (id string, ok bool) {
+	select {
+	case <-g.known:
+		return g.id.ID, true
+	default:
+		return "", false
+	}
+}
+
+// Identity returns the identity of the store, once etcd has told it. Errors are those of Generation.Err, and ErrNoQuorum if etcd does not
+// answer within the store's timeout.
+func (g *Generation) Identity(ctx context.Context) (Identity, error) {
+	return g.identity(ctx, "read the store's identity")
+}
+
+func (g *Generation) identity(ctx context.Context, op string) (Identity, error) {
+	select {
+	case <-g.known:
+		return g.id, nil
+	default:
+	}
+	timer := time.NewTimer(g.s.patience())
+	defer timer.Stop()
+	g.s.sentinel.kick()
+	select {
+	case <-g.known:
+		return g.id, nil
+	case <-g.ctx.Done():
+		return Identity{}, fmt.Errorf("%s: %w", op, g.Err())
+	case <-ctx.Done():
+		return Identity{}, g.s.failure(ctx, op, ctx.Err())
+	case <-timer.C:
+		if err := g.s.sentinel.unfit(); err != nil {
+			return Identity{}, err
+		}
+		return Identity{}, g.s.failure(ctx, op, context.DeadlineExceeded)
+	}
+}
+
+// Generation returns the present generation.
+func (s *Store) Generation() *Generation {
+	s.standing.mu.Lock()
+	defer s.standing.mu.Unlock()
+	return s.standing.gen
+}
+
+// A standing is what is known of the etcd behind the store.
+type standing struct {
+	mu      sync.Mutex // guards everything that follows
+	gen     *Generation
+	cluster uint64 // of the headers of etcd's answers; 0 before the first
+	high    int64  // the highest revision of any answer
+	before  Identity
+	seen    Revision // the newest revision of intent that was read in this generation
+}
+
+// begin makes the first generation, or the next one. The caller holds mu or is alone.
+func (s *Store) beginLocked(why string) {
+	st := &s.standing
+	g := &Generation{s: s, number: 1, why: why, known: make(chan struct{})}
+	if st.gen != nil {
+		g.number = st.gen.number + 1
+		if id, ok := st.gen.ID(); ok && id != "" {
+			st.before = st.gen.id
+		}
+	}
+	g.ctx, g.end = context.WithCancelCause(s.life)
+	st.gen, st.cluster, st.high, st.seen = g, 0, 0, Revision{}
+}
+
+// replaced ends a generation, unless it has ended already: the lease and all ownerships are lost, what was cached is dropped, and watches
+// begin anew.
+func (s *Store) replaced(g *Generation, format string, args ...any) {
+	st := &s.standing
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.replacedLocked(g, fmt.Sprintf(format, args...))
+}
+
+func (s *Store) replacedLocked(g *Generation, why string) {
+	if s.standing.gen != g || s.life.Err() != nil {
+		return
+	}
+	s.beginLocked(why)
+	s.recent.forget()
+	g.end(fmt.Errorf("%w: %s", ErrReplaced, why))
+	s.log.Warn("the store was replaced: everything that was read from it is read anew", zap.String("found", why),
+		zap.Strings("store", s.endpoints), zap.Uint64("generation", s.standing.gen.number))
+	s.sentinel.kick()
+}
+
+// identify notes the identity of the store.
+func (s *Store) identify(g *Generation, id Identity, rev int64) {
+	st := &s.standing
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if _, known := g.ID(); known || st.gen != g {
+		return
+	}
+	g.id, g.rev = id, rev
+	close(g.known)
+	s.log.Info("store", zap.String("id", id.ID), zap.Time("made", id.Made))
+}
+
+// sighted notes a revision of intent as the newest that was seen. Of two the one with the higher number is newer.
+func (s *Store) sighted(g *Generation, r Revision) {
+	st := &s.standing
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.gen == g && r.Number > st.seen.Number {
+		st.seen = r
+	}
+}
+
+// guard holds while the store has the identity of the generation. Every change carries it: what was worked out from one store must not be
+// written to another.
+func (g *Generation) guard() clientv3.Cmp {
+	return clientv3.Compare(clientv3.ModRevision(g.s.identityKey()), "=", g.rev)
+}
+
+// refused reports whether a change was refused because the store is another by now, and ends the generation if so.
+func (g *Generation) refused(found map[string]*mvccpb.KeyValue) bool {
+	kv := found[g.s.identityKey()]
+	if kv.GetModRevision() == g.rev {
+		return false
+	}
+	g.s.replaced(g, "%s", otherIdentity(g.id, kv))
+	return true
+}
+
+// otherIdentity says how what is stored differs from what was known.
+func otherIdentity(was Identity, kv *mvccpb.KeyValue) string {
+	is, err := decodeIdentity(kv)
+	switch {
+	case err != nil:
+		return err.Error()
+	case kv == nil:
+		return fmt.Sprintf("it has no identity any more, and had %.8s", was.ID)
+	case is.Restoring:
+		return "a backup is being restored into it"
+	}
+	return fmt.Sprintf("its identity is %.8s, and was %.8s", is.ID, was.ID)
+}
+
+// decodeIdentity decodes a record; nil is a store without an identity.
+func decodeIdentity(kv *mvccpb.KeyValue) (Identity, error) {
+	var id Identity
+	if kv == nil {
+		return id, nil
+	}
+	if err := json.Unmarshal(kv.Value, &id); err != nil {
+		return id, fmt.Errorf("%w: %s: %w", ErrCorrupt, kv.Key, err)
+	}
+	return id, nil
+}
