@@ -53,7 +53,8 @@ func newApply() *cobra.Command {
 		Use:   "apply {-f DIR | PLANFILE} --reason TEXT",
 		Short: "put a policy and an inventory in force",
 		Long: `apply shows the plan, asks, stores the documents as the next revision, and tells how the switches are brought to it. It exits with
-0 when all are, with 1 if one failed: the controllers go on trying. An interrupt leaves the change as it is.
+0 when all are, with 1 if one failed: the controllers go on trying. An interrupt leaves the change as it is. Documents that a switch
+would refuse, such as more entries than a table has room for, are not stored.
 
 What was planned is what is applied: if another revision comes between, nothing is changed. A saved plan is applied as it was shown,
 as long as no other revision came after it.`,
@@ -109,6 +110,9 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		if err := c.view.Plan(planned, o.full); err != nil {
 			return err
 		}
+	}
+	if err := refused(planned); err != nil {
+		return err
 	}
 	if !planned.Changes {
 		if c.json {

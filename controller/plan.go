@@ -29,7 +29,7 @@ func newPlan() *cobra.Command {
 		Use:   "plan [-f DIR]",
 		Short: "say what a policy and an inventory would change, and change nothing",
 		Long: `plan compares documents with the current revision, and what they compile to with what the switches hold now. It exits with 0 if
-nothing would change, with 2 if something would, and with 1 for an error.
+nothing would change, with 2 if something would, and with 1 for an error or if a switch would refuse the change.
 
 Without -f it plans for the current documents: what the controllers would put right.`,
 		Example: `  op25b plan -f examples/spinnet-2006
@@ -73,7 +73,10 @@ func runPlan(ctx context.Context, o planOptions, c *console) error {
 			return err
 		}
 	}
-	if made.Changes {
+	switch {
+	case made.GetTotals().GetSwitchesRefused() > 0:
+		return errAlreadyTold
+	case made.Changes:
 		return errChanges
 	}
 	return nil
@@ -93,6 +96,16 @@ func (c *console) plan(ctx context.Context, docs []document, base uint64, switch
 		return nil, errors.New("the controller answered without a plan")
 	}
 	return r.Plan, nil
+}
+
+// refused is the error of a plan that a switch would refuse, or nil.
+func refused(p *op25bv1.Plan) error {
+	for _, s := range p.Switches {
+		if s.Error != "" && !s.Waits {
+			return fmt.Errorf("switch %q would refuse this, and nothing was changed: %s", s.Switch, s.Error)
+		}
+	}
+	return nil
 }
 
 func messages(docs []document) []*op25bv1.File {

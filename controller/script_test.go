@@ -182,7 +182,7 @@ func free(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// replace FILE OLD NEW [OLD NEW]... replaces texts in a file; $NAME in NEW is the environment's.
+// replace FILE OLD NEW [OLD NEW]... replaces texts in a file; \n in NEW is a new line, $NAME in NEW is the environment's.
 func replace(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args)%2 == 0 {
 		ts.Fatalf("usage: replace FILE OLD NEW [OLD NEW]...")
@@ -192,7 +192,7 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 		if !strings.Contains(text, args[i]) {
 			ts.Fatalf("%s does not have %q", args[0], args[i])
 		}
-		text = strings.ReplaceAll(text, args[i], args[i+1])
+		text = strings.ReplaceAll(text, args[i], strings.ReplaceAll(args[i+1], `\n`, "\n"))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
 }

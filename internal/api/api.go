@@ -40,6 +40,7 @@ const (
 // A Planner plans; a *plan.Planner is one.
 type Planner interface {
 	Make(ctx context.Context, r plan.Request) (*op25bv1.Plan, error)
+	Fits(ctx context.Context, in *intent.Intent) error
 }
 
 var _ Planner = (*plan.Planner)(nil)

@@ -54,6 +54,7 @@ var meanings = []struct {
 	{intent.ErrNone, connect.CodeFailedPrecondition},
 	{intent.ErrNoPhase, connect.CodeFailedPrecondition},
 	{intent.ErrActivation, connect.CodeFailedPrecondition},
+	{plan.ErrRefused, connect.CodeFailedPrecondition},
 	{policy.ErrNoPrevious, connect.CodeFailedPrecondition},
 	{policy.ErrNoNumber, connect.CodeFailedPrecondition},
 	{policy.ErrInvalid, connect.CodeInvalidArgument},

@@ -138,6 +138,9 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 		if proposal.Base != base {
 			return nil, &store.StaleError{Base: base, Current: proposal.Base}
 		}
+		if err := s.Deps.Plan.Fits(ctx, proposal.Intent); err != nil {
+			return nil, err
+		}
 		was, err := s.currentOrNone(ctx)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -209,14 +210,25 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := onlySwitch(t, made); !strings.Contains(s.Error, `table "verdict": no room: 3 entries`) || s.Updates != 0 || s.Change != nil ||
-		s.Meaning != nil || made.Totals.SwitchesRefused != 1 {
+		s.Meaning != nil || made.Totals.SwitchesRefused != 1 || s.Waits {
 		t.Errorf("a table without room: %v", s)
+	}
+	// The same without asking the switch, also before the first phase. // I10
+	for _, day := range []string{"2006-05-20", "2006-01-01"} {
+		w.setDay(day)
+		want := regexp.MustCompile(`^nothing was stored: switch "edge-1": table "verdict": no room: 3 entries, \d+ wanted$`)
+		if err := p.Fits(within(t), in); !errors.Is(err, ErrRefused) || !errors.Is(err, reconcile.ErrNoRoom) || !want.MatchString(err.Error()) {
+			t.Errorf("on %s: %v", day, err)
+		}
+		if err := w.planner(nil).Fits(within(t), in); err != nil {
+			t.Errorf("on %s, by the program's own sizes: %v", day, err)
+		}
 	}
 
 	w.setDay("2006-01-01")
 	early := w.make(nil, in)
 	if s := onlySwitch(t, early); s.Error != `switch "edge-1" at 2006-01-01T00:00:00Z: no phase is in force: the first begins at 2006-05-18T00:00:00+09:00` ||
-		early.Totals.SwitchesRefused != 1 || s.Standing != Empty {
+		early.Totals.SwitchesRefused != 0 || early.Totals.SwitchesWaiting != 1 || !s.Waits || s.Standing != Empty {
 		t.Errorf("before the first phase: %v", s)
 	}
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, known *revision
 	}
 	will, err := r.Proposed.Compile(t.sw.Name, now)
 	if err != nil {
-		s.Error = err.Error()
+		s.Error, s.Waits = err.Error(), errors.Is(err, intent.ErrNoPhase)
 	} else {
 		s.PhaseAfter = will.InForce.String()
 	}

@@ -120,7 +120,10 @@ func (t *writer) totals(p *op25bv1.Plan) {
 		t.line(0, "", fmt.Sprintf("%s could not be read; that part of the plan is assumed", counted(uint64(s.SwitchesUnread), "switch")))
 	}
 	if s.SwitchesRefused > 0 {
-		t.colored(red, fmt.Sprintf("%s would not be changed, for the errors above", counted(uint64(s.SwitchesRefused), "switch")))
+		t.colored(red, fmt.Sprintf("%s would refuse this, for the errors above", counted(uint64(s.SwitchesRefused), "switch")))
+	}
+	if s.SwitchesWaiting > 0 {
+		t.line(0, "", fmt.Sprintf("%s would wait for the first phase", counted(uint64(s.SwitchesWaiting), "switch")))
 	}
 	if s.Stops > 0 {
 		t.colored(red, fmt.Sprintf("this stops mail: see the lines marked %s", strings.ToUpper(string(policy.Stops))))

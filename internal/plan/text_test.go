@@ -170,7 +170,7 @@ switch staging at 192.0.2.9:3
   1,234 updates, and nothing that packets meet: rule sets for later
 
 nothing to change but rule sets for later, by 1,234 updates to 1 of 1,003 switches
-1 switch would not be changed, for the errors above
+1 switch would refuse this, for the errors above
 `
 	if got := text(t, Text{}, many); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -73,3 +73,26 @@ func fills(count map[string]int64, contract *pipeline.Contract) []Fill {
 	}
 	return all
 }
+
+// Fits returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold a state, whatever else the switch has, and
+// pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A switch may still have no room for the way there.
+func Fits(want *pipeline.State, contract *pipeline.Contract) error {
+	t, err := aim(want, contract)
+	if err != nil {
+		return err
+	}
+	need := make([]int64, len(pipeline.TablesByRank()))
+	for _, entries := range [][]pipeline.Entry{t.fixed, t.rules} {
+		for i := range entries {
+			if !entries[i].IsDefault() {
+				need[entries[i].Rank()]++
+			}
+		}
+	}
+	for i, table := range pipeline.TablesByRank() {
+		if size, ok := contract.Size(table); ok && need[i] > size {
+			return fmt.Errorf("table %q: %w: %d entries, %d wanted", table, ErrNoRoom, size, need[i])
+		}
+	}
+	return nil
+}

@@ -287,7 +287,7 @@ type Totals struct {
 	SwitchesDrifted uint32 `protobuf:"varint,3,opt,name=switches_drifted,json=switchesDrifted,proto3" json:"switches_drifted,omitempty"`
 	// Switches that could not be read, so that their part of the plan goes by what they were last brought to.
 	SwitchesUnread uint32 `protobuf:"varint,4,opt,name=switches_unread,json=switchesUnread,proto3" json:"switches_unread,omitempty"`
-	// Switches for which there is no plan, because they would be refused: SwitchPlan.error.
+	// Switches that would refuse the change: SwitchPlan.error. This is what the exit status 1 of `op25b plan` depends on.
 	SwitchesRefused uint32 `protobuf:"varint,5,opt,name=switches_refused,json=switchesRefused,proto3" json:"switches_refused,omitempty"`
 	// Entries, as in SwitchPlan.change.
 	Added   uint64 `protobuf:"varint,6,opt,name=added,proto3" json:"added,omitempty"`
@@ -300,9 +300,11 @@ type Totals struct {
 	// Sentences of severity "stops".
 	Stops uint32 `protobuf:"varint,11,opt,name=stops,proto3" json:"stops,omitempty"`
 	// Sentences of severity "opens".
-	Opens         uint32 `protobuf:"varint,12,opt,name=opens,proto3" json:"opens,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Opens uint32 `protobuf:"varint,12,opt,name=opens,proto3" json:"opens,omitempty"`
+	// Switches on which no phase has begun: SwitchPlan.waits.
+	SwitchesWaiting uint32 `protobuf:"varint,70,opt,name=switches_waiting,json=switchesWaiting,proto3" json:"switches_waiting,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Totals) Reset() {
@@ -419,6 +421,13 @@ func (x *Totals) GetOpens() uint32 {
 	return 0
 }
 
+func (x *Totals) GetSwitchesWaiting() uint32 {
+	if x != nil {
+		return x.SwitchesWaiting
+	}
+	return 0
+}
+
 // What would become of one switch.
 type SwitchPlan struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -452,7 +461,9 @@ type SwitchPlan struct {
 	// How full each table of limited size would be.
 	Tables []*TableFill `protobuf:"bytes,13,rep,name=tables,proto3" json:"tables,omitempty"`
 	// What the change means for mail, in words; what stops mail comes first.
-	Meaning       []*Sentence `protobuf:"bytes,14,rep,name=meaning,proto3" json:"meaning,omitempty"`
+	Meaning []*Sentence `protobuf:"bytes,14,rep,name=meaning,proto3" json:"meaning,omitempty"`
+	// There is an error because no phase has begun, and not because the switch would refuse anything.
+	Waits         bool `protobuf:"varint,70,opt,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -583,6 +594,13 @@ func (x *SwitchPlan) GetMeaning() []*Sentence {
 		return x.Meaning
 	}
 	return nil
+}
+
+func (x *SwitchPlan) GetWaits() bool {
+	if x != nil {
+		return x.Waits
+	}
+	return false
 }
 
 // Entries by which two states differ.
@@ -949,7 +967,7 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\bswitches\x18\x06 \x03(\v2\x14.op25b.v1.SwitchPlanR\bswitches\x12(\n" +
 	"\x06totals\x18\a \x01(\v2\x10.op25b.v1.TotalsR\x06totals\x12\x18\n" +
 	"\achanges\x18\b \x01(\bR\achanges\x12\x14\n" +
-	"\x05notes\x18\t \x03(\tR\x05notes\"\xf8\x02\n" +
+	"\x05notes\x18\t \x03(\tR\x05notes\"\xa3\x03\n" +
 	"\x06Totals\x12\x1a\n" +
 	"\bswitches\x18\x01 \x01(\rR\bswitches\x12)\n" +
 	"\x10switches_changed\x18\x02 \x01(\rR\x0fswitchesChanged\x12)\n" +
@@ -963,7 +981,8 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\adrifted\x18\n" +
 	" \x01(\x04R\adrifted\x12\x14\n" +
 	"\x05stops\x18\v \x01(\rR\x05stops\x12\x14\n" +
-	"\x05opens\x18\f \x01(\rR\x05opens\"\xf0\x03\n" +
+	"\x05opens\x18\f \x01(\rR\x05opens\x12)\n" +
+	"\x10switches_waiting\x18F \x01(\rR\x0fswitchesWaiting\"\x86\x04\n" +
 	"\n" +
 	"SwitchPlan\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
@@ -981,7 +1000,8 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\aupdates\x18\v \x01(\x04R\aupdates\x12(\n" +
 	"\x05steps\x18\f \x03(\v2\x12.op25b.v1.PlanStepR\x05steps\x12+\n" +
 	"\x06tables\x18\r \x03(\v2\x13.op25b.v1.TableFillR\x06tables\x12,\n" +
-	"\ameaning\x18\x0e \x03(\v2\x12.op25b.v1.SentenceR\ameaning\"\xbf\x01\n" +
+	"\ameaning\x18\x0e \x03(\v2\x12.op25b.v1.SentenceR\ameaning\x12\x14\n" +
+	"\x05waits\x18F \x01(\bR\x05waits\"\xbf\x01\n" +
 	"\n" +
 	"Difference\x12\x14\n" +
 	"\x05added\x18\x01 \x01(\x04R\x05added\x12\x18\n" +

@@ -1,0 +1,53 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+	"op25b/internal/reconcile"
+)
+
+// ErrRefused is an intent that switches would refuse as a whole.
+var ErrRefused = errors.New("nothing was stored")
+
+// Fits finds out whether each switch of an inventory could take an intent: it compiles, and every table has room for it. Switches are not
+// asked: what a table holds is in the program that this controller carries, so that one that cannot be reached does not stand in the way.
+//
+// ErrRefused names the first switch that would refuse and why, such as the table, its size and the need, and counts the others.
+func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
+	now := p.cfg.Now()
+	var first error
+	others := 0
+	for i := range in.Bundle.Inventory.Switches {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		name := in.Bundle.Inventory.Switches[i].Name
+		compiled, err := in.Compile(name, now)
+		if errors.Is(err, intent.ErrNoPhase) { // what it will have then is as large
+			compiled, err = in.CompileAs(name, policy.Everywhere(in.Bundle.Policy.Phases[0].Name), now)
+		}
+		if err == nil {
+			err = reconcile.Fits(compiled.Sharing(), p.contract)
+		}
+		switch {
+		case err == nil:
+		case first == nil:
+			first = fmt.Errorf("switch %q: %w", name, err)
+		default:
+			others++
+		}
+	}
+	switch {
+	case first == nil:
+		return nil
+	case others == 1:
+		first = fmt.Errorf("%w (and 1 more switch)", first)
+	case others > 1:
+		first = fmt.Errorf("%w (and %d more switches)", first, others)
+	}
+	return fmt.Errorf("%w: %w", ErrRefused, first)
+}
