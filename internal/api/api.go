@@ -82,8 +82,7 @@ type Deps struct {
 // A server is what all services have in common.
 type server struct {
 	Deps
-	guard   *guard
-	intents cache
+	guard *guard
 }
 
 // New returns the handler of everything. It starts nothing.

@@ -74,8 +74,10 @@ var meanings = []struct {
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
 	{impact.ErrAddress, connect.CodeInvalidArgument},
 	{context.Canceled, connect.CodeCanceled},
+	{store.ErrNoQuorum, connect.CodeUnavailable}, // whoever waited for it, and for how long, is not the reason
+	{store.ErrRestoring, connect.CodeUnavailable},
+	{store.ErrReplaced, connect.CodeAborted},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
-	{store.ErrNoQuorum, connect.CodeUnavailable},
 	{store.ErrClosed, connect.CodeUnavailable},
 }
 

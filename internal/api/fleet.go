@@ -64,7 +64,7 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	if all, err = only(all, req.Msg.Switches); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all}), nil
+	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all, Notices: s.notices(ctx)}), nil
 }
 
 // only are the statuses of the switches that were asked for, all if none was.
@@ -122,7 +122,7 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 			if !ok {
 				return s.ended(ctx, errors.New("come again"))
 			}
-			if update.Err != nil {
+			if update.Err != nil && !errors.Is(update.Err, intent.ErrNone) {
 				continue // the one before stays what counts
 			}
 			in = update.Intent
@@ -181,5 +181,5 @@ func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.Dr
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.DriftResponse{Plan: made, Drifted: slices.ContainsFunc(made.Switches, plan.Drifted)}), nil
+	return connect.NewResponse(&op25bv1.DriftResponse{Plan: made, Drifted: slices.ContainsFunc(made.Switches, plan.Drifted), Notices: s.notices(ctx)}), nil
 }

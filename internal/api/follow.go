@@ -10,12 +10,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
+	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // follow tells that an intent was stored and then, unless nobody waits, how the switches are brought to it, until each is there or has failed.
 func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, send func(*op25bv1.Progress) error) error {
-	s.intents.put(in)
 	tell := func(p *op25bv1.Progress) error {
 		p.Time = timestamppb.New(s.Now())
 		return send(p)
@@ -27,7 +27,23 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 	ctx, cancel := s.stream(ctx)
 	defer cancel(nil)
 	f := newFollower(in)
-	for statuses := range s.Switches.Watch(ctx) {
+	g := s.Store.Generation()
+	watched := s.Switches.Watch(ctx)
+	for {
+		var statuses []*op25bv1.SwitchStatus
+		var ok bool
+		select {
+		case statuses, ok = <-watched:
+		case <-g.Done():
+			g = s.Store.Generation()
+			if err := s.kept(ctx, in, g); err != nil {
+				return err
+			}
+			continue
+		}
+		if !ok {
+			return s.ended(ctx, fmt.Errorf("revision %d is stored; how the switches are brought to it can be watched by FleetService.WatchSwitches", in.Number))
+		}
 		for _, st := range f.news(statuses) {
 			if err := tell(&op25bv1.Progress{Event: &op25bv1.Progress_Switch{Switch: st}}); err != nil {
 				return err
@@ -37,7 +53,16 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 			return tell(&op25bv1.Progress{Event: &op25bv1.Progress_Done{Done: done}})
 		}
 	}
-	return s.ended(ctx, fmt.Errorf("revision %d is stored; how the switches are brought to it can be watched by FleetService.WatchSwitches", in.Number))
+}
+
+// kept returns an error if a revision that was stored is not in the store any more, for the store was replaced by an older one.
+func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generation) error {
+	r, err := s.Store.Intent().Revision(ctx, in.Number)
+	if err != nil && !errors.Is(err, store.ErrNotFound) || err == nil && r.ID == in.ID {
+		return nil // what is not known is not told
+	}
+	return connect.NewError(connect.CodeAborted, fmt.Errorf(
+		"revision %d was stored, and is lost: %w: %s; look at op25b history, and make the change again", in.Number, store.ErrReplaced, g.Why()))
 }
 
 // errStopping is why a stream ends when its controller does.
@@ -96,7 +121,7 @@ func (f *follower) done() *op25bv1.Done {
 	done := &op25bv1.Done{Revision: f.in.Number, SupersededBy: f.later}
 	for i := range f.in.Bundle.Inventory.Switches {
 		switch st := f.told[f.in.Bundle.Inventory.Switches[i].Name]; {
-		case st.Converged && st.Revision >= f.in.Number:
+		case f.reached(st):
 			done.Converged++
 		case lasts(st) && (st.Wanted >= f.in.Number || !answers(st)):
 			done.Failed = append(done.Failed, st)
@@ -105,6 +130,11 @@ func (f *follower) done() *op25bv1.Done {
 		}
 	}
 	return done
+}
+
+// reached reports whether a switch was seen in this revision, or in a later one. Another revision of the same number is of another store.
+func (f *follower) reached(st *op25bv1.SwitchStatus) bool {
+	return st.Converged && (st.Revision > f.in.Number || st.Revision == f.in.Number && st.RevisionId == f.in.ID)
 }
 
 // lasts reports whether waiting for a switch does not help. A switch that nobody owns is taken by another controller within seconds.

@@ -32,6 +32,12 @@ func at(name string, state op25bv1.SwitchState, revision, wanted uint64) *op25bv
 	}
 }
 
+// elsewhere is a status of another revision of the same number.
+func elsewhere(st *op25bv1.SwitchStatus) *op25bv1.SwitchStatus {
+	st.RevisionId = "of a store that was replaced"
+	return st
+}
+
 // A change is done once every switch of the inventory is there or has failed, and not before.
 func TestFollower(t *testing.T) {
 	w := newWorld(t, nil)
@@ -48,6 +54,7 @@ func TestFollower(t *testing.T) {
 		{"one is not told of", []*op25bv1.SwitchStatus{at("edge-east", converged, 1, 1), at("edge-west", converged, 1, 1)}, 0, nil, 0, false},
 		{"all are there", []*op25bv1.SwitchStatus{at("edge-east", converged, 1, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 3, nil, 0, true},
 		{"one is still at the one before", []*op25bv1.SwitchStatus{at("edge-east", converged, 0, 0), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 0, nil, 0, false},
+		{"one is at another revision of the number", []*op25bv1.SwitchStatus{elsewhere(at("edge-east", converged, 1, 1)), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 0, nil, 0, false},
 		{"one is being brought there", []*op25bv1.SwitchStatus{at("edge-east", converging, 0, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 0, nil, 0, false},
 		{"one has failed", []*op25bv1.SwitchStatus{at("edge-east", failed, 0, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 2, []string{"edge-east"}, 0, true},
 		{"one has failed with the one before", []*op25bv1.SwitchStatus{at("edge-east", failed, 0, 0), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1)}, 0, nil, 0, false},
@@ -57,6 +64,11 @@ func TestFollower(t *testing.T) {
 			at("edge-east", converged, 1, 1), at("edge-west", converged, 1, 1), at("edge-south", converged, 1, 1), at("old", failed, 0, 9),
 		}, 3, nil, 0, true},
 	} {
+		for _, st := range c.statuses {
+			if st.Revision == in.Number && st.RevisionId == "" {
+				st.RevisionId = in.ID
+			}
+		}
 		f := newFollower(in)
 		news := f.news(c.statuses)
 		if len(news) != 3 { // the inventory's, each once

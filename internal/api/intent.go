@@ -274,6 +274,6 @@ func revisionOf(in *intent.Intent) *op25bv1.Revision {
 func storedRevision(r store.Revision) *op25bv1.Revision {
 	return &op25bv1.Revision{
 		Number: r.Number, Author: r.Author, Reason: strings.ToValidUTF8(r.Reason, "\uFFFD"), Time: timestamppb.New(r.Time),
-		Documents: uint32(r.Documents), Bytes: uint64(r.Bytes), RequestId: r.Request,
+		Documents: uint32(r.Documents), Bytes: uint64(r.Bytes), Id: r.ID, RequestId: r.Request,
 	}
 }

@@ -75,9 +75,21 @@ func TestIntent(t *testing.T) {
 	}
 	saved := planned.Plan
 	saved.Files = later
-	w.switches.tell(&op25bv1.SwitchStatus{Switch: "edge-1", State: converged, Converged: true, Revision: 2, Wanted: 2})
 	stream, err = c.Apply(ctx, &op25bv1.ApplyRequest{Plan: saved, Reason: "sooner"})
-	events = told(t, stream, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := stream.Recv(); err != nil || second.GetSwitch().GetState() != unknownState {
+		t.Fatalf("%v, %v", second, err)
+	}
+	w.switches.tell(&op25bv1.SwitchStatus{
+		Switch: "edge-1", State: converged, Converged: true, Revision: 2, Wanted: 2, RevisionId: first.GetStored().GetId(),
+	})
+	events = append([]*op25bv1.Progress{first}, told(t, stream, nil)...)
 	if len(events) != 3 || events[0].GetStored().GetNumber() != 2 || events[1].GetSwitch().GetSwitch() != "edge-1" || events[2].GetDone().GetConverged() != 1 {
 		t.Errorf("%v", events)
 	}

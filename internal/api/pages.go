@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"connectrpc.com/grpchealth"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,8 +27,8 @@ func (s *server) plainPages(mux *http.ServeMux) {
 			return
 		}
 		text := "ready"
-		if warning := s.Store.Space(ctx).Warning(); warning != "" {
-			text += "\nwarning: " + warning
+		for _, notice := range s.notices(ctx) {
+			text += "\nwarning: " + notice
 		}
 		say(w, http.StatusOK, text)
 	})
@@ -44,6 +45,22 @@ func (s *server) plainPages(mux *http.ServeMux) {
 			metrics.ServeHTTP(w, r)
 		}
 	})
+}
+
+// replacedFor is how long it is told that the store was replaced.
+const replacedFor = time.Hour
+
+// notices are what somebody who looks at a controller should know, although it is ready.
+func (s *server) notices(ctx context.Context) []string {
+	var all []string
+	if g := s.Store.Generation(); g.Number() > 1 && s.Now().Sub(g.Began()) < replacedFor {
+		all = append(all, fmt.Sprintf("the store was replaced, found out at %s: %s; the switches are brought to what it says now, see op25b history",
+			g.Began().Format(time.RFC3339), g.Why()))
+	}
+	if warning := s.Store.Space(ctx).Warning(); warning != "" {
+		all = append(all, warning)
+	}
+	return all
 }
 
 func say(w http.ResponseWriter, code int, text string) {

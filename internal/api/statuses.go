@@ -28,7 +28,8 @@ func (f fleetSwitches) List(ctx context.Context) ([]*op25bv1.SwitchStatus, error
 	if err != nil {
 		return nil, err
 	}
-	return statusMessages(statuses, members), nil
+	id, _ := f.store.Generation().ID()
+	return statusMessages(statuses, members, id), nil
 }
 
 // Watch tells the statuses. A change of who is present is one of the statuses: the owner may have died.
@@ -36,6 +37,7 @@ func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 	out := make(chan []*op25bv1.SwitchStatus)
 	ctx, cancel := context.WithCancel(ctx)
 	statuses, members := fleet.WatchStatuses(ctx, f.store), f.store.WatchMembers(ctx)
+	g := f.store.Generation()
 	go func() {
 		defer close(out)
 		defer cancel()
@@ -44,8 +46,17 @@ func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 		var haveAny, presentAny bool
 		var news []*op25bv1.SwitchStatus
 		var ready chan<- []*op25bv1.SwitchStatus // nil while there is nothing to tell
+		known := g.Known()                       // nil once it is
 		for {
 			select {
+			case <-g.Done():
+				if g.Number() == f.store.Generation().Number() { // the store is closed
+					return
+				}
+				g = f.store.Generation()
+				known = g.Known()
+			case <-known:
+				known = nil
 			case some, ok := <-statuses:
 				if !ok {
 					return
@@ -63,30 +74,35 @@ func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 				return
 			}
 			if haveAny && presentAny {
-				ready, news = out, statusMessages(have, present)
+				id, _ := g.ID()
+				ready, news = out, statusMessages(have, present, id)
 			}
 		}
 	}()
 	return out
 }
 
-func statusMessages(statuses []fleet.Status, members []store.Member) []*op25bv1.SwitchStatus {
+// statusMessages are statuses as a store with an identity has them.
+func statusMessages(statuses []fleet.Status, members []store.Member, id string) []*op25bv1.SwitchStatus {
 	all := make([]*op25bv1.SwitchStatus, len(statuses))
 	for i, st := range statuses {
-		all[i] = statusMessage(st, st.Abandoned(members))
+		all[i] = statusMessage(st, st.Abandoned(members), id)
 	}
 	return all
 }
 
-func statusMessage(st fleet.Status, abandoned bool) *op25bv1.SwitchStatus {
+func statusMessage(st fleet.Status, abandoned bool, id string) *op25bv1.SwitchStatus {
 	m := &op25bv1.SwitchStatus{
 		Switch: st.Switch, State: op25bv1.SwitchState(st.State), Reason: op25bv1.SwitchReason(st.Reason), Detail: st.Detail, Since: stamp(st.Since),
 		Ownership: op25bv1.SwitchOwnership(st.Ownership), Owner: st.Owner, Epoch: st.Epoch,
 		Revision: st.Revision, Wanted: st.Wanted, InForce: st.InForce,
 		Running: uint32(st.Running), Entries: uint64(st.Entries), Drift: st.Drift, Foreign: uint32(st.Foreign),
-		Pushed: stamp(st.Pushed), Audited: stamp(st.Audited),
+		Pushed: stamp(st.Pushed), Audited: stamp(st.Audited), RevisionId: st.RevisionID, Store: st.Store,
 	}
 	switch {
+	case st.Store != id:
+		unknown(m, op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED)
+		m.Revision, m.RevisionId, m.Wanted, m.InForce = 0, "", 0, "" // they are of the other store
 	case abandoned:
 		unknown(m, op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE)
 	case st.Ownership != fleet.Owned:

@@ -19,15 +19,16 @@ const (
 	birthName = "birth"
 )
 
-// bornAt returns the store's birth, and makes it now if there is none. It waits for a quorum, and for room, for as long as ctx
+// bornAt returns the store's birth, and makes it now if there is none. A store that was restored from a backup has the birth of before, and
+// lower revisions: there the time when its identity was made counts. It waits for a quorum, and for room, for as long as ctx
 // lasts.
-func bornAt(ctx context.Context, s *store.Store) (uint64, error) {
+func bornAt(ctx context.Context, s *store.Store, id store.Identity) (uint64, error) {
 	records := store.JSON[birth](s, birthKind)
 	for {
 		r, err := records.Get(ctx, birthName)
 		switch {
 		case err == nil:
-			return r.Value.Seconds, nil
+			return max(r.Value.Seconds, uint64(max(0, id.Made.Unix()))), nil
 		case errors.Is(err, store.ErrNotFound):
 			_, err = records.PutIf(ctx, birthName, 0, birth{uint64(time.Now().Unix())})
 		}

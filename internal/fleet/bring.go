@@ -70,7 +70,7 @@ func (t *term) beginLook(want wanted, cause Reason) {
 				return nil
 			}
 		}
-		return st.become(eventLook, cause, "")
+		return st.become(eventLook, cause, t.c.why(cause))
 	})
 }
 
@@ -83,8 +83,9 @@ func (t *term) reached(want wanted, reason Reason, change func(*Status), fields 
 			reason = st.Reason // it was found as it was
 		}
 		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.phases.String(), nil
+		st.RevisionID = want.ID
 		change(st)
-		return st.become(eventReach, reason, "")
+		return st.become(eventReach, reason, t.c.why(reason))
 	}, fields...)
 }
 

@@ -40,6 +40,8 @@ func causeOfPhase(before *view, name string, want wanted) Reason {
 // causeSincePrior is cause for a switch of which only the status is known.
 func (b *bases) causeSincePrior(want wanted) Reason {
 	switch prior := b.prior; {
+	case prior.Revision == 0 && b.replaced:
+		return ReasonStoreReplaced
 	case prior.Revision == 0:
 		return ReasonWritten
 	case prior.Revision != want.Number:

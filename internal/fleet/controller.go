@@ -28,13 +28,32 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	c := &controller{
-		Config: cfg, log: cfg.Logger.With(zap.String("controller", cfg.Name)), program: program,
-		reporter: newReporter(cfg.Store, cfg.Logger), converging: make(chan struct{}, cfg.Converging),
-		seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time),
+	log := cfg.Logger.With(zap.String("controller", cfg.Name))
+	presence, err := join(ctx, cfg, log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
 	}
-	if c.birth, err = bornAt(ctx, cfg.Store); err == nil {
+	var left map[string][]wanted
+	for {
+		c := &controller{
+			Config: cfg, log: log, program: program, gen: cfg.Store.Generation(),
+			reporter: newReporter(cfg.Store, cfg.Logger), converging: make(chan struct{}, cfg.Converging),
+			seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time), left: left,
+		}
 		err = c.run(ctx)
+		if !errors.Is(err, store.ErrReplaced) || ctx.Err() != nil {
+			break
+		}
+		left = c.left
+		log.Warn("the store was replaced: its switches are read anew", zap.Int("switches", len(left)), zap.Error(err))
+	}
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := presence.Leave(leaving); err != nil && !errors.Is(err, store.ErrClosed) {
+		log.Warn("presence not given back; it expires", zap.Error(err))
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -42,11 +61,14 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
-// A controller is one Run.
+// A controller is one Run on one generation of the store. When that ends, it ends with everything that was read from the store, and another
+// begins from nothing.
 type controller struct {
 	Config
 	log        *zap.Logger
 	program    *program
+	gen        *store.Generation
+	identity   store.Identity
 	birth      uint64
 	reporter   *reporter
 	converging chan struct{} // has a token for each switch that is being brought to its state
@@ -66,13 +88,27 @@ type controller struct {
 	dates   <-chan time.Time // nil if no date is to come
 	date    time.Time        // that is waited for
 	settled <-chan time.Time
+
+	// left is what switches may have of a store that was replaced: at first of the generation before, in the end of this one.
+	left map[string][]wanted
 }
 
-func (c *controller) run(ctx context.Context) error {
-	presence, err := c.join(ctx)
-	if err != nil {
+// run returns nil when ctx ends, store.ErrReplaced when the generation does, and else as Run.
+func (c *controller) run(ctx context.Context) (err error) {
+	for {
+		c.identity, err = c.gen.Identity(ctx)
+		if err == nil {
+			break
+		}
+		if !takesNothing(err) || ctx.Err() != nil {
+			return err
+		}
+		awaitRoom(ctx, err)
+	}
+	if c.birth, err = bornAt(ctx, c.Store, c.identity); err != nil {
 		return err
 	}
+	c.Metrics.revision(0)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	c.reporting = reporting
@@ -82,31 +118,46 @@ func (c *controller) run(ctx context.Context) error {
 	stopWatching()
 	for range intents { // until the watch has ended
 	}
-
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer cancel()
-	if err := presence.Leave(leaving); err != nil && !errors.Is(err, store.ErrClosed) {
-		c.log.Warn("presence not given back; it expires", zap.Error(err))
-	}
 	for _, s := range c.seats {
 		s.stop(false)
 	}
 	for len(c.seats) > 0 {
-		delete(c.seats, (<-c.ended).name)
+		c.over(<-c.ended)
 	}
 	stopReporting()
 	c.background.Wait()
 	return err
 }
 
+// over takes in that the work on a switch has ended.
+func (c *controller) over(s *seat) {
+	delete(c.seats, s.name)
+	delete(c.left, s.name)
+	if len(s.left) == 0 {
+		return
+	}
+	if c.left == nil {
+		c.left = make(map[string][]wanted)
+	}
+	c.left[s.name] = s.left
+}
+
+// why is what there is to say of a reason beyond its name.
+func (c *controller) why(r Reason) string {
+	if r == ReasonStoreReplaced {
+		return c.gen.Why()
+	}
+	return ""
+}
+
 // join makes the controller present, as soon as the store has a quorum and room.
-func (c *controller) join(ctx context.Context) (*store.Presence, error) {
+func join(ctx context.Context, c Config, log *zap.Logger) (*store.Presence, error) {
 	for {
 		p, err := c.Store.Join(ctx, c.Name, c.Addr)
 		if err == nil || !takesNothing(err) || ctx.Err() != nil {
 			return p, err
 		}
-		c.log.Warn("the store takes nothing; no switch is changed until it does", zap.Error(err))
+		log.Warn("the store takes nothing; no switch is changed until it does", zap.Error(err))
 		awaitRoom(ctx, err)
 	}
 }
@@ -116,12 +167,12 @@ const fullPause = 5 * time.Second
 
 // takesNothing reports whether a write has failed because the store takes none for the time being.
 func takesNothing(err error) bool {
-	return errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull)
+	return errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring)
 }
 
 // awaitRoom waits until it is worth trying again. A request that met no quorum has waited itself.
 func awaitRoom(ctx context.Context, err error) {
-	if errors.Is(err, store.ErrFull) {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring) {
 		pause(ctx, fullPause)
 	}
 }
@@ -131,6 +182,8 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-c.gen.Done():
+			return fmt.Errorf("fleet: %w", c.gen.Err())
 		case all, ok := <-members:
 			if !ok {
 				return fmt.Errorf("fleet: %w", store.ErrClosed)
@@ -140,13 +193,15 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 			switch {
 			case !ok:
 				return fmt.Errorf("fleet: %w", store.ErrClosed)
+			case errors.Is(u.Err, intent.ErrNone): // the store was replaced: the generation ends
+				continue
 			case u.Err != nil:
 				c.log.Error("the newest intent cannot be read; the one before it stays in force", zap.Error(u.Err))
 				continue
 			}
 			c.decided(u.Intent)
 		case s := <-c.ended:
-			delete(c.seats, s.name)
+			c.over(s)
 		case <-c.settled:
 			c.settled = nil
 		case <-c.dates:

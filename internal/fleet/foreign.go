@@ -18,6 +18,8 @@ type bases struct {
 	since []wanted // what it was then begun to be brought to, and was not
 
 	waiting *view // by which no phase had begun, if that is so since; nil otherwise
+
+	replaced bool // the store was replaced since the process began, and the switch was not read since
 }
 
 // maxTried bounds bases.since: the oldest attempts are forgotten first, and what they left counts as foreign.

@@ -37,11 +37,14 @@ type seat struct {
 	device  device           // that the session is with
 	redial  func()           // ends the session, so that the next one is with another address; nil without a session
 	removed bool             // it is not in the inventory any more
+
+	// left is what the switch may have of a store that was replaced since. It belongs to the goroutine of run.
+	left []wanted
 }
 
 // sit begins the work on a switch.
 func (c *controller) sit(name string) *seat {
-	s := &seat{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}}
+	s := &seat{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
 	ctx, quit := context.WithCancel(context.Background())
 	s.quit = quit
 	go func() {
@@ -122,6 +125,12 @@ func (s *seat) waits(detail string) {
 // serve works on the switch while it is owned, and gives it back.
 func (s *seat) serve(ctx context.Context, own *store.Ownership) {
 	t := newTerm(s, own)
+	t.bases.since, s.left = s.left, nil
+	defer func() {
+		if s.c.gen.Err() != nil {
+			s.left = t.bases.all()
+		}
+	}()
 	s.mu.Lock()
 	s.own, t.before, s.epoch = own, s.epoch, own.Epoch()
 	s.mu.Unlock()
@@ -144,6 +153,9 @@ func (s *seat) serve(ctx context.Context, own *store.Ownership) {
 		s.c.Metrics.lost()
 		s.set(func(st *Status) error { // what is so of the switch stays as it was last known
 			st.Ownership, st.Progress = Lost, nil
+			if err := s.c.gen.Err(); err != nil {
+				st.OwnershipDetail = err.Error()
+			}
 			return nil
 		})
 	} else {

@@ -35,6 +35,10 @@ type Status struct {
 	// Revision is the intent's that the switch was last brought to, and Wanted the newest. 0 is none.
 	Revision uint64 `json:"revision,omitempty"`
 	Wanted   uint64 `json:"wanted,omitempty"`
+	// RevisionID is the store.Revision.ID of Revision, and Store the identity of the store that both numbers are of: in another store they
+	// mean nothing.
+	RevisionID string `json:"revisionID,omitempty"`
+	Store      string `json:"store,omitempty"`
 	// InForce is the phases in force in the switch, in words, and Running the epoch of their rules there.
 	InForce string `json:"inForce,omitempty"`
 	Running uint8  `json:"running,omitempty"`

@@ -69,10 +69,11 @@ func (t *term) begin(ctx context.Context) {
 	}
 	t.set(func(st *Status) error {
 		// Where nobody owned it since our own last term, what we know of it is newer than what was stored.
-		if known := r.Value; known.Switch == t.name && (t.before == 0 || known.Epoch > t.before) {
+		if known := r.Value; known.Switch == t.name && known.Store == t.c.identity.ID && (t.before == 0 || known.Epoch > t.before) {
 			*st = known
 		}
-		t.bases.prior = *st
+		st.Store = t.c.identity.ID
+		t.bases.prior, t.bases.replaced = *st, t.c.gen.Number() > 1
 		st.Ownership, st.OwnershipDetail, st.Owner, st.Epoch = Owned, "", t.c.Name, t.own.Epoch()
 		return st.become(eventDial, ReasonDialing, "")
 	})

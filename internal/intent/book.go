@@ -60,14 +60,18 @@ func (b *Book) Current(ctx context.Context) (*Intent, error) {
 	if err != nil {
 		return nil, err
 	}
-	if head.Number == 0 {
-		return nil, ErrNone
-	}
 	return b.of(ctx, head)
 }
 
 // At returns a revision, or store.ErrNotFound.
 func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
+	r, err := b.store.Intent().Revision(ctx, revision)
+	if err != nil {
+		return nil, err
+	}
+	if last := b.recent(); last.is(r) {
+		return last, nil
+	}
 	s, err := b.store.Intent().At(ctx, revision)
 	if err != nil {
 		return nil, err
@@ -75,9 +79,12 @@ func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 	return read(s, b.recent())
 }
 
-// of returns the intent of a revision that the store has just told of.
+// of returns the intent of a revision that the store has just told of as the newest.
 func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
-	if last := b.recent(); last != nil && last.Number == r.Number && last.Time.Equal(r.Time) { // a store begun anew counts from 1 again
+	if r.Number == 0 {
+		return nil, ErrNone
+	}
+	if last := b.recent(); last.is(r) {
 		return last, nil
 	}
 	in, err := b.At(ctx, r.Number)
@@ -85,6 +92,12 @@ func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 		return nil, err
 	}
 	return b.remember(in), nil
+}
+
+// is reports whether an intent, which may be nil, is of a revision. The number does not tell: a store that was replaced can have another
+// revision of the same number.
+func (in *Intent) is(r store.Revision) bool {
+	return in != nil && in.Number == r.Number && in.ID == r.ID
 }
 
 // History returns revisions before one, the newest first; 0 begins with the current one.
@@ -100,7 +113,9 @@ func (b *Book) Diff(ctx context.Context, from, to uint64) ([]store.DocumentDiff,
 // An Update is what Watch tells.
 type Update struct {
 	*Intent
-	Err error // the newest revision cannot be read; the one before it stays what counts
+	// Err is set if the newest revision cannot be read: then the one before it stays what counts. It is ErrNone if the store was replaced by
+	// one without intent: then nothing counts.
+	Err error
 }
 
 // Watch tells every revision after one, the newest alone where several come at once, until ctx ends; then the channel is closed. Who has

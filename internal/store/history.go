@@ -51,6 +51,12 @@ func (in *Intent) At(ctx context.Context, revision uint64) (Snapshot, error) {
 	}
 }
 
+// Revision returns the record of a revision without its documents. Errors are those of At.
+func (in *Intent) Revision(ctx context.Context, revision uint64) (Revision, error) {
+	rec, _, _, err := in.revision(ctx, revision)
+	return rec.Revision, err
+}
+
 // History returns up to limit revisions before a revision, or from the current one on if before is 0, the newest first.
 func (in *Intent) History(ctx context.Context, before uint64, limit int) ([]Revision, error) {
 	if limit <= 0 {

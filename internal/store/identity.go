@@ -33,6 +33,7 @@ type Generation struct {
 	s      *Store
 	number uint64
 	why    string // why the generation before ended; empty in the first
+	began  time.Time
 
 	ctx context.Context // ends with the generation, with ErrReplaced as its cause, or with the store
 	end context.CancelCauseFunc
@@ -47,6 +48,12 @@ func (g *Generation) Number() uint64 { return g.number }
 
 // Why says what was found when the generation before this one ended; it is empty in the first.
 func (g *Generation) Why() string { return g.why }
+
+// Began is when this process found out that the generation had begun, by the store's clock.
+func (g *Generation) Began() time.Time { return g.began }
+
+// Known is closed when ID tells the identity.
+func (g *Generation) Known() <-chan struct{} { return g.known }
 
 // Done is closed when the generation ends.
 func (g *Generation) Done() <-chan struct{} { return g.ctx.Done() }
@@ -120,7 +127,7 @@ type standing struct {
 // begin makes the first generation, or the next one. The caller holds mu or is alone.
 func (s *Store) beginLocked(why string) {
 	st := &s.standing
-	g := &Generation{s: s, number: 1, why: why, known: make(chan struct{})}
+	g := &Generation{s: s, number: 1, why: why, began: s.cfg.Now().UTC(), known: make(chan struct{})}
 	if st.gen != nil {
 		g.number = st.gen.number + 1
 		if id, ok := st.gen.ID(); ok && id != "" {

@@ -385,7 +385,11 @@ type SwitchStatus struct {
 	// The newest failure that is not overcome yet, also while the switch is not connected or its owner changes; absent if there is none.
 	Failure *SwitchFailure `protobuf:"bytes,33,opt,name=failure,proto3" json:"failure,omitempty"`
 	// What was last reported of the switch; absent unless the state is UNKNOWN.
-	Last          *SwitchCondition `protobuf:"bytes,34,opt,name=last,proto3" json:"last,omitempty"`
+	Last *SwitchCondition `protobuf:"bytes,34,opt,name=last,proto3" json:"last,omitempty"`
+	// The id of the revision that it was last brought to: see Revision.id. A store that was restored can have another revision of the same number.
+	RevisionId string `protobuf:"bytes,40,opt,name=revision_id,json=revisionId,proto3" json:"revision_id,omitempty"`
+	// The identity of the store in which this was reported. A status of another store than the present one is shown as unknown.
+	Store         string `protobuf:"bytes,41,opt,name=store,proto3" json:"store,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +590,20 @@ func (x *SwitchStatus) GetLast() *SwitchCondition {
 		return x.Last
 	}
 	return nil
+}
+
+func (x *SwitchStatus) GetRevisionId() string {
+	if x != nil {
+		return x.RevisionId
+	}
+	return ""
+}
+
+func (x *SwitchStatus) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
 }
 
 // A condition that was reported of a switch.
@@ -848,8 +866,10 @@ func (x *ListSwitchesRequest) GetSwitches() []string {
 type ListSwitchesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The current revision of the intent; 0 if there is none.
-	Revision      uint64          `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	Switches      []*SwitchStatus `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
+	Revision uint64          `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Switches []*SwitchStatus `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
+	// What somebody who looks at the switches should know beside them, such as that the store was replaced an hour ago.
+	Notices       []string `protobuf:"bytes,40,rep,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -894,6 +914,13 @@ func (x *ListSwitchesResponse) GetRevision() uint64 {
 func (x *ListSwitchesResponse) GetSwitches() []*SwitchStatus {
 	if x != nil {
 		return x.Switches
+	}
+	return nil
+}
+
+func (x *ListSwitchesResponse) GetNotices() []string {
+	if x != nil {
+		return x.Notices
 	}
 	return nil
 }
@@ -1065,7 +1092,9 @@ type DriftResponse struct {
 	// The plan for the current documents: drift is what another hand did, change is what reconciliation would do.
 	Plan *Plan `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
 	// Some switch has drifted.
-	Drifted       bool `protobuf:"varint,2,opt,name=drifted,proto3" json:"drifted,omitempty"`
+	Drifted bool `protobuf:"varint,2,opt,name=drifted,proto3" json:"drifted,omitempty"`
+	// See ListSwitchesResponse.
+	Notices       []string `protobuf:"bytes,40,rep,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1114,11 +1143,18 @@ func (x *DriftResponse) GetDrifted() bool {
 	return false
 }
 
+func (x *DriftResponse) GetNotices() []string {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
 var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xf6\x06\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xad\a\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -1144,7 +1180,10 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x06pushed\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\x06pushed\x124\n" +
 	"\aaudited\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\aaudited\x121\n" +
 	"\afailure\x18! \x01(\v2\x17.op25b.v1.SwitchFailureR\afailure\x12-\n" +
-	"\x04last\x18\" \x01(\v2\x19.op25b.v1.SwitchConditionR\x04lastJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
+	"\x04last\x18\" \x01(\v2\x19.op25b.v1.SwitchConditionR\x04last\x12\x1f\n" +
+	"\vrevision_id\x18( \x01(\tR\n" +
+	"revisionId\x12\x14\n" +
+	"\x05store\x18) \x01(\tR\x05storeJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
 	"\x0fSwitchCondition\x12+\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
@@ -1161,10 +1200,11 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x04done\x18\x02 \x01(\rR\x04done\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\rR\x05total\"1\n" +
 	"\x13ListSwitchesRequest\x12\x1a\n" +
-	"\bswitches\x18\x01 \x03(\tR\bswitches\"f\n" +
+	"\bswitches\x18\x01 \x03(\tR\bswitches\"\x80\x01\n" +
 	"\x14ListSwitchesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x122\n" +
-	"\bswitches\x18\x02 \x03(\v2\x16.op25b.v1.SwitchStatusR\bswitches\"2\n" +
+	"\bswitches\x18\x02 \x03(\v2\x16.op25b.v1.SwitchStatusR\bswitches\x12\x18\n" +
+	"\anotices\x18( \x03(\tR\anotices\"2\n" +
 	"\x14WatchSwitchesRequest\x12\x1a\n" +
 	"\bswitches\x18\x01 \x03(\tR\bswitches\"{\n" +
 	"\x15WatchSwitchesResponse\x12\x1a\n" +
@@ -1174,10 +1214,11 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\fDriftRequest\x12\x1a\n" +
 	"\bswitches\x18\x01 \x03(\tR\bswitches\x12\x1f\n" +
 	"\vmax_entries\x18\x02 \x01(\rR\n" +
-	"maxEntries\"M\n" +
+	"maxEntries\"g\n" +
 	"\rDriftResponse\x12\"\n" +
 	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\x12\x18\n" +
-	"\adrifted\x18\x02 \x01(\bR\adrifted*\x87\x02\n" +
+	"\adrifted\x18\x02 \x01(\bR\adrifted\x12\x18\n" +
+	"\anotices\x18( \x03(\tR\anotices*\x87\x02\n" +
 	"\vSwitchState\x12\x1c\n" +
 	"\x18SWITCH_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SWITCH_STATE_UNKNOWN\x10\x01\x12\x1b\n" +

@@ -92,6 +92,8 @@ type Revision struct {
 	// The number of its documents, and their bytes together, with the controller's own.
 	Documents uint32 `protobuf:"varint,6,opt,name=documents,proto3" json:"documents,omitempty"`
 	Bytes     uint64 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// No other revision of any store has it: two stores can have a revision of the same number.
+	Id string `protobuf:"bytes,40,opt,name=id,proto3" json:"id,omitempty"`
 	// The request_id of the change that made it; empty if it had none.
 	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -175,6 +177,13 @@ func (x *Revision) GetBytes() uint64 {
 		return x.Bytes
 	}
 	return 0
+}
+
+func (x *Revision) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
 }
 
 func (x *Revision) GetRequestId() string {
@@ -1262,7 +1271,7 @@ var File_op25b_v1_intent_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\n" +
-	"\x15op25b/v1/intent.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14op25b/v1/fleet.proto\x1a\x13op25b/v1/plan.proto\"\xed\x01\n" +
+	"\x15op25b/v1/intent.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14op25b/v1/fleet.proto\x1a\x13op25b/v1/plan.proto\"\xfd\x01\n" +
 	"\bRevision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
@@ -1270,7 +1279,8 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
 	"\x06policy\x18\x05 \x01(\tR\x06policy\x12\x1c\n" +
 	"\tdocuments\x18\x06 \x01(\rR\tdocuments\x12\x14\n" +
-	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12\x1d\n" +
+	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12\x0e\n" +
+	"\x02id\x18( \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
 	"request_id\x18< \x01(\tR\trequestId\"\x84\x01\n" +
 	"\vPlanRequest\x12$\n" +

@@ -1,0 +1,106 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+	"op25b/internal/store"
+	"op25b/internal/store/storetest"
+)
+
+// carrier is a prefix of a class of servers in the worked example.
+const carrier = "203.0.113.0/26"
+
+// holds checks that a switch has the classes of servers of an intent.
+func holds(t *testing.T, x *target, in *intent.Intent, at time.Time) {
+	t.Helper()
+	classes := func(all []pipeline.Entry) []string {
+		var some []string
+		for _, e := range all {
+			if e.Table() == "remote_v4" {
+				some = append(some, e.String())
+			}
+		}
+		slices.Sort(some)
+		return some
+	}
+	c := must(in.Compile(x.name, at))(t)
+	want, got := classes(must(c.Sharing().Entries())(t)), classes(entries(t, x))
+	if !slices.Equal(got, want) {
+		t.Errorf("the switch has %q, want %q of revision %d", got, want, in.Number)
+	}
+}
+
+// An etcd that comes back older, empty or as another cluster while a controller runs on it, with a real switch: the controller drops all that
+// it knew and brings the switch to what the store says now. A revision that has the number of one before is never taken for it. Applied then,
+// a change reaches the switch (I11).
+func TestI11StoreReplaced(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		replace func(e *storetest.Etcd, saved string)
+		left    uint64 // the newest revision that the store has then
+	}{
+		{"older", func(e *storetest.Etcd, saved string) { e.Restore(saved) }, 1},
+		{"empty", func(e *storetest.Etcd, _ string) { e.Empty(false) }, 0},
+		{"another cluster", func(e *storetest.Etcd, _ string) { e.Empty(true) }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := startTarget(t, 1, "127.0.0.1:0")
+			e := storetest.Start(t)
+			s := openStore(t, store.Config{Endpoints: []string{e.Endpoint()}, TTL: patient})
+			now := clockAt(allDestinations).now
+			book := intent.NewBook(s, now)
+			files := documentsOf(t, x)
+			apply(t, book, files)
+			saved := e.Save()
+			r := start(t, Config{Name: "noc-1", Store: s, Book: book, Now: now})
+			r.converged(x.name, 1)
+			second := apply(t, book, replaced(files, carrier, "203.0.113.0/27"))
+			if st := r.converged(x.name, 2); st.RevisionID != second.ID || st.Store == "" {
+				t.Fatalf("status %+v of revision %s", st, second.ID)
+			}
+			before := must(book.Current(within(t)))(t)
+			g := s.Generation()
+			was := must(g.Identity(within(t)))(t)
+
+			c.replace(e, saved)
+			select {
+			case <-g.Done():
+			case <-time.After(deadline):
+				t.Fatal("the replacement was not found out")
+			}
+			current, err := book.Current(within(t))
+			switch {
+			case c.left == 0 && !errors.Is(err, intent.ErrNone):
+				t.Fatalf("the intent of an empty store is %v, %v", current, err)
+			case c.left > 0 && (err != nil || current.Number != c.left):
+				t.Fatalf("the intent is %v, %v", current, err)
+			case c.left > 0:
+				st := r.converged(x.name, c.left)
+				if st.Store == was.ID || st.RevisionID != current.ID || st.Reason != ReasonStoreReplaced || st.Detail == "" {
+					t.Errorf("status %+v", st)
+				}
+				holds(t, x, current, now())
+			}
+
+			// Another revision of the number that was in force before, with other documents.
+			var in *intent.Intent
+			for bits := 28; in == nil || in.Number < before.Number; bits++ {
+				in = apply(t, book, replaced(files, carrier, fmt.Sprintf("203.0.113.0/%d", bits)))
+			}
+			if in.ID == before.ID {
+				t.Fatal("two revisions have one id")
+			}
+			r.await("the switch in the other revision of the number", func(all map[string]Status) bool {
+				st := all[x.name]
+				return st.State == StateConverged && st.RevisionID == in.ID && st.Store != was.ID
+			})
+			holds(t, x, in, now())
+		})
+	}
+}
