@@ -52,6 +52,9 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time
 			return 1 + rand.N(min(verifyWithin, t.c.AuditEvery)), err
 		}
 	}
+	if err := t.holdFirst(ctx, s, want); err != nil {
+		return 0, err
+	}
 	if err := t.converge(ctx, s, want); err != nil {
 		return 0, err
 	}

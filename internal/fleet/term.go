@@ -33,6 +33,9 @@ type term struct {
 	memory *reconcile.Memory // of its rule sets; nil if that is not known
 	trying *wanted           // what the switch is being brought to
 	failed *wanted           // what it could not be brought to, until it can be, or something else is wanted
+	held   bool              // it is kept at the documents before in the meantime: see hold
+
+	phaseOnly bool // its phase was changed meanwhile
 }
 
 func newTerm(s *seat, own *store.Ownership) *term {
@@ -175,10 +178,13 @@ func (t *term) work(ctx context.Context, s *p4rt.Session) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err == nil:
-			full, failures, t.failed = false, 0, nil
+			full, failures, t.failed, t.held, t.phaseOnly = false, 0, nil, false, false
 		case isOfSession(err):
 			return err
 		default:
+			if err = t.holdOn(ctx, s, err); isOfSession(err) {
+				return err
+			}
 			t.is, t.memory, full = nil, nil, true
 			failures++
 			next = backoff(failures, t.c.AuditEvery)
@@ -214,5 +220,9 @@ func (t *term) fail(err error) {
 	}
 	same := t.failed != nil && t.trying != nil && t.failed.same(*t.trying)
 	t.failed = t.trying
-	t.tell(func(st *Status) error { return st.fail(failureOf(err), err.Error(), same, t.c.Now()) }, zap.Error(err))
+	reason := failureOf(err)
+	if t.held && t.phaseOnly {
+		reason = ReasonPhaseOnly
+	}
+	t.tell(func(st *Status) error { return st.fail(reason, err.Error(), same, t.c.Now()) }, zap.Error(err))
 }

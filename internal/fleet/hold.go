@@ -1,0 +1,106 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+)
+
+// errNothingToHold is a switch that is not known to have been brought to other documents than those wanted.
+var errNothingToHold = errors.New("it is not known to have been brought to other documents")
+
+// isOfDocuments says whether an error means that a switch cannot take the documents wanted: trying again helps only once others are wanted.
+func isOfDocuments(err error) bool {
+	return errors.Is(err, reconcile.ErrNoRoom) || errors.Is(err, errCompile) || errors.Is(err, pipeline.ErrInvalid)
+}
+
+// base is the documents that the switch was last brought to, as a view.
+func (t *term) base(ctx context.Context) (*view, error) {
+	if t.bases.is != nil {
+		return t.bases.is.view, nil
+	}
+	if t.bases.prior.Revision == 0 {
+		return nil, errNothingToHold
+	}
+	in, err := t.c.pastIntent(ctx, t.bases.prior.Revision)
+	if err != nil {
+		return nil, fmt.Errorf("revision %d, which it was last brought to: %w", t.bases.prior.Revision, err)
+	}
+	return nextView(nil, in), nil
+}
+
+// hold keeps a switch that cannot take the documents wanted at those that it was last brought to, in the phases wanted: so a phase can be
+// changed and changed back whatever the newest documents are (I13). Where nothing else differs, that is one MODIFY. What an attempt to bring
+// the newest documents left in the switch is taken back on the way, in the order in which no packet is misjudged.
+//
+// The status then says that the switch has failed, and the phase that is in force.
+func (t *term) hold(ctx context.Context, s *p4rt.Session, want wanted) (err error) {
+	v, err := t.base(ctx)
+	if err != nil {
+		return err
+	}
+	if v.SameDocuments(want.Intent) {
+		return errNothingToHold
+	}
+	held := wanted{v, want.phases, want.at}
+	compiled, err := held.CompileAs(t.name, held.phases, held.at)
+	if err != nil {
+		return fmt.Errorf("%w: revision %d: %w", errCompile, v.Number, err)
+	}
+	select {
+	case t.c.converging <- struct{}{}:
+		defer func() { <-t.c.converging }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	others := t.bases.foreign(ctx, t, held)
+	result, _, err := t.c.program.converge(ctx, s, compiled.Sharing(), reconcile.Options{Keep: others.keep})
+	if result.Plan != nil {
+		t.c.Metrics.wrote(result.Plan)
+	}
+	if err != nil {
+		return fmt.Errorf("revision %d: %w", v.Number, err)
+	}
+	t.tell(func(st *Status) error {
+		t.phaseOnly = t.phaseOnly || st.InForce != held.phases.String() || st.Failure != nil && st.Failure.Reason == ReasonPhaseOnly
+		st.Revision, st.InForce, st.Running = v.Number, held.phases.String(), uint8(result.Plan.Running)
+		return nil
+	}, zap.Int("updates", result.Plan.Updates()))
+	return nil
+}
+
+// holdOn is hold for a switch that could not be brought to what is wanted because of err. It returns that error, with why the phase could
+// not be changed either, or an error of the session.
+func (t *term) holdOn(ctx context.Context, s *p4rt.Session, err error) error {
+	if !isOfDocuments(err) || t.trying == nil {
+		t.held = false
+		return err
+	}
+	failed := t.hold(ctx, s, *t.trying)
+	t.held = failed == nil
+	switch {
+	case failed == nil, errors.Is(failed, errNothingToHold):
+		return err
+	case isOfSession(failed):
+		return failed
+	}
+	return fmt.Errorf("%w; and the phases %s cannot be put in force alone: %v", err, t.trying.phases, failed)
+}
+
+// holdFirst puts other phases in force on a switch that could not be brought to documents that are still wanted, before that is tried
+// again.
+func (t *term) holdFirst(ctx context.Context, s *p4rt.Session, want wanted) error {
+	if !t.held || t.failed == nil || !t.failed.onlyRules(want) || t.failed.same(want) {
+		return nil
+	}
+	if err := t.hold(ctx, s, want); isOfSession(err) {
+		return err
+	}
+	return nil // what else is wrong shows again
+}

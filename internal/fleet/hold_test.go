@@ -1,0 +1,86 @@
+package fleet
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+// exempting are documents with more exemptions of addresses.
+func exempting(files []policy.File, n int) []policy.File {
+	var b strings.Builder
+	b.WriteString("exemptions:\n")
+	addr := netip.MustParseAddr("100.64.0.0")
+	for range n {
+		fmt.Fprintf(&b, "  - {prefix: %v/32, owner: noc@isp.example, reason: test, expires: 2099-12-31}\n", addr)
+		addr = addr.Next()
+	}
+	return replaced(files, "exemptions:\n", b.String())
+}
+
+// modified checks that a switch was written to by one MODIFY of the running epoch, and nothing else.
+func modified(t *testing.T, what string, x *target) {
+	t.Helper()
+	writes, pushes := x.forget()
+	if len(writes) != 1 || len(writes[0].GetUpdates()) != 1 || pushes != 0 {
+		t.Fatalf("%s: %d writes, %d pushes, want one write of one update: %v", what, len(writes), pushes, writes)
+	}
+	u := writes[0].GetUpdates()[0]
+	e := must(pipeline.FromEntity(u.GetEntity()))(t)
+	if _, running := e.IsRunningEpoch(); !running || u.GetType() != p4v1.Update_MODIFY {
+		t.Errorf("%s: %v of %s, want MODIFY of the running epoch", what, u.GetType(), e)
+	}
+}
+
+// TestI13PhaseWhereTheDocumentsDoNotFit: a switch that has no room for the newest documents changes its phase and changes it back by one
+// MODIFY each, also after the controller was started anew, and its status says what is in force and what is not.
+func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
+	x := startTarget(t, 1, "127.0.0.1:0")
+	s := embeddedStore(t)
+	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
+	book := intent.NewBook(s, c.now)
+	files := documentsOf(t, x)
+	apply(t, book, files)
+	cfg := Config{Name: "noc-1", Store: s, Book: book, Now: c.now}
+	r := start(t, cfg)
+	r.converged(x.name, 1)
+	failed := func(what string, revision uint64, reason Reason, inForce string) {
+		t.Helper()
+		r.await(what, func(all map[string]Status) bool {
+			st := all[x.name]
+			return st.State == StateFailed && st.Reason == reason && st.Wanted == revision && st.InForce == inForce && st.Revision == 1 &&
+				strings.Contains(st.Detail, `table "subscriber_v4": no room: 81920 entries, 82`)
+		})
+	}
+	x.forget()
+	apply(t, book, exempting(files, 82_200)) // as a store may have it from before documents were held against the tables' sizes
+	failed("no room", 2, ReasonNoRoom, "before")
+	untouched(t, "no room", x)
+
+	must(book.Activate(within(t), 2, "all-destinations", policy.Scope{}, by))(t)
+	failed("activation", 3, ReasonPhaseOnly, "all-destinations")
+	modified(t, "activation", x)
+	must(book.Rollback(within(t), 3, policy.Scope{}, by))(t)
+	failed("rollback", 4, ReasonPhaseOnly, "before")
+	modified(t, "rollback", x)
+
+	r.end()
+	r = start(t, cfg)
+	must(book.Activate(within(t), 4, "mobile-carriers", policy.Scope{}, by))(t)
+	failed("activation after a restart", 5, ReasonPhaseOnly, "mobile-carriers")
+	modified(t, "activation after a restart", x)
+
+	// The documents go back, and the phase as well: the activation came after them.
+	must(book.Restore(within(t), 1, 5, by))(t)
+	if st := r.converged(x.name, 6); st.InForce != "before" || st.Failure != nil {
+		t.Errorf("after the restoration: %+v", st)
+	}
+}
