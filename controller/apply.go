@@ -101,7 +101,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		if docs, err = readDocuments(o.files); err != nil {
 			return err
 		}
-		if planned, err = c.plan(ctx, docs, o.base, nil, o.full); err != nil {
+		if planned, err = c.plan(ctx, docs, &op25bv1.PlanRequest{Base: o.base}, o.full); err != nil {
 			return err
 		}
 		q.Files, q.Base = messages(docs), planned.Base

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -93,6 +92,7 @@ type restoreOptions struct {
 	client clientOptions
 	change changeOptions
 	base   uint64
+	full   bool
 }
 
 func newRestore() *cobra.Command {
@@ -101,30 +101,29 @@ func newRestore() *cobra.Command {
 		Use:   "restore REVISION --reason TEXT",
 		Short: "put the documents and activations of an earlier revision in force again",
 		Long: `restore stores what an earlier revision says as the next one. Nothing is taken from the history. It shows what will change, as
-op25b diff CURRENT REVISION does, and asks.`,
+op25b plan --restore REVISION does, and asks. The revision before the newest one is an operator's to restore, older ones are an admin's.`,
 		Example: `  op25b restore 6 --reason 'OP25B-23: back to what it was on Monday'
   op25b restore 6 --reason OP25B-23 --yes`,
 		Args: cobra.ExactArgs(1),
 	}
 	addChange(cmd, &o.change)
 	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to change another revision than this; 0 is the current one")
+	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every line of the documents that differs")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		number, err := revision(args[0], 1)
 		if err != nil {
 			return err
 		}
-		if err := o.change.check(c, "diff", "restore"); err != nil {
+		if err := o.change.check(c, fmt.Sprintf("plan --restore %d", number), "restore"); err != nil {
 			return err
 		}
 		base, err := c.current(ctx, o.base)
 		if err != nil {
 			return err
 		}
-		if !o.change.yes {
-			if err := c.confirmRestore(ctx, base, number); err != nil {
-				return err
-			}
+		if err := o.show(ctx, c, base, number); err != nil {
+			return err
 		}
 		return change(ctx, c, c.Intent.Restore, &op25bv1.RestoreRequest{
 			Revision: number, Base: base, Reason: o.change.reason, NoWait: o.change.noWait, RequestId: client.NewRequest(),
@@ -133,19 +132,22 @@ op25b diff CURRENT REVISION does, and asks.`,
 	return cmd
 }
 
-// confirmRestore shows how an earlier revision differs from the current one, and asks whether to go back to it.
-func (c *console) confirmRestore(ctx context.Context, current, earlier uint64) error {
-	r, err := client.Ask(ctx, c.timeout, c.Intent.Diff, &op25bv1.DiffRequest{From: current, To: earlier})
-	if err != nil {
+// show shows the plan of a restoration and asks, unless --yes says that nobody is to be asked: then a plan that cannot be made does
+// not stand in the way.
+func (o *restoreOptions) show(ctx context.Context, c *console, base, number uint64) error {
+	if c.json { // what follows says there what was done
+		return nil
+	}
+	planned, err := c.plan(ctx, nil, &op25bv1.PlanRequest{Base: base, Restore: number}, o.full)
+	switch {
+	case err != nil && o.change.yes:
+		fmt.Fprintf(c.errOut, "There is no plan to show: %s\n", explain(err).Message)
+		return nil
+	case err != nil:
 		return err
 	}
-	// Numbers do not go back.
-	r.Documents = slices.DeleteFunc(r.Documents, func(d *op25bv1.DocumentDiff) bool { return d.Path == "numbers.json" })
-	if len(r.Documents) == 0 {
-		return nil // the controller refuses to store the same again, and says so
-	}
-	if err := c.view.Diff(r); err != nil {
+	if err := c.view.Plan(planned, o.full); err != nil || o.change.yes {
 		return err
 	}
-	return c.confirm(ctx, fmt.Sprintf("Restore it, revision %d -> %d?", current, earlier))
+	return c.confirm(ctx, fmt.Sprintf("Restore it, revision %d -> %d?", base, number))
 }

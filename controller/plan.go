@@ -21,6 +21,7 @@ type planOptions struct {
 	switches []string
 	base     uint64
 	full     bool
+	restore  uint64
 }
 
 func newPlan() *cobra.Command {
@@ -31,7 +32,7 @@ func newPlan() *cobra.Command {
 		Long: `plan compares documents with the current revision, and what they compile to with what the switches hold now. It exits with 0 if
 nothing would change, with 2 if something would, and with 1 for an error or if a switch would refuse the change.
 
-Without -f it plans for the current documents: what the controllers would put right.`,
+Without -f it plans for the current documents: what the controllers would put right. With --restore it plans what op25b restore would do.`,
 		Example: `  op25b plan -f examples/spinnet-2006
   op25b plan -f examples/spinnet-2006 --out change.plan; op25b apply change.plan --reason 'OP25B-17'`,
 		Args: cobra.NoArgs,
@@ -41,6 +42,7 @@ Without -f it plans for the current documents: what the controllers would put ri
 	cmd.Flags().StringArrayVar(&o.switches, "switch", nil, "plan for this switch alone; may be given more than once")
 	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to plan on another revision than this; 0 is the current one")
 	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every line of the documents that differs")
+	cmd.Flags().Uint64Var(&o.restore, "restore", 0, "plan to restore this revision, in place of -f")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error { return runPlan(ctx, o, c) })
 	return cmd
@@ -56,12 +58,14 @@ func runPlan(ctx context.Context, o planOptions, c *console) error {
 		return fmt.Errorf("--out %s: there is nothing to save without -f", o.out)
 	case o.out != "" && len(o.switches) > 0:
 		return fmt.Errorf("--out %s: a saved plan is of all switches; leave out --switch", o.out)
+	case o.restore != 0 && len(o.files) > 0:
+		return fmt.Errorf("--restore %d and -f %s: give only one of them", o.restore, o.files[0])
 	}
 	docs, err := readDocuments(o.files)
 	if err != nil {
 		return err
 	}
-	made, err := c.plan(ctx, docs, o.base, o.switches, o.full)
+	made, err := c.plan(ctx, docs, &op25bv1.PlanRequest{Base: o.base, Switches: o.switches, Restore: o.restore}, o.full)
 	if err != nil {
 		return err
 	}
@@ -82,9 +86,9 @@ func runPlan(ctx context.Context, o planOptions, c *console) error {
 	return nil
 }
 
-// plan asks for a plan. Faults name files by their paths here.
-func (c *console) plan(ctx context.Context, docs []document, base uint64, switches []string, full bool) (*op25bv1.Plan, error) {
-	q := &op25bv1.PlanRequest{Files: messages(docs), Base: base, Switches: switches}
+// plan asks for a plan, of documents if there are any. Faults name files by their paths here.
+func (c *console) plan(ctx context.Context, docs []document, q *op25bv1.PlanRequest, full bool) (*op25bv1.Plan, error) {
+	q.Files = messages(docs)
 	if full {
 		q.MaxEntries = plan.MaxEntries
 	}

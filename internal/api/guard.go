@@ -167,7 +167,7 @@ func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 		return
 	}
 	switch e.Code() {
-	case connect.CodeInvalidArgument, connect.CodeFailedPrecondition, connect.CodeAborted, connect.CodeNotFound:
+	case connect.CodeInvalidArgument, connect.CodeFailedPrecondition, connect.CodeAborted, connect.CodeNotFound, connect.CodePermissionDenied:
 		g.record(ctx, caller(ctx).Who, caller(ctx), verb, e.Message())
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/auth"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
@@ -33,6 +34,19 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	}
 	proposed := base
 	switch {
+	case m.Restore != 0 && len(m.Files) > 0:
+		return nil, fault("restore", "there are a revision to restore and files", "give one of them")
+	case base == nil && m.Restore != 0:
+		return nil, intent.ErrNone
+	case m.Restore != 0:
+		proposal, err := s.Book.ProposeRestore(ctx, m.Restore)
+		switch {
+		case err != nil:
+			return nil, err
+		case proposal.SameAs(base):
+			return nil, fmt.Errorf("%w: revision %d has the same documents", store.ErrUnchanged, base.Number)
+		}
+		proposed = proposal.Intent
 	case len(m.Files) > 0:
 		proposal, err := s.propose(ctx, m.Files)
 		if err != nil {
@@ -245,6 +259,9 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 		if m.Base != was.Number {
 			return nil, &store.StaleError{Base: m.Base, Current: was.Number}
 		}
+		if err := mayRestore(caller(ctx), m.Revision, was.Number); err != nil {
+			return nil, err
+		}
 		old, err := s.at(ctx, m.Revision)
 		if err != nil {
 			return nil, err
@@ -255,6 +272,20 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 		return err
 	}
 	return s.follow(ctx, in, m.NoWait, out.Send)
+}
+
+// mayRestore refuses a caller who may not restore a revision: the one before the newest is what undoes the newest, and anybody's who may
+// change something; older ones are an admin's.
+func mayRestore(id auth.Identity, revision, newest uint64) error {
+	if id.Role.May(auth.Admin) || revision+1 == newest {
+		return nil
+	}
+	err := fmt.Errorf("%s has the role %s and may restore revision %d, the one before the newest; to restore revision %d wants %s",
+		id.Who, id.Role, newest-1, revision, auth.Admin)
+	if newest < 2 {
+		err = fmt.Errorf("%s has the role %s, and there is no revision before the newest; to restore revision %d wants %s", id.Who, id.Role, revision, auth.Admin)
+	}
+	return refused(connect.CodePermissionDenied, err, id, auth.Admin)
 }
 
 // number is the number of an intent, 0 of none.

@@ -44,7 +44,7 @@ var verbs = map[string]Verb{
 	op25bv1connect.IntentServiceHistoryProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceShowProcedure:    {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceDiffProcedure:    {Least: auth.Viewer, Within: readWithin},
-	op25bv1connect.IntentServiceRestoreProcedure: {Least: auth.Admin, Name: "restore"},
+	op25bv1connect.IntentServiceRestoreProcedure: {Least: auth.Operator, Name: "restore"}, // an older revision than the one before: see mayRestore
 	op25bv1connect.IntentServiceOutcomeProcedure: {Least: auth.Operator, Within: readWithin},
 
 	op25bv1connect.FleetServiceListSwitchesProcedure:  {Least: auth.Viewer, Within: readWithin},

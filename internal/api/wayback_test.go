@@ -1,15 +1,23 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"op25b/examples"
+	"op25b/internal/auth"
+	"op25b/internal/intent"
+	"op25b/internal/policy"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -47,4 +55,86 @@ func TestI13ApplyRefusesWhatSwitchesWould(t *testing.T) {
 	told(t, stream, err)
 	back, err := phases.Rollback(ctx, &op25bv1.RollbackRequest{Base: 2, Reason: "calls", NoWait: true})
 	told(t, back, err)
+}
+
+// TestI13OperatorRestores: an operator undoes the newest change of documents and nothing older, with the plan that shows what it stops, and
+// an admin restores any revision.
+func TestI13OperatorRestores(t *testing.T) {
+	tokens := make(map[string]string)
+	access, err := auth.Open(accessFile(t, tokens, ""), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(d *Deps) { d.Auth.Access = access })
+	c := op25bv1.NewIntentServiceClient(w.dial())
+	as := func(role string) context.Context {
+		return metadata.AppendToOutgoingContext(within(t), "authorization", "Bearer "+tokens[role])
+	}
+	restore := func(role string, revision, base uint64) error {
+		return refusal(c.Restore(as(role), &op25bv1.RestoreRequest{Revision: revision, Base: base, Reason: "calls", NoWait: true}))
+	}
+	w.put(spinnet(t))
+	refused := restore("operator", 1, 1)
+	if got := status.Convert(refused).Message(); status.Code(refused) != codes.PermissionDenied ||
+		got != "operator-bot has the role operator, and there is no revision before the newest; to restore revision 1 wants admin" {
+		t.Errorf("the newest revision: %v", refused)
+	}
+	w.put(edited(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t), "expires: 2007-03-31", "expires: 2008-03-31"))
+	w.put(spinnet(t))
+
+	refused = restore("operator", 1, 3)
+	if got := status.Convert(refused).Message(); status.Code(refused) != codes.PermissionDenied ||
+		got != "operator-bot has the role operator and may restore revision 2, the one before the newest; to restore revision 1 wants admin" {
+		t.Errorf("an older revision: %v", refused)
+	}
+	if err := restore("viewer", 2, 3); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("a viewer: %v", err)
+	}
+	if err := restore("operator", 2, 3); !errors.Is(err, io.EOF) {
+		t.Errorf("the revision before: %v", err)
+	}
+	if err := restore("admin", 1, 4); !errors.Is(err, io.EOF) {
+		t.Errorf("an admin: %v", err)
+	}
+	if got := w.chain(); !slices.Contains(got, "operator-bot operator refused restore") || !slices.Contains(got, "operator-bot operator restore revision 2") {
+		t.Errorf("the chain is %q", got)
+	}
+	if _, err := c.Plan(as("viewer"), &op25bv1.PlanRequest{Restore: 1}); status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "nothing to change") {
+		t.Errorf("a plan to restore what is there: %v", err)
+	}
+	if _, err := c.Plan(as("viewer"), &op25bv1.PlanRequest{Restore: 9}); status.Code(err) != codes.NotFound {
+		t.Errorf("a plan to restore a revision that is not there: %v", err)
+	}
+	if _, err := c.Plan(as("viewer"), &op25bv1.PlanRequest{Restore: 1, Files: spinnet(t)}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a plan to restore with files: %v", err)
+	}
+}
+
+// TestPlanOfARestore: the plan says which activations are taken back and what that stops.
+func TestPlanOfARestore(t *testing.T) {
+	w := newWorld(t, nil)
+	w.put(spinnet(t))
+	in, err := w.book.Activate(within(t), 1, "all-destinations", policy.Scope{Groups: []string{"adsl"}}, intent.By{Who: "alice", Reason: "early"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in, err = w.book.Rollback(within(t), in.Number, policy.Scope{}, intent.By{Who: "bob", Reason: "calls"}); err != nil {
+		t.Fatal(err)
+	}
+	w.switches.tell(&op25bv1.SwitchStatus{Switch: "edge-1", Revision: in.Number})
+	r, err := op25bv1.NewIntentServiceClient(w.dial()).Plan(within(t), &op25bv1.PlanRequest{Restore: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const back = "the rollback of revision 2 for adsl lines by bob, revision 3 of 2006-05-20T00:00:00Z, is taken back"
+	if p := r.Plan; p.Base != 3 || len(p.Documents) != 0 || p.Notes[0] != back || p.Totals.Stops == 0 ||
+		p.Switches[0].PhaseBefore != "before" || p.Switches[0].PhaseAfter != "before; all-destinations: adsl" {
+		t.Errorf("%v", p)
+	}
+	if r, err = op25bv1.NewIntentServiceClient(w.dial()).Plan(within(t), &op25bv1.PlanRequest{Restore: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Plan.Notes; len(n) < 2 || n[0] != "the activation of phase all-destinations for adsl lines by alice, revision 2 of 2006-05-20T00:00:00Z, is taken back" {
+		t.Errorf("%q", n)
+	}
 }

@@ -15,8 +15,8 @@ type Role string
 const (
 	None     Role = ""
 	Viewer   Role = "viewer"   // sees, plans and checks
-	Operator Role = "operator" // applies, activates and rolls back
-	Admin    Role = "admin"    // restores earlier revisions
+	Operator Role = "operator" // applies, activates, rolls back, and restores the revision before the newest
+	Admin    Role = "admin"    // restores any revision
 )
 
 var ranks = map[Role]int{None: 0, Viewer: 1, Operator: 2, Admin: 3}

@@ -237,8 +237,9 @@ func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.O
 	return b.store.Intent().Settle(ctx, request, base)
 }
 
-// Restore stores the documents, numbers and activations of an earlier revision as the next one, made on base.
-func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Intent, error) {
+// ProposeRestore makes a proposal of the documents and activations of an earlier revision. It returns store.ErrNotFound for a revision that
+// is not kept any more.
+func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, error) {
 	old, err := b.At(ctx, revision)
 	if err != nil {
 		return nil, err
@@ -257,7 +258,16 @@ func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Inte
 	if next.compiler, err = policy.NewCompiler(next.Bundle, numbers); err != nil {
 		return nil, err
 	}
-	return b.put(ctx, &Proposal{base, &next}, by, "restore", fmt.Sprintf("revision %d", revision), by.Detail)
+	return &Proposal{current.Number, &next}, nil
+}
+
+// Restore stores the documents, numbers and activations of an earlier revision as the next one, made on base.
+func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Intent, error) {
+	p, err := b.ProposeRestore(ctx, revision)
+	if err != nil {
+		return nil, err
+	}
+	return b.put(ctx, &Proposal{base, p.Intent}, by, "restore", fmt.Sprintf("revision %d", revision), by.Detail)
 }
 
 // Activate puts a phase in force from now on, where the scope says, made on base.

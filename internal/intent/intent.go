@@ -101,6 +101,13 @@ func sameFiles(a, b []policy.File) bool {
 // It may report false of some that have.
 func (in *Intent) SameDocuments(other *Intent) bool { return in.compiler == other.compiler }
 
+// SameAs reports whether two intents have the same files and activations.
+func (in *Intent) SameAs(other *Intent) bool {
+	return sameFiles(in.Files, other.Files) && slices.EqualFunc(in.Activations, other.Activations, func(a, b policy.Activation) bool {
+		return a.ID == b.ID && a.At.Equal(b.At)
+	})
+}
+
 // load reads the files and makes ready to compile.
 func (in *Intent) load() (err error) {
 	if in.Bundle, err = policy.Load(in.Files); err != nil {

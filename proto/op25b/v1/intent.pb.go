@@ -202,7 +202,9 @@ type PlanRequest struct {
 	// The switches to plan for; empty is all. INVALID_ARGUMENT with Faults for one that the proposed inventory does not have.
 	Switches []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
 	// The most entries that each Difference lists, at most 10,000; 0 is 20.
-	MaxEntries    uint32 `protobuf:"varint,4,opt,name=max_entries,json=maxEntries,proto3" json:"max_entries,omitempty"`
+	MaxEntries uint32 `protobuf:"varint,4,opt,name=max_entries,json=maxEntries,proto3" json:"max_entries,omitempty"`
+	// Plan to restore this revision, in place of files. NOT_FOUND for one that is not there, or not kept any more.
+	Restore       uint64 `protobuf:"varint,70,opt,name=restore,proto3" json:"restore,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +263,13 @@ func (x *PlanRequest) GetSwitches() []string {
 func (x *PlanRequest) GetMaxEntries() uint32 {
 	if x != nil {
 		return x.MaxEntries
+	}
+	return 0
+}
+
+func (x *PlanRequest) GetRestore() uint64 {
+	if x != nil {
+		return x.Restore
 	}
 	return 0
 }
@@ -1282,13 +1291,14 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12\x0e\n" +
 	"\x02id\x18( \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
-	"request_id\x18< \x01(\tR\trequestId\"\x84\x01\n" +
+	"request_id\x18< \x01(\tR\trequestId\"\x9e\x01\n" +
 	"\vPlanRequest\x12$\n" +
 	"\x05files\x18\x01 \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\x1a\n" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x1f\n" +
 	"\vmax_entries\x18\x04 \x01(\rR\n" +
-	"maxEntries\"2\n" +
+	"maxEntries\x12\x18\n" +
+	"\arestore\x18F \x01(\x04R\arestore\"2\n" +
 	"\fPlanResponse\x12\"\n" +
 	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xbc\x01\n" +
 	"\fApplyRequest\x12$\n" +

@@ -42,7 +42,7 @@ type IntentServiceClient interface {
 	Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanResponse, error)
 	// Stores documents as the next revision, and then tells how the switches are brought to it. The first message says the revision: from
 	// then on the change is made, and the stream may be left. Errors are those of Plan, and FAILED_PRECONDITION if there is nothing to
-	// change.
+	// change, or if switches could not take the documents: the message names the first, the table, its size and the need.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
 	// Returns the current revision. FAILED_PRECONDITION while there is none.
 	Current(ctx context.Context, in *CurrentRequest, opts ...grpc.CallOption) (*CurrentResponse, error)
@@ -52,7 +52,8 @@ type IntentServiceClient interface {
 	Show(ctx context.Context, in *ShowRequest, opts ...grpc.CallOption) (*ShowResponse, error)
 	// Compares the documents of two revisions.
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
-	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
+	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's. The revision before the newest
+	// wants the role operator, an older one admin. Documents that switches would refuse are stored all the same: this is the way back.
 	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
 	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
 	// then on. It wants the role operator.
@@ -176,7 +177,7 @@ type IntentServiceServer interface {
 	Plan(context.Context, *PlanRequest) (*PlanResponse, error)
 	// Stores documents as the next revision, and then tells how the switches are brought to it. The first message says the revision: from
 	// then on the change is made, and the stream may be left. Errors are those of Plan, and FAILED_PRECONDITION if there is nothing to
-	// change.
+	// change, or if switches could not take the documents: the message names the first, the table, its size and the need.
 	Apply(*ApplyRequest, grpc.ServerStreamingServer[Progress]) error
 	// Returns the current revision. FAILED_PRECONDITION while there is none.
 	Current(context.Context, *CurrentRequest) (*CurrentResponse, error)
@@ -186,7 +187,8 @@ type IntentServiceServer interface {
 	Show(context.Context, *ShowRequest) (*ShowResponse, error)
 	// Compares the documents of two revisions.
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
-	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
+	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's. The revision before the newest
+	// wants the role operator, an older one admin. Documents that switches would refuse are stored all the same: this is the way back.
 	Restore(*RestoreRequest, grpc.ServerStreamingServer[Progress]) error
 	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
 	// then on. It wants the role operator.

@@ -60,7 +60,7 @@ type IntentServiceClient interface {
 	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
 	// Stores documents as the next revision, and then tells how the switches are brought to it. The first message says the revision: from
 	// then on the change is made, and the stream may be left. Errors are those of Plan, and FAILED_PRECONDITION if there is nothing to
-	// change.
+	// change, or if switches could not take the documents: the message names the first, the table, its size and the need.
 	Apply(context.Context, *connect.Request[v1.ApplyRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
 	// Returns the current revision. FAILED_PRECONDITION while there is none.
 	Current(context.Context, *connect.Request[v1.CurrentRequest]) (*connect.Response[v1.CurrentResponse], error)
@@ -70,7 +70,8 @@ type IntentServiceClient interface {
 	Show(context.Context, *connect.Request[v1.ShowRequest]) (*connect.Response[v1.ShowResponse], error)
 	// Compares the documents of two revisions.
 	Diff(context.Context, *connect.Request[v1.DiffRequest]) (*connect.Response[v1.DiffResponse], error)
-	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
+	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's. The revision before the newest
+	// wants the role operator, an older one admin. Documents that switches would refuse are stored all the same: this is the way back.
 	Restore(context.Context, *connect.Request[v1.RestoreRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
 	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
 	// then on. It wants the role operator.
@@ -198,7 +199,7 @@ type IntentServiceHandler interface {
 	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
 	// Stores documents as the next revision, and then tells how the switches are brought to it. The first message says the revision: from
 	// then on the change is made, and the stream may be left. Errors are those of Plan, and FAILED_PRECONDITION if there is nothing to
-	// change.
+	// change, or if switches could not take the documents: the message names the first, the table, its size and the need.
 	Apply(context.Context, *connect.Request[v1.ApplyRequest], *connect.ServerStream[v1.Progress]) error
 	// Returns the current revision. FAILED_PRECONDITION while there is none.
 	Current(context.Context, *connect.Request[v1.CurrentRequest]) (*connect.Response[v1.CurrentResponse], error)
@@ -208,7 +209,8 @@ type IntentServiceHandler interface {
 	Show(context.Context, *connect.Request[v1.ShowRequest]) (*connect.Response[v1.ShowResponse], error)
 	// Compares the documents of two revisions.
 	Diff(context.Context, *connect.Request[v1.DiffRequest]) (*connect.Response[v1.DiffResponse], error)
-	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's.
+	// Stores the documents and activations of an earlier revision as the next one. The stream is as Apply's. The revision before the newest
+	// wants the role operator, an older one admin. Documents that switches would refuse are stored all the same: this is the way back.
 	Restore(context.Context, *connect.Request[v1.RestoreRequest], *connect.ServerStream[v1.Progress]) error
 	// Says what became of a change whose answer was lost, by its request_id. A change that is not stored yet is abandoned: it is refused from
 	// then on. It wants the role operator.

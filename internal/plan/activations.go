@@ -1,0 +1,57 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+)
+
+// activationNotes are the activations by which a proposal differs from the current intent: those that it takes back, and those that it
+// brings back.
+func activationNotes(base, proposed *intent.Intent) []string {
+	if base == nil || base == proposed {
+		return nil
+	}
+	all := apart("taken back", base.Activations, proposed.Activations)
+	return append(all, apart("brought back", proposed.Activations, base.Activations)...)
+}
+
+// apart says what becomes of the activations of one list that another does not have.
+func apart(what string, list, other []policy.Activation) []string {
+	var all []string
+	more := 0
+	for _, a := range list {
+		if slices.ContainsFunc(other, func(b policy.Activation) bool { return a.ID == b.ID && a.At.Equal(b.At) }) {
+			continue
+		}
+		if len(all) == maxNotes {
+			more++
+			continue
+		}
+		did := fmt.Sprintf("the activation of phase %s", a.Phase)
+		if a.Undoes != 0 {
+			did = fmt.Sprintf("the rollback of revision %d", a.Undoes)
+		}
+		all = append(all, fmt.Sprintf("%s%s by %s, revision %d of %s, is %s", did, where(a.Scope()), a.Author, a.ID, a.At.UTC().Format(time.RFC3339), what))
+	}
+	if more > 0 {
+		all = append(all, fmt.Sprintf("%d more activations and rollbacks are %s", more, what))
+	}
+	return all
+}
+
+// where is a scope in words, with a blank before it; empty for all lines.
+func where(s policy.Scope) string {
+	text := ""
+	if len(s.Groups) > 0 {
+		text += " for " + strings.Join(s.Groups, ", ") + " lines"
+	}
+	if len(s.Switches) > 0 {
+		text += " on " + strings.Join(s.Switches, ", ")
+	}
+	return text
+}
