@@ -35,7 +35,7 @@ func addClient(cmd *cobra.Command, o *clientOptions) {
 	f.StringVar(&o.TLS.CA, "ca", "", "PEM file with the authorities of the controller's certificate; by default the system's")
 	f.StringVar(&o.TLS.Cert, "cert", "", "PEM file with the certificate that says who asks")
 	f.StringVar(&o.TLS.Key, "key", "", "PEM file with the certificate's private key")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for an answer; 0 for ever")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for an answer, and after a change for the switches; 0 for ever")
 	addOutput(cmd, &o.output)
 }
 

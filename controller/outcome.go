@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
 
 	"op25b/internal/client"
+	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -50,8 +52,9 @@ var _ error = (*lostAnswer)(nil)
 
 // A changing is a change under way.
 type changing struct {
-	stored *op25bv1.Revision
-	done   *op25bv1.Done
+	stored   *op25bv1.Revision
+	done     *op25bv1.Done
+	switches map[string]*op25bv1.SwitchStatus // as they were last told of
 }
 
 // A changeCall is the method of a client that makes a change.
@@ -69,7 +72,7 @@ func change[Q any, P interface {
 ) error {
 	var made changing
 	follow := func() error {
-		return client.Follow(ctx, c.timeout, call, (*Q)(q), func(p *op25bv1.Progress) error { return made.show(c, p) })
+		return client.Await(ctx, c.timeout, call, (*Q)(q), func(p *op25bv1.Progress) error { return made.show(c, p) })
 	}
 	err := follow()
 	if made.stored == nil && client.Unclear(err) {
@@ -81,6 +84,10 @@ func change[Q any, P interface {
 	case made.stored != nil && ctx.Err() != nil:
 		fmt.Fprintf(c.errOut, "Revision %d is stored and stays: op25b status.\n", made.stored.Number)
 		return ctx.Err()
+	case errors.Is(err, client.ErrSlow) && made.stored != nil:
+		return errors.New(view.Unfinished(made.stored, made.switches, c.timeout))
+	case connect.CodeOf(err) == connect.CodeAborted && made.stored != nil: // the store was replaced, and does not have the revision
+		return err
 	case err != nil && made.stored != nil:
 		return fmt.Errorf("revision %d is stored, but how it comes along is not known; see op25b status: %s", made.stored.Number, explain(err).Message)
 	case err != nil:
@@ -98,6 +105,12 @@ func (m *changing) show(c *console, p *op25bv1.Progress) error {
 	}
 	if d := p.GetDone(); d != nil {
 		m.done = d
+	}
+	if s := p.GetSwitch(); s != nil {
+		if m.switches == nil {
+			m.switches = make(map[string]*op25bv1.SwitchStatus)
+		}
+		m.switches[s.Switch] = s
 	}
 	return c.view.Progress(p)
 }

@@ -188,13 +188,18 @@ func TestI11LateRequest(t *testing.T) {
 // A served is a controller as a process, which may be killed and started again where it was.
 type served struct {
 	exe, dir, addr string
+	store          []string // the flags that say where its store is; a directory if there are none
 	daemon         *daemon
 }
 
 func (s *served) start(t *testing.T) {
 	t.Helper()
+	where := s.store
+	if where == nil {
+		where = []string{"--data-dir", filepath.Join(s.dir, "store")}
+	}
 	d, said, err := launch(s.exe, s.dir, append(os.Environ(), "HOME="+s.dir),
-		[]string{"serve", "--name", "noc-1", "--data-dir", filepath.Join(s.dir, "store"), "--listen", s.addr})
+		append([]string{"serve", "--name", "noc-1", "--listen", s.addr}, where...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,14 +23,25 @@ func Ask[Q, A any](ctx context.Context, within time.Duration, call func(context.
 	return answer.Msg, nil
 }
 
+// A Stream is the method of a client whose answer is several messages.
+type Stream[Q, M any] = func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error)
+
 // Follow sends a request and hands each message of the answer to each, until there is none, each fails, or ctx ends. within bounds the
 // wait for the first.
-func Follow[Q, M any](
-	ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error), q *Q,
-	each func(*M) error,
-) error {
+func Follow[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
 	ctx, answered, end := deadline(ctx, within)
 	defer end()
+	return follow(ctx, answered, call, q, each)
+}
+
+// Await is Follow, but within bounds the wait for the last message, whatever the controller does.
+func Await[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
+	ctx, _, end := deadline(ctx, within)
+	defer end()
+	return follow(ctx, func() {}, call, q, each)
+}
+
+func follow[Q, M any](ctx context.Context, answered func(), call Stream[Q, M], q *Q, each func(*M) error) error {
 	stream, err := call(ctx, connect.NewRequest(q))
 	if err != nil {
 		return cause(ctx, err)

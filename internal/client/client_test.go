@@ -160,6 +160,18 @@ func TestSlow(t *testing.T) {
 		t.Errorf("a stream that had begun was given up: %v", err)
 	}
 
+	c = &controller{between: make(chan struct{})} // it tells one thing, and then nothing
+	defer close(c.between)
+	client = dial(t, Config{Server: serve(t, c, nil)})
+	stored := false
+	err = Await(t.Context(), short, client.Intent.Apply, &op25bv1.ApplyRequest{}, func(p *op25bv1.Progress) error {
+		stored = p.GetStored() != nil
+		return nil
+	})
+	if !errors.Is(err, ErrSlow) || !stored {
+		t.Errorf("error is %v, want ErrSlow after the first message", err)
+	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Ask(ctx, time.Minute, client.Intent.Current, &op25bv1.CurrentRequest{}); !errors.Is(err, context.Canceled) || errors.Is(err, ErrSlow) {

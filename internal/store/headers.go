@@ -3,13 +3,18 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Every answer of etcd has a header with the id of its cluster and with its revision. Here all of them pass one check: another cluster, or
 // a revision below one that was known before the request was sent, means that the store was replaced.
+
+// redialBackoff is how often a member is dialed again. gRPC's own pauses grow to two minutes, for which a store that is back would stay away.
+var redialBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
 // A sight is what was known when a request was sent.
 type sight struct {
@@ -84,7 +89,8 @@ func (s *Store) dialOptions() []grpc.DialOption {
 		}
 		return &observed{ClientStream: st, s: s, before: before}, nil
 	}
-	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
+	redial := grpc.ConnectParams{Backoff: redialBackoff, MinConnectTimeout: 5 * time.Second}
+	return []grpc.DialOption{grpc.WithConnectParams(redial), grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
 }
 
 // An observed is a stream of watches or renewals.

@@ -346,7 +346,7 @@ func TestSweepDuringPut(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir()})
 	in := s.Intent()
 	put(t, in, 0, docs("a", "1"))
-	swept := false
+	swept := true                                                                // until the store is open: it asks for the time too
 	sweeping := open(t, Config{Endpoints: s.Endpoints(), Now: func() time.Time { // asked for between the pieces and the head
 		if !swept {
 			swept = true
@@ -356,6 +356,7 @@ func TestSweepDuringPut(t *testing.T) {
 		}
 		return time.Now()
 	}})
+	swept = false
 	large := strings.Repeat("2", 2*littleBytes)
 	if r := put(t, sweeping.Intent(), 1, docs("a", large)); r.Number != 2 || !swept {
 		t.Errorf("revision %d, swept %v", r.Number, swept)

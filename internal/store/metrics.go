@@ -15,7 +15,10 @@ var (
 	quotaDesc    = prometheus.NewDesc("op25b_store_quota_bytes", "Quota of the store's database; 0 if it is not known.", nil, nil)
 	ordinaryDesc = prometheus.NewDesc("op25b_store_ordinary_bytes",
 		"Bytes in use at which ordinary changes, such as apply, are refused; the rest of the quota is kept for changes of phase and the way back.", nil, nil)
-	readOnlyDesc = prometheus.NewDesc("op25b_store_read_only", "1 if etcd refuses every change because its quota was reached.", nil, nil)
+	generationDesc = prometheus.NewDesc("op25b_store_generation",
+		"How many stores this process has met behind its endpoints: above 1 the store was replaced, restored from a backup or begun anew.", nil, nil)
+	reachableDesc = prometheus.NewDesc("op25b_store_reachable", "1 if a majority of the store answered when it was last looked at, every second.", nil, nil)
+	readOnlyDesc  = prometheus.NewDesc("op25b_store_read_only", "1 if etcd refuses every change because its quota was reached.", nil, nil)
 )
 
 // Collector returns the store's metrics.
@@ -23,7 +26,7 @@ func (s *Store) Collector() prometheus.Collector { return collector{s} }
 
 // Describe tells which metrics there are.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{usedDesc, inUseDesc, quotaDesc, ordinaryDesc, readOnlyDesc} {
+	for _, d := range []*prometheus.Desc{usedDesc, inUseDesc, quotaDesc, ordinaryDesc, readOnlyDesc, generationDesc, reachableDesc} {
 		ch <- d
 	}
 }
@@ -35,6 +38,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	if sp.ReadOnly {
 		readOnly = 1
 	}
+	reachable := 1.0
+	if _, since := c.s.sentinel.away(); !since.IsZero() {
+		reachable = 0
+	}
 	for _, m := range []struct {
 		desc  *prometheus.Desc
 		value float64
@@ -44,6 +51,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		{quotaDesc, float64(sp.Quota)},
 		{ordinaryDesc, float64(max(0, sp.Ordinary()))},
 		{readOnlyDesc, readOnly},
+		{generationDesc, float64(c.s.Generation().Number())},
+		{reachableDesc, reachable},
 	} {
 		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value)
 	}

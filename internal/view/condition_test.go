@@ -2,6 +2,7 @@ package view
 
 import (
 	"testing"
+	"time"
 
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -26,5 +27,22 @@ func TestWordsOfConditions(t *testing.T) {
 	}
 	if got := stateText(99) + ", " + reasonText(99); got != "99, 99" {
 		t.Errorf("values of a newer controller: %s", got)
+	}
+}
+
+// What is known when a change was not waited for any longer.
+func TestUnfinished(t *testing.T) {
+	const converged = op25bv1.SwitchState_SWITCH_STATE_CONVERGED
+	stored := &op25bv1.Revision{Number: 15, Id: "x"}
+	switches := map[string]*op25bv1.SwitchStatus{
+		"a": {State: converged, Converged: true, Revision: 15, RevisionId: "x"},
+		"b": {State: converged, Converged: true, Revision: 16, RevisionId: "z"},
+		"c": {State: converged, Converged: true, Revision: 15, RevisionId: "of a store that was replaced"},
+		"d": {State: op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, Reason: op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE, Detail: "refused"},
+	}
+	want := "revision 15 is stored; 2 of 4 switches were in it after 1m0s, which --timeout allows; not yet: c (converged at revision 15), " +
+		"d (disconnected, the switch is unreachable: refused); the controllers go on: op25b status --watch"
+	if got := Unfinished(stored, switches, time.Minute); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -10,8 +10,17 @@ import (
 
 // Switches lists switches, with the reason under each that has one.
 func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
-	_, err := io.WriteString(t.w, t.statuses(r.Switches)+t.summary(r.Revision, r.Switches))
+	_, err := io.WriteString(t.w, t.statuses(r.Switches)+t.summary(r.Revision, r.Switches)+t.notices(r.Notices))
 	return err
+}
+
+// notices are what the controller has to say beside the switches.
+func (t *table) notices(all []string) string {
+	text := ""
+	for _, notice := range all {
+		text += t.colour(yellow, wrapped("Note: ", plain(notice), 0))
+	}
+	return text
 }
 
 func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
@@ -172,6 +181,7 @@ func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
 	} else {
 		fmt.Fprintf(&b, "No drift on %s.%s\n", count(s.Switches-min(s.Switches, s.SwitchesUnread), "switch"), unread(s))
 	}
+	b.WriteString(t.notices(r.Notices))
 	_, err := io.WriteString(t.w, b.String())
 	return err
 }

@@ -3,6 +3,8 @@ package view
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,37 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 	}
 	_, err := io.WriteString(t.w, text)
 	return err
+}
+
+// unfinishedShown is how many switches Unfinished names.
+const unfinishedShown = 5
+
+// Unfinished says how far a change has come that was waited for no longer than within: in how many of the switches it was seen, and why not
+// in the others.
+func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchStatus, within time.Duration) string {
+	var missing []string
+	for _, name := range slices.Sorted(maps.Keys(switches)) {
+		s := switches[name]
+		if s.Converged && (s.Revision > stored.Number || s.Revision == stored.Number && s.RevisionId == stored.Id) {
+			continue
+		}
+		text := stateText(s.State)
+		if reason := why(s); reason != "" {
+			text += ", " + reason
+		} else {
+			text += fmt.Sprintf(" at revision %d", s.Revision)
+		}
+		missing = append(missing, plain(name)+" ("+plain(text)+")")
+	}
+	text := fmt.Sprintf("revision %d is stored; %d of %s were in it after %v, which --timeout allows",
+		stored.Number, len(switches)-len(missing), count(len(switches), "switch"), within)
+	if more := len(missing) - unfinishedShown; more > 0 {
+		missing = append(missing[:unfinishedShown], fmt.Sprintf("%d more", more))
+	}
+	if len(missing) > 0 {
+		text += "; not yet: " + strings.Join(missing, ", ")
+	}
+	return text + "; the controllers go on: op25b status --watch"
 }
 
 func (t *table) done(d *op25bv1.Done, took string) string {
