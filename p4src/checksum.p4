@@ -1,17 +1,28 @@
-// Checksums. Those of a frame that comes in are the receiver's to refuse, not a reason to let a segment pass unfiltered, and no byte that
-// they cover is changed; so only a rejecting answer needs some.
+// Checksums. The checksums of a received frame are its receiver's to refuse: they are no reason to let a segment pass unfiltered, and no
+// byte that they cover is changed. Only a rejecting answer needs any: its own, and the header checksums of the packet that it answers.
 #ifndef OP25B_CHECKSUM_P4_
 #define OP25B_CHECKSUM_P4_
 
 #include "headers.p4"
 
-control VerifyNothing(inout headers_t hdr, inout metadata_t meta) { apply { } }
+#define IPV4_SUMMED(h) \
+    h.version, h.ihl, h.tos, h.total_len, h.identification, h.reserved, h.dont_fragment, h.more_fragments, h.frag_offset, \
+    h.ttl, h.protocol, h.src_addr, h.dst_addr
 
 #define IPV4_HEADER_CHECKSUM(h) \
-    update_checksum(h.isValid(), { \
-        h.version, h.ihl, h.tos, h.total_len, h.identification, h.reserved, h.dont_fragment, h.more_fragments, h.frag_offset, \
-        h.ttl, h.protocol, h.src_addr, h.dst_addr \
-    }, h.hdr_checksum, HashAlgorithm.csum16)
+    update_checksum(h.isValid(), { IPV4_SUMMED(h) }, h.hdr_checksum, HashAlgorithm.csum16)
+
+// An ICMP error is not sent for a packet whose IPv4 header checksum is wrong (RFC 1812 section 4.2.2.5): its source may be anybody's. Only
+// a SYN can be answered, so only a SYN is summed.
+#define VERIFY_IPV4(h, o) \
+    verify_checksum(h.isValid() && hdr.tcp_rest.isValid() && hdr.tcp_rest.syn == 1, { IPV4_SUMMED(h), o.options }, h.hdr_checksum, HashAlgorithm.csum16)
+
+control VerifyAnswerable(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        VERIFY_IPV4(hdr.ipv4, hdr.ipv4_options);
+        VERIFY_IPV4(hdr.inner_ipv4, hdr.inner_ipv4_options);
+    }
+}
 
 #define IPV4_HEADER(h) \
     h.version, h.ihl, h.tos, h.total_len, h.identification, h.reserved, h.dont_fragment, h.more_fragments, h.frag_offset, \

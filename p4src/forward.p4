@@ -11,6 +11,10 @@
 // A port that is no port: a flooded frame has no one line that it goes to. v1model's own port for dropping, so never a line's.
 const port_t PORT_UNKNOWN = 511;
 
+// 01-80-C2-00-00-00 to -0F without the last four bits (IEEE 802.1Q table 8-1). A bridge never forwards a frame that is addressed to one of
+// them (section 8.6.3).
+const bit<44> RESERVED_GROUP_ADDRESSES = 0x0180c200000;
+
 // Groups of the packet replication engine. The controller fills them from the inventory.
 const bit<16> GROUP_NETWORK_PORTS = 1;  // the network side alone (split horizon)
 const bit<16> GROUP_ALL_PORTS     = 2;

@@ -103,6 +103,12 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
     }
 
     apply {
+        // What is sent to these addresses is between two neighbours: spanning tree, PAUSE, LACP, 802.1X, LLDP. No bridge forwards it, so the
+        // filter has nothing to decide.
+        if (hdr.ethernet.isValid() && hdr.ethernet.dst_addr[47:4] == RESERVED_GROUP_ADDRESSES) {
+            mark_to_drop(std);
+            exit;
+        }
         classify.apply(hdr, meta, std);
         port_role.apply();
         forward.apply(hdr, meta.packet, route, std);
@@ -112,7 +118,7 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
             meta.packet.line_port = route.port;
             if (from_line) {
                 meta.packet.line_port = std.ingress_port;
-                if (meta.packet.syn && !meta.packet.ack) { answerable.apply(hdr, meta); }
+                if (meta.packet.syn && !meta.packet.ack && std.checksum_error == 0) { answerable.apply(hdr, meta); }
             }
             filter.apply(meta.packet, meta.decision);
 
@@ -142,7 +148,7 @@ control SwitchEgress(inout headers_t hdr, inout metadata_t meta, inout standard_
     }
 }
 
-@pkginfo(name="op25b.p4", version="1.0.0")
+@pkginfo(name="op25b.p4", version="1.0.1")
 V1Switch(
-    FrameParser(), VerifyNothing(), SwitchIngress(), SwitchEgress(), AnswerChecksums(), FrameDeparser()
+    FrameParser(), VerifyAnswerable(), SwitchIngress(), SwitchEgress(), AnswerChecksums(), FrameDeparser()
 ) main;

@@ -24,7 +24,7 @@ func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 		from = m.rejectFrom6
 	}
 	group := (p.frame[0]|p.frame[6])&1 != 0 // one of the stations is no station
-	if !from.IsValid() || group || p.inner.ipv4AH || p.outer.ipv4AH {
+	if !from.IsValid() || group || p.inner.ipv4AH || p.outer.ipv4AH || !p.headerSumRight(p.inner) || !p.headerSumRight(p.outer) {
 		return from, false
 	}
 	groups := byte(224) // the first byte of what is no host's address
@@ -34,6 +34,13 @@ func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 	src, dst := p.inner.src.AsSlice(), p.inner.dst.AsSlice()
 	loopback := !p.inner.v6 && src[0] == 127
 	return from, !p.inner.src.IsUnspecified() && !loopback && src[0] < groups && dst[0] < groups
+}
+
+// headerSumRight reports whether the checksum of an IPv4 header is right (RFC 791): the sum over a right one, itself included, is zero. An
+// IPv6 header has none.
+func (p *packet) headerSumRight(h *ipHeader) bool {
+	header := p.frame[h.start:]
+	return h.v6 || checksum(header[:4*int(header[0]&0xf)]) == 0
 }
 
 // answer is the frame with the ICMP error (section 9).

@@ -138,6 +138,9 @@ func TestNotAnswerable(t *testing.T) {
 			"AH in IPv4":   up(v4eth(ip4(home, other, 51, auth(6, 24, tcp(40000, 25, syn))))),
 			"AH in 4 in 6": up(v6eth(mail6(ip4(home, other, 51, auth(6, 24, tcp(40000, 25, syn))), 4))),
 			"4 in AH in 4": up(v4eth(ip4(home, other, 51, auth(4, 24, mail(other))))),
+			"wrong sum":    up(v4eth(set(mail(other), 10, 0x12, 0x34))),
+			"wrong inside": up(v4eth(ip4(home, other, 4, set(mail(other), 10, 0x12, 0x34)))),
+			"wrong around": up(v4eth(set(ip4(home, other, 4, mail(other)), 11, 0))),
 		} {
 			if d := m.Decide(0, 1, frame); d.Rejected || d.Passes || d.Out != nil || d.Outcome != reference.Stopped || d.RuleName != "rest" {
 				t.Errorf("%s: %v", name, d)

@@ -25,6 +25,7 @@ func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	way := m.forward(port, p)
 	d := Decision{Shape: p.shape, Why: p.why, Way: way.way, Asked: way.asked, Passes: true, Outcome: NoOutcome}
 	if !way.asked {
+		d.Passes = way.way != Reserved
 		d.Out = outputs(way.pass, frame)
 		return d
 	}
@@ -48,6 +49,9 @@ func (m *Model) forward(port uint16, p *packet) path {
 		if m.network[other] {
 			network = append(network, other)
 		}
+	}
+	if p.ethernet && [5]byte(p.frame) == [5]byte{0x01, 0x80, 0xc2, 0x00, 0x00} && p.frame[5] < 0x10 {
+		return path{way: Reserved}
 	}
 	to, known := uint16(0), false
 	unicast := false

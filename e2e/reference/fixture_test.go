@@ -142,14 +142,28 @@ func session(id, proto int, packet []byte) []byte {
 	return slices.Concat(unhex("8864 11 00"), u16(id), u16(2+len(packet)), u16(proto), packet)
 }
 
-// ip4 is an IPv4 packet without options; the checksum is left 0, for nobody looks at it.
+// ip4 is an IPv4 packet without options.
 func ip4(src, dst string, proto byte, payload []byte) []byte {
 	return ip4Options(src, dst, proto, nil, payload)
 }
 
 func ip4Options(src, dst string, proto byte, options, payload []byte) []byte {
 	s, d := netip.MustParseAddr(src).As4(), netip.MustParseAddr(dst).As4()
-	return slices.Concat([]byte{0x45 + byte(len(options)/4), 0}, u16(20+len(options)+len(payload)), unhex("abcd 0000 40"), []byte{proto}, u16(0), s[:], d[:], options, payload)
+	return summed(slices.Concat([]byte{0x45 + byte(len(options)/4), 0}, u16(20+len(options)+len(payload)), unhex("abcd 0000 40"), []byte{proto}, u16(0), s[:], d[:], options, payload))
+}
+
+// summed sets the header checksum of an IPv4 packet, in place (RFC 791).
+func summed(packet []byte) []byte {
+	packet[10], packet[11] = 0, 0
+	sum := 0
+	for i := 0; i < 4*int(packet[0]&0xf); i += 2 {
+		sum += int(packet[i])<<8 | int(packet[i+1])
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	copy(packet[10:], u16(0xffff-sum))
+	return packet
 }
 
 func ip6(src, dst string, next byte, payload []byte) []byte {
@@ -184,7 +198,9 @@ func set(b []byte, at int, bytes ...byte) []byte {
 }
 
 // frag4 is an IPv4 packet as a fragment: the offset in units of 8 bytes, and whether more is to come.
-func frag4(packet []byte, offset, more int) []byte { return set(packet, 6, u16(more<<13|offset)...) }
+func frag4(packet []byte, offset, more int) []byte {
+	return summed(set(packet, 6, u16(more<<13|offset)...))
+}
 
 const (
 	syn    = 0x02

@@ -166,10 +166,13 @@ const (
 	DownFlood    Way = "to all other ports"
 	Across       Way = "from network port to network port"
 	Back         Way = "nowhere: it is on the port that it came from"
+	Reserved     Way = "nowhere: reserved group address"
 )
 
 // Ways lists all ways.
-func Ways() []Way { return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back} }
+func Ways() []Way {
+	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved}
+}
 
 // String is the decision in one line, in the order in which it is made. Two decisions are the same if they have the same line.
 func (d Decision) String() string {

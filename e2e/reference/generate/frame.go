@@ -119,6 +119,8 @@ func (d *draw) macs() []byte {
 		dst = pick(d.src, d.stations)
 	case d.oddly(32):
 		dst = [6]byte{1, 0, 0x5e, 0, 0, 1}
+	case chance(d.src, 64): // reserved group addresses, and the next that are not
+		dst = [6]byte{0x01, 0x80, 0xc2, 0, 0, byte(d.src.IntN(0x14))}
 	}
 	return append(dst[:], src[:]...)
 }

@@ -98,6 +98,9 @@ func (d *draw) ipv4(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if header <= 60 {
 		binary.BigEndian.PutUint16(packet[10:], ^fold(packet))
 	}
+	if chance(d.src, 16) { // a header checksum that is wrong in one bit
+		packet[10+d.src.IntN(2)] ^= 1 << d.src.IntN(8)
+	}
 	return append(packet, payload...)
 }
 
