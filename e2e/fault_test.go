@@ -117,6 +117,7 @@ func (f *figures) text(p *plant) string {
 			f.takeovers[0].Round(time.Millisecond), f.takeovers[n/2].Round(time.Millisecond), f.takeovers[n-1].Round(time.Millisecond))
 	}
 	text += fmt.Sprintf("\n  late writes refused: %d", f.refused)
+	text += "\n  memory at most: " + p.memory()
 	for _, e := range p.switches {
 		if e.stream == nil {
 			continue

@@ -38,6 +38,14 @@ func roundDeadline() time.Duration {
 	return 2 * time.Minute
 }
 
+// Budgets of memory, in MiB: a process that takes more is killed, and the test fails. A controller has what issue 9 grants it with 100,000
+// exemptions on six switches.
+const (
+	controllerMiB = 600
+	switchMiB     = 600
+	memberMiB     = 600
+)
+
 // A plant is a whole installation, each daemon a process of its own: three etcd members, two controllers, three switches.
 type plant struct {
 	t           *testing.T
@@ -127,7 +135,7 @@ func startPlant(t *testing.T, withBMv2 string) *plant {
 		name, client := fmt.Sprintf("etcd-%d", i+1), p.daemonAddr()
 		p.cluster[name] = p.daemonAddr()
 		p.endpoints = append(p.endpoints, client)
-		p.members = append(p.members, p.node(name, func() *exec.Cmd {
+		p.members = append(p.members, p.node(name, memberMiB, func() *exec.Cmd {
 			return exec.Command(command, "etcd", "--name", name, "--data-dir", filepath.Join(p.dir, name), "--listen", client,
 				"--listen-peer", p.cluster[name], "--initial-cluster", p.initialCluster())
 		}))
@@ -135,7 +143,11 @@ func startPlant(t *testing.T, withBMv2 string) *plant {
 	for i := range 3 {
 		e := &edge{id: uint64(i + 1), addr: p.daemonAddr(), packets: p.daemonAddr()}
 		e.network = newNetwork(t, e.addr)
-		e.node = *p.node(fmt.Sprintf("edge-%d", e.id), func() *exec.Cmd {
+		memory := switchMiB
+		if i == 0 && withBMv2 != "" {
+			memory = 0 // bmv2's memory is not ours to bound
+		}
+		e.node = *p.node(fmt.Sprintf("edge-%d", e.id), memory, func() *exec.Cmd {
 			if i == 0 && withBMv2 != "" {
 				cmd := exec.Command(withBMv2, "--no-p4", "--device-id", fmt.Sprint(e.id), "--", "--grpc-server-addr", e.addr, "--dp-grpc-server-addr", e.packets)
 				cmd.Dir = p.dir
@@ -147,7 +159,7 @@ func startPlant(t *testing.T, withBMv2 string) *plant {
 	}
 	for i := range 2 {
 		name := fmt.Sprintf("noc-%d", i+1)
-		p.controllers = append(p.controllers, p.node(name, func() *exec.Cmd {
+		p.controllers = append(p.controllers, p.node(name, controllerMiB, func() *exec.Cmd {
 			return childCommand(t, childConfig{Kind: controllerChild, Name: name, Endpoints: p.endpoints})
 		}))
 	}
@@ -206,10 +218,24 @@ func (p *plant) initialCluster() string {
 	return strings.Join(all, ",")
 }
 
-func (p *plant) node(name string, command func() *exec.Cmd) *node {
+// node is a daemon with a budget of memory in MiB; 0 is none.
+func (p *plant) node(name string, mib int, command func() *exec.Cmd) *node {
 	n := &node{name: name, said: newJournal()}
-	n.begin = func() *process { return p.spawn(name, n.said, command()) }
+	n.begin = func() *process { return p.spawn(name, n.said, mib, command()) }
 	return n
+}
+
+// memory is the most memory that any process of each kind took, in MiB, and its budget.
+func (p *plant) memory() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	most := map[string]int{}
+	for _, x := range p.processes {
+		if kind, _, _ := strings.Cut(x.name, "-"); x.memory != nil {
+			most[kind] = max(most[kind], x.memory.Peak())
+		}
+	}
+	return fmt.Sprintf("controllers %d of %d MiB, switches %d of %d, etcd %d of %d", most["noc"], controllerMiB, most["edge"], switchMiB, most["etcd"], memberMiB)
 }
 
 // open begins to follow the cluster.
@@ -274,7 +300,7 @@ func (p *plant) await(what string, is func() error) {
 		}
 		for _, n := range slices.Concat(p.members, p.nodes()) {
 			if n.ended() {
-				p.t.Fatalf("%s: %s has ended by itself: %v", what, n.name, err)
+				p.t.Fatalf("%s: %s has ended by itself (%v): %v", what, n.name, n.process.overBudget(), err)
 			}
 		}
 		select {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"op25b/internal/budget"
 )
 
 // A process is a daemon of a plant.
@@ -19,6 +21,8 @@ type process struct {
 	cmd  *exec.Cmd
 	said *journal
 	done chan struct{} // closed when it has ended and nothing of it is left
+
+	memory *budget.Budget // nil if it has none
 }
 
 // A journal is what a daemon says, line by line, over all of its lives.
@@ -98,14 +102,17 @@ func (j *journal) tail(lines int) string {
 	return strings.Join(j.lines[max(len(j.lines)-lines, 0):], "\n")
 }
 
-// spawn starts a daemon in the process group of the plant.
-func (p *plant) spawn(name string, said *journal, cmd *exec.Cmd) *process {
+// spawn starts a daemon in the process group of the plant, with a budget of memory in MiB; 0 is none.
+func (p *plant) spawn(name string, said *journal, mib int, cmd *exec.Cmd) *process {
 	p.t.Helper()
 	x := &process{name: name, cmd: cmd, said: said, done: make(chan struct{})}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: p.group}
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("%s: %v", name, err)
+	}
+	if mib > 0 {
+		x.memory = budget.Start(name, cmd.Process, mib, x.done)
 	}
 	go func() {
 		_ = cmd.Wait()
@@ -129,6 +136,14 @@ func (x *process) signal(s syscall.Signal) {
 	}
 }
 
+// overBudget says that the process was killed for taking more memory than its budget.
+func (x *process) overBudget() error {
+	if x.memory == nil {
+		return nil
+	}
+	return x.memory.Err()
+}
+
 // guard starts the process whose group all daemons are in. It kills them when the test process has ended, however that came about.
 func (p *plant) guard() {
 	p.t.Helper()
@@ -150,6 +165,9 @@ func (p *plant) guard() {
 		p.mu.Unlock()
 		for _, x := range all {
 			<-x.done
+			if err := x.overBudget(); err != nil {
+				p.t.Error(err)
+			}
 		}
 		if err := syscall.Kill(-p.group, 0); !errors.Is(err, syscall.ESRCH) {
 			p.t.Errorf("processes of the plant are left: %v", err)

@@ -106,6 +106,7 @@ var mayImport = map[string][]string{
 	"proto/op25b":         {},
 	"p4src":               {},
 	"internal/wire":       {"proto/bm"},
+	"internal/budget":     {},
 	"internal/listen":     {},
 	"internal/tlsfiles":   {},
 	"internal/constraint": {},
@@ -137,6 +138,7 @@ var mayImport = map[string][]string{
 	"internal/impact":     {"internal/check", "internal/policy"},
 	"internal/fleet": {
 		"internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/store", "internal/tlsfiles", "p4src",
+		"proto/op25b", // the enums of state and reason
 	},
 }
 

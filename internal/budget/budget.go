@@ -1,0 +1,100 @@
+// Package budget kills a process that takes more memory than it may, so that a fault of one process does not become the machine's. It is for
+// tests only.
+//
+// It reads the high-water mark of resident memory (VmHWM) from /proc. A memory cgroup would be exact, but tests rarely may create one.
+package budget
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// ErrExceeded is wrapped by Budget.Err once the process took more than its budget.
+var ErrExceeded = errors.New("memory budget exceeded")
+
+// lookEvery is how often the memory is read. A process that allocates 1 GiB a second exceeds its budget by 50 MiB before it is killed.
+const lookEvery = 50 * time.Millisecond
+
+// A Budget is the memory that one process may take.
+type Budget struct {
+	name  string
+	limit int // MiB
+	over  chan struct{}
+
+	mu   sync.Mutex // guards everything that follows
+	peak int        // MiB
+}
+
+// Start watches a process until ended is closed, and kills it with SIGKILL as soon as its resident memory was above limit MiB. The caller
+// closes ended after it has waited for the process. Where there is no /proc, nothing is watched and Peak stays 0.
+func Start(name string, p *os.Process, limit int, ended <-chan struct{}) *Budget {
+	b := &Budget{name: name, limit: limit, over: make(chan struct{})}
+	go b.watch(p, ended)
+	return b
+}
+
+func (b *Budget) watch(p *os.Process, ended <-chan struct{}) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		if mib, err := Resident(p.Pid); err == nil && b.look(mib) {
+			close(b.over)
+			_ = p.Kill() // an error means that it has ended already
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ended:
+			return
+		}
+	}
+}
+
+// look takes in a reading and reports whether it is above the limit.
+func (b *Budget) look(mib int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.peak = max(b.peak, mib)
+	return b.peak > b.limit
+}
+
+// Peak is the most memory that the process was seen to have, in MiB.
+func (b *Budget) Peak() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.peak
+}
+
+// Exceeded is closed when the process took more than its budget.
+func (b *Budget) Exceeded() <-chan struct{} { return b.over }
+
+// Err returns ErrExceeded with the figures if the process took more than its budget, and else nil.
+func (b *Budget) Err() error {
+	select {
+	case <-b.over:
+		return fmt.Errorf("%w: %s took %d MiB of %d and was killed", ErrExceeded, b.name, b.Peak(), b.limit)
+	default:
+		return nil
+	}
+}
+
+var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+// Resident is the most memory that a process ever had, in MiB. It fails for a process that has ended.
+func Resident(pid int) (mib int, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	m := highWater.FindSubmatch(status)
+	if m == nil {
+		return 0, fmt.Errorf("/proc/%d/status has no VmHWM: the process has ended", pid)
+	}
+	kib, err := strconv.Atoi(string(m[1]))
+	return kib >> 10, err
+}
