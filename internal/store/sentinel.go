@@ -223,10 +223,13 @@ func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, 
 	return nil
 }
 
-// unanswered is the reason why nobody answers: how each member is, if that is known, and the error at hand.
+// unanswered is the reason why nobody answers: how each member is, and the error at hand.
 func (s *Store) unanswered(err error) error {
 	members, _ := s.sentinel.away()
-	if members == "" || strings.Contains(err.Error(), members) {
+	if members == "" {
+		members = s.look()
+	}
+	if strings.Contains(err.Error(), members) {
 		return err
 	}
 	return fmt.Errorf("%s (%w)", members, err)
