@@ -26,6 +26,8 @@ type Options struct {
 	// DigestQueue is how many digests wait for the receiver, or are not yet released by it, before more are dropped and
 	// counted; 1,024 if zero.
 	DigestQueue int
+	// MaxState is the memory in bytes that the program's arrays may take; DefaultMaxState if zero.
+	MaxState int64
 }
 
 // A Match is one field of a table key, in the bytes of P4Runtime: big-endian, leading zeros optional.

@@ -10,21 +10,22 @@ import (
 // A compiler turns the JSON into closures. What it cannot compile it reports by failing: fail unwinds to Load, which
 // returns the error with the place where the compiler was.
 type compiler struct {
-	e       *Engine
-	j       *jsonProgram
-	l       *layout
-	places  []string
-	scratch int     // words of wide arithmetic that a worker needs
-	act     *action // whose parameters an expression may use
-	errs    map[string]uint64
-	prims   map[string]builder
-	calcs   map[string]*calculation
-	lists   map[int]*fieldList
-	states  *parserStates   // nil without a parser
-	actions map[int]*action // by id
-	read    map[int]bool    // slots that something other than an instr reads
-	keyMax  int             // words of the widest key
-	bufMax  int             // bytes of the longest calculation, without payload
+	e        *Engine
+	j        *jsonProgram
+	l        *layout
+	places   []string
+	scratch  int     // words of wide arithmetic that a worker needs
+	act      *action // whose parameters an expression may use
+	errs     map[string]uint64
+	prims    map[string]builder
+	calcs    map[string]*calculation
+	lists    map[int]*fieldList
+	states   *parserStates   // nil without a parser
+	actions  map[int]*action // by id
+	read     map[int]bool    // slots that something other than an instr reads
+	keyMax   int             // words of the widest key
+	reserved int64           // bytes of the program's state so far
+	bufMax   int             // bytes of the longest calculation, without payload
 }
 
 type loadError struct{ error }
@@ -78,5 +79,8 @@ func (c *compiler) text(raw json.RawMessage) string {
 func (c *compiler) temp(words int) int {
 	at := c.scratch
 	c.scratch += words
+	if 8*c.scratch > maxWorker {
+		c.fail(ErrProgram, "the program's intermediate values need more than %d bytes", maxWorker)
+	}
 	return at
 }

@@ -268,6 +268,7 @@ func (c *compiler) spareDigests() {
 	if values == 0 {
 		return
 	}
+	c.reserve(cap(c.e.spare), bytes+24*values, "digests")
 	for range cap(c.e.spare) {
 		c.e.spare <- &Digest{Values: make([][]byte, 0, values), bytes: make([]byte, 0, bytes), spare: c.e.spare}
 	}

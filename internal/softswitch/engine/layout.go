@@ -147,6 +147,9 @@ func newLayout(p *jsonProgram) (*layout, error) {
 			l.slots++
 		}
 	}
+	if need := 8*l.slots + l.varBytes; need > maxWorker {
+		return nil, fmt.Errorf("headers: %w: headers and metadata need %d bytes a packet; %d is the most", ErrProgram, need, maxWorker)
+	}
 	l.initial = make([]uint64, l.slots)
 	for _, h := range l.order {
 		if h.metadata {

@@ -13,6 +13,9 @@ import (
 // Load reads the JSON of a program that p4c-bm2-ss compiled for v1model, and makes it ready to run.
 // An error names the object in the JSON and wraps ErrProgram or ErrUnsupported.
 func Load(program []byte, o Options) (e *Engine, err error) {
+	if err := measure(program); err != nil {
+		return nil, err
+	}
 	var j jsonProgram
 	if err := json.Unmarshal(program, &j); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProgram, err)
@@ -25,6 +28,9 @@ func Load(program []byte, o Options) (e *Engine, err error) {
 	}
 	if o.DigestQueue <= 0 {
 		o.DigestQueue = 1024
+	}
+	if o.MaxState <= 0 {
+		o.MaxState = DefaultMaxState
 	}
 	e = newEngine(o)
 	if e.lay, err = newLayout(&j); err != nil {
@@ -125,6 +131,7 @@ func (c *compiler) program() {
 	c.optimise(pr)
 	c.e.traced = c.trace(pr)
 	pr.scratch, pr.keyMax, pr.bufMax = c.scratch, c.keyMax, c.bufMax
+	c.fitsWorker(pr)
 }
 
 // errors gives every parser error that the engine raises its number, those that the program does not have too.
@@ -160,7 +167,9 @@ func (c *compiler) errors(pr *program) {
 func (c *compiler) state() {
 	for i := range c.j.CounterArrays {
 		if k := &c.j.CounterArrays[i]; !k.IsDirect {
-			c.e.counters = append(c.e.counters, &Counter{name: k.Name, cells: make([]CounterValue, c.size("counter", k.Name, k.Size))})
+			n := c.size("counter", k.Name, k.Size)
+			c.reserve(n, counterBytes, "counter %q", k.Name)
+			c.e.counters = append(c.e.counters, &Counter{name: k.Name, cells: make([]CounterValue, n)})
 		}
 	}
 	for i := range c.j.MeterArrays {
@@ -172,7 +181,9 @@ func (c *compiler) state() {
 			c.fail(ErrUnsupported, "meter %q with %d rates", k.Name, k.RateCount)
 		}
 		unit := c.meterUnit(k)
-		cells, err := extern.NewMeters(k.Name, unit, c.size("meter", k.Name, k.Size), c.e.meterClock)
+		n := c.size("meter", k.Name, k.Size)
+		c.reserve(n, meterBytes, "meter %q", k.Name)
+		cells, err := extern.NewMeters(k.Name, unit, n, c.e.meterClock)
 		c.check(err)
 		c.e.meters = append(c.e.meters, &Meter{name: k.Name, unit: unit, cells: cells})
 	}
@@ -183,6 +194,7 @@ func (c *compiler) state() {
 		}
 		words := match.Words(k.Bitwidth)
 		size := c.size("register", k.Name, k.Size)
+		c.reserve(size, 8*words, "register %q", k.Name)
 		c.e.registers = append(c.e.registers, &Register{name: k.Name, width: k.Bitwidth, words: words, size: size, cells: make([]uint64, size*words)})
 	}
 	for _, k := range c.j.ParseVSets {
@@ -191,16 +203,6 @@ func (c *compiler) state() {
 		c.e.vsets[k.Name] = v
 		c.e.vsetOrder = append(c.e.vsetOrder, v)
 	}
-}
-
-// maxCells bounds an array, so that a typing error in a program is an error and not the machine's memory.
-const maxCells = 1 << 24
-
-func (c *compiler) size(kind, name string, n int) int {
-	if n < 0 || n > maxCells {
-		c.fail(ErrProgram, "%s %q: size %d, must be 0 to %d", kind, name, n, maxCells)
-	}
-	return n
 }
 
 // bits checks a width that the program gives.

@@ -57,6 +57,7 @@ func (c *compiler) tableNext(t *Table, j *jsonTable, node func(*string) int32) {
 		t.onHit, t.onMiss = &h, &m
 	}
 	t.base = node(j.BaseDefaultNext)
+	c.reserve(len(c.e.prog.actions), 4, "the actions of")
 	t.nextOf = make([]int32, len(c.e.prog.actions))
 	for i := range t.nextOf {
 		t.nextOf[i] = end
