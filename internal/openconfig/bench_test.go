@@ -44,7 +44,7 @@ func BenchmarkSample(b *testing.B) {
 		}
 		now := time.Unix(0, 0)
 		tree := newTree(root, st)
-		p.start(tree, now, false)
+		_, _ = p.start(tree, now, false)
 		b.ReportAllocs()
 		for b.Loop() {
 			now = now.Add(time.Second)

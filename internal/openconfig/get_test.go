@@ -96,7 +96,7 @@ func TestGetJSON(t *testing.T) {
 			"/interfaces/interface[name=network]": `{"openconfig-interfaces:name":"network","openconfig-interfaces:state":{"oper-status":"DOWN"}}`,
 		}},
 		{"one model only", &gpb.GetRequest{
-			UseModels: []*gpb.ModelData{{Name: "openconfig-p4rt"}}, Path: []*gpb.Path{at("interfaces", "interface", "name=network")},
+			UseModels: []*gpb.ModelData{{Name: "openconfig-p4rt", Organization: "OpenConfig working group", Version: "1.0.0"}}, Path: []*gpb.Path{at("interfaces", "interface", "name=network")},
 		}, map[string]string{
 			"/interfaces/interface[name=network]": `{"openconfig-interfaces:name":"network","openconfig-interfaces:state":{"openconfig-p4rt:id":2}}`,
 		}},
@@ -234,7 +234,27 @@ func TestGetRefusals(t *testing.T) {
 		},
 		{
 			"an unknown model", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-bgp"}}},
-			codes.InvalidArgument, `use_models: model "openconfig-bgp" is not supported; supported: openconfig-interfaces, openconfig-acl, openconfig-p4rt`,
+			codes.InvalidArgument, `use_models: model "openconfig-bgp" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, of OpenConfig working group`,
+		},
+		{
+			"a model of another version", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-acl", Organization: "OpenConfig working group", Version: "1.0.0"}}},
+			codes.InvalidArgument, `use_models: model "openconfig-acl" of "OpenConfig working group" version "1.0.0" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, of OpenConfig working group`,
+		},
+		{
+			"a model of another organization", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-acl", Organization: "IETF"}}},
+			codes.InvalidArgument, `use_models: model "openconfig-acl" of "IETF" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, of OpenConfig working group`,
+		},
+		{
+			"too many elements", &gpb.GetRequest{Path: []*gpb.Path{{Elem: make([]*gpb.PathElem, MaxElems+1)}}},
+			codes.InvalidArgument, `path: more than 32 elements with its prefix`,
+		},
+		{
+			"too many depths", &gpb.GetRequest{Path: []*gpb.Path{at("...", "state", "...", "counters", "...")}},
+			codes.InvalidArgument, `path: 3 times "..."; at most 2`,
+		},
+		{
+			"too many paths", &gpb.GetRequest{Path: make([]*gpb.Path, MaxPaths+1)},
+			codes.ResourceExhausted, `get: 1025 paths; at most 1024 in one request`,
 		},
 		{
 			"an encoding", &gpb.GetRequest{Path: []*gpb.Path{at()}, Encoding: gpb.Encoding_ASCII},

@@ -28,6 +28,9 @@ type pattern struct {
 // any one element and "..." any number of them. The error is a status: INVALID_ARGUMENT for what is no path, UNIMPLEMENTED
 // for a path that is not served (gNMI specification 3.3.4 and 3.5.2.4).
 func parsePath(root *schema, prefix, path *gpb.Path) (*pattern, error) {
+	if err := checkPath(prefix, path); err != nil {
+		return nil, err
+	}
 	if err := checkForm(prefix, path); err != nil {
 		return nil, err
 	}

@@ -136,17 +136,23 @@ func (p *plan) told() bool {
 }
 
 // start takes the first reading: everything it has is sent, or with updatesOnly only remembered.
-func (p *plan) start(tree *node, now time.Time, updatesOnly bool) delta {
+//
+// It stops with an error where that is more than one subscriber may have.
+func (p *plan) start(tree *node, now time.Time, updatesOnly bool) (delta, error) {
 	var d delta
+	leaves := 0
 	for _, w := range p.watches {
 		w.sent = make(map[string]sentLeaf)
 		w.nextSample, w.nextBeat = now.Add(w.sample), now.Add(w.heartbeat)
 		w.collect(tree, true, &d)
+		if leaves += len(w.sent); leaves > MaxLeaves {
+			return delta{}, errLeaves()
+		}
 	}
 	if updatesOnly {
-		return delta{}
+		return delta{}, nil
 	}
-	return d
+	return d, nil
 }
 
 // next returns when a reading is due, if any ever is without a change being told.

@@ -3,6 +3,9 @@ package openconfig
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
@@ -46,6 +49,8 @@ type Server struct {
 	opts   Options
 	schema *schema
 	log    *zap.Logger
+
+	tracked atomic.Int64 // leaves that STREAM subscriptions remember
 }
 
 var _ gpb.GNMIServer = (*Server)(nil)
@@ -119,6 +124,9 @@ func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse
 	if len(paths) == 0 {
 		paths = []*gpb.Path{{}}
 	}
+	if len(paths) > MaxPaths {
+		return nil, errPaths("get", len(paths))
+	}
 	patterns := make([]*pattern, len(paths))
 	for i, path := range paths {
 		if patterns[i], err = parsePath(s.schema, req.GetPrefix(), path); err != nil {
@@ -130,8 +138,17 @@ func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse
 		return nil, err
 	}
 	res := &gpb.GetResponse{}
+	leaves := 0
 	for i, p := range patterns {
+		if err := ctx.Err(); err != nil {
+			return nil, status.FromContextError(err).Err()
+		}
 		found := p.find(tree)
+		for _, f := range found {
+			if leaves, err = count(leaves, f); err != nil {
+				return nil, err
+			}
+		}
 		if len(found) == 0 && !p.wild {
 			return nil, status.Errorf(codes.NotFound, "path %q: there is no such node now", p.text)
 		}
@@ -183,19 +200,44 @@ func keepModels(use []*gpb.ModelData) (func(*schema) bool, error) {
 	if len(use) == 0 {
 		return func(*schema) bool { return true }, nil
 	}
-	wanted := make(map[string]bool, len(use))
+	wanted := map[string]bool{}
 	for _, m := range use {
-		known := false
-		for _, served := range models() {
-			known = known || served.Name == m.GetName()
-		}
-		if !known {
-			return nil, status.Errorf(codes.InvalidArgument, "use_models: model %q is not supported; supported: %s, %s, %s",
-				m.GetName(), modInterfaces, modACL, modP4RT)
+		if !slices.ContainsFunc(models(), func(served *gpb.ModelData) bool { return isModel(m, served) }) {
+			return nil, status.Errorf(codes.InvalidArgument, "use_models: model %s is not supported; supported: %s", modelText(m), modelTexts(models()))
 		}
 		wanted[m.GetName()] = true
 	}
 	return func(l *schema) bool { return wanted[l.module] }, nil
+}
+
+// isModel says whether a client means a model that is served: name, organization and version identify one (gNMI specification 2.6.1).
+// An organization or version that the client leaves out is any.
+func isModel(asked, served *gpb.ModelData) bool {
+	return asked.GetName() == served.Name &&
+		(asked.GetOrganization() == "" || asked.GetOrganization() == served.Organization) &&
+		(asked.GetVersion() == "" || asked.GetVersion() == served.Version)
+}
+
+// modelText writes a model as name, organization and version.
+func modelText(m *gpb.ModelData) string {
+	const most = 64 // bytes of what a client has sent
+	text := fmt.Sprintf("%.*q", most, m.GetName())
+	if o := m.GetOrganization(); o != "" {
+		text += fmt.Sprintf(" of %.*q", most, o)
+	}
+	if v := m.GetVersion(); v != "" {
+		text += fmt.Sprintf(" version %.*q", most, v)
+	}
+	return text
+}
+
+// modelTexts lists the models that are served.
+func modelTexts(all []*gpb.ModelData) string {
+	texts := make([]string, len(all))
+	for i, m := range all {
+		texts[i] = m.Name + " " + m.Version
+	}
+	return strings.Join(texts, ", ") + ", of " + all[0].Organization
 }
 
 // read takes a snapshot, and returns it as a data tree with the time it was taken. The tree of an earlier reading that is no

@@ -213,7 +213,11 @@ func TestGoneAndBackBetweenReadings(t *testing.T) {
 	}
 	root, now := newSchema(), time.Unix(0, 0)
 	there, gone := newTree(root, onePort(1, 0)), newTree(root, &State{})
-	all := len(p.start(there, now, false).updates)
+	first, err := p.start(there, now, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := len(first.updates)
 	d := p.take(gone, now.Add(10*time.Second), false)
 	if _, ok := d.deletes["/interfaces/interface[name=a]"]; !ok || len(d.deletes) != 1 {
 		t.Fatalf("deletes %v", d.deletes)
@@ -315,7 +319,9 @@ func TestMissedSamplesAreLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	tree := newTree(root, onePort(1, 0))
-	p.start(tree, start, false)
+	if _, err := p.start(tree, start, false); err != nil {
+		t.Fatal(err)
+	}
 	if d := p.take(tree, start.Add(35*time.Second), false); len(d.updates) != 1 {
 		t.Errorf("%d updates for three intervals, want one", len(d.updates))
 	}

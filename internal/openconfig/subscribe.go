@@ -35,6 +35,9 @@ func (s *Server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	if len(list.GetSubscription()) == 0 {
 		return status.Error(codes.InvalidArgument, "subscribe: the SubscriptionList has no subscription")
 	}
+	if n := len(list.GetSubscription()); n > MaxPaths {
+		return errPaths("subscribe", n)
+	}
 	keep, err := keepModels(list.GetUseModels())
 	if err != nil {
 		return err
@@ -109,8 +112,12 @@ func (s *Server) answer(ctx context.Context, patterns []*pattern, updatesOnly bo
 		return err
 	}
 	var d delta
+	leaves := 0
 	for _, p := range patterns {
 		for _, n := range p.find(tree) {
+			if leaves, err = count(leaves, n); err != nil {
+				return err
+			}
 			n.eachLeaf(allLeaves, func(l *node) { d.updates = append(d.updates, l) })
 		}
 	}
@@ -156,7 +163,15 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 	if err != nil {
 		return err
 	}
-	first := plan.start(tree, time.Now(), list.GetUpdatesOnly())
+	first, err := plan.start(tree, time.Now(), list.GetUpdatesOnly())
+	if err != nil {
+		return err
+	}
+	tracked, err := s.track(plan, 0)
+	defer func() { s.tracked.Add(-int64(tracked)) }()
+	if err != nil {
+		return err
+	}
 	if err := out.send(first, at); err != nil {
 		return err
 	}
@@ -164,12 +179,12 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 		return err
 	}
 	s.log.Debug("gNMI subscriber synced", zap.Int("subscriptions", len(list.GetSubscription())), zap.Int("leaves", len(first.updates)))
-	return s.follow(ctx, plan, tree, out, changed, watching, refused)
+	return s.follow(ctx, plan, tree, &tracked, out, changed, watching, refused)
 }
 
 // follow is the rest of a STREAM subscription, after the sync response.
 func (s *Server) follow(
-	ctx context.Context, plan *plan, tree *node, out *sender, changed <-chan struct{}, watching, refused <-chan error,
+	ctx context.Context, plan *plan, tree *node, tracked *int, out *sender, changed <-chan struct{}, watching, refused <-chan error,
 ) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -214,7 +229,11 @@ func (s *Server) follow(
 		if err != nil {
 			return err
 		}
-		if err := out.send(plan.take(tree, now, told), at); err != nil {
+		d := plan.take(tree, now, told)
+		if *tracked, err = s.track(plan, *tracked); err != nil {
+			return err
+		}
+		if err := out.send(d, at); err != nil {
 			return err
 		}
 	}

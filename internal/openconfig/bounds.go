@@ -1,0 +1,81 @@
+package openconfig
+
+import (
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// The bounds of a request, and of what all subscribers have the server keep.
+const (
+	// MaxPaths is the number of paths of a Get and of subscriptions of a Subscribe: two of each of 510 ports.
+	MaxPaths = 1024
+	// MaxElems is the number of elements of a path, its prefix included. The deepest leaf that is served has 10.
+	MaxElems = 32
+	// MaxKeys is the number of keys of a path element. The list with the most has two.
+	MaxKeys = 8
+	// MaxDeep is the number of "..." in a path: each one multiplies the ways in which a node can be reached.
+	MaxDeep = 2
+	// MaxLeaves is the number of leaves that one Get, or one answer to a ONCE or POLL subscription, holds. 510 ports with 20 rules met on
+	// each have 38,000. A leaf takes about 200 bytes in an answer.
+	MaxLeaves = 400_000
+	// MaxTracked is the number of leaves that all STREAM subscriptions remember as sent, at about 200 bytes each.
+	MaxTracked = 1_000_000
+)
+
+// checkPath bounds a path before anything is made of it.
+func checkPath(prefix, path *gpb.Path) error {
+	elems, deep := 0, 0
+	for _, p := range []*gpb.Path{prefix, path} {
+		elems += len(p.GetElem())
+		if elems > MaxElems {
+			return status.Errorf(codes.InvalidArgument, "path: more than %d elements with its prefix", MaxElems)
+		}
+		for _, e := range p.GetElem() {
+			if len(e.GetKey()) > MaxKeys {
+				return status.Errorf(codes.InvalidArgument, "path: an element with %d keys; at most %d", len(e.GetKey()), MaxKeys)
+			}
+			if e.GetName() == anyDepth {
+				deep++
+			}
+		}
+	}
+	if deep > MaxDeep {
+		return status.Errorf(codes.InvalidArgument, "path: %d times %q; at most %d", deep, anyDepth, MaxDeep)
+	}
+	return nil
+}
+
+func errPaths(what string, n int) error {
+	return status.Errorf(codes.ResourceExhausted, "%s: %d paths; at most %d in one request", what, n, MaxPaths)
+}
+
+func errLeaves() error {
+	return status.Errorf(codes.ResourceExhausted, "the answer would have more than %d leaves: ask for less at once", MaxLeaves)
+}
+
+// count adds the leaves at and below a node to n, until there are more than MaxLeaves.
+func count(n int, at *node) (int, error) {
+	at.walk(func(c *node) bool {
+		if c.schema.leaf() {
+			n++
+		}
+		return n <= MaxLeaves
+	})
+	if n > MaxLeaves {
+		return n, errLeaves()
+	}
+	return n, nil
+}
+
+// track counts the leaves that a plan remembers toward those of all subscribers. was is what it had counted before.
+func (s *Server) track(p *plan, was int) (int, error) {
+	n := 0
+	for _, w := range p.watches {
+		n += len(w.sent)
+	}
+	if all := s.tracked.Add(int64(n - was)); all > MaxTracked && n > was {
+		return n, status.Errorf(codes.ResourceExhausted, "the subscribers of this server have %d leaves; at most %d are served: subscribe to less", all, MaxTracked)
+	}
+	return n, nil
+}
