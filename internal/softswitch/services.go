@@ -7,11 +7,10 @@ import (
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
+	"op25b/internal/grpcserve"
 	"op25b/internal/listen"
 	"op25b/internal/openconfig"
-	"op25b/internal/softswitch/p4rtserver"
 )
 
 // Addrs are where a switch's services listen, as host:port. An empty one is not served; a port of 0 takes any that is free.
@@ -24,8 +23,15 @@ type Addrs struct {
 // Services are the gRPC servers of one switch. Close must be called when they are no longer needed.
 type Services struct {
 	Addrs   Addrs // where they really listen
-	servers []*grpc.Server
+	servers []server
 	serving sync.WaitGroup
+}
+
+// A server is one of the services: on grpcserve, or the packet service.
+type server interface {
+	grpc.ServiceRegistrar
+	Serve(net.Listener)
+	Close()
 }
 
 // Listen opens the services in plain text, all of them or, if one address cannot be had, none.
@@ -41,44 +47,44 @@ func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.Serv
 		return nil, err
 	}
 	services := &Services{}
-	type opened struct {
-		server   *grpc.Server
-		listener net.Listener
+	var listeners []net.Listener
+	budget := grpcserve.NewBudget(s.limits.Budget)
+	serve := func(limits grpcserve.Limits) func(string) (server, error) {
+		return func(name string) (server, error) {
+			return grpcserve.New(grpcserve.Options{Name: name, TLS: secure, Limits: limits, Budget: budget, Now: s.now, Logger: s.log, GRPC: options})
+		}
 	}
-	var all []opened
 	for _, service := range []struct {
 		name     string
-		secure   *tls.Config
 		addr     string
 		at       *string
-		register func(*grpc.Server)
+		open     func(name string) (server, error)
+		register func(grpc.ServiceRegistrar)
 	}{
-		{"P4Runtime", secure, addrs.P4Runtime, &services.Addrs.P4Runtime, func(g *grpc.Server) { s.p4runtime.Register(g) }},
-		{"gNMI", secure, addrs.GNMI, &services.Addrs.GNMI, func(g *grpc.Server) { gpb.RegisterGNMIServer(g, gnmi) }},
-		{"packet service", nil, addrs.Dataplane, &services.Addrs.Dataplane, func(g *grpc.Server) { s.packets.Register(g) }},
+		{"P4Runtime", addrs.P4Runtime, &services.Addrs.P4Runtime, serve(s.limits.P4Runtime), s.p4runtime.Register},
+		{"gNMI", addrs.GNMI, &services.Addrs.GNMI, serve(s.limits.GNMI), func(g grpc.ServiceRegistrar) { gpb.RegisterGNMIServer(g, gnmi) }},
+		{"packet service", addrs.Dataplane, &services.Addrs.Dataplane, newCables, s.packets.Register},
 	} {
 		if service.addr == "" {
 			continue
 		}
-		listener, err := listen.TCP(service.name, service.addr)
+		server, err := service.open(service.name)
+		var listener net.Listener
+		if err == nil {
+			listener, err = listen.TCP(service.name, service.addr)
+		}
 		if err != nil {
-			for _, o := range all {
-				_ = o.listener.Close()
+			for _, l := range listeners {
+				_ = l.Close()
 			}
 			return nil, err
 		}
-		with := append(p4rtserver.ServerOptions(), options...)
-		if service.secure != nil {
-			with = append(with, grpc.Creds(credentials.NewTLS(service.secure)))
-		}
-		server := grpc.NewServer(with...)
 		service.register(server)
 		*service.at = listener.Addr().String()
-		all = append(all, opened{server, listener})
+		services.servers, listeners = append(services.servers, server), append(listeners, listener)
 	}
-	for _, o := range all {
-		services.servers = append(services.servers, o.server)
-		services.serving.Go(func() { _ = o.server.Serve(o.listener) }) // ends with Close, and says so by an error
+	for i, l := range listeners {
+		services.serving.Go(func() { services.servers[i].Serve(l) })
 	}
 	return services, nil
 }
@@ -86,7 +92,7 @@ func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.Serv
 // Close ends the services and every call under way.
 func (s *Services) Close() {
 	for _, server := range s.servers {
-		server.Stop()
+		server.Close()
 	}
 	s.serving.Wait()
 }

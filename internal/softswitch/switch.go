@@ -31,12 +31,14 @@ type Options struct {
 	DeviceID uint64           // P4Runtime device id, at least 1
 	Clock    func() time.Time // time.Now if nil
 	Logger   *zap.Logger      // may be nil
+	Limits   Limits
 }
 
 // A Switch is one device. Close must be called when it is no longer needed.
 type Switch struct {
 	log       *zap.Logger
 	now       func() time.Time
+	limits    Limits
 	p4runtime *p4rtserver.Server
 	packets   *dataplane.Server
 	ports     [MaxPort + 1]atomic.Pointer[port]
@@ -70,7 +72,8 @@ type lane struct {
 
 // New returns a switch without ports and without program.
 func New(opts Options) (*Switch, error) {
-	s := &Switch{log: opts.Logger, now: opts.Clock}
+	s := &Switch{log: opts.Logger, now: opts.Clock, limits: opts.Limits}
+	s.limits.complete()
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}

@@ -1,0 +1,62 @@
+package grpcserve
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// smallAnswer is the size in bytes up to which a message that is sent needs no share of the budget: the number of calls bounds them.
+const smallAnswer = 64 << 10
+
+// A message that waits for a client to read it is memory, too. A large one takes its share of the budget, and the client has as long to
+// read it as one has to send one.
+
+// answers takes the share of a unary method's answer, for as long as the call lasts.
+func (c *call) answers(m any) error {
+	n := answerSize(m)
+	if n <= smallAnswer {
+		return nil
+	}
+	if err := c.charge(n); err != nil {
+		return err
+	}
+	c.readWithin(time.Now().Add(c.server.limits.MessageWithin))
+	return nil
+}
+
+// SendMsg sends one message of a stream.
+func (s *stream) SendMsg(m any) error {
+	n := answerSize(m)
+	if n <= smallAnswer {
+		return s.ServerStream.SendMsg(m)
+	}
+	l := &s.call.server.limits
+	took, err := s.call.server.budget.take(s.call.ctx, n, l.BudgetWait)
+	if err != nil {
+		s.call.server.refused(s.call, err)
+		return err
+	}
+	defer s.call.server.budget.give(took)
+	s.call.readWithin(time.Now().Add(l.MessageWithin))
+	defer s.call.readWithin(time.Time{})
+	return s.ServerStream.SendMsg(m)
+}
+
+// readWithin resets the stream if what is being sent has not been read by then. A zero time means no limit.
+func (c *call) readWithin(end time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.gone {
+		_ = c.http.SetWriteDeadline(end)
+	}
+}
+
+// answerSize is what a message takes while it is sent: in one piece, and as frames.
+func answerSize(m any) int64 {
+	p, ok := m.(proto.Message)
+	if !ok {
+		return 0
+	}
+	return 2 * int64(proto.Size(p))
+}

@@ -1,0 +1,125 @@
+package grpcserve
+
+import (
+	"encoding/binary"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// prefix is the length of what precedes a message in gRPC over HTTP/2: a flag byte and the message's length.
+const prefix = 5
+
+// A body is a request's body as gRPC reads it: message by message, none before the one before has been handled, and each only when
+// there is room for it in the budget. It returns full buffers, whatever the size of the DATA frames, since gRPC keeps each buffer.
+type body struct {
+	io.ReadCloser
+	call *call
+
+	single bool   // the method takes one message
+	head   []byte // what of the prefix has not been returned yet
+	left   int    // bytes of the message that have not been read
+	over   error  // what follows the message at hand, if nothing more is read
+	timer  *time.Timer
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newBody(in io.ReadCloser, c *call, single bool) *body {
+	return &body{ReadCloser: in, call: c, single: single, closed: make(chan struct{})}
+}
+
+// Close is called when the call is over.
+func (b *body) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return b.ReadCloser.Close()
+}
+
+// Read returns what gRPC is to see. When the server has ended the call, gRPC must see no error: it would answer with a status of its own.
+// It gets the message to its end, in zeros, or an empty one, and decode returns the reason.
+func (b *body) Read(p []byte) (int, error) {
+	if b.left == 0 && len(b.head) == 0 {
+		if b.over != nil {
+			return 0, b.over
+		}
+		if err := b.begin(); err != nil {
+			if b.call.reason() == nil {
+				return 0, err
+			}
+			b.head, b.over = make([]byte, prefix), io.EOF
+		}
+	}
+	n := copy(p, b.head)
+	b.head = b.head[n:]
+	part := p[n : n+min(len(p)-n, b.left)]
+	got, err := io.ReadFull(b.ReadCloser, part)
+	if err != nil && b.call.reason() != nil {
+		clear(part[got:])
+		got, b.over = len(part), io.EOF
+	}
+	b.left -= got
+	if b.timer != nil && (b.left == 0 || err != nil) {
+		b.timer.Stop()
+	}
+	if n+got > 0 { // an error stays, and comes with the next call
+		return n + got, nil
+	}
+	return 0, err
+}
+
+// begin waits until the next message may be read, reads its prefix, and takes its share of the budget.
+func (b *body) begin() error {
+	if b.single && b.timer != nil {
+		return b.end()
+	}
+	select {
+	case <-b.call.next:
+	case <-b.closed:
+		return io.EOF
+	case <-b.call.ctx.Done():
+		return b.call.ctx.Err()
+	}
+	head := make([]byte, prefix)
+	if _, err := io.ReadFull(b.ReadCloser, head); err != nil {
+		return err
+	}
+	length := int64(binary.BigEndian.Uint32(head[1:]))
+	b.head = head
+	most := int64(b.call.server.limits.Message)
+	if length > most { // gRPC refuses it when it sees the prefix
+		b.over = status.Errorf(codes.ResourceExhausted, "the message has %d bytes, the most is %d", length, most)
+		b.timer = stopped()
+		return nil
+	}
+	need := 2 * length // as it comes, and in one piece
+	if head[0] != 0 {  // compressed: it may become as large as a message can be
+		need = length + 2*most
+	}
+	if err := b.call.charge(need); err != nil {
+		b.call.fail(err)
+		return err
+	}
+	b.left = int(length)
+	within := b.call.server.limits.MessageWithin
+	b.timer = time.AfterFunc(within, func() { b.call.fail(errSlow(within)) })
+	return nil
+}
+
+// end reads the end that follows the only message of a method that takes one. gRPC waits for it.
+func (b *body) end() error {
+	b.timer.Reset(b.call.server.limits.MessageWithin)
+	defer b.timer.Stop()
+	if _, err := io.ReadFull(b.ReadCloser, make([]byte, 1)); err != nil {
+		return err
+	}
+	return status.Error(codes.InvalidArgument, "the method takes one message, and another one follows")
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}

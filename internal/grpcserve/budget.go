@@ -1,0 +1,38 @@
+package grpcserve
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// A Budget is the memory that messages in work may take together, in bytes. Several servers of a process may share one.
+type Budget struct {
+	size int64
+	free *semaphore.Weighted
+}
+
+// NewBudget returns a budget of size bytes, DefaultBudget for 0.
+func NewBudget(size int64) *Budget {
+	if size <= 0 {
+		size = DefaultBudget
+	}
+	return &Budget{size: size, free: semaphore.NewWeighted(size)}
+}
+
+// take takes n bytes, at most the whole budget, and waits for them no longer than wait. It returns how many it took, to be given back.
+func (b *Budget) take(ctx context.Context, n int64, wait time.Duration) (int64, error) {
+	n = min(n, b.size)
+	if b.free.TryAcquire(n) {
+		return n, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err := b.free.Acquire(ctx, n); err != nil {
+		return 0, errBusy(n, b.size)
+	}
+	return n, nil
+}
+
+func (b *Budget) give(n int64) { b.free.Release(n) }

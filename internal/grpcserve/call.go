@@ -1,0 +1,183 @@
+package grpcserve
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// A call is one RPC, from its headers to the end of its handler. It owns what its message in work takes of the budget.
+type call struct {
+	server *Server
+	conn   *connection
+	http   *http.ResponseController
+	ctx    context.Context // ends with the HTTP request
+
+	// next has room for one token: the body may read a message. The first is there from the start; the others come when the handler asks
+	// for another message, so that no message is read ahead of the handler.
+	next  chan struct{}
+	first bool // the handler has not asked yet; used by its goroutine alone
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	held    int64       // of the budget
+	users   int         // the HTTP request and the handler: the last one to leave gives back what is held
+	gone    bool        // the HTTP request is over: http must not be used
+	ended   error       // why the server ends the call; a status
+	recheck *time.Timer // nil, but for streams
+	abort   *time.Timer // set when the call is ended
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+func newCall(ctx context.Context, s *Server, conn *connection, w http.ResponseWriter) *call {
+	c := &call{server: s, conn: conn, http: http.NewResponseController(w), ctx: ctx, next: make(chan struct{}, 1), first: true, users: 1}
+	c.next <- struct{}{}
+	return c
+}
+
+// enter and leave count who works for the call. leave returns true to the last.
+func (c *call) enter() {
+	c.mu.Lock()
+	c.users++
+	c.mu.Unlock()
+}
+
+func (c *call) leave() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users--
+	if c.users > 0 {
+		return false
+	}
+	c.releaseLocked()
+	for _, t := range []*time.Timer{c.recheck, c.abort} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	return true
+}
+
+// charge takes n bytes of the budget for the message in work.
+func (c *call) charge(n int64) error {
+	l := &c.server.limits
+	took, err := c.server.budget.take(c.ctx, n, l.BudgetWait)
+	if err != nil {
+		if c.ctx.Err() != nil {
+			return status.FromContextError(c.ctx.Err()).Err()
+		}
+		c.server.refused(c, err)
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.users == 0 { // the call is over
+		c.server.budget.give(took)
+		return errStopping()
+	}
+	c.held += took
+	return nil
+}
+
+func (c *call) releaseLocked() {
+	if c.held > 0 {
+		c.server.budget.give(c.held)
+		c.held = 0
+	}
+}
+
+// another ends the work on one message and lets the body read the next.
+func (c *call) another() {
+	if c.first {
+		c.first = false
+		return
+	}
+	c.mu.Lock()
+	c.releaseLocked()
+	c.mu.Unlock()
+	select {
+	case c.next <- struct{}{}:
+	default:
+	}
+}
+
+// fail ends the call from the server's side: the handler's RecvMsg returns an error, and the client gets this status. A handler that is
+// blocked in a send gets a moment, and then the stream is reset.
+func (c *call) fail(reason error) {
+	const moment = 5 * time.Second
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil || c.users == 0 {
+		return
+	}
+	c.ended = reason
+	if c.gone {
+		return
+	}
+	_ = c.http.SetReadDeadline(time.Unix(1, 0))
+	c.abort = time.AfterFunc(moment, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.gone {
+			_ = c.http.SetWriteDeadline(time.Unix(1, 0))
+		}
+	})
+}
+
+// over is called when the HTTP request ends.
+func (c *call) over() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = true
+}
+
+// reason returns why the server has ended the call, nil if it has not.
+func (c *call) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
+// A pending is what a message is decoded into, by the codec and not before it was weighed.
+type pending struct {
+	call *call
+	into any
+	err  error
+}
+
+// decode weighs a message, takes its share of the budget, and decodes it.
+func (p *pending) decode(data mem.BufferSlice) {
+	if p.err = p.call.reason(); p.err != nil {
+		return
+	}
+	m, ok := p.into.(proto.Message)
+	if !ok {
+		p.err = status.Errorf(statusInternal, "the message type %T is not protobuf", p.into)
+		return
+	}
+	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer buf.Free()
+	b := buf.ReadOnlyData()
+	var w weight
+	if p.err = w.weigh(b, shapeOf(m.ProtoReflect().Descriptor()), &p.call.server.limits, 1); p.err != nil {
+		p.call.server.refused(p.call, p.err)
+		return
+	}
+	if p.err = p.call.charge(w.memory); p.err != nil {
+		return
+	}
+	if err := proto.Unmarshal(b, m); err != nil {
+		p.err = status.Errorf(statusInvalid, "the message cannot be decoded: %v", err)
+	}
+}

@@ -1,0 +1,163 @@
+package grpcserve
+
+import (
+	"reflect"
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// maxDepth is how deep messages may be nested, the limit that protobuf's C++ implementation has.
+const maxDepth = 100
+
+// Approximate costs of a decoded message beside its structs, in bytes.
+const (
+	costPointer = 24  // a pointer in a slice that has grown, and the allocation's share
+	costOneof   = 24  // the wrapper of a oneof's value
+	costBytes   = 40  // a slice or string header in a grown slice, and rounding
+	costScalar  = 16  // a number in a grown slice
+	costMap     = 160 // a map entry
+	costUnknown = 2   // a byte of an unknown field, kept in a slice that grows
+)
+
+// A shape is what the weight of a message type depends on.
+type shape struct {
+	size   int64 // of its struct
+	fields map[protowire.Number]fieldShape
+}
+
+type fieldShape struct {
+	message  *shape // nil for scalars, strings and bytes
+	each     int64  // what one occurrence costs beside its content
+	counts   bool   // one occurrence is an element
+	packable bool   // repeated numbers, which may come in one value
+}
+
+// shapes has the shape of every message type met so far. The types are those of the registered services, so that it is bounded.
+var shapes struct {
+	sync.Mutex
+	of map[protoreflect.FullName]*shape
+}
+
+func shapeOf(d protoreflect.MessageDescriptor) *shape {
+	shapes.Lock()
+	defer shapes.Unlock()
+	if shapes.of == nil {
+		shapes.of = map[protoreflect.FullName]*shape{}
+	}
+	return shapeLocked(d)
+}
+
+func shapeLocked(d protoreflect.MessageDescriptor) *shape {
+	if s, ok := shapes.of[d.FullName()]; ok {
+		return s
+	}
+	s := &shape{size: structSize(d), fields: map[protowire.Number]fieldShape{}}
+	shapes.of[d.FullName()] = s
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
+		var fs fieldShape
+		switch {
+		case f.IsMap():
+			fs = fieldShape{each: costMap, counts: true}
+		case f.Message() != nil:
+			fs = fieldShape{message: shapeLocked(f.Message()), counts: true}
+			if f.IsList() {
+				fs.each = costPointer
+			}
+		case f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind:
+			fs = fieldShape{each: costBytes, counts: f.IsList()}
+		case f.IsList():
+			fs = fieldShape{each: costScalar, counts: true, packable: true}
+		}
+		if f.ContainingOneof() != nil {
+			fs.each += costOneof
+		}
+		s.fields[f.Number()] = fs
+	}
+	return s
+}
+
+func structSize(d protoreflect.MessageDescriptor) int64 {
+	const unknown = 256
+	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if err != nil {
+		return unknown
+	}
+	v := reflect.TypeOf(t.Zero().Interface())
+	if v.Kind() != reflect.Pointer {
+		return unknown
+	}
+	return int64(v.Elem().Size()) + 16 // rounded up to a size class
+}
+
+// A weight is what an encoded message will be once it is decoded.
+type weight struct {
+	elements int
+	memory   int64
+}
+
+// weigh adds up an encoded message without allocating, and stops with an error at the first limit. It does not check that the message is
+// well formed: what it cannot read, the decoder will refuse.
+func (w *weight) weigh(b []byte, s *shape, l *Limits, depth int) error {
+	if depth > maxDepth {
+		return errDepth()
+	}
+	w.memory += s.size
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return nil
+		}
+		b = b[n:]
+		n = protowire.ConsumeFieldValue(num, typ, b)
+		if n < 0 {
+			return nil
+		}
+		field, known := s.fields[num]
+		switch {
+		case !known:
+			w.memory += costUnknown * int64(n+2)
+		case typ == protowire.BytesType:
+			if err := w.value(b[:n], &field, l, depth); err != nil {
+				return err
+			}
+		default:
+			w.memory += field.each
+			if field.counts {
+				w.elements++
+			}
+		}
+		b = b[n:]
+		if w.elements > l.Elements {
+			return errElements(l.Elements)
+		}
+		if w.memory > l.Memory {
+			return errMemory(l.Memory)
+		}
+	}
+	return nil
+}
+
+func (w *weight) value(b []byte, field *fieldShape, l *Limits, depth int) error {
+	v, n := protowire.ConsumeBytes(b)
+	if n < 0 {
+		return nil
+	}
+	if field.packable { // a varint takes at least one byte
+		w.elements += len(v)
+		w.memory += costScalar * int64(len(v))
+		return nil
+	}
+	w.memory += field.each
+	if field.counts {
+		w.elements++
+	}
+	if field.message != nil {
+		return w.weigh(v, field.message, l, depth+1)
+	}
+	w.memory += int64(len(v))
+	return nil
+}
