@@ -188,6 +188,9 @@ func (a *arbiter) admitLocked(s *session, m *p4v1.MasterArbitrationUpdate) (*rol
 	if m.GetRole().GetConfig() != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "arbitration: role.config of type %q: this server knows no role configuration; leave it unset for full pipeline access", m.Role.Config.TypeUrl)
 	}
+	if len(name) > MaxName {
+		return nil, status.Errorf(codes.InvalidArgument, "arbitration: a role's name of %d bytes; at most %d", len(name), MaxName)
+	}
 	r := a.roles[name]
 	if r == nil {
 		if len(a.roles) > a.maxRoles {

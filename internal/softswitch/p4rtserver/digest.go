@@ -21,6 +21,15 @@ const MaxDigestList = 4096
 // forgotten first, which at worst sends its digests once more.
 const maxUnacked = 1 << 16
 
+// What digests take, in bytes: those of all instances that are buffered, or sent and not acknowledged, and those of one list.
+const (
+	maxDigestBytes     = 32 << 20
+	maxDigestListBytes = 1 << 20
+)
+
+// digestCost is what a digest takes: its key, its fields, and what is around them.
+func digestCost(key string) int { return 256 + 3*len(key) }
+
 // A digester bundles the digests of the data plane into lists for the primary, without duplicates, and
 // remembers what it sent until that is acknowledged or ack_timeout_ns is over (spec 9.8, "DigestEntry").
 //
@@ -38,8 +47,9 @@ type digester struct {
 	instances map[uint32]*digestInstance
 	byName    map[string]uint32 // by the program's name
 
-	// mu guards what the instances hold, but for their digest.
-	mu sync.Mutex
+	// mu guards what follows, and what the instances hold, but for their digest.
+	mu    sync.Mutex
+	bytes int // of all digests in known
 }
 
 type digestInstance struct {
@@ -48,6 +58,7 @@ type digestInstance struct {
 
 	buffer  []*p4v1.P4Data
 	keys    []string        // of buffer
+	bytes   int             // of buffer
 	first   time.Time       // when the first of buffer came
 	known   map[string]bool // buffered, or sent and not acknowledged
 	sent    []digestSent    // oldest first
@@ -102,15 +113,20 @@ func (d *digester) forget() {
 	defer d.mu.Unlock()
 	for _, in := range d.instances {
 		for len(in.sent) > 0 {
-			in.forgetOldest()
+			d.forgetOldestLocked(in)
 		}
 	}
 }
 
-func (in *digestInstance) forgetOldest() {
-	for _, k := range in.sent[0].keys {
+func (d *digester) dropLocked(in *digestInstance, keys []string) {
+	for _, k := range keys {
 		delete(in.known, k)
+		d.bytes -= digestCost(k)
 	}
+}
+
+func (d *digester) forgetOldestLocked(in *digestInstance) {
+	d.dropLocked(in, in.sent[0].keys)
 	in.unacked -= len(in.sent[0].keys)
 	in.sent = in.sent[1:]
 }
@@ -134,6 +150,9 @@ func (d *digester) configure(op p4v1.Update_Type, e *p4v1.DigestEntry) error {
 		}
 	}
 	if op == p4v1.Update_DELETE {
+		for k := range in.known {
+			d.bytes -= digestCost(k)
+		}
 		*in = digestInstance{digest: in.digest, known: map[string]bool{}, lastID: in.lastID}
 		return nil
 	}
@@ -176,16 +195,22 @@ func (d *digester) learn(id uint32, key string, data *p4v1.P4Data) {
 		return
 	}
 	now := d.now()
-	in.expire(now)
+	d.expireLocked(in, now)
 	if in.known[key] {
 		return
 	}
+	if d.bytes+digestCost(key) > maxDigestBytes {
+		d.unsent.Add(1)
+		return
+	}
 	in.known[key] = true
+	d.bytes += digestCost(key)
 	if len(in.buffer) == 0 {
 		in.first = now
 	}
 	in.buffer, in.keys = append(in.buffer, data), append(in.keys, key)
-	if in.config.MaxTimeoutNs == 0 || len(in.buffer) >= in.limit() {
+	in.bytes += digestCost(key)
+	if in.config.MaxTimeoutNs == 0 || len(in.buffer) >= in.limit() || in.bytes >= maxDigestListBytes {
 		d.flushLocked(id, in, now)
 	} else if len(in.buffer) == 1 {
 		d.poke()
@@ -199,35 +224,31 @@ func (in *digestInstance) limit() int {
 	return MaxDigestList
 }
 
-// expire forgets lists whose acknowledgement is overdue.
-func (in *digestInstance) expire(now time.Time) {
+// expireLocked forgets lists whose acknowledgement is overdue.
+func (d *digester) expireLocked(in *digestInstance, now time.Time) {
 	for len(in.sent) > 0 && now.Sub(in.sent[0].at) >= time.Duration(in.config.AckTimeoutNs) {
-		in.forgetOldest()
+		d.forgetOldestLocked(in)
 	}
 }
 
 func (d *digester) flushLocked(id uint32, in *digestInstance, now time.Time) {
 	list := &p4v1.DigestList{DigestId: id, ListId: in.lastID + 1, Data: in.buffer, Timestamp: now.UnixNano()}
 	keys := in.keys
-	in.buffer, in.keys = nil, nil
+	in.buffer, in.keys, in.bytes = nil, nil, 0
 	if !d.deliver(list) {
 		d.unsent.Add(uint64(len(keys)))
-		for _, k := range keys {
-			delete(in.known, k)
-		}
+		d.dropLocked(in, keys)
 		return
 	}
 	in.lastID++
 	if in.config.AckTimeoutNs == 0 { // the memory is always empty
-		for _, k := range keys {
-			delete(in.known, k)
-		}
+		d.dropLocked(in, keys)
 		return
 	}
 	in.sent = append(in.sent, digestSent{id: list.ListId, at: now, keys: keys})
 	in.unacked += len(keys)
 	for in.unacked > maxUnacked {
-		in.forgetOldest()
+		d.forgetOldestLocked(in)
 	}
 }
 
@@ -242,9 +263,7 @@ func (d *digester) ack(id uint32, list uint64) error {
 	}
 	for i, s := range in.sent {
 		if s.id == list {
-			for _, k := range s.keys {
-				delete(in.known, k)
-			}
+			d.dropLocked(in, s.keys)
 			in.unacked -= len(s.keys)
 			in.sent = append(in.sent[:i:i], in.sent[i+1:]...)
 			break

@@ -4,6 +4,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"op25b/internal/softswitch/engine"
 )
 
 // controllerHeaders are the headers of packet I/O of one pipeline; either may be nil.
@@ -50,6 +52,9 @@ func (s *Server) packetOut(sess *session, p *p4v1.PacketOut) error {
 	h := s.headers.Load()
 	if h == nil {
 		return errNoPipeline()
+	}
+	if n := len(p.GetPayload()); n > engine.MaxFrame {
+		return invalidf("packet_out: a payload of %d bytes: the largest frame is %d", n, engine.MaxFrame)
 	}
 	if s.opts.Inject == nil {
 		return status.Error(codes.Unimplemented, "packet_out: this switch has no CPU port")

@@ -27,6 +27,8 @@ type pipeline struct {
 	sessions  map[uint32]*p4v1.CloneSessionEntry   // as written
 	digests   *digester
 	idle      *idler
+	held      int64 // bytes that what is written takes, about; at most maxState
+	maxState  int64
 
 	// What start begins and stop ends.
 	done chan struct{}
@@ -42,6 +44,9 @@ func (s *Server) newPipeline(config *p4v1.ForwardingPipelineConfig) (*pipeline, 
 		return nil, invalidf("config.p4info: missing")
 	case len(config.P4DeviceConfig) == 0:
 		return nil, invalidf("config.p4_device_config: empty; it must be the JSON of p4c-bm2-ss")
+	}
+	if err := checkNames(config.P4Info); err != nil {
+		return nil, err
 	}
 	sch, err := newSchema(config.P4Info)
 	if err != nil {
@@ -61,7 +66,7 @@ func (s *Server) newPipeline(config *p4v1.ForwardingPipelineConfig) (*pipeline, 
 		config: proto.Clone(config).(*p4v1.ForwardingPipelineConfig), schema: sch, eng: eng,
 		defaults: map[uint32][]byte{}, changed: map[uint32]bool{}, selectors: map[uint32]*selector{},
 		groups: map[uint32]*p4v1.MulticastGroupEntry{}, sessions: map[uint32]*p4v1.CloneSessionEntry{},
-		done: make(chan struct{}),
+		done: make(chan struct{}), maxState: s.opts.MaxState,
 	}
 	for id := range sch.profiles {
 		p.selectors[id] = &selector{oneShots: map[uint32]*oneShot{}, maxSizes: map[uint32]int32{}}
@@ -98,7 +103,7 @@ func (p *pipeline) stop() {
 }
 
 // SetForwardingPipelineConfig pushes a pipeline (spec 14). A push that is refused changes nothing.
-func (s *Server) SetForwardingPipelineConfig(_ context.Context, req *p4v1.SetForwardingPipelineConfigRequest) (*p4v1.SetForwardingPipelineConfigResponse, error) {
+func (s *Server) SetForwardingPipelineConfig(ctx context.Context, req *p4v1.SetForwardingPipelineConfigRequest) (*p4v1.SetForwardingPipelineConfigResponse, error) {
 	roleID := req.ProtoReflect().Get(req.ProtoReflect().Descriptor().Fields().ByName("role_id")).Uint()
 	authorized := func() error {
 		if s.isClosed() {
@@ -119,6 +124,10 @@ func (s *Server) SetForwardingPipelineConfig(_ context.Context, req *p4v1.SetFor
 		}
 	case p4v1.SetForwardingPipelineConfigRequest_VERIFY, p4v1.SetForwardingPipelineConfigRequest_VERIFY_AND_SAVE,
 		p4v1.SetForwardingPipelineConfigRequest_VERIFY_AND_COMMIT, p4v1.SetForwardingPipelineConfigRequest_RECONCILE_AND_COMMIT:
+		if err := waitFor(ctx, s.loads, 1, loadWait); err != nil {
+			return nil, status.Errorf(codes.ResourceExhausted, "%v: another program is being loaded: try again", req.Action)
+		}
+		defer s.loads.Release(1)
 		var err error
 		if next, err = s.newPipeline(req.Config); err != nil {
 			return nil, status.Errorf(codes.InvalidArgument, "%v: %s", req.Action, status.Convert(err).Message())

@@ -58,10 +58,16 @@ func (p *pipeline) writeMember(op p4v1.Update_Type, m *p4v1.ActionProfileMember)
 	if len(st.oneShots) > 0 {
 		return errMixed(pr)
 	}
+	old, exists := pr.prog.Member(m.MemberId)
+	had := int64(0)
+	if exists {
+		had = costMember + callCost(old.Action)
+	}
 	if op == p4v1.Update_DELETE {
 		if err := pr.prog.DeleteMember(m.MemberId); err != nil {
 			return engineError(err)
 		}
+		p.hold(-had)
 		st.written--
 		return nil
 	}
@@ -76,15 +82,21 @@ func (p *pipeline) writeMember(op p4v1.Update_Type, m *p4v1.ActionProfileMember)
 		return invalidf("action profile %q: member %d: %v", pr.name, m.MemberId, err)
 	}
 	em := engine.Member{ID: m.MemberId, Action: call}
+	more := costMember + callCost(call) - had
+	if err := p.room(more); err != nil {
+		return err
+	}
 	if op == p4v1.Update_MODIFY {
 		if err := pr.prog.ModifyMember(em); err != nil {
 			return engineError(err)
 		}
+		p.hold(more)
 		return nil
 	}
 	if err := pr.prog.InsertMember(em); err != nil {
 		return engineError(err)
 	}
+	p.hold(more)
 	st.written++
 	return nil
 }
@@ -105,10 +117,15 @@ func (p *pipeline) writeGroup(op p4v1.Update_Type, g *p4v1.ActionProfileGroup) e
 	if len(st.oneShots) > 0 {
 		return errMixed(pr)
 	}
+	was := int64(0)
+	if before, ok := pr.prog.Group(g.GroupId); ok {
+		was = groupCost(&before)
+	}
 	if op == p4v1.Update_DELETE {
 		if err := pr.prog.DeleteGroup(g.GroupId); err != nil {
 			return engineError(err)
 		}
+		p.hold(-was)
 		st.written--
 		delete(st.maxSizes, g.GroupId)
 		return nil
@@ -126,15 +143,21 @@ func (p *pipeline) writeGroup(op p4v1.Update_Type, g *p4v1.ActionProfileGroup) e
 	if err != nil {
 		return err
 	}
+	more := groupCost(&eg) - was
+	if err := p.room(more); err != nil {
+		return err
+	}
 	if op == p4v1.Update_MODIFY {
 		if err := pr.prog.ModifyGroup(eg); err != nil {
 			return engineError(err)
 		}
+		p.hold(more)
 		return nil
 	}
 	if err := pr.prog.InsertGroup(eg); err != nil {
 		return engineError(err)
 	}
+	p.hold(more)
 	st.written++
 	st.maxSizes[g.GroupId] = g.MaxSize
 	return nil

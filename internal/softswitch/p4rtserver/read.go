@@ -31,6 +31,11 @@ func (s *Server) Read(req *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) e
 	if err := s.arb.known(req.DeviceId, req.Role); err != nil {
 		return err
 	}
+	done, err := s.admitRead(stream.Context(), req.Entities)
+	if err != nil {
+		return err
+	}
+	defer done()
 	snaps, errs, err := s.snapshots(req.Entities)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"op25b/internal/softswitch/engine"
+	"op25b/internal/softswitch/extern"
 )
 
 // arrayCells calls f for every cell that an id and an index select: of one array or, for id 0, of all.
@@ -33,14 +34,14 @@ func (p *pipeline) arrayCells(kind string, in map[uint32]*array, id uint32, idx 
 
 func (p *pipeline) readCounter(e *p4v1.CounterEntry) (snapshot, error) {
 	type cell struct {
-		id    uint32
+		a     *array
 		index int64
 		v     engine.CounterValue
 	}
 	var cells []cell
 	err := p.arrayCells("counter", p.schema.counters, e.GetCounterId(), e.GetIndex(), func(a *array, i int64) error {
 		v, err := a.counter.Read(int(i))
-		cells = append(cells, cell{a.id, i, v})
+		cells = append(cells, cell{a, i, v})
 		return err
 	})
 	if err != nil {
@@ -48,8 +49,7 @@ func (p *pipeline) readCounter(e *p4v1.CounterEntry) (snapshot, error) {
 	}
 	return func(emit func(*p4v1.Entity) error) error {
 		for _, c := range cells {
-			m := &p4v1.CounterEntry{CounterId: c.id, Index: &p4v1.Index{Index: c.index}, Data: counterData(c.v)}
-			if err := emit(&p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: m}}); err != nil {
+			if err := emit(c.a.counterCell(c.index, c.v)); err != nil {
 				return err
 			}
 		}
@@ -57,24 +57,46 @@ func (p *pipeline) readCounter(e *p4v1.CounterEntry) (snapshot, error) {
 	}, nil
 }
 
+func (a *array) counterCell(i int64, v engine.CounterValue) *p4v1.Entity {
+	m := &p4v1.CounterEntry{CounterId: a.id, Index: &p4v1.Index{Index: i}, Data: counterData(v)}
+	return &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: m}}
+}
+
 func (p *pipeline) readMeter(e *p4v1.MeterEntry) (snapshot, error) {
 	if e.GetCounterData() != nil {
 		return nil, errMeterCounters()
 	}
-	var out []*p4v1.Entity
+	type cell struct {
+		a     *array
+		index int64
+		c     extern.MeterConfig
+		set   bool
+	}
+	var cells []cell
 	err := p.arrayCells("meter", p.schema.meters, e.GetMeterId(), e.GetIndex(), func(a *array, i int64) error {
 		c, ok, err := a.meter.Read(int(i))
-		m := &p4v1.MeterEntry{MeterId: a.id, Index: &p4v1.Index{Index: i}}
-		if ok {
-			m.Config = meterProto(c)
-		}
-		out = append(out, &p4v1.Entity{Entity: &p4v1.Entity_MeterEntry{MeterEntry: m}})
+		cells = append(cells, cell{a, i, c, ok})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return all(out), nil
+	return func(emit func(*p4v1.Entity) error) error {
+		for _, c := range cells {
+			if err := emit(c.a.meterCell(c.index, c.c, c.set)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+func (a *array) meterCell(i int64, c extern.MeterConfig, set bool) *p4v1.Entity {
+	m := &p4v1.MeterEntry{MeterId: a.id, Index: &p4v1.Index{Index: i}}
+	if set {
+		m.Config = meterProto(c)
+	}
+	return &p4v1.Entity{Entity: &p4v1.Entity_MeterEntry{MeterEntry: m}}
 }
 
 func (p *pipeline) readRegister(e *p4v1.RegisterEntry) (snapshot, error) {
@@ -94,14 +116,18 @@ func (p *pipeline) readRegister(e *p4v1.RegisterEntry) (snapshot, error) {
 	}
 	return func(emit func(*p4v1.Entity) error) error {
 		for _, c := range cells {
-			data, _ := c.a.data.encode([][]byte{c.v})
-			m := &p4v1.RegisterEntry{RegisterId: c.a.id, Index: &p4v1.Index{Index: c.index}, Data: data}
-			if err := emit(&p4v1.Entity{Entity: &p4v1.Entity_RegisterEntry{RegisterEntry: m}}); err != nil {
+			if err := emit(c.a.registerCell(c.index, c.v)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}, nil
+}
+
+func (a *array) registerCell(i int64, v []byte) *p4v1.Entity {
+	data, _ := a.data.encode([][]byte{v})
+	m := &p4v1.RegisterEntry{RegisterId: a.id, Index: &p4v1.Index{Index: i}, Data: data}
+	return &p4v1.Entity{Entity: &p4v1.Entity_RegisterEntry{RegisterEntry: m}}
 }
 
 // readMember gives members: one, those of a profile, or all. The members that stand for one-shot action sets

@@ -6,6 +6,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"op25b/internal/softswitch/engine"
 )
 
 // inherit brings the forwarding state of another pipeline into this new one (spec 14, RECONCILE_AND_COMMIT):
@@ -19,19 +21,15 @@ func (p *pipeline) inherit(from *pipeline) error {
 	if err := p.dropInitial(); err != nil {
 		return err
 	}
-	for _, u := range from.state() {
+	return from.state(func(u carried) error {
 		if err := p.sameObject(from, u.update.GetEntity()); err != nil {
 			return err
 		}
-		err := p.apply(u.update)
-		if err != nil && u.optional && status.Code(err) == codes.NotFound {
-			continue
-		}
-		if err != nil {
+		if err := p.apply(u.update); err != nil && !(u.optional && status.Code(err) == codes.NotFound) {
 			return err
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // dropInitial empties tables that the program fills and the control plane may change: what it left of the
@@ -60,20 +58,33 @@ type carried struct {
 	optional bool
 }
 
-// state lists the updates that rebuild a pipeline's state, in an order in which each finds what it needs.
-func (p *pipeline) state() []carried {
-	var out []carried
+// state gives the updates that rebuild a pipeline's state to f, in an order in which each finds what it needs, until f returns an error.
+// No two kinds of state are in memory at once, and of arrays no two cells.
+func (p *pipeline) state(f func(carried) error) error {
+	var failed error
 	add := func(op p4v1.Update_Type, optional bool, take func() (snapshot, error), keep func(*p4v1.Entity) bool) {
+		if failed != nil {
+			return
+		}
 		snap, err := take()
 		if err != nil { // wildcard reads of a bound pipeline are never refused
 			return
 		}
-		_ = snap(func(e *p4v1.Entity) error {
-			if keep == nil || keep(e) {
-				out = append(out, carried{&p4v1.Update{Type: op, Entity: e}, optional})
+		failed = snap(func(e *p4v1.Entity) error {
+			if keep != nil && !keep(e) {
+				return nil
 			}
-			return nil
+			return f(carried{&p4v1.Update{Type: op, Entity: e}, optional})
 		})
+	}
+	cells := func(in map[uint32]*array, cell func(a *array, i int64) (*p4v1.Entity, bool)) {
+		for _, a := range ordered(in) {
+			for i := int64(0); failed == nil && i < a.size; i++ {
+				if e, ok := cell(a, i); ok {
+					failed = f(carried{&p4v1.Update{Type: p4v1.Update_MODIFY, Entity: e}, false})
+				}
+			}
+		}
 	}
 	add(p4v1.Update_INSERT, false, func() (snapshot, error) { return p.readMember(&p4v1.ActionProfileMember{}) }, nil)
 	add(p4v1.Update_INSERT, false, func() (snapshot, error) { return p.readGroup(&p4v1.ActionProfileGroup{}) }, nil)
@@ -89,15 +100,26 @@ func (p *pipeline) state() []carried {
 		return true
 	})
 	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.changedDefaults() }, nil)
-	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.readCounter(&p4v1.CounterEntry{}) }, func(e *p4v1.Entity) bool {
-		return e.GetCounterEntry().Data.PacketCount != 0 || e.GetCounterEntry().Data.ByteCount != 0
+	cells(p.schema.counters, func(a *array, i int64) (*p4v1.Entity, bool) {
+		v, err := a.counter.Read(int(i))
+		if err != nil || v == (engine.CounterValue{}) {
+			return nil, false
+		}
+		return a.counterCell(i, v), true
 	})
-	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.readMeter(&p4v1.MeterEntry{}) }, func(e *p4v1.Entity) bool {
-		return e.GetMeterEntry().Config != nil
+	cells(p.schema.meters, func(a *array, i int64) (*p4v1.Entity, bool) {
+		c, set, err := a.meter.Read(int(i))
+		if err != nil || !set {
+			return nil, false
+		}
+		return a.meterCell(i, c, set), true
 	})
-	add(p4v1.Update_MODIFY, false, func() (snapshot, error) { return p.readRegister(&p4v1.RegisterEntry{}) }, func(e *p4v1.Entity) bool {
-		words, err := p.schema.registers[e.GetRegisterEntry().RegisterId].data.decode(e.GetRegisterEntry().Data)
-		return err != nil || !isZero(words[0])
+	cells(p.schema.registers, func(a *array, i int64) (*p4v1.Entity, bool) {
+		v, err := a.register.Read(int(i))
+		if err != nil || isZero(v) {
+			return nil, false
+		}
+		return a.registerCell(i, v), true
 	})
 	for _, kind := range []*p4v1.PacketReplicationEngineEntry{
 		{Type: &p4v1.PacketReplicationEngineEntry_MulticastGroupEntry{MulticastGroupEntry: &p4v1.MulticastGroupEntry{}}},
@@ -109,7 +131,7 @@ func (p *pipeline) state() []carried {
 		return len(e.GetValueSetEntry().Members) > 0
 	})
 	add(p4v1.Update_INSERT, false, func() (snapshot, error) { return p.readDigest(&p4v1.DigestEntry{}) }, nil)
-	return out
+	return failed
 }
 
 // changedDefaults are the default entries that the control plane has set.

@@ -41,6 +41,7 @@ func (p *pipeline) writeMulticast(op p4v1.Update_Type, g *p4v1.MulticastGroupEnt
 		if err := p.eng.DeleteMulticastGroup(id); err != nil {
 			return engineError(err)
 		}
+		p.hold(-replicasCost(p.groups[id].GetReplicas()))
 		delete(p.groups, id)
 		return nil
 	}
@@ -49,9 +50,14 @@ func (p *pipeline) writeMulticast(op p4v1.Update_Type, g *p4v1.MulticastGroupEnt
 	if err != nil {
 		return prefixed(err, "multicast group %d: ", id)
 	}
+	more := replicasCost(kept.Replicas) - replicasCost(p.groups[id].GetReplicas())
+	if err := p.room(more); err != nil {
+		return err
+	}
 	if err := p.eng.SetMulticastGroup(id, replicas); err != nil {
 		return engineError(err)
 	}
+	p.hold(more)
 	p.groups[id] = kept
 	return nil
 }
@@ -66,6 +72,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 		if err := p.eng.DeleteCloneSession(id); err != nil {
 			return engineError(err)
 		}
+		p.hold(-replicasCost(p.sessions[id].GetReplicas()))
 		delete(p.sessions, id)
 		return nil
 	}
@@ -74,13 +81,21 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	if err != nil {
 		return prefixed(err, "clone session %d: ", id)
 	}
+	more := replicasCost(kept.Replicas) - replicasCost(p.sessions[id].GetReplicas())
+	if err := p.room(more); err != nil {
+		return err
+	}
 	// class_of_service is kept and returned; the switch has no queues that it could choose among.
 	if err := p.eng.SetCloneSession(id, engine.CloneSession{Replicas: replicas, TruncateBytes: int(kept.PacketLengthBytes)}); err != nil {
 		return engineError(err)
 	}
+	p.hold(more)
 	p.sessions[id] = kept
 	return nil
 }
+
+// replicasCost is what a group or session takes.
+func replicasCost(rs []*p4v1.Replica) int64 { return costReplica * int64(len(rs)) }
 
 func checkExists(op p4v1.Update_Type, exists bool, kind string, id uint32) error {
 	switch {
@@ -96,6 +111,9 @@ func checkExists(op p4v1.Update_Type, exists bool, kind string, id uint32) error
 
 // readReplicas turns replicas into the engine's, and makes the ports given canonical.
 func readReplicas(in []*p4v1.Replica, unique bool) ([]engine.Replica, error) {
+	if len(in) > MaxReplicas {
+		return nil, status.Errorf(codes.ResourceExhausted, "%d replicas; at most %d", len(in), MaxReplicas)
+	}
 	out := make([]engine.Replica, 0, len(in))
 	seen := make(map[engine.Replica]bool, len(in))
 	for i, r := range in {
@@ -165,8 +183,13 @@ func (p *pipeline) writeValueSet(op p4v1.Update_Type, e *p4v1.ValueSetEntry) err
 		seen[key] = true
 		members = append(members, d)
 	}
+	more := setCost(members) - setCost(v.prog.Members())
+	if err := p.room(more); err != nil {
+		return err
+	}
 	if err := p.eng.SetValueSet(v.name, members); err != nil {
 		return engineError(err)
 	}
+	p.hold(more)
 	return nil
 }

@@ -81,10 +81,14 @@ func TestSamples(t *testing.T) {
 				t.Fatal(m)
 			}
 			bound++
-			for i, u := range p.state() { // and what the program declares can be read back
+			err = p.state(func(u carried) error { // and what the program declares can be read back
 				if u.update.GetEntity() == nil {
-					t.Errorf("state %d is empty", i)
+					t.Error("an update of the state is empty")
 				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -23,6 +23,7 @@ import (
 	p4cfg "github.com/p4lang/p4runtime/go/p4/config/v1"
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
 	"op25b/internal/softswitch/engine"
@@ -69,6 +70,8 @@ type Options struct {
 	Logger *zap.Logger
 	// StreamQueue, ControlQueue, MaxStreams and MaxRoles are set to their defaults if 0.
 	StreamQueue, ControlQueue, MaxStreams, MaxRoles int
+	// MaxState, MaxRead, StreamBytes and StreamsBytes are set to their defaults if 0.
+	MaxState, MaxRead, StreamBytes, StreamsBytes int64
 }
 
 func (o *Options) complete() error {
@@ -89,6 +92,22 @@ func (o *Options) complete() error {
 	} {
 		if *d.v < 0 {
 			return fmt.Errorf("%w: a queue or limit of %d; it must be positive, or 0 for the default", ErrOptions, *d.v)
+		}
+		if *d.v == 0 {
+			*d.v = d.d
+		}
+	}
+	for _, d := range []struct {
+		v *int64
+		d int64
+	}{
+		{&o.MaxState, DefaultMaxState},
+		{&o.MaxRead, DefaultMaxRead},
+		{&o.StreamBytes, DefaultStreamBytes},
+		{&o.StreamsBytes, DefaultStreamsBytes},
+	} {
+		if *d.v < 0 {
+			return fmt.Errorf("%w: a limit of %d; it must be positive, or 0 for the default", ErrOptions, *d.v)
 		}
 		if *d.v == 0 {
 			*d.v = d.d
@@ -119,6 +138,10 @@ type Server struct {
 	// digesting is the committed pipeline's digester, for the arbiter, which must not take mu.
 	digesting atomic.Pointer[digester]
 
+	reads  *semaphore.Weighted // objects that reads in work hold
+	loads  *semaphore.Weighted // programs being loaded: one
+	queued atomic.Int64        // bytes that wait for controllers, of all streams
+
 	// mu guards what follows and every write to an engine. Write and SetForwardingPipelineConfig hold it
 	// for writing, so that batches are serial; Read holds it for reading while it takes its snapshot.
 	mu    sync.RWMutex
@@ -138,7 +161,10 @@ func New(opts Options) (*Server, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, log: opts.Logger, sessions: map[*session]struct{}{}}
+	s := &Server{
+		opts: opts, log: opts.Logger, sessions: map[*session]struct{}{},
+		reads: semaphore.NewWeighted(opts.MaxRead), loads: semaphore.NewWeighted(1),
+	}
 	s.arb = newArbiter(opts.DeviceID, opts.MaxStreams, opts.MaxRoles, &s.mu)
 	s.arb.changed = s.primaryChanged
 	return s, nil
@@ -148,9 +174,8 @@ func New(opts Options) (*Server, error) {
 // message; ServerOptions has the one that is meant.
 func (s *Server) Register(r grpc.ServiceRegistrar) { p4v1.RegisterP4RuntimeServer(r, s) }
 
-// MaxMessage is the largest request in bytes that ServerOptions lets through: p4c's JSON of a large program
-// is some 10 MB, a batch of 100,000 updates some 20 MB.
-const MaxMessage = 128 << 20
+// MaxMessage is the largest request in bytes that ServerOptions lets through, grpcserve's default.
+const MaxMessage = 16 << 20
 
 // ServerOptions are the gRPC options that a P4Runtime server should be created with.
 func ServerOptions() []grpc.ServerOption {
@@ -211,6 +236,8 @@ type counters struct {
 type Stats struct {
 	// Streams are the controllers connected now.
 	Streams int
+	// QueuedBytes wait unread for controllers now.
+	QueuedBytes int64
 	// StreamDropped are messages that a controller's stream had no room for, of all kinds.
 	StreamDropped uint64
 	// PacketIn are packets that at least one primary got; PacketInLost those that no primary was there for
@@ -225,6 +252,7 @@ type Stats struct {
 // Stats returns the counts so far.
 func (s *Server) Stats() Stats {
 	out := Stats{
+		QueuedBytes:   s.queued.Load(),
 		StreamDropped: s.stats.streamDropped.Load(),
 		PacketIn:      s.stats.packetIn.Load(), PacketInLost: s.stats.packetInLost.Load(),
 		PacketOut: s.stats.packetOut.Load(), PacketOutRefused: s.stats.packetOutRefused.Load(),

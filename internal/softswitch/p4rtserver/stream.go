@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // A session is one StreamChannel, the presence of one controller.
@@ -32,6 +33,10 @@ type session struct {
 	control chan *p4v1.StreamMessageResponse // arbitration
 	bulk    chan *p4v1.StreamMessageResponse // packets, digests, idle timeouts, errors
 	dropped *atomic.Uint64
+	waiting atomic.Int64  // bytes in bulk
+	most    int64         // of waiting
+	queued  *atomic.Int64 // bytes in bulk, of all sessions
+	mostAll int64         // of queued
 
 	once   sync.Once
 	ended  chan struct{} // closed by end
@@ -55,15 +60,46 @@ func (s *session) sendArbitration(m *p4v1.MasterArbitrationUpdate) {
 	}
 }
 
-// send queues any other message and says whether there was room. It never blocks.
+// send queues any other message and says whether there was room, in messages and in bytes. It never blocks.
 func (s *session) send(m *p4v1.StreamMessageResponse) bool {
-	select {
-	case s.bulk <- m:
-		return true
-	default:
-		s.dropped.Add(1)
+	n := sizeOf(m)
+	if s.reserve(n) {
+		select {
+		case s.bulk <- m:
+			return true
+		default:
+			s.taken(n)
+		}
+	}
+	s.dropped.Add(1)
+	return false
+}
+
+// reserve counts bytes that are to wait in bulk, if there is room for them, and taken those that no longer do.
+func (s *session) reserve(n int64) bool {
+	if s.waiting.Add(n) > s.most {
+		s.waiting.Add(-n)
 		return false
 	}
+	if s.queued.Add(n) > s.mostAll {
+		s.taken(n)
+		return false
+	}
+	return true
+}
+
+func (s *session) taken(n int64) {
+	s.waiting.Add(-n)
+	s.queued.Add(-n)
+}
+
+// sizeOf is about what a message takes while it waits. Packets are counted by hand: there are many.
+func sizeOf(m *p4v1.StreamMessageResponse) int64 {
+	const overhead = 256
+	if p := m.GetPacket(); p != nil {
+		return overhead + int64(len(p.Payload)) + int64(len(p.Metadata))*overhead
+	}
+	return overhead + 2*int64(proto.Size(m))
 }
 
 // StreamChannel serves one controller until either side ends the stream.
@@ -84,7 +120,8 @@ func (s *Server) openSession(ctx context.Context) (*session, error) {
 		control: make(chan *p4v1.StreamMessageResponse, s.opts.ControlQueue),
 		bulk:    make(chan *p4v1.StreamMessageResponse, s.opts.StreamQueue),
 		dropped: &s.stats.streamDropped,
-		ended:   make(chan struct{}),
+		most:    s.opts.StreamBytes, queued: &s.queued, mostAll: s.opts.StreamsBytes,
+		ended: make(chan struct{}),
 	}
 	if p, ok := peer.FromContext(ctx); ok {
 		sess.peer = p.Addr.String()
@@ -104,6 +141,7 @@ func (s *Server) closeSession(sess *session) {
 	s.sessMu.Lock()
 	delete(s.sessions, sess)
 	s.sessMu.Unlock()
+	s.queued.Add(-sess.waiting.Load()) // what it has not read is dropped
 	s.log.Debug("stream ended", zap.String("peer", sess.peer))
 }
 
@@ -117,6 +155,7 @@ func transmit(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 			select {
 			case m = <-sess.control:
 			case m = <-sess.bulk:
+				sess.taken(sizeOf(m))
 			case <-sess.ended:
 				return finish(stream, sess)
 			}
@@ -184,7 +223,7 @@ func (s *Server) handle(sess *session, m *p4v1.StreamMessageRequest) {
 		if err := s.packetOut(sess, u.Packet); err != nil {
 			s.stats.packetOutRefused.Add(1)
 			e := streamError(err)
-			e.Details = &p4v1.StreamError_PacketOut{PacketOut: &p4v1.PacketOutError{PacketOut: u.Packet}}
+			e.Details = &p4v1.StreamError_PacketOut{PacketOut: &p4v1.PacketOutError{PacketOut: quote(u.Packet)}}
 			sess.send(&p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Error{Error: e}})
 		}
 	case *p4v1.StreamMessageRequest_DigestAck:
@@ -195,7 +234,9 @@ func (s *Server) handle(sess *session, m *p4v1.StreamMessageRequest) {
 		}
 	default:
 		e := streamError(status.Errorf(codes.Unimplemented, "stream: %s: this server knows arbitration, packet and digest_ack", kindOf(m)))
-		e.Details = &p4v1.StreamError_Other{Other: &p4v1.StreamOtherError{Other: m.GetOther()}}
+		if other := m.GetOther(); proto.Size(other) <= maxQuote {
+			e.Details = &p4v1.StreamError_Other{Other: &p4v1.StreamOtherError{Other: other}}
+		}
 		sess.send(&p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Error{Error: e}})
 	}
 }

@@ -1,7 +1,6 @@
 package p4rtserver
 
 import (
-	"bytes"
 	"time"
 
 	p4cfg "github.com/p4lang/p4runtime/go/p4/config/v1"
@@ -106,10 +105,18 @@ func (p *pipeline) insertEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 		undo()
 		return err
 	}
-	if err := t.prog.Insert(en); err != nil {
-		undo()
-		return engineError(err)
+	cost := p.entryCost(t, &en)
+	err = p.room(cost)
+	if err == nil {
+		if err = t.prog.Insert(en); err != nil {
+			err = engineError(err)
+		}
 	}
+	if err != nil {
+		undo()
+		return err
+	}
+	p.hold(cost)
 	p.idle.put(t, en)
 	return t.setDirect(en, e)
 }
@@ -154,10 +161,18 @@ func (p *pipeline) modifyEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 		undo()
 		return err
 	}
-	if err := t.prog.Modify(en); err != nil {
-		undo()
-		return engineError(err)
+	more := p.entryCost(t, &en) - p.entryCost(t, &old)
+	err := p.room(more)
+	if err == nil {
+		if err = t.prog.Modify(en); err != nil {
+			err = engineError(err)
+		}
 	}
+	if err != nil {
+		undo()
+		return err
+	}
+	p.hold(more)
 	if e.Action != nil {
 		p.dropOneShot(t, old)
 	}
@@ -173,9 +188,11 @@ func (p *pipeline) deleteEntry(t *table, key engine.Entry) error {
 	if old.Const {
 		return status.Errorf(codes.PermissionDenied, "table %q: DELETE: the entry is const", t.name)
 	}
+	cost := p.entryCost(t, &old)
 	if err := t.prog.Delete(key.Matches, key.Priority); err != nil {
 		return engineError(err)
 	}
+	p.hold(-cost)
 	p.dropOneShot(t, old)
 	p.idle.remove(t, key.Matches, key.Priority)
 	return nil
@@ -256,7 +273,7 @@ func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntr
 			return status.Errorf(codes.PermissionDenied, "table %q: default entry: its action is const", t.name)
 		}
 		t.prog.ResetDefault()
-		delete(p.defaults, t.id)
+		p.setDefaultCookie(t, nil)
 		delete(p.changed, t.id)
 		return nil
 	}
@@ -271,16 +288,26 @@ func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntr
 	if err := p.schema.allowsEntry(e); err != nil {
 		return err
 	}
+	cookie := makeCookie(controllerMetadata(e), e.Metadata)
+	if err := p.room(int64(len(cookie) - len(p.defaults[t.id]))); err != nil {
+		return err
+	}
 	if err := t.prog.SetDefault(call); err != nil {
 		return engineError(err)
 	}
 	p.changed[t.id] = true
-	if c := makeCookie(controllerMetadata(e), e.Metadata); c != nil {
-		p.defaults[t.id] = bytes.Clone(c)
-	} else {
-		delete(p.defaults, t.id)
-	}
+	p.setDefaultCookie(t, cookie)
 	return nil
+}
+
+// setDefaultCookie keeps the metadata of a default entry; nil keeps none.
+func (p *pipeline) setDefaultCookie(t *table, cookie []byte) {
+	p.hold(int64(len(cookie) - len(p.defaults[t.id])))
+	if cookie == nil {
+		delete(p.defaults, t.id)
+		return
+	}
+	p.defaults[t.id] = cookie
 }
 
 // errDefaultResources is for direct counters and meters of default entries: v1model has them on hits only.

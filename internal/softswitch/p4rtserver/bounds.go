@@ -1,0 +1,241 @@
+package p4rtserver
+
+import (
+	"context"
+	"time"
+
+	p4cfg "github.com/p4lang/p4runtime/go/p4/config/v1"
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"op25b/internal/softswitch/engine"
+)
+
+// The bounds of what controllers can have the server keep or do at once. Messages have their own, which the gRPC server keeps (package
+// grpcserve); a program's arrays have the engine's.
+const (
+	// DefaultMaxState is the memory in bytes of what is written: entries, members, groups, replicas. An entry of five fields takes about
+	// 700 bytes, so that 380,000 fit; op25b's largest state is 170,000.
+	DefaultMaxState = 256 << 20
+	// DefaultMaxRead is the number of objects that all reads in work hold, at about 300 bytes each.
+	DefaultMaxRead = 1 << 20
+	// DefaultStreamBytes is what waits unread for one controller, in bytes, and DefaultStreamsBytes for all of them.
+	DefaultStreamBytes  = 8 << 20
+	DefaultStreamsBytes = 64 << 20
+	// MaxReadEntities is the number of entities that one ReadRequest may ask for. The agent asks for 256.
+	MaxReadEntities = 10_000
+	// MaxName is the length in bytes of a role's name, and of any name in a P4Info: names come back in every error.
+	MaxName = 512
+	// MaxReplicas is the number of replicas of a multicast group or clone session: each packet becomes as many.
+	MaxReplicas = 4096
+	// maxQuote is how many bytes of a packet an error repeats.
+	maxQuote = 128
+	// readWait is how long a Read waits for others, loadWait how long a push does.
+	readWait, loadWait = 10 * time.Second, time.Minute
+)
+
+// The costs in bytes of what is kept, as measured on the heap, rounded up.
+const (
+	costEntry   = 320
+	costMatch   = 96
+	costArg     = 40
+	costMember  = 320
+	costReplica = 96
+	costSlot    = 8 // a weight of one in a group
+)
+
+func matchesCost(ms []engine.Match) int64 {
+	n := int64(0)
+	for _, m := range ms {
+		n += costMatch + 2*int64(len(m.Value)+len(m.Mask))
+	}
+	return n
+}
+
+func callCost(c engine.ActionCall) int64 {
+	n := int64(0)
+	for _, a := range c.Args {
+		n += costArg + int64(len(a))
+	}
+	return n
+}
+
+// entryCost is what a table entry takes, with the action set that it was written with.
+func (p *pipeline) entryCost(t *table, en *engine.Entry) int64 {
+	n := costEntry + matchesCost(en.Matches) + callCost(en.Action) + int64(len(en.Cookie))
+	if t.profile != nil && en.HasGroup {
+		if o := p.selectors[t.profile.id].oneShots[en.Group]; o != nil {
+			n += costEntry + 4*int64(proto.Size(o.set)) + costMember*int64(len(o.members))
+		}
+	}
+	return n
+}
+
+func groupCost(g *engine.Group) int64 {
+	n := int64(costMember)
+	for _, m := range g.Members {
+		n += costArg + costSlot*int64(m.Weight)
+	}
+	return n
+}
+
+func setCost(members [][]engine.Match) int64 {
+	n := int64(0)
+	for _, m := range members {
+		n += costArg + matchesCost(m)
+	}
+	return n
+}
+
+// room checks that more bytes of state may be kept; hold counts them once they are. A negative number gives some back.
+func (p *pipeline) room(more int64) error {
+	if more > 0 && p.held+more > p.maxState {
+		return status.Errorf(codes.ResourceExhausted, "the switch's forwarding state is full: it takes %d of %d bytes, and this needs %d", p.held, p.maxState, more)
+	}
+	return nil
+}
+
+func (p *pipeline) hold(more int64) { p.held += more }
+
+// weight is about how many objects an entity of a ReadRequest selects, and so how many reading it holds.
+func (p *pipeline) weight(e *p4v1.Entity) int64 {
+	tables := func(id uint32, e *p4v1.TableEntry) int64 {
+		n := int64(0)
+		for _, t := range p.schema.tables {
+			if id == 0 || t.id == id {
+				n += int64(t.prog.Len())
+			}
+		}
+		if id != 0 && len(e.GetMatch()) > 0 && (e.GetPriority() != 0 || p.schema.tables[id] != nil && !p.schema.tables[id].ternary) {
+			return 1
+		}
+		return n
+	}
+	cells := func(in map[uint32]*array, id uint32, idx *p4v1.Index) int64 {
+		if idx != nil {
+			return 1
+		}
+		n := int64(0)
+		for _, a := range in {
+			if id == 0 || a.id == id {
+				n += a.size
+			}
+		}
+		return n
+	}
+	profiles := func() int64 {
+		n := int64(0)
+		for _, s := range p.selectors {
+			n += int64(s.written)
+		}
+		return n
+	}
+	n := int64(0)
+	switch v := e.GetEntity().(type) {
+	case *p4v1.Entity_TableEntry:
+		n = tables(v.TableEntry.GetTableId(), v.TableEntry)
+	case *p4v1.Entity_DirectCounterEntry:
+		n = tables(v.DirectCounterEntry.GetTableEntry().GetTableId(), v.DirectCounterEntry.GetTableEntry())
+	case *p4v1.Entity_DirectMeterEntry:
+		n = tables(v.DirectMeterEntry.GetTableEntry().GetTableId(), v.DirectMeterEntry.GetTableEntry())
+	case *p4v1.Entity_CounterEntry:
+		n = cells(p.schema.counters, v.CounterEntry.GetCounterId(), v.CounterEntry.GetIndex())
+	case *p4v1.Entity_MeterEntry:
+		n = cells(p.schema.meters, v.MeterEntry.GetMeterId(), v.MeterEntry.GetIndex())
+	case *p4v1.Entity_RegisterEntry:
+		n = cells(p.schema.registers, v.RegisterEntry.GetRegisterId(), v.RegisterEntry.GetIndex())
+	case *p4v1.Entity_ActionProfileMember, *p4v1.Entity_ActionProfileGroup:
+		n = profiles()
+	case *p4v1.Entity_PacketReplicationEngineEntry:
+		n = int64(len(p.groups) + len(p.sessions))
+	case *p4v1.Entity_ValueSetEntry:
+		for _, v := range p.schema.valueSets {
+			n += int64(len(v.prog.Members()))
+		}
+	}
+	return n + 1
+}
+
+// admitRead waits until a Read may hold what it asks for, and returns what ends that.
+func (s *Server) admitRead(ctx context.Context, entities []*p4v1.Entity) (done func(), err error) {
+	if len(entities) > MaxReadEntities {
+		return nil, status.Errorf(codes.ResourceExhausted, "read: %d entities; at most %d may be read in one request", len(entities), MaxReadEntities)
+	}
+	s.mu.RLock()
+	p := s.controlled()
+	n := int64(0)
+	for _, e := range entities {
+		if p != nil {
+			n += p.weight(e)
+		}
+	}
+	s.mu.RUnlock()
+	if n > s.opts.MaxRead {
+		return nil, status.Errorf(codes.ResourceExhausted, "read: about %d objects; at most %d may be read in one request: read table by table, or cell by cell", n, s.opts.MaxRead)
+	}
+	if err := waitFor(ctx, s.reads, n, readWait); err != nil {
+		return nil, status.Error(codes.ResourceExhausted, "read: other reads are in work, as many as the switch serves at once: try again")
+	}
+	return func() { s.reads.Release(n) }, nil
+}
+
+func waitFor(ctx context.Context, s *semaphore.Weighted, n int64, wait time.Duration) error {
+	if s.TryAcquire(n) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return s.Acquire(ctx, n)
+}
+
+// checkNames bounds the names of a P4Info.
+func checkNames(info *p4cfg.P4Info) error {
+	var long string
+	eachName(info.ProtoReflect(), func(name string) bool {
+		if len(name) > MaxName {
+			long = name
+		}
+		return long == ""
+	})
+	if long != "" {
+		return invalidf("config.p4info: a name of %d bytes, which begins with %.32q: at most %d", len(long), long, MaxName)
+	}
+	return nil
+}
+
+// eachName calls f for every string that is a name, until it returns false.
+func eachName(m protoreflect.Message, f func(string) bool) bool {
+	more := true
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.IsMap():
+		case fd.Message() != nil && fd.IsList():
+			for i := 0; more && i < v.List().Len(); i++ {
+				more = eachName(v.List().Get(i).Message(), f)
+			}
+		case fd.Message() != nil:
+			more = eachName(v.Message(), f)
+		case fd.Kind() == protoreflect.StringKind && !fd.IsList() && (fd.Name() == "name" || fd.Name() == "alias"):
+			more = f(v.String())
+		}
+		return more
+	})
+	return more
+}
+
+// quote returns the part of a packet-out that an error may repeat.
+func quote(p *p4v1.PacketOut) *p4v1.PacketOut {
+	out := &p4v1.PacketOut{Payload: p.GetPayload()[:min(len(p.GetPayload()), maxQuote)]}
+	left := maxQuote
+	for _, m := range p.GetMetadata() {
+		if left -= len(m.GetValue()) + 8; left < 0 {
+			break
+		}
+		out.Metadata = append(out.Metadata, m)
+	}
+	return out
+}
