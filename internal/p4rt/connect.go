@@ -3,10 +3,12 @@ package p4rt
 import (
 	"context"
 	"net"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/metadata"
 )
 
 // window is the HTTP/2 flow control window of the connection and of each call, fixed: gRPC's own sizing sends a ping
@@ -35,6 +37,7 @@ func connect(cfg Config, secure *security) (*grpc.ClientConn, error) {
 		grpc.WithStaticConnWindowSize(window),
 		// A refused batch of 10,000 is some 1.6 MB of trailer on bmv2.
 		grpc.WithMaxHeaderListSize(maxTrailer),
+		grpc.WithChainUnaryInterceptor(saysTrailer), grpc.WithChainStreamInterceptor(saysStreamTrailer),
 		grpc.WithIdleTimeout(0), // an idle Reader stays connected
 		grpc.WithDisableRetry(), // a write is never repeated behind the caller's back
 		grpc.WithNoProxy(),      // a switch is not behind the process's web proxy
@@ -54,3 +57,15 @@ const (
 	// maxTrailer is the most that the details of a failed write may take, encoded; gRPC's own default made explicit.
 	maxTrailer = 16 << 20
 )
+
+// metadataHeader tells the embedded switch how many bytes of trailer we take. It cuts the list of a batch's errors to 8 KiB otherwise,
+// which is what most clients take. Other switches ignore the header.
+const metadataHeader = "max-metadata-size"
+
+func saysTrailer(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoke(metadata.AppendToOutgoingContext(ctx, metadataHeader, strconv.Itoa(maxTrailer)), method, req, reply, conn, opts...)
+}
+
+func saysStreamTrailer(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return stream(metadata.AppendToOutgoingContext(ctx, metadataHeader, strconv.Itoa(maxTrailer)), desc, conn, method, opts...)
+}

@@ -2,12 +2,9 @@ package p4rtserver
 
 import (
 	"errors"
-	"fmt"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/protoadapt"
 
 	"op25b/internal/softswitch/engine"
 )
@@ -54,32 +51,4 @@ func engineError(err error) error {
 		}
 	}
 	return status.Error(codes.Internal, err.Error())
-}
-
-// batchError builds the answer to a batch of which something failed: code UNKNOWN and one p4.v1.Error for
-// each element, OK ones included, in the batch's order (spec 12.3). It returns nil if nothing failed.
-func batchError(rpc string, errs []error) error {
-	failed, first := 0, -1
-	details := make([]protoadapt.MessageV1, len(errs))
-	for i, err := range errs {
-		e := &p4v1.Error{}
-		if err != nil {
-			st := status.Convert(err)
-			e.CanonicalCode, e.Message, e.Space = int32(st.Code()), st.Message(), errorSpace
-			failed++
-			if first < 0 {
-				first = i
-			}
-		}
-		details[i] = protoadapt.MessageV1Of(e)
-	}
-	if failed == 0 {
-		return nil
-	}
-	msg := fmt.Sprintf("%s: %d of %d failed; the first, number %d: %s", rpc, failed, len(errs), first, status.Convert(errs[first]).Message())
-	st, err := status.New(codes.Unknown, msg).WithDetails(details...)
-	if err != nil {
-		return status.Errorf(codes.Internal, "%s; the details cannot be encoded: %v", msg, err)
-	}
-	return st.Err()
 }

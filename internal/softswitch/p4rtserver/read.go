@@ -49,7 +49,7 @@ func (s *Server) Read(req *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) e
 			return err
 		}
 	}
-	if err := batchError("read", errs); err != nil {
+	if err := batchError("read", errs, metadataLimit(stream.Context())); err != nil {
 		if ferr := out.flush(); ferr != nil {
 			return ferr
 		}
@@ -68,7 +68,10 @@ func (s *Server) snapshots(entities []*p4v1.Entity) ([]snapshot, []error, error)
 	}
 	snaps, errs := make([]snapshot, len(entities)), make([]error, len(entities))
 	for i, e := range entities {
-		snaps[i], errs[i] = p.read(e)
+		var err error
+		if snaps[i], err = p.read(e); err != nil {
+			errs[i] = brief(err)
+		}
 	}
 	return snaps, errs, nil
 }

@@ -11,7 +11,7 @@ import (
 // Write applies a batch of updates in their order (spec 12). Each update is applied or refused by itself; if
 // any is refused, the answer is UNKNOWN with one p4.v1.Error for every update. Batches are serial, and a
 // batch is over, in the data plane too, when its answer is sent.
-func (s *Server) Write(_ context.Context, req *p4v1.WriteRequest) (*p4v1.WriteResponse, error) {
+func (s *Server) Write(ctx context.Context, req *p4v1.WriteRequest) (*p4v1.WriteResponse, error) {
 	if s.isClosed() {
 		return nil, errClosed()
 	}
@@ -34,11 +34,11 @@ func (s *Server) Write(_ context.Context, req *p4v1.WriteRequest) (*p4v1.WriteRe
 			if errs == nil {
 				errs = make([]error, len(req.Updates))
 			}
-			errs[i] = err
+			errs[i] = brief(err)
 		}
 	}
 	if errs != nil {
-		return nil, batchError("write", errs)
+		return nil, batchError("write", errs, metadataLimit(ctx))
 	}
 	return &p4v1.WriteResponse{}, nil
 }

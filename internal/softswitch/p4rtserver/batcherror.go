@@ -1,0 +1,149 @@
+package p4rtserver
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// A status and its details travel in HTTP/2 headers, and a client takes only so many bytes of them (P4Runtime, "gRPC Metadata Maximum
+// Size"). One that gets more resets the stream and learns nothing.
+const (
+	// MetadataHeader is the request header in which a client says how many bytes of metadata it takes: what it has set as
+	// grpc.max_metadata_size in gRPC's C core, or as its maximum header list size in Go.
+	MetadataHeader = "max-metadata-size"
+	// defaultMetadata is what a client takes that says nothing, by gRPC's default.
+	defaultMetadata = 8 << 10
+	// maxMetadata is the most that is sent, whatever the client takes.
+	maxMetadata = 4 << 20
+	// metadataMargin is left for headers that are not the status.
+	metadataMargin = 512
+	// briefText is the length in bytes of the text that is kept of an update's error.
+	briefText = 256
+)
+
+// The types of a packed p4.v1.Error. A type URL ends with the type's name after a slash; what stands before it means nothing to clients.
+const (
+	longURL  = "type.googleapis.com/p4.v1.Error"
+	shortURL = "/p4.v1.Error"
+)
+
+// metadataLimit is how many bytes of metadata the caller of an RPC takes.
+func metadataLimit(ctx context.Context) int {
+	for _, v := range metadata.ValueFromIncomingContext(ctx, MetadataHeader) {
+		if n, err := strconv.Atoi(v); err == nil && n >= defaultMetadata {
+			return min(n, maxMetadata)
+		}
+	}
+	return defaultMetadata
+}
+
+// brief keeps the code and the beginning of the text of an error.
+func brief(err error) error {
+	st := status.Convert(err)
+	return status.Error(st.Code(), cut(st.Message(), briefText))
+}
+
+// cut returns the first bytes of a text, at most n, that are whole characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// batchError builds the answer to a batch of which something failed: code UNKNOWN and one p4.v1.Error for each element, OK ones included,
+// in the batch's order (spec 12.3). It returns nil if nothing failed.
+//
+// Where the errors do not fit into limit bytes of metadata, their texts are shortened. Where they do not fit without texts either, the
+// list has the first elements only, and the message says so: what became of the others, a client has to read back.
+func batchError(rpc string, errs []error, limit int) error {
+	failed, first := 0, -1
+	for i, err := range errs {
+		if err != nil {
+			if failed++; first < 0 {
+				first = i
+			}
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	msg := fmt.Sprintf("%s: %d of %d failed; the first, number %d: %s", rpc, failed, len(errs), first, cut(status.Convert(errs[first]).Message(), briefText))
+	for _, form := range []errorForm{{longURL, errorSpace, briefText}, {longURL, errorSpace, 64}, {shortURL, "", 48}, {shortURL, "", 0}} {
+		if out, n := form.list(msg, errs, limit); n == len(errs) {
+			return status.ErrorProto(out)
+		}
+	}
+	form := errorForm{shortURL, "", 0} // many codes rather than few texts
+	said := func(n int) string {
+		return fmt.Sprintf("%s; the list of errors is cut: it has the first %d of %d, read back what became of the others", msg, n, len(errs))
+	}
+	_, n := form.list(said(len(errs)), errs, limit)
+	out, _ := form.list(said(n), errs[:n], limit)
+	return status.ErrorProto(out)
+}
+
+// An errorForm is how an element's error is packed.
+type errorForm struct {
+	url, space string
+	text       int // bytes of its text at most
+}
+
+// list packs errors one after the other while they fit, and returns how many did.
+func (f errorForm) list(msg string, errs []error, limit int) (*rpcstatus.Status, int) {
+	out := &rpcstatus.Status{Code: int32(codes.Unknown), Message: msg}
+	raw := proto.Size(out)
+	for i, err := range errs {
+		e := &p4v1.Error{}
+		if err != nil {
+			st := status.Convert(err)
+			e.CanonicalCode, e.Message, e.Space = int32(st.Code()), cut(st.Message(), f.text), f.space
+		}
+		value, _ := proto.Marshal(e) // of valid UTF-8 strings: it cannot fail
+		detail := &anypb.Any{TypeUrl: f.url, Value: value}
+		n := proto.Size(detail)
+		raw += n + 1 + sizeVarint(n)
+		if metadataSize(msg, raw) > limit {
+			return out, i
+		}
+		out.Details = append(out.Details, detail)
+	}
+	return out, len(errs)
+}
+
+func sizeVarint(n int) int {
+	size := 1
+	for ; n >= 0x80; n >>= 7 {
+		size++
+	}
+	return size
+}
+
+// metadataSize is the size of the trailers of a status by the rule of HTTP/2: 32 bytes a field beside its name and value.
+func metadataSize(msg string, details int) int {
+	const perField = 32
+	escaped := 0
+	for i := range len(msg) { // gRPC over HTTP/2, "Percent-Encoded"
+		if c := msg[i]; c < ' ' || c > '~' || c == '%' {
+			escaped += 2
+		}
+	}
+	return metadataMargin +
+		len("grpc-status") + len("2") + perField +
+		len("grpc-message") + len(msg) + escaped + perField +
+		len("grpc-status-details-bin") + base64.RawStdEncoding.EncodedLen(details) + perField
+}
