@@ -16,12 +16,18 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs the command as a person would; each file in testdata/script is one thing that a person gets wrong, or right.
-func TestScript(t *testing.T) {
+func TestScript(t *testing.T) { scripts(t, "testdata/script") }
+
+// TestI11Truthful runs the command against a controller and a switch that do not do what they said.
+func TestI11Truthful(t *testing.T) { scripts(t, "testdata/truthful") }
+
+func scripts(t *testing.T, dir string) {
 	certificates := tlstest.New(t).Dir(t, "127.0.0.1")
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"embedded": embedded, "record": record, "start": start, "finish": finish, "crash": crash, "meddle": meddle, "replace": replace, "status": status, "free": free, "fill": fill, "drain": drain, "get": get,
+			"freeze": freeze, "thaw": thaw,
 		},
 		Setup: func(env *testscript.Env) error {
 			// An address that somebody listens on, for as long as the script runs.

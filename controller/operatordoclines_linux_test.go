@@ -43,7 +43,7 @@ var runs = []struct {
 }{
 	{regexp.MustCompile(`^ *\d+\.\ds(  \S+ )`), "   <t>$1"},
 	{regexp.MustCompile(`converged after \d+\.\ds\.$`), "converged after <t>."},
-	{regexp.MustCompile(`  (\d+m)?\d+s$`), "  <t>"},
+	{regexp.MustCompile(`  (\d+m)?\d+s +(\d+m)?\d+s$`), "  <t>  <t>"},
 	{regexp.MustCompile(`^head (\d+):[0-9a-f]{64}$`), "head $1:<hash>"},
 }
 

@@ -117,6 +117,22 @@ func finish(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, 
 
 func crash(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, args, syscall.SIGKILL) }
 
+// freeze NAME stops a daemon as one that hangs; thaw NAME lets it go on.
+func freeze(ts *testscript.TestScript, neg bool, args []string) { send(ts, neg, args, syscall.SIGSTOP) }
+
+func thaw(ts *testscript.TestScript, neg bool, args []string) { send(ts, neg, args, syscall.SIGCONT) }
+
+func send(ts *testscript.TestScript, neg bool, args []string, sig syscall.Signal) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: freeze NAME, thaw NAME")
+	}
+	d, is := running.Load(daemonKey{ts, args[0]})
+	if !is {
+		ts.Fatalf("%s does not run", args[0])
+	}
+	ts.Check(d.(*daemon).cmd.Process.Signal(sig))
+}
+
 func stop(ts *testscript.TestScript, neg bool, args []string, by syscall.Signal) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: finish NAME, crash NAME")
@@ -131,6 +147,7 @@ func stop(ts *testscript.TestScript, neg bool, args []string, by syscall.Signal)
 // end ends a daemon, which must then exit with 0 unless it is killed.
 func (d *daemon) end(by syscall.Signal) error {
 	_ = d.cmd.Process.Signal(by)
+	_ = d.cmd.Process.Signal(syscall.SIGCONT) // it may be frozen
 	d.said.Wait()
 	if err := d.cmd.Wait(); err != nil && by != syscall.SIGKILL {
 		return fmt.Errorf("%s ended with %w: %s", strings.Join(d.cmd.Args, " "), err, d.log.String())

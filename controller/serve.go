@@ -159,7 +159,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), st.Collector())
 	handler := api.New(api.Deps{
-		Store: st, Book: book, Switches: api.FleetSwitches(st), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
+		Store: st, Book: book, Switches: api.FleetSwitches(st, o.name), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
 		Check: desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver}),
 	})
 	if o.advertise == "" {

@@ -20,21 +20,27 @@ type statusOptions struct {
 	switches []string
 	watch    bool
 	wait     bool
+	exitZero bool
 }
 
 func newStatus() *cobra.Command {
 	var o statusOptions
 	cmd := &cobra.Command{
 		Use:   "status [SWITCH...]",
-		Short: "say how the switches are",
-		Long: `status lists the switches: state, revision, phases in force, the controller that owns each, and for how long it is so.
-REVISION 6 -> 7 is a switch that is at 6 and is to be brought to 7; why it is not there yet stands below it.`,
+		Short: "show the state of each switch",
+		Long: `status lists the switches: state, revision, phases in force, the controller that owns each, since when it is so (FOR), and when the
+switch last answered its controller (SEEN). REVISION 6 -> 7 is a switch that is at 6 and is to be brought to 7; the reason stands below it.
+A switch is unknown if no living controller confirms what was last reported of it.
+
+It exits with 1 if a switch has failed, cannot be reached or is unknown, and with 0 otherwise, also while switches are being brought to a
+revision. With --exit-zero that is no error. --watch always ends with 0.`,
 		Example: `  op25b status
   op25b status --wait --timeout 30s
   op25b status --watch edge-1`,
 	}
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on, with a line for each change, until interrupted")
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until the switches are converged, and fail if they are not within --timeout")
+	cmd.Flags().BoolVar(&o.exitZero, "exit-zero", false, "exit with 0 also if a switch has failed or is unknown")
 	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
@@ -55,7 +61,18 @@ func runStatus(ctx context.Context, o statusOptions, c *console) error {
 	if err != nil {
 		return err
 	}
-	return c.view.Switches(r)
+	if err := c.view.Switches(r); err != nil {
+		return err
+	}
+	if !o.exitZero && slices.ContainsFunc(r.Switches, bad) {
+		return errAlreadyTold
+	}
+	return nil
+}
+
+// bad reports whether somebody has to look after a switch.
+func bad(s *op25bv1.SwitchStatus) bool {
+	return s.Failed || s.State == op25bv1.SwitchState_SWITCH_STATE_UNKNOWN
 }
 
 // awaitConverged shows the switches once all are converged.

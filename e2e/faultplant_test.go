@@ -247,7 +247,7 @@ func (p *plant) open() {
 	}
 	p.store, p.book = s, intent.NewBook(s, time.Now)
 	ctx, cancel := context.WithCancel(context.Background())
-	statuses, members := fleet.WatchStatuses(ctx, s), s.WatchMembers(ctx)
+	statuses, members := fleet.WatchKnown(ctx, s, ""), s.WatchMembers(ctx)
 	var following sync.WaitGroup
 	following.Go(func() {
 		for all := range statuses {
@@ -452,7 +452,7 @@ func (p *plant) claimed(e *edge, revision uint64) error {
 	defer p.mu.Unlock()
 	st := p.statuses[e.name]
 	alive := slices.ContainsFunc(p.controllers, func(n *node) bool { return n.name == st.Owner && n.process != nil })
-	if st.State != fleet.StateConverged || st.Revision != revision || !alive || st.Epoch <= e.after || st.Abandoned(p.present) {
+	if st.State != fleet.StateConverged || st.Revision != revision || !alive || st.Epoch <= e.after {
 		return fmt.Errorf("%s is %s (%s) at revision %d of %d, owner %s (alive: %v), epoch %d: %s", e.name, st.State, st.Reason, st.Revision, revision, st.Owner, alive, st.Epoch, st.Detail)
 	}
 	return nil

@@ -20,7 +20,7 @@ type fleetService struct{ *server }
 
 var _ op25bv1connect.FleetServiceHandler = fleetService{}
 
-// onInventory are the switches of an intent, which may be nil, in its order, each with its status; behind them those that have a status alone.
+// onInventory are copies of the switches of an intent, which may be nil, in its order, each with its status; behind them those that have a status alone.
 func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	of := make(map[string]*op25bv1.SwitchStatus, len(statuses))
 	for _, st := range statuses {
@@ -44,7 +44,17 @@ func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1
 	}
 	for _, st := range statuses {
 		if of[st.Switch] != nil {
-			all = append(all, st)
+			all = append(all, proto.CloneOf(st))
+		}
+	}
+	return all
+}
+
+// byStore holds statuses against the current revision: a switch whose owner does not know of it yet is not converged.
+func byStore(in *intent.Intent, all []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
+	for _, st := range all {
+		if st.Address != "" && st.Wanted < number(in) {
+			st.Wanted, st.Converged = number(in), false
 		}
 	}
 	return all
@@ -60,7 +70,7 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	if err != nil {
 		return nil, err
 	}
-	all := onInventory(in, statuses)
+	all := byStore(in, onInventory(in, statuses))
 	if all, err = only(all, req.Msg.Switches); err != nil {
 		return nil, err
 	}
@@ -147,12 +157,12 @@ type watcher struct {
 func (w *watcher) news(in *intent.Intent, statuses []*op25bv1.SwitchStatus) *op25bv1.WatchSwitchesResponse {
 	answer := &op25bv1.WatchSwitchesResponse{Revision: number(in)}
 	there := make(map[string]bool)
-	for _, st := range onInventory(in, statuses) {
+	for _, st := range byStore(in, onInventory(in, statuses)) {
 		if len(w.only) > 0 && !slices.Contains(w.only, st.Switch) {
 			continue
 		}
 		there[st.Switch] = true
-		if !proto.Equal(w.told[st.Switch], st) {
+		if !same(w.told[st.Switch], st) {
 			w.told[st.Switch] = st
 			answer.Switches = append(answer.Switches, st)
 		}
@@ -169,6 +179,17 @@ func (w *watcher) news(in *intent.Intent, statuses []*op25bv1.SwitchStatus) *op2
 	}
 	w.begun, w.revision = true, answer.Revision
 	return answer
+}
+
+// same reports whether two statuses say the same, but for when the switch was last seen: that alone is no news.
+func same(a, b *op25bv1.SwitchStatus) bool {
+	if a == nil {
+		return b == nil
+	}
+	seen := b.Seen
+	b.Seen = a.Seen
+	defer func() { b.Seen = seen }()
+	return proto.Equal(a, b)
 }
 
 // Drift compares switches with what they were last brought to.

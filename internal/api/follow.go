@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
@@ -108,7 +107,7 @@ func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatu
 		if f.in.Number < st.Wanted {
 			f.later = max(f.later, st.Wanted)
 		}
-		if !proto.Equal(f.told[st.Switch], st) {
+		if !same(f.told[st.Switch], st) {
 			f.told[st.Switch] = st
 			all = append(all, st)
 		}

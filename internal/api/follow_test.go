@@ -210,14 +210,15 @@ func TestWatchSwitches(t *testing.T) {
 	}
 	w.put(replaced(t, files, "name: libmo-mobile", "name: libmo"))
 	m, err := all.Recv()
-	if got := names(m, err); len(got) != 0 || m.Revision != 2 {
-		t.Errorf("a revision that changes no switch: %q, revision %d", got, m.GetRevision())
+	// The switches are to be brought to it, and are not converged until they are. // I11
+	if got := names(m, err); len(got) != 3 || m.Revision != 2 || m.Switches[2].Wanted != 2 || m.Switches[2].Converged {
+		t.Errorf("another revision: %q, %v", got, m)
 	}
 	i := strings.Index(string(files[0].Data), "  - name: edge-south")
 	files[0].Data = files[0].Data[:i]
 	w.put(files)
 	m, err = all.Recv()
-	if got := names(m, err); !slices.Equal(got, []string{"edge-south converged"}) || m.Revision != 3 || m.Switches[0].Address != "" {
+	if got := names(m, err); len(got) != 3 || got[2] != "edge-south converged" || m.Revision != 3 || m.Switches[2].Address != "" {
 		t.Errorf("a switch that the inventory no longer has: %q, revision %d", got, m.GetRevision())
 	}
 	w.switches.tell(at("edge-east", converging, 0, 1), at("edge-west", connecting, 0, 1))

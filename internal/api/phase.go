@@ -25,9 +25,11 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 		return nil, err
 	}
 	now := s.Now()
-	answer := &op25bv1.ListPhasesResponse{
-		Revision: in.Number, Policy: in.Bundle.Policy.Name, Time: timestamppb.New(now), Phases: phasesOf(in, now),
+	phases, err := s.phases(ctx, in, now)
+	if err != nil {
+		return nil, err
 	}
+	answer := &op25bv1.ListPhasesResponse{Revision: in.Number, Policy: in.Bundle.Policy.Name, Time: timestamppb.New(now), Phases: phases}
 	if next, ok := in.NextEvent(now); ok {
 		answer.Next = timestamppb.New(next)
 	}
@@ -35,7 +37,29 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	return connect.NewResponse(answer), nil
 }
 
-// phasesOf are the phases of an intent, with where each is in force.
+// phases are the phases of the current intent, with where each is in force and whether that was seen.
+func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Time) ([]*op25bv1.Phase, error) {
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seenIn := make(map[string]string) // phases in force, by switch
+	for _, st := range byStore(in, onInventory(in, statuses)) {
+		if st.Converged || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY {
+			seenIn[st.Switch] = st.InForce
+		}
+	}
+	all := phasesOf(in, now)
+	for _, ph := range all {
+		for _, where := range ph.InForce {
+			wanted, err := in.InForce(where.Switch, now)
+			where.Confirmed = err == nil && seenIn[where.Switch] == wanted.String()
+		}
+	}
+	return all, nil
+}
+
+// phasesOf are the phases of an intent, with where each is wanted to be in force.
 func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 	p := in.Bundle.Policy
 	all := make([]*op25bv1.Phase, len(p.Phases))
@@ -97,8 +121,12 @@ func (s phaseService) ShowPhase(ctx context.Context, req *connect.Request[op25bv
 	if !ok {
 		return nil, in.Bundle.CheckActivation(policy.Activation{Phase: req.Msg.Phase, At: now})
 	}
+	phases, err := s.phases(ctx, in, now)
+	if err != nil {
+		return nil, err
+	}
 	answer := &op25bv1.ShowPhaseResponse{Revision: in.Number, Rules: rulesOf(in.Bundle.Policy, ph)}
-	for _, shown := range phasesOf(in, now) {
+	for _, shown := range phases {
 		if shown.Name == ph.Name {
 			answer.Phase = shown
 		}

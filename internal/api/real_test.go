@@ -32,7 +32,7 @@ func TestReal(t *testing.T) {
 		}
 	})
 	w := newWorld(t, func(d *Deps) {
-		d.Switches = FleetSwitches(d.Store)
+		d.Switches = FleetSwitches(d.Store, "noc-1")
 		planner, err := plan.New(plan.Config{At: d.Book.At, Now: d.Now})
 		if err != nil {
 			t.Fatal(err)

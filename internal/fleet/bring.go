@@ -112,6 +112,7 @@ func (t *term) flip(ctx context.Context, s *p4rt.Session, want wanted) (done boo
 		}
 		t.c.Metrics.flipped()
 	}
+	t.alive()
 	running := uint8(t.memory.Running())
 	reason := t.bases.cause(t.name, want)
 	t.reached(want, reason, func(st *Status) { st.Running = running }, zap.Uint8("epoch", running), zap.Duration("duration", time.Since(began)))
@@ -161,6 +162,7 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted) error
 	if err != nil {
 		return err
 	}
+	t.alive()
 	now := t.c.Now().UTC()
 	var drift []string
 	if expected {

@@ -41,7 +41,7 @@ func Run(ctx context.Context, cfg Config) error {
 		c := &controller{
 			Config: cfg, log: log, program: program, gen: cfg.Store.Generation(),
 			reporter: newReporter(cfg.Store, cfg.Logger), converging: make(chan struct{}, cfg.Converging),
-			seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time), left: left,
+			sitting: make(map[*seat]struct{}), seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time), left: left,
 		}
 		err = c.run(ctx)
 		if !errors.Is(err, store.ErrReplaced) || ctx.Err() != nil {
@@ -73,6 +73,9 @@ type controller struct {
 	reporter   *reporter
 	converging chan struct{} // has a token for each switch that is being brought to its state
 	view       atomic.Pointer[view]
+
+	sittingMu sync.Mutex // guards sitting; held before the seats' mu
+	sitting   map[*seat]struct{}
 
 	pastMu   sync.Mutex // guards pastRead
 	pastRead *intent.Intent
@@ -113,6 +116,7 @@ func (c *controller) run(ctx context.Context) (err error) {
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	c.reporting = reporting
 	c.background.Go(func() { c.reporter.run(reporting) })
+	c.background.Go(func() { c.confirm(reporting) })
 	members, intents := c.Store.WatchMembers(watching), c.Book.Watch(watching, 0)
 	err = c.loop(ctx, members, intents)
 	stopWatching()

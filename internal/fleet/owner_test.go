@@ -127,19 +127,6 @@ func TestStatusOfAGoneSwitch(t *testing.T) {
 	t.Fatalf("the statuses stayed as they were: %+v", must(records.List(within(t)))(t))
 }
 
-func TestAbandoned(t *testing.T) {
-	members := []store.Member{{Name: "noc-1"}, {Name: "noc-2"}}
-	for _, c := range []struct {
-		owner     string
-		ownership Ownership
-		want      bool
-	}{{"noc-1", Owned, false}, {"noc-3", Owned, true}, {"", NotOwned, false}} {
-		if got := (Status{Owner: c.owner, Ownership: c.ownership}).Abandoned(members); got != c.want {
-			t.Errorf("owner %q, %v: abandoned %v, want %v", c.owner, c.ownership, got, c.want)
-		}
-	}
-}
-
 // A process that was stopped for longer than its lease writes nothing when it wakes, though nobody has told it yet: what it writes then
 // it writes under a new ownership (I3).
 func TestPausedOwnerWritesNothing(t *testing.T) {

@@ -31,18 +31,22 @@ type reporter struct {
 	log     *zap.Logger
 	kick    chan struct{} // holds one token while something is dirty
 
-	mu    sync.Mutex // guards everything that follows
-	dirty map[*seat]struct{}
+	mu    sync.Mutex          // guards everything that follows
+	dirty map[*seat]time.Time // since when a change is not stored
 }
 
 func newReporter(s *store.Store, log *zap.Logger) *reporter {
-	return &reporter{records: store.JSON[Status](s, statusKind), log: log, kick: make(chan struct{}, 1), dirty: make(map[*seat]struct{})}
+	return &reporter{records: store.JSON[Status](s, statusKind), log: log, kick: make(chan struct{}, 1), dirty: make(map[*seat]time.Time)}
 }
 
 // changed makes the reporter store the status of a seat soon.
-func (r *reporter) changed(s *seat) {
+func (r *reporter) changed(s *seat) { r.changedSince(s, time.Now()) }
+
+func (r *reporter) changedSince(s *seat, since time.Time) {
 	r.mu.Lock()
-	r.dirty[s] = struct{}{}
+	if before, there := r.dirty[s]; !there || since.Before(before) {
+		r.dirty[s] = since
+	}
 	r.mu.Unlock()
 	select {
 	case r.kick <- struct{}{}:
@@ -63,7 +67,7 @@ func (r *reporter) run(ctx context.Context) {
 		}
 		r.mu.Lock()
 		some := r.dirty
-		r.dirty = make(map[*seat]struct{})
+		r.dirty = make(map[*seat]time.Time)
 		r.mu.Unlock()
 		var work errgroup.Group
 		work.SetLimit(storing)
@@ -86,13 +90,23 @@ func (r *reporter) run(ctx context.Context) {
 		close(failed)
 		if len(failed) > 0 {
 			for s := range failed {
-				r.changed(s)
+				r.changedSince(s, some[s])
 			}
 			if !pause(ctx, storeAgain) {
 				return
 			}
 		}
 	}
+}
+
+// waiting is for how long a change has not been stored.
+func (r *reporter) waiting(now time.Time) (longest time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, since := range r.dirty {
+		longest = max(longest, now.Sub(since))
+	}
+	return longest
 }
 
 // forget deletes the statuses of switches that left the inventory while no controller was there to do it.

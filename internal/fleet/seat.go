@@ -32,6 +32,7 @@ type seat struct {
 
 	mu      sync.Mutex // guards everything that follows
 	status  Status
+	seen    time.Time        // when the switch last answered
 	own     *store.Ownership // nil if it has none
 	epoch   uint64           // of the last ownership
 	device  device           // that the session is with
@@ -47,9 +48,15 @@ func (c *controller) sit(name string) *seat {
 	s := &seat{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
 	ctx, quit := context.WithCancel(context.Background())
 	s.quit = quit
+	c.sittingMu.Lock()
+	c.sitting[s] = struct{}{}
+	c.sittingMu.Unlock()
 	go func() {
 		s.run(ctx)
 		c.Metrics.state(s.status.counted(), 0)
+		c.sittingMu.Lock()
+		delete(c.sitting, s)
+		c.sittingMu.Unlock()
 		c.ended <- s
 	}()
 	return s
@@ -208,6 +215,9 @@ func (s *seat) setTelling(change func(*Status) error, fields ...zap.Field) {
 	}
 	now := s.c.Now()
 	s.status.Since = s.status.since(before, now)
+	if s.seen.After(s.status.Seen) {
+		s.status.Seen = s.seen.UTC()
+	}
 	changed := s.status.Ownership != before.Ownership || s.status.Owner != before.Owner
 	if changed {
 		s.status.OwnershipSince = now.UTC()

@@ -24,12 +24,14 @@ type Status struct {
 	Since time.Time `json:"since"`
 	// Failure is the newest failure that is not overcome yet, also while the switch is not connected or its owner changes.
 	Failure *Failure `json:"failure,omitempty"`
+	// Last is what was reported of a switch in StateUnknown. It is never stored.
+	Last *Condition `json:"-"`
 
 	// The ownership, apart from the condition.
 	Ownership       Ownership `json:"ownership"`
 	OwnershipDetail string    `json:"ownershipDetail,omitempty"` // what a controller waits for
 	OwnershipSince  time.Time `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
-	Owner           string    `json:"owner,omitempty"`           // a member of the store, or one that has died: see Abandoned
+	Owner           string    `json:"owner,omitempty"`           // a member of the store, or one that has died: see Known
 	Epoch           uint64    `json:"epoch,omitempty"`           // of the ownership: the low word of the election id
 
 	// Revision is the intent's that the switch was last brought to, and Wanted the newest. 0 is none.
@@ -52,6 +54,8 @@ type Status struct {
 	// Foreign is how many entries the switch was last seen to have that no intent asked for; Drift has those that were removed.
 	Foreign int `json:"foreign,omitempty"`
 
+	// Seen is when the switch last answered, as far as the status was written since: see confirmation.
+	Seen    time.Time `json:"seen,omitzero"`
 	Pushed  time.Time `json:"pushed,omitzero"`  // when the pipeline was last pushed
 	Audited time.Time `json:"audited,omitzero"` // when all of the switch was last read and found, or made, as wanted
 }
@@ -63,12 +67,6 @@ type Failure struct {
 	Since    time.Time `json:"since"` // of the first attempt that failed for this reason
 	Wanted   uint64    `json:"wanted"`
 	Attempts int       `json:"attempts"`
-}
-
-// Abandoned reports whether the owner died: it is not among the members. The switch goes on as it was left, and what the status says may be
-// true no more.
-func (st Status) Abandoned(members []store.Member) bool {
-	return st.Ownership == Owned && !slices.ContainsFunc(members, func(m store.Member) bool { return m.Name == st.Owner })
 }
 
 // counted is the state as metrics count it: what a controller does not own it cannot know.

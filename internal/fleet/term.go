@@ -98,6 +98,7 @@ func (t *term) session(ctx context.Context) error {
 			end(errOutranked)
 		}
 	})
+	cfg.OnAlive = t.alive
 	if t.c.Recorder != nil {
 		cfg.Recorder = t.c.Recorder(t.name)
 	}

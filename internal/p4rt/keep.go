@@ -25,6 +25,8 @@ type KeepConfig struct {
 	// OnStatus, if not nil, is told of every change, from Keep's own goroutine and one at a time. What changes twice
 	// while it runs may be told once. It must not block for long: the session is not looked after meanwhile.
 	OnStatus func(Status)
+	// OnAlive, if not nil, is called whenever the switch has answered the arbitration or a probe, from several goroutines.
+	OnAlive func()
 }
 
 // Keep holds a session with the switch, dialing again, with growing pauses, whenever it is lost. It calls fn each
@@ -76,6 +78,7 @@ type keeper struct {
 	backoff Backoff
 	every   time.Duration
 	tell    func(Status)
+	alive   func()
 	fn      func(context.Context, *Session) error
 	log     *zap.Logger
 	last    Status
@@ -103,8 +106,11 @@ func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keepe
 	if cfg.OnStatus == nil {
 		cfg.OnStatus = func(Status) {}
 	}
+	if cfg.OnAlive == nil {
+		cfg.OnAlive = func() {}
+	}
 	return &keeper{
-		cfg: cfg.Config, backoff: pause, every: cfg.ProbeInterval, tell: cfg.OnStatus, fn: fn, log: full.Logger,
+		cfg: cfg.Config, backoff: pause, every: cfg.ProbeInterval, tell: cfg.OnStatus, alive: cfg.OnAlive, fn: fn, log: full.Logger,
 	}, nil
 }
 
@@ -118,6 +124,7 @@ func (k *keeper) session(ctx context.Context) (done bool, lasted time.Duration, 
 	if err != nil {
 		return false, 0, err
 	}
+	k.alive()
 	began := time.Now()
 	probing, stop := context.WithCancel(ctx)
 	probed := make(chan struct{})
@@ -194,6 +201,9 @@ func (k *keeper) probe(ctx context.Context, s *Session) {
 		switch {
 		case errors.Is(err, ErrUnreachable):
 			missed++
+		case err == nil:
+			k.alive()
+			missed = 0
 		default:
 			missed = 0
 		}

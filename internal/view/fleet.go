@@ -3,6 +3,8 @@ package view
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	op25bv1 "op25b/proto/op25b/v1"
@@ -10,7 +12,7 @@ import (
 
 // Switches lists switches, with the reason under each that has one.
 func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
-	_, err := io.WriteString(t.w, t.statuses(r.Switches)+t.summary(r.Revision, r.Switches)+t.notices(r.Notices))
+	_, err := io.WriteString(t.w, t.statuses(r.Switches)+summary(r.Revision, r.Switches)+t.notices(r.Notices))
 	return err
 }
 
@@ -27,9 +29,9 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 	if len(all) == 0 {
 		return ""
 	}
-	g := grid{head: []string{"SWITCH", "STATE", "REVISION", "PHASE", "OWNER", "FOR"}, shrink: []int{3, 4, 0}}
+	g := grid{head: []string{"SWITCH", "STATE", "REVISION", "PHASE", "OWNER", "FOR", "SEEN"}, shrink: []int{3, 4, 0}}
 	for _, s := range all {
-		r := g.add(s.Switch, stateText(s.State)+percent(s), revisions(s), s.InForce, s.Owner, t.since(s.Since))
+		r := g.add(s.Switch, stateText(s.State)+percent(s), revisions(s), s.InForce, s.Owner, t.since(s.Since), t.since(s.Seen))
 		r.below = why(s)
 		switch {
 		case s.Failed:
@@ -64,33 +66,48 @@ func revisions(s *op25bv1.SwitchStatus) string {
 
 // why is the reason of a state; a converged switch needs none.
 func why(s *op25bv1.SwitchStatus) string {
-	if s.Converged {
+	switch {
+	case s.Converged:
 		return ""
+	case s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED:
+		return fmt.Sprintf("its controller has not taken revision %d in yet", s.Wanted)
 	}
 	text := strings.TrimSuffix(reasonText(s.Reason)+": "+s.Detail, ": ")
+	if c := s.Last; c != nil && c.State != op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED {
+		text += "; it was reported as " + stateText(c.State)
+	}
 	if f := s.Failure; f != nil && s.State != op25bv1.SwitchState_SWITCH_STATE_FAILED {
 		text += "; before, " + strings.TrimSuffix(reasonText(f.Reason)+": "+f.Detail, ": ")
 	}
 	return text
 }
 
-func (t *table) summary(revision uint64, all []*op25bv1.SwitchStatus) string {
-	converged, failed := 0, 0
-	for _, s := range all {
-		if s.Converged {
-			converged++
-		}
-		if s.Failed {
-			failed++
-		}
-	}
-	switch {
-	case revision == 0:
+// summary counts the switches by what is so of them. Converged is what is at the revision that is wanted, and nothing else.
+func summary(revision uint64, all []*op25bv1.SwitchStatus) string {
+	if revision == 0 {
 		return "There is no intent yet: op25b apply -f DIR --reason TEXT.\n"
-	case failed > 0:
-		return fmt.Sprintf("%s at revision %d: %d converged, %d failed.\n", count(len(all), "switch"), revision, converged, failed)
 	}
-	return fmt.Sprintf("%s at revision %d: %d converged.\n", count(len(all), "switch"), revision, converged)
+	converged := 0
+	older := map[uint64]int{}
+	of := map[op25bv1.SwitchState]int{}
+	for _, s := range all {
+		switch {
+		case s.Converged && s.Revision == revision:
+			converged++
+		case s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED:
+			older[s.Revision]++
+		default:
+			of[s.State]++
+		}
+	}
+	text := fmt.Sprintf("%s, revision %d wanted: %d converged", count(len(all), "switch"), revision, converged)
+	for _, r := range slices.Backward(slices.Sorted(maps.Keys(older))) {
+		text += fmt.Sprintf(", %d at revision %d", older[r], r)
+	}
+	for _, state := range slices.Sorted(maps.Keys(of)) {
+		text += fmt.Sprintf(", %d %s", of[state], stateText(state))
+	}
+	return text + ".\n"
 }
 
 // Changes shows the table at first, and then a line for each switch that changed.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	op25bv1 "op25b/proto/op25b/v1"
@@ -30,8 +32,25 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 	if r.NextTurn != nil {
 		text += t.phaseTurn(r.NextTurn)
 	}
-	_, err := io.WriteString(t.w, text)
+	_, err := io.WriteString(t.w, text+notConfirmed(r.Phases...))
 	return err
+}
+
+// notConfirmed says on which switches phases are wanted to be in force and were not seen to be.
+func notConfirmed(phases ...*op25bv1.Phase) string {
+	open := map[string]bool{}
+	for _, p := range phases {
+		for _, f := range p.GetInForce() {
+			if !f.Confirmed {
+				open[plain(f.Switch)] = true
+			}
+		}
+	}
+	if len(open) == 0 {
+		return ""
+	}
+	names := named(slices.Sorted(maps.Keys(open)), manyNames)
+	return wrapped("", "Not confirmed on "+names+": that is what is wanted there. op25b status says what is so.", 4)
 }
 
 // inForce is where a phase is in force. Switches with the same line groups are told of together.
@@ -68,6 +87,7 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 		where = "nowhere"
 	}
 	b.WriteString(wrapped("in force: ", plain(where), 0))
+	b.WriteString(notConfirmed(p))
 	if p.GetSynOnly() {
 		b.WriteString("stops new connections alone; those that stand go on\n")
 	}

@@ -34,7 +34,7 @@ func options() Options {
 var (
 	converged = &op25bv1.SwitchStatus{
 		Switch: "edge-1", Address: "192.0.2.1:9559", State: op25bv1.SwitchState_SWITCH_STATE_CONVERGED, Reason: op25bv1.SwitchReason_SWITCH_REASON_AS_WANTED, Since: at("2026-11-22T08:57:30Z"),
-		Owner: "noc-1", Epoch: 41, Revision: 7, Wanted: 7, InForce: "all-destinations", Converged: true,
+		Owner: "noc-1", Epoch: 41, Revision: 7, Wanted: 7, InForce: "all-destinations", Converged: true, Seen: at("2026-11-22T08:59:56Z"),
 	}
 	failed = &op25bv1.SwitchStatus{
 		Switch: "edge-2", Address: "192.0.2.2:9559", State: op25bv1.SwitchState_SWITCH_STATE_FAILED, Reason: op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM, Since: at("2026-11-20T05:00:00Z"),
@@ -43,11 +43,15 @@ var (
 	}
 	abandoned = &op25bv1.SwitchStatus{
 		Switch: "edge-4", State: op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, Reason: op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE,
-		Owner: "noc-3", Revision: 7, Wanted: 7, InForce: "before",
+		Owner: "noc-3", Revision: 7, Wanted: 7, InForce: "before", Since: at("2026-11-22T08:51:00Z"), Seen: at("2026-11-22T08:51:00Z"),
+		Last: &op25bv1.SwitchCondition{State: op25bv1.SwitchState_SWITCH_STATE_CONVERGED},
 	}
 	underway = &op25bv1.SwitchStatus{
 		Switch: "edge-5", State: op25bv1.SwitchState_SWITCH_STATE_CONVERGING, Reason: op25bv1.SwitchReason_SWITCH_REASON_INTENT, Owner: "noc-1", Revision: 6, Wanted: 7,
 		Progress: &op25bv1.SwitchProgress{Step: "make", Done: 41, Total: 123},
+	}
+	behind = &op25bv1.SwitchStatus{
+		Switch: "edge-6", State: op25bv1.SwitchState_SWITCH_STATE_CONVERGED, Owner: "noc-1", Revision: 6, Wanted: 7,
 	}
 	waiting = &op25bv1.SwitchStatus{
 		Switch: "edge-3", State: op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, Reason: op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED, Wanted: 7,
@@ -82,7 +86,7 @@ func answers() []shown {
 	done := &op25bv1.Progress{Time: at("2026-11-22T09:00:04Z"), Event: &op25bv1.Progress_Done{Done: &op25bv1.Done{
 		Revision: 7, Converged: 1, Failed: []*op25bv1.SwitchStatus{failed}, SupersededBy: 8,
 	}}}
-	list := &op25bv1.ListSwitchesResponse{Revision: 7, Switches: []*op25bv1.SwitchStatus{converged, failed, waiting, abandoned, underway}}
+	list := &op25bv1.ListSwitchesResponse{Revision: 7, Switches: []*op25bv1.SwitchStatus{converged, failed, waiting, abandoned, underway, behind}}
 	none := &op25bv1.ListSwitchesResponse{}
 	drift := &op25bv1.DriftResponse{Drifted: true, Plan: &op25bv1.Plan{
 		Switches: []*op25bv1.SwitchPlan{
@@ -105,7 +109,7 @@ func answers() []shown {
 		Phases: []*op25bv1.Phase{
 			{Name: "before", Title: "Nothing is blocked yet; what would be is counted", Effective: "2006-05-18", Rules: 2},
 			{Name: "mobile-carriers", Title: "携帯電話会社のメールサーバーへの直接の送信を止める", Effective: "2006-06-01", Rules: 2, InForce: []*op25bv1.InForce{
-				{Switch: "edge-1", Groups: []string{"adsl", "isdn"}}, {Switch: "edge-2", Groups: []string{"adsl", "isdn"}}, {Switch: "edge-3", Groups: []string{"mobile"}, ByDefault: true},
+				{Switch: "edge-1", Groups: []string{"adsl", "isdn"}, Confirmed: true}, {Switch: "edge-2", Groups: []string{"adsl", "isdn"}}, {Switch: "edge-3", Groups: []string{"mobile"}, ByDefault: true},
 			}},
 			{Name: "all-destinations", Title: "Mail that does not pass our relays is stopped", Effective: "2006-10-01", Rules: 1, Everywhere: true},
 		},

@@ -355,7 +355,8 @@ type SwitchStatus struct {
 	Since  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
 	// The ownership, apart from the condition.
 	Ownership SwitchOwnership `protobuf:"varint,32,opt,name=ownership,proto3,enum=op25b.v1.SwitchOwnership" json:"ownership,omitempty"`
-	// The controller that owns it, and the epoch of its ownership, which is its P4Runtime election id; empty and 0 for none.
+	// The controller that owns it, and the epoch of its ownership, which is its P4Runtime election id; empty and 0 for none. Where the owner died
+	// it is named until another controller has the switch.
 	Owner string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	Epoch uint64 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// The revision of the intent that it was last brought to; 0 for none.
@@ -366,7 +367,7 @@ type SwitchStatus struct {
 	InForce string `protobuf:"bytes,11,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
 	// It is as the wanted revision says.
 	Converged bool `protobuf:"varint,12,opt,name=converged,proto3" json:"converged,omitempty"`
-	// It cannot be brought there for now, for the reason given, or its state is unknown; a controller goes on trying.
+	// It cannot be brought there for now, for the reason given; the controller goes on trying. A switch in state UNKNOWN is neither converged nor failed.
 	Failed bool `protobuf:"varint,13,opt,name=failed,proto3" json:"failed,omitempty"`
 	// The epoch of its rules in force.
 	Running uint32 `protobuf:"varint,15,opt,name=running,proto3" json:"running,omitempty"`
@@ -389,7 +390,9 @@ type SwitchStatus struct {
 	// The id of the revision that it was last brought to: see Revision.id. A store that was restored can have another revision of the same number.
 	RevisionId string `protobuf:"bytes,40,opt,name=revision_id,json=revisionId,proto3" json:"revision_id,omitempty"`
 	// The identity of the store in which this was reported. A status of another store than the present one is shown as unknown.
-	Store         string `protobuf:"bytes,41,opt,name=store,proto3" json:"store,omitempty"`
+	Store string `protobuf:"bytes,41,opt,name=store,proto3" json:"store,omitempty"`
+	// When the switch last answered its owner, by the owner's clock; absent if it never did. WatchSwitches does not report that it grows.
+	Seen          *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -604,6 +607,13 @@ func (x *SwitchStatus) GetStore() string {
 		return x.Store
 	}
 	return ""
+}
+
+func (x *SwitchStatus) GetSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
 }
 
 // A condition that was reported of a switch.
@@ -1154,7 +1164,7 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xad\a\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xdd\a\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -1183,7 +1193,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x04last\x18\" \x01(\v2\x19.op25b.v1.SwitchConditionR\x04last\x12\x1f\n" +
 	"\vrevision_id\x18( \x01(\tR\n" +
 	"revisionId\x12\x14\n" +
-	"\x05store\x18) \x01(\tR\x05storeJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
+	"\x05store\x18) \x01(\tR\x05store\x12.\n" +
+	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seenJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
 	"\x0fSwitchCondition\x12+\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
@@ -1323,25 +1334,26 @@ var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	13, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
 	5,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
 	4,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	0,  // 10: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
-	1,  // 11: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	13, // 12: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
-	1,  // 13: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	13, // 14: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
-	3,  // 15: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	3,  // 16: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	15, // 17: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	7,  // 18: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	9,  // 19: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	11, // 20: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	8,  // 21: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	10, // 22: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	12, // 23: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	21, // [21:24] is the sub-list for method output_type
-	18, // [18:21] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	0,  // 11: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
+	1,  // 12: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
+	13, // 13: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	1,  // 14: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
+	13, // 15: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	3,  // 16: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	3,  // 17: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	15, // 18: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	7,  // 19: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	9,  // 20: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	11, // 21: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	8,  // 22: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	10, // 23: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	12, // 24: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	22, // [22:25] is the sub-list for method output_type
+	19, // [19:22] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }

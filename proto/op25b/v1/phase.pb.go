@@ -325,7 +325,9 @@ type InForce struct {
 	// The line groups that it is in force for.
 	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Lines of no group, and lines that no inventory names, have it too.
-	ByDefault     bool `protobuf:"varint,3,opt,name=by_default,json=byDefault,proto3" json:"by_default,omitempty"`
+	ByDefault bool `protobuf:"varint,3,opt,name=by_default,json=byDefault,proto3" json:"by_default,omitempty"`
+	// The switch was seen in it, at the revision that this is of, and a living controller confirms that. Otherwise it is what is wanted of the switch.
+	Confirmed     bool `protobuf:"varint,30,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -377,6 +379,13 @@ func (x *InForce) GetGroups() []string {
 func (x *InForce) GetByDefault() bool {
 	if x != nil {
 		return x.ByDefault
+	}
+	return false
+}
+
+func (x *InForce) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
 	}
 	return false
 }
@@ -1086,12 +1095,13 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\bin_force\x18\a \x03(\v2\x11.op25b.v1.InForceR\ainForce\x12\x1e\n" +
 	"\n" +
 	"everywhere\x18\b \x01(\bR\n" +
-	"everywhere\"X\n" +
+	"everywhere\"v\n" +
 	"\aInForce\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
 	"\n" +
-	"by_default\x18\x03 \x01(\bR\tbyDefault\"(\n" +
+	"by_default\x18\x03 \x01(\bR\tbyDefault\x12\x1c\n" +
+	"\tconfirmed\x18\x1e \x01(\bR\tconfirmed\"(\n" +
 	"\x10ShowPhaseRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\"\x81\x01\n" +
 	"\x11ShowPhaseResponse\x12\x1a\n" +

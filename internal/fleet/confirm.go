@@ -1,0 +1,50 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/store"
+)
+
+// confirm writes the confirmation of this controller's switches at intervals until ctx ends.
+func (c *controller) confirm(ctx context.Context) {
+	records := store.JSON[confirmation](c.Store, confirmationKind)
+	for {
+		switch now := time.Now(); {
+		case c.reporter.waiting(now) > confirmEvery: // what others read is not what we know
+		default:
+			if err := records.PutFor(ctx, c.Name, confirmation{c.seenAll(c.Now()).UTC()}, int64(ConfirmedFor/time.Second)); err != nil && ctx.Err() == nil {
+				c.log.Debug("the switches' statuses are not confirmed", zap.Error(err))
+			}
+		}
+		if !pause(ctx, confirmEvery) {
+			return
+		}
+	}
+}
+
+// seenAll is the earliest moment at which a switch that is reported as connected was last seen; now if there is none.
+func (c *controller) seenAll(now time.Time) time.Time {
+	c.sittingMu.Lock()
+	defer c.sittingMu.Unlock()
+	earliest := now
+	for s := range c.sitting {
+		s.mu.Lock()
+		if s.own != nil && s.status.State.session() && s.seen.Before(earliest) {
+			earliest = s.seen
+		}
+		s.mu.Unlock()
+	}
+	return earliest
+}
+
+// alive notes that the switch has answered.
+func (s *seat) alive() {
+	now := s.c.Now()
+	s.mu.Lock()
+	s.seen = now
+	s.mu.Unlock()
+}

@@ -1,0 +1,197 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"op25b/internal/store"
+)
+
+// How what is reported is confirmed: each controller writes one small record for all of its switches, which is gone if it is not written
+// again in time. A controller whose statuses cannot be stored does not write it.
+const (
+	confirmEvery = 5 * time.Second
+	// ConfirmedFor is how long a status counts after its owner confirmed it for the last time.
+	ConfirmedFor = 20 * time.Second
+)
+
+// A confirmation says of every switch that its controller reports as connected that it was alive at a time, or later.
+type confirmation struct {
+	Seen time.Time `json:"seen"`
+}
+
+const confirmationKind = "confirmed"
+
+// A Condition is what was reported of a switch.
+type Condition struct {
+	State  State
+	Reason Reason
+	Detail string
+	Since  time.Time
+}
+
+// Known returns what is known of every switch that a controller has owned, in the order of their names: its status, or StateUnknown with
+// what was last reported where no living owner confirms it. self is the name of the controller in this process, or empty.
+func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
+	// The statuses are read first: one that is written meanwhile is missed, and an owner that changes meanwhile makes it unknown.
+	statuses, err := Statuses(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	holdings, err := s.Holdings(ctx, switchKind)
+	if err != nil {
+		return nil, err
+	}
+	records, err := store.JSON[confirmation](s, confirmationKind).List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := s.Generation().ID()
+	w := witnesses{store: id, self: self, confirmed: make(map[string]confirmation)}
+	w.hold(holdings)
+	for _, r := range records {
+		w.confirmed[r.Name] = r.Value
+	}
+	return w.known(statuses), nil
+}
+
+// WatchKnown tells what Known returns, at first and after changes; a slow receiver gets the newest. That a switch was seen once more is no
+// change. The channel is closed when ctx ends or the store is closed; until then somebody must receive.
+func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Status {
+	out := make(chan []Status)
+	ctx, cancel := context.WithCancel(ctx)
+	statuses, holdings := WatchStatuses(ctx, s), s.WatchHoldings(ctx, switchKind)
+	confirmations := store.JSON[confirmation](s, confirmationKind).Watch(ctx)
+	g := s.Generation()
+	go func() {
+		defer close(out)
+		defer cancel()
+		identified := g.Known() // nil once it is
+		w := witnesses{self: self, confirmed: make(map[string]confirmation)}
+		var have []Status
+		var begun [3]bool
+		var ready chan<- []Status // nil while there is nothing to tell
+		var known []Status
+		for {
+			news := true
+			select {
+			case <-g.Done():
+				if g.Number() == s.Generation().Number() { // the store is closed
+					return
+				}
+				g = s.Generation()
+				identified = g.Known()
+				w.store = ""
+			case <-identified:
+				identified = nil
+				w.store, _ = g.ID()
+			case all, ok := <-statuses:
+				if !ok {
+					return
+				}
+				have, begun[0] = all, true
+			case all, ok := <-holdings:
+				if !ok {
+					return
+				}
+				w.hold(all)
+				begun[1] = true
+			case some, ok := <-confirmations:
+				if !ok {
+					return
+				}
+				news = w.confirm(some) || !begun[2]
+				begun[2] = true
+			case ready <- known:
+				ready = nil
+				continue
+			case <-ctx.Done():
+				return
+			}
+			if begun == [3]bool{true, true, true} && (news || ready != nil) {
+				ready, known = out, w.known(have)
+			}
+		}
+	}()
+	return out
+}
+
+// witnesses are who can say something of switches.
+type witnesses struct {
+	store     string // its identity; empty while that is not known
+	self      string
+	holdings  map[string]store.Holding // by switch
+	confirmed map[string]confirmation  // by controller
+}
+
+func (w *witnesses) hold(all []store.Holding) {
+	w.holdings = make(map[string]store.Holding, len(all))
+	for _, h := range all {
+		w.holdings[h.Name] = h
+	}
+}
+
+// confirm takes in changes of confirmations, and reports whether a controller confirms that did not before, or does no more.
+func (w *witnesses) confirm(some []store.Event[confirmation]) (news bool) {
+	for _, e := range some {
+		_, before := w.confirmed[e.Name]
+		if e.Deleted || e.Err != nil {
+			delete(w.confirmed, e.Name)
+			news = news || before
+			continue
+		}
+		w.confirmed[e.Name] = e.Value
+		news = news || !before
+	}
+	return news
+}
+
+func (w *witnesses) known(statuses []Status) []Status {
+	all := make([]Status, len(statuses))
+	for i, st := range statuses {
+		all[i] = w.look(st)
+	}
+	return all
+}
+
+// look is what is known of a switch by its status and by whoever can confirm it.
+func (w *witnesses) look(st Status) Status {
+	h, owned := w.holdings[st.Switch]
+	gone := !h.Alive || h.Holder == w.self && !h.Mine // our own name, and a process before this one
+	seen, confirms := w.confirmed[h.Holder]
+	switch {
+	case st.Store != w.store:
+		st = st.unknown(ReasonStoreReplaced)
+		st.Revision, st.RevisionID, st.Wanted, st.InForce = 0, "", 0, "" // they are of the other store
+	case st.Ownership != Owned && !owned:
+		st = st.unknown(ReasonReleased)
+		st.Since = st.OwnershipSince
+	case !owned || gone:
+		st = st.unknown(ReasonOwnerGone)
+		st.Ownership = NotOwned
+	case st.Ownership != Owned || st.Epoch != h.Epoch:
+		st = st.unknown(ReasonTakenOver)
+		st.Owner, st.Epoch = h.Holder, h.Epoch
+	case !confirms:
+		st = st.unknown(ReasonNotConfirmed)
+	case st.State.session() && seen.Seen.After(st.Seen):
+		st.Seen = seen.Seen
+	}
+	return st
+}
+
+// unknown makes what was reported of a switch what was last known of it. It has been unknown since it was last seen.
+func (st Status) unknown(why Reason) Status {
+	st.Last = &Condition{st.State, st.Reason, st.Detail, st.Since}
+	st.State, st.Reason, st.Detail, st.Since, st.Progress = StateUnknown, why, "", st.Seen, nil
+	return st
+}
+
+// session reports whether a switch has a session in this state.
+func (s State) session() bool {
+	switch s {
+	case StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase:
+		return true
+	}
+	return false
+}
