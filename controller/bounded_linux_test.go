@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -136,7 +137,7 @@ type assault struct {
 
 // assaults are the requests of item 12 of issue 9, in every protocol.
 func assaults(t testing.TB) []assault {
-	json := bomb(t, `{"files":[`, `{},`, `{}]}`, 28<<20)
+	text := bomb(t, `{"files":[`, `{},`, `{}]}`, 28<<20)
 	binary := bomb(t, "", "\x0a\x00", "", 40<<20)
 	const plan, apply, check, list = "/op25b.v1.IntentService/Plan", "/op25b.v1.IntentService/Apply", "/op25b.v1.CheckService/Check", "/op25b.v1.FleetService/ListSwitches"
 	const reflection, health = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Check"
@@ -148,18 +149,18 @@ func assaults(t testing.TB) []assault {
 	}
 	stream := map[string]string{"Content-Type": "application/connect+json", "Connect-Content-Encoding": "gzip"}
 	return []assault{
-		{"Connect, JSON", plan, unary("application/json"), json, ""},
+		{"Connect, JSON", plan, unary("application/json"), text, ""},
 		{"Connect, binary", check, unary("application/proto"), binary, ""},
-		{"Connect stream", apply, stream, enveloped(json), ""},
+		{"Connect stream", apply, stream, enveloped(text), ""},
 		{"gRPC", plan, grpc("application/grpc"), enveloped(binary), ""},
 		{"gRPC, a small call", list, grpc("application/grpc+proto"), enveloped(binary), ""},
 		{"gRPC-Web", apply, grpc("application/grpc-web+proto"), enveloped(binary), ""},
-		{"gRPC, JSON", plan, grpc("application/grpc+json"), enveloped(json), ""},
+		{"gRPC, JSON", plan, grpc("application/grpc+json"), enveloped(text), ""},
 		{"reflection", reflection, grpc("application/grpc"), enveloped(binary), ""},
 		{"health, gRPC", health, grpc("application/grpc"), enveloped(binary), ""},
-		{"health, Connect", health, unary("application/json"), json, ""},
-		{"no call", "/op25b.v1.IntentService/Steal", unary("application/json"), json, ""},
-		{"a page", "/readyz", unary("application/json"), json, ""},
+		{"health, Connect", health, unary("application/json"), text, ""},
+		{"no call", "/op25b.v1.IntentService/Steal", unary("application/json"), text, ""},
+		{"a page", "/readyz", unary("application/json"), text, ""},
 		{"Connect, GET", plan + "?connect=v1&encoding=json&compression=gzip&base64=1&message=" + strings.Repeat("A", 8000), nil, nil, http.MethodGet},
 	}
 }
@@ -342,5 +343,70 @@ func TestI12BoundedConnections(t *testing.T) {
 	}
 	if after := s.peak(t); after > before+strangersMiB {
 		t.Errorf("connections made the controller take %d MiB, and it has %d MiB when it is up", after, before)
+	}
+}
+
+// callersMiB is what known callers may cost beside it in this test: two plans of 400,000 unknown keys at a time, with what the collector leaves.
+const callersMiB = 640
+
+// I12: known callers cannot do it either. Viewers who plan documents of many keys or anchors get short answers, two at a time, and somebody
+// who hangs up costs nothing more.
+func TestI12BoundedCallers(t *testing.T) {
+	access, tokens := accessOf(t)
+	s := serveProcess(t, "--access", access)
+	before := s.peak(t)
+	viewer := map[string]string{"Authorization": "Bearer " + tokens["viewer"], "Content-Type": "application/json"}
+	var keys, anchors strings.Builder
+	keys.WriteString("apiVersion: op25b/v1\nkind: Inventory\n")
+	anchors.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n")
+	for i := range 400_000 {
+		fmt.Fprintf(&keys, "k%d: 1\n", i)
+		fmt.Fprintf(&anchors, "- &a%d 1\n", i)
+	}
+	client := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{}}
+	plan := func(ctx context.Context, text string) (int, string) {
+		body, err := json.Marshal(map[string]any{"files": []any{map[string]any{"name": "inventory.yaml", "data": []byte(text)}}})
+		if err != nil {
+			t.Error(err)
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+"/op25b.v1.IntentService/Plan", bytes.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		for name, value := range viewer {
+			req.Header.Set(name, value)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer resp.Body.Close()
+		answer, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(answer)
+	}
+	defer client.CloseIdleConnections()
+	var under sync.WaitGroup
+	for range 4 {
+		under.Go(func() {
+			if code, answer := plan(t.Context(), keys.String()); code != http.StatusBadRequest || !strings.Contains(answer, "at least 1000 faults") || len(answer) > 32<<10 {
+				t.Errorf("keys: %d, %d bytes: %.300s", code, len(answer), answer)
+			}
+			if code, answer := plan(t.Context(), anchors.String()); code != http.StatusBadRequest || !strings.Contains(answer, "more than 1000 anchors and aliases") {
+				t.Errorf("anchors: %d %.300s", code, answer)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			plan(ctx, keys.String())
+			cancel()
+		})
+	}
+	under.Wait()
+	after := s.peak(t)
+	t.Logf("%d MiB when it was up, %d MiB at most", before, after)
+	if after > before+callersMiB {
+		t.Errorf("viewers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
+	}
+	if log := s.finish(t); strings.Contains(log, "ownerships lost") {
+		t.Error("a lease was lost")
 	}
 }

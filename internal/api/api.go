@@ -106,7 +106,7 @@ func New(d Deps) http.Handler {
 		connect.WithReadMaxBytes(maxQuestion), // of what the door leaves to be read: reflection and the health check
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 		// The outermost is the first: what the others refuse, and what panics, is logged and counted too.
-		connect.WithInterceptors(observe, &recoverer{d.Logger}, taker{}, s.guard, limiter{}),
+		connect.WithInterceptors(observe, &recoverer{d.Logger}, taker{}, s.guard, limiter{}, newUsher()),
 	}
 	mux := http.NewServeMux()
 	mux.Handle(op25bv1connect.NewIntentServiceHandler(intentService{s}, options...))

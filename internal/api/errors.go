@@ -32,6 +32,9 @@ func asConnectError(err error) error {
 	var stale *store.StaleError
 	switch {
 	case errors.As(err, &faults):
+		if more := len(faults) - maxFaults; more > 0 {
+			e = connect.NewError(codeOf(err), fmt.Errorf("%w\nand %d more faults", faults[:maxFaults], more))
+		}
 		return withDetail(e, faultsOf(faults))
 	case errors.As(err, &stale):
 		return withDetail(e, &op25bv1.Stale{Base: stale.Base, Current: stale.Current})

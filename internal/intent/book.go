@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -19,15 +21,28 @@ import (
 // It keeps the intent that it read last, which is most often the one that is asked for next. One with the same documents shares what was
 // made of them: an activation costs no parsing.
 type Book struct {
-	store *store.Store
-	now   func() time.Time
+	store   *store.Store
+	now     func() time.Time
+	reading *semaphore.Weighted // the nodes of documents that are being read: at most those of one intent of the largest size
 
 	mu   sync.Mutex // guards everything that follows
 	last *Intent
 }
 
 // NewBook returns the book of a store. now is the clock of activations.
-func NewBook(s *store.Store, now func() time.Time) *Book { return &Book{store: s, now: now} }
+func NewBook(s *store.Store, now func() time.Time) *Book {
+	return &Book{store: s, now: now, reading: semaphore.NewWeighted(policy.MaxNodes)}
+}
+
+// load reads documents once there is room for their nodes.
+func (b *Book) load(ctx context.Context, files []policy.File) (*policy.Bundle, error) {
+	nodes := int64(min(policy.Nodes(files), policy.MaxNodes))
+	if err := b.reading.Acquire(ctx, nodes); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	defer b.reading.Release(nodes)
+	return policy.LoadContext(ctx, files)
+}
 
 func (b *Book) recent() *Intent {
 	b.mu.Lock()
@@ -76,7 +91,7 @@ func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(s, b.recent())
+	return b.read(ctx, s, b.recent())
 }
 
 // of returns the intent of a revision that the store has just told of as the newest.
@@ -155,7 +170,7 @@ func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, err
 		return nil, err
 	}
 	next := &Intent{Files: slices.SortedFunc(slices.Values(files), func(a, b policy.File) int { return strings.Compare(a.Name, b.Name) })}
-	if next.Bundle, err = policy.Load(files); err != nil {
+	if next.Bundle, err = b.load(ctx, files); err != nil {
 		return nil, err
 	}
 	if next.Numbers, err = policy.Number(current.Numbers, next.Bundle); err != nil {

@@ -7,6 +7,7 @@ package intent
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ type Intent struct {
 }
 
 // read makes an Intent of what the store has. like may be nil, or one that may have the same documents.
-func read(s store.Snapshot, like *Intent) (*Intent, error) {
+func (b *Book) read(ctx context.Context, s store.Snapshot, like *Intent) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
 	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
 		if name, isFile := strings.CutPrefix(path, filesFolder); isFile {
@@ -66,7 +67,7 @@ func read(s store.Snapshot, like *Intent) (*Intent, error) {
 	if err := in.decode(s, numbersPath, in.Numbers); err != nil {
 		return nil, err
 	}
-	if err := in.load(); err != nil {
+	if err := in.load(ctx, b); err != nil {
 		return nil, fmt.Errorf("revision %d: %w", s.Number, err)
 	}
 	return in, nil
@@ -109,8 +110,8 @@ func (in *Intent) SameAs(other *Intent) bool {
 }
 
 // load reads the files and makes ready to compile.
-func (in *Intent) load() (err error) {
-	if in.Bundle, err = policy.Load(in.Files); err != nil {
+func (in *Intent) load(ctx context.Context, b *Book) (err error) {
+	if in.Bundle, err = b.load(ctx, in.Files); err != nil {
 		return err
 	}
 	in.compiler, err = policy.NewCompiler(in.Bundle, in.Numbers)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,17 +15,23 @@ import (
 //
 // The types say their keys in yaml tags; a key without omitempty must be there.
 type decoder struct {
+	ctx    context.Context // nil is one that does not end
 	file   string
 	faults Faults
 	known  map[reflect.Type]keySet // of the structs that have been met: there are few, and mappings are many
+
+	visited int // nodes
 }
 
 func (d *decoder) fault(kind error, pos Pos, path, what, way string) {
-	d.faults = append(d.faults, Fault{Pos: pos, Path: path, What: what, Way: way, Kind: kind})
+	d.faults.collect(d.ctx, Fault{Pos: pos, Path: path, What: what, Way: way, Kind: kind})
 }
 
 // value fills v from n, which stands at path in the document.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
+	if d.visited++; d.visited%1024 == 0 {
+		goOn(d.ctx)
+	}
 	written := shapeOf(n)
 	switch written {
 	case nullShape:

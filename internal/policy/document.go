@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 )
@@ -11,7 +12,7 @@ import (
 //
 // at is the place of the value at a path, such as entries[2].name, for faults that the caller finds in the meaning. The error is a Faults.
 func Decode(f File, kind string, into any) (at func(path string) Pos, err error) {
-	docs, fault := parse(f)
+	docs, fault := parse(context.Background(), f)
 	if fault != nil {
 		return nil, Faults{*fault}
 	}
@@ -20,7 +21,7 @@ func Decode(f File, kind string, into any) (at func(path string) Pos, err error)
 		return nil, Faults{{Pos: Pos{File: f.Name}, Kind: ErrDocuments, What: fmt.Sprintf("there are %d documents", len(docs)), Way: fmt.Sprintf("keep one, of kind: %s", kind)}}
 	}
 	if _, ok := d.header(docs[0], kind); ok {
-		d.mapping(docs[0], reflect.ValueOf(into).Elem(), "", "apiVersion", "kind")
+		attempt(func() { d.mapping(docs[0], reflect.ValueOf(into).Elem(), "", "apiVersion", "kind") })
 	}
 	return source{file: f.Name, root: docs[0]}.at, d.faults.orNil()
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -25,16 +26,27 @@ type Bundle struct {
 //
 // The error is a Faults: all that is wrong with the form of the documents (ErrSyntax, ErrDecode, ErrDocuments), or, once they can be
 // read, all that is wrong with their meaning (ErrInvalid).
-func Load(files []File) (*Bundle, error) {
-	r := reader{seen: make(map[string]Pos)}
+func Load(files []File) (*Bundle, error) { return LoadContext(context.Background(), files) }
+
+// LoadContext is Load, and ends early with the context's cause.
+func LoadContext(ctx context.Context, files []File) (*Bundle, error) {
+	if Nodes(files) > MaxNodes {
+		return nil, Faults{*tooMany("")}
+	}
+	r := reader{ctx: ctx, seen: make(map[string]Pos)}
 	for _, f := range files {
-		r.file(f)
+		if len(r.faults) < maxFaults && ctx.Err() == nil {
+			r.file(f)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	r.complete(files)
 	if err := r.faults.orNil(); err != nil {
 		return nil, err
 	}
-	if err := Validate(r.policy, r.inventory); err != nil {
+	if err := validate(ctx, r.policy, r.inventory); err != nil {
 		return nil, err
 	}
 	r.policy.src.root, r.inventory.src.root = nil, nil // nodes take twenty times the room of the text, and nobody asks for places any more
@@ -43,6 +55,7 @@ func Load(files []File) (*Bundle, error) {
 
 // A reader collects the documents of files.
 type reader struct {
+	ctx       context.Context
 	policy    *Policy
 	inventory *Inventory
 	seen      map[string]Pos // the first document of each kind, readable or not; "" is one whose kind is not known
@@ -51,7 +64,7 @@ type reader struct {
 
 // file reads every document of a file.
 func (r *reader) file(f File) {
-	docs, fault := parse(f)
+	docs, fault := parse(r.ctx, f)
 	if fault != nil {
 		r.faults = append(r.faults, *fault)
 		r.seen[""] = fault.Pos
@@ -84,7 +97,7 @@ func (r *reader) complete(files []File) {
 
 // document reads one document into the reader.
 func (r *reader) document(file string, n *yaml.Node) {
-	d := decoder{file: file}
+	d := decoder{ctx: r.ctx, file: file}
 	defer func() { r.faults = append(r.faults, d.faults...) }()
 
 	kind, ok := d.header(n, KindPolicy, KindInventory)
@@ -105,7 +118,7 @@ func (r *reader) document(file string, n *yaml.Node) {
 		r.inventory = &Inventory{src: src}
 		doc = reflect.ValueOf(r.inventory).Elem()
 	}
-	d.mapping(n, doc, "", "apiVersion", "kind")
+	attempt(func() { d.mapping(n, doc, "", "apiVersion", "kind") })
 }
 
 // header reads a document's version and kind. It reports false, with the faults noted, where either is not one that is read here.

@@ -17,6 +17,9 @@ func nearest(given string, valid []string, kind string) string {
 	// One wrong letter in three is a slip, more is another word.
 	best, slips := "", max(1, len(given)/3)
 	for _, v := range valid {
+		if len(given) > 2*maxWord || len(v) > 2*maxWord { // no name, and the cost is the product of both
+			continue
+		}
 		if d := distance(strings.ToLower(given), strings.ToLower(v)); d <= slips && (best == "" || d < distance(strings.ToLower(given), strings.ToLower(best))) {
 			best = v
 		}

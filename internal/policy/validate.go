@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 
 	"op25b/internal/pipeline"
@@ -20,41 +21,46 @@ const (
 )
 
 // Validate finds everything that is wrong with a policy, an inventory, and the two together. The error is a Faults of ErrInvalid.
-func Validate(p *Policy, inv *Inventory) error {
-	v := validator{p: p, inv: inv}
-	v.policy()
-	v.inventory()
-	v.lineGroupsKnown(inv.Switches...)
-	v.checkedLines()
-	v.exemptLines()
-	v.linesOutsideRelays()
-	v.linesOutsideNAT64()
-	return v.faults.orNil()
+func Validate(p *Policy, inv *Inventory) error { return validate(context.Background(), p, inv) }
+
+// validate is Validate, and ends early with the context's cause.
+func validate(ctx context.Context, p *Policy, inv *Inventory) error {
+	v := validator{ctx: ctx, p: p, inv: inv}
+	return v.all(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
 // validatePolicy is the part of Validate that is the same for all switches.
 func validatePolicy(p *Policy) error {
 	v := validator{p: p}
-	v.policy()
-	return v.faults.orNil()
+	return v.all(v.policy)
 }
 
 // validateSwitch is the part of Validate that concerns one switch: its cost does not grow with the fleet.
 func validateSwitch(p *Policy, sw *Switch) error {
 	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
-	v.inventory()
-	v.lineGroupsKnown(*sw)
-	v.checkedLines()
-	v.linesOutsideRelays()
-	v.linesOutsideNAT64()
-	return v.faults.orNil()
+	return v.all(v.inventory, func() { v.lineGroupsKnown(*sw) }, v.checkedLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
 // A validator collects the faults of a policy and an inventory.
 type validator struct {
+	ctx    context.Context // nil is one that does not end
 	p      *Policy
 	inv    *Inventory
 	faults Faults
+}
+
+// all makes checks one after the other, and returns their faults.
+func (v *validator) all(checks ...func()) error {
+	attempt(func() {
+		for _, check := range checks {
+			goOn(v.ctx)
+			check()
+		}
+	})
+	if v.ctx != nil && v.ctx.Err() != nil {
+		return context.Cause(v.ctx)
+	}
+	return v.faults.orNil()
 }
 
 // inPolicy notes a fault of the policy.
@@ -64,7 +70,7 @@ func (v *validator) inPolicy(path, what, way string) { v.note(v.p.src, path, wha
 func (v *validator) inInventory(path, what, way string) { v.note(v.inv.src, path, what, way) }
 
 func (v *validator) note(src source, path, what, way string) {
-	v.faults = append(v.faults, Fault{Pos: src.at(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
+	v.faults.collect(v.ctx, Fault{Pos: src.at(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
 }
 
 // place is how a message points at another value: by its position, or by its path where it has none.

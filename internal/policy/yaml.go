@@ -2,22 +2,27 @@ package policy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// parse reads the documents of a file. Documents with nothing in them are left out.
-func parse(f File) ([]*yaml.Node, *Fault) {
+// parse reads the documents of a file. Documents with nothing in them are left out. It ends early when ctx does; Load says so.
+func parse(ctx context.Context, f File) ([]*yaml.Node, *Fault) {
+	if Nodes([]File{f}) > MaxNodes { // Load has looked at all files together
+		return nil, tooMany(f.Name)
+	}
 	text := bytes.TrimPrefix(f.Data, []byte("\ufeff")) // some editors begin a file with it
 	asked, fault := checkText(f.Name, text)
 	if fault != nil {
 		return nil, fault
 	}
-	loader, err := yaml.NewLoader(bytes.NewReader(text), yaml.WithStreamNodes(), yaml.WithPlugin(unresolved{}))
+	loader, err := yaml.NewLoader(&patient{ctx, text}, yaml.WithStreamNodes(), yaml.WithPlugin(unresolved{new(int)}))
 	if err != nil {
 		return nil, syntaxFault(f.Name, err)
 	}
@@ -35,6 +40,9 @@ func parse(f File) ([]*yaml.Node, *Fault) {
 			}
 		default:
 			if doc := n.Content[0]; !absent(doc) {
+				if len(docs) == maxDocuments {
+					return nil, &Fault{Pos: nodePos(f.Name, doc), Kind: ErrDocuments, What: fmt.Sprintf("the file has more than %d documents", maxDocuments)}
+				}
 				asked.mark(doc)
 				docs = append(docs, doc)
 			}
@@ -59,17 +67,29 @@ func syntaxFault(file string, err error) *Fault {
 }
 
 // unresolved has an alias stand for nothing, so that it reaches the decoder, which refuses it by name, whether its anchor is known or not.
-type unresolved struct{}
+//
+// It counts anchors and aliases, and ends the reading where there are too many.
+type unresolved struct{ count *int }
 
-func (unresolved) NewAliasDataContext(yaml.AliasDataServices) (yaml.AliasDataContext, error) {
-	return unresolved{}, nil
+func (u unresolved) NewAliasDataContext(yaml.AliasDataServices) (yaml.AliasDataContext, error) {
+	return u, nil
 }
 
-func (unresolved) BeginDocument() error                  { return nil }
-func (unresolved) DefineAnchor(string, *yaml.Node) error { return nil }
-func (unresolved) EndDocument() error                    { return nil }
+func (u unresolved) one() error {
+	if *u.count++; *u.count > maxAnchors {
+		return fmt.Errorf("more than %d anchors and aliases, of which none is read here", maxAnchors)
+	}
+	return nil
+}
 
-func (unresolved) ResolveAlias(string) (*yaml.Node, bool, error) {
+func (unresolved) BeginDocument() error                    { return nil }
+func (u unresolved) DefineAnchor(string, *yaml.Node) error { return u.one() }
+func (unresolved) EndDocument() error                      { return nil }
+
+func (u unresolved) ResolveAlias(string) (*yaml.Node, bool, error) {
+	if err := u.one(); err != nil {
+		return nil, false, err
+	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, true, nil
 }
 
@@ -117,10 +137,13 @@ func checkText(file string, text []byte) (questions, *Fault) {
 		if last.Line > 0 && r != ' ' && r != '\t' {
 			asked[at], last = last, Pos{}
 		}
-		if r == '?' {
+		rest = rest[size:]
+		if r == '?' && (len(rest) == 0 || strings.IndexByte(" \t\r\n", rest[0]) >= 0) { // otherwise it is within a text
+			if len(asked) == maxQuestions {
+				return nil, &Fault{Pos: Pos{file, at.Line, at.Col}, Kind: ErrSyntax, What: fmt.Sprintf("the file has more than %d question marks", maxQuestions), Way: "write keys without question marks"}
+			}
 			last = at
 		}
-		rest = rest[size:]
 		at.Col++
 		if r == '\n' || r == '\r' && !bytes.HasPrefix(rest, []byte("\n")) {
 			at = Pos{Line: at.Line + 1, Col: 1}

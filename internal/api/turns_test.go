@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"op25b/internal/plan"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// Callers take turns: one who asks much does not keep others waiting, and whoever leaves loses nothing for the others.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := &turns{what: "plans", most: 1, waiting: 5}
+		give, err := turns.take(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan string, 10)
+		wait := func(ctx context.Context, who string) {
+			go func() {
+				give, err := turns.take(ctx, who)
+				if err != nil {
+					served <- "no " + who
+					return
+				}
+				served <- who
+				give()
+			}()
+			synctest.Wait()
+		}
+		leaving, leave := context.WithCancel(t.Context())
+		wait(t.Context(), "a")
+		wait(t.Context(), "a")
+		wait(t.Context(), "a")
+		wait(leaving, "c")
+		wait(t.Context(), "b")
+		_, err = turns.take(t.Context(), "d")
+		if connect.CodeOf(err) != connect.CodeResourceExhausted || !errors.Is(err, errBusy) || !strings.Contains(err.Error(), "1 plans are under way and 5 wait, which is the limit") {
+			t.Errorf("one too many: %v", err)
+		}
+		leave()
+		synctest.Wait()
+		give()
+		synctest.Wait()
+		close(served)
+		var got []string
+		for who := range served {
+			got = append(got, who)
+		}
+		if want := []string{"no c", "a", "b", "a", "a"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if turns.held != 0 || turns.count != 0 || len(turns.lines) != 0 {
+			t.Errorf("%+v", turns)
+		}
+	})
+}
+
+// A slowPlanner plans until its caller leaves.
+type slowPlanner struct{ begun, ended chan struct{} }
+
+// Make waits.
+func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*op25bv1.Plan, error) {
+	p.begun <- struct{}{}
+	<-ctx.Done()
+	p.ended <- struct{}{}
+	return nil, context.Cause(ctx)
+}
+
+// I12. Two plans are made at a time. Others wait, as many as there is room for; the next is told so; and one whose caller has gone ends. Reads
+// and changes go on.
+func TestPlansTakeTurns(t *testing.T) {
+	planner := slowPlanner{make(chan struct{}, 100), make(chan struct{}, 100)} // of those whose callers leave some begin yet
+	w := newWorld(t, func(d *Deps) { d.Plan = planner })
+	w.put(spinnet(t))
+	c := op25bv1.NewIntentServiceClient(w.dial())
+	outcomes := make(chan error, 2+heavyWaiting)
+	ask := func(ctx context.Context) {
+		_, err := c.Plan(ctx, &op25bv1.PlanRequest{})
+		outcomes <- err
+	}
+	first, hangUp := context.WithCancel(within(t))
+	rest, leave := context.WithCancel(within(t))
+	go ask(first)
+	<-planner.begun
+	for range 1 + heavyWaiting {
+		go ask(rest)
+	}
+	<-planner.begun
+	full := func() (err error) { // once all the others have come
+		for status.Code(err) != codes.ResourceExhausted {
+			ctx, cancel := context.WithTimeout(within(t), 50*time.Millisecond)
+			_, err = c.Plan(ctx, &op25bv1.PlanRequest{})
+			cancel()
+		}
+		return err
+	}
+	if err := full(); detail[*errdetails.RetryInfo](err).GetRetryDelay().GetSeconds() != 30 || !strings.Contains(err.Error(), "2 plans and checks of documents are under way and 16 wait") {
+		t.Errorf("one too many: %v", err)
+	}
+	if _, err := c.Current(within(t), &op25bv1.CurrentRequest{}); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+	hangUp()
+	<-planner.ended
+	<-planner.begun // the next has its turn
+	leave()
+	for range 2 {
+		<-planner.ended
+	}
+	for range 2 + heavyWaiting {
+		if err := <-outcomes; status.Code(err) != codes.Canceled && status.Code(err) != codes.ResourceExhausted { // the one too many may have come before another
+			t.Errorf("%v", err)
+		}
+	}
+}

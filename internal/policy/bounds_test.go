@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"op25b/internal/longform"
+)
+
+// fleetText is an inventory of switches with 8,000 lines each, 400,000 together for 50 switches.
+func fleetText(switches int) string {
+	var b strings.Builder
+	b.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n")
+	for s := range switches {
+		fmt.Fprintf(&b, "  - name: edge-%d\n    deviceID: %d\n    p4runtime: edge-%d:9559\n    gnmi: edge-%d:9339\n    ports:\n"+
+			"      - {port: 500, name: core, role: network}\n      - {port: 1, name: a0, role: access}\n      - {port: 2, name: a1, role: access}\n    lines:\n", s, 1+s, s, s)
+		for i := range 8000 {
+			fmt.Fprintf(&b, "      - {name: line-%d-%d, port: a%d, vlan: %d, group: adsl, macs: [\"02:00:%02x:00:%02x:%02x\"], prefixes: [10.%d.%d.%d/32, \"2001:db8:%x:%x::/64\"]}\n",
+				s, i, i/4000, 1+i%4000, s, i>>8, i&255, s, i>>8, i&255, s, i)
+		}
+	}
+	return b.String()
+}
+
+const smallPolicy = `apiVersion: op25b/v1
+kind: Policy
+name: p
+lineGroups: [{name: adsl}]
+services: [{name: smtp, ports: [25]}, {name: submission, ports: [587, 465]}]
+remotes: [{name: relay, relay: true, prefixes: [198.51.100.0/28]}]
+phases: [{name: all, effective: 2006-10-01, rules: [{name: smtp-all, service: smtp, action: drop}]}]
+`
+
+// The documents of 400,000 lines are within the bound; the long form reads them.
+func TestRoomForLines(t *testing.T) {
+	switches := 5
+	if longform.On() {
+		switches = 50
+	}
+	files := []File{{Name: "inventory.yaml", Data: []byte(fleetText(switches))}, {Name: "policy.yaml", Data: []byte(smallPolicy)}}
+	if n := Nodes(files) * 50 / switches; n > MaxNodes {
+		t.Errorf("400,000 lines count as %d, and the bound is %d", n, MaxNodes)
+	}
+	if _, err := Load(files); err != nil {
+		t.Errorf("%.1000s", err)
+	}
+}
+
+// I12. Documents that are made to cost much are refused at small cost, with the bound in the message.
+func TestBoundsOfDocuments(t *testing.T) {
+	const head = "apiVersion: op25b/v1\nkind: Inventory\nswitches:\n"
+	keys := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "k%d: 1\n", i)
+		}
+		return b.String()
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"nodes":          {head + strings.Repeat("- a\n", MaxNodes), "the documents have more than 12800000 keys, values and items together; divide the inventory among several controllers"},
+		"keys":           {head + keys(100_000), "there are at least 1000 faults, and these are the first; mend them and look again"},
+		"anchors":        {head + strings.Repeat("- &a 1\n", 10_000), "more than 1000 anchors and aliases, of which none is read here"},
+		"aliases":        {head + "- &a 1\n" + strings.Repeat("- *a\n", 10_000), "more than 1000 anchors and aliases, of which none is read here"},
+		"documents":      {strings.Repeat("--- a\n", 10_000), "the file has more than 1000 documents"},
+		"question marks": {strings.Repeat("? a\n", 200_000), "the file has more than 100000 question marks; write keys without question marks"},
+		"a long word":    {"apiVersion: op25b/v1\nkind: " + strings.Repeat("Inventor", 100_000), "unknown kind \"InventorInventor"},
+	} {
+		_, err := Load([]File{{Name: "f.yaml", Data: []byte(c.text)}})
+		if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 400_000 {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+}
+
+// Reading ends with the one who waits for it, wherever it is.
+func TestLoadHeedsContext(t *testing.T) {
+	gone := errors.New("the caller has gone")
+	files := []File{{Name: "inventory.yaml", Data: []byte(fleetText(1))}, {Name: "policy.yaml", Data: []byte(smallPolicy)}}
+	for after := range 12 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		calls := 0
+		_, err := LoadContext(countedContext{ctx, func() {
+			if calls++; calls == 1+after*after {
+				cancel(gone)
+			}
+		}}, files)
+		if !errors.Is(err, gone) {
+			t.Errorf("after %d looks: %v", after*after, err)
+		}
+		if calls > 12+after*after {
+			t.Errorf("after %d looks it went on for %d", after*after, calls-after*after)
+		}
+		cancel(nil)
+	}
+}
+
+// A countedContext tells of each look at it.
+type countedContext struct {
+	context.Context
+	looked func()
+}
+
+// Err looks.
+func (c countedContext) Err() error {
+	c.looked()
+	return c.Context.Err()
+}
+
+// count is how many nodes there are.
+func count(n *yaml.Node) int {
+	all := 1
+	for _, c := range n.Content {
+		all += count(c)
+	}
+	return all
+}
+
+// FuzzNodes checks that no text has more nodes than Nodes says.
+func FuzzNodes(f *testing.F) {
+	for _, text := range []string{
+		smallPolicy, "a: [b, {c: d}, {e, f: }]\n? g\n: h\n", `{"a":b,"c":[],[]:{},"d" : 'e'}`, "- - - a\n  -\n- b: c\n  d:\n", "{a: [b: c, ? d]}", "--- a\n--- b\n...\n", "[a\n,b]", "a:\t1\n", "-\ta\n",
+		"{a:,b:}", "[{}:[]]", "? - a\n  - b\n: - c\n", "[a:]\n", "{?}", "{? a, ?: b}", "!!a b", "&a b: *a", "|\n a\n",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		docs, fault := parse(t.Context(), File{Name: "f", Data: []byte(text)})
+		if fault != nil {
+			return
+		}
+		n := 0
+		for _, doc := range docs {
+			n += count(doc)
+		}
+		if most := Nodes([]File{{Data: []byte(text)}}); n > most {
+			t.Errorf("%q has %d nodes, and counts as %d", text, n, most)
+		}
+	})
+}
