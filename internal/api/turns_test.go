@@ -68,7 +68,10 @@ func TestTurns(t *testing.T) {
 }
 
 // A slowPlanner plans until its caller leaves.
-type slowPlanner struct{ begun, ended chan struct{} }
+type slowPlanner struct {
+	Planner
+	begun, ended chan struct{}
+}
 
 // Make waits.
 func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*op25bv1.Plan, error) {
@@ -81,7 +84,7 @@ func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*op25bv1.Plan, e
 // I12. Two plans are made at a time. Others wait, as many as there is room for; the next is told so; and one whose caller has gone ends. Reads
 // and changes go on.
 func TestPlansTakeTurns(t *testing.T) {
-	planner := slowPlanner{make(chan struct{}, 100), make(chan struct{}, 100)} // of those whose callers leave some begin yet
+	planner := slowPlanner{begun: make(chan struct{}, 100), ended: make(chan struct{}, 100)} // of those whose callers leave some begin yet
 	w := newWorld(t, func(d *Deps) { d.Plan = planner })
 	w.put(spinnet(t))
 	c := op25bv1.NewIntentServiceClient(w.dial())
