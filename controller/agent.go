@@ -7,12 +7,14 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
 
 	"op25b/internal/agent"
+	"op25b/internal/grpcserve"
 	"op25b/internal/listen"
 	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
+	"op25b/internal/softswitch"
+	"op25b/internal/tlsfiles"
 )
 
 type agentOptions struct {
@@ -20,6 +22,9 @@ type agentOptions struct {
 	p4runtime  string
 	gnmi       string
 	interfaces []string
+	tls        tlsfiles.Files
+	insecure   bool
+	limits     serviceLimits
 }
 
 func newAgent() *cobra.Command {
@@ -36,6 +41,11 @@ serves them as OpenConfig ACL counters; interface counters come from the kernel,
 	cmd.Flags().StringVar(&o.p4runtime, "p4runtime", "127.0.0.1:9559", "the switch's P4Runtime server")
 	cmd.Flags().StringVar(&o.gnmi, "gnmi", "127.0.0.1:9339", "where gNMI is served")
 	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "a port: PORT@INTERFACE, or PORT@dataplane:NAME for one that the kernel does not know")
+	cmd.Flags().StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the certificate of gNMI; without it gNMI is in plain text")
+	cmd.Flags().StringVar(&o.tls.Key, "tls-key", "", "PEM file with the certificate's private key")
+	cmd.Flags().StringVar(&o.tls.CA, "tls-client-ca", "", "PEM file with the authorities of the clients' certificates; with it a client must show one")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "serve other machines in plain text: whoever reaches the agent may read everything")
+	o.limits.add(cmd, softswitch.DefaultGNMIMessage, softswitch.DefaultGNMIElements)
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := logger()
@@ -66,6 +76,15 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 			kernel[a.name] = true
 		}
 	}
+	if o.tls.Cert == "" && !o.insecure {
+		if err := listen.Plain("gNMI", o.gnmi, plainRemedy); err != nil {
+			return err
+		}
+	}
+	secure, err := serverTLS(o.tls, log)
+	if err != nil {
+		return err
+	}
 	listener, err := listen.TCP("gNMI", o.gnmi)
 	if err != nil {
 		return err
@@ -84,12 +103,17 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer()
+	server, err := grpcserve.New(grpcserve.Options{
+		Name: "gNMI", TLS: secure, Limits: o.limits.limits(), Budget: grpcserve.NewBudget(int64(o.limits.budget)), Logger: log,
+	})
+	if err != nil {
+		return err
+	}
 	gpb.RegisterGNMIServer(server, gnmi)
-	stop := context.AfterFunc(ctx, server.Stop)
+	stop := context.AfterFunc(ctx, server.Close)
 	defer stop()
 	log.Info("agent up", zap.String("p4runtime", o.p4runtime), zap.Stringer("gnmi", listener.Addr()), zap.Int("ports", len(ports)))
-	_ = server.Serve(listener) // it always says why it ended, and here that is Stop
+	server.Serve(listener)
 	log.Info("agent down")
 	return nil
 }

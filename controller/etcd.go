@@ -9,20 +9,24 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"op25b/internal/etcd"
+	"op25b/internal/listen"
 )
 
 func newEtcd() *cobra.Command {
 	var o etcd.Config
 	var cluster string
+	var insecure bool
 	cmd := &cobra.Command{
 		Use:   "etcd",
 		Short: "run a member of a small etcd cluster, for a site that has none",
 		Long: `etcd runs etcd itself, as one member of a cluster that several controllers share. A cluster of three goes on when one ends, a cluster
 of five when two do. A single controller needs none: op25b serve --data-dir has its own.
 
-Without certificates everything is in plain text, and whoever reaches the addresses may change everything.`,
+Without certificates everything is in plain text, and whoever reaches the addresses may change everything: addresses beyond this machine then
+need --insecure.`,
 		Example: `  op25b etcd --name a --data-dir /var/lib/op25b-etcd --listen 192.0.2.1:2379 --listen-peer 192.0.2.1:2380 \
-    --initial-cluster a=192.0.2.1:2380,b=192.0.2.2:2380,c=192.0.2.3:2380`,
+    --initial-cluster a=192.0.2.1:2380,b=192.0.2.2:2380,c=192.0.2.3:2380 \
+    --tls-cert a.crt --tls-key a.key --tls-ca ca.crt`,
 		Args: cobra.NoArgs,
 	}
 	f := cmd.Flags()
@@ -36,11 +40,20 @@ Without certificates everything is in plain text, and whoever reaches the addres
 	f.StringVar(&o.Cert, "tls-cert", "", "PEM file with the certificate towards clients and members")
 	f.StringVar(&o.Key, "tls-key", "", "PEM file with the certificate's private key")
 	f.StringVar(&o.CA, "tls-ca", "", "PEM file with the authorities of the clients' and members' certificates")
+	f.BoolVar(&insecure, "insecure", false, "serve other machines in plain text: whoever reaches the addresses may change everything")
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := logger()
 		if err != nil {
 			return err
+		}
+		if o.Cert == "" && !insecure {
+			const remedy = "give --tls-cert, --tls-key and --tls-ca, listen on 127.0.0.1, or say --insecure"
+			for _, a := range []struct{ name, addr string }{{"etcd for clients", o.Listen}, {"etcd for members", o.ListenPeer}} {
+				if err := listen.Plain(a.name, a.addr, remedy); err != nil {
+					return err
+				}
+			}
 		}
 		return runEtcd(cmd.Context(), o, cluster, log)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"op25b/internal/listen"
 	"op25b/internal/softswitch"
 	"op25b/internal/tlsfiles"
 	"op25b/internal/wire"
@@ -17,6 +18,8 @@ type switchOptions struct {
 	addrs      softswitch.Addrs
 	interfaces []string
 	tls        tlsfiles.Files
+	insecure   bool
+	limits     switchLimits
 }
 
 func newSwitch() *cobra.Command {
@@ -38,6 +41,8 @@ pushes one; any v1model program that p4c-bm2-ss compiles will do.`,
 	cmd.Flags().StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the certificate of P4Runtime and gNMI; without it they are in plain text")
 	cmd.Flags().StringVar(&o.tls.Key, "tls-key", "", "PEM file with the certificate's private key")
 	cmd.Flags().StringVar(&o.tls.CA, "tls-client-ca", "", "PEM file with the authorities of the clients' certificates; with it a client must show one")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "serve other machines in plain text: whoever reaches the switch may change everything")
+	o.limits.add(cmd)
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := logger()
@@ -54,11 +59,14 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 	if err != nil {
 		return err
 	}
+	if err := o.exposed(); err != nil {
+		return err
+	}
 	secure, err := serverTLS(o.tls, log)
 	if err != nil {
 		return err
 	}
-	sw, err := softswitch.New(softswitch.Options{DeviceID: o.deviceID, Logger: log})
+	sw, err := softswitch.New(softswitch.Options{DeviceID: o.deviceID, Logger: log, Limits: o.limits.limits()})
 	if err != nil {
 		return fmt.Errorf("--device-id %d: %w", o.deviceID, err)
 	}
@@ -81,6 +89,25 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 		zap.String("gnmi", services.Addrs.GNMI), zap.String("dataplane", services.Addrs.Dataplane), zap.Bool("tls", secure != nil), zap.Int("ports", len(attachments)))
 	<-ctx.Done()
 	log.Info("switch down")
+	return nil
+}
+
+// exposed refuses plain text on addresses that other machines can reach.
+func (o *switchOptions) exposed() error {
+	if o.insecure {
+		return nil
+	}
+	if err := listen.Plain("the packet service", o.addrs.Dataplane, "it stands for cables and has no TLS: listen on 127.0.0.1, or say --insecure"); err != nil {
+		return err
+	}
+	if o.tls.Cert != "" {
+		return nil
+	}
+	for _, s := range []struct{ name, addr string }{{"P4Runtime", o.addrs.P4Runtime}, {"gNMI", o.addrs.GNMI}} {
+		if err := listen.Plain(s.name, s.addr, plainRemedy); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -18,6 +18,9 @@ func warnKey(log *zap.Logger, path string) {
 	}
 }
 
+// plainRemedy is what to do about a service in plain text that other machines can reach.
+const plainRemedy = "give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure"
+
 // serverTLS returns what the flags --tls-cert, --tls-key and --tls-client-ca of a daemon ask for; nil for plain text.
 func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 	if f.Cert == "" && f.Key == "" && f.CA == "" {

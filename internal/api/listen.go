@@ -8,7 +8,6 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -50,7 +49,7 @@ func Listen(o Listening) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: clients' certificates want TLS: give the server's certificate and key, too", ErrListen)
 	case o.RequireClientCert && o.ClientCA == "":
 		return nil, fmt.Errorf("%w: client certificates are required, and there is no authority to verify them by", ErrListen)
-	case !secured && !o.Insecure && !loopback(host):
+	case !secured && !o.Insecure && !listen.Loopback(host):
 		return nil, fmt.Errorf("%w: %s can be reached from other machines, and without TLS tokens and intent could be read on the way: "+
 			"give a certificate and its key, listen on 127.0.0.1, or say --insecure", ErrListen, o.Addr)
 	}
@@ -70,12 +69,6 @@ func Listen(o Listening) (net.Listener, error) {
 		l = tls.NewListener(l, secure)
 	}
 	return &listener{l, all}, nil
-}
-
-// loopback says whether only this machine can reach a host. A name other than localhost may stand for anything.
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // Bounds of connections.

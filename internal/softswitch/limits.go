@@ -8,6 +8,9 @@ type Limits struct {
 	Budget int64
 	// P4Runtime and GNMI are the limits of the two services.
 	P4Runtime, GNMI grpcserve.Limits
+	// Program is the memory in bytes of a program's arrays, State that of what is written, and Unread that of what controllers have not read.
+	// Zero values are engine.DefaultMaxState, p4rtserver.DefaultMaxState and p4rtserver.DefaultStreamsBytes.
+	Program, State, Unread int64
 }
 
 // The defaults of Limits that differ from package grpcserve's.

@@ -85,12 +85,14 @@ func New(opts Options) (*Switch, error) {
 	s.p4runtime, err = p4rtserver.New(p4rtserver.Options{
 		DeviceID: opts.DeviceID,
 		Load: func(deviceConfig []byte) (*engine.Engine, error) {
-			return engine.Load(deviceConfig, engine.Options{Clock: s.now, Log: func(msg string) { s.log.Info("program", zap.String("says", msg)) }})
+			return engine.Load(deviceConfig, engine.Options{MaxState: s.limits.Program, Clock: s.now, Log: func(msg string) { s.log.Info("program", zap.String("says", msg)) }})
 		},
 		OnCommit: s.commit,
 		Inject:   func(port uint32, frame []byte) { s.enter(&s.inject, port, 0, frame) },
 		Now:      s.now,
 		Logger:   s.log,
+
+		MaxState: s.limits.State, StreamsBytes: s.limits.Unread,
 	})
 	if err != nil {
 		s.cancel()

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"op25b/internal/grpcserve"
+	"op25b/internal/softswitch"
+	"op25b/internal/softswitch/engine"
+	"op25b/internal/softswitch/p4rtserver"
+)
+
+// serviceLimits are the flags that bound what callers of a gRPC service can use.
+type serviceLimits struct {
+	message, memory, budget byteSize
+	elements                int
+	connections, calls      int
+	age                     time.Duration
+}
+
+func (l *serviceLimits) add(cmd *cobra.Command, message byteSize, elements int) {
+	l.message, l.memory, l.budget = message, grpcserve.DefaultMemory, grpcserve.DefaultBudget
+	f := cmd.Flags()
+	f.Var(&l.message, "max-message", "largest request, after decompression")
+	f.IntVar(&l.elements, "max-elements", elements, "largest number of submessages and repeated values in a request")
+	f.Var(&l.memory, "max-message-memory", "most memory that one request may take when it is decoded")
+	f.Var(&l.budget, "request-budget", "memory of all requests and large answers in work")
+	f.IntVar(&l.connections, "max-connections", grpcserve.DefaultConnections, "largest number of connections to one address")
+	f.IntVar(&l.calls, "max-calls", grpcserve.DefaultCalls, "largest number of calls and streams in work at one address")
+	f.DurationVar(&l.age, "max-connection-age", grpcserve.DefaultConnectionAge, "when a connection is ended, so that its client authenticates again; 0 for never")
+}
+
+func (l *serviceLimits) limits() grpcserve.Limits {
+	age := l.age
+	if age == 0 {
+		age = -1
+	}
+	return grpcserve.Limits{
+		Message: int(l.message), Elements: l.elements, Memory: int64(l.memory), Connections: l.connections, Calls: l.calls, ConnectionAge: age,
+	}
+}
+
+// switchLimits are the flags that bound what callers can make the embedded switch use.
+type switchLimits struct {
+	serviceLimits
+	program, state, unread byteSize
+}
+
+func (l *switchLimits) add(cmd *cobra.Command) {
+	l.serviceLimits.add(cmd, grpcserve.DefaultMessage, grpcserve.DefaultElements)
+	l.program, l.state, l.unread = engine.DefaultMaxState, p4rtserver.DefaultMaxState, p4rtserver.DefaultStreamsBytes
+	f := cmd.Flags()
+	f.Var(&l.program, "max-program", "memory of a program's counters, meters and registers")
+	f.Var(&l.state, "max-state", "memory of the entries, groups and replicas that are written")
+	f.Var(&l.unread, "max-unread", "memory of packets, digests and notices that controllers have not read")
+}
+
+func (l *switchLimits) limits() softswitch.Limits {
+	p4runtime, gnmi := l.serviceLimits.limits(), l.serviceLimits.limits()
+	gnmi.Message, gnmi.Elements = min(gnmi.Message, softswitch.DefaultGNMIMessage), min(gnmi.Elements, softswitch.DefaultGNMIElements)
+	return softswitch.Limits{
+		Budget: int64(l.budget), P4Runtime: p4runtime, GNMI: gnmi,
+		Program: int64(l.program), State: int64(l.state), Unread: int64(l.unread),
+	}
+}
