@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// What of a store goes into a backup: the intent with its history, the audit chain and records. What lives with a controller does not
+// (ownerships, presences), nor what was seen of switches (statuses), nor the identity: a restored store gets one of its own.
+var (
+	backedUp    = []string{"intent/", "audit/", "rec/"}
+	notBackedUp = []string{"rec/status/"}
+)
+
+// Pages of a backup.
+const (
+	backupPage    = 16      // keys, at first
+	maxBackupPage = 1024    // keys
+	backupAnswer  = 4 << 20 // bytes that an answer should have
+)
+
+// inBackup reports whether a key, without the prefix of the store, goes into a backup.
+func inBackup(key string) bool {
+	in := false
+	for _, path := range backedUp {
+		in = in || strings.HasPrefix(key, path)
+	}
+	for _, path := range notBackedUp {
+		in = in && !strings.HasPrefix(key, path)
+	}
+	return in
+}
+
+// Backup writes the store as it is at one moment. Changes go on meanwhile.
+func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
+	g := s.Generation()
+	id, err := g.Identity(ctx)
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	in := s.Intent()
+	found, at, err := s.get(ctx, "backup", in.headKey(), s.auditHeadKey())
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	head, err := decodeRevision(found[in.headKey()])
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	audit, err := decodeHead(found[s.auditHeadKey()])
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	info := BackupInfo{Made: s.cfg.Now().UTC().Round(0), Store: id.ID, Revision: head.Number, Audit: audit}
+	b, err := newBackupWriter(w, info)
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	for _, path := range backedUp {
+		if err := s.backupPath(ctx, b, path, at); err != nil {
+			return BackupInfo{}, err
+		}
+	}
+	if err := g.Err(); err != nil {
+		return BackupInfo{}, fmt.Errorf("backup: %w", err)
+	}
+	if err := b.close(); err != nil {
+		return BackupInfo{}, err
+	}
+	info.Keys, info.Bytes = b.n.Keys, b.n.Bytes
+	return info, nil
+}
+
+// backupPath writes the keys under a path as they were at a revision of etcd.
+func (s *Store) backupPath(ctx context.Context, b *backupWriter, path string, at int64) error {
+	from, end, limit := s.key(path), clientv3.GetPrefixRangeEnd(s.key(path)), int64(backupPage)
+	for {
+		page, err := ask(ctx, s, "backup", func(ctx context.Context) (*clientv3.GetResponse, error) {
+			return s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(limit), clientv3.WithRev(at))
+		})
+		switch {
+		case compacted(err):
+			return fmt.Errorf("backup: it took so long that etcd dropped what was there when it began: make it again, nearer to the store (%w)", err)
+		case err != nil:
+			return err
+		}
+		bytes := 0
+		for _, kv := range page.Kvs {
+			bytes += len(kv.Value)
+			if err := s.backupKey(b, kv); err != nil {
+				return err
+			}
+		}
+		if !page.More {
+			return nil
+		}
+		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+		switch {
+		case bytes < backupAnswer/2:
+			limit = min(2*limit, maxBackupPage)
+		case bytes > backupAnswer:
+			limit = max(limit/2, 1)
+		}
+	}
+}
+
+func (s *Store) backupKey(b *backupWriter, kv *mvccpb.KeyValue) error {
+	key := strings.TrimPrefix(string(kv.Key), s.cfg.Prefix)
+	if kv.Lease != 0 || !inBackup(key) { // what has a lease lives with its controller
+		return nil
+	}
+	return b.key(key, kv.Value)
+}

@@ -1,0 +1,168 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"op25b/internal/store/storetest"
+)
+
+// filled is a store with a history, audit records, records, and what lives with a controller.
+func filled(t *testing.T, s *Store, revisions int) {
+	t.Helper()
+	for i := range uint64(revisions) {
+		c := Change{Base: i, Author: "ota", Reason: "r", Documents: docs("a", fmt.Sprint(i), "same", "same", "large", fmt.Sprint(bytes.Repeat([]byte{byte(i)}, 300<<10)))}
+		must(s.Intent().Put(within(t), c, AuditRecord{Who: "ota", Verb: "apply"}))(t)
+	}
+	must(JSON[string](s, "rank").PutIf(within(t), "edge-1", 0, "7"))(t)
+	must(JSON[string](s, "status").PutIf(within(t), "edge-1", 0, "converged"))(t)
+	must(s.TryOwn(within(t), "switch", "edge-1", "noc-1"))(t)
+	must(s.Join(within(t), "noc-1", "addr"))(t)
+}
+
+// sameAs compares all that a backup carries.
+func sameAs(t *testing.T, what string, a, b *Store) {
+	t.Helper()
+	x, y := must(a.Intent().History(within(t), 0, 1000))(t), must(b.Intent().History(within(t), 0, 1000))(t)
+	if diff := cmp.Diff(x, y); diff != "" {
+		t.Errorf("%s: history: %s", what, diff)
+	}
+	for _, r := range x {
+		if diff := cmp.Diff(must(a.Intent().At(within(t), r.Number))(t), must(b.Intent().At(within(t), r.Number))(t)); diff != "" {
+			t.Errorf("%s: revision %d: %s", what, r.Number, diff)
+		}
+	}
+	if h, is := must(a.Audit().Head(within(t)))(t), must(b.Audit().Verify(within(t)))(t); h != is {
+		t.Errorf("%s: audit head %+v, want %+v", what, is, h)
+	}
+	if r := must(JSON[string](b, "rank").List(within(t)))(t); len(r) != 1 || r[0].Value != "7" {
+		t.Errorf("%s: records %+v", what, r)
+	}
+}
+
+// A store moves from a data directory to a cluster and back, with its history, its numbers and its audit chain. What lives with a controller
+// does not come along, and each store has an identity of its own.
+func TestBackupMoves(t *testing.T) {
+	first := open(t, Config{Dir: t.TempDir(), TTL: time.Second, History: 5})
+	filled(t, first, 8)
+	var file bytes.Buffer
+	info := must(first.Backup(within(t), &file))(t)
+	if info.Revision != 8 || info.Audit.Seq != 8 || info.Keys < 10 {
+		t.Errorf("%+v", info)
+	}
+	if checked := must(CheckBackup(bytes.NewReader(file.Bytes())))(t); checked != info {
+		t.Errorf("checked as %+v, made as %+v", checked, info)
+	}
+
+	cluster := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second, History: 5})
+	must(cluster.Restore(within(t), bytes.NewReader(file.Bytes()), false))(t)
+	sameAs(t, "in the cluster", first, cluster)
+	if s := must(JSON[string](cluster, "status").List(within(t)))(t); len(s) != 0 {
+		t.Errorf("statuses %+v", s)
+	}
+	put(t, cluster.Intent(), 8, docs("a", "in the cluster"))
+
+	var again bytes.Buffer
+	must(cluster.Backup(within(t), &again))(t)
+	back := open(t, Config{Dir: t.TempDir(), TTL: time.Second, History: 5})
+	must(back.Restore(within(t), bytes.NewReader(again.Bytes()), false))(t)
+	sameAs(t, "back", cluster, back)
+	ids := []string{info.Store}
+	for _, s := range []*Store{cluster, back} {
+		ids = append(ids, must(s.Generation().Identity(within(t)))(t).ID)
+	}
+	if slices.Sort(ids); len(slices.Compact(ids)) != 3 {
+		t.Errorf("identities %q", ids)
+	}
+}
+
+// A store that has something is not overwritten unasked. Asked for, it is, under a controller that runs: that one loses what it owned, finds
+// out, and works with the store as it is then.
+func TestRestoreOverAnother(t *testing.T) {
+	s := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second})
+	filled(t, s, 3)
+	var file bytes.Buffer
+	must(s.Backup(within(t), &file))(t)
+	goOn(t, s, 3, 4)
+	g := s.Generation()
+	o := must(s.TryOwn(within(t), "switch", "edge-2", "noc-1"))(t)
+	heads := s.Intent().Watch(t.Context(), 0)
+	for receive(t, "the head", heads).Number != 7 {
+		continue
+	}
+
+	restorer := beside(t, s)
+	_, err := restorer.Restore(within(t), bytes.NewReader(file.Bytes()), false)
+	wantError(t, err, ErrNotEmpty, "it has revision 7 of the intent and 3 audit records: --replace throws them away")
+	if !o.Held() || g.Err() != nil {
+		t.Error("a refused restore changed something")
+	}
+	must(restorer.Restore(within(t), bytes.NewReader(file.Bytes()), true))(t)
+	closed(t, "the generation", g.Done())
+	closed(t, "the ownership", o.Lost())
+	must(s.Generation().Identity(within(t)))(t)
+	for receive(t, "the head", heads).Number != 3 {
+		continue
+	}
+	put(t, s.Intent(), 3, docs("a", "after"))
+}
+
+// A store into which a restore was broken off is of no use, says so, and is whole after the next restore.
+func TestRestoreBrokenOff(t *testing.T) {
+	s := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second, Timeout: time.Second})
+	filled(t, s, 2)
+	var file bytes.Buffer
+	info := must(s.Backup(within(t), &file))(t)
+	g := s.Generation()
+	x := &restoring{s: beside(t, s)}
+	if err := x.begin(within(t), info, true); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, "the generation", g.Done())
+	_, err := s.Intent().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "b")})
+	wantError(t, err, ErrRestoring, "run op25b store restore --replace again")
+	wantError(t, s.Ready(within(t)), ErrRestoring, "")
+	must(s.Restore(within(t), bytes.NewReader(file.Bytes()), true))(t)
+	must(s.Generation().Identity(within(t)))(t)
+	put(t, s.Intent(), 2, docs("a", "after"))
+	if err := s.Ready(within(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file that is cut off, changed, longer, or something else is refused before anything is changed, by one error.
+func TestDamagedBackup(t *testing.T) {
+	s := embeddedStore(t)
+	filled(t, s, 2)
+	var file bytes.Buffer
+	must(s.Backup(within(t), &file))(t)
+	whole := file.Bytes()
+	empty := open(t, Config{Dir: t.TempDir()})
+	try := func(what string, data []byte) {
+		t.Helper()
+		if _, err := empty.Restore(within(t), bytes.NewReader(data), false); !errors.Is(err, ErrBackup) {
+			t.Errorf("%s: %v, want ErrBackup", what, err)
+		}
+	}
+	for n := 0; n < len(whole); n += 1 + len(whole)/40 {
+		try(fmt.Sprintf("cut off at %d", n), whole[:n])
+		changed := bytes.Clone(whole)
+		changed[n] ^= 1
+		try(fmt.Sprintf("byte %d changed", n), changed)
+	}
+	try("longer", append(bytes.Clone(whole), 0))
+	try("another version", bytes.Replace(whole, []byte("backup 1"), []byte("backup 2"), 1))
+	try("another file", []byte("policy: spinnet\n"))
+	huge := append([]byte(backupMagic), frameHeader, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0)
+	try("a frame of 4 GiB", huge)
+	if head := must(empty.Intent().Head(within(t)))(t); head.Number != 0 {
+		t.Errorf("a damaged backup was restored: %+v", head)
+	}
+	must(empty.Restore(within(t), bytes.NewReader(whole), false))(t)
+}
