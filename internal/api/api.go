@@ -114,6 +114,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewFleetServiceHandler(fleetService{s}, options...))
 	mux.Handle(op25bv1connect.NewPhaseServiceHandler(phaseService{s}, options...))
 	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options...))
+	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
@@ -133,6 +134,6 @@ func New(d Deps) http.Handler {
 func Services() []string {
 	return []string{
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
-		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName,
+		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName, op25bv1connect.StoreServiceName,
 	}
 }

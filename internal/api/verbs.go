@@ -28,6 +28,8 @@ const (
 	readWithin = 30 * time.Second
 	// fleetWithin is for what reads switches: 1,000 of them, a tenth of which do not answer, are half a minute.
 	fleetWithin = 5 * time.Minute
+	// backupWithin is for 2 GiB over a slow line. etcd drops the past after 10 to 20 minutes, and a backup of it then ends by itself.
+	backupWithin = 30 * time.Minute
 )
 
 const (
@@ -62,6 +64,8 @@ var verbs = map[string]Verb{
 
 	op25bv1connect.AuditServiceListRecordsProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.AuditServiceVerifyProcedure:      {Least: auth.Viewer, Within: fleetWithin},
+
+	op25bv1connect.StoreServiceBackupProcedure: {Least: auth.Admin, Name: "backup", Within: backupWithin},
 
 	reflectV1:      {Least: auth.Viewer, Within: readWithin},
 	reflectV1Alpha: {Least: auth.Viewer, Within: readWithin},

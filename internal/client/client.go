@@ -41,6 +41,7 @@ type Client struct {
 	Fleet  op25bv1connect.FleetServiceClient
 	Check  op25bv1connect.CheckServiceClient
 	Audit  op25bv1connect.AuditServiceClient
+	Store  op25bv1connect.StoreServiceClient
 
 	transport *http.Transport
 }
@@ -77,6 +78,7 @@ func New(c Config) (*Client, error) {
 		Fleet:     op25bv1connect.NewFleetServiceClient(h, base.String(), opt),
 		Check:     op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
 		Audit:     op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
+		Store:     op25bv1connect.NewStoreServiceClient(h, base.String(), opt),
 		transport: transport,
 	}, nil
 }

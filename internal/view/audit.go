@@ -50,3 +50,10 @@ func (t *table) Verified(r *op25bv1.VerifyResponse) error {
 	_, err := io.WriteString(t.w, text)
 	return err
 }
+
+// Backup says what a backup has and what was done with it.
+func (t *table) Backup(s *op25bv1.BackupSummary, done string) error {
+	_, err := fmt.Fprintf(t.w, "Revision %d and %s, %s with %.1f MiB, of %s: %s.\n",
+		s.Revision, count(s.AuditSeq, "audit record"), count(s.Keys, "key"), float64(s.Bytes)/(1<<20), t.when(s.Made), plain(done))
+	return err
+}

@@ -48,4 +48,5 @@ func (d *documents) Mail(r *op25bv1.CheckMailResponse) error         { return d.
 func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error { return d.write(r) }
 func (d *documents) Diff(r *op25bv1.DiffResponse) error              { return d.write(r) }
 func (d *documents) Records(r *op25bv1.ListRecordsResponse) error    { return d.write(r) }
+func (d *documents) Backup(s *op25bv1.BackupSummary, _ string) error { return d.write(s) }
 func (d *documents) Verified(r *op25bv1.VerifyResponse) error        { return d.write(r) }

@@ -33,6 +33,8 @@ type View interface {
 	Diff(r *op25bv1.DiffResponse) error
 	Records(r *op25bv1.ListRecordsResponse) error
 	Verified(r *op25bv1.VerifyResponse) error
+	// Backup says what a backup has, and what was done with it, such as "saved in FILE".
+	Backup(s *op25bv1.BackupSummary, done string) error
 }
 
 // Width is how many columns tables and text take at most; what is longer in itself, such as a line of a document, is not broken.
