@@ -55,7 +55,7 @@ func runStatus(ctx context.Context, o statusOptions, c *console) error {
 	case o.wait:
 		return awaitConverged(ctx, o, c)
 	case o.watch:
-		return client.Follow(ctx, c.timeout, c.Fleet.WatchSwitches, &op25bv1.WatchSwitchesRequest{Switches: o.switches}, c.view.Changes)
+		return client.Watch(ctx, c.timeout, c.Fleet.WatchSwitches, &op25bv1.WatchSwitchesRequest{Switches: o.switches}, c.view.Changes)
 	}
 	r, err := client.Ask(ctx, c.timeout, c.Fleet.ListSwitches, &op25bv1.ListSwitchesRequest{Switches: o.switches})
 	if err != nil {
@@ -85,7 +85,7 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	known := map[string]*op25bv1.SwitchStatus{}
 	enough := errors.New("enough")
 	q := &op25bv1.WatchSwitchesRequest{Switches: o.switches}
-	err := client.Follow(ctx, 0, c.Fleet.WatchSwitches, q, func(r *op25bv1.WatchSwitchesResponse) error {
+	err := client.Watch(ctx, 0, c.Fleet.WatchSwitches, q, func(r *op25bv1.WatchSwitchesResponse) error {
 		for _, s := range r.Switches {
 			known[s.Switch] = s
 		}

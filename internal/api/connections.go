@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -29,6 +30,8 @@ var errConnections = errors.New("too many connections")
 // for a new one: strangers cannot lock out others by connections that they leave open.
 type connections struct {
 	most, perAddress int
+	maxAge           time.Duration
+	authorities      func() *x509.CertPool // of clients' certificates; nil if none are asked for
 
 	mu      sync.Mutex // guards what follows
 	open    map[*trackedConn]struct{}
@@ -37,7 +40,7 @@ type connections struct {
 }
 
 func newConnections(most, perAddress int) *connections {
-	return &connections{most: most, perAddress: perAddress, open: make(map[*trackedConn]struct{}), of: make(map[netip.Addr]int)}
+	return &connections{most: most, perAddress: perAddress, maxAge: maxAge, open: make(map[*trackedConn]struct{}), of: make(map[netip.Addr]int)}
 }
 
 // A trackedConn is one of them.
@@ -47,6 +50,10 @@ type trackedConn struct {
 	remote netip.Addr
 	since  time.Time
 	known  atomic.Bool // a known caller has made a call on it
+
+	mu         sync.Mutex     // guards what follows
+	verifiedBy *x509.CertPool // by which the client's certificate was found good last, and when
+	verified   time.Time
 }
 
 // add returns the connection to be served, or nil if it was closed.

@@ -119,8 +119,13 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, kind, err)
 		return
 	}
-	if t, ok := ctx.Value(trackedKey{}).(*trackedConn); ok && c.Least != auth.None {
-		t.known.Store(true)
+	if t, ok := ctx.Value(trackedKey{}).(*trackedConn); ok {
+		if c.Least != auth.None {
+			t.known.Store(true)
+		}
+		if t.old(time.Now()) {
+			w.Header().Set("Connection", "close") // over HTTP/2 it is a GOAWAY
+		}
 	}
 	d.enter(w, r.WithContext(ctx), c)
 }
@@ -230,8 +235,9 @@ func connectionOf(r *http.Request) connection {
 		c.remote = at.Addr().Unmap()
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		c.cert = r.TLS.PeerCertificates[0]
+		c.cert, c.chain = r.TLS.PeerCertificates[0], r.TLS.PeerCertificates
 	}
+	c.tracked, _ = r.Context().Value(trackedKey{}).(*trackedConn)
 	return c
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
@@ -67,11 +70,13 @@ func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generatio
 // errStopping is why a stream ends when its controller does.
 var errStopping = errors.New("this controller is stopping")
 
-// stream is the context of a stream: it ends with the caller, and when the controller stops.
+// stream is the context of a stream: it ends with the caller, with what the caller may, and when the controller stops.
 func (s *server) stream(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(s.Stopping, func() { cancel(errStopping) })
-	return ctx, func(cause error) { stop(); cancel(cause) }
+	var looking sync.WaitGroup
+	looking.Go(func() { watched(ctx, recheckEvery, cancel) })
+	return ctx, func(cause error) { stop(); cancel(cause); looking.Wait() }
 }
 
 // ended is the error of a stream that has no more to tell. Then says what its caller can do.
@@ -81,6 +86,8 @@ func (s *server) ended(ctx context.Context, then error) error {
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the store is closed: %w", then))
 	case errors.Is(cause, errStopping):
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errStopping, then))
+	case errors.Is(cause, errOld): // RetryInfo says that it is this controller that answers again
+		return withDetail(connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errOld, then)), &errdetails.RetryInfo{RetryDelay: durationpb.New(0)})
 	default:
 		return cause
 	}

@@ -45,6 +45,9 @@ type connection struct {
 	host   string     // that the caller asked for
 	direct bool       // no proxy says that it asks for somebody else
 	cert   *x509.Certificate
+	chain  []*x509.Certificate // cert, and what came with it
+
+	tracked *trackedConn // nil on a listener that is not Listen's
 }
 
 type connectionKey struct{}
@@ -90,6 +93,9 @@ func (g *guard) identify(c connection, header http.Header) (auth.Identity, error
 	case ok:
 		return access.Token(token, g.now())
 	case c.cert != nil:
+		if err := c.verify(time.Now()); err != nil { // by the clock that TLS goes by
+			return auth.Identity{}, err
+		}
 		return access.Certificate(c.cert), nil
 	}
 	return auth.Identity{}, fmt.Errorf("%w: show a bearer token, or a client certificate", auth.ErrUnknown)
@@ -132,6 +138,7 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 		}
 		return ctx, refused(connect.CodePermissionDenied, err, id, verb.Least)
 	}
+	ctx = context.WithValue(ctx, admissionKey{}, admission{verb, procedure, id.Who, func() (auth.Identity, error) { return g.identify(c, header) }})
 	return context.WithValue(ctx, identityKey{}, id), nil
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -54,7 +55,13 @@ func Listen(o Listening) (net.Listener, error) {
 			"give a certificate and its key, listen on 127.0.0.1, or say --insecure", ErrListen, o.Addr)
 	}
 	var secure *tls.Config
+	var authorities func() *x509.CertPool
 	if secured {
+		if o.ClientCA != "" {
+			if authorities, err = tlsfiles.Authorities(o.ClientCA); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrListen, err)
+			}
+		}
 		if secure, err = tlsfiles.Server(tlsfiles.Files{CA: o.ClientCA, Cert: o.Cert, Key: o.Key, OnError: o.OnError}, o.RequireClientCert); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrListen, err)
 		}
@@ -64,6 +71,7 @@ func Listen(o Listening) (net.Listener, error) {
 		return nil, err
 	}
 	all := newConnections(MaxConnections, MaxPerAddress)
+	all.authorities = authorities
 	l = bounded{l, all}
 	if secure != nil {
 		l = tls.NewListener(l, secure)

@@ -94,6 +94,12 @@ func serve(t testing.TB, o Listening, h http.Handler) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, l, h)
+}
+
+// serveOn serves a handler on a listener until the test ends.
+func serveOn(t testing.TB, l net.Listener, h http.Handler) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- Serve(ctx, l, h, nil) }()

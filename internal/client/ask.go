@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
 
 // ErrSlow is returned for a request that was not answered in time. Whether a change was made is then not known.
@@ -54,6 +56,36 @@ func follow[Q, M any](ctx context.Context, answered func(), call Stream[Q, M], q
 		}
 	}
 	return cause(ctx, stream.Err())
+}
+
+// Watch is Follow for a stream that has no end: when the controller ends it because the connection is old, Watch asks again on a new one.
+func Watch[Q, M any](
+	ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error), q *Q,
+	each func(*M) error,
+) error {
+	for {
+		heard := false
+		err := Follow(ctx, within, call, q, func(m *M) error {
+			heard = true
+			return each(m)
+		})
+		if !heard || !comeAgain(err) {
+			return err
+		}
+	}
+}
+
+// comeAgain reports whether an error asks to make the call again.
+func comeAgain(err error) bool {
+	var e *connect.Error
+	if !errors.As(err, &e) || e.Code() != connect.CodeUnavailable {
+		return false
+	}
+	return slices.ContainsFunc(e.Details(), func(d *connect.ErrorDetail) bool {
+		m, err := d.Value()
+		_, is := m.(*errdetails.RetryInfo)
+		return err == nil && is
+	})
 }
 
 // deadline ends a context with ErrSlow unless answered is called before; end ends it in any case. It is not a context's own deadline, which

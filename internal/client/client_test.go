@@ -16,6 +16,7 @@ import (
 
 	"connectrpc.com/connect"
 	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"op25b/internal/tlsfiles"
 	"op25b/internal/tlsfiles/tlstest"
@@ -325,5 +326,49 @@ func TestExplain(t *testing.T) {
 	}
 	if f := Explain(errors.New("x")); f.Message != "x" || f.Code != "" {
 		t.Errorf("got %+v for an error from here", f)
+	}
+}
+
+// watched ends each stream after one message, the first two because the connection is old.
+type watched struct {
+	op25bv1connect.UnimplementedFleetServiceHandler
+	calls int
+}
+
+func (w *watched) WatchSwitches(_ context.Context, _ *connect.Request[op25bv1.WatchSwitchesRequest], s *connect.ServerStream[op25bv1.WatchSwitchesResponse]) error {
+	w.calls++
+	if err := s.Send(&op25bv1.WatchSwitchesResponse{Revision: uint64(w.calls)}); err != nil {
+		return err
+	}
+	e := connect.NewError(connect.CodeUnavailable, errors.New("come again"))
+	if w.calls < 3 {
+		d, err := connect.NewErrorDetail(&errdetails.RetryInfo{})
+		if err != nil {
+			return err
+		}
+		e.AddDetail(d)
+	}
+	return e
+}
+
+// A watch goes on where the controller asks to come again, and ends with any other error.
+func TestWatchComesAgain(t *testing.T) {
+	mux := http.NewServeMux()
+	w := &watched{}
+	mux.Handle(op25bv1connect.NewFleetServiceHandler(w))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	c, err := New(Config{Server: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var got []uint64
+	err = Watch(t.Context(), time.Minute, c.Fleet.WatchSwitches, &op25bv1.WatchSwitchesRequest{}, func(r *op25bv1.WatchSwitchesResponse) error {
+		got = append(got, r.Revision)
+		return nil
+	})
+	if connect.CodeOf(err) != connect.CodeUnavailable || len(got) != 3 {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -95,6 +95,16 @@ func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	return config, nil
 }
 
+// Authorities returns the authorities in a file, as they are each time that it is asked, for certificates that were verified by a handshake
+// some time ago. A broken file leaves the last good ones; the configuration that has the same file reports that.
+func Authorities(ca string) (func() *x509.CertPool, error) {
+	pool, err := Files{CA: ca}.authorities("client ")
+	if err != nil {
+		return nil, err
+	}
+	return pool.current, nil
+}
+
 // base has what RFC 9325 recommends: TLS 1.3 where both have it, and of TLS 1.2 only what has forward secrecy and
 // authenticated encryption (sections 3.1.1 and 4.2).
 func base() *tls.Config {
