@@ -136,9 +136,9 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted) error
 	default:
 		t.beginLook(want, cause)
 	}
-	compiled, err := want.CompileAs(t.name, want.phases, want.at)
+	compiled, err := t.compile(want)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errCompile, err)
+		return err
 	}
 	others := t.bases.foreign(ctx, t, want)
 	t.bases.tried(want)

@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 		controllerProcess(endpoint)
 		return
 	}
+	if endpoint := os.Getenv(stormEnv); endpoint != "" {
+		stormProcess(endpoint)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

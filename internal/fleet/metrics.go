@@ -19,6 +19,7 @@ type Metrics struct {
 	ownership  *prometheus.CounterVec
 	newest     prometheus.Gauge
 	flips      prometheus.Counter
+	unfit      prometheus.Counter
 }
 
 // NewMetrics registers the metrics of a controller. No metric has a label for the switch: a status is what tells of one.
@@ -53,7 +54,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "op25b_fleet_phase_flips_total", Help: "Rule sets that were put in force by one MODIFY without a read.",
 		}),
 	}
-	r.MustRegister(m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
+	m.unfit = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "op25b_fleet_refusals_total", Help: "Compilations of documents for a switch that were invalid or did not fit; each is made once.",
+	})
+	r.MustRegister(m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
 	return m
 }
 
@@ -118,6 +122,12 @@ func (m *Metrics) lost() {
 func (m *Metrics) revision(number uint64) {
 	if m != nil {
 		m.newest.Set(float64(number))
+	}
+}
+
+func (m *Metrics) refusal() {
+	if m != nil {
+		m.unfit.Inc()
 	}
 }
 

@@ -39,6 +39,12 @@ type seat struct {
 	redial  func()           // ends the session, so that the next one is with another address; nil without a session
 	removed bool             // it is not in the inventory any more
 
+	// failed is what the switch could not be brought to, until it can be: failedFor is why, and failures how often in a row. They outlive
+	// sessions and ownerships, so that neither makes trying again faster. They belong to the worker, of which there is one at a time.
+	failed    *wanted
+	failedFor Reason
+	failures  int
+
 	// left is what the switch may have of a store that was replaced since. It belongs to the goroutine of run.
 	left []wanted
 }

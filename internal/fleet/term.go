@@ -32,7 +32,6 @@ type term struct {
 	is     *wanted           // what the switch was last brought to, in this session; nil if that is not known
 	memory *reconcile.Memory // of its rule sets; nil if that is not known
 	trying *wanted           // what the switch is being brought to
-	failed *wanted           // what it could not be brought to, until it can be, or something else is wanted
 	held   bool              // it is kept at the documents before in the meantime: see hold
 
 	phaseOnly bool // its phase was changed meanwhile
@@ -172,14 +171,14 @@ func (t *term) work(ctx context.Context, s *p4rt.Session) error {
 	t.is, t.memory = nil, nil
 	due := time.NewTimer(t.c.AuditEvery)
 	defer due.Stop()
-	full, failures := true, 0
+	full := true
 	for {
 		next, err := t.bring(ctx, s, full)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err == nil:
-			full, failures, t.failed, t.held, t.phaseOnly = false, 0, nil, false, false
+			full, t.failed, t.failures, t.held, t.phaseOnly = false, nil, 0, false, false
 		case isOfSession(err):
 			return err
 		default:
@@ -187,21 +186,46 @@ func (t *term) work(ctx context.Context, s *p4rt.Session) error {
 				return err
 			}
 			t.is, t.memory, full = nil, nil, true
-			failures++
-			next = backoff(failures, t.c.AuditEvery)
 			t.fail(err)
+			next = backoff(t.failures, t.c.AuditEvery)
 		}
 		if next > 0 {
 			due.Reset(next)
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-due.C:
-			full = true
-		case <-t.wake:
+		for again := true; again; {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-due.C:
+				full, again = true, false
+			case <-t.wake:
+				again = t.failedAlready()
+			}
 		}
 	}
+}
+
+// failedAlready reports whether what is wanted now is what the switch could not be brought to. Then nothing but time is a reason to try again,
+// and a revision that changes nothing here is only taken in.
+func (t *term) failedAlready() bool {
+	v := t.c.view.Load()
+	if _, ok := v.device(t.name); !ok || t.failed == nil {
+		return false
+	}
+	want, err := v.wanted(t.name, t.c.Now())
+	if err != nil || !t.failed.same(want) {
+		return false
+	}
+	t.tell(func(st *Status) error {
+		st.Wanted = want.Number
+		if f := st.Failure; f != nil {
+			taken := *f
+			taken.Wanted = want.Number
+			st.Failure = &taken
+		}
+		return nil
+	})
+	return true
 }
 
 // isOfSession says whether an error is a reason for another session.
@@ -220,10 +244,14 @@ func (t *term) fail(err error) {
 		t.c.Metrics.refused(len(write.Failed))
 	}
 	same := t.failed != nil && t.trying != nil && t.failed.same(*t.trying)
-	t.failed = t.trying
 	reason := failureOf(err)
 	if t.held && t.phaseOnly {
 		reason = ReasonPhaseOnly
 	}
+	if !same || reason != t.failedFor {
+		t.failures = 0
+	}
+	t.failed, t.failedFor = t.trying, reason
+	t.failures++
 	t.tell(func(st *Status) error { return st.fail(reason, err.Error(), same, t.c.Now()) }, zap.Error(err))
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -20,6 +21,13 @@ type documents struct {
 	mu      sync.Mutex // guards everything that follows
 	prints  map[string]reconcile.Fingerprint
 	devices map[string]*policy.Switch
+	refused map[string]refusal // by switch, the last
+}
+
+// A refusal is why a content is nothing for a switch, whatever the switch has.
+type refusal struct {
+	want wanted
+	err  error
 }
 
 // nextView is the view of an intent that follows on another; before may be nil.
@@ -27,7 +35,7 @@ func nextView(before *view, in *intent.Intent) *view {
 	if before != nil && before.SameDocuments(in) {
 		return &view{in, before.docs}
 	}
-	d := &documents{prints: make(map[string]reconcile.Fingerprint), devices: make(map[string]*policy.Switch)}
+	d := &documents{prints: make(map[string]reconcile.Fingerprint), devices: make(map[string]*policy.Switch), refused: make(map[string]refusal)}
 	for i := range in.Bundle.Inventory.Switches {
 		sw := &in.Bundle.Inventory.Switches[i]
 		d.devices[sw.Name] = sw
@@ -62,6 +70,37 @@ func (w wanted) onlyRules(other wanted) bool {
 // same reports whether two states of one switch are the same, as far as is known without compiling them.
 func (w wanted) same(other wanted) bool {
 	return w.onlyRules(other) && w.phases.String() == other.phases.String()
+}
+
+// refusal returns why the switch cannot have this, if that is known already.
+func (w wanted) refusal(name string) error {
+	w.docs.mu.Lock()
+	defer w.docs.mu.Unlock()
+	if r, known := w.docs.refused[name]; known && r.want.same(w) {
+		return r.err
+	}
+	return nil
+}
+
+// compile returns what the switch should hold, or why it cannot hold that. What is refused is compiled once: trying again helps nobody.
+func (t *term) compile(want wanted) (*policy.Compiled, error) {
+	if err := want.refusal(t.name); err != nil {
+		return nil, err
+	}
+	compiled, err := want.CompileAs(t.name, want.phases, want.at)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errCompile, err)
+	} else {
+		err = reconcile.Room(compiled.Sharing(), t.c.program.contract)
+	}
+	if err != nil {
+		t.c.Metrics.refusal()
+		want.docs.mu.Lock()
+		defer want.docs.mu.Unlock()
+		want.docs.refused[t.name] = refusal{want, err}
+		return nil, err
+	}
+	return compiled, nil
 }
 
 // A ruling is a rule set as one MODIFY puts it in force.

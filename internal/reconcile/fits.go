@@ -63,6 +63,18 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 	return count, nil
 }
 
+// Room returns ErrNoRoom if a table cannot hold a state by its number of entries alone, whatever the switch has. It makes no entries, and so
+// costs little where there are far too many. What it accepts, Fits may refuse.
+func Room(want *pipeline.State, contract *pipeline.Contract) error {
+	need := want.Need()
+	for _, table := range pipeline.TablesByRank() {
+		if size, ok := contract.Size(table); ok && need[table] > size {
+			return fmt.Errorf("table %q: %w: %d entries, %d wanted", table, ErrNoRoom, size, need[table])
+		}
+	}
+	return nil
+}
+
 // fills are the tables that have a size, in the order of their rank.
 func fills(count map[string]int64, contract *pipeline.Contract) []Fill {
 	var all []Fill

@@ -79,6 +79,9 @@ type target struct {
 }
 
 func aim(want *pipeline.State, contract *pipeline.Contract) (*target, error) {
+	if err := Room(want, contract); err != nil {
+		return nil, err
+	}
 	t := &target{contract: contract, synOnly: want.SynOnly}
 	var err error
 	if t.fixed, err = contract.Entries(want); err != nil {

@@ -228,7 +228,7 @@ func TestNoRoom(t *testing.T) { // I10
 	if !errors.Is(err, ErrNoRoom) {
 		t.Fatalf("error is %v, want ErrNoRoom", err)
 	}
-	if got, want := err.Error(), `table "remote_v4": no room: 1 entries, 2 wanted at once; nothing was written`; got != want {
+	if got, want := err.Error(), `table "remote_v4": no room: 1 entries, 2 wanted`; got != want {
 		t.Errorf("error says %q, want %q", got, want)
 	}
 }

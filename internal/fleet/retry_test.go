@@ -1,0 +1,110 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/policy"
+	"op25b/internal/reconcile"
+	"op25b/internal/store"
+)
+
+// Pauses grow as long as the same content fails for the same reason, and begin anew with another content or another reason. A revision that
+// changes nothing on the switch is taken in, and is no reason to try again.
+func TestRetriesAreByContentAndCause(t *testing.T) {
+	s := embeddedStore(t)
+	c := clockAt(allDestinations)
+	book := intent.NewBook(s, c.now)
+	x := &target{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
+	in := apply(t, book, documentsOf(t, x))
+	control := &controller{Config: Config{Now: c.now, AuditEvery: time.Minute, fault: func(err error) { t.Error(err) }}, reporter: newReporter(&store.Store{}, nil)}
+	control.log = must((Config{Name: "noc-1", Store: &store.Store{}, Book: &intent.Book{}}).withDefaults())(t).Logger
+	seat := &seat{c: control, name: x.name, log: control.log, status: Status{Switch: x.name, State: StateConverging, Ownership: Owned}}
+	look := func(in *intent.Intent) {
+		control.view.Store(nextView(control.view.Load(), in))
+	}
+	fail := func(what string, err error, want int) {
+		t.Helper()
+		v := control.view.Load()
+		w := must(v.wanted(x.name, c.now()))(t)
+		term := newTerm(seat, nil) // of whichever session and ownership
+		term.primary, term.trying = true, &w
+		seat.status.Wanted = w.Number
+		term.fail(err)
+		if seat.failures != want {
+			t.Errorf("%s: %d failures in a row, want %d", what, seat.failures, want)
+		}
+	}
+	full, refused := reconcile.ErrNoRoom, &p4rt.WriteError{}
+	look(in)
+	fail("the first", full, 1)
+	fail("again", full, 2)
+	fail("again, for another reason", refused, 1)
+	fail("and again", refused, 2)
+
+	term := newTerm(seat, nil)
+	term.primary = true
+	since := seat.status.Failure.Since
+	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t) // which is in force already
+	look(in)
+	if !term.failedAlready() {
+		t.Error("a revision that changes nothing is a reason to try again")
+	}
+	if st := seat.status; st.Wanted != in.Number || st.Failure.Wanted != in.Number || !st.Failure.Since.Equal(since) || st.Failure.Attempts != 2 {
+		t.Errorf("%+v, %+v", st, st.Failure)
+	}
+	in = must(book.Activate(within(t), in.Number, "before", policy.Scope{}, by))(t)
+	look(in)
+	if term.failedAlready() {
+		t.Error("another phase is no reason to try again")
+	}
+	fail("another content", refused, 1)
+	for failures, most := range map[int]time.Duration{1: time.Second, 4: 8 * time.Second, 40: time.Minute} {
+		if got := backoff(failures, time.Minute); got > most || got < most/2-1 {
+			t.Errorf("after %d failures the pause is %v, want %v to %v", failures, got, most/2, most)
+		}
+	}
+}
+
+// What does not fit is compiled once for a switch, and not again until something else is wanted of it.
+func TestRefusedContentIsCompiledOnce(t *testing.T) {
+	s := embeddedStore(t)
+	c := clockAt(allDestinations)
+	book := intent.NewBook(s, c.now)
+	x := &target{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
+	in := apply(t, book, withPrefixes(documentsOf(t, x), 82_000))
+	program := must(loadProgram())(t)
+	term := newTerm(&seat{c: &controller{program: program}, name: x.name}, nil)
+	w := must(nextView(nil, in).wanted(x.name, c.now()))(t)
+	_, first := term.compile(w)
+	if !errors.Is(first, reconcile.ErrNoRoom) || first.Error() != `table "subscriber_v4": no room: 81920 entries, 82001 wanted` {
+		t.Fatalf("%v", first)
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		if _, err := term.compile(w); !errors.Is(err, reconcile.ErrNoRoom) {
+			t.Error(err)
+		}
+	}); n > 100 {
+		t.Errorf("%v allocations to refuse the same again", n)
+	}
+	later := w
+	later.at = later.at.AddDate(10, 0, 0) // all exemptions have ended
+	if _, err := term.compile(later); err != nil {
+		t.Errorf("another content: %v", err)
+	}
+}
+
+// withPrefixes are documents whose policy exempts so many more prefixes.
+func withPrefixes(files []policy.File, n int) []policy.File {
+	var b strings.Builder
+	b.WriteString("exemptions:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  - {prefix: 10.%d.%d.%d/32, owner: noc@isp.example, reason: r, expires: 2007-03-31}\n", i>>16, i>>8&255, i&255)
+	}
+	return replaced(files, "exemptions:\n", b.String())
+}
