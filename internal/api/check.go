@@ -29,7 +29,11 @@ func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*inte
 		}
 		return proposal.Intent, nil
 	}
-	return s.at(ctx, from.GetRevision())
+	in, err := s.at(ctx, from.GetRevision())
+	if err != nil {
+		return nil, err
+	}
+	return in, in.Broken()
 }
 
 // Check says what becomes of a connection.

@@ -55,6 +55,7 @@ var meanings = []struct {
 	{store.ErrFull, connect.CodeResourceExhausted},
 	{store.ErrCorrupt, connect.CodeDataLoss},
 	{intent.ErrNone, connect.CodeFailedPrecondition},
+	{intent.ErrBroken, connect.CodeFailedPrecondition},
 	{intent.ErrNoPhase, connect.CodeFailedPrecondition},
 	{intent.ErrActivation, connect.CodeFailedPrecondition},
 	{plan.ErrRefused, connect.CodeFailedPrecondition},

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
+	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -29,12 +30,21 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	if err != nil {
 		return nil, err
 	}
-	answer := &op25bv1.ListPhasesResponse{Revision: in.Number, Policy: in.Bundle.Policy.Name, Time: timestamppb.New(now), Phases: phases}
+	answer := &op25bv1.ListPhasesResponse{Revision: in.Number, Policy: in.Bundle.Policy.Name, Time: timestamppb.New(now), Phases: phases, Broken: brokenOf(in)}
 	if next, ok := in.NextEvent(now); ok {
 		answer.Next = timestamppb.New(next)
 	}
 	answer.NextTurn = timeline{in, in.Activations}.nextTurn(policy.Scope{}, now)
 	return connect.NewResponse(answer), nil
+}
+
+// brokenOf is why documents cannot be used, or "".
+func brokenOf(in *intent.Intent) string {
+	if err := in.Broken(); err != nil {
+		text, _ := plan.Cut(err.Error(), maxRefusal)
+		return text
+	}
+	return ""
 }
 
 // phases are the phases of the current intent, with where each is in force and whether that was seen.

@@ -18,6 +18,7 @@ import (
 	"op25b/internal/auth"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
+	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -137,4 +138,48 @@ func TestPlanOfARestore(t *testing.T) {
 	if n := r.Plan.Notes; len(n) < 2 || n[0] != "the activation of phase all-destinations for adsl lines by alice, revision 2 of 2006-05-20T00:00:00Z, is taken back" {
 		t.Errorf("%q", n)
 	}
+}
+
+// TestI13BrokenDocuments: while the newest documents cannot be used, the API says so where they are asked for, and what leads back goes
+// through: phases, a restore, and good documents.
+func TestI13BrokenDocuments(t *testing.T) {
+	w := newWorld(t, nil)
+	w.put(spinnet(t))
+	conn := w.dial()
+	c, phases := op25bv1.NewIntentServiceClient(conn), op25bv1.NewPhaseServiceClient(conn)
+	breaks := func(base uint64) {
+		t.Helper()
+		_, err := w.store.Intent().Put(within(t), store.Change{
+			Base: base, Author: "another hand", Reason: "test", Documents: map[string][]byte{"files/policy.yaml": []byte("kind: [Policy")}, KeepOthers: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	breaks(1)
+	listed, err := phases.ListPhases(within(t), &op25bv1.ListPhasesRequest{})
+	if err != nil || listed.Revision != 2 || len(listed.Phases) != 3 || !strings.Contains(listed.Broken, "policy.yaml:2:1: not valid YAML") {
+		t.Errorf("%v, %v", listed, err)
+	}
+	_, err = c.Show(within(t), &op25bv1.ShowRequest{Revision: 2})
+	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "the documents cannot be used") {
+		t.Errorf("the broken revision is shown: %v", err)
+	}
+	stream, err := phases.Activate(within(t), &op25bv1.ActivateRequest{Phase: "all-destinations", Base: 2, Reason: "early", NoWait: true})
+	told(t, stream, err)
+	preview, err := phases.Preview(within(t), &op25bv1.PreviewRequest{})
+	if err != nil || preview.Undoes.GetRevision() != 3 || preview.Phase != "before" || preview.Broken == "" {
+		t.Errorf("%v, %v", preview, err)
+	}
+	back, err := phases.Rollback(within(t), &op25bv1.RollbackRequest{Base: 3, Reason: "calls", NoWait: true})
+	told(t, back, err)
+	made, err := c.Plan(within(t), &op25bv1.PlanRequest{Restore: 1})
+	if err != nil || len(made.Plan.Documents) != 1 || made.Plan.Switches[0].Error != "" {
+		t.Errorf("%v, %v", made, err)
+	}
+	restored, err := c.Restore(within(t), &op25bv1.RestoreRequest{Revision: 1, Base: 4, Reason: "back", NoWait: true})
+	told(t, restored, err)
+	breaks(5)
+	applied, err := c.Apply(within(t), &op25bv1.ApplyRequest{Files: spinnet(t), Base: 6, Reason: "mended", NoWait: true})
+	told(t, applied, err)
 }

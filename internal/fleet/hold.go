@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
@@ -32,6 +33,9 @@ func (t *term) base(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("revision %d, which it was last brought to: %w", t.bases.prior.Revision, err)
 	}
+	if id := t.bases.prior.RevisionID; id != "" && id != in.ID { // of a store that was replaced
+		return nil, errNothingToHold
+	}
 	return nextView(nil, in), nil
 }
 
@@ -42,10 +46,12 @@ func (t *term) base(ctx context.Context) (*view, error) {
 // The status then says that the switch has failed, and the phase that is in force.
 func (t *term) hold(ctx context.Context, s *p4rt.Session, want wanted) (err error) {
 	v, err := t.base(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, intent.ErrBroken), err == nil && v.SameDocuments(want.Intent) && v.Broken() != nil:
+		return t.flipAlone(ctx, s, want)
+	case err != nil:
 		return err
-	}
-	if v.SameDocuments(want.Intent) {
+	case v.SameDocuments(want.Intent):
 		return errNothingToHold
 	}
 	held := wanted{v, want.phases, want.at}
@@ -67,11 +73,45 @@ func (t *term) hold(ctx context.Context, s *p4rt.Session, want wanted) (err erro
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", v.Number, err)
 	}
+	t.holds(held.phases.String(), result.Plan.Running, func(st *Status) { st.Revision, st.RevisionID = v.Number, v.ID }, zap.Int("updates", result.Plan.Updates()))
+	return nil
+}
+
+// holds tells which phases are in force on a switch that cannot be brought to the documents wanted.
+func (t *term) holds(phases string, running pipeline.Epoch, change func(*Status), fields ...zap.Field) {
 	t.tell(func(st *Status) error {
-		t.phaseOnly = t.phaseOnly || st.InForce != held.phases.String() || st.Failure != nil && st.Failure.Reason == ReasonPhaseOnly
-		st.Revision, st.InForce, st.Running = v.Number, held.phases.String(), uint8(result.Plan.Running)
+		t.phaseOnly = t.phaseOnly || st.InForce != phases || st.Failure != nil && st.Failure.Reason == ReasonPhaseOnly
+		st.InForce, st.Running = phases, uint8(running)
+		change(st)
 		return nil
-	}, zap.Int("updates", result.Plan.Updates()))
+	}, fields...)
+}
+
+// flipAlone puts the phases wanted in force on a switch that was last brought to documents which this release does not take for valid, so
+// that nothing else can be made of them: by one MODIFY, if the switch has their rules.
+func (t *term) flipAlone(ctx context.Context, s *p4rt.Session, want wanted) error {
+	if len(t.bases.since) > 0 { // what it holds besides may be half of something else
+		return errNothingToHold
+	}
+	next, err := want.ruling(t.name)
+	if err != nil {
+		return err
+	}
+	memory, err := reconcile.Recall(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !memory.InForce(next.print, next.synOnly) {
+		done, err := memory.PutInForce(ctx, s, next.print, next.synOnly)
+		switch {
+		case err != nil:
+			return err
+		case !done:
+			return fmt.Errorf("the switch does not have the rules of %s", want.phases)
+		}
+		t.c.Metrics.flipped()
+	}
+	t.holds(want.phases.String(), memory.Running(), func(*Status) {})
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/store"
 )
 
 // exempting are documents with more exemptions of addresses.
@@ -81,6 +83,66 @@ func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 	// The documents go back, and the phase as well: the activation came after them.
 	must(book.Restore(within(t), 1, 5, by))(t)
 	if st := r.converged(x.name, 6); st.InForce != "before" || st.Failure != nil {
+		t.Errorf("after the restoration: %+v", st)
+	}
+}
+
+// TestI13PhaseWhereTheDocumentsAreBroken: while the newest documents cannot be used, a phase is changed and changed back by one MODIFY each,
+// also by a controller that is begun anew, and on a switch that an earlier release had brought to these documents.
+func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
+	x := startTarget(t, 1, "127.0.0.1:0")
+	s := embeddedStore(t)
+	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
+	book := intent.NewBook(s, c.now)
+	apply(t, book, documentsOf(t, x))
+	cfg := Config{Name: "noc-1", Store: s, Book: book, Now: c.now}
+	r := start(t, cfg)
+	r.converged(x.name, 1)
+	is := func(what string, wanted, revision uint64, reason Reason, inForce string) {
+		t.Helper()
+		r.await(what, func(all map[string]Status) bool {
+			st := all[x.name]
+			return st.State == StateFailed && st.Reason == reason && st.Wanted == wanted && st.InForce == inForce && st.Revision == revision &&
+				strings.Contains(st.Detail, "the documents cannot be used: ")
+		})
+	}
+	x.forget()
+	broken := func(base uint64, texts map[string][]byte) store.Revision {
+		t.Helper()
+		return must(s.Intent().Put(within(t), store.Change{Base: base, Author: "another hand", Reason: "test", Documents: texts, KeepOthers: true}))(t)
+	}
+	name := "files/" + documentsOf(t, x)[1].Name
+	broken(1, map[string][]byte{name: []byte("kind: [Policy")})
+	is("broken", 2, 1, ReasonCompile, "before")
+	untouched(t, "broken", x)
+	must(book.Activate(within(t), 2, "all-destinations", policy.Scope{}, by))(t)
+	is("activation", 3, 1, ReasonPhaseOnly, "all-destinations")
+	modified(t, "activation", x)
+	r.end()
+	cfg.Book = intent.NewBook(s, c.now)
+	r = start(t, cfg)
+	must(cfg.Book.Rollback(within(t), 3, policy.Scope{}, by))(t)
+	is("rollback", 4, 1, ReasonPhaseOnly, "before")
+	modified(t, "rollback", x)
+
+	// An earlier release took these for valid, and brought the switch to them.
+	r.end()
+	good := documentsOf(t, x)[1]
+	old := broken(4, map[string][]byte{name: bytes.ReplaceAll(good.Data, []byte("expires: 2007-03-31"), []byte("expires: 2006-03-31"))}) // before its review
+	records := store.JSON[Status](s, statusKind)
+	had := must(records.Get(within(t), x.name))(t)
+	had.Value.Revision, had.Value.RevisionID, had.Value.Wanted, had.Value.Failure, had.Value.InForce = 5, old.ID, 5, nil, "before"
+	must(records.PutIf(within(t), x.name, had.Rev, had.Value))(t)
+	cfg.Book = intent.NewBook(s, c.now)
+	r = start(t, cfg)
+	is("documents of an earlier release", 5, 5, ReasonCompile, "before")
+	x.forget()
+	must(cfg.Book.Activate(within(t), 5, "mobile-carriers", policy.Scope{}, by))(t)
+	is("activation", 6, 5, ReasonPhaseOnly, "mobile-carriers")
+	modified(t, "activation under documents of an earlier release", x)
+
+	must(cfg.Book.Restore(within(t), 1, 6, by))(t)
+	if st := r.converged(x.name, 7); st.InForce != "before" || st.Failure != nil {
 		t.Errorf("after the restoration: %+v", st)
 	}
 }

@@ -36,12 +36,16 @@ func NewBook(s *store.Store, now func() time.Time) *Book {
 
 // load reads documents once there is room for their nodes.
 func (b *Book) load(ctx context.Context, files []policy.File) (*policy.Bundle, error) {
+	return b.loadBy(ctx, files, policy.LoadContext)
+}
+
+func (b *Book) loadBy(ctx context.Context, files []policy.File, load func(context.Context, []policy.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
 	nodes := int64(min(policy.Nodes(files), policy.MaxNodes))
 	if err := b.reading.Acquire(ctx, nodes); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	defer b.reading.Release(nodes)
-	return policy.LoadContext(ctx, files)
+	return load(ctx, files)
 }
 
 func (b *Book) recent() *Intent {
@@ -85,13 +89,24 @@ func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 		return nil, err
 	}
 	if last := b.recent(); last.is(r) {
-		return last, nil
+		return usable(last, last.Broken())
 	}
 	s, err := b.store.Intent().At(ctx, revision)
 	if err != nil {
 		return nil, err
 	}
-	return b.read(ctx, s, b.recent())
+	return usable(b.read(ctx, s, b.recent()))
+}
+
+// usable leaves out an intent that is broken, and says so.
+func usable(in *Intent, err error) (*Intent, error) {
+	switch {
+	case err == nil:
+		return in, nil
+	case isOfContent(err) && !errors.Is(err, ErrBroken):
+		err = fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return nil, err
 }
 
 // of returns the intent of a revision that the store has just told of as the newest.
@@ -102,8 +117,15 @@ func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	if last := b.recent(); last.is(r) {
 		return last, nil
 	}
-	in, err := b.At(ctx, r.Number)
+	s, err := b.store.Intent().At(ctx, r.Number)
 	if err != nil {
+		return nil, err
+	}
+	in, err := b.read(ctx, s, b.recent())
+	if in == nil && isOfContent(err) {
+		in, err = b.salvage(ctx, s, err)
+	}
+	if in == nil {
 		return nil, err
 	}
 	return b.remember(in), nil
@@ -143,6 +165,9 @@ func (b *Book) Watch(ctx context.Context, after uint64) <-chan Update {
 			in, err := b.of(ctx, r)
 			for errors.Is(err, store.ErrNoQuorum) && ctx.Err() == nil { // each attempt takes as long as the store's timeout
 				in, err = b.of(ctx, r)
+			}
+			if err == nil && in.broken != nil && in.broken.bare {
+				in, err = nil, in.broken.err
 			}
 			select {
 			case updates <- Update{in, err}:
@@ -244,6 +269,9 @@ func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, 
 		return nil, false, err
 	}
 	in, err := b.At(ctx, r.Number)
+	if isOfContent(err) {
+		in, err = b.of(ctx, r)
+	}
 	return in, err == nil, err
 }
 

@@ -25,6 +25,8 @@ var (
 	ErrNone = errors.New("there is no intent yet: apply a policy and an inventory first")
 	// ErrNoPhase is returned for a switch on which no phase has begun.
 	ErrNoPhase = errors.New("no phase is in force")
+	// ErrBroken is returned where documents are to be compiled that are not valid, or cannot even be read.
+	ErrBroken = errors.New("the documents cannot be used")
 	// ErrActivation is a change of the documents that takes away what an activation in force names.
 	ErrActivation = errors.New("an activation in force names what the documents no longer have")
 )
@@ -44,25 +46,21 @@ type Intent struct {
 	Numbers     *policy.Numbers
 	Activations []policy.Activation // in the order in which they were made
 
-	compiler *policy.Compiler
-	encoded  []byte // Numbers, as they are stored; nil before that
+	compiler *policy.Compiler // nil if broken
+	encoded  []byte           // Numbers, as they are stored; nil before that
+	broken   *broken          // nil if the documents are good
 }
 
 // read makes an Intent of what the store has. like may be nil, or one that may have the same documents.
 func (b *Book) read(ctx context.Context, s store.Snapshot, like *Intent) (*Intent, error) {
-	in := &Intent{Revision: s.Revision, Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
-	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
-		if name, isFile := strings.CutPrefix(path, filesFolder); isFile {
-			in.Files = append(in.Files, policy.File{Name: name, Data: s.Documents[path]})
-		}
-	}
+	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
 		return nil, err
 	}
 	numbered(in.Activations)
 	if like != nil && like.encoded != nil && bytes.Equal(in.encoded, like.encoded) && sameFiles(in.Files, like.Files) {
-		in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded = like.Files, like.Bundle, like.Numbers, like.compiler, like.encoded
-		return in, nil
+		in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.broken = like.Files, like.Bundle, like.Numbers, like.compiler, like.encoded, like.broken
+		return in, in.Broken()
 	}
 	if err := in.decode(s, numbersPath, in.Numbers); err != nil {
 		return nil, err
@@ -71,6 +69,16 @@ func (b *Book) read(ctx context.Context, s store.Snapshot, like *Intent) (*Inten
 		return nil, fmt.Errorf("revision %d: %w", s.Number, err)
 	}
 	return in, nil
+}
+
+// filesOf are what the operators wrote, in the order of the names.
+func filesOf(s store.Snapshot) (files []policy.File) {
+	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
+		if name, isFile := strings.CutPrefix(path, filesFolder); isFile {
+			files = append(files, policy.File{Name: name, Data: s.Documents[path]})
+		}
+	}
+	return files
 }
 
 // decode reads a document that is JSON, if it is there.
@@ -100,7 +108,9 @@ func sameFiles(a, b []policy.File) bool {
 
 // SameDocuments reports whether two intents were found to have the same documents and numbers, so that they differ in activations alone.
 // It may report false of some that have.
-func (in *Intent) SameDocuments(other *Intent) bool { return in.compiler == other.compiler }
+func (in *Intent) SameDocuments(other *Intent) bool {
+	return in.compiler == other.compiler && in.broken == other.broken
+}
 
 // SameAs reports whether two intents have the same files and activations.
 func (in *Intent) SameAs(other *Intent) bool {
@@ -149,6 +159,9 @@ func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, err
 
 // Compile returns what a switch should hold at a moment, or ErrNoPhase, or what policy.Compiler.Compile returns.
 func (in *Intent) Compile(switchName string, now time.Time) (*policy.Compiled, error) {
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
 	if _, ok := in.Bundle.Inventory.Switch(switchName); !ok {
 		return in.compiler.Compile(switchName, policy.InForce{}, now) // for its error, which says what there is
 	}
@@ -161,16 +174,26 @@ func (in *Intent) Compile(switchName string, now time.Time) (*policy.Compiled, e
 
 // CompileAs is Compile with the phases given.
 func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.Time) (*policy.Compiled, error) {
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
 	return in.compiler.Compile(switchName, phases, now)
 }
 
 // Rules returns the rules that Compile would have at the phases given, without the rest of the switch.
+//
+// Of broken documents they are there to be found in a switch that has them already, and must not be written to one.
 func (in *Intent) Rules(switchName string, phases policy.InForce) (policy.Rules, error) {
+	if in.broken != nil {
+		return in.broken.rules(switchName, phases)
+	}
 	return in.compiler.Rules(switchName, phases)
 }
 
 // SameExemptions reports whether the same exemptions hold at two moments.
-func (in *Intent) SameExemptions(a, b time.Time) bool { return in.compiler.SameExemptions(a, b) }
+func (in *Intent) SameExemptions(a, b time.Time) bool {
+	return in.broken != nil || in.compiler.SameExemptions(a, b)
+}
 
 // NextEvent returns the first moment after now at which what a switch should hold may change by itself; ok is false if there is none.
 func (in *Intent) NextEvent(now time.Time) (time.Time, bool) {

@@ -136,6 +136,14 @@ func Reads() []*p4v1.Entity {
 	return append(reads, groupEntity(&p4v1.MulticastGroupEntry{}))
 }
 
+// RuleReads are those of Reads for the rules and for which of them are in force.
+func RuleReads() []*p4v1.Entity {
+	return slices.DeleteFunc(Reads(), func(e *p4v1.Entity) bool {
+		id := e.GetTableEntry().GetTableId()
+		return id != verdictTable && id != runningEpochTable
+	})
+}
+
 type builder struct {
 	entries []Entry
 	faults  []error

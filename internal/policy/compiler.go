@@ -39,10 +39,37 @@ type Compiler struct {
 // The policy is checked again (ErrInvalid), and each switch when it is compiled, so that no caller can compile a rule set that blocks
 // submission. ErrNumbers is a name without a number.
 func NewCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
-	p := b.Policy
-	if err := validatePolicy(p); err != nil {
-		return nil, fmt.Errorf("compile policy %q: %w", p.Name, err)
+	if err := validatePolicy(b.Policy); err != nil {
+		return nil, fmt.Errorf("compile policy %q: %w", b.Policy.Name, err)
 	}
+	return newCompiler(b, n)
+}
+
+// A Salvager makes the rule sets of documents that are not valid, to find them in a switch that has them already. It makes nothing else.
+type Salvager struct{ c *Compiler }
+
+// NewSalvager returns a salvager of documents that Salvage read. An error means that they are too wrong for it.
+func NewSalvager(b *Bundle, n *Numbers) (s *Salvager, err error) {
+	defer salvaged(&err)
+	c, err := newCompiler(b, n)
+	return &Salvager{c}, err
+}
+
+// Rules is Compiler.Rules.
+func (s *Salvager) Rules(switchName string, in InForce) (r Rules, err error) {
+	defer salvaged(&err)
+	return s.c.Rules(switchName, in)
+}
+
+// salvaged makes an error of what code does that relies on valid documents.
+func salvaged(err *error) {
+	if fault := recover(); fault != nil {
+		*err = fmt.Errorf("%w: too wrong to make rules of: %v", ErrInvalid, fault)
+	}
+}
+
+func newCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
+	p := b.Policy
 	c := &Compiler{bundle: b, numbers: n, given: n != nil, ruleSets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}
 	if n == nil {
 		// Lines are numbered with their switch: it may be the only one that is asked for.

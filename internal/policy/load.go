@@ -30,6 +30,30 @@ func Load(files []File) (*Bundle, error) { return LoadContext(context.Background
 
 // LoadContext is Load, and ends early with the context's cause.
 func LoadContext(ctx context.Context, files []File) (*Bundle, error) {
+	b, err := readable(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	if err := validate(ctx, b.Policy, b.Inventory); err != nil {
+		return nil, err
+	}
+	b.forgetPlaces()
+	return b, nil
+}
+
+// Salvage reads documents whose form is right, whatever they mean, as those are that an earlier release took for valid. Their names and dates
+// can be used, so that a phase can be changed; nothing may be compiled of them. The error is a Faults of their form, or the context's cause.
+func Salvage(ctx context.Context, files []File) (*Bundle, error) {
+	b, err := readable(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	b.forgetPlaces()
+	return b, nil
+}
+
+// readable reads documents as far as their form goes.
+func readable(ctx context.Context, files []File) (*Bundle, error) {
 	if Nodes(files) > MaxNodes {
 		return nil, Faults{*tooMany("")}
 	}
@@ -46,12 +70,11 @@ func LoadContext(ctx context.Context, files []File) (*Bundle, error) {
 	if err := r.faults.orNil(); err != nil {
 		return nil, err
 	}
-	if err := validate(ctx, r.policy, r.inventory); err != nil {
-		return nil, err
-	}
-	r.policy.src.root, r.inventory.src.root = nil, nil // nodes take twenty times the room of the text, and nobody asks for places any more
 	return &Bundle{Policy: r.policy, Inventory: r.inventory}, nil
 }
+
+// forgetPlaces gives up the nodes of the text, which take twenty times its room: nobody asks for places any more.
+func (b *Bundle) forgetPlaces() { b.Policy.src.root, b.Inventory.src.root = nil, nil }
 
 // A reader collects the documents of files.
 type reader struct {

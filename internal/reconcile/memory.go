@@ -17,6 +17,7 @@ import (
 // switch again. It is a few bytes an epoch. It holds for as long as nobody else writes to the switch.
 type Memory struct {
 	running pipeline.Epoch
+	value   string // of the entry that holds the running epoch
 	sets    map[pipeline.Epoch]Fingerprint
 }
 
@@ -46,15 +47,37 @@ func fingerprint(rules []pipeline.Entry) Fingerprint {
 }
 
 func remember(now *standing) *Memory {
-	m := &Memory{running: now.running, sets: make(map[pipeline.Epoch]Fingerprint, len(now.rules))}
+	m := &Memory{running: now.running, value: now.runningEntry.Value, sets: make(map[pipeline.Epoch]Fingerprint, len(now.rules))}
 	for e, rules := range now.rules {
 		m.sets[e] = fingerprint(rules)
 	}
 	return m
 }
 
+// Recall reads the rule sets of a switch, and nothing else of it.
+func Recall(ctx context.Context, sw Switch) (*Memory, error) {
+	var have []pipeline.Entry
+	for _, request := range pipeline.RuleReads() {
+		err := sw.ReadEncoded(ctx, func(entity []byte) error {
+			e, err := (*pipeline.Known)(nil).Decode(entity)
+			have = append(have, e)
+			return err
+		}, request)
+		if err != nil {
+			return nil, fmt.Errorf("read %v: %w", request, err)
+		}
+	}
+	return remember(split(have)), nil
+}
+
 // Running is the epoch in force.
 func (m *Memory) Running() pipeline.Epoch { return m.running }
+
+// InForce reports whether a rule set is in force.
+func (m *Memory) InForce(rules Fingerprint, synOnly bool) bool {
+	set, there := m.sets[m.running]
+	return there && set == rules && m.value == pipeline.EpochEntry(m.running, synOnly).Value
+}
 
 // PutInForce puts a rule set in force that the switch has already, by one MODIFY. It returns false, and has written nothing, if the switch
 // does not have it: then Apply has to write it. All but its rules must be what the switch has. After an error, the memory is worth nothing.
@@ -64,11 +87,12 @@ func (m *Memory) PutInForce(ctx context.Context, sw Switch, rules Fingerprint, s
 		if set, there := m.sets[e]; !there || set != rules {
 			continue
 		}
-		update := &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(e, synOnly).Entity}
+		entry := pipeline.EpochEntry(e, synOnly)
+		update := &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: entry.Entity}
 		if err := sw.Write(ctx, []*p4v1.Update{update}); err != nil {
 			return false, fmt.Errorf("put epoch %d in force in place of %d: %w", e, m.running, err)
 		}
-		m.running = e
+		m.running, m.value = e, entry.Value
 		return true, nil
 	}
 	return false, nil

@@ -24,7 +24,7 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 			row.mark = green
 		}
 	}
-	text := g.text(t, "") + fmt.Sprintf("policy %s, revision %d", plain(r.Policy), r.Revision)
+	text := brokenNote(r.Broken) + g.text(t, "") + fmt.Sprintf("policy %s, revision %d", plain(r.Policy), r.Revision)
 	if r.Next != nil {
 		text += ", changes by itself at " + t.moment(r.Next)
 	}
@@ -107,6 +107,7 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 // Preview shows which phases a change of phase replaces and where, and which date would replace it.
 func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	var b strings.Builder
+	b.WriteString(brokenNote(r.Broken))
 	if u := r.Undoes; u != nil {
 		b.WriteString(wrapped("", plain(fmt.Sprintf("This undoes the activation of phase %s by %s, revision %d of %s: %s", u.Phase, u.Author, u.Revision, t.moment(u.Time), u.Reason)), 4))
 	}
@@ -131,6 +132,14 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+// brokenNote warns of documents that cannot be used.
+func brokenNote(why string) string {
+	if why == "" {
+		return ""
+	}
+	return wrapped("", plain("warning: "+why), 4)
 }
 
 // phaseTurn is what the date of a phase changes.

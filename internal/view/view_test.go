@@ -139,7 +139,7 @@ func answers() []shown {
 		NextTurn: turn,
 	}
 	undo := &op25bv1.PreviewResponse{
-		Revision: 7, Switches: 12, Changes: []*op25bv1.PhaseChange{
+		Broken: "the documents cannot be used: revision 7: policy.yaml:1:7: not valid YAML", Revision: 7, Switches: 12, Changes: []*op25bv1.PhaseChange{
 			{From: "mobile-carriers", To: "before", Groups: []string{"adsl"}, Switches: []string{"edge-1"}},
 			{From: "mobile-carriers", To: "all-destinations", Groups: []string{"isdn"}, Switches: []string{"edge-1"}},
 		},

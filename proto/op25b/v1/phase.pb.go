@@ -72,7 +72,10 @@ type ListPhasesResponse struct {
 	// The next moment at which what is in force may change by itself; absent if there is none.
 	Next *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`
 	// The next moment at which a date changes the phase in force somewhere; absent if there is none.
-	NextTurn      *PhaseTurn `protobuf:"bytes,70,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
+	NextTurn *PhaseTurn `protobuf:"bytes,70,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
+	// Why the documents of the revision cannot be used; empty if they can. Then phases are those of these documents, or of the newest earlier
+	// ones that can be read.
+	Broken        string `protobuf:"bytes,71,opt,name=broken,proto3" json:"broken,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -147,6 +150,13 @@ func (x *ListPhasesResponse) GetNextTurn() *PhaseTurn {
 		return x.NextTurn
 	}
 	return nil
+}
+
+func (x *ListPhasesResponse) GetBroken() string {
+	if x != nil {
+		return x.Broken
+	}
+	return ""
 }
 
 // What the date of a phase changes.
@@ -689,7 +699,9 @@ type PreviewResponse struct {
 	// The moment that "now" is, for RollbackRequest.shown.
 	Time *timestamppb.Timestamp `protobuf:"bytes,71,opt,name=time,proto3" json:"time,omitempty"`
 	// The next date that would change the phase for some of these lines; absent if there is none.
-	NextTurn      *PhaseTurn `protobuf:"bytes,72,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
+	NextTurn *PhaseTurn `protobuf:"bytes,72,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
+	// As in ListPhasesResponse.
+	Broken        string `protobuf:"bytes,73,opt,name=broken,proto3" json:"broken,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -771,6 +783,13 @@ func (x *PreviewResponse) GetNextTurn() *PhaseTurn {
 		return x.NextTurn
 	}
 	return nil
+}
+
+func (x *PreviewResponse) GetBroken() string {
+	if x != nil {
+		return x.Broken
+	}
+	return ""
 }
 
 // A phase that replaces another one, and where.
@@ -1073,14 +1092,15 @@ var File_op25b_v1_phase_proto protoreflect.FileDescriptor
 const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
 	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\"\x13\n" +
-	"\x11ListPhasesRequest\"\x83\x02\n" +
+	"\x11ListPhasesRequest\"\x9b\x02\n" +
 	"\x12ListPhasesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\tR\x06policy\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12'\n" +
 	"\x06phases\x18\x04 \x03(\v2\x0f.op25b.v1.PhaseR\x06phases\x12.\n" +
 	"\x04next\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x120\n" +
-	"\tnext_turn\x18F \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\"\x82\x01\n" +
+	"\tnext_turn\x18F \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\x12\x16\n" +
+	"\x06broken\x18G \x01(\tR\x06broken\"\x82\x01\n" +
 	"\tPhaseTurn\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
@@ -1121,7 +1141,7 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x04 \x01(\x04R\x04base\x12&\n" +
-	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xa0\x02\n" +
+	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xb8\x02\n" +
 	"\x0fPreviewResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
@@ -1129,7 +1149,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\bswitches\x18\x04 \x01(\rR\bswitches\x12,\n" +
 	"\x06undoes\x18F \x01(\v2\x14.op25b.v1.ActivationR\x06undoes\x12.\n" +
 	"\x04time\x18G \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x120\n" +
-	"\tnext_turn\x18H \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\"\xa3\x01\n" +
+	"\tnext_turn\x18H \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\x12\x16\n" +
+	"\x06broken\x18I \x01(\tR\x06broken\"\xa3\x01\n" +
 	"\vPhaseChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +

@@ -1,0 +1,107 @@
+package intent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"op25b/internal/policy"
+	"op25b/internal/store"
+)
+
+// The newest revision may hold documents that cannot be used: an earlier release took them for valid, or another hand wrote them into the
+// store. The way back must stay open (I13). Such an Intent has the files as they are, nothing compiles of it, and for its phases and
+// switches it has the names and dates of these documents if their form is right, and else of the newest earlier revision that can be used.
+
+// broken is why documents cannot be used, and the rules that they would have.
+type broken struct {
+	err   error
+	rules func(switchName string, phases policy.InForce) (policy.Rules, error)
+	bare  bool // there are no names and dates either
+}
+
+// Broken returns why the documents cannot be used, as an ErrBroken, or nil.
+func (in *Intent) Broken() error {
+	if in.broken == nil {
+		return nil
+	}
+	return in.broken.err
+}
+
+// isOfContent says whether an error of reading a revision is about what the store has, and not about the store.
+func isOfContent(err error) bool {
+	return err != nil && !slices.ContainsFunc([]error{
+		store.ErrNotFound, store.ErrNoQuorum, store.ErrClosed, store.ErrCorrupt, context.Canceled, context.DeadlineExceeded,
+	}, func(kind error) bool { return errors.Is(err, kind) })
+}
+
+// salvage makes an Intent of a snapshot that cannot be used because of cause.
+func (b *Book) salvage(ctx context.Context, s store.Snapshot, cause error) (*Intent, error) {
+	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
+	in.broken = &broken{err: fmt.Errorf("%w: %w", ErrBroken, cause)}
+	numbersOK := json.Unmarshal(s.Documents[numbersPath], in.Numbers) == nil
+	activationsOK := in.decode(s, activationsPath, &in.Activations) == nil
+	numbered(in.Activations)
+	bundle, formErr := b.loadBy(ctx, in.Files, policy.Salvage)
+	if formErr == nil && numbersOK && activationsOK {
+		in.Bundle = bundle
+		in.broken.rules = salvagedRules(bundle, in.Numbers)
+		return in, nil
+	}
+	earlier, err := b.earlier(ctx, s, formErr == nil && numbersOK)
+	if err != nil {
+		return nil, err
+	}
+	if earlier == nil {
+		if !numbersOK {
+			in.Numbers = nil
+		}
+		in.Bundle, in.broken.bare = &policy.Bundle{Policy: &policy.Policy{}, Inventory: &policy.Inventory{}}, true
+		in.broken.rules = func(string, policy.InForce) (policy.Rules, error) { return policy.Rules{}, in.broken.err }
+		return in, nil
+	}
+	in.Bundle, in.broken.rules = earlier.Bundle, earlier.Rules
+	if !numbersOK {
+		in.Numbers = earlier.Numbers
+	}
+	if !activationsOK {
+		in.Activations = earlier.Activations
+	}
+	return in, nil
+}
+
+func salvagedRules(b *policy.Bundle, n *policy.Numbers) func(string, policy.InForce) (policy.Rules, error) {
+	s, err := policy.NewSalvager(b, n)
+	return func(switchName string, phases policy.InForce) (policy.Rules, error) {
+		if err != nil {
+			return policy.Rules{}, err
+		}
+		return s.Rules(switchName, phases)
+	}
+}
+
+// earlier returns the newest revision before a snapshot that can be used, or nil if none that is kept can. Revisions with the same documents
+// are looked at only if those may be good.
+func (b *Book) earlier(ctx context.Context, s store.Snapshot, mayBeGood bool) (*Intent, error) {
+	files := filesOf(s)
+	for n := s.Number - 1; n > 0; n-- {
+		old, err := b.store.Intent().At(ctx, n)
+		if errors.Is(err, store.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !mayBeGood && sameFiles(files, filesOf(old)) && bytes.Equal(s.Documents[numbersPath], old.Documents[numbersPath]) {
+			continue
+		}
+		in, err := b.read(ctx, old, b.recent())
+		if !isOfContent(err) {
+			return in, err
+		}
+	}
+	return nil, nil
+}
