@@ -163,7 +163,8 @@ func (d *digester) configure(op p4v1.Update_Type, e *p4v1.DigestEntry) error {
 	if c.MaxTimeoutNs < 0 || c.MaxListSize < 0 || c.AckTimeoutNs < 0 {
 		return invalidf("digest %q: config: max_timeout_ns %d, max_list_size %d, ack_timeout_ns %d: none may be negative", in.digest.name, c.MaxTimeoutNs, c.MaxListSize, c.AckTimeoutNs)
 	}
-	in.config = c
+	// Not the message itself, which may hold more than these.
+	in.config = &p4v1.DigestEntry_Config{MaxTimeoutNs: c.MaxTimeoutNs, MaxListSize: c.MaxListSize, AckTimeoutNs: c.AckTimeoutNs}
 	d.poke()
 	return nil
 }

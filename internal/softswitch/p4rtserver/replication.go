@@ -41,7 +41,7 @@ func (p *pipeline) writeMulticast(op p4v1.Update_Type, g *p4v1.MulticastGroupEnt
 		if err := p.eng.DeleteMulticastGroup(id); err != nil {
 			return engineError(err)
 		}
-		p.hold(-replicasCost(p.groups[id].GetReplicas()))
+		p.hold(-keptCost(p.groups[id], p.groups[id].GetReplicas()))
 		delete(p.groups, id)
 		return nil
 	}
@@ -50,7 +50,7 @@ func (p *pipeline) writeMulticast(op p4v1.Update_Type, g *p4v1.MulticastGroupEnt
 	if err != nil {
 		return prefixed(err, "multicast group %d: ", id)
 	}
-	more := replicasCost(kept.Replicas) - replicasCost(p.groups[id].GetReplicas())
+	more := keptCost(kept, kept.Replicas) - keptCost(p.groups[id], p.groups[id].GetReplicas())
 	if err := p.room(more); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 		if err := p.eng.DeleteCloneSession(id); err != nil {
 			return engineError(err)
 		}
-		p.hold(-replicasCost(p.sessions[id].GetReplicas()))
+		p.hold(-keptCost(p.sessions[id], p.sessions[id].GetReplicas()))
 		delete(p.sessions, id)
 		return nil
 	}
@@ -81,7 +81,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	if err != nil {
 		return prefixed(err, "clone session %d: ", id)
 	}
-	more := replicasCost(kept.Replicas) - replicasCost(p.sessions[id].GetReplicas())
+	more := keptCost(kept, kept.Replicas) - keptCost(p.sessions[id], p.sessions[id].GetReplicas())
 	if err := p.room(more); err != nil {
 		return err
 	}
@@ -94,8 +94,10 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	return nil
 }
 
-// replicasCost is what a group or session takes.
-func replicasCost(rs []*p4v1.Replica) int64 { return costReplica * int64(len(rs)) }
+// keptCost is what a group or session takes, with all that the client has put into it; 0 if there is none.
+func keptCost(m proto.Message, rs []*p4v1.Replica) int64 {
+	return int64(proto.Size(m)) + costReplica*int64(len(rs))
+}
 
 func checkExists(op p4v1.Update_Type, exists bool, kind string, id uint32) error {
 	switch {
