@@ -50,7 +50,8 @@ type Revision struct {
 type Change struct {
 	Base           uint64
 	Author, Reason string
-	Request        string // the caller's id of it, or empty: see Made and Settle
+	Request        string    // the caller's id of it, or empty: see Made and Settle
+	Time           time.Time // by its maker's clock; the store's if zero. A revision is never older than the one before
 	Documents      map[string][]byte
 	KeepOthers     bool // documents of Base that Documents does not name stay; otherwise Documents are all
 	Reserved       bool // it may use the room that is kept for changes of phase and for the way back
@@ -92,7 +93,7 @@ func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Re
 		return Revision{}, err
 	}
 	return in.make(ctx, c.Base, c.Reserved, records, func(old manifest) (draft, error) {
-		d := draft{rec: revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request}}, content: make(map[string][]byte)}
+		d := draft{rec: revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request, Time: c.Time}}, content: make(map[string][]byte)}
 		var m manifest
 		if c.KeepOthers {
 			m = slices.DeleteFunc(old, func(of document) bool { _, replaced := c.Documents[of.Path]; return replaced })
@@ -195,7 +196,13 @@ func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records 
 		if err != nil {
 			return Revision{}, err
 		}
-		rec.Number, rec.Time, rec.ID = base+1, in.s.cfg.Now().UTC().Round(0), nonce()
+		rec.Number, rec.ID = base+1, nonce()
+		if rec.Time.IsZero() {
+			rec.Time = in.s.cfg.Now()
+		}
+		if rec.Time = rec.Time.UTC().Round(0); rec.Time.Before(head.Time) {
+			rec.Time = head.Time
+		}
 		value, err := encode(rec)
 		if err != nil {
 			return Revision{}, fmt.Errorf("%w: %w", ErrInvalid, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -92,6 +93,26 @@ func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fen
 		witness: key, value: value,
 	}
 	return r.change(ctx, name, rev, c, fences)
+}
+
+// PutRecorded is PutIf together with records in the audit chain: neither is without the other.
+func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v T, records ...AuditRecord) error {
+	value, err := r.value(name, v)
+	if err != nil {
+		return err
+	}
+	key := r.path + name
+	c := change{
+		op: "write " + r.kind, then: []clientv3.Op{clientv3.OpPut(key, value)}, witness: key, value: value, read: []string{key},
+	}
+	if rev != AnyRevision {
+		c.guards = append(c.guards, clientv3.Compare(clientv3.ModRevision(key), "=", rev))
+	}
+	found, err := r.s.commitRecorded(ctx, c, slices.Clone(records))
+	if errors.Is(err, errRefused) {
+		return &ConflictError{Kind: r.kind, Name: name, Expected: rev, Actual: found[key].GetModRevision()}
+	}
+	return err
 }
 
 // value is what is stored of a record.

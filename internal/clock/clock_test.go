@@ -1,0 +1,204 @@
+package clock
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// A machine has a wall clock that can be set, and one that cannot.
+type machine struct {
+	boot   string
+	gone   time.Duration
+	offset time.Duration // of the wall clock
+}
+
+var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+func (m *machine) wall() time.Time { return noon.Add(m.gone + m.offset) }
+
+func (m *machine) source() Source {
+	return Source{Wall: m.wall, Elapsed: func() time.Duration { return m.gone }, Boot: m.boot}
+}
+
+func clockOf(t testing.TB, m *machine) *Clock {
+	t.Helper()
+	c, err := New(Config{Source: m.source()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A wall clock that is set holds dates; the trusted time goes on. I11
+func TestJump(t *testing.T) {
+	for name, by := range map[string]time.Duration{"three days forward": 72 * time.Hour, "a day back": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			m := &machine{}
+			c := clockOf(t, m)
+			m.gone = time.Minute
+			if !c.Dates().Equal(noon.Add(time.Minute)) || c.Hold().Reason != None {
+				t.Fatalf("before it is set: %v, %v", c.Dates(), c.Hold())
+			}
+			m.offset = by
+			if got := c.Dates(); !got.Equal(noon.Add(time.Minute)) {
+				t.Errorf("dates are in force up to %v", got)
+			}
+			if h := c.Hold(); h.Reason != Jump || h.Ahead != by {
+				t.Errorf("the hold is %+v", h)
+			}
+			m.gone += time.Hour
+			if got := c.Dates(); !got.Equal(noon.Add(time.Minute)) {
+				t.Errorf("an hour later dates are in force up to %v", got)
+			}
+			if got := c.Now(); !got.Equal(noon.Add(time.Minute + time.Hour)) {
+				t.Errorf("an hour later it is %v", got)
+			}
+			m.offset = 2 * time.Second // set right
+			if got := c.Dates(); !got.Equal(m.wall()) || c.Hold().Reason != None {
+				t.Errorf("set right, dates are in force up to %v: %v", got, c.Hold())
+			}
+		})
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	m := &machine{}
+	c := clockOf(t, m)
+	m.offset = 72 * time.Hour
+	if c.Hold().Reason != Jump {
+		t.Fatal(c.Hold())
+	}
+	<-c.Changed()
+	c.Confirm()
+	<-c.Changed()
+	if c.Hold().Reason != None || !c.Dates().Equal(m.wall()) || !c.Now().Equal(m.wall()) {
+		t.Errorf("%v, dates up to %v", c.Hold(), c.Dates())
+	}
+	m.offset = 0
+	if c.Hold().Reason != Jump {
+		t.Error("the clock that was set back is trusted")
+	}
+	c.Confirm()
+	if got := c.Dates(); !got.Equal(noon.Add(72 * time.Hour)) {
+		t.Errorf("dates that were in force are not: up to %v", got)
+	}
+}
+
+// A date that the store has recorded as begun is in force, whatever the clock says.
+func TestBegun(t *testing.T) {
+	m := &machine{offset: -2 * time.Hour}
+	c := clockOf(t, m)
+	c.Begun(noon)
+	<-c.Changed()
+	c.Begun(noon.Add(-time.Hour)) // no news
+	if !c.Dates().Equal(noon) || !c.Now().Equal(noon) {
+		t.Errorf("dates up to %v, now %v", c.Dates(), c.Now())
+	}
+}
+
+// Whatever is done to the wall clock, time does not run backwards, and without a reason to trust it no date comes early. I11
+func TestNeverBackwards(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &machine{}
+		c, err := New(Config{Source: m.source()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, dates := c.Now(), c.Dates()
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			m.gone += time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "gone"))
+			m.offset = time.Duration(rapid.SampledFrom([]int64{0, int64(time.Second), -int64(time.Second), int64(72 * time.Hour), -int64(24 * time.Hour)}).Draw(t, "offset"))
+			n, d := c.Now(), c.Dates()
+			if n.Before(now) || d.Before(dates) {
+				t.Fatalf("back from %v, %v to %v, %v", now, dates, n, d)
+			}
+			if late := d.Sub(noon.Add(m.gone)); late > 20*DefaultBound {
+				t.Fatalf("dates are in force %v early", late)
+			}
+			now, dates = n, d
+		}
+	})
+}
+
+func TestBound(t *testing.T) {
+	for _, b := range []time.Duration{-time.Second, time.Millisecond, 2 * time.Hour} {
+		if _, err := New(Config{Bound: b}); !errors.Is(err, ErrBound) {
+			t.Errorf("bound %v: %v", b, err)
+		}
+	}
+	c, err := New(Config{Source: System()})
+	if err != nil || c.Bound() != DefaultBound {
+		t.Error(c, err)
+	}
+	if c.Hold().Reason != None || time.Since(c.Now()).Abs() > time.Minute {
+		t.Errorf("the system's clock: %v, %v", c.Now(), c.Hold())
+	}
+}
+
+// Who may vouch for whom, and which controller yields.
+func TestJudge(t *testing.T) {
+	agrees := func(name string) Member { return Member{Name: name, Known: true, Ahead: time.Second} }
+	ahead := func(name string) Member { return Member{Name: name, Known: true, Ahead: 2 * time.Hour} }
+	held := func(m Member, why Reason) Member { m.Hold = why; return m }
+	timeOf := func(by string, age, off time.Duration) storeTime {
+		return storeTime{reading{Wall: noon.Add(off), Elapsed: -age, Boot: "boot"}, by}
+	}
+	for _, c := range []struct {
+		name    string
+		scene   scene
+		jump    time.Duration // before it is judged
+		running bool          // it was trusted before
+		want    Reason
+		verdict verdict
+	}{
+		{name: "alone in a new store", scene: scene{present: 1}, want: Starting, verdict: verdict{keeps: true}},
+		{name: "alone, away for a week, and the machine stayed up", scene: scene{present: 1, time: storeTime{reading{noon.Add(-7 * 24 * time.Hour), -7 * 24 * time.Hour, "boot"}, "me"}}, want: Starting, verdict: verdict{keeps: true}},
+		{name: "alone, set forward while away", scene: scene{present: 1, time: timeOf("me", time.Minute, -72*time.Hour)}, want: Restart},
+		{name: "alone, set back while away", scene: scene{present: 1, time: timeOf("me", time.Minute, 24*time.Hour)}, want: Restart},
+		{name: "alone after a boot", scene: scene{present: 1, time: storeTime{reading{noon.Add(-30 * time.Minute), 0, "before"}, "me"}}, want: Starting, verdict: verdict{keeps: true}},
+		{name: "alone after a boot, a day later", scene: scene{present: 1, time: storeTime{reading{noon.Add(-24 * time.Hour), 0, "before"}, "me"}}, want: Restart},
+		{name: "alone after a boot, before the last time", scene: scene{present: 1, time: storeTime{reading{noon.Add(time.Minute), 0, "before"}, "me"}}, want: Restart},
+		{name: "another is not heard yet", scene: scene{present: 2, others: []Member{{Name: "b"}}}, want: Starting},
+		{name: "another is never heard", scene: scene{present: 2, others: []Member{{Name: "b"}}, waited: true}, want: Starting, verdict: verdict{keeps: true}},
+		{name: "who comes yields", scene: scene{present: 2, others: []Member{ahead("b")}}, want: Skew},
+		{name: "who comes and agrees", scene: scene{present: 2, others: []Member{agrees("b")}}, verdict: verdict{keeps: true}},
+		{name: "who comes yields to the store's time", scene: scene{
+			present: 2, others: []Member{{Name: "b"}}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("b", 0, 2*time.Hour),
+		}, want: Skew},
+		{name: "who comes is vouched for by nobody that was set", scene: scene{
+			present: 2, others: []Member{held(agrees("b"), Jump)}, time: timeOf("me", time.Minute, -72*time.Hour),
+		}, want: Restart},
+		{name: "one of two differs, and I keep the time", running: true, scene: scene{
+			present: 2, others: []Member{ahead("b")}, fresh: true, storeNow: noon, time: timeOf("me", 0, 0),
+		}, verdict: verdict{keeps: true}},
+		{name: "one of two differs, and keeps the time", running: true, scene: scene{
+			present: 2, others: []Member{ahead("b")}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("b", 0, 2*time.Hour),
+		}, want: Skew},
+		{name: "two of three differ", running: true, scene: scene{
+			present: 3, others: []Member{ahead("b"), ahead("c")}, fresh: true, storeNow: noon, time: timeOf("me", 0, 0),
+		}, want: Skew},
+		{name: "two of three agree against who keeps the time", running: true, scene: scene{
+			present: 3, others: []Member{held(agrees("b"), Skew), ahead("c")}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("c", 0, 2*time.Hour),
+		}, verdict: verdict{keeps: true, claims: true}},
+		{name: "a jump that the other confirms", running: true, jump: time.Hour, scene: scene{present: 2, others: []Member{agrees("b")}}, verdict: verdict{keeps: true}},
+		{name: "a jump that the other made too", running: true, jump: time.Hour, scene: scene{present: 2, others: []Member{held(agrees("b"), Jump)}}, want: Jump},
+		{name: "a jump alone", running: true, jump: time.Hour, scene: scene{present: 1}, want: Jump},
+		{name: "a jump that one of three confirms", running: true, jump: time.Hour, scene: scene{present: 3, others: []Member{agrees("b"), {Name: "c"}}}, verdict: verdict{keeps: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := &machine{boot: "boot"}
+			clock := clockOf(t, m)
+			c.scene.name = "me"
+			if !c.running {
+				clock.starts(c.scene.time)
+			}
+			m.offset = c.jump
+			if got := clock.judge(c.scene); got != c.verdict || clock.Hold().Reason != c.want {
+				t.Errorf("the verdict is %+v, want %+v; the hold %v, want %v", got, c.verdict, clock.Hold().Reason, c.want)
+			}
+		})
+	}
+}

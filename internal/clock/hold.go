@@ -1,0 +1,97 @@
+package clock
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Reason says why a controller holds dates.
+type Reason int
+
+// The reasons. Their order is that of the API.
+const (
+	// None: dates are put in force.
+	None Reason = iota
+	// Starting: the clock was not compared with those of the other controllers yet.
+	Starting
+	// Skew: the clock differs from those of most other controllers, or from the store's time, which another controller keeps.
+	Skew
+	// Jump: the wall clock was set while the controller ran.
+	Jump
+	// Restart: the clock does not fit the last time in the store, and no other controller is there to compare it with.
+	Restart
+)
+
+// String is the reason as it is logged and counted.
+func (r Reason) String() string {
+	switch r {
+	case None:
+		return "none"
+	case Starting:
+		return "starting"
+	case Skew:
+		return "skew"
+	case Jump:
+		return "jump"
+	case Restart:
+		return "restart"
+	default:
+		return fmt.Sprintf("reason %d", int(r))
+	}
+}
+
+// MarshalText and UnmarshalText make the word what is stored.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText takes an unknown word, of a later version, for Starting: such a clock confirms nobody.
+func (r *Reason) UnmarshalText(text []byte) error {
+	for known := None; known <= Restart; known++ {
+		if string(text) == known.String() {
+			*r = known
+			return nil
+		}
+	}
+	*r = Starting
+	return nil
+}
+
+// A Hold is that a controller puts no date in force, and why.
+type Hold struct {
+	Reason Reason
+	// Ahead is how far the wall clock was ahead of the trusted time when the hold began; negative is behind.
+	Ahead time.Duration
+	// Since is when the hold began, by the trusted time.
+	Since time.Time
+}
+
+// String says why, for people.
+func (h Hold) String() string {
+	way := Way(h.Ahead)
+	switch h.Reason {
+	case None:
+		return "the clock is trusted"
+	case Starting:
+		return "the clock was not compared with those of the other controllers yet"
+	case Skew:
+		return "the clock is " + way + " the time of the other controllers"
+	case Jump:
+		return "the clock was set: it is " + way + " where it should be by the time that has gone by"
+	default:
+		return "the clock is " + way + " what the last time in the store allows"
+	}
+}
+
+// Way is a difference in words: "2h0m0s ahead of", "3s behind".
+func Way(ahead time.Duration) string {
+	precision := time.Millisecond
+	if abs(ahead) > time.Minute {
+		precision = time.Second
+	}
+	if ahead < 0 {
+		return (-ahead).Round(precision).String() + " behind"
+	}
+	return ahead.Round(precision).String() + " ahead of"
+}
+
+// vouches reports whether a member with a hold can confirm the clock of another: one that was set itself, or that is not compared, cannot.
+func (r Reason) vouches() bool { return r == None || r == Skew }

@@ -1,0 +1,173 @@
+package clock
+
+import (
+	"slices"
+	"time"
+)
+
+// A Member is another controller's clock, as this one sees it.
+type Member struct {
+	Name string
+	// Ahead is how far its wall clock is ahead of this machine's, if Known.
+	Ahead time.Duration
+	Known bool
+	// Hold is why it holds dates.
+	Hold Reason
+}
+
+// A storeTime is the store's time: one controller whose clock is trusted keeps it.
+type storeTime struct {
+	reading
+	By string `json:"by"`
+}
+
+// A scene is what there is to judge a clock by.
+type scene struct {
+	name    string
+	present int      // controllers, with this one
+	others  []Member // that are present
+	// time is the store's time; fresh says that it can be told what it is now, which then is storeNow.
+	time     storeTime
+	storeNow time.Time
+	fresh    bool
+	waited   bool // long enough for the others to be heard
+}
+
+// A verdict is what a controller may do with the store's time.
+type verdict struct {
+	keeps  bool // it may keep the store's time, where no other controller does
+	claims bool // it is to replace the store's time, whoever keeps it
+}
+
+// judge holds or releases dates by what there is to see.
+func (c *Clock) judge(s scene) verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members = s.others
+	c.metrics.others(s.others)
+	is, trusted := c.readLocked()
+	v := c.votesLocked(s.others)
+	foreign := s.fresh && s.time.By != s.name
+	differs := foreign && abs(is.Wall.Sub(s.storeNow)) > c.bound
+	switch {
+	case v.agree > 0 && 2*(v.agree+1) > s.present:
+		c.claims = c.claims || differs
+		c.releaseLocked(is, "most of the other controllers have the same time")
+	case c.claims: // an operator's word counts until the store has it
+	case differs && c.hold.Reason != Jump:
+		c.holdLocked(Skew, is, s.storeNow)
+	case 2*len(v.against) > s.present:
+		c.holdLocked(Skew, is, is.Wall.Add(median(v.against)))
+	case c.hold.Reason == Skew && foreign: // and agrees, but only just: the next reading releases it
+		c.holdLocked(Skew, is, s.storeNow)
+	case c.hold.Reason == Starting && (v.known > 0 || foreign || s.present == 1 || s.waited):
+		return c.startedLocked(is, trusted, s, v)
+	}
+	return verdict{c.hold.Reason == None, c.claims}
+}
+
+// votes are what the clocks of the other controllers say about this one.
+type votes struct {
+	known   int
+	agree   int
+	against []time.Duration // how far they are ahead
+}
+
+func (c *Clock) votesLocked(others []Member) (v votes) {
+	for _, m := range others {
+		if m.Known {
+			v.known++
+		}
+		switch {
+		case !m.Known || !m.Hold.vouches():
+		case abs(m.Ahead) <= c.bound:
+			v.agree++
+		default:
+			v.against = append(v.against, m.Ahead)
+		}
+	}
+	return v
+}
+
+func median(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// startedLocked decides at the end of a start. A controller that comes yields to those that are there, and to the last time in the store; it
+// is trusted once it agrees with the store's time, or keeps it.
+func (c *Clock) startedLocked(is reading, trusted time.Time, s scene, v votes) verdict {
+	switch {
+	case s.fresh && s.time.By != s.name: // and it agrees
+		c.releaseLocked(is, "compared")
+	case v.agree == 0 && len(v.against) > 0:
+		c.holdLocked(Skew, is, is.Wall.Add(median(v.against)))
+	case v.agree == 0 && !c.fitsLocked(is, s.time):
+		c.holdLocked(Restart, is, trusted)
+	default:
+		return verdict{keeps: true}
+	}
+	return verdict{c.hold.Reason == None, c.claims}
+}
+
+// fitsLocked reports whether the wall clock can be right by what the store has recorded before this start.
+func (c *Clock) fitsLocked(is reading, last storeTime) bool {
+	if last.Wall.IsZero() {
+		return true
+	}
+	if ahead, ok := is.ahead(last.reading); ok { // no boot came between: how long it was is known
+		return abs(ahead) <= c.bound
+	}
+	gone := is.Wall.Sub(last.Wall)
+	return gone >= -c.bound && gone <= absence
+}
+
+// begun reports whether Keep has begun before.
+func (c *Clock) begun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.compared
+}
+
+// starts begins with dates held, at the last time that the store has.
+func (c *Clock) starts(last storeTime) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is, trusted := c.readLocked()
+	if last.Wall.IsZero() { // nothing speaks against the clock
+		c.dates = latest(c.dates, trusted)
+	} else {
+		c.dates = latest(c.dates, last.Wall)
+		trusted = last.Wall
+		if gone, ok := is.since(last.reading); ok {
+			trusted = trusted.Add(gone)
+		}
+	}
+	c.hold, c.compared = Hold{}, true
+	c.holdLocked(Starting, is, trusted)
+}
+
+// kept says that the store's time is this controller's.
+func (c *Clock) kept() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claims = false
+	if is, _ := c.readLocked(); c.hold.Reason == Starting {
+		c.releaseLocked(is, "compared")
+	}
+}
+
+// beat is what the other controllers are told of this clock.
+func (c *Clock) beat() beat {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is, _ := c.readLocked()
+	return beat{reading: is, Hold: c.hold.Reason, Jumps: c.jumps}
+}
+
+// Members returns the clocks of the other controllers that are present, as they were seen last.
+func (c *Clock) Members() []Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.members)
+}

@@ -1,0 +1,318 @@
+package clock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/store"
+)
+
+const (
+	// beatEvery is how often a controller writes down its time: 8,640 small records a day.
+	beatEvery = 10 * time.Second
+	// lookEvery is how often a controller reads its clocks when nobody asks for the time.
+	lookEvery = time.Second
+	// freshFor is how long the store's time can be carried on after it was received.
+	freshFor = 3 * beatEvery
+	// readings is how many of the latest readings of another clock are kept. A reading that arrives late makes a clock look behind, so that
+	// the one that is furthest ahead is the best.
+	readings = 4
+)
+
+// Records of the store.
+const (
+	beatKind    = "clock"         // by the controller's name: its time
+	timeKind    = "time"          // one: the store's time
+	timeName    = "store"         // its name
+	confirmKind = "clock-confirm" // by the controller's name: an operator's word
+)
+
+// A beat is what a controller says of its clock.
+type beat struct {
+	reading
+	Hold  Reason `json:"hold"`
+	Jumps uint64 `json:"jumps"`
+}
+
+// A confirmation is an operator's word that a controller's clock is right.
+type confirmation struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
+}
+
+// ErrAbsent is a confirmation for a controller that is not there.
+var ErrAbsent = errors.New("no such controller is present")
+
+// ConfirmAt writes down that an operator confirms the clock of a controller, which takes it up within a second or so, together with the
+// record of the audit chain.
+func ConfirmAt(ctx context.Context, s *store.Store, controller string, record store.AuditRecord) error {
+	members, err := s.Members(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(members))
+	for i, m := range members {
+		names[i] = m.Name
+	}
+	if !slices.Contains(names, controller) {
+		return fmt.Errorf("%w: %q; there are %q", ErrAbsent, controller, names)
+	}
+	said := confirmation{By: record.Who, At: time.Now()}
+	return store.JSON[confirmation](s, confirmKind).PutRecorded(ctx, controller, store.AnyRevision, said, record)
+}
+
+// A Keeper compares a clock with those of the other controllers.
+type Keeper struct {
+	clock *Clock
+	store *store.Store
+	name  string
+	log   *zap.Logger
+
+	beats *store.Records[beat]
+	times *store.Records[storeTime]
+
+	began     time.Duration // Elapsed
+	confirmed int64         // revision of the last confirmation that counts no more
+	last      storeTime
+	lastRev   int64
+	// ahead is how far the store's time was ahead of Elapsed in the latest readings, from one controller, that were received as they were
+	// written, the newest last.
+	ahead    []time.Duration
+	received time.Duration // Elapsed when the newest of them was
+	seen     map[string]*sightings
+	present  []string            // the other controllers
+	recorded map[string]struct{} // who has a beat in the store, present or not
+}
+
+// A sightings is what was seen of another controller's clock.
+type sightings struct {
+	last  beat
+	ahead []time.Duration // of readings that were received as they were written, the newest last
+}
+
+// Begin reads the store's time, and holds dates until the clock is compared. Run does that.
+func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper, error) {
+	k := &Keeper{
+		clock: c, store: s, name: name, log: c.log.With(zap.String("controller", name)), seen: make(map[string]*sightings),
+		recorded: make(map[string]struct{}),
+		beats:    store.JSON[beat](s, beatKind), times: store.JSON[storeTime](s, timeKind),
+	}
+	r, err := k.times.Get(ctx, timeName)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		head, err := s.Intent().Head(ctx) // of a store that had no time yet
+		if err != nil {
+			return nil, err
+		}
+		if c.src.read().Wall.Before(head.Time) {
+			k.last.Wall = head.Time
+		}
+	case err != nil:
+		return nil, err
+	default:
+		k.last, k.lastRev = r.Value, r.Rev
+	}
+	said, err := store.JSON[confirmation](s, confirmKind).Get(ctx, name)
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+		return nil, err
+	}
+	k.confirmed = said.Rev
+	if !c.begun() { // a clock that was compared stays trusted when the store is replaced
+		c.starts(k.last)
+	}
+	k.began = c.src.read().Elapsed
+	return k, nil
+}
+
+// Run compares the clock until ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	members, beats, times := k.store.WatchMembers(ctx), k.beats.Watch(ctx), k.times.Watch(ctx)
+	confirms := store.JSON[confirmation](k.store, confirmKind).Watch(ctx)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	defer func() {
+		cancel()
+		for range members {
+		}
+		for range beats {
+		}
+		for range times {
+		}
+		for range confirms {
+		}
+	}()
+	var beaten time.Time // when this controller last wrote down its time, by the monotonic clock
+	var told Reason
+	begun := struct{ members, beats bool }{}
+	for {
+		soon := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		case all, ok := <-members:
+			if !ok {
+				return
+			}
+			soon = k.presentAre(all)
+			begun.members = true
+		case some, ok := <-beats:
+			if !ok {
+				return
+			}
+			for _, e := range some {
+				soon = k.saw(e, begun.beats) || soon
+			}
+			begun.beats = true
+		case some, ok := <-times:
+			if !ok {
+				return
+			}
+			for _, e := range some {
+				k.timeIs(e)
+			}
+		case some, ok := <-confirms:
+			if !ok {
+				return
+			}
+			for _, e := range some {
+				if e.Name == k.name && !e.Deleted && e.Rev > k.confirmed {
+					k.confirmed = e.Rev
+					k.clock.Confirm()
+				}
+			}
+		}
+		if !begun.members || !begun.beats {
+			continue
+		}
+		may := k.clock.judge(k.scene())
+		starting := may.keeps && k.clock.Hold().Reason == Starting // it is trusted once it keeps the store's time
+		why := k.clock.Hold().Reason
+		if soon || starting || may.claims || why != told || time.Since(beaten) >= beatEvery {
+			k.write(ctx, may)
+			beaten, told = time.Now(), why
+		}
+	}
+}
+
+// presentAre takes in who is present, and reports whether somebody has come, who wants to know the time.
+func (k *Keeper) presentAre(all []store.Member) (came bool) {
+	before := k.present
+	k.present = nil
+	for _, m := range all {
+		if m.Name == k.name {
+			continue
+		}
+		k.present = append(k.present, m.Name)
+		came = came || !slices.Contains(before, m.Name)
+	}
+	for name := range k.seen {
+		if !slices.Contains(k.present, name) {
+			delete(k.seen, name)
+		}
+	}
+	return came
+}
+
+// saw takes in what another controller says of its clock, and reports whether it waits for an answer. What was there before may be of any
+// age.
+func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
+	if e.Deleted {
+		delete(k.recorded, e.Name)
+		return false
+	}
+	k.recorded[e.Name] = struct{}{}
+	if e.Name == k.name || e.Err != nil {
+		return false
+	}
+	s := k.seen[e.Name]
+	if s == nil || e.Value.Jumps != s.last.Jumps || e.Value.Boot != s.last.Boot {
+		s = &sightings{}
+		k.seen[e.Name] = s
+	}
+	s.last = e.Value
+	if live {
+		s.ahead = append(s.ahead, e.Value.Wall.Sub(k.clock.src.read().Wall))
+		s.ahead = s.ahead[max(0, len(s.ahead)-readings):]
+	}
+	return live && e.Value.Hold == Starting
+}
+
+// timeIs takes in the store's time.
+func (k *Keeper) timeIs(e store.Event[storeTime]) {
+	if e.Deleted || e.Err != nil || e.Rev <= k.lastRev {
+		return
+	}
+	k.timeNow(e.Value, e.Rev)
+}
+
+// timeNow takes in the store's time as it was written a moment ago.
+func (k *Keeper) timeNow(t storeTime, rev int64) {
+	if t.By != k.last.By || t.Boot != k.last.Boot {
+		k.ahead = nil
+	}
+	k.last, k.lastRev = t, rev
+	k.ahead = append(k.ahead, sinceEpoch(t.Wall)-k.clock.src.read().Elapsed)
+	k.ahead = k.ahead[max(0, len(k.ahead)-readings):]
+	k.received = k.clock.src.read().Elapsed
+}
+
+// sinceEpoch makes a moment a number that can be compared with Elapsed.
+func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixNano()) }
+
+// scene is what there is to see.
+func (k *Keeper) scene() scene {
+	is := k.clock.src.read()
+	s := scene{name: k.name, present: len(k.present) + 1, time: k.last}
+	for _, name := range k.present {
+		m := Member{Name: name}
+		if seen := k.seen[name]; seen != nil {
+			m.Hold = seen.last.Hold
+			if behind, ok := is.ahead(seen.last.reading); ok {
+				m.Ahead, m.Known = -behind, true
+			} else if len(seen.ahead) > 0 {
+				m.Ahead, m.Known = slices.Max(seen.ahead), true
+			}
+		}
+		s.others = append(s.others, m)
+	}
+	if gone, exact := is.since(k.last.reading); k.lastRev != 0 && exact {
+		s.storeNow, s.fresh = k.last.Wall.Add(gone), gone <= freshFor
+	} else if len(k.ahead) > 0 {
+		s.storeNow, s.fresh = time.Unix(0, int64(is.Elapsed+slices.Max(k.ahead))), is.Elapsed-k.received <= freshFor
+	}
+	s.waited = is.Elapsed-k.began > freshFor
+	return s
+}
+
+// write writes down this controller's time and, if it is trusted and nobody else keeps it, the store's.
+func (k *Keeper) write(ctx context.Context, may verdict) {
+	b := k.clock.beat()
+	if _, err := k.beats.PutIf(ctx, k.name, store.AnyRevision, b); err != nil {
+		k.log.Debug("the time of this controller was not stored", zap.Error(err))
+		return
+	}
+	s := k.scene()
+	if !may.claims && (!may.keeps || s.fresh && s.time.By != k.name) {
+		return
+	}
+	t := storeTime{reading: b.reading, By: k.name}
+	rev, err := k.times.PutIf(ctx, timeName, k.lastRev, t)
+	if err != nil { // somebody was quicker, and the watch says who
+		k.log.Debug("the store's time was not stored", zap.Error(err))
+		return
+	}
+	k.timeNow(t, rev)
+	k.clock.kept()
+	for name := range k.recorded { // whoever keeps the store's time forgets those who have left
+		if name != k.name && !slices.Contains(k.present, name) && k.beats.Delete(ctx, name, store.AnyRevision) == nil {
+			delete(k.recorded, name)
+		}
+	}
+}

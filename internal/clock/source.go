@@ -1,0 +1,55 @@
+package clock
+
+import "time"
+
+// A Source is where the time comes from.
+type Source struct {
+	// Wall is the clock that people set; time.Now if nil.
+	Wall func() time.Time
+	// Elapsed is a clock that nobody sets, counted from Boot, including the time in suspend where the system can tell. If nil it is the
+	// monotonic reading of Wall, which on Linux does not count suspend.
+	Elapsed func() time.Duration
+	// Boot names what Elapsed counts from. Two readings are comparable only if they have the same.
+	Boot string
+}
+
+// A reading is the two clocks at one moment.
+type reading struct {
+	Wall    time.Time     `json:"wall"`
+	Elapsed time.Duration `json:"elapsed"`
+	Boot    string        `json:"boot"`
+}
+
+func (s Source) withDefaults() Source {
+	if s.Wall == nil {
+		s.Wall = time.Now
+	}
+	if s.Elapsed == nil {
+		s.Boot = processBoot
+	}
+	return s
+}
+
+func (s Source) read() reading {
+	now := s.Wall()
+	r := reading{Wall: now.Round(0), Boot: s.Boot}
+	if s.Elapsed != nil {
+		r.Elapsed = s.Elapsed()
+	} else {
+		r.Elapsed = now.Sub(processStart)
+	}
+	return r
+}
+
+// since is how much time has gone by from an earlier reading to this one; ok is false if they cannot be compared.
+func (r reading) since(earlier reading) (d time.Duration, ok bool) {
+	return r.Elapsed - earlier.Elapsed, r.Boot == earlier.Boot
+}
+
+// ahead is how far the wall clock of r is ahead of that of other. It is exact if both count from the same boot, whenever they were taken.
+func (r reading) ahead(other reading) (d time.Duration, ok bool) {
+	gone, ok := r.since(other)
+	return r.Wall.Sub(other.Wall) - gone, ok
+}
+
+func abs(d time.Duration) time.Duration { return max(d, -d) }
