@@ -46,7 +46,7 @@ What cannot be done is told on stderr, with status 1, and with -o json as {"erro
 			root.AddCommand(c)
 		}
 	}
-	add(operate, newPlan(), newApply(), newPhase(), newRestore(), newStore())
+	add(operate, newPlan(), newApply(), newPhase(), newRestore(), newStore(), newClock())
 	add(look, newStatus(), newDrift(), newCheck(), newHistory(), newDiff(), newAudit())
 	add(daemons, newServe(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
 	root.AddCommand(newToken(), newVersion())

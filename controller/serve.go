@@ -19,6 +19,7 @@ import (
 	"op25b/internal/api"
 	"op25b/internal/auth"
 	"op25b/internal/client"
+	"op25b/internal/clock"
 	"op25b/internal/desk"
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
@@ -39,6 +40,7 @@ type serveOptions struct {
 	access    string
 	anonymous string
 	audit     time.Duration
+	skew      time.Duration
 	record    string
 	providers string
 	files     []string
@@ -83,6 +85,7 @@ SIGTERM or an interrupt ends it in order: it gives its switches back, and they s
 	f.StringVar(&o.access, "access", "", "YAML file that says which token and which certificate may do what; without it whoever is on this machine may do everything")
 	f.StringVar(&o.anonymous, "anonymous", "", "without --access, the role of who asks from another machine: viewer, operator or admin; by default none")
 	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "how often each switch is read and compared")
+	f.DurationVar(&o.skew, "max-clock-skew", clock.DefaultBound, "the largest difference between clocks that is taken for the same time; beyond it no date is put in force")
 	f.StringVar(&o.record, "record", "", "directory for recordings of what is sent to each switch, for op25b replay")
 	f.StringVar(&o.providers, "providers", "", "YAML file with what is known of mail providers, for op25b check --mail; by default what op25b carries")
 	addFiles(cmd, &o.files)
@@ -151,22 +154,26 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	defer records.close()
 
-	book := intent.NewBook(st, time.Now)
-	planner, err := plan.New(plan.Config{At: book.At})
+	metrics := prometheus.NewRegistry()
+	times, err := clock.New(clock.Config{Source: clock.System(), Bound: o.skew, Logger: log, Metrics: clock.NewMetrics(metrics)})
+	if err != nil {
+		return fmt.Errorf("--max-clock-skew: %w", err)
+	}
+	book := intent.NewBookOf(st, times)
+	planner, err := plan.New(plan.Config{At: book.At, Now: times.Dates})
 	if err != nil {
 		return err
 	}
-	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), st.Collector())
 	handler := api.New(api.Deps{
-		Store: st, Book: book, Switches: api.FleetSwitches(st, o.name), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
-		Check: desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver}),
+		Name: o.name, Clock: times, Store: st, Book: book, Switches: api.FleetSwitches(st, o.name), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
+		Check: desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver, Now: times.Dates}),
 	})
 	if o.advertise == "" {
 		o.advertise = listener.Addr().String()
 	}
 	controller := fleet.Config{
-		Name: o.name, Addr: o.advertise, Store: st, Book: book, Logger: log, AuditEvery: o.audit, Metrics: fleet.NewMetrics(metrics),
+		Name: o.name, Addr: o.advertise, Clock: times, Store: st, Book: book, Logger: log, AuditEvery: o.audit, Metrics: fleet.NewMetrics(metrics),
 		Recorder: records.of,
 	}
 	later := false

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"op25b/internal/clock"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/store"
@@ -69,7 +70,11 @@ type Deps struct {
 	// Check may be nil: then questions are not answered.
 	Check Desk
 	Auth  Auth
-	// Now is the clock; time.Now if nil.
+	// Name is this controller's.
+	Name string
+	// Clock says up to which moment dates are in force; nil is as Now says.
+	Clock *clock.Clock
+	// Now is the clock; Clock's if nil, or time.Now.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -87,6 +92,9 @@ type server struct {
 
 // New returns the handler of everything. It starts nothing.
 func New(d Deps) http.Handler {
+	if d.Now == nil && d.Clock != nil {
+		d.Now = d.Clock.Now
+	}
 	if d.Now == nil {
 		d.Now = time.Now
 	}

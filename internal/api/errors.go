@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/check"
+	"op25b/internal/clock"
 	"op25b/internal/impact"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
@@ -49,6 +50,7 @@ var meanings = []struct {
 }{
 	{store.ErrStale, connect.CodeAborted},
 	{store.ErrNotFound, connect.CodeNotFound},
+	{clock.ErrAbsent, connect.CodeNotFound},
 	{store.ErrInvalid, connect.CodeInvalidArgument},
 	{store.ErrUnchanged, connect.CodeFailedPrecondition},
 	{store.ErrAbandoned, connect.CodeFailedPrecondition},

@@ -74,7 +74,7 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	if all, err = only(all, req.Msg.Switches); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all, Notices: s.notices(ctx)}), nil
+	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all, Notices: s.notices(ctx), Clocks: s.clocks()}), nil
 }
 
 // only are the statuses of the switches that were asked for, all if none was.

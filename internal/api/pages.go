@@ -60,7 +60,7 @@ func (s *server) notices(ctx context.Context) []string {
 	if warning := s.Store.Space(ctx).Warning(); warning != "" {
 		all = append(all, warning)
 	}
-	return all
+	return append(all, s.clockNotices()...)
 }
 
 func say(w http.ResponseWriter, code int, text string) {

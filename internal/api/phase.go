@@ -25,7 +25,7 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
+	now := s.dates()
 	phases, err := s.phases(ctx, in, now)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (s phaseService) ShowPhase(ctx context.Context, req *connect.Request[op25bv
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
+	now := s.dates()
 	ph, ok := in.Bundle.Policy.Phase(req.Msg.Phase)
 	if !ok {
 		return nil, in.Bundle.CheckActivation(policy.Activation{Phase: req.Msg.Phase, At: now})

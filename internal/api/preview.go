@@ -25,7 +25,7 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	if m.Base != 0 && m.Base != in.Number {
 		return nil, &store.StaleError{Base: m.Base, Current: in.Number}
 	}
-	now := s.Now()
+	now := s.dates()
 	a := policy.Activation{Phase: m.Phase, Groups: m.Groups, Switches: m.Switches, UntilNextDate: m.UntilNextDate}
 	if m.Phase == "" {
 		if a, err = in.Bundle.Undo(in.Activations, a.Scope(), now); err != nil {
@@ -69,7 +69,7 @@ func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) err
 		return err
 	}
 	was, _ := in.Bundle.Policy.PhaseAt(shown.AsTime())
-	is, begun := in.Bundle.Policy.PhaseAt(s.Now())
+	is, begun := in.Bundle.Policy.PhaseAt(s.dates())
 	if begun && is != was {
 		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the date of phase %q has come since this was shown: look at it again", is.Name))
 	}

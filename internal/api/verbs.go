@@ -51,6 +51,8 @@ var verbs = map[string]Verb{
 
 	op25bv1connect.FleetServiceListSwitchesProcedure:  {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.FleetServiceWatchSwitchesProcedure: {Least: auth.Viewer},
+	op25bv1connect.FleetServiceListClocksProcedure:    {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.FleetServiceConfirmClockProcedure:  {Least: auth.Operator, Name: "confirm clock", Within: readWithin},
 	op25bv1connect.FleetServiceDriftProcedure:         {Least: auth.Viewer, Within: fleetWithin},
 
 	op25bv1connect.PhaseServiceListPhasesProcedure: {Least: auth.Viewer, Within: readWithin},

@@ -26,7 +26,7 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time
 	if _, ok := v.device(t.name); !ok { // removed: the controller is about to end this
 		return 0, nil
 	}
-	want, err := v.wanted(t.name, t.c.Now())
+	want, err := v.wanted(t.name, t.c.Clock.Dates())
 	switch {
 	case errors.Is(err, intent.ErrNoPhase):
 		t.is, t.memory = nil, nil
@@ -45,6 +45,7 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time
 			if t.is.Number != want.Number {
 				t.reached(want, ReasonAsWanted, func(*Status) {})
 			}
+			t.tellHeld(v)
 			return 0, nil
 		}
 		if done, err := t.flip(ctx, s, want); done || err != nil {
@@ -59,6 +60,21 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time
 		return 0, err
 	}
 	return t.c.AuditEvery - t.c.AuditEvery/4 + rand.N(t.c.AuditEvery/2+1), nil
+}
+
+// tellHeld tells that a date has come which is held, and when it is held no more.
+func (t *term) tellHeld(v *view) {
+	held := t.c.held(v)
+	t.mu.Lock()
+	st := t.status
+	t.mu.Unlock()
+	switch {
+	case st.State != StateConverged:
+	case held != "" && (st.Reason != ReasonDateHeld || st.Detail != held):
+		t.tell(func(st *Status) error { return st.become(eventReach, ReasonDateHeld, held) })
+	case held == "" && st.Reason == ReasonDateHeld:
+		t.tell(func(st *Status) error { return st.become(eventReach, ReasonAsWanted, "") })
+	}
 }
 
 // beginLook tells that the switch is being read or written to. What could not be done before, and is only tried again, is no news.

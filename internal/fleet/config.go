@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/clock"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/store"
@@ -50,7 +51,9 @@ type Config struct {
 	Book  *intent.Book
 	// Logger may be nil.
 	Logger *zap.Logger
-	// Now is the clock of phases, exemptions and statuses; time.Now if nil.
+	// Clock is the clock of phases, exemptions and statuses. If nil it is a clock of its own, with Now as the wall clock.
+	Clock *clock.Clock
+	// Now is the wall clock where there is no Clock; time.Now if nil.
 	Now func() time.Time
 	// Session is what every session with a switch has in common. Addr, DeviceID, ElectionID, TLS and OnStatus are filled in.
 	Session p4rt.KeepConfig
@@ -89,9 +92,13 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
-	if c.Now == nil {
-		c.Now = time.Now
+	if c.Clock == nil {
+		var err error
+		if c.Clock, err = clock.New(clock.Config{Source: clock.Source{Wall: c.Now}, Logger: c.Logger}); err != nil {
+			return c, err
+		}
 	}
+	c.Now = c.Clock.Now
 	if c.AuditEvery == 0 {
 		c.AuditEvery = DefaultAuditEvery
 	}

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/clock"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/store"
@@ -111,12 +112,17 @@ func (c *controller) run(ctx context.Context) (err error) {
 	if c.birth, err = bornAt(ctx, c.Store, c.identity); err != nil {
 		return err
 	}
+	keeper, err := c.compareClock(ctx)
+	if err != nil {
+		return err
+	}
 	c.Metrics.revision(0)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	c.reporting = reporting
 	c.background.Go(func() { c.reporter.run(reporting) })
 	c.background.Go(func() { c.confirm(reporting) })
+	c.background.Go(func() { keeper.Run(reporting) })
 	members, intents := c.Store.WatchMembers(watching), c.Book.Watch(watching, 0)
 	err = c.loop(ctx, members, intents)
 	stopWatching()
@@ -181,6 +187,16 @@ func awaitRoom(ctx context.Context, err error) {
 	}
 }
 
+// compareClock begins to compare the clock, as soon as the store has a quorum.
+func (c *controller) compareClock(ctx context.Context) (*clock.Keeper, error) {
+	for {
+		k, err := c.Clock.Begin(ctx, c.Store, c.Name)
+		if err == nil || !takesNothing(err) || ctx.Err() != nil {
+			return k, err
+		}
+	}
+}
+
 func (c *controller) loop(ctx context.Context, members <-chan []store.Member, intents <-chan intent.Update) error {
 	for {
 		select {
@@ -209,9 +225,10 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 		case <-c.settled:
 			c.settled = nil
 		case <-c.dates:
-			if !c.Now().Before(c.date) {
-				c.wake()
-			}
+			c.dated()
+			continue
+		case <-c.Clock.Changed():
+			c.wake()
 			c.awaitDate()
 			continue
 		}
@@ -260,21 +277,6 @@ func (c *controller) wake() {
 	for _, s := range c.seats {
 		s.look()
 	}
-}
-
-// awaitDate sets the timer to the next moment at which what switches should hold changes by itself.
-func (c *controller) awaitDate() {
-	v := c.view.Load()
-	if v == nil {
-		return
-	}
-	now := c.Now()
-	var coming bool
-	if c.date, coming = v.NextEvent(now); !coming {
-		c.dates = nil
-		return
-	}
-	c.dates = c.timer(min(c.date.Sub(now), lookAgain))
 }
 
 // assign begins and ends the work on switches as they are assigned.

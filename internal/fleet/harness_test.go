@@ -71,17 +71,17 @@ func beside(t testing.TB, s *store.Store) *store.Store {
 	return openStore(t, store.Config{Endpoints: s.Endpoints(), TTL: patient})
 }
 
-// A clock is the world's, put forward or back.
-type clock struct{ ahead atomic.Int64 }
+// A worldClock is the world's, put forward or back.
+type worldClock struct{ ahead atomic.Int64 }
 
-func clockAt(t time.Time) *clock {
-	c := &clock{}
+func clockAt(t time.Time) *worldClock {
+	c := &worldClock{}
 	c.set(t)
 	return c
 }
 
-func (c *clock) now() time.Time  { return time.Now().Add(time.Duration(c.ahead.Load())) }
-func (c *clock) set(t time.Time) { c.ahead.Store(int64(time.Until(t))) }
+func (c *worldClock) now() time.Time  { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *worldClock) set(t time.Time) { c.ahead.Store(int64(time.Until(t))) }
 
 // A target is an embedded switch with a record of what changed it.
 type target struct {

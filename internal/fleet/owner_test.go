@@ -132,7 +132,7 @@ func TestStatusOfAGoneSwitch(t *testing.T) {
 func TestPausedOwnerWritesNothing(t *testing.T) {
 	x := startTarget(t, 1, "127.0.0.1:0")
 	etcd := embeddedStore(t)
-	var pause clock // of the lease
+	var pause worldClock // of the lease
 	s := openStore(t, store.Config{Endpoints: etcd.Endpoints(), TTL: 60 * time.Second, Now: pause.now})
 	now := clockAt(allDestinations).now
 	in := apply(t, intent.NewBook(etcd, now), documentsOf(t, x))

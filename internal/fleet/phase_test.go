@@ -160,7 +160,18 @@ func TestExemptionEnds(t *testing.T) {
 	before := r.converged(x.name, in.Number)
 	x.forget()
 	c.set(time.Date(2007, 4, 1, 0, 0, 0, 0, time.UTC))
-	(<-timers) <- time.Time{}
+	over := make(chan struct{})
+	defer close(over)
+	go func() { // whichever is waited for
+		for {
+			select {
+			case ch := <-timers:
+				ch <- time.Time{}
+			case <-over:
+				return
+			}
+		}
+	}()
 	r.await("the end", func(all map[string]Status) bool {
 		return all[x.name].State == StateConverged && all[x.name].Entries < before.Entries && all[x.name].Reason == ReasonDate
 	})

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"op25b/internal/clock"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -22,16 +23,17 @@ import (
 // made of them: an activation costs no parsing.
 type Book struct {
 	store   *store.Store
-	now     func() time.Time
+	now     func() time.Time    // for what is recorded
+	dates   func() time.Time    // up to when dates are in force
 	reading *semaphore.Weighted // the nodes of documents that are being read: at most those of one intent of the largest size
 
 	mu   sync.Mutex // guards everything that follows
 	last *Intent
 }
 
-// NewBook returns the book of a store. now is the clock of activations.
+// NewBook returns the book of a store. now is the clock of revisions and activations.
 func NewBook(s *store.Store, now func() time.Time) *Book {
-	return &Book{store: s, now: now, reading: semaphore.NewWeighted(policy.MaxNodes)}
+	return &Book{store: s, now: now, dates: now, reading: semaphore.NewWeighted(policy.MaxNodes)}
 }
 
 // load reads documents once there is room for their nodes.
@@ -46,6 +48,13 @@ func (b *Book) loadBy(ctx context.Context, files []policy.File, load func(contex
 	}
 	defer b.reading.Release(nodes)
 	return load(ctx, files)
+}
+
+// NewBookOf returns the book of a store by a controller's clock.
+func NewBookOf(s *store.Store, c *clock.Clock) *Book {
+	b := NewBook(s, c.Now)
+	b.dates = c.Dates
+	return b
 }
 
 func (b *Book) recent() *Intent {
@@ -201,7 +210,7 @@ func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, err
 	if next.Numbers, err = policy.Number(current.Numbers, next.Bundle); err != nil {
 		return nil, err
 	}
-	if next.Activations, err = stillValid(current, next.Bundle, b.now()); err != nil {
+	if next.Activations, err = stillValid(current, next.Bundle, b.dates()); err != nil {
 		return nil, err
 	}
 	if next.compiler, err = policy.NewCompiler(next.Bundle, next.Numbers); err != nil {
@@ -252,7 +261,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, verb, object, detail
 
 // change makes a change that leads to an intent.
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
-	c.Author, c.Reason, c.Request = by.Who, by.Reason, by.Request
+	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
 	r, err := b.store.Intent().Put(ctx, c, record)
 	if err != nil {
@@ -336,7 +345,10 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, ma
 		return nil, err
 	}
 	now := b.now()
-	a, err := made(current, now)
+	if now.Before(current.Time) { // by another controller's clock; a date that lay before it must not come after the activation
+		now = current.Time
+	}
+	a, err := made(current, b.dates())
 	if err != nil {
 		return nil, err
 	}

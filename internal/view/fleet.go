@@ -12,7 +12,7 @@ import (
 
 // Switches lists switches, with the reason under each that has one.
 func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
-	_, err := io.WriteString(t.w, t.statuses(r.Switches)+summary(r.Revision, r.Switches)+t.notices(r.Notices))
+	_, err := io.WriteString(t.w, t.statuses(r.Switches)+summary(r.Revision, r.Switches)+t.clockLine(r.Clocks)+t.notices(r.Notices))
 	return err
 }
 

@@ -40,6 +40,7 @@ func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.wri
 func (d *documents) Progress(p *op25bv1.Progress) error              { return d.write(p) }
 func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error  { return d.write(r) }
 func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error  { return d.write(r) }
+func (d *documents) Clocks(r *op25bv1.ListClocksResponse) error      { return d.write(r) }
 func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error      { return d.write(r) }
 func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error        { return d.write(r) }
 func (d *documents) Preview(r *op25bv1.PreviewResponse) error        { return d.write(r) }

@@ -20,6 +20,8 @@ type View interface {
 	Switches(r *op25bv1.ListSwitchesResponse) error
 	// Changes shows one message of a watch: at first all switches, then those that changed.
 	Changes(r *op25bv1.WatchSwitchesResponse) error
+	// Clocks shows the clocks of the controllers.
+	Clocks(r *op25bv1.ListClocksResponse) error
 	// Drift shows what another hand did to switches. full leaves nothing of it out.
 	Drift(r *op25bv1.DriftResponse, full bool) error
 	Phases(r *op25bv1.ListPhasesResponse) error

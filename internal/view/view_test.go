@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	op25bv1 "op25b/proto/op25b/v1"
@@ -56,6 +57,18 @@ var (
 	waiting = &op25bv1.SwitchStatus{
 		Switch: "edge-3", State: op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, Reason: op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED, Wanted: 7,
 	}
+)
+
+var (
+	clocks = &op25bv1.ListClocksResponse{Bound: durationpb.New(5 * time.Second), Clocks: []*op25bv1.ControllerClock{
+		{
+			Controller: "noc-1", Self: true, Ahead: durationpb.New(0), Hold: op25bv1.ClockHold_CLOCK_HOLD_JUMP, Since: at("2026-11-22T08:00:00Z"),
+			Time: at("2026-11-25T09:00:00Z"), Detail: "the clock was set: it is 72h0m0s ahead of where it should be by the time that has gone by",
+		},
+		{Controller: "noc-2", Ahead: durationpb.New(-72 * time.Hour), Hold: op25bv1.ClockHold_CLOCK_HOLD_NONE, Time: at("2026-11-22T09:00:00Z")},
+		{Controller: "noc-3", Hold: op25bv1.ClockHold_CLOCK_HOLD_STARTING},
+	}}
+	clocked = &op25bv1.ListSwitchesResponse{Revision: 7, Switches: []*op25bv1.SwitchStatus{converged}, Clocks: clocks.Clocks}
 )
 
 func difference() *op25bv1.Difference {
@@ -208,6 +221,8 @@ func answers() []shown {
 			return v.Progress(done)
 		}},
 		{"status", list, func(v View) error { return v.Switches(list) }},
+		{"status-clocks", clocked, func(v View) error { return v.Switches(clocked) }},
+		{"clocks", clocks, func(v View) error { return v.Clocks(clocks) }},
 		{"status-none", none, func(v View) error { return v.Switches(none) }},
 		{"watch", nil, func(v View) error {
 			for _, r := range []*op25bv1.WatchSwitchesResponse{

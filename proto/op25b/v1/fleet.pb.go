@@ -11,6 +11,7 @@ package op25bv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -340,6 +341,70 @@ func (x SwitchOwnership) Number() protoreflect.EnumNumber {
 // Deprecated: Use SwitchOwnership.Descriptor instead.
 func (SwitchOwnership) EnumDescriptor() ([]byte, []int) {
 	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
+}
+
+// Why a controller puts no date in force: no phase begins, and no exemption ends, by its clock.
+type ClockHold int32
+
+const (
+	ClockHold_CLOCK_HOLD_UNSPECIFIED ClockHold = 0
+	// It puts dates in force.
+	ClockHold_CLOCK_HOLD_NONE ClockHold = 1
+	// Its clock was not compared with those of the other controllers yet.
+	ClockHold_CLOCK_HOLD_STARTING ClockHold = 2
+	// Its clock differs from those of most other controllers, or from the store's time, which another controller keeps.
+	ClockHold_CLOCK_HOLD_SKEW ClockHold = 3
+	// Its clock was set while it ran.
+	ClockHold_CLOCK_HOLD_JUMP ClockHold = 4
+	// Its clock does not fit the last time in the store, and no other controller is there to compare it with.
+	ClockHold_CLOCK_HOLD_RESTART ClockHold = 5
+)
+
+// Enum value maps for ClockHold.
+var (
+	ClockHold_name = map[int32]string{
+		0: "CLOCK_HOLD_UNSPECIFIED",
+		1: "CLOCK_HOLD_NONE",
+		2: "CLOCK_HOLD_STARTING",
+		3: "CLOCK_HOLD_SKEW",
+		4: "CLOCK_HOLD_JUMP",
+		5: "CLOCK_HOLD_RESTART",
+	}
+	ClockHold_value = map[string]int32{
+		"CLOCK_HOLD_UNSPECIFIED": 0,
+		"CLOCK_HOLD_NONE":        1,
+		"CLOCK_HOLD_STARTING":    2,
+		"CLOCK_HOLD_SKEW":        3,
+		"CLOCK_HOLD_JUMP":        4,
+		"CLOCK_HOLD_RESTART":     5,
+	}
+)
+
+func (x ClockHold) Enum() *ClockHold {
+	p := new(ClockHold)
+	*p = x
+	return p
+}
+
+func (x ClockHold) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ClockHold) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_fleet_proto_enumTypes[3].Descriptor()
+}
+
+func (ClockHold) Type() protoreflect.EnumType {
+	return &file_op25b_v1_fleet_proto_enumTypes[3]
+}
+
+func (x ClockHold) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ClockHold.Descriptor instead.
+func (ClockHold) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
 }
 
 // How one switch is.
@@ -879,7 +944,9 @@ type ListSwitchesResponse struct {
 	Revision uint64          `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	Switches []*SwitchStatus `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
 	// What somebody who looks at the switches should know beside them, such as that the store was replaced an hour ago.
-	Notices       []string `protobuf:"bytes,40,rep,name=notices,proto3" json:"notices,omitempty"`
+	Notices []string `protobuf:"bytes,40,rep,name=notices,proto3" json:"notices,omitempty"`
+	// The clocks of the controllers.
+	Clocks        []*ControllerClock `protobuf:"bytes,60,rep,name=clocks,proto3" json:"clocks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -935,6 +1002,290 @@ func (x *ListSwitchesResponse) GetNotices() []string {
 	return nil
 }
 
+func (x *ListSwitchesResponse) GetClocks() []*ControllerClock {
+	if x != nil {
+		return x.Clocks
+	}
+	return nil
+}
+
+// The clock of a controller.
+type ControllerClock struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Controller string                 `protobuf:"bytes,1,opt,name=controller,proto3" json:"controller,omitempty"`
+	// It is the controller that answers.
+	Self bool `protobuf:"varint,2,opt,name=self,proto3" json:"self,omitempty"`
+	// How far it is ahead of the clock of the controller that answers, negative if behind; absent if that is not known.
+	Ahead *durationpb.Duration `protobuf:"bytes,3,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	Hold  ClockHold            `protobuf:"varint,4,opt,name=hold,proto3,enum=op25b.v1.ClockHold" json:"hold,omitempty"`
+	// Of the controller that answers: why it holds dates, in words, and since when.
+	Detail string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// What the clock shows, if ahead is known.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControllerClock) Reset() {
+	*x = ControllerClock{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControllerClock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControllerClock) ProtoMessage() {}
+
+func (x *ControllerClock) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControllerClock.ProtoReflect.Descriptor instead.
+func (*ControllerClock) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ControllerClock) GetController() string {
+	if x != nil {
+		return x.Controller
+	}
+	return ""
+}
+
+func (x *ControllerClock) GetSelf() bool {
+	if x != nil {
+		return x.Self
+	}
+	return false
+}
+
+func (x *ControllerClock) GetAhead() *durationpb.Duration {
+	if x != nil {
+		return x.Ahead
+	}
+	return nil
+}
+
+func (x *ControllerClock) GetHold() ClockHold {
+	if x != nil {
+		return x.Hold
+	}
+	return ClockHold_CLOCK_HOLD_UNSPECIFIED
+}
+
+func (x *ControllerClock) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ControllerClock) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ControllerClock) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+type ListClocksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListClocksRequest) Reset() {
+	*x = ListClocksRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListClocksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListClocksRequest) ProtoMessage() {}
+
+func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListClocksRequest.ProtoReflect.Descriptor instead.
+func (*ListClocksRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
+}
+
+type ListClocksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one that answers first, then those that are present by name.
+	Clocks []*ControllerClock `protobuf:"bytes,1,rep,name=clocks,proto3" json:"clocks,omitempty"`
+	// The largest difference that is taken for the same time.
+	Bound         *durationpb.Duration `protobuf:"bytes,2,opt,name=bound,proto3" json:"bound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListClocksResponse) Reset() {
+	*x = ListClocksResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListClocksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListClocksResponse) ProtoMessage() {}
+
+func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListClocksResponse.ProtoReflect.Descriptor instead.
+func (*ListClocksResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListClocksResponse) GetClocks() []*ControllerClock {
+	if x != nil {
+		return x.Clocks
+	}
+	return nil
+}
+
+func (x *ListClocksResponse) GetBound() *durationpb.Duration {
+	if x != nil {
+		return x.Bound
+	}
+	return nil
+}
+
+type ConfirmClockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty is the controller that answers.
+	Controller string `protobuf:"bytes,1,opt,name=controller,proto3" json:"controller,omitempty"`
+	// Why, for the audit record: 1 to 4,096 bytes.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmClockRequest) Reset() {
+	*x = ConfirmClockRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmClockRequest) ProtoMessage() {}
+
+func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmClockRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmClockRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ConfirmClockRequest) GetController() string {
+	if x != nil {
+		return x.Controller
+	}
+	return ""
+}
+
+func (x *ConfirmClockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ConfirmClockResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmClockResponse) Reset() {
+	*x = ConfirmClockResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmClockResponse) ProtoMessage() {}
+
+func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmClockResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmClockResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
+}
+
 type WatchSwitchesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty is all.
@@ -945,7 +1296,7 @@ type WatchSwitchesRequest struct {
 
 func (x *WatchSwitchesRequest) Reset() {
 	*x = WatchSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1308,7 @@ func (x *WatchSwitchesRequest) String() string {
 func (*WatchSwitchesRequest) ProtoMessage() {}
 
 func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1321,7 @@ func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchSwitchesRequest) GetSwitches() []string {
@@ -994,7 +1345,7 @@ type WatchSwitchesResponse struct {
 
 func (x *WatchSwitchesResponse) Reset() {
 	*x = WatchSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1357,7 @@ func (x *WatchSwitchesResponse) String() string {
 func (*WatchSwitchesResponse) ProtoMessage() {}
 
 func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1370,7 @@ func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchSwitchesResponse) GetRevision() uint64 {
@@ -1055,7 +1406,7 @@ type DriftRequest struct {
 
 func (x *DriftRequest) Reset() {
 	*x = DriftRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1418,7 @@ func (x *DriftRequest) String() string {
 func (*DriftRequest) ProtoMessage() {}
 
 func (x *DriftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1431,7 @@ func (x *DriftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftRequest.ProtoReflect.Descriptor instead.
 func (*DriftRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DriftRequest) GetSwitches() []string {
@@ -1111,7 +1462,7 @@ type DriftResponse struct {
 
 func (x *DriftResponse) Reset() {
 	*x = DriftResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1474,7 @@ func (x *DriftResponse) String() string {
 func (*DriftResponse) ProtoMessage() {}
 
 func (x *DriftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1487,7 @@ func (x *DriftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftResponse.ProtoReflect.Descriptor instead.
 func (*DriftResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DriftResponse) GetPlan() *Plan {
@@ -1164,7 +1515,7 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xdd\a\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xdd\a\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -1211,11 +1562,32 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x04done\x18\x02 \x01(\rR\x04done\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\rR\x05total\"1\n" +
 	"\x13ListSwitchesRequest\x12\x1a\n" +
-	"\bswitches\x18\x01 \x03(\tR\bswitches\"\x80\x01\n" +
+	"\bswitches\x18\x01 \x03(\tR\bswitches\"\xb3\x01\n" +
 	"\x14ListSwitchesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x122\n" +
 	"\bswitches\x18\x02 \x03(\v2\x16.op25b.v1.SwitchStatusR\bswitches\x12\x18\n" +
-	"\anotices\x18( \x03(\tR\anotices\"2\n" +
+	"\anotices\x18( \x03(\tR\anotices\x121\n" +
+	"\x06clocks\x18< \x03(\v2\x19.op25b.v1.ControllerClockR\x06clocks\"\x99\x02\n" +
+	"\x0fControllerClock\x12\x1e\n" +
+	"\n" +
+	"controller\x18\x01 \x01(\tR\n" +
+	"controller\x12\x12\n" +
+	"\x04self\x18\x02 \x01(\bR\x04self\x12/\n" +
+	"\x05ahead\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05ahead\x12'\n" +
+	"\x04hold\x18\x04 \x01(\x0e2\x13.op25b.v1.ClockHoldR\x04hold\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12.\n" +
+	"\x04time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x13\n" +
+	"\x11ListClocksRequest\"x\n" +
+	"\x12ListClocksResponse\x121\n" +
+	"\x06clocks\x18\x01 \x03(\v2\x19.op25b.v1.ControllerClockR\x06clocks\x12/\n" +
+	"\x05bound\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05bound\"M\n" +
+	"\x13ConfirmClockRequest\x12\x1e\n" +
+	"\n" +
+	"controller\x18\x01 \x01(\tR\n" +
+	"controller\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x16\n" +
+	"\x14ConfirmClockResponse\"2\n" +
 	"\x14WatchSwitchesRequest\x12\x1a\n" +
 	"\bswitches\x18\x01 \x03(\tR\bswitches\"{\n" +
 	"\x15WatchSwitchesResponse\x12\x1a\n" +
@@ -1285,10 +1657,20 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x15SWITCH_OWNERSHIP_NONE\x10\x01\x12\x1c\n" +
 	"\x18SWITCH_OWNERSHIP_WAITING\x10\x02\x12\x1a\n" +
 	"\x16SWITCH_OWNERSHIP_OWNED\x10\x03\x12\x19\n" +
-	"\x15SWITCH_OWNERSHIP_LOST\x10\x042\xeb\x01\n" +
+	"\x15SWITCH_OWNERSHIP_LOST\x10\x04*\x97\x01\n" +
+	"\tClockHold\x12\x1a\n" +
+	"\x16CLOCK_HOLD_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fCLOCK_HOLD_NONE\x10\x01\x12\x17\n" +
+	"\x13CLOCK_HOLD_STARTING\x10\x02\x12\x13\n" +
+	"\x0fCLOCK_HOLD_SKEW\x10\x03\x12\x13\n" +
+	"\x0fCLOCK_HOLD_JUMP\x10\x04\x12\x16\n" +
+	"\x12CLOCK_HOLD_RESTART\x10\x052\x83\x03\n" +
 	"\fFleetService\x12M\n" +
 	"\fListSwitches\x12\x1d.op25b.v1.ListSwitchesRequest\x1a\x1e.op25b.v1.ListSwitchesResponse\x12R\n" +
-	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x128\n" +
+	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x12G\n" +
+	"\n" +
+	"ListClocks\x12\x1b.op25b.v1.ListClocksRequest\x1a\x1c.op25b.v1.ListClocksResponse\x12M\n" +
+	"\fConfirmClock\x12\x1d.op25b.v1.ConfirmClockRequest\x1a\x1e.op25b.v1.ConfirmClockResponse\x128\n" +
 	"\x05Drift\x12\x16.op25b.v1.DriftRequest\x1a\x17.op25b.v1.DriftResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
 var (
@@ -1303,57 +1685,75 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_fleet_proto_rawDescData
 }
 
-var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_op25b_v1_fleet_proto_goTypes = []any{
 	(SwitchState)(0),              // 0: op25b.v1.SwitchState
 	(SwitchReason)(0),             // 1: op25b.v1.SwitchReason
 	(SwitchOwnership)(0),          // 2: op25b.v1.SwitchOwnership
-	(*SwitchStatus)(nil),          // 3: op25b.v1.SwitchStatus
-	(*SwitchCondition)(nil),       // 4: op25b.v1.SwitchCondition
-	(*SwitchFailure)(nil),         // 5: op25b.v1.SwitchFailure
-	(*SwitchProgress)(nil),        // 6: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),   // 7: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),  // 8: op25b.v1.ListSwitchesResponse
-	(*WatchSwitchesRequest)(nil),  // 9: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil), // 10: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),          // 11: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),         // 12: op25b.v1.DriftResponse
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*TableFill)(nil),             // 14: op25b.v1.TableFill
-	(*Plan)(nil),                  // 15: op25b.v1.Plan
+	(ClockHold)(0),                // 3: op25b.v1.ClockHold
+	(*SwitchStatus)(nil),          // 4: op25b.v1.SwitchStatus
+	(*SwitchCondition)(nil),       // 5: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),         // 6: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),        // 7: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),   // 8: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),  // 9: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),       // 10: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),     // 11: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),    // 12: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),   // 13: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),  // 14: op25b.v1.ConfirmClockResponse
+	(*WatchSwitchesRequest)(nil),  // 15: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil), // 16: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),          // 17: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),         // 18: op25b.v1.DriftResponse
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*TableFill)(nil),             // 20: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*Plan)(nil),                  // 22: op25b.v1.Plan
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	13, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	19, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	14, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
-	6,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	13, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	13, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
-	5,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
-	4,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	13, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	20, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	7,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
+	19, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	19, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	6,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
+	5,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
+	19, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
 	0,  // 11: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
 	1,  // 12: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	13, // 13: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	19, // 13: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
 	1,  // 14: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	13, // 15: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
-	3,  // 16: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	3,  // 17: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	15, // 18: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	7,  // 19: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	9,  // 20: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	11, // 21: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	8,  // 22: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	10, // 23: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	12, // 24: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	22, // [22:25] is the sub-list for method output_type
-	19, // [19:22] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	19, // 15: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	4,  // 16: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	10, // 17: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
+	21, // 18: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	3,  // 19: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
+	19, // 20: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	19, // 21: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	10, // 22: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
+	21, // 23: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	4,  // 24: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	22, // 25: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	8,  // 26: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	15, // 27: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	11, // 28: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	13, // 29: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	17, // 30: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	9,  // 31: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	16, // 32: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	12, // 33: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	14, // 34: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	18, // 35: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	31, // [31:36] is the sub-list for method output_type
+	26, // [26:31] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -1367,8 +1767,8 @@ func file_op25b_v1_fleet_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   10,
+			NumEnums:      4,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	FleetService_ListSwitches_FullMethodName  = "/op25b.v1.FleetService/ListSwitches"
 	FleetService_WatchSwitches_FullMethodName = "/op25b.v1.FleetService/WatchSwitches"
+	FleetService_ListClocks_FullMethodName    = "/op25b.v1.FleetService/ListClocks"
+	FleetService_ConfirmClock_FullMethodName  = "/op25b.v1.FleetService/ConfirmClock"
 	FleetService_Drift_FullMethodName         = "/op25b.v1.FleetService/Drift"
 )
 
@@ -36,6 +38,11 @@ type FleetServiceClient interface {
 	ListSwitches(ctx context.Context, in *ListSwitchesRequest, opts ...grpc.CallOption) (*ListSwitchesResponse, error)
 	// Tells all switches at first, and then those whose status changes, until the caller leaves.
 	WatchSwitches(ctx context.Context, in *WatchSwitchesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSwitchesResponse], error)
+	// Lists the clocks of the controllers, as the one that answers sees them.
+	ListClocks(ctx context.Context, in *ListClocksRequest, opts ...grpc.CallOption) (*ListClocksResponse, error)
+	// Confirms the clock of a controller that holds dates: from then on it puts dates in force by it. It wants the role operator.
+	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	ConfirmClock(ctx context.Context, in *ConfirmClockRequest, opts ...grpc.CallOption) (*ConfirmClockResponse, error)
 	// Reads switches and compares them with what they were last brought to and with the current intent. It writes nothing.
 	Drift(ctx context.Context, in *DriftRequest, opts ...grpc.CallOption) (*DriftResponse, error)
 }
@@ -77,6 +84,26 @@ func (c *fleetServiceClient) WatchSwitches(ctx context.Context, in *WatchSwitche
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type FleetService_WatchSwitchesClient = grpc.ServerStreamingClient[WatchSwitchesResponse]
 
+func (c *fleetServiceClient) ListClocks(ctx context.Context, in *ListClocksRequest, opts ...grpc.CallOption) (*ListClocksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListClocksResponse)
+	err := c.cc.Invoke(ctx, FleetService_ListClocks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *fleetServiceClient) ConfirmClock(ctx context.Context, in *ConfirmClockRequest, opts ...grpc.CallOption) (*ConfirmClockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmClockResponse)
+	err := c.cc.Invoke(ctx, FleetService_ConfirmClock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *fleetServiceClient) Drift(ctx context.Context, in *DriftRequest, opts ...grpc.CallOption) (*DriftResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DriftResponse)
@@ -97,6 +124,11 @@ type FleetServiceServer interface {
 	ListSwitches(context.Context, *ListSwitchesRequest) (*ListSwitchesResponse, error)
 	// Tells all switches at first, and then those whose status changes, until the caller leaves.
 	WatchSwitches(*WatchSwitchesRequest, grpc.ServerStreamingServer[WatchSwitchesResponse]) error
+	// Lists the clocks of the controllers, as the one that answers sees them.
+	ListClocks(context.Context, *ListClocksRequest) (*ListClocksResponse, error)
+	// Confirms the clock of a controller that holds dates: from then on it puts dates in force by it. It wants the role operator.
+	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	ConfirmClock(context.Context, *ConfirmClockRequest) (*ConfirmClockResponse, error)
 	// Reads switches and compares them with what they were last brought to and with the current intent. It writes nothing.
 	Drift(context.Context, *DriftRequest) (*DriftResponse, error)
 	mustEmbedUnimplementedFleetServiceServer()
@@ -114,6 +146,12 @@ func (UnimplementedFleetServiceServer) ListSwitches(context.Context, *ListSwitch
 }
 func (UnimplementedFleetServiceServer) WatchSwitches(*WatchSwitchesRequest, grpc.ServerStreamingServer[WatchSwitchesResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchSwitches not implemented")
+}
+func (UnimplementedFleetServiceServer) ListClocks(context.Context, *ListClocksRequest) (*ListClocksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListClocks not implemented")
+}
+func (UnimplementedFleetServiceServer) ConfirmClock(context.Context, *ConfirmClockRequest) (*ConfirmClockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmClock not implemented")
 }
 func (UnimplementedFleetServiceServer) Drift(context.Context, *DriftRequest) (*DriftResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Drift not implemented")
@@ -168,6 +206,42 @@ func _FleetService_WatchSwitches_Handler(srv interface{}, stream grpc.ServerStre
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type FleetService_WatchSwitchesServer = grpc.ServerStreamingServer[WatchSwitchesResponse]
 
+func _FleetService_ListClocks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListClocksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).ListClocks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_ListClocks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).ListClocks(ctx, req.(*ListClocksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FleetService_ConfirmClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmClockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).ConfirmClock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_ConfirmClock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).ConfirmClock(ctx, req.(*ConfirmClockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FleetService_Drift_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DriftRequest)
 	if err := dec(in); err != nil {
@@ -196,6 +270,14 @@ var FleetService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSwitches",
 			Handler:    _FleetService_ListSwitches_Handler,
+		},
+		{
+			MethodName: "ListClocks",
+			Handler:    _FleetService_ListClocks_Handler,
+		},
+		{
+			MethodName: "ConfirmClock",
+			Handler:    _FleetService_ConfirmClock_Handler,
 		},
 		{
 			MethodName: "Drift",

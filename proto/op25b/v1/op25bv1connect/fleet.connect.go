@@ -41,6 +41,11 @@ const (
 	// FleetServiceWatchSwitchesProcedure is the fully-qualified name of the FleetService's
 	// WatchSwitches RPC.
 	FleetServiceWatchSwitchesProcedure = "/op25b.v1.FleetService/WatchSwitches"
+	// FleetServiceListClocksProcedure is the fully-qualified name of the FleetService's ListClocks RPC.
+	FleetServiceListClocksProcedure = "/op25b.v1.FleetService/ListClocks"
+	// FleetServiceConfirmClockProcedure is the fully-qualified name of the FleetService's ConfirmClock
+	// RPC.
+	FleetServiceConfirmClockProcedure = "/op25b.v1.FleetService/ConfirmClock"
 	// FleetServiceDriftProcedure is the fully-qualified name of the FleetService's Drift RPC.
 	FleetServiceDriftProcedure = "/op25b.v1.FleetService/Drift"
 )
@@ -51,6 +56,11 @@ type FleetServiceClient interface {
 	ListSwitches(context.Context, *connect.Request[v1.ListSwitchesRequest]) (*connect.Response[v1.ListSwitchesResponse], error)
 	// Tells all switches at first, and then those whose status changes, until the caller leaves.
 	WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest]) (*connect.ServerStreamForClient[v1.WatchSwitchesResponse], error)
+	// Lists the clocks of the controllers, as the one that answers sees them.
+	ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error)
+	// Confirms the clock of a controller that holds dates: from then on it puts dates in force by it. It wants the role operator.
+	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches and compares them with what they were last brought to and with the current intent. It writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
 }
@@ -78,6 +88,18 @@ func NewFleetServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(fleetServiceMethods.ByName("WatchSwitches")),
 			connect.WithClientOptions(opts...),
 		),
+		listClocks: connect.NewClient[v1.ListClocksRequest, v1.ListClocksResponse](
+			httpClient,
+			baseURL+FleetServiceListClocksProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("ListClocks")),
+			connect.WithClientOptions(opts...),
+		),
+		confirmClock: connect.NewClient[v1.ConfirmClockRequest, v1.ConfirmClockResponse](
+			httpClient,
+			baseURL+FleetServiceConfirmClockProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("ConfirmClock")),
+			connect.WithClientOptions(opts...),
+		),
 		drift: connect.NewClient[v1.DriftRequest, v1.DriftResponse](
 			httpClient,
 			baseURL+FleetServiceDriftProcedure,
@@ -91,6 +113,8 @@ func NewFleetServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type fleetServiceClient struct {
 	listSwitches  *connect.Client[v1.ListSwitchesRequest, v1.ListSwitchesResponse]
 	watchSwitches *connect.Client[v1.WatchSwitchesRequest, v1.WatchSwitchesResponse]
+	listClocks    *connect.Client[v1.ListClocksRequest, v1.ListClocksResponse]
+	confirmClock  *connect.Client[v1.ConfirmClockRequest, v1.ConfirmClockResponse]
 	drift         *connect.Client[v1.DriftRequest, v1.DriftResponse]
 }
 
@@ -104,6 +128,16 @@ func (c *fleetServiceClient) WatchSwitches(ctx context.Context, req *connect.Req
 	return c.watchSwitches.CallServerStream(ctx, req)
 }
 
+// ListClocks calls op25b.v1.FleetService.ListClocks.
+func (c *fleetServiceClient) ListClocks(ctx context.Context, req *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error) {
+	return c.listClocks.CallUnary(ctx, req)
+}
+
+// ConfirmClock calls op25b.v1.FleetService.ConfirmClock.
+func (c *fleetServiceClient) ConfirmClock(ctx context.Context, req *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error) {
+	return c.confirmClock.CallUnary(ctx, req)
+}
+
 // Drift calls op25b.v1.FleetService.Drift.
 func (c *fleetServiceClient) Drift(ctx context.Context, req *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error) {
 	return c.drift.CallUnary(ctx, req)
@@ -115,6 +149,11 @@ type FleetServiceHandler interface {
 	ListSwitches(context.Context, *connect.Request[v1.ListSwitchesRequest]) (*connect.Response[v1.ListSwitchesResponse], error)
 	// Tells all switches at first, and then those whose status changes, until the caller leaves.
 	WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest], *connect.ServerStream[v1.WatchSwitchesResponse]) error
+	// Lists the clocks of the controllers, as the one that answers sees them.
+	ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error)
+	// Confirms the clock of a controller that holds dates: from then on it puts dates in force by it. It wants the role operator.
+	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches and compares them with what they were last brought to and with the current intent. It writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
 }
@@ -138,6 +177,18 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(fleetServiceMethods.ByName("WatchSwitches")),
 		connect.WithHandlerOptions(opts...),
 	)
+	fleetServiceListClocksHandler := connect.NewUnaryHandler(
+		FleetServiceListClocksProcedure,
+		svc.ListClocks,
+		connect.WithSchema(fleetServiceMethods.ByName("ListClocks")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fleetServiceConfirmClockHandler := connect.NewUnaryHandler(
+		FleetServiceConfirmClockProcedure,
+		svc.ConfirmClock,
+		connect.WithSchema(fleetServiceMethods.ByName("ConfirmClock")),
+		connect.WithHandlerOptions(opts...),
+	)
 	fleetServiceDriftHandler := connect.NewUnaryHandler(
 		FleetServiceDriftProcedure,
 		svc.Drift,
@@ -150,6 +201,10 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 			fleetServiceListSwitchesHandler.ServeHTTP(w, r)
 		case FleetServiceWatchSwitchesProcedure:
 			fleetServiceWatchSwitchesHandler.ServeHTTP(w, r)
+		case FleetServiceListClocksProcedure:
+			fleetServiceListClocksHandler.ServeHTTP(w, r)
+		case FleetServiceConfirmClockProcedure:
+			fleetServiceConfirmClockHandler.ServeHTTP(w, r)
 		case FleetServiceDriftProcedure:
 			fleetServiceDriftHandler.ServeHTTP(w, r)
 		default:
@@ -167,6 +222,14 @@ func (UnimplementedFleetServiceHandler) ListSwitches(context.Context, *connect.R
 
 func (UnimplementedFleetServiceHandler) WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest], *connect.ServerStream[v1.WatchSwitchesResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.WatchSwitches is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.ListClocks is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.ConfirmClock is not implemented"))
 }
 
 func (UnimplementedFleetServiceHandler) Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error) {

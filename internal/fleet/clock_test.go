@@ -1,0 +1,155 @@
+package fleet
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"op25b/internal/clock"
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+)
+
+// A watch is a clock that can be set apart from the time that goes by.
+type watch struct {
+	*clock.Clock
+	at  time.Time    // when the test began, by the right clock
+	off atomic.Int64 // of the wall clock
+}
+
+var testBegan = time.Now()
+
+func watchAt(t testing.TB, at time.Time, off time.Duration) *watch {
+	t.Helper()
+	w := &watch{at: at}
+	w.off.Store(int64(off))
+	elapsed := func() time.Duration { return time.Since(testBegan) }
+	wall := func() time.Time { return at.Add(elapsed() + time.Duration(w.off.Load())) }
+	w.Clock = must(clock.New(clock.Config{Source: clock.Source{Wall: wall, Elapsed: elapsed, Boot: "test"}}))(t)
+	return w
+}
+
+func (w *watch) set(off time.Duration) { w.off.Store(int64(off)) }
+
+var may30 = time.Date(2006, 5, 30, 12, 0, 0, 0, time.UTC) // the phase "before"; on 1 June "mobile-carriers" begins
+
+// Two controllers on one etcd, one of which is two hours behind: a phase that is activated on either is in force on every switch, and no
+// date is put in force by the clock that differs. I11
+func TestI11ClockSkew(t *testing.T) {
+	targets := []*target{startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0"), startTarget(t, 3, "127.0.0.1:0")}
+	etcd := embeddedStore(t)
+	right, behind := watchAt(t, may30, 0), watchAt(t, may30, -2*time.Hour)
+	stores := []*store.Store{beside(t, etcd), beside(t, etcd)}
+	books := []*intent.Book{intent.NewBookOf(stores[0], right.Clock), intent.NewBookOf(stores[1], behind.Clock)}
+	in := apply(t, books[0], documentsOf(t, targets...))
+	first := start(t, Config{Name: "noc-1", Store: stores[0], Book: books[0], Clock: right.Clock})
+	for _, x := range targets {
+		first.converged(x.name, in.Number)
+	}
+	second := start(t, Config{Name: "noc-2", Store: stores[1], Book: books[1], Clock: behind.Clock})
+	converged := func(what, phase string) {
+		t.Helper()
+		over := time.After(deadline)
+		for statuses := range WatchStatuses(within(t), etcd) {
+			n := 0
+			for _, st := range statuses {
+				if st.State == StateConverged && st.Revision == in.Number && st.InForce == phase {
+					n++
+				}
+			}
+			if n == len(targets) {
+				return
+			}
+			select {
+			case <-over:
+				t.Fatalf("%s: %+v", what, statuses)
+			default:
+			}
+		}
+	}
+	converged("at first", "before")
+	in = must(books[0].Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t)
+	converged("activated by the right clock", "all-destinations")
+	late := in.Time
+	in = must(books[1].Activate(within(t), in.Number, "mobile-carriers", policy.Scope{}, by))(t)
+	converged("activated by the clock that is behind", "mobile-carriers")
+	if at := in.Activations[len(in.Activations)-1].At; at.Before(late) || in.Time.Before(late) {
+		t.Errorf("the activation is of %v, the revision before it of %v", at, late)
+	}
+	if h := behind.Hold(); h.Reason != clock.Skew {
+		t.Errorf("the clock that is behind: %v", h)
+	}
+	if h := right.Hold(); h.Reason != clock.None {
+		t.Errorf("the right clock: %v", h)
+	}
+	first.end()
+	second.end()
+}
+
+// Three days forward by mistake bring no phase in force in silence: an operator must confirm the clock. I11
+func TestI11ClockForward(t *testing.T) {
+	x := startTarget(t, 1, "127.0.0.1:0")
+	s := embeddedStore(t)
+	w := watchAt(t, may30, 0)
+	book := intent.NewBookOf(s, w.Clock)
+	in := apply(t, book, documentsOf(t, x))
+	r := start(t, Config{Name: "noc-1", Store: s, Book: book, Clock: w.Clock})
+	r.converged(x.name, in.Number)
+	x.forget()
+	w.set(72 * time.Hour)
+	r.await("the date is held", func(all map[string]Status) bool {
+		st := all[x.name]
+		return st.State == StateConverged && st.InForce == "before" && st.Reason == ReasonDateHeld && st.Detail != ""
+	})
+	untouched(t, "a clock that was set", x)
+
+	// A phase can still be activated by hand, and undone.
+	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t)
+	if st := r.converged(x.name, in.Number); st.InForce != "all-destinations" {
+		t.Errorf("%q in force", st.InForce)
+	}
+	if !in.Time.Before(may30.Add(time.Hour)) {
+		t.Errorf("the revision has the time %v of the clock that was set", in.Time)
+	}
+	in = must(book.Rollback(within(t), in.Number, policy.Scope{}, by))(t)
+	if st := r.converged(x.name, in.Number); st.InForce != "before" {
+		t.Errorf("%q in force", st.InForce)
+	}
+	if err := clock.ConfirmAt(within(t), s, "noc-1", store.AuditRecord{Who: "alice", Verb: "confirm clock", Reason: "it was wrong before"}); err != nil {
+		t.Fatal(err)
+	}
+	r.await("the clock is confirmed", func(all map[string]Status) bool {
+		return all[x.name].InForce == "mobile-carriers" && all[x.name].Reason == ReasonDate
+	})
+}
+
+// A clock that is set a day back takes nothing from what is in force, neither while the controller runs nor after a restart. I11
+func TestI11ClockBack(t *testing.T) {
+	x := startTarget(t, 1, "127.0.0.1:0")
+	s := embeddedStore(t)
+	w := watchAt(t, may30.Add(48*time.Hour), 0) // "mobile-carriers" has begun 12 hours ago
+	book := intent.NewBookOf(s, w.Clock)
+	in := apply(t, book, documentsOf(t, x))
+	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{Groups: []string{"mobile"}}, by))(t)
+	const inForce = "mobile-carriers; all-destinations: mobile"
+	r := start(t, Config{Name: "noc-1", Store: s, Book: book, Clock: w.Clock})
+	if st := r.converged(x.name, in.Number); st.InForce != inForce {
+		t.Fatalf("%q in force", st.InForce)
+	}
+	x.forget()
+	w.set(-24 * time.Hour)
+	r.await("the clock is in doubt", func(map[string]Status) bool { return w.Hold().Reason == clock.Jump })
+	r.end()
+	untouched(t, "a clock that was set back", x)
+
+	restarted := watchAt(t, w.at, -24*time.Hour)
+	r = start(t, Config{Name: "noc-1", Store: s, Book: intent.NewBookOf(s, restarted.Clock), Clock: restarted.Clock})
+	if st := r.converged(x.name, in.Number); st.InForce != inForce {
+		t.Errorf("after a restart %q is in force", st.InForce)
+	}
+	if h := restarted.Hold(); h.Reason != clock.Restart {
+		t.Errorf("after a restart: %v", h)
+	}
+	untouched(t, "a restart with a clock that was set back", x)
+}

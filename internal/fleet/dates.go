@@ -1,0 +1,48 @@
+package fleet
+
+import (
+	"fmt"
+	"time"
+
+	"op25b/internal/clock"
+)
+
+// awaitDate sets the timer to the next moment at which what switches should hold changes by itself.
+func (c *controller) awaitDate() {
+	v := c.view.Load()
+	if v == nil {
+		return
+	}
+	now := c.Clock.Dates()
+	var coming bool
+	if c.date, coming = v.NextEvent(now); !coming {
+		c.dates = nil
+		return
+	}
+	wait := min(c.date.Sub(now), lookAgain)
+	if c.Clock.Hold().Reason != clock.None { // the clock tells when it holds no more; until then the date may come to be held
+		wait = lookAgain
+	}
+	c.dates = c.timer(wait)
+}
+
+// dated looks whether the date that is waited for has come.
+func (c *controller) dated() {
+	if !c.Clock.Dates().Before(c.date) || c.Clock.Hold().Reason != clock.None {
+		c.wake()
+	}
+	c.awaitDate()
+}
+
+// held says which date has come by the wall clock and is not put in force, or nothing.
+func (c *controller) held(v *view) string {
+	h := c.Clock.Hold()
+	if h.Reason == clock.None || h.Reason == clock.Starting {
+		return ""
+	}
+	next, ok := v.NextEvent(c.Clock.Dates())
+	if !ok || next.After(c.Clock.Wall()) && next.After(c.Clock.Now()) {
+		return ""
+	}
+	return fmt.Sprintf("%s is held by controller %s: %v", next.Format(time.RFC3339), c.Name, h)
+}
