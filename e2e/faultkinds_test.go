@@ -43,6 +43,7 @@ func faults() []fault {
 		{name: "switch killed", inject: (*round).killSwitch},
 		{name: "etcd member killed", inject: (*round).killMember},
 		{name: "no quorum", inject: (*round).killQuorum},
+		{name: "store back in time", inject: (*round).backInTime, alone: true},
 		{name: "controller stopped", inject: (*round).stopController, alone: true},
 		{name: "late writes", inject: (*round).lateWrites, alone: true},
 		{name: "another pipeline", inject: (*round).otherPipeline},

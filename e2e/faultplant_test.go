@@ -393,7 +393,7 @@ func (p *plant) change(make func(ctx context.Context, base uint64) (*intent.Inte
 				return in
 			}
 		}
-		if stale := (*store.StaleError)(nil); !errors.Is(err, store.ErrNoQuorum) && !errors.As(err, &stale) || ctx.Err() != nil {
+		if stale := (*store.StaleError)(nil); !errors.Is(err, store.ErrNoQuorum) && !errors.Is(err, store.ErrReplaced) && !errors.As(err, &stale) || ctx.Err() != nil {
 			p.t.Errorf("change of the intent: %v", err)
 			return in
 		}
@@ -411,7 +411,7 @@ func (p *plant) settled() {
 	}
 	for _, e := range p.switches {
 		p.await(e.name+" converged", func() error {
-			if err := p.claimed(e, in.Number); err != nil {
+			if err := p.claimed(e, in.Revision); err != nil {
 				return err
 			}
 			return p.holds(ctx, e, in)
@@ -446,14 +446,15 @@ func (p *plant) rests() {
 	})
 }
 
-// claimed says whether a switch is converged to a revision, as its owner tells.
-func (p *plant) claimed(e *edge, revision uint64) error {
+// claimed says whether a switch is converged to a revision, as its owner tells. Another revision of the same number is of a store that was
+// replaced.
+func (p *plant) claimed(e *edge, revision store.Revision) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := p.statuses[e.name]
 	alive := slices.ContainsFunc(p.controllers, func(n *node) bool { return n.name == st.Owner && n.process != nil })
-	if st.State != fleet.StateConverged || st.Revision != revision || !alive || st.Epoch <= e.after {
-		return fmt.Errorf("%s is %s (%s) at revision %d of %d, owner %s (alive: %v), epoch %d: %s", e.name, st.State, st.Reason, st.Revision, revision, st.Owner, alive, st.Epoch, st.Detail)
+	if st.State != fleet.StateConverged || st.RevisionID != revision.ID || !alive || st.Epoch <= e.after {
+		return fmt.Errorf("%s is %s (%s) at revision %d of %d, owner %s (alive: %v), epoch %d: %s", e.name, st.State, st.Reason, st.Revision, revision.Number, st.Owner, alive, st.Epoch, st.Detail)
 	}
 	return nil
 }
