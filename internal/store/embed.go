@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 // How the embedded etcd is run.
@@ -25,6 +22,10 @@ const (
 	compaction = "10m"
 	// defragmentMiB is how much must be free in the file to be given back at the next start.
 	defragmentMiB = 64
+	// readyWithin is how long etcd may take to start with a small database, and stillEvery how often it is said that it has not.
+	readyWithin, stillEvery = time.Minute, 10 * time.Second
+	// closeWithin is how long etcd may take to stop, and failedWithin how long one that has failed.
+	closeWithin, failedWithin = 10 * time.Second, time.Second
 	// maxSocketPath is shorter than the shortest sun_path among Unix systems, 104 bytes.
 	maxSocketPath = 100
 )
@@ -34,12 +35,13 @@ const (
 type embedded struct {
 	etcd     *embed.Etcd
 	endpoint string
-	hard     int64    // etcd's quota: see Space
+	hard     int64 // etcd's quota: see Space
+	mishap   *mishap
 	release  []func() // undone in reverse order
 }
 
 func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
-	e := &embedded{}
+	e := &embedded{mishap: newMishap()}
 	defer func() {
 		if err != nil {
 			e.stop()
@@ -65,24 +67,70 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 	c.TickMs, c.ElectionMs = tickMs, electionMs
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, compaction
 	c.BootstrapDefragThresholdMegabytes = defragmentMiB
-	if e.hard, err = hardQuota(cfg.Quota, filepath.Join(c.Dir, databasePath)); err != nil {
+	found, err := inspect(ctx, cfg.Dir, c.Dir)
+	if err != nil {
 		return nil, err
 	}
+	e.hard = hardQuota(cfg.Quota, found.size)
 	c.QuotaBackendBytes = e.hard
 	c.EnableGRPCGateway = false
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(fatalOnly(cfg.Logger))
-	if e.etcd, err = embed.StartEtcd(c); err != nil {
-		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
-	}
-	select {
-	case <-e.etcd.Server.ReadyNotify():
-	case err := <-e.etcd.Err():
-		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("embedded etcd in %s is not ready: %w", cfg.Dir, context.Cause(ctx))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(e.mishap.logger())
+	if err := e.launch(ctx, c, cfg, found.size); err != nil {
+		return nil, err
 	}
 	e.endpoint = client.String()
 	return e, nil
+}
+
+// launch starts etcd and waits until it is ready. It says every few seconds that it still waits, and gives up after a time that grows with
+// the database, of which etcd reads all.
+func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size int64) error {
+	most := readyWithin + time.Duration(size/(16<<20))*time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("etcd is not ready after %v", most))
+	defer cancel()
+	started := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() {
+		defer func() {
+			if x := recover(); x != nil {
+				e.mishap.tell(fmt.Errorf("etcd panicked: %v", x))
+			}
+		}()
+		etcd, err := embed.StartEtcd(c)
+		if err != nil {
+			started <- err
+			return
+		}
+		select {
+		case <-etcd.Server.ReadyNotify():
+		case err := <-etcd.Err():
+			etcd.Close()
+			started <- err
+			return
+		case <-ctx.Done():
+			etcd.Close()
+			return
+		}
+		e.etcd = etcd
+		close(ready)
+	}()
+	still := time.NewTicker(stillEvery)
+	defer still.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-ready:
+			return nil
+		case err := <-started:
+			return &BreakdownError{Dir: cfg.Dir, Err: err}
+		case <-e.mishap.happens:
+			return &BreakdownError{Dir: cfg.Dir, Err: e.mishap.err()}
+		case <-ctx.Done():
+			return &BreakdownError{Dir: cfg.Dir, Err: context.Cause(ctx)}
+		case <-still.C:
+			cfg.Logger.Warn("the store is still being opened", zap.String("directory", cfg.Dir), zap.Int64("bytes", size),
+				zap.Duration("for", time.Since(began).Round(time.Second)))
+		}
+	}
 }
 
 // lock keeps every other store off the directory. etcd's own lock would wait for the other to end.
@@ -120,65 +168,45 @@ func (e *embedded) socket(dir string) (string, error) {
 	return path, nil
 }
 
+// close ends etcd and reports whether it did within closeWithin: parts of one that has failed wait for each other.
+func (e *embedded) close() bool {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		e.etcd.Close()
+	}()
+	timer := time.NewTimer(closeWithin)
+	defer timer.Stop()
+	failed := e.mishap.happens
+	for {
+		select {
+		case <-closed:
+			return true
+		case <-failed:
+			timer.Reset(failedWithin)
+			failed = nil
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
 // stop ends what start has begun; it may be nil or half started.
 func (e *embedded) stop() {
 	if e == nil {
 		return
 	}
-	if e.etcd != nil {
-		e.etcd.Close()
+	if e.etcd != nil && !e.close() {
+		return // it still has the directory; the process is about to end
 	}
 	for i := len(e.release) - 1; i >= 0; i-- {
 		e.release[i]()
 	}
 }
 
-// fatalOnly is a logger for etcd: what it returns as an error is told by the store, but before it ends the process it must be heard.
-func fatalOnly(log *zap.Logger) *zap.Logger {
-	return zap.New(fatalCore{log.Core()}).Named("etcd")
-}
-
-type fatalCore struct{ zapcore.Core }
-
-func (c fatalCore) Enabled(l zapcore.Level) bool {
-	return l >= zapcore.DPanicLevel && c.Core.Enabled(l)
-}
-func (c fatalCore) With(f []zapcore.Field) zapcore.Core { return fatalCore{c.Core.With(f)} }
-func (c fatalCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if !c.Enabled(e.Level) {
-		return ce
-	}
-	return c.Core.Check(e, ce)
-}
-
-// databasePath is where etcd keeps its database in its directory.
-const databasePath = "member/snap/db"
-
-// hardQuota is the quota that etcd is given. It is the configured one unless the database is larger already, or so nearly as large that
-// nothing could be changed: then there is the reserve above what there is, so that the store opens, what is too much can be moved out, and
-// phases can be changed. Ordinary changes are refused until it is smaller.
-func hardQuota(quota int64, path string) (int64, error) {
-	size, err := databaseSize(path)
-	if err != nil {
-		return 0, err
-	}
-	reserve := Space{Quota: quota}.reserve()
-	if size > quota-reserve/2 {
-		return size + reserve, nil
-	}
-	return quota, nil
-}
-
-// databaseSize is how large etcd takes a database for, which its file may exceed; 0 if there is none.
-func databaseSize(path string) (size int64, err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second})
-	if err != nil {
-		return 0, fmt.Errorf("database %s: %w", path, err)
-	}
-	defer db.Close()
-	err = db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil })
-	return size, err
-}
+// hardQuota is the quota that etcd is given for a database of a size: the reserve above the configured one, or above what there is already.
+//
+// What is stored ends at the configured quota. etcd bounds the file, free pages included, and a file only gets smaller when the database is
+// copied, for which leases would be lost: see makeRoom. The store opens in any case, so that what is too much can be moved out, and
+// phases can be changed.
+func hardQuota(quota, size int64) int64 { return max(quota, size) + Space{Quota: quota}.reserve() }

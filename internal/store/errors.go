@@ -12,6 +12,8 @@ var (
 	ErrConfig = errors.New("invalid configuration")
 	// ErrInUse is returned by Open, at once, for a data directory that another store has open.
 	ErrInUse = errors.New("data directory in use")
+	// ErrDamaged is the kind of DamageError.
+	ErrDamaged = errors.New("the data directory is damaged")
 )
 
 // Reaching the cluster.
@@ -19,6 +21,8 @@ var (
 	// ErrNoQuorum is returned when no majority of the cluster has answered in time. A change that ends so was made
 	// wholly or not at all: read back to know which.
 	ErrNoQuorum = errors.New("no quorum")
+	// ErrFailed is the kind of BreakdownError.
+	ErrFailed = errors.New("the store has failed")
 	// ErrFull is returned for a change when the database has reached its quota; what is stored can still be read.
 	ErrFull = errors.New("store is full")
 	// ErrReplaced is returned for a change that was worked out from a store which is another one by now: restored from a backup, or begun

@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		stoppedProcess(endpoint)
 		return
 	}
+	if dir := os.Getenv(damagedEnv); dir != "" {
+		damagedProcess(dir)
+		return
+	}
 	if err := flag.Set("rapid.checks", "30"); err != nil { // each step of a case is a few requests to a real etcd
 		panic(err)
 	}

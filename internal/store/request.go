@@ -66,6 +66,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (s *Store) failure(ctx context.Context, op string, err error) error {
 	e := &Error{Endpoints: s.endpoints, Op: op, Err: err}
 	switch {
+	case s.Failure() != nil:
+		return fmt.Errorf("%s: %w", op, s.Failure())
 	case s.life.Err() != nil:
 		return fmt.Errorf("%s: %w", op, ErrClosed)
 	case errors.Is(ctx.Err(), context.Canceled):

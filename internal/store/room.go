@@ -13,8 +13,9 @@ import (
 // its time, and ends the alarm of a database that was full and has room again. It does nothing to an external cluster, which is not ours,
 // or if nothing was changed since it was last done.
 //
-// Giving back pages copies the database and stops changes meanwhile; leases are renewed all the same. Once begun it does not depend on the
-// caller's patience.
+// Free pages are used again, and so they are given back only where the file itself nears etcd's bound. That copies the database, and etcd
+// answers nothing meanwhile: ownerships are lost if it takes longer than their lease, and taken again after it. Once begun it does not depend
+// on the caller's patience.
 func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	if s.server == nil {
 		return
@@ -64,8 +65,19 @@ func (s *Store) compact(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// settle makes the sizes those of this moment: else they are of the backend's last transaction, up to 100 ms ago.
-func (e *embedded) settle() { e.etcd.Server.Backend().ForceCommit() }
+// settle makes the sizes those of this moment: else they are of the backend's last transaction, up to 100 ms ago. etcd may end the
+// goroutine that it runs in: see mishap.
+func (e *embedded) settle() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.etcd.Server.Backend().ForceCommit()
+	}()
+	select {
+	case <-done:
+	case <-e.mishap.happens:
+	}
+}
 
 // space is what an embedded etcd has, without asking it over the socket.
 func (e *embedded) space(quota int64) Space {

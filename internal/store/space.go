@@ -45,8 +45,7 @@ type Space struct {
 	// Used is the size of the database file, which is what etcd's quota bounds. InUse is the part of it that holds content: the rest is free
 	// pages, which new content fills first.
 	Used, InUse int64
-	// Quota is the configured size, 0 if it is not known. Hard is etcd's own bound. It is above Quota if the database was larger than that
-	// when the embedded etcd started.
+	// Quota is the configured size, 0 if it is not known. Hard is etcd's own bound, which for an embedded etcd is above Quota: see hardQuota.
 	Quota, Hard int64
 	// ReadOnly is that etcd refuses every change: the quota was reached.
 	ReadOnly bool

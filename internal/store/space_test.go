@@ -166,7 +166,7 @@ func TestSpaceOfCluster(t *testing.T) {
 	s := open(t, Config{Endpoints: etcd.Endpoints()})
 	put(t, s.Intent(), 0, docs("a", "1"))
 	sp := s.Space(within(t))
-	if sp.Quota != smallQuota || sp.Used == 0 || sp.InUse == 0 || !sp.External || sp.Warning() != "" {
+	if sp.Quota != etcd.server.hard || sp.Used == 0 || sp.InUse == 0 || !sp.External || sp.Warning() != "" {
 		t.Errorf("the space is %+v", sp)
 	}
 	fillToAlarm(t, etcd)

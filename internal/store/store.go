@@ -46,7 +46,8 @@ type Store struct {
 }
 
 // Open opens the store: it starts the embedded etcd, or makes ready to speak to a cluster. That no cluster answers is not an error here:
-// Ready tells. ctx counts for the opening only; Close ends the store. Errors are ErrConfig, ErrInUse and those of starting etcd.
+// Ready tells. ctx counts for the opening only; Close ends the store. Errors are ErrConfig, ErrInUse, ErrDamaged,
+// ErrFailed and those of starting etcd.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -80,6 +81,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.makeRoom(ctx, 0)
 		s.tellSpace(s.Space(ctx))
 	}
+	if s.server != nil {
+		s.start(s.endWithServer)
+	}
 	s.start(s.tend)
 	s.start(s.watchOver)
 	return s, nil
@@ -100,7 +104,7 @@ func (s *Store) Close() error {
 		l.over(ErrClosed)
 	}
 	s.end()
-	if l != nil {
+	if l != nil && s.Failure() == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		_, err := s.client.Revoke(ctx, l.id)
 		cancel()

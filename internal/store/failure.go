@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// A mishap is why an embedded etcd cannot go on. etcd tells of it by a log entry that ends the process, such as
+// `failed to save Raft hard state and entries`; here it ends the goroutine of etcd that wrote it, and the store.
+type mishap struct {
+	once    sync.Once
+	happens chan struct{} // closed when it has happened
+	why     error         // set before happens is closed
+}
+
+func newMishap() *mishap { return &mishap{happens: make(chan struct{})} }
+
+// tell is the first that counts.
+func (m *mishap) tell(why error) {
+	m.once.Do(func() {
+		m.why = why
+		close(m.happens)
+	})
+}
+
+// err is why etcd cannot go on, or nil.
+func (m *mishap) err() error {
+	select {
+	case <-m.happens:
+		return m.why
+	default:
+		return nil
+	}
+}
+
+// logger is the logger for etcd. What etcd returns as an error the store reports, and the rest is of no use to an operator; so that only
+// the entries that would end the process are heard.
+func (m *mishap) logger() *zap.Logger {
+	return zap.New(zapcore.NewNopCore(), zap.WithFatalHook(m), zap.WithPanicHook(m))
+}
+
+// OnWrite takes an entry that would end the process. Behind it etcd does not expect to go on: the goroutine ends.
+func (m *mishap) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
+	why := errors.New(e.Message)
+	for _, f := range fields {
+		if err, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
+			why = fmt.Errorf("%s: %w", e.Message, err)
+		}
+	}
+	m.tell(why)
+	runtime.Goexit()
+}
+
+var _ zapcore.CheckWriteHook = (*mishap)(nil)
+
+// A BreakdownError is an embedded etcd that has stopped by itself, or does not start.
+type BreakdownError struct {
+	Dir string
+	Err error // what etcd said
+}
+
+// Error names the directory, what etcd said, what is known of changes, and what to do.
+func (e *BreakdownError) Error() string {
+	text := fmt.Sprintf("the store in %s has failed: %v. A change that was under way is stored or not: op25b history tells once the controller runs again. ", e.Dir, e.Err)
+	if errors.Is(e.Err, syscall.ENOSPC) || errors.Is(e.Err, syscall.EDQUOT) {
+		return text + "Make room on the file system of that directory, and start op25b serve again"
+	}
+	return text + "Start op25b serve again; if it fails again, look at that disk, and bring a backup back with op25b store restore"
+}
+
+// Unwrap returns ErrFailed, ErrClosed and Err: nothing is answered any more.
+func (e *BreakdownError) Unwrap() []error { return []error{ErrFailed, ErrClosed, e.Err} }
+
+var _ error = (*BreakdownError)(nil)
+
+// Run returns nil when ctx ends, or a *BreakdownError as soon as an embedded etcd has failed. The store has then ended every watch and
+// request; what remains is to Close it.
+func (s *Store) Run(ctx context.Context) error {
+	if s.server == nil {
+		<-ctx.Done()
+		return nil
+	}
+	select {
+	case <-s.server.mishap.happens:
+		return s.Failure()
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Failure returns nil, or a *BreakdownError if the embedded etcd has failed.
+func (s *Store) Failure() error {
+	if s.server == nil || s.server.mishap.err() == nil {
+		return nil
+	}
+	return &BreakdownError{Dir: s.cfg.Dir, Err: s.server.mishap.err()}
+}
+
+// endWithServer ends the store with its etcd: nothing is answered any more.
+func (s *Store) endWithServer() {
+	select {
+	case <-s.server.mishap.happens:
+		s.end()
+	case <-s.life.Done():
+	}
+}

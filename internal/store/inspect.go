@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Where etcd keeps its data in its directory.
+const (
+	databasePath = "member/snap/db"
+	logPath      = "member/wal"
+)
+
+// A DamageError is a data directory that etcd cannot be started on. Nothing in it was changed.
+type DamageError struct {
+	Dir  string // the data directory
+	File string // that is damaged or missing
+	What string // is wrong with it
+}
+
+// Error names the file, what is wrong, and the way to restore the store.
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("%v: %s: %s; nothing was changed, and the switches keep what they have. To restore, move %s away and bring a backup back "+
+		"with op25b store restore FILE --data-dir %s; without a backup start on an empty directory and apply the documents again",
+		ErrDamaged, e.File, e.What, e.Dir, e.Dir)
+}
+
+// Unwrap returns ErrDamaged.
+func (e *DamageError) Unwrap() error { return ErrDamaged }
+
+var _ error = (*DamageError)(nil)
+
+// A databaseState is what the database says of itself.
+type databaseState struct {
+	size    int64  // as etcd counts it, which the file may exceed; 0 if there is none
+	keys    bool   // something is stored in it
+	applied uint64 // the index of the last log entry that it has
+}
+
+// inspect reads the data of an etcd that does not run, all of it, and returns a *DamageError if etcd could not work with it: etcd would
+// panic, fault, or wait for ever. What etcd repairs by itself is not damage, such as a log whose last record was not written to its end.
+func inspect(ctx context.Context, dir, etcdDir string) (databaseState, error) {
+	database, logs := filepath.Join(etcdDir, databasePath), filepath.Join(etcdDir, logPath)
+	damaged := func(file, format string, args ...any) (databaseState, error) {
+		return databaseState{}, &DamageError{Dir: dir, File: file, What: fmt.Sprintf(format, args...)}
+	}
+	state, err := readDatabase(ctx, database)
+	if ctx.Err() != nil {
+		return state, context.Cause(ctx)
+	}
+	names, missing := logFiles(logs)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return state, err
+	case err != nil:
+		return damaged(database, "the database cannot be read: %v", err)
+	case missing != nil && errors.Is(missing, fs.ErrNotExist) && !state.keys:
+		return state, nil // the first start, or one that ended before anything was stored
+	case missing != nil:
+		return damaged(logs, "%v; the database has entries up to %d of the log", missing, state.applied)
+	}
+	log, err := readLog(ctx, names)
+	switch {
+	case ctx.Err() != nil:
+		return state, context.Cause(ctx)
+	case errors.Is(err, fs.ErrPermission):
+		return state, err
+	case err != nil:
+		return damaged(logs, "the log cannot be read: %v", err)
+	case log.last < state.applied:
+		return damaged(logs, "the log ends at entry %d, and the database has entries up to %d", log.last, state.applied)
+	case log.snapshot > state.applied:
+		return damaged(database, "the database has entries up to %d of the log, and must have those up to %d", state.applied, log.snapshot)
+	}
+	return state, nil
+}
+
+// readDatabase reads every entry of the database.
+func readDatabase(ctx context.Context, path string) (state databaseState, err error) {
+	file, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return state, nil
+	case err != nil:
+		return state, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return state, err // it was just made, and is filled by etcd; or, with a log, the log is read anew
+	}
+	b, err := openBolt(file, info.Size())
+	if err != nil {
+		return state, err
+	}
+	state.size = b.size * int64(b.pages)
+	b.ctx, b.each = ctx, func(bucket string, key, value []byte) error {
+		switch bucket {
+		case "key":
+			state.keys = true
+			return checkEntry(key, value)
+		case "meta":
+			if string(key) == "consistent_index" && len(value) == 8 {
+				state.applied = binary.BigEndian.Uint64(value)
+			}
+		}
+		return nil
+	}
+	return state, b.walk()
+}
+
+// checkEntry checks an entry of etcd's keys. It is stored under its revision: 8 bytes, an underscore, 8 bytes of its place in the
+// transaction, and for a deletion a t.
+func checkEntry(key, value []byte) error {
+	deletion := len(key) == 18 && key[17] == 't'
+	if len(key) != 17 && !deletion || key[8] != '_' || key[0]&0x80 != 0 || key[9]&0x80 != 0 {
+		return fmt.Errorf("key %.40x is no revision", key)
+	}
+	var kv mvccpb.KeyValue
+	if err := proto.Unmarshal(value, &kv); err != nil {
+		return fmt.Errorf("revision %x: %w", key, err)
+	}
+	if main := int64(binary.BigEndian.Uint64(key)); len(kv.GetKey()) == 0 || !deletion && kv.GetModRevision() != main {
+		return fmt.Errorf("revision %x says that it is %d of %q", key, kv.GetModRevision(), kv.GetKey())
+	}
+	return nil
+}
