@@ -148,6 +148,8 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return st.Run(ctx) })
 	records, err := newRecordings(o.record, log)
 	if err != nil {
 		return err
@@ -183,7 +185,6 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 			return err
 		}
 	}
-	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return api.Serve(ctx, listener, handler, log) })
 	work.Go(func() error { return fleet.Run(ctx, controller) })
 	if later {
@@ -191,6 +192,9 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	log.Info("controller up", zap.String("name", o.name), zap.Stringer("listen", listener.Addr()), zap.Strings("store", st.Endpoints()))
 	err = work.Wait()
+	if failure := st.Failure(); failure != nil {
+		err = failure // the rest ended because of it
+	}
 	log.Info("controller down; the switches stay as they are")
 	return err
 }
