@@ -52,6 +52,7 @@ type plant struct {
 	group       int  // the process group of all daemons
 	bmv2        bool // the first switch is bmv2
 	dir         string
+	disk        *disk // that etcd's members store on; nil where none can be mounted
 	endpoints   []string
 	cluster     map[string]string
 	members     []*node // etcd's
@@ -76,6 +77,8 @@ type node struct {
 	said    *journal
 	begin   func() *process
 	process *process // nil while it is dead
+	// supervised is set while it may end by itself, and is started again then.
+	supervised bool
 }
 
 func (n *node) start() { n.process = n.begin() }
@@ -130,13 +133,17 @@ func startPlant(t *testing.T, withBMv2 string) *plant {
 		t.Fatal(err)
 	}
 	command := buildBinary(t)
+	var reason string
+	if p.disk, reason = mountDisk(t, filepath.Join(p.dir, "disk")); p.disk == nil {
+		fmt.Println("SKIPPED: full disk:", reason)
+	}
 	p.guard()
 	for i := range 3 {
 		name, client := fmt.Sprintf("etcd-%d", i+1), p.daemonAddr()
 		p.cluster[name] = p.daemonAddr()
 		p.endpoints = append(p.endpoints, client)
 		p.members = append(p.members, p.node(name, memberMiB, func() *exec.Cmd {
-			return exec.Command(command, "etcd", "--name", name, "--data-dir", filepath.Join(p.dir, name), "--listen", client,
+			return exec.Command(command, "etcd", "--name", name, "--data-dir", p.dataDir(name), "--listen", client,
 				"--listen-peer", p.cluster[name], "--initial-cluster", p.initialCluster())
 		}))
 	}
@@ -252,6 +259,7 @@ func (p *plant) open() {
 	following.Go(func() {
 		for all := range statuses {
 			p.news(func() {
+				p.statuses = map[string]fleet.Status{}
 				for _, st := range all {
 					p.statuses[st.Switch] = st
 				}
@@ -299,7 +307,11 @@ func (p *plant) await(what string, is func() error) {
 			return
 		}
 		for _, n := range slices.Concat(p.members, p.nodes()) {
-			if n.ended() {
+			switch {
+			case !n.ended():
+			case n.supervised:
+				n.start()
+			default:
 				p.t.Fatalf("%s: %s has ended by itself (%v): %v", what, n.name, n.process.overBudget(), err)
 			}
 		}
@@ -393,9 +405,20 @@ func (p *plant) change(make func(ctx context.Context, base uint64) (*intent.Inte
 				return in
 			}
 		}
-		if stale := (*store.StaleError)(nil); !errors.Is(err, store.ErrNoQuorum) && !errors.Is(err, store.ErrReplaced) && !errors.As(err, &stale) || ctx.Err() != nil {
+		again := errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrReplaced) || errors.As(err, new(*store.StaleError))
+		if !again || ctx.Err() != nil {
 			p.t.Errorf("change of the intent: %v", err)
 			return in
+		}
+	}
+}
+
+// current is the newest intent, also while the cluster is coming about.
+func (p *plant) current(ctx context.Context) (*intent.Intent, error) {
+	for {
+		in, err := p.book.Current(ctx)
+		if !errors.Is(err, store.ErrNoQuorum) && !errors.Is(err, store.ErrReplaced) || ctx.Err() != nil {
+			return in, err
 		}
 	}
 }
@@ -405,13 +428,14 @@ func (p *plant) change(make func(ctx context.Context, base uint64) (*intent.Inte
 func (p *plant) settled() {
 	p.t.Helper()
 	ctx := generous(p.t)
-	in, err := p.book.Current(ctx)
+	in, err := p.current(ctx)
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	id := p.identity(ctx)
 	for _, e := range p.switches {
 		p.await(e.name+" converged", func() error {
-			if err := p.claimed(e, in.Revision); err != nil {
+			if err := p.claimed(e, in, id); err != nil {
 				return err
 			}
 			return p.holds(ctx, e, in)
@@ -446,15 +470,14 @@ func (p *plant) rests() {
 	})
 }
 
-// claimed says whether a switch is converged to a revision, as its owner tells. Another revision of the same number is of a store that was
-// replaced.
-func (p *plant) claimed(e *edge, revision store.Revision) error {
+// claimed says whether a switch is converged to a revision of the store with an identity, as its owner tells.
+func (p *plant) claimed(e *edge, in *intent.Intent, id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := p.statuses[e.name]
 	alive := slices.ContainsFunc(p.controllers, func(n *node) bool { return n.name == st.Owner && n.process != nil })
-	if st.State != fleet.StateConverged || st.RevisionID != revision.ID || !alive || st.Epoch <= e.after {
-		return fmt.Errorf("%s is %s (%s) at revision %d of %d, owner %s (alive: %v), epoch %d: %s", e.name, st.State, st.Reason, st.Revision, revision.Number, st.Owner, alive, st.Epoch, st.Detail)
+	if st.State != fleet.StateConverged || st.Revision != in.Number || st.RevisionID != in.ID || st.Store != id || !alive || st.Epoch <= e.after {
+		return fmt.Errorf("%s is %s (%s) at revision %d of %d in store %.8s of %.8s, owner %s (alive: %v), epoch %d: %s", e.name, st.State, st.Reason, st.Revision, in.Number, st.Store, id, st.Owner, alive, st.Epoch, st.Detail)
 	}
 	return nil
 }

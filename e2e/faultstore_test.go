@@ -1,71 +1,201 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"op25b/internal/intent"
+	"op25b/internal/policy"
 )
 
-// backInTime puts every member of etcd back to where it was some changes ago, or begins them anew, while controllers and switches run: as an
-// operator does who restores a snapshot. Switches then hold what the store says since, also if a revision of the same number said otherwise.
-func (r *round) backInTime() {
-	saved := map[string]string{}
-	r.stopStore()
-	for _, m := range r.members {
-		saved[m.name] = filepath.Join(r.dir, fmt.Sprintf("saved-%d", r.number), m.name)
-		if err := os.CopyFS(saved[m.name], os.DirFS(filepath.Join(r.dir, m.name))); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	r.startStore()
-	for range 1 + r.IntN(3) {
-		r.changed = true
-		r.put(r.exempting(50 + r.IntN(300)))
-	}
-	r.settled()
+// dataDir is where a member of etcd stores.
+func (p *plant) dataDir(member string) string { return filepath.Join(p.dir, "disk", member) }
 
-	from := make([]int, len(r.controllers))
-	for i, c := range r.controllers {
-		from[i] = c.said.end()
-	}
-	r.stopStore()
-	empty := r.IntN(3) == 0
-	for _, m := range r.members {
-		dir := filepath.Join(r.dir, m.name)
-		if err := os.RemoveAll(dir); err != nil {
-			r.t.Fatal(err)
-		}
-		if empty {
-			continue
-		}
-		if err := os.CopyFS(dir, os.DirFS(saved[m.name])); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	_ = os.RemoveAll(filepath.Dir(saved[r.members[0].name]))
-	for _, e := range r.switches {
-		e.after = 0 // epochs are revisions of the store, and count from an earlier one again
-	}
-	r.startStore()
-	ctx := generous(r.t)
-	for i, c := range r.controllers {
-		if err := c.said.await(ctx, from[i], "the store was replaced"); err != nil {
-			r.t.Fatalf("%s did not find out that the store was replaced: %v", c.name, err)
-		}
-	}
-	if empty || r.IntN(2) == 0 { // numbers that there were before, with other documents
-		r.put(r.otherDocuments(r.IntN(3)))
-	}
-}
-
-func (r *round) stopStore() {
-	for _, m := range r.members {
+// stopStore kills all members of etcd.
+func (p *plant) stopStore() {
+	for _, m := range p.members {
 		m.kill()
 	}
 }
 
-func (r *round) startStore() {
-	for _, m := range r.members {
+func (p *plant) startStore() {
+	for _, m := range p.members {
 		m.start()
 	}
+}
+
+// copyDir makes a directory a copy of another; whatever it had is gone.
+func (p *plant) copyDir(to, from string) {
+	p.t.Helper()
+	if err := os.RemoveAll(to); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// saveStore stops etcd, copies the data directories of all members and starts it again.
+func (p *plant) saveStore() (saved string) {
+	p.t.Helper()
+	saved = filepath.Join(p.dir, "saved")
+	p.stopStore()
+	for _, m := range p.members {
+		p.copyDir(filepath.Join(saved, m.name), p.dataDir(m.name))
+	}
+	p.startStore()
+	return saved
+}
+
+// replaceStore stops etcd, has its data directories replaced and starts it again, while controllers and switches run. It returns when the
+// test's own store has found out, which then has another identity. Owners that were told before do not count any more.
+func (p *plant) replaceStore(replace func(m *node)) {
+	p.t.Helper()
+	ctx := generous(p.t)
+	g := p.store.Generation()
+	was, err := g.Identity(ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	from := make([]int, len(p.controllers))
+	for i, c := range p.controllers {
+		from[i] = c.said.end()
+	}
+	p.stopStore()
+	for _, m := range p.members {
+		replace(m)
+	}
+	p.startStore()
+	for i, c := range p.controllers {
+		if err := c.said.await(ctx, from[i], "the store was replaced"); err != nil {
+			p.t.Fatalf("%s did not find out that the store was replaced: %v", c.name, err)
+		}
+	}
+	select {
+	case <-g.Done():
+	case <-ctx.Done():
+		p.t.Fatalf("nobody has found out that the store was replaced: %v", context.Cause(ctx))
+	}
+	for _, e := range p.switches {
+		e.after = 0 // epochs are revisions of the store
+	}
+	if is := p.identity(ctx); is == was.ID {
+		p.t.Fatalf("the store was replaced and has the identity of before, %s", is)
+	}
+}
+
+// identity is that of the store as it is now.
+func (p *plant) identity(ctx context.Context) string {
+	p.t.Helper()
+	for {
+		id, err := p.store.Generation().Identity(ctx)
+		switch {
+		case err == nil:
+			return id.ID
+		case ctx.Err() != nil:
+			p.t.Fatalf("the identity of the store: %v", err)
+		}
+	}
+}
+
+// newest is the newest intent, or nil if the store has none.
+func (p *plant) newest() *intent.Intent {
+	p.t.Helper()
+	in, err := p.current(generous(p.t))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return in
+}
+
+// storePutBack puts back a copy of etcd's data directories that is some changes old.
+func (r *round) storePutBack() {
+	saved := r.saveStore()
+	old := r.newest()
+	for range 1 + r.IntN(3) {
+		r.put(r.exempting(10 + r.IntN(200)))
+	}
+	if r.IntN(2) == 0 {
+		r.activate([]string{"mobile-carriers", "all-destinations"}[r.IntN(2)])
+	}
+	if r.IntN(2) == 0 {
+		r.settled()
+	}
+	newer := r.newest()
+	r.replaceStore(func(m *node) { r.copyDir(r.dataDir(m.name), filepath.Join(saved, m.name)) })
+	if now := r.newest(); now.Number != old.Number || now.ID != old.ID {
+		r.t.Fatalf("revision %d was put back, and the newest is %d", old.Number, now.Number)
+	}
+	r.settled()
+	r.ofThisStore()
+	if r.IntN(2) == 0 { // numbers that the old store has given to other revisions
+		for now := r.newest(); now.Number < newer.Number; now = r.newest() {
+			r.put(r.exempting(201 + int(now.Number)))
+		}
+	}
+}
+
+// storeEmptied has etcd begin anew without anything: the switches stay as they are until somebody applies something.
+func (r *round) storeEmptied() {
+	r.replaceStore(func(m *node) { r.remove(m) })
+	r.beginAgain()
+}
+
+// otherCluster has another etcd at the addresses of the first, with another cluster id, and empty.
+func (r *round) otherCluster() {
+	r.replaceStore(func(m *node) {
+		r.remove(m)
+		r.cluster[m.name] = r.daemonAddr() // ids are made of the peers' addresses
+	})
+	r.beginAgain()
+}
+
+func (r *round) remove(m *node) {
+	r.t.Helper()
+	if err := os.RemoveAll(r.dataDir(m.name)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// beginAgain applies documents to an empty store, headless until then (I4).
+func (r *round) beginAgain() {
+	if in, err := r.current(generous(r.t)); err == nil {
+		r.t.Fatalf("an empty store has revision %d", in.Number)
+	}
+	for _, e := range r.switches {
+		if err := e.stream.resume(generous(r.t)); err != nil {
+			r.t.Fatalf("%s with an empty store: %v", e.name, err)
+		}
+	}
+	r.put(r.base)
+	r.settled()
+	r.ofThisStore()
+}
+
+// activate activates a phase everywhere.
+func (r *round) activate(phase string) {
+	r.change(func(ctx context.Context, base uint64) (*intent.Intent, error) {
+		return r.book.Activate(ctx, base, phase, policy.Scope{}, intent.By{Who: "noc", Reason: fmt.Sprintf("round %d", r.number)})
+	})
+}
+
+// ofThisStore checks that no status is left that another store had.
+func (p *plant) ofThisStore() {
+	p.t.Helper()
+	id := p.identity(generous(p.t))
+	p.await("statuses of the store", func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.statuses) != len(p.switches) {
+			return fmt.Errorf("%d statuses of %d switches", len(p.statuses), len(p.switches))
+		}
+		for _, st := range p.statuses {
+			if st.Store != id {
+				return fmt.Errorf("%s: a status of store %.8s, which is %.8s: %+v", st.Switch, st.Store, id, st)
+			}
+		}
+		return nil
+	})
 }

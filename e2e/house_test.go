@@ -117,10 +117,12 @@ var mayImport = map[string][]string{
 	"internal/telemetry":  {},
 	"internal/policy":     {"internal/pipeline"},
 	"internal/reconcile":  {"internal/p4rt", "internal/pipeline"},
-	"internal/intent":     {"internal/policy", "internal/store"},
+	"internal/clock":      {"internal/store"},
+	"internal/grpcserve":  {},
+	"internal/intent":     {"internal/clock", "internal/policy", "internal/store"},
 	"internal/auth":       {},
 	"internal/api": {
-		"internal/auth", "internal/check", "internal/fleet", "internal/impact", "internal/intent", "internal/listen", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles",
+		"internal/auth", "internal/check", "internal/clock", "internal/fleet", "internal/impact", "internal/intent", "internal/listen", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles",
 		"proto/op25b",
 	},
 	"internal/desk":   {"internal/check", "internal/impact", "internal/intent", "internal/policy", "proto/op25b"},
@@ -132,12 +134,13 @@ var mayImport = map[string][]string{
 	},
 	"internal/netsim": {"internal/wire"},
 	// A switch: it imports none of the controller's packages.
-	"internal/softswitch": {"internal/constraint", "internal/listen", "internal/openconfig", "internal/wire", "proto/bm"},
+	"internal/softswitch": {"internal/constraint", "internal/grpcserve", "internal/listen", "internal/openconfig", "internal/wire", "proto/bm"},
 	"internal/agent":      {"internal/openconfig"},
 	"internal/check":      {"internal/pipeline", "internal/policy", "internal/softswitch", "p4src"},
 	"internal/impact":     {"internal/check", "internal/policy"},
 	"internal/fleet": {
-		"internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/store", "internal/tlsfiles", "p4src",
+		"internal/clock", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/store",
+		"internal/tlsfiles", "p4src",
 		"proto/op25b", // the enums of state and reason
 	},
 }

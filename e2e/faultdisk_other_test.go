@@ -1,0 +1,12 @@
+//go:build !linux
+
+package e2e
+
+import "testing"
+
+// A disk is a file system of its own that a test fills and frees. Only Linux has one.
+type disk struct{}
+
+func mountDisk(testing.TB, string) (*disk, string) { return nil, "only Linux has a tmpfs" }
+
+func (r *round) fullDisk() { r.t.Fatal("there is no disk to fill") }
