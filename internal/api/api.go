@@ -87,7 +87,8 @@ type Deps struct {
 // A server is what all services have in common.
 type server struct {
 	Deps
-	guard *guard
+	guard  *guard
+	joined joined
 }
 
 // New returns the handler of everything. It starts nothing.
@@ -107,6 +108,7 @@ func New(d Deps) http.Handler {
 	if d.Stopping == nil {
 		d.Stopping = context.Background()
 	}
+	d.Switches = &shared{Switches: d.Switches}
 	s := &server{Deps: d}
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)

@@ -137,7 +137,7 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 			}
 			in = update.Intent
 		}
-		if answer := w.news(in, statuses); answer != nil {
+		if answer := w.news(in, s.joined.of(in, statuses)); answer != nil {
 			if err := out.Send(answer); err != nil {
 				return err
 			}
@@ -154,10 +154,10 @@ type watcher struct {
 }
 
 // news is what the caller does not know yet, or nil. The first is never nil.
-func (w *watcher) news(in *intent.Intent, statuses []*op25bv1.SwitchStatus) *op25bv1.WatchSwitchesResponse {
+func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus) *op25bv1.WatchSwitchesResponse {
 	answer := &op25bv1.WatchSwitchesResponse{Revision: number(in)}
 	there := make(map[string]bool)
-	for _, st := range byStore(in, onInventory(in, statuses)) {
+	for _, st := range all {
 		if len(w.only) > 0 && !slices.Contains(w.only, st.Switch) {
 			continue
 		}

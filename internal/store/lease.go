@@ -64,7 +64,7 @@ func (s *Store) current(ctx context.Context) (*lease, error) {
 	g := s.Generation()
 	resp, err := ask(ctx, s, op, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
 		sent = s.cfg.Now()
-		return s.client.Grant(ctx, int64(s.cfg.TTL/time.Second))
+		return s.leases.Grant(ctx, int64(s.cfg.TTL/time.Second))
 	})
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (s *Store) keep(l *lease) {
 func (s *Store) renew(l *lease) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(l.life, l.ttl/renewParts)
 	defer cancel()
-	stream, err := etcdserverpb.NewLeaseClient(s.client.ActiveConnection()).LeaseKeepAlive(ctx, grpc.WaitForReady(true))
+	stream, err := etcdserverpb.NewLeaseClient(s.leases.ActiveConnection()).LeaseKeepAlive(ctx, grpc.WaitForReady(true))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -207,7 +207,7 @@ func (s *Store) giveBack(l *lease) {
 	s.log.Warn("ownerships lost", zap.Error(why))
 	ctx, cancel := context.WithTimeout(s.life, l.ttl)
 	defer cancel()
-	if _, err := s.client.Revoke(ctx, l.id); err != nil {
+	if _, err := s.leases.Revoke(ctx, l.id); err != nil {
 		s.log.Debug("lease not given back", zap.Error(err))
 	}
 }

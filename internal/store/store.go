@@ -26,6 +26,7 @@ type Store struct {
 	cfg       Config
 	log       *zap.Logger
 	client    *clientv3.Client
+	leases    *clientv3.Client // for leases alone, on a connection of its own: a renewal does not wait behind answers to reads
 	endpoints []string
 	server    *embedded // nil with an external cluster
 
@@ -67,12 +68,20 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.sentinel.wake = make(chan struct{}, 1)
 	s.beginLocked("")
-	s.client, err = clientv3.New(clientv3.Config{
-		Endpoints: s.endpoints, TLS: cfg.TLS, Logger: zap.NewNop(),
-		DialKeepAliveTime: pingEvery, DialKeepAliveTimeout: pingTimeout,
-		DialOptions: s.dialOptions(),
-	})
+	for _, c := range []**clientv3.Client{&s.client, &s.leases} {
+		*c, err = clientv3.New(clientv3.Config{
+			Endpoints: s.endpoints, TLS: cfg.TLS, Logger: zap.NewNop(),
+			DialKeepAliveTime: pingEvery, DialKeepAliveTimeout: pingTimeout,
+			DialOptions: s.dialOptions(),
+		})
+		if err != nil {
+			break
+		}
+	}
 	if err != nil {
+		if s.client != nil {
+			_ = s.client.Close()
+		}
 		s.end()
 		s.server.stop()
 		return nil, fmt.Errorf("%w: endpoints %s: %w", ErrConfig, strings.Join(s.endpoints, ", "), err)
@@ -106,18 +115,20 @@ func (s *Store) Close() error {
 	s.end()
 	if l != nil && s.Failure() == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		_, err := s.client.Revoke(ctx, l.id)
+		_, err := s.leases.Revoke(ctx, l.id)
 		cancel()
 		if err != nil {
 			s.log.Warn("ownerships were not given back; they expire", zap.Duration("within", l.ttl), zap.Error(err))
 		}
 	}
 	s.wg.Wait()
-	err := s.client.Close()
-	s.server.stop()
-	if errors.Is(err, context.Canceled) {
-		err = nil
+	var err error
+	for _, c := range []*clientv3.Client{s.client, s.leases} {
+		if e := c.Close(); !errors.Is(e, context.Canceled) {
+			err = errors.Join(err, e)
+		}
 	}
+	s.server.stop()
 	return err
 }
 

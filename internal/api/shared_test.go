@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"google.golang.org/protobuf/proto"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// countedSwitches counts how many watch them.
+type countedSwitches struct {
+	Switches
+	begun, open int
+	told        chan []*op25bv1.SwitchStatus
+}
+
+// Watch tells what the test tells.
+func (c *countedSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
+	c.begun++
+	c.open++
+	out := make(chan []*op25bv1.SwitchStatus)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case some, ok := <-c.told:
+				if !ok {
+					return
+				}
+				out <- some
+			case <-ctx.Done():
+				c.open--
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// Many watchers have one source: it begins with the first, ends with the last, and tells each the newest.
+func TestWatchersShareOneSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		of := func(revisions ...uint64) (all []*op25bv1.SwitchStatus) {
+			for i, r := range revisions {
+				all = append(all, &op25bv1.SwitchStatus{Switch: string(rune('a' + i)), Revision: r})
+			}
+			return all
+		}
+		counted := &countedSwitches{told: make(chan []*op25bv1.SwitchStatus)}
+		s := &shared{Switches: counted}
+		first, leaveFirst := context.WithCancel(t.Context())
+		second, leaveSecond := context.WithCancel(t.Context())
+		a, b := s.Watch(first), s.Watch(second)
+		counted.told <- of(1, 1)
+		was := <-a
+		if got := <-b; &got[0] != &was[0] {
+			t.Error("two watchers have two copies")
+		}
+		counted.told <- of(1, 2)
+		counted.told <- of(1, 3) // b has not looked in between
+		if got := <-a; got[0] != was[0] || got[1].Revision < 2 {
+			t.Errorf("%v", got)
+		}
+		synctest.Wait()
+		if got := <-b; got[1].Revision != 3 || got[0] != was[0] {
+			t.Errorf("%v, want the newest, and what is as before to be the same", got)
+		}
+		leaveFirst()
+		synctest.Wait()
+		if counted.begun != 1 || counted.open != 1 {
+			t.Errorf("%d sources were begun, and %d are open", counted.begun, counted.open)
+		}
+		c := s.Watch(second)
+		if got := <-c; got[1].Revision != 3 {
+			t.Errorf("one who comes later: %v", got)
+		}
+		leaveSecond()
+		synctest.Wait()
+		if counted.open != 0 {
+			t.Error("nobody watches, and the source is open")
+		}
+		d := s.Watch(t.Context())
+		close(counted.told) // the store is closed
+		for range d {
+			t.Error("there is nothing to be told")
+		}
+		if counted.begun != 2 {
+			t.Errorf("%d sources", counted.begun)
+		}
+	})
+}
+
+// The statuses of an inventory are worked out once for all watchers.
+func TestJoinedOnce(t *testing.T) {
+	var j joined
+	some := []*op25bv1.SwitchStatus{{Switch: "a", Revision: 1}, {Switch: "b", Revision: 1}}
+	was := j.of(nil, some)
+	if again := j.of(nil, some); &again[0] != &was[0] {
+		t.Error("the same statuses were worked out twice")
+	}
+	news := j.of(nil, []*op25bv1.SwitchStatus{proto.CloneOf(some[0]), {Switch: "b", Revision: 2}})
+	if news[0] != was[0] || news[1] == was[1] || news[1].Revision != 2 {
+		t.Errorf("%v", news)
+	}
+}
