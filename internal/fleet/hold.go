@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -47,12 +48,10 @@ func (t *term) base(ctx context.Context) (*view, error) {
 func (t *term) hold(ctx context.Context, s *p4rt.Session, want wanted) (err error) {
 	v, err := t.base(ctx)
 	switch {
-	case errors.Is(err, intent.ErrBroken), err == nil && v.SameDocuments(want.Intent) && v.Broken() != nil:
+	case errors.Is(err, intent.ErrBroken), err == nil && v.SameDocuments(want.Intent):
 		return t.flipAlone(ctx, s, want)
 	case err != nil:
 		return err
-	case v.SameDocuments(want.Intent):
-		return errNothingToHold
 	}
 	held := wanted{v, want.phases, want.at}
 	compiled, err := held.CompileAs(t.name, held.phases, held.at)
@@ -87,10 +86,11 @@ func (t *term) holds(phases string, running pipeline.Epoch, change func(*Status)
 	}, fields...)
 }
 
-// flipAlone puts the phases wanted in force on a switch that was last brought to documents which this release does not take for valid, so
-// that nothing else can be made of them: by one MODIFY, if the switch has their rules.
+// flipAlone puts the phases wanted in force by one MODIFY, if the switch has their rules, and does nothing else. It is for a switch that was
+// last brought to the documents wanted, and cannot be brought to them again: another hand has filled a table meanwhile, or an earlier release
+// brought it to them and this one does not take them for valid.
 func (t *term) flipAlone(ctx context.Context, s *p4rt.Session, want wanted) error {
-	if len(t.bases.since) > 0 { // what it holds besides may be half of something else
+	if slices.ContainsFunc(t.bases.since, func(tried wanted) bool { return !tried.onlyRules(want) }) { // it may hold half of something else
 		return errNothingToHold
 	}
 	next, err := want.ruling(t.name)

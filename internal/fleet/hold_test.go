@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,4 +146,51 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	if st := r.converged(x.name, 7); st.InForce != "before" || st.Failure != nil {
 		t.Errorf("after the restoration: %+v", st)
 	}
+}
+
+// TestI13PhaseOnAFullTable: another hand has taken an entry away and filled its table with entries that stay. The switch cannot be repaired,
+// and its phase is changed and changed back all the same.
+func TestI13PhaseOnAFullTable(t *testing.T) {
+	x := startTarget(t, 1, "127.0.0.1:0")
+	s := embeddedStore(t)
+	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
+	book := intent.NewBook(s, c.now)
+	apply(t, book, replaced(documentsOf(t, x), "    rejectFrom:", "    foreign: keep\n    rejectFrom:"))
+	r := start(t, Config{Name: "noc-1", Store: s, Book: book, Now: c.now, AuditEvery: 20 * time.Millisecond})
+	st := r.converged(x.name, 1)
+	var updates []*p4v1.Update
+	for _, e := range entries(t, x) {
+		if e.Table() == "service" {
+			updates = append(updates, update(p4v1.Update_DELETE, e.Entity))
+			break
+		}
+	}
+	i := slices.IndexFunc(st.Tables, func(f TableFill) bool { return f.Table == "service" })
+	services := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
+	for port := range uint16(st.Tables[i].Size - st.Tables[i].Entries + 1) {
+		services[pipeline.ServiceKey{Role: pipeline.Access, DstPort: pipeline.PortMatch{Port: 40000 + port, Exact: true}}] = pipeline.ServiceValue{
+			Leg: pipeline.UpDst, Service: 1, Priority: 9,
+		}
+	}
+	for _, e := range must((&pipeline.State{Services: services}).Entries())(t) {
+		if e.Table() == "service" {
+			updates = append(updates, update(p4v1.Update_INSERT, e.Entity))
+		}
+	}
+	x.hand(t, updates...)
+	failed := func(what string, revision uint64, reason Reason, inForce string) {
+		t.Helper()
+		r.await(what, func(all map[string]Status) bool {
+			st := all[x.name]
+			return st.State == StateFailed && st.Reason == reason && st.Wanted == revision && st.InForce == inForce && strings.Contains(st.Detail, `table "service": no room`)
+		})
+	}
+	failed("full", 1, ReasonNoRoom, "before")
+	x.forget()
+	must(book.Activate(within(t), 1, "all-destinations", policy.Scope{}, by))(t)
+	failed("activation", 2, ReasonPhaseOnly, "all-destinations")
+	modified(t, "activation", x)
+	must(book.Rollback(within(t), 2, policy.Scope{}, by))(t)
+	failed("rollback", 3, ReasonPhaseOnly, "before")
+	modified(t, "rollback", x)
 }
