@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,11 +17,17 @@ import (
 	"op25b/p4src"
 )
 
-// embedded VAR [CERT KEY CA] starts a switch without a program, of device id 1, for as long as the script runs, and sets VAR to its
+// embedded VAR [DEVICE | CERT KEY CA] starts a switch without a program, of device id 1 unless another is given, for as long as the script runs, and sets VAR to its
 // P4Runtime address; with the files it is behind TLS and wants a client's certificate.
 func embedded(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 && len(args) != 4 {
-		ts.Fatalf("usage: embedded VAR [CERT KEY CA]")
+	if neg || !slices.Contains([]int{1, 2, 4}, len(args)) {
+		ts.Fatalf("usage: embedded VAR [DEVICE | CERT KEY CA]")
+	}
+	device := uint64(1)
+	if len(args) == 2 {
+		var err error
+		device, err = strconv.ParseUint(args[1], 10, 64)
+		ts.Check(err)
 	}
 	var secure *tls.Config
 	if len(args) == 4 {
@@ -27,7 +35,7 @@ func embedded(ts *testscript.TestScript, neg bool, args []string) {
 		secure, err = tlsfiles.Server(tlsfiles.Files{Cert: ts.MkAbs(args[1]), Key: ts.MkAbs(args[2]), CA: ts.MkAbs(args[3])}, true)
 		ts.Check(err)
 	}
-	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
+	sw, err := softswitch.New(softswitch.Options{DeviceID: device})
 	ts.Check(err)
 	services, err := sw.ListenTLS(softswitch.Addrs{P4Runtime: "127.0.0.1:0"}, secure)
 	ts.Check(err)
