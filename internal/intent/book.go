@@ -246,17 +246,19 @@ func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.A
 // Put stores a proposal as the next revision. It returns a *store.StaleError if another one came between, and store.ErrUnchanged if it is
 // what is there already.
 func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
-	return b.put(ctx, p, by, "apply", fmt.Sprintf("policy %s on %d switches", p.Bundle.Policy.Name, len(p.Bundle.Inventory.Switches)), by.Detail)
+	object := fmt.Sprintf("policy %s on %d switches", p.Bundle.Policy.Name, len(p.Bundle.Inventory.Switches))
+	return b.put(ctx, p, by, 0, store.AuditRecord{Verb: "apply", Object: object, Detail: by.Detail})
 }
 
-func (b *Book) put(ctx context.Context, p *Proposal, by By, verb, object, detail string) (*Intent, error) {
+// put makes a proposal the next revision; restores is the revision whose documents it has, or 0.
+func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, record store.AuditRecord) (*Intent, error) {
 	docs, err := p.documents()
 	if err != nil {
 		return nil, err
 	}
 	stored := *p.Intent
 	stored.encoded = docs[numbersPath]
-	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: verb == "restore"}, by, store.AuditRecord{Verb: verb, Object: object, Detail: detail})
+	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
 }
 
 // change makes a change that leads to an intent.
@@ -319,7 +321,8 @@ func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Inte
 	if err != nil {
 		return nil, err
 	}
-	return b.put(ctx, &Proposal{base, p.Intent}, by, "restore", fmt.Sprintf("revision %d", revision), by.Detail)
+	record := store.AuditRecord{Verb: "restore", Object: fmt.Sprintf("revision %d", revision), Detail: by.Detail}
+	return b.put(ctx, &Proposal{base, p.Intent}, by, revision, record)
 }
 
 // Activate puts a phase in force from now on, where the scope says, made on base.

@@ -125,7 +125,7 @@ func TestActivateAndRollback(t *testing.T) {
 	wantError(t, err, policy.ErrInvalid, "edge-9")
 	// Restoring takes activations back too.
 	in = must(b.Restore(within(t), 2, 3, by))(t)
-	if got := inForce(t, in); got != "mobile-carriers; all-destinations: mobile" {
+	if got := inForce(t, in); got != "mobile-carriers; all-destinations: mobile" || in.Restores != 2 {
 		t.Errorf("after the restoration %q is in force", got)
 	}
 	checkAudit(t, s, [][4]string{

@@ -53,8 +53,9 @@ type Change struct {
 	Request        string    // the caller's id of it, or empty: see Made and Settle
 	Time           time.Time // by its maker's clock; the store's if zero. A revision is never older than the one before
 	Documents      map[string][]byte
-	KeepOthers     bool // documents of Base that Documents does not name stay; otherwise Documents are all
-	Reserved       bool // it may use the room that is kept for changes of phase and for the way back
+	KeepOthers     bool   // documents of Base that Documents does not name stay; otherwise Documents are all
+	Reserved       bool   // it may use the room that is kept for changes of phase and for the way back
+	Restores       uint64 // the revision whose documents it brings back, or 0: see Revision
 }
 
 // A Restoration brings the documents of an older revision back, in place of those of revision Base.
@@ -93,7 +94,10 @@ func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Re
 		return Revision{}, err
 	}
 	return in.make(ctx, c.Base, c.Reserved, records, func(old manifest) (draft, error) {
-		d := draft{rec: revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request, Time: c.Time}}, content: make(map[string][]byte)}
+		d := draft{
+			rec:     revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request, Time: c.Time, Restores: c.Restores}},
+			content: make(map[string][]byte),
+		}
 		var m manifest
 		if c.KeepOthers {
 			m = slices.DeleteFunc(old, func(of document) bool { _, replaced := c.Documents[of.Path]; return replaced })
