@@ -172,7 +172,7 @@ it is older than what is in force, look at op25b history first.`,
 
 func runStoreRestore(ctx context.Context, o storeRestoreOptions, file string, c *console) error {
 	if o.to.dir == "" && len(o.to.etcd) == 0 {
-		return errors.New("where to restore is not said: --data-dir DIR, or --etcd HOST:PORT,...")
+		return errors.New("where to restore is not said: --data-dir DIR, or --etcd with the addresses of the cluster")
 	}
 	if o.replace && !o.yes && (c.json || !isTerminal(c.in)) {
 		return errors.New("nobody can be asked here whether to throw away what the store has: say so with --yes")

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -42,12 +43,16 @@ func holds(t *testing.T, x *target, in *intent.Intent, at time.Time) {
 func TestI11StoreReplaced(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		replace func(e *storetest.Etcd, saved string)
+		replace func(t *testing.T, e *storetest.Etcd, saved string, backup []byte)
 		left    uint64 // the newest revision that the store has then
 	}{
-		{"older", func(e *storetest.Etcd, saved string) { e.Restore(saved) }, 1},
-		{"empty", func(e *storetest.Etcd, _ string) { e.Empty(false) }, 0},
-		{"another cluster", func(e *storetest.Etcd, _ string) { e.Empty(true) }, 0},
+		{"older", func(_ *testing.T, e *storetest.Etcd, saved string, _ []byte) { e.Restore(saved) }, 1},
+		{"empty", func(_ *testing.T, e *storetest.Etcd, _ string, _ []byte) { e.Empty(false) }, 0},
+		{"another cluster", func(_ *testing.T, e *storetest.Etcd, _ string, _ []byte) { e.Empty(true) }, 0},
+		{"a backup restored", func(t *testing.T, e *storetest.Etcd, _ string, backup []byte) {
+			s := openStore(t, store.Config{Endpoints: []string{e.Endpoint()}})
+			must(s.Restore(within(t), bytes.NewReader(backup), true))(t)
+		}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := startTarget(t, 1, "127.0.0.1:0")
@@ -58,6 +63,8 @@ func TestI11StoreReplaced(t *testing.T) {
 			files := documentsOf(t, x)
 			apply(t, book, files)
 			saved := e.Save()
+			var backup bytes.Buffer
+			must(s.Backup(within(t), &backup))(t)
 			r := start(t, Config{Name: "noc-1", Store: s, Book: book, Now: now})
 			r.converged(x.name, 1)
 			second := apply(t, book, replaced(files, carrier, "203.0.113.0/27"))
@@ -68,7 +75,7 @@ func TestI11StoreReplaced(t *testing.T) {
 			g := s.Generation()
 			was := must(g.Identity(within(t)))(t)
 
-			c.replace(e, saved)
+			c.replace(t, e, saved, backup.Bytes())
 			select {
 			case <-g.Done():
 			case <-time.After(deadline):

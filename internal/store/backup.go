@@ -11,10 +11,10 @@ import (
 )
 
 // What of a store goes into a backup: the intent with its history, the audit chain and records. What lives with a controller does not
-// (ownerships, presences), nor what was seen of switches (statuses), nor the identity: a restored store gets one of its own.
+// (ownerships, presences, its clock), nor what was seen of switches (statuses), nor the identity: a restored store gets one of its own.
 var (
 	backedUp    = []string{"intent/", "audit/", "rec/"}
-	notBackedUp = []string{"rec/status/"}
+	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/"}
 )
 
 // Pages of a backup.

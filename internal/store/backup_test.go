@@ -22,6 +22,7 @@ func filled(t *testing.T, s *Store, revisions int) {
 	}
 	must(JSON[string](s, "rank").PutIf(within(t), "edge-1", 0, "7"))(t)
 	must(JSON[string](s, "status").PutIf(within(t), "edge-1", 0, "converged"))(t)
+	must(JSON[string](s, "clock").PutIf(within(t), "noc-1", 0, "12:00"))(t)
 	must(s.TryOwn(within(t), "switch", "edge-1", "noc-1"))(t)
 	must(s.Join(within(t), "noc-1", "addr"))(t)
 }
@@ -63,8 +64,10 @@ func TestBackupMoves(t *testing.T) {
 	cluster := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second, History: 5})
 	must(cluster.Restore(within(t), bytes.NewReader(file.Bytes()), false))(t)
 	sameAs(t, "in the cluster", first, cluster)
-	if s := must(JSON[string](cluster, "status").List(within(t)))(t); len(s) != 0 {
-		t.Errorf("statuses %+v", s)
+	for _, kind := range []string{"status", "clock"} {
+		if all := must(JSON[string](cluster, kind).List(within(t)))(t); len(all) != 0 {
+			t.Errorf("%s: %+v", kind, all)
+		}
 	}
 	put(t, cluster.Intent(), 8, docs("a", "in the cluster"))
 
