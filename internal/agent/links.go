@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"op25b/internal/openconfig"
 	"op25b/internal/openconfig/p4source"
 )
 
@@ -15,7 +16,7 @@ var _ p4source.Links = Links{}
 // Link asks the kernel for the interfaces that it knows.
 func (l Links) Link(ctx context.Context, name string) (p4source.Link, bool, error) {
 	if !l[name] {
-		return p4source.Link{Up: true}, true, nil
+		return p4source.Link{Oper: openconfig.OperUp}, true, nil
 	}
 	return p4source.Kernel{}.Link(ctx, name)
 }

@@ -27,7 +27,7 @@ func FuzzI12GNMI(f *testing.F) {
 	state := &State{ACLSet: "op25b"}
 	for i := range uint32(8) {
 		state.Interfaces = append(state.Interfaces, Interface{
-			Name: fmt.Sprint("port-", i), Port: i + 1, Up: true, Counters: &InterfaceCounters{}, ACL: []ACLEntry{{SequenceID: 1}, {SequenceID: 2}},
+			Name: fmt.Sprint("port-", i), Port: i + 1, Oper: OperUp, Counters: &InterfaceCounters{}, ACL: []ACLEntry{{SequenceID: 1}, {SequenceID: 2}},
 		})
 	}
 	s, err := NewServer(fixed{state}, Options{})

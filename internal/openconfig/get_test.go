@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"google.golang.org/grpc/codes"
@@ -128,7 +129,7 @@ func TestGetJSON(t *testing.T) {
 
 func TestGetRoot(t *testing.T) {
 	c := serve(t, newFake(&State{ACLSet: "s", Interfaces: []Interface{{Name: `a]\b"`, Port: 0}}}), Options{})
-	const state = `{"name":"a]\\b\"","state":{"name":"a]\\b\"","oper-status":"DOWN"}}`
+	const state = `{"name":"a]\\b\"","state":{"name":"a]\\b\"","oper-status":"UNKNOWN"}}`
 	for enc, want := range map[gpb.Encoding]string{
 		gpb.Encoding_JSON_IETF: `{"openconfig-interfaces:interfaces":{"interface":[` + state + `]},
 			"openconfig-acl:acl":{"interfaces":{"interface":[{"id":"a]\\b\"","state":{"id":"a]\\b\""},"ingress-acl-sets":{"ingress-acl-set":[
@@ -310,5 +311,25 @@ func sameJSON(t *testing.T, what, got, want string) {
 	}
 	if !reflect.DeepEqual(g, w) {
 		t.Errorf("%s:\ngot  %s\nwant %s", what, got, want)
+	}
+}
+
+// The states of an interface, and since when they hold, are spelled as OpenConfig does.
+func TestGetInterfaceState(t *testing.T) {
+	state := &State{Interfaces: []Interface{{
+		Name: "a", Oper: OperLowerLayerDown, Admin: AdminUp, LastChange: time.Unix(1, 5), LastClear: time.Unix(2, 0), Counters: &InterfaceCounters{},
+	}}}
+	c := serve(t, newFake(state), Options{Now: fixedStamp})
+	for leaf, want := range map[string]string{
+		"oper-status": `"LOWER_LAYER_DOWN"`, "admin-status": `"UP"`, "last-change": `"1000000005"`, "counters/last-clear": `"2000000000"`,
+	} {
+		path := append([]string{"interfaces", "interface", "state"}, strings.Split(leaf, "/")...)
+		res, err := c.Get(t.Context(), &gpb.GetRequest{Path: []*gpb.Path{at(path...)}, Encoding: gpb.Encoding_JSON_IETF})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(res.Notification[0].Update[0].Val.GetJsonIetfVal()); got != want {
+			t.Errorf("%s: %s, want %s", leaf, got, want)
+		}
 	}
 }

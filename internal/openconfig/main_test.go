@@ -94,14 +94,14 @@ func twoPorts() *State {
 		ACLSet: "op25b",
 		Interfaces: []Interface{
 			{
-				Name: "access-1", Port: 1, IfIndex: 12, Up: true,
+				Name: "access-1", Port: 1, IfIndex: 12, Oper: OperUp,
 				Counters: &InterfaceCounters{
 					InPkts: 10, InOctets: 640, InDiscards: 2, InErrors: 1,
 					OutPkts: 20, OutOctets: 18446744073709551615, OutDiscards: 4, OutErrors: 3,
 				},
 				ACL: []ACLEntry{{SequenceID: 3, MatchedPackets: 8, MatchedOctets: 480}, {SequenceID: 7, MatchedPackets: 1, MatchedOctets: 60}},
 			},
-			{Name: "network", Port: 2},
+			{Name: "network", Port: 2, Oper: OperDown},
 		},
 	}
 }

@@ -17,6 +17,7 @@ const (
 	typeString            // string and enumeration
 	typeIdentity          // identityref of openconfig-acl: qualified in JSON_IETF (RFC 7951 section 6.8)
 	typeUint32
+	typeTicks     // nanoseconds since the epoch; a string in JSON_IETF, as every 64-bit number
 	typeCounter64 // a number that runs: sampled, not told; a string in JSON_IETF (RFC 7951 section 6.1)
 )
 
@@ -98,6 +99,7 @@ func newSchema() *schema {
 		leaf(i, "in-discards", typeCounter64), leaf(i, "in-errors", typeCounter64),
 		leaf(i, "out-octets", typeCounter64), leaf(i, "out-pkts", typeCounter64),
 		leaf(i, "out-discards", typeCounter64), leaf(i, "out-errors", typeCounter64),
+		leaf(i, "last-clear", typeTicks),
 	}
 	entry := list(a, "acl-entry", []string{"sequence-id"}, typeUint32,
 		container(a, "state",
@@ -114,7 +116,9 @@ func newSchema() *schema {
 				container(i, "state",
 					applied(i, "name", typeString),
 					leaf(i, "ifindex", typeUint32),
+					leaf(i, "admin-status", typeString),
 					leaf(i, "oper-status", typeString),
+					leaf(i, "last-change", typeTicks),
 					applied(p, "id", typeUint32),
 					container(i, "counters", counters...)))),
 		container(a, "acl",

@@ -1,6 +1,9 @@
 package openconfig
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Source is where the gNMI server reads from: the embedded switch, or an agent beside a switch that has no gNMI of its own.
 // Its methods are called from many goroutines at once: every subscriber reads, and watches, for itself.
@@ -26,12 +29,41 @@ type Interface struct {
 	Name    string // /interfaces/interface[name]
 	Port    uint32 // the P4Runtime port number, /interfaces/interface/state/id of openconfig-p4rt
 	IfIndex uint32 // state/ifindex: the kernel's index; 0 on a link that the kernel does not know, and not served then
-	Up      bool   // oper-status
+	// Oper is the operational state; empty means OperUnknown. Admin is the administrative state; empty where nobody says, and not served then.
+	Oper  OperStatus
+	Admin AdminStatus
+	// LastChange is when Oper changed last; zero where that is not known, and not served then.
+	LastChange time.Time
+	// LastClear is when the counters began anew, because the interface was made anew; zero where they have not.
+	LastClear time.Time
 	// Counters is nil where nothing counts the frames of this link: its counters are absent then, rather than zero.
 	Counters *InterfaceCounters
 	// ACL holds the counters of the ingress ACL set that the pipeline applies on this interface, by sequence id.
 	ACL []ACLEntry
 }
+
+// An OperStatus is the operational state of an interface, by RFC 8343 and RFC 2863, as openconfig-interfaces spells it.
+type OperStatus string
+
+// The operational states.
+const (
+	OperUp             OperStatus = "UP"
+	OperDown           OperStatus = "DOWN"
+	OperTesting        OperStatus = "TESTING"
+	OperUnknown        OperStatus = "UNKNOWN"
+	OperDormant        OperStatus = "DORMANT"
+	OperNotPresent     OperStatus = "NOT_PRESENT"      // there is no such interface now
+	OperLowerLayerDown OperStatus = "LOWER_LAYER_DOWN" // the interface that this one is on is down
+)
+
+// An AdminStatus is what an operator wants of an interface.
+type AdminStatus string
+
+// The administrative states.
+const (
+	AdminUp   AdminStatus = "UP"
+	AdminDown AdminStatus = "DOWN"
+)
 
 // InterfaceCounters are the 64-bit counters of openconfig-interfaces, in frames and bytes since the switch came up.
 type InterfaceCounters struct {

@@ -14,7 +14,7 @@ import (
 
 // onePort is a switch with one port, up, that has received this many frames, and met this many of rule 3.
 func onePort(frames, met uint64) *State {
-	st := &State{ACLSet: "op25b", Interfaces: []Interface{{Name: "a", Port: 1, Up: true, Counters: &InterfaceCounters{InPkts: frames}}}}
+	st := &State{ACLSet: "op25b", Interfaces: []Interface{{Name: "a", Port: 1, Oper: OperUp, Counters: &InterfaceCounters{InPkts: frames}}}}
 	if met > 0 {
 		st.Interfaces[0].ACL = []ACLEntry{{SequenceID: 3, MatchedPackets: met, MatchedOctets: 60 * met}}
 	}
@@ -115,7 +115,7 @@ func TestOnChange(t *testing.T) {
 		start := time.Now()
 		time.Sleep(10 * time.Second)
 		down := onePort(5, 0)
-		down.Interfaces[0].Up = false
+		down.Interfaces[0].Oper = OperDown
 		src.set(down, true)
 		s.wantNext(map[string]string{statusA: "DOWN"})
 		elapsed(t, start, 10*time.Second) // at once
@@ -182,7 +182,7 @@ func TestTargetDefined(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		down := onePort(1, 0)
-		down.Interfaces[0].Up = false
+		down.Interfaces[0].Oper = OperDown
 		src.set(down, true)
 		s.wantNext(map[string]string{statusA: "DOWN"})
 		elapsed(t, start, DefaultCounterInterval+time.Second)

@@ -224,7 +224,7 @@ func TestPoll(t *testing.T) {
 		t.Fatalf("got %v, want %v", got, want)
 	}
 	st := twoPorts()
-	st.Interfaces[0].Up = false
+	st.Interfaces[0].Oper = OperDown
 	src.set(st, false)
 	poll := &gpb.SubscribeRequest{Request: &gpb.SubscribeRequest_Poll{Poll: &gpb.Poll{}}}
 	s.send(poll)

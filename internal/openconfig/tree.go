@@ -1,6 +1,7 @@
 package openconfig
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,11 +75,13 @@ func addInterface(parent *node, in *Interface) {
 	if in.IfIndex != 0 {
 		state.number("ifindex", uint64(in.IfIndex))
 	}
-	status := "DOWN"
-	if in.Up {
-		status = "UP"
+	if in.Admin != "" {
+		state.text("admin-status", string(in.Admin))
 	}
-	state.text("oper-status", status)
+	state.text("oper-status", string(cmp.Or(in.Oper, OperUnknown)))
+	if !in.LastChange.IsZero() {
+		state.number("last-change", uint64(in.LastChange.UnixNano()))
+	}
 	const lowest, highest = 1, 4294967039 // the range of openconfig-p4rt's id: P4Runtime reserves the ports above, and 0
 	if in.Port >= lowest && in.Port <= highest {
 		state.number("id", uint64(in.Port))
@@ -93,6 +96,9 @@ func addInterface(parent *node, in *Interface) {
 		n.number("out-pkts", c.OutPkts)
 		n.number("out-discards", c.OutDiscards)
 		n.number("out-errors", c.OutErrors)
+		if !in.LastClear.IsZero() {
+			n.number("last-clear", uint64(in.LastClear.UnixNano()))
+		}
 	}
 }
 

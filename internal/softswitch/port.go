@@ -1,7 +1,9 @@
 package softswitch
 
 import (
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"op25b/internal/openconfig"
 	"op25b/internal/wire"
@@ -15,13 +17,63 @@ type port struct {
 	up     atomic.Bool
 	lane   lane
 
+	mu      sync.Mutex // guards what follows
+	oper    openconfig.OperStatus
+	changed time.Time // when oper did
+
 	inPkts, inOctets, outPkts, outOctets, outDiscards atomic.Uint64
 }
 
-func newPort(number uint32, name string, link wire.Link) *port {
+func newPort(number uint32, name string, link wire.Link, now time.Time) *port {
 	p := &port{number: number, name: name, link: link}
 	p.up.Store(true)
+	p.oper, p.changed = p.current().Oper, now
 	return p
+}
+
+// current is the port's state as its link tells it. Without a link that knows, a port is up until it fails or is set down.
+func (p *port) current() openconfig.Interface {
+	in := openconfig.Interface{Name: p.name, Port: p.number, Oper: openconfig.OperUp}
+	if f, ok := p.link.(wire.Followed); ok {
+		s := f.State()
+		in.IfIndex, in.Oper, in.Admin = s.Index, operStatus[s.Oper], openconfig.AdminDown
+		if s.Admin {
+			in.Admin = openconfig.AdminUp
+		}
+		if s.Oper == wire.OperNotPresent {
+			in.Admin = "" // nobody says
+		}
+	}
+	if !p.up.Load() {
+		in.Oper = openconfig.OperDown
+	}
+	return in
+}
+
+// note remembers when the operational state changed. It is called after each change, and returns the state.
+func (p *port) note(now time.Time) openconfig.Interface {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in := p.current()
+	if in.Oper != p.oper {
+		p.oper, p.changed = in.Oper, now
+	}
+	in.LastChange = p.changed
+	return in
+}
+
+// status is the operational state as it was noted last.
+func (p *port) status() openconfig.OperStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.oper
+}
+
+// operStatus spells wire's states as OpenConfig does.
+var operStatus = map[wire.OperState]openconfig.OperStatus{
+	wire.OperUp: openconfig.OperUp, wire.OperDown: openconfig.OperDown, wire.OperTesting: openconfig.OperTesting,
+	wire.OperUnknown: openconfig.OperUnknown, wire.OperDormant: openconfig.OperDormant,
+	wire.OperNotPresent: openconfig.OperNotPresent, wire.OperLowerLayerDown: openconfig.OperLowerLayerDown,
 }
 
 // counters are the port's counters and, where the link tells them, those of the link's own losses.

@@ -33,7 +33,8 @@ func (src source) Snapshot(context.Context) (*openconfig.State, error) {
 		if p == nil {
 			continue
 		}
-		in := openconfig.Interface{Name: p.name, Port: p.number, Up: p.up.Load(), Counters: p.counters()}
+		in := p.note(s.now())
+		in.Counters = p.counters()
 		if acl != nil {
 			in.ACL = acl.of(p.number)
 		}

@@ -123,14 +123,18 @@ func (s *Switch) Attach(number uint32, link wire.Link) error {
 	if s.closed {
 		return fmt.Errorf("port %d for %q: %w", number, link.Name(), ErrClosed)
 	}
-	p := newPort(number, link.Name(), link)
+	p := newPort(number, link.Name(), link, s.now())
 	if !s.ports[number].CompareAndSwap(nil, p) {
 		return fmt.Errorf("port %d for %q: %w: %q is there", number, link.Name(), ErrPort, s.ports[number].Load().name)
+	}
+	if f, ok := link.(wire.Followed); ok {
+		f.Follow(func() { s.changed(p) })
+		s.changed(p) // what came before
 	}
 	s.links.Go(func() {
 		err := link.Serve(s.ctx, func(frame []byte) { s.enter(&p.lane, number, 0, frame) })
 		p.up.Store(false)
-		s.watchers.tell()
+		s.changed(p)
 		if err != nil && s.ctx.Err() == nil {
 			s.log.Error("port failed", zap.Uint32("port", number), zap.String("link", p.name), zap.Error(err))
 		}
@@ -145,7 +149,7 @@ func (s *Switch) Name(number uint32, name string) error {
 	if number > MaxPort {
 		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, name, ErrPort, MaxPort)
 	}
-	if !s.ports[number].CompareAndSwap(nil, newPort(number, name, nil)) {
+	if !s.ports[number].CompareAndSwap(nil, newPort(number, name, nil, s.now())) {
 		return fmt.Errorf("port %d for %q: %w: %q is there", number, name, ErrPort, s.ports[number].Load().name)
 	}
 	s.watchers.tell()
@@ -186,7 +190,7 @@ func (s *Switch) receiveStream(number uint32, id uint64, frame []byte) {
 		return // no v1model program can name it
 	}
 	if s.ports[number].Load() == nil {
-		s.ports[number].CompareAndSwap(nil, newPort(number, fmt.Sprintf("port-%d", number), nil))
+		s.ports[number].CompareAndSwap(nil, newPort(number, fmt.Sprintf("port-%d", number), nil, s.now()))
 		s.watchers.tell()
 	}
 	s.enter(&s.stream, number, id, frame)
@@ -198,8 +202,18 @@ func (s *Switch) setUp(number uint32, up bool) {
 	}
 	if p := s.ports[number].Load(); p != nil {
 		p.up.Store(up)
-		s.watchers.tell()
+		s.changed(p)
 	}
+}
+
+// changed is called when the state of a port may have changed.
+func (s *Switch) changed(p *port) {
+	before := p.status()
+	after := p.note(s.now())
+	if after.Oper != before {
+		s.log.Info("port changed", zap.Uint32("port", p.number), zap.String("name", p.name), zap.String("oper-status", string(after.Oper)), zap.Uint32("ifindex", after.IfIndex))
+	}
+	s.watchers.tell()
 }
 
 // enter takes one frame through the pipeline. id is the packet service's number for it.

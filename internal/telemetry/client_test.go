@@ -17,13 +17,13 @@ import (
 
 func TestOnce(t *testing.T) {
 	src := newSource(openconfig.Interface{
-		Name: "access-1", Port: 1, IfIndex: 12, Up: true,
+		Name: "access-1", Port: 1, IfIndex: 12, Oper: openconfig.OperUp,
 		Counters: &openconfig.InterfaceCounters{
 			InPkts: 1, InOctets: 2, InDiscards: 3, InErrors: 4,
 			OutPkts: 5, OutOctets: 18446744073709551615, OutDiscards: 7, OutErrors: 8,
 		},
 		ACL: []openconfig.ACLEntry{{SequenceID: 3, MatchedPackets: 8, MatchedOctets: 480}},
-	}, openconfig.Interface{Name: "network", Port: 2})
+	}, openconfig.Interface{Name: "network", Port: 2, Oper: openconfig.OperDown})
 	came := time.Unix(1159660801, 0)
 	c, err := Dial(t.Context(), listen(t, newServer(t, src)), Options{Target: "edge-7", Now: func() time.Time { return came }})
 	if err != nil {

@@ -121,7 +121,7 @@ func (s *source) set(interfaces ...openconfig.Interface) {
 }
 
 func port(name string, number uint32, frames uint64, acl ...openconfig.ACLEntry) openconfig.Interface {
-	return openconfig.Interface{Name: name, Port: number, Up: true, Counters: &openconfig.InterfaceCounters{InPkts: frames}, ACL: acl}
+	return openconfig.Interface{Name: name, Port: number, Oper: openconfig.OperUp, Counters: &openconfig.InterfaceCounters{InPkts: frames}, ACL: acl}
 }
 
 func newSource(interfaces ...openconfig.Interface) *source {

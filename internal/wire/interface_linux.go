@@ -24,6 +24,8 @@ import (
 // is done here: checksums are completed, and segments larger than the wire carries are cut. Receive offload of the
 // interface that merges segments is turned off while the link is open, as far as CAP_NET_ADMIN allows.
 //
+// The link follows its interface: when that is removed, the link waits until there is one of that name again, and goes on with it.
+//
 // It returns ErrNoInterface, and lists those there are, for a name that this machine does not have.
 func OpenInterface(name string) (Link, error) {
 	nic, err := net.InterfaceByName(name)
@@ -35,10 +37,15 @@ func OpenInterface(name string) (Link, error) {
 		return nil, fmt.Errorf("interface %q: %w", name, err)
 	}
 	l := &interfaceLink{name: name, index: nic.Index, fd: fd, file: os.NewFile(uintptr(fd), "packet socket of "+name)}
-	if l.raw, err = l.file.SyscallConn(); err != nil {
+	if l.raw, err = l.file.SyscallConn(); err == nil {
+		l.kernel, err = openKernel()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("interface %q: %w", name, err), l.file.Close())
 	}
 	l.restore = disableMerging(fd, name)
+	l.refresh()
+	go l.follow()
 	return l, nil
 }
 
@@ -56,22 +63,26 @@ func interfaceNames() string {
 
 type interfaceLink struct {
 	name     string
-	index    int
 	file     *os.File // owns fd and has the runtime wait for it
 	raw      syscall.RawConn
-	fd       int    // of the packet socket; valid until closed
-	restore  func() // undoes disableMerging
+	fd       int // of the packet socket; valid until closed
+	kernel   *kernel
 	served   atomic.Bool
 	counters Counters
 
-	mu     sync.Mutex // guards everything that follows
-	closed bool
-	send   sender
+	mu      sync.Mutex // guards everything that follows
+	closed  bool
+	send    sender
+	index   int    // of the interface that the socket is bound to
+	restore func() // undoes disableMerging
+	state   LinkState
+	changed func() // may be nil
 }
 
 var (
-	_ Link    = (*interfaceLink)(nil)
-	_ Counted = (*interfaceLink)(nil)
+	_ Link     = (*interfaceLink)(nil)
+	_ Counted  = (*interfaceLink)(nil)
+	_ Followed = (*interfaceLink)(nil)
 )
 
 // A sender is one outgoing message, kept so that sending allocates nothing.
@@ -108,13 +119,8 @@ func (l *interfaceLink) Serve(ctx context.Context, recv func(frame []byte)) erro
 			return nil
 		case err != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, err)
-		case errors.Is(problem, unix.ENETDOWN):
-			// The socket outlives an interface that goes down and comes up again, but not one that is removed.
-			if !interfaceExists(l.fd, l.index) {
-				return fmt.Errorf("link %q: the interface has been removed: %w", l.name, problem)
-			}
-			continue
-		case errors.Is(problem, unix.EINTR):
+		case errors.Is(problem, unix.ENETDOWN), errors.Is(problem, unix.EINTR):
+			// The socket outlives an interface that goes down, and one that is removed: follow binds it to the next of that name.
 			continue
 		case problem != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, problem)
@@ -158,8 +164,8 @@ func (l *interfaceLink) Send(frame []byte) error {
 	case 0:
 		l.counters.Sent.Add(1)
 		return nil
-	case unix.EAGAIN, unix.ENOBUFS, unix.ENETDOWN, unix.EINTR:
-		// A full queue, or a cable that is not plugged in.
+	case unix.EAGAIN, unix.ENOBUFS, unix.ENETDOWN, unix.ENXIO, unix.ENODEV, unix.EINTR:
+		// A full queue, a cable that is not plugged in, or an interface that is away.
 		l.counters.Dropped.Add(1)
 		return nil
 	case unix.EMSGSIZE:
@@ -173,11 +179,16 @@ func (l *interfaceLink) Send(frame []byte) error {
 // Close also turns the interface's offload back to what it was.
 func (l *interfaceLink) Close() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.closed {
+		l.mu.Unlock()
 		return nil
 	}
 	l.closed = true
 	l.restore()
-	return l.file.Close()
+	err := l.file.Close()
+	l.mu.Unlock()
+	close(l.kernel.done)
+	<-l.kernel.ended
+	l.kernel.handle.Close()
+	return err
 }

@@ -207,31 +207,79 @@ func TestInterfaceServeEnds(t *testing.T) {
 	collect(t, b) // whose cleanup ends it by its context
 }
 
-func TestInterfaceRemoved(t *testing.T) {
-	var a Link
-	served := make(chan error, 1)
+// A link tells the state of its interface as it changes, and goes on with an interface that is made anew under the same name.
+func TestInterfaceFollowed(t *testing.T) {
 	inNamespace(t, func() {
 		vethPair(t)
-		var err error
-		if a, err = OpenInterface("veth0"); err != nil {
-			t.Fatal(err)
-		}
-		shut(t, a)
-		go func() { served <- a.Serve(t.Context(), func([]byte) {}) }()
-		l, err := netlink.LinkByName("veth0")
-		if err == nil {
-			err = netlink.LinkDel(l)
-		}
+		opened, err := OpenInterface("veth0")
 		if err != nil {
 			t.Fatal(err)
 		}
+		shut(t, opened)
+		a, ok := opened.(Followed)
+		if !ok {
+			t.Fatalf("%T is not followed", opened)
+		}
+		changes := make(chan struct{}, 1)
+		a.Follow(func() {
+			select {
+			case changes <- struct{}{}:
+			default:
+			}
+		})
+		frames := collect(t, a)
+		until := func(what string, is func(LinkState) bool) LinkState {
+			t.Helper()
+			timeout := time.After(patience)
+			for {
+				if s := a.State(); is(s) {
+					return s
+				}
+				select {
+				case <-changes:
+				case <-timeout:
+					t.Fatalf("never %s: %+v", what, a.State())
+				}
+			}
+		}
+		set := func(name string, do func(netlink.Link) error) {
+			t.Helper()
+			l, err := netlink.LinkByName(name)
+			if err == nil {
+				err = do(l)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := until("up", func(s LinkState) bool { return s.Oper == OperUp && s.Admin && s.Index != 0 })
+		set("veth1", netlink.LinkSetDown)
+		until("without carrier", func(s LinkState) bool { return s.Admin && (s.Oper == OperLowerLayerDown || s.Oper == OperDown) })
+		set("veth0", netlink.LinkSetDown)
+		until("set down", func(s LinkState) bool { return !s.Admin && s.Oper == OperDown })
+		set("veth0", netlink.LinkDel)
+		until("gone", func(s LinkState) bool { return s == LinkState{Oper: OperNotPresent} })
+		if err := a.Send(frameWith()); err != nil {
+			t.Errorf("Send while there is no interface: %v, want it dropped", err)
+		}
+		vethPair(t)
+		until("up again", func(s LinkState) bool { return s.Oper == OperUp && s.Index != first.Index })
+		b, err := OpenInterface("veth1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shut(t, b)
+		back := collect(t, b)
+		if err := errors.Join(b.Send(frameWith()), a.Send(frameWith(0x81, 0x00, 0x00, 0x64))); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(t, frames); !bytes.Equal(got, frameWith()) {
+			t.Errorf("the new interface received %x", got)
+		}
+		if got := next(t, back); !bytes.Equal(got, frameWith(0x81, 0x00, 0x00, 0x64)) {
+			t.Errorf("the new interface sent %x", got)
+		}
 	})
-	if err := <-served; err == nil || !strings.Contains(err.Error(), `link "veth0": the interface has been removed`) {
-		t.Errorf("Serve of a removed interface: %v", err)
-	}
-	if err := a.Send(frameWith()); err == nil || !strings.Contains(err.Error(), `link "veth0"`) {
-		t.Errorf("Send to a removed interface: %v", err)
-	}
 }
 
 func TestNoSuchInterface(t *testing.T) {

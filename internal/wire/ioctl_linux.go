@@ -66,10 +66,3 @@ func interfaceMTU(fd int, name string) int {
 	}
 	return int(request.number)
 }
-
-// interfaceExists reports whether there is an interface with the index.
-func interfaceExists(fd, index int) bool {
-	request := interfaceNumber{number: int32(index)}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCGIFNAME, uintptr(unsafe.Pointer(&request)))
-	return errno == 0
-}

@@ -53,24 +53,29 @@ func openSocket(nic *net.Interface) (fd int, err error) {
 		{"SO_RCVBUFFORCE", unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer, true},
 	} {
 		if err := unix.SetsockoptInt(fd, option.level, option.number, option.value); err != nil && !option.optional {
-			return 0, fmt.Errorf("%s: %w", option.name, err)
+			return fd, fmt.Errorf("%s: %w", option.name, err) // fd, for the deferred close
 		}
 	}
+	return fd, bindSocket(fd, nic)
+}
+
+// bindSocket has a packet socket receive what arrives at an interface, whatever station it is for, and send there.
+func bindSocket(fd int, nic *net.Interface) error {
 	membership := unix.PacketMreq{Ifindex: int32(nic.Index), Type: unix.PACKET_MR_PROMISC}
 	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
-		return 0, fmt.Errorf("promiscuous mode: %w", err)
+		return fmt.Errorf("promiscuous mode: %w", err)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: nic.Index}); err != nil {
-		return 0, fmt.Errorf("bind: %w", err)
+		return fmt.Errorf("bind: %w", err)
 	}
 	own, err := unix.Getsockname(fd)
 	if err != nil {
-		return 0, fmt.Errorf("hardware type: %w", err)
+		return fmt.Errorf("hardware type: %w", err)
 	}
 	if ll, ok := own.(*unix.SockaddrLinklayer); ok && ll.Hatype != arphrdEther && ll.Hatype != arphrdLoopback {
-		return 0, fmt.Errorf("%w: hardware type %d, want %d (Ethernet)", ErrNotEthernet, ll.Hatype, arphrdEther)
+		return fmt.Errorf("%w: hardware type %d, want %d (Ethernet)", ErrNotEthernet, ll.Hatype, arphrdEther)
 	}
-	return fd, nil
+	return nil
 }
 
 // networkOrder returns a value whose bytes in memory are v in network byte order.

@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"op25b/internal/openconfig"
+	"op25b/internal/wire"
 )
 
 // Kernel is Links for interfaces of this Linux machine, by rtnetlink. What the kernel receives on an interface is what
@@ -27,7 +28,11 @@ func (Kernel) Link(_ context.Context, name string) (Link, bool, error) {
 		return Link{}, false, fmt.Errorf("rtnetlink: %w", err)
 	}
 	attrs := found.Attrs()
-	l := Link{Index: uint32(attrs.Index), Up: isUp(attrs)}
+	state := wire.StateOf(attrs)
+	l := Link{Index: state.Index, Oper: operStatus[state.Oper], Admin: openconfig.AdminDown}
+	if state.Admin {
+		l.Admin = openconfig.AdminUp
+	}
 	if st := attrs.Statistics; st != nil {
 		l.Counters = &openconfig.InterfaceCounters{
 			InPkts: st.RxPackets, InOctets: st.RxBytes, InDiscards: st.RxDropped, InErrors: st.RxErrors,
@@ -37,18 +42,11 @@ func (Kernel) Link(_ context.Context, name string) (Link, bool, error) {
 	return l, true, nil
 }
 
-// isUp reads RFC 2863's operational state. Drivers that do not report one (tun, dummy, loopback) leave it unknown: then the
-// carrier decides.
-func isUp(a *netlink.LinkAttrs) bool {
-	const carrier = 1 << 16 // IFF_LOWER_UP, linux/if.h
-	switch a.OperState {
-	case netlink.OperUp:
-		return true
-	case netlink.OperUnknown:
-		return a.RawFlags&carrier != 0
-	default:
-		return false
-	}
+// operStatus spells the kernel's states as OpenConfig does.
+var operStatus = map[wire.OperState]openconfig.OperStatus{
+	wire.OperUp: openconfig.OperUp, wire.OperDown: openconfig.OperDown, wire.OperTesting: openconfig.OperTesting,
+	wire.OperUnknown: openconfig.OperUnknown, wire.OperDormant: openconfig.OperDormant,
+	wire.OperNotPresent: openconfig.OperNotPresent, wire.OperLowerLayerDown: openconfig.OperLowerLayerDown,
 }
 
 // Watch is told by the kernel of every link that comes, goes or changes state.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"testing"
+
+	"op25b/internal/openconfig"
 )
 
 func TestKernel(t *testing.T) {
@@ -16,7 +18,7 @@ func TestKernel(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatalf("lo: %v, %v", ok, err)
 	}
-	if before.Index != uint32(lo.Index) || before.Up != (lo.Flags&net.FlagRunning != 0) || before.Counters == nil {
+	if before.Index != uint32(lo.Index) || (before.Oper == openconfig.OperUp) != (lo.Flags&net.FlagRunning != 0) || before.Admin == "" || before.Counters == nil {
 		t.Errorf("got %+v, want index %d, flags %v", before, lo.Index, lo.Flags)
 	}
 	l, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")

@@ -28,14 +28,15 @@ type ReadFunc func(ctx context.Context, entities []*p4v1.Entity) ([]*p4v1.Entity
 // A Link is what is known of the interface behind a port.
 type Link struct {
 	Index    uint32 // the kernel's index, 0 for none
-	Up       bool
+	Oper     openconfig.OperStatus
+	Admin    openconfig.AdminStatus        // empty where nobody says
 	Counters *openconfig.InterfaceCounters // nil where nothing counts
 }
 
 // Links tells of the interfaces behind the ports. Kernel is one for Linux interfaces.
 type Links interface {
 	// Link returns what is known of the interface with this name. ok is false where there is none now; the interface is
-	// then not served.
+	// then served as not present, without counters.
 	Link(ctx context.Context, name string) (l Link, ok bool, err error)
 	// Watch calls changed when a link came, went, or went up or down, until ctx ends.
 	Watch(ctx context.Context, changed func()) error
@@ -65,7 +66,8 @@ type Source struct {
 	layout   *ACLLayout
 	met      map[cell]bool // what has been served before: an entry does not vanish because its counter was reset
 	watchers map[*func()]struct{}
-	readAt   time.Time // when the last reading of everything began
+	readAt   time.Time           // when the last reading of everything began
+	pasts    map[string]linkPast // by the interface's name
 }
 
 var _ openconfig.Source = (*Source)(nil)
@@ -88,7 +90,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Rescan == 0 {
 		cfg.Rescan = DefaultRescan
 	}
-	s := &Source{read: cfg.Read, links: cfg.Links, rescan: cfg.Rescan, watchers: make(map[*func()]struct{})}
+	s := &Source{read: cfg.Read, links: cfg.Links, rescan: cfg.Rescan, watchers: make(map[*func()]struct{}), pasts: make(map[string]linkPast)}
 	users := make(map[string]uint32, len(cfg.Ports))
 	for _, n := range slices.Sorted(maps.Keys(cfg.Ports)) {
 		name := cfg.Ports[n]
@@ -136,16 +138,17 @@ func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 	}
 	fresh := false
 	for _, p := range s.ports {
-		in := openconfig.Interface{Name: p.name, Port: p.number, Up: true}
+		in := openconfig.Interface{Name: p.name, Port: p.number, Oper: openconfig.OperUp}
 		if s.links != nil {
 			l, ok, err := s.links.Link(ctx, p.name)
 			if err != nil {
 				return nil, fmt.Errorf("interface %q: %w", p.name, err)
 			}
 			if !ok {
-				continue
+				l = Link{Oper: openconfig.OperNotPresent}
 			}
-			in.IfIndex, in.Up, in.Counters = l.Index, l.Up, l.Counters
+			in.IfIndex, in.Oper, in.Admin, in.Counters = l.Index, l.Oper, l.Admin, l.Counters
+			in.LastChange, in.LastClear = s.seen(p.name, l)
 		}
 		if layout != nil {
 			acl, isNew, err := s.readPort(ctx, layout, p)
@@ -161,6 +164,34 @@ func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 		s.tell()
 	}
 	return st, nil
+}
+
+// A linkPast is what a source has seen of an interface.
+type linkPast struct {
+	oper           openconfig.OperStatus
+	index          uint32    // the last one that it had
+	changed, clear time.Time // when oper changed, and when another interface took its place; zero if neither was seen
+}
+
+// seen compares a link with what was seen of it before. It returns when its operational state changed, and when its counters began anew: an
+// interface that is made anew has another index.
+func (s *Source) seen(name string, l Link) (changed, cleared time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	past, known := s.pasts[name]
+	now := time.Now()
+	if known && past.oper != l.Oper {
+		past.changed = now
+	}
+	if known && past.index != 0 && l.Index != 0 && past.index != l.Index {
+		past.clear = now
+	}
+	past.oper = l.Oper
+	if l.Index != 0 {
+		past.index = l.Index
+	}
+	s.pasts[name] = past
+	return past.changed, past.clear
 }
 
 // readPort reads the cells of one port. An entry is served from when its rule has first been met; fresh says whether one is

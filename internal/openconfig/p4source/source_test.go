@@ -102,11 +102,13 @@ func snapshot(t *testing.T, s *Source) *openconfig.State {
 
 func TestSnapshot(t *testing.T) {
 	c := &cells{packets: map[int64]int64{1<<2 | 3: 8, 1 << 2: 2, 2<<2 | 1: 99}} // port 1 rules 3 and 0; port 2 is not ours
-	links := fakeLinks{"veth0": {Index: 7, Up: true, Counters: &openconfig.InterfaceCounters{InPkts: 5}}, "veth6": {}}
+	links := fakeLinks{"veth0": {Index: 7, Oper: openconfig.OperUp, Counters: &openconfig.InterfaceCounters{InPkts: 5}}, "veth6": {}}
 	s := newSource(t, Config{Ports: map[uint32]string{3: "veth6", 1: "veth0", 0: "gone"}, Read: c.read, Links: links})
 	counted := links["veth0"].Counters
+	gone := openconfig.Interface{Name: "gone", Oper: openconfig.OperNotPresent}
 	if d := cmp.Diff(&openconfig.State{Interfaces: []openconfig.Interface{
-		{Name: "veth0", Port: 1, IfIndex: 7, Up: true, Counters: counted},
+		gone,
+		{Name: "veth0", Port: 1, IfIndex: 7, Oper: openconfig.OperUp, Counters: counted},
 		{Name: "veth6", Port: 3},
 	}}, snapshot(t, s)); d != "" {
 		t.Errorf("without a program: want - got +:\n%s", d)
@@ -118,27 +120,53 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &openconfig.State{ACLSet: "op25b", Interfaces: []openconfig.Interface{
-		{Name: "veth0", Port: 1, IfIndex: 7, Up: true, Counters: counted, ACL: entries(0, 2, 200, 3, 8, 800)},
+		gone,
+		{Name: "veth0", Port: 1, IfIndex: 7, Oper: openconfig.OperUp, Counters: counted, ACL: entries(0, 2, 200, 3, 8, 800)},
 		{Name: "veth6", Port: 3},
 	}}
 	if d := cmp.Diff(want, snapshot(t, s)); d != "" {
 		t.Errorf("want - got +:\n%s", d)
 	}
-	if len(c.asked) != 2 || c.asked[0] != 4 || c.asked[1] != 4 {
-		t.Errorf("reads of %v cells; want the 4 cells of each of the 2 interfaces that are there", c.asked)
+	if !slices.Equal(c.asked, []int{4, 4, 4}) {
+		t.Errorf("reads of %v cells; want the 4 cells of each of the 3 ports", c.asked)
 	}
 	// A counter that is reset keeps its entry; one that was never met has none; another program begins anew.
 	c.packets = map[int64]int64{1<<2 | 3: 1}
-	want.Interfaces[0].ACL = entries(0, 0, 0, 3, 1, 100)
+	want.Interfaces[1].ACL = entries(0, 0, 0, 3, 1, 100)
 	if d := cmp.Diff(want, snapshot(t, s)); d != "" {
 		t.Errorf("after a reset: want - got +:\n%s", d)
 	}
 	if err := s.SetLayout(layout); err != nil {
 		t.Fatal(err)
 	}
-	want.Interfaces[0].ACL = want.Interfaces[0].ACL[1:]
+	want.Interfaces[1].ACL = want.Interfaces[1].ACL[1:]
 	if d := cmp.Diff(want, snapshot(t, s)); d != "" {
 		t.Errorf("after another program: want - got +:\n%s", d)
+	}
+}
+
+// An interface that goes away and is made anew is told with its state, since when it has it, and since when its counters count.
+func TestInterfaceMadeAnew(t *testing.T) {
+	links := fakeLinks{"veth0": {Index: 7, Oper: openconfig.OperUp}}
+	s := newSource(t, Config{Ports: map[uint32]string{1: "veth0"}, Read: (&cells{}).read, Links: links})
+	look := func() openconfig.Interface { return snapshot(t, s).Interfaces[0] }
+	if got := look(); !got.LastChange.IsZero() || !got.LastClear.IsZero() {
+		t.Errorf("at first: %+v, want no times: nothing was seen to change", got)
+	}
+	delete(links, "veth0")
+	before := time.Now()
+	got := look()
+	if got.Oper != openconfig.OperNotPresent || got.LastChange.Before(before) || got.IfIndex != 0 || !got.LastClear.IsZero() {
+		t.Errorf("while it is away: %+v", got)
+	}
+	links["veth0"] = Link{Index: 9, Oper: openconfig.OperUp}
+	before = time.Now()
+	got = look()
+	if got.Oper != openconfig.OperUp || got.LastChange.Before(before) || got.IfIndex != 9 || got.LastClear.Before(before) {
+		t.Errorf("made anew: %+v", got)
+	}
+	if again := look(); again.LastChange != got.LastChange || again.LastClear != got.LastClear {
+		t.Errorf("the times moved: %+v", again)
 	}
 }
 
