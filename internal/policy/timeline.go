@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -35,20 +36,24 @@ func on(acts []Activation, switchName string) []Activation {
 	return all
 }
 
-// deciding is the activation, of those that cover a switch, that decides for the lines of a group, or nil.
-func deciding(here []Activation, group string) *Activation {
-	const none = ^uint64(0)
-	undone := none // activations from this one on are undone
-	for i := range slices.Backward(here) {
-		switch a := &here[i]; {
-		case !a.covers(group):
-		case a.Undoes != 0:
-			undone = min(undone, a.Undoes)
-		case undone == none || a.ID < undone:
-			return a
+// live are the activations, of those that cover a switch, that cover the lines of a group and were not undone, the last first. The first
+// decides.
+func live(here []Activation, group string) iter.Seq[*Activation] {
+	return func(yield func(*Activation) bool) {
+		const none = ^uint64(0)
+		undone := none // activations from this one on are undone
+		for i := range slices.Backward(here) {
+			switch a := &here[i]; {
+			case !a.covers(group):
+			case a.Undoes != 0:
+				undone = min(undone, a.Undoes)
+			case undone == none || a.ID < undone:
+				if !yield(a) {
+					return
+				}
+			}
 		}
 	}
-	return nil
 }
 
 // begun is the index of the last phase that has begun at a moment, or -1.
@@ -71,7 +76,14 @@ func (p *Policy) order(phase string) int {
 // phaseOf is the phase in force for the lines of a group, by the activations that cover their switch and the index of the last phase that
 // has begun; "" if there is none.
 func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
-	a := deciding(here, group)
+	for a := range live(here, group) {
+		return p.phaseBy(a, begun)
+	}
+	return p.phaseBy(nil, begun)
+}
+
+// phaseBy is the phase in force where an activation decides, or where none does.
+func (p *Policy) phaseBy(a *Activation, begun int) string {
 	switch {
 	case a == nil && begun < 0:
 		return ""

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -18,25 +19,92 @@ func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation
 	if err := b.scopeFaults(scope).orNil(); err != nil {
 		return Activation{}, err
 	}
-	for i := range slices.Backward(acts) {
-		a := &acts[i]
-		if a.Undoes != 0 {
+	dates := b.Policy.datesFrom(now)
+	last := uint64(0)
+	seen := make(map[string]bool) // most switches have the same activations
+	for _, sw := range b.switchesOf(scope) {
+		here := on(acts, sw)
+		key := idsOf(here)
+		if seen[key] {
 			continue
 		}
-		within, ok := a.Scope().within(scope)
-		if !ok {
-			continue
-		}
-		undo := Activation{ID: acts[len(acts)-1].ID + 1, Undoes: a.ID, Groups: within.Groups, Switches: within.Switches, At: now}
-		switch changes, none := b.changes(acts, undo, within, now); {
-		case none != "":
-			return Activation{}, fmt.Errorf("%w: before phase %q was activated, nothing was in force on switch %s; activate another phase, or restore revision %d",
-				ErrNoPrevious, a.Phase, none, a.ID-1)
-		case changes:
-			return undo, nil
+		seen[key] = true
+		for _, g := range b.groupsOf(scope) {
+			last = max(last, b.Policy.lastOf(here, g, dates))
 		}
 	}
-	return Activation{}, b.nothingToUndo(scope, now)
+	if last == 0 {
+		return Activation{}, b.nothingToUndo(scope, now)
+	}
+	undone := &acts[slices.IndexFunc(acts, func(a Activation) bool { return a.ID == last })]
+	within, _ := undone.Scope().within(scope)
+	undo := Activation{ID: acts[len(acts)-1].ID + 1, Undoes: last, Groups: within.Groups, Switches: within.Switches, At: now}
+	if sw := b.leavesNothing(acts, undo, dates); sw != "" {
+		return Activation{}, fmt.Errorf("%w: before phase %q was activated, nothing was in force on switch %s; activate another phase, or restore revision %d",
+			ErrNoPrevious, undone.Phase, sw, undone.ID-1)
+	}
+	return undo, nil
+}
+
+// idsOf is the same text for lists of the same activations.
+func idsOf(acts []Activation) string {
+	ids := make([]byte, 0, 8*len(acts))
+	for i := range acts {
+		ids = binary.BigEndian.AppendUint64(ids, acts[i].ID)
+	}
+	return string(ids)
+}
+
+// lastOf is the ID of the last activation for the lines of a group without which another phase would be in force at one of some moments, or
+// 0.
+func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) uint64 {
+	begun := make([]int, len(moments))
+	for i, at := range moments {
+		begun[i] = p.begun(at)
+	}
+	var decides, above *Activation
+	differs := func(a *Activation) bool {
+		return slices.ContainsFunc(begun, func(at int) bool { return p.phaseBy(a, at) != p.phaseBy(decides, at) })
+	}
+	for a := range live(here, group) {
+		if decides == nil {
+			decides = a
+		}
+		if differs(a) {
+			return above.ID
+		}
+		above = a
+	}
+	if above != nil && differs(nil) {
+		return above.ID
+	}
+	return 0
+}
+
+// leavesNothing is a switch where lines would have no phase any more at one of some moments after one more activation, or "".
+func (b *Bundle) leavesNothing(acts []Activation, more Activation, moments []time.Time) string {
+	p, scope := b.Policy, more.Scope()
+	after := append(slices.Clone(acts), more)
+	for _, sw := range b.switchesOf(scope) {
+		was, is := on(acts, sw), on(after, sw)
+		for _, g := range b.groupsOf(scope) {
+			if slices.ContainsFunc(moments, func(at time.Time) bool {
+				begun := p.begun(at)
+				return p.phaseOf(was, g, begun) != "" && p.phaseOf(is, g, begun) == ""
+			}) {
+				return sw
+			}
+		}
+	}
+	return ""
+}
+
+// groupsOf are the groups of a scope, and "", for lines that no inventory names, if it is all.
+func (b *Bundle) groupsOf(scope Scope) []string {
+	if len(scope.Groups) > 0 {
+		return scope.Groups
+	}
+	return append([]string{""}, names(b.Policy.LineGroups, LineGroup.name)...)
 }
 
 // within is the part of a scope that lies in another; ok is false if there is none.
@@ -63,32 +131,6 @@ func common(a, b []string) (both []string, ok bool) {
 		}
 	}
 	return both, len(both) > 0
-}
-
-// changes reports whether one more activation changes what is in force in its scope, now or at a later date. none is a switch where lines
-// would have no phase any more.
-func (b *Bundle) changes(acts []Activation, more Activation, scope Scope, now time.Time) (changes bool, none string) {
-	p := b.Policy
-	after := append(slices.Clone(acts), more)
-	groups := scope.Groups
-	if len(groups) == 0 {
-		groups = append([]string{""}, names(p.LineGroups, LineGroup.name)...)
-	}
-	dates := p.datesFrom(now)
-	for _, sw := range b.switchesOf(scope) {
-		was, is := on(acts, sw), on(after, sw)
-		for _, g := range groups {
-			for _, at := range dates {
-				begun := p.begun(at)
-				before, then := p.phaseOf(was, g, begun), p.phaseOf(is, g, begun)
-				if before != "" && then == "" {
-					return false, sw
-				}
-				changes = changes || before != then
-			}
-		}
-	}
-	return changes, ""
 }
 
 // switchesOf are the switches of a scope that the inventory has.
