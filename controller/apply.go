@@ -96,7 +96,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		if planned, err = loadPlan(o.saved); err != nil {
 			return err
 		}
-		q.Plan = planned
+		q.Plan = &op25bv1.Plan{Base: planned.Base, Files: planned.Files} // what else it has is for people, and takes room
 	} else {
 		if docs, err = readDocuments(o.files); err != nil {
 			return err

@@ -17,12 +17,17 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
 	"op25b/internal/auth"
 	"op25b/internal/tlsfiles/tlstest"
+	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // A process is a controller that runs by itself, with what it took.
@@ -405,6 +410,89 @@ func TestI12BoundedCallers(t *testing.T) {
 	t.Logf("%d MiB when it was up, %d MiB at most", before, after)
 	if after > before+callersMiB {
 		t.Errorf("viewers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
+	}
+	if log := s.finish(t); strings.Contains(log, "ownerships lost") {
+		t.Error("a lease was lost")
+	}
+}
+
+// I12: the largest requests of several viewers at once fit in the budget, or are refused with a word to come again.
+func TestI12BoundedBodies(t *testing.T) {
+	access, tokens := accessOf(t)
+	s := serveProcess(t, "--access", access)
+	before := s.peak(t)
+	request := &op25bv1.PlanRequest{Files: []*op25bv1.File{{Name: "a.yaml", Data: append([]byte("# "), bytes.Repeat([]byte("x"), 63<<20)...)}}}
+	binary, err := proto.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := protojson.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	var callers sync.WaitGroup
+	var answered, busy atomic.Int64
+	for i := range 5 {
+		a := assault{path: "/op25b.v1.IntentService/Plan", header: map[string]string{"Content-Type": "application/proto"}, body: binary}
+		if i%2 == 0 {
+			a.header["Content-Type"], a.body = "application/json", text
+		}
+		callers.Go(func() {
+			switch code := strike(t.Context(), client, "http://"+s.addr, a, bytes.NewReader(a.body), map[string]string{"Authorization": "Bearer " + tokens["viewer"]}); code {
+			case http.StatusBadRequest:
+				answered.Add(1)
+			case http.StatusTooManyRequests, 0: // 0: it was refused while it was sent
+				busy.Add(1)
+			default:
+				t.Errorf("%s: %d", a.header["Content-Type"], code)
+			}
+		})
+	}
+	callers.Wait()
+	after := s.peak(t)
+	t.Logf("%d MiB when it was up, %d MiB at most; %d were answered and %d refused", before, after, answered.Load(), busy.Load())
+	if answered.Load() != 5 { // they wait their turn
+		t.Errorf("%d were answered", answered.Load())
+	}
+	// Two at a time with 172 MiB each, as much again of garbage, and the text of what two plans read.
+	if after > before+1100 {
+		t.Errorf("viewers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
+	}
+}
+
+// I12: strangers who probe without pause take no lease from the controller.
+func TestI12BoundedProbes(t *testing.T) {
+	access, _ := accessOf(t)
+	s := serveProcess(t, "--access", access)
+	before := s.peak(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // longer than a lease
+	defer cancel()
+	var strangers sync.WaitGroup
+	var served, refused atomic.Int64
+	for range 100 {
+		strangers.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for i := 0; ctx.Err() == nil; i++ {
+				a := assault{path: "/readyz", method: http.MethodGet}
+				if i%2 == 0 {
+					a = assault{path: "/grpc.health.v1.Health/Check", header: map[string]string{"Content-Type": "application/json"}}
+				}
+				if strike(ctx, client, "http://"+s.addr, a, strings.NewReader("{}"), nil) == http.StatusOK {
+					served.Add(1)
+				} else {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	strangers.Wait()
+	after := s.peak(t)
+	t.Logf("%d MiB when it was up, %d MiB at most; %d probes were answered, %d not", before, after, served.Load(), refused.Load())
+	if after > before+strangersMiB || served.Load() == 0 {
+		t.Errorf("strangers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
 	}
 	if log := s.finish(t); strings.Contains(log, "ownerships lost") {
 		t.Error("a lease was lost")

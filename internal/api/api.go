@@ -128,7 +128,7 @@ func New(d Deps) http.Handler {
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
-	mux.Handle(grpchealth.NewHandler(health{d.Store}, options...))
+	mux.Handle(grpchealth.NewHandler(health{&joint[error]{ask: d.Store.Ready}}, options...))
 	s.plainPages(mux)
 	calls, err := callsOf()
 	if err != nil {
@@ -136,7 +136,7 @@ func New(d Deps) http.Handler {
 	}
 	return &door{
 		next: mux, calls: calls, guard: s.guard, onlooker: observe, doorLog: newDoorLog(d.Logger, d.Metrics, d.Now), budget: budget{most: maxHeld},
-		origin: http.NewCrossOriginProtection(), errors: connect.NewErrorWriter(options...), within: bodyWithin,
+		origin: http.NewCrossOriginProtection(), errors: connect.NewErrorWriter(options...), within: bodyWithin, large: largeTurns(), probes: make(chan struct{}, maxProbes),
 	}
 }
 

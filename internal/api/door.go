@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -31,8 +32,12 @@ const (
 	maxElements = 64 << 10
 	// maxReflection bounds all that a stream of reflection sends, and maxQuestion each message.
 	maxReflection, maxQuestion = 1 << 20, 16 << 10
-	// maxHeld bounds what all requests hold together: the largest takes 86 MiB as JSON, and as much again while 64 MiB of files are made of it.
-	maxHeld = 256 << 20
+	// maxHeld bounds what all requests hold together. A large one takes at most 86 MiB as JSON, and as much again while its files are made of
+	// it; largeAtOnce of them and one change have turns, and 60 MiB are left for small ones and for those that wait.
+	maxHeld = (largeAtOnce+1)*2*(maxFilesMessage+1<<20) + 60<<20
+	// largeAtOnce requests above 1 MiB are served at once, and largeWaiting wait, for turnWithin at most; changes have a turn of their own.
+	largeAtOnce, largeWaiting = 2, 16
+	turnWithin                = 2 * time.Minute
 )
 
 // A call is what the door knows of a procedure.
@@ -86,13 +91,16 @@ type door struct {
 	budget   budget
 	origin   *http.CrossOriginProtection
 	errors   *connect.ErrorWriter
-	within   time.Duration // bodyWithin
+	within   time.Duration   // bodyWithin
+	large    map[bool]*turns // of large requests, for changes and for all others
+	probes   chan struct{}   // holds a token for each request without credentials that is served
 }
 
 var _ http.Handler = (*door)(nil)
 
 // ServeHTTP lets a request pass or refuses it.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	writeWithin(w, pageWithin)
 	if err := d.origin.Check(r); err != nil {
 		d.refuse(w, r, refusedOrigin, connect.NewError(connect.CodePermissionDenied, err))
 		return
@@ -100,6 +108,15 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithValue(r.Context(), connectionKey{}, connectionOf(r))
 	r = r.WithContext(ctx)
 	c, ok := d.calls[r.URL.Path]
+	if !ok || c.Least == auth.None {
+		select {
+		case d.probes <- struct{}{}:
+			defer func() { <-d.probes }()
+		default:
+			d.refuse(w, r, refusedBusy, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %d requests without credentials are under way, which is the limit", errBusy, cap(d.probes))))
+			return
+		}
+	}
 	if !ok {
 		d.page(w, r)
 		return
@@ -130,10 +147,25 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.enter(w, r.WithContext(ctx), c)
 }
 
+// pageWithin is how long a caller may take to read an answer.
+const pageWithin = 2 * time.Minute
+
+// writeWithin bounds how long a caller may leave an answer unread.
+func writeWithin(w http.ResponseWriter, within time.Duration) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within))
+}
+
 // enter reads the body of a call whose caller may make it, and hands it to its service.
 func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
+	if c.Within > 0 {
+		writeWithin(w, c.Within+pageWithin)
+	} else {
+		writeWithin(w, 2*maxAge) // a stream on which nothing is read ends then at the latest
+	}
 	claim := &claim{of: &d.budget}
-	defer claim.end()
+	give := func() {}
+	end := sync.OnceFunc(func() { claim.end(); give() })
+	defer end()
 	if c.streaming {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(c.Within))
 		r.Body = http.MaxBytesReader(w, r.Body, c.bytes)
@@ -150,11 +182,23 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	body := newPaced(w, r.Body, d.within)
+	in.grow = func() error {
+		return body.pause(func() (err error) {
+			ctx, cancel := context.WithTimeout(r.Context(), turnWithin)
+			defer cancel()
+			turn, err := d.large[c.Name != ""].take(ctx, caller(ctx).Who)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errBusy, err)
+			}
+			give = turn
+			return nil
+		})
+	}
 	data, err := in.message(body, r.ContentLength)
 	if err == nil {
 		body.done()
 	}
-	h := &handover{claim: claim}
+	h := &handover{end: end}
 	if err == nil && c.request != nil {
 		h.message, err = in.decode(data)
 		data = nil
@@ -255,3 +299,11 @@ func (w *statusWriter) WriteHeader(code int) {
 
 // Unwrap is for http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// largeTurns are the turns of large requests: of reads, and of changes.
+func largeTurns() map[bool]*turns {
+	return map[bool]*turns{
+		false: {what: "large requests", most: largeAtOnce, waiting: largeWaiting, again: 30 * time.Second},
+		true:  {what: "large changes", most: 1, waiting: largeWaiting, again: 30 * time.Second},
+	}
+}

@@ -312,7 +312,7 @@ func FuzzDoor(f *testing.F) {
 	d := &door{
 		next: mux, calls: calls, guard: &guard{now: time.Now, log: zap.NewNop(), refusals: newRefusals(time.Now)}, onlooker: newOnlooker(zap.NewNop(), registry),
 		doorLog: newDoorLog(zap.NewNop(), registry, time.Now), budget: budget{most: maxHeld}, origin: http.NewCrossOriginProtection(),
-		errors: connect.NewErrorWriter(options...), within: bodyWithin,
+		errors: connect.NewErrorWriter(options...), within: bodyWithin, large: largeTurns(), probes: make(chan struct{}, maxProbes),
 	}
 	empties := bytes.Repeat([]byte("\x0a\x00"), 1000)
 	f.Add(uint8(0), uint8(0), uint8(0), []byte(`{"files":[{},{"name":"a","data":"eA=="}],"base":"1"}`))

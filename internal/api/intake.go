@@ -79,7 +79,13 @@ type intake struct {
 	call  *call
 	claim *claim
 	form  form
+	// grow waits for the turn of a request that turns out to be large. It is called once.
+	grow  func() error
+	grown bool
 }
+
+// large is the size from which on a request waits for its turn: few of these fit in the budget.
+const large = 1 << 20
 
 // message reads the body to its end and returns the encoded message, inflated.
 func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
@@ -153,6 +159,12 @@ func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 			next := min(2*int64(cap(data)), most)
 			if announced > int64(cap(data)) {
 				next = min(next, announced)
+			}
+			if next > large && !in.grown {
+				in.grown = true
+				if err := in.grow(); err != nil {
+					return nil, err
+				}
 			}
 			if err := in.claim.take(next); err != nil {
 				return nil, err
@@ -297,13 +309,23 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// pause calls f without a deadline: the body waits, and not its caller.
+func (p *paced) pause(f func() error) error {
+	_ = p.control.SetReadDeadline(time.Time{})
+	err := f()
+	p.deadline = time.Now().Add(bodyWithin)
+	p.set = p.deadline
+	_ = p.control.SetReadDeadline(p.set)
+	return err
+}
+
 // done takes the deadline back once the body has been read: later it would end the connection.
 func (p *paced) done() { _ = p.control.SetReadDeadline(time.Time{}) }
 
 // A handover has the message of a request on the way from the door to its service.
 type handover struct {
 	message proto.Message
-	claim   *claim
+	end     func() // gives back what the request holds
 }
 
 type handoverKey struct{}
@@ -311,7 +333,7 @@ type handoverKey struct{}
 // spent says that what the request had is no longer needed: it is stored, or left for good.
 func spent(ctx context.Context) {
 	if h, ok := ctx.Value(handoverKey{}).(*handover); ok {
-		h.claim.end()
+		h.end()
 	}
 }
 

@@ -12,25 +12,21 @@ import (
 
 	"op25b/internal/auth"
 	"op25b/internal/intent"
-	"op25b/internal/store"
 )
 
 // plainPages are what other programs than clients of the API ask for: /healthz says that the process lives, /readyz whether it is of use, and
 // why not; both want no credentials. /metrics wants a viewer's.
 func (s *server) plainPages(mux *http.ServeMux) {
+	readiness := &joint[page]{ask: s.readiness}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 		defer cancel()
-		if err := s.ready(ctx); err != nil {
-			say(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
-			return
+		p, err := readiness.answer(ctx)
+		if err != nil {
+			return // whoever asked has gone
 		}
-		text := "ready"
-		for _, notice := range s.notices(ctx) {
-			text += "\nwarning: " + notice
-		}
-		say(w, http.StatusOK, text)
+		say(w, p.code, p.text)
 	})
 	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +41,26 @@ func (s *server) plainPages(mux *http.ServeMux) {
 			metrics.ServeHTTP(w, r)
 		}
 	})
+}
+
+// A page is a status and a text.
+type page struct {
+	code int
+	text string
+}
+
+// readiness is what /readyz says.
+func (s *server) readiness(ctx context.Context) page {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	if err := s.ready(ctx); err != nil {
+		return page{http.StatusServiceUnavailable, "not ready: " + err.Error()}
+	}
+	text := "ready"
+	for _, notice := range s.notices(ctx) {
+		text += "\nwarning: " + notice
+	}
+	return page{http.StatusOK, text}
 }
 
 // replacedFor is how long it is told that the store was replaced.
@@ -85,7 +101,7 @@ func (s *server) ready(ctx context.Context) error {
 }
 
 // health answers gRPC's health check: every service is of use while the store has a quorum.
-type health struct{ store *store.Store }
+type health struct{ ready *joint[error] }
 
 // Check says whether a service is of use.
 func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
@@ -96,7 +112,11 @@ func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpch
 	if !known {
 		return nil, errUnknownService(req.Service)
 	}
-	if h.store.Ready(ctx) != nil {
+	notReady, err := h.ready.answer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if notReady != nil {
 		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
 	}
 	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil

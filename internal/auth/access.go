@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -159,10 +160,21 @@ func (c Certificate) check() error {
 // maxWho is the most bytes of a name. It stands in every record.
 const maxWho = 256
 
+// maxFile is the most bytes of an access file: 10,000 tokens and certificates of 100 bytes.
+const maxFile = 1 << 20
+
 func readAccess(path string) (*Access, error) {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAccess, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrAccess, err)
+	case len(data) > maxFile:
+		return nil, fmt.Errorf("%w: %s: more than %d bytes: an access file has at most that many", ErrAccess, path, maxFile)
 	}
 	return Parse(path, data)
 }

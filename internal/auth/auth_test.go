@@ -215,3 +215,14 @@ func TestFile(t *testing.T) {
 	}
 	good("three", true)
 }
+
+// I12. A file that is too large is refused before it is read as YAML.
+func TestLargeAccessFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.yaml")
+	if err := os.WriteFile(path, []byte("kind: Access\n"+strings.Repeat("# a comment\n", 100_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, nil); !errors.Is(err, ErrAccess) || !strings.Contains(err.Error(), "more than 1048576 bytes") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// A joint question is put once for those who ask together, and ends when all of them have gone.
+func TestJoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, gone := 0, 0
+		go1 := make(chan struct{})
+		j := &joint[int]{ask: func(ctx context.Context) int {
+			asked++
+			n := asked
+			select {
+			case <-go1:
+			case <-ctx.Done():
+				gone++
+			}
+			return n
+		}}
+		answers := make(chan int, 3)
+		for range 3 {
+			go func() {
+				n, err := j.answer(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- n
+			}()
+		}
+		synctest.Wait()
+		go1 <- struct{}{}
+		for range 3 {
+			if n := <-answers; n != 1 {
+				t.Errorf("answer %d", n)
+			}
+		}
+		left, leave := context.WithCancelCause(t.Context())
+		go func() {
+			synctest.Wait()
+			leave(errors.New("left"))
+		}()
+		if _, err := j.answer(left); err == nil || err.Error() != "left" {
+			t.Errorf("%v", err)
+		}
+		synctest.Wait()
+		if asked != 2 || gone != 1 || j.now != nil {
+			t.Errorf("asked %d times, %d for nobody", asked, gone)
+		}
+	})
+}
+
+// I12. Strangers who probe have their own places.
+func TestProbesAreBounded(t *testing.T) {
+	var deps Deps
+	newWorld(t, func(d *Deps) { deps = *d })
+	deps.Metrics = nil
+	d := New(deps).(*door)
+	d.probes = make(chan struct{}, 1)
+	d.probes <- struct{}{} // one is under way
+	addr := serve(t, Listening{Addr: "127.0.0.1:0"}, d)
+	if code, body := get(t, "http://"+addr+"/readyz"); code != http.StatusTooManyRequests || !strings.Contains(body, "1 requests without credentials are under way") {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, _, body := post(t, "http://"+addr+listPath, "{}"); code != http.StatusOK {
+		t.Errorf("a known caller: %d %s", code, body)
+	}
+	<-d.probes
+	if code, body := get(t, "http://"+addr+"/readyz"); code != http.StatusOK || body != "ready\n" {
+		t.Errorf("%d %s", code, body)
+	}
+}
