@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -41,12 +42,19 @@ func (b *Book) load(ctx context.Context, files []policy.File) (*policy.Bundle, e
 	return b.loadBy(ctx, files, policy.LoadContext)
 }
 
+// manyNodes of documents are worth a collection once they were read.
+const manyNodes = 250_000
+
 func (b *Book) loadBy(ctx context.Context, files []policy.File, load func(context.Context, []policy.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
 	nodes := int64(min(policy.Nodes(files), policy.MaxNodes))
 	if err := b.reading.Acquire(ctx, nodes); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	defer b.reading.Release(nodes)
+	if nodes > manyNodes {
+		// The nodes are garbage then, and most of what there is: without this the heap grows to twice of both before they are collected.
+		defer runtime.GC()
+	}
 	return load(ctx, files)
 }
 
