@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"connectrpc.com/connect"
 
@@ -47,7 +48,27 @@ func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.Ch
 		return nil, err
 	}
 	answer.Revision = in.Number
+	if from := req.Msg.From; from.GetAt() == nil && from.GetPhase() == "" && from.GetRevision() == 0 && len(from.GetFiles()) == 0 {
+		if err := s.confirm(ctx, in, answer); err != nil {
+			return nil, err
+		}
+	}
 	return connect.NewResponse(answer), nil
+}
+
+// confirm adds to an answer about what is in force now if the switch was not seen in it: the documents answered, and not the switch.
+func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op25bv1.CheckResponse) error {
+	seen, err := s.seenIn(ctx, in)
+	if err != nil {
+		return err
+	}
+	wanted, err := in.InForce(answer.Switch, s.Now())
+	if err == nil && seen[answer.Switch] != wanted.String() {
+		note := fmt.Sprintf("switch %s was not seen in this yet: that is what is wanted of it, and op25b status says what is so", answer.Switch)
+		answer.Notes = append(answer.Notes, note)
+		answer.Text += "note: " + note + "\n"
+	}
+	return nil
 }
 
 // CheckMail says what the closing of port 25 means for a mailbox.

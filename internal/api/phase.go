@@ -49,15 +49,9 @@ func brokenOf(in *intent.Intent) string {
 
 // phases are the phases of the current intent, with where each is in force and whether that was seen.
 func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Time) ([]*op25bv1.Phase, error) {
-	statuses, err := s.Switches.List(ctx)
+	seenIn, err := s.seenIn(ctx, in)
 	if err != nil {
 		return nil, err
-	}
-	seenIn := make(map[string]string) // phases in force, by switch
-	for _, st := range byStore(in, onInventory(in, statuses)) {
-		if st.Converged || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY {
-			seenIn[st.Switch] = st.InForce
-		}
 	}
 	all := phasesOf(in, now)
 	for _, ph := range all {
@@ -67,6 +61,21 @@ func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Ti
 		}
 	}
 	return all, nil
+}
+
+// seenIn is the phases that each switch was seen in, by name, at the current revision; a switch that nobody answers for is not among them.
+func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]string, error) {
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]string)
+	for _, st := range byStore(in, onInventory(in, statuses)) {
+		if st.Converged || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY {
+			seen[st.Switch] = st.InForce
+		}
+	}
+	return seen, nil
 }
 
 // phasesOf are the phases of an intent, with where each is wanted to be in force.
