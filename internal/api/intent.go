@@ -198,11 +198,11 @@ func (s intentService) History(ctx context.Context, req *connect.Request[op25bv1
 	if err != nil {
 		return nil, err
 	}
-	answer := &op25bv1.HistoryResponse{}
-	for _, r := range revisions {
-		answer.Revisions = append(answer.Revisions, storedRevision(r))
+	dated, err := s.Book.AllDated(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return connect.NewResponse(answer), nil
+	return connect.NewResponse(historyOf(revisions, dated)), nil
 }
 
 // Show returns a revision with its documents.

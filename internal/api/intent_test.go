@@ -2,10 +2,12 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -208,5 +210,46 @@ func TestPhases(t *testing.T) {
 	}
 	if got, want := w.chain(), []string{"test  apply policy spinnet-2006 on 1 switches", "local admin activate phase mobile-carriers", "local admin rollback revision 2, phase mobile-carriers"}; !slices.Equal(got, want) {
 		t.Errorf("the chain is %q, want %q", got, want)
+	}
+}
+
+// The dates that came stand in the history, each over the revision that was current. I11
+func TestHistoryOfDates(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx := within(t)
+	first := w.put(spinnet(t))
+	if err := w.book.WriteDates(ctx, first, w.now, "noc-1"); err != nil {
+		t.Fatal(err)
+	}
+	w.now = time.Date(2006, 6, 2, 0, 0, 0, 0, time.UTC)
+	if err := w.book.WriteDates(ctx, first, w.now, "noc-1"); err != nil {
+		t.Fatal(err)
+	}
+	second := w.put(replaced(t, spinnet(t), "ticket: OP25B-17", "ticket: OP25B-18"))
+	if err := w.book.WriteDates(ctx, second, time.Date(2007, 4, 1, 0, 0, 0, 0, time.UTC), "noc-1"); err != nil {
+		t.Fatal(err)
+	}
+	c := op25bv1.NewIntentServiceClient(w.dial())
+	list := func(q *op25bv1.HistoryRequest) (all []string) {
+		t.Helper()
+		r, err := c.History(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range r.Entries {
+			if d := e.GetDate(); d != nil {
+				all = append(all, fmt.Sprint(d.Kind, d.Phase, len(d.Turns), len(d.Exemptions)))
+			} else {
+				all = append(all, fmt.Sprint(e.GetRevision().GetNumber()))
+			}
+		}
+		return all
+	}
+	want := []string{"EXEMPTIONS 0 1", "PHASE all-destinations 1 0", "2", "PHASE mobile-carriers 1 0", "1"}
+	if got := list(&op25bv1.HistoryRequest{}); len(got) != len(want) || !slices.EqualFunc(got, want, func(a, b string) bool { return strings.ReplaceAll(a, " ", "") == strings.ReplaceAll(b, " ", "") }) {
+		t.Errorf("the history is %q, want %q", got, want)
+	}
+	if got := list(&op25bv1.HistoryRequest{Before: 2}); len(got) != 2 || got[1] != "1" {
+		t.Errorf("before revision 2 it is %q", got)
 	}
 }

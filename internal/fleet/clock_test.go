@@ -153,3 +153,52 @@ func TestI11ClockBack(t *testing.T) {
 	}
 	untouched(t, "a restart with a clock that was set back", x)
 }
+
+// What a date changes is written down once, by whichever controller, and is in force on every switch from then on, whatever the clock of its
+// own controller says. I11
+func TestI11DatesLeaveTrace(t *testing.T) {
+	targets := []*target{startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0"), startTarget(t, 3, "127.0.0.1:0")}
+	etcd := embeddedStore(t)
+	eve := time.Date(2006, 5, 31, 14, 59, 55, 0, time.UTC) // 5 s before the date
+	right, behind := watchAt(t, eve.Add(-time.Since(testBegan)), 0), watchAt(t, eve.Add(-time.Since(testBegan)), -2*time.Hour)
+	stores := []*store.Store{beside(t, etcd), beside(t, etcd)}
+	books := []*intent.Book{intent.NewBookOf(stores[0], right.Clock), intent.NewBookOf(stores[1], behind.Clock)}
+	in := apply(t, books[0], documentsOf(t, targets...))
+	first := start(t, Config{Name: "noc-1", Store: stores[0], Book: books[0], Clock: right.Clock})
+	for _, x := range targets {
+		first.converged(x.name, in.Number)
+	}
+	second := start(t, Config{Name: "noc-2", Store: stores[1], Book: books[1], Clock: behind.Clock})
+	over := time.After(deadline)
+	for statuses := range WatchStatuses(within(t), etcd) {
+		n := 0
+		for _, st := range statuses {
+			if st.InForce == "mobile-carriers" {
+				n++
+			}
+		}
+		if n == len(targets) {
+			break
+		}
+		select {
+		case <-over:
+			t.Fatalf("%+v", statuses)
+		default:
+		}
+	}
+	first.end()
+	second.end()
+	dated := must(books[0].AllDated(within(t)))(t)
+	if len(dated) != 1 || dated[0].Phase != "mobile-carriers" || dated[0].By != "noc-1" || len(dated[0].Turned) != 1 || len(dated[0].Turned[0].Switches) != 3 {
+		t.Errorf("%+v", dated)
+	}
+	n := 0
+	for _, r := range must(etcd.Audit().Records(within(t), 1, 100))(t) {
+		if r.Who == intent.Calendar {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d records of dates in the audit chain, want 1", n)
+	}
+}

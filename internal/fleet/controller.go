@@ -42,7 +42,7 @@ func Run(ctx context.Context, cfg Config) error {
 		c := &controller{
 			Config: cfg, log: log, program: program, gen: cfg.Store.Generation(),
 			reporter: newReporter(cfg.Store, cfg.Logger), converging: make(chan struct{}, cfg.Converging),
-			sitting: make(map[*seat]struct{}), seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time), left: left,
+			dated: make(chan struct{}, 1), sitting: make(map[*seat]struct{}), seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time), left: left,
 		}
 		err = c.run(ctx)
 		if !errors.Is(err, store.ErrReplaced) || ctx.Err() != nil {
@@ -89,6 +89,7 @@ type controller struct {
 	since   map[string]time.Time // when each member was first seen, by the monotonic clock; zero for those that were there before
 	seats   map[string]*seat
 	ended   chan *seat
+	dated   chan struct{}    // holds one token: calendar is to look; anybody may put it
 	dates   <-chan time.Time // nil if no date is to come
 	date    time.Time        // that is waited for
 	settled <-chan time.Time
@@ -123,6 +124,7 @@ func (c *controller) run(ctx context.Context) (err error) {
 	c.background.Go(func() { c.reporter.run(reporting) })
 	c.background.Go(func() { c.confirm(reporting) })
 	c.background.Go(func() { keeper.Run(reporting) })
+	c.background.Go(func() { c.calendar(reporting) })
 	members, intents := c.Store.WatchMembers(watching), c.Book.Watch(watching, 0)
 	err = c.loop(ctx, members, intents)
 	stopWatching()
@@ -225,10 +227,11 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 		case <-c.settled:
 			c.settled = nil
 		case <-c.dates:
-			c.dated()
+			c.dateComes()
 			continue
 		case <-c.Clock.Changed():
 			c.wake()
+			c.writeDates()
 			c.awaitDate()
 			continue
 		}
@@ -269,6 +272,7 @@ func (c *controller) decided(in *intent.Intent) {
 	}
 	c.Metrics.revision(in.Number)
 	c.wake()
+	c.writeDates()
 	c.awaitDate()
 }
 

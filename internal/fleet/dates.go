@@ -26,10 +26,11 @@ func (c *controller) awaitDate() {
 	c.dates = c.timer(wait)
 }
 
-// dated looks whether the date that is waited for has come.
-func (c *controller) dated() {
+// dateComes looks whether the date that is waited for has come.
+func (c *controller) dateComes() {
 	if !c.Clock.Dates().Before(c.date) || c.Clock.Hold().Reason != clock.None {
 		c.wake()
+		c.writeDates()
 	}
 	c.awaitDate()
 }

@@ -1,9 +1,11 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -15,8 +17,13 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 		return err
 	}
 	g := grid{head: []string{"REVISION", t.whenHead(), "WHO", "REASON"}, shrink: []int{2}, goesOn: true}
-	for _, rev := range r.Revisions {
-		g.add(fmt.Sprint(rev.Number), t.when(rev.Time), rev.Author, rev.Reason)
+	for _, e := range entries(r) {
+		if d := e.GetDate(); d != nil {
+			g.add("-", t.when(d.Time), "calendar", t.dated(d))
+			continue
+		}
+		rev := e.GetRevision()
+		g.add(fmt.Sprint(rev.GetNumber()), t.when(rev.GetTime()), rev.GetAuthor(), rev.GetReason())
 	}
 	text := g.text(t, "")
 	if last := r.Revisions[len(r.Revisions)-1].Number; len(r.Revisions) == limit && last > 1 {
@@ -24,6 +31,48 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 	}
 	_, err := io.WriteString(t.w, text)
 	return err
+}
+
+// entries are revisions and dates; a controller of an earlier version has revisions alone.
+func entries(r *op25bv1.HistoryResponse) []*op25bv1.HistoryEntry {
+	if len(r.Entries) > 0 {
+		return r.Entries
+	}
+	all := make([]*op25bv1.HistoryEntry, len(r.Revisions))
+	for i, rev := range r.Revisions {
+		all[i] = &op25bv1.HistoryEntry{Entry: &op25bv1.HistoryEntry_Revision{Revision: rev}}
+	}
+	return all
+}
+
+// dated is what changed by itself when a date came.
+func (t *table) dated(d *op25bv1.DateEvent) string {
+	var parts []string
+	text := fmt.Sprintf("phase %s began by its date: ", d.Phase)
+	if d.Kind == op25bv1.DateEvent_EXEMPTIONS {
+		text = count(d.ExemptionsEnded, "exemption") + " ended: "
+		for _, e := range d.Exemptions {
+			what := e.Prefix
+			if e.Line != "" {
+				what = "line " + e.Line
+			}
+			parts = append(parts, fmt.Sprintf("%s (%s)", what, cmp.Or(e.Owner, "no owner")))
+		}
+		text += named(parts, manyNames)
+	} else {
+		for _, turn := range d.Turns {
+			c := &op25bv1.PhaseChange{Groups: turn.Groups, ByDefault: turn.ByDefault, EveryLine: turn.EveryLine}
+			parts = append(parts, fmt.Sprintf("%s on %s: %s -> %s", linesOf(c), named(turn.Switches, manyNames), cmp.Or(turn.From, "none"), turn.To))
+		}
+		if len(parts) == 0 {
+			parts = []string{"it changes nothing, because of what was activated by hand"}
+		}
+		text += strings.Join(parts, "; ")
+	}
+	if late := d.Recorded.AsTime().Sub(d.Time.AsTime()); late > time.Minute {
+		text += fmt.Sprintf("; written down by %s at %s", d.RecordedBy, t.moment(d.Recorded))
+	}
+	return text
 }
 
 // Diff shows how documents differ.

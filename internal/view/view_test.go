@@ -71,6 +71,24 @@ var (
 	clocked = &op25bv1.ListSwitchesResponse{Revision: 7, Switches: []*op25bv1.SwitchStatus{converged}, Clocks: clocks.Clocks}
 )
 
+var dates = &op25bv1.HistoryResponse{
+	Revisions: []*op25bv1.Revision{{Number: 1, Author: "alice", Reason: "first policy", Time: at("2026-11-01T00:00:00Z")}},
+	Entries: []*op25bv1.HistoryEntry{
+		{Entry: &op25bv1.HistoryEntry_Date{Date: &op25bv1.DateEvent{
+			Kind: op25bv1.DateEvent_EXEMPTIONS, Time: at("2026-11-21T15:00:00Z"), Recorded: at("2026-11-21T15:00:01Z"), Revision: 1, ExemptionsEnded: 3,
+			Exemptions: []*op25bv1.EndedExemption{{Line: "business-fixed", Owner: "noc@isp.example"}, {Prefix: "192.0.2.0/28"}, {Line: "sim-vending", Owner: "m2m"}},
+		}}},
+		{Entry: &op25bv1.HistoryEntry_Date{Date: &op25bv1.DateEvent{
+			Kind: op25bv1.DateEvent_PHASE, Time: at("2026-11-14T15:00:00Z"), Recorded: at("2026-11-16T00:00:00Z"), RecordedBy: "noc-2", Revision: 1, Phase: "drain",
+		}}},
+		{Entry: &op25bv1.HistoryEntry_Date{Date: &op25bv1.DateEvent{
+			Kind: op25bv1.DateEvent_PHASE, Time: at("2026-11-07T15:00:00Z"), Recorded: at("2026-11-07T15:00:00Z"), Revision: 1, Phase: "mobile-carriers",
+			Turns: []*op25bv1.DateTurn{{From: "before", To: "mobile-carriers", Groups: []string{"adsl"}, ByDefault: true, EveryLine: true, Switches: []string{"edge-1", "edge-2"}}},
+		}}},
+		{Entry: &op25bv1.HistoryEntry_Revision{Revision: &op25bv1.Revision{Number: 1, Author: "alice", Reason: "first policy", Time: at("2026-11-01T00:00:00Z")}}},
+	},
+}
+
 func difference() *op25bv1.Difference {
 	return &op25bv1.Difference{
 		Added: 1, Removed: 30, Changed: 1, Foreign: 1, Truncated: true,
@@ -243,6 +261,7 @@ func answers() []shown {
 		{"preview-same", same, func(v View) error { return v.Preview(same) }},
 		{"history", revisions, func(v View) error { return v.History(revisions, 2) }},
 		{"history-all", revisions, func(v View) error { return v.History(revisions, 50) }},
+		{"history-dates", dates, func(v View) error { return v.History(dates, 50) }},
 		{"diff", diff, func(v View) error { return v.Diff(diff) }},
 		{"diff-none", &op25bv1.DiffResponse{}, func(v View) error { return v.Diff(&op25bv1.DiffResponse{}) }},
 		{"records", records, func(v View) error { return v.Records(records) }},

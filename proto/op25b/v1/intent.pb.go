@@ -24,6 +24,57 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type DateEvent_Kind int32
+
+const (
+	DateEvent_KIND_UNSPECIFIED DateEvent_Kind = 0
+	// A phase began.
+	DateEvent_PHASE DateEvent_Kind = 1
+	// Exemptions ended.
+	DateEvent_EXEMPTIONS DateEvent_Kind = 2
+)
+
+// Enum value maps for DateEvent_Kind.
+var (
+	DateEvent_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "PHASE",
+		2: "EXEMPTIONS",
+	}
+	DateEvent_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"PHASE":            1,
+		"EXEMPTIONS":       2,
+	}
+)
+
+func (x DateEvent_Kind) Enum() *DateEvent_Kind {
+	p := new(DateEvent_Kind)
+	*p = x
+	return p
+}
+
+func (x DateEvent_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DateEvent_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_intent_proto_enumTypes[0].Descriptor()
+}
+
+func (DateEvent_Kind) Type() protoreflect.EnumType {
+	return &file_op25b_v1_intent_proto_enumTypes[0]
+}
+
+func (x DateEvent_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DateEvent_Kind.Descriptor instead.
+func (DateEvent_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{11, 0}
+}
+
 type OutcomeResponse_Outcome int32
 
 const (
@@ -63,11 +114,11 @@ func (x OutcomeResponse_Outcome) String() string {
 }
 
 func (OutcomeResponse_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_op25b_v1_intent_proto_enumTypes[0].Descriptor()
+	return file_op25b_v1_intent_proto_enumTypes[1].Descriptor()
 }
 
 func (OutcomeResponse_Outcome) Type() protoreflect.EnumType {
-	return &file_op25b_v1_intent_proto_enumTypes[0]
+	return &file_op25b_v1_intent_proto_enumTypes[1]
 }
 
 func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
@@ -76,7 +127,7 @@ func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
 func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{17, 0}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // A revision: one change of intent that was made.
@@ -727,8 +778,10 @@ func (x *HistoryRequest) GetLimit() uint32 {
 }
 
 type HistoryResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revisions     []*Revision            `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Revisions []*Revision            `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	// The same revisions, and between them the dates that came while each was the current one, the newest first.
+	Entries       []*HistoryEntry `protobuf:"bytes,60,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -770,6 +823,369 @@ func (x *HistoryResponse) GetRevisions() []*Revision {
 	return nil
 }
 
+func (x *HistoryResponse) GetEntries() []*HistoryEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// One change of what is in force: by a person, or by the calendar.
+type HistoryEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Entry:
+	//
+	//	*HistoryEntry_Revision
+	//	*HistoryEntry_Date
+	Entry         isHistoryEntry_Entry `protobuf_oneof:"entry"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryEntry) Reset() {
+	*x = HistoryEntry{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryEntry) ProtoMessage() {}
+
+func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
+func (*HistoryEntry) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *HistoryEntry) GetEntry() isHistoryEntry_Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *HistoryEntry) GetRevision() *Revision {
+	if x != nil {
+		if x, ok := x.Entry.(*HistoryEntry_Revision); ok {
+			return x.Revision
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEntry) GetDate() *DateEvent {
+	if x != nil {
+		if x, ok := x.Entry.(*HistoryEntry_Date); ok {
+			return x.Date
+		}
+	}
+	return nil
+}
+
+type isHistoryEntry_Entry interface {
+	isHistoryEntry_Entry()
+}
+
+type HistoryEntry_Revision struct {
+	Revision *Revision `protobuf:"bytes,1,opt,name=revision,proto3,oneof"`
+}
+
+type HistoryEntry_Date struct {
+	Date *DateEvent `protobuf:"bytes,2,opt,name=date,proto3,oneof"`
+}
+
+func (*HistoryEntry_Revision) isHistoryEntry_Entry() {}
+
+func (*HistoryEntry_Date) isHistoryEntry_Entry() {}
+
+// What changed by itself when a date came. It has a record in the audit chain, written once.
+type DateEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  DateEvent_Kind         `protobuf:"varint,1,opt,name=kind,proto3,enum=op25b.v1.DateEvent_Kind" json:"kind,omitempty"`
+	// The date's moment.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// When it was written down, and by which controller: later than time if none ran.
+	Recorded   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	RecordedBy string                 `protobuf:"bytes,4,opt,name=recorded_by,json=recordedBy,proto3" json:"recorded_by,omitempty"`
+	// The revision that was current.
+	Revision uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The phase that began.
+	Phase string `protobuf:"bytes,6,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Where it replaced another phase; empty where activations stand against it everywhere.
+	Turns []*DateTurn `protobuf:"bytes,7,rep,name=turns,proto3" json:"turns,omitempty"`
+	// The exemptions that ended, of many the first 50, and how many they were.
+	Exemptions      []*EndedExemption `protobuf:"bytes,8,rep,name=exemptions,proto3" json:"exemptions,omitempty"`
+	ExemptionsEnded uint32            `protobuf:"varint,9,opt,name=exemptions_ended,json=exemptionsEnded,proto3" json:"exemptions_ended,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *DateEvent) Reset() {
+	*x = DateEvent{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DateEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DateEvent) ProtoMessage() {}
+
+func (x *DateEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DateEvent.ProtoReflect.Descriptor instead.
+func (*DateEvent) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DateEvent) GetKind() DateEvent_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return DateEvent_KIND_UNSPECIFIED
+}
+
+func (x *DateEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *DateEvent) GetRecorded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Recorded
+	}
+	return nil
+}
+
+func (x *DateEvent) GetRecordedBy() string {
+	if x != nil {
+		return x.RecordedBy
+	}
+	return ""
+}
+
+func (x *DateEvent) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *DateEvent) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *DateEvent) GetTurns() []*DateTurn {
+	if x != nil {
+		return x.Turns
+	}
+	return nil
+}
+
+func (x *DateEvent) GetExemptions() []*EndedExemption {
+	if x != nil {
+		return x.Exemptions
+	}
+	return nil
+}
+
+func (x *DateEvent) GetExemptionsEnded() uint32 {
+	if x != nil {
+		return x.ExemptionsEnded
+	}
+	return 0
+}
+
+// Lines for which a date has put another phase in force.
+type DateTurn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty is none.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To   string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// The line groups.
+	Groups []string `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Lines of no group, and lines that no inventory names, too.
+	ByDefault bool `protobuf:"varint,4,opt,name=by_default,json=byDefault,proto3" json:"by_default,omitempty"`
+	// That is every line of the switches.
+	EveryLine     bool     `protobuf:"varint,5,opt,name=every_line,json=everyLine,proto3" json:"every_line,omitempty"`
+	Switches      []string `protobuf:"bytes,6,rep,name=switches,proto3" json:"switches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DateTurn) Reset() {
+	*x = DateTurn{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DateTurn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DateTurn) ProtoMessage() {}
+
+func (x *DateTurn) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DateTurn.ProtoReflect.Descriptor instead.
+func (*DateTurn) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DateTurn) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *DateTurn) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *DateTurn) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *DateTurn) GetByDefault() bool {
+	if x != nil {
+		return x.ByDefault
+	}
+	return false
+}
+
+func (x *DateTurn) GetEveryLine() bool {
+	if x != nil {
+		return x.EveryLine
+	}
+	return false
+}
+
+func (x *DateTurn) GetSwitches() []string {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+// An exemption that ended: of a line, or of a prefix.
+type EndedExemption struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Line          string                 `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
+	Prefix        string                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Owner         string                 `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	Ticket        string                 `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndedExemption) Reset() {
+	*x = EndedExemption{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndedExemption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndedExemption) ProtoMessage() {}
+
+func (x *EndedExemption) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndedExemption.ProtoReflect.Descriptor instead.
+func (*EndedExemption) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EndedExemption) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *EndedExemption) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *EndedExemption) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *EndedExemption) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
 type ShowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 is the current one.
@@ -780,7 +1196,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[10]
+	mi := &file_op25b_v1_intent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +1208,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[10]
+	mi := &file_op25b_v1_intent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1221,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ShowRequest) GetRevision() uint64 {
@@ -828,7 +1244,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[11]
+	mi := &file_op25b_v1_intent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +1256,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[11]
+	mi := &file_op25b_v1_intent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +1269,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShowResponse) GetRevision() *Revision {
@@ -901,7 +1317,7 @@ type Activation struct {
 
 func (x *Activation) Reset() {
 	*x = Activation{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[12]
+	mi := &file_op25b_v1_intent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1329,7 @@ func (x *Activation) String() string {
 func (*Activation) ProtoMessage() {}
 
 func (x *Activation) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[12]
+	mi := &file_op25b_v1_intent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1342,7 @@ func (x *Activation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activation.ProtoReflect.Descriptor instead.
 func (*Activation) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Activation) GetPhase() string {
@@ -1003,7 +1419,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[13]
+	mi := &file_op25b_v1_intent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1431,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[13]
+	mi := &file_op25b_v1_intent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1444,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DiffRequest) GetFrom() uint64 {
@@ -1054,7 +1470,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[14]
+	mi := &file_op25b_v1_intent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1482,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[14]
+	mi := &file_op25b_v1_intent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1495,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DiffResponse) GetDocuments() []*DocumentDiff {
@@ -1107,7 +1523,7 @@ type RestoreRequest struct {
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[15]
+	mi := &file_op25b_v1_intent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1535,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[15]
+	mi := &file_op25b_v1_intent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1548,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestoreRequest) GetRevision() uint64 {
@@ -1181,7 +1597,7 @@ type OutcomeRequest struct {
 
 func (x *OutcomeRequest) Reset() {
 	*x = OutcomeRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[16]
+	mi := &file_op25b_v1_intent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1609,7 @@ func (x *OutcomeRequest) String() string {
 func (*OutcomeRequest) ProtoMessage() {}
 
 func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[16]
+	mi := &file_op25b_v1_intent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1622,7 @@ func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
 func (*OutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{16}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *OutcomeRequest) GetRequestId() string {
@@ -1234,7 +1650,7 @@ type OutcomeResponse struct {
 
 func (x *OutcomeResponse) Reset() {
 	*x = OutcomeResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[17]
+	mi := &file_op25b_v1_intent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1662,7 @@ func (x *OutcomeResponse) String() string {
 func (*OutcomeResponse) ProtoMessage() {}
 
 func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[17]
+	mi := &file_op25b_v1_intent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1675,7 @@ func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
 func (*OutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *OutcomeResponse) GetOutcome() OutcomeResponse_Outcome {
@@ -1325,9 +1741,46 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\v2\x12.op25b.v1.RevisionR\brevision\">\n" +
 	"\x0eHistoryRequest\x12\x16\n" +
 	"\x06before\x18\x01 \x01(\x04R\x06before\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"C\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"u\n" +
 	"\x0fHistoryResponse\x120\n" +
-	"\trevisions\x18\x01 \x03(\v2\x12.op25b.v1.RevisionR\trevisions\")\n" +
+	"\trevisions\x18\x01 \x03(\v2\x12.op25b.v1.RevisionR\trevisions\x120\n" +
+	"\aentries\x18< \x03(\v2\x16.op25b.v1.HistoryEntryR\aentries\"t\n" +
+	"\fHistoryEntry\x120\n" +
+	"\brevision\x18\x01 \x01(\v2\x12.op25b.v1.RevisionH\x00R\brevision\x12)\n" +
+	"\x04date\x18\x02 \x01(\v2\x13.op25b.v1.DateEventH\x00R\x04dateB\a\n" +
+	"\x05entry\"\xbc\x03\n" +
+	"\tDateEvent\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.op25b.v1.DateEvent.KindR\x04kind\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x126\n" +
+	"\brecorded\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\brecorded\x12\x1f\n" +
+	"\vrecorded_by\x18\x04 \x01(\tR\n" +
+	"recordedBy\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x04R\brevision\x12\x14\n" +
+	"\x05phase\x18\x06 \x01(\tR\x05phase\x12(\n" +
+	"\x05turns\x18\a \x03(\v2\x12.op25b.v1.DateTurnR\x05turns\x128\n" +
+	"\n" +
+	"exemptions\x18\b \x03(\v2\x18.op25b.v1.EndedExemptionR\n" +
+	"exemptions\x12)\n" +
+	"\x10exemptions_ended\x18\t \x01(\rR\x0fexemptionsEnded\"7\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05PHASE\x10\x01\x12\x0e\n" +
+	"\n" +
+	"EXEMPTIONS\x10\x02\"\xa0\x01\n" +
+	"\bDateTurn\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
+	"\x06groups\x18\x03 \x03(\tR\x06groups\x12\x1d\n" +
+	"\n" +
+	"by_default\x18\x04 \x01(\bR\tbyDefault\x12\x1d\n" +
+	"\n" +
+	"every_line\x18\x05 \x01(\bR\teveryLine\x12\x1a\n" +
+	"\bswitches\x18\x06 \x03(\tR\bswitches\"j\n" +
+	"\x0eEndedExemption\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\tR\x04line\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x16\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\")\n" +
 	"\vShowRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\"\x9c\x01\n" +
 	"\fShowResponse\x12.\n" +
@@ -1393,75 +1846,88 @@ func file_op25b_v1_intent_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_intent_proto_rawDescData
 }
 
-var file_op25b_v1_intent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_op25b_v1_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_op25b_v1_intent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_op25b_v1_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_op25b_v1_intent_proto_goTypes = []any{
-	(OutcomeResponse_Outcome)(0),  // 0: op25b.v1.OutcomeResponse.Outcome
-	(*Revision)(nil),              // 1: op25b.v1.Revision
-	(*PlanRequest)(nil),           // 2: op25b.v1.PlanRequest
-	(*PlanResponse)(nil),          // 3: op25b.v1.PlanResponse
-	(*ApplyRequest)(nil),          // 4: op25b.v1.ApplyRequest
-	(*Progress)(nil),              // 5: op25b.v1.Progress
-	(*Done)(nil),                  // 6: op25b.v1.Done
-	(*CurrentRequest)(nil),        // 7: op25b.v1.CurrentRequest
-	(*CurrentResponse)(nil),       // 8: op25b.v1.CurrentResponse
-	(*HistoryRequest)(nil),        // 9: op25b.v1.HistoryRequest
-	(*HistoryResponse)(nil),       // 10: op25b.v1.HistoryResponse
-	(*ShowRequest)(nil),           // 11: op25b.v1.ShowRequest
-	(*ShowResponse)(nil),          // 12: op25b.v1.ShowResponse
-	(*Activation)(nil),            // 13: op25b.v1.Activation
-	(*DiffRequest)(nil),           // 14: op25b.v1.DiffRequest
-	(*DiffResponse)(nil),          // 15: op25b.v1.DiffResponse
-	(*RestoreRequest)(nil),        // 16: op25b.v1.RestoreRequest
-	(*OutcomeRequest)(nil),        // 17: op25b.v1.OutcomeRequest
-	(*OutcomeResponse)(nil),       // 18: op25b.v1.OutcomeResponse
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*File)(nil),                  // 20: op25b.v1.File
-	(*Plan)(nil),                  // 21: op25b.v1.Plan
-	(*SwitchStatus)(nil),          // 22: op25b.v1.SwitchStatus
-	(*DocumentDiff)(nil),          // 23: op25b.v1.DocumentDiff
+	(DateEvent_Kind)(0),           // 0: op25b.v1.DateEvent.Kind
+	(OutcomeResponse_Outcome)(0),  // 1: op25b.v1.OutcomeResponse.Outcome
+	(*Revision)(nil),              // 2: op25b.v1.Revision
+	(*PlanRequest)(nil),           // 3: op25b.v1.PlanRequest
+	(*PlanResponse)(nil),          // 4: op25b.v1.PlanResponse
+	(*ApplyRequest)(nil),          // 5: op25b.v1.ApplyRequest
+	(*Progress)(nil),              // 6: op25b.v1.Progress
+	(*Done)(nil),                  // 7: op25b.v1.Done
+	(*CurrentRequest)(nil),        // 8: op25b.v1.CurrentRequest
+	(*CurrentResponse)(nil),       // 9: op25b.v1.CurrentResponse
+	(*HistoryRequest)(nil),        // 10: op25b.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 11: op25b.v1.HistoryResponse
+	(*HistoryEntry)(nil),          // 12: op25b.v1.HistoryEntry
+	(*DateEvent)(nil),             // 13: op25b.v1.DateEvent
+	(*DateTurn)(nil),              // 14: op25b.v1.DateTurn
+	(*EndedExemption)(nil),        // 15: op25b.v1.EndedExemption
+	(*ShowRequest)(nil),           // 16: op25b.v1.ShowRequest
+	(*ShowResponse)(nil),          // 17: op25b.v1.ShowResponse
+	(*Activation)(nil),            // 18: op25b.v1.Activation
+	(*DiffRequest)(nil),           // 19: op25b.v1.DiffRequest
+	(*DiffResponse)(nil),          // 20: op25b.v1.DiffResponse
+	(*RestoreRequest)(nil),        // 21: op25b.v1.RestoreRequest
+	(*OutcomeRequest)(nil),        // 22: op25b.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),       // 23: op25b.v1.OutcomeResponse
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*File)(nil),                  // 25: op25b.v1.File
+	(*Plan)(nil),                  // 26: op25b.v1.Plan
+	(*SwitchStatus)(nil),          // 27: op25b.v1.SwitchStatus
+	(*DocumentDiff)(nil),          // 28: op25b.v1.DocumentDiff
 }
 var file_op25b_v1_intent_proto_depIdxs = []int32{
-	19, // 0: op25b.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	20, // 1: op25b.v1.PlanRequest.files:type_name -> op25b.v1.File
-	21, // 2: op25b.v1.PlanResponse.plan:type_name -> op25b.v1.Plan
-	20, // 3: op25b.v1.ApplyRequest.files:type_name -> op25b.v1.File
-	21, // 4: op25b.v1.ApplyRequest.plan:type_name -> op25b.v1.Plan
-	19, // 5: op25b.v1.Progress.time:type_name -> google.protobuf.Timestamp
-	1,  // 6: op25b.v1.Progress.stored:type_name -> op25b.v1.Revision
-	22, // 7: op25b.v1.Progress.switch:type_name -> op25b.v1.SwitchStatus
-	6,  // 8: op25b.v1.Progress.done:type_name -> op25b.v1.Done
-	22, // 9: op25b.v1.Done.failed:type_name -> op25b.v1.SwitchStatus
-	1,  // 10: op25b.v1.CurrentResponse.revision:type_name -> op25b.v1.Revision
-	1,  // 11: op25b.v1.HistoryResponse.revisions:type_name -> op25b.v1.Revision
-	1,  // 12: op25b.v1.ShowResponse.revision:type_name -> op25b.v1.Revision
-	20, // 13: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
-	13, // 14: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
-	19, // 15: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
-	23, // 16: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
-	0,  // 17: op25b.v1.OutcomeResponse.outcome:type_name -> op25b.v1.OutcomeResponse.Outcome
-	1,  // 18: op25b.v1.OutcomeResponse.revision:type_name -> op25b.v1.Revision
-	2,  // 19: op25b.v1.IntentService.Plan:input_type -> op25b.v1.PlanRequest
-	4,  // 20: op25b.v1.IntentService.Apply:input_type -> op25b.v1.ApplyRequest
-	7,  // 21: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
-	9,  // 22: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
-	11, // 23: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
-	14, // 24: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
-	16, // 25: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
-	17, // 26: op25b.v1.IntentService.Outcome:input_type -> op25b.v1.OutcomeRequest
-	3,  // 27: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
-	5,  // 28: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
-	8,  // 29: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
-	10, // 30: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
-	12, // 31: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
-	15, // 32: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
-	5,  // 33: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
-	18, // 34: op25b.v1.IntentService.Outcome:output_type -> op25b.v1.OutcomeResponse
-	27, // [27:35] is the sub-list for method output_type
-	19, // [19:27] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	24, // 0: op25b.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	25, // 1: op25b.v1.PlanRequest.files:type_name -> op25b.v1.File
+	26, // 2: op25b.v1.PlanResponse.plan:type_name -> op25b.v1.Plan
+	25, // 3: op25b.v1.ApplyRequest.files:type_name -> op25b.v1.File
+	26, // 4: op25b.v1.ApplyRequest.plan:type_name -> op25b.v1.Plan
+	24, // 5: op25b.v1.Progress.time:type_name -> google.protobuf.Timestamp
+	2,  // 6: op25b.v1.Progress.stored:type_name -> op25b.v1.Revision
+	27, // 7: op25b.v1.Progress.switch:type_name -> op25b.v1.SwitchStatus
+	7,  // 8: op25b.v1.Progress.done:type_name -> op25b.v1.Done
+	27, // 9: op25b.v1.Done.failed:type_name -> op25b.v1.SwitchStatus
+	2,  // 10: op25b.v1.CurrentResponse.revision:type_name -> op25b.v1.Revision
+	2,  // 11: op25b.v1.HistoryResponse.revisions:type_name -> op25b.v1.Revision
+	12, // 12: op25b.v1.HistoryResponse.entries:type_name -> op25b.v1.HistoryEntry
+	2,  // 13: op25b.v1.HistoryEntry.revision:type_name -> op25b.v1.Revision
+	13, // 14: op25b.v1.HistoryEntry.date:type_name -> op25b.v1.DateEvent
+	0,  // 15: op25b.v1.DateEvent.kind:type_name -> op25b.v1.DateEvent.Kind
+	24, // 16: op25b.v1.DateEvent.time:type_name -> google.protobuf.Timestamp
+	24, // 17: op25b.v1.DateEvent.recorded:type_name -> google.protobuf.Timestamp
+	14, // 18: op25b.v1.DateEvent.turns:type_name -> op25b.v1.DateTurn
+	15, // 19: op25b.v1.DateEvent.exemptions:type_name -> op25b.v1.EndedExemption
+	2,  // 20: op25b.v1.ShowResponse.revision:type_name -> op25b.v1.Revision
+	25, // 21: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
+	18, // 22: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
+	24, // 23: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
+	28, // 24: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
+	1,  // 25: op25b.v1.OutcomeResponse.outcome:type_name -> op25b.v1.OutcomeResponse.Outcome
+	2,  // 26: op25b.v1.OutcomeResponse.revision:type_name -> op25b.v1.Revision
+	3,  // 27: op25b.v1.IntentService.Plan:input_type -> op25b.v1.PlanRequest
+	5,  // 28: op25b.v1.IntentService.Apply:input_type -> op25b.v1.ApplyRequest
+	8,  // 29: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
+	10, // 30: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
+	16, // 31: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
+	19, // 32: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
+	21, // 33: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
+	22, // 34: op25b.v1.IntentService.Outcome:input_type -> op25b.v1.OutcomeRequest
+	4,  // 35: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
+	6,  // 36: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
+	9,  // 37: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
+	11, // 38: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
+	17, // 39: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
+	20, // 40: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
+	6,  // 41: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
+	23, // 42: op25b.v1.IntentService.Outcome:output_type -> op25b.v1.OutcomeResponse
+	35, // [35:43] is the sub-list for method output_type
+	27, // [27:35] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_intent_proto_init() }
@@ -1476,13 +1942,17 @@ func file_op25b_v1_intent_proto_init() {
 		(*Progress_Switch)(nil),
 		(*Progress_Done)(nil),
 	}
+	file_op25b_v1_intent_proto_msgTypes[10].OneofWrappers = []any{
+		(*HistoryEntry_Revision)(nil),
+		(*HistoryEntry_Date)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_intent_proto_rawDesc), len(file_op25b_v1_intent_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   18,
+			NumEnums:      2,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

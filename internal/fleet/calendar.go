@@ -1,0 +1,56 @@
+package fleet
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+)
+
+// calendar writes down the dates that come, and takes in those that any controller has written down, until ctx ends.
+func (c *controller) calendar(ctx context.Context) {
+	written := c.Book.WatchDated(ctx)
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			for range written { // until the watch has ended
+			}
+			return
+		case some, ok := <-written:
+			if !ok {
+				return
+			}
+			for _, e := range some {
+				if !e.Deleted && e.Err == nil {
+					c.Clock.Begun(e.Value.At)
+				}
+			}
+			continue
+		case <-c.dated:
+		}
+		v := c.view.Load()
+		if v == nil {
+			continue
+		}
+		err := c.Book.WriteDates(ctx, v.Intent, c.Clock.Dates(), c.Name)
+		if err == nil || ctx.Err() != nil {
+			failed = false
+			continue
+		}
+		if !failed {
+			c.log.Warn("the dates that have come are not written down yet", zap.Error(err))
+		}
+		failed = true
+		if pause(ctx, storeAgain) {
+			c.writeDates()
+		}
+	}
+}
+
+// writeDates makes calendar look whether a date has come.
+func (c *controller) writeDates() {
+	select {
+	case c.dated <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,317 @@
+package intent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"op25b/internal/store"
+)
+
+// Calendar is who changes what is in force when a date comes, in the history and in the audit chain.
+const Calendar = "calendar"
+
+// Limits of what is kept of dates.
+const (
+	// MaxDated is how many dates are kept beside the audit chain, which keeps all: a policy has a few a year.
+	MaxDated = 1000
+	// maxEnded is how many exemptions that end together a Dated lists.
+	maxEnded = 50
+	// maxGap is how many revisions are read to find the dates that came while no controller ran.
+	maxGap = 50
+)
+
+// A DatedKind is what a date has changed.
+type DatedKind string
+
+// The kinds.
+const (
+	PhaseBegan      DatedKind = "phase"
+	ExemptionsEnded DatedKind = "exemptions"
+)
+
+// A Dated is what has changed by itself when a date came. It is written once, whichever controllers run, also later if none ran.
+type Dated struct {
+	Kind DatedKind `json:"kind"`
+	// At is the date's moment, and Recorded when it was written down, by the controller By.
+	At       time.Time `json:"at"`
+	Recorded time.Time `json:"recorded"`
+	By       string    `json:"by"`
+	// Revision is the revision that was in force.
+	Revision uint64 `json:"revision"`
+	// Phase is the phase that began; Turned is where it replaced another one, and is empty if activations stand against it everywhere.
+	Phase  string   `json:"phase,omitempty"`
+	Turned []Turned `json:"turned,omitempty"`
+	// Ended are the exemptions that ended, of many the first; Count is how many they are.
+	Ended []Ended `json:"ended,omitempty"`
+	Count int     `json:"count,omitempty"`
+}
+
+// A Turned is lines for which another phase is in force than before.
+type Turned struct {
+	From      string   `json:"from,omitempty"` // empty is none
+	To        string   `json:"to"`
+	Groups    []string `json:"groups,omitempty"`
+	ByDefault bool     `json:"byDefault,omitempty"` // lines of no group too
+	EveryLine bool     `json:"everyLine,omitempty"`
+	Switches  []string `json:"switches"`
+}
+
+// An Ended is an exemption that ended.
+type Ended struct {
+	Line   string `json:"line,omitempty"`
+	Prefix string `json:"prefix,omitempty"`
+	Owner  string `json:"owner,omitempty"`
+	Ticket string `json:"ticket,omitempty"`
+}
+
+// Dated returns what changed by itself after one moment and up to another, in order, if this intent was in force all the time.
+func (in *Intent) Dated(after, until time.Time) []Dated {
+	p := in.Bundle.Policy
+	comes := func(at time.Time) bool { return at.After(after) && !at.After(until) }
+	var all []Dated
+	for i := range p.Phases {
+		if at := p.Begins(&p.Phases[i]); comes(at) {
+			all = append(all, Dated{Kind: PhaseBegan, At: at.UTC(), Revision: in.Number, Phase: p.Phases[i].Name, Turned: in.turned(at)})
+		}
+	}
+	ends := make(map[time.Time]*Dated)
+	for i := range p.Exemptions {
+		e := &p.Exemptions[i]
+		at := p.Ends(e).UTC()
+		if !comes(at) {
+			continue
+		}
+		if ends[at] == nil {
+			ends[at] = &Dated{Kind: ExemptionsEnded, At: at, Revision: in.Number}
+		}
+		d := ends[at]
+		if d.Count++; d.Count <= maxEnded {
+			ended := Ended{Line: e.Line, Owner: e.Owner, Ticket: e.Ticket}
+			if e.Prefix.IsValid() {
+				ended.Prefix = e.Prefix.String()
+			}
+			d.Ended = append(d.Ended, ended)
+		}
+	}
+	for _, d := range ends {
+		all = append(all, *d)
+	}
+	slices.SortFunc(all, func(a, b Dated) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.name(), b.name())) })
+	return all
+}
+
+// turned is where other phases are in force at a moment than just before it.
+func (in *Intent) turned(at time.Time) []Turned {
+	var all []Turned
+	groups := in.Bundle.Policy.LineGroups
+	for i := range in.Bundle.Inventory.Switches {
+		name := in.Bundle.Inventory.Switches[i].Name
+		before, _ := in.Bundle.Policy.InForceAt(in.Activations, name, at.Add(-1))
+		after, ok := in.Bundle.Policy.InForceAt(in.Activations, name, at)
+		if !ok {
+			continue
+		}
+		var here []Turned
+		turn := func(from, to string) *Turned {
+			i := slices.IndexFunc(here, func(t Turned) bool { return t.From == from && t.To == to })
+			if i < 0 {
+				i, here = len(here), append(here, Turned{From: from, To: to})
+			}
+			return &here[i]
+		}
+		if before.Default != after.Default {
+			turn(before.Default, after.Default).ByDefault = true
+		}
+		for _, g := range groups {
+			if from, to := before.Phase(g.Name), after.Phase(g.Name); from != to {
+				t := turn(from, to)
+				t.Groups = append(t.Groups, g.Name)
+			}
+		}
+		for _, t := range here {
+			t.EveryLine = t.ByDefault && len(t.Groups) == len(groups)
+			i := slices.IndexFunc(all, func(x Turned) bool {
+				return x.From == t.From && x.To == t.To && x.ByDefault == t.ByDefault && slices.Equal(x.Groups, t.Groups)
+			})
+			if i < 0 {
+				i, all = len(all), append(all, t)
+			}
+			all[i].Switches = append(all[i].Switches, name)
+		}
+	}
+	return all
+}
+
+// name is the key of the record: there is one for each date and what it changes.
+func (d *Dated) name() string {
+	return fmt.Sprintf("%s %s %s", d.At.UTC().Format(time.RFC3339), d.Kind, d.Phase)
+}
+
+// audit is the record of the audit chain.
+func (d *Dated) audit() (store.AuditRecord, error) {
+	r := store.AuditRecord{Who: Calendar, Verb: "begin", Object: "phase " + d.Phase, Time: d.Recorded, Reason: "its date came at " + d.At.Format(time.RFC3339)}
+	if d.Kind == ExemptionsEnded {
+		r.Verb, r.Object = "end", "exemption of "+d.Ended[0].of()
+		if d.Count > 1 {
+			r.Object = fmt.Sprintf("%d exemptions", d.Count)
+		}
+	}
+	detail, err := json.Marshal(d)
+	r.Detail = string(detail)
+	if len(r.Detail) > store.MaxDetail {
+		short := *d
+		short.Turned = nil
+		detail, err = json.Marshal(short)
+		r.Detail = string(detail)
+	}
+	return r, err
+}
+
+func (e Ended) of() string {
+	if e.Line != "" {
+		return "line " + e.Line
+	}
+	return e.Prefix
+}
+
+// A page is up to when dates are written down.
+type page struct {
+	Through time.Time `json:"through"`
+}
+
+const (
+	datedKind = "dated"
+	pageKind  = "calendar"
+	pageName  = "through"
+)
+
+// WatchDated tells the moments of dates that are written down, at first all of them, until ctx ends.
+func (b *Book) WatchDated(ctx context.Context) <-chan []store.Event[Dated] {
+	return store.JSON[Dated](b.store, datedKind).Watch(ctx)
+}
+
+// AllDated returns the dates that are written down, in order; at most about MaxDated.
+func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
+	records, err := store.JSON[Dated](b.store, datedKind).List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Dated, len(records))
+	for i, r := range records {
+		all[i] = r.Value
+	}
+	return all, nil
+}
+
+// WriteDates writes down the dates that have come until a moment and are not written down yet, each with its record in the audit chain. in is
+// the newest revision. Several controllers may do so at once.
+func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by string) error {
+	head, err := b.store.Intent().Head(ctx)
+	if err != nil || head.Number != in.Number { // a newer one says what its dates are, and is on its way to the caller
+		return err
+	}
+	pages := store.JSON[page](b.store, pageKind)
+	at, err := pages.Get(ctx, pageName)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // what had come when the documents were stored is their own doing
+		at.Value.Through = earlier(in.Time, until)
+	case err != nil:
+		return err
+	}
+	through := at.Value.Through
+	spans, err := b.spans(ctx, in, through)
+	if err != nil {
+		return err
+	}
+	for i, s := range spans {
+		end := until
+		if i+1 < len(spans) {
+			end = earlier(until, spans[i+1].Time)
+		}
+		if !s.Time.After(until) { // by a clock that was ahead it can be: its dates have not come then
+			through = later(through, s.Time)
+		}
+		for _, d := range s.Dated(through, end) {
+			if err := b.write(ctx, d, by); err != nil {
+				return err
+			}
+			through = d.At
+		}
+	}
+	if at.Rev != 0 && !through.After(at.Value.Through) {
+		return nil
+	}
+	_, err = pages.PutIf(ctx, pageName, at.Rev, page{Through: through})
+	if errors.Is(err, store.ErrConflict) { // another controller was quicker
+		return nil
+	}
+	return err
+}
+
+// spans are the revisions that were in force since a moment, the newest last: most often it alone.
+func (b *Book) spans(ctx context.Context, in *Intent, since time.Time) ([]*Intent, error) {
+	spans := []*Intent{in}
+	if !in.Time.After(since) {
+		return spans, nil
+	}
+	revisions, err := b.History(ctx, in.Number, maxGap)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range revisions {
+		older, err := b.At(ctx, r.Number)
+		if errors.Is(err, store.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		spans = append([]*Intent{older}, spans...)
+		if !r.Time.After(since) {
+			break
+		}
+	}
+	return spans, nil
+}
+
+// write writes down a date unless it is.
+func (b *Book) write(ctx context.Context, d Dated, by string) error {
+	d.Recorded, d.By = b.now().UTC(), by
+	record, err := d.audit()
+	if err != nil {
+		return err
+	}
+	records := store.JSON[Dated](b.store, datedKind)
+	err = records.PutRecorded(ctx, d.name(), 0, d, record)
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := records.List(ctx)
+	if err != nil || len(all) <= MaxDated {
+		return err
+	}
+	return records.Delete(ctx, all[0].Name, all[0].Rev)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
