@@ -74,6 +74,7 @@ type plant struct {
 // A node is a daemon that may have several lives.
 type node struct {
 	name    string
+	api     string // where a controller serves the API, if it does
 	said    *journal
 	begin   func() *process
 	process *process // nil while it is dead
@@ -119,8 +120,17 @@ func generous(t testing.TB) context.Context {
 	return ctx
 }
 
-// startPlant starts everything and ends it with the test. withBMv2 is the path of bmv2, which then is the first switch, or empty.
+// startPlant starts everything and ends it with the test. withBMv2 is the path of bmv2, which then is the first switch, or empty. The
+// controllers are this program with short intervals: see childConfig.
 func startPlant(t *testing.T, withBMv2 string) *plant {
+	t.Helper()
+	return startPlantOf(t, withBMv2, func(p *plant, n *node) *exec.Cmd {
+		return childCommand(t, childConfig{Kind: controllerChild, Name: n.name, Endpoints: p.endpoints})
+	})
+}
+
+// startPlantOf is startPlant with controllers of another making.
+func startPlantOf(t *testing.T, withBMv2 string, controller func(p *plant, n *node) *exec.Cmd) *plant {
 	t.Helper()
 	p := &plant{t: t, bmv2: withBMv2 != "", dir: t.TempDir(), cluster: map[string]string{}, statuses: map[string]fleet.Status{}, changed: make(chan struct{})}
 	t.Cleanup(func() {
@@ -166,9 +176,10 @@ func startPlant(t *testing.T, withBMv2 string) *plant {
 	}
 	for i := range 2 {
 		name := fmt.Sprintf("noc-%d", i+1)
-		p.controllers = append(p.controllers, p.node(name, controllerMiB, func() *exec.Cmd {
-			return childCommand(t, childConfig{Kind: controllerChild, Name: name, Endpoints: p.endpoints})
-		}))
+		var n *node
+		n = p.node(name, controllerMiB, func() *exec.Cmd { return controller(p, n) })
+		n.api = p.daemonAddr()
+		p.controllers = append(p.controllers, n)
 	}
 	for _, n := range slices.Concat(p.members, p.nodes()) {
 		n.start()

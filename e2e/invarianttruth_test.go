@@ -1,0 +1,472 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"op25b/internal/client"
+	"op25b/internal/intent"
+	"op25b/internal/longform"
+	"op25b/internal/policy"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// Of the observers of TestI11Truthful.
+const (
+	truthAudit = time.Second            // how often controllers read their switches
+	askEvery   = 100 * time.Millisecond // the pause between two questions to one surface
+	answerIn   = 3 * time.Second        // an answer that takes longer is not waited for
+	// confirmedFor bounds how old a claim may be: what a controller has not confirmed for 20 s is unknown, and it confirms every 5 s.
+	confirmedFor = 26 * time.Second
+)
+
+// An observer asks a controller all that it says of switches, and writes down what it claims.
+type observer struct {
+	t   *testing.T
+	rec *record
+
+	mu      sync.Mutex // guards everything that follows
+	claims  []claim
+	answers map[string]int // by surface
+	wrong   []string
+}
+
+func (o *observer) answered(surface string, claims ...claim) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answers[surface]++
+	o.claims = append(o.claims, claims...)
+}
+
+func (o *observer) lied(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wrong = append(o.wrong, fmt.Sprintf(format, args...))
+}
+
+// observe asks a controller until ctx ends.
+func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()) {
+	c, err := client.New(client.Config{Server: n.api})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	plain := &http.Client{Timeout: answerIn, Transport: &http.Transport{}}
+	var asking sync.WaitGroup
+	for surface, ask := range map[string]func(context.Context){
+		"status":  func(ctx context.Context) { o.status(ctx, c) },
+		"phases":  func(ctx context.Context) { o.phases(ctx, c) },
+		"drift":   func(ctx context.Context) { o.drift(ctx, c) },
+		"metrics": func(context.Context) { o.metrics(plain, n) },
+		"readyz":  func(context.Context) { o.readyz(plain, n) },
+	} {
+		every := askEvery
+		if surface == "drift" {
+			every *= 4 // it reads all switches
+		}
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				ask(ctx)
+				select {
+				case <-time.After(every):
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	return c, func() {
+		asking.Wait()
+		plain.CloseIdleConnections()
+		c.Close()
+	}
+}
+
+// claimOf is what the status of a switch claims, in an answer to what was asked at a moment; ok is false if it claims nothing.
+func (o *observer) claimOf(surface string, asked time.Time, st *op25bv1.SwitchStatus) (c claim, ok bool) {
+	if !st.GetConverged() {
+		return c, false
+	}
+	now := time.Now()
+	c = claim{
+		surface: surface, sw: st.GetSwitch(), id: st.GetRevisionId(), number: st.GetRevision(), store: st.GetStore(), asked: asked, from: asked, to: now,
+		newest: st.GetRevision() == st.GetWanted() && surface == "status",
+	}
+	if st.GetAudited() != nil {
+		c.from = st.GetAudited().AsTime()
+	}
+	if st.GetSeen() != nil && now.Sub(st.GetSeen().AsTime()) > confirmedFor {
+		o.lied("%v, and was last seen %v ago", c, now.Sub(st.GetSeen().AsTime()))
+	}
+	return c, true
+}
+
+func (o *observer) status(ctx context.Context, c *client.Client) {
+	asked := time.Now()
+	answer, err := client.Ask(ctx, answerIn, c.Fleet.ListSwitches, &op25bv1.ListSwitchesRequest{})
+	if err != nil {
+		return
+	}
+	var all []claim
+	for _, st := range answer.Switches {
+		if c, ok := o.claimOf("status", asked, st); ok {
+			all = append(all, c)
+		}
+	}
+	o.answered("status", all...)
+}
+
+// phases claims nothing of a revision: a phase that is confirmed on a switch is in force there by some revision of late.
+func (o *observer) phases(ctx context.Context, c *client.Client) {
+	asked := time.Now()
+	answer, err := client.Ask(ctx, answerIn, c.Phase.ListPhases, &op25bv1.ListPhasesRequest{})
+	if err != nil {
+		return
+	}
+	var all []claim
+	seen := map[string]bool{}
+	for _, ph := range answer.Phases {
+		for _, where := range ph.InForce {
+			if where.Confirmed && !seen[where.Switch] {
+				seen[where.Switch] = true
+				all = append(all, claim{surface: "phases", sw: where.Switch, number: answer.Revision, asked: asked, from: asked.Add(-3 * truthAudit), to: time.Now()})
+			}
+		}
+	}
+	o.answered("phases", all...)
+}
+
+// drift claims of each switch that it read without drift and without a change to make that it is as the current revision says.
+func (o *observer) drift(ctx context.Context, c *client.Client) {
+	asked := time.Now()
+	answer, err := client.Ask(ctx, answerIn, c.Fleet.Drift, &op25bv1.DriftRequest{})
+	if err != nil {
+		return
+	}
+	var all []claim
+	for _, sw := range answer.GetPlan().GetSwitches() {
+		none := func(d *op25bv1.Difference) bool { return d.GetAdded()+d.GetChanged()+d.GetRemoved() == 0 }
+		if sw.Standing == "read" && sw.Error == "" && none(sw.Drift) && none(sw.Change) && sw.Updates == 0 {
+			all = append(all, claim{surface: "drift", sw: sw.Switch, number: answer.GetPlan().GetBase(), asked: asked, from: asked, to: time.Now()})
+		}
+	}
+	o.answered("drift", all...)
+}
+
+var convergedGauge = regexp.MustCompile(`(?m)^op25b_fleet_switches\{state="converged"\} (\d+)$`)
+
+// metrics claims that so many switches of one controller are converged.
+func (o *observer) metrics(plain *http.Client, n *node) {
+	asked := time.Now()
+	text, _, err := page(plain, n.api, "/metrics")
+	m := convergedGauge.FindStringSubmatch(text)
+	if err != nil {
+		return
+	}
+	o.answered("metrics")
+	if m == nil {
+		return
+	}
+	count, _ := strconv.Atoi(m[1])
+	if most := o.rec.inAnyRevision(asked.Add(-3*truthAudit), time.Now()); count > most {
+		o.lied("metrics of %s: %d switches are converged, and %d were in any revision", n.name, count, most)
+	}
+}
+
+// readyz claims that the store has a quorum.
+func (o *observer) readyz(plain *http.Client, n *node) {
+	asked := time.Now()
+	_, code, err := page(plain, n.api, "/readyz")
+	if err != nil {
+		return
+	}
+	o.answered("readyz")
+	if code == http.StatusOK && o.rec.down(asked, time.Now()) {
+		o.lied("readyz of %s: ready, and no member of etcd was there", n.name)
+	}
+}
+
+func page(plain *http.Client, addr, path string) (text string, code int, err error) {
+	resp, err := plain.Get("http://" + addr + path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), resp.StatusCode, err
+}
+
+// inAnyRevision is how many switches were in some revision between two moments.
+func (r *record) inAnyRevision(from, to time.Time) (n int) {
+	r.mu.Lock()
+	names, changes := slices.Sorted(maps.Keys(r.samples)), slices.Clone(r.changes)
+	r.mu.Unlock()
+	for _, sw := range names {
+		if slices.ContainsFunc(changes, func(c changed) bool { return r.held(sw, c.Intent, from, to) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// A truthRound is what happens to a plant while it is observed.
+type truthRound struct {
+	*round
+	rec     *record
+	obs     *observer
+	clients []*client.Client
+}
+
+// changes makes a change of the intent and writes it down.
+func (r *truthRound) changes(make func(ctx context.Context, base uint64) (*intent.Intent, error)) *intent.Intent {
+	began := time.Now()
+	in := r.change(make)
+	r.note(in, began)
+	return in
+}
+
+func (r *truthRound) note(in *intent.Intent, began time.Time) {
+	r.rec.stored(changed{Intent: in, store: r.identity(generous(r.t)), began: began, ended: time.Now()})
+}
+
+func (r *truthRound) documents(n int) *intent.Intent {
+	return r.changes(func(ctx context.Context, base uint64) (*intent.Intent, error) {
+		proposal, err := r.book.Propose(ctx, r.exempting(n))
+		if err != nil {
+			return nil, err
+		}
+		return r.book.Put(ctx, proposal, intent.By{Who: "noc", Reason: "truth"})
+	})
+}
+
+func (r *truthRound) phase(name string) *intent.Intent {
+	return r.changes(func(ctx context.Context, base uint64) (*intent.Intent, error) {
+		return r.book.Activate(ctx, base, name, policy.Scope{}, intent.By{Who: "noc", Reason: "truth"})
+	})
+}
+
+// reached waits until switches are in the state of an intent.
+func (r *truthRound) reached(in *intent.Intent, switches ...*edge) {
+	r.t.Helper()
+	for _, e := range switches {
+		r.rec.await(r.t, e.name, in)
+	}
+}
+
+// applied makes a change through the API of a controller, and observes its progress.
+func (r *truthRound) applied() {
+	began := time.Now()
+	base := r.newest().Number
+	c := r.clients[r.IntN(len(r.clients))]
+	err := client.Follow(generous(r.t), answerIn, c.Phase.Activate, &op25bv1.ActivateRequest{
+		Phase: []string{"mobile-carriers", "all-destinations"}[base%2], Base: base, Reason: "truth",
+	}, func(m *op25bv1.Progress) error {
+		var all []claim
+		switch e := m.Event.(type) {
+		case *op25bv1.Progress_Stored:
+			in := r.newest()
+			if in.Number != e.Stored.GetNumber() {
+				return fmt.Errorf("stored as revision %d, and the newest is %d", e.Stored.GetNumber(), in.Number)
+			}
+			r.note(in, began)
+		case *op25bv1.Progress_Switch:
+			if c, ok := r.obs.claimOf("progress", began, e.Switch); ok {
+				all = append(all, c)
+			}
+		case *op25bv1.Progress_Done:
+			if int(e.Done.GetConverged()) == len(r.switches) {
+				for _, sw := range r.switches {
+					all = append(all, claim{surface: "done", sw: sw.name, number: e.Done.GetRevision(), asked: began, from: began, to: time.Now(), newest: true})
+				}
+			}
+		}
+		r.obs.answered("progress", all...)
+		return nil
+	})
+	if err != nil {
+		r.t.Errorf("activate: %v", err)
+	}
+}
+
+// byHandObserved changes entries by hand and waits until they are repaired.
+func (r *truthRound) byHandObserved() {
+	e := r.any(r.switches)
+	r.hand(e, r.harmlessEdit(e))
+	r.reached(r.newest(), e)
+}
+
+// frozen stops a switch while the intent changes.
+func (r *truthRound) frozen() {
+	e := r.any(r.switches)
+	e.process.signal(syscall.SIGSTOP)
+	in := r.documents(5 + r.IntN(50))
+	for _, other := range r.switches {
+		if other != e {
+			r.reached(in, other)
+		}
+	}
+	time.Sleep(2 * truthAudit) // for as long it is claimed by nobody
+	e.process.signal(syscall.SIGCONT)
+	r.reached(in, e)
+}
+
+// ownerKilled kills a controller and changes the intent.
+func (r *truthRound) ownerKilled() {
+	n := r.controllers[r.IntN(len(r.controllers))]
+	n.kill()
+	in := r.documents(5 + r.IntN(50))
+	r.reached(in, r.switches...)
+	n.start()
+}
+
+// bothKilled kills both controllers and changes the intent before they are back.
+func (r *truthRound) bothKilled() {
+	for _, n := range r.controllers {
+		n.kill()
+	}
+	in := r.phase([]string{"mobile-carriers", "all-destinations"}[r.newest().Number%2])
+	for _, n := range r.controllers {
+		n.start()
+	}
+	r.reached(in, r.switches...)
+}
+
+func (r *truthRound) switchKilled() {
+	e := r.any(r.switches)
+	e.stream.excuse(false)
+	e.kill()
+	in := r.documents(5 + r.IntN(50))
+	time.Sleep(truthAudit)
+	e.start()
+	r.reached(in, r.switches...)
+}
+
+// storeBack puts back an older store, and stores a revision of a number that there was before.
+func (r *truthRound) storeBack() {
+	saved := r.saveStore()
+	old := r.newest()
+	r.reached(r.documents(60+r.IntN(50)), r.switches...)
+	began := time.Now()
+	r.replaceStore(func(m *node) { r.copyDir(r.dataDir(m.name), filepath.Join(saved, m.name)) })
+	in := r.newest()
+	id := r.identity(generous(r.t))
+	r.rec.mu.Lock()
+	r.rec.outages = append(r.rec.outages, outage{began: began, ended: began, store: id})
+	r.rec.mu.Unlock()
+	if in.ID != old.ID {
+		r.t.Fatalf("revision %d was put back, and the newest is %d", old.Number, in.Number)
+	}
+	r.note(in, began)
+	r.reached(in, r.switches...)
+	r.reached(r.documents(120+r.IntN(50)), r.switches...)
+}
+
+// noStore has etcd away for a while.
+func (r *truthRound) noStore() {
+	began := time.Now()
+	r.stopStore()
+	time.Sleep(2 * truthAudit)
+	ended := time.Now()
+	r.startStore()
+	r.rec.mu.Lock()
+	r.rec.outages = append(r.rec.outages, outage{began: began, ended: ended})
+	r.rec.mu.Unlock()
+	r.reached(r.documents(5+r.IntN(50)), r.switches...)
+}
+
+// TestI11Truthful: two controllers are asked everything that they say of switches, all the time, while controllers and switches are killed and
+// frozen, entries are changed by hand, etcd goes away, and comes back older. Whenever an answer says that a switch is converged, or that a
+// phase is in force on it, the switch was in that state at some moment within the age that the answer states, as reads past the controllers
+// found it, and no newer revision had been stored before the question.
+func TestI11Truthful(t *testing.T) {
+	buildBinary(t)
+	seed := invariantSeed()
+	t.Logf("-seed %d", seed)
+	draw := rand.New(rand.NewPCG(seed, 11))
+	p := startPlantOf(t, "", func(p *plant, n *node) *exec.Cmd {
+		return exec.Command(buildBinary(t), "serve", "--name", n.name, "--etcd", strings.Join(p.endpoints, ","), "--listen", n.api, "--audit-every", truthAudit.String())
+	})
+	rec, stopRecord := keepRecord(p)
+	obs := &observer{t: t, rec: rec, answers: map[string]int{}}
+	r := &truthRound{round: &round{plant: p, Rand: draw, number: 1, figures: &figures{}, changing: func() {}}, rec: rec, obs: obs}
+	first := r.newest()
+	r.note(first, time.Now())
+	r.reached(first, p.switches...)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var waits []func()
+	for _, n := range p.controllers {
+		c, wait := obs.observe(ctx, n)
+		r.clients = append(r.clients, c)
+		waits = append(waits, wait)
+	}
+	happens := []func(){r.storeBack, r.applied, r.byHandObserved}
+	drawn := []func(){r.frozen, r.ownerKilled, r.switchKilled, r.bothKilled, r.noStore}
+	if longform.On() {
+		happens = append(happens, drawn...)
+		for range 40 {
+			happens = append(happens, happens[draw.IntN(8)])
+		}
+	} else {
+		draw.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
+		happens = append(happens, drawn[:2]...)
+	}
+	draw.Shuffle(len(happens), func(i, j int) { happens[i], happens[j] = happens[j], happens[i] })
+	for i, happen := range happens {
+		began := time.Now()
+		r.number = i + 1
+		happen()
+		t.Logf("round %d: %v", i+1, time.Since(began).Round(time.Millisecond))
+	}
+	p.settled()
+	cancel()
+	for _, wait := range waits {
+		wait()
+	}
+	time.Sleep(5 * sampleEvery) // a read after the last answer
+	stopRecord()
+	obs.report(len(happens))
+}
+
+// report checks every claim and prints the figures.
+func (o *observer) report(happened int) {
+	o.t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range o.claims {
+		if wrong := o.rec.wrong(c); wrong != "" {
+			o.wrong = append(o.wrong, wrong)
+		}
+	}
+	for _, w := range o.wrong[:min(len(o.wrong), 20)] {
+		o.t.Errorf("I11: %s", w)
+	}
+	total := 0
+	var by []string
+	for _, surface := range slices.Sorted(maps.Keys(o.answers)) {
+		total += o.answers[surface]
+		by = append(by, fmt.Sprintf("%s %d", surface, o.answers[surface]))
+	}
+	reads := 0
+	for _, all := range o.rec.samples {
+		reads += len(all)
+	}
+	fmt.Printf("I11 Truthful: %d faults: %d answers checked (%s), %d claims of a switch in a revision, %d wrong; %d reads of switches beside them\n",
+		happened, total, strings.Join(by, ", "), len(o.claims), len(o.wrong), reads)
+	if len(o.claims) == 0 {
+		o.t.Error("no answer claimed anything")
+	}
+}

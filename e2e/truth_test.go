@@ -1,0 +1,267 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+)
+
+// sampleEvery is the pause between two reads of a switch.
+const sampleEvery = 20 * time.Millisecond
+
+// A record is what really was so: what every switch held, read past the controllers, and what the store got.
+type record struct {
+	contract *pipeline.Contract
+
+	mu      sync.Mutex // guards everything that follows
+	samples map[string][]sample
+	changes []changed
+	outages []outage
+	news    chan struct{} // closed and replaced with each sample
+	judged  map[judgedKey]bool
+}
+
+// A sample is one read of a switch. Two samples with the same content share it.
+type sample struct {
+	began, ended time.Time
+	content      *[]pipeline.Entry // nil if the switch did not answer
+}
+
+// A changed is a change of the intent, which was stored at some moment between began and ended.
+type changed struct {
+	*intent.Intent
+	store        string // its identity
+	began, ended time.Time
+}
+
+// An outage is a time without any member of etcd, and as what store it came back.
+type outage struct {
+	began, ended time.Time
+	store        string // empty if it was not replaced
+}
+
+type judgedKey struct {
+	content *[]pipeline.Entry
+	id, sw  string
+}
+
+// keepRecord reads every switch all the time until stop is called, or the test ends.
+func keepRecord(p *plant) (r *record, stop func()) {
+	r = &record{
+		contract: p.contract, samples: map[string][]sample{}, news: make(chan struct{}), judged: map[judgedKey]bool{},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var reading sync.WaitGroup
+	for _, e := range p.switches {
+		reading.Go(func() { r.read(ctx, e) })
+	}
+	stop = sync.OnceFunc(func() { cancel(); reading.Wait() })
+	p.t.Cleanup(stop)
+	return r, stop
+}
+
+func (r *record) read(ctx context.Context, e *edge) {
+	var reader *p4rt.Reader
+	defer func() {
+		if reader != nil {
+			_ = reader.Close()
+		}
+	}()
+	var last map[string]string
+	var content *[]pipeline.Entry
+	for ctx.Err() == nil {
+		began := time.Now()
+		entries, err := []pipeline.Entry(nil), error(nil)
+		if reader == nil {
+			reader, err = p4rt.DialReader(ctx, p4rt.Config{Addr: e.addr, DeviceID: e.id})
+		}
+		if err == nil {
+			within, cancel := context.WithTimeout(ctx, 10*time.Second)
+			entries, err = reconcile.Read(within, unwritten{reader})
+			cancel()
+		}
+		s := sample{began: began, ended: time.Now()}
+		if err == nil {
+			now := make(map[string]string, len(entries))
+			for _, x := range entries {
+				now[x.Key] = x.Value
+			}
+			if content == nil || !maps.Equal(now, last) {
+				last, content = now, &entries
+			}
+			s.content = content
+		} else if reader != nil {
+			_ = reader.Close()
+			reader = nil
+		}
+		if ctx.Err() == nil {
+			r.sampled(e.name, s)
+		}
+		select {
+		case <-time.After(sampleEvery):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (r *record) sampled(sw string, s sample) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.samples[sw] = append(r.samples[sw], s)
+	close(r.news)
+	r.news = make(chan struct{})
+}
+
+// stored notes a change of the intent.
+func (r *record) stored(c changed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes = append(r.changes, c)
+}
+
+// await waits until a read that began from now on has found a switch in the state of an intent.
+func (r *record) await(t testing.TB, sw string, in *intent.Intent) {
+	t.Helper()
+	ctx, from := generous(t), time.Now()
+	for {
+		r.mu.Lock()
+		news := r.news
+		if all := r.samples[sw]; len(all) > 0 {
+			if last := all[len(all)-1]; last.began.After(from) && r.heldLocked(last, sw, in) {
+				r.mu.Unlock()
+				return
+			}
+		}
+		r.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			t.Fatalf("%s never was in revision %d (%s): %v", sw, in.Number, in.ID, context.Cause(ctx))
+		}
+	}
+}
+
+// heldLocked says whether a switch that was read so is in the state of an intent, but for rules that are not in force.
+func (r *record) heldLocked(s sample, sw string, in *intent.Intent) bool {
+	if s.content == nil {
+		return false
+	}
+	key := judgedKey{s.content, in.ID, sw}
+	held, known := r.judged[key]
+	if !known {
+		held = r.same(*s.content, sw, in)
+		r.judged[key] = held
+	}
+	return held
+}
+
+func (r *record) same(have []pipeline.Entry, sw string, in *intent.Intent) bool {
+	want, err := in.Compile(sw, time.Now())
+	if err != nil {
+		return false
+	}
+	want.State.Staged = nil
+	plan, err := reconcile.Make(have, &want.State, r.contract, reconcile.Options{})
+	return err == nil && len(plan.Steps) == 0
+}
+
+// held says whether a switch may have been in the state of an intent at some moment between two: a read found it there, or the last read
+// before or the first after, since nobody knows what was between two reads.
+func (r *record) held(sw string, in *intent.Intent, from, to time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.samples[sw]
+	first := max(slices.IndexFunc(all, func(s sample) bool { return s.ended.After(from) }), 0)
+	for first > 0 && all[first-1].content == nil { // one that does not answer is as it was, or is gone
+		first--
+	}
+	first = max(first-1, 0)
+	after := 0
+	for _, s := range all[first:] {
+		if r.heldLocked(s, sw, in) {
+			return true
+		}
+		if s.began.After(to) && s.content != nil {
+			if after++; after == 2 {
+				break
+			}
+		}
+	}
+	return false
+}
+
+// find returns the intents that a revision may be, by its id, or where that is empty by its number, which two stores may have given.
+func (r *record) find(id string, number uint64) (all []*intent.Intent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.changes {
+		if id != "" && c.ID == id || id == "" && c.Number == number {
+			all = append(all, c.Intent)
+		}
+	}
+	return all
+}
+
+// newest is the number of the newest revision that was stored before a moment, in the store that there was then.
+func (r *record) newest(before time.Time) (number uint64, store string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.changes {
+		if c.ended.Before(before) {
+			number, store = c.Number, c.store
+		}
+	}
+	for _, o := range r.outages {
+		if o.store != "" && o.began.Before(before) && o.store != store { // what was stored before is gone
+			return 0, o.store
+		}
+	}
+	return number, store
+}
+
+// down says whether there was no member of etcd from one moment to another, and not just before either.
+func (r *record) down(from, to time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.outages, func(o outage) bool { return o.began.Add(time.Second).Before(from) && to.Before(o.ended) })
+}
+
+// claim is what an answer says of a switch: that it was in a revision at some moment between two.
+type claim struct {
+	surface, sw string
+	id          string
+	number      uint64
+	store       string
+	asked       time.Time // when the caller asked
+	from, to    time.Time
+	newest      bool // it is also the newest revision
+}
+
+func (c claim) String() string {
+	return fmt.Sprintf("%s: %s in revision %d (%.8s) of store %.8s between %s and %s", c.surface, c.sw, c.number, c.id, c.store,
+		c.from.Format("15:04:05.000"), c.to.Format("15:04:05.000"))
+}
+
+// wrong returns what is not so about a claim, or an empty text.
+func (r *record) wrong(c claim) string {
+	may := r.find(c.id, c.number)
+	if len(may) == 0 {
+		return fmt.Sprintf("%v: nobody stored that revision", c)
+	}
+	if !slices.ContainsFunc(may, func(in *intent.Intent) bool { return r.held(c.sw, in, c.from, c.to) }) {
+		return fmt.Sprintf("%v: the switch was not", c)
+	}
+	if number, store := r.newest(c.asked); c.newest && (c.store == "" || c.store == store) && c.number < number {
+		return fmt.Sprintf("%v, as the newest: revision %d had been stored before that was asked", c, number)
+	}
+	return ""
+}
