@@ -67,10 +67,21 @@ func (s *Store) member(ctx context.Context, endpoint string) string {
 	st, err := etcdserverpb.NewMaintenanceClient(conn).Status(ctx, &etcdserverpb.StatusRequest{}, grpc.WaitForReady(false))
 	switch {
 	case err != nil:
-		return "does not answer: " + status.Convert(err).Message()
+		return "does not answer: " + dialError(status.Convert(err).Message())
 	case st.Leader == 0:
 		return "has no leader"
 	default:
 		return "has a leader"
 	}
+}
+
+// dialError is what gRPC says of a connection that does not come about, without what it puts around it:
+// connection error: desc = "transport: Error while dialing: dial tcp 192.0.2.1:2379: connect: connection refused".
+func dialError(text string) string {
+	inner, is := strings.CutPrefix(text, `connection error: desc = "`)
+	if !is {
+		return text
+	}
+	inner = strings.TrimPrefix(strings.TrimSuffix(inner, `"`), "transport: ")
+	return strings.TrimPrefix(inner, "Error while dialing: ")
 }

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
 )
 
 // How the store is watched over.
@@ -33,6 +34,7 @@ type sentinel struct {
 	members string     // how each member was then
 	why     error      // why the store is of no use although a majority answers, such as ErrRestoring
 	warned  bool
+	met     bool // a majority has answered since the store was opened
 }
 
 // kick makes the sentinel look now.
@@ -60,9 +62,12 @@ func (w *sentinel) away() (members string, since time.Time) {
 	return w.members, w.since
 }
 
-// patience is how long a request is tried: less where it is known that nobody will answer.
+// patience is how long a request is tried: less where it is known that nobody will answer, or where nobody ever has.
 func (s *Store) patience() time.Duration {
-	if _, since := s.sentinel.away(); !since.IsZero() && time.Since(since) >= s.cfg.Timeout {
+	w := &s.sentinel
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if away := !w.since.IsZero() && w.why == nil; away && (!w.met || time.Since(w.since) >= s.cfg.Timeout) {
 		return min(s.cfg.Timeout, awayTimeout)
 	}
 	return s.cfg.Timeout
@@ -101,7 +106,7 @@ func (s *Store) found(err error) {
 		if w.warned {
 			s.log.Info("the store answers again", zap.Strings("store", s.endpoints), zap.Duration("after", time.Since(w.since)))
 		}
-		w.since, w.members, w.why, w.warned = time.Time{}, "", nil, false
+		w.since, w.members, w.why, w.warned, w.met = time.Time{}, "", nil, false, true
 		return
 	}
 	if w.since.IsZero() {
@@ -229,8 +234,11 @@ func (s *Store) unanswered(err error) error {
 	if members == "" {
 		members = s.look()
 	}
-	if strings.Contains(err.Error(), members) {
+	switch {
+	case strings.Contains(err.Error(), members):
 		return err
+	case codeOf(err) == codes.DeadlineExceeded: // it says nothing more
+		return errors.New(members)
 	}
 	return fmt.Errorf("%s (%w)", members, err)
 }
