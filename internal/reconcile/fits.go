@@ -89,6 +89,9 @@ func fills(count map[string]int64, contract *pipeline.Contract) []Fill {
 // Fits returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold a state, whatever else the switch has, and
 // pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A switch may still have no room for the way there.
 func Fits(want *pipeline.State, contract *pipeline.Contract) error {
+	if err := Room(want, contract); err != nil { // which costs little
+		return err
+	}
 	t, err := aim(want, contract)
 	if err != nil {
 		return err
