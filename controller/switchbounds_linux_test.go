@@ -32,7 +32,7 @@ const switchMiB = 1024
 // A switchProcess is an embedded switch that runs by itself.
 type switchProcess struct {
 	*process
-	conn, gnmi string
+	gnmi string
 }
 
 func startSwitch(t testing.TB, args ...string) *switchProcess {

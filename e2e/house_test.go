@@ -112,7 +112,7 @@ var mayImport = map[string][]string{
 	"internal/constraint": {},
 	"internal/pipeline":   {"internal/constraint"},
 	"internal/p4rt":       {"proto/op25b"},
-	"internal/openconfig": {},
+	"internal/openconfig": {"internal/wire"}, // the state of the kernel's interfaces
 	"internal/store":      {},
 	"internal/telemetry":  {},
 	"internal/policy":     {"internal/pipeline"},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"op25b/internal/openconfig"
+	"op25b/internal/openconfig/p4source"
 	"op25b/internal/wire"
 )
 
@@ -35,14 +36,8 @@ func newPort(number uint32, name string, link wire.Link, now time.Time) *port {
 func (p *port) current() openconfig.Interface {
 	in := openconfig.Interface{Name: p.name, Port: p.number, Oper: openconfig.OperUp}
 	if f, ok := p.link.(wire.Followed); ok {
-		s := f.State()
-		in.IfIndex, in.Oper, in.Admin = s.Index, operStatus[s.Oper], openconfig.AdminDown
-		if s.Admin {
-			in.Admin = openconfig.AdminUp
-		}
-		if s.Oper == wire.OperNotPresent {
-			in.Admin = "" // nobody says
-		}
+		l := p4source.LinkOf(f.State())
+		in.IfIndex, in.Oper, in.Admin = l.Index, l.Oper, l.Admin
 	}
 	if !p.up.Load() {
 		in.Oper = openconfig.OperDown
@@ -67,13 +62,6 @@ func (p *port) status() openconfig.OperStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.oper
-}
-
-// operStatus spells wire's states as OpenConfig does.
-var operStatus = map[wire.OperState]openconfig.OperStatus{
-	wire.OperUp: openconfig.OperUp, wire.OperDown: openconfig.OperDown, wire.OperTesting: openconfig.OperTesting,
-	wire.OperUnknown: openconfig.OperUnknown, wire.OperDormant: openconfig.OperDormant,
-	wire.OperNotPresent: openconfig.OperNotPresent, wire.OperLowerLayerDown: openconfig.OperLowerLayerDown,
 }
 
 // counters are the port's counters and, where the link tells them, those of the link's own losses.

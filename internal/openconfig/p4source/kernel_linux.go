@@ -28,11 +28,7 @@ func (Kernel) Link(_ context.Context, name string) (Link, bool, error) {
 		return Link{}, false, fmt.Errorf("rtnetlink: %w", err)
 	}
 	attrs := found.Attrs()
-	state := wire.StateOf(attrs)
-	l := Link{Index: state.Index, Oper: operStatus[state.Oper], Admin: openconfig.AdminDown}
-	if state.Admin {
-		l.Admin = openconfig.AdminUp
-	}
+	l := LinkOf(wire.StateOf(attrs))
 	if st := attrs.Statistics; st != nil {
 		l.Counters = &openconfig.InterfaceCounters{
 			InPkts: st.RxPackets, InOctets: st.RxBytes, InDiscards: st.RxDropped, InErrors: st.RxErrors,
@@ -40,13 +36,6 @@ func (Kernel) Link(_ context.Context, name string) (Link, bool, error) {
 		}
 	}
 	return l, true, nil
-}
-
-// operStatus spells the kernel's states as OpenConfig does.
-var operStatus = map[wire.OperState]openconfig.OperStatus{
-	wire.OperUp: openconfig.OperUp, wire.OperDown: openconfig.OperDown, wire.OperTesting: openconfig.OperTesting,
-	wire.OperUnknown: openconfig.OperUnknown, wire.OperDormant: openconfig.OperDormant,
-	wire.OperNotPresent: openconfig.OperNotPresent, wire.OperLowerLayerDown: openconfig.OperLowerLayerDown,
 }
 
 // Watch is told by the kernel of every link that comes, goes or changes state.
