@@ -82,12 +82,16 @@ func (a *Audit) Append(ctx context.Context, rec AuditRecord) (AuditRecord, error
 	return records[0], nil
 }
 
-// Records returns up to limit records from a number on.
+// Records returns up to limit records from a number on. Those that were moved into an archive are not among them.
 func (a *Audit) Records(ctx context.Context, from uint64, limit int) ([]AuditRecord, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: %d audit records: must be > 0", ErrInvalid, limit)
 	}
-	kvs, err := a.page(ctx, from, int64(limit), 0)
+	cp, err := a.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kvs, err := a.page(ctx, max(from, cp.Seq+1), int64(limit), 0)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 // Parts of the quota.
@@ -206,8 +207,11 @@ func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool
 	return &FullError{Op: op, Bytes: bytes, Space: sp}
 }
 
-// tend looks at the room as long as the store is open.
+// tend looks at the room as long as the store is open. It begins with what a deletion that was cut short has left.
 func (s *Store) tend() {
+	if err := s.Audit().dropArchived(s.life); err != nil && s.life.Err() == nil {
+		s.log.Debug("archived audit records are not deleted yet", zap.Error(err))
+	}
 	for pause(s.life, tendEvery) {
 		sp := s.Space(s.life)
 		if sp.Warning() != "" {

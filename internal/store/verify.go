@@ -1,10 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -14,75 +12,89 @@ import (
 // verifyPage is how many records are read at once: 128 of 32 KiB are 4 MiB.
 const verifyPage = 128
 
-// Verify reads the whole chain and returns its head, or a *BreakError for the first record that is not what was appended: changed,
+// Verify reads the whole chain in the store and returns its head, or a *BreakError for the first record that is not what was appended: changed,
 // removed, put elsewhere, or cut off from the end. That somebody has cut off the end and made the head agree, or has written the whole
 // chain anew, only a head known from before can tell.
+//
+// Where records were moved into an archive, the chain begins behind the checkpoint, and one of its records must name that checkpoint. Heads
+// known from before the checkpoint cannot be checked here: the archives have them.
 func (a *Audit) Verify(ctx context.Context, known ...Head) (Head, error) {
+	v, err := a.VerifyFrom(ctx, known...)
+	return v.Head, err
+}
+
+// A Verified is a chain that is what was appended, from behind its checkpoint up to its head.
+type Verified struct {
+	Checkpoint Checkpoint
+	Head       Head
+}
+
+// VerifyFrom is Verify, and says where the chain begins.
+func (a *Audit) VerifyFrom(ctx context.Context, known ...Head) (Verified, error) {
 	for {
-		head, err := a.verify(ctx, known)
+		v, err := a.verify(ctx, known)
 		if compacted(err) {
 			continue
 		}
-		return head, err
+		return v, err
 	}
 }
 
-func (a *Audit) verify(ctx context.Context, known []Head) (Head, error) {
-	found, at, err := a.s.get(ctx, "read audit head", a.s.auditHeadKey())
+func (a *Audit) verify(ctx context.Context, known []Head) (v Verified, err error) {
+	found, at, err := a.s.get(ctx, "read audit head", a.s.auditHeadKey(), a.s.checkpointKey())
 	if err != nil {
-		return Head{}, err
+		return v, err
 	}
 	head, err := decodeHead(found[a.s.auditHeadKey()])
 	if err != nil {
-		return Head{}, err
+		return v, err
 	}
-	var last Head
+	if v.Checkpoint, err = decodeCheckpoint(found[a.s.checkpointKey()]); err != nil {
+		return v, err
+	}
+	seal := string(found[a.s.checkpointKey()].GetValue()) // the detail of the record that names it
+	sealed := v.Checkpoint.Seq == 0
+	last := Head{Seq: v.Checkpoint.Seq, Hash: v.Checkpoint.Hash}
+	if err := agrees(last, known); err != nil {
+		return v, err
+	}
 	for {
 		kvs, err := a.page(ctx, last.Seq+1, verifyPage, at)
 		if err != nil {
-			return Head{}, err
+			return v, err
 		}
 		for _, kv := range kvs {
-			next, err := a.follows(last, kv)
+			r, err := a.follows(last, kv)
 			if err != nil {
-				return Head{}, err
+				return v, err
 			}
-			if err := agrees(next, known); err != nil {
-				return Head{}, err
+			last = Head{Seq: r.Seq, Hash: r.Hash}
+			if err := agrees(last, known); err != nil {
+				return v, err
 			}
-			last = next
+			sealed = sealed || r.Verb == VerbArchive && r.Detail == seal
 		}
 		if len(kvs) < verifyPage {
 			break
 		}
 	}
-	return last, a.ends(last, head, known)
+	if !sealed {
+		return v, &BreakError{Seq: v.Checkpoint.Seq, What: "removed: the chain begins behind it, and no record says that those up to it were archived"}
+	}
+	v.Head = last
+	return v, a.ends(last, head, known)
 }
 
-// follows checks that a stored record is the one after last.
-func (a *Audit) follows(last Head, kv *mvccpb.KeyValue) (Head, error) {
+// follows checks that a stored record is the one after last, and returns it.
+func (a *Audit) follows(last Head, kv *mvccpb.KeyValue) (r AuditRecord, err error) {
 	want := last.Seq + 1
-	broken := func(format string, args ...any) (Head, error) {
-		return Head{}, &BreakError{Seq: want, What: fmt.Sprintf(format, args...)}
-	}
 	if key := string(kv.Key); key != a.s.auditKey(want) {
-		return broken("removed: after record %d comes %s", last.Seq, key)
+		return r, &BreakError{Seq: want, What: fmt.Sprintf("removed: after record %d comes %s", last.Seq, key)}
 	}
-	var r AuditRecord
-	d := json.NewDecoder(bytes.NewReader(kv.Value))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
-		return broken("changed: it cannot be read: %v", err)
+	if err := strictly(kv.Value, &r); err != nil {
+		return r, &BreakError{Seq: want, What: fmt.Sprintf("changed: it cannot be read: %v", err)}
 	}
-	switch sum := r.sum(); {
-	case sum != r.Hash:
-		return broken("changed: its hash is %.12s..., and what it holds hashes to %.12s...", r.Hash, sum)
-	case r.Seq != want:
-		return broken("in its place is record %d", r.Seq)
-	case r.Prev != last.Hash:
-		return broken("does not follow record %d: it names %.12s..., and that has %.12s...: one of them was replaced", last.Seq, r.Prev, last.Hash)
-	}
-	return Head{Seq: r.Seq, Hash: r.Hash}, nil
+	return r, r.after(last)
 }
 
 // agrees checks a record against the heads known from before.

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// An archive of audit records is lines of JSON: a header, and each record as it was in the store, in their order.
+
+const archiveKind = "op25b audit archive 1"
+
+// maxArchiveLine bounds a line: a record's texts, where each character may take six.
+const maxArchiveLine = 1 << 20
+
+// ErrArchive is a file that is not an archive of audit records, or not a whole one.
+var ErrArchive = errors.New("not a usable audit archive")
+
+// An ArchiveInfo says which records an archive has.
+type ArchiveInfo struct {
+	Kind  string `json:"kind"`
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+	Prev  string `json:"prev"` // hash of the record before the first, empty if that is record 1
+
+	Hash string `json:"-"` // of the last record
+	Sum  string `json:"-"` // SHA-256 of the file, in hexadecimal
+}
+
+// An ArchiveWriter writes an archive. Records that do not follow each other are refused.
+type ArchiveWriter struct {
+	w    io.Writer
+	info ArchiveInfo
+	last Head
+}
+
+// NewArchiveWriter writes the header of an archive of the records behind one, up to last.
+func NewArchiveWriter(w io.Writer, behind Head, last uint64) (*ArchiveWriter, error) {
+	a := &ArchiveWriter{w: w, info: ArchiveInfo{Kind: archiveKind, First: behind.Seq + 1, Last: last, Prev: behind.Hash}, last: behind}
+	if last <= behind.Seq {
+		return nil, fmt.Errorf("%w: records %d to %d: there are none", ErrInvalid, behind.Seq+1, last)
+	}
+	return a, a.line(a.info)
+}
+
+// Add writes the next record.
+func (a *ArchiveWriter) Add(r AuditRecord) error {
+	if err := r.after(a.last); err != nil {
+		return err
+	}
+	a.last = Head{Seq: r.Seq, Hash: r.Hash}
+	return a.line(r)
+}
+
+func (a *ArchiveWriter) line(v any) error {
+	text, err := encode(v)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	_, err = io.WriteString(a.w, text+"\n")
+	return err
+}
+
+// after returns a *BreakError unless the record is the one behind last, and is what it was when its hash was made.
+func (r *AuditRecord) after(last Head) error {
+	want := last.Seq + 1
+	broken := func(format string, args ...any) error {
+		return &BreakError{Seq: want, What: fmt.Sprintf(format, args...)}
+	}
+	switch sum := r.sum(); {
+	case sum != r.Hash:
+		return broken("changed: its hash is %.12s..., and what it holds hashes to %.12s...", r.Hash, sum)
+	case r.Seq != want:
+		return broken("in its place is record %d", r.Seq)
+	case r.Prev != last.Hash:
+		return broken("does not follow record %d: it names %.12s..., and that has %.12s...: one of them was replaced", last.Seq, r.Prev, last.Hash)
+	}
+	return nil
+}
+
+// ReadArchive reads an archive and verifies the chain in it. each, which may be nil, gets every record. Errors are ErrArchive, a
+// *BreakError, and those of reading.
+func ReadArchive(file io.Reader, each func(AuditRecord) error) (ArchiveInfo, error) {
+	sum := sha256.New()
+	lines := bufio.NewScanner(io.TeeReader(file, sum))
+	lines.Buffer(nil, maxArchiveLine)
+	var info ArchiveInfo
+	unusable := func(format string, args ...any) (ArchiveInfo, error) {
+		return info, fmt.Errorf("%w: %s", ErrArchive, fmt.Sprintf(format, args...))
+	}
+	if !lines.Scan() {
+		return unusable("it is empty, or its first line is longer than %d bytes", maxArchiveLine)
+	}
+	if err := strictly(lines.Bytes(), &info); err != nil || info.Kind != archiveKind || info.First == 0 || info.Last < info.First {
+		return unusable("its first line is %.80q: want the header of %q", lines.Bytes(), archiveKind)
+	}
+	last := Head{Seq: info.First - 1, Hash: info.Prev}
+	for lines.Scan() {
+		var r AuditRecord
+		if err := strictly(lines.Bytes(), &r); err != nil {
+			return info, &BreakError{Seq: last.Seq + 1, What: fmt.Sprintf("changed: it cannot be read: %v", err)}
+		}
+		if err := r.after(last); err != nil {
+			return info, err
+		}
+		last = Head{Seq: r.Seq, Hash: r.Hash}
+		if last.Seq > info.Last {
+			return unusable("it goes on behind record %d, and its header does not", info.Last)
+		}
+		if each != nil {
+			if err := each(r); err != nil {
+				return info, err
+			}
+		}
+	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return unusable("the line behind record %d is longer than %d bytes", last.Seq, maxArchiveLine)
+	case err != nil:
+		return info, err
+	case last.Seq != info.Last:
+		return unusable("it was cut off: it ends at record %d of %d", last.Seq, info.Last)
+	}
+	info.Hash, info.Sum = last.Hash, hex.EncodeToString(sum.Sum(nil))
+	return info, nil
+}
+
+// strictly decodes one value of JSON without anything that its type does not know.
+func strictly(text []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("there is more behind it")
+	}
+	return nil
+}
