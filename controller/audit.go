@@ -15,10 +15,10 @@ import (
 func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "who did what: list the audit chain, or verify it",
+		Short: "who did what: list the audit chain, verify it, or archive it",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newAuditList(), newAuditVerify())
+	cmd.AddCommand(newAuditList(), newAuditVerify(), newAuditArchive())
 	return cmd
 }
 
@@ -50,16 +50,20 @@ func newAuditList() *cobra.Command {
 
 func newAuditVerify() *cobra.Command {
 	var o clientOptions
-	var known []string
+	var known, files []string
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "read the whole audit chain, and say whether every record is what was appended",
 		Long: `verify reads the whole chain. Each record has the hash of the one before, so that none can be changed or taken out unseen; that the
-end was not cut off shows a head from before, which --known names. It exits with 1 if the chain is broken.`,
-		Example: `  op25b audit verify --known 17:9f2c...`,
-		Args:    cobra.NoArgs,
+end was not cut off shows a head from before, which --known names. It exits with 1 if the chain is broken.
+
+Records that were moved out of the store are verified if --archive names all of their files.`,
+		Example: `  op25b audit verify --known 17:9f2c...
+  op25b audit verify --archive audit-2025.jsonl --archive audit-2026.jsonl`,
+		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringArrayVar(&known, "known", nil, "a head from before, as verify shows it: NUMBER:HASH; may be given more than once")
+	cmd.Flags().StringArrayVar(&files, "archive", nil, "a file that op25b audit archive wrote; may be given more than once")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		q := &op25bv1.VerifyRequest{}
@@ -70,11 +74,21 @@ end was not cut off shows a head from before, which --known names. It exits with
 			}
 			q.Known = append(q.Known, head)
 		}
+		archived, err := readArchives(files, q.Known)
+		if err != nil {
+			return err
+		}
+		q.Known = archived.known
 		r, err := client.Ask(ctx, c.timeout, c.Audit.Verify, q)
 		if err != nil {
 			return err
 		}
-		if err := c.view.Verified(r); err != nil {
+		if r.Intact {
+			if err := archived.joins(r.GetCheckpoint()); err != nil {
+				return err
+			}
+		}
+		if err := c.view.Verified(r, len(files)); err != nil {
 			return err
 		}
 		if !r.Intact {

@@ -29,22 +29,30 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, client, closed := etcdOf(ts, args[0])
 	defer closed()
 	junk := make([]byte, 64<<10)
-	for i := 0; ; i++ {
-		if !all {
-			status, err := client.Status(ctx, client.Endpoints()[0])
-			ts.Check(err)
-			if status.DbSizeInUse >= int64(size) {
-				return
-			}
-		}
+	n := 0
+	put := func() error {
 		_, _ = rand.Read(junk)
-		_, err := client.Put(ctx, fmt.Sprintf("junk/%s/%d", args[1], i), string(junk))
-		if all && errors.Is(err, rpctypes.ErrNoSpace) {
+		n++
+		_, err := client.Put(ctx, fmt.Sprintf("junk/%s/%d", args[1], n), string(junk))
+		return err
+	}
+	for all {
+		if err := put(); errors.Is(err, rpctypes.ErrNoSpace) {
+			return
+		} else {
+			ts.Check(err)
+		}
+	}
+	for {
+		time.Sleep(300 * time.Millisecond) // etcd counts ten times a second
+		status, err := client.Status(ctx, client.Endpoints()[0])
+		ts.Check(err)
+		left := int64(size) - status.DbSizeInUse
+		if left <= 0 {
 			return
 		}
-		ts.Check(err)
-		if !all {
-			time.Sleep(2 * time.Millisecond) // etcd counts ten times a second
+		for range left/int64(len(junk)) + 1 {
+			ts.Check(put())
 		}
 	}
 }

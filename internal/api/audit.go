@@ -26,6 +26,10 @@ func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25
 	if err != nil {
 		return nil, err
 	}
+	checkpoint, err := s.Store.Audit().Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
 	from := req.Msg.From
 	if from == 0 && head.Seq > uint64(limit) {
 		from = head.Seq - uint64(limit) + 1
@@ -34,23 +38,35 @@ func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25
 	if err != nil {
 		return nil, err
 	}
-	answer := &op25bv1.ListRecordsResponse{Head: headOf(head)}
+	answer := &op25bv1.ListRecordsResponse{Head: headOf(head), Checkpoint: checkpointOf(checkpoint)}
 	for _, r := range records {
-		answer.Records = append(answer.Records, &op25bv1.AuditRecord{
-			Seq: r.Seq, Time: timestamppb.New(r.Time), Who: r.Who, Role: r.Role, Verb: r.Verb, Object: r.Object,
-			Reason: r.Reason, Detail: r.Detail, Prev: r.Prev, Hash: r.Hash,
-		})
+		answer.Records = append(answer.Records, recordOf(r))
 	}
 	return connect.NewResponse(answer), nil
 }
 
-// Verify reads the whole chain. That it is broken is the answer, and no error.
+func recordOf(r store.AuditRecord) *op25bv1.AuditRecord {
+	return &op25bv1.AuditRecord{
+		Seq: r.Seq, Time: timestamppb.New(r.Time), Who: r.Who, Role: r.Role, Verb: r.Verb, Object: r.Object,
+		Reason: r.Reason, Detail: r.Detail, Prev: r.Prev, Hash: r.Hash,
+	}
+}
+
+// checkpointOf is nil as long as all records are in the store.
+func checkpointOf(cp store.Checkpoint) *op25bv1.AuditCheckpoint {
+	if cp.Seq == 0 {
+		return nil
+	}
+	return &op25bv1.AuditCheckpoint{Seq: cp.Seq, Hash: cp.Hash, Archive: cp.Archive, Time: timestamppb.New(cp.Time)}
+}
+
+// Verify reads the chain in the store. That it is broken is the answer, and no error.
 func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
 	known := make([]store.Head, len(req.Msg.Known))
 	for i, h := range req.Msg.Known {
 		known[i] = store.Head{Seq: h.GetSeq(), Hash: h.GetHash()}
 	}
-	head, err := s.Store.Audit().Verify(ctx, known...)
+	v, err := s.Store.Audit().VerifyFrom(ctx, known...)
 	var broken *store.BreakError
 	switch {
 	case errors.As(err, &broken):
@@ -58,7 +74,21 @@ func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.V
 	case err != nil:
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.VerifyResponse{Intact: true, Head: headOf(head)}), nil
+	return connect.NewResponse(&op25bv1.VerifyResponse{Intact: true, Head: headOf(v.Head), Checkpoint: checkpointOf(v.Checkpoint)}), nil
+}
+
+// Prune deletes records that were archived.
+func (s auditService) Prune(ctx context.Context, req *connect.Request[op25bv1.PruneRequest]) (*connect.Response[op25bv1.PruneResponse], error) {
+	if err := checkReason(req.Msg.Reason); err != nil {
+		return nil, err
+	}
+	cp, id := req.Msg.GetCheckpoint(), caller(ctx)
+	r, err := s.Store.Audit().Prune(ctx, store.Checkpoint{Seq: cp.GetSeq(), Hash: cp.GetHash(), Archive: cp.GetArchive()},
+		store.AuditRecord{Who: id.Who, Role: string(id.Role), Reason: req.Msg.Reason})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.PruneResponse{Record: recordOf(r)}), nil
 }
 
 func headOf(h store.Head) *op25bv1.AuditHead { return &op25bv1.AuditHead{Seq: h.Seq, Hash: h.Hash} }

@@ -56,6 +56,7 @@ var meanings = []struct {
 	{store.ErrAbandoned, connect.CodeFailedPrecondition},
 	{store.ErrFull, connect.CodeResourceExhausted},
 	{store.ErrCorrupt, connect.CodeDataLoss},
+	{store.ErrBroken, connect.CodeFailedPrecondition},
 	{intent.ErrNone, connect.CodeFailedPrecondition},
 	{intent.ErrBroken, connect.CodeFailedPrecondition},
 	{intent.ErrNoPhase, connect.CodeFailedPrecondition},

@@ -66,6 +66,7 @@ var verbs = map[string]Verb{
 
 	op25bv1connect.AuditServiceListRecordsProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.AuditServiceVerifyProcedure:      {Least: auth.Viewer, Within: fleetWithin},
+	op25bv1connect.AuditServicePruneProcedure:       {Least: auth.Admin, Name: "archive", Within: fleetWithin},
 
 	op25bv1connect.StoreServiceBackupProcedure: {Least: auth.Admin, Name: "backup", Within: backupWithin},
 

@@ -29,25 +29,47 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 	}
 	text := g.text(t, "")
 	first, last := r.Records[0].Seq, r.Records[len(r.Records)-1].Seq
-	if head := r.GetHead().GetSeq(); first > 1 || last < head {
+	begin := r.GetCheckpoint().GetSeq() + 1
+	if head := r.GetHead().GetSeq(); first > begin || last < head {
 		text += fmt.Sprintf("Cut: records %d to %d of %d; others: op25b audit list --from N --limit N\n", first, last, head)
+	}
+	if begin > 1 {
+		text += fmt.Sprintf("Records up to %d are in an archive.\n", begin-1)
 	}
 	_, err := io.WriteString(t.w, text)
 	return err
 }
 
 // Verified says whether the chain is what was appended.
-func (t *table) Verified(r *op25bv1.VerifyResponse) error {
+func (t *table) Verified(r *op25bv1.VerifyResponse, archives int) error {
 	text := ""
+	cp := r.GetCheckpoint()
 	switch {
 	case !r.Intact:
 		text = t.colour(red, wrapped("", fmt.Sprintf("The audit chain is broken at record %d: %s", r.BrokenAt, plain(r.Broken)), 4))
 	case r.GetHead().GetSeq() == 0:
 		text = "The audit chain is intact: it has no record yet.\n"
+	case cp == nil:
+		text = fmt.Sprintf("The audit chain is intact: %s.\n", count(r.Head.Seq, "record"))
+	case archives > 0:
+		text = fmt.Sprintf("The audit chain is intact: %s, %d of them in %s.\n", count(r.Head.Seq, "record"), cp.Seq, count(uint64(archives), "archive"))
 	default:
-		text = fmt.Sprintf("The audit chain is intact: %s.\nhead %d:%s\n", count(r.Head.Seq, "record"), r.Head.Seq, plain(r.Head.Hash))
+		text = fmt.Sprintf("The audit chain is intact: records %d to %d.\n", cp.Seq+1, r.Head.Seq) +
+			wrapped("", fmt.Sprintf("Records up to %d were archived on %s and are not verified: --archive FILE does it; the last file has the SHA-256 %s",
+				cp.Seq, t.when(cp.Time), plain(cp.Archive)), 4)
+	}
+	if head := r.GetHead(); r.Intact && head.GetSeq() > 0 {
+		text += fmt.Sprintf("head %d:%s\n", head.Seq, plain(head.Hash))
 	}
 	_, err := io.WriteString(t.w, text)
+	return err
+}
+
+// Archived says that records were moved out.
+func (t *table) Archived(r *op25bv1.PruneResponse, file string) error {
+	rec := r.GetRecord()
+	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("Audit %s are moved out of the store into %s.", plain(rec.GetObject()), plain(file)), 4)+
+		fmt.Sprintf("Record %d says so. Keep the file: it is the only copy.\n", rec.GetSeq()))
 	return err
 }
 

@@ -37,17 +37,18 @@ func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
 // Drift writes the message; what it leaves out, it says itself.
 func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.write(r) }
 
-func (d *documents) Progress(p *op25bv1.Progress) error              { return d.write(p) }
-func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error  { return d.write(r) }
-func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error  { return d.write(r) }
-func (d *documents) Clocks(r *op25bv1.ListClocksResponse) error      { return d.write(r) }
-func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error      { return d.write(r) }
-func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error        { return d.write(r) }
-func (d *documents) Preview(r *op25bv1.PreviewResponse) error        { return d.write(r) }
-func (d *documents) Check(r *op25bv1.CheckResponse) error            { return d.write(r) }
-func (d *documents) Mail(r *op25bv1.CheckMailResponse) error         { return d.write(r) }
-func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error { return d.write(r) }
-func (d *documents) Diff(r *op25bv1.DiffResponse) error              { return d.write(r) }
-func (d *documents) Records(r *op25bv1.ListRecordsResponse) error    { return d.write(r) }
-func (d *documents) Backup(s *op25bv1.BackupSummary, _ string) error { return d.write(s) }
-func (d *documents) Verified(r *op25bv1.VerifyResponse) error        { return d.write(r) }
+func (d *documents) Progress(p *op25bv1.Progress) error                { return d.write(p) }
+func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error    { return d.write(r) }
+func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error    { return d.write(r) }
+func (d *documents) Clocks(r *op25bv1.ListClocksResponse) error        { return d.write(r) }
+func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error        { return d.write(r) }
+func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error          { return d.write(r) }
+func (d *documents) Preview(r *op25bv1.PreviewResponse) error          { return d.write(r) }
+func (d *documents) Check(r *op25bv1.CheckResponse) error              { return d.write(r) }
+func (d *documents) Mail(r *op25bv1.CheckMailResponse) error           { return d.write(r) }
+func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error   { return d.write(r) }
+func (d *documents) Diff(r *op25bv1.DiffResponse) error                { return d.write(r) }
+func (d *documents) Records(r *op25bv1.ListRecordsResponse) error      { return d.write(r) }
+func (d *documents) Backup(s *op25bv1.BackupSummary, _ string) error   { return d.write(s) }
+func (d *documents) Verified(r *op25bv1.VerifyResponse, _ int) error   { return d.write(r) }
+func (d *documents) Archived(r *op25bv1.PruneResponse, _ string) error { return d.write(r) }

@@ -34,7 +34,10 @@ type View interface {
 	History(r *op25bv1.HistoryResponse, limit int) error
 	Diff(r *op25bv1.DiffResponse) error
 	Records(r *op25bv1.ListRecordsResponse) error
-	Verified(r *op25bv1.VerifyResponse) error
+	// Verified says whether the audit chain is what was appended; so many archives were verified with it.
+	Verified(r *op25bv1.VerifyResponse, archives int) error
+	// Archived says that audit records were moved into a file.
+	Archived(r *op25bv1.PruneResponse, file string) error
 	// Backup says what a backup has, and what was done with it, such as "saved in FILE".
 	Backup(s *op25bv1.BackupSummary, done string) error
 }

@@ -194,6 +194,10 @@ func answers() []shown {
 		Head: &op25bv1.AuditHead{Seq: 9, Hash: strings.Repeat("ab", 32)},
 	}
 	intact := &op25bv1.VerifyResponse{Intact: true, Head: records.Head}
+	behind := &op25bv1.VerifyResponse{Intact: true, Head: records.Head, Checkpoint: &op25bv1.AuditCheckpoint{
+		Seq: 2, Hash: strings.Repeat("1d", 32), Archive: strings.Repeat("5e", 32), Time: records.Records[0].Time,
+	}}
+	archived := &op25bv1.PruneResponse{Record: &op25bv1.AuditRecord{Seq: 7, Object: "records 1 to 6"}}
 	broken := &op25bv1.VerifyResponse{BrokenAt: 4, Broken: "its hash is not that of what it says"}
 	check := &op25bv1.CheckResponse{
 		Outcome: "blocked", Best: "delivered", Line: "adsl-home", LineGroup: &op25bv1.Named{Name: "adsl", Title: "FLET'S ADSL"}, Switch: "edge-1",
@@ -265,8 +269,11 @@ func answers() []shown {
 		{"diff", diff, func(v View) error { return v.Diff(diff) }},
 		{"diff-none", &op25bv1.DiffResponse{}, func(v View) error { return v.Diff(&op25bv1.DiffResponse{}) }},
 		{"records", records, func(v View) error { return v.Records(records) }},
-		{"verified", intact, func(v View) error { return v.Verified(intact) }},
-		{"broken", broken, func(v View) error { return v.Verified(broken) }},
+		{"verified", intact, func(v View) error { return v.Verified(intact, 0) }},
+		{"broken", broken, func(v View) error { return v.Verified(broken, 0) }},
+		{"verified-behind", behind, func(v View) error { return v.Verified(behind, 0) }},
+		{"verified-archives", behind, func(v View) error { return v.Verified(behind, 2) }},
+		{"archived", archived, func(v View) error { return v.Archived(archived, "audit-2006.jsonl, SHA-256 "+strings.Repeat("5e", 32)) }},
 		{"check", check, func(v View) error { return v.Check(check) }},
 		{"mail", mail, func(v View) error { return v.Mail(mail) }},
 	}
@@ -341,7 +348,7 @@ func TestJSON(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := JSON(&out).Verified(&op25bv1.VerifyResponse{Intact: true}); err != nil {
+	if err := JSON(&out).Verified(&op25bv1.VerifyResponse{Intact: true}, 0); err != nil {
 		t.Fatal(err)
 	}
 	if want := `{"intact":true,"brokenAt":"0","broken":""}` + "\n"; out.String() != want {

@@ -200,6 +200,79 @@ func (x *AuditHead) GetHash() string {
 	return ""
 }
 
+// Where the chain in the store begins: behind a record that was moved into an archive, with all before it.
+type AuditCheckpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last record that was moved out; 0 if none was.
+	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// The hash of that record.
+	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The SHA-256 of the archive's file, in hexadecimal.
+	Archive string `protobuf:"bytes,3,opt,name=archive,proto3" json:"archive,omitempty"`
+	// When it was moved out; ignored in requests.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditCheckpoint) Reset() {
+	*x = AuditCheckpoint{}
+	mi := &file_op25b_v1_audit_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditCheckpoint) ProtoMessage() {}
+
+func (x *AuditCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_audit_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditCheckpoint.ProtoReflect.Descriptor instead.
+func (*AuditCheckpoint) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AuditCheckpoint) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *AuditCheckpoint) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *AuditCheckpoint) GetArchive() string {
+	if x != nil {
+		return x.Archive
+	}
+	return ""
+}
+
+func (x *AuditCheckpoint) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 type ListRecordsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first record; 0 is so that the last ones are listed.
@@ -212,7 +285,7 @@ type ListRecordsRequest struct {
 
 func (x *ListRecordsRequest) Reset() {
 	*x = ListRecordsRequest{}
-	mi := &file_op25b_v1_audit_proto_msgTypes[2]
+	mi := &file_op25b_v1_audit_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +297,7 @@ func (x *ListRecordsRequest) String() string {
 func (*ListRecordsRequest) ProtoMessage() {}
 
 func (x *ListRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_audit_proto_msgTypes[2]
+	mi := &file_op25b_v1_audit_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +310,7 @@ func (x *ListRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListRecordsRequest) GetFrom() uint64 {
@@ -255,16 +328,18 @@ func (x *ListRecordsRequest) GetLimit() uint32 {
 }
 
 type ListRecordsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Records       []*AuditRecord         `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
-	Head          *AuditHead             `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Records []*AuditRecord         `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	Head    *AuditHead             `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"`
+	// Absent as long as all records are in the store.
+	Checkpoint    *AuditCheckpoint `protobuf:"bytes,50,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRecordsResponse) Reset() {
 	*x = ListRecordsResponse{}
-	mi := &file_op25b_v1_audit_proto_msgTypes[3]
+	mi := &file_op25b_v1_audit_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -276,7 +351,7 @@ func (x *ListRecordsResponse) String() string {
 func (*ListRecordsResponse) ProtoMessage() {}
 
 func (x *ListRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_audit_proto_msgTypes[3]
+	mi := &file_op25b_v1_audit_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -289,7 +364,7 @@ func (x *ListRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListRecordsResponse) GetRecords() []*AuditRecord {
@@ -306,6 +381,13 @@ func (x *ListRecordsResponse) GetHead() *AuditHead {
 	return nil
 }
 
+func (x *ListRecordsResponse) GetCheckpoint() *AuditCheckpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
 type VerifyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Heads that are known from before.
@@ -316,7 +398,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_op25b_v1_audit_proto_msgTypes[4]
+	mi := &file_op25b_v1_audit_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -328,7 +410,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_audit_proto_msgTypes[4]
+	mi := &file_op25b_v1_audit_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -341,7 +423,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *VerifyRequest) GetKnown() []*AuditHead {
@@ -357,15 +439,17 @@ type VerifyResponse struct {
 	// The head of the chain; absent if it is broken.
 	Head *AuditHead `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"`
 	// The first record that is not what was appended, and what is wrong with it; 0 and empty if the chain is intact.
-	BrokenAt      uint64 `protobuf:"varint,3,opt,name=broken_at,json=brokenAt,proto3" json:"broken_at,omitempty"`
-	Broken        string `protobuf:"bytes,4,opt,name=broken,proto3" json:"broken,omitempty"`
+	BrokenAt uint64 `protobuf:"varint,3,opt,name=broken_at,json=brokenAt,proto3" json:"broken_at,omitempty"`
+	Broken   string `protobuf:"bytes,4,opt,name=broken,proto3" json:"broken,omitempty"`
+	// Where the chain in the store begins; absent as long as all records are in it. What is before it is in archives, and was not verified.
+	Checkpoint    *AuditCheckpoint `protobuf:"bytes,50,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_op25b_v1_audit_proto_msgTypes[5]
+	mi := &file_op25b_v1_audit_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +461,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_audit_proto_msgTypes[5]
+	mi := &file_op25b_v1_audit_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +474,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *VerifyResponse) GetIntact() bool {
@@ -421,6 +505,111 @@ func (x *VerifyResponse) GetBroken() string {
 	return ""
 }
 
+func (x *VerifyResponse) GetCheckpoint() *AuditCheckpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+type PruneRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint *AuditCheckpoint       `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// Goes into the record.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PruneRequest) Reset() {
+	*x = PruneRequest{}
+	mi := &file_op25b_v1_audit_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PruneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PruneRequest) ProtoMessage() {}
+
+func (x *PruneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_audit_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PruneRequest.ProtoReflect.Descriptor instead.
+func (*PruneRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PruneRequest) GetCheckpoint() *AuditCheckpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *PruneRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PruneResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record that says what was archived.
+	Record        *AuditRecord `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PruneResponse) Reset() {
+	*x = PruneResponse{}
+	mi := &file_op25b_v1_audit_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PruneResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PruneResponse) ProtoMessage() {}
+
+func (x *PruneResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_audit_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PruneResponse.ProtoReflect.Descriptor instead.
+func (*PruneResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_audit_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PruneResponse) GetRecord() *AuditRecord {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
 var File_op25b_v1_audit_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_audit_proto_rawDesc = "" +
@@ -440,23 +629,42 @@ const file_op25b_v1_audit_proto_rawDesc = "" +
 	" \x01(\tR\x04hash\"1\n" +
 	"\tAuditHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\tR\x04hash\">\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\"\x81\x01\n" +
+	"\x0fAuditCheckpoint\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x18\n" +
+	"\aarchive\x18\x03 \x01(\tR\aarchive\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\">\n" +
 	"\x12ListRecordsRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"o\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xaa\x01\n" +
 	"\x13ListRecordsResponse\x12/\n" +
 	"\arecords\x18\x01 \x03(\v2\x15.op25b.v1.AuditRecordR\arecords\x12'\n" +
-	"\x04head\x18\x02 \x01(\v2\x13.op25b.v1.AuditHeadR\x04head\":\n" +
+	"\x04head\x18\x02 \x01(\v2\x13.op25b.v1.AuditHeadR\x04head\x129\n" +
+	"\n" +
+	"checkpoint\x182 \x01(\v2\x19.op25b.v1.AuditCheckpointR\n" +
+	"checkpoint\":\n" +
 	"\rVerifyRequest\x12)\n" +
-	"\x05known\x18\x01 \x03(\v2\x13.op25b.v1.AuditHeadR\x05known\"\x86\x01\n" +
+	"\x05known\x18\x01 \x03(\v2\x13.op25b.v1.AuditHeadR\x05known\"\xc1\x01\n" +
 	"\x0eVerifyResponse\x12\x16\n" +
 	"\x06intact\x18\x01 \x01(\bR\x06intact\x12'\n" +
 	"\x04head\x18\x02 \x01(\v2\x13.op25b.v1.AuditHeadR\x04head\x12\x1b\n" +
 	"\tbroken_at\x18\x03 \x01(\x04R\bbrokenAt\x12\x16\n" +
-	"\x06broken\x18\x04 \x01(\tR\x06broken2\x97\x01\n" +
+	"\x06broken\x18\x04 \x01(\tR\x06broken\x129\n" +
+	"\n" +
+	"checkpoint\x182 \x01(\v2\x19.op25b.v1.AuditCheckpointR\n" +
+	"checkpoint\"a\n" +
+	"\fPruneRequest\x129\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x19.op25b.v1.AuditCheckpointR\n" +
+	"checkpoint\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\">\n" +
+	"\rPruneResponse\x12-\n" +
+	"\x06record\x18\x01 \x01(\v2\x15.op25b.v1.AuditRecordR\x06record2\xd1\x01\n" +
 	"\fAuditService\x12J\n" +
 	"\vListRecords\x12\x1c.op25b.v1.ListRecordsRequest\x1a\x1d.op25b.v1.ListRecordsResponse\x12;\n" +
-	"\x06Verify\x12\x17.op25b.v1.VerifyRequest\x1a\x18.op25b.v1.VerifyResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
+	"\x06Verify\x12\x17.op25b.v1.VerifyRequest\x1a\x18.op25b.v1.VerifyResponse\x128\n" +
+	"\x05Prune\x12\x16.op25b.v1.PruneRequest\x1a\x17.op25b.v1.PruneResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
 var (
 	file_op25b_v1_audit_proto_rawDescOnce sync.Once
@@ -470,31 +678,41 @@ func file_op25b_v1_audit_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_audit_proto_rawDescData
 }
 
-var file_op25b_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_op25b_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_op25b_v1_audit_proto_goTypes = []any{
 	(*AuditRecord)(nil),           // 0: op25b.v1.AuditRecord
 	(*AuditHead)(nil),             // 1: op25b.v1.AuditHead
-	(*ListRecordsRequest)(nil),    // 2: op25b.v1.ListRecordsRequest
-	(*ListRecordsResponse)(nil),   // 3: op25b.v1.ListRecordsResponse
-	(*VerifyRequest)(nil),         // 4: op25b.v1.VerifyRequest
-	(*VerifyResponse)(nil),        // 5: op25b.v1.VerifyResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*AuditCheckpoint)(nil),       // 2: op25b.v1.AuditCheckpoint
+	(*ListRecordsRequest)(nil),    // 3: op25b.v1.ListRecordsRequest
+	(*ListRecordsResponse)(nil),   // 4: op25b.v1.ListRecordsResponse
+	(*VerifyRequest)(nil),         // 5: op25b.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 6: op25b.v1.VerifyResponse
+	(*PruneRequest)(nil),          // 7: op25b.v1.PruneRequest
+	(*PruneResponse)(nil),         // 8: op25b.v1.PruneResponse
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_op25b_v1_audit_proto_depIdxs = []int32{
-	6, // 0: op25b.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	0, // 1: op25b.v1.ListRecordsResponse.records:type_name -> op25b.v1.AuditRecord
-	1, // 2: op25b.v1.ListRecordsResponse.head:type_name -> op25b.v1.AuditHead
-	1, // 3: op25b.v1.VerifyRequest.known:type_name -> op25b.v1.AuditHead
-	1, // 4: op25b.v1.VerifyResponse.head:type_name -> op25b.v1.AuditHead
-	2, // 5: op25b.v1.AuditService.ListRecords:input_type -> op25b.v1.ListRecordsRequest
-	4, // 6: op25b.v1.AuditService.Verify:input_type -> op25b.v1.VerifyRequest
-	3, // 7: op25b.v1.AuditService.ListRecords:output_type -> op25b.v1.ListRecordsResponse
-	5, // 8: op25b.v1.AuditService.Verify:output_type -> op25b.v1.VerifyResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	9,  // 0: op25b.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	9,  // 1: op25b.v1.AuditCheckpoint.time:type_name -> google.protobuf.Timestamp
+	0,  // 2: op25b.v1.ListRecordsResponse.records:type_name -> op25b.v1.AuditRecord
+	1,  // 3: op25b.v1.ListRecordsResponse.head:type_name -> op25b.v1.AuditHead
+	2,  // 4: op25b.v1.ListRecordsResponse.checkpoint:type_name -> op25b.v1.AuditCheckpoint
+	1,  // 5: op25b.v1.VerifyRequest.known:type_name -> op25b.v1.AuditHead
+	1,  // 6: op25b.v1.VerifyResponse.head:type_name -> op25b.v1.AuditHead
+	2,  // 7: op25b.v1.VerifyResponse.checkpoint:type_name -> op25b.v1.AuditCheckpoint
+	2,  // 8: op25b.v1.PruneRequest.checkpoint:type_name -> op25b.v1.AuditCheckpoint
+	0,  // 9: op25b.v1.PruneResponse.record:type_name -> op25b.v1.AuditRecord
+	3,  // 10: op25b.v1.AuditService.ListRecords:input_type -> op25b.v1.ListRecordsRequest
+	5,  // 11: op25b.v1.AuditService.Verify:input_type -> op25b.v1.VerifyRequest
+	7,  // 12: op25b.v1.AuditService.Prune:input_type -> op25b.v1.PruneRequest
+	4,  // 13: op25b.v1.AuditService.ListRecords:output_type -> op25b.v1.ListRecordsResponse
+	6,  // 14: op25b.v1.AuditService.Verify:output_type -> op25b.v1.VerifyResponse
+	8,  // 15: op25b.v1.AuditService.Prune:output_type -> op25b.v1.PruneResponse
+	13, // [13:16] is the sub-list for method output_type
+	10, // [10:13] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_audit_proto_init() }
@@ -508,7 +726,7 @@ func file_op25b_v1_audit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_audit_proto_rawDesc), len(file_op25b_v1_audit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,18 +23,22 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	AuditService_ListRecords_FullMethodName = "/op25b.v1.AuditService/ListRecords"
 	AuditService_Verify_FullMethodName      = "/op25b.v1.AuditService/Verify"
+	AuditService_Prune_FullMethodName       = "/op25b.v1.AuditService/Prune"
 )
 
 // AuditServiceClient is the client API for AuditService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Reads the audit chain. It wants the role viewer; nothing can be written or removed here.
+// Reads the audit chain, which wants the role viewer. Records can be moved out of the store into an archive, and in no other way removed.
 type AuditServiceClient interface {
 	// Lists records in their order.
 	ListRecords(ctx context.Context, in *ListRecordsRequest, opts ...grpc.CallOption) (*ListRecordsResponse, error)
 	// Reads the whole chain and says whether every record is what was appended.
 	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error)
+	// Deletes the records up to one that the caller has written into an archive, and read back. The chain is verified before, and goes on with
+	// a record that names the archive. It wants the role admin.
+	Prune(ctx context.Context, in *PruneRequest, opts ...grpc.CallOption) (*PruneResponse, error)
 }
 
 type auditServiceClient struct {
@@ -65,16 +69,29 @@ func (c *auditServiceClient) Verify(ctx context.Context, in *VerifyRequest, opts
 	return out, nil
 }
 
+func (c *auditServiceClient) Prune(ctx context.Context, in *PruneRequest, opts ...grpc.CallOption) (*PruneResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PruneResponse)
+	err := c.cc.Invoke(ctx, AuditService_Prune_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AuditServiceServer is the server API for AuditService service.
 // All implementations must embed UnimplementedAuditServiceServer
 // for forward compatibility.
 //
-// Reads the audit chain. It wants the role viewer; nothing can be written or removed here.
+// Reads the audit chain, which wants the role viewer. Records can be moved out of the store into an archive, and in no other way removed.
 type AuditServiceServer interface {
 	// Lists records in their order.
 	ListRecords(context.Context, *ListRecordsRequest) (*ListRecordsResponse, error)
 	// Reads the whole chain and says whether every record is what was appended.
 	Verify(context.Context, *VerifyRequest) (*VerifyResponse, error)
+	// Deletes the records up to one that the caller has written into an archive, and read back. The chain is verified before, and goes on with
+	// a record that names the archive. It wants the role admin.
+	Prune(context.Context, *PruneRequest) (*PruneResponse, error)
 	mustEmbedUnimplementedAuditServiceServer()
 }
 
@@ -90,6 +107,9 @@ func (UnimplementedAuditServiceServer) ListRecords(context.Context, *ListRecords
 }
 func (UnimplementedAuditServiceServer) Verify(context.Context, *VerifyRequest) (*VerifyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+func (UnimplementedAuditServiceServer) Prune(context.Context, *PruneRequest) (*PruneResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prune not implemented")
 }
 func (UnimplementedAuditServiceServer) mustEmbedUnimplementedAuditServiceServer() {}
 func (UnimplementedAuditServiceServer) testEmbeddedByValue()                      {}
@@ -148,6 +168,24 @@ func _AuditService_Verify_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuditService_Prune_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PruneRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuditServiceServer).Prune(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuditService_Prune_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuditServiceServer).Prune(ctx, req.(*PruneRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AuditService_ServiceDesc is the grpc.ServiceDesc for AuditService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -162,6 +200,10 @@ var AuditService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Verify",
 			Handler:    _AuditService_Verify_Handler,
+		},
+		{
+			MethodName: "Prune",
+			Handler:    _AuditService_Prune_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

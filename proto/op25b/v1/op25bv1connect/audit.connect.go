@@ -40,6 +40,8 @@ const (
 	AuditServiceListRecordsProcedure = "/op25b.v1.AuditService/ListRecords"
 	// AuditServiceVerifyProcedure is the fully-qualified name of the AuditService's Verify RPC.
 	AuditServiceVerifyProcedure = "/op25b.v1.AuditService/Verify"
+	// AuditServicePruneProcedure is the fully-qualified name of the AuditService's Prune RPC.
+	AuditServicePruneProcedure = "/op25b.v1.AuditService/Prune"
 )
 
 // AuditServiceClient is a client for the op25b.v1.AuditService service.
@@ -48,6 +50,9 @@ type AuditServiceClient interface {
 	ListRecords(context.Context, *connect.Request[v1.ListRecordsRequest]) (*connect.Response[v1.ListRecordsResponse], error)
 	// Reads the whole chain and says whether every record is what was appended.
 	Verify(context.Context, *connect.Request[v1.VerifyRequest]) (*connect.Response[v1.VerifyResponse], error)
+	// Deletes the records up to one that the caller has written into an archive, and read back. The chain is verified before, and goes on with
+	// a record that names the archive. It wants the role admin.
+	Prune(context.Context, *connect.Request[v1.PruneRequest]) (*connect.Response[v1.PruneResponse], error)
 }
 
 // NewAuditServiceClient constructs a client for the op25b.v1.AuditService service. By default, it
@@ -73,6 +78,12 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(auditServiceMethods.ByName("Verify")),
 			connect.WithClientOptions(opts...),
 		),
+		prune: connect.NewClient[v1.PruneRequest, v1.PruneResponse](
+			httpClient,
+			baseURL+AuditServicePruneProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("Prune")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -80,6 +91,7 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type auditServiceClient struct {
 	listRecords *connect.Client[v1.ListRecordsRequest, v1.ListRecordsResponse]
 	verify      *connect.Client[v1.VerifyRequest, v1.VerifyResponse]
+	prune       *connect.Client[v1.PruneRequest, v1.PruneResponse]
 }
 
 // ListRecords calls op25b.v1.AuditService.ListRecords.
@@ -92,12 +104,20 @@ func (c *auditServiceClient) Verify(ctx context.Context, req *connect.Request[v1
 	return c.verify.CallUnary(ctx, req)
 }
 
+// Prune calls op25b.v1.AuditService.Prune.
+func (c *auditServiceClient) Prune(ctx context.Context, req *connect.Request[v1.PruneRequest]) (*connect.Response[v1.PruneResponse], error) {
+	return c.prune.CallUnary(ctx, req)
+}
+
 // AuditServiceHandler is an implementation of the op25b.v1.AuditService service.
 type AuditServiceHandler interface {
 	// Lists records in their order.
 	ListRecords(context.Context, *connect.Request[v1.ListRecordsRequest]) (*connect.Response[v1.ListRecordsResponse], error)
 	// Reads the whole chain and says whether every record is what was appended.
 	Verify(context.Context, *connect.Request[v1.VerifyRequest]) (*connect.Response[v1.VerifyResponse], error)
+	// Deletes the records up to one that the caller has written into an archive, and read back. The chain is verified before, and goes on with
+	// a record that names the archive. It wants the role admin.
+	Prune(context.Context, *connect.Request[v1.PruneRequest]) (*connect.Response[v1.PruneResponse], error)
 }
 
 // NewAuditServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -119,12 +139,20 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(auditServiceMethods.ByName("Verify")),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServicePruneHandler := connect.NewUnaryHandler(
+		AuditServicePruneProcedure,
+		svc.Prune,
+		connect.WithSchema(auditServiceMethods.ByName("Prune")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/op25b.v1.AuditService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AuditServiceListRecordsProcedure:
 			auditServiceListRecordsHandler.ServeHTTP(w, r)
 		case AuditServiceVerifyProcedure:
 			auditServiceVerifyHandler.ServeHTTP(w, r)
+		case AuditServicePruneProcedure:
+			auditServicePruneHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -140,4 +168,8 @@ func (UnimplementedAuditServiceHandler) ListRecords(context.Context, *connect.Re
 
 func (UnimplementedAuditServiceHandler) Verify(context.Context, *connect.Request[v1.VerifyRequest]) (*connect.Response[v1.VerifyResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.AuditService.Verify is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) Prune(context.Context, *connect.Request[v1.PruneRequest]) (*connect.Response[v1.PruneResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.AuditService.Prune is not implemented"))
 }

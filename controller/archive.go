@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"op25b/internal/client"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// archivePage is how many records are asked for at once: 200 of at most 36 KiB are 7 MB.
+const archivePage = 200
+
+func newAuditArchive() *cobra.Command {
+	var o clientOptions
+	var change changeOptions
+	var upTo uint64
+	cmd := &cobra.Command{
+		Use:   "archive FILE",
+		Short: "move audit records out of the store into a file",
+		Long: `archive writes the records of the audit chain to FILE, reads the file back, and then deletes them from the store. The chain goes on behind a
+checkpoint with the hash of the last record and of the file; audit verify takes that as its beginning, and with --archive FILE verifies the
+records in the file too. It wants the role admin.
+
+Nothing is deleted before the file is whole and on the disk. If it is interrupted before that nothing has changed; remove the file, and begin anew.
+Keep the file: it is the only copy. It is for this user alone, as records name people.`,
+		Example: `  op25b audit archive audit-2026.jsonl --reason 'yearly archive, NOC-900'
+  op25b audit verify --archive audit-2025.jsonl --archive audit-2026.jsonl`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().Uint64Var(&upTo, "up-to", 0, "the last record to move out; 0 is all there are")
+	cmd.Flags().StringVar(&change.reason, "reason", "", "why; it is kept in the audit record")
+	cmd.Flags().BoolVarP(&change.yes, "yes", "y", false, "do not ask")
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
+		if err := change.check(c, "audit list", "archive"); err != nil {
+			return err
+		}
+		info, err := c.archive(ctx, args[0], upTo)
+		if err != nil {
+			return err
+		}
+		if !change.yes {
+			fmt.Fprintf(c.errOut, "%s has records %d to %d, whole and read back.\n", args[0], info.First, info.Last)
+			if err := c.confirm(ctx, "Delete them from the store?"); err != nil {
+				return err
+			}
+		}
+		r, err := client.Ask(ctx, c.timeout, c.Audit.Prune, &op25bv1.PruneRequest{
+			Checkpoint: &op25bv1.AuditCheckpoint{Seq: info.Last, Hash: info.Hash, Archive: info.Sum}, Reason: change.reason,
+		})
+		if err != nil {
+			return fmt.Errorf("%s is whole, and nothing is known to be deleted: %w", args[0], err)
+		}
+		return c.view.Archived(r, fmt.Sprintf("%s, SHA-256 %s", args[0], info.Sum))
+	})
+	return cmd
+}
+
+// archive writes records to a file that does not exist yet, and reads it back.
+func (c *console) archive(ctx context.Context, name string, upTo uint64) (info store.ArchiveInfo, err error) {
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return info, fmt.Errorf("%s: an archive is the only copy of its records, and no file is written over: name one that does not exist", name)
+	}
+	r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, &op25bv1.ListRecordsRequest{Limit: 1})
+	if err != nil {
+		return info, err
+	}
+	behind, last := store.Head{Seq: r.GetCheckpoint().GetSeq(), Hash: r.GetCheckpoint().GetHash()}, r.GetHead().GetSeq()
+	switch {
+	case upTo > last:
+		return info, fmt.Errorf("--up-to %d: the last record is %d", upTo, last)
+	case upTo > 0 && upTo <= behind.Seq:
+		return info, fmt.Errorf("--up-to %d: the records up to %d are in an archive already", upTo, behind.Seq)
+	case upTo > 0:
+		last = upTo
+	}
+	if last == behind.Seq {
+		return info, errors.New("there is no record to archive")
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
+	if err != nil {
+		return info, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	if err := c.writeArchive(ctx, f, behind, last); err != nil {
+		return info, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return info, err
+	}
+	if info, err = store.ReadArchive(f, nil); err != nil {
+		return info, fmt.Errorf("%s, read back: %w", f.Name(), err)
+	}
+	return info, settle(f.Name(), name)
+}
+
+// writeArchive writes records to a file and its disk.
+func (c *console) writeArchive(ctx context.Context, f *os.File, behind store.Head, last uint64) error {
+	w, err := store.NewArchiveWriter(f, behind, last)
+	if err != nil {
+		return err
+	}
+	for next := behind.Seq + 1; next <= last; {
+		r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, &op25bv1.ListRecordsRequest{From: next, Limit: uint32(min(archivePage, last-next+1))})
+		if err != nil {
+			return err
+		}
+		if len(r.Records) == 0 {
+			return fmt.Errorf("the controller has no record %d any more", next)
+		}
+		for _, m := range r.Records {
+			if err := w.Add(storeRecord(m)); err != nil {
+				return err
+			}
+			next++
+		}
+	}
+	return f.Sync()
+}
+
+// settle gives a file that is whole its name, which nothing has yet, for good.
+func settle(from, to string) error {
+	if err := os.Link(from, to); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func storeRecord(m *op25bv1.AuditRecord) store.AuditRecord {
+	return store.AuditRecord{
+		Seq: m.Seq, Time: m.Time.AsTime(), Who: m.Who, Role: m.Role, Verb: m.Verb, Object: m.Object, Reason: m.Reason, Detail: m.Detail,
+		Prev: m.Prev, Hash: m.Hash,
+	}
+}
+
+// archives are files that are read and verified, in the order of their records, from record 1 on without a gap.
+type archives struct {
+	infos []store.ArchiveInfo
+	known []*op25bv1.AuditHead // that are in none of the files
+}
+
+// readArchives reads archives, and compares them with heads that are known from before and with the checkpoint.
+func readArchives(names []string, known []*op25bv1.AuditHead) (a archives, err error) {
+	found := make(map[uint64]string) // hashes, of the numbers that known has
+	for _, k := range known {
+		found[k.Seq] = ""
+	}
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return a, err
+		}
+		info, err := store.ReadArchive(f, func(r store.AuditRecord) error {
+			if _, asked := found[r.Seq]; asked {
+				found[r.Seq] = r.Hash
+			}
+			return nil
+		})
+		_ = f.Close()
+		if err != nil {
+			return a, fmt.Errorf("%s: %w", name, err)
+		}
+		a.infos = append(a.infos, info)
+	}
+	slices.SortFunc(a.infos, func(x, y store.ArchiveInfo) int { return int(x.First) - int(y.First) })
+	last := store.ArchiveInfo{}
+	for _, info := range a.infos {
+		if info.First != last.Last+1 || info.Prev != last.Hash {
+			return a, fmt.Errorf("archives: %w: record %d, with which one begins, does not follow record %d", store.ErrBroken, info.First, last.Last)
+		}
+		last = info
+	}
+	for _, k := range known {
+		switch hash := found[k.Seq]; {
+		case hash == "":
+			a.known = append(a.known, k)
+		case hash != k.Hash:
+			return a, &store.BreakError{Seq: k.Seq, What: fmt.Sprintf("replaced: its hash is %.12s..., and was known as %.12s...", hash, k.Hash)}
+		}
+	}
+	if last.Last > 0 { // what the store still has of it must be the same
+		a.known = append(a.known, &op25bv1.AuditHead{Seq: last.Last, Hash: last.Hash})
+	}
+	return a, nil
+}
+
+// joins checks that the archives and the chain in the store are one chain, and that no head was left unchecked.
+func (a archives) joins(cp *op25bv1.AuditCheckpoint) error {
+	last := store.ArchiveInfo{}
+	if len(a.infos) > 0 {
+		last = a.infos[len(a.infos)-1]
+	}
+	if last.Last > 0 && last.Last < cp.GetSeq() {
+		return fmt.Errorf("archives: records %d to %d are in none of the files", last.Last+1, cp.GetSeq())
+	}
+	if last.Last == cp.GetSeq() && last.Last > 0 && (last.Hash != cp.GetHash() || last.Sum != cp.GetArchive()) {
+		return fmt.Errorf("archives: %w: the file that ends at record %d has the SHA-256 %s, and the one that was archived %s",
+			store.ErrBroken, last.Last, last.Sum, cp.GetArchive())
+	}
+	for _, k := range a.known {
+		if k.Seq < cp.GetSeq() && k.Seq != last.Last {
+			return fmt.Errorf("--known %d: that record is in an archive; give its file with --archive", k.Seq)
+		}
+	}
+	return nil
+}
