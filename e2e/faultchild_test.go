@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/clock"
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
@@ -33,6 +34,7 @@ type childConfig struct {
 	Kind      string
 	Name      string
 	Endpoints []string `json:",omitempty"` // of the cluster, for a controller
+	Clock     string   `json:",omitempty"` // the file that says how far a controller's clock is off
 }
 
 func childCommand(t testing.TB, c childConfig) *exec.Cmd {
@@ -90,8 +92,12 @@ func (c childConfig) runController(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
+	times, err := clock.New(clock.Config{Source: offClock(ctx, c.Clock), Logger: log})
+	if err != nil {
+		return err
+	}
 	return fleet.Run(ctx, fleet.Config{
-		Name: c.Name, Store: s, Book: intent.NewBook(s, time.Now), Logger: log,
+		Name: c.Name, Store: s, Clock: times, Book: intent.NewBookOf(s, times), Logger: log,
 		// A round is to end in seconds: what is found by looking is looked for often. Small batches have many points to be killed at.
 		AuditEvery: time.Second, Settle: 300 * time.Millisecond,
 		Session: p4rt.KeepConfig{

@@ -46,6 +46,7 @@ func faults() []fault {
 		{name: "store put back", inject: (*round).storePutBack, alone: true},
 		{name: "store emptied", inject: (*round).storeEmptied, alone: true},
 		{name: "another cluster", inject: (*round).otherCluster, alone: true},
+		{name: "clock", inject: (*round).clockJumps, alone: true},
 		{name: "full disk", inject: (*round).fullDisk, alone: true},
 		{name: "controller stopped", inject: (*round).stopController, alone: true},
 		{name: "late writes", inject: (*round).lateWrites, alone: true},

@@ -125,7 +125,7 @@ func generous(t testing.TB) context.Context {
 func startPlant(t *testing.T, withBMv2 string) *plant {
 	t.Helper()
 	return startPlantOf(t, withBMv2, func(p *plant, n *node) *exec.Cmd {
-		return childCommand(t, childConfig{Kind: controllerChild, Name: n.name, Endpoints: p.endpoints})
+		return childCommand(t, childConfig{Kind: controllerChild, Name: n.name, Endpoints: p.endpoints, Clock: p.clockFile(n.name)})
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 type tap struct {
 	mu       sync.Mutex // guards everything that follows
 	requests int        // to change something, as they have passed to the switch
+	reads    int        // that controllers have begun
 	accepted int
 	refused  int             // as not the primary's
 	highest  p4rt.ElectionID // of all requests that the switch has accepted
@@ -78,6 +79,8 @@ func (l *tapLink) collect(stream uint32, headers []hpack.HeaderField, data []byt
 	for _, h := range headers {
 		if h.Name == ":path" {
 			switch h.Value {
+			case p4v1.P4Runtime_Read_FullMethodName:
+				l.tap.read()
 			case p4v1.P4Runtime_Write_FullMethodName, p4v1.P4Runtime_SetForwardingPipelineConfig_FullMethodName, p4v1.P4Runtime_StreamChannel_FullMethodName:
 				l.calls[stream] = &tapped{path: h.Value}
 			}
@@ -126,6 +129,13 @@ func (l *tapLink) message(c *tapped, data []byte) {
 		l.tap.mu.Unlock()
 	}
 	c.id, c.asked = idOf(id), true
+}
+
+func (t *tap) read() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reads++
+	t.newsLocked()
 }
 
 // whole is called when a request is complete, and is about to go on.
