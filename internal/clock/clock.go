@@ -95,6 +95,15 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
+// Trusted is the time for what is shown, and for what expires such as tokens: it is Now without what the store has recorded, so that a date
+// that was recorded too early locks nobody out.
+func (c *Clock) Trusted() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, trusted := c.readLocked()
+	return trusted
+}
+
 // Dates is the moment up to which dates are in force. It never runs backwards, and stands still while dates are held; dates that the store
 // has recorded as begun are in force in any case.
 func (c *Clock) Dates() time.Time {

@@ -2,9 +2,11 @@ package clock
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 )
 
@@ -96,6 +98,9 @@ func TestBegun(t *testing.T) {
 	c.Begun(noon.Add(-time.Hour)) // no news
 	if !c.Dates().Equal(noon) || !c.Now().Equal(noon) {
 		t.Errorf("dates up to %v, now %v", c.Dates(), c.Now())
+	}
+	if !c.Trusted().Equal(noon.Add(-2 * time.Hour)) {
+		t.Errorf("tokens expire by %v", c.Trusted())
 	}
 }
 
@@ -200,5 +205,38 @@ func TestJudge(t *testing.T) {
 				t.Errorf("the verdict is %+v, want %+v; the hold %v, want %v", got, c.verdict, clock.Hold().Reason, c.want)
 			}
 		})
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := &machine{boot: "boot"}
+	c, err := New(Config{Source: m.source(), Metrics: NewMetrics(reg)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.judge(scene{name: "a", present: 3, others: []Member{{Name: "b", Known: true, Ahead: 2 * time.Second}, {Name: "c"}}})
+	m.offset = time.Hour
+	c.Now()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	want := map[string]float64{
+		"op25b_clock_dates_held jump": 1, "op25b_clock_dates_held restart": 0, "op25b_clock_dates_held skew": 0, "op25b_clock_dates_held starting": 0,
+		"op25b_clock_jumps_total": 1, "op25b_clock_skew_seconds b": 2,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the metrics are %v, want %v", got, want)
 	}
 }

@@ -294,7 +294,11 @@ func (k *Keeper) scene() scene {
 // write writes down this controller's time and, if it is trusted and nobody else keeps it, the store's.
 func (k *Keeper) write(ctx context.Context, may verdict) {
 	b := k.clock.beat()
-	if _, err := k.beats.PutIf(ctx, k.name, store.AnyRevision, b); err != nil {
+	_, err := k.beats.PutIf(ctx, k.name, store.AnyRevision, b)
+	if errors.Is(err, store.ErrFull) && may.keeps { // nobody can keep the store's time: each has its own until there is room
+		k.clock.kept()
+	}
+	if err != nil {
 		k.log.Debug("the time of this controller was not stored", zap.Error(err))
 		return
 	}

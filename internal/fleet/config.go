@@ -98,7 +98,7 @@ func (c Config) withDefaults() (Config, error) {
 			return c, err
 		}
 	}
-	c.Now = c.Clock.Now
+	c.Now = c.Clock.Trusted
 	if c.AuditEvery == 0 {
 		c.AuditEvery = DefaultAuditEvery
 	}

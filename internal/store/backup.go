@@ -14,7 +14,7 @@ import (
 // (ownerships, presences, its clock), nor what was seen of switches (statuses), nor the identity: a restored store gets one of its own.
 var (
 	backedUp    = []string{"intent/", "audit/", "rec/"}
-	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/"}
+	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/"}
 )
 
 // Pages of a backup.
