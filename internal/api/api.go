@@ -87,8 +87,9 @@ type Deps struct {
 // A server is what all services have in common.
 type server struct {
 	Deps
-	guard  *guard
-	joined joined
+	guard   *guard
+	joined  joined
+	changes fan[intent.Update] // of the intent, for all who watch
 }
 
 // New returns the handler of everything. It starts nothing.
@@ -108,8 +109,9 @@ func New(d Deps) http.Handler {
 	if d.Stopping == nil {
 		d.Stopping = context.Background()
 	}
-	d.Switches = &shared{Switches: d.Switches}
+	d.Switches = newShared(d.Switches)
 	s := &server{Deps: d}
+	s.changes.watch = func(ctx context.Context) <-chan intent.Update { return d.Book.Watch(ctx, 0) }
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{

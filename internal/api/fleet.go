@@ -117,7 +117,7 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 	if err != nil {
 		return err
 	}
-	intents := s.Book.Watch(ctx, number(in))
+	intents, first := s.changes.Watch(ctx), true
 	watched := s.Switches.Watch(ctx)
 	var statuses []*op25bv1.SwitchStatus
 	w := watcher{only: req.Msg.Switches, told: make(map[string]*op25bv1.SwitchStatus)}
@@ -135,7 +135,14 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 			if update.Err != nil && !errors.Is(update.Err, intent.ErrNone) {
 				continue // the one before stays what counts
 			}
+			old := first && number(update.Intent) < number(in) // told before in was read; the newest follows
+			if first = false; old {
+				continue
+			}
 			in = update.Intent
+		}
+		if statuses == nil {
+			continue // nothing is known of the switches yet
 		}
 		if answer := w.news(in, s.joined.of(in, statuses)); answer != nil {
 			if err := out.Send(answer); err != nil {

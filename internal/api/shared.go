@@ -10,42 +10,45 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// shared are switches that many watch and that are watched once: each change is read from the store and made a message one time, however
-// many it is told to. While nobody watches, nothing is watched.
-type shared struct {
-	Switches
+// A fan is a watch that many share: what is told is read from the store and worked out one time, however many it is told to. While nobody
+// watches, nothing is watched.
+type fan[T any] struct {
+	watch func(ctx context.Context) <-chan T
+	// merge, if not nil, returns what is told in place of now, where before was told last.
+	merge func(before, now T) T
 
 	mu     sync.Mutex // guards everything that follows
-	source *source    // nil while nobody watches
+	source *source[T] // nil while nobody watches
 }
 
-var _ Switches = (*shared)(nil)
-
 // A source is one watch that is told to several.
-type source struct {
-	end context.CancelFunc
+type source[T any] struct {
+	end   context.CancelFunc
+	merge func(before, now T) T
 
 	mu     sync.Mutex // guards everything that follows
 	users  int
-	newest []*op25bv1.SwitchStatus
+	newest T
+	have   bool          // something was told
 	next   chan struct{} // closed when newest is no longer the newest, or over
 	over   bool
 }
 
-// Watch tells what the one watch tells.
-func (s *shared) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
-	src := s.join()
-	out := make(chan []*op25bv1.SwitchStatus)
+// Watch tells what the one watch tells, at first the newest that is known. A slow receiver gets the newest. The channel is closed when ctx or
+// the watch ends.
+func (f *fan[T]) Watch(ctx context.Context) <-chan T {
+	src := f.join()
+	out := make(chan T)
 	go func() {
 		defer close(out)
-		defer s.leave(src)
+		defer f.leave(src)
 		for told := false; ; {
-			newest, next, over := src.look()
+			newest, have, next, over := src.look()
 			if over {
 				return
 			}
 			to := out
-			if newest == nil || told {
+			if !have || told {
 				to = nil
 			}
 			select {
@@ -62,19 +65,19 @@ func (s *shared) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
 }
 
 // join returns the source, and begins it for the first.
-func (s *shared) join() *source {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.source != nil && s.source.use() {
-		return s.source
+func (f *fan[T]) join() *source[T] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.source != nil && f.source.use() {
+		return f.source
 	}
 	ctx, end := context.WithCancel(context.Background())
-	src := &source{end: end, users: 1, next: make(chan struct{})}
-	s.source = src
-	statuses := s.Switches.Watch(ctx)
+	src := &source[T]{end: end, merge: f.merge, users: 1, next: make(chan struct{})}
+	f.source = src
+	updates := f.watch(ctx)
 	go func() {
-		for some := range statuses {
-			src.tell(some)
+		for now := range updates {
+			src.tell(now)
 		}
 		src.close()
 	}()
@@ -82,22 +85,22 @@ func (s *shared) join() *source {
 }
 
 // leave ends the source with the last.
-func (s *shared) leave(src *source) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (f *fan[T]) leave(src *source[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	if src.users--; src.users > 0 {
 		return
 	}
 	src.end()
-	if s.source == src {
-		s.source = nil
+	if f.source == src {
+		f.source = nil
 	}
 }
 
 // use adds a user. It reports false if the source is over.
-func (s *source) use() bool {
+func (s *source[T]) use() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
@@ -107,37 +110,59 @@ func (s *source) use() bool {
 	return true
 }
 
-func (s *source) look() (newest []*op25bv1.SwitchStatus, next chan struct{}, over bool) {
+func (s *source[T]) look() (newest T, have bool, next chan struct{}, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.newest, s.next, s.over
+	return s.newest, s.have, s.next, s.over
 }
 
-// tell takes new statuses. Those that are as before stay the same message, so that a look at the pointer says so.
-func (s *source) tell(some []*op25bv1.SwitchStatus) {
+func (s *source[T]) tell(now T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := make(map[string]*op25bv1.SwitchStatus, len(s.newest))
-	for _, st := range s.newest {
-		before[st.Switch] = st
+	if s.merge != nil {
+		now = s.merge(s.newest, now)
 	}
-	all := make([]*op25bv1.SwitchStatus, len(some)) // not nil, also if it is empty
-	for i, st := range some {
-		all[i] = st
-		if old := before[st.Switch]; proto.Equal(old, st) {
-			all[i] = old
-		}
-	}
-	s.newest = all
+	s.newest, s.have = now, true
 	close(s.next)
 	s.next = make(chan struct{})
 }
 
-func (s *source) close() {
+func (s *source[T]) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
 	close(s.next)
+}
+
+// shared are switches that are watched once for all who watch them.
+type shared struct {
+	Switches
+	fan fan[[]*op25bv1.SwitchStatus]
+}
+
+var _ Switches = (*shared)(nil)
+
+func newShared(s Switches) *shared {
+	return &shared{s, fan[[]*op25bv1.SwitchStatus]{watch: s.Watch, merge: keepSame}}
+}
+
+// Watch tells what the one watch of the switches tells.
+func (s *shared) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus { return s.fan.Watch(ctx) }
+
+// keepSame is now, where statuses that are as before are the same message, so that a look at the pointer says so. It is never nil.
+func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
+	was := make(map[string]*op25bv1.SwitchStatus, len(before))
+	for _, st := range before {
+		was[st.Switch] = st
+	}
+	all := make([]*op25bv1.SwitchStatus, len(now))
+	for i, st := range now {
+		all[i] = st
+		if old := was[st.Switch]; proto.Equal(old, st) {
+			all[i] = old
+		}
+	}
+	return all
 }
 
 // joined are the statuses of an inventory, as they were worked out last. All watchers ask for the same ones.
@@ -156,16 +181,7 @@ func (j *joined) of(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25
 	if same {
 		return j.all
 	}
-	before := make(map[string]*op25bv1.SwitchStatus, len(j.all))
-	for _, st := range j.all {
-		before[st.Switch] = st
-	}
-	all := byStore(in, onInventory(in, statuses))
-	for i, st := range all {
-		if old := before[st.Switch]; proto.Equal(old, st) {
-			all[i] = old
-		}
-	}
+	all := keepSame(j.all, byStore(in, onInventory(in, statuses)))
 	j.in, j.statuses, j.all = in, statuses, all
 	return all
 }

@@ -50,7 +50,7 @@ func TestWatchersShareOneSource(t *testing.T) {
 			return all
 		}
 		counted := &countedSwitches{told: make(chan []*op25bv1.SwitchStatus)}
-		s := &shared{Switches: counted}
+		s := newShared(counted)
 		first, leaveFirst := context.WithCancel(t.Context())
 		second, leaveSecond := context.WithCancel(t.Context())
 		a, b := s.Watch(first), s.Watch(second)
