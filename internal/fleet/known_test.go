@@ -160,6 +160,17 @@ func TestConfirmation(t *testing.T) {
 	awaitStored(t, watch, "seen", func(all []Status) bool {
 		return len(all) == 2 && !slices.ContainsFunc(all, func(st Status) bool { return st.State != StateConverged || st.Seen.IsZero() })
 	})
+	// Without its confirmation nothing counts, until it confirms again.
+	if err := store.JSON[confirmation](s, confirmationKind).Delete(within(t), "noc-1", store.AnyRevision); err != nil {
+		t.Fatal(err)
+	}
+	all := func(state State) func([]Status) bool {
+		return func(all []Status) bool {
+			return !slices.ContainsFunc(all, func(st Status) bool { return st.State != state })
+		}
+	}
+	awaitStored(t, watch, "not confirmed", all(StateUnknown))
+	awaitStored(t, watch, "confirmed again", all(StateConverged))
 	cancel()
 	for range watch {
 	}
