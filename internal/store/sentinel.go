@@ -117,7 +117,8 @@ func (s *Store) found(err error) {
 	if members == "" {
 		w.why, reason = err, err.Error()
 	}
-	if !w.warned {
+	// One look that fails is a slow disk; a store that nobody has met yet is told of at once.
+	if !w.warned && (!w.met || time.Since(w.since) >= lookEvery) {
 		w.warned = true
 		s.log.Warn("the store is of no use for now; nothing is changed until it is", zap.Strings("store", s.endpoints), zap.String("reason", reason))
 	}
