@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +56,22 @@ func (l *switchLimits) add(cmd *cobra.Command) {
 	f.Var(&l.program, "max-program", "memory of a program's counters, meters and registers")
 	f.Var(&l.state, "max-state", "memory of the entries, groups and replicas that are written")
 	f.Var(&l.unread, "max-unread", "memory of packets, digests and notices that controllers have not read")
+}
+
+// others is the memory of a switch in bytes that no flag bounds: op25b itself, connections, reads in work, packets in work.
+const others = 512 << 20
+
+// total is the most memory that the switch should take: two programs and their state, since one may be saved beside the one that runs.
+func (l *switchLimits) total() int64 {
+	return int64(l.budget) + 2*int64(l.program+l.state) + int64(l.unread) + others
+}
+
+// keep has the garbage collector work harder toward that total, where it would let the heap grow to twice of what is in use, unless the
+// environment says otherwise (GOMEMLIMIT).
+func (l *switchLimits) keep() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(l.total())
+	}
 }
 
 func (l *switchLimits) limits() softswitch.Limits {

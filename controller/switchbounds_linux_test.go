@@ -223,6 +223,40 @@ func (x *siege) programs() {
 			p["headers"] = append(p["headers"].([]any), map[string]any{"name": fmt.Sprint("h", i), "id": 1000 + i, "header_type": "big"})
 		}
 	})
+	// Large, and valid but for a name at its end: everything before is compiled.
+	with("primitives", func(p map[string]any) {
+		actions := p["actions"].([]any)
+		for _, a := range actions {
+			if list := a.(map[string]any)["primitives"].([]any); len(list) > 2 {
+				bulk := []any{list[0]}
+				for range 40_000 {
+					bulk = append(bulk, map[string]any{"op": list[0].(map[string]any)["op"], "parameters": list[0].(map[string]any)["parameters"]})
+				}
+				a.(map[string]any)["primitives"] = bulk
+				break
+			}
+		}
+		p["pipelines"] = append(p["pipelines"].([]any), map[string]any{"name": "no such pipeline"})
+	})
+	with("tables", func(p map[string]any) {
+		pipeline := p["pipelines"].([]any)[0].(map[string]any)
+		tables := pipeline["tables"].([]any)
+		text, err := json.Marshal(tables[0])
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		for i := range 10_000 {
+			var copied map[string]any
+			if err := json.Unmarshal(text, &copied); err != nil {
+				x.t.Fatal(err)
+			}
+			delete(copied, "source_info")
+			copied["name"], copied["id"] = fmt.Sprint("t", i), 1000+i
+			tables = append(tables, copied)
+		}
+		pipeline["tables"] = tables
+		p["pipelines"] = append(p["pipelines"].([]any), map[string]any{"name": "no such pipeline"})
+	})
 	for name, text := range map[string][]byte{
 		"objects": []byte(`{"headers":[` + strings.Repeat("{},", 5<<20) + `{}]}`),
 		"arrays":  []byte(`{"header_types":[{"fields":[` + strings.Repeat("[],", 5<<20) + `[]]}]}`),
