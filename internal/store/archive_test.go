@@ -173,3 +173,20 @@ func TestReadArchiveRefuses(t *testing.T) {
 		t.Errorf("an archive of nothing: %v", err)
 	}
 }
+
+// A backup of a store whose records were archived is restored with its checkpoint, and is the same chain.
+func TestArchivedStoreMoves(t *testing.T) {
+	s := embeddedStore(t)
+	appendRecords(t, s, 5)
+	_, info := archiveOf(t, s, 3)
+	must(prune(t, s, info))(t)
+	var file bytes.Buffer
+	must(s.Backup(within(t), &file))(t)
+	must(CheckBackup(bytes.NewReader(file.Bytes())))(t)
+	other := embeddedStore(t)
+	must(other.Restore(within(t), bytes.NewReader(file.Bytes()), false))(t)
+	v, want := must(other.Audit().VerifyFrom(within(t)))(t), must(s.Audit().VerifyFrom(within(t)))(t)
+	if v != want || v.Checkpoint.Seq != 3 {
+		t.Errorf("restored as %+v, want %+v", v, want)
+	}
+}

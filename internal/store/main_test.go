@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 		damagedProcess(dir)
 		return
 	}
+	if dir := os.Getenv(killedEnv); dir != "" {
+		killedProcess(dir)
+		return
+	}
 	if err := flag.Set("rapid.checks", "30"); err != nil { // each step of a case is a few requests to a real etcd
 		panic(err)
 	}
