@@ -309,7 +309,7 @@ func (r *round) killQuorum() {
 	// The owners say that they have lost the switches, and wait for the store.
 	ctx := generous(r.t)
 	for i, j := range journals {
-		for _, words := range [][]string{{`"state":"lost"`}, {`"state":"waiting"`}} {
+		for _, words := range [][]string{{`"ownership":"lost"`}, {`"ownership":"waiting"`}} {
 			if err := j.await(ctx, from[i], words...); err != nil {
 				r.t.Fatalf("without a quorum: %v", err)
 			}
