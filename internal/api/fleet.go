@@ -188,15 +188,18 @@ func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus) *op25bv1.
 	return answer
 }
 
-// same reports whether two statuses say the same, but for when the switch was last seen: that alone is no news.
+// same reports whether two statuses say the same, but for when the switch was last seen: that alone is no news. It changes neither: watchers
+// share them.
 func same(a, b *op25bv1.SwitchStatus) bool {
-	if a == nil {
-		return b == nil
+	switch {
+	case a == b:
+		return true
+	case a == nil || b == nil:
+		return false
 	}
-	seen := b.Seen
-	b.Seen = a.Seen
-	defer func() { b.Seen = seen }()
-	return proto.Equal(a, b)
+	seen := proto.CloneOf(b)
+	seen.Seen = a.Seen
+	return proto.Equal(a, seen)
 }
 
 // Drift compares switches with what they were last brought to.

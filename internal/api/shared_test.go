@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -104,5 +107,22 @@ func TestJoinedOnce(t *testing.T) {
 	news := j.of(nil, []*op25bv1.SwitchStatus{proto.CloneOf(some[0]), {Switch: "b", Revision: 2}})
 	if news[0] != was[0] || news[1] == was[1] || news[1].Revision != 2 {
 		t.Errorf("%v", news)
+	}
+}
+
+// Watchers compare statuses that they share, and change none of them.
+func TestSameChangesNothing(t *testing.T) {
+	early, late := &op25bv1.SwitchStatus{Switch: "a", Seen: timestamppb.New(time.Unix(1, 0))}, &op25bv1.SwitchStatus{Switch: "a", Seen: timestamppb.New(time.Unix(2, 0))}
+	var watchers sync.WaitGroup
+	for range 4 { // the race detector looks
+		watchers.Go(func() {
+			if !same(early, late) || same(early, nil) || same(nil, late) || !same(nil, nil) {
+				t.Error("only the time at which the switch was seen differs")
+			}
+		})
+	}
+	watchers.Wait()
+	if late.Seen.Seconds != 2 {
+		t.Error("a status was changed")
 	}
 }
