@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/auth"
+	"op25b/internal/budget"
 	"op25b/internal/tlsfiles/tlstest"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -75,19 +75,11 @@ func (s *process) finish(t testing.TB) string {
 // peak is the most memory that the process ever had, in MiB.
 func (s *process) peak(t testing.TB) int {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	mib, err := budget.Resident(s.cmd.Process.Pid)
 	if err != nil {
 		t.Fatalf("the controller has ended: %v", err)
 	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if m == nil {
-		t.Fatal("no VmHWM in /proc: the controller has ended")
-	}
-	kib, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib >> 10
+	return mib
 }
 
 // bomb is count times an element between a head and a tail, with gzip.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,7 +84,7 @@ func TestI12BoundedReaders(t *testing.T) {
 	slices.Sort(took)
 	log := s.finish(t)
 	lost := strings.Count(log, "ownerships lost")
-	t.Logf("%d readers, %d watchers: %d leases lost; activation to converged: median %v, longest %v; %.0f reads a second, %d refused, %d messages to watchers",
+	fmt.Printf("I12 BoundedReaders: %d readers, %d watchers: %d leases lost; activation to converged: median %v, longest %v; %.0f reads a second, %d refused, %d messages to watchers\n",
 		readers, watchers, lost, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), rate, refused.Load(), watched.Load())
 	if lost > 0 {
 		t.Errorf("%d leases were lost", lost)

@@ -20,15 +20,20 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
+	"op25b/internal/budget"
 	"op25b/internal/pipeline"
 )
 
 // A daemon is op25b as a process of its own.
 type daemon struct {
-	cmd  *exec.Cmd
-	said sync.WaitGroup // until stderr ends
-	log  strings.Builder
+	cmd    *exec.Cmd
+	said   sync.WaitGroup // until stderr ends
+	log    strings.Builder
+	memory *budget.Budget
 }
+
+// daemonMiB is the memory that any process of a test may take, in MiB, before it is killed: more than any test allows by itself.
+const daemonMiB = 1536
 
 // daemons are those of the scripts that run, by script and name.
 var running sync.Map
@@ -75,8 +80,10 @@ func launch(exe, dir string, env, args []string) (d *daemon, said map[string]any
 	if err := d.cmd.Start(); err != nil {
 		return nil, nil, err
 	}
-	up := make(chan map[string]any, 1)
+	up, ended := make(chan map[string]any, 1), make(chan struct{})
+	d.memory = budget.Start("op25b "+args[0], d.cmd.Process, daemonMiB, ended)
 	d.said.Go(func() {
+		defer close(ended)
 		defer close(up)
 		told := false
 		for lines := bufio.NewReader(stderr); ; {
@@ -149,7 +156,11 @@ func (d *daemon) end(by syscall.Signal) error {
 	_ = d.cmd.Process.Signal(by)
 	_ = d.cmd.Process.Signal(syscall.SIGCONT) // it may be frozen
 	d.said.Wait()
-	if err := d.cmd.Wait(); err != nil && by != syscall.SIGKILL {
+	err := d.cmd.Wait()
+	if over := d.memory.Err(); over != nil {
+		return over
+	}
+	if err != nil && by != syscall.SIGKILL {
 		return fmt.Errorf("%s ended with %w: %s", strings.Join(d.cmd.Args, " "), err, d.log.String())
 	}
 	return nil
