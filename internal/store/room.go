@@ -11,7 +11,7 @@ import (
 
 // makeRoom makes room for so many bytes in an embedded etcd: it drops the past of keys, gives free pages back to the file if that is worth
 // its time, and ends the alarm of a database that was full and has room again. It does nothing to an external cluster, which is not ours,
-// or if nothing was changed since it was last done.
+// or if nothing was changed since it was last done and there is no alarm.
 //
 // Free pages are used again, and so they are given back only where the file itself nears etcd's bound. That copies the database, and etcd
 // answers nothing meanwhile: ownerships are lost if it takes longer than their lease, and taken again after it. Once begun it does not depend
@@ -28,11 +28,12 @@ func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	}
 	ctx, cancel := s.within(context.WithoutCancel(ctx))
 	defer cancel()
-	if again, err := s.compact(ctx); err != nil || !again {
+	again, err := s.compact(ctx)
+	sp := s.Space(ctx)
+	if err != nil || !again && !sp.ReadOnly { // an alarm may be raised after room was made, by a write that was under way
 		s.log.Debug("no room made", zap.Error(err))
 		return
 	}
-	sp := s.Space(ctx)
 	if tight := sp.Used+bytes > sp.Hard-sp.reserve()/2 || sp.ReadOnly; tight && sp.Used-sp.InUse >= sp.reserve()/4 {
 		began := time.Now()
 		if _, err := s.client.Defragment(ctx, s.endpoints[0]); err != nil {

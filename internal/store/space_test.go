@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -158,6 +159,25 @@ func TestFullStoreOpens(t *testing.T) { // I13
 		must(s.client.Delete(within(t), s.key(fmt.Sprintf("junk/%d", i))))(t)
 	}
 	put(t, s.Intent(), 4, docs("a", "1"))
+}
+
+// An alarm that etcd raises when room was made already, by a write that was under way, does not outlive the next change.
+func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
+	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
+	put(t, s.Intent(), 0, docs("phase", "0"))
+	s.makeRoom(within(t), 0)
+	conn := must(s.client.Dial(s.endpoints[0]))(t)
+	defer conn.Close()
+	must(etcdserverpb.NewMaintenanceClient(conn).Alarm(within(t), &etcdserverpb.AlarmRequest{
+		Action: etcdserverpb.AlarmRequest_ACTIVATE, Alarm: etcdserverpb.AlarmType_NOSPACE, MemberID: uint64(s.server.etcd.Server.MemberID()),
+	}))(t)
+	if !s.Space(within(t)).ReadOnly {
+		t.Fatal("there is no alarm")
+	}
+	put(t, s.Intent(), 1, docs("phase", "1"))
+	if sp := s.Space(within(t)); sp.ReadOnly {
+		t.Errorf("the space is %v", sp)
+	}
 }
 
 // An external cluster says how much room it has, and its alarm is told.
