@@ -41,7 +41,7 @@ func addStore(cmd *cobra.Command, o *serveOptions) {
 
 // openStore opens the store that flags name. A data directory must be there already if it is to be read.
 func openStore(ctx context.Context, o *serveOptions, read bool) (*store.Store, error) {
-	o.quota = store.DefaultQuota
+	o.quota = store.MaxQuota // the quota is the controller's, and unknown here
 	config, err := o.store(zap.NewNop())
 	if err != nil {
 		return nil, err
