@@ -46,10 +46,11 @@ type serveOptions struct {
 	files     []string
 	ifEmpty   bool
 	quota     byteSize
+	documents byteSize
 }
 
 func newServe() *cobra.Command {
-	o := serveOptions{quota: store.DefaultQuota}
+	o := serveOptions{quota: store.DefaultQuota, documents: api.MaxFiles}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "run a controller: keep every switch as the policy says, and answer the other commands",
@@ -71,6 +72,7 @@ SIGTERM or an interrupt ends it in order: it gives its switches back, and they s
 	f.StringVar(&o.name, "name", name, "this controller's name, which no other has")
 	f.StringVar(&o.dir, "data-dir", "", "the store of a controller alone; by default "+defaultDir())
 	f.Var(&o.quota, "quota", "largest size of the store in --data-dir; an eighth of it, at most 256MiB, is kept for changes of phase and the way back")
+	f.Var(&o.documents, "max-documents", "largest size of the documents of a request, 1MiB to 64MiB; reading takes up to 45 times as much memory")
 	f.StringSliceVar(&o.etcd, "etcd", nil, "the etcd cluster that several controllers share: HOST:PORT,...")
 	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the authorities of the cluster's certificates; without it etcd is spoken to in plain text")
 	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with our certificate towards the cluster")
@@ -98,6 +100,9 @@ SIGTERM or an interrupt ends it in order: it gives its switches back, and they s
 		}
 		if cmd.Flags().Changed("quota") && len(o.etcd) > 0 {
 			return fmt.Errorf("--quota %v: the quota of a cluster is set on its members, by etcd's --quota-backend-bytes; leave out --quota", &o.quota)
+		}
+		if o.documents < api.MinFiles || o.documents > api.MaxFiles {
+			return fmt.Errorf("--max-documents %v: must be from 1MiB to 64MiB", &o.documents)
 		}
 		return runServe(cmd.Context(), o, log)
 	}
@@ -168,7 +173,8 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), st.Collector())
 	handler := api.New(api.Deps{
-		Name: o.name, Clock: times, Store: st, Book: book, Switches: api.FleetSwitches(st, o.name), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
+		MaxFiles: int64(o.documents),
+		Name:     o.name, Clock: times, Store: st, Book: book, Switches: api.FleetSwitches(st, o.name), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
 		Check: desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver, Now: times.Dates}),
 	})
 	if o.advertise == "" {

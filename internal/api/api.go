@@ -30,6 +30,8 @@ const (
 	// MaxFiles is the most bytes of all files of a request together: a fleet of 1,000 switches with 8,192 lines each is 1.3 GB and is not
 	// sent whole by anybody, one of 400,000 lines is.
 	MaxFiles = 64 << 20
+	// MinFiles is the least that the bound on files can be set to: a few thousand lines.
+	MinFiles = 1 << 20
 	// MaxFileCount is the most files of a request: a policy and an inventory are two, and each switch may have one beside them.
 	MaxFileCount = 4096
 	// MaxList is the most revisions or records of an answer.
@@ -74,6 +76,8 @@ type Deps struct {
 	Name string
 	// Clock says up to which moment dates are in force; nil is as Now says.
 	Clock *clock.Clock
+	// MaxFiles is the most bytes of all files of a request together, from MinFiles on; MaxFiles if 0.
+	MaxFiles int64
 	// Now is the clock; Clock's if nil, or time.Now.
 	Now func() time.Time
 	// Logger may be nil.
@@ -94,6 +98,9 @@ type server struct {
 
 // New returns the handler of everything. It starts nothing.
 func New(d Deps) http.Handler {
+	if d.MaxFiles == 0 {
+		d.MaxFiles = MaxFiles
+	}
 	if d.Now == nil && d.Clock != nil {
 		d.Now = d.Clock.Trusted
 	}
@@ -132,7 +139,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
 	mux.Handle(grpchealth.NewHandler(health{&joint[error]{ask: d.Store.Ready}}, options...))
 	s.plainPages(mux)
-	calls, err := callsOf()
+	calls, err := callsOf(d.MaxFiles)
 	if err != nil {
 		panic(fmt.Sprintf("api: a call that the generated code does not have: %v", err)) // of this program, met by every test
 	}

@@ -22,7 +22,7 @@ import (
 
 // Limits of requests.
 const (
-	// maxFilesMessage is for what has files: base64 is a third more, and there are names.
+	// maxFilesMessage is for what has files, where the bound on these is not set lower.
 	maxFilesMessage = MaxFiles/3*4 + 1<<20
 	// maxMessage is for everything else: a list of 1,000 switches with names of 63 bytes is 64 KiB.
 	maxMessage = 256 << 10
@@ -50,8 +50,8 @@ type call struct {
 	streaming bool // the caller sends a stream
 }
 
-// callsOf are all calls by their path.
-func callsOf() (map[string]*call, error) {
+// callsOf are all calls by their path. A request has at most maxFiles bytes of files: base64 is a third more, and there are names.
+func callsOf(maxFiles int64) (map[string]*call, error) {
 	large := map[string]bool{
 		op25bv1connect.IntentServicePlanProcedure: true, op25bv1connect.IntentServiceApplyProcedure: true,
 		op25bv1connect.CheckServiceCheckProcedure: true, op25bv1connect.CheckServiceCheckMailProcedure: true,
@@ -69,7 +69,7 @@ func callsOf() (map[string]*call, error) {
 			continue
 		}
 		if large[procedure] {
-			c.bytes = maxFilesMessage
+			c.bytes = maxFiles/3*4 + 1<<20
 		}
 		var err error
 		if c.request, err = requestOf(procedure); err != nil {

@@ -152,6 +152,28 @@ func TestWithinBounds(t *testing.T) {
 	}
 }
 
+// The bound on files can be set lower, for the message and for what is in it.
+func TestFewerFiles(t *testing.T) {
+	w := newWorld(t, func(d *Deps) { d.MaxFiles = MinFiles })
+	for _, c := range []struct {
+		bytes int
+		want  string
+	}{
+		{MinFiles, "there is no Policy document"},
+		{MinFiles + 1, "the files have more than 1 MiB together: that is the most"},
+		{3 * MinFiles, "takes 2446676 at most"},
+	} {
+		data := append([]byte("# "), bytes.Repeat([]byte("x"), c.bytes-2)...)
+		message, err := proto.Marshal(&op25bv1.PlanRequest{Files: []*op25bv1.File{{Name: "a.yaml", Data: data}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, body := post(t, "http://"+w.addr+planPath, string(message), "Content-Type", "application/proto"); !strings.Contains(body, c.want) {
+			t.Errorf("%d bytes: %.300s, want %s", c.bytes, body, c.want)
+		}
+	}
+}
+
 // I12. A body that does not come is not waited for, over HTTP/1.1 and HTTP/2, and holds nothing afterwards.
 func TestSlowBodies(t *testing.T) {
 	var deps Deps
@@ -304,7 +326,7 @@ func FuzzDoor(f *testing.F) {
 	mux.Handle(op25bv1connect.NewAuditServiceHandler(op25bv1connect.UnimplementedAuditServiceHandler{}, options...))
 	mux.Handle(op25bv1connect.NewPhaseServiceHandler(op25bv1connect.UnimplementedPhaseServiceHandler{}, options...))
 	mux.Handle(op25bv1connect.NewCheckServiceHandler(op25bv1connect.UnimplementedCheckServiceHandler{}, options...))
-	calls, err := callsOf()
+	calls, err := callsOf(MaxFiles)
 	if err != nil {
 		f.Fatal(err)
 	}

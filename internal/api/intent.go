@@ -95,21 +95,21 @@ func (s *server) knownSwitches(in *intent.Intent, switches []string) error {
 
 // propose validates the files of a request.
 func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Proposal, error) {
-	docs, err := filesOf(files)
+	docs, err := filesOf(files, s.MaxFiles)
 	if err != nil {
 		return nil, err
 	}
 	return s.Book.Propose(ctx, docs)
 }
 
-// filesOf are the files of a request, checked for what the store and the limits want.
-func filesOf(files []*op25bv1.File) ([]policy.File, error) {
+// filesOf are the files of a request, of most bytes together, checked for what the store and the limits want.
+func filesOf(files []*op25bv1.File, most int64) ([]policy.File, error) {
 	if len(files) > MaxFileCount {
 		return nil, fault("files", fmt.Sprintf("there are %d files", len(files)), fmt.Sprintf("at most %d are taken", MaxFileCount))
 	}
 	docs := make([]policy.File, len(files))
 	names := make(map[string]int, len(files))
-	size := 0
+	size := int64(0)
 	for i, f := range files {
 		path := fmt.Sprintf("files[%d].name", i)
 		if !fs.ValidPath(f.GetName()) || f.GetName() == "." || len(f.GetName()) > store.MaxPath-len("files/") {
@@ -121,8 +121,8 @@ func filesOf(files []*op25bv1.File) ([]policy.File, error) {
 		}
 		names[f.Name] = i
 		docs[i] = policy.File{Name: f.Name, Data: f.Data}
-		if size += len(f.Data); size > MaxFiles {
-			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the files have more than %d MiB together: that is the most", MaxFiles>>20))
+		if size += int64(len(f.Data)); size > most {
+			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the files have more than %.4g MiB together: that is the most", float64(most)/(1<<20)))
 		}
 	}
 	return docs, nil

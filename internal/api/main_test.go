@@ -172,7 +172,7 @@ func replaced(t testing.TB, files []*op25bv1.File, old, now string) []*op25bv1.F
 // put stores files as the next revision behind the API's back.
 func (w *world) put(files []*op25bv1.File) *intent.Intent {
 	w.t.Helper()
-	docs, err := filesOf(files)
+	docs, err := filesOf(files, MaxFiles)
 	if err != nil {
 		w.t.Fatal(err)
 	}
