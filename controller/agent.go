@@ -65,6 +65,9 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 	if len(attachments) == 0 {
 		return fmt.Errorf("no port: give at least one -i PORT@INTERFACE, such as -i 1@veth0")
 	}
+	if err := o.limits.check(); err != nil {
+		return err
+	}
 	ports := map[uint32]string{}
 	kernel := agent.Links{}
 	for _, a := range attachments {

@@ -29,11 +29,18 @@ func addChange(cmd *cobra.Command, o *changeOptions) {
 // check refuses a change that nobody has given a reason for, and one that somebody would have to be asked about where nobody is. look is
 // the command that shows what there is to know before, and do what is done.
 func (o *changeOptions) check(c *console, look, do string) error {
-	if strings.TrimSpace(o.reason) == "" {
-		return errors.New("--reason is missing: say why, for who reads the history")
+	if err := needReason(o.reason); err != nil {
+		return err
 	}
 	if !o.yes && (c.json || !isTerminal(c.in)) {
 		return fmt.Errorf("nobody can be asked here: look at op25b %s first, and %s with --yes", look, do)
+	}
+	return nil
+}
+
+func needReason(reason string) error {
+	if strings.TrimSpace(reason) == "" {
+		return errors.New("--reason is missing: say why, for whoever reads the history and the audit chain")
 	}
 	return nil
 }

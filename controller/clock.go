@@ -50,6 +50,9 @@ Look at op25b clock first. If the clock is wrong, set it right instead: the hold
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is kept in the audit record")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
+		if err := needReason(reason); err != nil {
+			return err
+		}
 		q := &op25bv1.ConfirmClockRequest{Reason: reason}
 		if len(args) > 0 {
 			q.Controller = args[0]

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime/debug"
 	"time"
@@ -31,6 +32,22 @@ func (l *serviceLimits) add(cmd *cobra.Command, message byteSize, elements int) 
 	f.IntVar(&l.connections, "max-connections", grpcserve.DefaultConnections, "largest number of connections to one address")
 	f.IntVar(&l.calls, "max-calls", grpcserve.DefaultCalls, "largest number of calls and streams in work at one address")
 	f.DurationVar(&l.age, "max-connection-age", grpcserve.DefaultConnectionAge, "when a connection is ended, so that its client authenticates again; 0 for never")
+}
+
+// check refuses limits that nothing could be served within.
+func (l *serviceLimits) check() error {
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"--max-elements", l.elements}, {"--max-connections", l.connections}, {"--max-calls", l.calls}} {
+		if n.value < 1 {
+			return fmt.Errorf("%s %d: must be 1 or more", n.flag, n.value)
+		}
+	}
+	if l.age < 0 {
+		return fmt.Errorf("--max-connection-age %v: must be more than 0, or 0 for never", l.age)
+	}
+	return nil
 }
 
 func (l *serviceLimits) limits() grpcserve.Limits {

@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 		Long: `op25b stops subscribers' mail to TCP port 25 in the switch, unless it goes to the ISP's own relays.
 
 A controller (op25b serve) brings switches to what a policy says; the other commands ask it, at --server or OP25B_SERVER.
-What cannot be done is told on stderr, with status 1, and with -o json as {"error": {...}}.`,
+Errors are printed to stderr, with status 1, and with -o json as {"error": {...}}.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -50,5 +50,6 @@ What cannot be done is told on stderr, with status 1, and with -o json as {"erro
 	add(look, newStatus(), newDrift(), newCheck(), newHistory(), newDiff(), newAudit())
 	add(daemons, newServe(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
 	root.AddCommand(newToken(), newVersion())
+	explainUsage(root)
 	return root
 }

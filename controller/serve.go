@@ -256,6 +256,11 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
 	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Logger: log, Quota: int64(o.quota)}
 	tls := o.etcdTLS.CA + o.etcdTLS.Cert + o.etcdTLS.Key
+	for _, endpoint := range o.etcd {
+		if _, _, err := net.SplitHostPort(endpoint); err != nil && !strings.Contains(endpoint, "://") {
+			return c, fmt.Errorf("--etcd %q: must be HOST:PORT, such as 192.0.2.1:2379", endpoint)
+		}
+	}
 	switch {
 	case len(o.etcd) == 0 && tls != "":
 		return c, errors.New("--etcd-ca, --etcd-cert and --etcd-key want --etcd beside them")

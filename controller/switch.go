@@ -59,6 +59,9 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 	if err != nil {
 		return err
 	}
+	if err := o.limits.check(); err != nil {
+		return err
+	}
 	o.limits.keep()
 	if err := o.exposed(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -115,7 +116,7 @@ func (s fleetService) ConfirmClock(ctx context.Context, req *connect.Request[op2
 		}
 	}
 	if !held {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("controller %q is not present; there are %q", name, known))
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("controller %q is not present; present: %s", name, strings.Join(known, ", ")))
 	}
 	id := caller(ctx)
 	record := store.AuditRecord{Who: id.Who, Role: string(id.Role), Verb: "confirm clock", Object: "controller " + name, Reason: req.Msg.Reason}

@@ -75,7 +75,7 @@ func (t *table) Archived(r *op25bv1.PruneResponse, file string) error {
 
 // Backup says what a backup has and what was done with it.
 func (t *table) Backup(s *op25bv1.BackupSummary, done string) error {
-	_, err := fmt.Fprintf(t.w, "Revision %d and %s, %s with %.1f MiB, of %s: %s.\n",
-		s.Revision, count(s.AuditSeq, "audit record"), count(s.Keys, "key"), float64(s.Bytes)/(1<<20), t.when(s.Made), plain(done))
+	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("Revision %d and %s, %s with %s, of %s: %s.",
+		s.Revision, count(s.AuditSeq, "audit record"), count(s.Keys, "key"), bytesOf(s.Bytes), t.moment(s.Made), plain(done)), 4))
 	return err
 }

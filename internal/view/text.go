@@ -154,13 +154,21 @@ func count[N int | uint32 | uint64](n N, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
-	if stem, ok := strings.CutSuffix(thing, "y"); ok {
+	if stem, ok := strings.CutSuffix(thing, "y"); ok && !strings.HasSuffix(stem, "e") { // a key is no entry
 		return fmt.Sprintf("%d %sies", n, stem)
 	}
 	if strings.HasSuffix(thing, "ch") {
 		thing += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// bytesOf is a number of bytes as people read it: 21 KiB, 3.1 MiB.
+func bytesOf(n uint64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", (n+1<<10-1)>>10)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
 // named is a list of names, of which at most most are told.

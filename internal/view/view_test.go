@@ -197,6 +197,7 @@ func answers() []shown {
 	behind := &op25bv1.VerifyResponse{Intact: true, Head: records.Head, Checkpoint: &op25bv1.AuditCheckpoint{
 		Seq: 2, Hash: strings.Repeat("1d", 32), Archive: strings.Repeat("5e", 32), Time: records.Records[0].Time,
 	}}
+	backup := &op25bv1.BackupSummary{Revision: 42, AuditSeq: 311, Keys: 1204, Bytes: 3_250_586, Made: at("2026-11-22T04:30:00Z")}
 	archived := &op25bv1.PruneResponse{Record: &op25bv1.AuditRecord{Seq: 7, Object: "records 1 to 6"}}
 	broken := &op25bv1.VerifyResponse{BrokenAt: 4, Broken: "its hash is not that of what it says"}
 	check := &op25bv1.CheckResponse{
@@ -274,6 +275,7 @@ func answers() []shown {
 		{"verified-behind", behind, func(v View) error { return v.Verified(behind, 0) }},
 		{"verified-archives", behind, func(v View) error { return v.Verified(behind, 2) }},
 		{"archived", archived, func(v View) error { return v.Archived(archived, "audit-2006.jsonl, SHA-256 "+strings.Repeat("5e", 32)) }},
+		{"backup", backup, func(v View) error { return v.Backup(backup, "saved in op25b.backup") }},
 		{"check", check, func(v View) error { return v.Check(check) }},
 		{"mail", mail, func(v View) error { return v.Mail(mail) }},
 	}
