@@ -6,13 +6,14 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"op25b/internal/longform"
 )
 
-var faultFlag = flag.String("fault", "", "play no other fault than this one")
+var faultFlag = flag.String("fault", "", "play no other faults than these, NAME,..., in this order")
 
 // Rounds of the long form, and the faults that the normal run plays beside some that it draws.
 const faultRounds = 200
@@ -47,13 +48,19 @@ func playFaults(t *testing.T, name, bmv2 string) {
 	}
 	t.Logf("-seed %d", seed)
 	draw := rand.New(rand.NewPCG(seed, 0))
-	all := slices.DeleteFunc(faults(), func(f fault) bool { return *faultFlag != "" && f.name != *faultFlag })
-	if len(all) == 0 {
-		t.Fatalf("-fault %q: there is no such fault", *faultFlag)
-	}
+	all := faults()
 	draw.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	order := slices.Clone(all)
 	switch {
+	case *faultFlag != "":
+		order = nil
+		for name := range strings.SplitSeq(*faultFlag, ",") {
+			i := slices.IndexFunc(all, func(f fault) bool { return f.name == name })
+			if i < 0 {
+				t.Fatalf("-fault %q: there is no such fault", name)
+			}
+			order = append(order, all[i])
+		}
 	case !longform.On():
 		slices.SortStableFunc(order, func(a, b fault) int { return always(b) - always(a) })
 		order = order[:min(len(order), len(faultsAlways)+faultsDrawn)]
@@ -62,7 +69,9 @@ func playFaults(t *testing.T, name, bmv2 string) {
 			order = append(order, all[draw.IntN(len(all))])
 		}
 	}
-	draw.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	if *faultFlag == "" {
+		draw.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	}
 	p := startPlant(t, bmv2)
 	if p.disk == nil {
 		order = slices.DeleteFunc(order, func(f fault) bool { return f.name == "full disk" })
