@@ -29,10 +29,10 @@ func newAuditArchive() *cobra.Command {
 		Short: "move audit records out of the store into a file",
 		Long: `archive writes the records of the audit chain to FILE, reads the file back, and then deletes them from the store. The chain goes on behind a
 checkpoint with the hash of the last record and of the file; audit verify takes that as its beginning, and with --archive FILE verifies the
-records in the file too. It wants the role admin.
+records in the file too. It requires the role admin.
 
-Nothing is deleted before the file is whole and on the disk. If it is interrupted before that nothing has changed; remove the file, and begin anew.
-Keep the file: it is the only copy. It is for this user alone, as records name people.`,
+Nothing is deleted before the file is whole and on the disk. If archive is interrupted before that, nothing has changed: remove the file, and begin
+anew. Keep the file: it is the only copy. Only this user can read it, because records name people.`,
 		Example: `  op25b audit archive audit-2026.jsonl --reason 'yearly archive, NOC-900'
   op25b audit verify --archive audit-2025.jsonl --archive audit-2026.jsonl`,
 		Args: cobra.ExactArgs(1),

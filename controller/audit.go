@@ -15,7 +15,7 @@ import (
 func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "who did what: list the audit chain, verify it, or archive it",
+		Short: "list, verify or archive the audit chain: who did what",
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(newAuditList(), newAuditVerify(), newAuditArchive())
@@ -54,8 +54,8 @@ func newAuditVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "read the whole audit chain, and say whether every record is what was appended",
-		Long: `verify reads the whole chain. Each record has the hash of the one before, so that none can be changed or taken out unseen; that the
-end was not cut off shows a head from before, which --known names. It exits with 1 if the chain is broken.
+		Long: `verify reads the whole chain. Each record has the hash of the one before it, so that no record can be changed or removed unseen. A head from
+an earlier verify, given by --known, shows that the end was not cut off. verify exits with 1 if the chain is broken.
 
 Records that were moved out of the store are verified if --archive names all of their files.`,
 		Example: `  op25b audit verify --known 17:9f2c...

@@ -82,11 +82,11 @@ func newPhaseActivate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "activate PHASE --reason TEXT",
 		Short: "put a phase in force now",
-		Long: `activate puts a phase in force, ahead of its date or again after a later one, until another is activated or the date of a phase
-comes that stands later in the policy. The date of an earlier phase does not replace it, unless --until next-date says so. Which rules are
-in force changes at once in a switch; everything else stays as it is.
+		Long: `activate puts a phase in force, before its date or again after a later phase. The phase stays until another one is activated, or until the
+date of a phase that stands later in the policy. The date of an earlier phase ends it only with --until next-date. In a switch all rules
+change at once; everything else stays as it is.
 
-It shows which phases it replaces, on which switches and for which lines, and which date will replace it and when, and asks.`,
+activate first shows which phases it replaces, on which switches and for which lines, and which date will replace it and when. Then it asks.`,
 		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'
   op25b phase activate all-destinations --until next-date --reason 'one night, OP25B-23'
   op25b phase activate all-destinations --reason 'OP25B-24' --yes`,
@@ -119,11 +119,11 @@ func newPhaseRollback() *cobra.Command {
 		Use:   "rollback --reason TEXT",
 		Short: "undo the last activation of a phase",
 		Long: `rollback undoes the last activation, where it was made and nowhere else: the lines are as if it had not been made. With --groups or
---switches it undoes the last activation that touched them, for them alone. Once more, it undoes the activation before that. An activation
-that makes no difference any more is passed over. A phase that came by its date is not undone: activate the phase before it.
+--switches it undoes the last activation that touched them, for them alone. Repeated, it undoes the activation before that. It passes over
+activations that make no difference any more. It does not undo a phase that came by its date: activate the phase before it.
 
-It shows which activation it undoes, which phases replace which, on which switches and for which lines, and asks. In a hurry, --yes does
-not ask.`,
+rollback first shows which activation it undoes and which phases change, on which switches and for which lines. Then it asks; --yes does not
+ask.`,
 		Example: `  op25b phase rollback --reason 'a business customer cannot send'
   op25b phase rollback --groups adsl --switches edge-1,edge-2 --reason 'OP25B-22' --yes`,
 		Args: cobra.NoArgs,

@@ -22,7 +22,7 @@ import (
 func newStore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "save the store in a file, and bring it back, also elsewhere",
+		Short: "save the store in a file, or restore it, also elsewhere",
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(newStoreBackup(), newStoreRestore())
@@ -63,11 +63,11 @@ func newStoreBackup() *cobra.Command {
 	var from serveOptions
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "save the store in a file: documents and their history, activations, numbers, audit chain",
-		Long: `backup saves the store as it is at one moment, while everything goes on. Without --data-dir and --etcd it asks a running controller, which
-wants the role admin and writes it to the audit chain. A file of that name is replaced only once the new one is whole.
+		Short: "save the store in a file: documents, history, activations, numbers, audit chain",
+		Long: `backup saves the store as it is at one moment, while everything goes on. Without --data-dir and --etcd it asks a running controller. That
+requires the role admin, and is a record of the audit chain. A file of the same name is replaced only once the new one is whole.
 
-The file has all documents. What lives with a controller is not in it: who owns a switch, and how the switches are.`,
+The file has all documents. It does not have what belongs to running controllers: who owns each switch, and the state of each switch.`,
 		Example: `  op25b store backup op25b-$(date +%F).backup
   op25b store backup op25b.backup --data-dir /var/lib/op25b
   op25b store backup op25b.backup --etcd 192.0.2.1:2379`,
@@ -150,11 +150,11 @@ func newStoreRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE {--data-dir DIR | --etcd HOST:PORT,...}",
 		Short: "put a backup into a store",
-		Long: `restore puts a backup into an empty store: a data directory of a controller that is stopped, or an etcd cluster. The file is checked from
-beginning to end before anything is changed. --replace throws away what the store has.
+		Long: `restore puts a backup into an empty store: a data directory of a controller that is stopped, or an etcd cluster. restore checks the
+whole file before it changes anything. --replace throws away what the store has.
 
-Controllers that run on the cluster find out within seconds. They read everything anew, and bring their switches to what the backup says: if
-it is older than what is in force, look at op25b history first.`,
+Controllers that run on the cluster find out within seconds. They read everything anew, and bring their switches to what the backup says. If
+the backup is older than what is in force, older documents and phases come in force.`,
 		Example: `  op25b store restore op25b.backup --data-dir /var/lib/op25b
   op25b store restore op25b.backup --etcd 192.0.2.1:2379,192.0.2.2:2379,192.0.2.3:2379 --replace`,
 		Args: cobra.ExactArgs(1),
