@@ -175,12 +175,16 @@ func (p *plant) guard() {
 	})
 }
 
-// binary builds the command once for all plants of a run.
+// removeBinary removes what builtBinary has built, when all tests are done.
+var removeBinary = func() {}
+
+// builtBinary builds the command once for all plants of a run.
 var builtBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "op25b-e2e-")
 	if err != nil {
 		return "", err
 	}
+	removeBinary = func() { _ = os.RemoveAll(dir) }
 	path := dir + "/op25b"
 	if out, err := exec.Command("go", "build", "-o", path, "op25b/controller").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w: %s", err, out)

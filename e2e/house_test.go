@@ -25,7 +25,11 @@ func TestMain(m *testing.M) {
 	}
 	longform.Rapid()
 	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // leaves its own behind at the end of a subscription
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(gnmic+"SubscribeOnceChan.func1"), goleak.IgnoreAnyFunction(gnmic+"SubscribeStreamChan.func1"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(gnmic+"SubscribeOnceChan.func1"), goleak.IgnoreAnyFunction(gnmic+"SubscribeStreamChan.func1"),
+		goleak.Cleanup(func(code int) {
+			removeBinary()
+			os.Exit(code)
+		}))
 }
 
 // A goPackage is what the go tool says of a package.

@@ -22,9 +22,7 @@ func TestMain(m *testing.M) {
 		all[i] = 1
 	}
 	fmt.Println("taken")
-	select {
-	case <-time.After(time.Minute):
-	}
+	time.Sleep(time.Minute) // its parent kills it long before
 	fmt.Println(all[0])
 }
 
