@@ -130,7 +130,9 @@ func benchIPv4(f *benchFlow, protocol byte, offset uint16, options, payload []by
 	b = append(b, 64, protocol, 0, 0)
 	b = append(b, f.src4.AsSlice()...)
 	b = append(b, f.dst4.AsSlice()...)
-	return append(append(b, options...), payload...)
+	b = append(b, options...)
+	sumIPv4(b)
+	return append(b, payload...)
 }
 
 func benchIPv6(f *benchFlow, next byte, payload []byte) []byte {

@@ -73,6 +73,9 @@ func (p *plant) setClock(n *node, off time.Duration) {
 func (r *round) clockJumps() {
 	soon := time.Now().AddDate(0, 0, 2).Format(time.DateOnly)
 	r.put(edited(r.exempting(r.IntN(50)), "effective: 2006-10-01", "effective: "+soon))
+	if in := r.newest(); len(in.Activations) > 0 { // of rounds before
+		r.activate("mobile-carriers")
+	}
 	r.settled()
 	r.phasesAre("mobile-carriers")
 

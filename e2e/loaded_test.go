@@ -136,8 +136,20 @@ func segment(tb testing.TB, src, dst netip.Addr, port uint16) []byte {
 	f = append(f, 0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0)
 	f = append(f, src.AsSlice()...)
 	f = append(f, dst.AsSlice()...)
+	sumIPv4(f[14:])
 	f = binary.BigEndian.AppendUint16(f, 49152)
 	f = binary.BigEndian.AppendUint16(f, port)
 	f = append(f, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0)
 	return f[:60]
+}
+
+// sumIPv4 puts the checksum into an IPv4 header, which has none yet: a connection is only rejected if it is right (RFC 1812 4.2.2.5).
+func sumIPv4(header []byte) {
+	sum := uint32(0)
+	for i := 0; i+1 < len(header); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(header[i:]))
+	}
+	sum = sum>>16 + sum&0xffff
+	sum += sum >> 16
+	binary.BigEndian.PutUint16(header[10:], ^uint16(sum))
 }
