@@ -46,13 +46,19 @@ func newCall(ctx context.Context, s *Server, conn *connection, w http.ResponseWr
 	return c
 }
 
-// enter and leave count who works for the call. leave returns true to the last.
-func (c *call) enter() {
+// enter counts the handler among the users of the call. It fails if the call is over: the goroutine of a handler may start after the HTTP
+// request has ended.
+func (c *call) enter() error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.users == 0 {
+		return errOver()
+	}
 	c.users++
-	c.mu.Unlock()
+	return nil
 }
 
+// leave ends the part of one user. It returns true to the last.
 func (c *call) leave() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

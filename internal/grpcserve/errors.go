@@ -49,4 +49,6 @@ func errAge(age time.Duration) error {
 	return status.Errorf(codes.Unavailable, "the connection has reached its maximum age of %v: connect again", age)
 }
 
+func errOver() error { return status.Error(codes.Canceled, "the request has ended") }
+
 func errStopping() error { return status.Error(codes.Unavailable, "the server is shutting down") }

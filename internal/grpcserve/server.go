@@ -136,7 +136,9 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 func unary(handle grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		c := callOf(ctx)
-		c.enter()
+		if err := c.enter(); err != nil {
+			return nil, err
+		}
 		defer c.server.leave(c)
 		answer, err := handle(srv, ctx, func(m any) error {
 			p := pending{call: c, into: m}
@@ -163,7 +165,9 @@ func (c *call) own(err error) error {
 // stream is the outermost interceptor of streams.
 func (s *Server) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	c := callOf(ss.Context())
-	c.enter()
+	if err := c.enter(); err != nil {
+		return err
+	}
 	defer s.leave(c)
 	return c.own(handle(srv, &stream{ServerStream: ss, call: c}))
 }
