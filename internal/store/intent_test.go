@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -346,20 +347,26 @@ func TestSweepDuringPut(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir()})
 	in := s.Intent()
 	put(t, in, 0, docs("a", "1"))
-	swept := true                                                                // until the store is open: it asks for the time too
-	sweeping := open(t, Config{Endpoints: s.Endpoints(), Now: func() time.Time { // asked for between the pieces and the head
-		if !swept {
-			swept = true
-			if n := must(in.sweep(within(t)))(t); n < 2 {
-				t.Errorf("the sweep found %d", n)
+	var mu sync.Mutex // guards swept
+	swept := 0
+	// Put asks for the time between the pieces and the head. The store asks for it in the background too: a sweep finds nothing then.
+	sweeping := open(t, Config{Endpoints: s.Endpoints(), Now: func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		if swept == 0 {
+			var err error
+			if swept, err = in.sweep(within(t)); err != nil {
+				t.Error(err)
 			}
 		}
 		return time.Now()
 	}})
-	swept = false
 	large := strings.Repeat("2", 2*littleBytes)
-	if r := put(t, sweeping.Intent(), 1, docs("a", large)); r.Number != 2 || !swept {
-		t.Errorf("revision %d, swept %v", r.Number, swept)
+	r := put(t, sweeping.Intent(), 1, docs("a", large))
+	mu.Lock()
+	defer mu.Unlock()
+	if r.Number != 2 || swept < 2 {
+		t.Errorf("revision %d, and the sweep found %d", r.Number, swept)
 	}
 	if got := must(in.At(within(t), 2))(t).Documents["a"]; string(got) != large {
 		t.Errorf("revision 2 has %d bytes", len(got))
