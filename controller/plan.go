@@ -44,6 +44,12 @@ Without -f it plans for the current documents: what the controllers would put ri
 	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every line of the documents that differs")
 	cmd.Flags().Uint64Var(&o.restore, "restore", 0, "plan to restore this revision, in place of -f")
 	addClient(cmd, &o.client)
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("restore") && o.restore == 0 { // it would be taken for a flag that is not given
+			return errors.New("--restore 0: must be a number from 1 on, as op25b history lists them")
+		}
+		return nil
+	}
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error { return runPlan(ctx, o, c) })
 	return cmd
 }

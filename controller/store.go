@@ -75,6 +75,14 @@ The file has all documents. It does not have what belongs to running controllers
 	}
 	addStore(cmd, &from)
 	addClient(cmd, &o)
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		for _, other := range []string{"data-dir", "etcd"} {
+			if cmd.Flags().Changed("server") && cmd.Flags().Changed(other) {
+				return fmt.Errorf("--%s and --server: give only one of them", other)
+			}
+		}
+		return nil
+	}
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
 		make := func(w io.Writer) error { return c.backup(ctx, w) }
 		if from.dir != "" || len(from.etcd) > 0 || from.etcdTLS.CA+from.etcdTLS.Cert+from.etcdTLS.Key != "" {
