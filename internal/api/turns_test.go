@@ -91,6 +91,9 @@ func TestPlansTakeTurns(t *testing.T) {
 	outcomes := make(chan error, 2+heavyWaiting)
 	ask := func(ctx context.Context) {
 		_, err := c.Plan(ctx, &op25bv1.PlanRequest{})
+		for status.Code(err) == codes.ResourceExhausted { // the one too many has its place for a moment
+			_, err = c.Plan(ctx, &op25bv1.PlanRequest{})
+		}
 		outcomes <- err
 	}
 	first, hangUp := context.WithCancel(within(t))
@@ -123,7 +126,7 @@ func TestPlansTakeTurns(t *testing.T) {
 		<-planner.ended
 	}
 	for range 2 + heavyWaiting {
-		if err := <-outcomes; status.Code(err) != codes.Canceled && status.Code(err) != codes.ResourceExhausted { // the one too many may have come before another
+		if err := <-outcomes; status.Code(err) != codes.Canceled {
 			t.Errorf("%v", err)
 		}
 	}
