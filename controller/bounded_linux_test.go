@@ -343,15 +343,18 @@ func TestI12BoundedConnections(t *testing.T) {
 	}
 }
 
-// callersMiB is what known callers may cost beside it in this test: two plans of 400,000 unknown keys at a time, with what the collector leaves.
+// callersMiB is what known callers may cost in this test: two plans of 400,000 unknown keys at a time, with garbage. How much garbage there is
+// depends on when a busy machine lets the collector run. The test therefore sets a memory limit below the bound: the collector then works
+// toward it, and only memory in use can exceed the bound.
 const callersMiB = 640
 
 // I12: known callers cannot do it either. Viewers who plan documents of many keys or anchors get short answers, two at a time, and somebody
 // who hangs up costs nothing more.
 func TestI12BoundedCallers(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", fmt.Sprintf("%dMiB", callersMiB*3/4))
 	access, tokens := accessOf(t)
 	s := serveProcess(t, "--access", access)
-	before := s.peak(t)
+	before, since := s.peak(t), s.used(t)
 	viewer := map[string]string{"Authorization": "Bearer " + tokens["viewer"], "Content-Type": "application/json"}
 	var keys, anchors strings.Builder
 	keys.WriteString("apiVersion: op25b/v1\nkind: Inventory\n")
@@ -403,9 +406,7 @@ func TestI12BoundedCallers(t *testing.T) {
 	if after > before+callersMiB {
 		t.Errorf("viewers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
 	}
-	if log := s.finish(t); strings.Contains(log, "ownerships lost") {
-		t.Error("a lease was lost")
-	}
+	s.keptLeases(t, since)
 }
 
 // I12: the largest requests of several viewers at once fit in the budget, or are refused with a word to come again.
@@ -458,7 +459,7 @@ func TestI12BoundedBodies(t *testing.T) {
 func TestI12BoundedProbes(t *testing.T) {
 	access, _ := accessOf(t)
 	s := serveProcess(t, "--access", access)
-	before := s.peak(t)
+	before, since := s.peak(t), s.used(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // longer than a lease
 	defer cancel()
 	var strangers sync.WaitGroup
@@ -486,7 +487,5 @@ func TestI12BoundedProbes(t *testing.T) {
 	if after > before+strangersMiB || served.Load() == 0 {
 		t.Errorf("strangers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
 	}
-	if log := s.finish(t); strings.Contains(log, "ownerships lost") {
-		t.Error("a lease was lost")
-	}
+	s.keptLeases(t, since)
 }
