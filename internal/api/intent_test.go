@@ -134,7 +134,7 @@ func TestIntent(t *testing.T) {
 		t.Errorf("%v", d)
 	}
 	want := []string{
-		"local admin apply policy spinnet-2006 on 1 switches", "local admin apply policy spinnet-2006 on 1 switches", "local admin refused apply",
+		"local admin apply policy spinnet-2006 on 1 switch", "local admin apply policy spinnet-2006 on 1 switch", "local admin refused apply",
 		"local admin restore revision 1",
 	}
 	if got := w.chain(); !slices.Equal(got, want) {
@@ -208,7 +208,7 @@ func TestPhases(t *testing.T) {
 	if err != nil || len(shownIntent.Activations) != 2 || shownIntent.Activations[0].Reason != "pilot" || shownIntent.Activations[1].Undoes != 2 {
 		t.Errorf("%v, %v", shownIntent.GetActivations(), err)
 	}
-	if got, want := w.chain(), []string{"test  apply policy spinnet-2006 on 1 switches", "local admin activate phase mobile-carriers", "local admin rollback revision 2, phase mobile-carriers"}; !slices.Equal(got, want) {
+	if got, want := w.chain(), []string{"test  apply policy spinnet-2006 on 1 switch", "local admin activate phase mobile-carriers", "local admin rollback revision 2, phase mobile-carriers"}; !slices.Equal(got, want) {
 		t.Errorf("the chain is %q, want %q", got, want)
 	}
 }

@@ -255,6 +255,9 @@ func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.A
 // what is there already.
 func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
 	object := fmt.Sprintf("policy %s on %d switches", p.Bundle.Policy.Name, len(p.Bundle.Inventory.Switches))
+	if len(p.Bundle.Inventory.Switches) == 1 {
+		object = fmt.Sprintf("policy %s on 1 switch", p.Bundle.Policy.Name)
+	}
 	return b.put(ctx, p, by, 0, store.AuditRecord{Verb: "apply", Object: object, Detail: by.Detail})
 }
 

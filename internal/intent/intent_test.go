@@ -60,7 +60,7 @@ func TestProposeAndPut(t *testing.T) {
 	_, err = in.Compile("edge-1", time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC))
 	wantError(t, err, ErrNoPhase, "the first begins at 2006-05-1")
 
-	checkAudit(t, s, [][4]string{{"alice", "operator", "apply", "policy spinnet-2006 on 1 switches"}})
+	checkAudit(t, s, [][4]string{{"alice", "operator", "apply", "policy spinnet-2006 on 1 switch"}})
 }
 
 // checkAudit compares who, role, verb and object of all records, and checks the chain.
@@ -129,7 +129,7 @@ func TestActivateAndRollback(t *testing.T) {
 		t.Errorf("after the restoration %q is in force", got)
 	}
 	checkAudit(t, s, [][4]string{
-		{"alice", "operator", "apply", "policy spinnet-2006 on 1 switches"},
+		{"alice", "operator", "apply", "policy spinnet-2006 on 1 switch"},
 		{"alice", "operator", "activate", "phase all-destinations"},
 		{"alice", "operator", "rollback", "revision 2, phase all-destinations"},
 		{"alice", "operator", "restore", "revision 2"},
