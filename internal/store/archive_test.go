@@ -125,6 +125,9 @@ func TestPruneIsCutShort(t *testing.T) {
 
 // An archive makes room in a store that is full of records, without a restart.
 func TestArchiveMakesRoom(t *testing.T) { // I12
+	if testing.Short() {
+		t.Skip("fills a store with thousands of records")
+	}
 	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	var err error
 	for n := 0; err == nil; n++ {

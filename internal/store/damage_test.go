@@ -110,6 +110,9 @@ const (
 // A damaged store does not open: one error names the file, what is wrong and the way to restore, and nothing is changed. What etcd can read
 // anew from its log is no damage.
 func TestDamagedStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a copy of a log of 64 MB for each damage")
+	}
 	worn := wornStore(t)
 	for _, c := range []struct {
 		name   string
