@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -77,10 +78,11 @@ func bad(s *op25bv1.SwitchStatus) bool {
 
 // awaitConverged shows the switches once all are converged.
 func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
-	if c.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.timeout, errNotConverged)
-		defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if c.timeout > 0 { // not the context's own deadline: the controller would be told of it, and it would be chance who ends the call
+		timer := time.AfterFunc(c.timeout, func() { cancel(errNotConverged) })
+		defer timer.Stop()
 	}
 	known := map[string]*op25bv1.SwitchStatus{}
 	enough := errors.New("enough")
