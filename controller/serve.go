@@ -101,6 +101,9 @@ SIGTERM or an interrupt ends it in order: it gives its switches back, and they s
 		if cmd.Flags().Changed("quota") && len(o.etcd) > 0 {
 			return fmt.Errorf("--quota %v: the quota of a cluster is set on its members, by etcd's --quota-backend-bytes; leave out --quota", &o.quota)
 		}
+		if o.quota < store.MinQuota || o.quota > store.MaxQuota {
+			return fmt.Errorf("--quota %v: must be from %dMiB to %dGiB", &o.quota, store.MinQuota>>20, store.MaxQuota>>30)
+		}
 		if o.documents < api.MinFiles || o.documents > api.MaxFiles {
 			return fmt.Errorf("--max-documents %v: must be from 1MiB to 64MiB", &o.documents)
 		}
