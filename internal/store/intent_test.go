@@ -491,6 +491,8 @@ func TestAnswerLost(t *testing.T) {
 		if err := receive(t, key, done); err != nil {
 			t.Errorf("%s: %v", key, err)
 		}
+		// The answer may have passed before the cut: connect again, before the next stop of the answers stops that, too.
+		must(far.Intent().Head(within(t)))(t)
 	}
 	losing.Store(true)
 	lost("intent/head", func() error {
