@@ -63,7 +63,9 @@ func TestBackupMoves(t *testing.T) {
 	}
 
 	cluster := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second, History: 5})
+	before := cluster.Generation()
 	must(cluster.Restore(within(t), bytes.NewReader(file.Bytes()), false))(t)
+	closed(t, "the generation before the restore", before.Done()) // changes that begin in it are refused
 	sameAs(t, "in the cluster", first, cluster)
 	for _, kind := range []string{"status", "clock"} {
 		if all := must(JSON[string](cluster, kind).List(within(t)))(t); len(all) != 0 {
