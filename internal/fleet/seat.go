@@ -34,7 +34,7 @@ type seat struct {
 	status  Status
 	seen    time.Time        // when the switch last answered
 	own     *store.Ownership // nil if it has none
-	epoch   uint64           // of the last ownership
+	epoch   uint64           // of the last ownership that took over what is known of the switch; 0 is none
 	device  device           // that the session is with
 	redial  func()           // ends the session, so that the next one is with another address; nil without a session
 	removed bool             // it is not in the inventory any more
@@ -145,7 +145,7 @@ func (s *seat) serve(ctx context.Context, own *store.Ownership) {
 		}
 	}()
 	s.mu.Lock()
-	s.own, t.before, s.epoch = own, s.epoch, own.Epoch()
+	s.own, t.before = own, s.epoch
 	s.mu.Unlock()
 	working, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup

@@ -62,14 +62,22 @@ func (t *term) run(ctx context.Context) {
 	}
 }
 
-// begin takes over what is known of the switch.
+// begin takes over what is known of the switch. If ctx ends first it takes over nothing, and the status of the owner before stays the one
+// that counts: what the switch was last brought to is the way back, and must not be lost with a slow store.
 func (t *term) begin(ctx context.Context) {
 	t.readRank(ctx)
 	r, err := t.c.reporter.records.Get(ctx, t.name)
+	for errors.Is(err, store.ErrNoQuorum) && pause(ctx, retryMin) {
+		r, err = t.c.reporter.records.Get(ctx, t.name)
+	}
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		t.log.Debug("the status before is not known", zap.Error(err))
+		t.log.Warn("the status before cannot be read, and is not known", zap.Error(err))
 	}
 	t.set(func(st *Status) error {
+		t.epoch = t.own.Epoch()
 		// Where nobody owned it since our own last term, what we know of it is newer than what was stored.
 		if known := r.Value; known.Switch == t.name && known.Store == t.c.identity.ID && (t.before == 0 || known.Epoch > t.before) {
 			*st = known

@@ -1,0 +1,43 @@
+package fleet
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/store"
+)
+
+// I13. An ownership that ends before the status of the owner before was read does not stand between that status and the next ownership.
+func TestBeginIsCutShort(t *testing.T) {
+	s := embeddedStore(t)
+	const name = "edge-1"
+	id := must(s.Generation().Identity(within(t)))(t)
+	stored := Status{Switch: name, Store: id.ID, State: StateFailed, Reason: ReasonNoRoom, Owner: "noc-0", Epoch: 1, Revision: 4, InForce: "before"}
+	must(store.JSON[Status](s, statusKind).PutIf(within(t), name, store.AnyRevision, stored))(t)
+	c := &controller{
+		Config: Config{Name: "noc-1", Store: s, Now: time.Now}, log: zap.NewNop(), gen: s.Generation(), identity: id, reporter: newReporter(s, zap.NewNop()),
+	}
+	x := &seat{c: c, name: name, log: zap.NewNop(), status: Status{Switch: name, Owner: "noc-1"}}
+	term := func(ctx context.Context) {
+		own := must(s.TryOwn(within(t), switchKind, name, "noc-1"))(t)
+		tm := newTerm(x, own)
+		x.own, tm.before = own, x.epoch
+		tm.begin(ctx)
+		if err := own.Release(within(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	term(over)
+	if x.epoch != 0 || x.status.Ownership == Owned {
+		t.Errorf("an ownership that ended at once took over %+v", x.status)
+	}
+	term(within(t))
+	if x.status.Revision != 4 || x.status.InForce != "before" || x.epoch != x.status.Epoch {
+		t.Errorf("the next ownership took over %+v", x.status)
+	}
+}
