@@ -232,6 +232,9 @@ const strangersMiB = 96
 // I12: nobody without credentials can make the controller exceed its memory budget, in any protocol, with TLS, with an access file, from a
 // wrong host, or with bodies that never end; and what was refused is in the log and in the metrics.
 func TestI12BoundedStrangers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("bounds the memory of a process, which the race detector multiplies")
+	}
 	certificate := tlstest.New(t).Dir(t, "127.0.0.1")
 	access, tokens := accessOf(t)
 	for _, c := range []struct {
@@ -315,6 +318,9 @@ func fetchMetrics(t testing.TB, base string, header map[string]string) string {
 
 // I12: connections that are opened and left, before or after a word, are bounded; callers get in all the same.
 func TestI12BoundedConnections(t *testing.T) {
+	if testing.Short() {
+		t.Skip("bounds the memory of a process, which the race detector multiplies")
+	}
 	access, tokens := accessOf(t)
 	s := serveProcess(t, "--access", access)
 	before := s.peak(t)
@@ -351,6 +357,9 @@ const callersMiB = 640
 // I12: known callers cannot do it either. Viewers who plan documents of many keys or anchors get short answers, two at a time, and somebody
 // who hangs up costs nothing more.
 func TestI12BoundedCallers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("bounds the memory of a process, which the race detector multiplies")
+	}
 	t.Setenv("GOMEMLIMIT", fmt.Sprintf("%dMiB", callersMiB*3/4))
 	access, tokens := accessOf(t)
 	s := serveProcess(t, "--access", access)
@@ -411,6 +420,9 @@ func TestI12BoundedCallers(t *testing.T) {
 
 // I12: the largest requests of several viewers at once fit in the budget, or are refused with a word to come again.
 func TestI12BoundedBodies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("bounds the memory of a process, which the race detector multiplies")
+	}
 	access, tokens := accessOf(t)
 	s := serveProcess(t, "--access", access)
 	before := s.peak(t)
@@ -457,6 +469,9 @@ func TestI12BoundedBodies(t *testing.T) {
 
 // I12: strangers who probe without pause take no lease from the controller.
 func TestI12BoundedProbes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("bounds the memory of a process, which the race detector multiplies")
+	}
 	access, _ := accessOf(t)
 	s := serveProcess(t, "--access", access)
 	before, since := s.peak(t), s.used(t)

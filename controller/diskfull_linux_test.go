@@ -18,6 +18,9 @@ import (
 // TestI11DiskFull: a controller whose disk is full ends by itself, with status 1 and one message, and no command says of a change that was
 // under way what is not so. With room again it starts and has every change that was said to be stored.
 func TestI11DiskFull(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a disk of 300 MB")
+	}
 	disk := t.TempDir()
 	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=300m,mode=0700"); err != nil {
 		fmt.Fprintf(os.Stderr, "SKIPPED %s: a small file system cannot be mounted here (%v): run the tests as root\n", t.Name(), err)

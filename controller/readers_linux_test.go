@@ -26,6 +26,9 @@ import (
 // I12: readers and watchers do not take a lease from the controller, nor keep an activation from its switch. The controller, a switch and all
 // callers are on this machine. The long form has 1,000 readers and 200 watchers. It logs how long activations took, and does not fail by a clock.
 func TestI12BoundedReaders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("loads a process that the race detector slows down")
+	}
 	readers, watchers, activations := 100, 20, 4
 	if longform.On() {
 		readers, watchers, activations = 1000, 200, 20

@@ -139,6 +139,9 @@ func (x *siege) refused(err error, valid ...codes.Code) {
 // I12: no message ends the embedded switch, nor do many of them: each attack of issue 9, item 17, and their kin, one after the other on one
 // switch. It answers after each, and has never had more memory than it may.
 func TestI12BoundedSwitch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("bounds the memory of a process, which the race detector multiplies")
+	}
 	x := beginSiege(t)
 	for _, a := range []struct {
 		name string
