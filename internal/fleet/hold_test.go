@@ -46,6 +46,9 @@ func modified(t *testing.T, what string, x *target) {
 // TestI13PhaseWhereTheDocumentsDoNotFit: a switch that has no room for the newest documents changes its phase and changes it back by one
 // MODIFY each, also after the controller was started anew, and its status says what is in force and what is not.
 func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("82,200 exemptions take most of a minute under the race detector")
+	}
 	x := startTarget(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
