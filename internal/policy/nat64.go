@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -97,44 +96,6 @@ func (n NAT64) fault() string {
 	return ""
 }
 
-// nat64 checks the NAT64 prefixes: that each is one, and that none lies in another, where an address would stand for two.
-func (v *validator) nat64() {
-	for i, n := range v.p.NAT64 {
-		path := at("nat64", i, "")
-		if why := n.fault(); why != "" {
-			v.inPolicy(path, fmt.Sprintf("%v is not a NAT64 prefix: %s", n, why),
-				fmt.Sprintf("RFC 6052 has lengths of 32, 40, 48, 56, 64 and 96, and zeros in bits 64 to 71: write %s", wantNAT64))
-			continue
-		}
-		for j, other := range v.p.NAT64[:i] {
-			if n.Overlaps(other.Prefix) {
-				v.inPolicy(path, fmt.Sprintf("NAT64 prefix %v overlaps NAT64 prefix %v", n, other), "the first is at "+v.p.src.place(at("nat64", j, ""))+": keep one")
-			}
-		}
-	}
-}
-
-// linesOutsideNAT64 refuses a line's prefix that overlaps a NAT64 prefix: an address in it would be a subscriber's and a server's.
-func (v *validator) linesOutsideNAT64() {
-	if len(v.p.NAT64) == 0 {
-		return
-	}
-	for i := range v.inv.Switches {
-		for j := range v.inv.Switches[i].Lines {
-			line := &v.inv.Switches[i].Lines[j]
-			for k, prefix := range line.Prefixes {
-				for _, n := range v.p.NAT64 {
-					if n.IsValid() && n.Overlaps(prefix) {
-						v.inInventory(at(at(at("switches", i, "lines"), j, "prefixes"), k, ""),
-							fmt.Sprintf("prefix %v of line %q overlaps NAT64 prefix %v", prefix, line.Name, n),
-							"addresses there stand for IPv4 servers: give the line its own prefix, or correct nat64")
-					}
-				}
-			}
-		}
-	}
-}
-
 // NAT64Unsaid reports whether lines have IPv6 addresses and servers have IPv4 addresses, while the policy does not say whether the two meet
 // through NAT64. An empty list says that they do not.
 func (b *Bundle) NAT64Unsaid() bool {
@@ -142,12 +103,9 @@ func (b *Bundle) NAT64Unsaid() bool {
 		return false
 	}
 	is4 := func(p netip.Prefix) bool { return p.Addr().Is4() }
+	is6 := func(p netip.Prefix) bool { return p.Addr().Is6() }
 	servers := slices.ContainsFunc(b.Policy.Remotes, func(r Remote) bool { return slices.ContainsFunc(r.Prefixes, is4) })
 	return servers && slices.ContainsFunc(b.Inventory.Switches, func(sw Switch) bool {
-		return slices.ContainsFunc(sw.Lines, func(l Line) bool { return !all(l.Prefixes, is4) })
+		return slices.ContainsFunc(sw.Lines, func(l Line) bool { return slices.ContainsFunc(l.Prefixes, is6) })
 	})
-}
-
-func all[T any](list []T, is func(T) bool) bool {
-	return !slices.ContainsFunc(list, func(x T) bool { return !is(x) })
 }
