@@ -42,22 +42,26 @@ func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 	go func() {
 		defer close(out)
 		defer f.leave(src)
-		for told := false; ; {
+		for {
 			newest, have, next, over := src.look()
 			if over {
 				return
 			}
 			to := out
-			if !have || told {
+			if !have {
 				to = nil
 			}
-			select {
-			case to <- newest:
-				told = true
-			case <-next:
-				told = false
-			case <-ctx.Done():
-				return
+			// After newest is sent, wait for this next. Another look could return a value that was reported in between, which would then
+			// count as sent.
+			for current := true; current; {
+				select {
+				case to <- newest:
+					to = nil
+				case <-next:
+					current = false
+				case <-ctx.Done():
+					return
+				}
 			}
 		}
 	}()

@@ -96,6 +96,24 @@ func TestWatchersShareOneSource(t *testing.T) {
 	})
 }
 
+// TestWatcherMissesNothing: a value that is reported just after a watcher took the one before reaches that watcher.
+func TestWatcherMissesNothing(t *testing.T) {
+	values := make(chan int)
+	f := fan[int]{watch: func(context.Context) <-chan int { return values }}
+	watched := f.Watch(t.Context())
+	for i := range 20_000 {
+		values <- i
+		for got := range watched {
+			if got == i {
+				break
+			}
+		}
+	}
+	close(values)
+	for range watched {
+	}
+}
+
 // The statuses of an inventory are worked out once for all watchers.
 func TestJoinedOnce(t *testing.T) {
 	var j joined
