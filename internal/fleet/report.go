@@ -132,8 +132,8 @@ func (r *reporter) storeAll(ctx context.Context, some []*seat) error {
 		s.storing.Lock()
 		defer s.storing.Unlock()
 		s.mu.Lock()
-		if s.own != nil && s.own.Held() {
-			puts = append(puts, store.Put[Status]{Name: s.name, Value: s.status, Fence: s.own})
+		if own := s.reportsLocked(); own != nil {
+			puts = append(puts, store.Put[Status]{Name: s.name, Value: s.status, Fence: own})
 		}
 		s.mu.Unlock()
 	}
@@ -145,9 +145,9 @@ func (s *seat) store(ctx context.Context) error {
 	s.storing.Lock() // a status that is on its way must not arrive after the one behind it
 	defer s.storing.Unlock()
 	s.mu.Lock()
-	st, own := s.status, s.own
+	st, own := s.status, s.reportsLocked()
 	s.mu.Unlock()
-	if own == nil || !own.Held() {
+	if own == nil {
 		return nil
 	}
 	_, err := s.c.reporter.records.PutIf(ctx, s.name, store.AnyRevision, st, own)
@@ -155,6 +155,15 @@ func (s *seat) store(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// reportsLocked returns the ownership under which the status may be stored, or nil. An ownership that has not yet read the status of the owner
+// before it (see term.begin) must not replace that status. The caller holds s.mu.
+func (s *seat) reportsLocked() *store.Ownership {
+	if s.own == nil || !s.own.Held() || s.epoch != s.own.Epoch() {
+		return nil
+	}
+	return s.own
 }
 
 // pause waits, and reports false if ctx ended first.
