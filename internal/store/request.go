@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -84,11 +85,16 @@ func (s *Store) failure(ctx context.Context, op string, err error) error {
 	return e
 }
 
-// transient says whether err may be gone at the next attempt: the request met no leader, no connection, or nobody in time.
+// transient reports whether the next attempt may succeed: the request met no leader, no connection, a member that is stopping, or no answer
+// in time.
 func transient(err error) bool {
 	switch codeOf(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return true
+	case codes.Unknown:
+		// With TLS, etcd serves gRPC through net/http. A member that is stopping ends gRPC before HTTP: in between, it answers each request
+		// with an empty 200, which the client reports with this text.
+		return strings.Contains(err.Error(), "unexpected HTTP status code received from server: 200")
 	default:
 		return errors.Is(err, rpctypes.ErrTooManyRequests)
 	}
