@@ -131,7 +131,7 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 		sent[i] = sentCounts{}
 		work.Go(func() error {
 			// One mail after the other on one line, so that the counter that moves belongs to the mail that is under way.
-			for _, t := range p.world.targets {
+			for _, t := range p.world.destinations {
 				for _, v6 := range []bool{false, true} {
 					a, asked, answered, err := p.attempt(workCtx, compiled, ph, s, t, v6)
 					if err != nil {
@@ -167,7 +167,7 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 
 // attempt sends one mail and finds out by which rule the switch decided about it. It returns what the subscriber sent, and what the server
 // sent back from port 25.
-func (p *player) attempt(ctx context.Context, c *policy.Compiled, ph *policy.Phase, s *subscriber, t target, v6 bool) (_ Attempt, asked, answered count, err error) {
+func (p *player) attempt(ctx context.Context, c *policy.Compiled, ph *policy.Phase, s *subscriber, t destination, v6 bool) (_ Attempt, asked, answered count, err error) {
 	before, err := p.counters.read(ctx)
 	if err != nil {
 		return Attempt{}, count{}, count{}, err

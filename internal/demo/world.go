@@ -60,15 +60,15 @@ type subscriber struct {
 	host *netsim.Host
 }
 
-// A target is one service that mail is sent to.
-type target struct {
+// A destination is one service that mail is sent to.
+type destination struct {
 	site   site
 	server *netsim.MailServer
 	host   *netsim.Host
 	mode   netsim.Mode
 }
 
-func (t target) port() uint16 {
+func (t destination) port() uint16 {
 	if t.mode == netsim.Submission {
 		return netsim.PortSubmission
 	}
@@ -77,10 +77,10 @@ func (t target) port() uint16 {
 
 // A world is every host of the demo, plugged in.
 type world struct {
-	subscribers []*subscriber
-	targets     []target
-	hosts       []*netsim.Host
-	servers     []*netsim.MailServer
+	subscribers  []*subscriber
+	destinations []destination
+	hosts        []*netsim.Host
+	servers      []*netsim.MailServer
 }
 
 // newWorld starts the hosts of the inventory's lines, and the servers behind its network ports.
@@ -152,9 +152,9 @@ func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 			return nil, err
 		}
 		w.servers = append(w.servers, server)
-		w.targets = append(w.targets, target{s, server, host, netsim.MX})
+		w.destinations = append(w.destinations, destination{s, server, host, netsim.MX})
 		if s.submission {
-			w.targets = append(w.targets, target{s, server, host, netsim.Submission})
+			w.destinations = append(w.destinations, destination{s, server, host, netsim.Submission})
 		}
 	}
 	return w, nil
@@ -173,7 +173,7 @@ func (w *world) Close() error {
 }
 
 // send sends one mail, and returns when neither end has anything more to send because of it.
-func (w *world) send(ctx context.Context, from *subscriber, to target, v6 bool) (netsim.Result, netip.Addr, error) {
+func (w *world) send(ctx context.Context, from *subscriber, to destination, v6 bool) (netsim.Result, netip.Addr, error) {
 	attempt, err := to.server.Attempt(to.mode, v6)
 	if err != nil {
 		return netsim.Result{}, netip.Addr{}, err

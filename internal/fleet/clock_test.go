@@ -37,14 +37,14 @@ var may30 = time.Date(2006, 5, 30, 12, 0, 0, 0, time.UTC) // the phase "before";
 // Two controllers on one etcd, one of which is two hours behind: a phase that is activated on either is in force on every switch, and no
 // date is put in force by the clock that differs. I11
 func TestI11ClockSkew(t *testing.T) {
-	targets := []*target{startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0"), startTarget(t, 3, "127.0.0.1:0")}
+	switches := []*testSwitch{startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0"), startTestSwitch(t, 3, "127.0.0.1:0")}
 	etcd := embeddedStore(t)
 	right, behind := watchAt(t, may30, 0), watchAt(t, may30, -2*time.Hour)
 	stores := []*store.Store{beside(t, etcd), beside(t, etcd)}
 	books := []*intent.Book{intent.NewBookOf(stores[0], right.Clock), intent.NewBookOf(stores[1], behind.Clock)}
-	in := apply(t, books[0], documentsOf(t, targets...))
+	in := apply(t, books[0], documentsOf(t, switches...))
 	first := start(t, Config{Name: "noc-1", Store: stores[0], Book: books[0], Clock: right.Clock})
-	for _, x := range targets {
+	for _, x := range switches {
 		first.converged(x.name, in.Number)
 	}
 	second := start(t, Config{Name: "noc-2", Store: stores[1], Book: books[1], Clock: behind.Clock})
@@ -58,7 +58,7 @@ func TestI11ClockSkew(t *testing.T) {
 					n++
 				}
 			}
-			if n == len(targets) {
+			if n == len(switches) {
 				return
 			}
 			select {
@@ -89,7 +89,7 @@ func TestI11ClockSkew(t *testing.T) {
 
 // Three days forward by mistake bring no phase in force in silence: an operator must confirm the clock. I11
 func TestI11ClockForward(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	w := watchAt(t, may30, 0)
 	book := intent.NewBookOf(s, w.Clock)
@@ -126,7 +126,7 @@ func TestI11ClockForward(t *testing.T) {
 
 // A clock that is set a day back takes nothing from what is in force, neither while the controller runs nor after a restart. I11
 func TestI11ClockBack(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	w := watchAt(t, may30.Add(48*time.Hour), 0) // "mobile-carriers" has begun 12 hours ago
 	book := intent.NewBookOf(s, w.Clock)
@@ -157,15 +157,15 @@ func TestI11ClockBack(t *testing.T) {
 // What a date changes is written down once, by whichever controller, and is in force on every switch from then on, whatever the clock of its
 // own controller says. I11
 func TestI11DatesLeaveTrace(t *testing.T) {
-	targets := []*target{startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0"), startTarget(t, 3, "127.0.0.1:0")}
+	switches := []*testSwitch{startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0"), startTestSwitch(t, 3, "127.0.0.1:0")}
 	etcd := embeddedStore(t)
 	eve := time.Date(2006, 5, 31, 14, 59, 55, 0, time.UTC) // 5 s before the date
 	right, behind := watchAt(t, eve.Add(-time.Since(testBegan)), 0), watchAt(t, eve.Add(-time.Since(testBegan)), -2*time.Hour)
 	stores := []*store.Store{beside(t, etcd), beside(t, etcd)}
 	books := []*intent.Book{intent.NewBookOf(stores[0], right.Clock), intent.NewBookOf(stores[1], behind.Clock)}
-	in := apply(t, books[0], documentsOf(t, targets...))
+	in := apply(t, books[0], documentsOf(t, switches...))
 	first := start(t, Config{Name: "noc-1", Store: stores[0], Book: books[0], Clock: right.Clock})
-	for _, x := range targets {
+	for _, x := range switches {
 		first.converged(x.name, in.Number)
 	}
 	second := start(t, Config{Name: "noc-2", Store: stores[1], Book: books[1], Clock: behind.Clock})
@@ -177,7 +177,7 @@ func TestI11DatesLeaveTrace(t *testing.T) {
 				n++
 			}
 		}
-		if n == len(targets) {
+		if n == len(switches) {
 			break
 		}
 		select {

@@ -54,7 +54,7 @@ func TestStoreIsClosed(t *testing.T) {
 
 // A session that cannot be configured is a failed state, until the intent changes.
 func TestBadTLSFiles(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)
@@ -69,7 +69,7 @@ func TestBadTLSFiles(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)

@@ -83,8 +83,8 @@ func clockAt(t time.Time) *worldClock {
 func (c *worldClock) now() time.Time  { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *worldClock) set(t time.Time) { c.ahead.Store(int64(time.Until(t))) }
 
-// A target is an embedded switch with a record of what changed it.
-type target struct {
+// A testSwitch is an embedded switch with a record of what changed it.
+type testSwitch struct {
 	name string
 	id   uint64
 	addr string
@@ -102,14 +102,14 @@ type target struct {
 	atAudit func() // called once, when a controller begins to look at the switch; may be nil
 }
 
-// startTarget starts an embedded switch. addr may have port 0.
-func startTarget(t testing.TB, id uint64, addr string) *target {
+// startTestSwitch starts an embedded switch. addr may have port 0.
+func startTestSwitch(t testing.TB, id uint64, addr string) *testSwitch {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: id})
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &target{name: fmt.Sprintf("edge-%d", id), id: id, Switch: sw}
+	x := &testSwitch{name: fmt.Sprintf("edge-%d", id), id: id, Switch: sw}
 	services, err := sw.Listen(softswitch.Addrs{P4Runtime: addr}, grpc.ChainUnaryInterceptor(x.watch), grpc.ChainStreamInterceptor(x.watchReads))
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func startTarget(t testing.TB, id uint64, addr string) *target {
 	return x
 }
 
-func (x *target) watch(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+func (x *testSwitch) watch(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	switch r := req.(type) {
 	case *p4v1.WriteRequest:
 		x.mu.Lock()
@@ -161,7 +161,7 @@ func (x *target) watch(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ha
 	return handle(ctx, req)
 }
 
-func (x *target) watchReads(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+func (x *testSwitch) watchReads(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	if info.FullMethod == p4v1.P4Runtime_Read_FullMethodName {
 		x.mu.Lock()
 		x.reads++
@@ -171,7 +171,7 @@ func (x *target) watchReads(srv any, stream grpc.ServerStream, info *grpc.Stream
 }
 
 // readsSo returns how many reads there were since it was last asked.
-func (x *target) readsSo() int {
+func (x *testSwitch) readsSo() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	n := x.reads
@@ -180,7 +180,7 @@ func (x *target) readsSo() int {
 }
 
 // forget begins the record anew and returns what it had.
-func (x *target) forget() (writes []*p4v1.WriteRequest, pushes int) {
+func (x *testSwitch) forget() (writes []*p4v1.WriteRequest, pushes int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	writes, pushes = x.writes, x.pushes
@@ -189,7 +189,7 @@ func (x *target) forget() (writes []*p4v1.WriteRequest, pushes int) {
 }
 
 // session is another hand's.
-func (x *target) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
+func (x *testSwitch) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
 	t.Helper()
 	s, err := p4rt.Dial(within(t), p4rt.Config{Addr: x.addr, DeviceID: x.id, ElectionID: id})
 	if err != nil {
@@ -201,7 +201,7 @@ func (x *target) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
 
 // hand writes to the switch without a session, as P4Runtime allows for who gives no election id while there is no primary, and as the
 // embedded switch refuses else. So it takes the switch's own way.
-func (x *target) hand(t testing.TB, updates ...*p4v1.Update) {
+func (x *testSwitch) hand(t testing.TB, updates ...*p4v1.Update) {
 	t.Helper()
 	if _, err := x.P4Runtime().Write(within(t), &p4v1.WriteRequest{DeviceId: x.id, ElectionId: x.leader(), Updates: updates}); err != nil {
 		t.Error(err)
@@ -209,7 +209,7 @@ func (x *target) hand(t testing.TB, updates ...*p4v1.Update) {
 }
 
 // handAtAudit is hand, at the moment when an audit begins: one that is under way would meet a part of it.
-func (x *target) handAtAudit(t testing.TB, updates ...*p4v1.Update) {
+func (x *testSwitch) handAtAudit(t testing.TB, updates ...*p4v1.Update) {
 	t.Helper()
 	done := make(chan struct{})
 	x.mu.Lock()
@@ -226,14 +226,14 @@ func (x *target) handAtAudit(t testing.TB, updates ...*p4v1.Update) {
 }
 
 // leader is the election id of the last write.
-func (x *target) leader() *p4v1.Uint128 {
+func (x *testSwitch) leader() *p4v1.Uint128 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.elected
 }
 
 // documentsOf are the worked example on switches of the test: one copy of its switch for each, with lines of their own.
-func documentsOf(t testing.TB, targets ...*target) []policy.File {
+func documentsOf(t testing.TB, switches ...*testSwitch) []policy.File {
 	t.Helper()
 	files := examples.SpinNet2006()
 	header, body, ok := strings.Cut(string(files[0].Data), "switches:\n")
@@ -242,7 +242,7 @@ func documentsOf(t testing.TB, targets ...*target) []policy.File {
 	}
 	var all strings.Builder
 	all.WriteString(header + "switches:\n")
-	for i, x := range targets {
+	for i, x := range switches {
 		one := strings.ReplaceAll(body, "name: edge-1", "name: "+x.name)
 		one = strings.ReplaceAll(one, "deviceID: 1 ", fmt.Sprintf("deviceID: %d ", x.id))
 		one = strings.ReplaceAll(one, "127.0.0.1:9559", x.addr)

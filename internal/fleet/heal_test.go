@@ -17,7 +17,7 @@ import (
 	"op25b/p4src"
 )
 
-func entries(t *testing.T, x *target) []pipeline.Entry {
+func entries(t *testing.T, x *testSwitch) []pipeline.Entry {
 	t.Helper()
 	s := must(p4rt.DialReader(within(t), p4rt.Config{Addr: x.addr, DeviceID: x.id}))(t)
 	defer s.Close()
@@ -49,7 +49,7 @@ func update(kind p4v1.Update_Type, e *p4v1.Entity) *p4v1.Update {
 
 // What another hand did is found by the audit, told, and repaired (I7).
 func TestAuditHeals(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)
@@ -95,7 +95,7 @@ func TestAuditHeals(t *testing.T) {
 
 // A switch that was rebooted, or was given another program, is brought back.
 func TestRebootAndWrongPipeline(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)
@@ -105,7 +105,7 @@ func TestRebootAndWrongPipeline(t *testing.T) {
 	had := len(entries(t, x))
 	x.stop()
 	r.await("the loss", func(all map[string]Status) bool { return all[x.name].State == StateDisconnected })
-	y := startTarget(t, 1, x.addr)
+	y := startTestSwitch(t, 1, x.addr)
 	again := func(what string, after time.Time) Status {
 		var st Status
 		r.await(what, func(all map[string]Status) bool {
@@ -137,7 +137,7 @@ func TestRebootAndWrongPipeline(t *testing.T) {
 // With foreign: keep, what somebody else has written stays and is counted; what an earlier revision had does not, also when another
 // controller takes over between the two.
 func TestForeignIsKept(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)
@@ -177,7 +177,7 @@ func TestForeignIsKept(t *testing.T) {
 
 // A table that is full fails the switch, with the table named, and changes nothing (I10).
 func TestTableIsFull(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)

@@ -30,7 +30,7 @@ func exempting(files []policy.File, n int) []policy.File {
 }
 
 // modified checks that a switch was written to by one MODIFY of the running epoch, and nothing else.
-func modified(t *testing.T, what string, x *target) {
+func modified(t *testing.T, what string, x *testSwitch) {
 	t.Helper()
 	writes, pushes := x.forget()
 	if len(writes) != 1 || len(writes[0].GetUpdates()) != 1 || pushes != 0 {
@@ -49,7 +49,7 @@ func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("82,200 exemptions take most of a minute under the race detector")
 	}
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
 	book := intent.NewBook(s, c.now)
@@ -94,7 +94,7 @@ func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 // TestI13PhaseWhereTheDocumentsAreBroken: while the newest documents cannot be used, a phase is changed and changed back by one MODIFY each,
 // also by a controller that is begun anew, and on a switch that an earlier release had brought to these documents.
 func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
 	book := intent.NewBook(s, c.now)
@@ -154,7 +154,7 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 // TestI13PhaseOnAFullTable: another hand has taken an entry away and filled its table with entries that stay. The switch cannot be repaired,
 // and its phase is changed and changed back all the same.
 func TestI13PhaseOnAFullTable(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
 	book := intent.NewBook(s, c.now)

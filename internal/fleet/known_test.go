@@ -66,7 +66,7 @@ func TestWitnesses(t *testing.T) {
 // A controller alone is killed. Nothing says that its switches are converged any more, neither before nor after a controller of the same name
 // has come, until that one has read them.
 func TestI11DeadOwner(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := openStore(t, store.Config{Dir: t.TempDir()})
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)
@@ -147,7 +147,7 @@ func TestI11FailureOutlivesTheLease(t *testing.T) {
 
 // What is confirmed is no older than the switch that was seen the longest ago, and only while what was found is stored.
 func TestConfirmation(t *testing.T) {
-	x, y := startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0")
+	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)

@@ -37,7 +37,7 @@ func controllerProcess(endpoint string) {
 // A controller is killed, as by a power cut. Within 5 s its switches are another's, which writes nothing; no packet is decided differently
 // meanwhile, and the statuses that the dead one left are known as such.
 func TestTakeOver(t *testing.T) {
-	x, y := startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0")
+	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := openStore(t, store.Config{Dir: t.TempDir()}) // with the default TTL
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)
@@ -110,7 +110,7 @@ func awaitStored(t testing.TB, watch <-chan []Status, what string, is func([]Sta
 // The status of a switch that left the inventory while nobody was there goes when a controller comes.
 func TestStatusOfAGoneSwitch(t *testing.T) {
 	s := embeddedStore(t)
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	book := intent.NewBook(s, time.Now)
 	apply(t, book, documentsOf(t, x))
 	records := store.JSON[Status](s, statusKind)
@@ -130,7 +130,7 @@ func TestStatusOfAGoneSwitch(t *testing.T) {
 // A process that was stopped for longer than its lease writes nothing when it wakes, though nobody has told it yet: what it writes then
 // it writes under a new ownership (I3).
 func TestPausedOwnerWritesNothing(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	etcd := embeddedStore(t)
 	var pause worldClock // of the lease
 	s := openStore(t, store.Config{Endpoints: etcd.Endpoints(), TTL: 60 * time.Second, Now: pause.now})
@@ -159,7 +159,7 @@ func TestPausedOwnerWritesNothing(t *testing.T) {
 
 // The fence stops what changes a switch, between two batches of one step too, and nothing else.
 func TestFence(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	held := true
 	s := must(p4rt.Dial(within(t), p4rt.Config{
 		Addr: x.addr, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}, BatchSize: 1, DialOptions: []grpc.DialOption{fence(func() bool { return held })},
@@ -191,7 +191,7 @@ func TestFence(t *testing.T) {
 
 // Somebody outside of the store with a higher election id makes a controller a backup, which says so and writes nothing.
 func TestAnotherHandIsPrimary(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)
@@ -210,17 +210,17 @@ func TestAnotherHandIsPrimary(t *testing.T) {
 
 // A member that joins is given its switches, and nobody writes to any; the others are not disturbed. When it leaves they come back.
 func TestRebalance(t *testing.T) {
-	var targets []*target
+	var switches []*testSwitch
 	for i := range uint64(6) {
-		targets = append(targets, startTarget(t, i+1, "127.0.0.1:0"))
+		switches = append(switches, startTestSwitch(t, i+1, "127.0.0.1:0"))
 	}
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
-	in := apply(t, intent.NewBook(s, now), documentsOf(t, targets...))
+	in := apply(t, intent.NewBook(s, now), documentsOf(t, switches...))
 	first := start(t, Config{Name: "noc-1", Store: s, Book: intent.NewBook(s, now), Now: now})
 	epochs := make(map[string]uint64)
 	var names []string
-	for _, x := range targets {
+	for _, x := range switches {
 		epochs[x.name] = first.converged(x.name, in.Number).Epoch
 		names = append(names, x.name)
 		x.forget()
@@ -240,11 +240,11 @@ func TestRebalance(t *testing.T) {
 			t.Errorf("%s stayed, and has epoch %d after %d", name, st.Epoch, epochs[name])
 		}
 	}
-	if moved == 0 || moved == len(targets) {
-		t.Fatalf("%d of %d switches moved: choose other names", moved, len(targets))
+	if moved == 0 || moved == len(switches) {
+		t.Fatalf("%d of %d switches moved: choose other names", moved, len(switches))
 	}
 	second.end()
-	for _, x := range targets {
+	for _, x := range switches {
 		if st := first.converged(x.name, in.Number); st.Owner != "noc-1" {
 			t.Errorf("%s is %q's", x.name, st.Owner)
 		}
@@ -254,7 +254,7 @@ func TestRebalance(t *testing.T) {
 
 // A switch is handed over to a member only once it has been there for a while; one that comes and goes takes none.
 func TestSettle(t *testing.T) {
-	x, y := startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0")
+	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)

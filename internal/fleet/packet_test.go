@@ -21,7 +21,7 @@ type prober struct {
 	wg   sync.WaitGroup
 }
 
-func startProber(t testing.TB, x *target) *prober {
+func startProber(t testing.TB, x *testSwitch) *prober {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	p := &prober{t: t, in: make(chan uint16, 64), stop: stop}

@@ -12,7 +12,7 @@ import (
 )
 
 // flipped checks that a switch was written to by one MODIFY of the running epoch, and nothing else.
-func flipped(t *testing.T, what string, x *target) {
+func flipped(t *testing.T, what string, x *testSwitch) {
 	t.Helper()
 	writes, pushes := x.forget()
 	if len(writes) != 1 || len(writes[0].GetUpdates()) != 1 || pushes != 0 {
@@ -31,7 +31,7 @@ func flipped(t *testing.T, what string, x *target) {
 	}
 }
 
-func untouched(t *testing.T, what string, x *target) {
+func untouched(t *testing.T, what string, x *testSwitch) {
 	t.Helper()
 	if writes, pushes := x.forget(); len(writes)+pushes != 0 {
 		t.Errorf("%s, %s: %d writes, %d pushes, want none: %v", what, x.name, len(writes), pushes, writes)
@@ -40,7 +40,7 @@ func untouched(t *testing.T, what string, x *target) {
 
 // Phases go forward and back by hand, on every switch or on some, and at their date: one MODIFY a switch each time.
 func TestPhaseIsOneModify(t *testing.T) {
-	x, y := startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0")
+	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
 	book := intent.NewBook(s, c.now)
@@ -51,7 +51,7 @@ func TestPhaseIsOneModify(t *testing.T) {
 		timers <- ch
 		return ch
 	}})
-	for _, x := range []*target{x, y} {
+	for _, x := range []*testSwitch{x, y} {
 		if st := r.converged(x.name, in.Number); st.InForce != "before" {
 			t.Errorf("%s: %q is in force", x.name, st.InForce)
 		}
@@ -60,7 +60,7 @@ func TestPhaseIsOneModify(t *testing.T) {
 	}
 	both := func(what, inForce string) {
 		t.Helper()
-		for _, x := range []*target{x, y} {
+		for _, x := range []*testSwitch{x, y} {
 			st := r.converged(x.name, in.Number)
 			if st.InForce != inForce || st.Reason != ReasonPhase {
 				t.Errorf("%s: %q in force, %v; want %q", what, st.InForce, st.Reason, inForce)
@@ -94,7 +94,7 @@ func TestPhaseIsOneModify(t *testing.T) {
 			break
 		}
 	}
-	for _, x := range []*target{x, y} {
+	for _, x := range []*testSwitch{x, y} {
 		r.await("the date", func(all map[string]Status) bool {
 			return all[x.name].InForce == "mobile-carriers" && all[x.name].Reason == ReasonDate
 		})
@@ -104,7 +104,7 @@ func TestPhaseIsOneModify(t *testing.T) {
 
 // A phase for a line group is a rule set that no switch has yet: it is written, and then going back is one MODIFY.
 func TestPhaseOfALineGroup(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC))
 	book := intent.NewBook(s, c.now)
@@ -128,7 +128,7 @@ func TestPhaseOfALineGroup(t *testing.T) {
 
 // Before the first phase nothing is read or written; when it begins the switch is brought to it.
 func TestNoPhase(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(time.Date(2006, 5, 1, 0, 0, 0, 0, time.UTC))
 	book := intent.NewBook(s, c.now)
@@ -146,7 +146,7 @@ func TestNoPhase(t *testing.T) {
 
 // When an exemption has ended the switch is read and written: one MODIFY would not do.
 func TestExemptionEnds(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)

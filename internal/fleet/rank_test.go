@@ -14,7 +14,7 @@ import (
 // and tells (I7). The owner after it ranks above both (I3).
 func TestAnotherHandGoes(t *testing.T) {
 	for _, low := range []uint64{1, math.MaxUint64} { // an id of which the high word will do, and one that needs the next
-		x := startTarget(t, 1, "127.0.0.1:0")
+		x := startTestSwitch(t, 1, "127.0.0.1:0")
 		s := embeddedStore(t)
 		now := clockAt(allDestinations).now
 		book := intent.NewBook(s, now)
@@ -63,7 +63,7 @@ func TestAnotherHandGoes(t *testing.T) {
 
 // Nobody outranks the highest id there is: that is said, and nothing is written until the switch has restarted.
 func TestNoHigherID(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)
@@ -87,7 +87,7 @@ func TestNoHigherID(t *testing.T) {
 		t.Errorf("%d writes, %d pushes", len(writes), pushes)
 	}
 	x.stop()
-	startTarget(t, 1, x.addr)
+	startTestSwitch(t, 1, x.addr)
 	r.await("converged after the restart", func(all map[string]Status) bool {
 		return all[x.name].State == StateConverged && all[x.name].Reason == ReasonDrift
 	})

@@ -18,7 +18,7 @@ import (
 const carrier = "203.0.113.0/26"
 
 // holds checks that a switch has the classes of servers of an intent.
-func holds(t *testing.T, x *target, in *intent.Intent, at time.Time) {
+func holds(t *testing.T, x *testSwitch, in *intent.Intent, at time.Time) {
 	t.Helper()
 	classes := func(all []pipeline.Entry) []string {
 		var some []string
@@ -55,7 +55,7 @@ func TestI11StoreReplaced(t *testing.T) {
 		}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := startTarget(t, 1, "127.0.0.1:0")
+			x := startTestSwitch(t, 1, "127.0.0.1:0")
 			e := storetest.Start(t)
 			s := openStore(t, store.Config{Endpoints: []string{e.Endpoint()}, TTL: patient})
 			now := clockAt(allDestinations).now

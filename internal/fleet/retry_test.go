@@ -20,7 +20,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)
-	x := &target{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
+	x := &testSwitch{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
 	in := apply(t, book, documentsOf(t, x))
 	control := &controller{Config: Config{Now: c.now, AuditEvery: time.Minute, fault: func(err error) { t.Error(err) }}, reporter: newReporter(&store.Store{}, nil)}
 	control.log = must((Config{Name: "noc-1", Store: &store.Store{}, Book: &intent.Book{}}).withDefaults())(t).Logger
@@ -76,7 +76,7 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)
-	x := &target{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
+	x := &testSwitch{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
 	in := apply(t, book, withPrefixes(documentsOf(t, x), 82_000))
 	program := must(loadProgram())(t)
 	term := newTerm(&seat{c: &controller{program: program}, name: x.name}, nil)

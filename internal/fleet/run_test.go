@@ -13,7 +13,7 @@ var allDestinations = time.Date(2006, 11, 1, 0, 0, 0, 0, time.UTC)
 
 // A controller brings a switch to what the intent says, tells of it, and gives it back; the next one writes nothing (I4, I5).
 func TestRestartWritesNothing(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
 	book := intent.NewBook(s, c.now)

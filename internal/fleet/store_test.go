@@ -14,9 +14,9 @@ import (
 
 // A gateway is a network between a controller and etcd that can go away.
 type gateway struct {
-	t      testing.TB
-	target string
-	addr   string
+	t        testing.TB
+	upstream string
+	addr     string
 
 	mu       sync.Mutex // guards everything that follows
 	listener net.Listener
@@ -26,7 +26,7 @@ type gateway struct {
 
 func startGateway(t testing.TB, s *store.Store) *gateway {
 	t.Helper()
-	g := &gateway{t: t, target: strings.TrimPrefix(s.Endpoints()[0], "unix://"), addr: "127.0.0.1:0"}
+	g := &gateway{t: t, upstream: strings.TrimPrefix(s.Endpoints()[0], "unix://"), addr: "127.0.0.1:0"}
 	g.open()
 	t.Cleanup(g.shut)
 	return g
@@ -49,7 +49,7 @@ func (g *gateway) accept(l net.Listener) {
 		if err != nil {
 			return
 		}
-		b, err := net.Dial("unix", g.target)
+		b, err := net.Dial("unix", g.upstream)
 		if err != nil {
 			a.Close()
 			continue
@@ -94,7 +94,7 @@ func (g *gateway) shut() {
 // Without the store a controller changes nothing, says so, and lets go of its switches in time. When the store is back it goes on, and
 // still has nothing to write.
 func TestStoreIsAway(t *testing.T) {
-	x := startTarget(t, 1, "127.0.0.1:0")
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	etcd := embeddedStore(t)
 	g := startGateway(t, etcd)
 	s := openStore(t, store.Config{Endpoints: []string{g.addr}, TTL: time.Second, Timeout: time.Second})
@@ -128,7 +128,7 @@ func TestStoreIsAway(t *testing.T) {
 
 // A switch that has another address in the inventory is spoken to there, and one that is not in it any more is let go, status and all.
 func TestInventoryChanges(t *testing.T) {
-	x, y := startTarget(t, 1, "127.0.0.1:0"), startTarget(t, 2, "127.0.0.1:0")
+	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)
@@ -137,7 +137,7 @@ func TestInventoryChanges(t *testing.T) {
 	st := r.converged(x.name, in.Number)
 	r.converged(y.name, in.Number)
 
-	z := startTarget(t, 1, "127.0.0.1:0")
+	z := startTestSwitch(t, 1, "127.0.0.1:0")
 	in = apply(t, book, replaced(documentsOf(t, x, y), x.addr, z.addr))
 	if again := r.converged(x.name, in.Number); again.Epoch != st.Epoch {
 		t.Errorf("epoch %d after %d", again.Epoch, st.Epoch)

@@ -59,14 +59,14 @@ func TestI12RetryStorm(t *testing.T) {
 		t.Skip("100,000 exemptions")
 	}
 	const budget = 600 << 20
-	var targets []*target
+	var switches []*testSwitch
 	for id := range uint64(6) {
-		targets = append(targets, startTarget(t, id+1, "127.0.0.1:0"))
+		switches = append(switches, startTestSwitch(t, id+1, "127.0.0.1:0"))
 	}
 	s := embeddedStore(t)
 	now := clockAt(allDestinations).now
 	book := intent.NewBook(s, now)
-	apply(t, book, documentsOf(t, targets...))
+	apply(t, book, documentsOf(t, switches...))
 
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), stormEnv+"="+s.Endpoints()[0], "GOMEMLIMIT=off")
@@ -85,11 +85,11 @@ func TestI12RetryStorm(t *testing.T) {
 	}()
 	every := func(is func(Status) bool) func([]Status) bool {
 		return func(all []Status) bool {
-			return len(all) == len(targets) && !slices.ContainsFunc(all, func(st Status) bool { return !is(st) })
+			return len(all) == len(switches) && !slices.ContainsFunc(all, func(st Status) bool { return !is(st) })
 		}
 	}
 	awaitStored(t, watch, "converged", every(func(st Status) bool { return st.State == StateConverged }))
-	in := apply(t, book, withPrefixes(documentsOf(t, targets...), 100_000))
+	in := apply(t, book, withPrefixes(documentsOf(t, switches...), 100_000))
 	const attempts = 25
 	awaitStored(t, watch, "tried again and again", every(func(st Status) bool {
 		return st.State == StateFailed && st.Wanted == in.Number && st.Failure.Attempts >= attempts
@@ -117,8 +117,8 @@ func TestI12RetryStorm(t *testing.T) {
 		}
 		return must(strconv.Atoi(m[1]))(t)
 	}
-	if n := count("op25b_fleet_refusals_total"); n != len(targets) {
-		t.Errorf("%d compilations of what does not fit, want %d", n, len(targets))
+	if n := count("op25b_fleet_refusals_total"); n != len(switches) {
+		t.Errorf("%d compilations of what does not fit, want %d", n, len(switches))
 	}
 	if n := count(`op25b_fleet_ownership_changes_total .*"lost"`); n != 0 {
 		t.Errorf("%d leases lost", n)

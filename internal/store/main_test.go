@@ -211,7 +211,7 @@ func loopback(t testing.TB, scheme string) []url.URL {
 type proxy struct {
 	listener net.Listener
 	network  string
-	target   string
+	upstream string
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -232,13 +232,13 @@ func behindProxy(t testing.TB, s *Store) *proxy {
 	return startProxy(t, "unix", strings.TrimPrefix(s.Endpoints()[0], "unix://"))
 }
 
-func startProxy(t testing.TB, network, target string) *proxy {
+func startProxy(t testing.TB, network, upstream string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, network: network, target: target, conns: make(map[net.Conn]bool)}
+	p := &proxy{listener: l, network: network, upstream: upstream, conns: make(map[net.Conn]bool)}
 	p.stall()
 	p.flow()
 	p.wg.Go(p.accept)
@@ -266,7 +266,7 @@ func (p *proxy) accept() {
 			a.Close()
 			continue
 		}
-		b, err := net.Dial(p.network, p.target)
+		b, err := net.Dial(p.network, p.upstream)
 		if err != nil {
 			a.Close()
 			continue

@@ -2,15 +2,15 @@ package engine
 
 import "math/big"
 
-// target checks that a node is a field that can be written.
-func (c *compiler) target(n *node) *node {
+// lvalue checks that a node is a field that can be written, and returns it.
+func (c *compiler) lvalue(n *node) *node {
 	if n.op != leafField && n.op != leafDynamic {
 		c.fail(ErrProgram, "want a field to write to, got %s", n.op)
 	}
 	return n
 }
 
-func (n *node) targetField() *field {
+func (n *node) lvalueField() *field {
 	if n.op == leafField {
 		return n.ref.f
 	}
@@ -20,8 +20,8 @@ func (n *node) targetField() *field {
 // assign compiles the assignment of a number to a field: cut to the field's width, or stopped at the ends of its range if
 // the field saturates.
 func (c *compiler) assign(dst, src *node) []instr {
-	dst, src = c.target(dst), c.want(src, kData)
-	f := dst.targetField()
+	dst, src = c.lvalue(dst), c.want(src, kData)
+	f := dst.lvalueField()
 	if f.variable {
 		return c.assignVar(dst, src)
 	}
@@ -103,7 +103,7 @@ func (c *compiler) assignWord(s *asm, slot int, mask uint64, src *node) {
 
 // assignWide compiles an assignment to a field of more than 64 bits.
 func (c *compiler) assignWide(dst, src *node) []instr {
-	f := dst.targetField()
+	f := dst.lvalueField()
 	top := ones(f.width - 64*(f.words-1))
 	if dst.op == leafDynamic {
 		h, e, t := c.hv(dst.l), c.wideTo(src, f.words), c.temp(f.words)
@@ -171,7 +171,7 @@ func isSlots(n *node) bool {
 // assignVar compiles the assignment of one variable field to another.
 func (c *compiler) assignVar(dst, src *node) []instr {
 	if dst.op != leafField || src.op != leafField || !src.ref.f.variable {
-		c.fail(ErrUnsupported, "assignment to the variable field %q from %s", dst.targetField().name, src.op)
+		c.fail(ErrUnsupported, "assignment to the variable field %q from %s", dst.lvalueField().name, src.op)
 	}
 	d, s := dst.ref, src.ref
 	c.reads(s)

@@ -160,7 +160,7 @@ func (p *packet) payload() []byte {
 
 // A checksum is a field that the parser verifies and the deparser updates.
 type checksum struct {
-	target         ref
+	field          ref
 	calc           *calculation
 	cond           bv // nil for always
 	set            func(*packet, uint64)
@@ -179,10 +179,10 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 		c.fail(ErrProgram, "no calculation %q", j.Calculation)
 	}
 	if r.f.variable {
-		c.fail(ErrUnsupported, "a variable field as target")
+		c.fail(ErrUnsupported, "a checksum in a variable field")
 	}
 	c.reads(r)
-	k := &checksum{target: r, calc: calc, verify: j.Verify == nil || *j.Verify, update: j.Update == nil || *j.Update}
+	k := &checksum{field: r, calc: calc, verify: j.Verify == nil || *j.Verify, update: j.Update == nil || *j.Update}
 	from, to, mask := r.slot(), r.slot()+r.f.words-1, ones(min(r.f.width, 64))
 	r.h.hot[r.f] = true
 	k.set = func(p *packet, v uint64) {
@@ -197,10 +197,10 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 	return k
 }
 
-// good verifies: a target in an invalid header, or a condition that does not hold, is good.
+// good verifies: a field in an invalid header, or a condition that does not hold, is good.
 func (k *checksum) good(p *packet) bool {
-	if p.s[k.target.h.base] == 0 || k.cond != nil && !k.cond(p) {
+	if p.s[k.field.h.base] == 0 || k.cond != nil && !k.cond(p) {
 		return true
 	}
-	return k.calc.sum(p) == p.s[k.target.slot()+k.target.f.words-1]
+	return k.calc.sum(p) == p.s[k.field.slot()+k.field.f.words-1]
 }

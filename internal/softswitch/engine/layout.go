@@ -351,8 +351,8 @@ func (t *headerType) find(name string) (*field, error) {
 	return t.fields[i], nil
 }
 
-// target resolves a field by the name that simple_switch knows it under; ok is false if the program has no such field.
-func (l *layout) target(hdr, name string) (ref, bool) {
+// standard returns the field that simple_switch knows under a name, such as standard_metadata.egress_spec. ok is false if the program has none.
+func (l *layout) standard(hdr, name string) (ref, bool) {
 	if a, ok := l.alias[hdr+"."+name]; ok {
 		r, err := l.find(a[0], a[1])
 		return r, err == nil

@@ -208,14 +208,14 @@ func buildJumpIf(c *compiler, v []jsonValue) []instr {
 
 // drops compiles mark_to_drop: egress_spec says drop, and no multicast.
 func (c *compiler) drops() func(*packet) {
-	spec, ok := c.l.target("standard_metadata", "egress_spec")
+	spec, ok := c.l.standard("standard_metadata", "egress_spec")
 	if !ok {
 		c.fail(ErrProgram, "no field standard_metadata.egress_spec")
 	}
 	a, drop := spec.slot(), DropPort&ones(spec.f.width)
-	g, ok := c.l.target("intrinsic_metadata", "mcast_grp")
+	g, ok := c.l.standard("intrinsic_metadata", "mcast_grp")
 	if !ok {
-		g, ok = c.l.target("standard_metadata", "mcast_grp")
+		g, ok = c.l.standard("standard_metadata", "mcast_grp")
 	}
 	if !ok {
 		return func(p *packet) { p.s[a] = drop }
@@ -260,8 +260,8 @@ func buildMeter(c *compiler, v []jsonValue) []instr {
 
 // setter compiles the writing of a word, found by the caller, to a field.
 func (c *compiler) setter(v *jsonValue) func(*packet, uint64) {
-	n := c.target(c.expr(v))
-	f := n.targetField()
+	n := c.lvalue(c.expr(v))
+	f := n.lvalueField()
 	if f.variable {
 		c.fail(ErrUnsupported, "a result in the variable field %q", f.name)
 	}

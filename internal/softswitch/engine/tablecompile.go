@@ -114,7 +114,7 @@ func (c *compiler) tableKey(t *Table, j *jsonTable) {
 	t.rows = rows
 }
 
-// keyPart compiles the target of a key: [header, field], a header alone for its validity, or an expression that finds a field.
+// keyPart compiles what a key is compared with: [header, field], a header alone for its validity, or an expression that finds a field.
 func (c *compiler) keyPart(k *jsonKey) (keyPart, *field, string) {
 	if len(k.Target) > 0 && k.Target[0] == '{' {
 		n := c.expr(&jsonValue{Type: "expression", Value: k.Target})

@@ -10,7 +10,7 @@ const (
 	instResubmitted  = 6
 )
 
-// A program is what packets run: parser, pipelines, checksums and deparser, and where the target's own metadata lies.
+// A program is what packets run: parser, pipelines, checksums and deparser, and where the standard metadata lies.
 // It does not change after Load, but for what its tables hold.
 type program struct {
 	actions []*action
@@ -33,7 +33,7 @@ type program struct {
 	scratch, keyMax, bufMax int
 }
 
-// A metaField is a field of the target's metadata; absent if the program has none.
+// A metaField is a field of simple_switch's own metadata; absent if the program has none.
 type metaField struct {
 	slot int
 	mask uint64
@@ -66,7 +66,7 @@ type intrinsics struct {
 
 func (c *compiler) intrinsics(in *intrinsics) {
 	get := func(hdr, name string) metaField {
-		r, ok := c.l.target(hdr, name)
+		r, ok := c.l.standard(hdr, name)
 		if !ok || r.f.variable {
 			return absent
 		}
