@@ -13,9 +13,9 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/check"
+	"op25b/internal/check/desk"
+	"op25b/internal/check/mailbox"
 	"op25b/internal/client"
-	"op25b/internal/desk"
-	"op25b/internal/impact"
 	"op25b/internal/policy"
 	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -187,7 +187,7 @@ func newOffline(docs []document, providers string) (a offline, err error) {
 }
 
 // loadProviders reads a directory of mail providers; the one that op25b carries if no file is named.
-func loadProviders(path string) (*impact.Directory, error) {
+func loadProviders(path string) (*mailbox.Directory, error) {
 	file := examples.Providers()
 	if path != "" {
 		data, err := os.ReadFile(path)
@@ -196,7 +196,7 @@ func loadProviders(path string) (*impact.Directory, error) {
 		}
 		file = policy.File{Name: path, Data: data}
 	}
-	return impact.Load(file)
+	return mailbox.Load(file)
 }
 
 // parseMoment reads a moment; without an offset it is this machine's time.

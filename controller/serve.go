@@ -18,9 +18,9 @@ import (
 
 	"op25b/internal/api"
 	"op25b/internal/auth"
+	"op25b/internal/check/desk"
 	"op25b/internal/client"
 	"op25b/internal/clock"
-	"op25b/internal/desk"
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	"op25b/internal/plan"

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"op25b/internal/desk"
-	"op25b/internal/impact"
+	"op25b/internal/check/desk"
+	"op25b/internal/check/mailbox"
 	"op25b/internal/policy"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -22,7 +22,7 @@ func TestDesk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	directory, err := impact.Load(policy.File{Name: "providers.yaml", Data: data})
+	directory, err := mailbox.Load(policy.File{Name: "providers.yaml", Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestDesk(t *testing.T) {
 	}
 
 	mail, err := c.CheckMail(ctx, &op25bv1.CheckMailRequest{From: &op25bv1.CheckFrom{Line: "adsl-home"}, Address: "somebody@unknown.example"})
-	if err != nil || mail.Domain != "unknown.example" || mail.Kind != impact.AnswerUnknown || mail.Revision != 2 || len(mail.Steps) == 0 || mail.Steps[0].Ja == "" || mail.Text == "" {
+	if err != nil || mail.Domain != "unknown.example" || mail.Kind != mailbox.AnswerUnknown || mail.Revision != 2 || len(mail.Steps) == 0 || mail.Steps[0].Ja == "" || mail.Text == "" {
 		t.Errorf("%v, %v", mail, err)
 	}
 

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/check"
+	"op25b/internal/check/mailbox"
 	"op25b/internal/clock"
-	"op25b/internal/impact"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
@@ -79,7 +79,7 @@ var meanings = []struct {
 	{check.ErrUnknownLine, connect.CodeNotFound},
 	{check.ErrResolve, connect.CodeNotFound},
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
-	{impact.ErrAddress, connect.CodeInvalidArgument},
+	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 	{context.Canceled, connect.CodeCanceled},
 	{store.ErrNoQuorum, connect.CodeUnavailable}, // whoever waited for it, and for how long, is not the reason
 	{store.ErrRestoring, connect.CodeUnavailable},

@@ -15,7 +15,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/check"
-	"op25b/internal/impact"
+	"op25b/internal/check/mailbox"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/store"
@@ -49,7 +49,7 @@ func documents(t *testing.T) check.Source {
 
 func newDesk(t *testing.T) *Desk {
 	t.Helper()
-	directory, err := impact.Load(examples.Providers())
+	directory, err := mailbox.Load(examples.Providers())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	_, err := d.CheckMailFrom(t.Context(), s, &op25bv1.CheckMailRequest{From: home, Address: "nobody"})
-	if connect.CodeOf(err) != connect.CodeInvalidArgument || !errors.Is(err, impact.ErrAddress) {
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || !errors.Is(err, mailbox.ErrAddress) {
 		t.Errorf("error is %v, want ErrAddress", err)
 	}
 	if _, err = d.CheckMailFrom(t.Context(), s, &op25bv1.CheckMailRequest{From: &op25bv1.CheckFrom{From: "x"}, Address: "a@b.example"}); connect.CodeOf(err) != connect.CodeInvalidArgument {

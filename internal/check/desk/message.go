@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/check"
-	"op25b/internal/impact"
+	"op25b/internal/check/mailbox"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -57,7 +57,7 @@ func resultMessage(r *check.Result) (*op25bv1.CheckResult, error) {
 }
 
 // mailMessage is an answer about a mailbox as the API says it.
-func mailMessage(a *impact.Answer, language string) (*op25bv1.CheckMailResponse, error) {
+func mailMessage(a *mailbox.Answer, language string) (*op25bv1.CheckMailResponse, error) {
 	m := &op25bv1.CheckMailResponse{
 		Domain: a.Domain, Kind: a.Kind, Provider: named(a.Provider), Under: a.Under, Status: string(a.Status), MailProgram: string(a.MailProgram),
 		Next: change(a.Next), Published: a.Published, Looked: a.Looked,

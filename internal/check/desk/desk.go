@@ -1,6 +1,6 @@
 // Package desk answers the API's questions: what a switch does with a connection, and what that means for a mailbox.
 //
-// It is check and impact in the API's own messages, and keeps what they have loaded for the revisions that are asked about. It decides
+// It is check and mailbox in the API's own messages, and keeps what they have loaded for the revisions that are asked about. It decides
 // nothing of what it says.
 package desk
 
@@ -17,7 +17,7 @@ import (
 	"connectrpc.com/connect"
 
 	"op25b/internal/check"
-	"op25b/internal/impact"
+	"op25b/internal/check/mailbox"
 	"op25b/internal/intent"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -28,7 +28,7 @@ const kept = 2
 // A Resolver finds the addresses of hosts and the hosts that take a domain's mail; a *net.Resolver is one.
 type Resolver interface {
 	check.Resolver
-	impact.MXResolver
+	mailbox.MXResolver
 }
 
 var _ Resolver = (*net.Resolver)(nil)
@@ -36,7 +36,7 @@ var _ Resolver = (*net.Resolver)(nil)
 // Options are what a Desk takes from its surroundings. The zero value is usable.
 type Options struct {
 	// Directory is what is known of mail providers; without it only the MX hosts of a domain say whose it is.
-	Directory *impact.Directory
+	Directory *mailbox.Directory
 	// Resolver may be nil: then servers can be asked about by address alone.
 	Resolver Resolver
 	// Now is the clock; time.Now if nil.
@@ -60,7 +60,7 @@ type revision struct {
 // New returns a desk. It loads a pipeline when the first question wants it.
 func New(o Options) *Desk {
 	if o.Directory == nil {
-		o.Directory = &impact.Directory{}
+		o.Directory = &mailbox.Directory{}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -140,11 +140,11 @@ func (d *Desk) mailbox(ctx context.Context, c *check.Checker, s check.Source, q 
 	if err != nil {
 		return nil, coded(err)
 	}
-	desk := impact.Desk{Directory: d.opts.Directory, Check: c, Policy: s.Bundle.Policy}
+	desk := mailbox.Desk{Directory: d.opts.Directory, Check: c, Policy: s.Bundle.Policy}
 	if d.opts.Resolver != nil {
 		desk.MX = d.opts.Resolver
 	}
-	answer, err := desk.Ask(ctx, impact.Question{
+	answer, err := desk.Ask(ctx, mailbox.Question{
 		Address: q.Address, Line: who.Line, From: who.From, Switch: who.Switch, At: who.At, Phase: who.Phase,
 	})
 	if err != nil {
@@ -183,7 +183,7 @@ var codes = []struct {
 	{check.ErrShared, connect.CodeInvalidArgument},
 	{check.ErrFamily, connect.CodeInvalidArgument},
 	{check.ErrResolve, connect.CodeNotFound},
-	{impact.ErrAddress, connect.CodeInvalidArgument},
+	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 }
 
 func coded(err error) error {

@@ -1,9 +1,9 @@
-// Package impact answers what the closing of port 25 means for a mailbox: whether somebody who uses it from a line is affected, and what to
+// Package mailbox answers what the closing of port 25 means for a mailbox: whether somebody who uses it from a line is affected, and what to
 // set instead.
 //
 // Whose mailbox it is says a directory of providers; whether its servers are reached says package check, so that the running policy itself is
 // asked and nobody is called unaffected whose settings it blocks. It opens no connection to any provider.
-package impact
+package mailbox
 
 import (
 	"cmp"
