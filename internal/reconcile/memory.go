@@ -46,7 +46,7 @@ func fingerprint(rules []pipeline.Entry) Fingerprint {
 	return Fingerprint(h.Sum(nil))
 }
 
-func remember(now *standing) *Memory {
+func remember(now *actual) *Memory {
 	m := &Memory{running: now.running, value: now.runningEntry.Value, sets: make(map[pipeline.Epoch]Fingerprint, len(now.rules))}
 	for e, rules := range now.rules {
 		m.sets[e] = fingerprint(rules)

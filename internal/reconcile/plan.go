@@ -107,7 +107,7 @@ func (t *target) plan(have []pipeline.Entry, opts Options) (*Plan, error) {
 }
 
 // planFrom is plan, and what it found.
-func (t *target) planFrom(have []pipeline.Entry, opts Options) (*Plan, *standing, error) {
+func (t *target) planFrom(have []pipeline.Entry, opts Options) (*Plan, *actual, error) {
 	m := &maker{target: t, now: split(have), plan: &Plan{}}
 	plan, err := m.make(have, opts)
 	return plan, m.now, err
@@ -151,7 +151,7 @@ func sameRules(a, b []pipeline.Entry) bool {
 // A maker is one run of Make.
 type maker struct {
 	*target
-	now *standing
+	now *actual
 
 	// What compare finds: entries of no rules.
 	added, removed []pipeline.Entry
