@@ -10,7 +10,6 @@ import (
 
 	"op25b/internal/agent"
 	"op25b/internal/grpcserve"
-	"op25b/internal/listen"
 	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 	"op25b/internal/softswitch"
@@ -80,7 +79,7 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 		}
 	}
 	if o.tls.Cert == "" && !o.insecure {
-		if err := listen.Plain("gNMI", o.gnmi, plainRemedy); err != nil {
+		if err := tlsfiles.Plain("gNMI", o.gnmi, plainRemedy); err != nil {
 			return err
 		}
 	}
@@ -88,7 +87,7 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen.TCP("gNMI", o.gnmi)
+	listener, err := grpcserve.Listen("gNMI", o.gnmi)
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"op25b/e2e/budget"
 	"op25b/internal/auth"
-	"op25b/internal/budget"
 	"op25b/internal/tlsfiles/tlstest"
 	op25bv1 "op25b/proto/op25b/v1"
 )

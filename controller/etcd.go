@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"op25b/internal/etcd"
-	"op25b/internal/listen"
+	"op25b/internal/tlsfiles"
 )
 
 func newEtcd() *cobra.Command {
@@ -50,7 +50,7 @@ need --insecure.`,
 		if o.Cert == "" && !insecure {
 			const remedy = "give --tls-cert, --tls-key and --tls-ca, listen on 127.0.0.1, or say --insecure"
 			for _, a := range []struct{ name, addr string }{{"etcd for clients", o.Listen}, {"etcd for members", o.ListenPeer}} {
-				if err := listen.Plain(a.name, a.addr, remedy); err != nil {
+				if err := tlsfiles.Plain(a.name, a.addr, remedy); err != nil {
 					return err
 				}
 			}

@@ -17,9 +17,9 @@ import (
 
 	"connectrpc.com/connect"
 
+	"op25b/e2e/longform"
 	"op25b/examples"
 	"op25b/internal/client"
-	"op25b/internal/longform"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 

@@ -20,7 +20,7 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
-	"op25b/internal/budget"
+	"op25b/e2e/budget"
 	"op25b/internal/pipeline"
 )
 

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"op25b/internal/listen"
 	"op25b/internal/softswitch"
 	"op25b/internal/tlsfiles"
 	"op25b/internal/wire"
@@ -101,14 +100,14 @@ func (o *switchOptions) exposed() error {
 	if o.insecure {
 		return nil
 	}
-	if err := listen.Plain("the packet service", o.addrs.Dataplane, "it stands for cables and has no TLS: listen on 127.0.0.1, or say --insecure"); err != nil {
+	if err := tlsfiles.Plain("the packet service", o.addrs.Dataplane, "it stands for cables and has no TLS: listen on 127.0.0.1, or say --insecure"); err != nil {
 		return err
 	}
 	if o.tls.Cert != "" {
 		return nil
 	}
 	for _, s := range []struct{ name, addr string }{{"P4Runtime", o.addrs.P4Runtime}, {"gNMI", o.addrs.GNMI}} {
-		if err := listen.Plain(s.name, s.addr, plainRemedy); err != nil {
+		if err := tlsfiles.Plain(s.name, s.addr, plainRemedy); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 var faultFlag = flag.String("fault", "", "play no other faults than these, NAME,..., in this order")

@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"op25b/e2e/longform"
 	"op25b/examples"
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
-	"op25b/internal/longform"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"

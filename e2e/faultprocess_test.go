@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"op25b/internal/budget"
+	"op25b/e2e/budget"
 )
 
 // A process is a daemon of a plant.

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 	"op25b/p4src"
 )
 
@@ -110,8 +110,6 @@ var mayImport = map[string][]string{
 	"proto/op25b":         {},
 	"p4src":               {},
 	"internal/wire":       {"proto/bm"},
-	"internal/budget":     {},
-	"internal/listen":     {},
 	"internal/tlsfiles":   {},
 	"internal/constraint": {},
 	"internal/pipeline":   {"internal/constraint"},
@@ -126,7 +124,7 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/policy", "internal/store"},
 	"internal/auth":       {},
 	"internal/api": {
-		"internal/auth", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/listen", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles",
+		"internal/auth", "internal/check", "internal/clock", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles",
 		"proto/op25b",
 	},
 	"internal/check/desk": {"internal/check", "internal/intent", "internal/policy", "proto/op25b"},
@@ -138,7 +136,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/netsim": {"internal/wire"},
 	// A switch: it imports none of the controller's packages.
-	"internal/softswitch":    {"internal/constraint", "internal/grpcserve", "internal/listen", "internal/openconfig", "internal/wire", "proto/bm"},
+	"internal/softswitch":    {"internal/constraint", "internal/grpcserve", "internal/openconfig", "internal/wire", "proto/bm"},
 	"internal/agent":         {"internal/openconfig"},
 	"internal/check":         {"internal/pipeline", "internal/policy", "internal/softswitch", "p4src"},
 	"internal/check/mailbox": {"internal/check", "internal/policy"},
@@ -149,9 +147,16 @@ var mayImport = map[string][]string{
 	},
 }
 
-// The arrows of the design hold.
+// The arrows of the design hold, and the product does not import the packages for tests under e2e.
 func TestImportArrows(t *testing.T) {
 	for _, p := range packages(t) {
+		if !within(p.ImportPath, "op25b/e2e") {
+			for _, imported := range p.Imports {
+				if within(imported, "op25b/e2e") {
+					t.Errorf("%s imports %s, which is for tests only", p.ImportPath, imported)
+				}
+			}
+		}
 		room, allowed, bound := roomOf(p.ImportPath)
 		if !bound {
 			continue

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
 	"op25b/p4src"

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"op25b/e2e/longform"
 	"op25b/internal/auth"
 	"op25b/internal/client"
 	"op25b/internal/intent"
-	"op25b/internal/longform"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/reconcile"

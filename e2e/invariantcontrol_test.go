@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"op25b/e2e/longform"
 	"op25b/internal/fleet"
-	"op25b/internal/longform"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"

@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"op25b/e2e/longform"
 	"op25b/internal/client"
 	"op25b/internal/intent"
-	"op25b/internal/longform"
 	"op25b/internal/policy"
 	op25bv1 "op25b/proto/op25b/v1"
 )

@@ -12,9 +12,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"op25b/e2e/longform"
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
-	"op25b/internal/longform"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch/engine"

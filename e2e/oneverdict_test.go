@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"op25b/e2e/longform"
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
-	"op25b/internal/longform"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )

@@ -18,8 +18,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/prototext"
 
+	"op25b/e2e/longform"
 	"op25b/e2e/p4fuzz"
-	"op25b/internal/longform"
 	"op25b/internal/p4rt"
 	"op25b/p4src"
 )

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"op25b/internal/listen"
+	"op25b/internal/grpcserve"
 	"op25b/internal/tlsfiles"
 )
 
@@ -50,7 +50,7 @@ func Listen(o Listening) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: clients' certificates want TLS: give the server's certificate and key, too", ErrListen)
 	case o.RequireClientCert && o.ClientCA == "":
 		return nil, fmt.Errorf("%w: client certificates are required, and there is no authority to verify them by", ErrListen)
-	case !secured && !o.Insecure && !listen.Loopback(host):
+	case !secured && !o.Insecure && !tlsfiles.Loopback(host):
 		return nil, fmt.Errorf("%w: %s can be reached from other machines, and without TLS tokens and intent could be read on the way: "+
 			"give a certificate and its key, listen on 127.0.0.1, or say --insecure", ErrListen, o.Addr)
 	}
@@ -66,7 +66,7 @@ func Listen(o Listening) (net.Listener, error) {
 			return nil, fmt.Errorf("%w: %w", ErrListen, err)
 		}
 	}
-	l, err := listen.TCP("API", o.Addr)
+	l, err := grpcserve.Listen("API", o.Addr)
 	if err != nil {
 		return nil, err
 	}

@@ -19,9 +19,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"op25b/e2e/longform"
 	"op25b/examples"
 	"op25b/internal/intent"
-	"op25b/internal/longform"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/store"

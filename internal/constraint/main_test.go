@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 func TestMain(m *testing.M) {

@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 	"op25b/internal/wire"
 )
 

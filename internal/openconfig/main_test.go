@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 func TestMain(m *testing.M) {

@@ -13,8 +13,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"go.uber.org/goleak"
 
+	"op25b/e2e/longform"
 	"op25b/internal/intent"
-	"op25b/internal/longform"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"

@@ -9,7 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 // fleetText is an inventory of switches with 8,000 lines each, 400,000 together for 50 switches.

@@ -3,7 +3,7 @@ package reconcile
 import (
 	"testing"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 func TestMain(m *testing.M) {

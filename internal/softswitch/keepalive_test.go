@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 // gRFC A8: collectors and controllers that ping every 10 s, without streams too, keep their connections: on all three services. gRPC's own

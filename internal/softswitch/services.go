@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc"
 
 	"op25b/internal/grpcserve"
-	"op25b/internal/listen"
 	"op25b/internal/openconfig"
 )
 
@@ -71,7 +70,7 @@ func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.Serv
 		server, err := service.open(service.name)
 		var listener net.Listener
 		if err == nil {
-			listener, err = listen.TCP(service.name, service.addr)
+			listener, err = grpcserve.Listen(service.name, service.addr)
 		}
 		if err != nil {
 			for _, l := range listeners {

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 // wornStore makes a data directory with some revisions in it, and returns it.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 // killedEnv names a data directory that a process of its own writes to until it is killed.

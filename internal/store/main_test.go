@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 func TestMain(m *testing.M) {

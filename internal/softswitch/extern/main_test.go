@@ -3,7 +3,7 @@ package extern
 import (
 	"testing"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 )
 
 func TestMain(m *testing.M) {

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
-	"op25b/internal/longform"
+	"op25b/e2e/longform"
 	"op25b/internal/softswitch/engine"
 )
 

@@ -1,5 +1,4 @@
-// Package listen opens the addresses that services are asked to listen on, and says in one line what is wrong with one that cannot be had.
-package listen
+package grpcserve
 
 import (
 	"errors"
@@ -8,8 +7,8 @@ import (
 	"syscall"
 )
 
-// TCP listens on addr, host:port; a port of 0 takes any that is free. The error names the service, the address and what to do.
-func TCP(service, addr string) (net.Listener, error) {
+// Listen listens on addr, host:port; a port of 0 takes any that is free. The error names the service, the address and what to do.
+func Listen(service, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
