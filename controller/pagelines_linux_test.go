@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -8,9 +9,8 @@ import (
 )
 
 var (
-	date       = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
-	instant    = regexp.MustCompile(`\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\dZ?`)
-	pageMoment = regexp.MustCompile(`\b` + pageDay.Format(time.DateOnly) + `[ T]\d\d:\d\d:\d\dZ?`)
+	date    = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
+	instant = regexp.MustCompile(`\b(20\d\d-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)(\.\d+)?(Z| [+-]\d{4}\b)?`)
 )
 
 // moveDates moves every date in a text by some days.
@@ -24,19 +24,45 @@ func moveDates(text string, days int) string {
 	})
 }
 
-// timeless is a line without the moments at which the page was played, and with all other dates as they are on the page.
-func (o *operator) timeless(line string) string {
-	line = instant.ReplaceAllStringFunc(line, func(s string) string {
-		at, err := time.Parse(time.DateTime, strings.TrimSuffix(strings.Replace(s, "T", " ", 1), "Z"))
-		if err != nil || at.Before(o.begun) || at.After(time.Now()) {
-			return s
+// A shownLine is a line as a page shows it, and as it is compared.
+type shownLine struct{ page, compared string }
+
+// onPage is a line of the page: each moment of pageDay is one at which the page was played.
+func (r *reader) onPage(line string) shownLine {
+	return shownLine{line, plain(instant.ReplaceAllStringFunc(line, func(s string) string {
+		if strings.HasPrefix(s, pageDay.Format(time.DateOnly)) {
+			return "<now>"
 		}
-		return "<now>"
-	})
-	return moveDates(line, -o.days)
+		return s
+	}))}
 }
 
-// runs are what differs from run to run on one line: how long something took or has been so, and hashes, which are of moments too.
+// printed is a line that a command printed: moments of the test's run are moved to pageDay, and other dates back to those of the page.
+func (r *reader) printed(line string) shownLine {
+	var moments []string // of pageDay
+	const mark = "\x00"
+	line = instant.ReplaceAllStringFunc(line, func(s string) string {
+		m := instant.FindStringSubmatch(s)
+		zone := strings.TrimSpace(strings.Replace(m[5], "Z", "", 1))
+		if zone == "" {
+			zone = "+0000"
+		}
+		at, err := time.Parse(time.DateTime+" -0700", m[1]+" "+m[3]+" "+zone)
+		if err != nil || at.Before(r.begun) || at.After(time.Now()) {
+			return s
+		}
+		moments = append(moments, pageDay.Format(time.DateOnly)+s[len(m[1]):])
+		return mark
+	})
+	line = moveDates(line, -r.days)
+	shown, compared := line, plain(strings.ReplaceAll(line, mark, "<now>"))
+	for _, m := range moments {
+		shown = strings.Replace(shown, mark, m, 1)
+	}
+	return shownLine{strings.TrimRight(shown, " "), compared}
+}
+
+// runs are the parts of a line that differ from run to run: durations, hashes (which cover moments), and how many packets TCP needed.
 var runs = []struct {
 	what *regexp.Regexp
 	as   string
@@ -45,6 +71,8 @@ var runs = []struct {
 	{regexp.MustCompile(`converged after \d+\.\ds\.$`), "converged after <t>."},
 	{regexp.MustCompile(`  (\d+m)?\d+s +(\d+m)?\d+s$`), "  <t>  <t>"},
 	{regexp.MustCompile(`^head (\d+):[0-9a-f]{64}$`), "head $1:<hash>"},
+	{regexp.MustCompile(` +\d+ packets   sent +\d+   `), " <n> packets   sent <n>   "},
+	{regexp.MustCompile(`\b\d+ keys with [\d.]+ [KM]iB\b`), "<n> keys with <size>"},
 }
 
 // plain is a line without what differs from run to run, and without blanks at its end.
@@ -56,27 +84,27 @@ func plain(line string) string {
 	return line
 }
 
-// settled keeps of the lines that tell how a change comes along the last of each switch, by the names of the switches: which is first, and
-// what is seen of the way, differs from run to run.
-func settled(lines []string) []string {
-	var all []string
-	last := map[string]string{}
+// settled keeps the last progress line of each switch, sorted by the switches' names: which switch is first, and how many steps are seen,
+// differs from run to run.
+func settled(lines []shownLine) []shownLine {
+	var all []shownLine
+	last := map[string]shownLine{}
 	flush := func() {
-		var ends []string
+		var ends []shownLine
 		for _, line := range last {
 			ends = append(ends, line)
 		}
-		slices.Sort(ends) // they begin with the switch
+		slices.SortFunc(ends, func(a, b shownLine) int { return strings.Compare(a.compared, b.compared) }) // they begin with the switch
 		all = append(all, ends...)
 		clear(last)
 	}
 	for _, line := range lines {
-		rest, comes := strings.CutPrefix(line, "   <t>  ")
+		rest, progress := strings.CutPrefix(line.compared, "   <t>  ")
 		switch {
-		case comes:
+		case progress:
 			name, _, _ := strings.Cut(rest, " ")
 			last[name] = line
-		case len(last) > 0 && strings.HasPrefix(line, "         "): // goes on with the line above
+		case len(last) > 0 && strings.HasPrefix(line.compared, "         "): // goes on with the line above
 		default:
 			flush()
 			all = append(all, line)
@@ -87,11 +115,11 @@ func settled(lines []string) []string {
 }
 
 // matches reports whether lines are the wanted ones, of which "..." is any number.
-func matches(got, want []string) bool {
+func matches(got, want []shownLine) bool {
 	switch {
 	case len(want) == 0:
 		return len(got) == 0
-	case want[0] == "...":
+	case want[0].compared == "...":
 		for i := range len(got) + 1 {
 			if matches(got[i:], want[1:]) {
 				return true
@@ -99,5 +127,57 @@ func matches(got, want []string) bool {
 		}
 		return false
 	}
-	return len(got) > 0 && got[0] == want[0] && matches(got[1:], want[1:])
+	return len(got) > 0 && got[0].compared == want[0].compared && matches(got[1:], want[1:])
+}
+
+func compared(lines []shownLine) []string {
+	var all []string
+	for _, line := range lines {
+		all = append(all, line.compared)
+	}
+	return all
+}
+
+// mendable takes what a command printed into the page, if the page shows all of it, or its beginning and its end.
+func (r *reader) mendable(c pageCommand, got []shownLine) bool {
+	var lines []string
+	for _, line := range got {
+		lines = append(lines, line.page)
+	}
+	if i := slices.Index(c.want, "..."); i >= 0 {
+		tail := len(c.want) - i - 1
+		if slices.Contains(c.want[i+1:], "...") || i+tail > len(lines) {
+			return false
+		}
+		lines = slices.Concat(lines[:i], []string{"..."}, lines[len(lines)-tail:])
+	}
+	r.mended[c.line] = pageCommand{line: c.line, text: c.text, want: lines}
+	return true
+}
+
+// mend writes the page with what was taken into it.
+func (r *reader) mend() {
+	if len(r.mended) == 0 {
+		return
+	}
+	was, err := os.ReadFile(r.page)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var now []string
+	within := false // the output of a mended command
+	for i, line := range strings.Split(string(was), "\n") {
+		if within && !strings.HasPrefix(line, "$ ") && line != "```" {
+			continue
+		}
+		within = false
+		now = append(now, line)
+		if c, mended := r.mended[i+1]; mended {
+			within = true
+			now = append(now, c.want...)
+		}
+	}
+	if err := os.WriteFile(r.page, []byte(strings.Join(now, "\n")), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
 }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A pageBlock is a block of a page. A page has fenced blocks of these kinds:
+//
+//	console                     commands behind "$ ", each followed by its output; TestPages replays them
+//	console skipped: REASON     commands that no test can run; TestPages prints them with the reason
+//	diff                        one hunk, which TestPages applies to a document of the examples
+//	json, p4, text, yaml, none  anything else, without commands
+//
+// An HTML comment that begins with a line "<!-- console" holds commands that the test needs before those of the page; their output is not
+// compared.
+type pageBlock struct {
+	line    int // of its first line in the page
+	kind    string
+	skipped string // why
+	hidden  bool
+	text    []string
+}
+
+// A pageCommand is a command of a console block, and the output that the page shows.
+type pageCommand struct {
+	line int
+	text string
+	want []string
+}
+
+// pages returns the paths of all pages.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"../*.md", "../docs/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no pages in %s: %v", pattern, err)
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
+func pageBlocks(t *testing.T, path string) []pageBlock {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []pageBlock
+	var end string // of the block that the line is in
+	for i, line := range strings.Split(string(page), "\n") {
+		info, fence := strings.CutPrefix(line, "```")
+		switch {
+		case end != "" && line == end:
+			end = ""
+		case end != "":
+			last := &all[len(all)-1]
+			last.text = append(last.text, line)
+		case line == "<!-- console":
+			all, end = append(all, pageBlock{line: i + 2, kind: "console", hidden: true}), "-->"
+		case fence:
+			kind, skipped, _ := strings.Cut(info, " skipped: ")
+			all, end = append(all, pageBlock{line: i + 2, kind: kind, skipped: skipped}), "```"
+			switch kind {
+			case "console", "diff", "json", "p4", "text", "yaml", "":
+			default:
+				t.Fatalf("%s:%d: a block of kind %q", path, i+1, info)
+			}
+		}
+	}
+	return all
+}
+
+func (b pageBlock) commands(t *testing.T) []pageCommand {
+	t.Helper()
+	var all []pageCommand
+	for i, line := range b.text {
+		if text, is := strings.CutPrefix(line, "$ "); is {
+			all = append(all, pageCommand{line: b.line + i, text: text})
+		} else if len(all) == 0 {
+			t.Fatalf("line %d: a console block begins with a command", b.line)
+		} else {
+			last := &all[len(all)-1]
+			last.want = append(last.want, line)
+		}
+	}
+	return all
+}
