@@ -59,9 +59,8 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 
 // kept returns an error if a revision that was stored is not in the store any more, for the store was replaced by an older one.
 func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generation) error {
-	r, err := s.Store.Intent().Revision(ctx, in.Number)
-	if err != nil && !errors.Is(err, store.ErrNotFound) || err == nil && r.ID == in.ID {
-		return nil // what is not known is not told
+	if kept, err := s.Book.Kept(ctx, in); kept || err != nil {
+		return nil // an unknown answer is not reported
 	}
 	return connect.NewError(connect.CodeAborted, fmt.Errorf(
 		"revision %d was stored, and is lost: %w: %s; look at op25b history, and make the change again", in.Number, store.ErrReplaced, g.Why()))

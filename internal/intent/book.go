@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -20,16 +19,14 @@ import (
 
 // A Book is the revisions of the intent in a store. It is safe for concurrent use.
 //
-// It keeps the intent that it read last, which is most often the one that is asked for next. One with the same documents shares what was
-// made of them: an activation costs no parsing.
+// It is the one cache of the intent: see MaxCached. Revisions with the same documents share what was made of them, so that an activation
+// costs no parsing.
 type Book struct {
 	store   *store.Store
 	now     func() time.Time    // for what is recorded
 	dates   func() time.Time    // up to when dates are in force
 	reading *semaphore.Weighted // the nodes of documents that are being read: at most those of one intent of the largest size
-
-	mu   sync.Mutex // guards everything that follows
-	last *Intent
+	cache   cache
 }
 
 // NewBook returns the book of a store. now is the clock of revisions and activations.
@@ -65,19 +62,6 @@ func NewBookOf(s *store.Store, c *clock.Clock) *Book {
 	return b
 }
 
-func (b *Book) recent() *Intent {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.last
-}
-
-func (b *Book) remember(in *Intent) *Intent {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.last = in
-	return in
-}
-
 // By is who changes the intent, and why. All of it goes into the record.
 type By struct {
 	Who    string
@@ -101,18 +85,31 @@ func (b *Book) Current(ctx context.Context) (*Intent, error) {
 
 // At returns a revision, or store.ErrNotFound.
 func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
+	g := b.store.Generation()
 	r, err := b.store.Intent().Revision(ctx, revision)
 	if err != nil {
 		return nil, err
 	}
-	if last := b.recent(); last.is(r) {
-		return usable(last, last.Broken())
+	in, err := b.cache.read(ctx, g, r, func() (*Intent, error) {
+		s, err := b.store.Intent().At(ctx, revision)
+		if err != nil {
+			return nil, err
+		}
+		return b.read(ctx, s, b.cache.all(g))
+	})
+	if err == nil {
+		err = in.Broken()
 	}
-	s, err := b.store.Intent().At(ctx, revision)
-	if err != nil {
-		return nil, err
+	return usable(in, err)
+}
+
+// Kept reports whether the store still has a revision. It does not if the store was replaced by an older one since.
+func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
+	r, err := b.store.Intent().Revision(ctx, in.Number)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
 	}
-	return usable(b.read(ctx, s, b.recent()))
+	return in.is(r), err
 }
 
 // usable leaves out an intent that is broken, and says so.
@@ -131,21 +128,21 @@ func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	if r.Number == 0 {
 		return nil, ErrNone
 	}
-	if last := b.recent(); last.is(r) {
-		return last, nil
-	}
-	s, err := b.store.Intent().At(ctx, r.Number)
-	if err != nil {
-		return nil, err
-	}
-	in, err := b.read(ctx, s, b.recent())
-	if in == nil && isOfContent(err) {
-		in, err = b.salvage(ctx, s, err)
-	}
-	if in == nil {
-		return nil, err
-	}
-	return b.remember(in), nil
+	g := b.store.Generation()
+	return b.cache.read(ctx, g, r, func() (*Intent, error) {
+		s, err := b.store.Intent().At(ctx, r.Number)
+		if err != nil {
+			return nil, err
+		}
+		in, err := b.read(ctx, s, b.cache.all(g))
+		if in == nil && isOfContent(err) {
+			in, err = b.salvage(ctx, g, s, err)
+		}
+		if in == nil {
+			return nil, err
+		}
+		return in, nil
+	})
 }
 
 // is reports whether an intent, which may be nil, is of a revision. The number does not tell: a store that was replaced can have another
@@ -276,12 +273,14 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
 	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
+	g := b.store.Generation()
 	r, err := b.store.Intent().Put(ctx, c, record)
 	if err != nil {
 		return nil, err
 	}
 	to.Revision = r
-	return b.remember(to), nil
+	b.cache.put(g, to)
+	return to, nil
 }
 
 // Made returns the intent that a request stored on base, and false if the store has none.

@@ -39,7 +39,7 @@ func isOfContent(err error) bool {
 }
 
 // salvage makes an Intent of a snapshot that cannot be used because of cause.
-func (b *Book) salvage(ctx context.Context, s store.Snapshot, cause error) (*Intent, error) {
+func (b *Book) salvage(ctx context.Context, g *store.Generation, s store.Snapshot, cause error) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
 	in.broken = &broken{err: fmt.Errorf("%w: %w", ErrBroken, cause)}
 	numbersOK := json.Unmarshal(s.Documents[numbersPath], in.Numbers) == nil
@@ -51,7 +51,7 @@ func (b *Book) salvage(ctx context.Context, s store.Snapshot, cause error) (*Int
 		in.broken.rules = salvagedRules(bundle, in.Numbers)
 		return in, nil
 	}
-	earlier, err := b.earlier(ctx, s, formErr == nil && numbersOK)
+	earlier, err := b.earlier(ctx, g, s, formErr == nil && numbersOK)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func salvagedRules(b *policy.Bundle, n *policy.Numbers) func(string, policy.InFo
 
 // earlier returns the newest revision before a snapshot that can be used, or nil if none that is kept can. Revisions with the same documents
 // are looked at only if those may be good.
-func (b *Book) earlier(ctx context.Context, s store.Snapshot, mayBeGood bool) (*Intent, error) {
+func (b *Book) earlier(ctx context.Context, g *store.Generation, s store.Snapshot, mayBeGood bool) (*Intent, error) {
 	files := filesOf(s)
 	for n := s.Number - 1; n > 0; n-- {
 		old, err := b.store.Intent().At(ctx, n)
@@ -98,7 +98,7 @@ func (b *Book) earlier(ctx context.Context, s store.Snapshot, mayBeGood bool) (*
 		if !mayBeGood && sameFiles(files, filesOf(old)) && bytes.Equal(s.Documents[numbersPath], old.Documents[numbersPath]) {
 			continue
 		}
-		in, err := b.read(ctx, old, b.recent())
+		in, err := b.read(ctx, old, b.cache.all(g))
 		if !isOfContent(err) {
 			return in, err
 		}

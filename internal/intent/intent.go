@@ -51,16 +51,18 @@ type Intent struct {
 	broken   *broken          // nil if the documents are good
 }
 
-// read makes an Intent of what the store has. like may be nil, or one that may have the same documents.
-func (b *Book) read(ctx context.Context, s store.Snapshot, like *Intent) (*Intent, error) {
+// read makes an Intent of what the store has. It shares what was made of the documents with one of like that has the same.
+func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
 		return nil, err
 	}
 	numbered(in.Activations)
-	if like != nil && like.encoded != nil && bytes.Equal(in.encoded, like.encoded) && sameFiles(in.Files, like.Files) {
-		in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.broken = like.Files, like.Bundle, like.Numbers, like.compiler, like.encoded, like.broken
-		return in, in.Broken()
+	for _, l := range like {
+		if l.encoded != nil && bytes.Equal(in.encoded, l.encoded) && sameFiles(in.Files, l.Files) {
+			in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.broken = l.Files, l.Bundle, l.Numbers, l.compiler, l.encoded, l.broken
+			return in, in.Broken()
+		}
 	}
 	if err := in.decode(s, numbersPath, in.Numbers); err != nil {
 		return nil, err
