@@ -124,15 +124,16 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/policy", "internal/store"},
 	"internal/auth":       {},
 	"internal/api": {
-		"internal/auth", "internal/check", "internal/clock", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles",
+		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles",
 		"proto/op25b",
 	},
 	"internal/check/desk": {"internal/check", "internal/intent", "internal/policy", "proto/op25b"},
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
 	"internal/view":       {"internal/plan", "proto/op25b"},
 	"internal/etcd":       {},
+	"internal/bring":      {"internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {
-		"internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles", "p4src", "proto/op25b",
+		"internal/bring", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles", "proto/op25b",
 	},
 	"internal/netsim": {"internal/wire"},
 	// A switch: it imports none of the controller's packages.
@@ -141,8 +142,8 @@ var mayImport = map[string][]string{
 	"internal/check":         {"internal/pipeline", "internal/policy", "internal/softswitch", "p4src"},
 	"internal/check/mailbox": {"internal/check", "internal/policy"},
 	"internal/fleet": {
-		"internal/clock", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/store",
-		"internal/tlsfiles", "p4src",
+		"internal/bring", "internal/clock", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile",
+		"internal/store", "internal/tlsfiles",
 		"proto/op25b", // the enums of state and reason
 	},
 }

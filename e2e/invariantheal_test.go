@@ -11,7 +11,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/protobuf/proto"
 
-	"op25b/internal/fleet"
+	"op25b/internal/bring"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
@@ -55,7 +55,7 @@ func TestI7Healing(t *testing.T) {
 					harmed = readAll(t, hand)
 				}
 				healer := takeOver(t, d, election+1, nil)
-				result, err := fleet.Converge(t.Context(), healer.Session, d.state)
+				result, err := bring.Converge(t.Context(), healer.Session, d.state)
 				if err != nil || result.Pushed != pushed {
 					t.Fatalf("seed %d: pushed=%v, %v", seed, result.Pushed, err)
 				}
@@ -97,7 +97,7 @@ func TestI7Healing(t *testing.T) {
 					t.Errorf("seed %d: other rules than the state's were in force, and the plan says nothing of it", seed)
 				}
 				writes := healer.writes
-				if again, err := fleet.Converge(t.Context(), healer.Session, d.state); err != nil || len(again.Plan.Steps) != 0 || healer.writes != writes {
+				if again, err := bring.Converge(t.Context(), healer.Session, d.state); err != nil || len(again.Plan.Steps) != 0 || healer.writes != writes {
 					t.Fatalf("seed %d: the second plan has %d steps, %v", seed, len(again.Plan.Steps), err)
 				}
 				// Over a push bmv2 keeps its multicast groups and no longer shows them: what is flooded then comes out more than once.

@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"op25b/internal/fleet"
+	"op25b/internal/bring"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -295,7 +295,7 @@ func throughSwitch(t *testing.T, all []*accessLine, p4runtime string) {
 		}
 	}
 	for _, phase := range []string{"monitor", "drop", "reject"} {
-		if _, err := fleet.Converge(ctx, session, compileFor(t, all, phase)); err != nil {
+		if _, err := bring.Converge(ctx, session, compileFor(t, all, phase)); err != nil {
 			t.Fatal(err)
 		}
 		each(journeys, func(j *journey) {

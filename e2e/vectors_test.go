@@ -16,7 +16,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/e2e/vectors"
-	"op25b/internal/fleet"
+	"op25b/internal/bring"
 	"op25b/internal/openconfig/p4source"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -215,7 +215,7 @@ func (v *embeddedVectors) Load(phase string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fleet.Converge(context.Background(), v.session, &c.State); err != nil {
+	if _, err := bring.Converge(context.Background(), v.session, &c.State); err != nil {
 		return err
 	}
 	v.phase, v.cells = phase, v.setting.cells(c)

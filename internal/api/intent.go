@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/auth"
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
@@ -78,9 +79,13 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 	if err != nil {
 		return nil, err
 	}
-	applied := make(map[string]uint64, len(statuses))
+	applied := make(map[string]bring.Applied, len(statuses))
 	for _, st := range statuses {
-		applied[st.Switch] = st.Revision
+		a := bring.Applied{Revision: st.Revision, Attempted: st.Attempted, Wanted: st.Wanted}
+		if st.Audited != nil {
+			a.Audited = st.Audited.AsTime()
+		}
+		applied[st.Switch] = a
 	}
 	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied})
 }

@@ -1,4 +1,4 @@
-package fleet
+package bring
 
 import (
 	"context"
@@ -21,33 +21,39 @@ type Result struct {
 // Converge brings the switch of a primary session to the desired state: the program first, if it runs another one, then the entries that
 // differ. A switch that is in that state is read and not written (I5).
 func Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State) (Result, error) {
-	p, err := loadProgram()
+	p, err := Load()
 	if err != nil {
 		return Result{}, err
 	}
-	r, _, err := p.converge(ctx, s, want, reconcile.Options{})
+	r, _, err := p.Converge(ctx, s, want, reconcile.Options{})
 	return r, err
 }
 
-// A program is what every switch runs.
-type program struct {
+// A Program is the pipeline that every switch should run.
+type Program struct {
 	info     *configv1.P4Info
 	device   []byte
 	cookie   uint64
 	contract *pipeline.Contract
 }
 
-func loadProgram() (*program, error) {
-	p := &program{info: p4src.P4Info(), device: p4src.DeviceConfig()}
-	p.cookie = p4rt.Cookie(p.info, p.device)
-	var err error
-	if p.contract, err = pipeline.NewContract(p.info); err != nil { // a program of somebody's own in p4src/build
+// Load returns the program that this build carries.
+func Load() (*Program, error) { return NewProgram(p4src.P4Info(), p4src.DeviceConfig()) }
+
+// NewProgram returns a compiled program. It fails if the program does not have what op25b needs.
+func NewProgram(info *configv1.P4Info, device []byte) (*Program, error) {
+	contract, err := pipeline.NewContract(info)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return &Program{info, device, p4rt.Cookie(info, device), contract}, nil
 }
 
-func (p *program) converge(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
+// Cookie is the number by which P4Runtime tells programs apart.
+func (p *Program) Cookie() uint64 { return p.cookie }
+
+// Converge is the function Converge with options. The memory is of the rule sets that the switch holds afterwards.
+func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
 	pushed, err := p.ensure(ctx, s)
 	if err != nil {
 		return Result{}, nil, fmt.Errorf("pipeline: %w", err)
@@ -56,8 +62,19 @@ func (p *program) converge(ctx context.Context, s *p4rt.Session, want *pipeline.
 	return Result{Pushed: pushed, Plan: plan}, memory, err
 }
 
-// ensure pushes the program unless the switch has it. EnsurePipeline does the same, and hashes the program each time.
-func (p *program) ensure(ctx context.Context, s *p4rt.Session) (pushed bool, err error) {
+// Plan returns what Converge would write to a switch that holds have.
+func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *Foreign) (*reconcile.Plan, error) {
+	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Keep})
+}
+
+// Room returns reconcile.ErrNoRoom if a table is too small for the number of entries of a state. It is cheap.
+func (p *Program) Room(want *pipeline.State) error { return reconcile.Room(want, p.contract) }
+
+// Fits returns reconcile.ErrNoRoom or pipeline.ErrInvalid if no switch could hold a state.
+func (p *Program) Fits(want *pipeline.State) error { return reconcile.Fits(want, p.contract) }
+
+// ensure pushes the program unless the switch has it. p4rt's EnsurePipeline does the same, and hashes the program each time.
+func (p *Program) ensure(ctx context.Context, s *p4rt.Session) (pushed bool, err error) {
 	if have, ok, err := s.PipelineCookie(ctx); err != nil || ok && have == p.cookie && have != 0 {
 		return false, err
 	}

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"op25b/internal/fleet"
+	"op25b/internal/bring"
 	"op25b/internal/netsim"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -112,7 +112,7 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 		return nil, err
 	}
 	p.tell("phase " + ph.Name + ": writing the rules")
-	if _, err := fleet.Converge(ctx, p.session, &compiled.State); err != nil {
+	if _, err := bring.Converge(ctx, p.session, &compiled.State); err != nil {
 		return nil, err
 	}
 	if p.world == nil { // not before there is a program: bmv2 takes no packets until then

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -26,7 +27,7 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time
 	if _, ok := v.device(t.name); !ok { // removed: the controller is about to end this
 		return 0, nil
 	}
-	want, err := v.wanted(t.name, t.c.Clock.Dates())
+	want, err := v.desired(t.name, t.c.Clock.Dates())
 	switch {
 	case errors.Is(err, intent.ErrNoPhase):
 		t.is, t.memory = nil, nil
@@ -40,7 +41,7 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time
 		return 0, fmt.Errorf("%w: %w", errCompile, err)
 	}
 	t.trying = &want
-	if !full && t.is != nil && t.is.onlyRules(want) {
+	if !full && t.is != nil && t.is.sameButRules(want) {
 		if t.is.same(want) {
 			if t.is.Number != want.Number {
 				t.reached(want, ReasonAsWanted, func(*Status) {})
@@ -78,7 +79,7 @@ func (t *term) tellHeld(v *view) {
 }
 
 // beginLook tells that the switch is being read or written to. What could not be done before, and is only tried again, is no news.
-func (t *term) beginLook(want wanted, cause Reason) {
+func (t *term) beginLook(want desired, cause Reason) {
 	t.tell(func(st *Status) error {
 		st.Wanted = want.Number
 		switch st.State {
@@ -94,31 +95,31 @@ func (t *term) beginLook(want wanted, cause Reason) {
 }
 
 // reached notes that the switch holds what is wanted.
-func (t *term) reached(want wanted, reason Reason, change func(*Status), fields ...zap.Field) {
+func (t *term) reached(want desired, reason Reason, change func(*Status), fields ...zap.Field) {
 	t.is = &want
 	t.bases.reached(want)
 	t.tell(func(st *Status) error {
-		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.phases.String() {
+		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.Phases.String() {
 			reason = st.Reason // it was found as it was
 		}
-		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.phases.String(), nil
-		st.RevisionID = want.ID
+		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.Phases.String(), nil
+		st.RevisionID, st.Attempted = want.ID, nil
 		change(st)
 		return st.become(eventReach, reason, t.c.why(reason))
 	}, fields...)
 }
 
 // flip puts the rules that are wanted in force by one MODIFY, if the switch is known to hold them. After an error nothing is known of it.
-func (t *term) flip(ctx context.Context, s *p4rt.Session, want wanted) (done bool, err error) {
+func (t *term) flip(ctx context.Context, s *p4rt.Session, want desired) (done bool, err error) {
 	if t.memory == nil {
 		return false, nil
 	}
 	began := time.Now()
-	is, err := t.is.ruling(t.name)
+	is, err := t.is.ruling()
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errCompile, err)
 	}
-	next, err := want.ruling(t.name)
+	next, err := want.ruling()
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errCompile, err)
 	}
@@ -136,7 +137,7 @@ func (t *term) flip(ctx context.Context, s *p4rt.Session, want wanted) (done boo
 }
 
 // converge reads all of the switch and writes what differs. Only so many switches do at once.
-func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted) error {
+func (t *term) converge(ctx context.Context, s *p4rt.Session, want desired) error {
 	select {
 	case t.c.converging <- struct{}{}:
 		defer func() { <-t.c.converging }()
@@ -157,11 +158,11 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted) error
 		return err
 	}
 	others := t.bases.foreign(ctx, t, want)
-	t.bases.tried(want)
-	result, memory, err := t.c.program.converge(ctx, s, compiled.Sharing(), reconcile.Options{
-		Keep: others.keep,
+	t.attempts(t.bases.tried(want))
+	result, memory, err := t.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{
+		Keep: others.Keep,
 		Planned: func(plan *reconcile.Plan) {
-			if audit && len(driftOf(Result{Plan: plan}, began)) > 0 {
+			if audit && len(driftOf(bring.Result{Plan: plan}, began)) > 0 {
 				t.beginLook(want, ReasonDrift)
 			}
 		},
@@ -197,7 +198,7 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want wanted) error
 	case audit && len(plan.Steps) == 0:
 		fields = nil // as it was
 	}
-	others.tellOf(t.log)
+	t.logForeign(others)
 	t.c.Metrics.converged(time.Since(began))
 	t.memory = memory
 	t.reached(want, reason, func(st *Status) {
@@ -235,7 +236,7 @@ func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 
 // driftOf is what another hand had done to a switch that was left as it is wanted. That rule sets for later are added and removed is no
 // drift: a change of phase leaves that to the next audit.
-func driftOf(r Result, now time.Time) []string {
+func driftOf(r bring.Result, now time.Time) []string {
 	at := now.Format(time.RFC3339) + " "
 	if r.Pushed {
 		return []string{at + "another pipeline, or none"}

@@ -9,7 +9,7 @@ import (
 )
 
 // cause is by what a switch is to become another than it was left, or ReasonDrift if nothing else is wanted of it than before.
-func (b *bases) cause(name string, want wanted) Reason {
+func (b *bases) cause(name string, want desired) Reason {
 	switch {
 	case b.waiting != nil:
 		return causeOfPhase(b.waiting, name, want)
@@ -17,9 +17,9 @@ func (b *bases) cause(name string, want wanted) Reason {
 		return b.causeSincePrior(want)
 	}
 	switch is := *b.is; {
-	case !is.SameDocuments(want.Intent), is.phases.String() != want.phases.String():
+	case !is.SameDocuments(want.Intent), is.Phases.String() != want.Phases.String():
 		return causeOfPhase(is.view, name, want)
-	case !is.SameExemptions(is.at, want.at):
+	case !is.SameExemptions(is.At, want.At):
 		return ReasonDate
 	}
 	return ReasonDrift
@@ -27,18 +27,18 @@ func (b *bases) cause(name string, want wanted) Reason {
 
 // causeOfPhase is why the documents or the phases wanted are others than those of an earlier view. Whether a date did it shows in what the
 // earlier view says of the later moment.
-func causeOfPhase(before *view, name string, want wanted) Reason {
+func causeOfPhase(before *view, name string, want desired) Reason {
 	if !before.SameDocuments(want.Intent) {
 		return ofRevision(want, ReasonIntent)
 	}
-	if then, err := before.wanted(name, want.at); err == nil && then.phases.String() == want.phases.String() {
+	if then, err := before.desired(name, want.At); err == nil && then.Phases.String() == want.Phases.String() {
 		return ReasonDate
 	}
 	return ofRevision(want, ReasonPhase)
 }
 
 // causeSincePrior is cause for a switch of which only the status is known.
-func (b *bases) causeSincePrior(want wanted) Reason {
+func (b *bases) causeSincePrior(want desired) Reason {
 	switch prior := b.prior; {
 	case prior.Revision == 0 && b.replaced:
 		return ReasonStoreReplaced
@@ -46,14 +46,14 @@ func (b *bases) causeSincePrior(want wanted) Reason {
 		return ReasonWritten
 	case prior.Revision != want.Number:
 		return ofRevision(want, ReasonIntent)
-	case prior.InForce != want.phases.String() || !want.SameExemptions(prior.Audited, want.at):
+	case prior.InForce != want.Phases.String() || !want.SameExemptions(prior.Audited, want.At):
 		return ReasonDate
 	}
 	return ReasonDrift
 }
 
 // ofRevision is the reason for a revision that a person made.
-func ofRevision(want wanted, otherwise Reason) Reason {
+func ofRevision(want desired, otherwise Reason) Reason {
 	if want.Restores != 0 {
 		return ReasonRestored
 	}

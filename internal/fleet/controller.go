@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/bring"
 	"op25b/internal/clock"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
@@ -25,7 +26,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	program, err := loadProgram()
+	program, err := bring.Load()
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		return err
 	}
-	var left map[string][]wanted
+	var left map[string][]desired
 	for {
 		c := &controller{
 			Config: cfg, log: log, program: program, gen: cfg.Store.Generation(),
@@ -67,7 +68,7 @@ func Run(ctx context.Context, cfg Config) error {
 type controller struct {
 	Config
 	log        *zap.Logger
-	program    *program
+	program    *bring.Program
 	gen        *store.Generation
 	identity   store.Identity
 	birth      uint64
@@ -77,9 +78,6 @@ type controller struct {
 
 	sittingMu sync.Mutex // guards sitting; held before the seats' mu
 	sitting   map[*seat]struct{}
-
-	pastMu   sync.Mutex // guards pastRead
-	pastRead *intent.Intent
 
 	background sync.WaitGroup  // ends with reporting
 	reporting  context.Context // what is told of switches may be stored until it ends
@@ -95,7 +93,7 @@ type controller struct {
 	settled <-chan time.Time
 
 	// left is what switches may have of a store that was replaced: at first of the generation before, in the end of this one.
-	left map[string][]wanted
+	left map[string][]desired
 }
 
 // run returns nil when ctx ends, store.ErrReplaced when the generation does, and else as Run.
@@ -149,7 +147,7 @@ func (c *controller) over(s *seat) {
 		return
 	}
 	if c.left == nil {
-		c.left = make(map[string][]wanted)
+		c.left = make(map[string][]desired)
 	}
 	c.left[s.name] = s.left
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"op25b/examples"
+	"op25b/internal/bring"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -84,9 +85,9 @@ func dial(t *testing.T, addr string, election uint64) *p4rt.Session {
 	return s
 }
 
-func converge(t *testing.T, s *p4rt.Session, phase string) Result {
+func converge(t *testing.T, s *p4rt.Session, phase string) bring.Result {
 	t.Helper()
-	r, err := Converge(t.Context(), s, &compiled(t, phase).State)
+	r, err := bring.Converge(t.Context(), s, &compiled(t, phase).State)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +168,7 @@ func TestFenced(t *testing.T) {
 	converge(t, old, "before")
 	converge(t, dial(t, addr, 2), "all-destinations")
 	<-old.Demoted()
-	if _, err := Converge(t.Context(), old, &compiled(t, "before").State); !errors.Is(err, p4rt.ErrNotPrimary) {
+	if _, err := bring.Converge(t.Context(), old, &compiled(t, "before").State); !errors.Is(err, p4rt.ErrNotPrimary) {
 		t.Errorf("the old primary's write: error is %v, want ErrNotPrimary", err)
 	}
 	if r := converge(t, dial(t, addr, 3), "all-destinations"); len(r.Plan.Steps) != 0 {

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -30,7 +31,7 @@ func (t *term) base(ctx context.Context) (*view, error) {
 	if t.bases.prior.Revision == 0 {
 		return nil, errNothingToHold
 	}
-	in, err := t.c.pastIntent(ctx, t.bases.prior.Revision)
+	in, err := t.c.Book.At(ctx, t.bases.prior.Revision)
 	if err != nil {
 		return nil, fmt.Errorf("revision %d, which it was last brought to: %w", t.bases.prior.Revision, err)
 	}
@@ -45,7 +46,7 @@ func (t *term) base(ctx context.Context) (*view, error) {
 // the newest documents left in the switch is taken back on the way, in the order in which no packet is misjudged.
 //
 // The status then says that the switch has failed, and the phase that is in force.
-func (t *term) hold(ctx context.Context, s *p4rt.Session, want wanted) (err error) {
+func (t *term) hold(ctx context.Context, s *p4rt.Session, want desired) (err error) {
 	v, err := t.base(ctx)
 	switch {
 	case errors.Is(err, intent.ErrBroken), err == nil && v.SameDocuments(want.Intent):
@@ -53,8 +54,8 @@ func (t *term) hold(ctx context.Context, s *p4rt.Session, want wanted) (err erro
 	case err != nil:
 		return err
 	}
-	held := wanted{v, want.phases, want.at}
-	compiled, err := held.CompileAs(t.name, held.phases, held.at)
+	held := desired{bring.Desired{Intent: v.Intent, Switch: t.name, Phases: want.Phases, At: want.At}, v}
+	compiled, err := held.Compile()
 	if err != nil {
 		return fmt.Errorf("%w: revision %d: %w", errCompile, v.Number, err)
 	}
@@ -65,14 +66,14 @@ func (t *term) hold(ctx context.Context, s *p4rt.Session, want wanted) (err erro
 		return context.Cause(ctx)
 	}
 	others := t.bases.foreign(ctx, t, held)
-	result, _, err := t.c.program.converge(ctx, s, compiled.Sharing(), reconcile.Options{Keep: others.keep})
+	result, _, err := t.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{Keep: others.Keep})
 	if result.Plan != nil {
 		t.c.Metrics.wrote(result.Plan)
 	}
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", v.Number, err)
 	}
-	t.holds(held.phases.String(), result.Plan.Running, func(st *Status) { st.Revision, st.RevisionID = v.Number, v.ID }, zap.Int("updates", result.Plan.Updates()))
+	t.holds(held.Phases.String(), result.Plan.Running, func(st *Status) { st.Revision, st.RevisionID = v.Number, v.ID }, zap.Int("updates", result.Plan.Updates()))
 	return nil
 }
 
@@ -89,11 +90,11 @@ func (t *term) holds(phases string, running pipeline.Epoch, change func(*Status)
 // flipAlone puts the phases wanted in force by one MODIFY, if the switch has their rules, and does nothing else. It is for a switch that was
 // last brought to the documents wanted, and cannot be brought to them again: another hand has filled a table meanwhile, or an earlier release
 // brought it to them and this one does not take them for valid.
-func (t *term) flipAlone(ctx context.Context, s *p4rt.Session, want wanted) error {
-	if slices.ContainsFunc(t.bases.since, func(tried wanted) bool { return !tried.onlyRules(want) }) { // it may hold half of something else
+func (t *term) flipAlone(ctx context.Context, s *p4rt.Session, want desired) error {
+	if slices.ContainsFunc(t.bases.since, func(tried desired) bool { return !tried.sameButRules(want) }) { // it may hold half of something else
 		return errNothingToHold
 	}
-	next, err := want.ruling(t.name)
+	next, err := want.ruling()
 	if err != nil {
 		return err
 	}
@@ -107,11 +108,11 @@ func (t *term) flipAlone(ctx context.Context, s *p4rt.Session, want wanted) erro
 		case err != nil:
 			return err
 		case !done:
-			return fmt.Errorf("the switch does not have the rules of %s", want.phases)
+			return fmt.Errorf("the switch does not have the rules of %s", want.Phases)
 		}
 		t.c.Metrics.flipped()
 	}
-	t.holds(want.phases.String(), memory.Running(), func(*Status) {})
+	t.holds(want.Phases.String(), memory.Running(), func(*Status) {})
 	return nil
 }
 
@@ -130,13 +131,13 @@ func (t *term) holdOn(ctx context.Context, s *p4rt.Session, err error) error {
 	case isOfSession(failed):
 		return failed
 	}
-	return fmt.Errorf("%w; and the phases %s cannot be put in force alone: %v", err, t.trying.phases, failed)
+	return fmt.Errorf("%w; and the phases %s cannot be put in force alone: %v", err, t.trying.Phases, failed)
 }
 
 // holdFirst puts other phases in force on a switch that could not be brought to documents that are still wanted, before that is tried
 // again.
-func (t *term) holdFirst(ctx context.Context, s *p4rt.Session, want wanted) error {
-	if !t.held || t.failed == nil || !t.failed.onlyRules(want) || t.failed.same(want) {
+func (t *term) holdFirst(ctx context.Context, s *p4rt.Session, want desired) error {
+	if !t.held || t.failed == nil || !t.failed.sameButRules(want) || t.failed.same(want) {
 		return nil
 	}
 	if err := t.hold(ctx, s, want); isOfSession(err) {

@@ -162,7 +162,7 @@ func (w *witnesses) look(st Status) Status {
 	switch {
 	case st.Store != w.store:
 		st = st.unknown(ReasonStoreReplaced)
-		st.Revision, st.RevisionID, st.Wanted, st.InForce = 0, "", 0, "" // they are of the other store
+		st.Revision, st.RevisionID, st.Attempted, st.Wanted, st.InForce = 0, "", nil, 0, "" // they are of the other store
 	case st.Ownership != Owned && !owned:
 		st = st.unknown(ReasonReleased)
 		st.Since = st.OwnershipSince

@@ -8,6 +8,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/store"
+	"op25b/p4src"
 )
 
 // Another hand takes a switch with a higher election id, pushes another pipeline and goes: the owner comes back with a higher one, repairs
@@ -27,8 +28,7 @@ func TestAnotherHandGoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		first.await("backup", func(all map[string]Status) bool { return all[x.name].State == StateBackup })
-		program := must(loadProgram())(t)
-		if err := other.Push(within(t), program.info, program.device, 7); err != nil {
+		if err := other.Push(within(t), p4src.P4Info(), p4src.DeviceConfig(), 7); err != nil {
 			t.Fatal(err)
 		}
 		x.forget()

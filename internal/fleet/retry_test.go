@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/policy"
@@ -31,7 +32,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	fail := func(what string, err error, want int) {
 		t.Helper()
 		v := control.view.Load()
-		w := must(v.wanted(x.name, c.now()))(t)
+		w := must(v.desired(x.name, c.now()))(t)
 		term := newTerm(seat, nil) // of whichever session and ownership
 		term.primary, term.trying = true, &w
 		seat.status.Wanted = w.Number
@@ -78,9 +79,9 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 	book := intent.NewBook(s, c.now)
 	x := &testSwitch{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
 	in := apply(t, book, withPrefixes(documentsOf(t, x), 82_000))
-	program := must(loadProgram())(t)
+	program := must(bring.Load())(t)
 	term := newTerm(&seat{c: &controller{program: program}, name: x.name}, nil)
-	w := must(nextView(nil, in).wanted(x.name, c.now()))(t)
+	w := must(nextView(nil, in).desired(x.name, c.now()))(t)
 	_, first := term.compile(w)
 	if !errors.Is(first, reconcile.ErrNoRoom) || first.Error() != `table "subscriber_v4": no room: 81920 entries, 82001 wanted` {
 		t.Fatalf("%v", first)
@@ -93,7 +94,7 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 		t.Errorf("%v allocations to refuse the same again", n)
 	}
 	later := w
-	later.at = later.at.AddDate(10, 0, 0) // all exemptions have ended
+	later.At = later.At.AddDate(10, 0, 0) // all exemptions have ended
 	if _, err := term.compile(later); err != nil {
 		t.Errorf("another content: %v", err)
 	}

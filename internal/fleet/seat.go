@@ -41,12 +41,12 @@ type seat struct {
 
 	// failed is what the switch could not be brought to, until it can be: failedFor is why, and failures how often in a row. They outlive
 	// sessions and ownerships, so that neither makes trying again faster. They belong to the worker, of which there is one at a time.
-	failed    *wanted
+	failed    *desired
 	failedFor Reason
 	failures  int
 
 	// left is what the switch may have of a store that was replaced since. It belongs to the goroutine of run.
-	left []wanted
+	left []desired
 }
 
 // sit begins the work on a switch.

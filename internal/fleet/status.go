@@ -41,6 +41,8 @@ type Status struct {
 	// mean nothing.
 	RevisionID string `json:"revisionID,omitempty"`
 	Store      string `json:"store,omitempty"`
+	// Attempted are the revisions that were begun since Revision was reached, the oldest first; the switch may hold entries of each.
+	Attempted []uint64 `json:"attempted,omitempty"`
 	// InForce is the phases in force in the switch, in words, and Running the epoch of their rules there.
 	InForce string `json:"inForce,omitempty"`
 	Running uint8  `json:"running,omitempty"`

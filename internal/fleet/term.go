@@ -29,9 +29,9 @@ type term struct {
 
 	// What follows belongs to the worker, of which there is one at a time.
 	bases  bases
-	is     *wanted           // what the switch was last brought to, in this session; nil if that is not known
+	is     *desired          // what the switch was last brought to, in this session; nil if that is not known
 	memory *reconcile.Memory // of its rule sets; nil if that is not known
-	trying *wanted           // what the switch is being brought to
+	trying *desired          // what the switch is being brought to
 	held   bool              // it is kept at the documents before in the meantime: see hold
 
 	phaseOnly bool // its phase was changed meanwhile
@@ -220,7 +220,7 @@ func (t *term) failedAlready() bool {
 	if _, ok := v.device(t.name); !ok || t.failed == nil {
 		return false
 	}
-	want, err := v.wanted(t.name, t.c.Now())
+	want, err := v.desired(t.name, t.c.Now())
 	if err != nil || !t.failed.same(want) {
 		return false
 	}

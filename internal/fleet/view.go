@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/reconcile"
@@ -26,7 +27,7 @@ type documents struct {
 
 // A refusal is why a content is nothing for a switch, whatever the switch has.
 type refusal struct {
-	want wanted
+	want desired
 	err  error
 }
 
@@ -49,55 +50,50 @@ func (v *view) device(name string) (*policy.Switch, bool) {
 	return sw, ok
 }
 
-// A wanted is what a switch should hold, by its origin: the intent, the phases and the moment.
-type wanted struct {
-	*view
-	phases policy.InForce
-	at     time.Time
+// A desired is what a switch should hold, with the view that it comes from.
+type desired struct {
+	bring.Desired
+	view *view
 }
 
-// wanted returns what a switch should hold at a moment, or intent.ErrNoPhase.
-func (v *view) wanted(name string, at time.Time) (wanted, error) {
-	phases, err := v.InForce(name, at)
-	return wanted{v, phases, at}, err
+// desired returns what a switch should hold at a moment, or intent.ErrNoPhase.
+func (v *view) desired(name string, at time.Time) (desired, error) {
+	d, err := bring.At(v.Intent, name, at)
+	return desired{d, v}, err
 }
 
-// onlyRules reports whether two states of one switch differ in nothing but the rules in force, and in what is staged.
-func (w wanted) onlyRules(other wanted) bool {
-	return w.SameDocuments(other.Intent) && w.SameExemptions(w.at, other.at)
-}
+// sameButRules and same are those of bring.Desired.
+func (d desired) sameButRules(other desired) bool { return d.SameButRules(other.Desired) }
+func (d desired) same(other desired) bool         { return d.Same(other.Desired) }
 
-// same reports whether two states of one switch are the same, as far as is known without compiling them.
-func (w wanted) same(other wanted) bool {
-	return w.onlyRules(other) && w.phases.String() == other.phases.String()
-}
-
-// refusal returns why the switch cannot have this, if that is known already.
-func (w wanted) refusal(name string) error {
-	w.docs.mu.Lock()
-	defer w.docs.mu.Unlock()
-	if r, known := w.docs.refused[name]; known && r.want.same(w) {
+// refusal returns why the switch cannot hold this, if that is known already.
+func (d desired) refusal() error {
+	docs := d.view.docs
+	docs.mu.Lock()
+	defer docs.mu.Unlock()
+	if r, known := docs.refused[d.Switch]; known && r.want.same(d) {
 		return r.err
 	}
 	return nil
 }
 
 // compile returns what the switch should hold, or why it cannot hold that. What is refused is compiled once: trying again helps nobody.
-func (t *term) compile(want wanted) (*policy.Compiled, error) {
-	if err := want.refusal(t.name); err != nil {
+func (t *term) compile(want desired) (*policy.Compiled, error) {
+	if err := want.refusal(); err != nil {
 		return nil, err
 	}
-	compiled, err := want.CompileAs(t.name, want.phases, want.at)
+	compiled, err := want.Compile()
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errCompile, err)
 	} else {
-		err = reconcile.Room(compiled.Sharing(), t.c.program.contract)
+		err = t.c.program.Room(compiled.Sharing())
 	}
 	if err != nil {
 		t.c.Metrics.refusal()
-		want.docs.mu.Lock()
-		defer want.docs.mu.Unlock()
-		want.docs.refused[t.name] = refusal{want, err}
+		docs := want.view.docs
+		docs.mu.Lock()
+		defer docs.mu.Unlock()
+		docs.refused[t.name] = refusal{want, err}
 		return nil, err
 	}
 	return compiled, nil
@@ -110,20 +106,20 @@ type ruling struct {
 }
 
 // ruling returns the rules of a switch.
-func (w wanted) ruling(name string) (ruling, error) {
-	rules, err := w.Rules(name, w.phases)
+func (d desired) ruling() (ruling, error) {
+	rules, err := d.Rules(d.Switch, d.Phases)
 	if err != nil {
 		return ruling{}, err
 	}
-	key := w.phases.String()
-	w.docs.mu.Lock()
-	defer w.docs.mu.Unlock()
-	print, known := w.docs.prints[key]
+	key, docs := d.Phases.String(), d.view.docs
+	docs.mu.Lock()
+	defer docs.mu.Unlock()
+	print, known := docs.prints[key]
 	if !known {
 		if print, err = reconcile.FingerprintOf(rules.Verdicts); err != nil {
 			return ruling{}, err
 		}
-		w.docs.prints[key] = print
+		docs.prints[key] = print
 	}
 	return ruling{print, rules.SynOnly}, nil
 }

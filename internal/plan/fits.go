@@ -7,7 +7,6 @@ import (
 
 	"op25b/internal/intent"
 	"op25b/internal/policy"
-	"op25b/internal/reconcile"
 )
 
 // ErrRefused is an intent that switches would refuse as a whole.
@@ -31,7 +30,7 @@ func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 			compiled, err = in.CompileAs(name, policy.Everywhere(in.Bundle.Policy.Phases[0].Name), now)
 		}
 		if err == nil {
-			err = reconcile.Fits(compiled.Sharing(), p.contract)
+			err = p.program.Fits(compiled.Sharing())
 		}
 		switch {
 		case err == nil:

@@ -14,14 +14,13 @@ import (
 	"go.uber.org/goleak"
 
 	"op25b/e2e/longform"
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
-	"op25b/internal/reconcile"
 	"op25b/internal/softswitch"
 	"op25b/internal/store"
-	"op25b/p4src"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -45,13 +44,13 @@ type world struct {
 	t       testing.TB
 	book    *intent.Book
 	now     time.Time
-	applied map[string]uint64
+	applied map[string]bring.Applied
 	dialed  uint64
 }
 
 func newWorld(t testing.TB, day string) *world {
 	t.Helper()
-	w := &world{t: t, applied: make(map[string]uint64)}
+	w := &world{t: t, applied: make(map[string]bring.Applied)}
 	w.setDay(day)
 	s, err := store.Open(within(t), store.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -129,18 +128,10 @@ func (w *world) bring(in *intent.Intent, name string) {
 	}
 	s := w.session(in, name)
 	defer s.Close()
-	info := p4src.P4Info()
-	contract, err := pipeline.NewContract(info)
-	if err != nil {
+	if _, err := bring.Converge(within(w.t), s, &compiled.State); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := s.EnsurePipeline(within(w.t), info, p4src.DeviceConfig()); err != nil {
-		w.t.Fatal(err)
-	}
-	if _, _, err := reconcile.Apply(within(w.t), s, &compiled.State, contract, reconcile.Options{}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.applied[name] = in.Number
+	w.applied[name] = bring.Applied{Revision: in.Number, Audited: w.now}
 }
 
 // session becomes the primary controller of a switch.

@@ -14,11 +14,9 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/bring"
 	"op25b/internal/intent"
-	"op25b/internal/p4rt"
-	"op25b/internal/pipeline"
 	"op25b/internal/policy"
-	"op25b/p4src"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -52,16 +50,14 @@ type Config struct {
 
 // A Planner makes plans. It is safe for concurrent use.
 type Planner struct {
-	cfg      Config
-	contract *pipeline.Contract
-	cookie   uint64
+	cfg     Config
+	program *bring.Program
 }
 
 // New returns a planner for the pipeline that this program carries.
 func New(cfg Config) (*Planner, error) {
-	info := p4src.P4Info()
-	contract, err := pipeline.NewContract(info)
-	if err != nil { // a program of somebody's own in p4src/build
+	program, err := bring.Load()
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Now == nil {
@@ -73,7 +69,7 @@ func New(cfg Config) (*Planner, error) {
 	if cfg.Parallel <= 0 {
 		cfg.Parallel = DefaultParallel
 	}
-	return &Planner{cfg, contract, p4rt.Cookie(info, p4src.DeviceConfig())}, nil
+	return &Planner{cfg, program}, nil
 }
 
 // A Request is what to plan.
@@ -84,9 +80,9 @@ type Request struct {
 	Proposed *intent.Intent
 	// Switches are those to plan for; empty is all.
 	Switches []string
-	// Applied is the revision that each switch was last brought to, by name; one that is not there is not known to be brought to any. If it
-	// is nil, switches count as brought to Base.
-	Applied map[string]uint64
+	// Applied is what was written to each switch, by name. A switch that is missing is not known to have been brought to any revision. If
+	// Applied is nil, every switch counts as brought to Base.
+	Applied map[string]bring.Applied
 	// Entries is the most that each difference lists; DefaultEntries if 0.
 	Entries int
 }
@@ -129,12 +125,6 @@ func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
 func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*op25bv1.SwitchPlan, error) {
 	targets := targetsOf(r)
 	plans := make([]*op25bv1.SwitchPlan, len(targets))
-	known := &revisions{at: p.cfg.At, read: make(map[uint64]*revision)}
-	for _, in := range []*intent.Intent{r.Base, r.Proposed} {
-		if in != nil && in.Number != 0 {
-			known.put(in)
-		}
-	}
 	var working sync.WaitGroup
 	slots := make(chan struct{}, p.cfg.Parallel)
 	for i, t := range targets {
@@ -146,7 +136,7 @@ func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*op
 		}
 		working.Go(func() {
 			defer func() { <-slots }()
-			plans[i] = p.plan(ctx, r, t, known, now)
+			plans[i] = p.plan(ctx, r, t, now)
 		})
 	}
 	working.Wait()

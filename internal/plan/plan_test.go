@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"op25b/examples"
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -204,7 +205,7 @@ func TestRefused(t *testing.T) {
 			table.Size = 3
 		}
 	}
-	p.contract = contractOf(t, info)
+	p.program = programOf(t, info)
 	made, err := p.Make(within(t), Request{Proposed: in})
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +234,7 @@ func TestRefused(t *testing.T) {
 	}
 
 	w.setDay("2006-05-20")
-	w.applied["edge-1"] = 99
+	w.applied["edge-1"] = bring.Applied{Revision: 99}
 	files := edit(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t))
 	if s := onlySwitch(t, w.make(nil, w.propose(files))); !strings.Contains(s.Reason, "; revision 99, which it was last brought to, says nothing of it (") ||
 		!strings.HasSuffix(s.Reason, "; what follows is for an empty switch") || s.AppliedRevision != 99 || s.PhaseBefore != "" || s.Change.Added == 0 {
@@ -241,13 +242,13 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func contractOf(t testing.TB, info *configv1.P4Info) *pipeline.Contract {
+func programOf(t testing.TB, info *configv1.P4Info) *bring.Program {
 	t.Helper()
-	c, err := pipeline.NewContract(info)
+	p, err := bring.NewProgram(info, p4src.DeviceConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return p
 }
 
 func TestRequests(t *testing.T) {

@@ -67,9 +67,9 @@ func (p *Planner) read(ctx context.Context, sw *policy.Switch) found {
 		return unreachable(err)
 	case !ok:
 		return found{standing: Empty, reason: "it runs no program; op25b's will be pushed"}
-	case cookie != p.cookie:
+	case cookie != p.program.Cookie():
 		return found{standing: Other, reason: fmt.Sprintf(
-			"it runs the program with cookie %#x, and op25b's is %#x: it will be replaced, together with all entries", cookie, p.cookie)}
+			"it runs the program with cookie %#x, and op25b's is %#x: it will be replaced, together with all entries", cookie, p.program.Cookie())}
 	}
 	entries, err := reconcile.Read(ctx, readOnly{r})
 	if err != nil {

@@ -4,20 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
+	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
-	"op25b/internal/reconcile"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // plan makes the plan of one switch.
-func (p *Planner) plan(ctx context.Context, r Request, t target, known *revisions, now time.Time) *op25bv1.SwitchPlan {
+func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) *op25bv1.SwitchPlan {
 	s := &op25bv1.SwitchPlan{Switch: t.sw.Name, Address: t.sw.P4Runtime}
-	was := p.before(ctx, r, t.sw.Name, known, now)
+	was := p.before(ctx, r, t.sw.Name, now)
 	s.AppliedRevision, s.PhaseBefore = was.revision, was.phase()
 	if t.gone {
 		s.Standing = Gone
@@ -30,17 +29,18 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, known *revision
 	} else {
 		s.PhaseAfter = will.InForce.String()
 	}
+	foreign := p.foreign(ctx, r, t.sw.Name, will, was, now)
 	have := p.read(ctx, t.sw)
 	s.Standing, s.Reason = have.standing, have.reason
 	if have.standing == Unreachable {
 		have.entries = p.assumed(was, s)
 	} else if was.compiled != nil {
-		s.Drift = drift(have.entries, was.compiled, will, r.Entries)
+		s.Drift = drift(have.entries, was.compiled, will, foreign, r.Entries)
 	}
 	if will == nil {
 		return s
 	}
-	p.change(s, have.entries, will, keep(t.sw, was), r.Entries)
+	p.change(s, have.entries, will, foreign, r.Entries)
 	if s.Error == "" {
 		s.Meaning = sentences(policy.Meaning(was.compiled, will))
 	}
@@ -50,6 +50,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, known *revision
 // A before is what a switch was last brought to.
 type before struct {
 	revision uint64
+	applied  bring.Applied
 	compiled *policy.Compiled // nil if nothing is known of it
 	why      string           // why it is not known although there is a revision
 }
@@ -62,18 +63,19 @@ func (b before) phase() string {
 }
 
 // before finds out what a switch was last brought to.
-func (p *Planner) before(ctx context.Context, r Request, name string, known *revisions, now time.Time) before {
+func (p *Planner) before(ctx context.Context, r Request, name string, now time.Time) before {
 	var b before
 	switch {
 	case r.Applied != nil:
-		b.revision = r.Applied[name]
+		b.applied = r.Applied[name]
 	case r.Base != nil:
-		b.revision = r.Base.Number
+		b.applied = bring.Applied{Revision: r.Base.Number, Audited: now}
 	}
+	b.revision = b.applied.Revision
 	if b.revision == 0 {
 		return b
 	}
-	in, err := known.get(ctx, b.revision)
+	in, err := p.at(ctx, r, b.revision)
 	if err == nil {
 		b.compiled, err = in.Compile(name, now)
 	}
@@ -81,6 +83,30 @@ func (p *Planner) before(ctx context.Context, r Request, name string, known *rev
 		b.why = err.Error()
 	}
 	return b
+}
+
+// at returns a revision of the intent.
+func (p *Planner) at(ctx context.Context, r Request, number uint64) (*intent.Intent, error) {
+	for _, in := range []*intent.Intent{r.Base, r.Proposed} {
+		if in != nil && in.Number == number {
+			return in, nil
+		}
+	}
+	if p.cfg.At == nil {
+		return nil, fmt.Errorf("revision %d cannot be had", number)
+	}
+	return p.cfg.At(ctx, number)
+}
+
+// foreign tells which entries of a switch are foreign, as its controller decides it. will may be nil.
+func (p *Planner) foreign(ctx context.Context, r Request, name string, will *policy.Compiled, was before, now time.Time) *bring.Foreign {
+	want := bring.Desired{Intent: r.Proposed, Switch: name, At: now}
+	if will != nil {
+		want.Phases = will.InForce
+	}
+	return bring.NewForeign(want, func() ([]bring.Desired, error) {
+		return was.applied.Past(ctx, name, func(ctx context.Context, number uint64) (*intent.Intent, error) { return p.at(ctx, r, number) })
+	})
 }
 
 // assumed is what a switch that could not be read has, as far as anybody knows; it says so in the plan.
@@ -99,7 +125,7 @@ func (p *Planner) assumed(was before, s *op25bv1.SwitchPlan) []pipeline.Entry {
 }
 
 // drift is what became of a switch since it was brought to a state: what it should have is old, what it has new. will may be nil.
-func drift(have []pipeline.Entry, was, will *policy.Compiled, most int) *op25bv1.Difference {
+func drift(have []pipeline.Entry, was, will *policy.Compiled, foreign *bring.Foreign, most int) *op25bv1.Difference {
 	should, err := entriesOf(&was.State, 1)
 	if err != nil { // it was written once
 		return nil
@@ -112,7 +138,7 @@ func drift(have []pipeline.Entry, was, will *policy.Compiled, most int) *op25bv1
 	if wanted, err := entriesOf(&will.State, 1); err == nil {
 		asked := standingOf(wanted)
 		for _, e := range d.added {
-			if !asked.has(e) {
+			if !asked.has(e) && foreign.Is(e) {
 				m.Foreign++
 			}
 		}
@@ -120,25 +146,10 @@ func drift(have []pipeline.Entry, was, will *policy.Compiled, most int) *op25bv1
 	return m
 }
 
-// keep says of an entry that is not wanted whether it stays: one that nobody asked for, in a switch where such are kept. It is nil where
-// nothing is.
-func keep(sw *policy.Switch, was before) func(pipeline.Entry) bool {
-	if sw.Foreign != policy.KeepForeign {
-		return nil
-	}
-	var ours standing
-	if was.compiled != nil {
-		if entries, err := entriesOf(&was.compiled.State, 1); err == nil {
-			ours = standingOf(entries)
-		}
-	}
-	return func(e pipeline.Entry) bool { return !ours.has(e) }
-}
-
 // change plans what would be written.
-func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *policy.Compiled, keep func(pipeline.Entry) bool, most int) {
+func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *policy.Compiled, foreign *bring.Foreign, most int) {
 	want := &will.State
-	made, err := reconcile.Make(have, want, p.contract, reconcile.Options{Keep: keep})
+	made, err := p.program.Plan(have, want, foreign)
 	if err != nil {
 		s.Error = err.Error()
 		return
@@ -148,7 +159,7 @@ func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *pol
 		s.Error = err.Error()
 		return
 	}
-	s.Change = compare(standingOf(have), standingOf(should), keep).message(most)
+	s.Change = compare(standingOf(have), standingOf(should), foreign.Keep).message(most)
 	s.Updates = uint64(made.Updates())
 	for _, step := range made.Steps {
 		s.Steps = append(s.Steps, &op25bv1.PlanStep{Why: step.Why, Updates: uint32(len(step.Updates))})
@@ -164,43 +175,4 @@ func sentences(list []policy.Sentence) []*op25bv1.Sentence {
 		all[i] = &op25bv1.Sentence{Kind: string(s.Kind), Severity: string(s.Severity), Text: s.Text}
 	}
 	return all
-}
-
-// revisions are the intents that switches were brought to, each read once.
-type revisions struct {
-	at func(context.Context, uint64) (*intent.Intent, error)
-
-	mu   sync.Mutex // guards read
-	read map[uint64]*revision
-}
-
-// A revision is one intent, or why it could not be had.
-type revision struct {
-	once sync.Once
-	in   *intent.Intent
-	err  error
-}
-
-func (k *revisions) put(in *intent.Intent) {
-	r := &revision{in: in}
-	r.once.Do(func() {})
-	k.read[in.Number] = r
-}
-
-func (k *revisions) get(ctx context.Context, number uint64) (*intent.Intent, error) {
-	k.mu.Lock()
-	r := k.read[number]
-	if r == nil {
-		r = &revision{}
-		k.read[number] = r
-	}
-	k.mu.Unlock()
-	r.once.Do(func() {
-		if k.at == nil {
-			r.err = fmt.Errorf("revision %d cannot be had", number)
-			return
-		}
-		r.in, r.err = k.at(ctx, number)
-	})
-	return r.in, r.err
 }

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"op25b/examples"
+	"op25b/internal/bring"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -25,7 +26,7 @@ func TestText(t *testing.T) {
 	w.bring(one, "edge-east")
 	w.bring(one, "edge-west")
 	w.stray(one, "edge-west")
-	w.applied["edge-south"] = 1
+	w.applied["edge-south"] = bring.Applied{Revision: 1}
 	made := w.make(one, w.propose(edit(t, files, "effective: 2026-06-01", "effective: 2026-04-20", "review: 2027-03-31", "review: 2026-04-30",
 		"name: sim-west-3", "name: sim-west-three", "198.51.100.16/28", "198.51.100.16/29")))
 	for i, addr := range []string{"192.0.2.1:9559", "192.0.2.2:9559", "192.0.2.3:9559"} {

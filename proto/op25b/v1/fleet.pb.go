@@ -456,6 +456,9 @@ type SwitchStatus struct {
 	RevisionId string `protobuf:"bytes,40,opt,name=revision_id,json=revisionId,proto3" json:"revision_id,omitempty"`
 	// The identity of the store in which this was reported. A status of another store than the present one is shown as unknown.
 	Store string `protobuf:"bytes,41,opt,name=store,proto3" json:"store,omitempty"`
+	// The revisions that the controller began to write to the switch since it was last brought to one, the oldest first; the switch may hold
+	// entries of each.
+	Attempted []uint64 `protobuf:"varint,42,rep,packed,name=attempted,proto3" json:"attempted,omitempty"`
 	// When the switch last answered its owner, by the owner's clock; absent if it never did. WatchSwitches does not report that it grows.
 	Seen          *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -672,6 +675,13 @@ func (x *SwitchStatus) GetStore() string {
 		return x.Store
 	}
 	return ""
+}
+
+func (x *SwitchStatus) GetAttempted() []uint64 {
+	if x != nil {
+		return x.Attempted
+	}
+	return nil
 }
 
 func (x *SwitchStatus) GetSeen() *timestamppb.Timestamp {
@@ -1515,7 +1525,7 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xdd\a\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xfb\a\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -1544,7 +1554,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x04last\x18\" \x01(\v2\x19.op25b.v1.SwitchConditionR\x04last\x12\x1f\n" +
 	"\vrevision_id\x18( \x01(\tR\n" +
 	"revisionId\x12\x14\n" +
-	"\x05store\x18) \x01(\tR\x05store\x12.\n" +
+	"\x05store\x18) \x01(\tR\x05store\x12\x1c\n" +
+	"\tattempted\x18* \x03(\x04R\tattempted\x12.\n" +
 	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seenJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
 	"\x0fSwitchCondition\x12+\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +

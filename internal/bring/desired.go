@@ -1,0 +1,71 @@
+package bring
+
+import (
+	"time"
+
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+// A Desired is what one switch should hold, by its origin: a revision of the intent, the phases in force, and the moment.
+type Desired struct {
+	*intent.Intent
+	Switch string
+	Phases policy.InForce
+	At     time.Time
+}
+
+// At returns what a switch should hold at a moment, or intent.ErrNoPhase.
+func At(in *intent.Intent, name string, at time.Time) (Desired, error) {
+	phases, err := in.InForce(name, at)
+	return Desired{in, name, phases, at}, err
+}
+
+// SameButRules reports whether two states of one switch differ at most in the rules in force, and in the rule sets held for later.
+func (d Desired) SameButRules(other Desired) bool {
+	return d.SameDocuments(other.Intent) && d.SameExemptions(d.At, other.At)
+}
+
+// Same reports whether two states of one switch are the same, as far as is known without compiling them.
+func (d Desired) Same(other Desired) bool {
+	return d.SameButRules(other) && d.Phases.String() == other.Phases.String()
+}
+
+// Compile compiles the state. It fails if the documents are broken or do not have the switch.
+func (d Desired) Compile() (*policy.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
+
+// A keySet is the places of entries in a switch: of rules without their epoch.
+type keySet struct{ entries, rules map[string]struct{} }
+
+// add adds the places of all entries of a state.
+func (k keySet) add(d Desired) error {
+	compiled, err := d.Compile()
+	if err != nil {
+		return err
+	}
+	entries, err := compiled.Sharing().Entries()
+	if err != nil {
+		return err
+	}
+	rules, err := pipeline.RuleEntries(compiled.State.Verdicts, 1)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		k.entries[e.Key] = struct{}{}
+	}
+	for _, e := range rules {
+		k.rules[e.RuleKey()] = struct{}{}
+	}
+	return nil
+}
+
+func (k keySet) has(e pipeline.Entry) bool {
+	set, key := k.entries, e.Key
+	if _, rule := e.Epoch(); rule {
+		set, key = k.rules, e.RuleKey()
+	}
+	_, has := set[key]
+	return has
+}
