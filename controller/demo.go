@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"op25b/examples"
+	"op25b/internal/client"
 	"op25b/internal/demo"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch"
@@ -22,9 +23,10 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "play the programme of 2006 on one switch in this process, with real mail",
-		Long: `demo starts the embedded switch and virtual hosts with real TCP stacks and real SMTP in this process; it needs no privilege.
-It puts each phase of examples/spinnet-2006 in force, sends mail from every subscriber to every server over IPv4 and IPv6, and
-compares what happened with the policy and the switch's counters with what was sent. It ends with status 1 if anything differs.
+		Long: `demo starts a controller, the embedded switch, and virtual hosts with real TCP stacks and real SMTP in this process. It needs no
+privilege. It applies examples/spinnet-2006 and activates each phase through the controller's API. In each phase it sends mail from every
+subscriber to every server over IPv4 and IPv6. It compares the outcome with the policy, and the switch's counters with what was sent. It
+exits with 1 if anything differs. The controller's clock begins on the date of the first phase, in 2006.
 
 --lines connects the subscribers in another way, under the same policy: qinq in two VLAN tags, pppoe in a PPPoE session each, dslite
 with IPv4 in a softwire over IPv6. Sessions and softwires are there from the start; the servers stand for BNG and AFTR too.`,
@@ -35,18 +37,21 @@ with IPv4 in a softwire over IPv6. Sessions and softwires are there from the sta
 	}
 	addOutput(cmd, &output)
 	cmd.Flags().Var(&lines, "lines", "how subscribers are connected")
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running for a look, until interrupted")
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running until interrupted; op25b status and the other commands reach it")
 	return cmd
 }
 
 func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lines, out, errOut io.Writer) error {
-	bundle, err := policy.Load(examples.SpinNet2006())
+	files := examples.SpinNet2006()
+	bundle, err := policy.Load(files)
 	if err != nil {
 		return err
 	}
 	sw := &bundle.Inventory.Switches[0]
 	var addrs softswitch.Addrs
-	if keep { // where a person would look for them
+	listen := ""
+	if keep { // where the other commands look for them
+		listen = client.DefaultServer
 		addrs = softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}
 	}
 	rig, err := demo.NewEmbedded(sw, addrs, nil)
@@ -61,13 +66,13 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 		write = demo.WriteJSON
 	}
 	report, err := demo.Play(ctx, demo.Options{
-		Bundle: bundle, Switch: sw.Name, Lines: lines, Rig: rig.Rig, Progress: progress,
+		Files: files, Switch: sw.Name, Lines: lines, Rig: rig.Rig, Listen: listen, Progress: progress,
 		Show: func(ctx context.Context, r *demo.Report) error {
 			done()
 			if err := write(out, r); err != nil || !keep {
 				return err
 			}
-			fmt.Fprintf(errOut, "The last phase stays in force. P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", rig.P4Runtime, rig.DeviceID, rig.GNMI)
+			fmt.Fprintf(errOut, "The last phase stays in force. API %s, its clock in 2006; P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", listen, rig.P4Runtime, rig.DeviceID, rig.GNMI)
 			<-ctx.Done()
 			return nil
 		},

@@ -10,20 +10,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"op25b/internal/api"
 	"op25b/internal/auth"
-	"op25b/internal/check/desk"
 	"op25b/internal/client"
 	"op25b/internal/clock"
+	"op25b/internal/controller"
 	"op25b/internal/fleet"
-	"op25b/internal/intent"
-	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/secretfile"
 	"op25b/internal/store"
@@ -146,66 +141,23 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	o.listening.OnError = warnTLS(log)
 	warnKey(log, o.listening.Key)
-	listener, err := api.Listen(o.listening)
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
-	st, err := store.Open(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	work, ctx := errgroup.WithContext(ctx)
-	work.Go(func() error { return st.Run(ctx) })
 	records, err := newRecordings(o.record, log)
 	if err != nil {
 		return err
 	}
 	defer records.close()
-
-	metrics := prometheus.NewRegistry()
-	times, err := clock.New(clock.Config{Source: clock.System(), Bound: o.skew, Logger: log, Metrics: clock.NewMetrics(metrics)})
-	if err != nil {
+	c, err := controller.Open(ctx, controller.Config{
+		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
+		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.of, First: first, Logger: log,
+	})
+	switch {
+	case errors.Is(err, clock.ErrBound):
 		return fmt.Errorf("--max-clock-skew: %w", err)
-	}
-	book := intent.NewBookOf(st, times)
-	planner, err := plan.New(plan.Config{At: book.At, Now: times.Dates})
-	if err != nil {
+	case err != nil:
 		return err
 	}
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), st.Collector())
-	handler := api.New(api.Deps{
-		MaxFiles: int64(o.documents),
-		Name:     o.name, Clock: times, Store: st, Book: book, Switches: api.FleetSwitches(st, o.name), Plan: planner, Auth: access, Logger: log, Metrics: metrics, Stopping: ctx,
-		Check: desk.New(desk.Options{Directory: directory, Resolver: net.DefaultResolver, Now: times.Dates}),
-	})
-	if o.advertise == "" {
-		o.advertise = listener.Addr().String()
-	}
-	controller := fleet.Config{
-		Name: o.name, Addr: o.advertise, Clock: times, Store: st, Book: book, Logger: log, AuditEvery: o.audit, Metrics: fleet.NewMetrics(metrics),
-		Recorder: records.of,
-	}
-	later := false
-	if first != nil { // before anybody is served, unless the store takes nothing yet
-		err := applyFirst(ctx, book, first, o.name, log)
-		if later = errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull); err != nil && !later {
-			return err
-		}
-	}
-	work.Go(func() error { return api.Serve(ctx, listener, handler, log) })
-	work.Go(func() error { return fleet.Run(ctx, controller) })
-	if later {
-		work.Go(func() error { return applyIfEmpty(ctx, book, first, o.name, log) })
-	}
-	log.Info("controller up", zap.String("name", o.name), zap.Stringer("listen", listener.Addr()), zap.Strings("store", st.Endpoints()))
-	err = work.Wait()
-	if failure := st.Failure(); failure != nil {
-		err = failure // the rest ended because of it
-	}
-	log.Info("controller down; the switches stay as they are")
-	return err
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return c.Run(ctx)
 }
 
 // first are the documents of a first start, checked, or nil.
@@ -257,7 +209,7 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 
 // store says where what is to be done is stored.
 func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
-	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Logger: log, Quota: int64(o.quota)}
+	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Quota: int64(o.quota)}
 	tls := o.etcdTLS.CA + o.etcdTLS.Cert + o.etcdTLS.Key
 	for _, endpoint := range o.etcd {
 		if _, _, err := net.SplitHostPort(endpoint); err != nil && !strings.Contains(endpoint, "://") {
@@ -283,52 +235,4 @@ func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
 		c.TLS = secure
 	}
 	return c, nil
-}
-
-// fullPause is between two attempts to store the first documents in a store that is full.
-const fullPause = 10 * time.Second
-
-// applyIfEmpty goes on trying until the store answers and has room.
-func applyIfEmpty(ctx context.Context, book *intent.Book, files []policy.File, name string, log *zap.Logger) error {
-	for {
-		err := applyFirst(ctx, book, files, name, log)
-		if ctx.Err() != nil {
-			return nil
-		}
-		switch {
-		case errors.Is(err, store.ErrNoQuorum): // each request waits for seconds before it gives up
-		case errors.Is(err, store.ErrFull):
-			log.Warn("the files of -f are not stored yet", zap.Error(err))
-			select {
-			case <-ctx.Done():
-			case <-time.After(fullPause):
-			}
-		default:
-			return err
-		}
-	}
-}
-
-// applyFirst stores documents as the first revision, unless there is one already.
-func applyFirst(ctx context.Context, book *intent.Book, files []policy.File, name string, log *zap.Logger) error {
-	switch in, err := book.Current(ctx); {
-	case err == nil:
-		log.Info("the files of -f are left alone: something is in force already", zap.Uint64("revision", in.Number))
-		return nil
-	case !errors.Is(err, intent.ErrNone):
-		return err
-	}
-	proposal, err := book.Propose(ctx, files)
-	if err != nil {
-		return err
-	}
-	in, err := book.Put(ctx, proposal, intent.By{Who: "serve " + name, Reason: "first start"})
-	switch {
-	case errors.Is(err, store.ErrStale): // another controller was first
-		return nil
-	case err != nil:
-		return err
-	}
-	log.Info("the files of -f are the first revision", zap.Uint64("revision", in.Number))
-	return nil
 }

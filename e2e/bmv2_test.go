@@ -177,7 +177,7 @@ func TestScenarioBMv2(t *testing.T) {
 	for _, lines := range allLines {
 		t.Run(string(lines), func(t *testing.T) {
 			t.Parallel()
-			b, sw := bundle(t)
+			_, sw := bundle(t)
 			packets := freeAddr(t)
 			p4runtime := startBMv2(t, path, sw.DeviceID, nil, []string{"--dp-grpc-server-addr", packets})
 			gnmi := startAgent(t, p4runtime, sw, nil)
@@ -187,7 +187,7 @@ func TestScenarioBMv2(t *testing.T) {
 					_ = client.Close()
 				}
 			}()
-			play(t, b, lines, demo.Rig{
+			play(t, sw, lines, demo.Rig{
 				DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: gnmi,
 				Link: func(port pipeline.Port, name string) (wire.Link, error) {
 					if client == nil {

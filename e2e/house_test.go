@@ -129,16 +129,23 @@ var mayImport = map[string][]string{
 	},
 	"internal/check/desk": {"internal/check", "internal/intent", "internal/policy", "proto/op25b"},
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
-	"internal/view":       {"internal/plan", "proto/op25b"},
-	"internal/etcd":       {},
-	"internal/bring":      {"internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
+	"internal/controller": {
+		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/p4rt", "internal/plan", "internal/policy", "internal/store",
+	},
+	"internal/view":  {"internal/plan", "proto/op25b"},
+	"internal/etcd":  {},
+	"internal/bring": {"internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {
 		"internal/bring", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles", "proto/op25b",
 	},
 	"internal/netsim": {"internal/wire"},
 	// A switch: it imports none of the controller's packages.
-	"internal/softswitch":    {"internal/constraint", "internal/grpcserve", "internal/openconfig", "internal/wire", "proto/bm"},
-	"internal/agent":         {"internal/openconfig"},
+	"internal/softswitch": {"internal/constraint", "internal/grpcserve", "internal/openconfig", "internal/wire", "proto/bm"},
+	"internal/agent":      {"internal/openconfig"},
+	"internal/demo": {
+		"internal/api", "internal/client", "internal/clock", "internal/controller", "internal/intent", "internal/netsim", "internal/pipeline",
+		"internal/policy", "internal/softswitch", "internal/telemetry", "internal/wire", "proto/op25b",
+	},
 	"internal/check":         {"internal/pipeline", "internal/policy", "internal/softswitch", "p4src"},
 	"internal/check/mailbox": {"internal/check", "internal/policy"},
 	"internal/fleet": {

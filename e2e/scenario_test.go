@@ -47,11 +47,11 @@ func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
 var allLines = []demo.Lines{demo.Plain, demo.QinQ, demo.PPPoE, demo.DSLite}
 
 // play plays the programme of 2006 on a rig and holds it against what the issue of this product asks for, in words of its own.
-func play(t *testing.T, b *policy.Bundle, lines demo.Lines, rig demo.Rig) {
+func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	report, err := demo.Play(ctx, demo.Options{Bundle: b, Switch: b.Inventory.Switches[0].Name, Lines: lines, Rig: rig})
+	report, err := demo.Play(ctx, demo.Options{Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Rig: rig})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,13 +113,13 @@ func TestScenarioEmbedded(t *testing.T) {
 	for _, lines := range allLines {
 		t.Run(string(lines), func(t *testing.T) {
 			t.Parallel()
-			b, sw := bundle(t)
+			_, sw := bundle(t)
 			rig, err := demo.NewEmbedded(sw, softswitch.Addrs{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer rig.Close()
-			play(t, b, lines, rig.Rig)
+			play(t, sw, lines, rig.Rig)
 		})
 	}
 }

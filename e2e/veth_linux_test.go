@@ -83,7 +83,7 @@ func TestScenarioBMv2Veth(t *testing.T) {
 		reason = vethReason()
 	}
 	wants(t, "bmv2", reason)
-	b, sw := bundle(t)
+	_, sw := bundle(t)
 	vethPairs(t, sw)
 	var interfaces []string
 	links := agent.Links{}
@@ -92,7 +92,7 @@ func TestScenarioBMv2Veth(t *testing.T) {
 		links[p.Name] = true
 	}
 	p4runtime := startBMv2(t, path, sw.DeviceID, interfaces, nil)
-	play(t, b, demo.Plain, demo.Rig{
+	play(t, sw, demo.Plain, demo.Rig{
 		DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: startAgent(t, p4runtime, sw, links), Link: openHostEnd(sw),
 	})
 }
@@ -100,7 +100,7 @@ func TestScenarioBMv2Veth(t *testing.T) {
 // TestScenarioEmbeddedVeth plays the programme on the embedded switch with its ports on kernel interfaces.
 func TestScenarioEmbeddedVeth(t *testing.T) {
 	wants(t, "embedded", vethReason())
-	b, sw := bundle(t)
+	_, sw := bundle(t)
 	vethPairs(t, sw)
 	device, err := softswitch.New(softswitch.Options{DeviceID: sw.DeviceID})
 	if err != nil {
@@ -121,7 +121,7 @@ func TestScenarioEmbeddedVeth(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer services.Close()
-	play(t, b, demo.Plain, demo.Rig{
+	play(t, sw, demo.Plain, demo.Rig{
 		DeviceID: sw.DeviceID, P4Runtime: services.Addrs.P4Runtime, GNMI: services.Addrs.GNMI, Link: openHostEnd(sw),
 	})
 }

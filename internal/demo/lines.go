@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"op25b/internal/netsim"
-	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
 
@@ -49,27 +48,7 @@ func (l *Lines) Set(s string) error {
 // Type names the value in the help.
 func (*Lines) Type() string { return "plain|qinq|pppoe|dslite" }
 
-// inventory returns the inventory with its lines connected in this way; the one given stays as it is.
-func (l Lines) inventory(inv *policy.Inventory) *policy.Inventory {
-	rewritten := *inv
-	rewritten.Switches = slices.Clone(inv.Switches)
-	for i := range rewritten.Switches {
-		sw := &rewritten.Switches[i]
-		sw.Lines = slices.Clone(sw.Lines)
-		for j := range sw.Lines {
-			line := &sw.Lines[j]
-			switch l {
-			case QinQ:
-				line.VLAN, line.InnerVLAN = pipeline.VID(firstOuterVLAN+j), pipeline.VID(firstInnerVLAN+j)
-			case PPPoE:
-				line.PPPoE = pipeline.Session(firstSession + j)
-			}
-		}
-	}
-	return &rewritten
-}
-
-// connect gives the host on line i of a switch its access. The line is one of inventory's. Every server is a concentrator and an AFTR for
+// connect gives the host on line i of a switch its access. The line is as documents connects it. Every server is a concentrator and an AFTR for
 // itself: the ISP's own, behind which all servers would be, are no part of the demo.
 func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy.Switch) error {
 	c.VLAN, c.InnerVLAN = uint16(line.VLAN), uint16(line.InnerVLAN)

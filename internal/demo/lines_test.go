@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -18,9 +19,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func load(t *testing.T) *policy.Bundle {
+func load(t *testing.T, lines Lines) *policy.Bundle {
 	t.Helper()
-	b, err := policy.Load(examples.SpinNet2006())
+	files, err := lines.documents(examples.SpinNet2006(), Rig{P4Runtime: "127.0.0.1:1", GNMI: "127.0.0.1:2"}, "edge-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := policy.Load(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +49,7 @@ func TestLinesIsAFlag(t *testing.T) {
 	}
 }
 
-// The inventory says what the hosts do, and the one that was loaded stays as it is.
+// The inventory that is applied says what the hosts do and where the switch is. The documents given stay as they are.
 func TestInventoryByLines(t *testing.T) {
 	type place struct {
 		outer, inner pipeline.VID
@@ -57,16 +62,21 @@ func TestInventoryByLines(t *testing.T) {
 		PPPoE:  {{0, 0, 0x1001}, {0, 0, 0x1002}, {0, 0, 0x1003}, {0, 0, 0x1004}},
 		DSLite: {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}},
 	} {
-		given := load(t).Inventory
-		got := lines.inventory(given)
-		if diff := cmp.Diff(load(t).Inventory.Switches, given.Switches, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
-			t.Errorf("%q changed the inventory that it was given: %s", lines, diff)
+		got := load(t, lines).Inventory
+		if sw := got.Switches[0]; sw.P4Runtime != "127.0.0.1:1" || sw.GNMI != "127.0.0.1:2" {
+			t.Errorf("%q: the switch is at %s and %s", lines, sw.P4Runtime, sw.GNMI)
 		}
 		for i, line := range got.Switches[0].Lines {
 			if p := (place{line.VLAN, line.InnerVLAN, line.PPPoE}); p != want[i] {
 				t.Errorf("%q: line %d is at %+v, want %+v", lines, i, p, want[i])
 			}
 		}
+	}
+}
+
+func TestUnknownSwitch(t *testing.T) {
+	if _, err := Plain.documents(examples.SpinNet2006(), Rig{}, "edge-9"); !errors.Is(err, policy.ErrUnknownSwitch) {
+		t.Errorf("documents without the switch: %v, want %v", err, policy.ErrUnknownSwitch)
 	}
 }
 
@@ -90,7 +100,7 @@ func TestHostsByLines(t *testing.T) {
 			{B4: b4, AFTR: provider, EncapsulationLimit: true, Destinations: prefixes("203.0.113.129/32")},
 		}},
 	} {
-		sw := &lines.inventory(load(t).Inventory).Switches[0]
+		sw := &load(t, lines).Inventory.Switches[0]
 		got := netsim.HostConfig{IPv6: []netip.Prefix{prefix("2001:db8:1::12/128")}}
 		want.IPv6 = got.IPv6
 		if err := lines.connect(&got, 1, sw.Lines[1], sw); err != nil {
@@ -100,7 +110,7 @@ func TestHostsByLines(t *testing.T) {
 			t.Errorf("%s: %s", lines, diff)
 		}
 	}
-	sw := &load(t).Inventory.Switches[0]
+	sw := &load(t, Plain).Inventory.Switches[0]
 	lines := DSLite
 	err := lines.connect(&netsim.HostConfig{}, 0, policy.Line{Name: "old", Prefixes: prefixes("192.0.2.1/32")}, sw)
 	if err == nil || err.Error() != `line "old" has no IPv6 address among its prefixes [192.0.2.1/32]; DS-Lite needs one` {

@@ -2,8 +2,9 @@
 // phase, over IPv4 and IPv6. It compares what happened with the policy's text, and what the switch counted, read over gNMI, with
 // what the hosts sent.
 //
-// It is the controller's own path and no other: the policy is compiled, the switch is brought to it over P4Runtime, and the rule that
-// decided is read from the counters, never taken from the policy.
+// The switch is operated as in a NOC: a controller runs in this process as op25b serve runs it, the documents are applied and the phases
+// activated through its API, and each wait is for the status that it reports. The rule that decided about a mail is read from the counters,
+// never taken from the policy.
 package demo
 
 import (
@@ -17,9 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"op25b/internal/bring"
 	"op25b/internal/netsim"
-	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
@@ -28,49 +27,52 @@ import (
 // one reading of the counters takes some milliseconds.
 const settle = 5 * time.Second
 
-// Options are what a play is told.
+// Options describe a play.
 type Options struct {
-	Bundle *policy.Bundle
-	Switch string // of the inventory
-	Lines  Lines  // how its lines are connected, whatever the inventory says of that
+	Files  []policy.File // a Policy and an Inventory
+	Switch string        // of the inventory
+	Lines  Lines         // how its lines are connected, in place of what the inventory says
 	Rig    Rig
-	// Progress is told what goes on, in a few words; it may be nil. It is called from several goroutines, one at a time.
+	// Listen is where the controller serves its API, as host:port; any free port of 127.0.0.1 if empty.
+	Listen string
+	// Progress is called with what is being done, in a few words; it may be nil. It is called from several goroutines, one at a time.
 	Progress func(text string)
-	// Show is called with the report while everything still runs; it may be nil. Its error becomes Play's.
+	// Show is called with the report while everything still runs; it may be nil. Play returns its error.
 	Show func(ctx context.Context, r *Report) error
 }
 
-// Play plays every phase of the policy and reports what it saw. An error means that the demo itself could not go on; whether all went as
-// the policy says is in the report.
+// Play plays every phase of the policy and returns what happened. An error means that the demo could not go on. The report says whether
+// everything went as the policy says.
 func Play(ctx context.Context, o Options) (*Report, error) {
-	bundle := *o.Bundle
-	bundle.Inventory = o.Lines.inventory(bundle.Inventory)
-	o.Bundle = &bundle
+	files, err := o.Lines.documents(o.Files, o.Rig, o.Switch)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := policy.Load(files)
+	if err != nil {
+		return nil, err
+	}
 	sw, ok := bundle.Inventory.Switch(o.Switch)
 	if !ok {
 		return nil, fmt.Errorf("%w %q", policy.ErrUnknownSwitch, o.Switch)
 	}
-	p := &player{options: o, sw: sw}
+	p := &player{options: o, files: files, policy: bundle.Policy, sw: sw}
 	if p.options.Progress == nil {
 		p.options.Progress = func(string) {}
 	}
 	defer p.close()
-	var err error
-	if p.session, err = p4rt.Dial(ctx, p4rt.Config{Addr: o.Rig.P4Runtime, DeviceID: o.Rig.DeviceID, ElectionID: p4rt.ElectionID{Low: 1}}); err != nil {
-		return nil, err
-	}
-	if err := p.session.WaitPrimary(ctx); err != nil {
+	p.tell("starting the controller")
+	if p.noc, err = openNOC(ctx, o.Listen, p.policy.Begins(&p.policy.Phases[0])); err != nil {
 		return nil, err
 	}
 	if p.counters, err = newReadings(ctx, o.Rig.GNMI); err != nil {
 		return nil, err
 	}
 	report := &Report{}
-	for i := range o.Bundle.Policy.Phases {
-		ph := &o.Bundle.Policy.Phases[i]
-		phase, err := p.phase(ctx, ph)
+	for i := range p.policy.Phases {
+		phase, err := p.phase(ctx, i)
 		if err != nil {
-			return report, fmt.Errorf("phase %q: %w", ph.Name, err)
+			return report, fmt.Errorf("phase %q: %w", p.policy.Phases[i].Name, err)
 		}
 		report.Phases = append(report.Phases, *phase)
 	}
@@ -83,8 +85,10 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 // A player is one play. It closes what it opened.
 type player struct {
 	options  Options
+	files    []policy.File // as they are applied
+	policy   *policy.Policy
 	sw       *policy.Switch
-	session  *p4rt.Session
+	noc      *noc
 	counters *readings
 	world    *world // nil before the first phase
 
@@ -99,22 +103,35 @@ func (p *player) close() {
 	if p.counters != nil {
 		_ = p.counters.Close()
 	}
-	if p.session != nil {
-		_ = p.session.Close()
+	if p.noc != nil {
+		_ = p.noc.close()
 	}
 }
 
-// phase puts one phase in force and sends all mail under it.
-func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
-	pol := p.options.Bundle.Policy
-	compiled, err := policy.Compile(p.options.Bundle, nil, p.sw.Name, policy.Everywhere(ph.Name), pol.Begins(ph))
+// phase puts one phase in force and sends all mail under it. The clock of the controller stands at the date of the first phase, which is in
+// force once the documents are applied. The others are activated ahead of their dates.
+func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
+	ph := &p.policy.Phases[i]
+	var err error
+	if i == 0 {
+		p.tell("phase " + ph.Name + ": applying the documents")
+		err = p.noc.apply(ctx, p.files)
+	} else {
+		p.tell("phase " + ph.Name + ": activating it")
+		err = p.noc.activate(ctx, ph.Name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	p.tell("phase " + ph.Name + ": writing the rules")
-	if _, err := bring.Converge(ctx, p.session, &compiled.State); err != nil {
+	current, err := p.noc.current(ctx)
+	if err != nil {
 		return nil, err
 	}
+	compiled, err := current.Compile(p.sw.Name, p.noc.now()) // for the names of the rules
+	if err != nil {
+		return nil, err
+	}
+	rules := compiled.Rules
 	if p.world == nil { // not before there is a program: bmv2 takes no packets until then
 		if p.world, err = newWorld(p.options.Rig, p.sw, p.options.Lines); err != nil {
 			return nil, err
@@ -133,7 +150,7 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 			// One mail after the other on one line, so that the counter that moves belongs to the mail that is under way.
 			for _, t := range p.world.destinations {
 				for _, v6 := range []bool{false, true} {
-					a, asked, answered, err := p.attempt(workCtx, compiled, ph, s, t, v6)
+					a, asked, answered, err := p.attempt(workCtx, rules, ph, s, t, v6)
 					if err != nil {
 						return fmt.Errorf("%s to %s port %d: %w", s.line.Name, t.site.name, t.port(), err)
 					}
@@ -160,14 +177,14 @@ func (p *player) phase(ctx context.Context, ph *policy.Phase) (*Phase, error) {
 	}
 	// Nothing is sent to the rules of an interface that is not in all, so nothing may be counted there.
 	for _, name := range slices.Sorted(maps.Keys(after)) {
-		result.Counters = append(result.Counters, compare(compiled, name, after[name].minus(before[name]), all[name])...)
+		result.Counters = append(result.Counters, compare(rules, name, after[name].minus(before[name]), all[name])...)
 	}
 	return result, nil
 }
 
 // attempt sends one mail and finds out by which rule the switch decided about it. It returns what the subscriber sent, and what the server
 // sent back from port 25.
-func (p *player) attempt(ctx context.Context, c *policy.Compiled, ph *policy.Phase, s *subscriber, t destination, v6 bool) (_ Attempt, asked, answered count, err error) {
+func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase, s *subscriber, t destination, v6 bool) (_ Attempt, asked, answered count, err error) {
 	before, err := p.counters.read(ctx)
 	if err != nil {
 		return Attempt{}, count{}, count{}, err
@@ -195,12 +212,12 @@ func (p *player) attempt(ctx context.Context, c *policy.Compiled, ph *policy.Pha
 		a.Result = Failed
 		a.Error = outcome.Err.Error()
 	}
-	a.Want = expect(p.options.Bundle.Policy, ph, s.line, addr, t.port())
+	a.Want = expect(p.policy, ph, s.line, addr, t.port())
 	moved, err := p.counters.settled(ctx, s.port, before[s.port], asked)
 	if err != nil {
 		return Attempt{}, count{}, count{}, err
 	}
-	a.Rule, a.Action = names(c, moved)
+	a.Rule, a.Action = names(rules, moved)
 	p.tell(fmt.Sprintf("phase %s: %s -> %s:%d %s %s", ph.Name, a.From, a.To, a.Port, a.Family, a.Result))
 	return a, asked, answered, nil
 }
@@ -211,30 +228,37 @@ func (p *player) tell(text string) {
 	p.options.Progress(text)
 }
 
-// names are the rules that counted and what they do; more than one, or none, is a fault that the report shows.
-func names(c *policy.Compiled, moved ruleCounts) (rule, action string) {
-	var rules, actions []string
+// rulesByID are the rules that the controller has written, by the id under which the switch counts them.
+type rulesByID = map[pipeline.RuleID]policy.Rule
+
+// names returns the rules that counted and their actions. More than one rule, or none, is a fault that the report shows.
+func names(rules rulesByID, moved ruleCounts) (rule, action string) {
+	var all, actions []string
 	for _, id := range slices.Sorted(maps.Keys(moved)) {
-		r, ok := c.Rules[pipeline.RuleID(id)]
+		r, ok := rules[pipeline.RuleID(id)]
 		if !ok {
 			r = policy.Rule{Name: fmt.Sprintf("unknown rule %d", id)}
 		}
-		rules, actions = append(rules, r.Name), append(actions, string(r.Action))
+		all, actions = append(all, r.Name), append(actions, string(r.Action))
 	}
-	return strings.Join(rules, "+"), strings.Join(actions, "+")
+	return strings.Join(all, "+"), strings.Join(actions, "+")
 }
 
-// compare puts what an interface counted beside what was sent to it, rule by rule.
-func compare(c *policy.Compiled, name string, counted ruleCounts, sent map[string]count) []Counter {
+// compare returns, for each rule, what an interface counted and what was sent to it.
+func compare(rules rulesByID, name string, counted ruleCounts, sent map[string]count) []Counter {
 	rows := map[string]Counter{}
 	for id, n := range counted {
-		rule, action := names(c, ruleCounts{id: n})
+		rule, action := names(rules, ruleCounts{id: n})
 		rows[rule] = Counter{Interface: name, Rule: rule, Action: action, Packets: n.packets, Octets: n.octets}
 	}
 	for rule, n := range sent {
 		row := rows[rule]
-		r, _ := c.RuleByName(rule)
-		row.Interface, row.Rule, row.Action = name, rule, string(r.Action)
+		row.Interface, row.Rule = name, rule
+		for _, r := range rules {
+			if r.Name == rule {
+				row.Action = string(r.Action)
+			}
+		}
 		row.Sent, row.SentBytes = n.packets, n.octets
 		rows[rule] = row
 	}

@@ -28,7 +28,7 @@ func TestTableOfAGoodPlay(t *testing.T) {
 	if err := WriteTable(&b, sample()); err != nil {
 		t.Fatal(err)
 	}
-	want := `phase all-destinations, in force since 2006-10-01                   IPv4        IPv6        rule
+	want := `phase all-destinations, effective 2006-10-01                        IPv4        IPv6        rule
   adsl-bot         -> provider       :25                             blocked     blocked     smtp-all drop
   gNMI  access-2       smtp-all drop                     2 packets   sent      2   ok
 

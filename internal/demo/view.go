@@ -18,7 +18,7 @@ func WriteJSON(w io.Writer, r *Report) error {
 func WriteTable(w io.Writer, r *Report) error {
 	b := &strings.Builder{}
 	for _, p := range r.Phases {
-		fmt.Fprintf(b, "%-66s  %-11s %-11s %s\n", fmt.Sprintf("phase %s, in force since %s", p.Phase, p.Effective), "IPv4", "IPv6", "rule")
+		fmt.Fprintf(b, "%-66s  %-11s %-11s %s\n", fmt.Sprintf("phase %s, effective %s", p.Phase, p.Effective), "IPv4", "IPv6", "rule")
 		for _, pair := range pairs(p.Attempts) {
 			a := pair.v4
 			rule := a.decided()

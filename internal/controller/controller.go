@@ -1,0 +1,149 @@
+// Package controller runs one controller: the store, the intent, the switches that it owns, and the API.
+//
+// It only assembles these parts. The command line and the demo run the same controller.
+package controller
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"op25b/internal/api"
+	"op25b/internal/check/desk"
+	"op25b/internal/check/mailbox"
+	"op25b/internal/clock"
+	"op25b/internal/fleet"
+	"op25b/internal/intent"
+	"op25b/internal/p4rt"
+	"op25b/internal/plan"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+)
+
+// A Config describes one controller. Zero values mean the defaults of the packages that take them.
+type Config struct {
+	// Name is unique among the controllers of a store.
+	Name  string
+	Store store.Config
+	// Clock is the source of the time; Skew is the largest difference from other clocks under which dates are put in force.
+	Clock clock.Source
+	Skew  time.Duration
+	// Listening is where the API is served. Advertise is the address given to other controllers; the listener's if empty.
+	Listening api.Listening
+	Advertise string
+	Auth      api.Auth
+	// MaxDocuments bounds the documents of one request, in bytes.
+	MaxDocuments int64
+	AuditEvery   time.Duration
+	// Providers is the directory of mail providers; it may be nil.
+	Providers *mailbox.Directory
+	// Recorder returns the recorder of a switch's session, or nil. It may be nil itself.
+	Recorder func(switchName string) *p4rt.Recorder
+	// First are documents to store as the first revision if the store has none.
+	First []policy.File
+	// Logger may be nil.
+	Logger *zap.Logger
+}
+
+// A Controller is a controller with an open listener and an open store.
+type Controller struct {
+	cfg      Config
+	log      *zap.Logger
+	clock    *clock.Clock
+	book     *intent.Book
+	store    *store.Store
+	listener net.Listener
+	metrics  *prometheus.Registry
+}
+
+// Open opens the listener and the store. Errors are clock.ErrBound and those of api.Listen and store.Open.
+func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
+	c := &Controller{cfg: cfg, log: cfg.Logger, metrics: prometheus.NewRegistry()}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	c.clock, err = clock.New(clock.Config{Source: cfg.Clock, Bound: cfg.Skew, Logger: c.log, Metrics: clock.NewMetrics(c.metrics)})
+	if err != nil {
+		return nil, err
+	}
+	if c.listener, err = api.Listen(cfg.Listening); err != nil {
+		return nil, err
+	}
+	cfg.Store.Logger = c.log
+	if c.store, err = store.Open(ctx, cfg.Store); err != nil {
+		return nil, errors.Join(err, c.listener.Close())
+	}
+	c.book = intent.NewBookOf(c.store, c.clock)
+	return c, nil
+}
+
+// Addr is the address of the API.
+func (c *Controller) Addr() net.Addr { return c.listener.Addr() }
+
+// Book is the intent of the store.
+func (c *Controller) Book() *intent.Book { return c.book }
+
+// Close closes the listener and the store. It must be called after Run has returned.
+func (c *Controller) Close() error {
+	_ = c.listener.Close() // Run has closed it already
+	return c.store.Close()
+}
+
+// Run serves the API and keeps the switches in their state until ctx ends. The switches stay as they are then.
+func (c *Controller) Run(ctx context.Context) error {
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return c.store.Run(ctx) })
+	if err := c.start(ctx, work); err != nil {
+		work.Go(func() error { return err }) // ends the store's part
+	} else {
+		c.log.Info("controller up", zap.String("name", c.cfg.Name), zap.Stringer("listen", c.Addr()), zap.Strings("store", c.store.Endpoints()))
+	}
+	err := work.Wait()
+	if failure := c.store.Failure(); failure != nil {
+		err = failure // the rest ended because of it
+	}
+	c.log.Info("controller down; the switches stay as they are")
+	return err
+}
+
+// start starts everything that needs the store.
+func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
+	planner, err := plan.New(plan.Config{At: c.book.At, Now: c.clock.Dates})
+	if err != nil {
+		return err
+	}
+	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector())
+	handler := api.New(api.Deps{
+		MaxFiles: c.cfg.MaxDocuments,
+		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
+		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, Stopping: ctx,
+		Check: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
+	})
+	advertise := c.cfg.Advertise
+	if advertise == "" {
+		advertise = c.Addr().String()
+	}
+	switches := fleet.Config{
+		Name: c.cfg.Name, Addr: advertise, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
+		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder,
+	}
+	later := false
+	if c.cfg.First != nil { // before any caller is served, unless the store cannot take it yet
+		err := c.applyFirst(ctx)
+		if later = errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull); err != nil && !later {
+			return err
+		}
+	}
+	work.Go(func() error { return api.Serve(ctx, c.listener, handler, c.log) })
+	work.Go(func() error { return fleet.Run(ctx, switches) })
+	if later {
+		work.Go(func() error { return c.applyIfEmpty(ctx) })
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package demo
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+
+	"go.yaml.in/yaml/v4"
+
+	"op25b/internal/policy"
+)
+
+// documents returns the documents as they are applied: the inventory's switch is where the rig has it, and its lines are connected as
+// l says. Nothing else changes, and the documents given stay as they are.
+func (l Lines) documents(given []policy.File, rig Rig, switchName string) ([]policy.File, error) {
+	files := make([]policy.File, len(given))
+	found := false
+	for i, f := range given {
+		files[i] = policy.File{Name: path.Base(f.Name), Data: f.Data}
+		var doc yaml.Node
+		if err := yaml.Unmarshal(f.Data, &doc); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		sw := switchNode(&doc, switchName)
+		if sw == nil {
+			continue
+		}
+		found = true
+		set(sw, "p4runtime", rig.P4Runtime)
+		set(sw, "gnmi", rig.GNMI)
+		if lines := member(sw, "lines"); lines != nil {
+			for j, line := range lines.Content {
+				switch l {
+				case QinQ:
+					set(line, "vlan", strconv.Itoa(firstOuterVLAN+j))
+					set(line, "innerVLAN", strconv.Itoa(firstInnerVLAN+j))
+				case PPPoE:
+					set(line, "pppoe", strconv.Itoa(firstSession+j))
+				}
+			}
+		}
+		var err error
+		if files[i].Data, err = yaml.Marshal(&doc); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("%w %q", policy.ErrUnknownSwitch, switchName)
+	}
+	return files, nil
+}
+
+// switchNode returns the entry of a switch in an inventory, or nil.
+func switchNode(doc *yaml.Node, name string) *yaml.Node {
+	if len(doc.Content) == 0 {
+		return nil
+	}
+	switches := member(doc.Content[0], "switches")
+	if switches == nil {
+		return nil
+	}
+	for _, sw := range switches.Content {
+		if n := member(sw, "name"); n != nil && n.Value == name {
+			return sw
+		}
+	}
+	return nil
+}
+
+// member returns the value of a key of a mapping, or nil.
+func member(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// set sets a key of a mapping to a scalar.
+func set(mapping *yaml.Node, key, value string) {
+	if n := member(mapping, key); n != nil {
+		n.Kind, n.Tag, n.Value = yaml.ScalarNode, "", value
+		return
+	}
+	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, &yaml.Node{Kind: yaml.ScalarNode, Value: value})
+}

@@ -1,0 +1,134 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"op25b/internal/api"
+	"op25b/internal/client"
+	"op25b/internal/clock"
+	"op25b/internal/controller"
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// changeWithin is how long a change may take until the switch is converged. It takes tens of milliseconds on an idle machine.
+const changeWithin = time.Minute
+
+// errSlow is the cause of a change that took longer than changeWithin.
+var errSlow = fmt.Errorf("the switch is not converged after %v", changeWithin)
+
+// A noc is a controller, as op25b serve runs it, with a store of its own, and an operator who uses its API.
+type noc struct {
+	dir        string // of the store
+	controller *controller.Controller
+	client     *client.Client
+	now        func() time.Time
+	revision   uint64 // the current one
+
+	stop  context.CancelFunc
+	ended chan error // receives what Run returned
+}
+
+// openNOC starts a controller whose clock begins at a moment. Its API listens on addr, by default on any free port of 127.0.0.1.
+func openNOC(ctx context.Context, addr string, begins time.Time) (_ *noc, err error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	shift := time.Until(begins)
+	n := &noc{now: func() time.Time { return time.Now().Add(shift) }}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	if n.dir, err = os.MkdirTemp("", "op25b-demo-"); err != nil {
+		return nil, err
+	}
+	config := controller.Config{
+		Name: "demo", Clock: clock.Source{Wall: n.now}, Listening: api.Listening{Addr: addr}, MaxDocuments: api.MaxFiles,
+	}
+	config.Store.Dir, config.Store.Now = n.dir, n.now
+	if n.controller, err = controller.Open(ctx, config); err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // close ends it, after the last request
+	n.stop, n.ended = stop, make(chan error, 1)
+	go func() { n.ended <- n.controller.Run(running) }()
+	n.client, err = client.New(client.Config{Server: n.controller.Addr().String()})
+	return n, err
+}
+
+// close ends the controller and removes its store.
+func (n *noc) close() error {
+	var errs []error
+	if n.client != nil {
+		n.client.Close()
+	}
+	if n.stop != nil {
+		n.stop()
+		errs = append(errs, <-n.ended)
+	}
+	if n.controller != nil {
+		errs = append(errs, n.controller.Close())
+	}
+	if n.dir != "" {
+		errs = append(errs, os.RemoveAll(n.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// apply stores the documents, as op25b apply does, and waits until the switch is converged.
+func (n *noc) apply(ctx context.Context, files []policy.File) error {
+	q := &op25bv1.ApplyRequest{Base: n.revision, Reason: "demo", RequestId: client.NewRequest()}
+	for _, f := range files {
+		q.Files = append(q.Files, &op25bv1.File{Name: f.Name, Data: f.Data})
+	}
+	return follow(ctx, n, n.client.Intent.Apply, q)
+}
+
+// activate puts a phase in force, as op25b phase activate does, and waits until the switch is converged.
+func (n *noc) activate(ctx context.Context, phase string) error {
+	return follow(ctx, n, n.client.Phase.Activate, &op25bv1.ActivateRequest{
+		Phase: phase, Base: n.revision, Reason: "demo", RequestId: client.NewRequest(),
+	})
+}
+
+// follow makes a change and returns when every switch is converged to it.
+func follow[Q any](ctx context.Context, n *noc, call client.Stream[Q, op25bv1.Progress], q *Q) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, changeWithin, errSlow)
+	defer cancel()
+	var last *op25bv1.SwitchStatus
+	var done *op25bv1.Done
+	err := client.Follow(ctx, 0, call, q, func(p *op25bv1.Progress) error {
+		if stored := p.GetStored(); stored != nil {
+			n.revision = stored.Number
+		}
+		if s := p.GetSwitch(); s != nil {
+			last = s
+		}
+		done = p.GetDone()
+		return nil
+	})
+	switch {
+	case err != nil && last != nil && errors.Is(context.Cause(ctx), errSlow):
+		return fmt.Errorf("%w: %s is %v, %v: %s", errSlow, last.Switch, last.State, last.Reason, last.Detail)
+	case err != nil:
+		return err
+	case len(done.GetFailed()) > 0:
+		failed := done.Failed[0]
+		return fmt.Errorf("switch %s has failed: %v: %s", failed.Switch, failed.Reason, failed.Detail)
+	case done.GetConverged() == 0:
+		return errors.New("the controller ended the change before the switch was converged")
+	}
+	return nil
+}
+
+// current is the intent that the controller keeps the switch to.
+func (n *noc) current(ctx context.Context) (*intent.Intent, error) {
+	return n.controller.Book().Current(ctx)
+}
