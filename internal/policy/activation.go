@@ -41,7 +41,7 @@ func (a Activation) Scope() Scope { return Scope{Groups: a.Groups, Switches: a.S
 func (b *Bundle) CheckActivation(a Activation) error {
 	f := b.scopeFaults(a.Scope())
 	if _, ok := b.Policy.Phase(a.Phase); !ok && a.Undoes == 0 {
-		f.invalid("phase", fmt.Sprintf("unknown phase %q", a.Phase), nearest(a.Phase, names(b.Policy.Phases, Phase.name), "phases"))
+		f.invalid("phase", fmt.Sprintf("unknown phase %q", a.Phase), Nearest(a.Phase, Names(b.Policy.Phases), "phases"))
 	}
 	if a.At.IsZero() {
 		f.invalid("at", "the activation has no moment", "say from when on the phase is in force")
@@ -55,14 +55,14 @@ func (b *Bundle) scopeFaults(s Scope) (f Faults) {
 		for i, name := range list {
 			switch path := at(key, i, ""); {
 			case !slices.Contains(known, name):
-				f.invalid(path, fmt.Sprintf("unknown %s %q", kind, name), nearest(name, known, plural))
+				f.invalid(path, fmt.Sprintf("unknown %s %q", kind, name), Nearest(name, known, plural))
 			case slices.Contains(list[:i], name):
 				f.invalid(path, fmt.Sprintf("%s %q is there twice", kind, name), "keep one")
 			}
 		}
 	}
-	check(s.Groups, "groups", "line group", "line groups", names(b.Policy.LineGroups, LineGroup.name))
-	check(s.Switches, "switches", "switch", "switches", names(b.Inventory.Switches, Switch.name))
+	check(s.Groups, "groups", "line group", "line groups", Names(b.Policy.LineGroups))
+	check(s.Switches, "switches", "switch", "switches", Names(b.Inventory.Switches))
 	return f
 }
 

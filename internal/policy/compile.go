@@ -107,7 +107,7 @@ func (c *Compiler) Compile(switchName string, in InForce, now time.Time) (*Compi
 	if err != nil {
 		return nil, err
 	}
-	in = in.plain()
+	in = in.Plain()
 	compiled, err := c.compile(sw, in, now)
 	if err != nil {
 		return nil, fmt.Errorf("compile switch %q: %w", switchName, err)
@@ -120,7 +120,7 @@ func (c *Compiler) Compile(switchName string, in InForce, now time.Time) (*Compi
 // ErrUnknownPhase.
 func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, error) {
 	in := Everywhere(phase)
-	if err := in.check(c.bundle.Policy); err != nil {
+	if err := in.Check(c.bundle.Policy); err != nil {
 		return nil, err
 	}
 	rules, err := c.rules(in)
@@ -132,7 +132,7 @@ func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, 
 
 func (c *Compiler) compile(sw *Switch, in InForce, now time.Time) (*Compiled, error) {
 	p := c.bundle.Policy
-	if err := validateSwitch(p, sw); err != nil {
+	if err := ValidateSwitch(p, sw); err != nil {
 		return nil, err
 	}
 	lines, err := c.lineNumbers(sw)

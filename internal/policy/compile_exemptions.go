@@ -16,7 +16,7 @@ type standingExemptions struct {
 	// Those of prefixes: as entries, as a list, and for a look-up.
 	entries map[netip.Prefix]pipeline.Subscriber
 	list    []Exempt
-	index   *prefixIndex[struct{}]
+	index   *PrefixIndex[struct{}]
 	shared  *pipeline.Shared // of all that switches have in common meanwhile
 }
 
@@ -42,15 +42,15 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 		return c.standing
 	}
 	p := c.bundle.Policy
-	s := &standingExemptions{ended: ended, entries: make(map[netip.Prefix]pipeline.Subscriber), index: newPrefixIndex[struct{}]()}
+	s := &standingExemptions{ended: ended, entries: make(map[netip.Prefix]pipeline.Subscriber), index: NewPrefixIndex[struct{}]()}
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
 		switch {
-		case p.ended(e, now):
+		case p.Ended(e, now):
 			s.expired = append(s.expired, *e)
 		case e.Line == "":
 			s.entries[e.Prefix] = pipeline.Subscriber{Class: SubscriberExempt}
-			s.index.add(e.Prefix, struct{}{})
+			s.index.Add(e.Prefix, struct{}{})
 			s.list = append(s.list, Exempt{Exemption: *e, Prefixes: []netip.Prefix{e.Prefix}})
 		}
 	}
@@ -61,9 +61,6 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 	return s
 }
 
-// ended reports whether an exemption no longer holds.
-func (p *Policy) ended(e *Exemption, now time.Time) bool { return !now.Before(p.Ends(e)) }
-
 // exemptions puts into a state, and beside it, the prefixes exempt on a switch: those of its own lines, each for that line alone, and those
 // that are exempt everywhere.
 func (c *Compiler) exemptions(compiled *Compiled, sw *Switch, lines lineNumbers, now time.Time) {
@@ -73,7 +70,7 @@ func (c *Compiler) exemptions(compiled *Compiled, sw *Switch, lines lineNumbers,
 	for i := range sw.Lines {
 		line := &sw.Lines[i]
 		at, exempt := c.exemptLines[line.Name]
-		if !exempt || p.ended(&p.Exemptions[at], now) {
+		if !exempt || p.Ended(&p.Exemptions[at], now) {
 			continue
 		}
 		if own == nil {
@@ -82,9 +79,9 @@ func (c *Compiler) exemptions(compiled *Compiled, sw *Switch, lines lineNumbers,
 		list = append(list, Exempt{Exemption: p.Exemptions[at], Prefixes: line.Prefixes})
 		for _, prefix := range line.Prefixes {
 			// The longest prefix decides, so within one that is exempt everywhere a line's own would take the exemption from all others.
-			_, same := s.index.entries[prefix]
+			_, same := s.index.At(prefix)
 			subscriber := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}
-			if _, _, within := s.index.around(prefix); within || same {
+			if _, _, within := s.index.Around(prefix); within || same {
 				subscriber.Line = 0
 			}
 			own[prefix], entries[prefix] = subscriber, subscriber

@@ -75,7 +75,7 @@ func bridgeEntries(sw *Switch) map[pipeline.MAC]pipeline.BridgePort {
 func sourceChecks(p *Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceCheck {
 	checks := make(map[pipeline.LineGroup]pipeline.SourceCheck)
 	for _, g := range p.LineGroups {
-		if check, on, _ := g.SourceCheck.check(); on {
+		if check, on, _ := g.SourceCheck.Code(); on {
 			checks[n.group(g.Name)] = check
 		}
 	}
@@ -86,7 +86,7 @@ func sourceChecks(p *Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceC
 func sourceEntries(p *Policy, sw *Switch, index lineNumbers) map[pipeline.SourceKey]struct{} {
 	checked := make(map[string]bool, len(p.LineGroups))
 	for _, g := range p.LineGroups {
-		_, checked[g.Name], _ = g.SourceCheck.check()
+		_, checked[g.Name], _ = g.SourceCheck.Code()
 	}
 	sources := make(map[pipeline.SourceKey]struct{})
 	for _, line := range sw.Lines {

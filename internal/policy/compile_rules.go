@@ -21,7 +21,7 @@ func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict
 	rules := m.rules()
 	b := &builder{
 		policy: m.policy, numbers: n,
-		priority: int32(len(standing()) + len(rules)),
+		priority: int32(len(StandingRules()) + len(rules)),
 		entries:  make(map[pipeline.VerdictKey]pipeline.Verdict),
 	}
 	b.relay()
@@ -34,33 +34,9 @@ func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict
 	return b.entries
 }
 
-// verdicts is the number of entries that verdictEntries would make where one phase is in force for every line. To validate a policy it need
-// not make them.
-func (p *Policy) verdicts(ph *Phase) int {
-	relays := 0
-	for _, r := range p.Remotes {
-		if r.Relay {
-			relays++
-		}
-	}
-	n := relays*len(p.servicesWith(isMailPort)) + len(p.servicesWith(isSubmissionPort)) + len(p.servicesWith(isSMTPPort))
-	for _, r := range ph.Rules {
-		n += len(p.legs(r)) * max(1, len(r.Groups))
-	}
-	for _, g := range p.LineGroups {
-		if g.undetermined() != DefaultUndetermined {
-			n++
-		}
-		if g.laterFragments() != DefaultLaterFragments {
-			n++
-		}
-	}
-	return n
-}
-
 // add gives a rule its entries, one a match. The matches are completed with the priority.
 func (b *builder) add(name string, action Action, matches []pipeline.VerdictKey) {
-	verdict, _ := action.verdict()
+	verdict, _ := action.Code()
 	for _, key := range matches {
 		key.Priority = b.priority
 		b.entries[key] = pipeline.Verdict{Action: verdict, Rule: b.numbers.rule(name)}
@@ -76,7 +52,7 @@ func (b *builder) relay() {
 		if !r.Relay {
 			continue
 		}
-		for _, s := range b.policy.servicesWith(isMailPort) {
+		for _, s := range b.policy.ServicesWith(TCPPort.IsMail) {
 			matches = append(matches, pipeline.VerdictKey{
 				Service: pipeline.Exactly(b.numbers.service(s.Name)), RemoteClass: pipeline.Exactly(b.numbers.remote(r.Name)),
 			})
@@ -87,7 +63,7 @@ func (b *builder) relay() {
 
 func (b *builder) submission() {
 	var matches []pipeline.VerdictKey
-	for _, s := range b.policy.servicesWith(isSubmissionPort) {
+	for _, s := range b.policy.ServicesWith(TCPPort.IsSubmission) {
 		matches = append(matches, pipeline.VerdictKey{Service: pipeline.Exactly(b.numbers.service(s.Name))})
 	}
 	b.add(RuleSubmission, Permit, matches)
@@ -95,7 +71,7 @@ func (b *builder) submission() {
 
 func (b *builder) exempt() {
 	var matches []pipeline.VerdictKey
-	for _, s := range b.policy.servicesWith(isSMTPPort) {
+	for _, s := range b.policy.ServicesWith(TCPPort.IsSMTP) {
 		matches = append(matches, pipeline.VerdictKey{
 			Service: pipeline.Exactly(b.numbers.service(s.Name)), SubscriberClass: pipeline.Exactly(SubscriberExempt),
 		})
@@ -106,12 +82,12 @@ func (b *builder) exempt() {
 // phaseRule has an entry for each of its targets.
 func (b *builder) phaseRule(r placed) {
 	key := pipeline.VerdictKey{Service: pipeline.Exactly(b.numbers.service(r.Service))}
-	if !r.anyRemote() {
+	if !r.ForAnyRemote() {
 		key.RemoteClass = pipeline.Exactly(b.numbers.remote(r.Remote))
 	}
 	var matches []pipeline.VerdictKey
 	for _, t := range r.targets {
-		code, _ := t.leg.code()
+		code, _ := t.leg.Code()
 		key.Leg, key.Group = pipeline.Exactly(code), pipeline.Match[pipeline.LineGroup]{}
 		if !t.any {
 			key.Group = pipeline.Exactly(b.numbers.group(t.group)) // of no group: 0
@@ -127,8 +103,8 @@ const knobPriority = 1
 // knobs gives the line groups whose knobs are not at their defaults an entry each. The pipeline does the default by itself.
 func (b *builder) knobs() {
 	for _, g := range b.policy.LineGroups {
-		b.knob(g, pipeline.ServiceUndetermined, g.undetermined(), DefaultUndetermined, pipeline.RuleUndetermined)
-		b.knob(g, pipeline.ServiceLaterFragment, g.laterFragments(), DefaultLaterFragments, pipeline.RuleLaterFragment)
+		b.knob(g, pipeline.ServiceUndetermined, g.UndeterminedAction(), DefaultUndetermined, pipeline.RuleUndetermined)
+		b.knob(g, pipeline.ServiceLaterFragment, g.LaterFragmentsAction(), DefaultLaterFragments, pipeline.RuleLaterFragment)
 	}
 }
 
@@ -136,7 +112,7 @@ func (b *builder) knob(g LineGroup, service pipeline.Service, action, byDefault 
 	if action == byDefault {
 		return
 	}
-	verdict, _ := action.verdict()
+	verdict, _ := action.Code()
 	key := pipeline.VerdictKey{
 		Group: pipeline.Exactly(b.numbers.group(g.Name)), Leg: pipeline.Exactly(pipeline.UpDst), Service: pipeline.Exactly(service), Priority: knobPriority,
 	}
@@ -158,9 +134,9 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 		}
 	}
 	add(RuleRelay, Permit, fmt.Sprintf("mail of every line to the ISP's own relays (%s) passes: %s",
-		strings.Join(relays, ", "), describe(p.servicesWith(isMailPort)...)))
-	add(RuleSubmission, Permit, fmt.Sprintf("submission of every line to any server passes: %s", describe(p.servicesWith(isSubmissionPort)...)))
-	add(RuleExempt, Permit, fmt.Sprintf("mail of an exempt address to any server passes: %s", describe(p.servicesWith(isSMTPPort)...)))
+		strings.Join(relays, ", "), describe(p.ServicesWith(TCPPort.IsMail)...)))
+	add(RuleSubmission, Permit, fmt.Sprintf("submission of every line to any server passes: %s", describe(p.ServicesWith(TCPPort.IsSubmission)...)))
+	add(RuleExempt, Permit, fmt.Sprintf("mail of an exempt address to any server passes: %s", describe(p.ServicesWith(TCPPort.IsSMTP)...)))
 	for _, ph := range m.phases {
 		for _, r := range ph.Rules {
 			if _, done := rules[n.rule(r.Name)]; done {
@@ -180,8 +156,8 @@ func (m *mix) meaning(r PhaseRule, drain bool) (strictest Action, text string, s
 	everywhere := true
 	var texts []string
 	for i, ph := range m.phases {
-		x, ok := ph.rule(r.Name)
-		everywhere = everywhere && ok && m.policy.same(x, r)
+		x, ok := ph.Rule(r.Name)
+		everywhere = everywhere && ok && same(m.policy, x, r)
 		if !ok {
 			continue
 		}
@@ -189,17 +165,17 @@ func (m *mix) meaning(r PhaseRule, drain bool) (strictest Action, text string, s
 		if of == "" {
 			continue
 		}
-		if texts == nil || x.Action.strictness() > strictest.strictness() {
+		if texts == nil || strictness(x.Action) > strictness(strictest) {
 			strictest = x.Action
 		}
-		texts = append(texts, fmt.Sprintf("%s (phase %s)", m.policy.sentence(x, of, drain), ph.Name))
+		texts = append(texts, fmt.Sprintf("%s (phase %s)", sentence(m.policy, x, of, drain), ph.Name))
 	}
 	if everywhere {
 		of := "every line"
 		if len(r.Groups) > 0 {
 			of = "lines of " + strings.Join(r.Groups, ", ")
 		}
-		return r.Action, m.policy.sentence(r, of, drain), true
+		return r.Action, sentence(m.policy, r, of, drain), true
 	}
 	return strictest, strings.Join(texts, "; "), texts != nil
 }
@@ -211,7 +187,7 @@ func (m *mix) scope(ph *Phase, r PhaseRule, byDefault bool) string {
 	}
 	var groups []string
 	for _, g := range m.groups {
-		if m.of[g] == ph && r.isFor(g) {
+		if m.of[g] == ph && r.ForGroup(g) {
 			groups = append(groups, g)
 		}
 	}
@@ -222,21 +198,30 @@ func (m *mix) scope(ph *Phase, r PhaseRule, byDefault bool) string {
 }
 
 // sentence is the text of a phase's rule for the lines that are named.
-func (p *Policy) sentence(r PhaseRule, of string, drain bool) string {
+func sentence(p *Policy, r PhaseRule, of string, drain bool) string {
 	server := "any server"
-	if !r.anyRemote() {
+	if !r.ForAnyRemote() {
 		server = r.Remote
 	}
 	where := "to " + server
 	if r.Legs != nil {
-		where = fmt.Sprintf("with %s, on %s,", server, strings.Join(names(r.Legs, Leg.name), ", "))
+		where = fmt.Sprintf("with %s, on %s,", server, strings.Join(Names(r.Legs), ", "))
 	}
-	outcome := r.Action.outcome()
-	if r.Action == Reject && !p.answers(r) {
-		outcome = Drop.outcome() // the switch rejects on no other leg
+	outcome := outcomeText(r.Action)
+	if r.Action == Reject && !p.CanReject(r) {
+		outcome = outcomeText(Drop) // the switch rejects on no other leg
 	}
 	if drain && (r.Action == Drop || r.Action == Reject) {
 		outcome += "; in the drain, segments without SYN pass and are counted"
 	}
-	return fmt.Sprintf("%s of %s %s %s", describe(*p.service(r.Service)), of, where, outcome)
+	return fmt.Sprintf("%s of %s %s %s", describe(*p.Service(r.Service)), of, where, outcome)
+}
+
+// describe lists services by name and TCP port.
+func describe(services ...Service) string {
+	texts := make([]string, len(services))
+	for i, s := range services {
+		texts[i] = s.String()
+	}
+	return strings.Join(texts, ", ")
 }

@@ -18,7 +18,7 @@ const (
 // there a SYN toward it, and a SYN-ACK from it, come before what the other end's port says, for a client may choose its own.
 func serviceEntries(p *Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.ServiceValue {
 	entries := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
-	upSrc, downDst := p.uses(UpSrc), p.uses(DownDst)
+	upSrc, downDst := p.UsesLeg(UpSrc), p.UsesLeg(DownDst)
 	for _, s := range p.Services {
 		value := func(leg pipeline.Leg, priority int32) pipeline.ServiceValue {
 			return pipeline.ServiceValue{Leg: leg, Service: n.service(s.Name), Priority: priority}
@@ -26,18 +26,18 @@ func serviceEntries(p *Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.Serv
 		for _, number := range s.Ports {
 			port := pipeline.PortMatch{Port: uint16(number), Exact: true}
 			remote := int32(priorityRemote)
-			if isSMTPPort(number) {
+			if number.IsSMTP() {
 				remote = priorityRemoteSMTP
 			}
 			entries[pipeline.ServiceKey{Role: pipeline.Access, DstPort: port}] = value(pipeline.UpDst, remote)
-			if isSMTPPort(number) || downDst {
+			if number.IsSMTP() || downDst {
 				entries[pipeline.ServiceKey{Role: pipeline.Network, SrcPort: port}] = value(pipeline.DownSrc, remote)
 			}
-			if isSMTPPort(number) && upSrc {
+			if number.IsSMTP() && upSrc {
 				entries[pipeline.ServiceKey{Role: pipeline.Access, SrcPort: port}] = value(pipeline.UpSrc, prioritySubscriber)
 				entries[pipeline.ServiceKey{Role: pipeline.Access, SrcPort: port, Handshake: pipeline.SYNACK}] = value(pipeline.UpSrc, priorityHandshake)
 			}
-			if isSMTPPort(number) && downDst {
+			if number.IsSMTP() && downDst {
 				entries[pipeline.ServiceKey{Role: pipeline.Network, DstPort: port}] = value(pipeline.DownDst, prioritySubscriber)
 				entries[pipeline.ServiceKey{Role: pipeline.Network, DstPort: port, Handshake: pipeline.SYN}] = value(pipeline.DownDst, priorityHandshake)
 			}

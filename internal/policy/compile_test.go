@@ -184,7 +184,7 @@ func TestReviewsDue(t *testing.T) {
 // TestStaticLine: a line with an address of its own can be exempt, though the others of its group have none.
 func TestStaticLine(t *testing.T) {
 	b := example(t)
-	line, group := &b.Inventory.Switches[0].Lines[2], b.Policy.group("bflets")
+	line, group := &b.Inventory.Switches[0].Lines[2], b.Policy.LineGroup("bflets")
 	for _, x := range []struct {
 		group, line Addressing
 		valid       bool

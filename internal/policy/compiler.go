@@ -39,7 +39,7 @@ type Compiler struct {
 // The policy is checked again (ErrInvalid), and each switch when it is compiled, so that no caller can compile a rule set that blocks
 // submission. ErrNumbers is a name without a number.
 func NewCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
-	if err := validatePolicy(b.Policy); err != nil {
+	if err := ValidatePolicy(b.Policy); err != nil {
 		return nil, fmt.Errorf("compile policy %q: %w", b.Policy.Name, err)
 	}
 	return newCompiler(b, n)
@@ -82,9 +82,10 @@ func newCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
 	}
 	n = c.numbers
 
-	c.lineGroups = numbered(p.LineGroups, LineGroup.name, n.group)
-	c.services = numbered(p.Services, Service.name, n.service)
-	c.remotes = numbered(p.reachedRemotes(), Remote.name, n.remote)
+	c.lineGroups = numbered(p.LineGroups, Names(p.LineGroups), n.group)
+	c.services = numbered(p.Services, Names(p.Services), n.service)
+	remotes := p.RemotesWithNAT64()
+	c.remotes = numbered(remotes, Names(remotes), n.remote)
 	c.serviceEntries = serviceEntries(p, n)
 	c.remoteEntries = remoteEntries(p, n)
 	c.sourceChecks = sourceChecks(p, n)
@@ -101,10 +102,10 @@ func newCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
 }
 
 // numbered are the items of a list by number.
-func numbered[K comparable, T any](list []T, name func(T) string, number func(string) K) map[K]T {
+func numbered[K comparable, T any](list []T, names []string, number func(string) K) map[K]T {
 	all := make(map[K]T, len(list))
-	for _, item := range list {
-		all[number(name(item))] = item
+	for i, item := range list {
+		all[number(names[i])] = item
 	}
 	return all
 }
@@ -121,7 +122,7 @@ func (c *Compiler) Rules(switchName string, in InForce) (Rules, error) {
 	if err != nil {
 		return Rules{}, err
 	}
-	in = in.plain()
+	in = in.Plain()
 	set, err := c.rules(in)
 	if err != nil {
 		return Rules{}, fmt.Errorf("compile switch %q: %w", switchName, err)
@@ -134,9 +135,9 @@ func (c *Compiler) find(switchName string, in InForce) (*Switch, error) {
 	inv := c.bundle.Inventory
 	sw, ok := inv.Switch(switchName)
 	if !ok {
-		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, nearest(switchName, names(inv.Switches, Switch.name), "switches"))
+		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, Nearest(switchName, Names(inv.Switches), "switches"))
 	}
-	return sw, in.check(c.bundle.Policy)
+	return sw, in.Check(c.bundle.Policy)
 }
 
 // A lineNumbers is the index of each line of a switch.
@@ -195,7 +196,7 @@ func (c *Compiler) rulesLocked(in InForce) *ruleSet {
 		m := newMix(c.bundle.Policy, in)
 		set = &ruleSet{mix: m, verdicts: verdictEntries(c.numbers, m)}
 		if len(set.verdicts) > MaxVerdicts {
-			phases := names(m.phases, func(ph *Phase) string { return ph.Name })
+			phases := Names(m.phases)
 			set.err = fmt.Errorf("%w: phases %s side by side need %d verdict entries, and a switch has room for %d; put fewer line groups in a phase of their own",
 				ErrInvalid, strings.Join(phases, " and "), len(set.verdicts), MaxVerdicts)
 		}
@@ -231,7 +232,7 @@ func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 // remoteEntries are the prefixes of all classes, as their servers are seen.
 func remoteEntries(p *Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
 	entries := make(map[netip.Prefix]pipeline.Class)
-	for _, r := range p.reachedRemotes() {
+	for _, r := range p.RemotesWithNAT64() {
 		for _, prefix := range r.Prefixes {
 			entries[prefix] = n.remote(r.Name)
 		}

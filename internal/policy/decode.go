@@ -83,7 +83,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...st
 		if field, ok := of.fields[key]; ok {
 			d.value(pair[1], v.Field(field.index), join(path, key))
 		} else if !slices.Contains(also, key) {
-			d.fault(ErrDecode, at, join(path, key), fmt.Sprintf("unknown key %q", key), nearest(key, known, "known keys"))
+			d.fault(ErrDecode, at, join(path, key), fmt.Sprintf("unknown key %q", key), Nearest(key, known, "known keys"))
 		}
 	}
 	for _, key := range known {

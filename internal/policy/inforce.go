@@ -41,8 +41,8 @@ func (in InForce) String() string {
 	return text
 }
 
-// plain leaves out the groups that say no more than the default, so that two that mean the same are the same.
-func (in InForce) plain() InForce {
+// Plain leaves out the groups that say no more than the default, so that two that mean the same are the same.
+func (in InForce) Plain() InForce {
 	groups := maps.Clone(in.Groups)
 	maps.DeleteFunc(groups, func(_, phase string) bool { return phase == in.Default })
 	if len(groups) == 0 {
@@ -51,18 +51,18 @@ func (in InForce) plain() InForce {
 	return InForce{Default: in.Default, Groups: groups}
 }
 
-// check finds a phase or a line group that the policy does not have.
-func (in InForce) check(p *Policy) error {
+// Check finds a phase or a line group that the policy does not have.
+func (in InForce) Check(p *Policy) error {
 	phases := []string{in.Default}
 	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {
-		if p.group(group) == nil {
-			return fmt.Errorf("%w %q; %s", ErrUnknownGroup, group, nearest(group, names(p.LineGroups, LineGroup.name), "line groups"))
+		if p.LineGroup(group) == nil {
+			return fmt.Errorf("%w %q; %s", ErrUnknownGroup, group, Nearest(group, Names(p.LineGroups), "line groups"))
 		}
 		phases = append(phases, in.Groups[group])
 	}
 	for _, name := range phases {
 		if _, ok := p.Phase(name); !ok {
-			return fmt.Errorf("%w %q; %s", ErrUnknownPhase, name, nearest(name, names(p.Phases, Phase.name), "phases"))
+			return fmt.Errorf("%w %q; %s", ErrUnknownPhase, name, Nearest(name, Names(p.Phases), "phases"))
 		}
 	}
 	return nil

@@ -88,14 +88,14 @@ func (j *judge) service(port TCPPort) string { return j.names[j.services[port]] 
 
 // port is what becomes of a segment between a line of a group and a server of a class, "" being those that have none.
 func (j *judge) port(port TCPPort, leg Leg, group, class string) outcome {
-	code, _ := leg.code()
+	code, _ := leg.Code()
 	service, known := j.services[port]
 	if known && j.asked[asking{code, service}] {
 		if r, ok := j.ruling(asking{code, service}, group, class); ok {
 			return j.outcome(r)
 		}
 	}
-	if isSMTPPort(port) && (leg == UpDst || leg == DownSrc) {
+	if port.IsSMTP() && (leg == UpDst || leg == DownSrc) {
 		return outcome{Drop, RuleFailClosed}
 	}
 	return outcome{}
@@ -121,7 +121,7 @@ func (j *judge) ruling(a asking, group, class string) (ruling, bool) {
 
 func (j *judge) outcome(r ruling) outcome {
 	for _, action := range []Action{Permit, Monitor, Limit, Reject, Drop} {
-		if verdict, _ := action.verdict(); verdict == r.Action {
+		if verdict, _ := action.Code(); verdict == r.Action {
 			return outcome{action, j.rules[r.Rule].Name}
 		}
 	}
@@ -135,8 +135,8 @@ func (j *judge) stopsSMTP(group string) bool {
 	}
 	stops := false
 	for _, class := range append(slices.Collect(maps.Keys(j.remotes)), "") {
-		for _, leg := range allLegs() {
-			stops = stops || j.port(PortSMTP, leg, group, class).action.stoppage() > 0
+		for _, leg := range Legs() {
+			stops = stops || stoppage(j.port(PortSMTP, leg, group, class).action) > 0
 		}
 	}
 	j.stopping[group] = stops
@@ -144,7 +144,7 @@ func (j *judge) stopsSMTP(group string) bool {
 }
 
 // stoppage is how much an action stops: nothing, what is beyond a rate, or all.
-func (a Action) stoppage() int {
+func stoppage(a Action) int {
 	switch a {
 	case Limit:
 		return 1

@@ -20,11 +20,11 @@ const (
 	UpSrc   Leg = "up_src"   // from a line's own port: the answers of a server behind the line
 )
 
-// allLegs are the legs in the order in which messages list them.
-func allLegs() []Leg { return []Leg{UpDst, DownSrc, DownDst, UpSrc} }
+// Legs are the legs in the order in which messages list them.
+func Legs() []Leg { return []Leg{UpDst, DownSrc, DownDst, UpSrc} }
 
-// code is the pipeline's name for a leg; ok is false for a leg that it does not have.
-func (l Leg) code() (leg pipeline.Leg, ok bool) {
+// Code is the pipeline's name for a leg; ok is false for a leg that it does not have.
+func (l Leg) Code() (leg pipeline.Leg, ok bool) {
 	switch l {
 	case UpDst:
 		return pipeline.UpDst, true
@@ -38,24 +38,24 @@ func (l Leg) code() (leg pipeline.Leg, ok bool) {
 	return 0, false
 }
 
-// legs are the legs that a rule is for, said or not.
-func (p *Policy) legs(r PhaseRule) []Leg {
-	switch s := p.service(r.Service); {
+// LegsOf returns the legs that a rule is for, written or by default.
+func (p *Policy) LegsOf(r PhaseRule) []Leg {
+	switch s := p.Service(r.Service); {
 	case r.Legs != nil:
 		return r.Legs
-	case s != nil && s.has(isSMTPPort):
+	case s != nil && s.has(TCPPort.IsSMTP):
 		return []Leg{UpDst, DownSrc}
 	}
 	return []Leg{UpDst}
 }
 
-// answers reports whether a rule is for the leg on which the switch can reject.
-func (p *Policy) answers(r PhaseRule) bool { return slices.Contains(p.legs(r), UpDst) }
+// CanReject reports whether a rule is for the leg on which the switch can reject.
+func (p *Policy) CanReject(r PhaseRule) bool { return slices.Contains(p.LegsOf(r), UpDst) }
 
-// uses reports whether a rule of any phase is for a leg. Which ports are looked at on the subscriber's side hangs on it, in all phases
+// UsesLeg reports whether a rule of any phase is for a leg. Which ports are looked at on the subscriber's side hangs on it, in all phases
 // alike: a change of phase never touches the services of a switch.
-func (p *Policy) uses(leg Leg) bool {
+func (p *Policy) UsesLeg(leg Leg) bool {
 	return slices.ContainsFunc(p.Phases, func(ph Phase) bool {
-		return slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool { return slices.Contains(p.legs(r), leg) })
+		return slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool { return slices.Contains(p.LegsOf(r), leg) })
 	})
 }

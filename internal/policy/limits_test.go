@@ -64,7 +64,7 @@ func TestTooManyVerdicts(t *testing.T) {
 		}
 		p.LineGroups[7].Undetermined = x.knob
 		p.Phases = []Phase{{Name: "wide", Effective: Date{2006, 10, 1}, Rules: []PhaseRule{
-			{Name: "each", Groups: names(p.LineGroups, LineGroup.name), Service: "smtp", Remote: "mobile-carrier", Action: Drop},
+			{Name: "each", Groups: Names(p.LineGroups), Service: "smtp", Remote: "mobile-carrier", Action: Drop},
 			{Name: "all", Service: "smtp", Action: Drop},
 		}}}
 		want := ""

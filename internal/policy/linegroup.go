@@ -85,8 +85,8 @@ const (
 	SourceDrop    SourceCheck = "drop"
 )
 
-// check is the pipeline's name for a source check; on is false where sources are not looked at, ok for a check that it does not have.
-func (c SourceCheck) check() (check pipeline.SourceCheck, on, ok bool) {
+// Code is the pipeline's name for a source check; on is false where sources are not looked at, ok for a check that it does not have.
+func (c SourceCheck) Code() (check pipeline.SourceCheck, on, ok bool) {
 	switch c {
 	case "", SourceOff:
 		return 0, false, true
@@ -98,8 +98,8 @@ func (c SourceCheck) check() (check pipeline.SourceCheck, on, ok bool) {
 	return 0, false, false
 }
 
-// action is what the check does to what it finds.
-func (c SourceCheck) action() Action {
+// Action is what the check does to what it finds.
+func (c SourceCheck) Action() Action {
 	switch c {
 	case SourceMonitor:
 		return Monitor
@@ -117,3 +117,11 @@ type Rate struct {
 
 // MaxRate is far above what any line opens, so that a larger number is a slip.
 const MaxRate uint32 = 1_000_000
+
+// UndeterminedAction is what happens to frames that cannot be read to their TCP ports.
+func (g LineGroup) UndeterminedAction() Action { return g.Undetermined.action(DefaultUndetermined) }
+
+// LaterFragmentsAction is what happens to fragments without ports.
+func (g LineGroup) LaterFragmentsAction() Action {
+	return g.LaterFragments.action(DefaultLaterFragments)
+}

@@ -16,6 +16,8 @@ type File struct {
 	Data []byte
 }
 
+func (f File) name() string { return f.Name }
+
 // A Bundle is a policy and the inventory that it is for, which have been found valid together.
 type Bundle struct {
 	Policy    *Policy
@@ -109,7 +111,7 @@ func (r *reader) complete(files []File) {
 		}
 		in := "no file was given"
 		if len(files) > 0 {
-			in = "not in " + strings.Join(names(files, func(f File) string { return f.Name }), ", ")
+			in = "not in " + strings.Join(Names(files), ", ")
 		}
 		r.faults = append(r.faults, Fault{
 			Kind: ErrDocuments, What: fmt.Sprintf("there is no %s document: %s", kind, in),
@@ -167,7 +169,7 @@ func (d *decoder) headerKey(m *yaml.Node, key string, valid []string) (string, b
 		return "", false
 	}
 	if !slices.Contains(valid, n.Value) {
-		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, n.Value), nearest(n.Value, valid, "known"))
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, n.Value), Nearest(n.Value, valid, "known"))
 		return "", false
 	}
 	return n.Value, true

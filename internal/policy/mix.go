@@ -18,7 +18,7 @@ type mix struct {
 }
 
 func newMix(p *Policy, in InForce) *mix {
-	m := &mix{policy: p, groups: append([]string{""}, names(p.LineGroups, LineGroup.name)...), of: make(map[string]*Phase)}
+	m := &mix{policy: p, groups: append([]string{""}, Names(p.LineGroups)...), of: make(map[string]*Phase)}
 	used := make(map[*Phase]bool)
 	for _, g := range m.groups {
 		m.of[g], _ = p.Phase(in.Phase(g))
@@ -71,7 +71,7 @@ func (m *mix) around(base *Phase) []placed {
 		if ph == base {
 			continue
 		}
-		own[ph] = ph.Rules[:len(ph.Rules)-m.policy.commonEnd(ph, base)]
+		own[ph] = ph.Rules[:len(ph.Rules)-commonEnd(m.policy, ph, base)]
 		for i, r := range own[ph] {
 			if targets := m.apart(ph, own[ph][:i], r); len(targets) > 0 {
 				list = append(list, placed{r, targets})
@@ -94,9 +94,9 @@ func (m *mix) around(base *Phase) []placed {
 // apart are the entries that the groups of a phase have of a rule to themselves, behind the earlier ones.
 func (m *mix) apart(ph *Phase, earlier []PhaseRule, r PhaseRule) []target {
 	var targets []target
-	for _, leg := range m.policy.legs(r) {
+	for _, leg := range m.policy.LegsOf(r) {
 		for _, g := range m.groups {
-			if m.of[g] == ph && r.isFor(g) && !m.decides(earlier, g, r, leg) {
+			if m.of[g] == ph && r.ForGroup(g) && !m.decides(earlier, g, r, leg) {
 				targets = append(targets, target{leg: leg, group: g})
 			}
 		}
@@ -107,7 +107,7 @@ func (m *mix) apart(ph *Phase, earlier []PhaseRule, r PhaseRule) []target {
 // ofBase are the entries of a rule of the base. It is for the groups that meets holds for, and must not reach the others.
 func (m *mix) ofBase(r PhaseRule, own map[*Phase][]PhaseRule, meets func(group string) bool) []target {
 	var targets []target
-	for _, leg := range m.policy.legs(r) {
+	for _, leg := range m.policy.LegsOf(r) {
 		reaches := slices.ContainsFunc(m.groups, func(g string) bool {
 			return !meets(g) && !m.decides(own[m.of[g]], g, r, leg)
 		})
@@ -116,7 +116,7 @@ func (m *mix) ofBase(r PhaseRule, own map[*Phase][]PhaseRule, meets func(group s
 			continue
 		}
 		for _, g := range m.groups {
-			if meets(g) && r.isFor(g) {
+			if meets(g) && r.ForGroup(g) {
 				targets = append(targets, target{leg: leg, group: g})
 			}
 		}
@@ -130,24 +130,19 @@ func (m *mix) decides(rules []PhaseRule, group string, r PhaseRule, leg Leg) boo
 	if group != "" {
 		r.Groups = []string{group}
 	}
-	return slices.ContainsFunc(rules, func(e PhaseRule) bool { return m.policy.covers(e, r, leg) })
-}
-
-// isFor reports whether a rule is for the lines of a group; "" is those that no inventory names.
-func (r PhaseRule) isFor(group string) bool {
-	return len(r.Groups) == 0 || group != "" && slices.Contains(r.Groups, group)
+	return slices.ContainsFunc(rules, func(e PhaseRule) bool { return m.policy.Covers(e, r, leg) })
 }
 
 // same reports whether two rules say the same under the same name.
-func (p *Policy) same(a, b PhaseRule) bool {
-	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && (a.Remote == b.Remote || a.anyRemote() && b.anyRemote()) &&
-		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.legs(a), p.legs(b))
+func same(p *Policy, a, b PhaseRule) bool {
+	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && (a.Remote == b.Remote || a.ForAnyRemote() && b.ForAnyRemote()) &&
+		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.LegsOf(a), p.LegsOf(b))
 }
 
 // commonEnd is how many of their last rules two phases have in common.
-func (p *Policy) commonEnd(a, b *Phase) int {
+func commonEnd(p *Policy, a, b *Phase) int {
 	n := 0
-	for n < len(a.Rules) && n < len(b.Rules) && p.same(a.Rules[len(a.Rules)-1-n], b.Rules[len(b.Rules)-1-n]) {
+	for n < len(a.Rules) && n < len(b.Rules) && same(p, a.Rules[len(a.Rules)-1-n], b.Rules[len(b.Rules)-1-n]) {
 		n++
 	}
 	return n

@@ -1,18 +1,18 @@
 package policy
 
-// names are the names of a list's items, in order.
-func names[T any](list []T, name func(T) string) []string {
+// Names returns the names of a list's items, in order.
+func Names[T interface{ name() string }](list []T) []string {
 	out := make([]string, len(list))
 	for i, item := range list {
-		out[i] = name(item)
+		out[i] = item.name()
 	}
 	return out
 }
 
-// byName is the item of a name, or nil.
-func byName[T any](list []T, nameOf func(T) string, name string) *T {
+// byName returns the item with a name, or nil.
+func byName[T interface{ name() string }](list []T, name string) *T {
 	for i := range list {
-		if nameOf(list[i]) == name {
+		if list[i].name() == name {
 			return &list[i]
 		}
 	}

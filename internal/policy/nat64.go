@@ -72,8 +72,8 @@ func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	return all, of
 }
 
-// reachedRemotes returns the classes of servers with the prefixes in which these are seen.
-func (p *Policy) reachedRemotes() []Remote {
+// RemotesWithNAT64 returns the classes of servers with the prefixes in which these are seen.
+func (p *Policy) RemotesWithNAT64() []Remote {
 	remotes := slices.Clone(p.Remotes)
 	for i := range remotes {
 		remotes[i].Prefixes, _ = p.reached(&remotes[i])

@@ -44,15 +44,15 @@ type span struct {
 }
 
 var (
-	groupSpan   = span{"line group", 1, maxNumbered}
-	serviceSpan = span{"service", 1, uint16(maxServices)}
-	remoteSpan  = span{"remote class", 1, maxNumbered}
+	groupSpan   = span{"line group", 1, MaxLineGroups}
+	serviceSpan = span{"service", 1, uint16(MaxServices)}
+	remoteSpan  = span{"remote class", 1, MaxRemotes}
 	lineSpan    = span{"line", 1, uint16(pipeline.MaxLineIndex)}
 )
 
 // ruleSpan begins behind the standing rules.
 func ruleSpan() span {
-	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(standing())), uint16(pipeline.LastRule)}
+	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(StandingRules())), uint16(pipeline.LastRule)}
 }
 
 // Number numbers the names of documents. A name that has a number in prev keeps it, and still has it while it is gone from the documents.
@@ -100,16 +100,16 @@ func numberPolicy(prev *Numbers, p *Policy) (*Numbers, error) {
 	for _, x := range []struct {
 		of    span
 		was   Given
-		names []string
+		Names []string
 		is    *Given
 	}{
-		{groupSpan, prev.LineGroups, names(p.LineGroups, LineGroup.name), &n.LineGroups},
-		{serviceSpan, prev.Services, names(p.Services, Service.name), &n.Services},
-		{remoteSpan, prev.Remotes, names(p.Remotes, Remote.name), &n.Remotes},
-		{ruleSpan(), prev.Rules, p.ruleNames(), &n.Rules},
+		{groupSpan, prev.LineGroups, Names(p.LineGroups), &n.LineGroups},
+		{serviceSpan, prev.Services, Names(p.Services), &n.Services},
+		{remoteSpan, prev.Remotes, Names(p.Remotes), &n.Remotes},
+		{ruleSpan(), prev.Rules, ruleNames(p), &n.Rules},
 	} {
 		var err error
-		if *x.is, err = x.of.give(x.was, x.names, nil); err != nil {
+		if *x.is, err = x.of.give(x.was, x.Names, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -118,20 +118,24 @@ func numberPolicy(prev *Numbers, p *Policy) (*Numbers, error) {
 
 // numberLines numbers the lines of one switch.
 func numberLines(prev Given, sw *Switch) (Given, error) {
-	given, err := lineSpan.give(prev, names(sw.Lines, Line.name), names(sw.Lines, Line.place))
+	places := make([]string, len(sw.Lines))
+	for i, l := range sw.Lines {
+		places[i] = linePlace(l)
+	}
+	given, err := lineSpan.give(prev, Names(sw.Lines), places)
 	if err != nil {
 		return nil, fmt.Errorf("switch %q: %w", sw.Name, err)
 	}
 	return given, nil
 }
 
-// place is where a line stands, as Numbers write it. A port's name has no blanks.
-func (l Line) place() string {
+// linePlace is where a line stands, as Numbers write it. A port's name has no blanks.
+func linePlace(l Line) string {
 	return fmt.Sprintf("%s %d %d %d", l.Port, l.VLAN, l.InnerVLAN, l.PPPoE)
 }
 
 // ruleNames are the names of all phases' rules, in order of first appearance.
-func (p *Policy) ruleNames() []string {
+func ruleNames(p *Policy) []string {
 	var all []string
 	seen := make(map[string]bool)
 	for _, ph := range p.Phases {
@@ -279,10 +283,10 @@ func (s span) knows(given Given, names []string) error {
 // knowsPolicy returns ErrNumbers if something of a policy has no number.
 func (n *Numbers) knowsPolicy(p *Policy) error {
 	return cmp.Or(
-		groupSpan.knows(n.LineGroups, names(p.LineGroups, LineGroup.name)),
-		serviceSpan.knows(n.Services, names(p.Services, Service.name)),
-		remoteSpan.knows(n.Remotes, names(p.Remotes, Remote.name)),
-		ruleSpan().knows(n.Rules, p.ruleNames()),
+		groupSpan.knows(n.LineGroups, Names(p.LineGroups)),
+		serviceSpan.knows(n.Services, Names(p.Services)),
+		remoteSpan.knows(n.Remotes, Names(p.Remotes)),
+		ruleSpan().knows(n.Rules, ruleNames(p)),
 	)
 }
 
@@ -298,7 +302,7 @@ func (n *Numbers) remote(name string) pipeline.Class { return pipeline.Class(n.R
 
 // rule is the id of a standing rule or of one of the phases'.
 func (n *Numbers) rule(name string) pipeline.RuleID {
-	if i := slices.Index(standing(), name); i >= 0 {
+	if i := slices.Index(StandingRules(), name); i >= 0 {
 		return pipeline.FirstRule + pipeline.RuleID(i)
 	}
 	return pipeline.RuleID(n.Rules[name].Number)

@@ -104,8 +104,8 @@ type PhaseRule struct {
 	Action Action `yaml:"action"`
 }
 
-// anyRemote reports whether the rule is for every server.
-func (r PhaseRule) anyRemote() bool { return r.Remote == "" || r.Remote == AnyRemote }
+// ForAnyRemote reports whether the rule is for every server.
+func (r PhaseRule) ForAnyRemote() bool { return r.Remote == "" || r.Remote == AnyRemote }
 
 // An Action is what a rule does with what it matches.
 type Action string
@@ -124,16 +124,11 @@ const (
 	Drop   Action = "drop"
 )
 
-// strictness orders the actions by how much they stop.
-func (a Action) strictness() int {
-	return slices.Index([]Action{Permit, Monitor, Limit, Reject, Drop}, a)
-}
-
 // stops reports whether an action keeps anything from passing.
 func (a Action) stops() bool { return a == Limit || a == Reject || a == Drop }
 
-// verdict is the pipeline's name for an action; ok is false for an action that it does not have.
-func (a Action) verdict() (v pipeline.VerdictAction, ok bool) {
+// Code is the pipeline's name for an action; ok is false for an action that it does not have.
+func (a Action) Code() (v pipeline.VerdictAction, ok bool) {
 	switch a {
 	case Permit:
 		return pipeline.Permit, true
@@ -180,15 +175,15 @@ func (p *Policy) ReviewsDue(now time.Time) []Exemption {
 	var due []Exemption
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
-		if !e.Review.IsZero() && !now.Before(e.Review.start(p.UTCOffset)) && !p.ended(e, now) {
+		if !e.Review.IsZero() && !now.Before(e.Review.start(p.UTCOffset)) && !p.Ended(e, now) {
 			due = append(due, *e)
 		}
 	}
 	return due
 }
 
-// rule returns the rule of a name.
-func (ph *Phase) rule(name string) (r PhaseRule, ok bool) {
+// Rule returns the rule of a name.
+func (ph *Phase) Rule(name string) (r PhaseRule, ok bool) {
 	i := slices.IndexFunc(ph.Rules, func(r PhaseRule) bool { return r.Name == name })
 	if i < 0 {
 		return PhaseRule{}, false
@@ -196,12 +191,21 @@ func (ph *Phase) rule(name string) (r PhaseRule, ok bool) {
 	return ph.Rules[i], true
 }
 
-// group, service and remote return the thing of a name, and nil for a name that the policy does not have.
-
-func (p *Policy) group(name string) *LineGroup {
-	return byName(p.LineGroups, LineGroup.name, name)
+// LineGroup returns the line group with a name, or nil.
+func (p *Policy) LineGroup(name string) *LineGroup {
+	return byName(p.LineGroups, name)
 }
 
-func (p *Policy) service(name string) *Service { return byName(p.Services, Service.name, name) }
+// Service returns the service with a name, or nil.
+func (p *Policy) Service(name string) *Service { return byName(p.Services, name) }
 
-func (p *Policy) remote(name string) *Remote { return byName(p.Remotes, Remote.name, name) }
+// Remote returns the remote class with a name, or nil.
+func (p *Policy) Remote(name string) *Remote { return byName(p.Remotes, name) }
+
+// Ended reports whether an exemption no longer holds.
+func (p *Policy) Ended(e *Exemption, now time.Time) bool { return !now.Before(p.Ends(e)) }
+
+// ForGroup reports whether a rule is for the lines of a group; "" means lines that no inventory names.
+func (r PhaseRule) ForGroup(group string) bool {
+	return len(r.Groups) == 0 || group != "" && slices.Contains(r.Groups, group)
+}

@@ -90,15 +90,15 @@ func TestNearest(t *testing.T) {
 		"imap":        `services: smtp, submission, submissions, pop3`,
 		"":            `services: smtp, submission, submissions, pop3`,
 	} {
-		if got := nearest(given, valid, "services"); got != want {
+		if got := Nearest(given, valid, "services"); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", given, got, want)
 		}
 	}
-	if got, want := nearest("x", nil, "services"), "there are no services"; got != want {
+	if got, want := Nearest("x", nil, "services"), "there are no services"; got != want {
 		t.Errorf("nearest of none = %q, want %q", got, want)
 	}
 	many := strings.Split(strings.Repeat("line,", 14)+"line", ",")
-	if got, want := nearest("qqqq", many, "lines"), "lines: "+strings.Repeat("line, ", 11)+"line and 3 more"; got != want {
+	if got, want := Nearest("qqqq", many, "lines"), "lines: "+strings.Repeat("line, ", 11)+"line and 3 more"; got != want {
 		t.Errorf("nearest of many = %q, want %q", got, want)
 	}
 }

@@ -63,18 +63,18 @@ func drawPhase(t *rapid.T, p *Policy, i int) Phase {
 		class := rapid.SampledFrom(p.Remotes).Draw(t, "remote")
 		r := PhaseRule{Service: rapid.SampledFrom([]string{"smtp", p.Services[0].Name}).Draw(t, "service"), Remote: class.Name, Action: actions.Draw(t, "action")}
 		if rapid.Bool().Draw(t, "of groups") {
-			groups := rapid.Permutation(names(p.LineGroups, LineGroup.name)).Draw(t, "order")
+			groups := rapid.Permutation(Names(p.LineGroups)).Draw(t, "order")
 			r.Groups = groups[:rapid.IntRange(1, len(groups)).Draw(t, "groups of the rule")]
 		}
 		if r.Service == "smtp" && rapid.Bool().Draw(t, "of legs") {
-			r.Legs = rapid.Permutation(allLegs()).Draw(t, "order of legs")[:rapid.IntRange(1, 4).Draw(t, "legs of the rule")]
+			r.Legs = rapid.Permutation(Legs()).Draw(t, "order of legs")[:rapid.IntRange(1, 4).Draw(t, "legs of the rule")]
 		} else if rapid.Bool().Draw(t, "of the only leg") {
 			r.Legs = []Leg{UpDst}
 		}
 		r.Name = fmt.Sprintf("%s-to-%s-%d", r.Service, r.Remote, len(r.Groups))
 		useless := class.Relay && r.Service != "pop3" || slices.ContainsFunc(ph.Rules, func(e PhaseRule) bool { return e.Name == r.Name }) ||
-			!slices.ContainsFunc(p.legs(r), func(leg Leg) bool {
-				return !slices.ContainsFunc(ph.Rules, func(e PhaseRule) bool { return p.covers(e, r, leg) })
+			!slices.ContainsFunc(p.LegsOf(r), func(leg Leg) bool {
+				return !slices.ContainsFunc(ph.Rules, func(e PhaseRule) bool { return p.Covers(e, r, leg) })
 			})
 		if !useless {
 			ph.Rules = append(ph.Rules, r)
@@ -156,14 +156,14 @@ func slip(t *rapid.T, p *Policy) {
 	case 3:
 		rule.Remote, rule.Action, rule.Name = p.Remotes[0].Name, Drop, "slip"
 	case 4:
-		rule.Name = rapid.SampledFrom(builtIn()).Draw(t, "name")
+		rule.Name = rapid.SampledFrom(BuiltInRules()).Draw(t, "name")
 	case 5:
 		p.Remotes = append(p.Remotes, Remote{Name: "slip", Prefixes: p.Remotes[0].Prefixes})
 	case 6:
 		rule.Service, rule.Name, rule.Legs = "submission", "slip", []Leg{DownSrc}
 		rule.Action = rapid.SampledFrom([]Action{Drop, Reject, Limit}).Draw(t, "action")
 	case 7:
-		rule.Legs = []Leg{rapid.SampledFrom(allLegs()).Draw(t, "leg")}
+		rule.Legs = []Leg{rapid.SampledFrom(Legs()).Draw(t, "leg")}
 	case 8:
 		rule.Action = Limit
 	case 9:
@@ -173,7 +173,7 @@ func slip(t *rapid.T, p *Policy) {
 
 // drawInForce puts a phase in force for every line, or others for some line groups too.
 func drawInForce(t *rapid.T, p *Policy) InForce {
-	phase := rapid.SampledFrom(names(p.Phases, Phase.name))
+	phase := rapid.SampledFrom(Names(p.Phases))
 	in := Everywhere(phase.Draw(t, "phase"))
 	if rapid.Bool().Draw(t, "phases side by side") {
 		in.Groups = make(map[string]string)
@@ -226,19 +226,19 @@ func TestDecidesInOrder(t *testing.T) {
 				t.Fatalf("%v: %+v meets rule %q, want %q", in, x, got, want)
 			}
 			ph := phaseOf(x.group)
-			if r, ok := ph.rule(want); ok {
-				if action, _ := r.Action.verdict(); v.Action != action {
+			if r, ok := ph.Rule(want); ok {
+				if action, _ := r.Action.Code(); v.Action != action {
 					t.Fatalf("%v: %+v: rule %q is %q, its entry says %d", in, x, want, r.Action, v.Action)
 				}
-				if c.Rules[v.Rule].Action.strictness() < r.Action.strictness() {
+				if strictness(c.Rules[v.Rule].Action) < strictness(r.Action) {
 					t.Fatalf("%v: rule %q is said to be %q at most, and here is %q", in, want, c.Rules[v.Rule].Action, r.Action)
 				}
 			}
 		}
 		knobsRead(t, p, c)
 		ph := phaseOf(0)
-		if n := len(c.State.Verdicts); len(c.InForce.Groups) == 0 && n != p.verdicts(&ph) || n > MaxVerdicts {
-			t.Fatalf("%v: %d entries, %d counted", in, n, p.verdicts(&ph))
+		if n := len(c.State.Verdicts); len(c.InForce.Groups) == 0 && n != p.VerdictEntries(&ph) || n > MaxVerdicts {
+			t.Fatalf("%v: %d entries, %d counted", in, n, p.VerdictEntries(&ph))
 		}
 		if _, err := c.State.Entries(); err != nil {
 			t.Fatalf("%v: the pipeline has no entries for it: %v", in, err)

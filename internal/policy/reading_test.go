@@ -41,7 +41,7 @@ func segments(p *Policy) iter.Seq[segment] {
 	}
 }
 
-// verdict is what the tables say, as P4Runtime defines it: of each, the matching entry with the largest priority. ok is false on a miss.
+// Code is what the tables say, as P4Runtime defines it: of each, the matching entry with the largest priority. ok is false on a miss.
 // Two matching entries with one priority would leave the answer to the target, and fail the test.
 func verdict(t *rapid.T, s pipeline.State, x segment) (v pipeline.Verdict, ok bool) {
 	src, dst := x.own, x.remote

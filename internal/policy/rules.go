@@ -24,33 +24,16 @@ const (
 	RuleSpoofed       = "spoofed"        // the source check of line groups
 )
 
-// standing are the names of the rules that every phase begins with.
-func standing() []string { return []string{RuleRelay, RuleSubmission, RuleExempt} }
+// StandingRules are the names of the rules that every phase begins with.
+func StandingRules() []string { return []string{RuleRelay, RuleSubmission, RuleExempt} }
 
-// builtIn are the names that a policy's rules cannot have.
-func builtIn() []string {
-	return append(standing(), RuleFailClosed, RuleTinyFragment, RuleLaterFragment, RuleUndetermined, RuleSpoofed)
+// BuiltInRules are the names that a policy's rules cannot have.
+func BuiltInRules() []string {
+	return append(StandingRules(), RuleFailClosed, RuleTinyFragment, RuleLaterFragment, RuleUndetermined, RuleSpoofed)
 }
 
 // maxRules is how many names the phases of one policy can have between them: an id each, beside the standing rules.
 const maxRules = int(pipeline.LastRule-pipeline.FirstRule) + 1 - 3
-
-// outcome is an action as the end of a sentence.
-func (a Action) outcome() string {
-	switch a {
-	case Permit:
-		return "passes"
-	case Monitor:
-		return "passes, and is counted as what a drop would stop"
-	case Limit:
-		return "passes, but for new connections above the line's rate, which are dropped"
-	case Reject:
-		return "is dropped, and a line's new connection is answered with an ICMP error"
-	case Drop:
-		return "is dropped"
-	}
-	return "is left alone"
-}
 
 // The ports whose meaning is fixed, whatever a policy calls their services.
 const (
@@ -62,12 +45,17 @@ const (
 // has reports whether a service has a port for which is holds.
 func (s Service) has(is func(TCPPort) bool) bool { return slices.ContainsFunc(s.Ports, is) }
 
-func isSMTPPort(port TCPPort) bool       { return port == PortSMTP }
-func isSubmissionPort(port TCPPort) bool { return port == PortSubmission || port == PortSubmissions }
-func isMailPort(port TCPPort) bool       { return isSMTPPort(port) || isSubmissionPort(port) }
+// IsSMTP reports whether the port is 25.
+func (p TCPPort) IsSMTP() bool { return p == PortSMTP }
 
-// servicesWith are the services that have a port for which is holds.
-func (p *Policy) servicesWith(is func(TCPPort) bool) []Service {
+// IsSubmission reports whether the port is 587 or 465.
+func (p TCPPort) IsSubmission() bool { return p == PortSubmission || p == PortSubmissions }
+
+// IsMail reports whether the port is 25, 587 or 465.
+func (p TCPPort) IsMail() bool { return p.IsSMTP() || p.IsSubmission() }
+
+// ServicesWith returns the services that have a port for which is returns true.
+func (p *Policy) ServicesWith(is func(TCPPort) bool) []Service {
 	var found []Service
 	for _, s := range p.Services {
 		if s.has(is) {
@@ -77,15 +65,11 @@ func (p *Policy) servicesWith(is func(TCPPort) bool) []Service {
 	return found
 }
 
-// describe lists services by name and TCP port.
-func describe(services ...Service) string {
-	texts := make([]string, 0, len(services))
-	for _, s := range services {
-		ports := make([]string, len(s.Ports))
-		for i, port := range s.Ports {
-			ports[i] = fmt.Sprint(port)
-		}
-		texts = append(texts, fmt.Sprintf("%s (TCP %s)", s.Name, strings.Join(ports, ", ")))
+// String is the service's name and its ports: "submission (TCP 587, 465)".
+func (s Service) String() string {
+	ports := make([]string, len(s.Ports))
+	for i, port := range s.Ports {
+		ports[i] = fmt.Sprint(port)
 	}
-	return strings.Join(texts, ", ")
+	return fmt.Sprintf("%s (TCP %s)", s.Name, strings.Join(ports, ", "))
 }

@@ -112,7 +112,7 @@ func readMAC(s string) (any, error) {
 
 func readAction(s string) (any, error) {
 	a := Action(s)
-	if _, ok := a.verdict(); !ok {
+	if _, ok := a.Code(); !ok {
 		return nil, strconv.ErrSyntax
 	}
 	return a, nil
@@ -128,7 +128,7 @@ func readKnob(s string) (any, error) {
 
 func readSourceCheck(s string) (any, error) {
 	c := SourceCheck(s)
-	if _, _, ok := c.check(); s == "" || !ok {
+	if _, _, ok := c.Code(); s == "" || !ok {
 		return nil, strconv.ErrSyntax
 	}
 	return c, nil
@@ -136,7 +136,7 @@ func readSourceCheck(s string) (any, error) {
 
 // wantAccess is what is valid as access.
 func wantAccess() string {
-	all := names(accesses(), Access.name)
+	all := Names(accesses())
 	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
 }
 
@@ -166,7 +166,7 @@ func readForeign(s string) (any, error) {
 
 func readLeg(s string) (any, error) {
 	l := Leg(s)
-	if _, ok := l.code(); !ok {
+	if _, ok := l.Code(); !ok {
 		return nil, strconv.ErrSyntax
 	}
 	return l, nil

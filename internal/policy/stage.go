@@ -42,7 +42,7 @@ func (c *Compiler) stagedSets(in InForce) []*ruleSet {
 		if i < 0 || i >= len(phases) {
 			return
 		}
-		set := c.rulesLocked(InForce{Default: phases[i].Name, Groups: in.Groups}.plain())
+		set := c.rulesLocked(InForce{Default: phases[i].Name, Groups: in.Groups}.Plain())
 		same := func(x *ruleSet) bool { return maps.Equal(x.verdicts, set.verdicts) }
 		if set.err == nil && !slices.ContainsFunc(there, same) {
 			there = append(there, set)

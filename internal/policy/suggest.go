@@ -8,8 +8,8 @@ import (
 // maxListed is how many valid names a message lists before it only counts the rest.
 const maxListed = 12
 
-// nearest says which of the valid names the given one was probably meant to be, and lists them.
-func nearest(given string, valid []string, kind string) string {
+// Nearest lists the valid names of a kind, and begins with the one that the given name was probably meant to be.
+func Nearest(given string, valid []string, kind string) string {
 	if len(valid) == 0 {
 		return fmt.Sprintf("there are no %s", kind)
 	}
@@ -57,6 +57,3 @@ func distance(a, b string) int {
 	}
 	return last[len(t)]
 }
-
-// Nearest says which of the valid names of a kind a given one was probably meant to be, and lists them, as the messages of this package do.
-func Nearest(given string, valid []string, kind string) string { return nearest(given, valid, kind) }

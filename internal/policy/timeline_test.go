@@ -129,7 +129,7 @@ func drawActivations(t *rapid.T, b *Bundle) []Activation {
 			acts[i].Undoes = acts[rapid.IntRange(0, i-1).Draw(t, "undone")].ID
 			continue
 		}
-		acts[i].Phase = rapid.SampledFrom(names(b.Policy.Phases, Phase.name)).Draw(t, "phase")
+		acts[i].Phase = rapid.SampledFrom(Names(b.Policy.Phases)).Draw(t, "phase")
 		acts[i].UntilNextDate = rapid.IntRange(0, 3).Draw(t, "until") == 0
 	}
 	return acts
@@ -140,7 +140,7 @@ func drawScope(t *rapid.T, b *Bundle) Scope {
 		list = rapid.Permutation(list).Draw(t, label)
 		return list[:rapid.IntRange(0, len(list)).Draw(t, "number of "+label)]
 	}
-	return Scope{some(names(b.Policy.LineGroups, LineGroup.name), "groups"), some(names(b.Inventory.Switches, Switch.name), "switches")}
+	return Scope{some(Names(b.Policy.LineGroups), "groups"), some(Names(b.Inventory.Switches), "switches")}
 }
 
 func drawMoment(t *rapid.T, p *Policy) time.Time {
@@ -198,8 +198,8 @@ func replayed(b *Bundle, acts []Activation, sw, group string, now time.Time) str
 
 // cells are the lines that the timeline tells apart.
 func cells(b *Bundle, each func(sw, group string)) {
-	for _, sw := range names(b.Inventory.Switches, Switch.name) {
-		for _, group := range append([]string{""}, names(b.Policy.LineGroups, LineGroup.name)...) {
+	for _, sw := range Names(b.Inventory.Switches) {
+		for _, group := range append([]string{""}, Names(b.Policy.LineGroups)...) {
 			each(sw, group)
 		}
 	}
@@ -325,7 +325,7 @@ func TestTurnsAreWhatIsInForce(t *testing.T) {
 	b := twoEdges(t)
 	rapid.Check(t, func(t *rapid.T) {
 		acts := drawActivations(t, b)
-		sw := rapid.SampledFrom(names(b.Inventory.Switches, Switch.name)).Draw(t, "switch")
+		sw := rapid.SampledFrom(Names(b.Inventory.Switches)).Draw(t, "switch")
 		now := drawMoment(t, b.Policy)
 		here := on(acts, sw)
 		madeBy := func(at time.Time) []Activation {

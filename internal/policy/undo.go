@@ -104,7 +104,7 @@ func (b *Bundle) groupsOf(scope Scope) []string {
 	if len(scope.Groups) > 0 {
 		return scope.Groups
 	}
-	return append([]string{""}, names(b.Policy.LineGroups, LineGroup.name)...)
+	return append([]string{""}, Names(b.Policy.LineGroups)...)
 }
 
 // within is the part of a scope that lies in another; ok is false if there is none.
@@ -135,7 +135,7 @@ func common(a, b []string) (both []string, ok bool) {
 
 // switchesOf are the switches of a scope that the inventory has.
 func (b *Bundle) switchesOf(scope Scope) []string {
-	all := names(b.Inventory.Switches, Switch.name)
+	all := Names(b.Inventory.Switches)
 	if len(scope.Switches) == 0 {
 		return all
 	}

@@ -16,8 +16,9 @@ const (
 	MaxLines    = 8192 // of a switch: what the pipeline's tables are sized for
 	MaxVerdicts = 256  // entries of a phase: the verdict table holds four epochs of as many
 
-	maxNumbered = 255                       // line groups, remote classes: 8 bits, of which 0 is "no entry said otherwise"
-	maxServices = int(pipeline.LastService) // the numbers above stand for frames without ports
+	MaxLineGroups = 255                       // 8 bits, of which 0 is "no entry said otherwise"
+	MaxRemotes    = 255                       // the same
+	MaxServices   = int(pipeline.LastService) // the numbers above stand for frames without ports
 )
 
 // Validate finds everything that is wrong with a policy, an inventory, and the two together. The error is a Faults of ErrInvalid.
@@ -29,14 +30,14 @@ func validate(ctx context.Context, p *Policy, inv *Inventory) error {
 	return v.all(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
-// validatePolicy is the part of Validate that is the same for all switches.
-func validatePolicy(p *Policy) error {
+// ValidatePolicy is the part of Validate that is the same for all switches.
+func ValidatePolicy(p *Policy) error {
 	v := validator{p: p}
 	return v.all(v.policy)
 }
 
-// validateSwitch is the part of Validate that concerns one switch: its cost does not grow with the fleet.
-func validateSwitch(p *Policy, sw *Switch) error {
+// ValidateSwitch is the part of Validate that concerns one switch: its cost does not grow with the fleet.
+func ValidateSwitch(p *Policy, sw *Switch) error {
 	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
 	return v.all(v.inventory, func() { v.lineGroupsKnown(*sw) }, v.checkedLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }

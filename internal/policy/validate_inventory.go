@@ -15,7 +15,7 @@ func (v *validator) inventory() {
 	if len(inv.Switches) == 0 {
 		v.inInventory("switches", "there are no switches", "give at least one")
 	}
-	v.named(inv.src, names(inv.Switches, Switch.name), pathTo("switches", "name"), "switch")
+	v.named(inv.src, Names(inv.Switches), pathTo("switches", "name"), "switch")
 	devices := make(map[uint64]int)
 	var lines []string
 	var linePaths []string
@@ -94,7 +94,7 @@ func notHost(addr netip.Addr) string {
 
 // ports checks the ports of a switch.
 func (v *validator) ports(sw *Switch, path string) {
-	v.named(v.inv.src, names(sw.Ports, Port.name), pathTo(path+".ports", "name"), "port")
+	v.named(v.inv.src, Names(sw.Ports), pathTo(path+".ports", "name"), "port")
 	numbers := make(map[pipeline.Port]string)
 	network := false
 	for i, port := range sw.Ports {
@@ -142,9 +142,9 @@ func (v *validator) lines(sw *Switch, path string) {
 		role, known := roles[line.Port]
 		switch {
 		case !known:
-			v.inInventory(portPath, fmt.Sprintf("line %q is on unknown port %q of switch %q", line.Name, line.Port, sw.Name), nearest(line.Port, access, "access ports"))
+			v.inInventory(portPath, fmt.Sprintf("line %q is on unknown port %q of switch %q", line.Name, line.Port, sw.Name), Nearest(line.Port, access, "access ports"))
 		case role != pipeline.Access:
-			v.inInventory(portPath, fmt.Sprintf("line %q is on network port %q", line.Name, line.Port), "what comes from a network port is not filtered; "+nearest("", access, "access ports"))
+			v.inInventory(portPath, fmt.Sprintf("line %q is on network port %q", line.Name, line.Port), "what comes from a network port is not filtered; "+Nearest("", access, "access ports"))
 		}
 		v.lineTags(line, at(path+".lines", i, ""))
 		here := place{line.Port, line.VLAN, line.InnerVLAN, line.PPPoE}
@@ -204,7 +204,7 @@ func (v *validator) lineTags(line Line, path string) {
 func (v *validator) checkedLines() {
 	checks := make(map[string]SourceCheck)
 	for _, g := range v.p.LineGroups {
-		if _, on, _ := g.SourceCheck.check(); on {
+		if _, on, _ := g.SourceCheck.Code(); on {
 			checks[g.Name] = g.SourceCheck
 		}
 	}
@@ -254,15 +254,15 @@ func (v *validator) stations(sw *Switch, path string) {
 
 // lineGroupsKnown checks that the lines of switches are in groups that the policy has.
 func (v *validator) lineGroupsKnown(switches ...Switch) {
-	known := names(v.p.LineGroups, LineGroup.name)
+	known := Names(v.p.LineGroups)
 	if len(known) == 0 {
 		return // a fault of its own
 	}
 	for i, sw := range switches {
 		for j, line := range sw.Lines {
-			if v.p.group(line.Group) == nil {
+			if v.p.LineGroup(line.Group) == nil {
 				v.inInventory(at(at("switches", i, "lines"), j, "group"), fmt.Sprintf("line %q is in unknown line group %q", line.Name, line.Group),
-					nearest(line.Group, known, fmt.Sprintf("line groups of policy %q", v.p.Name)))
+					Nearest(line.Group, known, fmt.Sprintf("line groups of policy %q", v.p.Name)))
 			}
 		}
 	}
@@ -289,10 +289,10 @@ func (v *validator) exemptLines() {
 		line, ok := lines[e.Line]
 		switch {
 		case !ok:
-			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), nearest(e.Line, known, "lines of the inventory"))
+			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), Nearest(e.Line, known, "lines of the inventory"))
 		case len(line.Prefixes) == 0:
 			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
-		case line.addressing(v.p.group(line.Group)) == Dynamic:
+		case line.addressing(v.p.LineGroup(line.Group)) == Dynamic:
 			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, whose addresses are dynamic", e.Line),
 				"an exemption is by address, and would be lost with it: give the line an address of its own and say so in the inventory, with addressing: static at the line")
 		}

@@ -12,7 +12,7 @@ func (v *validator) phases() {
 	if len(p.Phases) == 0 {
 		v.inPolicy("phases", "there are no phases", "give at least one, with the rules in force from its date")
 	}
-	v.named(p.src, names(p.Phases, Phase.name), pathTo("phases", "name"), "phase")
+	v.named(p.src, Names(p.Phases), pathTo("phases", "name"), "phase")
 	for i := range p.Phases {
 		ph := &p.Phases[i]
 		path := at("phases", i, "")
@@ -24,7 +24,7 @@ func (v *validator) phases() {
 				"phases stand in the order of their dates")
 		}
 		rulesPath := path + ".rules"
-		v.named(p.src, names(ph.Rules, PhaseRule.name), pathTo(rulesPath, "name"), "rule")
+		v.named(p.src, Names(ph.Rules), pathTo(rulesPath, "name"), "rule")
 		before := len(v.faults)
 		for j := range ph.Rules {
 			v.rule(ph, j, at(rulesPath, j, ""))
@@ -40,26 +40,26 @@ func (v *validator) phases() {
 // rule checks one rule of a phase.
 func (v *validator) rule(ph *Phase, i int, path string) {
 	p, r := v.p, ph.Rules[i]
-	if slices.Contains(builtIn(), r.Name) {
+	if slices.Contains(BuiltInRules(), r.Name) {
 		v.inPolicy(path+".name", fmt.Sprintf("rule %q cannot be defined", r.Name), "it stands in every phase, and its counter would be mixed with this one's: choose another name")
 	}
-	if _, ok := r.Action.verdict(); !ok {
+	if _, ok := r.Action.Code(); !ok {
 		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants "+wantAction)
 	}
 	v.ruleGroups(r, path)
-	service := p.service(r.Service)
+	service := p.Service(r.Service)
 	if service == nil {
-		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), nearest(r.Service, names(p.Services, Service.name), "services"))
+		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), Nearest(r.Service, Names(p.Services), "services"))
 	}
 	v.ruleLegs(r, service, path)
-	remote := p.remote(r.Remote)
-	if remote == nil && !r.anyRemote() {
-		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), nearest(r.Remote, append([]string{AnyRemote}, names(p.Remotes, Remote.name)...), "remote classes"))
+	remote := p.Remote(r.Remote)
+	if remote == nil && !r.ForAnyRemote() {
+		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), Nearest(r.Remote, append([]string{AnyRemote}, Names(p.Remotes)...), "remote classes"))
 	}
 	if service == nil || v.blocksSubmission(r, service, path) {
 		return
 	}
-	if remote != nil && remote.Relay && service.has(isMailPort) {
+	if remote != nil && remote.Relay && service.has(TCPPort.IsMail) {
 		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("mail to own relays such as %q passes in every phase, before any rule: leave the rule out", r.Remote))
 		return
 	}
@@ -69,8 +69,8 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 // ruleMatches notes a rule that others stand before which take all that it would.
 func (v *validator) ruleMatches(earlier []PhaseRule, r PhaseRule, path string) {
 	var by []string
-	for _, leg := range v.p.legs(r) {
-		i := slices.IndexFunc(earlier, func(e PhaseRule) bool { return v.p.covers(e, r, leg) })
+	for _, leg := range v.p.LegsOf(r) {
+		i := slices.IndexFunc(earlier, func(e PhaseRule) bool { return v.p.Covers(e, r, leg) })
 		if i < 0 {
 			return
 		}
@@ -94,8 +94,8 @@ func (v *validator) ruleGroups(r PhaseRule, path string) {
 	}
 	for j, g := range r.Groups {
 		groupPath := at(path+".groups", j, "")
-		if p.group(g) == nil {
-			v.inPolicy(groupPath, fmt.Sprintf("unknown line group %q", g), nearest(g, names(p.LineGroups, LineGroup.name), "line groups"))
+		if p.LineGroup(g) == nil {
+			v.inPolicy(groupPath, fmt.Sprintf("unknown line group %q", g), Nearest(g, Names(p.LineGroups), "line groups"))
 		}
 		if slices.Contains(r.Groups[:j], g) {
 			v.inPolicy(groupPath, fmt.Sprintf("line group %q is in rule %q twice", g, r.Name), "keep one")
@@ -123,13 +123,13 @@ func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 	}
 	for i, leg := range r.Legs {
 		legPath := at(path+".legs", i, "")
-		if _, ok := leg.code(); !ok {
-			v.inPolicy(legPath, fmt.Sprintf("unknown leg %q", leg), nearest(string(leg), names(allLegs(), Leg.name), "legs"))
+		if _, ok := leg.Code(); !ok {
+			v.inPolicy(legPath, fmt.Sprintf("unknown leg %q", leg), Nearest(string(leg), Names(Legs()), "legs"))
 		}
 		if slices.Contains(r.Legs[:i], leg) {
 			v.inPolicy(legPath, fmt.Sprintf("leg %q is in rule %q twice", leg, r.Name), "keep one")
 		}
-		if leg != UpDst && service != nil && !service.has(isSMTPPort) {
+		if leg != UpDst && service != nil && !service.has(TCPPort.IsSMTP) {
 			v.inPolicy(legPath, fmt.Sprintf("rule %q is for leg %s of service %q, which has no port 25", r.Name, leg, r.Service),
 				"only port 25 is told apart on that leg: keep up_dst")
 		}
@@ -139,13 +139,13 @@ func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 // blocksSubmission notes a rule over a service that must pass in every phase, and reports whether it is one.
 func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string) bool {
 	verb := map[Action]string{Drop: "drops", Reject: "rejects", Limit: "limits"}[r.Action]
-	switch i := slices.IndexFunc(service.Ports, func(port TCPPort) bool { return isSubmissionPort(port) || isAlternatePort(port) }); {
+	switch i := slices.IndexFunc(service.Ports, func(port TCPPort) bool { return port.IsSubmission() || isAlternatePort(port) }); {
 	case i < 0:
 		return false
-	case r.Action.stops() && isSubmissionPort(service.Ports[i]):
+	case r.Action.stops() && service.Ports[i].IsSubmission():
 		v.inPolicy(path, fmt.Sprintf("rule %q %s service %q, TCP port %d", r.Name, verb, r.Service, service.Ports[i]),
 			"submission to servers outside must pass in every phase, for RFC 5068 forbids an access provider to block it and it is the customers' way out of port 25: take the rule out")
-	case isSubmissionPort(service.Ports[i]):
+	case service.Ports[i].IsSubmission():
 		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name), fmt.Sprintf("submission, here service %q, passes in every phase before any rule: leave the rule out", r.Service))
 	case r.Action.stops():
 		v.inPolicy(path, fmt.Sprintf("rule %q %s service %q, TCP port %d", r.Name, verb, r.Service, service.Ports[i]),
@@ -159,9 +159,9 @@ func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string)
 // isAlternatePort reports a port that mail providers offer beside 587, in no standard, where 25 is blocked.
 func isAlternatePort(port TCPPort) bool { return port == 26 || port == 2525 }
 
-// covers reports whether r matches all that other matches on a leg.
-func (p *Policy) covers(r, other PhaseRule, leg Leg) bool {
-	if r.Service != other.Service || !(r.anyRemote() || r.Remote == other.Remote) || !slices.Contains(p.legs(r), leg) {
+// Covers reports whether r matches all that other matches on a leg.
+func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
+	if r.Service != other.Service || !(r.ForAnyRemote() || r.Remote == other.Remote) || !slices.Contains(p.LegsOf(r), leg) {
 		return false
 	}
 	if len(r.Groups) == 0 {
@@ -181,14 +181,14 @@ func (p *Policy) covers(r, other PhaseRule, leg Leg) bool {
 // smtpDecided refuses a phase that says nothing of port 25, or of its answers, for some line group: the switch drops what no rule matches,
 // and that must be the policy's decision, not its silence. Lines that no inventory names may stay undecided, and so closed.
 func (v *validator) smtpDecided(ph *Phase, path string) {
-	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return s.has(isSMTPPort) })
+	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return s.has(TCPPort.IsSMTP) })
 	if i < 0 {
 		return
 	}
 	smtp := v.p.Services[i].Name
 	undecided := func(g LineGroup, leg Leg) bool {
 		mail := PhaseRule{Groups: []string{g.Name}, Service: smtp, Remote: AnyRemote}
-		return !slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool { return v.p.covers(r, mail, leg) })
+		return !slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool { return v.p.Covers(r, mail, leg) })
 	}
 	var both, up, down []string
 	for _, g := range v.p.LineGroups {
@@ -214,7 +214,7 @@ func (v *validator) smtpDecided(ph *Phase, path string) {
 
 // verdictsFit refuses a phase with more entries than a switch holds of each of the phases that it keeps.
 func (v *validator) verdictsFit(ph *Phase, path string) {
-	if n := v.p.verdicts(ph); n > MaxVerdicts {
+	if n := v.p.VerdictEntries(ph); n > MaxVerdicts {
 		v.inPolicy(path, fmt.Sprintf("phase %q needs %d verdict entries, and a switch has room for %d of a phase", ph.Name, n, MaxVerdicts),
 			"a rule takes one for each of its legs and named line groups: leave groups out where a rule is for every line, or put line groups and classes together")
 	}
@@ -239,11 +239,35 @@ func (v *validator) ruleMeanings() {
 				}
 				continue
 			}
-			same := was.rule.Service == r.Service && (was.rule.Remote == r.Remote || was.rule.anyRemote() && r.anyRemote())
+			same := was.rule.Service == r.Service && (was.rule.Remote == r.Remote || was.rule.ForAnyRemote() && r.ForAnyRemote())
 			if !same {
 				v.inPolicy(path, fmt.Sprintf("rule %q has another service or remote class than in an earlier phase", r.Name),
 					"a name is one counter over all phases: keep "+r.Name+" as at "+p.src.place(was.path)+", or choose another name")
 			}
 		}
 	}
+}
+
+// VerdictEntries is the number of entries that verdictEntries would make where one phase is in force for every line. To validate a policy it need
+// not make them.
+func (p *Policy) VerdictEntries(ph *Phase) int {
+	relays := 0
+	for _, r := range p.Remotes {
+		if r.Relay {
+			relays++
+		}
+	}
+	n := relays*len(p.ServicesWith(TCPPort.IsMail)) + len(p.ServicesWith(TCPPort.IsSubmission)) + len(p.ServicesWith(TCPPort.IsSMTP))
+	for _, r := range ph.Rules {
+		n += len(p.LegsOf(r)) * max(1, len(r.Groups))
+	}
+	for _, g := range p.LineGroups {
+		if g.UndeterminedAction() != DefaultUndetermined {
+			n++
+		}
+		if g.LaterFragmentsAction() != DefaultLaterFragments {
+			n++
+		}
+	}
+	return n
 }

@@ -23,8 +23,8 @@ func (v *validator) policy() {
 // lineGroups checks the knobs and rates of line groups.
 func (v *validator) lineGroups() {
 	p := v.p
-	v.counted("lineGroups", len(p.LineGroups), maxNumbered, "line groups")
-	v.named(p.src, names(p.LineGroups, LineGroup.name), pathTo("lineGroups", "name"), "line group")
+	v.counted("lineGroups", len(p.LineGroups), MaxLineGroups, "line groups")
+	v.named(p.src, Names(p.LineGroups), pathTo("lineGroups", "name"), "line group")
 	for i, g := range p.LineGroups {
 		for _, knob := range []struct {
 			key   string
@@ -44,7 +44,7 @@ func (v *validator) lineGroups() {
 			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: drop and addressing: dynamic", g.Name),
 				"all that a line sends would be dropped once it has another address: watch with sourceCheck: monitor, or put lines with addresses of their own in a group with addressing: static")
 		}
-		if _, _, ok := g.SourceCheck.check(); !ok {
+		if _, _, ok := g.SourceCheck.Code(); !ok {
 			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: %s", g.Name, g.SourceCheck), "it wants "+wantSourceCheck)
 		}
 		if g.Limit != (Rate{}) && !(g.Limit.PerSecond >= 1 && g.Limit.PerSecond <= MaxRate && g.Limit.Burst >= 1 && g.Limit.Burst <= MaxRate) {
@@ -58,8 +58,8 @@ func (v *validator) lineGroups() {
 // a whole, so whatever shares one with 25, 587 or 465 would be treated like it.
 func (v *validator) services() {
 	p := v.p
-	v.counted("services", len(p.Services), maxServices, "services")
-	v.named(p.src, names(p.Services, Service.name), pathTo("services", "name"), "service")
+	v.counted("services", len(p.Services), MaxServices, "services")
+	v.named(p.src, Names(p.Services), pathTo("services", "name"), "service")
 	first := make(map[TCPPort]string)
 	for i, s := range p.Services {
 		if len(s.Ports) == 0 {
@@ -76,8 +76,8 @@ func (v *validator) services() {
 			}
 			first[port] = path
 		}
-		smtp, submission := s.has(isSMTPPort), s.has(isSubmissionPort)
-		other := s.has(func(port TCPPort) bool { return !isMailPort(port) })
+		smtp, submission := s.has(TCPPort.IsSMTP), s.has(TCPPort.IsSubmission)
+		other := s.has(func(port TCPPort) bool { return !port.IsMail() })
 		switch {
 		case smtp && (submission || other):
 			v.inPolicy(at("services", i, "ports"), fmt.Sprintf("service %q has port 25 and others", s.Name),

@@ -15,8 +15,8 @@ const (
 // remotes checks the classes of servers: that there is a relay to send mail through, and that every address has one class.
 func (v *validator) remotes() {
 	p := v.p
-	v.counted("remotes", len(p.Remotes), maxNumbered, "remote classes")
-	v.named(p.src, names(p.Remotes, Remote.name), pathTo("remotes", "name"), "remote class")
+	v.counted("remotes", len(p.Remotes), MaxRemotes, "remote classes")
+	v.named(p.src, Names(p.Remotes), pathTo("remotes", "name"), "remote class")
 	relays := 0
 	for i, r := range p.Remotes {
 		if r.Name == AnyRemote {
@@ -44,9 +44,9 @@ func (v *validator) remotes() {
 			}
 		}
 		for j, outer := range r.Within {
-			if p.remote(outer) == nil || outer == r.Name {
-				others := slices.DeleteFunc(names(p.Remotes, Remote.name), func(n string) bool { return n == r.Name })
-				v.inPolicy(at(at("remotes", i, "within"), j, ""), fmt.Sprintf("class %q cannot be within %q", r.Name, outer), nearest(outer, others, "other classes"))
+			if p.Remote(outer) == nil || outer == r.Name {
+				others := slices.DeleteFunc(Names(p.Remotes), func(n string) bool { return n == r.Name })
+				v.inPolicy(at(at("remotes", i, "within"), j, ""), fmt.Sprintf("class %q cannot be within %q", r.Name, outer), Nearest(outer, others, "other classes"))
 			}
 		}
 	}
@@ -70,13 +70,13 @@ func (v *validator) oneClassEach() {
 		class int
 		path  string
 	}
-	index := newPrefixIndex[owner]()
+	index := NewPrefixIndex[owner]()
 	for i := range p.Remotes {
 		r := &p.Remotes[i]
 		prefixes, of := p.reached(r)
 		for j, prefix := range prefixes {
 			path := at(at("remotes", i, "prefixes"), of[j], "")
-			if first, again := index.add(prefix, owner{i, path}); again {
+			if first, again := index.Add(prefix, owner{i, path}); again {
 				way := "keep one"
 				if first.class != i {
 					way = "an address has one class: keep it in one of the two"
@@ -90,7 +90,7 @@ func (v *validator) oneClassEach() {
 		r := &p.Remotes[i]
 		prefixes, of := p.reached(r)
 		for j, prefix := range prefixes {
-			outer, around, ok := index.around(prefix)
+			outer, around, ok := index.Around(prefix)
 			if !ok || around.class == i || slices.Contains(r.Within, p.Remotes[around.class].Name) {
 				continue
 			}
@@ -133,19 +133,20 @@ func (v *validator) prefix(src source, path string, p netip.Prefix, everything s
 	return false
 }
 
-// A prefixIndex finds the prefix around another in one map look-up per length in use.
-type prefixIndex[T any] struct {
+// A PrefixIndex finds the prefix around another in one map look-up per length in use.
+type PrefixIndex[T any] struct {
 	entries map[netip.Prefix]T
 	v4, v6  []int // lengths in use, ascending
 }
 
-func newPrefixIndex[T any]() *prefixIndex[T] {
-	return &prefixIndex[T]{entries: make(map[netip.Prefix]T)}
+// NewPrefixIndex returns an empty index.
+func NewPrefixIndex[T any]() *PrefixIndex[T] {
+	return &PrefixIndex[T]{entries: make(map[netip.Prefix]T)}
 }
 
-// add enters a prefix, unless it is there already: then it returns what it was entered with. A prefix of length 0 is not entered: it is
+// Add enters a prefix, unless it is there already: then it returns what it was entered with. A prefix of length 0 is not entered: it is
 // refused as such, and everything lies inside it.
-func (x *prefixIndex[T]) add(p netip.Prefix, value T) (first T, again bool) {
+func (x *PrefixIndex[T]) Add(p netip.Prefix, value T) (first T, again bool) {
 	if first, again = x.entries[p]; again || p.Bits() <= 0 {
 		return first, again
 	}
@@ -154,8 +155,14 @@ func (x *prefixIndex[T]) add(p netip.Prefix, value T) (first T, again bool) {
 	return value, false
 }
 
+// At returns what a prefix was entered with.
+func (x *PrefixIndex[T]) At(p netip.Prefix) (value T, ok bool) {
+	value, ok = x.entries[p]
+	return value, ok
+}
+
 // length notes the length of a prefix as one in use.
-func (x *prefixIndex[T]) length(p netip.Prefix) {
+func (x *PrefixIndex[T]) length(p netip.Prefix) {
 	lengths := &x.v6
 	if p.Addr().Is4() {
 		lengths = &x.v4
@@ -165,8 +172,8 @@ func (x *prefixIndex[T]) length(p netip.Prefix) {
 	}
 }
 
-// around returns the longest prefix that is shorter than p and holds it.
-func (x *prefixIndex[T]) around(p netip.Prefix) (outer netip.Prefix, value T, ok bool) {
+// Around returns the longest prefix that is shorter than p and holds it.
+func (x *PrefixIndex[T]) Around(p netip.Prefix) (outer netip.Prefix, value T, ok bool) {
 	lengths := x.v6
 	if p.Addr().Is4() {
 		lengths = x.v4
@@ -185,7 +192,7 @@ func (x *prefixIndex[T]) around(p netip.Prefix) (outer netip.Prefix, value T, ok
 
 // linesOutsideRelays refuses a relay prefix that holds a subscriber's: every line could then mail straight to that subscriber.
 func (v *validator) linesOutsideRelays() {
-	relays := newPrefixIndex[string]()
+	relays := NewPrefixIndex[string]()
 	for i := range v.p.Remotes {
 		r := &v.p.Remotes[i]
 		if !r.Relay {
@@ -193,16 +200,16 @@ func (v *validator) linesOutsideRelays() {
 		}
 		prefixes, _ := v.p.reached(r)
 		for _, prefix := range prefixes {
-			relays.add(prefix, r.Name)
+			relays.Add(prefix, r.Name)
 		}
 	}
 	for i, sw := range v.inv.Switches {
 		for j, line := range sw.Lines {
 			for k, prefix := range line.Prefixes {
-				class, ok := relays.entries[prefix]
+				class, ok := relays.At(prefix)
 				outer := prefix
 				if !ok {
-					outer, class, ok = relays.around(prefix)
+					outer, class, ok = relays.Around(prefix)
 				}
 				if ok {
 					v.inInventory(at(at(at("switches", i, "lines"), j, "prefixes"), k, ""),
@@ -218,7 +225,7 @@ func (v *validator) linesOutsideRelays() {
 // switch reject from a line's address.
 func (v *validator) onePrefixEach() {
 	type owner struct{ line, path string }
-	index := newPrefixIndex[owner]()
+	index := NewPrefixIndex[owner]()
 	each := func(do func(prefix netip.Prefix, o owner)) {
 		for i, sw := range v.inv.Switches {
 			for j, line := range sw.Lines {
@@ -229,13 +236,13 @@ func (v *validator) onePrefixEach() {
 		}
 	}
 	each(func(prefix netip.Prefix, o owner) {
-		if first, again := index.add(prefix, o); again {
+		if first, again := index.Add(prefix, o); again {
 			v.inInventory(o.path, fmt.Sprintf("prefix %v of line %q is listed twice", prefix, o.line),
 				fmt.Sprintf("line %q has it at %s: an address is one line's", first.line, v.inv.src.place(first.path)))
 		}
 	})
 	each(func(prefix netip.Prefix, o owner) {
-		if outer, around, ok := index.around(prefix); ok && around.line != o.line {
+		if outer, around, ok := index.Around(prefix); ok && around.line != o.line {
 			v.inInventory(o.path, fmt.Sprintf("prefix %v of line %q lies inside %v of line %q", prefix, o.line, outer, around.line),
 				"an exemption of one would reach the other: give each line its own")
 		}
@@ -243,9 +250,9 @@ func (v *validator) onePrefixEach() {
 	for i, sw := range v.inv.Switches {
 		for j, addr := range sw.RejectFrom {
 			host := netip.PrefixFrom(addr, addr.BitLen())
-			o, ok := index.entries[host]
+			o, ok := index.At(host)
 			if !ok {
-				_, o, ok = index.around(host)
+				_, o, ok = index.Around(host)
 			}
 			if ok {
 				v.inInventory(at(at("switches", i, "rejectFrom"), j, ""), fmt.Sprintf("address %v of switch %q is line %q's", addr, sw.Name, o.line),

@@ -103,8 +103,8 @@ func (w *words) sharedGroups() []string {
 type effect struct{ stops, opens bool }
 
 func (e *effect) add(old, new Action) {
-	e.stops = e.stops || new.stoppage() > old.stoppage()
-	e.opens = e.opens || new.stoppage() < old.stoppage()
+	e.stops = e.stops || stoppage(new) > stoppage(old)
+	e.opens = e.opens || stoppage(new) < stoppage(old)
 }
 
 func (e effect) severity() Severity {
@@ -120,7 +120,7 @@ func (e effect) severity() Severity {
 // effectOn is what happens to all mail between lines that go from one group to another and servers that go from one class to another.
 func (w *words) effectOn(e *effect, oldGroup, newGroup, oldClass, newClass string) {
 	for _, port := range w.ports() {
-		for _, leg := range allLegs() {
+		for _, leg := range Legs() {
 			e.add(w.old.port(port, leg, oldGroup, oldClass).action, w.new.port(port, leg, newGroup, newClass).action)
 		}
 	}
@@ -177,4 +177,13 @@ func few(list []string, most int) string {
 		return strings.Join(list, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
+
+// texts are the texts of a list's items, in order.
+func texts[T any](list []T, text func(T) string) []string {
+	out := make([]string, len(list))
+	for i, item := range list {
+		out[i] = text(item)
+	}
+	return out
 }

@@ -170,7 +170,7 @@ func (w *words) exemptions() {
 		now := is[who]
 		old, there := was[who]
 		if !there {
-			w.say(OfExemption, w.exemptEffect(w.old, w.wasLines, now, Opens), "%s added until %v, owner %s", now.text(), now.Expires, now.Owner)
+			w.say(OfExemption, w.exemptEffect(w.old, w.wasLines, now, Opens), "%s added until %v, owner %s", exemptText(now), now.Expires, now.Owner)
 			continue
 		}
 		added, removed := missing(now.Prefixes, old.Prefixes), missing(old.Prefixes, now.Prefixes)
@@ -197,7 +197,7 @@ func (w *words) exemptions() {
 			}
 		}
 		if news != nil {
-			w.say(OfExemption, severity, "%s: %s", now.text(), strings.Join(news, ", "))
+			w.say(OfExemption, severity, "%s: %s", exemptText(now), strings.Join(news, ", "))
 		}
 	}
 	for _, who := range slices.Sorted(maps.Keys(was)) {
@@ -206,10 +206,10 @@ func (w *words) exemptions() {
 		}
 		old := was[who]
 		how := "removed"
-		if i := slices.IndexFunc(w.is.Expired, func(e Exemption) bool { return e.who() == who }); i >= 0 {
+		if i := slices.IndexFunc(w.is.Expired, func(e Exemption) bool { return holder(e) == who }); i >= 0 {
 			how = fmt.Sprintf("ended %v", w.is.Expired[i].Expires)
 		}
-		w.say(OfExemption, w.exemptEffect(w.new, w.isLines, old, Stops), "%s %s, owner %s", old.text(), how, old.Owner)
+		w.say(OfExemption, w.exemptEffect(w.new, w.isLines, old, Stops), "%s %s, owner %s", exemptText(old), how, old.Owner)
 	}
 }
 
@@ -240,26 +240,26 @@ func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e Ex
 	return Neutral
 }
 
-// who is what an exemption is of: no other of the policy is.
-func (e Exemption) who() string {
+// holder is what an exemption is of: no other of the policy is.
+func holder(e Exemption) string {
 	if e.Line != "" {
 		return "line " + e.Line
 	}
 	return e.Prefix.String()
 }
 
-// text is what an exemption is of, with its addresses.
-func (e Exempt) text() string {
+// exemptText is what an exemption is of, with its addresses.
+func exemptText(e Exempt) string {
 	if e.Line == "" {
-		return "exemption of " + e.who()
+		return "exemption of " + holder(e.Exemption)
 	}
-	return fmt.Sprintf("exemption of %s (%s)", e.who(), few(names(e.Prefixes, netip.Prefix.String), maxNamed))
+	return fmt.Sprintf("exemption of %s (%s)", holder(e.Exemption), few(texts(e.Prefixes, netip.Prefix.String), maxNamed))
 }
 
 func exemptByName(c *Compiled) map[string]Exempt {
 	all := make(map[string]Exempt, len(c.Exempt))
 	for _, e := range c.Exempt {
-		all[e.who()] = e
+		all[holder(e.Exemption)] = e
 	}
 	return all
 }

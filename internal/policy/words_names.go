@@ -72,7 +72,7 @@ func (w *words) thenStopped(class string) string {
 			had = true
 			groups = slices.DeleteFunc(groups, func(g string) bool {
 				old, now := w.old.port(PortSMTP, UpDst, g, m.from), w.new.port(PortSMTP, UpDst, g, m.to)
-				return old.action.stoppage() > 0 || now.action.stoppage() < 2
+				return stoppage(old.action) > 0 || stoppage(now.action) < 2
 			})
 		}
 	}
@@ -96,9 +96,9 @@ func (w *words) services() {
 		added, removed := missing(now.Ports, old.Ports), missing(old.Ports, now.Ports)
 		switch {
 		case !before:
-			w.say(OfService, Neutral, "service %s added", describe(now))
+			w.say(OfService, Neutral, "service %v added", now)
 		case !after:
-			w.say(OfService, Neutral, "service %s removed", describe(old))
+			w.say(OfService, Neutral, "service %v removed", old)
 		case len(added)+len(removed) > 0:
 			var ports []string
 			for _, port := range added {
@@ -146,8 +146,8 @@ func (w *words) groups() {
 	}
 	w.groupwise("source check", func(group string) (string, string, effect) {
 		var e effect
-		e.add(was[group].SourceCheck.action(), is[group].SourceCheck.action())
-		return was[group].SourceCheck.word(), is[group].SourceCheck.word(), e
+		e.add(was[group].SourceCheck.Action(), is[group].SourceCheck.Action())
+		return checkWord(was[group].SourceCheck), checkWord(is[group].SourceCheck), e
 	})
 	w.groupwise("new connections under a limit", func(group string) (string, string, effect) {
 		old, now := was[group].Limit, is[group].Limit
@@ -156,7 +156,7 @@ func (w *words) groups() {
 			e.stops = now.PerSecond < old.PerSecond || now.Burst < old.Burst
 			e.opens = now.PerSecond > old.PerSecond || now.Burst > old.Burst
 		}
-		return old.word(), now.word(), e
+		return rateWord(old), rateWord(now), e
 	})
 }
 
@@ -179,11 +179,11 @@ func (w *words) effectBeside(e *effect, from, to string) {
 	for _, k := range knobs() {
 		e.add(w.old.knob(k.service, k.byDefault, from), w.new.knob(k.service, k.byDefault, to))
 	}
-	e.add(w.was.LineGroups[w.old.groups[from]].SourceCheck.action(), w.is.LineGroups[w.new.groups[to]].SourceCheck.action())
+	e.add(w.was.LineGroups[w.old.groups[from]].SourceCheck.Action(), w.is.LineGroups[w.new.groups[to]].SourceCheck.Action())
 }
 
-// word is a source check in a sentence.
-func (c SourceCheck) word() string {
+// checkWord is a source check in a sentence.
+func checkWord(c SourceCheck) string {
 	if c == "" {
 		return string(SourceOff)
 	}
@@ -219,15 +219,15 @@ func (w *words) limited(group string) bool {
 	limits := func(j *judge, class func(server) string) bool {
 		return slices.ContainsFunc(w.servers(), func(s server) bool {
 			return slices.ContainsFunc(w.ports(), func(port TCPPort) bool {
-				return slices.ContainsFunc(allLegs(), func(leg Leg) bool { return j.port(port, leg, group, class(s)).action == Limit })
+				return slices.ContainsFunc(Legs(), func(leg Leg) bool { return j.port(port, leg, group, class(s)).action == Limit })
 			})
 		})
 	}
 	return limits(w.old, func(s server) string { return s.from }) && limits(w.new, func(s server) string { return s.to })
 }
 
-// word is a rate in a sentence.
-func (r Rate) word() string {
+// rateWord is a rate in a sentence.
+func rateWord(r Rate) string {
 	if r == (Rate{}) {
 		return "none"
 	}

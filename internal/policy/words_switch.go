@@ -47,7 +47,7 @@ func (w *words) device() {
 }
 
 func becoming(ports []pipeline.Port, role string) string {
-	list := few(names(ports, func(p pipeline.Port) string { return fmt.Sprint(p) }), maxNamed)
+	list := few(texts(ports, func(p pipeline.Port) string { return fmt.Sprint(p) }), maxNamed)
 	if len(ports) == 1 {
 		return fmt.Sprintf("port %s becomes %s", list, role)
 	}

@@ -478,12 +478,12 @@ func TestMeaningIsTrue(t *testing.T) {
 		}
 		groups := []string{""}
 		for _, g := range p1.LineGroups {
-			if p2.group(g.Name) != nil {
+			if p2.LineGroup(g.Name) != nil {
 				groups = append(groups, g.Name)
 			}
 		}
 		for _, port := range []TCPPort{25, 587, 465, 110, 995, 80} {
-			for _, leg := range allLegs() {
+			for _, leg := range Legs() {
 				for _, group := range groups {
 					for _, addr := range addresses {
 						was, from := decided(t, old, port, leg, group, addr)
@@ -544,7 +544,7 @@ func decided(t *rapid.T, c *Compiled, port TCPPort, leg Leg, group string, addr 
 			longest, x.class = prefix.Bits(), class
 		}
 	}
-	code, _ := leg.code()
+	code, _ := leg.Code()
 	for key, value := range c.State.Services {
 		its := key.DstPort
 		if leg == DownSrc || leg == UpSrc {

@@ -43,7 +43,7 @@ func (w *words) servers() []server {
 	return append(all, server{"", "", "other servers"})
 }
 
-func some(prefixes []netip.Prefix) string { return few(names(prefixes, netip.Prefix.String), maxNamed) }
+func some(prefixes []netip.Prefix) string { return few(texts(prefixes, netip.Prefix.String), maxNamed) }
 
 // wholly is all of a class of the new policy, which lists it in as many prefixes.
 func (w *words) wholly(class string) string {
@@ -122,7 +122,7 @@ func (w *words) portsAlike() [][]TCPPort {
 	for _, port := range w.ports() {
 		way := [2]string{w.old.service(port), w.new.service(port)}
 		i, known := at[way]
-		if !known || isSMTPPort(port) || isSMTPPort(lists[i][0]) { // an empty switch treats 25 apart
+		if !known || port.IsSMTP() || lists[i][0].IsSMTP() { // an empty switch treats 25 apart
 			i, at[way] = len(lists), len(lists)
 			lists = append(lists, nil)
 		}
@@ -136,7 +136,7 @@ func (w *words) changesTo(ports []TCPPort, groups []string, s server) []change {
 	var list []change
 	for _, group := range groups {
 		var own []change
-		for _, leg := range allLegs() {
+		for _, leg := range Legs() {
 			c := change{
 				ports: ports, legs: []Leg{leg}, groups: []string{group}, servers: []server{s},
 				old: w.old.port(ports[0], leg, group, s.from), new: w.new.port(ports[0], leg, group, s.to),
@@ -169,19 +169,19 @@ func (w *words) verdicts() {
 		}
 		to := "any server"
 		if !c.anywhere {
-			to = few(names(c.servers, func(s server) string { return s.text }), maxNamed)
+			to = few(texts(c.servers, func(s server) string { return s.text }), maxNamed)
 		}
 		on := ""
 		if usual := w.usualLegs(c.ports[0]); !slices.Equal(c.legs, usual) {
-			on = " on " + strings.Join(names(c.legs, Leg.name), ", ")
+			on = " on " + strings.Join(Names(c.legs), ", ")
 		}
-		what := fmt.Sprintf("%s -> %s", c.old.action.word(), c.new.action.word())
+		what := fmt.Sprintf("%s -> %s", actionWord(c.old.action), actionWord(c.new.action))
 		if c.old.action == c.new.action {
-			what = fmt.Sprintf("%s, counted under %s -> %s", c.new.action.word(), c.old.rule, c.new.rule)
+			what = fmt.Sprintf("%s, counted under %s -> %s", actionWord(c.new.action), c.old.rule, c.new.rule)
 		}
 		var e effect
 		e.add(c.old.action, c.new.action)
-		w.say(OfVerdict, e.severity(), "%s: TCP/%s to %s%s %s", who, few(names(c.ports, func(p TCPPort) string { return fmt.Sprint(p) }), maxNamed), to, on, what)
+		w.say(OfVerdict, e.severity(), "%s: TCP/%s to %s%s %s", who, few(texts(c.ports, func(p TCPPort) string { return fmt.Sprint(p) }), maxNamed), to, on, what)
 	}
 }
 
@@ -189,16 +189,16 @@ func (w *words) verdicts() {
 func (w *words) usualLegs(port TCPPort) []Leg {
 	var legs []Leg
 	for _, leg := range []Leg{UpDst, DownSrc} {
-		code, _ := leg.code()
-		if isSMTPPort(port) || w.old.asked[asking{code, w.old.services[port]}] || w.new.asked[asking{code, w.new.services[port]}] {
+		code, _ := leg.Code()
+		if port.IsSMTP() || w.old.asked[asking{code, w.old.services[port]}] || w.new.asked[asking{code, w.new.services[port]}] {
 			legs = append(legs, leg)
 		}
 	}
 	return legs
 }
 
-// word is an action in a sentence.
-func (a Action) word() string {
+// actionWord is an action in a sentence.
+func actionWord(a Action) string {
 	if a == "" {
 		return "not looked at"
 	}
