@@ -13,6 +13,7 @@ import (
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
 	"op25b/internal/check"
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 )
 
@@ -161,7 +162,7 @@ func inForce(p *policy.Policy, acts []policy.Activation, group string) string {
 }
 
 // drawNumbers gives names other numbers than their positions: those that they had behind a random lot of names, now gone.
-func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inventory) *policy.Numbers {
+func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inventory) *compile.Numbers {
 	t.Helper()
 	old, gone := *p, func(i int) string { return fmt.Sprintf("gone-%d", i) }
 	old.LineGroups, old.Services, old.Remotes, old.Phases = nil, nil, nil, []policy.Phase{{}}
@@ -175,11 +176,11 @@ func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inven
 	old.LineGroups = append(old.LineGroups, reversed(p.LineGroups)...)
 	old.Services = append(old.Services, reversed(p.Services)...)
 	old.Remotes = append(old.Remotes, reversed(p.Remotes)...)
-	prev, err := policy.Number(nil, &policy.Bundle{Policy: &old, Inventory: &policy.Inventory{}})
+	prev, err := compile.Number(nil, &policy.Bundle{Policy: &old, Inventory: &policy.Inventory{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := policy.Number(prev, &policy.Bundle{Policy: p, Inventory: inv})
+	n, err := compile.Number(prev, &policy.Bundle{Policy: p, Inventory: inv})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"op25b/e2e/reference/generate"
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
@@ -23,7 +24,7 @@ type estate struct {
 	// overlaid says whether lines with PPPoE sessions come and go. Then the line around them is never under a source check.
 	overlaid bool
 	named    [8]string // the names of the lines at slots; a line is renamed only while it is there, so that it keeps its index
-	numbers  *policy.Numbers
+	numbers  *compile.Numbers
 	bundle   policy.Bundle
 	in       policy.InForce
 }
@@ -328,20 +329,20 @@ func (e *estate) putInForce() {
 
 // compile returns the state that the switch should have.
 func (e *estate) compile() (*pipeline.State, error) {
-	carried, err := policy.Number(e.numbers, &e.bundle)
+	carried, err := compile.Number(e.numbers, &e.bundle)
 	if err != nil {
 		return nil, err
 	}
 	e.numbers = carried
 	if !e.carried {
-		anew, err := policy.Number(nil, &e.bundle)
+		anew, err := compile.Number(nil, &e.bundle)
 		if err != nil {
 			return nil, err
 		}
 		anew.Lines = carried.Lines
 		carried = anew
 	}
-	c, err := policy.Compile(&e.bundle, carried, generate.SwitchName, e.in, generate.Now())
+	c, err := compile.Compile(&e.bundle, carried, generate.SwitchName, e.in, generate.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"op25b/internal/bring"
+	"op25b/internal/compile"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -197,7 +198,7 @@ func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, doc.String())
 	}
-	c, err := policy.Compile(b, nil, "edge", policy.Everywhere(phase), time.Now())
+	c, err := compile.Compile(b, nil, "edge", policy.Everywhere(phase), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 )
 
@@ -27,7 +28,7 @@ func TestPolicyPage(t *testing.T) {
 	}
 	for i := range b.Policy.Phases {
 		ph := &b.Policy.Phases[i]
-		if _, err := policy.Compile(b, nil, "edge-1", policy.Everywhere(ph.Name), b.Policy.Begins(ph)); err != nil {
+		if _, err := compile.Compile(b, nil, "edge-1", policy.Everywhere(ph.Name), b.Policy.Begins(ph)); err != nil {
 			t.Error(err)
 		}
 	}

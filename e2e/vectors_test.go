@@ -17,6 +17,7 @@ import (
 
 	"op25b/e2e/vectors"
 	"op25b/internal/bring"
+	"op25b/internal/compile"
 	"op25b/internal/openconfig/p4source"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -65,7 +66,7 @@ func hold(t *testing.T, target vectors.Target, all []vectors.Vector, limited fun
 // A vectorSetting is the policy that the vectors run under, and what the numbers of the switch's counters mean.
 type vectorSetting struct {
 	bundle  *policy.Bundle
-	numbers *policy.Numbers
+	numbers *compile.Numbers
 	sw      *policy.Switch
 	acl     *p4source.ACLLayout
 	lines   *configv1.Counter // per line index and outcome
@@ -89,7 +90,7 @@ func loadSetting(t *testing.T) *vectorSetting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	numbers, err := policy.Number(nil, b)
+	numbers, err := compile.Number(nil, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +104,8 @@ func loadSetting(t *testing.T) *vectorSetting {
 	return s
 }
 
-func (s *vectorSetting) compile(phase string) (*policy.Compiled, error) {
-	return policy.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
+func (s *vectorSetting) compile(phase string) (*compile.Compiled, error) {
+	return compile.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
 }
 
 // limited says whether a line's new connections have a rate.
@@ -127,7 +128,7 @@ type cell struct {
 }
 
 // cells are all counters that a vector can speak of, and those of rules that it should not.
-func (s *vectorSetting) cells(c *policy.Compiled) (all []cell) {
+func (s *vectorSetting) cells(c *compile.Compiled) (all []cell) {
 	names := map[uint32]string{}
 	for id, r := range c.Rules {
 		names[uint32(id)] = r.Name

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
@@ -27,7 +28,7 @@ func TestCompile(t *testing.T) {
 		if b.Policy.Name != name {
 			t.Errorf("the policy of %s is called %q", name, b.Policy.Name)
 		}
-		compiler, err := policy.NewCompiler(b, nil)
+		compiler, err := compile.NewCompiler(b, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +79,7 @@ func TestLibmoMobile(t *testing.T) {
 		if !ok || in.Default != "all-destinations" {
 			t.Fatalf("in force: %v, %v", in, ok)
 		}
-		c, err := policy.Compile(b, nil, sw.Name, in, at)
+		c, err := compile.Compile(b, nil, sw.Name, in, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +124,7 @@ func TestComposeInventories(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := load(t, []policy.File{SpinNet2006()[1], {Name: name, Data: data}})
-		if _, err := policy.NewCompiler(b, nil); err != nil {
+		if _, err := compile.NewCompiler(b, nil); err != nil {
 			t.Error(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"op25b/internal/check"
 	"op25b/internal/check/mailbox"
 	"op25b/internal/clock"
+	"op25b/internal/compile"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
@@ -63,12 +64,12 @@ var meanings = []struct {
 	{intent.ErrActivation, connect.CodeFailedPrecondition},
 	{plan.ErrRefused, connect.CodeFailedPrecondition},
 	{policy.ErrNoPrevious, connect.CodeFailedPrecondition},
-	{policy.ErrNoNumber, connect.CodeFailedPrecondition},
+	{compile.ErrNoNumber, connect.CodeFailedPrecondition},
 	{policy.ErrInvalid, connect.CodeInvalidArgument},
 	{policy.ErrSyntax, connect.CodeInvalidArgument},
 	{policy.ErrDecode, connect.CodeInvalidArgument},
 	{policy.ErrDocuments, connect.CodeInvalidArgument},
-	{policy.ErrUnknownSwitch, connect.CodeInvalidArgument},
+	{compile.ErrUnknownSwitch, connect.CodeInvalidArgument},
 	{policy.ErrUnknownPhase, connect.CodeInvalidArgument},
 	{policy.ErrUnknownGroup, connect.CodeInvalidArgument},
 	{plan.ErrRequest, connect.CodeInvalidArgument},

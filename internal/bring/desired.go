@@ -3,6 +3,7 @@ package bring
 import (
 	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/intent"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -33,7 +34,7 @@ func (d Desired) Same(other Desired) bool {
 }
 
 // Compile compiles the state. It fails if the documents are broken or do not have the switch.
-func (d Desired) Compile() (*policy.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
+func (d Desired) Compile() (*compile.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
 
 // A keySet is the places of entries in a switch: of rules without their epoch.
 type keySet struct{ entries, rules map[string]struct{} }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 )
 
@@ -36,8 +37,8 @@ type Options struct {
 type Source struct {
 	// Bundle are documents that policy.Load or policy.Validate accepted.
 	Bundle *policy.Bundle
-	// Numbers are those of the names in the switches, as policy.NewCompiler takes them.
-	Numbers *policy.Numbers
+	// Numbers are those of the names in the switches, as compile.NewCompiler takes them.
+	Numbers *compile.Numbers
 	// Activations are the phases put in force by hand, in the order in which that was done.
 	Activations []policy.Activation
 }
@@ -47,7 +48,7 @@ type Checker struct {
 	policy      *policy.Policy
 	inventory   *policy.Inventory
 	activations []policy.Activation
-	compiler    func() (*policy.Compiler, error) // made once
+	compiler    func() (*compile.Compiler, error) // made once
 	opts        Options
 
 	mu      sync.Mutex // guards everything that follows
@@ -63,7 +64,7 @@ func New(s Source, o Options) *Checker {
 	}
 	return &Checker{
 		policy: s.Bundle.Policy, inventory: s.Bundle.Inventory, activations: s.Activations, opts: o,
-		compiler: sync.OnceValues(func() (*policy.Compiler, error) { return policy.NewCompiler(s.Bundle, s.Numbers) }),
+		compiler: sync.OnceValues(func() (*compile.Compiler, error) { return compile.NewCompiler(s.Bundle, s.Numbers) }),
 		loaded:   map[place]*loaded{}, lastUse: map[place]uint64{},
 	}
 }

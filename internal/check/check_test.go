@@ -13,6 +13,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/check"
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 )
 
@@ -235,7 +236,7 @@ func TestQuestionsThatCannotBeAnswered(t *testing.T) {
 		{check.Question{From: addr("224.0.0.1"), To: "203.0.113.1", Port: 25}, nil, check.ErrQuestion, "from 224.0.0.1: no subscriber has this address"},
 		{check.Question{From: addr("100.64.1.1"), To: "203.0.113.1", Port: 25}, nil, check.ErrShared, "100.64.1.1 is of the shared address space 100.64.0.0/10 (RFC 6598), and no line of the inventory has it: ask by the line's name"},
 		{check.Question{From: addr("10.0.0.1"), To: "203.0.113.1", Port: 25}, nil, check.ErrQuestion, "no line of the inventory has 10.0.0.1, and it does not say on which switch it is: name one of edge-1, edge-2"},
-		{check.Question{From: addr("10.0.0.1"), Switch: "edge-3", To: "203.0.113.1", Port: 25}, nil, policy.ErrUnknownSwitch, `unknown switch "edge-3"; did you mean "edge-1"? switches: edge-1, edge-2`},
+		{check.Question{From: addr("10.0.0.1"), Switch: "edge-3", To: "203.0.113.1", Port: 25}, nil, compile.ErrUnknownSwitch, `unknown switch "edge-3"; did you mean "edge-1"? switches: edge-1, edge-2`},
 		{check.Question{Line: "plain", To: "", Port: 25}, nil, check.ErrQuestion, `to "": it is empty: give a server's name, as in mail.example.jp, or its address`},
 		{check.Question{Line: "plain", To: "a b", Port: 25}, nil, check.ErrQuestion, `to "a b": " " cannot be in a name`},
 		{check.Question{Line: "plain", To: "a..b", Port: 25}, nil, check.ErrQuestion, `to "a..b": "" is not a part of a name`},

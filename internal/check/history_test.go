@@ -11,6 +11,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/check"
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 )
 
@@ -203,13 +204,13 @@ func TestPhasesThatNoSwitchHolds(t *testing.T) {
 }
 
 // apart is other numbers than the positions of names, as documents have that were changed often.
-func apart(t testing.TB, b *policy.Bundle) *policy.Numbers {
+func apart(t testing.TB, b *policy.Bundle) *compile.Numbers {
 	t.Helper()
-	n, err := policy.Number(nil, b)
+	n, err := compile.Number(nil, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	turn := func(given policy.Given) policy.Given {
+	turn := func(given compile.Given) compile.Given {
 		most := uint16(0)
 		for _, x := range given {
 			most = max(most, x.Number)
@@ -259,7 +260,7 @@ func TestNumbersOfOtherDocuments(t *testing.T) {
 	n := apart(t, b)
 	delete(n.Remotes, "mobile-carrier")
 	_, err := check.New(check.Source{Bundle: b, Numbers: n}, check.Options{}).Ask(t.Context(), check.Question{Line: "adsl-bot", To: other, Port: 25, At: day("2006-08-10")})
-	if !errors.Is(err, policy.ErrNumbers) || !strings.Contains(err.Error(), `remote class "mobile-carrier" has none`) {
+	if !errors.Is(err, compile.ErrNumbers) || !strings.Contains(err.Error(), `remote class "mobile-carrier" has none`) {
 		t.Errorf("got %v, want ErrNumbers of mobile-carrier", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch"
@@ -164,7 +165,7 @@ func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, err
 			p.expired++
 		}
 	}
-	return c.at(p, func() (*policy.Compiled, error) {
+	return c.at(p, func() (*compile.Compiled, error) {
 		compiler, err := c.compiler()
 		if err != nil {
 			return nil, err
@@ -196,7 +197,7 @@ func (c *Checker) explain(r *Result, l *loaded, v *verdict, s *subscriber, at ti
 	if class, ok := l.compiled.Remotes[v.met.Remote]; ok {
 		r.Remote = Named{class.Name, class.Title}
 	}
-	if v.met.Subscriber == policy.SubscriberExempt && rule.Name == policy.RuleExempt {
+	if v.met.Subscriber == compile.SubscriberExempt && rule.Name == policy.RuleExempt {
 		r.Exemption = c.exemption(s, r.From, at)
 	}
 	return nil

@@ -9,7 +9,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/internal/pipeline"
-	"op25b/internal/policy"
+
+	"op25b/internal/compile"
 	"op25b/internal/softswitch"
 	"op25b/p4src"
 )
@@ -26,13 +27,13 @@ type place struct {
 // A loaded is the pipeline with the entries of one place.
 type loaded struct {
 	once     sync.Once
-	compiled *policy.Compiled
+	compiled *compile.Compiled
 	play     *softswitch.Rehearsal
 	err      error
 }
 
 // at returns the pipeline for a place; whoever comes first loads it, and others for the same place wait for that.
-func (c *Checker) at(p place, compile func() (*policy.Compiled, error)) (*loaded, error) {
+func (c *Checker) at(p place, compile func() (*compile.Compiled, error)) (*loaded, error) {
 	c.mu.Lock()
 	l, ok := c.loaded[p]
 	if !ok {

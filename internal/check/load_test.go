@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 )
 
@@ -13,7 +14,7 @@ func TestForgetsWhatNobodyAsks(t *testing.T) {
 	c := New(Source{Bundle: &policy.Bundle{Policy: &policy.Policy{}, Inventory: &policy.Inventory{}}}, Options{})
 	compiled := map[string]int{}
 	use := func(in string) {
-		_, err := c.at(place{in: in}, func() (*policy.Compiled, error) {
+		_, err := c.at(place{in: in}, func() (*compile.Compiled, error) {
 			compiled[in]++
 			return nil, errors.New("not needed here")
 		})

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
@@ -121,7 +122,7 @@ func (c *Checker) unnamed(s *subscriber, name string) error {
 		if name == "" {
 			return fmt.Errorf("%w: no line of the inventory has %v, and it does not say on which switch it is: name one of %s", ErrQuestion, s.from, strings.Join(names, ", "))
 		}
-		return fmt.Errorf("%w %q; %s", policy.ErrUnknownSwitch, name, policy.Nearest(name, names, "switches"))
+		return fmt.Errorf("%w %q; %s", compile.ErrUnknownSwitch, name, policy.Nearest(name, names, "switches"))
 	}
 	taken := map[pipeline.VLANKey]bool{}
 	for _, l := range s.sw.Lines {

@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 )
 
@@ -45,7 +46,7 @@ func (l Lines) documents(given []policy.File, rig Rig, switchName string) ([]pol
 		}
 	}
 	if !found {
-		return nil, fmt.Errorf("%w %q", policy.ErrUnknownSwitch, switchName)
+		return nil, fmt.Errorf("%w %q", compile.ErrUnknownSwitch, switchName)
 	}
 	return files, nil
 }

@@ -7,7 +7,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// expect reads the outcome of one mail out of the policy's text. It shares nothing with policy.Compile or the pipeline: it is what they
+// expect reads the outcome of one mail out of the policy's text. It shares nothing with compile.Compile or the pipeline: it is what they
 // are compared with.
 func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr, port uint16) Expected {
 	within := func(prefixes []netip.Prefix) bool {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"op25b/examples"
+	"op25b/internal/compile"
 	"op25b/internal/netsim"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -75,8 +76,8 @@ func TestInventoryByLines(t *testing.T) {
 }
 
 func TestUnknownSwitch(t *testing.T) {
-	if _, err := Plain.documents(examples.SpinNet2006(), Rig{}, "edge-9"); !errors.Is(err, policy.ErrUnknownSwitch) {
-		t.Errorf("documents without the switch: %v, want %v", err, policy.ErrUnknownSwitch)
+	if _, err := Plain.documents(examples.SpinNet2006(), Rig{}, "edge-9"); !errors.Is(err, compile.ErrUnknownSwitch) {
+		t.Errorf("documents without the switch: %v, want %v", err, compile.ErrUnknownSwitch)
 	}
 }
 

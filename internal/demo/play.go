@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"op25b/internal/compile"
 	"op25b/internal/netsim"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -54,7 +55,7 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 	}
 	sw, ok := bundle.Inventory.Switch(o.Switch)
 	if !ok {
-		return nil, fmt.Errorf("%w %q", policy.ErrUnknownSwitch, o.Switch)
+		return nil, fmt.Errorf("%w %q", compile.ErrUnknownSwitch, o.Switch)
 	}
 	p := &player{options: o, files: files, policy: bundle.Policy, sw: sw}
 	if p.options.Progress == nil {
@@ -229,7 +230,7 @@ func (p *player) tell(text string) {
 }
 
 // rulesByID are the rules that the controller has written, by the id under which the switch counts them.
-type rulesByID = map[pipeline.RuleID]policy.Rule
+type rulesByID = map[pipeline.RuleID]compile.Rule
 
 // names returns the rules that counted and their actions. More than one rule, or none, is a fault that the report shows.
 func names(rules rulesByID, moved ruleCounts) (rule, action string) {
@@ -237,7 +238,7 @@ func names(rules rulesByID, moved ruleCounts) (rule, action string) {
 	for _, id := range slices.Sorted(maps.Keys(moved)) {
 		r, ok := rules[pipeline.RuleID(id)]
 		if !ok {
-			r = policy.Rule{Name: fmt.Sprintf("unknown rule %d", id)}
+			r = compile.Rule{Name: fmt.Sprintf("unknown rule %d", id)}
 		}
 		all, actions = append(all, r.Name), append(actions, string(r.Action))
 	}

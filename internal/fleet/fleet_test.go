@@ -11,6 +11,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/bring"
+	"op25b/internal/compile"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func compiled(t *testing.T, phase string) *policy.Compiled {
+func compiled(t *testing.T, phase string) *compile.Compiled {
 	t.Helper()
 	b, err := policy.Load(examples.SpinNet2006())
 	if err != nil {
@@ -40,7 +41,7 @@ func compiled(t *testing.T, phase string) *policy.Compiled {
 	if !ok {
 		t.Fatalf("no phase %q", phase)
 	}
-	c, err := policy.Compile(b, nil, "edge-1", policy.Everywhere(phase), b.Policy.Begins(ph))
+	c, err := compile.Compile(b, nil, "edge-1", policy.Everywhere(phase), b.Policy.Begins(ph))
 	if err != nil {
 		t.Fatal(err)
 	}

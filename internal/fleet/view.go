@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"op25b/internal/bring"
+	"op25b/internal/compile"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/reconcile"
@@ -78,7 +79,7 @@ func (d desired) refusal() error {
 }
 
 // compile returns what the switch should hold, or why it cannot hold that. What is refused is compiled once: trying again helps nobody.
-func (t *term) compile(want desired) (*policy.Compiled, error) {
+func (t *term) compile(want desired) (*compile.Compiled, error) {
 	if err := want.refusal(); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"op25b/internal/clock"
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -199,7 +200,7 @@ type Proposal struct {
 }
 
 // Propose validates documents in place of the current ones. The numbers of names go on from the current ones, and activations stay. It
-// returns policy.Faults, policy.ErrNoNumber, or ErrActivation if an activation that is in force somewhere would name what is gone.
+// returns policy.Faults, compile.ErrNoNumber, or ErrActivation if an activation that is in force somewhere would name what is gone.
 func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, error) {
 	current, err := b.Current(ctx)
 	switch {
@@ -212,13 +213,13 @@ func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, err
 	if next.Bundle, err = b.load(ctx, files); err != nil {
 		return nil, err
 	}
-	if next.Numbers, err = policy.Number(current.Numbers, next.Bundle); err != nil {
+	if next.Numbers, err = compile.Number(current.Numbers, next.Bundle); err != nil {
 		return nil, err
 	}
 	if next.Activations, err = stillValid(current, next.Bundle, b.dates()); err != nil {
 		return nil, err
 	}
-	if next.compiler, err = policy.NewCompiler(next.Bundle, next.Numbers); err != nil {
+	if next.compiler, err = compile.NewCompiler(next.Bundle, next.Numbers); err != nil {
 		return nil, err
 	}
 	return &Proposal{current.Number, next}, nil
@@ -313,13 +314,13 @@ func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, 
 		return nil, err
 	}
 	// Names that are gone in the old revision keep their numbers: counters and switches still know them.
-	numbers, err := policy.Number(current.Numbers, old.Bundle)
+	numbers, err := compile.Number(current.Numbers, old.Bundle)
 	if err != nil {
 		return nil, err
 	}
 	next := *old
 	next.Numbers = numbers
-	if next.compiler, err = policy.NewCompiler(next.Bundle, numbers); err != nil {
+	if next.compiler, err = compile.NewCompiler(next.Bundle, numbers); err != nil {
 		return nil, err
 	}
 	return &Proposal{current.Number, &next}, nil

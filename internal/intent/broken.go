@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -19,7 +20,7 @@ import (
 // broken is why documents cannot be used, and the rules that they would have.
 type broken struct {
 	err   error
-	rules func(switchName string, phases policy.InForce) (policy.Rules, error)
+	rules func(switchName string, phases policy.InForce) (compile.Rules, error)
 	bare  bool // there are no names and dates either
 }
 
@@ -40,7 +41,7 @@ func isOfContent(err error) bool {
 
 // salvage makes an Intent of a snapshot that cannot be used because of cause.
 func (b *Book) salvage(ctx context.Context, g *store.Generation, s store.Snapshot, cause error) (*Intent, error) {
-	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
+	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
 	in.broken = &broken{err: fmt.Errorf("%w: %w", ErrBroken, cause)}
 	numbersOK := json.Unmarshal(s.Documents[numbersPath], in.Numbers) == nil
 	activationsOK := in.decode(s, activationsPath, &in.Activations) == nil
@@ -60,7 +61,7 @@ func (b *Book) salvage(ctx context.Context, g *store.Generation, s store.Snapsho
 			in.Numbers = nil
 		}
 		in.Bundle, in.broken.bare = &policy.Bundle{Policy: &policy.Policy{}, Inventory: &policy.Inventory{}}, true
-		in.broken.rules = func(string, policy.InForce) (policy.Rules, error) { return policy.Rules{}, in.broken.err }
+		in.broken.rules = func(string, policy.InForce) (compile.Rules, error) { return compile.Rules{}, in.broken.err }
 		return in, nil
 	}
 	in.Bundle, in.broken.rules = earlier.Bundle, earlier.Rules
@@ -73,11 +74,11 @@ func (b *Book) salvage(ctx context.Context, g *store.Generation, s store.Snapsho
 	return in, nil
 }
 
-func salvagedRules(b *policy.Bundle, n *policy.Numbers) func(string, policy.InForce) (policy.Rules, error) {
-	s, err := policy.NewSalvager(b, n)
-	return func(switchName string, phases policy.InForce) (policy.Rules, error) {
+func salvagedRules(b *policy.Bundle, n *compile.Numbers) func(string, policy.InForce) (compile.Rules, error) {
+	s, err := compile.NewSalvager(b, n)
+	return func(switchName string, phases policy.InForce) (compile.Rules, error) {
 		if err != nil {
-			return policy.Rules{}, err
+			return compile.Rules{}, err
 		}
 		return s.Rules(switchName, phases)
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -43,17 +44,17 @@ type Intent struct {
 	store.Revision
 	Files       []policy.File // as they were written, in the order of their names
 	Bundle      *policy.Bundle
-	Numbers     *policy.Numbers
+	Numbers     *compile.Numbers
 	Activations []policy.Activation // in the order in which they were made
 
-	compiler *policy.Compiler // nil if broken
-	encoded  []byte           // Numbers, as they are stored; nil before that
-	broken   *broken          // nil if the documents are good
+	compiler *compile.Compiler // nil if broken
+	encoded  []byte            // Numbers, as they are stored; nil before that
+	broken   *broken           // nil if the documents are good
 }
 
 // read makes an Intent of what the store has. It shares what was made of the documents with one of like that has the same.
 func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Intent, error) {
-	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &policy.Numbers{}, encoded: s.Documents[numbersPath]}
+	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 	if in.Bundle, err = b.load(ctx, in.Files); err != nil {
 		return err
 	}
-	in.compiler, err = policy.NewCompiler(in.Bundle, in.Numbers)
+	in.compiler, err = compile.NewCompiler(in.Bundle, in.Numbers)
 	return err
 }
 
@@ -159,8 +160,8 @@ func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, err
 	return phases, nil
 }
 
-// Compile returns what a switch should hold at a moment, or ErrNoPhase, or what policy.Compiler.Compile returns.
-func (in *Intent) Compile(switchName string, now time.Time) (*policy.Compiled, error) {
+// Compile returns what a switch should hold at a moment, or ErrNoPhase, or what compile.Compiler.Compile returns.
+func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
@@ -175,7 +176,7 @@ func (in *Intent) Compile(switchName string, now time.Time) (*policy.Compiled, e
 }
 
 // CompileAs is Compile with the phases given.
-func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.Time) (*policy.Compiled, error) {
+func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.Time) (*compile.Compiled, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.T
 // Rules returns the rules that Compile would have at the phases given, without the rest of the switch.
 //
 // Of broken documents they are there to be found in a switch that has them already, and must not be written to one.
-func (in *Intent) Rules(switchName string, phases policy.InForce) (policy.Rules, error) {
+func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules, error) {
 	if in.broken != nil {
 		return in.broken.rules(switchName, phases)
 	}

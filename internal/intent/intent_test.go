@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"op25b/examples"
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -56,7 +57,7 @@ func TestProposeAndPut(t *testing.T) {
 	_, err = b.Put(within(t), must(b.Propose(within(t), examples.SpinNet2006()))(t), by)
 	wantError(t, err, store.ErrUnchanged, "revision 1")
 	_, err = in.Compile("edge-9", august)
-	wantError(t, err, policy.ErrUnknownSwitch, "edge-1")
+	wantError(t, err, compile.ErrUnknownSwitch, "edge-1")
 	_, err = in.Compile("edge-1", time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC))
 	wantError(t, err, ErrNoPhase, "the first begins at 2006-05-1")
 
@@ -206,5 +207,5 @@ func TestSameExemptionsAndRules(t *testing.T) {
 	_, err := in.Rules("edge-1", policy.Everywhere("none"))
 	wantError(t, err, policy.ErrUnknownPhase, "none")
 	_, err = in.Rules("edge-9", phases)
-	wantError(t, err, policy.ErrUnknownSwitch, "edge-9")
+	wantError(t, err, compile.ErrUnknownSwitch, "edge-9")
 }

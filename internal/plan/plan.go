@@ -16,6 +16,7 @@ import (
 
 	"op25b/internal/bring"
 	"op25b/internal/intent"
+	"op25b/internal/meaning"
 	"op25b/internal/policy"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -87,7 +88,7 @@ type Request struct {
 	Entries int
 }
 
-// Make makes a plan. A switch that cannot be read is in it, with the reason. Errors are ErrRequest, policy.ErrUnknownSwitch for one that was
+// Make makes a plan. A switch that cannot be read is in it, with the reason. Errors are ErrRequest, compile.ErrUnknownSwitch for one that was
 // asked for, and the context's.
 func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
 	if r.Proposed == nil {
@@ -233,8 +234,8 @@ func total(p *op25bv1.Plan) {
 		t.Updates += s.Updates
 		t.Drifted += size(s.Drift)
 		for _, m := range s.Meaning {
-			count(&t.Stops, m.Severity == string(policy.Stops))
-			count(&t.Opens, m.Severity == string(policy.Opens))
+			count(&t.Stops, m.Severity == string(meaning.Stops))
+			count(&t.Opens, m.Severity == string(meaning.Opens))
 		}
 	}
 	p.Totals = t

@@ -17,7 +17,9 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/bring"
+	"op25b/internal/compile"
 	"op25b/internal/intent"
+	"op25b/internal/meaning"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -69,7 +71,7 @@ func TestPlan(t *testing.T) {
 	s = onlySwitch(t, next)
 	// The phase is staged already, so that it is put in force by one MODIFY, and yet two rules change for packets.
 	if s.Updates != 1 || s.Change.Changed != 2 || size(s.Change) != 2 || s.PhaseBefore != "before" || s.PhaseAfter != "mobile-carriers" ||
-		next.Totals.Stops == 0 || next.Totals.Opens != 0 || s.Meaning[0].Severity != string(policy.Stops) {
+		next.Totals.Stops == 0 || next.Totals.Opens != 0 || s.Meaning[0].Severity != string(meaning.Stops) {
 		t.Errorf("a phase that comes sooner: %v", next)
 	}
 
@@ -263,7 +265,7 @@ func TestRequests(t *testing.T) {
 	}{
 		{"nothing", Request{}, ErrRequest, "not a request that can be planned: no intent is proposed"},
 		{"entries", Request{Proposed: in, Entries: 10_001}, ErrRequest, "10001 entries a difference: must be 1 to 10000, or 0 for 20"},
-		{"switch", Request{Proposed: in, Switches: []string{"edge-est"}}, policy.ErrUnknownSwitch, `unknown switch "edge-est"`},
+		{"switch", Request{Proposed: in, Switches: []string{"edge-est"}}, compile.ErrUnknownSwitch, `unknown switch "edge-est"`},
 	} {
 		if _, err := p.Make(within(t), c.r); !errors.Is(err, c.kind) || !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)

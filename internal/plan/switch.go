@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"op25b/internal/bring"
+	"op25b/internal/compile"
 	"op25b/internal/intent"
+	"op25b/internal/meaning"
 	"op25b/internal/pipeline"
-	"op25b/internal/policy"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -42,7 +43,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 	}
 	p.change(s, have.entries, will, foreign, r.Entries)
 	if s.Error == "" {
-		s.Meaning = sentences(policy.Meaning(was.compiled, will))
+		s.Meaning = sentences(meaning.Of(was.compiled, will))
 	}
 	return s
 }
@@ -51,8 +52,8 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 type before struct {
 	revision uint64
 	applied  bring.Applied
-	compiled *policy.Compiled // nil if nothing is known of it
-	why      string           // why it is not known although there is a revision
+	compiled *compile.Compiled // nil if nothing is known of it
+	why      string            // why it is not known although there is a revision
 }
 
 func (b before) phase() string {
@@ -99,7 +100,7 @@ func (p *Planner) at(ctx context.Context, r Request, number uint64) (*intent.Int
 }
 
 // foreign tells which entries of a switch are foreign, as its controller decides it. will may be nil.
-func (p *Planner) foreign(ctx context.Context, r Request, name string, will *policy.Compiled, was before, now time.Time) *bring.Foreign {
+func (p *Planner) foreign(ctx context.Context, r Request, name string, will *compile.Compiled, was before, now time.Time) *bring.Foreign {
 	want := bring.Desired{Intent: r.Proposed, Switch: name, At: now}
 	if will != nil {
 		want.Phases = will.InForce
@@ -125,7 +126,7 @@ func (p *Planner) assumed(was before, s *op25bv1.SwitchPlan) []pipeline.Entry {
 }
 
 // drift is what became of a switch since it was brought to a state: what it should have is old, what it has new. will may be nil.
-func drift(have []pipeline.Entry, was, will *policy.Compiled, foreign *bring.Foreign, most int) *op25bv1.Difference {
+func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) *op25bv1.Difference {
 	should, err := entriesOf(&was.State, 1)
 	if err != nil { // it was written once
 		return nil
@@ -147,7 +148,7 @@ func drift(have []pipeline.Entry, was, will *policy.Compiled, foreign *bring.For
 }
 
 // change plans what would be written.
-func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *policy.Compiled, foreign *bring.Foreign, most int) {
+func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *compile.Compiled, foreign *bring.Foreign, most int) {
 	want := &will.State
 	made, err := p.program.Plan(have, want, foreign)
 	if err != nil {
@@ -169,7 +170,7 @@ func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *pol
 	}
 }
 
-func sentences(list []policy.Sentence) []*op25bv1.Sentence {
+func sentences(list []meaning.Sentence) []*op25bv1.Sentence {
 	all := make([]*op25bv1.Sentence, len(list))
 	for i, s := range list {
 		all[i] = &op25bv1.Sentence{Kind: string(s.Kind), Severity: string(s.Severity), Text: s.Text}

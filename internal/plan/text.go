@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"op25b/internal/policy"
+	"op25b/internal/meaning"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -126,7 +126,7 @@ func (t *writer) totals(p *op25bv1.Plan) {
 		t.line(0, "", fmt.Sprintf("%s would wait for the first phase", counted(uint64(s.SwitchesWaiting), "switch")))
 	}
 	if s.Stops > 0 {
-		t.colored(red, fmt.Sprintf("this stops mail: see the lines marked %s", strings.ToUpper(string(policy.Stops))))
+		t.colored(red, fmt.Sprintf("this stops mail: see the lines marked %s", strings.ToUpper(string(meaning.Stops))))
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"op25b/internal/policy"
+	"op25b/internal/meaning"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -77,15 +77,15 @@ func (t *writer) group(g *group) {
 
 // meaning writes what a change means, what stops mail first.
 func (t *writer) meaning(list []*op25bv1.Sentence) {
-	for _, severity := range []policy.Severity{policy.Stops, policy.Opens, policy.Neutral} {
+	for _, severity := range []meaning.Severity{meaning.Stops, meaning.Opens, meaning.Neutral} {
 		for _, s := range list {
 			if s.Severity != string(severity) {
 				continue
 			}
 			switch severity {
-			case policy.Stops:
+			case meaning.Stops:
 				t.sentence(red, "STOPS  ", s.Text)
-			case policy.Opens:
+			case meaning.Opens:
 				t.sentence(green, "opens  ", s.Text)
 			default:
 				t.sentence("", "       ", s.Text)

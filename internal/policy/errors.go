@@ -22,24 +22,14 @@ var (
 	ErrInvalid = errors.New("invalid policy or inventory")
 )
 
-// Numbering.
-var (
-	// ErrNumbers is a numbering that contradicts itself, or is not of the documents that it is used with.
-	ErrNumbers = errors.New("the numbers cannot be used")
-	// ErrNoNumber is more names of one kind than a switch has numbers for.
-	ErrNoNumber = errors.New("no number is left")
-)
-
 // Time.
 var (
 	// ErrNoPrevious is a scope in which there is no activation to undo.
 	ErrNoPrevious = errors.New("no phase to go back to")
 )
 
-// Compiling.
+// Phases in force.
 var (
-	// ErrUnknownSwitch is a switch that the inventory does not have.
-	ErrUnknownSwitch = errors.New("unknown switch")
 	// ErrUnknownPhase is a phase that the policy does not have.
 	ErrUnknownPhase = errors.New("unknown phase")
 	// ErrUnknownGroup is a line group that the policy does not have.

@@ -3,9 +3,7 @@ package policy
 import (
 	"bytes"
 	"net/netip"
-	"strings"
 	"testing"
-	"time"
 )
 
 // The examples of RFC 6052, section 2.4, and prefixes that end before, at and behind the reserved octet.
@@ -28,42 +26,6 @@ func TestEmbed(t *testing.T) {
 		if got != netip.MustParsePrefix(c.want) {
 			t.Errorf("%s in %s is %v, want %s", c.v4, c.nat64, got, c.want)
 		}
-	}
-}
-
-// A class's IPv4 servers are in it also as NAT64 shows them, and a change of nat64 is told as what it does to mail.
-func TestNAT64Classes(t *testing.T) {
-	base := file(t, "testdata/policy.yaml")
-	with := File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: [well-known]\nexemptions:"), 1)}
-	compile := func(f File) *Compiled {
-		b, err := Load([]File{f, file(t, "testdata/inventory.yaml")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if unsaid := b.NAT64Unsaid(); unsaid != (b.Policy.NAT64 == nil) {
-			t.Errorf("NAT64Unsaid is %v for nat64: %v", unsaid, b.Policy.NAT64)
-		}
-		c, err := Compile(b, nil, "edge-1", Everywhere("closed"), time.Date(2006, 11, 1, 0, 0, 0, 0, time.UTC))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	without, now := compile(base), compile(with)
-	for prefix, class := range map[string]string{"64:ff9b::c633:6410/124": "own-relay", "64:ff9b::cb00:7100/122": "carrier"} {
-		if number, ok := now.State.Remotes[netip.MustParsePrefix(prefix)]; !ok || now.Remotes[number].Name != class {
-			t.Errorf("%s is in class %q, want %q", prefix, now.Remotes[number].Name, class)
-		}
-		if _, ok := without.State.Remotes[netip.MustParsePrefix(prefix)]; ok {
-			t.Errorf("%s has a class although the policy says nothing of NAT64", prefix)
-		}
-	}
-	var text []string
-	for _, m := range Meaning(without, now) {
-		text = append(text, string(m.Severity)+" "+m.Text)
-	}
-	if all := strings.Join(text, "\n"); !strings.Contains(all, "opens relay own-relay: +1 prefix") {
-		t.Errorf("the change is told as:\n%s", all)
 	}
 }
 

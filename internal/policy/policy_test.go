@@ -116,3 +116,35 @@ func TestFaultWithoutFile(t *testing.T) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
+
+// TestReviewsDue: an exemption is to be looked at from its day of review on until it ends, and not if it has none.
+func TestReviewsDue(t *testing.T) {
+	p := example(t).Policy
+	p.Exemptions = append(p.Exemptions, Exemption{Line: "mobile-sim", Owner: "noc", Reason: "test", Expires: Date{2007, 3, 31}})
+	p.Exemptions[0].Review = Date{2006, 12, 31}
+	for at, want := range map[string]int{
+		"2006-12-30T23:59:59+09:00": 0,
+		"2006-12-31T00:00:00+09:00": 1,
+		"2007-03-31T23:59:59+09:00": 1,
+		"2007-04-01T00:00:00+09:00": 0,
+	} {
+		if due := p.ReviewsDue(moment(t, at)); len(due) != want || want == 1 && due[0].Line != "business-fixed" {
+			t.Errorf("at %s: %v is due, want %d", at, due, want)
+		}
+	}
+}
+
+// TestStaticLine: a line with an address of its own can be exempt, though the others of its group have none.
+func TestStaticLine(t *testing.T) {
+	b := example(t)
+	line, group := &b.Inventory.Switches[0].Lines[2], b.Policy.LineGroup("bflets")
+	for _, x := range []struct {
+		group, line Addressing
+		valid       bool
+	}{{"", "", true}, {"static", "", true}, {"dynamic", "", false}, {"dynamic", "static", true}, {"", "dynamic", false}, {"static", "dynamic", false}} {
+		group.Addressing, line.Addressing = x.group, x.line
+		if err := Validate(b.Policy, b.Inventory); (err == nil) != x.valid {
+			t.Errorf("%+v: %v", x, err)
+		}
+	}
+}

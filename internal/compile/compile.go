@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // Classes of a subscriber's address.
@@ -20,7 +21,7 @@ const (
 type Compiled struct {
 	Policy, Switch string
 	// InForce is the phase of each line group. Groups with the default phase are not listed.
-	InForce InForce
+	InForce policy.InForce
 
 	// State has SynOnly, the drain, where every phase that is in force by default or for lines of this switch has it: there is one for the
 	// whole switch, and it must not let pass what a phase without drain stops.
@@ -35,14 +36,14 @@ type Compiled struct {
 	Lines map[pipeline.LineIndex]string
 	// LineGroups, Services and Remotes are what the policy says of its numbers. The prefixes of Remotes are those in which their servers are
 	// seen, through NAT64 too.
-	LineGroups map[pipeline.LineGroup]LineGroup
-	Services   map[pipeline.Service]Service
-	Remotes    map[pipeline.Class]Remote
+	LineGroups map[pipeline.LineGroup]policy.LineGroup
+	Services   map[pipeline.Service]policy.Service
+	Remotes    map[pipeline.Class]policy.Remote
 
 	// Exempt are the exemptions that hold here: those of this switch's lines, behind those of prefixes, which hold on every switch.
 	Exempt []Exempt
 	// Expired are the exemptions of the policy that no longer hold.
-	Expired []Exemption
+	Expired []policy.Exemption
 
 	shared *pipeline.Shared
 	own    map[netip.Prefix]pipeline.Subscriber // that shared does not have
@@ -59,7 +60,7 @@ func (c *Compiled) Sharing() *pipeline.State {
 
 // An Exempt is an exemption that holds, and the addresses that it is for.
 type Exempt struct {
-	Exemption
+	policy.Exemption
 	Prefixes []netip.Prefix
 }
 
@@ -69,7 +70,7 @@ type Rule struct {
 	Name string
 	// Action is what the rule does. Where phases that are in force side by side differ, it is the strictest of theirs. The rules
 	// later-fragment, undetermined and spoofed do what each line group says, and this is the strictest of it.
-	Action Action
+	Action policy.Action
 	// Text is the meaning as a sentence, for operators and counters' descriptions. Where phases differ it has one for each.
 	Text string
 }
@@ -85,7 +86,7 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 }
 
 // Compile compiles one switch. It is NewCompiler and Compiler.Compile, for who has no more switches to compile.
-func Compile(b *Bundle, n *Numbers, switchName string, in InForce, now time.Time) (*Compiled, error) {
+func Compile(b *policy.Bundle, n *Numbers, switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
 	c, err := NewCompiler(b, n)
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func Compile(b *Bundle, n *Numbers, switchName string, in InForce, now time.Time
 //
 // ErrUnknownSwitch, ErrUnknownPhase and ErrUnknownGroup name what there is. ErrInvalid is a switch that could not be validated, and phases
 // that side by side need more verdict entries than MaxVerdicts. ErrNumbers is a line that has no number.
-func (c *Compiler) Compile(switchName string, in InForce, now time.Time) (*Compiled, error) {
+func (c *Compiler) Compile(switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
 	sw, err := c.find(switchName, in)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (c *Compiler) Compile(switchName string, in InForce, now time.Time) (*Compi
 // the phase's own action and sentence. drain is State.SynOnly. It is read, and never changed. The error is
 // ErrUnknownPhase.
 func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, error) {
-	in := Everywhere(phase)
+	in := policy.Everywhere(phase)
 	if err := in.Check(c.bundle.Policy); err != nil {
 		return nil, err
 	}
@@ -130,9 +131,9 @@ func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, 
 	return rules.meanings(c.numbers, drain), nil
 }
 
-func (c *Compiler) compile(sw *Switch, in InForce, now time.Time) (*Compiled, error) {
+func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) (*Compiled, error) {
 	p := c.bundle.Policy
-	if err := ValidateSwitch(p, sw); err != nil {
+	if err := policy.ValidateSwitch(p, sw); err != nil {
 		return nil, err
 	}
 	lines, err := c.lineNumbers(sw)
@@ -167,7 +168,7 @@ func (c *Compiler) compile(sw *Switch, in InForce, now time.Time) (*Compiled, er
 }
 
 // drains reports whether every phase that lines of a switch meet stops new connections alone.
-func drains(p *Policy, sw *Switch, in InForce) bool {
+func drains(p *policy.Policy, sw *policy.Switch, in policy.InForce) bool {
 	drains := func(phase string) bool {
 		ph, _ := p.Phase(phase)
 		return ph.SynOnly

@@ -1,4 +1,4 @@
-package policy
+package meaning
 
 import (
 	"fmt"
@@ -10,8 +10,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
 )
+
+// numbersOf numbers documents that must have room.
+func numbersOf(t testing.TB, prev *compile.Numbers, b *policy.Bundle) *compile.Numbers {
+	t.Helper()
+	n, err := compile.Number(prev, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
 
 // said are the sentences, one a line, with their severities.
 func said(list []Sentence) []string {
@@ -25,14 +38,14 @@ func said(list []Sentence) []string {
 // TestMeaning: each kind of change to the worked example in words.
 func TestMeaning(t *testing.T) {
 	prefix := netip.MustParsePrefix
-	line := func(b *Bundle, i int) *Line { return &b.Inventory.Switches[0].Lines[i] }
+	line := func(b *policy.Bundle, i int) *policy.Line { return &b.Inventory.Switches[0].Lines[i] }
 	for name, x := range map[string]struct {
-		from, to string          // phases; mobile-carriers where not said
-		before   func(b *Bundle) // a change of both
-		change   func(b *Bundle)
+		from, to string                 // phases; mobile-carriers where not said
+		before   func(b *policy.Bundle) // a change of both
+		change   func(b *policy.Bundle)
 		want     []string
 	}{
-		"nothing": {change: func(*Bundle) {}},
+		"nothing": {change: func(*policy.Bundle) {}},
 		"phase": {
 			to: "all-destinations",
 			want: []string{
@@ -48,19 +61,19 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"rule of a group": {
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				rules := &b.Policy.Phases[1].Rules
-				*rules = slices.Insert(*rules, 1, PhaseRule{Name: "mobile-all", Groups: []string{"mobile"}, Service: "smtp", Action: Reject})
+				*rules = slices.Insert(*rules, 1, policy.PhaseRule{Name: "mobile-all", Groups: []string{"mobile"}, Service: "smtp", Action: policy.Reject})
 			},
 			want: []string{"stops verdict: mobile lines: TCP/25 to other servers monitor -> reject"},
 		},
 		"rule under another name": {
-			change: func(b *Bundle) { b.Policy.Phases[1].Rules[1].Name = "rest" },
+			change: func(b *policy.Bundle) { b.Policy.Phases[1].Rules[1].Name = "rest" },
 			want:   []string{"neutral verdict: every line: TCP/25 to other servers monitor, counted under smtp-all -> rest"},
 		},
 		"another leg": {
-			change: func(b *Bundle) {
-				b.Policy.Phases[1].Rules = append(b.Policy.Phases[1].Rules, PhaseRule{Name: "servers", Service: "smtp", Legs: []Leg{DownDst}, Action: Drop})
+			change: func(b *policy.Bundle) {
+				b.Policy.Phases[1].Rules = append(b.Policy.Phases[1].Rules, policy.PhaseRule{Name: "servers", Service: "smtp", Legs: []policy.Leg{policy.DownDst}, Action: policy.Drop})
 			},
 			want: []string{
 				"stops verdict: every line: TCP/25 to mobile-carrier (2 prefixes), other servers on down_dst not looked at -> drop",
@@ -69,12 +82,12 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"drain": {
-			change: func(b *Bundle) { b.Policy.Phases[1].SynOnly = true },
+			change: func(b *policy.Bundle) { b.Policy.Phases[1].SynOnly = true },
 			want:   []string{"opens phase: drain begins: what rules drop or reject is new connections alone"},
 		},
 		"exemption": {
-			change: func(b *Bundle) {
-				b.Policy.Exemptions = []Exemption{{Line: "mobile-sim", Owner: "noc@isp.example", Reason: "test", Expires: Date{2006, 12, 31}}}
+			change: func(b *policy.Bundle) {
+				b.Policy.Exemptions = []policy.Exemption{{Line: "mobile-sim", Owner: "noc@isp.example", Reason: "test", Expires: policy.Date{Year: 2006, Month: 12, Day: 31}}}
 			},
 			want: []string{
 				"stops exemption: exemption of line business-fixed (192.0.2.13/32, 2001:db8:1::13/128) removed, owner noc@isp.example",
@@ -82,9 +95,9 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"exemption for longer": {
-			change: func(b *Bundle) {
-				b.Policy.Exemptions[0].Expires, b.Policy.Exemptions[0].Owner = Date{2008, 3, 31}, "abuse@isp.example"
-				b.Policy.Exemptions[0].Review, b.Policy.Exemptions[0].Ticket = Date{2007, 9, 30}, ""
+			change: func(b *policy.Bundle) {
+				b.Policy.Exemptions[0].Expires, b.Policy.Exemptions[0].Owner = policy.Date{Year: 2008, Month: 3, Day: 31}, "abuse@isp.example"
+				b.Policy.Exemptions[0].Review, b.Policy.Exemptions[0].Ticket = policy.Date{Year: 2007, Month: 9, Day: 30}, ""
 				line(b, 2).Prefixes = line(b, 2).Prefixes[:1]
 			},
 			want: []string{
@@ -93,25 +106,25 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"exemption ends": {
-			change: func(b *Bundle) {
-				b.Policy.Exemptions[0].Expires, b.Policy.Exemptions[0].Review = Date{2006, 7, 31}, Date{}
+			change: func(b *policy.Bundle) {
+				b.Policy.Exemptions[0].Expires, b.Policy.Exemptions[0].Review = policy.Date{Year: 2006, Month: 7, Day: 31}, policy.Date{}
 			},
 			want: []string{"stops exemption: exemption of line business-fixed (192.0.2.13/32, 2001:db8:1::13/128) ended 2006-07-31, owner noc@isp.example"},
 		},
 		"exemption where nothing is stopped": {
 			from: "before", to: "before",
-			change: func(b *Bundle) {
-				b.Policy.Exemptions = append(b.Policy.Exemptions, Exemption{Prefix: prefix("192.0.2.128/25"), Owner: "noc", Reason: "lab", Expires: Date{2007, 1, 1}})
+			change: func(b *policy.Bundle) {
+				b.Policy.Exemptions = append(b.Policy.Exemptions, policy.Exemption{Prefix: prefix("192.0.2.128/25"), Owner: "noc", Reason: "lab", Expires: policy.Date{Year: 2007, Month: 1, Day: 1}})
 			},
 			want: []string{"neutral exemption: exemption of 192.0.2.128/25 added until 2007-01-01, owner noc"},
 		},
 		"lines": {
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				sw := &b.Inventory.Switches[0]
 				sw.Lines[0].Group, sw.Lines[1].Name = "isdn", "adsl-clean"
 				sw.Lines[3].VLAN, sw.Lines[3].PPPoE = 7, 4097
 				for i := range 7 {
-					sw.Lines = append(sw.Lines, Line{Name: fmt.Sprint("adsl-", 71+i), Port: "access-1", VLAN: pipeline.VID(10 + i), Group: "adsl"})
+					sw.Lines = append(sw.Lines, policy.Line{Name: fmt.Sprint("adsl-", 71+i), Port: "access-1", VLAN: pipeline.VID(10 + i), Group: "adsl"})
 				}
 				sw.Lines = slices.Delete(sw.Lines, 2, 3)
 				b.Policy.Exemptions = nil
@@ -127,12 +140,12 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"lines to and from stricter groups": {
-			before: func(b *Bundle) {
+			before: func(b *policy.Bundle) {
 				rules := &b.Policy.Phases[1].Rules
-				*rules = slices.Insert(*rules, 1, PhaseRule{Name: "strict", Groups: []string{"mobile", "isdn"}, Service: "smtp", Action: Drop})
-				b.Policy.LineGroups[3].SourceCheck, b.Policy.LineGroups[3].Addressing = SourceDrop, Static
+				*rules = slices.Insert(*rules, 1, policy.PhaseRule{Name: "strict", Groups: []string{"mobile", "isdn"}, Service: "smtp", Action: policy.Drop})
+				b.Policy.LineGroups[3].SourceCheck, b.Policy.LineGroups[3].Addressing = policy.SourceDrop, policy.Static
 			},
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				line(b, 0).Group, line(b, 1).Group = "isdn", "hikari-premium"
 				line(b, 3).Group = "adsl"
 			},
@@ -143,10 +156,10 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"addresses": {
-			before: func(b *Bundle) {
-				b.Policy.LineGroups[0].SourceCheck, b.Policy.LineGroups[0].Addressing = SourceDrop, Static
+			before: func(b *policy.Bundle) {
+				b.Policy.LineGroups[0].SourceCheck, b.Policy.LineGroups[0].Addressing = policy.SourceDrop, policy.Static
 			},
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				line(b, 0).Prefixes = line(b, 0).Prefixes[:1]
 				line(b, 1).Prefixes = append(line(b, 1).Prefixes, prefix("192.0.2.112/32"))
 			},
@@ -156,7 +169,7 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"prefixes of a class": {
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("203.0.113.64/26"), prefix("2001:db8:cb::/48")}
 			},
 			want: []string{
@@ -167,7 +180,7 @@ func TestMeaning(t *testing.T) {
 		},
 		"relay narrowed": { // the other half stays as it is
 			from: "all-destinations", to: "all-destinations",
-			change: func(b *Bundle) { b.Policy.Remotes[0].Prefixes[0] = prefix("198.51.100.16/29") },
+			change: func(b *policy.Bundle) { b.Policy.Remotes[0].Prefixes[0] = prefix("198.51.100.16/29") },
 			want: []string{
 				"stops verdict: every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> drop",
 				"stops class: relay own-relay: +1 -1 prefix",
@@ -176,7 +189,7 @@ func TestMeaning(t *testing.T) {
 		},
 		"relay narrowed to what is left around": { // of a /64 without one of its /66
 			from: "all-destinations", to: "all-destinations",
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[0].Prefixes = []netip.Prefix{prefix("198.51.100.16/28"), prefix("2001:db8:25::/65"), prefix("2001:db8:25:0:c000::/66")}
 			},
 			want: []string{
@@ -186,36 +199,36 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"prefix widened": {
-			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/24") },
+			change: func(b *policy.Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/24") },
 			want: []string{
 				"stops verdict: every line: TCP/25 to 203.0.113.64/26, 203.0.113.128/25, new in mobile-carrier monitor -> drop",
 				"stops class: class mobile-carrier: +1 -1 prefix",
 			},
 		},
 		"prefix split": {
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/27"), prefix("203.0.113.32/27"), prefix("2001:db8:ca::/48")}
 			},
 			want: []string{"neutral class: class mobile-carrier: +2 -1 prefixes"},
 		},
 		"prefixes merged": {
-			before: func(b *Bundle) {
+			before: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("2001:db8:ca::/49"), prefix("2001:db8:ca:8000::/49")}
 			},
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("2001:db8:ca::/48")}
 			},
 			want: []string{"neutral class: class mobile-carrier: +1 -2 prefixes"},
 		},
 		"prefix inside another of its class": { // the one around it has its addresses already
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes = append(b.Policy.Remotes[1].Prefixes, prefix("203.0.113.8/29"))
 			},
 			want: []string{"neutral class: class mobile-carrier: +1 prefix"},
 		},
 		"class inside another": {
-			change: func(b *Bundle) {
-				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.16/28")}})
+			change: func(b *policy.Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.16/28")}})
 			},
 			want: []string{
 				"opens verdict: every line: TCP/25 to 203.0.113.16/28, from mobile-carrier to lab drop -> monitor",
@@ -223,12 +236,12 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"class of another's addresses and new ones": {
-			change: func(b *Bundle) {
-				b.Policy.Remotes = append(b.Policy.Remotes, Remote{
+			change: func(b *policy.Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{
 					Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.16/28"), prefix("192.0.2.240/29")},
 				})
 				rules := &b.Policy.Phases[1].Rules
-				*rules = slices.Insert(*rules, 0, PhaseRule{Name: "to-lab", Service: "smtp", Remote: "lab", Action: Reject})
+				*rules = slices.Insert(*rules, 0, policy.PhaseRule{Name: "to-lab", Service: "smtp", Remote: "lab", Action: policy.Reject})
 			},
 			want: []string{
 				"stops verdict: every line: TCP/25 to 192.0.2.240/29, new in lab monitor -> reject",
@@ -237,10 +250,10 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"class inside another that narrows": { // 203.0.113.32/27 goes, but for what is lab's before and after
-			before: func(b *Bundle) {
-				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.48/28")}})
+			before: func(b *policy.Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.48/28")}})
 			},
-			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27") },
+			change: func(b *policy.Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27") },
 			want: []string{
 				"opens verdict: every line: TCP/25 to 203.0.113.32/28, no longer in mobile-carrier drop -> monitor",
 				"opens class: class mobile-carrier: +1 -1 prefix",
@@ -248,11 +261,11 @@ func TestMeaning(t *testing.T) {
 		},
 		"class around another": { // mobile-carrier's addresses stay its own
 			from: "before", to: "before",
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Within = []string{"lab"}
-				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Prefixes: []netip.Prefix{prefix("203.0.113.0/24")}})
+				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{Name: "lab", Prefixes: []netip.Prefix{prefix("203.0.113.0/24")}})
 				rules := &b.Policy.Phases[0].Rules
-				*rules = slices.Insert(*rules, 0, PhaseRule{Name: "to-lab", Service: "smtp", Remote: "lab", Action: Drop})
+				*rules = slices.Insert(*rules, 0, policy.PhaseRule{Name: "to-lab", Service: "smtp", Remote: "lab", Action: policy.Drop})
 			},
 			want: []string{
 				"stops verdict: every line: TCP/25 to lab (1 prefix) monitor -> drop",
@@ -261,22 +274,22 @@ func TestMeaning(t *testing.T) {
 		},
 		"relay whose addresses are all another class's": { // by longer prefixes; removing it changes nothing
 			from: "all-destinations", to: "all-destinations",
-			before: func(b *Bundle) {
+			before: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Within = []string{"lab"}
 				b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.0/26"), prefix("203.0.113.64/26")}
-				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Relay: true, Prefixes: []netip.Prefix{prefix("203.0.113.0/25")}})
+				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{Name: "lab", Relay: true, Prefixes: []netip.Prefix{prefix("203.0.113.0/25")}})
 			},
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Within = nil
 				b.Policy.Remotes = b.Policy.Remotes[:2]
 			},
 			want: []string{"neutral class: relay lab removed (1 prefix)"},
 		},
 		"addresses from two classes to a third": {
-			before: func(b *Bundle) {
-				b.Policy.Remotes = append(b.Policy.Remotes, Remote{Name: "lab", Prefixes: []netip.Prefix{prefix("192.0.2.240/29")}})
+			before: func(b *policy.Bundle) {
+				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{Name: "lab", Prefixes: []netip.Prefix{prefix("192.0.2.240/29")}})
 			},
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[0].Prefixes[0] = prefix("198.51.100.16/29")
 				b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27")
 				b.Policy.Remotes[2].Prefixes = []netip.Prefix{prefix("198.51.100.24/29"), prefix("203.0.113.32/27"), prefix("192.0.2.240/28")}
@@ -292,11 +305,11 @@ func TestMeaning(t *testing.T) {
 		},
 		"prefix and phase at once": { // what is new in the class is not what its rule stops from now on
 			from: "before", to: "mobile-carriers",
-			before: func(b *Bundle) {
+			before: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27")
-				b.Policy.Phases[0].Rules[0].Action = Reject
+				b.Policy.Phases[0].Rules[0].Action = policy.Reject
 			},
-			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/26") },
+			change: func(b *policy.Bundle) { b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/26") },
 			want: []string{
 				"stops verdict: every line: TCP/25 to 203.0.113.32/27, new in mobile-carrier monitor -> drop",
 				"stops class: class mobile-carrier: +1 -1 prefix",
@@ -306,8 +319,8 @@ func TestMeaning(t *testing.T) {
 		},
 		"class of other servers and phase at once": { // none of them was in it before
 			from: "before", to: "mobile-carriers",
-			before: func(b *Bundle) { b.Policy.Phases[0].Rules[0].Action = Reject },
-			change: func(b *Bundle) { b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.64/26")} },
+			before: func(b *policy.Bundle) { b.Policy.Phases[0].Rules[0].Action = policy.Reject },
+			change: func(b *policy.Bundle) { b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.64/26")} },
 			want: []string{
 				"stops verdict: every line: TCP/25 to mobile-carrier (1 prefix) monitor -> drop",
 				"stops class: class mobile-carrier: +1 -2 prefixes",
@@ -317,8 +330,8 @@ func TestMeaning(t *testing.T) {
 		},
 		"relay removed": {
 			from: "all-destinations", to: "all-destinations",
-			change: func(b *Bundle) {
-				b.Policy.Remotes = []Remote{{Name: "new-relay", Relay: true, Prefixes: []netip.Prefix{prefix("198.51.100.64/28")}}, b.Policy.Remotes[1]}
+			change: func(b *policy.Bundle) {
+				b.Policy.Remotes = []policy.Remote{{Name: "new-relay", Relay: true, Prefixes: []netip.Prefix{prefix("198.51.100.64/28")}}, b.Policy.Remotes[1]}
 			},
 			want: []string{
 				"stops verdict: every line: TCP/25 to 198.51.100.16/28, 2001:db8:25::/64, no longer in own-relay permit -> drop",
@@ -330,12 +343,12 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"line group": {
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				g := b.Policy.LineGroups
-				g[0].Undetermined, g[1].Undetermined, g[1].LaterFragments = Knob(Monitor), Knob(Monitor), Knob(Drop)
-				g[4].SourceCheck, g[4].Addressing = SourceDrop, Static
-				g[2].Limit = Rate{PerSecond: 1, Burst: 10}
-				b.Policy.LineGroups = append(g, LineGroup{Name: "cable"})
+				g[0].Undetermined, g[1].Undetermined, g[1].LaterFragments = policy.Knob(policy.Monitor), policy.Knob(policy.Monitor), policy.Knob(policy.Drop)
+				g[4].SourceCheck, g[4].Addressing = policy.SourceDrop, policy.Static
+				g[2].Limit = policy.Rate{PerSecond: 1, Burst: 10}
+				b.Policy.LineGroups = append(g, policy.LineGroup{Name: "cable"})
 			},
 			want: []string{
 				"stops group: isdn lines: fragments without ports permit -> drop",
@@ -346,10 +359,10 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"service": {
-			change: func(b *Bundle) {
-				b.Policy.Services[2].Ports = []TCPPort{465}
-				b.Policy.Services = append(b.Policy.Services, Service{Name: "pop3", Ports: []TCPPort{110, 995}})
-				b.Policy.Phases[1].Rules = append(b.Policy.Phases[1].Rules, PhaseRule{Name: "plain", Service: "pop3", Action: Drop})
+			change: func(b *policy.Bundle) {
+				b.Policy.Services[2].Ports = []policy.TCPPort{465}
+				b.Policy.Services = append(b.Policy.Services, policy.Service{Name: "pop3", Ports: []policy.TCPPort{110, 995}})
+				b.Policy.Phases[1].Rules = append(b.Policy.Phases[1].Rules, policy.PhaseRule{Name: "plain", Service: "pop3", Action: policy.Drop})
 			},
 			want: []string{
 				"stops verdict: every line: TCP/110, 995 to any server not looked at -> drop",
@@ -357,10 +370,10 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"switch": {
-			change: func(b *Bundle) {
+			change: func(b *policy.Bundle) {
 				sw := &b.Inventory.Switches[0]
 				sw.Ports[5].Role, sw.Ports[5].MACs = pipeline.Access, nil
-				sw.Ports = append(sw.Ports, Port{Number: 14, Name: "core-4", Role: pipeline.Network})
+				sw.Ports = append(sw.Ports, policy.Port{Number: 14, Name: "core-4", Role: pipeline.Network})
 				sw.RejectFrom = sw.RejectFrom[:1]
 			},
 			want: []string{
@@ -373,34 +386,34 @@ func TestMeaning(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			phase := func(name string) InForce {
+			phase := func(name string) policy.InForce {
 				if name == "" {
 					name = "mobile-carriers"
 				}
-				return Everywhere(name)
+				return policy.Everywhere(name)
 			}
-			at := moment(t, "2006-08-01T00:00:00+09:00")
-			b := example(t)
+			at := policytest.Moment(t, "2006-08-01T00:00:00+09:00")
+			b := policytest.Example(t)
 			if x.before != nil {
 				x.before(b)
 			}
 			n := numbersOf(t, nil, b)
-			old, err := Compile(b, n, "edge-1", phase(x.from), at)
+			old, err := compile.Compile(b, n, "edge-1", phase(x.from), at)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b = example(t)
+			b = policytest.Example(t)
 			if x.before != nil {
 				x.before(b)
 			}
 			if x.change != nil {
 				x.change(b)
 			}
-			now, err := Compile(b, numbersOf(t, n, b), "edge-1", phase(x.to), at)
+			now, err := compile.Compile(b, numbersOf(t, n, b), "edge-1", phase(x.to), at)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(x.want, said(Meaning(old, now))); diff != "" {
+			if diff := cmp.Diff(x.want, said(Of(old, now))); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -409,7 +422,7 @@ func TestMeaning(t *testing.T) {
 
 // TestMeaningOfFirst: what a switch does that had nothing before.
 func TestMeaningOfFirst(t *testing.T) {
-	c, err := Compile(example(t), nil, "edge-1", Everywhere("mobile-carriers"), moment(t, "2006-08-01T00:00:00+09:00"))
+	c, err := compile.Compile(policytest.Example(t), nil, "edge-1", policy.Everywhere("mobile-carriers"), policytest.Moment(t, "2006-08-01T00:00:00+09:00"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +447,7 @@ func TestMeaningOfFirst(t *testing.T) {
 		"neutral switch: rejects of IPv6 come from nowhere -> 2001:db8:ff::1",
 		"neutral switch: 7 stations added",
 	}
-	if diff := cmp.Diff(want, said(Meaning(nil, c))); diff != "" {
+	if diff := cmp.Diff(want, said(Of(nil, c))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -446,30 +459,30 @@ func TestMeaningIsTrue(t *testing.T) {
 	changed, same := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC)
-		compile := func(p *Policy, inv *Inventory, n *Numbers) *Compiled {
-			c, err := Compile(&Bundle{p, inv}, n, "edge", drawInForce(t, p), at)
+		compiled := func(p *policy.Policy, inv *policy.Inventory, n *compile.Numbers) *compile.Compiled {
+			c, err := compile.Compile(&policy.Bundle{Policy: p, Inventory: inv}, n, "edge", policytest.DrawInForce(t, p), at)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return c
 		}
-		p1, inv1 := drawBundle(t)
-		n1, err := Number(nil, &Bundle{p1, inv1})
+		p1, inv1 := policytest.DrawBundle(t)
+		n1, err := compile.Number(nil, &policy.Bundle{Policy: p1, Inventory: inv1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p2, inv2 := drawBundle(t)
-		n2, err := Number(n1, &Bundle{p2, inv2})
+		p2, inv2 := policytest.DrawBundle(t)
+		n2, err := compile.Number(n1, &policy.Bundle{Policy: p2, Inventory: inv2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		old, now := compile(p1, inv1, n1), compile(p2, inv2, n2)
+		old, now := compiled(p1, inv1, n1), compiled(p2, inv2, n2)
 		w := &words{old: newJudge(old), new: newJudge(now), was: old, is: now}
 		w.moves, w.stay = w.classMoves()
 		changes := w.verdictChanges()
 
 		addresses := []netip.Addr{netip.MustParseAddr("233.252.0.1")}
-		for _, p := range []*Policy{p1, p2} {
+		for _, p := range []*policy.Policy{p1, p2} {
 			for _, r := range p.Remotes {
 				for _, prefix := range r.Prefixes {
 					addresses = append(addresses, prefix.Addr())
@@ -482,8 +495,8 @@ func TestMeaningIsTrue(t *testing.T) {
 				groups = append(groups, g.Name)
 			}
 		}
-		for _, port := range []TCPPort{25, 587, 465, 110, 995, 80} {
-			for _, leg := range Legs() {
+		for _, port := range []policy.TCPPort{25, 587, 465, 110, 995, 80} {
+			for _, leg := range policy.Legs() {
 				for _, group := range groups {
 					for _, addr := range addresses {
 						was, from := decided(t, old, port, leg, group, addr)
@@ -511,11 +524,11 @@ func TestMeaningIsTrue(t *testing.T) {
 				}
 			}
 		}
-		again, err := Compile(&Bundle{p2, inv2}, nil, "edge", now.InForce, at)
+		again, err := compile.Compile(&policy.Bundle{Policy: p2, Inventory: inv2}, nil, "edge", now.InForce, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range Meaning(now, again) {
+		for _, s := range Of(now, again) {
 			if s.Kind != OfLine { // which may have been renamed on the way
 				t.Fatalf("other numbers are told as %v", s)
 			}
@@ -526,40 +539,40 @@ func TestMeaningIsTrue(t *testing.T) {
 	}
 }
 
-var actionName = map[pipeline.VerdictAction]Action{
-	pipeline.Permit: Permit, pipeline.Monitor: Monitor, pipeline.Drop: Drop, pipeline.Limit: Limit, pipeline.Reject: Reject,
+var actionName = map[pipeline.VerdictAction]policy.Action{
+	pipeline.Permit: policy.Permit, pipeline.Monitor: policy.Monitor, pipeline.Drop: policy.Drop, pipeline.Limit: policy.Limit, pipeline.Reject: policy.Reject,
 }
 
 // decided is what the entries of a switch say, and the class of the address.
-func decided(t *rapid.T, c *Compiled, port TCPPort, leg Leg, group string, addr netip.Addr) (outcome, string) {
-	x := segment{}
+func decided(t *rapid.T, c *compile.Compiled, port policy.TCPPort, leg policy.Leg, group string, addr netip.Addr) (outcome, string) {
+	x := policytest.Segment{}
 	for number, g := range c.LineGroups {
 		if g.Name == group {
-			x.group = number
+			x.Group = number
 		}
 	}
 	longest := -1
 	for prefix, class := range c.State.Remotes {
 		if prefix.Contains(addr) && prefix.Bits() > longest {
-			longest, x.class = prefix.Bits(), class
+			longest, x.Class = prefix.Bits(), class
 		}
 	}
 	code, _ := leg.Code()
 	for key, value := range c.State.Services {
 		its := key.DstPort
-		if leg == DownSrc || leg == UpSrc {
+		if leg == policy.DownSrc || leg == policy.UpSrc {
 			its = key.SrcPort
 		}
 		if value.Leg != code || its.Port != uint16(port) {
 			// On the legs of a server behind a line it is the other end that has no port of a service.
 			continue
 		}
-		if v, ok := lookup(t, c.State, x, code, value.Service); ok {
-			return outcome{actionName[v.Action], c.Rules[v.Rule].Name}, c.Remotes[x.class].Name
+		if v, ok := policytest.Lookup(t, c.State, x, code, value.Service); ok {
+			return outcome{actionName[v.Action], c.Rules[v.Rule].Name}, c.Remotes[x.Class].Name
 		}
 	}
-	if port == 25 && (leg == UpDst || leg == DownSrc) {
-		return outcome{Drop, RuleFailClosed}, c.Remotes[x.class].Name
+	if port == 25 && (leg == policy.UpDst || leg == policy.DownSrc) {
+		return outcome{policy.Drop, policy.RuleFailClosed}, c.Remotes[x.Class].Name
 	}
-	return outcome{}, c.Remotes[x.class].Name
+	return outcome{}, c.Remotes[x.Class].Name
 }

@@ -1,16 +1,17 @@
-package policy
+package compile
 
 import (
 	"fmt"
 	"strings"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // A builder collects the entries of rules, each rule with a lower priority than the one before. The entries of one rule never match the same
 // segment, and share its priority.
 type builder struct {
-	policy   *Policy
+	policy   *policy.Policy
 	numbers  *Numbers
 	priority int32 // of the next rule
 	entries  map[pipeline.VerdictKey]pipeline.Verdict
@@ -21,7 +22,7 @@ func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict
 	rules := m.rules()
 	b := &builder{
 		policy: m.policy, numbers: n,
-		priority: int32(len(StandingRules()) + len(rules)),
+		priority: int32(len(policy.StandingRules()) + len(rules)),
 		entries:  make(map[pipeline.VerdictKey]pipeline.Verdict),
 	}
 	b.relay()
@@ -35,7 +36,7 @@ func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict
 }
 
 // add gives a rule its entries, one a match. The matches are completed with the priority.
-func (b *builder) add(name string, action Action, matches []pipeline.VerdictKey) {
+func (b *builder) add(name string, action policy.Action, matches []pipeline.VerdictKey) {
 	verdict, _ := action.Code()
 	for _, key := range matches {
 		key.Priority = b.priority
@@ -52,31 +53,31 @@ func (b *builder) relay() {
 		if !r.Relay {
 			continue
 		}
-		for _, s := range b.policy.ServicesWith(TCPPort.IsMail) {
+		for _, s := range b.policy.ServicesWith(policy.TCPPort.IsMail) {
 			matches = append(matches, pipeline.VerdictKey{
 				Service: pipeline.Exactly(b.numbers.service(s.Name)), RemoteClass: pipeline.Exactly(b.numbers.remote(r.Name)),
 			})
 		}
 	}
-	b.add(RuleRelay, Permit, matches)
+	b.add(policy.RuleRelay, policy.Permit, matches)
 }
 
 func (b *builder) submission() {
 	var matches []pipeline.VerdictKey
-	for _, s := range b.policy.ServicesWith(TCPPort.IsSubmission) {
+	for _, s := range b.policy.ServicesWith(policy.TCPPort.IsSubmission) {
 		matches = append(matches, pipeline.VerdictKey{Service: pipeline.Exactly(b.numbers.service(s.Name))})
 	}
-	b.add(RuleSubmission, Permit, matches)
+	b.add(policy.RuleSubmission, policy.Permit, matches)
 }
 
 func (b *builder) exempt() {
 	var matches []pipeline.VerdictKey
-	for _, s := range b.policy.ServicesWith(TCPPort.IsSMTP) {
+	for _, s := range b.policy.ServicesWith(policy.TCPPort.IsSMTP) {
 		matches = append(matches, pipeline.VerdictKey{
 			Service: pipeline.Exactly(b.numbers.service(s.Name)), SubscriberClass: pipeline.Exactly(SubscriberExempt),
 		})
 	}
-	b.add(RuleExempt, Permit, matches)
+	b.add(policy.RuleExempt, policy.Permit, matches)
 }
 
 // phaseRule has an entry for each of its targets.
@@ -103,12 +104,12 @@ const knobPriority = 1
 // knobs gives the line groups whose knobs are not at their defaults an entry each. The pipeline does the default by itself.
 func (b *builder) knobs() {
 	for _, g := range b.policy.LineGroups {
-		b.knob(g, pipeline.ServiceUndetermined, g.UndeterminedAction(), DefaultUndetermined, pipeline.RuleUndetermined)
-		b.knob(g, pipeline.ServiceLaterFragment, g.LaterFragmentsAction(), DefaultLaterFragments, pipeline.RuleLaterFragment)
+		b.knob(g, pipeline.ServiceUndetermined, g.UndeterminedAction(), policy.DefaultUndetermined, pipeline.RuleUndetermined)
+		b.knob(g, pipeline.ServiceLaterFragment, g.LaterFragmentsAction(), policy.DefaultLaterFragments, pipeline.RuleLaterFragment)
 	}
 }
 
-func (b *builder) knob(g LineGroup, service pipeline.Service, action, byDefault Action, rule pipeline.RuleID) {
+func (b *builder) knob(g policy.LineGroup, service pipeline.Service, action, byDefault policy.Action, rule pipeline.RuleID) {
 	if action == byDefault {
 		return
 	}
@@ -124,7 +125,7 @@ func (b *builder) knob(g LineGroup, service pipeline.Service, action, byDefault 
 func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	p := m.policy
 	rules := pipelineRules(p)
-	add := func(name string, action Action, text string) {
+	add := func(name string, action policy.Action, text string) {
 		rules[n.rule(name)] = Rule{ID: n.rule(name), Name: name, Action: action, Text: text}
 	}
 	var relays []string
@@ -133,10 +134,10 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 			relays = append(relays, r.Name)
 		}
 	}
-	add(RuleRelay, Permit, fmt.Sprintf("mail of every line to the ISP's own relays (%s) passes: %s",
-		strings.Join(relays, ", "), describe(p.ServicesWith(TCPPort.IsMail)...)))
-	add(RuleSubmission, Permit, fmt.Sprintf("submission of every line to any server passes: %s", describe(p.ServicesWith(TCPPort.IsSubmission)...)))
-	add(RuleExempt, Permit, fmt.Sprintf("mail of an exempt address to any server passes: %s", describe(p.ServicesWith(TCPPort.IsSMTP)...)))
+	add(policy.RuleRelay, policy.Permit, fmt.Sprintf("mail of every line to the ISP's own relays (%s) passes: %s",
+		strings.Join(relays, ", "), describe(p.ServicesWith(policy.TCPPort.IsMail)...)))
+	add(policy.RuleSubmission, policy.Permit, fmt.Sprintf("submission of every line to any server passes: %s", describe(p.ServicesWith(policy.TCPPort.IsSubmission)...)))
+	add(policy.RuleExempt, policy.Permit, fmt.Sprintf("mail of an exempt address to any server passes: %s", describe(p.ServicesWith(policy.TCPPort.IsSMTP)...)))
 	for _, ph := range m.phases {
 		for _, r := range ph.Rules {
 			if _, done := rules[n.rule(r.Name)]; done {
@@ -152,7 +153,7 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 
 // meaning is what the rules of one name do in the phases in force: the strictest of their actions, and a sentence for each phase. It is
 // nowhere if no line meets one of them.
-func (m *mix) meaning(r PhaseRule, drain bool) (strictest Action, text string, somewhere bool) {
+func (m *mix) meaning(r policy.PhaseRule, drain bool) (strictest policy.Action, text string, somewhere bool) {
 	everywhere := true
 	var texts []string
 	for i, ph := range m.phases {
@@ -181,7 +182,7 @@ func (m *mix) meaning(r PhaseRule, drain bool) (strictest Action, text string, s
 }
 
 // scope is the lines that meet a rule of a phase, in words: empty if there are none.
-func (m *mix) scope(ph *Phase, r PhaseRule, byDefault bool) string {
+func (m *mix) scope(ph *policy.Phase, r policy.PhaseRule, byDefault bool) string {
 	if byDefault && len(r.Groups) == 0 {
 		return "every other line"
 	}
@@ -198,27 +199,27 @@ func (m *mix) scope(ph *Phase, r PhaseRule, byDefault bool) string {
 }
 
 // sentence is the text of a phase's rule for the lines that are named.
-func sentence(p *Policy, r PhaseRule, of string, drain bool) string {
+func sentence(p *policy.Policy, r policy.PhaseRule, of string, drain bool) string {
 	server := "any server"
 	if !r.ForAnyRemote() {
 		server = r.Remote
 	}
 	where := "to " + server
 	if r.Legs != nil {
-		where = fmt.Sprintf("with %s, on %s,", server, strings.Join(Names(r.Legs), ", "))
+		where = fmt.Sprintf("with %s, on %s,", server, strings.Join(policy.Names(r.Legs), ", "))
 	}
 	outcome := outcomeText(r.Action)
-	if r.Action == Reject && !p.CanReject(r) {
-		outcome = outcomeText(Drop) // the switch rejects on no other leg
+	if r.Action == policy.Reject && !p.CanReject(r) {
+		outcome = outcomeText(policy.Drop) // the switch rejects on no other leg
 	}
-	if drain && (r.Action == Drop || r.Action == Reject) {
+	if drain && (r.Action == policy.Drop || r.Action == policy.Reject) {
 		outcome += "; in the drain, segments without SYN pass and are counted"
 	}
 	return fmt.Sprintf("%s of %s %s %s", describe(*p.Service(r.Service)), of, where, outcome)
 }
 
 // describe lists services by name and TCP port.
-func describe(services ...Service) string {
+func describe(services ...policy.Service) string {
 	texts := make([]string, len(services))
 	for i, s := range services {
 		texts[i] = s.String()

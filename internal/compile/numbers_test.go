@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"encoding/json"
@@ -13,10 +13,12 @@ import (
 	"pgregory.net/rapid"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
 )
 
 // numbersOf numbers documents that must have room.
-func numbersOf(t testing.TB, prev *Numbers, b *Bundle) *Numbers {
+func numbersOf(t testing.TB, prev *Numbers, b *policy.Bundle) *Numbers {
 	t.Helper()
 	n, err := Number(prev, b)
 	if err != nil {
@@ -39,7 +41,7 @@ func given(g Given) map[string]int {
 
 // TestFirstNumbers: without a numbering before, numbers are positions, and rules follow the standing ones in order of first appearance.
 func TestFirstNumbers(t *testing.T) {
-	n := numbersOf(t, nil, example(t))
+	n := numbersOf(t, nil, policytest.Example(t))
 	text, err := json.MarshalIndent(n, "", " ")
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +128,7 @@ func TestFirstNumbers(t *testing.T) {
 // TestNumbersStay: what is deleted from the middle of a list moves nothing, what comes new takes no number that was ever used, and what
 // comes back finds its own.
 func TestNumbersStay(t *testing.T) {
-	b := example(t)
+	b := policytest.Example(t)
 	first := numbersOf(t, nil, b)
 	all := slices.Clone(b.Policy.LineGroups)
 	b.Policy.LineGroups = slices.Delete(slices.Clone(all), 1, 3)
@@ -134,7 +136,7 @@ func TestNumbersStay(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"adsl": 1, "isdn*": 2, "bflets*": 3, "hikari-premium": 4, "mobile": 5}, given(second.LineGroups)); diff != "" {
 		t.Errorf("after a deletion, -want +got:\n%s", diff)
 	}
-	b.Policy.LineGroups = append([]LineGroup{{Name: "cable"}}, b.Policy.LineGroups...)
+	b.Policy.LineGroups = append([]policy.LineGroup{{Name: "cable"}}, b.Policy.LineGroups...)
 	third := numbersOf(t, second, b)
 	if third.LineGroups["cable"].Number != 6 || third.LineGroups["isdn"].Gone != 2 {
 		t.Errorf("cable is %+v, isdn %+v", third.LineGroups["cable"], third.LineGroups["isdn"])
@@ -151,12 +153,12 @@ func TestNumbersStay(t *testing.T) {
 // TestNumbersUsedAgain: when every number has been used, the one that has been out of use the longest comes next, and when every number is in
 // use there is an error.
 func TestNumbersUsedAgain(t *testing.T) {
-	groups := func(from, to int) *Bundle {
-		p := &Policy{}
+	groups := func(from, to int) *policy.Bundle {
+		p := &policy.Policy{}
 		for i := from; i < to; i++ {
-			p.LineGroups = append(p.LineGroups, LineGroup{Name: fmt.Sprintf("g%d", i)})
+			p.LineGroups = append(p.LineGroups, policy.LineGroup{Name: fmt.Sprintf("g%d", i)})
 		}
-		return &Bundle{p, &Inventory{}}
+		return &policy.Bundle{Policy: p, Inventory: &policy.Inventory{}}
 	}
 	n := numbersOf(t, nil, groups(0, 255))
 	n = numbersOf(t, n, groups(1, 255)) // g0 goes, then g1 and g2
@@ -180,7 +182,7 @@ func TestNumbersUsedAgain(t *testing.T) {
 
 // TestLineRenamed: a line with another name at the same place keeps its counters; one elsewhere, or one that comes later, is another line.
 func TestLineRenamed(t *testing.T) {
-	b := example(t)
+	b := policytest.Example(t)
 	first := numbersOf(t, nil, b)
 	sw := &b.Inventory.Switches[0]
 	old := slices.Clone(sw.Lines)
@@ -229,7 +231,7 @@ func TestNumbersRefused(t *testing.T) {
 			n.Lines["edge-1"]["adsl-bot"] = Numbered{Number: 16384}
 		},
 	} {
-		b := example(t)
+		b := policytest.Example(t)
 		n := numbersOf(t, nil, b)
 		change(n)
 		if _, err := Number(n, b); !errors.Is(err, ErrNumbers) || err.Error() != want {
@@ -244,10 +246,10 @@ func TestNumbersRefused(t *testing.T) {
 			delete(n.Lines["edge-1"], "adsl-bot")
 		},
 	} {
-		b := example(t)
+		b := policytest.Example(t)
 		n := numbersOf(t, nil, b)
 		change(n)
-		if _, err := Compile(b, n, "edge-1", Everywhere("before"), moment(t, "2006-06-01T00:00:00Z")); !errors.Is(err, ErrNumbers) || err.Error() != want {
+		if _, err := Compile(b, n, "edge-1", policy.Everywhere("before"), policytest.Moment(t, "2006-06-01T00:00:00Z")); !errors.Is(err, ErrNumbers) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
@@ -259,11 +261,11 @@ func TestNumbersOverRevisions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var prev *Numbers
 		for range rapid.IntRange(1, 6).Draw(t, "revisions") {
-			p, inv := drawBundle(t)
+			p, inv := policytest.DrawBundle(t)
 			p.LineGroups = rapid.Permutation(p.LineGroups).Draw(t, "order of groups")
 			p.Remotes = rapid.Permutation(p.Remotes).Draw(t, "order of classes")
 			inv.Switches[0].Lines = rapid.Permutation(inv.Switches[0].Lines).Draw(t, "order of lines")
-			b := &Bundle{p, inv}
+			b := &policy.Bundle{Policy: p, Inventory: inv}
 			n, err := Number(prev, b)
 			if err != nil {
 				t.Fatal(err)
@@ -282,7 +284,7 @@ func TestNumbersOverRevisions(t *testing.T) {
 					}
 				}
 			}
-			in := drawInForce(t, p)
+			in := policytest.DrawInForce(t, p)
 			first, err := Compile(b, nil, "edge", in, time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
 			if err != nil {
 				t.Fatal(err)

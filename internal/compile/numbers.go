@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // NumbersVersion is the version of the form of Numbers.
@@ -44,15 +45,15 @@ type span struct {
 }
 
 var (
-	groupSpan   = span{"line group", 1, MaxLineGroups}
-	serviceSpan = span{"service", 1, uint16(MaxServices)}
-	remoteSpan  = span{"remote class", 1, MaxRemotes}
+	groupSpan   = span{"line group", 1, policy.MaxLineGroups}
+	serviceSpan = span{"service", 1, uint16(policy.MaxServices)}
+	remoteSpan  = span{"remote class", 1, policy.MaxRemotes}
 	lineSpan    = span{"line", 1, uint16(pipeline.MaxLineIndex)}
 )
 
 // ruleSpan begins behind the standing rules.
 func ruleSpan() span {
-	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(StandingRules())), uint16(pipeline.LastRule)}
+	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(policy.StandingRules())), uint16(pipeline.LastRule)}
 }
 
 // Number numbers the names of documents. A name that has a number in prev keeps it, and still has it while it is gone from the documents.
@@ -63,7 +64,7 @@ func ruleSpan() span {
 // name, and takes its index over.
 //
 // It returns ErrNumbers for a prev that contradicts itself, and ErrNoNumber where there are more names than numbers.
-func Number(prev *Numbers, b *Bundle) (*Numbers, error) {
+func Number(prev *Numbers, b *policy.Bundle) (*Numbers, error) {
 	n, err := numberPolicy(prev, b.Policy)
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func Number(prev *Numbers, b *Bundle) (*Numbers, error) {
 }
 
 // numberPolicy is the part of Number that is the same for all switches.
-func numberPolicy(prev *Numbers, p *Policy) (*Numbers, error) {
+func numberPolicy(prev *Numbers, p *policy.Policy) (*Numbers, error) {
 	if prev == nil {
 		prev = &Numbers{Version: NumbersVersion}
 	}
@@ -103,9 +104,9 @@ func numberPolicy(prev *Numbers, p *Policy) (*Numbers, error) {
 		Names []string
 		is    *Given
 	}{
-		{groupSpan, prev.LineGroups, Names(p.LineGroups), &n.LineGroups},
-		{serviceSpan, prev.Services, Names(p.Services), &n.Services},
-		{remoteSpan, prev.Remotes, Names(p.Remotes), &n.Remotes},
+		{groupSpan, prev.LineGroups, policy.Names(p.LineGroups), &n.LineGroups},
+		{serviceSpan, prev.Services, policy.Names(p.Services), &n.Services},
+		{remoteSpan, prev.Remotes, policy.Names(p.Remotes), &n.Remotes},
 		{ruleSpan(), prev.Rules, ruleNames(p), &n.Rules},
 	} {
 		var err error
@@ -117,12 +118,12 @@ func numberPolicy(prev *Numbers, p *Policy) (*Numbers, error) {
 }
 
 // numberLines numbers the lines of one switch.
-func numberLines(prev Given, sw *Switch) (Given, error) {
+func numberLines(prev Given, sw *policy.Switch) (Given, error) {
 	places := make([]string, len(sw.Lines))
 	for i, l := range sw.Lines {
 		places[i] = linePlace(l)
 	}
-	given, err := lineSpan.give(prev, Names(sw.Lines), places)
+	given, err := lineSpan.give(prev, policy.Names(sw.Lines), places)
 	if err != nil {
 		return nil, fmt.Errorf("switch %q: %w", sw.Name, err)
 	}
@@ -130,12 +131,12 @@ func numberLines(prev Given, sw *Switch) (Given, error) {
 }
 
 // linePlace is where a line stands, as Numbers write it. A port's name has no blanks.
-func linePlace(l Line) string {
+func linePlace(l policy.Line) string {
 	return fmt.Sprintf("%s %d %d %d", l.Port, l.VLAN, l.InnerVLAN, l.PPPoE)
 }
 
 // ruleNames are the names of all phases' rules, in order of first appearance.
-func ruleNames(p *Policy) []string {
+func ruleNames(p *policy.Policy) []string {
 	var all []string
 	seen := make(map[string]bool)
 	for _, ph := range p.Phases {
@@ -281,11 +282,11 @@ func (s span) knows(given Given, names []string) error {
 }
 
 // knowsPolicy returns ErrNumbers if something of a policy has no number.
-func (n *Numbers) knowsPolicy(p *Policy) error {
+func (n *Numbers) knowsPolicy(p *policy.Policy) error {
 	return cmp.Or(
-		groupSpan.knows(n.LineGroups, Names(p.LineGroups)),
-		serviceSpan.knows(n.Services, Names(p.Services)),
-		remoteSpan.knows(n.Remotes, Names(p.Remotes)),
+		groupSpan.knows(n.LineGroups, policy.Names(p.LineGroups)),
+		serviceSpan.knows(n.Services, policy.Names(p.Services)),
+		remoteSpan.knows(n.Remotes, policy.Names(p.Remotes)),
 		ruleSpan().knows(n.Rules, ruleNames(p)),
 	)
 }
@@ -302,7 +303,7 @@ func (n *Numbers) remote(name string) pipeline.Class { return pipeline.Class(n.R
 
 // rule is the id of a standing rule or of one of the phases'.
 func (n *Numbers) rule(name string) pipeline.RuleID {
-	if i := slices.Index(StandingRules(), name); i >= 0 {
+	if i := slices.Index(policy.StandingRules(), name); i >= 0 {
 		return pipeline.FirstRule + pipeline.RuleID(i)
 	}
 	return pipeline.RuleID(n.Rules[name].Number)

@@ -1,4 +1,4 @@
-package policy
+package meaning
 
 import (
 	"fmt"
@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // classes speaks of the lists of prefixes. What becomes of mail to them is also said as a verdict.
@@ -41,8 +43,8 @@ func (w *words) classes() {
 	}
 }
 
-func remotesByName(c *Compiled) map[string]Remote {
-	all := make(map[string]Remote, len(c.Remotes))
+func remotesByName(c *compile.Compiled) map[string]policy.Remote {
+	all := make(map[string]policy.Remote, len(c.Remotes))
 	for _, r := range c.Remotes {
 		all[r.Name] = r
 	}
@@ -71,7 +73,7 @@ func (w *words) thenStopped(class string) string {
 		if m.from == class {
 			had = true
 			groups = slices.DeleteFunc(groups, func(g string) bool {
-				old, now := w.old.port(PortSMTP, UpDst, g, m.from), w.new.port(PortSMTP, UpDst, g, m.to)
+				old, now := w.old.port(policy.PortSMTP, policy.UpDst, g, m.from), w.new.port(policy.PortSMTP, policy.UpDst, g, m.to)
 				return stoppage(old.action) > 0 || stoppage(now.action) < 2
 			})
 		}
@@ -112,8 +114,8 @@ func (w *words) services() {
 	}
 }
 
-func servicesByName(c *Compiled) map[string]Service {
-	all := make(map[string]Service, len(c.Services))
+func servicesByName(c *compile.Compiled) map[string]policy.Service {
+	all := make(map[string]policy.Service, len(c.Services))
 	for _, s := range c.Services {
 		all[s.Name] = s
 	}
@@ -163,14 +165,14 @@ func (w *words) groups() {
 // A groupKnob is what line groups say of frames that rules cannot speak of.
 type groupKnob struct {
 	service   pipeline.Service
-	byDefault Action
+	byDefault policy.Action
 	what      string
 }
 
 func knobs() []groupKnob {
 	return []groupKnob{
-		{pipeline.ServiceUndetermined, DefaultUndetermined, "what cannot be read to its TCP ports"},
-		{pipeline.ServiceLaterFragment, DefaultLaterFragments, "fragments without ports"},
+		{pipeline.ServiceUndetermined, policy.DefaultUndetermined, "what cannot be read to its TCP ports"},
+		{pipeline.ServiceLaterFragment, policy.DefaultLaterFragments, "fragments without ports"},
 	}
 }
 
@@ -183,9 +185,9 @@ func (w *words) effectBeside(e *effect, from, to string) {
 }
 
 // checkWord is a source check in a sentence.
-func checkWord(c SourceCheck) string {
+func checkWord(c policy.SourceCheck) string {
 	if c == "" {
-		return string(SourceOff)
+		return string(policy.SourceOff)
 	}
 	return string(c)
 }
@@ -218,8 +220,8 @@ func (w *words) groupwise(what string, of func(group string) (old, now string, e
 func (w *words) limited(group string) bool {
 	limits := func(j *judge, class func(server) string) bool {
 		return slices.ContainsFunc(w.servers(), func(s server) bool {
-			return slices.ContainsFunc(w.ports(), func(port TCPPort) bool {
-				return slices.ContainsFunc(Legs(), func(leg Leg) bool { return j.port(port, leg, group, class(s)).action == Limit })
+			return slices.ContainsFunc(w.ports(), func(port policy.TCPPort) bool {
+				return slices.ContainsFunc(policy.Legs(), func(leg policy.Leg) bool { return j.port(port, leg, group, class(s)).action == policy.Limit })
 			})
 		})
 	}
@@ -227,15 +229,15 @@ func (w *words) limited(group string) bool {
 }
 
 // rateWord is a rate in a sentence.
-func rateWord(r Rate) string {
-	if r == (Rate{}) {
+func rateWord(r policy.Rate) string {
+	if r == (policy.Rate{}) {
 		return "none"
 	}
 	return fmt.Sprintf("%d/s with a burst of %d", r.PerSecond, r.Burst)
 }
 
-func groupsByName(c *Compiled) map[string]LineGroup {
-	all := make(map[string]LineGroup, len(c.LineGroups))
+func groupsByName(c *compile.Compiled) map[string]policy.LineGroup {
+	all := make(map[string]policy.LineGroup, len(c.LineGroups))
 	for _, g := range c.LineGroups {
 		all[g.Name] = g
 	}

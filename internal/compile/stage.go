@@ -1,10 +1,11 @@
-package policy
+package compile
 
 import (
 	"maps"
 	"slices"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // A Stage is the rule set of a phase that is not in force by default. A switch that holds it beside the one in force gets there, or back, by
@@ -18,17 +19,17 @@ type Stage struct {
 
 // staged are the other phases, the most useful first: the next by date, the one before, then those further away. Left out are those whose
 // verdicts are there already, in force or staged, and those that a switch has no room for beside the groups' own phases.
-func (c *Compiler) staged(sw *Switch, in InForce) []Stage {
+func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 	var stages []Stage
 	for _, x := range c.stagedSets(in) {
-		other := InForce{Default: x.mix.phases[0].Name, Groups: in.Groups}
+		other := policy.InForce{Default: x.mix.phases[0].Name, Groups: in.Groups}
 		stages = append(stages, Stage{Name: other.Default, Verdicts: x.verdicts, SynOnly: drains(c.bundle.Policy, sw, other)})
 	}
 	return stages
 }
 
 // stagedSets are the rule sets of staged, which are the same for all switches.
-func (c *Compiler) stagedSets(in InForce) []*ruleSet {
+func (c *Compiler) stagedSets(in policy.InForce) []*ruleSet {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := inForceKey(in)
@@ -36,13 +37,13 @@ func (c *Compiler) stagedSets(in InForce) []*ruleSet {
 		return sets
 	}
 	phases := c.bundle.Policy.Phases
-	here := slices.IndexFunc(phases, func(ph Phase) bool { return ph.Name == in.Default })
+	here := slices.IndexFunc(phases, func(ph policy.Phase) bool { return ph.Name == in.Default })
 	there := []*ruleSet{c.rulesLocked(in)}
 	stage := func(i int) {
 		if i < 0 || i >= len(phases) {
 			return
 		}
-		set := c.rulesLocked(InForce{Default: phases[i].Name, Groups: in.Groups}.Plain())
+		set := c.rulesLocked(policy.InForce{Default: phases[i].Name, Groups: in.Groups}.Plain())
 		same := func(x *ruleSet) bool { return maps.Equal(x.verdicts, set.verdicts) }
 		if set.err == nil && !slices.ContainsFunc(there, same) {
 			there = append(there, set)

@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"fmt"
@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // A Compiler compiles the switches of one pair of documents. What all switches share is made once: a thousand switches have one rule set
 // between them. It may be used from several goroutines; the documents must not change while it is.
 type Compiler struct {
-	bundle  *Bundle
+	bundle  *policy.Bundle
 	numbers *Numbers
 	given   bool // the numbers came from outside, and must have every line
 
-	lineGroups     map[pipeline.LineGroup]LineGroup
-	services       map[pipeline.Service]Service
-	remotes        map[pipeline.Class]Remote
+	lineGroups     map[pipeline.LineGroup]policy.LineGroup
+	services       map[pipeline.Service]policy.Service
+	remotes        map[pipeline.Class]policy.Remote
 	serviceEntries map[pipeline.ServiceKey]pipeline.ServiceValue
 	remoteEntries  map[netip.Prefix]pipeline.Class
 	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
@@ -38,8 +39,8 @@ type Compiler struct {
 //
 // The policy is checked again (ErrInvalid), and each switch when it is compiled, so that no caller can compile a rule set that blocks
 // submission. ErrNumbers is a name without a number.
-func NewCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
-	if err := ValidatePolicy(b.Policy); err != nil {
+func NewCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
+	if err := policy.ValidatePolicy(b.Policy); err != nil {
 		return nil, fmt.Errorf("compile policy %q: %w", b.Policy.Name, err)
 	}
 	return newCompiler(b, n)
@@ -49,14 +50,14 @@ func NewCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
 type Salvager struct{ c *Compiler }
 
 // NewSalvager returns a salvager of documents that Salvage read. An error means that they are too wrong for it.
-func NewSalvager(b *Bundle, n *Numbers) (s *Salvager, err error) {
+func NewSalvager(b *policy.Bundle, n *Numbers) (s *Salvager, err error) {
 	defer salvaged(&err)
 	c, err := newCompiler(b, n)
 	return &Salvager{c}, err
 }
 
 // Rules is Compiler.Rules.
-func (s *Salvager) Rules(switchName string, in InForce) (r Rules, err error) {
+func (s *Salvager) Rules(switchName string, in policy.InForce) (r Rules, err error) {
 	defer salvaged(&err)
 	return s.c.Rules(switchName, in)
 }
@@ -64,11 +65,11 @@ func (s *Salvager) Rules(switchName string, in InForce) (r Rules, err error) {
 // salvaged makes an error of what code does that relies on valid documents.
 func salvaged(err *error) {
 	if fault := recover(); fault != nil {
-		*err = fmt.Errorf("%w: too wrong to make rules of: %v", ErrInvalid, fault)
+		*err = fmt.Errorf("%w: too wrong to make rules of: %v", policy.ErrInvalid, fault)
 	}
 }
 
-func newCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
+func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	p := b.Policy
 	c := &Compiler{bundle: b, numbers: n, given: n != nil, ruleSets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}
 	if n == nil {
@@ -82,10 +83,10 @@ func newCompiler(b *Bundle, n *Numbers) (*Compiler, error) {
 	}
 	n = c.numbers
 
-	c.lineGroups = numbered(p.LineGroups, Names(p.LineGroups), n.group)
-	c.services = numbered(p.Services, Names(p.Services), n.service)
+	c.lineGroups = numbered(p.LineGroups, policy.Names(p.LineGroups), n.group)
+	c.services = numbered(p.Services, policy.Names(p.Services), n.service)
 	remotes := p.RemotesWithNAT64()
-	c.remotes = numbered(remotes, Names(remotes), n.remote)
+	c.remotes = numbered(remotes, policy.Names(remotes), n.remote)
 	c.serviceEntries = serviceEntries(p, n)
 	c.remoteEntries = remoteEntries(p, n)
 	c.sourceChecks = sourceChecks(p, n)
@@ -117,7 +118,7 @@ type Rules struct {
 }
 
 // Rules returns the rules that Compile would, without the rest. Its errors are those of Compile that speak of phases.
-func (c *Compiler) Rules(switchName string, in InForce) (Rules, error) {
+func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
 	sw, err := c.find(switchName, in)
 	if err != nil {
 		return Rules{}, err
@@ -131,11 +132,11 @@ func (c *Compiler) Rules(switchName string, in InForce) (Rules, error) {
 }
 
 // find returns a switch, once the phases are known to exist.
-func (c *Compiler) find(switchName string, in InForce) (*Switch, error) {
+func (c *Compiler) find(switchName string, in policy.InForce) (*policy.Switch, error) {
 	inv := c.bundle.Inventory
 	sw, ok := inv.Switch(switchName)
 	if !ok {
-		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, Nearest(switchName, Names(inv.Switches), "switches"))
+		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, policy.Nearest(switchName, policy.Names(inv.Switches), "switches"))
 	}
 	return sw, in.Check(c.bundle.Policy)
 }
@@ -143,7 +144,7 @@ func (c *Compiler) find(switchName string, in InForce) (*Switch, error) {
 // A lineNumbers is the index of each line of a switch.
 type lineNumbers map[string]pipeline.LineIndex
 
-func (c *Compiler) lineNumbers(sw *Switch) (lineNumbers, error) {
+func (c *Compiler) lineNumbers(sw *policy.Switch) (lineNumbers, error) {
 	given := c.numbers.Lines[sw.Name]
 	if !c.given {
 		var err error
@@ -182,23 +183,23 @@ type ruleSet struct {
 }
 
 // rules are the rules of phases in force. It returns ErrInvalid if there is no room for them.
-func (c *Compiler) rules(in InForce) (*ruleSet, error) {
+func (c *Compiler) rules(in policy.InForce) (*ruleSet, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	set := c.rulesLocked(in)
 	return set, set.err
 }
 
-func (c *Compiler) rulesLocked(in InForce) *ruleSet {
+func (c *Compiler) rulesLocked(in policy.InForce) *ruleSet {
 	key := inForceKey(in)
 	set, known := c.ruleSets[key]
 	if !known {
 		m := newMix(c.bundle.Policy, in)
 		set = &ruleSet{mix: m, verdicts: verdictEntries(c.numbers, m)}
-		if len(set.verdicts) > MaxVerdicts {
-			phases := Names(m.phases)
+		if len(set.verdicts) > policy.MaxVerdicts {
+			phases := policy.Names(m.phases)
 			set.err = fmt.Errorf("%w: phases %s side by side need %d verdict entries, and a switch has room for %d; put fewer line groups in a phase of their own",
-				ErrInvalid, strings.Join(phases, " and "), len(set.verdicts), MaxVerdicts)
+				policy.ErrInvalid, strings.Join(phases, " and "), len(set.verdicts), policy.MaxVerdicts)
 		}
 		c.ruleSets[key] = set
 	}
@@ -206,7 +207,7 @@ func (c *Compiler) rulesLocked(in InForce) *ruleSet {
 }
 
 // inForceKey is the same text for what means the same. Names have no blanks.
-func inForceKey(in InForce) string {
+func inForceKey(in policy.InForce) string {
 	var b strings.Builder
 	b.WriteString(in.Default)
 	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {
@@ -230,7 +231,7 @@ func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 }
 
 // remoteEntries are the prefixes of all classes, as their servers are seen.
-func remoteEntries(p *Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
+func remoteEntries(p *policy.Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
 	entries := make(map[netip.Prefix]pipeline.Class)
 	for _, r := range p.RemotesWithNAT64() {
 		for _, prefix := range r.Prefixes {

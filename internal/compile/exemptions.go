@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"maps"
@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // standingExemptions are the exemptions as they stand between two of their ends, for any switch.
 type standingExemptions struct {
 	ended   int // how many have ended
-	expired []Exemption
+	expired []policy.Exemption
 	// Those of prefixes: as entries, as a list, and for a look-up.
 	entries map[netip.Prefix]pipeline.Subscriber
 	list    []Exempt
-	index   *PrefixIndex[struct{}]
+	index   *policy.PrefixIndex[struct{}]
 	shared  *pipeline.Shared // of all that switches have in common meanwhile
 }
 
@@ -42,7 +43,7 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 		return c.standing
 	}
 	p := c.bundle.Policy
-	s := &standingExemptions{ended: ended, entries: make(map[netip.Prefix]pipeline.Subscriber), index: NewPrefixIndex[struct{}]()}
+	s := &standingExemptions{ended: ended, entries: make(map[netip.Prefix]pipeline.Subscriber), index: policy.NewPrefixIndex[struct{}]()}
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
 		switch {
@@ -63,7 +64,7 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 
 // exemptions puts into a state, and beside it, the prefixes exempt on a switch: those of its own lines, each for that line alone, and those
 // that are exempt everywhere.
-func (c *Compiler) exemptions(compiled *Compiled, sw *Switch, lines lineNumbers, now time.Time) {
+func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineNumbers, now time.Time) {
 	p, s := c.bundle.Policy, c.standingAt(now)
 	entries, list := s.entries, s.list
 	var own map[netip.Prefix]pipeline.Subscriber

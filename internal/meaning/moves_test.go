@@ -1,4 +1,4 @@
-package policy
+package meaning
 
 import (
 	"fmt"
@@ -8,7 +8,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // tinyBits is how many bits of an address the drawn prefixes differ in: few enough to ask every address.
@@ -34,11 +36,11 @@ func tinyPrefix(t *rapid.T) netip.Prefix {
 	return netip.PrefixFrom(tiny(v4, rapid.IntRange(0, 1<<tinyBits-1).Draw(t, "address")), length).Masked()
 }
 
-func drawClasses(t *rapid.T) *Compiled {
-	c := &Compiled{Switch: "edge", Remotes: map[pipeline.Class]Remote{}, State: pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{}}}
+func drawClasses(t *rapid.T) *compile.Compiled {
+	c := &compile.Compiled{Switch: "edge", Remotes: map[pipeline.Class]policy.Remote{}, State: pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{}}}
 	shift := rapid.IntRange(0, 2).Draw(t, "first name") // so that numbers and names differ between the two
 	for number := pipeline.Class(1); number <= 3; number++ {
-		r := Remote{Name: fmt.Sprint("class-", (int(number)+shift)%3)}
+		r := policy.Remote{Name: fmt.Sprint("class-", (int(number)+shift)%3)}
 		for range rapid.IntRange(0, 4).Draw(t, "prefixes") {
 			p := tinyPrefix(t)
 			if _, taken := c.State.Remotes[p]; !taken {
@@ -54,7 +56,7 @@ func drawClasses(t *rapid.T) *Compiled {
 }
 
 // classAt is the class of an address, by comparing it with every prefix.
-func classAt(c *Compiled, a netip.Addr) string {
+func classAt(c *compile.Compiled, a netip.Addr) string {
 	longest, name := -1, ""
 	for p, number := range c.State.Remotes {
 		if p.Contains(a) && p.Bits() > longest {

@@ -1,14 +1,15 @@
-package policy
+package compile
 
 import (
 	"slices"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // portEntries are the network ports, and the flood groups in ascending order. An access port gets no entry: the pipeline takes a port that
 // it does not know for one.
-func portEntries(sw *Switch) (roles map[pipeline.Port]pipeline.Role, network, all []pipeline.Port) {
+func portEntries(sw *policy.Switch) (roles map[pipeline.Port]pipeline.Role, network, all []pipeline.Port) {
 	roles = make(map[pipeline.Port]pipeline.Role)
 	for _, port := range sw.Ports {
 		all = append(all, port.Number)
@@ -23,7 +24,7 @@ func portEntries(sw *Switch) (roles map[pipeline.Port]pipeline.Role, network, al
 }
 
 // portNumbers are the numbers of a switch's ports by name.
-func portNumbers(sw *Switch) map[string]pipeline.Port {
+func portNumbers(sw *policy.Switch) map[string]pipeline.Port {
 	numbers := make(map[string]pipeline.Port, len(sw.Ports))
 	for _, port := range sw.Ports {
 		numbers[port.Name] = port.Number
@@ -33,7 +34,7 @@ func portNumbers(sw *Switch) map[string]pipeline.Port {
 
 // lineEntries are the lines of a switch, and the way to them by tags alone. Tags that lines of two ports share lead to neither, and
 // untagged frames have nothing to go by.
-func lineEntries(n *Numbers, sw *Switch, index lineNumbers) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
+func lineEntries(n *Numbers, sw *policy.Switch, index lineNumbers) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
 	lines := make(map[pipeline.LineKey]pipeline.Line, len(sw.Lines))
 	ways := make(map[pipeline.VLANKey]pipeline.Port)
 	shared := make(map[pipeline.VLANKey]struct{})
@@ -55,7 +56,7 @@ func lineEntries(n *Numbers, sw *Switch, index lineNumbers) (map[pipeline.LineKe
 }
 
 // bridgeEntries are the stations known behind access and network ports.
-func bridgeEntries(sw *Switch) map[pipeline.MAC]pipeline.BridgePort {
+func bridgeEntries(sw *policy.Switch) map[pipeline.MAC]pipeline.BridgePort {
 	bridge := make(map[pipeline.MAC]pipeline.BridgePort)
 	ports := portNumbers(sw)
 	for _, line := range sw.Lines {
@@ -72,7 +73,7 @@ func bridgeEntries(sw *Switch) map[pipeline.MAC]pipeline.BridgePort {
 }
 
 // sourceChecks are the line groups whose sources are checked.
-func sourceChecks(p *Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceCheck {
+func sourceChecks(p *policy.Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceCheck {
 	checks := make(map[pipeline.LineGroup]pipeline.SourceCheck)
 	for _, g := range p.LineGroups {
 		if check, on, _ := g.SourceCheck.Code(); on {
@@ -83,7 +84,7 @@ func sourceChecks(p *Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceC
 }
 
 // sourceEntries are the prefixes of a switch's lines whose sources are checked.
-func sourceEntries(p *Policy, sw *Switch, index lineNumbers) map[pipeline.SourceKey]struct{} {
+func sourceEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.SourceKey]struct{} {
 	checked := make(map[string]bool, len(p.LineGroups))
 	for _, g := range p.LineGroups {
 		_, checked[g.Name], _ = g.SourceCheck.Code()
@@ -101,10 +102,10 @@ func sourceEntries(p *Policy, sw *Switch, index lineNumbers) map[pipeline.Source
 }
 
 // limitEntries are the rates of lines, a bucket for each direction. They do not wait for a phase that asks for them.
-func limitEntries(p *Policy, sw *Switch, index lineNumbers) map[pipeline.LimitKey]pipeline.Rate {
-	rates := make(map[string]Rate, len(p.LineGroups))
+func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.LimitKey]pipeline.Rate {
+	rates := make(map[string]policy.Rate, len(p.LineGroups))
 	for _, g := range p.LineGroups {
-		if g.Limit != (Rate{}) {
+		if g.Limit != (policy.Rate{}) {
 			rates[g.Name] = g.Limit
 		}
 	}
@@ -122,7 +123,7 @@ func limitEntries(p *Policy, sw *Switch, index lineNumbers) map[pipeline.LimitKe
 }
 
 // rejectFrom is the address of each family that a switch rejects from.
-func rejectFrom(sw *Switch) pipeline.RejectFrom {
+func rejectFrom(sw *policy.Switch) pipeline.RejectFrom {
 	var from pipeline.RejectFrom
 	for _, addr := range sw.RejectFrom {
 		if addr.Is4() {

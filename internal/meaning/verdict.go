@@ -1,4 +1,4 @@
-package policy
+package meaning
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"op25b/internal/policy"
 )
 
 // A server is servers that a change treats alike: those of one class, or those that go from one class to another.
@@ -52,8 +54,8 @@ func (w *words) wholly(class string) string {
 
 // A change is that the outcome is another for all segments of some ports, on some legs, between lines of some groups and some servers.
 type change struct {
-	ports    []TCPPort
-	legs     []Leg
+	ports    []policy.TCPPort
+	legs     []policy.Leg
 	groups   []string
 	servers  []server
 	old, new outcome // where the actions are the same, the rules are not
@@ -116,8 +118,8 @@ func (w *words) joinPorts(list, more []change) []change {
 }
 
 // portsAlike are the ports in lists of those that go from one service to the same other.
-func (w *words) portsAlike() [][]TCPPort {
-	var lists [][]TCPPort
+func (w *words) portsAlike() [][]policy.TCPPort {
+	var lists [][]policy.TCPPort
 	at := make(map[[2]string]int)
 	for _, port := range w.ports() {
 		way := [2]string{w.old.service(port), w.new.service(port)}
@@ -132,13 +134,13 @@ func (w *words) portsAlike() [][]TCPPort {
 }
 
 // changesTo are the changes for ports and one server.
-func (w *words) changesTo(ports []TCPPort, groups []string, s server) []change {
+func (w *words) changesTo(ports []policy.TCPPort, groups []string, s server) []change {
 	var list []change
 	for _, group := range groups {
 		var own []change
-		for _, leg := range Legs() {
+		for _, leg := range policy.Legs() {
 			c := change{
-				ports: ports, legs: []Leg{leg}, groups: []string{group}, servers: []server{s},
+				ports: ports, legs: []policy.Leg{leg}, groups: []string{group}, servers: []server{s},
 				old: w.old.port(ports[0], leg, group, s.from), new: w.new.port(ports[0], leg, group, s.to),
 			}
 			if c.old == c.new {
@@ -173,7 +175,7 @@ func (w *words) verdicts() {
 		}
 		on := ""
 		if usual := w.usualLegs(c.ports[0]); !slices.Equal(c.legs, usual) {
-			on = " on " + strings.Join(Names(c.legs), ", ")
+			on = " on " + strings.Join(policy.Names(c.legs), ", ")
 		}
 		what := fmt.Sprintf("%s -> %s", actionWord(c.old.action), actionWord(c.new.action))
 		if c.old.action == c.new.action {
@@ -181,14 +183,14 @@ func (w *words) verdicts() {
 		}
 		var e effect
 		e.add(c.old.action, c.new.action)
-		w.say(OfVerdict, e.severity(), "%s: TCP/%s to %s%s %s", who, few(texts(c.ports, func(p TCPPort) string { return fmt.Sprint(p) }), maxNamed), to, on, what)
+		w.say(OfVerdict, e.severity(), "%s: TCP/%s to %s%s %s", who, few(texts(c.ports, func(p policy.TCPPort) string { return fmt.Sprint(p) }), maxNamed), to, on, what)
 	}
 }
 
 // usualLegs are the ways of connections that lines open, as far as the old or the new looks at them.
-func (w *words) usualLegs(port TCPPort) []Leg {
-	var legs []Leg
-	for _, leg := range []Leg{UpDst, DownSrc} {
+func (w *words) usualLegs(port policy.TCPPort) []policy.Leg {
+	var legs []policy.Leg
+	for _, leg := range []policy.Leg{policy.UpDst, policy.DownSrc} {
 		code, _ := leg.Code()
 		if port.IsSMTP() || w.old.asked[asking{code, w.old.services[port]}] || w.new.asked[asking{code, w.new.services[port]}] {
 			legs = append(legs, leg)
@@ -198,7 +200,7 @@ func (w *words) usualLegs(port TCPPort) []Leg {
 }
 
 // actionWord is an action in a sentence.
-func actionWord(a Action) string {
+func actionWord(a policy.Action) string {
 	if a == "" {
 		return "not looked at"
 	}

@@ -1,6 +1,10 @@
-package policy
+package compile
 
-import "op25b/internal/pipeline"
+import (
+	"op25b/internal/pipeline"
+
+	"op25b/internal/policy"
+)
 
 // Priorities of service entries. A segment has a port at each end, and both may be a service's: what the server's port says comes first,
 // and 25 before all, so that no port at the other end takes a segment out of the rules for it.
@@ -16,9 +20,9 @@ const (
 // From a line, servers' ports of every service. Toward a line, port 25 of servers; other services only where a rule is for DownDst, to let
 // their answers pass to a client that happens to use port 25. The subscriber's own port 25 is looked at where a rule is for UpSrc or DownDst;
 // there a SYN toward it, and a SYN-ACK from it, come before what the other end's port says, for a client may choose its own.
-func serviceEntries(p *Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.ServiceValue {
+func serviceEntries(p *policy.Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.ServiceValue {
 	entries := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
-	upSrc, downDst := p.UsesLeg(UpSrc), p.UsesLeg(DownDst)
+	upSrc, downDst := p.UsesLeg(policy.UpSrc), p.UsesLeg(policy.DownDst)
 	for _, s := range p.Services {
 		value := func(leg pipeline.Leg, priority int32) pipeline.ServiceValue {
 			return pipeline.ServiceValue{Leg: leg, Service: n.service(s.Name), Priority: priority}

@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"net/netip"
@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
 )
 
 const accessForms = `
@@ -60,11 +62,11 @@ phases:
 
 func accessForm(t *testing.T, phase string) *Compiled {
 	t.Helper()
-	b, err := Load([]File{{Name: "access.yaml", Data: []byte(accessForms)}})
+	b, err := policy.Load([]policy.File{{Name: "access.yaml", Data: []byte(accessForms)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Compile(b, nil, "bras", Everywhere(phase), moment(t, "2006-06-01T00:00:00Z"))
+	c, err := Compile(b, nil, "bras", policy.Everywhere(phase), policytest.Moment(t, "2006-06-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,7 @@ func TestAccessForms(t *testing.T) {
 		AllPorts:     []pipeline.Port{1, 2, 509},
 	}
 	s.Services, s.Remotes, s.Verdicts, s.Staged = nil, nil, nil, nil // see TestLegs and stagedRead
-	if diff := cmp.Diff(want, s, compareAddresses); diff != "" {
+	if diff := cmp.Diff(want, s, policytest.CompareAddresses); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -212,7 +214,7 @@ func TestLegs(t *testing.T) {
 					t.Errorf("%s:\ngot  %s\nwant %s", name, r.Text, text)
 				}
 			}
-			for name, action := range map[string]Action{"later-fragment": Drop, "undetermined": Drop, "spoofed": Drop, "tiny-fragment": Drop} {
+			for name, action := range map[string]policy.Action{"later-fragment": policy.Drop, "undetermined": policy.Drop, "spoofed": policy.Drop, "tiny-fragment": policy.Drop} {
 				if r, _ := c.RuleByName(name); r.Action != action {
 					t.Errorf("%s: %s, want %s", name, r.Action, action)
 				}
@@ -223,20 +225,20 @@ func TestLegs(t *testing.T) {
 
 // TestServicesOfOneSide: a rule for one leg of a server behind a line makes only that leg looked at.
 func TestServicesOfOneSide(t *testing.T) {
-	for leg, more := range map[Leg]map[pipeline.ServiceKey]pipeline.Leg{
-		UpSrc: {
+	for leg, more := range map[policy.Leg]map[pipeline.ServiceKey]pipeline.Leg{
+		policy.UpSrc: {
 			{Role: pipeline.Access, SrcPort: pipeline.PortMatch{Port: 25, Exact: true}}:                             pipeline.UpSrc,
 			{Role: pipeline.Access, SrcPort: pipeline.PortMatch{Port: 25, Exact: true}, Handshake: pipeline.SYNACK}: pipeline.UpSrc,
 		},
-		DownDst: {
+		policy.DownDst: {
 			{Role: pipeline.Network, DstPort: pipeline.PortMatch{Port: 25, Exact: true}}:                          pipeline.DownDst,
 			{Role: pipeline.Network, DstPort: pipeline.PortMatch{Port: 25, Exact: true}, Handshake: pipeline.SYN}: pipeline.DownDst,
 			toLine(587): pipeline.DownSrc, toLine(465): pipeline.DownSrc,
 		},
 	} {
-		b := example(t)
+		b := policytest.Example(t)
 		last := &b.Policy.Phases[2]
-		last.Rules = append(last.Rules, PhaseRule{Name: "server", Service: "smtp", Legs: []Leg{leg}, Action: Monitor})
+		last.Rules = append(last.Rules, policy.PhaseRule{Name: "server", Service: "smtp", Legs: []policy.Leg{leg}, Action: policy.Monitor})
 		want := map[pipeline.ServiceKey]pipeline.Leg{
 			fromLine(25): pipeline.UpDst, fromLine(587): pipeline.UpDst, fromLine(465): pipeline.UpDst, toLine(25): pipeline.DownSrc,
 		}
@@ -244,7 +246,7 @@ func TestServicesOfOneSide(t *testing.T) {
 			want[key] = leg
 		}
 		for _, ph := range b.Policy.Phases {
-			c, err := Compile(b, nil, "edge-1", Everywhere(ph.Name), moment(t, "2006-06-01T00:00:00Z"))
+			c, err := Compile(b, nil, "edge-1", policy.Everywhere(ph.Name), policytest.Moment(t, "2006-06-01T00:00:00Z"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"errors"
@@ -11,6 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
 )
 
 // The numbers of the worked example, by hand: positions in its lists, and rule ids in order of first appearance.
@@ -61,7 +63,7 @@ func exampleState() pipeline.State {
 	}
 }
 
-// fromLine is the server's port of a segment from a line; toLine is the server's port of a segment to one.
+// fromLine is the server's port of a Segment from a line; toLine is the server's port of a Segment to one.
 func fromLine(n uint16) pipeline.ServiceKey {
 	return pipeline.ServiceKey{Role: pipeline.Access, DstPort: pipeline.PortMatch{Port: n, Exact: true}}
 }
@@ -90,38 +92,38 @@ func exampleVerdicts(carrier, all pipeline.VerdictAction) map[pipeline.VerdictKe
 }
 
 func TestCompileExample(t *testing.T) {
-	b := example(t)
-	for phase, actions := range map[string][2]Action{
-		"before":           {Monitor, Monitor},
-		"mobile-carriers":  {Drop, Monitor},
-		"all-destinations": {Drop, Drop},
+	b := policytest.Example(t)
+	for phase, actions := range map[string][2]policy.Action{
+		"before":           {policy.Monitor, policy.Monitor},
+		"mobile-carriers":  {policy.Drop, policy.Monitor},
+		"all-destinations": {policy.Drop, policy.Drop},
 	} {
 		t.Run(phase, func(t *testing.T) {
-			c, err := Compile(b, nil, "edge-1", Everywhere(phase), moment(t, "2006-10-01T00:00:00Z"))
+			c, err := Compile(b, nil, "edge-1", policy.Everywhere(phase), policytest.Moment(t, "2006-10-01T00:00:00Z"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			code := map[Action]pipeline.VerdictAction{Monitor: pipeline.Monitor, Drop: pipeline.Drop}
+			code := map[policy.Action]pipeline.VerdictAction{policy.Monitor: pipeline.Monitor, policy.Drop: pipeline.Drop}
 			want := exampleState()
 			want.Verdicts = exampleVerdicts(code[actions[0]], code[actions[1]])
 			c.State.Staged = nil // see stagedRead
-			if diff := cmp.Diff(want, c.State, compareAddresses); diff != "" {
+			if diff := cmp.Diff(want, c.State, policytest.CompareAddresses); diff != "" {
 				t.Errorf("state, -want +got:\n%s", diff)
 			}
 
-			outcome := map[Action]string{Monitor: "passes, and is counted as what a drop would stop", Drop: "is dropped"}
+			outcome := map[policy.Action]string{policy.Monitor: "passes, and is counted as what a drop would stop", policy.Drop: "is dropped"}
 			wantRules := map[pipeline.RuleID]Rule{
-				1: {1, "fail-closed", Drop, "what a line sends to port 25, and what comes to it from port 25, is dropped where no rule speaks of it"},
-				2: {2, "relay", Permit, "mail of every line to the ISP's own relays (own-relay) passes: smtp (TCP 25), submission (TCP 587), submissions (TCP 465)"},
-				3: {3, "submission", Permit, "submission of every line to any server passes: submission (TCP 587), submissions (TCP 465)"},
-				4: {4, "exempt", Permit, "mail of an exempt address to any server passes: smtp (TCP 25)"},
+				1: {1, "fail-closed", policy.Drop, "what a line sends to port 25, and what comes to it from port 25, is dropped where no rule speaks of it"},
+				2: {2, "relay", policy.Permit, "mail of every line to the ISP's own relays (own-relay) passes: smtp (TCP 25), submission (TCP 587), submissions (TCP 465)"},
+				3: {3, "submission", policy.Permit, "submission of every line to any server passes: submission (TCP 587), submissions (TCP 465)"},
+				4: {4, "exempt", policy.Permit, "mail of an exempt address to any server passes: smtp (TCP 25)"},
 				5: {5, "smtp-carrier", actions[0], "smtp (TCP 25) of every line to mobile-carrier " + outcome[actions[0]]},
 				6: {6, "smtp-all", actions[1], "smtp (TCP 25) of every line to any server " + outcome[actions[1]]},
 
-				251: {251, "later-fragment", Permit, "a fragment from a line that TCP may be in, but not its ports, passes uncounted"},
-				252: {252, "tiny-fragment", Drop, "TCP from a line that is cut off before its ports is dropped"},
-				253: {253, "undetermined", Drop, "what comes from a line and cannot be read to its TCP ports is dropped"},
-				254: {254, "spoofed", Permit, "what comes from a line with a source address that is not the line's is not looked for"},
+				251: {251, "later-fragment", policy.Permit, "a fragment from a line that TCP may be in, but not its ports, passes uncounted"},
+				252: {252, "tiny-fragment", policy.Drop, "TCP from a line that is cut off before its ports is dropped"},
+				253: {253, "undetermined", policy.Drop, "what comes from a line and cannot be read to its TCP ports is dropped"},
+				254: {254, "spoofed", policy.Permit, "what comes from a line with a source address that is not the line's is not looked for"},
 			}
 			if diff := cmp.Diff(wantRules, c.Rules); diff != "" {
 				t.Errorf("rules, -want +got:\n%s", diff)
@@ -144,14 +146,14 @@ func TestCompileExample(t *testing.T) {
 
 // TestExemptionEnds: an exemption holds through its last day, in the policy's part of the world, and not a second longer.
 func TestExemptionEnds(t *testing.T) {
-	b := example(t)
+	b := policytest.Example(t)
 	for at, exempt := range map[string]int{
 		"2006-05-18T00:00:00+09:00": 2,
 		"2007-03-31T23:59:59+09:00": 2,
 		"2007-04-01T00:00:00+09:00": 0,
 		"2007-03-31T15:00:00Z":      0,
 	} {
-		c, err := Compile(b, nil, "edge-1", Everywhere("all-destinations"), moment(t, at))
+		c, err := Compile(b, nil, "edge-1", policy.Everywhere("all-destinations"), policytest.Moment(t, at))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,38 +162,6 @@ func TestExemptionEnds(t *testing.T) {
 		}
 		if expired := len(c.Expired) == 1 && c.Expired[0].Line == "business-fixed"; expired != (exempt == 0) {
 			t.Errorf("at %s: expired %v", at, c.Expired)
-		}
-	}
-}
-
-// TestReviewsDue: an exemption is to be looked at from its day of review on until it ends, and not if it has none.
-func TestReviewsDue(t *testing.T) {
-	p := example(t).Policy
-	p.Exemptions = append(p.Exemptions, Exemption{Line: "mobile-sim", Owner: "noc", Reason: "test", Expires: Date{2007, 3, 31}})
-	p.Exemptions[0].Review = Date{2006, 12, 31}
-	for at, want := range map[string]int{
-		"2006-12-30T23:59:59+09:00": 0,
-		"2006-12-31T00:00:00+09:00": 1,
-		"2007-03-31T23:59:59+09:00": 1,
-		"2007-04-01T00:00:00+09:00": 0,
-	} {
-		if due := p.ReviewsDue(moment(t, at)); len(due) != want || want == 1 && due[0].Line != "business-fixed" {
-			t.Errorf("at %s: %v is due, want %d", at, due, want)
-		}
-	}
-}
-
-// TestStaticLine: a line with an address of its own can be exempt, though the others of its group have none.
-func TestStaticLine(t *testing.T) {
-	b := example(t)
-	line, group := &b.Inventory.Switches[0].Lines[2], b.Policy.LineGroup("bflets")
-	for _, x := range []struct {
-		group, line Addressing
-		valid       bool
-	}{{"", "", true}, {"static", "", true}, {"dynamic", "", false}, {"dynamic", "static", true}, {"", "dynamic", false}, {"static", "dynamic", false}} {
-		group.Addressing, line.Addressing = x.group, x.line
-		if err := Validate(b.Policy, b.Inventory); (err == nil) != x.valid {
-			t.Errorf("%+v: %v", x, err)
 		}
 	}
 }
@@ -245,11 +215,11 @@ phases:
 
 // TestCompileTagged: VLANs, two switches, two relays, a rule over several groups, an exempt prefix.
 func TestCompileTagged(t *testing.T) {
-	b, err := Load([]File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}})
+	b, err := policy.Load([]policy.File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Compile(b, nil, "edge-1", Everywhere("only"), moment(t, "2006-06-01T00:00:00Z"))
+	c, err := Compile(b, nil, "edge-1", policy.Everywhere("only"), policytest.Moment(t, "2006-06-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,48 +261,47 @@ func TestCompileTagged(t *testing.T) {
 		NetworkPorts: []pipeline.Port{7},
 		AllPorts:     []pipeline.Port{3, 5, 7},
 	}
-	if diff := cmp.Diff(want, c.State, compareAddresses); diff != "" {
+	if diff := cmp.Diff(want, c.State, policytest.CompareAddresses); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got, want := c.Rules[5].Text, "smtp (TCP 25) of lines of bflets, adsl to any server is dropped"; got != want {
 		t.Errorf("text %q, want %q", got, want)
 	}
 
-	c, err = Compile(b, nil, "edge-2", Everywhere("only"), moment(t, "2006-06-01T00:00:00Z"))
+	c, err = Compile(b, nil, "edge-2", policy.Everywhere("only"), policytest.Moment(t, "2006-06-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[netip.Prefix]pipeline.Subscriber{prefix("192.0.2.16/28"): {Class: 1, Line: 1}, prefix("192.0.2.128/25"): {Class: 1}}, c.State.Subscribers, compareAddresses); diff != "" {
+	if diff := cmp.Diff(map[netip.Prefix]pipeline.Subscriber{prefix("192.0.2.16/28"): {Class: 1, Line: 1}, prefix("192.0.2.128/25"): {Class: 1}}, c.State.Subscribers, policytest.CompareAddresses); diff != "" {
 		t.Errorf("exempt on edge-2, -want +got:\n%s", diff)
 	}
 }
 
 func TestCompileRefuses(t *testing.T) {
-	b := example(t)
-	now := moment(t, "2006-10-01T00:00:00Z")
-	_, err := Compile(b, nil, "edge1", Everywhere("before"), now)
+	b := policytest.Example(t)
+	now := policytest.Moment(t, "2006-10-01T00:00:00Z")
+	_, err := Compile(b, nil, "edge1", policy.Everywhere("before"), now)
 	if want := `unknown switch "edge1"; did you mean "edge-1"? switches: edge-1`; !errors.Is(err, ErrUnknownSwitch) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	_, err = Compile(b, nil, "edge-1", Everywhere("befor"), now)
-	if want := `unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`; !errors.Is(err, ErrUnknownPhase) || err.Error() != want {
+	_, err = Compile(b, nil, "edge-1", policy.Everywhere("befor"), now)
+	if want := `unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`; !errors.Is(err, policy.ErrUnknownPhase) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	// A caller that skips Validate still cannot compile a policy that blocks submission.
 	p := *b.Policy
-	p.src = source{}
-	p.Phases = []Phase{{Name: "bad", Effective: Date{2006, 10, 1}, Rules: []PhaseRule{
-		{Name: "close-587", Service: "submission", Action: Drop}, {Name: "smtp-all", Service: "smtp", Action: Drop},
+	p.Phases = []policy.Phase{{Name: "bad", Effective: policy.Date{Year: 2006, Month: 10, Day: 1}, Rules: []policy.PhaseRule{
+		{Name: "close-587", Service: "submission", Action: policy.Drop}, {Name: "smtp-all", Service: "smtp", Action: policy.Drop},
 	}}}
-	if c, err := Compile(&Bundle{&p, b.Inventory}, nil, "edge-1", Everywhere("bad"), now); !errors.Is(err, ErrInvalid) {
+	if c, err := Compile(&policy.Bundle{Policy: &p, Inventory: b.Inventory}, nil, "edge-1", policy.Everywhere("bad"), now); !errors.Is(err, policy.ErrInvalid) {
 		t.Errorf("got %v, %v, want ErrInvalid", c, err)
 	}
 	// Nor one that drops all that a line sends.
-	b.Policy.LineGroups[0].SourceCheck, b.Policy.LineGroups[0].Addressing = SourceDrop, Static
+	b.Policy.LineGroups[0].SourceCheck, b.Policy.LineGroups[0].Addressing = policy.SourceDrop, policy.Static
 	b.Inventory.Switches[0].Lines[1].Prefixes = nil
 	const want = `compile switch "edge-1": switches[0].lines[1]: line "adsl-bot" has no prefixes, and line group "adsl" has sourceCheck: drop; ` +
 		`all that the line sends would be dropped: give the line its prefixes, or another group`
-	if c, err := Compile(b, nil, "edge-1", Everywhere("before"), now); !errors.Is(err, ErrInvalid) || err.Error() != want {
+	if c, err := Compile(b, nil, "edge-1", policy.Everywhere("before"), now); !errors.Is(err, policy.ErrInvalid) || err.Error() != want {
 		t.Errorf("got  %v, %v\nwant %s", c, err, want)
 	}
 }
@@ -341,18 +310,18 @@ func TestCompileRefuses(t *testing.T) {
 func TestExemptForItsLineAlone(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	for name, test := range map[string]struct {
-		more []Exemption
+		more []policy.Exemption
 		want pipeline.Subscriber
 	}{
 		"its line alone":        {nil, pipeline.Subscriber{Class: 1, Line: 3}},
-		"within a prefix":       {[]Exemption{{Prefix: prefix("192.0.2.0/24"), Owner: "noc", Reason: "lab", Expires: Date{2007, 1, 1}}}, pipeline.Subscriber{Class: 1}},
-		"beside another prefix": {[]Exemption{{Prefix: prefix("192.0.2.128/25"), Owner: "noc", Reason: "lab", Expires: Date{2007, 1, 1}}}, pipeline.Subscriber{Class: 1, Line: 3}},
-		"within an expired one": {[]Exemption{{Prefix: prefix("192.0.2.0/24"), Owner: "noc", Reason: "lab", Expires: Date{2006, 1, 1}}}, pipeline.Subscriber{Class: 1, Line: 3}},
+		"within a prefix":       {[]policy.Exemption{{Prefix: prefix("192.0.2.0/24"), Owner: "noc", Reason: "lab", Expires: policy.Date{Year: 2007, Month: 1, Day: 1}}}, pipeline.Subscriber{Class: 1}},
+		"beside another prefix": {[]policy.Exemption{{Prefix: prefix("192.0.2.128/25"), Owner: "noc", Reason: "lab", Expires: policy.Date{Year: 2007, Month: 1, Day: 1}}}, pipeline.Subscriber{Class: 1, Line: 3}},
+		"within an expired one": {[]policy.Exemption{{Prefix: prefix("192.0.2.0/24"), Owner: "noc", Reason: "lab", Expires: policy.Date{Year: 2006, Month: 1, Day: 1}}}, pipeline.Subscriber{Class: 1, Line: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := example(t)
+			b := policytest.Example(t)
 			b.Policy.Exemptions = append(b.Policy.Exemptions, test.more...)
-			c, err := Compile(b, nil, "edge-1", Everywhere("before"), moment(t, "2006-06-01T00:00:00Z"))
+			c, err := Compile(b, nil, "edge-1", policy.Everywhere("before"), policytest.Moment(t, "2006-06-01T00:00:00Z"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -366,16 +335,16 @@ func TestExemptForItsLineAlone(t *testing.T) {
 // What Sharing returns is the same entries, also where a line's exemption lies within one of a prefix.
 func TestSharing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, inv := drawBundle(t)
+		p, inv := policytest.DrawBundle(t)
 		if rapid.Bool().Draw(t, "around lines") {
-			p.Exemptions = append(p.Exemptions, Exemption{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Owner: "noc", Reason: "test", Expires: Date{2010, 1, 1}})
+			p.Exemptions = append(p.Exemptions, policy.Exemption{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Owner: "noc", Reason: "test", Expires: policy.Date{Year: 2010, Month: 1, Day: 1}})
 		}
-		compiler, err := NewCompiler(&Bundle{p, inv}, nil)
+		compiler, err := NewCompiler(&policy.Bundle{Policy: p, Inventory: inv}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, at := range []time.Time{time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC), time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)} {
-			c, err := compiler.Compile("edge", Everywhere(p.Phases[0].Name), at)
+			c, err := compiler.Compile("edge", policy.Everywhere(p.Phases[0].Name), at)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,10 +1,12 @@
-package policy
+package meaning
 
 import (
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"op25b/internal/compile"
 )
 
 // A classMove is addresses that go from one class of servers to another; "" is no class.
@@ -54,7 +56,7 @@ type classWay struct{ from, to string }
 
 // A classWalk goes through all addresses in order, in pieces that have one class before and one after.
 type classWalk struct {
-	was, is *Compiled
+	was, is *compile.Compiled
 	ways    map[classWay][]netip.Prefix
 }
 
@@ -76,7 +78,7 @@ func (x *classWalk) within(p netip.Prefix, way classWay, edges []netip.Prefix) {
 }
 
 // classOf is the class that a prefix puts its addresses in, or the one that they have without it.
-func classOf(c *Compiled, p netip.Prefix, otherwise string) string {
+func classOf(c *compile.Compiled, p netip.Prefix, otherwise string) string {
 	if number, ok := c.State.Remotes[p]; ok {
 		return c.Remotes[number].Name
 	}

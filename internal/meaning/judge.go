@@ -1,11 +1,13 @@
-package policy
+package meaning
 
 import (
 	"cmp"
 	"maps"
 	"slices"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // A judge knows what a compiled rule set does with mail, by name: two rule sets can be compared whatever their numbers are. It speaks of
@@ -15,9 +17,9 @@ import (
 type judge struct {
 	groups   map[string]pipeline.LineGroup
 	remotes  map[string]pipeline.Class
-	services map[TCPPort]pipeline.Service
+	services map[policy.TCPPort]pipeline.Service
 	names    map[pipeline.Service]string
-	rules    map[pipeline.RuleID]Rule
+	rules    map[pipeline.RuleID]compile.Rule
 	asked    map[asking]bool     // what the switch looks at
 	rows     map[asking][]ruling // by falling priority
 	stopping map[string]bool     // what stopsSMTP has found
@@ -38,13 +40,13 @@ type ruling struct {
 // An outcome is what becomes of a segment and the name of the rule that decides so. The zero value is a segment that no rule is asked about,
 // and that passes.
 type outcome struct {
-	action Action
+	action policy.Action
 	rule   string
 }
 
-func newJudge(c *Compiled) *judge {
+func newJudge(c *compile.Compiled) *judge {
 	j := &judge{
-		groups: make(map[string]pipeline.LineGroup), remotes: make(map[string]pipeline.Class), services: make(map[TCPPort]pipeline.Service),
+		groups: make(map[string]pipeline.LineGroup), remotes: make(map[string]pipeline.Class), services: make(map[policy.TCPPort]pipeline.Service),
 		names: make(map[pipeline.Service]string), asked: make(map[asking]bool), rows: make(map[asking][]ruling), stopping: make(map[string]bool),
 	}
 	if c == nil {
@@ -84,10 +86,10 @@ func newJudge(c *Compiled) *judge {
 func (j *judge) sameClasses(x *judge) bool { return maps.Equal(j.remotes, x.remotes) }
 
 // service is the name of the service that a port belongs to, or "".
-func (j *judge) service(port TCPPort) string { return j.names[j.services[port]] }
+func (j *judge) service(port policy.TCPPort) string { return j.names[j.services[port]] }
 
 // port is what becomes of a segment between a line of a group and a server of a class, "" being those that have none.
-func (j *judge) port(port TCPPort, leg Leg, group, class string) outcome {
+func (j *judge) port(port policy.TCPPort, leg policy.Leg, group, class string) outcome {
 	code, _ := leg.Code()
 	service, known := j.services[port]
 	if known && j.asked[asking{code, service}] {
@@ -95,14 +97,14 @@ func (j *judge) port(port TCPPort, leg Leg, group, class string) outcome {
 			return j.outcome(r)
 		}
 	}
-	if port.IsSMTP() && (leg == UpDst || leg == DownSrc) {
-		return outcome{Drop, RuleFailClosed}
+	if port.IsSMTP() && (leg == policy.UpDst || leg == policy.DownSrc) {
+		return outcome{policy.Drop, policy.RuleFailClosed}
 	}
 	return outcome{}
 }
 
 // knob is what becomes of what a line sends and rules cannot speak of.
-func (j *judge) knob(service pipeline.Service, byDefault Action, group string) Action {
+func (j *judge) knob(service pipeline.Service, byDefault policy.Action, group string) policy.Action {
 	if r, ok := j.ruling(asking{pipeline.UpDst, service}, group, ""); ok {
 		return j.outcome(r).action
 	}
@@ -120,7 +122,7 @@ func (j *judge) ruling(a asking, group, class string) (ruling, bool) {
 }
 
 func (j *judge) outcome(r ruling) outcome {
-	for _, action := range []Action{Permit, Monitor, Limit, Reject, Drop} {
+	for _, action := range []policy.Action{policy.Permit, policy.Monitor, policy.Limit, policy.Reject, policy.Drop} {
 		if verdict, _ := action.Code(); verdict == r.Action {
 			return outcome{action, j.rules[r.Rule].Name}
 		}
@@ -135,8 +137,8 @@ func (j *judge) stopsSMTP(group string) bool {
 	}
 	stops := false
 	for _, class := range append(slices.Collect(maps.Keys(j.remotes)), "") {
-		for _, leg := range Legs() {
-			stops = stops || stoppage(j.port(PortSMTP, leg, group, class).action) > 0
+		for _, leg := range policy.Legs() {
+			stops = stops || stoppage(j.port(policy.PortSMTP, leg, group, class).action) > 0
 		}
 	}
 	j.stopping[group] = stops
@@ -144,11 +146,11 @@ func (j *judge) stopsSMTP(group string) bool {
 }
 
 // stoppage is how much an action stops: nothing, what is beyond a rate, or all.
-func stoppage(a Action) int {
+func stoppage(a policy.Action) int {
 	switch a {
-	case Limit:
+	case policy.Limit:
 		return 1
-	case Reject, Drop:
+	case policy.Reject, policy.Drop:
 		return 2
 	}
 	return 0

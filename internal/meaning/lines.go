@@ -1,4 +1,4 @@
-package policy
+package meaning
 
 import (
 	"fmt"
@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // A standingLine is a line as a switch has it.
@@ -17,7 +19,7 @@ type standingLine struct {
 	index       pipeline.LineIndex
 }
 
-func linesByName(c *Compiled) map[string]standingLine {
+func linesByName(c *compile.Compiled) map[string]standingLine {
 	all := make(map[string]standingLine, len(c.State.Lines))
 	for key, line := range c.State.Lines {
 		name := c.Lines[line.Index]
@@ -133,7 +135,7 @@ func placeText(k pipeline.LineKey) string {
 
 // addresses speaks of the sources that lines may use where a check goes by them, before and after.
 func (w *words) addresses(was, is map[string]standingLine) {
-	sources := func(c *Compiled) map[string][]netip.Prefix {
+	sources := func(c *compile.Compiled) map[string][]netip.Prefix {
 		all := make(map[string][]netip.Prefix)
 		for key := range c.State.Sources {
 			all[c.Lines[key.Line]] = append(all[c.Lines[key.Line]], key.Prefix)
@@ -206,14 +208,14 @@ func (w *words) exemptions() {
 		}
 		old := was[who]
 		how := "removed"
-		if i := slices.IndexFunc(w.is.Expired, func(e Exemption) bool { return holder(e) == who }); i >= 0 {
+		if i := slices.IndexFunc(w.is.Expired, func(e policy.Exemption) bool { return holder(e) == who }); i >= 0 {
 			how = fmt.Sprintf("ended %v", w.is.Expired[i].Expires)
 		}
 		w.say(OfExemption, w.exemptEffect(w.new, w.isLines, old, Stops), "%s %s, owner %s", exemptText(old), how, old.Owner)
 	}
 }
 
-func reviewText(e Exempt) string {
+func reviewText(e compile.Exempt) string {
 	if e.Review.IsZero() {
 		return orNone("")
 	}
@@ -229,7 +231,7 @@ func orNone(s string) string {
 }
 
 // exemptEffect is what an exemption that comes or goes does to mail: nothing where the rules stop no mail of its lines to port 25.
-func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e Exempt, does Severity) Severity {
+func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e compile.Exempt, does Severity) Severity {
 	groups := append(slices.Collect(maps.Keys(without.groups)), "")
 	if e.Line != "" {
 		groups = []string{lines[e.Line].group}
@@ -241,7 +243,7 @@ func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e Ex
 }
 
 // holder is what an exemption is of: no other of the policy is.
-func holder(e Exemption) string {
+func holder(e policy.Exemption) string {
 	if e.Line != "" {
 		return "line " + e.Line
 	}
@@ -249,15 +251,15 @@ func holder(e Exemption) string {
 }
 
 // exemptText is what an exemption is of, with its addresses.
-func exemptText(e Exempt) string {
+func exemptText(e compile.Exempt) string {
 	if e.Line == "" {
 		return "exemption of " + holder(e.Exemption)
 	}
 	return fmt.Sprintf("exemption of %s (%s)", holder(e.Exemption), few(texts(e.Prefixes, netip.Prefix.String), maxNamed))
 }
 
-func exemptByName(c *Compiled) map[string]Exempt {
-	all := make(map[string]Exempt, len(c.Exempt))
+func exemptByName(c *compile.Compiled) map[string]compile.Exempt {
+	all := make(map[string]compile.Exempt, len(c.Exempt))
 	for _, e := range c.Exempt {
 		all[holder(e.Exemption)] = e
 	}

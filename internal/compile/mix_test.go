@@ -1,4 +1,4 @@
-package policy
+package compile
 
 import (
 	"errors"
@@ -9,13 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
 )
 
 // TestSideBySide: one group a phase ahead needs the entries of the one rule that differs, and no more.
 func TestSideBySide(t *testing.T) {
-	b := example(t)
-	in := InForce{Default: "mobile-carriers", Groups: map[string]string{"mobile": "all-destinations", "isdn": "mobile-carriers"}}
-	c, err := Compile(b, nil, "edge-1", in, moment(t, "2006-08-01T00:00:00Z"))
+	b := policytest.Example(t)
+	in := policy.InForce{Default: "mobile-carriers", Groups: map[string]string{"mobile": "all-destinations", "isdn": "mobile-carriers"}}
+	c, err := Compile(b, nil, "edge-1", in, policytest.Moment(t, "2006-08-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,8 +48,8 @@ func TestSideBySide(t *testing.T) {
 		t.Errorf("in force: %q, want %q", got, want)
 	}
 	for name, want := range map[string]Rule{
-		"smtp-carrier": {5, "smtp-carrier", Drop, "smtp (TCP 25) of every line to mobile-carrier is dropped"},
-		"smtp-all": {6, "smtp-all", Drop, "smtp (TCP 25) of every other line to any server passes, and is counted as what a drop would stop (phase mobile-carriers); " +
+		"smtp-carrier": {5, "smtp-carrier", policy.Drop, "smtp (TCP 25) of every line to mobile-carrier is dropped"},
+		"smtp-all": {6, "smtp-all", policy.Drop, "smtp (TCP 25) of every other line to any server passes, and is counted as what a drop would stop (phase mobile-carriers); " +
 			"smtp (TCP 25) of lines of mobile to any server is dropped (phase all-destinations)"},
 	} {
 		if got, _ := c.RuleByName(name); got != want {
@@ -66,7 +68,7 @@ func TestSideBySide(t *testing.T) {
 
 // TestRulesOf: of a phase beside another its rules say what they do to its own lines.
 func TestRulesOf(t *testing.T) {
-	b := example(t)
+	b := policytest.Example(t)
 	c, err := NewCompiler(b, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -76,24 +78,24 @@ func TestRulesOf(t *testing.T) {
 		drain bool
 		want  Rule
 	}{
-		{"mobile-carriers", false, Rule{6, "smtp-all", Monitor, "smtp (TCP 25) of every line to any server passes, and is counted as what a drop would stop"}},
-		{"all-destinations", false, Rule{6, "smtp-all", Drop, "smtp (TCP 25) of every line to any server is dropped"}},
-		{"all-destinations", true, Rule{6, "smtp-all", Drop, "smtp (TCP 25) of every line to any server is dropped; in the drain, segments without SYN pass and are counted"}},
+		{"mobile-carriers", false, Rule{6, "smtp-all", policy.Monitor, "smtp (TCP 25) of every line to any server passes, and is counted as what a drop would stop"}},
+		{"all-destinations", false, Rule{6, "smtp-all", policy.Drop, "smtp (TCP 25) of every line to any server is dropped"}},
+		{"all-destinations", true, Rule{6, "smtp-all", policy.Drop, "smtp (TCP 25) of every line to any server is dropped; in the drain, segments without SYN pass and are counted"}},
 	} {
 		rules, err := c.RulesOf(x.phase, x.drain)
 		if err != nil || rules[6] != x.want {
 			t.Errorf("%s, drain %v: %v\ngot  %+v\nwant %+v", x.phase, x.drain, err, rules[6], x.want)
 		}
 	}
-	if _, err := c.RulesOf("befor", false); !errors.Is(err, ErrUnknownPhase) {
+	if _, err := c.RulesOf("befor", false); !errors.Is(err, policy.ErrUnknownPhase) {
 		t.Errorf("got %v, want ErrUnknownPhase", err)
 	}
 }
 
 // TestCommonEnd: the last rules that two phases have in common stand once.
 func TestCommonEnd(t *testing.T) {
-	b := example(t)
-	c, err := Compile(b, nil, "edge-1", InForce{Default: "before", Groups: map[string]string{"mobile": "mobile-carriers"}}, moment(t, "2006-08-01T00:00:00Z"))
+	b := policytest.Example(t)
+	c, err := Compile(b, nil, "edge-1", policy.InForce{Default: "before", Groups: map[string]string{"mobile": "mobile-carriers"}}, policytest.Moment(t, "2006-08-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,10 +107,10 @@ func TestCommonEnd(t *testing.T) {
 
 // TestNoIdleEntries: a rule that its group never meets, because an earlier one of its own takes all, has no entry where phases stand side by side.
 func TestNoIdleEntries(t *testing.T) {
-	b := example(t)
+	b := policytest.Example(t)
 	rules := &b.Policy.Phases[2].Rules
-	*rules = append([]PhaseRule{{Name: "mobile-all", Groups: []string{"mobile"}, Service: "smtp", Action: Reject}}, *rules...)
-	c, err := Compile(b, nil, "edge-1", InForce{Default: "before", Groups: map[string]string{"mobile": "all-destinations"}}, moment(t, "2006-08-01T00:00:00Z"))
+	*rules = append([]policy.PhaseRule{{Name: "mobile-all", Groups: []string{"mobile"}, Service: "smtp", Action: policy.Reject}}, *rules...)
+	c, err := Compile(b, nil, "edge-1", policy.InForce{Default: "before", Groups: map[string]string{"mobile": "all-destinations"}}, policytest.Moment(t, "2006-08-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,12 +121,12 @@ func TestNoIdleEntries(t *testing.T) {
 
 // TestFewestEntries: where nearly all groups are ahead of the default, it is the default that stands apart.
 func TestFewestEntries(t *testing.T) {
-	b := example(t)
-	in := InForce{Default: "before", Groups: map[string]string{}}
+	b := policytest.Example(t)
+	in := policy.InForce{Default: "before", Groups: map[string]string{}}
 	for _, g := range b.Policy.LineGroups {
 		in.Groups[g.Name] = "all-destinations"
 	}
-	c, err := Compile(b, nil, "edge-1", in, moment(t, "2006-08-01T00:00:00Z"))
+	c, err := Compile(b, nil, "edge-1", in, policytest.Moment(t, "2006-08-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,19 +137,19 @@ func TestFewestEntries(t *testing.T) {
 
 // TestDrainSideBySide: one phase without drain, of a group that has lines on the switch, ends the drain of the switch.
 func TestDrainSideBySide(t *testing.T) {
-	b := example(t)
+	b := policytest.Example(t)
 	b.Policy.Phases[2].SynOnly = true
 	for _, x := range []struct {
-		in   InForce
+		in   policy.InForce
 		want bool
 	}{
-		{Everywhere("all-destinations"), true},
-		{Everywhere("before"), false},
-		{InForce{Default: "all-destinations", Groups: map[string]string{"mobile": "before"}}, false},
-		{InForce{Default: "all-destinations", Groups: map[string]string{"isdn": "before"}}, true}, // no line here
-		{InForce{Default: "before", Groups: map[string]string{"mobile": "all-destinations"}}, false},
+		{policy.Everywhere("all-destinations"), true},
+		{policy.Everywhere("before"), false},
+		{policy.InForce{Default: "all-destinations", Groups: map[string]string{"mobile": "before"}}, false},
+		{policy.InForce{Default: "all-destinations", Groups: map[string]string{"isdn": "before"}}, true}, // no line here
+		{policy.InForce{Default: "before", Groups: map[string]string{"mobile": "all-destinations"}}, false},
 	} {
-		c, err := Compile(b, nil, "edge-1", x.in, moment(t, "2006-08-01T00:00:00Z"))
+		c, err := Compile(b, nil, "edge-1", x.in, policytest.Moment(t, "2006-08-01T00:00:00Z"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,23 +161,23 @@ func TestDrainSideBySide(t *testing.T) {
 
 // TestSideBySideRefused: names that the policy does not have, and more entries than a switch has room for.
 func TestSideBySideRefused(t *testing.T) {
-	b := example(t)
+	b := policytest.Example(t)
 	for want, x := range map[string]struct {
 		groups map[string]string
 		kind   error
 	}{
-		`unknown line group "mobil"; did you mean "mobile"? line groups: adsl, isdn, bflets, hikari-premium, mobile`: {map[string]string{"mobil": "before"}, ErrUnknownGroup},
-		`unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`:            {map[string]string{"mobile": "befor"}, ErrUnknownPhase},
+		`unknown line group "mobil"; did you mean "mobile"? line groups: adsl, isdn, bflets, hikari-premium, mobile`: {map[string]string{"mobil": "before"}, policy.ErrUnknownGroup},
+		`unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`:            {map[string]string{"mobile": "befor"}, policy.ErrUnknownPhase},
 	} {
-		_, err := Compile(b, nil, "edge-1", InForce{Default: "before", Groups: x.groups}, time.Time{})
+		_, err := Compile(b, nil, "edge-1", policy.InForce{Default: "before", Groups: x.groups}, time.Time{})
 		if !errors.Is(err, x.kind) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 	p := b.Policy
-	in := InForce{Default: "before", Groups: map[string]string{}}
+	in := policy.InForce{Default: "before", Groups: map[string]string{}}
 	for i := len(p.LineGroups); i < 125; i++ {
-		p.LineGroups = append(p.LineGroups, LineGroup{Name: fmt.Sprintf("g%d", i)})
+		p.LineGroups = append(p.LineGroups, policy.LineGroup{Name: fmt.Sprintf("g%d", i)})
 	}
 	for i, g := range p.LineGroups {
 		if i < 62 {
@@ -185,7 +187,7 @@ func TestSideBySideRefused(t *testing.T) {
 	c, err := Compile(b, nil, "edge-1", in, time.Time{})
 	const want = `compile switch "edge-1": invalid policy or inventory: phases before and all-destinations side by side need 258 verdict entries, ` +
 		`and a switch has room for 256; put fewer line groups in a phase of their own`
-	if !errors.Is(err, ErrInvalid) || err.Error() != want {
+	if !errors.Is(err, policy.ErrInvalid) || err.Error() != want {
 		t.Errorf("got  %v, %v\nwant %s", c, err, want)
 	}
 }

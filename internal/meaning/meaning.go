@@ -1,4 +1,4 @@
-package policy
+package meaning
 
 import (
 	"cmp"
@@ -7,6 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"op25b/internal/compile"
+	"op25b/internal/policy"
 )
 
 // A Sentence says one thing that a change means, for the person who is to approve it.
@@ -49,10 +52,10 @@ const maxNamed = 5
 //
 // Each sentence is true, and what happens to mail is complete: where the outcome for some line group, TCP port and class of servers changes,
 // a sentence of kind OfVerdict says so. Numbers, and priorities that decide nothing, are not spoken of.
-func Meaning(old, new *Compiled) []Sentence {
+func Of(old, new *compile.Compiled) []Sentence {
 	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
 	if old == nil {
-		w.was = &Compiled{}
+		w.was = &compile.Compiled{}
 	}
 	w.wasLines, w.isLines = linesByName(w.was), linesByName(w.is)
 	w.moves, w.stay = w.classMoves()
@@ -72,7 +75,7 @@ func Meaning(old, new *Compiled) []Sentence {
 // words collects the sentences about a change.
 type words struct {
 	old, new  *judge
-	was, is   *Compiled // was is empty, not nil, for an empty switch
+	was, is   *compile.Compiled // was is empty, not nil, for an empty switch
 	wasLines  map[string]standingLine
 	isLines   map[string]standingLine
 	moves     []classMove
@@ -102,7 +105,7 @@ func (w *words) sharedGroups() []string {
 // An effect gathers what changes of outcomes do to mail.
 type effect struct{ stops, opens bool }
 
-func (e *effect) add(old, new Action) {
+func (e *effect) add(old, new policy.Action) {
 	e.stops = e.stops || stoppage(new) > stoppage(old)
 	e.opens = e.opens || stoppage(new) < stoppage(old)
 }
@@ -120,14 +123,14 @@ func (e effect) severity() Severity {
 // effectOn is what happens to all mail between lines that go from one group to another and servers that go from one class to another.
 func (w *words) effectOn(e *effect, oldGroup, newGroup, oldClass, newClass string) {
 	for _, port := range w.ports() {
-		for _, leg := range Legs() {
+		for _, leg := range policy.Legs() {
 			e.add(w.old.port(port, leg, oldGroup, oldClass).action, w.new.port(port, leg, newGroup, newClass).action)
 		}
 	}
 }
 
 // ports are the TCP ports that the old or the new looks at, in order.
-func (w *words) ports() []TCPPort {
+func (w *words) ports() []policy.TCPPort {
 	all := maps.Clone(w.new.services)
 	maps.Copy(all, w.old.services)
 	return slices.Sorted(maps.Keys(all))

@@ -1,7 +1,9 @@
-package policy
+package compile
 
 import (
 	"slices"
+
+	"op25b/internal/policy"
 )
 
 // A mix is which phase's rules the lines of which group meet. It finds a short list of rules that lets each group meet its own phase's, and
@@ -11,15 +13,15 @@ import (
 // own rules decide never reaches the base's; where they decide nothing that a rule of the base would, the base's rule names its groups too.
 // The last rules that a phase has in common with the base are not written twice.
 type mix struct {
-	policy *Policy
-	groups []string          // all, in the policy's order, behind "": lines that no inventory names
-	of     map[string]*Phase // by group
-	phases []*Phase          // those in force, the default first, the others in the policy's order
+	policy *policy.Policy
+	groups []string                 // all, in the policy's order, behind "": lines that no inventory names
+	of     map[string]*policy.Phase // by group
+	phases []*policy.Phase          // those in force, the default first, the others in the policy's order
 }
 
-func newMix(p *Policy, in InForce) *mix {
-	m := &mix{policy: p, groups: append([]string{""}, Names(p.LineGroups)...), of: make(map[string]*Phase)}
-	used := make(map[*Phase]bool)
+func newMix(p *policy.Policy, in policy.InForce) *mix {
+	m := &mix{policy: p, groups: append([]string{""}, policy.Names(p.LineGroups)...), of: make(map[string]*policy.Phase)}
+	used := make(map[*policy.Phase]bool)
 	for _, g := range m.groups {
 		m.of[g], _ = p.Phase(in.Phase(g))
 		used[m.of[g]] = true
@@ -35,13 +37,13 @@ func newMix(p *Policy, in InForce) *mix {
 
 // A placed rule is a rule with what it is to match.
 type placed struct {
-	PhaseRule
+	policy.PhaseRule
 	targets []target
 }
 
 // A target is one entry of a rule.
 type target struct {
-	leg   Leg
+	leg   policy.Leg
 	group string
 	any   bool // of any group
 }
@@ -64,9 +66,9 @@ func (m *mix) rules() []placed {
 }
 
 // around are the rules with one phase as their base.
-func (m *mix) around(base *Phase) []placed {
+func (m *mix) around(base *policy.Phase) []placed {
 	var list []placed
-	own := make(map[*Phase][]PhaseRule, len(m.phases)) // the rules that a phase does not have in common with the base
+	own := make(map[*policy.Phase][]policy.PhaseRule, len(m.phases)) // the rules that a phase does not have in common with the base
 	for _, ph := range m.phases {
 		if ph == base {
 			continue
@@ -92,7 +94,7 @@ func (m *mix) around(base *Phase) []placed {
 }
 
 // apart are the entries that the groups of a phase have of a rule to themselves, behind the earlier ones.
-func (m *mix) apart(ph *Phase, earlier []PhaseRule, r PhaseRule) []target {
+func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.PhaseRule) []target {
 	var targets []target
 	for _, leg := range m.policy.LegsOf(r) {
 		for _, g := range m.groups {
@@ -105,7 +107,7 @@ func (m *mix) apart(ph *Phase, earlier []PhaseRule, r PhaseRule) []target {
 }
 
 // ofBase are the entries of a rule of the base. It is for the groups that meets holds for, and must not reach the others.
-func (m *mix) ofBase(r PhaseRule, own map[*Phase][]PhaseRule, meets func(group string) bool) []target {
+func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRule, meets func(group string) bool) []target {
 	var targets []target
 	for _, leg := range m.policy.LegsOf(r) {
 		reaches := slices.ContainsFunc(m.groups, func(g string) bool {
@@ -125,22 +127,22 @@ func (m *mix) ofBase(r PhaseRule, own map[*Phase][]PhaseRule, meets func(group s
 }
 
 // decides reports whether one of the rules takes all that r would on a leg of a group's lines.
-func (m *mix) decides(rules []PhaseRule, group string, r PhaseRule, leg Leg) bool {
+func (m *mix) decides(rules []policy.PhaseRule, group string, r policy.PhaseRule, leg policy.Leg) bool {
 	r.Groups = nil
 	if group != "" {
 		r.Groups = []string{group}
 	}
-	return slices.ContainsFunc(rules, func(e PhaseRule) bool { return m.policy.Covers(e, r, leg) })
+	return slices.ContainsFunc(rules, func(e policy.PhaseRule) bool { return m.policy.Covers(e, r, leg) })
 }
 
 // same reports whether two rules say the same under the same name.
-func same(p *Policy, a, b PhaseRule) bool {
+func same(p *policy.Policy, a, b policy.PhaseRule) bool {
 	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && (a.Remote == b.Remote || a.ForAnyRemote() && b.ForAnyRemote()) &&
 		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.LegsOf(a), p.LegsOf(b))
 }
 
 // commonEnd is how many of their last rules two phases have in common.
-func commonEnd(p *Policy, a, b *Phase) int {
+func commonEnd(p *policy.Policy, a, b *policy.Phase) int {
 	n := 0
 	for n < len(a.Rules) && n < len(b.Rules) && same(p, a.Rules[len(a.Rules)-1-n], b.Rules[len(b.Rules)-1-n]) {
 		n++

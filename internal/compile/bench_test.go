@@ -1,0 +1,80 @@
+package compile
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
+)
+
+// BenchmarkFullSwitch compiles the largest switch.
+func BenchmarkFull(b *testing.B) {
+	bundle, err := policy.Load(policytest.Full())
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)
+	b.Run("Compile", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Compile(bundle, nil, "edge", policy.Everywhere("all"), now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkFleet is what a revision of a thousand small switches with one large policy costs: all of them compiled, and compared with what
+// they were, for each switch. The floor is one switch by itself, to which the whole policy is compiled each time.
+func BenchmarkFleet(b *testing.B) {
+	bundle, err := policy.Load(policytest.Full())
+	if err != nil {
+		b.Fatal(err)
+	}
+	big := bundle.Inventory.Switches[0]
+	bundle.Policy.Exemptions = bundle.Policy.Exemptions[:64]
+	bundle.Inventory.Switches = nil
+	for i := range 1000 {
+		sw := big
+		sw.Name, sw.DeviceID, sw.Lines = fmt.Sprint("edge-", i), uint64(i+1), big.Lines[8*i:8*i+8]
+		bundle.Inventory.Switches = append(bundle.Inventory.Switches, sw)
+	}
+	now := time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)
+	b.Run("Alone", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Compile(bundle, nil, "edge-500", policy.Everywhere("all"), now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Compiler", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			compiler, err := NewCompiler(bundle, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := range bundle.Inventory.Switches {
+				if _, err := compiler.Compile(bundle.Inventory.Switches[i].Name, policy.Everywhere("all"), now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/switch")
+	})
+	b.Run("Number", func(b *testing.B) {
+		prev, err := Number(nil, bundle)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Number(prev, bundle); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package compile
+
+import (
+	"iter"
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
+)
+
+// segments are all combinations that a policy can tell apart, and for each kind of number one that it does not have.
+func segments(p *policy.Policy) iter.Seq[policytest.Segment] {
+	return func(yield func(policytest.Segment) bool) {
+		for _, from := range []pipeline.Role{pipeline.Access, pipeline.Network} {
+			for _, remote := range []uint16{25, 587, 465, 110, 26, 2525, 80} {
+				for _, own := range []uint16{25, 587, 40000} {
+					for group := range len(p.LineGroups) + 1 {
+						for class := range len(p.Remotes) + 2 {
+							for _, subscriber := range []pipeline.Class{SubscriberOrdinary, SubscriberExempt} {
+								for handshake := range pipeline.SYNACK + 1 {
+									if !yield(policytest.Segment{From: from, Remote: remote, Own: own, Group: pipeline.LineGroup(group), Class: pipeline.Class(class), Subscriber: subscriber, Handshake: handshake}) {
+										return
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Code is what the tables say, as P4Runtime defines it: of each, the matching entry with the largest priority. ok is false on a miss.
+// Two matching entries with one priority would leave the answer to the target, and fail the test.
+func verdict(t *rapid.T, s pipeline.State, x policytest.Segment) (v pipeline.Verdict, ok bool) {
+	src, dst := x.Own, x.Remote
+	if x.From == pipeline.Network {
+		src, dst = x.Remote, x.Own
+	}
+	var best pipeline.ServiceValue
+	for key, entry := range s.Services {
+		match := key.Role == x.From && (!key.SrcPort.Exact || key.SrcPort.Port == src) && (!key.DstPort.Exact || key.DstPort.Port == dst) &&
+			(key.Handshake == 0 || key.Handshake == x.Handshake)
+		if match && entry.Priority == best.Priority {
+			t.Fatalf("%+v matches two services with priority %d", x, best.Priority)
+		}
+		if match && entry.Priority > best.Priority {
+			best = entry
+		}
+	}
+	if best.Priority == 0 {
+		return v, false
+	}
+	return policytest.Lookup(t, s, x, best.Leg, best.Service)
+}
+
+// classify reads from the documents which leg a segment is on, and of which service: empty where none is asked.
+func classify(p *policy.Policy, x policytest.Segment) (policy.Leg, string) {
+	holder := func(port uint16) string {
+		for _, s := range p.Services {
+			if slices.Contains(s.Ports, policy.TCPPort(port)) {
+				return s.Name
+			}
+		}
+		return ""
+	}
+	said := func(leg policy.Leg) bool {
+		for _, ph := range p.Phases {
+			for _, r := range ph.Rules {
+				if slices.Contains(r.Legs, leg) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	service := holder(x.Remote)
+	switch {
+	case x.From == pipeline.Access && x.Remote != 25 && x.Own == 25 && x.Handshake == pipeline.SYNACK && said("up_src"):
+		return "up_src", holder(25)
+	case x.From == pipeline.Network && x.Remote != 25 && x.Own == 25 && x.Handshake == pipeline.SYN && said("down_dst"):
+		return "down_dst", holder(25)
+	case x.From == pipeline.Access && service != "":
+		return "up_dst", service
+	case x.From == pipeline.Access && x.Own == 25 && said("up_src"):
+		return "up_src", holder(25)
+	case x.From == pipeline.Network && x.Remote == 25:
+		return "down_src", service
+	case x.From == pipeline.Network && service != "" && said("down_dst"):
+		return "down_src", service
+	case x.From == pipeline.Network && x.Own == 25 && said("down_dst"):
+		return "down_dst", holder(25)
+	}
+	return "", ""
+}
+
+// readAloud is the name of the rule that decides, by reading the documents and nothing else: empty where none does.
+func readAloud(p *policy.Policy, ph policy.Phase, x policytest.Segment) string {
+	class, relay, group := policy.AnyRemote, false, ""
+	if i := int(x.Class) - 1; i >= 0 && i < len(p.Remotes) {
+		class, relay = p.Remotes[i].Name, p.Remotes[i].Relay
+	}
+	if x.Group > 0 {
+		group = p.LineGroups[x.Group-1].Name
+	}
+	leg, service := classify(p, x)
+	smtp, submission := service == "smtp", service == "submission" || service == "submissions"
+	switch {
+	case relay && (smtp || submission):
+		return "relay"
+	case submission:
+		return "submission"
+	case smtp && x.Subscriber == SubscriberExempt:
+		return "exempt"
+	}
+	for _, r := range ph.Rules {
+		legs := r.Legs
+		if legs == nil {
+			legs = []policy.Leg{"up_dst"}
+			if r.Service == "smtp" {
+				legs = []policy.Leg{"up_dst", "down_src"}
+			}
+		}
+		if r.Service == service && slices.Contains(legs, leg) && (r.Remote == "" || r.Remote == policy.AnyRemote || r.Remote == class) &&
+			(r.Groups == nil || slices.Contains(r.Groups, group)) {
+			return r.Name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,212 @@
+// Package policytest has documents, generators and readings of rule sets for the tests of policy's users.
+package policytest
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+var CompareAddresses = cmp.Options{
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+}
+
+// ReadFile reads a file for Load, under its base name.
+func ReadFile(t testing.TB, path string) policy.File {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy.File{Name: filepath.Base(path), Data: content}
+}
+
+// LoadFiles loads files that must be valid together.
+func LoadFiles(t testing.TB, paths ...string) *policy.Bundle {
+	t.Helper()
+	var files []policy.File
+	for _, path := range paths {
+		files = append(files, ReadFile(t, path))
+	}
+	b, err := policy.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Example loads the worked example.
+func Example(t testing.TB) *policy.Bundle {
+	t.Helper()
+	const dir = "../../examples/spinnet-2006/"
+	return LoadFiles(t, dir+"policy.yaml", dir+"inventory.yaml")
+}
+
+func Moment(t testing.TB, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// Full is the documents of one switch at its design limit: 8,192 lines with an IPv4 and an IPv6 prefix each, all of them exempt, and
+// 8,192 prefixes of a remote class.
+func Full() []policy.File {
+	const n = 8192
+	var inv, p strings.Builder
+	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n  - name: edge\n    deviceID: 1\n    p4runtime: h:1\n    gnmi: h:2\n    ports:\n" +
+		"      - {port: 500, name: core, role: network}\n      - {port: 1, name: a1, role: access}\n      - {port: 2, name: a2, role: access}\n      - {port: 3, name: a3, role: access}\n    lines:\n")
+	p.WriteString("apiVersion: op25b/v1\nkind: Policy\nname: full\nlineGroups: [{name: adsl}]\nservices: [{name: smtp, ports: [25]}, {name: submission, ports: [587, 465]}]\n" +
+		"remotes:\n  - {name: relay, relay: true, prefixes: [198.51.100.0/28]}\n  - name: carrier\n    prefixes:\n")
+	for i := range n {
+		fmt.Fprintf(&p, "      - 2001:db8:%x::/48\n", i)
+	}
+	p.WriteString("exemptions:\n")
+	for i := range n {
+		fmt.Fprintf(&inv, "      - {name: line-%d, port: a%d, vlan: %d, group: adsl, macs: [\"02:00:00:00:%02x:%02x\"], prefixes: [10.0.%d.%d/32, \"2001:db8:ffff:%x::/64\"]}\n",
+			i, 1+i/4000, i%4000, i>>8, i&255, i>>8, i&255, i)
+		fmt.Fprintf(&p, "  - {line: line-%d, owner: noc, reason: server, expires: 2007-03-31}\n", i)
+	}
+	p.WriteString("phases:\n  - {name: all, effective: 2006-10-01, rules: [{name: smtp-all, service: smtp, action: drop}]}\n")
+	return []policy.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
+}
+
+// DrawBundle makes a valid policy and an inventory of one switch with a line in each group, some of them exempt.
+func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
+	p := &policy.Policy{Name: "drawn", UTCOffset: policy.Offset(rapid.IntRange(-14*60, 14*60).Draw(t, "offset"))}
+	sw := policy.Switch{Name: "edge", DeviceID: 1, P4Runtime: "h:1", GNMI: "h:2", Ports: []policy.Port{{Number: 1, Name: "access"}, {Number: 2, Name: "core", Role: pipeline.Network}}}
+	limit := rapid.SampledFrom([]policy.Rate{{}, {PerSecond: 10, Burst: 5}}).Draw(t, "limit of all groups")
+	knob := rapid.SampledFrom([]policy.Knob{"", "permit", "monitor", "drop"})
+	for i := range rapid.IntRange(1, 5).Draw(t, "groups") {
+		name := fmt.Sprintf("group-%d", i+1)
+		p.LineGroups = append(p.LineGroups, policy.LineGroup{
+			Name: name, Undetermined: knob.Draw(t, "undetermined"), LaterFragments: knob.Draw(t, "later fragments"), Limit: limit,
+			SourceCheck: rapid.SampledFrom([]policy.SourceCheck{"", policy.SourceOff, policy.SourceMonitor, policy.SourceDrop}).Draw(t, "source check"),
+		})
+		line := policy.Line{Name: fmt.Sprintf("line-%d", i+1), Port: "access", VLAN: pipeline.VID(i), Group: name, Prefixes: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32)}}
+		sw.Lines = append(sw.Lines, line)
+		if rapid.Bool().Draw(t, "exempt") {
+			p.Exemptions = append(p.Exemptions, policy.Exemption{Line: line.Name, Owner: "noc", Reason: "server", Expires: policy.Date{Year: 2006, Month: 10, Day: rapid.IntRange(1, 31).Draw(t, "expires")}})
+		}
+	}
+	p.Services = rapid.SampledFrom([][]policy.Service{
+		{{Name: "smtp", Ports: []policy.TCPPort{25}}, {Name: "submission", Ports: []policy.TCPPort{587}}, {Name: "submissions", Ports: []policy.TCPPort{465}}},
+		{{Name: "pop3", Ports: []policy.TCPPort{110, 995}}, {Name: "submission", Ports: []policy.TCPPort{465, 587}}, {Name: "smtp", Ports: []policy.TCPPort{25}}},
+	}).Draw(t, "services")
+	for i := range rapid.IntRange(1, 5).Draw(t, "remotes") {
+		r := policy.Remote{Name: fmt.Sprintf("class-%d", i+1), Relay: i == 0 || rapid.Bool().Draw(t, "relay")}
+		r.Prefixes = append(r.Prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(16 * i)}), 28))
+		if i > 0 && rapid.Bool().Draw(t, "nested") {
+			r.Within = []string{"class-1"}
+			r.Prefixes = append(r.Prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32))
+		}
+		p.Remotes = append(p.Remotes, r)
+	}
+	for i := range rapid.IntRange(1, 3).Draw(t, "phases") {
+		p.Phases = append(p.Phases, DrawPhase(t, p, i))
+	}
+	return p, &policy.Inventory{Switches: []policy.Switch{sw}}
+}
+
+// DrawPhase makes a valid phase: narrow rules that the ones before leave something to, and for all the rest one, or one each way.
+func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
+	ph := policy.Phase{Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}, SynOnly: rapid.Bool().Draw(t, "SYN only")}
+	valid := []policy.Action{policy.Permit, policy.Monitor, policy.Drop, policy.Reject}
+	if p.LineGroups[0].Limit != (policy.Rate{}) {
+		valid = append(valid, policy.Limit)
+	}
+	actions := rapid.SampledFrom(valid)
+	for range rapid.IntRange(0, 5).Draw(t, "narrow rules") {
+		class := rapid.SampledFrom(p.Remotes).Draw(t, "remote")
+		r := policy.PhaseRule{Service: rapid.SampledFrom([]string{"smtp", p.Services[0].Name}).Draw(t, "service"), Remote: class.Name, Action: actions.Draw(t, "action")}
+		if rapid.Bool().Draw(t, "of groups") {
+			groups := rapid.Permutation(policy.Names(p.LineGroups)).Draw(t, "order")
+			r.Groups = groups[:rapid.IntRange(1, len(groups)).Draw(t, "groups of the rule")]
+		}
+		if r.Service == "smtp" && rapid.Bool().Draw(t, "of legs") {
+			r.Legs = rapid.Permutation(policy.Legs()).Draw(t, "order of legs")[:rapid.IntRange(1, 4).Draw(t, "legs of the rule")]
+		} else if rapid.Bool().Draw(t, "of the only leg") {
+			r.Legs = []policy.Leg{policy.UpDst}
+		}
+		r.Name = fmt.Sprintf("%s-to-%s-%d", r.Service, r.Remote, len(r.Groups))
+		useless := class.Relay && r.Service != "pop3" || slices.ContainsFunc(ph.Rules, func(e policy.PhaseRule) bool { return e.Name == r.Name }) ||
+			!slices.ContainsFunc(p.LegsOf(r), func(leg policy.Leg) bool {
+				return !slices.ContainsFunc(ph.Rules, func(e policy.PhaseRule) bool { return p.Covers(e, r, leg) })
+			})
+		if !useless {
+			ph.Rules = append(ph.Rules, r)
+		}
+	}
+	all := func(name string, legs ...policy.Leg) {
+		ph.Rules = append(ph.Rules, policy.PhaseRule{Name: name, Service: "smtp", Legs: legs, Action: actions.Draw(t, "action for all")})
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "the rest") {
+	case 0:
+		all("smtp-all")
+	case 1:
+		all("smtp-all", policy.DownSrc, policy.DownDst, policy.UpDst)
+	case 2:
+		all("smtp-up", policy.UpDst, policy.UpSrc)
+		all("smtp-down", policy.DownSrc)
+	case 3:
+		all("smtp-down", policy.DownSrc, policy.DownDst)
+		all("smtp-all")
+	}
+	return ph
+}
+
+// DrawInForce puts a phase in force for every line, or others for some line groups too.
+func DrawInForce(t *rapid.T, p *policy.Policy) policy.InForce {
+	phase := rapid.SampledFrom(policy.Names(p.Phases))
+	in := policy.Everywhere(phase.Draw(t, "phase"))
+	if rapid.Bool().Draw(t, "phases side by side") {
+		in.Groups = make(map[string]string)
+		for _, g := range p.LineGroups {
+			if rapid.Bool().Draw(t, "apart") {
+				in.Groups[g.Name] = phase.Draw(t, "phase of "+g.Name)
+			}
+		}
+	}
+	return in
+}
+
+// A Segment is TCP between a line and a remote end, as the tables meet it.
+type Segment struct {
+	From              pipeline.Role
+	Remote, Own       uint16 // the TCP ports of the remote end and of the line's
+	Group             pipeline.LineGroup
+	Class, Subscriber pipeline.Class
+	Handshake         pipeline.Handshake // 0: neither SYN nor SYN-ACK
+}
+
+// Lookup is what the verdict table says.
+func Lookup(t *rapid.T, s pipeline.State, x Segment, leg pipeline.Leg, service pipeline.Service) (v pipeline.Verdict, ok bool) {
+	best := int32(0)
+	for key, entry := range s.Verdicts {
+		match := matches(key.Group, x.Group) && matches(key.Leg, leg) && matches(key.Service, service) &&
+			matches(key.RemoteClass, x.Class) && matches(key.SubscriberClass, x.Subscriber)
+		if match && key.Priority == best {
+			t.Fatalf("%+v matches two entries with priority %d", x, best)
+		}
+		if match && key.Priority > best {
+			v, ok, best = entry, true, key.Priority
+		}
+	}
+	return v, ok
+}
+
+func matches[T ~uint8](m pipeline.Match[T], v T) bool { return !m.Set || m.Value == v }
