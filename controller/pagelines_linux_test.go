@@ -37,8 +37,8 @@ func (r *reader) onPage(line string) shownLine {
 	}))}
 }
 
-// printed is a line that a command printed: moments of the test's run are moved to pageDay, and other dates back to those of the page.
-func (r *reader) printed(line string) shownLine {
+// printed is a line that a command printed: moments of the test's run are moved to pageDay, and other dates back by days.
+func (r *reader) printed(line string, days int) shownLine {
 	var moments []string // of pageDay
 	const mark = "\x00"
 	line = instant.ReplaceAllStringFunc(line, func(s string) string {
@@ -54,7 +54,7 @@ func (r *reader) printed(line string) shownLine {
 		moments = append(moments, pageDay.Format(time.DateOnly)+s[len(m[1]):])
 		return mark
 	})
-	line = moveDates(line, -r.days)
+	line = moveDates(line, -days)
 	shown, compared := line, plain(strings.ReplaceAll(line, mark, "<now>"))
 	for _, m := range moments {
 		shown = strings.Replace(shown, mark, m, 1)

@@ -29,8 +29,8 @@ func TestPagesNameWhatExists(t *testing.T) {
 		}
 	}
 	drawings, err := filepath.Glob("../docs/*.svg")
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(drawings) == 0 {
+		t.Fatalf("no drawings: %v", err)
 	}
 	for _, drawing := range drawings {
 		text, err := os.ReadFile(drawing)
@@ -39,8 +39,12 @@ func TestPagesNameWhatExists(t *testing.T) {
 		}
 		for _, m := range regexp.MustCompile(`>([^<>]+)</(?:text|tspan|title|desc)>`).FindAllStringSubmatch(string(text), -1) {
 			for _, word := range strings.Fields(m[1]) {
-				if fault := n.path(strings.Trim(word, ",.:;()")); fault != "" {
+				word = strings.Trim(word, ",.:;()[]")
+				if fault := n.path(word); fault != "" {
 					t.Errorf("%s: %s", drawing, fault)
+				}
+				if identifier.MatchString(word) && !strings.Contains(n.sources, word) {
+					t.Errorf("%s: nothing is named %s", drawing, word)
 				}
 			}
 		}
@@ -130,6 +134,7 @@ var (
 	shellWord   = regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`)
 	environment = regexp.MustCompile(`\bOP25B_[A-Z0-9_]+\b`)
 	metric      = regexp.MustCompile(`\bop25b_[a-z0-9_]+\b`)
+	identifier  = regexp.MustCompile(`^[a-z]+(?:_[a-z0-9]+)+$`)
 	testName    = regexp.MustCompile(`^(?:Test|Benchmark|Fuzz)[A-Z]\w*$`)
 )
 
@@ -195,7 +200,7 @@ func (n *names) command(line string, add func(string)) {
 			switch {
 			case sub >= 0:
 				c = c.Commands()[sub]
-			case c.HasSubCommands() && (i == 0 || c != n.root) && word != "":
+			case c.HasSubCommands() && (i == 0 || c != n.root) && word != "" && !strings.HasPrefix(word, "./"):
 				add(c.CommandPath() + " has no command " + word)
 				return
 			}
