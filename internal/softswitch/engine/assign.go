@@ -146,7 +146,6 @@ func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 		c.assignWords(s, at, words, width, src.r)
 		s.place(past)
 	case src.op == "<<" && isSlots(src.l) && src.l.ref.f.words <= words:
-		c.reads(src.l.ref)
 		from, n, by := src.l.ref.slot(), src.l.ref.f.words, c.amount(src.r)
 		s.add(call(func(p *packet) {
 			shiftLeft(p.s[at:at+words], p.s[from:from+n], by(p))
@@ -174,7 +173,6 @@ func (c *compiler) assignVar(dst, src *node) []instr {
 		c.fail(ErrUnsupported, "assignment to the variable field %q from %s", dst.lvalueField().name, src.op)
 	}
 	d, s := dst.ref, src.ref
-	c.reads(s)
 	if s.h.typ.varMax > d.h.typ.varMax {
 		c.fail(ErrUnsupported, "assignment of a variable field of %d bytes to one of %d", s.h.typ.varMax, d.h.typ.varMax)
 	}

@@ -38,7 +38,6 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 		switch v.Type {
 		case "field":
 			r := c.summand(v)
-			c.reads(r)
 			k.add(r)
 			size += (r.f.width+7)/8 + 1
 			if r.f.variable {
@@ -46,7 +45,6 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 			}
 		case "header":
 			n := c.want(c.headerNode(c.text(v.Value)), kHeader)
-			c.readsAll(n.h)
 			for _, f := range n.h.typ.fields {
 				k.add(ref{n.h, f})
 			}
@@ -181,7 +179,6 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 	if r.f.variable {
 		c.fail(ErrUnsupported, "a checksum in a variable field")
 	}
-	c.reads(r)
 	k := &checksum{field: r, calc: calc, verify: j.Verify == nil || *j.Verify, update: j.Update == nil || *j.Update}
 	from, to, mask := r.slot(), r.slot()+r.f.words-1, ones(min(r.f.width, 64))
 	r.h.hot[r.f] = true

@@ -22,7 +22,6 @@ type compiler struct {
 	lists    map[int]*fieldList
 	states   *parserStates   // nil without a parser
 	actions  map[int]*action // by id
-	read     map[int]bool    // slots that something other than an instr reads
 	keyMax   int             // words of the widest key
 	reserved int64           // bytes of the program's state so far
 	bufMax   int             // bytes of the longest calculation, without payload

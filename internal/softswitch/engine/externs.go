@@ -187,7 +187,6 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 		n := c.expr(el)
 		switch {
 		case n.op == leafField:
-			c.reads(n.ref)
 			l.elems = append(l.elems, learnElem{ref: n.ref})
 		case n.isConst() && el.BitWidth > 0:
 			w := bigWords(new(big.Int).And(n.lo, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(el.BitWidth)), big.NewInt(1))), (el.BitWidth+63)/64)

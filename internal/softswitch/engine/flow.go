@@ -3,8 +3,7 @@ package engine
 // An inlined is where the code of a table without key and with a fixed action stands in that of its pipeline. While the table has an
 // entry, applying it stands in the place of the first instr.
 type inlined struct {
-	node  int32
-	at    int32 // the code of node
+	at    int32
 	first instr
 }
 
@@ -77,7 +76,7 @@ func (c *compiler) flow(pr *program) {
 	done := make([]bool, len(pr.nodes))
 	open := make([]int32, len(pr.nodes), 2*len(pr.nodes)+2)
 	for i := range open {
-		open[i] = int32(i) // those that nobody gets to have to be compiled as well
+		open[i] = int32(i) // unreachable nodes are compiled too
 	}
 	for open = append(open, pr.egress, pr.ingress); len(open) > 0; {
 		at := open[len(open)-1]
@@ -91,7 +90,7 @@ func (c *compiler) flow(pr *program) {
 			s.place(labels[at])
 			switch {
 			case n.table != nil && n.table.fixed() != nil:
-				n.table.in = &inlined{node: at, at: base + int32(len(s.code))}
+				n.table.in = &inlined{at: base + int32(len(s.code))}
 				before := len(s.code)
 				s.inline(n.table.miss.act)
 				if len(s.code) == before {

@@ -37,7 +37,6 @@ func (c *compiler) ev(n *node) ev {
 		if n.ref.f.variable {
 			return c.lowOfWide(n)
 		}
-		c.reads(n.ref)
 		at, w := n.ref.slot()+n.ref.f.words-1, n.ref.f.width
 		if n.ref.f.signed && w < 64 {
 			return func(p *packet) uint64 { return signExtend(p.s[at], w) }
@@ -226,22 +225,7 @@ func (c *compiler) plainSlot(n *node) (int, bool) {
 	if n.op != leafField || n.ref.f.variable || n.ref.f.words != 1 || n.ref.f.signed && n.ref.f.width < 64 {
 		return 0, false
 	}
-	c.reads(n.ref)
 	return n.ref.slot(), true
-}
-
-// reads notes that something other than an instr reads a field.
-func (c *compiler) reads(r ref) {
-	for i := range r.f.words {
-		c.read[r.slot()+i] = true
-	}
-}
-
-// readsAll notes it of all fields of a header.
-func (c *compiler) readsAll(h *header) {
-	for i := range h.typ.words {
-		c.read[h.base+i] = true
-	}
 }
 
 // saturate compiles a cast that stops at the ends of a type's range.
@@ -265,7 +249,6 @@ func (c *compiler) hv(n *node) hv {
 	switch n.op {
 	case leafHeader:
 		h := n.h
-		c.readsAll(h)
 		return func(*packet) *header { return h }
 	case leafLast:
 		st := n.st

@@ -21,21 +21,11 @@ type extra struct {
 	table *Table
 	act   *action
 	sel   *selection
-	list  []slotMove
-}
-
-// A slotMove is one of several constants, moves or arguments that one instr writes.
-type slotMove struct {
-	a, b int32
-	k    uint64 // the constant, or the mask
 }
 
 // The operations. acc is a word that the next instrs work on; s are the packet's slots.
 const (
-	opConst   = iota // s[a] = k, and jump
-	opConsts         // the same for each in list, and jump
-	opMoves          // opMove for each in list
-	opArgs           // opArg for each in list
+	opConst   = iota // s[a] = k
 	opMove           // s[a] = s[b] & m
 	opMoveTwo        // s[a], s[a+1] = s[b] & m, s[b+1]
 	opMoveAll        // s[a:a+k] = s[b:b+k], the first & m
@@ -210,18 +200,6 @@ func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 		switch in.op {
 		case opConst:
 			s[in.a] = in.k
-			pc += int(in.c)
-		case opConsts:
-			for i := range in.x.list {
-				v := &in.x.list[i]
-				s[v.a] = v.k
-			}
-			pc += int(in.c)
-		case opMoves:
-			for i := range in.x.list {
-				v := &in.x.list[i]
-				s[v.a] = s[v.b] & v.k
-			}
 		case opMove:
 			s[in.a] = s[in.b] & in.m
 		case opMoveTwo:
@@ -333,11 +311,6 @@ func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 			pc += int(in.c)
 		case opArg:
 			s[in.a] = p.args[in.b] & in.m
-		case opArgs:
-			for i := range in.x.list {
-				v := &in.x.list[i]
-				s[v.a] = p.args[v.b] & v.k
-			}
 		case opNext:
 			if p.states++; p.states == maxStates {
 				p.failed = p.w.prog.timeout
@@ -385,6 +358,3 @@ func allZero(w []uint64) bool {
 	}
 	return true
 }
-
-// jumps tells whether an operation jumps to c.
-func (in *instr) jumps() bool { return in.op >= opIfZero && in.op <= opJump }

@@ -47,7 +47,7 @@ func Load(program []byte, o Options) (e *Engine, err error) {
 	}()
 	c := &compiler{
 		e: e, j: &j, l: e.lay, errs: map[string]uint64{}, calcs: map[string]*calculation{}, prims: primitives(),
-		lists: map[int]*fieldList{}, actions: map[int]*action{}, read: map[int]bool{},
+		lists: map[int]*fieldList{}, actions: map[int]*action{},
 	}
 	c.program()
 	return e, nil
@@ -128,7 +128,11 @@ func (c *compiler) program() {
 		c.deparser(pr, &c.j.Deparsers[i])
 	}
 	c.finishHeaders(pr)
-	c.optimise(pr)
+	for _, t := range c.e.tables {
+		if t.in != nil {
+			t.in.first = pr.code[t.in.at]
+		}
+	}
 	c.e.traced = c.trace(pr)
 	pr.scratch, pr.keyMax, pr.bufMax = c.scratch, c.keyMax, c.bufMax
 	c.fitsWorker(pr)
@@ -222,7 +226,6 @@ func (c *compiler) fieldList(j *jsonFieldList) {
 			if n.op != leafField {
 				c.fail(ErrUnsupported, "element %d of %s", i, n.op)
 			}
-			c.reads(n.ref)
 			l.fields = append(l.fields, n.ref)
 		case "hexstr": // a constant carries nothing over
 		default:

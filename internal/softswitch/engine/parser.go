@@ -358,7 +358,6 @@ func (c *compiler) selectPart(v *jsonValue) (selectPart, int) {
 	n := c.want(c.expr(v), kData)
 	switch {
 	case n.op == leafField && !n.ref.f.variable:
-		c.reads(n.ref)
 		return selectPart{name: n.ref.h.name + "." + n.ref.f.name, slot: n.ref.slot(), words: n.ref.f.words}, n.ref.f.width
 	case n.op == leafDynamic && n.l.st != nil && n.l.op == leafLast:
 		return selectPart{name: n.l.st.name + ".last." + n.f.name, last: c.hv(n.l), next: n.l.st.next, field: n.f, words: n.f.words}, n.f.width

@@ -70,7 +70,6 @@ func (c *compiler) intrinsics(in *intrinsics) {
 		if !ok || r.f.variable {
 			return absent
 		}
-		c.reads(r)
 		r.h.hot[r.f] = true
 		return metaField{r.slot() + r.f.words - 1, ones(min(64, r.f.width))}
 	}

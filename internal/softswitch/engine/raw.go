@@ -94,21 +94,34 @@ func (c *compiler) finishHeaders(pr *program) {
 			}
 		}
 	}
-	idle := func(code []instr) []bool {
-		live := make([]bool, len(code))
-		for i := range code {
-			live[i] = code[i].op != opFill || code[i].x.h.extracted
-		}
-		return live
-	}
 	for _, a := range pr.actions {
-		a.code, _ = compact(a.code, idle(a.code))
+		a.code = withoutIdleFills(a.code)
 	}
 	for i := range pr.code {
 		if in := &pr.code[i]; in.op == opFill && !in.x.h.extracted {
 			*in = instr{op: opGoto}
 		}
 	}
+}
+
+// withoutIdleFills returns code without the instrs that fill in a header which is never extracted.
+func withoutIdleFills(code []instr) []instr {
+	moved := make([]int32, len(code)+1) // where each instr goes, or the next one that is kept
+	kept := func(in *instr) bool { return in.op != opFill || in.x.h.extracted }
+	for i := range code {
+		moved[i+1] = moved[i]
+		if kept(&code[i]) {
+			moved[i+1]++
+		}
+	}
+	out := make([]instr, 0, moved[len(code)])
+	for i, in := range code {
+		if kept(&in) {
+			in.c = moved[i+1+int(in.c)] - moved[i] - 1
+			out = append(out, in)
+		}
+	}
+	return out
 }
 
 // at is the field that has this slot.

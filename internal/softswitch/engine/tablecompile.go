@@ -124,7 +124,6 @@ func (c *compiler) keyPart(k *jsonKey) (keyPart, *field, string) {
 		if n.op != leafField {
 			c.fail(ErrUnsupported, "a key of %s", n.op)
 		}
-		c.reads(n.ref)
 		return n.ref.keyPart(), n.ref.f, cmp.Or(k.Name, n.ref.h.name+"."+n.ref.f.name)
 	}
 	var at [2]string
@@ -133,7 +132,6 @@ func (c *compiler) keyPart(k *jsonKey) (keyPart, *field, string) {
 	}
 	r, err := c.l.find(at[0], at[1])
 	c.check(err)
-	c.reads(r)
 	r.h.hot[r.f] = true
 	return r.keyPart(), r.f, cmp.Or(k.Name, at[0]+"."+at[1])
 }

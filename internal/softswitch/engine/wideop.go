@@ -110,7 +110,6 @@ func (c *compiler) wideOp(n *node, k int) wv {
 
 // wideField compiles a field known at load time.
 func (c *compiler) wideField(r ref, k int) wv {
-	c.reads(r)
 	at, f := r.slot(), r.f
 	if f.variable {
 		h := r.h
