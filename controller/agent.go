@@ -31,19 +31,19 @@ func newAgent() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "serve gNMI for a switch that has none, such as bmv2",
-		Long: `agent stands beside a switch that speaks P4Runtime but no gNMI. It reads the pipeline's counters without being a controller and
-serves them as OpenConfig ACL counters; interface counters come from the kernel, for ports that are Linux interfaces here.`,
+		Long: `Serve gNMI for a switch that has P4Runtime but no gNMI. The agent reads the pipeline's counters over P4Runtime, without an election id,
+and serves them as OpenConfig ACL counters. Interface counters come from the kernel, for ports that are Linux interfaces of this host.`,
 		Example: `  op25b agent --p4runtime 127.0.0.1:9559 --gnmi 127.0.0.1:9339 -i 1@veth0 -i 2@veth2`,
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 	}
-	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "P4Runtime device id")
-	cmd.Flags().StringVar(&o.p4runtime, "p4runtime", "127.0.0.1:9559", "the switch's P4Runtime server")
-	cmd.Flags().StringVar(&o.gnmi, "gnmi", "127.0.0.1:9339", "where gNMI is served")
-	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "a port: PORT@INTERFACE, or PORT@dataplane:NAME for one that the kernel does not know")
-	cmd.Flags().StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the certificate of gNMI; without it gNMI is in plain text")
-	cmd.Flags().StringVar(&o.tls.Key, "tls-key", "", "PEM file with the certificate's private key")
-	cmd.Flags().StringVar(&o.tls.CA, "tls-client-ca", "", "PEM file with the authorities of the clients' certificates; with it a client must show one")
-	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "serve other machines in plain text: whoever reaches the agent may read everything")
+	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "P4Runtime device id of the switch")
+	cmd.Flags().StringVar(&o.p4runtime, "p4runtime", "127.0.0.1:9559", "P4Runtime address of the switch")
+	cmd.Flags().StringVar(&o.gnmi, "gnmi", "127.0.0.1:9339", "address to serve gNMI on")
+	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "port of the switch: PORT@INTERFACE, or PORT@dataplane:NAME if it is not a Linux interface; may be repeated")
+	cmd.Flags().StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the server certificate; without it gNMI is plain text")
+	cmd.Flags().StringVar(&o.tls.Key, "tls-key", "", "PEM file with the private key of --tls-cert")
+	cmd.Flags().StringVar(&o.tls.CA, "tls-client-ca", "", "PEM file with the CA certificates that client certificates are verified against; with it a client certificate is required")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "serve other hosts in plain text: every host that reaches the agent can read everything")
 	o.limits.add(cmd, softswitch.DefaultGNMIMessage, softswitch.DefaultGNMIElements)
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -62,7 +62,7 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 		return err
 	}
 	if len(attachments) == 0 {
-		return fmt.Errorf("no port: give at least one -i PORT@INTERFACE, such as -i 1@veth0")
+		return fmt.Errorf("-i is missing: give at least one port as PORT@INTERFACE, such as -i 1@veth0")
 	}
 	if err := o.limits.check(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 	kernel := agent.Links{}
 	for _, a := range attachments {
 		if a.kind == pcapLink {
-			return fmt.Errorf("-i %d@pcap:%s: pcap files are ports of op25b switch; the agent takes PORT@INTERFACE or PORT@dataplane:NAME", a.port, a.name)
+			return fmt.Errorf("-i %d@pcap:%s: only op25b switch has pcap ports; must be PORT@INTERFACE or PORT@dataplane:NAME", a.port, a.name)
 		}
 		ports[a.port] = a.name
 		if a.kind == linuxLink {

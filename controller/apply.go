@@ -21,26 +21,34 @@ type changeOptions struct {
 }
 
 func addChange(cmd *cobra.Command, o *changeOptions) {
-	cmd.Flags().StringVar(&o.reason, "reason", "", "why; it is kept with the change, and in the audit record")
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait for the switches once the change is stored")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "reason, kept with the change and in the audit record")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait for the switches after the change is stored")
 }
 
-// check refuses a change that nobody has given a reason for, and one that somebody would have to be asked about where nobody is. look is
-// the command that shows what there is to know before, and do what is done.
+// check refuses a change without a reason, and a change that would ask for confirmation where no answer can come. look is the command that
+// shows the change beforehand, and do is the verb of the change.
 func (o *changeOptions) check(c *console, look, do string) error {
 	if err := needReason(o.reason); err != nil {
 		return err
 	}
 	if !o.yes && (c.json || !isTerminal(c.in)) {
-		return fmt.Errorf("nobody can be asked here: look at op25b %s first, and %s with --yes", look, do)
+		return fmt.Errorf("no confirmation is possible %s: look at op25b %s first, then %s with --yes", c.unasked(), look, do)
 	}
 	return nil
 }
 
+// unasked says why a question cannot be asked.
+func (c *console) unasked() string {
+	if c.json {
+		return "with -o json"
+	}
+	return "because stdin is not a terminal"
+}
+
 func needReason(reason string) error {
 	if strings.TrimSpace(reason) == "" {
-		return errors.New("--reason is missing: say why, for whoever reads the history and the audit chain")
+		return errors.New("--reason is missing: give the reason for the change, which the history and the audit chain keep")
 	}
 	return nil
 }
@@ -59,20 +67,20 @@ func newApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply {-f DIR | PLANFILE} --reason TEXT",
 		Short: "put a policy and an inventory in force",
-		Long: `apply shows the plan, asks, stores the documents as the next revision, and tells how the switches are brought to it. It exits with
-0 when all are, with 1 if one failed: the controllers go on trying. An interrupt leaves the change as it is. Documents that a switch
-would refuse, such as more entries than a table has room for, are not stored.
+		Long: `Show the plan, ask for confirmation, store the documents as the next revision, and show the progress of each switch. Exit with 0 when all
+switches have converged, and with 1 if a switch has failed; the controllers keep retrying it. An interrupt ends the command, not the
+change. Documents that a switch would refuse, such as more entries than a table has room for, are not stored.
 
-What was planned is what is applied: if another revision comes between, nothing is changed. A saved plan is applied as it was shown,
-as long as no other revision came after it.`,
+apply changes exactly what the plan shows: if another revision was stored after the plan was made, nothing is changed. The same
+holds for a saved plan.`,
 		Example: `  op25b apply -f examples/spinnet-2006 --reason 'first policy'
   op25b apply change.plan --reason 'OP25B-17' --yes`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 	}
 	addFiles(cmd, &o.files)
 	addChange(cmd, &o.change)
-	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to change another revision than this; 0 is the current one")
-	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every line of the documents that differs")
+	cmd.Flags().Uint64Var(&o.base, "base", 0, "revision that the change is based on; any other is refused; 0 means the current one")
+	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every document line that differs")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		if len(args) == 1 {
@@ -86,11 +94,11 @@ as long as no other revision came after it.`,
 func runApply(ctx context.Context, o applyOptions, c *console) error {
 	switch {
 	case len(o.files) == 0 && o.saved == "":
-		return errors.New("nothing to apply: give -f DIR, or the file of a saved plan")
+		return errors.New("no documents: give -f DIR, or the file of a saved plan")
 	case len(o.files) > 0 && o.saved != "":
-		return fmt.Errorf("-f %s and plan %s: give only one of them", o.files[0], o.saved)
+		return fmt.Errorf("-f %s and saved plan %s: give only one of them", o.files[0], o.saved)
 	case o.saved != "" && o.base != 0:
-		return fmt.Errorf("--base %d: plan %s has its own; leave out --base", o.base, o.saved)
+		return fmt.Errorf("--base %d: the saved plan %s has its own base; omit --base", o.base, o.saved)
 	}
 	if err := o.change.check(c, "plan", "apply"); err != nil {
 		return err
@@ -103,7 +111,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		if planned, err = loadPlan(o.saved); err != nil {
 			return err
 		}
-		q.Plan = &op25bv1.Plan{Base: planned.Base, Files: planned.Files} // what else it has is for people, and takes room
+		q.Plan = &op25bv1.Plan{Base: planned.Base, Files: planned.Files} // the rest of the plan is for display
 	} else {
 		if docs, err = readDocuments(o.files); err != nil {
 			return err
@@ -113,7 +121,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		}
 		q.Files, q.Base = messages(docs), planned.Base
 	}
-	if !c.json { // what follows says there what was done
+	if !c.json { // in JSON, the progress messages alone
 		if err := c.view.Plan(planned, o.full); err != nil {
 			return err
 		}
@@ -135,11 +143,11 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 	return here(change(ctx, c, c.Intent.Apply, q, planned.Base), docs)
 }
 
-// confirm asks whether to go on, and returns an error if not.
+// confirm asks a question, and returns an error unless the answer is yes.
 func (c *console) confirm(ctx context.Context, question string) error {
-	fmt.Fprintf(c.errOut, "\n%s Only yes does: ", question)
+	fmt.Fprintf(c.errOut, "\n%s Type yes to continue: ", question)
 	answer := make(chan string, 1)
-	go func() { // it ends with the process: a terminal cannot be told to stop reading
+	go func() { // it ends with the process: a read from a terminal cannot be cancelled
 		line, _ := bufio.NewReader(c.in).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()
@@ -149,7 +157,7 @@ func (c *console) confirm(ctx context.Context, question string) error {
 		return ctx.Err()
 	case text := <-answer:
 		if text != "yes" {
-			return errors.New("nothing was changed")
+			return errors.New("not confirmed, nothing was changed")
 		}
 		return nil
 	}

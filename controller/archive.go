@@ -17,7 +17,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// archivePage is how many records are asked for at once: 200 of at most 36 KiB are 7 MB.
+// archivePage is the number of records in one request: 200 of at most 36 KiB are 7 MB.
 const archivePage = 200
 
 func newAuditArchive() *cobra.Command {
@@ -27,19 +27,19 @@ func newAuditArchive() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "archive FILE",
 		Short: "move audit records out of the store into a file",
-		Long: `archive writes the records of the audit chain to FILE, reads the file back, and then deletes them from the store. The chain goes on behind a
-checkpoint with the hash of the last record and of the file; audit verify takes that as its beginning, and with --archive FILE verifies the
-records in the file too. It requires the role admin.
+		Long: `Write the records of the audit chain to FILE, read the file back, and then delete the records from the store. The chain continues after
+a checkpoint with the hashes of the last record and of the file. op25b audit verify starts at that checkpoint, and with --archive FILE
+also verifies the records in the file. Requires the role admin.
 
-Nothing is deleted before the file is whole and on the disk. If archive is interrupted before that, nothing has changed: remove the file, and begin
-anew. Keep the file: it is the only copy. Only this user can read it, because records name people.`,
+Nothing is deleted before the file is complete and on the disk. If archive is interrupted before that, nothing has changed: remove the
+file and start again. Keep the file: it is the only copy. Only its owner can read it, because records name people.`,
 		Example: `  op25b audit archive audit-2026.jsonl --reason 'yearly archive, NOC-900'
   op25b audit verify --archive audit-2025.jsonl --archive audit-2026.jsonl`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}
-	cmd.Flags().Uint64Var(&upTo, "up-to", 0, "the last record to move out; 0 is all there are")
-	cmd.Flags().StringVar(&change.reason, "reason", "", "why; it is kept in the audit record")
-	cmd.Flags().BoolVarP(&change.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().Uint64Var(&upTo, "up-to", 0, "last record to move; 0 means all records")
+	cmd.Flags().StringVar(&change.reason, "reason", "", "reason, kept in the audit record")
+	cmd.Flags().BoolVarP(&change.yes, "yes", "y", false, "do not ask for confirmation")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
 		if err := change.check(c, "audit list", "archive"); err != nil {
@@ -50,7 +50,7 @@ anew. Keep the file: it is the only copy. Only this user can read it, because re
 			return err
 		}
 		if !change.yes {
-			fmt.Fprintf(c.errOut, "%s has records %d to %d, whole and read back.\n", args[0], info.First, info.Last)
+			fmt.Fprintf(c.errOut, "%s contains records %d to %d and was verified.\n", args[0], info.First, info.Last)
 			if err := c.confirm(ctx, "Delete them from the store?"); err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ anew. Keep the file: it is the only copy. Only this user can read it, because re
 			Checkpoint: &op25bv1.AuditCheckpoint{Seq: info.Last, Hash: info.Hash, Archive: info.Sum}, Reason: change.reason,
 		})
 		if err != nil {
-			return fmt.Errorf("%s is whole, and nothing is known to be deleted: %w", args[0], err)
+			return fmt.Errorf("%s is complete, but the records may still be in the store: %w", args[0], err)
 		}
 		return c.view.Archived(r, fmt.Sprintf("%s, SHA-256 %s", args[0], info.Sum))
 	})
@@ -69,7 +69,7 @@ anew. Keep the file: it is the only copy. Only this user can read it, because re
 // archive writes records to a file that does not exist yet, and reads it back.
 func (c *console) archive(ctx context.Context, name string, upTo uint64) (info store.ArchiveInfo, err error) {
 	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-		return info, fmt.Errorf("%s: an archive is the only copy of its records, and no file is written over: name one that does not exist", name)
+		return info, fmt.Errorf("%s: the file exists, and archive does not overwrite files; name another one", name)
 	}
 	r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, &op25bv1.ListRecordsRequest{Limit: 1})
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *console) archive(ctx context.Context, name string, upTo uint64) (info s
 	case upTo > last:
 		return info, fmt.Errorf("--up-to %d: the last record is %d", upTo, last)
 	case upTo > 0 && upTo <= behind.Seq:
-		return info, fmt.Errorf("--up-to %d: the records up to %d are in an archive already", upTo, behind.Seq)
+		return info, fmt.Errorf("--up-to %d: the records up to %d are already archived", upTo, behind.Seq)
 	case upTo > 0:
 		last = upTo
 	}
@@ -116,7 +116,7 @@ func (c *console) writeArchive(ctx context.Context, f *os.File, behind store.Hea
 			return err
 		}
 		if len(r.Records) == 0 {
-			return fmt.Errorf("the controller has no record %d any more", next)
+			return fmt.Errorf("the controller no longer has record %d", next)
 		}
 		for _, m := range r.Records {
 			if err := w.Add(storeRecord(m)); err != nil {

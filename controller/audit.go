@@ -13,11 +13,14 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "audit",
 		Short: "list, verify or archive the audit chain: who did what",
-		Args:  cobra.NoArgs,
-	}
+		Long: `List, verify or archive the audit chain, which has a record of every change, refused change and backup. Each record contains the hash
+of the record before it.`,
+		Example: `  op25b audit list
+  op25b audit verify`,
+	})
 	cmd.AddCommand(newAuditList(), newAuditVerify(), newAuditArchive())
 	return cmd
 }
@@ -28,12 +31,12 @@ func newAuditList() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "list audit records, by default the last ones",
+		Short:   "list audit records, by default the newest",
 		Example: `  op25b audit list --from 1 --limit 100`,
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 	}
-	cmd.Flags().Uint64Var(&from, "from", 0, "the first record; 0 is so that the last ones are listed")
-	cmd.Flags().IntVar(&limit, "limit", listLimit, "list at most as many")
+	cmd.Flags().Uint64Var(&from, "from", 0, "first record to list; 0 lists the newest")
+	cmd.Flags().IntVar(&limit, "limit", listLimit, "most records to list")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		if err := checkLimit(limit); err != nil {
@@ -53,17 +56,18 @@ func newAuditVerify() *cobra.Command {
 	var known, files []string
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "read the whole audit chain, and say whether every record is what was appended",
-		Long: `verify reads the whole chain. Each record has the hash of the one before it, so that no record can be changed or removed unseen. A head from
-an earlier verify, given by --known, shows that the end was not cut off. verify exits with 1 if the chain is broken.
+		Short: "verify that no record of the audit chain was changed or removed",
+		Long: `Read the whole audit chain and verify the hash of each record. Exit with 1 if the chain is broken. Each record contains the hash of the
+record before it, so that a changed or removed record breaks the chain. --known gives the head of an earlier verify, and shows that
+the end of the chain was not removed.
 
-Records that were moved out of the store are verified if --archive names all of their files.`,
+Archived records are verified too if --archive names all of their files.`,
 		Example: `  op25b audit verify --known 17:9f2c...
   op25b audit verify --archive audit-2025.jsonl --archive audit-2026.jsonl`,
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 	}
-	cmd.Flags().StringArrayVar(&known, "known", nil, "a head from before, as verify shows it: NUMBER:HASH; may be given more than once")
-	cmd.Flags().StringArrayVar(&files, "archive", nil, "a file that op25b audit archive wrote; may be given more than once")
+	cmd.Flags().StringArrayVar(&known, "known", nil, "head that an earlier verify printed, as NUMBER:HASH; may be repeated")
+	cmd.Flags().StringArrayVar(&files, "archive", nil, "file that op25b audit archive wrote; may be repeated")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		q := &op25bv1.VerifyRequest{}
@@ -92,7 +96,7 @@ Records that were moved out of the store are verified if --archive names all of 
 			return err
 		}
 		if !r.Intact {
-			return errAlreadyTold
+			return errReported
 		}
 		return nil
 	})
@@ -104,7 +108,7 @@ var headForm = regexp.MustCompile(`^([0-9]+):([0-9a-f]{64})$`)
 func auditHead(text string) (*op25bv1.AuditHead, error) {
 	parts := headForm.FindStringSubmatch(text)
 	if parts == nil {
-		return nil, fmt.Errorf("--known %q: must be NUMBER:HASH, as op25b audit verify shows the head", text)
+		return nil, fmt.Errorf("--known %q: must be NUMBER:HASH, as printed by op25b audit verify", text)
 	}
 	seq, err := strconv.ParseUint(parts[1], 10, 64)
 	if err != nil {

@@ -42,31 +42,32 @@ func newCheck() *cobra.Command {
 	var o checkOptions
 	cmd := &cobra.Command{
 		Use:   "check {--line LINE | --from ADDRESS} {--to SERVER [--port PORT] | --mail MAILBOX}",
-		Short: "say what a switch does with a connection, by which rule and since when",
-		Long: `check runs a connection through the pipeline with the entries of the policy: what it says is what the switch does. With --mail it says
-what the closing of port 25 means for a mailbox, and what to set in a mail program instead. No connection is opened and no switch is asked.
+		Short: "show what a switch does with a connection, by which rule and since when",
+		Long: `Run the packets of a connection through the pipeline with the entries of the policy, and show the verdict that a switch gives. With --mail,
+show what blocking port 25 means for a mailbox, and the settings to use in a mail program instead. check opens no connection and sends
+nothing to a switch.
 
-With -f it answers from these files in place of what is applied, with --offline without a controller.`,
+With -f, answer from these files instead of the applied documents; with --offline too, without a controller.`,
 		Example: `  op25b check --line adsl-home --to 203.0.113.10 --trace
   op25b check --line adsl-home --to mx.carrier.example --at 2006-07-01
   op25b check --from 192.0.2.12 --mail somebody@carrier.example --offline -f examples/spinnet-2006`,
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.line, "line", "", "the line that asks, by its name in the inventory")
-	f.StringVar(&o.from, "from", "", "the subscriber's address; without --line it says which line it is")
-	f.StringVar(&o.sw, "switch", "", "the switch of an address that is no line's; may be left out where there is one only")
-	f.StringVar(&o.to, "to", "", "the server, by name or address")
-	f.Uint16Var(&o.port, "port", 25, "its TCP port")
-	f.StringVar(&o.at, "at", "", "ask about this moment: 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00")
-	f.StringVar(&o.phase, "phase", "", "ask about this phase in place of the one in force")
-	f.Uint64Var(&o.revision, "revision", 0, "ask about this revision; 0 is the current one")
-	f.StringVar(&o.mail, "mail", "", "ask about the use of this mailbox, such as somebody@isp.example")
-	f.BoolVar(&o.trace, "trace", false, "show what the packets met in the pipeline")
+	f.StringVar(&o.line, "line", "", "access line, by its name in the inventory")
+	f.StringVar(&o.from, "from", "", "subscriber's address; without --line it selects the line")
+	f.StringVar(&o.sw, "switch", "", "switch of an address that belongs to no line; required only if there are several")
+	f.StringVar(&o.to, "to", "", "mail server, by name or address")
+	f.Uint16Var(&o.port, "port", 25, "TCP port of the server")
+	f.StringVar(&o.at, "at", "", "time to answer for: 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00")
+	f.StringVar(&o.phase, "phase", "", "phase to answer for, instead of the one in force")
+	f.Uint64Var(&o.revision, "revision", 0, "revision to answer for; 0 means the current one")
+	f.StringVar(&o.mail, "mail", "", "mailbox to answer for, such as somebody@isp.example")
+	f.BoolVar(&o.trace, "trace", false, "show the tables that the packets matched in the pipeline")
 	addFiles(cmd, &o.files)
 	addClient(cmd, &o.client)
-	f.BoolVar(&o.offline, "offline", false, "answer from the files of -f alone, and ask no controller")
-	f.StringVar(&o.providers, "providers", "", "with --offline, YAML file with what is known of mail providers; by default what op25b carries")
+	f.BoolVar(&o.offline, "offline", false, "answer from the files of -f, without a controller")
+	f.StringVar(&o.providers, "providers", "", "with --offline, YAML file with mail providers; by default the built-in directory")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := o.check(f.Changed("port")); err != nil {
 			return err
@@ -116,17 +117,17 @@ func runCheck(ctx context.Context, o checkOptions, a answerer, v view.View) erro
 func (o *checkOptions) check(portGiven bool) error {
 	switch {
 	case o.line == "" && o.from == "":
-		return errors.New("who asks? Give --line LINE or --from ADDRESS")
+		return errors.New("no line: give --line LINE or --from ADDRESS")
 	case o.mail == "" && o.to == "":
-		return errors.New("ask about what? Give --to SERVER or --mail MAILBOX")
+		return errors.New("no server and no mailbox: give --to SERVER or --mail MAILBOX")
 	case o.mail != "" && (o.to != "" || portGiven || o.trace):
-		return errors.New("--mail asks about the servers of the mailbox: leave out --to, --port and --trace")
+		return errors.New("--mail answers for the mailbox's own servers: omit --to, --port and --trace")
 	case o.revision != 0 && (len(o.files) > 0 || o.offline):
-		return fmt.Errorf("--revision %d: a revision is the controller's; leave out -f and --offline", o.revision)
+		return fmt.Errorf("--revision %d: only the controller has revisions; omit -f and --offline", o.revision)
 	case o.offline && len(o.files) == 0:
-		return errors.New("--offline wants -f with the files to ask about")
+		return errors.New("--offline requires -f with a policy and an inventory")
 	case !o.offline && o.providers != "":
-		return fmt.Errorf("--providers %s: the controller has its own (op25b serve --providers); it goes with --offline", o.providers)
+		return fmt.Errorf("--providers %s: requires --offline; a controller has its own directory (op25b serve --providers)", o.providers)
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ type answerer interface {
 	mailbox(context.Context, *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error)
 }
 
-// online asks a controller, about documents if there are any.
+// online sends the questions to a controller, with documents if there are any.
 type online struct {
 	*console
 	docs []document
@@ -155,7 +156,7 @@ func (a online) mailbox(ctx context.Context, q *op25bv1.CheckMailRequest) (*op25
 	return r, here(err, a.docs)
 }
 
-// offline answers from documents, here.
+// offline answers from documents on this host.
 type offline struct {
 	desk   *desk.Desk
 	source check.Source
@@ -186,13 +187,13 @@ func newOffline(docs []document, providers string) (a offline, err error) {
 	return a, nil
 }
 
-// loadProviders reads a directory of mail providers; the one that op25b carries if no file is named.
+// loadProviders reads a directory of mail providers; without a path it returns the built-in one.
 func loadProviders(path string) (*mailbox.Directory, error) {
 	file := examples.Providers()
 	if path != "" {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("--providers: %w", err)
+			return nil, fmt.Errorf("--providers %s: %w", path, withoutPath(err))
 		}
 		file = policy.File{Name: path, Data: data}
 	}

@@ -15,13 +15,13 @@ import (
 	"op25b/internal/view"
 )
 
-// What says where the controller is, and who asks, where no flag does.
+// Environment variables with the defaults of --server and --token-file.
 const (
 	serverVariable = "OP25B_SERVER"
 	tokenVariable  = "OP25B_TOKEN_FILE"
 )
 
-// clientOptions are the flags of every command that asks a controller.
+// clientOptions are the flags of every command that sends requests to a controller.
 type clientOptions struct {
 	client.Config
 	timeout time.Duration
@@ -30,12 +30,12 @@ type clientOptions struct {
 
 func addClient(cmd *cobra.Command, o *clientOptions) {
 	f := cmd.Flags()
-	f.StringVar(&o.Server, "server", orVariable(serverVariable, client.DefaultServer), "the controller, host:port or URL; or "+serverVariable)
-	f.StringVar(&o.TokenFile, "token-file", os.Getenv(tokenVariable), "file with the token that says who asks; or "+tokenVariable)
-	f.StringVar(&o.TLS.CA, "ca", "", "PEM file with the authorities of the controller's certificate; by default the system's")
-	f.StringVar(&o.TLS.Cert, "cert", "", "PEM file with the certificate that says who asks")
-	f.StringVar(&o.TLS.Key, "key", "", "PEM file with the certificate's private key")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for an answer, and after a change for the switches; 0 for ever")
+	f.StringVar(&o.Server, "server", orVariable(serverVariable, client.DefaultServer), "controller, as host:port or URL; by default "+serverVariable)
+	f.StringVar(&o.TokenFile, "token-file", os.Getenv(tokenVariable), "file with the bearer token; by default "+tokenVariable)
+	f.StringVar(&o.TLS.CA, "ca", "", "PEM file with the CA certificates that the controller's certificate is verified against; by default the system's")
+	f.StringVar(&o.TLS.Cert, "cert", "", "PEM file with the client certificate")
+	f.StringVar(&o.TLS.Key, "key", "", "PEM file with the private key of --cert")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "limit on the wait for an answer, and after a change for the switches; 0 means no limit")
 	addOutput(cmd, &o.output)
 }
 
@@ -46,7 +46,7 @@ func orVariable(name, otherwise string) string {
 	return otherwise
 }
 
-// A console is what a command that asks a controller works with.
+// A console is the client, the view and the streams of a command that sends requests to a controller.
 type console struct {
 	*client.Client
 	view    view.View
@@ -56,11 +56,11 @@ type console struct {
 	errOut  io.Writer
 }
 
-// ask returns the run function of a command that asks a controller.
+// ask returns the run function of a command that sends requests to a controller.
 func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if o.timeout < 0 {
-			return fmt.Errorf("--timeout %v: must be more than 0, or 0 for ever", o.timeout)
+			return fmt.Errorf("--timeout %v: must not be negative; 0 means no limit", o.timeout)
 		}
 		c, err := client.New(o.Config)
 		if err != nil {
@@ -89,7 +89,7 @@ func newView(output outputFormat, w io.Writer) view.View {
 	return view.Table(w, view.Options{Colour: isTerminal(w) && os.Getenv("NO_COLOR") == "", Now: time.Now, Location: time.Local})
 }
 
-// isTerminal tells whether a person is at a reader or writer.
+// isTerminal reports whether a reader or writer is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -15,12 +15,13 @@ func newClock() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clock",
 		Short: "show the clocks of the controllers, or confirm one",
-		Long: `clock shows how far the clock of each controller is from that of the controller that answers, and whether it puts dates in force.
+		Long: `Show the offset of each controller's clock from the clock of the controller that answers, and whether each controller puts dates
+in force.
 
-A controller holds dates while its clock is in doubt: no phase begins and no exemption ends by its clock. What is in force stays in force,
-and phases can be activated and rolled back as ever.`,
+A controller whose clock is in doubt holds dates: no phase begins and no exemption ends by its clock. Phases that are in force stay
+in force, and phases can still be activated and rolled back.`,
 		Example: `  op25b clock`,
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 	}
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
@@ -40,14 +41,14 @@ func newClockConfirm() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm [CONTROLLER] --reason TEXT",
 		Short: "confirm that the clock of a controller is right",
-		Long: `confirm ends the hold of a controller whose clock is right although it differs from what the store and the other controllers say. Dates
-that have come by its clock are put in force at once. Without a name it is the controller that answers.
+		Long: `End the hold of a controller whose clock is right although it differs from the store and from the other controllers. Dates that have
+passed by its clock are put in force immediately. Without CONTROLLER, confirm the clock of the controller that answers.
 
-Look at op25b clock first. If the clock is wrong, set it right instead: the hold then ends by itself.`,
-		Example: `  op25b clock confirm noc-1 --reason 'the machine was off over the weekend'`,
-		Args:    cobra.MaximumNArgs(1),
+Run op25b clock first. If the clock is wrong, set it: the hold then ends without a confirmation.`,
+		Example: `  op25b clock confirm noc-1 --reason 'the host was off over the weekend'`,
+		Args:    atMost(1),
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it is kept in the audit record")
+	cmd.Flags().StringVar(&reason, "reason", "", "reason, kept in the audit record")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
 		if err := needReason(reason); err != nil {
@@ -61,7 +62,7 @@ Look at op25b clock first. If the clock is wrong, set it right instead: the hold
 			return err
 		}
 		if !c.json {
-			fmt.Fprintln(c.errOut, "Confirmed. op25b clock shows when the controller has taken it up.")
+			fmt.Fprintln(c.errOut, "Confirmed. op25b clock shows when the controller has ended its hold.")
 		}
 		return nil
 	})

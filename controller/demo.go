@@ -23,21 +23,24 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "play the programme of 2006 on one switch in this process, with real mail",
-		Long: `demo starts a controller, the embedded switch, and virtual hosts with real TCP stacks and real SMTP in this process. It needs no
-privilege. It applies examples/spinnet-2006 and activates each phase through the controller's API. In each phase it sends mail from every
-subscriber to every server over IPv4 and IPv6. It compares the outcome with the policy, and the switch's counters with what was sent. It
-exits with 1 if anything differs. The controller's clock begins on the date of the first phase, in 2006.
+		Long: `Run a controller, the embedded switch, and virtual hosts with real TCP stacks and real SMTP in this process. No privilege is required.
+demo applies examples/spinnet-2006 and activates each phase through the controller's API. In each phase it sends mail from every
+subscriber to every server over IPv4 and IPv6, and compares the outcome with the policy, and the switch's counters with the mail that
+was sent. Exit with 1 if anything differs. The controller's clock begins on the date of the first phase, in 2006.
 
---lines connects the subscribers in another way, under the same policy: qinq in two VLAN tags, pppoe in a PPPoE session each, dslite
-with IPv4 in a softwire over IPv6. Sessions and softwires are there from the start; the servers stand for BNG and AFTR too.`,
-		Args: cobra.NoArgs,
+--lines connects the subscribers in another way, under the same policy: qinq with two VLAN tags, pppoe with one PPPoE session per
+subscriber, dslite with IPv4 in a softwire over IPv6. Sessions and softwires exist from the start. The virtual servers also act as BNG
+and AFTR.`,
+		Example: `  op25b demo
+  op25b demo --lines pppoe`,
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), output, keep, lines, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	addOutput(cmd, &output)
-	cmd.Flags().Var(&lines, "lines", "how subscribers are connected")
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running until interrupted; op25b status and the other commands reach it")
+	cmd.Flags().Var(&lines, "lines", "access form of the subscribers' lines")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep everything running until interrupted, so that op25b status and the other commands reach it")
 	return cmd
 }
 
@@ -82,7 +85,7 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 		return err
 	}
 	if !report.OK() {
-		return errAlreadyTold
+		return errReported
 	}
 	return nil
 }

@@ -12,37 +12,37 @@ import (
 	"op25b/internal/client"
 )
 
-// exit ends a command with a status, when its output says all there is to say.
+// An exit is the exit status of a command that has already printed everything.
 type exit int
 
-// Error is for nobody: see fail.
+// Error makes exit an error. fail does not print it.
 func (e exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 const (
-	errAlreadyTold exit = 1
-	errChanges     exit = 2 // of plan and drift: there is something to do
+	errReported exit = 1
+	errChanges  exit = 2 // plan and drift: there is a difference
 )
 
-// fail tells an error in the format that the arguments ask for, and returns the status to exit with.
+// fail prints an error in the format that the arguments ask for, and returns the exit status.
 func fail(ctx context.Context, w io.Writer, args []string, err error) int {
 	var status exit
 	if errors.As(err, &status) && ctx.Err() == nil {
 		return int(status)
 	}
 	f := explain(err)
-	if ctx.Err() != nil { // what broke because of it is of no interest
+	if ctx.Err() != nil { // the interrupt caused the error
 		f = client.Failure{Message: "interrupted"}
 	}
 	if asksJSON(args) {
 		_ = json.NewEncoder(w).Encode(map[string]client.Failure{"error": f})
 		return 1
 	}
-	tell(w, f)
+	printFailure(w, f)
 	return 1
 }
 
-// tell says an error to people. Faults in files stand as editors follow them, one a line.
-func tell(w io.Writer, f client.Failure) {
+// printFailure prints an error as text. Faults in files are printed one per line as FILE:LINE:COLUMN, which editors follow.
+func printFailure(w io.Writer, f client.Failure) {
 	if len(f.Faults) == 0 {
 		fmt.Fprintln(w, "op25b:", f.Message)
 		return
@@ -59,11 +59,11 @@ func tell(w io.Writer, f client.Failure) {
 		fmt.Fprintf(w, "... %d more\n", left)
 	}
 	if inFiles {
-		fmt.Fprintln(w, "op25b: the documents cannot be used as they are")
+		fmt.Fprintln(w, "op25b: the documents are not valid")
 	}
 }
 
-// asksJSON tells whether -o json is among arguments, which may be too wrong to be parsed.
+// asksJSON reports whether -o json is among the arguments. The arguments may be too wrong for pflag to parse.
 func asksJSON(args []string) bool {
 	for i, arg := range args {
 		switch {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,13 +11,13 @@ import (
 	"op25b/internal/policy"
 )
 
-// A document is a file of intent: the name that a controller knows it by, which is the last part of its path, and its path here.
+// A document is a file of intent. A controller identifies it by its name, which is the last part of its path.
 type document struct {
 	policy.File
-	path string
+	path string // on this host
 }
 
-// readDocuments reads files, and of directories every *.yaml and *.yml in the order of their names.
+// readDocuments reads files. Of a directory it reads every *.yaml and *.yml, in the order of their names.
 func readDocuments(paths []string) ([]document, error) {
 	var all []document
 	from := map[string]string{}
@@ -27,12 +29,12 @@ func readDocuments(paths []string) ([]document, error) {
 		for _, file := range files {
 			name := filepath.Base(file)
 			if other, ok := from[name]; ok {
-				return nil, fmt.Errorf("-f %s: a file with the name of %s; a controller knows files by their names: rename one", file, other)
+				return nil, fmt.Errorf("-f %s: has the same name as %s, and a controller identifies files by name; rename one of them", file, other)
 			}
 			from[name] = file
 			data, err := os.ReadFile(file)
 			if err != nil {
-				return nil, fmt.Errorf("-f %w", err)
+				return nil, fmt.Errorf("-f %s: %w", file, withoutPath(err))
 			}
 			all = append(all, document{policy.File{Name: name, Data: data}, file})
 		}
@@ -43,7 +45,7 @@ func readDocuments(paths []string) ([]document, error) {
 func yamlFiles(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("-f %s: %w", path, err)
+		return nil, fmt.Errorf("-f %s: %w", path, withoutPath(err))
 	}
 	if !info.IsDir() {
 		return []string{path}, nil
@@ -51,12 +53,21 @@ func yamlFiles(path string) ([]string, error) {
 	names, _ := filepath.Glob(filepath.Join(path, "*.y*ml")) // the pattern is well formed
 	names = slices.DeleteFunc(names, func(n string) bool { return filepath.Ext(n) != ".yaml" && filepath.Ext(n) != ".yml" })
 	if len(names) == 0 {
-		return nil, fmt.Errorf("-f %s: the directory has no *.yaml file", path)
+		return nil, fmt.Errorf("-f %s: the directory has no *.yaml or *.yml file", path)
 	}
 	return names, nil
 }
 
-// local are documents under their paths, for what is said of them here.
+// withoutPath returns an error of package os without the path and the system call, for a message that names the path itself.
+func withoutPath(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// local returns documents under their paths, so that messages name the paths.
 func local(docs []document) []policy.File {
 	files := make([]policy.File, len(docs))
 	for i, d := range docs {

@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// listLimit is how many revisions or records a list shows unless it is told otherwise, and listMax the most that it can.
+// listLimit is the default number of revisions or records in a list, and listMax the maximum.
 const (
 	listLimit = 50
 	listMax   = 1000
@@ -24,11 +24,11 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// revision reads an argument that names one.
+// revision parses the number of a revision, which must be at least least.
 func revision(arg string, least uint64) (uint64, error) {
 	n, err := strconv.ParseUint(arg, 10, 64)
 	if err != nil || n < least {
-		return 0, fmt.Errorf("revision %q: must be a number from %d on, as op25b history lists them", arg, least)
+		return 0, fmt.Errorf("revision %q: must be a number from %d; op25b history lists the revisions", arg, least)
 	}
 	return n, nil
 }
@@ -39,12 +39,12 @@ func newHistory() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:     "history",
-		Short:   "list the revisions: who changed what the switches are to do, when and why",
+		Short:   "list the revisions: who changed the policy or the inventory, when and why",
 		Example: `  op25b history --limit 10`,
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 	}
-	cmd.Flags().Uint64Var(&before, "before", 0, "list revisions before this one")
-	cmd.Flags().IntVar(&limit, "limit", listLimit, "list at most as many")
+	cmd.Flags().Uint64Var(&before, "before", 0, "list only revisions before this one")
+	cmd.Flags().IntVar(&limit, "limit", listLimit, "most revisions to list")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		if err := checkLimit(limit); err != nil {
@@ -64,10 +64,11 @@ func newDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "compare the documents of two revisions",
-		Long: `diff shows how the documents of revision B differ from those of revision A; 0 is no documents. numbers.json and activations.json are
-the controllers' own: the numbers that names have in the switches, and the phases that were activated by hand.`,
+		Long: `Show the differences between the documents of revision A and those of revision B. Revision 0 has no documents. The controllers write
+two of the documents: numbers.json maps names to their numeric ids on the switches, and activations.json lists the phases that were
+activated by hand.`,
 		Example: `  op25b diff 6 7`,
-		Args:    cobra.ExactArgs(2),
+		Args:    exactly(2),
 	}
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
@@ -100,15 +101,16 @@ func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore REVISION --reason TEXT",
 		Short: "put the documents and activations of an earlier revision in force again",
-		Long: `restore stores what an earlier revision says as the next one. Nothing is taken from the history. It shows what will change, as
-op25b plan --restore REVISION does, and asks. The revision before the newest one is an operator's to restore, older ones are an admin's.`,
-		Example: `  op25b restore 6 --reason 'OP25B-23: back to what it was on Monday'
+		Long: `Store the documents and activations of an earlier revision as the next revision. The history keeps all revisions. restore first shows the
+change, as op25b plan --restore REVISION does, and asks for confirmation. The role operator may restore the revision before the newest;
+older ones require admin.`,
+		Example: `  op25b restore 6 --reason 'OP25B-23: back to the policy of Monday'
   op25b restore 6 --reason OP25B-23 --yes`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}
 	addChange(cmd, &o.change)
-	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to change another revision than this; 0 is the current one")
-	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every line of the documents that differs")
+	cmd.Flags().Uint64Var(&o.base, "base", 0, "revision that the change is based on; any other is refused; 0 means the current one")
+	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every document line that differs")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		number, err := revision(args[0], 1)
@@ -132,16 +134,15 @@ op25b plan --restore REVISION does, and asks. The revision before the newest one
 	return cmd
 }
 
-// show shows the plan of a restoration and asks, unless --yes says that nobody is to be asked: then a plan that cannot be made does
-// not stand in the way.
+// show shows the plan of a restoration and asks for confirmation. With --yes it does not ask, and goes on even if the plan cannot be made.
 func (o *restoreOptions) show(ctx context.Context, c *console, base, number uint64) error {
-	if c.json { // what follows says there what was done
+	if c.json { // in JSON, the progress messages alone
 		return nil
 	}
 	planned, err := c.plan(ctx, nil, &op25bv1.PlanRequest{Base: base, Restore: number}, o.full)
 	switch {
 	case err != nil && o.change.yes:
-		fmt.Fprintf(c.errOut, "There is no plan to show: %s\n", explain(err).Message)
+		fmt.Fprintf(c.errOut, "No plan could be made: %s\n", explain(err).Message)
 		return nil
 	case err != nil:
 		return err

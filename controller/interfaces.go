@@ -8,13 +8,13 @@ import (
 	"op25b/internal/softswitch"
 )
 
-// An attachment is one -i flag: a port of the switch and what is plugged into it.
+// An attachment is one -i flag: a port of the switch, and the link that is attached to it.
 type attachment struct {
 	port uint32
 	kind linkKind
-	name string // of the Linux interface, or under which gNMI shows the port
-	in   string // the pcap file that is played into the port; may be empty
-	out  string // the pcap file that takes what leaves it; may be empty
+	name string // of the Linux interface, or of the port in gNMI
+	in   string // pcap file with the frames that the port receives; may be empty
+	out  string // pcap file for the frames that the port sends; may be empty
 }
 
 type linkKind string
@@ -27,20 +27,20 @@ const (
 
 const attachmentSyntax = "PORT@INTERFACE, PORT@dataplane:NAME or PORT@pcap:NAME:IN.pcap:OUT.pcap"
 
-// parseAttachments reads all -i flags; a port or a name that stands twice is refused.
+// parseAttachments parses all -i flags. It refuses a port or a name that occurs twice.
 func parseAttachments(flags []string) ([]attachment, error) {
 	var all []attachment
 	ports, names := map[uint32]string{}, map[string]string{}
 	for _, f := range flags {
 		a, err := parseAttachment(f)
 		if err != nil {
-			return nil, fmt.Errorf("-i %q: %w; want %s, such as 1@veth0", f, err, attachmentSyntax)
+			return nil, fmt.Errorf("-i %q: %w; must be %s, such as 1@veth0", f, err, attachmentSyntax)
 		}
 		if other, ok := ports[a.port]; ok {
-			return nil, fmt.Errorf("-i %q: port %d is taken by -i %q", f, a.port, other)
+			return nil, fmt.Errorf("-i %q: port %d is already used by -i %q", f, a.port, other)
 		}
 		if other, ok := names[a.name]; ok {
-			return nil, fmt.Errorf("-i %q: name %q is taken by -i %q", f, a.name, other)
+			return nil, fmt.Errorf("-i %q: name %q is already used by -i %q", f, a.name, other)
 		}
 		ports[a.port], names[a.name] = f, f
 		all = append(all, a)
@@ -51,7 +51,7 @@ func parseAttachments(flags []string) ([]attachment, error) {
 func parseAttachment(flag string) (attachment, error) {
 	number, spec, ok := strings.Cut(flag, "@")
 	if !ok || spec == "" {
-		return attachment{}, fmt.Errorf("no @ with an interface behind it")
+		return attachment{}, fmt.Errorf("no interface")
 	}
 	port, err := strconv.ParseUint(number, 10, 32)
 	if err != nil || port > softswitch.MaxPort {
@@ -68,14 +68,14 @@ func parseAttachment(flag string) (attachment, error) {
 	case pcapLink:
 		parts := strings.Split(rest, ":")
 		if len(parts) != 3 {
-			return attachment{}, fmt.Errorf("pcap wants a name and two files, each of which may be empty")
+			return attachment{}, fmt.Errorf("pcap requires a name and two files, which may be empty")
 		}
 		a.kind, a.name, a.in, a.out = pcapLink, parts[0], parts[1], parts[2]
 	default:
-		return attachment{}, fmt.Errorf("kind %q is unknown; valid are dataplane and pcap", kind)
+		return attachment{}, fmt.Errorf("unknown kind %q", kind)
 	}
 	if a.name == "" {
-		return attachment{}, fmt.Errorf("the name is empty")
+		return attachment{}, fmt.Errorf("empty name")
 	}
 	return a, nil
 }

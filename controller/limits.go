@@ -25,16 +25,16 @@ type serviceLimits struct {
 func (l *serviceLimits) add(cmd *cobra.Command, message byteSize, elements int) {
 	l.message, l.memory, l.budget = message, grpcserve.DefaultMemory, grpcserve.DefaultBudget
 	f := cmd.Flags()
-	f.Var(&l.message, "max-message", "largest request, after decompression")
-	f.IntVar(&l.elements, "max-elements", elements, "largest number of submessages and repeated values in a request")
-	f.Var(&l.memory, "max-message-memory", "most memory that one request may take when it is decoded")
-	f.Var(&l.budget, "request-budget", "memory of all requests and large answers in work")
-	f.IntVar(&l.connections, "max-connections", grpcserve.DefaultConnections, "largest number of connections to one address")
-	f.IntVar(&l.calls, "max-calls", grpcserve.DefaultCalls, "largest number of calls and streams in work at one address")
-	f.DurationVar(&l.age, "max-connection-age", grpcserve.DefaultConnectionAge, "when a connection is ended, so that its client authenticates again; 0 for never")
+	f.Var(&l.message, "max-message", "limit on the size of a request, after decompression")
+	f.IntVar(&l.elements, "max-elements", elements, "limit on the submessages and repeated values of a request")
+	f.Var(&l.memory, "max-message-memory", "limit on the memory of one decoded request")
+	f.Var(&l.budget, "request-budget", "limit on the memory of all requests and large answers in progress")
+	f.IntVar(&l.connections, "max-connections", grpcserve.DefaultConnections, "limit on the open connections of a service")
+	f.IntVar(&l.calls, "max-calls", grpcserve.DefaultCalls, "limit on the calls and streams in progress of a service")
+	f.DurationVar(&l.age, "max-connection-age", grpcserve.DefaultConnectionAge, "age at which a connection is closed, so that its client authenticates again; 0 means never")
 }
 
-// check refuses limits that nothing could be served within.
+// check refuses limits under which no request could be served.
 func (l *serviceLimits) check() error {
 	for _, n := range []struct {
 		flag  string
@@ -45,7 +45,7 @@ func (l *serviceLimits) check() error {
 		}
 	}
 	if l.age < 0 {
-		return fmt.Errorf("--max-connection-age %v: must be more than 0, or 0 for never", l.age)
+		return fmt.Errorf("--max-connection-age %v: must not be negative; 0 means never", l.age)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (l *serviceLimits) limits() grpcserve.Limits {
 	}
 }
 
-// switchLimits are the flags that bound what callers can make the embedded switch use.
+// switchLimits are the flags that bound what callers of the embedded switch can use.
 type switchLimits struct {
 	serviceLimits
 	program, state, unread byteSize
@@ -70,21 +70,21 @@ func (l *switchLimits) add(cmd *cobra.Command) {
 	l.serviceLimits.add(cmd, grpcserve.DefaultMessage, grpcserve.DefaultElements)
 	l.program, l.state, l.unread = engine.DefaultMaxState, p4rtserver.DefaultMaxState, p4rtserver.DefaultStreamsBytes
 	f := cmd.Flags()
-	f.Var(&l.program, "max-program", "memory of a program's counters, meters and registers")
-	f.Var(&l.state, "max-state", "memory of the entries, groups and replicas that are written")
-	f.Var(&l.unread, "max-unread", "memory of packets, digests and notices that controllers have not read")
+	f.Var(&l.program, "max-program", "limit on the memory of a program's counters, meters and registers")
+	f.Var(&l.state, "max-state", "limit on the memory of written entries, groups and replicas")
+	f.Var(&l.unread, "max-unread", "limit on the memory of packets, digests and notices that controllers have not read")
 }
 
-// others is the memory of a switch in bytes that no flag bounds: op25b itself, connections, reads in work, packets in work.
+// others is the memory of a switch, in bytes, that no flag bounds: op25b itself, connections, and reads and packets in progress.
 const others = 512 << 20
 
-// total is the most memory that the switch should take: two programs and their state, since one may be saved beside the one that runs.
+// total is the memory that the switch needs at most. It counts two programs: one may be saved while another one runs.
 func (l *switchLimits) total() int64 {
 	return int64(l.budget) + 2*int64(l.program+l.state) + int64(l.unread) + others
 }
 
-// keep has the garbage collector work harder toward that total, where it would let the heap grow to twice of what is in use, unless the
-// environment says otherwise (GOMEMLIMIT).
+// keep makes the garbage collector hold the heap below that total. By default the heap may grow to twice of what is in use. GOMEMLIMIT in the
+// environment takes precedence.
 func (l *switchLimits) keep() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(l.total())

@@ -21,7 +21,7 @@ func main() {
 	}
 }
 
-// The groups of commands in the help.
+// Groups of commands in the help.
 const (
 	operate = "operate"
 	look    = "look"
@@ -29,16 +29,21 @@ const (
 )
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "op25b",
 		Short: "Outbound Port 25 Blocking for ISPs",
-		Long: `op25b stops subscribers' mail to TCP port 25 in the switch, unless it goes to the ISP's own relays.
+		Long: `Block subscribers' mail to TCP port 25 in the switch, except mail to the ISP's own relays.
 
-A controller (op25b serve) brings switches to what a policy says; the other commands ask it, at --server or OP25B_SERVER.
-Errors are printed to stderr, with status 1, and with -o json as {"error": {...}}.`,
+A controller (op25b serve) keeps the switches in the state that a policy describes. The other commands send requests to the
+controller at --server or OP25B_SERVER. Errors are printed to stderr, with -o json as {"error": {...}}, and exit with 1.`,
+		Example: `  op25b demo
+  op25b serve --data-dir demo -f examples/spinnet-2006 --apply-if-empty
+  op25b status`,
+		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-	}
+	})
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: operate, Title: "Change:"}, &cobra.Group{ID: look, Title: "Look:"}, &cobra.Group{ID: daemons, Title: "Run:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -50,6 +55,11 @@ Errors are printed to stderr, with status 1, and with -o json as {"error": {...}
 	add(look, newStatus(), newDrift(), newCheck(), newHistory(), newDiff(), newAudit())
 	add(daemons, newServe(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
 	root.AddCommand(newToken(), newVersion())
-	explainUsage(root)
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		group(completion)
+	}
+	root.SetFlagErrorFunc(explainFlag)
+	root.SetHelpCommand(newHelp())
 	return root
 }

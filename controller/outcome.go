@@ -93,7 +93,7 @@ func change[Q any, P interface {
 	case err != nil:
 		return err
 	case len(made.done.GetFailed()) > 0:
-		return errAlreadyTold
+		return errReported
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (o *outputFormat) Set(s string) error {
 		*o = f
 		return nil
 	}
-	return fmt.Errorf("%q is not a format; valid are table and json", s)
+	return fmt.Errorf("must be table or json")
 }
 
 // Type names the value in the help.
@@ -34,14 +34,14 @@ func (o *outputFormat) Type() string { return "table|json" }
 
 func addOutput(cmd *cobra.Command, o *outputFormat) {
 	*o = tableOutput
-	cmd.Flags().VarP(o, "output", "o", "what to print")
+	cmd.Flags().VarP(o, "output", "o", "output format")
 }
 
-// addLog gives a daemon its log flags and returns how to make the logger once they have been read.
+// addLog adds the log flags of a daemon. The function that it returns makes the logger and is called after the flags are parsed.
 func addLog(cmd *cobra.Command) func() (*zap.Logger, error) {
 	level := zapcore.InfoLevel
-	format := cmd.Flags().String("log-format", "console", "console or json")
-	cmd.Flags().Var(levelFlag{&level}, "log-level", "debug, info, warn or error")
+	format := cmd.Flags().String("log-format", "console", "format of the log: console or json")
+	cmd.Flags().Var(levelFlag{&level}, "log-level", "lowest level to log: debug, info, warn or error")
 	return func() (*zap.Logger, error) {
 		config := zap.NewProductionConfig()
 		switch *format {
@@ -52,7 +52,7 @@ func addLog(cmd *cobra.Command) func() (*zap.Logger, error) {
 			config.DisableCaller = true
 			config.DisableStacktrace = true
 		default:
-			return nil, fmt.Errorf("--log-format %q: valid are console and json", *format)
+			return nil, fmt.Errorf("--log-format %q: must be console or json", *format)
 		}
 		config.Level = zap.NewAtomicLevelAt(level)
 		return config.Build()
@@ -61,13 +61,13 @@ func addLog(cmd *cobra.Command) func() (*zap.Logger, error) {
 
 type levelFlag struct{ *zapcore.Level }
 
-// Set takes the levels that a daemon may run at; zap knows more, of which a panic is one.
+// Set accepts the levels of the help; zap has more, such as panic.
 func (f levelFlag) Set(s string) error {
 	switch s {
 	case "debug", "info", "warn", "error":
 		return f.Level.Set(s)
 	}
-	return fmt.Errorf("%q is not a level; valid are debug, info, warn and error", s)
+	return fmt.Errorf("must be debug, info, warn or error")
 }
 
 // Type names the value in the help.

@@ -246,7 +246,7 @@ func (r *reader) play(c pageCommand, hidden bool) {
 	}
 }
 
-var asked = regexp.MustCompile(`^(.* Only yes does: )(.*)$`)
+var asked = regexp.MustCompile(`^(.* Type yes to continue: )(.*)$`)
 
 // atTerminal runs a command at a terminal of its own and returns what is on its screen in the end. The answers are typed when a question is there;
 // where the page has none, it is no.
@@ -269,7 +269,7 @@ func (r *reader) atTerminal(command string, answers []string) string {
 	for {
 		n, err := ours.Read(buf)
 		screen.Write(buf[:n])
-		if bytes.HasSuffix(screen.Bytes(), []byte("Only yes does: ")) {
+		if bytes.HasSuffix(screen.Bytes(), []byte("Type yes to continue: ")) {
 			answer := "no"
 			if len(answers) > 0 {
 				answer, answers = answers[0], answers[1:]

@@ -11,11 +11,14 @@ import (
 )
 
 func newPhase() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "phase",
-		Short: "show the phases of the policy, put one in force, or go back",
-		Args:  cobra.NoArgs,
-	}
+		Short: "list the phases of the policy, activate one, or roll back",
+		Long: `List the phases of the policy, activate one before its date or again after a later one, or roll back the last activation. A phase that
+is not activated by hand begins on its date in the policy.`,
+		Example: `  op25b phase list
+  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'`,
+	})
 	cmd.AddCommand(newPhaseList(), newPhaseShow(), newPhaseActivate(), newPhaseRollback())
 	return cmd
 }
@@ -23,9 +26,9 @@ func newPhase() *cobra.Command {
 func newPhaseList() *cobra.Command {
 	var o clientOptions
 	cmd := &cobra.Command{
-		Use: "list", Short: "list the phases, and where each is in force",
+		Use: "list", Short: "list the phases, and the switches and line groups that each is in force on",
 		Example: `  op25b phase list`,
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 	}
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
@@ -43,7 +46,7 @@ func newPhaseShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show PHASE", Short: "show a phase with its rules",
 		Example: `  op25b phase show all-destinations`,
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 	}
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
@@ -56,7 +59,7 @@ func newPhaseShow() *cobra.Command {
 	return cmd
 }
 
-// scopeOptions are the flags that say where a phase is put in force.
+// scopeOptions are the flags that limit a change of phase to line groups and switches.
 type scopeOptions struct {
 	client   clientOptions
 	change   changeOptions
@@ -70,10 +73,10 @@ type scopeOptions struct {
 const untilNextDate = "next-date"
 
 func addScope(cmd *cobra.Command, o *scopeOptions) {
-	cmd.Flags().StringSliceVar(&o.groups, "groups", nil, "for lines of these line groups alone, separated by commas")
-	cmd.Flags().StringSliceVar(&o.switches, "switches", nil, "on these switches alone, separated by commas")
+	cmd.Flags().StringSliceVar(&o.groups, "groups", nil, "only lines of these line groups, separated by commas")
+	cmd.Flags().StringSliceVar(&o.switches, "switches", nil, "only these switches, separated by commas")
 	addChange(cmd, &o.change)
-	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to change another revision than this; 0 is the current one")
+	cmd.Flags().Uint64Var(&o.base, "base", 0, "revision that the change is based on; any other is refused; 0 means the current one")
 	addClient(cmd, &o.client)
 }
 
@@ -82,24 +85,25 @@ func newPhaseActivate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "activate PHASE --reason TEXT",
 		Short: "put a phase in force now",
-		Long: `activate puts a phase in force, before its date or again after a later phase. The phase stays until another one is activated, or until the
-date of a phase that stands later in the policy. The date of an earlier phase ends it only with --until next-date. In a switch all rules
-change at once; everything else stays as it is.
+		Long: `Put a phase in force before its date, or again after a later phase. It stays in force until another phase is activated, or until the date
+of a phase that is later in the policy. The date of an earlier phase ends it only with --until next-date. On each switch all rules
+change at once.
 
-activate first shows which phases it replaces, on which switches and for which lines, and which date will replace it and when. Then it asks.`,
+activate first shows the phases that it replaces, per switch and line group, and the next date that will replace it. Then it asks
+for confirmation.`,
 		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'
   op25b phase activate all-destinations --until next-date --reason 'one night, OP25B-23'
   op25b phase activate all-destinations --reason 'OP25B-24' --yes`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}
 	addScope(cmd, &o)
-	cmd.Flags().StringVar(&o.until, "until", "", "next-date: until the next date of the policy, also that of an earlier phase")
+	cmd.Flags().StringVar(&o.until, "until", "", "next-date: end the activation at the next date in the policy, even of an earlier phase")
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		if err := o.change.check(c, "phase list", "activate"); err != nil {
 			return err
 		}
 		if o.until != "" && o.until != untilNextDate {
-			return fmt.Errorf("--until %s: must be %s, or be left out", o.until, untilNextDate)
+			return fmt.Errorf("--until %q: must be %s or omitted", o.until, untilNextDate)
 		}
 		on, err := o.confirm(ctx, c, args[0], "Activate it?")
 		if err != nil {
@@ -118,15 +122,14 @@ func newPhaseRollback() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback --reason TEXT",
 		Short: "undo the last activation of a phase",
-		Long: `rollback undoes the last activation, where it was made and nowhere else: the lines are as if it had not been made. With --groups or
---switches it undoes the last activation that touched them, for them alone. Repeated, it undoes the activation before that. It passes over
-activations that make no difference any more. It does not undo a phase that came by its date: activate the phase before it.
+		Long: `Undo the last activation on the lines that it applied to. With --groups or --switches, undo the last activation that affected them, and
+only for them. A second rollback undoes the activation before that. Activations that no longer make a difference are skipped. rollback
+does not undo a phase that began by its date: activate the phase before it instead.
 
-rollback first shows which activation it undoes and which phases change, on which switches and for which lines. Then it asks; --yes does not
-ask.`,
+rollback first shows the activation that it undoes and the phases that change, per switch and line group. Then it asks for confirmation.`,
 		Example: `  op25b phase rollback --reason 'a business customer cannot send'
   op25b phase rollback --groups adsl --switches edge-1,edge-2 --reason 'OP25B-22' --yes`,
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 	}
 	addScope(cmd, &o)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error {
@@ -145,8 +148,8 @@ ask.`,
 	return cmd
 }
 
-// confirm shows what a change of phase would change and asks whether to go on; an empty phase is a rollback's. It returns the revision to
-// make the change on, and the moment of what was shown, which with --yes is none.
+// confirm shows the effect of a change of phase and asks for confirmation; an empty phase means a rollback. It returns the revision to
+// base the change on, and the time of the preview, which is unset with --yes.
 func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question string) (*op25bv1.PreviewResponse, error) {
 	if o.change.yes {
 		base, err := c.current(ctx, o.base)
@@ -162,7 +165,7 @@ func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question 
 	return shown, c.confirm(ctx, question)
 }
 
-// current is the current revision, unless another is asked for.
+// current returns base, or the current revision if base is 0.
 func (c *console) current(ctx context.Context, base uint64) (uint64, error) {
 	if base != 0 {
 		return base, nil

@@ -28,25 +28,26 @@ func newPlan() *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
 		Use:   "plan [-f DIR]",
-		Short: "say what a policy and an inventory would change, and change nothing",
-		Long: `plan compares documents with the current revision, and what they compile to with what the switches hold now. It exits with 0 if
-nothing would change, with 2 if something would, and with 1 for an error or if a switch would refuse the change.
+		Short: "show what a policy and an inventory would change, and change nothing",
+		Long: `Compare documents with the current revision, and the entries that they compile to with the entries on the switches. Exit with 0 if
+nothing would change, with 2 if something would, and with 1 on an error or if a switch would refuse the change.
 
-Without -f it plans for the current documents: what the controllers would put right. With --restore it plans what op25b restore would do.`,
+Without -f, plan for the current documents: the changes are what the controllers would repair. With --restore, plan what op25b restore
+would do.`,
 		Example: `  op25b plan -f examples/spinnet-2006
   op25b plan -f examples/spinnet-2006 --out change.plan; op25b apply change.plan --reason 'OP25B-17'`,
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 	}
 	addFiles(cmd, &o.files)
-	cmd.Flags().StringVar(&o.out, "out", "", "file to save the plan to, for op25b apply")
-	cmd.Flags().StringArrayVar(&o.switches, "switch", nil, "plan for this switch alone; may be given more than once")
-	cmd.Flags().Uint64Var(&o.base, "base", 0, "refuse to plan on another revision than this; 0 is the current one")
-	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every line of the documents that differs")
-	cmd.Flags().Uint64Var(&o.restore, "restore", 0, "plan to restore this revision, in place of -f")
+	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to this file, for op25b apply")
+	cmd.Flags().StringArrayVar(&o.switches, "switch", nil, "plan only for this switch; may be repeated")
+	cmd.Flags().Uint64Var(&o.base, "base", 0, "revision that the plan is based on; any other is refused; 0 means the current one")
+	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every document line that differs")
+	cmd.Flags().Uint64Var(&o.restore, "restore", 0, "plan the restoration of this revision, instead of -f")
 	addClient(cmd, &o.client)
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if cmd.Flags().Changed("restore") && o.restore == 0 { // it would be taken for a flag that is not given
-			return errors.New("--restore 0: must be a number from 1 on, as op25b history lists them")
+		if cmd.Flags().Changed("restore") && o.restore == 0 { // the request could not distinguish it from an absent flag
+			return errors.New("--restore 0: must be a number from 1; op25b history lists the revisions")
 		}
 		return nil
 	}
@@ -55,15 +56,15 @@ Without -f it plans for the current documents: what the controllers would put ri
 }
 
 func addFiles(cmd *cobra.Command, files *[]string) {
-	cmd.Flags().StringArrayVarP(files, "file", "f", nil, "a YAML file, or a directory of them; may be given more than once")
+	cmd.Flags().StringArrayVarP(files, "file", "f", nil, "YAML file, or directory of YAML files; may be repeated")
 }
 
 func runPlan(ctx context.Context, o planOptions, c *console) error {
 	switch {
 	case o.out != "" && len(o.files) == 0:
-		return fmt.Errorf("--out %s: there is nothing to save without -f", o.out)
+		return fmt.Errorf("--out %s: requires -f, because only a plan of documents can be saved", o.out)
 	case o.out != "" && len(o.switches) > 0:
-		return fmt.Errorf("--out %s: a saved plan is of all switches; leave out --switch", o.out)
+		return fmt.Errorf("--out %s: a saved plan is for all switches; omit --switch", o.out)
 	case o.restore != 0 && len(o.files) > 0:
 		return fmt.Errorf("--restore %d and -f %s: give only one of them", o.restore, o.files[0])
 	}
@@ -85,14 +86,14 @@ func runPlan(ctx context.Context, o planOptions, c *console) error {
 	}
 	switch {
 	case made.GetTotals().GetSwitchesRefused() > 0:
-		return errAlreadyTold
+		return errReported
 	case made.Changes:
 		return errChanges
 	}
 	return nil
 }
 
-// plan asks for a plan, of documents if there are any. Faults name files by their paths here.
+// plan requests a plan. Faults in its error name files by their local paths.
 func (c *console) plan(ctx context.Context, docs []document, q *op25bv1.PlanRequest, full bool) (*op25bv1.Plan, error) {
 	q.Files = messages(docs)
 	if full {
@@ -108,11 +109,11 @@ func (c *console) plan(ctx context.Context, docs []document, q *op25bv1.PlanRequ
 	return r.Plan, nil
 }
 
-// refused is the error of a plan that a switch would refuse, or nil.
+// refused returns an error if a switch would refuse the plan.
 func refused(p *op25bv1.Plan) error {
 	for _, s := range p.Switches {
 		if s.Error != "" && !s.Waits {
-			return fmt.Errorf("switch %q would refuse this, and nothing was changed: %s", s.Switch, s.Error)
+			return fmt.Errorf("switch %q would refuse this, so nothing was changed: %s", s.Switch, s.Error)
 		}
 	}
 	return nil
@@ -126,7 +127,7 @@ func messages(docs []document) []*op25bv1.File {
 	return files
 }
 
-// A faultsHere is an answer whose faults are in files here.
+// A faultsHere is an error of the controller about documents of this host.
 type faultsHere struct {
 	error
 	docs []document
@@ -134,7 +135,7 @@ type faultsHere struct {
 
 func (f faultsHere) Unwrap() error { return f.error }
 
-// here has the faults of an answer name files by their paths.
+// here makes the faults of an error name files by their local paths.
 func here(err error, docs []document) error {
 	if err == nil {
 		return nil
@@ -146,7 +147,7 @@ func here(err error, docs []document) error {
 	return faultsHere{err, docs}
 }
 
-// explain is client.Explain with the paths of files here.
+// explain is client.Explain with local paths of files.
 func explain(err error) client.Failure {
 	f := client.Explain(err)
 	var lost *lostAnswer
@@ -166,11 +167,11 @@ func explain(err error) client.Failure {
 	return f
 }
 
-// savePlan writes a plan with its documents, for nobody else to read: they have subscribers' addresses.
+// savePlan writes a plan with its documents. Only the owner can read the file, because documents contain subscribers' addresses.
 func savePlan(path string, p *op25bv1.Plan, docs []document) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("--out: %w", err)
+		return fmt.Errorf("--out %s: %w", path, withoutPath(err))
 	}
 	if err := errors.Join(plan.Save(f, p, messages(docs)), f.Close()); err != nil {
 		return fmt.Errorf("--out %s: %w", path, err)
@@ -178,16 +179,16 @@ func savePlan(path string, p *op25bv1.Plan, docs []document) error {
 	return nil
 }
 
-// loadPlan reads what savePlan wrote.
+// loadPlan reads a file that savePlan wrote.
 func loadPlan(path string) (*op25bv1.Plan, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("plan: %w", err)
+		return nil, fmt.Errorf("saved plan %s: %w", path, withoutPath(err))
 	}
 	defer f.Close()
 	p, err := plan.Load(f)
 	if err != nil {
-		return nil, fmt.Errorf("plan %s: %w", path, err)
+		return nil, fmt.Errorf("saved plan %s: %w", path, err)
 	}
 	return p, nil
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -27,20 +29,19 @@ func newReplay() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "send the recorded writes of a P4Runtime session to another switch, and compare the answers",
-		Long: `replay reads what a controller recorded of its session with a switch, sends the same pushes and writes in the same order to
-another switch, and names every answer that is not the recorded one. It exits with 0 if there is none, and with 1 otherwise.
+		Long: `Send the pushes and writes of a recording (op25b serve --record) to another switch, in the same order, and print every answer that
+differs from the recorded one. Exit with 0 if none differs, and with 1 otherwise.
 
-The switch is written to: do not replay to one that carries traffic.`,
+replay writes to the switch: do not use one that carries traffic.`,
 		Example: `  op25b switch --p4runtime 127.0.0.1:9559 --gnmi '' &
   op25b replay access-1.recording --to 127.0.0.1:9559 --device-id 1`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}
-	cmd.Flags().StringVar(&o.to, "to", "", "the P4Runtime server of the switch to write to, host:port")
-	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "its P4Runtime device id")
-	cmd.Flags().Uint64Var(&o.election, "election-id", 1, "P4Runtime election id; must be the highest that the switch has seen")
+	cmd.Flags().StringVar(&o.to, "to", "", "P4Runtime address of the switch to write to, as host:port")
+	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "P4Runtime device id of the switch")
+	cmd.Flags().Uint64Var(&o.election, "election-id", 1, "P4Runtime election id; must be the highest that the switch has received")
 	addSwitchTLS(cmd, &o.tls)
 	addOutput(cmd, &o.output)
-	_ = cmd.MarkFlagRequired("to")
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		log, err := logger()
@@ -54,6 +55,15 @@ The switch is written to: do not replay to one that carries traffic.`,
 }
 
 func runReplay(ctx context.Context, o replayOptions, log *zap.Logger, out io.Writer) error {
+	switch {
+	case o.to == "":
+		return errors.New("--to is missing: give the P4Runtime address of the switch to write to, as host:port")
+	case o.election == 0:
+		return errors.New("--election-id 0: must be 1 or more")
+	}
+	if _, err := os.Stat(o.file); err != nil { // before a switch is taken over for it
+		return fmt.Errorf("recording %s: %w", o.file, withoutPath(err))
+	}
 	secure, err := switchTLS(o.tls, log)
 	if err != nil {
 		return err
@@ -66,7 +76,7 @@ func runReplay(ctx context.Context, o replayOptions, log *zap.Logger, out io.Wri
 	}
 	defer session.Close()
 	if !session.Primary() {
-		return fmt.Errorf("%s device %d: %v; a higher --election-id takes the switch", o.to, o.deviceID, session.Status())
+		return fmt.Errorf("%s device %d: %v; a higher --election-id takes over the switch", o.to, o.deviceID, session.Status())
 	}
 	replayed, err := p4rt.Replay(ctx, o.file, session)
 	if err != nil {
@@ -80,7 +90,7 @@ func runReplay(ctx context.Context, o replayOptions, log *zap.Logger, out io.Wri
 		return err
 	}
 	if len(replayed.Differences) > 0 {
-		return errAlreadyTold
+		return errReported
 	}
 	return nil
 }

@@ -48,45 +48,46 @@ func newServe() *cobra.Command {
 	o := serveOptions{quota: store.DefaultQuota, documents: api.MaxFiles}
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "run a controller: keep every switch as the policy says, and answer the other commands",
-		Long: `serve keeps the switches of the inventory in the state that policy and inventory compile to, and serves the API that the other commands
-ask: gRPC, gRPC-Web and Connect, with /healthz, /readyz and /metrics beside it.
+		Short: "run a controller: keep every switch in the state of the policy, and serve the API",
+		Long: `Keep the switches of the inventory in the state that policy and inventory compile to, and serve the API that the other commands use:
+gRPC, gRPC-Web and Connect, with /healthz, /readyz and /metrics on the same port.
 
-A controller alone keeps its store in --data-dir. Several controllers share the store of an etcd cluster, --etcd, and the switches with
-it; when one ends, the others take over its switches within seconds. What is to be done is in the store: op25b apply puts it there.
+A single controller has its own store in --data-dir. Several controllers share the store of an etcd cluster (--etcd) and divide the
+switches among themselves. When one ends, the others take over its switches within seconds. op25b apply stores the policy and the
+inventory.
 
-SIGTERM or an interrupt ends it in order: it gives its switches back, and they stay as they are. A second one ends it at once.`,
+On SIGTERM or an interrupt, serve gives up its switches, which keep their state, and ends. A second signal ends it immediately.`,
 		Example: `  op25b serve
   op25b serve --name noc-1 --etcd 192.0.2.1:2379,192.0.2.2:2379,192.0.2.3:2379 --listen 192.0.2.10:2525 --access access.yaml \
     --tls-cert server.crt --tls-key server.key --tls-client-ca ca.crt
   op25b serve --data-dir demo -f examples/spinnet-2006 --apply-if-empty`,
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 	}
 	f := cmd.Flags()
 	name, _ := os.Hostname()
-	f.StringVar(&o.name, "name", name, "this controller's name, which no other has")
-	f.StringVar(&o.dir, "data-dir", "", "the store of a controller alone; by default "+defaultDir())
-	f.Var(&o.quota, "quota", "largest size of the store in --data-dir; an eighth of it, at most 256MiB, is reserved for changes of phase, rollbacks and restores")
-	f.Var(&o.documents, "max-documents", "largest size of the documents of a request, 1MiB to 64MiB; reading takes up to 45 times as much memory")
-	f.StringSliceVar(&o.etcd, "etcd", nil, "the etcd cluster that several controllers share: HOST:PORT,...")
-	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the authorities of the cluster's certificates; without it etcd is spoken to in plain text")
-	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with our certificate towards the cluster")
-	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with that certificate's private key")
-	f.StringVar(&o.listening.Addr, "listen", client.DefaultServer, "where the API is served")
-	f.StringVar(&o.advertise, "advertise", "", "where the other controllers are told that it is; by default --listen")
-	f.StringVar(&o.listening.Cert, "tls-cert", "", "PEM file with the API's certificate; without it the API is in plain text")
-	f.StringVar(&o.listening.Key, "tls-key", "", "PEM file with the certificate's private key")
-	f.StringVar(&o.listening.ClientCA, "tls-client-ca", "", "PEM file with the authorities of the clients' certificates")
-	f.BoolVar(&o.listening.RequireClientCert, "require-client-cert", false, "refuse clients without a certificate")
-	f.BoolVar(&o.listening.Insecure, "insecure", false, "serve other machines in plain text: tokens can be read on the way")
-	f.StringVar(&o.access, "access", "", "YAML file that says which token and which certificate may do what; without it whoever is on this machine may do everything")
-	f.StringVar(&o.anonymous, "anonymous", "", "without --access, the role of who asks from another machine: viewer, operator or admin; by default none")
-	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "how often each switch is read and compared")
-	f.DurationVar(&o.skew, "max-clock-skew", clock.DefaultBound, "largest difference between clocks, from 1s to 1h; beyond it no date is put in force")
-	f.StringVar(&o.record, "record", "", "directory for recordings of what is sent to each switch, for op25b replay")
-	f.StringVar(&o.providers, "providers", "", "YAML file with what is known of mail providers, for op25b check --mail; by default what op25b carries")
+	f.StringVar(&o.name, "name", name, "name of this controller, different from all others")
+	f.StringVar(&o.dir, "data-dir", "", "directory with the store of a single controller; by default "+defaultDir())
+	f.Var(&o.quota, "quota", "limit on the size of the store in --data-dir; an eighth of it, at most 256MiB, is reserved for changes of phase, rollbacks and restores")
+	f.Var(&o.documents, "max-documents", "limit on the size of the documents of a request, 1MiB to 64MiB; reading them takes up to 45 times as much memory")
+	f.StringSliceVar(&o.etcd, "etcd", nil, "members of the etcd cluster that several controllers share: HOST:PORT,...")
+	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the CA certificates that the cluster's certificates are verified against; without it the connection is plain text")
+	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with the client certificate for the cluster")
+	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with the private key of --etcd-cert")
+	f.StringVar(&o.listening.Addr, "listen", client.DefaultServer, "address to serve the API on")
+	f.StringVar(&o.advertise, "advertise", "", "address that other controllers show for this one; by default --listen")
+	f.StringVar(&o.listening.Cert, "tls-cert", "", "PEM file with the server certificate; without it the API is plain text")
+	f.StringVar(&o.listening.Key, "tls-key", "", "PEM file with the private key of --tls-cert")
+	f.StringVar(&o.listening.ClientCA, "tls-client-ca", "", "PEM file with the CA certificates that client certificates are verified against")
+	f.BoolVar(&o.listening.RequireClientCert, "require-client-cert", false, "refuse clients without a client certificate")
+	f.BoolVar(&o.listening.Insecure, "insecure", false, "serve other hosts in plain text: tokens can be read on the network")
+	f.StringVar(&o.access, "access", "", "YAML file that maps tokens and client certificates to roles; without it every program on this host is admin")
+	f.StringVar(&o.anonymous, "anonymous", "", "without --access, role of callers from other hosts: viewer, operator or admin; by default none")
+	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "interval at which each switch is read and compared")
+	f.DurationVar(&o.skew, "max-clock-skew", clock.DefaultBound, "limit on the difference between clocks, from 1s to 1h; beyond it no date is put in force")
+	f.StringVar(&o.record, "record", "", "directory for recordings of the P4Runtime session of each switch, for op25b replay")
+	f.StringVar(&o.providers, "providers", "", "YAML file with mail providers, for op25b check --mail; by default the built-in directory")
 	addFiles(cmd, &o.files)
-	f.BoolVar(&o.ifEmpty, "apply-if-empty", false, "put the files of -f in force if nobody has applied anything yet")
+	f.BoolVar(&o.ifEmpty, "apply-if-empty", false, "apply the files of -f if the store has no revision yet")
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := logger()
@@ -94,7 +95,7 @@ SIGTERM or an interrupt ends it in order: it gives its switches back, and they s
 			return err
 		}
 		if cmd.Flags().Changed("quota") && len(o.etcd) > 0 {
-			return fmt.Errorf("--quota %v: the quota of a cluster is set on its members, by etcd's --quota-backend-bytes; leave out --quota", &o.quota)
+			return fmt.Errorf("--quota %v: the quota of a cluster is set on its members, with etcd's --quota-backend-bytes; omit --quota", &o.quota)
 		}
 		if o.quota < store.MinQuota || o.quota > store.MaxQuota {
 			return fmt.Errorf("--quota %v: must be from %dMiB to %dGiB", &o.quota, store.MinQuota>>20, store.MaxQuota>>30)
@@ -164,9 +165,9 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 func (o *serveOptions) first() ([]policy.File, error) {
 	switch {
 	case o.ifEmpty && len(o.files) == 0:
-		return nil, errors.New("--apply-if-empty wants -f with what is to be applied")
+		return nil, errors.New("--apply-if-empty requires -f with a policy and an inventory")
 	case !o.ifEmpty && len(o.files) > 0:
-		return nil, fmt.Errorf("-f %s: serve takes files for a first start alone, with --apply-if-empty; op25b apply changes what is in force", o.files[0])
+		return nil, fmt.Errorf("-f %s: requires --apply-if-empty; to change the documents in force, use op25b apply", o.files[0])
 	case len(o.files) == 0:
 		return nil, nil
 	}
@@ -186,7 +187,7 @@ func (o *serveOptions) first() ([]policy.File, error) {
 func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 	switch {
 	case o.access != "" && o.anonymous != "":
-		return a, fmt.Errorf("--anonymous %s: with --access whoever is in that file may do something, and nobody else; leave one of them out", o.anonymous)
+		return a, fmt.Errorf("--anonymous %s and --access %s: give only one of them", o.anonymous, o.access)
 	case o.anonymous != "":
 		for _, role := range []auth.Role{auth.Viewer, auth.Operator, auth.Admin} {
 			if string(role) == o.anonymous {
@@ -194,7 +195,7 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 				return a, nil
 			}
 		}
-		return a, fmt.Errorf("--anonymous %q: valid are viewer, operator and admin", o.anonymous)
+		return a, fmt.Errorf("--anonymous %q: must be viewer, operator or admin", o.anonymous)
 	case o.access != "":
 		a.Access, err = auth.Open(o.access, func(err error) { log.Warn("the access file changed and cannot be used", zap.Error(err)) })
 		if err != nil {
@@ -218,13 +219,13 @@ func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
 	}
 	switch {
 	case len(o.etcd) == 0 && tls != "":
-		return c, errors.New("--etcd-ca, --etcd-cert and --etcd-key want --etcd beside them")
+		return c, errors.New("--etcd-ca, --etcd-cert and --etcd-key require --etcd")
 	case len(o.etcd) > 0 && o.dir != "":
 		return c, fmt.Errorf("--data-dir %s and --etcd %s: give only one of them", o.dir, strings.Join(o.etcd, ","))
 	case len(o.etcd) == 0 && o.dir == "":
 		c.Dir = defaultDir()
 	case tls != "" && o.etcdTLS.CA == "":
-		return c, errors.New("--etcd-cert and --etcd-key want --etcd-ca beside them")
+		return c, errors.New("--etcd-cert and --etcd-key require --etcd-ca")
 	case tls != "":
 		o.etcdTLS.OnError = warnTLS(log)
 		warnKey(log, o.etcdTLS.Key)

@@ -35,7 +35,7 @@ func (s *byteSize) Set(text string) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n <= 0 || n > math.MaxInt64/unit {
-		return fmt.Errorf("%q is not a size; give bytes, or a whole number of KiB, MiB or GiB, such as 2GiB", text)
+		return fmt.Errorf("must be a number of bytes, or of KiB, MiB or GiB, such as 2GiB")
 	}
 	*s = byteSize(n * unit)
 	return nil

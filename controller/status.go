@@ -29,23 +29,25 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [SWITCH...]",
 		Short: "show the state of each switch",
-		Long: `status lists the switches: state, revision, phases in force, the controller that owns each, since when it is so (FOR), and when the
-switch last answered its controller (SEEN). REVISION 6 -> 7 is a switch that is at 6 and is to be brought to 7; the reason stands below it.
-A switch is unknown if no living controller confirms what was last reported of it.
+		Long: `List the switches with their state, revision, phases in force and owning controller. FOR is the time since the state began, SEEN the time
+since the switch last answered its controller. REVISION 6 -> 7 means that the switch is at 6 and is being brought to 7; the reason is
+on the line below. A switch is unknown if no live controller confirms its last reported state.
 
-It exits with 1 if a switch has failed, cannot be reached or is unknown, and with 0 otherwise, also while switches are being brought to a
-revision. With --exit-zero that is no error. --watch always ends with 0.`,
+Exit with 1 if a switch has failed, cannot be reached or is unknown, and with 0 otherwise, also while switches are being brought to a
+revision. With --exit-zero and with --watch, exit with 0 in any case.`,
 		Example: `  op25b status
   op25b status --wait --timeout 30s
   op25b status --watch edge-1`,
 	}
-	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on, with a line for each change, until interrupted")
-	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until the switches are converged, and fail if they are not within --timeout")
-	cmd.Flags().BoolVar(&o.exitZero, "exit-zero", false, "exit with 0 also if a switch has failed or is unknown")
-	cmd.MarkFlagsMutuallyExclusive("watch", "wait")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "print a line for each change, until interrupted")
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until all switches have converged, and fail after --timeout")
+	cmd.Flags().BoolVar(&o.exitZero, "exit-zero", false, "exit with 0 even if a switch has failed or is unknown")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		o.switches = args
+		if o.watch && o.wait {
+			return errors.New("--watch and --wait: give only one of them")
+		}
 		return runStatus(ctx, o, c)
 	})
 	return cmd
@@ -66,21 +68,21 @@ func runStatus(ctx context.Context, o statusOptions, c *console) error {
 		return err
 	}
 	if !o.exitZero && slices.ContainsFunc(r.Switches, bad) {
-		return errAlreadyTold
+		return errReported
 	}
 	return nil
 }
 
-// bad reports whether somebody has to look after a switch.
+// bad reports whether a switch needs attention.
 func bad(s *op25bv1.SwitchStatus) bool {
 	return s.Failed || s.State == op25bv1.SwitchState_SWITCH_STATE_UNKNOWN
 }
 
-// awaitConverged shows the switches once all are converged.
+// awaitConverged waits until all switches have converged, and then shows them.
 func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if c.timeout > 0 { // not the context's own deadline: the controller would be told of it, and it would be chance who ends the call
+	if c.timeout > 0 { // not a context deadline: connect sends it to the controller, and then either side may end the call first
 		timer := time.AfterFunc(c.timeout, func() { cancel(errNotConverged) })
 		defer timer.Stop()
 	}
@@ -110,12 +112,12 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	case errors.Is(err, enough):
 		return nil
 	case errors.Is(context.Cause(ctx), errNotConverged):
-		return fmt.Errorf("%w within %v; op25b status says why", errNotConverged, c.timeout)
+		return fmt.Errorf("%w within %v; op25b status shows the reason", errNotConverged, c.timeout)
 	}
 	return err
 }
 
-var errNotConverged = errors.New("the switches are not converged")
+var errNotConverged = errors.New("the switches have not converged")
 
 type driftOptions struct {
 	client   clientOptions
@@ -127,16 +129,16 @@ func newDrift() *cobra.Command {
 	var o driftOptions
 	cmd := &cobra.Command{
 		Use:   "drift [SWITCH...]",
-		Short: "say what another hand did to the switches",
-		Long: `drift reads switches and compares them with what they were last brought to. It writes nothing: controllers repair by themselves,
-at the next look (op25b serve --audit-every) or as soon as they are told.
+		Short: "show changes that others made to the switches",
+		Long: `Read switches and compare them with the state that a controller last brought them to. drift writes nothing: controllers repair drift at
+their next audit (op25b serve --audit-every), or earlier if the switch notifies them.
 
-It exits with 0 if there is no drift, with 2 if there is, and with 1 for an error, or if a switch could not be read and no other
-has drifted.`,
+Exit with 0 if there is no drift, with 2 if there is, and with 1 on an error, or if a switch could not be read and no other has
+drifted.`,
 		Example: `  op25b drift
   op25b drift edge-1 --full -o json`,
 	}
-	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry")
+	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry that differs")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		o.switches = args
@@ -161,7 +163,7 @@ func runDrift(ctx context.Context, o driftOptions, c *console) error {
 	case r.Drifted:
 		return errChanges
 	case r.GetPlan().GetTotals().GetSwitchesUnread() > 0:
-		return errAlreadyTold
+		return errReported
 	}
 	return nil
 }

@@ -20,40 +20,42 @@ import (
 )
 
 func newStore() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "store",
-		Short: "save the store in a file, or restore it, also elsewhere",
-		Args:  cobra.NoArgs,
-	}
+		Short: "back up the store, or restore a backup",
+		Long:  `Back up the store to a file, or restore a backup into the store of a stopped controller or of an etcd cluster.`,
+		Example: `  op25b store backup op25b.backup
+  op25b store restore op25b.backup --data-dir /var/lib/op25b`,
+	})
 	cmd.AddCommand(newStoreBackup(), newStoreRestore())
 	return cmd
 }
 
-// addStore gives a command the flags that say where a store is.
+// addStore adds the flags that name a store.
 func addStore(cmd *cobra.Command, o *serveOptions) {
 	f := cmd.Flags()
-	f.StringVar(&o.dir, "data-dir", "", "the store of a controller that is stopped")
-	f.StringSliceVar(&o.etcd, "etcd", nil, "the store in an etcd cluster: HOST:PORT,...")
-	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the authorities of the cluster's certificates; without it etcd is spoken to in plain text")
-	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with our certificate towards the cluster")
-	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with that certificate's private key")
+	f.StringVar(&o.dir, "data-dir", "", "data directory of a stopped controller")
+	f.StringSliceVar(&o.etcd, "etcd", nil, "members of an etcd cluster: HOST:PORT,...")
+	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the CA certificates that the cluster's certificates are verified against; without it the connection is plain text")
+	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with the client certificate for the cluster")
+	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with the private key of --etcd-cert")
 }
 
-// openStore opens the store that flags name. A data directory must be there already if it is to be read.
+// openStore opens the store that the flags name. For reading, a data directory must exist.
 func openStore(ctx context.Context, o *serveOptions, read bool) (*store.Store, error) {
-	o.quota = store.MaxQuota // the quota is the controller's, and unknown here
+	o.quota = store.MaxQuota // the quota of the controller is unknown here
 	config, err := o.store(zap.NewNop())
 	if err != nil {
 		return nil, err
 	}
 	if read && o.dir != "" {
 		if _, err := os.Stat(filepath.Join(o.dir, "etcd")); err != nil {
-			return nil, fmt.Errorf("--data-dir %s: no store is there: %w", o.dir, err)
+			return nil, fmt.Errorf("--data-dir %s: contains no store: %w", o.dir, err)
 		}
 	}
 	s, err := store.Open(ctx, config)
 	if errors.Is(err, store.ErrInUse) && read {
-		return nil, fmt.Errorf("%w; without --data-dir the controller that runs on it is asked, at --server", err)
+		return nil, fmt.Errorf("%w; to back up through the controller that uses it, give --server instead of --data-dir", err)
 	}
 	return s, err
 }
@@ -63,15 +65,16 @@ func newStoreBackup() *cobra.Command {
 	var from serveOptions
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "save the store in a file: documents, history, activations, numbers, audit chain",
-		Long: `backup saves the store as it is at one moment, while everything goes on. Without --data-dir and --etcd it asks a running controller. That
-requires the role admin, and is a record of the audit chain. A file of the same name is replaced only once the new one is whole.
+		Short: "back up the store to a file: documents, history, activations, numbers, audit chain",
+		Long: `Save a consistent snapshot of the store to FILE without interrupting anything. Without --data-dir and --etcd, the backup comes from a
+running controller; that requires the role admin and is recorded in the audit chain. An existing FILE is replaced only after the new
+one is complete.
 
-The file has all documents. It does not have what belongs to running controllers: who owns each switch, and the state of each switch.`,
+The file contains all documents. It does not contain the state of running controllers: the owner and the state of each switch.`,
 		Example: `  op25b store backup op25b-$(date +%F).backup
   op25b store backup op25b.backup --data-dir /var/lib/op25b
   op25b store backup op25b.backup --etcd 192.0.2.1:2379`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}
 	addStore(cmd, &from)
 	addClient(cmd, &o)
@@ -102,7 +105,7 @@ The file has all documents. It does not have what belongs to running controllers
 	return cmd
 }
 
-// backup writes what a controller sends.
+// backup writes the backup that a controller sends.
 func (c *console) backup(ctx context.Context, w io.Writer) error {
 	whole := false
 	err := client.Follow(ctx, c.timeout, c.Store.Backup, &op25bv1.BackupRequest{}, func(r *op25bv1.BackupResponse) error {
@@ -114,12 +117,12 @@ func (c *console) backup(ctx context.Context, w io.Writer) error {
 		return err
 	})
 	if err == nil && !whole {
-		err = fmt.Errorf("the controller ended before the backup was whole: %w", io.ErrUnexpectedEOF)
+		err = fmt.Errorf("the controller ended before the backup was complete: %w", io.ErrUnexpectedEOF)
 	}
 	return err
 }
 
-// saveBackup makes a file for this user alone, and puts it in its place once it was read back and found whole.
+// saveBackup writes a file that only its owner can read, reads it back, and then gives it its name.
 func saveBackup(name string, make func(io.Writer) error) (info store.BackupInfo, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
 	if err != nil {
@@ -157,19 +160,19 @@ func newStoreRestore() *cobra.Command {
 	var o storeRestoreOptions
 	cmd := &cobra.Command{
 		Use:   "restore FILE {--data-dir DIR | --etcd HOST:PORT,...}",
-		Short: "put a backup into a store",
-		Long: `restore puts a backup into an empty store: a data directory of a controller that is stopped, or an etcd cluster. restore checks the
-whole file before it changes anything. --replace throws away what the store has.
+		Short: "restore a backup into a store",
+		Long: `Restore a backup into an empty store: the data directory of a stopped controller, or an etcd cluster. restore verifies the whole file
+before it changes anything. --replace deletes the contents of a store that is not empty.
 
-Controllers that run on the cluster find out within seconds. They read everything anew, and bring their switches to what the backup says. If
-the backup is older than what is in force, older documents and phases come in force.`,
+Controllers that use the cluster notice within seconds. They read the store again and bring their switches to the state in the backup. If
+the backup is older than the state in force, older documents and phases come in force.`,
 		Example: `  op25b store restore op25b.backup --data-dir /var/lib/op25b
   op25b store restore op25b.backup --etcd 192.0.2.1:2379,192.0.2.2:2379,192.0.2.3:2379 --replace`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}
 	addStore(cmd, &o.to)
-	cmd.Flags().BoolVar(&o.replace, "replace", false, "throw away what the store has")
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask before something is thrown away")
+	cmd.Flags().BoolVar(&o.replace, "replace", false, "delete the contents of the store first")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation before contents are deleted")
 	addOutput(cmd, &o.output)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c := &console{view: newView(o.output, cmd.OutOrStdout()), json: o.output == jsonOutput, in: cmd.InOrStdin(), errOut: cmd.ErrOrStderr()}
@@ -180,10 +183,10 @@ the backup is older than what is in force, older documents and phases come in fo
 
 func runStoreRestore(ctx context.Context, o storeRestoreOptions, file string, c *console) error {
 	if o.to.dir == "" && len(o.to.etcd) == 0 {
-		return errors.New("where to restore is not said: --data-dir DIR, or --etcd with the addresses of the cluster")
+		return errors.New("no store to restore into: give --data-dir DIR or --etcd HOST:PORT,...")
 	}
 	if o.replace && !o.yes && (c.json || !isTerminal(c.in)) {
-		return errors.New("nobody can be asked here whether to throw away what the store has: say so with --yes")
+		return fmt.Errorf("no confirmation is possible %s: add --yes to delete the contents of the store", c.unasked())
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -199,7 +202,7 @@ func runStoreRestore(ctx context.Context, o storeRestoreOptions, file string, c 
 		where = o.to.dir
 	}
 	if o.replace && !o.yes {
-		question := fmt.Sprintf("Throw away what %s has, for revision %d of %s?", where, info.Revision, info.Made.Local().Format("2006-01-02 15:04"))
+		question := fmt.Sprintf("Delete the contents of %s, and restore revision %d of %s?", where, info.Revision, info.Made.Local().Format("2006-01-02 15:04"))
 		if err := c.confirm(ctx, question); err != nil {
 			return err
 		}

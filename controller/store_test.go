@@ -61,8 +61,8 @@ func TestStoreMoves(t *testing.T) {
 	first.kill(t)
 	run("", "store", "backup", offline, "--data-dir", data)
 	run("the store is not empty: it has revision 2 of the intent and 3 audit records: --replace throws them away", "store", "restore", offline, "--data-dir", data)
-	run("no store is there", "store", "backup", offline, "--data-dir", filepath.Join(dir, "nothing"))
-	run("where to restore is not said", "store", "restore", offline)
+	run("contains no store", "store", "backup", offline, "--data-dir", filepath.Join(dir, "nothing"))
+	run("no store to restore into", "store", "restore", offline)
 
 	e := storetest.Start(t)
 	run("", "store", "restore", offline, "--etcd", e.Endpoint())

@@ -26,21 +26,21 @@ func newSwitch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "switch",
 		Short: "run the embedded switch: P4Runtime, gNMI, and ports on Linux interfaces, gRPC or pcap files",
-		Long: `switch runs the embedded P4 switch as a daemon. It starts without a program and forwards nothing until a P4Runtime client
-pushes one; any v1model program that p4c-bm2-ss compiles will do.`,
+		Long: `Run the embedded P4 switch. It starts without a program and forwards nothing until a P4Runtime client pushes one. It runs any v1model
+program that p4c-bm2-ss compiles.`,
 		Example: `  op25b switch --device-id 1 -i 1@veth0 -i 2@veth2
   op25b switch --dataplane 127.0.0.1:9560 -i 1@dataplane:access-1`,
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 	}
-	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "P4Runtime device id")
-	cmd.Flags().StringVar(&o.addrs.P4Runtime, "p4runtime", "127.0.0.1:9559", "where P4Runtime is served")
-	cmd.Flags().StringVar(&o.addrs.GNMI, "gnmi", "127.0.0.1:9339", "where gNMI is served; empty for not at all")
-	cmd.Flags().StringVar(&o.addrs.Dataplane, "dataplane", "", "where packets are exchanged over gRPC (p4.bm.DataplaneInterface); empty for not at all")
-	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "a port: "+attachmentSyntax)
-	cmd.Flags().StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the certificate of P4Runtime and gNMI; without it they are in plain text")
-	cmd.Flags().StringVar(&o.tls.Key, "tls-key", "", "PEM file with the certificate's private key")
-	cmd.Flags().StringVar(&o.tls.CA, "tls-client-ca", "", "PEM file with the authorities of the clients' certificates; with it a client must show one")
-	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "serve other machines in plain text: whoever reaches the switch may change everything")
+	cmd.Flags().Uint64Var(&o.deviceID, "device-id", 1, "P4Runtime device id of the switch")
+	cmd.Flags().StringVar(&o.addrs.P4Runtime, "p4runtime", "127.0.0.1:9559", "address to serve P4Runtime on")
+	cmd.Flags().StringVar(&o.addrs.GNMI, "gnmi", "127.0.0.1:9339", "address to serve gNMI on; empty means none")
+	cmd.Flags().StringVar(&o.addrs.Dataplane, "dataplane", "", "address of the packet service (gRPC, p4.bm.DataplaneInterface); empty means none")
+	cmd.Flags().StringArrayVarP(&o.interfaces, "interface", "i", nil, "port: "+attachmentSyntax+"; may be repeated")
+	cmd.Flags().StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the server certificate; without it P4Runtime and gNMI are plain text")
+	cmd.Flags().StringVar(&o.tls.Key, "tls-key", "", "PEM file with the private key of --tls-cert")
+	cmd.Flags().StringVar(&o.tls.CA, "tls-client-ca", "", "PEM file with the CA certificates that client certificates are verified against; with it a client certificate is required")
+	cmd.Flags().BoolVar(&o.insecure, "insecure", false, "serve other hosts in plain text: every host that reaches the switch can change everything")
 	o.limits.add(cmd)
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -95,12 +95,12 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 	return nil
 }
 
-// exposed refuses plain text on addresses that other machines can reach.
+// exposed refuses plain text on addresses that other hosts can reach.
 func (o *switchOptions) exposed() error {
 	if o.insecure {
 		return nil
 	}
-	if err := tlsfiles.Plain("the packet service", o.addrs.Dataplane, "it stands for cables and has no TLS: listen on 127.0.0.1, or say --insecure"); err != nil {
+	if err := tlsfiles.Plain("the packet service", o.addrs.Dataplane, "it replaces cables and has no TLS: listen on 127.0.0.1, or add --insecure"); err != nil {
 		return err
 	}
 	if o.tls.Cert != "" {
@@ -120,7 +120,7 @@ func (a attachment) attach(sw *softswitch.Switch, dataplane string) error {
 	switch a.kind {
 	case dataplaneLink:
 		if dataplane == "" {
-			return fmt.Errorf("-i %d@dataplane:%s: the packet service is off; set --dataplane", a.port, a.name)
+			return fmt.Errorf("-i %d@dataplane:%s: the packet service is off; give its address with --dataplane", a.port, a.name)
 		}
 		return sw.Name(a.port, a.name)
 	case pcapLink:
@@ -129,7 +129,7 @@ func (a attachment) attach(sw *softswitch.Switch, dataplane string) error {
 		link, err = wire.OpenInterface(a.name)
 	}
 	if err != nil {
-		return fmt.Errorf("-i for port %d: %w", a.port, err)
+		return fmt.Errorf("-i %d@%s: %w", a.port, a.name, err)
 	}
 	return sw.Attach(a.port, link)
 }

@@ -11,17 +11,17 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// warnKey logs a warning if every user of this machine can read a private key.
+// warnKey logs a warning if every user of this host can read a private key.
 func warnKey(log *zap.Logger, path string) {
 	if text := secretfile.Readable("private key", path); text != "" {
 		log.Warn(text)
 	}
 }
 
-// plainRemedy is what to do about a service in plain text that other machines can reach.
-const plainRemedy = "give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure"
+// plainRemedy is the advice in the error about a service in plain text that other hosts can reach.
+const plainRemedy = "give --tls-cert and --tls-key, listen on 127.0.0.1, or add --insecure"
 
-// serverTLS returns what the flags --tls-cert, --tls-key and --tls-client-ca of a daemon ask for; nil for plain text.
+// serverTLS returns the configuration of the flags --tls-cert, --tls-key and --tls-client-ca of a daemon; nil means plain text.
 func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 	if f.Cert == "" && f.Key == "" && f.CA == "" {
 		return nil, nil
@@ -37,19 +37,19 @@ func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 
 // addSwitchTLS gives a command that dials a switch its TLS flags.
 func addSwitchTLS(cmd *cobra.Command, f *tlsfiles.Files) {
-	cmd.Flags().StringVar(&f.CA, "tls-ca", "", "PEM file with the authorities of the switch's certificate; without it the switch is spoken to in plain text")
-	cmd.Flags().StringVar(&f.Cert, "tls-cert", "", "PEM file with our certificate, for a switch that asks for one")
-	cmd.Flags().StringVar(&f.Key, "tls-key", "", "PEM file with our certificate's private key")
-	cmd.Flags().StringVar(&f.ServerName, "tls-server-name", "", "the name that the switch's certificate is for; by default the host that is dialed")
+	cmd.Flags().StringVar(&f.CA, "tls-ca", "", "PEM file with the CA certificates that the switch's certificate is verified against; without it the connection is plain text")
+	cmd.Flags().StringVar(&f.Cert, "tls-cert", "", "PEM file with the client certificate, for a switch that requires one")
+	cmd.Flags().StringVar(&f.Key, "tls-key", "", "PEM file with the private key of --tls-cert")
+	cmd.Flags().StringVar(&f.ServerName, "tls-server-name", "", "name in the switch's certificate; by default the dialed host")
 }
 
-// switchTLS returns what the flags of addSwitchTLS ask for; nil for plain text.
+// switchTLS returns the configuration of the flags of addSwitchTLS; nil means plain text.
 func switchTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 	if f.CA+f.Cert+f.Key+f.ServerName == "" {
 		return nil, nil
 	}
 	if f.CA == "" {
-		return nil, fmt.Errorf("--tls-cert, --tls-key and --tls-server-name want --tls-ca beside them")
+		return nil, fmt.Errorf("--tls-cert, --tls-key and --tls-server-name require --tls-ca")
 	}
 	f.OnError = warnTLS(log)
 	warnKey(log, f.Key)
@@ -61,5 +61,5 @@ func switchTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 }
 
 func warnTLS(log *zap.Logger) func(error) {
-	return func(err error) { log.Warn("certificates changed and cannot be used", zap.Error(err)) }
+	return func(err error) { log.Warn("changed certificates not loaded", zap.Error(err)) }
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,7 +10,7 @@ import (
 	"op25b/internal/auth"
 )
 
-// A givenToken is what op25b token prints as JSON.
+// A givenToken is the JSON output of op25b token.
 type givenToken struct {
 	Token   string    `json:"token"`
 	Name    string    `json:"name"`
@@ -23,12 +24,16 @@ func newToken() *cobra.Command {
 	var name, role, expires string
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "make a token for the API, and its line in the access file",
-		Long: `token makes a bearer token of 256 random bits. It asks no controller: put the line under tokens in the access file, and give the token to
-who is to have it. The access file has the token's hash; the token is shown here and nowhere else.`,
+		Short: "make a token for the API, and its entry in the access file",
+		Long: `Make a bearer token of 256 random bits, and the entry for it in the access file. No controller is involved: add the entry under
+tokens in the access file, and give the token to its holder. The access file contains only the hash of the token. The token is
+not printed again.`,
 		Example: `  op25b token --name noc-web --role operator --expires 2027-03-31T00:00:00+09:00`,
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name == "" {
+				return errors.New("--name is missing: name the holder of the token")
+			}
 			secret, t, err := auth.NewToken(name, auth.Role(role), expires)
 			if err != nil {
 				return err
@@ -49,9 +54,9 @@ who is to have it. The access file has the token's hash; the token is shown here
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "who has it, in records and logs")
-	cmd.Flags().StringVar(&role, "role", string(auth.Viewer), "what it may do at most: viewer, operator or admin")
-	cmd.Flags().StringVar(&expires, "expires", "", "when it is no longer good, such as 2027-03-31T00:00:00+09:00; by default never")
+	cmd.Flags().StringVar(&name, "name", "", "holder of the token, as shown in audit records and logs")
+	cmd.Flags().StringVar(&role, "role", string(auth.Viewer), "role of the holder: viewer, operator or admin")
+	cmd.Flags().StringVar(&expires, "expires", "", "time when the token expires, such as 2027-03-31T00:00:00+09:00; by default never")
 	addOutput(cmd, &output)
 	return cmd
 }

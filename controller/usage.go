@@ -9,28 +9,73 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// explainUsage has the errors of a wrong command line say what would be valid: the usage line after a wrong number of arguments, and the form
-// of a value where pflag reports only that it could not be parsed.
-func explainUsage(root *cobra.Command) {
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return explainFlag(err) })
-	var walk func(*cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		if check := cmd.Args; check != nil {
-			cmd.Args = func(cmd *cobra.Command, args []string) error {
-				if err := check(cmd, args); err != nil {
-					return fmt.Errorf("%w; usage: %s", err, cmd.UseLine())
-				}
-				return nil
-			}
+// exactly and atMost check the number of arguments. Their errors show the usage line, which cobra's own do not.
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
+
+func atMost(n int) cobra.PositionalArgs { return between(0, n) }
+
+func between(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > most:
+			return fmt.Errorf("unexpected argument %q; usage: %s", args[most], cmd.UseLine())
+		case len(args) < least:
+			return fmt.Errorf("%s missing; usage: %s", counted(least-len(args), "argument is", "arguments are"), cmd.UseLine())
 		}
-		for _, child := range cmd.Commands() {
-			walk(child)
-		}
+		return nil
 	}
-	walk(root)
 }
 
-func explainFlag(err error) error {
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
+}
+
+// group makes cmd a command that only holds others: alone it prints its help, and it refuses arguments, which are misspelled subcommands.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.SuggestionsMinimumDistance, cmd.DisableFlagsInUseLine = 2, true
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+func unknownCommand(parent *cobra.Command, name string) error {
+	text := fmt.Sprintf("unknown command %q; ", name)
+	if near := parent.SuggestionsFor(name); len(near) > 0 {
+		text += fmt.Sprintf("the nearest is %s; ", strings.Join(near, ", "))
+	}
+	return fmt.Errorf("%s%s --help lists the commands", text, parent.CommandPath())
+}
+
+// newHelp replaces cobra's help command, which exits with 0 after an unknown name.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]...",
+		Short:   "show the help of a command",
+		Example: `  op25b help phase activate`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			named, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(named, rest[0])
+			}
+			return named.Help()
+		},
+	}
+}
+
+// explainFlag makes the error of a wrong flag say which values are valid, or where the flags are listed.
+func explainFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())
+	}
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
 		return err
@@ -38,16 +83,16 @@ func explainFlag(err error) error {
 	var want string
 	switch invalid.GetFlag().Value.Type() {
 	case "duration":
-		want = "want a number with a unit, such as 30s, 5m or 1h"
+		want = "must be a number with a unit, such as 30s, 5m or 1h"
 	case "int", "int64":
-		want = "want a whole number"
+		want = "must be a whole number"
 	case "uint", "uint32", "uint64":
-		want = "want a whole number from 0 on"
+		want = "must be a whole number from 0"
 	case "uint16":
-		want = "want a whole number from 0 to 65535"
+		want = "must be a whole number from 0 to 65535"
 	case "bool":
-		want = "want true or false"
-	default: // our own values say it themselves
+		want = "must be true or false"
+	default: // this program's own types say what is valid
 		return err
 	}
 	return errors.New(strings.TrimSuffix(err.Error(), invalid.Unwrap().Error()) + want)

@@ -10,10 +10,10 @@ import (
 	"op25b/p4src"
 )
 
-// version is the release; it is the version of the pipeline too.
+// version is the release of op25b.
 const version = "0.1.0"
 
-// versions are what the command prints.
+// versions is the output of op25b version.
 type versions struct {
 	Op25b           string `json:"op25b"`
 	Pipeline        string `json:"pipeline"`
@@ -22,20 +22,29 @@ type versions struct {
 	P4Runtime       string `json:"p4runtime"`
 }
 
+func currentVersions() versions {
+	pkg := p4src.P4Info().GetPkgInfo()
+	return versions{version, pkg.GetName(), pkg.GetVersion(), p4src.BuiltFrom(), p4rtserver.APIVersion}
+}
+
+// versionLine is the output of op25b version and of op25b --version.
+func versionLine() string {
+	v := currentVersions()
+	return fmt.Sprintf("op25b %s, pipeline %s %s (sources %.12s), P4Runtime %s", v.Op25b, v.Pipeline, v.PipelineVersion, v.PipelineSources, v.P4Runtime)
+}
+
 func newVersion() *cobra.Command {
 	var output outputFormat
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "print the versions of op25b, its pipeline and P4Runtime",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "print the versions of op25b, its pipeline and P4Runtime",
+		Example: `  op25b version -o json`,
+		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			pkg := p4src.P4Info().GetPkgInfo()
-			v := versions{version, pkg.GetName(), pkg.GetVersion(), p4src.BuiltFrom(), p4rtserver.APIVersion}
 			if output == jsonOutput {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(currentVersions())
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "op25b %s, pipeline %s %s (sources %.12s), P4Runtime %s\n",
-				v.Op25b, v.Pipeline, v.PipelineVersion, v.PipelineSources, v.P4Runtime)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 			return err
 		},
 	}

@@ -52,7 +52,7 @@ func Listen(o Listening) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: client certificates are required, and there is no authority to verify them by", ErrListen)
 	case !secured && !o.Insecure && !tlsfiles.Loopback(host):
 		return nil, fmt.Errorf("%w: %s can be reached from other machines, and without TLS tokens and intent could be read on the way: "+
-			"give a certificate and its key, listen on 127.0.0.1, or say --insecure", ErrListen, o.Addr)
+			"give a certificate and its key, listen on 127.0.0.1, or add --insecure", ErrListen, o.Addr)
 	}
 	var secure *tls.Config
 	var authorities func() *x509.CertPool

@@ -25,7 +25,7 @@ func TestListen(t *testing.T) {
 		{"insecure", Listening{Addr: "0.0.0.0:0", Insecure: true}, ""},
 		{"insecure on loopback", Listening{Addr: "127.0.0.1:0", Insecure: true}, ""},
 		{"plaintext everywhere", Listening{Addr: ":2525"}, ":2525 can be reached from other machines, and without TLS tokens and intent could be read on the way: " +
-			"give a certificate and its key, listen on 127.0.0.1, or say --insecure"},
+			"give a certificate and its key, listen on 127.0.0.1, or add --insecure"},
 		{"plaintext on an address", Listening{Addr: "192.0.2.1:2525"}, "192.0.2.1:2525 can be reached from other machines"},
 		{"plaintext on all of IPv6", Listening{Addr: "[::]:2525"}, "[::]:2525 can be reached from other machines"},
 		{"a name", Listening{Addr: "noc.example:2525"}, "noc.example:2525 can be reached from other machines"},

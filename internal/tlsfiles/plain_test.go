@@ -14,8 +14,8 @@ func TestPlain(t *testing.T) {
 			t.Errorf("%q: %v, want exposed %v", addr, err, exposed)
 		}
 	}
-	err := Plain("gNMI", ":9339", "give a certificate, or say --insecure")
-	if want := "gNMI on :9339: plain text on an address that other machines can reach: give a certificate, or say --insecure"; err == nil || err.Error() != want {
+	err := Plain("gNMI", ":9339", "give a certificate, or add --insecure")
+	if want := "gNMI on :9339: plain text on an address that other machines can reach: give a certificate, or add --insecure"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
