@@ -11,6 +11,8 @@ import (
 var (
 	date    = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
 	instant = regexp.MustCompile(`\b(20\d\d-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)(\.\d+)?(Z| [+-]\d{4}\b)?`)
+	// whenHead is the head of a column of times, with their UTC offset.
+	whenHead = regexp.MustCompile(`\bWHEN \(([+-]\d{4})\)`)
 )
 
 // moveDates moves every date in a text by some days.
@@ -41,11 +43,17 @@ func (r *reader) onPage(line string) shownLine {
 func (r *reader) printed(line string, days int) shownLine {
 	var moments []string // of pageDay
 	const mark = "\x00"
+	if m := whenHead.FindStringSubmatch(line); m != nil {
+		r.zone = m[1]
+	}
 	line = instant.ReplaceAllStringFunc(line, func(s string) string {
 		m := instant.FindStringSubmatch(s)
-		zone := strings.TrimSpace(strings.Replace(m[5], "Z", "", 1))
-		if zone == "" {
+		zone := strings.TrimSpace(m[5])
+		switch {
+		case zone == "Z":
 			zone = "+0000"
+		case zone == "":
+			zone = r.zone
 		}
 		at, err := time.Parse(time.DateTime+" -0700", m[1]+" "+m[3]+" "+zone)
 		if err != nil || at.Before(r.begun) || at.After(time.Now()) {

@@ -39,6 +39,7 @@ type reader struct {
 	begun     time.Time   // to the second
 	addresses [][2]string // the page's, and the one here
 	mended    map[int]pageCommand
+	zone      string // of times without an offset: that of the last table's head
 }
 
 // TestPages: the commands of each page, one after the other at a terminal, with real switches and a real controller, print what the page
@@ -58,7 +59,7 @@ func TestPages(t *testing.T) {
 func replay(t *testing.T, page string) {
 	now := time.Now().UTC()
 	r := &reader{
-		t: t, page: page, dir: t.TempDir(), mended: map[int]pageCommand{},
+		t: t, page: page, dir: t.TempDir(), mended: map[int]pageCommand{}, zone: "+0000",
 		days: int(now.Truncate(24*time.Hour).Sub(pageDay) / (24 * time.Hour)), begun: now.Truncate(time.Second),
 	}
 	r.env = append(os.Environ(), "TZ=UTC", "NO_COLOR=1", "HOME="+r.dir)

@@ -134,7 +134,7 @@ var mayImport = map[string][]string{
 	"internal/controller": {
 		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/p4rt", "internal/plan", "internal/policy", "internal/store",
 	},
-	"internal/view":  {"internal/plan", "proto/op25b"},
+	"internal/view":  {"proto/op25b"},
 	"internal/etcd":  {},
 	"internal/bring": {"internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {

@@ -38,7 +38,8 @@ func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25
 	if err != nil {
 		return nil, err
 	}
-	answer := &op25bv1.ListRecordsResponse{Head: headOf(head), Checkpoint: checkpointOf(checkpoint)}
+	in, _ := s.currentOrNone(ctx) // the chain can be read even if the intent cannot
+	answer := &op25bv1.ListRecordsResponse{Head: headOf(head), Checkpoint: checkpointOf(checkpoint), UtcOffset: offsetOf(in)}
 	for _, r := range records {
 		answer.Records = append(answer.Records, recordOf(r))
 	}

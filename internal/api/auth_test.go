@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"op25b/internal/auth"
+	"op25b/internal/intent"
 	"op25b/internal/store"
 	"op25b/internal/tlsfiles"
 	"op25b/internal/tlsfiles/tlstest"
@@ -307,7 +308,7 @@ func TestRotation(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	addr := serve(t, Listening{Addr: "127.0.0.1:0", Cert: server.Cert, Key: server.Key, ClientCA: server.CA, RequireClientCert: true},
-		New(Deps{Store: s, Switches: newToldSwitches(), Auth: Auth{Access: access}}))
+		New(Deps{Store: s, Book: intent.NewBook(s, time.Now), Switches: newToldSwitches(), Auth: Auth{Access: access}}))
 	call := func(roots []byte, own tlstest.Dir) error {
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(roots)

@@ -19,6 +19,14 @@ func (s *server) currentOrNone(ctx context.Context) (*intent.Intent, error) {
 	return in, err
 }
 
+// offsetOf is the UTC offset in which the dates of an intent begin and end; empty without one.
+func offsetOf(in *intent.Intent) string {
+	if in == nil || in.Bundle == nil {
+		return ""
+	}
+	return in.Bundle.Policy.UTCOffset.String()
+}
+
 // at returns a revision, the current one for 0.
 func (s *server) at(ctx context.Context, revision uint64) (*intent.Intent, error) {
 	if revision == 0 {

@@ -207,7 +207,13 @@ func (s intentService) History(ctx context.Context, req *connect.Request[op25bv1
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(historyOf(revisions, dated)), nil
+	in, err := s.currentOrNone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer := historyOf(revisions, dated)
+	answer.UtcOffset = offsetOf(in)
+	return connect.NewResponse(answer), nil
 }
 
 // Show returns a revision with its documents.

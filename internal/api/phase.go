@@ -30,7 +30,7 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	if err != nil {
 		return nil, err
 	}
-	answer := &op25bv1.ListPhasesResponse{Revision: in.Number, Policy: in.Bundle.Policy.Name, Time: timestamppb.New(now), Phases: phases, Broken: brokenOf(in)}
+	answer := &op25bv1.ListPhasesResponse{Revision: in.Number, Policy: in.Bundle.Policy.Name, Time: timestamppb.New(now), Phases: phases, Broken: brokenOf(in), UtcOffset: offsetOf(in)}
 	if next, ok := in.NextEvent(now); ok {
 		answer.Next = timestamppb.New(next)
 	}
@@ -144,7 +144,7 @@ func (s phaseService) ShowPhase(ctx context.Context, req *connect.Request[op25bv
 	if err != nil {
 		return nil, err
 	}
-	answer := &op25bv1.ShowPhaseResponse{Revision: in.Number, Rules: rulesOf(in.Bundle.Policy, ph)}
+	answer := &op25bv1.ShowPhaseResponse{Revision: in.Number, Rules: rulesOf(in.Bundle.Policy, ph), UtcOffset: offsetOf(in)}
 	for _, shown := range phases {
 		if shown.Name == ph.Name {
 			answer.Phase = shown

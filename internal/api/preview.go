@@ -40,7 +40,7 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	answer := &op25bv1.PreviewResponse{
 		Revision: in.Number, Time: timestamppb.New(now), Switches: uint32(len(in.Bundle.Inventory.Switches)),
 		Changes:  changes(in, a.Scope(), timeline{in, in.Activations}.at(now), after.at(now)),
-		NextTurn: after.nextTurn(a.Scope(), now), Broken: brokenOf(in),
+		NextTurn: after.nextTurn(a.Scope(), now), Broken: brokenOf(in), UtcOffset: offsetOf(in),
 	}
 	for i, c := range answer.Changes {
 		switch {

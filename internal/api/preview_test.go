@@ -31,7 +31,7 @@ func TestPreview(t *testing.T) {
 	want := func(q *op25bv1.PreviewRequest, want *op25bv1.PreviewResponse) {
 		t.Helper()
 		got, err := c.Preview(ctx, q)
-		want.Time, want.Switches = timestamppb.New(w.now), 3
+		want.Time, want.Switches, want.UtcOffset = timestamppb.New(w.now), 3, "+09:00"
 		if err != nil || !proto.Equal(got, want) {
 			t.Errorf("%v: got %v, %v, want %v", q, got, err, want)
 		}

@@ -127,7 +127,7 @@ func TestPlanOfARestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const back = "the rollback of revision 2 for adsl lines by bob, revision 3 of 2006-05-20T00:00:00Z, is taken back"
+	const back = "the rollback of revision 2 for adsl lines by bob, revision 3 of 2006-05-20 09:00:00 +0900, is taken back"
 	if p := r.Plan; p.Base != 3 || len(p.Documents) != 0 || p.Notes[0] != back || p.Totals.Stops == 0 ||
 		p.Switches[0].PhaseBefore != "before" || p.Switches[0].PhaseAfter != "before; all-destinations: adsl" {
 		t.Errorf("%v", p)
@@ -135,7 +135,7 @@ func TestPlanOfARestore(t *testing.T) {
 	if r, err = op25bv1.NewIntentServiceClient(w.dial()).Plan(within(t), &op25bv1.PlanRequest{Restore: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.Plan.Notes; len(n) < 2 || n[0] != "the activation of phase all-destinations for adsl lines by alice, revision 2 of 2006-05-20T00:00:00Z, is taken back" {
+	if n := r.Plan.Notes; len(n) < 2 || n[0] != "the activation of phase all-destinations for adsl lines by alice, revision 2 of 2006-05-20 09:00:00 +0900, is taken back" {
 		t.Errorf("%q", n)
 	}
 }

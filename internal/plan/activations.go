@@ -16,12 +16,13 @@ func activationNotes(base, proposed *intent.Intent) []string {
 	if base == nil || base == proposed {
 		return nil
 	}
-	all := apart("taken back", base.Activations, proposed.Activations)
-	return append(all, apart("brought back", proposed.Activations, base.Activations)...)
+	zone := proposed.Bundle.Policy.UTCOffset.Location()
+	all := apart("taken back", base.Activations, proposed.Activations, zone)
+	return append(all, apart("brought back", proposed.Activations, base.Activations, zone)...)
 }
 
 // apart says what becomes of the activations of one list that another does not have.
-func apart(what string, list, other []policy.Activation) []string {
+func apart(what string, list, other []policy.Activation, zone *time.Location) []string {
 	var all []string
 	more := 0
 	for _, a := range list {
@@ -36,7 +37,7 @@ func apart(what string, list, other []policy.Activation) []string {
 		if a.Undoes != 0 {
 			did = fmt.Sprintf("the rollback of revision %d", a.Undoes)
 		}
-		all = append(all, fmt.Sprintf("%s%s by %s, revision %d of %s, is %s", did, where(a.Scope()), a.Author, a.ID, a.At.UTC().Format(time.RFC3339), what))
+		all = append(all, fmt.Sprintf("%s%s by %s, revision %d of %s, is %s", did, where(a.Scope()), a.Author, a.ID, a.At.In(zone).Format("2006-01-02 15:04:05 -0700"), what))
 	}
 	if more > 0 {
 		all = append(all, fmt.Sprintf("%d more activations and rollbacks are %s", more, what))

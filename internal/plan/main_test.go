@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -212,15 +211,6 @@ func edit(t testing.TB, files []policy.File, pairs ...string) []policy.File {
 		}
 	}
 	return edited
-}
-
-func text(t testing.TB, o Text, p *op25bv1.Plan) string {
-	t.Helper()
-	var b strings.Builder
-	if err := o.Write(&b, p); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 // stray writes an entry that nobody asked for, and removes one that somebody did.

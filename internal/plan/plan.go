@@ -108,7 +108,7 @@ func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
 		}
 	}
 	made := &op25bv1.Plan{
-		Time: timestamppb.New(now), Policy: r.Proposed.Bundle.Policy.Name,
+		Time: timestamppb.New(now), Policy: r.Proposed.Bundle.Policy.Name, UtcOffset: r.Proposed.Bundle.Policy.UTCOffset.String(),
 		Documents: documentDiffs(r.Base, r.Proposed), Notes: append(activationNotes(r.Base, r.Proposed), notes(r.Proposed, now)...),
 	}
 	if r.Base != nil {

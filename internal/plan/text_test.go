@@ -1,20 +1,27 @@
 package plan
 
 import (
-	"fmt"
-	"slices"
+	"bytes"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
-	"pgregory.net/rapid"
 
 	"op25b/examples"
 	"op25b/internal/bring"
+	"op25b/internal/view"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
+
+// text is a plan as people see it.
+func text(t testing.TB, p *op25bv1.Plan, full, colour bool) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := view.Table(&b, view.Options{Colour: colour, Now: p.Time.AsTime, Location: time.UTC}).Plan(p, full); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
 
 // A change as an operator sees it, of a real policy: one switch is as it was left, on one somebody has been, and one is away.
 func TestText(t *testing.T) {
@@ -34,21 +41,21 @@ func TestText(t *testing.T) {
 		s.Reason = strings.ReplaceAll(s.Reason, s.Address, addr)
 		s.Address = addr
 	}
-	got := text(t, Text{}, made)
+	got := text(t, made, false, false)
 	if got != wantText {
 		t.Errorf("got\n%s\nwant\n%s", got, wantText)
 	}
 	for _, line := range strings.Split(got, "\n") {
-		if utf8.RuneCountInString(line) > DefaultWidth {
-			t.Errorf("wider than %d columns: %s", DefaultWidth, line)
+		if prose.Columns(line) > view.Width {
+			t.Errorf("wider than %d columns: %s", view.Width, line)
 		}
 	}
 
-	detailed := text(t, Text{Diff: true, Color: true}, made)
+	detailed := text(t, made, true, true)
 	for _, want := range []string{
 		"    \x1b[31m--- current/examples/libmo-mobile/policy.yaml\x1b[0m\n",
 		"    \x1b[32m+    effective: 2026-04-20\x1b[0m\n",
-		"  \x1b[31mSTOPS  \x1b[0m\x1b[31mevery line: TCP/25 to other servers monitor -> reject\x1b[0m\n",
+		"\x1b[31m  STOPS  every line: TCP/25 to other servers monitor -> reject\x1b[0m\n",
 		"    \x1b[33m~ \x1b[0mverdict epoch=2",
 	} {
 		if !strings.Contains(detailed, want) {
@@ -57,7 +64,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-const wantText = `plan on revision 1, policy libmo-mobile, made 2026-05-01T00:00:00Z
+const wantText = `plan on revision 1, policy libmo-mobile, made 2026-05-01 09:00:00 +0900
 
 documents
   ~ examples/libmo-mobile/inventory.yaml: 1 line added, 1 removed
@@ -139,69 +146,3 @@ drift: 2 entries on 1 switch
 1 switch could not be read; that part of the plan is assumed
 this stops mail: see the lines marked STOPS
 `
-
-func TestTextOfFewWords(t *testing.T) {
-	at := timestamppb.New(time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC))
-	many := &op25bv1.Plan{Policy: "p", Time: at}
-	for i := range 1000 {
-		many.Switches = append(many.Switches, &op25bv1.SwitchPlan{
-			Switch: fmt.Sprintf("edge-%d", i+1), Address: fmt.Sprintf("192.0.2.1:%d", i), Standing: Read, AppliedRevision: 3,
-		})
-	}
-	many.Switches = append(
-		many.Switches,
-		&op25bv1.SwitchPlan{Switch: "old", Address: "192.0.2.9:1", Standing: Gone, Reason: "it is gone"},
-		&op25bv1.SwitchPlan{Switch: "bad\x1b[2J", Address: "192.0.2.9:2", Standing: Read, Error: "table \"verdict\": no room"},
-		&op25bv1.SwitchPlan{Switch: "staging", Address: "192.0.2.9:3", Standing: Read, Updates: 1234, Steps: []*op25bv1.PlanStep{{Updates: 1234}}},
-	)
-	total(many)
-	want := `plan as the first revision, policy p, made 2026-05-01T00:00:00Z
-
-1,000 switches: edge-1, edge-2, edge-3, edge-4, edge-5, edge-6, edge-7, edge-8 and 992 more, brought
-to revision 3
-  nothing to write
-
-switch old at 192.0.2.9:1
-  gone: it is gone
-
-switch bad` + "\uFFFD" + `[2J at 192.0.2.9:2
-  error: table "verdict": no room
-
-switch staging at 192.0.2.9:3
-  1,234 updates, and nothing that packets meet: rule sets for later
-
-nothing to change but rule sets for later, by 1,234 updates to 1 of 1,003 switches
-1 switch would refuse this, for the errors above
-`
-	if got := text(t, Text{}, many); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-
-	nothing := &op25bv1.Plan{Base: 7, Policy: "p", Time: at}
-	total(nothing)
-	want = "plan on revision 7, policy p, made\n2026-05-01T00:00:00Z\n\n" +
-		"nothing to change: documents and switches are as\nthey should be, as far as they could be read\n"
-	if got := text(t, Text{Width: 50}, nothing); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-// What is wrapped says what was there, and no line is wider than it may be unless it is one word.
-func TestWrap(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé]{1,12}`), 1, 40).Draw(t, "words")
-		width := rapid.IntRange(1, 30).Draw(t, "width")
-		lines := wrap(strings.Join(words, " "), width)
-		if got := strings.Fields(strings.Join(lines, " ")); !slices.Equal(got, words) {
-			t.Fatalf("%q became %q", words, got)
-		}
-		for i, line := range lines {
-			if utf8.RuneCountInString(line) > width && strings.Contains(line, " ") {
-				t.Fatalf("%q is wider than %d", line, width)
-			}
-			if i > 0 && utf8.RuneCountInString(lines[i-1])+1+utf8.RuneCountInString(strings.Fields(line)[0]) <= width {
-				t.Fatalf("%q would have fit behind %q", line, lines[i-1])
-			}
-		}
-	})
-}

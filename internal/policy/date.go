@@ -30,7 +30,7 @@ func (d Date) IsZero() bool { return d == Date{} }
 
 // start is the first moment of the day.
 func (d Date) start(at Offset) time.Time {
-	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, at.zone())
+	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, at.Location())
 }
 
 // next is the day after d.
@@ -66,8 +66,8 @@ func (o Offset) String() string {
 	return time.Unix(0, 0).In(time.FixedZone("", int(o)*60)).Format("Z07:00")
 }
 
-// zone is the offset as package time has it.
-func (o Offset) zone() *time.Location {
+// Location is the offset as package time has it.
+func (o Offset) Location() *time.Location {
 	if o == 0 {
 		return time.UTC
 	}

@@ -147,7 +147,7 @@ func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Tu
 		}
 		in, ok := p.inForce(here[:done], at)
 		if n := len(turns); ok && (n == 0 || !turns[n-1].In.equal(in)) {
-			turns = append(turns, Turn{at.In(p.UTCOffset.zone()), in})
+			turns = append(turns, Turn{at.In(p.UTCOffset.Location()), in})
 		}
 	}
 	return turns

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -15,7 +16,8 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 		_, err := io.WriteString(t.w, "There is no record.\n")
 		return err
 	}
-	g := grid{head: []string{"RECORD", t.whenHead(), "WHO", "WHAT", "REASON"}, shrink: []int{3, 2}, goesOn: true}
+	z := t.zone(r.UtcOffset)
+	g := grid{head: []string{"RECORD", z.head(), "WHO", "WHAT", "REASON"}, shrink: []int{3, 2}, goesOn: true}
 	for _, rec := range r.Records {
 		who := rec.Who
 		if rec.Role != "" {
@@ -25,7 +27,7 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 		if strings.HasPrefix(rec.Verb, "refused ") {
 			why = rec.Detail
 		}
-		g.add(fmt.Sprint(rec.Seq), t.when(rec.Time), who, rec.Verb+" "+rec.Object, cmp.Or(rec.Reason, why))
+		g.add(fmt.Sprint(rec.Seq), z.when(rec.Time), who, rec.Verb+" "+rec.Object, cmp.Or(rec.Reason, why))
 	}
 	text := g.text(t, "")
 	first, last := r.Records[0].Seq, r.Records[len(r.Records)-1].Seq
@@ -50,13 +52,13 @@ func (t *table) Verified(r *op25bv1.VerifyResponse, archives int) error {
 	case r.GetHead().GetSeq() == 0:
 		text = "The audit chain is intact: it has no record yet.\n"
 	case cp == nil:
-		text = fmt.Sprintf("The audit chain is intact: %s.\n", count(r.Head.Seq, "record"))
+		text = fmt.Sprintf("The audit chain is intact: %s.\n", prose.Count(r.Head.Seq, "record"))
 	case archives > 0:
-		text = fmt.Sprintf("The audit chain is intact: %s, %d of them in %s.\n", count(r.Head.Seq, "record"), cp.Seq, count(uint64(archives), "archive"))
+		text = fmt.Sprintf("The audit chain is intact: %s, %d of them in %s.\n", prose.Count(r.Head.Seq, "record"), cp.Seq, prose.Count(archives, "archive"))
 	default:
 		text = fmt.Sprintf("The audit chain is intact: records %d to %d.\n", cp.Seq+1, r.Head.Seq) +
 			wrapped("", fmt.Sprintf("Records up to %d were archived on %s and are not verified: --archive FILE does it; the last file has the SHA-256 %s",
-				cp.Seq, t.when(cp.Time), plain(cp.Archive)), 4)
+				cp.Seq, t.local().moment(cp.Time), plain(cp.Archive)), 4)
 	}
 	if head := r.GetHead(); r.Intact && head.GetSeq() > 0 {
 		text += fmt.Sprintf("head %d:%s\n", head.Seq, plain(head.Hash))
@@ -76,6 +78,6 @@ func (t *table) Archived(r *op25bv1.PruneResponse, file string) error {
 // Backup says what a backup has and what was done with it.
 func (t *table) Backup(s *op25bv1.BackupSummary, done string) error {
 	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("Revision %d and %s, %s with %s, of %s: %s.",
-		s.Revision, count(s.AuditSeq, "audit record"), count(s.Keys, "key"), bytesOf(s.Bytes), t.moment(s.Made), plain(done)), 4))
+		s.Revision, prose.Count(s.AuditSeq, "audit record"), prose.Count(s.Keys, "key"), bytesOf(s.Bytes), t.local().moment(s.Made), plain(done)), 4))
 	return err
 }

@@ -13,6 +13,7 @@ func label(name string) string { return fmt.Sprintf("    %-9s", name) }
 
 // Check says what becomes of a connection, address by address of the server.
 func (t *table) Check(r *op25bv1.CheckResponse) error {
+	z := t.zone(r.UtcOffset)
 	var b strings.Builder
 	who := "unnamed line"
 	if r.Line != "" {
@@ -26,9 +27,9 @@ func (t *table) Check(r *op25bv1.CheckResponse) error {
 	if r.Revision != 0 {
 		at = fmt.Sprintf("by revision %d", r.Revision)
 	}
-	b.WriteString(wrapped("", fmt.Sprintf("%s, at %s, in phase %s", at, t.moment(r.At), titled(r.GetPhase().GetName(), r.GetPhase().GetTitle())), 4))
+	b.WriteString(wrapped("", fmt.Sprintf("%s, at %s, in phase %s", at, z.moment(r.At), titled(r.GetPhase().GetName(), r.GetPhase().GetTitle())), 4))
 	for _, result := range r.Results {
-		t.result(&b, result)
+		t.result(&b, z, result)
 	}
 	for i, note := range r.Notes {
 		if i == 0 {
@@ -48,7 +49,7 @@ func titled(name, title string) string {
 }
 
 // result is what becomes of the connection to one address.
-func (t *table) result(b *strings.Builder, r *op25bv1.CheckResult) {
+func (t *table) result(b *strings.Builder, z zone, r *op25bv1.CheckResult) {
 	code := green
 	switch r.Outcome {
 	case "rejected", "blocked":
@@ -75,7 +76,7 @@ func (t *table) result(b *strings.Builder, r *op25bv1.CheckResult) {
 		if e.Line == "" {
 			text = "prefix " + e.Prefix
 		}
-		text += ", until " + t.moment(e.Expires)
+		text += ", until " + z.moment(e.Expires)
 		if e.Owner != "" {
 			text += "; " + e.Owner + ": " + e.Reason
 		}
@@ -85,10 +86,10 @@ func (t *table) result(b *strings.Builder, r *op25bv1.CheckResult) {
 		line("exempt", text)
 	}
 	if r.Since != nil {
-		line("since", t.moment(r.Since.Since)+", phase "+r.Since.Name)
+		line("since", z.moment(r.Since.Since)+", phase "+r.Since.Name)
 	}
 	if n := r.Next; n != nil {
-		line("next", next(t, n))
+		line("next", next(z, n))
 	}
 	if trace := r.GetTrace().GetText(); trace != "" {
 		b.WriteByte('\n')
@@ -100,8 +101,8 @@ func (t *table) result(b *strings.Builder, r *op25bv1.CheckResult) {
 	}
 }
 
-func next(t *table, n *op25bv1.CheckNext) string {
-	text := fmt.Sprintf("%s from %s", n.Outcome, t.moment(n.GetPhase().GetSince()))
+func next(z zone, n *op25bv1.CheckNext) string {
+	text := fmt.Sprintf("%s from %s", n.Outcome, z.moment(n.GetPhase().GetSince()))
 	if n.Rule != "" {
 		text += ", by rule " + n.Rule
 	}
@@ -123,11 +124,11 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 	if r.Under != "" {
 		of += ", under " + r.Under
 	}
-	b.WriteString(wrapped("", plain(r.Domain)+": "+of, 4))
+	b.WriteString(wrapped("", plain(r.Domain+": "+of), 4))
 	b.WriteString(wrapped("    usual way:    ", t.status(r.Status), 0))
 	b.WriteString(wrapped("    mail program: ", t.status(r.MailProgram)+", if it sends on port 25", 0))
 	if r.Next != nil {
-		b.WriteString(wrapped("    next:         ", "port 25 will be "+plain(next(t, r.Next)), 0))
+		b.WriteString(wrapped("    next:         ", "port 25 will be "+plain(next(t.zone(r.UtcOffset), r.Next)), 0))
 	}
 	if len(r.Settings) > 0 {
 		b.WriteByte('\n')

@@ -23,17 +23,18 @@ var holdTexts = map[op25bv1.ClockHold]string{
 func (t *table) Clocks(r *op25bv1.ListClocksResponse) error {
 	g := grid{head: []string{"CONTROLLER", "CLOCK", "DIFFERENCE", "DATES"}}
 	var below strings.Builder
+	z := t.local()
 	for _, c := range r.Clocks {
 		shown := "-"
 		if c.Time != nil {
-			shown = t.moment(c.Time)
+			shown = z.moment(c.Time)
 		}
 		row := g.add(c.Controller, shown, apart(c), holdTexts[c.Hold])
 		if held(c) {
 			row.mark = red
 		}
 		if c.Detail != "" {
-			below.WriteString(wrapped("", fmt.Sprintf("%s holds dates since %s: %s.", plain(c.Controller), t.moment(c.Since), plain(c.Detail)), 4))
+			below.WriteString(wrapped("", fmt.Sprintf("%s holds dates since %s: %s.", plain(c.Controller), z.moment(c.Since), plain(c.Detail)), 4))
 		}
 	}
 	text := g.text(t, "") + below.String()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -100,7 +101,7 @@ func summary(revision uint64, all []*op25bv1.SwitchStatus) string {
 			of[s.State]++
 		}
 	}
-	text := fmt.Sprintf("%s, revision %d wanted: %d converged", count(len(all), "switch"), revision, converged)
+	text := fmt.Sprintf("%s, revision %d wanted: %d converged", prose.Count(len(all), "switch"), revision, converged)
 	for _, r := range slices.Backward(slices.Sorted(maps.Keys(older))) {
 		text += fmt.Sprintf(", %d at revision %d", older[r], r)
 	}
@@ -161,44 +162,4 @@ func (t *table) mark(s *op25bv1.SwitchStatus, text string) string {
 		return t.colour(green, text)
 	}
 	return text
-}
-
-// Drift shows, switch by switch, what is otherwise than it was brought to.
-func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
-	var b strings.Builder
-	var same, unknown []string
-	for _, sw := range r.GetPlan().GetSwitches() {
-		d := sw.Drift
-		switch {
-		case sw.Standing != "read" && sw.Standing != "empty":
-			fmt.Fprintf(&b, "%s\n%s", t.colour(bold, "switch "+plain(sw.Switch)), t.colour(red, wrapped("    ", plain(standing(sw)), 0)))
-		case d.GetAdded()+d.GetChanged()+d.GetRemoved() > 0:
-			fmt.Fprintf(&b, "%s\n", t.colour(bold, fmt.Sprintf("switch %s, brought to revision %d", plain(sw.Switch), sw.AppliedRevision)))
-			t.difference(&b, "drift", d, full)
-		case sw.Standing == "empty":
-			fmt.Fprintf(&b, "%s\n%s", t.colour(bold, "switch "+plain(sw.Switch)), wrapped("    ", plain(standing(sw)), 0))
-		case sw.AppliedRevision == 0:
-			unknown = append(unknown, plain(sw.Switch))
-		default:
-			same = append(same, plain(sw.Switch))
-		}
-	}
-	if len(unknown) > 0 {
-		b.WriteString(wrapped("", "Not brought to any revision yet: "+t.names(unknown, full), 4))
-	}
-	if len(same) > 0 {
-		b.WriteString(wrapped("", "As they were brought to: "+t.names(same, full), 4))
-	}
-	s := r.GetPlan().GetTotals()
-	if s == nil {
-		s = &op25bv1.Totals{}
-	}
-	if r.Drifted {
-		fmt.Fprintf(&b, "Drift on %d of %s, %s.%s\n", s.SwitchesDrifted, count(s.Switches, "switch"), count(s.Drifted, "entry"), unread(s))
-	} else {
-		fmt.Fprintf(&b, "No drift on %s.%s\n", count(s.Switches-min(s.Switches, s.SwitchesUnread), "switch"), unread(s))
-	}
-	b.WriteString(t.notices(r.Notices))
-	_, err := io.WriteString(t.w, b.String())
-	return err
 }

@@ -1,6 +1,10 @@
 package view
 
-import "strings"
+import (
+	"strings"
+
+	"op25b/internal/view/prose"
+)
 
 // A grid is a table of at most Width columns. Where it would be wider, the last column goes on in further lines, if it may, and cells of
 // the columns that may shrink are cut with an ellipsis.
@@ -39,7 +43,7 @@ func (g *grid) text(t *table, indent string) string {
 	widths := make([]int, len(g.head))
 	for _, cells := range append([]row{{cells: g.head}}, g.rows...) {
 		for i, c := range cells.cells {
-			widths[i] = max(widths[i], columns(c))
+			widths[i] = max(widths[i], prose.Columns(c))
 		}
 	}
 	last := len(widths) - 1
@@ -62,13 +66,13 @@ func (g *grid) text(t *table, indent string) string {
 	line := func(cells []string, mark string) {
 		l := indent
 		for i, c := range cells[:last] {
-			c = cut(c, widths[i])
-			l += c + strings.Repeat(" ", widths[i]-columns(c)+gap)
+			c = prose.Cut(c, widths[i])
+			l += c + strings.Repeat(" ", widths[i]-prose.Columns(c)+gap)
 		}
 		if g.goesOn {
 			l = strings.TrimSuffix(wrapped(l, cells[last], 0), "\n")
 		} else {
-			l += cut(cells[last], widths[last])
+			l += prose.Cut(cells[last], widths[last])
 		}
 		b.WriteString(t.colour(mark, strings.TrimRight(l, " ")) + "\n")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -16,18 +17,19 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 		_, err := io.WriteString(t.w, "There is no revision.\n")
 		return err
 	}
-	g := grid{head: []string{"REVISION", t.whenHead(), "WHO", "REASON"}, shrink: []int{2}, goesOn: true}
+	z := t.zone(r.UtcOffset)
+	g := grid{head: []string{"REVISION", z.head(), "WHO", "REASON"}, shrink: []int{2}, goesOn: true}
 	for _, e := range entries(r) {
 		if d := e.GetDate(); d != nil {
-			g.add("-", t.when(d.Time), "calendar", t.dated(d))
+			g.add("-", z.when(d.Time), "calendar", dated(z, d))
 			continue
 		}
 		rev := e.GetRevision()
-		g.add(fmt.Sprint(rev.GetNumber()), t.when(rev.GetTime()), rev.GetAuthor(), rev.GetReason())
+		g.add(fmt.Sprint(rev.GetNumber()), z.when(rev.GetTime()), rev.GetAuthor(), rev.GetReason())
 	}
 	text := g.text(t, "")
 	if last := r.Revisions[len(r.Revisions)-1].Number; len(r.Revisions) == limit && last > 1 {
-		text += fmt.Sprintf("Cut at %s; older ones: op25b history --before %d\n", count(limit, "revision"), last)
+		text += fmt.Sprintf("Cut at %s; older ones: op25b history --before %d\n", prose.Count(limit, "revision"), last)
 	}
 	_, err := io.WriteString(t.w, text)
 	return err
@@ -46,11 +48,11 @@ func entries(r *op25bv1.HistoryResponse) []*op25bv1.HistoryEntry {
 }
 
 // dated is what changed by itself when a date came.
-func (t *table) dated(d *op25bv1.DateEvent) string {
+func dated(z zone, d *op25bv1.DateEvent) string {
 	var parts []string
 	text := fmt.Sprintf("phase %s began by its date: ", d.Phase)
 	if d.Kind == op25bv1.DateEvent_EXEMPTIONS {
-		text = count(d.ExemptionsEnded, "exemption") + " ended: "
+		text = prose.Count(d.ExemptionsEnded, "exemption") + " ended: "
 		for _, e := range d.Exemptions {
 			what := e.Prefix
 			if e.Line != "" {
@@ -58,11 +60,11 @@ func (t *table) dated(d *op25bv1.DateEvent) string {
 			}
 			parts = append(parts, fmt.Sprintf("%s (%s)", what, cmp.Or(e.Owner, "no owner")))
 		}
-		text += named(parts, manyNames)
+		text += prose.List(parts, manyNames)
 	} else {
 		for _, turn := range d.Turns {
 			c := &op25bv1.PhaseChange{Groups: turn.Groups, ByDefault: turn.ByDefault, EveryLine: turn.EveryLine}
-			parts = append(parts, fmt.Sprintf("%s on %s: %s -> %s", linesOf(c), named(turn.Switches, manyNames), cmp.Or(turn.From, "none"), turn.To))
+			parts = append(parts, fmt.Sprintf("%s on %s: %s -> %s", linesOf(c), prose.List(turn.Switches, manyNames), cmp.Or(turn.From, "none"), turn.To))
 		}
 		if len(parts) == 0 {
 			parts = []string{"it changes nothing, because of what was activated by hand"}
@@ -70,7 +72,7 @@ func (t *table) dated(d *op25bv1.DateEvent) string {
 		text += strings.Join(parts, "; ")
 	}
 	if late := d.Recorded.AsTime().Sub(d.Time.AsTime()); late > time.Minute {
-		text += fmt.Sprintf("; written down by %s at %s", d.RecordedBy, t.moment(d.Recorded))
+		text += fmt.Sprintf("; written down by %s at %s", d.RecordedBy, z.moment(d.Recorded))
 	}
 	return text
 }

@@ -8,29 +8,40 @@ import (
 	"slices"
 	"strings"
 
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
+// shortPlace is how many columns the places of a phase take beside it. Longer ones are listed below it, because they must not be cut before
+// the name of a switch.
+const shortPlace = 30
+
 // Phases lists phases in the order of their dates, those in force with a star.
 func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
-	g := grid{head: []string{" ", "PHASE", "FROM", "RULES", "IN FORCE", "TITLE"}, shrink: []int{4, 1}, goesOn: true}
+	z := t.zone(r.UtcOffset)
+	g := grid{head: []string{" ", "PHASE", "FROM", "RULES", "IN FORCE", "TITLE"}, shrink: []int{1}, goesOn: true}
 	for _, p := range r.Phases {
 		star := " "
 		if len(p.InForce) > 0 || p.Everywhere {
 			star = "*"
 		}
-		row := g.add(star, p.Name, p.Effective, fmt.Sprint(p.Rules), inForce(p), p.Title)
+		where, below := inForce(p), ""
+		if prose.Columns(where) > shortPlace {
+			where, below = "in part", "in force for "+where
+		}
+		row := g.add(star, p.Name, p.Effective, fmt.Sprint(p.Rules), where, p.Title)
+		row.below = below
 		if star == "*" {
 			row.mark = green
 		}
 	}
 	text := brokenNote(r.Broken) + g.text(t, "") + fmt.Sprintf("policy %s, revision %d", plain(r.Policy), r.Revision)
 	if r.Next != nil {
-		text += ", changes by itself at " + t.moment(r.Next)
+		text += ", changes by itself at " + z.moment(r.Next)
 	}
 	text += ".\n"
 	if r.NextTurn != nil {
-		text += t.phaseTurn(r.NextTurn)
+		text += phaseTurn(z, r.NextTurn)
 	}
 	_, err := io.WriteString(t.w, text+notConfirmed(r.Phases...))
 	return err
@@ -49,7 +60,7 @@ func notConfirmed(phases ...*op25bv1.Phase) string {
 	if len(open) == 0 {
 		return ""
 	}
-	names := named(slices.Sorted(maps.Keys(open)), manyNames)
+	names := prose.List(slices.Sorted(maps.Keys(open)), manyNames)
 	return wrapped("", "Not confirmed on "+names+": that is what is wanted there. op25b status says what is so.", 4)
 }
 
@@ -71,7 +82,7 @@ func inForce(p *op25bv1.Phase) string {
 		on[scope] = append(on[scope], f.Switch)
 	}
 	for i, scope := range scopes {
-		scopes[i] = scope + " on " + named(on[scope], manyNames)
+		scopes[i] = scope + " on " + prose.List(on[scope], manyNames)
 	}
 	return strings.Join(scopes, "; ")
 }
@@ -79,9 +90,10 @@ func inForce(p *op25bv1.Phase) string {
 // Phase shows a phase with its rules.
 func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	p := r.Phase
+	z := t.zone(r.UtcOffset)
 	var b strings.Builder
 	b.WriteString(wrapped("", "phase "+plain(strings.TrimSuffix(p.GetName()+": "+p.GetTitle(), ": ")), 4))
-	fmt.Fprintf(&b, "from %s, which begins at %s\n", plain(p.GetEffective()), t.moment(p.GetBegins()))
+	fmt.Fprintf(&b, "from %s, which begins at %s\n", plain(p.GetEffective()), z.moment(p.GetBegins()))
 	where := inForce(p)
 	if where == "" {
 		where = "nowhere"
@@ -106,10 +118,11 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 
 // Preview shows which phases a change of phase replaces and where, and which date would replace it.
 func (t *table) Preview(r *op25bv1.PreviewResponse) error {
+	z := t.zone(r.UtcOffset)
 	var b strings.Builder
 	b.WriteString(brokenNote(r.Broken))
 	if u := r.Undoes; u != nil {
-		b.WriteString(wrapped("", plain(fmt.Sprintf("This undoes the activation of phase %s by %s, revision %d of %s: %s", u.Phase, u.Author, u.Revision, t.moment(u.Time), u.Reason)), 4))
+		b.WriteString(wrapped("", plain(fmt.Sprintf("This undoes the activation of phase %s by %s, revision %d of %s: %s", u.Phase, u.Author, u.Revision, z.moment(u.Time), u.Reason)), 4))
 	}
 	changed := map[string]bool{}
 	for _, c := range r.Changes {
@@ -123,12 +136,12 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	if len(changed) == 0 {
 		b.WriteString("Nothing changes now: this is in force there already.\n")
 	} else {
-		fmt.Fprintf(&b, "This changes %d of %s.\n", len(changed), count(r.Switches, "switch"))
+		fmt.Fprintf(&b, "This changes %d of %s.\n", len(changed), prose.Count(r.Switches, "switch"))
 	}
 	if r.NextTurn == nil {
 		b.WriteString("No date replaces it: it stays until another phase is activated.\n")
 	} else {
-		b.WriteString(t.phaseTurn(r.NextTurn))
+		b.WriteString(phaseTurn(z, r.NextTurn))
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
@@ -143,8 +156,8 @@ func brokenNote(why string) string {
 }
 
 // phaseTurn is what the date of a phase changes.
-func (t *table) phaseTurn(turn *op25bv1.PhaseTurn) string {
-	text := wrapped("", plain(fmt.Sprintf("The date of phase %s changes this at %s:", turn.Phase, t.moment(turn.Time))), 4)
+func phaseTurn(z zone, turn *op25bv1.PhaseTurn) string {
+	text := wrapped("", plain(fmt.Sprintf("The date of phase %s changes this at %s:", turn.Phase, z.moment(turn.Time))), 4)
 	for _, c := range turn.Changes {
 		text += phaseChange("  ", c)
 	}
@@ -156,7 +169,7 @@ func phaseChange(indent string, c *op25bv1.PhaseChange) string {
 	if c.From == c.To {
 		what = fmt.Sprintf("phase %s stays", c.To)
 	}
-	return wrapped(indent, plain(fmt.Sprintf("%s on %s: %s", linesOf(c), named(c.Switches, manyNames), what)), 4)
+	return wrapped(indent, plain(fmt.Sprintf("%s on %s: %s", linesOf(c), prose.List(c.Switches, manyNames), what)), 4)
 }
 
 func linesOf(c *op25bv1.PhaseChange) string {

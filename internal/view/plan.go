@@ -2,18 +2,90 @@ package view
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
-	"op25b/internal/plan"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// manyNames is how many switches are named for which there is the same to say.
+// Values of SwitchPlan.standing, EntryChange.kind and Sentence.severity that are shown in their own way.
+const (
+	standingRead  = "read"
+	standingEmpty = "empty"
+	standingGone  = "gone"
+
+	entryAdded   = "added"
+	entryRemoved = "removed"
+
+	severityStops = "stops"
+	severityOpens = "opens"
+)
+
+// manyNames is how many switches a list names before it only counts the rest.
 const manyNames = 8
 
-// Plan shows a plan as package plan writes it.
+// Plan shows the documents that change, each switch with its drift and its change, and the totals. Switches with the same plan share a
+// section. full shows the lines of the documents.
 func (t *table) Plan(p *op25bv1.Plan, full bool) error {
-	return plan.Text{Color: t.opts.Colour, Diff: full, Width: Width}.Write(t.w, p)
+	var b strings.Builder
+	z := t.zone(p.UtcOffset)
+	on := fmt.Sprintf("on revision %d", p.Base)
+	if p.Base == 0 {
+		on = "as the first revision"
+	}
+	b.WriteString(wrapped("", plain(fmt.Sprintf("plan %s, policy %s, made %s", on, p.Policy, z.moment(p.Time))), 0) + "\n")
+	if len(p.Documents) > 0 {
+		b.WriteString("documents\n")
+		for _, d := range p.Documents {
+			t.changedDocument(&b, d, full)
+		}
+		b.WriteByte('\n')
+	}
+	for _, g := range alike(p.Switches) {
+		t.planned(&b, g)
+	}
+	for _, note := range p.Notes {
+		b.WriteString(wrapped("note: ", plain(note), 0))
+	}
+	if len(p.Notes) > 0 {
+		b.WriteByte('\n')
+	}
+	t.totals(&b, p)
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
+
+// changedDocument is one line about a document, with its difference below if full.
+func (t *table) changedDocument(b *strings.Builder, d *op25bv1.DocumentDiff, full bool) {
+	sign, code := "~ ", yellow
+	switch {
+	case d.Added:
+		sign, code = "+ ", green
+	case d.Removed:
+		sign, code = "- ", red
+	}
+	lines := strings.Split(strings.TrimSuffix(d.Unified, "\n"), "\n")
+	added, removed := 0, 0
+	for _, line := range body(lines) {
+		switch {
+		case strings.HasPrefix(line, "+"):
+			added++
+		case strings.HasPrefix(line, "-"):
+			removed++
+		}
+	}
+	more := ""
+	if d.Truncated {
+		more = ", and more"
+	}
+	text := fmt.Sprintf("%s: %s added, %d removed%s", strings.TrimPrefix(d.Path, "files/"), prose.Count(added, "line"), removed, more)
+	b.WriteString(t.signed("  ", code, sign, text))
+	if full {
+		t.unified(b, lines)
+	}
 }
 
 // document is the difference of one document.
@@ -30,10 +102,22 @@ func (t *table) document(b *strings.Builder, d *op25bv1.DocumentDiff) {
 	if d.Unified == "" {
 		return
 	}
-	lines := strings.Split(strings.TrimSuffix(d.Unified, "\n"), "\n")
+	t.unified(b, body(strings.Split(strings.TrimSuffix(d.Unified, "\n"), "\n")))
+	if d.Truncated {
+		b.WriteString("    ... cut at 64 KiB\n")
+	}
+}
+
+// body is a unified difference without the two lines that name the files.
+func body(lines []string) []string {
 	for len(lines) > 0 && (strings.HasPrefix(lines[0], "--- ") || strings.HasPrefix(lines[0], "+++ ")) {
 		lines = lines[1:]
 	}
+	return lines
+}
+
+// unified writes lines of a unified difference, which are never broken.
+func (t *table) unified(b *strings.Builder, lines []string) {
 	for _, line := range lines {
 		code := ""
 		switch {
@@ -44,69 +128,195 @@ func (t *table) document(b *strings.Builder, d *op25bv1.DocumentDiff) {
 		}
 		fmt.Fprintf(b, "    %s\n", t.colour(code, plain(strings.ReplaceAll(line, "\t", "    "))))
 	}
-	if d.Truncated {
-		b.WriteString("    ... cut at 64 KiB\n")
-	}
 }
 
-func (t *table) names(names []string, full bool) string {
-	if full {
-		return named(names, len(names))
-	}
-	return named(names, manyNames)
+// signed is a text behind a coloured sign.
+func (t *table) signed(indent, code, sign, text string) string {
+	lines := wrapped(indent+sign, plain(text), 0)
+	return indent + t.colour(code, sign) + lines[len(indent+sign):]
 }
 
-// standing is how a switch was found, in words.
-func standing(sw *op25bv1.SwitchPlan) string {
-	text := map[string]string{
-		"unreachable":   "could not be read",
-		"empty":         "runs no program",
-		"other-program": "runs another program",
-		"gone":          "is not in the inventory any more",
-	}[sw.Standing]
-	if text == "" {
-		text = sw.Standing
+// A section is the switches that share one plan.
+type section struct {
+	names []string
+	plan  *op25bv1.SwitchPlan // of the first
+}
+
+// alike joins the switches whose plans differ in name and address alone, in the order of the first of each.
+func alike(switches []*op25bv1.SwitchPlan) []*section {
+	var all []*section
+	at := make(map[string]*section)
+	for _, s := range switches {
+		bare := proto.CloneOf(s)
+		bare.Switch, bare.Address = "", ""
+		key, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
+		g := at[string(key)]
+		if g == nil || err != nil {
+			g = &section{plan: s}
+			at[string(key)] = g
+			all = append(all, g)
+		}
+		g.names = append(g.names, s.Switch)
 	}
-	if sw.Reason != "" {
-		text += ": " + sw.Reason
+	return all
+}
+
+func (g *section) title() string {
+	text := fmt.Sprintf("switch %s at %s", g.names[0], g.plan.Address)
+	if len(g.names) > 1 {
+		text = fmt.Sprintf("%s: %s", prose.Count(len(g.names), "switch"), prose.List(g.names, manyNames))
+	}
+	if g.plan.AppliedRevision != 0 {
+		text += fmt.Sprintf(", brought to revision %d", g.plan.AppliedRevision)
 	}
 	return text
 }
 
-// difference lists entries.
-func (t *table) difference(b *strings.Builder, title string, d *op25bv1.Difference, full bool) {
-	total := d.GetAdded() + d.GetChanged() + d.GetRemoved()
-	if total == 0 {
+// planned is the plan of the switches of a section.
+func (t *table) planned(b *strings.Builder, g *section) {
+	s := g.plan
+	b.WriteString(wrapped("", plain(g.title()), 0))
+	line := func(label, text string) { b.WriteString(wrapped("  "+label, plain(text), 0)) }
+	if s.Standing != standingRead {
+		line(plain(s.Standing)+": ", s.Reason)
+	}
+	if s.Error != "" {
+		b.WriteString(t.colour(red, paragraphs("  error: ", s.Error)) + "\n")
 		return
 	}
-	fmt.Fprintf(b, "    %s: %d added, %d changed, %d removed", title, d.Added, d.Changed, d.Removed)
-	if d.Foreign > 0 {
-		fmt.Fprintf(b, "; of the added %d that nobody asked for", d.Foreign)
+	if d := s.Drift; size(d) > 0 {
+		line("", fmt.Sprintf("drift: not as it was left: %s added by another hand, %d changed, %d missing", prose.Count(d.Added, "entry"), d.Changed, d.Removed))
+		t.entries(b, "    ", d, "")
+	}
+	t.meaning(b, s.Meaning)
+	switch {
+	case s.Standing == standingGone:
+	case s.Updates == 0:
+		line("", "nothing to write")
+	case size(s.Change) == 0:
+		line("", fmt.Sprintf("%s, and nothing that packets meet: rule sets for later", prose.Count(s.Updates, "update")))
+	default:
+		line("", fmt.Sprintf("%s to add, %d to change, %d to remove, by %s in %s", prose.Count(s.Change.Added, "entry"), s.Change.Changed, s.Change.Removed,
+			prose.Count(s.Updates, "update"), prose.Count(len(s.Steps), "step")))
+		t.entries(b, "    ", s.Change, "")
+		if fills := fullest(s.Tables); fills != "" {
+			line("capacity: ", fills)
+		}
 	}
 	b.WriteByte('\n')
-	for _, e := range d.Entries {
-		switch e.Kind {
-		case "added":
-			b.WriteString(t.colour(green, wrapped("      + ", plain(e.New), 0)))
-		case "removed":
-			b.WriteString(t.colour(red, wrapped("      - ", plain(e.Old), 0)))
-		default:
-			b.WriteString(t.colour(yellow, wrapped("      ~ ", plain(e.Old), 0)))
-			b.WriteString(t.colour(yellow, wrapped("        becomes ", plain(e.New), 8)))
-		}
+}
+
+// paragraphs is a text of several lines, each wrapped and indented under the first.
+func paragraphs(first, s string) string {
+	text := ""
+	for line := range strings.SplitSeq(strings.TrimRight(s, "\n"), "\n") {
+		text += wrapped(first, plain(line), 0)
+		first = strings.Repeat(" ", prose.Columns(first))
 	}
-	if left := total - uint64(len(d.Entries)); left > 0 {
-		how := "--full shows them"
-		if full {
-			how = "a plan lists 10,000 at most"
+	return text
+}
+
+// meaning is what a change means, what stops mail first.
+func (t *table) meaning(b *strings.Builder, list []*op25bv1.Sentence) {
+	for _, kind := range []struct{ severity, label, code string }{
+		{severityStops, "STOPS  ", red}, {severityOpens, "opens  ", green}, {"", "       ", ""},
+	} {
+		for _, s := range list {
+			known := s.Severity == severityStops || s.Severity == severityOpens
+			if s.Severity == kind.severity || kind.severity == "" && !known {
+				b.WriteString(t.colour(kind.code, wrapped("  "+kind.label, plain(s.Text), 0)))
+			}
 		}
-		fmt.Fprintf(b, "      ... %d more; %s\n", left, how)
 	}
 }
 
-func unread(s *op25bv1.Totals) string {
-	if s.SwitchesUnread == 0 {
-		return ""
+// entries lists the entries of a difference; how says where the rest can be seen.
+func (t *table) entries(b *strings.Builder, indent string, d *op25bv1.Difference, how string) {
+	for _, e := range d.GetEntries() {
+		switch e.Kind {
+		case entryAdded:
+			b.WriteString(t.signed(indent, green, "+ ", e.New))
+		case entryRemoved:
+			b.WriteString(t.signed(indent, red, "- ", e.Old))
+		default:
+			old := e.Old
+			if old == "" {
+				old = "the program's own default"
+			}
+			b.WriteString(t.signed(indent, yellow, "~ ", old))
+			b.WriteString(wrapped(indent+"    -> ", plain(e.New), 0))
+		}
 	}
-	return fmt.Sprintf(" %s could not be read.", count(s.SwitchesUnread, "switch"))
+	if left := size(d) - uint64(len(d.GetEntries())); left > 0 {
+		fmt.Fprintf(b, "%s... and %s more%s\n", indent, prose.Number(left), how)
+	}
 }
+
+// halfFull is the share of a table from which on its fill is shown.
+const halfFull = 0.5
+
+// fullest names the tables that are half full or more, or else the fullest one.
+func fullest(tables []*op25bv1.TableFill) string {
+	var texts []string
+	most := -1
+	for i, f := range tables {
+		if most < 0 || share(f) > share(tables[most]) {
+			most = i
+		}
+		if share(f) >= halfFull {
+			texts = append(texts, fill(f))
+		}
+	}
+	if len(texts) == 0 && most >= 0 {
+		return fill(tables[most]) + "; all others have more room"
+	}
+	return strings.Join(texts, "; ")
+}
+
+func share(f *op25bv1.TableFill) float64 {
+	if f.Size == 0 {
+		return 0
+	}
+	return float64(f.Entries) / float64(f.Size)
+}
+
+func fill(f *op25bv1.TableFill) string {
+	return fmt.Sprintf("%s %s of %s", f.Table, prose.Number(f.Entries), prose.Number(f.Size))
+}
+
+func (t *table) totals(b *strings.Builder, p *op25bv1.Plan) {
+	s := p.Totals
+	if s == nil {
+		s = &op25bv1.Totals{}
+	}
+	line := func(code, format string, args ...any) {
+		b.WriteString(t.colour(code, wrapped("", fmt.Sprintf(format, args...), 0)))
+	}
+	switches := prose.Count(s.Switches, "switch")
+	switch {
+	case p.Changes:
+		line("", "%s to add, %d to change, %d to remove, by %s to %d of %s",
+			prose.Count(s.Added, "entry"), s.Changed, s.Removed, prose.Count(s.Updates, "update"), s.SwitchesChanged, switches)
+	case s.Updates > 0:
+		line("", "nothing to change but rule sets for later, by %s to %d of %s", prose.Count(s.Updates, "update"), s.SwitchesChanged, switches)
+	default:
+		line("", "nothing to change: documents and switches are as they should be, as far as they could be read")
+	}
+	if s.SwitchesDrifted > 0 {
+		line("", "drift: %s on %s", prose.Count(s.Drifted, "entry"), prose.Count(s.SwitchesDrifted, "switch"))
+	}
+	if s.SwitchesUnread > 0 {
+		line("", "%s could not be read; that part of the plan is assumed", prose.Count(s.SwitchesUnread, "switch"))
+	}
+	if s.SwitchesRefused > 0 {
+		line(red, "%s would refuse this, for the errors above", prose.Count(s.SwitchesRefused, "switch"))
+	}
+	if s.SwitchesWaiting > 0 {
+		line("", "%s would wait for the first phase", prose.Count(s.SwitchesWaiting, "switch"))
+	}
+	if s.Stops > 0 {
+		line(red, "this stops mail: see the lines marked STOPS")
+	}
+}
+
+func size(d *op25bv1.Difference) uint64 { return d.GetAdded() + d.GetChanged() + d.GetRemoved() }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -60,7 +61,7 @@ func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchSta
 		missing = append(missing, plain(name)+" ("+plain(text)+")")
 	}
 	text := fmt.Sprintf("revision %d is stored; %d of %s were in it after %v, which --timeout allows",
-		stored.Number, len(switches)-len(missing), count(len(switches), "switch"), within)
+		stored.Number, len(switches)-len(missing), prose.Count(len(switches), "switch"), within)
 	if more := len(missing) - unfinishedShown; more > 0 {
 		missing = append(missing[:unfinishedShown], fmt.Sprintf("%d more", more))
 	}
@@ -71,7 +72,7 @@ func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchSta
 }
 
 func (t *table) done(d *op25bv1.Done, took string) string {
-	text := fmt.Sprintf("%s converged", count(d.Converged, "switch"))
+	text := fmt.Sprintf("%s converged", prose.Count(d.Converged, "switch"))
 	if len(d.Failed) > 0 {
 		text += fmt.Sprintf(", %d failed", len(d.Failed))
 	}

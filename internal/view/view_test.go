@@ -6,15 +6,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -233,7 +236,28 @@ func answers() []shown {
 			Ja: "送信メールサーバーをsmtp.carrier.exampleに、ポート番号を465に、暗号化をSSL/TLSに設定し、メールアドレスによる認証を有効にしてください。",
 		}},
 	}
+	plan := &op25bv1.Plan{
+		Base: 6, Policy: "spinnet-2006", Time: at("2026-11-21T15:00:00Z"), UtcOffset: "+09:00", Changes: true,
+		Documents: []*op25bv1.DocumentDiff{{Path: "files/policy.yaml", Unified: "--- current/policy.yaml\n+++ proposed/policy.yaml\n@@ -1,2 +1,3 @@\n name: spinnet-2006\n-a: 1\n+a: 2\n+b: 3\n"}},
+		Switches: []*op25bv1.SwitchPlan{
+			{
+				Switch: "edge-1", Address: "192.0.2.1:9559", Standing: "read", AppliedRevision: 6, Drift: difference(), Change: difference(), Updates: 40,
+				Steps: []*op25bv1.PlanStep{{Why: "make", Updates: 40}}, Tables: []*op25bv1.TableFill{{Table: "verdict", Entries: 40_000, Size: 65_536}},
+				Meaning: []*op25bv1.Sentence{
+					{Kind: "phase", Severity: "neutral", Text: "phase in force: before -> mobile-carriers"},
+					{Kind: "verdict", Severity: "stops", Text: "every line: TCP/25 to mobile-carrier (1 prefix) monitor -> drop"},
+					{Kind: "line", Severity: "opens", Text: "line adsl-home moved from isdn to adsl"},
+				},
+			},
+			{Switch: "edge-2", Address: "192.0.2.2:9559", Standing: "unreachable", Reason: "192.0.2.2:9559: connection refused", Error: "table \"verdict\": no room\nand more"},
+		},
+		Totals: &op25bv1.Totals{Switches: 2, SwitchesChanged: 1, SwitchesDrifted: 1, SwitchesUnread: 1, SwitchesRefused: 1, Added: 1, Changed: 1, Removed: 30, Updates: 40, Drifted: 32, Stops: 1, Opens: 1},
+		Notes: []string{
+			"line business-fixed is exempt: " + strings.Repeat("携帯電話会社のメールサーバーへの直接の送信を止める。", 4),
+		},
+	}
 	return []shown{
+		{"plan", plan, func(v View) error { return v.Plan(plan, true) }},
 		{"progress-stored", stored, func(v View) error { return v.Progress(stored) }},
 		{"progress", done, func(v View) error {
 			for _, p := range []*op25bv1.Progress{stored, progress("0", before), progress("1", converged), progress("2", converged), progress("3", failed)} {
@@ -303,7 +327,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 			}
 			for line := range strings.Lines(out.String()) {
-				if n := columns(strings.TrimRight(line, "\n")); n > Width {
+				if n := prose.Columns(strings.TrimRight(line, "\n")); n > Width {
 					t.Errorf("%d columns: %s", n, line)
 				}
 				if strings.ContainsRune(line, '\x1b') {
@@ -325,6 +349,70 @@ func TestTable(t *testing.T) {
 				t.Errorf("colours say what the text does not:\n%s", coloured.String())
 			}
 		})
+	}
+}
+
+// hostile is what a document or another caller may put into a name, a title or a reason: it clears the screen, turns the text around, hides,
+// and begins a line of its own.
+const hostile = "\x1b[2J\u202e\u2066\u200b\u00ad\u2028\u3164\r\nSTOPS"
+
+// poison appends hostile to every string in a message but those of the fields spared, and returns how to undo that.
+func poison(m protoreflect.Message, spared ...protoreflect.Name) (undo func()) {
+	var undone []func()
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case slices.Contains(spared, fd.Name()) || fd.IsMap():
+		case fd.Kind() == protoreflect.StringKind && fd.IsList():
+			list := v.List()
+			for i := range list.Len() {
+				was := list.Get(i)
+				list.Set(i, protoreflect.ValueOfString(was.String()+hostile))
+				undone = append(undone, func() { list.Set(i, was) })
+			}
+		case fd.Kind() == protoreflect.StringKind:
+			m.Set(fd, protoreflect.ValueOfString(v.String()+hostile))
+			undone = append(undone, func() { m.Set(fd, v) })
+		case fd.Kind() == protoreflect.MessageKind && fd.IsList():
+			for i := range v.List().Len() {
+				undone = append(undone, poison(v.List().Get(i).Message(), spared...))
+			}
+		case fd.Kind() == protoreflect.MessageKind:
+			undone = append(undone, poison(v.Message(), spared...))
+		}
+		return true
+	})
+	return func() {
+		for _, f := range slices.Backward(undone) {
+			f()
+		}
+	}
+}
+
+// Whatever the strings of an answer hold, nothing of it moves or hides text on a terminal, and none begins a line.
+func TestNothingSteers(t *testing.T) {
+	codes := []protoreflect.Name{"kind", "severity", "standing", "outcome", "status", "utc_offset"}
+	for _, spared := range [][]protoreflect.Name{nil, codes} {
+		for _, a := range answers() {
+			if a.message == nil {
+				continue
+			}
+			undo := poison(a.message.ProtoReflect(), spared...)
+			var out bytes.Buffer
+			err := a.show(Table(&out, options()))
+			undo()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range out.String() {
+				if r != '\n' && prose.Escape(string(r)) != string(r) {
+					t.Errorf("%s: %U is shown behind %q", a.name, r, out.String()[max(0, i-40):i])
+					break
+				}
+			}
+			if a.name != "plan" && a.name != "check" && a.name != "diff" && strings.Contains(out.String(), "\nSTOPS") { // these have texts of several lines
+				t.Errorf("%s: a string begins a line:\n%s", a.name, out.String())
+			}
+		}
 	}
 }
 
@@ -361,7 +449,7 @@ func TestJSON(t *testing.T) {
 // A view that cannot write says so.
 func TestWriteError(t *testing.T) {
 	for _, a := range answers() {
-		for name, v := range map[string]View{"table": Table(broken{}, options()), "json": JSON(broken{})} {
+		for name, v := range map[string]View{"table": Table(closed{}, options()), "json": JSON(closed{})} {
 			if err := a.show(v); err == nil {
 				t.Errorf("%s as %s: no error from a writer that is closed", a.name, name)
 			}
@@ -369,9 +457,9 @@ func TestWriteError(t *testing.T) {
 	}
 }
 
-type broken struct{}
+type closed struct{}
 
-func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+func (closed) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestAge(t *testing.T) {
 	for d, want := range map[time.Duration]string{

@@ -332,7 +332,9 @@ type ListRecordsResponse struct {
 	Records []*AuditRecord         `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
 	Head    *AuditHead             `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"`
 	// Absent as long as all records are in the store.
-	Checkpoint    *AuditCheckpoint `protobuf:"bytes,50,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Checkpoint *AuditCheckpoint `protobuf:"bytes,50,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// See Plan.utc_offset. Empty while no document can be read.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +388,13 @@ func (x *ListRecordsResponse) GetCheckpoint() *AuditCheckpoint {
 		return x.Checkpoint
 	}
 	return nil
+}
+
+func (x *ListRecordsResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
 }
 
 type VerifyRequest struct {
@@ -637,13 +646,15 @@ const file_op25b_v1_audit_proto_rawDesc = "" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\">\n" +
 	"\x12ListRecordsRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xaa\x01\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xc9\x01\n" +
 	"\x13ListRecordsResponse\x12/\n" +
 	"\arecords\x18\x01 \x03(\v2\x15.op25b.v1.AuditRecordR\arecords\x12'\n" +
 	"\x04head\x18\x02 \x01(\v2\x13.op25b.v1.AuditHeadR\x04head\x129\n" +
 	"\n" +
 	"checkpoint\x182 \x01(\v2\x19.op25b.v1.AuditCheckpointR\n" +
-	"checkpoint\":\n" +
+	"checkpoint\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\":\n" +
 	"\rVerifyRequest\x12)\n" +
 	"\x05known\x18\x01 \x03(\v2\x13.op25b.v1.AuditHeadR\x05known\"\xc1\x01\n" +
 	"\x0eVerifyResponse\x12\x16\n" +

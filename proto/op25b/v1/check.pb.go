@@ -39,7 +39,10 @@ type CheckFrom struct {
 	// The revision of the intent that is asked; 0 is the current one.
 	Revision uint64 `protobuf:"varint,6,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Documents that are asked in place of a revision: what a plan would do.
-	Files         []*File `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
+	Files []*File `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
+	// The moment that is asked about, as a day or a time of the policy's utcOffset: "2006-07-01", "2006-07-01 12:00" or "2006-07-01 12:00:30".
+	// It takes the place of at.
+	LocalAt       string `protobuf:"bytes,80,opt,name=local_at,json=localAt,proto3" json:"local_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -121,6 +124,13 @@ func (x *CheckFrom) GetFiles() []*File {
 		return x.Files
 	}
 	return nil
+}
+
+func (x *CheckFrom) GetLocalAt() string {
+	if x != nil {
+		return x.LocalAt
+	}
+	return ""
 }
 
 type CheckRequest struct {
@@ -218,8 +228,10 @@ type CheckResponse struct {
 	Notes []string `protobuf:"bytes,12,rep,name=notes,proto3" json:"notes,omitempty"`
 	// The revision that answered; 0 for documents of the request.
 	Revision uint64 `protobuf:"varint,13,opt,name=revision,proto3" json:"revision,omitempty"`
-	// All of it for a terminal, with days as the policy counts them.
-	Text          string `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"`
+	// All of it for a terminal, as `op25b check` prints it.
+	Text string `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -348,6 +360,13 @@ func (x *CheckResponse) GetRevision() uint64 {
 func (x *CheckResponse) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
 	}
 	return ""
 }
@@ -964,8 +983,10 @@ type CheckMailResponse struct {
 	Looked    string `protobuf:"bytes,11,opt,name=looked,proto3" json:"looked,omitempty"`
 	// The revision that answered; 0 for documents of the request.
 	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
-	// All of it for a terminal.
-	Text          string `protobuf:"bytes,13,opt,name=text,proto3" json:"text,omitempty"`
+	// All of it for a terminal, as `op25b check --mail` prints it.
+	Text string `protobuf:"bytes,13,opt,name=text,proto3" json:"text,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1087,6 +1108,13 @@ func (x *CheckMailResponse) GetRevision() uint64 {
 func (x *CheckMailResponse) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+func (x *CheckMailResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
 	}
 	return ""
 }
@@ -1236,7 +1264,7 @@ var File_op25b_v1_check_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_check_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/check.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xcf\x01\n" +
+	"\x14op25b/v1/check.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xea\x01\n" +
 	"\tCheckFrom\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\tR\x04line\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x16\n" +
@@ -1244,12 +1272,13 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x1a\n" +
 	"\brevision\x18\x06 \x01(\x04R\brevision\x12$\n" +
-	"\x05files\x18\a \x03(\v2\x0e.op25b.v1.FileR\x05files\"q\n" +
+	"\x05files\x18\a \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x19\n" +
+	"\blocal_at\x18P \x01(\tR\alocalAt\"q\n" +
 	"\fCheckRequest\x12'\n" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
 	"\x04port\x18\x03 \x01(\rR\x04port\x12\x14\n" +
-	"\x05trace\x18\x04 \x01(\bR\x05trace\"\xa4\x03\n" +
+	"\x05trace\x18\x04 \x01(\bR\x05trace\"\xc3\x03\n" +
 	"\rCheckResponse\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x12\n" +
 	"\x04best\x18\x02 \x01(\tR\x04best\x12\x16\n" +
@@ -1266,7 +1295,9 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\aresults\x18\v \x03(\v2\x15.op25b.v1.CheckResultR\aresults\x12\x14\n" +
 	"\x05notes\x18\f \x03(\tR\x05notes\x12\x1a\n" +
 	"\brevision\x18\r \x01(\x04R\brevision\x12\x12\n" +
-	"\x04text\x18\x0e \x01(\tR\x04text\"1\n" +
+	"\x04text\x18\x0e \x01(\tR\x04text\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"1\n" +
 	"\x05Named\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\"h\n" +
@@ -1313,7 +1344,7 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x10CheckMailRequest\x12'\n" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
-	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xa9\x03\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xc8\x03\n" +
 	"\x11CheckMailResponse\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12+\n" +
@@ -1328,7 +1359,9 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	" \x01(\tR\tpublished\x12\x16\n" +
 	"\x06looked\x18\v \x01(\tR\x06looked\x12\x1a\n" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12\x12\n" +
-	"\x04text\x18\r \x01(\tR\x04text\"\xa9\x01\n" +
+	"\x04text\x18\r \x01(\tR\x04text\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa9\x01\n" +
 	"\vMailSetting\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1e\n" +

@@ -781,7 +781,9 @@ type HistoryResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Revisions []*Revision            `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
 	// The same revisions, and between them the dates that came while each was the current one, the newest first.
-	Entries       []*HistoryEntry `protobuf:"bytes,60,rep,name=entries,proto3" json:"entries,omitempty"`
+	Entries []*HistoryEntry `protobuf:"bytes,60,rep,name=entries,proto3" json:"entries,omitempty"`
+	// See Plan.utc_offset. Empty while no document can be read.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -828,6 +830,13 @@ func (x *HistoryResponse) GetEntries() []*HistoryEntry {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *HistoryResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
 }
 
 // One change of what is in force: by a person, or by the calendar.
@@ -1741,10 +1750,12 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\v2\x12.op25b.v1.RevisionR\brevision\">\n" +
 	"\x0eHistoryRequest\x12\x16\n" +
 	"\x06before\x18\x01 \x01(\x04R\x06before\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"u\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"\x94\x01\n" +
 	"\x0fHistoryResponse\x120\n" +
 	"\trevisions\x18\x01 \x03(\v2\x12.op25b.v1.RevisionR\trevisions\x120\n" +
-	"\aentries\x18< \x03(\v2\x16.op25b.v1.HistoryEntryR\aentries\"t\n" +
+	"\aentries\x18< \x03(\v2\x16.op25b.v1.HistoryEntryR\aentries\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"t\n" +
 	"\fHistoryEntry\x120\n" +
 	"\brevision\x18\x01 \x01(\v2\x12.op25b.v1.RevisionH\x00R\brevision\x12)\n" +
 	"\x04date\x18\x02 \x01(\v2\x13.op25b.v1.DateEventH\x00R\x04dateB\a\n" +

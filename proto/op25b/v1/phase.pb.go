@@ -75,7 +75,9 @@ type ListPhasesResponse struct {
 	NextTurn *PhaseTurn `protobuf:"bytes,70,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
 	// Why the documents of the revision cannot be used; empty if they can. Then phases are those of these documents, or of the newest earlier
 	// ones that can be read.
-	Broken        string `protobuf:"bytes,71,opt,name=broken,proto3" json:"broken,omitempty"`
+	Broken string `protobuf:"bytes,71,opt,name=broken,proto3" json:"broken,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -155,6 +157,13 @@ func (x *ListPhasesResponse) GetNextTurn() *PhaseTurn {
 func (x *ListPhasesResponse) GetBroken() string {
 	if x != nil {
 		return x.Broken
+	}
+	return ""
+}
+
+func (x *ListPhasesResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
 	}
 	return ""
 }
@@ -449,7 +458,9 @@ type ShowPhaseResponse struct {
 	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	Phase    *Phase                 `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
 	// In their order: the first that matches decides.
-	Rules         []*PhaseRule `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
+	Rules []*PhaseRule `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -503,6 +514,13 @@ func (x *ShowPhaseResponse) GetRules() []*PhaseRule {
 		return x.Rules
 	}
 	return nil
+}
+
+func (x *ShowPhaseResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
 }
 
 // A rule of a phase.
@@ -701,7 +719,9 @@ type PreviewResponse struct {
 	// The next date that would change the phase for some of these lines; absent if there is none.
 	NextTurn *PhaseTurn `protobuf:"bytes,72,opt,name=next_turn,json=nextTurn,proto3" json:"next_turn,omitempty"`
 	// As in ListPhasesResponse.
-	Broken        string `protobuf:"bytes,73,opt,name=broken,proto3" json:"broken,omitempty"`
+	Broken string `protobuf:"bytes,73,opt,name=broken,proto3" json:"broken,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -788,6 +808,13 @@ func (x *PreviewResponse) GetNextTurn() *PhaseTurn {
 func (x *PreviewResponse) GetBroken() string {
 	if x != nil {
 		return x.Broken
+	}
+	return ""
+}
+
+func (x *PreviewResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
 	}
 	return ""
 }
@@ -1092,7 +1119,7 @@ var File_op25b_v1_phase_proto protoreflect.FileDescriptor
 const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
 	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\"\x13\n" +
-	"\x11ListPhasesRequest\"\x9b\x02\n" +
+	"\x11ListPhasesRequest\"\xba\x02\n" +
 	"\x12ListPhasesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\tR\x06policy\x12.\n" +
@@ -1100,7 +1127,9 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06phases\x18\x04 \x03(\v2\x0f.op25b.v1.PhaseR\x06phases\x12.\n" +
 	"\x04next\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x120\n" +
 	"\tnext_turn\x18F \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\x12\x16\n" +
-	"\x06broken\x18G \x01(\tR\x06broken\"\x82\x01\n" +
+	"\x06broken\x18G \x01(\tR\x06broken\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\x82\x01\n" +
 	"\tPhaseTurn\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
@@ -1123,11 +1152,13 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"by_default\x18\x03 \x01(\bR\tbyDefault\x12\x1c\n" +
 	"\tconfirmed\x18\x1e \x01(\bR\tconfirmed\"(\n" +
 	"\x10ShowPhaseRequest\x12\x14\n" +
-	"\x05phase\x18\x01 \x01(\tR\x05phase\"\x81\x01\n" +
+	"\x05phase\x18\x01 \x01(\tR\x05phase\"\xa0\x01\n" +
 	"\x11ShowPhaseResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12%\n" +
 	"\x05phase\x18\x02 \x01(\v2\x0f.op25b.v1.PhaseR\x05phase\x12)\n" +
-	"\x05rules\x18\x03 \x03(\v2\x13.op25b.v1.PhaseRuleR\x05rules\"\xab\x01\n" +
+	"\x05rules\x18\x03 \x03(\v2\x13.op25b.v1.PhaseRuleR\x05rules\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xab\x01\n" +
 	"\tPhaseRule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x18\n" +
@@ -1141,7 +1172,7 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x04 \x01(\x04R\x04base\x12&\n" +
-	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xb8\x02\n" +
+	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xd7\x02\n" +
 	"\x0fPreviewResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
@@ -1150,7 +1181,9 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06undoes\x18F \x01(\v2\x14.op25b.v1.ActivationR\x06undoes\x12.\n" +
 	"\x04time\x18G \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x120\n" +
 	"\tnext_turn\x18H \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\x12\x16\n" +
-	"\x06broken\x18I \x01(\tR\x06broken\"\xa3\x01\n" +
+	"\x06broken\x18I \x01(\tR\x06broken\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa3\x01\n" +
 	"\vPhaseChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +

@@ -179,7 +179,9 @@ type Plan struct {
 	// Something would be changed: a document or a switch. This is what the exit status of `op25b plan` goes by: 0 without, 2 with changes.
 	Changes bool `protobuf:"varint,8,opt,name=changes,proto3" json:"changes,omitempty"`
 	// What to look at before applying, as sentences, such as exemptions whose review is due.
-	Notes         []string `protobuf:"bytes,9,rep,name=notes,proto3" json:"notes,omitempty"`
+	Notes []string `protobuf:"bytes,9,rep,name=notes,proto3" json:"notes,omitempty"`
+	// The policy's utcOffset, such as "+09:00" or "Z": its dates begin and end there, and people are shown times in it.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -275,6 +277,13 @@ func (x *Plan) GetNotes() []string {
 		return x.Notes
 	}
 	return nil
+}
+
+func (x *Plan) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
 }
 
 // Sums over the switches of a plan.
@@ -957,7 +966,7 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\x05added\x18\x02 \x01(\bR\x05added\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\bR\aremoved\x12\x18\n" +
 	"\aunified\x18\x04 \x01(\tR\aunified\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xca\x02\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xe9\x02\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x04R\x04base\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -967,7 +976,9 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\bswitches\x18\x06 \x03(\v2\x14.op25b.v1.SwitchPlanR\bswitches\x12(\n" +
 	"\x06totals\x18\a \x01(\v2\x10.op25b.v1.TotalsR\x06totals\x12\x18\n" +
 	"\achanges\x18\b \x01(\bR\achanges\x12\x14\n" +
-	"\x05notes\x18\t \x03(\tR\x05notes\"\xa3\x03\n" +
+	"\x05notes\x18\t \x03(\tR\x05notes\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa3\x03\n" +
 	"\x06Totals\x12\x1a\n" +
 	"\bswitches\x18\x01 \x01(\rR\bswitches\x12)\n" +
 	"\x10switches_changed\x18\x02 \x01(\rR\x0fswitchesChanged\x12)\n" +

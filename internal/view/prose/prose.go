@@ -1,0 +1,143 @@
+// Package prose prepares text for a terminal: it escapes, measures, wraps and counts.
+//
+// It is not specific to any message. Package view uses it for whole answers, and packages that make sentences use it for their parts.
+package prose
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// Escape replaces what would move or hide other text on a terminal by its code point, as in \u202e: control characters with the newline,
+// bidirectional controls, zero-width characters and invalid UTF-8. The result is one line.
+func Escape(s string) string {
+	if !strings.ContainsFunc(s, hidden) && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		switch {
+		case !hidden(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// hidden reports whether a character is of category C, the line separators, and characters that are shown as nothing (Unicode Standard section 5.21).
+func hidden(r rune) bool {
+	return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
+}
+
+// width measures characters of ambiguous width as one column, whatever the locale is, so that the same answer always has the same lines.
+var width = &runewidth.Condition{StrictEmojiNeutral: true}
+
+// Columns returns how many columns a text takes on a terminal. Most East Asian characters take two (Unicode Standard Annex 11).
+func Columns(s string) int { return width.StringWidth(s) }
+
+// Cut shortens a text to a number of columns, with an ellipsis in place of what is left out.
+func Cut(s string, columns int) string { return width.Truncate(s, columns, "…") }
+
+// Wrap breaks a text at spaces into lines of at most a number of columns, each with its newline. The first line follows first. The others
+// are indented by hang columns, or by the columns of first if hang is 0. East Asian text has no spaces and may break between any two of its
+// characters, but not before closing punctuation. A longer word stays whole.
+func Wrap(first, s string, hang, columns int) string {
+	var b strings.Builder
+	b.WriteString(first)
+	at, empty := Columns(first), true
+	indent := cmp.Or(hang, at)
+	line := func() {
+		b.WriteString("\n" + strings.Repeat(" ", indent))
+		at = indent
+	}
+	for word := range strings.FieldsSeq(s) {
+		for i, part := range parts(word) {
+			n := Columns(part)
+			switch {
+			case i > 0 && at+n > columns, i == 0 && !empty && at+1+n > columns:
+				line()
+			case i == 0 && !empty:
+				b.WriteByte(' ')
+				at++
+			}
+			b.WriteString(part)
+			at += n
+			empty = false
+		}
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// parts divides a word where a line may break: before and after each wide character, unless closing punctuation follows.
+func parts(word string) []string {
+	if width.StringWidth(word) == utf8.RuneCountInString(word) { // nothing wide
+		return []string{word}
+	}
+	var all []string
+	begin, wide := 0, false
+	for i, r := range word {
+		n := width.RuneWidth(r)
+		if i > begin && n > 0 && (wide || n == 2) && !closing(r) {
+			all = append(all, word[begin:i])
+			begin = i
+		}
+		if n > 0 {
+			wide = n == 2
+		}
+	}
+	return append(all, word[begin:])
+}
+
+// closing reports whether a character must not begin a line (JIS X 4051, kinsoku).
+func closing(r rune) bool {
+	return unicode.In(r, unicode.Pe, unicode.Pf) || strings.ContainsRune("、。,.・:;?!ー々", r)
+}
+
+// An Integer is what can be counted.
+type Integer interface{ ~int | ~uint32 | ~uint64 }
+
+// Number writes a number with a comma between thousands: 65,536.
+func Number[N Integer](n N) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Count writes a number and its noun: 1 switch, 2 switches, 1,204 keys.
+func Count[N Integer](n N, noun string) string { return Number(n) + " " + Plural(n, noun) }
+
+// Plural returns the noun in the form that a number asks for.
+func Plural[N Integer](n N, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok && !strings.ContainsAny(stem[len(stem)-1:], "aeou") {
+		return stem + "ies"
+	}
+	for _, end := range []string{"ch", "sh", "s", "x"} {
+		if strings.HasSuffix(noun, end) {
+			return noun + "es"
+		}
+	}
+	return noun + "s"
+}
+
+// List joins names with commas, and only counts those beyond the first most.
+func List(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %s more", strings.Join(names[:most], ", "), Number(len(names)-most))
+}
