@@ -163,7 +163,7 @@ func (w *wayBack) spoil(kind int) string {
 	in, _ := w.now()
 	ctx := generous(w.t)
 	if kind == 0 {
-		_, err := w.store.Intent().Put(ctx, store.Change{
+		_, err := w.store.Revisions().Put(ctx, store.Change{
 			Base: in.Number, Author: "another hand", Reason: "spoilt", Documents: map[string][]byte{"files/policy.yaml": []byte("kind: [Policy")}, KeepOthers: true,
 		})
 		if err != nil {

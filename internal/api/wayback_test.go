@@ -149,7 +149,7 @@ func TestI13BrokenDocuments(t *testing.T) {
 	c, phases := op25bv1.NewIntentServiceClient(conn), op25bv1.NewPhaseServiceClient(conn)
 	breaks := func(base uint64) {
 		t.Helper()
-		_, err := w.store.Intent().Put(within(t), store.Change{
+		_, err := w.store.Revisions().Put(within(t), store.Change{
 			Base: base, Author: "another hand", Reason: "test", Documents: map[string][]byte{"files/policy.yaml": []byte("kind: [Policy")}, KeepOthers: true,
 		})
 		if err != nil {

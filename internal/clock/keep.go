@@ -63,7 +63,7 @@ func ConfirmAt(ctx context.Context, s *store.Store, controller string, record st
 		return fmt.Errorf("%w: %q; there are %q", ErrAbsent, controller, names)
 	}
 	said := confirmation{By: record.Who, At: time.Now()}
-	return store.JSON[confirmation](s, confirmKind).PutRecorded(ctx, controller, store.AnyRevision, said, record)
+	return store.JSON[confirmation](s, confirmKind).PutRecorded(ctx, controller, store.AnyVersion, said, record)
 }
 
 // A Keeper compares a clock with those of the other controllers.
@@ -105,7 +105,7 @@ func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper
 	r, err := k.times.Get(ctx, timeName)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		head, err := s.Intent().Head(ctx) // of a store that had no time yet
+		head, err := s.Revisions().Head(ctx) // of a store that had no time yet
 		if err != nil {
 			return nil, err
 		}
@@ -115,13 +115,13 @@ func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper
 	case err != nil:
 		return nil, err
 	default:
-		k.last, k.lastRev = r.Value, r.Rev
+		k.last, k.lastRev = r.Value, r.Version
 	}
 	said, err := store.JSON[confirmation](s, confirmKind).Get(ctx, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
 		return nil, err
 	}
-	k.confirmed = said.Rev
+	k.confirmed = said.Version
 	if !c.begun() { // a clock that was compared stays trusted when the store is replaced
 		c.starts(k.last)
 	}
@@ -182,8 +182,8 @@ func (k *Keeper) Run(ctx context.Context) {
 				return
 			}
 			for _, e := range some {
-				if e.Name == k.name && !e.Deleted && e.Rev > k.confirmed {
-					k.confirmed = e.Rev
+				if e.Name == k.name && !e.Deleted && e.Version > k.confirmed {
+					k.confirmed = e.Version
 					k.clock.Confirm()
 				}
 			}
@@ -246,10 +246,10 @@ func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
 
 // timeIs takes in the store's time.
 func (k *Keeper) timeIs(e store.Event[storeTime]) {
-	if e.Deleted || e.Err != nil || e.Rev <= k.lastRev {
+	if e.Deleted || e.Err != nil || e.Version <= k.lastRev {
 		return
 	}
-	k.timeNow(e.Value, e.Rev)
+	k.timeNow(e.Value, e.Version)
 }
 
 // timeNow takes in the store's time as it was written a moment ago.
@@ -294,7 +294,7 @@ func (k *Keeper) scene() scene {
 // write writes down this controller's time and, if it is trusted and nobody else keeps it, the store's.
 func (k *Keeper) write(ctx context.Context, may verdict) {
 	b := k.clock.beat()
-	_, err := k.beats.PutIf(ctx, k.name, store.AnyRevision, b)
+	_, err := k.beats.PutIf(ctx, k.name, store.AnyVersion, b)
 	if errors.Is(err, store.ErrFull) && may.keeps { // nobody can keep the store's time: each has its own until there is room
 		k.clock.kept()
 	}
@@ -315,7 +315,7 @@ func (k *Keeper) write(ctx context.Context, may verdict) {
 	k.timeNow(t, rev)
 	k.clock.kept()
 	for name := range k.recorded { // whoever keeps the store's time forgets those who have left
-		if name != k.name && !slices.Contains(k.present, name) && k.beats.Delete(ctx, name, store.AnyRevision) == nil {
+		if name != k.name && !slices.Contains(k.present, name) && k.beats.Delete(ctx, name, store.AnyVersion) == nil {
 			delete(k.recorded, name)
 		}
 	}

@@ -17,7 +17,7 @@ func TestBeginIsCutShort(t *testing.T) {
 	const name = "edge-1"
 	id := must(s.Generation().Identity(within(t)))(t)
 	stored := Status{Switch: name, Store: id.ID, State: StateFailed, Reason: ReasonNoRoom, Owner: "noc-0", Epoch: 1, Revision: 4, InForce: "before"}
-	must(store.JSON[Status](s, statusKind).PutIf(within(t), name, store.AnyRevision, stored))(t)
+	must(store.JSON[Status](s, statusKind).PutIf(within(t), name, store.AnyVersion, stored))(t)
 	c := &controller{
 		Config: Config{Name: "noc-1", Store: s, Now: time.Now}, log: zap.NewNop(), gen: s.Generation(), identity: id, reporter: newReporter(s, zap.NewNop()),
 	}

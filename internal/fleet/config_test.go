@@ -122,7 +122,7 @@ func TestWatchStatuses(t *testing.T) {
 		must(records.PutIf(within(t), name, 0, Status{Switch: name, State: StateConverged}))(t)
 	}
 	awaitStored(t, watch, "both, by name", func(all []Status) bool { return len(all) == 2 && all[0].Switch == "a" && all[1].Switch == "b" })
-	if err := records.Delete(within(t), "a", store.AnyRevision); err != nil {
+	if err := records.Delete(within(t), "a", store.AnyVersion); err != nil {
 		t.Fatal(err)
 	}
 	awaitStored(t, watch, "the other", func(all []Status) bool { return len(all) == 1 && all[0].Switch == "b" })

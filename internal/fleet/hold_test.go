@@ -113,7 +113,7 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	x.forget()
 	broken := func(base uint64, texts map[string][]byte) store.Revision {
 		t.Helper()
-		return must(s.Intent().Put(within(t), store.Change{Base: base, Author: "another hand", Reason: "test", Documents: texts, KeepOthers: true}))(t)
+		return must(s.Revisions().Put(within(t), store.Change{Base: base, Author: "another hand", Reason: "test", Documents: texts, KeepOthers: true}))(t)
 	}
 	name := "files/" + documentsOf(t, x)[1].Name
 	broken(1, map[string][]byte{name: []byte("kind: [Policy")})
@@ -136,7 +136,7 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	records := store.JSON[Status](s, statusKind)
 	had := must(records.Get(within(t), x.name))(t)
 	had.Value.Revision, had.Value.RevisionID, had.Value.Wanted, had.Value.Failure, had.Value.InForce = 5, old.ID, 5, nil, "before"
-	must(records.PutIf(within(t), x.name, had.Rev, had.Value))(t)
+	must(records.PutIf(within(t), x.name, had.Version, had.Value))(t)
 	cfg.Book = intent.NewBook(s, c.now)
 	r = start(t, cfg)
 	is("documents of an earlier release", 5, 5, ReasonCompile, "before")

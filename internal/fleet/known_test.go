@@ -161,7 +161,7 @@ func TestConfirmation(t *testing.T) {
 		return len(all) == 2 && !slices.ContainsFunc(all, func(st Status) bool { return st.State != StateConverged || st.Seen.IsZero() })
 	})
 	// Without its confirmation nothing counts, until it confirms again.
-	if err := store.JSON[confirmation](s, confirmationKind).Delete(within(t), "noc-1", store.AnyRevision); err != nil {
+	if err := store.JSON[confirmation](s, confirmationKind).Delete(within(t), "noc-1", store.AnyVersion); err != nil {
 		t.Fatal(err)
 	}
 	all := func(state State) func([]Status) bool {

@@ -60,7 +60,7 @@ func (t *term) rise(ctx context.Context, leader p4rt.ElectionID) error {
 	default:
 		next.High++
 	}
-	if _, err := t.ranks().PutIf(ctx, t.name, store.AnyRevision, rank{next.High}, t.own); err != nil {
+	if _, err := t.ranks().PutIf(ctx, t.name, store.AnyVersion, rank{next.High}, t.own); err != nil {
 		return err
 	}
 	t.log.Warn("another hand had the switch with a higher election id, and went; ours is higher now",

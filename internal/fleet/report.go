@@ -114,7 +114,7 @@ func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 	all, err := r.records.List(ctx)
 	for _, rec := range all {
 		if err == nil && gone(rec.Name) {
-			err = r.records.Delete(ctx, rec.Name, rec.Rev)
+			err = r.records.Delete(ctx, rec.Name, rec.Version)
 		}
 		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) { // somebody has it again
 			err = nil
@@ -150,7 +150,7 @@ func (s *seat) store(ctx context.Context) error {
 	if own == nil {
 		return nil
 	}
-	_, err := s.c.reporter.records.PutIf(ctx, s.name, store.AnyRevision, st, own)
+	_, err := s.c.reporter.records.PutIf(ctx, s.name, store.AnyVersion, st, own)
 	if errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed) {
 		return nil
 	}

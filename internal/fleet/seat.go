@@ -190,7 +190,7 @@ func (s *seat) release(own *store.Ownership) {
 	var err error
 	if removed {
 		s.storing.Lock()
-		err = s.c.reporter.records.Delete(ctx, s.name, store.AnyRevision, own)
+		err = s.c.reporter.records.Delete(ctx, s.name, store.AnyVersion, own)
 		s.mu.Lock()
 		s.own = nil // before anybody can store it again
 		s.mu.Unlock()

@@ -77,7 +77,7 @@ type By struct {
 
 // Current returns the newest revision, or ErrNone.
 func (b *Book) Current(ctx context.Context) (*Intent, error) {
-	head, err := b.store.Intent().Head(ctx)
+	head, err := b.store.Revisions().Head(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -87,12 +87,12 @@ func (b *Book) Current(ctx context.Context) (*Intent, error) {
 // At returns a revision, or store.ErrNotFound.
 func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 	g := b.store.Generation()
-	r, err := b.store.Intent().Revision(ctx, revision)
+	r, err := b.store.Revisions().Revision(ctx, revision)
 	if err != nil {
 		return nil, err
 	}
 	in, err := b.cache.read(ctx, g, r, func() (*Intent, error) {
-		s, err := b.store.Intent().At(ctx, revision)
+		s, err := b.store.Revisions().At(ctx, revision)
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 
 // Kept reports whether the store still has a revision. It does not if the store was replaced by an older one since.
 func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
-	r, err := b.store.Intent().Revision(ctx, in.Number)
+	r, err := b.store.Revisions().Revision(ctx, in.Number)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -131,7 +131,7 @@ func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	}
 	g := b.store.Generation()
 	return b.cache.read(ctx, g, r, func() (*Intent, error) {
-		s, err := b.store.Intent().At(ctx, r.Number)
+		s, err := b.store.Revisions().At(ctx, r.Number)
 		if err != nil {
 			return nil, err
 		}
@@ -154,12 +154,12 @@ func (in *Intent) is(r store.Revision) bool {
 
 // History returns revisions before one, the newest first; 0 begins with the current one.
 func (b *Book) History(ctx context.Context, before uint64, limit int) ([]store.Revision, error) {
-	return b.store.Intent().History(ctx, before, limit)
+	return b.store.Revisions().History(ctx, before, limit)
 }
 
 // Diff compares the documents of two revisions.
 func (b *Book) Diff(ctx context.Context, from, to uint64) ([]store.DocumentDiff, error) {
-	return b.store.Intent().Diff(ctx, from, to)
+	return b.store.Revisions().Diff(ctx, from, to)
 }
 
 // An Update is what Watch tells.
@@ -176,7 +176,7 @@ func (b *Book) Watch(ctx context.Context, after uint64) <-chan Update {
 	updates := make(chan Update)
 	go func() {
 		defer close(updates)
-		for r := range b.store.Intent().Watch(ctx, after) {
+		for r := range b.store.Revisions().Watch(ctx, after) {
 			in, err := b.of(ctx, r)
 			for errors.Is(err, store.ErrNoQuorum) && ctx.Err() == nil { // each attempt takes as long as the store's timeout
 				in, err = b.of(ctx, r)
@@ -275,7 +275,7 @@ func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, re
 	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
 	g := b.store.Generation()
-	r, err := b.store.Intent().Put(ctx, c, record)
+	r, err := b.store.Revisions().Put(ctx, c, record)
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +286,7 @@ func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, re
 
 // Made returns the intent that a request stored on base, and false if the store has none.
 func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, bool, error) {
-	r, made, err := b.store.Intent().Made(ctx, request, base)
+	r, made, err := b.store.Revisions().Made(ctx, request, base)
 	if err != nil || !made {
 		return nil, false, err
 	}
@@ -299,7 +299,7 @@ func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, 
 
 // Settle says what became of a request, and abandons one that is not stored yet: see store.Intent.Settle.
 func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.Outcome, store.Revision, error) {
-	return b.store.Intent().Settle(ctx, request, base)
+	return b.store.Revisions().Settle(ctx, request, base)
 }
 
 // ProposeRestore makes a proposal of the documents and activations of an earlier revision. It returns store.ErrNotFound for a revision that

@@ -89,7 +89,7 @@ func salvagedRules(b *policy.Bundle, n *compile.Numbers) func(string, policy.InF
 func (b *Book) earlier(ctx context.Context, g *store.Generation, s store.Snapshot, mayBeGood bool) (*Intent, error) {
 	files := filesOf(s)
 	for n := s.Number - 1; n > 0; n-- {
-		old, err := b.store.Intent().At(ctx, n)
+		old, err := b.store.Revisions().At(ctx, n)
 		if errors.Is(err, store.ErrNotFound) {
 			break
 		}

@@ -33,7 +33,7 @@ func TestI13BrokenDocuments(t *testing.T) {
 			ours := book(s)
 			good := apply(t, ours, examples.SpinNet2006())
 			must(ours.Activate(within(t), 1, "all-destinations", policy.Scope{Groups: []string{"mobile"}}, by))(t)
-			must(s.Intent().Put(within(t), store.Change{
+			must(s.Revisions().Put(within(t), store.Change{
 				Base: 2, Author: "another hand", Reason: "test", Documents: map[string][]byte{x.path: x.text}, KeepOthers: true,
 			}))(t)
 			in := must(ours.Current(within(t)))(t)
@@ -80,7 +80,7 @@ func TestI13BrokenDocuments(t *testing.T) {
 // Where no revision that is kept can be used there are no phases, and good documents can be applied.
 func TestNothingButBrokenDocuments(t *testing.T) {
 	s := open(t)
-	must(s.Intent().Put(within(t), store.Change{Author: "another hand", Reason: "test", Documents: map[string][]byte{"files/a.yaml": []byte("a: [")}}))(t)
+	must(s.Revisions().Put(within(t), store.Change{Author: "another hand", Reason: "test", Documents: map[string][]byte{"files/a.yaml": []byte("a: [")}}))(t)
 	b := book(s)
 	in := must(b.Current(within(t)))(t)
 	wantError(t, in.Broken(), ErrBroken, "not valid YAML")
@@ -97,7 +97,7 @@ func TestOldActivationsAreRead(t *testing.T) {
 	s := open(t)
 	b := book(s)
 	apply(t, b, examples.SpinNet2006())
-	must(s.Intent().Put(within(t), store.Change{Base: 1, Author: "old", Reason: "test", KeepOthers: true, Documents: map[string][]byte{activationsPath: []byte(
+	must(s.Revisions().Put(within(t), store.Change{Base: 1, Author: "old", Reason: "test", KeepOthers: true, Documents: map[string][]byte{activationsPath: []byte(
 		`[{"phase":"all-destinations","groups":["mobile"],"at":"2006-07-01T00:00:00Z","author":"alice","reason":"r"},` +
 			`{"phase":"before","groups":["adsl"],"switches":["edge-1"],"at":"2006-07-02T00:00:00Z"}]`,
 	)}}))(t)

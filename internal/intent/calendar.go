@@ -212,7 +212,7 @@ func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 // WriteDates writes down the dates that have come until a moment and are not written down yet, each with its record in the audit chain. in is
 // the newest revision. Several controllers may do so at once.
 func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by string) error {
-	head, err := b.store.Intent().Head(ctx)
+	head, err := b.store.Revisions().Head(ctx)
 	if err != nil || head.Number != in.Number { // a newer one says what its dates are, and is on its way to the caller
 		return err
 	}
@@ -244,10 +244,10 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 			through = d.At
 		}
 	}
-	if at.Rev != 0 && !through.After(at.Value.Through) {
+	if at.Version != 0 && !through.After(at.Value.Through) {
 		return nil
 	}
-	_, err = pages.PutIf(ctx, pageName, at.Rev, page{Through: through})
+	_, err = pages.PutIf(ctx, pageName, at.Version, page{Through: through})
 	if errors.Is(err, store.ErrConflict) { // another controller was quicker
 		return nil
 	}
@@ -299,7 +299,7 @@ func (b *Book) write(ctx context.Context, d Dated, by string) error {
 	if err != nil || len(all) <= MaxDated {
 		return err
 	}
-	return records.Delete(ctx, all[0].Name, all[0].Rev)
+	return records.Delete(ctx, all[0].Name, all[0].Version)
 }
 
 func later(a, b time.Time) time.Time {

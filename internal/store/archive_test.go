@@ -143,7 +143,7 @@ func TestArchiveMakesRoom(t *testing.T) { // I12
 	if sp := s.Space(within(t)); sp.Warning() != "" || sp.InUse > 1<<20 {
 		t.Errorf("the space is %v: %s", sp, sp.Warning())
 	}
-	put(t, s.Intent(), 0, docs("a", "1"))
+	put(t, s.Revisions(), 0, docs("a", "1"))
 }
 
 func TestReadArchiveRefuses(t *testing.T) {

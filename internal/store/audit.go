@@ -238,3 +238,5 @@ func checkRecords(records []AuditRecord) error {
 	}
 	return nil
 }
+
+func sameKV(a, b *mvccpb.KeyValue) bool { return a.GetModRevision() == b.GetModRevision() }

@@ -77,9 +77,9 @@ func TestAuditRefused(t *testing.T) {
 			wantError(t, err, ErrInvalid, c.want)
 		})
 	}
-	_, err := s.Intent().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "")}, make([]AuditRecord, 17)...)
+	_, err := s.Revisions().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "")}, make([]AuditRecord, 17)...)
 	wantError(t, err, ErrInvalid, "17 audit records for one change: must be at most 16")
-	if head := must(s.Intent().Head(within(t)))(t); head.Number != 0 {
+	if head := must(s.Revisions().Head(within(t)))(t); head.Number != 0 {
 		t.Error("the change was made without its records")
 	}
 }
@@ -91,14 +91,14 @@ func TestAuditTogether(t *testing.T) {
 	for i := range records {
 		records[i] = AuditRecord{Who: "ota", Verb: "apply", Detail: strings.Repeat("<", MaxDetail)}
 	}
-	must(s.Intent().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "")}, records...))(t)
+	must(s.Revisions().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "")}, records...))(t)
 	if head := must(s.Audit().Verify(within(t)))(t); head.Seq != MaxTogether {
 		t.Errorf("verified up to %d", head.Seq)
 	}
 	for i := range records {
 		records[i].Detail = strings.Repeat("\x01", MaxDetail) // six bytes each as it is stored
 	}
-	_, err := s.Intent().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")}, records...)
+	_, err := s.Revisions().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")}, records...)
 	wantError(t, err, ErrInvalid, "bytes of audit records for one change: must be at most 1048576")
 	if records[0].Seq != 0 {
 		t.Error("the caller's records were written to")
@@ -122,7 +122,7 @@ func TestAuditConcurrent(t *testing.T) {
 		}()
 	}
 	for i := range uint64(each) {
-		r := must(etcd.Intent().Put(within(t), Change{Base: i, Author: "a", Reason: "r", Documents: docs("a", fmt.Sprint(i))},
+		r := must(etcd.Revisions().Put(within(t), Change{Base: i, Author: "a", Reason: "r", Documents: docs("a", fmt.Sprint(i))},
 			AuditRecord{Who: "a", Verb: "apply"}, AuditRecord{Who: "a", Verb: "activate"}))(t)
 		if r.Number != i+1 {
 			t.Errorf("revision %d", r.Number)

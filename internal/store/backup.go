@@ -43,12 +43,12 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	if err != nil {
 		return BackupInfo{}, err
 	}
-	in := s.Intent()
-	found, at, err := s.get(ctx, "backup", in.headKey(), s.auditHeadKey())
+	rs := s.Revisions()
+	found, at, err := s.get(ctx, "backup", rs.headKey(), s.auditHeadKey())
 	if err != nil {
 		return BackupInfo{}, err
 	}
-	head, err := decodeRevision(found[in.headKey()])
+	head, err := decodeRevision(found[rs.headKey()])
 	if err != nil {
 		return BackupInfo{}, err
 	}

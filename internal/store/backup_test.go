@@ -18,7 +18,7 @@ func filled(t *testing.T, s *Store, revisions int) {
 	t.Helper()
 	for i := range uint64(revisions) {
 		c := Change{Base: i, Author: "ota", Reason: "r", Documents: docs("a", fmt.Sprint(i), "same", "same", "large", fmt.Sprint(bytes.Repeat([]byte{byte(i)}, 300<<10)))}
-		must(s.Intent().Put(within(t), c, AuditRecord{Who: "ota", Verb: "apply"}))(t)
+		must(s.Revisions().Put(within(t), c, AuditRecord{Who: "ota", Verb: "apply"}))(t)
 	}
 	must(JSON[string](s, "rank").PutIf(within(t), "edge-1", 0, "7"))(t)
 	must(JSON[string](s, "status").PutIf(within(t), "edge-1", 0, "converged"))(t)
@@ -30,12 +30,12 @@ func filled(t *testing.T, s *Store, revisions int) {
 // sameAs compares all that a backup carries.
 func sameAs(t *testing.T, what string, a, b *Store) {
 	t.Helper()
-	x, y := must(a.Intent().History(within(t), 0, 1000))(t), must(b.Intent().History(within(t), 0, 1000))(t)
+	x, y := must(a.Revisions().History(within(t), 0, 1000))(t), must(b.Revisions().History(within(t), 0, 1000))(t)
 	if diff := cmp.Diff(x, y); diff != "" {
 		t.Errorf("%s: history: %s", what, diff)
 	}
 	for _, r := range x {
-		x, y := must(a.Intent().At(within(t), r.Number))(t), must(b.Intent().At(within(t), r.Number))(t)
+		x, y := must(a.Revisions().At(within(t), r.Number))(t), must(b.Revisions().At(within(t), r.Number))(t)
 		if diff := cmp.Diff(x, y, cmp.Comparer(bytes.Equal)); diff != "" {
 			t.Errorf("%s: revision %d: %s", what, r.Number, diff)
 		}
@@ -72,7 +72,7 @@ func TestBackupMoves(t *testing.T) {
 			t.Errorf("%s: %+v", kind, all)
 		}
 	}
-	put(t, cluster.Intent(), 8, docs("a", "in the cluster"))
+	put(t, cluster.Revisions(), 8, docs("a", "in the cluster"))
 
 	var again bytes.Buffer
 	must(cluster.Backup(within(t), &again))(t)
@@ -98,7 +98,7 @@ func TestRestoreOverAnother(t *testing.T) {
 	goOn(t, s, 3, 4)
 	g := s.Generation()
 	o := must(s.TryOwn(within(t), "switch", "edge-2", "noc-1"))(t)
-	heads := s.Intent().Watch(t.Context(), 0)
+	heads := s.Revisions().Watch(t.Context(), 0)
 	for receive(t, "the head", heads).Number != 7 {
 		continue
 	}
@@ -116,7 +116,7 @@ func TestRestoreOverAnother(t *testing.T) {
 	for receive(t, "the head", heads).Number != 3 {
 		continue
 	}
-	put(t, s.Intent(), 3, docs("a", "after"))
+	put(t, s.Revisions(), 3, docs("a", "after"))
 }
 
 // A store into which a restore was broken off is of no use, says so, and is whole after the next restore.
@@ -131,12 +131,12 @@ func TestRestoreBrokenOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed(t, "the generation", g.Done())
-	_, err := s.Intent().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "b")})
+	_, err := s.Revisions().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "b")})
 	wantError(t, err, ErrRestoring, "run op25b store restore --replace again")
 	wantError(t, s.Ready(within(t)), ErrRestoring, "")
 	must(s.Restore(within(t), bytes.NewReader(file.Bytes()), true))(t)
 	must(s.Generation().Identity(within(t)))(t)
-	put(t, s.Intent(), 2, docs("a", "after"))
+	put(t, s.Revisions(), 2, docs("a", "after"))
 	if err := s.Ready(within(t)); err != nil {
 		t.Error(err)
 	}
@@ -167,7 +167,7 @@ func TestDamagedBackup(t *testing.T) {
 	try("another file", []byte("policy: spinnet\n"))
 	huge := append([]byte(backupMagic), frameHeader, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0)
 	try("a frame of 4 GiB", huge)
-	if head := must(empty.Intent().Head(within(t)))(t); head.Number != 0 {
+	if head := must(empty.Revisions().Head(within(t)))(t); head.Number != 0 {
 		t.Errorf("a damaged backup was restored: %+v", head)
 	}
 	must(empty.Restore(within(t), bytes.NewReader(whole), false))(t)

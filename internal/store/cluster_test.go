@@ -25,10 +25,10 @@ import (
 func TestClusterLosesMembers(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	s := open(t, Config{Endpoints: c.endpoints, Timeout: 10 * time.Second})
-	in := s.Intent()
-	watch := in.Watch(t.Context(), 0)
+	rs := s.Revisions()
+	watch := rs.Watch(t.Context(), 0)
 	o := must(s.TryOwn(within(t), "switch", "access-1", "noc-1"))(t)
-	put(t, in, 0, docs("a", "0"))
+	put(t, rs, 0, docs("a", "0"))
 
 	// The leader ends in the middle of changes, of which each is made once.
 	done := make(chan error)
@@ -39,7 +39,7 @@ func TestClusterLosesMembers(t *testing.T) {
 			if i == changes/2 {
 				close(half)
 			}
-			r, err := in.Put(within(t), Change{Base: i, Author: "a", Reason: "r", Documents: docs("a", fmt.Sprint(i))}, AuditRecord{Who: "a", Verb: "apply"})
+			r, err := rs.Put(within(t), Change{Base: i, Author: "a", Reason: "r", Documents: docs("a", fmt.Sprint(i))}, AuditRecord{Who: "a", Verb: "apply"})
 			if err == nil && r.Number != i+1 {
 				err = fmt.Errorf("revision %d on %d", r.Number, i)
 			}
@@ -73,11 +73,11 @@ func TestClusterLosesMembers(t *testing.T) {
 	lone := open(t, Config{Endpoints: c.endpoints, Timeout: 200 * time.Millisecond})
 	for name, call := range map[string]func() error{
 		"read intent": func() error {
-			_, err := lone.Intent().Put(within(t), Change{Base: changes, Author: "a", Reason: "r", Documents: docs("a", "x")})
+			_, err := lone.Revisions().Put(within(t), Change{Base: changes, Author: "a", Reason: "r", Documents: docs("a", "x")})
 			return err
 		},
 		"write status": func() error {
-			_, err := JSON[string](lone, "status").PutIf(within(t), "access-1", AnyRevision, "down")
+			_, err := JSON[string](lone, "status").PutIf(within(t), "access-1", AnyVersion, "down")
 			return err
 		},
 		"grant lease": func() error { _, err := lone.TryOwn(within(t), "switch", "access-2", "noc-2"); return err },

@@ -25,7 +25,7 @@ func wornStore(t testing.TB) string {
 	s := open(t, Config{Dir: dir})
 	random := rand.NewChaCha8([32]byte{4})
 	for i := range uint64(20) {
-		put(t, s.Intent(), i, map[string][]byte{"a": noise(random, 100<<10)})
+		put(t, s.Revisions(), i, map[string][]byte{"a": noise(random, 100<<10)})
 	}
 	appendRecords(t, s, 50)
 	if err := s.Close(); err != nil {
@@ -170,7 +170,7 @@ func TestDamagedStore(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if head := must(s.Intent().Head(within(t)))(t); head.Number != 20 {
+				if head := must(s.Revisions().Head(within(t)))(t); head.Number != 20 {
 					t.Errorf("the head is %d", head.Number)
 				}
 				if err := s.Close(); err != nil {
@@ -199,7 +199,7 @@ func damagedProcess(dir string) {
 	defer cancel()
 	s, err := Open(ctx, Config{Dir: dir})
 	if err == nil {
-		if _, err = s.Intent().Head(ctx); err == nil {
+		if _, err = s.Revisions().Head(ctx); err == nil {
 			_, err = s.Audit().Verify(ctx)
 		}
 		err = errors.Join(err, s.Close())

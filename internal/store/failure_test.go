@@ -14,7 +14,7 @@ import (
 func TestFailedEtcdEndsTheStore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
-	put(t, s.Intent(), 0, docs("a", "1"))
+	put(t, s.Revisions(), 0, docs("a", "1"))
 	own := must(s.TryOwn(within(t), "switch", "a", "noc"))(t)
 	members := s.WatchMembers(t.Context())
 	receive(t, "members", members)
@@ -37,7 +37,7 @@ func TestFailedEtcdEndsTheStore(t *testing.T) {
 	}
 	closed(t, "members", members)
 	closed(t, "the ownership", own.Lost())
-	_, err = s.Intent().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")})
+	_, err = s.Revisions().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")})
 	wantError(t, err, ErrFailed, "read intent: the store in "+dir+" has failed: ")
 	go s.server.mishap.logger().Sugar().Panicf("tocommit(%d) is out of range", 7) // what comes of the first is not told
 	wantError(t, s.Failure(), syscall.ENOSPC, "no space left")

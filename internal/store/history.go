@@ -20,26 +20,26 @@ type Snapshot struct {
 }
 
 // Head returns the current revision; its Number is 0 as long as there was no change.
-func (in *Intent) Head(ctx context.Context) (Revision, error) {
-	found, _, err := in.s.get(ctx, "read intent", in.headKey())
+func (rs *Revisions) Head(ctx context.Context) (Revision, error) {
+	found, _, err := rs.s.get(ctx, "read intent", rs.headKey())
 	if err != nil {
 		return Revision{}, err
 	}
-	rec, err := decodeRevision(found[in.headKey()])
+	rec, err := decodeRevision(found[rs.headKey()])
 	return rec.Revision, err
 }
 
 // At returns a revision with its documents, or ErrNotFound if there is none, or none any more.
-func (in *Intent) At(ctx context.Context, revision uint64) (Snapshot, error) {
+func (rs *Revisions) At(ctx context.Context, revision uint64) (Snapshot, error) {
 	for {
-		rec, _, at, err := in.revision(ctx, revision)
+		rec, _, at, err := rs.revision(ctx, revision)
 		if err != nil {
 			return Snapshot{}, err
 		}
-		m, err := in.manifest(ctx, at, rec)
+		m, err := rs.manifest(ctx, at, rec)
 		var documents map[string][]byte
 		if err == nil {
-			documents, err = in.s.getPieces(ctx, at, m.contents())
+			documents, err = rs.s.getPieces(ctx, at, m.contents())
 		}
 		switch {
 		case compacted(err):
@@ -52,21 +52,21 @@ func (in *Intent) At(ctx context.Context, revision uint64) (Snapshot, error) {
 }
 
 // Revision returns the record of a revision without its documents. Errors are those of At.
-func (in *Intent) Revision(ctx context.Context, revision uint64) (Revision, error) {
-	rec, _, _, err := in.revision(ctx, revision)
+func (rs *Revisions) Revision(ctx context.Context, revision uint64) (Revision, error) {
+	rec, _, _, err := rs.revision(ctx, revision)
 	return rec.Revision, err
 }
 
 // History returns up to limit revisions before a revision, or from the current one on if before is 0, the newest first.
-func (in *Intent) History(ctx context.Context, before uint64, limit int) ([]Revision, error) {
+func (rs *Revisions) History(ctx context.Context, before uint64, limit int) ([]Revision, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: history of %d revisions: must be > 0", ErrInvalid, limit)
 	}
 	if before == 0 {
 		before = 1 << 63
 	}
-	resp, err := ask(ctx, in.s, "read history", func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return in.s.client.Get(ctx, in.revisionKey(0), clientv3.WithRange(in.revisionKey(before)),
+	resp, err := ask(ctx, rs.s, "read history", func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return rs.s.client.Get(ctx, rs.revisionKey(0), clientv3.WithRange(rs.revisionKey(before)),
 			clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend), clientv3.WithLimit(int64(limit)))
 	})
 	if err != nil {
@@ -92,9 +92,9 @@ type DocumentDiff struct {
 }
 
 // Diff returns the documents that differ between two revisions, in the order of their paths. Revision 0 has none. Errors are those of At.
-func (in *Intent) Diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
+func (rs *Revisions) Diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
 	for {
-		diffs, err := in.diff(ctx, a, b)
+		diffs, err := rs.diff(ctx, a, b)
 		if compacted(err) {
 			continue
 		}
@@ -102,18 +102,18 @@ func (in *Intent) Diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error)
 	}
 }
 
-func (in *Intent) diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
+func (rs *Revisions) diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
 	var from, to map[string][]piece
 	var at int64
 	for _, side := range []struct {
 		number   uint64
 		contents *map[string][]piece
 	}{{a, &from}, {b, &to}} {
-		rec, _, rev, err := in.revision(ctx, side.number)
+		rec, _, rev, err := rs.revision(ctx, side.number)
 		if err != nil {
 			return nil, err
 		}
-		m, err := in.manifest(ctx, rev, rec)
+		m, err := rs.manifest(ctx, rev, rec)
 		if err != nil {
 			return nil, err
 		}
@@ -134,11 +134,11 @@ func (in *Intent) diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error)
 			paths[path] = &DocumentDiff{Path: path, Added: true}
 		}
 	}
-	old, err := in.s.getPieces(ctx, at, from)
+	old, err := rs.s.getPieces(ctx, at, from)
 	if err != nil {
 		return nil, err
 	}
-	now, err := in.s.getPieces(ctx, at, to)
+	now, err := rs.s.getPieces(ctx, at, to)
 	if err != nil {
 		return nil, err
 	}
@@ -163,12 +163,12 @@ func sideName(path string, revision uint64, none bool) string {
 // Watch tells of the current revision if it is newer than after, and of every newer one as soon as etcd tells; a slow receiver gets the
 // newest. Compaction and a lost connection lose nothing. When the store was replaced it tells what is current there, also if its number is
 // lower; 0 is a store without intent. The channel is closed when ctx ends or the store is closed.
-func (in *Intent) Watch(ctx context.Context, after uint64) <-chan Revision {
-	return deliver(in.s, in.s.follow(ctx, in.headKey()), mailbox[Revision](&headBox{in: in, after: after}))
+func (rs *Revisions) Watch(ctx context.Context, after uint64) <-chan Revision {
+	return deliver(rs.s, rs.s.follow(ctx, rs.headKey()), mailbox[Revision](&headBox{rs: rs, after: after}))
 }
 
 type headBox struct {
-	in     *Intent
+	rs     *Revisions
 	gen    *Generation
 	after  uint64
 	anew   bool // the store was replaced since: what counts is told, whatever its number
@@ -183,7 +183,7 @@ func (b *headBox) merge(u update) bool {
 	for _, kv := range u.kvs {
 		rec, err := decodeRevision(kv)
 		if err != nil {
-			b.in.s.log.Error("intent cannot be read", zap.Error(err))
+			b.rs.s.log.Error("intent cannot be read", zap.Error(err))
 			continue
 		}
 		b.newest = rec.Revision
@@ -195,28 +195,28 @@ func (b *headBox) value() Revision { return b.newest }
 func (b *headBox) sent()           { b.after, b.anew = b.newest.Number, false }
 
 // revision reads the record of a revision, with its key, and the revision of etcd at which it was so.
-func (in *Intent) revision(ctx context.Context, number uint64) (revisionRecord, *mvccpb.KeyValue, int64, error) {
-	key := in.revisionKey(number)
-	found, at, err := in.s.get(ctx, "read intent", key, in.headKey())
+func (rs *Revisions) revision(ctx context.Context, number uint64) (revisionRecord, *mvccpb.KeyValue, int64, error) {
+	key := rs.revisionKey(number)
+	found, at, err := rs.s.get(ctx, "read intent", key, rs.headKey())
 	if err != nil || number == 0 {
 		return revisionRecord{}, nil, at, err
 	}
 	rec, err := decodeRevision(found[key])
 	if err == nil && found[key] == nil {
 		var head revisionRecord
-		if head, err = decodeRevision(found[in.headKey()]); err == nil {
-			err = fmt.Errorf("revision %d of intent: %w: the current one is %d, and %d are kept", number, ErrNotFound, head.Number, in.s.cfg.History)
+		if head, err = decodeRevision(found[rs.headKey()]); err == nil {
+			err = fmt.Errorf("revision %d of intent: %w: the current one is %d, and %d are kept", number, ErrNotFound, head.Number, rs.s.cfg.History)
 		}
 	}
 	return rec, found[key], at, err
 }
 
 // manifest reads the list of a revision's documents, as it was at a revision of etcd, or is if that is 0.
-func (in *Intent) manifest(ctx context.Context, at int64, rec revisionRecord) (manifest, error) {
+func (rs *Revisions) manifest(ctx context.Context, at int64, rec revisionRecord) (manifest, error) {
 	if rec.Number == 0 {
 		return nil, nil
 	}
-	content, err := in.s.getPieces(ctx, at, map[string][]piece{"manifest": rec.Manifest})
+	content, err := rs.s.getPieces(ctx, at, map[string][]piece{"manifest": rec.Manifest})
 	if err != nil {
 		return nil, err
 	}

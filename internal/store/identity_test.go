@@ -31,7 +31,7 @@ var replacements = []struct {
 func goOn(t *testing.T, s *Store, after uint64, n int) {
 	t.Helper()
 	for i := range uint64(n) {
-		put(t, s.Intent(), after+i, docs("a", fmt.Sprintf("%s%d", t.Name(), after+i)))
+		put(t, s.Revisions(), after+i, docs("a", fmt.Sprintf("%s%d", t.Name(), after+i)))
 	}
 }
 
@@ -44,14 +44,14 @@ func TestReplaced(t *testing.T) {
 			// A network of its own, so that the store sees nothing of what happens in between.
 			p := startProxy(t, "tcp", e.Endpoint())
 			s := open(t, Config{Endpoints: []string{p.endpoint()}, TTL: 10 * time.Second, Timeout: deadline})
-			in := s.Intent()
+			rs := s.Revisions()
 			goOn(t, s, 0, 2)
 			saved := e.Save()
 			goOn(t, s, 2, 2)
 			record := JSON[string](s, "status")
 			rev := must(record.PutIf(within(t), "edge-1", 0, "converged"))(t)
 			o := must(s.TryOwn(within(t), "switch", "edge-1", "noc-1"))(t)
-			heads, statuses := in.Watch(t.Context(), 0), record.Watch(t.Context())
+			heads, statuses := rs.Watch(t.Context(), 0), record.Watch(t.Context())
 			for receive(t, "the head", heads).Number != 4 {
 				continue
 			}
@@ -87,7 +87,7 @@ func TestReplaced(t *testing.T) {
 			}
 			next := must(s.TryOwn(within(t), "switch", "edge-1", "noc-1"))(t)
 			must(record.PutIf(within(t), "edge-1", 0, "converging", next))(t)
-			put(t, in, c.head, docs("a", "after"))
+			put(t, rs, c.head, docs("a", "after"))
 		})
 	}
 }
@@ -104,7 +104,7 @@ func TestReplacedForTwo(t *testing.T) {
 	}
 	saved := e.Save()
 	goOn(t, one, 2, 2)
-	must(two.Intent().Head(within(t)))(t)
+	must(two.Revisions().Head(within(t)))(t)
 	e.Restore(saved)
 	for _, g := range []*Generation{one.Generation(), two.Generation()} {
 		if id, _ := g.ID(); id == a.ID {
@@ -128,7 +128,7 @@ func TestReplacedForTwo(t *testing.T) {
 // A change that was worked out before the store was replaced is refused by the store itself, also where nobody has found out yet.
 func TestChangeOfAnotherStore(t *testing.T) {
 	s := embeddedStore(t)
-	put(t, s.Intent(), 0, docs("a", "1"))
+	put(t, s.Revisions(), 0, docs("a", "1"))
 	g := s.Generation()
 	must(s.client.Put(within(t), s.identityKey(), `{"id":"another"}`))(t)
 	_, _, err := s.commit(within(t), change{op: "write", gen: g})

@@ -25,10 +25,10 @@ func killedProcess(dir string) {
 		return
 	}
 	fmt.Println("RESULT open")
-	head, err := s.Intent().Head(ctx)
+	head, err := s.Revisions().Head(ctx)
 	for n := head.Number; err == nil; n++ {
 		documents := map[string][]byte{"a": []byte(strings.Repeat(fmt.Sprint(n, " "), 20000))}
-		_, err = s.Intent().Put(ctx, Change{Base: n, Author: "a", Reason: "r", Documents: documents}, AuditRecord{Who: "a", Verb: "apply"})
+		_, err = s.Revisions().Put(ctx, Change{Base: n, Author: "a", Reason: "r", Documents: documents}, AuditRecord{Who: "a", Verb: "apply"})
 	}
 	fmt.Println("RESULT", err)
 }
@@ -66,6 +66,6 @@ func TestKilledIsNotDamaged(t *testing.T) {
 		}
 	}
 	s := open(t, Config{Dir: dir})
-	must(s.Intent().Head(within(t)))(t)
+	must(s.Revisions().Head(within(t)))(t)
 	must(s.Audit().Verify(within(t)))(t)
 }

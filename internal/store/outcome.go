@@ -43,7 +43,7 @@ type abandonment struct {
 	Requests []string `json:"requests"`
 }
 
-func (in *Intent) abandonedKey() string { return in.s.key("intent/abandoned") }
+func (rs *Revisions) abandonedKey() string { return rs.s.key("intent/abandoned") }
 
 func decodeAbandonment(kv *mvccpb.KeyValue) (a abandonment, err error) {
 	if kv == nil {
@@ -62,12 +62,12 @@ func (a abandonment) refuses(base uint64, request string) bool {
 
 // Made returns the revision that a request made on base, if the store has it. A change made on base can only be the revision after base,
 // so that one read tells.
-func (in *Intent) Made(ctx context.Context, request string, base uint64) (Revision, bool, error) {
+func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Revision, bool, error) {
 	if err := CheckRequest(request); err != nil {
 		return Revision{}, false, err
 	}
-	key := in.revisionKey(base + 1)
-	found, _, err := in.s.get(ctx, "read intent", key)
+	key := rs.revisionKey(base + 1)
+	found, _, err := rs.s.get(ctx, "read intent", key)
 	if err != nil || found[key] == nil {
 		return Revision{}, false, err
 	}
@@ -77,17 +77,17 @@ func (in *Intent) Made(ctx context.Context, request string, base uint64) (Revisi
 
 // Settle says what became of a request for a change on base. A request that is not stored yet is abandoned: Put and Restore refuse it from
 // then on, so that the answer stays true even if the request is still on its way. The revision is set if the request was stored.
-func (in *Intent) Settle(ctx context.Context, request string, base uint64) (Outcome, Revision, error) {
+func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (Outcome, Revision, error) {
 	if err := CheckRequest(request); err != nil {
 		return OutcomeUnknown, Revision{}, err
 	}
-	next := in.revisionKey(base + 1)
+	next := rs.revisionKey(base + 1)
 	for {
-		found, _, err := in.s.get(ctx, "read intent", in.headKey(), in.abandonedKey(), next)
+		found, _, err := rs.s.get(ctx, "read intent", rs.headKey(), rs.abandonedKey(), next)
 		if err != nil {
 			return OutcomeUnknown, Revision{}, err
 		}
-		head, err := decodeRevision(found[in.headKey()])
+		head, err := decodeRevision(found[rs.headKey()])
 		if err != nil {
 			return OutcomeUnknown, Revision{}, err
 		}
@@ -102,7 +102,7 @@ func (in *Intent) Settle(ctx context.Context, request string, base uint64) (Outc
 		case head.Number != base: // the revision is not kept any more, or the store is older than base
 			return OutcomeUnknown, Revision{}, nil
 		}
-		err = in.abandon(ctx, found, base, request)
+		err = rs.abandon(ctx, found, base, request)
 		if errors.Is(err, errRefused) { // something was stored meanwhile
 			continue
 		}
@@ -114,8 +114,8 @@ func (in *Intent) Settle(ctx context.Context, request string, base uint64) (Outc
 }
 
 // abandon makes sure that a request is not stored later. It returns errRefused if the intent changed since found was read.
-func (in *Intent) abandon(ctx context.Context, found map[string]*mvccpb.KeyValue, base uint64, request string) error {
-	a, err := decodeAbandonment(found[in.abandonedKey()])
+func (rs *Revisions) abandon(ctx context.Context, found map[string]*mvccpb.KeyValue, base uint64, request string) error {
+	a, err := decodeAbandonment(found[rs.abandonedKey()])
 	switch {
 	case err != nil:
 		return err
@@ -131,13 +131,13 @@ func (in *Intent) abandon(ctx context.Context, found map[string]*mvccpb.KeyValue
 	if err != nil {
 		return err
 	}
-	_, _, err = in.s.commit(ctx, change{
+	_, _, err = rs.s.commit(ctx, change{
 		op: "abandon a request",
 		guards: []clientv3.Cmp{
-			unmoved(in.headKey(), found[in.headKey()]), unmoved(in.abandonedKey(), found[in.abandonedKey()]),
+			unmoved(rs.headKey(), found[rs.headKey()]), unmoved(rs.abandonedKey(), found[rs.abandonedKey()]),
 		},
-		then:    []clientv3.Op{clientv3.OpPut(in.abandonedKey(), value)},
-		witness: in.abandonedKey(), value: value,
+		then:    []clientv3.Op{clientv3.OpPut(rs.abandonedKey(), value)},
+		witness: rs.abandonedKey(), value: value,
 	})
 	return err
 }

@@ -11,14 +11,14 @@ func request(n int) string { return fmt.Sprintf("request-%020d", n) }
 // What became of a request is known by its id, and stays so. I11
 func TestSettle(t *testing.T) {
 	s := embeddedStore(t)
-	in := s.Intent()
+	rs := s.Revisions()
 	ctx := within(t)
 	put := func(base uint64, n int, text string) (Revision, error) {
-		return in.Put(ctx, Change{Base: base, Author: "noc", Reason: "test", Request: request(n), Documents: map[string][]byte{"a": []byte(text)}})
+		return rs.Put(ctx, Change{Base: base, Author: "noc", Reason: "test", Request: request(n), Documents: map[string][]byte{"a": []byte(text)}})
 	}
 	settle := func(base uint64, n int) (Outcome, Revision) {
 		t.Helper()
-		o, r, err := in.Settle(ctx, request(n), base)
+		o, r, err := rs.Settle(ctx, request(n), base)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,10 +33,10 @@ func TestSettle(t *testing.T) {
 	if o, _ := settle(0, 2); o != OutcomeNotStored {
 		t.Errorf("a request in whose place another was stored: %v", o)
 	}
-	if r, made, err := in.Made(ctx, request(1), 0); !made || err != nil || r.Number != 1 {
+	if r, made, err := rs.Made(ctx, request(1), 0); !made || err != nil || r.Number != 1 {
 		t.Errorf("Made: %+v, %v, %v", r, made, err)
 	}
-	if _, made, err := in.Made(ctx, request(2), 1); made || err != nil {
+	if _, made, err := rs.Made(ctx, request(2), 1); made || err != nil {
 		t.Errorf("Made of a request that is not stored: %v, %v", made, err)
 	}
 
@@ -61,18 +61,18 @@ func TestSettle(t *testing.T) {
 // A request that is abandoned while it is under way is either stored or refused, and Settle says which. I11
 func TestSettleRace(t *testing.T) {
 	s := embeddedStore(t)
-	in := s.Intent()
+	rs := s.Revisions()
 	ctx := within(t)
 	base := uint64(0)
 	for n := range 30 {
 		stored := make(chan error, 1)
 		go func() {
-			_, err := in.Put(ctx, Change{
+			_, err := rs.Put(ctx, Change{
 				Base: base, Author: "noc", Reason: "test", Request: request(n), Documents: map[string][]byte{"a": fmt.Append(nil, n)},
 			})
 			stored <- err
 		}()
-		o, _, err := in.Settle(ctx, request(n), base)
+		o, _, err := rs.Settle(ctx, request(n), base)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,18 +89,18 @@ func TestSettleRace(t *testing.T) {
 
 func TestSettleBounds(t *testing.T) {
 	s := embeddedStore(t)
-	in := s.Intent()
+	rs := s.Revisions()
 	for n := range maxAbandoned {
-		if o, _, err := in.Settle(within(t), request(n), 0); o != OutcomeNotStored || err != nil {
+		if o, _, err := rs.Settle(within(t), request(n), 0); o != OutcomeNotStored || err != nil {
 			t.Fatal(o, err)
 		}
 	}
-	if _, _, err := in.Settle(within(t), request(maxAbandoned), 0); !errors.Is(err, ErrInvalid) { // I12
+	if _, _, err := rs.Settle(within(t), request(maxAbandoned), 0); !errors.Is(err, ErrInvalid) { // I12
 		t.Errorf("one too many: %v", err)
 	}
 	for _, id := range []string{"", "short", "with a space in it", request(1) + "\n", fmt.Sprintf("%0129d", 1)} {
 		wantError(t, CheckRequest(id), ErrInvalid, "must be random, of 16 to 128 visible ASCII characters")
-		if _, err := in.Put(within(t), Change{Author: "a", Reason: "b", Request: id, Documents: map[string][]byte{"a": nil}}); id != "" && !errors.Is(err, ErrInvalid) {
+		if _, err := rs.Put(within(t), Change{Author: "a", Reason: "b", Request: id, Documents: map[string][]byte{"a": nil}}); id != "" && !errors.Is(err, ErrInvalid) {
 			t.Errorf("id %q: %v", id, err)
 		}
 	}

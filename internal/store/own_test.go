@@ -134,7 +134,7 @@ func TestStoppedProcessIsLostByTheClock(t *testing.T) {
 		t.Error("lost after 47 s of 60 s")
 	}
 	c.ahead.Store(int64(48 * time.Second)) // 60 s less a fifth; etcd's own clock has hardly moved
-	_, err := records.PutIf(within(t), "access-1", AnyRevision, "down", o)
+	_, err := records.PutIf(within(t), "access-1", AnyVersion, "down", o)
 	wantError(t, err, ErrLost, `write status: ownership lost: switch "access-1"`)
 	if o.Held() {
 		t.Error("held after 48 s of 60 s")
@@ -359,7 +359,7 @@ func TestFencedWrite(t *testing.T) { // I3
 	records := JSON[string](s, "status")
 	_, err := records.PutIf(within(t), "access-1", 0, "up", o)
 	wantError(t, err, ErrLost, fmt.Sprintf(`write status: ownership lost: switch "access-1", epoch %d`, o.Epoch()))
-	wantError(t, records.Delete(within(t), "access-1", AnyRevision, o), ErrLost, "delete status: ownership lost")
+	wantError(t, records.Delete(within(t), "access-1", AnyVersion, o), ErrLost, "delete status: ownership lost")
 	_, err = records.Get(within(t), "access-1")
 	wantError(t, err, ErrNotFound, `status "access-1": not found`)
 	if o.Held() {

@@ -24,8 +24,8 @@ const (
 // MaxPuts is the most records of one PutAll: half of what a transaction of etcd may have.
 const MaxPuts = 64
 
-// AnyRevision is the revision of a write that is made whatever the record is now.
-const AnyRevision int64 = -1
+// AnyVersion is the version for a write that replaces whatever the record holds.
+const AnyVersion int64 = -1
 
 // A Records is all records of one kind. T is what a record holds.
 type Records[T any] struct {
@@ -36,9 +36,9 @@ type Records[T any] struct {
 
 // A Record is one stored value and when it was written.
 type Record[T any] struct {
-	Name  string
-	Value T
-	Rev   int64 // of the store, at which it was written
+	Name    string
+	Value   T
+	Version int64 // of the store, at which it was written
 }
 
 // JSON returns the records of a kind, which are stored as JSON. A kind is a word, such as "activation".
@@ -79,7 +79,7 @@ func (r *Records[T]) List(ctx context.Context) ([]Record[T], error) {
 	return all, nil
 }
 
-// PutIf writes a record if it still is as it was read, at rev; 0 is a record that does not exist, and AnyRevision writes in any case. It
+// PutIf writes a record if it still is as it was read, at rev; 0 is a record that does not exist, and AnyVersion writes in any case. It
 // returns the record's new revision, or a *ConflictError. With fences, the record is written only while all of them are held, and else
 // ErrLost is returned.
 func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fences ...*Ownership) (int64, error) {
@@ -105,7 +105,7 @@ func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v 
 	c := change{
 		op: "write " + r.kind, then: []clientv3.Op{clientv3.OpPut(key, value)}, witness: key, value: value, read: []string{key},
 	}
-	if rev != AnyRevision {
+	if rev != AnyVersion {
 		c.guards = append(c.guards, clientv3.Compare(clientv3.ModRevision(key), "=", rev))
 	}
 	found, err := r.s.commitRecorded(ctx, c, slices.Clone(records))
@@ -173,7 +173,7 @@ func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
 	return fmt.Errorf("%s: %w", c.op, err)
 }
 
-// Delete removes a record if it still is as it was read, at rev, or in any case with AnyRevision. That there is none is success. Errors
+// Delete removes a record if it still is as it was read, at rev, or in any case with AnyVersion. That there is none is success. Errors
 // and fences are as in PutIf.
 func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences ...*Ownership) error {
 	if err := r.check(name); err != nil {
@@ -191,7 +191,7 @@ func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences 
 // change makes a change of one record under its guards.
 func (r *Records[T]) change(ctx context.Context, name string, rev int64, c change, fences []*Ownership) (int64, error) {
 	key := r.path + name
-	if rev != AnyRevision {
+	if rev != AnyVersion {
 		c.guards = append(c.guards, clientv3.Compare(clientv3.ModRevision(key), "=", rev))
 	}
 	if err := c.fence(fences); err != nil {
@@ -214,7 +214,7 @@ func (r *Records[T]) record(kv *mvccpb.KeyValue) (Record[T], error) {
 	if err := json.Unmarshal(kv.Value, &v); err != nil {
 		return Record[T]{}, fmt.Errorf("%s %q at revision %d: %w: %w", r.kind, name, kv.ModRevision, ErrCorrupt, err)
 	}
-	return Record[T]{Name: name, Value: v, Rev: kv.ModRevision}, nil
+	return Record[T]{Name: name, Value: v, Version: kv.ModRevision}, nil
 }
 
 func (r *Records[T]) check(name string) error {

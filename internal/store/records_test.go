@@ -40,7 +40,7 @@ func TestRecords(t *testing.T) {
 	if !errors.As(err, &conflict) || conflict.Actual != 0 || conflict.Expected != second {
 		t.Errorf("conflict %+v", conflict)
 	}
-	must(r.PutIf(within(t), "a/slash and a space", AnyRevision, activation{"x", 0}))(t)
+	must(r.PutIf(within(t), "a/slash and a space", AnyVersion, activation{"x", 0}))(t)
 	must(JSON[activation](s, "activations").PutIf(within(t), "of another kind", 0, activation{}))(t)
 	var names []string
 	for _, rec := range must(r.List(within(t)))(t) {
@@ -53,7 +53,7 @@ func TestRecords(t *testing.T) {
 	if err := r.Delete(within(t), "access-1", second); err != nil {
 		t.Error(err)
 	}
-	for _, rev := range []int64{second, AnyRevision} {
+	for _, rev := range []int64{second, AnyVersion} {
 		if err := r.Delete(within(t), "access-1", rev); err != nil {
 			t.Errorf("deleting what is gone, at %d: %v", rev, err)
 		}
@@ -147,18 +147,18 @@ func TestRecordsWatch(t *testing.T) {
 	a := must(r.PutIf(within(t), "a", 0, 1))(t)
 	must(r.PutIf(within(t), "b", 0, 2))(t)
 	follow(reaches(map[string]int{"a": 1, "b": 2}))
-	if again := receive(t, "all there is", JSON[int](far, "status").Watch(ctx)); len(again) != 2 || again[0].Name != "a" || again[0].Rev != a {
+	if again := receive(t, "all there is", JSON[int](far, "status").Watch(ctx)); len(again) != 2 || again[0].Name != "a" || again[0].Version != a {
 		t.Errorf("told of %+v", again)
 	}
 	if err := r.Delete(within(t), "a", a); err != nil {
 		t.Fatal(err)
 	}
-	must(r.PutIf(within(t), "b", AnyRevision, 3))(t)
+	must(r.PutIf(within(t), "b", AnyVersion, 3))(t)
 	follow(reaches(map[string]int{"b": 3}))
 	// Missed, deleted and compacted while the connection is away.
 	p.stall()
 	must(r.PutIf(within(t), "c", 0, 4))(t)
-	if err := r.Delete(within(t), "b", AnyRevision); err != nil {
+	if err := r.Delete(within(t), "b", AnyVersion); err != nil {
 		t.Fatal(err)
 	}
 	must(s.client.Compact(within(t), raw(t, s, r.path).Header.Revision, clientv3.WithCompactPhysical()))(t)
@@ -180,7 +180,7 @@ func TestRecordsWatchGathers(t *testing.T) {
 	r := JSON[int](s, "status")
 	box := &eventBox[int]{r: r, known: make(map[string]int64), at: make(map[string]int)}
 	for i := range 10 {
-		must(r.PutIf(within(t), "a", AnyRevision, i))(t)
+		must(r.PutIf(within(t), "a", AnyVersion, i))(t)
 		must(r.PutIf(within(t), fmt.Sprint("b", i), 0, i))(t)
 		resp := raw(t, s, r.path, clientv3.WithPrefix())
 		if !box.merge(update{whole: i%2 == 0, rev: resp.Header.Revision, kvs: resp.Kvs}) {

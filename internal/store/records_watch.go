@@ -64,7 +64,7 @@ func (b *eventBox[T]) merge(u update) bool {
 func (b *eventBox[T]) event(kv *mvccpb.KeyValue) Event[T] {
 	rec, err := b.r.record(kv)
 	if err != nil {
-		rec = Record[T]{Name: strings.TrimPrefix(string(kv.Key), b.r.path), Rev: kv.ModRevision}
+		rec = Record[T]{Name: strings.TrimPrefix(string(kv.Key), b.r.path), Version: kv.ModRevision}
 	}
 	return Event[T]{Record: rec, Err: err}
 }

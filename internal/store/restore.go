@@ -92,7 +92,7 @@ type restoring struct {
 // begin marks the store, and empties it.
 func (x *restoring) begin(ctx context.Context, info BackupInfo, replace bool) error {
 	s := x.s
-	found, _, err := s.get(ctx, "restore", s.identityKey(), s.Intent().headKey(), s.auditHeadKey())
+	found, _, err := s.get(ctx, "restore", s.identityKey(), s.Revisions().headKey(), s.auditHeadKey())
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (x *restoring) begin(ctx context.Context, info BackupInfo, replace bool) er
 	if err != nil {
 		return err
 	}
-	head, audit := found[s.Intent().headKey()], found[s.auditHeadKey()]
+	head, audit := found[s.Revisions().headKey()], found[s.auditHeadKey()]
 	if (head != nil || audit != nil) && !replace {
 		at, _ := decodeRevision(head)
 		chain, _ := decodeHead(audit)
@@ -157,14 +157,14 @@ func (x *restoring) fill(ctx context.Context, r io.Reader) error {
 
 // check reads what was restored.
 func (x *restoring) check(ctx context.Context, info BackupInfo) error {
-	head, err := x.s.Intent().Head(ctx)
+	head, err := x.s.Revisions().Head(ctx)
 	if err != nil {
 		return err
 	}
 	if head.Number != info.Revision {
 		return fmt.Errorf("%w: the newest revision is %d, and the backup says %d", ErrBackup, head.Number, info.Revision)
 	}
-	if _, err := x.s.Intent().At(ctx, head.Number); err != nil {
+	if _, err := x.s.Revisions().At(ctx, head.Number); err != nil {
 		return err
 	}
 	audit, err := x.s.Audit().Verify(ctx)

@@ -148,9 +148,9 @@ func (s *Store) recognize(g *Generation) error {
 	s.standing.mu.Lock()
 	before, seen := s.standing.before, s.standing.seen
 	s.standing.mu.Unlock()
-	gets := []clientv3.Op{clientv3.OpGet(s.identityKey()), clientv3.OpGet(s.Intent().headKey())}
+	gets := []clientv3.Op{clientv3.OpGet(s.identityKey()), clientv3.OpGet(s.Revisions().headKey())}
 	if seen.Number > 0 {
-		gets = append(gets, clientv3.OpGet(s.Intent().revisionKey(seen.Number)))
+		gets = append(gets, clientv3.OpGet(s.Revisions().revisionKey(seen.Number)))
 	}
 	resp, err := s.client.Txn(ctx).Then(gets...).Commit()
 	if err != nil {
@@ -208,12 +208,12 @@ func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, wa
 
 // compareIntent ends the generation if the newest revision of intent that was seen is not in the store's history.
 func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, seen Revision) error {
-	head, err := decodeRevision(found[s.Intent().headKey()])
+	head, err := decodeRevision(found[s.Revisions().headKey()])
 	if err != nil {
 		return nil // damaged content is told to whoever reads it
 	}
 	if seen.Number > 0 {
-		rec, err := decodeRevision(found[s.Intent().revisionKey(seen.Number)])
+		rec, err := decodeRevision(found[s.Revisions().revisionKey(seen.Number)])
 		switch {
 		case err != nil:
 			return nil

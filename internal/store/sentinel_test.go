@@ -23,7 +23,7 @@ func TestSentinelTells(t *testing.T) {
 		t.Errorf("the first line is %+v", first)
 	}
 	wantError(t, s.Ready(within(t)), ErrNoQuorum, e.Endpoint()+" does not answer: ")
-	_, err := s.Intent().Head(within(t))
+	_, err := s.Revisions().Head(within(t))
 	wantError(t, err, ErrNoQuorum, "read intent: no quorum: "+e.Endpoint()+" does not answer: ")
 	e.Begin()
 	for {

@@ -26,10 +26,10 @@ func noise(random *rand.ChaCha8, bytes int) []byte {
 func fillOrdinary(t testing.TB, s *Store) (uint64, error) {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{1})
-	head := must(s.Intent().Head(within(t)))(t).Number
+	head := must(s.Revisions().Head(within(t)))(t).Number
 	for range 1000 {
 		documents := map[string][]byte{"a": noise(random, 1<<20)}
-		if _, err := s.Intent().Put(within(t), Change{Base: head, Author: "a", Reason: "r", Documents: documents}); err != nil {
+		if _, err := s.Revisions().Put(within(t), Change{Base: head, Author: "a", Reason: "r", Documents: documents}); err != nil {
 			return head, err
 		}
 		head++
@@ -59,13 +59,13 @@ func TestReserve(t *testing.T) { // I12, I13
 	core, logs := observer.New(zap.InfoLevel)
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir, Quota: smallQuota, Logger: zap.New(core)})
-	put(t, s.Intent(), 0, docs("phase", "0"))
+	put(t, s.Revisions(), 0, docs("phase", "0"))
 	first := must(s.TryOwn(within(t), "switch", "a", "noc"))(t)
 	last, err := fillOrdinary(t, s)
 	wantError(t, err, ErrFull, "put intent: store is full: 1.1 MiB more do not fit: ")
 	wantError(t, err, ErrFull, "of a quota of 24.0 MiB, of which ordinary changes may use 21.0 MiB; nothing was stored. "+
 		"Move the audit chain out with op25b audit archive FILE, or start op25b serve with a larger --quota")
-	if head := must(s.Intent().Head(within(t)))(t); head.Number != last {
+	if head := must(s.Revisions().Head(within(t)))(t); head.Number != last {
 		t.Errorf("the refused change made revision %d of %d", head.Number, last)
 	}
 	records := 0
@@ -86,10 +86,10 @@ func TestReserve(t *testing.T) { // I12, I13
 			Base: last - 1, Author: "a", Reason: "r", KeepOthers: true, Reserved: true,
 			Documents: docs("phase", fmt.Sprint(i)),
 		}
-		must(s.Intent().Put(within(t), c, AuditRecord{Who: "a", Verb: "activate"}))(t)
-		must(JSON[string](s, "status").PutIf(within(t), "a", AnyRevision, fmt.Sprint(i), first))(t)
+		must(s.Revisions().Put(within(t), c, AuditRecord{Who: "a", Verb: "activate"}))(t)
+		must(JSON[string](s, "status").PutIf(within(t), "a", AnyVersion, fmt.Sprint(i), first))(t)
 	}
-	must(s.Intent().Restore(within(t), Restoration{Revision: 1, Base: last, Author: "a", Reason: "r"}))(t)
+	must(restore(within(t), s.Revisions(), 1, Change{Base: last, Author: "a", Reason: "r"}))(t)
 	if err := first.Release(within(t)); err != nil {
 		t.Error(err)
 	}
@@ -106,7 +106,7 @@ func TestReserve(t *testing.T) { // I12, I13
 	if sp := s.Space(within(t)); sp.Warning() != "" {
 		t.Errorf("with a larger quota: %s", sp.Warning())
 	}
-	put(t, s.Intent(), last+1, docs("a", "1"))
+	put(t, s.Revisions(), last+1, docs("a", "1"))
 }
 
 // What was deleted and what is old is room again, without a restart.
@@ -115,7 +115,7 @@ func TestRoomIsMade(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{3})
 	records := JSON[[]byte](s, "junk")
 	for i := range 200 { // 75 MiB, each in place of the one before
-		must(records.PutIf(within(t), "one", AnyRevision, noise(random, 384<<10)))(t)
+		must(records.PutIf(within(t), "one", AnyVersion, noise(random, 384<<10)))(t)
 		if i%4 == 3 {
 			must(s.Audit().Append(within(t), AuditRecord{Who: "a", Verb: "b"}))(t)
 		}
@@ -129,7 +129,7 @@ func TestRoomIsMade(t *testing.T) {
 func TestFullStoreOpens(t *testing.T) { // I13
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir, Quota: smallQuota})
-	put(t, s.Intent(), 0, docs("phase", "0"))
+	put(t, s.Revisions(), 0, docs("phase", "0"))
 	fillToAlarm(t, s)
 	if sp := s.Space(within(t)); !sp.ReadOnly || !strings.HasPrefix(sp.Warning(), "the store is read-only: ") {
 		t.Errorf("the space is %v: %s", sp, sp.Warning())
@@ -144,10 +144,10 @@ func TestFullStoreOpens(t *testing.T) { // I13
 		if sp := s.Space(within(t)); sp.ReadOnly || !sp.Full() {
 			t.Errorf("the space is %+v: %s", sp, sp.Warning())
 		}
-		_, err = s.Intent().Put(within(t), Change{Base: base + 1, Author: "a", Reason: "r", Documents: docs("a", "1")})
+		_, err = s.Revisions().Put(within(t), Change{Base: base + 1, Author: "a", Reason: "r", Documents: docs("a", "1")})
 		wantError(t, err, ErrFull, "put intent: store is full: ")
 		c := Change{Base: base + 1, Author: "a", Reason: "r", Documents: docs("phase", fmt.Sprint(base, 1)), KeepOthers: true, Reserved: true}
-		must(s.Intent().Put(within(t), c, AuditRecord{Who: "a", Verb: "activate"}))(t)
+		must(s.Revisions().Put(within(t), c, AuditRecord{Who: "a", Verb: "activate"}))(t)
 		must(s.TryOwn(within(t), "switch", "a", "noc"))(t)
 		if base < 2 {
 			if err := s.Close(); err != nil {
@@ -158,13 +158,13 @@ func TestFullStoreOpens(t *testing.T) { // I13
 	for i := range 1000 {
 		must(s.client.Delete(within(t), s.key(fmt.Sprintf("junk/%d", i))))(t)
 	}
-	put(t, s.Intent(), 4, docs("a", "1"))
+	put(t, s.Revisions(), 4, docs("a", "1"))
 }
 
 // An alarm that etcd raises when room was made already, by a write that was under way, does not outlive the next change.
 func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
 	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
-	put(t, s.Intent(), 0, docs("phase", "0"))
+	put(t, s.Revisions(), 0, docs("phase", "0"))
 	s.makeRoom(within(t), 0)
 	conn := must(s.client.Dial(s.endpoints[0]))(t)
 	defer conn.Close()
@@ -174,7 +174,7 @@ func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
 	if !s.Space(within(t)).ReadOnly {
 		t.Fatal("there is no alarm")
 	}
-	put(t, s.Intent(), 1, docs("phase", "1"))
+	put(t, s.Revisions(), 1, docs("phase", "1"))
 	if sp := s.Space(within(t)); sp.ReadOnly {
 		t.Errorf("the space is %v", sp)
 	}
@@ -184,7 +184,7 @@ func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
 func TestSpaceOfCluster(t *testing.T) {
 	etcd := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	s := open(t, Config{Endpoints: etcd.Endpoints()})
-	put(t, s.Intent(), 0, docs("a", "1"))
+	put(t, s.Revisions(), 0, docs("a", "1"))
 	sp := s.Space(within(t))
 	if sp.Quota != etcd.server.hard || sp.Used == 0 || sp.InUse == 0 || !sp.External || sp.Warning() != "" {
 		t.Errorf("the space is %+v", sp)
@@ -195,7 +195,7 @@ func TestSpaceOfCluster(t *testing.T) {
 		"Raise the cluster's --quota-backend-bytes or compact and defragment it, and disarm its alarm") {
 		t.Errorf("the space is %+v: %s", sp, sp.Warning())
 	}
-	_, err := s.Intent().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")})
+	_, err := s.Revisions().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")})
 	wantError(t, err, ErrFull, "put intent: store is full: ")
 }
 

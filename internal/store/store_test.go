@@ -52,10 +52,10 @@ func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	for i := range uint64(2) {
 		s := open(t, Config{Dir: dir})
-		if head := must(s.Intent().Head(within(t)))(t); head.Number != i {
+		if head := must(s.Revisions().Head(within(t)))(t); head.Number != i {
 			t.Errorf("opened for the %d. time the head is %d", i+1, head.Number)
 		}
-		put(t, s.Intent(), i, docs("a", strings.Repeat("x", int(i))))
+		put(t, s.Revisions(), i, docs("a", strings.Repeat("x", int(i))))
 		if err := s.Ready(within(t)); err != nil {
 			t.Error(err)
 		}
@@ -67,7 +67,7 @@ func TestReopen(t *testing.T) {
 			}
 		}
 		wantError(t, s.Ready(within(t)), ErrClosed, "ready: store closed")
-		_, err = s.Intent().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "")})
+		_, err = s.Revisions().Put(within(t), Change{Author: "a", Reason: "r", Documents: docs("a", "")})
 		wantError(t, err, ErrClosed, "read intent: store closed")
 	}
 }
@@ -100,10 +100,10 @@ func TestSocketIsPrivate(t *testing.T) {
 func TestPrefix(t *testing.T) {
 	s := embeddedStore(t)
 	other := open(t, Config{Endpoints: s.Endpoints(), Prefix: "/other"})
-	put(t, s.Intent(), 0, docs("a", "1"))
+	put(t, s.Revisions(), 0, docs("a", "1"))
 	must(s.TryOwn(within(t), "switch", "a", "one"))(t)
 	must(other.TryOwn(within(t), "switch", "a", "two"))(t)
-	if head := must(other.Intent().Head(within(t)))(t); head.Number != 0 {
+	if head := must(other.Revisions().Head(within(t)))(t); head.Number != 0 {
 		t.Errorf("the other has revision %d", head.Number)
 	}
 }
@@ -113,15 +113,15 @@ func TestCallsEnd(t *testing.T) {
 	etcd := embeddedStore(t)
 	p := behindProxy(t, etcd)
 	s := open(t, Config{Endpoints: []string{p.endpoint()}})
-	put(t, s.Intent(), 0, docs("a", "1"))
+	put(t, s.Revisions(), 0, docs("a", "1"))
 	p.stall()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the operator has gone")
 	failed := make(chan error)
 	calls := map[string]func() error{
-		"head": func() error { _, err := s.Intent().Head(ctx); return err },
+		"head": func() error { _, err := s.Revisions().Head(ctx); return err },
 		"put": func() error {
-			_, err := s.Intent().Put(ctx, Change{Author: "a", Reason: "r", Documents: docs("a", "")})
+			_, err := s.Revisions().Put(ctx, Change{Author: "a", Reason: "r", Documents: docs("a", "")})
 			return err
 		},
 		"own":     func() error { _, err := s.Own(ctx, "switch", "a", "noc"); return err },
@@ -139,7 +139,7 @@ func TestCallsEnd(t *testing.T) {
 		wantError(t, receive(t, "a call", failed), why, "the operator has gone")
 	}
 	p.flow()
-	if head := must(etcd.Intent().Head(within(t)))(t); head.Number != 1 {
+	if head := must(etcd.Revisions().Head(within(t)))(t); head.Number != 1 {
 		t.Errorf("the head is %d", head.Number)
 	}
 }

@@ -18,21 +18,21 @@ const sweepEvery = 16
 const sweepChunk = 32
 
 // sweepSometimes reclaims pieces after some of the revisions, beside whatever else happens.
-func (in *Intent) sweepSometimes(number uint64) {
+func (rs *Revisions) sweepSometimes(number uint64) {
 	if number%sweepEvery != 0 {
 		return
 	}
 	select {
-	case in.s.sweeping <- struct{}{}:
+	case rs.s.sweeping <- struct{}{}:
 	default:
 		return
 	}
-	if !in.s.start(func() {
-		defer func() { <-in.s.sweeping }()
-		n, err := in.sweep(in.s.life)
-		in.s.log.Debug("unused content reclaimed", zap.Int("pieces", n), zap.Error(err))
+	if !rs.s.start(func() {
+		defer func() { <-rs.s.sweeping }()
+		n, err := rs.sweep(rs.s.life)
+		rs.s.log.Debug("unused content reclaimed", zap.Int("pieces", n), zap.Error(err))
 	}) {
-		<-in.s.sweeping
+		<-rs.s.sweeping
 	}
 }
 
@@ -41,17 +41,17 @@ func (in *Intent) sweepSometimes(number uint64) {
 // A change that is being made may count on pieces that no revision has yet. So each deletion is a transaction that also puts the sweep
 // key, and is made only on the head and the sweep key that were read: a change that is made first refuses the deletion, and one that
 // is made after it is refused and puts its pieces again.
-func (in *Intent) sweep(ctx context.Context) (int, error) {
-	found, at, err := in.s.get(ctx, "sweep", in.headKey(), in.sweepKey())
+func (rs *Revisions) sweep(ctx context.Context) (int, error) {
+	found, at, err := rs.s.get(ctx, "sweep", rs.headKey(), rs.sweepKey())
 	if err != nil {
 		return 0, err
 	}
-	used, err := in.used(ctx, at)
+	used, err := rs.used(ctx, at)
 	if err != nil {
 		return 0, err
 	}
-	all, err := ask(ctx, in.s, "sweep", func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return in.s.client.Get(ctx, in.s.pieceKey(""), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithRev(at))
+	all, err := ask(ctx, rs.s, "sweep", func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return rs.s.client.Get(ctx, rs.s.pieceKey(""), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithRev(at))
 	})
 	if err != nil {
 		return 0, err
@@ -62,16 +62,16 @@ func (in *Intent) sweep(ctx context.Context) (int, error) {
 			unused = append(unused, clientv3.OpDelete(string(kv.Key)))
 		}
 	}
-	head, sweep := found[in.headKey()].GetModRevision(), found[in.sweepKey()].GetModRevision()
+	head, sweep := found[rs.headKey()].GetModRevision(), found[rs.sweepKey()].GetModRevision()
 	for n := 0; n < len(unused); n += batchOps {
 		batch := unused[n:min(n+batchOps, len(unused))]
-		rev, _, err := in.s.commit(ctx, change{
+		rev, _, err := rs.s.commit(ctx, change{
 			op: "sweep",
 			guards: []clientv3.Cmp{
-				clientv3.Compare(clientv3.ModRevision(in.headKey()), "=", head),
-				clientv3.Compare(clientv3.ModRevision(in.sweepKey()), "=", sweep),
+				clientv3.Compare(clientv3.ModRevision(rs.headKey()), "=", head),
+				clientv3.Compare(clientv3.ModRevision(rs.sweepKey()), "=", sweep),
 			},
-			then: append([]clientv3.Op{clientv3.OpPut(in.sweepKey(), nonce())}, batch...),
+			then: append([]clientv3.Op{clientv3.OpPut(rs.sweepKey(), nonce())}, batch...),
 		})
 		if errors.Is(err, errRefused) {
 			return n, nil // the next sweep finds them
@@ -85,9 +85,9 @@ func (in *Intent) sweep(ctx context.Context) (int, error) {
 }
 
 // used is the hashes of all pieces of all revisions, as they were at a revision of etcd.
-func (in *Intent) used(ctx context.Context, at int64) (map[string]bool, error) {
-	revisions, err := ask(ctx, in.s, "sweep", func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return in.s.client.Get(ctx, in.revisionKey(0), clientv3.WithRange(in.revisionKey(1<<63)), clientv3.WithRev(at))
+func (rs *Revisions) used(ctx context.Context, at int64) (map[string]bool, error) {
+	revisions, err := ask(ctx, rs.s, "sweep", func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return rs.s.client.Get(ctx, rs.revisionKey(0), clientv3.WithRange(rs.revisionKey(1<<63)), clientv3.WithRev(at))
 	})
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (in *Intent) used(ctx context.Context, at int64) (map[string]bool, error) {
 			}
 			manifests[string(kv.Key)] = rec.Manifest
 		}
-		contents, err := in.s.getPieces(ctx, at, manifests)
+		contents, err := rs.s.getPieces(ctx, at, manifests)
 		if err != nil {
 			return nil, err
 		}

@@ -26,10 +26,10 @@ const (
 )
 
 // An Intent is the documents of policy and inventory, and their history. Revisions count from 1; revision 0 is no documents.
-type Intent struct{ s *Store }
+type Revisions struct{ s *Store }
 
 // Intent returns the store's intent.
-func (s *Store) Intent() *Intent { return &Intent{s} }
+func (s *Store) Revisions() *Revisions { return &Revisions{s} }
 
 // A Revision is one change of intent that was made.
 type Revision struct {
@@ -58,14 +58,6 @@ type Change struct {
 	Restores       uint64 // the revision whose documents it brings back, or 0: see Revision
 }
 
-// A Restoration brings the documents of an older revision back, in place of those of revision Base.
-type Restoration struct {
-	Revision       uint64
-	Base           uint64
-	Author, Reason string
-	Request        string // as in a Change
-}
-
 // A revisionRecord is a revision as it is stored, under its number and, the newest, as the head.
 type revisionRecord struct {
 	Revision
@@ -81,19 +73,19 @@ type document struct {
 }
 
 // Keys of intent. The sweep key is put by whoever reclaims pieces: a change whose pieces may have been reclaimed meanwhile is refused.
-func (in *Intent) headKey() string  { return in.s.key("intent/head") }
-func (in *Intent) sweepKey() string { return in.s.key("intent/sweep") }
-func (in *Intent) revisionKey(n uint64) string {
-	return in.s.key(fmt.Sprintf("intent/rev/%020d", n))
+func (rs *Revisions) headKey() string  { return rs.s.key("intent/head") }
+func (rs *Revisions) sweepKey() string { return rs.s.key("intent/sweep") }
+func (rs *Revisions) revisionKey(n uint64) string {
+	return rs.s.key(fmt.Sprintf("intent/rev/%020d", n))
 }
 
 // Put makes a change as one transaction, together with records in the audit chain. It returns a *StaleError if Base is not the current
 // revision, ErrUnchanged if Base has the same documents, and ErrInvalid. The time is the store's.
-func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Revision, error) {
+func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) (Revision, error) {
 	if err := c.check(); err != nil {
 		return Revision{}, err
 	}
-	return in.make(ctx, c.Base, c.Reserved, records, func(old manifest) (draft, error) {
+	return rs.make(ctx, c.Base, c.Reserved, records, func(old manifest) (draft, error) {
 		d := draft{
 			rec:     revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request, Time: c.Time, Restores: c.Restores}},
 			content: make(map[string][]byte),
@@ -116,49 +108,22 @@ func (in *Intent) Put(ctx context.Context, c Change, records ...AuditRecord) (Re
 	})
 }
 
-// Restore makes a new revision with the documents of an older one. Errors are those of Put, and ErrNotFound for a revision that is not
-// kept any more.
-func (in *Intent) Restore(ctx context.Context, r Restoration, records ...AuditRecord) (Revision, error) {
-	if err := checkAuthor(r.Author, r.Reason, r.Request); err != nil {
-		return Revision{}, err
-	}
-	old, kv, _, err := in.revision(ctx, r.Revision)
-	if err != nil {
-		return Revision{}, err
-	}
-	if r.Revision == 0 {
-		return Revision{}, fmt.Errorf("%w: restore revision 0: it has no documents", ErrInvalid)
-	}
-	return in.make(ctx, r.Base, true, records, func(manifest) (draft, error) {
-		return draft{
-			rec: revisionRecord{
-				Revision: Revision{
-					Author: r.Author, Reason: r.Reason, Request: r.Request, Restores: r.Revision, Documents: old.Documents, Bytes: old.Bytes,
-				},
-				Manifest: old.Manifest,
-			},
-			guards: []clientv3.Cmp{unmoved(string(kv.Key), kv)}, // its pieces are there for as long as its record is
-		}, nil
-	})
-}
-
 // A draft is a revision that is not numbered yet.
 type draft struct {
 	rec     revisionRecord
-	content map[string][]byte // its pieces, by hash; nil if they are there
-	guards  []clientv3.Cmp
+	content map[string][]byte // its pieces, by hash
 }
 
 // make makes the revision that follows base, drafted from the manifest of base. reserved is as in a Change.
-func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
+func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
 	records = slices.Clone(records) // they are completed in place
 	for {
-		g := in.s.Generation()
-		found, at, err := in.s.get(ctx, "read intent", in.headKey(), in.sweepKey(), in.abandonedKey())
+		g := rs.s.Generation()
+		found, at, err := rs.s.get(ctx, "read intent", rs.headKey(), rs.sweepKey(), rs.abandonedKey())
 		if err != nil {
 			return Revision{}, err
 		}
-		headKV, sweepKV, abandonedKV := found[in.headKey()], found[in.sweepKey()], found[in.abandonedKey()]
+		headKV, sweepKV, abandonedKV := found[rs.headKey()], found[rs.sweepKey()], found[rs.abandonedKey()]
 		head, err := decodeRevision(headKV)
 		switch {
 		case err != nil:
@@ -166,7 +131,7 @@ func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records 
 		case head.Number != base:
 			return Revision{}, &StaleError{Base: base, Current: head.Number}
 		}
-		old, err := in.manifest(ctx, at, head)
+		old, err := rs.manifest(ctx, at, head)
 		switch {
 		case compacted(err):
 			continue
@@ -193,16 +158,16 @@ func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records 
 		for _, p := range kept {
 			delete(fresh, p.Hash)
 		}
-		if err := in.s.admit(ctx, "put intent", sizeOf(fresh)+recordsSize(records), reserved); err != nil {
+		if err := rs.s.admit(ctx, "put intent", sizeOf(fresh)+recordsSize(records), reserved); err != nil {
 			return Revision{}, err
 		}
-		with, err := in.s.putPieces(ctx, fresh)
+		with, err := rs.s.putPieces(ctx, fresh)
 		if err != nil {
 			return Revision{}, err
 		}
 		rec.Number, rec.ID = base+1, nonce()
 		if rec.Time.IsZero() {
-			rec.Time = in.s.cfg.Now()
+			rec.Time = rs.s.cfg.Now()
 		}
 		if rec.Time = rec.Time.UTC().Round(0); rec.Time.Before(head.Time) {
 			rec.Time = head.Time
@@ -213,31 +178,28 @@ func (in *Intent) make(ctx context.Context, base uint64, reserved bool, records 
 		}
 		c := change{
 			op: "put intent", gen: g,
-			guards: append([]clientv3.Cmp{
-				unmoved(in.headKey(), headKV), unmoved(in.sweepKey(), sweepKV), unmoved(in.abandonedKey(), abandonedKV),
-			}, d.guards...),
-			then:    append(with, clientv3.OpPut(in.headKey(), value), clientv3.OpPut(in.revisionKey(rec.Number), value)),
-			witness: in.revisionKey(rec.Number), value: value,
-			read: []string{in.headKey(), in.sweepKey(), in.abandonedKey()},
+			guards: []clientv3.Cmp{
+				unmoved(rs.headKey(), headKV), unmoved(rs.sweepKey(), sweepKV), unmoved(rs.abandonedKey(), abandonedKV),
+			},
+			then:    append(with, clientv3.OpPut(rs.headKey(), value), clientv3.OpPut(rs.revisionKey(rec.Number), value)),
+			witness: rs.revisionKey(rec.Number), value: value,
+			read: []string{rs.headKey(), rs.sweepKey(), rs.abandonedKey()},
 		}
-		if most := uint64(in.s.cfg.History); rec.Number > most {
-			c.then = append(c.then, clientv3.OpDelete(in.revisionKey(0), clientv3.WithRange(in.revisionKey(rec.Number-most+1))))
+		if most := uint64(rs.s.cfg.History); rec.Number > most {
+			c.then = append(c.then, clientv3.OpDelete(rs.revisionKey(0), clientv3.WithRange(rs.revisionKey(rec.Number-most+1))))
 		}
-		found, err = in.s.commitRecorded(ctx, c, records)
+		_, err = rs.s.commitRecorded(ctx, c, records)
 		switch {
-		case errors.Is(err, errRefused) && sameKV(found[in.headKey()], headKV) && sameKV(found[in.sweepKey()], sweepKV) &&
-			sameKV(found[in.abandonedKey()], abandonedKV):
-			return Revision{}, fmt.Errorf("restore revision %d: %w any more", rec.Restores, ErrNotFound)
 		case errors.Is(err, errRefused): // by another change, a sweep or an abandoned request: the next round says which
 			continue
 		case err != nil:
 			return Revision{}, err
 		}
-		in.s.sighted(g, rec.Revision)
+		rs.s.sighted(g, rec.Revision)
 		for hash, content := range d.content {
-			in.s.recent.learn(hash, bytes.Clone(content))
+			rs.s.recent.learn(hash, bytes.Clone(content))
 		}
-		in.sweepSometimes(rec.Number)
+		rs.sweepSometimes(rec.Number)
 		return rec.Revision, nil
 	}
 }
@@ -249,8 +211,6 @@ func sizeOf(pieces map[string][]byte) (n int64) {
 	}
 	return n
 }
-
-func sameKV(a, b *mvccpb.KeyValue) bool { return a.GetModRevision() == b.GetModRevision() }
 
 func (m manifest) pieces() []piece {
 	var all []piece
