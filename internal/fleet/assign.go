@@ -70,11 +70,11 @@ func byName(names []string) []int {
 
 // A choice is how a switch likes the members, and how many of them it has asked.
 type choice struct {
-	order []liking
+	order []preference
 	asked int
 }
 
-type liking struct {
+type preference struct {
 	score  uint64
 	member int
 }
@@ -113,12 +113,12 @@ func (c claim) less(other claim, names []string) bool {
 }
 
 // preferences are the members in the order in which a switch likes them.
-func preferences(members []string, name string) []liking {
-	order := make([]liking, len(members))
+func preferences(members []string, name string) []preference {
+	order := make([]preference, len(members))
 	for i, m := range members {
-		order[i] = liking{score(m, name), i}
+		order[i] = preference{score(m, name), i}
 	}
-	slices.SortFunc(order, func(a, b liking) int {
+	slices.SortFunc(order, func(a, b preference) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.member, b.member))
 	})
 	return order

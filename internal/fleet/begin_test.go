@@ -21,13 +21,13 @@ func TestBeginIsCutShort(t *testing.T) {
 	c := &controller{
 		Config: Config{Name: "noc-1", Store: s, Now: time.Now}, log: zap.NewNop(), gen: s.Generation(), identity: id, reporter: newReporter(s, zap.NewNop()),
 	}
-	x := &seat{c: c, name: name, log: zap.NewNop(), status: Status{Switch: name, Owner: "noc-1"}}
+	x := &assignment{c: c, name: name, log: zap.NewNop(), status: Status{Switch: name, Owner: "noc-1"}}
 	term := func(ctx context.Context) {
 		own := must(s.TryOwn(within(t), switchKind, name, "noc-1"))(t)
-		tm := newTerm(x, own)
+		tm := newWorker(x, own)
 		x.own, tm.before = own, x.epoch
 		// The seat's own status, which knows nothing of the switch, is still to be reported: a slow store gives the reporter time to do it.
-		if err := errors.Join(x.store(within(t)), c.reporter.storeAll(within(t), []*seat{x})); err != nil {
+		if err := errors.Join(x.store(within(t)), c.reporter.storeAll(within(t), []*assignment{x})); err != nil {
 			t.Fatal(err)
 		}
 		tm.begin(ctx)

@@ -9,14 +9,14 @@ import (
 )
 
 // cause is by what a switch is to become another than it was left, or ReasonDrift if nothing else is wanted of it than before.
-func (b *bases) cause(name string, want desired) Reason {
+func (o *origins) cause(name string, want desired) Reason {
 	switch {
-	case b.waiting != nil:
-		return causeOfPhase(b.waiting, name, want)
-	case b.is == nil:
-		return b.causeSincePrior(want)
+	case o.waiting != nil:
+		return causeOfPhase(o.waiting, name, want)
+	case o.is == nil:
+		return o.causeSincePrior(want)
 	}
-	switch is := *b.is; {
+	switch is := *o.is; {
 	case !is.SameDocuments(want.Intent), is.Phases.String() != want.Phases.String():
 		return causeOfPhase(is.view, name, want)
 	case !is.SameExemptions(is.At, want.At):
@@ -38,9 +38,9 @@ func causeOfPhase(before *view, name string, want desired) Reason {
 }
 
 // causeSincePrior is cause for a switch of which only the status is known.
-func (b *bases) causeSincePrior(want desired) Reason {
-	switch prior := b.prior; {
-	case prior.Revision == 0 && b.replaced:
+func (o *origins) causeSincePrior(want desired) Reason {
+	switch prior := o.prior; {
+	case prior.Revision == 0 && o.replaced:
 		return ReasonStoreReplaced
 	case prior.Revision == 0:
 		return ReasonWritten

@@ -15,8 +15,8 @@ const (
 	eventDial       event = iota // a new owner, or a new address: the switch is dialed for the first time
 	eventDisconnect              // no session
 	eventBackup                  // a session that is not primary
-	eventLook                    // a primary session: the switch is being read, or written to
-	eventReach                   // the switch was seen to hold what is wanted
+	eventConverge                // a primary session: the switch is being read, or written to
+	eventConverged               // the switch was seen to hold what is wanted
 	eventFail                    // the switch answers and was not brought to what is wanted, or its session cannot be made
 	eventNoPhase                 // nothing is wanted of the switch yet
 	events
@@ -39,7 +39,7 @@ var (
 	anyState  = append([]State{none}, connected...)
 )
 
-// transitions is the whole state machine of a switch's condition. The reason of eventLook and eventReach comes from bases.cause, that of
+// transitions is the whole state machine of a switch's condition. The reason of eventConverge and eventConverged comes from origins.cause, that of
 // eventFail from failureOf, and that of a session from sessionReasons: each is computed from what there is, and not from what woke whom.
 var transitions = [events]transition{
 	eventDial: {"dial", anyState, StateConnecting, []Reason{ReasonDialing}},
@@ -48,10 +48,10 @@ var transitions = [events]transition{
 		ReasonDemoted,
 	}},
 	eventBackup: {"backup", connected, StateBackup, []Reason{ReasonOtherPrimary, ReasonDemoted, ReasonNoPrimary, ReasonOutranked}},
-	eventLook: {"look", connected, StateConverging, []Reason{
+	eventConverge: {"converge", connected, StateConverging, []Reason{
 		ReasonElected, ReasonIntent, ReasonPhase, ReasonDate, ReasonDrift, ReasonRestored, ReasonWritten, ReasonStoreReplaced,
 	}},
-	eventReach: {"reach", connected, StateConverged, []Reason{
+	eventConverged: {"converged", connected, StateConverged, []Reason{
 		ReasonIntent, ReasonPhase, ReasonDate, ReasonDrift, ReasonRestored, ReasonAsWanted, ReasonWritten, ReasonStoreReplaced, ReasonDateHeld,
 	}},
 	eventFail: {"fail", connected, StateFailed, []Reason{

@@ -106,12 +106,12 @@ func TestSince(t *testing.T) {
 		return func(st *Status) error { return st.fail(ReasonNoRoom, "full", same, now) }
 	}
 	step("dialed", become(eventDial, ReasonDialing), 1*time.Minute)
-	step("read", become(eventLook, ReasonElected), 2*time.Minute)
+	step("read", become(eventConverge, ReasonElected), 2*time.Minute)
 	step("full", full(false), 3*time.Minute)
 	step("still full", full(true), 3*time.Minute)
 	step("away", become(eventDisconnect, ReasonStreamLost), 5*time.Minute)
 	step("away still", become(eventDisconnect, ReasonUnreachable), 5*time.Minute)
-	step("read again", become(eventLook, ReasonElected), 7*time.Minute)
+	step("read again", become(eventConverge, ReasonElected), 7*time.Minute)
 	step("full as before", full(false), 3*time.Minute)
 	if st.Failure.Attempts != 3 {
 		t.Errorf("%d attempts, want 3", st.Failure.Attempts)
@@ -120,7 +120,10 @@ func TestSince(t *testing.T) {
 	step("full with the next revision", func(st *Status) error { st.Wanted = 8; return st.fail(ReasonNoRoom, "full", false, now) }, 10*time.Minute)
 	step("full, and a revision came that changes nothing here", func(st *Status) error { st.Wanted = 9; return st.fail(ReasonNoRoom, "full", true, now) }, 10*time.Minute)
 	reach := func(revision uint64, r Reason) func(*Status) error {
-		return func(st *Status) error { st.Revision, st.Failure = revision, nil; return st.become(eventReach, r, "") }
+		return func(st *Status) error {
+			st.Revision, st.Failure = revision, nil
+			return st.become(eventConverged, r, "")
+		}
 	}
 	step("there is room", reach(9, ReasonIntent), 12*time.Minute)
 	step("audited", reach(9, ReasonIntent), 12*time.Minute)

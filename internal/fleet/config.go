@@ -37,8 +37,8 @@ const (
 	releaseTimeout = 3 * time.Second
 	// retryMin is the pause after a first failure of a switch that answers; it doubles up to the interval of audits.
 	retryMin = time.Second
-	// lookAgain is the longest that a date is waited for without a look at the clock: timers do not follow a clock that is set.
-	lookAgain = time.Minute
+	// recheckClock is the longest that a date is waited for without a look at the clock: timers do not follow a clock that is set.
+	recheckClock = time.Minute
 )
 
 // A Config is one controller of the fleet.

@@ -28,10 +28,10 @@ func (c *controller) confirm(ctx context.Context) {
 
 // seenAll is the earliest moment at which a switch that is reported as connected was last seen; now if there is none.
 func (c *controller) seenAll(now time.Time) time.Time {
-	c.sittingMu.Lock()
-	defer c.sittingMu.Unlock()
+	c.workingMu.Lock()
+	defer c.workingMu.Unlock()
 	earliest := now
-	for s := range c.sitting {
+	for s := range c.working {
 		s.mu.Lock()
 		if s.own != nil && s.status.State.session() && s.seen.Before(earliest) {
 			earliest = s.seen
@@ -42,7 +42,7 @@ func (c *controller) seenAll(now time.Time) time.Time {
 }
 
 // alive notes that the switch has answered.
-func (s *seat) alive() {
+func (s *assignment) alive() {
 	now := s.c.Now()
 	s.mu.Lock()
 	s.seen = now

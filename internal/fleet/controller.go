@@ -43,7 +43,7 @@ func Run(ctx context.Context, cfg Config) error {
 		c := &controller{
 			Config: cfg, log: log, program: program, gen: cfg.Store.Generation(),
 			reporter: newReporter(cfg.Store, cfg.Logger), converging: make(chan struct{}, cfg.Converging),
-			dated: make(chan struct{}, 1), sitting: make(map[*seat]struct{}), seats: make(map[string]*seat), ended: make(chan *seat), since: make(map[string]time.Time), left: left,
+			dated: make(chan struct{}, 1), working: make(map[*assignment]struct{}), assignments: make(map[string]*assignment), ended: make(chan *assignment), since: make(map[string]time.Time), left: left,
 		}
 		err = c.run(ctx)
 		if !errors.Is(err, store.ErrReplaced) || ctx.Err() != nil {
@@ -76,21 +76,21 @@ type controller struct {
 	converging chan struct{} // has a token for each switch that is being brought to its state
 	view       atomic.Pointer[view]
 
-	sittingMu sync.Mutex // guards sitting; held before the seats' mu
-	sitting   map[*seat]struct{}
+	workingMu sync.Mutex // guards working; held before the seats' mu
+	working   map[*assignment]struct{}
 
 	background sync.WaitGroup  // ends with reporting
 	reporting  context.Context // what is told of switches may be stored until it ends
 
 	// What follows belongs to the goroutine of run.
-	members []string
-	since   map[string]time.Time // when each member was first seen, by the monotonic clock; zero for those that were there before
-	seats   map[string]*seat
-	ended   chan *seat
-	dated   chan struct{}    // holds one token: calendar is to look; anybody may put it
-	dates   <-chan time.Time // nil if no date is to come
-	date    time.Time        // that is waited for
-	settled <-chan time.Time
+	members     []string
+	since       map[string]time.Time // when each member was first seen, by the monotonic clock; zero for those that were there before
+	assignments map[string]*assignment
+	ended       chan *assignment
+	dated       chan struct{}    // holds one token: calendar is to look; anybody may put it
+	dates       <-chan time.Time // nil if no date is to come
+	date        time.Time        // that is waited for
+	settled     <-chan time.Time
 
 	// left is what switches may have of a store that was replaced: at first of the generation before, in the end of this one.
 	left map[string][]desired
@@ -128,11 +128,11 @@ func (c *controller) run(ctx context.Context) (err error) {
 	stopWatching()
 	for range intents { // until the watch has ended
 	}
-	for _, s := range c.seats {
+	for _, s := range c.assignments {
 		s.stop(false)
 	}
-	for len(c.seats) > 0 {
-		c.over(<-c.ended)
+	for len(c.assignments) > 0 {
+		c.forget(<-c.ended)
 	}
 	stopReporting()
 	c.background.Wait()
@@ -140,8 +140,8 @@ func (c *controller) run(ctx context.Context) (err error) {
 }
 
 // over takes in that the work on a switch has ended.
-func (c *controller) over(s *seat) {
-	delete(c.seats, s.name)
+func (c *controller) forget(s *assignment) {
+	delete(c.assignments, s.name)
 	delete(c.left, s.name)
 	if len(s.left) == 0 {
 		return
@@ -208,7 +208,7 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 			if !ok {
 				return fmt.Errorf("fleet: %w", store.ErrClosed)
 			}
-			c.present(all)
+			c.setMembers(all)
 		case u, ok := <-intents:
 			switch {
 			case !ok:
@@ -219,9 +219,9 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 				c.log.Error("the newest intent cannot be read; the one before it stays in force", zap.Error(u.Err))
 				continue
 			}
-			c.decided(u.Intent)
+			c.setIntent(u.Intent)
 		case s := <-c.ended:
-			c.over(s)
+			c.forget(s)
 		case <-c.settled:
 			c.settled = nil
 		case <-c.dates:
@@ -238,7 +238,7 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 }
 
 // present takes in who is there.
-func (c *controller) present(all []store.Member) {
+func (c *controller) setMembers(all []store.Member) {
 	first := c.members == nil
 	before := c.since
 	c.since = make(map[string]time.Time, len(all))
@@ -259,7 +259,7 @@ func (c *controller) present(all []store.Member) {
 }
 
 // decided takes in a revision of the intent.
-func (c *controller) decided(in *intent.Intent) {
+func (c *controller) setIntent(in *intent.Intent) {
 	before := c.view.Load()
 	v := nextView(before, in)
 	c.view.Store(v)
@@ -276,8 +276,8 @@ func (c *controller) decided(in *intent.Intent) {
 
 // wake makes every worker look anew.
 func (c *controller) wake() {
-	for _, s := range c.seats {
-		s.look()
+	for _, s := range c.assignments {
+		s.recheck()
 	}
 }
 
@@ -293,12 +293,12 @@ func (c *controller) assign() {
 	}
 	assigned := Assign(c.members, switches)
 	for name, member := range assigned {
-		if _, there := c.seats[name]; !there && member == c.Name {
-			c.seats[name] = c.sit(name)
+		if _, there := c.assignments[name]; !there && member == c.Name {
+			c.assignments[name] = c.work(name)
 		}
 	}
 	var wait time.Duration
-	for name, s := range c.seats {
+	for name, s := range c.assignments {
 		switch to, there := assigned[name]; {
 		case !there:
 			s.stop(true)

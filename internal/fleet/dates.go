@@ -19,9 +19,9 @@ func (c *controller) awaitDate() {
 		c.dates = nil
 		return
 	}
-	wait := min(c.date.Sub(now), lookAgain)
+	wait := min(c.date.Sub(now), recheckClock)
 	if c.Clock.Hold().Reason != clock.None { // the clock tells when it holds no more; until then the date may come to be held
-		wait = lookAgain
+		wait = recheckClock
 	}
 	c.dates = c.timer(wait)
 }
@@ -36,7 +36,7 @@ func (c *controller) dateComes() {
 }
 
 // held says which date has come by the wall clock and is not put in force, or nothing.
-func (c *controller) held(v *view) string {
+func (c *controller) heldDate(v *view) string {
 	h := c.Clock.Hold()
 	if h.Reason == clock.None || h.Reason == clock.Starting {
 		return ""

@@ -47,8 +47,8 @@ func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
 		return nil, err
 	}
 	id, _ := s.Generation().ID()
-	w := witnesses{store: id, self: self, confirmed: make(map[string]confirmation)}
-	w.hold(holdings)
+	w := evidence{store: id, self: self, confirmed: make(map[string]confirmation)}
+	w.setHoldings(holdings)
 	for _, r := range records {
 		w.confirmed[r.Name] = r.Value
 	}
@@ -67,7 +67,7 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 		defer close(out)
 		defer cancel()
 		identified := g.Known() // nil once it is
-		w := witnesses{self: self, confirmed: make(map[string]confirmation)}
+		w := evidence{self: self, confirmed: make(map[string]confirmation)}
 		var have []Status
 		var begun [3]bool
 		var ready chan<- []Status // nil while there is nothing to tell
@@ -94,7 +94,7 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 				if !ok {
 					return
 				}
-				w.hold(all)
+				w.setHoldings(all)
 				begun[1] = true
 			case some, ok := <-confirmations:
 				if !ok {
@@ -116,15 +116,15 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 	return out
 }
 
-// witnesses are who can say something of switches.
-type witnesses struct {
+// evidence are who can say something of switches.
+type evidence struct {
 	store     string // its identity; empty while that is not known
 	self      string
 	holdings  map[string]store.Holding // by switch
 	confirmed map[string]confirmation  // by controller
 }
 
-func (w *witnesses) hold(all []store.Holding) {
+func (w *evidence) setHoldings(all []store.Holding) {
 	w.holdings = make(map[string]store.Holding, len(all))
 	for _, h := range all {
 		w.holdings[h.Name] = h
@@ -132,7 +132,7 @@ func (w *witnesses) hold(all []store.Holding) {
 }
 
 // confirm takes in changes of confirmations, and reports whether a controller confirms that did not before, or does no more.
-func (w *witnesses) confirm(some []store.Event[confirmation]) (news bool) {
+func (w *evidence) confirm(some []store.Event[confirmation]) (news bool) {
 	for _, e := range some {
 		_, before := w.confirmed[e.Name]
 		if e.Deleted || e.Err != nil {
@@ -146,16 +146,16 @@ func (w *witnesses) confirm(some []store.Event[confirmation]) (news bool) {
 	return news
 }
 
-func (w *witnesses) known(statuses []Status) []Status {
+func (w *evidence) known(statuses []Status) []Status {
 	all := make([]Status, len(statuses))
 	for i, st := range statuses {
-		all[i] = w.look(st)
+		all[i] = w.status(st)
 	}
 	return all
 }
 
 // look is what is known of a switch by its status and by whoever can confirm it.
-func (w *witnesses) look(st Status) Status {
+func (w *evidence) status(st Status) Status {
 	h, owned := w.holdings[st.Switch]
 	gone := !h.Alive || h.Holder == w.self && !h.Mine // our own name, and a process before this one
 	seen, confirms := w.confirmed[h.Holder]

@@ -49,9 +49,9 @@ func TestWitnesses(t *testing.T) {
 		{"it was given back", released, nil, confirms, "", StateUnknown, ReasonReleased, written.Add(-time.Hour), written},
 		{"it was given back, and taken", released, &holding, confirms, "", StateUnknown, ReasonTakenOver, written, written},
 	} {
-		w := witnesses{self: c.self, confirmed: c.confirms}
+		w := evidence{self: c.self, confirmed: c.confirms}
 		if c.holding != nil {
-			w.hold([]store.Holding{*c.holding})
+			w.setHoldings([]store.Holding{*c.holding})
 		}
 		got := w.known([]Status{c.status})[0]
 		if got.State != c.state || got.Reason != c.reason || !got.Since.Equal(c.since) || !got.Seen.Equal(c.seen) {
@@ -129,14 +129,14 @@ func TestI11FailureOutlivesTheLease(t *testing.T) {
 	if err := st.fail(ReasonNoRoom, "full", false, began); err != nil {
 		t.Fatal(err)
 	}
-	s := &seat{c: &controller{Config: Config{Now: time.Now, fault: func(err error) { t.Error(err) }}, reporter: newReporter(&store.Store{}, nil)}, status: st}
+	s := &assignment{c: &controller{Config: Config{Now: time.Now, fault: func(err error) { t.Error(err) }}, reporter: newReporter(&store.Store{}, nil)}, status: st}
 	s.log = must((Config{Name: "noc-1", Store: &store.Store{}, Book: &intent.Book{}}).withDefaults())(t).Logger
-	s.set(func(st *Status) error { st.Ownership, st.Progress = Lost, nil; return nil })
-	s.waits("the store does not answer")
+	s.update(func(st *Status) error { st.Ownership, st.Progress = Lost, nil; return nil })
+	s.reportWaiting("the store does not answer")
 	if got := s.status; got.State != StateFailed || got.Reason != ReasonNoRoom || got.Ownership != Waiting || got.counted() != StateUnknown {
 		t.Errorf("without the lease: %+v", got)
 	}
-	s.set(func(st *Status) error {
+	s.update(func(st *Status) error {
 		st.Ownership = Owned
 		return st.become(eventDial, ReasonDialing, "")
 	})
@@ -175,12 +175,12 @@ func TestConfirmation(t *testing.T) {
 	for range watch {
 	}
 
-	c := &controller{sitting: map[*seat]struct{}{}}
+	c := &controller{working: map[*assignment]struct{}{}}
 	at := time.Now()
 	own := &store.Ownership{}
 	for i, state := range []State{StateConverged, StateDisconnected, StateConnecting, StateFailed} {
-		s := &seat{seen: at.Add(-time.Duration(i+1) * time.Minute), own: own, status: Status{State: state}}
-		c.sitting[s] = struct{}{}
+		s := &assignment{seen: at.Add(-time.Duration(i+1) * time.Minute), own: own, status: Status{State: state}}
+		c.working[s] = struct{}{}
 	}
 	if got := c.seenAll(at); !got.Equal(at.Add(-4 * time.Minute)) {
 		t.Errorf("seen %v ago", at.Sub(got))
@@ -189,7 +189,7 @@ func TestConfirmation(t *testing.T) {
 	if reporter.waiting(at) != 0 {
 		t.Error("nothing waits")
 	}
-	sat := &seat{}
+	sat := &assignment{}
 	reporter.changedSince(sat, at.Add(-time.Minute))
 	reporter.changedSince(sat, at)
 	if got := reporter.waiting(at); got != time.Minute {

@@ -29,30 +29,30 @@ var (
 	errNoHigher = errors.New("no election id is higher: restart the switch")
 )
 
-func (t *term) ranks() *store.Records[rank] { return store.JSON[rank](t.c.Store, rankKind) }
+func (w *worker) ranks() *store.Records[rank] { return store.JSON[rank](w.c.Store, rankKind) }
 
 // readRank takes over the rank that the switch has in this store.
-func (t *term) readRank(ctx context.Context) {
-	t.id = p4rt.ElectionID{High: t.c.birth, Low: t.own.Epoch()}
+func (w *worker) readRank(ctx context.Context) {
+	w.id = p4rt.ElectionID{High: w.c.birth, Low: w.own.Epoch()}
 	for {
-		r, err := t.ranks().Get(ctx, t.name)
+		r, err := w.ranks().Get(ctx, w.name)
 		switch {
 		case err == nil:
-			t.id.High = max(t.id.High, r.Value.High)
+			w.id.High = max(w.id.High, r.Value.High)
 		case errors.Is(err, store.ErrNoQuorum): // not guessed: the owner before may still be primary
 			if pause(ctx, retryMin) {
 				continue
 			}
 		case !errors.Is(err, store.ErrNotFound):
-			t.log.Debug("the rank is not known", zap.Error(err))
+			w.log.Debug("the rank is not known", zap.Error(err))
 		}
 		return
 	}
 }
 
 // rise takes the lowest rank at which our election id is higher than the leader's.
-func (t *term) rise(ctx context.Context, leader p4rt.ElectionID) error {
-	next := p4rt.ElectionID{High: leader.High, Low: t.id.Low}
+func (w *worker) rise(ctx context.Context, leader p4rt.ElectionID) error {
+	next := p4rt.ElectionID{High: leader.High, Low: w.id.Low}
 	switch {
 	case next.Compare(leader) > 0:
 	case leader.High == math.MaxUint64:
@@ -60,12 +60,12 @@ func (t *term) rise(ctx context.Context, leader p4rt.ElectionID) error {
 	default:
 		next.High++
 	}
-	if _, err := t.ranks().PutIf(ctx, t.name, store.AnyVersion, rank{next.High}, t.own); err != nil {
+	if _, err := w.ranks().PutIf(ctx, w.name, store.AnyVersion, rank{next.High}, w.own); err != nil {
 		return err
 	}
-	t.log.Warn("another hand had the switch with a higher election id, and went; ours is higher now",
-		zap.Stringer("its", leader), zap.Stringer("before", t.id), zap.Stringer("now", next))
-	t.id = next
+	w.log.Warn("another hand had the switch with a higher election id, and went; ours is higher now",
+		zap.Stringer("its", leader), zap.Stringer("before", w.id), zap.Stringer("now", next))
+	w.id = next
 	return nil
 }
 

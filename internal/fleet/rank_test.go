@@ -98,7 +98,7 @@ func TestRankIsFenced(t *testing.T) {
 	s := embeddedStore(t)
 	own := must(s.TryOwn(within(t), switchKind, "edge-1", "noc-1"))(t)
 	c := &controller{Config: Config{Store: s}, birth: 7}
-	tm := newTerm(&seat{c: c, name: "edge-1"}, own)
+	tm := newWorker(&assignment{c: c, name: "edge-1"}, own)
 	tm.readRank(within(t))
 	if want := (p4rt.ElectionID{High: 7, Low: own.Epoch()}); tm.id != want {
 		t.Fatalf("election id %v, want %v", tm.id, want)

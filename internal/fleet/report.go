@@ -31,18 +31,18 @@ type reporter struct {
 	log     *zap.Logger
 	kick    chan struct{} // holds one token while something is dirty
 
-	mu    sync.Mutex          // guards everything that follows
-	dirty map[*seat]time.Time // since when a change is not stored
+	mu    sync.Mutex                // guards everything that follows
+	dirty map[*assignment]time.Time // since when a change is not stored
 }
 
 func newReporter(s *store.Store, log *zap.Logger) *reporter {
-	return &reporter{records: store.JSON[Status](s, statusKind), log: log, kick: make(chan struct{}, 1), dirty: make(map[*seat]time.Time)}
+	return &reporter{records: store.JSON[Status](s, statusKind), log: log, kick: make(chan struct{}, 1), dirty: make(map[*assignment]time.Time)}
 }
 
-// changed makes the reporter store the status of a seat soon.
-func (r *reporter) changed(s *seat) { r.changedSince(s, time.Now()) }
+// changed makes the reporter store the status of an assignment soon.
+func (r *reporter) changed(s *assignment) { r.changedSince(s, time.Now()) }
 
-func (r *reporter) changedSince(s *seat, since time.Time) {
+func (r *reporter) changedSince(s *assignment, since time.Time) {
 	r.mu.Lock()
 	if before, there := r.dirty[s]; !there || since.Before(before) {
 		r.dirty[s] = since
@@ -67,11 +67,11 @@ func (r *reporter) run(ctx context.Context) {
 		}
 		r.mu.Lock()
 		some := r.dirty
-		r.dirty = make(map[*seat]time.Time)
+		r.dirty = make(map[*assignment]time.Time)
 		r.mu.Unlock()
 		var work errgroup.Group
 		work.SetLimit(storing)
-		failed := make(chan *seat, len(some))
+		failed := make(chan *assignment, len(some))
 		for group := range slices.Chunk(slices.Collect(maps.Keys(some)), store.MaxPuts) {
 			work.Go(func() error {
 				if r.storeAll(ctx, group) == nil {
@@ -126,7 +126,7 @@ func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 }
 
 // storeAll is store of some seats, in one transaction: all or none.
-func (r *reporter) storeAll(ctx context.Context, some []*seat) error {
+func (r *reporter) storeAll(ctx context.Context, some []*assignment) error {
 	puts := make([]store.Put[Status], 0, len(some))
 	for _, s := range some {
 		s.storing.Lock()
@@ -140,8 +140,8 @@ func (r *reporter) storeAll(ctx context.Context, some []*seat) error {
 	return r.records.PutAll(ctx, puts)
 }
 
-// store writes the seat's status under its ownership. Where there is none, or no more, it is the next owner's to write.
-func (s *seat) store(ctx context.Context) error {
+// store writes the status under its ownership. Where there is none, or no more, it is the next owner's to write.
+func (s *assignment) store(ctx context.Context) error {
 	s.storing.Lock() // a status that is on its way must not arrive after the one behind it
 	defer s.storing.Unlock()
 	s.mu.Lock()
@@ -158,8 +158,8 @@ func (s *seat) store(ctx context.Context) error {
 }
 
 // reportsLocked returns the ownership under which the status may be stored, or nil. An ownership that has not yet read the status of the owner
-// before it (see term.begin) must not replace that status. The caller holds s.mu.
-func (s *seat) reportsLocked() *store.Ownership {
+// before it (see worker.begin) must not replace that status. The caller holds s.mu.
+func (s *assignment) reportsLocked() *store.Ownership {
 	if s.own == nil || !s.own.Held() || s.epoch != s.own.Epoch() {
 		return nil
 	}

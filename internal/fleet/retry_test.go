@@ -25,7 +25,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	in := apply(t, book, documentsOf(t, x))
 	control := &controller{Config: Config{Now: c.now, AuditEvery: time.Minute, fault: func(err error) { t.Error(err) }}, reporter: newReporter(&store.Store{}, nil)}
 	control.log = must((Config{Name: "noc-1", Store: &store.Store{}, Book: &intent.Book{}}).withDefaults())(t).Logger
-	seat := &seat{c: control, name: x.name, log: control.log, status: Status{Switch: x.name, State: StateConverging, Ownership: Owned}}
+	seat := &assignment{c: control, name: x.name, log: control.log, status: Status{Switch: x.name, State: StateConverging, Ownership: Owned}}
 	look := func(in *intent.Intent) {
 		control.view.Store(nextView(control.view.Load(), in))
 	}
@@ -33,7 +33,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 		t.Helper()
 		v := control.view.Load()
 		w := must(v.desired(x.name, c.now()))(t)
-		term := newTerm(seat, nil) // of whichever session and ownership
+		term := newWorker(seat, nil) // of whichever session and ownership
 		term.primary, term.trying = true, &w
 		seat.status.Wanted = w.Number
 		term.fail(err)
@@ -48,7 +48,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	fail("again, for another reason", refused, 1)
 	fail("and again", refused, 2)
 
-	term := newTerm(seat, nil)
+	term := newWorker(seat, nil)
 	term.primary = true
 	since := seat.status.Failure.Since
 	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t) // which is in force already
@@ -80,7 +80,7 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 	x := &testSwitch{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
 	in := apply(t, book, withPrefixes(documentsOf(t, x), 82_000))
 	program := must(bring.Load())(t)
-	term := newTerm(&seat{c: &controller{program: program}, name: x.name}, nil)
+	term := newWorker(&assignment{c: &controller{program: program}, name: x.name}, nil)
 	w := must(nextView(nil, in).desired(x.name, c.now()))(t)
 	_, first := term.compile(w)
 	if !errors.Is(first, reconcile.ErrNoRoom) || first.Error() != `table "subscriber_v4": no room: 81920 entries, 82001 wanted` {

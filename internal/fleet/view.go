@@ -79,7 +79,7 @@ func (d desired) refusal() error {
 }
 
 // compile returns what the switch should hold, or why it cannot hold that. What is refused is compiled once: trying again helps nobody.
-func (t *term) compile(want desired) (*compile.Compiled, error) {
+func (w *worker) compile(want desired) (*compile.Compiled, error) {
 	if err := want.refusal(); err != nil {
 		return nil, err
 	}
@@ -87,14 +87,14 @@ func (t *term) compile(want desired) (*compile.Compiled, error) {
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errCompile, err)
 	} else {
-		err = t.c.program.Room(compiled.Sharing())
+		err = w.c.program.Room(compiled.Sharing())
 	}
 	if err != nil {
-		t.c.Metrics.refusal()
+		w.c.Metrics.refusal()
 		docs := want.view.docs
 		docs.mu.Lock()
 		defer docs.mu.Unlock()
-		docs.refused[t.name] = refusal{want, err}
+		docs.refused[w.name] = refusal{want, err}
 		return nil, err
 	}
 	return compiled, nil

@@ -9,8 +9,8 @@ import (
 	"op25b/internal/bring"
 )
 
-// bases are what we may have written to a switch: entries that are of none of them, and are not wanted, are foreign.
-type bases struct {
+// origins are what we may have written to a switch: entries that are of none of them, and are not wanted, are foreign.
+type origins struct {
 	prior Status    // of the owner before; its zero is none, or that it does not count any more
 	is    *desired  // what the switch was last brought to
 	since []desired // what it was then begun to be brought to, and was not
@@ -20,77 +20,77 @@ type bases struct {
 	replaced bool // the store was replaced since the process began, and the switch was not read since
 }
 
-// maxTried bounds bases.since: the oldest attempts are forgotten first, and what they left counts as foreign.
+// maxTried bounds origins.since: the oldest attempts are forgotten first, and what they left counts as foreign.
 const maxTried = 4
 
-func (b *bases) reached(w desired) { *b = bases{is: &w} }
+func (o *origins) reached(want desired) { *o = origins{is: &want} }
 
 // tried notes that the switch is about to be written to. It returns the revisions that were begun and not reached.
-func (b *bases) tried(w desired) (attempted []uint64) {
-	if !slices.ContainsFunc(b.all(), w.sameButRules) {
-		if len(b.since) == maxTried {
-			b.since = b.since[1:]
+func (o *origins) tried(want desired) (attempted []uint64) {
+	if !slices.ContainsFunc(o.all(), want.sameButRules) {
+		if len(o.since) == maxTried {
+			o.since = o.since[1:]
 		}
-		b.since = append(b.since[:len(b.since):len(b.since)], w)
+		o.since = append(o.since[:len(o.since):len(o.since)], want)
 	}
-	attempted = slices.Clone(b.prior.Attempted)
-	for _, d := range b.since {
+	attempted = slices.Clone(o.prior.Attempted)
+	for _, d := range o.since {
 		attempted = append(attempted, d.Number)
 	}
 	return attempted[max(0, len(attempted)-maxTried):]
 }
 
-func (b *bases) all() []desired {
-	if b.is != nil {
-		return append([]desired{*b.is}, b.since...)
+func (o *origins) all() []desired {
+	if o.is != nil {
+		return append([]desired{*o.is}, o.since...)
 	}
-	return b.since
+	return o.since
 }
 
 // expected says whether the switch was left as it is wanted, so that what differs was another's doing.
-func (b *bases) expected(w desired) bool {
+func (o *origins) expected(want desired) bool {
 	switch {
-	case len(b.since) > 0:
+	case len(o.since) > 0:
 		return false
-	case b.is != nil:
-		return b.is.same(w)
+	case o.is != nil:
+		return o.is.same(want)
 	default:
-		return b.prior.Revision == w.Number && b.prior.Wanted == w.Number && b.prior.InForce == w.Phases.String() && w.SameExemptions(b.prior.Audited, w.At)
+		return o.prior.Revision == want.Number && o.prior.Wanted == want.Number && o.prior.InForce == want.Phases.String() && want.SameExemptions(o.prior.Audited, want.At)
 	}
 }
 
 // foreign is for a switch that is about to be brought to want.
-func (b *bases) foreign(ctx context.Context, t *term, want desired) *bring.Foreign {
-	applied := b.prior.applied()
+func (o *origins) foreign(ctx context.Context, w *worker, want desired) *bring.Foreign {
+	applied := o.prior.applied()
 	var since []bring.Desired
-	for _, d := range b.all() {
+	for _, d := range o.all() {
 		since = append(since, d.Desired)
 	}
 	return bring.NewForeign(want.Desired, func() ([]bring.Desired, error) {
-		past, err := applied.Past(ctx, t.name, t.c.Book.At)
+		past, err := applied.Past(ctx, w.name, w.c.Book.At)
 		return append(past, since...), err
 	})
 }
 
 // attempts reports which revisions were begun and not reached. What the switch may hold must be known to whoever has it next.
-func (t *term) attempts(revisions []uint64) {
-	t.mu.Lock()
-	before, reached := t.status.Attempted, t.status.Revision
-	t.mu.Unlock()
+func (w *worker) attempts(revisions []uint64) {
+	w.mu.Lock()
+	before, reached := w.status.Attempted, w.status.Revision
+	w.mu.Unlock()
 	revisions = slices.DeleteFunc(revisions, func(n uint64) bool { return n == reached })
 	if slices.Equal(before, revisions) {
 		return
 	}
-	t.tell(func(st *Status) error {
+	w.report(func(st *Status) error {
 		st.Attempted = revisions
 		return nil
 	})
 }
 
 // logForeign logs the foreign entries that were removed, and whether some may have been op25b's own.
-func (t *term) logForeign(f *bring.Foreign) {
+func (w *worker) logForeign(f *bring.Foreign) {
 	if err := f.Err(); err != nil {
-		t.log.Warn("an earlier revision that the switch had is not known: its entries count as foreign", zap.Error(err))
+		w.log.Warn("an earlier revision that the switch had is not known: its entries count as foreign", zap.Error(err))
 	}
 	removed := f.Removed()
 	if len(removed) == 0 {
@@ -102,7 +102,7 @@ func (t *term) logForeign(f *bring.Foreign) {
 			some = append(some, e.String())
 		}
 	}
-	t.log.Warn("foreign entries removed", zap.Int("entries", len(removed)), zap.Strings("some", some))
+	w.log.Warn("foreign entries removed", zap.Int("entries", len(removed)), zap.Strings("some", some))
 }
 
 // applied is what the status says of the revisions that were written to the switch.

@@ -22,17 +22,17 @@ var errCompile = errors.New("compile")
 
 // bring brings the switch to what is wanted now, and returns in what time all of it is to be read again; 0 leaves that as it was. Unless
 // full is set, nothing is read that need not be.
-func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time.Duration, err error) {
-	v := t.c.view.Load()
-	if _, ok := v.device(t.name); !ok { // removed: the controller is about to end this
+func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next time.Duration, err error) {
+	v := w.c.view.Load()
+	if _, ok := v.device(w.name); !ok { // removed: the controller is about to end this
 		return 0, nil
 	}
-	want, err := v.desired(t.name, t.c.Clock.Dates())
+	want, err := v.desired(w.name, w.c.Clock.Dates())
 	switch {
 	case errors.Is(err, intent.ErrNoPhase):
-		t.is, t.memory = nil, nil
-		t.bases.waiting = v
-		t.tell(func(st *Status) error {
+		w.is, w.memory = nil, nil
+		w.origins.waiting = v
+		w.report(func(st *Status) error {
 			st.Wanted, st.Failure = v.Number, nil
 			return st.become(eventNoPhase, ReasonNoPhase, err.Error())
 		})
@@ -40,82 +40,82 @@ func (t *term) bring(ctx context.Context, s *p4rt.Session, full bool) (next time
 	case err != nil:
 		return 0, fmt.Errorf("%w: %w", errCompile, err)
 	}
-	t.trying = &want
-	if !full && t.is != nil && t.is.sameButRules(want) {
-		if t.is.same(want) {
-			if t.is.Number != want.Number {
-				t.reached(want, ReasonAsWanted, func(*Status) {})
+	w.trying = &want
+	if !full && w.is != nil && w.is.sameButRules(want) {
+		if w.is.same(want) {
+			if w.is.Number != want.Number {
+				w.reached(want, ReasonAsWanted, func(*Status) {})
 			}
-			t.tellHeld(v)
+			w.reportDateHeld(v)
 			return 0, nil
 		}
-		if done, err := t.flip(ctx, s, want); done || err != nil {
+		if done, err := w.flip(ctx, s, want); done || err != nil {
 			// Spread out: as many switches change their phase at once as there are.
-			return 1 + rand.N(min(verifyWithin, t.c.AuditEvery)), err
+			return 1 + rand.N(min(verifyWithin, w.c.AuditEvery)), err
 		}
 	}
-	if err := t.holdFirst(ctx, s, want); err != nil {
+	if err := w.fallBackFirst(ctx, s, want); err != nil {
 		return 0, err
 	}
-	if err := t.converge(ctx, s, want); err != nil {
+	if err := w.reconcile(ctx, s, want); err != nil {
 		return 0, err
 	}
-	return t.c.AuditEvery - t.c.AuditEvery/4 + rand.N(t.c.AuditEvery/2+1), nil
+	return w.c.AuditEvery - w.c.AuditEvery/4 + rand.N(w.c.AuditEvery/2+1), nil
 }
 
-// tellHeld tells that a date has come which is held, and when it is held no more.
-func (t *term) tellHeld(v *view) {
-	held := t.c.held(v)
-	t.mu.Lock()
-	st := t.status
-	t.mu.Unlock()
+// reportDateHeld tells that a date has come which is held, and when it is held no more.
+func (w *worker) reportDateHeld(v *view) {
+	held := w.c.heldDate(v)
+	w.mu.Lock()
+	st := w.status
+	w.mu.Unlock()
 	switch {
 	case st.State != StateConverged:
 	case held != "" && (st.Reason != ReasonDateHeld || st.Detail != held):
-		t.tell(func(st *Status) error { return st.become(eventReach, ReasonDateHeld, held) })
+		w.report(func(st *Status) error { return st.become(eventConverged, ReasonDateHeld, held) })
 	case held == "" && st.Reason == ReasonDateHeld:
-		t.tell(func(st *Status) error { return st.become(eventReach, ReasonAsWanted, "") })
+		w.report(func(st *Status) error { return st.become(eventConverged, ReasonAsWanted, "") })
 	}
 }
 
-// beginLook tells that the switch is being read or written to. What could not be done before, and is only tried again, is no news.
-func (t *term) beginLook(want desired, cause Reason) {
-	t.tell(func(st *Status) error {
+// reportConverging tells that the switch is being read or written to. What could not be done before, and is only tried again, is no news.
+func (w *worker) reportConverging(want desired, cause Reason) {
+	w.report(func(st *Status) error {
 		st.Wanted = want.Number
 		switch st.State {
 		case StateConnecting, StateDisconnected, StateBackup:
 			cause = ReasonElected
 		case StateFailed:
-			if t.failed != nil && t.failed.same(want) {
+			if w.failed != nil && w.failed.same(want) {
 				return nil
 			}
 		}
-		return st.become(eventLook, cause, t.c.why(cause))
+		return st.become(eventConverge, cause, w.c.why(cause))
 	})
 }
 
 // reached notes that the switch holds what is wanted.
-func (t *term) reached(want desired, reason Reason, change func(*Status), fields ...zap.Field) {
-	t.is = &want
-	t.bases.reached(want)
-	t.tell(func(st *Status) error {
+func (w *worker) reached(want desired, reason Reason, change func(*Status), fields ...zap.Field) {
+	w.is = &want
+	w.origins.reached(want)
+	w.report(func(st *Status) error {
 		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.Phases.String() {
 			reason = st.Reason // it was found as it was
 		}
 		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.Phases.String(), nil
 		st.RevisionID, st.Attempted = want.ID, nil
 		change(st)
-		return st.become(eventReach, reason, t.c.why(reason))
+		return st.become(eventConverged, reason, w.c.why(reason))
 	}, fields...)
 }
 
 // flip puts the rules that are wanted in force by one MODIFY, if the switch is known to hold them. After an error nothing is known of it.
-func (t *term) flip(ctx context.Context, s *p4rt.Session, want desired) (done bool, err error) {
-	if t.memory == nil {
+func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done bool, err error) {
+	if w.memory == nil {
 		return false, nil
 	}
 	began := time.Now()
-	is, err := t.is.ruling()
+	is, err := w.is.ruling()
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errCompile, err)
 	}
@@ -124,67 +124,67 @@ func (t *term) flip(ctx context.Context, s *p4rt.Session, want desired) (done bo
 		return false, fmt.Errorf("%w: %w", errCompile, err)
 	}
 	if is != next {
-		if done, err = t.memory.PutInForce(ctx, s, next.print, next.synOnly); !done || err != nil {
+		if done, err = w.memory.PutInForce(ctx, s, next.print, next.synOnly); !done || err != nil {
 			return false, err
 		}
-		t.c.Metrics.flipped()
+		w.c.Metrics.flipped()
 	}
-	t.alive()
-	running := uint8(t.memory.Running())
-	reason := t.bases.cause(t.name, want)
-	t.reached(want, reason, func(st *Status) { st.Running = running }, zap.Uint8("epoch", running), zap.Duration("duration", time.Since(began)))
+	w.alive()
+	running := uint8(w.memory.Running())
+	reason := w.origins.cause(w.name, want)
+	w.reached(want, reason, func(st *Status) { st.Running = running }, zap.Uint8("epoch", running), zap.Duration("duration", time.Since(began)))
 	return true, nil
 }
 
 // converge reads all of the switch and writes what differs. Only so many switches do at once.
-func (t *term) converge(ctx context.Context, s *p4rt.Session, want desired) error {
+func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) error {
 	select {
-	case t.c.converging <- struct{}{}:
-		defer func() { <-t.c.converging }()
+	case w.c.converging <- struct{}{}:
+		defer func() { <-w.c.converging }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	began := time.Now()
-	expected, cause := t.bases.expected(want), t.bases.cause(t.name, want)
-	audit := t.is != nil && expected
+	expected, cause := w.origins.expected(want), w.origins.cause(w.name, want)
+	audit := w.is != nil && expected
 	switch {
 	case audit: // as far as anybody knows it is converged
-		t.c.Metrics.audited()
+		w.c.Metrics.audited()
 	default:
-		t.beginLook(want, cause)
+		w.reportConverging(want, cause)
 	}
-	compiled, err := t.compile(want)
+	compiled, err := w.compile(want)
 	if err != nil {
 		return err
 	}
-	others := t.bases.foreign(ctx, t, want)
-	t.attempts(t.bases.tried(want))
-	result, memory, err := t.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{
+	others := w.origins.foreign(ctx, w, want)
+	w.attempts(w.origins.tried(want))
+	result, memory, err := w.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{
 		Keep: others.Keep,
 		Planned: func(plan *reconcile.Plan) {
 			if audit && len(driftOf(bring.Result{Plan: plan}, began)) > 0 {
-				t.beginLook(want, ReasonDrift)
+				w.reportConverging(want, ReasonDrift)
 			}
 		},
 		Progress: func(p reconcile.Progress) {
-			t.tell(func(st *Status) error {
+			w.report(func(st *Status) error {
 				st.Progress = &Progress{p.Step, p.Done, p.Total}
 				return nil
 			})
 		},
 	})
 	if result.Plan != nil {
-		t.c.Metrics.wrote(result.Plan)
+		w.c.Metrics.wrote(result.Plan)
 	}
 	if err != nil {
 		return err
 	}
-	t.alive()
-	now := t.c.Now().UTC()
+	w.alive()
+	now := w.c.Now().UTC()
 	var drift []string
 	if expected {
 		drift = driftOf(result, now)
-		t.c.Metrics.drifted(len(drift))
+		w.c.Metrics.drifted(len(drift))
 	}
 	plan := result.Plan
 	reason := foundTo(drift, len(plan.Steps) > 0 || result.Pushed, cause)
@@ -194,14 +194,14 @@ func (t *term) converge(ctx context.Context, s *p4rt.Session, want desired) erro
 	}
 	switch {
 	case reason == ReasonDrift:
-		t.log.Warn("the switch was not as it was left", zap.Strings("drift", drift))
+		w.log.Warn("the switch was not as it was left", zap.Strings("drift", drift))
 	case audit && len(plan.Steps) == 0:
 		fields = nil // as it was
 	}
-	t.logForeign(others)
-	t.c.Metrics.converged(time.Since(began))
-	t.memory = memory
-	t.reached(want, reason, func(st *Status) {
+	w.logForeign(others)
+	w.c.Metrics.converged(time.Since(began))
+	w.memory = memory
+	w.reached(want, reason, func(st *Status) {
 		st.Running, st.Audited, st.Foreign = uint8(plan.Running), now, len(plan.Kept)
 		if result.Pushed {
 			st.Pushed = now

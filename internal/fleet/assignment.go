@@ -19,16 +19,16 @@ import (
 // switchKind is the kind of ownership of switches.
 const switchKind = "switch"
 
-// A seat is one switch that is assigned to this controller: it waits for the ownership, works while it has it, and gives it back.
-type seat struct {
+// An assignment is one switch that is assigned to this controller: it waits for the ownership, works while it has it, and gives it back.
+type assignment struct {
 	c    *controller
 	name string
 	log  *zap.Logger
 	wake chan struct{} // holds one token: the worker is to look anew
 	quit context.CancelFunc
 
-	// Both are held before mu: storing while a status is on its way to the store, telling while it is changed and told.
-	storing, telling sync.Mutex
+	// Both are held before mu: storing while a status is on its way to the store, updating while it is changed and told.
+	storing, updating sync.Mutex
 
 	mu      sync.Mutex // guards everything that follows
 	status  Status
@@ -50,40 +50,40 @@ type seat struct {
 }
 
 // sit begins the work on a switch.
-func (c *controller) sit(name string) *seat {
-	s := &seat{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
+func (c *controller) work(name string) *assignment {
+	s := &assignment{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
 	ctx, quit := context.WithCancel(context.Background())
 	s.quit = quit
-	c.sittingMu.Lock()
-	c.sitting[s] = struct{}{}
-	c.sittingMu.Unlock()
+	c.workingMu.Lock()
+	c.working[s] = struct{}{}
+	c.workingMu.Unlock()
 	go func() {
 		s.run(ctx)
 		c.Metrics.state(s.status.counted(), 0)
-		c.sittingMu.Lock()
-		delete(c.sitting, s)
-		c.sittingMu.Unlock()
+		c.workingMu.Lock()
+		delete(c.working, s)
+		c.workingMu.Unlock()
 		c.ended <- s
 	}()
 	return s
 }
 
 // stop ends the work after the step in progress. Whether the switch was removed from the inventory decides what becomes of its status.
-func (s *seat) stop(removed bool) {
+func (s *assignment) stop(removed bool) {
 	s.mu.Lock()
 	s.removed = s.removed || removed
 	s.mu.Unlock()
 	s.quit()
 }
 
-func (s *seat) owned() bool {
+func (s *assignment) owned() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.own != nil && s.own.Held()
 }
 
 // look makes the worker look anew, and dial anew if the switch has another address.
-func (s *seat) look() {
+func (s *assignment) recheck() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -97,7 +97,7 @@ func (s *seat) look() {
 }
 
 // run owns the switch again and again until ctx ends.
-func (s *seat) run(ctx context.Context) {
+func (s *assignment) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
 		own, err := s.take(ctx)
@@ -105,47 +105,47 @@ func (s *seat) run(ctx context.Context) {
 		case err == nil:
 			failures = 0
 			s.c.Metrics.owned()
-			s.serve(ctx, own)
+			s.runOwned(ctx, own)
 		case ctx.Err() != nil, errors.Is(err, store.ErrClosed):
 			return
 		default: // a full store, say
 			failures++
-			s.waits(err.Error())
+			s.reportWaiting(err.Error())
 			pause(ctx, backoff(failures, s.c.AuditEvery))
 		}
 	}
 }
 
 // take waits until the switch is this controller's.
-func (s *seat) take(ctx context.Context) (*store.Ownership, error) {
-	s.waits("")
+func (s *assignment) take(ctx context.Context) (*store.Ownership, error) {
+	s.reportWaiting("")
 	own, err := s.c.Store.TryOwn(ctx, switchKind, s.name, s.c.Name) // most are free, and need no watch
 	if err == nil || ctx.Err() != nil {
 		return own, err
 	}
-	s.waits(err.Error())
+	s.reportWaiting(err.Error())
 	return s.c.Store.Own(ctx, switchKind, s.name, s.c.Name)
 }
 
 // waits tells that the switch is not owned yet, and why.
-func (s *seat) waits(detail string) {
-	s.set(func(st *Status) error {
+func (s *assignment) reportWaiting(detail string) {
+	s.update(func(st *Status) error {
 		st.Ownership, st.OwnershipDetail, st.Epoch = Waiting, detail, 0
 		return nil
 	})
 }
 
 // serve works on the switch while it is owned, and gives it back.
-func (s *seat) serve(ctx context.Context, own *store.Ownership) {
-	t := newTerm(s, own)
-	t.bases.since, s.left = s.left, nil
+func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
+	w := newWorker(s, own)
+	w.origins.since, s.left = s.left, nil
 	defer func() {
 		if s.c.gen.Err() != nil {
-			s.left = t.bases.all()
+			s.left = w.origins.all()
 		}
 	}()
 	s.mu.Lock()
-	s.own, t.before = own, s.epoch
+	s.own, w.before = own, s.epoch
 	s.mu.Unlock()
 	working, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
@@ -156,7 +156,7 @@ func (s *seat) serve(ctx context.Context, own *store.Ownership) {
 		case <-working.Done():
 		}
 	})
-	t.run(working)
+	w.run(working)
 	end(nil)
 	watch.Wait()
 	if !own.Held() {
@@ -164,7 +164,7 @@ func (s *seat) serve(ctx context.Context, own *store.Ownership) {
 		s.own = nil
 		s.mu.Unlock()
 		s.c.Metrics.lost()
-		s.set(func(st *Status) error { // what is so of the switch stays as it was last known
+		s.update(func(st *Status) error { // what is so of the switch stays as it was last known
 			st.Ownership, st.Progress = Lost, nil
 			if err := s.c.gen.Err(); err != nil {
 				st.OwnershipDetail = err.Error()
@@ -177,13 +177,13 @@ func (s *seat) serve(ctx context.Context, own *store.Ownership) {
 }
 
 // release gives the switch back: the session is closed already.
-func (s *seat) release(own *store.Ownership) {
+func (s *assignment) release(own *store.Ownership) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	s.mu.Lock()
 	removed := s.removed
 	s.mu.Unlock()
-	s.set(func(st *Status) error {
+	s.update(func(st *Status) error {
 		st.Ownership, st.Progress, st.Owner = NotOwned, nil, ""
 		return nil
 	})
@@ -207,13 +207,13 @@ func (s *seat) release(own *store.Ownership) {
 }
 
 // set changes the status, and tells of what is news. An error of the change is a fault of this program.
-func (s *seat) set(change func(*Status) error, fields ...zap.Field) {
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.setTelling(change, fields...)
+func (s *assignment) update(change func(*Status) error, fields ...zap.Field) {
+	s.updating.Lock()
+	defer s.updating.Unlock()
+	s.updateLocked(change, fields...)
 }
 
-func (s *seat) setTelling(change func(*Status) error, fields ...zap.Field) {
+func (s *assignment) updateLocked(change func(*Status) error, fields ...zap.Field) {
 	s.mu.Lock()
 	before := s.status
 	if err := change(&s.status); err != nil {

@@ -1,0 +1,265 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/p4rt"
+	"op25b/internal/reconcile"
+	"op25b/internal/store"
+)
+
+// errElsewhere ends the session of a switch whose address has changed.
+var errElsewhere = errors.New("the switch has another address now")
+
+// A worker works on one switch during one ownership, from when it is taken until it is lost or given back.
+type worker struct {
+	*assignment
+	own    *store.Ownership
+	before uint64 // the epoch of this controller's own ownership before; 0 is none
+
+	// Guarded by updating.
+	primary bool            // the session is, and what the worker finds is the status
+	leader  p4rt.ElectionID // that ended the session with errOutranked
+
+	id p4rt.ElectionID // ours; belongs to the goroutine of run
+
+	// What follows belongs to the worker, of which there is one at a time.
+	origins  origins
+	is       *desired          // what the switch was last brought to, in this session; nil if that is not known
+	memory   *reconcile.Memory // of its rule sets; nil if that is not known
+	trying   *desired          // what the switch is being brought to
+	fellBack bool              // it is kept at the documents before in the meantime: see hold
+
+	phaseOnly bool // its phase was changed meanwhile
+}
+
+func newWorker(s *assignment, own *store.Ownership) *worker {
+	return &worker{assignment: s, own: own}
+}
+
+// run holds a session until ctx ends.
+func (w *worker) run(ctx context.Context) {
+	w.begin(ctx)
+	for failures := 0; ctx.Err() == nil; {
+		err := w.session(ctx)
+		reason := ReasonConfig
+		if errors.Is(err, errOutranked) {
+			w.updating.Lock()
+			leader := w.leader
+			w.updating.Unlock()
+			reason, err = ReasonNoHigherElection, w.rise(ctx, leader)
+		}
+		if ctx.Err() != nil || err == nil || errors.Is(err, errElsewhere) {
+			continue
+		}
+		failures++
+		w.update(func(st *Status) error { return st.fail(reason, err.Error(), false, w.c.Now()) })
+		w.await(ctx, backoff(failures, w.c.AuditEvery))
+	}
+}
+
+// begin takes over what is known of the switch. If ctx ends first it takes over nothing, and the status of the owner before stays the one
+// that counts: what the switch was last brought to is the way back, and must not be lost with a slow store.
+func (w *worker) begin(ctx context.Context) {
+	w.readRank(ctx)
+	r, err := w.c.reporter.records.Get(ctx, w.name)
+	for errors.Is(err, store.ErrNoQuorum) && pause(ctx, retryMin) {
+		r, err = w.c.reporter.records.Get(ctx, w.name)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		w.log.Warn("the status before cannot be read, and is not known", zap.Error(err))
+	}
+	w.update(func(st *Status) error {
+		w.epoch = w.own.Epoch()
+		// Where nobody owned it since our own last ownership, what we know of it is newer than what was stored.
+		if known := r.Value; known.Switch == w.name && known.Store == w.c.identity.ID && (w.before == 0 || known.Epoch > w.before) {
+			*st = known
+		}
+		st.Store = w.c.identity.ID
+		w.origins.prior, w.origins.replaced = *st, w.c.gen.Number() > 1
+		st.Ownership, st.OwnershipDetail, st.Owner, st.Epoch = Owned, "", w.c.Name, w.own.Epoch()
+		return st.become(eventDial, ReasonDialing, "")
+	})
+}
+
+// session keeps a session with the switch where the newest intent has it, and returns nil, errElsewhere, errOutranked or p4rt.ErrConfig.
+func (w *worker) session(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	sw, ok := w.c.view.Load().device(w.name)
+	if !ok { // removed: the controller is about to end this
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	d := deviceOf(sw)
+	cfg, err := w.c.session(d, w.id, func(s p4rt.Status) {
+		w.onSession(s)
+		if outranked(s) {
+			end(errOutranked)
+		}
+	})
+	cfg.OnAlive = w.alive
+	if w.c.Recorder != nil {
+		cfg.Recorder = w.c.Recorder(w.name)
+	}
+	if err != nil {
+		return err
+	}
+	cfg.DialOptions = append(cfg.DialOptions[:len(cfg.DialOptions):len(cfg.DialOptions)], fence(w.own.Held))
+	w.mu.Lock()
+	w.device, w.redial = d, func() { end(errElsewhere) }
+	w.mu.Unlock()
+	w.recheck() // the address may have changed meanwhile
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.redial = nil
+	}()
+	return p4rt.Keep(ctx, cfg, w.work)
+}
+
+// await waits for a reason to look, at most for some time.
+func (w *worker) await(ctx context.Context, most time.Duration) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case <-timer.C:
+	}
+}
+
+// follow takes in what becomes of the session. While it is primary the worker says how the switch is.
+func (w *worker) onSession(s p4rt.Status) {
+	w.updating.Lock()
+	defer w.updating.Unlock()
+	w.primary = s.State == p4rt.Primary
+	if outranked(s) {
+		w.leader = s.Leader
+	}
+	if w.primary || s.Reason == p4rt.ReasonClosed { // closed by us: whoever did says why
+		return
+	}
+	detail := ""
+	switch {
+	case s.Err != nil:
+		detail = s.Err.Error()
+	case s.State == p4rt.Backup && !s.Leader.IsZero():
+		detail = "the switch follows election id " + s.Leader.String()
+	}
+	e := eventDisconnect
+	switch s.State {
+	case p4rt.Connecting:
+		e = eventDial
+	case p4rt.Backup:
+		e = eventBackup
+	}
+	w.updateLocked(func(st *Status) error { return st.become(e, sessionReasons[s.Reason], detail) })
+}
+
+// tell is set for the worker: what it found of a session that is over is not told.
+func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
+	w.updating.Lock()
+	defer w.updating.Unlock()
+	if w.primary {
+		w.updateLocked(change, fields...)
+	}
+}
+
+// work brings the switch of a primary session to what is wanted, whenever there is a reason to look, until ctx ends. It returns an error
+// of the session, which Keep then makes anew.
+func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
+	w.is, w.memory = nil, nil
+	due := time.NewTimer(w.c.AuditEvery)
+	defer due.Stop()
+	full := true
+	for {
+		next, err := w.converge(ctx, s, full)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil:
+			full, w.failed, w.failures, w.fellBack, w.phaseOnly = false, nil, 0, false, false
+		case isOfSession(err):
+			return err
+		default:
+			if err = w.fallBackAfter(ctx, s, err); isOfSession(err) {
+				return err
+			}
+			w.is, w.memory, full = nil, nil, true
+			w.fail(err)
+			next = backoff(w.failures, w.c.AuditEvery)
+		}
+		if next > 0 {
+			due.Reset(next)
+		}
+		for again := true; again; {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-due.C:
+				full, again = true, false
+			case <-w.wake:
+				again = w.failedAlready()
+			}
+		}
+	}
+}
+
+// failedAlready reports whether what is wanted now is what the switch could not be brought to. Then nothing but time is a reason to try again,
+// and a revision that changes nothing here is only taken in.
+func (w *worker) failedAlready() bool {
+	v := w.c.view.Load()
+	if _, ok := v.device(w.name); !ok || w.failed == nil {
+		return false
+	}
+	want, err := v.desired(w.name, w.c.Now())
+	if err != nil || !w.failed.same(want) {
+		return false
+	}
+	w.report(func(st *Status) error {
+		st.Wanted = want.Number
+		if f := st.Failure; f != nil {
+			taken := *f
+			taken.Wanted = want.Number
+			st.Failure = &taken
+		}
+		return nil
+	})
+	return true
+}
+
+// isOfSession says whether an error is a reason for another session.
+func isOfSession(err error) bool {
+	for _, kind := range []error{p4rt.ErrUnreachable, p4rt.ErrStreamLost, p4rt.ErrNotPrimary, p4rt.ErrClosed} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// fail tells of a switch that answers and could not be brought to its state.
+func (w *worker) fail(err error) {
+	if write := (*p4rt.WriteError)(nil); errors.As(err, &write) {
+		w.c.Metrics.refused(len(write.Failed))
+	}
+	same := w.failed != nil && w.trying != nil && w.failed.same(*w.trying)
+	reason := failureOf(err)
+	if w.fellBack && w.phaseOnly {
+		reason = ReasonPhaseOnly
+	}
+	if !same || reason != w.failedFor {
+		w.failures = 0
+	}
+	w.failed, w.failedFor = w.trying, reason
+	w.failures++
+	w.report(func(st *Status) error { return st.fail(reason, err.Error(), same, w.c.Now()) }, zap.Error(err))
+}
