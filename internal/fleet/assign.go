@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Balance is how much more than its share of the switches a controller has at most, as a part of the share: with a quarter to spare, a
+// Balance is the most that a controller's number of switches may exceed its share, as a fraction of the share. With a quarter to spare, a
 // controller that comes or goes moves few switches beyond those that it must take or leave.
 const Balance = 0.25
 
-// Capacity is how many switches a controller has at most: its share and Balance of it, rounded up.
+// Capacity is the most switches that one controller is assigned: its share plus Balance of it, rounded up.
 func Capacity(members, switches int) int {
 	if members == 0 {
 		return 0
@@ -24,12 +24,12 @@ func Capacity(members, switches int) int {
 	return n
 }
 
-// Assign gives each switch to a member, by rendezvous hashing with a bound on the load. Each switch likes the members in an order of its
-// own, which does not depend on what others there are, and is given to the one that it likes best among those that have room; a member
-// that is full keeps the switches that have the highest score with it. That has one solution, whatever the order of the arguments.
+// Assign gives each switch to a member, by rendezvous hashing with bounded load. Each switch ranks the members in an order of its own,
+// which does not depend on the other switches. It goes to the first member in that order that has room; a full member keeps the switches
+// with the highest scores. This assignment is unique, whatever the order of the arguments.
 //
-// So between two sets of members a switch moves from one that is in both to another only because one of the two is full. The result is
-// empty without members. Names must not be there twice.
+// So when the members change, a switch moves between two members that stay only because one of them is full. The result is empty without
+// members. Names must be distinct.
 func Assign(members []string, switches []string) map[string]string {
 	if len(members) == 0 {
 		return map[string]string{}
@@ -58,7 +58,7 @@ func Assign(members []string, switches []string) map[string]string {
 	return assigned
 }
 
-// byName are the indexes of names in their order: the work, not the result, depends on it.
+// byName returns the indexes of names in sorted order. The order affects the amount of work and not the result.
 func byName(names []string) []int {
 	order := make([]int, len(names))
 	for i := range order {
@@ -68,7 +68,7 @@ func byName(names []string) []int {
 	return order
 }
 
-// A choice is how a switch likes the members, and how many of them it has asked.
+// A choice is a switch's ranking of the members, and how many of them it has asked.
 type choice struct {
 	order []preference
 	asked int
@@ -79,7 +79,7 @@ type preference struct {
 	member int
 }
 
-// A claim is a switch that a member has, with its score there.
+// A claim is a switch that a member holds, with its score there.
 type claim struct {
 	score uint64
 	of    int
@@ -88,7 +88,7 @@ type claim struct {
 // A holding is the switches of one member.
 type holding []claim
 
-// offer takes a claim, and returns the switch that has to ask elsewhere for it, or -1.
+// offer adds a claim. It returns the index of the switch that must ask another member instead, or -1.
 func (h *holding) offer(c claim, names []string, capacity int) (rejected int) {
 	if len(*h) < capacity {
 		*h = append(*h, c)
@@ -112,7 +112,7 @@ func (c claim) less(other claim, names []string) bool {
 	return cmp.Or(cmp.Compare(c.score, other.score), cmp.Compare(names[c.of], names[other.of])) < 0
 }
 
-// preferences are the members in the order in which a switch likes them.
+// preferences returns the members in the order in which a switch ranks them.
 func preferences(members []string, name string) []preference {
 	order := make([]preference, len(members))
 	for i, m := range members {
@@ -124,9 +124,9 @@ func preferences(members []string, name string) []preference {
 	return order
 }
 
-// score is the same in every controller, of whatever version: it must not depend on the process.
+// score must be the same in every controller of every version: it must not depend on the process.
 func score(member, name string) uint64 {
-	b := binary.BigEndian.AppendUint64(nil, uint64(len(member))) // two pairs of names are never the same bytes
+	b := binary.BigEndian.AppendUint64(nil, uint64(len(member))) // no two pairs of names give the same bytes
 	b = append(append(b, member...), name...)
 	sum := sha256.Sum256(b)
 	return binary.BigEndian.Uint64(sum[:])

@@ -16,40 +16,42 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// switchKind is the kind of ownership of switches.
+// switchKind is the store's kind of ownership for switches.
 const switchKind = "switch"
 
-// An assignment is one switch that is assigned to this controller: it waits for the ownership, works while it has it, and gives it back.
+// An assignment is one switch that is assigned to this controller. It waits for the ownership, has a worker while it owns the switch, and
+// releases it.
 type assignment struct {
 	c    *controller
 	name string
 	log  *zap.Logger
-	wake chan struct{} // holds one token: the worker is to look anew
+	wake chan struct{} // holds one token: the worker must check what is wanted
 	quit context.CancelFunc
 
-	// Both are held before mu: storing while a status is on its way to the store, updating while it is changed and told.
+	// Both are locked before mu: storing while a status is being stored, updating while it is changed and reported.
 	storing, updating sync.Mutex
 
 	mu      sync.Mutex // guards everything that follows
 	status  Status
 	seen    time.Time        // when the switch last answered
-	own     *store.Ownership // nil if it has none
-	epoch   uint64           // of the last ownership that took over what is known of the switch; 0 is none
-	device  device           // that the session is with
-	redial  func()           // ends the session, so that the next one is with another address; nil without a session
-	removed bool             // it is not in the inventory any more
+	own     *store.Ownership // nil without an ownership
+	epoch   uint64           // the epoch of the last ownership that took over the stored status; 0 for none
+	device  device           // the device that the session is with
+	redial  func()           // ends the session, so that the next one uses the new address; nil without a session
+	removed bool             // the inventory no longer has it
 
-	// failed is what the switch could not be brought to, until it can be: failedFor is why, and failures how often in a row. They outlive
-	// sessions and ownerships, so that neither makes trying again faster. They belong to the worker, of which there is one at a time.
+	// failed is the state that the switch could not be brought to, until it can be, with the reason and the number of failures in a row.
+	// These outlive sessions and ownerships, so that neither makes the next attempt sooner. They belong to the goroutine of work, of which
+	// there is one at a time.
 	failed    *desired
 	failedFor Reason
 	failures  int
 
-	// left is what the switch may have of a store that was replaced since. It belongs to the goroutine of run.
+	// left lists what the switch may hold of a store that was replaced since. It belongs to the goroutine of run.
 	left []desired
 }
 
-// sit begins the work on a switch.
+// work begins the work on a switch.
 func (c *controller) work(name string) *assignment {
 	s := &assignment{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
 	ctx, quit := context.WithCancel(context.Background())
@@ -68,7 +70,7 @@ func (c *controller) work(name string) *assignment {
 	return s
 }
 
-// stop ends the work after the step in progress. Whether the switch was removed from the inventory decides what becomes of its status.
+// stop ends the work after the current step. removed means that the inventory no longer has the switch, whose status is then deleted.
 func (s *assignment) stop(removed bool) {
 	s.mu.Lock()
 	s.removed = s.removed || removed
@@ -82,7 +84,7 @@ func (s *assignment) owned() bool {
 	return s.own != nil && s.own.Held()
 }
 
-// look makes the worker look anew, and dial anew if the switch has another address.
+// recheck makes the worker check what is wanted, and dial again if the address of the switch has changed.
 func (s *assignment) recheck() {
 	select {
 	case s.wake <- struct{}{}:
@@ -96,7 +98,7 @@ func (s *assignment) recheck() {
 	}
 }
 
-// run owns the switch again and again until ctx ends.
+// run takes the ownership and works, again and again, until ctx ends.
 func (s *assignment) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
@@ -108,7 +110,7 @@ func (s *assignment) run(ctx context.Context) {
 			s.runOwned(ctx, own)
 		case ctx.Err() != nil, errors.Is(err, store.ErrClosed):
 			return
-		default: // a full store, say
+		default: // such as a full store
 			failures++
 			s.reportWaiting(err.Error())
 			pause(ctx, backoff(failures, s.c.AuditEvery))
@@ -116,10 +118,10 @@ func (s *assignment) run(ctx context.Context) {
 	}
 }
 
-// take waits until the switch is this controller's.
+// take waits until this controller owns the switch.
 func (s *assignment) take(ctx context.Context) (*store.Ownership, error) {
 	s.reportWaiting("")
-	own, err := s.c.Store.TryOwn(ctx, switchKind, s.name, s.c.Name) // most are free, and need no watch
+	own, err := s.c.Store.TryOwn(ctx, switchKind, s.name, s.c.Name) // most switches are free and need no watch
 	if err == nil || ctx.Err() != nil {
 		return own, err
 	}
@@ -127,7 +129,7 @@ func (s *assignment) take(ctx context.Context) (*store.Ownership, error) {
 	return s.c.Store.Own(ctx, switchKind, s.name, s.c.Name)
 }
 
-// waits tells that the switch is not owned yet, and why.
+// reportWaiting reports that the switch is not owned yet, and the reason.
 func (s *assignment) reportWaiting(detail string) {
 	s.update(func(st *Status) error {
 		st.Ownership, st.OwnershipDetail, st.Epoch = Waiting, detail, 0
@@ -135,7 +137,7 @@ func (s *assignment) reportWaiting(detail string) {
 	})
 }
 
-// serve works on the switch while it is owned, and gives it back.
+// runOwned works on the switch while it is owned, and then releases it.
 func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	w := newWorker(s, own)
 	w.origins.since, s.left = s.left, nil
@@ -164,7 +166,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 		s.own = nil
 		s.mu.Unlock()
 		s.c.Metrics.lost()
-		s.update(func(st *Status) error { // what is so of the switch stays as it was last known
+		s.update(func(st *Status) error { // the condition stays as it was last known
 			st.Ownership, st.Progress = Lost, nil
 			if err := s.c.gen.Err(); err != nil {
 				st.OwnershipDetail = err.Error()
@@ -176,7 +178,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	}
 }
 
-// release gives the switch back: the session is closed already.
+// release gives up the ownership. The session is closed already.
 func (s *assignment) release(own *store.Ownership) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
@@ -192,7 +194,7 @@ func (s *assignment) release(own *store.Ownership) {
 		s.storing.Lock()
 		err = s.c.reporter.records.Delete(ctx, s.name, store.AnyVersion, own)
 		s.mu.Lock()
-		s.own = nil // before anybody can store it again
+		s.own = nil // before the status can be stored again
 		s.mu.Unlock()
 		s.storing.Unlock()
 	} else {
@@ -206,7 +208,7 @@ func (s *assignment) release(own *store.Ownership) {
 	}
 }
 
-// set changes the status, and tells of what is news. An error of the change is a fault of this program.
+// update changes the status, and logs and reports the change. An error of change is a defect of this program.
 func (s *assignment) update(change func(*Status) error, fields ...zap.Field) {
 	s.updating.Lock()
 	defer s.updating.Unlock()
@@ -240,7 +242,7 @@ func (s *assignment) updateLocked(change func(*Status) error, fields ...zap.Fiel
 	s.c.reporter.changed(s)
 }
 
-// fields are what a log line says of a status.
+// fields returns the fields of a log line about a status.
 func (st Status) fields() []zap.Field {
 	fields := []zap.Field{
 		zap.Stringer("state", st.State), zap.Stringer("reason", st.Reason), zap.Stringer("ownership", st.Ownership),
@@ -252,7 +254,7 @@ func (st Status) fields() []zap.Field {
 	return fields
 }
 
-// A device is where a switch is and how it is spoken to.
+// A device is the address of a switch and how to connect to it.
 type device struct {
 	addr string
 	id   uint64
@@ -277,7 +279,7 @@ func (d device) tlsConfig(log *zap.Logger) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// backoff is the pause after a number of failures in a row, of which a random half is left out.
+// backoff returns the pause after a number of failures in a row. A random part of up to half of it is left out.
 func backoff(failures int, most time.Duration) time.Duration {
 	wait := min(retryMin, most)
 	for range failures - 1 {

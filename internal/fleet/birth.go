@@ -8,10 +8,10 @@ import (
 	"op25b/internal/store"
 )
 
-// A birth is when a store was first used by a fleet. It is the high word of every election id: revisions of etcd, which are the low word,
-// count from 1 again in a store that was lost and begun anew, and the switches remember the ids of the one before.
+// A birth is the time when a fleet first used a store. It is the high word of every election id. The low word is a revision of etcd, which
+// counts from 1 again in a store that was lost and recreated, while the switches remember the ids from before.
 type birth struct {
-	Seconds uint64 `json:"seconds"` // since 1970, by the clock of the machine
+	Seconds uint64 `json:"seconds"` // since 1970, by the clock of the host
 }
 
 const (
@@ -19,9 +19,8 @@ const (
 	birthName = "birth"
 )
 
-// bornAt returns the store's birth, and makes it now if there is none. A store that was restored from a backup has the birth of before, and
-// lower revisions: there the time when its identity was made counts. It waits for a quorum, and for room, for as long as ctx
-// lasts.
+// bornAt returns the store's birth, and stores one if there is none. A store that was restored from a backup has its old birth and lower
+// revisions; there the time when its identity was made counts. bornAt waits for a quorum and for room until ctx ends.
 func bornAt(ctx context.Context, s *store.Store, id store.Identity) (uint64, error) {
 	records := store.JSON[birth](s, birthKind)
 	for {

@@ -6,7 +6,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// calendar writes down the dates that come, and takes in those that any controller has written down, until ctx ends.
+// calendar records the dates that have come, and takes in the dates that any controller has recorded, until ctx ends.
 func (c *controller) calendar(ctx context.Context) {
 	written := c.Book.WatchDated(ctx)
 	failed := false
@@ -47,7 +47,7 @@ func (c *controller) calendar(ctx context.Context) {
 	}
 }
 
-// writeDates makes calendar look whether a date has come.
+// writeDates makes calendar check whether a date has come.
 func (c *controller) writeDates() {
 	select {
 	case c.dated <- struct{}{}:

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// cause is by what a switch is to become another than it was left, or ReasonDrift if nothing else is wanted of it than before.
+// cause returns the reason why a switch must change, or ReasonDrift if the wanted state is the one that it was left in.
 func (o *origins) cause(name string, want desired) Reason {
 	switch {
 	case o.waiting != nil:
@@ -25,8 +25,8 @@ func (o *origins) cause(name string, want desired) Reason {
 	return ReasonDrift
 }
 
-// causeOfPhase is why the documents or the phases wanted are others than those of an earlier view. Whether a date did it shows in what the
-// earlier view says of the later moment.
+// causeOfPhase returns the reason why the wanted documents or phases differ from those of an earlier view. A date is the reason if the
+// earlier view has the same phases at the later moment.
 func causeOfPhase(before *view, name string, want desired) Reason {
 	if !before.SameDocuments(want.Intent) {
 		return ofRevision(want, ReasonIntent)
@@ -37,7 +37,7 @@ func causeOfPhase(before *view, name string, want desired) Reason {
 	return ofRevision(want, ReasonPhase)
 }
 
-// causeSincePrior is cause for a switch of which only the status is known.
+// causeSincePrior is cause for a switch of which only the stored status is known.
 func (o *origins) causeSincePrior(want desired) Reason {
 	switch prior := o.prior; {
 	case prior.Revision == 0 && o.replaced:
@@ -52,7 +52,7 @@ func (o *origins) causeSincePrior(want desired) Reason {
 	return ReasonDrift
 }
 
-// ofRevision is the reason for a revision that a person made.
+// ofRevision returns ReasonRestored for a revision that restores another one, and otherwise the given reason.
 func ofRevision(want desired, otherwise Reason) Reason {
 	if want.Restores != 0 {
 		return ReasonRestored
@@ -60,7 +60,7 @@ func ofRevision(want desired, otherwise Reason) Reason {
 	return otherwise
 }
 
-// failureOf is the reason for which a switch that answers could not be brought to what is wanted.
+// failureOf returns the reason of StateFailed for an error of converge.
 func failureOf(err error) Reason {
 	var write *p4rt.WriteError
 	for _, r := range []struct {

@@ -8,21 +8,21 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// An event is what became of a switch. Together with the state it gives the next state: see transitions.
+// An event is a change of a switch or its session. The state and the event determine the next state: see transitions.
 type event uint8
 
 const (
-	eventDial       event = iota // a new owner, or a new address: the switch is dialed for the first time
+	eventDial       event = iota // a new owner or a new address: the switch is dialed for the first time
 	eventDisconnect              // no session
 	eventBackup                  // a session that is not primary
-	eventConverge                // a primary session: the switch is being read, or written to
+	eventConverge                // a primary session: the switch is being read or written
 	eventConverged               // the switch was seen to hold what is wanted
-	eventFail                    // the switch answers and was not brought to what is wanted, or its session cannot be made
-	eventNoPhase                 // nothing is wanted of the switch yet
+	eventFail                    // the switch answers and was not brought to what is wanted, or no session with it can be made
+	eventNoPhase                 // no phase has begun for the switch
 	events
 )
 
-// A transition is what an event makes of a switch: it comes from one of the states from, and its reason is one of reasons.
+// A transition is the effect of an event: the states that it may occur in, the next state, and the reasons that it may have.
 type transition struct {
 	name    string
 	from    []State
@@ -31,16 +31,16 @@ type transition struct {
 }
 
 var (
-	// none is the state of a switch that nothing was reported of.
+	// none is the state of a switch without any report.
 	none = State(0)
-	// connected are the states that a primary session may be in. DISCONNECTED and BACKUP are among them: that a session became primary is no
-	// event of its own.
+	// connected lists the states in which a session can become primary, which is no event of its own.
 	connected = []State{StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase}
 	anyState  = append([]State{none}, connected...)
 )
 
-// transitions is the whole state machine of a switch's condition. The reason of eventConverge and eventConverged comes from origins.cause, that of
-// eventFail from failureOf, and that of a session from sessionReasons: each is computed from what there is, and not from what woke whom.
+// transitions is the complete state machine of a switch's condition. The reasons of eventConverge and eventConverged come from
+// origins.cause, those of eventFail from failureOf, and those of sessions from sessionReasons. Each is computed from the present data, and
+// never from the event that woke the worker.
 var transitions = [events]transition{
 	eventDial: {"dial", anyState, StateConnecting, []Reason{ReasonDialing}},
 	eventDisconnect: {"disconnect", connected, StateDisconnected, []Reason{
@@ -61,7 +61,7 @@ var transitions = [events]transition{
 	eventNoPhase: {"no phase", connected, StateNoPhase, []Reason{ReasonNoPhase}},
 }
 
-// sessionReasons are what p4rt says of a session.
+// sessionReasons maps the reasons of p4rt.
 var sessionReasons = map[p4rt.Reason]Reason{
 	p4rt.ReasonDialing: ReasonDialing, p4rt.ReasonOtherHigher: ReasonOtherPrimary, p4rt.ReasonNoPrimary: ReasonNoPrimary,
 	p4rt.ReasonOutranked: ReasonOutranked, p4rt.ReasonDemoted: ReasonDemoted, p4rt.ReasonUnreachable: ReasonUnreachable,
@@ -69,7 +69,7 @@ var sessionReasons = map[p4rt.Reason]Reason{
 	p4rt.ReasonStreamLost: ReasonStreamLost, p4rt.ReasonClosed: ReasonSessionClosed, p4rt.ReasonFailed: ReasonSessionFailed,
 }
 
-// become takes in an event. An error is a fault of this program: the event is taken in all the same.
+// become applies an event. An error is a defect of this program; the event is applied all the same.
 func (st *Status) become(e event, reason Reason, detail string) error {
 	x := transitions[e]
 	var err error
@@ -83,7 +83,7 @@ func (st *Status) become(e event, reason Reason, detail string) error {
 	return err
 }
 
-// fail takes in a failure. It is the same failure as before if its reason is and if nothing else has been wanted since.
+// fail applies a failure. It continues the previous failure if the reason is the same and nothing else has been wanted since.
 func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) error {
 	err := st.become(eventFail, reason, detail)
 	f := Failure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}
@@ -94,8 +94,8 @@ func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) e
 	return err
 }
 
-// since is when the condition of a status began, given the status before: when its state, its reason or its revision changed. A failure goes
-// on while it is tried again, and while the switch is not connected.
+// since returns when the condition began: when its state, reason or revision last changed. A failure continues while it is tried again and
+// while the switch is not connected.
 func (st *Status) since(before Status, now time.Time) time.Time {
 	same := st.State == before.State && !before.Since.IsZero()
 	switch st.State {

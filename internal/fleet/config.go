@@ -19,61 +19,62 @@ var ErrConfig = errors.New("invalid fleet configuration")
 
 // Defaults of a Config.
 const (
-	// DefaultAuditEvery is how often a converged switch is read: 1,000 switches are 3.3 reads a second.
+	// DefaultAuditEvery is how often each converged switch is read. For 1,000 switches that is 3.3 reads a second.
 	DefaultAuditEvery = 5 * time.Minute
-	// DefaultSettle is how long another controller has to be present before switches are handed over to it. One that comes and goes, as a
-	// process does that cannot start, takes none. Switches that nobody has are not held back.
+	// DefaultSettle is how long another controller must be present before switches are handed over to it, so that a process that fails to
+	// start takes none. Switches without an owner are not held back.
 	DefaultSettle = 10 * time.Second
-	// ConvergingPerCPU is how many switches a controller brings to their state at once, for each CPU that it may use. What is read from a
-	// switch and what it should hold are in memory meanwhile: 100 MB for a full one.
+	// ConvergingPerCPU is how many switches a controller reconciles at once, for each CPU that it may use. The entries read and the entries
+	// wanted are in memory meanwhile: 100 MB for a full switch.
 	ConvergingPerCPU = 4
 )
 
 // Bounds within the package.
 const (
-	// verifyWithin is when a change of phase that went by one MODIFY is verified by an audit: 1,000 switches are 17 reads a second.
+	// verifyWithin is when an audit verifies a change of phase that was one MODIFY. For 1,000 switches that is 17 reads a second.
 	verifyWithin = time.Minute
-	// releaseTimeout is how long a release may wait for etcd. What is not released then expires.
+	// releaseTimeout is how long a release may wait for etcd. An ownership that is not released expires.
 	releaseTimeout = 3 * time.Second
-	// retryMin is the pause after a first failure of a switch that answers; it doubles up to the interval of audits.
+	// retryMin is the pause after the first failure of a switch that answers. It doubles up to the interval of audits.
 	retryMin = time.Second
-	// recheckClock is the longest that a date is waited for without a look at the clock: timers do not follow a clock that is set.
+	// recheckClock is the longest wait for a date without checking the clock: timers do not follow a clock that is set.
 	recheckClock = time.Minute
 )
 
-// A Config is one controller of the fleet.
+// A Config configures one controller of the fleet.
 type Config struct {
-	// Name is the controller's, and no other's in the cluster.
+	// Name is unique among the controllers of the cluster.
 	Name string
-	// Addr is its northbound address, which the others are told by its presence.
+	// Addr is the northbound address, which is published to the other controllers.
 	Addr  string
 	Store *store.Store
 	Book  *intent.Book
 	// Logger may be nil.
 	Logger *zap.Logger
-	// Clock is the clock of phases, exemptions and statuses. If nil it is a clock of its own, with Now as the wall clock.
+	// Clock is the clock of phases, exemptions and statuses. If it is nil, the controller makes one with Now as the wall clock.
 	Clock *clock.Clock
-	// Now is the wall clock where there is no Clock; time.Now if nil.
+	// Now is the wall clock if Clock is nil; time.Now if nil.
 	Now func() time.Time
-	// Session is what every session with a switch has in common. Addr, DeviceID, ElectionID, TLS and OnStatus are filled in.
+	// Session configures every session with a switch. Addr, DeviceID, ElectionID, TLS and OnStatus are filled in.
 	Session p4rt.KeepConfig
-	// Recorder returns what writes down the sessions with a switch, or nil; it may be nil itself. It is asked whenever a session begins.
+	// Recorder returns the recorder for the sessions with a switch, or nil. It is called whenever a session begins. It may be nil.
 	Recorder func(switchName string) *p4rt.Recorder
-	// AuditEvery is how often each converged switch is read, give or take a quarter; DefaultAuditEvery if 0.
+	// AuditEvery is how often each converged switch is read, plus or minus a quarter; DefaultAuditEvery if 0.
 	AuditEvery time.Duration
-	// Converging is how many switches are brought to their state at once; ConvergingPerCPU for each CPU if 0. Phases that are put in force
-	// by one MODIFY do not count.
+	// Converging is how many switches are reconciled at once; ConvergingPerCPU for each CPU if 0. Changes of phase by one MODIFY do not
+	// count.
 	Converging int
-	// Settle is how long another controller has to be present before switches are handed over to it; DefaultSettle if 0.
+	// Settle is how long another controller must be present before switches are handed over to it; DefaultSettle if 0.
 	Settle time.Duration
 	// Metrics may be nil.
 	Metrics *Metrics
-	// OnStatus, if not nil, is told of every change of a switch that is assigned here, also of those that cannot be stored: that it waits
-	// for ownership, or has lost it. It is told from several goroutines, of one switch in order, and must not block for long.
+	// OnStatus, if not nil, is called with every change of a switch assigned to this controller. That includes changes that are not stored:
+	// waiting for the ownership, and having lost it. Calls come from several goroutines, for one switch in order, and must not block for
+	// long.
 	OnStatus func(Status)
 
-	timer func(time.Duration) <-chan time.Time // of dates; time.After if nil
-	fault func(error)                          // is told of a status that cannot follow on another; logs if nil
+	timer func(time.Duration) <-chan time.Time // for dates; time.After if nil
+	fault func(error)                          // is called with a status that cannot follow the one before; logs if nil
 }
 
 func (c Config) withDefaults() (Config, error) {

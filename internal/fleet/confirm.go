@@ -14,7 +14,7 @@ func (c *controller) confirm(ctx context.Context) {
 	records := store.JSON[confirmation](c.Store, confirmationKind)
 	for {
 		switch now := time.Now(); {
-		case c.reporter.waiting(now) > confirmEvery: // what others read is not what we know
+		case c.reporter.waiting(now) > confirmEvery: // others read statuses older than ours
 		default:
 			if err := records.PutFor(ctx, c.Name, confirmation{c.seenAll(c.Now()).UTC()}, int64(ConfirmedFor/time.Second)); err != nil && ctx.Err() == nil {
 				c.log.Debug("the switches' statuses are not confirmed", zap.Error(err))
@@ -26,7 +26,7 @@ func (c *controller) confirm(ctx context.Context) {
 	}
 }
 
-// seenAll is the earliest moment at which a switch that is reported as connected was last seen; now if there is none.
+// seenAll returns the earliest moment at which a switch reported as connected was last seen, or now if there is none.
 func (c *controller) seenAll(now time.Time) time.Time {
 	c.workingMu.Lock()
 	defer c.workingMu.Unlock()

@@ -18,9 +18,9 @@ import (
 	"op25b/internal/store"
 )
 
-// Run keeps the switches that are this controller's until ctx ends. Then it leaves the members, so that the others know whose the switches
-// are, and gives back each one, its session closed before its key is released; the switches stay as they are. It returns nil, ErrConfig, or
-// store.ErrClosed if the store was closed under it.
+// Run keeps the switches assigned to this controller converged until ctx ends. Then it leaves the members, so that the others reassign its
+// switches. It releases each switch after closing its session; the switches keep their entries. Run returns nil, ErrConfig, or
+// store.ErrClosed if the store was closed.
 func Run(ctx context.Context, cfg Config) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -63,8 +63,8 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
-// A controller is one Run on one generation of the store. When that ends, it ends with everything that was read from the store, and another
-// begins from nothing.
+// A controller is one run on one generation of the store. When the generation ends, the controller ends with everything that was read from
+// the store, and the next one begins with nothing.
 type controller struct {
 	Config
 	log        *zap.Logger
@@ -73,30 +73,30 @@ type controller struct {
 	identity   store.Identity
 	birth      uint64
 	reporter   *reporter
-	converging chan struct{} // has a token for each switch that is being brought to its state
+	converging chan struct{} // holds a token for each switch that is being reconciled
 	view       atomic.Pointer[view]
 
-	workingMu sync.Mutex // guards working; held before the seats' mu
+	workingMu sync.Mutex // guards working; locked before the mu of any assignment
 	working   map[*assignment]struct{}
 
-	background sync.WaitGroup  // ends with reporting
-	reporting  context.Context // what is told of switches may be stored until it ends
+	background sync.WaitGroup  // ends after reporting
+	reporting  context.Context // statuses can be stored until it ends
 
 	// What follows belongs to the goroutine of run.
 	members     []string
-	since       map[string]time.Time // when each member was first seen, by the monotonic clock; zero for those that were there before
+	since       map[string]time.Time // when each member was first seen, by the monotonic clock; zero for members that were there at the start
 	assignments map[string]*assignment
 	ended       chan *assignment
-	dated       chan struct{}    // holds one token: calendar is to look; anybody may put it
+	dated       chan struct{}    // holds one token for calendar; any goroutine may put it
 	dates       <-chan time.Time // nil if no date is to come
-	date        time.Time        // that is waited for
+	date        time.Time        // the date that is waited for
 	settled     <-chan time.Time
 
-	// left is what switches may have of a store that was replaced: at first of the generation before, in the end of this one.
+	// left lists what switches may hold of a replaced store: at first from the previous generation, at the end from this one.
 	left map[string][]desired
 }
 
-// run returns nil when ctx ends, store.ErrReplaced when the generation does, and else as Run.
+// run returns nil when ctx ends, store.ErrReplaced when the generation ends, and otherwise the errors of Run.
 func (c *controller) run(ctx context.Context) (err error) {
 	for {
 		c.identity, err = c.gen.Identity(ctx)
@@ -139,7 +139,7 @@ func (c *controller) run(ctx context.Context) (err error) {
 	return err
 }
 
-// over takes in that the work on a switch has ended.
+// forget removes an assignment whose work has ended.
 func (c *controller) forget(s *assignment) {
 	delete(c.assignments, s.name)
 	delete(c.left, s.name)
@@ -152,7 +152,7 @@ func (c *controller) forget(s *assignment) {
 	c.left[s.name] = s.left
 }
 
-// why is what there is to say of a reason beyond its name.
+// why returns the detail of a reason, or nothing.
 func (c *controller) why(r Reason) string {
 	if r == ReasonStoreReplaced {
 		return c.gen.Why()
@@ -160,7 +160,7 @@ func (c *controller) why(r Reason) string {
 	return ""
 }
 
-// join makes the controller present, as soon as the store has a quorum and room.
+// join makes the controller a member as soon as the store has a quorum and room.
 func join(ctx context.Context, c Config, log *zap.Logger) (*store.Presence, error) {
 	for {
 		p, err := c.Store.Join(ctx, c.Name, c.Addr)
@@ -172,22 +172,22 @@ func join(ctx context.Context, c Config, log *zap.Logger) (*store.Presence, erro
 	}
 }
 
-// fullPause is between two attempts to write to a store that is full: somebody has to make room.
+// fullPause is the pause before another write to a full store.
 const fullPause = 5 * time.Second
 
-// takesNothing reports whether a write has failed because the store takes none for the time being.
+// takesNothing reports whether a write failed because the store accepts no writes for now.
 func takesNothing(err error) bool {
 	return errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring)
 }
 
-// awaitRoom waits until it is worth trying again. A request that met no quorum has waited itself.
+// awaitRoom waits before the next attempt. A request without a quorum has waited long enough by itself.
 func awaitRoom(ctx context.Context, err error) {
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring) {
 		pause(ctx, fullPause)
 	}
 }
 
-// compareClock begins to compare the clock, as soon as the store has a quorum.
+// compareClock begins to compare clocks as soon as the store has a quorum.
 func (c *controller) compareClock(ctx context.Context) (*clock.Keeper, error) {
 	for {
 		k, err := c.Clock.Begin(ctx, c.Store, c.Name)
@@ -213,7 +213,7 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 			switch {
 			case !ok:
 				return fmt.Errorf("fleet: %w", store.ErrClosed)
-			case errors.Is(u.Err, intent.ErrNone): // the store was replaced: the generation ends
+			case errors.Is(u.Err, intent.ErrNone): // the store was replaced and the generation ends
 				continue
 			case u.Err != nil:
 				c.log.Error("the newest intent cannot be read; the one before it stays in force", zap.Error(u.Err))
@@ -237,7 +237,7 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 	}
 }
 
-// present takes in who is there.
+// setMembers takes in the present members.
 func (c *controller) setMembers(all []store.Member) {
 	first := c.members == nil
 	before := c.since
@@ -251,14 +251,14 @@ func (c *controller) setMembers(all []store.Member) {
 		}
 		c.since[m.Name] = at
 	}
-	// We are there, whatever the store says of us for the moment.
+	// This controller is a member, whatever the store has for the moment.
 	if !slices.Contains(c.members, c.Name) {
 		c.members = append(c.members, c.Name)
 	}
 	c.log.Info("members", zap.Strings("names", c.members))
 }
 
-// decided takes in a revision of the intent.
+// setIntent takes in a revision of the intent.
 func (c *controller) setIntent(in *intent.Intent) {
 	before := c.view.Load()
 	v := nextView(before, in)
@@ -274,14 +274,14 @@ func (c *controller) setIntent(in *intent.Intent) {
 	c.awaitDate()
 }
 
-// wake makes every worker look anew.
+// wake makes every worker check what is wanted.
 func (c *controller) wake() {
 	for _, s := range c.assignments {
 		s.recheck()
 	}
 }
 
-// assign begins and ends the work on switches as they are assigned.
+// assign begins and ends the work on switches according to the assignment.
 func (c *controller) assign() {
 	v := c.view.Load()
 	if v == nil || c.members == nil {
@@ -317,7 +317,7 @@ func (c *controller) assign() {
 	}
 }
 
-// session is how a switch is spoken to.
+// session returns the configuration of a session with a device.
 func (c *controller) session(d device, id p4rt.ElectionID, onStatus func(p4rt.Status)) (p4rt.KeepConfig, error) {
 	cfg := c.Session
 	cfg.Addr, cfg.DeviceID = d.addr, d.id

@@ -17,14 +17,14 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// errCompile is an intent that does not compile for a switch.
+// errCompile means that the intent does not compile for a switch.
 var errCompile = errors.New("compile")
 
-// bring brings the switch to what is wanted now, and returns in what time all of it is to be read again; 0 leaves that as it was. Unless
-// full is set, nothing is read that need not be.
+// converge brings the switch to what is wanted now. It returns when the whole switch is to be read again; 0 leaves that time as it was.
+// Unless full is set, it reads nothing that it can do without.
 func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next time.Duration, err error) {
 	v := w.c.view.Load()
-	if _, ok := v.device(w.name); !ok { // removed: the controller is about to end this
+	if _, ok := v.device(w.name); !ok { // removed from the inventory: the controller is about to end this worker
 		return 0, nil
 	}
 	want, err := v.desired(w.name, w.c.Clock.Dates())
@@ -50,7 +50,7 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 			return 0, nil
 		}
 		if done, err := w.flip(ctx, s, want); done || err != nil {
-			// Spread out: as many switches change their phase at once as there are.
+			// The audits are spread out, because all switches change their phase at once.
 			return 1 + rand.N(min(verifyWithin, w.c.AuditEvery)), err
 		}
 	}
@@ -63,7 +63,7 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 	return w.c.AuditEvery - w.c.AuditEvery/4 + rand.N(w.c.AuditEvery/2+1), nil
 }
 
-// reportDateHeld tells that a date has come which is held, and when it is held no more.
+// reportDateHeld reports that a date has come and is held, and later that it is no longer held.
 func (w *worker) reportDateHeld(v *view) {
 	held := w.c.heldDate(v)
 	w.mu.Lock()
@@ -78,7 +78,7 @@ func (w *worker) reportDateHeld(v *view) {
 	}
 }
 
-// reportConverging tells that the switch is being read or written to. What could not be done before, and is only tried again, is no news.
+// reportConverging reports that the switch is being read or written. An attempt that repeats a failed one is not reported.
 func (w *worker) reportConverging(want desired, cause Reason) {
 	w.report(func(st *Status) error {
 		st.Wanted = want.Number
@@ -94,13 +94,13 @@ func (w *worker) reportConverging(want desired, cause Reason) {
 	})
 }
 
-// reached notes that the switch holds what is wanted.
+// reached reports that the switch holds what is wanted.
 func (w *worker) reached(want desired, reason Reason, change func(*Status), fields ...zap.Field) {
 	w.is = &want
 	w.origins.reached(want)
 	w.report(func(st *Status) error {
 		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.Phases.String() {
-			reason = st.Reason // it was found as it was
+			reason = st.Reason // the switch was found as it should be
 		}
 		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.Phases.String(), nil
 		st.RevisionID, st.Attempted = want.ID, nil
@@ -109,7 +109,8 @@ func (w *worker) reached(want desired, reason Reason, change func(*Status), fiel
 	}, fields...)
 }
 
-// flip puts the rules that are wanted in force by one MODIFY, if the switch is known to hold them. After an error nothing is known of it.
+// flip puts the wanted rules in force with one MODIFY, if the switch is known to hold them. After an error, the worker's knowledge of the
+// switch is void.
 func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done bool, err error) {
 	if w.memory == nil {
 		return false, nil
@@ -136,7 +137,7 @@ func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done 
 	return true, nil
 }
 
-// converge reads all of the switch and writes what differs. Only so many switches do at once.
+// reconcile reads the whole switch and writes what differs. The number of switches that do so at once is limited.
 func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) error {
 	select {
 	case w.c.converging <- struct{}{}:
@@ -148,7 +149,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	expected, cause := w.origins.expected(want), w.origins.cause(w.name, want)
 	audit := w.is != nil && expected
 	switch {
-	case audit: // as far as anybody knows it is converged
+	case audit: // the switch is believed to be converged
 		w.c.Metrics.audited()
 	default:
 		w.reportConverging(want, cause)
@@ -196,7 +197,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	case reason == ReasonDrift:
 		w.log.Warn("the switch was not as it was left", zap.Strings("drift", drift))
 	case audit && len(plan.Steps) == 0:
-		fields = nil // as it was
+		fields = nil // nothing changed
 	}
 	w.logForeign(others)
 	w.c.Metrics.converged(time.Since(began))
@@ -213,18 +214,18 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	return nil
 }
 
-// foundTo is why a switch holds what is wanted, once it was read and written to.
+// foundTo is the reason of StateConverged after the switch was read and written.
 func foundTo(drift []string, wrote bool, cause Reason) Reason {
 	switch {
 	case len(drift) > 0:
 		return ReasonDrift
-	case !wrote, cause == ReasonDrift: // rule sets for later were written, if anything
+	case !wrote, cause == ReasonDrift: // at most rule sets for later were written
 		return ReasonAsWanted
 	}
 	return cause
 }
 
-// fill is how full the tables are.
+// fill returns how full the tables are.
 func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 	tables = make([]TableFill, len(plan.Tables))
 	for i, f := range plan.Tables {
@@ -234,8 +235,8 @@ func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 	return entries, tables
 }
 
-// driftOf is what another hand had done to a switch that was left as it is wanted. That rule sets for later are added and removed is no
-// drift: a change of phase leaves that to the next audit.
+// driftOf lists what another hand changed in a switch that was left as wanted. Rule sets that are held for later are no drift: a change of
+// phase leaves them to the next audit.
 func driftOf(r bring.Result, now time.Time) []string {
 	at := now.Format(time.RFC3339) + " "
 	if r.Pushed {

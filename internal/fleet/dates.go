@@ -20,13 +20,13 @@ func (c *controller) awaitDate() {
 		return
 	}
 	wait := min(c.date.Sub(now), recheckClock)
-	if c.Clock.Hold().Reason != clock.None { // the clock tells when it holds no more; until then the date may come to be held
+	if c.Clock.Hold().Reason != clock.None { // the clock reports when it stops holding; until then the date may come and be held
 		wait = recheckClock
 	}
 	c.dates = c.timer(wait)
 }
 
-// dateComes looks whether the date that is waited for has come.
+// dateComes checks whether the awaited date has come.
 func (c *controller) dateComes() {
 	if !c.Clock.Dates().Before(c.date) || c.Clock.Hold().Reason != clock.None {
 		c.wake()
@@ -35,7 +35,7 @@ func (c *controller) dateComes() {
 	c.awaitDate()
 }
 
-// held says which date has come by the wall clock and is not put in force, or nothing.
+// heldDate describes the date that has come by the wall clock and is held, or returns nothing.
 func (c *controller) heldDate(v *view) string {
 	h := c.Clock.Hold()
 	if h.Reason == clock.None || h.Reason == clock.Starting {

@@ -1,13 +1,14 @@
-// Package fleet keeps every switch of the intent in the state that it compiles to, from as many controllers as there are on one store.
+// Package fleet keeps every switch of the intent in the state that its documents compile to. Any number of controllers share the switches
+// of one store.
 //
-// Each switch has one controller at a time. Which one follows from who is present (Assign), and the right to write from a key in the store:
-// whoever has it uses the revision at which it was made as P4Runtime election id, stops before another can have it, and asks once more
-// before each request that changes anything (I3). A switch that nobody has goes on as it was left (I4).
+// Each switch has one controller at a time, which Assign computes from the controllers present. The right to write is a key in the store.
+// Its owner uses the key's revision as the P4Runtime election id, stops before another controller can own it, and checks the ownership
+// before each request that changes a switch (I3). A switch without an owner keeps its entries (I4).
 //
-// A worker reads its switch when it connects and has become primary, when the program was not there, and in an audit from time to time,
-// and writes what differs (I5, I7). It looks anew whenever the intent changes and when a date has come; where another rule set is all that
-// differs, and the switch holds it, that is one MODIFY without a read.
+// A worker reads its switch when its session becomes primary, when the program was missing, and in regular audits, and writes what differs
+// (I5, I7). It checks what is wanted whenever the intent changes and when a date has come. If only the rule set differs, and the switch
+// holds the other one, the change is one MODIFY without a read.
 //
-// What the switch should hold is policy's to say, what to write in which order reconcile's. Fleet owns the sessions, the workers, and the
-// status of each switch with the reason for it.
+// policy decides what the switch should hold, and reconcile what to write in which order. This package owns the sessions, the workers, and
+// the status of each switch with its reason.
 package fleet

@@ -15,15 +15,16 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// errNoFallback is a switch that is not known to have been brought to other documents than those wanted.
+// errNoFallback means that the switch is not known to have held other documents than those wanted.
 var errNoFallback = errors.New("it is not known to have been brought to other documents")
 
-// isOfDocuments says whether an error means that a switch cannot take the documents wanted: trying again helps only once others are wanted.
+// isOfDocuments reports whether an error means that a switch cannot hold the wanted documents. Trying again helps only with other
+// documents.
 func isOfDocuments(err error) bool {
 	return errors.Is(err, reconcile.ErrNoRoom) || errors.Is(err, errCompile) || errors.Is(err, pipeline.ErrInvalid)
 }
 
-// base is the documents that the switch was last brought to, as a view.
+// base returns the documents that the switch was last brought to, as a view.
 func (w *worker) base(ctx context.Context) (*view, error) {
 	if w.origins.is != nil {
 		return w.origins.is.view, nil
@@ -41,11 +42,11 @@ func (w *worker) base(ctx context.Context) (*view, error) {
 	return nextView(nil, in), nil
 }
 
-// hold keeps a switch that cannot take the documents wanted at those that it was last brought to, in the phases wanted: so a phase can be
-// changed and changed back whatever the newest documents are (I13). Where nothing else differs, that is one MODIFY. What an attempt to bring
-// the newest documents left in the switch is taken back on the way, in the order in which no packet is misjudged.
+// fallBack keeps a switch that cannot hold the wanted documents at the documents that it was last brought to, in the phases wanted. So a
+// phase can be changed and changed back whatever the newest documents are (I13). Where nothing else differs, that is one MODIFY. Entries
+// that an attempt at the newest documents left in the switch are removed in the same safe order.
 //
-// The status then says that the switch has failed, and the phase that is in force.
+// The status then has StateFailed and the phases that are in force.
 func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (err error) {
 	v, err := w.base(ctx)
 	switch {
@@ -77,7 +78,7 @@ func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (e
 	return nil
 }
 
-// holds tells which phases are in force on a switch that cannot be brought to the documents wanted.
+// reportFallBack reports the phases in force on a switch that cannot hold the wanted documents.
 func (w *worker) reportFallBack(phases string, running pipeline.Epoch, change func(*Status), fields ...zap.Field) {
 	w.report(func(st *Status) error {
 		w.phaseOnly = w.phaseOnly || st.InForce != phases || st.Failure != nil && st.Failure.Reason == ReasonPhaseOnly
@@ -87,11 +88,11 @@ func (w *worker) reportFallBack(phases string, running pipeline.Epoch, change fu
 	}, fields...)
 }
 
-// flipAlone puts the phases wanted in force by one MODIFY, if the switch has their rules, and does nothing else. It is for a switch that was
-// last brought to the documents wanted, and cannot be brought to them again: another hand has filled a table meanwhile, or an earlier release
-// brought it to them and this one does not take them for valid.
+// flipAlone puts the wanted phases in force with one MODIFY, if the switch has their rules, and does nothing else. It is for a switch that
+// was last brought to the wanted documents and cannot be brought to them again. Another hand may have filled a table since, or an earlier
+// release accepted documents that this one rejects.
 func (w *worker) flipAlone(ctx context.Context, s *p4rt.Session, want desired) error {
-	if slices.ContainsFunc(w.origins.since, func(tried desired) bool { return !tried.sameButRules(want) }) { // it may hold half of something else
+	if slices.ContainsFunc(w.origins.since, func(tried desired) bool { return !tried.sameButRules(want) }) { // the switch may hold half of another state
 		return errNoFallback
 	}
 	next, err := want.ruling()
@@ -116,8 +117,8 @@ func (w *worker) flipAlone(ctx context.Context, s *p4rt.Session, want desired) e
 	return nil
 }
 
-// holdOn is hold for a switch that could not be brought to what is wanted because of err. It returns that error, with why the phase could
-// not be changed either, or an error of the session.
+// fallBackAfter falls back if err means that the switch cannot hold the wanted documents. It returns err, with the reason if the phase
+// could not be changed either, or an error of the session.
 func (w *worker) fallBackAfter(ctx context.Context, s *p4rt.Session, err error) error {
 	if !isOfDocuments(err) || w.trying == nil {
 		w.fellBack = false
@@ -134,8 +135,7 @@ func (w *worker) fallBackAfter(ctx context.Context, s *p4rt.Session, err error) 
 	return fmt.Errorf("%w; and the phases %s cannot be put in force alone: %v", err, w.trying.Phases, failed)
 }
 
-// holdFirst puts other phases in force on a switch that could not be brought to documents that are still wanted, before that is tried
-// again.
+// fallBackFirst changes the phase of a switch that fell back, before the documents that it could not hold are tried again.
 func (w *worker) fallBackFirst(ctx context.Context, s *p4rt.Session, want desired) error {
 	if !w.fellBack || w.failed == nil || !w.failed.sameButRules(want) || w.failed.same(want) {
 		return nil
@@ -143,5 +143,5 @@ func (w *worker) fallBackFirst(ctx context.Context, s *p4rt.Session, want desire
 	if err := w.fallBack(ctx, s, want); isOfSession(err) {
 		return err
 	}
-	return nil // what else is wrong shows again
+	return nil // other errors show again in the attempt that follows
 }

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// fence keeps every request that changes a switch from being sent once held is false. A process that was stopped, and is told later than
-// etcd has told another, finds out here, before each batch. The session takes the refusal as the switch's own: it is primary no more.
+// fence blocks every request that changes a switch once held returns false. A process that was paused may learn late that it lost an
+// ownership; the fence checks before each batch. The session treats the refusal as the switch's own and is no longer primary.
 func fence(held func() bool) grpc.DialOption {
 	return grpc.WithChainUnaryInterceptor(func(
 		ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,

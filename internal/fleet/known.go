@@ -7,22 +7,22 @@ import (
 	"op25b/internal/store"
 )
 
-// How what is reported is confirmed: each controller writes one small record for all of its switches, which is gone if it is not written
-// again in time. A controller whose statuses cannot be stored does not write it.
+// Each controller confirms its statuses with one small record for all of its switches, which expires unless it is written again in time. A
+// controller whose statuses cannot be stored does not write it.
 const (
 	confirmEvery = 5 * time.Second
-	// ConfirmedFor is how long a status counts after its owner confirmed it for the last time.
+	// ConfirmedFor is how long a status counts after its owner's last confirmation.
 	ConfirmedFor = 20 * time.Second
 )
 
-// A confirmation says of every switch that its controller reports as connected that it was alive at a time, or later.
+// A confirmation means that every switch which its controller reports as connected was alive at Seen or later.
 type confirmation struct {
 	Seen time.Time `json:"seen"`
 }
 
 const confirmationKind = "confirmed"
 
-// A Condition is what was reported of a switch.
+// A Condition is a reported condition of a switch.
 type Condition struct {
 	State  State
 	Reason Reason
@@ -30,10 +30,10 @@ type Condition struct {
 	Since  time.Time
 }
 
-// Known returns what is known of every switch that a controller has owned, in the order of their names: its status, or StateUnknown with
-// what was last reported where no living owner confirms it. self is the name of the controller in this process, or empty.
+// Known returns the status of every switch that a controller has owned, ordered by name. A status that no living owner confirms has
+// StateUnknown, with what was last reported. self is the name of the controller in this process, or empty.
 func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
-	// The statuses are read first: one that is written meanwhile is missed, and an owner that changes meanwhile makes it unknown.
+	// The statuses are read first: one that is written meanwhile is missed, and a change of owner meanwhile makes the switch unknown.
 	statuses, err := Statuses(ctx, s)
 	if err != nil {
 		return nil, err
@@ -55,8 +55,8 @@ func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
 	return w.known(statuses), nil
 }
 
-// WatchKnown tells what Known returns, at first and after changes; a slow receiver gets the newest. That a switch was seen once more is no
-// change. The channel is closed when ctx ends or the store is closed; until then somebody must receive.
+// WatchKnown sends the result of Known at first and after changes; a slow receiver gets the newest. A later Seen alone is no change. The
+// channel is closed when ctx ends or the store is closed; until then the caller must receive.
 func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Status {
 	out := make(chan []Status)
 	ctx, cancel := context.WithCancel(ctx)
@@ -66,11 +66,11 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 	go func() {
 		defer close(out)
 		defer cancel()
-		identified := g.Known() // nil once it is
+		identified := g.Known() // nil once the store is identified
 		w := evidence{self: self, confirmed: make(map[string]confirmation)}
 		var have []Status
 		var begun [3]bool
-		var ready chan<- []Status // nil while there is nothing to tell
+		var ready chan<- []Status // nil while there is nothing to send
 		var known []Status
 		for {
 			news := true
@@ -116,9 +116,9 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 	return out
 }
 
-// evidence are who can say something of switches.
+// evidence is what confirms or contradicts a stored status.
 type evidence struct {
-	store     string // its identity; empty while that is not known
+	store     string // the identity of the store; empty while unknown
 	self      string
 	holdings  map[string]store.Holding // by switch
 	confirmed map[string]confirmation  // by controller
@@ -131,7 +131,7 @@ func (w *evidence) setHoldings(all []store.Holding) {
 	}
 }
 
-// confirm takes in changes of confirmations, and reports whether a controller confirms that did not before, or does no more.
+// confirm takes in changes of confirmations. It reports whether a controller began or ceased to confirm.
 func (w *evidence) confirm(some []store.Event[confirmation]) (news bool) {
 	for _, e := range some {
 		_, before := w.confirmed[e.Name]
@@ -154,15 +154,15 @@ func (w *evidence) known(statuses []Status) []Status {
 	return all
 }
 
-// look is what is known of a switch by its status and by whoever can confirm it.
+// status returns a stored status as the evidence supports it.
 func (w *evidence) status(st Status) Status {
 	h, owned := w.holdings[st.Switch]
-	gone := !h.Alive || h.Holder == w.self && !h.Mine // our own name, and a process before this one
+	gone := !h.Alive || h.Holder == w.self && !h.Mine // the holder has our name and is an earlier process
 	seen, confirms := w.confirmed[h.Holder]
 	switch {
 	case st.Store != w.store:
 		st = st.unknown(ReasonStoreReplaced)
-		st.Revision, st.RevisionID, st.Attempted, st.Wanted, st.InForce = 0, "", nil, 0, "" // they are of the other store
+		st.Revision, st.RevisionID, st.Attempted, st.Wanted, st.InForce = 0, "", nil, 0, "" // these mean nothing in this store
 	case st.Ownership != Owned && !owned:
 		st = st.unknown(ReasonReleased)
 		st.Since = st.OwnershipSince
@@ -180,14 +180,14 @@ func (w *evidence) status(st Status) Status {
 	return st
 }
 
-// unknown makes what was reported of a switch what was last known of it. It has been unknown since it was last seen.
+// unknown moves the reported condition to Last. The switch has been unknown since it was last seen.
 func (st Status) unknown(why Reason) Status {
 	st.Last = &Condition{st.State, st.Reason, st.Detail, st.Since}
 	st.State, st.Reason, st.Detail, st.Since, st.Progress = StateUnknown, why, "", st.Seen, nil
 	return st
 }
 
-// session reports whether a switch has a session in this state.
+// session reports whether a switch in this state has a session.
 func (s State) session() bool {
 	switch s {
 	case StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase:

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// Metrics are what a controller counts of its switches. A nil *Metrics counts nothing.
+// Metrics counts the switches of a controller. A nil *Metrics counts nothing.
 type Metrics struct {
 	switches   *prometheus.GaugeVec
 	converging prometheus.Histogram
@@ -22,7 +22,7 @@ type Metrics struct {
 	unfit      prometheus.Counter
 }
 
-// NewMetrics registers the metrics of a controller. No metric has a label for the switch: a status is what tells of one.
+// NewMetrics registers the metrics of a controller. No metric has a label for the switch; use the status instead.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		switches: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -61,7 +61,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// state moves a switch from one state to another; 0 is none.
+// state moves a switch from one state to another; 0 means none.
 func (m *Metrics) state(from, to State) {
 	if m == nil || from == to {
 		return

@@ -9,23 +9,23 @@ import (
 	"op25b/internal/bring"
 )
 
-// origins are what we may have written to a switch: entries that are of none of them, and are not wanted, are foreign.
+// origins are the states that op25b may have written to a switch. Entries of none of them that are not wanted are foreign.
 type origins struct {
-	prior Status    // of the owner before; its zero is none, or that it does not count any more
-	is    *desired  // what the switch was last brought to
-	since []desired // what it was then begun to be brought to, and was not
+	prior Status    // the status of the previous owner; zero if there was none, or once the switch was brought to a state since
+	is    *desired  // the state that the switch was last brought to
+	since []desired // the states begun since and not reached
 
-	waiting *view // by which no phase had begun, if that is so since; nil otherwise
+	waiting *view // the view in which no phase had begun, if the switch has waited since; otherwise nil
 
 	replaced bool // the store was replaced since the process began, and the switch was not read since
 }
 
-// maxTried bounds origins.since: the oldest attempts are forgotten first, and what they left counts as foreign.
+// maxTried bounds origins.since. The oldest attempts are forgotten first, and their entries then count as foreign.
 const maxTried = 4
 
 func (o *origins) reached(want desired) { *o = origins{is: &want} }
 
-// tried notes that the switch is about to be written to. It returns the revisions that were begun and not reached.
+// tried notes that the switch is about to be written. It returns the revisions that were begun and not reached.
 func (o *origins) tried(want desired) (attempted []uint64) {
 	if !slices.ContainsFunc(o.all(), want.sameButRules) {
 		if len(o.since) == maxTried {
@@ -47,7 +47,7 @@ func (o *origins) all() []desired {
 	return o.since
 }
 
-// expected says whether the switch was left as it is wanted, so that what differs was another's doing.
+// expected reports whether the switch was left as it is wanted, so that another hand made every difference.
 func (o *origins) expected(want desired) bool {
 	switch {
 	case len(o.since) > 0:
@@ -59,7 +59,7 @@ func (o *origins) expected(want desired) bool {
 	}
 }
 
-// foreign is for a switch that is about to be brought to want.
+// foreign returns what is foreign to a switch that is about to be brought to want.
 func (o *origins) foreign(ctx context.Context, w *worker, want desired) *bring.Foreign {
 	applied := o.prior.applied()
 	var since []bring.Desired
@@ -72,7 +72,7 @@ func (o *origins) foreign(ctx context.Context, w *worker, want desired) *bring.F
 	})
 }
 
-// attempts reports which revisions were begun and not reached. What the switch may hold must be known to whoever has it next.
+// attempts reports the revisions that were begun and not reached, for the next owner and for plans.
 func (w *worker) attempts(revisions []uint64) {
 	w.mu.Lock()
 	before, reached := w.status.Attempted, w.status.Revision
@@ -105,7 +105,7 @@ func (w *worker) logForeign(f *bring.Foreign) {
 	w.log.Warn("foreign entries removed", zap.Int("entries", len(removed)), zap.Strings("some", some))
 }
 
-// applied is what the status says of the revisions that were written to the switch.
+// applied returns the revisions that were written to the switch according to its status.
 func (st *Status) applied() bring.Applied {
 	return bring.Applied{Revision: st.Revision, Attempted: st.Attempted, Wanted: st.Wanted, Audited: st.Audited}
 }

@@ -12,9 +12,9 @@ import (
 	"op25b/internal/store"
 )
 
-// A rank is the high word of the election ids for one switch, from when another hand has been its primary with a higher id than ours, and
-// went. Until a switch restarts no lower id is ever its primary again (P4Runtime section 5.3), so that without this the switch would be
-// nobody's for good. It is stored under the ownership before it is used: whoever owns the switch next ranks no lower, and has the higher
+// A rank is the high word of our election ids for one switch. It is stored when another client has been primary with a higher id than ours
+// and has gone. Until it restarts, a switch accepts no lower id as primary (P4Runtime section 5.3), so that without a rank nobody could own
+// the switch again. The rank is stored under the ownership before it is used, so that the next owner uses the same high word with a higher
 // low word.
 type rank struct {
 	High uint64 `json:"high"`
@@ -23,15 +23,15 @@ type rank struct {
 const rankKind = "rank"
 
 var (
-	// errOutranked ends the session of a switch that follows a higher election id whose holder is gone.
+	// errOutranked ends the session of a switch that follows a higher election id which no client holds.
 	errOutranked = errors.New("the switch follows a higher election id, which nobody has any more")
-	// errNoHigher is a switch to which somebody came with the highest election id there is.
+	// errNoHigher means that a client has used the highest election id there is.
 	errNoHigher = errors.New("no election id is higher: restart the switch")
 )
 
 func (w *worker) ranks() *store.Records[rank] { return store.JSON[rank](w.c.Store, rankKind) }
 
-// readRank takes over the rank that the switch has in this store.
+// readRank reads the rank of the switch from this store.
 func (w *worker) readRank(ctx context.Context) {
 	w.id = p4rt.ElectionID{High: w.c.birth, Low: w.own.Epoch()}
 	for {
@@ -39,7 +39,7 @@ func (w *worker) readRank(ctx context.Context) {
 		switch {
 		case err == nil:
 			w.id.High = max(w.id.High, r.Value.High)
-		case errors.Is(err, store.ErrNoQuorum): // not guessed: the owner before may still be primary
+		case errors.Is(err, store.ErrNoQuorum): // no guess: the previous owner may still be primary
 			if pause(ctx, retryMin) {
 				continue
 			}
@@ -50,7 +50,7 @@ func (w *worker) readRank(ctx context.Context) {
 	}
 }
 
-// rise takes the lowest rank at which our election id is higher than the leader's.
+// rise takes the lowest rank that makes our election id higher than the leader's.
 func (w *worker) rise(ctx context.Context, leader p4rt.ElectionID) error {
 	next := p4rt.ElectionID{High: leader.High, Low: w.id.Low}
 	switch {
@@ -69,7 +69,7 @@ func (w *worker) rise(ctx context.Context, leader p4rt.ElectionID) error {
 	return nil
 }
 
-// outranked reports whether a switch follows a higher election id than ours and nobody has it.
+// outranked reports whether a switch follows a higher election id that no client holds.
 func outranked(s p4rt.Status) bool {
 	return s.State == p4rt.Backup && (s.Reason == p4rt.ReasonNoPrimary || s.Reason == p4rt.ReasonOutranked)
 }

@@ -16,23 +16,23 @@ import (
 
 // How statuses are stored.
 const (
-	// storeDelay is how long a status may change before it is stored: connecting, converging and converged are one write where they follow
-	// fast, and a phase is in force on every switch before the first status is written.
+	// storeDelay is how long a status may change before it is stored. Connecting, converging and converged are then one write if they
+	// follow fast, and a phase is in force on every switch before the first status is written.
 	storeDelay = 100 * time.Millisecond
 	// storeAgain is the pause after statuses could not be stored.
 	storeAgain = time.Second
-	// storing is how many transactions are made at once: more do not make etcd faster.
+	// storing is how many transactions run at once. More do not make etcd faster.
 	storing = 4
 )
 
-// A reporter stores the statuses that have changed.
+// A reporter stores statuses that have changed.
 type reporter struct {
 	records *store.Records[Status]
 	log     *zap.Logger
-	kick    chan struct{} // holds one token while something is dirty
+	kick    chan struct{} // holds one token while dirty is not empty
 
 	mu    sync.Mutex                // guards everything that follows
-	dirty map[*assignment]time.Time // since when a change is not stored
+	dirty map[*assignment]time.Time // when the oldest change that is not stored was made
 }
 
 func newReporter(s *store.Store, log *zap.Logger) *reporter {
@@ -54,7 +54,7 @@ func (r *reporter) changedSince(s *assignment, since time.Time) {
 	}
 }
 
-// run stores until ctx ends.
+// run stores statuses until ctx ends.
 func (r *reporter) run(ctx context.Context) {
 	for {
 		select {
@@ -77,7 +77,7 @@ func (r *reporter) run(ctx context.Context) {
 				if r.storeAll(ctx, group) == nil {
 					return nil
 				}
-				for _, s := range group { // each has its own reason
+				for _, s := range group { // each fails for its own reason
 					if err := s.store(ctx); err != nil {
 						r.log.Debug("status not stored", zap.String("switch", s.name), zap.Error(err))
 						failed <- s
@@ -99,7 +99,7 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
-// waiting is for how long a change has not been stored.
+// waiting returns how long the oldest change has not been stored.
 func (r *reporter) waiting(now time.Time) (longest time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,14 +109,14 @@ func (r *reporter) waiting(now time.Time) (longest time.Duration) {
 	return longest
 }
 
-// forget deletes the statuses of switches that left the inventory while no controller was there to do it.
+// forget deletes the statuses of switches that left the inventory while no controller ran.
 func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 	all, err := r.records.List(ctx)
 	for _, rec := range all {
 		if err == nil && gone(rec.Name) {
 			err = r.records.Delete(ctx, rec.Name, rec.Version)
 		}
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) { // somebody has it again
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) { // another controller has the switch again
 			err = nil
 		}
 	}
@@ -125,7 +125,7 @@ func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 	}
 }
 
-// storeAll is store of some seats, in one transaction: all or none.
+// storeAll stores the statuses of some assignments in one transaction: all or none.
 func (r *reporter) storeAll(ctx context.Context, some []*assignment) error {
 	puts := make([]store.Put[Status], 0, len(some))
 	for _, s := range some {
@@ -140,9 +140,9 @@ func (r *reporter) storeAll(ctx context.Context, some []*assignment) error {
 	return r.records.PutAll(ctx, puts)
 }
 
-// store writes the status under its ownership. Where there is none, or no more, it is the next owner's to write.
+// store writes the status under its ownership. Without an ownership it writes nothing: the status belongs to the next owner.
 func (s *assignment) store(ctx context.Context) error {
-	s.storing.Lock() // a status that is on its way must not arrive after the one behind it
+	s.storing.Lock() // an older status must not be stored after a newer one
 	defer s.storing.Unlock()
 	s.mu.Lock()
 	st, own := s.status, s.reportsLocked()
@@ -157,8 +157,8 @@ func (s *assignment) store(ctx context.Context) error {
 	return err
 }
 
-// reportsLocked returns the ownership under which the status may be stored, or nil. An ownership that has not yet read the status of the owner
-// before it (see worker.begin) must not replace that status. The caller holds s.mu.
+// reportsLocked returns the ownership under which the status may be stored, or nil. An ownership that has not yet read the previous owner's
+// status (see worker.begin) must not replace it. The caller holds s.mu.
 func (s *assignment) reportsLocked() *store.Ownership {
 	if s.own == nil || !s.own.Held() || s.epoch != s.own.Epoch() {
 		return nil

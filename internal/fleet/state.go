@@ -9,12 +9,12 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A State is what is so of a switch, as the API has it. Its name is the same in logs, metrics and records: "no-phase".
+// A State is the state of a switch. Its name is the same in the API, logs, metrics and records, such as "no-phase".
 type State op25bv1.SwitchState
 
 // The states: see SwitchState in fleet.proto.
 const (
-	// StateUnknown is never stored: it is what a reader makes of a status that no living owner confirms.
+	// StateUnknown is never stored. Readers use it for a status that no living owner confirms.
 	StateUnknown      = State(op25bv1.SwitchState_SWITCH_STATE_UNKNOWN)
 	StateConnecting   = State(op25bv1.SwitchState_SWITCH_STATE_CONNECTING)
 	StateDisconnected = State(op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED)
@@ -25,7 +25,7 @@ const (
 	StateNoPhase      = State(op25bv1.SwitchState_SWITCH_STATE_NO_PHASE)
 )
 
-// A Reason is why a switch is in its state.
+// A Reason is the reason of a State.
 type Reason op25bv1.SwitchReason
 
 // The reasons: see SwitchReason in fleet.proto.
@@ -73,10 +73,10 @@ const (
 	ReasonNotConfirmed  = Reason(op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED)
 )
 
-// An Ownership is whether a controller may write to a switch. It says nothing of the switch's State.
+// An Ownership is whether a controller may write to a switch. It is independent of the switch's State.
 type Ownership op25bv1.SwitchOwnership
 
-// The ownerships: see SwitchOwnership in fleet.proto. Waiting and Lost are never stored: the status is the owner's to write.
+// The ownerships: see SwitchOwnership in fleet.proto. Waiting and Lost are never stored, because only the owner writes the status.
 const (
 	NotOwned = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_NONE)
 	Waiting  = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_WAITING)
@@ -93,25 +93,25 @@ func (s State) MarshalText() ([]byte, error)     { return []byte(s.String()), ni
 func (r Reason) MarshalText() ([]byte, error)    { return []byte(r.String()), nil }
 func (o Ownership) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText reads a name. A name that is unknown, such as one of a newer controller, becomes unspecified.
+// UnmarshalText reads a name. An unknown name, such as one from a newer controller, becomes unspecified.
 func (s *State) UnmarshalText(text []byte) error {
 	*s = State(enumNumber(op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED.Descriptor(), "SWITCH_STATE_", text))
 	return nil
 }
 
-// UnmarshalText reads a name, as State's does.
+// UnmarshalText reads a name as State.UnmarshalText does.
 func (r *Reason) UnmarshalText(text []byte) error {
 	*r = Reason(enumNumber(op25bv1.SwitchReason_SWITCH_REASON_UNSPECIFIED.Descriptor(), "SWITCH_REASON_", text))
 	return nil
 }
 
-// UnmarshalText reads a name, as State's does.
+// UnmarshalText reads a name as State.UnmarshalText does.
 func (o *Ownership) UnmarshalText(text []byte) error {
 	*o = Ownership(enumNumber(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED.Descriptor(), "SWITCH_OWNERSHIP_", text))
 	return nil
 }
 
-// enumName is the name of an enum's value without the enum's own: "no-phase" for SWITCH_STATE_NO_PHASE.
+// enumName returns the name of a value without the enum's prefix: "no-phase" for SWITCH_STATE_NO_PHASE.
 func enumName(v protoreflect.Enum, prefix string) string {
 	d := v.Descriptor().Values().ByNumber(v.Number())
 	if d == nil {

@@ -9,69 +9,69 @@ import (
 	"op25b/internal/store"
 )
 
-// MaxDrift is how many repairs a Status remembers.
+// MaxDrift is how many repairs a Status lists.
 const MaxDrift = 16
 
-// A Status is where a switch stands. Its owner writes it, as a record of the store, for as long as it is the owner.
+// A Status is the reported status of a switch. Its owner writes it as a record of the store.
 type Status struct {
 	Switch string `json:"switch"`
 
 	// The condition: see become.
 	State  State  `json:"state"`
 	Reason Reason `json:"reason"`
-	Detail string `json:"detail,omitempty"` // what the reason does not say: an error, or whose turn it is
-	// Since is when the condition began: see since.
+	Detail string `json:"detail,omitempty"` // details beyond the reason, such as an error
+	// Since is when the condition began.
 	Since time.Time `json:"since"`
-	// Failure is the newest failure that is not overcome yet, also while the switch is not connected or its owner changes.
+	// Failure is the newest failure that is not overcome yet, also while the switch is not connected or changes its owner.
 	Failure *Failure `json:"failure,omitempty"`
-	// Last is what was reported of a switch in StateUnknown. It is never stored.
+	// Last is the last reported condition of a switch in StateUnknown. It is never stored.
 	Last *Condition `json:"-"`
 
-	// The ownership, apart from the condition.
+	// The ownership is independent of the condition.
 	Ownership       Ownership `json:"ownership"`
-	OwnershipDetail string    `json:"ownershipDetail,omitempty"` // what a controller waits for
+	OwnershipDetail string    `json:"ownershipDetail,omitempty"` // what the controller waits for
 	OwnershipSince  time.Time `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
 	Owner           string    `json:"owner,omitempty"`           // a member of the store, or one that has died: see Known
-	Epoch           uint64    `json:"epoch,omitempty"`           // of the ownership: the low word of the election id
+	Epoch           uint64    `json:"epoch,omitempty"`           // of the ownership; it is the low word of the election id
 
-	// Revision is the intent's that the switch was last brought to, and Wanted the newest. 0 is none.
+	// Revision is the revision that the switch was last brought to, and Wanted is the newest one. 0 means none.
 	Revision uint64 `json:"revision,omitempty"`
 	Wanted   uint64 `json:"wanted,omitempty"`
-	// RevisionID is the store.Revision.ID of Revision, and Store the identity of the store that both numbers are of: in another store they
-	// mean nothing.
+	// RevisionID is the store.Revision.ID of Revision. Store is the identity of the store that both numbers belong to; in another store
+	// they mean nothing.
 	RevisionID string `json:"revisionID,omitempty"`
 	Store      string `json:"store,omitempty"`
-	// Attempted are the revisions that were begun since Revision was reached, the oldest first; the switch may hold entries of each.
+	// Attempted lists the revisions begun since Revision was reached, the oldest first. The switch may hold entries of each.
 	Attempted []uint64 `json:"attempted,omitempty"`
-	// InForce is the phases in force in the switch, in words, and Running the epoch of their rules there.
+	// InForce describes the phases in force on the switch. Running is the epoch of their rules there.
 	InForce string `json:"inForce,omitempty"`
 	Running uint8  `json:"running,omitempty"`
 
 	Entries int         `json:"entries"` // of all tables
 	Tables  []TableFill `json:"tables,omitempty"`
-	// Progress is nil unless the switch is being written to.
+	// Progress is nil unless the switch is being written.
 	Progress *Progress `json:"progress,omitempty"`
-	// Drift is the newest repairs of what another hand did, the newest first, each with its time.
+	// Drift lists the newest repairs of changes by another hand, the newest first, each with its time.
 	Drift []string `json:"drift,omitempty"`
-	// Foreign is how many entries the switch was last seen to have that no intent asked for; Drift has those that were removed.
+	// Foreign is the number of entries that no revision asked for when the switch was last read. Drift lists those that were removed.
 	Foreign int `json:"foreign,omitempty"`
 
-	// Seen is when the switch last answered, as far as the status was written since: see confirmation.
+	// Seen is when the switch last answered, as of the last write of the status: see confirmation.
 	Seen    time.Time `json:"seen,omitzero"`
 	Pushed  time.Time `json:"pushed,omitzero"`  // when the pipeline was last pushed
-	Audited time.Time `json:"audited,omitzero"` // when all of the switch was last read and found, or made, as wanted
+	Audited time.Time `json:"audited,omitzero"` // when the whole switch was last read and held, or was given, what is wanted
 }
 
-// A Failure is why a switch could not be brought to a revision.
+// A Failure is a failure to bring a switch to a revision.
 type Failure struct {
 	Reason   Reason    `json:"reason"`
 	Detail   string    `json:"detail"`
-	Since    time.Time `json:"since"` // of the first attempt that failed for this reason
+	Since    time.Time `json:"since"` // when the first attempt failed for this reason
 	Wanted   uint64    `json:"wanted"`
 	Attempts int       `json:"attempts"`
 }
 
-// counted is the state as metrics count it: what a controller does not own it cannot know.
+// counted returns the state for metrics: a controller cannot know the state of a switch that it does not own.
 func (st Status) counted() State {
 	switch st.Ownership {
 	case 0:
@@ -89,17 +89,17 @@ type TableFill struct {
 	Size    int64  `json:"size"`
 }
 
-// Progress is how far a switch is brought to its state.
+// Progress is the progress of a switch that is being written.
 type Progress struct {
-	Step  string `json:"step"` // that has just been done
+	Step  string `json:"step"` // the step that was just done
 	Done  int    `json:"done"` // updates
 	Total int    `json:"total"`
 }
 
-// statusKind is the kind of the records. Their name is the switch's.
+// statusKind is the kind of the records. The name of a record is the switch's.
 const statusKind = "status"
 
-// Statuses returns the status of every switch that a controller has owned, in the order of their names.
+// Statuses returns the stored status of every switch that a controller has owned, ordered by name.
 func Statuses(ctx context.Context, s *store.Store) ([]Status, error) {
 	records, err := store.JSON[Status](s, statusKind).List(ctx)
 	if err != nil {
@@ -112,15 +112,15 @@ func Statuses(ctx context.Context, s *store.Store) ([]Status, error) {
 	return all, nil
 }
 
-// WatchStatuses tells the statuses of all switches, in the order of their names, at first and after changes; a slow receiver gets the newest.
-// A record that cannot be read is left out. The channel is closed when ctx ends or the store is closed; until then somebody must receive.
+// WatchStatuses sends the stored statuses of all switches, ordered by name, at first and after changes; a slow receiver gets the newest.
+// Records that cannot be read are left out. The channel is closed when ctx ends or the store is closed; until then the caller must receive.
 func WatchStatuses(ctx context.Context, s *store.Store) <-chan []Status {
 	out := make(chan []Status)
 	events := store.JSON[Status](s, statusKind).Watch(ctx)
 	go func() {
 		defer close(out)
 		known := make(map[string]Status)
-		var ready chan<- []Status // nil while there is nothing to tell
+		var ready chan<- []Status // nil while there is nothing to send
 		var snapshot []Status
 		for {
 			if ready != nil && snapshot == nil {

@@ -18,21 +18,21 @@ type view struct {
 	docs *documents
 }
 
-// documents is what intents with the same documents have in common: rule sets and their fingerprints are made once for all switches.
+// documents is shared by intents with the same documents: rule sets and their fingerprints are made once for all switches.
 type documents struct {
 	mu      sync.Mutex // guards everything that follows
 	prints  map[string]reconcile.Fingerprint
 	devices map[string]*policy.Switch
-	refused map[string]refusal // by switch, the last
+	refused map[string]refusal // the last one, by switch
 }
 
-// A refusal is why a content is nothing for a switch, whatever the switch has.
+// A refusal is the reason why no switch of this kind can hold a state.
 type refusal struct {
 	want desired
 	err  error
 }
 
-// nextView is the view of an intent that follows on another; before may be nil.
+// nextView returns the view of an intent. It shares the documents of before, which may be nil, if they are the same.
 func nextView(before *view, in *intent.Intent) *view {
 	if before != nil && before.SameDocuments(in) {
 		return &view{in, before.docs}
@@ -45,7 +45,7 @@ func nextView(before *view, in *intent.Intent) *view {
 	return &view{in, d}
 }
 
-// device is what the inventory says of a switch.
+// device returns the inventory's entry for a switch.
 func (v *view) device(name string) (*policy.Switch, bool) {
 	sw, ok := v.docs.devices[name]
 	return sw, ok
@@ -63,11 +63,11 @@ func (v *view) desired(name string, at time.Time) (desired, error) {
 	return desired{d, v}, err
 }
 
-// sameButRules and same are those of bring.Desired.
+// sameButRules and same are the methods of bring.Desired.
 func (d desired) sameButRules(other desired) bool { return d.SameButRules(other.Desired) }
 func (d desired) same(other desired) bool         { return d.Same(other.Desired) }
 
-// refusal returns why the switch cannot hold this, if that is known already.
+// refusal returns the known reason why the switch cannot hold this state, or nil.
 func (d desired) refusal() error {
 	docs := d.view.docs
 	docs.mu.Lock()
@@ -78,7 +78,7 @@ func (d desired) refusal() error {
 	return nil
 }
 
-// compile returns what the switch should hold, or why it cannot hold that. What is refused is compiled once: trying again helps nobody.
+// compile compiles what the switch should hold. A state that cannot be held is compiled once: another attempt would fail in the same way.
 func (w *worker) compile(want desired) (*compile.Compiled, error) {
 	if err := want.refusal(); err != nil {
 		return nil, err
@@ -100,13 +100,13 @@ func (w *worker) compile(want desired) (*compile.Compiled, error) {
 	return compiled, nil
 }
 
-// A ruling is a rule set as one MODIFY puts it in force.
+// A ruling identifies a rule set that one MODIFY can put in force.
 type ruling struct {
 	print   reconcile.Fingerprint
 	synOnly bool
 }
 
-// ruling returns the rules of a switch.
+// ruling returns the ruling of a switch.
 func (d desired) ruling() (ruling, error) {
 	rules, err := d.Rules(d.Switch, d.Phases)
 	if err != nil {

@@ -15,33 +15,33 @@ import (
 // errElsewhere ends the session of a switch whose address has changed.
 var errElsewhere = errors.New("the switch has another address now")
 
-// A worker works on one switch during one ownership, from when it is taken until it is lost or given back.
+// A worker works on one switch during one ownership, from when the ownership is taken until it is lost or released.
 type worker struct {
 	*assignment
 	own    *store.Ownership
-	before uint64 // the epoch of this controller's own ownership before; 0 is none
+	before uint64 // the epoch of this controller's previous ownership of the switch; 0 for none
 
-	// Guarded by updating.
-	primary bool            // the session is, and what the worker finds is the status
-	leader  p4rt.ElectionID // that ended the session with errOutranked
+	// updating guards primary and leader.
+	primary bool            // the session is primary, so that the worker's findings are the status
+	leader  p4rt.ElectionID // the election id that ended the session with errOutranked
 
-	id p4rt.ElectionID // ours; belongs to the goroutine of run
+	id p4rt.ElectionID // our election id; belongs to the goroutine of run
 
-	// What follows belongs to the worker, of which there is one at a time.
+	// What follows belongs to the goroutine of work, of which there is one at a time.
 	origins  origins
-	is       *desired          // what the switch was last brought to, in this session; nil if that is not known
-	memory   *reconcile.Memory // of its rule sets; nil if that is not known
-	trying   *desired          // what the switch is being brought to
-	fellBack bool              // it is kept at the documents before in the meantime: see hold
+	is       *desired          // the state that the switch was brought to in this session; nil if unknown
+	memory   *reconcile.Memory // the rule sets in the switch; nil if unknown
+	trying   *desired          // the state that the switch is being brought to
+	fellBack bool              // the switch is kept at the previous documents for now: see fallBack
 
-	phaseOnly bool // its phase was changed meanwhile
+	phaseOnly bool // the fallback changed the phase
 }
 
 func newWorker(s *assignment, own *store.Ownership) *worker {
 	return &worker{assignment: s, own: own}
 }
 
-// run holds a session until ctx ends.
+// run keeps a session with the switch until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	w.begin(ctx)
 	for failures := 0; ctx.Err() == nil; {
@@ -62,8 +62,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// begin takes over what is known of the switch. If ctx ends first it takes over nothing, and the status of the owner before stays the one
-// that counts: what the switch was last brought to is the way back, and must not be lost with a slow store.
+// begin takes over the status that the previous owner stored. If ctx ends first, begin takes over nothing, and the stored status keeps
+// counting: it names the revision to go back to, which a slow store must not lose.
 func (w *worker) begin(ctx context.Context) {
 	w.readRank(ctx)
 	r, err := w.c.reporter.records.Get(ctx, w.name)
@@ -78,7 +78,7 @@ func (w *worker) begin(ctx context.Context) {
 	}
 	w.update(func(st *Status) error {
 		w.epoch = w.own.Epoch()
-		// Where nobody owned it since our own last ownership, what we know of it is newer than what was stored.
+		// If nobody owned the switch since our previous ownership, our own status is newer than the stored one.
 		if known := r.Value; known.Switch == w.name && known.Store == w.c.identity.ID && (w.before == 0 || known.Epoch > w.before) {
 			*st = known
 		}
@@ -89,12 +89,13 @@ func (w *worker) begin(ctx context.Context) {
 	})
 }
 
-// session keeps a session with the switch where the newest intent has it, and returns nil, errElsewhere, errOutranked or p4rt.ErrConfig.
+// session keeps a session with the switch at the address in the newest intent. It returns nil, errElsewhere, errOutranked or
+// p4rt.ErrConfig.
 func (w *worker) session(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	sw, ok := w.c.view.Load().device(w.name)
-	if !ok { // removed: the controller is about to end this
+	if !ok { // removed from the inventory: the controller is about to end this worker
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
@@ -125,7 +126,7 @@ func (w *worker) session(ctx context.Context) error {
 	return p4rt.Keep(ctx, cfg, w.work)
 }
 
-// await waits for a reason to look, at most for some time.
+// await waits until the worker is woken or the time is over.
 func (w *worker) await(ctx context.Context, most time.Duration) {
 	timer := time.NewTimer(most)
 	defer timer.Stop()
@@ -136,7 +137,7 @@ func (w *worker) await(ctx context.Context, most time.Duration) {
 	}
 }
 
-// follow takes in what becomes of the session. While it is primary the worker says how the switch is.
+// onSession takes in a change of the session. While the session is primary, the worker reports the status.
 func (w *worker) onSession(s p4rt.Status) {
 	w.updating.Lock()
 	defer w.updating.Unlock()
@@ -144,7 +145,7 @@ func (w *worker) onSession(s p4rt.Status) {
 	if outranked(s) {
 		w.leader = s.Leader
 	}
-	if w.primary || s.Reason == p4rt.ReasonClosed { // closed by us: whoever did says why
+	if w.primary || s.Reason == p4rt.ReasonClosed { // closed by this process, which has set the status already
 		return
 	}
 	detail := ""
@@ -164,7 +165,7 @@ func (w *worker) onSession(s p4rt.Status) {
 	w.updateLocked(func(st *Status) error { return st.become(e, sessionReasons[s.Reason], detail) })
 }
 
-// tell is set for the worker: what it found of a session that is over is not told.
+// report is update for the goroutine of work. It ignores what a session that is over has found.
 func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 	w.updating.Lock()
 	defer w.updating.Unlock()
@@ -173,8 +174,8 @@ func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 	}
 }
 
-// work brings the switch of a primary session to what is wanted, whenever there is a reason to look, until ctx ends. It returns an error
-// of the session, which Keep then makes anew.
+// work converges the switch over a primary session, now and whenever there is a reason to, until ctx ends. It returns an error of the
+// session, upon which p4rt.Keep makes another one.
 func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	w.is, w.memory = nil, nil
 	due := time.NewTimer(w.c.AuditEvery)
@@ -213,8 +214,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	}
 }
 
-// failedAlready reports whether what is wanted now is what the switch could not be brought to. Then nothing but time is a reason to try again,
-// and a revision that changes nothing here is only taken in.
+// failedAlready reports whether the switch could not be brought to what is wanted now. If so, only time is a reason to try again, and a new
+// revision that changes nothing for this switch is only noted.
 func (w *worker) failedAlready() bool {
 	v := w.c.view.Load()
 	if _, ok := v.device(w.name); !ok || w.failed == nil {
@@ -236,7 +237,7 @@ func (w *worker) failedAlready() bool {
 	return true
 }
 
-// isOfSession says whether an error is a reason for another session.
+// isOfSession reports whether an error requires another session.
 func isOfSession(err error) bool {
 	for _, kind := range []error{p4rt.ErrUnreachable, p4rt.ErrStreamLost, p4rt.ErrNotPrimary, p4rt.ErrClosed} {
 		if errors.Is(err, kind) {
@@ -246,7 +247,7 @@ func isOfSession(err error) bool {
 	return false
 }
 
-// fail tells of a switch that answers and could not be brought to its state.
+// fail reports that a switch answers and could not be brought to what is wanted.
 func (w *worker) fail(err error) {
 	if write := (*p4rt.WriteError)(nil); errors.As(err, &write) {
 		w.c.Metrics.refused(len(write.Failed))
