@@ -18,29 +18,29 @@ import (
 	"op25b/internal/store"
 )
 
-// A Book is the revisions of the intent in a store. It is safe for concurrent use.
+// A Book holds the revisions of the intent in a store. It is safe for concurrent use.
 //
-// It is the one cache of the intent: see MaxCached. Revisions with the same documents share what was made of them, so that an activation
+// It is the only cache of the intent: see MaxCached. Revisions with the same documents share the parsed documents, so that an activation
 // costs no parsing.
 type Book struct {
 	store   *store.Store
-	now     func() time.Time    // for what is recorded
-	dates   func() time.Time    // up to when dates are in force
-	reading *semaphore.Weighted // the nodes of documents that are being read: at most those of one intent of the largest size
+	now     func() time.Time    // for records
+	dates   func() time.Time    // the moment up to which dates are in force
+	reading *semaphore.Weighted // one unit for each node of the documents being read: at most one intent of the largest size
 	cache   cache
 }
 
-// NewBook returns the book of a store. now is the clock of revisions and activations.
+// NewBook returns the book of a store. now is the clock for revisions and activations.
 func NewBook(s *store.Store, now func() time.Time) *Book {
 	return &Book{store: s, now: now, dates: now, reading: semaphore.NewWeighted(policy.MaxNodes)}
 }
 
-// load reads documents once there is room for their nodes.
+// load parses documents once there is room for their nodes.
 func (b *Book) load(ctx context.Context, files []policy.File) (*policy.Bundle, error) {
 	return b.loadBy(ctx, files, policy.LoadContext)
 }
 
-// manyNodes of documents are worth a collection once they were read.
+// manyNodes is the number of nodes after which a garbage collection pays off.
 const manyNodes = 250_000
 
 func (b *Book) loadBy(ctx context.Context, files []policy.File, load func(context.Context, []policy.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
@@ -50,26 +50,27 @@ func (b *Book) loadBy(ctx context.Context, files []policy.File, load func(contex
 	}
 	defer b.reading.Release(nodes)
 	if nodes > manyNodes {
-		// The nodes are garbage then, and most of what there is: without this the heap grows to twice of both before they are collected.
+		// The nodes are then garbage, and most of the heap. Without this the heap grows to twice the size of both before they are
+		// collected.
 		defer runtime.GC()
 	}
 	return load(ctx, files)
 }
 
-// NewBookOf returns the book of a store by a controller's clock.
+// NewBookOf returns the book of a store, using a controller's clock.
 func NewBookOf(s *store.Store, c *clock.Clock) *Book {
 	b := NewBook(s, c.Now)
 	b.dates = c.Dates
 	return b
 }
 
-// By is who changes the intent, and why. All of it goes into the record.
+// By is the author of a change and the reason for it. All of it goes into the audit record.
 type By struct {
 	Who    string
 	Role   string
 	Reason string
-	// Detail is what the record of Put and Restore says beyond that, such as how the documents change; at most store.MaxDetail bytes.
-	// Activations have a detail of their own.
+	// Detail is the detail of the audit record of Put and Restore, such as the differences of the documents, of at most store.MaxDetail
+	// bytes. The records of activations have a detail of their own.
 	Detail string
 	// Request is the caller's id of the request, or empty: see Made and Settle.
 	Request string
@@ -113,7 +114,7 @@ func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
 	return in.is(r), err
 }
 
-// usable leaves out an intent that is broken, and says so.
+// usable returns a broken intent as an error.
 func usable(in *Intent, err error) (*Intent, error) {
 	switch {
 	case err == nil:
@@ -124,7 +125,7 @@ func usable(in *Intent, err error) (*Intent, error) {
 	return nil, err
 }
 
-// of returns the intent of a revision that the store has just told of as the newest.
+// of returns the intent of a revision that the store has just reported as the newest.
 func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	if r.Number == 0 {
 		return nil, ErrNone
@@ -146,13 +147,13 @@ func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	})
 }
 
-// is reports whether an intent, which may be nil, is of a revision. The number does not tell: a store that was replaced can have another
-// revision of the same number.
+// is reports whether an intent, which may be nil, is of a revision. Equal numbers do not suffice: a store that was replaced can have
+// another revision of the same number.
 func (in *Intent) is(r store.Revision) bool {
 	return in != nil && in.Number == r.Number && in.ID == r.ID
 }
 
-// History returns revisions before one, the newest first; 0 begins with the current one.
+// History returns revisions before a revision, the newest first; 0 begins with the current one.
 func (b *Book) History(ctx context.Context, before uint64, limit int) ([]store.Revision, error) {
 	return b.store.Revisions().History(ctx, before, limit)
 }
@@ -162,16 +163,16 @@ func (b *Book) Diff(ctx context.Context, from, to uint64) ([]store.DocumentDiff,
 	return b.store.Revisions().Diff(ctx, from, to)
 }
 
-// An Update is what Watch tells.
+// An Update is what Watch sends.
 type Update struct {
 	*Intent
-	// Err is set if the newest revision cannot be read: then the one before it stays what counts. It is ErrNone if the store was replaced by
-	// one without intent: then nothing counts.
+	// Err is set if the newest revision cannot be read; the one before it then stays in force. It is ErrNone if the store was replaced by
+	// one without intent.
 	Err error
 }
 
-// Watch tells every revision after one, the newest alone where several come at once, until ctx ends; then the channel is closed. Who has
-// none yet asks for what is after 0.
+// Watch sends every revision after a given one, or only the newest where several come at once. To receive the current one too, pass 0. The
+// channel is closed when ctx ends.
 func (b *Book) Watch(ctx context.Context, after uint64) <-chan Update {
 	updates := make(chan Update)
 	go func() {
@@ -193,14 +194,14 @@ func (b *Book) Watch(ctx context.Context, after uint64) <-chan Update {
 	return updates
 }
 
-// A Proposal is a change that has been found valid, and the revision that it was made on.
+// A Proposal is a valid change and the revision that it was made on.
 type Proposal struct {
 	Base uint64
 	*Intent
 }
 
-// Propose validates documents in place of the current ones. The numbers of names go on from the current ones, and activations stay. It
-// returns policy.Faults, compile.ErrNoNumber, or ErrActivation if an activation that is in force somewhere would name what is gone.
+// Propose validates documents that would replace the current ones. Names keep their current numbers, and activations stay. It returns
+// policy.Faults, compile.ErrNoNumber, or ErrActivation if an activation in force names something that the documents no longer have.
 func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, error) {
 	current, err := b.Current(ctx)
 	switch {
@@ -225,8 +226,8 @@ func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, err
 	return &Proposal{current.Number, next}, nil
 }
 
-// stillValid are the activations without those that name what is gone, as long as all of these together make no difference, now or at a
-// later date.
+// stillValid returns the activations without those that name something that is gone, provided that leaving these out makes no difference
+// now or at a later date.
 func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.Activation, error) {
 	valid := slices.Clone(current.Activations)
 	for _, a := range current.Activations {
@@ -249,8 +250,8 @@ func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.A
 	return valid, nil
 }
 
-// Put stores a proposal as the next revision. It returns a *store.StaleError if another one came between, and store.ErrUnchanged if it is
-// what is there already.
+// Put stores a proposal as the next revision. It returns a *store.StaleError if another revision was stored meanwhile, and
+// store.ErrUnchanged if the current revision has the same documents.
 func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
 	object := fmt.Sprintf("policy %s on %d switches", p.Bundle.Policy.Name, len(p.Bundle.Inventory.Switches))
 	if len(p.Bundle.Inventory.Switches) == 1 {
@@ -259,7 +260,7 @@ func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
 	return b.put(ctx, p, by, 0, store.AuditRecord{Verb: "apply", Object: object, Detail: by.Detail})
 }
 
-// put makes a proposal the next revision; restores is the revision whose documents it has, or 0.
+// put stores a proposal as the next revision; restores is the revision whose documents it has, or 0.
 func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, record store.AuditRecord) (*Intent, error) {
 	docs, err := p.documents()
 	if err != nil {
@@ -270,7 +271,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
 }
 
-// change makes a change that leads to an intent.
+// change stores a change that makes the intent to.
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
 	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
@@ -284,7 +285,7 @@ func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, re
 	return to, nil
 }
 
-// Made returns the intent that a request stored on base, and false if the store has none.
+// Made returns the intent that a request stored on base, and false if there is none.
 func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, bool, error) {
 	r, made, err := b.store.Revisions().Made(ctx, request, base)
 	if err != nil || !made {
@@ -297,13 +298,13 @@ func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, 
 	return in, err == nil, err
 }
 
-// Settle says what became of a request, and abandons one that is not stored yet: see store.Intent.Settle.
+// Settle returns the outcome of a request, and abandons one that is not stored yet: see store.Revisions.Settle.
 func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.Outcome, store.Revision, error) {
 	return b.store.Revisions().Settle(ctx, request, base)
 }
 
-// ProposeRestore makes a proposal of the documents and activations of an earlier revision. It returns store.ErrNotFound for a revision that
-// is not kept any more.
+// ProposeRestore proposes the documents and activations of an earlier revision. It returns store.ErrNotFound for a revision that is no
+// longer kept.
 func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, error) {
 	old, err := b.At(ctx, revision)
 	if err != nil {
@@ -313,7 +314,7 @@ func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, 
 	if err != nil {
 		return nil, err
 	}
-	// Names that are gone in the old revision keep their numbers: counters and switches still know them.
+	// Names that the old revision does not have keep their numbers, because counters and switches still use them.
 	numbers, err := compile.Number(current.Numbers, old.Bundle)
 	if err != nil {
 		return nil, err
@@ -336,12 +337,12 @@ func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Inte
 	return b.put(ctx, &Proposal{base, p.Intent}, by, revision, record)
 }
 
-// Activate puts a phase in force from now on, where the scope says, made on base.
+// Activate puts a phase in force from now on within a scope, made on base.
 func (b *Book) Activate(ctx context.Context, base uint64, phase string, scope policy.Scope, by By) (*Intent, error) {
 	return b.ActivateUntil(ctx, base, policy.Activation{Phase: phase, Groups: scope.Groups, Switches: scope.Switches}, by)
 }
 
-// ActivateUntil is Activate with all that an activation says of itself: its phase, scope and UntilNextDate.
+// ActivateUntil is Activate with all the fields that an activation takes from its maker: phase, scope and UntilNextDate.
 func (b *Book) ActivateUntil(ctx context.Context, base uint64, a policy.Activation, by By) (*Intent, error) {
 	return b.activate(ctx, base, "activate", by, func(*Intent, time.Time) (policy.Activation, error) { return a, nil })
 }
@@ -359,7 +360,7 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, ma
 		return nil, err
 	}
 	now := b.now()
-	if now.Before(current.Time) { // by another controller's clock; a date that lay before it must not come after the activation
+	if now.Before(current.Time) { // another controller's clock was ahead; a date before that revision must not come after the activation
 		now = current.Time
 	}
 	a, err := made(current, b.dates())
@@ -387,13 +388,13 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, ma
 	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: object(current.Activations, a), Detail: string(detail)})
 }
 
-// object is what an activation of a list is about, in words.
+// object describes the object of an activation.
 func object(list []policy.Activation, a policy.Activation) string {
 	if a.Undoes == 0 {
 		return "phase " + a.Phase
 	}
 	i := slices.IndexFunc(list, func(x policy.Activation) bool { return x.ID == a.Undoes })
-	if i < 0 { // it named what is gone, and was left out since
+	if i < 0 { // what it undoes was left out because it named something that is gone
 		return fmt.Sprintf("revision %d", a.Undoes)
 	}
 	return fmt.Sprintf("revision %d, phase %s", a.Undoes, list[i].Phase)

@@ -13,15 +13,15 @@ import (
 	"op25b/internal/store"
 )
 
-// The newest revision may hold documents that cannot be used: an earlier release took them for valid, or another hand wrote them into the
-// store. The way back must stay open (I13). Such an Intent has the files as they are, nothing compiles of it, and for its phases and
-// switches it has the names and dates of these documents if their form is right, and else of the newest earlier revision that can be used.
+// The newest revision may hold documents that cannot be used: an earlier release accepted them, or another hand wrote them into the store.
+// The way back must stay open (I13). Such an Intent has the files as they are, and nothing compiles from it. Its phases and switches have
+// the names and dates of these documents if their form is right, and otherwise those of the newest earlier revision that can be used.
 
-// broken is why documents cannot be used, and the rules that they would have.
+// broken is the reason why documents cannot be used, and the rules that they would have.
 type broken struct {
 	err   error
 	rules func(switchName string, phases policy.InForce) (compile.Rules, error)
-	bare  bool // there are no names and dates either
+	bare  bool // the names and dates are missing too
 }
 
 // Broken returns why the documents cannot be used, as an ErrBroken, or nil.
@@ -32,7 +32,7 @@ func (in *Intent) Broken() error {
 	return in.broken.err
 }
 
-// isOfContent says whether an error of reading a revision is about what the store has, and not about the store.
+// isOfContent reports whether an error of reading a revision is about its content, and not about the store.
 func isOfContent(err error) bool {
 	return err != nil && !slices.ContainsFunc([]error{
 		store.ErrNotFound, store.ErrNoQuorum, store.ErrClosed, store.ErrCorrupt, context.Canceled, context.DeadlineExceeded,
@@ -84,8 +84,8 @@ func salvagedRules(b *policy.Bundle, n *compile.Numbers) func(string, policy.InF
 	}
 }
 
-// earlier returns the newest revision before a snapshot that can be used, or nil if none that is kept can. Revisions with the same documents
-// are looked at only if those may be good.
+// earlier returns the newest earlier revision that can be used, or nil if none is kept. Revisions with the same documents are tried only if
+// mayBeGood is set.
 func (b *Book) earlier(ctx context.Context, g *store.Generation, s store.Snapshot, mayBeGood bool) (*Intent, error) {
 	files := filesOf(s)
 	for n := s.Number - 1; n > 0; n-- {

@@ -8,25 +8,25 @@ import (
 	"op25b/internal/store"
 )
 
-// Bounds of the revisions that a Book keeps in memory beside the newest one.
+// Bounds of the revisions that a Book keeps in memory besides the newest one.
 const (
-	// MaxCached is how many there are at most: after a change or a restart, switches are at a few revisions.
+	// MaxCached is the most revisions: after a change or a restart, switches are at a few different ones.
 	MaxCached = 7
-	// MaxCachedBytes is the most bytes of their documents as text, where documents that several revisions share count once.
+	// MaxCachedBytes is the most bytes of their documents as text. Documents that several revisions share count once.
 	MaxCachedBytes = 32 << 20
 )
 
-// A cache holds the revisions that were read or written last, of one generation of the store. They are found by their ids, which no two
-// revisions of any stores share.
+// A cache holds the revisions of one generation of the store that were read or written last. They are found by their ids, which are unique
+// over all stores.
 type cache struct {
 	mu         sync.Mutex // guards everything that follows
 	generation uint64
 	newest     *Intent
-	older      []*Intent                // the last used comes last
-	reading    map[string]chan struct{} // by id; closed when the reading ends
+	older      []*Intent                // the most recently used one comes last
+	reading    map[string]chan struct{} // by id; closed when the revision has been read
 }
 
-// enterLocked drops what is of another generation.
+// enterLocked drops the revisions of another generation.
 func (c *cache) enterLocked(g *store.Generation) {
 	if c.generation != g.Number() {
 		c.generation, c.newest, c.older = g.Number(), nil, nil
@@ -61,7 +61,7 @@ func (c *cache) all(g *store.Generation) []*Intent {
 	return append([]*Intent{c.newest}, c.older...)
 }
 
-// put adds a revision. One that is newer than the newest takes its place.
+// put adds a revision, as the newest if it is.
 func (c *cache) put(g *store.Generation, in *Intent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +90,7 @@ func (c *cache) bytesLocked() (n int64) {
 	return n
 }
 
-// read returns a revision from the cache, or reads it. It is read once, however many ask for it together.
+// read returns a revision from the cache, or reads it. Callers who ask for the same revision share one read.
 func (c *cache) read(ctx context.Context, g *store.Generation, r store.Revision, read func() (*Intent, error)) (*Intent, error) {
 	for {
 		if in := c.find(g, r); in != nil {

@@ -13,20 +13,20 @@ import (
 	"op25b/internal/store"
 )
 
-// Calendar is who changes what is in force when a date comes, in the history and in the audit chain.
+// Calendar is the author, in the history and in the audit chain, of what changes when a date comes.
 const Calendar = "calendar"
 
-// Limits of what is kept of dates.
+// Limits of the records of dates.
 const (
-	// MaxDated is how many dates are kept beside the audit chain, which keeps all: a policy has a few a year.
+	// MaxDated is how many dates are kept outside the audit chain, which keeps all. A policy has a few a year.
 	MaxDated = 1000
-	// maxEnded is how many exemptions that end together a Dated lists.
+	// maxEnded is how many exemptions that end together are listed in a Dated.
 	maxEnded = 50
 	// maxGap is how many revisions are read to find the dates that came while no controller ran.
 	maxGap = 50
 )
 
-// A DatedKind is what a date has changed.
+// A DatedKind is the kind of change that a date makes.
 type DatedKind string
 
 // The kinds.
@@ -35,29 +35,29 @@ const (
 	ExemptionsEnded DatedKind = "exemptions"
 )
 
-// A Dated is what has changed by itself when a date came. It is written once, whichever controllers run, also later if none ran.
+// A Dated is a change that a date made. It is recorded once, whichever controllers run, and later if none ran.
 type Dated struct {
 	Kind DatedKind `json:"kind"`
-	// At is the date's moment, and Recorded when it was written down, by the controller By.
+	// At is the date. The controller By recorded it at Recorded.
 	At       time.Time `json:"at"`
 	Recorded time.Time `json:"recorded"`
 	By       string    `json:"by"`
 	// Revision is the revision that was in force.
 	Revision uint64 `json:"revision"`
-	// Phase is the phase that began; Turned is where it replaced another one, and is empty if activations stand against it everywhere.
+	// Phase is the phase that began. Turned lists where it replaced another one; it is empty if activations override the phase everywhere.
 	Phase  string   `json:"phase,omitempty"`
 	Turned []Turned `json:"turned,omitempty"`
-	// Ended are the exemptions that ended, of many the first; Count is how many they are.
+	// Ended lists the exemptions that ended, or the first of many; Count is their number.
 	Ended []Ended `json:"ended,omitempty"`
 	Count int     `json:"count,omitempty"`
 }
 
-// A Turned is lines for which another phase is in force than before.
+// A Turned is a set of lines whose phase changed.
 type Turned struct {
-	From      string   `json:"from,omitempty"` // empty is none
+	From      string   `json:"from,omitempty"` // empty for none
 	To        string   `json:"to"`
 	Groups    []string `json:"groups,omitempty"`
-	ByDefault bool     `json:"byDefault,omitempty"` // lines of no group too
+	ByDefault bool     `json:"byDefault,omitempty"` // lines without a group too
 	EveryLine bool     `json:"everyLine,omitempty"`
 	Switches  []string `json:"switches"`
 }
@@ -70,7 +70,8 @@ type Ended struct {
 	Ticket string `json:"ticket,omitempty"`
 }
 
-// Dated returns what changed by itself after one moment and up to another, in order, if this intent was in force all the time.
+// Dated returns the changes that dates made after one moment and up to another, in order, assuming that this intent was in force all the
+// time.
 func (in *Intent) Dated(after, until time.Time) []Dated {
 	p := in.Bundle.Policy
 	comes := func(at time.Time) bool { return at.After(after) && !at.After(until) }
@@ -106,7 +107,7 @@ func (in *Intent) Dated(after, until time.Time) []Dated {
 	return all
 }
 
-// turned is where other phases are in force at a moment than just before it.
+// turned returns where the phases in force differ from those just before a moment.
 func (in *Intent) turned(at time.Time) []Turned {
 	var all []Turned
 	groups := in.Bundle.Policy.LineGroups
@@ -148,12 +149,12 @@ func (in *Intent) turned(at time.Time) []Turned {
 	return all
 }
 
-// name is the key of the record: there is one for each date and what it changes.
+// name is the key of the record, one for each date and change.
 func (d *Dated) name() string {
 	return fmt.Sprintf("%s %s %s", d.At.UTC().Format(time.RFC3339), d.Kind, d.Phase)
 }
 
-// audit is the record of the audit chain.
+// audit returns the record for the audit chain.
 func (d *Dated) audit() (store.AuditRecord, error) {
 	r := store.AuditRecord{Who: Calendar, Verb: "begin", Object: "phase " + d.Phase, Time: d.Recorded, Reason: "its date came at " + d.At.Format(time.RFC3339)}
 	if d.Kind == ExemptionsEnded {
@@ -180,7 +181,7 @@ func (e Ended) of() string {
 	return e.Prefix
 }
 
-// A page is up to when dates are written down.
+// A page is the moment up to which dates are recorded.
 type page struct {
 	Through time.Time `json:"through"`
 }
@@ -191,12 +192,12 @@ const (
 	pageName  = "through"
 )
 
-// WatchDated tells the moments of dates that are written down, at first all of them, until ctx ends.
+// WatchDated sends the dates that are recorded, at first all of them, until ctx ends.
 func (b *Book) WatchDated(ctx context.Context) <-chan []store.Event[Dated] {
 	return store.JSON[Dated](b.store, datedKind).Watch(ctx)
 }
 
-// AllDated returns the dates that are written down, in order; at most about MaxDated.
+// AllDated returns the dates that are recorded, in order; about MaxDated at most.
 func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	records, err := store.JSON[Dated](b.store, datedKind).List(ctx)
 	if err != nil {
@@ -209,17 +210,17 @@ func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	return all, nil
 }
 
-// WriteDates writes down the dates that have come until a moment and are not written down yet, each with its record in the audit chain. in is
-// the newest revision. Several controllers may do so at once.
+// WriteDates records the dates up to a moment that are not recorded yet, each with its record in the audit chain. in is the newest
+// revision. Several controllers may call it at once.
 func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by string) error {
 	head, err := b.store.Revisions().Head(ctx)
-	if err != nil || head.Number != in.Number { // a newer one says what its dates are, and is on its way to the caller
+	if err != nil || head.Number != in.Number { // a newer revision has its own dates and is on its way to the caller
 		return err
 	}
 	pages := store.JSON[page](b.store, pageKind)
 	at, err := pages.Get(ctx, pageName)
 	switch {
-	case errors.Is(err, store.ErrNotFound): // what had come when the documents were stored is their own doing
+	case errors.Is(err, store.ErrNotFound): // dates before the documents were stored need no record
 		at.Value.Through = earlier(in.Time, until)
 	case err != nil:
 		return err
@@ -234,7 +235,7 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 		if i+1 < len(spans) {
 			end = earlier(until, spans[i+1].Time)
 		}
-		if !s.Time.After(until) { // by a clock that was ahead it can be: its dates have not come then
+		if !s.Time.After(until) { // another clock was ahead: its dates have not come then
 			through = later(through, s.Time)
 		}
 		for _, d := range s.Dated(through, end) {
@@ -248,13 +249,13 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 		return nil
 	}
 	_, err = pages.PutIf(ctx, pageName, at.Version, page{Through: through})
-	if errors.Is(err, store.ErrConflict) { // another controller was quicker
+	if errors.Is(err, store.ErrConflict) { // another controller was faster
 		return nil
 	}
 	return err
 }
 
-// spans are the revisions that were in force since a moment, the newest last: most often it alone.
+// spans returns the revisions in force since a moment, the newest last. Usually that is the newest alone.
 func (b *Book) spans(ctx context.Context, in *Intent, since time.Time) ([]*Intent, error) {
 	spans := []*Intent{in}
 	if !in.Time.After(since) {
@@ -280,7 +281,7 @@ func (b *Book) spans(ctx context.Context, in *Intent, since time.Time) ([]*Inten
 	return spans, nil
 }
 
-// write writes down a date unless it is.
+// write records a date unless it is recorded.
 func (b *Book) write(ctx context.Context, d Dated, by string) error {
 	d.Recorded, d.By = b.now().UTC(), by
 	record, err := d.audit()

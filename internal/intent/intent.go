@@ -1,8 +1,7 @@
-// Package intent is what the operators have decided: the documents of policy and inventory, the numbers that their names have in the
-// switches, and the phases that were activated by hand. All three change together, in one revision of the store, and go back together.
+// Package intent holds the operators' decisions: the documents of policy and inventory, the numbers of their names in the switches, and the
+// phases activated by hand. All three change together, in one revision of the store, and are restored together.
 //
-// It validates what is to be stored and writes the record of it. It does not compile for switches by itself, nor does it know any: fleet
-// does.
+// It validates a change and stores it with its audit record. It connects to no switch; fleet does.
 package intent
 
 import (
@@ -22,37 +21,37 @@ import (
 )
 
 var (
-	// ErrNone is returned while nobody has decided anything yet.
+	// ErrNone is returned before the first documents are stored.
 	ErrNone = errors.New("there is no intent yet: apply a policy and an inventory first")
 	// ErrNoPhase is returned for a switch on which no phase has begun.
 	ErrNoPhase = errors.New("no phase is in force")
-	// ErrBroken is returned where documents are to be compiled that are not valid, or cannot even be read.
+	// ErrBroken is returned by Compile for documents that are invalid or cannot be read.
 	ErrBroken = errors.New("the documents cannot be used")
-	// ErrActivation is a change of the documents that takes away what an activation in force names.
+	// ErrActivation is returned for documents that lack what an activation in force names.
 	ErrActivation = errors.New("an activation in force names what the documents no longer have")
 )
 
-// Where the parts of a revision are in the store. What the operators wrote is under files/.
+// The documents of a revision in the store. The operators' files are under files/.
 const (
 	filesFolder     = "files/"
 	numbersPath     = "numbers.json"
 	activationsPath = "activations.json"
 )
 
-// An Intent is one revision. It is never changed; what it points to must not be either.
+// An Intent is one revision. Neither it nor what it points to is ever changed.
 type Intent struct {
 	store.Revision
-	Files       []policy.File // as they were written, in the order of their names
+	Files       []policy.File // as written, ordered by name
 	Bundle      *policy.Bundle
 	Numbers     *compile.Numbers
 	Activations []policy.Activation // in the order in which they were made
 
 	compiler *compile.Compiler // nil if broken
-	encoded  []byte            // Numbers, as they are stored; nil before that
-	broken   *broken           // nil if the documents are good
+	encoded  []byte            // Numbers as stored; nil before they are
+	broken   *broken           // nil if the documents can be used
 }
 
-// read makes an Intent of what the store has. It shares what was made of the documents with one of like that has the same.
+// read makes an Intent of a snapshot. It shares the parsed documents with one of like that has the same.
 func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
@@ -74,7 +73,7 @@ func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Int
 	return in, nil
 }
 
-// filesOf are what the operators wrote, in the order of the names.
+// filesOf returns the operators' files, ordered by name.
 func filesOf(s store.Snapshot) (files []policy.File) {
 	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
 		if name, isFile := strings.CutPrefix(path, filesFolder); isFile {
@@ -84,7 +83,7 @@ func filesOf(s store.Snapshot) (files []policy.File) {
 	return files
 }
 
-// decode reads a document that is JSON, if it is there.
+// decode reads a JSON document, if the snapshot has it.
 func (in *Intent) decode(s store.Snapshot, path string, to any) error {
 	text, there := s.Documents[path]
 	if !there {
@@ -96,11 +95,12 @@ func (in *Intent) decode(s store.Snapshot, path string, to any) error {
 	return nil
 }
 
-// numbered gives activations that were stored without an ID one, below all that have one: a rollback names what it undoes by its ID.
+// numbered gives an ID to activations that were stored without one, below all other IDs. A rollback names the activation that it undoes by
+// its ID.
 func numbered(acts []policy.Activation) {
 	for i := range acts {
 		if acts[i].ID == 0 {
-			acts[i].ID = uint64(i + 1) // below that of the revision it was stored under
+			acts[i].ID = uint64(i + 1) // below the number of the revision it was stored in
 		}
 	}
 }
@@ -109,8 +109,8 @@ func sameFiles(a, b []policy.File) bool {
 	return slices.EqualFunc(a, b, func(x, y policy.File) bool { return x.Name == y.Name && bytes.Equal(x.Data, y.Data) })
 }
 
-// SameDocuments reports whether two intents were found to have the same documents and numbers, so that they differ in activations alone.
-// It may report false of some that have.
+// SameDocuments reports whether two intents are known to have the same documents and numbers, so that they differ at most in activations.
+// It may report false where they do.
 func (in *Intent) SameDocuments(other *Intent) bool {
 	return in.compiler == other.compiler && in.broken == other.broken
 }
@@ -122,7 +122,7 @@ func (in *Intent) SameAs(other *Intent) bool {
 	})
 }
 
-// load reads the files and makes ready to compile.
+// load parses the files and makes the compiler.
 func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 	if in.Bundle, err = b.load(ctx, in.Files); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 	return err
 }
 
-// documents are the intent as it is stored.
+// documents returns the intent as the store has it.
 func (in *Intent) documents() (map[string][]byte, error) {
 	docs := make(map[string][]byte, len(in.Files)+2)
 	for _, f := range in.Files {
@@ -147,7 +147,7 @@ func (in *Intent) documents() (map[string][]byte, error) {
 	return docs, nil
 }
 
-// InForce returns which phases are in force on a switch at a moment, or ErrNoPhase with the moment at which the first begins.
+// InForce returns the phases in force on a switch at a moment, or ErrNoPhase with the moment when the first begins.
 func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, error) {
 	phases, ok := in.Bundle.Policy.InForceAt(in.Activations, switchName, now)
 	if !ok {
@@ -160,13 +160,13 @@ func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, err
 	return phases, nil
 }
 
-// Compile returns what a switch should hold at a moment, or ErrNoPhase, or what compile.Compiler.Compile returns.
+// Compile returns what a switch should hold at a moment. Its errors are ErrNoPhase, ErrBroken and those of the compiler.
 func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
 	if _, ok := in.Bundle.Inventory.Switch(switchName); !ok {
-		return in.compiler.Compile(switchName, policy.InForce{}, now) // for its error, which says what there is
+		return in.compiler.Compile(switchName, policy.InForce{}, now) // for its error, which lists the known switches
 	}
 	phases, err := in.InForce(switchName, now)
 	if err != nil {
@@ -175,7 +175,7 @@ func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, 
 	return in.compiler.Compile(switchName, phases, now)
 }
 
-// CompileAs is Compile with the phases given.
+// CompileAs is Compile with given phases.
 func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.Time) (*compile.Compiled, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
@@ -183,9 +183,9 @@ func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.T
 	return in.compiler.Compile(switchName, phases, now)
 }
 
-// Rules returns the rules that Compile would have at the phases given, without the rest of the switch.
+// Rules returns the rules that Compile would return for given phases, without the rest of the switch.
 //
-// Of broken documents they are there to be found in a switch that has them already, and must not be written to one.
+// The rules of broken documents serve to recognize a rule set that a switch already holds. They must not be written to a switch.
 func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules, error) {
 	if in.broken != nil {
 		return in.broken.rules(switchName, phases)
@@ -193,7 +193,7 @@ func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules
 	return in.compiler.Rules(switchName, phases)
 }
 
-// SameExemptions reports whether the same exemptions hold at two moments.
+// SameExemptions reports whether the same exemptions are in force at two moments.
 func (in *Intent) SameExemptions(a, b time.Time) bool {
 	return in.broken != nil || in.compiler.SameExemptions(a, b)
 }
