@@ -12,38 +12,38 @@ import (
 )
 
 const (
-	// DefaultBound is the largest difference between two clocks that is taken for the same time. Clocks with NTP differ by milliseconds,
-	// and the comparison is off by the time that etcd takes to deliver a record, which it gives itself 5 s for.
+	// DefaultBound is the largest difference between two clocks that counts as agreement. Clocks with NTP differ by milliseconds. The
+	// comparison is off by the time that etcd takes to deliver a record, for which etcd allows itself 5 s.
 	DefaultBound = 5 * time.Second
-	// MinBound and MaxBound bound what may be configured: below 1 s the comparison itself is not exact enough, and the days of a policy
-	// begin at midnight, so that an hour is too much for any.
+	// MinBound and MaxBound are the limits of the configured bound. Below 1 s the comparison itself is not exact enough. The days of a
+	// policy begin at midnight, so that an hour is too much.
 	MinBound = time.Second
 	MaxBound = time.Hour
-	// absence is how long a controller alone may have been away, across a boot of its machine, before an operator must confirm its clock.
-	// The commonest wrong clock after a boot is one in local time, hours off.
+	// absence is how long a lone controller may have been away across a boot of its host before an operator must confirm its clock. The
+	// most common wrong clock after a boot runs in local time, hours off.
 	absence = time.Hour
 )
 
-// ErrBound is a bound that is out of range.
+// ErrBound means that the bound is out of range.
 var ErrBound = errors.New("invalid bound of clock skew")
 
-// What readings without an Elapsed of their own count from.
+// The origin of readings whose Source has no Elapsed.
 var (
 	processStart = time.Now()
 	processBoot  = "process " + strconv.FormatUint(rand.Uint64(), 36)
 )
 
-// A Config is a controller's clock.
+// A Config configures a controller's clock.
 type Config struct {
 	Source Source
-	// Bound is the largest difference that is taken for the same time; DefaultBound if 0.
+	// Bound is the largest difference that counts as agreement; DefaultBound if 0.
 	Bound time.Duration
 	// Logger and Metrics may be nil.
 	Logger  *zap.Logger
 	Metrics *Metrics
 }
 
-// A Clock is a controller's. It is safe for concurrent use.
+// A Clock is the clock of one controller. It is safe for concurrent use.
 type Clock struct {
 	src     Source
 	bound   time.Duration
@@ -52,18 +52,18 @@ type Clock struct {
 	changed chan struct{} // holds one token: dates may have come, or are held or released
 
 	mu       sync.Mutex // guards everything that follows
-	anchor   reading    // the trusted time when the clock was last read and trusted; its Wall is that time, not this machine's
+	anchor   reading    // the trusted time at the last reading that was trusted; its Wall is that time, not the host's
 	hold     Hold
 	jumps    uint64
 	floor    time.Time // the latest date that the store has recorded as begun
-	dates    time.Time // the latest that Dates has returned
-	now      time.Time // the latest that Now has returned
-	members  []Member  // the other controllers, as Keep has seen them last
-	compared bool      // with the last time in the store, at a start
-	claims   bool      // this clock is trusted against the store's time, which is to be replaced
+	dates    time.Time // the latest moment that Dates has returned
+	now      time.Time // the latest moment that Now has returned
+	members  []Member  // the other controllers, as Keeper saw them last
+	compared bool      // with the last time in the store, at the start
+	claims   bool      // this clock is trusted against the store's time, and is to replace it
 }
 
-// New returns a clock that is trusted as it is. Keep compares it with the others. The error is ErrBound.
+// New returns a clock that is trusted as it is. A Keeper compares it with the others. The error is ErrBound.
 func New(cfg Config) (*Clock, error) {
 	if cfg.Bound == 0 {
 		cfg.Bound = DefaultBound
@@ -79,14 +79,14 @@ func New(cfg Config) (*Clock, error) {
 	return c, nil
 }
 
-// Bound is the largest difference that is taken for the same time.
+// Bound is the largest difference that counts as agreement.
 func (c *Clock) Bound() time.Duration { return c.bound }
 
-// Wall is what the wall clock shows.
+// Wall returns the time of the wall clock.
 func (c *Clock) Wall() time.Time { return c.src.read().Wall }
 
-// Now is the time for what is recorded. It never runs backwards, nor behind a date that the store has recorded as begun. While the wall
-// clock is in doubt it is the trusted time, carried on by the clock that nobody sets.
+// Now returns the time for records. It never runs backwards, nor behind a date that the store has recorded as begun. While the wall clock
+// is in doubt, Now is the trusted time carried on by the monotonic clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,8 +95,8 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Trusted is the time for what is shown, and for what expires such as tokens: it is Now without what the store has recorded, so that a date
-// that was recorded too early locks nobody out.
+// Trusted returns the time for display and for expiry, such as of tokens. It is Now without the dates that the store has recorded, so that
+// a date recorded too early locks nobody out.
 func (c *Clock) Trusted() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,8 +104,8 @@ func (c *Clock) Trusted() time.Time {
 	return trusted
 }
 
-// Dates is the moment up to which dates are in force. It never runs backwards, and stands still while dates are held; dates that the store
-// has recorded as begun are in force in any case.
+// Dates returns the moment up to which dates are in force. It never runs backwards, and stands still while dates are held. Dates that the
+// store has recorded as begun are in force in any case.
 func (c *Clock) Dates() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,7 +117,7 @@ func (c *Clock) Dates() time.Time {
 	return c.dates
 }
 
-// Hold is whether dates are held, and why.
+// Hold returns whether dates are held, and the reason.
 func (c *Clock) Hold() Hold {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,10 +125,10 @@ func (c *Clock) Hold() Hold {
 	return c.hold
 }
 
-// Changed receives when dates may have come, or are held or released. It is for one receiver.
+// Changed receives a value when dates may have come, or are held or released. It is for one receiver.
 func (c *Clock) Changed() <-chan struct{} { return c.changed }
 
-// Begun says that the store has recorded a date as begun.
+// Begun takes in that the store has recorded a date as begun.
 func (c *Clock) Begun(date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +138,7 @@ func (c *Clock) Begun(date time.Time) {
 	}
 }
 
-// readLocked reads the clocks, finds out whether the wall clock was set, and returns the trusted time.
+// readLocked reads the clocks, detects whether the wall clock was set, and returns the trusted time.
 func (c *Clock) readLocked() (is reading, trusted time.Time) {
 	is = c.src.read()
 	trusted = c.trustedLocked(is)
@@ -147,7 +147,7 @@ func (c *Clock) readLocked() (is reading, trusted time.Time) {
 	case c.hold.Reason == None && !fits:
 		c.jumps++
 		c.metrics.jumped()
-		c.dates = latest(c.dates, trusted) // what has come by then has come
+		c.dates = latest(c.dates, trusted) // dates up to then have come
 		c.holdLocked(Jump, is, trusted)
 	case c.hold.Reason == None:
 		c.anchor = is
@@ -159,9 +159,9 @@ func (c *Clock) readLocked() (is reading, trusted time.Time) {
 	return is, trusted
 }
 
-// trustedLocked is the trusted time at a reading of this machine.
+// trustedLocked returns the trusted time at a reading of this host.
 func (c *Clock) trustedLocked(is reading) time.Time {
-	gone, _ := is.since(c.anchor) // both are of this process
+	gone, _ := is.since(c.anchor) // both readings are of this process
 	return c.anchor.Wall.Add(gone)
 }
 
@@ -198,7 +198,7 @@ func (c *Clock) releaseLocked(is reading, why string) {
 	c.tellLocked()
 }
 
-// Confirm trusts the wall clock as it is: an operator says that it is right.
+// Confirm trusts the wall clock as it is, because an operator confirmed it.
 func (c *Clock) Confirm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

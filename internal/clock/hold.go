@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// A Reason says why a controller holds dates.
+// A Reason is the reason why a controller holds dates.
 type Reason int
 
 // The reasons. Their order is that of the API.
 const (
 	// None: dates are put in force.
 	None Reason = iota
-	// Starting: the clock was not compared with those of the other controllers yet.
+	// Starting: the clock has not been compared with those of the other controllers yet.
 	Starting
 	// Skew: the clock differs from those of most other controllers, or from the store's time, which another controller keeps.
 	Skew
 	// Jump: the wall clock was set while the controller ran.
 	Jump
-	// Restart: the clock does not fit the last time in the store, and no other controller is there to compare it with.
+	// Restart: the clock contradicts the last time in the store, and no other controller is present to compare it with.
 	Restart
 )
 
-// String is the reason as it is logged and counted.
+// String returns the reason for logs and metrics.
 func (r Reason) String() string {
 	switch r {
 	case None:
@@ -40,10 +40,10 @@ func (r Reason) String() string {
 	}
 }
 
-// MarshalText and UnmarshalText make the word what is stored.
+// MarshalText returns the name.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText takes an unknown word, of a later version, for Starting: such a clock confirms nobody.
+// UnmarshalText reads a name. An unknown name, of a later version, becomes Starting: such a clock confirms no other.
 func (r *Reason) UnmarshalText(text []byte) error {
 	for known := None; known <= Restart; known++ {
 		if string(text) == known.String() {
@@ -55,16 +55,16 @@ func (r *Reason) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A Hold is that a controller puts no date in force, and why.
+// A Hold is whether a controller holds dates, and the reason.
 type Hold struct {
 	Reason Reason
-	// Ahead is how far the wall clock was ahead of the trusted time when the hold began; negative is behind.
+	// Ahead is how far the wall clock was ahead of the trusted time when the hold began; negative if behind.
 	Ahead time.Duration
 	// Since is when the hold began, by the trusted time.
 	Since time.Time
 }
 
-// String says why, for people.
+// String describes the reason for people.
 func (h Hold) String() string {
 	way := Way(h.Ahead)
 	switch h.Reason {
@@ -81,7 +81,7 @@ func (h Hold) String() string {
 	}
 }
 
-// Way is a difference in words: "2h0m0s ahead of", "3s behind".
+// Way describes a difference: "2h0m0s ahead of", "3s behind".
 func Way(ahead time.Duration) string {
 	precision := time.Millisecond
 	if abs(ahead) > time.Minute {
@@ -93,5 +93,5 @@ func Way(ahead time.Duration) string {
 	return ahead.Round(precision).String() + " ahead of"
 }
 
-// vouches reports whether a member with a hold can confirm the clock of another: one that was set itself, or that is not compared, cannot.
+// vouches reports whether a member with a hold can confirm another clock. A clock that was set or has not been compared cannot.
 func (r Reason) vouches() bool { return r == None || r == Skew }

@@ -5,41 +5,41 @@ import (
 	"time"
 )
 
-// A Member is another controller's clock, as this one sees it.
+// A Member is another controller's clock as this one sees it.
 type Member struct {
 	Name string
-	// Ahead is how far its wall clock is ahead of this machine's, if Known.
+	// Ahead is how far its wall clock is ahead of this host's, if Known.
 	Ahead time.Duration
 	Known bool
-	// Hold is why it holds dates.
+	// Hold is the reason why it holds dates.
 	Hold Reason
 }
 
-// A storeTime is the store's time: one controller whose clock is trusted keeps it.
+// A storeTime is the store's time, which one controller with a trusted clock keeps.
 type storeTime struct {
 	reading
 	By string `json:"by"`
 }
 
-// A scene is what there is to judge a clock by.
+// A scene is what a clock is judged by.
 type scene struct {
 	name    string
-	present int      // controllers, with this one
-	others  []Member // that are present
-	// time is the store's time; fresh says that it can be told what it is now, which then is storeNow.
+	present int      // the number of controllers, including this one
+	others  []Member // those present
+	// time is the store's time. fresh means that its present value, storeNow, is known.
 	time     storeTime
 	storeNow time.Time
 	fresh    bool
-	waited   bool // long enough for the others to be heard
+	waited   bool // long enough to hear from the others
 }
 
 // A verdict is what a controller may do with the store's time.
 type verdict struct {
-	keeps  bool // it may keep the store's time, where no other controller does
-	claims bool // it is to replace the store's time, whoever keeps it
+	keeps  bool // it may keep the store's time if no other controller does
+	claims bool // it must replace the store's time, whoever keeps it
 }
 
-// judge holds or releases dates by what there is to see.
+// judge holds or releases dates according to the scene.
 func (c *Clock) judge(s scene) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,12 +53,12 @@ func (c *Clock) judge(s scene) verdict {
 	case v.agree > 0 && 2*(v.agree+1) > s.present:
 		c.claims = c.claims || differs
 		c.releaseLocked(is, "most of the other controllers have the same time")
-	case c.claims: // an operator's word counts until the store has it
+	case c.claims: // an operator's confirmation counts until the store has it
 	case differs && c.hold.Reason != Jump:
 		c.holdLocked(Skew, is, s.storeNow)
 	case 2*len(v.against) > s.present:
 		c.holdLocked(Skew, is, is.Wall.Add(median(v.against)))
-	case c.hold.Reason == Skew && foreign: // and agrees, but only just: the next reading releases it
+	case c.hold.Reason == Skew && foreign: // it agrees, but only just: the next reading releases it
 		c.holdLocked(Skew, is, s.storeNow)
 	case c.hold.Reason == Starting && (v.known > 0 || foreign || s.present == 1 || s.waited):
 		return c.startedLocked(is, trusted, s, v)
@@ -66,11 +66,11 @@ func (c *Clock) judge(s scene) verdict {
 	return verdict{c.hold.Reason == None, c.claims}
 }
 
-// votes are what the clocks of the other controllers say about this one.
+// votes counts what the other clocks say about this one.
 type votes struct {
 	known   int
 	agree   int
-	against []time.Duration // how far they are ahead
+	against []time.Duration // how far each is ahead
 }
 
 func (c *Clock) votesLocked(others []Member) (v votes) {
@@ -94,8 +94,8 @@ func median(all []time.Duration) time.Duration {
 	return all[len(all)/2]
 }
 
-// startedLocked decides at the end of a start. A controller that comes yields to those that are there, and to the last time in the store; it
-// is trusted once it agrees with the store's time, or keeps it.
+// startedLocked decides at the end of a start. A controller that starts yields to those already present and to the last time in the store.
+// It is trusted once it agrees with the store's time, or keeps it.
 func (c *Clock) startedLocked(is reading, trusted time.Time, s scene, v votes) verdict {
 	switch {
 	case s.fresh && s.time.By != s.name: // and it agrees
@@ -110,19 +110,19 @@ func (c *Clock) startedLocked(is reading, trusted time.Time, s scene, v votes) v
 	return verdict{c.hold.Reason == None, c.claims}
 }
 
-// fitsLocked reports whether the wall clock can be right by what the store has recorded before this start.
+// fitsLocked reports whether the wall clock can be right, given what the store recorded before this start.
 func (c *Clock) fitsLocked(is reading, last storeTime) bool {
 	if last.Wall.IsZero() {
 		return true
 	}
-	if ahead, ok := is.ahead(last.reading); ok { // no boot came between: how long it was is known
+	if ahead, ok := is.ahead(last.reading); ok { // no boot in between: the time away is known
 		return abs(ahead) <= c.bound
 	}
 	gone := is.Wall.Sub(last.Wall)
 	return gone >= -c.bound && gone <= absence
 }
 
-// begun reports whether Keep has begun before.
+// begun reports whether a Keeper has begun before.
 func (c *Clock) begun() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +134,7 @@ func (c *Clock) starts(last storeTime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	is, trusted := c.readLocked()
-	if last.Wall.IsZero() { // nothing speaks against the clock
+	if last.Wall.IsZero() { // nothing contradicts the clock
 		c.dates = latest(c.dates, trusted)
 	} else {
 		c.dates = latest(c.dates, last.Wall)
@@ -147,7 +147,7 @@ func (c *Clock) starts(last storeTime) {
 	c.holdLocked(Starting, is, trusted)
 }
 
-// kept says that the store's time is this controller's.
+// kept notes that this controller keeps the store's time.
 func (c *Clock) kept() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,7 +157,7 @@ func (c *Clock) kept() {
 	}
 }
 
-// beat is what the other controllers are told of this clock.
+// beat returns what is published to the other controllers.
 func (c *Clock) beat() beat {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,7 +165,7 @@ func (c *Clock) beat() beat {
 	return beat{reading: is, Hold: c.hold.Reason, Jumps: c.jumps}
 }
 
-// Members returns the clocks of the other controllers that are present, as they were seen last.
+// Members returns the clocks of the other controllers present, as last seen.
 func (c *Clock) Members() []Member {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,43 +13,43 @@ import (
 )
 
 const (
-	// beatEvery is how often a controller writes down its time: 8,640 small records a day.
+	// beatEvery is how often a controller publishes its time: 8,640 small records a day.
 	beatEvery = 10 * time.Second
-	// lookEvery is how often a controller reads its clocks when nobody asks for the time.
+	// lookEvery is how often a controller reads its clocks when nothing else asks for the time.
 	lookEvery = time.Second
 	// freshFor is how long the store's time can be carried on after it was received.
 	freshFor = 3 * beatEvery
 	// readings is how many of the latest readings of another clock are kept. A reading that arrives late makes a clock look behind, so that
-	// the one that is furthest ahead is the best.
+	// the one furthest ahead is the best.
 	readings = 4
 )
 
 // Records of the store.
 const (
-	beatKind    = "clock"         // by the controller's name: its time
-	timeKind    = "time"          // one: the store's time
+	beatKind    = "clock"         // under the controller's name: its time
+	timeKind    = "time"          // one record: the store's time
 	timeName    = "store"         // its name
-	confirmKind = "clock-confirm" // by the controller's name: an operator's word
+	confirmKind = "clock-confirm" // under the controller's name: an operator's confirmation
 )
 
-// A beat is what a controller says of its clock.
+// A beat is what a controller publishes about its clock.
 type beat struct {
 	reading
 	Hold  Reason `json:"hold"`
 	Jumps uint64 `json:"jumps"`
 }
 
-// A confirmation is an operator's word that a controller's clock is right.
+// A confirmation is an operator's statement that a controller's clock is right.
 type confirmation struct {
 	By string    `json:"by"`
 	At time.Time `json:"at"`
 }
 
-// ErrAbsent is a confirmation for a controller that is not there.
+// ErrAbsent is returned for a confirmation of a controller that is not present.
 var ErrAbsent = errors.New("no such controller is present")
 
-// ConfirmAt writes down that an operator confirms the clock of a controller, which takes it up within a second or so, together with the
-// record of the audit chain.
+// ConfirmAt stores an operator's confirmation of a controller's clock, with its record in the audit chain. The controller takes it up
+// within about a second.
 func ConfirmAt(ctx context.Context, s *store.Store, controller string, record store.AuditRecord) error {
 	members, err := s.Members(ctx)
 	if err != nil {
@@ -77,25 +77,25 @@ type Keeper struct {
 	times *store.Records[storeTime]
 
 	began     time.Duration // Elapsed
-	confirmed int64         // revision of the last confirmation that counts no more
+	confirmed int64         // version of the last confirmation, which no longer counts
 	last      storeTime
 	lastRev   int64
-	// ahead is how far the store's time was ahead of Elapsed in the latest readings, from one controller, that were received as they were
+	// ahead is how far the store's time was ahead of Elapsed in the latest readings of one controller that were received as they were
 	// written, the newest last.
 	ahead    []time.Duration
-	received time.Duration // Elapsed when the newest of them was
+	received time.Duration // Elapsed when the newest of them was received
 	seen     map[string]*sightings
 	present  []string            // the other controllers
-	recorded map[string]struct{} // who has a beat in the store, present or not
+	recorded map[string]struct{} // controllers with a beat in the store, present or not
 }
 
-// A sightings is what was seen of another controller's clock.
+// sightings are the readings of another controller's clock.
 type sightings struct {
 	last  beat
-	ahead []time.Duration // of readings that were received as they were written, the newest last
+	ahead []time.Duration // of readings received as they were written, the newest last
 }
 
-// Begin reads the store's time, and holds dates until the clock is compared. Run does that.
+// Begin reads the store's time, and holds dates until Run has compared the clock.
 func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper, error) {
 	k := &Keeper{
 		clock: c, store: s, name: name, log: c.log.With(zap.String("controller", name)), seen: make(map[string]*sightings),
@@ -105,7 +105,7 @@ func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper
 	r, err := k.times.Get(ctx, timeName)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		head, err := s.Revisions().Head(ctx) // of a store that had no time yet
+		head, err := s.Revisions().Head(ctx) // of a store that has no time yet
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		for range confirms {
 		}
 	}()
-	var beaten time.Time // when this controller last wrote down its time, by the monotonic clock
+	var beaten time.Time // when this controller last published its time, by the monotonic clock
 	var told Reason
 	begun := struct{ members, beats bool }{}
 	for {
@@ -201,7 +201,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// presentAre takes in who is present, and reports whether somebody has come, who wants to know the time.
+// presentAre takes in the members, and reports whether one has come and waits for the time.
 func (k *Keeper) presentAre(all []store.Member) (came bool) {
 	before := k.present
 	k.present = nil
@@ -220,8 +220,8 @@ func (k *Keeper) presentAre(all []store.Member) (came bool) {
 	return came
 }
 
-// saw takes in what another controller says of its clock, and reports whether it waits for an answer. What was there before may be of any
-// age.
+// saw takes in another controller's beat, and reports whether that controller waits for an answer. live is false for a beat that was
+// already stored, which may be of any age.
 func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
 	if e.Deleted {
 		delete(k.recorded, e.Name)
@@ -252,7 +252,7 @@ func (k *Keeper) timeIs(e store.Event[storeTime]) {
 	k.timeNow(e.Value, e.Version)
 }
 
-// timeNow takes in the store's time as it was written a moment ago.
+// timeNow takes in the store's time just after it was written.
 func (k *Keeper) timeNow(t storeTime, rev int64) {
 	if t.By != k.last.By || t.Boot != k.last.Boot {
 		k.ahead = nil
@@ -263,10 +263,10 @@ func (k *Keeper) timeNow(t storeTime, rev int64) {
 	k.received = k.clock.src.read().Elapsed
 }
 
-// sinceEpoch makes a moment a number that can be compared with Elapsed.
+// sinceEpoch turns a moment into a number that can be compared with Elapsed.
 func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixNano()) }
 
-// scene is what there is to see.
+// scene returns what the clock is judged by.
 func (k *Keeper) scene() scene {
 	is := k.clock.src.read()
 	s := scene{name: k.name, present: len(k.present) + 1, time: k.last}
@@ -291,11 +291,11 @@ func (k *Keeper) scene() scene {
 	return s
 }
 
-// write writes down this controller's time and, if it is trusted and nobody else keeps it, the store's.
+// write publishes this controller's time and, if it is trusted and no other controller keeps it, the store's.
 func (k *Keeper) write(ctx context.Context, may verdict) {
 	b := k.clock.beat()
 	_, err := k.beats.PutIf(ctx, k.name, store.AnyVersion, b)
-	if errors.Is(err, store.ErrFull) && may.keeps { // nobody can keep the store's time: each has its own until there is room
+	if errors.Is(err, store.ErrFull) && may.keeps { // no controller can keep the store's time; each uses its own until there is room
 		k.clock.kept()
 	}
 	if err != nil {
@@ -308,13 +308,13 @@ func (k *Keeper) write(ctx context.Context, may verdict) {
 	}
 	t := storeTime{reading: b.reading, By: k.name}
 	rev, err := k.times.PutIf(ctx, timeName, k.lastRev, t)
-	if err != nil { // somebody was quicker, and the watch says who
+	if err != nil { // another controller was faster; the watch reports which
 		k.log.Debug("the store's time was not stored", zap.Error(err))
 		return
 	}
 	k.timeNow(t, rev)
 	k.clock.kept()
-	for name := range k.recorded { // whoever keeps the store's time forgets those who have left
+	for name := range k.recorded { // the keeper of the store's time deletes the beats of controllers that have left
 		if name != k.name && !slices.Contains(k.present, name) && k.beats.Delete(ctx, name, store.AnyVersion) == nil {
 			delete(k.recorded, name)
 		}

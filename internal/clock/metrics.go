@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are what a controller tells of its clock. A nil *Metrics tells nothing.
+// Metrics are the metrics of a clock. A nil *Metrics records nothing.
 type Metrics struct {
 	holds *prometheus.GaugeVec
 	skew  *prometheus.GaugeVec

@@ -6,10 +6,10 @@ import "time"
 type Source struct {
 	// Wall is the clock that people set; time.Now if nil.
 	Wall func() time.Time
-	// Elapsed is a clock that nobody sets, counted from Boot, including the time in suspend where the system can tell. If nil it is the
-	// monotonic reading of Wall, which on Linux does not count suspend.
+	// Elapsed is a monotonic clock, counted from Boot, including the time in suspend where the system can tell. If it is nil, the monotonic
+	// reading of Wall is used, which on Linux does not count suspend.
 	Elapsed func() time.Duration
-	// Boot names what Elapsed counts from. Two readings are comparable only if they have the same.
+	// Boot names the origin of Elapsed. Two readings are comparable only if they have the same Boot.
 	Boot string
 }
 
@@ -41,12 +41,13 @@ func (s Source) read() reading {
 	return r
 }
 
-// since is how much time has gone by from an earlier reading to this one; ok is false if they cannot be compared.
+// since returns the time from an earlier reading to this one; ok is false if they cannot be compared.
 func (r reading) since(earlier reading) (d time.Duration, ok bool) {
 	return r.Elapsed - earlier.Elapsed, r.Boot == earlier.Boot
 }
 
-// ahead is how far the wall clock of r is ahead of that of other. It is exact if both count from the same boot, whenever they were taken.
+// ahead returns how far the wall clock of r is ahead of that of other. It is exact if both readings count from the same boot, whenever they
+// were taken.
 func (r reading) ahead(other reading) (d time.Duration, ok bool) {
 	gone, ok := r.since(other)
 	return r.Wall.Sub(other.Wall) - gone, ok

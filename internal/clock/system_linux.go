@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System returns the clocks of the machine. Elapsed is CLOCK_BOOTTIME, which goes on while the machine is suspended, and which no one sets.
+// System returns the clocks of the host. Elapsed is CLOCK_BOOTTIME, which cannot be set and runs on while the host is suspended.
 func System() Source {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package clock
 
-// System returns the clocks of the machine.
+// System returns the clocks of the host.
 func System() Source { return Source{} }
