@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	date    = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
+	date    = regexp.MustCompile(`\b20\d\d-\d\d-\d\d`)
 	instant = regexp.MustCompile(`\b(20\d\d-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)(\.\d+)?(Z| [+-]\d{4}\b)?`)
 	// whenHead is the head of a column of times, with their UTC offset.
 	whenHead = regexp.MustCompile(`\bWHEN \(([+-]\d{4})\)`)
