@@ -189,7 +189,7 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 	case o.access != "" && o.anonymous != "":
 		return a, fmt.Errorf("--anonymous %s and --access %s: give only one of them", o.anonymous, o.access)
 	case o.anonymous != "":
-		for _, role := range []auth.Role{auth.Viewer, auth.Operator, auth.Admin} {
+		for _, role := range auth.Roles() {
 			if string(role) == o.anonymous {
 				a.Anonymous = role
 				return a, nil

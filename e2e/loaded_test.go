@@ -58,7 +58,7 @@ func serveP4Runtime(tb testing.TB, o engine.Options, committed func(e *engine.En
 	if err != nil {
 		tb.Fatal(err)
 	}
-	g := grpc.NewServer(p4rtserver.ServerOptions()...)
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
 	server.Register(g)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(listener) }()

@@ -47,15 +47,6 @@ func P4Info() *configv1.P4Info {
 	return info
 }
 
-// SourceDigest returns the Digest of the pipeline's sources. What build holds was made of sources with the digest that BuiltFrom returns.
-func SourceDigest() string {
-	digest, err := Digest(sources, ".")
-	if err != nil {
-		panic(err) // embedded: they can be read
-	}
-	return digest
-}
-
 var include = regexp.MustCompile(`(?m)^\s*#include\s+"([^"]+)"`)
 
 // Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of those elsewhere that they include by a path of their own,

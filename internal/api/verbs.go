@@ -74,12 +74,3 @@ var verbs = map[string]Verb{
 	reflectV1Alpha: {Least: auth.Viewer, Within: readWithin},
 	healthCheck:    {Least: auth.None, Within: readWithin}, // as /healthz and /readyz: who probes has no credentials
 }
-
-// Verbs returns what there is to know of each call, by its procedure, such as /op25b.v1.IntentService/Plan.
-func Verbs() map[string]Verb {
-	all := make(map[string]Verb, len(verbs))
-	for procedure, v := range verbs {
-		all[procedure] = v
-	}
-	return all
-}

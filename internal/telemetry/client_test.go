@@ -49,10 +49,10 @@ func TestOnce(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("want - got +:\n%s", d)
 	}
-	if e, ok := got.Entry("access-1", "op25b", 3); !ok || e.Packets.Value != 8 {
+	if e, ok := got.Interfaces["access-1"].Entry("op25b", 3); !ok || e.Packets.Value != 8 {
 		t.Errorf("entry 3 of access-1: %v, %v", e, ok)
 	}
-	if _, ok := got.Entry("access-9", "op25b", 3); ok {
+	if got.Interfaces["access-9"] != nil {
 		t.Error("an interface that is not there has an entry")
 	}
 	if got.Interfaces["network"].Counters.InPkts.Known() {

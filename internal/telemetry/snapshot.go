@@ -68,15 +68,6 @@ type Snapshot struct {
 	FirstRejected string
 }
 
-// Entry returns the counters of an ACL entry on an interface.
-func (s *Snapshot) Entry(itf, set string, sequenceID uint32) (ACLEntry, bool) {
-	in := s.Interfaces[itf]
-	if in == nil {
-		return ACLEntry{}, false
-	}
-	return in.Entry(set, sequenceID)
-}
-
 // all returns the counters in place, in the order of counterLeaves.
 func (c *Counters) all() [8]*Counter {
 	return [8]*Counter{&c.InPkts, &c.InOctets, &c.InDiscards, &c.InErrors, &c.OutPkts, &c.OutOctets, &c.OutDiscards, &c.OutErrors}

@@ -55,7 +55,7 @@ func TestStream(t *testing.T) {
 		u = <-updates
 		wantState(t, u, Synced)
 		first := u.Snapshot
-		if e, _ := first.Entry("a", "op25b", 3); e.Packets.Value != 1 || first.Interfaces["b"].Counters.InPkts.Value != 10 {
+		if e, _ := first.Interfaces["a"].Entry("op25b", 3); e.Packets.Value != 1 || first.Interfaces["b"].Counters.InPkts.Value != 10 {
 			t.Fatalf("first sync: %v", first.Interfaces)
 		}
 
@@ -66,10 +66,10 @@ func TestStream(t *testing.T) {
 		if got := time.Since(start); got != 5*time.Second {
 			t.Errorf("sampled after %v, want 5s", got)
 		}
-		if e, _ := u.Snapshot.Entry("a", "op25b", 3); e.Packets.Value != 4 || u.Snapshot.Interfaces["a"].Counters.InPkts.Value != 2 {
+		if e, _ := u.Snapshot.Interfaces["a"].Entry("op25b", 3); e.Packets.Value != 4 || u.Snapshot.Interfaces["a"].Counters.InPkts.Value != 2 {
 			t.Errorf("sample: %v", u.Snapshot.Interfaces["a"])
 		}
-		if e, _ := first.Entry("a", "op25b", 3); e.Packets.Value != 1 || first.Interfaces["a"].Counters.InPkts.Value != 1 {
+		if e, _ := first.Interfaces["a"].Entry("op25b", 3); e.Packets.Value != 1 || first.Interfaces["a"].Counters.InPkts.Value != 1 {
 			t.Errorf("the first snapshot has changed: %v", first.Interfaces["a"])
 		}
 

@@ -13,9 +13,6 @@ type Checksum struct {
 	odd bool   // the run so far ends within a word
 }
 
-// Reset starts a new run.
-func (c *Checksum) Reset() { *c = Checksum{} }
-
 // Add appends b to the run.
 func (c *Checksum) Add(b []byte) {
 	if len(b) == 0 {

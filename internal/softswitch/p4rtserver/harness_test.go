@@ -60,7 +60,7 @@ func serve(t testing.TB, s *Server) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := grpc.NewServer(ServerOptions()...)
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
 	s.Register(g)
 	served := make(chan struct{})
 	go func() {

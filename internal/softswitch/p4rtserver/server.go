@@ -170,17 +170,9 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Register puts the service on a gRPC server. Pushed programs easily exceed gRPC's default limit of 4 MiB a
-// message; ServerOptions has the one that is meant.
+// Register puts the service on a gRPC server. Pushed programs easily exceed gRPC's default limit of 4 MiB a message, so the server needs
+// a higher one.
 func (s *Server) Register(r grpc.ServiceRegistrar) { p4v1.RegisterP4RuntimeServer(r, s) }
-
-// MaxMessage is the largest request in bytes that ServerOptions lets through, grpcserve's default.
-const MaxMessage = 16 << 20
-
-// ServerOptions are the gRPC options that a P4Runtime server should be created with.
-func ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.MaxRecvMsgSize(MaxMessage)}
-}
 
 // Close ends every stream and stops the committed pipeline's timers. The forwarding state stays as it is in
 // the engine, so that packets still flow if their owner wants that. Requests after it answer UNAVAILABLE.

@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"flag"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyses the whole program and takes about 20 s of CPU")
+
+// unreached are the functions that no command reaches, by file, and by name where the rest of the file is reached. Each has its reason.
+var unreached = map[string]string{
+	"examples/examples.go: LibmoMobile":     "tests of plans and of examples load the second example",
+	"internal/bring/program.go: Converge":   "tests bring a switch to a state in one call",
+	"internal/compile/compile.go: Compile":  "tests compile a single switch in one call",
+	"internal/pipeline/flow.go":             "the telemetry collector will read mail flows; tests do on both switches",
+	"internal/pipeline/linemail.go":         "the telemetry collector will read the counters of lines; tests do on both switches",
+	"internal/policy/validate.go: Validate": "tests draw random policies and keep the valid ones",
+	"internal/telemetry/stream.go":          "the telemetry collector will stream; the demo reads once",
+	"internal/wire/dataplane/":              "tests plug hosts into bmv2 with the client of the packet service",
+}
+
+// TestDeadCode: every function is reached from a command, but for those that are listed above.
+func TestDeadCode(t *testing.T) {
+	if !*deadcodeFlag {
+		t.Skip("without -deadcode")
+	}
+	cmd := exec.Command("go", "tool", "-modfile=tools/go.mod", "deadcode", "./controller", "./p4src/compile")
+	cmd.Dir = ".."
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		at, name, _ := strings.Cut(strings.TrimSpace(line), ": unreachable func: ")
+		file, _, _ := strings.Cut(at, ":")
+		listed := false
+		for entry := range unreached {
+			if file == entry || file+": "+name == entry || strings.HasSuffix(entry, "/") && strings.HasPrefix(file, entry) {
+				listed, found[entry] = true, true
+			}
+		}
+		if !listed {
+			t.Errorf("%s: no command reaches %s: delete it, or list it with its reason", at, name)
+		}
+	}
+	for entry := range unreached {
+		if !found[entry] {
+			t.Errorf("%s is reached, or gone: take it off the list", entry)
+		}
+	}
+}
