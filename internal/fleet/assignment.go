@@ -113,7 +113,7 @@ func (s *assignment) run(ctx context.Context) {
 		default: // such as a full store
 			failures++
 			s.reportWaiting(err.Error())
-			pause(ctx, backoff(failures, s.c.AuditEvery))
+			store.Pause(ctx, backoff(failures, s.c.AuditEvery))
 		}
 	}
 }

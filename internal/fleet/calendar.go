@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"go.uber.org/zap"
+
+	"op25b/internal/store"
 )
 
 // calendar records the dates that have come, and takes in the dates that any controller has recorded, until ctx ends.
@@ -41,7 +43,7 @@ func (c *controller) calendar(ctx context.Context) {
 			c.log.Warn("the dates that have come are not written down yet", zap.Error(err))
 		}
 		failed = true
-		if pause(ctx, storeAgain) {
+		if store.Pause(ctx, storeAgain) {
 			c.writeDates()
 		}
 	}

@@ -20,7 +20,7 @@ func (c *controller) confirm(ctx context.Context) {
 				c.log.Debug("the switches' statuses are not confirmed", zap.Error(err))
 			}
 		}
-		if !pause(ctx, confirmEvery) {
+		if !store.Pause(ctx, confirmEvery) {
 			return
 		}
 	}

@@ -183,7 +183,7 @@ func takesNothing(err error) bool {
 // awaitRoom waits before the next attempt. A request without a quorum has waited long enough by itself.
 func awaitRoom(ctx context.Context, err error) {
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring) {
-		pause(ctx, fullPause)
+		store.Pause(ctx, fullPause)
 	}
 }
 

@@ -40,7 +40,7 @@ func (w *worker) readRank(ctx context.Context) {
 		case err == nil:
 			w.id.High = max(w.id.High, r.Value.High)
 		case errors.Is(err, store.ErrNoQuorum): // no guess: the previous owner may still be primary
-			if pause(ctx, retryMin) {
+			if store.Pause(ctx, retryMin) {
 				continue
 			}
 		case !errors.Is(err, store.ErrNotFound):

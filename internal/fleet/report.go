@@ -62,7 +62,7 @@ func (r *reporter) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !pause(ctx, storeDelay) {
+		if !store.Pause(ctx, storeDelay) {
 			return
 		}
 		r.mu.Lock()
@@ -92,7 +92,7 @@ func (r *reporter) run(ctx context.Context) {
 			for s := range failed {
 				r.changedSince(s, some[s])
 			}
-			if !pause(ctx, storeAgain) {
+			if !store.Pause(ctx, storeAgain) {
 				return
 			}
 		}
@@ -164,16 +164,4 @@ func (s *assignment) reportsLocked() *store.Ownership {
 		return nil
 	}
 	return s.own
-}
-
-// pause waits, and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }

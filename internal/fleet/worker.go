@@ -67,7 +67,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) begin(ctx context.Context) {
 	w.readRank(ctx)
 	r, err := w.c.reporter.records.Get(ctx, w.name)
-	for errors.Is(err, store.ErrNoQuorum) && pause(ctx, retryMin) {
+	for errors.Is(err, store.ErrNoQuorum) && store.Pause(ctx, retryMin) {
 		r, err = w.c.reporter.records.Get(ctx, w.name)
 	}
 	if ctx.Err() != nil {

@@ -46,7 +46,7 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 			}
 			if ctx.Err() == nil {
 				s.log.Debug("reading anew", zap.String("key", key), zap.Error(err))
-				pause(ctx, followPause)
+				Pause(ctx, followPause)
 			}
 		}
 	}

@@ -157,7 +157,7 @@ func (l *lease) overLocked(why error) {
 func (s *Store) keep(l *lease) {
 	defer s.giveBack(l)
 	every, again := l.ttl/renewParts, l.ttl/retryParts
-	for wait := every; pause(l.life, wait); {
+	for wait := every; Pause(l.life, wait); {
 		sent, err := s.renew(l)
 		switch {
 		case err == nil:
@@ -236,7 +236,7 @@ func (s *Store) evict(l *lease) {
 // as long as the lease. do must be one that may be done twice.
 func (s *Store) settle(l *lease, do func(context.Context) error) {
 	s.start(func() {
-		for do(l.life) != nil && pause(l.life, followPause) {
+		for do(l.life) != nil && Pause(l.life, followPause) {
 			continue
 		}
 	})

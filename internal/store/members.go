@@ -70,7 +70,7 @@ func (p *Presence) stay(ctx context.Context, l *lease) {
 				break
 			}
 			p.s.log.Debug("not present", zap.String("member", p.member.Name), zap.Error(err))
-			if !pause(ctx, followPause) {
+			if !Pause(ctx, followPause) {
 				return
 			}
 		}

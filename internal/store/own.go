@@ -68,7 +68,7 @@ func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership,
 func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	for {
 		o, err := s.TryOwn(ctx, kind, name, holder)
-		if err == nil || !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrLost) && !errors.Is(err, ErrReplaced) || !pause(ctx, followPause) {
+		if err == nil || !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrLost) && !errors.Is(err, ErrReplaced) || !Pause(ctx, followPause) {
 			return o, err
 		}
 	}

@@ -31,7 +31,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		if err == nil {
 			return s.sentinel.unfit()
 		}
-		if transient(err) && pause(within, retryPause) {
+		if transient(err) && Pause(within, retryPause) {
 			continue
 		}
 		if transient(err) && s.life.Err() == nil && !errors.Is(ctx.Err(), context.Canceled) {

@@ -45,14 +45,14 @@ func ask[R any](ctx context.Context, s *Store, op string, request func(context.C
 		if code := codeOf(err); telling == nil || code != codes.DeadlineExceeded && code != codes.Canceled {
 			telling = err
 		}
-		if !pause(within, retryPause) {
+		if !Pause(within, retryPause) {
 			return r, s.failure(ctx, op, telling)
 		}
 	}
 }
 
-// pause waits, and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
+// Pause waits for a time. It reports false if ctx ended first.
+func Pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

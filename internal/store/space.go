@@ -212,7 +212,7 @@ func (s *Store) tend() {
 	if err := s.Audit().dropArchived(s.life); err != nil && s.life.Err() == nil {
 		s.log.Debug("archived audit records are not deleted yet", zap.Error(err))
 	}
-	for pause(s.life, tendEvery) {
+	for Pause(s.life, tendEvery) {
 		sp := s.Space(s.life)
 		if sp.Warning() != "" {
 			s.makeRoom(s.life, 0)
