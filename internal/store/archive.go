@@ -11,23 +11,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// VerbArchive is the verb of the audit record that says that records were moved out of the store. Its Detail is the checkpoint as JSON.
+// VerbArchive is the verb of the audit record of moving records into an archive. Its Detail is the checkpoint as JSON.
 const VerbArchive = "archive"
 
-// pruneChunk is how many numbers of records are deleted by one request.
+// pruneChunk is how many record numbers one request deletes.
 const pruneChunk = 1000
 
-// A Checkpoint is where the chain in the store begins: behind a record that was moved into an archive together with all before it.
+// A Checkpoint is the point behind which the chain in the store begins: it and everything before it were moved into an archive.
 type Checkpoint struct {
-	Seq     uint64    `json:"seq"`     // of the last record that was moved out; 0 if none was
+	Seq     uint64    `json:"seq"`     // of the last record that was moved; 0 if none was
 	Hash    string    `json:"hash"`    // of that record
-	Archive string    `json:"archive"` // SHA-256 of the file that it was moved into, in hexadecimal
-	Time    time.Time `json:"time"`    // when it was moved out
+	Archive string    `json:"archive"` // SHA-256 of the archive file, in hexadecimal
+	Time    time.Time `json:"time"`    // when it was moved
 }
 
 func (s *Store) checkpointKey() string { return s.key("audit/checkpoint") }
 
-// Checkpoint returns where the chain begins; its Seq is 0 as long as all records are in the store.
+// Checkpoint returns the point behind which the chain begins. Its Seq is 0 while all records are in the store.
 func (a *Audit) Checkpoint(ctx context.Context) (Checkpoint, error) {
 	found, _, err := a.s.get(ctx, "read audit checkpoint", a.s.checkpointKey())
 	if err != nil {
@@ -46,11 +46,11 @@ func decodeCheckpoint(kv *mvccpb.KeyValue) (cp Checkpoint, err error) {
 	return cp, nil
 }
 
-// Prune deletes the records up to a checkpoint, whose archive the caller has written and read back. It verifies the chain first: one that
-// is broken is not pruned, and returns a *BreakError. rec is who does it and why; the record that says so is returned.
+// Prune deletes the records up to a checkpoint, whose archive the caller has written and read back. It verifies the chain first and returns
+// a *BreakError, without deleting anything, if the chain is broken. rec names the author and the reason; the stored record is returned.
 //
-// The checkpoint and the record are one transaction, and the deletion comes after it. If it is cut short the rest is deleted when the store
-// is opened next: what is before the checkpoint does not belong to the chain any more.
+// The checkpoint and the record are one transaction, and the deletion follows. If it is interrupted, the rest is deleted when the store is
+// opened next: the records before the checkpoint no longer belong to the chain.
 func (a *Audit) Prune(ctx context.Context, cp Checkpoint, rec AuditRecord) (AuditRecord, error) {
 	found, _, err := a.s.get(ctx, "read audit checkpoint", a.s.checkpointKey())
 	if err != nil {
@@ -95,7 +95,7 @@ func (a *Audit) Prune(ctx context.Context, cp Checkpoint, rec AuditRecord) (Audi
 	return records[0], nil
 }
 
-// dropArchived deletes what is stored of records up to the checkpoint.
+// dropArchived deletes the stored records up to the checkpoint.
 func (a *Audit) dropArchived(ctx context.Context) error {
 	cp, err := a.Checkpoint(ctx)
 	if err != nil || cp.Seq == 0 {

@@ -11,35 +11,35 @@ import (
 	"io"
 )
 
-// An archive of audit records is lines of JSON: a header, and each record as it was in the store, in their order.
+// An archive of audit records is lines of JSON: a header, and then each record as the store had it, in order.
 
 const archiveKind = "op25b audit archive 1"
 
-// maxArchiveLine bounds a line: a record's texts, where each character may take six.
+// maxArchiveLine bounds a line: the texts of a record, in which each character may take six.
 const maxArchiveLine = 1 << 20
 
-// ErrArchive is a file that is not an archive of audit records, or not a whole one.
+// ErrArchive means that a file is not a complete archive of audit records.
 var ErrArchive = errors.New("not a usable audit archive")
 
-// An ArchiveInfo says which records an archive has.
+// An ArchiveInfo describes the records in an archive.
 type ArchiveInfo struct {
 	Kind  string `json:"kind"`
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
-	Prev  string `json:"prev"` // hash of the record before the first, empty if that is record 1
+	Prev  string `json:"prev"` // hash of the record before the first one; empty if the first is record 1
 
 	Hash string `json:"-"` // of the last record
 	Sum  string `json:"-"` // SHA-256 of the file, in hexadecimal
 }
 
-// An ArchiveWriter writes an archive. Records that do not follow each other are refused.
+// An ArchiveWriter writes an archive. It refuses records that are not consecutive.
 type ArchiveWriter struct {
 	w    io.Writer
 	info ArchiveInfo
 	last Head
 }
 
-// NewArchiveWriter writes the header of an archive of the records behind one, up to last.
+// NewArchiveWriter writes the header of an archive of the records after behind, up to last.
 func NewArchiveWriter(w io.Writer, behind Head, last uint64) (*ArchiveWriter, error) {
 	a := &ArchiveWriter{w: w, info: ArchiveInfo{Kind: archiveKind, First: behind.Seq + 1, Last: last, Prev: behind.Hash}, last: behind}
 	if last <= behind.Seq {
@@ -66,7 +66,7 @@ func (a *ArchiveWriter) line(v any) error {
 	return err
 }
 
-// after returns a *BreakError unless the record is the one behind last, and is what it was when its hash was made.
+// after returns a *BreakError unless the record follows last and matches its hash.
 func (r *AuditRecord) after(last Head) error {
 	want := last.Seq + 1
 	broken := func(format string, args ...any) error {
@@ -83,7 +83,7 @@ func (r *AuditRecord) after(last Head) error {
 	return nil
 }
 
-// ReadArchive reads an archive and verifies the chain in it. each, which may be nil, gets every record. Errors are ErrArchive, a
+// ReadArchive reads an archive and verifies its chain. each, which may be nil, is called with every record. Errors are ErrArchive, a
 // *BreakError, and those of reading.
 func ReadArchive(file io.Reader, each func(AuditRecord) error) (ArchiveInfo, error) {
 	sum := sha256.New()
@@ -130,7 +130,7 @@ func ReadArchive(file io.Reader, each func(AuditRecord) error) (ArchiveInfo, err
 	return info, nil
 }
 
-// strictly decodes one value of JSON without anything that its type does not know.
+// strictly decodes one JSON value and refuses unknown fields.
 func strictly(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

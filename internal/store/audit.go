@@ -19,14 +19,14 @@ import (
 const (
 	// MaxDetail is the most bytes of a record's Detail.
 	MaxDetail = 32 << 10
-	// MaxTogether is the most records that one change of intent takes along.
+	// MaxTogether is the most records that one change of intent may carry.
 	MaxTogether = 16
-	// maxRecordBytes is of all of them as they are stored, where some characters take more than they are: two thirds of what etcd takes
-	// in a request.
+	// maxRecordBytes bounds these together as stored, where some characters are escaped. It is two thirds of what etcd accepts in a
+	// request.
 	maxRecordBytes = 1 << 20
 )
 
-// An AuditRecord says what was done. Whoever appends sets Who to Detail, and may set Time; the rest is set by the store.
+// An AuditRecord says what was done. The caller sets the fields from Who to Detail, and may set Time; the store sets the rest.
 type AuditRecord struct {
 	Seq    uint64    `json:"seq"` // from 1
 	Time   time.Time `json:"time"`
@@ -36,17 +36,17 @@ type AuditRecord struct {
 	Object string    `json:"object,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	Detail string    `json:"detail,omitempty"`
-	Prev   string    `json:"prev"` // Hash of the record before, or empty in the first
+	Prev   string    `json:"prev"` // Hash of the record before it; empty in the first
 	Hash   string    `json:"hash"` // SHA-256 of all of the above, in hexadecimal
 }
 
-// A Head names the last record of a chain. Whoever keeps one elsewhere can prove later that nothing up to it was changed or cut off.
+// A Head names the last record of a chain. A copy kept elsewhere proves later that nothing up to it was changed or cut off.
 type Head struct {
-	Seq  uint64 `json:"seq"` // 0 is a chain without records
+	Seq  uint64 `json:"seq"` // 0 for a chain without records
 	Hash string `json:"hash"`
 }
 
-// An Audit is the chain of records of who did what.
+// An Audit is the chain of audit records.
 type Audit struct{ s *Store }
 
 // Audit returns the store's audit chain.
@@ -57,7 +57,8 @@ func (s *Store) auditKey(seq uint64) string {
 	return s.key(fmt.Sprintf("audit/rec/%020d", seq))
 }
 
-// sum is the record's hash: over each field in its order, texts with their length before them, so that no two records have the same bytes.
+// sum returns the record's hash. It covers each field in order, texts with their length before them, so that no two records give the same
+// bytes.
 func (r *AuditRecord) sum() string {
 	b := []byte("op25b audit 1\n")
 	b = binary.BigEndian.AppendUint64(b, r.Seq)
@@ -70,7 +71,7 @@ func (r *AuditRecord) sum() string {
 	return hex.EncodeToString(hash[:])
 }
 
-// Append adds a record to the chain and returns it as it stands there. Appends at the same time all succeed, one after the other.
+// Append adds a record to the chain and returns it as stored. Concurrent appends all succeed, one after the other.
 func (a *Audit) Append(ctx context.Context, rec AuditRecord) (AuditRecord, error) {
 	records := []AuditRecord{rec}
 	if err := a.s.admit(ctx, "append audit record", recordsSize(records), false); err != nil {
@@ -82,7 +83,7 @@ func (a *Audit) Append(ctx context.Context, rec AuditRecord) (AuditRecord, error
 	return records[0], nil
 }
 
-// Records returns up to limit records from a number on. Those that were moved into an archive are not among them.
+// Records returns up to limit records from a number on, without those that were moved into an archive.
 func (a *Audit) Records(ctx context.Context, from uint64, limit int) ([]AuditRecord, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: %d audit records: must be > 0", ErrInvalid, limit)
@@ -134,8 +135,8 @@ func decodeHead(kv *mvccpb.KeyValue) (Head, error) {
 	return head, nil
 }
 
-// commitRecorded makes a change and appends records in the same transaction: neither is without the other. The records are completed in
-// place. Appends by others only move where they are put. It returns what commit does of the change's own guards.
+// commitRecorded makes a change and appends records in the same transaction: both or neither. The records are completed in place.
+// Concurrent appends only change their position. It returns what commit returns for the change's own guards.
 func (s *Store) commitRecorded(ctx context.Context, c change, records []AuditRecord) (map[string]*mvccpb.KeyValue, error) {
 	if err := checkRecords(records); err != nil {
 		return nil, err
@@ -163,7 +164,7 @@ func (s *Store) commitRecorded(ctx context.Context, c change, records []AuditRec
 	}
 }
 
-// withRecords adds to a change that records are appended to the chain of which headKV is the head.
+// withRecords adds to a change the append of records to the chain with the head headKV.
 func (s *Store) withRecords(c change, headKV *mvccpb.KeyValue, records []AuditRecord) (change, error) {
 	head, err := decodeHead(headKV)
 	if err != nil {
@@ -202,7 +203,7 @@ func (s *Store) withRecords(c change, headKV *mvccpb.KeyValue, records []AuditRe
 	return c, nil
 }
 
-// recordsSize is about what records take in the store.
+// recordsSize estimates the bytes that records take in the store.
 func recordsSize(records []AuditRecord) (n int64) {
 	for i := range records {
 		r := &records[i]

@@ -10,14 +10,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// What of a store goes into a backup: the intent with its history, the audit chain and records. What lives with a controller does not
-// (ownerships, presences, its clock), nor what was seen of switches (statuses), nor the identity: a restored store gets one of its own.
+// A backup has the intent with its history, the audit chain and records. It does not have what belongs to running controllers (ownerships,
+// presences, clocks), the statuses of switches, or the identity: a restored store gets a new one.
 var (
 	backedUp    = []string{"intent/", "audit/", "rec/"}
 	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/"}
 )
 
-// Pages of a backup.
+// Sizes of the pages in which a backup is read.
 const (
 	backupPage    = 16      // keys, at first
 	maxBackupPage = 1024    // keys
@@ -36,7 +36,7 @@ func inBackup(key string) bool {
 	return in
 }
 
-// Backup writes the store as it is at one moment. Changes go on meanwhile.
+// Backup writes the store as it is at one moment. Changes may be made meanwhile.
 func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	g := s.Generation()
 	id, err := g.Identity(ctx)
@@ -76,7 +76,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	return info, nil
 }
 
-// backupPath writes the keys under a path as they were at a revision of etcd.
+// backupPath writes the keys under a path as of a revision of etcd.
 func (s *Store) backupPath(ctx context.Context, b *backupWriter, path string, at int64) error {
 	from, end, limit := s.key(path), clientv3.GetPrefixRangeEnd(s.key(path)), int64(backupPage)
 	for {
@@ -111,7 +111,7 @@ func (s *Store) backupPath(ctx context.Context, b *backupWriter, path string, at
 
 func (s *Store) backupKey(b *backupWriter, kv *mvccpb.KeyValue) error {
 	key := strings.TrimPrefix(string(kv.Key), s.cfg.Prefix)
-	if kv.Lease != 0 || !inBackup(key) { // what has a lease lives with its controller
+	if kv.Lease != 0 || !inBackup(key) { // keys with a lease belong to a running controller
 		return nil
 	}
 	return b.key(key, kv.Value)

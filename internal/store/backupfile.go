@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A backup is one line, frames, and the SHA-256 of all that. A frame is its kind, the lengths of its key and its value as 32 bits each, and
-// both. The first frame is the header, the last the end, and between them stands one for each key of the store.
+// A backup is one line, frames, and the SHA-256 of both. A frame is its kind, the lengths of its key and value as 32 bits each, the key and
+// the value. The first frame is the header and the last one the end; between them is one frame for each key.
 const (
 	backupMagic = "op25b store backup 1\n"
 
@@ -22,23 +22,23 @@ const (
 	frameKey    = 'K'
 	frameEnd    = 'E'
 
-	// maxBackupKey and maxBackupValue bound what is read of a frame: etcd takes no request of more than 1.5 MiB.
+	// maxBackupKey and maxBackupValue bound a frame: etcd accepts no request of more than 1.5 MiB.
 	maxBackupKey   = 4 << 10
 	maxBackupValue = 3 << 19
 )
 
-// ErrBackup is a file that is not a backup, or not a whole one.
+// ErrBackup means that a file is not a complete backup.
 var ErrBackup = errors.New("not a usable backup")
 
-// A BackupInfo says what a backup has.
+// A BackupInfo describes a backup.
 type BackupInfo struct {
-	// Made is when the backup was begun, and Store the identity of the store.
+	// Made is when the backup began, and Store is the identity of the store.
 	Made  time.Time `json:"made"`
 	Store string    `json:"store"`
-	// Revision is the newest of the intent, and Audit the last record of the chain.
+	// Revision is the newest revision of the intent, and Audit the last record of the chain.
 	Revision uint64 `json:"revision"`
 	Audit    Head   `json:"audit"`
-	// Keys and Bytes are of all that is stored.
+	// Keys and Bytes count everything in the backup.
 	Keys  int   `json:"keys,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`
 }
@@ -47,7 +47,7 @@ type BackupInfo struct {
 type backupWriter struct {
 	out *bufio.Writer
 	sum hash.Hash
-	w   io.Writer // both
+	w   io.Writer // writes to both the file and the hash
 	n   BackupInfo
 }
 
@@ -60,7 +60,7 @@ func newBackupWriter(w io.Writer, info BackupInfo) (*backupWriter, error) {
 	return b, b.note(frameHeader, info)
 }
 
-// note writes a frame that holds JSON.
+// note writes a frame with a JSON value.
 func (b *backupWriter) note(kind byte, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -102,11 +102,11 @@ func (b *backupWriter) close() error {
 	return b.out.Flush()
 }
 
-// A backupReader reads a backup. What it returns is not known to be whole before next has returned io.EOF.
+// A backupReader reads a backup. Its results are not known to be complete before next has returned io.EOF.
 type backupReader struct {
 	in   *bufio.Reader
 	sum  hash.Hash
-	r    io.Reader // in, and what is read goes into sum
+	r    io.Reader // reads from in, and adds what is read to sum
 	info BackupInfo
 	n    BackupInfo
 }
@@ -139,7 +139,7 @@ func newBackupReader(r io.Reader) (*backupReader, error) {
 	return b, nil
 }
 
-// next returns a key and its value, or io.EOF once the backup was found to be whole.
+// next returns a key and its value, or io.EOF once the backup has proved complete.
 func (b *backupReader) next() (string, []byte, error) {
 	kind, key, value, err := b.frame()
 	switch {
@@ -187,7 +187,7 @@ func (b *backupReader) frame() (kind byte, key string, value []byte, err error) 
 	return head[0], string(both[:keyLen]), both[keyLen:], nil
 }
 
-// cutOff makes an error of the end of a file that is not there yet.
+// cutOff turns an unexpected end of the file into ErrBackup.
 func cutOff(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: it is cut off", ErrBackup)

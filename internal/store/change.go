@@ -13,26 +13,26 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// errRefused is what commit returns when a guard does not hold.
+// errRefused is returned by commit when a guard does not hold.
 var errRefused = errors.New("refused")
 
-// A change is one transaction: then is done if all guards hold, and nothing otherwise.
+// A change is one transaction: the operations of then are made if all guards hold, and otherwise none.
 //
-// Its answer can be lost on the way, and the request made again. The witness, a key that then puts, tells whether an earlier attempt
-// was made after all: the guards fail then because of it.
+// Its answer can be lost, and the request is then made again. The witness, a key that then puts, shows whether an earlier attempt was made:
+// that attempt is why the guards fail.
 type change struct {
 	op      string
-	gen     *Generation // in which it was worked out; nil is the present one
+	gen     *Generation // in which the change was computed; nil for the present one
 	guards  []clientv3.Cmp
 	then    []clientv3.Op
 	witness string
-	value   string   // of the witness; no other writer puts the same
-	read    []string // keys to be read when a guard fails, to say which
+	value   string   // of the witness; no other writer puts the same value
+	read    []string // keys to read when a guard fails, to find out which
 }
 
-// commit makes the change and returns its revision, or errRefused with the keys that were to be read and exist.
+// commit makes the change and returns its revision, or errRefused with the values of the keys in read.
 //
-// A change that was worked out in a generation which has ended is refused with ErrReplaced.
+// A change that was computed in a generation which has ended is refused with ErrReplaced.
 func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb.KeyValue, error) {
 	g := c.gen
 	if g == nil {
@@ -69,7 +69,7 @@ func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb
 	return 0, found, errRefused
 }
 
-// get reads keys at one moment. The result has those that exist; the revision is that of the moment.
+// get reads keys at one moment. The result has the keys that exist, and the revision of that moment.
 func (s *Store) get(ctx context.Context, op string, keys ...string) (map[string]*mvccpb.KeyValue, int64, error) {
 	gets := make([]clientv3.Op, len(keys))
 	for i, key := range keys {
@@ -94,18 +94,18 @@ func keysOf(responses []*etcdserverpb.ResponseOp) map[string]*mvccpb.KeyValue {
 	return found
 }
 
-// unmoved is the guard that a key is as it was read; nil is a key that did not exist.
+// unmoved is the guard that a key is as it was read; nil stands for a key that did not exist.
 func unmoved(key string, kv *mvccpb.KeyValue) clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(key), "=", kv.GetModRevision())
 }
 
-// key is the name in etcd of what the store calls path.
+// key returns the name in etcd of a path in the store.
 func (s *Store) key(path string) string { return s.cfg.Prefix + path }
 
-// nonce makes a value one that no other writer puts.
+// nonce returns a value that no other writer puts.
 func nonce() string { return rand.Text() }
 
-// encode is JSON as it is stored: in one line, and < as it is.
+// encode returns the JSON that is stored: on one line, with < unescaped.
 func encode(v any) (string, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)

@@ -13,50 +13,50 @@ import (
 
 // Defaults of a Config.
 const (
-	// DefaultPrefix is before every key, so that other programs can use the same cluster.
+	// DefaultPrefix is the prefix of every key, so that other programs can use the same cluster.
 	DefaultPrefix = "/op25b/"
-	// DefaultTTL is how long an ownership outlives its holder: a second controller takes over 3 s after the first died, or 3.5 s, as
-	// etcd looks for leases that have expired twice a second.
+	// DefaultTTL is how long an ownership outlives its holder. A second controller takes over 3 s to 3.5 s after the first died, because
+	// etcd looks for expired leases twice a second.
 	DefaultTTL = 3 * time.Second
-	// DefaultTimeout bounds each request: an election of an etcd cluster takes 1 to 2 s, and may have to be repeated once.
+	// DefaultTimeout bounds each request. An election in an etcd cluster takes 1 to 2 s and may have to be repeated once.
 	DefaultTimeout = 5 * time.Second
-	// DefaultHistory is how many revisions of intent are kept. A changed line costs about 200 kB, so they are 200 MB.
+	// DefaultHistory is how many revisions of the intent are kept. A changed line costs about 200 kB, so that these take 200 MB.
 	DefaultHistory = 1000
-	// DefaultQuota is etcd's own default, 2 GiB, and MaxQuota the most that etcd advises.
+	// DefaultQuota is etcd's own default, 2 GiB. MaxQuota is the most that etcd recommends.
 	DefaultQuota = 2 << 30
 	MaxQuota     = 8 << 30
 )
 
-// minTTL is the shortest lease that etcd knows.
+// minTTL is the shortest lease that etcd grants.
 const minTTL = time.Second
 
-// A Config says where the store is. Exactly one of Dir and Endpoints is set.
+// A Config configures a store. Exactly one of Dir and Endpoints is set.
 type Config struct {
-	// Dir is the data directory of an embedded etcd. It is made if it does not exist, for this user alone.
+	// Dir is the data directory of an embedded etcd. It is created if missing, accessible to this user alone.
 	Dir string
-	// Endpoints are the clients' addresses of a cluster: host:port, or https://host:port.
+	// Endpoints are the client addresses of a cluster: host:port, or https://host:port.
 	Endpoints []string
-	// TLS is how to speak to Endpoints; nil is without TLS.
+	// TLS is the TLS configuration for Endpoints; nil means plaintext.
 	TLS *tls.Config
-	// Prefix is before every key; DefaultPrefix if empty.
+	// Prefix is the prefix of every key; DefaultPrefix if empty.
 	Prefix string
 	// Logger may be nil.
 	Logger *zap.Logger
-	// Now is the clock, of times that are stored and of ownership. time.Now if nil; for ownership its monotonic reading counts.
+	// Now is the clock for stored times and for ownership, which uses its monotonic reading. time.Now if nil.
 	Now func() time.Time
 
-	// TTL is how long ownership and presence outlive their holder, at least 1 s and rounded up to whole seconds. An etcd cluster may
-	// want more than that: 2 s with its default election timeout. DefaultTTL if 0.
+	// TTL is how long ownership and presence outlive their holder: at least 1 s, rounded up to whole seconds; DefaultTTL if 0. An etcd
+	// cluster may require more: 2 s with its default election timeout.
 	TTL time.Duration
-	// Timeout bounds each request to the cluster beside its context; DefaultTimeout if 0.
+	// Timeout bounds each request to the cluster, in addition to its context; DefaultTimeout if 0.
 	Timeout time.Duration
-	// History is how many revisions of intent are kept; DefaultHistory if 0.
+	// History is how many revisions of the intent are kept; DefaultHistory if 0.
 	History int
-	// Quota is the size of the embedded etcd's database, in bytes, from MinQuota to MaxQuota; DefaultQuota if 0. Space says what it bounds.
+	// Quota is the size of the embedded etcd's database in bytes, from MinQuota to MaxQuota; DefaultQuota if 0. See Space.
 	Quota int64
 }
 
-// withDefaults returns the configuration with nothing left open, or ErrConfig.
+// withDefaults returns the configuration with all defaults set, or ErrConfig.
 func (c Config) withDefaults() (Config, error) {
 	fail := func(format string, args ...any) (Config, error) {
 		return Config{}, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))

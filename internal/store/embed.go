@@ -14,30 +14,31 @@ import (
 	"go.uber.org/zap"
 )
 
-// How the embedded etcd is run.
+// How the embedded etcd runs.
 const (
-	// A cluster of one elects itself: it need not wait long for others, and is ready in 0.2 s.
+	// A cluster of one member elects itself: it need not wait for others, and is ready in 0.2 s.
 	tickMs, electionMs = 50, 250
-	// compaction drops the past of keys after 10 minutes. History of intent does not depend on it: each revision has its own key.
+	// compaction drops the past of keys after 10 minutes. The history of the intent does not depend on it, because each revision has its
+	// own key.
 	compaction = "10m"
-	// defragmentMiB is how much must be free in the file to be given back at the next start.
+	// defragmentMiB is how much of the file must be free for the next start to shrink it.
 	defragmentMiB = 64
-	// readyWithin is how long etcd may take to start with a small database, and stillEvery how often it is said that it has not.
+	// readyWithin is how long etcd may take to start with a small database. stillEvery is how often a longer start is logged.
 	readyWithin, stillEvery = time.Minute, 10 * time.Second
-	// closeWithin is how long etcd may take to stop, and failedWithin how long one that has failed.
+	// closeWithin is how long etcd may take to stop. failedWithin applies once it has failed.
 	closeWithin, failedWithin = 10 * time.Second, time.Second
-	// maxSocketPath is shorter than the shortest sun_path among Unix systems, 104 bytes.
+	// maxSocketPath is below the shortest sun_path of Unix systems, 104 bytes.
 	maxSocketPath = 100
 )
 
-// An embedded is an etcd in this process. No other user can reach it: it listens on one unix socket in a directory that only this user
-// may enter, and has no port for peers.
+// An embedded is an etcd in this process. No other user can reach it: it listens on one unix socket in a directory that only this user may
+// enter, and has no port for peers.
 type embedded struct {
 	etcd     *embed.Etcd
 	endpoint string
 	hard     int64 // etcd's quota: see Space
 	mishap   *mishap
-	release  []func() // undone in reverse order
+	release  []func() // called in reverse order
 }
 
 func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
@@ -58,7 +59,7 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 		return nil, err
 	}
 	client := url.URL{Scheme: "unix", Path: socket}
-	peer := url.URL{Scheme: "unix", Host: "nobody"} // has to be named, and is never dialed
+	peer := url.URL{Scheme: "unix", Host: "nobody"} // etcd requires a name, and never dials it
 	c := embed.NewConfig()
 	c.Dir = filepath.Join(cfg.Dir, "etcd")
 	c.ListenPeerUrls, c.AdvertisePeerUrls = nil, []url.URL{peer}
@@ -82,8 +83,8 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 	return e, nil
 }
 
-// launch starts etcd and waits until it is ready. It says every few seconds that it still waits, and gives up after a time that grows with
-// the database, of which etcd reads all.
+// launch starts etcd and waits until it is ready. It logs every few seconds that it still waits. The time limit grows with the database,
+// all of which etcd reads.
 func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size int64) error {
 	most := readyWithin + time.Duration(size/(16<<20))*time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("etcd is not ready after %v", most))
@@ -133,7 +134,7 @@ func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size
 	}
 }
 
-// lock keeps every other store off the directory. etcd's own lock would wait for the other to end.
+// lock keeps every other store off the directory. etcd's own lock would wait for the other process to end.
 func (e *embedded) lock(path string) error {
 	l, err := fileutil.TryLockFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	switch {
@@ -146,7 +147,7 @@ func (e *embedded) lock(path string) error {
 	return nil
 }
 
-// socket chooses the path of the socket: in the data directory, or, where that would be too long for the system, in one of its own.
+// socket chooses the path of the socket: in the data directory, or in a directory of its own where that path is too long for the system.
 func (e *embedded) socket(dir string) (string, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -168,7 +169,7 @@ func (e *embedded) socket(dir string) (string, error) {
 	return path, nil
 }
 
-// close ends etcd and reports whether it did within closeWithin: parts of one that has failed wait for each other.
+// close stops etcd and reports whether it stopped within closeWithin: parts of a failed etcd wait for each other.
 func (e *embedded) close() bool {
 	closed := make(chan struct{})
 	go func() {
@@ -191,22 +192,22 @@ func (e *embedded) close() bool {
 	}
 }
 
-// stop ends what start has begun; it may be nil or half started.
+// stop ends what start has begun. The receiver may be nil or half started.
 func (e *embedded) stop() {
 	if e == nil {
 		return
 	}
 	if e.etcd != nil && !e.close() {
-		return // it still has the directory; the process is about to end
+		return // etcd still has the directory; the process is about to end
 	}
 	for i := len(e.release) - 1; i >= 0; i-- {
 		e.release[i]()
 	}
 }
 
-// hardQuota is the quota that etcd is given for a database of a size: the reserve above the configured one, or above what there is already.
+// hardQuota is the quota given to etcd for a database of a size: the configured quota or the present size, whichever is larger, plus the
+// reserve.
 //
-// What is stored ends at the configured quota. etcd bounds the file, free pages included, and a file only gets smaller when the database is
-// copied, for which leases would be lost: see makeRoom. The store opens in any case, so that what is too much can be moved out, and
-// phases can be changed.
+// Content ends at the configured quota. etcd bounds the file, free pages included, and a file only shrinks when the database is copied,
+// which would lose leases: see makeRoom. So the store opens in any case, and content can be moved out and phases changed.
 func hardQuota(quota, size int64) int64 { return max(quota, size) + Space{Quota: quota}.reserve() }

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Opening.
+// Errors of opening.
 var (
-	// ErrConfig is returned by Open for a Config that cannot work; nothing has been opened.
+	// ErrConfig is returned by Open for a Config that cannot work. Nothing was opened.
 	ErrConfig = errors.New("invalid configuration")
 	// ErrInUse is returned by Open, at once, for a data directory that another store has open.
 	ErrInUse = errors.New("data directory in use")
@@ -16,31 +16,31 @@ var (
 	ErrDamaged = errors.New("the data directory is damaged")
 )
 
-// Reaching the cluster.
+// Errors of reaching the cluster.
 var (
-	// ErrNoQuorum is returned when no majority of the cluster has answered in time. A change that ends so was made
-	// wholly or not at all: read back to know which.
+	// ErrNoQuorum is returned when no majority of the cluster has answered in time. The change was made completely or not at all: read back
+	// to find out.
 	ErrNoQuorum = errors.New("no quorum")
 	// ErrFailed is the kind of BreakdownError.
 	ErrFailed = errors.New("the store has failed")
-	// ErrFull is returned for a change when the database has reached its quota; what is stored can still be read.
+	// ErrFull is returned for a change when the database has reached its quota. Reading still works.
 	ErrFull = errors.New("store is full")
-	// ErrReplaced is returned for a change that was worked out from a store which is another one by now: restored from a backup, or begun
-	// anew. Nothing was changed: read again.
+	// ErrReplaced is returned for a change that was computed from a store which has been replaced since, by a backup or an empty store.
+	// Nothing was changed: read again.
 	ErrReplaced = errors.New("the store was replaced")
-	// ErrRestoring is returned while a backup is being restored into the store, or after that was broken off.
+	// ErrRestoring is returned while a backup is being restored into the store, and after such a restore was interrupted.
 	ErrRestoring = errors.New("the store is being restored")
-	// ErrClosed is returned for everything once the store is closed.
+	// ErrClosed is returned for every request once the store is closed.
 	ErrClosed = errors.New("store closed")
 )
 
-// Changing.
+// Errors of changes.
 var (
-	// ErrInvalid is a request that cannot be stored as it is; nothing has been sent.
+	// ErrInvalid is returned for a request that cannot be stored as it is. Nothing was sent.
 	ErrInvalid = errors.New("invalid request")
 	// ErrStale is the kind of StaleError.
 	ErrStale = errors.New("not the current revision")
-	// ErrUnchanged is a change of intent that changes nothing.
+	// ErrUnchanged is returned for a change of intent that changes nothing.
 	ErrUnchanged = errors.New("nothing to change")
 	// ErrConflict is the kind of ConflictError.
 	ErrConflict = errors.New("changed by another hand")
@@ -50,21 +50,21 @@ var (
 	ErrLost = errors.New("ownership lost")
 )
 
-// Reading.
+// Errors of reading.
 var (
-	// ErrNotFound is a record or a revision that the store does not have.
+	// ErrNotFound is returned for a record or a revision that the store does not have.
 	ErrNotFound = errors.New("not found")
-	// ErrCorrupt is stored content that is not what was stored.
+	// ErrCorrupt means that stored content differs from what was stored.
 	ErrCorrupt = errors.New("stored content is damaged")
 	// ErrBroken is the kind of BreakError.
 	ErrBroken = errors.New("audit chain broken")
 )
 
-// An Error says which request to which cluster failed, and why. Kind is one of the sentinels above, or nil when none fits; Err is what
-// etcd, gRPC or the context said. Both are found by errors.Is and errors.As.
+// An Error is a failed request to a cluster. Kind is one of the sentinels above, or nil when none fits. Err is the error of etcd, gRPC or
+// the context. errors.Is and errors.As find both.
 type Error struct {
 	Endpoints []string
-	Op        string // what was asked for, such as "put intent"
+	Op        string // the request, such as "put intent"
 	Kind      error
 	Err       error
 }
@@ -78,7 +78,7 @@ func (e *Error) Error() string {
 	return text + e.Err.Error()
 }
 
-// Unwrap returns Kind and Err, as far as they are set.
+// Unwrap returns Kind and Err where they are set.
 func (e *Error) Unwrap() []error {
 	if e.Kind == nil {
 		return []error{e.Err}
@@ -86,13 +86,13 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Err}
 }
 
-// A StaleError is a change of intent that was made on another revision than the current one.
+// A StaleError is returned for a change of intent that was made on another revision than the current one.
 type StaleError struct {
 	Base    uint64 // the revision that the change was made on
 	Current uint64
 }
 
-// Error names both revisions and the way out.
+// Error names both revisions and how to proceed.
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("the change was made on revision %d, the current revision is %d: look at what changed between them, and make it on %d",
 		e.Base, e.Current, e.Current)
@@ -101,14 +101,14 @@ func (e *StaleError) Error() string {
 // Unwrap returns ErrStale.
 func (e *StaleError) Unwrap() error { return ErrStale }
 
-// A ConflictError is a write of a record that was changed, made or deleted since its writer read it.
+// A ConflictError is returned for a write of a record that was changed, created or deleted since its writer read it.
 type ConflictError struct {
 	Kind, Name string
-	Expected   int64 // the record's revision as the writer knows it; 0 is a record that does not exist
-	Actual     int64 // the record's revision
+	Expected   int64 // the version that the writer has read; 0 for a record that does not exist
+	Actual     int64 // the present version
 }
 
-// Error names the record and both revisions.
+// Error names the record and both versions.
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("%s %q: %v: it was expected %s, and is %s", e.Kind, e.Name, ErrConflict, atRevision(e.Expected), atRevision(e.Actual))
 }
@@ -123,7 +123,7 @@ func atRevision(rev int64) string {
 	return fmt.Sprintf("at revision %d", rev)
 }
 
-// An OwnedError is an ownership that another holder has.
+// An OwnedError is returned for an ownership that another holder has.
 type OwnedError struct {
 	Kind, Name string
 	Holder     string
@@ -138,10 +138,10 @@ func (e *OwnedError) Error() string {
 // Unwrap returns ErrOwned.
 func (e *OwnedError) Unwrap() error { return ErrOwned }
 
-// A BreakError is the first place where the audit chain is not what was appended.
+// A BreakError is the first record at which the audit chain is not what was appended.
 type BreakError struct {
 	Seq  uint64 // the number of the record
-	What string // what is wrong with it
+	What string // the defect
 }
 
 // Error renders `audit record 7: audit chain broken: ...`.

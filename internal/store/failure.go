@@ -12,17 +12,17 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// A mishap is why an embedded etcd cannot go on. etcd tells of it by a log entry that ends the process, such as
-// `failed to save Raft hard state and entries`; here it ends the goroutine of etcd that wrote it, and the store.
+// A mishap is the reason why an embedded etcd cannot go on. etcd reports it with a log entry that ends the process, such as `failed to save
+// Raft hard state and entries`. Here it ends only the goroutine of etcd that logged it, and the store.
 type mishap struct {
 	once    sync.Once
-	happens chan struct{} // closed when it has happened
+	happens chan struct{} // closed when etcd has failed
 	why     error         // set before happens is closed
 }
 
 func newMishap() *mishap { return &mishap{happens: make(chan struct{})} }
 
-// tell is the first that counts.
+// tell records why. Only the first call counts.
 func (m *mishap) tell(why error) {
 	m.once.Do(func() {
 		m.why = why
@@ -30,7 +30,7 @@ func (m *mishap) tell(why error) {
 	})
 }
 
-// err is why etcd cannot go on, or nil.
+// err returns why etcd cannot go on, or nil.
 func (m *mishap) err() error {
 	select {
 	case <-m.happens:
@@ -40,13 +40,13 @@ func (m *mishap) err() error {
 	}
 }
 
-// logger is the logger for etcd. What etcd returns as an error the store reports, and the rest is of no use to an operator; so that only
-// the entries that would end the process are heard.
+// logger returns the logger for etcd. The store reports what etcd returns as errors, and other entries do not help an operator. So only
+// entries that would end the process are handled.
 func (m *mishap) logger() *zap.Logger {
 	return zap.New(zapcore.NewNopCore(), zap.WithFatalHook(m), zap.WithPanicHook(m))
 }
 
-// OnWrite takes an entry that would end the process. Behind it etcd does not expect to go on: the goroutine ends.
+// OnWrite handles an entry that would end the process. etcd does not expect it to return, so that it ends the goroutine.
 func (m *mishap) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	why := errors.New(e.Message)
 	for _, f := range fields {
@@ -60,13 +60,13 @@ func (m *mishap) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 
 var _ zapcore.CheckWriteHook = (*mishap)(nil)
 
-// A BreakdownError is an embedded etcd that has stopped by itself, or does not start.
+// A BreakdownError means that an embedded etcd has stopped by itself or did not start.
 type BreakdownError struct {
 	Dir string
-	Err error // what etcd said
+	Err error // the error of etcd
 }
 
-// Error names the directory, what etcd said, what is known of changes, and what to do.
+// Error names the directory, etcd's error, what is known of pending changes, and what to do.
 func (e *BreakdownError) Error() string {
 	text := fmt.Sprintf("the store in %s has failed: %v. A change that was under way is stored or not: op25b history tells once the controller runs again. ", e.Dir, e.Err)
 	if errors.Is(e.Err, syscall.ENOSPC) || errors.Is(e.Err, syscall.EDQUOT) {
@@ -75,13 +75,13 @@ func (e *BreakdownError) Error() string {
 	return text + "Start op25b serve again; if it fails again, look at that disk, and bring a backup back with op25b store restore"
 }
 
-// Unwrap returns ErrFailed, ErrClosed and Err: nothing is answered any more.
+// Unwrap returns ErrFailed, ErrClosed and Err: every request fails from now on.
 func (e *BreakdownError) Unwrap() []error { return []error{ErrFailed, ErrClosed, e.Err} }
 
 var _ error = (*BreakdownError)(nil)
 
-// Run returns nil when ctx ends, or a *BreakdownError as soon as an embedded etcd has failed. The store has then ended every watch and
-// request; what remains is to Close it.
+// Run returns nil when ctx ends, or a *BreakdownError as soon as an embedded etcd has failed. By then the store has ended every watch and
+// request; the caller must still Close it.
 func (s *Store) Run(ctx context.Context) error {
 	if s.server == nil {
 		<-ctx.Done()
@@ -103,7 +103,7 @@ func (s *Store) Failure() error {
 	return &BreakdownError{Dir: s.cfg.Dir, Err: s.server.mishap.err()}
 }
 
-// endWithServer ends the store with its etcd: nothing is answered any more.
+// endWithServer ends the store with its etcd.
 func (s *Store) endWithServer() {
 	select {
 	case <-s.server.mishap.happens:

@@ -10,22 +10,21 @@ import (
 	"go.uber.org/zap"
 )
 
-// followPause is between two attempts to read what has been missed: no more than ten a second while the cluster is away.
+// followPause is the pause between two attempts to read missed changes: at most ten a second while the cluster is unreachable.
 const followPause = 100 * time.Millisecond
 
-// An update is what etcd has told about keys.
+// An update is a set of changes of keys that etcd has reported.
 type update struct {
-	gen   *Generation         // in which this was told
-	whole bool                // kvs are all keys there are: what is not among them is gone
-	rev   int64               // of the store, at which this is so
+	gen   *Generation         // in which this was reported
+	whole bool                // kvs has all keys: those missing from it are gone
+	rev   int64               // the revision of etcd at which this holds
 	kvs   []*mvccpb.KeyValue  // put
 	gone  map[string]struct{} // deleted
 }
 
-// follow tells of a key, or of all keys under a path that ends in a slash: first of all there are, then of every change. Where changes
-// have been missed, because they were compacted or no member could be reached, it tells of all there are again, as it does when the store
-// was replaced. The channel is closed
-// when ctx ends or the store is closed.
+// follow sends the keys at or under a path: at first all of them, and then every change. A path that ends in a slash stands for all keys
+// under it. All keys are sent again where changes were missed, because they were compacted or no member could be reached, and when the
+// store was replaced. The channel is closed when ctx ends or the store is closed.
 func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	out := make(chan update)
 	follow := func() {
@@ -56,10 +55,10 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	return out
 }
 
-// tail tells of changes from a revision on, until one is missed or the generation ends: in a replaced store a watch from a revision that is
-// still to come would tell nothing.
+// tail sends the changes from a revision on, until one is missed or the generation ends. In a replaced store, a watch from a revision that
+// is still to come would stay silent.
 func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64, opts []clientv3.OpOption, out chan<- update) error {
-	// A member that is cut off from the others would stay silent: rather ask another.
+	// A member that is cut off from the others would stay silent. This makes the client ask another one.
 	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	defer context.AfterFunc(g.ctx, cancel)()
@@ -77,7 +76,7 @@ func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64,
 	return ctx.Err()
 }
 
-// changes is what a response tells of each key in the end.
+// changes returns the last change of each key in a response.
 func changes(resp clientv3.WatchResponse) update {
 	last := make(map[string]*clientv3.Event, len(resp.Events))
 	for _, e := range resp.Events {
@@ -108,20 +107,20 @@ func tell(ctx context.Context, out chan<- update, u update) bool {
 	}
 }
 
-// A mailbox is what follows have come to since it was last emptied.
+// A mailbox merges updates until the receiver takes the result.
 type mailbox[V any] interface {
-	merge(update) bool // reports whether there is something to tell
+	merge(update) bool // reports whether there is something to send
 	value() V
 	sent() // the value was received
 }
 
-// deliver passes on, whenever the receiver is ready, what updates have come to: a slow receiver gets less, never something old.
+// deliver sends the merged updates whenever the receiver is ready. A slow receiver gets fewer values, and never an old one.
 func deliver[V any](s *Store, in <-chan update, box mailbox[V]) <-chan V {
 	out := make(chan V)
 	pass := func() {
 		defer close(out)
 		var v V
-		var ready chan<- V // nil while there is nothing to tell
+		var ready chan<- V // nil while there is nothing to send
 		for {
 			select {
 			case u, ok := <-in:

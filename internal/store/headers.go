@@ -10,10 +10,11 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// Every answer of etcd has a header with the id of its cluster and with its revision. Here all of them pass one check: another cluster, or
-// a revision below one that was known before the request was sent, means that the store was replaced.
+// Every answer of etcd has a header with the id of its cluster and its revision. All answers pass one check here. Another cluster, or a
+// revision below one that was known before the request was sent, means that the store was replaced.
 
-// redialBackoff is how often a member is dialed again. gRPC's own pauses grow to two minutes, for which a store that is back would stay away.
+// redialBackoff is how often a member is dialed again. gRPC's own pauses grow to two minutes, during which a store that is back would stay
+// unused.
 var redialBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
 // A sight is what was known when a request was sent.
@@ -23,22 +24,22 @@ type sight struct {
 }
 
 func (s *Store) sight() sight {
-	s.standing.mu.Lock()
-	defer s.standing.mu.Unlock()
-	return sight{s.standing.gen, s.standing.high}
+	s.etcdState.mu.Lock()
+	defer s.etcdState.mu.Unlock()
+	return sight{s.etcdState.gen, s.etcdState.high}
 }
 
-// observe checks a header. An answer that is not linearizable may come from a member that lags behind: then the sentinel looks.
+// observe checks a header. An answer that is not linearizable may come from a member that lags behind; in that case the sentinel checks.
 func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizable bool) {
 	if h == nil || h.ClusterId == 0 {
 		return
 	}
-	st := &s.standing
+	st := &s.etcdState
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	switch {
 	case st.gen != before.gen:
-		return // sent in another generation: it says nothing of this one
+		return // sent in another generation: it means nothing for this one
 	case st.cluster == 0:
 		st.cluster = h.ClusterId
 	case st.cluster != h.ClusterId:
@@ -56,7 +57,7 @@ func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizab
 	st.high = max(st.high, h.Revision)
 }
 
-// linearizable reports whether the answer to a request has a revision that no later answer may be below.
+// linearizable reports whether no later answer may have a lower revision than the answer to a request.
 func linearizable(req any) bool {
 	switch r := req.(type) {
 	case *etcdserverpb.RangeRequest:
@@ -71,7 +72,7 @@ type headed interface {
 	GetHeader() *etcdserverpb.ResponseHeader
 }
 
-// dialOptions make every answer pass observe.
+// dialOptions pass every answer through observe.
 func (s *Store) dialOptions() []grpc.DialOption {
 	unary := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		before := s.sight()
@@ -93,7 +94,7 @@ func (s *Store) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithConnectParams(redial), grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
 }
 
-// An observed is a stream of watches or renewals.
+// An observed is a stream of watch responses or lease renewals.
 type observed struct {
 	grpc.ClientStream
 	s      *Store
@@ -102,7 +103,7 @@ type observed struct {
 
 var _ grpc.ClientStream = (*observed)(nil)
 
-// RecvMsg receives and checks.
+// RecvMsg receives and checks a message.
 func (o *observed) RecvMsg(m any) error {
 	err := o.ClientStream.RecvMsg(m)
 	if answer, ok := m.(headed); ok && err == nil {

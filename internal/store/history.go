@@ -13,13 +13,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// A Snapshot is a revision and its documents by path.
+// A Snapshot is a revision with its documents by path.
 type Snapshot struct {
 	Revision
 	Documents map[string][]byte
 }
 
-// Head returns the current revision; its Number is 0 as long as there was no change.
+// Head returns the current revision. Its Number is 0 before the first change.
 func (rs *Revisions) Head(ctx context.Context) (Revision, error) {
 	found, _, err := rs.s.get(ctx, "read intent", rs.headKey())
 	if err != nil {
@@ -29,7 +29,7 @@ func (rs *Revisions) Head(ctx context.Context) (Revision, error) {
 	return rec.Revision, err
 }
 
-// At returns a revision with its documents, or ErrNotFound if there is none, or none any more.
+// At returns a revision with its documents, or ErrNotFound if the store does not have it or no longer keeps it.
 func (rs *Revisions) At(ctx context.Context, revision uint64) (Snapshot, error) {
 	for {
 		rec, _, at, err := rs.revision(ctx, revision)
@@ -57,7 +57,7 @@ func (rs *Revisions) Revision(ctx context.Context, revision uint64) (Revision, e
 	return rec.Revision, err
 }
 
-// History returns up to limit revisions before a revision, or from the current one on if before is 0, the newest first.
+// History returns up to limit revisions before a revision, the newest first. If before is 0, it begins with the current one.
 func (rs *Revisions) History(ctx context.Context, before uint64, limit int) ([]Revision, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: history of %d revisions: must be > 0", ErrInvalid, limit)
@@ -83,7 +83,7 @@ func (rs *Revisions) History(ctx context.Context, before uint64, limit int) ([]R
 	return revisions, nil
 }
 
-// A DocumentDiff is how one document differs between two revisions.
+// A DocumentDiff is the difference of one document between two revisions.
 type DocumentDiff struct {
 	Path    string
 	Added   bool   // the first revision does not have it
@@ -91,7 +91,7 @@ type DocumentDiff struct {
 	Unified string // in the unified format
 }
 
-// Diff returns the documents that differ between two revisions, in the order of their paths. Revision 0 has none. Errors are those of At.
+// Diff returns the documents that differ between two revisions, ordered by path. Revision 0 has none. Errors are those of At.
 func (rs *Revisions) Diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
 	for {
 		diffs, err := rs.diff(ctx, a, b)
@@ -119,7 +119,7 @@ func (rs *Revisions) diff(ctx context.Context, a, b uint64) ([]DocumentDiff, err
 		}
 		*side.contents, at = m.contents(), rev
 	}
-	// What has the same pieces is the same and need not be read.
+	// Documents with the same pieces are equal and need not be read.
 	paths := make(map[string]*DocumentDiff)
 	for path, pieces := range from {
 		if other, ok := to[path]; !ok || !slices.Equal(pieces, other) {
@@ -145,7 +145,7 @@ func (rs *Revisions) diff(ctx context.Context, a, b uint64) ([]DocumentDiff, err
 	diffs := make([]DocumentDiff, 0, len(paths))
 	for path, d := range paths {
 		text := diff.Diff(sideName(path, a, d.Added), old[path], sideName(path, b, d.Removed), now[path])
-		_, unified, _ := strings.Cut(string(text), "\n") // the first line is the command's
+		_, unified, _ := strings.Cut(string(text), "\n") // the first line is the diff command
 		d.Unified = unified
 		diffs = append(diffs, *d)
 	}
@@ -160,9 +160,9 @@ func sideName(path string, revision uint64, none bool) string {
 	return fmt.Sprintf("%s@%d", path, revision)
 }
 
-// Watch tells of the current revision if it is newer than after, and of every newer one as soon as etcd tells; a slow receiver gets the
-// newest. Compaction and a lost connection lose nothing. When the store was replaced it tells what is current there, also if its number is
-// lower; 0 is a store without intent. The channel is closed when ctx ends or the store is closed.
+// Watch sends the current revision if it is newer than after, and then every newer one; a slow receiver gets the newest. Compaction and a
+// lost connection lose nothing. When the store was replaced, Watch sends the current revision there even if its number is lower; 0 means a
+// store without intent. The channel is closed when ctx ends or the store is closed.
 func (rs *Revisions) Watch(ctx context.Context, after uint64) <-chan Revision {
 	return deliver(rs.s, rs.s.follow(ctx, rs.headKey()), mailbox[Revision](&headBox{rs: rs, after: after}))
 }
@@ -171,7 +171,7 @@ type headBox struct {
 	rs     *Revisions
 	gen    *Generation
 	after  uint64
-	anew   bool // the store was replaced since: what counts is told, whatever its number
+	anew   bool // the store was replaced: its revision is sent, whatever its number
 	newest Revision
 }
 
@@ -194,7 +194,7 @@ func (b *headBox) merge(u update) bool {
 func (b *headBox) value() Revision { return b.newest }
 func (b *headBox) sent()           { b.after, b.anew = b.newest.Number, false }
 
-// revision reads the record of a revision, with its key, and the revision of etcd at which it was so.
+// revision reads the record of a revision, its key, and the revision of etcd at which it was read.
 func (rs *Revisions) revision(ctx context.Context, number uint64) (revisionRecord, *mvccpb.KeyValue, int64, error) {
 	key := rs.revisionKey(number)
 	found, at, err := rs.s.get(ctx, "read intent", key, rs.headKey())
@@ -211,7 +211,7 @@ func (rs *Revisions) revision(ctx context.Context, number uint64) (revisionRecor
 	return rec, found[key], at, err
 }
 
-// manifest reads the list of a revision's documents, as it was at a revision of etcd, or is if that is 0.
+// manifest reads the list of a revision's documents as of a revision of etcd; 0 means now.
 func (rs *Revisions) manifest(ctx context.Context, at int64, rec revisionRecord) (manifest, error) {
 	if rec.Number == 0 {
 		return nil, nil
@@ -230,7 +230,7 @@ func decodeManifest(content []byte) (m manifest, err error) {
 	return m, nil
 }
 
-// contents is the pieces of each document by its path.
+// contents returns the pieces of each document by path.
 func (m manifest) contents() map[string][]piece {
 	contents := make(map[string][]piece, len(m))
 	for _, d := range m {

@@ -11,19 +11,19 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A Holding is an ownership as anybody may see it in the store.
+// A Holding is an ownership as the store shows it to every reader.
 type Holding struct {
 	Name   string // of the thing
 	Holder string
 	Epoch  uint64
-	// Alive reports whether the holder is present under the lease that it owns the thing with. A holder that was killed and came back under
-	// its name is present under another lease: the ownership is its past's, until the old lease expires.
+	// Alive reports whether the holder is present under the lease of the ownership. A holder that was killed and came back under the same
+	// name is present under another lease: the ownership belongs to its earlier process until the old lease expires.
 	Alive bool
 	// Mine reports whether the ownership is under the lease of this Store.
 	Mine bool
 }
 
-// Holdings returns the ownerships of a kind in the order of the things' names.
+// Holdings returns the ownerships of a kind, ordered by name.
 func (s *Store) Holdings(ctx context.Context, kind string) ([]Holding, error) {
 	h := s.newHoldings(kind)
 	resp, err := ask(ctx, s, "list owners", func(ctx context.Context) (*clientv3.TxnResponse, error) {
@@ -37,8 +37,8 @@ func (s *Store) Holdings(ctx context.Context, kind string) ([]Holding, error) {
 	return h.list(), nil
 }
 
-// WatchHoldings tells of the ownerships of a kind, at first and after every change of them or of who is present; a slow receiver gets the
-// newest. The channel is closed when ctx ends or the store is closed.
+// WatchHoldings sends the ownerships of a kind, at first and whenever they or the members change; a slow receiver gets the newest. The
+// channel is closed when ctx ends or the store is closed.
 func (s *Store) WatchHoldings(ctx context.Context, kind string) <-chan []Holding {
 	out := make(chan []Holding)
 	ctx, cancel := context.WithCancel(ctx)
@@ -47,7 +47,7 @@ func (s *Store) WatchHoldings(ctx context.Context, kind string) <-chan []Holding
 	pass := func() {
 		defer close(out)
 		defer cancel()
-		var ready chan<- []Holding // nil while there is nothing to tell
+		var ready chan<- []Holding // nil while there is nothing to send
 		var v []Holding
 		var ownedBegun, presentBegun bool
 		for {
@@ -80,10 +80,10 @@ func (s *Store) WatchHoldings(ctx context.Context, kind string) <-chan []Holding
 	return out
 }
 
-// holdings are the keys that tell of ownerships.
+// holdings are the keys from which ownerships are read.
 type holdings struct {
 	s              *Store
-	own, member    string // where they are
+	own, member    string // the paths of the keys
 	owned, present map[string]*mvccpb.KeyValue
 }
 
@@ -94,7 +94,7 @@ func (s *Store) newHoldings(kind string) *holdings {
 	}
 }
 
-// merge takes an update into what is known of the keys under a path.
+// merge applies an update to the known keys under a path.
 func merge(known map[string]*mvccpb.KeyValue, u update, path string) {
 	if u.whole {
 		clear(known)
@@ -116,7 +116,7 @@ func (h *holdings) list() []Holding {
 		kv := h.owned[name]
 		var v ownerValue
 		if json.Unmarshal(kv.Value, &v) != nil {
-			continue // not ours to read
+			continue // not a key of this package
 		}
 		present := h.present[v.Holder]
 		all = append(all, Holding{
@@ -128,7 +128,7 @@ func (h *holdings) list() []Holding {
 	return all
 }
 
-// PutFor writes a record that is gone after a time, unless it is written again before. It is under no ownership.
+// PutFor writes a record that expires unless it is written again in time. It is under no ownership.
 func (r *Records[T]) PutFor(ctx context.Context, name string, v T, seconds int64) error {
 	value, err := r.value(name, v)
 	if err != nil {

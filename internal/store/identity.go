@@ -13,52 +13,52 @@ import (
 	"go.uber.org/zap"
 )
 
-// An Identity names one store for as long as its history is one. It is a record in the store itself: made at the first use, and made
-// anew whenever the store was found to be replaced, so that two stores whose revisions have the same numbers are never taken for one.
+// An Identity identifies a store for as long as its history continues. It is a record in the store, made at the first use, and made again
+// whenever the store was found to be replaced. So two stores whose revisions have the same numbers are never confused.
 type Identity struct {
 	ID string `json:"id"`
 	// Made is when the identity was made, by the clock of the controller that made it.
 	Made time.Time `json:"made"`
-	// Was is the identity that this one replaced, or empty in a store that began empty.
+	// Was is the identity that this one replaced; empty in a store that began empty.
 	Was string `json:"was,omitempty"`
-	// Restoring is set while a backup is being restored into the store: what it holds is not whole.
+	// Restoring is set while a backup is being restored: the content is incomplete.
 	Restoring bool `json:"restoring,omitempty"`
 }
 
 func (s *Store) identityKey() string { return s.key("store/id") }
 
-// A Generation is the time during which this process knows the store as one and the same. It ends when etcd turns out to be another
-// cluster, or to have gone back in time, or to have another identity. Whatever was read in a generation is void after its end.
+// A Generation is the time during which this process knows the store as one and the same. It ends when etcd proves to be another cluster,
+// to have gone back in time, or to have another identity. Everything read in a generation is void after its end.
 type Generation struct {
 	s      *Store
 	number uint64
-	why    string // why the generation before ended; empty in the first
+	why    string // why the previous generation ended; empty in the first
 	began  time.Time
 
 	ctx context.Context // ends with the generation, with ErrReplaced as its cause, or with the store
 	end context.CancelCauseFunc
 
-	known chan struct{} // closed when what follows is known
+	known chan struct{} // closed when the fields below are known
 	id    Identity
-	rev   int64 // of the record of the identity; 0 if a full store could not take one
+	rev   int64 // version of the identity's record; 0 if a full store could not take one
 }
 
 // Number counts the generations of this process from 1.
 func (g *Generation) Number() uint64 { return g.number }
 
-// Why says what was found when the generation before this one ended; it is empty in the first.
+// Why returns why the previous generation ended; it is empty in the first.
 func (g *Generation) Why() string { return g.why }
 
-// Began is when this process found out that the generation had begun, by the store's clock.
+// Began returns when this process noticed the generation, by the store's clock.
 func (g *Generation) Began() time.Time { return g.began }
 
-// Known is closed when ID tells the identity.
+// Known is closed when ID returns the identity.
 func (g *Generation) Known() <-chan struct{} { return g.known }
 
 // Done is closed when the generation ends.
 func (g *Generation) Done() <-chan struct{} { return g.ctx.Done() }
 
-// Err returns nil as long as the generation lasts, then ErrReplaced with what was found, or ErrClosed.
+// Err returns nil while the generation lasts, and then ErrReplaced with the reason, or ErrClosed.
 func (g *Generation) Err() error {
 	cause := context.Cause(g.ctx)
 	if cause != nil && !errors.Is(cause, ErrReplaced) {
@@ -67,7 +67,7 @@ func (g *Generation) Err() error {
 	return cause
 }
 
-// ID returns the identity of the store without waiting; ok is false while it is not known.
+// ID returns the identity of the store without waiting; ok is false while it is unknown.
 func (g *Generation) ID() (id string, ok bool) {
 	select {
 	case <-g.known:
@@ -77,8 +77,8 @@ func (g *Generation) ID() (id string, ok bool) {
 	}
 }
 
-// Identity returns the identity of the store, once etcd has told it. Errors are those of Generation.Err, and ErrNoQuorum if etcd does not
-// answer within the store's timeout.
+// Identity waits for the identity of the store. Errors are those of Generation.Err, and ErrNoQuorum if etcd does not answer within the
+// store's timeout.
 func (g *Generation) Identity(ctx context.Context) (Identity, error) {
 	return g.identity(ctx, "read the store's identity")
 }
@@ -109,24 +109,24 @@ func (g *Generation) identity(ctx context.Context, op string) (Identity, error) 
 
 // Generation returns the present generation.
 func (s *Store) Generation() *Generation {
-	s.standing.mu.Lock()
-	defer s.standing.mu.Unlock()
-	return s.standing.gen
+	s.etcdState.mu.Lock()
+	defer s.etcdState.mu.Unlock()
+	return s.etcdState.gen
 }
 
-// A standing is what is known of the etcd behind the store.
-type standing struct {
+// An etcdState is what is known about the etcd behind the store.
+type etcdState struct {
 	mu      sync.Mutex // guards everything that follows
 	gen     *Generation
-	cluster uint64 // of the headers of etcd's answers; 0 before the first
-	high    int64  // the highest revision of any answer
+	cluster uint64 // from the headers of etcd's answers; 0 before the first
+	high    int64  // the highest revision in any answer
 	before  Identity
 	seen    Revision // the newest revision of intent that was read in this generation
 }
 
-// begin makes the first generation, or the next one. The caller holds mu or is alone.
+// beginLocked starts the first or the next generation. The caller holds mu or is alone.
 func (s *Store) beginLocked(why string) {
-	st := &s.standing
+	st := &s.etcdState
 	g := &Generation{s: s, number: 1, why: why, began: s.cfg.Now().UTC(), known: make(chan struct{})}
 	if st.gen != nil {
 		g.number = st.gen.number + 1
@@ -138,30 +138,30 @@ func (s *Store) beginLocked(why string) {
 	st.gen, st.cluster, st.high, st.seen = g, 0, 0, Revision{}
 }
 
-// replaced ends a generation, unless it has ended already: the lease and all ownerships are lost, what was cached is dropped, and watches
-// begin anew.
+// replaced ends a generation, unless it has ended already. The lease and all ownerships are lost, caches are dropped, and watches begin
+// again.
 func (s *Store) replaced(g *Generation, format string, args ...any) {
-	st := &s.standing
+	st := &s.etcdState
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	s.replacedLocked(g, fmt.Sprintf(format, args...))
 }
 
 func (s *Store) replacedLocked(g *Generation, why string) {
-	if s.standing.gen != g || s.life.Err() != nil {
+	if s.etcdState.gen != g || s.life.Err() != nil {
 		return
 	}
 	s.beginLocked(why)
 	s.recent.forget()
 	g.end(fmt.Errorf("%w: %s", ErrReplaced, why))
 	s.log.Warn("the store was replaced: everything that was read from it is read anew", zap.String("found", why),
-		zap.Strings("store", s.endpoints), zap.Uint64("generation", s.standing.gen.number))
+		zap.Strings("store", s.endpoints), zap.Uint64("generation", s.etcdState.gen.number))
 	s.sentinel.kick()
 }
 
-// identify notes the identity of the store.
+// identify sets the identity of the store.
 func (s *Store) identify(g *Generation, id Identity, rev int64) {
-	st := &s.standing
+	st := &s.etcdState
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if _, known := g.ID(); known || st.gen != g {
@@ -172,9 +172,9 @@ func (s *Store) identify(g *Generation, id Identity, rev int64) {
 	s.log.Info("store", zap.String("id", id.ID), zap.Time("made", id.Made))
 }
 
-// sighted notes a revision of intent as the newest that was seen. Of two the one with the higher number is newer.
+// sighted notes a revision of intent as the newest seen. Of two revisions the one with the higher number is newer.
 func (s *Store) sighted(g *Generation, r Revision) {
-	st := &s.standing
+	st := &s.etcdState
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.gen == g && r.Number > st.seen.Number {
@@ -182,13 +182,13 @@ func (s *Store) sighted(g *Generation, r Revision) {
 	}
 }
 
-// guard holds while the store has the identity of the generation. Every change carries it: what was worked out from one store must not be
-// written to another.
+// guard holds while the store has the identity of the generation. Every change carries it, so that a change computed from one store is
+// never written to another.
 func (g *Generation) guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(g.s.identityKey()), "=", g.rev)
 }
 
-// refused reports whether a change was refused because the store is another by now, and ends the generation if so.
+// refused reports whether a change was refused because the store was replaced, and ends the generation if so.
 func (g *Generation) refused(found map[string]*mvccpb.KeyValue) bool {
 	kv := found[g.s.identityKey()]
 	if kv.GetModRevision() == g.rev {
@@ -198,7 +198,7 @@ func (g *Generation) refused(found map[string]*mvccpb.KeyValue) bool {
 	return true
 }
 
-// otherIdentity says how what is stored differs from what was known.
+// otherIdentity describes how the stored identity differs from the known one.
 func otherIdentity(was Identity, kv *mvccpb.KeyValue) string {
 	is, err := decodeIdentity(kv)
 	switch {
@@ -212,7 +212,7 @@ func otherIdentity(was Identity, kv *mvccpb.KeyValue) string {
 	return fmt.Sprintf("its identity is %.8s, and was %.8s", is.ID, was.ID)
 }
 
-// decodeIdentity decodes a record; nil is a store without an identity.
+// decodeIdentity decodes a record; nil stands for a store without an identity.
 func decodeIdentity(kv *mvccpb.KeyValue) (Identity, error) {
 	var id Identity
 	if kv == nil {

@@ -13,20 +13,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Where etcd keeps its data in its directory.
+// Paths of etcd's data in its directory.
 const (
 	databasePath = "member/snap/db"
 	logPath      = "member/wal"
 )
 
-// A DamageError is a data directory that etcd cannot be started on. Nothing in it was changed.
+// A DamageError means that etcd cannot start on a data directory. Nothing in it was changed.
 type DamageError struct {
 	Dir  string // the data directory
-	File string // that is damaged or missing
-	What string // is wrong with it
+	File string // the damaged or missing file
+	What string // the defect
 }
 
-// Error names the file, what is wrong, and the way to restore the store.
+// Error names the file, the defect, and how to restore the store.
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("%v: %s: %s; nothing was changed, and the switches keep what they have. To restore, move %s away and bring a backup back "+
 		"with op25b store restore FILE --data-dir %s; without a backup start on an empty directory and apply the documents again",
@@ -38,15 +38,15 @@ func (e *DamageError) Unwrap() error { return ErrDamaged }
 
 var _ error = (*DamageError)(nil)
 
-// A databaseState is what the database says of itself.
+// A databaseState is what the database records about itself.
 type databaseState struct {
-	size    int64  // as etcd counts it, which the file may exceed; 0 if there is none
-	keys    bool   // something is stored in it
-	applied uint64 // the index of the last log entry that it has
+	size    int64  // as etcd counts it, which the file may exceed; 0 without a database
+	keys    bool   // the database has content
+	applied uint64 // the index of the last log entry in the database
 }
 
-// inspect reads the data of an etcd that does not run, all of it, and returns a *DamageError if etcd could not work with it: etcd would
-// panic, fault, or wait for ever. What etcd repairs by itself is not damage, such as a log whose last record was not written to its end.
+// inspect reads all data of an etcd that does not run. It returns a *DamageError for data on which etcd would panic, fault or wait forever.
+// What etcd repairs by itself is not damage, such as a log whose last record is incomplete.
 func inspect(ctx context.Context, dir, etcdDir string) (databaseState, error) {
 	database, logs := filepath.Join(etcdDir, databasePath), filepath.Join(etcdDir, logPath)
 	damaged := func(file, format string, args ...any) (databaseState, error) {
@@ -95,7 +95,7 @@ func readDatabase(ctx context.Context, path string) (state databaseState, err er
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
-		return state, err // it was just made, and is filled by etcd; or, with a log, the log is read anew
+		return state, err // it was just created, and etcd fills it or reads the log again
 	}
 	b, err := openBolt(file, info.Size())
 	if err != nil {
@@ -117,8 +117,8 @@ func readDatabase(ctx context.Context, path string) (state databaseState, err er
 	return state, b.walk()
 }
 
-// checkEntry checks an entry of etcd's keys. It is stored under its revision: 8 bytes, an underscore, 8 bytes of its place in the
-// transaction, and for a deletion a t.
+// checkEntry checks an entry of etcd's keys. Its key is its revision: 8 bytes, an underscore, 8 bytes of its position in the transaction,
+// and for a deletion a t.
 func checkEntry(key, value []byte) error {
 	deletion := len(key) == 18 && key[17] == 't'
 	if len(key) != 17 && !deletion || key[8] != '_' || key[0]&0x80 != 0 || key[9]&0x80 != 0 {

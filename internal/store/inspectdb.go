@@ -11,11 +11,11 @@ import (
 	"math"
 )
 
-// The format of a bbolt database: pages, each with a header; page 0 and 1 are two copies of the meta page, of which the newer valid one
-// counts; all others are the branches and leaves of a tree for each bucket, and free pages. Numbers are in the machine's byte order.
+// The format of a bbolt database: pages, each with a header. Pages 0 and 1 are two copies of the meta page, of which the newer valid one
+// counts. The others are free pages, and the branches and leaves of a tree for each bucket. Numbers are in the host's byte order.
 //
-// bbolt is not used to check a database, as it ends the process when it meets a damaged one: it asserts, reads behind the end of a file
-// that is mapped into memory, and looks for free pages in a goroutine that panics.
+// bbolt itself cannot check a database, because it ends the process on a damaged one: it asserts, reads beyond the end of a mapped file,
+// and looks for free pages in a goroutine that panics.
 const (
 	pageHeader = 16 // id 8, flags 2, count 2, overflow 4
 	branchItem = 16 // position 4, key size 4, page 8
@@ -26,7 +26,7 @@ const (
 	bucketItem           = 1
 	boltMagic            = 0xED0CDAED
 	boltVersion          = 2
-	maxDepth             = 64 // of a tree: with two branches a page it has more pages than there are
+	maxDepth             = 64 // of a tree: with two branches a page, a deeper one has more pages than exist
 )
 
 var endian = binary.NativeEndian
@@ -36,7 +36,7 @@ type boltReader struct {
 	ctx   context.Context
 	file  io.ReaderAt
 	each  func(bucket string, key, value []byte) error
-	seen  []uint64 // a bit for each page that is in the tree
+	seen  []uint64 // a bit for each page that the tree has
 	root  uint64
 	size  int64 // of a page
 	pages uint64
@@ -47,7 +47,7 @@ func openBolt(file io.ReaderAt, size int64) (*boltReader, error) {
 	b := &boltReader{file: file}
 	newest := uint64(0)
 	for _, n := range []int64{0, 1} {
-		for pageSize := int64(1 << 10); pageSize <= 64<<10 && (n == 1 || pageSize == 1<<10); pageSize <<= 1 { // the second page is where the first ends
+		for pageSize := int64(1 << 10); pageSize <= 64<<10 && (n == 1 || pageSize == 1<<10); pageSize <<= 1 { // the second page begins where the first ends
 			meta := make([]byte, metaBytes)
 			if _, err := file.ReadAt(meta, n*pageSize+pageHeader); err != nil {
 				continue
@@ -73,10 +73,10 @@ func openBolt(file io.ReaderAt, size int64) (*boltReader, error) {
 	return b, nil
 }
 
-// walk calls each for every entry of every bucket, and checks that they are in the order and at the place that the tree says.
+// walk calls each for every entry of every bucket, and checks that the entries are in the order and place that the tree requires.
 func (b *boltReader) walk() error { return b.tree("", b.root, nil, nil, 0) }
 
-// tree reads the tree below a page, whose keys are from low on, and below high unless that is nil.
+// tree reads the tree below a page. Its keys must be at least low and, unless high is nil, below high.
 func (b *boltReader) tree(bucket string, id uint64, low, high []byte, depth int) error {
 	if err := b.ctx.Err(); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (b *boltReader) page(id uint64) ([]byte, error) {
 	return page, nil
 }
 
-// items reads what is on a page.
+// items reads the items of a page.
 func (b *boltReader) items(bucket string, page, low, high []byte, depth int) error {
 	flags, count := endian.Uint16(page[8:]), int(endian.Uint16(page[10:]))
 	if flags != branchPage && flags != leafPage {

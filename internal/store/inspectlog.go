@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// logFiles are the files of etcd's write-ahead log, in their order. It returns fs.ErrNotExist if there are none, and another error if one is
-// missing between two.
+// logFiles returns the files of etcd's write-ahead log in order. It returns fs.ErrNotExist if there are none, and another error if one in
+// the middle is missing.
 func logFiles(dir string) ([]string, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
 	if err != nil {
@@ -43,11 +43,11 @@ func logFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// A logState is what the log says of itself: see readLog.
+// A logState is what the log records about itself: see readLog.
 type logState struct{ last, snapshot uint64 }
 
-// readLog reads every record of the log and returns the index of the last entry, and of the last snapshot: etcd begins with the entry behind
-// that. A record that was not written to its end is the end: etcd cuts it off, and has told nobody that it was stored.
+// readLog reads every record of the log. It returns the indexes of the last entry and of the last snapshot, after which etcd begins. An
+// incomplete record ends the log: etcd cuts it off, and has confirmed it to no one.
 func readLog(ctx context.Context, names []string) (state logState, err error) {
 	readers := make([]fileutil.FileReader, len(names))
 	for i, name := range names {
@@ -87,7 +87,7 @@ func readLog(ctx context.Context, names []string) (state logState, err error) {
 			if err := proto.Unmarshal(record.GetData(), &entry); err != nil {
 				return state, fmt.Errorf("entry after %d: %w", state.last, err)
 			}
-			state.last = entry.GetIndex() // a later one with a lower index replaces what was never agreed on
+			state.last = entry.GetIndex() // a later entry with a lower index replaces entries that were never committed
 		case wal.SnapshotType:
 			var snapshot walpb.Snapshot
 			if err := proto.Unmarshal(record.GetData(), &snapshot); err != nil {

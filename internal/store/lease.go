@@ -14,34 +14,34 @@ import (
 	"google.golang.org/grpc"
 )
 
-// How a lease is kept, in parts of its TTL. Of the default 3 s: renewed every 0.6 s, after a failure tried again in 0.15 s, and given up
-// 2.4 s after the last renewal that etcd has confirmed was sent. etcd counts its 3 s from when that renewal reached it, which is later,
-// so it lets nobody else in for at least 0.6 s after we have stopped; that also covers what was checked just before, and clocks that
-// do not run alike.
+// How a lease is kept, in fractions of its TTL. With the default of 3 s, it is renewed every 0.6 s, retried 0.15 s after a failure, and
+// given up 2.4 s after the last confirmed renewal was sent. etcd counts its 3 s from the later moment when it received that renewal. So
+// another holder is admitted at least 0.6 s after this one has stopped, which also covers a check just before and clocks that run at
+// different rates.
 const (
 	renewParts  = 5
 	retryParts  = 20
 	marginParts = 5
 )
 
-// A lease carries all ownerships and presences of a store. Once it is over it stays so; the next ownership gets a new one.
+// A lease carries all ownerships and presences of a store. Once it has ended, the next ownership gets a new one.
 type lease struct {
 	id  clientv3.LeaseID
 	ttl time.Duration
 	now func() time.Time
-	gen *Generation // in which it was granted: it ends with that one
+	gen *Generation // in which it was granted; the lease ends with it
 
 	life context.Context // ends with the lease
 	end  context.CancelFunc
 
 	mu    sync.Mutex // guards everything below
-	until time.Time  // when it is over, unless it is renewed before
-	ended error      // why it is over, or nil
+	until time.Time  // when the lease ends unless it is renewed
+	ended error      // why it ended, or nil
 	timer *time.Timer
 	owned map[*Ownership]struct{}
 }
 
-// current returns the lease, and a new one if there is none that is held.
+// current returns the held lease, or a new one.
 func (s *Store) current(ctx context.Context) (*lease, error) {
 	const op = "grant lease"
 	timer := time.NewTimer(s.patience())
@@ -83,7 +83,7 @@ func (s *Store) current(ctx context.Context) (*lease, error) {
 func newLease(g *Generation, id clientv3.LeaseID, ttl time.Duration, now func() time.Time, sent time.Time) *lease {
 	l := &lease{id: id, ttl: ttl, now: now, gen: g, owned: make(map[*Ownership]struct{})}
 	l.life, l.end = context.WithCancel(g.ctx)
-	context.AfterFunc(l.life, func() { l.held() }) // the end of the generation ends it for its ownerships, too
+	context.AfterFunc(l.life, func() { l.held() }) // the end of the generation also ends the lease for its ownerships
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = sent.Add(l.trusted())
@@ -91,10 +91,10 @@ func newLease(g *Generation, id clientv3.LeaseID, ttl time.Duration, now func() 
 	return l
 }
 
-// trusted is how long the lease is trusted after a renewal was sent.
+// trusted returns how long the lease is trusted after a renewal was sent.
 func (l *lease) trusted() time.Duration { return l.ttl - l.ttl/marginParts }
 
-// held says whether the lease is held now, by the clock: also in a process that was stopped, and has not been told yet.
+// held reports whether the lease is held now, by the clock. It is right even in a process that was paused and has not been notified yet.
 func (l *lease) held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,7 +111,7 @@ func (l *lease) heldLocked() bool {
 	return l.ended == nil
 }
 
-// wake ends the lease in time, also if nobody asks.
+// wake ends the lease in time even if no caller asks.
 func (l *lease) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,12 +120,12 @@ func (l *lease) wake() {
 	}
 }
 
-// renewed prolongs a lease that is still held, by a renewal that was sent at a time.
+// renewed extends a lease that is still held, after a renewal sent at a time.
 func (l *lease) renewed(sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.heldLocked() {
-		return // too late, whatever etcd says: who asked may have been told that it is over
+		return // too late, whatever etcd has: callers may know already that the lease has ended
 	}
 	if until := sent.Add(l.trusted()); until.After(l.until) {
 		l.until = until
@@ -133,7 +133,7 @@ func (l *lease) renewed(sent time.Time) {
 	}
 }
 
-// over ends the lease for those in this process; etcd may still have it.
+// over ends the lease in this process; etcd may still have it.
 func (l *lease) over(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,7 +153,7 @@ func (l *lease) overLocked(why error) {
 	l.owned = nil
 }
 
-// keep renews the lease until it is over.
+// keep renews the lease until it ends.
 func (s *Store) keep(l *lease) {
 	defer s.giveBack(l)
 	every, again := l.ttl/renewParts, l.ttl/retryParts
@@ -172,8 +172,7 @@ func (s *Store) keep(l *lease) {
 	}
 }
 
-// renew renews the lease once and returns when the renewal was sent. The client's own KeepAliveOnce tries again by itself and would hide
-// that time.
+// renew renews the lease once and returns when the renewal was sent. The client's KeepAliveOnce retries by itself and would hide that time.
 func (s *Store) renew(l *lease) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(l.life, l.ttl/renewParts)
 	defer cancel()
@@ -196,10 +195,10 @@ func (s *Store) renew(l *lease) (time.Time, error) {
 	}
 }
 
-// giveBack ends at etcd a lease that is over here, so that nobody has to wait for it to expire.
+// giveBack revokes a lease that has ended here, so that nobody has to wait until it expires.
 func (s *Store) giveBack(l *lease) {
 	if s.life.Err() != nil {
-		return // Close does
+		return // Close revokes it
 	}
 	l.mu.Lock()
 	why := l.ended
@@ -212,7 +211,7 @@ func (s *Store) giveBack(l *lease) {
 	}
 }
 
-// evict ends ownerships whose key another hand has deleted: etcd gives the thing to the next at once.
+// evict ends ownerships whose key another hand has deleted, because etcd admits the next holder at once.
 func (s *Store) evict(l *lease) {
 	for u := range s.follow(l.life, s.key("own/")) {
 		there := make(map[string]int64)
@@ -232,8 +231,8 @@ func (s *Store) evict(l *lease) {
 	}
 }
 
-// settle does at etcd what has to be done while the lease is kept, for a caller who can wait no longer: else a key would stay there for
-// as long as the lease. do must be one that may be done twice.
+// settle repeats a request while the lease is kept, for a caller that can wait no longer. Otherwise its key would stay as long as the
+// lease. do must be safe to repeat.
 func (s *Store) settle(l *lease, do func(context.Context) error) {
 	s.start(func() {
 		for do(l.life) != nil && Pause(l.life, followPause) {

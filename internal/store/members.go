@@ -15,10 +15,10 @@ import (
 // A Member is a controller that is present.
 type Member struct {
 	Name  string
-	Value string // what it says of itself, such as its address
+	Value string // what the member publishes, such as its address
 }
 
-// A Presence keeps a member among those present, with a new lease whenever one was lost, until it leaves or the store is closed.
+// A Presence keeps a member present, with a new lease whenever one was lost, until it leaves or the store is closed.
 type Presence struct {
 	s      *Store
 	member Member
@@ -27,8 +27,8 @@ type Presence struct {
 	lease  *lease // of the last put; belongs to the goroutine until done
 }
 
-// Join makes a member present under its name, in place of one that was there before: a controller that comes back after a crash does
-// not wait for its own past.
+// Join makes a member present under its name and replaces an earlier one: a controller that restarts after a crash does not wait for its
+// earlier process to expire.
 func (s *Store) Join(ctx context.Context, name, value string) (*Presence, error) {
 	if err := checkName("member", name); err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *Store) Join(ctx context.Context, name, value string) (*Presence, error)
 	return p, nil
 }
 
-// stay puts the member back after each loss of the lease.
+// stay restores the presence after each loss of the lease.
 func (p *Presence) stay(ctx context.Context, l *lease) {
 	defer close(p.done)
 	defer p.stop()
@@ -94,7 +94,7 @@ func (p *Presence) put(ctx context.Context) (*lease, error) {
 
 func (p *Presence) key() string { return p.s.key("member/" + p.member.Name) }
 
-// Leave ends the presence. If it returns an error, that is done as soon as etcd answers.
+// Leave ends the presence. If it returns an error, the presence ends as soon as etcd answers.
 func (p *Presence) Leave(ctx context.Context) error {
 	p.stop()
 	<-p.done
@@ -108,7 +108,7 @@ func (p *Presence) Leave(ctx context.Context) error {
 func (p *Presence) leave(ctx context.Context) error {
 	_, _, err := p.s.commit(ctx, change{
 		op:     "leave",
-		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // not one that came in our place
+		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // not a presence that replaced this one
 		then:   []clientv3.Op{clientv3.OpDelete(p.key())},
 	})
 	if errors.Is(err, errRefused) {
@@ -117,7 +117,7 @@ func (p *Presence) leave(ctx context.Context) error {
 	return err
 }
 
-// Members returns who is present, in the order of their names.
+// Members returns the present members, ordered by name.
 func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	resp, err := ask(ctx, s, "list members", func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.client.Get(ctx, s.key("member/"), clientv3.WithPrefix())
@@ -132,7 +132,7 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	return all, nil
 }
 
-// WatchMembers tells who is present, at first and after every change; a slow receiver gets the newest. The channel is closed when ctx
+// WatchMembers sends the present members, at first and after every change; a slow receiver gets the newest. The channel is closed when ctx
 // ends or the store is closed.
 func (s *Store) WatchMembers(ctx context.Context) <-chan []Member {
 	box := &memberBox{prefix: s.key("member/"), there: make(map[string]string)}

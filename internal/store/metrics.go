@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A collector gathers the store's metrics when it is asked for them.
+// A collector reads the store's metrics on each scrape.
 type collector struct{ s *Store }
 
 var (
@@ -24,14 +24,14 @@ var (
 // Collector returns the store's metrics.
 func (s *Store) Collector() prometheus.Collector { return collector{s} }
 
-// Describe tells which metrics there are.
+// Describe sends the descriptions of the metrics.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{usedDesc, inUseDesc, quotaDesc, ordinaryDesc, readOnlyDesc, generationDesc, reachableDesc} {
 		ch <- d
 	}
 }
 
-// Collect measures.
+// Collect sends the metrics.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	sp := c.s.Space(context.Background())
 	readOnly := 0.0

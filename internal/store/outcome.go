@@ -21,7 +21,7 @@ const (
 	maxAbandoned = 64
 )
 
-// An Outcome says what became of a request for a change.
+// An Outcome is the outcome of a request for a change.
 type Outcome int
 
 // The outcomes.
@@ -34,10 +34,10 @@ const (
 	OutcomeNotStored
 )
 
-// ErrAbandoned is a change whose caller asked for its outcome before it was stored, and was told that it was not.
+// ErrAbandoned is returned for a change whose caller asked for its outcome before it was stored, and was told that it was not.
 var ErrAbandoned = errors.New("the request was abandoned")
 
-// An abandonment is the requests that must not be stored on a revision any more.
+// An abandonment is the set of requests that must no longer be stored on a revision.
 type abandonment struct {
 	Base     uint64   `json:"base"`
 	Requests []string `json:"requests"`
@@ -60,8 +60,8 @@ func (a abandonment) refuses(base uint64, request string) bool {
 	return request != "" && a.Base == base && slices.Contains(a.Requests, request)
 }
 
-// Made returns the revision that a request made on base, if the store has it. A change made on base can only be the revision after base,
-// so that one read tells.
+// Made returns the revision that a request made on base, if the store has it. Only the revision after base can be that, so that one read
+// suffices.
 func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Revision, bool, error) {
 	if err := CheckRequest(request); err != nil {
 		return Revision{}, false, err
@@ -75,8 +75,8 @@ func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Rev
 	return rec.Revision, err == nil && rec.Request == request, err
 }
 
-// Settle says what became of a request for a change on base. A request that is not stored yet is abandoned: Put and Restore refuse it from
-// then on, so that the answer stays true even if the request is still on its way. The revision is set if the request was stored.
+// Settle returns the outcome of a request for a change on base. A request that is not stored yet is abandoned: Put refuses it from then on,
+// so that the answer stays true even if the request is still on its way. The revision is set if the request was stored.
 func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (Outcome, Revision, error) {
 	if err := CheckRequest(request); err != nil {
 		return OutcomeUnknown, Revision{}, err
@@ -97,13 +97,13 @@ func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (O
 			return OutcomeUnknown, Revision{}, err
 		case rec.Number != 0 && rec.Request == request:
 			return OutcomeStored, rec.Revision, nil
-		case rec.Number != 0: // another change is there, and this one can never be
+		case rec.Number != 0: // another change is there, so that this one cannot be stored
 			return OutcomeNotStored, Revision{}, nil
-		case head.Number != base: // the revision is not kept any more, or the store is older than base
+		case head.Number != base: // the revision is no longer kept, or the store is older than base
 			return OutcomeUnknown, Revision{}, nil
 		}
 		err = rs.abandon(ctx, found, base, request)
-		if errors.Is(err, errRefused) { // something was stored meanwhile
+		if errors.Is(err, errRefused) { // a change was stored meanwhile
 			continue
 		}
 		if err != nil {
@@ -142,7 +142,7 @@ func (rs *Revisions) abandon(ctx context.Context, found map[string]*mvccpb.KeyVa
 	return err
 }
 
-// CheckRequest refuses a request id that is too short to be one caller's alone, or that cannot be shown.
+// CheckRequest refuses a request id that is too short to be unique or cannot be printed.
 func CheckRequest(request string) error {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' }
 	if len(request) < MinRequest || len(request) > MaxRequest || strings.ContainsFunc(request, odd) {

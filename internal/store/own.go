@@ -12,11 +12,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// An Ownership is the right, of one holder at a time, to write to a thing.
+// An Ownership is the right to write to a thing, of one holder at a time.
 //
-// It is lost in this process before etcd can give it to another: by the monotonic clock, from when the last renewal that etcd has
-// confirmed was sent, less a margin. That clock runs on while the process is stopped; it stands while the whole machine sleeps, and for
-// that there are the fences of a write and the epoch.
+// It ends in this process before etcd can grant it to another: at a margin before its TTL, counted by the monotonic clock from when the
+// last confirmed renewal was sent. That clock runs on while the process is stopped. It stands while the host sleeps; the fences of writes
+// and the epoch cover that case.
 type Ownership struct {
 	s          *Store
 	l          *lease
@@ -28,14 +28,13 @@ type Ownership struct {
 	lost chan struct{}
 }
 
-// ownerValue is what the key of an ownership holds.
+// ownerValue is the value of an ownership's key.
 type ownerValue struct {
 	Holder string `json:"holder"`
 	ID     string `json:"id"`
 }
 
-// Own waits until the thing is the holder's, for as long as ctx lasts, and is told by etcd when it is free. A cluster without a quorum
-// is waited for, too.
+// Own waits until the holder owns the thing or ctx ends. It also waits for a quorum. etcd notifies it when the thing becomes free.
 func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -64,7 +63,7 @@ func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership,
 	}
 }
 
-// ownFree makes a thing that was seen to be free the holder's, and waits for a quorum for as long as ctx lasts.
+// ownFree takes a thing that was seen to be free, and waits for a quorum until ctx ends.
 func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	for {
 		o, err := s.TryOwn(ctx, kind, name, holder)
@@ -74,7 +73,7 @@ func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Owners
 	}
 }
 
-// TryOwn makes the thing the holder's if it is free, and else returns an *OwnedError. The same holder does not get it twice.
+// TryOwn takes the thing if it is free, and otherwise returns an *OwnedError. The same holder cannot take it twice.
 func (s *Store) TryOwn(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	for _, err := range []error{checkWord(kind), checkName(kind, name), checkName("holder", holder)} {
 		if err != nil {
@@ -86,7 +85,8 @@ func (s *Store) TryOwn(ctx context.Context, kind, name, holder string) (*Ownersh
 		return nil, err
 	}
 	o := &Ownership{s: s, l: l, key: s.key("own/" + kind + "/" + name), kind: kind, name: name, lost: make(chan struct{})}
-	// What etcd was asked for has to be known, also if ctx ends before it answers: the lease would keep it for nobody.
+	// The outcome of the request must be known even if ctx ends before etcd answers: otherwise the lease would keep the key without an
+	// owner.
 	answer := make(chan error)
 	if !s.start(func() {
 		err := o.take(s.life, holder)
@@ -111,7 +111,7 @@ func (s *Store) TryOwn(ctx context.Context, kind, name, holder string) (*Ownersh
 	return o, nil
 }
 
-// take puts the key of the ownership, if there is none.
+// take puts the key of the ownership if it does not exist.
 func (o *Ownership) take(ctx context.Context, holder string) error {
 	value, err := encode(ownerValue{Holder: holder, ID: nonce()})
 	if err != nil {
@@ -127,7 +127,7 @@ func (o *Ownership) take(ctx context.Context, holder string) error {
 	switch {
 	case errors.Is(err, errRefused):
 		return ownedBy(o.kind, o.name, found[o.key])
-	case errors.Is(err, ErrNoQuorum): // it may still be made, and would be owned by nobody who knows
+	case errors.Is(err, ErrNoQuorum): // the request may still be made, and would leave the key without an owner
 		o.l.over(fmt.Errorf("%w: %w", ErrLost, err))
 		return err
 	case errors.Is(err, rpctypes.ErrLeaseNotFound), errors.Is(err, ErrReplaced):
@@ -161,15 +161,15 @@ func ownedBy(kind, name string, kv *mvccpb.KeyValue) error {
 	return &OwnedError{Kind: kind, Name: name, Holder: v.Holder, Epoch: uint64(kv.GetCreateRevision())}
 }
 
-// Epoch is higher than that of every ownership of the same thing before: the revision of the store at which this one began. It serves as
+// Epoch is higher than that of every earlier ownership of the same thing: it is the revision of etcd at which this one began. It serves as
 // P4Runtime election id.
 func (o *Ownership) Epoch() uint64 { return o.epoch }
 
-// Lost is closed when the ownership ends, by loss or by Release. Whoever is about to write asks Held: in a process that was stopped the
-// channel may be closed later.
+// Lost is closed when the ownership ends, by loss or by Release. Before a write, ask Held: in a process that was stopped, the channel may
+// be closed late.
 func (o *Ownership) Lost() <-chan struct{} { return o.lost }
 
-// Held says whether the ownership is held now. Once false it stays false.
+// Held reports whether the ownership is held now. Once false, it stays false.
 func (o *Ownership) Held() bool {
 	if !o.l.held() {
 		return false
@@ -184,8 +184,8 @@ func (o *Ownership) Held() bool {
 
 func (o *Ownership) lose() { o.once.Do(func() { close(o.lost) }) }
 
-// Release gives the thing to whoever waits for it. The ownership has ended when Release begins, also if it returns an error: the rest is
-// then done as soon as etcd answers. That it was lost before is success.
+// Release gives up the ownership, which ends when Release begins. If Release returns an error, the key is deleted as soon as etcd answers.
+// Releasing a lost ownership succeeds.
 func (o *Ownership) Release(ctx context.Context) error {
 	o.l.mu.Lock()
 	delete(o.l.owned, o)
@@ -212,7 +212,7 @@ func (o *Ownership) guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(o.key), "=", int64(o.epoch))
 }
 
-// fence adds ownerships that have to be held for the change to be made.
+// fence makes a change depend on ownerships.
 func (c *change) fence(fences []*Ownership) error {
 	for _, o := range fences {
 		c.gen = o.l.gen
@@ -225,7 +225,7 @@ func (c *change) fence(fences []*Ownership) error {
 	return nil
 }
 
-// lostAmong returns ErrLost if a fence is the reason, or one of them, why a change was refused.
+// lostAmong returns ErrLost if a lost ownership is a reason why a change was refused.
 func lostAmong(fences []*Ownership, found map[string]*mvccpb.KeyValue) error {
 	for _, o := range fences {
 		if found[o.key].GetCreateRevision() != int64(o.epoch) {

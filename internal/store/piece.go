@@ -13,8 +13,8 @@ import (
 )
 
 // Content is stored in pieces, each under its SHA-256, so that etcd's limits of 1.5 MiB a request and 128 operations a transaction do not
-// limit it. Where a piece ends depends on the bytes there and not on how many came before, so that a line added to 20 MiB of exemptions
-// makes one or two new pieces and leaves the others as they are.
+// limit it. The end of a piece depends on the bytes there and not on its offset. So a line added to 20 MiB of exemptions makes one or two
+// new pieces and leaves the others unchanged.
 const (
 	minPiece   = 64 << 10
 	maxPiece   = 1 << 20
@@ -22,7 +22,7 @@ const (
 	batchBytes = maxPiece
 	batchOps   = 100     // of etcd's 128
 	readBytes  = 8 << 20 // of one answer
-	// What goes with the transaction that makes a revision, beside its records.
+	// littleBytes is the most content in the transaction that makes a revision, besides its records.
 	littleBytes = 64 << 10
 	littleOps   = 16
 )
@@ -33,7 +33,7 @@ type piece struct {
 	Bytes int    `json:"bytes"`
 }
 
-// cut splits content into pieces and adds their bytes to known, under their hashes.
+// cut splits content into pieces and adds their bytes to known by hash.
 func cut(content []byte, known map[string][]byte) []piece {
 	gear := gearTable()
 	var pieces []piece
@@ -48,7 +48,7 @@ func cut(content []byte, known map[string][]byte) []piece {
 	return pieces
 }
 
-// cutAt is the length of the first piece of content: a gear hash over the last 64 bytes decides.
+// cutAt returns the length of the first piece of content, by a gear hash over the last 64 bytes.
 func cutAt(content []byte, gear *[256]uint64) int {
 	if len(content) <= minPiece {
 		return len(content)
@@ -65,7 +65,7 @@ func cutAt(content []byte, gear *[256]uint64) int {
 	return end
 }
 
-// gearTable is a fixed table of arbitrary numbers. Another table is no error, it only makes other pieces.
+// gearTable is a fixed table of arbitrary numbers. Another table would only cut content at other places.
 func gearTable() (table [256]uint64) {
 	for i := range table {
 		sum := sha256.Sum256([]byte{byte(i)})
@@ -78,7 +78,7 @@ func gearTable() (table [256]uint64) {
 
 func (s *Store) pieceKey(hash string) string { return s.key("intent/piece/" + hash) }
 
-// putPieces stores pieces, a batch a request. What is little it leaves to the caller, to be put by the transaction that counts on it.
+// putPieces stores pieces, one batch a request. Small pieces are returned as operations for the caller's transaction.
 func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) ([]clientv3.Op, error) {
 	var batch []clientv3.Op
 	size := 0
@@ -106,10 +106,10 @@ func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) ([]clie
 	return batch, nil
 }
 
-// getPieces returns the contents that are made of pieces, as they were at a revision of etcd, or ErrCorrupt.
+// getPieces returns the contents that pieces make up, as of a revision of etcd, or ErrCorrupt.
 func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]piece) (map[string][]byte, error) {
 	parts := make(map[string][]byte)
-	known := make(map[string]bool) // hashes whose bytes have been found to be theirs
+	known := make(map[string]bool) // hashes whose content has been verified
 	var batch []clientv3.Op
 	size := 0
 	flush := func() error {
@@ -169,5 +169,5 @@ func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]
 	return whole, nil
 }
 
-// compacted says whether a read at one revision came too late and has to be made at a newer one.
+// compacted reports whether a read at a revision came too late and must be made at a newer one.
 func compacted(err error) bool { return errors.Is(err, rpctypes.ErrCompacted) }

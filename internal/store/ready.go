@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Ready answers within a second: a request, and a look at each member, all at once, if no majority answers.
+// Ready answers within a second: one request and, if no majority answers, one check of each member, all at once.
 const (
 	readyTimeout = 500 * time.Millisecond
 	lookTimeout  = 400 * time.Millisecond
@@ -41,7 +41,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 }
 
-// look says how each member is.
+// look describes the state of each member.
 func (s *Store) look() string {
 	ctx, cancel := context.WithTimeout(s.life, lookTimeout)
 	defer cancel()
@@ -57,7 +57,7 @@ func (s *Store) look() string {
 	return strings.Join(all, "; ")
 }
 
-// member says how one member is. The client's own calls hide why there is no connection.
+// member describes the state of one member. The client's own calls hide why there is no connection.
 func (s *Store) member(ctx context.Context, endpoint string) string {
 	conn, err := s.client.Dial(endpoint)
 	if err != nil {
@@ -75,8 +75,8 @@ func (s *Store) member(ctx context.Context, endpoint string) string {
 	}
 }
 
-// dialError is what gRPC says of a connection that does not come about, without what it puts around it:
-// connection error: desc = "transport: Error while dialing: dial tcp 192.0.2.1:2379: connect: connection refused".
+// dialError shortens gRPC's error for a failed connection: connection error: desc = "transport: Error while dialing: dial tcp
+// 192.0.2.1:2379: connect: connection refused".
 func dialError(text string) string {
 	inner, is := strings.CutPrefix(text, `connection error: desc = "`)
 	if !is {

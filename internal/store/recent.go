@@ -5,8 +5,8 @@ import "sync"
 // recentBytes is how much content is kept in memory.
 const recentBytes = 64 << 20
 
-// recentPieces are what was read and written last, by hash. A revision has most of its content in common with the one before it, and what a hash
-// stands for never changes.
+// recentPieces holds the content read and written last, by hash. A revision shares most of its content with the one before, and the content
+// of a hash never changes.
 type recentPieces struct {
 	mu     sync.Mutex // guards everything that follows
 	byHash map[string][]byte
@@ -27,7 +27,7 @@ func (p *recentPieces) forget() {
 	p.byHash, p.bytes = nil, 0
 }
 
-// learn keeps content that is known to have this hash, and that nobody changes. Where there is no room it forgets all others.
+// learn adds content with a verified hash, which nobody may change. Without room it first drops everything else.
 func (p *recentPieces) learn(hash string, content []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

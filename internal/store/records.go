@@ -17,28 +17,28 @@ import (
 const (
 	// MaxRecord is the most bytes of one record: etcd refuses requests of more than 1.5 MiB.
 	MaxRecord = 1 << 20
-	// MaxName is the most bytes of a record's, a thing's or a member's name.
+	// MaxName is the most bytes of the name of a record, of a thing or of a member.
 	MaxName = 512
 )
 
-// MaxPuts is the most records of one PutAll: half of what a transaction of etcd may have.
+// MaxPuts is the most records of one PutAll: half of what etcd allows in a transaction.
 const MaxPuts = 64
 
 // AnyVersion is the version for a write that replaces whatever the record holds.
 const AnyVersion int64 = -1
 
-// A Records is all records of one kind. T is what a record holds.
+// A Records is all records of one kind. T is the type of a record's value.
 type Records[T any] struct {
 	s    *Store
 	kind string
 	path string
 }
 
-// A Record is one stored value and when it was written.
+// A Record is one stored value.
 type Record[T any] struct {
 	Name    string
 	Value   T
-	Version int64 // of the store, at which it was written
+	Version int64 // the revision of etcd at which it was written
 }
 
 // JSON returns the records of a kind, which are stored as JSON. A kind is a word, such as "activation".
@@ -62,7 +62,7 @@ func (r *Records[T]) Get(ctx context.Context, name string) (Record[T], error) {
 	return r.record(kv)
 }
 
-// List returns all records in the order of their names.
+// List returns all records, ordered by name.
 func (r *Records[T]) List(ctx context.Context) ([]Record[T], error) {
 	resp, err := ask(ctx, r.s, "list "+r.kind, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return r.s.client.Get(ctx, r.path, clientv3.WithPrefix())
@@ -79,9 +79,8 @@ func (r *Records[T]) List(ctx context.Context) ([]Record[T], error) {
 	return all, nil
 }
 
-// PutIf writes a record if it still is as it was read, at rev; 0 is a record that does not exist, and AnyVersion writes in any case. It
-// returns the record's new revision, or a *ConflictError. With fences, the record is written only while all of them are held, and else
-// ErrLost is returned.
+// PutIf writes a record if its version is still rev: 0 means that it must not exist, and AnyVersion writes in any case. It returns the new
+// version, or a *ConflictError. With fences, the record is written only while all of them are held; otherwise ErrLost is returned.
 func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fences ...*Ownership) (int64, error) {
 	value, err := r.value(name, v)
 	if err != nil {
@@ -95,7 +94,7 @@ func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fen
 	return r.change(ctx, name, rev, c, fences)
 }
 
-// PutRecorded is PutIf together with records in the audit chain: neither is without the other.
+// PutRecorded is PutIf together with records in the audit chain: both or neither.
 func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v T, records ...AuditRecord) error {
 	value, err := r.value(name, v)
 	if err != nil {
@@ -115,7 +114,7 @@ func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v 
 	return err
 }
 
-// value is what is stored of a record.
+// value returns what is stored of a record.
 func (r *Records[T]) value(name string, v T) (string, error) {
 	if err := r.check(name); err != nil {
 		return "", err
@@ -137,8 +136,8 @@ type Put[T any] struct {
 	Fence *Ownership
 }
 
-// PutAll writes up to MaxPuts records of different names in one transaction: all of them or, with an error, none. ErrLost says that one of the
-// ownerships is held no more, and not which. Together they may have MaxRecord bytes, or it returns ErrInvalid.
+// PutAll writes up to MaxPuts records of different names in one transaction: all of them or, with an error, none. ErrLost does not name the
+// ownership that was lost. Together they may have MaxRecord bytes; otherwise ErrInvalid is returned.
 func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
 	if len(puts) == 0 {
 		return nil
@@ -173,8 +172,8 @@ func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
 	return fmt.Errorf("%s: %w", c.op, err)
 }
 
-// Delete removes a record if it still is as it was read, at rev, or in any case with AnyVersion. That there is none is success. Errors
-// and fences are as in PutIf.
+// Delete removes a record if its version is still rev, or in any case with AnyVersion. Deleting a missing record succeeds. Errors and
+// fences are those of PutIf.
 func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences ...*Ownership) error {
 	if err := r.check(name); err != nil {
 		return err
@@ -188,7 +187,7 @@ func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences 
 	return err
 }
 
-// change makes a change of one record under its guards.
+// change changes one record under its guards.
 func (r *Records[T]) change(ctx context.Context, name string, rev int64, c change, fences []*Ownership) (int64, error) {
 	key := r.path + name
 	if rev != AnyVersion {

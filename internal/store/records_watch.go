@@ -7,26 +7,26 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// An Event is the newest that is known of a record.
+// An Event is the newest known state of a record.
 type Event[T any] struct {
-	Record[T]       // Value is T's zero, and Rev 0, of one that was deleted
-	Deleted   bool  // Name is gone
-	Err       error // ErrCorrupt: the record is there and cannot be read
+	Record[T]       // of a deleted record, Value is zero and Version is 0
+	Deleted   bool  // the record was deleted
+	Err       error // ErrCorrupt: the record exists and cannot be read
 }
 
-// Watch tells of all records there are, which is the first slice received, also if it is empty, and then of every change. A record that
-// changes twice between two receipts is told once, as it is then. Compaction and a lost connection lose nothing. The channel is closed
-// when ctx ends or the store is closed.
+// Watch sends all records, as the first slice even if it is empty, and then every change. A record that changes twice between two receipts
+// is sent once, in its newest state. Compaction and a lost connection lose nothing. The channel is closed when ctx ends or the store is
+// closed.
 func (r *Records[T]) Watch(ctx context.Context) <-chan []Event[T] {
 	box := &eventBox[T]{r: r, known: make(map[string]int64), at: make(map[string]int)}
 	return deliver(r.s, r.s.follow(ctx, r.path), mailbox[[]Event[T]](box))
 }
 
-// An eventBox gathers one event a record.
+// An eventBox merges events, one for each record.
 type eventBox[T any] struct {
 	r       *Records[T]
 	gen     *Generation
-	known   map[string]int64 // revision of every record that is there
+	known   map[string]int64 // version of every existing record
 	pending []Event[T]
 	at      map[string]int // index in pending
 	begun   bool
@@ -34,7 +34,7 @@ type eventBox[T any] struct {
 
 func (b *eventBox[T]) merge(u update) bool {
 	first := !b.begun
-	anew := b.gen != nil && b.gen != u.gen // the same revision may be of another record
+	anew := b.gen != nil && b.gen != u.gen // the same version may belong to another record
 	b.gen = u.gen
 	b.begun = true
 	if u.whole {

@@ -13,20 +13,21 @@ import (
 )
 
 const (
-	// attemptTimeout is how long one member may take to answer before the next is asked: longer than a slow disk takes to sync 1 MiB.
+	// attemptTimeout is how long one member may take to answer before another is asked. It is longer than a slow disk takes to sync 1 MiB.
 	attemptTimeout = 2 * time.Second
-	// retryPause is between two attempts: 20 a second do not hurt a cluster that is electing its leader.
+	// retryPause is the pause between two attempts. 20 attempts a second do not burden a cluster that is electing its leader.
 	retryPause = 50 * time.Millisecond
 )
 
-// ask makes a request until it is answered, for at most the configured timeout, or less where no majority has answered for a while. The request is one that may be made twice.
+// ask repeats a request until it is answered, within the configured timeout, or less where no majority has answered for a while. The
+// request must be safe to repeat.
 func ask[R any](ctx context.Context, s *Store, op string, request func(context.Context) (R, error)) (R, error) {
 	within, cancel := s.within(ctx)
 	defer cancel()
 	within, stop := context.WithTimeout(within, s.patience())
 	defer stop()
-	var telling error // the last that says more than that the time was over
-	made := false     // room, in an embedded etcd that was full
+	var telling error // the last error that is more than a timeout
+	made := false     // made room in an embedded etcd that was full
 	for {
 		attempt, done := context.WithTimeout(within, attemptTimeout)
 		r, err := request(attempt)
@@ -63,7 +64,7 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// failure is the error of a request that has failed for good.
+// failure returns the error of a request that has failed for good.
 func (s *Store) failure(ctx context.Context, op string, err error) error {
 	e := &Error{Endpoints: s.endpoints, Op: op, Err: err}
 	switch {
@@ -85,8 +86,8 @@ func (s *Store) failure(ctx context.Context, op string, err error) error {
 	return e
 }
 
-// transient reports whether the next attempt may succeed: the request met no leader, no connection, a member that is stopping, or no answer
-// in time.
+// transient reports whether the next attempt may succeed: there was no leader, no connection, a member that is stopping, or no answer in
+// time.
 func transient(err error) bool {
 	switch codeOf(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
@@ -100,7 +101,7 @@ func transient(err error) bool {
 	}
 }
 
-// codeOf is the gRPC code of what the client returns in three forms: etcd's own errors, gRPC's, and the context's.
+// codeOf returns the gRPC code of an error, which the client returns in three forms: etcd's own errors, gRPC's, and the context's.
 func codeOf(err error) codes.Code {
 	var etcd rpctypes.EtcdError
 	if errors.As(err, &etcd) {

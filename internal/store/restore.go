@@ -14,10 +14,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// ErrNotEmpty is returned by Restore for a store that has something already; nothing was changed.
+// ErrNotEmpty is returned by Restore for a store with content. Nothing was changed.
 var ErrNotEmpty = errors.New("the store is not empty")
 
-// CheckBackup reads a backup to its end and says what it has, or ErrBackup.
+// CheckBackup reads a backup to its end and describes it, or returns ErrBackup.
 func CheckBackup(r io.Reader) (BackupInfo, error) {
 	b, err := newBackupReader(r)
 	if err != nil {
@@ -43,7 +43,7 @@ func CheckBackup(r io.Reader) (BackupInfo, error) {
 	}
 }
 
-// checkBackupKey refuses what no backup has.
+// checkBackupKey refuses keys and values that no backup has.
 func checkBackupKey(key string, value []byte) error {
 	if !inBackup(key) {
 		return fmt.Errorf("%w: foreign: key %.80q is none that a backup has", ErrBackup, key)
@@ -56,9 +56,9 @@ func checkBackupKey(key string, value []byte) error {
 	return nil
 }
 
-// Restore puts a backup into the store, which must be empty unless replace is set: then it replaces what is there. The backup is checked from
-// beginning to end before anything is changed. While it is put there, and after that was broken off, the store is of no use to any
-// controller: see ErrRestoring. In the end the store has an identity of its own, so that controllers that run on it read everything anew.
+// Restore puts a backup into the store, which must be empty unless replace is set; then its content is replaced. The whole backup is
+// checked before anything is changed. During the restore, and after it was interrupted, no controller can use the store: see ErrRestoring.
+// At the end the store gets a new identity, so that running controllers read everything again.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (BackupInfo, error) {
 	info, err := CheckBackup(r)
 	if err != nil {
@@ -80,16 +80,17 @@ func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (Bac
 	return info, nil
 }
 
-// A restoring is a restore under way. mark is the record of the identity, which says so, and which every step is made on.
+// A restoring is a restore in progress. mark is the record of the identity, which marks the store as being restored, and on which every
+// step depends.
 type restoring struct {
 	s    *Store
 	mark *mvccpb.KeyValue
-	was  string // the identity that the store had, or that of the backup
+	was  string // the previous identity of the store, or that of the backup
 	ops  []clientv3.Op
 	size int
 }
 
-// begin marks the store, and empties it.
+// begin marks the store and empties it.
 func (x *restoring) begin(ctx context.Context, info BackupInfo, replace bool) error {
 	s := x.s
 	found, _, err := s.get(ctx, "restore", s.identityKey(), s.Revisions().headKey(), s.auditHeadKey())
@@ -124,7 +125,7 @@ func (x *restoring) begin(ctx context.Context, info BackupInfo, replace bool) er
 	return nil
 }
 
-// fill puts the backup into the store, checks what is there then, and ends the restore.
+// fill puts the backup into the store, checks the result, and ends the restore.
 func (x *restoring) fill(ctx context.Context, r io.Reader) error {
 	b, err := newBackupReader(r)
 	if err != nil {
@@ -177,7 +178,7 @@ func (x *restoring) check(ctx context.Context, info BackupInfo) error {
 	return nil
 }
 
-// flush makes what was gathered.
+// flush writes the pending operations.
 func (x *restoring) flush(ctx context.Context) error {
 	if len(x.ops) == 0 {
 		return nil
@@ -187,7 +188,7 @@ func (x *restoring) flush(ctx context.Context) error {
 	return err
 }
 
-// name puts the record of the identity.
+// name writes the record of the identity.
 func (x *restoring) name(ctx context.Context, id Identity) error {
 	value, err := encode(id)
 	if err != nil {
@@ -198,7 +199,8 @@ func (x *restoring) name(ctx context.Context, id Identity) error {
 	return err
 }
 
-// commit makes one step, on the mark. A step whose answer was lost is found out by reading the mark or, of other keys, made again.
+// commit makes one step, depending on the mark. If the answer is lost, a step on the mark is verified by reading it, and any other step is
+// repeated.
 func (x *restoring) commit(ctx context.Context, ops ...clientv3.Op) (int64, error) {
 	key := x.s.identityKey()
 	resp, err := ask(ctx, x.s, "restore", func(ctx context.Context) (*clientv3.TxnResponse, error) {

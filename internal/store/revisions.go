@@ -17,18 +17,18 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Limits of a change of intent. Its documents may be of any size together that the quota has room for.
+// Limits of a change of intent. The quota alone bounds the size of its documents together.
 const (
 	// MaxPath is the most bytes of a document's path.
 	MaxPath = 1024
-	// MaxReason is the most bytes of an author and of a reason.
+	// MaxReason is the most bytes of an author or a reason.
 	MaxReason = 4096
 )
 
-// An Intent is the documents of policy and inventory, and their history. Revisions count from 1; revision 0 is no documents.
+// Revisions are the documents of policy and inventory with their history. Numbers count from 1; revision 0 has no documents.
 type Revisions struct{ s *Store }
 
-// Intent returns the store's intent.
+// Revisions returns the revisions of the store.
 func (s *Store) Revisions() *Revisions { return &Revisions{s} }
 
 // A Revision is one change of intent that was made.
@@ -37,34 +37,34 @@ type Revision struct {
 	Author    string    `json:"author"`
 	Reason    string    `json:"reason"`
 	Time      time.Time `json:"time"`
-	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents it has brought back, or 0
+	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents it restored, or 0
 	Documents int       `json:"documents"`
 	Bytes     int64     `json:"bytes"` // of all documents
-	ID        string    `json:"id"`    // no other revision of any store has it
-	// Request is the id of the request that made it: random, from its caller, or empty.
+	ID        string    `json:"id"`    // unique over all revisions of all stores
+	// Request is the id of the request that made it: random and chosen by the caller, or empty.
 	Request string `json:"request,omitempty"`
 }
 
-// A Change is a change of intent to be made: Documents by path, in place of those of revision Base. A path is one that io/fs.ValidPath
-// accepts: relative, with slashes and without dots.
+// A Change is a change of intent to be made: Documents by path, in place of those of revision Base. A path must satisfy io/fs.ValidPath:
+// relative, with slashes and without dots.
 type Change struct {
 	Base           uint64
 	Author, Reason string
-	Request        string    // the caller's id of it, or empty: see Made and Settle
-	Time           time.Time // by its maker's clock; the store's if zero. A revision is never older than the one before
+	Request        string    // the caller's request id, or empty: see Made and Settle
+	Time           time.Time // by the caller's clock, or the store's if zero. A revision is never older than the one before
 	Documents      map[string][]byte
-	KeepOthers     bool   // documents of Base that Documents does not name stay; otherwise Documents are all
-	Reserved       bool   // it may use the room that is kept for changes of phase and for the way back
-	Restores       uint64 // the revision whose documents it brings back, or 0: see Revision
+	KeepOthers     bool   // documents of Base that Documents does not name stay; otherwise they are removed
+	Reserved       bool   // it may use the room reserved for changes of phase and for the way back
+	Restores       uint64 // the revision whose documents it restores, or 0: see Revision
 }
 
-// A revisionRecord is a revision as it is stored, under its number and, the newest, as the head.
+// A revisionRecord is a stored revision, under its number and, if it is the newest, as the head.
 type revisionRecord struct {
 	Revision
 	Manifest []piece `json:"manifest"` // pieces of the JSON of a manifest
 }
 
-// A manifest is the documents of a revision, in the order of their paths.
+// A manifest lists the documents of a revision, ordered by path.
 type manifest []document
 
 type document struct {
@@ -72,7 +72,7 @@ type document struct {
 	Pieces []piece `json:"pieces,omitempty"`
 }
 
-// Keys of intent. The sweep key is put by whoever reclaims pieces: a change whose pieces may have been reclaimed meanwhile is refused.
+// Keys of the intent. Whoever reclaims pieces puts the sweep key: a change whose pieces may have been reclaimed meanwhile is refused.
 func (rs *Revisions) headKey() string  { return rs.s.key("intent/head") }
 func (rs *Revisions) sweepKey() string { return rs.s.key("intent/sweep") }
 func (rs *Revisions) revisionKey(n uint64) string {
@@ -80,7 +80,7 @@ func (rs *Revisions) revisionKey(n uint64) string {
 }
 
 // Put makes a change as one transaction, together with records in the audit chain. It returns a *StaleError if Base is not the current
-// revision, ErrUnchanged if Base has the same documents, and ErrInvalid. The time is the store's.
+// revision, ErrUnchanged if Base has the same documents, and ErrInvalid.
 func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) (Revision, error) {
 	if err := c.check(); err != nil {
 		return Revision{}, err
@@ -108,13 +108,13 @@ func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) 
 	})
 }
 
-// A draft is a revision that is not numbered yet.
+// A draft is a revision without a number.
 type draft struct {
 	rec     revisionRecord
 	content map[string][]byte // its pieces, by hash
 }
 
-// make makes the revision that follows base, drafted from the manifest of base. reserved is as in a Change.
+// make makes the revision that follows base, drafted from the manifest of base. reserved is Change.Reserved.
 func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
 	records = slices.Clone(records) // they are completed in place
 	for {
@@ -138,7 +138,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 		case err != nil:
 			return Revision{}, err
 		}
-		kept := slices.Concat(old.pieces(), head.Manifest) // as long as it is the current revision
+		kept := slices.Concat(old.pieces(), head.Manifest) // while it is the current revision
 		d, err := drafted(old)
 		if err != nil {
 			return Revision{}, err
@@ -190,7 +190,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 		}
 		_, err = rs.s.commitRecorded(ctx, c, records)
 		switch {
-		case errors.Is(err, errRefused): // by another change, a sweep or an abandoned request: the next round says which
+		case errors.Is(err, errRefused): // by another change, a sweep or an abandoned request: the next round finds out which
 			continue
 		case err != nil:
 			return Revision{}, err
@@ -204,7 +204,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 	}
 }
 
-// sizeOf is the bytes of pieces.
+// sizeOf returns the bytes of pieces.
 func sizeOf(pieces map[string][]byte) (n int64) {
 	for _, content := range pieces {
 		n += int64(len(content))
@@ -220,7 +220,7 @@ func (m manifest) pieces() []piece {
 	return all
 }
 
-// bytes is the size of all documents.
+// bytes returns the size of all documents.
 func (m manifest) bytes() (n int64) {
 	for _, p := range m.pieces() {
 		n += int64(p.Bytes)
@@ -228,7 +228,7 @@ func (m manifest) bytes() (n int64) {
 	return n
 }
 
-// decodeRevision decodes a record; of nil it is revision 0.
+// decodeRevision decodes a record; nil stands for revision 0.
 func decodeRevision(kv *mvccpb.KeyValue) (revisionRecord, error) {
 	var rec revisionRecord
 	if kv == nil {

@@ -9,13 +9,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// makeRoom makes room for so many bytes in an embedded etcd: it drops the past of keys, gives free pages back to the file if that is worth
-// its time, and ends the alarm of a database that was full and has room again. It does nothing to an external cluster, which is not ours,
-// or if nothing was changed since it was last done and there is no alarm.
+// makeRoom makes room for a number of bytes in an embedded etcd. It drops the past of keys, shrinks the file if that pays off, and ends the
+// alarm of a full database that has room again. It does nothing to an external cluster, or if nothing was changed since the last time and
+// there is no alarm.
 //
-// Free pages are used again, and so they are given back only where the file itself nears etcd's bound. That copies the database, and etcd
-// answers nothing meanwhile: ownerships are lost if it takes longer than their lease, and taken again after it. Once begun it does not depend
-// on the caller's patience.
+// Free pages are reused, so that the file is only shrunk when it nears etcd's limit. Shrinking copies the database, and etcd answers
+// nothing meanwhile: ownerships are lost if it takes longer than their lease, and taken again afterwards. Once begun, it does not depend on
+// the caller's context.
 func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	if s.server == nil {
 		return
@@ -30,7 +30,7 @@ func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	defer cancel()
 	again, err := s.compact(ctx)
 	sp := s.Space(ctx)
-	if err != nil || !again && !sp.ReadOnly { // an alarm may be raised after room was made, by a write that was under way
+	if err != nil || !again && !sp.ReadOnly { // a write in progress may have raised the alarm after room was made
 		s.log.Debug("no room made", zap.Error(err))
 		return
 	}
@@ -50,7 +50,7 @@ func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	}
 }
 
-// compact drops the past of all keys and waits until its pages are free. It reports false if nothing was changed since it was last done.
+// compact drops the past of all keys and waits until its pages are free. It reports false if nothing was changed since the last time.
 func (s *Store) compact(ctx context.Context) (bool, error) {
 	status, err := ask(ctx, s, "read size", func(ctx context.Context) (*clientv3.StatusResponse, error) {
 		return s.client.Status(ctx, s.endpoints[0])
@@ -61,13 +61,13 @@ func (s *Store) compact(ctx context.Context) (bool, error) {
 	if _, err := s.client.Compact(ctx, status.Header.Revision, clientv3.WithCompactPhysical()); err != nil && !compacted(err) {
 		return false, err
 	}
-	s.keeper.compacted = status.Header.Revision // belongs to who has the token
+	s.keeper.compacted = status.Header.Revision // belongs to the holder of the token
 	s.server.settle()
 	return true, nil
 }
 
-// settle makes the sizes those of this moment: else they are of the backend's last transaction, up to 100 ms ago. etcd may end the
-// goroutine that it runs in: see mishap.
+// settle brings the sizes up to date; otherwise they are those of the backend's last transaction, up to 100 ms ago. etcd may end the
+// calling goroutine: see mishap.
 func (e *embedded) settle() {
 	done := make(chan struct{})
 	go func() {
@@ -80,7 +80,7 @@ func (e *embedded) settle() {
 	}
 }
 
-// space is what an embedded etcd has, without asking it over the socket.
+// space returns the sizes of an embedded etcd without using the socket.
 func (e *embedded) space(quota int64) Space {
 	backend := e.etcd.Server.Backend()
 	sp := Space{Used: backend.Size(), InUse: backend.SizeInUse(), Quota: quota, Hard: e.hard}

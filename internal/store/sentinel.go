@@ -15,29 +15,29 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// How the store is watched over.
+// How the store is watched.
 const (
-	// lookEvery is how often the sentinel looks: a watch that waits for a revision which a replaced store does not have stays silent.
+	// lookEvery is how often the sentinel checks. A watch for a revision that a replaced store does not have would stay silent.
 	lookEvery = time.Second
 	// lookWithin bounds the sentinel's own requests.
 	lookWithin = 500 * time.Millisecond
-	// awayTimeout bounds a request once no majority has answered for as long as a request is otherwise tried.
+	// awayTimeout bounds a request once no majority has answered for the usual time.
 	awayTimeout = time.Second
 )
 
-// A sentinel looks at the store again and again: whether a majority answers, and whether it still is the same store.
+// A sentinel checks the store at intervals: whether a majority answers, and whether it is still the same store.
 type sentinel struct {
-	wake chan struct{} // holds one token: look now
+	wake chan struct{} // holds one token: check now
 
 	mu      sync.Mutex // guards everything that follows
 	since   time.Time  // when it was first found unfit, by the monotonic clock; zero while it is fit
-	members string     // how each member was then
-	why     error      // why the store is of no use although a majority answers, such as ErrRestoring
+	members string     // the state of each member then
+	why     error      // why the store cannot be used although a majority answers, such as ErrRestoring
 	warned  bool
 	met     bool // a majority has answered since the store was opened
 }
 
-// kick makes the sentinel look now.
+// kick makes the sentinel check now.
 func (w *sentinel) kick() {
 	select {
 	case w.wake <- struct{}{}:
@@ -45,14 +45,14 @@ func (w *sentinel) kick() {
 	}
 }
 
-// unfit returns why the store is of no use although a majority answers, or nil.
+// unfit returns why the store cannot be used although a majority answers, or nil.
 func (w *sentinel) unfit() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.why
 }
 
-// away returns how each member was when a majority last did not answer, and since when that is so; it is empty if one answered last.
+// away returns the state of each member when a majority last did not answer, and since when. It is empty if a majority answered last.
 func (w *sentinel) away() (members string, since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +62,7 @@ func (w *sentinel) away() (members string, since time.Time) {
 	return w.members, w.since
 }
 
-// patience is how long a request is tried: less where it is known that nobody will answer, or where nobody ever has.
+// patience returns how long a request is tried. It is shorter where no majority is known to answer, or where none ever has.
 func (s *Store) patience() time.Duration {
 	w := &s.sentinel
 	w.mu.Lock()
@@ -73,7 +73,7 @@ func (s *Store) patience() time.Duration {
 	return s.cfg.Timeout
 }
 
-// watchOver looks until the store is closed.
+// watchOver checks the store until it is closed.
 func (s *Store) watchOver() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -93,7 +93,7 @@ func (s *Store) watchOver() {
 	}
 }
 
-// found notes what a look has found, and tells when that has changed.
+// found takes in the result of a check, and logs changes.
 func (s *Store) found(err error) {
 	w := &s.sentinel
 	members := ""
@@ -117,14 +117,14 @@ func (s *Store) found(err error) {
 	if members == "" {
 		w.why, reason = err, err.Error()
 	}
-	// One look that fails is a slow disk; a store that nobody has met yet is told of at once.
+	// One failed check may be a slow disk. A store that has never answered is logged at once.
 	if !w.warned && (!w.met || time.Since(w.since) >= lookEvery) {
 		w.warned = true
 		s.log.Warn("the store is of no use for now; nothing is changed until it is", zap.Strings("store", s.endpoints), zap.String("reason", reason))
 	}
 }
 
-// lookOnce reads who the store is, and makes it somebody if it is nobody yet.
+// lookOnce reads the identity of the store, and gives one to a store that has none.
 func (s *Store) lookOnce() error {
 	for {
 		g := s.Generation()
@@ -132,7 +132,7 @@ func (s *Store) lookOnce() error {
 		switch {
 		case s.life.Err() != nil:
 			return nil
-		case s.Generation() != g: // found out by the way
+		case s.Generation() != g: // found out on the way
 			continue
 		case errors.Is(err, errRefused): // another controller was first
 			continue
@@ -145,9 +145,9 @@ func (s *Store) lookOnce() error {
 func (s *Store) recognize(g *Generation) error {
 	ctx, cancel := context.WithTimeout(s.life, lookWithin)
 	defer cancel()
-	s.standing.mu.Lock()
-	before, seen := s.standing.before, s.standing.seen
-	s.standing.mu.Unlock()
+	s.etcdState.mu.Lock()
+	before, seen := s.etcdState.before, s.etcdState.seen
+	s.etcdState.mu.Unlock()
 	gets := []clientv3.Op{clientv3.OpGet(s.identityKey()), clientv3.OpGet(s.Revisions().headKey())}
 	if seen.Number > 0 {
 		gets = append(gets, clientv3.OpGet(s.Revisions().revisionKey(seen.Number)))
@@ -179,11 +179,11 @@ func (s *Store) recognize(g *Generation) error {
 	return s.name(ctx, g, kv, id)
 }
 
-// name gives the store a new identity: it has none, or the one that it had before it was replaced.
+// name gives the store a new identity, because it has none or the one from before it was replaced.
 func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, was Identity) error {
-	s.standing.mu.Lock()
-	before := s.standing.before
-	s.standing.mu.Unlock()
+	s.etcdState.mu.Lock()
+	before := s.etcdState.before
+	s.etcdState.mu.Unlock()
 	id := Identity{ID: nonce(), Made: s.cfg.Now().UTC().Round(0), Was: was.ID}
 	if id.Was == "" {
 		id.Was = before.ID
@@ -194,7 +194,7 @@ func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, wa
 	}
 	resp, err := s.client.Txn(ctx).If(unmoved(s.identityKey(), kv)).Then(clientv3.OpPut(s.identityKey(), value)).Commit()
 	switch {
-	case errors.Is(err, rpctypes.ErrNoSpace): // the store is full: it stays without one
+	case errors.Is(err, rpctypes.ErrNoSpace): // the store is full and stays without an identity
 		s.identify(g, was, kv.GetModRevision())
 		return nil
 	case err != nil:
@@ -206,11 +206,11 @@ func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, wa
 	return nil
 }
 
-// compareIntent ends the generation if the newest revision of intent that was seen is not in the store's history.
+// compareIntent ends the generation if the newest revision seen is not in the store's history.
 func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, seen Revision) error {
 	head, err := decodeRevision(found[s.Revisions().headKey()])
 	if err != nil {
-		return nil // damaged content is told to whoever reads it
+		return nil // damaged content is reported to those who read it
 	}
 	if seen.Number > 0 {
 		rec, err := decodeRevision(found[s.Revisions().revisionKey(seen.Number)])
@@ -229,7 +229,7 @@ func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, 
 	return nil
 }
 
-// unanswered is the reason why nobody answers: how each member is, and the error at hand.
+// unanswered explains why no majority answers: the state of each member, and the error.
 func (s *Store) unanswered(err error) error {
 	members, _ := s.sentinel.away()
 	if members == "" {
@@ -238,7 +238,7 @@ func (s *Store) unanswered(err error) error {
 	switch {
 	case strings.Contains(err.Error(), members):
 		return err
-	case codeOf(err) == codes.DeadlineExceeded: // it says nothing more
+	case codeOf(err) == codes.DeadlineExceeded: // the error adds nothing
 		return errors.New(members)
 	}
 	return fmt.Errorf("%s (%w)", members, err)

@@ -15,54 +15,54 @@ import (
 
 // Parts of the quota.
 const (
-	// reserveParts and maxReserve are the reserve: an eighth of the quota, 256 MiB of the default of 2 GiB, and no more of a larger one. An
-	// activation takes about 2 kB beside the documents that it repeats, so that 256 MiB are years of them.
+	// reserveParts and maxReserve define the reserve: an eighth of the quota, but at most 256 MiB, as for the default of 2 GiB. An
+	// activation takes about 2 kB besides the documents that it shares, so that 256 MiB last for years.
 	reserveParts = 8
 	maxReserve   = 256 << 20
-	// smallChange is what an ordinary change takes at least: where there is no room for it the store counts as full.
+	// smallChange is the least that an ordinary change takes. Without room for it the store counts as full.
 	smallChange = 64 << 10
-	// warnPercent of the quota is where warnings begin.
+	// warnPercent is the percentage of the quota at which warnings begin.
 	warnPercent = 80
-	// MinQuota is the smallest quota: 2 MiB of it are the reserve.
+	// MinQuota is the smallest quota, of which 2 MiB are the reserve.
 	MinQuota = 16 << 20
 )
 
-// How the room is kept.
+// How room is kept.
 const (
-	// tendEvery is how often the sizes are looked at, and a database that is nearly full is compacted.
+	// tendEvery is how often the sizes are checked, and a nearly full database is compacted.
 	tendEvery = 10 * time.Second
-	// unseen is how much may have been stored since the sizes of an embedded etcd were taken, 100 ms ago at most.
+	// unseen is how much may have been stored since the sizes of an embedded etcd were read, at most 100 ms ago.
 	unseen = 16 << 20
-	// lookAgain is how long the sizes of an external cluster are used before they are asked for again.
+	// lookAgain is how long the sizes of an external cluster are reused.
 	lookAgain = time.Second
 )
 
-// A Space is how much room the store has.
+// A Space describes the room in the store.
 //
 // The quota has three parts. Ordinary changes (an apply, the record of a refusal) end at Ordinary. Changes of phase, rollbacks and restores
-// go on to Changes. What is left is for leases, ownerships, presence and statuses, which are small, replace each other and are never
-// refused by the store itself. At Hard etcd refuses everything until an operator has made room.
+// end at Changes. The rest is for leases, ownerships, presences and statuses, which are small, replace each other, and are never refused by
+// the store itself. At Hard, etcd refuses every change until an operator has made room.
 type Space struct {
-	// Used is the size of the database file, which is what etcd's quota bounds. InUse is the part of it that holds content: the rest is free
-	// pages, which new content fills first.
+	// Used is the size of the database file, which etcd's quota bounds. InUse is the part of it with content; the rest is free pages, which
+	// new content fills first.
 	Used, InUse int64
-	// Quota is the configured size, 0 if it is not known. Hard is etcd's own bound, which for an embedded etcd is above Quota: see hardQuota.
+	// Quota is the configured size, or 0 if unknown. Hard is etcd's own limit, which is above Quota for an embedded etcd: see hardQuota.
 	Quota, Hard int64
-	// ReadOnly is that etcd refuses every change: the quota was reached.
+	// ReadOnly means that etcd refuses every change because its quota was reached.
 	ReadOnly bool
-	// External is a cluster whose members are run by somebody else.
+	// External means that the members of the cluster run outside this process.
 	External bool
 }
 
 func (sp Space) reserve() int64 { return min(sp.Quota/reserveParts, maxReserve) }
 
-// Ordinary is how much of InUse ordinary changes may reach, and Changes how much of Used changes of phase, rollbacks and restores may.
+// Ordinary is the limit of InUse for ordinary changes. Changes is the limit of Used for changes of phase, rollbacks and restores.
 func (sp Space) Ordinary() int64 { return sp.Quota - sp.reserve() }
 
 // Changes is described at Ordinary.
 func (sp Space) Changes() int64 { return sp.Hard - sp.reserve()/4 }
 
-// allows reports whether a change of so many bytes may be made.
+// allows reports whether there is room for a change of a number of bytes.
 func (sp Space) allows(bytes int64, reserved bool) bool {
 	switch {
 	case sp.Quota == 0:
@@ -77,7 +77,7 @@ func (sp Space) allows(bytes int64, reserved bool) bool {
 // Full reports whether ordinary changes are refused.
 func (sp Space) Full() bool { return sp.ReadOnly || !sp.allows(smallChange, false) }
 
-// Warning says that the store fills and what to do, or is empty. It is not empty from 80 % of the quota on.
+// Warning says that the store is filling up and what to do. It is empty below 80 % of the quota.
 func (sp Space) Warning() string {
 	switch {
 	case sp.ReadOnly:
@@ -111,14 +111,14 @@ func (sp Space) wayOut() string {
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
-// A FullError is a change for which there is no room. Nothing of it was stored.
+// A FullError is returned for a change without room. Nothing was stored.
 type FullError struct {
 	Op    string
-	Bytes int64 // that the change needs, about
+	Bytes int64 // the approximate need of the change
 	Space Space
 }
 
-// Error names the change, what is used, the quota and the way out.
+// Error names the change, the usage, the quota and what to do.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("%s: %v: %s more do not fit: %s; nothing was stored. %s", e.Op, ErrFull, mib(e.Bytes), e.Space, e.Space.wayOut())
 }
@@ -128,18 +128,19 @@ func (e *FullError) Unwrap() error { return ErrFull }
 
 var _ error = (*FullError)(nil)
 
-// A keeper knows the room there is.
+// A keeper keeps track of the room in the store.
 type keeper struct {
-	making    chan struct{} // holds one token; who takes it may make room
-	compacted int64         // the revision of etcd up to which room was last made; belongs to who has the token
+	making    chan struct{} // holds one token; its holder may make room
+	compacted int64         // the revision of etcd up to which room was last made; belongs to the holder of the token
 
 	mu      sync.Mutex // guards everything that follows
 	last    Space      // of an external cluster
 	at      time.Time  // when last was read
-	warning string     // that was logged last, by its first words
+	warning string     // the warning logged last, by its first words
 }
 
-// Space returns how much room the store has. An external cluster that does not answer has what it last said, or a Space without a quota.
+// Space returns the room in the store. For an external cluster that does not answer, it is what the cluster last reported, or a Space
+// without a quota.
 func (s *Store) Space(ctx context.Context) Space {
 	if s.server != nil {
 		return s.server.space(s.cfg.Quota)
@@ -152,7 +153,7 @@ func (s *Store) Space(ctx context.Context) Space {
 	return s.keeper.last
 }
 
-// askSpace asks every member of an external cluster. The fullest counts, since the first that is full stops all of them.
+// askSpace asks every member of an external cluster. The fullest member counts, since the first that is full stops all of them.
 func (s *Store) askSpace(ctx context.Context, last Space) Space {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
@@ -176,7 +177,7 @@ func (s *Store) askSpace(ctx context.Context, last Space) Space {
 		}
 		told = true
 		sp.Used, sp.InUse = max(sp.Used, resp.DbSize), max(sp.InUse, resp.DbSizeInUse)
-		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // etcd before 3.6 does not say
+		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // etcd before 3.6 does not report it
 			sp.Quota, sp.Hard = q, q
 		}
 		sp.ReadOnly = sp.ReadOnly || slices.ContainsFunc(resp.Errors, func(e string) bool { return strings.Contains(e, etcdserverpb.AlarmType_NOSPACE.String()) })
@@ -188,8 +189,7 @@ func (s *Store) askSpace(ctx context.Context, last Space) Space {
 	return sp
 }
 
-// admit returns a *FullError for a change for which there is no room, after an attempt to make some. What etcd adds to content is an
-// eighth of it at most.
+// admit returns a *FullError for a change without room, after an attempt to make some. etcd adds at most an eighth to the content.
 func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool) error {
 	bytes += bytes/8 + 4096
 	sp := s.Space(ctx)
@@ -207,7 +207,7 @@ func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool
 	return &FullError{Op: op, Bytes: bytes, Space: sp}
 }
 
-// tend looks at the room as long as the store is open. It begins with what a deletion that was cut short has left.
+// tend checks the room while the store is open. It first completes a deletion that was interrupted.
 func (s *Store) tend() {
 	if err := s.Audit().dropArchived(s.life); err != nil && s.life.Err() == nil {
 		s.log.Debug("archived audit records are not deleted yet", zap.Error(err))
@@ -222,7 +222,7 @@ func (s *Store) tend() {
 	}
 }
 
-// tellSpace logs when the store begins to fill, fills further, and has room again.
+// tellSpace logs when the store begins to fill up, fills further, and has room again.
 func (s *Store) tellSpace(sp Space) {
 	warning := sp.Warning()
 	kind, _, _ := strings.Cut(warning, ":")

@@ -12,33 +12,33 @@ import (
 	"go.uber.org/zap"
 )
 
-// How a dead connection is found, beside the requests' own timeouts: a watch has none. gRPC pings no more often than every 10 s.
+// How a dead connection is detected, besides the timeouts of requests: a watch has none. gRPC pings at most every 10 s.
 const (
 	pingEvery   = 10 * time.Second
 	pingTimeout = 2 * time.Second
 )
 
-// closeTimeout is how long Close tries to give back what is owned; after that it is left to expire.
+// closeTimeout is how long Close tries to release what is owned. The rest expires.
 const closeTimeout = time.Second
 
-// A Store is an open store. All its methods may be called at the same time.
+// A Store is an open store. It is safe for concurrent use.
 type Store struct {
 	cfg       Config
 	log       *zap.Logger
 	client    *clientv3.Client
-	leases    *clientv3.Client // for leases alone, on a connection of its own: a renewal does not wait behind answers to reads
+	leases    *clientv3.Client // for leases alone, on its own connection, so that a renewal does not wait behind large answers
 	endpoints []string
 	server    *embedded // nil with an external cluster
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
 
-	granting chan struct{} // holds one token; who takes it may grant a lease
-	sweeping chan struct{} // holds one token; who takes it may sweep
-	recent   recentPieces
-	keeper   keeper
-	standing standing
-	sentinel sentinel
+	granting  chan struct{} // holds one token; its holder may grant a lease
+	sweeping  chan struct{} // holds one token; its holder may sweep
+	recent    recentPieces
+	keeper    keeper
+	etcdState etcdState
+	sentinel  sentinel
 
 	mu     sync.Mutex // guards everything below
 	closed bool
@@ -46,9 +46,9 @@ type Store struct {
 	lease  *lease         // of all ownerships and presences, or nil
 }
 
-// Open opens the store: it starts the embedded etcd, or makes ready to speak to a cluster. That no cluster answers is not an error here:
-// Ready tells. ctx counts for the opening only; Close ends the store. Errors are ErrConfig, ErrInUse, ErrDamaged,
-// ErrFailed and those of starting etcd.
+// Open opens the store: it starts the embedded etcd, or prepares to connect to a cluster. A cluster that does not answer is no error here:
+// see Ready. ctx bounds the opening only; Close ends the store. Errors are ErrConfig, ErrInUse, ErrDamaged, ErrFailed and those of starting
+// etcd.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -98,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close gives back what is owned, ends every watch, and stops the embedded etcd.
+// Close releases what is owned, ends every watch, and stops the embedded etcd.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -132,11 +132,11 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Endpoints are the addresses where etcd is: those of the configuration, or the embedded etcd's unix socket. Whoever may open that socket,
-// which only this user may, can open a second store on it.
+// Endpoints returns the addresses of etcd: those of the configuration, or the embedded etcd's unix socket. Only this user may open that
+// socket, and may then open a second store on it.
 func (s *Store) Endpoints() []string { return append([]string(nil), s.endpoints...) }
 
-// start runs f in a goroutine that Close waits for, and reports whether it did. f ends when s.life does.
+// start runs f in a goroutine that Close waits for, and reports whether it did. f must end when s.life does.
 func (s *Store) start(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *Store) start(f func()) bool {
 	return true
 }
 
-// within ends the context with the store.
+// within returns a context that also ends with the store.
 func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.life, cancel)

@@ -10,14 +10,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// sweepEvery is how many revisions come between two sweeps. What a sweep finds is of revisions that are kept no more, and of changes that
-// were begun and not made.
+// sweepEvery is how many revisions come between two sweeps. A sweep deletes the pieces of revisions that are no longer kept, and of changes
+// that were begun and not made.
 const sweepEvery = 16
 
-// sweepChunk is how many revisions are looked at together: what their manifests have in common is read once.
+// sweepChunk is how many revisions are read together: what their manifests share is read once.
 const sweepChunk = 32
 
-// sweepSometimes reclaims pieces after some of the revisions, beside whatever else happens.
+// sweepSometimes sweeps after some of the revisions, in the background.
 func (rs *Revisions) sweepSometimes(number uint64) {
 	if number%sweepEvery != 0 {
 		return
@@ -36,11 +36,11 @@ func (rs *Revisions) sweepSometimes(number uint64) {
 	}
 }
 
-// sweep deletes the pieces that no revision has, and returns how many.
+// sweep deletes the pieces that no revision has, and returns their number.
 //
-// A change that is being made may count on pieces that no revision has yet. So each deletion is a transaction that also puts the sweep
-// key, and is made only on the head and the sweep key that were read: a change that is made first refuses the deletion, and one that
-// is made after it is refused and puts its pieces again.
+// A change in progress may rely on pieces that no revision has yet. So each deletion is a transaction that also puts the sweep key, and
+// depends on the head and the sweep key that were read. A change made before it refuses the deletion. A change made after it is refused,
+// and puts its pieces again.
 func (rs *Revisions) sweep(ctx context.Context) (int, error) {
 	found, at, err := rs.s.get(ctx, "sweep", rs.headKey(), rs.sweepKey())
 	if err != nil {
@@ -84,7 +84,7 @@ func (rs *Revisions) sweep(ctx context.Context) (int, error) {
 	return len(unused), nil
 }
 
-// used is the hashes of all pieces of all revisions, as they were at a revision of etcd.
+// used returns the hashes of all pieces of all revisions, as of a revision of etcd.
 func (rs *Revisions) used(ctx context.Context, at int64) (map[string]bool, error) {
 	revisions, err := ask(ctx, rs.s, "sweep", func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return rs.s.client.Get(ctx, rs.revisionKey(0), clientv3.WithRange(rs.revisionKey(1<<63)), clientv3.WithRev(at))

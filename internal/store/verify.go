@@ -12,24 +12,24 @@ import (
 // verifyPage is how many records are read at once: 128 of 32 KiB are 4 MiB.
 const verifyPage = 128
 
-// Verify reads the whole chain in the store and returns its head, or a *BreakError for the first record that is not what was appended: changed,
-// removed, put elsewhere, or cut off from the end. That somebody has cut off the end and made the head agree, or has written the whole
-// chain anew, only a head known from before can tell.
+// Verify reads the whole chain in the store and returns its head, or a *BreakError for the first record that is not what was appended:
+// changed, removed, moved, or cut off at the end. Only a head known from before can show that the end was cut off and the head adjusted, or
+// that the whole chain was rewritten.
 //
 // Where records were moved into an archive, the chain begins behind the checkpoint, and one of its records must name that checkpoint. Heads
-// known from before the checkpoint cannot be checked here: the archives have them.
+// from before the checkpoint are checked against the archives, not here.
 func (a *Audit) Verify(ctx context.Context, known ...Head) (Head, error) {
 	v, err := a.VerifyFrom(ctx, known...)
 	return v.Head, err
 }
 
-// A Verified is a chain that is what was appended, from behind its checkpoint up to its head.
+// A Verified is a chain that is as it was appended, from its checkpoint to its head.
 type Verified struct {
 	Checkpoint Checkpoint
 	Head       Head
 }
 
-// VerifyFrom is Verify, and says where the chain begins.
+// VerifyFrom is Verify, and also returns where the chain begins.
 func (a *Audit) VerifyFrom(ctx context.Context, known ...Head) (Verified, error) {
 	for {
 		v, err := a.verify(ctx, known)
@@ -52,7 +52,7 @@ func (a *Audit) verify(ctx context.Context, known []Head) (v Verified, err error
 	if v.Checkpoint, err = decodeCheckpoint(found[a.s.checkpointKey()]); err != nil {
 		return v, err
 	}
-	seal := string(found[a.s.checkpointKey()].GetValue()) // the detail of the record that names it
+	seal := string(found[a.s.checkpointKey()].GetValue()) // the detail of the record that names the checkpoint
 	sealed := v.Checkpoint.Seq == 0
 	last := Head{Seq: v.Checkpoint.Seq, Hash: v.Checkpoint.Hash}
 	if err := agrees(last, known); err != nil {
@@ -97,7 +97,7 @@ func (a *Audit) follows(last Head, kv *mvccpb.KeyValue) (r AuditRecord, err erro
 	return r, r.after(last)
 }
 
-// agrees checks a record against the heads known from before.
+// agrees checks a record against the known heads.
 func agrees(next Head, known []Head) error {
 	for _, k := range known {
 		if k.Seq == next.Seq && k.Hash != next.Hash {
@@ -108,7 +108,7 @@ func agrees(next Head, known []Head) error {
 	return nil
 }
 
-// ends checks that the chain ends where its head and those known from before say.
+// ends checks that the chain ends where its head and the known heads say.
 func (a *Audit) ends(last, head Head, known []Head) error {
 	longest := slices.MaxFunc(append([]Head{head}, known...), func(x, y Head) int { return cmp.Compare(x.Seq, y.Seq) })
 	switch {
