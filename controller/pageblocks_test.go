@@ -12,7 +12,8 @@ import (
 //	console                     commands behind "$ ", each followed by its output; TestPages replays them
 //	console skipped: REASON     commands that no test can run; TestPages prints them with the reason
 //	diff                        one hunk, which TestPages applies to a document of the examples
-//	json, p4, text, yaml, none  anything else, without commands
+//	json, p4, text, yaml        what it says
+//	none                        drawings, and commands of the tests, which are checked by name alone
 //
 // An HTML comment that begins with a line "<!-- console" holds commands that the test needs before those of the page; their output is not
 // compared.
