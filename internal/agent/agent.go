@@ -1,7 +1,7 @@
-// Package agent serves gNMI for a switch that has none of its own, such as bmv2's simple_switch_grpc: it stands beside the switch, reads
+// Package agent serves gNMI for a switch that has none of its own, such as bmv2's simple_switch_grpc. It runs beside the switch and reads
 // the P4 counters over P4Runtime, without taking part in the arbitration, and the interface counters from the kernel.
 //
-// It writes nothing to the switch and knows no P4 name: the pipeline's P4Info tells it which counter is the OpenConfig ACL.
+// It writes nothing to the switch and knows no P4 name: the pipeline's P4Info marks the counter that is the OpenConfig ACL.
 package agent
 
 import (
@@ -18,7 +18,7 @@ import (
 	"op25b/internal/openconfig/p4source"
 )
 
-// A Reader is what the agent needs of a P4Runtime client; p4rt.Reader is one.
+// A Reader is the part of a P4Runtime client that the agent uses; p4rt.Reader implements it.
 type Reader interface {
 	// PipelineCookie returns the cookie of the running pipeline, and false if there is none.
 	PipelineCookie(ctx context.Context) (uint64, bool, error)
@@ -26,23 +26,23 @@ type Reader interface {
 	Read(ctx context.Context, entities ...*p4v1.Entity) ([]*p4v1.Entity, error)
 }
 
-// A Source is an openconfig.Source over P4Runtime that follows the pipeline: whoever pushes a new one, the next reading finds its
-// counters.
+// A Source is an openconfig.Source over P4Runtime. It follows the pipeline: after any client has pushed a new one, the next reading uses
+// its counters.
 type Source struct {
-	*p4source.Source // its Watch is this one's too
+	*p4source.Source // provides Watch
 
 	reader Reader
 	log    *zap.Logger
 
-	mu     sync.Mutex // guards everything that follows
-	known  bool       // the layout below is that of the pipeline with this cookie
+	mu     sync.Mutex // guards everything below
+	known  bool       // the pipeline that the layout below belongs to
 	cookie uint64
 }
 
 var _ openconfig.Source = (*Source)(nil)
 
-// New returns the source of the switch behind reader. ports are the interface names by P4Runtime port; links may be nil where no kernel
-// knows them; log may be nil.
+// New returns the source of the switch behind reader. ports maps P4Runtime ports to interface names. links may be nil if the kernel knows
+// no interface; log may be nil.
 func New(reader Reader, ports map[uint32]string, links p4source.Links, log *zap.Logger) (*Source, error) {
 	inner, err := p4source.New(p4source.Config{
 		Ports: ports, Links: links,
@@ -59,7 +59,7 @@ func New(reader Reader, ports map[uint32]string, links p4source.Links, log *zap.
 	return &Source{Source: inner, reader: reader, log: log}, nil
 }
 
-// Snapshot asks which pipeline runs, which is one small request, and then reads its counters.
+// Snapshot asks for the cookie of the running pipeline, which is a small request, and then reads its counters.
 func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 	if err := s.follow(ctx); err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// Lines is how the subscribers of a play are connected. The policy is the same for all; the inventory's lines are rewritten to match.
-// The empty value is Plain. It is a flag's value.
+// Lines is how the subscribers of a play are connected. The policy is the same for all; the inventory's lines are rewritten to match. The
+// empty value is Plain. Lines implements pflag.Value.
 type Lines string
 
 // The kinds of lines.
@@ -27,7 +27,7 @@ const (
 	firstSession                   = 0x1001
 )
 
-// String, Set and Type make it a flag's value.
+// String returns the kind of line.
 func (l *Lines) String() string {
 	if *l == "" {
 		return string(Plain)
@@ -35,7 +35,7 @@ func (l *Lines) String() string {
 	return string(*l)
 }
 
-// Set takes one of the kinds.
+// Set sets the kind of line.
 func (l *Lines) Set(s string) error {
 	switch k := Lines(s); k {
 	case Plain, QinQ, PPPoE, DSLite:
@@ -45,11 +45,11 @@ func (l *Lines) Set(s string) error {
 	return fmt.Errorf("%q is not a kind of line; valid are plain, qinq, pppoe and dslite", s)
 }
 
-// Type names the value in the help.
+// Type is the value's name in the help.
 func (*Lines) Type() string { return "plain|qinq|pppoe|dslite" }
 
-// connect gives the host on line i of a switch its access. The line is as documents connects it. Every server is a concentrator and an AFTR for
-// itself: the ISP's own, behind which all servers would be, are no part of the demo.
+// connect configures the access of the host on line i of a switch. The line is as documents connects it. Every server is a concentrator and
+// an AFTR for itself; the ISP's shared ones are not part of the demo.
 func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy.Switch) error {
 	c.VLAN, c.InnerVLAN = uint16(line.VLAN), uint16(line.InnerVLAN)
 	if l == QinQ {
@@ -78,7 +78,7 @@ func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy
 	return nil
 }
 
-// serve gives a server its end of the subscribers' access.
+// serve configures the server's end of the subscribers' access.
 func (l Lines) serve(c *netsim.HostConfig, s site) {
 	switch l {
 	case QinQ, PPPoE:
@@ -88,7 +88,7 @@ func (l Lines) serve(c *netsim.HostConfig, s site) {
 	}
 }
 
-// mac returns the MAC address of the server, as the inventory has it.
+// mac returns the MAC address of the server from the inventory.
 func (s site) mac(sw *policy.Switch) (net.HardwareAddr, error) {
 	port, ok := sw.Port(s.port)
 	if !ok || len(port.MACs) != 1 {

@@ -1,6 +1,6 @@
 // Package demo plays the programme of 2006 on one switch, with real mail from virtual hosts: every subscriber to every server, in every
-// phase, over IPv4 and IPv6. It compares what happened with the policy's text, and what the switch counted, read over gNMI, with
-// what the hosts sent.
+// phase, over IPv4 and IPv6. It compares each outcome with the policy's text, and the switch's counters, read over gNMI, with the frames
+// that the hosts sent.
 //
 // The switch is operated as in a NOC: a controller runs in this process as op25b serve runs it, the documents are applied and the phases
 // activated through its API, and each wait is for the status that it reports. The rule that decided about a mail is read from the counters,
@@ -24,15 +24,15 @@ import (
 	"op25b/internal/policy"
 )
 
-// settle is how long the switch may take to count what has been sent to it. The packets are on their way for microseconds; on bmv2
-// one reading of the counters takes some milliseconds.
+// settle is how long the switch may take to count the frames sent to it. They need microseconds; on bmv2 one reading of the counters takes
+// some milliseconds.
 const settle = 5 * time.Second
 
 // Options describe a play.
 type Options struct {
 	Files  []policy.File // a Policy and an Inventory
 	Switch string        // of the inventory
-	Lines  Lines         // how its lines are connected, in place of what the inventory says
+	Lines  Lines         // replaces how the inventory connects its lines
 	Rig    Rig
 	// Listen is where the controller serves its API, as host:port; any free port of 127.0.0.1 if empty.
 	Listen string
@@ -96,7 +96,7 @@ type player struct {
 	mu sync.Mutex // guards calls of Progress
 }
 
-// close ignores how connections end: the report stands whatever they say.
+// close ignores errors of connections that end: the report is complete by then.
 func (p *player) close() {
 	if p.world != nil {
 		_ = p.world.Close()
@@ -143,12 +143,12 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 		return nil, err
 	}
 	attempts := make([][]Attempt, len(p.world.subscribers))
-	sent := make([]sentCounts, len(p.world.subscribers)) // because of each subscriber's mails
+	sent := make([]sentCounts, len(p.world.subscribers)) // frames caused by each subscriber's mails
 	work, workCtx := errgroup.WithContext(ctx)
 	for i, s := range p.world.subscribers {
 		sent[i] = sentCounts{}
 		work.Go(func() error {
-			// One mail after the other on one line, so that the counter that moves belongs to the mail that is under way.
+			// Mails of one line are sent one after another, so that the counter that moves belongs to the current mail.
 			for _, t := range p.world.destinations {
 				for _, v6 := range []bool{false, true} {
 					a, asked, answered, err := p.attempt(workCtx, rules, ph, s, t, v6)
@@ -157,7 +157,7 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 					}
 					attempts[i] = append(attempts[i], a)
 					sent[i].add(s.port, a.Want.Rule, asked)
-					// A server's answers meet the same rules, mirrored, on the port that it is behind.
+					// A server's answers meet the same rules, mirrored, on the server's port.
 					sent[i].add(t.site.port, a.Want.Rule, answered)
 				}
 			}
@@ -176,15 +176,15 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	for _, one := range sent {
 		all.merge(one)
 	}
-	// Nothing is sent to the rules of an interface that is not in all, so nothing may be counted there.
+	// An interface that is not in all was sent nothing, so it must have counted nothing.
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		result.Counters = append(result.Counters, compare(rules, name, after[name].minus(before[name]), all[name])...)
 	}
 	return result, nil
 }
 
-// attempt sends one mail and finds out by which rule the switch decided about it. It returns what the subscriber sent, and what the server
-// sent back from port 25.
+// attempt sends one mail and determines the rule that decided about it. It also returns the frames that the subscriber sent, and those that
+// the server sent back from port 25.
 func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase, s *subscriber, t destination, v6 bool) (_ Attempt, asked, answered count, err error) {
 	before, err := p.counters.read(ctx)
 	if err != nil {

@@ -7,15 +7,15 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// A count is frames and their bytes.
+// A count is a number of frames and of their bytes.
 type count struct{ packets, octets uint64 }
 
 func (c count) plus(d count) count { return count{c.packets + d.packets, c.octets + d.octets} }
 
-// ruleCounts are the ACL counters of one interface by rule id.
+// ruleCounts are the ACL counters of one interface, by rule id.
 type ruleCounts map[uint32]count
 
-// minus is what moved since earlier; rules that did not are left out.
+// minus returns the counters that have moved since earlier, and by how much.
 func (c ruleCounts) minus(earlier ruleCounts) ruleCounts {
 	moved := ruleCounts{}
 	for id, n := range c {
@@ -34,7 +34,7 @@ func (c ruleCounts) total() count {
 	return t
 }
 
-// sentCounts are what was sent into each interface, by the name of the rule that it should meet.
+// sentCounts are the frames sent into each interface, by the name of the rule that should match them.
 type sentCounts map[string]map[string]count
 
 func (s sentCounts) add(name, rule string, n count) {
@@ -68,7 +68,7 @@ func newReadings(ctx context.Context, addr string) (*readings, error) {
 
 func (r *readings) Close() error { return r.client.Close() }
 
-// read returns the ACL counters of every interface by its name.
+// read returns the ACL counters of every interface, by its name.
 func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
 	snapshot, err := r.client.Once(ctx)
 	if err != nil {
@@ -84,9 +84,9 @@ func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
 	return all, nil
 }
 
-// settled reads until an interface has counted as much as was sent to it, and returns what moved. The frames may still be on their way
-// when the sender has put them on the wire, and no switch tells when it has counted one. After settle it returns what it has seen:
-// that the numbers differ is then the result.
+// settled reads until an interface has counted as much as was sent to it, and returns the counters that moved. Frames may still be on their
+// way, and no switch reports that it has counted one. After the time settle it returns what it has read, and the difference becomes part of
+// the report.
 func (r *readings) settled(ctx context.Context, name string, before ruleCounts, sent count) (ruleCounts, error) {
 	for deadline := time.Now().Add(settle); ; {
 		now, err := r.read(ctx)

@@ -14,7 +14,7 @@ func WriteJSON(w io.Writer, r *Report) error {
 	return e.Encode(r)
 }
 
-// WriteTable writes the report for people: a block for each phase, a line for each subscriber and server, then the counters.
+// WriteTable writes the report for people: for each phase a line for each subscriber and server, then the counters.
 func WriteTable(w io.Writer, r *Report) error {
 	b := &strings.Builder{}
 	for _, p := range r.Phases {
@@ -62,10 +62,10 @@ func (a Attempt) decided() string {
 	return a.Rule + " " + a.Action
 }
 
-// A pair is one mail over both families.
+// A pair is one mail over IPv4 and over IPv6.
 type pair struct{ v4, v6 Attempt }
 
-// pairs puts attempts that differ only in the family beside each other, in the order in which they were made.
+// pairs joins attempts that differ only in the family, in the order of the first of each.
 func pairs(attempts []Attempt) []pair {
 	type key struct {
 		from, to string

@@ -13,12 +13,12 @@ import (
 	"op25b/internal/wire"
 )
 
-// A Rig is the switch that the demo is played on: where its services are, and how a virtual host is plugged into a port.
+// A Rig is the switch of a play: the addresses of its services, and how to plug a virtual host into a port.
 type Rig struct {
 	DeviceID  uint64
 	P4Runtime string // host:port
-	GNMI      string // host:port; for bmv2 that of the agent beside it
-	// Link returns the host's end of the wire at a port. Whoever gets it closes it.
+	GNMI      string // host:port; for bmv2 the agent beside it
+	// Link returns the host's end of the wire at a port. The caller closes it.
 	Link func(port pipeline.Port, name string) (wire.Link, error)
 }
 
@@ -33,7 +33,7 @@ type site struct {
 	submission bool // offers 587 with STARTTLS and AUTH
 }
 
-// The documentation addresses of RFC 5737 and RFC 3849; the policy of the example names the same ones.
+// The documentation addresses of RFC 5737 and RFC 3849, as in the policy of the example.
 var sites = []site{
 	{"isp-relay", "core-relay", prefixes("198.51.100.25/32", "2001:db8:25::25/128"), netip.MustParseAddr("2001:db8:25::a"), "relay.isp.example", true, false},
 	{"carrier-mx", "core-carrier", prefixes("203.0.113.25/32", "2001:db8:ca::25/128"), netip.MustParseAddr("2001:db8:ca::a"), "carrier.example", false, false},
@@ -56,7 +56,7 @@ func prefixes(texts ...string) []netip.Prefix {
 // A subscriber is the host on a line.
 type subscriber struct {
 	line policy.Line
-	port string // of the switch; the name that gNMI gives the interface
+	port string // of the switch; also the interface's name in gNMI
 	host *netsim.Host
 }
 
@@ -75,7 +75,7 @@ func (t destination) port() uint16 {
 	return netsim.PortSMTP
 }
 
-// A world is every host of the demo, plugged in.
+// A world is all hosts of the demo, plugged in.
 type world struct {
 	subscribers  []*subscriber
 	destinations []destination
@@ -160,7 +160,7 @@ func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 	return w, nil
 }
 
-// Close takes every host off its wire.
+// Close unplugs all hosts.
 func (w *world) Close() error {
 	var errs []error
 	for _, s := range w.servers {
@@ -172,7 +172,7 @@ func (w *world) Close() error {
 	return errors.Join(errs...)
 }
 
-// send sends one mail, and returns when neither end has anything more to send because of it.
+// send sends one mail. It returns when neither end has any more frames to send because of it.
 func (w *world) send(ctx context.Context, from *subscriber, to destination, v6 bool) (netsim.Result, netip.Addr, error) {
 	attempt, err := to.server.Attempt(to.mode, v6)
 	if err != nil {

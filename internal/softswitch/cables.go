@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// The limits of the packet service. It has one client at a time, whose frames are small, so that gRPC's own transport is bounded by them:
-// 8 connections of 4 streams of 64 KiB are 2 MiB, and 128 MiB if every byte comes in a DATA frame of its own.
+// The limits of the packet service. It has one client at a time and small frames, so gRPC's own transport needs at most 2 MiB: 8
+// connections of 4 streams of 64 KiB. If every byte comes in a DATA frame of its own, it needs 128 MiB.
 const (
 	cableMessage     = 64 << 10 // bytes: a jumbo frame, its header and room
 	cableConnections = 8
@@ -18,8 +18,8 @@ const (
 	cablePings       = 5 * time.Second
 )
 
-// cables is the gRPC server of the packet service. It carries every packet of the switch in a message, which gRPC's own transport does
-// five times as fast as package grpcserve (BenchmarkCall/packets there).
+// cables is the gRPC server of the packet service. It carries every packet of the switch in a message. gRPC's own transport does that five
+// times as fast as package grpcserve (BenchmarkCall/packets there).
 type cables struct{ *grpc.Server }
 
 func newCables(string) (server, error) {
@@ -31,7 +31,7 @@ func newCables(string) (server, error) {
 
 // Serve serves until Close.
 func (c cables) Serve(l net.Listener) {
-	_ = c.Server.Serve(netutil.LimitListener(l, cableConnections)) // ends with Close, and says so by an error
+	_ = c.Server.Serve(netutil.LimitListener(l, cableConnections)) // returns an error after Close, which means nothing
 }
 
 // Close ends every call.

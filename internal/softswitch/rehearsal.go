@@ -12,34 +12,34 @@ import (
 	"op25b/internal/softswitch/p4rtserver"
 )
 
-// A Rehearsal is a program with entries, and nothing around it: no ports, no services, no clock but its own. Frames that go through it
-// meet what they would meet in a switch that holds the same, and nothing of those before: registers are as they were loaded, and between
-// one Play and the next is a RehearsalPause for meters to recover. Its methods are safe for concurrent use; frames go one after another.
+// A Rehearsal runs a program with entries without ports, services or a real clock. A frame gets the treatment that a switch with the same
+// entries would give it. Frames of earlier plays have no effect: registers are reset, and a RehearsalPause between two plays lets meters
+// recover. Its methods are safe for concurrent use; frames are processed one after another.
 type Rehearsal struct {
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards everything below
 	engine *engine.Engine
 	worker *engine.Worker
 	now    time.Duration
 }
 
-// RehearsalPause is how much later each Play is than the one before: a meter of one packet a second has regained ten. With it the clock of
-// a Rehearsal is good for 900 million.
+// RehearsalPause is the time between two plays on the Rehearsal's clock: a meter of one packet a second regains ten. The clock lasts for
+// 900 million plays.
 const RehearsalPause = 10 * time.Second
 
-// A Frame is one at a port, without FCS.
+// A Frame is an Ethernet frame at a port, without FCS.
 type Frame struct {
 	Port  uint32
 	Bytes []byte
 }
 
-// A Passage is what became of one frame.
+// A Passage is the outcome of one frame.
 type Passage struct {
-	Out   []Frame // what left, in the order in which it did
+	Out   []Frame // the frames that left, in their order
 	Trace []engine.Event
 }
 
-// NewRehearsal loads a program, as p4c-bm2-ss compiled it, and writes entities into it, in their order. Its error names the first that a
-// switch would refuse.
+// NewRehearsal loads a program, as p4c-bm2-ss compiled it, and writes entities into it, in their order. Its error names the first entity
+// that a switch would refuse.
 func NewRehearsal(deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Entity) (*Rehearsal, error) {
 	r := &Rehearsal{}
 	clock := func() time.Time { return time.Unix(0, 0).Add(r.now) }
@@ -52,7 +52,8 @@ func NewRehearsal(deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Enti
 	return r, nil
 }
 
-// Play sends frames one after another at one moment, and returns what became of each: what one leaves in the switch, the next meets.
+// Play sends frames one after another at one moment, and returns the outcome of each. A later frame meets the registers as the earlier ones
+// left them.
 func (r *Rehearsal) Play(frames ...Frame) []Passage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,19 +71,19 @@ func (r *Rehearsal) Play(frames ...Frame) []Passage {
 	return all
 }
 
-// forgetLocked takes back what frames left in registers, and the digests that nobody waits for.
+// forgetLocked resets the registers that frames wrote, and releases their digests, which nothing else reads.
 func (r *Rehearsal) forgetLocked(trace []engine.Event) {
 	for _, e := range trace {
 		switch e.Kind {
 		case engine.EventWrite:
 			if reg, ok := r.engine.Register(e.Name); ok {
-				_ = reg.Write(int(*e.Index), nil) // 0, as all are when a program is loaded; the cell is there: it was written
+				_ = reg.Write(int(*e.Index), nil) // 0, as after loading; the cell exists, because it was written
 			}
 		case engine.EventDigest:
 			select {
 			case d := <-r.engine.Digests():
 				d.Release()
-			default: // there was no room for it
+			default: // dropped: the queue was full
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// Addrs are where a switch's services listen, as host:port. An empty one is not served; a port of 0 takes any that is free.
+// Addrs are the addresses of a switch's services, as host:port. A service with an empty address is not served. Port 0 takes any free port.
 type Addrs struct {
 	P4Runtime string
 	GNMI      string
@@ -21,25 +21,25 @@ type Addrs struct {
 
 // Services are the gRPC servers of one switch. Close must be called when they are no longer needed.
 type Services struct {
-	Addrs   Addrs // where they really listen
+	Addrs   Addrs // the addresses in use, without port 0
 	servers []server
 	serving sync.WaitGroup
 }
 
-// A server is one of the services: on grpcserve, or the packet service.
+// A server is one of the services, on grpcserve or on gRPC's own transport.
 type server interface {
 	grpc.ServiceRegistrar
 	Serve(net.Listener)
 	Close()
 }
 
-// Listen opens the services in plain text, all of them or, if one address cannot be had, none.
+// Listen opens the services in plain text. If one address cannot be opened, no service is.
 func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, error) {
 	return s.ListenTLS(addrs, nil, options...)
 }
 
-// ListenTLS is Listen with P4Runtime and gNMI behind TLS, unless secure is nil. The packet service stands for cables: its frames are
-// not for a network that others are on, and it stays in plain text as bmv2's is.
+// ListenTLS is Listen with P4Runtime and gNMI behind TLS, unless secure is nil. The packet service stays in plain text, as bmv2's does: it
+// stands for cables and is not meant for a shared network.
 func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.ServerOption) (*Services, error) {
 	gnmi, err := openconfig.NewServer(s.Source(), openconfig.Options{Logger: s.log, Now: s.now})
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.Serv
 	return services, nil
 }
 
-// Close ends the services and every call under way.
+// Close ends the services and all calls in progress.
 func (s *Services) Close() {
 	for _, server := range s.servers {
 		server.Close()

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Source is what the switch's gNMI server reads from.
+// Source returns the source of the switch's gNMI server.
 func (s *Switch) Source() openconfig.Source { return source{s} }
 
 type source struct{ s *Switch }
@@ -43,8 +43,8 @@ func (src source) Snapshot(context.Context) (*openconfig.State, error) {
 	return state, nil
 }
 
-// Watch tells of ports that came or changed state and of new programs. Which rules have been met is not told: an entry appears with the
-// next reading.
+// Watch reports ports that are added or change state, and new programs. It does not report rules that count for the first time: their
+// entries appear with the next reading.
 func (src source) Watch(ctx context.Context, changed func()) error {
 	forget := src.s.watchers.add(changed)
 	defer forget()
@@ -52,7 +52,7 @@ func (src source) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// An aclCounter is the counter array that a program's P4Info says is its OpenConfig ACL.
+// An aclCounter is the counter array that a program's P4Info marks as its OpenConfig ACL.
 type aclCounter struct {
 	layout *p4source.ACLLayout
 	cells  *engine.Counter
@@ -70,7 +70,7 @@ func findACL(e *engine.Engine, info *configv1.P4Info) (*aclCounter, error) {
 	return &aclCounter{layout, cells}, nil
 }
 
-// of returns the rules met on a port, those that never were left out.
+// of returns the rules that have counted packets on a port.
 func (c *aclCounter) of(port uint32) []openconfig.ACLEntry {
 	if int64(port) >= c.layout.Ports() {
 		return nil
@@ -85,14 +85,14 @@ func (c *aclCounter) of(port uint32) []openconfig.ACLEntry {
 	return met
 }
 
-// watchers are the functions that want to be told of a change. Its zero value is ready.
+// watchers are functions to call on a change. The zero value is ready.
 type watchers struct {
-	mu    sync.Mutex // guards everything that follows
+	mu    sync.Mutex // guards everything below
 	next  int
 	tells map[int]func()
 }
 
-// add tells at once, as openconfig.Source asks, and from then on until forget is called.
+// add calls tell at once, as openconfig.Source requires, and after each change until forget is called.
 func (w *watchers) add(tell func()) (forget func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

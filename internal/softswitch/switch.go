@@ -1,8 +1,8 @@
-// Package softswitch is the embedded switch: ports, the engine that runs what p4c emits, and the P4Runtime, gNMI and packet services
-// around it.
+// Package softswitch is the embedded switch: ports, the engine that runs the programs that p4c compiles, and the P4Runtime, gNMI and packet
+// services around it.
 //
-// It starts without a program; any P4Runtime client may push any v1model program into it. It is a switch and nothing else: it knows
-// neither op25b's pipeline nor its policy, and imports none of the controller's packages.
+// It starts without a program; any P4Runtime client may push any v1model program into it. It knows neither op25b's pipeline nor its policy,
+// and imports none of the controller's packages.
 package softswitch
 
 import (
@@ -23,10 +23,10 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// MaxPort is the highest port that a link can be attached to: v1model's ports have 9 bits, 511 means drop, and 510 is the CPU port.
+// MaxPort is the highest port that a link can be attached to. v1model's ports have 9 bits; 511 means drop, and 510 is the CPU port.
 const MaxPort = p4rtserver.DefaultCPUPort - 1
 
-// Options are what a Switch takes from its surroundings.
+// Options configure a Switch.
 type Options struct {
 	DeviceID uint64           // P4Runtime device id, at least 1
 	Clock    func() time.Time // time.Now if nil
@@ -44,30 +44,30 @@ type Switch struct {
 	ports     [MaxPort + 1]atomic.Pointer[port]
 	watchers  watchers
 
-	ctx    context.Context // ends with Close
+	ctx    context.Context // done after Close
 	cancel context.CancelFunc
-	links  sync.WaitGroup // the goroutines that serve a link each
+	links  sync.WaitGroup // goroutines, one for each link
 
-	attachMu sync.Mutex // guards attaching against attaching and Close
+	attachMu sync.Mutex // held while a link is attached and by Close
 	closed   bool
 
-	// gate is held for reading while a packet is in the engine and for writing while the engine is exchanged, so that no packet meets
-	// half of one program and half of another. It guards what follows.
+	// gate is held for reading while a packet is in the engine and for writing while the engine is replaced, so that no packet meets parts
+	// of two programs. It guards everything below.
 	gate   sync.RWMutex
 	loaded *engine.Engine
-	acl    *aclCounter // nil: the program has none
+	acl    *aclCounter // nil if the program has none
 
-	inject lane // packet-outs of the controllers
-	stream lane // frames of the packet service
+	inject lane // for packet-outs of controllers
+	stream lane // for frames of the packet service
 }
 
-// A lane is one place where packets enter one after the other; it keeps the worker of the engine that it met last.
+// A lane is a place where packets enter one after another. It keeps the engine's worker that it used last.
 type lane struct {
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards everything below
 	of     *engine.Engine
 	worker *engine.Worker
-	id     uint64                          // the packet service's number for the frame that is in the worker
-	emit   func(port uint32, frame []byte) // made once, since a closure for each frame would be an allocation for each frame
+	id     uint64                          // the packet service's number for the current frame
+	emit   func(port uint32, frame []byte) // made once: a closure for each frame would be an allocation for each frame
 }
 
 // New returns a switch without ports and without program.
@@ -106,14 +106,14 @@ func New(opts Options) (*Switch, error) {
 	return s, nil
 }
 
-// P4Runtime is the switch's P4Runtime service, to be registered on a gRPC server.
+// P4Runtime returns the switch's P4Runtime service, for registration on a gRPC server.
 func (s *Switch) P4Runtime() *p4rtserver.Server { return s.p4runtime }
 
-// Dataplane is the switch's packet service: frames to and from ports that no link is attached to.
+// Dataplane returns the packet service, which carries the frames of ports without a link.
 func (s *Switch) Dataplane() *dataplane.Server { return s.packets }
 
-// Attach connects a link to a port and starts to forward from it. The switch closes the link when it is closed itself.
-// It returns ErrPort for a number above MaxPort or one that is taken.
+// Attach connects a link to a port and starts forwarding from it. The switch closes the link when it is closed itself. Attach returns
+// ErrPort for a number that is taken or above MaxPort.
 func (s *Switch) Attach(number uint32, link wire.Link) error {
 	if number > MaxPort {
 		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, link.Name(), ErrPort, MaxPort)
@@ -129,7 +129,7 @@ func (s *Switch) Attach(number uint32, link wire.Link) error {
 	}
 	if f, ok := link.(wire.Followed); ok {
 		f.Follow(func() { s.changed(p) })
-		s.changed(p) // what came before
+		s.changed(p) // the port of the packet service with this number
 	}
 	s.links.Go(func() {
 		err := link.Serve(s.ctx, func(frame []byte) { s.enter(&p.lane, number, 0, frame) })
@@ -144,7 +144,7 @@ func (s *Switch) Attach(number uint32, link wire.Link) error {
 	return nil
 }
 
-// Name gives a port of the packet service the name under which gNMI shows it; without one it is "port-N".
+// Name sets the name of a port of the packet service in gNMI. The default is "port-N".
 func (s *Switch) Name(number uint32, name string) error {
 	if number > MaxPort {
 		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, name, ErrPort, MaxPort)
@@ -156,7 +156,7 @@ func (s *Switch) Name(number uint32, name string) error {
 	return nil
 }
 
-// Close stops forwarding, ends the services' streams, and closes the links.
+// Close stops forwarding, ends the services' streams and closes the links.
 func (s *Switch) Close() error {
 	s.attachMu.Lock()
 	s.closed = true
@@ -173,7 +173,7 @@ func (s *Switch) Close() error {
 	return errors.Join(errs...)
 }
 
-// commit makes an engine the one that packets go through; when it returns, none is in the old one any more.
+// commit replaces the engine. When it returns, no packet is in the old one.
 func (s *Switch) commit(e *engine.Engine, info *configv1.P4Info) {
 	acl, err := findACL(e, info)
 	if err != nil && !errors.Is(err, p4source.ErrNoACLCounter) {
@@ -216,7 +216,7 @@ func (s *Switch) changed(p *port) {
 	s.watchers.tell()
 }
 
-// enter takes one frame through the pipeline. id is the packet service's number for it.
+// enter processes one frame. id is the packet service's number for it.
 func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
 	if number <= MaxPort {
 		p := s.ports[number].Load()
@@ -231,7 +231,7 @@ func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.loaded == nil {
-		return // no program: a switch that has not been told anything forwards nothing
+		return // no program yet: drop
 	}
 	if l.of != s.loaded {
 		l.of, l.worker = s.loaded, s.loaded.NewWorker()
@@ -243,7 +243,7 @@ func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
 	l.worker.Process(number, frame, l.emit)
 }
 
-// leave puts a frame on the link of its port, the packet service, or the controllers' streams. It does not block.
+// leave sends a frame to the link of its port, to the packet service, or to the controllers' streams. It does not block.
 func (s *Switch) leave(number uint32, id uint64, frame []byte) {
 	if number == p4rtserver.DefaultCPUPort {
 		s.p4runtime.PacketIn(number, frame)
@@ -254,7 +254,7 @@ func (s *Switch) leave(number uint32, id uint64, frame []byte) {
 	}
 	p := s.ports[number].Load()
 	switch {
-	case p == nil: // a port of the packet service on which nothing has come in yet
+	case p == nil: // a port of the packet service that has received nothing yet
 		_ = s.packets.Send(number, id, frame)
 		return
 	case !p.up.Load():
