@@ -55,8 +55,8 @@ func (e *electionID) String() string {
 	return fmt.Sprintf("%d:%d", e.high, e.low)
 }
 
-// A role is the arbitration state of one (device, role) pair. It outlives its controllers: the highest
-// election id seen is forgotten by a restart of the server only.
+// A role is the arbitration state of one (device, role) pair. It outlives its controllers: only a restart of the server resets the highest
+// election id seen.
 type role struct {
 	name    string
 	live    map[*session]struct{}
@@ -78,20 +78,20 @@ func (r *role) title() string {
 // an id at least as high as the highest seen.
 type arbiter struct {
 	deviceID   uint64
-	maxStreams int // live controllers a role
-	maxRoles   int // named roles ever seen; each leaves a record for good
-	// writes is held by every Write while it works. Locking it once is how a change of primary waits for
-	// the writes that the previous primary has in flight.
+	maxStreams int // live controllers of each role
+	maxRoles   int // named roles ever seen; each keeps its record
+	// writes is held by every Write while it works. A change of primary locks it once, and so waits for the previous primary's writes in
+	// flight.
 	writes sync.Locker
 
 	// changed is called, with mu held, whenever the set of primaries has changed. Nil does nothing.
 	changed func()
 
-	// turn is held by one arbitration at a time, so that changes of primary and their notifications are in
-	// one order. It is taken before mu and before writes, and never while either is held.
+	// turn is held by one arbitration at a time, so that changes of primary and their notifications keep one order. It is locked before mu
+	// and before writes, and never while either is held.
 	turn sync.Mutex
 
-	// mu guards what follows, and role, election and gone of every session.
+	// mu guards everything below, and role, election and gone of every session.
 	mu    sync.Mutex
 	roles map[string]*role
 
@@ -102,16 +102,16 @@ type arbiter struct {
 func newArbiter(deviceID uint64, maxStreams, maxRoles int, writes sync.Locker) *arbiter {
 	a := &arbiter{
 		deviceID: deviceID, maxStreams: maxStreams, maxRoles: maxRoles, writes: writes,
-		// The default role exists from the start: a Write for it before any arbitration is refused for want
-		// of a primary, and not for want of the role.
+		// The default role exists from the start, so a Write for it before any arbitration fails because there is no primary, not because
+		// the role is unknown.
 		roles: map[string]*role{"": {live: map[*session]struct{}{}}},
 	}
 	a.primaries.Store(&[]*session{})
 	return a
 }
 
-// update handles one MasterArbitrationUpdate of a controller (spec 5.3). An error is a gRPC status that
-// must end the controller's stream; the controller's place in its role is then withdrawn by its stream.
+// update handles one MasterArbitrationUpdate of a controller (spec 5.3). An error is a gRPC status that must end the controller's stream;
+// the stream then withdraws the controller from its role.
 func (a *arbiter) update(s *session, m *p4v1.MasterArbitrationUpdate) error {
 	a.turn.Lock()
 	defer a.turn.Unlock()
@@ -137,14 +137,14 @@ func (a *arbiter) update(s *session, m *p4v1.MasterArbitrationUpdate) error {
 		}
 		a.mu.Unlock()
 		return nil
-	case wasPrimary && was.compare(id) == 0: // asked again; nothing changes, so nobody else is told
+	case wasPrimary && was.compare(id) == 0: // a repeated request changes nothing, so no other controller is notified
 		a.informLocked(r, s)
 		a.mu.Unlock()
 		return nil
 	}
 
-	// A new primary, or the same with a higher id. From here on no Write is accepted for the role, the
-	// others are told, the writes in flight end, and only then may the new primary write, and is told so.
+	// A new primary, or the same one with a higher id. From here on every Write for the role is refused and the others are notified. When
+	// the writes in flight have ended, the new primary is notified and may write.
 	r.highest, r.primary = id, nil
 	a.publishLocked()
 	for other := range r.live {
@@ -155,7 +155,7 @@ func (a *arbiter) update(s *session, m *p4v1.MasterArbitrationUpdate) error {
 	a.mu.Unlock()
 
 	a.writes.Lock()
-	//lint:ignore SA2001 an empty section: all that is wanted is that the writes in flight have ended
+	// lint:ignore SA2001 the empty section only waits for the writes in flight
 	a.writes.Unlock()
 
 	a.mu.Lock()
@@ -216,7 +216,7 @@ func (a *arbiter) admitLocked(s *session, m *p4v1.MasterArbitrationUpdate) (*rol
 	return r, nil
 }
 
-// withdraw takes a controller whose stream has ended out of its role. It may be called more than once.
+// withdraw removes a controller from its role after its stream has ended. It may be called more than once.
 func (a *arbiter) withdraw(s *session) {
 	a.turn.Lock()
 	defer a.turn.Unlock()
@@ -236,7 +236,7 @@ func (a *arbiter) withdraw(s *session) {
 	}
 }
 
-// notifyLocked tells every live controller of a role who is primary now; nil is nobody.
+// notifyLocked notifies every live controller of a role of the primary, or of its absence for nil.
 func (a *arbiter) notifyLocked(r *role, primary *session) {
 	for s := range r.live {
 		if s != primary {
@@ -248,7 +248,7 @@ func (a *arbiter) notifyLocked(r *role, primary *session) {
 	}
 }
 
-// informLocked tells one controller where it stands (spec 5.4).
+// informLocked sends one controller its arbitration status (spec 5.4).
 func (a *arbiter) informLocked(r *role, s *session) {
 	code := codes.AlreadyExists
 	switch r.primary {
@@ -300,8 +300,8 @@ func (a *arbiter) publishLocked() {
 	}
 }
 
-// authorize checks that a Write or a push comes from the primary: device, role and election id, in the
-// order of spec 12. The caller holds writes, so that the answer stays true until it has written.
+// authorize checks that a Write or a push comes from the primary: device, role and election id, in the order of spec 12. The caller holds
+// writes, so that the result stays valid until it has written.
 func (a *arbiter) authorize(deviceID uint64, roleName string, roleID uint64, election *p4v1.Uint128) error {
 	if deviceID != a.deviceID {
 		return a.wrongDevice(deviceID)
@@ -322,7 +322,7 @@ func (a *arbiter) authorize(deviceID uint64, roleName string, roleID uint64, ele
 	return nil
 }
 
-// known checks the device and role of a request that anyone may make.
+// known checks the device and role of a request that does not require the primary.
 func (a *arbiter) known(deviceID uint64, roleName string) error {
 	if deviceID != a.deviceID {
 		return a.wrongDevice(deviceID)
@@ -335,7 +335,7 @@ func (a *arbiter) known(deviceID uint64, roleName string) error {
 	return nil
 }
 
-// isPrimary says whether a controller is the primary of its role right now.
+// isPrimary reports whether a controller is the primary of its role now.
 func (a *arbiter) isPrimary(s *session) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -353,8 +353,8 @@ func (a *arbiter) wrongRole(name string, id uint64) error {
 	return status.Errorf(codes.NotFound, "role %q: not known to device %d; a role comes to be when a controller arbitrates for it", name, a.deviceID)
 }
 
-// deprecatedRoleID reads the numeric role id that a controller from before P4Runtime 1.4 may send. It is
-// read by number, because the generated accessor is marked deprecated and would trip linters everywhere.
+// deprecatedRoleID reads the numeric role id that a controller from before P4Runtime 1.4 may send. It is read by field number, because the
+// generated accessor is marked deprecated.
 func deprecatedRoleID(r *p4v1.Role) uint64 {
 	if r == nil {
 		return 0

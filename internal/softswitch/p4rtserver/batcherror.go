@@ -16,29 +16,29 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// A status and its details travel in HTTP/2 headers, and a client takes only so many bytes of them (P4Runtime, "gRPC Metadata Maximum
-// Size"). One that gets more resets the stream and learns nothing.
+// A status and its details travel in HTTP/2 headers, and a client accepts a limited number of bytes of them (P4Runtime, "gRPC Metadata
+// Maximum Size"). A client that receives more resets the stream and gets no status at all.
 const (
-	// MetadataHeader is the request header in which a client says how many bytes of metadata it takes: what it has set as
-	// grpc.max_metadata_size in gRPC's C core, or as its maximum header list size in Go.
+	// MetadataHeader is the request header with which a client sets the number of metadata bytes that it accepts: its
+	// grpc.max_metadata_size in gRPC's C core, or its maximum header list size in Go.
 	MetadataHeader = "max-metadata-size"
-	// defaultMetadata is what a client takes that says nothing, by gRPC's default.
+	// defaultMetadata is the limit of clients without the header, gRPC's default.
 	defaultMetadata = 8 << 10
-	// maxMetadata is the most that is sent, whatever the client takes.
+	// maxMetadata is the largest limit that the server uses, whatever the client accepts.
 	maxMetadata = 4 << 20
-	// metadataMargin is left for headers that are not the status.
+	// metadataMargin is reserved for headers other than the status.
 	metadataMargin = 512
-	// briefText is the length in bytes of the text that is kept of an update's error.
+	// briefText is the number of bytes to which an update's error text is shortened.
 	briefText = 256
 )
 
-// The types of a packed p4.v1.Error. A type URL ends with the type's name after a slash; what stands before it means nothing to clients.
+// The types of a packed p4.v1.Error. A type URL ends with a slash and the type's name; clients ignore the part before it.
 const (
 	longURL  = "type.googleapis.com/p4.v1.Error"
 	shortURL = "/p4.v1.Error"
 )
 
-// metadataLimit is how many bytes of metadata the caller of an RPC takes.
+// metadataLimit returns the number of metadata bytes that the caller of an RPC accepts.
 func metadataLimit(ctx context.Context) int {
 	for _, v := range metadata.ValueFromIncomingContext(ctx, MetadataHeader) {
 		if n, err := strconv.Atoi(v); err == nil && n >= defaultMetadata {
@@ -48,13 +48,13 @@ func metadataLimit(ctx context.Context) int {
 	return defaultMetadata
 }
 
-// brief keeps the code and the beginning of the text of an error.
+// brief returns an error with the same code and the beginning of its text.
 func brief(err error) error {
 	st := status.Convert(err)
 	return status.Error(st.Code(), cut(st.Message(), briefText))
 }
 
-// cut returns the first bytes of a text, at most n, that are whole characters.
+// cut returns the longest prefix of a text of at most n bytes that ends between characters.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -65,11 +65,11 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// batchError builds the answer to a batch of which something failed: code UNKNOWN and one p4.v1.Error for each element, OK ones included,
+// batchError builds the status of a batch in which something failed: code UNKNOWN and one p4.v1.Error for each element, OK ones included,
 // in the batch's order (spec 12.3). It returns nil if nothing failed.
 //
-// Where the errors do not fit into limit bytes of metadata, their texts are shortened. Where they do not fit without texts either, the
-// list has the first elements only, and the message says so: what became of the others, a client has to read back.
+// If the errors do not fit into limit bytes of metadata, their texts are shortened. If they do not fit without texts either, the list has
+// the first elements only, and the message says so: the client has to read back the state of the others.
 func batchError(rpc string, errs []error, limit int) error {
 	failed, first := 0, -1
 	for i, err := range errs {
@@ -97,13 +97,13 @@ func batchError(rpc string, errs []error, limit int) error {
 	return status.ErrorProto(out)
 }
 
-// An errorForm is how an element's error is packed.
+// An errorForm is a way to pack an element's error.
 type errorForm struct {
 	url, space string
-	text       int // bytes of its text at most
+	text       int // longest text in bytes
 }
 
-// list packs errors one after the other while they fit, and returns how many did.
+// list packs errors in their order while they fit, and returns how many it packed.
 func (f errorForm) list(msg string, errs []error, limit int) (*rpcstatus.Status, int) {
 	out := &rpcstatus.Status{Code: int32(codes.Unknown), Message: msg}
 	raw := proto.Size(out)
@@ -133,7 +133,7 @@ func sizeVarint(n int) int {
 	return size
 }
 
-// metadataSize is the size of the trailers of a status by the rule of HTTP/2: 32 bytes a field beside its name and value.
+// metadataSize is the size of a status's trailers by the rule of HTTP/2: name, value and 32 bytes for each field.
 func metadataSize(msg string, details int) int {
 	const perField = 32
 	escaped := 0

@@ -12,9 +12,8 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// bind finds every object of the P4Info in the program, by name, and checks that the two agree on it. The
-// P4Info may leave out what the program has; the other way round nothing may differ. Errors name the object,
-// and say what the P4Info and what the JSON has.
+// bind finds every object of the P4Info in the program, by name, and checks that the two agree. The P4Info may omit objects of the program,
+// but not the other way round. Errors name the object and what each side has.
 func (s *schema) bind(eng *engine.Engine) error {
 	for _, pr := range ordered(s.profiles) {
 		if err := pr.bind(eng); err != nil {
@@ -45,7 +44,7 @@ func (s *schema) bind(eng *engine.Engine) error {
 	return nil
 }
 
-// absent is the complaint about a name that the program does not have; it lists those that it has.
+// absent returns the error for a name that the program does not have. It lists the names that the program has.
 func absent(kind, name string, have []string) error {
 	if len(have) == 0 {
 		return fmt.Errorf("%s %q: in the P4Info; the JSON has no %s", kind, name, kind)
@@ -73,7 +72,7 @@ func namesOf[T interface{ Name() string }](in []T) []string {
 func (pr *profile) bind(eng *engine.Engine) error {
 	p, ok := eng.ActionProfile(pr.name)
 	switch {
-	case !ok && len(pr.tables) == 0: // p4c drops what no table uses from the JSON only
+	case !ok && len(pr.tables) == 0: // p4c omits only unused objects from the JSON
 		return nil
 	case !ok:
 		return absent("action profile", pr.name, namesOf(eng.ActionProfiles()))
@@ -103,7 +102,7 @@ func (t *table) bind(p *engine.Table) error {
 	}
 	prof, indirect := p.Profile()
 	switch {
-	case t.size > int64(p.Size()) && !t.isConst && !t.initial: // p4c gives a table with entries their number
+	case t.size > int64(p.Size()) && !t.isConst && !t.initial: // p4c gives a table with entries the size of their number
 		return fmt.Errorf("size %d in the P4Info, %d in the JSON", t.size, p.Size())
 	case p.IsConst() && !t.isConst && !t.initial:
 		return fmt.Errorf("its entries are const in the JSON, not in the P4Info")
@@ -123,7 +122,7 @@ func (t *table) bind(p *engine.Table) error {
 	}
 	t.prog = p
 	if t.initial && !t.isConst {
-		// The JSON has no word for it: `entries` without const may be changed.
+		// The JSON does not mark entries without const, which may be changed.
 		p.ReleaseEntries()
 	}
 	return nil
@@ -164,7 +163,7 @@ func unitFits(spec *p4cfg.MeterSpec, u extern.Unit) bool {
 	return true
 }
 
-// bindKey finds the fields of a P4Info's table in the program's key, by name.
+// bindKey finds the fields of a P4Info table in the program's key, by name.
 func bindKey(t *table, key []engine.KeyField) error {
 	if len(t.fields) != len(key) {
 		return fmt.Errorf("%d match fields in the P4Info, %d in the JSON", len(t.fields), len(key))

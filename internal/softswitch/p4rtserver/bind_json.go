@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A deviceConfig is what the binding needs of the JSON and the engine does not tell: what digests are made of,
-// and the header types, for the headers of packet I/O.
+// A deviceConfig holds the parts of the JSON that the binding needs and the engine does not expose: the fields of digests, and the header
+// types for packet I/O.
 type deviceConfig struct {
 	HeaderTypes []struct {
 		Name   string  `json:"name"`
@@ -30,7 +30,7 @@ type learnList struct {
 	} `json:"elements"`
 }
 
-// typeFields lists the fields of a header type, without the padding that p4c adds, as name and width.
+// typeFields lists the fields of a header type as name and width, without p4c's padding.
 func (c *deviceConfig) typeFields(name string) (names []string, widths []int) {
 	for _, t := range c.HeaderTypes {
 		if t.Name != name {
@@ -50,7 +50,7 @@ func (c *deviceConfig) typeFields(name string) (names []string, widths []int) {
 	return names, widths
 }
 
-// fieldWidth is the width of a field [header, field], 0 if there is none.
+// fieldWidth returns the width of a field [header, field], or 0 if there is none.
 func (c *deviceConfig) fieldWidth(header, field string) int {
 	for _, h := range c.Headers {
 		if h.Name != header {
@@ -79,8 +79,8 @@ func (s *schema) bindConfig(raw []byte) error {
 	return s.packetOut.bind("packet_out", &c)
 }
 
-// bindDigests finds the learn list of every digest by its name. p4c names a digest of a tuple differently in
-// P4Info and JSON; such digests are found in the order of the JSON, among the lists that no name has claimed.
+// bindDigests finds the learn list of every digest by its name. p4c names a digest of a tuple differently in P4Info and JSON. Such digests
+// are matched in the JSON's order with the lists that have no other digest.
 func (s *schema) bindDigests(c *deviceConfig) error {
 	claimed := make([]bool, len(c.LearnLists))
 	var rest []*digest
@@ -115,7 +115,7 @@ func (s *schema) bindDigests(c *deviceConfig) error {
 	return nil
 }
 
-// fits checks a digest's fields against a learn list's.
+// fits compares a digest's fields with a learn list's.
 func (d *digest) fits(c *deviceConfig, l *learnList) error {
 	d.learn = l.Name
 	want := d.data.widths()
@@ -128,7 +128,7 @@ func (d *digest) fits(c *deviceConfig, l *learnList) error {
 		if e.Type == "field" && json.Unmarshal(e.Value, &path) == nil {
 			width = c.fieldWidth(path[0], path[1])
 		}
-		// A width that the JSON does not tell is left to the engine, which cuts nothing off.
+		// If the JSON has no width, the engine decides, which truncates nothing.
 		if width != 0 && width != want[i] {
 			return fmt.Errorf("digest %q: field %d: %d bits in the P4Info, %d in the JSON", d.name, i, want[i], width)
 		}
@@ -136,9 +136,8 @@ func (d *digest) fits(c *deviceConfig, l *learnList) error {
 	return nil
 }
 
-// bind compares a controller header with the program's header types. The P4Info does not say which type it
-// is, so the type is known by its field names; a program that has none of these names is left alone, since
-// p4c drops a header type that nothing uses.
+// bind compares a controller header with the program's header types. The P4Info does not name the type, so it is found by its field names.
+// If no type has these names the header is not checked, since p4c drops unused header types.
 func (h *packetHeader) bind(name string, c *deviceConfig) error {
 	if h == nil {
 		return nil

@@ -15,37 +15,37 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// The bounds of what controllers can have the server keep or do at once. Messages have their own, which the gRPC server keeps (package
-// grpcserve); a program's arrays have the engine's.
+// The bounds of what controllers can make the server store or do at once. The gRPC server bounds messages (package grpcserve), and the
+// engine a program's arrays.
 const (
-	// DefaultMaxState is the memory in bytes of what is written: entries, members, groups, replicas. An entry of five fields takes about
-	// 700 bytes, so that 380,000 fit; op25b's largest state is 170,000.
+	// DefaultMaxState is the memory in bytes of written state: entries, members, groups, replicas. An entry of five fields takes about 700
+	// bytes, so that 380,000 fit; op25b's largest state has 170,000.
 	DefaultMaxState = 256 << 20
-	// DefaultMaxRead is the number of objects that all reads in work hold, at about 300 bytes each.
+	// DefaultMaxRead is the number of objects that all reads in progress hold, at about 300 bytes each.
 	DefaultMaxRead = 1 << 20
-	// DefaultStreamBytes is what waits unread for one controller, in bytes, and DefaultStreamsBytes for all of them.
+	// DefaultStreamBytes bounds the bytes that wait for one controller, and DefaultStreamsBytes those that wait for all.
 	DefaultStreamBytes  = 8 << 20
 	DefaultStreamsBytes = 64 << 20
 	// MaxReadEntities is the number of entities that one ReadRequest may ask for. The agent asks for 256.
 	MaxReadEntities = 10_000
 	// MaxName is the length in bytes of a role's name, and of any name in a P4Info: names come back in every error.
 	MaxName = 512
-	// MaxReplicas is the number of replicas of a multicast group or clone session: each packet becomes as many.
+	// MaxReplicas is the number of replicas of a multicast group or clone session, which is the number of copies of a packet.
 	MaxReplicas = 4096
-	// maxQuote is how many bytes of a packet an error repeats.
+	// maxQuote is the number of bytes of a packet that an error quotes.
 	maxQuote = 128
-	// readWait is how long a Read waits for others, loadWait how long a push does.
+	// readWait is how long a Read waits for other reads, loadWait how long a push waits for another push.
 	readWait, loadWait = 10 * time.Second, time.Minute
 )
 
-// The costs in bytes of what is kept, as measured on the heap, rounded up.
+// The costs in bytes of stored objects, as measured on the heap, rounded up.
 const (
 	costEntry   = 320
 	costMatch   = 96
 	costArg     = 40
 	costMember  = 320
 	costReplica = 96
-	costSlot    = 8 // a weight of one in a group
+	costSlot    = 8 // for each unit of weight in a group
 )
 
 func matchesCost(ms []engine.Match) int64 {
@@ -64,7 +64,7 @@ func callCost(c engine.ActionCall) int64 {
 	return n
 }
 
-// entryCost is what a table entry takes, with the action set that it was written with.
+// entryCost is the memory of a table entry, with its action set.
 func (p *pipeline) entryCost(t *table, en *engine.Entry) int64 {
 	n := costEntry + matchesCost(en.Matches) + callCost(en.Action) + int64(len(en.Cookie))
 	if t.profile != nil && en.HasGroup {
@@ -91,7 +91,7 @@ func setCost(members [][]engine.Match) int64 {
 	return n
 }
 
-// room checks that more bytes of state may be kept; hold counts them once they are. A negative number gives some back.
+// room returns an error if n more bytes of state may not be stored; hold counts them once they are. A negative number releases some.
 func (p *pipeline) room(more int64) error {
 	if more > 0 && p.held+more > p.maxState {
 		return status.Errorf(codes.ResourceExhausted, "the switch's forwarding state is full: it takes %d of %d bytes, and this needs %d", p.held, p.maxState, more)
@@ -101,7 +101,7 @@ func (p *pipeline) room(more int64) error {
 
 func (p *pipeline) hold(more int64) { p.held += more }
 
-// weight is about how many objects an entity of a ReadRequest selects, and so how many reading it holds.
+// weight is the approximate number of objects that an entity of a ReadRequest selects, and that a read holds.
 func (p *pipeline) weight(e *p4v1.Entity) int64 {
 	tables := func(id uint32, e *p4v1.TableEntry) int64 {
 		n := int64(0)
@@ -160,7 +160,7 @@ func (p *pipeline) weight(e *p4v1.Entity) int64 {
 	return n + 1
 }
 
-// admitRead waits until a Read may hold what it asks for, and returns what ends that.
+// admitRead waits until a Read may hold the objects that it asks for, and returns the function that releases them.
 func (s *Server) admitRead(ctx context.Context, entities []*p4v1.Entity) (done func(), err error) {
 	if len(entities) > MaxReadEntities {
 		return nil, status.Errorf(codes.ResourceExhausted, "read: %d entities; at most %d may be read in one request", len(entities), MaxReadEntities)
@@ -207,7 +207,7 @@ func checkNames(info *p4cfg.P4Info) error {
 	return nil
 }
 
-// eachName calls f for every string that is a name, until it returns false.
+// eachName calls f for every name in the message, until f returns false.
 func eachName(m protoreflect.Message, f func(string) bool) bool {
 	more := true
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
@@ -227,7 +227,7 @@ func eachName(m protoreflect.Message, f func(string) bool) bool {
 	return more
 }
 
-// quote returns the part of a packet-out that an error may repeat.
+// quote returns the part of a packet-out that an error quotes.
 func quote(p *p4v1.PacketOut) *p4v1.PacketOut {
 	out := &p4v1.PacketOut{Payload: p.GetPayload()[:min(len(p.GetPayload()), maxQuote)]}
 	left := maxQuote

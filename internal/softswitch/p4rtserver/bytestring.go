@@ -7,15 +7,15 @@ import (
 	"math/bits"
 )
 
-// errBytes is wrapped by every complaint about a binary string (spec 8.4). The caller gives it the gRPC code
-// of its place: INVALID_ARGUMENT in match fields, action parameters and metadata, OUT_OF_RANGE elsewhere.
+// errBytes is wrapped by every error about a binary string (spec 8.4). The caller adds the gRPC code of its place: INVALID_ARGUMENT in
+// match fields, action parameters and metadata, OUT_OF_RANGE elsewhere.
 var errBytes = errors.New("bad binary string")
 
-// canonical returns the shortest form of an unsigned binary string that fits width bits: what a read
-// returns, whatever form was written. The result shares its bytes with b.
+// canonical returns the shortest form of an unsigned binary string that fits width bits. Reads return this form whatever was written. The
+// result shares its bytes with b.
 //
-// A longer string with leading zeros is accepted (spec 8.4: the receiver does not restrict its length); an
-// empty one, and a value of more than width bits, are refused.
+// A longer string with leading zeros is accepted (spec 8.4: the receiver does not restrict its length). An empty one, and a value of more
+// than width bits, are refused.
 func canonical(b []byte, width int) ([]byte, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("%w: empty; zero is one zero byte", errBytes)
@@ -42,7 +42,7 @@ func canonicalSigned(b []byte, width int) ([]byte, error) {
 	return c, nil
 }
 
-// shortest drops leading zero bytes, all but the last.
+// shortest drops leading zero bytes, but keeps one byte.
 func shortest(b []byte) []byte {
 	for len(b) > 1 && b[0] == 0 {
 		b = b[1:]
@@ -106,7 +106,7 @@ func prefixMask(plen, width int) []byte {
 	return b
 }
 
-// covered says whether every bit of v is in mask; both have the same length.
+// covered reports whether mask has every bit of v; both have the same length.
 func covered(v, mask []byte) bool {
 	for i := range v {
 		if v[i]&^mask[i] != 0 {
@@ -125,7 +125,7 @@ func isZero(b []byte) bool {
 	return true
 }
 
-// clip keeps error messages short where a client sends kilobytes.
+// clip shortens a client's bytes for an error message.
 func clip(b []byte) []byte {
 	if len(b) > 32 {
 		return b[:32]

@@ -2,8 +2,8 @@ package p4rtserver
 
 import "time"
 
-// atDeadlines calls due, which does what is due and returns the time until the next deadline if there is one, at every deadline and whenever
-// it is woken, until stop is closed.
+// atDeadlines calls due at every deadline and whenever it is woken, until stop is closed. due does the work and returns the time until the
+// next deadline, if there is one.
 func atDeadlines(stop, wake <-chan struct{}, due func() (wait time.Duration, pending bool)) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()

@@ -13,21 +13,21 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// MaxDigestList bounds a digest list whose configuration leaves max_list_size open or asks for more:
-// 4,096 digests of some 50 bytes stay well below gRPC's default limit of 4 MiB a message.
+// MaxDigestList is the largest digest list, also if max_list_size is open or larger: 4,096 digests of some 50 bytes stay well below gRPC's
+// default limit of 4 MiB a message.
 const MaxDigestList = 4096
 
-// maxUnacked bounds the digests a digest instance remembers as sent and not acknowledged. The oldest list is
-// forgotten first, which at worst sends its digests once more.
+// maxUnacked bounds the digests that an instance remembers as sent and not acknowledged. The oldest list is forgotten first; in the worst
+// case its digests are sent once more.
 const maxUnacked = 1 << 16
 
-// What digests take, in bytes: those of all instances that are buffered, or sent and not acknowledged, and those of one list.
+// Bounds in bytes: of the digests of all instances that are buffered, or sent and not acknowledged, and of one list.
 const (
 	maxDigestBytes     = 32 << 20
 	maxDigestListBytes = 1 << 20
 )
 
-// digestCost is what a digest takes: its key, its fields, and what is around them.
+// digestCost is the memory of a digest: its key, its fields and the overhead.
 func digestCost(key string) int { return 256 + 3*len(key) }
 
 // A digester bundles the digests of the data plane into lists for the primary, without duplicates, and
@@ -36,18 +36,18 @@ func digestCost(key string) int { return 256 + 3*len(key) }
 // A digest instance that is not configured by a DigestEntry sends nothing.
 type digester struct {
 	now func() time.Time
-	// deliver sends a list and says whether anyone took it.
+	// deliver sends a list and reports whether any controller received it.
 	deliver func(*p4v1.DigestList) bool
-	wake    chan struct{} // capacity 1: a deadline may have come nearer
+	wake    chan struct{} // capacity 1: an earlier deadline may have appeared
 
-	// unsent counts digests that found no primary, or its queue full.
+	// unsent counts digests without a primary, or with a full queue.
 	unsent atomic.Uint64
 
-	// Every digest of the P4Info. The maps are complete before the digester runs.
+	// These maps have every digest of the P4Info. They are complete before the digester runs.
 	instances map[uint32]*digestInstance
 	byName    map[string]uint32 // by the program's name
 
-	// mu guards what follows, and what the instances hold, but for their digest.
+	// mu guards everything below and the instances' state, but not their digest.
 	mu    sync.Mutex
 	bytes int // of all digests in known
 }
@@ -59,7 +59,7 @@ type digestInstance struct {
 	buffer  []*p4v1.P4Data
 	keys    []string        // of buffer
 	bytes   int             // of buffer
-	first   time.Time       // when the first of buffer came
+	first   time.Time       // arrival of the first of buffer
 	known   map[string]bool // buffered, or sent and not acknowledged
 	sent    []digestSent    // oldest first
 	unacked int             // digests in sent
@@ -76,7 +76,7 @@ func newDigester(now func() time.Time, deliver func(*p4v1.DigestList) bool) *dig
 	return &digester{now: now, deliver: deliver, wake: make(chan struct{}, 1), instances: map[uint32]*digestInstance{}, byName: map[string]uint32{}}
 }
 
-// add enters a digest instance of the P4Info, not enabled.
+// add registers a digest instance of the P4Info, not enabled.
 func (d *digester) add(g *digest) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,10 +89,10 @@ func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 	for {
 		select {
 		case in := <-from:
-			// Not a digest that the P4Info leaves out, nor one that nobody asked for.
+			// Digests that the P4Info omits and digests that are not enabled are dropped.
 			if id, ok := d.byName[in.Name]; ok && d.entry(id) != nil {
-				key := string(slices.Concat(in.Values...)) // of fixed lengths, so that the sum tells the values apart
-				// The message outlives the digest, whose bytes are the engine's.
+				key := string(slices.Concat(in.Values...)) // fixed lengths, so that different values have different keys
+				// Copied: the message outlives the digest, whose bytes belong to the engine.
 				values, rest := make([][]byte, len(in.Values)), []byte(key)
 				for i, v := range in.Values {
 					values[i], rest = rest[:len(v):len(v)], rest[len(v):]
@@ -107,7 +107,7 @@ func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 	}
 }
 
-// forget empties the memory of what was sent: a new primary has not seen it.
+// forget empties the memory of sent digests, because a new primary has not received them.
 func (d *digester) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -163,7 +163,7 @@ func (d *digester) configure(op p4v1.Update_Type, e *p4v1.DigestEntry) error {
 	if c.MaxTimeoutNs < 0 || c.MaxListSize < 0 || c.AckTimeoutNs < 0 {
 		return invalidf("digest %q: config: max_timeout_ns %d, max_list_size %d, ack_timeout_ns %d: none may be negative", in.digest.name, c.MaxTimeoutNs, c.MaxListSize, c.AckTimeoutNs)
 	}
-	// Not the message itself, which may hold more than these.
+	// A copy: the request may hold more than these fields.
 	in.config = &p4v1.DigestEntry_Config{MaxTimeoutNs: c.MaxTimeoutNs, MaxListSize: c.MaxListSize, AckTimeoutNs: c.AckTimeoutNs}
 	d.poke()
 	return nil
@@ -187,7 +187,7 @@ func (d *digester) entry(id uint32) *p4v1.DigestEntry {
 	return nil
 }
 
-// learn takes one digest of the data plane. key is its value in a form that is equal for duplicates.
+// learn processes one digest of the data plane. key is equal for equal values.
 func (d *digester) learn(id uint32, key string, data *p4v1.P4Data) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -253,8 +253,8 @@ func (d *digester) flushLocked(id uint32, in *digestInstance, now time.Time) {
 	}
 }
 
-// ack forgets an acknowledged list, so that its digests are news again. A list that is not known, because it
-// timed out, is not an error.
+// ack forgets an acknowledged list, so that its digests are sent again when they recur. An unknown list, because it timed out, is not an
+// error.
 func (d *digester) ack(id uint32, list uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -273,7 +273,7 @@ func (d *digester) ack(id uint32, list uint64) error {
 	return nil
 }
 
-// poke makes run look at the deadlines again.
+// poke makes run recompute the deadlines.
 func (d *digester) poke() {
 	select {
 	case d.wake <- struct{}{}:
@@ -284,7 +284,7 @@ func (d *digester) poke() {
 // run sends lists whose oldest digest has waited for max_timeout_ns, until stop is closed.
 func (d *digester) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.due) }
 
-// due sends what is due and returns the time until the next deadline, if there is one.
+// due sends due lists and returns the time until the next deadline, if there is one.
 func (d *digester) due() (wait time.Duration, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

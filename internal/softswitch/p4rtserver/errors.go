@@ -9,11 +9,11 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// errorSpace is the error space of p4.v1.Error and StreamError messages. It has no codes of its own: the
-// canonical code and the message say everything.
+// errorSpace is the error space of p4.v1.Error and StreamError messages. It has no codes of its own: the canonical code and the message are
+// complete.
 const errorSpace = "op25b-v1model"
 
-// ErrOptions is wrapped by New's complaint about options that it cannot work with.
+// ErrOptions is returned by New for invalid options.
 var ErrOptions = errors.New("bad options")
 
 func errClosed() error { return status.Error(codes.Unavailable, "the switch is shutting down") }
@@ -22,17 +22,17 @@ func errNoPipeline() error {
 	return status.Error(codes.FailedPrecondition, "no forwarding pipeline: push one with SetForwardingPipelineConfig first")
 }
 
-// invalidf is an INVALID_ARGUMENT status.
+// invalidf returns an INVALID_ARGUMENT status.
 func invalidf(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }
 
-// withCode gives an error of this package the gRPC code of its place.
+// withCode returns a gRPC status for an error of this package.
 func withCode(code codes.Code, err error) error {
 	return status.Error(code, err.Error())
 }
 
-// engineError turns an error of the engine's control side into a gRPC status.
+// engineError converts an error of the engine to a gRPC status.
 func engineError(err error) error {
 	for _, m := range []struct {
 		is   error

@@ -11,22 +11,21 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// MinIdleTimeout is the shortest idle timeout that is kept; shorter ones are kept in the entry as written,
-// but not noticed more often than this (spec 9.1.8 lets a target use the smallest value that it can support).
+// MinIdleTimeout is the shortest effective idle timeout. A shorter one is stored as written, but reported after this time (spec 9.1.8 lets
+// a target use the smallest value that it supports).
 const MinIdleTimeout = 10 * time.Millisecond
 
 // maxIdleBatch bounds the entries of one IdleTimeoutNotification.
 const maxIdleBatch = 1000
 
-// An idler tells the primary of entries that no packet has hit for their idle timeout, once for each timeout
-// that passes. It sleeps until the next entry can be due, and asks the engine about that entry then; the
-// packet path knows nothing of it.
+// An idler notifies the primary of entries that no packet has hit for their idle timeout, once for each timeout that passes. It sleeps
+// until the next entry can be due, and only then asks the engine about that entry; the packet path is not involved.
 type idler struct {
 	now    func() time.Time
 	notify func(*p4v1.IdleTimeoutNotification)
-	wake   chan struct{} // capacity 1: a deadline may have come nearer
+	wake   chan struct{} // capacity 1: an earlier deadline may have appeared
 
-	// mu guards what follows.
+	// mu guards everything below.
 	mu      sync.Mutex
 	watched map[string]*idleEntry
 	queue   idleQueue
@@ -36,7 +35,7 @@ type idleEntry struct {
 	key   string
 	table *table
 	entry engine.Entry
-	since time.Time // when it was written or last notified; the timeout counts from here or the last hit
+	since time.Time // when the entry was written or last notified; the timeout counts from here or the last hit
 	due   time.Time
 	index int
 }
@@ -60,7 +59,7 @@ func entryKey(t *table, m []engine.Match, priority int32) string {
 	return string(b)
 }
 
-// put watches an entry, or what a MODIFY made of it; an entry without idle timeout is no longer watched.
+// put watches an entry that was inserted or modified. An entry without idle timeout is no longer watched.
 func (d *idler) put(t *table, e engine.Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,10 +105,10 @@ func (d *idler) dropLocked(w *idleEntry) {
 	heap.Remove(&d.queue, w.index)
 }
 
-// run notifies until stop is closed.
+// run sends notifications until stop is closed.
 func (d *idler) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.expire) }
 
-// expire notifies what is due and returns the time until the next deadline, if there is one.
+// expire notifies due entries and returns the time until the next deadline, if there is one.
 func (d *idler) expire() (wait time.Duration, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -148,7 +147,7 @@ func (d *idler) expire() (wait time.Duration, pending bool) {
 	return wait, pending
 }
 
-// An idleQueue is a heap of entries by when they may be due.
+// An idleQueue is a heap of entries, ordered by when they may be due.
 type idleQueue []*idleEntry
 
 func (q idleQueue) Len() int           { return len(q) }
@@ -158,14 +157,14 @@ func (q idleQueue) Swap(i, j int) {
 	q[i].index, q[j].index = i, j
 }
 
-// Push is for package heap.
+// Push implements heap.Interface.
 func (q *idleQueue) Push(x any) {
 	e := x.(*idleEntry)
 	e.index = len(*q)
 	*q = append(*q, e)
 }
 
-// Pop is for package heap.
+// Pop implements heap.Interface.
 func (q *idleQueue) Pop() any {
 	old := *q
 	e := old[len(old)-1]

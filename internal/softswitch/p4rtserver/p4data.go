@@ -7,11 +7,11 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// A dataType turns values of one P4 type between P4Data, the form of registers and digests, and the flat
-// list of big-endian words that the engine has (spec 8.5).
+// A dataType converts values of one P4 type between P4Data, the form of registers and digests, and the engine's flat list of big-endian
+// words (spec 8.5).
 //
-// It knows bit<W>, int<W>, bool, serializable enums, new types of these, and structs and tuples of all of
-// them. Headers, unions, stacks, varbits, safe enums and errors are refused when the P4Info is bound.
+// It supports bit<W>, int<W>, bool, serializable enums, new types of these, and structs and tuples of all of them. Headers, unions, stacks,
+// varbits, safe enums and errors are refused when the P4Info is bound.
 type dataType struct {
 	kind    dataKind
 	width   int
@@ -30,7 +30,7 @@ const (
 	dataTuple
 )
 
-// maxTypeDepth bounds nesting, so that a P4Info whose types refer to themselves is refused and not followed.
+// maxTypeDepth bounds nesting, so that a P4Info with recursive types is refused.
 const maxTypeDepth = 16
 
 // newDataType resolves a type specification against the named types of the P4Info.
@@ -115,7 +115,7 @@ func (d *dataType) widths() []int {
 	return out
 }
 
-// encode builds P4Data from as many words as the type has, and returns the words that are left.
+// encode builds P4Data from the type's words, and returns the words that follow.
 func (d *dataType) encode(words [][]byte) (*p4v1.P4Data, [][]byte) {
 	switch d.kind {
 	case dataStruct, dataTuple:
@@ -140,7 +140,7 @@ func (d *dataType) encode(words [][]byte) (*p4v1.P4Data, [][]byte) {
 	}
 }
 
-// signExtended is the shortest two's complement form of the low width bits of a word.
+// signExtended returns the shortest two's complement form of the low width bits of a word.
 func signExtended(word []byte, width int) []byte {
 	b := append([]byte{0}, padded(word, (width+7)/8)...)
 	maskTo(b[1:], width)
@@ -152,13 +152,13 @@ func signExtended(word []byte, width int) []byte {
 		}
 	}
 	c, err := canonicalSigned(b, width)
-	if err != nil { // cannot be: the value was cut to the width above
+	if err != nil { // impossible: the value was cut to the width above
 		return b
 	}
 	return c
 }
 
-// decode is encode's inverse: the flat words of a value, or what does not fit the type.
+// decode is the inverse of encode: it returns the flat words of a value, or an error if it does not fit the type.
 func (d *dataType) decode(v *p4v1.P4Data) ([][]byte, error) {
 	switch d.kind {
 	case dataStruct, dataTuple:

@@ -11,12 +11,11 @@ import (
 // controllerHeaders are the headers of packet I/O of one pipeline; either may be nil.
 type controllerHeaders struct{ in, out *packetHeader }
 
-// PacketIn sends a frame that left the pipeline at the CPU port to the primaries. The packet_in header, if
-// the program has one, is taken off the front and becomes the message's metadata.
+// PacketIn sends a frame that left the pipeline at the CPU port to the primaries. The packet_in header, if the program has one, is removed
+// from the frame and becomes the message's metadata.
 //
-// It never blocks and keeps nothing of frame. A frame is dropped and counted when there is no primary, when
-// its stream is not read fast enough, and when it is shorter than the header. port is for the switch's own
-// bookkeeping; P4Runtime has no place for it.
+// It never blocks and keeps no reference to frame. A frame is dropped and counted if there is no primary, if its stream is not read fast
+// enough, or if the frame is shorter than the header. port is for the switch's own bookkeeping; P4Runtime has no place for it.
 func (s *Server) PacketIn(_ uint32, frame []byte) {
 	h := s.headers.Load()
 	if h == nil || len(*s.arb.primaries.Load()) == 0 {
@@ -68,8 +67,7 @@ func (s *Server) packetOut(sess *session, p *p4v1.PacketOut) error {
 	return nil
 }
 
-// frame puts the header that the metadata describes in front of the payload. Every field of the P4Info must
-// be there once.
+// frame prepends the header that the metadata describes to the payload. Every field of the P4Info must be present once.
 func (h *packetHeader) frame(p *p4v1.PacketOut) ([]byte, error) {
 	if h == nil {
 		if len(p.GetMetadata()) > 0 {

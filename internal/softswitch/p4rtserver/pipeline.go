@@ -13,8 +13,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A pipeline is one forwarding pipeline config, realized: an engine, the P4Info bound to it, and what
-// P4Runtime keeps beside the engine. Its fields are guarded by Server.mu; those of the engine by itself.
+// A pipeline is one realized forwarding pipeline config: an engine, the P4Info bound to it, and the P4Runtime state beside the engine.
+// Server.mu guards its fields; the engine guards its own.
 type pipeline struct {
 	config *p4v1.ForwardingPipelineConfig
 	schema *schema
@@ -27,15 +27,15 @@ type pipeline struct {
 	sessions  map[uint32]*p4v1.CloneSessionEntry   // as written
 	digests   *digester
 	idle      *idler
-	held      int64 // bytes that what is written takes, about; at most maxState
+	held      int64 // approximate bytes of written state; at most maxState
 	maxState  int64
 
-	// What start begins and stop ends.
+	// These are set by start and used by stop.
 	done chan struct{}
 	wg   sync.WaitGroup
 }
 
-// newPipeline realizes a config without touching anything that runs. Every error is INVALID_ARGUMENT.
+// newPipeline realizes a config without changing anything that runs. Every error is INVALID_ARGUMENT.
 func (s *Server) newPipeline(config *p4v1.ForwardingPipelineConfig) (*pipeline, error) {
 	switch {
 	case config == nil:
@@ -83,7 +83,7 @@ func (s *Server) newPipeline(config *p4v1.ForwardingPipelineConfig) (*pipeline, 
 	return p, nil
 }
 
-// start begins what only the committed pipeline does: taking digests and watching idle entries.
+// start begins what only the committed pipeline does: receiving digests and watching idle entries.
 func (p *pipeline) start() {
 	p.wg.Go(func() { p.digests.run(p.done) })
 	p.wg.Go(func() { p.idle.run(p.done) })
@@ -111,8 +111,7 @@ func (s *Server) SetForwardingPipelineConfig(ctx context.Context, req *p4v1.SetF
 		}
 		return s.arb.authorize(req.DeviceId, req.Role, roleID, req.ElectionId)
 	}
-	// Asked before the work and again under the lock: loading a program takes long, and the primary may
-	// have changed meanwhile.
+	// Checked before the work and again under the lock: loading a program takes long, and the primary may have changed meanwhile.
 	if err := authorized(); err != nil {
 		return nil, err
 	}
@@ -164,11 +163,11 @@ func (s *Server) SetForwardingPipelineConfig(ctx context.Context, req *p4v1.SetF
 	return &p4v1.SetForwardingPipelineConfigResponse{}, nil
 }
 
-// commitLocked makes a pipeline the one that packets go through. What was saved is gone.
+// commitLocked lets packets go through a pipeline and discards the saved one.
 func (s *Server) commitLocked(next *pipeline) {
 	old := s.live
-	// While the engines are swapped nobody can tell which program made a frame at the CPU port, so none is
-	// sent rather than one read by the wrong header.
+	// While the engines are exchanged the program of a frame at the CPU port is unknown. None is sent, because it could be parsed by the
+	// wrong header.
 	s.headers.Store(nil)
 	s.digesting.Store(nil)
 	if s.opts.OnCommit != nil {
@@ -183,16 +182,15 @@ func (s *Server) commitLocked(next *pipeline) {
 	s.headers.Store(&controllerHeaders{in: next.schema.packetIn, out: next.schema.packetOut})
 }
 
-// primaryChanged lets the digests that a former primary was sent be news for the next one.
+// primaryChanged lets the digests sent to a former primary be sent to the next one.
 func (s *Server) primaryChanged() {
 	if d := s.digesting.Load(); d != nil {
 		d.forget()
 	}
 }
 
-// GetForwardingPipelineConfig returns the committed config (spec 15). Before the first commit it answers
-// FAILED_PRECONDITION, as simple_switch_grpc and Stratum do and their clients expect, where the
-// specification would also allow an answer without config.
+// GetForwardingPipelineConfig returns the committed config (spec 15). Before the first commit it returns FAILED_PRECONDITION, as
+// simple_switch_grpc and Stratum do and their clients expect, although the specification also allows an answer without config.
 func (s *Server) GetForwardingPipelineConfig(_ context.Context, req *p4v1.GetForwardingPipelineConfigRequest) (*p4v1.GetForwardingPipelineConfigResponse, error) {
 	if s.isClosed() {
 		return nil, errClosed()

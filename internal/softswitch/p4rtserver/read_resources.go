@@ -130,8 +130,7 @@ func (a *array) registerCell(i int64, v []byte) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_RegisterEntry{RegisterEntry: m}}
 }
 
-// readMember gives members: one, those of a profile, or all. The members that stand for one-shot action sets
-// are nobody's to see.
+// readMember returns members: one, those of a profile, or all. Members that implement one-shot action sets are hidden.
 func (p *pipeline) readMember(e *p4v1.ActionProfileMember) (snapshot, error) {
 	profiles, err := some(p, "action profile", p.schema.profiles, e.GetActionProfileId())
 	if err != nil {
@@ -196,7 +195,7 @@ func (p *pipeline) readGroup(e *p4v1.ActionProfileGroup) (snapshot, error) {
 	return all(out), nil
 }
 
-// readReplication gives multicast groups or clone sessions: one, or all for id 0.
+// readReplication returns multicast groups or clone sessions: one, or all for id 0.
 func (p *pipeline) readReplication(e *p4v1.PacketReplicationEngineEntry) (snapshot, error) {
 	var out []*p4v1.Entity
 	add := func(x *p4v1.PacketReplicationEngineEntry) {
@@ -255,7 +254,7 @@ func (p *pipeline) readValueSet(e *p4v1.ValueSetEntry) (snapshot, error) {
 	return all(out), nil
 }
 
-// readDigest gives the configuration of the digests that are enabled.
+// readDigest returns the configurations of the enabled digests.
 func (p *pipeline) readDigest(e *p4v1.DigestEntry) (snapshot, error) {
 	digests, err := some(p, "digest", p.schema.digests, e.GetDigestId())
 	if err != nil {

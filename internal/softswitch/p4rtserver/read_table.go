@@ -10,7 +10,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A row is one entry as it was when a read's snapshot was taken.
+// A row is one entry at the time of a read's snapshot.
 type row struct {
 	table *table
 	entry engine.Entry
@@ -18,7 +18,7 @@ type row struct {
 	set   *p4v1.ActionProfileActionSet // of an entry written with one
 }
 
-// A filter selects entries by what a read request sets (spec 9.1.6).
+// A filter selects entries by the fields that a read request sets (spec 9.1.6).
 type filter struct {
 	matches  []engine.Match // nil for all
 	key      string         // of matches, whatever the priority
@@ -68,17 +68,16 @@ func (f *filter) takes(t *table, en *engine.Entry) bool {
 	return (f.number == 0 || number == f.number) && (len(f.data) == 0 || bytes.Equal(data, f.data))
 }
 
-// canonicalMatches brings the matches of entries that the program declares into the form that written ones
-// have, so that their keys compare.
+// canonicalMatches converts the matches of entries that the program declares to the canonical form, so that their keys compare.
 func canonicalMatches(in []engine.Match, fields []field) []engine.Match {
 	out, err := decodeMatches(encodeMatches(in, fields), fields)
-	if err != nil { // an entry that P4Runtime cannot express is equal to none that it can
+	if err != nil { // an entry that P4Runtime cannot express equals none that it can
 		return in
 	}
 	return out
 }
 
-// rows takes the entries that a filter selects, in the order of their insertion.
+// rows returns the entries that a filter selects, in the order of their insertion.
 func (p *pipeline) rows(t *table, f filter, out []row) []row {
 	take := func(en engine.Entry, st engine.EntryState) {
 		r := row{table: t, entry: en, state: st}
@@ -106,7 +105,7 @@ func (p *pipeline) rows(t *table, f filter, out []row) []row {
 	return out
 }
 
-// encodeKey gives the key fields of an entry.
+// encodeKey encodes the key fields of an entry.
 func (t *table) encodeKey(en engine.Entry) *p4v1.TableEntry {
 	e := &p4v1.TableEntry{TableId: t.id, Match: encodeMatches(en.Matches, t.fields)}
 	if t.ternary {
@@ -125,7 +124,7 @@ func setMetadata(e *p4v1.TableEntry, cookie []byte) {
 	}
 }
 
-// encode gives a whole entry, with the direct resources that want asks for.
+// encode encodes a whole entry, with the direct resources that want asks for.
 func (r *row) encode(want *p4v1.TableEntry) *p4v1.TableEntry {
 	t := r.table
 	e := t.encodeKey(r.entry)
@@ -202,7 +201,7 @@ func tableEntries(rows []row, want *p4v1.TableEntry) snapshot {
 	}
 }
 
-// readDefaults gives the default entries of tables.
+// readDefaults returns the default entries of tables.
 func (p *pipeline) readDefaults(tables []*table, e *p4v1.TableEntry) (snapshot, error) {
 	if len(e.Match) > 0 || e.Priority != 0 || e.IdleTimeoutNs != 0 || e.TimeSinceLastHit != nil {
 		return nil, invalidf("default entry: match, priority, idle_timeout_ns and time_since_last_hit must not be set")
@@ -219,7 +218,7 @@ func (p *pipeline) readDefaults(tables []*table, e *p4v1.TableEntry) (snapshot, 
 	return all(out), nil
 }
 
-// directRows takes the entries whose direct resource a request wants. has tells which tables have it.
+// directRows returns the entries whose direct resource a request selects. has reports which tables have it.
 func (p *pipeline) directRows(kind string, e *p4v1.TableEntry, has func(*table) bool) ([]row, error) {
 	if e == nil {
 		return nil, invalidf("%s: table_entry: missing", kind)

@@ -10,10 +10,10 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Realize makes an engine of a program with entities in it, as a push and a batch of writes would leave it: default entries by MODIFY, all
-// others by INSERT, in their order. Nobody serves it: the idle timeouts and digests of its entries are nobody's.
+// Realize returns an engine of a program with entities in it, as a push and a batch of writes would leave it: default entries by MODIFY,
+// all others by INSERT, in their order. No server is attached, so idle timeouts and digests have no effect.
 //
-// The error is the one that a controller would be answered, with the number of the entity, from 0.
+// The error is the one that a controller would get, with the number of the entity, from 0.
 func Realize(load func(deviceConfig []byte) (*engine.Engine, error), deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Entity) (*engine.Engine, error) {
 	s, err := New(Options{DeviceID: 1, Load: load})
 	if err != nil {

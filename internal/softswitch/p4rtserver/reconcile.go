@@ -10,13 +10,12 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// inherit brings the forwarding state of another pipeline into this new one (spec 14, RECONCILE_AND_COMMIT):
-// entries with their metadata, counters and meters, profiles, defaults, counters, meters, registers,
-// replication, value sets and digest configurations. Its error names the first thing that cannot be kept;
-// the new pipeline is then thrown away, so that nothing has changed.
+// inherit copies the forwarding state of another pipeline into this new one (spec 14, RECONCILE_AND_COMMIT): entries with their metadata,
+// counters and meters, profiles, defaults, counters, meters, registers, replication, value sets and digest configurations. Its error names
+// the first thing that cannot be kept; the caller then discards the new pipeline, so that nothing has changed.
 //
-// An object is the same in both if it has the same id and the same name. What packets change in the old
-// pipeline between this copy and the commit is not carried over.
+// An object is the same in both if it has the same id and the same name. Changes that packets make in the old pipeline between this copy
+// and the commit are lost.
 func (p *pipeline) inherit(from *pipeline) error {
 	if err := p.dropInitial(); err != nil {
 		return err
@@ -32,8 +31,8 @@ func (p *pipeline) inherit(from *pipeline) error {
 	})
 }
 
-// dropInitial empties tables that the program fills and the control plane may change: what it left of the
-// initial entries is part of the state that is brought in.
+// dropInitial empties tables whose initial entries the control plane may change: the remaining initial entries are part of the copied
+// state.
 func (p *pipeline) dropInitial() error {
 	for _, t := range ordered(p.schema.tables) {
 		if t.isConst || !t.initial {
@@ -51,15 +50,15 @@ func (p *pipeline) dropInitial() error {
 	return nil
 }
 
-// A carried is one update that rebuilds a piece of state. An optional one concerns what the program itself
-// declares, and may find that the new program declares it no more.
+// A carried is one update that rebuilds a piece of state. An optional one concerns a declaration of the program, which the new program may
+// not have.
 type carried struct {
 	update   *p4v1.Update
 	optional bool
 }
 
-// state gives the updates that rebuild a pipeline's state to f, in an order in which each finds what it needs, until f returns an error.
-// No two kinds of state are in memory at once, and of arrays no two cells.
+// state passes the updates that rebuild a pipeline's state to f, in an order in which each finds its dependencies, until f returns an
+// error. No two kinds of state are in memory at once, and of arrays no two cells.
 func (p *pipeline) state(f func(carried) error) error {
 	var failed error
 	add := func(op p4v1.Update_Type, optional bool, take func() (snapshot, error), keep func(*p4v1.Entity) bool) {
@@ -134,7 +133,7 @@ func (p *pipeline) state(f func(carried) error) error {
 	return failed
 }
 
-// changedDefaults are the default entries that the control plane has set.
+// changedDefaults returns the default entries that the control plane has set.
 func (p *pipeline) changedDefaults() (snapshot, error) {
 	var tables []*table
 	for _, t := range ordered(p.schema.tables) {
@@ -145,8 +144,7 @@ func (p *pipeline) changedDefaults() (snapshot, error) {
 	return p.readDefaults(tables, &p4v1.TableEntry{})
 }
 
-// sameObject checks that what an entity belongs to is the same object in both pipelines, and that its
-// match fields are.
+// sameObject checks that both pipelines have the same object for an entity, with the same match fields.
 func (p *pipeline) sameObject(from *pipeline, e *p4v1.Entity) error {
 	var id uint32
 	switch v := e.GetEntity().(type) {
@@ -166,7 +164,7 @@ func (p *pipeline) sameObject(from *pipeline, e *p4v1.Entity) error {
 		id = v.ValueSetEntry.ValueSetId
 	case *p4v1.Entity_DigestEntry:
 		id = v.DigestEntry.DigestId
-	default: // replication knows no ids of the P4Info
+	default: // replication does not depend on ids of the P4Info
 		return nil
 	}
 	if have, ok := p.schema.names[id]; !ok || have != from.schema.names[id] {

@@ -19,8 +19,8 @@ const (
 	maxInstance = 1<<16 - 1
 )
 
-// writeReplication applies an update of the packet replication engine (spec 9.5). What was written is kept
-// beside the engine, for reads.
+// writeReplication applies an update of the packet replication engine (spec 9.5). The written message is stored beside the engine, for
+// reads.
 func (p *pipeline) writeReplication(op p4v1.Update_Type, e *p4v1.PacketReplicationEngineEntry) error {
 	switch v := e.GetType().(type) {
 	case *p4v1.PacketReplicationEngineEntry_MulticastGroupEntry:
@@ -85,7 +85,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	if err := p.room(more); err != nil {
 		return err
 	}
-	// class_of_service is kept and returned; the switch has no queues that it could choose among.
+	// class_of_service is stored and returned, but has no effect: the switch has no queues.
 	if err := p.eng.SetCloneSession(id, engine.CloneSession{Replicas: replicas, TruncateBytes: int(kept.PacketLengthBytes)}); err != nil {
 		return engineError(err)
 	}
@@ -94,7 +94,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	return nil
 }
 
-// keptCost is what a group or session takes, with all that the client has put into it; 0 if there is none.
+// keptCost is the memory of a group or session with everything that the client stored in it; 0 if there is none.
 func keptCost(m proto.Message, rs []*p4v1.Replica) int64 {
 	return int64(proto.Size(m)) + costReplica*int64(len(rs))
 }
@@ -111,7 +111,7 @@ func checkExists(op p4v1.Update_Type, exists bool, kind string, id uint32) error
 	return nil
 }
 
-// readReplicas turns replicas into the engine's, and makes the ports given canonical.
+// readReplicas converts replicas to the engine's, and makes their ports canonical.
 func readReplicas(in []*p4v1.Replica, unique bool) ([]engine.Replica, error) {
 	if len(in) > MaxReplicas {
 		return nil, status.Errorf(codes.ResourceExhausted, "%d replicas; at most %d", len(in), MaxReplicas)

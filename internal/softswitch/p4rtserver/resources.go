@@ -12,7 +12,7 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// prefixed puts words in front of a status's message and keeps its code.
+// prefixed prepends words to a status's message and keeps its code.
 func prefixed(err error, format string, args ...any) error {
 	st := status.Convert(err)
 	return status.Error(st.Code(), fmt.Sprintf(format, args...)+st.Message())
@@ -37,7 +37,7 @@ func checkCounter(d *p4v1.CounterData) error {
 	return nil
 }
 
-// meterConfig gives the engine's configuration; nil stays nil, which is green for all.
+// meterConfig converts a configuration to the engine's. nil, which means green for all packets, stays nil.
 func meterConfig(c *p4v1.MeterConfig) *extern.MeterConfig {
 	if c == nil {
 		return nil
@@ -49,7 +49,7 @@ func meterProto(c extern.MeterConfig) *p4v1.MeterConfig {
 	return &p4v1.MeterConfig{Cir: c.CIR, Cburst: c.CBurst, Pir: c.PIR, Pburst: c.PBurst}
 }
 
-// checkMeter holds a configuration to the meter's type (spec 9.4) and to what a marker can do.
+// checkMeter checks a configuration against the meter's type (spec 9.4) and the limits of a marker.
 func checkMeter(c *p4v1.MeterConfig, spec *p4cfg.MeterSpec) error {
 	one := c.Pir == c.Cir && c.Pburst == c.Cburst
 	switch spec.GetType() {

@@ -12,8 +12,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A schema is a P4Info indexed by id and checked for agreeing with itself. bind adds where the program has
-// these things.
+// A schema is a P4Info indexed by id and checked for consistency. bind adds the places of its objects in the program.
 type schema struct {
 	tables    map[uint32]*table
 	actions   map[uint32]*action
@@ -26,7 +25,7 @@ type schema struct {
 	packetIn  *packetHeader // nil if the program has none
 	packetOut *packetHeader
 
-	restrictions *constraint.Set // what the program allows of entries and actions beyond their types
+	restrictions *constraint.Set // @entry_restriction and @action_restriction
 
 	names map[uint32]string // of every object with a preamble, for messages
 }
@@ -83,7 +82,7 @@ type profile struct {
 	maxGroup int32
 	members  bool // selector_size_semantics is sum_of_members
 	maxWght  int32
-	weights  bool // weights are the controller's to give
+	weights  bool // the controller sets weights
 
 	prog *engine.ActionProfile // once bound
 }
@@ -127,7 +126,7 @@ type packetHeader struct {
 	bytes  int
 }
 
-// newSchema indexes a P4Info. Its errors name the object of the P4Info that is at fault.
+// newSchema indexes a P4Info. Its errors name the faulty object of the P4Info.
 func newSchema(info *p4cfg.P4Info) (*schema, error) {
 	s := &schema{
 		tables: map[uint32]*table{}, actions: map[uint32]*action{}, profiles: map[uint32]*profile{},
@@ -144,7 +143,7 @@ func newSchema(info *p4cfg.P4Info) (*schema, error) {
 	return s, nil
 }
 
-// name enters an object's id; ids are unique over all kinds.
+// name registers an object's id. Ids are unique over all kinds.
 func (s *schema) name(kind string, p *p4cfg.Preamble) error {
 	switch {
 	case p.GetId() == 0:
@@ -180,7 +179,7 @@ func (s *schema) addActions(info *p4cfg.P4Info) error {
 	return nil
 }
 
-// checkWidth refuses translated types, whose values only a mapping that nobody gave could tell.
+// checkWidth refuses translated types, whose values need a mapping that P4Runtime does not transfer.
 func checkWidth(width int32, typeName *p4cfg.P4NamedType, info *p4cfg.P4Info) error {
 	if n := info.GetTypeInfo().GetNewTypes()[typeName.GetName()]; n.GetTranslatedType() != nil {
 		return fmt.Errorf("type %q has @p4runtime_translation, which is not supported", typeName.GetName())
@@ -383,8 +382,8 @@ func (s *schema) addRestrictions(info *p4cfg.P4Info) error {
 	return nil
 }
 
-// allowsEntry holds an entry that is to be written to @entry_restriction of its table and @action_restriction of its actions. What the
-// program itself declares is never held to them, and neither is what a DELETE names.
+// allowsEntry checks an entry to be written against @entry_restriction of its table and @action_restriction of its actions. Declarations of
+// the program and keys of a DELETE are not checked.
 func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
 	if err := s.restrictions.CheckEntry(e); err != nil {
 		return invalidf("%v", err)
@@ -392,7 +391,7 @@ func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
 	return nil
 }
 
-// ordered lists objects by id, the order of every wildcard read.
+// ordered returns objects ordered by id, the order of every wildcard read.
 func ordered[T any](m map[uint32]T) []T {
 	out := make([]T, 0, len(m))
 	for _, id := range slices.Sorted(maps.Keys(m)) {

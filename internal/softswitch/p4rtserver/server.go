@@ -1,16 +1,14 @@
 // Package p4rtserver is the P4Runtime 1.5 server of the software switch.
 //
-// It speaks the protocol: arbitration among controllers, pipeline pushes bound to the P4Info, writes with an
-// error for each update, reads in any size, packet I/O, digests and idle timeouts. Any client may push any
-// v1model program into it that package engine runs.
+// It implements the protocol: arbitration among controllers, pipeline pushes bound to the P4Info, writes with an error for each update,
+// reads of any size, packet I/O, digests and idle timeouts. Any client may push any v1model program that package engine runs.
 //
-// It is not the data plane, which is package engine's, and moves no packets by itself: the switch around it
-// runs the engine that OnCommit hands over, gives it the frames that come out of the CPU port (PacketIn),
-// and takes those that a controller sends (Options.Inject). Nor does it listen: it registers on a gRPC
-// server that its owner runs.
+// It is not the data plane, which is package engine, and moves no packets by itself. The switch around it runs the engine that OnCommit
+// hands over, passes it the frames that leave at the CPU port (PacketIn), and accepts those that a controller sends (Options.Inject). It
+// does not listen: its owner registers it on a gRPC server.
 //
-// One Server is one device. Every role has full access to the pipeline, since P4Runtime leaves the format
-// of a role's configuration open and this server knows none.
+// One Server is one device. Every role has full access to the pipeline: P4Runtime leaves the format of a role's configuration open, and
+// this server supports none.
 package p4rtserver
 
 import (
@@ -34,37 +32,36 @@ const APIVersion = "1.5.0"
 
 // The defaults of Options.
 const (
-	// DefaultStreamQueue is how many packets, digest lists and other notices wait for a controller that
-	// reads slowly: at 1,500 bytes a packet 1.5 MiB a stream.
+	// DefaultStreamQueue is the number of packets, digest lists and other notices that wait for a slow controller: at 1,500 bytes a packet
+	// 1.5 MiB a stream.
 	DefaultStreamQueue = 1024
-	// DefaultControlQueue is how many arbitration messages may wait before the stream is ended. A role's
-	// whole fleet of controllers may come and go once in that.
+	// DefaultControlQueue is the number of arbitration messages that may wait before the stream is ended. It is enough for all controllers
+	// of a role to come and go once.
 	DefaultControlQueue = 256
-	// DefaultMaxStreams is how many controllers a role may have, four times bmv2's 16.
+	// DefaultMaxStreams is the largest number of controllers of a role, four times bmv2's 16.
 	DefaultMaxStreams = 64
-	// DefaultMaxRoles is how many named roles may come to be.
+	// DefaultMaxRoles is the largest number of named roles.
 	DefaultMaxRoles = 64
-	// DefaultCPUPort is where packet-outs enter and packet-ins leave the pipeline: the highest port that
-	// bit<9> can name, 511, means drop, so this is the next.
+	// DefaultCPUPort is the port at which packet-outs enter and packet-ins leave the pipeline: the highest of bit<9> below 511, which means
+	// drop.
 	DefaultCPUPort = 510
 )
 
-// Options are what a Server takes from its surroundings. DeviceID and Load are required.
+// Options configure a Server. DeviceID and Load are required.
 type Options struct {
 	// DeviceID is the one device that is served; it must not be 0.
 	DeviceID uint64
 	// Load compiles a p4_device_config, the JSON of p4c-bm2-ss, into an engine that no packets reach yet.
 	Load func(deviceConfig []byte) (*engine.Engine, error)
-	// OnCommit makes an engine the one that packets go through; info is the P4Info bound to it, not to be
-	// changed. It returns when no packet is in the engine of before any more. It is called for one commit at
-	// a time and must not call the Server, PacketIn excepted. Nil does nothing.
+	// OnCommit lets packets go through an engine; info is the P4Info bound to it, which must not be changed. It returns when no packet is
+	// in the previous engine. It is called for one commit at a time and must not call the Server, except PacketIn. It may be nil.
 	OnCommit func(eng *engine.Engine, info *p4cfg.P4Info)
-	// CPUPort is the port that packet-outs enter the pipeline at; DefaultCPUPort if 0.
+	// CPUPort is the port at which packet-outs enter the pipeline; DefaultCPUPort if 0.
 	CPUPort uint32
-	// Inject takes a packet-out: a frame that enters the pipeline at a port, with the packet_out header in
-	// front if the program has one. The frame belongs to the receiver. Nil refuses packet-outs.
+	// Inject accepts a packet-out: a frame that enters the pipeline at a port, after the packet_out header if the program has one. The
+	// frame belongs to the receiver. Nil refuses packet-outs.
 	Inject func(port uint32, frame []byte)
-	// Now gives the time for timestamps and timeouts; time.Now if nil.
+	// Now returns the time for timestamps and timeouts; time.Now if nil.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -135,20 +132,20 @@ type Server struct {
 	stats counters
 	// headers are the controller headers of the committed pipeline, for the packet path.
 	headers atomic.Pointer[controllerHeaders]
-	// digesting is the committed pipeline's digester, for the arbiter, which must not take mu.
+	// digesting is the committed pipeline's digester, for the arbiter, which must not lock mu.
 	digesting atomic.Pointer[digester]
 
-	reads  *semaphore.Weighted // objects that reads in work hold
-	loads  *semaphore.Weighted // programs being loaded: one
-	queued atomic.Int64        // bytes that wait for controllers, of all streams
+	reads  *semaphore.Weighted // objects that reads in progress hold
+	loads  *semaphore.Weighted // programs being loaded, at most one
+	queued atomic.Int64        // bytes that wait for controllers, over all streams
 
-	// mu guards what follows and every write to an engine. Write and SetForwardingPipelineConfig hold it
-	// for writing, so that batches are serial; Read holds it for reading while it takes its snapshot.
+	// mu guards everything below and every write to an engine. Write and SetForwardingPipelineConfig lock it for writing, so that batches
+	// are serial. Read locks it for reading while it takes its snapshot.
 	mu    sync.RWMutex
 	live  *pipeline // committed; nil before the first push
 	saved *pipeline // saved by VERIFY_AND_SAVE and not committed yet, or nil
 
-	// sessMu guards what follows.
+	// sessMu guards everything below.
 	sessMu   sync.Mutex
 	sessions map[*session]struct{}
 	closed   bool
@@ -156,7 +153,7 @@ type Server struct {
 
 var _ p4v1.P4RuntimeServer = (*Server)(nil)
 
-// New returns a server without pipeline. It starts nothing; what the first commit starts, Close stops.
+// New returns a server without pipeline. It starts no goroutine. Close stops what the first commit starts.
 func New(opts Options) (*Server, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
@@ -174,8 +171,8 @@ func New(opts Options) (*Server, error) {
 // a higher one.
 func (s *Server) Register(r grpc.ServiceRegistrar) { p4v1.RegisterP4RuntimeServer(r, s) }
 
-// Close ends every stream and stops the committed pipeline's timers. The forwarding state stays as it is in
-// the engine, so that packets still flow if their owner wants that. Requests after it answer UNAVAILABLE.
+// Close ends every stream and stops the committed pipeline's timers. The engine keeps its forwarding state, so that its owner may go on
+// forwarding. Later requests get UNAVAILABLE.
 func (s *Server) Close() {
 	s.sessMu.Lock()
 	s.closed = true
@@ -198,8 +195,8 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// controlled is the pipeline that Read and Write refer to: the one saved and not yet committed, if there is
-// one (spec 14, VERIFY_AND_SAVE), else the committed one. The caller holds mu.
+// controlled is the pipeline that Read and Write refer to: the saved one that is not committed yet, if there is one (spec 14,
+// VERIFY_AND_SAVE), else the committed one. The caller holds mu.
 func (s *Server) controlled() *pipeline {
 	if s.saved != nil {
 		return s.saved
@@ -207,7 +204,7 @@ func (s *Server) controlled() *pipeline {
 	return s.live
 }
 
-// Capabilities tells the API version (spec 17).
+// Capabilities returns the API version (spec 17).
 func (s *Server) Capabilities(_ context.Context, req *p4v1.CapabilitiesRequest) (*p4v1.CapabilitiesResponse, error) {
 	if id := req.GetDeviceId(); id != 0 && id != s.opts.DeviceID {
 		return nil, s.arb.wrongDevice(id)
@@ -224,20 +221,20 @@ type counters struct {
 	packetOutRefused atomic.Uint64
 }
 
-// Stats count since New.
+// Stats are counts since New.
 type Stats struct {
 	// Streams are the controllers connected now.
 	Streams int
-	// QueuedBytes wait unread for controllers now.
+	// QueuedBytes are the bytes that wait for controllers now.
 	QueuedBytes int64
-	// StreamDropped are messages that a controller's stream had no room for, of all kinds.
+	// StreamDropped are messages of any kind for which a controller's stream had no room.
 	StreamDropped uint64
-	// PacketIn are packets that at least one primary got; PacketInLost those that no primary was there for
-	// or had room for, and those too short for the packet_in header.
+	// PacketIn are packets that at least one primary received. PacketInLost are those without a primary or without room, and those shorter
+	// than the packet_in header.
 	PacketIn, PacketInLost uint64
 	// PacketOut are packets injected; PacketOutRefused those answered with an error.
 	PacketOut, PacketOutRefused uint64
-	// DigestsUnsent are digests of the committed pipeline for which no primary was there or had room.
+	// DigestsUnsent are digests of the committed pipeline without a primary or without room.
 	DigestsUnsent uint64
 }
 

@@ -17,10 +17,9 @@ import (
 
 // A session is one StreamChannel, the presence of one controller.
 //
-// Two goroutines work for it: the RPC's own sends, from two bounded queues, and a second one receives.
-// Nothing else ever waits for the controller: what it does not read in time is dropped and counted, except
-// arbitration messages, which end the stream instead, since a controller that missed one would be wrong
-// about who is primary.
+// Two goroutines serve it: the RPC's own sends, from two bounded queues, and a second one receives. Nothing else waits for the controller.
+// Messages that it does not read in time are dropped and counted. If an arbitration message cannot be queued the stream ends, since a
+// controller that missed one would be wrong about the primary.
 type session struct {
 	peer string
 	arb  *arbiter
@@ -28,7 +27,7 @@ type session struct {
 	// role, election and gone are guarded by arb.mu.
 	role     *role
 	election *electionID
-	gone     bool // withdrawn for good
+	gone     bool // withdrawn and not to return
 
 	control chan *p4v1.StreamMessageResponse // arbitration
 	bulk    chan *p4v1.StreamMessageResponse // packets, digests, idle timeouts, errors
@@ -36,11 +35,11 @@ type session struct {
 	waiting atomic.Int64  // bytes in bulk
 	most    int64         // of waiting
 	queued  *atomic.Int64 // bytes in bulk, of all sessions
-	mostAll int64         // of queued
+	mostAll int64         // most bytes of queued
 
 	once   sync.Once
 	ended  chan struct{} // closed by end
-	reason error         // why, for the controller; written before ended is closed
+	reason error         // the reason, for the controller; written before ended is closed
 }
 
 // end closes the stream with a gRPC status, or with OK for nil. Only the first call counts.
@@ -60,7 +59,7 @@ func (s *session) sendArbitration(m *p4v1.MasterArbitrationUpdate) {
 	}
 }
 
-// send queues any other message and says whether there was room, in messages and in bytes. It never blocks.
+// send queues any other message and reports whether there was room, in messages and in bytes. It never blocks.
 func (s *session) send(m *p4v1.StreamMessageResponse) bool {
 	n := sizeOf(m)
 	if s.reserve(n) {
@@ -75,7 +74,7 @@ func (s *session) send(m *p4v1.StreamMessageResponse) bool {
 	return false
 }
 
-// reserve counts bytes that are to wait in bulk, if there is room for them, and taken those that no longer do.
+// reserve counts bytes that are to wait, if there is room for them, and taken releases those that no longer wait.
 func (s *session) reserve(n int64) bool {
 	if s.waiting.Add(n) > s.most {
 		s.waiting.Add(-n)
@@ -93,7 +92,7 @@ func (s *session) taken(n int64) {
 	s.queued.Add(-n)
 }
 
-// sizeOf is about what a message takes while it waits. Packets are counted by hand: there are many.
+// sizeOf is the approximate memory of a waiting message. Packets are counted by hand, because there are many.
 func sizeOf(m *p4v1.StreamMessageResponse) int64 {
 	const overhead = 256
 	if p := m.GetPacket(); p != nil {
@@ -109,7 +108,7 @@ func (s *Server) StreamChannel(stream p4v1.P4Runtime_StreamChannelServer) error 
 		return err
 	}
 	defer s.closeSession(sess)
-	// The receiver stops when Recv fails, which it does at the latest when this function returns.
+	// The receiver stops when Recv fails, which happens at the latest when this function returns.
 	go s.receive(stream, sess)
 	return transmit(stream, sess)
 }
@@ -141,11 +140,11 @@ func (s *Server) closeSession(sess *session) {
 	s.sessMu.Lock()
 	delete(s.sessions, sess)
 	s.sessMu.Unlock()
-	s.queued.Add(-sess.waiting.Load()) // what it has not read is dropped
+	s.queued.Add(-sess.waiting.Load()) // unread messages are dropped
 	s.log.Debug("stream ended", zap.String("peer", sess.peer))
 }
 
-// transmit sends what is queued, arbitration first, until the session ends or the controller is gone.
+// transmit sends queued messages, arbitration first, until the session ends or the controller is gone.
 func transmit(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 	for {
 		var m *p4v1.StreamMessageResponse
@@ -182,13 +181,13 @@ func finish(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 
 // receive handles the controller's messages in their order.
 func (s *Server) receive(stream p4v1.P4Runtime_StreamChannelServer, sess *session) {
-	// Whatever ends the stream, the controller leaves its role at once, even while a Send still hangs.
+	// However the stream ends, the controller leaves its role at once, even while a Send still blocks.
 	defer s.arb.withdraw(sess)
 	arbitrated := false
 	for {
 		m, err := stream.Recv()
 		if err != nil {
-			if errors.Is(err, io.EOF) { // the controller closed its side in good order
+			if errors.Is(err, io.EOF) { // the controller closed its side
 				err = nil
 			}
 			sess.end(err)
@@ -216,7 +215,7 @@ func (s *Server) receive(stream p4v1.P4Runtime_StreamChannelServer, sess *sessio
 	}
 }
 
-// handle works off one message that is not arbitration. Its errors go back on the stream (spec 16.6).
+// handle processes one message other than arbitration. Its errors are sent on the stream (spec 16.6).
 func (s *Server) handle(sess *session, m *p4v1.StreamMessageRequest) {
 	switch u := m.Update.(type) {
 	case *p4v1.StreamMessageRequest_Packet:
@@ -260,7 +259,7 @@ func streamError(err error) *p4v1.StreamError {
 	return &p4v1.StreamError{CanonicalCode: int32(st.Code()), Message: st.Message(), Space: errorSpace}
 }
 
-// digestAck hands an acknowledgement of the primary on.
+// digestAck passes on an acknowledgement of the primary.
 func (s *Server) digestAck(sess *session, ack *p4v1.DigestListAck) error {
 	if !s.arb.isPrimary(sess) {
 		return status.Error(codes.PermissionDenied, "digest_ack: only the primary may acknowledge digest lists")
@@ -272,8 +271,8 @@ func (s *Server) digestAck(sess *session, ack *p4v1.DigestListAck) error {
 	return d.ack(ack.GetDigestId(), ack.GetListId())
 }
 
-// toPrimaries queues a message for every role's primary and says how many took it. Roles have no
-// configuration here, so each has full access to the pipeline and sees all of it.
+// toPrimaries queues a message for every role's primary and returns how many accepted it. Roles have no configuration here, so each has
+// full access to the pipeline and receives everything.
 func (s *Server) toPrimaries(m *p4v1.StreamMessageResponse) int {
 	n := 0
 	for _, sess := range *s.arb.primaries.Load() {

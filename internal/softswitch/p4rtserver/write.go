@@ -8,9 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Write applies a batch of updates in their order (spec 12). Each update is applied or refused by itself; if
-// any is refused, the answer is UNKNOWN with one p4.v1.Error for every update. Batches are serial, and a
-// batch is over, in the data plane too, when its answer is sent.
+// Write applies a batch of updates in their order (spec 12). Each update is applied or refused by itself. If any is refused, the status is
+// UNKNOWN with one p4.v1.Error for every update. Batches are serial. When the answer is sent, the data plane uses the new state.
 func (s *Server) Write(ctx context.Context, req *p4v1.WriteRequest) (*p4v1.WriteResponse, error) {
 	if s.isClosed() {
 		return nil, errClosed()
@@ -43,7 +42,7 @@ func (s *Server) Write(ctx context.Context, req *p4v1.WriteRequest) (*p4v1.Write
 	return &p4v1.WriteResponse{}, nil
 }
 
-// apply applies one update. Its error is a gRPC status; nothing has changed then.
+// apply applies one update. If it returns an error, a gRPC status, nothing has changed.
 func (p *pipeline) apply(u *p4v1.Update) error {
 	op := u.GetType()
 	switch op {
@@ -80,7 +79,7 @@ func (p *pipeline) apply(u *p4v1.Update) error {
 	return invalidf("entity: not set, or of a kind that this version of P4Runtime does not know")
 }
 
-// onlyModify refuses updates of what is neither made nor removed by the control plane.
+// onlyModify refuses updates other than MODIFY for objects that the control plane neither creates nor removes.
 func onlyModify(op p4v1.Update_Type, kind string) error {
 	if op != p4v1.Update_MODIFY {
 		return invalidf("%s: update type %v: only MODIFY is allowed", kind, op)
