@@ -13,11 +13,11 @@ type action struct {
 	id     int // in the program
 	index  int // in program.actions
 	params []ActionParam
-	at     []int // each parameter's first word among the arguments
+	at     []int // the first word of each parameter among the arguments
 	words  int
 	code   []instr
-	exits  bool        // it can end the pipeline
-	regs   []*Register // that it touches, locked in this order while it runs
+	exits  bool        // it may end the pipeline
+	regs   []*Register // registers that it uses, locked in this order while it runs
 }
 
 // run executes an action.
@@ -59,7 +59,7 @@ func actionNamed(as []*action, name string) *action {
 	return nil
 }
 
-// bind finds an action and lays its arguments out.
+// bind finds an action and encodes its arguments.
 func bind(as []*action, c ActionCall) (*action, []uint64, error) {
 	a := actionNamed(as, c.Name)
 	if a == nil {

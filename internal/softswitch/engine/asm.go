@@ -1,10 +1,10 @@
 package engine
 
-// An asm puts code together. Jumps name labels until link knows where those are.
+// An asm assembles code. Jumps refer to labels until link resolves them.
 type asm struct {
 	code   []instr
-	labels []int       // where each label is in code, -1 while nobody knows
-	fix    map[int]int // the labels that instrs jump to
+	labels []int       // position of each label in code, -1 if not placed yet
+	fix    map[int]int // label of each jump, by its position in code
 }
 
 func (s *asm) label() int {
@@ -35,7 +35,7 @@ func (s *asm) link() []instr {
 
 func call(f func(*packet)) []instr { return []instr{{op: opCall, x: &extra{fn: f}}} }
 
-// do makes a function of code.
+// do returns a function that executes code.
 func do(code []instr) func(*packet) {
 	if len(code) == 1 && code[0].op == opCall {
 		return code[0].x.fn
@@ -43,17 +43,17 @@ func do(code []instr) func(*packet) {
 	return func(p *packet) { p.exec(code, 0, 0) }
 }
 
-// A shape is a word of a packet's state, shifted, added to and masked, in that order.
+// A shape is a word of a packet's state that is shifted, added to and masked, in that order.
 type shape struct {
 	slot int
 	r, l uint
 	k, m uint64
-	bits int // how many of the low bits are right, 64 for all
+	bits int // number of correct low bits, 64 for all
 }
 
 func (h *shape) plain() bool { return h.r == 0 && h.l == 0 && h.k == 0 && h.m == ^uint64(0) }
 
-// shapeOf tells whether the low word of a number is a shape.
+// shapeOf returns the shape of a number's low word, and false if it is not a shape.
 func shapeOf(n *node) (shape, bool) {
 	h, ok := looseShape(n)
 	return h, ok && h.bits == 64
@@ -84,7 +84,7 @@ func looseShape(n *node) (shape, bool) {
 		return h, true
 	}
 	if n.op == ">>" && n.l.op == leafField && n.l.ref.f.words > 1 && !n.l.ref.f.variable && !n.l.ref.f.signed {
-		// Out of a wide field: right as far as one word goes.
+		// Out of a wide field: only within one word.
 		f := n.l.ref.f
 		if !n.r.lo.IsUint64() || k >= uint64(64*f.words) {
 			return none, false
@@ -127,7 +127,7 @@ func looseShape(n *node) (shape, bool) {
 	return none, false
 }
 
-// acc adds what computes the low word of a number. A shape is one instr; sums and the like go word by word.
+// acc adds code that computes the low word of a number. A shape is one instr; sums and the like go word by word.
 func (c *compiler) acc(s *asm, n *node) {
 	if h, ok := shapeOf(n); ok {
 		s.add(instr{op: opLoad, b: int32(h.slot), r: uint8(h.r), l: uint8(h.l), k: h.k, m: h.m})
@@ -189,7 +189,7 @@ func (c *compiler) accTwo(s *asm, n, l, r *node) bool {
 	return false
 }
 
-// branch adds what jumps to label if a condition is as wanted, and goes on otherwise.
+// branch adds a jump to label that is taken if the condition equals want.
 func (c *compiler) branch(s *asm, n *node, want bool, label int) {
 	switch n.op {
 	case leafBool:
@@ -239,12 +239,12 @@ func either(want bool, yes, no uint16) uint16 {
 	return no
 }
 
-// branchTest is a branch on a closure.
+// branchTest adds a branch on a closure.
 func (c *compiler) branchTest(s *asm, n *node, want bool, label int) {
 	s.jump(instr{op: either(want, opIfTrue, opIfFalse), x: &extra{test: c.bv(n)}}, label)
 }
 
-// negation and mirror are the comparisons with the other answer, and with the operands exchanged.
+// negation maps a comparison to its negation, and mirror to the comparison with exchanged operands.
 var (
 	negation = map[string]string{"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 	mirror   = map[string]string{"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -293,7 +293,7 @@ func (c *compiler) branchCompare(s *asm, n *node, want bool, label int) {
 	}
 }
 
-// branchConst jumps if a number compares with a constant.
+// branchConst adds a jump that is taken if the comparison of a number with a constant holds.
 func (c *compiler) branchConst(s *asm, op string, l *node, k uint64, label int) {
 	if op == ">" || op == "<=" {
 		if k == ^uint64(0) {

@@ -33,13 +33,13 @@ func (c *compiler) assign(dst, src *node) []instr {
 		src = &node{op: op, l: src, r: constNode(big.NewInt(int64(f.width))), lo: dst.lo, hi: dst.hi}
 	}
 	if src.op == "&" && src.r.isConst() && lowOnes(src.r.lo) >= f.width {
-		src = src.l // the field cuts as much
+		src = src.l // the field truncates the same bits
 	}
 	if f.words > 1 {
 		return c.assignWide(dst, src)
 	}
 	if dst.op == leafField && f == valid {
-		// Not one of its fields, but whether there are any.
+		// Validity is not a field of the header, which need not be filled.
 		var s asm
 		c.assignWord(&s, dst.ref.slot(), ones(f.width), src)
 		return s.link()
@@ -134,7 +134,7 @@ func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 		}
 		s.add(in)
 	case src.fits64() && !wideInside(src):
-		// The low word first: what it comes from may be the field itself.
+		// The low word first: the source may be the field itself.
 		c.assignWord(s, at+words-1, ^uint64(0), src)
 		s.add(instr{op: opClear, a: int32(at), k: uint64(words - 1)})
 	case src.op == "?":
@@ -162,7 +162,7 @@ func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 	}
 }
 
-// isSlots tells whether a number is what the slots of an unsigned field hold.
+// isSlots reports whether a number is the content of an unsigned field's slots.
 func isSlots(n *node) bool {
 	return n.op == leafField && !n.ref.f.variable && !n.ref.f.signed
 }
@@ -183,7 +183,7 @@ func (c *compiler) assignVar(dst, src *node) []instr {
 	})
 }
 
-// standsAlone tells whether code may be executed outside an action: it has no parameters and does not jump about.
+// standsAlone reports whether code can be executed outside an action: it has no parameters and no jumps of an action.
 func standsAlone(code []instr) bool {
 	for i := range code {
 		if op := code[i].op; op == opArg || op == opJump {

@@ -7,25 +7,26 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// The bounds of a program: what it may take before any of it is allocated. A program is pushed by a client, and a small text can ask for
-// much memory: one line for an array of 2^24 cells of 2^16 bits, 128 GiB.
+// The bounds of a program, checked before memory is allocated. A client pushes a program, and a short text can require much memory: one
+// line defines an array of 2^24 cells of 2^16 bits, 128 GiB.
 const (
 	// DefaultMaxState is the memory in bytes of a program's arrays (counters, meters, registers, digests) and of its links between tables
 	// and actions. op25b's pipeline takes about 10 MiB.
 	DefaultMaxState = 256 << 20
-	// maxDepth is how deep the JSON may be nested. p4c nests an expression in four levels a node; the deepest of p4c's own samples have 90.
+	// maxDepth is the largest nesting of the JSON. p4c nests an expression in four levels a node; the deepest of p4c's own samples have 90.
 	maxDepth = 512
-	// maxNodes is the number of objects and arrays in the JSON: about 400 bytes each when they are read, 400 MiB in all. op25b's has 8,400.
+	// maxNodes is the largest number of objects and arrays in the JSON: about 400 bytes each when parsed, 400 MiB in all. op25b's has
+	// 8,400.
 	maxNodes = 1 << 20
-	// maxValues is the number of values in the JSON, at 24 bytes.
+	// maxValues is the largest number of values in the JSON, at 24 bytes each.
 	maxValues = 4 << 20
-	// maxWorker is the memory in bytes of one packet in work. There are as many as ports, 512 at most.
+	// maxWorker is the largest memory in bytes of one packet in progress. There is one for each port, 512 at most.
 	maxWorker = 2 << 20
-	// maxCells bounds one array, so that a typing error is named as one.
+	// maxCells bounds one array, so that a typing error is reported as such.
 	maxCells = 1 << 24
 )
 
-// measure checks depth and number of what is in a JSON text before it is read. What is not JSON it leaves to the reader.
+// measure checks the depth and size of a JSON text before it is parsed. Syntax errors are left to the parser.
 func measure(text []byte) error {
 	depth, nodes, values := 0, 0, 0
 	quoted := false
@@ -56,7 +57,7 @@ func measure(text []byte) error {
 	return nil
 }
 
-// reserve counts n things of size bytes each toward the program's state.
+// reserve adds n objects of size bytes each to the program's state, within its bound.
 func (c *compiler) reserve(n, size int, format string, args ...any) {
 	most := c.e.o.MaxState
 	need := int64(n) * int64(size) // at most 2^24 * 2^13 for arrays, 2^20 * 2^20 for links
@@ -75,7 +76,7 @@ func (c *compiler) size(kind, name string, n int) int {
 	return n
 }
 
-// fitsWorker checks what one packet in work takes.
+// fitsWorker checks the memory of one packet in progress.
 func (c *compiler) fitsWorker(pr *program) {
 	need := 8*(c.l.slots+pr.scratch+pr.keyMax) + c.l.varBytes + pr.bufMax + pr.head
 	if need > maxWorker {

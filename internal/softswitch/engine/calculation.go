@@ -21,7 +21,7 @@ type piece struct {
 	fields []*field
 	pack   []chunk // of the fields, if they fill whole bytes
 	bytes  int
-	inWire int      // where the fields begin in the header, in bytes; -1 if they do not stand together there
+	inWire int      // where the fields begin in the header, in bytes; -1 if they are not adjacent there
 	words  []uint64 // of the constant
 	konst  field
 }
@@ -72,7 +72,7 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 	return k
 }
 
-// summand finds a field that goes into a hash. It need not be in its slots before: sum fills its header in.
+// summand finds a field that is part of a hash. It need not be in its slots: sum fills its header.
 func (c *compiler) summand(v *jsonValue) ref {
 	var at [2]string
 	if json.Unmarshal(v.Value, &at) == nil {
@@ -87,7 +87,7 @@ func (c *compiler) summand(v *jsonValue) ref {
 	return n.ref
 }
 
-// add appends a field, to the run before it if that is of the same header.
+// add appends a field, to the previous run if that is of the same header.
 func (k *calculation) add(r ref) {
 	if n := len(k.pieces); n > 0 && k.pieces[n-1].h == r.h {
 		k.pieces[n-1].fields = append(k.pieces[n-1].fields, r.f)
@@ -150,7 +150,7 @@ func (k *calculation) sum(p *packet) uint64 {
 	return k.hash.Sum(b)
 }
 
-// payload is what follows the parsed headers.
+// payload returns the bytes after the parsed headers.
 func (p *packet) payload() []byte {
 	b := p.data[p.at:]
 	return b[:min(len(b), p.cut)]
@@ -194,7 +194,7 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 	return k
 }
 
-// good verifies: a field in an invalid header, or a condition that does not hold, is good.
+// good verifies the checksum. It is good if its field is in an invalid header or its condition does not hold.
 func (k *checksum) good(p *packet) bool {
 	if p.s[k.field.h.base] == 0 || k.cond != nil && !k.cond(p) {
 		return true

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// A compiler turns the JSON into closures. What it cannot compile it reports by failing: fail unwinds to Load, which
-// returns the error with the place where the compiler was.
+// A compiler turns the JSON into code. Errors unwind to Load by fail, which adds the place in the JSON.
 type compiler struct {
 	e        *Engine
 	j        *jsonProgram
@@ -38,7 +37,7 @@ func (c *compiler) fail(kind error, format string, args ...any) {
 	panic(loadError{fmt.Errorf("%s%w: %s", where, kind, fmt.Sprintf(format, args...))})
 }
 
-// check stops the compilation for an error that already says what is wrong.
+// check stops the compilation with an error that is complete already.
 func (c *compiler) check(err error) {
 	if err == nil {
 		return
@@ -53,14 +52,14 @@ func (c *compiler) check(err error) {
 	panic(loadError{fmt.Errorf("%s%w", where, err)})
 }
 
-// at names the object under work until the function that it returns is called.
+// at names the object being compiled until the returned function is called.
 func (c *compiler) at(format string, args ...any) func() {
 	c.places = append(c.places, fmt.Sprintf(format, args...))
 	n := len(c.places)
 	return func() { c.places = c.places[:n-1] }
 }
 
-// decode reads the JSON of one object's part.
+// decode parses the JSON of a part of an object.
 func (c *compiler) decode(raw json.RawMessage, to any, want string) {
 	if err := json.Unmarshal(raw, to); err != nil {
 		c.fail(ErrProgram, "want %s, got %.80s", want, raw)

@@ -1,6 +1,6 @@
 package engine
 
-// deparse writes the valid headers and the payload to the worker's buffer; false if that is too long for it.
+// deparse writes the valid headers and the payload to the worker's buffer. It returns false if they are too long for it.
 func (w *Worker) deparse(p *packet) ([]byte, bool) {
 	pr := w.prog
 	for _, k := range pr.update {
@@ -11,7 +11,7 @@ func (w *Worker) deparse(p *packet) ([]byte, bool) {
 	if len(pr.before) > 0 {
 		p.exec(pr.before, 0, 0)
 	}
-	// Bytes from to to of the packet are the next to go: headers that lie there as they are to be sent.
+	// The bytes between from and to are still to be written: unchanged headers that are adjacent in the packet.
 	at, from, to := 0, 0, 0
 	for _, h := range pr.emits {
 		if p.s[h.base] == 0 {

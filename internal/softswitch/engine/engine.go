@@ -24,20 +24,20 @@ type Engine struct {
 	vsetOrder []*ValueSet
 
 	prog   *program
-	traced *program // the same for packets that are traced; only its code is its own
+	traced *program // for traced packets: the same but for its code
 
-	// ctl orders the control side among itself: everything that guards itself with it says so.
+	// ctl serializes the control side. State that it guards is marked.
 	ctl sync.RWMutex
-	// groups and sessions are guarded by ctl, and change only with every worker stopped.
+	// ctl guards groups and sessions, which change only with every worker stopped.
 	groups   map[uint32][]Replica
 	sessions map[uint32]CloneSession
 
 	gate    gate
 	digests chan *Digest
-	spare   chan *Digest // digests that nobody has; with those that wait or are held, as many as either channel takes
+	spare   chan *Digest // free digests; with those that wait or are held, as many as either channel takes
 }
 
-// Tables returns all tables, hidden ones that p4c makes for actions in an apply block too, in the program's order.
+// Tables returns all tables in the program's order, including the hidden ones that p4c makes for actions in an apply block.
 func (e *Engine) Tables() []*Table { return slices.Clone(e.tables) }
 
 // Table returns the table of this name.
@@ -54,13 +54,13 @@ func (e *Engine) ActionProfile(name string) (*ActionProfile, bool) {
 	return named(e.profiles, name)
 }
 
-// Counters returns the indexed counters; direct ones are reached through their tables.
+// Counters returns the indexed counters. Direct counters belong to their tables.
 func (e *Engine) Counters() []*Counter { return slices.Clone(e.counters) }
 
 // Counter returns the indexed counter of this name.
 func (e *Engine) Counter(name string) (*Counter, bool) { return named(e.counters, name) }
 
-// Meters returns the indexed meters; direct ones are reached through their tables.
+// Meters returns the indexed meters. Direct meters belong to their tables.
 func (e *Engine) Meters() []*Meter { return slices.Clone(e.meters) }
 
 // Meter returns the indexed meter of this name.
@@ -81,11 +81,11 @@ func (e *Engine) ValueSet(name string) (*ValueSet, bool) {
 	return v, ok
 }
 
-// Digests returns where delivered digests queue up. It is never closed; the receiver stops by itself.
-// Unlike bmv2 the engine sends the same digest again for each packet; acknowledging and suppressing are the server's.
+// Digests returns the queue of delivered digests. It is never closed. Unlike bmv2 the engine sends an equal digest again for each packet;
+// the server suppresses and acknowledges them.
 func (e *Engine) Digests() <-chan *Digest { return e.digests }
 
-// Stats returns what has been counted so far.
+// Stats returns the counts so far.
 func (e *Engine) Stats() Stats {
 	e.gate.mu.Lock()
 	defer e.gate.mu.Unlock()
@@ -111,18 +111,18 @@ func (e *Engine) nowNanos() int64 { return int64(e.meterClock()) }
 
 func (e *Engine) meterClock() time.Duration {
 	if e.o.Clock == nil {
-		return time.Since(e.start) // quicker than Now, for it reads one clock less
+		return time.Since(e.start) // faster than Now, because it reads one clock less
 	}
 	return e.o.Clock().Sub(e.start)
 }
 
-// A gate lets packets pass, each under its worker's own lock, or the control side change something under all of them.
-// A worker never waits for another worker.
+// A gate lets packets pass, each under its worker's own lock, and lets the control side stop all of them for a change. A worker never waits
+// for another worker.
 type gate struct {
-	mu      sync.Mutex // guards what follows, and orders writers
+	mu      sync.Mutex // guards everything below, and serializes writers
 	workers []*Worker
-	numbers int   // given to workers so far
-	gone    Stats // of closed workers
+	numbers int   // next worker number
+	gone    Stats // counts of closed workers
 }
 
 func (g *gate) lock() {

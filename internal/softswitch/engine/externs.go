@@ -9,10 +9,10 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// A fieldList is what a clone, resubmission or recirculation carries over.
+// A fieldList names the fields that a clone, resubmission or recirculation preserves.
 type fieldList struct{ fields []ref }
 
-// copyTo takes the fields of the list from one packet's state to another's.
+// copyTo copies the fields of the list from one packet's state to another's.
 func (l *fieldList) copyTo(dst, src *packet) {
 	for _, r := range l.fields {
 		at := r.slot()
@@ -45,7 +45,7 @@ func (c *compiler) register(name string) *Register {
 	return r
 }
 
-// uses notes that the action under work touches a register.
+// uses records that the action being compiled uses a register.
 func (c *compiler) uses(r *Register) {
 	if c.act == nil {
 		c.fail(ErrUnsupported, "register %q outside of an action", r.name)
@@ -68,7 +68,7 @@ func (c *compiler) registerParam(v *jsonValue) *Register {
 	return r
 }
 
-// buildRegisterRead compiles the reading of a cell; an index that is not there leaves the field as it is, as in bmv2.
+// buildRegisterRead compiles the reading of a cell. An index out of range leaves the field unchanged, as in bmv2.
 func buildRegisterRead(c *compiler, v []jsonValue) []instr {
 	r := c.registerParam(&v[1])
 	ixNode := c.want(c.expr(&v[2]), kData)
@@ -135,7 +135,7 @@ func (c *compiler) whole(v *jsonValue) int {
 	return int(n.lo.Int64())
 }
 
-// list finds a field list. Id 0 is none: bmv2 takes it for "not asked for".
+// list finds a field list. Id 0 means none: bmv2 reserves it for "not requested".
 func (c *compiler) list(v *jsonValue) *fieldList {
 	id := c.whole(v)
 	if id == 0 {
@@ -198,7 +198,7 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 	return l
 }
 
-// learn delivers the packet's digest if there is a spare one to deliver it with. All were made by Load.
+// learn delivers the packet's digest if a digest is free. Load has made all of them.
 func (p *packet) learn(l *learnList) {
 	if p.w.trace != nil {
 		p.w.trace.add(l.event(p))
@@ -225,10 +225,10 @@ func (p *packet) learn(l *learnList) {
 		d.Values = append(d.Values, d.bytes[from:len(d.bytes):len(d.bytes)])
 	}
 	p.w.count(&p.w.stats.Digests)
-	p.w.e.digests <- d // never waits: it has room for all that there are
+	p.w.e.digests <- d // never blocks: it has room for all of them
 }
 
-// event tells what the digest holds.
+// event describes the digest for a trace.
 func (l *learnList) event(p *packet) Event {
 	e := Event{Kind: EventDigest, Name: l.name}
 	for _, el := range l.elems {
@@ -246,7 +246,7 @@ func (l *learnList) event(p *packet) Event {
 	return e
 }
 
-// spareDigests makes the digests that the engine will deliver, each with room for the longest that has no very long field.
+// spareDigests makes the digests that the engine delivers, each with room for the longest without very long fields.
 func (c *compiler) spareDigests() {
 	values, bytes := 0, 0
 	for i := range c.j.LearnLists {
@@ -273,7 +273,7 @@ func (c *compiler) spareDigests() {
 	}
 }
 
-// buildRandom compiles random(). As in bmv2 a low bound above the high one leaves the field as it is.
+// buildRandom compiles random(). A low bound above the high one leaves the field unchanged, as in bmv2.
 func buildRandom(c *compiler, v []jsonValue) []instr {
 	set, lo, hi := c.setter(&v[0]), c.number(&v[1]), c.number(&v[2])
 	return call(func(p *packet) {
@@ -298,7 +298,7 @@ func buildHash(c *compiler, v []jsonValue) []instr {
 	return call(func(p *packet) { set(p, extern.InRange(calc.sum(p), base(p), size(p))) })
 }
 
-// asserts compiles assert and assume. bmv2 stops when one fails; here the packet goes on, logged and counted.
+// asserts compiles assert and assume. bmv2 stops when one fails; here the failure is logged and counted, and the packet goes on.
 func (c *compiler) asserts(what string, v *jsonValue) func(*packet) {
 	n := c.expr(v)
 	if n.kind == kData {
@@ -315,7 +315,7 @@ func (c *compiler) asserts(what string, v *jsonValue) func(*packet) {
 	}
 }
 
-// buildLog compiles log_msg: each {} of the text stands for the next value, in decimal.
+// buildLog compiles log_msg. Each {} of the text is replaced by the next value, in decimal.
 func buildLog(c *compiler, v []jsonValue) []instr {
 	if len(v) < 1 || len(v) > 2 || v[0].Type != "string" {
 		c.fail(ErrProgram, "want a string and the values that it shows")

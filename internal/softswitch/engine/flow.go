@@ -1,13 +1,13 @@
 package engine
 
-// An inlined is where the code of a table without key and with a fixed action stands in that of its pipeline. While the table has an
-// entry, applying it stands in the place of the first instr.
+// An inlined is a table without key and with a fixed action whose action's code is part of its pipeline's code. While the table has an
+// entry, an instr that applies the table replaces the first one.
 type inlined struct {
 	at    int32
 	first instr
 }
 
-// refit is called when entries have come or gone, with every worker stopped.
+// refit is called after entries have been added or removed, with every worker stopped.
 func (t *Table) refit() {
 	if t.in == nil {
 		return
@@ -20,7 +20,7 @@ func (t *Table) refit() {
 	}
 }
 
-// fixed is the action of a table that can do nothing else, nil of any other.
+// fixed returns the action of a table that can run no other, and nil for any other table.
 func (t *Table) fixed() *action {
 	if len(t.key) > 0 || !t.constDefault || t.profile != nil || t.rows.Len() > 0 || len(t.miss.args) > 0 {
 		return nil
@@ -28,7 +28,7 @@ func (t *Table) fixed() *action {
 	return t.miss.act
 }
 
-// straight tells whether an action's code can be part of other code: it does not jump back, which is counted for each run.
+// straight reports whether an action's code can be part of other code. Jumps back are counted for each run, so it must have none.
 func (a *action) straight() bool {
 	if len(a.params) > 0 {
 		return false
@@ -58,7 +58,7 @@ func (s *asm) inline(a *action) {
 	}
 }
 
-// flow lays out the code of all pipelines, each node as near as can be to the one it follows.
+// flow lays out the code of all pipelines, each node directly after one that leads to it where possible.
 func (c *compiler) flow(pr *program) {
 	var s asm
 	base := int32(len(pr.code))
@@ -132,7 +132,7 @@ func (c *compiler) flow(pr *program) {
 	pr.code = append(pr.code, s.link()...)
 }
 
-// ways are the nodes that can follow a table.
+// ways returns the nodes that can follow a table.
 func (t *Table) ways() []int32 {
 	out := []int32{t.base, t.miss.next}
 	if t.onHit != nil {

@@ -2,8 +2,8 @@ package engine
 
 import "math/big"
 
-// An ev evaluates an expression on a packet: the low 64 bits of a number. Where the number's range fits a machine word,
-// that is all of it.
+// An ev evaluates an expression on a packet: the low 64 bits of a number. If the number's range fits a machine word they are the whole
+// number.
 type ev func(*packet) uint64
 
 // A bv evaluates a condition.
@@ -21,7 +21,7 @@ func low64(b *big.Int) uint64 {
 	return m.Uint64()
 }
 
-// signExtend makes a word of the low w bits as a signed number, w from 1 to 64.
+// signExtend returns the low w bits as a signed number, w from 1 to 64.
 func signExtend(v uint64, w int) uint64 {
 	s := uint(64 - w)
 	return uint64(int64(v<<s) >> s)
@@ -140,7 +140,7 @@ func (c *compiler) ev(n *node) ev {
 	return nil
 }
 
-// amount compiles how far a shift goes, at most 2^32. A negative amount, for which bmv2 stops, is as good as endless.
+// amount compiles the amount of a shift, at most 2^32. A negative amount, at which bmv2 stops, counts as the largest.
 func (c *compiler) amount(n *node) ev {
 	const far = 1 << 32
 	if n.isConst() {
@@ -170,8 +170,8 @@ func (c *compiler) amount(n *node) ev {
 	}
 }
 
-// ring compiles the operations whose low 64 bits depend on the low 64 bits of the operands alone. Operands that are a field
-// or a constant are read without a call.
+// ring compiles the operations whose low 64 bits depend only on the low 64 bits of the operands. Operands that are a field or a constant
+// are read without a call.
 func (c *compiler) ring(n *node) ev {
 	l, r := n.l, n.r
 	if l.isConst() && n.op != "-" {
@@ -220,7 +220,7 @@ func (c *compiler) ring(n *node) ev {
 	return func(p *packet) uint64 { return x(p) ^ y(p) }
 }
 
-// plainSlot tells which slot holds a number as it is: that of an unsigned or full-width field known at load time.
+// plainSlot returns the slot that holds a number unchanged: an unsigned or full-width field known at load time.
 func (c *compiler) plainSlot(n *node) (int, bool) {
 	if n.op != leafField || n.ref.f.variable || n.ref.f.words != 1 || n.ref.f.signed && n.ref.f.width < 64 {
 		return 0, false
@@ -264,7 +264,7 @@ func (c *compiler) hv(n *node) hv {
 	return nil
 }
 
-// index compiles the index of a cell; a number that no word holds is beyond every array.
+// index compiles the index of a cell. A number of more than 64 bits is out of range for every array.
 func (c *compiler) index(n *node) ev {
 	if n.narrow() {
 		return c.ev(n)

@@ -2,7 +2,7 @@ package engine
 
 import "bytes"
 
-// setValid makes a header valid and the other headers of its union invalid. Its fields keep what they hold.
+// setValid makes a header valid and the other headers of its union invalid. Its fields keep their values.
 func (p *packet) setValid(h *header) {
 	p.s[h.base] = 1
 	if h.in != nil {
@@ -14,7 +14,7 @@ func (p *packet) setValid(h *header) {
 	}
 }
 
-// addHeader is setValid as the program calls it: a header that was invalid starts with zeros, and the packet's length grows.
+// addHeader implements setValid of the program: a header that was invalid starts with zeros, and the packet's length grows.
 func (p *packet) addHeader(h *header) {
 	if p.s[h.base] != 0 {
 		return
@@ -27,7 +27,7 @@ func (p *packet) addHeader(h *header) {
 	p.length += p.headerBytes(h)
 }
 
-// removeHeader is setInvalid as the program calls it.
+// removeHeader implements setInvalid of the program.
 func (p *packet) removeHeader(h *header) {
 	if p.s[h.base] == 0 || h.metadata {
 		return
@@ -45,7 +45,7 @@ func (p *packet) headerBytes(h *header) int {
 	return n
 }
 
-// copyHeader makes dst what src is. An invalid src leaves dst's fields as they are.
+// copyHeader copies src to dst. If src is invalid, dst's fields keep their values.
 func (p *packet) copyHeader(dst, src *header) {
 	if p.s[src.base] == 0 {
 		if !dst.metadata {
@@ -68,7 +68,7 @@ func (p *packet) copyHeader(dst, src *header) {
 	}
 }
 
-// sameHeader tells whether two headers are both valid and equal.
+// sameHeader reports whether two headers are both valid and equal.
 func (p *packet) sameHeader(a, b *header) bool {
 	if a.typ != b.typ || p.s[a.base] == 0 || p.s[b.base] == 0 {
 		return false
@@ -91,7 +91,7 @@ func (p *packet) sameHeader(a, b *header) bool {
 	return true
 }
 
-// member is the valid header of a union, nil if it has none.
+// member returns the valid header of a union, or nil.
 func (p *packet) member(u *union) *header {
 	for _, m := range u.members {
 		if p.s[m.base] != 0 {
@@ -148,7 +148,7 @@ func (p *packet) pop(next, size int, n uint64, swap func(p *packet, i, j int), c
 	}
 }
 
-// moves returns how the elements of a stack are exchanged and made invalid.
+// moves returns functions that exchange and invalidate the elements of a stack.
 func (st *stack) moves() (swap func(p *packet, i, j int), clear func(p *packet, i int)) {
 	return func(p *packet, i, j int) { p.swapHeaders(st.elems[i], st.elems[j]) },
 		func(p *packet, i int) { p.s[st.elems[i].base] = 0 }

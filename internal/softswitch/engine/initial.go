@@ -2,8 +2,8 @@ package engine
 
 import "op25b/internal/softswitch/match"
 
-// ReleaseEntries lets the control side change and delete the entries that the program declares. The JSON does not tell
-// `const entries` from `entries`; a P4Info does, and the one who has it calls this for the latter.
+// ReleaseEntries lets the control side change and delete the entries that the program declares. The JSON does not distinguish `const
+// entries` from `entries`, but a P4Info does; its owner calls this for the latter.
 func (t *Table) ReleaseEntries() {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()

@@ -1,8 +1,8 @@
 package engine
 
-// An instr is one step of a program's code: of an action, or of the flow through a parser or pipeline into which actions are inlined.
-// Its slots are a and b, its constants k and m, and c is where it jumps, counted from the instr after it, so that code can be moved.
-// Steps that only move, shift and compare words have operations of their own; everything else is a closure.
+// An instr is one step of code: of an action, or of the flow through a parser or pipeline into which actions are inlined. Its slots are a
+// and b, its constants k and m. c is the distance of its jump, counted from the next instr, so that code can be moved. Steps that only
+// move, shift and compare words have operations of their own; everything else is a closure.
 type instr struct {
 	op      uint16
 	r, l    uint8
@@ -11,7 +11,7 @@ type instr struct {
 	x       *extra
 }
 
-// An extra is what few instrs need.
+// An extra holds the operands that few instrs need.
 type extra struct {
 	ev    ev
 	test  bv
@@ -23,7 +23,7 @@ type extra struct {
 	sel   *selection
 }
 
-// The operations. acc is a word that the next instrs work on; s are the packet's slots.
+// The operations. acc is a word that consecutive instrs compute with; s are the packet's slots.
 const (
 	opConst   = iota // s[a] = k
 	opMove           // s[a] = s[b] & m
@@ -47,9 +47,9 @@ const (
 	opStore   // s[a] = acc & m
 
 	opIfZero     // jump if s[b] is zero
-	opIfNotZero  // jump if it is not
+	opIfNotZero  // jump if s[b] is not zero
 	opIfAllZero  // jump if s[b:b+k] are zero
-	opIfSomeOne  // jump if they are not
+	opIfSomeOne  // jump if they are not all zero
 	opIfEqConst  // jump if s[b] == k
 	opIfNeConst  //
 	opIfLtConst  //
@@ -69,20 +69,20 @@ const (
 	opAccGt      //
 	opAccLe      //
 	opIfTrue     // jump if test()
-	opIfFalse    // jump if not
+	opIfFalse    // jump if not test()
 	opGoto       // jump
 	opNext       // jump to the next state
-	opJump       // jump, as an action does it: not back for ever
+	opJump       // jump within an action; jumps back are bounded
 
 	opCall       // fn()
 	opTry        // try(), or stop
 	opExtract    // extract h, or stop
-	opFill       // fill h in
+	opFill       // fill h
 	opFail       // stop with the parser error k
 	opFailAs     // stop with the parser error ev()
-	opSelect     // go where sel says
-	opSelectWord // the same, by a joined key
-	opTable      // apply table and go where it says
+	opSelect     // jump as sel decides
+	opSelectWord // the same, with a joined key
+	opTable      // apply table and continue at the next node
 	opRun        // run act
 	opLock       // lock the registers of act
 	opUnlock     //
@@ -90,7 +90,7 @@ const (
 	opEnd        // stop
 )
 
-// maxJumpsBack bounds the turns of the loops in one run of an action.
+// maxJumpsBack bounds the backward jumps in one run of an action.
 const maxJumpsBack = 1 << 20
 
 // exec executes code from pc until it stops.
@@ -190,8 +190,8 @@ func (p *packet) exec(code []instr, pc int, acc uint64) {
 	}
 }
 
-// words executes instrs that only move, shift and compare words, up to the first that does more. It calls nothing, so that all it works
-// with stays in registers.
+// words executes instrs that only move, shift and compare words, up to the first other one. It calls nothing, so that its variables stay in
+// registers.
 func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 	s := p.s
 	for uint(pc) < uint(len(code)) {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). Only what the engine reads is here; pragmas are
-// left out on purpose.
+// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). They have only the members that the engine reads; pragmas are
+// omitted.
 
 type jsonProgram struct {
 	Meta struct {
@@ -82,8 +82,8 @@ type jsonFieldList struct {
 	Elements []jsonValue `json:"elements"`
 }
 
-// jsonValue is the type-value object that appears everywhere. Value's shape depends on Type. Op and Parameters are set when
-// the object is a primitive inside a parser op.
+// jsonValue is the type-value object that appears everywhere. The form of Value depends on Type. Op and Parameters are set if the object is
+// a primitive inside a parser op.
 type jsonValue struct {
 	Type       string          `json:"type"`
 	Value      json.RawMessage `json:"value"`
@@ -213,14 +213,14 @@ type jsonTable struct {
 	Entries []jsonEntry `json:"entries"`
 }
 
-// jsonSource is where something stands in the program's source.
+// jsonSource is a place in the program's source.
 type jsonSource struct {
 	Filename string `json:"filename"`
 	Line     int    `json:"line"`
 	Fragment string `json:"source_fragment"`
 }
 
-// place is file:line, empty where p4c does not say.
+// place is file:line, empty if p4c does not say.
 func (s *jsonSource) place() string {
 	if s == nil || s.Filename == "" {
 		return ""
@@ -228,7 +228,7 @@ func (s *jsonSource) place() string {
 	return fmt.Sprintf("%s:%d", s.Filename, s.Line)
 }
 
-// text is what is written there.
+// text is the source text at the place.
 func (s *jsonSource) text() string {
 	if s == nil {
 		return ""
@@ -297,13 +297,13 @@ type jsonExtern struct {
 	Type string `json:"type"`
 }
 
-// jsonAlias is a pair of a target's name and the program's field.
+// jsonAlias is a pair of simple_switch's name of a field and the program's field.
 type jsonAlias struct {
 	Name  string
 	Field [2]string
 }
 
-// UnmarshalJSON reads the two-element array that an alias is.
+// UnmarshalJSON reads the two-element array of an alias.
 func (a *jsonAlias) UnmarshalJSON(b []byte) error {
 	var pair [2]json.RawMessage
 	if err := json.Unmarshal(b, &pair); err != nil {

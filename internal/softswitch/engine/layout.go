@@ -6,18 +6,17 @@ import (
 	"math/big"
 )
 
-// A layout is where everything of a packet's headers and metadata lies in the slots of its state.
+// A layout maps a packet's headers and metadata to the slots of its state.
 //
-// A header takes one slot for its validity and then, field by field, one slot for up to 64 bits or several for more, the
-// most significant first. A field's bits are right-aligned; a signed field holds its two's complement in as many bits as
-// it is wide. A variable field's slot holds its current width in bits; its bytes lie in a second array at header.varAt.
-// A stack takes one more slot, the index of its next element.
+// A header takes one slot for its validity. Each of its fields takes one slot for up to 64 bits, or several for more, the most significant
+// first. A field's bits are right-aligned; a signed field holds its two's complement in its width. A variable field's slot holds its
+// current width in bits; its bytes are in a second array at header.varAt. A stack takes one more slot, the index of its next element.
 type layout struct {
 	types   map[string]*headerType
 	headers map[string]*header
 	byID    map[int]*header
 	order   []*header
-	all     []*header // those out of bounds too
+	all     []*header // including those that are out of bounds
 	stacks  map[string]*stack
 	unions  map[string]*union
 	ustacks map[string]*unionStack
@@ -25,7 +24,7 @@ type layout struct {
 
 	slots    int
 	varBytes int
-	// initial is the state that every packet starts from: all zero but for the validity of metadata.
+	// initial is the state in which every packet starts: all zero but for the validity of metadata.
 	initial []uint64
 }
 
@@ -34,12 +33,12 @@ type headerType struct {
 	fields []*field
 	byName map[string]int
 	words  int // slots of one header, validity included
-	bytes  int // on the wire, the variable field not counted
+	bytes  int // on the wire, without the variable field
 	varF   *field
-	varMax int          // most bytes of the variable field
+	varMax int          // largest size of the variable field, in bytes
 	varOff int          // bits before the variable field
 	even   bool         // it fills whole bytes
-	fixed  []fixedField // all beside the variable field
+	fixed  []fixedField // all but the variable field
 	lenExp *jsonValue
 	pack   []chunk // wire layout of a header without variable field
 }
@@ -53,11 +52,11 @@ type field struct {
 	variable    bool
 }
 
-// A fixedField is a field beside a variable one.
+// A fixedField is a field of a header with a variable field.
 type fixedField struct {
 	f     *field
-	bit   int  // from the header's first, the variable field not counted
-	after bool // it stands behind the variable field
+	bit   int  // from the header's first, without the variable field
+	after bool // it comes after the variable field
 }
 
 // A header is one header instance, metadata structs included.
@@ -69,8 +68,8 @@ type header struct {
 	varAt    int // its bytes in the array of variable fields
 	in       *union
 
-	// src is the slot that tells where in the packet the header lies that was extracted and not written since, counted from 1. While it
-	// is not 0, only the fields in hot need be in their slots; fill brings the rest. Metadata has no such slot: -1.
+	// src is the slot with the position in the packet, counted from 1, of a header that was extracted and not written since. While it is
+	// not 0, only the fields in hot need be in their slots; fill loads the rest. Metadata has no such slot: -1.
 	src       int
 	extracted bool // by some state of the parser
 	hot       map[*field]bool
@@ -159,7 +158,7 @@ func newLayout(p *jsonProgram) (*layout, error) {
 	return l, nil
 }
 
-// place gives a header its slots.
+// place assigns a header its slots.
 func (l *layout) place(name string, t *headerType) *header {
 	h := &header{name: name, typ: t, base: l.slots, varAt: l.varBytes, hot: map[*field]bool{}}
 	l.all = append(l.all, h)
@@ -324,7 +323,7 @@ type ref struct {
 	f *field
 }
 
-// slot is where the field's (first) word lies.
+// slot is the field's first word.
 func (r ref) slot() int { return r.h.base + r.f.off }
 
 // valid is the field that p4c calls $valid$.

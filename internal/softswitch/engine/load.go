@@ -67,7 +67,7 @@ func newEngine(o Options) *Engine {
 
 func newProgram() *program { return &program{firstState: end, ingress: end, egress: end} }
 
-// program compiles everything, what others refer to first.
+// program compiles everything, in the order of its dependencies.
 func (c *compiler) program() {
 	pr := c.e.prog
 	for _, x := range c.j.ExternInstances {
@@ -138,7 +138,7 @@ func (c *compiler) program() {
 	c.fitsWorker(pr)
 }
 
-// errors gives every parser error that the engine raises its number, those that the program does not have too.
+// errors numbers every parser error that the engine raises, including those that the program does not have.
 func (c *compiler) errors(pr *program) {
 	next := uint64(0)
 	for _, p := range c.j.Errors {
@@ -167,7 +167,7 @@ func (c *compiler) errors(pr *program) {
 	}
 }
 
-// state makes counters, meters, registers and value sets.
+// state creates counters, meters, registers and value sets.
 func (c *compiler) state() {
 	for i := range c.j.CounterArrays {
 		if k := &c.j.CounterArrays[i]; !k.IsDirect {
@@ -209,7 +209,7 @@ func (c *compiler) state() {
 	}
 }
 
-// bits checks a width that the program gives.
+// bits checks a width of the program.
 func (c *compiler) bits(n int, format string, args ...any) {
 	if n < 0 || n > maxFieldBits {
 		c.fail(ErrProgram, "%s: width %d, must be 0 to %d bits", fmt.Sprintf(format, args...), n, maxFieldBits)

@@ -21,12 +21,11 @@ func (k kind) String() string {
 	return [...]string{"a number", "a boolean", "a header", "a header stack", "a header union", "a header union stack"}[k]
 }
 
-// A node is an expression. bmv2 calculates with whole numbers of any size and cuts to a width only where a value goes into
-// a field; so every number here carries the range of values it can have, and the compiler picks machine words where the
-// range allows it.
+// A node is an expression. bmv2 computes with integers of any size and truncates only when a value is stored in a field. So every number
+// has the range of its possible values, and the compiler uses machine words where the range allows it.
 type node struct {
 	kind kind
-	op   string // a leaf's is one of the constants below
+	op   string // for a leaf, one of the constants below
 
 	lo, hi *big.Int // range of a number
 	l, r   *node
@@ -45,7 +44,7 @@ type node struct {
 	idx  int // access_union_header
 }
 
-// What leaves are.
+// The operations of leaves.
 const (
 	leafConst   = "constant" // lo is hi
 	leafField   = "field"
@@ -64,14 +63,14 @@ func constNode(v *big.Int) *node { return &node{op: leafConst, lo: v, hi: v} }
 
 func (n *node) isConst() bool { return n.op == leafConst }
 
-// fits64 tells whether all values fit an unsigned, fitsS64 whether they fit a signed machine word.
+// fits64 reports whether all values fit an unsigned machine word, fitsS64 whether they fit a signed one.
 func (n *node) fits64() bool { return n.lo.Sign() >= 0 && n.hi.BitLen() <= 64 }
 
 func (n *node) fitsS64() bool { return n.lo.IsInt64() && n.hi.IsInt64() }
 
 func (n *node) narrow() bool { return n.fits64() || n.fitsS64() }
 
-// limbs is how many words of two's complement hold all values.
+// limbs is the number of two's complement words that hold all values.
 func (n *node) limbs() int {
 	bits := max(n.hi.BitLen(), new(big.Int).Not(n.lo).BitLen())
 	return bits/64 + 1
@@ -255,7 +254,7 @@ func (c *compiler) unionLast(at [3]string) *node {
 	return nil
 }
 
-// typeOf is the type of the headers that a header expression can give.
+// typeOf is the type of the headers that a header expression can yield.
 func (c *compiler) typeOf(h *node) *headerType {
 	switch {
 	case h.h != nil:
@@ -271,7 +270,7 @@ func (c *compiler) typeOf(h *node) *headerType {
 	return nil
 }
 
-// arity tells how many operands an operation has; operands are numbers but where operation says otherwise.
+// arity returns the number of operands of an operation. Operands are numbers unless operation says otherwise.
 var arity = map[string]int{
 	"+": 2, "-": 2, "*": 2, "/": 2, "%": 2, "<<": 2, ">>": 2, "&": 2, "|": 2, "^": 2, "~": 1,
 	"==": 2, "!=": 2, "<": 2, "<=": 2, ">": 2, ">=": 2, "and": 2, "or": 2, "not": 1,

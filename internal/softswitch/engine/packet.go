@@ -1,27 +1,27 @@
 package engine
 
-// A packet is the state of one packet on its way, preallocated and reused.
+// A packet is the state of one packet in progress, preallocated and reused.
 type packet struct {
 	w    *Worker
 	s    []uint64 // slots of all headers and metadata, see layout
 	vb   []byte   // bytes of variable fields
-	args []uint64 // of the action under way
+	args []uint64 // of the running action
 
-	data []byte // the packet as it came in; headers before at have been parsed
+	data []byte // the received packet; headers before at have been parsed
 	at   int    // bytes parsed
-	own  []byte // memory of a copy: data is in it
+	own  []byte // memory of a copy, in which data lies
 
-	port    uint32 // on which it came in
-	inLen   int    // bytes at ingress, what counters and meters count
-	length  int    // what standard_metadata.packet_length is at egress
-	cut     int    // truncate: most bytes that may leave
-	states  int    // of the parser, gone through
+	port    uint32 // ingress port
+	inLen   int    // bytes at ingress, which counters and meters count
+	length  int    // standard_metadata.packet_length at egress
+	cut     int    // truncate: most bytes that leave
+	states  int    // parser states passed
 	failed  uint64 // the parser's error
 	badSum  bool   // a verified checksum did not match
 	exit    bool
 	outPort uint32 // of a copy that waits for egress
 
-	// What the program asked for, to be done at the end of the pipeline.
+	// Requests of the program, carried out at the end of the pipeline.
 
 	cloneTo      *fieldList // nil without a clone
 	cloneSession uint32
@@ -30,7 +30,7 @@ type packet struct {
 	recirculate  *fieldList
 }
 
-// take returns a packet to fill, of which everything but s, vb and own is still that of the packet before.
+// take returns a packet to fill. Everything but s, vb and own is left from the packet before.
 func (w *Worker) take() *packet {
 	if n := len(w.free); n > 0 {
 		p := w.free[n-1]
@@ -40,7 +40,7 @@ func (w *Worker) take() *packet {
 	return &packet{w: w, s: make([]uint64, w.e.lay.slots), vb: make([]byte, w.e.lay.varBytes)}
 }
 
-// give takes a packet back.
+// give returns a packet to the pool.
 func (w *Worker) give(p *packet) {
 	p.data = nil
 	w.free = append(w.free, p)
@@ -54,7 +54,7 @@ func (w *Worker) copyData(data []byte) *packet {
 	return q
 }
 
-// copyState returns a copy of a packet that has been parsed. What it asks for is not copied.
+// copyState returns a copy of a parsed packet, without its requests.
 func (w *Worker) copyState(p *packet) *packet {
 	q := w.copyData(p.data)
 	copy(q.s, p.s)
@@ -73,7 +73,7 @@ type fifo struct {
 
 func (f *fifo) put(p *packet) { f.q = append(f.q, p) }
 
-// get takes the first packet, nil if there is none.
+// get removes the first packet and returns it, or nil.
 func (f *fifo) get() *packet {
 	if f.head == len(f.q) {
 		return nil

@@ -6,20 +6,20 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A selection is where the parser goes after a state, by what it looks at.
+// A selection is the transition of a parser state by a key.
 type selection struct {
 	key   []selectPart
 	words int // of the key
 	cases []parserCase
 	other int32 // the default transition
 
-	// A key of known slots and at most 64 bits is one word. Of at most maxDirect bits it is an index.
+	// A key of known slots and at most 64 bits is joined to one word. With at most maxDirect bits it is an index.
 	joined bool
 	width  int
 	direct []int32
 }
 
-// maxDirect is the width of a key for which every answer is worked out when the program is loaded.
+// maxDirect is the largest width of a key whose transitions are all computed when the program is loaded.
 const maxDirect = 8
 
 // end is the state after the last.
@@ -27,23 +27,23 @@ const end = int32(-1)
 
 // A selectPart is one field of a select expression.
 type selectPart struct {
-	name  string // as the program has it, for traces
+	name  string // the program's name, for traces
 	slot  int    // of a field known at load time
 	width int
 	words int
 	field *field     // of a stack's or union stack's last element
 	last  hv         // nil without
-	next  int        // its stack's index, zero while it has no last element
+	next  int        // its stack's index, zero if it has no last element
 	look  *lookahead // nil without
 }
 
-// A lookahead is a run of bits that have not been parsed, counted from where the parser stands.
+// A lookahead is a run of bits that have not been parsed, counted from the parser's position.
 type lookahead struct {
 	offset, width, words int
 	field                field
 }
 
-// A parserCase is one transition. Words have the value and then the mask of the key, unless set is there.
+// A parserCase is one transition. words has the value and then the mask of the key, unless set is not nil.
 type parserCase struct {
 	value, mask uint64 // of a joined key
 	words       []uint64
@@ -51,7 +51,7 @@ type parserCase struct {
 	next        int32
 }
 
-// The core library's errors that the engine itself raises.
+// The core library's errors that the engine raises.
 const (
 	noError               = "NoError"
 	packetTooShort        = "PacketTooShort"
@@ -61,7 +61,7 @@ const (
 	parserInvalidArgument = "ParserInvalidArgument"
 )
 
-// maxStates bounds how many states a packet goes through; more than a frame has bits are a loop that takes nothing off it.
+// maxStates bounds the states that a packet passes. More than a frame has bits means a loop that consumes nothing.
 const maxStates = 8 * MaxFrame
 
 // parse runs the parser on a packet from its first byte.
@@ -80,7 +80,7 @@ func (pr *program) parse(p *packet) {
 	}
 }
 
-// extract takes a fixed header off the packet.
+// extract extracts a fixed header from the packet.
 func (p *packet) extract(h *header) bool {
 	b := p.data[p.at:]
 	if len(b) < h.typ.bytes {
@@ -100,7 +100,7 @@ func (p *packet) extract(h *header) bool {
 	return true
 }
 
-// choose finds where the parser goes on; false stops it with an error.
+// choose returns the next state; false stops the parser with an error.
 func (sel *selection) choose(p *packet) (int32, bool) {
 	key := p.w.key[:sel.words]
 	if !sel.read(p, key) {
@@ -115,7 +115,7 @@ func (sel *selection) choose(p *packet) (int32, bool) {
 	return sel.other, true
 }
 
-// read takes the key from the packet; false stops the parser with an error.
+// read reads the key from the packet; false stops the parser with an error.
 func (sel *selection) read(p *packet, key []uint64) bool {
 	at := 0
 	for i := range sel.key {
@@ -174,7 +174,7 @@ func (sel *selection) join() {
 	sel.joined = true
 }
 
-// settle replaces the indices of states by where their code begins, and works out a short key's answers.
+// settle replaces the indices of states by the positions of their code, and computes a short key's transitions.
 func (sel *selection) settle(begins func(state int32) int32) {
 	sel.other = begins(sel.other)
 	for i := range sel.cases {
@@ -205,7 +205,7 @@ func (pc *parserCase) matches(key []uint64) bool {
 	return true
 }
 
-// read takes the bits; the caller has checked that they are there.
+// read reads the bits; the caller has checked that they are there.
 func (l *lookahead) read(p *packet, to []uint64) {
 	if l.offset%8 == 0 && l.width <= 64 {
 		n := (l.width + 7) / 8
@@ -317,7 +317,7 @@ func (c *compiler) setUse(name string, mask *string, widths []int, words int) *v
 	return use
 }
 
-// keyWords reads a value over the whole key, in which each field is padded to bytes.
+// keyWords reads a value of the whole key, in which each field is padded to bytes.
 func (c *compiler) keyWords(s string, widths []int) []uint64 {
 	b, err := hexBig(s)
 	c.check(err)

@@ -2,7 +2,7 @@ package engine
 
 import "slices"
 
-// parserStates are a parser's states, compiled, before they have a place in code.
+// parserStates are a parser's compiled states before they have a place in code.
 type parserStates struct {
 	all   []parserState
 	first int32
@@ -14,7 +14,8 @@ type parserState struct {
 	sel  *selection
 }
 
-// lay adds the code of all states to a program's. That of a traced one tells which it enters and what it selects by.
+// lay appends the code of all states to a program's. With tracing, the code records the states that it enters and the keys that it selects
+// by.
 func (ps *parserStates) lay(pr *program, traced bool) {
 	var s asm
 	at := make([]int, len(ps.all))

@@ -55,7 +55,7 @@ func (c *compiler) asBool(n *node) *node {
 	return c.want(n, kBool)
 }
 
-// advance compiles going over bits without looking at them.
+// advance compiles skipping over bits.
 func (pr *program) advance(by ev) func(*packet) bool {
 	return func(p *packet) bool {
 		n := by(p)
@@ -92,7 +92,7 @@ func (c *compiler) parserSet(pr *program, v []jsonValue) []instr {
 	if dst.op == leafField && !dst.ref.f.variable && !dst.ref.f.signed && dst.ref.f.words == l.words && dst.ref.f.width >= l.width {
 		return look(dst.ref.slot())
 	}
-	// It goes through slots of its own, so that assign deals with widths and signs.
+	// The value goes through slots of its own, so that assign handles widths and signs.
 	f := &field{name: "lookahead", width: l.width, words: l.words}
 	h := &header{name: "lookahead", typ: &headerType{name: "lookahead", words: f.words}, base: c.l.slots}
 	c.l.slots += f.words

@@ -19,12 +19,12 @@ type ctlNode struct {
 	no             int32
 }
 
-// A keyPart takes one field into the key of a table.
+// A keyPart reads one field into the key of a table.
 type keyPart struct {
 	slot  int
 	words int
-	valid int // slot of its header's validity, -1 if that does not matter
-	find  hv  // the header, if it is found at run time; then slot counts from it
+	valid int // slot of its header's validity, -1 if it is irrelevant
+	find  hv  // finds the header at run time, or nil; slot then counts from it
 }
 
 // apply runs a pipeline from its first node.
@@ -62,7 +62,7 @@ func (t *Table) apply(p *packet) int32 {
 	if t.timeout {
 		atomic.StoreInt64(&v.seen, p.w.now)
 	}
-	// What most tables have not is asked of the table, not of the entry: that is memory which nobody may have read for long.
+	// Rare properties are checked on the table first, because the entry's memory may not be in a cache.
 	if t.meter != "" {
 		f := t.color.f
 		p.fill(t.color.h)
@@ -87,7 +87,7 @@ func (t *Table) apply(p *packet) int32 {
 	return v.next
 }
 
-// read takes the table's key from the packet.
+// read reads the table's key from the packet.
 func (t *Table) read(p *packet, key []uint64) {
 	at := 0
 	for i := range t.build {
@@ -114,7 +114,7 @@ func (t *Table) read(p *packet, key []uint64) {
 	}
 }
 
-// emptyGroup is where a packet goes that hit a group without members: no action runs.
+// emptyGroup is the entry for a group without members: no action runs.
 func (t *Table) emptyGroup() int32 {
 	if t.onHit != nil {
 		return *t.onHit

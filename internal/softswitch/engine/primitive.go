@@ -6,7 +6,7 @@ import (
 
 // A builder compiles one primitive.
 type builder struct {
-	params int // how many; -1 if the builder checks that itself
+	params int // the number; -1 if the builder checks it
 	build  func(c *compiler, v []jsonValue) []instr
 }
 
@@ -112,7 +112,7 @@ func buildThree(op string) func(*compiler, []jsonValue) []instr {
 	}
 }
 
-// number compiles a primitive's numeric operand, of which it uses the low 64 bits.
+// number compiles a primitive's numeric operand, of which the low 64 bits are used.
 func (c *compiler) number(v *jsonValue) ev { return c.ev(c.want(c.expr(v), kData)) }
 
 // copies compiles the assignment of a header, union or stack of either.
@@ -206,7 +206,7 @@ func buildJumpIf(c *compiler, v []jsonValue) []instr {
 	return s.link()
 }
 
-// drops compiles mark_to_drop: egress_spec says drop, and no multicast.
+// drops compiles mark_to_drop: egress_spec becomes DropPort, and multicast is cleared.
 func (c *compiler) drops() func(*packet) {
 	spec, ok := c.l.standard("standard_metadata", "egress_spec")
 	if !ok {
@@ -258,7 +258,7 @@ func buildMeter(c *compiler, v []jsonValue) []instr {
 	})
 }
 
-// setter compiles the writing of a word, found by the caller, to a field.
+// setter compiles a write to a field of a word that the caller computes.
 func (c *compiler) setter(v *jsonValue) func(*packet, uint64) {
 	n := c.lvalue(c.expr(v))
 	f := n.lvalueField()

@@ -11,23 +11,22 @@ type Member struct {
 	Action ActionCall
 }
 
-// A GroupMember puts a member into a group. Weight is how many of the group's slots it takes, at least 1.
-// Watch is kept for the server.
+// A GroupMember is a member of a group. Weight is the number of the group's slots that it takes, at least 1. Watch is stored for the
+// server.
 type GroupMember struct {
 	Member uint32
 	Weight int32
 	Watch  []byte
 }
 
-// A Group is a set of members of which the selector's hash picks one for each packet. The slots are in the order of member
-// ids, as bmv2 has them.
+// A Group is a set of members of which the selector's hash picks one for each packet. The slots are in the order of member ids, as in bmv2.
 type Group struct {
 	ID      uint32
-	MaxSize int32 // kept for the server; 0 is the program's
+	MaxSize int32 // stored for the server; 0 is the program's
 	Members []GroupMember
 }
 
-// An ActionProfile is what indirect tables take their actions from. Its methods are safe beside Process.
+// An ActionProfile holds the actions of indirect tables. Its methods may run concurrently with Process.
 type ActionProfile struct {
 	e       *Engine
 	name    string
@@ -35,7 +34,7 @@ type ActionProfile struct {
 	sel     *calculation // nil without selector
 	actions []*action
 
-	// Guarded by e.ctl; packets reach members and groups through entries, which change only with every worker stopped.
+	// Guarded by e.ctl. Packets reach members and groups through entries, which change only with every worker stopped.
 	members map[uint32]*member
 	groups  map[uint32]*group
 }
@@ -56,13 +55,13 @@ type group struct {
 // Name returns the profile's name in the program.
 func (p *ActionProfile) Name() string { return p.name }
 
-// Size returns how many members it holds at most.
+// Size returns the largest number of members.
 func (p *ActionProfile) Size() int { return p.size }
 
-// HasSelector tells whether it has groups.
+// HasSelector reports whether the profile has groups.
 func (p *ActionProfile) HasSelector() bool { return p.sel != nil }
 
-// ActionNames returns the actions its members may have.
+// ActionNames returns the actions that its members may have.
 func (p *ActionProfile) ActionNames() []string { return actionNames(p.actions) }
 
 func (p *ActionProfile) wrap(what string, id uint32, err error) error {
@@ -143,7 +142,7 @@ func (p *ActionProfile) RangeMembers(f func(Member) bool) {
 	}
 }
 
-// slotsOf lays out a group. It is called with e.ctl locked.
+// slotsOf computes the slots of a group. The caller holds e.ctl.
 func (p *ActionProfile) slotsOf(g *Group) ([]*member, error) {
 	if p.sel == nil {
 		return nil, fmt.Errorf("%w: the profile has no selector", ErrInvalid)

@@ -1,6 +1,6 @@
 package engine
 
-// The instance types that simple_switch gives to standard_metadata.instance_type.
+// The instance types of simple_switch in standard_metadata.instance_type.
 const (
 	instNormal       = 0
 	instIngressClone = 1
@@ -10,13 +10,13 @@ const (
 	instResubmitted  = 6
 )
 
-// A program is what packets run: parser, pipelines, checksums and deparser, and where the standard metadata lies.
-// It does not change after Load, but for what its tables hold.
+// A program is the compiled program: parser, pipelines, checksums and deparser, and the places of the standard metadata. After Load only
+// the contents of its tables change.
 type program struct {
 	actions []*action
 	nodes   []ctlNode
-	code    []instr // of the parser's states and of the pipelines; while workers run, changed only with all of them stopped
-	entry   []int32 // where in code each node begins
+	code    []instr // of the parser's states and of the pipelines; changed only with all workers stopped
+	entry   []int32 // position in code of each node
 
 	firstState                                                  int32
 	noError, tooShort, outOfBounds, headerTooShort, badArgument uint64
@@ -28,7 +28,7 @@ type program struct {
 	before                                                      []instr // primitives of the deparser
 
 	in   intrinsics
-	head int // most bytes of headers that the deparser can emit
+	head int // largest size in bytes of the headers that the deparser emits
 
 	scratch, keyMax, bufMax int
 }
@@ -93,7 +93,7 @@ func (c *compiler) intrinsics(in *intrinsics) {
 	in.queueing = in.enqTime.slot >= 0 && in.enqDepth.slot >= 0 && in.deqDelta.slot >= 0 && in.deqDepth.slot >= 0
 }
 
-// process takes one received frame all the way.
+// process processes one received frame completely.
 func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
 	w.count(&w.stats.In)
 	switch {
@@ -123,10 +123,10 @@ func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame
 	w.emit = nil
 }
 
-// micros is the time that timestamps show: microseconds since Load.
+// micros is the time in timestamps: microseconds since Load.
 func (w *Worker) micros() uint64 { return uint64(w.now / 1000) }
 
-// start sets what a packet that comes in, or comes in again, starts from.
+// start sets the metadata of a packet that is received or enters ingress again.
 func (p *packet) start(port uint32, length int) {
 	copy(p.s, p.w.e.lay.initial)
 	in := &p.w.prog.in
@@ -140,7 +140,7 @@ func (p *packet) start(port uint32, length int) {
 
 const maxInt = int(^uint(0) >> 1)
 
-// pass counts a run through a pipeline; false drops the packet, because there have been too many.
+// pass counts a run through a pipeline. It returns false, and the packet is dropped, after MaxPasses.
 func (w *Worker) pass(p *packet) bool {
 	if w.passes++; w.passes > MaxPasses {
 		w.count(&w.stats.Looped)
@@ -150,8 +150,8 @@ func (w *Worker) pass(p *packet) bool {
 	return true
 }
 
-// runIngress parses a packet, runs ingress, and does what ingress asked for in simple_switch's order: clone, digest,
-// resubmit, multicast, drop, unicast.
+// runIngress parses a packet, runs ingress, and carries out ingress's requests in simple_switch's order: clone, digest, resubmit,
+// multicast, drop, unicast.
 func (w *Worker) runIngress(p *packet) {
 	if !w.pass(p) {
 		return
@@ -222,7 +222,7 @@ func (w *Worker) runIngress(p *packet) {
 	w.enqueue(p, port)
 }
 
-// cloneIngress makes the clones of a packet as it came in: parsed again, with the list's fields as ingress left them.
+// cloneIngress makes the clones of a packet as it was received: parsed again, with the list's fields as ingress left them.
 func (w *Worker) cloneIngress(p *packet, l *fieldList, length int) {
 	if w.trace != nil {
 		w.trace.add(Event{Kind: EventClone, Index: ptr(uint64(p.cloneSession))})
@@ -269,7 +269,7 @@ func (w *Worker) replicate(p *packet, to []Replica) {
 	}
 }
 
-// enqueue hands a packet to egress. There are no queues to wait in: depths are zero.
+// enqueue passes a packet to egress. There are no queues: depths are zero.
 func (w *Worker) enqueue(p *packet, port uint32) {
 	in := &w.prog.in
 	if in.priority.get(p) >= uint64(w.e.o.PriorityQueues) {
@@ -285,7 +285,7 @@ func (w *Worker) enqueue(p *packet, port uint32) {
 	w.egress.put(p)
 }
 
-// runEgress runs egress on a packet and does what it asked for.
+// runEgress runs egress on a packet and carries out its requests.
 func (w *Worker) runEgress(p *packet) {
 	if !w.pass(p) {
 		return
@@ -364,7 +364,7 @@ func (w *Worker) cloneEgress(p *packet, l *fieldList) {
 	w.give(q)
 }
 
-// recirculate sends what the deparser made through ingress again.
+// recirculate sends the deparser's output through ingress again.
 func (w *Worker) recirculate(p *packet, l *fieldList, out []byte) {
 	if len(out) == 0 || len(out) > MaxFrame {
 		w.count(&w.stats.Oversize)

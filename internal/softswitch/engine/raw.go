@@ -2,11 +2,11 @@ package engine
 
 import "slices"
 
-// Most headers leave as they came. So a header that is extracted stays where it is, in the packet's bytes: only the fields that the program
-// mentions go to their slots. It is filled in when something else wants it whole, or before it is written. What has not been written since
-// it was extracted is sent as the bytes that it was.
+// Most headers leave unchanged. So an extracted header stays in the packet's bytes, and only the fields that the program mentions are
+// loaded to their slots. The header is filled, that is, loaded completely, before it is written or used as a whole. A header that was not
+// written since its extraction is sent as its original bytes.
 
-// fill brings all fields of an extracted header to their slots, which from then on are what counts.
+// fill loads all fields of an extracted header to their slots, which are authoritative from then on.
 func (p *packet) fill(h *header) {
 	if h.src < 0 || p.s[h.src] == 0 {
 		return
@@ -18,7 +18,7 @@ func (p *packet) fill(h *header) {
 	p.s[h.src] = 0
 }
 
-// whole brings all fixed fields of an extracted header to their slots, to be read.
+// whole loads all fixed fields of an extracted header to their slots for reading.
 func (p *packet) whole(h *header) {
 	if h.src < 0 || p.s[h.src] == 0 {
 		return
@@ -33,7 +33,7 @@ func (p *packet) whole(h *header) {
 	}
 }
 
-// takeFixed brings a field beside a variable one to its slots.
+// takeFixed loads one fixed field of a header with a variable field.
 func (p *packet) takeFixed(h *header, x *fixedField) {
 	r := bitReader{b: p.data, bit: int(p.s[h.src]-1)*8 + x.bit}
 	if x.after {
@@ -42,7 +42,7 @@ func (p *packet) takeFixed(h *header, x *fixedField) {
 	r.field(p.s[h.base+x.f.off:], x.f)
 }
 
-// variable is the variable field of a header.
+// variable returns the bytes of a header's variable field.
 func (p *packet) variable(h *header) []byte {
 	n := int(p.s[h.base+h.typ.varF.off] / 8)
 	if h.src < 0 || p.s[h.src] == 0 {
@@ -59,7 +59,7 @@ func (p *packet) variable(h *header) []byte {
 	return v
 }
 
-// own adds what fills a header in before it is written.
+// own prepends the instr that fills a header before code that writes it.
 func own(h *header, code []instr) []instr {
 	if h.metadata {
 		return code
@@ -67,8 +67,8 @@ func own(h *header, code []instr) []instr {
 	return append([]instr{{op: opFill, x: &extra{h: h}}}, code...)
 }
 
-// finishHeaders works out, once the whole program is known, what extraction takes out of the packet, and leaves out the filling in of
-// headers that are never extracted.
+// finishHeaders determines, once the whole program is compiled, which fields extraction loads, and removes the filling of headers that are
+// never extracted.
 func (c *compiler) finishHeaders(pr *program) {
 	for _, h := range c.l.all {
 		if !h.typ.even || h.metadata {
@@ -106,7 +106,7 @@ func (c *compiler) finishHeaders(pr *program) {
 
 // withoutIdleFills returns code without the instrs that fill in a header which is never extracted.
 func withoutIdleFills(code []instr) []instr {
-	moved := make([]int32, len(code)+1) // where each instr goes, or the next one that is kept
+	moved := make([]int32, len(code)+1) // new position of each instr, or of the next one that is kept
 	kept := func(in *instr) bool { return in.op != opFill || in.x.h.extracted }
 	for i := range code {
 		moved[i+1] = moved[i]
@@ -124,7 +124,7 @@ func withoutIdleFills(code []instr) []instr {
 	return out
 }
 
-// at is the field that has this slot.
+// at returns the field at a slot.
 func (t *headerType) at(slot int) *field {
 	for _, f := range t.fields {
 		if slot >= f.off && slot < f.off+f.words {
@@ -134,7 +134,7 @@ func (t *headerType) at(slot int) *field {
 	return nil
 }
 
-// together tells at which byte of a header these fields begin, if they are neighbours there in this order; else it is -1.
+// together returns the byte of a header at which these fields begin, if they are adjacent there in this order, else -1.
 func (t *headerType) together(fields []*field) int {
 	bit := 0
 	for i, f := range t.fields {

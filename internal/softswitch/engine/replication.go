@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// SetMulticastGroup makes a group, or replaces the one with this id. Id 0 means no multicast in v1model and is refused.
+// SetMulticastGroup creates or replaces the group with this id. Id 0 means no multicast in v1model and is refused.
 func (e *Engine) SetMulticastGroup(id uint32, replicas []Replica) error {
 	if id == 0 || id > maxMulticast {
 		return fmt.Errorf("multicast group %d: %w: ids are 1 to %d", id, ErrInvalid, maxMulticast)
@@ -57,7 +57,7 @@ func (e *Engine) RangeMulticastGroups(f func(id uint32, r []Replica) bool) {
 // maxCloneSession is the largest session id, as in simple_switch.
 const maxCloneSession = 1<<15 - 1
 
-// SetCloneSession makes a session, or replaces the one with this id.
+// SetCloneSession creates or replaces the session with this id.
 func (e *Engine) SetCloneSession(id uint32, s CloneSession) error {
 	if id > maxCloneSession {
 		return fmt.Errorf("clone session %d: %w: ids are 0 to %d", id, ErrInvalid, maxCloneSession)

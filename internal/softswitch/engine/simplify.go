@@ -4,8 +4,8 @@ import "math/big"
 
 var zero = new(big.Int)
 
-// simplify takes out of a tree what does nothing: p4c masks after every step, and most numbers could not be larger than the mask. The
-// tree has its operands simplified already.
+// simplify removes operations without effect from a tree: p4c masks after every step, and most numbers cannot exceed the mask. The tree's
+// operands are simplified already.
 func simplify(n *node) *node {
 	switch n.op {
 	case "&":
@@ -50,7 +50,7 @@ func simplify(n *node) *node {
 	return n
 }
 
-// lowOnes is n for the mask of the n low bits, and less than any number has for other masks.
+// lowOnes returns n for the mask of the n low bits, and -1 for other masks.
 func lowOnes(m *big.Int) int {
 	n := m.BitLen()
 	if new(big.Int).Add(m, big.NewInt(1)).BitLen() != n+1 {

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// A Counter is one indexed counter of the program. Its methods are safe beside Process.
+// A Counter is one indexed counter of the program. Its methods may run concurrently with Process.
 type Counter struct {
 	name  string
 	cells []CounterValue // fields are accessed atomically
@@ -18,7 +18,7 @@ type Counter struct {
 // Name returns the counter's name in the program.
 func (c *Counter) Name() string { return c.name }
 
-// Size returns how many cells it has.
+// Size returns the number of cells.
 func (c *Counter) Size() int { return len(c.cells) }
 
 // Read returns one cell.
@@ -40,7 +40,7 @@ func (c *Counter) Write(index int, v CounterValue) error {
 	return nil
 }
 
-// count adds one packet of n bytes; an index that is not there counts nothing, as in bmv2.
+// count adds one packet of n bytes. An index out of range has no effect, as in bmv2.
 func (c *Counter) count(index uint64, n int) {
 	if index < uint64(len(c.cells)) {
 		atomic.AddUint64(&c.cells[index].Packets, 1)
@@ -52,7 +52,7 @@ func indexErr(kind, name string, index, size int) error {
 	return fmt.Errorf("%s %q: index %d: %w: it has cells 0 to %d", kind, name, index, ErrNotFound, size-1)
 }
 
-// A Meter is one indexed meter of the program. Its methods are safe beside Process.
+// A Meter is one indexed meter of the program. Its methods may run concurrently with Process.
 type Meter struct {
 	name  string
 	unit  extern.Unit
@@ -62,13 +62,13 @@ type Meter struct {
 // Name returns the meter's name in the program.
 func (m *Meter) Name() string { return m.name }
 
-// Size returns how many cells it has.
+// Size returns the number of cells.
 func (m *Meter) Size() int { return m.cells.Len() }
 
-// Unit returns what it counts.
+// Unit returns the unit that it measures.
 func (m *Meter) Unit() extern.Unit { return m.unit }
 
-// Read returns the configuration of one cell, false if it has none and so is green for all.
+// Read returns the configuration of one cell, or false if it has none and so returns green for all packets.
 func (m *Meter) Read(index int) (extern.MeterConfig, bool, error) {
 	c, err := m.cells.At(int64(index))
 	if err != nil {
@@ -78,7 +78,7 @@ func (m *Meter) Read(index int) (extern.MeterConfig, bool, error) {
 	return cfg, ok, nil
 }
 
-// Write configures one cell; nil takes its configuration away.
+// Write configures one cell; nil removes its configuration.
 func (m *Meter) Write(index int, cfg *extern.MeterConfig) error {
 	c, err := m.cells.At(int64(index))
 	if err != nil {
@@ -94,8 +94,8 @@ func (m *Meter) Write(index int, cfg *extern.MeterConfig) error {
 	return nil
 }
 
-// A Register is one register array of the program. Its methods are safe beside Process. An action that touches registers
-// runs alone on them, so that what it reads, changes and writes is one step to all workers.
+// A Register is one register array of the program. Its methods may run concurrently with Process. An action holds the locks of its
+// registers while it runs, so that its reads and writes are atomic to other workers.
 type Register struct {
 	name  string
 	width int
@@ -109,7 +109,7 @@ type Register struct {
 // Name returns the register's name in the program.
 func (r *Register) Name() string { return r.name }
 
-// Size returns how many cells it has.
+// Size returns the number of cells.
 func (r *Register) Size() int { return r.size }
 
 // Width returns the width of a cell in bits.

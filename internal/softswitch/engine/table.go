@@ -8,15 +8,15 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A KeyField is one field of a table's key. p4c writes optional fields as ternary; the engine cannot tell them apart.
-// A field on a header's validity has width 1 and kind match.Exact.
+// A KeyField is one field of a table's key. p4c writes optional fields as ternary, and the engine cannot distinguish them. A field for a
+// header's validity has width 1 and kind match.Exact.
 type KeyField struct {
 	Name  string
 	Width int // bits
 	Kind  match.Kind
 }
 
-// A Table is one match-action table. Its methods are safe beside Process; each is atomic to packets.
+// A Table is one match-action table. Its methods may run concurrently with Process; each is atomic to packets.
 type Table struct {
 	e        *Engine
 	name     string
@@ -30,14 +30,14 @@ type Table struct {
 	unit     extern.Unit
 	profile  *ActionProfile
 	source   *jsonSource
-	hidden   bool      // p4c's own, for statements between the program's tables
+	hidden   bool      // made by p4c for statements between the program's tables
 	actions  []*action // in the program's order
 
-	constDefault bool // neither the default action nor its arguments may change
+	constDefault bool // the default action and its arguments may not change
 	constAction  *action
 	initial      ActionCall // the default action the program declares
 
-	// What packets read; changed only with every worker stopped.
+	// Used by packets; changed only with every worker stopped.
 
 	rows   *match.Table[entry]
 	miss   entry
@@ -48,29 +48,29 @@ type Table struct {
 	onMiss *int32  // __MISS__
 	base   int32   // base_default_next: after a miss without default action
 	nextOf []int32 // by action.index
-	color  ref     // where the direct meter's color goes
+	color  ref     // destination of the direct meter's color
 
 	in *inlined // nil if it is not
-	// defaultCall is the default action as the control plane sees it, guarded by e.ctl.
+	// defaultCall is the default action for the control plane, guarded by e.ctl.
 	defaultCall ActionCall
 }
 
-// An entry is what a table holds for a match, and what it does without one.
+// An entry is the action side of a table entry or of the default.
 type entry struct {
 	act     *action // nil does nothing
 	args    []uint64
 	next    int32
-	near    [2]uint64 // where args lies if it is short, so that a packet finds it in the cache line it already has
+	near    [2]uint64 // holds short args, in the same cache line as the entry
 	packets uint64    // atomic, as bytes and seen
 	bytes   uint64
-	seen    int64 // nanoseconds of the engine's clock at the last hit
+	seen    int64 // engine's clock in nanoseconds at the last hit
 	member  *member
 	group   *group
 	meter   *extern.Meter
 	ctl     *Entry
 }
 
-// settle moves short arguments into the entry. It is called once the entry lies where it stays, with every worker stopped.
+// settle moves short arguments into the entry. It is called once the entry has its final address, with every worker stopped.
 func (v *entry) settle() {
 	if n := len(v.args); n > 0 && n <= len(v.near) {
 		copy(v.near[:], v.args)
@@ -84,7 +84,7 @@ func (t *Table) Name() string { return t.name }
 // Key returns the fields of the key in the program's order.
 func (t *Table) Key() []KeyField { return slices.Clone(t.key) }
 
-// Size returns how many entries the table holds at most.
+// Size returns the largest number of entries.
 func (t *Table) Size() int { return t.size }
 
 // ActionNames returns the names of the table's actions in the program's order.
@@ -99,16 +99,16 @@ func (t *Table) ActionParams(name string) ([]ActionParam, bool) {
 	return slices.Clone(a.params), true
 }
 
-// IsConst tells whether the program declares the entries; then Insert, Modify and Delete return ErrConst.
+// IsConst reports whether the entries are const; then Insert, Modify and Delete return ErrConst.
 func (t *Table) IsConst() bool { return t.isConst }
 
-// HasConstDefault tells whether the default action is const; then SetDefault returns ErrConst.
+// HasConstDefault reports whether the default action is const; then SetDefault returns ErrConst.
 func (t *Table) HasConstDefault() bool { return t.constDefault || t.constAction != nil }
 
-// SupportsTimeout tells whether SinceHit is kept for the entries.
+// SupportsTimeout reports whether SinceHit is available for the entries.
 func (t *Table) SupportsTimeout() bool { return t.timeout }
 
-// HasDirectCounter tells whether the entries count what hits them.
+// HasDirectCounter reports whether the entries have a direct counter.
 func (t *Table) HasDirectCounter() bool { return t.counters }
 
 // DirectCounterName returns the name of the direct counter, empty without one.
@@ -117,13 +117,13 @@ func (t *Table) DirectCounterName() string { return t.counter }
 // DirectMeterName returns the name of the direct meter, empty without one.
 func (t *Table) DirectMeterName() string { return t.meter }
 
-// DirectMeterUnit returns what the direct meter counts.
+// DirectMeterUnit returns the unit that the direct meter measures.
 func (t *Table) DirectMeterUnit() extern.Unit { return t.unit }
 
 // Profile returns the action profile of an indirect table.
 func (t *Table) Profile() (*ActionProfile, bool) { return t.profile, t.profile != nil }
 
-// HasPriority tells whether entries have priorities: some field is ternary, range or optional.
+// HasPriority reports whether entries have priorities: some field is ternary, range or optional.
 func (t *Table) HasPriority() bool {
 	return slices.ContainsFunc(t.key, func(f KeyField) bool { return f.Kind != match.Exact && f.Kind != match.LPM })
 }
@@ -172,8 +172,8 @@ func (t *Table) insertLocked(en Entry) error {
 	return nil
 }
 
-// Modify replaces the action, and what is kept for the server, of the entry with these matches and this priority.
-// Its counter, meter and time of last hit stay.
+// Modify replaces the action and the server's data of the entry with these matches and this priority. Its counter, meter and time of last
+// hit stay.
 func (t *Table) Modify(en Entry) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -248,7 +248,7 @@ func (t *Table) Default() ActionCall {
 	return t.defaultCall.clone()
 }
 
-// SetDefault changes the default action. An indirect table's default acts directly, without its profile.
+// SetDefault changes the default action. An indirect table's default runs directly, without its profile.
 func (t *Table) SetDefault(c ActionCall) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -266,7 +266,7 @@ func (t *Table) SetDefault(c ActionCall) error {
 	return nil
 }
 
-// ResetDefault brings the program's own default action back.
+// ResetDefault restores the program's own default action.
 func (t *Table) ResetDefault() {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -284,7 +284,7 @@ func (t *Table) setDefaultLocked(a *action, args []uint64, c ActionCall) {
 	t.defaultCall = c
 }
 
-// nextHit is the node after an entry with action a has run, nextMiss the one after the default action a.
+// nextHit returns the node after an entry with action a, nextMiss the node after the default action a.
 func (t *Table) nextHit(a *action) int32 {
 	if t.onHit != nil {
 		return *t.onHit

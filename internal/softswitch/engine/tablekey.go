@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// keyOf turns the matches of an entry into those of package match.
+// keyOf converts the matches of an entry to those of package match.
 func (t *Table) keyOf(ms []Match) ([]match.KeyMatch, error) {
 	if len(ms) != len(t.key) {
 		return nil, fmt.Errorf("table %q: %w: %d matches, its key has %d fields", t.name, ErrInvalid, len(ms), len(t.key))
@@ -42,7 +42,7 @@ func (t *Table) keyOf(ms []Match) ([]match.KeyMatch, error) {
 	return out, nil
 }
 
-// valueOf turns the action side of an entry into what packets run.
+// valueOf converts the action side of an entry to the form that packets use.
 func (t *Table) valueOf(en *Entry) (entry, error) {
 	c := en.clone()
 	v := entry{ctl: &c}
@@ -74,7 +74,7 @@ func (t *Table) valueOf(en *Entry) (entry, error) {
 	return v, nil
 }
 
-// retain counts references from entries to members and groups. It is called with e.ctl locked.
+// retain counts references from entries to members and groups. The caller holds e.ctl.
 func (v *entry) retain(n int) {
 	if v.member != nil {
 		v.member.refs += n
@@ -100,7 +100,7 @@ func (t *Table) constErr(what string) error {
 	return fmt.Errorf("%s table %q: %w", what, t.name, ErrConst)
 }
 
-// matchErr says with this package's sentinels what package match refused.
+// matchErr converts an error of package match to this package's.
 func (t *Table) matchErr(err error, m []Match, priority int32) error {
 	sentinel := ErrInvalid
 	switch {
@@ -114,7 +114,7 @@ func (t *Table) matchErr(err error, m []Match, priority int32) error {
 	return fmt.Errorf("table %q: entry %s: %w: %w", t.name, describe(m, priority), sentinel, err)
 }
 
-// describe prints a match for an error message.
+// describe formats a match for an error message.
 func describe(ms []Match, priority int32) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -162,7 +162,7 @@ func wordsOf(b []byte, width int) ([]uint64, error) {
 	return w, nil
 }
 
-// bytesOf is the way back: (width+7)/8 bytes.
+// bytesOf is the inverse of wordsOf: (width+7)/8 bytes.
 func bytesOf(w []uint64, width int) []byte {
 	return appendBytes(make([]byte, 0, (width+7)/8), w, width)
 }

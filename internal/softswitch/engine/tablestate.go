@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// An EntryState is what packets leave behind at an entry.
+// An EntryState is the state that packets leave at an entry.
 type EntryState struct {
 	Counter CounterValue  // if the table has a direct counter
 	Since   time.Duration // since the last hit or, before the first, since Insert; if the table supports timeouts
@@ -84,7 +84,7 @@ func (t *Table) WriteCounter(m []Match, priority int32, c CounterValue) error {
 	return nil
 }
 
-// ReadMeter returns the configuration of an entry's direct meter, false if it has none and so is green for all.
+// ReadMeter returns the configuration of an entry's direct meter, or false if it has none and so returns green for all packets.
 func (t *Table) ReadMeter(m []Match, priority int32) (extern.MeterConfig, bool, error) {
 	if t.meter == "" {
 		return extern.MeterConfig{}, false, fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)
@@ -93,7 +93,7 @@ func (t *Table) ReadMeter(m []Match, priority int32) (extern.MeterConfig, bool, 
 	return s.Meter, s.Metered, err
 }
 
-// WriteMeter configures an entry's direct meter; nil takes its configuration away.
+// WriteMeter configures an entry's direct meter; nil removes its configuration.
 func (t *Table) WriteMeter(m []Match, priority int32, c *extern.MeterConfig) error {
 	if t.meter == "" {
 		return fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)

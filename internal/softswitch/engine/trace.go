@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A Kind says what an Event tells of.
+// A Kind is the kind of an Event.
 type Kind string
 
 // The kinds, in the order in which a packet may meet them.
@@ -32,15 +32,15 @@ const (
 	EventSend      Kind = "send"      // a frame of Bytes leaves at Port
 )
 
-// An Event is one step of a packet on its way. Which members are set is its Kind's to say; the others are zero.
+// An Event is one step of a packet's processing. Its Kind determines which members are set; the others are zero.
 type Event struct {
 	Kind Kind `json:"kind"`
-	// Name is the program's: of a table, parser state, counter, ...; of a condition what p4c made of it.
+	// Name is the program's name of a table, parser state, counter and so on. For a condition it is p4c's.
 	Name string `json:"name,omitempty"`
-	// Source is where in the program's source it stands, as file:line, and Text what is written there, if p4c says so.
+	// Source is the place in the program's source, as file:line, and Text the source there, if p4c has recorded it.
 	Source string `json:"source,omitempty"`
 	Text   string `json:"text,omitempty"`
-	// Hidden tables are p4c's own, for statements between those of the program.
+	// Hidden tables are made by p4c for statements between the program's tables.
 	Hidden   bool      `json:"hidden,omitempty"`
 	Fields   []Value   `json:"fields,omitempty"`
 	Hit      bool      `json:"hit,omitempty"`
@@ -56,7 +56,7 @@ type Event struct {
 	Bytes    int       `json:"bytes,omitempty"`
 }
 
-// A Value is a field, parameter or member with what it holds, in (Width+7)/8 big-endian bytes.
+// A Value is a field, parameter or member with its value, in (Width+7)/8 big-endian bytes.
 type Value struct {
 	Name  string `json:"name"`
 	Width int    `json:"width"` // bits
@@ -68,7 +68,7 @@ type Matched struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"` // as P4 spells it
 	Width int    `json:"width"`
-	// Value, Mask and PrefixLen are those of Match. A field that matches anything has Any alone.
+	// Value, Mask and PrefixLen are those of Match. A field that matches every value has only Any set.
 	Value     Bits `json:"value,omitempty"`
 	Mask      Bits `json:"mask,omitempty"`
 	PrefixLen int  `json:"prefixLength,omitempty"`
@@ -93,9 +93,9 @@ func (b Bits) Uint64() uint64 {
 	return v
 }
 
-// Trace is Process, and returns what the packet met on its way, and those that became of it, in the order in which they met it.
+// Trace processes a frame like Process and returns the events of the packet, and of the packets made from it, in their order.
 //
-// The packet runs code of its own, which does the same and tells of it: what Process runs knows nothing of traces. Trace allocates.
+// Traced packets run code of their own, which also records events. Process's code has no support for tracing. Trace allocates.
 func (w *Worker) Trace(port uint32, frame []byte, emit func(port uint32, frame []byte)) []Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,27 +105,27 @@ func (w *Worker) Trace(port uint32, frame []byte, emit func(port uint32, frame [
 	return w.trace.events
 }
 
-// A trace collects events. A nil trace collects none, but its callers ask before they make an event.
+// A trace collects events. A nil trace collects none; callers check for nil before they make an event.
 type trace struct{ events []Event }
 
 func (t *trace) add(e Event) { t.events = append(t.events, e) }
 
 func ptr[T any](v T) *T { return &v }
 
-// valueOf is a field of a packet's state.
+// valueOf returns a field of a packet's state.
 func valueOf(name string, width int, words []uint64) Value {
 	return Value{name, width, bytesOf(words, width)}
 }
 
-// tell is an instr that adds an event of the packet's.
+// tell returns an instr that adds an event that depends on the packet.
 func tell(f func(p *packet) Event) instr {
 	return instr{op: opCall, x: &extra{fn: func(p *packet) { p.w.trace.add(f(p)) }}}
 }
 
-// tells is an instr that adds an event that is always the same.
+// tells returns an instr that adds a fixed event.
 func tells(e Event) instr { return tell(func(*packet) Event { return e }) }
 
-// trace makes of a program the one that traced packets run: the same actions, tables and headers, and code of its own.
+// trace returns the program for traced packets: the same actions, tables and headers, with code of its own.
 func (c *compiler) trace(pr *program) *program {
 	traced := *pr
 	traced.code, traced.entry = nil, nil
@@ -136,7 +136,7 @@ func (c *compiler) trace(pr *program) *program {
 	return &traced
 }
 
-// errName is what the program calls a parser error.
+// errName is the program's name of a parser error.
 func (pr *program) errName(code uint64) string {
 	if name, ok := pr.errNames[code]; ok {
 		return name
@@ -144,7 +144,7 @@ func (pr *program) errName(code uint64) string {
 	return fmt.Sprintf("error %d", code)
 }
 
-// traceFlow is flow for packets that are traced: nothing is left out, inlined or put in another order, and every step tells of itself.
+// traceFlow is flow for traced packets: nothing is omitted, inlined or reordered, and every step records an event.
 func (c *compiler) traceFlow(pr *program) {
 	var s asm
 	base := int32(len(pr.code))
@@ -194,7 +194,7 @@ func (c *compiler) traceFlow(pr *program) {
 	pr.code = append(pr.code, s.link()...)
 }
 
-// event tells what applying the table to the packet will do. No entry comes or goes between the two: the worker's lock is held.
+// event describes what applying the table to the packet will do. The worker's lock is held, so that no entry changes in between.
 func (t *Table) event(p *packet) Event {
 	e := Event{Kind: EventTable, Name: t.name, Source: t.source.place(), Hidden: t.hidden}
 	key := p.w.key[:t.words]
@@ -245,7 +245,7 @@ func (t *Table) matched(ms []Match) []Matched {
 	return out
 }
 
-// event tells what the selection looks at, as far as there are bits to look at.
+// event describes the selection's key, as far as the packet has the bits.
 func (sel *selection) event(p *packet, state string) Event {
 	e := Event{Kind: EventSelect, Name: state}
 	failed := p.failed
@@ -263,13 +263,13 @@ func (sel *selection) event(p *packet, state string) Event {
 	return e
 }
 
-// told tells of the cell of a register.
+// told returns an event for the cell of a register.
 func (r *Register) told(p *packet, kind Kind, index uint64) {
 	cell := r.cells[int(index)*r.words:][:r.words]
 	p.w.trace.add(Event{Kind: kind, Name: r.name, Index: ptr(index), Fields: []Value{valueOf(r.name, r.width, cell)}})
 }
 
-// told tells of the headers that the deparser is about to write.
+// told returns an event for the headers that the deparser is about to write.
 func (pr *program) told(p *packet) {
 	e := Event{Kind: EventDeparse}
 	for _, h := range pr.emits {

@@ -88,7 +88,7 @@ func (e Event) table() string {
 	return b.String()
 }
 
-// text is what the entry asks of the field: value, value/length, value&mask or low..high, and * for anything.
+// text is the entry's match of the field: value, value/length, value&mask or low..high, and * for any value.
 func (m Matched) text() string {
 	v := Value{Width: m.Width, Value: m.Value}.text()
 	switch {
@@ -104,7 +104,7 @@ func (m Matched) text() string {
 	return v
 }
 
-// wholeMask tells whether all bits of a field are asked for.
+// wholeMask reports whether a mask has all bits of a field.
 func wholeMask(mask Bits, width int) bool {
 	n := 0
 	for _, x := range mask {
@@ -123,8 +123,8 @@ func values(vs []Value) string {
 	return b.String()
 }
 
-// text is the value as people write one of its width: 32 and 128 bits as addresses of IP, 48 as one of Ethernet, fewer than 32 in
-// decimal, and all others in hexadecimal.
+// text formats the value by its width: 32 and 128 bits as IP addresses, 48 bits as a MAC address, fewer than 32 in decimal, and all others
+// in hexadecimal.
 func (v Value) text() string {
 	b := v.Value
 	for len(b) < (v.Width+7)/8 {
@@ -142,7 +142,7 @@ func (v Value) text() string {
 	return b.String()
 }
 
-// number is a value in decimal if it is one of up to 64 bits.
+// number formats a value of up to 64 bits in decimal.
 func number(b Bits) string {
 	if len(b) > 8 {
 		return b.String()

@@ -11,15 +11,14 @@ import (
 type ValueSet struct {
 	e      *Engine
 	name   string
-	width  int   // bits of a member, its fields one after the other
-	fields []int // widths of the fields where it is used first; nil if it is used nowhere
+	width  int   // bits of a member, its fields in sequence
+	fields []int // widths of the fields at the first use; nil if it is unused
 	uses   []*valueSetUse
 	// members is guarded by e.ctl.
 	members [][]Match
 }
 
-// A valueSetUse is one transition on the set: the members laid out for its state's key. rows changes only with every
-// worker stopped.
+// A valueSetUse is one transition on the set, with the members laid out for its state's key. rows changes only with every worker stopped.
 type valueSetUse struct {
 	widths []int
 	mask   []uint64 // of the transition, nil without
@@ -41,7 +40,7 @@ func (v *ValueSet) Fields() []int {
 	return append([]int(nil), v.fields...)
 }
 
-// Members returns what SetValueSet was given.
+// Members returns the members that SetValueSet has set.
 func (v *ValueSet) Members() [][]Match {
 	v.e.ctl.RLock()
 	defer v.e.ctl.RUnlock()
@@ -57,8 +56,8 @@ func cloneMembers(ms [][]Match) [][]Match {
 	return out
 }
 
-// SetValueSet replaces all members of a set. A member has either one match over the whole width, or one for each of
-// Fields. Matches are exact (Value alone), ternary (Value and Mask) or of a prefix (Value and PrefixLen); ranges are not known.
+// SetValueSet replaces all members of a set. A member has either one match over the whole width, or one for each of Fields. Matches are
+// exact (Value alone), ternary (Value and Mask) or of a prefix (Value and PrefixLen); ranges are not supported.
 func (e *Engine) SetValueSet(name string, members [][]Match) error {
 	v, ok := e.vsets[name]
 	if !ok {
@@ -88,7 +87,7 @@ func (e *Engine) SetValueSet(name string, members [][]Match) error {
 	return nil
 }
 
-// join makes one value and mask of a member's fields.
+// join combines a member's fields to one value and mask.
 func (v *ValueSet) join(ms []Match) (value, mask *big.Int, err error) {
 	widths := v.Fields()
 	if len(ms) == 1 {
@@ -129,7 +128,7 @@ func (v *ValueSet) join(ms []Match) (value, mask *big.Int, err error) {
 	return value, mask, nil
 }
 
-// row lays a member out for a key: each field in words of its own.
+// row lays a member out for a key, each field in words of its own.
 func (u *valueSetUse) row(value, mask *big.Int, width int) []uint64 {
 	out := make([]uint64, 0, 2*u.words)
 	for _, b := range []*big.Int{value, mask} {
@@ -150,7 +149,7 @@ func (u *valueSetUse) row(value, mask *big.Int, width int) []uint64 {
 	return out
 }
 
-// matches tells whether a member matches key.
+// matches reports whether a member matches key.
 func (u *valueSetUse) matches(key []uint64) bool {
 next:
 	for r := u.rows; len(r) > 0; r = r[2*u.words:] {

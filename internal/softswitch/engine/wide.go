@@ -5,13 +5,13 @@ import (
 	"math/bits"
 )
 
-// A wv evaluates a number that no machine word holds into dst: two's complement, the least significant word first.
+// A wv evaluates a number of more than 64 bits into dst: two's complement, the least significant word first.
 type wv func(p *packet, dst []uint64)
 
-// wide compiles all of a number.
+// wide compiles a number completely.
 func (c *compiler) wide(n *node) wv { return c.wideTo(n, n.limbs()) }
 
-// lowOfWide compiles the low 64 bits of an operation whose operands must be known in full.
+// lowOfWide compiles the low 64 bits of an operation that needs its operands completely.
 func (c *compiler) lowOfWide(n *node) ev {
 	f, at := c.wideTo(n, 1), c.temp(1)
 	return func(p *packet) uint64 {
@@ -21,7 +21,7 @@ func (c *compiler) lowOfWide(n *node) ev {
 	}
 }
 
-// wideTo compiles the low k words of a number; if it takes fewer, its sign fills the rest.
+// wideTo compiles the low k words of a number. If it has fewer, its sign fills the rest.
 func (c *compiler) wideTo(n *node, k int) wv {
 	if n.narrow() && n.op != leafConst && !(n.op == leafField && n.ref.f.variable) && !wideInside(n) {
 		e := c.ev(n)
@@ -51,7 +51,7 @@ func words64(b *big.Int, k int) []uint64 {
 	return w
 }
 
-// wideInside tells whether a narrow result comes from operands that are not, for operations that need them in full.
+// wideInside reports whether a narrow result has operands that are not, for operations that need them completely.
 func wideInside(n *node) bool {
 	switch n.op {
 	case ">>", "/", "%", "usat_cast", "sat_cast":
@@ -123,7 +123,7 @@ func wideMul(dst, a, b []uint64) {
 func shiftLeft(dst, src []uint64, by uint64) {
 	words, in := by/64, by%64
 	for i := range dst {
-		// The word of src that comes here, and the one after it.
+		// The word of src that moves here, and the one after it.
 		j := uint64(i+len(src)-len(dst)) + words
 		var v uint64
 		if j < uint64(len(src)) {
@@ -184,8 +184,8 @@ func wideSign(dst []uint64, w int) {
 	}
 }
 
-// wideDiv divides two numbers that are not negative, bit by bit: num becomes the quotient, rem the remainder.
-// Division by zero, at which bmv2 stops, gives zero for both.
+// wideDiv divides two numbers that are not negative, bit by bit: num becomes the quotient, rem the remainder. Division by zero, at which
+// bmv2 stops, yields zero for both.
 func wideDiv(num, den, rem []uint64) {
 	clear(rem)
 	zero := true

@@ -1,6 +1,6 @@
 package engine
 
-// wideOp compiles the low k words of a number that a machine word does not hold, or whose operands it does not.
+// wideOp compiles the low k words of a number that, or whose operands, have more than 64 bits.
 func (c *compiler) wideOp(n *node, k int) wv {
 	switch n.op {
 	case leafField:
@@ -132,7 +132,7 @@ func (c *compiler) wideField(r ref, k int) wv {
 	return func(p *packet, dst []uint64) { reversed(dst, p.s[at:at+f.words]) }
 }
 
-// wideRing compiles the operations whose low words depend on the low words of the operands alone.
+// wideRing compiles the operations whose low words depend only on the low words of the operands.
 func (c *compiler) wideRing(n *node, k int) wv {
 	l, r, at := c.wideTo(n.l, k), c.wideTo(n.r, k), c.temp(2*k)
 	both := func(p *packet) (a, b []uint64) {

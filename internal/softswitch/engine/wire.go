@@ -8,7 +8,7 @@ type chunk struct {
 	parts  []part
 }
 
-// A part is a run of bits in a chunk that goes to one slot.
+// A part is a run of bits of a chunk that goes to one slot.
 type part struct {
 	slot  int // counted from the header's validity slot
 	mask  uint64
@@ -17,8 +17,8 @@ type part struct {
 	join  bool  // the slot already holds the more significant bits
 }
 
-// packing lays out fields of fixed width. Chunks end at a field's end on a byte boundary where that leaves at most 64 bits,
-// so that most fields are one part.
+// packing lays out fields of fixed width. Chunks end at a field's end on a byte boundary where that leaves at most 64 bits, so that most
+// fields have one part.
 func packing(fields []*field) []chunk {
 	type run struct {
 		slot, width, left int
@@ -160,7 +160,7 @@ func packInto(b []byte, pack []chunk, s []uint64) {
 	}
 }
 
-// bitReader takes fields of any width off a byte string, most significant bit first.
+// bitReader reads fields of any width from a byte string, most significant bit first.
 type bitReader struct {
 	b   []byte
 	bit int
@@ -192,8 +192,8 @@ func (r *bitReader) field(s []uint64, f *field) {
 	}
 }
 
-// bitWriter appends fields of any width to a byte string, most significant bit first. b has room enough and is zero
-// beyond what is written.
+// bitWriter appends fields of any width to a byte string, most significant bit first. b has enough room and is zero beyond the written
+// part.
 type bitWriter struct {
 	b   []byte
 	n   int    // whole bytes written
@@ -237,7 +237,7 @@ func (w *bitWriter) bytes(b []byte) {
 	}
 }
 
-// end pads to a byte with zero bits and returns what was written.
+// end pads to a byte with zero bits and returns the written bytes.
 func (w *bitWriter) end() []byte {
 	if w.pen > 0 {
 		w.put(0, 8-w.pen)

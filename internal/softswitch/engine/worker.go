@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// A Worker takes packets through the program. Each is for one goroutine; any number of them run beside each other.
+// A Worker takes packets through the program. It is for one goroutine; workers run concurrently.
 type Worker struct {
 	e  *Engine
-	mu sync.Mutex // held for each packet; the control side stops the worker by it
+	mu sync.Mutex // held for each packet; the control side locks it to stop the worker
 
-	// Everything below is guarded by mu, but for stats, whose fields are atomic.
+	// mu guards everything below but stats, whose fields are atomic.
 
 	rng     *rand.Rand
 	scratch []uint64 // of wide arithmetic
-	key     []uint64 // of the lookup under way
-	buf     []byte   // of the calculation under way
+	key     []uint64 // of the current lookup
+	buf     []byte   // of the current calculation
 	out     []byte   // of the deparser
 	now     int64    // the engine's clock, read once per packet
 	passes  int
@@ -24,8 +24,8 @@ type Worker struct {
 	egress  fifo
 	ingress fifo
 	emit    func(port uint32, frame []byte)
-	prog    *program // what packets run: the engine's, or its traced one
-	trace   *trace   // nil but in Trace
+	prog    *program // the engine's program, or its traced one
+	trace   *trace   // nil outside Trace
 	stats   Stats
 }
 
@@ -44,7 +44,7 @@ func (e *Engine) NewWorker() *Worker {
 	return w
 }
 
-// Close takes the worker out of the engine, which no longer waits for it. It must not be used afterwards.
+// Close removes the worker from the engine. It must not be used afterwards.
 func (w *Worker) Close() {
 	g := &w.e.gate
 	g.mu.Lock()
@@ -64,11 +64,11 @@ func (w *Worker) Close() {
 // count adds one to a counter of the worker's Stats.
 func (w *Worker) count(c *uint64) { atomic.AddUint64(c, 1) }
 
-// Process takes one received frame, without FCS, through the program and calls emit for every frame that leaves.
-// A frame of more than MaxFrame bytes, or of none, is counted and dropped.
+// Process takes one received frame, without FCS, through the program and calls emit for every frame that leaves. A frame of more than
+// MaxFrame bytes, or of none, is counted and dropped.
 //
-// frame is only read, and only during the call; the frame that emit gets is valid during emit only. emit is called under the
-// worker's lock: it must not call the control side.
+// frame is only read, and only during the call. The frame passed to emit is valid only during emit. emit is called under the worker's lock:
+// it must not call the control side.
 func (w *Worker) Process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
