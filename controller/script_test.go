@@ -21,6 +21,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/e2e/budget"
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
 
@@ -190,7 +191,7 @@ func meddle(ts *testscript.TestScript, neg bool, args []string) {
 	for _, e := range entries {
 		if !e.IsDefault() {
 			_, err := client.Write(ctx, &p4v1.WriteRequest{
-				DeviceId: 1, ElectionId: answer.GetArbitration().GetElectionId(), Updates: []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: e.Entity}},
+				DeviceId: 1, ElectionId: answer.GetArbitration().GetElectionId(), Updates: []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: p4rt.Entity(e)}},
 			})
 			ts.Check(err)
 		}

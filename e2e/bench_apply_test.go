@@ -73,7 +73,7 @@ func benchExemptions(b *testing.B, p4runtime string) {
 		if plan.Updates() != exemptions {
 			b.Fatalf("%d updates, want %d", plan.Updates(), exemptions)
 		}
-		updates := plan.Steps[len(plan.Steps)-1].Updates
+		updates := messages(plan.Steps[len(plan.Steps)-1].Updates)
 
 		apply(without)
 		began = time.Now()

@@ -64,13 +64,13 @@ func (r *round) harmlessEdit(e *edge) []*p4v1.Update {
 			r.t.Fatal(err)
 		}
 		i := slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })
-		return &p4v1.Update{Type: p4v1.Update_INSERT, Entity: entries[i].Entity}
+		return &p4v1.Update{Type: p4v1.Update_INSERT, Entity: p4rt.Entity(entries[i])}
 	}
 	mac := pipeline.MAC{2, 0x99, byte(r.number >> 8), byte(r.number), 0, byte(r.IntN(256))}
 	updates := []*p4v1.Update{foreign(&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{mac: {Port: 7}}})}
 	for _, x := range have { // the way back to a line
 		if x.Table() == "bridge" && strings.Contains(x.String(), "02:00:00:00:01:01") {
-			updates = append(updates, &p4v1.Update{Type: p4v1.Update_DELETE, Entity: x.Entity})
+			updates = append(updates, &p4v1.Update{Type: p4v1.Update_DELETE, Entity: p4rt.Entity(x)})
 		}
 	}
 	return updates

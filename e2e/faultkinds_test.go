@@ -8,18 +8,11 @@ import (
 	"slices"
 	"time"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
-
-// neverWrites is what a reader lacks to be read by reconcile.
-type neverWrites struct{}
-
-func (neverWrites) Write(context.Context, []*p4v1.Update) error { panic("a test reads only") }
 
 // A fault is one kind. inject brings it about, lets what follows from it come, and lifts it; what comes then is settled's to say.
 type fault struct {

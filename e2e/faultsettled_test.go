@@ -161,10 +161,7 @@ func (p *plant) read(ctx context.Context, e *edge) ([]pipeline.Entry, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return reconcile.Read(ctx, struct {
-		*p4rt.Reader
-		neverWrites
-	}{Reader: r})
+	return reconcile.Read(ctx, r)
 }
 
 // holds says whether a switch holds exactly what an intent compiles to, but for rule sets that are not in force.

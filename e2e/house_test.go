@@ -111,9 +111,10 @@ var mayImport = map[string][]string{
 	"p4src":               {},
 	"internal/wire":       {"proto/bm"},
 	"internal/tlsfiles":   {},
-	"internal/constraint": {},
-	"internal/pipeline":   {"internal/constraint"},
-	"internal/p4rt":       {"proto/op25b"},
+	"internal/p4entry":    {},
+	"internal/constraint": {"internal/p4entry"},
+	"internal/pipeline":   {"internal/constraint", "internal/p4entry"},
+	"internal/p4rt":       {"internal/p4entry", "internal/pipeline", "proto/op25b"},
 	"internal/openconfig": {"internal/wire"}, // the state of the kernel's interfaces
 	"internal/store":      {},
 	"internal/telemetry":  {},
@@ -148,7 +149,7 @@ var mayImport = map[string][]string{
 		"internal/api", "internal/client", "internal/clock", "internal/compile", "internal/controller", "internal/intent", "internal/netsim", "internal/pipeline",
 		"internal/policy", "internal/softswitch", "internal/telemetry", "internal/wire", "proto/op25b",
 	},
-	"internal/check":         {"internal/compile", "internal/pipeline", "internal/policy", "internal/softswitch", "p4src"},
+	"internal/check":         {"internal/compile", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/softswitch", "p4src"},
 	"internal/check/mailbox": {"internal/check", "internal/policy"},
 	"internal/fleet": {
 		"internal/bring", "internal/clock", "internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile",

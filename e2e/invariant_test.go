@@ -180,17 +180,16 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 				return nil
 			}
 			u := step.Updates[k]
-			if err := s.update(tb, u); err != nil {
-				return fmt.Errorf("step %q: %v: %w", step.Why, u, err)
+			if err := s.update(tb, messages([]pipeline.Update{u})[0]); err != nil {
+				return fmt.Errorf("step %q: %v %v: %w", step.Why, u.Kind, u.Entry, err)
 			}
 			done++
 			j.toll.updates++
 			j.toll.frames += len(asked)
 			for k, passed := range s.pass(tb, asked) {
 				if passed != (j.agreed == lets) {
-					e, _ := pipeline.FromEntity(u.GetEntity())
 					f := asked[k]
-					return fmt.Errorf("after %v %v in %q: wrong about the frame into port %d\n%x\n%s", u.GetType(), e, step.Why, f.port, f.frame, changeText(have, plan))
+					return fmt.Errorf("after %v %v in %q: wrong about the frame into port %d\n%x\n%s", u.Kind, u.Entry, step.Why, f.port, f.frame, changeText(have, plan))
 				}
 			}
 		}
@@ -218,8 +217,7 @@ func changeText(have []pipeline.Entry, plan *reconcile.Plan) string {
 	for _, s := range plan.Steps {
 		fmt.Fprintf(&b, "%s\n", s.Why)
 		for _, u := range s.Updates {
-			e, _ := pipeline.FromEntity(u.GetEntity())
-			fmt.Fprintf(&b, "  %v %v\n", u.GetType(), e)
+			fmt.Fprintf(&b, "  %v %v\n", u.Kind, u.Entry)
 		}
 	}
 	return b.String()

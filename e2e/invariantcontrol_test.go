@@ -32,9 +32,9 @@ func fewOrMany(few int) int {
 }
 
 // content is what a switch has, by key.
-func content(tb testing.TB, s reconcile.Switch) map[string]string {
+func content(tb testing.TB, s reconcile.Reader) map[pipeline.Key]pipeline.Value {
 	tb.Helper()
-	all := map[string]string{}
+	all := map[pipeline.Key]pipeline.Value{}
 	for _, e := range readAll(tb, s) {
 		all[e.Key] = e.Value
 	}
@@ -80,7 +80,7 @@ func TestI3Fenced(t *testing.T) {
 			}
 			at := 1 + r.IntN(plan.Updates())
 			var successor *controller
-			var after map[string]string
+			var after map[pipeline.Key]pipeline.Value
 			old := takeOver(t, d, 5, func(n int) {
 				if n != at {
 					return
@@ -120,7 +120,7 @@ func inNameOf(t *testing.T, d *device, election uint64) error {
 	defer cancel()
 	_, err = p4v1.NewP4RuntimeClient(conn).Write(ctx, &p4v1.WriteRequest{
 		DeviceId: 1, ElectionId: &p4v1.Uint128{Low: election},
-		Updates: []*p4v1.Update{{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(0, false).Entity}},
+		Updates: []*p4v1.Update{{Type: p4v1.Update_MODIFY, Entity: p4rt.Entity(pipeline.EpochEntry(0, false))}},
 	})
 	return err
 }
@@ -176,7 +176,7 @@ func TestI4HeadlessSafe(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer reader.Close()
-			if later := content(t, unwritten{reader}); !maps.Equal(later, atDeath) {
+			if later := content(t, reader); !maps.Equal(later, atDeath) {
 				t.Errorf("seed %d: the switch has %d entries, and had %d when the controller died", seed, len(later), len(atDeath))
 			}
 			if r.IntN(2) == 0 {
@@ -194,12 +194,6 @@ func TestI4HeadlessSafe(t *testing.T) {
 	}
 	fmt.Printf("I4 HeadlessSafe: %v: %d deaths in the middle of a change, nothing changed after them; %d frames\n", slices.Sorted(maps.Keys(names)), deaths, frames)
 }
-
-// An unwritten switch can be read alone.
-type unwritten struct{ *p4rt.Reader }
-
-// Write implements reconcile.Switch.
-func (unwritten) Write(context.Context, []*p4v1.Update) error { return p4rt.ErrNotPrimary }
 
 // TestI5RestartIsReconcile: a controller that restarts onto a switch in the desired state sends neither a write nor a program; nor does the
 // one that converges twice.

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/bring"
 	"op25b/internal/p4rt"
@@ -60,7 +59,7 @@ func TestI7Healing(t *testing.T) {
 					t.Fatalf("seed %d: pushed=%v, %v", seed, result.Pushed, err)
 				}
 				plan := reported(result.Plan)
-				now := map[string]string{}
+				now := map[pipeline.Key]pipeline.Value{}
 				for _, x := range harmed {
 					now[x.Key] = x.Value
 					was, there := healed[x.Key]
@@ -135,7 +134,7 @@ func runsOther(t *testing.T, state *pipeline.State, have []pipeline.Entry) bool 
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := map[string]string{}
+	left := map[pipeline.Key]pipeline.Value{}
 	for _, e := range have {
 		if in, ok := e.Epoch(); ok && in == running {
 			left[e.Key] = e.Value
@@ -151,8 +150,8 @@ func runsOther(t *testing.T, state *pipeline.State, have []pipeline.Entry) bool 
 }
 
 // reported is what a plan says of each place in the switch.
-func reported(p *reconcile.Plan) map[string]string {
-	says := map[string]string{}
+func reported(p *reconcile.Plan) map[pipeline.Key]string {
+	says := map[pipeline.Key]string{}
 	for _, e := range p.Added {
 		says[e.Key] = "added"
 	}
@@ -175,18 +174,18 @@ func push(t *testing.T, c *controller, program fuzzProgram) {
 // meddling is what another hand does to a switch: it deletes, writes what belongs to another network, and gives entries what others do.
 func meddling(t *testing.T, r *rand.Rand, have []pipeline.Entry) []*p4v1.Update {
 	t.Helper()
-	at := map[string]pipeline.Entry{}
+	at := map[pipeline.Key]pipeline.Entry{}
 	byTable := map[string][]pipeline.Entry{}
 	for _, e := range have {
 		at[e.Key] = e
 		byTable[e.Table()] = append(byTable[e.Table()], e)
 	}
-	touched := map[string]bool{}
+	touched := map[pipeline.Key]bool{}
 	var updates []*p4v1.Update
 	do := func(kind p4v1.Update_Type, e pipeline.Entry) {
 		if !touched[e.Key] {
 			touched[e.Key] = true
-			updates = append(updates, &p4v1.Update{Type: kind, Entity: e.Entity})
+			updates = append(updates, &p4v1.Update{Type: kind, Entity: p4rt.Entity(e)})
 		}
 	}
 	for _, table := range slices.Sorted(maps.Keys(byTable)) {
@@ -199,14 +198,14 @@ func meddling(t *testing.T, r *rand.Rand, have []pipeline.Entry) []*p4v1.Update 
 				do(p4v1.Update_DELETE, e)
 			}
 		}
-		if e, like := one(r, entries), one(r, entries); e.Entity.GetTableEntry() != nil && e.Value != like.Value {
-			swapped := proto.CloneOf(e.Entity)
-			swapped.GetTableEntry().Action, swapped.GetTableEntry().MeterConfig = like.Entity.GetTableEntry().GetAction(), like.Entity.GetTableEntry().GetMeterConfig()
-			other, err := pipeline.FromEntity(swapped)
+		if e, like := one(r, entries), one(r, entries); !e.Key.Table().IsGroups() && e.Value != like.Value {
+			swapped, other := p4rt.Entity(e), p4rt.Entity(like)
+			swapped.GetTableEntry().Action, swapped.GetTableEntry().MeterConfig = other.GetTableEntry().GetAction(), other.GetTableEntry().GetMeterConfig()
+			changed, err := p4rt.EntryOf(swapped)
 			if err != nil {
 				t.Fatal(err)
 			}
-			do(p4v1.Update_MODIFY, other)
+			do(p4v1.Update_MODIFY, changed)
 		}
 	}
 	foreign, err := newEstate(r).compile()

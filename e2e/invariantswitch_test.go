@@ -55,7 +55,16 @@ func (d *device) pass(tb testing.TB, frames []sent) []bool {
 	return passed
 }
 
-func readAll(tb testing.TB, s reconcile.Switch) []pipeline.Entry {
+// messages are updates as P4Runtime has them.
+func messages(updates []pipeline.Update) []*p4v1.Update {
+	all := make([]*p4v1.Update, len(updates))
+	for i, u := range updates {
+		all[i] = &p4v1.Update{Type: p4v1.Update_Type(u.Kind), Entity: p4rt.Entity(*u.Entry)}
+	}
+	return all
+}
+
+func readAll(tb testing.TB, s reconcile.Reader) []pipeline.Entry {
 	tb.Helper()
 	have, err := reconcile.Read(tb.Context(), s)
 	if err != nil {
@@ -139,7 +148,7 @@ func judgeWhy(tb testing.TB, state *pipeline.State, frames []sent) (all []judgem
 	}
 	var entities []*p4v1.Entity
 	for _, e := range slices.Concat(fixed, rules, []pipeline.Entry{pipeline.EpochEntry(1, state.SynOnly)}) {
-		entities = append(entities, e.Entity)
+		entities = append(entities, p4rt.Entity(e))
 	}
 	r, err := softswitch.NewRehearsal(p4src.DeviceConfig(), p4src.P4Info(), entities)
 	if err != nil {

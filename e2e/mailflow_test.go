@@ -9,6 +9,7 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
 
@@ -47,7 +48,7 @@ func TestMailFlows(t *testing.T) {
 	onEveryTarget(t, watched(), func(t *testing.T, d *device) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := d.session.Write(ctx, []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: pipeline.FlowDigest(1, 0)}}); err != nil {
+		if err := d.session.Write(ctx, []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: p4rt.FlowDigest(1, 0)}}); err != nil {
 			t.Fatal(err)
 		}
 		other := pipeline.MAC{2, 0, 0, 0, 1, 2}
@@ -72,7 +73,7 @@ func TestMailFlows(t *testing.T) {
 		for len(got) < len(want) {
 			select {
 			case list := <-d.session.Digests():
-				flows, err := pipeline.MailFlows(list)
+				flows, err := p4rt.MailFlows(list)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -119,7 +120,7 @@ func TestLineMail(t *testing.T) {
 		}
 		for line, counts := range want {
 			for outcome, packets := range counts {
-				entities, err := d.session.Read(t.Context(), pipeline.LineMailRead(line, pipeline.Outcome(outcome)))
+				entities, err := d.session.Read(t.Context(), p4rt.LineMailRead(line, pipeline.Outcome(outcome)))
 				if err != nil || len(entities) != 1 {
 					t.Fatalf("%d counters, %v", len(entities), err)
 				}

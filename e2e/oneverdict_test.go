@@ -13,6 +13,7 @@ import (
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
 	"op25b/internal/compile"
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
@@ -118,7 +119,7 @@ func counted(t *testing.T, d *device, lines int) string {
 	}
 	for line := range lines + 1 {
 		for outcome := range pipeline.Unsolicited + 1 {
-			entities, err := d.session.Read(t.Context(), pipeline.LineMailRead(pipeline.LineIndex(line), outcome))
+			entities, err := d.session.Read(t.Context(), p4rt.LineMailRead(pipeline.LineIndex(line), outcome))
 			if err != nil || len(entities) != 1 {
 				t.Fatalf("%d counters, %v", len(entities), err)
 			}

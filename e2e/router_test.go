@@ -14,6 +14,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/protobuf/encoding/prototext"
 
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/wire"
 )
@@ -65,14 +66,14 @@ func routerEntries(t *testing.T, info *configv1.P4Info) []*p4v1.Update {
 	}
 	var updates []*p4v1.Update
 	for _, e := range append(entries, pipeline.EpochEntry(1, false)) {
-		if !has[e.Entity.GetTableEntry().GetTableId()] {
+		if !has[e.Key.Table().ID()] {
 			continue
 		}
 		kind := p4v1.Update_INSERT
 		if e.IsDefault() {
 			kind = p4v1.Update_MODIFY
 		}
-		updates = append(updates, &p4v1.Update{Type: kind, Entity: e.Entity})
+		updates = append(updates, &p4v1.Update{Type: kind, Entity: p4rt.Entity(e)})
 	}
 	add := func(table uint32, match *p4v1.FieldMatch, action uint32, params ...[]byte) {
 		match.FieldId = 1

@@ -76,7 +76,7 @@ func (r *record) read(ctx context.Context, e *edge) {
 			_ = reader.Close()
 		}
 	}()
-	var last map[string]string
+	var last map[pipeline.Key]pipeline.Value
 	var content *[]pipeline.Entry
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -86,12 +86,12 @@ func (r *record) read(ctx context.Context, e *edge) {
 		}
 		if err == nil {
 			within, cancel := context.WithTimeout(ctx, 10*time.Second)
-			entries, err = reconcile.Read(within, unwritten{reader})
+			entries, err = reconcile.Read(within, reader)
 			cancel()
 		}
 		s := sample{began: began, ended: time.Now()}
 		if err == nil {
-			now := make(map[string]string, len(entries))
+			now := make(map[pipeline.Key]pipeline.Value, len(entries))
 			for _, x := range entries {
 				now[x.Key] = x.Value
 			}

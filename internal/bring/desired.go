@@ -37,7 +37,7 @@ func (d Desired) Same(other Desired) bool {
 func (d Desired) Compile() (*compile.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
 
 // A keySet is the places of entries in a switch: of rules without their epoch.
-type keySet struct{ entries, rules map[string]struct{} }
+type keySet struct{ entries, rules map[pipeline.Key]struct{} }
 
 // add adds the places of all entries of a state.
 func (k keySet) add(d Desired) error {

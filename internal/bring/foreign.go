@@ -66,20 +66,20 @@ type Foreign struct {
 	keep  bool
 	past  func() ([]Desired, error)
 	ours  *keySet // nil until the first entry is asked about: compiling the past is expensive, and most switches have nothing to ask
-	found map[string]pipeline.Entry
+	found map[pipeline.Key]pipeline.Entry
 	err   error
 }
 
 // NewForeign returns what is foreign to a switch that is about to be brought to want. past returns the states that it may hold entries of.
 func NewForeign(want Desired, past func() ([]Desired, error)) *Foreign {
 	sw, _ := want.Bundle.Inventory.Switch(want.Switch)
-	return &Foreign{want: want, keep: sw != nil && sw.Foreign == policy.KeepForeign, past: past, found: make(map[string]pipeline.Entry)}
+	return &Foreign{want: want, keep: sw != nil && sw.Foreign == policy.KeepForeign, past: past, found: make(map[pipeline.Key]pipeline.Entry)}
 }
 
 // Is reports whether no revision that was written to the switch asked for an entry.
 func (f *Foreign) Is(e pipeline.Entry) bool {
 	if f.ours == nil {
-		f.ours = &keySet{make(map[string]struct{}), make(map[string]struct{})}
+		f.ours = &keySet{make(map[pipeline.Key]struct{}), make(map[pipeline.Key]struct{})}
 		past, err := f.past()
 		failed := []error{err}
 		for _, d := range past {
@@ -105,7 +105,7 @@ func (f *Foreign) Keep(e pipeline.Entry) bool {
 }
 
 // Removed returns the foreign entries that Keep was asked about and did not keep.
-func (f *Foreign) Removed() map[string]pipeline.Entry {
+func (f *Foreign) Removed() map[pipeline.Key]pipeline.Entry {
 	if f.keep {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 
 	"op25b/internal/compile"
@@ -76,9 +77,9 @@ func Rehearse(state *pipeline.State) (*softswitch.Rehearsal, error) {
 	}
 	entities := make([]*p4v1.Entity, 0, len(entries)+len(rules)+1)
 	for _, e := range slices.Concat(entries, rules) {
-		entities = append(entities, e.Entity)
+		entities = append(entities, p4rt.Entity(e))
 	}
-	entities = append(entities, pipeline.EpochEntry(epoch, state.SynOnly).Entity)
+	entities = append(entities, p4rt.Entity(pipeline.EpochEntry(epoch, state.SynOnly)))
 	play, err := softswitch.NewRehearsal(p4src.DeviceConfig(), p4src.P4Info(), entities)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, err)

@@ -19,6 +19,8 @@ import (
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/p4entry"
 )
 
 // A Set is the restrictions of a program. It does not change after Load and may be used by several goroutines.
@@ -76,16 +78,18 @@ func (s *scope) bad(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrRes
 // It returns ErrViolated with the part of the restriction that does not hold and the values in it, or ErrEntry for an entry that the
 // P4Info does not allow so that it cannot be judged.
 func (s *Set) CheckEntry(e *p4v1.TableEntry) error {
-	t, ok := s.tables[e.GetTableId()]
-	if !ok {
-		return fmt.Errorf("table id %#x: %w: not a table of it", e.GetTableId(), ErrEntry)
+	t, err := s.table(e.GetTableId())
+	if err != nil {
+		return err
 	}
 	if len(t.clauses) > 0 && !e.GetIsDefaultAction() {
-		env, err := t.entryEnv(e)
-		if err != nil {
-			return fmt.Errorf("%v: %w: %w", t, ErrEntry, err)
+		env, given := t.tableEnv(e.GetPriority()), make([]bool, len(t.vars))
+		for _, m := range e.GetMatch() {
+			if err := env.match(given, matchOf(m)); err != nil {
+				return t.odd(err)
+			}
 		}
-		if err := t.check(env); err != nil {
+		if err := env.judge(given); err != nil {
 			return err
 		}
 	}
@@ -95,6 +99,76 @@ func (s *Set) CheckEntry(e *p4v1.TableEntry) error {
 		}
 	}
 	return nil
+}
+
+// Check is CheckEntry for an entry without protobuf around it.
+func (s *Set) Check(e *p4entry.Entry) error {
+	t, err := s.table(e.Table)
+	if err != nil {
+		return err
+	}
+	if len(t.clauses) > 0 && !e.Default {
+		env, given := t.tableEnv(e.Priority), make([]bool, len(t.vars))
+		for _, m := range e.Match {
+			if err := env.match(given, m); err != nil {
+				return t.odd(err)
+			}
+		}
+		if err := env.judge(given); err != nil {
+			return err
+		}
+	}
+	if e.Action == 0 {
+		return nil
+	}
+	a, err := s.action(e.Action)
+	if err == nil && len(a.clauses) > 0 {
+		env, given := a.actionEnv(), make([]bool, len(a.vars))
+		for i := 0; i < len(e.Params) && err == nil; i++ {
+			err = env.param(given, e.Params[i].ID, e.Params[i].Value)
+		}
+		err = env.judge(given, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", t, err)
+	}
+	return nil
+}
+
+func (s *Set) table(id uint32) (*scope, error) {
+	if t, ok := s.tables[id]; ok {
+		return t, nil
+	}
+	return nil, fmt.Errorf("table id %#x: %w: not a table of it", id, ErrEntry)
+}
+
+func (s *Set) action(id uint32) (*scope, error) {
+	if a, ok := s.actions[id]; ok {
+		return a, nil
+	}
+	return nil, fmt.Errorf("action id %#x: %w: not an action of it", id, ErrEntry)
+}
+
+// odd is the error for what the P4Info does not allow.
+func (s *scope) odd(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrEntry, err) }
+
+// judge checks the restriction once every match has been read.
+func (e *tableEnv) judge(given []bool) error {
+	if err := e.end(given); err != nil {
+		return e.scope.odd(err)
+	}
+	return e.scope.check(&e.env)
+}
+
+// judge checks the restriction once every parameter has been read, unless that failed.
+func (e *actionEnv) judge(given []bool, failed error) error {
+	if failed == nil {
+		failed = e.end(given)
+	}
+	if failed != nil {
+		return e.scope.odd(failed)
+	}
+	return e.scope.check(&e.env)
 }
 
 func actionsOf(a *p4v1.TableAction) []*p4v1.Action {
@@ -114,16 +188,13 @@ func actionsOf(a *p4v1.TableAction) []*p4v1.Action {
 // CheckAction holds an action with its parameters to the action's restriction, for members of action profiles. Its errors are those of
 // CheckEntry.
 func (s *Set) CheckAction(a *p4v1.Action) error {
-	sc, ok := s.actions[a.GetActionId()]
-	if !ok {
-		return fmt.Errorf("action id %#x: %w: not an action of it", a.GetActionId(), ErrEntry)
+	sc, err := s.action(a.GetActionId())
+	if err != nil || len(sc.clauses) == 0 {
+		return err
 	}
-	if len(sc.clauses) == 0 {
-		return nil
+	env, given := sc.actionEnv(), make([]bool, len(sc.vars))
+	for i := 0; i < len(a.GetParams()) && err == nil; i++ {
+		err = env.param(given, a.GetParams()[i].GetParamId(), a.GetParams()[i].GetValue())
 	}
-	env, err := sc.actionEnv(a)
-	if err != nil {
-		return fmt.Errorf("%v: %w: %w", sc, ErrEntry, err)
-	}
-	return sc.check(env)
+	return env.judge(given, err)
 }

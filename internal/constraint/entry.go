@@ -4,76 +4,94 @@ import (
 	"fmt"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/p4entry"
 )
 
-// entryEnv reads what a table's restriction can see of an entry.
-func (s *scope) entryEnv(e *p4v1.TableEntry) (*env, error) {
-	out := &env{vals: make([]value, len(s.vars)), priority: int64(e.GetPriority())}
-	given := make([]bool, len(s.vars))
-	for _, m := range e.GetMatch() {
-		i := s.byID(m.GetFieldId())
-		if i < 0 {
-			return nil, fmt.Errorf("match field id %d: unknown; %s", m.GetFieldId(), s.names())
-		}
-		v := &s.vars[i]
-		if given[i] {
-			return nil, fmt.Errorf("key %s: given twice", v.name)
-		}
-		given[i] = true
-		if v.typ.kind == unknownType || v.typ.width < 1 || v.typ.width > maxWidth {
-			continue // no restriction names it
-		}
-		var err error
-		if out.vals[i], err = v.typ.read(m); err != nil {
-			return nil, fmt.Errorf("key %s: %w", v.name, err)
-		}
+// tableEnv is what a table's restriction can see of an entry.
+type tableEnv struct {
+	env
+	scope *scope
+}
+
+func (s *scope) tableEnv(priority int32) *tableEnv {
+	return &tableEnv{env{vals: make([]value, len(s.vars)), priority: int64(priority)}, s}
+}
+
+// match reads the match on one key, and notes in given that there is one.
+func (e *tableEnv) match(given []bool, m p4entry.Match) error {
+	i := e.scope.byID(m.Field)
+	if i < 0 {
+		return fmt.Errorf("match field id %d: unknown; %s", m.Field, e.scope.names())
 	}
-	for i, v := range s.vars {
+	v := &e.scope.vars[i]
+	if given[i] {
+		return fmt.Errorf("key %s: given twice", v.name)
+	}
+	given[i] = true
+	if v.typ.kind == unknownType || v.typ.width < 1 || v.typ.width > maxWidth {
+		return nil // no restriction names it
+	}
+	var err error
+	if e.vals[i], err = v.typ.read(m); err != nil {
+		return fmt.Errorf("key %s: %w", v.name, err)
+	}
+	return nil
+}
+
+// end fills in the keys that were left out.
+func (e *tableEnv) end(given []bool) error {
+	for i, v := range e.scope.vars {
 		switch {
 		case given[i]:
 		case v.typ.kind == exactType:
-			return nil, fmt.Errorf("key %s: missing; an exact key must be given", v.name)
+			return fmt.Errorf("key %s: missing; an exact key must be given", v.name)
 		case v.typ.kind == rangeType:
-			out.vals[i].second = ones(v.typ.width)
+			e.vals[i].second = ones(v.typ.width)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // read reads a match on a key.
-func (t typ) read(m *p4v1.FieldMatch) (v value, err error) {
-	switch x := m.GetFieldMatchType().(type) {
-	case *p4v1.FieldMatch_Exact_:
-		if t.kind == exactType {
-			v.first, err = t.bits(x.Exact.GetValue())
-			return v, err
+func (t typ) read(m p4entry.Match) (v value, err error) {
+	switch {
+	case m.Kind == p4entry.Exact && t.kind == exactType:
+		v.first, err = t.bits(m.Value)
+		return v, err
+	case m.Kind == p4entry.Optional && t.kind == optionalType:
+		v.first, err = t.bits(m.Value)
+		v.second = ones(t.width)
+		return v, err
+	case m.Kind == p4entry.Ternary && t.kind == ternaryType, m.Kind == p4entry.Range && t.kind == rangeType:
+		return t.pair(m.Value, m.Mask)
+	case m.Kind == p4entry.LPM && t.kind == lpmType:
+		if m.PrefixLen < 0 || int(m.PrefixLen) > t.width {
+			return v, fmt.Errorf("prefix length %d; it must be 0 to %d", m.PrefixLen, t.width)
 		}
-	case *p4v1.FieldMatch_Optional_:
-		if t.kind == optionalType {
-			v.first, err = t.bits(x.Optional.GetValue())
-			v.second = ones(t.width)
-			return v, err
-		}
-	case *p4v1.FieldMatch_Ternary_:
-		if t.kind == ternaryType {
-			return t.pair(x.Ternary.GetValue(), x.Ternary.GetMask())
-		}
-	case *p4v1.FieldMatch_Range_:
-		if t.kind == rangeType {
-			return t.pair(x.Range.GetLow(), x.Range.GetHigh())
-		}
-	case *p4v1.FieldMatch_Lpm:
-		if t.kind == lpmType {
-			n := x.Lpm.GetPrefixLen()
-			if n < 0 || int(n) > t.width {
-				return v, fmt.Errorf("prefix length %d; it must be 0 to %d", n, t.width)
-			}
-			v.first, err = t.bits(x.Lpm.GetValue())
-			v.second.lo = uint64(n)
-			return v, err
-		}
+		v.first, err = t.bits(m.Value)
+		v.second.lo = uint64(m.PrefixLen)
+		return v, err
 	}
 	return v, fmt.Errorf("the match is of another type; it must be %v", t)
+}
+
+// matchOf is a match without protobuf around it.
+func matchOf(m *p4v1.FieldMatch) p4entry.Match {
+	out := p4entry.Match{Field: m.GetFieldId()}
+	switch x := m.GetFieldMatchType().(type) {
+	case *p4v1.FieldMatch_Exact_:
+		out.Kind, out.Value = p4entry.Exact, x.Exact.GetValue()
+	case *p4v1.FieldMatch_Optional_:
+		out.Kind, out.Value = p4entry.Optional, x.Optional.GetValue()
+	case *p4v1.FieldMatch_Ternary_:
+		out.Kind, out.Value, out.Mask = p4entry.Ternary, x.Ternary.GetValue(), x.Ternary.GetMask()
+	case *p4v1.FieldMatch_Range_:
+		out.Kind, out.Value, out.Mask = p4entry.Range, x.Range.GetLow(), x.Range.GetHigh()
+	case *p4v1.FieldMatch_Lpm:
+		out.Kind, out.Value, out.PrefixLen = p4entry.LPM, x.Lpm.GetValue(), x.Lpm.GetPrefixLen()
+	}
+	return out
 }
 
 func (t typ) pair(first, second []byte) (v value, err error) {
@@ -95,32 +113,41 @@ func (t typ) bits(b []byte) (u128, error) {
 	return v, nil
 }
 
-// actionEnv reads what an action's restriction can see of a call.
-func (s *scope) actionEnv(a *p4v1.Action) (*env, error) {
-	out := &env{vals: make([]value, len(s.vars))}
-	given := make([]bool, len(s.vars))
-	for _, p := range a.GetParams() {
-		i := s.byID(p.GetParamId())
-		if i < 0 {
-			return nil, fmt.Errorf("parameter id %d: unknown; %s", p.GetParamId(), s.names())
-		}
-		v := &s.vars[i]
-		if given[i] {
-			return nil, fmt.Errorf("parameter %s: given twice", v.name)
-		}
-		given[i] = true
-		if v.typ.width < 1 || v.typ.width > maxWidth {
-			continue // no restriction names it
-		}
-		var err error
-		if out.vals[i].first, err = v.typ.bits(p.GetValue()); err != nil {
-			return nil, fmt.Errorf("parameter %s: %w", v.name, err)
-		}
+// actionEnv is what an action's restriction can see of a call.
+type actionEnv struct {
+	env
+	scope *scope
+}
+
+func (s *scope) actionEnv() *actionEnv { return &actionEnv{env{vals: make([]value, len(s.vars))}, s} }
+
+// param reads one parameter, and notes in given that there is one.
+func (e *actionEnv) param(given []bool, id uint32, number []byte) error {
+	i := e.scope.byID(id)
+	if i < 0 {
+		return fmt.Errorf("parameter id %d: unknown; %s", id, e.scope.names())
 	}
-	for i, v := range s.vars {
+	v := &e.scope.vars[i]
+	if given[i] {
+		return fmt.Errorf("parameter %s: given twice", v.name)
+	}
+	given[i] = true
+	if v.typ.width < 1 || v.typ.width > maxWidth {
+		return nil // no restriction names it
+	}
+	var err error
+	if e.vals[i].first, err = v.typ.bits(number); err != nil {
+		return fmt.Errorf("parameter %s: %w", v.name, err)
+	}
+	return nil
+}
+
+// end makes sure that every parameter was given.
+func (e *actionEnv) end(given []bool) error {
+	for i, v := range e.scope.vars {
 		if !given[i] {
-			return nil, fmt.Errorf("parameter %s: missing; every parameter must be given", v.name)
+			return fmt.Errorf("parameter %s: missing; every parameter must be given", v.name)
 		}
 	}
-	return out, nil
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"op25b/internal/intent"
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/store"
@@ -170,8 +171,8 @@ func (f *fleetBench) bareReads(b *testing.B) time.Duration {
 		work.Go(func() error {
 			conns[i] = f.bare(b)
 			client := p4v1.NewP4RuntimeClient(conns[i])
-			for _, e := range pipeline.Reads() {
-				stream, err := client.Read(b.Context(), &p4v1.ReadRequest{DeviceId: uint64(i + 1), Entities: []*p4v1.Entity{e}})
+			for _, table := range pipeline.TablesByRank() {
+				stream, err := client.Read(b.Context(), &p4v1.ReadRequest{DeviceId: uint64(i + 1), Entities: []*p4v1.Entity{p4rt.Request(table)}})
 				if err != nil {
 					return err
 				}

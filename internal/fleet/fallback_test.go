@@ -12,6 +12,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/internal/intent"
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/store"
@@ -37,7 +38,7 @@ func modified(t *testing.T, what string, x *testSwitch) {
 		t.Fatalf("%s: %d writes, %d pushes, want one write of one update: %v", what, len(writes), pushes, writes)
 	}
 	u := writes[0].GetUpdates()[0]
-	e := must(pipeline.FromEntity(u.GetEntity()))(t)
+	e := must(p4rt.EntryOf(u.GetEntity()))(t)
 	if _, running := e.IsRunningEpoch(); !running || u.GetType() != p4v1.Update_MODIFY {
 		t.Errorf("%s: %v of %s, want MODIFY of the running epoch", what, u.GetType(), e)
 	}
@@ -164,7 +165,7 @@ func TestI13PhaseOnAFullTable(t *testing.T) {
 	var updates []*p4v1.Update
 	for _, e := range entries(t, x) {
 		if e.Table() == "service" {
-			updates = append(updates, update(p4v1.Update_DELETE, e.Entity))
+			updates = append(updates, update(p4v1.Update_DELETE, p4rt.Entity(e)))
 			break
 		}
 	}
@@ -177,7 +178,7 @@ func TestI13PhaseOnAFullTable(t *testing.T) {
 	}
 	for _, e := range must((&pipeline.State{Services: services}).Entries())(t) {
 		if e.Table() == "service" {
-			updates = append(updates, update(p4v1.Update_INSERT, e.Entity))
+			updates = append(updates, update(p4v1.Update_INSERT, p4rt.Entity(e)))
 		}
 	}
 	x.hand(t, updates...)

@@ -139,7 +139,7 @@ func TestHealing(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("the switch has no %s entry", table)
 		}
-		return have[i].Entity
+		return p4rt.Entity(have[i])
 	}
 	foreign, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries()
 	if err != nil {
@@ -149,8 +149,8 @@ func TestHealing(t *testing.T) {
 		{Type: p4v1.Update_DELETE, Entity: pick("remote_v4")},
 		{Type: p4v1.Update_DELETE, Entity: pick("verdict")},
 		{Type: p4v1.Update_DELETE, Entity: pick("multicast_group")},
-		{Type: p4v1.Update_INSERT, Entity: foreign[slices.IndexFunc(foreign, func(e pipeline.Entry) bool { return !e.IsDefault() })].Entity},
-		{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(200, false).Entity},
+		{Type: p4v1.Update_INSERT, Entity: p4rt.Entity(foreign[slices.IndexFunc(foreign, func(e pipeline.Entry) bool { return !e.IsDefault() })])},
+		{Type: p4v1.Update_MODIFY, Entity: p4rt.Entity(pipeline.EpochEntry(200, false))},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,12 @@
 package fleet
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
@@ -21,12 +19,8 @@ func entries(t *testing.T, x *testSwitch) []pipeline.Entry {
 	t.Helper()
 	s := must(p4rt.DialReader(within(t), p4rt.Config{Addr: x.addr, DeviceID: x.id}))(t)
 	defer s.Close()
-	return must(reconcile.Read(within(t), readOnly{s}))(t)
+	return must(reconcile.Read(within(t), s))(t)
 }
-
-type readOnly struct{ *p4rt.Reader }
-
-func (readOnly) Write(context.Context, []*p4v1.Update) error { panic("read only") }
 
 func pick(t *testing.T, all []pipeline.Entry, table string) pipeline.Entry {
 	t.Helper()
@@ -58,15 +52,15 @@ func TestAuditHeals(t *testing.T) {
 	r.converged(x.name, in.Number)
 	before := entries(t, x)
 	remote := pick(t, before, "remote_v4")
-	changed := proto.CloneOf(pick(t, before, "subscriber_v4").Entity)
+	changed := p4rt.Entity(pick(t, before, "subscriber_v4"))
 	changed.GetTableEntry().GetAction().GetAction().GetParams()[0].Value = []byte{7}
 	foreign := foreignEntry(t)
 	x.handAtAudit(
 		t,
-		update(p4v1.Update_DELETE, remote.Entity),
+		update(p4v1.Update_DELETE, p4rt.Entity(remote)),
 		update(p4v1.Update_MODIFY, changed),
-		update(p4v1.Update_INSERT, foreign.Entity),
-		update(p4v1.Update_MODIFY, pipeline.EpochEntry(200, false).Entity),
+		update(p4v1.Update_INSERT, p4rt.Entity(foreign)),
+		update(p4v1.Update_MODIFY, p4rt.Entity(pipeline.EpochEntry(200, false))),
 	)
 	r.await("drift", func(all map[string]Status) bool {
 		return all[x.name].State == StateConverged && len(all[x.name].Drift) > 0
@@ -81,12 +75,14 @@ func TestAuditHeals(t *testing.T) {
 		}
 	}
 	same := func(a, b []pipeline.Entry) bool {
-		key := func(e pipeline.Entry) string { return e.Key + "=" + e.Value }
-		all := make(map[string]bool)
+		all := make(map[pipeline.Key]pipeline.Value)
 		for _, e := range a {
-			all[key(e)] = true
+			all[e.Key] = e.Value
 		}
-		return len(a) == len(b) && !slices.ContainsFunc(b, func(e pipeline.Entry) bool { return !all[key(e)] })
+		return len(a) == len(b) && !slices.ContainsFunc(b, func(e pipeline.Entry) bool {
+			v, there := all[e.Key]
+			return !there || v != e.Value
+		})
 	}
 	if after := entries(t, x); !same(before, after) {
 		t.Errorf("the switch has %d entries, %d before", len(after), len(before))
@@ -151,7 +147,7 @@ func TestForeignIsKept(t *testing.T) {
 		t.Errorf("%d foreign entries at first", st.Foreign)
 	}
 	foreign := foreignEntry(t)
-	x.hand(t, update(p4v1.Update_INSERT, foreign.Entity))
+	x.hand(t, update(p4v1.Update_INSERT, p4rt.Entity(foreign)))
 	r.await("the foreign entry", func(all map[string]Status) bool { return all[x.name].Foreign == 1 })
 
 	has := func(table, text string) bool {
@@ -195,7 +191,7 @@ func TestTableIsFull(t *testing.T) {
 	var updates []*p4v1.Update
 	for _, e := range must((&pipeline.State{Services: services}).Entries())(t) {
 		if e.Table() == "service" {
-			updates = append(updates, update(p4v1.Update_INSERT, e.Entity))
+			updates = append(updates, update(p4v1.Update_INSERT, p4rt.Entity(e)))
 		}
 	}
 	x.hand(t, updates...)

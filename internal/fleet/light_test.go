@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
 
@@ -39,7 +40,7 @@ type lightSwitches struct {
 type lightSwitch struct {
 	mu     sync.Mutex // guards everything that follows
 	cookie uint64
-	tables map[uint32]map[string]*p4v1.Entity // by table id, 0 for groups, and the entry's key
+	tables map[uint32]map[pipeline.Key]*p4v1.Entity // by table id, 0 for groups, and the entry's key
 	epoch  *p4v1.Entity
 }
 
@@ -51,7 +52,7 @@ func startLight(t testing.TB, n int) *lightSwitches {
 	}
 	s := &lightSwitches{addr: l.Addr().String(), devices: make([]*lightSwitch, n+1)}
 	for i := range s.devices {
-		s.devices[i] = &lightSwitch{tables: make(map[uint32]map[string]*p4v1.Entity), epoch: pipeline.EpochEntry(0, false).Entity}
+		s.devices[i] = &lightSwitch{tables: make(map[uint32]map[pipeline.Key]*p4v1.Entity), epoch: p4rt.Entity(pipeline.EpochEntry(0, false))}
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
 	p4v1.RegisterP4RuntimeServer(server, s)
@@ -147,7 +148,7 @@ func (s *lightSwitches) Write(_ context.Context, r *p4v1.WriteRequest) (*p4v1.Wr
 }
 
 func (d *lightSwitch) update(u *p4v1.Update, same *sync.Map) error {
-	e, err := pipeline.FromEntity(u.GetEntity())
+	e, err := p4rt.EntryOf(u.GetEntity())
 	if err != nil {
 		return grpcstatus.Error(codes.InvalidArgument, err.Error())
 	}
@@ -157,7 +158,7 @@ func (d *lightSwitch) update(u *p4v1.Update, same *sync.Map) error {
 	}
 	id := u.GetEntity().GetTableEntry().GetTableId()
 	if d.tables[id] == nil {
-		d.tables[id] = make(map[string]*p4v1.Entity)
+		d.tables[id] = make(map[pipeline.Key]*p4v1.Entity)
 	}
 	_, there := d.tables[id][e.Key]
 	switch {
@@ -170,7 +171,10 @@ func (d *lightSwitch) update(u *p4v1.Update, same *sync.Map) error {
 		delete(d.tables[id], e.Key)
 		return nil
 	}
-	one, _ := same.LoadOrStore(e.Key+"="+e.Value, u.GetEntity())
+	one, _ := same.LoadOrStore(struct {
+		pipeline.Key
+		pipeline.Value
+	}{e.Key, e.Value}, u.GetEntity())
 	d.tables[id][e.Key] = one.(*p4v1.Entity)
 	return nil
 }

@@ -175,7 +175,7 @@ func TestFence(t *testing.T) {
 	x.gate = func(*p4v1.WriteRequest) { held = false } // it is lost while the first batch is under way
 	x.mu.Unlock()
 	x.forget()
-	err := s.Write(within(t), []*p4v1.Update{update(p4v1.Update_DELETE, remote.Entity), update(p4v1.Update_INSERT, remote.Entity)})
+	err := s.Write(within(t), []*p4v1.Update{update(p4v1.Update_DELETE, p4rt.Entity(remote)), update(p4v1.Update_INSERT, p4rt.Entity(remote))})
 	if err == nil || !strings.Contains(err.Error(), "not sent: the ownership of the switch is lost") {
 		t.Errorf("the write's error is %v", err)
 	}

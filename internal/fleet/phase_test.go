@@ -7,7 +7,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/internal/intent"
-	"op25b/internal/pipeline"
+	"op25b/internal/p4rt"
 	"op25b/internal/policy"
 )
 
@@ -22,7 +22,7 @@ func flipped(t *testing.T, what string, x *testSwitch) {
 		t.Errorf("%s, %s: %d reads, want none", what, x.name, n)
 	}
 	u := writes[0].GetUpdates()[0]
-	e, err := pipeline.FromEntity(u.GetEntity())
+	e, err := p4rt.EntryOf(u.GetEntity())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,26 +5,41 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// An updates is what one call writes: messages or entries.
+type updates interface {
+	len() int
+	// batch encodes the request for a batch that begins at from: at least one update, at most Config.BatchSize, and at most
+	// Config.MaxBatchBytes unless one alone is larger.
+	batch(s *Session, from int) batch
+	// message is an update as a message, for those that are refused.
+	message(i int) *p4v1.Update
+	// encoded is an update by itself, for a recording.
+	encoded(i int) []byte
+}
+
 // A batch is some updates of a write, by their index, and the request for them.
 type batch struct {
+	updates  updates
 	from, to int
 	request  encodedRequest
 	err      error // they cannot be encoded
 }
 
-// batches cuts updates into batches. Each is encoded while the one before it is with the switch. stop is to be called when no further one is
-// asked for.
-func (s *Session) batches(updates []*p4v1.Update) (next func() (b batch, more bool), stop func()) {
+func (b *batch) len() int { return b.to - b.from }
+
+// batches cuts updates into batches. Each is encoded while the switch works on the one before it. The caller must call stop when it asks for no
+// further batch.
+func (s *Session) batches(all updates) (next func() (b batch, more bool), stop func()) {
 	from := 0
 	one := func() (batch, bool) {
-		if from == len(updates) {
+		if from == all.len() {
 			return batch{}, false
 		}
-		b := s.encode(updates, from, s.batchEnd(updates, from))
+		b := all.batch(s, from)
 		from = b.to
 		return b, true
 	}
-	if len(updates) <= s.cfg.BatchSize { // one, but for very large updates
+	if all.len() <= s.cfg.BatchSize { // one, but for very large updates
 		return one, func() {}
 	}
 	ahead, stopped, ended := make(chan batch), make(chan struct{}), make(chan struct{})
@@ -45,10 +60,23 @@ func (s *Session) batches(updates []*p4v1.Update) (next func() (b batch, more bo
 	}
 }
 
-func (s *Session) encode(updates []*p4v1.Update, from, to int) batch {
-	b := batch{from: from, to: to}
+// messages are updates that the caller has as messages.
+type messages []*p4v1.Update
+
+func (m messages) len() int                   { return len(m) }
+func (m messages) message(i int) *p4v1.Update { return m[i] }
+
+func (m messages) encoded(i int) []byte {
+	encoded, _ := proto.Marshal(m[i]) // what cannot be encoded cannot be sent either, and the answer says so
+	return encoded
+}
+
+func (m messages) batch(s *Session, from int) batch { return m.encode(s, from, s.batchEnd(m, from)) }
+
+func (m messages) encode(s *Session, from, to int) batch {
+	b := batch{updates: m, from: from, to: to}
 	b.request, b.err = proto.Marshal(&p4v1.WriteRequest{
-		DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto(), Updates: updates[from:to],
+		DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto(), Updates: m[from:to],
 	})
 	return b
 }

@@ -13,8 +13,6 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
@@ -107,53 +105,6 @@ func TestReadOneLargeMessage(t *testing.T) {
 	got, err = dialedReader(t, cfg).Read(t.Context(), entry(1, 0))
 	if got != nil || grpcstatus.Code(err) != codes.ResourceExhausted {
 		t.Errorf("over the limit: %d entities, error %v", len(got), err)
-	}
-}
-
-// What ReadEncoded gives is what Read decodes, entity by entity, and each field of an answer that is none is passed over.
-func TestReadEncoded(t *testing.T) {
-	unknown := &p4v1.ReadResponse{}
-	unknown.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, 99, protowire.BytesType), "of a later version"))
-	fake := &fakeSwitch{read: func(r *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
-		if len(r.GetEntities()) != 1 || r.GetDeviceId() != testDevice {
-			t.Errorf("asked for %v", r)
-		}
-		for _, part := range []*p4v1.ReadResponse{{Entities: []*p4v1.Entity{entry(1, 1), entry(1, 2)}}, {}, unknown, {Entities: []*p4v1.Entity{entry(1, 3)}}} {
-			if err := stream.Send(part); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
-	r := dialedReader(t, fake.serve(t))
-	var got []*p4v1.Entity
-	take := func(encoded []byte) error {
-		e := new(p4v1.Entity)
-		got = append(got, e)
-		return proto.Unmarshal(encoded, e)
-	}
-	if err := r.ReadEncoded(t.Context(), take, entry(1, 0)); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]*p4v1.Entity{entry(1, 1), entry(1, 2), entry(1, 3)}, got, protocmp.Transform()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	enough := errors.New("enough")
-	if err := r.ReadEncoded(t.Context(), func([]byte) error { return enough }, entry(1, 0)); err != enough {
-		t.Errorf("the error of fn came back as %v", err)
-	}
-	fake.read = func(*p4v1.ReadRequest, p4v1.P4Runtime_ReadServer) error {
-		return grpcstatus.Error(codes.FailedPrecondition, "no program")
-	}
-	if err := r.ReadEncoded(t.Context(), take, entry(1, 0)); !errors.Is(err, ErrNoPipeline) {
-		t.Errorf("without a program: %v", err)
-	}
-	broken := &p4v1.ReadResponse{}
-	broken.ProtoReflect().SetUnknown([]byte{0x0a, 0x05, 0x00}) // an entity of five bytes, of which there is one
-	fake.read = func(_ *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error { return stream.Send(broken) }
-	err := r.ReadEncoded(t.Context(), take, entry(1, 0))
-	if err == nil || !strings.Contains(err.Error(), "the answer is no ReadResponse") {
-		t.Errorf("of a broken answer: %v", err)
 	}
 }
 

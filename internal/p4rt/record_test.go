@@ -194,14 +194,14 @@ func TestRecordDiskIsSlow(t *testing.T) {
 	stuck := &Recorder{cfg: r.cfg, log: zap.NewNop(), file: file, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	rec := recording{stuck, 1}
 	for range 100 {
-		rec.write(inserts(10))
+		rec.write(wholeBatch(10))
 	}
 	left := stuck.left
 	if left == 0 || left > 99 {
 		t.Fatalf("%d of 100 left out", left)
 	}
 	stuck.queue, stuck.bytes = stuck.queue[:1], 100 // the disk has woken
-	rec.write(inserts(1))
+	rec.write(wholeBatch(1))
 	go stuck.write()
 	names, records := kinds(t, closed(t, stuck))
 	if got := strings.Join(names, " "); got != "Opening Write Gap Write" || records[2].GetGap().GetRecords() != left {
@@ -212,7 +212,7 @@ func TestRecordDiskIsSlow(t *testing.T) {
 // What a killed process left is gone on with, behind its last whole record.
 func TestRecordGoesOn(t *testing.T) {
 	first := recorder(t, RecorderConfig{})
-	recording{first, 1}.write(inserts(1))
+	recording{first, 1}.write(wholeBatch(1))
 	path := closed(t, first)
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -243,3 +243,6 @@ func TestRecorderErrors(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 }
+
+// wholeBatch is one batch of so many updates.
+func wholeBatch(n int) *batch { return &batch{updates: messages(inserts(n)), to: n} }

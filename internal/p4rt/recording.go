@@ -8,7 +8,6 @@ import (
 	"time"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -67,13 +66,13 @@ func (rec recording) request() request {
 	return request{rec, rec.r.requests, rec.r.cfg.Now()}
 }
 
-func (rec recording) write(batch []*p4v1.Update) request {
+func (rec recording) write(b *batch) request {
 	if rec.r == nil {
 		return request{}
 	}
-	updates := make([][]byte, len(batch))
-	for i, u := range batch {
-		updates[i], _ = proto.Marshal(u) // what cannot be encoded cannot be sent either, and the answer says so
+	updates := make([][]byte, b.len())
+	for i := range updates {
+		updates[i] = b.updates.encoded(b.from + i)
 	}
 	q := rec.request()
 	rec.put(&op25bv1.Record{Event: &op25bv1.Record_Write{Write: &op25bv1.Write{Request: q.id, Updates: updates}}}, repeatNever)

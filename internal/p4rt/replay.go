@@ -172,7 +172,8 @@ func (p *replay) write(ctx context.Context, n int, rec *op25bv1.Record, write *o
 	if err := p.s.mayWrite(ctx); err != nil {
 		return p.s.fail(opWrite, nil, err)
 	}
-	out := p.s.writeBatch(ctx, p.s.encode(batch, 0, len(batch)), batch)
+	whole := messages(batch).encode(p.s, 0, len(batch))
+	out := p.s.writeBatch(ctx, &whole)
 	now := out.answer(0)
 	switch now.GetOutcome() {
 	case op25bv1.Answer_UNCLEAR, op25bv1.Answer_NOT_PRIMARY:

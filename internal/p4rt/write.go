@@ -9,6 +9,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"op25b/internal/pipeline"
 )
 
 // Write applies the updates in batches, one after the other, and returns nil only if the switch has confirmed every
@@ -25,22 +27,31 @@ func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 			return s.fail(opWrite, ErrUpdate, fmt.Errorf("update %d of %d is nil", i, len(updates)))
 		}
 	}
-	tally := &WriteError{Addr: s.cfg.Addr, DeviceID: s.cfg.DeviceID, Total: len(updates)}
-	next, stop := s.batches(updates)
+	return s.write(ctx, messages(updates))
+}
+
+// WriteEntries is Write for entries of the pipeline.
+func (s *Session) WriteEntries(ctx context.Context, updates []pipeline.Update) error {
+	return s.write(ctx, entries(updates))
+}
+
+func (s *Session) write(ctx context.Context, all updates) error {
+	tally := &WriteError{Addr: s.cfg.Addr, DeviceID: s.cfg.DeviceID, Total: all.len()}
+	next, stop := s.batches(all)
 	defer stop()
 	for b, more := next(); more; b, more = next() {
 		if err := s.mayWrite(ctx); err != nil {
-			tally.NotSent, tally.Err = Span{b.from, len(updates)}, err
+			tally.NotSent, tally.Err = Span{b.from, all.len()}, err
 			return tally
 		}
-		out := s.writeBatch(ctx, b, updates[b.from:b.to])
+		out := s.writeBatch(ctx, &b)
 		tally.Applied += out.applied
 		tally.Failed = append(tally.Failed, out.failed...)
 		if out.stop != nil {
 			tally.Err = out.stop
-			tally.Unclear, tally.NotSent = Span{b.from, b.to}, Span{b.to, len(updates)}
+			tally.Unclear, tally.NotSent = Span{b.from, b.to}, Span{b.to, all.len()}
 			if out.refused {
-				tally.Unclear, tally.NotSent = Span{b.from, b.from}, Span{b.from, len(updates)}
+				tally.Unclear, tally.NotSent = Span{b.from, b.from}, Span{b.from, all.len()}
 			}
 			return tally
 		}
@@ -54,12 +65,12 @@ func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 const opWrite = "write"
 
 // writeBatch sends one batch, and records it and what became of it.
-func (s *Session) writeBatch(ctx context.Context, b batch, updates []*p4v1.Update) outcome {
+func (s *Session) writeBatch(ctx context.Context, b *batch) outcome {
 	if b.err != nil {
 		return outcome{stop: because{ErrUpdate, b.err}, refused: true}
 	}
-	request := s.record.write(updates)
-	out := s.judge(s.writeRequest(ctx, b.request), b.from, updates)
+	request := s.record.write(b)
+	out := s.judge(s.writeRequest(ctx, b.request), b)
 	if s.record.r != nil {
 		request.answered(out.answer(b.from))
 	}
@@ -84,13 +95,13 @@ type outcome struct {
 	refused bool  // with stop: the switch refused the batch as a whole, before its first update
 }
 
-// judge reads the answer to a batch that began at index from. A switch that reports failed updates answers with
+// judge reads the answer to a batch. A switch that reports failed updates answers with
 // UNKNOWN and one p4.v1.Error for each update, the good ones too (section 12.3). Any other answer leaves the batch
 // unclear, but for the two refusals that the specification places before the first update: not primary, and no
 // pipeline.
-func (s *Session) judge(err error, from int, batch []*p4v1.Update) outcome {
+func (s *Session) judge(err error, b *batch) outcome {
 	if err == nil {
-		return outcome{applied: len(batch)}
+		return outcome{applied: b.len()}
 	}
 	st, ok := status.FromError(err)
 	if !ok || len(st.Proto().GetDetails()) == 0 {
@@ -103,8 +114,8 @@ func (s *Session) judge(err error, from int, batch []*p4v1.Update) outcome {
 		return outcome{stop: unclear(err)}
 	}
 	details, err := updateErrors(st)
-	if err == nil && len(details) != len(batch) {
-		err = fmt.Errorf("%d errors in the answer to %d updates", len(details), len(batch))
+	if err == nil && len(details) != b.len() {
+		err = fmt.Errorf("%d errors in the answer to %d updates", len(details), b.len())
 	}
 	if err != nil {
 		return outcome{stop: unclear(because{err, st.Err()})}
@@ -116,7 +127,7 @@ func (s *Session) judge(err error, from int, batch []*p4v1.Update) outcome {
 			continue
 		}
 		out.failed = append(out.failed, UpdateError{
-			Index: from + i, Update: batch[i], Code: canonical(d.GetCanonicalCode()),
+			Index: b.from + i, Update: b.updates.message(b.from + i), Code: canonical(d.GetCanonicalCode()),
 			Message: d.GetMessage(), Space: d.GetSpace(), SpaceCode: d.GetCode(),
 		})
 	}

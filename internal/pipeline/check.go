@@ -28,15 +28,15 @@ func Check(info *configv1.P4Info) error {
 		say("%w", fault)
 	}
 
-	tables := map[uint32]*configv1.Table{}
+	found := map[uint32]*configv1.Table{}
 	for _, t := range info.GetTables() {
-		tables[t.GetPreamble().GetId()] = t
-		if _, ok := tableByID(t.GetPreamble().GetId()); !ok && minor <= VersionMinor {
+		found[t.GetPreamble().GetId()] = t
+		if tableByID(t.GetPreamble().GetId()) == 0 && minor <= VersionMinor {
 			say("table %q (%#x) is unknown here", t.GetPreamble().GetAlias(), t.GetPreamble().GetId())
 		}
 	}
-	for _, want := range schema {
-		got, ok := tables[want.id]
+	for _, want := range tables[1:] {
+		got, ok := found[want.id]
 		if !ok {
 			say("table %q (%#x) is missing", want.name, want.id)
 			continue
@@ -50,7 +50,7 @@ func Check(info *configv1.P4Info) error {
 	for _, a := range info.GetActions() {
 		got[a.GetPreamble().GetId()] = a
 	}
-	for _, want := range actions {
+	for _, want := range actions[1:] {
 		a, ok := got[want.id]
 		if !ok {
 			say("action %q (%#x) is missing", want.name, want.id)
@@ -75,7 +75,7 @@ func Check(info *configv1.P4Info) error {
 		name string
 		id   uint32
 		size int64
-	}{{"port_rule", portRuleCounter, 512 << ruleBits}, {"line_mail", lineMailCounter, (int64(MaxLineIndex) + 1) << outcomeBits}} {
+	}{{"port_rule", portRuleCounter, portRuleCells}, {"line_mail", lineMailCounter, lineMailCells}} {
 		if !slices.ContainsFunc(info.GetCounters(), func(c *configv1.Counter) bool {
 			return c.GetPreamble().GetId() == want.id && c.GetSpec().GetUnit() == configv1.CounterSpec_BOTH && c.GetSize() == want.size
 		}) {
@@ -83,9 +83,9 @@ func Check(info *configv1.P4Info) error {
 		}
 	}
 	if !slices.ContainsFunc(info.GetDirectMeters(), func(m *configv1.DirectMeter) bool {
-		return m.GetDirectTableId() == connectionLimitTable && m.GetSpec().GetUnit() == configv1.MeterSpec_PACKETS
+		return m.GetDirectTableId() == tables[meteredTable].id && m.GetSpec().GetUnit() == configv1.MeterSpec_PACKETS
 	}) {
-		say("table %q has no meter of packets", "connection_limit")
+		say("table %q has no meter of packets", meteredTable)
 	}
 	if fault := checkDigest(info); fault != nil {
 		say("%w", fault)
@@ -139,9 +139,9 @@ func checkTable(want table, got *configv1.Table) []error {
 	for _, r := range got.GetActionRefs() {
 		refs[r.GetId()] = r.GetScope() != configv1.ActionRef_DEFAULT_ONLY
 	}
-	for _, id := range want.actions {
-		if !refs[id] {
-			faults = append(faults, fmt.Errorf("does not take action %#x", id))
+	for _, a := range want.actions {
+		if !refs[actions[a].id] {
+			faults = append(faults, fmt.Errorf("does not take action %#x", actions[a].id))
 		}
 	}
 	return faults

@@ -7,6 +7,7 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 
 	"op25b/internal/constraint"
+	"op25b/internal/p4entry"
 )
 
 // A Contract is what a program holds all that is written to it to: how many entries each table takes, and the restrictions that stand
@@ -14,7 +15,7 @@ import (
 //
 // A nil Contract allows everything.
 type Contract struct {
-	sizes        map[string]int64
+	sizes        map[Table]int64
 	restrictions *constraint.Set
 }
 
@@ -28,15 +29,17 @@ func NewContract(info *configv1.P4Info) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
-	c := &Contract{sizes: make(map[string]int64, len(info.GetTables())), restrictions: restrictions}
+	c := &Contract{sizes: make(map[Table]int64, len(info.GetTables())), restrictions: restrictions}
 	for _, t := range info.GetTables() {
-		c.sizes[t.GetPreamble().GetAlias()] = t.GetSize()
+		if known := tableByID(t.GetPreamble().GetId()); known != 0 {
+			c.sizes[known] = t.GetSize()
+		}
 	}
 	return c, nil
 }
 
-// Size returns how many entries a table holds at least, by its name; ok is false for a table that has no such bound.
-func (c *Contract) Size(table string) (size int64, ok bool) {
+// Size returns how many entries a table holds at least; ok is false for a table that has no such bound.
+func (c *Contract) Size(table Table) (size int64, ok bool) {
 	if c == nil {
 		return 0, false
 	}
@@ -67,11 +70,14 @@ func (c *Contract) Allows(entries []Entry) error {
 		return nil
 	}
 	var faults []error
-	for _, e := range entries {
-		if t := e.Entity.GetTableEntry(); t != nil {
-			if err := c.restrictions.CheckEntry(t); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %w", e, err))
-			}
+	var form p4entry.Entry
+	for i := range entries {
+		if entries[i].Key.table.IsGroups() {
+			continue
+		}
+		entries[i].Form(&form)
+		if err := c.restrictions.Check(&form); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", entries[i], err))
 		}
 	}
 	if len(faults) > 0 {

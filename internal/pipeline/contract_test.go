@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/protobuf/proto"
 
 	"op25b/p4src"
@@ -63,45 +62,47 @@ func TestTheContractAllowsWhatAStateCanHold(t *testing.T) {
 
 // What types allow and meaning does not, the program refuses: an entry that no State makes, of another hand.
 func TestTheContractRefuses(t *testing.T) {
-	prefix := netip.MustParsePrefix("192.0.2.0/24")
+	line := func(port, session uint64) Entry {
+		table, key := lineTable, linePortKey
+		if session != 0 {
+			table, key = sessionTable, sessionPortKey
+		}
+		e := Entry{Key: Key{table: table}}
+		e.Key.exactly(key, port)
+		if session != 0 {
+			e.Key.exactly(sessionSessionKey, session)
+		}
+		return e
+	}
+	rule := func(epoch uint64) Entry {
+		e := Entry{Key: Key{table: verdictTable, priority: 1}}
+		e.Key.exactly(verdictEpochKey, epoch)
+		return e
+	}
+	does := func(e Entry, a Action, params ...uint64) Entry {
+		e.Value.does(a, params...)
+		return e
+	}
+	source := Entry{Key: Key{table: sourceV4Table}}
+	source.Key.within(sourceV4PrefixKey, netip.MustParsePrefix("192.0.2.0/24"))
+	half := rule(1)
+	half.Key.masked(verdictLegKey, 1, 1)
 	for name, test := range map[string]struct {
-		entry *p4v1.TableEntry
+		entry Entry
 		want  string
 	}{
-		"a line at no port": {
-			&p4v1.TableEntry{TableId: lineTable, Match: []*p4v1.FieldMatch{exactly(1, 511), exactly(2, 0), exactly(3, 0)}, Action: call(setLineAction, 1, 1)},
-			"port < 511",
-		},
-		"a line without index": {
-			&p4v1.TableEntry{TableId: lineTable, Match: []*p4v1.FieldMatch{exactly(1, 1), exactly(2, 0), exactly(3, 0)}, Action: call(setLineAction, 1, 0)},
-			"line_index != 0",
-		},
-		"an exemption for everybody": {
-			&p4v1.TableEntry{TableId: subscriberV4Table, Action: call(setSubscriberClassAction, 1, 0)}, "prefix::prefix_length > 0",
-		},
-		"a rule of the program's own": {
-			&p4v1.TableEntry{TableId: verdictTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 1)}, Action: call(permitAction, 1)}, "rule >= 2",
-		},
-		"a rule set of epoch 0": {
-			&p4v1.TableEntry{TableId: verdictTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 0)}, Action: call(permitAction, 2)}, "epoch != 0",
-		},
-		"half a leg": {
-			&p4v1.TableEntry{TableId: verdictTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 1), masked(3, 1, 1)}, Action: call(permitAction, 2)}, "leg::mask",
-		},
-		"a service of every port": {
-			&p4v1.TableEntry{TableId: serviceTable, Priority: 1, Match: []*p4v1.FieldMatch{exactly(1, 0)}, Action: call(setServiceAction, 1, 1)}, "src_port::mask != 0",
-		},
-		"an address of no line": {
-			&p4v1.TableEntry{TableId: sourceV4Table, Match: []*p4v1.FieldMatch{exactly(1, 0), longest(2, prefix)}, Action: call(boundAction)}, "line != 0",
-		},
-		"a reserved session": {
-			&p4v1.TableEntry{
-				TableId: sessionTable, Match: []*p4v1.FieldMatch{exactly(1, 1), exactly(2, 0), exactly(3, 0), exactly(4, 0xffff)}, Action: call(setLineAction, 1, 1),
-			}, "session < 65535",
-		},
+		"a line at no port":           {does(line(511, 0), setLineAction, 1, 1), "port < 511"},
+		"a line without index":        {does(line(1, 0), setLineAction, 1, 0), "line_index != 0"},
+		"an exemption for everybody":  {does(Entry{Key: Key{table: subscriberV4Table}}, setSubscriberClassAction, 1, 0), "prefix::prefix_length > 0"},
+		"a rule of the program's own": {does(rule(1), permitAction, 1), "rule >= 2"},
+		"a rule set of epoch 0":       {does(rule(0), permitAction, 2), "epoch != 0"},
+		"half a leg":                  {does(half, permitAction, 2), "leg::mask"},
+		"a service of every port":     {does(Entry{Key: Key{table: serviceTable, priority: 1}}, setServiceAction, 1, 1), "src_port::mask != 0"},
+		"an address of no line":       {does(source, boundAction), "line != 0"},
+		"a reserved session":          {does(line(1, 0xffff), setLineAction, 1, 1), "session < 65535"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := contract(t).Allows([]Entry{mustTableEntry(test.entry)})
+			err := contract(t).Allows([]Entry{test.entry})
 			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, want ErrInvalid with %q", err, test.want)
 			}

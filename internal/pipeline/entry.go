@@ -1,371 +1,385 @@
 package pipeline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"slices"
+	"net/netip"
 	"strings"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+	"op25b/internal/p4entry"
 )
 
-// An Entry is one thing that a State is made of on the switch: a table entry, the default action that holds the epoch, or a multicast
-// group. Two entries with the same Key are the same place in the switch; if their Value is the same too, nothing has to be written.
+// An Entry is one thing that a State is made of on the switch: a table entry, the default entry of a table without keys, or a multicast group.
+// Two entries with the same Key are the same place in the switch; if their Value is the same too, nothing has to be written.
 type Entry struct {
-	Key    string       // canonical bytes, not text; comparable between what was compiled and what was read back
-	Value  string       // as Key
-	Entity *p4v1.Entity // never changed after it was made
+	Key   Key
+	Value Value
 
-	rank int // place in schema; groups come last
-
-	// What the entry gives out, if its action gives out a number: see Number, LineIndex and Home.
-	numbered  bool
-	dimension Dimension
-	number    uint8
-	line      LineIndex
-	length    uint8 // of the prefix, in a class table
-	standard  bool  // a default action
+	meter *p4entry.Meter // as it was configured; Value has what a switch may show of it
 }
+
+// A Key is a place in a switch: a table, what is matched, and with which priority. Keys are comparable, what was compiled with what was read
+// back.
+type Key struct {
+	priority int32
+	table    Table
+	standard bool // the default entry
+	match    [keyBytes]byte
+}
+
+// A Value is what an entry does where it matches. Values are comparable, as keys are.
+type Value struct {
+	action Action
+	params [shortParams]byte
+	more   string // longer parameters, a meter's configuration as a switch may show it, or the ports of a multicast group
+}
+
+// shortParams is the size up to which parameters are in Value.params: a class and a line. An entry of a large table takes no more.
+const shortParams = 3
+
+// IsZero reports whether it is no entry.
+func (e Entry) IsZero() bool { return e.Key.table == 0 }
+
+// Table returns the table that the key is in.
+func (k Key) Table() Table { return k.table }
 
 // Rank orders entries by their table: what a packet needs to be judged rightly comes before what lets it pass.
-func (e Entry) Rank() int { return e.rank }
+func (e Entry) Rank() int { return int(ranks[e.Key.table]) }
 
 // Table is the name of the table that the entry is in; "multicast_group" for a group.
-func (e Entry) Table() string {
-	if e.rank < len(schema) {
-		return schema[e.rank].name
-	}
-	return groupTable
-}
+func (e Entry) Table() string { return e.Key.table.String() }
 
-// TableOf is the name of the table that an entity of this package is in, as Entry.Table has it.
-func TableOf(e *p4v1.Entity) string {
-	if rank := rankOf(e.GetTableEntry().GetTableId()); rank >= 0 {
-		return schema[rank].name
-	}
-	return groupTable
-}
-
-// Tables are the names of all tables that take entries, not a default action alone, in the order of their rank.
-func Tables() []string {
-	names := make([]string, 0, len(schema)+1)
-	for _, t := range schema {
-		if len(t.keys) > 0 {
-			names = append(names, t.name)
+// Tables are all tables that take entries, not a default entry alone, in the order of their rank.
+func Tables() []Table {
+	var all []Table
+	for _, t := range TablesByRank() {
+		if !t.OnlyDefault() {
+			all = append(all, t)
 		}
 	}
-	return append(names, groupTable)
+	return all
 }
 
-// TablesByRank are the names of all tables, each at the place of its rank.
-func TablesByRank() []string {
-	names := make([]string, 0, len(schema)+1)
-	for _, t := range schema {
-		names = append(names, t.name)
+// TablesByRank are all tables, each at the place of its rank.
+func TablesByRank() []Table {
+	all := make([]Table, len(meanings))
+	for i, m := range meanings {
+		all[i] = m.table
 	}
-	return append(names, groupTable)
+	return all
 }
 
-// groupTable is what multicast groups are called where tables are named.
-const groupTable = "multicast_group"
+// RuleTables are the tables that have the rules and which of them are in force.
+func RuleTables() []Table { return []Table{verdictTable, runningEpochTable} }
 
-// Epoch returns the epoch of a verdict entry, and false for any other.
+func (e Entry) use() use { return e.Key.table.meaning().use }
+
+// Epoch returns the epoch of a rule, and false for any other entry.
 func (e Entry) Epoch() (Epoch, bool) {
-	if e.rank != verdictRank {
+	if e.use() != ruling {
 		return 0, false
 	}
-	t := e.Entity.GetTableEntry()
-	for _, m := range t.GetMatch() {
-		if m.GetFieldId() == 1 {
-			return Epoch(toUint(m.GetExact().GetValue())), true
-		}
-	}
-	return 0, false
+	return Epoch(e.Key.uint(verdictEpochKey)), true
 }
 
-// IsRunningEpoch says whether the entry is the default action that holds the running epoch, and which epoch that is.
+// IsRunningEpoch reports whether the entry is the default entry that holds the running epoch, and which epoch that is.
 func (e Entry) IsRunningEpoch() (Epoch, bool) {
-	if e.rank != runningEpochRank {
+	if e.use() != epochs {
 		return 0, false
 	}
-	t := e.Entity.GetTableEntry()
-	for _, p := range t.GetAction().GetAction().GetParams() {
-		if p.GetParamId() == 1 {
-			return Epoch(toUint(p.GetValue())), true
-		}
+	if e.Value.action != setEpochAction {
+		return 0, true // the default entry was reset: the program's own, epoch 0
 	}
-	return 0, true // the default action was reset: the program's own, epoch 0
+	return Epoch(e.Value.uint(setEpochRunningParam)), true
 }
 
-// IsDefault says whether the entry is a table's default action, which is there always: it is changed, never added or removed.
-func (e Entry) IsDefault() bool { return e.standard }
+// IsDefault reports whether the entry is a table's default entry, which is there always: it is changed, never added or removed.
+func (e Entry) IsDefault() bool { return e.Key.standard }
 
-// IsSource says whether the entry is an address that a line may use.
-func (e Entry) IsSource() bool { return e.rank == sourceV4Rank || e.rank == sourceV6Rank }
+// IsSource reports whether the entry is an address that a line may use.
+func (e Entry) IsSource() bool { return e.use() == sources }
 
-// IsSourceCheck says whether the entry makes the switch look at sources, and whether it then drops what is not the line's own.
+// IsSourceCheck reports whether the entry makes the switch look at sources, and whether it then drops what is not the line's own.
 func (e Entry) IsSourceCheck() (is, drops bool) {
-	if e.rank != sourceCheckRank {
+	if e.use() != sourceCheck {
 		return false, false
 	}
-	return true, e.Entity.GetTableEntry().GetAction().GetAction().GetActionId() == dropSourceAction
+	return true, e.Value.action == dropSourceAction
 }
+
+// IsLimit reports whether the entry is the rate of a line's new connections.
+func (e Entry) IsLimit() bool { return e.use() == limiting }
+
+// Compare orders keys: by rank, by priority, and then field by field. Fields that match anything are left out, and an LPM field is ordered by its
+// length first.
+func (k Key) Compare(o Key) int {
+	if c := cmp.Or(cmp.Compare(ranks[k.table], ranks[o.table]), cmp.Compare(k.priority, o.priority)); c != 0 {
+		return c
+	}
+	if k.table != serviceTable && k.table != verdictTable {
+		return bytes.Compare(k.match[:], o.match[:])
+	}
+	keys := tables[k.table].keys
+	for i := range keys {
+		f := &keys[i]
+		switch has, other := k.matches(f), o.matches(f); {
+		case has && other:
+			if c := bytes.Compare(k.match[f.at:f.end()], o.match[f.at:f.end()]); c != 0 {
+				return c
+			}
+		case has:
+			return before(o.matchesAny(keys[i+1:]))
+		case other:
+			return -before(k.matchesAny(keys[i+1:]))
+		}
+	}
+	return 0
+}
+
+func before(is bool) int {
+	if is {
+		return -1
+	}
+	return 1
+}
+
+func compareEntries(a, b Entry) int { return a.Key.Compare(b.Key) }
+
+// matches reports whether a field is matched at all.
+func (k *Key) matches(f *field) bool {
+	switch f.kind {
+	case ternary:
+		return !zero(k.match[f.at+f.bytes() : f.end()])
+	case lpm:
+		return k.match[f.at] != 0
+	}
+	return true
+}
+
+func (k *Key) matchesAny(fields []field) bool {
+	for i := range fields {
+		if k.matches(&fields[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+func zero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// end is where the field ends in a Key.
+func (f *field) end() int {
+	switch f.kind {
+	case ternary:
+		return f.at + 2*f.bytes()
+	case lpm:
+		return f.at + 1 + f.bytes()
+	}
+	return f.at + f.bytes()
+}
+
+// value is a field's value in a key.
+func (k *Key) value(f *field) []byte {
+	if f.kind == lpm {
+		return k.match[f.at+1 : f.end()]
+	}
+	return k.match[f.at : f.at+f.bytes()]
+}
+
+// mask is a ternary field's mask in a key.
+func (k *Key) mask(f *field) []byte { return k.match[f.at+f.bytes() : f.end()] }
+
+func (k *Key) field(i int) *field { return &tables[k.table].keys[i] }
+
+// uint is the value of a key field of at most 64 bits.
+func (k *Key) uint(i int) uint64 { return toUint(k.value(k.field(i))) }
+
+// prefix is the value of an LPM field of 32 or 128 bits.
+func (k *Key) prefix(i int) netip.Prefix {
+	f := k.field(i)
+	a, _ := netip.AddrFromSlice(k.value(f))
+	return netip.PrefixFrom(a, int(k.match[f.at]))
+}
+
+// exactly sets an exact field.
+func (k *Key) exactly(i int, v uint64) { putUint(k.value(k.field(i)), v) }
+
+// masked sets a ternary field. A mask of 0 matches anything.
+func (k *Key) masked(i int, v, mask uint64) {
+	f := k.field(i)
+	putUint(k.value(f), v)
+	putUint(k.mask(f), mask)
+}
+
+// within sets an LPM field.
+func (k *Key) within(i int, p netip.Prefix) {
+	f := k.field(i)
+	k.match[f.at] = byte(p.Bits())
+	copy(k.value(f), p.Addr().AsSlice())
+}
+
+// does sets an action with short parameters.
+func (v *Value) does(a Action, params ...uint64) {
+	*v = Value{action: a}
+	for i, x := range params {
+		v.put(i, x)
+	}
+}
+
+// put sets a parameter of an action with short parameters.
+func (v *Value) put(i int, x uint64) {
+	f := &actions[v.action].params[i]
+	putUint(v.params[f.at:f.at+f.bytes()], x)
+}
+
+// set sets all parameters of the action, which b has one behind the other.
+func (v *Value) set(b []byte) {
+	if len(b) > shortParams {
+		v.more = string(b)
+		return
+	}
+	copy(v.params[:], b)
+}
+
+// param is a parameter of the action.
+func (v *Value) param(i int) []byte {
+	a := &actions[v.action]
+	f := &a.params[i]
+	if a.bytes() > shortParams {
+		return []byte(v.more[f.at : f.at+f.bytes()])
+	}
+	return v.params[f.at : f.at+f.bytes()]
+}
+
+// uint is a parameter of at most 64 bits.
+func (v *Value) uint(i int) uint64 { return toUint(v.param(i)) }
 
 // String is the entry in the words of the program: "remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2".
 func (e Entry) String() string {
-	t := e.Entity.GetTableEntry()
-	if t == nil {
-		g := e.Entity.GetPacketReplicationEngineEntry().GetMulticastGroupEntry()
-		return fmt.Sprintf("multicast_group id=%d => ports %v", g.GetMulticastGroupId(), groupPorts(g))
+	if e.IsZero() {
+		return "no entry"
 	}
-	s := schema[e.rank]
+	if id, ports, ok := e.Group(); ok {
+		return fmt.Sprintf("multicast_group id=%d => ports %v", id, ports)
+	}
+	k := &e.Key
 	var text strings.Builder
-	text.WriteString(s.name)
-	for _, m := range t.GetMatch() {
-		k := s.keys[m.GetFieldId()-1]
-		fmt.Fprintf(&text, " %s=%s", k.name, matchText(m, k.width))
+	text.WriteString(e.Table())
+	for i := range tables[k.table].keys {
+		f := k.field(i)
+		if k.standard || !k.matches(f) {
+			continue
+		}
+		fmt.Fprintf(&text, " %s=%s", f.name, valueText(k.value(f), f.width))
+		switch f.kind {
+		case ternary:
+			fmt.Fprintf(&text, "&%s", valueText(k.mask(f), f.width))
+		case lpm:
+			fmt.Fprintf(&text, "/%d", k.match[f.at])
+		}
 	}
-	if t.GetIsDefaultAction() {
+	if k.standard {
 		text.WriteString(" default")
 	}
-	if t.GetPriority() != 0 {
-		fmt.Fprintf(&text, " priority=%d", t.GetPriority())
+	if k.priority != 0 {
+		fmt.Fprintf(&text, " priority=%d", k.priority)
 	}
-	text.WriteString(" => " + actionText(t.GetAction().GetAction()))
-	if t.GetTableId() == connectionLimitTable {
-		text.WriteString(meterText(t.GetMeterConfig()))
+	text.WriteString(" => ")
+	if e.Value.action == 0 {
+		text.WriteString("reset")
+	} else {
+		a := &actions[e.Value.action]
+		text.WriteString(a.name)
+		for i, f := range a.params {
+			fmt.Fprintf(&text, " %s=%s", f.name, valueText(e.Value.param(i), f.width))
+		}
+	}
+	if k.table.Metered() {
+		text.WriteString(meterText(e.meter))
 	}
 	return text.String()
 }
 
-// FromEntity makes an Entry of an entity that a switch returned. What a controller did not write (counters, metadata, idle time) is
-// left out. It returns ErrForeign for what no State can hold.
-func FromEntity(entity *p4v1.Entity) (Entry, error) {
-	switch x := entity.GetEntity().(type) {
-	case *p4v1.Entity_TableEntry:
-		return readTableEntry(x.TableEntry, entity)
-	case *p4v1.Entity_PacketReplicationEngineEntry:
-		if g := x.PacketReplicationEngineEntry.GetMulticastGroupEntry(); g != nil {
-			return fromGroup(g)
-		}
-	}
-	return Entry{}, fmt.Errorf("%w: %v", ErrForeign, entity)
-}
-
-func fromTableEntry(t *p4v1.TableEntry) (Entry, error) { return readTableEntry(t, nil) }
-
-// readTableEntry makes an Entry of a table entry. The entity around it, if there is one, is taken over where it has nothing in it but what a
-// controller writes.
-func readTableEntry(t *p4v1.TableEntry, around *p4v1.Entity) (Entry, error) {
-	rank := rankOf(t.GetTableId())
-	if rank < 0 {
-		return Entry{}, fmt.Errorf("%w: table %#x", ErrForeign, t.GetTableId())
-	}
-	s := &schema[rank]
-	match := t.GetMatch()
-	sorted := slices.IsSortedFunc(match, byField)
-	if !sorted {
-		match = slices.SortedFunc(slices.Values(match), byField)
-	}
-	var buffer [96]byte
-	key := append(buffer[:0], byte(rank))
-	if t.GetIsDefaultAction() {
-		key[0] |= defaultFlag
-	}
-	key = binary.BigEndian.AppendUint32(key, uint32(t.GetPriority()))
-	for _, m := range match {
-		if i := int(m.GetFieldId()) - 1; i < 0 || i >= len(s.keys) {
-			return Entry{}, fmt.Errorf("%w: table %q has no key field %d", ErrForeign, s.name, m.GetFieldId())
-		}
-		key = appendMatch(key, m)
-	}
-	var content [64]byte
-	value, err := appendAction(content[:0], t.GetAction().GetAction())
-	if err != nil {
-		return Entry{}, fmt.Errorf("%w: table %q: %w", ErrForeign, s.name, err)
-	}
-	metered := t.GetTableId() == connectionLimitTable
-	if metered {
-		value = appendMeter(value, t.GetMeterConfig())
-	}
-	if around == nil || !sorted || hasMore(t, metered) {
-		own := &p4v1.TableEntry{
-			TableId: t.GetTableId(), Match: match, Priority: t.GetPriority(),
-			IsDefaultAction: t.GetIsDefaultAction(), Action: t.GetAction(),
-		}
-		if metered {
-			own.MeterConfig = t.GetMeterConfig()
-		}
-		around = tableEntity(own)
-	}
-	e := Entry{Key: string(key), Value: string(value), rank: rank, Entity: around, standard: t.GetIsDefaultAction()}
-	if d, param, ok := numberParam(t.GetTableId()); ok {
-		e.numbered, e.dimension, e.number = true, d, uint8(paramOf(t, param))
-		if d == ByGroup || d == BySubscriber {
-			e.line = LineIndex(paramOf(t, lineParam))
-		}
-		if (d == ByRemote || d == BySubscriber) && len(match) > 0 {
-			e.length = uint8(match[0].GetLpm().GetPrefixLen())
-		}
-	}
-	return e, nil
-}
-
-// hasMore says whether an entry has more than what a controller of this program writes.
-func hasMore(t *p4v1.TableEntry, metered bool) bool {
-	return t.GetCounterData() != nil || t.GetMeterCounterData() != nil || t.GetTimeSinceLastHit() != nil || t.GetIdleTimeoutNs() != 0 ||
-		len(t.GetMetadata()) > 0 || t.GetIsConst() || t.GetMeterConfig() != nil && !metered
-}
-
-func byField(a, b *p4v1.FieldMatch) int { return cmp.Compare(a.GetFieldId(), b.GetFieldId()) }
-
-// defaultFlag marks, in the first byte of a key, a table's default action. There are fewer tables than it.
-const defaultFlag = 0x80
-
-// appendMatch appends a match as it compares: field, kind, and what is matched, each value in its canonical form with its length before.
-func appendMatch(key []byte, m *p4v1.FieldMatch) []byte {
-	key = append(key, byte(m.GetFieldId()))
-	switch x := m.GetFieldMatchType().(type) {
-	case *p4v1.FieldMatch_Exact_:
-		return appendBytes(append(key, 'e'), x.Exact.GetValue())
-	case *p4v1.FieldMatch_Lpm:
-		return appendBytes(append(key, 'l', byte(x.Lpm.GetPrefixLen())), x.Lpm.GetValue())
-	case *p4v1.FieldMatch_Ternary_:
-		return appendBytes(appendBytes(append(key, 't'), x.Ternary.GetValue()), x.Ternary.GetMask())
-	default: // no table of the program has one
-		return fmt.Appendf(append(key, '?'), "%v", x)
-	}
-}
-
-func appendBytes(b, value []byte) []byte {
-	value = canonical(value)
-	return append(append(b, byte(len(value))), value...)
-}
-
-// appendAction appends an action and its parameters in their order. No action, which is a default action that was reset, is nothing.
-func appendAction(b []byte, a *p4v1.Action) ([]byte, error) {
-	if a == nil {
-		return b, nil
-	}
-	s, ok := actionByID(a.GetActionId())
-	if !ok {
-		return nil, fmt.Errorf("unknown action %#x", a.GetActionId())
-	}
-	b = append(b, byte(s.id))
-	for i := range s.params {
-		for _, p := range a.GetParams() {
-			if p.GetParamId() == uint32(i+1) {
-				b = appendBytes(b, p.GetValue())
-			}
-		}
-	}
-	for _, p := range a.GetParams() {
-		if i := int(p.GetParamId()) - 1; i < 0 || i >= len(s.params) {
-			return nil, fmt.Errorf("action %q has no parameter %d", s.name, p.GetParamId())
-		}
-	}
-	return b, nil
-}
-
-func appendMeter(b []byte, c *p4v1.MeterConfig) []byte {
-	if c == nil {
-		return b
-	}
-	for _, v := range []int64{shown(c.GetCir()), c.GetCburst(), shown(c.GetPir()), c.GetPburst()} {
-		b = binary.AppendVarint(b, v)
-	}
-	return b
-}
-
-// shown is what a switch may show of a rate: bmv2 keeps rates as a fraction of a packet a microsecond, and of one in ninety, such as 249,
-// shows one less. Two rates that a switch cannot tell apart count as the same, or it would never be found to hold what was written to it.
-func shown(rate int64) int64 { return int64(float64(rate) / 1e6 * 1e6) }
-
-func meterText(c *p4v1.MeterConfig) string {
+func meterText(m *p4entry.Meter) string {
 	switch {
-	case c == nil:
+	case m == nil:
 		return " unlimited"
-	case c.GetCir() == c.GetPir() && c.GetCburst() == c.GetPburst():
-		return fmt.Sprintf(" per_second=%d burst=%d", c.GetCir(), c.GetCburst())
+	case m.CIR == m.PIR && m.CBurst == m.PBurst:
+		return fmt.Sprintf(" per_second=%d burst=%d", m.CIR, m.CBurst)
 	default:
-		return fmt.Sprintf(" cir=%d cburst=%d pir=%d pburst=%d", c.GetCir(), c.GetCburst(), c.GetPir(), c.GetPburst())
+		return fmt.Sprintf(" cir=%d cburst=%d pir=%d pburst=%d", m.CIR, m.CBurst, m.PIR, m.PBurst)
 	}
-}
-
-func fromGroup(g *p4v1.MulticastGroupEntry) (Entry, error) {
-	return groupEntry(g.GetMulticastGroupId(), groupPorts(g)), nil
-}
-
-// groupPorts are the ports of a group, in ascending order.
-func groupPorts(g *p4v1.MulticastGroupEntry) []Port {
-	ports := make([]Port, 0, len(g.GetReplicas()))
-	for _, r := range g.GetReplicas() {
-		switch kind := r.GetPortKind().(type) {
-		case *p4v1.Replica_Port:
-			ports = append(ports, Port(toUint(kind.Port)))
-		default:
-			//lint:ignore SA1019 bmv2 answers with the field that P4Runtime 1.4 deprecated
-			ports = append(ports, Port(r.GetEgressPort()))
-		}
-	}
-	slices.Sort(ports)
-	return ports
-}
-
-func matchText(m *p4v1.FieldMatch, width int) string {
-	switch x := m.GetFieldMatchType().(type) {
-	case *p4v1.FieldMatch_Exact_:
-		return valueText(x.Exact.GetValue(), width)
-	case *p4v1.FieldMatch_Lpm:
-		return fmt.Sprintf("%s/%d", valueText(x.Lpm.GetValue(), width), x.Lpm.GetPrefixLen())
-	case *p4v1.FieldMatch_Ternary_:
-		return fmt.Sprintf("%s&%s", valueText(x.Ternary.GetValue(), width), valueText(x.Ternary.GetMask(), width))
-	default:
-		return fmt.Sprintf("%v", x)
-	}
-}
-
-func actionText(a *p4v1.Action) string {
-	s, ok := actionByID(a.GetActionId())
-	if !ok {
-		return "reset"
-	}
-	text := s.name
-	for i, param := range s.params {
-		for _, p := range a.GetParams() {
-			if p.GetParamId() == uint32(i+1) {
-				text += fmt.Sprintf(" %s=%s", param.name, valueText(p.GetValue(), param.width))
-			}
-		}
-	}
-	return text
 }
 
 // valueText prints addresses as people write them and everything else as a number.
 func valueText(b []byte, width int) string {
 	switch width {
 	case 32, 128:
-		return addr(b, width).String()
+		a, _ := netip.AddrFromSlice(b)
+		return a.String()
 	case 48:
-		m := pad(b, 6)
-		return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+		return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5])
 	default:
 		return fmt.Sprint(toUint(b))
 	}
 }
 
-// canonical is P4Runtime's canonical bytestring of v: big-endian, no leading zero byte, one byte at least (section 8.4).
-func canonical(b []byte) []byte {
-	i := 0
-	for i < len(b)-1 && b[i] == 0 {
-		i++
+// setMeter configures the meter.
+func (e *Entry) setMeter(m *p4entry.Meter) {
+	e.meter = m
+	if m == nil {
+		e.Value.more = ""
+		return
 	}
-	return b[i:]
+	b := make([]byte, 0, 40)
+	for _, v := range []int64{shown(m.CIR), m.CBurst, shown(m.PIR), m.PBurst} {
+		b = binary.AppendVarint(b, v)
+	}
+	e.Value.more = string(b)
 }
 
-func fromUint(v uint64) []byte {
-	return canonical(binary.BigEndian.AppendUint64(nil, v))
+// shown is the rate that a switch may show. bmv2 keeps rates as a fraction of a packet a microsecond, and shows one in ninety, such as 249, as one
+// less. Two rates that a switch cannot tell apart count as the same, or the switch would never be found to hold what was written to it.
+func shown(rate int64) int64 { return int64(float64(rate) / 1e6 * 1e6) }
+
+// NewGroup returns the entry of a multicast group. ports must be in ascending order.
+func NewGroup(id uint32, ports []Port) Entry {
+	e := Entry{Key: Key{table: multicastGroups}}
+	binary.BigEndian.PutUint32(e.Key.match[:], id)
+	value := make([]byte, 0, 2*len(ports))
+	for _, p := range ports {
+		value = binary.BigEndian.AppendUint16(value, uint16(p))
+	}
+	e.Value.more = string(value)
+	return e
+}
+
+// Group returns the id and the ports of a multicast group; ok is false for any other entry.
+func (e Entry) Group() (id uint32, ports []Port, ok bool) {
+	if e.Key.table != multicastGroups {
+		return 0, nil, false
+	}
+	for more := []byte(e.Value.more); len(more) > 0; more = more[2:] {
+		ports = append(ports, Port(binary.BigEndian.Uint16(more)))
+	}
+	return binary.BigEndian.Uint32(e.Key.match[:]), ports, true
+}
+
+// putUint writes the low bytes of v, big-endian.
+func putUint(b []byte, v uint64) {
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = byte(v)
+		v >>= 8
+	}
 }
 
 func toUint(b []byte) uint64 {
@@ -376,9 +390,13 @@ func toUint(b []byte) uint64 {
 	return v
 }
 
-func pad(b []byte, n int) []byte {
-	if len(b) >= n {
-		return b[len(b)-n:]
+// AppendBinary appends bytes that are the same for the same key and value, and for no others.
+func (e Entry) AppendBinary(b []byte) []byte {
+	b = append(b, byte(e.Key.table), byte(e.Value.action))
+	b = binary.BigEndian.AppendUint32(b, uint32(e.Key.priority))
+	if e.Key.standard {
+		b[0] |= 0x80
 	}
-	return append(make([]byte, n-len(b)), b...)
+	b = append(append(b, e.Key.match[:]...), e.Value.params[:]...)
+	return append(b, e.Value.more...)
 }

@@ -6,10 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-	"google.golang.org/protobuf/proto"
-	"pgregory.net/rapid"
 )
 
 func entries(t *testing.T, s *State) []string {
@@ -76,41 +72,6 @@ func TestEntryText(t *testing.T) {
 	}
 }
 
-// What a switch gives back in its own way (other order of the matches, padded bytes, counters) is the same entry.
-func TestReadBackIsTheSameEntry(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		key := VerdictKey{
-			Group:           Exactly(LineGroup(rapid.Byte().Draw(t, "group"))),
-			Leg:             Exactly(Leg(rapid.IntRange(1, 4).Draw(t, "leg"))),
-			Service:         Exactly(Service(rapid.IntRange(1, 255).Draw(t, "service"))),
-			RemoteClass:     Exactly(Class(rapid.Byte().Draw(t, "remote"))),
-			SubscriberClass: Exactly(Class(rapid.Byte().Draw(t, "subscriber"))),
-			Priority:        rapid.Int32Range(1, 1<<20).Draw(t, "priority"),
-		}
-		rules := map[VerdictKey]Verdict{key: {Action: Permit, Rule: RuleID(rapid.IntRange(2, 247).Draw(t, "rule"))}}
-		written, err := RuleEntries(rules, Epoch(rapid.IntRange(1, 255).Draw(t, "epoch")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		returned := proto.CloneOf(written[0].Entity)
-		entry := returned.GetTableEntry()
-		entry.CounterData = &p4v1.CounterData{PacketCount: 5}
-		entry.Match[0], entry.Match[3] = entry.GetMatch()[3], entry.GetMatch()[0]
-		for _, m := range entry.GetMatch() {
-			if x := m.GetTernary(); x != nil {
-				x.Value = append([]byte{0}, x.GetValue()...)
-			}
-		}
-		read, err := FromEntity(returned)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if read.Key != written[0].Key || read.Value != written[0].Value {
-			t.Errorf("read back as %s, written as %s", read, written[0])
-		}
-	})
-}
-
 func TestStateThatThePipelineCannotHold(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
 	for name, test := range map[string]struct {
@@ -165,21 +126,6 @@ func TestStateThatThePipelineCannotHold(t *testing.T) {
 	}
 }
 
-func TestForeignEntities(t *testing.T) {
-	foreign := []*p4v1.Entity{
-		{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{}}},
-		tableEntity(&p4v1.TableEntry{TableId: 0x02ffffff}),
-		tableEntity(&p4v1.TableEntry{TableId: lineTable, Match: []*p4v1.FieldMatch{exactly(9, 1)}}),
-		tableEntity(&p4v1.TableEntry{TableId: lineTable, Action: call(0x01ffffff)}),
-		tableEntity(&p4v1.TableEntry{TableId: lineTable, Action: call(dropAction, 1, 2)}),
-	}
-	for _, e := range foreign {
-		if _, err := FromEntity(e); !errors.Is(err, ErrForeign) {
-			t.Errorf("%v: error is %v, want ErrForeign", e, err)
-		}
-	}
-}
-
 func TestEpochs(t *testing.T) {
 	running, ok := EpochEntry(7, true).IsRunningEpoch()
 	if !ok || running != 7 {
@@ -214,46 +160,6 @@ func TestShared(t *testing.T) {
 	}
 	if _, err := (&State{Shared: &Shared{State: State{Remotes: map[netip.Prefix]Class{far: 0}}}}).Entries(); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a fault in what is shared: error is %v, want ErrInvalid", err)
-	}
-}
-
-// What is known is decoded as what is not: to the same key and value, also with more in it or in another order.
-func TestKnownDecodesAsFromEntity(t *testing.T) {
-	p4, p6 := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")
-	s := &State{Shared: &Shared{State: State{
-		Subscribers: map[netip.Prefix]Subscriber{p4: {Class: 1}, p6: {Class: 2}}, Remotes: map[netip.Prefix]Class{p4: 2, p6: 1},
-		Services:     map[ServiceKey]ServiceValue{{DstPort: PortMatch{Port: 25, Exact: true}}: {Leg: UpDst, Service: 1, Priority: 3}},
-		SourceChecks: map[LineGroup]SourceCheck{1: SourceDrop},
-	}}}
-	all, err := s.Entries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := s.Known()
-	if n := len(known.byEncoding); n != len(all)-1 { // all but the reject source, which is the switch's own
-		t.Errorf("%d of %d entries are known", n, len(all))
-	}
-	for _, e := range all {
-		variants := map[string]*p4v1.Entity{"as it is": e.Entity, "with a counter": proto.CloneOf(e.Entity)}
-		variants["with a counter"].GetTableEntry().CounterData = &p4v1.CounterData{PacketCount: 7}
-		for name, v := range variants {
-			encoded, err := proto.Marshal(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for from, k := range map[string]*Known{"known": known, "unknown": nil} {
-				got, err := k.Decode(encoded)
-				if err != nil || got.Key != e.Key || got.Value != e.Value || !proto.Equal(got.Entity, e.Entity) {
-					t.Errorf("%s, %s: %v is decoded as %v, %v", name, from, e, got, err)
-				}
-			}
-		}
-	}
-	if _, err := known.Decode([]byte{0xff}); !errors.Is(err, ErrForeign) {
-		t.Errorf("of bytes that are no entity: %v", err)
-	}
-	if (&State{}).Known() != nil {
-		t.Error("a state that shares nothing knows something")
 	}
 }
 

@@ -3,9 +3,6 @@ package pipeline
 import (
 	"fmt"
 	"net/netip"
-	"time"
-
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
 // A MailFlow is one attempt at mail that a rule watched or stopped, as the data plane tells it: at most one a window of 67 seconds for each
@@ -22,51 +19,40 @@ type MailFlow struct {
 	Subscriber, Remote netip.Addr    // of a tunnel, the outermost address of the one and the innermost of the other
 }
 
-// mailFlowName is the digest's P4 type; p4c makes the digest's id of it.
-const mailFlowName = "mail_flow_t"
+// MailFlowDigest is the P4Runtime id of the digest that has mail flows.
+const MailFlowDigest uint32 = mailFlowDigest
 
-// mailFlowMembers are the members of a mail flow in their order.
-var mailFlowMembers = []string{
-	"line", "leg", "service", "rule", "verdict", "syn_ack", "subscriber_family", "remote_family", "subscriber", "remote",
-}
-
-// FlowDigest is the entity whose INSERT makes a switch send mail flows, in lists of at most size, each at most delay after its first.
-func FlowDigest(size int32, delay time.Duration) *p4v1.Entity {
-	return &p4v1.Entity{Entity: &p4v1.Entity_DigestEntry{DigestEntry: &p4v1.DigestEntry{
-		DigestId: mailFlowDigest,
-		// Flows are thinned by the data plane, so that a list that nobody acknowledges need not be sent again.
-		Config: &p4v1.DigestEntry_Config{MaxListSize: size, MaxTimeoutNs: delay.Nanoseconds(), AckTimeoutNs: time.Second.Nanoseconds()},
-	}}}
-}
-
-// MailFlows reads a digest list. It returns ErrForeign for a list that is not of mail flows, or not of this program's.
-func MailFlows(list *p4v1.DigestList) ([]MailFlow, error) {
-	if list.GetDigestId() != mailFlowDigest {
-		return nil, fmt.Errorf("%w: digest %#x", ErrForeign, list.GetDigestId())
+// ReadMailFlow reads one mail flow, whose members are big-endian numbers. It returns ErrForeign for one that is not this program's.
+func ReadMailFlow(members [][]byte) (MailFlow, error) {
+	if len(members) != len(mailFlowMembers) {
+		return MailFlow{}, fmt.Errorf("%w: a mail flow of %d members, want %d", ErrForeign, len(members), len(mailFlowMembers))
 	}
-	flows := make([]MailFlow, 0, len(list.GetData()))
-	for _, data := range list.GetData() {
-		members := data.GetStruct().GetMembers()
-		if len(members) != len(mailFlowMembers) {
-			return nil, fmt.Errorf("%w: a mail flow of %d members, want %d", ErrForeign, len(members), len(mailFlowMembers))
-		}
-		number := func(i int) uint64 { return toUint(members[i].GetBitstring()) }
-		flows = append(flows, MailFlow{
-			Line: LineIndex(number(0)), Leg: Leg(number(1)), Service: Service(number(2)), Rule: RuleID(number(3)),
-			Action: VerdictAction(number(4)), SYNACK: number(5) == 1,
-			Subscriber: flowAddr(members[8].GetBitstring(), number(6)), Remote: flowAddr(members[9].GetBitstring(), number(7)),
-		})
-	}
-	return flows, nil
+	number := func(i int) uint64 { return toUint(members[i]) }
+	return MailFlow{
+		Line:       LineIndex(number(mailFlowLineMember)),
+		Leg:        Leg(number(mailFlowLegMember)),
+		Service:    Service(number(mailFlowServiceMember)),
+		Rule:       RuleID(number(mailFlowRuleMember)),
+		Action:     VerdictAction(number(mailFlowVerdictMember)),
+		SYNACK:     number(mailFlowSynAckMember) == 1,
+		Subscriber: flowAddr(members[mailFlowSubscriberMember], number(mailFlowSubscriberFamilyMember)),
+		Remote:     flowAddr(members[mailFlowRemoteMember], number(mailFlowRemoteFamilyMember)),
+	}, nil
 }
 
 // flowAddr reads an address of 128 bits by its family, as p4src/define.p4 numbers it; an unknown family has no address.
 func flowAddr(b []byte, family uint64) netip.Addr {
 	switch family {
 	case 1:
-		return addr(b, 32)
+		var a [4]byte
+		if fits(a[:], b) {
+			return netip.AddrFrom4(a)
+		}
 	case 2:
-		return addr(b, 128)
+		var a [16]byte
+		if fits(a[:], b) {
+			return netip.AddrFrom16(a)
+		}
 	}
 	return netip.Addr{}
 }

@@ -1,7 +1,5 @@
 package pipeline
 
-import p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-
 // An Outcome is what became of a line's mail segment, as the data plane counts them for each line.
 type Outcome uint8
 
@@ -16,9 +14,7 @@ const (
 // outcomeBits is how many low bits of the index of the counter line_mail are the outcome; the bits above are the line.
 const outcomeBits = 2
 
-// LineMailRead is the request for the counter of one line and outcome.
-func LineMailRead(line LineIndex, outcome Outcome) *p4v1.Entity {
-	return &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{
-		CounterId: lineMailCounter, Index: &p4v1.Index{Index: int64(line)<<outcomeBits | int64(outcome)},
-	}}}
+// LineMailCell is the cell of a line and outcome in the counter line_mail, which has the P4Runtime id counter.
+func LineMailCell(line LineIndex, outcome Outcome) (counter uint32, index int64) {
+	return lineMailCounter, int64(line)<<outcomeBits | int64(outcome)
 }

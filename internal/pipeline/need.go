@@ -2,10 +2,10 @@ package pipeline
 
 import "net/netip"
 
-// Need is how many entries a state has in each table that may hold many, by the table's name. It counts what is in the state and makes no
+// Need is how many entries a state has in each table that may hold many, by table. It counts what is in the state and makes no
 // entries: of a state that does not fit there may be many.
-func (s *State) Need() map[string]int64 {
-	need := make(map[uint32]int64)
+func (s *State) Need() map[Table]int64 {
+	var need [lastTable + 1]int64
 	need[portRoleTable] += int64(len(s.Ports))
 	need[connectionLimitTable] += int64(len(s.Limits))
 	need[bridgeTable] += int64(len(s.Bridge))
@@ -27,6 +27,7 @@ func (s *State) Need() map[string]int64 {
 		need[byFamily(p, subscriberV4Table, subscriberV6Table)]++
 	}
 	need[serviceTable] += int64(len(s.Services))
+	need[sourceCheckTable] += int64(len(s.SourceChecks))
 	if s.Shared != nil {
 		shared := &s.Shared.State
 		for p := range shared.Remotes {
@@ -44,17 +45,22 @@ func (s *State) Need() map[string]int64 {
 				need[serviceTable]++
 			}
 		}
-	}
-	names := make(map[string]int64, len(need))
-	for _, t := range schema {
-		if n := need[t.id]; n > 0 {
-			names[t.name] = n
+		for group := range shared.SourceChecks {
+			if _, own := s.SourceChecks[group]; !own {
+				need[sourceCheckTable]++
+			}
 		}
 	}
-	return names
+	all := make(map[Table]int64)
+	for t, n := range need {
+		if n > 0 {
+			all[Table(t)] = n
+		}
+	}
+	return all
 }
 
-func byFamily(p netip.Prefix, v4, v6 uint32) uint32 {
+func byFamily(p netip.Prefix, v4, v6 Table) Table {
 	if p.Addr().Is4() {
 		return v4
 	}

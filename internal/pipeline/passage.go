@@ -25,9 +25,9 @@ func (p *Passage) Applied(table, action string, key, param func(name string) uin
 	case "verdict":
 		p.Leg, p.Service = Leg(key("leg")), Service(key("service"))
 		p.Remote, p.Subscriber = Class(key("remote_class")), Class(key("subscriber_class"))
-		for verdict, id := range verdictActions {
-			if a, ok := actionByID(id); ok && a.name == ran {
-				p.Action = verdict
+		for _, m := range verdictMeanings {
+			if actions[m.action].name == ran {
+				p.Action = m.verdict
 			}
 		}
 	}

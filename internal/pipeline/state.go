@@ -1,8 +1,8 @@
 // Package pipeline is the typed Go view of p4src/op25b.p4, and the only package that knows the name or the id of a table, a key, an
 // action or a counter of it.
 //
-// It turns a State, what a switch should hold, into P4Runtime entities and back. It does not decide what a switch should hold (policy
-// does), nor in which order to write it (reconcile), nor how (p4rt).
+// It turns a State, what a switch should hold, into entries, and says what an entry means. It does not decide what a switch should hold
+// (policy does), nor in which order to write it (reconcile), nor how (p4rt).
 package pipeline
 
 import (
@@ -82,6 +82,8 @@ const (
 	Drop    VerdictAction = 3
 	Limit   VerdictAction = 4 // new connections pass at the line's rate
 	Reject  VerdictAction = 5 // a drop that tells the subscriber: ICMP, administratively prohibited
+
+	LastVerdict = Reject
 )
 
 // A LineKey says by what a line is known on its switch. A line without Session is every frame of its port and VLANs, in a PPPoE session
@@ -237,15 +239,15 @@ type Shared struct {
 	all  []Entry
 	err  error
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards verdicts
 	verdicts map[*Contract]error
-	expected *Known // nil until it is asked for
 }
 
 func (s *Shared) entries() ([]Entry, error) {
 	s.once.Do(func() {
-		b := &builder{}
-		b.state(&State{Services: s.State.Services, Remotes: s.State.Remotes, Subscribers: s.State.Subscribers, SourceChecks: s.State.SourceChecks})
+		common := &State{Services: s.State.Services, Remotes: s.State.Remotes, Subscribers: s.State.Subscribers, SourceChecks: s.State.SourceChecks}
+		b := &builder{entries: make([]Entry, 0, common.size())}
+		b.state(common)
 		s.all, s.err = b.done()
 	})
 	return s.all, s.err
@@ -268,14 +270,4 @@ func (s *Shared) allowed(c *Contract) ([]Entry, error) {
 		s.verdicts[c] = err
 	}
 	return all, err
-}
-
-func (s *Shared) known() *Known {
-	all, err := s.entries()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil && s.expected == nil {
-		s.expected = newKnown(all)
-	}
-	return s.expected
 }

@@ -11,15 +11,15 @@ import (
 
 // A standing is what packets meet in a switch: its entries without the rule sets that are not in force.
 type standing struct {
-	fixed   map[string]pipeline.Entry // by key
-	rules   map[string]pipeline.Entry // by key without the epoch
+	fixed   map[pipeline.Key]pipeline.Entry // by key
+	rules   map[pipeline.Key]pipeline.Entry // by key without the epoch
 	epoch   pipeline.Epoch
 	running pipeline.Entry // that has epoch, and the drain
 }
 
 // standingOf sorts everything read from a switch.
 func standingOf(entries []pipeline.Entry) standing {
-	s := standing{fixed: make(map[string]pipeline.Entry, len(entries)), rules: make(map[string]pipeline.Entry), running: pipeline.EpochEntry(0, false)}
+	s := standing{fixed: make(map[pipeline.Key]pipeline.Entry, len(entries)), rules: make(map[pipeline.Key]pipeline.Entry), running: pipeline.EpochEntry(0, false)}
 	for _, e := range entries {
 		if epoch, ok := e.IsRunningEpoch(); ok {
 			s.epoch, s.running = epoch, e
@@ -83,7 +83,7 @@ type difference struct {
 }
 
 // compare says what is in b and not in a, and so on. Entries that keep speaks for are not missed in b; keep may be nil. A default action is
-// never added nor removed, only changed; Old is without Entity if a switch did not tell it.
+// never added nor removed, only changed; Old is zero if a switch did not report it.
 func compare(a, b standing, keep func(pipeline.Entry) bool) difference {
 	var d difference
 	d.compare(a.fixed, b.fixed, keep)
@@ -98,7 +98,7 @@ func compare(a, b standing, keep func(pipeline.Entry) bool) difference {
 		d.changed = append(d.changed, reconcile.Change{Old: pipeline.EpochEntry(b.epoch, was), New: pipeline.EpochEntry(b.epoch, is)})
 	}
 	byPlace := func(x, y pipeline.Entry) int {
-		return cmp.Or(cmp.Compare(x.Rank(), y.Rank()), cmp.Compare(x.Key, y.Key))
+		return x.Key.Compare(y.Key)
 	}
 	slices.SortFunc(d.added, byPlace)
 	slices.SortFunc(d.removed, byPlace)
@@ -106,7 +106,7 @@ func compare(a, b standing, keep func(pipeline.Entry) bool) difference {
 	return d
 }
 
-func (d *difference) compare(a, b map[string]pipeline.Entry, keep func(pipeline.Entry) bool) {
+func (d *difference) compare(a, b map[pipeline.Key]pipeline.Entry, keep func(pipeline.Entry) bool) {
 	for key, is := range b {
 		switch was, there := a[key]; {
 		case there && was.Value != is.Value:
@@ -140,7 +140,7 @@ func (d difference) message(most int) *op25bv1.Difference {
 	}
 	for _, c := range d.changed[:min(most, len(d.changed))] {
 		old := ""
-		if c.Old.Entity != nil {
+		if !c.Old.IsZero() {
 			old = c.Old.String()
 		}
 		all = append(all, placed{c.New.Rank(), 1, &op25bv1.EntryChange{Kind: Changed, Table: c.New.Table(), Old: old, New: c.New.String()}})

@@ -225,7 +225,7 @@ func (w *world) stray(in *intent.Intent, name string) {
 		w.t.Fatal(err)
 	}
 	first := func(entries []pipeline.Entry) *p4v1.Entity {
-		return entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })].Entity
+		return p4rt.Entity(entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })])
 	}
 	w.write(in, name, &p4v1.Update{Type: p4v1.Update_INSERT, Entity: first(foreign)}, &p4v1.Update{Type: p4v1.Update_DELETE, Entity: first(mine)})
 }

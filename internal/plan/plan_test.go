@@ -109,10 +109,10 @@ func TestDrift(t *testing.T) {
 	changed := pick("remote_v4").WithNumber(77)
 	w.write(
 		one, "edge-1",
-		&p4v1.Update{Type: p4v1.Update_DELETE, Entity: pick("subscriber_v4").Entity},
-		&p4v1.Update{Type: p4v1.Update_MODIFY, Entity: changed.Entity},
-		&p4v1.Update{Type: p4v1.Update_INSERT, Entity: stray.Entity},
-		&p4v1.Update{Type: p4v1.Update_MODIFY, Entity: pipeline.EpochEntry(epoch, true).Entity},
+		&p4v1.Update{Type: p4v1.Update_DELETE, Entity: p4rt.Entity(pick("subscriber_v4"))},
+		&p4v1.Update{Type: p4v1.Update_MODIFY, Entity: p4rt.Entity(changed)},
+		&p4v1.Update{Type: p4v1.Update_INSERT, Entity: p4rt.Entity(stray)},
+		&p4v1.Update{Type: p4v1.Update_MODIFY, Entity: p4rt.Entity(pipeline.EpochEntry(epoch, true))},
 	)
 	made := w.make(one, one)
 	s := onlySwitch(t, made)
@@ -163,7 +163,7 @@ func relay(t testing.TB, prefix string) *p4v1.Entity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })].Entity
+	return p4rt.Entity(entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })])
 }
 
 func readAll(t testing.TB, w *world, in *intent.Intent) []pipeline.Entry {

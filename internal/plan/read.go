@@ -2,10 +2,7 @@ package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
-
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -18,8 +15,7 @@ import (
 type Reader interface {
 	// PipelineCookie returns the name of the program that the switch runs; ok is false if it runs none.
 	PipelineCookie(ctx context.Context) (cookie uint64, ok bool, err error)
-	// ReadEncoded gives fn everything that the requests match, each entity in its encoding, valid until fn returns.
-	ReadEncoded(ctx context.Context, fn func(entity []byte) error, requests ...*p4v1.Entity) error
+	reconcile.Reader
 	Close() error
 }
 
@@ -71,20 +67,9 @@ func (p *Planner) read(ctx context.Context, sw *policy.Switch) found {
 		return found{standing: Other, reason: fmt.Sprintf(
 			"it runs the program with cookie %#x, and op25b's is %#x: it will be replaced, together with all entries", cookie, p.program.Cookie())}
 	}
-	entries, err := reconcile.Read(ctx, readOnly{r})
+	entries, err := reconcile.Read(ctx, r)
 	if err != nil {
 		return unreachable(err)
 	}
 	return found{standing: Read, entries: entries}
 }
-
-// readOnly is a Reader where reconcile wants a switch that could be written to.
-type readOnly struct{ Reader }
-
-var _ reconcile.Switch = readOnly{}
-
-// errReadOnly cannot come: nothing here writes.
-var errReadOnly = errors.New("a plan writes to no switch")
-
-// Write refuses.
-func (readOnly) Write(context.Context, []*p4v1.Update) error { return errReadOnly }

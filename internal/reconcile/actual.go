@@ -10,21 +10,19 @@ import (
 // actual is the content of a switch, sorted for Make.
 type actual struct {
 	have         []pipeline.Entry
-	byKey        map[string]int   // in have
 	fixed        []pipeline.Entry // all but rules and the running epoch
 	running      pipeline.Epoch
-	runningEntry pipeline.Entry                       // that holds it
-	rules        map[pipeline.Epoch][]pipeline.Entry  // of each epoch
-	sets         map[pipeline.Epoch]map[string]string // the same, RuleKey to value
+	runningEntry pipeline.Entry                                     // that holds it
+	rules        map[pipeline.Epoch][]pipeline.Entry                // of each epoch
+	sets         map[pipeline.Epoch]map[pipeline.Key]pipeline.Value // the same, RuleKey to value
 }
 
 func split(have []pipeline.Entry) *actual {
 	a := &actual{
-		have: have, byKey: make(map[string]int, len(have)), fixed: make([]pipeline.Entry, 0, len(have)), runningEntry: pipeline.EpochEntry(0, false),
-		rules: map[pipeline.Epoch][]pipeline.Entry{}, sets: map[pipeline.Epoch]map[string]string{},
+		have: have, fixed: make([]pipeline.Entry, 0, len(have)), runningEntry: pipeline.EpochEntry(0, false),
+		rules: map[pipeline.Epoch][]pipeline.Entry{}, sets: map[pipeline.Epoch]map[pipeline.Key]pipeline.Value{},
 	}
-	for i, e := range have {
-		a.byKey[e.Key] = i
+	for _, e := range have {
 		if in, ok := e.IsRunningEpoch(); ok {
 			a.running, a.runningEntry = in, e
 			continue
@@ -35,20 +33,12 @@ func split(have []pipeline.Entry) *actual {
 			continue
 		}
 		if a.sets[in] == nil {
-			a.sets[in] = map[string]string{}
+			a.sets[in] = map[pipeline.Key]pipeline.Value{}
 		}
 		a.rules[in] = append(a.rules[in], e)
 		a.sets[in][e.RuleKey()] = e.Value
 	}
 	return a
-}
-
-// find returns the entry with a key.
-func (a *actual) find(key string) (e pipeline.Entry, ok bool) {
-	if i, ok := a.byKey[key]; ok {
-		return a.have[i], true
-	}
-	return e, false
 }
 
 // epochOf returns the epoch that holds just these rules: the running one rather than another.

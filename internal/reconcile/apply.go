@@ -5,19 +5,27 @@ import (
 	"errors"
 	"fmt"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
 
-// A Switch is what Apply needs of a session.
-type Switch interface {
-	// ReadEncoded gives fn everything that the requests match, each entity in its encoding, valid until fn returns.
-	ReadEncoded(ctx context.Context, fn func(entity []byte) error, requests ...*p4v1.Entity) error
-	// Write sends updates in order, in as many batches as it likes. Its error may be a *p4rt.WriteError, which accounts for every update.
-	Write(ctx context.Context, updates []*p4v1.Update) error
+// A Reader reads one switch; a *p4rt.Reader is one.
+type Reader interface {
+	// ReadEntries gives fn every entry that the tables hold.
+	ReadEntries(ctx context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error
 }
+
+// A Switch can be written to as well; a *p4rt.Session is one.
+type Switch interface {
+	Reader
+	// WriteEntries sends updates in order, in as many batches as it likes. Its error may be a *p4rt.WriteError, which accounts for every update.
+	WriteEntries(ctx context.Context, updates []pipeline.Update) error
+}
+
+var (
+	_ Reader = (*p4rt.Reader)(nil)
+	_ Switch = (*p4rt.Session)(nil)
+)
 
 // maxRounds is how often Apply reads the switch and plans anew: once for what it found, once for what it got wrong or another hand did
 // meanwhile, and once more.
@@ -35,9 +43,8 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 	}
 	var first *Plan
 	var failed error
-	expected := want.KnownAlready()
 	for range maxRounds {
-		have, err := readExpecting(ctx, sw, expected, len(t.fixed)+len(t.rules))
+		have, err := t.read(ctx, sw)
 		if err != nil {
 			return first, nil, err
 		}
@@ -49,7 +56,6 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 			first = plan
 		}
 		if len(plan.Steps) == 0 {
-			want.Known() // for the next switch, which is likely to have it too
 			return first, remember(now), nil
 		}
 		if opts.Planned != nil {
@@ -58,9 +64,8 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 		if failed = carryOut(ctx, sw, plan, opts.Progress); failed != nil && !worthAnotherRound(failed) {
 			return first, nil, failed
 		}
-		expected = want.Known()
 	}
-	have, err := readExpecting(ctx, sw, expected, len(t.fixed)+len(t.rules))
+	have, err := t.read(ctx, sw)
 	if err != nil {
 		return first, nil, err
 	}
@@ -108,22 +113,24 @@ type Progress struct {
 }
 
 // Read reads all that a State can hold, table by table.
-func Read(ctx context.Context, sw Switch) ([]pipeline.Entry, error) {
-	return readExpecting(ctx, sw, nil, 0)
+func Read(ctx context.Context, sw Reader) ([]pipeline.Entry, error) {
+	return readTables(ctx, sw, pipeline.TablesByRank(), 0)
 }
 
-// readExpecting is Read where entries that are known may be there, and about so many in all.
-func readExpecting(ctx context.Context, sw Switch, known *pipeline.Known, size int) ([]pipeline.Entry, error) {
-	have := make([]pipeline.Entry, 0, size)
-	for _, request := range pipeline.Reads() {
-		err := sw.ReadEncoded(ctx, func(entity []byte) error {
-			e, err := known.Decode(entity)
-			have = append(have, e)
-			return err
-		}, request)
-		if err != nil {
-			return nil, fmt.Errorf("read %v: %w", request, err)
-		}
+// read is Read of a switch that is likely to hold as many entries as the target.
+func (t *target) read(ctx context.Context, sw Reader) ([]pipeline.Entry, error) {
+	return readTables(ctx, sw, pipeline.TablesByRank(), len(t.fixed)+len(t.rules))
+}
+
+// readTables reads tables that hold about so many entries.
+func readTables(ctx context.Context, sw Reader, tables []pipeline.Table, about int) ([]pipeline.Entry, error) {
+	have := make([]pipeline.Entry, 0, about)
+	err := sw.ReadEntries(ctx, tables, func(e pipeline.Entry) error {
+		have = append(have, e)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return have, nil
 }

@@ -3,8 +3,6 @@ package reconcile
 import (
 	"fmt"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-
 	"op25b/internal/pipeline"
 )
 
@@ -15,42 +13,34 @@ type Fill struct {
 }
 
 // fits follows the steps and says whether every table has room at every moment; count is the entries of each table at the end.
-func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[string]int64, err error) {
-	count = map[string]int64{}
-	ranks := map[int]int64{}
-	rank, run := -1, int64(0) // a switch is read table by table
-	for _, e := range have {
-		if e.IsDefault() {
+func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[pipeline.Table]int64, err error) {
+	count = map[pipeline.Table]int64{}
+	table, run := pipeline.Table(0), int64(0) // a switch is read table by table
+	for i := range have {
+		if have[i].IsDefault() {
 			continue
 		}
-		if e.Rank() != rank {
-			ranks[rank] += run
-			rank, run = e.Rank(), 0
+		if of := have[i].Key.Table(); of != table {
+			count[table] += run
+			table, run = of, 0
 		}
 		run++
 	}
-	ranks[rank] += run
-	for i, table := range pipeline.TablesByRank() {
-		if ranks[i] > 0 {
-			count[table] = ranks[i]
-		}
-	}
-	peak := map[string]int64{}
+	count[table] += run
+	peak := map[pipeline.Table]int64{}
 	for _, s := range steps {
-		step := map[uint32]int64{} // by the table's id; of one step all updates are of one kind
-		last := map[uint32]*p4v1.Update{}
+		step := map[pipeline.Table]int64{}
+		kinds := map[pipeline.Table]pipeline.Kind{} // of one step all updates of a table are of one kind
 		for _, u := range s.Updates {
-			id := u.GetEntity().GetTableEntry().GetTableId()
-			step[id]++
-			last[id] = u
+			step[u.Entry.Key.Table()]++
+			kinds[u.Entry.Key.Table()] = u.Kind
 		}
-		for id, n := range step {
-			table := pipeline.TableOf(last[id].GetEntity())
-			switch last[id].GetType() {
-			case p4v1.Update_INSERT:
+		for table, n := range step {
+			switch kinds[table] {
+			case pipeline.Insert:
 				count[table] += n
 				peak[table] = max(peak[table], count[table])
-			case p4v1.Update_DELETE:
+			case pipeline.Delete:
 				count[table] -= n
 			}
 		}
@@ -76,11 +66,11 @@ func Room(want *pipeline.State, contract *pipeline.Contract) error {
 }
 
 // fills are the tables that have a size, in the order of their rank.
-func fills(count map[string]int64, contract *pipeline.Contract) []Fill {
+func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 	var all []Fill
 	for _, table := range pipeline.Tables() {
 		if size, ok := contract.Size(table); ok && size > 0 {
-			all = append(all, Fill{table, count[table], size})
+			all = append(all, Fill{table.String(), count[table], size})
 		}
 	}
 	return all

@@ -10,9 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -21,7 +19,7 @@ import (
 // A stub is a switch in memory that says of each update what came of it, as a session does.
 type stub struct {
 	memory
-	writes   [][]*p4v1.Update
+	writes   [][]pipeline.Update
 	meddle   func(*stub) // before each write, once
 	room     int         // entries that it takes in all; 0 is any number
 	full     codes.Code  // what it says when it is full
@@ -30,25 +28,19 @@ type stub struct {
 	released error       // what every write is answered with
 }
 
-func (s *stub) ReadEncoded(_ context.Context, fn func([]byte) error, requests ...*p4v1.Entity) error {
+func (s *stub) ReadEntries(_ context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error {
 	for _, e := range s.memory {
-		same := e.Entity.GetTableEntry().GetTableId() == requests[0].GetTableEntry().GetTableId()
-		isGroup := e.Entity.GetPacketReplicationEngineEntry() != nil
-		if wantsGroup := requests[0].GetPacketReplicationEngineEntry() != nil; !same || isGroup != wantsGroup {
+		if !slices.Contains(tables, e.Key.Table()) {
 			continue
 		}
-		encoded, err := proto.Marshal(e.Entity)
-		if err == nil {
-			err = fn(encoded)
-		}
-		if err != nil {
+		if err := fn(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *stub) Write(_ context.Context, updates []*p4v1.Update) error {
+func (s *stub) WriteEntries(_ context.Context, updates []pipeline.Update) error {
 	s.writes = append(s.writes, updates)
 	if s.released != nil {
 		return s.released
@@ -63,22 +55,22 @@ func (s *stub) Write(_ context.Context, updates []*p4v1.Update) error {
 	told := &p4rt.WriteError{Total: len(updates)}
 	for i, u := range updates {
 		code := codes.OK
-		e, _ := pipeline.FromEntity(u.GetEntity())
+		e := *u.Entry
 		_, exists := s.memory[e.Key]
 		switch {
-		case u.GetType() == p4v1.Update_INSERT && exists:
+		case u.Kind == pipeline.Insert && exists:
 			code = codes.AlreadyExists
-		case u.GetType() != p4v1.Update_INSERT && !exists:
+		case u.Kind != pipeline.Insert && !exists:
 			code = codes.NotFound
-		case u.GetType() == p4v1.Update_INSERT && s.room > 0 && len(s.memory) >= s.room:
+		case u.Kind == pipeline.Insert && s.room > 0 && len(s.memory) >= s.room:
 			code = s.full
-		case u.GetType() == p4v1.Update_DELETE:
+		case u.Kind == pipeline.Delete:
 			delete(s.memory, e.Key)
 		default:
 			s.memory[e.Key] = e
 		}
 		if code != codes.OK {
-			told.Failed = append(told.Failed, p4rt.UpdateError{Index: i, Update: u, Code: code})
+			told.Failed = append(told.Failed, p4rt.UpdateError{Index: i, Code: code})
 		}
 	}
 	if s.unclear {
@@ -235,7 +227,7 @@ func TestPutInForce(t *testing.T) {
 		if ok, err := memory.PutInForce(t.Context(), sw, print(rules), false); err != nil || !ok {
 			t.Fatalf("PutInForce says %v, %v", ok, err)
 		}
-		if len(sw.writes) != 1 || len(sw.writes[0]) != 1 || sw.writes[0][0].GetType() != p4v1.Update_MODIFY {
+		if len(sw.writes) != 1 || len(sw.writes[0]) != 1 || sw.writes[0][0].Kind != pipeline.Modify {
 			t.Errorf("%d writes, want one MODIFY", len(sw.writes))
 		}
 		next := *want

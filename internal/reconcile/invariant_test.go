@@ -173,9 +173,8 @@ func checkChange(t *rapid.T, verdict bool) {
 				now := judge(sw)
 				for _, p := range agreed {
 					if now.passes(p) != verdict {
-						e, _ := pipeline.FromEntity(u.GetEntity())
 						t.Log(story(before, target, plan))
-						t.Fatalf("after %v %v in %q: %+v passes=%v, old and new state say %v", u.GetType(), e, s.Why, p, !verdict, verdict)
+						t.Fatalf("after %v %v in %q: %+v passes=%v, old and new state say %v", u.Kind, u.Entry, s.Why, p, !verdict, verdict)
 					}
 				}
 			}
@@ -190,7 +189,7 @@ func checkChange(t *rapid.T, verdict bool) {
 }
 
 // agree are the packets that the entries judge so.
-func agree(entries map[string]pipeline.Entry, packets []packet, verdict bool) []packet {
+func agree(entries map[pipeline.Key]pipeline.Entry, packets []packet, verdict bool) []packet {
 	j := judge(entries)
 	var same []packet
 	for _, p := range packets {
@@ -296,8 +295,7 @@ func story(before, target memory, plan *Plan) string {
 	for _, s := range plan.Steps {
 		text += s.Why + "\n"
 		for _, u := range s.Updates {
-			e, _ := pipeline.FromEntity(u.GetEntity())
-			text += fmt.Sprintf("  %v %v\n", u.GetType(), e)
+			text += fmt.Sprintf("  %v %v\n", u.Kind, u.Entry)
 		}
 	}
 	return text

@@ -17,7 +17,7 @@ type packet struct {
 
 // judgement reads packets by the entries of a switch, in plain Go: what op25b_filter.p4 does with a SYN from a line.
 type judgement struct {
-	entries  map[string]pipeline.Entry
+	entries  map[pipeline.Key]pipeline.Entry
 	lines    map[pipeline.LineKey]pipeline.Entry
 	services map[uint16]uint8
 	classes  map[pipeline.Dimension]map[netip.Prefix]pipeline.Entry
@@ -26,7 +26,7 @@ type judgement struct {
 	rules    []pipeline.Entry
 }
 
-func judge(entries map[string]pipeline.Entry) *judgement {
+func judge(entries map[pipeline.Key]pipeline.Entry) *judgement {
 	j := &judgement{
 		entries: entries, lines: map[pipeline.LineKey]pipeline.Entry{}, services: map[uint16]uint8{},
 		classes: map[pipeline.Dimension]map[netip.Prefix]pipeline.Entry{pipeline.ByRemote: {}, pipeline.BySubscriber: {}},
@@ -64,7 +64,7 @@ func judge(entries map[string]pipeline.Entry) *judgement {
 
 // words reads the text of an entry, as a person would: "port=2" is 2 under "port". A mask behind a number is left out.
 func words(e pipeline.Entry) map[string]int {
-	if known, ok := texts[e.Key+e.Value]; ok {
+	if known, ok := texts[place{e.Key, e.Value}]; ok {
 		return known
 	}
 	w := map[string]int{}
@@ -74,12 +74,18 @@ func words(e pipeline.Entry) map[string]int {
 			w[name], _ = strconv.Atoi(value)
 		}
 	}
-	texts[e.Key+e.Value] = w
+	texts[place{e.Key, e.Value}] = w
 	return w
 }
 
 // texts are the texts that words has read: they are the same again and again.
-var texts = map[string]map[string]int{}
+var texts = map[place]map[string]int{}
+
+// A place is a key and what is there.
+type place struct {
+	key   pipeline.Key
+	value pipeline.Value
+}
 
 func (j *judgement) class(d pipeline.Dimension, a netip.Addr) (pipeline.Entry, uint8) {
 	var best pipeline.Entry

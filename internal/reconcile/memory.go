@@ -8,8 +8,6 @@ import (
 	"maps"
 	"slices"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-
 	"op25b/internal/pipeline"
 )
 
@@ -17,7 +15,7 @@ import (
 // switch again. It is a few bytes an epoch. It holds for as long as nobody else writes to the switch.
 type Memory struct {
 	running pipeline.Epoch
-	value   string // of the entry that holds the running epoch
+	value   pipeline.Value // of the entry that holds the running epoch
 	sets    map[pipeline.Epoch]Fingerprint
 }
 
@@ -34,14 +32,13 @@ func FingerprintOf(verdicts map[pipeline.VerdictKey]pipeline.Verdict) (Fingerpri
 }
 
 func fingerprint(rules []pipeline.Entry) Fingerprint {
-	texts := make([]string, len(rules))
-	for i, r := range rules {
-		texts[i] = r.RuleKey() + r.Value
-	}
-	slices.Sort(texts)
+	sorted := slices.SortedFunc(slices.Values(rules), func(a, b pipeline.Entry) int { return a.RuleKey().Compare(b.RuleKey()) })
 	h := sha256.New()
-	for _, t := range texts {
-		h.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(t))), t...))
+	var b []byte
+	for _, r := range sorted {
+		b = r.InEpoch(anyEpoch).AppendBinary(b[:0])
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
+		h.Write(b)
 	}
 	return Fingerprint(h.Sum(nil))
 }
@@ -55,17 +52,10 @@ func remember(now *actual) *Memory {
 }
 
 // Recall reads the rule sets of a switch, and nothing else of it.
-func Recall(ctx context.Context, sw Switch) (*Memory, error) {
-	var have []pipeline.Entry
-	for _, request := range pipeline.RuleReads() {
-		err := sw.ReadEncoded(ctx, func(entity []byte) error {
-			e, err := (*pipeline.Known)(nil).Decode(entity)
-			have = append(have, e)
-			return err
-		}, request)
-		if err != nil {
-			return nil, fmt.Errorf("read %v: %w", request, err)
-		}
+func Recall(ctx context.Context, sw Reader) (*Memory, error) {
+	have, err := readTables(ctx, sw, pipeline.RuleTables(), 0)
+	if err != nil {
+		return nil, err
 	}
 	return remember(split(have)), nil
 }
@@ -88,8 +78,7 @@ func (m *Memory) PutInForce(ctx context.Context, sw Switch, rules Fingerprint, s
 			continue
 		}
 		entry := pipeline.EpochEntry(e, synOnly)
-		update := &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: entry.Entity}
-		if err := sw.Write(ctx, []*p4v1.Update{update}); err != nil {
+		if err := sw.WriteEntries(ctx, []pipeline.Update{{Kind: pipeline.Modify, Entry: &entry}}); err != nil {
 			return false, fmt.Errorf("put epoch %d in force in place of %d: %w", e, m.running, err)
 		}
 		m.running, m.value = e, entry.Value

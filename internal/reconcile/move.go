@@ -97,27 +97,33 @@ func moves(added, removed []pipeline.Entry, changed []Change, before, after []pi
 // numbers says what the rules of one set make of each number.
 type numbers struct {
 	rules []pipeline.Entry
-	named [pipeline.Dimensions]map[uint8][]string // what rules say that name a number, but for the number
-	top   int32                                   // the highest priority of a rule that does not let everything pass
-	check map[uint8]string                        // the source check of each line group that has one
+	named [pipeline.Dimensions]map[uint8][]says // what rules say that name a number, but for the number
+	top   int32                                 // the highest priority of a rule that does not let everything pass
+	check map[uint8]pipeline.Value              // the source check of each line group that has one
+}
+
+// says is what a rule says of a number that it names.
+type says struct {
+	where pipeline.Key // what it matches beside the number
+	does  pipeline.Value
 }
 
 func read(rules, fixed []pipeline.Entry) *numbers {
-	n := &numbers{rules: rules, check: map[uint8]string{}}
+	n := &numbers{rules: rules, check: map[uint8]pipeline.Value{}}
 	for _, e := range fixed {
 		if is, _ := e.IsSourceCheck(); is {
 			n.check[uint8(e.CheckedGroup())] = e.Value
 		}
 	}
 	for d := range pipeline.Dimensions {
-		n.named[d] = map[uint8][]string{}
+		n.named[d] = map[uint8][]says{}
 		for _, r := range rules {
 			if number, ok := r.Names(d); ok {
-				n.named[d][number] = append(n.named[d][number], r.Naming(d, 0).RuleKey()+r.Value)
+				n.named[d][number] = append(n.named[d][number], says{r.Naming(d, 0).RuleKey(), r.Value})
 			}
 		}
-		for _, says := range n.named[d] {
-			slices.Sort(says)
+		for _, all := range n.named[d] {
+			slices.SortFunc(all, func(a, b says) int { return a.where.Compare(b.where) })
 		}
 	}
 	for _, r := range rules {
@@ -138,8 +144,8 @@ func (n *numbers) unnamed(d pipeline.Dimension, a uint8) bool { return len(n.nam
 
 // permits returns what the rules that name a number match beside it, if these let everything pass, stand above all that do not, and name no
 // number of a dimension other than the service; ok is false otherwise, or if there are none.
-func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[string]bool, ok bool) {
-	matches = map[string]bool{}
+func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.Key]bool, ok bool) {
+	matches = map[pipeline.Key]bool{}
 	for _, r := range n.rules {
 		if number, named := r.Names(d); !named || number != a {
 			continue

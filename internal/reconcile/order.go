@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-
 	"op25b/internal/pipeline"
 )
 
@@ -107,44 +105,44 @@ func (m *maker) order() {
 		stale = m.stale()
 	}
 
-	m.step("remove rule sets that are not in force", p4v1.Update_DELETE, stale)
-	m.step(fmt.Sprintf("prepare the rules of epoch %d for the change", m.now.running), p4v1.Update_INSERT, oldAliases)
-	m.step("add lines' own addresses", p4v1.Update_INSERT, m.sources.addEarly)
-	m.step("remove lines' own addresses", p4v1.Update_DELETE, m.sources.removeEarly)
-	m.step("begin source checks of lines that change their group", p4v1.Update_INSERT, aliasChecks)
+	m.step("remove rule sets that are not in force", pipeline.Delete, stale)
+	m.step(fmt.Sprintf("prepare the rules of epoch %d for the change", m.now.running), pipeline.Insert, oldAliases)
+	m.step("add lines' own addresses", pipeline.Insert, m.sources.addEarly)
+	m.step("remove lines' own addresses", pipeline.Delete, m.sources.removeEarly)
+	m.step("begin source checks of lines that change their group", pipeline.Insert, aliasChecks)
 	lines, others := at[early].split(isLine)
 	m.batch(lines, before)
-	m.step("begin source checks", p4v1.Update_INSERT, inChecks.insert)
-	m.step("make source checks drop", p4v1.Update_MODIFY, inChecks.modify)
+	m.step("begin source checks", pipeline.Insert, inChecks.insert)
+	m.step("make source checks drop", pipeline.Modify, inChecks.modify)
 	m.batch(others, before)
 	m.batch(&at[middle], "")
-	m.step("stop looking at ports", p4v1.Update_DELETE, noService)
+	m.step("stop looking at ports", pipeline.Delete, noService)
 	if m.fresh {
-		m.step(fmt.Sprintf("write the rule set of epoch %d", m.epoch), p4v1.Update_INSERT, under(m.epoch, m.rules))
+		m.step(fmt.Sprintf("write the rule set of epoch %d", m.epoch), pipeline.Insert, under(m.epoch, m.rules))
 	}
-	m.step(fmt.Sprintf("prepare the rules of epoch %d for the change", m.epoch), p4v1.Update_INSERT, newAliases)
+	m.step(fmt.Sprintf("prepare the rules of epoch %d for the change", m.epoch), pipeline.Insert, newAliases)
 	if running := pipeline.EpochEntry(m.epoch, m.synOnly); running.Value != m.now.runningEntry.Value {
 		why := fmt.Sprintf("put epoch %d in force in place of %d", m.epoch, m.now.running)
 		if !m.flip {
 			why = fmt.Sprintf("change how epoch %d is in force", m.epoch)
 		}
-		m.step(why, p4v1.Update_MODIFY, []pipeline.Entry{running})
+		m.step(why, pipeline.Modify, []pipeline.Entry{running})
 		m.changed = append(m.changed, Change{m.now.runningEntry, running})
 	}
-	m.step("begin to look at ports", p4v1.Update_INSERT, newService)
+	m.step("begin to look at ports", pipeline.Insert, newService)
 	lines, others = at[late].split(isLine)
 	m.batch(others, after)
-	m.step("make source checks watch instead of drop", p4v1.Update_MODIFY, outChecks.modify)
-	m.step("end source checks", p4v1.Update_DELETE, outChecks.remove)
+	m.step("make source checks watch instead of drop", pipeline.Modify, outChecks.modify)
+	m.step("end source checks", pipeline.Delete, outChecks.remove)
 	m.batch(lines, after)
-	m.step("end source checks of lines that changed their group", p4v1.Update_DELETE, aliasChecks)
-	m.step("add lines' own addresses", p4v1.Update_INSERT, m.sources.addLate)
-	m.step("remove lines' own addresses", p4v1.Update_DELETE, m.sources.removeLate)
+	m.step("end source checks of lines that changed their group", pipeline.Delete, aliasChecks)
+	m.step("add lines' own addresses", pipeline.Insert, m.sources.addLate)
+	m.step("remove lines' own addresses", pipeline.Delete, m.sources.removeLate)
 	gone := slices.Concat(newAliases, oldAliases)
 	if m.again {
 		gone = slices.Concat(newAliases, oldAliases, inForce)
 	}
-	m.step("remove what was there for the change alone", p4v1.Update_DELETE, gone)
+	m.step("remove what was there for the change alone", pipeline.Delete, gone)
 
 	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
 	m.plan.Running, m.plan.Added, m.plan.Changed, m.plan.Removed = m.epoch, m.added, m.changed, slices.Concat(m.removed, stale)
@@ -237,11 +235,11 @@ func (m *maker) batch(b *batch, when string) {
 	slices.SortStableFunc(b.modify, byRank)
 	slices.SortStableFunc(b.remove, func(a, b pipeline.Entry) int { return byRank(b, a) })
 	for _, level := range byLength(b.insert, -1) {
-		m.step("add forwarding, lines, services and addresses"+when, p4v1.Update_INSERT, level)
+		m.step("add forwarding, lines, services and addresses"+when, pipeline.Insert, level)
 	}
-	m.step("change forwarding, lines, services and addresses"+when, p4v1.Update_MODIFY, b.modify)
+	m.step("change forwarding, lines, services and addresses"+when, pipeline.Modify, b.modify)
 	for _, level := range byLength(b.remove, 1) {
-		m.step("remove forwarding, lines, services and addresses"+when, p4v1.Update_DELETE, level)
+		m.step("remove forwarding, lines, services and addresses"+when, pipeline.Delete, level)
 	}
 }
 
@@ -297,15 +295,13 @@ func lengthsDiffer(entries iter.Seq[pipeline.Entry]) bool {
 }
 
 // step adds a step, unless it would be empty.
-func (m *maker) step(why string, kind p4v1.Update_Type, entries []pipeline.Entry) {
+func (m *maker) step(why string, kind pipeline.Kind, entries []pipeline.Entry) {
 	if len(entries) == 0 {
 		return
 	}
-	s := Step{Why: why, Updates: make([]*p4v1.Update, len(entries))}
-	slab := make([]p4v1.Update, len(entries))
-	for i, e := range entries {
-		slab[i].Type, slab[i].Entity = kind, e.Entity
-		s.Updates[i] = &slab[i]
+	s := Step{Why: why, Updates: make([]pipeline.Update, len(entries))}
+	for i := range entries {
+		s.Updates[i] = pipeline.Update{Kind: kind, Entry: &entries[i]}
 	}
 	m.plan.Steps = append(m.plan.Steps, s)
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
-
 	"op25b/internal/pipeline"
 )
 
@@ -14,7 +12,7 @@ import (
 // switch may crash, and so may we.
 type Step struct {
 	Why     string // for the log line and the plan view
-	Updates []*p4v1.Update
+	Updates []pipeline.Update
 }
 
 // A Plan takes a switch from what it has to what it should have. A plan without steps means that nothing has to be written (I5).
@@ -167,44 +165,37 @@ type maker struct {
 	aliases *aliases
 
 	plan  *Plan
-	count map[string]int64 // entries of each table once the steps so far are done
+	count map[pipeline.Table]int64 // entries of each table once the steps so far are done
 }
 
 // compare finds what has to be added, changed and removed, but for rules.
 func (m *maker) compare(keep func(pipeline.Entry) bool) {
-	found := 0
-	if more := len(m.fixed) - len(m.now.fixed); more > 0 {
-		m.added = make([]pipeline.Entry, 0, more)
-	}
-	for _, e := range m.fixed {
-		old, ok := m.now.find(e.Key)
-		if ok {
-			found++
-		}
+	at := make([]int32, len(m.fixed)) // for each wanted entry its place in now.fixed, plus one
+	for i, e := range m.now.fixed {
+		want, wanted := slices.BinarySearchFunc(m.fixed, e.Key, func(e pipeline.Entry, k pipeline.Key) int { return e.Key.Compare(k) })
 		switch {
-		case ok && old.Value == e.Value:
-		case ok:
-			m.changed = append(m.changed, Change{old, e})
-		case e.IsDefault(): // a switch has it even if it did not tell
-			m.changed = append(m.changed, Change{e, e})
-		default:
-			m.added = append(m.added, e)
-		}
-	}
-	if found == len(m.now.fixed) {
-		return
-	}
-	wanted := make(map[string]bool, len(m.fixed))
-	for _, e := range m.fixed {
-		wanted[e.Key] = true
-	}
-	for _, e := range m.now.fixed {
-		switch {
-		case wanted[e.Key], e.IsDefault():
+		case wanted:
+			at[want] = int32(i + 1)
+		case e.IsDefault():
 		case keep != nil && keep(e):
 			m.plan.Kept = append(m.plan.Kept, e)
 		default:
 			m.removed = append(m.removed, e)
+		}
+	}
+	if more := len(m.fixed) - len(m.now.fixed); more > 0 {
+		m.added = make([]pipeline.Entry, 0, more)
+	}
+	for i, e := range m.fixed {
+		switch {
+		case at[i] != 0:
+			if old := m.now.fixed[at[i]-1]; old.Value != e.Value {
+				m.changed = append(m.changed, Change{old, e})
+			}
+		case e.IsDefault(): // a switch has it even if it did not tell
+			m.changed = append(m.changed, Change{e, e})
+		default:
+			m.added = append(m.added, e)
 		}
 	}
 	slices.SortStableFunc(m.removed, func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) })
@@ -265,7 +256,7 @@ func (m *maker) stage() {
 		if _, there := m.now.epochOf(rules); there {
 			continue
 		}
-		table := rules[0].Table()
+		table := rules[0].Key.Table()
 		if size, ok := m.contract.Size(table); ok && m.count[table]+int64(len(rules)) > size {
 			continue
 		}
@@ -277,7 +268,7 @@ func (m *maker) stage() {
 		m.count[table] += int64(len(rules))
 		added := under(epoch, rules)
 		m.plan.Added = append(m.plan.Added, added...)
-		m.step(fmt.Sprintf("write a rule set for later as epoch %d", epoch), p4v1.Update_INSERT, added)
+		m.step(fmt.Sprintf("write a rule set for later as epoch %d", epoch), pipeline.Insert, added)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -18,7 +17,7 @@ import (
 )
 
 // memory is the content of a switch that keeps P4Runtime's rules for single updates.
-type memory map[string]pipeline.Entry
+type memory map[pipeline.Key]pipeline.Entry
 
 func fresh() memory {
 	m := memory{}
@@ -34,18 +33,15 @@ func fresh() memory {
 
 func (m memory) entries() []pipeline.Entry { return slices.Collect(maps.Values(m)) }
 
-func (m memory) update(u *p4v1.Update) error {
-	e, err := pipeline.FromEntity(u.GetEntity())
-	if err != nil {
-		return err
-	}
+func (m memory) update(u pipeline.Update) error {
+	e := *u.Entry
 	_, exists := m[e.Key]
 	switch {
-	case u.GetType() == p4v1.Update_INSERT && exists:
+	case u.Kind == pipeline.Insert && exists:
 		return fmt.Errorf("%s: already exists", e)
-	case u.GetType() != p4v1.Update_INSERT && !exists:
+	case u.Kind != pipeline.Insert && !exists:
 		return fmt.Errorf("%s: not found", e)
-	case u.GetType() == p4v1.Update_DELETE:
+	case u.Kind == pipeline.Delete:
 		delete(m, e.Key)
 	default:
 		m[e.Key] = e
@@ -202,7 +198,7 @@ func TestRollbackIsOneModify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plan.Steps) != 1 || len(plan.Steps[0].Updates) != 1 || plan.Steps[0].Updates[0].GetType() != p4v1.Update_MODIFY {
+	if len(plan.Steps) != 1 || len(plan.Steps[0].Updates) != 1 || plan.Steps[0].Updates[0].Kind != pipeline.Modify {
 		t.Fatalf("rollback is %+v, want one MODIFY", plan.Steps)
 	}
 	if got, want := plan.Steps[0].Why, "put epoch 1 in force in place of 2"; got != want {

@@ -1,0 +1,45 @@
+package p4rt
+
+import (
+	"fmt"
+	"time"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/pipeline"
+)
+
+// FlowDigest is the entity whose INSERT makes a switch send mail flows, in lists of at most size, each at most delay after its first.
+func FlowDigest(size int32, delay time.Duration) *p4v1.Entity {
+	return &p4v1.Entity{Entity: &p4v1.Entity_DigestEntry{DigestEntry: &p4v1.DigestEntry{
+		DigestId: pipeline.MailFlowDigest,
+		// Flows are thinned by the data plane, so that a list that nobody acknowledges need not be sent again.
+		Config: &p4v1.DigestEntry_Config{MaxListSize: size, MaxTimeoutNs: delay.Nanoseconds(), AckTimeoutNs: time.Second.Nanoseconds()},
+	}}}
+}
+
+// MailFlows reads a digest list. It returns pipeline.ErrForeign for a list that is not of mail flows, or not of this program's.
+func MailFlows(list *p4v1.DigestList) ([]pipeline.MailFlow, error) {
+	if list.GetDigestId() != pipeline.MailFlowDigest {
+		return nil, fmt.Errorf("%w: digest %#x", pipeline.ErrForeign, list.GetDigestId())
+	}
+	flows := make([]pipeline.MailFlow, 0, len(list.GetData()))
+	for _, data := range list.GetData() {
+		var members [][]byte
+		for _, m := range data.GetStruct().GetMembers() {
+			members = append(members, m.GetBitstring())
+		}
+		flow, err := pipeline.ReadMailFlow(members)
+		if err != nil {
+			return nil, err
+		}
+		flows = append(flows, flow)
+	}
+	return flows, nil
+}
+
+// LineMailRead is the request for the counter of one line and outcome.
+func LineMailRead(line pipeline.LineIndex, outcome pipeline.Outcome) *p4v1.Entity {
+	counter, index := pipeline.LineMailCell(line, outcome)
+	return &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: counter, Index: &p4v1.Index{Index: index}}}}
+}
