@@ -28,6 +28,15 @@ func TestPagesNameWhatExists(t *testing.T) {
 			t.Errorf("%s: %s", page, fault)
 		}
 	}
+	for _, page := range pages(t) {
+		for _, b := range pageBlocks(t, page) {
+			for i, line := range b.text {
+				if b.kind != "console" && (strings.HasPrefix(line, "$ ") || strings.HasPrefix(line, "op25b ")) {
+					t.Errorf("%s:%d: a command that TestPages does not see: its block is no console block", page, b.line+i)
+				}
+			}
+		}
+	}
 	drawings, err := filepath.Glob("../docs/*.svg")
 	if err != nil || len(drawings) == 0 {
 		t.Fatalf("no drawings: %v", err)
