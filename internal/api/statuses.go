@@ -71,12 +71,7 @@ func statusMessage(st fleet.Status) *op25bv1.SwitchStatus {
 		Seen: stamp(st.Seen), Pushed: stamp(st.Pushed), Audited: stamp(st.Audited), RevisionId: st.RevisionID, Store: st.Store,
 		Attempted: st.Attempted,
 	}
-	switch st.State {
-	case fleet.StateConverged:
-		m.Converged = true
-	case fleet.StateFailed, fleet.StateDisconnected, fleet.StateBackup, fleet.StateNoPhase:
-		m.Failed = true
-	}
+	m.Converged, m.Failed = st.State == fleet.StateConverged, st.State.Failed()
 	if c := st.Last; c != nil {
 		m.Last = &op25bv1.SwitchCondition{
 			State: op25bv1.SwitchState(c.State), Reason: op25bv1.SwitchReason(c.Reason), Detail: c.Detail, Since: stamp(c.Since),

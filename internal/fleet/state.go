@@ -84,6 +84,15 @@ const (
 	Lost     = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_LOST)
 )
 
+// Failed reports whether a switch in this state cannot be brought to what is wanted for now.
+func (s State) Failed() bool {
+	switch s {
+	case StateFailed, StateDisconnected, StateBackup, StateNoPhase:
+		return true
+	}
+	return false
+}
+
 func (s State) String() string     { return enumName(op25bv1.SwitchState(s), "SWITCH_STATE_") }
 func (r Reason) String() string    { return enumName(op25bv1.SwitchReason(r), "SWITCH_REASON_") }
 func (o Ownership) String() string { return enumName(op25bv1.SwitchOwnership(o), "SWITCH_OWNERSHIP_") }
