@@ -60,7 +60,7 @@ func TestStoreMoves(t *testing.T) {
 	run("data directory in use", "store", "restore", file, "--data-dir", data, "--replace", "--yes")
 	first.kill(t)
 	run("", "store", "backup", offline, "--data-dir", data)
-	run("the store is not empty: it has revision 2 of the intent and 3 audit records: --replace throws them away", "store", "restore", offline, "--data-dir", data)
+	run("the store is not empty: it has revision 2 of the intent and 3 audit records: --replace discards them", "store", "restore", offline, "--data-dir", data)
 	run("contains no store", "store", "backup", offline, "--data-dir", filepath.Join(dir, "nothing"))
 	run("no store to restore into", "store", "restore", offline)
 

@@ -119,7 +119,7 @@ func (r *round) clockJumps() {
 		r.setClock(c, 0)
 	}
 	for i, c := range affected {
-		if err := c.said.await(ctx, from[i], "dates are held no more"); err != nil {
+		if err := c.said.await(ctx, from[i], "dates are no longer held"); err != nil {
 			r.t.Fatalf("%s has the right time and holds dates: %v", c.name, err)
 		}
 	}

@@ -191,7 +191,7 @@ func (c *Clock) releaseLocked(is reading, why string) {
 		return
 	}
 	if c.hold.Reason != Starting {
-		c.log.Info("dates are held no more", zap.String("why", why), zap.Stringer("was", c.hold.Reason), zap.Time("clock", is.Wall))
+		c.log.Info("dates are no longer held", zap.String("why", why), zap.Stringer("was", c.hold.Reason), zap.Time("clock", is.Wall))
 	}
 	c.hold = Hold{}
 	c.metrics.held(None)

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A machine has a wall clock that can be set, and one that cannot.
+// A machine has a wall clock that can be set, and a monotonic one.
 type machine struct {
 	boot   string
 	gone   time.Duration
@@ -34,7 +34,7 @@ func clockOf(t testing.TB, m *machine) *Clock {
 	return c
 }
 
-// A wall clock that is set holds dates; the trusted time goes on. I11
+// A wall clock that is set holds dates, and the trusted time continues. I11
 func TestJump(t *testing.T) {
 	for name, by := range map[string]time.Duration{"three days forward": 72 * time.Hour, "a day back": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -89,13 +89,13 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A date that the store has recorded as begun is in force, whatever the clock says.
+// A date that the store has recorded as begun is in force whatever the clock shows.
 func TestBegun(t *testing.T) {
 	m := &machine{offset: -2 * time.Hour}
 	c := clockOf(t, m)
 	c.Begun(noon)
 	<-c.Changed()
-	c.Begun(noon.Add(-time.Hour)) // no news
+	c.Begun(noon.Add(-time.Hour)) // nothing new
 	if !c.Dates().Equal(noon) || !c.Now().Equal(noon) {
 		t.Errorf("dates up to %v, now %v", c.Dates(), c.Now())
 	}
@@ -104,7 +104,7 @@ func TestBegun(t *testing.T) {
 	}
 }
 
-// Whatever is done to the wall clock, time does not run backwards, and without a reason to trust it no date comes early. I11
+// Whatever is done to the wall clock, time does not run backwards, and no date comes early without a reason to trust the clock. I11
 func TestNeverBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{}
@@ -143,7 +143,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// Who may vouch for whom, and which controller yields.
+// Which controllers confirm a clock, and which controller yields.
 func TestJudge(t *testing.T) {
 	agrees := func(name string) Member { return Member{Name: name, Known: true, Ahead: time.Second} }
 	ahead := func(name string) Member { return Member{Name: name, Known: true, Ahead: 2 * time.Hour} }

@@ -71,11 +71,11 @@ func (h Hold) String() string {
 	case None:
 		return "the clock is trusted"
 	case Starting:
-		return "the clock was not compared with those of the other controllers yet"
+		return "the clock has not been compared with those of the other controllers yet"
 	case Skew:
 		return "the clock is " + way + " the time of the other controllers"
 	case Jump:
-		return "the clock was set: it is " + way + " where it should be by the time that has gone by"
+		return "the clock was set: it is " + way + " where it should be after the time that has passed"
 	default:
 		return "the clock is " + way + " what the last time in the store allows"
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// deadline bounds every step that waits to be told: it is never reached in a test that passes.
+// deadline bounds every waiting step. A test that passes never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -39,7 +39,7 @@ func openStore(t testing.TB, cfg store.Config) *store.Store {
 	return s
 }
 
-// A controller has a clock on a machine of its own, whose wall clock is off.
+// A controller has a clock on its own machine, whose wall clock is off.
 type controller struct {
 	*Clock
 	t    testing.TB
@@ -98,7 +98,7 @@ func (x *controller) await(want Reason) {
 	}
 }
 
-// Of two controllers the one that comes with another time holds dates, until its clock is set right. I11
+// Of two controllers, the one that comes with another time holds dates until its clock is set right. I11
 func TestSkew(t *testing.T) {
 	for name, boots := range map[string][2]string{"on one machine": {"m", "m"}, "on two": {"m", "n"}} {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestOthersConfirm(t *testing.T) {
 	}
 }
 
-// A restart does not hide that the clock was set; an operator confirms it, and the audit chain says who. I11
+// A restart does not hide that the clock was set. An operator confirms it, and the audit chain names the operator. I11
 func TestRestart(t *testing.T) {
 	etcd := openStore(t, store.Config{Dir: t.TempDir()})
 	a := run(t, etcd, "a", "m", 0)

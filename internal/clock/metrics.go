@@ -15,7 +15,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		holds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "op25b_clock_dates_held", Help: "1 for the reason why this controller puts no dates in force, 0 for all others.",
+			Name: "op25b_clock_dates_held", Help: "1 for the reason why this controller holds dates, 0 for all others.",
 		}, []string{"reason"}),
 		skew: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "op25b_clock_skew_seconds", Help: "How far the clock of another controller is ahead of this controller's.",

@@ -49,8 +49,8 @@ func TestAssign(t *testing.T) {
 	})
 }
 
-// A switch moves between members that are there before and after only because one of them is full: the one that it comes from is
-// liked less and was taken for want of room, or the one that it leaves has no more room for it.
+// A switch moves between two members that stay only because one of them is full. Either the member that it leaves ranked lower and was
+// taken for want of room, or the member that it leaves has no more room for it.
 func TestAssignMovesFew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members, switches := drawNames(t, "members", 2, 6), drawNames(t, "switches", 1, 60)
@@ -76,7 +76,7 @@ func TestAssignMovesFew(t *testing.T) {
 	})
 }
 
-// What a member that comes or goes moves beyond the switches that it takes or leaves is a small part of them.
+// A member that comes or goes moves only a small part of the switches beyond those that it takes or leaves.
 func TestAssignMovesAreCounted(t *testing.T) {
 	switches := numberedNames("edge", 1000)
 	for n := 1; n < 12; n++ {

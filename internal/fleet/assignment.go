@@ -204,7 +204,7 @@ func (s *assignment) release(own *store.Ownership) {
 	s.own = nil
 	s.mu.Unlock()
 	if err := errors.Join(err, own.Release(ctx)); err != nil && !errors.Is(err, store.ErrClosed) {
-		s.log.Warn("not given back in order", zap.Error(err))
+		s.log.Warn("the ownership was not released", zap.Error(err))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/store"
 )
 
-// I13. An ownership that ends before the status of the owner before was read does not stand between that status and the next ownership.
+// I13. An ownership that ends before the previous owner's status was read does not hide that status from the next ownership.
 func TestBeginIsCutShort(t *testing.T) {
 	s := embeddedStore(t)
 	const name = "edge-1"
@@ -22,11 +22,12 @@ func TestBeginIsCutShort(t *testing.T) {
 		Config: Config{Name: "noc-1", Store: s, Now: time.Now}, log: zap.NewNop(), gen: s.Generation(), identity: id, reporter: newReporter(s, zap.NewNop()),
 	}
 	x := &assignment{c: c, name: name, log: zap.NewNop(), status: Status{Switch: name, Owner: "noc-1"}}
-	term := func(ctx context.Context) {
+	ownership := func(ctx context.Context) {
 		own := must(s.TryOwn(within(t), switchKind, name, "noc-1"))(t)
 		tm := newWorker(x, own)
 		x.own, tm.before = own, x.epoch
-		// The seat's own status, which knows nothing of the switch, is still to be reported: a slow store gives the reporter time to do it.
+		// The assignment's own status, which knows nothing of the switch, still waits to be stored: a slow store gives the reporter time
+		// for it.
 		if err := errors.Join(x.store(within(t)), c.reporter.storeAll(within(t), []*assignment{x})); err != nil {
 			t.Fatal(err)
 		}
@@ -37,11 +38,11 @@ func TestBeginIsCutShort(t *testing.T) {
 	}
 	over, end := context.WithCancel(t.Context())
 	end()
-	term(over)
+	ownership(over)
 	if x.epoch != 0 || x.status.Ownership == Owned {
 		t.Errorf("an ownership that ended at once took over %+v", x.status)
 	}
-	term(within(t))
+	ownership(within(t))
 	if x.status.Revision != 4 || x.status.InForce != "before" || x.epoch != x.status.Epoch {
 		t.Errorf("the next ownership took over %+v", x.status)
 	}

@@ -23,14 +23,14 @@ import (
 	"op25b/internal/store"
 )
 
-// The size of the fleet, and what each switch of it has. Of its entries most are the policy's, which all switches have in common.
+// The size of the fleet, and of each switch. Most entries are the policy's, which all switches share.
 const (
 	fleetSize    = 1000
 	fleetLines   = 20
 	fleetRemotes = 860
 )
 
-// fleetDocuments are a policy and an inventory of light switches.
+// fleetDocuments returns a policy and an inventory of light switches.
 func fleetDocuments(addr string) []policy.File {
 	var inv, p strings.Builder
 	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n")
@@ -62,7 +62,7 @@ type fleetBench struct {
 	in    *intent.Intent
 }
 
-// startFleet starts a fleet and has a controller bring it to its state once.
+// startFleet starts a fleet and lets a controller converge it once.
 func startFleet(b *testing.B) *fleetBench {
 	b.Helper()
 	light := startLight(b, fleetSize)
@@ -76,7 +76,7 @@ func startFleet(b *testing.B) *fleetBench {
 	return f
 }
 
-// A counted is a controller that counts the switches that have come to a state.
+// A counted counts the switches of a controller that have reached a state.
 type counted struct {
 	book   *intent.Book
 	cancel context.CancelFunc
@@ -84,8 +84,8 @@ type counted struct {
 
 	mu      sync.Mutex // guards everything that follows
 	last    map[string]Status
-	is      func(Status) bool   // what is waited for
-	left    map[string]struct{} // switches that are not so yet
+	is      func(Status) bool   // the awaited state
+	left    map[string]struct{} // switches that have not reached it yet
 	reached chan struct{}
 }
 
@@ -149,7 +149,7 @@ func (c *counted) stop(b *testing.B) {
 	}
 }
 
-// bare dials a switch as a client that does no more than it must.
+// bare dials a switch as a minimal client.
 func (f *fleetBench) bare(b *testing.B) *grpc.ClientConn {
 	b.Helper()
 	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
@@ -159,7 +159,7 @@ func (f *fleetBench) bare(b *testing.B) *grpc.ClientConn {
 	return conn
 }
 
-// bareReads connects to every switch and reads all of it, as many at once as a controller would.
+// bareReads connects to every switch and reads all of it, with the parallelism of a controller.
 func (f *fleetBench) bareReads(b *testing.B) time.Duration {
 	b.Helper()
 	began := time.Now()
@@ -211,8 +211,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkRestart is a controller that is started on a fleet which is in its state: it must find that out, and write nothing. The floor is a
-// bare client that connects to every switch and reads the same.
+// BenchmarkRestart starts a controller on a fleet that is converged: it must find that out and write nothing. The floor is a bare client
+// that connects to every switch and reads the same.
 func BenchmarkRestart(b *testing.B) {
 	f := startFleet(b)
 	b.Logf("%s", f)
@@ -242,7 +242,7 @@ func BenchmarkRestart(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// heldHeap is what both ends of a bare stream to every switch take: the light switches are in this process.
+// heldHeap is the heap that both ends of a bare stream to every switch take, because the light switches are in this process.
 func (f *fleetBench) heldHeap(b *testing.B) uint64 {
 	b.Helper()
 	before := heap()
@@ -270,8 +270,8 @@ func (f *fleetBench) heldHeap(b *testing.B) uint64 {
 	return held
 }
 
-// BenchmarkPhaseChange is a phase that is activated by hand, from the call to the last switch that has it in force. The floor is one bare
-// Write of one MODIFY to each switch, all at once, over connections that stand.
+// BenchmarkPhaseChange activates a phase by hand, and measures from the call to the last switch that has it in force. The floor is one bare
+// Write of one MODIFY to each switch, all at once, over open connections.
 func BenchmarkPhaseChange(b *testing.B) {
 	f := startFleet(b)
 	b.Logf("%s", f)

@@ -40,7 +40,7 @@ func (c *controller) calendar(ctx context.Context) {
 			continue
 		}
 		if !failed {
-			c.log.Warn("the dates that have come are not written down yet", zap.Error(err))
+			c.log.Warn("dates that have come are not recorded yet", zap.Error(err))
 		}
 		failed = true
 		if store.Pause(ctx, storeAgain) {

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/store"
 )
 
-// A watch is a clock that can be set apart from the time that goes by.
+// A watch is a clock that can be set independently of the time that passes.
 type watch struct {
 	*clock.Clock
 	at  time.Time    // when the test began, by the right clock
@@ -34,8 +34,8 @@ func (w *watch) set(off time.Duration) { w.off.Store(int64(off)) }
 
 var may30 = time.Date(2006, 5, 30, 12, 0, 0, 0, time.UTC) // the phase "before"; on 1 June "mobile-carriers" begins
 
-// Two controllers on one etcd, one of which is two hours behind: a phase that is activated on either is in force on every switch, and no
-// date is put in force by the clock that differs. I11
+// Two controllers share an etcd, and one clock is two hours behind. A phase activated on either is in force on every switch, and the
+// differing clock puts no date in force. I11
 func TestI11ClockSkew(t *testing.T) {
 	switches := []*testSwitch{startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0"), startTestSwitch(t, 3, "127.0.0.1:0")}
 	etcd := embeddedStore(t)
@@ -87,7 +87,7 @@ func TestI11ClockSkew(t *testing.T) {
 	second.end()
 }
 
-// Three days forward by mistake bring no phase in force in silence: an operator must confirm the clock. I11
+// A clock set three days forward by mistake silently begins no phase: an operator must confirm the clock. I11
 func TestI11ClockForward(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -124,7 +124,7 @@ func TestI11ClockForward(t *testing.T) {
 	})
 }
 
-// A clock that is set a day back takes nothing from what is in force, neither while the controller runs nor after a restart. I11
+// A clock that is set a day back ends nothing that is in force, neither while the controller runs nor after a restart. I11
 func TestI11ClockBack(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -154,8 +154,8 @@ func TestI11ClockBack(t *testing.T) {
 	untouched(t, "a restart with a clock that was set back", x)
 }
 
-// What a date changes is written down once, by whichever controller, and is in force on every switch from then on, whatever the clock of its
-// own controller says. I11
+// A change by date is recorded once, by any controller, and is from then on in force on every switch, whatever the clock of its controller.
+// I11
 func TestI11DatesLeaveTrace(t *testing.T) {
 	switches := []*testSwitch{startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0"), startTestSwitch(t, 3, "127.0.0.1:0")}
 	etcd := embeddedStore(t)

@@ -11,13 +11,13 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// The state machine, state by event: the state that follows, or 0 where the event cannot be.
+// The state machine, state by event: the next state, or 0 where the event cannot occur.
 func TestTransitions(t *testing.T) {
 	const (
 		no, dial, gone, back, look, is, bad, off = State(0), StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase
 	)
 	want := map[State][events]State{
-		//                 dial disconnect backup look reach fail no phase
+		// dial disconnect backup converge converged fail no-phase
 		no:   {dial, no, no, no, no, no, no},
 		dial: {dial, gone, back, look, is, bad, off},
 		gone: {dial, gone, back, look, is, bad, off},
@@ -26,7 +26,7 @@ func TestTransitions(t *testing.T) {
 		is:   {dial, gone, back, look, is, bad, off},
 		bad:  {dial, gone, back, look, is, bad, off},
 		off:  {dial, gone, back, look, is, bad, off},
-		// A reader's view is never what an owner goes on from.
+		// A reader's state is never the start of an owner's event.
 		StateUnknown: {},
 	}
 	if len(want) != len(op25bv1.SwitchState_name) {
@@ -43,7 +43,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// Every reason belongs to an event or is a reader's, and an event with a reason of another is refused.
+// Every reason belongs to an event or to readers, and an event refuses every other reason.
 func TestReasonsOfEvents(t *testing.T) {
 	readers := map[Reason]bool{0: true, ReasonNeverReported: true, ReasonOwnerGone: true, ReasonReleased: true, ReasonTakenOver: true, ReasonNotConfirmed: true}
 	used := make(map[Reason]bool)
@@ -66,7 +66,7 @@ func TestReasonsOfEvents(t *testing.T) {
 	}
 }
 
-// Whatever p4rt says of a session that is not primary has a reason that the event may have.
+// Every reason of p4rt for a session that is not primary is allowed for its event.
 func TestSessionReasons(t *testing.T) {
 	for of, e := range map[p4rt.Reason]event{
 		p4rt.ReasonDialing: eventDial, p4rt.ReasonOtherHigher: eventBackup, p4rt.ReasonNoPrimary: eventBackup, p4rt.ReasonOutranked: eventBackup,
@@ -83,7 +83,7 @@ func TestSessionReasons(t *testing.T) {
 	}
 }
 
-// A status says since when its condition holds, however often it was tried again since. // I11
+// A status reports when its condition began, however often it was tried again since. // I11
 func TestSince(t *testing.T) {
 	began := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	now := began
@@ -131,7 +131,7 @@ func TestSince(t *testing.T) {
 	step("a phase", reach(10, ReasonPhase), 15*time.Minute)
 }
 
-// Statuses are stored with the names of enums. A name that a newer controller has written is unspecified.
+// Statuses are stored with the names of enums. An unknown name, from a newer controller, is unspecified.
 func TestStatusIsStoredByName(t *testing.T) {
 	st := Status{Switch: "edge-1", State: StateNoPhase, Reason: ReasonNoPhase, Ownership: NotOwned}
 	data := must(json.Marshal(st))(t)

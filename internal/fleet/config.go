@@ -80,7 +80,7 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Name == "":
-		return c, fmt.Errorf("%w: no name: give each controller one of its own", ErrConfig)
+		return c, fmt.Errorf("%w: no name: give each controller a unique one", ErrConfig)
 	case c.Store == nil || c.Book == nil:
 		return c, fmt.Errorf("%w: controller %q has no store or no book of intent", ErrConfig, c.Name)
 	case c.AuditEvery < 0:
@@ -114,7 +114,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.fault == nil {
 		c.fault = func(err error) {
-			c.Logger.Error("a status does not follow on the one before; this is a fault of op25b", zap.Error(err))
+			c.Logger.Error("invalid status transition; this is a defect in op25b", zap.Error(err))
 		}
 	}
 	return c, nil

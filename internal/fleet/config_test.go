@@ -17,7 +17,7 @@ import (
 func TestConfig(t *testing.T) {
 	good := Config{Name: "noc-1", Store: &store.Store{}, Book: &intent.Book{}}
 	for want, change := range map[string]func(*Config){
-		"no name: give each controller one of its own":                func(c *Config) { c.Name = "" },
+		"no name: give each controller a unique one":                  func(c *Config) { c.Name = "" },
 		`controller "noc-1" has no store or no book of intent`:        func(c *Config) { c.Store = nil },
 		"audits every -1s: must be > 0, or 0 for 5m0s":                func(c *Config) { c.AuditEvery = -time.Second },
 		"settle -1s: must be > 0, or 0 for 10s":                       func(c *Config) { c.Settle = -time.Second },
@@ -31,7 +31,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// A controller whose store is closed under it ends, and says why.
+// A controller whose store is closed ends with that error.
 func TestStoreIsClosed(t *testing.T) {
 	s := must(store.Open(within(t), store.Config{Dir: t.TempDir()}))(t)
 	ended := make(chan error, 1)
@@ -109,7 +109,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// A watch of statuses ends with its context, and tells of the newest.
+// A watch of statuses ends with its context, and sends the newest.
 func TestWatchStatuses(t *testing.T) {
 	s := embeddedStore(t)
 	ctx, cancel := context.WithCancel(t.Context())

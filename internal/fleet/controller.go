@@ -50,12 +50,12 @@ func Run(ctx context.Context, cfg Config) error {
 			break
 		}
 		left = c.left
-		log.Warn("the store was replaced: its switches are read anew", zap.Int("switches", len(left)), zap.Error(err))
+		log.Warn("the store was replaced: reading all switches again", zap.Int("switches", len(left)), zap.Error(err))
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := presence.Leave(leaving); err != nil && !errors.Is(err, store.ErrClosed) {
-		log.Warn("presence not given back; it expires", zap.Error(err))
+		log.Warn("presence not released; it will expire", zap.Error(err))
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -167,7 +167,7 @@ func join(ctx context.Context, c Config, log *zap.Logger) (*store.Presence, erro
 		if err == nil || !takesNothing(err) || ctx.Err() != nil {
 			return p, err
 		}
-		log.Warn("the store takes nothing; no switch is changed until it does", zap.Error(err))
+		log.Warn("the store accepts no writes; no switch is changed until it does", zap.Error(err))
 		awaitRoom(ctx, err)
 	}
 }

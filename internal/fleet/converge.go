@@ -195,7 +195,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	}
 	switch {
 	case reason == ReasonDrift:
-		w.log.Warn("the switch was not as it was left", zap.Strings("drift", drift))
+		w.log.Warn("drift was found and repaired", zap.Strings("drift", drift))
 	case audit && len(plan.Steps) == 0:
 		fields = nil // nothing changed
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // errNoFallback means that the switch is not known to have held other documents than those wanted.
-var errNoFallback = errors.New("it is not known to have been brought to other documents")
+var errNoFallback = errors.New("the switch is not known to have held other documents")
 
 // isOfDocuments reports whether an error means that a switch cannot hold the wanted documents. Trying again helps only with other
 // documents.

@@ -18,7 +18,7 @@ import (
 	"op25b/internal/store"
 )
 
-// exempting are documents with more exemptions of addresses.
+// exempting returns documents with more exemptions of addresses.
 func exempting(files []policy.File, n int) []policy.File {
 	var b strings.Builder
 	b.WriteString("exemptions:\n")
@@ -30,7 +30,7 @@ func exempting(files []policy.File, n int) []policy.File {
 	return replaced(files, "exemptions:\n", b.String())
 }
 
-// modified checks that a switch was written to by one MODIFY of the running epoch, and nothing else.
+// modified checks that the only write to a switch was one MODIFY of the running epoch.
 func modified(t *testing.T, what string, x *testSwitch) {
 	t.Helper()
 	writes, pushes := x.forget()
@@ -44,8 +44,8 @@ func modified(t *testing.T, what string, x *testSwitch) {
 	}
 }
 
-// TestI13PhaseWhereTheDocumentsDoNotFit: a switch that has no room for the newest documents changes its phase and changes it back by one
-// MODIFY each, also after the controller was started anew, and its status says what is in force and what is not.
+// TestI13PhaseWhereTheDocumentsDoNotFit: a switch without room for the newest documents changes its phase and changes it back with one
+// MODIFY each, also after a restart of the controller. Its status reports what is in force and what is not.
 func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("82,200 exemptions take most of a minute under the race detector")
@@ -68,7 +68,7 @@ func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 		})
 	}
 	x.forget()
-	apply(t, book, exempting(files, 82_200)) // as a store may have it from before documents were held against the tables' sizes
+	apply(t, book, exempting(files, 82_200)) // such as stored before documents were checked against the sizes of tables
 	failed("no room", 2, ReasonNoRoom, "before")
 	untouched(t, "no room", x)
 
@@ -85,15 +85,15 @@ func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 	failed("activation after a restart", 5, ReasonPhaseOnly, "mobile-carriers")
 	modified(t, "activation after a restart", x)
 
-	// The documents go back, and the phase as well: the activation came after them.
+	// The documents go back, and the phase too, because the activation came after them.
 	must(book.Restore(within(t), 1, 5, by))(t)
 	if st := r.converged(x.name, 6); st.InForce != "before" || st.Failure != nil {
 		t.Errorf("after the restoration: %+v", st)
 	}
 }
 
-// TestI13PhaseWhereTheDocumentsAreBroken: while the newest documents cannot be used, a phase is changed and changed back by one MODIFY each,
-// also by a controller that is begun anew, and on a switch that an earlier release had brought to these documents.
+// TestI13PhaseWhereTheDocumentsAreBroken: while the newest documents cannot be used, a phase is changed and changed back with one MODIFY
+// each. That holds also after a restart, and on a switch that an earlier release brought to these documents.
 func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -130,7 +130,7 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	is("rollback", 4, 1, ReasonPhaseOnly, "before")
 	modified(t, "rollback", x)
 
-	// An earlier release took these for valid, and brought the switch to them.
+	// An earlier release accepted these, and brought the switch to them.
 	r.end()
 	good := documentsOf(t, x)[1]
 	old := broken(4, map[string][]byte{name: bytes.ReplaceAll(good.Data, []byte("expires: 2007-03-31"), []byte("expires: 2006-03-31"))}) // before its review
@@ -152,8 +152,8 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	}
 }
 
-// TestI13PhaseOnAFullTable: another hand has taken an entry away and filled its table with entries that stay. The switch cannot be repaired,
-// and its phase is changed and changed back all the same.
+// TestI13PhaseOnAFullTable: another hand has removed an entry and filled its table with entries that stay. The switch cannot be repaired,
+// but its phase is changed and changed back all the same.
 func TestI13PhaseOnAFullTable(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)

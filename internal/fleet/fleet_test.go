@@ -48,7 +48,7 @@ func compiled(t *testing.T, phase string) *compile.Compiled {
 	return c
 }
 
-// startSwitch starts an embedded switch, whose P4Runtime is where addr says. stop is what a power cut does.
+// startSwitch starts an embedded switch with P4Runtime at addr. stop acts like a power cut.
 func startSwitch(t *testing.T, addr string) (p4runtime string, stop func()) {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
@@ -125,7 +125,7 @@ func TestPhaseAndRollback(t *testing.T) {
 	}
 }
 
-// Whatever another hand did to the switch is found and repaired (I7).
+// Everything that another hand did to the switch is found and repaired (I7).
 func TestHealing(t *testing.T) {
 	addr, _ := startSwitch(t, "127.0.0.1:0")
 	s := dial(t, addr, 1)

@@ -23,7 +23,7 @@ import (
 	"op25b/internal/store"
 )
 
-// deadline bounds every step that waits to be told: it is never reached in a test that passes.
+// deadline bounds every waiting step. A test that passes never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -57,7 +57,7 @@ func openStore(t testing.TB, cfg store.Config) *store.Store {
 	return s
 }
 
-// patient is a TTL that a busy machine does not miss. Where a test does not lose it nobody waits for it.
+// patient is a TTL that a busy machine does not miss. Tests that do not lose it never wait for it.
 const patient = 10 * time.Second
 
 func embeddedStore(t testing.TB) *store.Store {
@@ -65,13 +65,13 @@ func embeddedStore(t testing.TB) *store.Store {
 	return openStore(t, store.Config{Dir: t.TempDir(), TTL: patient})
 }
 
-// beside opens a second store on the etcd of another.
+// beside opens a second store on another store's etcd.
 func beside(t testing.TB, s *store.Store) *store.Store {
 	t.Helper()
 	return openStore(t, store.Config{Endpoints: s.Endpoints(), TTL: patient})
 }
 
-// A worldClock is the world's, put forward or back.
+// A worldClock is a clock that can be set forward or back.
 type worldClock struct{ ahead atomic.Int64 }
 
 func clockAt(t time.Time) *worldClock {
@@ -83,13 +83,13 @@ func clockAt(t time.Time) *worldClock {
 func (c *worldClock) now() time.Time  { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *worldClock) set(t time.Time) { c.ahead.Store(int64(time.Until(t))) }
 
-// A testSwitch is an embedded switch with a record of what changed it.
+// A testSwitch is an embedded switch that records its changes.
 type testSwitch struct {
 	name string
 	id   uint64
 	addr string
 	*softswitch.Switch
-	stop func() // what a power cut does
+	stop func() // acts like a power cut
 
 	mu     sync.Mutex // guards everything that follows
 	writes []*p4v1.WriteRequest
@@ -99,7 +99,7 @@ type testSwitch struct {
 	elected *p4v1.Uint128            // of the last write
 	gate    func(*p4v1.WriteRequest) // called before a write is made; may be nil
 
-	atAudit func() // called once, when a controller begins to look at the switch; may be nil
+	atAudit func() // called once, when a controller begins to read the switch; may be nil
 }
 
 // startTestSwitch starts an embedded switch. addr may have port 0.
@@ -170,7 +170,7 @@ func (x *testSwitch) watchReads(srv any, stream grpc.ServerStream, info *grpc.St
 	return handle(srv, stream)
 }
 
-// readsSo returns how many reads there were since it was last asked.
+// readsSo returns the number of reads since the last call.
 func (x *testSwitch) readsSo() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -179,7 +179,7 @@ func (x *testSwitch) readsSo() int {
 	return n
 }
 
-// forget begins the record anew and returns what it had.
+// forget clears the record and returns it.
 func (x *testSwitch) forget() (writes []*p4v1.WriteRequest, pushes int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -188,7 +188,7 @@ func (x *testSwitch) forget() (writes []*p4v1.WriteRequest, pushes int) {
 	return writes, pushes
 }
 
-// session is another hand's.
+// session opens a session as another client.
 func (x *testSwitch) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
 	t.Helper()
 	s, err := p4rt.Dial(within(t), p4rt.Config{Addr: x.addr, DeviceID: x.id, ElectionID: id})
@@ -199,8 +199,8 @@ func (x *testSwitch) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
 	return s
 }
 
-// hand writes to the switch without a session, as P4Runtime allows for who gives no election id while there is no primary, and as the
-// embedded switch refuses else. So it takes the switch's own way.
+// hand writes to the switch as another hand, with the election id of its primary. P4Runtime allows a write without a session only while
+// there is no primary.
 func (x *testSwitch) hand(t testing.TB, updates ...*p4v1.Update) {
 	t.Helper()
 	if _, err := x.P4Runtime().Write(within(t), &p4v1.WriteRequest{DeviceId: x.id, ElectionId: x.leader(), Updates: updates}); err != nil {
@@ -208,7 +208,7 @@ func (x *testSwitch) hand(t testing.TB, updates ...*p4v1.Update) {
 	}
 }
 
-// handAtAudit is hand, at the moment when an audit begins: one that is under way would meet a part of it.
+// handAtAudit is hand at the moment when an audit begins: an audit in progress would see only a part of it.
 func (x *testSwitch) handAtAudit(t testing.TB, updates ...*p4v1.Update) {
 	t.Helper()
 	done := make(chan struct{})
@@ -225,14 +225,14 @@ func (x *testSwitch) handAtAudit(t testing.TB, updates ...*p4v1.Update) {
 	}
 }
 
-// leader is the election id of the last write.
+// leader returns the election id of the last write.
 func (x *testSwitch) leader() *p4v1.Uint128 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.elected
 }
 
-// documentsOf are the worked example on switches of the test: one copy of its switch for each, with lines of their own.
+// documentsOf returns the worked example with the test's switches: one copy of its switch for each, with its own lines.
 func documentsOf(t testing.TB, switches ...*testSwitch) []policy.File {
 	t.Helper()
 	files := examples.SpinNet2006()
@@ -316,7 +316,7 @@ func start(t testing.TB, cfg Config) *running {
 	return r
 }
 
-// end ends the controller in order.
+// end stops the controller and waits for it.
 func (r *running) end() {
 	r.t.Helper()
 	if r.cancel == nil {
@@ -343,7 +343,7 @@ func (r *running) told(st Status) {
 	r.changed = make(chan struct{})
 }
 
-// await waits until the statuses that were told last are as they should be.
+// await waits until the newest statuses satisfy a condition.
 func (r *running) await(what string, is func(map[string]Status) bool) {
 	r.t.Helper()
 	over := time.After(deadline)
@@ -363,7 +363,7 @@ func (r *running) await(what string, is func(map[string]Status) bool) {
 	}
 }
 
-// converged waits until a switch is converged to a revision.
+// converged waits until a switch has converged to a revision.
 func (r *running) converged(name string, revision uint64) Status {
 	r.t.Helper()
 	var st Status
@@ -374,7 +374,7 @@ func (r *running) converged(name string, revision uint64) Status {
 	return st
 }
 
-// of returns what a switch has been through so far: who may write to it, and its states while this controller may.
+// of returns the history of a switch: its ownership, and its states while this controller owns it.
 func (r *running) of(name string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

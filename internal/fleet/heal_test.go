@@ -41,7 +41,7 @@ func update(kind p4v1.Update_Type, e *p4v1.Entity) *p4v1.Update {
 	return &p4v1.Update{Type: kind, Entity: e}
 }
 
-// What another hand did is found by the audit, told, and repaired (I7).
+// The audit finds what another hand did, reports it, and repairs it (I7).
 func TestAuditHeals(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -89,7 +89,7 @@ func TestAuditHeals(t *testing.T) {
 	}
 }
 
-// A switch that was rebooted, or was given another program, is brought back.
+// A switch that was rebooted or given another program is repaired.
 func TestRebootAndWrongPipeline(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -130,8 +130,8 @@ func TestRebootAndWrongPipeline(t *testing.T) {
 	again("another program", second.Pushed)
 }
 
-// With foreign: keep, what somebody else has written stays and is counted; what an earlier revision had does not, also when another
-// controller takes over between the two.
+// With foreign: keep, entries of another hand stay and are counted. Entries of an earlier revision do not, also when another controller
+// takes over in between.
 func TestForeignIsKept(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -171,7 +171,7 @@ func TestForeignIsKept(t *testing.T) {
 	}
 }
 
-// A table that is full fails the switch, with the table named, and changes nothing (I10).
+// A full table fails the switch, with the table named, and nothing is changed (I10).
 func TestTableIsFull(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -206,7 +206,7 @@ func TestTableIsFull(t *testing.T) {
 	if after := len(entries(t, x)); after != before {
 		t.Errorf("%d entries, %d before", after, before)
 	}
-	// Tried again, it is the same failure: nothing else is told, nor since when. // I11
+	// Further attempts are the same failure: nothing else is reported, nor another time. // I11
 	r.await("attempts", func(all map[string]Status) bool {
 		return all[x.name].Failure != nil && all[x.name].Failure.Attempts >= 4
 	})
@@ -222,7 +222,7 @@ func TestTableIsFull(t *testing.T) {
 		}
 	}
 	r.mu.Unlock()
-	// The intent before is in force again: it fails no more.
+	// The previous documents are in force again, and the failure is over.
 	in = must(book.Restore(within(t), in.Number-1, in.Number, by))(t)
 	if st := r.converged(x.name, in.Number); st.Failure != nil || st.Reason != ReasonAsWanted {
 		t.Errorf("restored: %v, failure %+v", st.Reason, st.Failure)

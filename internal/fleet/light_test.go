@@ -213,7 +213,7 @@ func (s *lightSwitches) entries(device uint64) int {
 	return n
 }
 
-// String says how much is there.
+// String reports the number of switches and entries.
 func (s *lightSwitches) String() string {
 	return fmt.Sprintf("%d switches of %d entries", len(s.devices)-1, s.entries(1))
 }

@@ -33,16 +33,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14), // 5 ms to 41 s
 		}),
 		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "op25b_fleet_entries_total", Help: "Entries by which switches differed from what was wanted, by what was done.",
+			Name: "op25b_fleet_entries_total", Help: "Entries that were added, changed and removed to converge switches.",
 		}, []string{"kind"}),
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "op25b_fleet_writes_refused_total", Help: "Updates that switches refused.",
 		}),
 		audits: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "op25b_fleet_audits_total", Help: "Reads of switches that were thought to be as they were left.",
+			Name: "op25b_fleet_audits_total", Help: "Full reads of switches that were believed to be converged.",
 		}),
 		drift: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "op25b_fleet_drift_total", Help: "Differences that another hand had made, and that were repaired.",
+			Name: "op25b_fleet_drift_total", Help: "Differences that another hand made and that were repaired.",
 		}),
 		ownership: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "op25b_fleet_ownership_changes_total", Help: "Switches taken and lost.",

@@ -90,7 +90,7 @@ func (w *worker) attempts(revisions []uint64) {
 // logForeign logs the foreign entries that were removed, and whether some may have been op25b's own.
 func (w *worker) logForeign(f *bring.Foreign) {
 	if err := f.Err(); err != nil {
-		w.log.Warn("an earlier revision that the switch had is not known: its entries count as foreign", zap.Error(err))
+		w.log.Warn("an earlier revision on the switch is unknown: its entries count as foreign", zap.Error(err))
 	}
 	removed := f.Removed()
 	if len(removed) == 0 {

@@ -25,7 +25,7 @@ import (
 // controllerEnv makes this test binary a controller, with the store's endpoint.
 const controllerEnv = "OP25B_TEST_CONTROLLER"
 
-// controllerProcess is a controller that hands nothing over while it lives, in the last phase of the worked example.
+// controllerProcess runs a controller that hands over nothing while it lives, in the last phase of the worked example.
 func controllerProcess(endpoint string) {
 	s, err := store.Open(context.Background(), store.Config{Endpoints: []string{endpoint}})
 	if err != nil {
@@ -35,8 +35,8 @@ func controllerProcess(endpoint string) {
 	panic(Run(context.Background(), Config{Name: "noc-1", Store: s, Book: intent.NewBook(s, now), Now: now, Settle: time.Hour}))
 }
 
-// A controller is killed, as by a power cut. Within 5 s its switches are another's, which writes nothing; no packet is decided differently
-// meanwhile, and the statuses that the dead one left are known as such.
+// A controller is killed, as by a power cut. Within 5 s another one owns its switches and writes nothing. Meanwhile no packet is treated
+// differently, and the statuses of the dead controller are unknown.
 func TestTakeOver(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := openStore(t, store.Config{Dir: t.TempDir()}) // with the default TTL
@@ -108,7 +108,7 @@ func awaitStored(t testing.TB, watch <-chan []Status, what string, is func([]Sta
 	}
 }
 
-// The status of a switch that left the inventory while nobody was there goes when a controller comes.
+// The status of a switch that left the inventory while no controller ran is deleted when a controller starts.
 func TestStatusOfAGoneSwitch(t *testing.T) {
 	s := embeddedStore(t)
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
@@ -128,8 +128,8 @@ func TestStatusOfAGoneSwitch(t *testing.T) {
 	t.Fatalf("the statuses stayed as they were: %+v", must(records.List(within(t)))(t))
 }
 
-// A process that was stopped for longer than its lease writes nothing when it wakes, though nobody has told it yet: what it writes then
-// it writes under a new ownership (I3).
+// A process that was stopped for longer than its lease writes nothing when it wakes, although it has not been notified yet. What it writes
+// later, it writes under a new ownership (I3).
 func TestPausedOwnerWritesNothing(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	etcd := embeddedStore(t)
@@ -141,7 +141,7 @@ func TestPausedOwnerWritesNothing(t *testing.T) {
 	first := r.converged(x.name, in.Number)
 	x.forget()
 
-	pause.ahead.Store(int64(time.Minute)) // it wakes, and the first that it hears of is a change
+	pause.ahead.Store(int64(time.Minute)) // it wakes, and a change is the first thing that it receives
 	in = must(intent.NewBook(etcd, now).Activate(within(t), in.Number, "before", policy.Scope{}, by))(t)
 	second := r.converged(x.name, in.Number)
 	writes, _ := x.forget()
@@ -158,7 +158,7 @@ func TestPausedOwnerWritesNothing(t *testing.T) {
 	}
 }
 
-// The fence stops what changes a switch, between two batches of one step too, and nothing else.
+// The fence stops requests that change a switch, also between two batches of one step, and nothing else.
 func TestFence(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	held := true
@@ -172,7 +172,7 @@ func TestFence(t *testing.T) {
 	}
 	remote := pick(t, entries(t, x), "remote_v4")
 	x.mu.Lock()
-	x.gate = func(*p4v1.WriteRequest) { held = false } // it is lost while the first batch is under way
+	x.gate = func(*p4v1.WriteRequest) { held = false } // the ownership is lost during the first batch
 	x.mu.Unlock()
 	x.forget()
 	err := s.Write(within(t), []*p4v1.Update{update(p4v1.Update_DELETE, p4rt.Entity(remote)), update(p4v1.Update_INSERT, p4rt.Entity(remote))})
@@ -190,7 +190,7 @@ func TestFence(t *testing.T) {
 	}
 }
 
-// Somebody outside of the store with a higher election id makes a controller a backup, which says so and writes nothing.
+// A client outside of the store with a higher election id makes a controller a backup, which reports that and writes nothing.
 func TestAnotherHandIsPrimary(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -209,7 +209,8 @@ func TestAnotherHandIsPrimary(t *testing.T) {
 	untouched(t, "backup", x)
 }
 
-// A member that joins is given its switches, and nobody writes to any; the others are not disturbed. When it leaves they come back.
+// A member that joins takes over its switches without writing to them, and the others are not disturbed. When it leaves, its switches come
+// back.
 func TestRebalance(t *testing.T) {
 	var switches []*testSwitch
 	for i := range uint64(6) {
@@ -253,7 +254,7 @@ func TestRebalance(t *testing.T) {
 	}
 }
 
-// A switch is handed over to a member only once it has been there for a while; one that comes and goes takes none.
+// A switch is handed over only to a member that has been present for a while. One that comes and goes takes none.
 func TestSettle(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -265,7 +266,7 @@ func TestSettle(t *testing.T) {
 	other := beside(t, s)
 	newcomer := "noc-2"
 	for i := 3; !slices.Contains(slices.Collect(maps.Values(Assign([]string{"noc-1", newcomer}, []string{x.name, y.name}))), newcomer); i++ {
-		newcomer = fmt.Sprintf("noc-%d", i) // one that is to have a switch
+		newcomer = fmt.Sprintf("noc-%d", i) // one that is assigned a switch
 	}
 	second := start(t, Config{Name: newcomer, Store: other, Book: intent.NewBook(other, now), Now: now})
 	second.await("waiting", func(all map[string]Status) bool {

@@ -12,11 +12,11 @@ import (
 	"op25b/internal/wire"
 )
 
-// A prober sends mail attempts of adsl-bot through the first switch, without a pause, and expects all to have one fate.
+// A prober sends mail attempts of adsl-bot through the first switch, without a pause, and expects the same result for all.
 type prober struct {
 	t    testing.TB
 	line wire.Link
-	in   chan uint16 // destination ports of what comes out toward the other provider
+	in   chan uint16 // destination ports of packets that leave toward the other provider
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 }
@@ -66,8 +66,8 @@ func syn(t testing.TB, port uint16) []byte {
 	return b.Bytes()
 }
 
-// probe sends an attempt at port 25, and then one at 587, which passes in every phase: what came out before it is what became of the
-// first.
+// probe sends an attempt to port 25, and then one to 587, which passes in every phase. What comes out before the second is the result of
+// the first.
 func (p *prober) probe() (passed bool) {
 	p.t.Helper()
 	for _, port := range []uint16{25, 587} {

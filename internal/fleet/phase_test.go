@@ -11,7 +11,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// flipped checks that a switch was written to by one MODIFY of the running epoch, and nothing else.
+// flipped checks that the only write to a switch was one MODIFY of the running epoch.
 func flipped(t *testing.T, what string, x *testSwitch) {
 	t.Helper()
 	writes, pushes := x.forget()
@@ -38,7 +38,7 @@ func untouched(t *testing.T, what string, x *testSwitch) {
 	}
 }
 
-// Phases go forward and back by hand, on every switch or on some, and at their date: one MODIFY a switch each time.
+// Phases change forward and back by hand, on every switch or on some, and at their date: one MODIFY a switch each time.
 func TestPhaseIsOneModify(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -86,9 +86,9 @@ func TestPhaseIsOneModify(t *testing.T) {
 	r.converged(x.name, in.Number)
 	untouched(t, "rollback of one switch", x)
 
-	// At the date: the clock comes to it, and then the timer.
+	// At the date, the clock reaches it and then the timer fires.
 	c.set(time.Date(2006, 6, 1, 0, 0, 0, 0, time.UTC))
-	for ch := <-timers; ; ch = <-timers { // the last that was set; those before are waited for by nobody
+	for ch := <-timers; ; ch = <-timers { // the newest timer; the earlier ones are no longer awaited
 		ch <- time.Time{}
 		if len(timers) == 0 {
 			break
@@ -102,7 +102,7 @@ func TestPhaseIsOneModify(t *testing.T) {
 	}
 }
 
-// A phase for a line group is a rule set that no switch has yet: it is written, and then going back is one MODIFY.
+// A phase for a line group is a rule set that no switch has yet: it is written. Going back is then one MODIFY.
 func TestPhaseOfALineGroup(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -126,7 +126,7 @@ func TestPhaseOfALineGroup(t *testing.T) {
 	flipped(t, "rollback", x)
 }
 
-// Before the first phase nothing is read or written; when it begins the switch is brought to it.
+// Before the first phase nothing is read or written. When it begins, the switch converges.
 func TestNoPhase(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -144,7 +144,7 @@ func TestNoPhase(t *testing.T) {
 	}
 }
 
-// When an exemption has ended the switch is read and written: one MODIFY would not do.
+// When an exemption has ended, the switch is read and written: one MODIFY does not suffice.
 func TestExemptionEnds(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -162,7 +162,7 @@ func TestExemptionEnds(t *testing.T) {
 	c.set(time.Date(2007, 4, 1, 0, 0, 0, 0, time.UTC))
 	over := make(chan struct{})
 	defer close(over)
-	go func() { // whichever is waited for
+	go func() { // for whichever timer is awaited
 		for {
 			select {
 			case ch := <-timers:

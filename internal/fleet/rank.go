@@ -24,7 +24,7 @@ const rankKind = "rank"
 
 var (
 	// errOutranked ends the session of a switch that follows a higher election id which no client holds.
-	errOutranked = errors.New("the switch follows a higher election id, which nobody has any more")
+	errOutranked = errors.New("the switch follows a higher election id that no controller holds")
 	// errNoHigher means that a client has used the highest election id there is.
 	errNoHigher = errors.New("no election id is higher: restart the switch")
 )
@@ -63,7 +63,7 @@ func (w *worker) rise(ctx context.Context, leader p4rt.ElectionID) error {
 	if _, err := w.ranks().PutIf(ctx, w.name, store.AnyVersion, rank{next.High}, w.own); err != nil {
 		return err
 	}
-	w.log.Warn("another hand had the switch with a higher election id, and went; ours is higher now",
+	w.log.Warn("another client was primary with a higher election id and has gone; ours is higher now",
 		zap.Stringer("its", leader), zap.Stringer("before", w.id), zap.Stringer("now", next))
 	w.id = next
 	return nil

@@ -11,10 +11,10 @@ import (
 	"op25b/p4src"
 )
 
-// Another hand takes a switch with a higher election id, pushes another pipeline and goes: the owner comes back with a higher one, repairs
-// and tells (I7). The owner after it ranks above both (I3).
+// Another client becomes primary with a higher election id, pushes another pipeline and goes. The owner returns with a higher id, repairs
+// the switch and reports it (I7). The next owner ranks above both (I3).
 func TestAnotherHandGoes(t *testing.T) {
-	for _, low := range []uint64{1, math.MaxUint64} { // an id of which the high word will do, and one that needs the next
+	for _, low := range []uint64{1, math.MaxUint64} { // one id that a higher high word outranks, and one that needs the next high word
 		x := startTestSwitch(t, 1, "127.0.0.1:0")
 		s := embeddedStore(t)
 		now := clockAt(allDestinations).now
@@ -61,7 +61,7 @@ func TestAnotherHandGoes(t *testing.T) {
 	}
 }
 
-// Nobody outranks the highest id there is: that is said, and nothing is written until the switch has restarted.
+// No id is above the highest one: that is reported, and nothing is written until the switch has restarted.
 func TestNoHigherID(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -93,7 +93,7 @@ func TestNoHigherID(t *testing.T) {
 	})
 }
 
-// Whoever has lost the switch raises no rank.
+// A controller that has lost the switch cannot raise its rank.
 func TestRankIsFenced(t *testing.T) {
 	s := embeddedStore(t)
 	own := must(s.TryOwn(within(t), switchKind, "edge-1", "noc-1"))(t)

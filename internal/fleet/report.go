@@ -121,7 +121,7 @@ func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 		}
 	}
 	if err != nil {
-		r.log.Debug("statuses of switches that are gone were not deleted; the next start tries again", zap.Error(err))
+		r.log.Debug("statuses of removed switches were not deleted; the next start tries again", zap.Error(err))
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"op25b/internal/store"
 )
 
-// Pauses grow as long as the same content fails for the same reason, and begin anew with another content or another reason. A revision that
-// changes nothing on the switch is taken in, and is no reason to try again.
+// Pauses grow while the same content fails for the same reason, and start again with another content or reason. A revision that changes
+// nothing on the switch is noted, and is no reason to try again.
 func TestRetriesAreByContentAndCause(t *testing.T) {
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
@@ -25,7 +25,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	in := apply(t, book, documentsOf(t, x))
 	control := &controller{Config: Config{Now: c.now, AuditEvery: time.Minute, fault: func(err error) { t.Error(err) }}, reporter: newReporter(&store.Store{}, nil)}
 	control.log = must((Config{Name: "noc-1", Store: &store.Store{}, Book: &intent.Book{}}).withDefaults())(t).Logger
-	seat := &assignment{c: control, name: x.name, log: control.log, status: Status{Switch: x.name, State: StateConverging, Ownership: Owned}}
+	assigned := &assignment{c: control, name: x.name, log: control.log, status: Status{Switch: x.name, State: StateConverging, Ownership: Owned}}
 	look := func(in *intent.Intent) {
 		control.view.Store(nextView(control.view.Load(), in))
 	}
@@ -33,12 +33,12 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 		t.Helper()
 		v := control.view.Load()
 		w := must(v.desired(x.name, c.now()))(t)
-		term := newWorker(seat, nil) // of whichever session and ownership
-		term.primary, term.trying = true, &w
-		seat.status.Wanted = w.Number
-		term.fail(err)
-		if seat.failures != want {
-			t.Errorf("%s: %d failures in a row, want %d", what, seat.failures, want)
+		work := newWorker(assigned, nil) // of any session and ownership
+		work.primary, work.trying = true, &w
+		assigned.status.Wanted = w.Number
+		work.fail(err)
+		if assigned.failures != want {
+			t.Errorf("%s: %d failures in a row, want %d", what, assigned.failures, want)
 		}
 	}
 	full, refused := reconcile.ErrNoRoom, &p4rt.WriteError{}
@@ -48,20 +48,20 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	fail("again, for another reason", refused, 1)
 	fail("and again", refused, 2)
 
-	term := newWorker(seat, nil)
-	term.primary = true
-	since := seat.status.Failure.Since
+	work := newWorker(assigned, nil)
+	work.primary = true
+	since := assigned.status.Failure.Since
 	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t) // which is in force already
 	look(in)
-	if !term.failedAlready() {
+	if !work.failedAlready() {
 		t.Error("a revision that changes nothing is a reason to try again")
 	}
-	if st := seat.status; st.Wanted != in.Number || st.Failure.Wanted != in.Number || !st.Failure.Since.Equal(since) || st.Failure.Attempts != 2 {
+	if st := assigned.status; st.Wanted != in.Number || st.Failure.Wanted != in.Number || !st.Failure.Since.Equal(since) || st.Failure.Attempts != 2 {
 		t.Errorf("%+v, %+v", st, st.Failure)
 	}
 	in = must(book.Activate(within(t), in.Number, "before", policy.Scope{}, by))(t)
 	look(in)
-	if term.failedAlready() {
+	if work.failedAlready() {
 		t.Error("another phase is no reason to try again")
 	}
 	fail("another content", refused, 1)
@@ -72,7 +72,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	}
 }
 
-// What does not fit is compiled once for a switch, and not again until something else is wanted of it.
+// A state that does not fit is compiled once for a switch, and not again until something else is wanted.
 func TestRefusedContentIsCompiledOnce(t *testing.T) {
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
@@ -80,14 +80,14 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 	x := &testSwitch{name: "edge-1", id: 1, addr: "127.0.0.1:9559"}
 	in := apply(t, book, withPrefixes(documentsOf(t, x), 82_000))
 	program := must(bring.Load())(t)
-	term := newWorker(&assignment{c: &controller{program: program}, name: x.name}, nil)
+	work := newWorker(&assignment{c: &controller{program: program}, name: x.name}, nil)
 	w := must(nextView(nil, in).desired(x.name, c.now()))(t)
-	_, first := term.compile(w)
+	_, first := work.compile(w)
 	if !errors.Is(first, reconcile.ErrNoRoom) || first.Error() != `table "subscriber_v4": no room: 81920 entries, 82001 wanted` {
 		t.Fatalf("%v", first)
 	}
 	if n := testing.AllocsPerRun(10, func() {
-		if _, err := term.compile(w); !errors.Is(err, reconcile.ErrNoRoom) {
+		if _, err := work.compile(w); !errors.Is(err, reconcile.ErrNoRoom) {
 			t.Error(err)
 		}
 	}); n > 100 {
@@ -95,12 +95,12 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 	}
 	later := w
 	later.At = later.At.AddDate(10, 0, 0) // all exemptions have ended
-	if _, err := term.compile(later); err != nil {
+	if _, err := work.compile(later); err != nil {
 		t.Errorf("another content: %v", err)
 	}
 }
 
-// withPrefixes are documents whose policy exempts so many more prefixes.
+// withPrefixes returns documents whose policy exempts more prefixes.
 func withPrefixes(files []policy.File, n int) []policy.File {
 	var b strings.Builder
 	b.WriteString("exemptions:\n")

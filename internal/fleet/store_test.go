@@ -12,7 +12,7 @@ import (
 	"op25b/internal/store"
 )
 
-// A gateway is a network between a controller and etcd that can go away.
+// A gateway is a network between a controller and etcd that can be cut.
 type gateway struct {
 	t        testing.TB
 	upstream string
@@ -91,8 +91,8 @@ func (g *gateway) shut() {
 	g.wg.Wait()
 }
 
-// Without the store a controller changes nothing, says so, and lets go of its switches in time. When the store is back it goes on, and
-// still has nothing to write.
+// Without the store a controller changes nothing, reports that, and gives up its switches in time. When the store is back, it continues,
+// and still has nothing to write.
 func TestStoreIsAway(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	etcd := embeddedStore(t)
@@ -126,7 +126,7 @@ func TestStoreIsAway(t *testing.T) {
 	untouched(t, "with the store again", x)
 }
 
-// A switch that has another address in the inventory is spoken to there, and one that is not in it any more is let go, status and all.
+// A switch with a new address in the inventory is dialed there. A switch that left the inventory is released, and its status is deleted.
 func TestInventoryChanges(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)

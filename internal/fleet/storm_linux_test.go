@@ -23,7 +23,7 @@ import (
 	"op25b/internal/store"
 )
 
-// stormEnv makes this test binary a controller that tries again soon, with the store's endpoint.
+// stormEnv makes this test binary a controller with short retries, and holds the store's endpoint.
 const stormEnv = "OP25B_TEST_STORM"
 
 // stormProcess runs until SIGTERM, and then prints its metrics.
@@ -52,8 +52,8 @@ func stormProcess(endpoint string) {
 	}
 }
 
-// More exemptions than a table has room for, on six switches: the controller compiles them once for each switch, tries again with growing
-// pauses that nothing but another content ends, keeps its lease, and stays below 600 MB. // I12
+// More exemptions than a table has room for, on six switches. The controller compiles them once for each switch, and tries again with
+// growing pauses that only another content ends. It keeps its lease and stays below 600 MB. // I12
 func TestI12RetryStorm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("100,000 exemptions")
@@ -94,7 +94,7 @@ func TestI12RetryStorm(t *testing.T) {
 	awaitStored(t, watch, "tried again and again", every(func(st Status) bool {
 		return st.State == StateFailed && st.Wanted == in.Number && st.Failure.Attempts >= attempts
 	}))
-	// Revisions that change nothing here are no reason to try again, and are taken in.
+	// Revisions that change nothing on these switches are noted, and are no reason to try again.
 	for range 3 {
 		in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t)
 	}
@@ -125,7 +125,7 @@ func TestI12RetryStorm(t *testing.T) {
 	}
 }
 
-// peakMemory is the most that a process had in memory so far, in bytes.
+// peakMemory returns the peak memory of a process in bytes.
 func peakMemory(t *testing.T, pid int) int64 {
 	t.Helper()
 	f := must(os.Open(fmt.Sprintf("/proc/%d/status", pid)))(t)

@@ -13,7 +13,7 @@ import (
 )
 
 // errElsewhere ends the session of a switch whose address has changed.
-var errElsewhere = errors.New("the switch has another address now")
+var errElsewhere = errors.New("the address of the switch has changed")
 
 // A worker works on one switch during one ownership, from when the ownership is taken until it is lost or released.
 type worker struct {
@@ -74,7 +74,7 @@ func (w *worker) begin(ctx context.Context) {
 		return
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		w.log.Warn("the status before cannot be read, and is not known", zap.Error(err))
+		w.log.Warn("the previous status cannot be read; continuing without it", zap.Error(err))
 	}
 	w.update(func(st *Status) error {
 		w.epoch = w.own.Epoch()

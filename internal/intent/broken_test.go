@@ -9,8 +9,8 @@ import (
 	"op25b/internal/store"
 )
 
-// TestI13BrokenDocuments: while the newest revision holds documents that cannot be used, phases are activated and rolled back, the revision
-// before is restored, and good documents are applied, by the book that saw them come and by one that is begun anew.
+// TestI13BrokenDocuments: while the newest revision holds documents that cannot be used, phases are activated and rolled back, the previous
+// revision is restored, and good documents are applied. It holds for the book that saw the documents arrive and for a new one.
 func TestI13BrokenDocuments(t *testing.T) {
 	policyFile := examples.SpinNet2006()[1]
 	if !bytes.Contains(policyFile.Data, []byte("kind: Policy")) {
@@ -59,7 +59,7 @@ func TestI13BrokenDocuments(t *testing.T) {
 				t.Errorf("after the activation %q is in force", got)
 			}
 			in = must(book(s).Current(within(t)))(t)
-			if x.path != activationsPath { // an activation mends that
+			if x.path != activationsPath { // an activation repairs that
 				wantError(t, in.Broken(), ErrBroken, x.says)
 			}
 			if got := inForce(t, in); got != "before" || in.Bundle.Policy.Name != "spinnet-2006" {
@@ -77,7 +77,7 @@ func TestI13BrokenDocuments(t *testing.T) {
 	}
 }
 
-// Where no revision that is kept can be used there are no phases, and good documents can be applied.
+// Where no kept revision can be used there are no phases, and good documents can be applied.
 func TestNothingButBrokenDocuments(t *testing.T) {
 	s := open(t)
 	must(s.Revisions().Put(within(t), store.Change{Author: "another hand", Reason: "test", Documents: map[string][]byte{"files/a.yaml": []byte("a: [")}}))(t)
@@ -92,7 +92,7 @@ func TestNothingButBrokenDocuments(t *testing.T) {
 	}
 }
 
-// Activations as they were stored before they could undo another one, and before they had an ID.
+// Activations as stored before they could undo another one and before they had an ID.
 func TestOldActivationsAreRead(t *testing.T) {
 	s := open(t)
 	b := book(s)

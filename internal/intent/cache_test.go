@@ -53,7 +53,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// Many who ask for an old revision together have it read once, and share it.
+// Concurrent callers of an old revision share one read and its result.
 func TestOldRevisionIsReadOnce(t *testing.T) {
 	s := open(t)
 	apply(t, book(s), examples.SpinNet2006())

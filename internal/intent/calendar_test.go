@@ -42,7 +42,7 @@ func TestDated(t *testing.T) {
 		t.Errorf("between two dates: %+v", got)
 	}
 
-	// A phase that was activated by hand and stands later stays: only the other lines turn.
+	// A later phase that was activated by hand stays: only the other lines change.
 	in = must(b.Activate(within(t), 1, "all-destinations", policy.Scope{Groups: []string{"mobile"}}, by))(t)
 	got := in.Dated(august, october)
 	if len(got) != 1 || len(got[0].Turned) != 1 || got[0].Turned[0].EveryLine || len(got[0].Turned[0].Groups) != len(groupsOf(in))-1 {
@@ -61,8 +61,8 @@ func groupsOf(in *Intent) (names []string) {
 	return names
 }
 
-// Each date is written down once, whichever controllers run, also if none ran when it came; and what came before the documents did is their
-// own doing. I11
+// Each date is recorded once, whichever controllers run, and also if none ran when it came. Dates before the documents are not recorded.
+// I11
 func TestWriteDates(t *testing.T) {
 	s := open(t)
 	b := book(s)
@@ -90,7 +90,7 @@ func TestWriteDates(t *testing.T) {
 	if got := dated(); len(got) != 0 {
 		t.Errorf("dates that had come before the documents: %q", got)
 	}
-	// All controllers are away over two dates, between which somebody else activated a phase.
+	// All controllers are away during two dates, between which a phase was activated.
 	later := NewBook(s, func() time.Time { return october.Add(time.Hour) })
 	in = must(later.Activate(within(t), 1, "before", policy.Scope{Groups: []string{"mobile"}}, by))(t)
 	write(in, april.Add(time.Hour))
@@ -124,7 +124,7 @@ func TestWriteDates(t *testing.T) {
 	}
 }
 
-// A revision that was stored by a clock that is ahead brings no date early, and hides none.
+// A revision stored by a clock that is ahead makes no date come early, and hides none.
 func TestWriteDatesOfAClockAhead(t *testing.T) {
 	s := open(t)
 	b := book(s)

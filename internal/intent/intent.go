@@ -28,7 +28,7 @@ var (
 	// ErrBroken is returned by Compile for documents that are invalid or cannot be read.
 	ErrBroken = errors.New("the documents cannot be used")
 	// ErrActivation is returned for documents that lack what an activation in force names.
-	ErrActivation = errors.New("an activation in force names what the documents no longer have")
+	ErrActivation = errors.New("an activation in force names something that the documents no longer have")
 )
 
 // The documents of a revision in the store. The operators' files are under files/.
@@ -151,7 +151,7 @@ func (in *Intent) documents() (map[string][]byte, error) {
 func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, error) {
 	phases, ok := in.Bundle.Policy.InForceAt(in.Activations, switchName, now)
 	if !ok {
-		first := "policy " + in.Bundle.Policy.Name + " has no phase with a date to come"
+		first := "policy " + in.Bundle.Policy.Name + " has no phase with a future date"
 		if next, ok := in.Bundle.Policy.NextEvent(now); ok {
 			first = "the first begins at " + next.Format(time.RFC3339)
 		}

@@ -40,7 +40,7 @@ func TestProposeAndPut(t *testing.T) {
 	if in.Number != 1 || in.Author != "alice" || in.Reason != "test" || inForce(t, in) != "mobile-carriers" {
 		t.Errorf("revision %+v, %q in force", in.Revision, inForce(t, in))
 	}
-	// Read back by another, it is the same.
+	// Another book reads the same.
 	again := must(book(s).Current(within(t)))(t)
 	if again.Number != 1 || len(again.Files) != 2 || string(again.Files[0].Data) != string(in.Files[0].Data) {
 		t.Errorf("read back: %+v", again.Revision)
@@ -81,12 +81,12 @@ func checkAudit(t testing.TB, s *store.Store, want [][4]string) {
 	}
 }
 
-// Names keep their numbers from revision to revision, also through a restoration.
+// Names keep their numbers from revision to revision, also through a restore.
 func TestNumbersAreKept(t *testing.T) {
 	b := book(open(t))
 	first := apply(t, b, examples.SpinNet2006())
 	mobile := first.Numbers.LineGroups["mobile"].Number
-	// A group before it, and a line before the others.
+	// One group before it, and one line before the others.
 	second := apply(t, b, edited(t, "lineGroups:\n", "lineGroups:\n  - {name: vdsl}\n"))
 	if got := second.Numbers.LineGroups["mobile"].Number; got != mobile {
 		t.Errorf("mobile had number %d, and has %d", mobile, got)
@@ -124,7 +124,7 @@ func TestActivateAndRollback(t *testing.T) {
 	}
 	_, err = b.Rollback(within(t), 3, policy.Scope{Switches: []string{"edge-9"}}, by)
 	wantError(t, err, policy.ErrInvalid, "edge-9")
-	// Restoring takes activations back too.
+	// A restore also restores the activations.
 	in = must(b.Restore(within(t), 2, 3, by))(t)
 	if got := inForce(t, in); got != "mobile-carriers; all-destinations: mobile" || in.Restores != 2 {
 		t.Errorf("after the restoration %q is in force", got)
@@ -145,7 +145,7 @@ func TestActivateAndRollback(t *testing.T) {
 	}
 }
 
-// Documents that take away what an activation in force names are refused; what is in force no more goes with them.
+// Documents without what an activation in force names are refused. Activations that are no longer in force are dropped.
 func TestActivationNamesWhatIsGone(t *testing.T) {
 	b := book(open(t))
 	in := apply(t, b, examples.SpinNet2006())
@@ -160,7 +160,7 @@ func TestActivationNamesWhatIsGone(t *testing.T) {
 	}
 }
 
-// An activation shares what was made of the documents, in the book that makes it and in one that hears of it; other documents do not.
+// An activation shares the parsed documents, in the book that makes it and in one that receives it. Other documents are not shared.
 func TestSameDocumentsAreReadOnce(t *testing.T) {
 	s := open(t)
 	ours, theirs := book(s), book(s)

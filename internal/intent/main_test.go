@@ -55,7 +55,7 @@ func apply(t testing.TB, b *Book, files []policy.File) *Intent {
 	return must(b.Put(within(t), must(b.Propose(within(t), files))(t), by))(t)
 }
 
-// edited is the worked example with a text replaced.
+// edited returns the worked example with a text replaced.
 func edited(t testing.TB, old, now string) []policy.File {
 	t.Helper()
 	files := examples.SpinNet2006()

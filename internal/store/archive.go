@@ -66,7 +66,7 @@ func (a *Audit) Prune(ctx context.Context, cp Checkpoint, rec AuditRecord) (Audi
 	case err != nil:
 		return AuditRecord{}, err
 	case cp.Seq <= before.Seq:
-		return AuditRecord{}, fmt.Errorf("%w: archive of records up to %d: those up to %d were moved out already", ErrInvalid, cp.Seq, before.Seq)
+		return AuditRecord{}, fmt.Errorf("%w: archive of records up to %d: those up to %d are archived already", ErrInvalid, cp.Seq, before.Seq)
 	case cp.Seq > head.Seq:
 		return AuditRecord{}, fmt.Errorf("%w: archive of records up to %d: the chain ends at %d", ErrInvalid, cp.Seq, head.Seq)
 	case len(cp.Archive) != 64:
@@ -87,7 +87,7 @@ func (a *Audit) Prune(ctx context.Context, cp Checkpoint, rec AuditRecord) (Audi
 		return AuditRecord{}, err
 	}
 	if err := a.dropArchived(ctx); err != nil {
-		a.s.log.Warn("archived audit records are not deleted yet; the next start does it", zap.Error(err))
+		a.s.log.Warn("archived audit records are not deleted yet; the next start deletes them", zap.Error(err))
 		return records[0], nil
 	}
 	a.s.makeRoom(ctx, 0)

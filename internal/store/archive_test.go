@@ -11,7 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// archiveOf writes records up to one into an archive.
+// archiveOf writes the records up to one into an archive.
 func archiveOf(t testing.TB, s *Store, last uint64) ([]byte, ArchiveInfo) {
 	t.Helper()
 	cp := must(s.Audit().Checkpoint(within(t)))(t)
@@ -30,7 +30,7 @@ func prune(t testing.TB, s *Store, info ArchiveInfo) (AuditRecord, error) {
 	return s.Audit().Prune(within(t), Checkpoint{Seq: info.Last, Hash: info.Hash, Archive: info.Sum}, AuditRecord{Who: "ota", Role: "admin", Reason: "yearly"})
 }
 
-// Records are moved out, twice, and the chain goes on behind each checkpoint; what is left is verified, also against heads of before.
+// Records are archived twice, and the chain continues behind each checkpoint. The rest is verified, also against heads from before.
 func TestArchive(t *testing.T) {
 	now := time.Date(2026, 11, 1, 9, 0, 0, 7, time.UTC)
 	s := open(t, Config{Dir: t.TempDir(), Now: func() time.Time { return now }})
@@ -72,7 +72,7 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// What is not what the store has is not pruned.
+// Records that differ from the archive are not pruned.
 func TestPruneRefuses(t *testing.T) {
 	s := embeddedStore(t)
 	all := appendRecords(t, s, 5)
@@ -85,7 +85,7 @@ func TestPruneRefuses(t *testing.T) {
 		{Checkpoint{Seq: 3, Hash: all[3].Hash, Archive: sum}, ErrBroken, "audit record 3: audit chain broken: replaced: "},
 		{Checkpoint{Seq: 6, Hash: all[4].Hash, Archive: sum}, ErrBroken, "removed: the chain ends at record 5, and is known up to 6"},
 		{Checkpoint{Seq: 3, Hash: all[2].Hash, Archive: "x"}, ErrInvalid, `archive "x": must be the SHA-256 of its file, in hexadecimal`},
-		{Checkpoint{Archive: sum}, ErrInvalid, "archive of records up to 0: those up to 0 were moved out already"},
+		{Checkpoint{Archive: sum}, ErrInvalid, "archive of records up to 0: those up to 0 are archived already"},
 	} {
 		_, err := s.Audit().Prune(within(t), c.cp, AuditRecord{Who: "ota"})
 		wantError(t, err, c.kind, c.want)
@@ -98,8 +98,8 @@ func TestPruneRefuses(t *testing.T) {
 	}
 }
 
-// A pruning that ends behind its transaction is brought to its end by whoever opens the store next, and until then nothing of the archived
-// records is seen. A checkpoint that no record names is found.
+// A pruning that is interrupted after its transaction is completed when the store is opened next. Until then the archived records are not
+// returned. A checkpoint that no record names is detected.
 func TestPruneIsCutShort(t *testing.T) {
 	s := embeddedStore(t)
 	all := appendRecords(t, s, 5)
@@ -177,7 +177,7 @@ func TestReadArchiveRefuses(t *testing.T) {
 	}
 }
 
-// A backup of a store whose records were archived is restored with its checkpoint, and is the same chain.
+// A backup of a store with archived records is restored with its checkpoint, and has the same chain.
 func TestArchivedStoreMoves(t *testing.T) {
 	s := embeddedStore(t)
 	appendRecords(t, s, 5)

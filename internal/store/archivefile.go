@@ -138,7 +138,7 @@ func strictly(text []byte, v any) error {
 		return err
 	}
 	if d.More() {
-		return errors.New("there is more behind it")
+		return errors.New("there is data after it")
 	}
 	return nil
 }

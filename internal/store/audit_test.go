@@ -51,7 +51,7 @@ func TestAuditChain(t *testing.T) {
 	wantError(t, err, ErrInvalid, "0 audit records: must be > 0")
 }
 
-// More records than are read at once.
+// More records than one page.
 func TestAuditPages(t *testing.T) {
 	s := embeddedStore(t)
 	appendRecords(t, s, 2*verifyPage+1)
@@ -84,7 +84,7 @@ func TestAuditRefused(t *testing.T) {
 	}
 }
 
-// The most that a change of intent takes along fits into one request, whatever its characters.
+// The most records that a change of intent may carry fit into one request, whatever their characters.
 func TestAuditTogether(t *testing.T) {
 	s := embeddedStore(t)
 	records := make([]AuditRecord, MaxTogether)
@@ -96,7 +96,7 @@ func TestAuditTogether(t *testing.T) {
 		t.Errorf("verified up to %d", head.Seq)
 	}
 	for i := range records {
-		records[i].Detail = strings.Repeat("\x01", MaxDetail) // six bytes each as it is stored
+		records[i].Detail = strings.Repeat("\x01", MaxDetail) // six bytes each as stored
 	}
 	_, err := s.Revisions().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")}, records...)
 	wantError(t, err, ErrInvalid, "bytes of audit records for one change: must be at most 1048576")
@@ -105,7 +105,7 @@ func TestAuditTogether(t *testing.T) {
 	}
 }
 
-// Appends at the same time, alone and with changes of intent: none is lost and the chain holds.
+// Concurrent appends, alone and with changes of intent: none is lost, and the chain is intact.
 func TestAuditConcurrent(t *testing.T) {
 	etcd := embeddedStore(t)
 	const writers, each = 4, 10
@@ -138,7 +138,7 @@ func TestAuditConcurrent(t *testing.T) {
 	}
 }
 
-// Somebody who can write to etcd changes what was recorded.
+// A client with access to etcd changes recorded data.
 func TestAuditBreaks(t *testing.T) {
 	s := embeddedStore(t)
 	edit := func(seq uint64, change func(*AuditRecord)) {

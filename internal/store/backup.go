@@ -85,7 +85,7 @@ func (s *Store) backupPath(ctx context.Context, b *backupWriter, path string, at
 		})
 		switch {
 		case compacted(err):
-			return fmt.Errorf("backup: it took so long that etcd dropped what was there when it began: make it again, nearer to the store (%w)", err)
+			return fmt.Errorf("backup: it took so long that etcd compacted what it reads: repeat it from a host nearer to the store (%w)", err)
 		case err != nil:
 			return err
 		}

@@ -120,11 +120,11 @@ func newBackupReader(r io.Reader) (*backupReader, error) {
 	case n > 0 && string(magic[:n]) == backupMagic[:n] && err != nil:
 		return nil, cutOff(err)
 	case err == nil && known && string(magic) != backupMagic:
-		return nil, fmt.Errorf("%w: it is of another version, %.40q: this op25b reads %q", ErrBackup, magic, backupMagic)
+		return nil, fmt.Errorf("%w: unsupported version %.40q: this op25b reads %q", ErrBackup, magic, backupMagic)
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, err
 	case string(magic) != backupMagic:
-		return nil, fmt.Errorf("%w: it does not begin with %q: op25b store backup makes one", ErrBackup, backupMagic)
+		return nil, fmt.Errorf("%w: it does not begin with %q: use a file from op25b store backup", ErrBackup, backupMagic)
 	}
 	kind, _, value, err := b.frame()
 	switch {
@@ -158,10 +158,10 @@ func (b *backupReader) next() (string, []byte, error) {
 		return "", nil, cutOff(err)
 	}
 	if !bytes.Equal(got, want) {
-		return "", nil, fmt.Errorf("%w: damaged: what it holds hashes to %x, and it says %x", ErrBackup, want, got)
+		return "", nil, fmt.Errorf("%w: damaged: the content hashes to %x, and it says %x", ErrBackup, want, got)
 	}
 	if _, err := b.in.ReadByte(); !errors.Is(err, io.EOF) {
-		return "", nil, fmt.Errorf("%w: damaged: there is something behind its end", ErrBackup)
+		return "", nil, fmt.Errorf("%w: damaged: there is data after its end", ErrBackup)
 	}
 	var end BackupInfo
 	if err := json.Unmarshal(value, &end); err != nil || end.Keys != b.n.Keys || end.Bytes != b.n.Bytes {

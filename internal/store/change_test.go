@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A change was made and its answer is lost: it is not made twice, and not told to be another's.
+// A change was made and its answer is lost: it is not made twice, and not reported as another's.
 func TestAnswerLost(t *testing.T) {
 	s := embeddedStore(t)
 	p := behindProxy(t, s)

@@ -21,7 +21,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
-// Of three members one may end at any time: changes go on, the ownership stays, watches tell. Of three two may not.
+// One of three members may end at any time: changes continue, the ownership stays, watches continue. Two may not.
 func TestClusterLosesMembers(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	s := open(t, Config{Endpoints: c.endpoints, Timeout: 10 * time.Second})
@@ -30,7 +30,7 @@ func TestClusterLosesMembers(t *testing.T) {
 	o := must(s.TryOwn(within(t), "switch", "access-1", "noc-1"))(t)
 	put(t, rs, 0, docs("a", "0"))
 
-	// The leader ends in the middle of changes, of which each is made once.
+	// The leader ends during changes, each of which is made once.
 	done := make(chan error)
 	const changes = 50
 	half := make(chan struct{})
@@ -95,7 +95,7 @@ func TestClusterLosesMembers(t *testing.T) {
 	closed(t, "an ownership without a quorum", o.Lost())
 }
 
-// A cluster that wants certificates of its clients, and shows its own.
+// A cluster that requires client certificates and has its own.
 func TestTLS(t *testing.T) {
 	ca := newAuthority(t)
 	certFile, keyFile := ca.issue(t, "server")

@@ -18,7 +18,7 @@ import (
 	"op25b/e2e/longform"
 )
 
-// wornStore makes a data directory with some revisions in it, and returns it.
+// wornStore makes a data directory with some revisions, and returns it.
 func wornStore(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -44,7 +44,7 @@ func copyOf(t testing.TB, dir string) string {
 	return to
 }
 
-// fingerprint is of every file below a directory but the lock.
+// fingerprint covers every file below a directory except the lock.
 func fingerprint(t testing.TB, dir string) string {
 	t.Helper()
 	var all strings.Builder
@@ -62,7 +62,7 @@ func fingerprint(t testing.TB, dir string) string {
 	return all.String()
 }
 
-// rewrite changes each file that a pattern names.
+// rewrite changes each file that matches a pattern.
 func rewrite(pattern string, change func([]byte) []byte) func(testing.TB, string) {
 	return func(t testing.TB, dir string) {
 		t.Helper()
@@ -107,8 +107,8 @@ const (
 	logParts     = "etcd/member/wal/*.wal"
 )
 
-// A damaged store does not open: one error names the file, what is wrong and the way to restore, and nothing is changed. What etcd can read
-// anew from its log is no damage.
+// A damaged store does not open. One error names the file, the defect and how to restore, and nothing is changed. What etcd can restore
+// from its log is no damage.
 func TestDamagedStore(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a copy of a log of 64 MB for each damage")
@@ -117,7 +117,7 @@ func TestDamagedStore(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		damage func(testing.TB, string)
-		file   string // empty if it opens
+		file   string // empty if the store opens
 		want   string
 	}{
 		{"none", func(testing.TB, string) {}, "", ""},
@@ -130,7 +130,7 @@ func TestDamagedStore(t *testing.T) {
 				end--
 			}
 			return append(b[:end-5:end-5], make([]byte, len(b)-end+5)...)
-		}), "etcd/member/wal", "the log cannot be read: "}, // what was synced is not cut by a crash
+		}), "etcd/member/wal", "the log cannot be read: "}, // a crash does not truncate what was synced
 		{"log removed", remove("etcd/member/wal"), "etcd/member/wal", "the write-ahead log is missing: file does not exist; the database has entries up to "},
 		{"log emptied", func(t testing.TB, dir string) {
 			remove("etcd/member/wal")(t, dir)
@@ -148,17 +148,17 @@ func TestDamagedStore(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "etcd/member/wal", "copy.wal is not the name of a part of the write-ahead log"},
-		{"log zeroed", rewrite(logParts, zeroed(0, 1<<30)), "etcd/member/wal", "the log cannot be read: it has no beginning"},
-		{"log without its beginning", rewrite(logParts, zeroed(0, 100)), "etcd/member/wal", "the log cannot be read: it has no beginning"},
-		{"log of no bytes", rewrite(logParts, firstBytes(0)), "etcd/member/wal", "the log cannot be read: it has no beginning"},
+		{"log zeroed", rewrite(logParts, zeroed(0, 1<<30)), "etcd/member/wal", "the log cannot be read: its first record is missing"},
+		{"log without its beginning", rewrite(logParts, zeroed(0, 100)), "etcd/member/wal", "the log cannot be read: its first record is missing"},
+		{"log of no bytes", rewrite(logParts, firstBytes(0)), "etcd/member/wal", "the log cannot be read: its first record is missing"},
 		{"log cut off", rewrite(logParts, firstBytes(300<<10)), "etcd/member/wal", "the log ends at entry "},
 		{"log zeroed in the middle", rewrite(logParts, zeroed(300<<10, 400<<10)), "etcd/member/wal", "the log "},
 		{"log changed", rewrite(logParts, func(b []byte) []byte { b[200<<10] ^= 0xff; return b }), "etcd/member/wal", "crc mismatch"},
 		{"database of one page", rewrite(databaseFile, firstBytes(4096)), databaseFile, "the database cannot be read: it was cut off: it has 4096 bytes of at least "},
 		{"database of four pages", rewrite(databaseFile, firstBytes(4*4096)), databaseFile, "it was cut off: it has 16384 bytes of at least "},
 		{"database cut off", rewrite(databaseFile, firstBytes(1<<20)), databaseFile, "the database cannot be read: it was cut off"},
-		{"database zeroed", rewrite(databaseFile, zeroed(0, 1<<30)), databaseFile, "the database cannot be read: neither of its two first pages is valid"},
-		{"database without its beginning", rewrite(databaseFile, zeroed(0, 8192)), databaseFile, "the database cannot be read: neither of its two first pages is valid"},
+		{"database zeroed", rewrite(databaseFile, zeroed(0, 1<<30)), databaseFile, "the database cannot be read: neither of its first two pages is valid"},
+		{"database without its beginning", rewrite(databaseFile, zeroed(0, 8192)), databaseFile, "the database cannot be read: neither of its first two pages is valid"},
 		{"pages zeroed", rewrite(databaseFile, zeroed(8192, 1<<20)), databaseFile, "the database cannot be read: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestDamagedStore(t *testing.T) {
 			}
 			wantError(t, err, ErrDamaged, "the data directory is damaged: "+filepath.Join(dir, c.file)+": ")
 			wantError(t, err, ErrDamaged, c.want)
-			wantError(t, err, ErrDamaged, "; nothing was changed, and the switches keep what they have. To restore, move "+dir+" away and bring a backup back with op25b store restore")
+			wantError(t, err, ErrDamaged, "; nothing was changed, and the switches keep their entries. To restore, move "+dir+" away and restore a backup with op25b store restore")
 			if after := fingerprint(t, dir); after != before {
 				t.Errorf("files were changed:\n%s\nwere\n%s", after, before)
 			}
@@ -191,7 +191,7 @@ func TestDamagedStore(t *testing.T) {
 	}
 }
 
-// damagedEnv names a data directory that a process of its own opens: some damage ends processes.
+// damagedEnv names the data directory that a separate process opens: some damage ends processes.
 const damagedEnv = "OP25B_TEST_DAMAGED"
 
 func damagedProcess(dir string) {
@@ -214,7 +214,7 @@ func damagedProcess(dir string) {
 	}
 }
 
-// Wherever bytes are changed, opening and reading ends with an answer: no panic, no fault, no silence.
+// Wherever bytes are changed, opening and reading end with an answer: no panic, no fault, no hang.
 func TestChangedBytesAreTold(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a process for each damage")
@@ -238,14 +238,14 @@ func TestChangedBytesAreTold(t *testing.T) {
 			}
 			return b
 		}
-		if i%3 == 0 { // where the log is, and not the space behind it
+		if i%3 == 0 { // in the log itself, and not in the space after it
 			rewrite(logParts, func(b []byte) []byte { damage(b[:2<<20]); return b })(t, dir)
 		} else {
 			rewrite(databaseFile, damage)(t, dir)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*deadline) // longer than the process gives itself
+		ctx, cancel := context.WithTimeout(t.Context(), 2*deadline) // longer than the process's own limit
 		cmd := exec.CommandContext(ctx, os.Args[0])
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // so that it says where it hangs
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // so that it prints where it hangs
 		cmd.Env = append(os.Environ(), damagedEnv+"="+dir)
 		began := time.Now()
 		out, err := cmd.CombinedOutput()

@@ -94,7 +94,7 @@ func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size
 	go func() {
 		defer func() {
 			if x := recover(); x != nil {
-				e.mishap.tell(fmt.Errorf("etcd panicked: %v", x))
+				e.mishap.fail(fmt.Errorf("etcd panicked: %v", x))
 			}
 		}()
 		etcd, err := embed.StartEtcd(c)

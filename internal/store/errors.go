@@ -94,7 +94,7 @@ type StaleError struct {
 
 // Error names both revisions and how to proceed.
 func (e *StaleError) Error() string {
-	return fmt.Sprintf("the change was made on revision %d, the current revision is %d: look at what changed between them, and make it on %d",
+	return fmt.Sprintf("the change was made on revision %d, the current revision is %d: review what changed between them, and repeat the change on %d",
 		e.Base, e.Current, e.Current)
 }
 
@@ -110,17 +110,17 @@ type ConflictError struct {
 
 // Error names the record and both versions.
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s %q: %v: it was expected %s, and is %s", e.Kind, e.Name, ErrConflict, atRevision(e.Expected), atRevision(e.Actual))
+	return fmt.Sprintf("%s %q: %v: expected %s, found %s", e.Kind, e.Name, ErrConflict, version(e.Expected), version(e.Actual))
 }
 
 // Unwrap returns ErrConflict.
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
-func atRevision(rev int64) string {
+func version(rev int64) string {
 	if rev == 0 {
-		return "not to exist"
+		return "no record"
 	}
-	return fmt.Sprintf("at revision %d", rev)
+	return fmt.Sprintf("version %d", rev)
 }
 
 // An OwnedError is returned for an ownership that another holder has.
@@ -132,7 +132,7 @@ type OwnedError struct {
 
 // Error names the thing, its holder and the epoch.
 func (e *OwnedError) Error() string {
-	return fmt.Sprintf("%s %q: %v: %s has it since epoch %d", e.Kind, e.Name, ErrOwned, e.Holder, e.Epoch)
+	return fmt.Sprintf("%s %q: %v: %s has owned it since epoch %d", e.Kind, e.Name, ErrOwned, e.Holder, e.Epoch)
 }
 
 // Unwrap returns ErrOwned.

@@ -22,8 +22,8 @@ type mishap struct {
 
 func newMishap() *mishap { return &mishap{happens: make(chan struct{})} }
 
-// tell records why. Only the first call counts.
-func (m *mishap) tell(why error) {
+// fail records why. Only the first call counts.
+func (m *mishap) fail(why error) {
 	m.once.Do(func() {
 		m.why = why
 		close(m.happens)
@@ -54,7 +54,7 @@ func (m *mishap) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 			why = fmt.Errorf("%s: %w", e.Message, err)
 		}
 	}
-	m.tell(why)
+	m.fail(why)
 	runtime.Goexit()
 }
 
@@ -68,11 +68,11 @@ type BreakdownError struct {
 
 // Error names the directory, etcd's error, what is known of pending changes, and what to do.
 func (e *BreakdownError) Error() string {
-	text := fmt.Sprintf("the store in %s has failed: %v. A change that was under way is stored or not: op25b history tells once the controller runs again. ", e.Dir, e.Err)
+	text := fmt.Sprintf("the store in %s has failed: %v. A change in progress may or may not be stored: check op25b history once the controller runs again. ", e.Dir, e.Err)
 	if errors.Is(e.Err, syscall.ENOSPC) || errors.Is(e.Err, syscall.EDQUOT) {
 		return text + "Make room on the file system of that directory, and start op25b serve again"
 	}
-	return text + "Start op25b serve again; if it fails again, look at that disk, and bring a backup back with op25b store restore"
+	return text + "Start op25b serve again; if it fails again, check that disk, and restore a backup with op25b store restore"
 }
 
 // Unwrap returns ErrFailed, ErrClosed and Err: every request fails from now on.

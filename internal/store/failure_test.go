@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// An etcd that would end the process ends the store instead: who waits is told why, once, and closing works.
+// An etcd that would end the process ends the store instead: waiting callers get the reason, once, and Close works.
 func TestFailedEtcdEndsTheStore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
@@ -31,7 +31,7 @@ func TestFailedEtcdEndsTheStore(t *testing.T) {
 	<-ended
 	err := s.Run(within(t))
 	wantError(t, err, ErrFailed, "the store in "+dir+" has failed: failed to save Raft hard state and entries: write db: no space left on device. "+
-		"A change that was under way is stored or not: op25b history tells once the controller runs again. Make room on the file system of that directory, and start op25b serve again")
+		"A change in progress may or may not be stored: check op25b history once the controller runs again. Make room on the file system of that directory, and start op25b serve again")
 	if !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, ErrClosed) {
 		t.Errorf("%v is neither ENOSPC nor ErrClosed", err)
 	}
@@ -39,7 +39,7 @@ func TestFailedEtcdEndsTheStore(t *testing.T) {
 	closed(t, "the ownership", own.Lost())
 	_, err = s.Revisions().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")})
 	wantError(t, err, ErrFailed, "read intent: the store in "+dir+" has failed: ")
-	go s.server.mishap.logger().Sugar().Panicf("tocommit(%d) is out of range", 7) // what comes of the first is not told
+	go s.server.mishap.logger().Sugar().Panicf("tocommit(%d) is out of range", 7) // only the first is reported
 	wantError(t, s.Failure(), syscall.ENOSPC, "no space left")
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -59,5 +59,5 @@ func TestRunEnds(t *testing.T) {
 
 func TestBreakdownSaysWhatToDo(t *testing.T) {
 	err := &BreakdownError{Dir: "/var/lib/op25b", Err: errors.New("walpb: crc mismatch")}
-	wantError(t, err, ErrFailed, "Start op25b serve again; if it fails again, look at that disk, and bring a backup back with op25b store restore")
+	wantError(t, err, ErrFailed, "Start op25b serve again; if it fails again, check that disk, and restore a backup with op25b store restore")
 }

@@ -40,11 +40,11 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 			all, err := ask(ctx, s, "follow "+key, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.client.Get(ctx, key, opts...)
 			})
-			if err == nil && tell(ctx, out, update{gen: g, whole: true, rev: all.Header.Revision, kvs: all.Kvs}) {
+			if err == nil && send(ctx, out, update{gen: g, whole: true, rev: all.Header.Revision, kvs: all.Kvs}) {
 				err = s.tail(ctx, g, key, all.Header.Revision+1, opts, out)
 			}
 			if ctx.Err() == nil {
-				s.log.Debug("reading anew", zap.String("key", key), zap.Error(err))
+				s.log.Debug("reading again", zap.String("key", key), zap.Error(err))
 				Pause(ctx, followPause)
 			}
 		}
@@ -69,7 +69,7 @@ func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64,
 		}
 		u := changes(resp)
 		u.gen = g
-		if len(u.kvs)+len(u.gone) > 0 && !tell(ctx, out, u) {
+		if len(u.kvs)+len(u.gone) > 0 && !send(ctx, out, u) {
 			break
 		}
 	}
@@ -98,7 +98,7 @@ func changes(resp clientv3.WatchResponse) update {
 	return u
 }
 
-func tell(ctx context.Context, out chan<- update, u update) bool {
+func send(ctx context.Context, out chan<- update, u update) bool {
 	select {
 	case out <- u:
 		return true

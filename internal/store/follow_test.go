@@ -25,7 +25,7 @@ func TestIntentWatch(t *testing.T) {
 	if r := receive(t, "after 2", later); r.Number != 3 {
 		t.Errorf("told of %+v, want revision 3", r)
 	}
-	// Nobody receives while there are many: the newest is what counts, in the end.
+	// Without a receiver, many updates end in the newest.
 	for i := range uint64(20) {
 		put(t, rs, 3+i, docs("a", fmt.Sprint("slow", i)))
 	}
@@ -37,7 +37,7 @@ func TestIntentWatch(t *testing.T) {
 		}
 		n = next
 	}
-	// The connection is lost, and what happens then is compacted before it is back.
+	// The connection is lost, and the changes meanwhile are compacted before it is back.
 	p.stall()
 	put(t, rs, 23, docs("a", "4"))
 	last := put(t, rs, 24, docs("a", "5"))

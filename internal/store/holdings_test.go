@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Who owns what, and whether the owner is the one that is present. // I11
+// The owner of each thing, and whether it is the process that is present. // I11
 func TestHoldings(t *testing.T) {
 	a := embeddedStore(t)
 	b := beside(t, a)
@@ -40,7 +40,7 @@ func TestHoldings(t *testing.T) {
 	if got := must(a.Holdings(within(t), "switch"))(t)[1].Epoch; got != o.Epoch() {
 		t.Errorf("epoch %d, want %d", got, o.Epoch())
 	}
-	must(b.Join(within(t), "noc-1", ""))(t) // as a process that came in its place
+	must(b.Join(within(t), "noc-1", ""))(t) // as a process that replaced it
 	await("access-1: noc-1, alive false, mine true; access-2: noc-2, alive true, mine false; ")
 	if err := o.Release(within(t)); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestHoldings(t *testing.T) {
 	}
 }
 
-// A record that is not written again is gone.
+// A record that is not written again expires.
 func TestPutFor(t *testing.T) {
 	s := embeddedStore(t)
 	r := JSON[int](s, "confirmed")

@@ -154,7 +154,7 @@ func (s *Store) replacedLocked(g *Generation, why string) {
 	s.beginLocked(why)
 	s.recent.forget()
 	g.end(fmt.Errorf("%w: %s", ErrReplaced, why))
-	s.log.Warn("the store was replaced: everything that was read from it is read anew", zap.String("found", why),
+	s.log.Warn("the store was replaced: reading everything again", zap.String("found", why),
 		zap.Strings("store", s.endpoints), zap.Uint64("generation", s.etcdState.gen.number))
 	s.sentinel.kick()
 }
@@ -205,7 +205,7 @@ func otherIdentity(was Identity, kv *mvccpb.KeyValue) string {
 	case err != nil:
 		return err.Error()
 	case kv == nil:
-		return fmt.Sprintf("it has no identity any more, and had %.8s", was.ID)
+		return fmt.Sprintf("it has lost its identity %.8s", was.ID)
 	case is.Restoring:
 		return "a backup is being restored into it"
 	}

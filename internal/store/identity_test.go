@@ -9,7 +9,7 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// replacements are the ways in which an etcd comes back as another one, after revision 2 of intent was saved and revision 4 is the newest.
+// replacements are the ways in which an etcd comes back as another one. Revision 2 of the intent was saved, and revision 4 is the newest.
 var replacements = []struct {
 	name    string
 	replace func(t *testing.T, e *storetest.Etcd, saved string)
@@ -20,11 +20,11 @@ var replacements = []struct {
 	{"empty", func(_ *testing.T, e *storetest.Etcd, _ string) { e.Empty(false) }, "etcd is at revision ", 0},
 	{"another cluster", func(_ *testing.T, e *storetest.Etcd, _ string) { e.Empty(true) }, "etcd is cluster ", 0},
 	{"older and gone on", func(t *testing.T, e *storetest.Etcd, saved string) {
-		// Nothing shows in the headers: only the record of revision 4 is another.
+		// The headers show nothing: only the record of revision 4 differs.
 		e.Restore(saved)
 		s := open(t, Config{Endpoints: []string{e.Endpoint()}, TTL: time.Second})
 		goOn(t, s, 2, 40)
-	}, "of intent is another than the one that was read", 42},
+	}, "of the intent is not the one that was read", 42},
 }
 
 // goOn makes n revisions after one.
@@ -35,13 +35,13 @@ func goOn(t *testing.T, s *Store, after uint64, n int) {
 	}
 }
 
-// An etcd that comes back as another one ends the generation: ownerships are lost, watches tell what there is now, and nothing that was
-// worked out before is written. The store gets an identity that it never had.
+// An etcd that comes back as another one ends the generation: ownerships are lost, watches send the present content, and no change from
+// before is written. The store gets an identity that it never had.
 func TestReplaced(t *testing.T) {
 	for _, c := range replacements {
 		t.Run(c.name, func(t *testing.T) {
 			e := storetest.Start(t)
-			// A network of its own, so that the store sees nothing of what happens in between.
+			// A separate network, so that the store sees nothing of what happens in between.
 			p := startProxy(t, "tcp", e.Endpoint())
 			s := open(t, Config{Endpoints: []string{p.endpoint()}, TTL: 10 * time.Second, Timeout: deadline})
 			rs := s.Revisions()
@@ -92,7 +92,7 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// Two stores beside each other find out about the same replacement, one after the other, and agree on one identity.
+// Two stores find out about the same replacement, one after the other, and agree on one identity.
 func TestReplacedForTwo(t *testing.T) {
 	e := storetest.Start(t)
 	one := open(t, Config{Endpoints: []string{e.Endpoint()}, TTL: time.Second})
@@ -116,7 +116,7 @@ func TestReplacedForTwo(t *testing.T) {
 		if a.ID == b.ID {
 			break
 		}
-		select { // one of them has yet to find out
+		select { // one of them has not found out yet
 		case <-one.Generation().Done():
 		case <-two.Generation().Done():
 		case <-time.After(deadline):
@@ -125,7 +125,7 @@ func TestReplacedForTwo(t *testing.T) {
 	}
 }
 
-// A change that was worked out before the store was replaced is refused by the store itself, also where nobody has found out yet.
+// A change from before the replacement is refused by the store itself, even if no process has noticed the replacement yet.
 func TestChangeOfAnotherStore(t *testing.T) {
 	s := embeddedStore(t)
 	put(t, s.Revisions(), 0, docs("a", "1"))

@@ -28,7 +28,7 @@ type DamageError struct {
 
 // Error names the file, the defect, and how to restore the store.
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("%v: %s: %s; nothing was changed, and the switches keep what they have. To restore, move %s away and bring a backup back "+
+	return fmt.Sprintf("%v: %s: %s; nothing was changed, and the switches keep their entries. To restore, move %s away and restore a backup "+
 		"with op25b store restore FILE --data-dir %s; without a backup start on an empty directory and apply the documents again",
 		ErrDamaged, e.File, e.What, e.Dir, e.Dir)
 }
@@ -122,14 +122,14 @@ func readDatabase(ctx context.Context, path string) (state databaseState, err er
 func checkEntry(key, value []byte) error {
 	deletion := len(key) == 18 && key[17] == 't'
 	if len(key) != 17 && !deletion || key[8] != '_' || key[0]&0x80 != 0 || key[9]&0x80 != 0 {
-		return fmt.Errorf("key %.40x is no revision", key)
+		return fmt.Errorf("key %.40xis not a revision", key)
 	}
 	var kv mvccpb.KeyValue
 	if err := proto.Unmarshal(value, &kv); err != nil {
 		return fmt.Errorf("revision %x: %w", key, err)
 	}
 	if main := int64(binary.BigEndian.Uint64(key)); len(kv.GetKey()) == 0 || !deletion && kv.GetModRevision() != main {
-		return fmt.Errorf("revision %x says that it is %d of %q", key, kv.GetModRevision(), kv.GetKey())
+		return fmt.Errorf("revision %x claims to be revision %d of %q", key, kv.GetModRevision(), kv.GetKey())
 	}
 	return nil
 }

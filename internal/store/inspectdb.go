@@ -63,7 +63,7 @@ func openBolt(file io.ReaderAt, size int64) (*boltReader, error) {
 	}
 	switch {
 	case b.pages == 0:
-		return nil, errors.New("neither of its two first pages is valid")
+		return nil, errors.New("neither of its first two pages is valid")
 	case b.size < 1<<10 || b.size > 64<<10 || b.pages > math.MaxInt64/uint64(b.size):
 		return nil, fmt.Errorf("%d pages of %d bytes", b.pages, b.size)
 	case size < b.size*int64(b.pages):
@@ -97,10 +97,10 @@ func (b *boltReader) tree(bucket string, id uint64, low, high []byte, depth int)
 // page reads a page with its overflow.
 func (b *boltReader) page(id uint64) ([]byte, error) {
 	if id < 2 || id >= b.pages {
-		return nil, fmt.Errorf("page %d is named, of %d", id, b.pages)
+		return nil, fmt.Errorf("page %d does not exist: there are %d", id, b.pages)
 	}
 	if b.seen[id/64]&(1<<(id%64)) != 0 {
-		return nil, fmt.Errorf("page %d is in two places", id)
+		return nil, fmt.Errorf("page %d is used twice", id)
 	}
 	b.seen[id/64] |= 1 << (id % 64)
 	page := make([]byte, b.size)
@@ -108,11 +108,11 @@ func (b *boltReader) page(id uint64) ([]byte, error) {
 		return nil, err
 	}
 	if own := endian.Uint64(page); own != id {
-		return nil, fmt.Errorf("page %d says that it is page %d", id, own)
+		return nil, fmt.Errorf("page %d claims to be page %d", id, own)
 	}
 	overflow := uint64(endian.Uint32(page[12:]))
 	if overflow >= b.pages-id {
-		return nil, fmt.Errorf("page %d has %d more behind it, of %d in all", id, overflow, b.pages)
+		return nil, fmt.Errorf("page %d has %d overflow pages: there are %d pages", id, overflow, b.pages)
 	}
 	if overflow > 0 {
 		page = append(page, make([]byte, overflow*uint64(b.size))...)
@@ -190,7 +190,7 @@ func item(page []byte, flags uint16, i int) (key, value []byte, child uint64, is
 	}
 	from += uint64(at)
 	if from+keySize+valueSize > uint64(len(page)) {
-		return nil, nil, 0, false, fmt.Errorf("item %d ends behind the page", i)
+		return nil, nil, 0, false, fmt.Errorf("item %d ends beyond the page", i)
 	}
 	return page[from : from+keySize], page[from+keySize : from+keySize+valueSize], child, isBucket, nil
 }

@@ -68,7 +68,7 @@ func readLog(ctx context.Context, names []string) (state logState, err error) {
 		switch err := decoder.Decode(&record); {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			if !begun {
-				return state, errors.New("it has no beginning")
+				return state, errors.New("its first record is missing")
 			}
 			return state, nil
 		case err != nil:

@@ -13,7 +13,7 @@ import (
 	"op25b/e2e/longform"
 )
 
-// killedEnv names a data directory that a process of its own writes to until it is killed.
+// killedEnv names the data directory that a separate process writes to until it is killed.
 const killedEnv = "OP25B_TEST_KILLED"
 
 func killedProcess(dir string) {
@@ -33,7 +33,7 @@ func killedProcess(dir string) {
 	fmt.Println("RESULT", err)
 }
 
-// A process that is killed at any moment, of its first start too, leaves nothing that counts as damage.
+// A process that is killed at any moment, also during its first start, leaves nothing that counts as damage.
 func TestKilledIsNotDamaged(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a process for each round")

@@ -207,7 +207,7 @@ func (s *Store) giveBack(l *lease) {
 	ctx, cancel := context.WithTimeout(s.life, l.ttl)
 	defer cancel()
 	if _, err := s.leases.Revoke(ctx, l.id); err != nil {
-		s.log.Debug("lease not given back", zap.Error(err))
+		s.log.Debug("lease not revoked", zap.Error(err))
 	}
 }
 

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// deadline bounds every test step that waits to be told: it is never reached in a test that passes.
+// deadline bounds every waiting step. A test that passes never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -68,19 +68,19 @@ func open(t testing.TB, cfg Config) *Store {
 	return s
 }
 
-// embeddedStore opens a store on an etcd of its own.
+// embeddedStore opens a store on its own etcd.
 func embeddedStore(t testing.TB) *Store {
 	t.Helper()
 	return open(t, Config{Dir: t.TempDir(), TTL: time.Second})
 }
 
-// beside opens a second store on the etcd of another.
+// beside opens a second store on another store's etcd.
 func beside(t testing.TB, s *Store) *Store {
 	t.Helper()
 	return open(t, Config{Endpoints: s.Endpoints(), TTL: time.Second})
 }
 
-// receive waits for a channel to tell.
+// receive waits for a value from a channel.
 func receive[T any](t testing.TB, what string, ch <-chan T) T {
 	t.Helper()
 	select {
@@ -137,7 +137,7 @@ type cluster struct {
 	ended     map[int]bool
 }
 
-// kill ends a member; its clients see it go as in a crash.
+// kill ends a member. To its clients it looks like a crash.
 func (c *cluster) kill(i int) {
 	if c.ended[i] {
 		return
@@ -148,7 +148,7 @@ func (c *cluster) kill(i int) {
 	c.members[i].Close()
 }
 
-// leader is the index of the member that leads.
+// leader returns the index of the leading member.
 func (c *cluster) leader() int {
 	return slices.IndexFunc(c.members, func(m *embed.Etcd) bool { return m.Server.MemberID() == c.members[0].Server.Leader() })
 }
@@ -196,7 +196,7 @@ func startCluster(t testing.TB, n int, change func(*embed.Config)) *cluster {
 	return c
 }
 
-// loopback is a URL with a free port.
+// loopback returns a URL with a free port.
 func loopback(t testing.TB, scheme string) []url.URL {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -207,7 +207,7 @@ func loopback(t testing.TB, scheme string) []url.URL {
 	return []url.URL{{Scheme: scheme, Host: l.Addr().String()}}
 }
 
-// A proxy is a network that can go away: what is sent while it is stalled arrives when it is not, and what is cut is gone.
+// A proxy is a network that can fail: data sent while it is stalled arrives later, and data that is cut off is lost.
 type proxy struct {
 	listener net.Listener
 	network  string
@@ -215,7 +215,7 @@ type proxy struct {
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
-	open  [2]chan struct{} // closed while requests, and answers, pass
+	open  [2]chan struct{} // closed while requests or answers pass
 	conns map[net.Conn]bool
 	shut  bool // connections are refused
 }
@@ -226,7 +226,7 @@ const (
 	answers
 )
 
-// behindProxy is a proxy before the unix socket of an embedded store.
+// behindProxy puts a proxy before the unix socket of an embedded store.
 func behindProxy(t testing.TB, s *Store) *proxy {
 	t.Helper()
 	return startProxy(t, "unix", strings.TrimPrefix(s.Endpoints()[0], "unix://"))
@@ -300,7 +300,7 @@ func (p *proxy) copy(dst, src net.Conn, direction int) {
 	}
 }
 
-// stall stops all bytes; connections stay, as with a network that drops packets.
+// stall stops all bytes. Connections stay, as in a network that drops packets.
 func (p *proxy) stall() {
 	p.stallOnly(requests)
 	p.stallOnly(answers)
@@ -326,7 +326,7 @@ func (p *proxy) flow() {
 	}
 }
 
-// refuse ends all connections and takes no new ones, until it is called with false.
+// refuse ends all connections and accepts no new ones until it is called with false.
 func (p *proxy) refuse(shut bool) {
 	p.mu.Lock()
 	p.shut = shut
@@ -346,7 +346,7 @@ func (p *proxy) cut() {
 	}
 }
 
-// raw reads a key behind the store's back.
+// raw reads a key directly from etcd.
 func raw(t testing.TB, s *Store, key string, opts ...clientv3.OpOption) *clientv3.GetResponse {
 	t.Helper()
 	return must(s.client.Get(within(t), key, opts...))(t)

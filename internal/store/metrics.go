@@ -16,8 +16,8 @@ var (
 	ordinaryDesc = prometheus.NewDesc("op25b_store_ordinary_bytes",
 		"Bytes in use at which ordinary changes, such as apply, are refused; the rest of the quota is kept for changes of phase and the way back.", nil, nil)
 	generationDesc = prometheus.NewDesc("op25b_store_generation",
-		"How many stores this process has met behind its endpoints: above 1 the store was replaced, restored from a backup or begun anew.", nil, nil)
-	reachableDesc = prometheus.NewDesc("op25b_store_reachable", "1 if a majority of the store answered when it was last looked at, every second.", nil, nil)
+		"How many stores this process has found behind its endpoints; above 1, the store was replaced by a backup or an empty store.", nil, nil)
+	reachableDesc = prometheus.NewDesc("op25b_store_reachable", "1 if a majority of the store answered the last check, which is made every second.", nil, nil)
 	readOnlyDesc  = prometheus.NewDesc("op25b_store_read_only", "1 if etcd refuses every change because its quota was reached.", nil, nil)
 )
 

@@ -124,7 +124,7 @@ func (rs *Revisions) abandon(ctx context.Context, found map[string]*mvccpb.KeyVa
 	case a.Base != base:
 		a = abandonment{Base: base}
 	case len(a.Requests) >= maxAbandoned:
-		return fmt.Errorf("%w: %d requests were abandoned on revision %d: no more are", ErrInvalid, len(a.Requests), base)
+		return fmt.Errorf("%w: %d requests are abandoned on revision %d, which is the most", ErrInvalid, len(a.Requests), base)
 	}
 	a.Requests = append(a.Requests, request)
 	value, err := encode(a)

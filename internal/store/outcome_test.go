@@ -8,7 +8,7 @@ import (
 
 func request(n int) string { return fmt.Sprintf("request-%020d", n) }
 
-// What became of a request is known by its id, and stays so. I11
+// The outcome of a request is found by its id, and does not change. I11
 func TestSettle(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()
@@ -40,7 +40,7 @@ func TestSettle(t *testing.T) {
 		t.Errorf("Made of a request that is not stored: %v, %v", made, err)
 	}
 
-	// A request on the current revision may still arrive: once it was said not to be stored, it is not.
+	// A request on the current revision may still arrive. Once it was reported as not stored, it is refused.
 	for range 2 {
 		if o, _ := settle(1, 3); o != OutcomeNotStored {
 			t.Errorf("a request that has not arrived: %v", o)
@@ -58,7 +58,7 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// A request that is abandoned while it is under way is either stored or refused, and Settle says which. I11
+// A request that is abandoned while in progress is either stored or refused, and Settle returns which. I11
 func TestSettleRace(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()

@@ -25,9 +25,9 @@ func TestOwnershipPassesOn(t *testing.T) {
 		t.Errorf("held %v, epoch %d", first.Held(), first.Epoch())
 	}
 	_, err := b.TryOwn(within(t), "switch", "access-1", "noc-2")
-	wantError(t, err, ErrOwned, fmt.Sprintf(`switch "access-1": owned by another: noc-1 has it since epoch %d`, first.Epoch()))
+	wantError(t, err, ErrOwned, fmt.Sprintf(`switch "access-1": owned by another: noc-1 has owned it since epoch %d`, first.Epoch()))
 	_, err = a.TryOwn(within(t), "switch", "access-1", "noc-1")
-	wantError(t, err, ErrOwned, "noc-1 has it")
+	wantError(t, err, ErrOwned, "noc-1 has owned it")
 
 	won := make(chan *Ownership)
 	go func() { won <- must(b.Own(within(t), "switch", "access-1", "noc-2"))(t) }()
@@ -81,7 +81,7 @@ func TestCloseGivesBack(t *testing.T) {
 	wantError(t, err, ErrClosed, "store closed")
 }
 
-// The network of the owner goes away. It must know that it has lost before etcd lets another in, and each must be the only one in its time.
+// The owner loses its network. It must know that it has lost before etcd admits another, and each must be the only owner in its time.
 func TestLostBeforeAnotherOwns(t *testing.T) { // I3
 	etcd := embeddedStore(t)
 	p := behindProxy(t, etcd)
@@ -117,12 +117,12 @@ func TestLostBeforeAnotherOwns(t *testing.T) { // I3
 	}
 }
 
-// A clock can be put forward, as the world's is for a process that was stopped.
+// A clock can be put forward, as time passes for a stopped process.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// A process that was stopped for longer than its lease is asked to write before anything has told it.
+// A process that was stopped for longer than its lease tries to write before it is notified.
 func TestStoppedProcessIsLostByTheClock(t *testing.T) {
 	var c clock
 	s := open(t, Config{Dir: t.TempDir(), Now: c.now, TTL: 60 * time.Second})
@@ -145,14 +145,14 @@ func TestStoppedProcessIsLostByTheClock(t *testing.T) {
 		t.Error("held again by a late answer, when the clock was put back")
 	}
 	closed(t, "lost", o.Lost())
-	// It has given back what etcd still had.
+	// It has released what etcd still had.
 	must(s.Own(within(t), "switch", "access-1", "noc-1"))(t)
 }
 
-// stoppedEnv makes this test binary the process that is stopped, with the endpoint to own something at.
+// stoppedEnv makes this test binary the process that is stopped, and holds the endpoint.
 const stoppedEnv = "OP25B_TEST_STOPPED"
 
-// stoppedProcess owns a thing and says, as fast as it can, when it last believed that it holds it.
+// stoppedProcess owns a thing and prints, as fast as it can, when it last believed that it holds it.
 func stoppedProcess(endpoint string) {
 	s, err := Open(context.Background(), Config{Endpoints: []string{endpoint}, TTL: time.Second})
 	if err != nil {
@@ -167,7 +167,7 @@ func stoppedProcess(endpoint string) {
 	out.Flush()
 	var last time.Time
 	for {
-		now := time.Now() // before Held: what is believed at a time must not be older than it
+		now := time.Now() // before Held: the printed time must not be later than the belief
 		if !o.Held() {
 			break
 		}
@@ -210,7 +210,7 @@ func TestSIGSTOP(t *testing.T) {
 	}
 }
 
-// Another hand deletes the key, or ends the lease: the owner is told.
+// Another hand deletes the key or ends the lease: the owner is notified.
 func TestEvicted(t *testing.T) {
 	s := embeddedStore(t)
 	a := must(s.TryOwn(within(t), "switch", "a", "noc-1"))(t)
@@ -228,9 +228,9 @@ func TestEvicted(t *testing.T) {
 	}
 }
 
-// The lease was ended at etcd a moment ago, and nobody here knows.
+// The lease has just been ended at etcd, and this process has not noticed.
 func TestOwnOnADeadLease(t *testing.T) {
-	s := open(t, Config{Dir: t.TempDir(), TTL: time.Hour}) // no renewal finds out in time
+	s := open(t, Config{Dir: t.TempDir(), TTL: time.Hour}) // no renewal notices in time
 	o := must(s.TryOwn(within(t), "switch", "a", "noc-1"))(t)
 	must(s.client.Revoke(within(t), o.l.id))(t)
 	must(s.Own(within(t), "switch", "b", "noc-1"))(t)
@@ -239,7 +239,7 @@ func TestOwnOnADeadLease(t *testing.T) {
 	}
 }
 
-// Who waits no longer does not get it later.
+// A caller that waits no longer does not get the ownership later.
 func TestOwnAbandoned(t *testing.T) {
 	a := embeddedStore(t)
 	p := behindProxy(t, a)
@@ -263,7 +263,7 @@ func TestOwnAbandoned(t *testing.T) {
 	must(a.Own(within(t), "switch", "access-1", "noc-1"))(t) // though b's lease would keep it for a minute
 }
 
-// What is released while etcd cannot be reached is free as soon as it can, though the lease is kept.
+// What is released while etcd cannot be reached is free as soon as it can, although the lease is kept.
 func TestReleaseLater(t *testing.T) {
 	a := embeddedStore(t)
 	p := behindProxy(t, a)
@@ -305,7 +305,7 @@ func TestOwnEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Only one of many that try at once gets it, and each in its turn.
+// Of many that try at once only one gets the ownership, and each in its turn.
 func TestOneOwnerAtATime(t *testing.T) {
 	etcd := embeddedStore(t)
 	const holders, turns = 4, 5
@@ -347,7 +347,7 @@ func TestOneOwnerAtATime(t *testing.T) {
 func TestFencedWrite(t *testing.T) { // I3
 	s := open(t, Config{Dir: t.TempDir(), TTL: 60 * time.Second})
 	o := must(s.TryOwn(within(t), "switch", "access-1", "noc-1"))(t)
-	// The key is another's since, and the news has not come: the watch is ended.
+	// The key belongs to another by now, and the news has not arrived: the watch is ended.
 	o.l.mu.Lock()
 	delete(o.l.owned, o)
 	o.l.mu.Unlock()

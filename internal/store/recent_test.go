@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is kept in memory is bounded, and a piece that does not fit is read again.
+// Memory is bounded, and a piece that does not fit is read again.
 func TestRecentPiecesAreBounded(t *testing.T) {
 	var p recentPieces
 	p.learn("too large", make([]byte, recentBytes+1))

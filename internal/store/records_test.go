@@ -31,11 +31,11 @@ func TestRecords(t *testing.T) {
 	}
 	second := must(r.PutIf(within(t), "access-1", first, activation{"mobile", 2}))(t)
 	_, err = r.PutIf(within(t), "access-1", first, activation{"mobile", 3})
-	wantError(t, err, ErrConflict, fmt.Sprintf(`activation "access-1": changed by another hand: it was expected at revision %d, and is at revision %d`, first, second))
+	wantError(t, err, ErrConflict, fmt.Sprintf(`activation "access-1": changed by another hand: expected version %d, found version %d`, first, second))
 	_, err = r.PutIf(within(t), "access-1", 0, activation{})
-	wantError(t, err, ErrConflict, "expected not to exist")
+	wantError(t, err, ErrConflict, "expected no record")
 	_, err = r.PutIf(within(t), "access-9", second, activation{})
-	wantError(t, err, ErrConflict, "and is not to exist")
+	wantError(t, err, ErrConflict, "found no record")
 	var conflict *ConflictError
 	if !errors.As(err, &conflict) || conflict.Actual != 0 || conflict.Expected != second {
 		t.Errorf("conflict %+v", conflict)
@@ -49,7 +49,7 @@ func TestRecords(t *testing.T) {
 	if diff := cmp.Diff([]string{"a/slash and a space", "access-1"}, names); diff != "" {
 		t.Error(diff)
 	}
-	wantError(t, r.Delete(within(t), "access-1", first), ErrConflict, fmt.Sprintf("and is at revision %d", second))
+	wantError(t, r.Delete(within(t), "access-1", first), ErrConflict, fmt.Sprintf("found version %d", second))
 	if err := r.Delete(within(t), "access-1", second); err != nil {
 		t.Error(err)
 	}
@@ -81,7 +81,7 @@ func TestRecordsRefused(t *testing.T) {
 	must(r.PutIf(within(t), "x", 0, strings.Repeat("x", MaxRecord-2)))(t)
 }
 
-// Records that are written together are all written, or none: not if one of the ownerships is another's.
+// Records that are written together are all written, or none. They are not written if one of the ownerships belongs to another.
 func TestPutAll(t *testing.T) {
 	s := embeddedStore(t)
 	r := JSON[int](s, "status")
@@ -92,7 +92,7 @@ func TestPutAll(t *testing.T) {
 	if err := r.PutAll(within(t), nil); err != nil {
 		t.Error(err)
 	}
-	must(s.client.Delete(within(t), lost.key))(t) // what an expired lease does, before anybody has told us
+	must(s.client.Delete(within(t), lost.key))(t) // what an expired lease does, before this process is notified
 	err := r.PutAll(within(t), []Put[int]{{"a", 3, held}, {"b", 4, lost}})
 	wantError(t, err, ErrLost, "write status: ")
 	if !held.Held() || lost.Held() {
@@ -129,7 +129,7 @@ func TestRecordsWatch(t *testing.T) {
 	if first := receive(t, "of nothing", watch); len(first) != 0 {
 		t.Errorf("told of %+v", first)
 	}
-	// What is told comes to what there is, however it is cut up.
+	// Events lead to the stored state, however they are split.
 	state := make(map[string]int)
 	follow := func(until func() bool) {
 		t.Helper()
@@ -165,7 +165,7 @@ func TestRecordsWatch(t *testing.T) {
 	p.cut()
 	p.flow()
 	follow(reaches(map[string]int{"c": 4}))
-	// One that cannot be read says so and does not end the watch.
+	// An unreadable record is reported and does not end the watch.
 	must(s.client.Put(within(t), r.path+"d", "x"))(t)
 	if bad := receive(t, "a bad one", watch); len(bad) != 1 || bad[0].Name != "d" || !errors.Is(bad[0].Err, ErrCorrupt) {
 		t.Errorf("told of %+v", bad)
@@ -174,7 +174,7 @@ func TestRecordsWatch(t *testing.T) {
 	closed(t, "ended by its context", watch)
 }
 
-// A slow receiver is told of each record once.
+// A slow receiver gets each record once.
 func TestRecordsWatchGathers(t *testing.T) {
 	s := embeddedStore(t)
 	r := JSON[int](s, "status")
@@ -197,7 +197,7 @@ func TestRecordsWatchGathers(t *testing.T) {
 	}
 }
 
-// Of what one answer tells of a key, the last counts.
+// Of several changes of a key in one response, the last counts.
 func TestChanges(t *testing.T) {
 	event := func(kind mvccpb.Event_EventType, key, value string) *clientv3.Event {
 		return (*clientv3.Event)(&mvccpb.Event{Type: kind, Kv: &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value)}})
@@ -240,7 +240,7 @@ func TestMembers(t *testing.T) {
 	p.stall()
 	follow(one) // the other's lease has expired
 	p.flow()
-	follow(one, two) // and it came back by itself
+	follow(one, two) // and it returned by itself
 	if err := first.Leave(within(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestMembers(t *testing.T) {
 	wantError(t, err, ErrInvalid, `name "" of member: must be`)
 }
 
-// A controller that comes back does not wait for its own past, and the past, when it leaves, does not take it along.
+// A controller that restarts does not wait for its earlier process, and is not removed when that process leaves.
 func TestMemberComesBack(t *testing.T) {
 	a := embeddedStore(t)
 	b := beside(t, a)

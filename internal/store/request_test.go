@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestTransient: a request is repeated after the errors that the next attempt may not meet, and after no other.
+// TestTransient: a request is repeated after errors that the next attempt may avoid, and after no other.
 func TestTransient(t *testing.T) {
 	for _, c := range []struct {
 		err  error

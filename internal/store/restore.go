@@ -28,7 +28,7 @@ func CheckBackup(r io.Reader) (BackupInfo, error) {
 		key, value, err := b.next()
 		switch {
 		case errors.Is(err, io.EOF) && heads == 0 && b.info.Revision > 0:
-			return BackupInfo{}, fmt.Errorf("%w: it says that it has revision %d, and has no head of intent", ErrBackup, b.info.Revision)
+			return BackupInfo{}, fmt.Errorf("%w: it names revision %d, and has no head of the intent", ErrBackup, b.info.Revision)
 		case errors.Is(err, io.EOF):
 			return b.info, nil
 		case err != nil:
@@ -46,7 +46,7 @@ func CheckBackup(r io.Reader) (BackupInfo, error) {
 // checkBackupKey refuses keys and values that no backup has.
 func checkBackupKey(key string, value []byte) error {
 	if !inBackup(key) {
-		return fmt.Errorf("%w: foreign: key %.80q is none that a backup has", ErrBackup, key)
+		return fmt.Errorf("%w: key %.80q does not belong in a backup", ErrBackup, key)
 	}
 	if hash, piece := strings.CutPrefix(key, "intent/piece/"); piece {
 		if sum := sha256.Sum256(value); hex.EncodeToString(sum[:]) != hash {
@@ -75,7 +75,7 @@ func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (Bac
 		return BackupInfo{}, err
 	}
 	if err := x.fill(ctx, r); err != nil {
-		return BackupInfo{}, fmt.Errorf("restore: the store is not whole; run op25b store restore --replace again: %w", err)
+		return BackupInfo{}, fmt.Errorf("restore: the store is incomplete; run op25b store restore --replace again: %w", err)
 	}
 	return info, nil
 }
@@ -106,7 +106,7 @@ func (x *restoring) begin(ctx context.Context, info BackupInfo, replace bool) er
 	if (head != nil || audit != nil) && !replace {
 		at, _ := decodeRevision(head)
 		chain, _ := decodeHead(audit)
-		return fmt.Errorf("%w: it has revision %d of the intent and %d audit records: --replace throws them away", ErrNotEmpty, at.Number, chain.Seq)
+		return fmt.Errorf("%w: it has revision %d of the intent and %d audit records: --replace discards them", ErrNotEmpty, at.Number, chain.Seq)
 	}
 	x.was = info.Store
 	if id.ID != "" {
@@ -216,5 +216,5 @@ func (x *restoring) commit(ctx context.Context, ops ...clientv3.Op) (int64, erro
 	if len(ops) == 1 && ops[0].IsPut() && string(ops[0].ValueBytes()) == string(kv.GetValue()) {
 		return kv.ModRevision, nil
 	}
-	return 0, fmt.Errorf("restore: %w: another restore, or a controller, was quicker", ErrReplaced)
+	return 0, fmt.Errorf("restore: %w: another restore, or a controller, was faster", ErrReplaced)
 }

@@ -245,7 +245,7 @@ func (c *Change) check() error {
 		return err
 	}
 	if len(c.Documents) == 0 {
-		return fmt.Errorf("%w: a change to no documents: give at least one", ErrInvalid)
+		return fmt.Errorf("%w: a change without documents: give at least one", ErrInvalid)
 	}
 	for path := range c.Documents {
 		if !fs.ValidPath(path) || path == "." || len(path) > MaxPath {

@@ -36,7 +36,7 @@ func restore(ctx context.Context, rs *Revisions, revision uint64, c Change, reco
 	return rs.Put(ctx, c, records...)
 }
 
-// A change that keeps the others has every document of its base that it does not name, whatever their size, and another store reads the same.
+// With KeepOthers, a change keeps every document of its base that it does not name, whatever the size, and another store reads the same.
 func TestIntentKeepOthers(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()
@@ -78,7 +78,7 @@ func TestIntentRefused(t *testing.T) {
 		{"no author", func(c *Change) { c.Author = " " }, ErrInvalid, `author " ": must be UTF-8 text of 1 to 4096 bytes`},
 		{"no reason", func(c *Change) { c.Reason = "" }, ErrInvalid, `reason "": must be`},
 		{"long reason", func(c *Change) { c.Reason = strings.Repeat("x", MaxReason+1) }, ErrInvalid, "of 1 to 4096 bytes"},
-		{"nothing", func(c *Change) { c.Documents = nil }, ErrInvalid, "a change to no documents: give at least one"},
+		{"nothing", func(c *Change) { c.Documents = nil }, ErrInvalid, "a change without documents: give at least one"},
 		{"up", func(c *Change) { c.Documents = docs("../a", "") }, ErrInvalid, `document path "../a": must be relative`},
 		{"root", func(c *Change) { c.Documents = docs("/etc/passwd", "") }, ErrInvalid, `document path "/etc/passwd": must be relative`},
 	} {
@@ -98,7 +98,7 @@ func TestIntentRefused(t *testing.T) {
 	_, err = restore(within(t), rs, 7, Change{Base: 2, Author: "a", Reason: "r"})
 	wantError(t, err, ErrNotFound, "revision 7 of intent")
 	_, err = restore(within(t), rs, 0, Change{Base: 2, Author: "a", Reason: "r"})
-	wantError(t, err, ErrInvalid, "a change to no documents")
+	wantError(t, err, ErrInvalid, "a change without documents")
 	_, err = rs.History(within(t), 0, 0)
 	wantError(t, err, ErrInvalid, "history of 0 revisions")
 	if head := must(rs.Head(within(t)))(t); head.Number != 2 {
@@ -109,7 +109,7 @@ func TestIntentRefused(t *testing.T) {
 	}
 }
 
-// Of many that change the same revision, one succeeds.
+// Of many changes of the same revision, one succeeds.
 func TestIntentOneWins(t *testing.T) {
 	etcd := embeddedStore(t)
 	const writers = 5
@@ -134,7 +134,7 @@ func TestIntentOneWins(t *testing.T) {
 	}
 }
 
-// An ISP with 100,000 exemptions: 20 MiB, far more than etcd takes in one request.
+// An ISP with 100,000 exemptions: 20 MiB, far more than etcd accepts in one request.
 func TestLargeIntent(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()
@@ -167,7 +167,7 @@ func TestLargeIntent(t *testing.T) {
 	}
 }
 
-// Many small documents are more than etcd's 128 operations a transaction.
+// Many small documents exceed etcd's 128 operations a transaction.
 func TestManyDocuments(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()

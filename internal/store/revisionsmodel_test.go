@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// History behaves as a list of maps does.
+// The history behaves like a list of maps.
 func TestIntentModel(t *testing.T) {
 	etcd := embeddedStore(t)
 	run := 0

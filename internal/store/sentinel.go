@@ -120,7 +120,7 @@ func (s *Store) found(err error) {
 	// One failed check may be a slow disk. A store that has never answered is logged at once.
 	if !w.warned && (!w.met || time.Since(w.since) >= lookEvery) {
 		w.warned = true
-		s.log.Warn("the store is of no use for now; nothing is changed until it is", zap.Strings("store", s.endpoints), zap.String("reason", reason))
+		s.log.Warn("the store is unavailable; nothing is changed until it answers", zap.Strings("store", s.endpoints), zap.String("reason", reason))
 	}
 }
 
@@ -171,7 +171,7 @@ func (s *Store) recognize(g *Generation) error {
 	}
 	switch {
 	case id.Restoring:
-		return &Error{Endpoints: s.endpoints, Op: "look", Kind: ErrRestoring, Err: errors.New("run op25b store restore --replace again if none is under way")}
+		return &Error{Endpoints: s.endpoints, Op: "check the store", Kind: ErrRestoring, Err: errors.New("run op25b store restore --replace again if none is in progress")}
 	case kv != nil && id.ID != before.ID:
 		s.identify(g, id, kv.ModRevision)
 		return s.compareIntent(g, found, seen)
@@ -218,10 +218,10 @@ func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, 
 		case err != nil:
 			return nil
 		case head.Number < seen.Number:
-			s.replaced(g, "the newest revision of intent is %d, and was %d", head.Number, seen.Number)
+			s.replaced(g, "the newest revision of the intent is %d, and was %d", head.Number, seen.Number)
 			return nil
 		case rec.Number == seen.Number && rec.ID != seen.ID:
-			s.replaced(g, "revision %d of intent is another than the one that was read", seen.Number)
+			s.replaced(g, "revision %d of the intent is not the one that was read", seen.Number)
 			return nil
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// A store that nobody answers for says so at once, with the member and the reason, and once; when it answers again that is told too.
+// A store without answers is logged at once, with the member and the reason, and only once. Its return is logged too.
 func TestSentinelTells(t *testing.T) {
 	told := make(chan zapcore.Entry, 100)
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&strings.Builder{}), zap.InfoLevel)
@@ -38,7 +38,7 @@ func TestSentinelTells(t *testing.T) {
 	}
 }
 
-// The bounds of what Ready does are within the second in which a prober wants its answer.
+// The time limits within Ready add up to less than the second in which a prober expects its answer.
 func TestReadyWithinASecond(t *testing.T) {
 	if most := readyTimeout + lookTimeout; most >= time.Second {
 		t.Errorf("Ready may take %v", most)

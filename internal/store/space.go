@@ -83,7 +83,7 @@ func (sp Space) Warning() string {
 	case sp.ReadOnly:
 		return fmt.Sprintf("the store is read-only: %s. %s", sp, sp.wayOut())
 	case sp.Full():
-		return fmt.Sprintf("the store is full: %s; apply is refused, changes of phase, rollbacks and restores pass. %s", sp, sp.wayOut())
+		return fmt.Sprintf("the store is full: %s; apply is refused, changes of phase, rollbacks and restores are accepted. %s", sp, sp.wayOut())
 	case sp.Quota > 0 && sp.InUse >= sp.Quota/100*warnPercent:
 		return fmt.Sprintf("the store is nearly full: %s. %s", sp, sp.wayOut())
 	}

@@ -15,7 +15,7 @@ import (
 
 const smallQuota = 24 << 20
 
-// noise is content that cannot be compressed and differs from call to call.
+// noise returns content that cannot be compressed and differs from call to call.
 func noise(random *rand.ChaCha8, bytes int) []byte {
 	content := make([]byte, bytes)
 	_, _ = random.Read(content)
@@ -38,7 +38,7 @@ func fillOrdinary(t testing.TB, s *Store) (uint64, error) {
 	return 0, nil
 }
 
-// fillToAlarm writes behind the store's back until etcd refuses it, as a release without a reserve did.
+// fillToAlarm writes directly to etcd until it refuses, as a release without a reserve did.
 func fillToAlarm(t testing.TB, s *Store) {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{2})
@@ -53,8 +53,8 @@ func fillToAlarm(t testing.TB, s *Store) {
 	t.Fatal("no alarm")
 }
 
-// Ordinary changes end before the quota does. What is left is for changes of phase, the way back, ownerships and statuses, which never run
-// into etcd's own alarm.
+// Ordinary changes end before the quota. The rest is for changes of phase, the way back, ownerships and statuses, which never raise etcd's
+// own alarm.
 func TestReserve(t *testing.T) { // I12, I13
 	core, logs := observer.New(zap.InfoLevel)
 	dir := t.TempDir()
@@ -69,7 +69,7 @@ func TestReserve(t *testing.T) { // I12, I13
 		t.Errorf("the refused change made revision %d of %d", head.Number, last)
 	}
 	records := 0
-	for ; err == nil || records == 0; records++ { // small ones go on until they meet the bound, too
+	for ; err == nil || records == 0; records++ { // small ones continue until they reach the limit too
 		_, err = s.Audit().Append(within(t), AuditRecord{Who: "a", Verb: "refused apply", Detail: strings.Repeat("x", MaxDetail)})
 	}
 	wantError(t, err, ErrFull, "append audit record: store is full: 0.0 MiB more do not fit")
@@ -109,12 +109,12 @@ func TestReserve(t *testing.T) { // I12, I13
 	put(t, s.Revisions(), last+1, docs("a", "1"))
 }
 
-// What was deleted and what is old is room again, without a restart.
+// Deleted and old content becomes room again, without a restart.
 func TestRoomIsMade(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	random := rand.NewChaCha8([32]byte{3})
 	records := JSON[[]byte](s, "junk")
-	for i := range 200 { // 75 MiB, each in place of the one before
+	for i := range 200 { // 75 MiB, each replacing the one before
 		must(records.PutIf(within(t), "one", AnyVersion, noise(random, 384<<10)))(t)
 		if i%4 == 3 {
 			must(s.Audit().Append(within(t), AuditRecord{Who: "a", Verb: "b"}))(t)
@@ -125,7 +125,7 @@ func TestRoomIsMade(t *testing.T) {
 	}
 }
 
-// A store that etcd itself has declared full opens, tells what to do, lets phases be changed, and goes on when there is room.
+// A store that etcd has declared full opens, reports what to do, accepts changes of phase, and continues when there is room.
 func TestFullStoreOpens(t *testing.T) { // I13
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir, Quota: smallQuota})
@@ -139,7 +139,7 @@ func TestFullStoreOpens(t *testing.T) { // I13
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for base := range uint64(3) { // each start finds it as the one before left it
+	for base := range uint64(3) { // each start finds the store as the one before left it
 		s = open(t, Config{Dir: dir, Quota: smallQuota})
 		if sp := s.Space(within(t)); sp.ReadOnly || !sp.Full() {
 			t.Errorf("the space is %+v: %s", sp, sp.Warning())
@@ -161,7 +161,7 @@ func TestFullStoreOpens(t *testing.T) { // I13
 	put(t, s.Revisions(), 4, docs("a", "1"))
 }
 
-// An alarm that etcd raises when room was made already, by a write that was under way, does not outlive the next change.
+// An alarm that a write in progress raises after room was made does not outlive the next change.
 func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
 	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	put(t, s.Revisions(), 0, docs("phase", "0"))
@@ -180,7 +180,7 @@ func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
 	}
 }
 
-// An external cluster says how much room it has, and its alarm is told.
+// An external cluster reports its room and its alarm.
 func TestSpaceOfCluster(t *testing.T) {
 	etcd := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	s := open(t, Config{Endpoints: etcd.Endpoints()})

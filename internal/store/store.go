@@ -118,7 +118,7 @@ func (s *Store) Close() error {
 		_, err := s.leases.Revoke(ctx, l.id)
 		cancel()
 		if err != nil {
-			s.log.Warn("ownerships were not given back; they expire", zap.Duration("within", l.ttl), zap.Error(err))
+			s.log.Warn("ownerships were not released; they will expire", zap.Duration("within", l.ttl), zap.Error(err))
 		}
 	}
 	s.wg.Wait()

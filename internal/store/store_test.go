@@ -72,7 +72,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// Nobody else can reach the embedded etcd: there is one socket, in a directory that others may not enter, however the path is.
+// No other user can reach the embedded etcd: there is one socket, in a directory that others may not enter, whatever its path.
 func TestSocketIsPrivate(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("long/", 20))
 	loose := t.TempDir() // 0755
@@ -96,7 +96,7 @@ func TestSocketIsPrivate(t *testing.T) {
 	}
 }
 
-// Two stores on one cluster do not meet.
+// Two stores with different prefixes on one cluster are independent.
 func TestPrefix(t *testing.T) {
 	s := embeddedStore(t)
 	other := open(t, Config{Endpoints: s.Endpoints(), Prefix: "/other"})

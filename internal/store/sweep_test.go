@@ -10,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// What revisions that are kept need stays, all else goes.
+// What kept revisions need stays, and everything else is deleted.
 func TestSweep(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir(), History: 2})
 	rs := s.Revisions()
@@ -25,7 +25,7 @@ func TestSweep(t *testing.T) {
 	}
 	_, err := rs.At(within(t), 2)
 	wantError(t, err, ErrNotFound, "revision 2 of intent: not found: the current one is 4, and 2 are kept")
-	if n := must(rs.sweep(within(t)))(t); n != 5 { // of revisions 1 and 2 a manifest and a document each, and the crash's
+	if n := must(rs.sweep(within(t)))(t); n != 5 { // of revisions 1 and 2 a manifest and a document each, and the piece of the crash
 		t.Errorf("%d reclaimed", n)
 	}
 	if n := count(); n != 5 {
@@ -39,7 +39,7 @@ func TestSweep(t *testing.T) {
 	if n := must(rs.sweep(within(t)))(t); n != 0 {
 		t.Errorf("%d reclaimed by a second sweep", n)
 	}
-	// By itself, in time.
+	// It also runs by itself.
 	for i := uint64(4); i < sweepEvery; i++ {
 		put(t, rs, i, docs("a", fmt.Sprint(i), "same", "same"))
 	}
@@ -49,14 +49,14 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A change that is under way counts on pieces that a sweep takes for unused: those that are too large to go with its transaction.
+// A change in progress relies on pieces that a sweep considers unused: those that are too large for its transaction.
 func TestSweepDuringPut(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir()})
 	rs := s.Revisions()
 	put(t, rs, 0, docs("a", "1"))
 	var mu sync.Mutex // guards swept
 	swept := 0
-	// Put asks for the time between the pieces and the head. The store asks for it in the background too: a sweep finds nothing then.
+	// Put reads the time between the pieces and the head. The store also reads it in the background, and a sweep then finds nothing.
 	sweeping := open(t, Config{Endpoints: s.Endpoints(), Now: func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()
@@ -89,6 +89,6 @@ func TestDamagedContent(t *testing.T) {
 			must(s.client.Put(within(t), string(kv.Key), "c0ntent"))(t)
 		}
 	}
-	_, err := beside(t, s).Revisions().At(within(t), 1) // who has not read it before
+	_, err := beside(t, s).Revisions().At(within(t), 1) // which has not read it before
 	wantError(t, err, ErrCorrupt, "intent at revision 1: stored content is damaged: piece ")
 }

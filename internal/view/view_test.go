@@ -66,7 +66,7 @@ var (
 	clocks = &op25bv1.ListClocksResponse{Bound: durationpb.New(5 * time.Second), Clocks: []*op25bv1.ControllerClock{
 		{
 			Controller: "noc-1", Self: true, Ahead: durationpb.New(0), Hold: op25bv1.ClockHold_CLOCK_HOLD_JUMP, Since: at("2026-11-22T08:00:00Z"),
-			Time: at("2026-11-25T09:00:00Z"), Detail: "the clock was set: it is 72h0m0s ahead of where it should be by the time that has gone by",
+			Time: at("2026-11-25T09:00:00Z"), Detail: "the clock was set: it is 72h0m0s ahead of where it should be after the time that has passed",
 		},
 		{Controller: "noc-2", Ahead: durationpb.New(-72 * time.Hour), Hold: op25bv1.ClockHold_CLOCK_HOLD_NONE, Time: at("2026-11-22T09:00:00Z")},
 		{Controller: "noc-3", Hold: op25bv1.ClockHold_CLOCK_HOLD_STARTING},
