@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"op25b/internal/client"
@@ -121,6 +122,15 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		}
 		q.Files, q.Base = messages(docs), planned.Base
 	}
+	if o.saved != "" {
+		old, err := c.superseded(ctx, planned.Base)
+		switch {
+		case err != nil:
+			return err
+		case old: // nothing to show: the controller refuses it, and records that
+			return change(ctx, c, c.Intent.Apply, q, planned.Base)
+		}
+	}
 	if !c.json { // in JSON, the progress messages alone
 		if err := c.view.Plan(planned, o.full); err != nil {
 			return err
@@ -141,6 +151,15 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		}
 	}
 	return here(change(ctx, c, c.Intent.Apply, q, planned.Base), docs)
+}
+
+// superseded reports whether a later revision than base is current.
+func (c *console) superseded(ctx context.Context, base uint64) (bool, error) {
+	r, err := client.Ask(ctx, c.timeout, c.Intent.Current, &op25bv1.CurrentRequest{})
+	if connect.CodeOf(err) == connect.CodeFailedPrecondition { // no revision yet
+		return false, nil
+	}
+	return r.GetRevision().GetNumber() > base, err
 }
 
 // confirm asks a question, and returns an error unless the answer is yes.

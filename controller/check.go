@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/examples"
-	"op25b/internal/check"
+	"op25b/internal/api"
 	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
 	"op25b/internal/client"
@@ -59,7 +59,7 @@ With -f, answer from these files instead of the applied documents; with --offlin
 	f.StringVar(&o.sw, "switch", "", "switch of an address that belongs to no line; required only if there are several")
 	f.StringVar(&o.to, "to", "", "mail server, by name or address")
 	f.Uint16Var(&o.port, "port", 25, "TCP port of the server")
-	f.StringVar(&o.at, "at", "", "time to answer for: 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00")
+	f.StringVar(&o.at, "at", "", "time to answer for, in the policy's utcOffset: 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00")
 	f.StringVar(&o.phase, "phase", "", "phase to answer for, instead of the one in force")
 	f.Uint64Var(&o.revision, "revision", 0, "revision to answer for; 0 means the current one")
 	f.StringVar(&o.mail, "mail", "", "mailbox to answer for, such as somebody@isp.example")
@@ -93,11 +93,9 @@ With -f, answer from these files instead of the applied documents; with --offlin
 func runCheck(ctx context.Context, o checkOptions, a answerer, v view.View) error {
 	from := &op25bv1.CheckFrom{Line: o.line, From: o.from, Switch: o.sw, Phase: o.phase, Revision: o.revision}
 	if o.at != "" {
-		at, err := parseMoment(o.at)
-		if err != nil {
+		if err := setTime(from, o.at); err != nil {
 			return err
 		}
-		from.At = timestamppb.New(at)
 	}
 	if o.mail != "" {
 		r, err := a.mailbox(ctx, &op25bv1.CheckMailRequest{From: from, Address: o.mail})
@@ -159,15 +157,15 @@ func (a online) mailbox(ctx context.Context, q *op25bv1.CheckMailRequest) (*op25
 // offline answers from documents on this host.
 type offline struct {
 	desk   *desk.Desk
-	source check.Source
+	source desk.Source
 }
 
 func (a offline) connection(ctx context.Context, q *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error) {
-	return a.desk.CheckFrom(ctx, a.source, q)
+	return api.AnswerCheck(ctx, a.desk, a.source, q)
 }
 
 func (a offline) mailbox(ctx context.Context, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error) {
-	return a.desk.CheckMailFrom(ctx, a.source, q)
+	return api.AnswerCheckMail(ctx, a.desk, a.source, q)
 }
 
 var (
@@ -200,12 +198,17 @@ func loadProviders(path string) (*mailbox.Directory, error) {
 	return mailbox.Load(file)
 }
 
-// parseMoment reads a moment; without an offset it is this machine's time.
-func parseMoment(text string) (time.Time, error) {
-	for _, form := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
-		if at, err := time.ParseInLocation(form, text, time.Local); err == nil {
-			return at, nil
+// setTime puts the value of --at into a question. Without an offset it is in the policy's, which the side that answers knows.
+func setTime(from *op25bv1.CheckFrom, text string) error {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		from.At = timestamppb.New(at)
+		return nil
+	}
+	for _, form := range []string{time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if _, err := time.Parse(form, text); err == nil {
+			from.LocalAt = text
+			return nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--at %q: not a moment; give 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00", text)
+	return fmt.Errorf("--at %q: not a moment; give 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00", text)
 }

@@ -27,7 +27,7 @@ func scripts(t *testing.T, dir string) {
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"embedded": embedded, "record": record, "start": start, "finish": finish, "crash": crash, "meddle": meddle, "replace": replace, "status": status, "free": free, "fill": fill, "drain": drain, "get": get,
-			"freeze": freeze, "thaw": thaw, "onpage": onpage,
+			"freeze": freeze, "thaw": thaw,
 		},
 		Setup: func(env *testscript.Env) error {
 			// An address that somebody listens on, for as long as the script runs.
@@ -45,7 +45,6 @@ func scripts(t *testing.T, dir string) {
 			env.Setenv("CERT", certificates.Cert)
 			env.Setenv("KEY", certificates.Key)
 			env.Setenv("EXAMPLE", wd+"/../examples/spinnet-2006")
-			env.Setenv("DOCS", wd+"/../docs")
 			env.Setenv("TZ", "UTC")
 			env.Setenv("NO_COLOR", "")
 			return nil

@@ -242,15 +242,3 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s exited with %s, want %s", strings.Join(args[1:], " "), got, args[0])
 	}
 }
-
-// onpage PAGE compares what the last command printed with a page of docs, which shows it as a text block.
-func onpage(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: onpage PAGE")
-	}
-	page, err := os.ReadFile(filepath.Join(ts.Getenv("DOCS"), args[0]))
-	ts.Check(err)
-	if printed := ts.ReadFile("stdout"); !strings.Contains(string(page), "```text\n"+printed+"```\n") {
-		ts.Fatalf("docs/%s does not show\n%s", args[0], printed)
-	}
-}

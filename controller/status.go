@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -86,24 +85,12 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 		timer := time.AfterFunc(c.timeout, func() { cancel(errNotConverged) })
 		defer timer.Stop()
 	}
-	known := map[string]*op25bv1.SwitchStatus{}
+	var seen seenSwitches
 	enough := errors.New("enough")
 	q := &op25bv1.WatchSwitchesRequest{Switches: o.switches}
 	err := client.Watch(ctx, 0, c.Fleet.WatchSwitches, q, func(r *op25bv1.WatchSwitchesResponse) error {
-		for _, s := range r.Switches {
-			known[s.Switch] = s
-		}
-		for _, name := range r.Gone {
-			delete(known, name)
-		}
-		all := make([]*op25bv1.SwitchStatus, 0, len(known))
-		for _, name := range slices.Sorted(maps.Keys(known)) {
-			if s := known[name]; !s.Converged || s.Revision < r.Revision {
-				return nil
-			}
-			all = append(all, known[name])
-		}
-		if len(all) == 0 {
+		all, converged := seen.take(r)
+		if !converged {
 			return nil
 		}
 		return cmp.Or(c.view.Switches(&op25bv1.ListSwitchesResponse{Revision: r.Revision, Switches: all}), enough)
@@ -115,6 +102,24 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 		return fmt.Errorf("%w within %v; op25b status shows the reason", errNotConverged, c.timeout)
 	}
 	return err
+}
+
+// seenSwitches are the switches of a watch, in the order in which they were first reported: that of the inventory.
+type seenSwitches struct{ all []*op25bv1.SwitchStatus }
+
+// take takes in a message and reports whether all switches have converged to its revision.
+func (x *seenSwitches) take(r *op25bv1.WatchSwitchesResponse) (all []*op25bv1.SwitchStatus, converged bool) {
+	for _, s := range r.Switches {
+		same := func(known *op25bv1.SwitchStatus) bool { return known.Switch == s.Switch }
+		if i := slices.IndexFunc(x.all, same); i >= 0 {
+			x.all[i] = s
+		} else {
+			x.all = append(x.all, s)
+		}
+	}
+	x.all = slices.DeleteFunc(x.all, func(s *op25bv1.SwitchStatus) bool { return slices.Contains(r.Gone, s.Switch) })
+	behind := func(s *op25bv1.SwitchStatus) bool { return !s.Converged || s.Revision < r.Revision }
+	return x.all, len(x.all) > 0 && !slices.ContainsFunc(x.all, behind)
 }
 
 var errNotConverged = errors.New("the switches have not converged")

@@ -127,10 +127,10 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store"},
 	"internal/auth":       {},
 	"internal/api": {
-		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles",
+		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
-	"internal/check/desk": {"internal/check", "internal/intent", "internal/policy", "proto/op25b"},
+	"internal/check/desk": {"internal/check"},
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
 		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/p4rt", "internal/plan", "internal/policy", "internal/store",

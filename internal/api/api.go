@@ -57,12 +57,6 @@ type Switches interface {
 	Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 }
 
-// A Desk answers questions about an intent.
-type Desk interface {
-	Check(ctx context.Context, in *intent.Intent, q *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error)
-	CheckMail(ctx context.Context, in *intent.Intent, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error)
-}
-
 // Deps are what the API takes from its surroundings.
 type Deps struct {
 	Store    *store.Store
@@ -70,7 +64,7 @@ type Deps struct {
 	Switches Switches
 	Plan     Planner
 	// Check may be nil: then questions are not answered.
-	Check Desk
+	Check Questions
 	Auth  Auth
 	// Name is this controller's.
 	Name string

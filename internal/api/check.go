@@ -7,7 +7,10 @@ import (
 
 	"connectrpc.com/connect"
 
+	"op25b/internal/check"
+	"op25b/internal/check/desk"
 	"op25b/internal/intent"
+	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
@@ -43,17 +46,24 @@ func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.Ch
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.Deps.Check.Check(ctx, in, req.Msg)
+	answer, err := AnswerCheck(ctx, s.Deps.Check, sourceOf(in), req.Msg)
 	if err != nil {
 		return nil, err
 	}
-	answer.Revision = in.Number
-	if from := req.Msg.From; from.GetAt() == nil && from.GetPhase() == "" && from.GetRevision() == 0 && len(from.GetFiles()) == 0 {
+	if from := req.Msg.From; from.GetAt() == nil && from.GetLocalAt() == "" && from.GetPhase() == "" && from.GetRevision() == 0 && len(from.GetFiles()) == 0 {
 		if err := s.confirm(ctx, in, answer); err != nil {
 			return nil, err
 		}
 	}
+	if answer.Text, err = textOf("", func(v view.View) error { return v.Check(answer) }); err != nil {
+		return nil, err
+	}
 	return connect.NewResponse(answer), nil
+}
+
+// sourceOf is an intent as a desk takes it. A proposal has no number.
+func sourceOf(in *intent.Intent) desk.Source {
+	return desk.Source{Source: check.Source{Bundle: in.Bundle, Numbers: in.Numbers, Activations: in.Activations}, Revision: in.Number}
 }
 
 // confirm adds to an answer about what is in force now if the switch was not seen in it: the documents answered, and not the switch.
@@ -66,7 +76,6 @@ func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op
 	if err == nil && seen[answer.Switch] != wanted.String() {
 		note := fmt.Sprintf("switch %s was not seen in this yet: that is what is wanted of it, and op25b status says what is so", answer.Switch)
 		answer.Notes = append(answer.Notes, note)
-		answer.Text += "note: " + note + "\n"
 	}
 	return nil
 }
@@ -77,10 +86,9 @@ func (s checkService) CheckMail(ctx context.Context, req *connect.Request[op25bv
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.Deps.Check.CheckMail(ctx, in, req.Msg)
+	answer, err := AnswerCheckMail(ctx, s.Deps.Check, sourceOf(in), req.Msg)
 	if err != nil {
 		return nil, err
 	}
-	answer.Revision = in.Number
 	return connect.NewResponse(answer), nil
 }

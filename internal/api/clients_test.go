@@ -253,13 +253,13 @@ func TestLog(t *testing.T) {
 }
 
 // panicking answers no question.
-type panicking struct{ Desk }
+type panicking struct{ Questions }
 
 func TestPanic(t *testing.T) {
 	w := newWorld(t, func(d *Deps) { d.Check = panicking{} })
 	w.put(spinnet(t))
 	c := op25bv1.NewCheckServiceClient(w.dial())
-	_, err := c.Check(within(t), &op25bv1.CheckRequest{})
+	_, err := c.Check(within(t), &op25bv1.CheckRequest{Port: 25})
 	if status.Code(err) != codes.Internal || status.Convert(err).Message() != "/op25b.v1.CheckService/Check failed by a fault of op25b; the log of the controller says where" {
 		t.Errorf("%v", err)
 	}

@@ -83,6 +83,7 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if q.At.IsZero() {
 		q.At = now
 	}
+	q.At = q.At.In(c.policy.UTCOffset.Location())
 	h, err := c.history(&q, s, now)
 	if err != nil {
 		return nil, err

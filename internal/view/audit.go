@@ -57,7 +57,7 @@ func (t *table) Verified(r *op25bv1.VerifyResponse, archives int) error {
 		text = fmt.Sprintf("The audit chain is intact: %s, %d of them in %s.\n", prose.Count(r.Head.Seq, "record"), cp.Seq, prose.Count(archives, "archive"))
 	default:
 		text = fmt.Sprintf("The audit chain is intact: records %d to %d.\n", cp.Seq+1, r.Head.Seq) +
-			wrapped("", fmt.Sprintf("Records up to %d were archived on %s and are not verified: --archive FILE does it; the last file has the SHA-256 %s",
+			wrapped("", fmt.Sprintf("Records up to %d were archived at %s and were not verified; --archive FILE verifies them. The last file has the SHA-256 %s",
 				cp.Seq, t.local().moment(cp.Time), plain(cp.Archive)), 4)
 	}
 	if head := r.GetHead(); r.Intact && head.GetSeq() > 0 {

@@ -21,11 +21,16 @@ type zone struct{ at *time.Location }
 
 // zone is the policy's utcOffset, such as "+09:00", in which its dates begin and end. An answer that has none is shown in the caller's zone.
 func (t *table) zone(utcOffset string) zone {
-	if at, err := time.Parse("Z07:00", utcOffset); err == nil {
-		_, seconds := at.Zone()
-		return zone{time.FixedZone("", seconds)}
+	if z, ok := zoneOf(utcOffset); ok {
+		return z
 	}
 	return t.local()
+}
+
+func zoneOf(utcOffset string) (zone, bool) {
+	at, err := time.Parse("Z07:00", utcOffset)
+	_, seconds := at.Zone()
+	return zone{time.FixedZone("", seconds)}, err == nil
 }
 
 // local is the caller's zone, with the offset that it has now, for answers that have no policy.
@@ -40,6 +45,11 @@ func (z zone) moment(ts *timestamppb.Timestamp) string {
 		return "-"
 	}
 	return ts.AsTime().In(z.at).Format("2006-01-02 15:04:05 -0700")
+}
+
+// day is the day of a time.
+func (z zone) day(ts *timestamppb.Timestamp) string {
+	return ts.AsTime().In(z.at).Format(time.DateOnly)
 }
 
 // head is the head of a column of times, with their offset.

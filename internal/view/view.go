@@ -51,8 +51,10 @@ type Options struct {
 	Colour bool
 	// Now is the clock that ages are told by.
 	Now func() time.Time
-	// Location is that of the times shown.
+	// Location is where the caller is: times of answers that have no policy are shown in its zone.
 	Location *time.Location
+	// Language is that of texts for customers: "en", "ja", or empty for both.
+	Language string
 }
 
 // Table returns the view for people.

@@ -23,11 +23,12 @@ type MXResolver interface {
 	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
 }
 
-// A Desk answers questions about mailboxes. Its members do not change while it is asked; then it is safe for concurrent use.
-type Desk struct {
+// A Checker answers questions about mailboxes. It is safe for concurrent use if its members do not change.
+type Checker struct {
 	Directory *Directory
-	Check     Asker
-	// Policy says where the own relays are. Without it, and without a host in the directory, nothing is said of own mailboxes.
+	// Connections answers whether the servers are reached.
+	Connections Asker
+	// Policy lists the relays of our own. Without it, own mailboxes need a host in the directory.
 	Policy *policy.Policy
 	// MX may be nil: then companies' own domains stay unknown.
 	MX MXResolver
@@ -76,8 +77,7 @@ type Answer struct {
 	// Settings are what to set in a mail program, the first is the best.
 	Settings []Setting `json:"settings,omitempty"`
 	// Next is the phase that will stop port 25, if it passes yet.
-	Next  *check.Change `json:"next,omitempty"`
-	Steps []Sentence    `json:"steps"`
+	Next *check.Change `json:"next,omitempty"`
 	// Published is where the provider publishes its settings; Looked the day on which they were compared, empty if nobody has.
 	Published string `json:"published,omitempty"`
 	Looked    string `json:"looked,omitempty"`
@@ -93,12 +93,6 @@ type Setting struct {
 	Status     Status `json:"status"` // Unaffected: it passes
 }
 
-// A Sentence is one step, in both languages of the customers.
-type Sentence struct {
-	En string `json:"en"`
-	Ja string `json:"ja"`
-}
-
 // maxMX bounds the hosts of a domain that are asked about.
 const maxMX = 3
 
@@ -106,17 +100,17 @@ const webPort = 443
 
 // Ask answers a question. It returns ErrAddress for what is no mail address, and the errors of check.Checker.Ask but for servers whose
 // address is not found or of no family of the line's: these make an answer undetermined.
-func (d *Desk) Ask(ctx context.Context, q Question) (*Answer, error) {
+func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	domain, err := domainOf(q.Address)
 	if err != nil {
 		return nil, err
 	}
 	a := &Answer{Domain: shown(domain), Kind: AnswerUnknown}
-	p, under := find(d.Directory.byDomain, domain)
-	mx := d.mx(ctx, domain)
+	p, under := find(c.Directory.byDomain, domain)
+	mx := c.mx(ctx, domain)
 	for _, host := range mx {
 		if p == nil {
-			p, under = find(d.Directory.byMX, host)
+			p, under = find(c.Directory.byMX, host)
 		}
 	}
 	hosts := mx
@@ -134,10 +128,10 @@ func (d *Desk) Ask(ctx context.Context, q Question) (*Answer, error) {
 		case p.Submission.Host != "":
 			hosts = []string{p.Submission.Host}
 		case p.Kind == KindOwn:
-			hosts = d.relays()
+			hosts = c.relays()
 		}
 	}
-	s := &asking{ctx: ctx, desk: d, q: q}
+	s := &asking{ctx: ctx, checker: c, q: q}
 	a.MailProgram = s.all(hosts, uint16(policy.PortSMTP))
 	a.Next = s.next
 	a.Settings = s.settings(p, hosts)
@@ -151,7 +145,6 @@ func (d *Desk) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	a.Steps = steps(a)
 	return a, nil
 }
 
@@ -165,11 +158,11 @@ func worse(a, b Status) Status {
 	return Unaffected
 }
 
-func (d *Desk) mx(ctx context.Context, domain string) []string {
-	if d.MX == nil {
+func (c *Checker) mx(ctx context.Context, domain string) []string {
+	if c.MX == nil {
 		return nil
 	}
-	found, err := d.MX.LookupMX(ctx, domain)
+	found, err := c.MX.LookupMX(ctx, domain)
 	if err != nil {
 		return nil // the domain stays unknown, which is what is answered
 	}
@@ -183,12 +176,12 @@ func (d *Desk) mx(ctx context.Context, domain string) []string {
 }
 
 // relays is one address of each of the own relays' prefixes.
-func (d *Desk) relays() []string {
-	if d.Policy == nil {
+func (c *Checker) relays() []string {
+	if c.Policy == nil {
 		return nil
 	}
 	var out []string
-	for _, r := range d.Policy.Remotes {
+	for _, r := range c.Policy.Remotes {
 		for _, p := range r.Prefixes {
 			if !r.Relay {
 				continue
@@ -205,11 +198,11 @@ func (d *Desk) relays() []string {
 
 // An asking is the work on one question.
 type asking struct {
-	ctx  context.Context
-	desk *Desk
-	q    Question
-	next *check.Change // the first that will stop what passes yet
-	err  error         // the asker's fault: the first
+	ctx     context.Context
+	checker *Checker
+	q       Question
+	next    *check.Change // the first that will stop what passes yet
+	err     error         // the asker's fault: the first
 }
 
 // all asks about a port of hosts. One that is stopped counts for all of them, and one that passes for those that are not found.
@@ -231,7 +224,7 @@ func (s *asking) all(hosts []string, port uint16) Status {
 
 func (s *asking) one(host string, port uint16) Status {
 	q := check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: host, Port: port}
-	answer, err := s.desk.Check.Ask(s.ctx, q)
+	answer, err := s.checker.Connections.Ask(s.ctx, q)
 	switch {
 	case errors.Is(err, check.ErrResolve) || errors.Is(err, check.ErrFamily):
 		return Undetermined

@@ -1,0 +1,26 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"op25b/internal/softswitch/engine"
+)
+
+// String lists what the two segments met: parser states, tables with the entries they matched and the actions they ran, conditions, and
+// counters. It leaves out the tables that the P4 compiler made for single statements; JSON has them.
+func (t *Trace) String() string {
+	var b strings.Builder
+	for _, way := range []struct {
+		name   string
+		events []engine.Event
+	}{{"SYN, from the line", t.Up}, {"SYN-ACK, to the line", t.Down}} {
+		fmt.Fprintf(&b, "  trace of the %s\n", way.name)
+		for _, e := range way.events {
+			if !e.Hidden {
+				fmt.Fprintf(&b, "    %s\n", e)
+			}
+		}
+	}
+	return b.String()
+}

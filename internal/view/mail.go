@@ -1,0 +1,162 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"op25b/internal/view/prose"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// Values of CheckMailResponse.kind and .status.
+const (
+	kindOwn     = "own"
+	kindWebmail = "webmail-or-app"
+	kindUnknown = "unknown"
+
+	unaffected   = "unaffected"
+	affected     = "affected"
+	undetermined = "undetermined"
+)
+
+var mailboxes = map[string]string{
+	kindOwn: "a mailbox of our own", kindWebmail: "a mailbox that is used by browser or app", "provider": "a mailbox of another provider",
+}
+
+// Mail shows what the closing of port 25 means for a mailbox.
+func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
+	var b strings.Builder
+	of, known := mailboxes[r.Kind]
+	if !known {
+		of = "of no provider that is known"
+	}
+	if r.GetProvider().GetName() != "" {
+		of += ", " + titled(r.Provider.Name, r.Provider.Title)
+	}
+	if r.Under != "" {
+		of += ", under " + r.Under
+	}
+	b.WriteString(wrapped("", plain(r.Domain+": "+of), 4))
+	b.WriteString(wrapped("    usual way:    ", t.status(r.Status), 0))
+	b.WriteString(wrapped("    mail program: ", t.status(r.MailProgram)+", if it sends on port 25", 0))
+	if r.Next != nil {
+		b.WriteString(wrapped("    next:         ", "port 25 will be "+plain(next(t.zone(r.UtcOffset), r.Next)), 0))
+	}
+	if len(r.Settings) > 0 {
+		b.WriteByte('\n')
+		b.WriteString(t.settings(r))
+	}
+	for i, s := range r.Steps {
+		b.WriteByte('\n')
+		first := fmt.Sprintf("%3d. ", i+1)
+		for _, text := range []struct{ language, text string }{{"en", s.En}, {"ja", s.Ja}} {
+			if text.text != "" && (t.opts.Language == "" || t.opts.Language == text.language) {
+				b.WriteString(wrapped(first, plain(text.text), 0))
+				first = strings.Repeat(" ", prose.Columns(first))
+			}
+		}
+	}
+	if r.Published != "" {
+		looked := "never compared"
+		if r.Looked != "" {
+			looked = "compared on " + plain(r.Looked)
+		}
+		fmt.Fprintf(&b, "\nPublished at %s, %s.\n", plain(r.Published), looked)
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
+
+// settings is the table of what to set in a mail program.
+func (t *table) settings(r *op25bv1.CheckMailResponse) string {
+	g := grid{head: []string{"OUTGOING SERVER", "PORT", "ENCRYPTION", "AUTHENTICATION", "PASSES", "NOTE"}, shrink: []int{0}, goesOn: true}
+	for _, s := range r.Settings {
+		host, _ := server(s.Host, r.Kind)
+		passes := map[string]string{unaffected: "yes", affected: "no"}[s.Status]
+		if passes == "" {
+			passes = "unknown"
+		}
+		g.add(host, fmt.Sprint(s.Port), s.Encryption, s.Authentication, passes, s.Note)
+	}
+	return g.text(t, "    ")
+}
+
+func (t *table) status(s string) string {
+	switch s {
+	case unaffected:
+		return t.colour(green, s)
+	case affected:
+		return t.colour(red, s)
+	}
+	return t.colour(yellow, plain(s))
+}
+
+// MailSteps returns what the owner of a mailbox should know and do, in English and Japanese. It depends on the other fields of the answer.
+func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
+	var steps []*op25bv1.MailStep
+	say := func(en, ja string, args ...any) {
+		steps = append(steps, &op25bv1.MailStep{En: fmt.Sprintf(en, args...), Ja: fmt.Sprintf(ja, args...)})
+	}
+	switch {
+	case r.Kind == kindWebmail && r.Status == unaffected:
+		say("Nothing has to be changed in a browser or in the provider's app.", "ブラウザーや公式アプリでご利用の場合、設定の変更は必要ありません。")
+	case r.Kind == kindOwn && r.Status == unaffected:
+		say("Your line reaches our own mail server, which sends the mail of %s.", "%s のメールは当社の送信サーバーから送信され、お客さまの回線からご利用いただけます。", r.Domain)
+	case r.Kind == kindUnknown:
+		say("We do not know the provider of %s.", "%s のメールの提供元は、当社では確認できません。", r.Domain)
+	}
+	switch {
+	case r.MailProgram == affected:
+		say("A mail program that sends on port 25 cannot send from your line.", "メールソフトの送信ポートが25番の場合、お客さまの回線からは送信できません。")
+	case r.MailProgram == undetermined && r.Kind != kindOwn:
+		say("A mail program that sends on port 25 may not be able to send from your line.", "メールソフトの送信ポートが25番の場合、お客さまの回線からは送信できないことがあります。")
+	case r.MailProgram == unaffected && r.Next != nil:
+		z, _ := zoneOf(r.UtcOffset) // UTC without one
+		say("From %s on, a mail program that sends on port 25 cannot send from your line.", "%s 以降、送信ポートが25番のメールソフトは、お客さまの回線から送信できなくなります。", z.day(r.Next.GetPhase().GetSince()))
+	}
+	if r.Kind == kindUnknown {
+		say("Ask the provider whether it offers a submission port (587 or 465) with SMTP authentication.", "提供元が、SMTP認証に対応した送信用ポート(587番または465番)を提供しているかご確認ください。")
+	}
+	verb, or := "Set", ""
+	for _, s := range r.Settings {
+		if s.Status == affected {
+			continue
+		}
+		en, ja := server(s.Host, r.Kind)
+		say("%[1]s the outgoing server to %[3]s, port %[5]d with %[6]s and SMTP authentication.",
+			"%[2]sメールソフトの送信サーバーを%[4]s、ポート番号を%[5]d、暗号化を%[7]sにし、SMTP認証を有効にしてください。", verb, or, en, spaced(ja), s.Port, s.Encryption, spaced(s.Encryption))
+		verb, or = "Or set", "または、"
+	}
+	for _, s := range r.Settings {
+		if s.Status == affected {
+			say("Your line does not reach port %d: please contact our support.", "お客さまの回線からは%d番ポートが利用できません。サポートまでご連絡ください。", s.Port)
+		}
+	}
+	if r.Published != "" {
+		say("The provider's own page: %s", "提供元のご案内: %s", r.Published)
+	}
+	if r.Looked == "" && r.Published != "" {
+		say("We have not compared these settings with that page yet. Where they differ, the page is right.", "上記の設定は提供元のページと照合していません。提供元のご案内を優先してください。")
+	}
+	return steps
+}
+
+// server is a server for outgoing mail in a sentence of each language.
+func server(host, kind string) (en, ja string) {
+	switch {
+	case host != "":
+		return host, host
+	case kind == kindOwn:
+		return "our own", "当社の送信サーバー"
+	}
+	return "the provider's", "提供元の指定するサーバー"
+}
+
+// spaced sets Latin letters off from the Japanese around them.
+func spaced(s string) string {
+	if s != "" && s[0] < 0x80 {
+		return " " + s + " "
+	}
+	return s
+}

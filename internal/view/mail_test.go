@@ -1,0 +1,86 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+func settingsOf(stopped uint32) []*op25bv1.MailSetting {
+	var all []*op25bv1.MailSetting
+	for _, port := range []uint32{465, 587} {
+		s := &op25bv1.MailSetting{Host: "smtp.gmail.com", Port: port, Encryption: "SSL/TLS", Authentication: "SMTP AUTH", Status: unaffected}
+		if port == stopped {
+			s.Status = affected
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// Every kind of answer has steps in both languages, with every value in its place.
+func TestStepsInBothLanguages(t *testing.T) {
+	for _, kind := range []string{kindOwn, kindWebmail, "provider", kindUnknown} {
+		for _, status := range []string{unaffected, affected, undetermined} {
+			for _, program := range []string{unaffected, affected, undetermined} {
+				r := &op25bv1.CheckMailResponse{
+					Kind: kind, Status: status, MailProgram: program, Domain: "gmail.com", UtcOffset: "+09:00", Published: "https://gmail.example/",
+					Settings: append(settingsOf(465), &op25bv1.MailSetting{Port: 587, Encryption: "STARTTLS", Status: undetermined}),
+					Next:     &op25bv1.CheckNext{Phase: &op25bv1.PhaseSince{Since: at("2006-09-30T15:00:00Z")}},
+				}
+				steps := MailSteps(r)
+				if len(steps) < 4 {
+					t.Errorf("%s %s %s: %d steps", kind, status, program, len(steps))
+				}
+				for _, s := range steps {
+					if s.En == "" || s.Ja == "" || strings.Contains(s.En+s.Ja, "%!") {
+						t.Errorf("%s %s %s: step %+v", kind, status, program, s)
+					}
+				}
+				if text := fmt.Sprint(steps); program == unaffected && (!strings.Contains(text, "From 2006-10-01 on") || !strings.Contains(text, "2006-10-01 以降")) {
+					t.Errorf("the day is not the policy's: %s", text)
+				}
+			}
+		}
+	}
+}
+
+func TestSteps(t *testing.T) {
+	r := &op25bv1.CheckMailResponse{
+		Kind: kindWebmail, Status: unaffected, MailProgram: affected, Domain: "gmail.com", Published: "https://support.google.com/mail/answer/7126229", Settings: settingsOf(0),
+	}
+	want := []*op25bv1.MailStep{
+		{En: "Nothing has to be changed in a browser or in the provider's app.", Ja: "ブラウザーや公式アプリでご利用の場合、設定の変更は必要ありません。"},
+		{En: "A mail program that sends on port 25 cannot send from your line.", Ja: "メールソフトの送信ポートが25番の場合、お客さまの回線からは送信できません。"},
+		{
+			En: "Set the outgoing server to smtp.gmail.com, port 465 with SSL/TLS and SMTP authentication.",
+			Ja: "メールソフトの送信サーバーを smtp.gmail.com 、ポート番号を465、暗号化を SSL/TLS にし、SMTP認証を有効にしてください。",
+		},
+		{
+			En: "Or set the outgoing server to smtp.gmail.com, port 587 with SSL/TLS and SMTP authentication.",
+			Ja: "または、メールソフトの送信サーバーを smtp.gmail.com 、ポート番号を587、暗号化を SSL/TLS にし、SMTP認証を有効にしてください。",
+		},
+		{En: "The provider's own page: https://support.google.com/mail/answer/7126229", Ja: "提供元のご案内: https://support.google.com/mail/answer/7126229"},
+		{
+			En: "We have not compared these settings with that page yet. Where they differ, the page is right.",
+			Ja: "上記の設定は提供元のページと照合していません。提供元のご案内を優先してください。",
+		},
+	}
+	for i, s := range MailSteps(r) {
+		if i >= len(want) || s.En != want[i].En || s.Ja != want[i].Ja {
+			t.Errorf("step %d is %v", i+1, s)
+		}
+	}
+
+	// Nobody is told to set what the policy stops.
+	for _, port := range []uint32{465, 587} {
+		r.Settings, r.Status = settingsOf(port), affected
+		text := fmt.Sprint(MailSteps(r))
+		if !strings.Contains(text, fmt.Sprintf("Your line does not reach port %d", port)) || strings.Contains(text, fmt.Sprintf("port %d with", port)) ||
+			strings.Contains(text, "Nothing has to be changed") {
+			t.Errorf("where %d is stopped: %s", port, text)
+		}
+	}
+}
