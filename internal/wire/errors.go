@@ -6,7 +6,7 @@ import "errors"
 var (
 	// ErrOversized is returned for a frame that is longer than MaxFrame, or than the medium's MTU.
 	ErrOversized = errors.New("frame too long")
-	// ErrRunt is returned for a frame with no byte in it, or with fewer than the medium can carry.
+	// ErrRunt is returned for an empty frame, or one with fewer bytes than the medium can carry.
 	ErrRunt = errors.New("frame too short")
 	// ErrClosed is returned once the link has been closed.
 	ErrClosed = errors.New("link closed")
@@ -14,9 +14,9 @@ var (
 
 // Errors of opening a link.
 var (
-	// ErrNoInterface is returned for an interface that this machine does not have; the message lists those it has.
+	// ErrNoInterface is returned for an interface that this machine does not have; the message lists the existing ones.
 	ErrNoInterface = errors.New("no such interface")
-	// ErrUnsupported is returned where this kind of link does not exist on this operating system.
+	// ErrUnsupported is returned for a kind of link that this operating system does not have.
 	ErrUnsupported = errors.New("not supported on this operating system")
 	// ErrNotEthernet is returned for a file or an interface whose frames are not Ethernet.
 	ErrNotEthernet = errors.New("not Ethernet")
@@ -24,7 +24,7 @@ var (
 
 // Errors of Serve.
 var (
-	// ErrTruncated is returned for a frame of which the file holds only the beginning.
+	// ErrTruncated is returned for a frame of which the file has only the beginning.
 	ErrTruncated = errors.New("truncated frame")
 	// ErrServed is returned by a second call of Serve.
 	ErrServed = errors.New("link already served")

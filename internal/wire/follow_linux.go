@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StateOf reads the state of an interface from what rtnetlink says. Drivers that report no operational state (tun, dummy, loopback) leave it
-// unknown: then the carrier decides. An interface that is set down is down, whatever its driver says.
+// StateOf reads the state of an interface from an rtnetlink message. If a driver reports no operational state (tun, dummy, loopback), the
+// carrier decides. An interface that is set down is down, whatever its driver reports.
 func StateOf(a *netlink.LinkAttrs) LinkState {
 	const carrier = unix.IFF_LOWER_UP
 	s := LinkState{Index: uint32(a.Index), Admin: a.RawFlags&unix.IFF_UP != 0}
@@ -29,15 +29,16 @@ func StateOf(a *netlink.LinkAttrs) LinkState {
 	return s
 }
 
-// A kernel is a link's view of rtnetlink. Its sockets belong to the network namespace in which the link was opened.
+// A kernel is a link's connection to rtnetlink. Its sockets belong to the network namespace in which the link was opened.
 type kernel struct {
 	handle  *netlink.Handle
 	updates chan netlink.LinkUpdate
 	done    chan struct{} // closed by Close
-	ended   chan struct{} // closed when follow has ended
+	ended   chan struct{} // closed when follow has returned
 }
 
-// resubscribeAfter is how long a link waits with a new subscription when the kernel has ended one, because there was too much to tell.
+// resubscribeAfter is how long a link waits before it subscribes again after the kernel has ended a subscription, because there were too
+// many messages.
 const resubscribeAfter = time.Second
 
 func openKernel() (*kernel, error) {
@@ -55,11 +56,12 @@ func openKernel() (*kernel, error) {
 
 func (k *kernel) subscribe() (chan netlink.LinkUpdate, error) {
 	updates := make(chan netlink.LinkUpdate, 64)
-	// The subscription ends, and closes the channel, when it meets an error.
+	// On an error the subscription ends and closes the channel.
 	return updates, netlink.LinkSubscribeWithOptions(updates, k.done, netlink.LinkSubscribeOptions{ErrorCallback: func(error) {}})
 }
 
-// follow looks at the interface after each change of any, and binds the socket to it when it was made anew, until the link is closed.
+// follow reads the interface after each change of any interface until the link is closed. If the interface was created anew, it binds the
+// socket to it.
 func (l *interfaceLink) follow() {
 	k := l.kernel
 	defer close(k.ended)
@@ -69,7 +71,7 @@ func (l *interfaceLink) follow() {
 		select {
 		case <-k.done:
 			if k.updates != nil {
-				for range k.updates { // the subscription may be handing one over
+				for range k.updates { // the subscription may be sending one
 				}
 			}
 			return
@@ -90,7 +92,7 @@ func (l *interfaceLink) follow() {
 				continue
 			}
 			k.updates = updates
-			l.refresh() // what was missed meanwhile
+			l.refresh() // changes that were missed meanwhile
 		}
 	}
 }
@@ -104,7 +106,7 @@ func (l *interfaceLink) refresh() {
 	case err == nil:
 		state = StateOf(found.Attrs())
 	case !errors.As(err, &missing):
-		return // asked again with the next change
+		return // read again at the next change
 	}
 	l.mu.Lock()
 	if l.closed {
@@ -113,7 +115,7 @@ func (l *interfaceLink) refresh() {
 	}
 	if state.Index != 0 && int(state.Index) != l.index {
 		if err := l.rebindLocked(int(state.Index)); err != nil {
-			state.Oper = OperUnknown // it is there, and cannot be used
+			state.Oper = OperUnknown // it exists, and cannot be used
 		}
 	}
 	changed := state != l.state
@@ -125,7 +127,7 @@ func (l *interfaceLink) refresh() {
 	}
 }
 
-// rebindLocked moves the socket to the interface that has taken the place of the one before.
+// rebindLocked binds the socket to the interface that has replaced the previous one.
 func (l *interfaceLink) rebindLocked(index int) error {
 	if err := bindSocket(l.fd, &net.Interface{Index: index, Name: l.name}); err != nil {
 		return err

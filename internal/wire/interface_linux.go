@@ -16,17 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenInterface opens a Linux network interface by AF_PACKET, which takes the privilege CAP_NET_RAW: a veth, a tap or a
-// physical card, promiscuous, without what the machine itself sends on it.
+// OpenInterface opens a Linux network interface by AF_PACKET, which requires CAP_NET_RAW: a veth, a tap or a physical card. It is
+// promiscuous and does not receive frames that the machine itself sends.
 //
-// Frames arrive as they were on the wire. The outer VLAN tag, which the kernel strips, is put back with its own protocol
-// identifier (802.1Q or 802.1ad) and also when it only carries a priority. What a sender on the same machine left to its card
-// is done here: checksums are completed, and segments larger than the wire carries are cut. Receive offload of the
-// interface that merges segments is turned off while the link is open, as far as CAP_NET_ADMIN allows.
+// Frames arrive as they were on the wire. The outer VLAN tag, which the kernel strips, is restored with its own protocol identifier (802.1Q
+// or 802.1ad), also if it only carries a priority. Work that a sender on the same machine left to its card is done here: checksums are
+// completed, and segments larger than the wire carries are cut. Receive offload that merges segments is turned off while the link is open,
+// if CAP_NET_ADMIN allows it.
 //
-// The link follows its interface: when that is removed, the link waits until there is one of that name again, and goes on with it.
+// The link follows its interface: when that is removed, the link waits for another one of the same name and uses that.
 //
-// It returns ErrNoInterface, and lists those there are, for a name that this machine does not have.
+// It returns ErrNoInterface, which lists the existing interfaces, for an unknown name.
 func OpenInterface(name string) (Link, error) {
 	nic, err := net.InterfaceByName(name)
 	if err != nil {
@@ -63,14 +63,14 @@ func interfaceNames() string {
 
 type interfaceLink struct {
 	name     string
-	file     *os.File // owns fd and has the runtime wait for it
+	file     *os.File // owns fd and lets the runtime wait for it
 	raw      syscall.RawConn
 	fd       int // of the packet socket; valid until closed
 	kernel   *kernel
 	served   atomic.Bool
 	counters Counters
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards everything below
 	closed  bool
 	send    sender
 	index   int    // of the interface that the socket is bound to
@@ -85,7 +85,7 @@ var (
 	_ Followed = (*interfaceLink)(nil)
 )
 
-// A sender is one outgoing message, kept so that sending allocates nothing.
+// A sender is one outgoing message, reused so that sending allocates nothing.
 type sender struct {
 	offload [vnetHeader]byte // zero: the frame is whole
 	vectors [2]unix.Iovec
@@ -120,7 +120,7 @@ func (l *interfaceLink) Serve(ctx context.Context, recv func(frame []byte)) erro
 		case err != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, err)
 		case errors.Is(problem, unix.ENETDOWN), errors.Is(problem, unix.EINTR):
-			// The socket outlives an interface that goes down, and one that is removed: follow binds it to the next of that name.
+			// The socket outlives an interface that goes down or is removed: follow binds it to the next one of that name.
 			continue
 		case problem != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, problem)
@@ -165,7 +165,7 @@ func (l *interfaceLink) Send(frame []byte) error {
 		l.counters.Sent.Add(1)
 		return nil
 	case unix.EAGAIN, unix.ENOBUFS, unix.ENETDOWN, unix.ENXIO, unix.ENODEV, unix.EINTR:
-		// A full queue, a cable that is not plugged in, or an interface that is away.
+		// A full queue, an unplugged cable, or a missing interface.
 		l.counters.Dropped.Add(1)
 		return nil
 	case unix.EMSGSIZE:
@@ -176,7 +176,7 @@ func (l *interfaceLink) Send(frame []byte) error {
 	}
 }
 
-// Close also turns the interface's offload back to what it was.
+// Close also restores the interface's offload.
 func (l *interfaceLink) Close() error {
 	l.mu.Lock()
 	if l.closed {

@@ -9,9 +9,9 @@ import (
 // ethtoolLRO is the large receive offload among the flags of ETHTOOL_GFLAGS.
 const ethtoolLRO = 1 << 15
 
-// disableMerging turns off what joins received segments into larger ones, so that the switch sees, counts and forwards what
-// was on the wire, and returns what turns it on again. Where it may not, or the card has no such thing, nothing is lost: the
-// kernel says which frames are joined, and they are cut.
+// disableMerging turns off offloads that join received segments into larger ones, so that the switch counts and forwards the frames that
+// were on the wire. It returns a function that turns them on again. Where it lacks the permission or the card the feature, frames are still
+// correct: the kernel marks joined frames, and they are cut.
 func disableMerging(fd int, name string) (restore func()) {
 	var undo []func()
 	for _, offload := range []struct{ get, set, mask uint32 }{
@@ -49,8 +49,8 @@ func ethtool(fd int, name string, command, value uint32) (uint32, error) {
 	return argument.value, nil
 }
 
-// An interfaceNumber is struct ifreq with a number. Asked of the link's own socket, it is about the network namespace in which
-// the link was opened, in whichever the calling thread is.
+// An interfaceNumber is struct ifreq with a number. The ioctl on the link's own socket refers to the network namespace in which the link
+// was opened, whatever namespace the calling thread is in.
 type interfaceNumber struct {
 	name   [unix.IFNAMSIZ]byte
 	number int32

@@ -2,11 +2,11 @@ package wire
 
 import "encoding/binary"
 
-// An offload is what the sender of a frame left for its network card to do: struct virtio_net_hdr (virtio 1.2, section 5.1.6).
+// An offload is the work on a frame that its sender left to the network card: struct virtio_net_hdr (virtio 1.2, section 5.1.6).
 type offload struct {
-	checksum     bool // the checksum at start+offset still misses the bytes from start on
-	start, place int  // where summing begins; where in there the 16-bit checksum is
-	segment      int  // the payload bytes of each TCP segment that the frame is to be cut into, 0 for none
+	checksum     bool // the checksum at start+offset still lacks the bytes from start on
+	start, place int  // where summing begins; position of the 16-bit checksum from there
+	segment      int  // payload bytes of each TCP segment to cut the frame into, 0 for none
 }
 
 const (
@@ -15,7 +15,7 @@ const (
 	gsoTCPv4      = 0x01
 	gsoTCPv6      = 0x04
 	gsoECN        = 0x80
-	// gsoOther marks a frame that is to be cut in a way that this package does not know.
+	// gsoOther marks a frame that must be cut in a way that this package does not support.
 	gsoOther = -1
 )
 
@@ -38,8 +38,8 @@ func decodeOffload(h [10]byte) offload {
 	return o
 }
 
-// complete finishes the checksum in place, with frame as it was without the tag that has been stripped. It reports false for
-// a frame that cannot be finished. One that is to be cut gets its checksums then.
+// complete finishes the checksum in place. frame is without the tag that was stripped. It returns false for a frame that cannot be
+// finished. A frame that must be cut gets its checksums later.
 func (o offload) complete(frame []byte) bool {
 	switch {
 	case o.segment == gsoOther:
@@ -50,10 +50,10 @@ func (o offload) complete(frame []byte) bool {
 		return false
 	}
 	field := frame[o.start+o.place:]
-	// The field holds the sum of the pseudo header (RFC 9293 section 3.1), which belongs to the sum.
+	// The field holds the sum of the pseudo header (RFC 9293 section 3.1), which is part of the sum.
 	sum := ^fold(add(0, frame[o.start:]))
 	if sum == 0 {
-		// The same number, and in UDP, 0 says that there is no checksum (RFC 768).
+		// The same number; in UDP, 0 means that there is no checksum (RFC 768).
 		sum = 0xffff
 	}
 	binary.BigEndian.PutUint16(field, sum)

@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// PipeQueue is how many frames wait in each direction of a Pipe: more than the 1,460-byte segments of the largest TCP window
-// that a virtual host opens at first (1 MiB, 719 segments), from two connections at a time.
+// PipeQueue is the number of frames that wait in each direction of a Pipe. It is more than the 1,460-byte segments of the largest TCP
+// window that a virtual host opens at first (1 MiB, 719 segments), for two connections at a time.
 const PipeQueue = 2048
 
-// Pipe returns the two ends of a wire in this process. What one end sends, the other's Serve receives, in order. A frame
-// that finds PipeQueue frames waiting, or the other end closed, is dropped and counted by the sender.
+// Pipe returns the two ends of a wire in this process. The Serve of each end receives the frames that the other end sends, in order. A
+// frame is dropped and counted by the sender if PipeQueue frames wait or the other end is closed.
 func Pipe(nameA, nameB string) (Link, Link) {
 	ab, ba := NewQueue[struct{}](PipeQueue), NewQueue[struct{}](PipeQueue)
 	return &pipeEnd{name: nameA, out: ab, in: ba}, &pipeEnd{name: nameB, out: ba, in: ab}
@@ -60,7 +60,7 @@ func (p *pipeEnd) Send(frame []byte) error {
 	return nil
 }
 
-// Close discards what waits for this end. The other end stays open, as when a cable is pulled.
+// Close discards the frames that wait for this end. The other end stays open, as when a cable is pulled.
 func (p *pipeEnd) Close() error {
 	p.closed.Store(true)
 	p.in.Close()

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// A Queue holds frames between the goroutine that sends them and the one that serves them, as a network card's ring does:
-// bounded, in order, and dropping what finds it full. T is what travels beside a frame, such as its port.
+// A Queue holds frames between the goroutine that sends them and the one that serves them, as a network card's ring does: bounded, in
+// order, and dropping frames when it is full. T travels beside a frame, for instance its port.
 //
-// Its buffers grow to the frames that they have held and are then reused, so that in the steady state nothing is allocated.
+// Its buffers grow to the frames that they have held and are reused, so that nothing is allocated in the steady state.
 type Queue[T any] struct {
 	wake chan struct{} // holds a token while the server may have something to do
 	done chan struct{} // closed by Close
 
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards everything below
 	slots  []slot[T]
 	head   int // the oldest slot in use
 	used   int
-	ended  bool // by Finish or Close: nothing more is accepted
-	closed bool // by Close: nothing more is handed out
+	ended  bool // by Finish or Close: no more frames are accepted
+	closed bool // by Close: no more frames are delivered
 }
 
 type slot[T any] struct {
@@ -50,8 +50,8 @@ func (q *Queue[T]) Push(beside T, frame []byte) bool {
 	return true
 }
 
-// Serve hands every frame to recv, oldest first, until ctx ends, Close is called, what came before Finish has been handed
-// out, or recv returns an error, which Serve returns. The frame is valid only during the call. Only one goroutine may serve a queue.
+// Serve passes every frame to recv, oldest first, until ctx ends, Close is called, all frames before Finish have been delivered, or recv
+// returns an error, which Serve returns. The frame is valid only during the call. Only one goroutine may serve a queue.
 func (q *Queue[T]) Serve(ctx context.Context, recv func(beside T, frame []byte) error) error {
 	var taken slot[T]
 	for {
@@ -76,14 +76,14 @@ func (q *Queue[T]) Serve(ctx context.Context, recv func(beside T, frame []byte) 
 	}
 }
 
-// drained reports whether nothing waits and nothing can come.
+// drained reports whether no frame waits and none can come.
 func (q *Queue[T]) drained() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.ended && q.used == 0
 }
 
-// take swaps the oldest slot's buffer for the one in s, so that the sender never waits for the receiver's handler.
+// take swaps the oldest slot's buffer for the one in s, so that the sender never waits for recv.
 func (q *Queue[T]) take(s *slot[T]) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -96,14 +96,14 @@ func (q *Queue[T]) take(s *slot[T]) bool {
 	return true
 }
 
-// Len returns how many frames wait.
+// Len returns the number of waiting frames.
 func (q *Queue[T]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.used
 }
 
-// Finish ends Serve once it has handed out what waits now. It may be called more than once.
+// Finish makes Serve return after it has delivered the frames that wait now. It may be called more than once.
 func (q *Queue[T]) Finish() {
 	q.mu.Lock()
 	q.ended = true
@@ -111,7 +111,7 @@ func (q *Queue[T]) Finish() {
 	q.signal()
 }
 
-// Close discards what waits and ends Serve. It may be called more than once.
+// Close discards waiting frames and ends Serve. It may be called more than once.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

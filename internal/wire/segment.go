@@ -12,14 +12,14 @@ const (
 	tcpFIN, tcpPSH, tcpCWR = 0x01, 0x08, 0x80
 )
 
-// A segmenter cuts a TCP segment that is larger than the wire carries into ones that are not, as the sender's network card
-// would have. It keeps its buffer between calls.
+// A segmenter cuts a TCP segment that is larger than the wire carries into smaller ones, as the sender's network card would. It keeps its
+// buffer between calls.
 type segmenter struct {
 	out []byte
 }
 
-// cut hands the segments of frame to recv, each with at most size bytes of payload. It reports false, and hands over nothing,
-// if frame is not a TCP segment behind at most two tags, or a segment would be longer than MaxFrame.
+// cut passes the segments of frame to recv, each with at most size bytes of payload. It returns false, and passes nothing, if frame is not
+// a TCP segment behind at most two tags, or if a segment would be longer than MaxFrame.
 func (s *segmenter) cut(frame []byte, size int, recv func(frame []byte)) bool {
 	network, kind, ok := networkHeader(frame)
 	if !ok {

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// receiveBuffer is what the kernel keeps for a link whose switch is busy, in bytes: about 3,500 frames of 1,500 bytes.
+	// receiveBuffer is the size in bytes of the kernel's buffer for a link whose switch is busy: about 3,500 frames of 1,500 bytes.
 	receiveBuffer = 8 << 20
-	// batchLength is how many frames one system call fetches at most.
+	// batchLength is the largest number of frames that one system call fetches.
 	batchLength = 16
-	// superFrame is the largest frame that the kernel hands over: 64 KiB of IP packet before segmentation, Ethernet header and tag.
+	// superFrame is the largest frame that the kernel delivers: 64 KiB of IP packet before segmentation, Ethernet header and tag.
 	superFrame = 1<<16 + ethernetHeader + 2*tagLength
 
 	ethernetHeader = 14
@@ -26,9 +26,9 @@ const (
 	arphrdLoopback = 772
 )
 
-// openSocket returns a packet socket that is bound to the interface and receives nothing of any other.
+// openSocket returns a packet socket that is bound to the interface and receives only its frames.
 func openSocket(nic *net.Interface) (fd int, err error) {
-	// Without a protocol it receives nothing until it is bound with one, when all is set.
+	// Without a protocol it receives nothing until it is bound with one, after all options are set.
 	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("packet socket (needs CAP_NET_RAW): %w", err)
@@ -46,10 +46,10 @@ func openSocket(nic *net.Interface) (fd int, err error) {
 	}{
 		{"PACKET_AUXDATA", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1, false},
 		{"PACKET_VNET_HDR", unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1, false},
-		// Newer than the oldest kernels in use; message.outgoing does without.
+		// Not in the oldest kernels in use; message.outgoing handles those.
 		{"PACKET_IGNORE_OUTGOING", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1, true},
 		{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer, true},
-		// The same beyond the machine's limit, for who may.
+		// Beyond the machine's limit, if permitted.
 		{"SO_RCVBUFFORCE", unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer, true},
 	} {
 		if err := unix.SetsockoptInt(fd, option.level, option.number, option.value); err != nil && !option.optional {
@@ -59,7 +59,7 @@ func openSocket(nic *net.Interface) (fd int, err error) {
 	return fd, bindSocket(fd, nic)
 }
 
-// bindSocket has a packet socket receive what arrives at an interface, whatever station it is for, and send there.
+// bindSocket makes a packet socket receive all frames of an interface, whatever station they are for, and send there.
 func bindSocket(fd int, nic *net.Interface) error {
 	membership := unix.PacketMreq{Ifindex: int32(nic.Index), Type: unix.PACKET_MR_PROMISC}
 	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
@@ -83,10 +83,10 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-// A message is what the kernel tells of one received frame.
+// A message holds the kernel's data of one received frame.
 type message struct {
 	offload [vnetHeader]byte
-	frame   []byte // with tagLength bytes before what is received, so that a tag can be put back
+	frame   []byte // with tagLength bytes before the received ones, so that a tag can be restored
 	sender  unix.RawSockaddrLinklayer
 	control [64]byte // one unix.TpacketAuxdata, with room
 	vectors [2]unix.Iovec
@@ -124,7 +124,7 @@ func newBatch() *batch {
 	return b
 }
 
-// receive fetches what has arrived without waiting and returns how many messages that is.
+// receive fetches the frames that have arrived without waiting, and returns their number.
 func (b *batch) receive(fd int) (int, error) {
 	for i := range b.headers {
 		b.headers[i].Namelen = unix.SizeofSockaddrLinklayer
@@ -138,8 +138,8 @@ func (b *batch) receive(fd int) (int, error) {
 	return int(n), nil
 }
 
-// deliver hands the message's frame to recv, or its segments, or nothing if this machine has sent it. It reports false for
-// a frame that no link carries.
+// deliver passes the message's frame to recv, or its segments, or nothing if this machine has sent it. It returns false for a frame that no
+// link carries.
 func (m *message) deliver(recv func(frame []byte)) bool {
 	if m.sender.Pkttype == unix.PACKET_OUTGOING {
 		return true
@@ -169,7 +169,7 @@ func (m *message) deliver(recv func(frame []byte)) bool {
 	return true
 }
 
-// strippedTag returns the outer tag that the kernel has taken from the frame: its protocol identifier and control information.
+// strippedTag returns the outer tag that the kernel has removed from the frame: its protocol identifier and control information.
 func (m *message) strippedTag() (protocol, tag uint16, ok bool) {
 	control := m.control[:min(int(m.header.Controllen), len(m.control))]
 	for len(control) >= unix.SizeofCmsghdr {
@@ -181,7 +181,7 @@ func (m *message) strippedTag() (protocol, tag uint16, ok bool) {
 		data := control[unix.CmsgLen(0):length]
 		if header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_AUXDATA && len(data) >= int(unsafe.Sizeof(unix.TpacketAuxdata{})) {
 			aux := (*unix.TpacketAuxdata)(unsafe.Pointer(&data[0]))
-			// The flag, not the tag's value: a tag of priority 0 and VLAN id 0 is all zeroes.
+			// The flag decides, not the tag's value: a tag of priority 0 and VLAN id 0 is all zeroes.
 			if aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
 				return 0, 0, false
 			}

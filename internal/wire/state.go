@@ -1,9 +1,9 @@
 package wire
 
-// A LinkState is what the kernel says of the interface behind a link.
+// A LinkState is the kernel's state of the interface behind a link.
 type LinkState struct {
-	Index uint32 // of the interface; 0 while there is none
-	Admin bool   // whether it is set up
+	Index uint32 // of the interface; 0 if there is none
+	Admin bool   // whether it is administratively up
 	Oper  OperState
 }
 
@@ -21,11 +21,11 @@ const (
 	OperLowerLayerDown
 )
 
-// A Followed link knows the state of its interface, which may be removed and made again while the link is open.
+// A Followed link reports the state of its interface, which may be removed and created again while the link is open.
 type Followed interface {
 	Link
-	// State returns the state as it is now.
+	// State returns the current state.
 	State() LinkState
-	// Follow has changed called after each change of State. It is called once, before Serve. changed must not call the link.
+	// Follow sets the function to call after each change of State. It is called once, before Serve. changed must not call the link.
 	Follow(changed func())
 }

@@ -10,10 +10,10 @@ type Stats struct {
 	Sent     uint64 // accepted by Send and not dropped
 	Received uint64 // handed to Serve's recv
 	Dropped  uint64 // found a queue full, on the way out or in
-	Invalid  uint64 // arrived in a size that no link carries, and were discarded
+	Invalid  uint64 // arrived with a size that no link carries, and were discarded
 }
 
-// A Counted link tells its statistics. Every Link of this package is one.
+// A Counted link reports its statistics. Every Link of this package implements it.
 type Counted interface {
 	Stats() Stats
 }
@@ -23,13 +23,13 @@ type Counters struct {
 	Sent, Received, Dropped, Invalid atomic.Uint64
 }
 
-// Stats returns the counters' values, each read by itself.
+// Stats returns the counters' values, each read separately.
 func (c *Counters) Stats() Stats {
 	return Stats{Sent: c.Sent.Load(), Received: c.Received.Load(), Dropped: c.Dropped.Load(), Invalid: c.Invalid.Load()}
 }
 
-// CheckSize returns nil for a frame length that every Link carries, and otherwise ErrRunt or ErrOversized in a message
-// that names the link and the size.
+// CheckSize returns nil for a frame length that every Link carries, and otherwise ErrRunt or ErrOversized in a message with the link and
+// the size.
 func CheckSize(link string, length int) error {
 	switch {
 	case length == 0:

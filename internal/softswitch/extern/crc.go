@@ -2,8 +2,8 @@ package extern
 
 import "math/bits"
 
-// A CRC is the parameters of a cyclic redundancy check in the usual notation (Rocksoft model): the polynomial and the initial
-// remainder not reflected, the final xor applied after the remainder is reflected.
+// A CRC is the parameters of a cyclic redundancy check in the usual notation (Rocksoft model): polynomial and initial remainder are not
+// reflected, and the final xor applies after the remainder is reflected.
 type CRC struct {
 	Polynomial       uint64 // without its top bit
 	Initial          uint64
@@ -12,12 +12,12 @@ type CRC struct {
 	ReflectRemainder bool
 }
 
-// CRC16 returns the parameters of v1model's crc16, and those crc16_custom starts with: CRC-16/ARC.
+// CRC16 returns the parameters of v1model's crc16, CRC-16/ARC, which are also the initial ones of crc16_custom.
 func CRC16() CRC {
 	return CRC{Polynomial: 0x8005, ReflectData: true, ReflectRemainder: true}
 }
 
-// CRC32 returns the parameters of v1model's crc32, and those crc32_custom starts with: CRC-32/ISO-HDLC, that of Ethernet.
+// CRC32 returns the parameters of v1model's crc32, Ethernet's CRC-32/ISO-HDLC, which are also the initial ones of crc32_custom.
 func CRC32() CRC {
 	return CRC{
 		Polynomial: 0x04c11db7, Initial: 0xffffffff, FinalXor: 0xffffffff,
@@ -27,14 +27,14 @@ func CRC32() CRC {
 
 // A crcTable computes one CRC a byte at a time. It does not change after newCRCTable.
 //
-// The remainder is kept left-aligned in 64 bits, so that one loop serves all widths. If the data is reflected, it is instead kept
-// reflected and right-aligned, which saves reflecting every byte.
+// The remainder is left-aligned in 64 bits, so that one loop serves all widths. If the data is reflected, the remainder is reflected and
+// right-aligned instead, which saves reflecting every byte.
 type crcTable struct {
 	step     [256]uint64
 	initial  uint64
 	finalXor uint64
 	shift    int  // 64 - width
-	mirrored bool // the remainder is kept reflected
+	mirrored bool // the remainder is reflected
 	flip     bool // the result must be reflected once
 }
 

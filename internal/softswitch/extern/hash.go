@@ -1,7 +1,7 @@
-// Package extern holds the algorithms that v1model names: hashes, the Internet checksum and the two-rate meter. Each gives the
-// bits that the reference switch bmv2 gives for the same input, so that a program behaves alike on both.
+// Package extern holds the algorithms of v1model's externs: hashes, the Internet checksum and the two-rate meter. Each returns the same
+// bits as the reference switch bmv2 for the same input, so that a program behaves alike on both.
 //
-// It knows bytes, numbers and time only: which fields make up the bytes, and where the result goes, is the engine's.
+// It handles bytes, numbers and time only. The engine decides which fields make up the bytes and where the result goes.
 package extern
 
 import (
@@ -21,7 +21,7 @@ type Hash struct {
 	custom atomic.Pointer[crcTable] // set for the custom CRCs only
 }
 
-// An algorithm makes the Hash of its name ready.
+// An algorithm creates the Hash of its name.
 type algorithm struct {
 	name  string
 	width int // of the result, in bits
@@ -51,8 +51,8 @@ func algorithms() []algorithm {
 	}
 }
 
-// NewHash returns the algorithm that v1model and the bmv2 JSON call by this name. random is what "random" draws from and must be
-// safe for concurrent use; nil stands for a source seeded by the system. An unknown name is ErrAlgorithm.
+// NewHash returns the algorithm with this name in v1model and bmv2's JSON. random is the source of "random" and must be safe for concurrent
+// use; nil means a source seeded by the system. It returns ErrAlgorithm for an unknown name.
 func NewHash(name string, random func() uint64) (*Hash, error) {
 	if random == nil {
 		random = rand.Uint64
@@ -73,13 +73,13 @@ func NewHash(name string, random func() uint64) (*Hash, error) {
 // Name returns the name in v1model.
 func (h *Hash) Name() string { return h.name }
 
-// Width returns how many bits of Sum may be set: 16, 32 or 64.
+// Width returns the number of bits of Sum that may be set: 16, 32 or 64.
 func (h *Hash) Width() int { return h.width }
 
 // Sum returns the hash of b, right-aligned.
 func (h *Hash) Sum(b []byte) uint64 { return h.sum(b) }
 
-// SetCRC changes the parameters of crc16_custom or crc32_custom. Each Sum uses either the old ones or the new ones.
+// SetCRC changes the parameters of crc16_custom or crc32_custom. Each Sum uses either the old or the new ones.
 func (h *Hash) SetCRC(c CRC) error {
 	if h.custom.Load() == nil {
 		return fmt.Errorf("%w: %q takes no parameters, only crc16_custom and crc32_custom do", ErrAlgorithm, h.name)
@@ -96,7 +96,7 @@ func (h *Hash) SetCRC(c CRC) error {
 	return nil
 }
 
-// InRange brings a hash into [base, base+size-1] as v1model's hash() does. Size 0 gives base; the sum wraps at 64 bits.
+// InRange maps a hash to [base, base+size-1] as v1model's hash() does. Size 0 yields base; the sum wraps at 64 bits.
 func InRange(sum, base, size uint64) uint64 {
 	if size == 0 {
 		return base

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Color is what a meter says of a packet. A larger one is worse; the numbers are those v1model programs see.
+// A Color is a meter's result for a packet. A larger one is worse; the numbers are those of v1model.
 type Color uint8
 
 // The colors of RFC 2698.
@@ -29,7 +29,7 @@ func (c Color) String() string {
 	return fmt.Sprintf("color %d", uint8(c))
 }
 
-// A Unit is what the rates and bursts of a meter count.
+// A Unit is the unit of a meter's rates and bursts.
 type Unit uint8
 
 // The units of v1model's MeterType.
@@ -49,7 +49,7 @@ func (u Unit) String() string {
 	return fmt.Sprintf("unit %d", uint8(u))
 }
 
-// A Clock returns the time since some fixed moment. It should not go back; when it does, meters gain no tokens meanwhile.
+// A Clock returns the time since some fixed moment. If it goes back, meters gain no tokens meanwhile.
 type Clock func() time.Duration
 
 // A MeterConfig is P4Runtime's: rates in units a second, bursts in units.
@@ -58,7 +58,7 @@ type MeterConfig struct {
 	PIR, PBurst int64 // peak, not below CIR: above it a packet is red
 }
 
-// Validate returns ErrMeterConfig for a negative figure or a peak rate below the committed one.
+// Validate returns ErrMeterConfig for a negative number or a peak rate below the committed one.
 func (c MeterConfig) Validate() error {
 	for _, f := range []struct {
 		name string
@@ -74,14 +74,14 @@ func (c MeterConfig) Validate() error {
 	return nil
 }
 
-// A Meter is a two-rate three-color marker (RFC 2698) as bmv2 runs it: both buckets start full; the peak bucket is
-// asked first, and a packet that it refuses leaves both as they are. It is safe for concurrent use and allocates nothing.
+// A Meter is a two-rate three-color marker (RFC 2698) as bmv2 implements it: both buckets start full, and a packet that the peak bucket
+// refuses leaves both unchanged. It is safe for concurrent use and allocates nothing.
 type Meter struct {
 	unit   Unit
 	clock  Clock
-	origin time.Duration // of the clock; tokens are counted from here, so that no rounding adds up
+	origin time.Duration // of the clock; tokens are computed from here, so that rounding errors do not add up
 
-	mu         sync.Mutex // guards everything that follows
+	mu         sync.Mutex // guards everything below
 	configured bool
 	config     MeterConfig
 	peak       bucket
@@ -99,7 +99,7 @@ func (m *Meter) start(unit Unit, clock Clock) {
 	m.unit, m.clock, m.origin = unit, clock, clock()
 }
 
-// Configure sets the rates and fills both buckets. A bad configuration is ErrMeterConfig and changes nothing.
+// Configure sets the rates and fills both buckets. It returns ErrMeterConfig for an invalid configuration and changes nothing.
 func (m *Meter) Configure(c MeterConfig) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -112,14 +112,14 @@ func (m *Meter) Configure(c MeterConfig) error {
 	return nil
 }
 
-// Reset takes the configuration away: every packet is green again.
+// Reset removes the configuration: every packet is green again.
 func (m *Meter) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.configured = false
 }
 
-// Config returns what Configure was given, and false if nothing since NewMeter or Reset.
+// Config returns the configuration, and false if there is none.
 func (m *Meter) Config() (MeterConfig, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,9 +129,9 @@ func (m *Meter) Config() (MeterConfig, bool) {
 	return m.config, true
 }
 
-// Execute returns the color of a packet of length bytes, now, and charges it. A pre-color other than Green makes the result at least
-// that bad, but what is charged is the same as for Green: that is bmv2's reading, not the color-aware mode of RFC 2698.
-// An unconfigured meter gives Green even then.
+// Execute charges a packet of length bytes now and returns its color. A pre-color other than Green makes the result at least that bad, but
+// the charge is the same as for Green: this is bmv2's behaviour, not the color-aware mode of RFC 2698. An unconfigured meter always returns
+// Green.
 func (m *Meter) Execute(length int, pre Color) Color {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,14 +157,14 @@ type bucket struct {
 	rate   float64 // tokens a microsecond
 	burst  uint64
 	tokens uint64
-	seen   uint64 // tokens that have flown since the meter's origin, as of the last take
+	seen   uint64 // tokens used or lost since the meter's origin, as of the last take
 }
 
 func newBucket(perSecond, burst int64) bucket {
 	return bucket{rate: float64(perSecond) / 1e6, burst: uint64(burst), tokens: uint64(burst)}
 }
 
-// take brings the bucket to the time given and takes need tokens, or none if it has fewer.
+// take advances the bucket to a time and takes need tokens, or none if it has fewer.
 func (b *bucket) take(micros int64, need uint64) bool {
 	if flown := uint64(float64(micros) * b.rate); flown > b.seen {
 		b.tokens = min(b.tokens+(flown-b.seen), b.burst)

@@ -31,8 +31,8 @@ func (a *Meters) At(index int64) (*Meter, error) {
 	return &a.cells[index], nil
 }
 
-// Execute runs the meter at index for a packet of length bytes. It returns false, and no meter has changed, if there is none at
-// that index: then bmv2 leaves the result field of execute_meter as it is.
+// Execute runs the meter at index for a packet of length bytes. It returns false if there is none at that index: bmv2 then leaves the
+// result field of execute_meter unchanged.
 func (a *Meters) Execute(index uint64, length int, pre Color) (Color, bool) {
 	if index >= uint64(len(a.cells)) {
 		return Green, false

@@ -2,17 +2,16 @@ package match
 
 import "slices"
 
-// A bucket holds entries that ask the same of every field but ranges: they differ in ranges, priority or both. An entry that is
-// alone has none.
+// A bucket holds entries that have the same match but for ranges: they differ in ranges, priority or both. A single entry has no bucket.
 type bucket[V any] struct {
 	entries []*Entry[V] // highest rank first
 	index   *intervals[V]
 }
 
-// indexFrom is the number of entries from which a bucket is indexed: below it, comparing one by one is as quick.
+// indexFrom is the number of entries from which a bucket is indexed. Below it, comparing one by one is as fast.
 const indexFrom = 8
 
-// join puts e into the bucket of head, which may be nil, and returns the entry of the highest rank.
+// join adds e to the bucket of head, which may be nil, and returns the entry of the highest rank.
 func join[V any](head, e *Entry[V]) *Entry[V] {
 	if head == nil {
 		return e
@@ -25,7 +24,7 @@ func join[V any](head, e *Entry[V]) *Entry[V] {
 	at, _ := slices.BinarySearchFunc(b.entries, e, compareRank[V])
 	b.entries = slices.Insert(b.entries, at, e)
 	e.bucket = b
-	// With several range fields an interval of one of them does not tell who matches.
+	// With several range fields, an interval of one of them does not determine the match.
 	if b.index != nil {
 		b.index.paint(e, e.low(), e.high())
 	} else if len(e.layout.ranges) == 1 && len(b.entries) >= indexFrom {
@@ -37,7 +36,7 @@ func join[V any](head, e *Entry[V]) *Entry[V] {
 	return b.entries[0]
 }
 
-// leave takes e out of its bucket and returns the entry of the highest rank that is left, nil if none is.
+// leave removes e from its bucket and returns the remaining entry of the highest rank, or nil.
 func leave[V any](e *Entry[V]) *Entry[V] {
 	b := e.bucket
 	if b == nil {
@@ -55,7 +54,7 @@ func leave[V any](e *Entry[V]) *Entry[V] {
 	return b.entries[0]
 }
 
-// inRange returns the entry of the highest rank among e and its bucket whose ranges hold key, or nil. e heads its bucket.
+// inRange returns the entry of the highest rank among e and its bucket whose ranges contain key, or nil. e heads its bucket.
 func (e *Entry[V]) inRange(key []uint64) *Entry[V] {
 	b := e.bucket
 	if b == nil {
@@ -75,7 +74,7 @@ func (e *Entry[V]) inRange(key []uint64) *Entry[V] {
 	return nil
 }
 
-// inRanges says whether all range fields of the entry with this id hold key.
+// inRanges reports whether all range fields of the entry with this id contain key.
 func (l *layout) inRanges(id, key []uint64) bool {
 	for _, i := range l.ranges {
 		s := l.spans[i]

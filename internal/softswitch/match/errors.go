@@ -4,21 +4,21 @@ import "errors"
 
 // Errors of New.
 var (
-	// ErrFields is returned for a key that no table can have: no size, a width below one bit, an unknown kind or two LPM
-	// fields whose longest prefix would not be defined.
+	// ErrFields is returned for an impossible key: no size, a width below one bit, an unknown kind, or two LPM fields, whose longest prefix
+	// is undefined.
 	ErrFields = errors.New("impossible table key")
 )
 
-// Errors of Insert, Delete and Get. Whichever is returned, the table is as it was before.
+// Errors of Insert, Delete and Get. After any of them the table is unchanged.
 var (
-	// ErrKey is returned for a match that its field does not allow: the wrong number of fields or words, bits outside the
-	// width or the mask, a range whose low is above its high, a prefix length outside the field, a wildcard in an exact field.
+	// ErrKey is returned for a match that its field does not allow: a wrong number of fields or words, bits outside the width or the mask,
+	// a range whose low is above its high, a prefix length outside the field, a wildcard in an exact field.
 	ErrKey = errors.New("bad match key")
-	// ErrPriority is returned for a priority other than 0 in a table whose keys decide by themselves (exact, LPM).
+	// ErrPriority is returned for a priority other than 0 in a table without priorities (exact, LPM).
 	ErrPriority = errors.New("bad priority")
 	// ErrExists is returned by Insert when the table has an entry of the same match and priority.
 	ErrExists = errors.New("entry exists")
-	// ErrFull is returned by Insert when the table holds as many entries as its size.
+	// ErrFull is returned by Insert when the table is full.
 	ErrFull = errors.New("table full")
 	// ErrNotFound is returned by Delete when the table has no entry of this match and priority.
 	ErrNotFound = errors.New("no such entry")

@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// A seed makes the places of keys in a hash unforeseeable, so that nobody can send or configure keys that all collide.
+// A seed makes the positions of keys in a hash unpredictable, so that nobody can choose keys that all collide.
 type seed [2]uint64
 
 func newSeed() seed {
@@ -15,25 +15,25 @@ func newSeed() seed {
 	return seed{binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:]) | 1}
 }
 
-// mix folds w into h: the two halves of a 128-bit product.
+// mix folds w into h: the xor of the halves of a 128-bit product.
 func (s seed) mix(h, w uint64) uint64 {
 	hi, lo := bits.Mul64(w^s[0]^h, s[1])
 	return hi ^ lo
 }
 
 // A hash finds entries by some bits of some words of a key: open addressing with linear probing, at most 3/4 full. Keys are hashed and
-// compared through the mask as they are, so that no masked copy has to be made.
+// compared under the mask without a masked copy.
 type hash[V any] struct {
 	seed  seed
-	words []int    // the words of the key that count
-	mask  []uint64 // and which of their bits; as long as words
+	words []int    // the relevant words of the key
+	mask  []uint64 // and their relevant bits; as long as words
 	slots []slot[V]
 	shift uint // 64 - log2(len(slots))
 	n     int  // entries
 }
 
-// A slot holds the masked word itself where only one word counts: then the entry need not be read to compare. Otherwise it holds
-// the hash of the masked words. It is free if e is nil.
+// A slot holds the masked word itself if only one word is relevant, so that comparing need not read the entry. Otherwise it holds the hash
+// of the masked words. It is free if e is nil.
 type slot[V any] struct {
 	tag uint64
 	e   *Entry[V]
@@ -41,7 +41,7 @@ type slot[V any] struct {
 
 const minSlots = 8
 
-// newHash returns an empty hash that looks at the bits of mask, which covers the whole key.
+// newHash returns an empty hash for the bits of mask, which covers the whole key.
 func newHash[V any](s seed, mask []uint64) *hash[V] {
 	h := &hash[V]{seed: s}
 	for i, m := range mask {
@@ -76,7 +76,7 @@ func (h *hash[V]) find(key []uint64) *Entry[V] {
 	}
 }
 
-// sum hashes the words that count.
+// sum hashes the relevant words.
 func (h *hash[V]) sum(key []uint64) uint64 {
 	var sum uint64
 	mask := h.mask
@@ -96,7 +96,7 @@ func (h *hash[V]) same(id, key []uint64) bool {
 	return true
 }
 
-// tag returns what the slot of key holds, and the first place to look for it.
+// tag returns the tag of key and the first slot to probe.
 func (h *hash[V]) tag(key []uint64) (tag, home uint64) {
 	if len(h.words) == 1 {
 		tag = key[h.words[0]] & h.mask[0]
@@ -113,7 +113,7 @@ func (h *hash[V]) home(tag uint64) uint64 {
 	return tag >> h.shift
 }
 
-// put stores e under its id, in the place of the entry that has the same words if there is one.
+// put stores e under its id, in place of the entry with the same words if there is one.
 func (h *hash[V]) put(e *Entry[V]) {
 	if 4*(h.n+1) > 3*len(h.slots) {
 		h.resize(2 * len(h.slots))
@@ -132,13 +132,13 @@ func (h *hash[V]) put(e *Entry[V]) {
 	}
 }
 
-// remove frees the slot of the entry that has the same words as id. There must be one.
+// remove frees the slot of the entry with the same words as id, which must exist.
 func (h *hash[V]) remove(id []uint64) {
 	tag, i := h.tag(id)
 	last := uint64(len(h.slots) - 1)
 	for i &= last; h.slots[i].tag != tag || !h.same(h.slots[i].e.id, id); i = (i + 1) & last {
 	}
-	// Close the gap: move up whatever a search from its home would no longer reach.
+	// Close the gap: move up every entry that a search from its home would no longer reach.
 	for j := (i + 1) & last; h.slots[j].e != nil; j = (j + 1) & last {
 		if home := h.home(h.slots[j].tag); (j-home)&last >= (j-i)&last {
 			h.slots[i] = h.slots[j]
@@ -152,7 +152,7 @@ func (h *hash[V]) remove(id []uint64) {
 	}
 }
 
-// resize makes room for n slots, a power of two.
+// resize makes n slots, a power of two.
 func (h *hash[V]) resize(n int) {
 	old := h.slots
 	h.slots = make([]slot[V], n)

@@ -2,8 +2,8 @@ package match
 
 import "slices"
 
-// cuts divides the values of one field into segments: segment i holds the values from start(i) up to, not including, start(i+1). There
-// is always segment 0, which starts at 0.
+// cuts divides the values of one field into segments: segment i has the values from start(i) up to, but not including, start(i+1). Segment
+// 0 always exists and starts at 0.
 type cuts struct {
 	first, words int      // place of the field in a key
 	starts       []uint64 // words for each segment, ascending
@@ -17,10 +17,10 @@ func (c *cuts) len() int { return len(c.starts) / c.words }
 
 func (c *cuts) start(i int) []uint64 { return c.starts[i*c.words:][:c.words] }
 
-// segment returns the segment that holds the field of key.
+// segment returns the segment of key's field.
 func (c *cuts) segment(key []uint64) int { return c.at(key[c.first:][:c.words]) }
 
-// at returns the segment that holds v.
+// at returns the segment of v.
 func (c *cuts) at(v []uint64) int {
 	// The segment is in [lo, hi).
 	lo, hi := 0, c.len()
@@ -47,7 +47,7 @@ func (c *cuts) at(v []uint64) int {
 	return lo
 }
 
-// cut makes v the start of a segment. It returns that segment and whether it is new, being the upper part of the one before.
+// cut makes v the start of a segment. It returns that segment and whether it is new, that is, the upper part of the previous one.
 func (c *cuts) cut(v []uint64) (segment int, split bool) {
 	i := c.at(v)
 	if slices.Equal(c.start(i), v) {
@@ -57,7 +57,7 @@ func (c *cuts) cut(v []uint64) (segment int, split bool) {
 	return i + 1, true
 }
 
-// merge joins segment i to the one before.
+// merge joins segment i to the previous one.
 func (c *cuts) merge(i int) { c.starts = slices.Delete(c.starts, i*c.words, (i+1)*c.words) }
 
 // next returns v+1, and false if v is all ones.
@@ -72,10 +72,10 @@ func next(v []uint64) ([]uint64, bool) {
 	return nil, false
 }
 
-// intervals knows for each value of the range field of a bucket which entry decides.
+// intervals maps each value of the range field of a bucket to the entry that decides.
 type intervals[V any] struct {
 	cuts
-	best []*Entry[V] // for each segment, nil if no entry holds it; two neighbours always differ
+	best []*Entry[V] // for each segment, nil if no entry contains it; two neighbours always differ
 }
 
 func newIntervals[V any](l *layout) *intervals[V] {
@@ -84,7 +84,7 @@ func newIntervals[V any](l *layout) *intervals[V] {
 
 func (x *intervals[V]) find(key []uint64) *Entry[V] { return x.best[x.segment(key)] }
 
-// paint lets e decide from low to high, included, wherever it outranks who does.
+// paint makes e decide from low to high, inclusive, wherever it outranks the current entry.
 func (x *intervals[V]) paint(e *Entry[V], low, high []uint64) {
 	from, to := x.cutOut(low, high)
 	for i := from; i < to; i++ {
@@ -95,7 +95,7 @@ func (x *intervals[V]) paint(e *Entry[V], low, high []uint64) {
 	x.join(from, to)
 }
 
-// erase removes e; others are the entries that stay.
+// erase removes e; others are the remaining entries.
 func (x *intervals[V]) erase(e *Entry[V], others []*Entry[V]) {
 	low, high := e.low(), e.high()
 	from, to := x.cutOut(low, high)
@@ -119,7 +119,7 @@ func (x *intervals[V]) erase(e *Entry[V], others []*Entry[V]) {
 	}
 }
 
-// cutOut makes segments end at low and high and returns those between.
+// cutOut makes segments end at low and high and returns the segments in between.
 func (x *intervals[V]) cutOut(low, high []uint64) (from, to int) {
 	from = x.cutAt(low)
 	if after, ok := next(high); ok {
@@ -136,7 +136,7 @@ func (x *intervals[V]) cutAt(v []uint64) int {
 	return i
 }
 
-// join merges neighbours of the same entry among the segments from-1 to to.
+// join merges neighbours with the same entry among the segments from-1 to to.
 func (x *intervals[V]) join(from, to int) {
 	for i := min(to, len(x.best)-1); i >= max(from, 1); i-- {
 		if x.best[i] == x.best[i-1] {

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// A layout says where the words of each field lie in a key, and checks matches against the fields.
+// A layout has the positions of the fields' words in a key, and checks matches against the fields.
 type layout struct {
 	fields []Field
 	spans  []span
-	words  int  // of a whole key
-	lpm    int  // index of the LPM field that decides, -1 if none does
-	masked bool // entries differ in more than their values: id holds masks too
+	words  int  // of the whole key
+	lpm    int  // index of the LPM field that decides, -1 if there is none
+	masked bool // the id also holds masks
 	prio   bool // entries have priorities
 	ranges []int
 }
@@ -53,7 +53,7 @@ func newLayout(fields []Field) (*layout, error) {
 	return l, nil
 }
 
-// idWords is the length of an id.
+// idWords is the length of an id in words.
 func (l *layout) idWords() int {
 	n := l.words
 	if l.masked {
@@ -65,7 +65,8 @@ func (l *layout) idWords() int {
 	return n
 }
 
-// id writes the canonical form of a match and its priority into dst, which has idWords words. Equal meaning gives equal words.
+// id writes the canonical form of a match and its priority into dst, which has idWords words. Matches with the same meaning have the same
+// words.
 func (l *layout) id(dst []uint64, m []KeyMatch, priority int32) error {
 	if len(m) != len(l.fields) {
 		return fmt.Errorf("%w: %d fields, must be %d", ErrKey, len(m), len(l.fields))
@@ -90,8 +91,8 @@ func (l *layout) id(dst []uint64, m []KeyMatch, priority int32) error {
 	return nil
 }
 
-// canonical checks one field of a match and writes its value and mask (low and high of a range). Both arrive zeroed, which is
-// the wildcard of every kind but Range. mask is nil if the table has only exact fields.
+// canonical checks one field of a match and writes its value and mask (low and high of a range). Both are zero on entry, which is the
+// wildcard of every kind but Range. mask is nil if the table has only exact fields.
 func canonical(value, mask []uint64, f Field, m *KeyMatch) error {
 	if m.Wildcard {
 		if f.Kind == Exact {
@@ -140,7 +141,7 @@ func canonical(value, mask []uint64, f Field, m *KeyMatch) error {
 	return nil
 }
 
-// matches is the way back from id.
+// matches is the inverse of id.
 func (l *layout) matches(id []uint64) []KeyMatch {
 	out := make([]KeyMatch, len(l.fields))
 	for i, f := range l.fields {

@@ -1,15 +1,15 @@
-// Package match holds the lookup structures of a P4 table: a key of exact, LPM, ternary, range and optional fields goes
-// in, the one entry that decides comes out, and nothing is allocated on the way.
+// Package match holds the lookup structures of a P4 table: a key of exact, LPM, ternary, range and optional fields goes in, and the entry
+// that decides comes out, without an allocation.
 //
-// Which entry decides follows P4Runtime 1.4, section 9.1:
+// P4Runtime 1.4, section 9.1, defines the entry that decides:
 //   - exact fields only: the entry whose fields all equal the key;
 //   - exact fields and one LPM field: of the entries that match, the one of the longest prefix;
-//   - any ternary, range or optional field: of the entries that match, the one of the largest priority, and among equals
-//     the one that was inserted first. LPM fields of such a table are masks, their length has no say.
+//   - any ternary, range or optional field: of the entries that match, the one of the largest priority, and of equal ones the one that was
+//     inserted first. LPM fields of such a table are masks; their length does not matter.
 //
-// It is not a table as the control plane sees it: no ids, names of actions, default action, counters or idle time. Nor is
-// it safe by itself for concurrent use. Lookup, Get, Len and Range only read, so any number of them may run at once;
-// Insert, Delete and writing to the Value of an entry need the caller's lock.
+// It is not a table as the control plane sees it: it has no ids, names of actions, default action, counters or idle times. It has no locks.
+// Lookup, Get, Len and Range only read, so any number of them may run at once; Insert, Delete and writing to the Value of an entry need the
+// caller's lock.
 package match
 
 import (
@@ -17,7 +17,7 @@ import (
 	"slices"
 )
 
-// A Kind says how a field of the key is compared.
+// A Kind is how a field of the key is compared.
 type Kind uint8
 
 // The kinds of P4_16 (core.p4) and v1model.
@@ -54,25 +54,25 @@ type Field struct {
 	Kind  Kind
 }
 
-// A KeyMatch is what an entry asks of one field. Words hold 64 bits each, the most significant word first and the value
-// right-aligned, so that a 48-bit field is one word and the top word of a 65-bit field is 0 or 1. There are Words(width) of them.
+// A KeyMatch is an entry's match of one field. Words hold 64 bits each, the most significant word first and the value right-aligned: a
+// 48-bit field is one word, and the top word of a 65-bit field is 0 or 1. There are Words(width) of them.
 type KeyMatch struct {
 	Value     []uint64 // the value, or the low end of a range
 	Mask      []uint64 // Ternary: the mask; Range: the high end, included; unused for the others
 	PrefixLen int      // LPM: 0 to the width; unused for the others
-	Wildcard  bool     // matches whatever the field holds; then the other members are ignored. Not for Exact.
+	Wildcard  bool     // matches every value; the other members are ignored. Not for Exact.
 }
 
-// Words returns how many 64-bit words hold a field of width bits.
+// Words returns the number of 64-bit words of a field of width bits.
 func Words(width int) int { return (width + 63) / 64 }
 
 // An Entry is one row of a table. It stays the same object from Insert to Delete.
 type Entry[V any] struct {
-	// Value is the caller's and may be written at any time the caller's lock allows.
+	// Value belongs to the caller, who may write it under the caller's lock.
 	Value V
 
-	// id is what tells this entry from all others: the words of Value (or low) of every field; then, unless the table is
-	// exact, those of the mask (or high); then, if the table has priorities, the priority.
+	// id identifies this entry: the words of Value (or low) of every field; then, unless the table is exact, those of the mask (or high);
+	// then, if the table has priorities, the priority.
 	id       []uint64
 	seq      uint64 // order of insertion
 	priority int32
@@ -83,7 +83,7 @@ type Entry[V any] struct {
 	layout   *layout
 }
 
-// newEntry returns an entry of a copy of this id. Short ids lie beside the entry: comparing one is then not another cache miss.
+// newEntry returns an entry with a copy of this id. Short ids are stored in the entry itself, which saves a cache miss.
 func newEntry[V any](id []uint64) *Entry[V] {
 	switch n := len(id); {
 	case n <= 2:
@@ -106,14 +106,14 @@ func newEntry[V any](id []uint64) *Entry[V] {
 	return &Entry[V]{id: slices.Clone(id)}
 }
 
-// Priority returns the priority the entry was inserted with; 0 in tables without priorities.
+// Priority returns the priority with which the entry was inserted; 0 in tables without priorities.
 func (e *Entry[V]) Priority() int32 { return e.priority }
 
-// Matches returns what the entry asks of each field, in the order of the fields. The words are a copy. What matches
-// everything has Wildcard set, whichever way it was inserted.
+// Matches returns the entry's match of each field, in the order of the fields. The words are a copy. A match of every value has Wildcard
+// set, in whichever form it was inserted.
 func (e *Entry[V]) Matches() []KeyMatch { return e.layout.matches(e.id) }
 
-// outranks says whether e decides when both match.
+// outranks reports whether e decides when both match.
 func (e *Entry[V]) outranks(o *Entry[V]) bool {
 	if e.priority != o.priority {
 		return e.priority > o.priority

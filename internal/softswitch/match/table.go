@@ -7,27 +7,27 @@ import (
 	"slices"
 )
 
-// A Table finds the entry that decides for a key.
+// A Table returns the entry that decides for a key.
 type Table[V any] struct {
 	layout *layout
 	size   int
 	n      int    // entries
 	seq    uint64 // of the last insertion
 
-	// entries holds all in the order of insertion, with nil where one was deleted, so that All has an order that says something.
+	// entries has all entries in the order of insertion, with nil for deleted ones, so that All has a defined order.
 	entries []*Entry[V]
 
 	space *space[V]
 	exact *hash[V]   // the only tuple of a table of exact fields, else nil
 	ids   *hash[V]   // tables with priorities: entries by id, else nil
-	fast  *vector[V] // tables with priorities: the same entries as space while that is quicker, else nil
+	fast  *vector[V] // tables with priorities: the entries of space again while that is faster, else nil
 }
 
 // MaxSize is the largest size of a table, in entries.
 const MaxSize = 1 << 28
 
-// New returns an empty table that holds up to size entries. A key without fields is allowed: its one entry matches always.
-// It returns ErrFields if no such table can be.
+// New returns an empty table of up to size entries. A key without fields is allowed: its one entry always matches. It returns ErrFields for
+// an impossible key.
 func New[V any](fields []Field, size int) (*Table[V], error) {
 	if size < 1 || size > MaxSize {
 		return nil, fmt.Errorf("%w: size is %d entries, must be 1 to %d", ErrFields, size, MaxSize)
@@ -52,8 +52,8 @@ func New[V any](fields []Field, size int) (*Table[V], error) {
 	return t, nil
 }
 
-// Insert adds an entry. It returns ErrKey or ErrPriority for a bad match, ErrExists if the match and priority are taken and
-// ErrFull if there is no room, and then changes nothing. It keeps no reference to m.
+// Insert adds an entry. It returns ErrKey or ErrPriority for an invalid match, ErrExists if the match and priority are taken, and ErrFull
+// if the table is full, and then changes nothing. It keeps no reference to m.
 func (t *Table[V]) Insert(m []KeyMatch, priority int32, v V) (*Entry[V], error) {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -120,7 +120,7 @@ func (t *Table[V]) Delete(m []KeyMatch, priority int32) error {
 	return nil
 }
 
-// Get returns the entry of this match and priority. It returns false also for a match that Insert would refuse.
+// Get returns the entry of this match and priority. It also returns false for an invalid match.
 func (t *Table[V]) Get(m []KeyMatch, priority int32) (*Entry[V], bool) {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -130,8 +130,8 @@ func (t *Table[V]) Get(m []KeyMatch, priority int32) (*Entry[V], bool) {
 	return e, e != nil
 }
 
-// Lookup returns the entry that decides for key, or nil if none matches. key holds the fields in order, each in its Words, the
-// most significant first, bits beyond the width zero: KeyWords in all. It allocates nothing and keeps no reference to key.
+// Lookup returns the entry that decides for key, or nil if none matches. key holds the fields in order, each in its Words, the most
+// significant first, bits beyond the width zero: KeyWords in all. It allocates nothing and keeps no reference to key.
 func (t *Table[V]) Lookup(key []uint64) *Entry[V] {
 	switch {
 	case t.exact != nil:
@@ -150,13 +150,13 @@ func (t *Table[V]) KeyWords() int { return t.layout.words }
 // Len returns the number of entries.
 func (t *Table[V]) Len() int { return t.n }
 
-// Size returns the number of entries the table may hold.
+// Size returns the largest number of entries.
 func (t *Table[V]) Size() int { return t.size }
 
 // Fields returns a copy of the fields of the key.
 func (t *Table[V]) Fields() []Field { return slices.Clone(t.layout.fields) }
 
-// HasPriority says whether entries have priorities: whether a field is ternary, range or optional.
+// HasPriority reports whether entries have priorities: whether a field is ternary, range or optional.
 func (t *Table[V]) HasPriority() bool { return t.layout.prio }
 
 // All iterates over the entries in the order of their insertion. The loop body must not insert or delete.
@@ -182,7 +182,7 @@ func (t *Table[V]) find(id []uint64) *Entry[V] {
 	return t.space.unranked(id)
 }
 
-// compact closes the gaps in entries.
+// compact removes the gaps from entries.
 func (t *Table[V]) compact() {
 	t.entries = slices.DeleteFunc(t.entries, func(e *Entry[V]) bool { return e == nil })
 	for i, e := range t.entries {
@@ -190,17 +190,17 @@ func (t *Table[V]) compact() {
 	}
 }
 
-// What one tuple of a space costs in a lookup, if one row of a vector costs 1: as measured, 2 to 3 ns a row against 30 to 40 ns a
-// tuple on a busy machine; more if a tuple has ranges to search.
+// The cost of one tuple of a space in a lookup, where one row of a vector costs 1. Measured on a busy machine: 2 to 3 ns a row, 30 to 40 ns
+// a tuple, more if a tuple has ranges to search.
 const (
 	tupleCost       = 12
 	rangedTupleCost = 16
-	// rangeRowCost is that of the search for the segment of one range field of a vector.
+	// rangeRowCost is the cost of the search for the segment of one range field of a vector.
 	rangeRowCost = 8
 )
 
-// choose says whether lookups are answered by the vector or the space, and builds the vector if it is needed again. It changes its
-// mind only when the other is twice as quick, so that a table at the border does not build at every change.
+// choose decides whether lookups use the vector or the space, and builds the vector if necessary. It changes the choice only for one that
+// is twice as fast, so that a table near the border does not rebuild at every change.
 func (t *Table[V]) choose() {
 	if t.n > vectorEntries {
 		t.fast = nil
@@ -224,7 +224,7 @@ func (t *Table[V]) choose() {
 	}
 }
 
-// rows returns how many bytes of the key a vector of the entries looks at.
+// rows returns the number of key bytes that a vector of the entries examines.
 func (t *Table[V]) rows() int {
 	if t.fast != nil {
 		return len(t.fast.bytes)

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// A tuple holds the entries that have one mask in common, so that one probe of a hash finds those that match. Range fields are
-// no part of the mask; entries that differ in nothing but ranges or priority share a bucket.
+// A tuple holds the entries with one mask, so that one probe of a hash finds those that match. Range fields are not part of the mask;
+// entries that differ only in ranges or priority share a bucket.
 type tuple[V any] struct {
 	hash *hash[V]
 	mask string      // its key in space.byMask
@@ -15,8 +15,8 @@ type tuple[V any] struct {
 	heap []*Entry[V] // tables with priorities: all entries, the highest rank first
 }
 
-// A space is a tuple-space search: one tuple for each mask in use, searched from the highest rank down until what was found outranks all
-// that is left. A table of exact fields has one tuple; one with an LPM field has one for each prefix length.
+// A space is a tuple-space search: one tuple for each mask in use, searched from the highest rank down until the match found outranks the
+// remaining tuples. A table of exact fields has one tuple; one with an LPM field has one for each prefix length.
 type space[V any] struct {
 	layout *layout
 	seed   seed
@@ -28,7 +28,7 @@ func newSpace[V any](l *layout, s seed) *space[V] {
 	return &space[V]{layout: l, seed: s, byMask: make(map[string]*tuple[V])}
 }
 
-// mask returns the bits of a key that the entry with this id looks at, leaving out ranges.
+// mask returns the bits of a key that the entry with this id examines, without ranges.
 func (s *space[V]) mask(id []uint64) []uint64 {
 	l := s.layout
 	mask := make([]uint64, l.words)
@@ -53,7 +53,7 @@ func (s *space[V]) maskKey(mask []uint64) string {
 	return string(b)
 }
 
-// first returns the first match in rank order of tuples: the answer for tables without priorities.
+// first returns the first match in the tuples' rank order: the answer for tables without priorities.
 func (s *space[V]) first(key []uint64) *Entry[V] {
 	for _, u := range s.order {
 		if e := u.hash.find(key); e != nil {
@@ -116,7 +116,7 @@ func (s *space[V]) insert(e *Entry[V]) {
 	}
 }
 
-// remove takes e out.
+// remove removes e.
 func (s *space[V]) remove(e *Entry[V]) {
 	k := s.maskKey(s.mask(e.id))
 	u := s.byMask[k]
@@ -141,7 +141,7 @@ func (s *space[V]) remove(e *Entry[V]) {
 	}
 }
 
-// moved brings the tuple at i, whose rank has changed, to its place.
+// moved moves the tuple at i, whose rank has changed, to its position.
 func (s *space[V]) moved(i int) {
 	u := s.order[i]
 	s.order = slices.Delete(s.order, i, i+1)
@@ -170,7 +170,7 @@ func (u *tuple[V]) top() *Entry[V] {
 	return u.heap[0]
 }
 
-// push and drop keep heap a binary heap, each entry knowing its place, so that the top is known after any deletion.
+// push and drop keep heap a binary heap in which each entry has its position, so that the top is known after any deletion.
 func (u *tuple[V]) push(e *Entry[V]) {
 	u.heap = append(u.heap, e)
 	u.up(len(u.heap) - 1)

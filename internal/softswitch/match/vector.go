@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// A vector finds the entry of the highest rank among a few hundred, whatever their masks: it holds one bit an entry, in rank order, for
-// each value that each byte of the key can have, and for each segment of each range field. The bits of all bytes of a
-// key ANDed leave the entries that match; the first one left decides. (Lakshman and Stiliadis, SIGCOMM 1998.)
+// A vector finds the entry of the highest rank among a few hundred, whatever their masks. For each value of each byte of the key, and for
+// each segment of each range field, it holds one bit for each entry, in rank order. The bits of all bytes of a key ANDed are the entries
+// that match; the first one decides. (Lakshman and Stiliadis, SIGCOMM 1998.)
 //
-// An insertion moves every bit behind it, so the cost of a change grows with bytes looked at times entries.
+// An insertion moves every bit behind it, so the cost of a change grows with the number of bytes examined times the number of entries.
 type vector[V any] struct {
 	layout  *layout
-	entries []*Entry[V] // by rank; the place is the bit
-	blocks  int         // words of bits an entry set has: entries/64, rounded up, or more
-	bytes   []byteRows  // those bytes of the key that some entry looks at
+	entries []*Entry[V] // in rank order; the position is the bit
+	blocks  int         // words of bits of an entry set: entries/64, rounded up, or more
+	bytes   []byteRows  // the bytes of the key that some entry examines
 	ranges  []rangeRows // of the first range fields
 }
 
@@ -22,7 +22,7 @@ type vector[V any] struct {
 type byteRows struct {
 	word  int
 	shift uint
-	uses  int // entries that look at this byte
+	uses  int // number of entries that examine this byte
 	rows  []uint64
 }
 
@@ -33,11 +33,11 @@ type rangeRows struct {
 }
 
 const (
-	// vectorEntries is how many entries a vector holds at most.
+	// vectorEntries is the largest number of entries of a vector.
 	vectorEntries = 512
-	// vectorRows is how many byte rows times blocks it has at most, 2 KiB each.
+	// vectorRows is the largest number of byte rows times blocks, 2 KiB each.
 	vectorRows = 512
-	// vectorRanges is how many range fields it indexes; of the others it compares the entry that is left.
+	// vectorRanges is the number of range fields that are indexed; the others are compared on the remaining entry.
 	vectorRanges = 4
 )
 
@@ -84,7 +84,7 @@ func (v *vector[V]) find(key []uint64) *Entry[V] {
 	return nil
 }
 
-// insert adds e in the place of its rank.
+// insert adds e at the position of its rank.
 func (v *vector[V]) insert(e *Entry[V]) {
 	if len(v.entries) == 64*v.blocks {
 		v.grow()
@@ -103,7 +103,7 @@ func (v *vector[V]) insert(e *Entry[V]) {
 	}
 }
 
-// remove takes e out.
+// remove removes e.
 func (v *vector[V]) remove(e *Entry[V]) {
 	at, _ := slices.BinarySearchFunc(v.entries, e, compareRank[V])
 	v.entries = slices.Delete(v.entries, at, at+1)
@@ -116,7 +116,7 @@ func (v *vector[V]) remove(e *Entry[V]) {
 	v.look(e, -1)
 }
 
-// look counts the bytes that e looks at in or out, making rows for those that are new and dropping those out of use.
+// look adds or subtracts e's bytes from the counts, making rows for new bytes and dropping unused ones.
 func (v *vector[V]) look(e *Entry[V], d int) {
 	for f, s := range v.layout.spans {
 		if v.layout.fields[f].Kind == Range {
@@ -132,7 +132,7 @@ func (v *vector[V]) look(e *Entry[V], d int) {
 					i = len(v.bytes)
 					c := byteRows{word: w, shift: shift, rows: make([]uint64, 256*v.blocks)}
 					for j := range c.rows {
-						c.rows[j] = ^uint64(0) // no entry so far cares for this byte
+						c.rows[j] = ^uint64(0) // no entry so far examines this byte
 					}
 					v.bytes = append(v.bytes, c)
 				}
@@ -144,7 +144,7 @@ func (v *vector[V]) look(e *Entry[V], d int) {
 	}
 }
 
-// byteAt returns what e asks of one byte of a field that is no range.
+// byteAt returns e's match of one byte of a field that is not a range.
 func (e *Entry[V]) byteAt(word int, shift uint) (value, mask uint8) {
 	return uint8(e.id[word] >> shift), uint8(e.id[e.layout.words+word] >> shift)
 }
@@ -167,8 +167,8 @@ func (v *vector[V]) grow() {
 	}
 }
 
-// insert is insertBit of the first blocks of all rows: the bit is set in those whose value is wanted under mask. It goes block by block,
-// since so the words lie one beside the other.
+// insert is insertBit on the first blocks of all rows: the bit is set in those whose value equals want under mask. It goes block by block,
+// because the words of a block are adjacent.
 func (c *byteRows) insert(at, blocks int, want, mask uint8) {
 	for b := blocks - 1; b > at/64; b-- {
 		to, from := c.block(b), c.block(b-1)
@@ -206,7 +206,7 @@ func (c *byteRows) remove(at, blocks int) {
 
 func (c *byteRows) block(b int) *[256]uint64 { return (*[256]uint64)(c.rows[b<<8:]) }
 
-// insert makes room for bit at and sets it in the segments from low to high, included.
+// insert makes room for bit at and sets it in the segments from low to high, inclusive.
 func (r *rangeRows) insert(low, high []uint64, at, blocks int) {
 	from := r.cutAt(low, blocks)
 	to := r.len()
@@ -227,7 +227,7 @@ func (r *rangeRows) cutAt(low []uint64, blocks int) int {
 	return i
 }
 
-// remove takes bit at out and joins the segments that nothing divides any more.
+// remove removes bit at and joins the segments that no entry separates any more.
 func (r *rangeRows) remove(at, blocks int) {
 	for i := r.len() - 1; i >= 0; i-- {
 		removeBit(r.rows[i*blocks:][:blocks], at)
@@ -240,7 +240,7 @@ func (r *rangeRows) remove(at, blocks int) {
 	}
 }
 
-// insertBit moves the bits of a set from at on up by one and puts bit there.
+// insertBit moves the bits of a set from at on up by one and sets that bit.
 func insertBit(set []uint64, at int, bit bool) {
 	for b := len(set) - 1; b > at/64; b-- {
 		set[b] = set[b]<<1 | set[b-1]>>63
@@ -253,7 +253,7 @@ func insertBit(set []uint64, at int, bit bool) {
 	}
 }
 
-// removeBit takes bit at out of a set and moves those above it down by one.
+// removeBit removes bit at from a set and moves those above it down by one.
 func removeBit(set []uint64, at int) {
 	b := at / 64
 	below := uint64(1)<<(at%64) - 1

@@ -18,7 +18,7 @@ func prefixMask(dst []uint64, width, n int) {
 	}
 }
 
-// outside says whether value has a bit that mask has not.
+// outside reports whether value has a bit that mask does not have.
 func outside(value, mask []uint64) bool {
 	for i := range value {
 		if value[i]&^mask[i] != 0 {
@@ -37,7 +37,7 @@ func ones(w []uint64) int {
 	return n
 }
 
-// checkWords says what is wrong with w as the words of a field of width bits.
+// checkWords returns an error if w cannot be the words of a field of width bits.
 func checkWords(what string, w []uint64, width int) error {
 	if len(w) != Words(width) {
 		return fmt.Errorf("%w: %s has %d words, must be %d for %d bits", ErrKey, what, len(w), Words(width), width)
@@ -48,7 +48,7 @@ func checkWords(what string, w []uint64, width int) error {
 	return nil
 }
 
-// hex prints words as one number.
+// hex formats words as one number.
 func hex(w []uint64) string {
 	var b strings.Builder
 	for _, x := range w {

@@ -14,7 +14,7 @@ import (
 	bmv1 "op25b/proto/bm/v1"
 )
 
-// queueLength is how many frames wait for each port and, together, for the stream: as in a wire.Pipe.
+// queueLength is the number of frames that wait for each port and, together, for the stream: as in a wire.Pipe.
 const queueLength = wire.PipeQueue
 
 // A Client is one packet stream to a switch. Its ports are links.
@@ -23,20 +23,20 @@ type Client struct {
 	deviceID uint64
 	conn     *grpc.ClientConn
 	stream   grpc.BidiStreamingClient[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]
-	out      *wire.Queue[uint32] // beside a frame: its port
+	out      *wire.Queue[uint32] // port of a frame
 	cancel   context.CancelFunc
 	workers  sync.WaitGroup
 
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards everything below
 	ports  map[uint32]*port
-	failed error // why the stream ended; nil while it runs
+	failed error // why the stream ended; nil while it is open
 	closed bool
 }
 
 // Dial opens the packet stream of the switch with that device id at addr ("127.0.0.1:9560"); ctx bounds only the dialling.
 //
-// A switch serves one stream at a time. That another client has it is not known until the switch has said so, so that
-// error comes from the ports' Serve. A frame for another device id is ignored by the switch without a word.
+// A switch serves one stream at a time. If another client has it, the error comes from the ports' Serve, because the switch reports it
+// later. The switch silently ignores frames for another device id.
 func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("packet service at %s: %w", addr, context.Cause(ctx))
@@ -45,7 +45,7 @@ func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet service at %s: %w", addr, err)
 	}
-	// The stream outlives ctx, and ends with it only while it is being opened.
+	// The stream outlives ctx, which ends it only while it is being opened.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	stream, err := bmv1.NewDataplaneInterfaceClient(conn).PacketStream(streamCtx)
@@ -65,7 +65,7 @@ func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	return c, nil
 }
 
-// Port returns the link that is plugged into port n of the switch. Each port has one link until that is closed.
+// Port returns the link at port n of the switch. Each port has one link until that is closed.
 func (c *Client) Port(n uint32, name string) (wire.Link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,7 +104,7 @@ func (c *Client) Close() error {
 	return c.conn.Close()
 }
 
-// receive hands what the switch sends to the ports until the stream ends.
+// receive passes frames from the switch to the ports until the stream ends.
 func (c *Client) receive() {
 	for {
 		response, err := c.stream.Recv()
@@ -121,7 +121,7 @@ func (c *Client) receive() {
 	}
 }
 
-// transmit is the only sender on the stream, which takes one at a time and blocks when the switch is slow.
+// transmit is the only sender on the stream, which takes one frame at a time and blocks when the switch is slow.
 func (c *Client) transmit(ctx context.Context) {
 	// gRPC has encoded a message when Send returns, unless a stats handler keeps it, and this connection has none.
 	request := &bmv1.PacketStreamRequest{DeviceId: c.deviceID}
@@ -129,13 +129,13 @@ func (c *Client) transmit(ctx context.Context) {
 		request.Port, request.Packet = n, frame
 		return c.stream.Send(request)
 	})
-	// The stream's own error is told to receive; Send says only io.EOF.
+	// receive gets the stream's own error; Send returns only io.EOF.
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.fail(err)
 	}
 }
 
-// fail ends the Serve of every port with the reason for which the stream has ended.
+// fail ends the Serve of every port with the reason why the stream has ended.
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	if c.failed != nil {
@@ -158,7 +158,7 @@ func (c *Client) fail(err error) {
 	}
 }
 
-// failure returns why the stream ended, nil while it runs or after Close.
+// failure returns why the stream ended, or nil while it is open or after Close.
 func (c *Client) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -75,7 +75,7 @@ func (p *port) Send(frame []byte) error {
 	return nil
 }
 
-// Close unplugs this port; the stream and its other ports go on.
+// Close unplugs this port; the stream and its other ports stay open.
 func (p *port) Close() error {
 	p.end()
 	p.client.mu.Lock()

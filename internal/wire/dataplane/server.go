@@ -1,7 +1,7 @@
-// Package dataplane carries frames between a software switch and what is plugged into its ports over gRPC, wire compatible
-// with bmv2's p4.bm.DataplaneInterface: Client is the side of the hosts, Server that of the switch.
+// Package dataplane carries frames over gRPC between a software switch and the hosts at its ports, wire compatible with bmv2's
+// p4.bm.DataplaneInterface. Client is for the hosts, Server for the switch.
 //
-// It is a wire, not a switch: it neither reads a frame nor decides where one goes.
+// It is a wire, not a switch: it neither reads a frame nor decides where it goes.
 package dataplane
 
 import (
@@ -21,16 +21,16 @@ import (
 	bmv1 "op25b/proto/bm/v1"
 )
 
-// Hooks are how a Server reaches its switch.
+// Hooks connect a Server to its switch.
 type Hooks struct {
-	// Receive takes a frame that entered at a port; any port number may come. The frame is valid only during the call, and
-	// calls come one at a time. id is the client's number for the frame: what the switch sends because of it goes out with
-	// the same id, and 0 says that the client does not care. Required.
+	// Receive accepts a frame that entered at a port; any port number may occur. The frame is valid only during the call, and calls are
+	// sequential. id is the client's number for the frame: frames that the switch sends because of it carry the same id, and 0 means that
+	// the client does not need it. Required.
 	Receive func(port uint32, id uint64, frame []byte)
-	// PortStatus takes a client's wish to have a port down or up. Without it the wish is answered with UNIMPLEMENTED.
+	// PortStatus sets a port down or up for a client. If it is nil the request is answered with UNIMPLEMENTED.
 	PortStatus func(port uint32, up bool)
-	// Drain returns when the switch has sent all that the frames received so far lead to, or when ctx ends. It is called when a
-	// client has ended its side, so that the client gets everything before the stream ends. A switch that sends within Receive needs none.
+	// Drain returns when the switch has sent all frames that result from the frames received so far, or when ctx ends. It is called when a
+	// client has ended its side, so that the client gets every frame before the stream ends. A switch that sends within Receive needs none.
 	Drain func(ctx context.Context)
 }
 
@@ -46,11 +46,11 @@ type Server struct {
 	cancel   context.CancelFunc
 	streams  sync.WaitGroup // the goroutines of PacketStream
 
-	mu  sync.Mutex // guards everything that follows
+	mu  sync.Mutex // guards everything below
 	out *wire.Queue[header]
 }
 
-// header is what travels beside a frame that leaves the switch.
+// header is the data beside a frame that leaves the switch.
 type header struct {
 	id   uint64
 	port uint32
@@ -83,12 +83,12 @@ func (s *Server) Register(registrar grpc.ServiceRegistrar) {
 	bmv1.RegisterDataplaneInterfaceServer(registrar, s)
 }
 
-// Stats counts frames of the switch: Sent left it over a stream's queue, Received entered it, Dropped found no stream or
-// a full queue, Invalid were empty, too long or for another device id.
+// Stats counts frames of the switch: Sent left it over a stream's queue, Received entered it, Dropped found no stream or a full queue,
+// Invalid were empty, too long or for another device id.
 func (s *Server) Stats() wire.Stats { return s.counters.Stats() }
 
-// Send queues a copy of frame to the connected client, as sent out of that port because of the frame that came with id.
-// It does not block. It returns ErrNoStream, and the frame is lost, while no client is connected, as with bmv2.
+// Send queues a copy of frame for the connected client, as sent out of that port because of the frame with that id. It does not block. If
+// no client is connected it returns ErrNoStream and the frame is lost, as with bmv2.
 func (s *Server) Send(port uint32, id uint64, frame []byte) error {
 	if err := wire.CheckSize(fmt.Sprintf("port %d", port), len(frame)); err != nil {
 		return err
@@ -107,8 +107,8 @@ func (s *Server) Send(port uint32, id uint64, frame []byte) error {
 	return nil
 }
 
-// Close ends the connected stream, refuses further ones, and returns when no frame is handed to the switch any more; so it
-// must not be called within Receive. It may be called more than once.
+// Close ends the connected stream, refuses further ones, and returns when no frame is being passed to the switch; it must not be called
+// within Receive. It may be called more than once.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.cancel()
@@ -130,7 +130,7 @@ func (s *Server) PacketStream(stream packetStream) error {
 		return status.Error(codes.ResourceExhausted, "only one client authorized at a time")
 	}
 	s.out = out
-	// Counted under mu, so that Close, which ends ctx under mu, waits for every stream that it did not refuse.
+	// Added under mu, so that Close, which ends ctx under mu, waits for every stream that it did not refuse.
 	s.streams.Add(3)
 	s.mu.Unlock()
 	s.log.Info("packet stream opened")
@@ -173,7 +173,7 @@ func (s *Server) PacketStream(stream packetStream) error {
 	return err
 }
 
-// receive hands the client's frames to the switch. It returns nil when the client has ended its side.
+// receive passes the client's frames to the switch. It returns nil when the client has ended its side.
 func (s *Server) receive(stream packetStream) error {
 	for {
 		request, err := stream.Recv()
@@ -196,7 +196,7 @@ func (s *Server) receive(stream packetStream) error {
 
 // transmit is the only sender on the stream.
 func (s *Server) transmit(stream packetStream, out *wire.Queue[header]) {
-	// An error of Send means that the stream has ended, which receive is told too.
+	// An error of Send means that the stream has ended, which receive reports.
 	_ = out.Serve(stream.Context(), func(h header, frame []byte) error {
 		return stream.Send(&bmv1.PacketStreamResponse{DeviceId: s.deviceID, Id: h.id, Port: h.port, Packet: bytes.Clone(frame)})
 	})
