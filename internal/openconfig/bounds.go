@@ -6,24 +6,24 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The bounds of a request, and of what all subscribers have the server keep.
+// The bounds of a request, and of the memory that all subscribers take.
 const (
-	// MaxPaths is the number of paths of a Get and of subscriptions of a Subscribe: two of each of 510 ports.
+	// MaxPaths is the largest number of paths of a Get and of subscriptions of a Subscribe: two for each of 510 ports.
 	MaxPaths = 1024
-	// MaxElems is the number of elements of a path, its prefix included. The deepest leaf that is served has 10.
+	// MaxElems is the largest number of elements of a path with its prefix. The deepest leaf that is served has 10.
 	MaxElems = 32
-	// MaxKeys is the number of keys of a path element. The list with the most has two.
+	// MaxKeys is the largest number of keys of a path element. No list has more than two.
 	MaxKeys = 8
-	// MaxDeep is the number of "..." in a path: each one multiplies the ways in which a node can be reached.
+	// MaxDeep is the largest number of "..." in a path: each one multiplies the ways in which a node can be reached.
 	MaxDeep = 2
-	// MaxLeaves is the number of leaves that one Get, or one answer to a ONCE or POLL subscription, holds. 510 ports with 20 rules met on
-	// each have 38,000. A leaf takes about 200 bytes in an answer.
+	// MaxLeaves is the largest number of leaves of one Get, or of one answer to a ONCE or POLL subscription. 510 ports with 20 counting
+	// rules each have 38,000. A leaf takes about 200 bytes in an answer.
 	MaxLeaves = 400_000
-	// MaxTracked is the number of leaves that all STREAM subscriptions remember as sent, at about 200 bytes each.
+	// MaxTracked is the largest number of leaves that all STREAM subscriptions remember as sent, at about 200 bytes each.
 	MaxTracked = 1_000_000
 )
 
-// checkPath bounds a path before anything is made of it.
+// checkPath checks the bounds of a path before it is parsed.
 func checkPath(prefix, path *gpb.Path) error {
 	elems, deep := 0, 0
 	for _, p := range []*gpb.Path{prefix, path} {
@@ -54,7 +54,7 @@ func errLeaves() error {
 	return status.Errorf(codes.ResourceExhausted, "the answer would have more than %d leaves: ask for less at once", MaxLeaves)
 }
 
-// count adds the leaves at and below a node to n, until there are more than MaxLeaves.
+// count adds the leaves at and below a node to n, and stops above MaxLeaves.
 func count(n int, at *node) (int, error) {
 	at.walk(func(c *node) bool {
 		if c.schema.leaf() {
@@ -68,7 +68,7 @@ func count(n int, at *node) (int, error) {
 	return n, nil
 }
 
-// track counts the leaves that a plan remembers toward those of all subscribers. was is what it had counted before.
+// track adds the leaves that a plan remembers to those of all subscribers. was is the plan's number before.
 func (s *Server) track(p *plan, was int) (int, error) {
 	n := 0
 	for _, w := range p.watches {

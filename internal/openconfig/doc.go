@@ -1,9 +1,9 @@
-// Package openconfig is a gNMI server (gNMI specification, OpenConfig reference) for what a switch counts: the counters and
-// state of openconfig-interfaces, and the ingress ACL counters of openconfig-acl, over any Source.
+// Package openconfig is a gNMI server (gNMI specification, OpenConfig reference) for a switch's counters: the counters and state of
+// openconfig-interfaces, and the ingress ACL counters of openconfig-acl, over any Source.
 //
-// It knows OpenConfig paths and gNMI subscriptions. It knows no P4 program, sets nothing, and keeps no series: each answer
-// is read from the Source when it is due, so that a subscriber who is slow gets the newest values late rather than old ones
-// in order, and costs no memory while it is.
+// It handles OpenConfig paths and gNMI subscriptions. It depends on no P4 program, sets nothing and keeps no series. Each answer is read
+// from the Source when it is due, so that a slow subscriber gets the newest values late, not old ones in order, and costs no memory
+// meanwhile.
 //
 // The served leaves:
 //

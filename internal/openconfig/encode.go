@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// encodings are the ones served, in the order in which Capabilities lists them.
+// encodings are the supported ones, in the order of Capabilities.
 func encodings() []gpb.Encoding {
 	return []gpb.Encoding{gpb.Encoding_JSON_IETF, gpb.Encoding_JSON, gpb.Encoding_PROTO}
 }
@@ -39,8 +39,8 @@ func leafValue(n *node, e gpb.Encoding) *gpb.TypedValue {
 	}
 }
 
-// treeValue encodes the whole subtree at n in one of the JSON encodings, with the leaves that keep lets through. It returns
-// nil where none is left.
+// treeValue encodes the subtree at n in one of the JSON encodings, with the leaves for which keep returns true. It returns nil if there are
+// none.
 func treeValue(n *node, e gpb.Encoding, keep func(*schema) bool) *gpb.TypedValue {
 	ietf := e == gpb.Encoding_JSON_IETF
 	if !holds(n, keep) {
@@ -53,7 +53,7 @@ func treeValue(n *node, e gpb.Encoding, keep func(*schema) bool) *gpb.TypedValue
 	return &gpb.TypedValue{Value: &gpb.TypedValue_JsonVal{JsonVal: b}}
 }
 
-// holds says whether a leaf that keep lets through is at or below n. The key leaf of a list entry is not one by itself.
+// holds reports whether there is a leaf at or below n for which keep returns true. The key leaf of a list entry does not count.
 func holds(n *node, keep func(*schema) bool) bool {
 	if n.schema.leaf() {
 		return keep(n.schema)
@@ -66,8 +66,8 @@ func holds(n *node, keep func(*schema) bool) bool {
 	return false
 }
 
-// appendNode appends the JSON value of n. In JSON_IETF a member is qualified with its module wherever that is not the module
-// of the object it is in (RFC 7951 section 4), so the members of the topmost object always are.
+// appendNode appends the JSON value of n. In JSON_IETF a member is qualified with its module if its parent is of another module (RFC 7951
+// section 4), so the members of the topmost object always are.
 func appendNode(b []byte, n *node, module string, ietf bool, keep func(*schema) bool) []byte {
 	if n.schema.leaf() {
 		return appendLeaf(b, n, ietf)
@@ -76,7 +76,7 @@ func appendNode(b []byte, n *node, module string, ietf bool, keep func(*schema) 
 	first := true
 	for i := 0; i < len(n.children); {
 		c := n.children[i]
-		// The entries of a list stand together: they are one member.
+		// The entries of a list are adjacent and form one member.
 		end := i + 1
 		for c.schema.list() && end < len(n.children) && n.children[end].schema == c.schema {
 			end++
@@ -131,8 +131,8 @@ func anyHolds(nodes []*node, keep func(*schema) bool) bool {
 	return false
 }
 
-// appendLeaf appends a leaf's value. RFC 7951 writes 64-bit numbers as strings, since JSON's numbers are doubles to many
-// readers, and identities with their module.
+// appendLeaf appends a leaf's value. RFC 7951 encodes 64-bit numbers as strings, since many readers parse JSON's numbers as doubles, and
+// identities with their module.
 func appendLeaf(b []byte, n *node, ietf bool) []byte {
 	switch n.schema.typ {
 	case typeUint32:

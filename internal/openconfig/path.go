@@ -10,23 +10,23 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// anyDepth is the path element that stands for any number of levels, none included (gNMI path conventions).
+// anyDepth is the path element for any number of levels, including none (gNMI path conventions).
 const anyDepth = "..."
 
-// A pattern is a path of a request, checked against the schema: it selects nodes of a data tree.
+// A pattern is a path of a request, checked against the schema. It selects nodes of a data tree.
 type pattern struct {
 	elems  []*gpb.PathElem
-	text   string  // as asked for, for messages
-	leaves leafSet // the leaves that it can ever select
-	deep   bool    // has anyDepth in it
-	wild   bool    // may select any number of nodes: selecting none is no error
+	text   string  // as requested, for messages
+	leaves leafSet // the leaves that it can select
+	deep   bool    // contains anyDepth
+	wild   bool    // may select any number of nodes, also none
 }
 
 // parsePath joins the prefix of a request with one of its paths, and checks the result against the schema.
 //
-// Names may carry their module ("openconfig-acl:acl"), a list without keys or with the key "*" means all its entries, "*" is
-// any one element and "..." any number of them. The error is a status: INVALID_ARGUMENT for what is no path, UNIMPLEMENTED
-// for a path that is not served (gNMI specification 3.3.4 and 3.5.2.4).
+// Names may have their module ("openconfig-acl:acl"). A list without keys or with the key "*" means all its entries, "*" any one element
+// and "..." any number of elements. The error is a status: INVALID_ARGUMENT for an invalid path, UNIMPLEMENTED for a path that is not
+// served (gNMI specification 3.3.4 and 3.5.2.4).
 func parsePath(root *schema, prefix, path *gpb.Path) (*pattern, error) {
 	if err := checkPath(prefix, path); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func parsePath(root *schema, prefix, path *gpb.Path) (*pattern, error) {
 }
 
 func checkForm(prefix, path *gpb.Path) error {
-	//lint:ignore SA1019 the field is named to refuse it
+	// lint:ignore SA1019 the field is named to refuse it
 	if len(prefix.GetElement())+len(path.GetElement()) > 0 {
 		return status.Error(codes.InvalidArgument, "path: the field element is of gNMI before 0.4; use elem")
 	}
@@ -102,13 +102,13 @@ func localNames(e *gpb.PathElem) *gpb.PathElem {
 	return out
 }
 
-// A check walks a path over the schema.
+// A check matches a path against the schema.
 type check struct {
 	elems   []*gpb.PathElem
 	matched leafSet // of all the schema nodes that the path selects
-	keyless bool    // a list was met without all its keys
-	depth   int     // how many elements were understood at most
-	at      *schema // where that was
+	keyless bool    // a list occurred without all its keys
+	depth   int     // largest number of elements that matched
+	at      *schema // the node there
 	badKey  string  // a key there that the node does not have
 }
 
@@ -167,14 +167,14 @@ func (c *check) refusal(text string) error {
 	}
 }
 
-// find returns the nodes of tree that p selects, none of them below another.
+// find returns the nodes of tree that p selects, of which none is below another.
 func (p *pattern) find(tree *node) []*node {
 	var found []*node
 	search(tree, p.elems, &found)
 	if !p.deep {
 		return found
 	}
-	// With "..." one node can be reached in several ways, and from above as well as by itself.
+	// With "..." one node can be reached in several ways, and be below another selected one.
 	selected := make(map[*node]bool, len(found))
 	for _, n := range found {
 		selected[n] = true
@@ -220,7 +220,7 @@ func selects(want, have *gpb.PathElem) bool {
 	return true
 }
 
-// pathText writes a path as people do: /interfaces/interface[name=access-1]/state. The root is "/".
+// pathText formats a path in the usual notation: /interfaces/interface[name=access-1]/state. The root is "/".
 func pathText(elems []*gpb.PathElem) string {
 	if len(elems) == 0 {
 		return "/"

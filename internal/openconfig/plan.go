@@ -8,40 +8,40 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A plan is what a STREAM subscriber has asked for and what it has been sent. It does not wait and does not read: it says
-// when the next reading is due, and what of a reading has to be sent. A plan belongs to one goroutine.
+// A plan holds a STREAM subscriber's subscriptions and the values sent to it. It does not wait or read: it returns when the next reading is
+// due, and what to send after a reading. A plan belongs to one goroutine.
 //
-// It works on levels, not on events: however many changes or intervals have passed since the last reading, the subscriber
-// gets the difference between what it was sent last and what is so now.
+// It is level-based: however many changes or intervals have passed since the last reading, the subscriber gets the difference between the
+// values sent last and the current ones.
 type plan struct {
 	watches []*watch
 }
 
-// A watch is one subscription, or the part of one whose leaves are delivered alike.
+// A watch is one subscription, or the part of one whose leaves are delivered in the same way.
 type watch struct {
 	pattern *pattern
 	set     leafSet
-	// told: a change that the Source tells of makes the watch due. sample: so does this interval (0: none). heartbeat: so
-	// does this one, and everything is sent then.
+	// told: a change that the Source reports makes the watch due. sample: the interval after which it is due (0: never). heartbeat: the
+	// same, and everything is sent then.
 	told      bool
 	sample    time.Duration
 	heartbeat time.Duration
-	// changesOnly: a sample sends what differs from what was sent, rather than everything.
+	// changesOnly: a sample sends only values that differ from those sent before.
 	changesOnly bool
 
 	nextSample, nextBeat time.Time
 	sent                 map[string]sentLeaf // by node id
-	round                uint64              // the reading that last saw a leaf; what misses one has vanished
+	round                uint64              // the reading that last had a leaf; a leaf without a newer one has vanished
 }
 
 type sentLeaf struct {
 	value value
 	path  []*gpb.PathElem
-	depth int // of the selected node, above which nothing is ever deleted for this subscription
+	depth int // depth of the selected node, above which nothing is deleted for this subscription
 	round uint64
 }
 
-// A delta is what one reading has for a subscriber.
+// A delta is the content of one reading for a subscriber.
 type delta struct {
 	deletes map[string][]*gpb.PathElem // by node id
 	updates []*node
@@ -64,8 +64,8 @@ func newPlan(root *schema, list *gpb.SubscriptionList, opts Options) (*plan, err
 	return p, nil
 }
 
-// watchesOf turns one subscription into watches, by gNMI specification 3.5.1.5.2. Counters run without anyone telling, so
-// that ON_CHANGE of a counter is a sample of which only changes are sent, and TARGET_DEFINED splits into the two sets.
+// watchesOf splits one subscription into watches, by gNMI specification 3.5.1.5.2. The Source does not report changes of counters. So
+// ON_CHANGE of a counter is a sample of which only changes are sent, and TARGET_DEFINED is split into the two sets.
 func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, error) {
 	heartbeat, err := interval("heartbeat_interval", sub.GetHeartbeatInterval(), pat, opts.MinSample)
 	if err != nil {
@@ -104,7 +104,7 @@ func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, err
 	}
 }
 
-// covering leaves out the watches whose leaves the pattern never selects.
+// covering omits the watches whose leaves the pattern never selects.
 func covering(all ...*watch) []*watch {
 	var kept []*watch
 	for _, w := range all {
@@ -115,7 +115,7 @@ func covering(all ...*watch) []*watch {
 	return kept
 }
 
-// interval checks an interval of a request, in nanoseconds: 0 stays 0, and what is too small or beyond 292 years is refused.
+// interval checks an interval of a request, in nanoseconds. 0 stays 0; too small ones and those beyond 292 years are refused.
 func interval(name string, ns uint64, pat *pattern, least time.Duration) (time.Duration, error) {
 	d := time.Duration(ns)
 	if ns != 0 && (d < least) {
@@ -125,7 +125,7 @@ func interval(name string, ns uint64, pat *pattern, least time.Duration) (time.D
 	return d, nil
 }
 
-// told says whether a change that the Source tells of concerns any watch.
+// told reports whether a change that the Source reports makes any watch due.
 func (p *plan) told() bool {
 	for _, w := range p.watches {
 		if w.told {
@@ -135,9 +135,9 @@ func (p *plan) told() bool {
 	return false
 }
 
-// start takes the first reading: everything it has is sent, or with updatesOnly only remembered.
+// start processes the first reading: everything is sent, or with updatesOnly only remembered.
 //
-// It stops with an error where that is more than one subscriber may have.
+// It returns an error if that is more than one subscriber may have.
 func (p *plan) start(tree *node, now time.Time, updatesOnly bool) (delta, error) {
 	var d delta
 	leaves := 0
@@ -155,7 +155,7 @@ func (p *plan) start(tree *node, now time.Time, updatesOnly bool) (delta, error)
 	return d, nil
 }
 
-// next returns when a reading is due, if any ever is without a change being told.
+// next returns when a reading is due without a change; ok is false if none is.
 func (p *plan) next() (time.Time, bool) {
 	var at time.Time
 	some := false
@@ -175,7 +175,7 @@ func (p *plan) next() (time.Time, bool) {
 	return at, some
 }
 
-// take returns what a reading has for the watches that are due at now, or that a change has made due.
+// take returns the delta of a reading for the watches that are due at now, or that a change has made due.
 func (p *plan) take(tree *node, now time.Time, told bool) delta {
 	var d delta
 	for _, w := range p.watches {
@@ -197,12 +197,12 @@ func (p *plan) take(tree *node, now time.Time, told bool) delta {
 	return d
 }
 
-// after returns the first tick later than now. Ticks that have passed meanwhile are left out: their values are gone.
+// after returns the first tick later than now. Missed ticks are skipped: their values are gone.
 func after(tick time.Time, every time.Duration, now time.Time) time.Time {
 	return tick.Add((now.Sub(tick)/every + 1) * every)
 }
 
-// collect adds to d what has changed for w, or with everything the whole of what it selects, and remembers it as sent.
+// collect adds to d the changes for w, or with everything all its values, and remembers them as sent.
 func (w *watch) collect(tree *node, everything bool, d *delta) {
 	w.round++
 	for _, selected := range w.pattern.find(tree) {
@@ -221,8 +221,7 @@ func (w *watch) collect(tree *node, everything bool, d *delta) {
 	w.forget(tree, d)
 }
 
-// forget adds to d the deletes of what is no longer there: where a whole subtree has gone, its topmost node within the
-// subscription.
+// forget adds to d the deletes of vanished nodes. For a vanished subtree that is its topmost node within the subscription.
 func (w *watch) forget(tree *node, d *delta) {
 	var gone []sentLeaf
 	for id, l := range w.sent {
@@ -243,7 +242,7 @@ func (w *watch) forget(tree *node, d *delta) {
 		d.deletes = make(map[string][]*gpb.PathElem)
 	}
 	for _, l := range gone {
-		// Below the selected node, walk down to the first that is missing. The leaf itself is.
+		// Below the selected node, descend to the first missing one. The leaf itself is missing.
 		for depth := max(l.depth, 1); depth <= len(l.path); depth++ {
 			if id := pathText(l.path[:depth]); !present[id] {
 				d.deletes[id] = l.path[:depth:depth]
@@ -253,8 +252,8 @@ func (w *watch) forget(tree *node, d *delta) {
 	}
 }
 
-// drop forgets what was sent below a node that this subscriber is told is deleted, by whichever watch: if it comes back
-// before w is due, w has to send it again.
+// drop forgets the values below a deleted node, whichever watch reports the deletion: if the node comes back before w is due, w has to send
+// them again.
 func (w *watch) drop(deletes map[string][]*gpb.PathElem) {
 	if len(deletes) == 0 {
 		return

@@ -2,14 +2,14 @@ package openconfig
 
 import "strings"
 
-// The YANG modules that the served leaves are defined in, as Capabilities names them.
+// The YANG modules of the served leaves, as in Capabilities.
 const (
 	modInterfaces = "openconfig-interfaces"
 	modP4RT       = "openconfig-p4rt"
 	modACL        = "openconfig-acl"
 )
 
-// A leafType is the YANG type of a leaf, as far as the encodings tell types apart.
+// A leafType is the YANG type of a leaf, as far as the encodings distinguish types.
 type leafType uint8
 
 const (
@@ -18,19 +18,19 @@ const (
 	typeIdentity          // identityref of openconfig-acl: qualified in JSON_IETF (RFC 7951 section 6.8)
 	typeUint32
 	typeTicks     // nanoseconds since the epoch; a string in JSON_IETF, as every 64-bit number
-	typeCounter64 // a number that runs: sampled, not told; a string in JSON_IETF (RFC 7951 section 6.1)
+	typeCounter64 // a running number: sampled, not reported on change; a string in JSON_IETF (RFC 7951 section 6.1)
 )
 
-// A leafSet says which leaves of a subtree are meant.
+// A leafSet is a set of leaves of a subtree.
 type leafSet uint8
 
 const (
-	stateLeaves   leafSet = 1 << iota // change now and then, and the Source tells when
-	counterLeaves                     // run
+	stateLeaves   leafSet = 1 << iota // leaves that change rarely; the Source reports when
+	counterLeaves                     // running counters
 	allLeaves     = stateLeaves | counterLeaves
 )
 
-// A schema is one node of the data model that is served: a container, a list, or a leaf.
+// A schema is one node of the served data model: a container, a list, or a leaf.
 type schema struct {
 	name, module string
 	keys         []string // of a list, in YANG order
@@ -44,7 +44,7 @@ func (s *schema) leaf() bool { return s.typ != notLeaf }
 
 func (s *schema) list() bool { return len(s.keys) > 0 }
 
-// set returns which of the two sets a leaf is in.
+// set returns the set that a leaf is in.
 func (s *schema) set() leafSet {
 	if s.typ == typeCounter64 {
 		return counterLeaves
@@ -70,7 +70,7 @@ func (s *schema) hasKey(name string) bool {
 	return false
 }
 
-// childNames lists what may follow s in a path, for messages.
+// childNames lists the possible elements after s in a path, for messages.
 func (s *schema) childNames() string {
 	names := make([]string, 0, len(s.children))
 	for _, c := range s.children {
@@ -79,7 +79,7 @@ func (s *schema) childNames() string {
 	return strings.Join(names, ", ")
 }
 
-// leaves returns the sets that the leaves at and below s are in.
+// leaves returns the sets of the leaves at and below s.
 func (s *schema) leaves() leafSet {
 	if s.leaf() {
 		return s.set()

@@ -18,25 +18,25 @@ import (
 
 // The defaults of Options.
 const (
-	// DefaultMinSample bounds what one subscriber can cost: the whole state is read and sent at most once a second.
+	// DefaultMinSample bounds the cost of one subscriber: the whole state is read and sent at most once a second.
 	DefaultMinSample = time.Second
-	// DefaultCounterInterval is how often counters are read for those who leave it to the target: six points a minute, the
-	// usual resolution of an interface graph.
+	// DefaultCounterInterval is how often counters are read if the subscriber leaves it to the target: six points a minute, the usual
+	// resolution of an interface graph.
 	DefaultCounterInterval = 10 * time.Second
-	// DefaultChangeGap is the least time between two readings that a change asked for: a burst of a hundred changes becomes
-	// two readings, and an operator still sees the first one at once.
+	// DefaultChangeGap is the shortest time between two readings caused by changes: a burst of a hundred changes causes two readings, and
+	// the first change is still reported at once.
 	DefaultChangeGap = 50 * time.Millisecond
 )
 
-// Options are what a Server can be told. The zero value is ready for use.
+// Options configure a Server. The zero value is usable.
 type Options struct {
-	// MinSample is the smallest sample_interval and heartbeat_interval served; a sample_interval of 0 means this one.
+	// MinSample is the smallest sample_interval and heartbeat_interval; a sample_interval of 0 means this one.
 	MinSample time.Duration
 	// CounterInterval is the sample interval of counters in TARGET_DEFINED and ON_CHANGE subscriptions.
 	CounterInterval time.Duration
-	// ChangeGap is the least time between two readings that Source.Watch asked for.
+	// ChangeGap is the shortest time between two readings that Source.Watch causes.
 	ChangeGap time.Duration
-	// Now stamps the notifications. It is never used to wait.
+	// Now stamps the notifications. It is not used to wait.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -85,7 +85,7 @@ func NewServer(source Source, opts Options) (*Server, error) {
 	return &Server{source: source, opts: opts, schema: newSchema(), log: opts.Logger}, nil
 }
 
-// models are the modules that leaves are served from, with the versions of the published modules they follow.
+// models are the modules of the served leaves, with the versions of the published modules that they follow.
 func models() []*gpb.ModelData {
 	const by = "OpenConfig working group"
 	return []*gpb.ModelData{
@@ -95,20 +95,20 @@ func models() []*gpb.ModelData {
 	}
 }
 
-// Capabilities tells the models, the encodings and the version of gNMI (gNMI specification 3.2).
+// Capabilities returns the models, the encodings and the version of gNMI (gNMI specification 3.2).
 func (s *Server) Capabilities(context.Context, *gpb.CapabilityRequest) (*gpb.CapabilityResponse, error) {
 	options, _ := gpb.File_github_com_openconfig_gnmi_proto_gnmi_gnmi_proto.Options().(*descriptorpb.FileOptions)
 	version, _ := proto.GetExtension(options, gpb.E_GnmiService).(string)
 	return &gpb.CapabilityResponse{SupportedModels: models(), SupportedEncodings: encodings(), GNMIVersion: version}, nil
 }
 
-// Set answers UNIMPLEMENTED: whatever is configured in the switch is configured over P4Runtime.
+// Set returns UNIMPLEMENTED: the switch is configured over P4Runtime only.
 func (s *Server) Set(context.Context, *gpb.SetRequest) (*gpb.SetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "Set is not supported: this target only reports state; its tables are written over P4Runtime")
 }
 
-// Get reads the paths of the request from one snapshot and answers one notification a path (gNMI specification 3.3): in the
-// JSON encodings one update for each node that the path selects, in PROTO one for each leaf.
+// Get reads the paths of the request from one snapshot and returns one notification for each path (gNMI specification 3.3). In the JSON
+// encodings it has one update for each selected node, in PROTO one for each leaf.
 func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse, error) {
 	if err := checkEncoding(req.GetEncoding()); err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func getUpdates(n *node, e gpb.Encoding, keep func(*schema) bool) []*gpb.Update 
 	return updates
 }
 
-// keepLeaves returns which leaves the request's data type and models ask for (gNMI specification 3.3.1 and 2.6).
+// keepLeaves returns the filter of the request's data type and models (gNMI specification 3.3.1 and 2.6).
 func keepLeaves(req *gpb.GetRequest) (func(*schema) bool, error) {
 	inModels, err := keepModels(req.GetUseModels())
 	if err != nil {
@@ -210,17 +210,17 @@ func keepModels(use []*gpb.ModelData) (func(*schema) bool, error) {
 	return func(l *schema) bool { return wanted[l.module] }, nil
 }
 
-// isModel says whether a client means a model that is served: name, organization and version identify one (gNMI specification 2.6.1).
-// An organization or version that the client leaves out is any.
+// isModel reports whether a client's model is a served one. Name, organization and version identify a model (gNMI specification 2.6.1); an
+// organization or version that the client omits matches any.
 func isModel(asked, served *gpb.ModelData) bool {
 	return asked.GetName() == served.Name &&
 		(asked.GetOrganization() == "" || asked.GetOrganization() == served.Organization) &&
 		(asked.GetVersion() == "" || asked.GetVersion() == served.Version)
 }
 
-// modelText writes a model as name, organization and version.
+// modelText formats a model as name, organization and version.
 func modelText(m *gpb.ModelData) string {
-	const most = 64 // bytes of what a client has sent
+	const most = 64 // bytes that a client has sent
 	text := fmt.Sprintf("%.*q", most, m.GetName())
 	if o := m.GetOrganization(); o != "" {
 		text += fmt.Sprintf(" of %.*q", most, o)
@@ -240,8 +240,8 @@ func modelTexts(all []*gpb.ModelData) string {
 	return strings.Join(texts, ", ") + ", of " + all[0].Organization
 }
 
-// read takes a snapshot, and returns it as a data tree with the time it was taken. The tree of an earlier reading that is no
-// longer needed may be given to be filled anew.
+// read takes a snapshot, and returns it as a data tree with its time. The tree of an earlier reading that is no longer needed may be passed
+// for reuse.
 func (s *Server) read(ctx context.Context, old *node) (*node, time.Time, error) {
 	state, err := s.source.Snapshot(ctx)
 	at := s.opts.Now()
@@ -258,7 +258,7 @@ func (s *Server) read(ctx context.Context, old *node) (*node, time.Time, error) 
 	return old, at, nil
 }
 
-// echo returns the prefix of a response: the target, and the origin where the request names one. Paths in responses are whole.
+// echo returns the prefix of a response: the request's target and origin, if it has them. Paths in responses are complete.
 func echo(prefix, path *gpb.Path) *gpb.Path {
 	origin := prefix.GetOrigin() + path.GetOrigin() // checkForm lets only one of them be set
 	if prefix.GetTarget() == "" && origin == "" {

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// A Source is where the gNMI server reads from: the embedded switch, or an agent beside a switch that has no gNMI of its own.
-// Its methods are called from many goroutines at once: every subscriber reads, and watches, for itself.
+// A Source is the data source of the gNMI server: the embedded switch, or an agent beside a switch without gNMI. Its methods are called
+// from many goroutines at once: every subscriber reads and watches separately.
 type Source interface {
-	// Snapshot returns the counters as they are now. The server never writes to what it got.
+	// Snapshot returns the current counters. The server does not write to the result.
 	Snapshot(ctx context.Context) (*State, error)
-	// Watch calls changed each time something other than a running counter may have changed (an interface came or went, or
-	// its state, or an ACL entry appeared), until ctx ends; then it returns nil. It calls changed once as soon as it watches,
-	// so that whoever reads on every call misses nothing. changed never blocks.
+	// Watch calls changed each time something other than a running counter may have changed (an interface was added or removed, or its
+	// state or an ACL entry changed), until ctx ends; then it returns nil. It also calls changed once at the start, so that a caller that
+	// reads on every call misses nothing. changed never blocks.
 	Watch(ctx context.Context, changed func()) error
 }
 
-// State is what a switch tells about itself.
+// State is a switch's state and counters.
 type State struct {
-	// ACLSet is the name of the ACL set that the pipeline applies on ingress of every interface, the set-name of
-	// openconfig-acl. Empty: the pipeline has none (or none is loaded), and no /acl is served.
+	// ACLSet is the name of the ACL set that the pipeline applies on ingress of every interface, the set-name of openconfig-acl. If it is
+	// empty the pipeline has none, and no /acl is served.
 	ACLSet     string
 	Interfaces []Interface
 }
@@ -28,15 +28,16 @@ type State struct {
 type Interface struct {
 	Name    string // /interfaces/interface[name]
 	Port    uint32 // the P4Runtime port number, /interfaces/interface/state/id of openconfig-p4rt
-	IfIndex uint32 // state/ifindex: the kernel's index; 0 on a link that the kernel does not know, and not served then
-	// Oper is the operational state; empty means OperUnknown. Admin is the administrative state; empty where nobody says, and not served then.
+	IfIndex uint32 // state/ifindex: the kernel's index; 0 for a link that the kernel does not know, and not served then
+	// Oper is the operational state; empty means OperUnknown. Admin is the administrative state; empty means unknown, and it is not served
+	// then.
 	Oper  OperStatus
 	Admin AdminStatus
-	// LastChange is when Oper changed last; zero where that is not known, and not served then.
+	// LastChange is when Oper changed last. It is zero if unknown, and not served then.
 	LastChange time.Time
-	// LastClear is when the counters began anew, because the interface was made anew; zero where they have not.
+	// LastClear is when the counters restarted because the interface was created anew. It is zero if they have not.
 	LastClear time.Time
-	// Counters is nil where nothing counts the frames of this link: its counters are absent then, rather than zero.
+	// Counters is nil if the frames of this link are not counted. The counters are absent then, not zero.
 	Counters *InterfaceCounters
 	// ACL holds the counters of the ingress ACL set that the pipeline applies on this interface, by sequence id.
 	ACL []ACLEntry
@@ -56,7 +57,7 @@ const (
 	OperLowerLayerDown OperStatus = "LOWER_LAYER_DOWN" // the interface that this one is on is down
 )
 
-// An AdminStatus is what an operator wants of an interface.
+// An AdminStatus is the administrative state of an interface.
 type AdminStatus string
 
 // The administrative states.
@@ -71,7 +72,7 @@ type InterfaceCounters struct {
 	OutPkts, OutOctets, OutDiscards, OutErrors uint64
 }
 
-// An ACLEntry is one rule of the pipeline as it was met on one interface.
+// An ACLEntry is the counters of one rule of the pipeline on one interface.
 type ACLEntry struct {
 	SequenceID     uint32 // the rule id
 	MatchedPackets uint64

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxUpdates is how many leaves go into one message: 512 of them, with paths of 200 bytes, stay at a fortieth of the 4 MiB
-// that a gRPC client takes by default, and one interface with all its counters still travels together.
+// maxUpdates is the largest number of leaves in one message: 512 of them, with paths of 200 bytes, are a fortieth of the 4 MiB that a gRPC
+// client accepts by default. One interface with all its counters still fits.
 const maxUpdates = 512
 
 // Subscribe serves one subscription (gNMI specification 3.5).
@@ -58,7 +58,7 @@ func (s *Server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	}
 }
 
-// once sends everything the list selects, and the sync response.
+// once sends all selected values, and the sync response.
 func (s *Server) once(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
 	patterns, err := s.patterns(list)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) once(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionLis
 	return s.answer(stream.Context(), patterns, list.GetUpdatesOnly(), out)
 }
 
-// poll does the same at once and on each poll message, until the client closes its side.
+// poll does the same at once and at each poll message, until the client closes its side.
 func (s *Server) poll(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
 	patterns, err := s.patterns(list)
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *Server) patterns(list *gpb.SubscriptionList) ([]*pattern, error) {
 	return patterns, nil
 }
 
-// answer sends one reading and the sync response; with updatesOnly the sync response alone.
+// answer sends one reading and the sync response; with updatesOnly only the sync response.
 func (s *Server) answer(ctx context.Context, patterns []*pattern, updatesOnly bool, out *sender) error {
 	if updatesOnly {
 		return out.sync()
@@ -127,24 +127,24 @@ func (s *Server) answer(ctx context.Context, patterns []*pattern, updatesOnly bo
 	return out.sync()
 }
 
-// stream serves a STREAM subscription: it reads when a sample is due or a change is told, and sends what the plan makes of
-// the reading. While a send waits for a slow client nothing is read and nothing is queued.
+// stream serves a STREAM subscription: it reads when a sample is due or a change is reported, and sends the plan's delta. While a send
+// waits for a slow client, nothing is read or queued.
 func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
 	plan, err := newPlan(s.schema, list, s.opts)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
-	var watching chan error // nil, and never ready, where no watch wants to be told
+	var watching chan error // nil, and never ready, if no watch needs changes
 	changed := make(chan struct{}, 1)
 	if plan.told() {
-		// Before the first reading, so that what changes after it is told.
+		// Before the first reading, so that later changes are reported.
 		watching = make(chan error, 1)
 		go func() {
 			watching <- s.source.Watch(ctx, func() {
 				select {
 				case changed <- struct{}{}:
-				default: // one is waiting: it will be answered with what is so then
+				default: // one is pending already; its reading will have the current values
 				}
 			})
 			close(watching)
@@ -156,7 +156,7 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 	}
 	defer cancel()
 	refused := make(chan error, 1)
-	// Recv returns at the latest when the handler has, since gRPC then ends the stream's context.
+	// Recv returns at the latest after the handler, since gRPC then ends the stream's context.
 	go func() { refused <- refuseMore(stream) }()
 
 	tree, at, err := s.read(ctx, nil)
@@ -182,14 +182,14 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 	return s.follow(ctx, plan, tree, &tracked, out, changed, watching, refused)
 }
 
-// follow is the rest of a STREAM subscription, after the sync response.
+// follow serves a STREAM subscription after the sync response.
 func (s *Server) follow(
 	ctx context.Context, plan *plan, tree *node, tracked *int, out *sender, changed <-chan struct{}, watching, refused <-chan error,
 ) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	gapUntil := time.Now() // no reading on a change before
-	pending := false       // a change was told and has not been read yet
+	gapUntil := time.Now() // no reading for a change before
+	pending := false       // a change was reported and has not been read yet
 	for {
 		wake, due := plan.next()
 		if pending && (!due || gapUntil.Before(wake)) {
@@ -225,7 +225,7 @@ func (s *Server) follow(
 		if told {
 			pending, gapUntil = false, now.Add(s.opts.ChangeGap)
 		}
-		tree, at, err := s.read(ctx, tree) // what was made of the last reading has been sent
+		tree, at, err := s.read(ctx, tree) // the delta of the last reading has been sent
 		if err != nil {
 			return err
 		}
@@ -239,8 +239,8 @@ func (s *Server) follow(
 	}
 }
 
-// refuseMore reads what a STREAM subscriber may not send. A client that has closed its side (grpcurl does) stays subscribed:
-// it returns nil then.
+// refuseMore returns an error for a message of a STREAM subscriber. A client that has closed its side (grpcurl does) stays subscribed: then
+// it returns nil.
 func refuseMore(stream gpb.GNMI_SubscribeServer) error {
 	_, err := stream.Recv()
 	switch {
@@ -261,7 +261,7 @@ type sender struct {
 	keep     func(*schema) bool
 }
 
-// send sends d as taken at the given time, in messages of at most maxUpdates changes. Nothing is sent for an empty d.
+// send sends d with the given time, in messages of at most maxUpdates changes. Nothing is sent for an empty d.
 func (o *sender) send(d delta, at time.Time) error {
 	n := &gpb.Notification{Timestamp: at.UnixNano(), Prefix: o.prefix}
 	flush := func(limit int) error {

@@ -9,44 +9,44 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// aclType is the identity of openconfig-acl for a set that matches on more than one layer: the pipeline's rules meet IPv4,
-// IPv6 and the VLAN tags of the line.
+// aclType is the identity of openconfig-acl for a set that matches on more than one layer: the pipeline's rules match IPv4, IPv6 and the
+// VLAN tags of the line.
 const aclType = "ACL_MIXED"
 
-// A value is what a leaf holds: text for strings, enumerations and identities, number for the rest.
+// A value is the value of a leaf: text for strings, enumerations and identities, number for the rest.
 type value struct {
 	text   string
 	number uint64
 }
 
-// A node is one node of the data tree. A list has one node an entry, with the list's schema.
+// A node is one node of the data tree. A list has one node for each entry, with the list's schema.
 type node struct {
 	schema   *schema
 	elem     *gpb.PathElem
 	keys     []string        // of a list entry, in the order of the schema
 	path     []*gpb.PathElem // from the root to elem. Shared with messages in flight: never written to
-	id       string          // the path as text, to tell nodes of different moments apart by
+	id       string          // the path as text, to compare nodes of different readings
 	value    value
 	children []*node
-	filled   int // how many of the children fill has come by
+	filled   int // number of children that fill has visited
 }
 
-// newTree returns the data tree of st. A leaf that st has no value for is not in it.
+// newTree returns the data tree of st. It has no leaf for a value that st does not have.
 func newTree(root *schema, st *State) *node {
 	t := &node{schema: root}
 	t.fill(st)
 	return t
 }
 
-// fill makes t, which is a root, the data tree of st. Nodes that stay are kept and only their values are written, so that a
-// subscriber's next reading allocates next to nothing: the ports and rules of a switch seldom change, their counters do.
+// fill makes the root t the data tree of st. Existing nodes are kept and only their values written, so that a subscriber's next reading
+// allocates almost nothing: the ports and rules of a switch seldom change, their counters do.
 func (t *node) fill(st *State) {
 	t.filled = 0
 	t.addState(st)
 	t.trim()
 }
 
-// trim drops the nodes that the last fill has not come by.
+// trim removes the nodes that the last fill has not visited.
 func (t *node) trim() {
 	clear(t.children[t.filled:])
 	t.children = t.children[:t.filled]
@@ -138,8 +138,7 @@ func (n *node) entry(name string, keys ...string) *node {
 	return e
 }
 
-// add returns the next child of n: the one that is there already, if it is the same, or else a new one in place of it and of
-// all that follow.
+// add returns the next child of n: the existing one if it is the same, or else a new one that replaces it and all following ones.
 func (n *node) add(name string, keys []string, v value) *node {
 	if n.filled < len(n.children) {
 		if c := n.children[n.filled]; c.schema.name == name && slices.Equal(c.keys, keys) {
@@ -170,7 +169,7 @@ func (n *node) add(name string, keys []string, v value) *node {
 	return c
 }
 
-// walk calls visit for n and everything below it, parents first, and does not go below a node that visit returns false for.
+// walk calls visit for n and all nodes below it, parents first. It does not descend below a node for which visit returns false.
 func (n *node) walk(visit func(*node) bool) {
 	if !visit(n) {
 		return
@@ -180,8 +179,8 @@ func (n *node) walk(visit func(*node) bool) {
 	}
 }
 
-// eachLeaf calls visit for the leaves at and below n that are in set. The key leaves of lists repeat what the path says, and
-// are visited only where n itself is one.
+// eachLeaf calls visit for the leaves at and below n that are in set. The key leaves of lists repeat the path, and are visited only if n
+// itself is one.
 func (n *node) eachLeaf(set leafSet, visit func(*node)) {
 	n.walk(func(c *node) bool {
 		if c.schema.leaf() && c.schema.set()&set != 0 && (!c.schema.key || c == n) {
@@ -191,8 +190,8 @@ func (n *node) eachLeaf(set leafSet, visit func(*node)) {
 	})
 }
 
-// writeKey appends one [key=value] of a path's text; a closing bracket and a backslash in a value are escaped, so that two
-// paths have one text only if they are the same.
+// writeKey appends one [key=value] of a path's text. A closing bracket and a backslash in a value are escaped, so that only equal paths
+// have the same text.
 func writeKey(b *strings.Builder, key, val string) {
 	b.WriteByte('[')
 	b.WriteString(key)

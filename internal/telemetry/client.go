@@ -1,9 +1,8 @@
-// Package telemetry reads what a switch counts, as a gNMI client: once, or as a stream that is kept up for as long as it is
-// wanted.
+// Package telemetry reads a switch's counters as a gNMI client: once, or as a stream that reconnects for as long as it is wanted.
 //
-// It reads the interface and ingress ACL counters of OpenConfig from any target, op25b's own or not, and believes none of
-// them: modules in names or not, numbers as strings or not, leaves or JSON subtrees, with or without prefixes. It keeps the
-// last value of each counter and no series, and it does not know what a rule id means.
+// It reads the interface and ingress ACL counters of OpenConfig from any target, op25b's own or not. It accepts every form that targets
+// use: modules in names or not, numbers as strings or not, leaves or JSON subtrees, with or without prefixes. It keeps the last value of
+// each counter and no series. It does not interpret rule ids.
 package telemetry
 
 import (
@@ -25,51 +24,50 @@ import (
 
 // The defaults of Options.
 const (
-	// DefaultCallTimeout bounds one question and answer, connecting included: a far-away switch answers within a second,
-	// and three SYNs take seven.
+	// DefaultCallTimeout bounds one request, including connecting: a distant switch answers within a second, and three SYNs take seven.
 	DefaultCallTimeout = 10 * time.Second
-	// DefaultMinBackoff and DefaultMaxBackoff bound the wait before the next attempt. It doubles: 1, 2, 4, ... 60 s. A
-	// thousand switches that are all down cost 17 attempts a second.
+	// DefaultMinBackoff and DefaultMaxBackoff bound the pause before the next attempt. It doubles: 1, 2, 4, ... 60 s. A thousand switches
+	// that are all down cost 17 attempts a second.
 	DefaultMinBackoff = time.Second
 	DefaultMaxBackoff = time.Minute
-	// DefaultSilence is the least time without a message after which a stream is looked into. Servers built on gRPC's C
-	// core cut off clients that send keepalive pings more often than every five minutes, so that pings cannot do this.
+	// DefaultSilence is the shortest time without a message after which a stream is probed. Servers built on gRPC's C core disconnect
+	// clients that send keepalive pings more often than every five minutes, so pings are not an alternative.
 	DefaultSilence = 30 * time.Second
-	// maxMessage is the largest message taken: foreign targets put all they have into one.
+	// maxMessage is the largest message accepted: other vendors' targets send everything in one.
 	maxMessage = 64 << 20
 )
 
-// Options are what a Client can be told. The zero value reads op25b's switches on the loopback interface.
+// Options configure a Client. The zero value reads op25b's switches on the loopback interface.
 type Options struct {
-	// Target is put into the prefix of requests, for a proxy in between; empty: none.
+	// Target is the target in the prefix of requests, for a proxy in between; empty for none.
 	Target string
-	// ACLSet is the one ingress ACL set that is read; empty: all of them.
+	// ACLSet is the ingress ACL set to read; empty for all.
 	ACLSet string
-	// Credentials secure the connection; nil: none.
+	// Credentials secure the connection; nil for none.
 	Credentials credentials.TransportCredentials
 	// DialOptions are added to the connection's own.
 	DialOptions []grpc.DialOption
 	// CallTimeout, MinBackoff, MaxBackoff and Silence replace the defaults of the same names where they are > 0.
 	CallTimeout, MinBackoff, MaxBackoff, Silence time.Duration
-	// Now tells when a value came in. It is never used to wait.
+	// Now returns the time of arrival of values. It is not used to wait.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
 }
 
-// A Client reads one target. Its methods may be called from several goroutines.
+// A Client reads one gNMI target. Its methods may be called from several goroutines.
 type Client struct {
 	addr string
 	opts Options
 	log  *zap.Logger
 
-	// mu guards everything that follows.
+	// mu guards everything below.
 	mu      sync.Mutex
 	conn    *grpc.ClientConn
-	offered *offer // what the target has said it can do; nil until it was asked
+	offered *offer // the target's capabilities; nil until they are requested
 }
 
-// An offer is what is used of a target's Capabilities.
+// An offer is the relevant part of a target's Capabilities.
 type offer struct {
 	encoding   gpb.Encoding
 	acl, p4rt  bool // models
@@ -109,7 +107,7 @@ func New(addr string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Dial returns a client of a target that has answered, and can be understood.
+// Dial returns a client of a target that has answered and supports a known encoding.
 func Dial(ctx context.Context, addr string, opts Options) (*Client, error) {
 	c, err := New(addr, opts)
 	if err != nil {
@@ -122,7 +120,7 @@ func Dial(ctx context.Context, addr string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends the connection, and every call on it with an error.
+// Close ends the connection. Calls on it fail.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,8 +138,8 @@ func (c *Client) connect() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// stub returns the connection. One that has failed is replaced: gRPC would answer from it with the old failure until its own
-// backoff is over, and how often is tried is decided here.
+// stub returns the connection. A failed one is replaced: gRPC would return its old failure until gRPC's own backoff is over, and this
+// package has a backoff of its own.
 func (c *Client) stub() (gpb.GNMIClient, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,7 +154,7 @@ func (c *Client) stub() (gpb.GNMIClient, error) {
 	return gpb.NewGNMIClient(c.conn), nil
 }
 
-// ask learns from the target what it can do. It is also how a target that says nothing is tested for being there.
+// ask requests the target's capabilities. It also probes a silent target.
 func (c *Client) ask(ctx context.Context) (offer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.CallTimeout)
 	defer cancel()
@@ -193,7 +191,7 @@ func (c *Client) ask(ctx context.Context) (offer, error) {
 	return o, nil
 }
 
-// offer returns what the target can do, asking it if that is not known yet.
+// offer returns the target's capabilities, which it requests if they are unknown.
 func (c *Client) offer(ctx context.Context) (offer, error) {
 	c.mu.Lock()
 	known := c.offered
@@ -204,13 +202,13 @@ func (c *Client) offer(ctx context.Context) (offer, error) {
 	return c.ask(ctx)
 }
 
-// Once reads all counters now. An answer that is not complete is an error.
+// Once reads all counters now. An incomplete answer is an error.
 func (c *Client) Once(ctx context.Context) (*Snapshot, error) {
 	o, err := c.offer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx) // ends the call on every way out
+	ctx, cancel := context.WithCancel(ctx) // ends the call on every return
 	defer cancel()
 	list := &gpb.SubscriptionList{Mode: gpb.SubscriptionList_ONCE, Encoding: o.encoding, Prefix: c.prefix()}
 	list.Subscription = append(list.Subscription, &gpb.Subscription{Path: steps("interfaces", "interface", "state")})
@@ -249,7 +247,7 @@ func (c *Client) subscribe(ctx context.Context, list *gpb.SubscriptionList) (gpb
 		return nil, fmt.Errorf("gNMI target %s: subscribe: %w", c.addr, err)
 	}
 	req := &gpb.SubscribeRequest{Request: &gpb.SubscribeRequest_Subscribe{Subscribe: list}}
-	if err := stream.Send(req); err != nil && !errors.Is(err, io.EOF) { // after io.EOF, Recv says why
+	if err := stream.Send(req); err != nil && !errors.Is(err, io.EOF) { // after io.EOF, Recv returns the reason
 		return nil, fmt.Errorf("gNMI target %s: subscribe: %w", c.addr, err)
 	}
 	return stream, nil

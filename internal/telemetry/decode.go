@@ -9,14 +9,14 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// A scalar is the value of one leaf, in whichever form the target has sent it.
+// A scalar is the value of one leaf, in any form that a target may send.
 type scalar struct {
 	text     string
 	number   uint64
 	isNumber bool
 }
 
-// uint returns a number, which RFC 7951 lets come as a string.
+// uint returns a number, which RFC 7951 allows to be a string.
 func (s scalar) uint(bits int) (uint64, error) {
 	if !s.isNumber {
 		return strconv.ParseUint(s.text, 10, bits)
@@ -34,8 +34,8 @@ func (s scalar) String() string {
 	return strconv.Quote(s.text)
 }
 
-// leaves calls visit for each leaf of one update: one for a scalar, and every leaf of a JSON subtree. Leaf-lists, nulls,
-// booleans and fractions are no leaf that is read here, and are left out.
+// leaves calls visit for each leaf of one update: one for a scalar, and every leaf of a JSON subtree. Leaf-lists, nulls, booleans and
+// fractions are skipped, because no leaf that is read here has such a value.
 func leaves(path []*gpb.PathElem, v *gpb.TypedValue, visit func([]*gpb.PathElem, scalar)) error {
 	switch t := v.GetValue().(type) {
 	case *gpb.TypedValue_UintVal:
@@ -109,7 +109,7 @@ func keysOf(entry map[string]any) map[string]string {
 	return keys
 }
 
-// below returns path with one more element, sharing nothing that is written to.
+// below returns path with one more element, sharing no memory that is written to.
 func below(path []*gpb.PathElem, e *gpb.PathElem) []*gpb.PathElem {
 	return append(path[:len(path):len(path)], e)
 }

@@ -6,11 +6,11 @@ import "errors"
 var (
 	// ErrNoEncoding is returned for a target that offers none of PROTO, JSON_IETF and JSON.
 	ErrNoEncoding = errors.New("no common encoding")
-	// ErrNotSynced is returned by Once for an answer that ended before its sync response: it may be a part of what there is.
+	// ErrNotSynced is returned by Once for an answer that ended before its sync response and may be incomplete.
 	ErrNotSynced = errors.New("the answer ended before its sync response")
-	// ErrSilent ends a session in which samples were due and did not come.
+	// ErrSilent ends a session in which due samples did not arrive.
 	ErrSilent = errors.New("no samples")
-	// ErrTooMuch ends a session, or Once, of a target that reports more than a switch has.
+	// ErrTooMuch ends a session, or Once, if a target reports more than a switch has.
 	ErrTooMuch = errors.New("too many interfaces and ACL entries")
 )
 

@@ -27,7 +27,7 @@ func (m *model) remove(path []*gpb.PathElem) {
 	}
 }
 
-// A heldLeaf is something known of an interface, and how to forget it.
+// A heldLeaf is a known leaf of an interface, with a function that forgets it.
 type heldLeaf struct {
 	path  []*gpb.PathElem
 	clear func(*Interface)
@@ -69,7 +69,7 @@ func heldLeaves(in *Interface) []heldLeaf {
 	return held
 }
 
-// covers says whether leaf is at or below a deleted path, which may leave keys out or have wildcards.
+// covers reports whether leaf is at or below a deleted path, which may omit keys or have wildcards.
 func covers(deleted, leaf []*gpb.PathElem) bool {
 	if len(deleted) > len(leaf) {
 		return false
@@ -87,7 +87,7 @@ func covers(deleted, leaf []*gpb.PathElem) bool {
 	return true
 }
 
-// concerns says whether a deleted path can be about this interface: it does not name another.
+// concerns reports whether a deleted path can be about this interface: it names no other.
 func concerns(deleted []*gpb.PathElem, name string) bool {
 	for _, e := range deleted {
 		if e.Name != "interface" {

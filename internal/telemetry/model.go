@@ -9,15 +9,15 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// maxEntries bounds what one target can make us hold: a switch of 256 ports with 256 rules each has 65,792 interfaces and
-// entries; this is sixteen times as many.
+// maxEntries bounds the memory that one target can take: a switch of 256 ports with 256 rules each has 65,792 interfaces and entries; this
+// is sixteen times as many.
 const maxEntries = 1 << 20
 
-// A model gathers the notifications of one session. What it has handed out it does not write to again: an interface is
-// copied when it is first changed after a snapshot.
+// A model collects the notifications of one session. It does not write to what it has handed out: an interface is copied at its first
+// change after a snapshot.
 type model struct {
 	interfaces map[string]*Interface
-	fresh      map[string]bool // interfaces that no snapshot holds
+	fresh      map[string]bool // interfaces that are in no snapshot
 	entries    int             // interfaces and ACL entries
 	rejected   int
 	first      string
@@ -27,17 +27,17 @@ func newModel() *model {
 	return &model{interfaces: make(map[string]*Interface), fresh: make(map[string]bool)}
 }
 
-// snapshot hands out what is known now.
+// snapshot returns the current values.
 func (m *model) snapshot() *Snapshot {
 	clear(m.fresh)
 	return &Snapshot{Interfaces: maps.Clone(m.interfaces), Rejected: m.rejected, FirstRejected: m.first}
 }
 
-// apply takes one notification in, deletes first (gNMI specification 2.1). Leaves that are not known here are passed over,
-// and what cannot be read is counted, not fatal: a target that reports one thing wrongly still reports the rest.
+// apply processes one notification, deletes first (gNMI specification 2.1). Unknown leaves are skipped, and unreadable values are counted,
+// not fatal: if a target reports one thing wrongly, the rest is still read.
 func (m *model) apply(n *gpb.Notification, seen time.Time) error {
 	prefix := n.GetPrefix().GetElem()
-	if n.GetAtomic() { // the message is all there is below its prefix
+	if n.GetAtomic() { // the message replaces everything below its prefix
 		m.remove(localPath(prefix))
 	}
 	for _, d := range n.GetDelete() {
@@ -57,7 +57,7 @@ func (m *model) apply(n *gpb.Notification, seen time.Time) error {
 	return nil
 }
 
-// localPath joins paths and takes the modules from names and identities.
+// localPath joins paths and removes the modules from names and identities.
 func localPath(parts ...[]*gpb.PathElem) []*gpb.PathElem {
 	var out []*gpb.PathElem
 	for _, part := range parts {
@@ -78,7 +78,7 @@ func localPath(parts ...[]*gpb.PathElem) []*gpb.PathElem {
 	return out
 }
 
-// leaf takes one leaf in, if it is one of those that are read.
+// leaf stores one leaf, if it is one of those that are read.
 func (m *model) leaf(path []*gpb.PathElem, v scalar, at, seen time.Time) {
 	switch {
 	case isPath(path, "interfaces", "interface", "state", "*"):

@@ -8,7 +8,7 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// steps builds a path of elements without keys, which in a request selects all entries of its lists.
+// steps returns a path of elements without keys, which in a request selects all entries of its lists.
 func steps(names ...string) *gpb.Path {
 	p := &gpb.Path{}
 	for _, n := range names {
@@ -17,7 +17,7 @@ func steps(names ...string) *gpb.Path {
 	return p
 }
 
-// local takes the module from a name or an identity: openconfig-acl:ACL_MIXED is ACL_MIXED.
+// local removes the module from a name or an identity: openconfig-acl:ACL_MIXED becomes ACL_MIXED.
 func local(name string) string {
 	if i := strings.LastIndexByte(name, ':'); i >= 0 {
 		return name[i+1:]
@@ -25,8 +25,8 @@ func local(name string) string {
 	return name
 }
 
-// pathText writes a path as people do: /interfaces/interface[name=access-1]. Within a key's value a closing bracket and a backslash get a
-// backslash before them.
+// pathText formats a path in the usual notation: /interfaces/interface[name=access-1]. Within a key's value a closing bracket and a
+// backslash get a backslash before them.
 func pathText(path []*gpb.PathElem) string {
 	if len(path) == 0 {
 		return "/"

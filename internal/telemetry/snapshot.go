@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// A Counter is one 64-bit counter as it was last reported. The zero Counter is one that was never reported.
+// A Counter is the last reported value of one 64-bit counter. The zero Counter was never reported.
 type Counter struct {
 	Value uint64
-	At    time.Time // by the target's clock: use it for rates
-	Seen  time.Time // by ours: use it for ages
+	At    time.Time // by the target's clock, for rates
+	Seen  time.Time // by our clock, for ages
 }
 
-// Known says whether the target has reported the counter.
+// Known reports whether the target has reported the counter.
 func (c Counter) Known() bool { return !c.Seen.IsZero() }
 
-// Age returns how long ago the value came in; it is 0 for a counter that is not known.
+// Age returns how long ago the value arrived; 0 for an unknown counter.
 func (c Counter) Age(now time.Time) time.Duration {
 	if !c.Known() {
 		return 0
@@ -36,15 +36,15 @@ type ACLKey struct {
 	SequenceID uint32
 }
 
-// An ACLEntry is what an entry has met on one interface.
+// An ACLEntry is the counters of an entry on one interface.
 type ACLEntry struct{ Packets, Octets Counter }
 
-// An Interface is what a target reports of one of its interfaces.
+// An Interface is the state and counters that a target reports of one interface.
 type Interface struct {
 	Name     string
-	Port     uint32 // the P4Runtime port, state/id; 0 where not reported
-	IfIndex  uint32 // 0 where not reported
-	Oper     string // "UP", "DOWN" or what else the model has; empty where not reported
+	Port     uint32 // the P4Runtime port, state/id; 0 if not reported
+	IfIndex  uint32 // 0 if not reported
+	Oper     string // "UP", "DOWN" or another value of the model; empty if not reported
 	Counters Counters
 	ACL      map[ACLKey]ACLEntry // of the ingress sets
 }
@@ -59,16 +59,16 @@ func (in *Interface) Entry(set string, sequenceID uint32) (ACLEntry, bool) {
 	return ACLEntry{}, false
 }
 
-// A Snapshot is what a target has reported, by interface name. It is never written to once it has been handed out.
+// A Snapshot is the values that a target has reported, by interface name. It does not change after it was handed out.
 type Snapshot struct {
 	Interfaces map[string]*Interface
-	// Rejected counts the values of known leaves that could not be read (a counter of "many"), and the counters that came for
-	// list entries without a name. FirstRejected tells which was the first.
+	// Rejected counts the values of known leaves that could not be read (a counter of "many"), and the counters of list entries without a
+	// name. FirstRejected describes the first of them.
 	Rejected      int
 	FirstRejected string
 }
 
-// all returns the counters in place, in the order of counterLeaves.
+// all returns pointers to the counters, in the order of counterLeaves.
 func (c *Counters) all() [8]*Counter {
 	return [8]*Counter{&c.InPkts, &c.InOctets, &c.InDiscards, &c.InErrors, &c.OutPkts, &c.OutOctets, &c.OutDiscards, &c.OutErrors}
 }
@@ -84,7 +84,7 @@ func (in *Interface) clone() *Interface {
 	return &c
 }
 
-// empty says that nothing is known of the interface any more.
+// empty reports whether nothing is known of the interface any more.
 func (in *Interface) empty() bool {
 	return in.Port == 0 && in.IfIndex == 0 && in.Oper == "" && in.Counters == Counters{} && len(in.ACL) == 0
 }

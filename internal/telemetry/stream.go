@@ -12,15 +12,15 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A State is how far a stream has come with its target.
+// A State is the state of a stream.
 type State int
 
 // The states of a stream.
 const (
-	Connecting State = iota // the target is being asked what it can do
-	Connected               // it has answered, and is telling what it has; values are those of before
-	Synced                  // it has told all it has, and goes on telling
-	Waiting                 // something failed; the next attempt waits for its time
+	Connecting State = iota // the target's capabilities are requested
+	Connected               // the target sends its first values; the snapshot is that of the session before
+	Synced                  // all values were sent once, and updates follow
+	Waiting                 // something failed; the next attempt is scheduled
 )
 
 func (s State) String() string {
@@ -38,25 +38,25 @@ func (s State) String() string {
 	}
 }
 
-// An Update is what a stream has to tell.
+// An Update is the state of a stream after a change.
 type Update struct {
 	State State
 	Since time.Time // of the state
-	Err   error     // why a stream is Waiting
-	Retry time.Time // when it will try again, while Waiting
-	// Snapshot holds the values last known, nil before the first sync. In any state but Synced they are stale: Counter.Age
-	// tells by how much. What is not there any more after a reconnect leaves it at the next sync.
+	Err   error     // why the stream is Waiting
+	Retry time.Time // time of the next attempt, while Waiting
+	// Snapshot holds the last known values, nil before the first sync. In any state but Synced they are stale; Counter.Age returns their
+	// age. Values that are missing after a reconnect are removed at the next sync.
 	Snapshot *Snapshot
 }
 
-// Stale says that the values of the snapshot are not being kept up to date.
+// Stale reports that the values of the snapshot are not being updated.
 func (u Update) Stale() bool { return u.State != Synced }
 
-// Stream follows the target until ctx ends, and returns ctx's error then. It samples the counters at the interval, is told
-// of state when it changes, and connects again, without end, whenever that fails.
+// Stream follows the target until ctx ends, and then returns ctx's error. It samples the counters at the interval, subscribes to changes of
+// state, and reconnects without end after failures.
 //
-// update is called on each change of state and each message after the sync, one call at a time. While it runs nothing is
-// read from the target: a target that is read slowly is to leave samples out.
+// update is called at each change of state and for each message after the sync, one call at a time. While it runs, nothing is read from the
+// target, which should then leave samples out.
 func (c *Client) Stream(ctx context.Context, interval time.Duration, update func(Update)) error {
 	if interval <= 0 {
 		return fmt.Errorf("%w %v: it must be > 0", ErrInterval, interval)
@@ -83,19 +83,19 @@ func (c *Client) Stream(ctx context.Context, interval time.Duration, update func
 	}
 }
 
-// jittered takes up to a fifth off a wait, so that the streams of a fleet that failed together do not come back together.
+// jittered shortens a pause by up to a fifth, so that the streams of a fleet that failed together do not reconnect together.
 func jittered(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/5+1))
 }
 
-// A session is one attempt at a stream, and what outlives it.
+// A session is one attempt at a stream, with the state that outlives it.
 type session struct {
 	c        *Client
 	interval time.Duration
 	tell     func(Update)
 	state    State
 	since    time.Time
-	last     *Snapshot // of this session once it is synced, of the one before until then
+	last     *Snapshot // of this session once it is synced, until then of the one before
 }
 
 func (s *session) enter(state State, err error, wait time.Duration) {
@@ -146,7 +146,7 @@ func (s *session) run(ctx context.Context) error {
 	return s.follow(ctx, messages, failed)
 }
 
-// follow takes the messages of one subscription in.
+// follow processes the messages of one subscription.
 func (s *session) follow(ctx context.Context, messages <-chan *gpb.SubscribeResponse, failed <-chan error) error {
 	quiet := max(3*s.interval, s.c.opts.Silence)
 	silence := time.NewTimer(quiet)
@@ -181,8 +181,8 @@ func (s *session) follow(ctx context.Context, messages <-chan *gpb.SubscribeResp
 	}
 }
 
-// probe looks into a silence: where samples are due the subscription has died, whatever else the target may answer; where
-// there is nothing to sample the target is asked whether it is there.
+// probe handles a silence. If samples are due the subscription has died, whatever else the target answers. If there is nothing to sample,
+// the target is asked for its capabilities.
 func (s *session) probe(ctx context.Context, m *model, quiet time.Duration) error {
 	if len(m.interfaces) > 0 || s.state != Synced {
 		return fmt.Errorf("gNMI target %s: stream: %w for %v", s.c.addr, ErrSilent, quiet)
@@ -191,7 +191,7 @@ func (s *session) probe(ctx context.Context, m *model, quiet time.Duration) erro
 	return err
 }
 
-// learn notes that a target has refused the subscription before its first sync: the next attempt asks for samples only.
+// learn records that a target has refused the subscription before its first sync: the next attempt only requests samples.
 func (s *session) learn(err error) {
 	code := status.Code(err)
 	if s.state != Connected || code != codes.InvalidArgument && code != codes.Unimplemented {
@@ -204,7 +204,7 @@ func (s *session) learn(err error) {
 	}
 }
 
-// list is one RPC with few subscriptions: the counters sampled, and the state on change unless the target refuses that.
+// list returns the SubscriptionList: the counters sampled, and the state on change unless the target refuses that.
 func (s *session) list(o offer) *gpb.SubscriptionList {
 	sample := func(p *gpb.Path) *gpb.Subscription {
 		return &gpb.Subscription{Path: p, Mode: gpb.SubscriptionMode_SAMPLE, SampleInterval: uint64(s.interval.Nanoseconds())}

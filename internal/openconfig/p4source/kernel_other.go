@@ -7,7 +7,7 @@ import (
 	"errors"
 )
 
-// Kernel is Links for interfaces of a Linux machine; elsewhere it only says so.
+// Kernel implements Links for interfaces of a Linux machine. Elsewhere its methods return errors.
 type Kernel struct{}
 
 var _ Links = Kernel{}

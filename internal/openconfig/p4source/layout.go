@@ -8,15 +8,15 @@ import (
 	p4configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// aclAnnotation marks the counter that an OpenConfig ACL is made of, as in
+// aclAnnotation marks the counter of an OpenConfig ACL, as in
 //
 //	@openconfig_acl("set=op25b,rule_bits=8")
 const aclAnnotation = "@openconfig_acl"
 
-// maxRuleBits leaves the cells of one port small enough to be read at once.
+// maxRuleBits keeps the cells of one port few enough to be read at once.
 const maxRuleBits = 16
 
-// An ACLLayout says which P4 counter holds the ACL counters, and where in it which interface and rule is.
+// An ACLLayout is the P4 counter with the ACL counters, and the positions of interfaces and rules in it.
 type ACLLayout struct {
 	CounterID   uint32
 	CounterName string // for messages
@@ -25,13 +25,13 @@ type ACLLayout struct {
 	Size        int64  // cells
 }
 
-// Rules returns how many cells one port has.
+// Rules returns the number of cells of one port.
 func (l *ACLLayout) Rules() int64 { return 1 << l.RuleBits }
 
-// Ports returns how many ports have all their cells in the counter: they are numbered from 0.
+// Ports returns the number of ports whose cells are all in the counter. They are numbered from 0.
 func (l *ACLLayout) Ports() int64 { return l.Size >> l.RuleBits }
 
-// Index returns the cell of a rule as met on a port.
+// Index returns the cell of a rule on a port.
 func (l *ACLLayout) Index(port, rule uint32) int64 { return int64(port)<<l.RuleBits | int64(rule) }
 
 // Split returns the port and rule of a cell.
@@ -39,11 +39,11 @@ func (l *ACLLayout) Split(index int64) (port, rule uint32) {
 	return uint32(index >> l.RuleBits), uint32(index & (l.Rules() - 1))
 }
 
-// FindACLCounter finds the counter that carries the annotation @openconfig_acl("set=NAME,rule_bits=N"). Its index is
-// (ingress port << N) | rule id, and it counts packets and bytes.
+// FindACLCounter finds the counter with the annotation @openconfig_acl("set=NAME,rule_bits=N"). Its index is (ingress port << N) | rule id,
+// and it counts packets and bytes.
 //
-// It returns ErrNoACLCounter where there is none, and ErrAnnotation, naming counter and annotation, for one that does not
-// parse, that is on a counter it cannot describe, or that is there twice.
+// It returns ErrNoACLCounter if there is none. It returns ErrAnnotation, naming counter and annotation, if one does not parse, does not fit
+// its counter, or occurs twice.
 func FindACLCounter(info *p4configv1.P4Info) (*ACLLayout, error) {
 	for _, d := range info.GetDirectCounters() {
 		for _, a := range d.GetPreamble().GetAnnotations() {
@@ -81,7 +81,7 @@ func FindACLCounter(info *p4configv1.P4Info) (*ACLLayout, error) {
 	return found, nil
 }
 
-// isACL says whether an annotation is ours, well formed or not; @openconfig_acl_other is another's.
+// isACL reports whether an annotation is @openconfig_acl, well formed or not. @openconfig_acl_other is a different one.
 func isACL(annotation string) bool {
 	rest, ok := strings.CutPrefix(annotation, aclAnnotation)
 	return ok && (rest == "" || !isWord(rest[0]))
@@ -91,7 +91,7 @@ func isWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// parseACL takes the annotation apart: each of its two settings once, in any order, with spaces anywhere but in a value.
+// parseACL parses the annotation: each of its two settings once, in any order, with spaces anywhere but in a value.
 func parseACL(annotation string) (set string, bits int, err error) {
 	body := strings.TrimSpace(strings.TrimPrefix(annotation, aclAnnotation))
 	inner, open := strings.CutPrefix(body, "(")

@@ -1,8 +1,8 @@
-// Package p4source feeds the gNMI server from a switch that speaks P4Runtime only: ACL counters from the P4 counter that the
-// program has marked for it, interface counters from whoever knows the links.
+// Package p4source feeds the gNMI server from a switch that speaks P4Runtime only: ACL counters from the P4 counter that the program has
+// marked, interface counters from a Links.
 //
-// It finds the counter by the annotation @openconfig_acl in the P4Info, and so knows no P4 name. It opens no connection: it
-// is given a function that reads, and writes nothing, so that it needs no arbitration.
+// It finds the counter by the annotation @openconfig_acl in the P4Info, and so knows no P4 name. It opens no connection: it gets a function
+// that reads. It writes nothing, so it needs no arbitration.
 package p4source
 
 import (
@@ -18,39 +18,39 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// DefaultRescan is how often a watched source looks for ACL entries that have been met for the first time: P4Runtime does
-// not tell of counters.
+// DefaultRescan is how often a watched source looks for ACL entries that count for the first time, since P4Runtime does not report changes
+// of counters.
 const DefaultRescan = 10 * time.Second
 
 // A ReadFunc sends one P4Runtime Read with these entities and returns the entities of all its responses.
 type ReadFunc func(ctx context.Context, entities []*p4v1.Entity) ([]*p4v1.Entity, error)
 
-// A Link is what is known of the interface behind a port.
+// A Link is the state of the interface behind a port.
 type Link struct {
 	Index    uint32 // the kernel's index, 0 for none
 	Oper     openconfig.OperStatus
-	Admin    openconfig.AdminStatus        // empty where nobody says
-	Counters *openconfig.InterfaceCounters // nil where nothing counts
+	Admin    openconfig.AdminStatus        // empty if unknown
+	Counters *openconfig.InterfaceCounters // nil if nothing counts
 }
 
-// Links tells of the interfaces behind the ports. Kernel is one for Linux interfaces.
+// Links returns the state of the interfaces behind the ports. Kernel implements it for Linux interfaces.
 type Links interface {
-	// Link returns what is known of the interface with this name. ok is false where there is none now; the interface is
-	// then served as not present, without counters.
+	// Link returns the state of the interface with this name. If there is none, ok is false and the interface is served as not present,
+	// without counters.
 	Link(ctx context.Context, name string) (l Link, ok bool, err error)
-	// Watch calls changed when a link came, went, or went up or down, until ctx ends.
+	// Watch calls changed when a link is added or removed or changes state, until ctx ends.
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Config is what a Source is made of.
+// Config configures a Source.
 type Config struct {
-	// Ports are the interface names of the P4Runtime ports.
+	// Ports maps P4Runtime ports to interface names.
 	Ports map[uint32]string
 	// Read reads counter cells.
 	Read ReadFunc
-	// Links may be nil: every interface is up then and has no counters of its own.
+	// Links may be nil. Then every interface is up and has no counters of its own.
 	Links Links
-	// Rescan is how often a watched source reads for itself; 0 means DefaultRescan.
+	// Rescan is how often a watched source reads by itself; DefaultRescan if 0.
 	Rescan time.Duration
 }
 
@@ -61,10 +61,10 @@ type Source struct {
 	links  Links
 	rescan time.Duration
 
-	// mu guards everything that follows.
+	// mu guards everything below.
 	mu       sync.Mutex
 	layout   *ACLLayout
-	met      map[cell]bool // what has been served before: an entry does not vanish because its counter was reset
+	met      map[cell]bool // entries served before: an entry does not vanish when its counter is reset
 	watchers map[*func()]struct{}
 	readAt   time.Time           // when the last reading of everything began
 	pasts    map[string]linkPast // by the interface's name
@@ -106,8 +106,8 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// SetLayout says where the ACL counters of the program are that now runs; nil: it has none. It returns ErrConfig, and changes
-// nothing, if a port's cells are beyond the counter.
+// SetLayout sets the layout of the running program's ACL counters; nil means that it has none. It returns ErrConfig, and changes nothing,
+// if a port's cells are beyond the counter.
 func (s *Source) SetLayout(l *ACLLayout) error {
 	if l != nil {
 		for _, p := range s.ports {
@@ -126,7 +126,7 @@ func (s *Source) SetLayout(l *ACLLayout) error {
 	return nil
 }
 
-// Snapshot reads the cells of every port, one Read a port, and the links.
+// Snapshot reads the cells of every port, one Read for each port, and the links.
 func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 	s.mu.Lock()
 	layout := s.layout
@@ -166,15 +166,15 @@ func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 	return st, nil
 }
 
-// A linkPast is what a source has seen of an interface.
+// A linkPast is what a source has recorded of an interface.
 type linkPast struct {
 	oper           openconfig.OperStatus
-	index          uint32    // the last one that it had
-	changed, clear time.Time // when oper changed, and when another interface took its place; zero if neither was seen
+	index          uint32    // its last index
+	changed, clear time.Time // when oper changed, and when another interface replaced it; zero if not observed
 }
 
-// seen compares a link with what was seen of it before. It returns when its operational state changed, and when its counters began anew: an
-// interface that is made anew has another index.
+// seen compares a link with the recorded one. It returns when its operational state changed, and when its counters restarted: an interface
+// that is created anew has another index.
 func (s *Source) seen(name string, l Link) (changed, cleared time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,8 +194,8 @@ func (s *Source) seen(name string, l Link) (changed, cleared time.Time) {
 	return past.changed, past.clear
 }
 
-// readPort reads the cells of one port. An entry is served from when its rule has first been met; fresh says whether one is
-// served for the first time.
+// readPort reads the cells of one port. An entry is served from the time when its rule first counts; fresh reports whether one is served
+// for the first time.
 func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl []openconfig.ACLEntry, fresh bool, err error) {
 	rules := uint32(layout.Rules())
 	entities := make([]*p4v1.Entity, 0, rules)
@@ -244,8 +244,8 @@ func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl [
 	return acl, fresh, nil
 }
 
-// Watch tells of links, of another layout, and of entries that any reading has found. It reads by itself every Rescan, for
-// entries that no one else's reading would find.
+// Watch reports changes of links, other layouts, and entries that any reading has found. It reads by itself every Rescan, for entries that
+// no other reading would find.
 func (s *Source) Watch(ctx context.Context, changed func()) error {
 	s.mu.Lock()
 	s.watchers[&changed] = struct{}{}
@@ -284,7 +284,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 			recent := time.Since(s.readAt) < s.rescan // by a subscriber's sample, or by another watcher
 			s.mu.Unlock()
 			if !recent {
-				// It tells the watchers itself; what cannot be read now is the next reader's error, not the watcher's.
+				// It notifies the watchers itself. The next reader gets the error, if there is one.
 				_, _ = s.Snapshot(ctx)
 			}
 		}
