@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// selfSigned makes a key and a certificate that is its own issuer, valid for hostname for a day around now.
+// selfSigned returns a key and a self-signed certificate for hostname, valid for a day around now.
 func selfSigned(hostname string, now time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

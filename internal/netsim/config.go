@@ -7,21 +7,21 @@ import (
 	"slices"
 )
 
-// A HostConfig says who a host is, and in which encapsulation it talks on its link. Name, MAC and at least one address are required.
+// A HostConfig is the identity of a host and its encapsulation on its link. Name, MAC and at least one address are required.
 type HostConfig struct {
 	Name string
 	MAC  net.HardwareAddr // 6 bytes, unicast
-	IPv4 []netip.Prefix   // addresses with their prefix lengths; the first is the source of what the host dials
+	IPv4 []netip.Prefix   // addresses with their prefix lengths; the first is the source of dialled connections
 	IPv6 []netip.Prefix
 
-	VLAN      uint16 // VLAN id of the only or outer tag that the host's frames carry and that it listens to, 1 to 4094; 0 for untagged
+	VLAN      uint16 // VLAN id of the only or outer tag of the host's frames, 1 to 4094; 0 for untagged
 	TPID      uint16 // of that tag: TagC or TagS; 0 for TagC
 	InnerVLAN uint16 // VLAN id of the inner tag (QinQ), whose TPID is TagC; 0 for none
 
-	PPPoE     []Session  // all IP goes through the first session that leads to its destination; none for IP without PPPoE
-	Softwires []Softwire // all IPv4 goes through the first softwire that leads to its destination; none for native IPv4
+	PPPoE     []Session  // all IP goes through the first session that leads to its destination; none means IP without PPPoE
+	Softwires []Softwire // all IPv4 goes through the first softwire that leads to its destination; none means native IPv4
 
-	Edge *Edge // the host answers subscribers in their own encapsulation; it has none of the above itself
+	Edge *Edge // the host answers subscribers in their own encapsulation; it has none of the above
 }
 
 func (c *HostConfig) refuse(field string, value any, valid string) error {
@@ -124,7 +124,7 @@ func (c *HostConfig) validateEdge() error {
 	return nil
 }
 
-// has says whether an IPv6 address is the host's.
+// has reports whether the host has an IPv6 address.
 func (c *HostConfig) has(addr netip.Addr) bool {
 	return slices.ContainsFunc(c.IPv6, func(p netip.Prefix) bool { return p.Addr() == addr })
 }

@@ -16,8 +16,8 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// A track follows one connection until nothing more can be sent for it, which is after the application has closed it: the
-// end of a connection takes two segments each way, and their retransmission.
+// A track follows one connection until no more segments can be sent for it. That is later than the application's Close: the end of a
+// connection takes two segments each way, and their retransmission.
 type track struct {
 	host   *Host
 	ep     tcpip.Endpoint
@@ -25,7 +25,7 @@ type track struct {
 	entry  waiter.Entry
 }
 
-// follow adds a connection to those that Quiesce waits for. It reports false if the host is closed.
+// follow adds a connection to those that Quiesce waits for. It returns false if the host is closed.
 func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue, remote netip.AddrPort) bool {
 	t := &track{host: h, ep: ep, remote: remote}
 	t.entry = waiter.NewFunctionEntry(waiter.EventHUp, func(waiter.EventMask) { t.look() })
@@ -42,7 +42,7 @@ func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue, remote netip.AddrP
 	return true
 }
 
-// look forgets the connection if it is over. netstack tells EventHUp on every way to one of these states.
+// look forgets the connection if it is over. netstack reports EventHUp on every way to one of these states.
 func (t *track) look() {
 	switch tcp.EndpointState(t.ep.State()) {
 	case tcp.StateClose, tcp.StateError, tcp.StateTimeWait:
@@ -55,14 +55,14 @@ func (t *track) look() {
 	}
 }
 
-// tellLocked wakes those who wait for a change.
+// tellLocked wakes callers that wait for a change.
 func (h *Host) tellLocked() {
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
 
-// DialContext connects to addr, an IP address and a port, over network tcp, tcp4 or tcp6. When ctx ends first the attempt is
-// dropped: no further segment is sent for it.
+// DialContext connects to addr, an IP address and a port, over network tcp, tcp4 or tcp6. If ctx ends first the attempt is aborted, and no
+// further segment is sent for it.
 func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	peer, err := parseAddr(network, addr)
 	if err != nil {
@@ -115,8 +115,8 @@ type Conn struct {
 	ep tcpip.Endpoint
 }
 
-// Abort ends the connection with a reset, and nothing is sent for it afterwards: not what Write has queued, and no
-// retransmission to a peer that does not answer. A Close after it does nothing.
+// Abort ends the connection with a reset. Nothing is sent for it afterwards, neither data that Write has queued nor retransmissions. A
+// later Close does nothing.
 func (c *Conn) Abort() { c.ep.Abort() }
 
 // Abort aborts every connection of the host that is still open.
@@ -129,8 +129,8 @@ func (h *Host) Abort() {
 	}
 }
 
-// dialError turns netstack's reasons into this package's. For netstack a host is unreachable when it has no link address and
-// also when an ICMP error says so; only in the first case is there no such neighbour.
+// dialError converts netstack's errors to this package's. netstack reports a host as unreachable if it has no link address and also if an
+// ICMP error says so; only the first case means that there is no such neighbour.
 func (h *Host) dialError(peer netip.Addr, err tcpip.Error) error {
 	switch err.(type) {
 	case *tcpip.ErrConnectionRefused:
@@ -144,7 +144,7 @@ func (h *Host) dialError(peer netip.Addr, err tcpip.Error) error {
 	return errors.New(err.String())
 }
 
-// resolved reports whether a neighbour has answered for the address. Where the stack does not ask, reach has.
+// resolved reports whether a neighbour has answered for the address. If the stack does not resolve it, reach has.
 func (h *Host) resolved(peer netip.Addr) bool {
 	if !h.nic.access.onLink(peer.Is6()) {
 		return true

@@ -8,20 +8,19 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// DefaultSubscribers is how many subscriber addresses an Edge remembers unless told otherwise: an IPv4 and an IPv6 address for each of the
-// 8,192 lines that one switch is built for.
+// DefaultSubscribers is the default number of subscriber addresses that an Edge remembers: an IPv4 and an IPv6 address for each of the
+// 8,192 lines of a switch.
 const DefaultSubscribers = 2 * 8192
 
-// An Edge puts a host behind the ISP's access network. It stands for the operator's own BNG and AFTR, which are no part of this
-// project, and is only as much of them as a filter before them can see: whatever tags, PPPoE session and softwire a subscriber's
-// packet came in are taken off, and the answers to that inner address go back in the same, to the MAC address that it came from.
+// An Edge puts a host behind the ISP's access network. It stands for the operator's BNG and AFTR, as far as a filter in front of them can
+// see them. It removes the tags, PPPoE session and softwire from a subscriber's packet, and sends the answers to that inner address in the
+// same encapsulation, to the MAC address that it came from.
 //
-// It is therefore always the subscriber who speaks first. There is no discovery stage, no PPP negotiation, no NAT (inner IPv4
-// addresses must differ), and no fragmentation: a packet that does not fit into its encapsulation is refused. The host's MAC address is
-// the access concentrator's.
+// So the subscriber always sends first. There is no discovery stage, no PPP negotiation, no NAT (inner IPv4 addresses must differ), and no
+// fragmentation: a packet that does not fit into its encapsulation is refused. The host's MAC address is the access concentrator's.
 type Edge struct {
-	AFTR        netip.Addr // the IPv6 address at which softwires end; none if it is not valid
-	Subscribers int        // how many inner addresses are remembered, 0 for DefaultSubscribers; beyond, the longest silent is forgotten
+	AFTR        netip.Addr // the IPv6 address at which softwires end; invalid for none
+	Subscribers int        // number of inner addresses to remember, 0 for DefaultSubscribers; the one unheard for longest is forgotten first
 }
 
 // An edge is the access of a host behind an Edge.
@@ -29,12 +28,12 @@ type edge struct {
 	aftr  netip.Addr
 	bound int
 
-	mu    sync.Mutex // guards everything that follows
+	mu    sync.Mutex // guards everything below
 	paths map[netip.Addr]heard
-	now   uint64 // counts what has been heard
+	now   uint64 // counts received packets
 }
 
-// A heard path is the one that an address was last heard through, and when.
+// A heard path is the path on which an address was last heard, and when.
 type heard struct {
 	path path
 	at   uint64
@@ -65,7 +64,7 @@ func (e *edge) to(addr netip.Addr) (path, error) {
 	return h.path, nil
 }
 
-// in takes off a softwire that ends here. The AFTR's address takes nothing else but ICMPv6, of which neighbour discovery is part.
+// in opens a softwire that ends here. The AFTR's address accepts nothing else but ICMPv6, of which neighbour discovery is part.
 func (e *edge) in(p path, d datagram) (datagram, bool) {
 	source, destination, ok := d.addrs()
 	if !ok {

@@ -27,7 +27,7 @@ const (
 	ipv6Header         = 40
 	ipv6Version        = 0x60
 	softwireHops       = 64
-	protocolIPv4       = 4  // IPv4 in something, as next header
+	protocolIPv4       = 4  // IPv4 encapsulated, as next header
 	protocolOptions    = 60 // the IPv6 header of destination options
 	optionsLength      = 8
 	optionLimit        = 4 // RFC 2473 section 4.1.1: the tunnel encapsulation limit
@@ -35,39 +35,39 @@ const (
 	arpSender, arpSeek = 14, 24 // where ARP for IPv4 has the two protocol addresses
 )
 
-// limitOptions is a header of destination options with the tunnel encapsulation limit 4 and padding (PadN), then IPv4. It is what
-// Linux puts before the packets of its tunnels.
+// limitOptions is a header of destination options with the tunnel encapsulation limit 4 and padding (PadN), then IPv4, as Linux puts it
+// before the packets of its tunnels.
 var limitOptions = [optionsLength]byte{protocolIPv4, 0, optionLimit, 1, 4, 1, 1, 0}
 
-// A datagram is what the innermost layer of a frame carries: an IP packet or an ARP message, with its Ethernet type.
+// A datagram is the content of a frame's innermost layer: an IP packet or an ARP message, with its Ethernet type.
 type datagram struct {
 	protocol uint16
 	bytes    []byte
 }
 
-// An encapsulation is everything that stands around a datagram in a frame but the two MAC addresses.
+// An encapsulation is all headers around a datagram in a frame but the two MAC addresses.
 type encapsulation struct {
 	tags     [2]tag // outermost first
 	session  uint16 // PPPoE session id, 0 for none
 	softwire softwire
 }
 
-// A tag is a VLAN tag; protocol 0 is none.
+// A tag is a VLAN tag; protocol 0 means none.
 type tag struct{ protocol, vid uint16 }
 
-// A softwire is the outer IPv6 header of an IPv4 packet, by its own end and the far one; without addresses it is none.
+// A softwire is the outer IPv6 header of an IPv4 packet, by its near and far end; without addresses it means none.
 type softwire struct {
 	own, far netip.Addr
 	limit    bool // with limitOptions
 }
 
-// A path is how frames get to a peer, and come from it. An empty peer is one whose MAC address has yet to be found.
+// A path is the way of frames to and from a peer. An empty peer is one whose MAC address is not resolved yet.
 type path struct {
 	peer tcpip.LinkAddress
 	encapsulation
 }
 
-// overhead is how many bytes of the MTU are the encapsulation's. Tags are not: a line that carries them has room for them.
+// overhead is the number of bytes of the MTU that the encapsulation takes. Tags take none: a line that carries them has room for them.
 func (e *encapsulation) overhead() int {
 	n := 0
 	if e.session != 0 {
@@ -137,8 +137,8 @@ func (w softwire) appendTo(f []byte, length int) []byte {
 	return f
 }
 
-// parse reads a frame down to what its tags and its PPPoE session carry; a softwire is still closed. It reports false for a frame that is
-// cut short, or carries neither IP nor ARP. A tag with VLAN id 0 only carries a priority (IEEE 802.1Q section 9.6) and is left out.
+// parse reads a frame down to the content of its tags and PPPoE session; a softwire stays closed. It returns false for a frame that is cut
+// short, or carries neither IP nor ARP. A tag with VLAN id 0 only carries a priority (IEEE 802.1Q section 9.6) and is omitted.
 func parse(frame []byte) (p path, d datagram, ok bool) {
 	if len(frame) < ethernetHeader {
 		return path{}, datagram{}, false
@@ -167,8 +167,8 @@ func parse(frame []byte) (p path, d datagram, ok bool) {
 	return path{}, datagram{}, false
 }
 
-// parseSession reads the headers of PPPoE and PPP. What follows the length of PPPoE is padding and is cut off. Everything but IP, such as
-// LCP, is nobody's here.
+// parseSession reads the headers of PPPoE and PPP. Bytes after the length of PPPoE are padding and are cut off. Everything but IP, such as
+// LCP, is ignored.
 func parseSession(b []byte) (session, protocol uint16, rest []byte, ok bool) {
 	if len(b) < sessionHeader+pppHeader || b[0] != sessionVersion || b[1] != 0 {
 		return 0, 0, nil, false
@@ -188,7 +188,7 @@ func parseSession(b []byte) (session, protocol uint16, rest []byte, ok bool) {
 	return 0, 0, nil, false
 }
 
-// open takes an IPv4 packet out of the softwire that carries it, and reports false for anything else.
+// open takes an IPv4 packet out of its softwire, and returns false for anything else.
 func (d datagram) open() (softwire, datagram, bool) {
 	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header || d.bytes[0]>>4 != 6 {
 		return softwire{}, datagram{}, false
@@ -211,7 +211,7 @@ func (d datagram) open() (softwire, datagram, bool) {
 	return w, datagram{ipv4Type, inner}, true
 }
 
-// addrs returns the addresses of an IP packet, or who asks and who is sought in ARP.
+// addrs returns the addresses of an IP packet, or the sender and the target of ARP.
 func (d datagram) addrs() (source, destination netip.Addr, ok bool) {
 	b := d.bytes
 	switch {

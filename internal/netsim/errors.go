@@ -4,7 +4,7 @@ import "errors"
 
 // Errors of a HostConfig.
 var (
-	// ErrConfig is returned for a HostConfig that no host could run with; the message names the field, its value and what is valid.
+	// ErrConfig is returned for an invalid HostConfig; the message has the field, its value and the valid ones.
 	ErrConfig = errors.New("invalid host")
 )
 
@@ -12,9 +12,9 @@ var (
 var (
 	// ErrRefused is returned by DialContext when the peer answered with a TCP reset: there is a host, and no listener.
 	ErrRefused = errors.New("connection refused")
-	// ErrProhibited is returned by DialContext when something on the way answered with an ICMP error: a filter that rejects.
+	// ErrProhibited is returned by DialContext when an ICMP error arrived: a filter on the way rejects the connection.
 	ErrProhibited = errors.New("prohibited on the way")
-	// ErrNoNeighbour is returned by DialContext when nobody answered the ARP or neighbour solicitation for the peer's address.
+	// ErrNoNeighbour is returned by DialContext when no host answered the ARP or neighbour solicitation for the peer's address.
 	ErrNoNeighbour = errors.New("no neighbour has this address")
 	// ErrClosed is returned once the host has been closed.
 	ErrClosed = errors.New("host closed")
@@ -22,6 +22,6 @@ var (
 
 // Errors of mail.
 var (
-	// ErrNotStored is the error of an attempt whose message the server accepted, and then did not have.
+	// ErrNotStored is the error of an attempt whose message the server accepted and did not store.
 	ErrNotStored = errors.New("accepted but not stored")
 )

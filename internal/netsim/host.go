@@ -1,12 +1,11 @@
-// Package netsim is virtual hosts on wires: each has a whole TCP/IP stack of its own (gVisor's netstack) with IPv4, IPv6, ARP
-// and neighbour discovery, and real SMTP servers and clients run on them. No privilege is needed, and the machine's own
-// network is not touched.
+// Package netsim provides virtual hosts on wires. Each has a whole TCP/IP stack (gVisor's netstack) with IPv4, IPv6, ARP and neighbour
+// discovery, and real SMTP servers and clients run on them. It needs no privilege and does not touch the machine's own network.
 //
-// A host is a subscriber or a server. A subscriber's packets go out as they do on a real access line: plainly, in one or two VLAN
-// tags, in a PPPoE session, its IPv4 in a softwire of DS-Lite, or in several of these. A server behind an Edge answers each in kind.
-// Sessions and softwires are set up by configuration: there is no discovery stage of PPPoE, no LCP and no IPCP.
+// A host is a subscriber or a server. A subscriber's packets are encapsulated as on a real access line: plain, in one or two VLAN tags, in
+// a PPPoE session, its IPv4 in a softwire of DS-Lite, or in several of these. A server behind an Edge answers each in the same
+// encapsulation. Sessions and softwires are configured: there is no discovery stage of PPPoE, no LCP and no IPCP.
 //
-// It simulates neither a network's delay nor its loss: what the wires do is what happens.
+// It simulates neither delay nor loss of a network: frames arrive as the wires deliver them.
 package netsim
 
 import (
@@ -29,26 +28,26 @@ import (
 )
 
 const (
-	// MTU is the largest IP packet that a link carries, in bytes, without tags. What PPPoE (8 bytes) and a softwire (40, or 48 with the
-	// encapsulation limit) take comes off it, and off the maximum segment size that TCP announces.
+	// MTU is the largest IP packet that a link carries, in bytes, without tags. PPPoE (8 bytes) and a softwire (40, or 48 with the
+	// encapsulation limit) reduce it, and with it the maximum segment size that TCP announces.
 	MTU = 1500
-	// FirstEphemeralPort is the first of the ports that a host dials from, to 65535: the dynamic ports of RFC 6335 section 6.
+	// FirstEphemeralPort is the first port that a host dials from, up to 65535: the dynamic ports of RFC 6335 section 6.
 	FirstEphemeralPort = 49152
 
 	nicID = tcpip.NICID(1)
-	// timeWait is how long an ended connection keeps its pair of ports. Short, since the wires have no delay in which
-	// an old segment could lurk.
+	// timeWait is how long an ended connection keeps its pair of ports. It is short, since on wires without delay no old segment can arrive
+	// late.
 	timeWait = time.Second
-	// finWait2 is how long a closed connection waits for the peer to close too. netstack puts a connection that retransmits
-	// its FIN in LAST-ACK here, where no FIN is to come; the default of 60 s would hold up Quiesce as long.
+	// finWait2 is how long a closed connection waits for the peer's FIN. netstack also puts a connection here that retransmits its FIN in
+	// LAST-ACK, where none comes; the default of 60 s would delay Quiesce as long.
 	finWait2 = time.Second
-	// minRTO is the least time before a retransmission, as RFC 6298 section 2.4 has it; netstack's 200 ms can pass on a busy
-	// machine with nothing lost.
+	// minRTO is the shortest time before a retransmission, as in RFC 6298 section 2.4. netstack's 200 ms can pass on a busy machine
+	// although nothing is lost.
 	minRTO = time.Second
 )
 
-// A Host is one host on one link. Every address is on-link for it: it resolves any peer by ARP or neighbour discovery, as
-// behind the bridge that an ISP's edge is here, but what goes into a session or a softwire, and an Edge's answers.
+// A Host is one host on one link. Every address is on-link: it resolves any peer by ARP or neighbour discovery, as behind the bridge of an
+// ISP's edge. Exceptions are packets in a session or a softwire, and an Edge's answers.
 type Host struct {
 	config HostConfig
 	link   wire.Link
@@ -57,7 +56,7 @@ type Host struct {
 	serve  sync.WaitGroup
 	stop   context.CancelFunc
 
-	mu        sync.Mutex // guards everything that follows
+	mu        sync.Mutex // guards everything below
 	conns     map[*track]struct{}
 	listeners map[*listener]struct{}
 	changed   chan struct{} // closed and replaced when conns shrinks or a neighbour's state changes
@@ -73,10 +72,10 @@ func NewHost(link wire.Link, config HostConfig) (*Host, error) {
 	h := &Host{config: config, link: link, conns: map[*track]struct{}{}, listeners: map[*listener]struct{}{}, changed: make(chan struct{})}
 	protocols := []stack.NetworkProtocolFactory{
 		ipv4.NewProtocol,
-		// No duplicate address detection: the addresses are given, and the host has them at once.
+		// No duplicate address detection: the addresses are configured and usable at once.
 		ipv6.NewProtocolWithOptions(ipv6.Options{DADConfigs: stack.DADConfigurations{DupAddrDetectTransmits: 0}}),
 	}
-	if len(config.Softwires) == 0 { // with them, no IPv4 address is on the link: without ARP, netstack looks for none
+	if len(config.Softwires) == 0 { // then no IPv4 address is on-link: netstack resolves none, because there is no ARP
 		protocols = append(protocols, arp.NewProtocol)
 	}
 	h.nic = &nic{link: link, mac: tcpip.LinkAddress(config.MAC), mtu: MTU, resolve: h.resolve}
@@ -108,7 +107,7 @@ func NewHost(link wire.Link, config HostConfig) (*Host, error) {
 	return h, nil
 }
 
-// configure gives the stack its interface, addresses, routes and TCP parameters.
+// configure sets up the stack's interface, addresses, routes and TCP parameters.
 func (h *Host) configure() error {
 	if err := h.stack.CreateNICWithOptions(nicID, h.nic, stack.NICOptions{Name: h.config.Name}); err != nil {
 		return fmt.Errorf("interface: %s", err)
@@ -126,7 +125,7 @@ func (h *Host) configure() error {
 			return fmt.Errorf("address %v: %s", p, err)
 		}
 	}
-	var mtu uint32 // of IPv4 packets without their header, for which netstack has no name; 0 for what the interface's leaves
+	var mtu uint32 // of IPv4 packets without their header, for which netstack has no name; 0 for the interface's own
 	if l, ok := h.nic.access.(*line); ok {
 		v4, _ := l.mtu()
 		mtu = uint32(v4) - header.IPv4MinimumSize
@@ -147,8 +146,8 @@ func (h *Host) tune() error {
 		wait = tcpip.TCPTimeWaitTimeoutOption(timeWait)
 		fin  = tcpip.TCPLingerTimeoutOption(finWait2)
 		rto  = tcpip.TCPMinRTOOption(minRTO)
-		// No tail loss probes (RFC 8985 section 7): they come after two round trips, which here is at once, so that how often a
-		// host sends would depend on how busy the machine is.
+		// No tail loss probes (RFC 8985 section 7): they are sent after two round trips, which here is at once, so that the number of
+		// frames would depend on how busy the machine is.
 		recovery = tcpip.TCPRecovery(0)
 	)
 	for _, option := range []tcpip.SettableTransportProtocolOption{&wait, &fin, &rto, &recovery} {
@@ -181,8 +180,8 @@ func (h *Host) Err() error {
 	return h.failed
 }
 
-// Close takes the host off its link, which it closes, and ends its connections, listeners and goroutines. Nothing is sent any
-// more, not even a reset: a host that was switched off. It may be called more than once.
+// Close detaches the host from its link, closes the link, and ends its connections, listeners and goroutines. It sends nothing, not even a
+// reset, like a host that is switched off. It may be called more than once.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	if h.closed {

@@ -13,9 +13,9 @@ const (
 	codePort          = 4
 )
 
-// asNoRoute returns the datagram with an ICMPv6 error that a destination is unreachable changed to code 0, no route to destination,
-// in a copy. netstack ignores the other codes but that of a port, so that who is told that a connection is prohibited
-// (code 1, 5 or 6) would wait as if nobody had answered; IPv4's codes it knows.
+// asNoRoute returns a copy of the datagram in which the code of an ICMPv6 error "destination unreachable" is 0, no route to destination.
+// netstack ignores the codes other than that of a port, so that a prohibited connection (code 1, 5 or 6) would wait as if nothing had
+// answered. It supports IPv4's codes.
 func asNoRoute(d datagram) datagram {
 	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header+icmpv6Header || d.bytes[6] != icmpv6Protocol {
 		return d
@@ -27,7 +27,7 @@ func asNoRoute(d datagram) datagram {
 	message := d.bytes[ipv6Header:]
 	was := binary.BigEndian.Uint16(message)
 	message[1] = codeNoRoute
-	// RFC 1624, equation 3: a checksum that was wrong stays wrong.
+	// RFC 1624, equation 3: a wrong checksum stays wrong.
 	sum := uint32(^binary.BigEndian.Uint16(message[2:])) + uint32(^was) + uint32(binary.BigEndian.Uint16(message))
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff

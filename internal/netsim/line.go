@@ -9,40 +9,40 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// A Session is a PPPoE session (RFC 2516) that is up: the host sends and takes its IP packets in it, and knows neither ARP nor neighbour
-// discovery. The discovery stage and PPP's own negotiation, LCP and IPCP, are left out, because no filter looks at them.
+// A Session is an established PPPoE session (RFC 2516): the host sends and receives IP packets in it, without ARP or neighbour discovery.
+// The discovery stage and PPP's negotiation, LCP and IPCP, are omitted, because no filter examines them.
 type Session struct {
 	ID           uint16           // 1 to 65534
 	Concentrator net.HardwareAddr // the MAC address of the access concentrator, 6 bytes, unicast
-	Destinations []netip.Prefix   // what is reached through the session; none for everything
+	Destinations []netip.Prefix   // addresses reached through the session; none means all
 }
 
-// A Softwire is a tunnel of DS-Lite (RFC 6333): the host is a B4, and sends its IPv4 in IPv6 to an AFTR. Its IPv6 goes beside it.
+// A Softwire is a tunnel of DS-Lite (RFC 6333): the host is a B4, and sends its IPv4 in IPv6 to an AFTR. Its own IPv6 is not tunnelled.
 type Softwire struct {
 	B4                 netip.Addr     // one of the host's IPv6 addresses
 	AFTR               netip.Addr     // the far end's IPv6 address
-	EncapsulationLimit bool           // with the option of RFC 2473 section 4.1.1, as Linux has it; it takes 8 bytes of the MTU
-	Destinations       []netip.Prefix // which IPv4 addresses are reached through the tunnel; none for all
+	EncapsulationLimit bool           // with the option of RFC 2473 section 4.1.1, as in Linux; it takes 8 bytes of the MTU
+	Destinations       []netip.Prefix // IPv4 addresses reached through the tunnel; none means all
 }
 
 func leads(destinations []netip.Prefix, to netip.Addr) bool {
 	return len(destinations) == 0 || slices.ContainsFunc(destinations, func(p netip.Prefix) bool { return p.Contains(to) })
 }
 
-// An access is what stands between a host's stack and its link.
+// An access is the layer between a host's stack and its link.
 type access interface {
-	// out returns the path of a datagram. neighbour is the MAC address that the stack has found for it, if it looks for any.
-	// An error is one of connecting.
+	// out returns the path of a datagram. neighbour is the MAC address that the stack has resolved, if it resolves any. An error is one of
+	// connecting.
 	out(d datagram, neighbour tcpip.LinkAddress) (path, error)
-	// in returns what the stack is to have of a frame's datagram, and false for nothing.
+	// in returns the datagram of a frame for the stack, and false if there is none.
 	in(p path, d datagram) (datagram, bool)
-	// to returns the path of what goes to an address, as out does.
+	// to returns the path to an address, as out does.
 	to(addr netip.Addr) (path, error)
-	// onLink says whether the stack finds the MAC addresses of a family's neighbours itself, by ARP or neighbour discovery.
+	// onLink reports whether the stack itself resolves the MAC addresses of a family's neighbours, by ARP or neighbour discovery.
 	onLink(v6 bool) bool
 }
 
-// A line is the access of a subscriber, and of any host that has neither session nor softwire: all it talks to is on its link.
+// A line is the access of a subscriber, and of any host without session and softwire, whose peers are all on its link.
 type line struct {
 	tags      [2]tag
 	sessions  []Session
@@ -121,7 +121,7 @@ func (l *line) onLink(v6 bool) bool {
 	return len(l.sessions) == 0 && (v6 || len(l.softwires) == 0)
 }
 
-// mtu returns the largest packet of each family, and the same for all peers: the least that any softwire leaves.
+// mtu returns the largest packet of each family. It is the same for all peers: the smallest that any softwire leaves.
 func (l *line) mtu() (v4, v6 int) {
 	v6 = MTU
 	if len(l.sessions) > 0 {

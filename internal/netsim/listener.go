@@ -14,7 +14,7 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// A listener accepts connections, and has the host follow each.
+// A listener accepts connections, and makes the host follow each.
 type listener struct {
 	host  *Host
 	addr  netip.AddrPort
@@ -24,11 +24,11 @@ type listener struct {
 	done  chan struct{}
 }
 
-// backlog is how many connections wait to be accepted.
+// backlog is the number of connections that wait to be accepted.
 const backlog = 1024
 
-// Listen accepts connections to addr over network tcp, tcp4 or tcp6: an address of the host, or 0.0.0.0 or [::] for all
-// of the family, and a port.
+// Listen accepts connections to addr over network tcp, tcp4 or tcp6. addr is an address of the host, or 0.0.0.0 or [::] for all of the
+// family, and a port.
 func (h *Host) Listen(network, addr string) (net.Listener, error) {
 	own, err := parseAddr(network, addr)
 	if err != nil {

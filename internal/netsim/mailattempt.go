@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// DefaultConnectTimeout is how long an attempt waits for the connection: one SYN and no retransmission. Time in which the
-	// machine did not let this process run does not count.
+	// DefaultConnectTimeout is how long an attempt waits for the connection: one SYN and no retransmission. Time during which the machine
+	// did not run this process does not count.
 	DefaultConnectTimeout = time.Second
-	// DefaultAnswerTimeout is how long an attempt waits for each answer once it is connected. Longer than DefaultConnectTimeout,
-	// since the servers share the machine's processors, and a slow answer is not a blocked one.
+	// DefaultAnswerTimeout is how long an attempt waits for each answer once it is connected. It is longer than DefaultConnectTimeout,
+	// since the servers share the machine's processors, and a slow answer does not mean blocked.
 	DefaultAnswerTimeout = 10 * time.Second
 )
 
-// A Mode is how a message is handed over.
+// A Mode is how a message is submitted.
 type Mode int
 
 const (
-	MX         Mode = iota // plainly, as between servers and from customers to their relay
+	MX         Mode = iota // in plain text, as between servers and from customers to their relay
 	Submission             // with STARTTLS and AUTH PLAIN, as from a mail program to its provider
 )
 
@@ -50,17 +50,17 @@ type MailAttempt struct {
 	From, To string // the envelope, and the header's From and To
 
 	Username, Password string         // for Submission
-	ServerName         string         // for Submission: who the server's certificate must name
-	Trust              *x509.CertPool // for Submission: who may have issued the certificate; nil for the machine's
+	ServerName         string         // for Submission: the name that the server's certificate must have
+	Trust              *x509.CertPool // for Submission: the accepted issuers of the certificate; nil for the machine's
 
-	// Holds tells whether the server has the message with an id; nil to take the server's word for it.
+	// Holds reports whether the server has the message with an id. If it is nil, the server's answer is taken as proof.
 	Holds func(messageID string) bool
 
 	ConnectTimeout, AnswerTimeout time.Duration // 0 for the defaults
 }
 
-// Attempt returns an attempt at this server over IPv6 or IPv4, which looks into its store afterwards. From and To, and for
-// Submission Username and Password, are left to be filled in.
+// Attempt returns an attempt at this server over IPv6 or IPv4, which checks the server's store afterwards. The caller sets From and To, and
+// for Submission Username and Password.
 func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
 	addr, ok := s.host.Addr(v6)
 	if !ok {
@@ -73,11 +73,11 @@ func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
 	return MailAttempt{Server: netip.AddrPortFrom(addr, port), Mode: mode, ServerName: s.Hostname(), Trust: s.Trust(), Holds: s.Holds}, nil
 }
 
-// An Outcome is what became of an attempt.
+// An Outcome is the outcome of an attempt.
 type Outcome int
 
 const (
-	Failed    Outcome = iota // for another reason than the way: the server refused, or something is broken. Never a verdict of a filter
+	Failed    Outcome = iota // neither of the others: the server refused, or something is broken. Never the result of a filter
 	Delivered                // the server has the message
 	Blocked                  // the way is closed: no answer in time, or an ICMP error
 )
@@ -93,16 +93,16 @@ func (o Outcome) String() string {
 	return "failed"
 }
 
-// A Result is an attempt's outcome.
+// A Result is an attempt's outcome with its details.
 type Result struct {
 	Outcome   Outcome
 	MessageID string // of the message, without angle brackets
-	Stage     string // how far it came: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store", "quit"
+	Stage     string // the last stage: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store", "quit"
 	Err       error  // why it was not delivered; nil if it was
 }
 
-// Send makes the attempt. When it returns, the connection has been closed in order (Delivered), or aborted; use Quiesce to
-// wait for the last segments.
+// Send makes the attempt. When it returns, the connection has been closed in order (Delivered), or aborted. Use Quiesce to wait for the
+// last segments.
 func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	a.setDefaults()
 	r := Result{MessageID: rand.Text() + "@" + from.Name(), Stage: "connect"}
@@ -116,7 +116,7 @@ func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	case err == nil:
 		r.Outcome = Delivered
 	case ctx.Err() != nil:
-		// The caller gave up, which says nothing about the way.
+		// The caller gave up, which means nothing about the way.
 		r.Outcome = Failed
 	case errors.Is(err, ErrProhibited), isTimeout(err):
 		r.Outcome = Blocked
@@ -184,14 +184,14 @@ func (a *MailAttempt) converse(ctx context.Context, conn *Conn, helo string, r *
 		return ErrNotStored
 	}
 	r.Stage = "quit"
-	// The message is delivered; how the connection ends does not change that.
+	// The message is delivered; the end of the connection does not change that.
 	if c.Quit() != nil {
 		conn.Abort()
 	}
 	return nil
 }
 
-// open greets the server, with STARTTLS for Submission.
+// open sends the greeting, with STARTTLS for Submission.
 func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, error) {
 	patient := patientConn{conn, a.AnswerTimeout}
 	if a.Mode == MX {
@@ -206,7 +206,7 @@ func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, er
 	return c, c.Hello(helo)
 }
 
-// A patientConn waits for an answer only so long. go-smtp sets a deadline for each command, but not always of our choosing.
+// A patientConn bounds the wait for each answer. go-smtp sets deadlines for commands, but not always the ones wanted here.
 type patientConn struct {
 	*Conn
 	timeout time.Duration
@@ -223,13 +223,13 @@ func (c patientConn) SetDeadline(t time.Time) error {
 // farewell is how long the end of a connection waits for the peer's.
 const farewell = time.Second
 
-// Close ends the connection in order: it has nothing more to send, takes what the peer still has, TLS's close_notify for one, and only then
-// lets go. A stack that has let go answers every later segment with a reset, and nobody could say when the last one is sent.
+// Close ends the connection in order: it sends FIN, reads the peer's remaining data, such as TLS's close_notify, and then closes. If it
+// closed before, its stack would answer every later segment with a reset, and the time of the last one would be unknown.
 func (c patientConn) Close() error {
 	err := c.CloseWrite()
 	if err == nil {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(farewell))
-		_, _ = io.Copy(io.Discard, c.Conn) // whether the peer says goodbye, or resets, is its affair
+		_, _ = io.Copy(io.Discard, c.Conn) // the peer may close or reset
 	}
 	return errors.Join(err, c.Conn.Close())
 }

@@ -20,39 +20,39 @@ import (
 
 // The ports of mail.
 const (
-	PortSMTP       = 25  // RFC 5321: to the server of the recipient's domain, or to one's own relay
-	PortSubmission = 587 // RFC 6409: from one's mail program to one's own provider
+	PortSMTP       = 25  // RFC 5321: to the server of the recipient's domain, or to the sender's own relay
+	PortSubmission = 587 // RFC 6409: from a mail program to its provider
 )
 
 // MaxMessage is the largest message, in bytes, that a MailServer accepts.
 const MaxMessage = 1 << 20
 
-// idle is how long a MailServer waits for a command. It bounds how long a connection to a client that has gone silently stays
-// open; RFC 5321 section 4.5.3.2.7 would have it at 5 minutes.
+// idle is how long a MailServer waits for a command. It bounds how long a connection stays open after its client has gone silently; RFC
+// 5321 section 4.5.3.2.7 requires 5 minutes.
 const idle = 30 * time.Second
 
-// A MailConfig says for whom a mail server accepts messages.
+// A MailConfig defines the messages that a mail server accepts.
 type MailConfig struct {
-	Hostname string            // as the server greets and is certified: "mx.carrier.example". Required
+	Hostname string            // name in the greeting and the certificate: "mx.carrier.example". Required
 	Domains  []string          // recipients in these domains are accepted from anyone, on port 25
 	RelayFor []netip.Prefix    // clients that may send to any domain, on port 25
-	Accounts map[string]string // user names and passwords that may submit to any domain, on port 587; nil for no such port
+	Accounts map[string]string // user names and passwords that may submit to any domain, on port 587; nil disables that port
 	Log      *zap.Logger       // nil for none
 }
 
-// A Message is one that a MailServer has accepted.
+// A Message is a message that a MailServer has accepted.
 type Message struct {
 	ID     string     // the Message-ID header field (RFC 5322 section 3.6.4), without angle brackets
-	Client netip.Addr // who delivered it
+	Client netip.Addr // address of the client
 	Port   uint16     // PortSMTP or PortSubmission
-	User   string     // who authenticated, on PortSubmission
+	User   string     // authenticated user, on PortSubmission
 	From   string     // the envelope's sender
 	To     []string   // the envelope's recipients
 	Data   []byte     // header and body
 }
 
-// A MailServer is a mail server on a host: a plain one on port 25, and, if it has accounts, submission with STARTTLS and AUTH
-// on port 587, on every address of the host.
+// A MailServer is a mail server on a host, on every address of it: plain on port 25, and, if it has accounts, submission with STARTTLS and
+// AUTH on port 587.
 type MailServer struct {
 	host        *Host
 	config      MailConfig
@@ -61,14 +61,14 @@ type MailServer struct {
 	listeners   []net.Listener
 	serve       sync.WaitGroup // the accept loops
 
-	mu       sync.Mutex // guards everything that follows
+	mu       sync.Mutex // guards everything below
 	messages []Message
 	ids      map[string]struct{}
 	conns    map[*serverConn]struct{}
 	closed   bool
 }
 
-// NewMailServer starts a mail server on a host. Its certificate is made on the spot, for Hostname.
+// NewMailServer starts a mail server on a host. It generates a certificate for Hostname.
 func NewMailServer(h *Host, config MailConfig) (*MailServer, error) {
 	if config.Hostname == "" {
 		return nil, fmt.Errorf("mail server on host %q: Hostname is empty, want a name such as mx.example.net", h.config.Name)
@@ -95,7 +95,7 @@ func NewMailServer(h *Host, config MailConfig) (*MailServer, error) {
 				return nil, errors.Join(fmt.Errorf("mail server %s: %w", config.Hostname, err), s.Close())
 			}
 			s.listeners = append(s.listeners, l)
-			// It returns when the listener is closed, with that error.
+			// It returns an error when the listener is closed.
 			s.serve.Go(func() { _ = server.Serve(serverListener{l, s}) })
 		}
 	}
@@ -133,17 +133,17 @@ func (s *MailServer) newServer(port uint16, pair *tls.Certificate) *smtp.Server 
 	return server
 }
 
-// Hostname returns the name for which the server is certified.
+// Hostname returns the name in the server's certificate.
 func (s *MailServer) Hostname() string { return s.config.Hostname }
 
-// Trust returns a pool that holds the server's certificate and no other.
+// Trust returns a pool that holds only the server's certificate.
 func (s *MailServer) Trust() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.certificate)
 	return pool
 }
 
-// Messages returns what the server has accepted, oldest first.
+// Messages returns the accepted messages, oldest first.
 func (s *MailServer) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +186,7 @@ func (s *MailServer) relaysFor(client netip.Addr) bool {
 	return false
 }
 
-// Close stops the server and aborts its connections. What it has accepted can still be read. It may be called more than once.
+// Close stops the server and aborts its connections. Its accepted messages can still be read. It may be called more than once.
 func (s *MailServer) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -209,8 +209,8 @@ func (s *MailServer) Close() error {
 	return errors.Join(errs...)
 }
 
-// A serverListener has the server know its connections, so that Close can end them: go-smtp itself knows a connection only
-// some time after it has been accepted.
+// A serverListener registers connections with the server, so that Close can end them. go-smtp registers a connection only some time after
+// it has been accepted.
 type serverListener struct {
 	net.Listener
 	server *MailServer

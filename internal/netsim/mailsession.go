@@ -17,7 +17,7 @@ type mailSession struct {
 	server *MailServer
 	port   uint16
 	client netip.Addr
-	user   string // who has authenticated, "" for nobody
+	user   string // authenticated user, or ""
 	from   string
 	to     []string
 }
@@ -27,7 +27,7 @@ var (
 	_ smtp.AuthSession = (*mailSession)(nil)
 )
 
-// AuthMechanisms implements smtp.AuthSession. go-smtp offers them after STARTTLS only.
+// AuthMechanisms implements smtp.AuthSession. go-smtp offers them only after STARTTLS.
 func (s *mailSession) AuthMechanisms() []string {
 	if s.port != PortSubmission {
 		return nil

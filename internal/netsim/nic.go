@@ -15,27 +15,27 @@ import (
 
 const ethernetHeader = header.EthernetMinimumSize // 14 bytes
 
-// A nic is a host's network card: what netstack calls a link endpoint. It makes and strips all that stands around an IP packet on
-// the link, and counts every frame with TCP at the moment it goes there.
+// A nic is a host's network card: netstack's link endpoint. It adds and removes all headers around an IP packet on the link, and counts
+// every frame with TCP when it is sent or received.
 type nic struct {
 	link    wire.Link
 	mac     tcpip.LinkAddress
 	access  access
 	mtu     uint32
-	resolve func(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error // finds the MAC address of a softwire's far end
+	resolve func(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error // resolves the MAC address of a softwire's far end
 	off     atomic.Bool
 	traffic traffic
 
-	mu         sync.RWMutex // guards everything that follows
+	mu         sync.RWMutex // guards everything below
 	dispatcher stack.NetworkDispatcher
 }
 
 var _ stack.LinkEndpoint = (*nic)(nil)
 
-// down stops sending for good.
+// down stops sending permanently.
 func (n *nic) down() { n.off.Store(true) }
 
-// AddHeader implements stack.LinkEndpoint. The frame is made by WritePackets, which knows the packet's destination.
+// AddHeader implements stack.LinkEndpoint. WritePackets builds the frame, since it knows the packet's destination.
 func (n *nic) AddHeader(*stack.PacketBuffer) {}
 
 // ParseHeader implements stack.LinkEndpoint.
@@ -54,7 +54,7 @@ func (n *nic) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	return pkts.Len(), nil
 }
 
-// write sends a datagram along its path. Where the end of its softwire has to be found first, it goes when that has answered, or never.
+// write sends a datagram along its path. If the end of its softwire must be resolved first, it is sent after that has answered, or never.
 func (n *nic) write(d datagram, neighbour tcpip.LinkAddress) tcpip.Error {
 	p, err := n.access.out(d, neighbour)
 	if err != nil {
@@ -70,16 +70,16 @@ func (n *nic) write(d datagram, neighbour tcpip.LinkAddress) tcpip.Error {
 	}
 	return n.resolve(p.softwire.own, p.softwire.far, func(peer tcpip.LinkAddress) {
 		copy(frame, peer)
-		_ = n.transmit(frame, d) // TCP sends again what was lost
+		_ = n.transmit(frame, d) // TCP retransmits lost segments
 	})
 }
 
-// transmit puts a frame, with the datagram that it carries, on the link.
+// transmit sends a frame with the datagram that it carries.
 func (n *nic) transmit(frame []byte, d datagram) tcpip.Error {
 	if n.off.Load() {
 		return &tcpip.ErrClosedForSend{}
 	}
-	// Counted first: the peer's answer, and whoever waits for that, may be faster than this goroutine.
+	// Counted first: the peer's answer, and a caller that waits for it, may be faster than this goroutine.
 	n.traffic.sent.count(d, len(frame), true, Count.Plus)
 	if err := n.link.Send(frame); err != nil {
 		n.traffic.sent.count(d, len(frame), true, Count.Minus)
@@ -88,7 +88,7 @@ func (n *nic) transmit(frame []byte, d datagram) tcpip.Error {
 	return nil
 }
 
-// receive takes a frame from the link, as the card's filter does: for this host or for many, in this host's encapsulation.
+// receive handles a frame from the link with the card's filter: for this host or for many, in this host's encapsulation.
 func (n *nic) receive(frame []byte) {
 	p, d, ok := parse(frame)
 	if !ok {
@@ -152,7 +152,7 @@ func (n *nic) LinkAddress() tcpip.LinkAddress { return n.mac }
 // SetLinkAddress implements stack.LinkEndpoint. A host's MAC address is fixed.
 func (n *nic) SetLinkAddress(tcpip.LinkAddress) {}
 
-// Capabilities implements stack.LinkEndpoint: nothing is offloaded, so checksums are made and verified by the host.
+// Capabilities implements stack.LinkEndpoint. Nothing is offloaded, so the host computes and verifies checksums.
 func (n *nic) Capabilities() stack.LinkEndpointCapabilities {
 	if n.access.onLink(false) || n.access.onLink(true) {
 		return stack.CapabilityResolutionRequired

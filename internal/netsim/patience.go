@@ -6,17 +6,17 @@ import (
 )
 
 const (
-	// tick is the piece in which patience is counted.
+	// tick is the unit in which patience is counted.
 	tick = 50 * time.Millisecond
-	// disturbed is how late a tick may come before it does not count.
+	// disturbed is the delay from which a tick does not count.
 	disturbed = 10 * time.Millisecond
-	// longest is how many times the patience an attempt may take in all.
+	// longest is the largest duration of an attempt, as a multiple of its patience.
 	longest = 20
 )
 
-// withPatience returns a context that ends with context.DeadlineExceeded as its cause after d during which this process could
-// run. Where d passes on the clock, but the machine was busy with something else, the peer, which is in this process too, had no
-// time to answer either, and silence would be mistaken for a filter. now is time.Now but in tests.
+// withPatience returns a context that ends with cause context.DeadlineExceeded after d during which this process could run. If the machine
+// was busy with something else, the peer, which is in this process too, had no time to answer, and its silence would be mistaken for a
+// filter. now is time.Now except in tests.
 func withPatience(ctx context.Context, d time.Duration, now func() time.Time) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	began := now()

@@ -16,10 +16,10 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// Ping sends an ICMP echo request and returns when the answer has come, or when ctx ends.
+// Ping sends an ICMP echo request and returns when the answer arrives, or when ctx ends.
 //
-// Wires and a switch keep the order of what goes between two hosts, so a Ping after Quiesce also says that all of their
-// earlier frames have arrived, and have been counted on the way.
+// Wires and a switch keep the order of frames between two hosts, so a Ping after Quiesce also means that all of their earlier frames have
+// arrived, and were counted on the way.
 func (h *Host) Ping(ctx context.Context, peer netip.Addr) error {
 	if err := h.ping(ctx, peer.Unmap()); err != nil {
 		return fmt.Errorf("host %q: ping %v: %w", h.config.Name, peer, err)
@@ -31,7 +31,7 @@ func (h *Host) ping(ctx context.Context, peer netip.Addr) error {
 	if err := h.reach(ctx, peer); err != nil {
 		return err
 	}
-	// Both kinds of echo request are a type and 7 bytes that are 0 or that netstack fills in, and then the payload.
+	// Both kinds of echo request are a type, 7 bytes that are 0 or set by netstack, and the payload.
 	request := append(make([]byte, header.ICMPv4MinimumSize), rand.Text()...)
 	protocol := icmp.ProtocolNumber4
 	request[0] = byte(header.ICMPv4Echo)

@@ -14,12 +14,12 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// Quiesce returns when the host has nothing more to send by itself: every connection has ended on both sides and no packet
-// waits for a neighbour's address. Call it after the attempts have returned, on each host, and then read the counters.
+// Quiesce returns when the host has nothing more to send by itself: every connection has ended on both sides and no packet waits for a
+// neighbour's address. Call it on each host after the attempts have returned, and then read the counters.
 //
-// A handshake that a peer began and never finished is dropped without a segment, since by then the peer has given up. A
-// connection that an application keeps open keeps Quiesce waiting until ctx ends; the error then says which. An AFTR whose
-// link address is not known yet counts as everybody's neighbour.
+// A handshake that a peer began and never finished is dropped without a segment, since the peer has given up by then. A connection that an
+// application keeps open keeps Quiesce waiting until ctx ends; the error then names it. An AFTR whose link address is not known yet counts
+// as a neighbour of every peer.
 func (h *Host) Quiesce(ctx context.Context) error {
 	return h.quiesce(ctx, func(netip.Addr) bool { return true })
 }
@@ -47,8 +47,8 @@ func (h *Host) quiesce(ctx context.Context, with func(netip.Addr) bool) error {
 	}
 }
 
-// busy names one thing for which the host may still send, "" for none. It asks the stack without holding mu, because the
-// stack tells of changes while it holds locks of its own.
+// busy returns a reason why the host may still send, or "". It queries the stack without holding mu, because the stack reports changes
+// while it holds its own locks.
 func (h *Host) busy(with func(netip.Addr) bool) string {
 	h.mu.Lock()
 	open := slices.Collect(maps.Keys(h.conns))
@@ -87,7 +87,7 @@ func (h *Host) dropEmbryos(with func(netip.Addr) bool) {
 	}
 }
 
-// neighbourWatch tells a host that a neighbour's state changed.
+// neighbourWatch notifies a host when a neighbour's state changes.
 type neighbourWatch struct {
 	host *Host
 }

@@ -12,8 +12,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// reach returns nil when there is a path to the peer as far as the host itself can know, before it connects: a session or softwire that
-// leads there, an AFTR that answers, a subscriber that was heard. On-link peers are netstack's to find.
+// reach returns nil if there is a path to the peer, as far as the host can know before it connects: a session or softwire that leads there,
+// an AFTR that answers, a subscriber that was heard. netstack resolves on-link peers.
 func (h *Host) reach(ctx context.Context, peer netip.Addr) error {
 	if h.nic.access.onLink(peer.Is6()) {
 		return nil
@@ -39,7 +39,7 @@ func (h *Host) reach(ctx context.Context, peer netip.Addr) error {
 	}
 }
 
-// resolve calls then with the MAC address of an AFTR, at once or when it has answered, and never if it does not.
+// resolve calls then with the MAC address of an AFTR, at once or when it has answered, and never if it does not answer.
 func (h *Host) resolve(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error {
 	err := h.lookUp(own, far, func(r stack.LinkResolutionResult) {
 		if r.Err == nil {

@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// A Flow is one direction of the TCP traffic between two addresses, the inner ones where it is encapsulated. A port of
-// FirstEphemeralPort or more is 0, so that all connections to one service are one flow.
+// A Flow is one direction of the TCP traffic between two addresses, the inner ones if it is encapsulated. A port of FirstEphemeralPort or
+// more is recorded as 0, so that all connections to one service are one flow.
 type Flow struct {
 	Local, Remote         netip.Addr
 	LocalPort, RemotePort uint16
 }
 
-// A Count is frames with TCP in them and their bytes as they are on the host's link: the Ethernet header and all encapsulation
-// included, without frame check sequence.
+// A Count is frames with TCP and their bytes on the host's link: with the Ethernet header and all encapsulation, without frame check
+// sequence.
 type Count struct {
 	Packets, Bytes uint64
 }
@@ -23,7 +23,7 @@ type Count struct {
 // Plus returns the sum of two counts.
 func (c Count) Plus(d Count) Count { return Count{c.Packets + d.Packets, c.Bytes + d.Bytes} }
 
-// Minus returns what c has more than an earlier d.
+// Minus returns the difference from an earlier count.
 func (c Count) Minus(d Count) Count { return Count{c.Packets - d.Packets, c.Bytes - d.Bytes} }
 
 type traffic struct {
@@ -38,8 +38,8 @@ type tally struct {
 
 const tcpProtocol = 6
 
-// count changes the count of a frame of size bytes that carries a datagram, if that is an unfragmented TCP segment. sent tells whose
-// end the source is. Hosts send neither IPv6 extension headers on TCP nor fragments of it.
+// count changes the count for a frame of size bytes that carries a datagram, if that is an unfragmented TCP segment. If sent is true the
+// source is the host's end. Hosts send neither IPv6 extension headers on TCP nor fragments of it.
 func (t *tally) count(d datagram, size int, sent bool, change func(Count, Count) Count) {
 	source, destination, ok := d.addrs()
 	if !ok {
@@ -88,10 +88,10 @@ func known(port uint16) uint16 {
 	return port
 }
 
-// SentFlows returns what the host has put on its link since it started, retransmissions and resets included.
+// SentFlows returns the frames that the host has sent since it started, including retransmissions and resets.
 func (h *Host) SentFlows() map[Flow]Count { return h.nic.traffic.sent.snapshot() }
 
-// ReceivedFlows returns what its link has brought to the host since it started.
+// ReceivedFlows returns the frames that the host has received since it started.
 func (h *Host) ReceivedFlows() map[Flow]Count { return h.nic.traffic.received.snapshot() }
 
 // Sent returns the sum of the sent flows that match, all of them if match is nil.
