@@ -104,6 +104,14 @@ func (f *Foreign) Keep(e pipeline.Entry) bool {
 	return f.keep
 }
 
+// Filter returns Keep, or nil if foreign entries do not stay in the switch, so that it need not be asked.
+func (f *Foreign) Filter() func(pipeline.Entry) bool {
+	if !f.keep {
+		return nil
+	}
+	return f.Keep
+}
+
 // Removed returns the foreign entries that Keep was asked about and did not keep.
 func (f *Foreign) Removed() map[pipeline.Key]pipeline.Entry {
 	if f.keep {

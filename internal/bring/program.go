@@ -64,7 +64,7 @@ func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.
 
 // Plan returns what Converge would write to a switch that holds have.
 func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *Foreign) (*reconcile.Plan, error) {
-	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Keep})
+	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter()})
 }
 
 // Room returns reconcile.ErrNoRoom if a table is too small for the number of entries of a state. It is cheap.

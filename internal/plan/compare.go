@@ -9,20 +9,20 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A standing is what packets meet in a switch: its entries without the rule sets that are not in force.
-type standing struct {
-	fixed   map[pipeline.Key]pipeline.Entry // by key
-	rules   map[pipeline.Key]pipeline.Entry // by key without the epoch
+// An effective is what packets meet in a switch: its entries without the rule sets that are not in force. Both lists are in the order of keys.
+type effective struct {
+	fixed   []pipeline.Entry
+	rules   []pipeline.Entry // of epoch
 	epoch   pipeline.Epoch
-	running pipeline.Entry // that has epoch, and the drain
+	running pipeline.Entry // has epoch, and the drain
 }
 
-// standingOf sorts everything read from a switch.
-func standingOf(entries []pipeline.Entry) standing {
-	s := standing{fixed: make(map[pipeline.Key]pipeline.Entry, len(entries)), rules: make(map[pipeline.Key]pipeline.Entry), running: pipeline.EpochEntry(0, false)}
+// effectiveOf sorts everything read from a switch.
+func effectiveOf(entries []pipeline.Entry) effective {
+	x := effective{fixed: make([]pipeline.Entry, 0, len(entries)), running: pipeline.EpochEntry(0, false)}
 	for _, e := range entries {
 		if epoch, ok := e.IsRunningEpoch(); ok {
-			s.epoch, s.running = epoch, e
+			x.epoch, x.running = epoch, e
 		}
 	}
 	for _, e := range entries {
@@ -31,13 +31,17 @@ func standingOf(entries []pipeline.Entry) standing {
 		}
 		switch epoch, isRule := e.Epoch(); {
 		case !isRule:
-			s.fixed[e.Key] = e
-		case epoch == s.epoch:
-			s.rules[e.RuleKey()] = e
+			x.fixed = append(x.fixed, e)
+		case epoch == x.epoch:
+			x.rules = append(x.rules, e)
 		}
 	}
-	return s
+	slices.SortFunc(x.fixed, byKey)
+	slices.SortFunc(x.rules, byKey)
+	return x
 }
+
+func byKey(a, b pipeline.Entry) int { return a.Key.Compare(b.Key) }
 
 // entriesOf are what a switch has that holds a state, its rules under an epoch.
 func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, error) {
@@ -66,86 +70,63 @@ func heldBy(state *pipeline.State) ([]pipeline.Entry, error) {
 	return all, err
 }
 
-// has says whether an entry's place is taken in it.
-func (s standing) has(e pipeline.Entry) bool {
+// has reports whether there is an entry with the key of e, of a rule in any epoch.
+func (x effective) has(e pipeline.Entry) bool {
+	all := x.fixed
 	if _, isRule := e.Epoch(); isRule {
-		_, has := s.rules[e.RuleKey()]
-		return has
+		all, e = x.rules, e.InEpoch(x.epoch)
 	}
-	_, has := s.fixed[e.Key]
+	_, has := slices.BinarySearchFunc(all, e, byKey)
 	return has
 }
 
-// A difference is how one standing differs from another.
-type difference struct {
-	added, removed []pipeline.Entry
-	changed        []reconcile.Change
-}
+// A difference is how two effective states differ.
+type difference reconcile.Difference
 
-// compare says what is in b and not in a, and so on. Entries that keep speaks for are not missed in b; keep may be nil. A default action is
-// never added nor removed, only changed; Old is zero if a switch did not report it.
-func compare(a, b standing, keep func(pipeline.Entry) bool) difference {
-	var d difference
-	d.compare(a.fixed, b.fixed, keep)
-	changed := len(d.changed)
-	d.compare(a.rules, b.rules, nil)
-	for i := range d.changed[changed:] {
-		rule := &d.changed[changed+i]
-		rule.Old = rule.Old.InEpoch(b.epoch) // so that the two differ in what they do, and in nothing else
+// compare returns what has to change in a to get b. keep is as in reconcile.Compare. Rules are compared without their epoch.
+func compare(a, b effective, keep func(pipeline.Entry) bool) difference {
+	d := difference(reconcile.Compare(a.fixed, b.fixed, keep))
+	old := make([]pipeline.Entry, len(a.rules))
+	for i, e := range a.rules {
+		old[i] = e.InEpoch(b.epoch)
 	}
-	// The number of the epoch is nobody's business; whether it drains is.
+	rules := reconcile.Compare(old, b.rules, nil)
+	for _, e := range rules.Removed {
+		d.Removed = append(d.Removed, e.InEpoch(a.epoch))
+	}
+	d.Added, d.Changed = append(d.Added, rules.Added...), append(d.Changed, rules.Changed...)
+	// The number of the epoch does not matter to packets; the drain does.
 	if was, is := a.drains(), b.drains(); was != is {
-		d.changed = append(d.changed, reconcile.Change{Old: pipeline.EpochEntry(b.epoch, was), New: pipeline.EpochEntry(b.epoch, is)})
+		d.Changed = append(d.Changed, reconcile.Change{Old: pipeline.EpochEntry(b.epoch, was), New: pipeline.EpochEntry(b.epoch, is)})
 	}
-	byPlace := func(x, y pipeline.Entry) int {
-		return x.Key.Compare(y.Key)
-	}
-	slices.SortFunc(d.added, byPlace)
-	slices.SortFunc(d.removed, byPlace)
-	slices.SortFunc(d.changed, func(x, y reconcile.Change) int { return byPlace(x.New, y.New) })
+	slices.SortFunc(d.Added, byKey)
+	slices.SortFunc(d.Removed, byKey)
+	slices.SortFunc(d.Changed, func(x, y reconcile.Change) int { return byKey(x.New, y.New) })
 	return d
 }
 
-func (d *difference) compare(a, b map[pipeline.Key]pipeline.Entry, keep func(pipeline.Entry) bool) {
-	for key, is := range b {
-		switch was, there := a[key]; {
-		case there && was.Value != is.Value:
-			d.changed = append(d.changed, reconcile.Change{Old: was, New: is})
-		case !there && is.IsDefault():
-			d.changed = append(d.changed, reconcile.Change{New: is})
-		case !there:
-			d.added = append(d.added, is)
-		}
-	}
-	for key, was := range a {
-		if _, there := b[key]; !there && !was.IsDefault() && (keep == nil || !keep(was)) {
-			d.removed = append(d.removed, was)
-		}
-	}
-}
-
-// drains says whether rules are for new connections alone.
-func (s standing) drains() bool { return s.running.Value == pipeline.EpochEntry(s.epoch, true).Value }
+// drains reports whether the rules are for new connections alone.
+func (x effective) drains() bool { return x.running.Value == pipeline.EpochEntry(x.epoch, true).Value }
 
 // message is the difference with its first entries: what was removed, what changed, what was added, table by table.
 func (d difference) message(most int) *op25bv1.Difference {
-	m := &op25bv1.Difference{Added: uint64(len(d.added)), Changed: uint64(len(d.changed)), Removed: uint64(len(d.removed))}
+	m := &op25bv1.Difference{Added: uint64(len(d.Added)), Changed: uint64(len(d.Changed)), Removed: uint64(len(d.Removed))}
 	type placed struct {
 		rank, kind int
 		change     *op25bv1.EntryChange
 	}
 	all := make([]placed, 0, 3*most)
-	for _, e := range d.removed[:min(most, len(d.removed))] {
+	for _, e := range d.Removed[:min(most, len(d.Removed))] {
 		all = append(all, placed{e.Rank(), 0, &op25bv1.EntryChange{Kind: Removed, Table: e.Table(), Old: e.String()}})
 	}
-	for _, c := range d.changed[:min(most, len(d.changed))] {
+	for _, c := range d.Changed[:min(most, len(d.Changed))] {
 		old := ""
 		if !c.Old.IsZero() {
 			old = c.Old.String()
 		}
 		all = append(all, placed{c.New.Rank(), 1, &op25bv1.EntryChange{Kind: Changed, Table: c.New.Table(), Old: old, New: c.New.String()}})
 	}
-	for _, e := range d.added[:min(most, len(d.added))] {
+	for _, e := range d.Added[:min(most, len(d.Added))] {
 		all = append(all, placed{e.Rank(), 2, &op25bv1.EntryChange{Kind: Added, Table: e.Table(), New: e.String()}})
 	}
 	slices.SortStableFunc(all, func(x, y placed) int { return cmp.Or(cmp.Compare(x.rank, y.rank), cmp.Compare(x.kind, y.kind)) })

@@ -131,14 +131,14 @@ func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Fo
 	if err != nil { // it was written once
 		return nil
 	}
-	d := compare(standingOf(should), standingOf(have), nil)
+	d := compare(effectiveOf(should), effectiveOf(have), nil)
 	m := d.message(most)
 	if will == nil {
 		return m
 	}
 	if wanted, err := entriesOf(&will.State, 1); err == nil {
-		asked := standingOf(wanted)
-		for _, e := range d.added {
+		asked := effectiveOf(wanted)
+		for _, e := range d.Added {
 			if !asked.has(e) && foreign.Is(e) {
 				m.Foreign++
 			}
@@ -160,7 +160,7 @@ func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *com
 		s.Error = err.Error()
 		return
 	}
-	s.Change = compare(standingOf(have), standingOf(should), foreign.Keep).message(most)
+	s.Change = compare(effectiveOf(have), effectiveOf(should), foreign.Filter()).message(most)
 	s.Updates = uint64(made.Updates())
 	for _, step := range made.Steps {
 		s.Steps = append(s.Steps, &op25bv1.PlanStep{Why: step.Why, Updates: uint32(len(step.Updates))})

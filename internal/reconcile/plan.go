@@ -168,36 +168,15 @@ type maker struct {
 	count map[pipeline.Table]int64 // entries of each table once the steps so far are done
 }
 
-// compare finds what has to be added, changed and removed, but for rules.
+// compare finds what has to be added, changed and removed, except for rules.
 func (m *maker) compare(keep func(pipeline.Entry) bool) {
-	at := make([]int32, len(m.fixed)) // for each wanted entry its place in now.fixed, plus one
-	for i, e := range m.now.fixed {
-		want, wanted := slices.BinarySearchFunc(m.fixed, e.Key, func(e pipeline.Entry, k pipeline.Key) int { return e.Key.Compare(k) })
-		switch {
-		case wanted:
-			at[want] = int32(i + 1)
-		case e.IsDefault():
-		case keep != nil && keep(e):
-			m.plan.Kept = append(m.plan.Kept, e)
-		default:
-			m.removed = append(m.removed, e)
+	d := Compare(m.now.fixed, m.fixed, keep)
+	for i := range d.Changed {
+		if c := &d.Changed[i]; c.Old.IsZero() { // the switch has the default action without reporting it
+			c.Old = c.New
 		}
 	}
-	if more := len(m.fixed) - len(m.now.fixed); more > 0 {
-		m.added = make([]pipeline.Entry, 0, more)
-	}
-	for i, e := range m.fixed {
-		switch {
-		case at[i] != 0:
-			if old := m.now.fixed[at[i]-1]; old.Value != e.Value {
-				m.changed = append(m.changed, Change{old, e})
-			}
-		case e.IsDefault(): // a switch has it even if it did not tell
-			m.changed = append(m.changed, Change{e, e})
-		default:
-			m.added = append(m.added, e)
-		}
-	}
+	m.added, m.removed, m.changed, m.plan.Kept = d.Added, d.Removed, d.Changed, d.Kept
 	slices.SortStableFunc(m.removed, func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) })
 	slices.SortStableFunc(m.plan.Kept, func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) })
 }
