@@ -282,10 +282,10 @@ func TestI12BoundedStrangers(t *testing.T) {
 			cancel()
 			under.Wait()
 			log := s.finish(t)
-			if !strings.Contains(log, `"api: refused"`) || !strings.Contains(log, "/op25b.v1.IntentService/Plan") || !strings.Contains(log, `"peer":"127.0.0.1:`) {
+			if !strings.Contains(log, `"request refused"`) || !strings.Contains(log, "/op25b.v1.IntentService/Plan") || !strings.Contains(log, `"peer":"127.0.0.1:`) {
 				t.Error("the log does not say who was refused what")
 			}
-			if n := strings.Count(log, `"api: refused"`); n > 100 {
+			if n := strings.Count(log, `"request refused"`); n > 100 {
 				t.Errorf("%d lines in the log", n)
 			}
 		})

@@ -85,7 +85,7 @@ func TestI11ReplacedStoreForCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(status.Switches) != 1 || status.Switches[0].Revision != status.Revision || len(status.Notices) == 0 ||
-				!strings.HasPrefix(status.Notices[0], "the store was replaced, found out at ") {
+				!strings.HasPrefix(status.Notices[0], "the store was replaced, as noticed at ") {
 				t.Errorf("status %+v", status)
 			}
 			if said := run(false, "drift"); !strings.Contains(said, "No drift on 1 switch.") || !strings.Contains(said, "Note: the store was replaced") {
@@ -100,7 +100,7 @@ func TestI11ReplacedStoreForCommands(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			body, err := io.ReadAll(resp.Body)
-			if err != nil || !strings.Contains(string(body), "ready\nwarning: the store was replaced, found out at ") {
+			if err != nil || !strings.Contains(string(body), "ready\nwarning: the store was replaced, as noticed at ") {
 				t.Errorf("readyz: %s, %v", body, err)
 			}
 		})

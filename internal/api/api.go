@@ -1,8 +1,8 @@
 // Package api is the northbound API: intent, switches, phases, questions and the audit chain, over gRPC, gRPC-Web and Connect (JSON over
 // HTTP) on one port, with health, readiness, metrics and reflection beside it.
 //
-// It decides who may what, writes down what was changed and what was refused, and says errors so that a caller can act on them. What a
-// change means and does is intent's, plan's and fleet's.
+// It authenticates and authorizes callers, records changes and refused changes in the audit chain, and returns errors that a caller can act
+// on. The packages intent, plan and fleet make the changes.
 package api
 
 import (
@@ -27,20 +27,20 @@ import (
 
 // Limits of requests.
 const (
-	// MaxFiles is the most bytes of all files of a request together: a fleet of 1,000 switches with 8,192 lines each is 1.3 GB and is not
-	// sent whole by anybody, one of 400,000 lines is.
+	// MaxFiles is the limit on the bytes of all files of a request together. Documents of 400,000 lines fit. Those of 1,000 switches with
+	// 8,192 lines each, 1.3 GB, do not.
 	MaxFiles = 64 << 20
-	// MinFiles is the least that the bound on files can be set to: a few thousand lines.
+	// MinFiles is the lowest value of Deps.MaxFiles. A few thousand lines fit.
 	MinFiles = 1 << 20
-	// MaxFileCount is the most files of a request: a policy and an inventory are two, and each switch may have one beside them.
+	// MaxFileCount is the limit on the files of a request: a policy, an inventory, and one file for each switch.
 	MaxFileCount = 4096
-	// MaxList is the most revisions or records of an answer.
+	// MaxList is the limit on the revisions or records of an answer.
 	MaxList = 1000
-	// DefaultList is how many there are if the request does not say.
+	// DefaultList is the number of revisions or records if the request names none.
 	DefaultList = 50
 )
 
-// A Planner plans; a *plan.Planner is one.
+// A Planner makes plans.
 type Planner interface {
 	Make(ctx context.Context, r plan.Request) (*op25bv1.Plan, error)
 	Fits(ctx context.Context, in *intent.Intent) error
@@ -48,49 +48,49 @@ type Planner interface {
 
 var _ Planner = (*plan.Planner)(nil)
 
-// Switches says where the switches stand.
+// Switches reports the statuses of switches.
 type Switches interface {
-	// List returns all that have a status, in the order of their names.
+	// List returns the statuses of all switches that have one, ordered by name.
 	List(ctx context.Context) ([]*op25bv1.SwitchStatus, error)
-	// Watch tells all of them at first and after every change; a slow receiver gets the newest. The channel is closed when ctx ends, or when
-	// there is nothing more to be told.
+	// Watch sends all statuses at first and after every change. A slow receiver gets the newest. The channel is closed when ctx ends or when
+	// the store closes.
 	Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 }
 
-// Deps are what the API takes from its surroundings.
+// Deps are the dependencies of the API.
 type Deps struct {
 	Store    *store.Store
 	Book     *intent.Book
 	Switches Switches
 	Plan     Planner
-	// Check may be nil: then questions are not answered.
+	// Check may be nil: then CheckService is unimplemented.
 	Check Questions
 	Auth  Auth
-	// Name is this controller's.
+	// Name is the name of this controller.
 	Name string
-	// Clock says up to which moment dates are in force; nil is as Now says.
+	// Clock gives the time up to which dates are in force. If it is nil, Now does.
 	Clock *clock.Clock
-	// MaxFiles is the most bytes of all files of a request together, from MinFiles on; MaxFiles if 0.
+	// MaxFiles is the limit on the bytes of all files of a request together, at least MinFiles; 0 means the constant MaxFiles.
 	MaxFiles int64
-	// Now is the clock; Clock's if nil, or time.Now.
+	// Now defaults to Clock, or to time.Now without one.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
-	// Metrics is what /metrics serves, and where the API's own metrics are registered; one of its own if nil.
+	// Metrics is served at /metrics. The API registers its own metrics there. It may be nil.
 	Metrics *prometheus.Registry
-	// Stopping, if not nil, ends streams when it is done: their callers are told to come again.
+	// Stopping, if not nil, ends streams when it is done, with an error that asks callers to reconnect.
 	Stopping context.Context
 }
 
-// A server is what all services have in common.
+// A server is the part that all services share.
 type server struct {
 	Deps
 	guard   *guard
 	joined  joined
-	changes fan[intent.Update] // of the intent, for all who watch
+	changes fan[intent.Update] // of the intent, for all watchers
 }
 
-// New returns the handler of everything. It starts nothing.
+// New returns the handler of the API and of the plain HTTP endpoints. It starts no goroutine.
 func New(d Deps) http.Handler {
 	if d.MaxFiles == 0 {
 		d.MaxFiles = MaxFiles
@@ -116,9 +116,9 @@ func New(d Deps) http.Handler {
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{
-		connect.WithReadMaxBytes(maxQuestion), // of what the door leaves to be read: reflection and the health check
+		connect.WithReadMaxBytes(maxQuestion), // only reflection and the health check are read by connect; the door reads all other requests
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
-		// The outermost is the first: what the others refuse, and what panics, is logged and counted too.
+		// The first is the outermost, so that it logs and counts refusals and panics of the others.
 		connect.WithInterceptors(observe, &recoverer{d.Logger}, taker{}, s.guard, limiter{}, newUsher()),
 	}
 	mux := http.NewServeMux()
@@ -135,7 +135,7 @@ func New(d Deps) http.Handler {
 	s.plainPages(mux)
 	calls, err := callsOf(d.MaxFiles)
 	if err != nil {
-		panic(fmt.Sprintf("api: a call that the generated code does not have: %v", err)) // of this program, met by every test
+		panic(fmt.Sprintf("api: call without generated code: %v", err)) // a fault of this program that every test would find
 	}
 	return &door{
 		next: mux, calls: calls, guard: s.guard, onlooker: observe, doorLog: newDoorLog(d.Logger, d.Metrics, d.Now), budget: budget{most: maxHeld},
@@ -143,7 +143,7 @@ func New(d Deps) http.Handler {
 	}
 }
 
-// Services are the names of all services.
+// Services returns the names of all services.
 func Services() []string {
 	return []string{
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,

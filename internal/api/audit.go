@@ -53,7 +53,7 @@ func recordOf(r store.AuditRecord) *op25bv1.AuditRecord {
 	}
 }
 
-// checkpointOf is nil as long as all records are in the store.
+// checkpointOf returns nil while all records are in the store.
 func checkpointOf(cp store.Checkpoint) *op25bv1.AuditCheckpoint {
 	if cp.Seq == 0 {
 		return nil
@@ -61,7 +61,7 @@ func checkpointOf(cp store.Checkpoint) *op25bv1.AuditCheckpoint {
 	return &op25bv1.AuditCheckpoint{Seq: cp.Seq, Hash: cp.Hash, Archive: cp.Archive, Time: timestamppb.New(cp.Time)}
 }
 
-// Verify reads the chain in the store. That it is broken is the answer, and no error.
+// Verify verifies the chain in the store. A broken chain is an answer, not an error.
 func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
 	known := make([]store.Head, len(req.Msg.Known))
 	for i, h := range req.Msg.Known {
@@ -78,7 +78,7 @@ func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.V
 	return connect.NewResponse(&op25bv1.VerifyResponse{Intact: true, Head: headOf(v.Head), Checkpoint: checkpointOf(v.Checkpoint)}), nil
 }
 
-// Prune deletes records that were archived.
+// Prune deletes archived records.
 func (s auditService) Prune(ctx context.Context, req *connect.Request[op25bv1.PruneRequest]) (*connect.Response[op25bv1.PruneResponse], error) {
 	if err := checkReason(req.Msg.Reason); err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func protoFiles() []protoreflect.FileDescriptor {
 	}
 }
 
-// Every call of every service is in the table of verbs, and what changes something has a name there and wants more than a viewer.
+// Every call of every service is in the table of verbs. Calls that change something have a name there and require more than viewer.
 func TestVerbs(t *testing.T) {
 	left := maps.Clone(verbs)
 	for _, f := range protoFiles() {
@@ -116,8 +116,8 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, procedure string) error 
 	return stream.RecvMsg(&emptypb.Empty{})
 }
 
-// Every call, for every role and every way to show who one is: who may gets past the guard, who may not is told what would be needed. Refused
-// changes are in the audit chain, and nothing else is.
+// Every call is made with every role and every kind of credentials. The guard admits callers with a sufficient role and tells others which role
+// is required. The audit chain has a record of each refused change, and no others.
 func TestMatrix(t *testing.T) {
 	us := tlstest.New(t)
 	server := us.Dir(t, "localhost")
@@ -196,7 +196,7 @@ func TestMatrix(t *testing.T) {
 					t.Errorf("%s, %s: %v", c.name, procedure, err)
 				}
 			case !c.known:
-				if code != codes.Unauthenticated || denied.GetNeeded() != string(verb.Least) || !strings.HasSuffix(err.Error(), "wants the role "+string(verb.Least)) {
+				if code != codes.Unauthenticated || denied.GetNeeded() != string(verb.Least) || !strings.HasSuffix(err.Error(), "requires the role "+string(verb.Least)) {
 					t.Errorf("%s, %s: %v", c.name, procedure, err)
 				}
 				if verb.Name != "" && c.conn == plain {
@@ -263,7 +263,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// A token that is taken out of the file, or put in, counts from the next call on, also on a connection that stands.
+// A token that is added to or removed from the file takes effect at the next call, also on an open connection.
 func TestAccessIsTakenUp(t *testing.T) {
 	tokens := make(map[string]string)
 	path := accessFile(t, tokens, "")
@@ -295,7 +295,7 @@ func TestAccessIsTakenUp(t *testing.T) {
 	}
 }
 
-// Certificates rotate, the server's and the authority of clients, without a restart.
+// The server's certificate and the clients' CA rotate without a restart.
 func TestRotation(t *testing.T) {
 	us, others := tlstest.New(t), tlstest.New(t)
 	server := us.Dir(t, "localhost")

@@ -14,23 +14,24 @@ import (
 )
 
 const (
-	// recheckEvery is how often an open stream asks whether its caller is still known and still may.
+	// recheckEvery is the interval at which the caller of an open stream is authenticated and authorized again.
 	recheckEvery = time.Second
-	// maxAge is how old a connection gets, and up to a quarter more, so that not all come again at once. Calls that are under way end in peace.
+	// maxAge is the age at which a connection is closed. Each connection gets up to a quarter more, so that callers do not all reconnect at
+	// once. Calls in progress are completed.
 	maxAge = 30 * time.Minute
 )
 
-// errOld is why a stream ends that goes on for ever on a connection that is old enough.
-var errOld = errors.New("this connection is as old as it may be")
+// errOld ends a stream without an end of its own when its connection has reached its age.
+var errOld = errors.New("the connection has reached its maximum age")
 
-// verify returns auth.ErrUnknown if a client certificate is not good any more, which it was when the connection was made: it has expired, or
-// its authority is no longer among those that are trusted.
+// verify returns auth.ErrUnknown if a client certificate, which was valid when the connection was made, has expired or is no longer signed
+// by a trusted CA.
 func (c connection) verify(now time.Time) error {
 	if c.cert == nil {
 		return nil
 	}
 	if now.After(c.cert.NotAfter) {
-		return fmt.Errorf("%w: the client certificate of %s has expired at %s", auth.ErrUnknown, brief(c.cert.Subject.CommonName), c.cert.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: the client certificate of %s expired at %s", auth.ErrUnknown, brief(c.cert.Subject.CommonName), c.cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	if c.tracked == nil || c.tracked.all.authorities == nil {
 		return nil
@@ -38,7 +39,7 @@ func (c connection) verify(now time.Time) error {
 	return c.tracked.verify(c.chain, now)
 }
 
-// verify verifies a chain by the authorities of now. It remembers for a second that one was good: each verification costs a signature.
+// verify verifies a chain against the current CAs. A success is cached for a second, because each verification checks signatures.
 func (t *trackedConn) verify(chain []*x509.Certificate, now time.Time) error {
 	roots := t.all.authorities()
 	t.mu.Lock()
@@ -57,27 +58,27 @@ func (t *trackedConn) verify(chain []*x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// age is how long a connection may live, which differs from one to another.
+// age returns the maximum age of this connection.
 func (t *trackedConn) age() time.Duration {
 	h := fnv.New32()
 	_, _ = h.Write([]byte(t.Conn.RemoteAddr().String()))
 	return t.all.maxAge + time.Duration(h.Sum32()%1000)*t.all.maxAge/4000
 }
 
-// old says whether the connection has lived long enough: the next answer asks its caller for a new one.
+// old reports whether the connection has reached its age. Its caller is then asked to reconnect.
 func (t *trackedConn) old(now time.Time) bool { return now.Sub(t.since) > t.age() }
 
-// An admission is what a caller was let in by. It is kept for as long as a stream is open.
+// An admission is the result of admitting a caller. It lives as long as the call.
 type admission struct {
 	verb      Verb
 	procedure string
 	who       string
-	again     func() (auth.Identity, error) // identifies the caller anew
+	again     func() (auth.Identity, error) // identifies the caller again
 }
 
 type admissionKey struct{}
 
-// still returns an error if the caller of a stream would not be let in now.
+// still returns an error if the caller of a stream would not be admitted now.
 func still(ctx context.Context) error {
 	a, ok := ctx.Value(admissionKey{}).(admission)
 	if !ok {
@@ -86,14 +87,14 @@ func still(ctx context.Context) error {
 	id, err := a.again()
 	switch {
 	case err != nil:
-		return refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s wants the role %s", err, a.procedure, a.verb.Least), id, a.verb.Least)
+		return refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s requires the role %s", err, a.procedure, a.verb.Least), id, a.verb.Least)
 	case id.Who != a.who || !id.Role.May(a.verb.Least):
-		return refused(connect.CodePermissionDenied, fmt.Errorf("%s may not go on: %s wants the role %s", a.who, a.procedure, a.verb.Least), id, a.verb.Least)
+		return refused(connect.CodePermissionDenied, fmt.Errorf("%s has lost the required role: %s requires the role %s", a.who, a.procedure, a.verb.Least), id, a.verb.Least)
 	}
 	return nil
 }
 
-// watched ends a stream by end when its caller would not be let in any more, and one that would go on for ever when its connection is old.
+// watched calls end when the caller of a stream would no longer be admitted, and when the connection of a watch has reached its age.
 func watched(ctx context.Context, every time.Duration, end context.CancelCauseFunc) {
 	a, _ := ctx.Value(admissionKey{}).(admission)
 	c, _ := ctx.Value(connectionKey{}).(connection)

@@ -19,7 +19,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// I12. A token that is taken out of the access file ends the streams that it opened.
+// I12. Removing a token from the access file ends the streams that it opened.
 func TestStreamsEndWithTheToken(t *testing.T) {
 	path := accessFile(t, make(map[string]string), "")
 	tokens := make(map[string]string)
@@ -51,14 +51,14 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 	}
 }
 
-// I12. A client certificate that has expired, or whose authority is gone, is worth nothing also on a connection and a stream that stand.
+// I12. A client certificate that expires, or whose CA is removed, is refused on open connections and ends open streams.
 func TestAuthorityOfCertificatesEnds(t *testing.T) {
 	for name, end := range map[string]struct {
 		lives time.Duration
 		do    func(us, others *tlstest.Authority, server tlstest.Dir)
 		want  string
 	}{
-		"expired":             {3 * time.Second, func(*tlstest.Authority, *tlstest.Authority, tlstest.Dir) {}, "the client certificate of viewer.noc.example has expired at "},
+		"expired":             {3 * time.Second, func(*tlstest.Authority, *tlstest.Authority, tlstest.Dir) {}, "the client certificate of viewer.noc.example expired at "},
 		"authority taken out": {time.Hour, func(_, others *tlstest.Authority, server tlstest.Dir) { tlstest.Replace(t, server.CA, others.CAPem) }, "signed by unknown authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestAuthorityOfCertificatesEnds(t *testing.T) {
 	}
 }
 
-// A connection that is old gets no younger: streams are told to come again, and calls get a new connection without an error.
+// On a connection that has reached its age, streams end with a request to call again, and calls move to a new connection without an error.
 func TestConnectionsAge(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })
@@ -124,7 +124,7 @@ func TestConnectionsAge(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "this connection is as old as it may be: come again") {
+	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "the connection has reached its maximum age: call again") {
 		t.Errorf("%v", err)
 	}
 	open := func() (all2 []*trackedConn) {

@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// A budget bounds the bytes that requests hold in memory together: what was received, what was inflated, and the messages made of it.
+// A budget bounds the memory of all requests together: received bytes, inflated bytes, and decoded messages.
 type budget struct {
-	most int64
+	most int64 // bytes
 
 	mu   sync.Mutex // guards what follows
 	held int64
 }
 
-// A claim is what one request holds of a budget. It is not safe for concurrent use, except for end.
+// A claim is the part of a budget that one request holds. It is not safe for concurrent use, except for end.
 type claim struct {
 	of *budget
 
@@ -21,7 +21,7 @@ type claim struct {
 	held int64
 }
 
-// take adds bytes to the claim before they are allocated. It returns errBusy if the budget does not have them.
+// take adds n bytes to the claim. It is called before they are allocated. It returns errBusy if the budget has too few left.
 func (c *claim) take(n int64) error {
 	c.of.mu.Lock()
 	free := c.of.most - c.of.held
@@ -30,7 +30,7 @@ func (c *claim) take(n int64) error {
 	}
 	c.of.mu.Unlock()
 	if n > free {
-		return fmt.Errorf("%w: the requests under way hold %d MiB together, which is the limit", errBusy, c.of.most>>20)
+		return fmt.Errorf("%w: the requests in progress use %d MiB together, which is the limit", errBusy, c.of.most>>20)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

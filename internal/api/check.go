@@ -23,9 +23,9 @@ var _ op25bv1connect.CheckServiceHandler = checkService{}
 func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*intent.Intent, error) {
 	switch {
 	case s.Deps.Check == nil:
-		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this controller answers no questions"))
+		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this controller does not serve CheckService"))
 	case len(from.GetFiles()) > 0 && from.GetRevision() != 0:
-		return nil, fault("from.files", "there are files and a revision", "give one of them")
+		return nil, fault("from.files", "the request has files and a revision", "give only one of them")
 	case len(from.GetFiles()) > 0:
 		proposal, err := s.propose(ctx, from.Files)
 		if err != nil {
@@ -40,7 +40,7 @@ func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*inte
 	return in, in.Broken()
 }
 
-// Check says what becomes of a connection.
+// Check returns the verdict on a connection.
 func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.CheckRequest]) (*connect.Response[op25bv1.CheckResponse], error) {
 	in, err := s.asked(ctx, req.Msg.From)
 	if err != nil {
@@ -61,12 +61,12 @@ func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.Ch
 	return connect.NewResponse(answer), nil
 }
 
-// sourceOf is an intent as a desk takes it. A proposal has no number.
+// sourceOf returns the source of a desk. The revision of a proposal is 0.
 func sourceOf(in *intent.Intent) desk.Source {
 	return desk.Source{Source: check.Source{Bundle: in.Bundle, Numbers: in.Numbers, Activations: in.Activations}, Revision: in.Number}
 }
 
-// confirm adds to an answer about what is in force now if the switch was not seen in it: the documents answered, and not the switch.
+// confirm adds a note to an answer about the present if the switch was not seen in the wanted state: the answer comes from the documents.
 func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op25bv1.CheckResponse) error {
 	seen, err := s.seenIn(ctx, in)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op
 	return nil
 }
 
-// CheckMail says what the closing of port 25 means for a mailbox.
+// CheckMail returns what blocking port 25 means for a mailbox.
 func (s checkService) CheckMail(ctx context.Context, req *connect.Request[op25bv1.CheckMailRequest]) (*connect.Response[op25bv1.CheckMailResponse], error) {
 	in, err := s.asked(ctx, req.Msg.From)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// post asks as a program does that has nothing but HTTP.
+// post makes a call with plain HTTP.
 func post(t testing.TB, url, body string, header ...string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(within(t), http.MethodPost, url, strings.NewReader(body))
@@ -106,7 +106,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A page of another site, open in the browser of somebody on this machine, can do nothing.
+// A page of another site in a browser on this host cannot make calls.
 func TestBrowsers(t *testing.T) {
 	w := newWorld(t, nil)
 	url := "http://" + w.addr + "/op25b.v1.IntentService/Current"
@@ -120,8 +120,8 @@ func TestBrowsers(t *testing.T) {
 		{"cross site", []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-origin"},
 		{"other origin", []string{"Origin", "https://evil.example"}, 403, "cross-origin"},
 		{"a form", []string{"Content-Type", "text/plain"}, 415, ""},
-		{"a name that is resolved to loopback", []string{"Host", "evil.example:" + port}, 401, `the host that was asked for is \"evil.example:` + port},
-		{"through a proxy", []string{"X-Forwarded-For", "203.0.113.9"}, 401, "not through a proxy"},
+		{"a name that is resolved to loopback", []string{"Host", "evil.example:" + port}, 401, `the requested host is \"evil.example:` + port},
+		{"through a proxy", []string{"X-Forwarded-For", "203.0.113.9"}, 401, "without a proxy"},
 		{"localhost", []string{"Host", "localhost:" + port}, 400, "there is no intent yet"},
 		{"IPv6", []string{"Host", "[::1]:" + port}, 400, "there is no intent yet"},
 	} {
@@ -131,7 +131,7 @@ func TestBrowsers(t *testing.T) {
 	}
 }
 
-// Connect, gRPC-Web and gRPC, by their own library, say the same.
+// Connect, gRPC-Web and gRPC give the same answers.
 func TestProtocols(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))
@@ -153,7 +153,7 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-// Reflection lists the services and has their files; that is all that grpcurl needs.
+// Reflection lists the services and their files, which is what grpcurl requires.
 func TestReflection(t *testing.T) {
 	w := newWorld(t, nil)
 	stream, err := reflectionv1.NewServerReflectionClient(w.dial()).ServerReflectionInfo(within(t))
@@ -200,7 +200,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%q: %v, %v", service, got, err)
 		}
 	}
-	if _, err := c.Check(within(t), &healthv1.HealthCheckRequest{Service: "x"}); status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `service "x": unknown; known are op25b.v1.IntentService`) {
+	if _, err := c.Check(within(t), &healthv1.HealthCheckRequest{Service: "x"}); status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `unknown service "x"; known: op25b.v1.IntentService`) {
 		t.Errorf("%v", err)
 	}
 	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ready\n"} {
@@ -225,14 +225,14 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// Each call is one line in the log, with who and how it ended, and nothing of what was in it.
+// The log has one line for each call, with its caller and its code, without its contents.
 func TestLog(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewCheckServiceClient(w.dial())
 	if _, err := c.CheckMail(within(t), &op25bv1.CheckMailRequest{Address: "somebody@secret.example"}); status.Code(err) != codes.Unimplemented {
 		t.Errorf("without a desk: %v", err)
 	}
-	lines := w.logs.FilterMessage("api").All()
+	lines := w.logs.FilterMessage("call").All()
 	if len(lines) != 1 {
 		t.Fatalf("%d lines for a call", len(lines))
 	}
@@ -247,12 +247,12 @@ func TestLog(t *testing.T) {
 			}
 		}
 	}
-	if n := w.logs.FilterMessageSnippet("every program on this machine is admin").Len(); n != 1 {
+	if n := w.logs.FilterMessageSnippet("every program on this host is admin").Len(); n != 1 {
 		t.Errorf("that everybody is admin is said %d times, want once", n)
 	}
 }
 
-// panicking answers no question.
+// panicking panics in every call.
 type panicking struct{ Questions }
 
 func TestPanic(t *testing.T) {
@@ -260,13 +260,13 @@ func TestPanic(t *testing.T) {
 	w.put(spinnet(t))
 	c := op25bv1.NewCheckServiceClient(w.dial())
 	_, err := c.Check(within(t), &op25bv1.CheckRequest{Port: 25})
-	if status.Code(err) != codes.Internal || status.Convert(err).Message() != "/op25b.v1.CheckService/Check failed by a fault of op25b; the log of the controller says where" {
+	if status.Code(err) != codes.Internal || status.Convert(err).Message() != "/op25b.v1.CheckService/Check failed because of a bug in op25b; the log of the controller has the stack" {
 		t.Errorf("%v", err)
 	}
 	if n := w.logs.FilterMessage("panic").Len(); n != 1 {
 		t.Errorf("the log has %d panics, want 1", n)
 	}
-	if n := w.logs.FilterMessage("api").Len(); n != 1 {
+	if n := w.logs.FilterMessage("call").Len(); n != 1 {
 		t.Errorf("the log has %d calls, want 1", n)
 	}
 	if _, err := op25bv1.NewIntentServiceClient(w.dial()).Current(within(t), &op25bv1.CurrentRequest{}); err != nil {
@@ -274,7 +274,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// What is too large is refused with the limit in the message.
+// A request that is too large is refused with an error that names the limit.
 func TestLarge(t *testing.T) {
 	w := newWorld(t, nil)
 	conn := w.dial(grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(1 << 30)))
@@ -284,12 +284,12 @@ func TestLarge(t *testing.T) {
 	}
 	half := make([]byte, MaxFiles/2+1)
 	_, err := op25bv1.NewIntentServiceClient(conn).Plan(within(t), &op25bv1.PlanRequest{Files: []*op25bv1.File{{Name: "a", Data: half}, {Name: "b", Data: half}}})
-	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "the files have more than 64 MiB together: that is the most") {
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "the files have more than 64 MiB together, which is the limit") {
 		t.Errorf("large files: %v", err)
 	}
 }
 
-// A caller who has gone ends the work that was done for them.
+// When a caller hangs up, the work for it ends.
 func TestGone(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx, cancel := context.WithCancel(within(t))

@@ -16,7 +16,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// dates is the moment up to which dates are in force.
+// dates returns the time up to which dates are in force.
 func (s *server) dates() time.Time {
 	if s.Clock == nil {
 		return s.Now()
@@ -24,7 +24,7 @@ func (s *server) dates() time.Time {
 	return s.Clock.Dates()
 }
 
-// clocks are the clocks of the controllers, this one's first.
+// clocks returns the clocks of the controllers, this one's first.
 func (s *server) clocks() []*op25bv1.ControllerClock {
 	if s.Clock == nil {
 		return nil
@@ -64,21 +64,21 @@ func holdMessage(r clock.Reason) op25bv1.ClockHold {
 	}
 }
 
-// clockNotices are what somebody should know of the clocks.
+// clockNotices returns warnings about the clocks.
 func (s *server) clockNotices() (all []string) {
 	if s.Clock == nil {
 		return nil
 	}
 	if h := s.Clock.Hold(); h.Reason != clock.None && h.Reason != clock.Starting {
-		all = append(all, fmt.Sprintf("controller %s puts no date in force since %s: %v; set the clock right, or confirm it by op25b clock confirm %s",
+		all = append(all, fmt.Sprintf("controller %s has put no date in force since %s: %v; set its clock, or confirm it with op25b clock confirm %s",
 			s.Name, h.Since.UTC().Format(time.RFC3339), h, s.Name))
 	}
 	for _, m := range s.Clock.Members() {
 		switch {
 		case m.Hold != clock.None && m.Hold != clock.Starting:
-			all = append(all, fmt.Sprintf("controller %s puts no date in force by its clock: %v; op25b clock", m.Name, m.Hold))
+			all = append(all, fmt.Sprintf("controller %s puts no date in force by its clock: %v; see op25b clock", m.Name, m.Hold))
 		case m.Known && m.Ahead.Abs() > s.Clock.Bound():
-			all = append(all, fmt.Sprintf("the clock of controller %s is %s that of %s; op25b clock", m.Name, clock.Way(m.Ahead), s.Name))
+			all = append(all, fmt.Sprintf("the clock of controller %s is %s that of %s; see op25b clock", m.Name, clock.Way(m.Ahead), s.Name))
 		}
 	}
 	return all
@@ -92,7 +92,7 @@ func (s fleetService) ListClocks(context.Context, *connect.Request[op25bv1.ListC
 	return connect.NewResponse(&op25bv1.ListClocksResponse{Clocks: s.clocks(), Bound: durationpb.New(s.Clock.Bound())}), nil
 }
 
-var errNoClock = connect.NewError(connect.CodeUnimplemented, errors.New("this controller keeps no clock"))
+var errNoClock = connect.NewError(connect.CodeUnimplemented, errors.New("this controller does not compare clocks"))
 
 // ConfirmClock confirms the clock of a controller.
 func (s fleetService) ConfirmClock(ctx context.Context, req *connect.Request[op25bv1.ConfirmClockRequest]) (*connect.Response[op25bv1.ConfirmClockResponse], error) {
@@ -112,7 +112,7 @@ func (s fleetService) ConfirmClock(ctx context.Context, req *connect.Request[op2
 		known = append(known, c.Controller)
 		held = held || c.Controller == name && c.Hold != op25bv1.ClockHold_CLOCK_HOLD_NONE
 		if c.Controller == name && !held {
-			return nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("controller %q holds no dates: there is nothing to confirm", name))
+			return nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("controller %q holds no dates: nothing to confirm", name))
 		}
 	}
 	if !held {

@@ -15,7 +15,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A controller whose clock was set holds dates, and says so to whoever looks; an operator confirms it. I11
+// A controller whose clock was set holds dates and reports that, until an operator confirms the clock. I11
 func TestClock(t *testing.T) {
 	off := time.Duration(0)
 	began := time.Now()
@@ -75,7 +75,7 @@ func TestClock(t *testing.T) {
 	if got := inForce(); !slices.Equal(got, []string{"before"}) {
 		t.Errorf("in force is %q", got)
 	}
-	const want = "controller noc-1 puts no date in force since 2006-05-31T12:"
+	const want = "controller noc-1 has put no date in force since 2006-05-31T12:"
 	if text := readyz(); !strings.HasPrefix(text, "ready\n") || !strings.Contains(text, "warning: "+want) || !strings.Contains(text, "72h0m0s ahead of where it should be") {
 		t.Errorf("readyz says %q", text)
 	}

@@ -15,19 +15,19 @@ import (
 	"connectrpc.com/connect"
 )
 
-// Bounds of the number of connections.
+// Limits on the number of connections.
 const (
-	// MaxConnections is how many connections are open at once. One takes about 60 KiB with TLS and HTTP/2, and up to 128 KiB more of what
-	// was received and not read: 2,048 take at most 400 MiB.
+	// MaxConnections is the limit on open connections. One takes about 60 KiB with TLS and HTTP/2, and up to 128 KiB of unread data: 2,048
+	// take at most 400 MiB.
 	MaxConnections = 2048
-	// MaxPerAddress is how many of them one address may have, other than a loopback address.
+	// MaxPerAddress is the limit on open connections of one address other than loopback.
 	MaxPerAddress = MaxConnections / 2
 )
 
 var errConnections = errors.New("too many connections")
 
-// connections are the open connections of a listener. If there are too many, the oldest on which no known caller has made a call makes room
-// for a new one: strangers cannot lock out others by connections that they leave open.
+// connections are the open connections of a listener. When a limit is reached, a new connection replaces the oldest one on which no
+// authenticated caller has made a call. Strangers therefore cannot lock out others with idle connections.
 type connections struct {
 	most, perAddress int
 	maxAge           time.Duration
@@ -36,27 +36,27 @@ type connections struct {
 	mu      sync.Mutex // guards what follows
 	open    map[*trackedConn]struct{}
 	of      map[netip.Addr]int
-	refused func(remote string, err error) // nil until it is served
+	refused func(remote string, err error) // nil until Serve runs
 }
 
 func newConnections(most, perAddress int) *connections {
 	return &connections{most: most, perAddress: perAddress, maxAge: maxAge, open: make(map[*trackedConn]struct{}), of: make(map[netip.Addr]int)}
 }
 
-// A trackedConn is one of them.
+// A trackedConn is one connection.
 type trackedConn struct {
 	net.Conn
 	all    *connections
 	remote netip.Addr
 	since  time.Time
-	known  atomic.Bool // a known caller has made a call on it
+	known  atomic.Bool // an authenticated caller has made a call on it
 
 	mu         sync.Mutex     // guards what follows
-	verifiedBy *x509.CertPool // by which the client's certificate was found good last, and when
-	verified   time.Time
+	verifiedBy *x509.CertPool // CAs of the last successful verification of the client's certificate
+	verified   time.Time      // time of that verification
 }
 
-// add returns the connection to be served, or nil if it was closed.
+// add returns the connection to serve, or nil if there is no room and it was closed.
 func (x *connections) add(c net.Conn) *trackedConn {
 	t := &trackedConn{Conn: c, all: x, since: time.Now()}
 	if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
@@ -95,7 +95,8 @@ func (x *connections) add(c net.Conn) *trackedConn {
 	return t
 }
 
-// oldestLocked returns the oldest connection, if need be of an address, on which no known caller has made a call; nil if there is none.
+// oldestLocked returns the oldest connection on which no authenticated caller has made a call, or nil. With ofAddress it considers only
+// connections of remote.
 func (x *connections) oldestLocked(remote netip.Addr, ofAddress bool) *trackedConn {
 	var oldest *trackedConn
 	for c := range x.open {
@@ -109,7 +110,7 @@ func (x *connections) oldestLocked(remote netip.Addr, ofAddress bool) *trackedCo
 	return oldest
 }
 
-// Close closes the connection. The room that it had is free.
+// Close closes the connection and frees its place.
 func (t *trackedConn) Close() error {
 	t.all.mu.Lock()
 	if _, is := t.all.open[t]; is {
@@ -122,13 +123,13 @@ func (t *trackedConn) Close() error {
 	return t.Conn.Close()
 }
 
-// A bounded listener accepts as many connections as there may be.
+// A bounded listener closes connections beyond the limits.
 type bounded struct {
 	net.Listener
 	all *connections
 }
 
-// Accept returns the next connection that there is room for.
+// Accept returns the next connection within the limits.
 func (l bounded) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -141,13 +142,13 @@ func (l bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// A listener is what Listen returns: the connections are known also behind TLS.
+// A listener is the listener of Listen. It keeps the connections beneath TLS.
 type listener struct {
 	net.Listener
 	all *connections
 }
 
-// served has what it refuses logged by a handler, if it is one of New's.
+// served makes the listener log refused connections.
 func (l *listener) served(log *doorLog) {
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()
@@ -158,7 +159,7 @@ func (l *listener) served(log *doorLog) {
 
 type trackedKey struct{}
 
-// track is an http.Server's ConnContext: requests know the connection that they came on.
+// track is an http.Server's ConnContext. It puts the connection into the context of its requests.
 func track(ctx context.Context, c net.Conn) context.Context {
 	if secured, ok := c.(*tls.Conn); ok {
 		c = secured.NetConn()

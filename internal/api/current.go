@@ -10,7 +10,7 @@ import (
 // current returns the current intent, or intent.ErrNone.
 func (s *server) current(ctx context.Context) (*intent.Intent, error) { return s.Book.Current(ctx) }
 
-// currentOrNone is current, and nil if there is none yet.
+// currentOrNone returns the current intent, or nil if there is none yet.
 func (s *server) currentOrNone(ctx context.Context) (*intent.Intent, error) {
 	in, err := s.current(ctx)
 	if errors.Is(err, intent.ErrNone) {
@@ -19,7 +19,7 @@ func (s *server) currentOrNone(ctx context.Context) (*intent.Intent, error) {
 	return in, err
 }
 
-// offsetOf is the UTC offset in which the dates of an intent begin and end; empty without one.
+// offsetOf returns the UTC offset in which the dates of an intent begin and end; empty without one.
 func offsetOf(in *intent.Intent) string {
 	if in == nil || in.Bundle == nil {
 		return ""
@@ -27,7 +27,7 @@ func offsetOf(in *intent.Intent) string {
 	return in.Bundle.Policy.UTCOffset.String()
 }
 
-// at returns a revision, the current one for 0.
+// at returns the intent of a revision; 0 means the current one.
 func (s *server) at(ctx context.Context, revision uint64) (*intent.Intent, error) {
 	if revision == 0 {
 		return s.current(ctx)

@@ -16,7 +16,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Questions are answered from the current revision, an earlier one, and documents of a plan.
+// Checks answer for the current revision, for an earlier one, and for documents in the request.
 func TestDesk(t *testing.T) {
 	data, err := os.ReadFile("../../examples/providers.yaml")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestDesk(t *testing.T) {
 		{&op25bv1.CheckRequest{From: bot, To: "203.0.113.25", Port: 65536}, codes.InvalidArgument, "port 65536: TCP ports are 1 to 65535"},
 		{&op25bv1.CheckRequest{From: bot, To: "203.0.113.25"}, codes.InvalidArgument, "not a question that can be answered"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{From: "300.1.1.1"}, To: "203.0.113.25", Port: 25}, codes.InvalidArgument, `from "300.1.1.1": must be an IPv4 or IPv6 address, such as 192.0.2.11`},
-		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-bot", Revision: 1, Files: files}, To: "203.0.113.25", Port: 25}, codes.InvalidArgument, "from.files: there are files and a revision; give one of them"},
+		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-bot", Revision: 1, Files: files}, To: "203.0.113.25", Port: 25}, codes.InvalidArgument, "from.files: the request has files and a revision; give only one of them"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-bot", Revision: 9}, To: "203.0.113.25", Port: 25}, codes.NotFound, ""},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-bot", Phase: "x"}, To: "203.0.113.25", Port: 25}, codes.InvalidArgument, "unknown phase"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-bot", Revision: 1, At: timestamppb.New(time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC))}, To: "203.0.113.25", Port: 25}, codes.FailedPrecondition, "no phase in force"},

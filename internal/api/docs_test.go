@@ -9,7 +9,7 @@ import (
 	"op25b/internal/auth"
 )
 
-// The page says of every call who may, and its access file can be read.
+// The page lists the role that each call requires, and its access file is valid.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/api.md")
 	if err != nil {

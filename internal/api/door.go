@@ -22,35 +22,35 @@ import (
 
 // Limits of requests.
 const (
-	// maxFilesMessage is for what has files, where the bound on these is not set lower.
+	// maxFilesMessage is the limit on a request with files, unless Deps.MaxFiles is lower.
 	maxFilesMessage = MaxFiles/3*4 + 1<<20
-	// maxMessage is for everything else: a list of 1,000 switches with names of 63 bytes is 64 KiB.
+	// maxMessage is the limit on every other request: a list of 1,000 switches with names of 63 bytes is 64 KiB.
 	maxMessage = 256 << 10
-	// maxProbe is for the one call that wants no credentials.
+	// maxProbe is the limit on the health check, the one call without credentials.
 	maxProbe = 4 << 10
-	// maxElements is how many elements a request may have: lists of names, files, and what a saved plan says of 1,000 switches.
+	// maxElements is the limit on the elements of a request: lists of names, files, and a saved plan for 1,000 switches.
 	maxElements = 64 << 10
-	// maxReflection bounds all that a stream of reflection sends, and maxQuestion each message.
+	// maxReflection is the limit on all requests of a reflection stream together, and maxQuestion on each of them.
 	maxReflection, maxQuestion = 1 << 20, 16 << 10
-	// maxHeld bounds what all requests hold together. A large one takes at most 86 MiB as JSON, and as much again while its files are made of
-	// it; largeAtOnce of them and one change have turns, and 60 MiB are left for small ones and for those that wait.
+	// maxHeld is the limit on the memory of all requests together. A large one takes at most 86 MiB as JSON, and as much again while its files
+	// are decoded. largeAtOnce of them and one change are served at a time. 60 MiB are left for small requests and for those that wait.
 	maxHeld = (largeAtOnce+1)*2*(maxFilesMessage+1<<20) + 60<<20
-	// largeAtOnce requests above 1 MiB are served at once, and largeWaiting wait, for turnWithin at most; changes have a turn of their own.
+	// largeAtOnce requests above 1 MiB are served at a time, and largeWaiting wait, for at most turnWithin. Changes have a separate turn.
 	largeAtOnce, largeWaiting = 2, 16
 	turnWithin                = 2 * time.Minute
 )
 
-// A call is what the door knows of a procedure.
+// A call describes a procedure to the door.
 type call struct {
 	Verb
 	procedure string
 	bytes     int64
-	request   protoreflect.MessageType // nil where connect reads the messages
+	request   protoreflect.MessageType // nil if connect reads the messages
 	measure   *measure
 	streaming bool // the caller sends a stream
 }
 
-// callsOf are all calls by their path. A request has at most maxFiles bytes of files: base64 is a third more, and there are names.
+// callsOf returns all calls by path. A request has at most maxFiles bytes of files, plus a third for base64, plus names.
 func callsOf(maxFiles int64) (map[string]*call, error) {
 	large := map[string]bool{
 		op25bv1connect.IntentServicePlanProcedure: true, op25bv1connect.IntentServiceApplyProcedure: true,
@@ -80,8 +80,8 @@ func callsOf(maxFiles int64) (map[string]*call, error) {
 	return all, nil
 }
 
-// A door is what every request passes before a service sees it. It decides by the header alone who calls, whether that one may, and whether
-// the request may come from where it does. Only then it reads the body, within the bounds of the call.
+// A door handles every request before the services. It authenticates and authorizes the caller and checks the origin by the header alone.
+// Then it reads the body, within the limits of the call.
 type door struct {
 	next     http.Handler
 	calls    map[string]*call
@@ -92,13 +92,13 @@ type door struct {
 	origin   *http.CrossOriginProtection
 	errors   *connect.ErrorWriter
 	within   time.Duration   // bodyWithin
-	large    map[bool]*turns // of large requests, for changes and for all others
+	large    map[bool]*turns // of large requests: true for changes, false for all others
 	probes   chan struct{}   // holds a token for each request without credentials that is served
 }
 
 var _ http.Handler = (*door)(nil)
 
-// ServeHTTP lets a request pass or refuses it.
+// ServeHTTP serves a request or refuses it.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeWithin(w, pageWithin)
 	if err := d.origin.Check(r); err != nil {
@@ -113,7 +113,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case d.probes <- struct{}{}:
 			defer func() { <-d.probes }()
 		default:
-			d.refuse(w, r, refusedBusy, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %d requests without credentials are under way, which is the limit", errBusy, cap(d.probes))))
+			d.refuse(w, r, refusedBusy, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %d requests without credentials are in progress, which is the limit", errBusy, cap(d.probes))))
 			return
 		}
 	}
@@ -124,7 +124,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		w.WriteHeader(http.StatusMethodNotAllowed)
-		d.refused(r, refusedPath, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("method %s: calls are made by POST", brief(r.Method))))
+		d.refused(r, refusedPath, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("method %s: calls use POST", brief(r.Method))))
 		return
 	}
 	ctx, err := d.guard.admit(ctx, c.procedure, r.Header)
@@ -141,26 +141,26 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			t.known.Store(true)
 		}
 		if t.old(time.Now()) {
-			w.Header().Set("Connection", "close") // over HTTP/2 it is a GOAWAY
+			w.Header().Set("Connection", "close") // over HTTP/2, net/http sends a GOAWAY
 		}
 	}
 	d.enter(w, r.WithContext(ctx), c)
 }
 
-// pageWithin is how long a caller may take to read an answer.
+// pageWithin is the limit on the time that a caller takes to read an answer.
 const pageWithin = 2 * time.Minute
 
-// writeWithin bounds how long a caller may leave an answer unread.
+// writeWithin limits the time until the answer is written.
 func writeWithin(w http.ResponseWriter, within time.Duration) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within))
 }
 
-// enter reads the body of a call whose caller may make it, and hands it to its service.
+// enter reads the body of an admitted call and passes it to its service.
 func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	if c.Within > 0 {
 		writeWithin(w, c.Within+pageWithin)
 	} else {
-		writeWithin(w, 2*maxAge) // a stream on which nothing is read ends then at the latest
+		writeWithin(w, 2*maxAge) // ends a stream whose caller reads nothing
 	}
 	claim := &claim{of: &d.budget}
 	give := func() {}
@@ -177,7 +177,7 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	if in.form, ok = formOf(r.Header); !ok {
 		r.Body, r.ContentLength = http.NoBody, 0
 		d.hurry(w, r)
-		d.next.ServeHTTP(w, r) // which says what it would take
+		d.next.ServeHTTP(w, r) // answers with the content types that it accepts
 		d.refused(r, refusedMalformed, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("%w: content type %q", errMalformed, brief(r.Header.Get("Content-Type")))))
 		return
 	}
@@ -219,13 +219,13 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	d.next.ServeHTTP(w, r)
 }
 
-// envelope puts the prefix of an uncompressed message before it.
+// envelope adds the prefix of an uncompressed message.
 func envelope(data []byte) []byte {
 	n := len(data) // at most maxProbe
 	return append([]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, data...)
 }
 
-// page serves what is no call.
+// page serves a request that is not a call.
 func (d *door) page(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		r.Body, r.ContentLength = http.NoBody, 0
@@ -235,13 +235,13 @@ func (d *door) page(w http.ResponseWriter, r *http.Request) {
 	d.next.ServeHTTP(seen, r)
 	switch seen.code {
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		d.refused(r, refusedPath, connect.NewError(connect.CodeNotFound, fmt.Errorf("%s %s: nothing is served there", brief(r.Method), brief(r.URL.Path))))
+		d.refused(r, refusedPath, connect.NewError(connect.CodeNotFound, fmt.Errorf("%s %s: no such page", brief(r.Method), brief(r.URL.Path))))
 	case http.StatusUnauthorized, http.StatusForbidden:
-		d.refused(r, refusedUnknown, connect.NewError(connect.CodeUnauthenticated, errors.New("a page that wants the role "+string(auth.Viewer))))
+		d.refused(r, refusedUnknown, connect.NewError(connect.CodeUnauthenticated, errors.New("the page requires the role "+string(auth.Viewer))))
 	}
 }
 
-// refuse answers a request with an error in the protocol of its caller, and leaves the rest of its body alone.
+// refuse answers a request with an error in the protocol of its caller. It does not read the rest of the body.
 func (d *door) refuse(w http.ResponseWriter, r *http.Request, kind refusalKind, err error) {
 	d.refused(r, kind, err)
 	d.hurry(w, r)
@@ -253,7 +253,7 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, kind refusalKind, 
 			err = withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(again)})
 		}
 	}
-	_ = d.errors.Write(w, r, err) // whoever has gone does not read it
+	_ = d.errors.Write(w, r, err) // fails if the caller has gone
 }
 
 // refused counts and logs a refusal.
@@ -264,15 +264,15 @@ func (d *door) refused(r *http.Request, kind refusalKind, err error) {
 	}
 }
 
-// hurry has HTTP/1 close the connection after the answer: otherwise the server would read the body, at its caller's pace. HTTP/2 resets the
-// stream by itself.
+// hurry makes HTTP/1 close the connection after the answer: otherwise net/http would read the body, at the caller's pace. HTTP/2 resets the
+// stream.
 func (d *door) hurry(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
 }
 
-// connectionOf is what is known of the connection of a request.
+// connectionOf describes the connection of a request.
 func connectionOf(r *http.Request) connection {
 	c := connection{host: brief(r.Host), direct: r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == ""}
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -285,13 +285,13 @@ func connectionOf(r *http.Request) connection {
 	return c
 }
 
-// A statusWriter remembers the status of an answer.
+// A statusWriter records the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	code int
 }
 
-// WriteHeader remembers the status.
+// WriteHeader records the status.
 func (w *statusWriter) WriteHeader(code int) {
 	w.code = code
 	w.ResponseWriter.WriteHeader(code)
@@ -300,7 +300,7 @@ func (w *statusWriter) WriteHeader(code int) {
 // Unwrap is for http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// largeTurns are the turns of large requests: of reads, and of changes.
+// largeTurns returns the turns of large requests: true for changes, false for reads.
 func largeTurns() map[bool]*turns {
 	return map[bool]*turns{
 		false: {what: "large requests", most: largeAtOnce, waiting: largeWaiting, again: 30 * time.Second},

@@ -25,7 +25,7 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// zipped is data with gzip.
+// zipped compresses data with gzip.
 func zipped(t testing.TB, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -39,7 +39,7 @@ func zipped(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// prefixed is a message behind its prefix.
+// prefixed adds the prefix of a message.
 func prefixed(flags byte, message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{flags}, uint32(len(message))), message...)
 }
@@ -50,7 +50,7 @@ const (
 	verifyPath = op25bv1connect.AuditServiceVerifyProcedure
 )
 
-// I12. What is too much for a call is refused before it is decoded: one line in the log, one count, and an answer that says the limit.
+// I12. A request beyond a limit is refused before it is decoded, with one line in the log, one count, and an answer that names the limit.
 func TestBoundsOfRequests(t *testing.T) {
 	var deps Deps
 	w := newWorld(t, func(d *Deps) { deps = *d })
@@ -71,27 +71,27 @@ func TestBoundsOfRequests(t *testing.T) {
 		{"elements in JSON", planPath, json, files(70_000), refusedElements, "too many elements: the request has more than 65536"},
 		{"elements, binary", planPath, []string{"Content-Type", "application/proto"}, bytes.Repeat([]byte("\x0a\x00"), 70_000), refusedElements, "too many elements"},
 		{"elements of a small call", verifyPath, json, []byte(`{"known":[` + strings.Repeat(`{},`, 70_000) + `{}]}`), refusedElements, "too many elements"},
-		{"inflation", planPath, gzipped, zipped(t, files(2_000_000)), refusedInflation, "20 times as much"},
-		{"inflation, gRPC-Web", planPath, grpc, prefixed(1, zipped(t, bytes.Repeat([]byte("\x0a\x00"), 4_000_000))), refusedInflation, "20 times as much"},
-		{"inflation of a small call", listPath, gzipped, zipped(t, []byte(`{"switches":["`+noise+`"]}`)), refusedSize, "takes 262144 bytes at most"},
-		{"size", listPath, json, []byte(`{"switches":["` + noise + `"]}`), refusedSize, "a message of 262161 bytes; " + listPath + " takes 262144 at most"},
-		{"size that is announced", listPath, grpc, []byte{0, 0xff, 0xff, 0xff, 0xff}, refusedSize, "a message of 4294967295 bytes"},
+		{"inflation", planPath, gzipped, zipped(t, files(2_000_000)), refusedInflation, "20 times as many"},
+		{"inflation, gRPC-Web", planPath, grpc, prefixed(1, zipped(t, bytes.Repeat([]byte("\x0a\x00"), 4_000_000))), refusedInflation, "20 times as many"},
+		{"inflation of a small call", listPath, gzipped, zipped(t, []byte(`{"switches":["`+noise+`"]}`)), refusedSize, "accepts at most 262144 bytes"},
+		{"size", listPath, json, []byte(`{"switches":["` + noise + `"]}`), refusedSize, "the message has 262161 bytes, and " + listPath + " accepts at most 262144"},
+		{"size that is announced", listPath, grpc, []byte{0, 0xff, 0xff, 0xff, 0xff}, refusedSize, "the message has 4294967295 bytes"},
 		{"depth", planPath, json, []byte(strings.Repeat(`{"plan":`, 40)), refusedElements, "nested more than 32 levels deep"},
 		{"depth, binary", planPath, []string{"Content-Type", "application/proto"}, []byte("\x0b\x0c"), refusedMalformed, "a group"},
 		{"not gzip", planPath, gzipped, []byte("{}"), refusedMalformed, "not a request: "},
 		{"two messages", listPath, stream, append(prefixed(0, []byte("{}")), prefixed(0, []byte("{}"))...), refusedMalformed, "more than one message"},
-		{"half a message", listPath, stream, prefixed(0, []byte("{}"))[:6], refusedBroken, "1 bytes of 2"},
-		{"a flag without encoding", listPath, stream, prefixed(1, []byte("{}")), refusedMalformed, "the flags 0x01"},
+		{"half a message", listPath, stream, prefixed(0, []byte("{}"))[:6], refusedBroken, "received 1 bytes of 2"},
+		{"a flag without encoding", listPath, stream, prefixed(1, []byte("{}")), refusedMalformed, "flags 0x01"},
 		{"not JSON", listPath, json, []byte(`{"switches":[}`), refusedMalformed, "syntax error"},
 		{"a long name", listPath, json, []byte(`{"` + strings.Repeat("x", 100_000) + `":1}`), refusedMalformed, "unknown field"},
 	} {
-		before := w.logs.FilterMessage("api: refused").FilterField(zap.String("why", string(c.why))).Len()
+		before := w.logs.FilterMessage("request refused").FilterField(zap.String("why", string(c.why))).Len()
 		code, header, body := post(t, "http://"+w.addr+c.path, string(c.body), c.header...)
 		said := body + header.Get("Grpc-Message")
 		if code == http.StatusInternalServerError || !strings.Contains(said, strings.ReplaceAll(c.want, `"`, `\"`)) || len(said) > 2000 {
 			t.Errorf("%s: %d %.300s", c.name, code, said)
 		}
-		lines := w.logs.FilterMessage("api: refused").FilterField(zap.String("why", string(c.why))).All()
+		lines := w.logs.FilterMessage("request refused").FilterField(zap.String("why", string(c.why))).All()
 		if len(lines) != before+1 {
 			t.Errorf("%s: %d lines in the log", c.name, len(lines)-before)
 			continue
@@ -105,7 +105,7 @@ func TestBoundsOfRequests(t *testing.T) {
 	}
 }
 
-// What a call may have is let through, in every form.
+// Requests within the limits pass, in every form.
 func TestWithinBounds(t *testing.T) {
 	w := newWorld(t, nil)
 	names := `{"switches":["` + strings.TrimSuffix(strings.Repeat(`edge-0001","`, 2000), `","`) + `"]}`
@@ -123,7 +123,7 @@ func TestWithinBounds(t *testing.T) {
 		{"binary", []string{"Content-Type", "application/proto"}, string(message)},
 		{"binary with gzip", []string{"Content-Type", "application/proto", "Content-Encoding", "gzip"}, string(zipped(t, message))},
 	} {
-		if code, _, body := post(t, "http://"+w.addr+listPath, c.body, c.header...); code != http.StatusNotFound || !strings.Contains(body, `unknown; there are none`) {
+		if code, _, body := post(t, "http://"+w.addr+listPath, c.body, c.header...); code != http.StatusNotFound || !strings.Contains(body, `; known: none`) {
 			t.Errorf("%s: %d %s", c.name, code, body)
 		}
 	}
@@ -134,7 +134,7 @@ func TestWithinBounds(t *testing.T) {
 		{"application/grpc+json", "identity", string(prefixed(0, []byte(names)))},
 	} {
 		code, header, body := post(t, "http://"+w.addr+listPath, c.body, "Content-Type", c.kind, "Grpc-Encoding", c.encoding)
-		if said := header.Get("Grpc-Message") + body; code != http.StatusOK || !strings.Contains(said, `there are none`) && c.kind != "application/grpc" && c.kind != "application/grpc+json" {
+		if said := header.Get("Grpc-Message") + body; code != http.StatusOK || !strings.Contains(said, `known: none`) && c.kind != "application/grpc" && c.kind != "application/grpc+json" {
 			t.Errorf("%s %s: %d %s %v", c.kind, c.encoding, code, said, header)
 		}
 	}
@@ -152,7 +152,7 @@ func TestWithinBounds(t *testing.T) {
 	}
 }
 
-// The bound on files can be set lower, for the message and for what is in it.
+// A lower limit on files applies to the message and to the files in it.
 func TestFewerFiles(t *testing.T) {
 	w := newWorld(t, func(d *Deps) { d.MaxFiles = MinFiles })
 	for _, c := range []struct {
@@ -160,8 +160,8 @@ func TestFewerFiles(t *testing.T) {
 		want  string
 	}{
 		{MinFiles, "there is no Policy document"},
-		{MinFiles + 1, "the files have more than 1 MiB together: that is the most"},
-		{3 * MinFiles, "takes 2446676 at most"},
+		{MinFiles + 1, "the files have more than 1 MiB together, which is the limit"},
+		{3 * MinFiles, "accepts at most 2446676"},
 	} {
 		data := append([]byte("# "), bytes.Repeat([]byte("x"), c.bytes-2)...)
 		message, err := proto.Marshal(&op25bv1.PlanRequest{Files: []*op25bv1.File{{Name: "a.yaml", Data: data}}})
@@ -174,7 +174,7 @@ func TestFewerFiles(t *testing.T) {
 	}
 }
 
-// I12. A body that does not come is not waited for, over HTTP/1.1 and HTTP/2, and holds nothing afterwards.
+// I12. A body that does not arrive ends the request, over HTTP/1.1 and HTTP/2, and releases its memory.
 func TestSlowBodies(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })
@@ -202,7 +202,7 @@ func TestSlowBodies(t *testing.T) {
 			text, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
 			_ = send.Close()
-			if said := string(text) + resp.Header.Get("Grpc-Message") + resp.Trailer.Get("Grpc-Message"); !strings.Contains(said, "did not come in time") {
+			if said := string(text) + resp.Header.Get("Grpc-Message") + resp.Trailer.Get("Grpc-Message"); !strings.Contains(said, "was not received in time") {
 				t.Errorf("HTTP/2 %v, %s: %s %s %v", http2, header[0], resp.Status, said, resp.Trailer)
 			}
 		}
@@ -213,7 +213,7 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// A budget that is used up refuses the next one, with how long to wait.
+// An exhausted budget refuses the next request with the time to wait.
 func TestBudgetIsUsedUp(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })
@@ -230,14 +230,14 @@ func TestBudgetIsUsedUp(t *testing.T) {
 	}
 }
 
-// Refusals that many strangers cause are a few lines in the log, and each of them is counted.
+// Many refusals cause only a few lines in the log, and all of them are counted.
 func TestRefusalsAreThinned(t *testing.T) {
 	var deps Deps
 	w := newWorld(t, func(d *Deps) { d.Auth.Access = new(auth.File); deps = *d })
 	for range 50 {
 		post(t, "http://"+w.addr+"/nothing", "{}")
 	}
-	if n := w.logs.FilterMessage("api: refused").Len(); n != linesAtOnce {
+	if n := w.logs.FilterMessage("request refused").Len(); n != linesAtOnce {
 		t.Errorf("%d lines", n)
 	}
 	if by := refusedBy(t, deps.Metrics); by["other path"] != 50 {
@@ -245,7 +245,7 @@ func TestRefusalsAreThinned(t *testing.T) {
 	}
 }
 
-// refusedBy is how many refusals the metrics count, by procedure and why.
+// refusedBy returns the number of refusals in the metrics, by procedure and reason.
 func refusedBy(t testing.TB, r *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := r.Gather()
@@ -263,7 +263,7 @@ func refusedBy(t testing.TB, r *prometheus.Registry) map[string]float64 {
 	return by
 }
 
-// pipeConn is a connection of an address.
+// pipeConn is a connection from an address.
 type pipeConn struct {
 	net.Conn
 	remote string
@@ -279,7 +279,7 @@ func (c *pipeConn) RemoteAddr() net.Addr {
 // Close closes.
 func (c *pipeConn) Close() error { c.closed = true; return nil }
 
-// The oldest stranger makes room; a known caller stays, and where all are known the new one has to wait.
+// A new connection replaces the oldest one without an authenticated caller. If all have one, the new connection is refused.
 func TestConnectionsMakeRoom(t *testing.T) {
 	x := newConnections(3, 2)
 	var told []string
@@ -314,7 +314,7 @@ func TestConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// FuzzDoor sends bytes of every form to calls, and checks that no request takes more memory than it may.
+// FuzzDoor sends bytes of every form to calls, and checks that no request exceeds its memory.
 func FuzzDoor(f *testing.F) {
 	paths := []string{planPath, listPath, verifyPath, op25bv1connect.IntentServiceApplyProcedure, op25bv1connect.CheckServiceCheckProcedure, op25bv1connect.PhaseServiceActivateProcedure}
 	kinds := []string{"application/json", "application/proto", "application/grpc", "application/grpc-web+proto", "application/connect+json", "application/grpc+json"}

@@ -10,27 +10,27 @@ import (
 	"go.uber.org/zap"
 )
 
-// A refusalKind is why a request was refused before a service saw it. It is a label of a metric.
+// A refusalKind is the reason why the door refused a request. It is a label of a metric.
 type refusalKind string
 
-// The kinds of refusals.
+// Kinds of refusals.
 const (
-	refusedOrigin     refusalKind = "origin"     // a page of another site, in a browser
-	refusedPath       refusalKind = "path"       // nothing is served there, or not by this method
-	refusedUnknown    refusalKind = "unknown"    // a caller that is not known
-	refusedRole       refusalKind = "role"       // a role that may not
-	refusedSize       refusalKind = "size"       // more bytes than the call may have
-	refusedInflation  refusalKind = "inflation"  // a compressed request that inflates too much
-	refusedElements   refusalKind = "elements"   // more elements, or deeper, than the call may have
-	refusedSlow       refusalKind = "slow"       // a body that did not come in time
-	refusedBroken     refusalKind = "broken"     // a body that ended early
-	refusedMalformed  refusalKind = "malformed"  // a body that is no request
-	refusedBusy       refusalKind = "busy"       // no room for another request
-	refusedConnection refusalKind = "connection" // more connections than may be open
+	refusedOrigin     refusalKind = "origin"     // sent by a browser for a page of another site
+	refusedPath       refusalKind = "path"       // unknown path or method
+	refusedUnknown    refusalKind = "unknown"    // caller not authenticated
+	refusedRole       refusalKind = "role"       // role not sufficient
+	refusedSize       refusalKind = "size"       // too many bytes
+	refusedInflation  refusalKind = "inflation"  // compression ratio too high
+	refusedElements   refusalKind = "elements"   // too many elements, or nested too deep
+	refusedSlow       refusalKind = "slow"       // body not received in time
+	refusedBroken     refusalKind = "broken"     // body ended early
+	refusedMalformed  refusalKind = "malformed"  // body not a request
+	refusedBusy       refusalKind = "busy"       // too many requests in progress
+	refusedConnection refusalKind = "connection" // too many connections
 )
 
-// A doorLog counts and logs what is refused before a service sees it. Strangers cause it, so that the log gets a few lines at once and then one
-// a minute of each kind, with the number of those between.
+// A doorLog counts and logs the refusals of the door. Strangers can cause any number of them, so it logs a few lines of each kind at once and
+// then one a minute, with the number of lines left out.
 type doorLog struct {
 	log   *zap.Logger
 	calls *prometheus.CounterVec
@@ -44,14 +44,14 @@ func newDoorLog(log *zap.Logger, r prometheus.Registerer, now func() time.Time) 
 	x := &doorLog{
 		log: log, now: now, thins: make(map[refusalKind]*thinner),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "op25b_api_refused_total", Help: "Requests and connections that were refused before a service saw them, by why.",
+			Name: "op25b_api_refused_total", Help: "Requests and connections refused before they reached a service, by reason.",
 		}, []string{"procedure", "why"}),
 	}
 	r.MustRegister(x.calls)
 	return x
 }
 
-// add counts and logs a refusal. path is what was asked for; it is a label only if it is a call.
+// add counts and logs a refusal. path is the requested path; it becomes a label only if it is a call.
 func (x *doorLog) add(kind refusalKind, path, remote string, err error) {
 	procedure := path
 	verb, known := verbs[path]
@@ -69,7 +69,7 @@ func (x *doorLog) add(kind refusalKind, path, remote string, err error) {
 	if !verb.Private {
 		fields = append(fields, zap.String("error", brief(message(err))))
 	}
-	x.log.Warn("api: refused", append(fields, zap.Int("missed", missed))...)
+	x.log.Warn("request refused", append(fields, zap.Int("missed", missed))...)
 }
 
 func (x *doorLog) thin(kind refusalKind) *thinner {
@@ -81,7 +81,7 @@ func (x *doorLog) thin(kind refusalKind) *thinner {
 	return x.thins[kind]
 }
 
-// brief cuts a text that a caller has a say in.
+// brief shortens a text that comes from a caller.
 func brief(text string) string {
 	const most = 512
 	if len(text) <= most {
@@ -90,7 +90,7 @@ func brief(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
-// A thinner lets a few through at once and then one a minute, and counts the others.
+// A thinner passes a few lines at once and then one a minute, and counts the others.
 type thinner struct {
 	now func() time.Time
 
@@ -98,14 +98,14 @@ type thinner struct {
 	b  bucket
 }
 
-// linesAtOnce is how many lines of one kind are logged at once.
+// linesAtOnce is the number of lines of one kind that are logged at once.
 const linesAtOnce = 10
 
 func newThinner(now func() time.Time) *thinner {
 	return &thinner{now: now, b: bucket{left: linesAtOnce, at: now()}}
 }
 
-// tell reports whether this one passes, and how many did not since the last that did.
+// tell reports whether this line passes, and how many were left out since the last one that passed.
 func (t *thinner) tell() (missed int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

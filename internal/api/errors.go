@@ -20,7 +20,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// asConnectError gives an error its code and its details. One that has a code already keeps it.
+// asConnectError adds a code and details to an error. An error with a code is returned as it is.
 func asConnectError(err error) error {
 	var coded *connect.Error
 	switch {
@@ -44,7 +44,7 @@ func asConnectError(err error) error {
 	return e
 }
 
-// meanings are what errors are for a caller. The first that fits counts.
+// meanings maps errors to codes. The first match counts.
 var meanings = []struct {
 	kind error
 	code connect.Code
@@ -82,7 +82,7 @@ var meanings = []struct {
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 	{context.Canceled, connect.CodeCanceled},
-	{store.ErrNoQuorum, connect.CodeUnavailable}, // whoever waited for it, and for how long, is not the reason
+	{store.ErrNoQuorum, connect.CodeUnavailable}, // before the deadline that it may wrap
 	{store.ErrRestoring, connect.CodeUnavailable},
 	{store.ErrReplaced, connect.CodeAborted},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
@@ -105,7 +105,7 @@ func withDetail(e *connect.Error, m proto.Message) *connect.Error {
 	return e
 }
 
-// maxFaults is how many faults an error carries: more than anybody mends at once, and few enough for the trailers of gRPC.
+// maxFaults is the limit on the faults in an error, so that they fit into the trailers of gRPC.
 const maxFaults = 20
 
 func faultsOf(faults policy.Faults) *op25bv1.Faults {
@@ -118,26 +118,26 @@ func faultsOf(faults policy.Faults) *op25bv1.Faults {
 	return m
 }
 
-// fault is one thing that is wrong with a request itself.
+// fault returns an error about a field of the request.
 func fault(path, what, way string) error {
 	return policy.Faults{{Path: path, What: what, Way: way, Kind: policy.ErrInvalid}}
 }
 
-// checkReason wants a reason of whoever changes something.
+// checkReason checks the reason of a change.
 func checkReason(reason string) error {
 	switch {
 	case strings.TrimSpace(reason) == "":
-		return fault("reason", "a change wants a reason", "say why, for the audit record")
+		return fault("reason", "a change requires a reason", "give the reason, which the audit record keeps")
 	case len(reason) > store.MaxReason:
-		return fault("reason", fmt.Sprintf("the reason has %d bytes", len(reason)), fmt.Sprintf("at most %d are kept", store.MaxReason))
+		return fault("reason", fmt.Sprintf("the reason has %d bytes", len(reason)), fmt.Sprintf("must be at most %d", store.MaxReason))
 	}
 	return nil
 }
 
-// listLimit is how many items to list.
+// listLimit returns the number of items to list.
 func listLimit(asked uint32) (int, error) {
 	if asked > MaxList {
-		return 0, fault("limit", fmt.Sprintf("%d are asked for", asked), fmt.Sprintf("at most %d are listed; 0 is %d", MaxList, DefaultList))
+		return 0, fault("limit", fmt.Sprintf("%d is too large", asked), fmt.Sprintf("must be at most %d; 0 means %d", MaxList, DefaultList))
 	}
 	if asked == 0 {
 		return DefaultList, nil
@@ -146,5 +146,5 @@ func listLimit(asked uint32) (int, error) {
 }
 
 func errUnknownService(name string) error {
-	return connect.NewError(connect.CodeNotFound, fmt.Errorf("service %q: unknown; known are %s", name, strings.Join(Services(), ", ")))
+	return connect.NewError(connect.CodeNotFound, fmt.Errorf("unknown service %q; known: %s", name, strings.Join(Services(), ", ")))
 }

@@ -20,7 +20,7 @@ type fleetService struct{ *server }
 
 var _ op25bv1connect.FleetServiceHandler = fleetService{}
 
-// onInventory are copies of the switches of an intent, which may be nil, in its order, each with its status; behind them those that have a status alone.
+// onInventory returns copies of the statuses: first those of the switches of an intent, which may be nil, in its order; then all others.
 func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	of := make(map[string]*op25bv1.SwitchStatus, len(statuses))
 	for _, st := range statuses {
@@ -50,7 +50,7 @@ func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1
 	return all
 }
 
-// byStore holds statuses against the current revision: a switch whose owner does not know of it yet is not converged.
+// byStore corrects statuses by the current revision: a switch whose owner does not have that revision yet is not converged.
 func byStore(in *intent.Intent, all []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	for _, st := range all {
 		if st.Address != "" && st.Wanted < number(in) {
@@ -77,7 +77,7 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all, Notices: s.notices(ctx), Clocks: s.clocks()}), nil
 }
 
-// only are the statuses of the switches that were asked for, all if none was.
+// only returns the statuses of the named switches; no name means all.
 func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus, error) {
 	if len(names) == 0 {
 		return all, nil
@@ -86,14 +86,14 @@ func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus,
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(st *op25bv1.SwitchStatus) bool { return st.Switch == name })
 		if i < 0 {
-			return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("switch %q: unknown; there are %s", name, listed(all)))
+			return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("unknown switch %q; known: %s", name, listed(all)))
 		}
 		some = append(some, all[i])
 	}
 	return some, nil
 }
 
-// listed are the names of switches, of many only the first.
+// listed lists the names of switches, at most 10 of them.
 func listed(all []*op25bv1.SwitchStatus) string {
 	const most = 10
 	var names []string
@@ -109,7 +109,7 @@ func listed(all []*op25bv1.SwitchStatus) string {
 	return strings.Join(names, ", ")
 }
 
-// WatchSwitches tells switches and their changes.
+// WatchSwitches sends all switches and then every change.
 func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op25bv1.WatchSwitchesRequest], out *connect.ServerStream[op25bv1.WatchSwitchesResponse]) error {
 	ctx, cancel := s.stream(ctx)
 	defer cancel(nil)
@@ -125,12 +125,12 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 		select {
 		case some, ok := <-watched:
 			if !ok {
-				return s.ended(ctx, errors.New("come again"))
+				return s.ended(ctx, errors.New("call again"))
 			}
 			statuses = some
 		case update, ok := <-intents:
 			if !ok {
-				return s.ended(ctx, errors.New("come again"))
+				return s.ended(ctx, errors.New("call again"))
 			}
 			if update.Err != nil && !errors.Is(update.Err, intent.ErrNone) {
 				continue // the one before stays what counts

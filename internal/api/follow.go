@@ -16,7 +16,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// follow tells that an intent was stored and then, unless nobody waits, how the switches are brought to it, until each is there or has failed.
+// follow sends that an intent was stored. Unless noWait is set, it then sends the progress of the switches until each has converged or failed.
 func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, send func(*op25bv1.Progress) error) error {
 	tell := func(p *op25bv1.Progress) error {
 		p.Time = timestamppb.New(s.Now())
@@ -44,7 +44,7 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 			continue
 		}
 		if !ok {
-			return s.ended(ctx, fmt.Errorf("revision %d is stored; how the switches are brought to it can be watched by FleetService.WatchSwitches", in.Number))
+			return s.ended(ctx, fmt.Errorf("revision %d is stored; FleetService.WatchSwitches shows the progress of the switches", in.Number))
 		}
 		for _, st := range f.news(statuses) {
 			if err := tell(&op25bv1.Progress{Event: &op25bv1.Progress_Switch{Switch: st}}); err != nil {
@@ -57,19 +57,19 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 	}
 }
 
-// kept returns an error if a revision that was stored is not in the store any more, for the store was replaced by an older one.
+// kept returns an error if a stored revision is no longer in the store because the store was replaced by an older one.
 func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generation) error {
 	if kept, err := s.Book.Kept(ctx, in); kept || err != nil {
 		return nil // an unknown answer is not reported
 	}
 	return connect.NewError(connect.CodeAborted, fmt.Errorf(
-		"revision %d was stored, and is lost: %w: %s; look at op25b history, and make the change again", in.Number, store.ErrReplaced, g.Why()))
+		"revision %d was stored and is lost: %w: %s; see op25b history, and repeat the change", in.Number, store.ErrReplaced, g.Why()))
 }
 
-// errStopping is why a stream ends when its controller does.
-var errStopping = errors.New("this controller is stopping")
+// errStopping ends a stream when its controller stops.
+var errStopping = errors.New("the controller is stopping")
 
-// stream is the context of a stream: it ends with the caller, with what the caller may, and when the controller stops.
+// stream returns the context of a stream. It ends when the caller does, when the caller loses the required role, and when the controller stops.
 func (s *server) stream(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(s.Stopping, func() { cancel(errStopping) })
@@ -78,21 +78,21 @@ func (s *server) stream(ctx context.Context) (context.Context, context.CancelCau
 	return ctx, func(cause error) { stop(); cancel(cause); looking.Wait() }
 }
 
-// ended is the error of a stream that has no more to tell. Then says what its caller can do.
+// ended returns the error of a stream that ends. then is the advice to its caller.
 func (s *server) ended(ctx context.Context, then error) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the store is closed: %w", then))
 	case errors.Is(cause, errStopping):
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errStopping, then))
-	case errors.Is(cause, errOld): // RetryInfo says that it is this controller that answers again
+	case errors.Is(cause, errOld): // RetryInfo means that this controller answers again
 		return withDetail(connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errOld, then)), &errdetails.RetryInfo{RetryDelay: durationpb.New(0)})
 	default:
 		return cause
 	}
 }
 
-// A follower follows the switches of an intent to it.
+// A follower follows the progress of switches toward an intent.
 type follower struct {
 	in    *intent.Intent
 	told  map[string]*op25bv1.SwitchStatus
@@ -103,11 +103,11 @@ func newFollower(in *intent.Intent) *follower {
 	return &follower{in: in, told: make(map[string]*op25bv1.SwitchStatus)}
 }
 
-// news are the statuses that are others than those told before, of the inventory's switches and in its order.
+// news returns the statuses that have changed, of the inventory's switches and in its order.
 func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	var all []*op25bv1.SwitchStatus
 	for _, st := range onInventory(f.in, statuses) {
-		if st.Address == "" { // not of this inventory
+		if st.Address == "" { // not in this inventory
 			continue
 		}
 		if f.in.Number < st.Wanted {
@@ -121,7 +121,7 @@ func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatu
 	return all
 }
 
-// done is how it ended, or nil as long as a switch may still get there.
+// done returns the result, or nil while a switch may still converge.
 func (f *follower) done() *op25bv1.Done {
 	done := &op25bv1.Done{Revision: f.in.Number, SupersededBy: f.later}
 	for i := range f.in.Bundle.Inventory.Switches {
@@ -137,18 +137,18 @@ func (f *follower) done() *op25bv1.Done {
 	return done
 }
 
-// reached reports whether a switch was seen in this revision, or in a later one. Another revision of the same number is of another store.
+// reached reports whether a switch was seen in this revision or in a later one. A revision with the same number and another id belongs to
+// another store.
 func (f *follower) reached(st *op25bv1.SwitchStatus) bool {
 	return st.Converged && (st.Revision > f.in.Number || st.Revision == f.in.Number && st.RevisionId == f.in.ID)
 }
 
-// lasts reports whether waiting for a switch does not help. A switch that nobody owns is taken by another controller within seconds.
+// lasts reports whether waiting for a switch is useless. A switch without an owner is taken over by another controller within seconds.
 func lasts(st *op25bv1.SwitchStatus) bool {
 	return st.Failed || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
 }
 
-// answers reports whether a switch that has failed for an earlier revision is going to be tried with this one. A switch that cannot be reached
-// is not.
+// answers reports whether a switch that has failed with an earlier revision will be tried with this one. An unreachable switch will not.
 func answers(st *op25bv1.SwitchStatus) bool {
 	return st.State == op25bv1.SwitchState_SWITCH_STATE_FAILED || st.State == op25bv1.SwitchState_SWITCH_STATE_NO_PHASE
 }

@@ -32,13 +32,13 @@ func at(name string, state op25bv1.SwitchState, revision, wanted uint64) *op25bv
 	}
 }
 
-// elsewhere is a status of another revision of the same number.
+// elsewhere is a status for another revision with the same number.
 func elsewhere(st *op25bv1.SwitchStatus) *op25bv1.SwitchStatus {
 	st.RevisionId = "of a store that was replaced"
 	return st
 }
 
-// A change is done once every switch of the inventory is there or has failed, and not before.
+// A change is done when every switch of the inventory has converged or failed, and not before.
 func TestFollower(t *testing.T) {
 	w := newWorld(t, nil)
 	in := w.put(edited(t, examples.LibmoMobile()))
@@ -92,7 +92,7 @@ func TestFollower(t *testing.T) {
 	}
 }
 
-// The stream of a change tells every step of every switch, in their order.
+// The stream of a change sends every step of every switch, in order.
 func TestProgress(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewIntentServiceClient(w.dial())
@@ -134,7 +134,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// When the controller stops, streams end and say what has been done already.
+// When the controller stops, streams end with an error that says whether the change is stored.
 func TestStopping(t *testing.T) {
 	w := newWorld(t, nil)
 	stream, err := op25bv1.NewIntentServiceClient(w.dial()).Apply(within(t), &op25bv1.ApplyRequest{Files: spinnet(t), Reason: "begin"})
@@ -155,15 +155,15 @@ func TestStopping(t *testing.T) {
 	}
 	w.stop()
 	_, err = stream.Recv()
-	if want := "this controller is stopping: revision 1 is stored; how the switches are brought to it can be watched by FleetService.WatchSwitches"; status.Code(err) != codes.Unavailable || status.Convert(err).Message() != want {
+	if want := "the controller is stopping: revision 1 is stored; FleetService.WatchSwitches shows the progress of the switches"; status.Code(err) != codes.Unavailable || status.Convert(err).Message() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	if _, err := watch.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "this controller is stopping") {
+	if _, err := watch.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "the controller is stopping") {
 		t.Errorf("%v", err)
 	}
 }
 
-// A watcher is told all switches at first, then what changes, of switches and of the inventory.
+// A watcher receives all switches at first, and then every change of switches and of the inventory.
 func TestWatchSwitches(t *testing.T) {
 	w := newWorld(t, nil)
 	files := edited(t, examples.LibmoMobile())
@@ -229,7 +229,7 @@ func TestWatchSwitches(t *testing.T) {
 	if err != nil || listed.Revision != 3 || len(listed.Switches) != 1 || listed.Switches[0].Address != "127.0.0.1:9572" {
 		t.Errorf("%v, %v", listed, err)
 	}
-	if _, err := c.ListSwitches(within(t), &op25bv1.ListSwitchesRequest{Switches: []string{"edge"}}); status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `switch "edge": unknown; there are edge-east, edge-west`) {
+	if _, err := c.ListSwitches(within(t), &op25bv1.ListSwitchesRequest{Switches: []string{"edge"}}); status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `unknown switch "edge"; known: edge-east, edge-west`) {
 		t.Errorf("%v", err)
 	}
 }

@@ -21,38 +21,38 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// An Auth says how callers are known. The zero value knows nobody but who calls from the same machine, and that one as an admin.
+// An Auth is the configuration of authentication. The zero value admits only callers on this host, as admin.
 type Auth struct {
-	// Access says who may what, by bearer token and client certificate. With it, whoever shows neither may nothing, also on this machine.
+	// Access maps bearer tokens and client certificates to roles. With it, callers without either are refused, even on this host.
 	Access *auth.File
-	// Anonymous, without Access, is the role of who calls from another machine; None refuses.
+	// Anonymous is the role of callers from other hosts if Access is nil; None refuses them.
 	Anonymous auth.Role
 }
 
-// A guard lets callers do what they may, and writes down what changes nothing because it was refused.
+// A guard authenticates and authorizes callers, and records refused changes.
 type guard struct {
 	auth     Auth
 	now      func() time.Time
 	log      *zap.Logger
 	audit    *store.Audit
 	refusals *refusals
-	once     sync.Once // logs that everybody on this machine is admin
+	once     sync.Once // of the warning that every program on this host is admin
 }
 
-// A connection is what is known of a caller beside the call.
+// A connection describes the connection of a caller.
 type connection struct {
 	remote netip.Addr // invalid if it is not an IP address
-	host   string     // that the caller asked for
-	direct bool       // no proxy says that it asks for somebody else
+	host   string     // requested by the caller
+	direct bool       // without headers of a proxy
 	cert   *x509.Certificate
-	chain  []*x509.Certificate // cert, and what came with it
+	chain  []*x509.Certificate // cert and its intermediates
 
-	tracked *trackedConn // nil on a listener that is not Listen's
+	tracked *trackedConn // nil on a listener of another package
 }
 
 type connectionKey struct{}
 
-// local says whether the caller is a program on this machine, and not a page in its browser that resolves a name of its own to loopback.
+// local reports whether the caller is a program on this host. A page in a browser on this host is not: it may resolve its name to loopback.
 func (c connection) local() bool {
 	if !c.remote.IsLoopback() || !c.direct {
 		return false
@@ -65,25 +65,25 @@ func (c connection) local() bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// LocalCaller is who calls where nothing but the machine says who that is.
+// LocalCaller is the identity of an unauthenticated caller on this host.
 const LocalCaller = "local"
 
-// identify says who a caller is, or auth.ErrUnknown with what would be needed. A token counts before a certificate.
+// identify returns the identity of a caller, or auth.ErrUnknown. A token takes precedence over a certificate.
 func (g *guard) identify(c connection, header http.Header) (auth.Identity, error) {
 	if g.auth.Access == nil {
 		switch {
 		case c.local():
 			g.once.Do(func() {
-				g.log.Warn("no access file: every program on this machine is admin", zap.String("who", LocalCaller))
+				g.log.Warn("no access file, every program on this host is admin", zap.String("who", LocalCaller))
 			})
 			return auth.Identity{Who: LocalCaller, Role: auth.Admin, By: auth.ByLoopback}, nil
 		case g.auth.Anonymous != auth.None:
 			return auth.Identity{Who: "anonymous from " + c.remote.String(), Role: g.auth.Anonymous, By: auth.ByNothing}, nil
 		case c.remote.IsLoopback():
-			return auth.Identity{}, fmt.Errorf("%w: without an access file only programs on this machine are let in, under localhost or a loopback "+
-				"address and not through a proxy; the host that was asked for is %q", auth.ErrUnknown, c.host)
+			return auth.Identity{}, fmt.Errorf("%w: without an access file only programs on the controller's host are admitted, through localhost or a "+
+				"loopback address and without a proxy; the requested host is %q", auth.ErrUnknown, c.host)
 		}
-		return auth.Identity{}, fmt.Errorf("%w: without an access file only programs on this machine are let in", auth.ErrUnknown)
+		return auth.Identity{}, fmt.Errorf("%w: without an access file only programs on the controller's host are admitted", auth.ErrUnknown)
 	}
 	access := g.auth.Access.Access()
 	token, ok, err := auth.Bearer(header.Get("Authorization"))
@@ -93,27 +93,27 @@ func (g *guard) identify(c connection, header http.Header) (auth.Identity, error
 	case ok:
 		return access.Token(token, g.now())
 	case c.cert != nil:
-		if err := c.verify(time.Now()); err != nil { // by the clock that TLS goes by
+		if err := c.verify(time.Now()); err != nil { // crypto/tls uses the same clock
 			return auth.Identity{}, err
 		}
 		return access.Certificate(c.cert), nil
 	}
-	return auth.Identity{}, fmt.Errorf("%w: show a bearer token, or a client certificate", auth.ErrUnknown)
+	return auth.Identity{}, fmt.Errorf("%w: a bearer token or a client certificate is required", auth.ErrUnknown)
 }
 
 type identityKey struct{}
 
-// caller is who calls; the guard has let them in.
+// caller returns the identity of an admitted caller.
 func caller(ctx context.Context) auth.Identity {
 	id, _ := ctx.Value(identityKey{}).(auth.Identity)
 	return id
 }
 
-// admit lets a call pass, or says by a *connect.Error why not. Whoever has asked for a change and is refused is written down.
+// admit admits a call, or returns a *connect.Error. It records refused changes.
 func (g *guard) admit(ctx context.Context, procedure string, header http.Header) (context.Context, error) {
 	verb, known := verbs[procedure]
 	if !known {
-		return ctx, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s is nobody's to call", procedure))
+		return ctx, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("unknown procedure %s", procedure))
 	}
 	if verb.Least == auth.None {
 		return ctx, nil
@@ -121,7 +121,7 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 	c, _ := ctx.Value(connectionKey{}).(connection)
 	id, err := g.identify(c, header)
 	if err != nil {
-		refusal := refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s wants the role %s", err, procedure, verb.Least), id, verb.Least)
+		refusal := refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s requires the role %s", err, procedure, verb.Least), id, verb.Least)
 		if verb.Name != "" {
 			g.record(ctx, "", auth.Identity{Who: "unknown from " + c.remote.String()}, verb, err.Error())
 		}
@@ -132,7 +132,7 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 		if id.Role != auth.None {
 			has = "the role " + string(id.Role)
 		}
-		err := fmt.Errorf("%s has %s, and %s wants %s", id.Who, has, procedure, verb.Least)
+		err := fmt.Errorf("%s has %s, but %s requires %s", id.Who, has, procedure, verb.Least)
 		if verb.Name != "" {
 			g.record(ctx, id.Who, id, verb, err.Error())
 		}
@@ -146,8 +146,8 @@ func refused(code connect.Code, err error, id auth.Identity, needed auth.Role) *
 	return withDetail(connect.NewError(code, err), &op25bv1.Denied{Who: id.Who, Role: string(id.Role), Needed: string(needed)})
 }
 
-// record writes down that a change was refused, unless there are too many such records of the caller already. The refusal stands even if
-// that fails, as it does while the store has no quorum or is full.
+// record adds a refused change to the audit chain, unless the caller already has too many such records. The change is refused even if the
+// record fails, which happens while the store has no quorum or is full.
 func (g *guard) record(ctx context.Context, counted string, id auth.Identity, verb Verb, why string) {
 	missed, ok := g.refusals.tell(counted)
 	if !ok {
@@ -161,12 +161,12 @@ func (g *guard) record(ctx context.Context, counted string, id auth.Identity, ve
 	defer cancel()
 	_, err := g.audit.Append(ctx, store.AuditRecord{Who: id.Who, Role: string(id.Role), Verb: "refused " + verb.Name, Detail: why})
 	if err != nil {
-		g.log.Error("a refused change could not be written to the audit chain", zap.String("who", id.Who), zap.String("verb", verb.Name), zap.Error(err))
+		g.log.Error("refused change not recorded in the audit chain", zap.String("who", id.Who), zap.String("verb", verb.Name), zap.Error(err))
 	}
 }
 
-// outcome writes down a change that the caller may make and that was refused for what it is. That there was nothing to change is none: who
-// applies the same documents every hour would fill the chain.
+// outcome records a change that was refused for its contents. ErrUnchanged is not recorded: a caller who applies the same documents every
+// hour would fill the chain.
 func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 	verb := verbs[procedure]
 	var e *connect.Error
@@ -179,7 +179,7 @@ func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 	}
 }
 
-// WrapUnary records the outcome of calls of one message. The door has admitted their callers.
+// WrapUnary records the outcome of unary calls. The door has admitted their callers.
 func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		answer, err := next(ctx, req)
@@ -198,7 +198,7 @@ func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 	}
 }
 
-// WrapStreamingClient is for clients, of which there are none here.
+// WrapStreamingClient does nothing: it is for clients.
 func (g *guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }

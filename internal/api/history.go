@@ -10,7 +10,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// historyOf are revisions, the newest first, and over each the dates that came while it was the current one.
+// historyOf returns revisions, the newest first, and before each the dates that came while it was the current one.
 func historyOf(revisions []store.Revision, dated []intent.Dated) *op25bv1.HistoryResponse {
 	answer := &op25bv1.HistoryResponse{}
 	for _, r := range revisions {

@@ -17,29 +17,29 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Bounds of inflation: deflate can do 1,000:1, documents of policy do 5:1 to 15:1.
+// Limits on compression: deflate reaches 1,000:1, policy documents 5:1 to 15:1.
 const (
-	maxInflation  = 20
-	inflationFree = 1 << 20 // up to here any ratio is accepted
+	maxInflation  = 20      // inflated bytes for each compressed byte
+	inflationFree = 1 << 20 // inflated bytes that are accepted at any ratio
 )
 
 var (
 	errBusy      = errors.New("busy")
 	errTooLarge  = errors.New("too large")
-	errInflation = errors.New("inflates too much")
-	errSlow      = errors.New("the request did not come in time")
+	errInflation = errors.New("compression ratio too high")
+	errSlow      = errors.New("the request was not received in time")
 	errBroken    = errors.New("the request ended early")
 	errMalformed = errors.New("not a request")
 )
 
-// A form is how a request is encoded.
+// A form is the encoding of a request.
 type form struct {
-	enveloped bool // a prefix of 5 bytes before the message: everything but calls of one message of the Connect protocol
+	enveloped bool // the message has a prefix of 5 bytes, as in all protocols except unary Connect
 	json      bool
 	gzip      bool
 }
 
-// formOf reads the form of a request from its header. It reports false for one that no service takes, which says so without a look at the body.
+// formOf reads the form of a request from its header. It reports false for a form that no service accepts.
 func formOf(h http.Header) (f form, ok bool) {
 	kind, _, _ := strings.Cut(strings.ToLower(h.Get("Content-Type")), ";")
 	kind = strings.TrimSpace(kind)
@@ -74,20 +74,20 @@ func formOf(h http.Header) (f form, ok bool) {
 	return f, true
 }
 
-// An intake reads the message of one request within its bounds.
+// An intake reads the message of one request within its limits.
 type intake struct {
 	call  *call
 	claim *claim
 	form  form
-	// grow waits for the turn of a request that turns out to be large. It is called once.
+	// grow waits for the turn of a large request. It is called at most once.
 	grow  func() error
 	grown bool
 }
 
-// large is the size from which on a request waits for its turn: few of these fit in the budget.
+// large is the size above which a request waits for its turn, because few of these fit in the budget.
 const large = 1 << 20
 
-// message reads the body to its end and returns the encoded message, inflated.
+// message reads the body to its end and returns the encoded and inflated message.
 func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	if !in.form.enveloped {
 		if length > in.call.bytes {
@@ -102,14 +102,14 @@ func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	var prefix [5]byte
 	switch _, err := io.ReadFull(body, prefix[:]); {
 	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%w: it has no message", errMalformed)
+		return nil, fmt.Errorf("%w: no message", errMalformed)
 	case err != nil:
 		return nil, broken(err)
 	}
 	size := int64(binary.BigEndian.Uint32(prefix[1:]))
 	switch {
 	case prefix[0] > 1 || prefix[0] == 1 && !in.form.gzip:
-		return nil, fmt.Errorf("%w: a message with the flags %#02x and no encoding that has them", errMalformed, prefix[0])
+		return nil, fmt.Errorf("%w: flags %#02x, which the encoding does not have", errMalformed, prefix[0])
 	case size > in.call.bytes:
 		return nil, in.tooLarge(size)
 	}
@@ -118,11 +118,11 @@ func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case int64(len(data)) < size:
-		return nil, fmt.Errorf("%w: %d bytes of %d", errBroken, len(data), size)
+		return nil, fmt.Errorf("%w: received %d bytes of %d", errBroken, len(data), size)
 	}
 	switch n, err := io.ReadFull(body, prefix[:1]); {
 	case n > 0:
-		return nil, fmt.Errorf("%w: there is more than one message", errMalformed)
+		return nil, fmt.Errorf("%w: more than one message", errMalformed)
 	case !errors.Is(err, io.EOF):
 		return nil, broken(err)
 	}
@@ -132,7 +132,7 @@ func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	return in.inflate(data)
 }
 
-// read reads to the end, at most most bytes. What it allocates grows with what comes, whatever length the caller has announced.
+// read reads to the end, at most most bytes. Its buffer grows with the received bytes, not with the announced length.
 func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	const first = 16 << 10
 	size := min(first, most)
@@ -146,7 +146,7 @@ func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	var over [1]byte
 	for {
 		free := data[len(data):cap(data)]
-		if len(free) == 0 { // full: is there more?
+		if len(free) == 0 { // the buffer is full
 			n, err := io.ReadFull(from, over[:])
 			switch {
 			case n == 0 && errors.Is(err, io.EOF):
@@ -186,7 +186,7 @@ func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	}
 }
 
-// inflate inflates a message and gives back what the compressed one took.
+// inflate inflates a message and releases the memory of the compressed one.
 func (in *intake) inflate(data []byte) ([]byte, error) {
 	z, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
@@ -196,7 +196,7 @@ func (in *intake) inflate(data []byte) ([]byte, error) {
 	inflated, err := in.read(z, 0, most)
 	switch {
 	case errors.Is(err, errTooLarge) && most < in.call.bytes:
-		return nil, fmt.Errorf("%w: %d bytes of gzip are more than %d, %d times as much", errInflation, len(data), most, maxInflation)
+		return nil, fmt.Errorf("%w: %d bytes of gzip inflate to more than %d bytes, %d times as many", errInflation, len(data), most, maxInflation)
 	case errors.Is(err, errTooLarge), errors.Is(err, errBusy):
 		return nil, err
 	case err != nil:
@@ -206,23 +206,23 @@ func (in *intake) inflate(data []byte) ([]byte, error) {
 	return inflated, nil
 }
 
-// tooLarge is the error for a size, 0 for one that is not known.
+// tooLarge returns the error for a message of size bytes; 0 means an unknown size.
 func (in *intake) tooLarge(size int64) error {
 	if size > 0 {
-		return fmt.Errorf("%w: a message of %d bytes; %s takes %d at most", errTooLarge, size, in.call.procedure, in.call.bytes)
+		return fmt.Errorf("%w: the message has %d bytes, and %s accepts at most %d", errTooLarge, size, in.call.procedure, in.call.bytes)
 	}
-	return fmt.Errorf("%w: %s takes %d bytes at most", errTooLarge, in.call.procedure, in.call.bytes)
+	return fmt.Errorf("%w: %s accepts at most %d bytes", errTooLarge, in.call.procedure, in.call.bytes)
 }
 
-// broken is what becomes of an error of reading the body.
+// broken wraps an error of reading the body.
 func broken(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%w: at least %d KiB a second are expected, and the first within %v", errSlow, bodyRate>>10, bodyWithin)
+		return fmt.Errorf("%w: the first bytes must arrive within %[3]v, and then %[2]d KiB a second", errSlow, bodyRate>>10, bodyWithin)
 	}
 	return fmt.Errorf("%w: %w", errBroken, err)
 }
 
-// decode makes the message of its encoded form.
+// decode decodes a message.
 func (in *intake) decode(data []byte) (proto.Message, error) {
 	m := in.call.measure.fresh()
 	var err error
@@ -253,7 +253,7 @@ func (in *intake) decode(data []byte) (proto.Message, error) {
 	return message, nil
 }
 
-// refusalOf is how an error of an intake is counted and answered.
+// refusalOf returns the metric's label and the answer for an error of an intake.
 func refusalOf(err error) (refusalKind, *connect.Error) {
 	for _, c := range []struct {
 		err  error
@@ -275,30 +275,30 @@ func refusalOf(err error) (refusalKind, *connect.Error) {
 	return refusedMalformed, connect.NewError(connect.CodeInvalidArgument, err)
 }
 
-// Bounds of the time that a body may take.
+// Limits on the time that a body takes.
 const (
-	// bodyWithin is how long the first bytes of a body, and a small body as a whole, may take.
+	// bodyWithin is the limit for the first bytes of a body, and for a small body as a whole.
 	bodyWithin = 10 * time.Second
-	// bodyRate is how fast a body must come beside that, in bytes a second: 2 Mbit/s. 64 MiB have 4 minutes and 26 s.
+	// bodyRate is the lowest rate after that, in bytes a second: 2 Mbit/s, so that 64 MiB may take 4 minutes and 26 s.
 	bodyRate = 256 << 10
 )
 
-// A paced body ends with os.ErrDeadlineExceeded when it comes more slowly than it may.
+// A paced body ends with os.ErrDeadlineExceeded when it arrives too slowly.
 type paced struct {
 	io.Reader
 	deadline time.Time
-	set      time.Time // what the connection was told last
+	set      time.Time // last deadline that was set on the connection
 	control  *http.ResponseController
 }
 
 func newPaced(w http.ResponseWriter, body io.Reader, within time.Duration) *paced {
 	p := &paced{Reader: body, control: http.NewResponseController(w), deadline: time.Now().Add(within)}
 	p.set = p.deadline
-	_ = p.control.SetReadDeadline(p.set) // without one there is no connection, but a test
+	_ = p.control.SetReadDeadline(p.set) // fails only without a connection, in tests
 	return p
 }
 
-// Read reads, and moves the deadline by as much as was read.
+// Read reads, and extends the deadline in proportion to the bytes read.
 func (p *paced) Read(b []byte) (int, error) {
 	n, err := p.Reader.Read(b)
 	p.deadline = p.deadline.Add(time.Duration(n) * time.Second / bodyRate)
@@ -309,7 +309,7 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// pause calls f without a deadline: the body waits, and not its caller.
+// pause calls f without a deadline: the controller delays the body, not the caller.
 func (p *paced) pause(f func() error) error {
 	_ = p.control.SetReadDeadline(time.Time{})
 	err := f()
@@ -319,25 +319,25 @@ func (p *paced) pause(f func() error) error {
 	return err
 }
 
-// done takes the deadline back once the body has been read: later it would end the connection.
+// done removes the deadline after the body has been read: otherwise it would end the connection.
 func (p *paced) done() { _ = p.control.SetReadDeadline(time.Time{}) }
 
-// A handover has the message of a request on the way from the door to its service.
+// A handover passes the message of a request from the door to its service.
 type handover struct {
 	message proto.Message
-	end     func() // gives back what the request holds
+	end     func() // releases the memory and the turn of the request
 }
 
 type handoverKey struct{}
 
-// spent says that what the request had is no longer needed: it is stored, or left for good.
+// spent releases the memory of the request, whose contents are stored or no longer needed.
 func spent(ctx context.Context) {
 	if h, ok := ctx.Value(handoverKey{}).(*handover); ok {
 		h.end()
 	}
 }
 
-// A taker gives a service the message that the door has read. What connect itself reads is an empty one.
+// A taker replaces the empty message that connect reads by the message that the door has read.
 type taker struct{}
 
 func take(ctx context.Context, to any) {
@@ -348,7 +348,7 @@ func take(ctx context.Context, to any) {
 	}
 }
 
-// WrapUnary hands over the message of a call of one message.
+// WrapUnary passes on the message of a unary call.
 func (taker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		take(ctx, req.Any())
@@ -356,14 +356,14 @@ func (taker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler hands over the one message of a stream.
+// WrapStreamingHandler passes on the one request of a stream.
 func (taker) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		return next(ctx, takingConn{conn, ctx})
 	}
 }
 
-// WrapStreamingClient is for clients, of which there are none here.
+// WrapStreamingClient does nothing: it is for clients.
 func (taker) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
@@ -375,7 +375,7 @@ type takingConn struct {
 	ctx context.Context
 }
 
-// Receive receives the empty message, and makes it what the door has read.
+// Receive replaces the empty message by the one that the door has read.
 func (c takingConn) Receive(m any) error {
 	err := c.StreamingHandlerConn.Receive(m)
 	if err == nil {

@@ -23,7 +23,7 @@ type intentService struct{ *server }
 
 var _ op25bv1connect.IntentServiceHandler = intentService{}
 
-// Plan says what documents would change.
+// Plan returns the changes that documents would make.
 func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.PlanRequest]) (*connect.Response[op25bv1.PlanResponse], error) {
 	m := req.Msg
 	base, err := s.currentOrNone(ctx)
@@ -36,7 +36,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	proposed := base
 	switch {
 	case m.Restore != 0 && len(m.Files) > 0:
-		return nil, fault("restore", "there are a revision to restore and files", "give one of them")
+		return nil, fault("restore", "the request has a revision to restore and files", "give only one of them")
 	case base == nil && m.Restore != 0:
 		return nil, intent.ErrNone
 	case m.Restore != 0:
@@ -53,7 +53,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 		if err != nil {
 			return nil, err
 		}
-		if proposal.Base != number(base) { // somebody was quicker than the two reads
+		if proposal.Base != number(base) { // another revision was stored between the two reads
 			return nil, &store.StaleError{Base: number(base), Current: proposal.Base}
 		}
 		proposed = proposal.Intent
@@ -67,10 +67,10 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	return connect.NewResponse(&op25bv1.PlanResponse{Plan: made}), nil
 }
 
-// plan plans for what the statuses say that the switches were brought to.
+// plan makes a plan for switches in the states that their statuses report.
 func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32) (*op25bv1.Plan, error) {
 	if entries > plan.MaxEntries {
-		return nil, fault("max_entries", fmt.Sprintf("%d are asked for", entries), fmt.Sprintf("at most %d are listed; 0 is %d", plan.MaxEntries, plan.DefaultEntries))
+		return nil, fault("max_entries", fmt.Sprintf("%d is too large", entries), fmt.Sprintf("must be at most %d; 0 means %d", plan.MaxEntries, plan.DefaultEntries))
 	}
 	if err := s.knownSwitches(proposed, switches); err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied})
 }
 
-// knownSwitches returns policy.Faults for switches that the inventory does not have.
+// knownSwitches returns policy.Faults for switches that are not in the inventory.
 func (s *server) knownSwitches(in *intent.Intent, switches []string) error {
 	if len(switches) == 0 {
 		return nil
@@ -107,10 +107,10 @@ func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Pr
 	return s.Book.Propose(ctx, docs)
 }
 
-// filesOf are the files of a request, of most bytes together, checked for what the store and the limits want.
+// filesOf returns the files of a request, which have at most most bytes together. It checks names and numbers by the limits of the store.
 func filesOf(files []*op25bv1.File, most int64) ([]policy.File, error) {
 	if len(files) > MaxFileCount {
-		return nil, fault("files", fmt.Sprintf("there are %d files", len(files)), fmt.Sprintf("at most %d are taken", MaxFileCount))
+		return nil, fault("files", fmt.Sprintf("the request has %d files", len(files)), fmt.Sprintf("must be at most %d", MaxFileCount))
 	}
 	docs := make([]policy.File, len(files))
 	names := make(map[string]int, len(files))
@@ -118,16 +118,16 @@ func filesOf(files []*op25bv1.File, most int64) ([]policy.File, error) {
 	for i, f := range files {
 		path := fmt.Sprintf("files[%d].name", i)
 		if !fs.ValidPath(f.GetName()) || f.GetName() == "." || len(f.GetName()) > store.MaxPath-len("files/") {
-			return nil, fault(path, fmt.Sprintf("%q cannot be the name of a file", f.GetName()),
-				"it wants a relative path with slashes, without dots and empty parts, such as policy.yaml")
+			return nil, fault(path, fmt.Sprintf("%q is not a file name", f.GetName()),
+				"must be a relative path with slashes, without dots and empty parts, such as policy.yaml")
 		}
 		if first, twice := names[f.Name]; twice {
-			return nil, fault(path, fmt.Sprintf("%q is the name of files[%d] too", f.Name, first), "each file wants a name of its own")
+			return nil, fault(path, fmt.Sprintf("%q is also the name of files[%d]", f.Name, first), "file names must differ")
 		}
 		names[f.Name] = i
 		docs[i] = policy.File{Name: f.Name, Data: f.Data}
 		if size += int64(len(f.Data)); size > most {
-			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the files have more than %.4g MiB together: that is the most", float64(most)/(1<<20)))
+			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the files have more than %.4g MiB together, which is the limit", float64(most)/(1<<20)))
 		}
 	}
 	return docs, nil
@@ -142,12 +142,12 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 	files, base := m.Files, m.Base
 	switch {
 	case m.Plan != nil && (len(m.Files) > 0 || m.Base != 0):
-		return fault("plan", "there are a plan and files or a base", "give the plan alone: it has both")
+		return fault("plan", "the request has a plan, and files or a base", "give only the plan, which contains both")
 	case m.Plan != nil:
 		files, base = m.Plan.Files, m.Plan.Base
 	}
 	if len(files) == 0 {
-		return fault("files", "there are no files", "give the documents of policy and inventory, or a saved plan, which has them")
+		return fault("files", "the request has no files", "give the documents of policy and inventory, or a saved plan")
 	}
 	in, err := s.once(ctx, m.RequestId, base, func() (*intent.Intent, error) {
 		proposal, err := s.propose(ctx, files)
@@ -178,7 +178,7 @@ type reasoned interface {
 	GetRequestId() string
 }
 
-// by is who makes a change.
+// by returns the author of a change.
 func by(ctx context.Context, m reasoned, detail string) intent.By {
 	id := caller(ctx)
 	return intent.By{Who: id.Who, Role: string(id.Role), Reason: m.GetReason(), Detail: detail, Request: m.GetRequestId()}
@@ -260,7 +260,7 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 		return err
 	}
 	if m.Revision == 0 {
-		return fault("revision", "no revision is named", "say which one to go back to; IntentService.History lists them")
+		return fault("revision", "no revision", "give the number of an earlier revision; IntentService.History lists them")
 	}
 	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
 		was, err := s.current(ctx)
@@ -285,21 +285,21 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// mayRestore refuses a caller who may not restore a revision: the one before the newest is what undoes the newest, and anybody's who may
-// change something; older ones are an admin's.
+// mayRestore refuses a caller who may not restore a revision. Operators may restore the one before the newest, which undoes the newest. Older
+// ones require admin.
 func mayRestore(id auth.Identity, revision, newest uint64) error {
 	if id.Role.May(auth.Admin) || revision+1 == newest {
 		return nil
 	}
-	err := fmt.Errorf("%s has the role %s and may restore revision %d, the one before the newest; to restore revision %d wants %s",
+	err := fmt.Errorf("%s has the role %s and may restore only revision %d, the one before the newest; revision %d requires %s",
 		id.Who, id.Role, newest-1, revision, auth.Admin)
 	if newest < 2 {
-		err = fmt.Errorf("%s has the role %s, and there is no revision before the newest; to restore revision %d wants %s", id.Who, id.Role, revision, auth.Admin)
+		err = fmt.Errorf("%s has the role %s, and there is no revision before the newest; revision %d requires %s", id.Who, id.Role, revision, auth.Admin)
 	}
 	return refused(connect.CodePermissionDenied, err, id, auth.Admin)
 }
 
-// number is the number of an intent, 0 of none.
+// number returns the number of an intent; it is 0 for nil.
 func number(in *intent.Intent) uint64 {
 	if in == nil {
 		return 0

@@ -36,7 +36,7 @@ func told[T any](t testing.TB, stream grpc.ServerStreamingClient[T], err error) 
 	}
 }
 
-// refusal is the error of a stream that must end with one.
+// refusal returns the error of a stream that must fail.
 func refusal[T any](stream grpc.ServerStreamingClient[T], err error) error {
 	for err == nil {
 		_, err = stream.Recv()
@@ -44,7 +44,7 @@ func refusal[T any](stream grpc.ServerStreamingClient[T], err error) error {
 	return err
 }
 
-// An operator's way: plan, apply, look, go on, go back. Every change is a revision, and has its record; nothing else has one.
+// An operator plans, applies, activates and restores. Every change is a revision with an audit record; nothing else has one.
 func TestIntent(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewIntentServiceClient(w.dial())
@@ -149,7 +149,7 @@ func TestIntent(t *testing.T) {
 	}
 }
 
-// detail is the detail of a type that an error carries.
+// detail returns the detail of a type in an error.
 func detail[M proto.Message](err error) M {
 	var none M
 	for _, d := range status.Convert(err).Details() {
@@ -160,7 +160,7 @@ func detail[M proto.Message](err error) M {
 	return none
 }
 
-// Phases are put in force where they are asked for, and go back.
+// Phases are activated on the requested switches and line groups, and rolled back.
 func TestPhases(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewPhaseServiceClient(w.dial())
@@ -213,7 +213,7 @@ func TestPhases(t *testing.T) {
 	}
 }
 
-// The dates that came stand in the history, each over the revision that was current. I11
+// The history lists dates that have come, each before the revision that was current. I11
 func TestHistoryOfDates(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx := within(t)

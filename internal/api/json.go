@@ -8,26 +8,26 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// strictJSON refuses fields that a message does not have: who writes "switch" for "switches" must not change all of them.
+// strictJSON refuses unknown fields: a request with "switch" instead of "switches" must not change all switches.
 type strictJSON struct{ name string }
 
-// Name is what the content type has behind application/.
+// Name is the part of the content type after application/.
 func (c strictJSON) Name() string { return c.name }
 
 // Marshal writes a message.
 func (strictJSON) Marshal(m any) ([]byte, error) {
 	message, ok := m.(proto.Message)
 	if !ok {
-		return nil, fmt.Errorf("%T is no message", m)
+		return nil, fmt.Errorf("%T is not a message", m)
 	}
 	return protojson.Marshal(message)
 }
 
-// Unmarshal reads a message. Nothing at all is an empty one.
+// Unmarshal reads a message. No bytes mean an empty message.
 func (strictJSON) Unmarshal(data []byte, m any) error {
 	message, ok := m.(proto.Message)
 	if !ok {
-		return fmt.Errorf("%T is no message", m)
+		return fmt.Errorf("%T is not a message", m)
 	}
 	if len(data) == 0 {
 		proto.Reset(message)

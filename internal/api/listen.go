@@ -18,25 +18,25 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// ErrListen is returned by Listen for options under which nobody should be served.
-var ErrListen = errors.New("the API cannot be served so")
+// ErrListen is returned by Listen for invalid or insecure options.
+var ErrListen = errors.New("invalid API listener")
 
-// A Listening says where the API is served, and how it is secured.
+// A Listening configures the address and the security of the API.
 type Listening struct {
-	// Addr is host:port; a port of 0 takes any that is free. Without a host it is every address of the machine.
+	// Addr is host:port. Port 0 means any free port, no host means every address of this host.
 	Addr string
-	// Cert and Key are the PEM files of the server's certificate, ClientCA has the authorities of clients' certificates. Without the first two
-	// it is plaintext, which is for loopback alone. All are taken up again when they change.
+	// Cert and Key are the PEM files of the server's certificate. ClientCA contains the CAs for client certificates. Without Cert and Key the
+	// API is plain text, which is allowed only on loopback. All files are read again when they change.
 	Cert, Key, ClientCA string
-	// RequireClientCert refuses connections without a client certificate; otherwise bearer tokens do, too.
+	// RequireClientCert refuses connections without a client certificate. Otherwise callers may use bearer tokens.
 	RequireClientCert bool
-	// Insecure serves plaintext on other addresses than loopback, too: tokens and intent can be read on the way.
+	// Insecure allows plain text on other addresses than loopback: tokens and intent can be read on the network.
 	Insecure bool
-	// OnError, if not nil, is told of changed files that cannot be taken up.
+	// OnError, if not nil, is called for changed files that cannot be used.
 	OnError func(error)
 }
 
-// Listen opens the listener. It returns ErrListen with what is missing, or what is wrong with the address or the files.
+// Listen opens the listener. Errors are ErrListen and those of net.Listen.
 func Listen(o Listening) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(o.Addr)
 	if err != nil {
@@ -45,13 +45,13 @@ func Listen(o Listening) (net.Listener, error) {
 	secured := o.Cert != "" || o.Key != ""
 	switch {
 	case secured && o.Insecure:
-		return nil, fmt.Errorf("%w: there are a certificate and --insecure: leave one of them out", ErrListen)
+		return nil, fmt.Errorf("%w: a certificate and --insecure: give only one of them", ErrListen)
 	case !secured && (o.ClientCA != "" || o.RequireClientCert):
-		return nil, fmt.Errorf("%w: clients' certificates want TLS: give the server's certificate and key, too", ErrListen)
+		return nil, fmt.Errorf("%w: client certificates require TLS: give the server's certificate and key, too", ErrListen)
 	case o.RequireClientCert && o.ClientCA == "":
-		return nil, fmt.Errorf("%w: client certificates are required, and there is no authority to verify them by", ErrListen)
+		return nil, fmt.Errorf("%w: client certificates are required, but no CA for them is given", ErrListen)
 	case !secured && !o.Insecure && !tlsfiles.Loopback(host):
-		return nil, fmt.Errorf("%w: %s can be reached from other machines, and without TLS tokens and intent could be read on the way: "+
+		return nil, fmt.Errorf("%w: %s can be reached from other hosts, and without TLS tokens and intent can be read on the network: "+
 			"give a certificate and its key, listen on 127.0.0.1, or add --insecure", ErrListen, o.Addr)
 	}
 	var secure *tls.Config
@@ -79,34 +79,34 @@ func Listen(o Listening) (net.Listener, error) {
 	return &listener{l, all}, nil
 }
 
-// Bounds of connections.
+// Limits on connections.
 const (
-	// headersWithin is how long a client may take to say what it wants.
+	// headersWithin is the limit on the time that a client takes to send its header.
 	headersWithin = 10 * time.Second
-	// idleFor is how long a connection without calls stays.
+	// idleFor is the time after which a connection without calls is closed.
 	idleFor = 5 * time.Minute
-	// stopWithin is how long calls may go on when the controller stops. Streams end at once: see Deps.Stopping.
+	// stopWithin is the time that calls have to end when the controller stops. Streams end at once: see Deps.Stopping.
 	stopWithin = 5 * time.Second
-	// maxHeader is the most bytes of a request's header: a token has 50, a client's certificate is not in it.
+	// maxHeader is the limit on the bytes of a request's header. A token has 50.
 	maxHeader = 32 << 10
 )
 
-// http2Bounds are the bounds of one connection of HTTP/2. What was received and not read is at most a window, whatever a service does.
+// http2Bounds returns the limits of one HTTP/2 connection. Its unread data is at most one window, whatever a service does.
 func http2Bounds() *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams:          100,
 		MaxReadFrameSize:              16 << 10,
 		MaxDecoderHeaderTableSize:     4 << 10,
 		MaxReceiveBufferPerConnection: 128 << 10,
-		MaxReceiveBufferPerStream:     128 << 10,        // 64 MiB take a minute at 100 ms there and back
-		SendPingTimeout:               30 * time.Second, // a caller that is gone without a word
+		MaxReceiveBufferPerStream:     128 << 10,        // 64 MiB take a minute at a round trip of 100 ms
+		SendPingTimeout:               30 * time.Second, // finds callers that have vanished
 		PingTimeout:                   15 * time.Second,
-		WriteByteTimeout:              30 * time.Second, // a caller that does not read
+		WriteByteTimeout:              30 * time.Second, // ends callers that do not read
 	}
 }
 
-// Serve serves until ctx ends, and then lets calls end that are under way, for a few seconds. It closes the listener. It speaks HTTP/1.1 and
-// HTTP/2, in plaintext with prior knowledge, as gRPC clients have.
+// Serve serves until ctx ends, and then gives calls in progress a few seconds to end. It closes the listener. It speaks HTTP/1.1 and HTTP/2,
+// in plain text with prior knowledge, as gRPC clients require.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger) error {
 	if log == nil {
 		log = zap.NewNop()
@@ -134,13 +134,13 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	if server.Shutdown(stopping) != nil {
-		_ = server.Close() // whoever is not done by now is cut off
+		_ = server.Close() // ends the remaining calls
 	}
 	<-served
 	return nil
 }
 
-// A thinLog logs what net/http says, such as that a TLS handshake failed. Strangers cause it: it is a few lines at once, and then one a minute.
+// A thinLog logs the errors of net/http, such as failed TLS handshakes. Strangers can cause any number of them, so they are thinned.
 type thinLog struct {
 	log  *zap.Logger
 	thin *thinner

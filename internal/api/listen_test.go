@@ -24,15 +24,15 @@ func TestListen(t *testing.T) {
 		{"TLS everywhere", Listening{Addr: ":0", Cert: d.Cert, Key: d.Key, ClientCA: d.CA, RequireClientCert: true}, ""},
 		{"insecure", Listening{Addr: "0.0.0.0:0", Insecure: true}, ""},
 		{"insecure on loopback", Listening{Addr: "127.0.0.1:0", Insecure: true}, ""},
-		{"plaintext everywhere", Listening{Addr: ":2525"}, ":2525 can be reached from other machines, and without TLS tokens and intent could be read on the way: " +
+		{"plaintext everywhere", Listening{Addr: ":2525"}, ":2525 can be reached from other hosts, and without TLS tokens and intent can be read on the network: " +
 			"give a certificate and its key, listen on 127.0.0.1, or add --insecure"},
-		{"plaintext on an address", Listening{Addr: "192.0.2.1:2525"}, "192.0.2.1:2525 can be reached from other machines"},
-		{"plaintext on all of IPv6", Listening{Addr: "[::]:2525"}, "[::]:2525 can be reached from other machines"},
-		{"a name", Listening{Addr: "noc.example:2525"}, "noc.example:2525 can be reached from other machines"},
+		{"plaintext on an address", Listening{Addr: "192.0.2.1:2525"}, "192.0.2.1:2525 can be reached from other hosts"},
+		{"plaintext on all of IPv6", Listening{Addr: "[::]:2525"}, "[::]:2525 can be reached from other hosts"},
+		{"a name", Listening{Addr: "noc.example:2525"}, "noc.example:2525 can be reached from other hosts"},
 		{"no port", Listening{Addr: "127.0.0.1"}, `address "127.0.0.1": must be host:port, such as 127.0.0.1:2525`},
-		{"both", Listening{Addr: ":0", Cert: d.Cert, Key: d.Key, Insecure: true}, "there are a certificate and --insecure: leave one of them out"},
-		{"authority alone", Listening{Addr: "127.0.0.1:0", ClientCA: d.CA}, "clients' certificates want TLS: give the server's certificate and key, too"},
-		{"required without authority", Listening{Addr: "127.0.0.1:0", Cert: d.Cert, Key: d.Key, RequireClientCert: true}, "client certificates are required, and there is no authority to verify them by"},
+		{"both", Listening{Addr: ":0", Cert: d.Cert, Key: d.Key, Insecure: true}, "a certificate and --insecure: give only one of them"},
+		{"authority alone", Listening{Addr: "127.0.0.1:0", ClientCA: d.CA}, "client certificates require TLS: give the server's certificate and key, too"},
+		{"required without authority", Listening{Addr: "127.0.0.1:0", Cert: d.Cert, Key: d.Key, RequireClientCert: true}, "client certificates are required, but no CA for them is given"},
 		{"no key", Listening{Addr: "127.0.0.1:0", Cert: d.Cert}, "its key is not given"},
 		{"no file", Listening{Addr: "127.0.0.1:0", Cert: "/nowhere.pem", Key: d.Key}, "/nowhere.pem"},
 	} {
@@ -49,7 +49,7 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// A call that is under way when the controller stops is answered.
+// A call in progress when the controller stops is answered.
 func TestServeEnds(t *testing.T) {
 	l, err := Listen(Listening{Addr: "127.0.0.1:0"})
 	if err != nil {
@@ -62,7 +62,7 @@ func TestServeEnds(t *testing.T) {
 		served <- Serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			close(began)
 			<-end
-			say(w, http.StatusOK, "done")
+			writeText(w, http.StatusOK, "done")
 		}), nil)
 	}()
 	answered := make(chan string, 1)

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// deadline bounds every test step that waits to be told: it is never reached in a test that passes.
+// deadline bounds every wait in a test. A test that passes never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -43,7 +43,7 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// A world is an API on a store of its own, with switches that are where the test says.
+// A world is an API with its own store, and with switches whose statuses the test sets.
 type world struct {
 	t        testing.TB
 	store    *store.Store
@@ -55,7 +55,7 @@ type world struct {
 	now      time.Time
 }
 
-// newWorld serves an API in plaintext on loopback. change may be nil.
+// newWorld serves an API in plain text on loopback. change may be nil.
 func newWorld(t testing.TB, change func(*Deps)) *world {
 	t.Helper()
 	s, err := store.Open(within(t), store.Config{Dir: t.TempDir()})
@@ -112,7 +112,7 @@ func serveOn(t testing.TB, l net.Listener, h http.Handler) string {
 	return l.Addr().String()
 }
 
-// dial is a grpc-go client, which knows nothing of the server's own library.
+// dial returns a grpc-go client, which shares no code with connect.
 func (w *world) dial(opts ...grpc.DialOption) *grpc.ClientConn {
 	w.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+w.addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, opts...)...)
@@ -123,13 +123,13 @@ func (w *world) dial(opts ...grpc.DialOption) *grpc.ClientConn {
 	return conn
 }
 
-// spinnet are the files of the worked example, with a switch that is not there.
+// spinnet returns the files of the worked example, with an unreachable switch.
 func spinnet(t testing.TB) []*op25bv1.File {
 	t.Helper()
 	return edited(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t))
 }
 
-// nobody is an address where nobody listens.
+// nobody is an address without a listener.
 func nobody(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -140,7 +140,7 @@ func nobody(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// edited are files as a request has them, with texts replaced pair by pair.
+// edited returns files for a request, with texts replaced pair by pair.
 func edited(t testing.TB, files []policy.File, pairs ...string) []*op25bv1.File {
 	t.Helper()
 	var all []*op25bv1.File
@@ -154,7 +154,7 @@ func edited(t testing.TB, files []policy.File, pairs ...string) []*op25bv1.File 
 	return all
 }
 
-// replaced are files of a request with one text replaced, which must be there.
+// replaced returns files of a request with one text replaced, which must occur.
 func replaced(t testing.TB, files []*op25bv1.File, old, now string) []*op25bv1.File {
 	t.Helper()
 	found := false
@@ -187,7 +187,7 @@ func (w *world) put(files []*op25bv1.File) *intent.Intent {
 	return in
 }
 
-// chain is the audit chain as texts: who, role, verb, object.
+// chain returns the audit chain as texts: who, role, verb, object.
 func (w *world) chain() []string {
 	w.t.Helper()
 	if _, err := w.store.Audit().Verify(within(w.t)); err != nil {
@@ -204,7 +204,7 @@ func (w *world) chain() []string {
 	return all
 }
 
-// toldSwitches are switches whose statuses a test tells.
+// toldSwitches are switches whose statuses a test sets.
 type toldSwitches struct {
 	mu       sync.Mutex // guards everything that follows
 	statuses []*op25bv1.SwitchStatus
@@ -213,7 +213,7 @@ type toldSwitches struct {
 
 func newToldSwitches() *toldSwitches { return &toldSwitches{} }
 
-// tell says where the switches are now.
+// tell sets the statuses of the switches.
 func (s *toldSwitches) tell(statuses ...*op25bv1.SwitchStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,14 +227,14 @@ func (s *toldSwitches) tell(statuses ...*op25bv1.SwitchStatus) {
 	}
 }
 
-// List returns what was told.
+// List returns the statuses that the test set.
 func (s *toldSwitches) List(context.Context) ([]*op25bv1.SwitchStatus, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.statuses), nil
 }
 
-// Watch tells what is told.
+// Watch sends the statuses that the test sets.
 func (s *toldSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// maxDepth is how deep messages, objects and arrays may be nested. The deepest request of the API, a saved plan, has 7 levels in JSON.
+// maxDepth is the limit on the nesting of messages, objects and arrays. The deepest request of the API, a saved plan, has 7 levels in JSON.
 const maxDepth = 32
 
 var (
@@ -19,24 +19,24 @@ var (
 	errNested   = fmt.Errorf("the request is nested more than %d levels deep", maxDepth)
 )
 
-// A measure counts, in the encoded form of a message, what the decoded one will have: an empty element takes 2 bytes encoded, and a hundred
-// times that in memory.
+// A measure computes the elements and the memory of a decoded message from its encoded form: an empty element has 2 bytes encoded, and a
+// hundred times as many decoded.
 type measure struct {
 	most     int // elements
 	elements int
 	memory   int64
-	sizes    map[protoreflect.FullName]int64 // of the structs of messages
-	largest  int64                           // of these
+	sizes    map[protoreflect.FullName]int64 // of the structs of messages, in bytes
+	largest  int64                           // of sizes
 }
 
-// newMeasure returns a measure of messages of a type, with nothing counted.
+// newMeasure returns a measure for messages of a type.
 func newMeasure(of protoreflect.MessageDescriptor, most int) *measure {
 	m := &measure{most: most, sizes: make(map[protoreflect.FullName]int64)}
 	m.know(of)
 	return m
 }
 
-// know finds the size of the struct of a message, and of all that it may contain.
+// know adds the sizes of the struct of a message and of all messages that it may contain.
 func (m *measure) know(of protoreflect.MessageDescriptor) {
 	if _, known := m.sizes[of.FullName()]; known {
 		return
@@ -54,12 +54,12 @@ func (m *measure) know(of protoreflect.MessageDescriptor) {
 	}
 }
 
-// fresh returns a measure of the same type of messages with nothing counted.
+// fresh returns a measure for the same type of messages with nothing counted.
 func (m *measure) fresh() *measure {
 	return &measure{most: m.most, sizes: m.sizes, largest: m.largest}
 }
 
-// slot is what an element of a list takes beside itself: the pointer or header in a slice, which grows by doubling.
+// slot is the memory of an element of a list besides the element itself: the pointer or header in a slice, which grows by doubling.
 const slot = 2 * 24
 
 func (m *measure) element(memory int64) error {
@@ -83,7 +83,7 @@ func (m *measure) binary(data []byte, of protoreflect.MessageDescriptor, depth i
 		}
 		data = data[n:]
 		if kind == protowire.StartGroupType || kind == protowire.EndGroupType {
-			return errors.New("the request has a group, which no message of the API has")
+			return errors.New("the request contains a group, which no message of the API has")
 		}
 		if n = protowire.ConsumeFieldValue(number, kind, data); n < 0 {
 			return protowire.ParseError(n)
@@ -97,10 +97,10 @@ func (m *measure) binary(data []byte, of protoreflect.MessageDescriptor, depth i
 	return nil
 }
 
-// field counts the value of a field, which is nil if the message does not have it.
+// field counts the value of a field. f is nil for an unknown field.
 func (m *measure) field(value []byte, kind protowire.Type, f protoreflect.FieldDescriptor, depth int) error {
 	switch {
-	case f == nil: // kept as it is, in one slice, which grows by doubling
+	case f == nil: // kept encoded, in one slice, which grows by doubling
 		return m.element(2 * int64(len(value)+protowire.SizeTag(1)))
 	case kind != protowire.BytesType:
 		return m.element(slot)
@@ -115,11 +115,11 @@ func (m *measure) field(value []byte, kind protowire.Type, f protoreflect.FieldD
 	case f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind:
 		return m.element(slot + int64(len(content)))
 	}
-	m.elements += len(content) // packed numbers: one takes a byte at least
+	m.elements += len(content) // packed numbers of at least one byte
 	return m.element(slot * int64(len(content)))
 }
 
-// json counts a message in JSON. What is not JSON is the decoder's to refuse.
+// json counts a message in JSON. The decoder refuses invalid JSON.
 func (m *measure) json(data []byte) error {
 	m.memory += m.largest
 	depth := 0
@@ -165,12 +165,12 @@ func requestOf(procedure string) (protoreflect.MessageType, error) {
 	}
 	method, ok := d.(protoreflect.MethodDescriptor)
 	if !ok {
-		return nil, fmt.Errorf("%s is no method", name)
+		return nil, fmt.Errorf("%s is not a method", name)
 	}
 	return protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
 }
 
-// move makes dst what src is. They share what is in them.
+// move copies the fields of src to dst. Both share their values.
 func move(dst, src proto.Message) {
 	to := dst.ProtoReflect()
 	src.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {

@@ -15,7 +15,7 @@ import (
 	"op25b/internal/auth"
 )
 
-// An onlooker logs one line a call, and counts calls. It knows nothing of what is in them: a mailbox that somebody asks about is in no log.
+// An onlooker counts calls and logs one line for each. It does not log their contents: a mailbox in a question never reaches a log.
 type onlooker struct {
 	log     *zap.Logger
 	calls   *prometheus.CounterVec
@@ -27,18 +27,18 @@ func newOnlooker(log *zap.Logger, r prometheus.Registerer) *onlooker {
 	o := &onlooker{
 		log: log,
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "op25b_api_calls_total", Help: "Calls of the northbound API that have ended, by how.",
+			Name: "op25b_api_calls_total", Help: "Ended calls of the northbound API, by code.",
 		}, []string{"procedure", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "op25b_api_call_seconds", Help: "How long calls of one message took.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // to 65 s
+			Name: "op25b_api_call_seconds", Help: "Duration of unary calls.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // to 65 s
 		}, []string{"procedure"}),
-		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "op25b_api_streams", Help: "Streams of the northbound API that are open."}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "op25b_api_streams", Help: "Open streams of the northbound API."}),
 	}
 	r.MustRegister(o.calls, o.seconds, o.streams)
 	return o
 }
 
-// WrapUnary observes calls of one message.
+// WrapUnary observes unary calls.
 func (o *onlooker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		began := time.Now()
@@ -64,7 +64,7 @@ func (o *onlooker) WrapStreamingHandler(next connect.StreamingHandlerFunc) conne
 	}
 }
 
-// WrapStreamingClient is for clients, of which there are none here.
+// WrapStreamingClient does nothing: it is for clients.
 func (o *onlooker) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
@@ -83,13 +83,13 @@ func (o *onlooker) ended(procedure string, peer connect.Peer, id auth.Identity, 
 		fields = append(fields, zap.String("error", message(err)))
 	}
 	if code := connect.CodeOf(err); err != nil && (code == connect.CodeInternal || code == connect.CodeUnknown || code == connect.CodeDataLoss) {
-		o.log.Error("api", fields...)
+		o.log.Error("call", fields...)
 		return
 	}
-	o.log.Info("api", fields...)
+	o.log.Info("call", fields...)
 }
 
-// message is what an error says without its code.
+// message returns the text of an error without its code.
 func message(err error) string {
 	var e *connect.Error
 	if errors.As(err, &e) {
@@ -98,7 +98,7 @@ func message(err error) string {
 	return err.Error()
 }
 
-// A recoverer makes an error of a panic, and logs where it was.
+// A recoverer turns a panic into an error and logs its stack.
 type recoverer struct{ log *zap.Logger }
 
 func (r *recoverer) catch(procedure string, err *error) {
@@ -108,11 +108,11 @@ func (r *recoverer) catch(procedure string, err *error) {
 		panic(x)
 	default:
 		r.log.Error("panic", zap.String("call", procedure), zap.Any("panic", x), zap.ByteString("stack", debug.Stack()))
-		*err = connect.NewError(connect.CodeInternal, fmt.Errorf("%s failed by a fault of op25b; the log of the controller says where", procedure))
+		*err = connect.NewError(connect.CodeInternal, fmt.Errorf("%s failed because of a bug in op25b; the log of the controller has the stack", procedure))
 	}
 }
 
-// WrapUnary recovers in calls of one message.
+// WrapUnary recovers in unary calls.
 func (r *recoverer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (_ connect.AnyResponse, err error) {
 		defer r.catch(req.Spec().Procedure, &err)
@@ -128,22 +128,22 @@ func (r *recoverer) WrapStreamingHandler(next connect.StreamingHandlerFunc) conn
 	}
 }
 
-// WrapStreamingClient is for clients, of which there are none here.
+// WrapStreamingClient does nothing: it is for clients.
 func (r *recoverer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
 
-// A limiter ends calls that take longer than they may.
+// A limiter ends calls at the limit of their time.
 type limiter struct{}
 
 func (limiter) within(ctx context.Context, procedure string) (context.Context, context.CancelFunc) {
 	if most := verbs[procedure].Within; most > 0 {
-		return context.WithTimeoutCause(ctx, most, fmt.Errorf("%w: %s may take %v", context.DeadlineExceeded, procedure, most))
+		return context.WithTimeoutCause(ctx, most, fmt.Errorf("%w: the limit of %s is %v", context.DeadlineExceeded, procedure, most))
 	}
 	return ctx, func() {}
 }
 
-// WrapUnary limits calls of one message.
+// WrapUnary limits unary calls.
 func (l limiter) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		ctx, cancel := l.within(ctx, req.Spec().Procedure)
@@ -161,7 +161,7 @@ func (l limiter) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect
 	}
 }
 
-// WrapStreamingClient is for clients, of which there are none here.
+// WrapStreamingClient does nothing: it is for clients.
 func (limiter) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }

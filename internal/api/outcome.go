@@ -11,7 +11,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// once makes a change unless the store has it already: a caller whose answer was lost may ask again with the same id. The id is optional.
+// once makes a change unless the store already has it: a caller whose answer was lost may repeat the request with the same id. The id is
+// optional.
 func (s *server) once(ctx context.Context, request string, base uint64, change func() (*intent.Intent, error)) (*intent.Intent, error) {
 	if request == "" {
 		return change()
@@ -20,7 +21,7 @@ func (s *server) once(ctx context.Context, request string, base uint64, change f
 		return in, err
 	}
 	in, err := change()
-	if errors.Is(err, store.ErrStale) { // the same request may have been quicker, on another connection
+	if errors.Is(err, store.ErrStale) { // the same request may have succeeded on another connection
 		if made, is, again := s.Book.Made(ctx, request, base); is && again == nil {
 			return made, nil
 		}
@@ -28,7 +29,7 @@ func (s *server) once(ctx context.Context, request string, base uint64, change f
 	return in, err
 }
 
-// Outcome says what became of a change.
+// Outcome reports whether a change was stored.
 func (s intentService) Outcome(ctx context.Context, req *connect.Request[op25bv1.OutcomeRequest]) (*connect.Response[op25bv1.OutcomeResponse], error) {
 	outcome, r, err := s.Book.Settle(ctx, req.Msg.RequestId, req.Msg.Base)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 const someRequest = "a-request-id-of-a-test"
 
-// A request with an id that is stored already is answered as the first was, for every kind of change. I11
+// A request with the id of a stored change gets the answer of the first request, for every kind of change. I11
 func TestRequestTwice(t *testing.T) {
 	w := newWorld(t, nil)
 	in, ph := op25bv1.NewIntentServiceClient(w.dial()), op25bv1.NewPhaseServiceClient(w.dial())

@@ -14,19 +14,19 @@ import (
 	"op25b/internal/intent"
 )
 
-// plainPages are what other programs than clients of the API ask for: /healthz says that the process lives, /readyz whether it is of use, and
-// why not; both want no credentials. /metrics wants a viewer's.
+// plainPages registers the plain HTTP endpoints: /healthz reports that the process is alive, /readyz whether it is ready and why not. Both
+// need no credentials. /metrics requires the role viewer.
 func (s *server) plainPages(mux *http.ServeMux) {
 	readiness := &joint[page]{ask: s.readiness}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 		defer cancel()
 		p, err := readiness.answer(ctx)
 		if err != nil {
-			return // whoever asked has gone
+			return // the caller has gone
 		}
-		say(w, p.code, p.text)
+		writeText(w, p.code, p.text)
 	})
 	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
@@ -34,9 +34,9 @@ func (s *server) plainPages(mux *http.ServeMux) {
 		switch id, err := s.guard.identify(c, r.Header); {
 		case err != nil:
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			say(w, http.StatusUnauthorized, err.Error()+"; /metrics wants the role viewer")
+			writeText(w, http.StatusUnauthorized, err.Error()+"; /metrics requires the role viewer")
 		case !id.Role.May(auth.Viewer):
-			say(w, http.StatusForbidden, id.Who+" has no role, and /metrics wants viewer")
+			writeText(w, http.StatusForbidden, id.Who+" has no role, but /metrics requires viewer")
 		default:
 			metrics.ServeHTTP(w, r)
 		}
@@ -49,7 +49,7 @@ type page struct {
 	text string
 }
 
-// readiness is what /readyz says.
+// readiness returns the page /readyz.
 func (s *server) readiness(ctx context.Context) page {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
@@ -63,14 +63,14 @@ func (s *server) readiness(ctx context.Context) page {
 	return page{http.StatusOK, text}
 }
 
-// replacedFor is how long it is told that the store was replaced.
+// replacedFor is the time for which notices report that the store was replaced.
 const replacedFor = time.Hour
 
-// notices are what somebody who looks at a controller should know, although it is ready.
+// notices returns warnings about a controller that is ready.
 func (s *server) notices(ctx context.Context) []string {
 	var all []string
 	if g := s.Store.Generation(); g.Number() > 1 && s.Now().Sub(g.Began()) < replacedFor {
-		all = append(all, fmt.Sprintf("the store was replaced, found out at %s: %s; the switches are brought to what it says now, see op25b history",
+		all = append(all, fmt.Sprintf("the store was replaced, as noticed at %s: %s; the switches are being brought to its current revision, see op25b history",
 			g.Began().Format(time.RFC3339), g.Why()))
 	}
 	if warning := s.Store.Space(ctx).Warning(); warning != "" {
@@ -79,14 +79,14 @@ func (s *server) notices(ctx context.Context) []string {
 	return append(all, s.clockNotices()...)
 }
 
-func say(w http.ResponseWriter, code int, text string) {
+func writeText(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	fmt.Fprintln(w, text)
 }
 
-// ready returns nil if the store has a quorum and takes changes, and the intent can be read, or if there is none yet.
+// ready returns nil if the store has a quorum and accepts changes, and if the intent is readable or there is none yet.
 func (s *server) ready(ctx context.Context) error {
 	if err := s.Store.Ready(ctx); err != nil {
 		return err
@@ -100,10 +100,10 @@ func (s *server) ready(ctx context.Context) error {
 	return nil
 }
 
-// health answers gRPC's health check: every service is of use while the store has a quorum.
+// health answers gRPC's health check: every service is healthy while the store has a quorum.
 type health struct{ ready *joint[error] }
 
-// Check says whether a service is of use.
+// Check reports the health of a service.
 func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
 	known := req.Service == ""
 	for _, name := range Services() {

@@ -38,7 +38,7 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	return connect.NewResponse(answer), nil
 }
 
-// brokenOf is why documents cannot be used, or "".
+// brokenOf returns the reason why the documents cannot be used, or "".
 func brokenOf(in *intent.Intent) string {
 	if err := in.Broken(); err != nil {
 		text, _ := plan.Cut(err.Error(), maxRefusal)
@@ -47,7 +47,7 @@ func brokenOf(in *intent.Intent) string {
 	return ""
 }
 
-// phases are the phases of the current intent, with where each is in force and whether that was seen.
+// phases returns the phases of the current intent, with the switches on which each is in force and whether that was confirmed.
 func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Time) ([]*op25bv1.Phase, error) {
 	seenIn, err := s.seenIn(ctx, in)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Ti
 	return all, nil
 }
 
-// seenIn is the phases that each switch was seen in, by name, at the current revision; a switch that nobody answers for is not among them.
+// seenIn returns, by switch, the phases that the switch was seen in at the current revision. A switch without a live controller is omitted.
 func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]string, error) {
 	statuses, err := s.Switches.List(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]stri
 	return seen, nil
 }
 
-// phasesOf are the phases of an intent, with where each is wanted to be in force.
+// phasesOf returns the phases of an intent, with the switches on which each should be in force.
 func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 	p := in.Bundle.Policy
 	all := make([]*op25bv1.Phase, len(p.Phases))
@@ -108,7 +108,7 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 	return all
 }
 
-// inForceOn is where on a switch each phase is in force.
+// inForceOn returns, by phase, the line groups of a switch for which it is in force.
 func inForceOn(in *intent.Intent, name string, now time.Time) map[string]*op25bv1.InForce {
 	of := make(map[string]*op25bv1.InForce)
 	phases, err := in.InForce(name, now)
@@ -214,7 +214,7 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// isCurrent refuses what was made on another revision before anything is said about it: names may be known there that are not here.
+// isCurrent refuses a request that is based on another revision. It comes before all other checks, because names may differ between revisions.
 func (s *server) isCurrent(ctx context.Context, base uint64) error {
 	in, err := s.current(ctx)
 	if err != nil {

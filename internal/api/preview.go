@@ -15,7 +15,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Preview says what Activate or Rollback would change.
+// Preview returns the changes that Activate or Rollback would make.
 func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.PreviewRequest]) (*connect.Response[op25bv1.PreviewResponse], error) {
 	m := req.Msg
 	in, err := s.current(ctx)
@@ -56,13 +56,13 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	return connect.NewResponse(answer), nil
 }
 
-// notSince refuses a rollback whose caller was shown what it does before the date of a phase came.
+// notSince refuses a rollback if a phase has begun by its date since the caller's preview.
 func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) error {
 	if shown == nil {
 		return nil
 	}
 	if err := shown.CheckValid(); err != nil {
-		return fault("shown", "it is no moment: "+err.Error(), "give PreviewResponse.time, or leave it out")
+		return fault("shown", "not a time: "+err.Error(), "give PreviewResponse.time, or omit it")
 	}
 	in, err := s.current(ctx)
 	if err != nil {
@@ -71,18 +71,18 @@ func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) err
 	was, _ := in.Bundle.Policy.PhaseAt(shown.AsTime())
 	is, begun := in.Bundle.Policy.PhaseAt(s.dates())
 	if begun && is != was {
-		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the date of phase %q has come since this was shown: look at it again", is.Name))
+		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("phase %q has begun by its date since the preview: preview the rollback again", is.Name))
 	}
 	return nil
 }
 
-// A timeline is what a list of activations puts in force under the documents of an intent.
+// A timeline is the sequence of phases under the documents of an intent and a list of activations.
 type timeline struct {
 	in   *intent.Intent
 	acts []policy.Activation
 }
 
-// inForce is the phases in force on a switch; they are empty before the first begins.
+// inForce returns the phases in force on a switch; they are empty before the first begins.
 type inForce func(sw string) policy.InForce
 
 func (t timeline) at(now time.Time) inForce {
@@ -92,7 +92,7 @@ func (t timeline) at(now time.Time) inForce {
 	}
 }
 
-// nextTurn is the first date after now that changes the phase for lines of a scope, or nil.
+// nextTurn returns the first date after now that changes the phase for lines of a scope, or nil.
 func (t timeline) nextTurn(scope policy.Scope, now time.Time) *op25bv1.PhaseTurn {
 	p := t.in.Bundle.Policy
 	for i, at := range p.Dates() {
@@ -107,7 +107,7 @@ func (t timeline) nextTurn(scope policy.Scope, now time.Time) *op25bv1.PhaseTurn
 	return nil
 }
 
-// changes are which phase replaces which in a scope, in the order of the switches and their line groups.
+// changes returns the changes of phase in a scope, ordered by switch and line group.
 func changes(in *intent.Intent, scope policy.Scope, was, is inForce) []*op25bv1.PhaseChange {
 	known := in.Bundle.Policy.LineGroups
 	var all []*op25bv1.PhaseChange
@@ -142,7 +142,7 @@ func changes(in *intent.Intent, scope policy.Scope, was, is inForce) []*op25bv1.
 	return all
 }
 
-// together adds what changes on a switch, to that of another with the same if there is one.
+// together adds a change on a switch. It merges equal changes of several switches.
 func together(all []*op25bv1.PhaseChange, c *op25bv1.PhaseChange, sw string) []*op25bv1.PhaseChange {
 	same := func(x *op25bv1.PhaseChange) bool {
 		return x.From == c.From && x.To == c.To && x.ByDefault == c.ByDefault && slices.Equal(x.Groups, c.Groups)

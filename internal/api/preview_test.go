@@ -17,8 +17,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// TestPreview: what an activation or a rollback would change is told for the switches and line groups that it is for, alike ones together,
-// and is what it then changes.
+// TestPreview: a preview lists the changes of an activation or a rollback, per switch and line group, with equal ones merged. The change then
+// makes exactly those.
 func TestPreview(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewPhaseServiceClient(w.dial())
@@ -111,7 +111,7 @@ func TestPreview(t *testing.T) {
 	shown := timestamppb.New(w.now)
 	w.now = time.Date(2026, 6, 2, 0, 0, 0, 0, time.UTC)
 	err := rollback(&op25bv1.RollbackRequest{Base: 4, Shown: shown})
-	if got, want := status.Convert(err).Message(), `the date of phase "drain" has come since this was shown: look at it again`; got != want || status.Code(err) != codes.FailedPrecondition {
+	if got, want := status.Convert(err).Message(), `phase "drain" has begun by its date since the preview: preview the rollback again`; got != want || status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("%v, want %q", err, want)
 	}
 	err = rollback(&op25bv1.RollbackRequest{Base: 4})

@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// maxProbes is how many requests that want no credentials are served at once: pages and the health check.
+// maxProbes is the limit on concurrent requests without credentials: pages and the health check.
 const maxProbes = 256
 
-// A joint question is put once for all who ask it at the same time: strangers who probe without end cost the store one request at a time.
+// A joint question is asked once for all concurrent callers: probes of strangers cost the store one request at a time.
 type joint[T any] struct {
 	ask func(ctx context.Context) T
 
 	mu  sync.Mutex // guards what follows
-	now *answer[T] // under way, or nil
+	now *answer[T] // in progress, or nil
 }
 
-// An answer is what all who wait for it get.
+// An answer is shared by all callers that wait for it.
 type answer[T any] struct {
 	done    chan struct{}
 	value   T
-	fault   any // of a panic, which is each caller's to recover
+	fault   any // value of a panic, which is repeated in each caller
 	waiting int
-	cancel  context.CancelFunc // ends the question when nobody waits any more
+	cancel  context.CancelFunc // ends the question when no caller waits
 }
 
-// answer returns the answer, or the zero value and the cause once ctx has ended.
+// answer returns the answer, or the cause if ctx ends first.
 func (j *joint[T]) answer(ctx context.Context) (value T, err error) {
 	j.mu.Lock()
 	a := j.now
@@ -62,7 +62,7 @@ func (j *joint[T]) answer(ctx context.Context) (value T, err error) {
 	return value, context.Cause(ctx)
 }
 
-// over lets the next who asks begin anew.
+// over makes the next caller ask again.
 func (j *joint[T]) over(a *answer[T]) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// A joint question is put once for those who ask together, and ends when all of them have gone.
+// A joint question is asked once for concurrent callers, and ends when all of them have gone.
 func TestJoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, gone := 0, 0
@@ -56,7 +56,7 @@ func TestJoint(t *testing.T) {
 	})
 }
 
-// I12. Strangers who probe have their own places.
+// I12. Requests without credentials have their own places.
 func TestProbesAreBounded(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })
@@ -65,7 +65,7 @@ func TestProbesAreBounded(t *testing.T) {
 	d.probes = make(chan struct{}, 1)
 	d.probes <- struct{}{} // one is under way
 	addr := serve(t, Listening{Addr: "127.0.0.1:0"}, d)
-	if code, body := get(t, "http://"+addr+"/readyz"); code != http.StatusTooManyRequests || !strings.Contains(body, "1 requests without credentials are under way") {
+	if code, body := get(t, "http://"+addr+"/readyz"); code != http.StatusTooManyRequests || !strings.Contains(body, "1 requests without credentials are in progress") {
 		t.Errorf("%d %s", code, body)
 	}
 	if code, _, body := post(t, "http://"+addr+listPath, "{}"); code != http.StatusOK {

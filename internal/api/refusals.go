@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Bounds of the audit records of refused changes. A caller who asks again and again must not be able to fill the store.
+// Limits on the audit records of refused changes, so that a caller who repeats refused requests cannot fill the store.
 const (
-	// refusalsAtOnce is how many refusals of one caller are recorded at once; after these it is one a minute.
+	// refusalsAtOnce is the number of refusals of one caller that are recorded at once; after these, one a minute.
 	refusalsAtOnce = 10
-	// allRefusalsAtOnce is how many refusals of all callers together are recorded at once, and allRefusalsAMinute how many a minute after
-	// these: 5 million a year, 5 GB if each is as long as it may be.
+	// allRefusalsAtOnce is the number of refusals of all callers together that are recorded at once, and allRefusalsAMinute the number a minute
+	// after these: 5 million a year, 5 GB at their maximum length.
 	allRefusalsAtOnce  = 200
 	allRefusalsAMinute = 10
-	// maxRefused is how many callers are counted by themselves. All others share one count.
+	// maxRefused is the number of callers with a count of their own. All others share one count.
 	maxRefused = 1000
-	// maxRefusal is the most bytes of the reason in a record of a refusal.
+	// maxRefusal is the limit on the bytes of the reason in a record.
 	maxRefusal = 512
 )
 
@@ -26,7 +26,7 @@ type refusals struct {
 	mu     sync.Mutex // guards everything that follows
 	all    bucket
 	of     map[string]*bucket // by caller; at most maxRefused
-	others bucket             // of the callers for whom there is no place in of
+	others bucket             // of the callers that are not in of
 }
 
 func newRefusals(now func() time.Time) *refusals {
@@ -37,8 +37,8 @@ func newRefusals(now func() time.Time) *refusals {
 	}
 }
 
-// tell reports whether a refusal of a caller is to be recorded, and how many of the same caller were not since the last that was. All
-// strangers are one caller, "".
+// tell reports whether to record a refusal of a caller, and how many of the same caller were not recorded since the last one. All
+// unauthenticated callers are one caller, "".
 func (r *refusals) tell(who string) (missed int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,8 +56,8 @@ func (r *refusals) tell(who string) (missed int, ok bool) {
 	return missed, true
 }
 
-// placeLocked returns the caller's own bucket, or the shared one if there are too many callers. Callers of whom nothing is left to be
-// counted make room.
+// placeLocked returns the caller's own bucket, or the shared one if there are too many callers. Full buckets without missed refusals are
+// removed to make room.
 func (r *refusals) placeLocked(who string, now time.Time) *bucket {
 	if b := r.of[who]; b != nil {
 		return b
@@ -77,7 +77,7 @@ func (r *refusals) placeLocked(who string, now time.Time) *bucket {
 	return b
 }
 
-// A bucket lets some through at once, and then as many a minute as it is filled with.
+// A bucket is a token bucket.
 type bucket struct {
 	left   float64
 	at     time.Time // when it was last filled

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/auth"
 )
 
-// A caller who keeps asking for what it may not do does not fill the audit chain, and what it asked for is counted there.
+// A caller that repeats refused changes does not fill the audit chain, which has the number of its attempts.
 func TestI12RefusalsAreThinned(t *testing.T) { // I12
 	tokens := make(map[string]string)
 	access, err := auth.Open(accessFile(t, tokens, ""), nil)
@@ -50,7 +50,7 @@ func TestI12RefusalsAreThinned(t *testing.T) { // I12
 	}
 }
 
-// The bounds hold whatever the number of callers.
+// The limits hold for any number of callers.
 func TestRefusalsAreBounded(t *testing.T) {
 	now := time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)
 	r := newRefusals(func() time.Time { return now })
@@ -76,7 +76,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	}
 }
 
-// One caller cannot use up what is for the others.
+// One caller cannot use up the records of the others.
 func TestRefusalsOfOneCallerLeaveRoomForOthers(t *testing.T) {
 	now := time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)
 	r := newRefusals(func() time.Time { return now })

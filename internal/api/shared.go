@@ -10,18 +10,17 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A fan is a watch that many share: what is told is read from the store and worked out one time, however many it is told to. While nobody
-// watches, nothing is watched.
+// A fan shares one watch among many receivers: each value is read from the store and computed once. Without receivers there is no watch.
 type fan[T any] struct {
 	watch func(ctx context.Context) <-chan T
-	// merge, if not nil, returns what is told in place of now, where before was told last.
+	// merge, if not nil, returns the value to send instead of now, where before was sent last.
 	merge func(before, now T) T
 
 	mu     sync.Mutex // guards everything that follows
-	source *source[T] // nil while nobody watches
+	source *source[T] // nil without receivers
 }
 
-// A source is one watch that is told to several.
+// A source is one watch with several receivers.
 type source[T any] struct {
 	end   context.CancelFunc
 	merge func(before, now T) T
@@ -29,12 +28,12 @@ type source[T any] struct {
 	mu     sync.Mutex // guards everything that follows
 	users  int
 	newest T
-	have   bool          // something was told
+	have   bool          // newest is set
 	next   chan struct{} // closed when newest is no longer the newest, or over
 	over   bool
 }
 
-// Watch tells what the one watch tells, at first the newest that is known. A slow receiver gets the newest. The channel is closed when ctx or
+// Watch sends the values of the shared watch, at first the newest one. A slow receiver gets the newest. The channel is closed when ctx or
 // the watch ends.
 func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 	src := f.join()
@@ -68,7 +67,7 @@ func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 	return out
 }
 
-// join returns the source, and begins it for the first.
+// join returns the source, and starts it for the first receiver.
 func (f *fan[T]) join() *source[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,7 +87,7 @@ func (f *fan[T]) join() *source[T] {
 	return src
 }
 
-// leave ends the source with the last.
+// leave ends the source after the last receiver.
 func (f *fan[T]) leave(src *source[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -103,7 +102,7 @@ func (f *fan[T]) leave(src *source[T]) {
 	}
 }
 
-// use adds a user. It reports false if the source is over.
+// use adds a receiver. It reports false if the source has ended.
 func (s *source[T]) use() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +137,7 @@ func (s *source[T]) close() {
 	close(s.next)
 }
 
-// shared are switches that are watched once for all who watch them.
+// shared is a Switches with one watch for all receivers.
 type shared struct {
 	Switches
 	fan fan[[]*op25bv1.SwitchStatus]
@@ -150,10 +149,10 @@ func newShared(s Switches) *shared {
 	return &shared{s, fan[[]*op25bv1.SwitchStatus]{watch: s.Watch, merge: keepSame}}
 }
 
-// Watch tells what the one watch of the switches tells.
+// Watch sends the values of the shared watch.
 func (s *shared) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus { return s.fan.Watch(ctx) }
 
-// keepSame is now, where statuses that are as before are the same message, so that a look at the pointer says so. It is never nil.
+// keepSame returns now, with the messages of before for unchanged statuses, so that comparing pointers is enough. It is never nil.
 func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	was := make(map[string]*op25bv1.SwitchStatus, len(before))
 	for _, st := range before {
@@ -169,7 +168,7 @@ func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	return all
 }
 
-// joined are the statuses of an inventory, as they were worked out last. All watchers ask for the same ones.
+// joined caches the last statuses of an inventory. All watchers request the same ones.
 type joined struct {
 	mu       sync.Mutex // guards everything that follows
 	in       *intent.Intent
@@ -177,7 +176,7 @@ type joined struct {
 	all      []*op25bv1.SwitchStatus
 }
 
-// of returns the statuses of an inventory. Nobody may change them. Those that are as before are the same messages as before.
+// of returns the statuses of an inventory, which callers must not change. Unchanged statuses are the same messages as before.
 func (j *joined) of(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -13,14 +13,14 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// countedSwitches counts how many watch them.
+// countedSwitches counts its watches.
 type countedSwitches struct {
 	Switches
 	begun, open int
 	told        chan []*op25bv1.SwitchStatus
 }
 
-// Watch tells what the test tells.
+// Watch sends the statuses that the test sets.
 func (c *countedSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
 	c.begun++
 	c.open++
@@ -43,7 +43,7 @@ func (c *countedSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchSta
 	return out
 }
 
-// Many watchers have one source: it begins with the first, ends with the last, and tells each the newest.
+// Many watchers share one source: it starts with the first, ends with the last, and sends each the newest value.
 func TestWatchersShareOneSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		of := func(revisions ...uint64) (all []*op25bv1.SwitchStatus) {
@@ -114,7 +114,7 @@ func TestWatcherMissesNothing(t *testing.T) {
 	}
 }
 
-// The statuses of an inventory are worked out once for all watchers.
+// The statuses of an inventory are computed once for all watchers.
 func TestJoinedOnce(t *testing.T) {
 	var j joined
 	some := []*op25bv1.SwitchStatus{{Switch: "a", Revision: 1}, {Switch: "b", Revision: 1}}

@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// FleetSwitches are the switches as the controllers of a store have them. self is the name of the controller in this process.
+// FleetSwitches returns the statuses in a store. self is the name of the controller in this process.
 func FleetSwitches(s *store.Store, self string) Switches { return fleetSwitches{s, self} }
 
 type fleetSwitches struct {
@@ -27,7 +27,7 @@ func (f fleetSwitches) List(ctx context.Context) ([]*op25bv1.SwitchStatus, error
 	return statusMessages(known), err
 }
 
-// Watch tells the statuses. A change of who owns and who is present is one of the statuses.
+// Watch sends the statuses. A change of owners or of present controllers changes them too.
 func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
 	out := make(chan []*op25bv1.SwitchStatus)
 	ctx, cancel := context.WithCancel(ctx)
@@ -36,7 +36,7 @@ func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 		defer close(out)
 		defer cancel()
 		var news []*op25bv1.SwitchStatus
-		var ready chan<- []*op25bv1.SwitchStatus // nil while there is nothing to tell
+		var ready chan<- []*op25bv1.SwitchStatus // nil while there is nothing to send
 		for {
 			select {
 			case some, ok := <-known:
@@ -91,7 +91,7 @@ func statusMessage(st fleet.Status) *op25bv1.SwitchStatus {
 	return m
 }
 
-// stamp is a moment, absent if it is none.
+// stamp returns a timestamp, or nil for the zero time.
 func stamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil

@@ -14,14 +14,14 @@ import (
 
 type storeService struct {
 	*server
-	turn chan struct{} // has a token for the one backup that may be under way
+	turn chan struct{} // holds a token while a backup is in progress
 }
 
 func newStoreService(s *server) storeService { return storeService{s, make(chan struct{}, 1)} }
 
 var _ op25bv1connect.StoreServiceHandler = storeService{}
 
-// backupPart is how many bytes of a backup are in a message.
+// backupPart is the number of bytes of a backup in one message.
 const backupPart = 256 << 10
 
 // Backup streams a backup.
@@ -36,7 +36,7 @@ func (s storeService) Backup(ctx context.Context, _ *connect.Request[op25bv1.Bac
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	default:
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("another backup is under way: come again when it has ended"))
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("another backup is in progress: try again when it has ended"))
 	}
 	info, err := s.Store.Backup(ctx, backupStream{out})
 	if err != nil {
@@ -45,7 +45,7 @@ func (s storeService) Backup(ctx context.Context, _ *connect.Request[op25bv1.Bac
 	return out.Send(&op25bv1.BackupResponse{Part: &op25bv1.BackupResponse_Summary{Summary: BackupSummary(info)}})
 }
 
-// BackupSummary is what a backup has, as a message.
+// BackupSummary describes a backup.
 func BackupSummary(info store.BackupInfo) *op25bv1.BackupSummary {
 	return &op25bv1.BackupSummary{
 		Made: timestamppb.New(info.Made), Store: info.Store, Revision: info.Revision, AuditSeq: info.Audit.Seq, AuditHash: info.Audit.Hash,
@@ -53,12 +53,12 @@ func BackupSummary(info store.BackupInfo) *op25bv1.BackupSummary {
 	}
 }
 
-// A backupStream sends what is written to it.
+// A backupStream sends the bytes that are written to it.
 type backupStream struct {
 	to *connect.ServerStream[op25bv1.BackupResponse]
 }
 
-// Write sends bytes, in messages of a bounded size.
+// Write sends bytes in messages of at most backupPart.
 func (b backupStream) Write(data []byte) (int, error) {
 	n := 0
 	for n < len(data) {

@@ -16,31 +16,31 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// A class is a kind of work. Each class has its own places, so that no kind of call keeps another from being served.
+// A class is a kind of call. Each class has its own places, so that calls of one class cannot block another.
 type class int
 
-// The classes.
+// Classes of calls.
 const (
 	freeClass   class = iota // the health check
-	readClass                // what the store, or what is kept of it, answers
-	heavyClass               // plans, documents to be read, and the whole audit chain
-	changeClass              // what changes something
-	watchClass               // streams that go on for ever
+	readClass                // reads of the store or its cache
+	heavyClass               // plans, checks with documents, and reads of the whole audit chain
+	changeClass              // changes
+	watchClass               // streams without an end
 	classes
 )
 
-// The places of the classes.
+// Places of the classes.
 const (
-	// heavyAtOnce plans are made at a time: one reads up to plan.DefaultParallel switches with 28 MiB each.
+	// heavyAtOnce plans are made at a time: each reads up to plan.DefaultParallel switches with 28 MiB each.
 	heavyAtOnce, heavyWaiting = 2, 16
-	// changesAtOnce changes are made at a time. Following the switches afterwards counts: an apply that waits is one.
+	// changesAtOnce changes are served at a time, including those that follow the switches after the change is stored.
 	changesAtOnce, changesWaiting = 32, 64
-	// maxWatchers streams are open: each switch of 1,000 is told to all of them.
+	// maxWatchers is the limit on open watches: the status of each of 1,000 switches is sent to all of them.
 	maxWatchers  = 1024
 	readsWaiting = 4096
 )
 
-// classOf is the class of a call. message may be nil.
+// classOf returns the class of a call. message may be nil.
 func classOf(procedure string, message any) class {
 	switch procedure {
 	case healthCheck:
@@ -59,26 +59,26 @@ func classOf(procedure string, message any) class {
 	return readClass
 }
 
-// turns gives each call of its class a place, or has it wait for one. Callers wait in one line each, and the lines are served in turn: who asks
-// a hundred things waits for oneself.
+// turns gives each call of a class a place, or makes it wait for one. Each caller has a line, and the lines are served in turn: a caller with
+// a hundred calls delays only itself.
 type turns struct {
-	what          string // in messages
+	what          string // names the class in errors
 	most, waiting int
-	again         time.Duration // when it is worth another try
+	again         time.Duration // retry delay in errors
 
 	mu    sync.Mutex // guards everything that follows
 	held  int
-	lines []*line // never empty ones; the first is served next
-	count int     // of all who wait
+	lines []*line // not empty; the first is served next
+	count int     // of all waiting calls
 }
 
-// A line is the calls of one caller that wait.
+// A line holds the waiting calls of one caller.
 type line struct {
 	who  string
 	each []chan struct{} // closed when the turn has come
 }
 
-// take returns once the caller has a place; give returns it. The error is for the caller: there are too many who wait, or ctx has ended.
+// take returns when the caller has a place; give returns the place. It fails if too many calls wait or ctx ends.
 func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 	t.mu.Lock()
 	if t.held < t.most {
@@ -88,7 +88,7 @@ func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 	}
 	if t.count >= t.waiting {
 		t.mu.Unlock()
-		e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %d %s are under way and %d wait, which is the limit", errBusy, t.most, t.what, t.waiting))
+		e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %d %s are in progress and %d wait, which is the limit", errBusy, t.most, t.what, t.waiting))
 		return nil, withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(t.again)})
 	}
 	turn := make(chan struct{})
@@ -105,13 +105,13 @@ func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 		return t.give, nil
 	case <-ctx.Done():
 	}
-	if !t.leave(who, turn) { // the turn came at the same time
+	if !t.leave(who, turn) { // it got its turn at the same time
 		t.give()
 	}
-	return nil, fmt.Errorf("%d %s are under way, and there was no turn for this one: %w", t.most, t.what, context.Cause(ctx))
+	return nil, fmt.Errorf("%d %s are in progress, and this one did not get its turn: %w", t.most, t.what, context.Cause(ctx))
 }
 
-// leave takes a waiting call out of its line. It reports false if its turn has come.
+// leave removes a waiting call from its line. It reports false if the call already has its turn.
 func (t *turns) leave(who string, turn chan struct{}) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -131,7 +131,7 @@ func (t *turns) leave(who string, turn chan struct{}) bool {
 	return false
 }
 
-// give returns a place, to the next who waits if there is one.
+// give passes the place to the next waiting call, if there is one.
 func (t *turns) give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,12 +148,12 @@ func (t *turns) give() {
 	}
 }
 
-// An usher gives calls their turn.
+// An usher makes calls wait for their turn.
 type usher struct{ of [classes]*turns }
 
 func newUsher() *usher {
 	u := &usher{}
-	reads := 2 * runtime.GOMAXPROCS(0) // they wait for the store half of the time; more of them at once take the processor from the leases
+	reads := 2 * runtime.GOMAXPROCS(0) // they wait for the store half of the time; more of them would starve the renewal of leases
 	u.of[readClass] = &turns{what: "reads", most: reads, waiting: readsWaiting, again: 5 * time.Second}
 	u.of[heavyClass] = &turns{what: "plans and checks of documents", most: heavyAtOnce, waiting: heavyWaiting, again: 30 * time.Second}
 	u.of[changeClass] = &turns{what: "changes", most: changesAtOnce, waiting: changesWaiting, again: 30 * time.Second}
@@ -169,7 +169,7 @@ func (u *usher) take(ctx context.Context, procedure string, message any) (func()
 	return t.take(ctx, caller(ctx).Who)
 }
 
-// WrapUnary gives calls of one message their turn.
+// WrapUnary makes unary calls wait for their turn.
 func (u *usher) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		give, err := u.take(ctx, req.Spec().Procedure, req.Any())
@@ -181,7 +181,7 @@ func (u *usher) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler gives streams their turn.
+// WrapStreamingHandler makes streams wait for their turn.
 func (u *usher) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		give, err := u.take(ctx, conn.Spec().Procedure, nil)
@@ -193,7 +193,7 @@ func (u *usher) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 	}
 }
 
-// WrapStreamingClient is for clients, of which there are none here.
+// WrapStreamingClient does nothing: it is for clients.
 func (u *usher) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }

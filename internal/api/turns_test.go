@@ -18,7 +18,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Callers take turns: one who asks much does not keep others waiting, and whoever leaves loses nothing for the others.
+// Callers take turns: one with many calls does not delay the others, and a caller that leaves frees its place.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := &turns{what: "plans", most: 1, waiting: 5}
@@ -46,7 +46,7 @@ func TestTurns(t *testing.T) {
 		wait(leaving, "c")
 		wait(t.Context(), "b")
 		_, err = turns.take(t.Context(), "d")
-		if connect.CodeOf(err) != connect.CodeResourceExhausted || !errors.Is(err, errBusy) || !strings.Contains(err.Error(), "1 plans are under way and 5 wait, which is the limit") {
+		if connect.CodeOf(err) != connect.CodeResourceExhausted || !errors.Is(err, errBusy) || !strings.Contains(err.Error(), "1 plans are in progress and 5 wait, which is the limit") {
 			t.Errorf("one too many: %v", err)
 		}
 		leave()
@@ -67,7 +67,7 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// A slowPlanner plans until its caller leaves.
+// A slowPlanner plans until its caller hangs up.
 type slowPlanner struct {
 	Planner
 	begun, ended chan struct{}
@@ -81,8 +81,8 @@ func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*op25bv1.Plan, e
 	return nil, context.Cause(ctx)
 }
 
-// I12. Two plans are made at a time. Others wait, as many as there is room for; the next is told so; and one whose caller has gone ends. Reads
-// and changes go on.
+// I12. Two plans are made at a time. Up to 16 others wait, the next is refused, and one whose caller hangs up ends. Reads and changes are not
+// affected.
 func TestPlansTakeTurns(t *testing.T) {
 	planner := slowPlanner{begun: make(chan struct{}, 100), ended: make(chan struct{}, 100)} // of those whose callers leave some begin yet
 	w := newWorld(t, func(d *Deps) { d.Plan = planner })
@@ -112,7 +112,7 @@ func TestPlansTakeTurns(t *testing.T) {
 		}
 		return err
 	}
-	if err := full(); detail[*errdetails.RetryInfo](err).GetRetryDelay().GetSeconds() != 30 || !strings.Contains(err.Error(), "2 plans and checks of documents are under way and 16 wait") {
+	if err := full(); detail[*errdetails.RetryInfo](err).GetRetryDelay().GetSeconds() != 30 || !strings.Contains(err.Error(), "2 plans and checks of documents are in progress and 16 wait") {
 		t.Errorf("one too many: %v", err)
 	}
 	if _, err := c.Current(within(t), &op25bv1.CurrentRequest{}); err != nil {

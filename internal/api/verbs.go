@@ -10,25 +10,25 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// A Verb is what there is to know of a call before it is made.
+// A Verb describes a call.
 type Verb struct {
-	// Name is the verb in audit records, and empty for what changes nothing.
+	// Name is the verb in audit records. It is empty for calls that change nothing.
 	Name string
-	// Least is the role that may, at least; auth.None is anybody, known or not.
+	// Least is the role that the call requires; auth.None admits unauthenticated callers.
 	Least auth.Role
-	// Private calls are about somebody's connections or mailbox: not even their errors are logged.
+	// Private calls concern a subscriber's connections or mailbox: not even their errors are logged.
 	Private bool
-	// Within is how long the call may take; 0 is as long as its caller wants.
+	// Within is the limit on the duration of the call; 0 means none.
 	Within time.Duration
 }
 
-// How long calls may take.
+// Limits on the duration of calls.
 const (
-	// readWithin is for what the store alone answers: it gives up after 5 s itself, and some calls ask it a few times.
+	// readWithin is for calls that only read the store, which gives up after 5 s. Some calls read it several times.
 	readWithin = 30 * time.Second
-	// fleetWithin is for what reads switches: 1,000 of them, a tenth of which do not answer, are half a minute.
+	// fleetWithin is for calls that read switches: 1,000 switches, of which a tenth do not answer, take half a minute.
 	fleetWithin = 5 * time.Minute
-	// backupWithin is for 2 GiB over a slow line. etcd drops the past after 10 to 20 minutes, and a backup of it then ends by itself.
+	// backupWithin is for 2 GiB over a slow line. etcd compacts its history after 10 to 20 minutes, which ends a backup.
 	backupWithin = 30 * time.Minute
 )
 
@@ -38,7 +38,7 @@ const (
 	healthCheck    = "/" + grpchealth.HealthV1ServiceName + "/Check"
 )
 
-// verbs are all calls. What is not in it is refused.
+// verbs are all calls by procedure. Other procedures are refused.
 var verbs = map[string]Verb{
 	op25bv1connect.IntentServicePlanProcedure:    {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.IntentServiceApplyProcedure:   {Least: auth.Operator, Name: "apply"},
@@ -72,5 +72,5 @@ var verbs = map[string]Verb{
 
 	reflectV1:      {Least: auth.Viewer, Within: readWithin},
 	reflectV1Alpha: {Least: auth.Viewer, Within: readWithin},
-	healthCheck:    {Least: auth.None, Within: readWithin}, // as /healthz and /readyz: who probes has no credentials
+	healthCheck:    {Least: auth.None, Within: readWithin}, // probes have no credentials
 }

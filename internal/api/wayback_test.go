@@ -77,7 +77,7 @@ func TestI13OperatorRestores(t *testing.T) {
 	w.put(spinnet(t))
 	refused := restore("operator", 1, 1)
 	if got := status.Convert(refused).Message(); status.Code(refused) != codes.PermissionDenied ||
-		got != "operator-bot has the role operator, and there is no revision before the newest; to restore revision 1 wants admin" {
+		got != "operator-bot has the role operator, and there is no revision before the newest; revision 1 requires admin" {
 		t.Errorf("the newest revision: %v", refused)
 	}
 	w.put(edited(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t), "expires: 2007-03-31", "expires: 2008-03-31"))
@@ -85,7 +85,7 @@ func TestI13OperatorRestores(t *testing.T) {
 
 	refused = restore("operator", 1, 3)
 	if got := status.Convert(refused).Message(); status.Code(refused) != codes.PermissionDenied ||
-		got != "operator-bot has the role operator and may restore revision 2, the one before the newest; to restore revision 1 wants admin" {
+		got != "operator-bot has the role operator and may restore only revision 2, the one before the newest; revision 1 requires admin" {
 		t.Errorf("an older revision: %v", refused)
 	}
 	if err := restore("viewer", 2, 3); status.Code(err) != codes.PermissionDenied {
@@ -140,8 +140,8 @@ func TestPlanOfARestore(t *testing.T) {
 	}
 }
 
-// TestI13BrokenDocuments: while the newest documents cannot be used, the API says so where they are asked for, and what leads back goes
-// through: phases, a restore, and good documents.
+// TestI13BrokenDocuments: while the newest documents cannot be used, calls that need them fail. Changes of phase, a restore, and good documents
+// still succeed.
 func TestI13BrokenDocuments(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))

@@ -12,7 +12,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Each request that is wrong has one error: its code, the place and what would be valid.
+// Each wrong request has one error with its code, the field and the valid values.
 func TestWrong(t *testing.T) {
 	w := newWorld(t, nil)
 	conn := w.dial()
@@ -47,19 +47,19 @@ func TestWrong(t *testing.T) {
 		code codes.Code
 		want string // what the error is, or what it begins with if it ends in ...
 	}{
-		{"no reason", apply(&op25bv1.ApplyRequest{Files: files, Base: 1}), invalid, "reason: a change wants a reason; say why, for the audit record"},
-		{"blanks", restore(&op25bv1.RestoreRequest{Revision: 1, Base: 1, Reason: " \n"}), invalid, "reason: a change wants a reason; say why, for the audit record"},
-		{"a long reason", activate(&op25bv1.ActivateRequest{Phase: "before", Base: 1, Reason: strings.Repeat("x", 4097)}), invalid, "reason: the reason has 4097 bytes; at most 4096 are kept"},
-		{"no files", apply(&op25bv1.ApplyRequest{Base: 1, Reason: "r"}), invalid, "files: there are no files; give the documents of policy and inventory, or a saved plan, which has them"},
-		{"a plan and files", apply(&op25bv1.ApplyRequest{Files: files, Plan: &op25bv1.Plan{}, Reason: "r"}), invalid, "plan: there are a plan and files or a base; give the plan alone: it has both"},
-		{"a plan without files", apply(&op25bv1.ApplyRequest{Plan: &op25bv1.Plan{Base: 1}, Reason: "r"}), invalid, "files: there are no files; ..."},
-		{"a path out", plan(&op25bv1.PlanRequest{Files: named("../policy.yaml")}), invalid, `files[0].name: "../policy.yaml" cannot be the name of a file; it wants a relative path with slashes, without dots and empty parts, such as policy.yaml`},
-		{"no name", plan(&op25bv1.PlanRequest{Files: named("")}), invalid, `files[0].name: "" cannot be the name of a file; ...`},
-		{"a name twice", plan(&op25bv1.PlanRequest{Files: append(named("a"), named("a")...)}), invalid, `files[1].name: "a" is the name of files[0] too; each file wants a name of its own`},
+		{"no reason", apply(&op25bv1.ApplyRequest{Files: files, Base: 1}), invalid, "reason: a change requires a reason; give the reason, which the audit record keeps"},
+		{"blanks", restore(&op25bv1.RestoreRequest{Revision: 1, Base: 1, Reason: " \n"}), invalid, "reason: a change requires a reason; give the reason, which the audit record keeps"},
+		{"a long reason", activate(&op25bv1.ActivateRequest{Phase: "before", Base: 1, Reason: strings.Repeat("x", 4097)}), invalid, "reason: the reason has 4097 bytes; must be at most 4096"},
+		{"no files", apply(&op25bv1.ApplyRequest{Base: 1, Reason: "r"}), invalid, "files: the request has no files; give the documents of policy and inventory, or a saved plan"},
+		{"a plan and files", apply(&op25bv1.ApplyRequest{Files: files, Plan: &op25bv1.Plan{}, Reason: "r"}), invalid, "plan: the request has a plan, and files or a base; give only the plan, which contains both"},
+		{"a plan without files", apply(&op25bv1.ApplyRequest{Plan: &op25bv1.Plan{Base: 1}, Reason: "r"}), invalid, "files: the request has no files; ..."},
+		{"a path out", plan(&op25bv1.PlanRequest{Files: named("../policy.yaml")}), invalid, `files[0].name: "../policy.yaml" is not a file name; must be a relative path with slashes, without dots and empty parts, such as policy.yaml`},
+		{"no name", plan(&op25bv1.PlanRequest{Files: named("")}), invalid, `files[0].name: "" is not a file name; ...`},
+		{"a name twice", plan(&op25bv1.PlanRequest{Files: append(named("a"), named("a")...)}), invalid, `files[1].name: "a" is also the name of files[0]; file names must differ`},
 		{"no policy", plan(&op25bv1.PlanRequest{Files: files[:1]}), invalid, "..."},
 		{"not YAML", plan(&op25bv1.PlanRequest{Files: []*op25bv1.File{{Name: "a.yaml", Data: []byte("a: [")}}}), invalid, "a.yaml:2:1: not valid YAML..."},
 		{"a stale plan", plan(&op25bv1.PlanRequest{Files: files, Base: 7}), codes.Aborted, "..."},
-		{"many entries", plan(&op25bv1.PlanRequest{MaxEntries: 10001}), invalid, "max_entries: 10001 are asked for; at most 10000 are listed; 0 is 20"},
+		{"many entries", plan(&op25bv1.PlanRequest{MaxEntries: 10001}), invalid, "max_entries: 10001 is too large; must be at most 10000; 0 means 20"},
 		{"a switch that is not there", plan(&op25bv1.PlanRequest{Switches: []string{"edge-2"}}), invalid, `switches[0]: unknown switch "edge-2"; ...`},
 		{"a switch that is not there", func(ctx context.Context) error {
 			_, err := fleet.Drift(ctx, &op25bv1.DriftRequest{Switches: []string{"edge-2"}})
@@ -74,7 +74,7 @@ func TestWrong(t *testing.T) {
 		{"a stale preview", preview(&op25bv1.PreviewRequest{Phase: "before", Base: 2}), codes.Aborted, "..."},
 		{"a preview of an unknown phase", preview(&op25bv1.PreviewRequest{Phase: "befor"}), invalid, `phase: unknown phase "befor"; ...`},
 		{"a preview for an unknown group", preview(&op25bv1.PreviewRequest{Groups: []string{"vdsl"}}), invalid, `groups[0]: unknown line group "vdsl"; ...`},
-		{"no revision", restore(&op25bv1.RestoreRequest{Base: 1, Reason: "r"}), invalid, "revision: no revision is named; say which one to go back to; IntentService.History lists them"},
+		{"no revision", restore(&op25bv1.RestoreRequest{Base: 1, Reason: "r"}), invalid, "revision: no revision; give the number of an earlier revision; IntentService.History lists them"},
 		{"an unknown revision", restore(&op25bv1.RestoreRequest{Revision: 9, Base: 1, Reason: "r"}), codes.NotFound, "..."},
 		{"an unknown revision", func(ctx context.Context) error {
 			_, err := intents.Show(ctx, &op25bv1.ShowRequest{Revision: 9})
@@ -87,11 +87,11 @@ func TestWrong(t *testing.T) {
 		{"long lists", func(ctx context.Context) error {
 			_, err := intents.History(ctx, &op25bv1.HistoryRequest{Limit: 1001})
 			return err
-		}, invalid, "limit: 1001 are asked for; at most 1000 are listed; 0 is 50"},
+		}, invalid, "limit: 1001 is too large; must be at most 1000; 0 means 50"},
 		{"long lists", func(ctx context.Context) error {
 			_, err := audit.ListRecords(ctx, &op25bv1.ListRecordsRequest{Limit: 1001})
 			return err
-		}, invalid, "limit: 1001 are asked for; at most 1000 are listed; 0 is 50"},
+		}, invalid, "limit: 1001 is too large; must be at most 1000; 0 means 50"},
 	} {
 		w.now = w.now.Add(time.Minute) // each refusal is recorded
 		err := c.call(ctx)

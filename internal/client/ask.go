@@ -11,10 +11,10 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
 
-// ErrSlow is returned for a request that was not answered in time. Whether a change was made is then not known.
-var ErrSlow = errors.New("the controller has not answered in time")
+// ErrSlow is returned for a request that was not answered in time. A change may have been made or not.
+var ErrSlow = errors.New("the controller did not answer in time")
 
-// Ask sends a request and returns the answer, or ErrSlow after within; 0 waits for ever.
+// Ask sends a request and returns the answer, or ErrSlow after within; 0 means no limit.
 func Ask[Q, A any](ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.Response[A], error), q *Q) (*A, error) {
 	ctx, _, end := deadline(ctx, within)
 	defer end()
@@ -25,18 +25,18 @@ func Ask[Q, A any](ctx context.Context, within time.Duration, call func(context.
 	return answer.Msg, nil
 }
 
-// A Stream is the method of a client whose answer is several messages.
+// A Stream is a method of a client with a stream of answers.
 type Stream[Q, M any] = func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error)
 
-// Follow sends a request and hands each message of the answer to each, until there is none, each fails, or ctx ends. within bounds the
-// wait for the first.
+// Follow sends a request and calls each with every message of the answer, until the stream ends, each fails, or ctx ends. within limits the
+// wait for the first message.
 func Follow[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
 	ctx, answered, end := deadline(ctx, within)
 	defer end()
 	return follow(ctx, answered, call, q, each)
 }
 
-// Await is Follow, but within bounds the wait for the last message, whatever the controller does.
+// Await is like Follow, but within limits the wait for the last message.
 func Await[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
 	ctx, _, end := deadline(ctx, within)
 	defer end()
@@ -58,7 +58,8 @@ func follow[Q, M any](ctx context.Context, answered func(), call Stream[Q, M], q
 	return cause(ctx, stream.Err())
 }
 
-// Watch is Follow for a stream that has no end: when the controller ends it because the connection is old, Watch asks again on a new one.
+// Watch is Follow for a stream without an end. When the controller ends it because of the connection's age, Watch repeats the request on a new
+// connection.
 func Watch[Q, M any](
 	ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error), q *Q,
 	each func(*M) error,
@@ -75,7 +76,7 @@ func Watch[Q, M any](
 	}
 }
 
-// comeAgain reports whether an error asks to make the call again.
+// comeAgain reports whether an error asks the caller to repeat the call.
 func comeAgain(err error) bool {
 	var e *connect.Error
 	if !errors.As(err, &e) || e.Code() != connect.CodeUnavailable {
@@ -88,18 +89,18 @@ func comeAgain(err error) bool {
 	})
 }
 
-// deadline ends a context with ErrSlow unless answered is called before; end ends it in any case. It is not a context's own deadline, which
-// the server would be told of and keep to as well, so that who sees it first is chance.
+// deadline ends a context with ErrSlow unless answered is called before; end ends it in any case. It does not use a context deadline: connect
+// sends that to the controller, and then either side may end the call first.
 func deadline(ctx context.Context, within time.Duration) (_ context.Context, answered, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if within == 0 {
 		return ctx, func() {}, func() { cancel(nil) }
 	}
-	timer := time.AfterFunc(within, func() { cancel(fmt.Errorf("%w, which was %v; --timeout says how long to wait", ErrSlow, within)) })
+	timer := time.AfterFunc(within, func() { cancel(fmt.Errorf("%w, within %v; --timeout sets the limit", ErrSlow, within)) })
 	return ctx, func() { timer.Stop() }, func() { timer.Stop(); cancel(nil) }
 }
 
-// cause is what ended a request: the deadline, if it was that.
+// cause returns ErrSlow if the deadline ended a request, and err otherwise.
 func cause(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), ErrSlow) {
 		return context.Cause(ctx)

@@ -1,6 +1,6 @@
-// Package client is how the command line speaks to a controller: where it is, how it is recognized, who asks, and what an error of it says.
+// Package client connects the command line to a controller: address, TLS, credentials, and errors.
 //
-// It has the generated clients of the API and nothing of its own beside them; it renders nothing.
+// It holds the generated clients of the API. It renders nothing.
 package client
 
 import (
@@ -18,19 +18,19 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// DefaultServer is where a controller listens unless it is told otherwise.
+// DefaultServer is the default address of a controller.
 const DefaultServer = "127.0.0.1:2525"
 
-// maxMessage bounds what is taken from a controller: the 64 MiB of all files of an intent, and room for what is around them.
+// maxMessage is the limit on an answer: the 64 MiB of all files of an intent, and room for the rest of the message.
 const maxMessage = 80 << 20
 
-// A Config says where the controller is and who asks.
+// A Config is the address of the controller and the credentials of the caller.
 type Config struct {
-	// Server is host:port or a URL without a path. host:port is http on this machine unless TLS says something, and https elsewhere.
+	// Server is host:port or a URL without a path. host:port means http on loopback if TLS is empty, and https otherwise.
 	Server string
-	// TokenFile has the bearer token of the caller; empty is without.
+	// TokenFile contains the bearer token of the caller. It may be empty.
 	TokenFile string
-	// TLS has the files of the connection; all may be empty. ServerName is the host of Server unless it is set.
+	// TLS are the files of the connection; all may be empty. ServerName defaults to the host of Server.
 	TLS tlsfiles.Files
 }
 
@@ -46,7 +46,7 @@ type Client struct {
 	transport *http.Transport
 }
 
-// New returns the clients of a controller. It dials nothing. Errors are ErrConfig.
+// New returns the clients of a controller. It does not dial. Errors are ErrConfig.
 func New(c Config) (*Client, error) {
 	base, err := c.url()
 	if err != nil {
@@ -69,7 +69,7 @@ func New(c Config) (*Client, error) {
 	}
 	h := &http.Client{
 		Transport:     &reach{transport, base.String(), base.Scheme == "https" && c.TLS.Cert == "", token},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token is for one server
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token must not reach another server
 	}
 	opt := connect.WithReadMaxBytes(maxMessage)
 	return &Client{
@@ -83,20 +83,20 @@ func New(c Config) (*Client, error) {
 	}, nil
 }
 
-// Close gives up connections that are idle.
+// Close closes idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// url is where the controller is: scheme, host and port.
+// url returns scheme, host and port of the controller.
 func (c Config) url() (*url.URL, error) {
 	fail := func(why string) (*url.URL, error) {
-		return nil, fmt.Errorf("%w: server %q: %s; want host:port or a URL, such as %s or https://noc.isp.example:2525", ErrConfig, c.Server, why, DefaultServer)
+		return nil, fmt.Errorf("%w: server %q: %s; must be host:port or a URL, such as %s or https://noc.isp.example:2525", ErrConfig, c.Server, why, DefaultServer)
 	}
 	secured := c.TLS.CA+c.TLS.Cert+c.TLS.Key != ""
 	text := c.Server
 	if !strings.Contains(text, "://") {
 		host, port, err := net.SplitHostPort(text)
 		if err != nil || port == "" || host == "" {
-			return fail("no host with a port")
+			return fail("not a host with a port")
 		}
 		scheme := "https://"
 		if !secured && isHere(host) {
@@ -113,14 +113,14 @@ func (c Config) url() (*url.URL, error) {
 	case u.Hostname() == "":
 		return fail("no host")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return fail("more than scheme, host and port")
+		return fail("has more than scheme, host and port")
 	case u.Scheme == "http" && secured:
-		return fail("http, and TLS files are given")
+		return fail("http cannot use the TLS files that are given")
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// token reads the caller's token, which does not leave the machine in plain text.
+// token reads the caller's token. It refuses to send it to another host in plain text.
 func (c Config) token(base *url.URL) (string, error) {
 	if c.TokenFile == "" {
 		return "", nil
@@ -135,22 +135,22 @@ func (c Config) token(base *url.URL) (string, error) {
 	token := strings.TrimSpace(string(data))
 	switch {
 	case token == "":
-		return fail("it is empty; it wants the token on one line")
+		return fail("empty; must be one token on one line")
 	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return fail("it is not one token; it wants the token on one line")
+		return fail("not one token; must be one token on one line")
 	case base.Scheme == "http" && !isHere(base.Hostname()):
-		return fail(fmt.Sprintf("a token is not sent to %s in plain text; use https://%s", base.Hostname(), base.Host))
+		return fail(fmt.Sprintf("not sent to %s in plain text; use https://%s", base.Hostname(), base.Host))
 	}
 	return token, nil
 }
 
-// isHere tells whether a host is this machine.
+// isHere reports whether a host is this one.
 func isHere(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback() || host == "localhost"
 }
 
-// A reach adds the token to requests, and says of one that got no answer where it went.
+// A reach adds the token to requests, and returns *Unreachable for requests without an answer.
 type reach struct {
 	next   http.RoundTripper
 	server string

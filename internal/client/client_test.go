@@ -26,12 +26,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A controller answers as its fields say.
+// A controller answers according to its fields.
 type controller struct {
 	op25bv1connect.UnimplementedIntentServiceHandler
 	token    string // of the last request
 	fail     error
-	silent   bool // answers nothing until the caller has gone
+	silent   bool // sends no answer until the caller hangs up
 	between  chan struct{}
 	outcomes []error // of the next calls of Outcome; the last stays
 }
@@ -135,12 +135,12 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// Who is not answered is told so; a stream that has begun may take its time.
+// A request without an answer fails with ErrSlow; a stream that has begun has no limit.
 func TestSlow(t *testing.T) {
 	c := &controller{silent: true}
 	client := dial(t, Config{Server: serve(t, c, nil)})
 	_, err := Ask(t.Context(), time.Millisecond, client.Intent.Current, &op25bv1.CurrentRequest{})
-	if !errors.Is(err, ErrSlow) || !strings.Contains(err.Error(), "which was 1ms; --timeout says how long") {
+	if !errors.Is(err, ErrSlow) || !strings.Contains(err.Error(), "within 1ms; --timeout sets the limit") {
 		t.Errorf("error is %v, want ErrSlow", err)
 	}
 	each := func(*op25bv1.Progress) error { return nil }
@@ -161,7 +161,7 @@ func TestSlow(t *testing.T) {
 		t.Errorf("a stream that had begun was given up: %v", err)
 	}
 
-	c = &controller{between: make(chan struct{})} // it tells one thing, and then nothing
+	c = &controller{between: make(chan struct{})} // it sends one message, and then none
 	defer close(c.between)
 	client = dial(t, Config{Server: serve(t, c, nil)})
 	stored := false
@@ -185,19 +185,19 @@ func TestConfigErrors(t *testing.T) {
 		config Config
 		want   string
 	}{
-		{Config{Server: "nowhere"}, `server "nowhere": no host with a port; want host:port or a URL`},
-		{Config{Server: ":2525"}, `server ":2525": no host with a port`},
+		{Config{Server: "nowhere"}, `server "nowhere": not a host with a port; must be host:port or a URL`},
+		{Config{Server: ":2525"}, `server ":2525": not a host with a port`},
 		{Config{Server: "ftp://noc:1"}, "scheme ftp is neither http nor https"},
 		{Config{Server: "http://"}, "no host"},
 		{Config{Server: "http://a:1/path"}, "more than scheme, host and port"},
 		{Config{Server: "http://me:secret@a:1"}, "more than scheme, host and port"},
 		{Config{Server: "http://[a"}, "not a URL"},
-		{Config{Server: "http://127.0.0.1:1", TLS: tlsfiles.Files{CA: "ca.pem"}}, "http, and TLS files are given"},
+		{Config{Server: "http://127.0.0.1:1", TLS: tlsfiles.Files{CA: "ca.pem"}}, "http cannot use the TLS files that are given"},
 		{Config{Server: "127.0.0.1:1", TLS: tlsfiles.Files{CA: "no-such.pem"}}, "TLS files: authority no-such.pem: no such file or directory"},
 		{Config{Server: "127.0.0.1:1", TokenFile: "no-such"}, "token file no-such: no such file or directory"},
-		{Config{Server: "127.0.0.1:1", TokenFile: write(t, "\n")}, "it is empty"},
-		{Config{Server: "127.0.0.1:1", TokenFile: write(t, "two words")}, "it is not one token"},
-		{Config{Server: "http://noc.isp.example:2525", TokenFile: write(t, "secret")}, "a token is not sent to noc.isp.example in plain text; use https://noc.isp.example:2525"},
+		{Config{Server: "127.0.0.1:1", TokenFile: write(t, "\n")}, "empty; must be one token on one line"},
+		{Config{Server: "127.0.0.1:1", TokenFile: write(t, "two words")}, "not one token"},
+		{Config{Server: "http://noc.isp.example:2525", TokenFile: write(t, "secret")}, "not sent to noc.isp.example in plain text; use https://noc.isp.example:2525"},
 	} {
 		_, err := New(c.config)
 		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.want) {
@@ -209,7 +209,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// host:port is http for this machine, and https for every other one.
+// host:port means http on loopback, and https on every other host.
 func TestScheme(t *testing.T) {
 	for server, want := range map[string]string{
 		"127.0.0.1:1": "http://127.0.0.1:1", "localhost:1": "http://localhost:1", "[::1]:1": "http://[::1]:1",
@@ -241,11 +241,11 @@ func TestUnreachable(t *testing.T) {
 		config Config
 		want   string
 	}{
-		{Config{Server: nobody}, "no controller answers at http://" + nobody + ": connection refused; is op25b serve running there?"},
-		{Config{Server: "https://" + plain}, "it speaks plain text: http://"},
-		{Config{Server: "https://" + secured}, "--ca names the file with the authority"},
-		{Config{Server: secured, TLS: tlsfiles.Files{CA: files.CA}}, "it may want a certificate that says who asks"},
-		{Config{Server: "http://" + secured}, "who answers is no controller: 400 Bad Request; one with certificates is at https://"},
+		{Config{Server: nobody}, "no controller answers at http://" + nobody + ": connection refused; start one with op25b serve, or give its address with --server or OP25B_SERVER"},
+		{Config{Server: "https://" + plain}, "it serves plain text, use http://"},
+		{Config{Server: "https://" + secured}, "give the CA of the controller's certificate with --ca"},
+		{Config{Server: secured, TLS: tlsfiles.Files{CA: files.CA}}, "it may require a client certificate"},
+		{Config{Server: "http://" + secured}, "the server is not a controller, or it requires https://: 400 Bad Request"},
 	} {
 		_, err := Ask(t.Context(), time.Minute, dial(t, c.config).Intent.Current, &op25bv1.CurrentRequest{})
 		if f := Explain(err); f.Code != "unavailable" && f.Code != "internal" || !strings.Contains(f.Message, c.want) {
@@ -254,7 +254,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// The token goes to the server that it is for, and nowhere that one says.
+// The token does not follow redirects.
 func TestRedirect(t *testing.T) {
 	other := &controller{}
 	to := serve(t, other, nil)
@@ -266,7 +266,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// What an error of the controller carries is said.
+// Explain returns every detail of a controller's error.
 func TestExplain(t *testing.T) {
 	c := &controller{fail: connect.NewError(connect.CodeAborted, errors.New("another revision came between"))}
 	for _, m := range []any{
@@ -316,12 +316,12 @@ func TestExplain(t *testing.T) {
 	}
 
 	_, err = Ask(t.Context(), time.Minute, client.Audit.Verify, &op25bv1.VerifyRequest{})
-	if f := Explain(err); f.Code != "unimplemented" || !strings.Contains(f.Message, "who answers is no controller of this version: 404 Not Found") {
+	if f := Explain(err); f.Code != "unimplemented" || !strings.Contains(f.Message, "the server is not a controller of this version: 404 Not Found") {
 		t.Errorf("got %+v for a service that is not there", f)
 	}
-	c.fail = connect.NewError(connect.CodeUnauthenticated, errors.New("nobody has said who asks"))
+	c.fail = connect.NewError(connect.CodeUnauthenticated, errors.New("no credentials"))
 	_, err = Ask(t.Context(), time.Minute, client.Intent.Current, &op25bv1.CurrentRequest{})
-	if f := Explain(err); f.Message != "nobody has said who asks; --token-file or --cert and --key say who asks" {
+	if f := Explain(err); f.Message != "no credentials; give credentials with --token-file, or with --cert and --key" {
 		t.Errorf("got %+v", f)
 	}
 	if f := Explain(errors.New("x")); f.Message != "x" || f.Code != "" {
@@ -351,7 +351,7 @@ func (w *watched) WatchSwitches(_ context.Context, _ *connect.Request[op25bv1.Wa
 	return e
 }
 
-// A watch goes on where the controller asks to come again, and ends with any other error.
+// A watch continues when the controller asks the caller to repeat the call, and ends with any other error.
 func TestWatchComesAgain(t *testing.T) {
 	mux := http.NewServeMux()
 	w := &watched{}

@@ -16,38 +16,38 @@ import (
 )
 
 // ErrConfig is returned by New for a Config that cannot work.
-var ErrConfig = errors.New("cannot speak to a controller")
+var ErrConfig = errors.New("invalid client options")
 
-// An Unreachable is a request that no controller answered.
+// An Unreachable is the error of a request that no controller answered.
 type Unreachable struct {
 	Server string
-	// Bare is a request over TLS without a certificate that says who asks.
+	// Bare means a request over TLS without a client certificate.
 	Bare bool
 	Err  error
 }
 
-// Error names the controller, what happened, and what may be wrong.
+// Error names the controller, the failure, and a likely cause.
 func (e *Unreachable) Error() string {
 	text := fmt.Sprintf("no controller answers at %s: %v", e.Server, plain(e.Err))
 	switch {
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
-		text += "; is op25b serve running there? --server or OP25B_SERVER says where to look"
+		text += "; start one with op25b serve, or give its address with --server or OP25B_SERVER"
 	case strings.Contains(e.Err.Error(), "does not look like a TLS handshake"):
-		text += "; it speaks plain text: http://"
+		text += "; it serves plain text, use http://"
 	case strings.Contains(e.Err.Error(), "unknown authority"):
-		text += "; --ca names the file with the authority of the controller's certificate"
-	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // TLS 1.3 refuses in the midst of the first request
-		text += "; it may want a certificate that says who asks: --cert and --key"
+		text += "; give the CA of the controller's certificate with --ca"
+	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // with TLS 1.3 the server refuses during the first request
+		text += "; it may require a client certificate: --cert and --key"
 	}
 	return text
 }
 
-// Unwrap returns what happened.
+// Unwrap returns the error of the connection.
 func (e *Unreachable) Unwrap() error { return e.Err }
 
 var _ error = (*Unreachable)(nil)
 
-// plain is an error without the addresses and system calls around it.
+// plain returns an error without the addresses and system calls around it.
 func plain(err error) error {
 	var op *net.OpError
 	var path *fs.PathError
@@ -61,27 +61,27 @@ func plain(err error) error {
 	return err
 }
 
-// A Failure is what an error says to people and to programs.
+// A Failure is an error in the form that is printed, as text or as JSON.
 type Failure struct {
-	// Code is the name of the API's code, such as "aborted"; empty for what failed here.
+	// Code is the name of the API's code, such as "aborted". It is empty for local errors.
 	Code string `json:"code,omitempty"`
-	// Message is one sentence, or some lines of them.
+	// Message is one sentence, or several lines.
 	Message string `json:"message"`
-	// Faults are what is wrong with documents or names.
+	// Faults are the faults in documents or names.
 	Faults []Fault `json:"faults,omitempty"`
-	// Base and Current are the revisions of a change that was made on another revision than the current one.
+	// Base and Current are set for a change that was based on another revision than the current one.
 	Base    *uint64 `json:"base,omitempty"`
 	Current *uint64 `json:"current,omitempty"`
-	// Who, Role and Needed are of a caller who may not.
+	// Who, Role and Needed are set for a caller without the required role.
 	Who    string `json:"who,omitempty"`
 	Role   string `json:"role,omitempty"`
 	Needed string `json:"needed,omitempty"`
-	// Request and Outcome are of a change whose answer was lost: its request id, and "not stored" or "unknown".
+	// Request and Outcome are set for a change whose answer was lost: its request id, and "not stored" or "unknown".
 	Request string `json:"request,omitempty"`
 	Outcome string `json:"outcome,omitempty"`
 }
 
-// A Fault is one thing that is wrong, where, and the way out.
+// A Fault is one fault: its place, its description, and the remedy.
 type Fault struct {
 	File   string `json:"file,omitempty"`
 	Line   uint32 `json:"line,omitempty"`
@@ -91,7 +91,7 @@ type Fault struct {
 	Way    string `json:"way,omitempty"`
 }
 
-// String is the fault on one line, in the form that editors and terminals follow.
+// String returns the fault on one line, as FILE:LINE:COLUMN, which editors and terminals follow.
 func (f Fault) String() string {
 	at := f.File
 	switch {
@@ -112,10 +112,10 @@ func (f Fault) String() string {
 	return at + ": " + text
 }
 
-// httpStatus is the message where the answer was HTTP's and not the API's.
+// httpStatus matches the message of an answer that did not come from the API.
 var httpStatus = regexp.MustCompile(`^[1-5][0-9][0-9] `)
 
-// Explain returns what an error says. Errors that did not come from a controller have nothing but their text.
+// Explain returns the Failure of an error. Errors that did not come from a controller have only a message.
 func Explain(err error) Failure {
 	var unreachable *Unreachable
 	if errors.As(err, &unreachable) {
@@ -128,16 +128,16 @@ func Explain(err error) Failure {
 	f := Failure{Code: answer.Code().String(), Message: answer.Message()}
 	switch {
 	case answer.Code() == connect.CodeDeadlineExceeded:
-		f.Message = "the controller gave up: it took too long"
+		f.Message = "the controller exceeded its time limit for the call"
 	case answer.Code() == connect.CodeUnimplemented && httpStatus.MatchString(answer.Message()):
-		f.Message = "who answers is no controller of this version: " + answer.Message()
+		f.Message = "the server is not a controller of this version: " + answer.Message()
 	case httpStatus.MatchString(answer.Message()):
-		f.Message = "who answers is no controller: " + answer.Message() + "; one with certificates is at https://"
+		f.Message = "the server is not a controller, or it requires https://: " + answer.Message()
 	}
 	for _, detail := range answer.Details() {
 		value, err := detail.Value()
 		if err != nil {
-			continue // of a later version: the message has to do
+			continue // of a later version
 		}
 		switch d := value.(type) {
 		case *op25bv1.Faults:
@@ -151,7 +151,7 @@ func Explain(err error) Failure {
 		}
 	}
 	if answer.Code() == connect.CodeUnauthenticated {
-		f.Message += "; --token-file or --cert and --key say who asks"
+		f.Message += "; give credentials with --token-file, or with --cert and --key"
 	}
 	return f
 }

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// SettleWithin bounds how long Settle goes on asking: longer than a controller takes to be started again, or to be taken over.
+	// SettleWithin limits Settle. It is longer than a controller takes to restart or to be replaced.
 	SettleWithin = 30 * time.Second
-	// settleAttempt bounds one question, and settlePause is between two.
+	// settleAttempt limits one request of Settle, and settlePause is the pause between two.
 	settleAttempt = 5 * time.Second
 	settlePause   = 250 * time.Millisecond
 )
 
-// NewRequest returns a request id that no other request has.
+// NewRequest returns a unique request id.
 func NewRequest() string { return rand.Text() }
 
-// Unclear reports whether an error of a change leaves open whether the change was stored: the answer was lost, or the controller does not
-// know itself. An error that a controller gave on purpose is clear, and so is a connection that never stood.
+// Unclear reports whether a change may have been stored despite its error: the answer was lost, or the controller does not know the outcome. A
+// refusal by a controller and a failed connection are clear.
 func Unclear(err error) bool {
 	var dial *net.OpError
 	var answer *connect.Error
@@ -45,7 +45,7 @@ func Unclear(err error) bool {
 	}
 }
 
-// Settle asks what became of a change until a controller says, at most for within. The error is that of the last question.
+// Settle requests the outcome of a change until a controller answers, at most for within. Its error is the error of the last request.
 func Settle(ctx context.Context, within time.Duration, c *Client, request string, base uint64) (*op25bv1.OutcomeResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -55,7 +55,7 @@ func Settle(ctx context.Context, within time.Duration, c *Client, request string
 		if err == nil {
 			return answer, nil
 		}
-		if connect.IsWireError(err) && !Unclear(err) { // it will say the same again
+		if connect.IsWireError(err) && !Unclear(err) { // the answer would not change
 			return nil, err
 		}
 		select {

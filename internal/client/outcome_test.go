@@ -14,7 +14,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// An answer that a controller gave on purpose is clear; everything else leaves open whether the change was stored.
+// A refusal by a controller is clear; after every other error the change may have been stored.
 func TestUnclear(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	broken := &net.OpError{Op: "read", Err: syscall.ECONNRESET}
@@ -45,7 +45,7 @@ func TestUnclear(t *testing.T) {
 	}
 }
 
-// What became of a change is asked until a controller says, for a bounded time.
+// Settle repeats its request until a controller answers, for a bounded time.
 func TestSettle(t *testing.T) {
 	c := &controller{}
 	client := dial(t, Config{Server: serve(t, c, nil)})

@@ -20,49 +20,49 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrConfig is returned for a Config that cannot work; nothing has been started.
+// ErrConfig is returned for an invalid Config, before anything is started.
 var ErrConfig = errors.New("invalid etcd member")
 
-// compaction drops the past of keys after 10 minutes, as the embedded etcd of package store does.
+// compaction removes old versions of keys after 10 minutes, as the embedded etcd of package store does.
 const compaction = "10m"
 
-// A Config says which member of which cluster this is.
+// A Config describes a member and its cluster.
 type Config struct {
-	// Name is this member's in Cluster.
+	// Name is the name of this member in Cluster.
 	Name string
-	// Dir is the data directory. It is made if it does not exist, for this user alone.
+	// Dir is the data directory. It is created if it does not exist, with access for this user only.
 	Dir string
-	// Listen is where clients are served, host:port with an IP address or no host; Advertise is what they are told, Listen if empty.
+	// Listen is the address for clients: host:port with an IP address or no host. Advertise is the address that clients dial, by default Listen.
 	Listen, Advertise string
-	// ListenPeer is where the other members are served; what they are told is in Cluster.
+	// ListenPeer is the address for the other members. They dial the address in Cluster.
 	ListenPeer string
-	// Cluster has the host:port of every member for the others, by its name.
+	// Cluster maps the name of every member to the host:port that the other members dial.
 	Cluster map[string]string
-	// Cert, Key and CA are PEM files: the certificate towards clients and members, its key, and the authorities that theirs must come
-	// from. All of them are given, or none: then everything is in plain text.
+	// Cert, Key and CA are PEM files: the certificate for clients and members, its key, and the CAs of their certificates. Either all are
+	// given or none, which means plain text.
 	Cert, Key, CA string
 	// Logger may be nil.
 	Logger *zap.Logger
 }
 
-// ParseCluster reads name=host:port,name=host:port.
+// ParseCluster parses name=host:port,name=host:port.
 func ParseCluster(text string) (map[string]string, error) {
 	cluster := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
 		name, addr, ok := strings.Cut(part, "=")
 		if !ok || name == "" || addr == "" {
-			return nil, fmt.Errorf("%w: cluster %q: %q is not name=host:port", ErrConfig, text, part)
+			return nil, fmt.Errorf("%w: cluster %q: %q: must be name=host:port", ErrConfig, text, part)
 		}
 		if _, again := cluster[name]; again {
-			return nil, fmt.Errorf("%w: cluster %q: member %q stands twice", ErrConfig, text, name)
+			return nil, fmt.Errorf("%w: cluster %q: member %q occurs twice", ErrConfig, text, name)
 		}
 		cluster[name] = addr
 	}
 	return cluster, nil
 }
 
-// Run starts the member and runs it until ctx ends. up, which may be nil, is told once it takes part in the cluster, which it does when
-// most of the members are there. Errors are ErrConfig and etcd's own.
+// Run runs the member until ctx ends. It calls up, which may be nil, when the member has joined the cluster, which requires a majority of the
+// members. Errors are ErrConfig and those of etcd.
 func Run(ctx context.Context, c Config, up func()) error {
 	config, err := c.embed()
 	if err != nil {
@@ -92,19 +92,21 @@ func Run(ctx context.Context, c Config, up func()) error {
 	}
 }
 
-// embed is the configuration in etcd's own terms.
+// embed returns the configuration of etcd.
 func (c Config) embed() (*embed.Config, error) {
 	fail := func(format string, args ...any) (*embed.Config, error) {
 		return nil, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
 	}
 	own, ok := c.Cluster[c.Name]
 	switch {
+	case c.Name == "":
+		return fail("no name")
 	case c.Dir == "":
 		return fail("no data directory")
 	case !ok:
-		return fail("name %q: the cluster has %s", c.Name, strings.Join(slices.Sorted(maps.Keys(c.Cluster)), ", "))
+		return fail("name %q: not in the cluster, which has %s", c.Name, strings.Join(slices.Sorted(maps.Keys(c.Cluster)), ", "))
 	case (c.Cert == "") != (c.Key == "") || (c.Cert == "") != (c.CA == ""):
-		return fail("certificate %q, key %q, authorities %q: give all three, or none for plain text", c.Cert, c.Key, c.CA)
+		return fail("certificate %q, key %q, CA %q: give all three, or none for plain text", c.Cert, c.Key, c.CA)
 	}
 	scheme := "http"
 	if c.Cert != "" {
@@ -141,9 +143,9 @@ func (c Config) embed() (*embed.Config, error) {
 		case f.listens && host == "":
 			addr = "0.0.0.0" + f.addr
 		case f.listens && net.ParseIP(host) == nil && host != "localhost":
-			return fail("%s %q: etcd listens on an IP address, such as 127.0.0.1, or on all: %s", f.what, f.addr, strings.TrimPrefix(f.addr, host))
+			return fail("%s %q: must have an IP address, such as 127.0.0.1, or no host for all addresses: %s", f.what, f.addr, strings.TrimPrefix(f.addr, host))
 		case !f.listens && (host == "" || net.ParseIP(host).IsUnspecified()):
-			return fail("%s %q: nobody can dial it; give the address that others reach this member at", f.what, f.addr)
+			return fail("%s %q: cannot be dialed; give the address at which others reach this member", f.what, f.addr)
 		}
 		*f.urls = []url.URL{{Scheme: scheme, Host: addr}}
 	}

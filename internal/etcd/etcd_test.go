@@ -141,14 +141,15 @@ func TestErrors(t *testing.T) {
 		return Config{Name: "a", Dir: t.TempDir(), Listen: "127.0.0.1:2379", ListenPeer: "127.0.0.1:2380", Cluster: map[string]string{"a": "127.0.0.1:2380"}}
 	}
 	for want, spoil := range map[string]func(*Config){
-		"no data directory":                                       func(c *Config) { c.Dir = "" },
-		`name "z": the cluster has a`:                             func(c *Config) { c.Name = "z" },
-		`listen: address "nowhere": must be host:port`:            func(c *Config) { c.Listen = "nowhere" },
-		`listen "etcd-1:2379": etcd listens on an IP address`:     func(c *Config) { c.Listen = "etcd-1:2379" },
-		`advertise ":2379": nobody can dial it`:                   func(c *Config) { c.Listen = ":2379" },
-		`advertise "0.0.0.0:2379": nobody can dial it`:            func(c *Config) { c.Advertise = "0.0.0.0:2379" },
-		`cluster: member a: address "x": must be host:port`:       func(c *Config) { c.Cluster["a"] = "x" },
-		`certificate "x", key "", authorities "": give all three`: func(c *Config) { c.Cert = "x" },
+		"no data directory":                                 func(c *Config) { c.Dir = "" },
+		`name "z": not in the cluster, which has a`:         func(c *Config) { c.Name = "z" },
+		`listen: address "nowhere": must be host:port`:      func(c *Config) { c.Listen = "nowhere" },
+		`listen "etcd-1:2379": must have an IP address`:     func(c *Config) { c.Listen = "etcd-1:2379" },
+		`advertise ":2379": cannot be dialed`:               func(c *Config) { c.Listen = ":2379" },
+		`invalid etcd member: no name`:                      func(c *Config) { c.Name = "" },
+		`advertise "0.0.0.0:2379": cannot be dialed`:        func(c *Config) { c.Advertise = "0.0.0.0:2379" },
+		`cluster: member a: address "x": must be host:port`: func(c *Config) { c.Cluster["a"] = "x" },
+		`certificate "x", key "", CA "": give all three`:    func(c *Config) { c.Cert = "x" },
 	} {
 		c := good()
 		spoil(&c)
@@ -158,9 +159,9 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"a":           `"a" is not name=host:port`,
-		"a=b:1,":      `"" is not name=host:port`,
-		"a=b:1,a=c:1": `member "a" stands twice`,
+		"a":           `"a": must be name=host:port`,
+		"a=b:1,":      `"": must be name=host:port`,
+		"a=b:1,a=c:1": `member "a" occurs twice`,
 	} {
 		if _, err := ParseCluster(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error is %v, want %s", text, err, want)

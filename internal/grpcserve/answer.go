@@ -6,13 +6,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// smallAnswer is the size in bytes up to which a message that is sent needs no share of the budget: the number of calls bounds them.
+// smallAnswer is the size in bytes up to which a sent message needs no share of the budget: the limit on calls bounds these.
 const smallAnswer = 64 << 10
 
-// A message that waits for a client to read it is memory, too. A large one takes its share of the budget, and the client has as long to
-// read it as one has to send one.
+// A message that a client has not read yet occupies memory. A large one takes its share of the budget, and the client has as long to read it
+// as clients have to send one.
 
-// answers takes the share of a unary method's answer, for as long as the call lasts.
+// answers takes the share of a unary answer until the call ends.
 func (c *call) answers(m any) error {
 	n := answerSize(m)
 	if n <= smallAnswer {
@@ -43,7 +43,7 @@ func (s *stream) SendMsg(m any) error {
 	return s.ServerStream.SendMsg(m)
 }
 
-// readWithin resets the stream if what is being sent has not been read by then. A zero time means no limit.
+// readWithin resets the stream if the client has not read the message by then. A zero time means no limit.
 func (c *call) readWithin(end time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +52,7 @@ func (c *call) readWithin(end time.Time) {
 	}
 }
 
-// answerSize is what a message takes while it is sent: in one piece, and as frames.
+// answerSize is the memory of a message while it is sent: in one piece, and as frames.
 func answerSize(m any) int64 {
 	p, ok := m.(proto.Message)
 	if !ok {

@@ -10,19 +10,19 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// prefix is the length of what precedes a message in gRPC over HTTP/2: a flag byte and the message's length.
+// prefix is the length of a message's prefix in gRPC over HTTP/2: a flag byte and the message's length.
 const prefix = 5
 
-// A body is a request's body as gRPC reads it: message by message, none before the one before has been handled, and each only when
-// there is room for it in the budget. It returns full buffers, whatever the size of the DATA frames, since gRPC keeps each buffer.
+// A body is the body of a request, which gRPC reads message by message. It returns a message only after the previous one has been handled, and
+// only when the budget has room. It returns full buffers, whatever the size of the DATA frames, because gRPC keeps each buffer.
 type body struct {
 	io.ReadCloser
 	call *call
 
 	single bool   // the method takes one message
-	head   []byte // what of the prefix has not been returned yet
-	left   int    // bytes of the message that have not been read
-	over   error  // what follows the message at hand, if nothing more is read
+	head   []byte // unread part of the prefix
+	left   int    // unread bytes of the message
+	over   error  // result after this message, if no other is read
 	timer  *time.Timer
 	once   sync.Once
 	closed chan struct{}
@@ -32,14 +32,14 @@ func newBody(in io.ReadCloser, c *call, single bool) *body {
 	return &body{ReadCloser: in, call: c, single: single, closed: make(chan struct{})}
 }
 
-// Close is called when the call is over.
+// Close is called when the call has ended.
 func (b *body) Close() error {
 	b.once.Do(func() { close(b.closed) })
 	return b.ReadCloser.Close()
 }
 
-// Read returns what gRPC is to see. When the server has ended the call, gRPC must see no error: it would answer with a status of its own.
-// It gets the message to its end, in zeros, or an empty one, and decode returns the reason.
+// Read returns the bytes for gRPC. When the server has ended the call, gRPC must not get an error, because it would answer with another status.
+// It gets the rest of the message in zeros, or an empty message, and decode returns the reason.
 func (b *body) Read(p []byte) (int, error) {
 	if b.left == 0 && len(b.head) == 0 {
 		if b.over != nil {
@@ -64,7 +64,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.timer != nil && (b.left == 0 || err != nil) {
 		b.timer.Stop()
 	}
-	if n+got > 0 { // an error stays, and comes with the next call
+	if n+got > 0 { // the next call returns the error
 		return n + got, nil
 	}
 	return 0, err
@@ -89,13 +89,13 @@ func (b *body) begin() error {
 	length := int64(binary.BigEndian.Uint32(head[1:]))
 	b.head = head
 	most := int64(b.call.server.limits.Message)
-	if length > most { // gRPC refuses it when it sees the prefix
-		b.over = status.Errorf(codes.ResourceExhausted, "the message has %d bytes, the most is %d", length, most)
+	if length > most { // gRPC refuses it by the prefix
+		b.over = status.Errorf(codes.ResourceExhausted, "the message has %d bytes, the limit is %d", length, most)
 		b.timer = stopped()
 		return nil
 	}
-	need := 2 * length // as it comes, and in one piece
-	if head[0] != 0 {  // compressed: it may become as large as a message can be
+	need := 2 * length // as received, and in one piece
+	if head[0] != 0 {  // compressed: it may inflate to the limit
 		need = length + 2*most
 	}
 	if err := b.call.charge(need); err != nil {
@@ -108,14 +108,14 @@ func (b *body) begin() error {
 	return nil
 }
 
-// end reads the end that follows the only message of a method that takes one. gRPC waits for it.
+// end reads the end of the body after the only message of a unary method. gRPC waits for it.
 func (b *body) end() error {
 	b.timer.Reset(b.call.server.limits.MessageWithin)
 	defer b.timer.Stop()
 	if _, err := io.ReadFull(b.ReadCloser, make([]byte, 1)); err != nil {
 		return err
 	}
-	return status.Error(codes.InvalidArgument, "the method takes one message, and another one follows")
+	return status.Error(codes.InvalidArgument, "the method takes one message, but another one follows")
 }
 
 func stopped() *time.Timer {

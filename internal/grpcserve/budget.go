@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// A Budget is the memory that messages in work may take together, in bytes. Several servers of a process may share one.
+// A Budget is the limit on the memory of all messages in progress together, in bytes. Several servers of a process may share one.
 type Budget struct {
 	size int64
 	free *semaphore.Weighted
 }
 
-// NewBudget returns a budget of size bytes, DefaultBudget for 0.
+// NewBudget returns a budget of size bytes; 0 means DefaultBudget.
 func NewBudget(size int64) *Budget {
 	if size <= 0 {
 		size = DefaultBudget
@@ -21,7 +21,7 @@ func NewBudget(size int64) *Budget {
 	return &Budget{size: size, free: semaphore.NewWeighted(size)}
 }
 
-// take takes n bytes, at most the whole budget, and waits for them no longer than wait. It returns how many it took, to be given back.
+// take takes n bytes, at most the whole budget, and waits for them at most wait. It returns the number of bytes to give back.
 func (b *Budget) take(ctx context.Context, n int64, wait time.Duration) (int64, error) {
 	n = min(n, b.size)
 	if b.free.TryAcquire(n) {

@@ -11,24 +11,24 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A call is one RPC, from its headers to the end of its handler. It owns what its message in work takes of the budget.
+// A call is one RPC, from its headers to the end of its handler. It owns the budget share of its current message.
 type call struct {
 	server *Server
 	conn   *connection
 	http   *http.ResponseController
 	ctx    context.Context // ends with the HTTP request
 
-	// next has room for one token: the body may read a message. The first is there from the start; the others come when the handler asks
-	// for another message, so that no message is read ahead of the handler.
+	// next holds a token when the body may read a message: at first, and after each request of the handler for another message. No message is
+	// read ahead of the handler.
 	next  chan struct{}
-	first bool // the handler has not asked yet; used by its goroutine alone
+	first bool // the handler has not requested a message yet; used only by its goroutine
 
-	// mu guards what follows.
+	// mu guards everything that follows.
 	mu      sync.Mutex
-	held    int64       // of the budget
-	users   int         // the HTTP request and the handler: the last one to leave gives back what is held
-	gone    bool        // the HTTP request is over: http must not be used
-	ended   error       // why the server ends the call; a status
+	held    int64       // bytes of the budget
+	users   int         // the HTTP request and the handler: the last one to leave gives back held
+	gone    bool        // the HTTP request has ended: http must not be used
+	ended   error       // status with which the server ends the call
 	recheck *time.Timer // nil, but for streams
 	abort   *time.Timer // set when the call is ended
 }
@@ -46,8 +46,8 @@ func newCall(ctx context.Context, s *Server, conn *connection, w http.ResponseWr
 	return c
 }
 
-// enter counts the handler among the users of the call. It fails if the call is over: the goroutine of a handler may start after the HTTP
-// request has ended.
+// enter counts the handler among the users of the call. It fails if the call has ended: the goroutine of a handler may start after the end of
+// the HTTP request.
 func (c *call) enter() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *call) enter() error {
 	return nil
 }
 
-// leave ends the part of one user. It returns true to the last.
+// leave removes one user. It returns true for the last one.
 func (c *call) leave() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +75,7 @@ func (c *call) leave() bool {
 	return true
 }
 
-// charge takes n bytes of the budget for the message in work.
+// charge takes n bytes of the budget for the current message.
 func (c *call) charge(n int64) error {
 	l := &c.server.limits
 	took, err := c.server.budget.take(c.ctx, n, l.BudgetWait)
@@ -88,7 +88,7 @@ func (c *call) charge(n int64) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.users == 0 { // the call is over
+	if c.users == 0 { // the call has ended
 		c.server.budget.give(took)
 		return errStopping()
 	}
@@ -103,7 +103,7 @@ func (c *call) releaseLocked() {
 	}
 }
 
-// another ends the work on one message and lets the body read the next.
+// another releases the current message and lets the body read the next.
 func (c *call) another() {
 	if c.first {
 		c.first = false
@@ -118,8 +118,8 @@ func (c *call) another() {
 	}
 }
 
-// fail ends the call from the server's side: the handler's RecvMsg returns an error, and the client gets this status. A handler that is
-// blocked in a send gets a moment, and then the stream is reset.
+// fail ends the call from the server's side: the handler's RecvMsg returns an error, and the client gets this status. If the handler is blocked
+// in a send, the stream is reset after a moment.
 func (c *call) fail(reason error) {
 	const moment = 5 * time.Second
 	c.mu.Lock()
@@ -141,21 +141,21 @@ func (c *call) fail(reason error) {
 	})
 }
 
-// over is called when the HTTP request ends.
+// over is called at the end of the HTTP request.
 func (c *call) over() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gone = true
 }
 
-// reason returns why the server has ended the call, nil if it has not.
+// reason returns the status with which the server has ended the call, or nil.
 func (c *call) reason() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ended
 }
 
-// A pending is what a message is decoded into, by the codec and not before it was weighed.
+// A pending receives a message, which the codec decodes only after weighing it.
 type pending struct {
 	call *call
 	into any
@@ -169,7 +169,7 @@ func (p *pending) decode(data mem.BufferSlice) {
 	}
 	m, ok := p.into.(proto.Message)
 	if !ok {
-		p.err = status.Errorf(statusInternal, "the message type %T is not protobuf", p.into)
+		p.err = status.Errorf(statusInternal, "message type %T is not protobuf", p.into)
 		return
 	}
 	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())

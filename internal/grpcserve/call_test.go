@@ -17,7 +17,7 @@ type streamOf struct {
 
 func (s streamOf) Context() context.Context { return s.ctx }
 
-// The goroutine of a handler may start after the HTTP request of its call has ended: the client gave up at once, and the machine was busy.
+// The goroutine of a handler may start after the end of the HTTP request, if the client hangs up at once and the host is busy.
 // The handler must not run then, and the server must not count the end of the call twice.
 func TestHandlerAfterItsRequest(t *testing.T) {
 	s, err := New(Options{})
@@ -49,7 +49,7 @@ func TestHandlerAfterItsRequest(t *testing.T) {
 	})
 	wantStatus(t, err, codes.Canceled, "the request has ended")
 	if n := s.calls.Load(); n != 0 {
-		t.Errorf("%d calls in work", n)
+		t.Errorf("%d calls in progress", n)
 	}
 	s.Close()
 }

@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// A connection is what is known of one client's connection.
+// A connection is the connection of one client.
 type connection struct {
 	net  net.Conn
 	born time.Time
 
-	// mu guards what follows.
+	// mu guards everything that follows.
 	mu       sync.Mutex
-	verified time.Time // when its certificate was last found good
-	failed   error     // what was wrong with it, for good
+	verified time.Time // time of the last successful verification of its certificate
+	failed   error     // result of the verification that failed
 }
 
 type connectionKey struct{}
 
-// between is how long a verification of a connection's certificate is good for, so that not every call costs one.
+// between is the time for which a verification of a connection's certificate is cached.
 const between = time.Second
 
-// accepted checks whether the connection may still be used: its age, and its client's certificate if it showed one. An error is a status.
+// accepted checks the age of the connection, and its client's certificate if there is one. Errors are statuses.
 func (s *Server) accepted(c *connection, state *tls.ConnectionState) error {
 	now := s.now()
 	if s.limits.ConnectionAge > 0 && now.Sub(c.born) >= s.limits.ConnectionAge+s.limits.ConnectionGrace {
@@ -46,7 +46,7 @@ func (s *Server) accepted(c *connection, state *tls.ConnectionState) error {
 				c.failed = errExpired(end)
 				return c.failed
 			}
-			break // an intermediate: another chain may do
+			break // an intermediate has expired: another chain may be valid
 		}
 	}
 	if since := now.Sub(c.verified); since >= 0 && since < between {
@@ -60,7 +60,7 @@ func (s *Server) accepted(c *connection, state *tls.ConnectionState) error {
 	return nil
 }
 
-// verify checks a client's certificate by the authorities that are in force now.
+// verify verifies a client's certificate against the current CAs.
 func (s *Server) verify(chain []*x509.Certificate, now time.Time) error {
 	config := s.tls
 	if config.GetConfigForClient != nil {
@@ -73,7 +73,7 @@ func (s *Server) verify(chain []*x509.Certificate, now time.Time) error {
 		}
 	}
 	if config.ClientCAs == nil {
-		return errors.New("the server has no authorities to verify it by")
+		return errors.New("the server has no CAs to verify it against")
 	}
 	opts := x509.VerifyOptions{
 		Roots: config.ClientCAs, Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -85,12 +85,12 @@ func (s *Server) verify(chain []*x509.Certificate, now time.Time) error {
 	return err
 }
 
-// old says whether the client should open a new connection.
+// old reports whether the client should open a new connection.
 func (s *Server) old(c *connection) bool {
 	return s.limits.ConnectionAge > 0 && s.now().Sub(c.born) >= s.limits.ConnectionAge
 }
 
-// guard checks a stream's connection again and again for as long as the stream lives.
+// guard checks the connection of a stream periodically until the stream ends.
 func (s *Server) guard(c *call, state *tls.ConnectionState) {
 	if state == nil && s.limits.ConnectionAge < 0 {
 		return
@@ -111,7 +111,7 @@ func (s *Server) guard(c *call, state *tls.ConnectionState) {
 	})
 }
 
-// nextCheck is the time to the next moment at which accepted may say something else.
+// nextCheck returns the time until the result of accepted may change.
 func (s *Server) nextCheck(c *connection, state *tls.ConnectionState) time.Duration {
 	now := s.now()
 	next := 24 * time.Hour
@@ -124,7 +124,7 @@ func (s *Server) nextCheck(c *connection, state *tls.ConnectionState) time.Durat
 	return max(next, time.Millisecond)
 }
 
-// A limited listener closes connections beyond a number at once.
+// A limited listener closes new connections beyond its limit.
 type limited struct {
 	net.Listener
 	server *Server

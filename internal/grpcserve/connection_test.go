@@ -26,7 +26,7 @@ func opened(t *testing.T, client p4v1.P4RuntimeClient) p4v1.P4Runtime_StreamChan
 	return stream
 }
 
-// A certificate that expires ends the stream that it was shown for, and the calls after it on the same connection.
+// A certificate that expires ends the open stream, and later calls on the same connection fail.
 func TestExpiredCertificate(t *testing.T) {
 	end := time.Now().Add(time.Hour)
 	_, server, client := certificates(t, tlstest.New(t), end)
@@ -45,7 +45,7 @@ func TestExpiredCertificate(t *testing.T) {
 	wantStatus(t, err, codes.Unauthenticated, "the client certificate expired at")
 }
 
-// A certificate whose authority is taken away ends its streams, too.
+// Removing the CA of a certificate also ends its streams.
 func TestWithdrawnAuthority(t *testing.T) {
 	files, server, client := certificates(t, tlstest.New(t), time.Now().Add(time.Hour))
 	c := &clock{}
@@ -60,7 +60,7 @@ func TestWithdrawnAuthority(t *testing.T) {
 	wantStatus(t, err, codes.Unauthenticated, "no longer accepted")
 }
 
-// A connection of the maximum age is given up in order: calls go on, on a new connection, and streams get time.
+// At its maximum age a connection is closed gracefully: new calls use a new connection, and streams get time to end.
 func TestConnectionAge(t *testing.T) {
 	c := &clock{}
 	r := serve(t, Options{Now: c.now, Limits: Limits{ConnectionAge: time.Hour, ConnectionGrace: time.Minute}}, &echo{})
@@ -96,5 +96,5 @@ func TestConnectionAgeEndsStreams(t *testing.T) {
 	}
 }
 
-// room has a token for each open connection.
+// room holds a token for each open connection.
 func (r *rig) room() chan struct{} { return r.server.room }

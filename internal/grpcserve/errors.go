@@ -8,13 +8,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrOptions is wrapped by New's complaint about options that it cannot work with.
-var ErrOptions = errors.New("bad options")
+// ErrOptions is returned by New for invalid options.
+var ErrOptions = errors.New("invalid options")
 
-// The refusals that a client sees.
+// Errors that a client receives.
 
 func errBusy(need, budget int64) error {
-	return status.Errorf(codes.ResourceExhausted, "the messages of all callers in work fill the server's budget of %d bytes, and this one needs %d: try again, with smaller messages", budget, need)
+	return status.Errorf(codes.ResourceExhausted, "the messages in progress use up the server's budget of %d bytes, and this one needs %d: try again, with smaller messages", budget, need)
 }
 
 func errElements(limit int) error {
@@ -22,7 +22,7 @@ func errElements(limit int) error {
 }
 
 func errMemory(limit int64) error {
-	return status.Errorf(codes.ResourceExhausted, "the message needs more than %d bytes of memory when it is decoded: send it in parts", limit)
+	return status.Errorf(codes.ResourceExhausted, "the decoded message needs more than %d bytes of memory: send it in parts", limit)
 }
 
 func errDepth() error {
@@ -34,7 +34,7 @@ func errSlow(within time.Duration) error {
 }
 
 func errCalls(limit int) error {
-	return status.Errorf(codes.ResourceExhausted, "%d calls are in work, the server's limit: try again", limit)
+	return status.Errorf(codes.ResourceExhausted, "%d calls are in progress, which is the server's limit: try again", limit)
 }
 
 func errExpired(at time.Time) error {

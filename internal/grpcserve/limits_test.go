@@ -31,7 +31,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// What P4Runtime clients send passes.
+// Messages of P4Runtime clients pass.
 func TestOrdinaryMessagesPass(t *testing.T) {
 	r := serve(t, Options{}, &echo{})
 	client := r.dial(nil)
@@ -68,7 +68,7 @@ func TestOrdinaryMessagesPass(t *testing.T) {
 	}
 }
 
-// The budget is whole again when everybody has left.
+// The budget is complete again after all calls have ended.
 func TestBudgetIsGivenBack(t *testing.T) {
 	budget := NewBudget(64 << 20)
 	entered := make(chan struct{}, 100)
@@ -123,7 +123,7 @@ func TestMessagesBeyondTheLimits(t *testing.T) {
 		for _, o := range [][]grpc.CallOption{nil, {grpc.UseCompressor(gzip.Name)}} {
 			_, err := client.Write(bounded(t), m, o...)
 			if name == "too long" && o != nil {
-				wantStatus(t, err, codes.ResourceExhausted, "") // gRPC's own words of a message that is too long when it is decompressed
+				wantStatus(t, err, codes.ResourceExhausted, "") // the text is gRPC's, for a message that is too long when it is decompressed
 				continue
 			}
 			wantStatus(t, err, tc.code, tc.text)
@@ -136,14 +136,14 @@ func TestMessagesBeyondTheLimits(t *testing.T) {
 
 func m(in proto.Message) (*p4v1.WriteRequest, bool) { w, ok := in.(*p4v1.WriteRequest); return w, ok }
 
-// raw is a message whose wire form is b: everything of it is unknown to the sender.
+// raw returns a message whose wire form is b, as unknown fields.
 func raw(b []byte) *p4v1.WriteRequest {
 	w := &p4v1.WriteRequest{}
 	w.ProtoReflect().SetUnknown(b)
 	return w
 }
 
-// A peer speaks HTTP/2 as it likes.
+// A peer sends arbitrary HTTP/2 frames.
 type peer struct {
 	t      *testing.T
 	conn   net.Conn
@@ -202,7 +202,7 @@ func (p *peer) data(id uint32, b []byte) error {
 	return p.framer.WriteData(id, false, b)
 }
 
-// I12: many streams that each announce a large message and send part of it, in tiny frames, take no more than the windows.
+// I12: many streams that each announce a large message and send part of it, in tiny frames, take only the memory of the windows.
 func TestUnfinishedMessagesTakeNoMemory(t *testing.T) {
 	const connections, streams = 16, 50
 	r := serve(t, Options{Limits: Limits{BudgetWait: time.Minute}}, &echo{})
@@ -241,7 +241,7 @@ func TestUnfinishedMessagesTakeNoMemory(t *testing.T) {
 	}
 }
 
-// I12: a message that does not come to its end is given up.
+// I12: a message that is not completed in time ends the call.
 func TestSlowMessageIsGivenUp(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{MessageWithin: 50 * time.Millisecond}}, &echo{})
 	p := r.peer()
@@ -277,7 +277,7 @@ func TestSlowMessageIsGivenUp(t *testing.T) {
 	}
 }
 
-// I12: the number of calls in work is bounded, and says so.
+// I12: calls beyond the limit are refused with an error that names it.
 func TestCallsAreBounded(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{Calls: 3}}, &echo{})
 	client := r.dial(nil)
@@ -294,10 +294,10 @@ func TestCallsAreBounded(t *testing.T) {
 		}
 	}
 	_, err := client.Write(bounded(t), updates(1))
-	wantStatus(t, err, codes.ResourceExhausted, "3 calls are in work, the server's limit: try again")
+	wantStatus(t, err, codes.ResourceExhausted, "3 calls are in progress, which is the server's limit: try again")
 }
 
-// I12: connections beyond the limit are closed at once, and the place of one that ends is free.
+// I12: connections beyond the limit are closed at once, and a connection that ends frees its place.
 func TestConnectionsAreBounded(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{Connections: 2}}, &echo{})
 	first, err := net.Dial("tcp", r.addr)
@@ -330,7 +330,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// gRFC A8: pings at any rate, with streams and without, are answered and never counted.
+// gRFC A8: pings are answered at any rate, with and without streams.
 func TestKeepalivePings(t *testing.T) {
 	r := serve(t, Options{}, &echo{})
 	for _, streams := range []int{0, 1} {
@@ -364,7 +364,7 @@ func TestKeepalivePings(t *testing.T) {
 	}
 }
 
-// A status message that quotes the caller is cut, at the end of a character.
+// A status message that quotes the caller is cut between characters.
 func TestLongStatusIsShortened(t *testing.T) {
 	long := strings.Repeat("ü", 5000)
 	r := serve(t, Options{}, &echo{write: func(context.Context, *p4v1.WriteRequest) error { return status.Error(codes.NotFound, long) }})
@@ -374,7 +374,7 @@ func TestLongStatusIsShortened(t *testing.T) {
 	}
 }
 
-// I12: answers that nobody reads take no more than the budget, and are given up.
+// I12: answers that the client does not read stay within the budget, and their calls end.
 func TestUnreadAnswersAreGivenUp(t *testing.T) {
 	budget := NewBudget(16 << 20)
 	large := &p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Packet{Packet: &p4v1.PacketIn{Payload: make([]byte, 4<<20)}}}

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what should happen at once, so that a failure is a message and not a hang.
+// patience limits waits for events that should be immediate, so that a failure does not hang.
 const patience = 30 * time.Second
 
 // A rig is a server on loopback.
@@ -91,7 +91,7 @@ func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.L
 
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// certificates are a server's configuration, with files that can be exchanged, and a client's.
+// certificates are a server's configuration, with files that can be replaced, and a client's.
 func certificates(t *testing.T, authority *tlstest.Authority, clientEnd time.Time) (files tlstest.Dir, server, client *tls.Config) {
 	t.Helper()
 	files = authority.Dir(t, "127.0.0.1")

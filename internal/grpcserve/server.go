@@ -19,32 +19,32 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Bounds of the HTTP/2 transport.
+// Limits of the HTTP/2 transport.
 const (
-	// streamsPerConnection is the number of streams that one connection may have: all that a controller or collector opens, and more.
+	// streamsPerConnection is the limit on streams of one connection: more than a controller or collector opens.
 	streamsPerConnection = 100
-	// connWindow and streamWindow are the unread data in bytes: at 10 ms of round trip a connection carries 400 Mb/s.
+	// connWindow and streamWindow limit the unread data in bytes: at a round trip of 10 ms a connection carries 400 Mb/s.
 	connWindow   = 512 << 10
 	streamWindow = 512 << 10
-	// maxHeaders is the size of a request's headers in bytes.
+	// maxHeaders is the limit on a request's headers in bytes.
 	maxHeaders = 16 << 10
-	// headersWithin bounds the TLS handshake and the connection preface.
+	// headersWithin limits the TLS handshake and the connection preface.
 	headersWithin = 10 * time.Second
-	// idleFor is how long a connection without streams stays.
+	// idleFor is the time after which a connection without streams is closed.
 	idleFor = 30 * time.Minute
-	// deadAfter is how long a peer that does not answer is believed to be there.
+	// deadAfter is the time after which a peer that does not answer pings is disconnected.
 	deadAfter = time.Minute
 )
 
-// Options are what a Server takes from its surroundings. The zero value is ready for use.
+// Options configure a Server. The zero value is valid.
 type Options struct {
-	Name   string           // what is served, in the log
+	Name   string           // of the service, in the log
 	TLS    *tls.Config      // nil for plain text
-	Limits Limits           // zero values are the defaults
-	Budget *Budget          // of its own if nil
+	Limits Limits           // zero values mean the defaults
+	Budget *Budget          // nil means a budget of this server only
 	Now    func() time.Time // time.Now if nil
 	Logger *zap.Logger      // may be nil
-	// GRPC are further options: interceptors. They see messages that have passed the limits.
+	// GRPC are further options, such as interceptors. They only get messages within the limits.
 	GRPC []grpc.ServerOption
 }
 
@@ -60,13 +60,13 @@ type Server struct {
 	http   *http.Server
 	stats  counters
 
-	room     chan struct{}   // a token for each connection
-	lasting  map[string]bool // methods that may last, and whether their clients stream; filled by RegisterService, before Serve
+	room     chan struct{}   // holds a token for each connection
+	lasting  map[string]bool // streaming methods, and whether their clients stream; filled by RegisterService, before Serve
 	calls    atomic.Int64
 	working  sync.WaitGroup
-	lastLine atomic.Int64 // when a refusal was last logged
+	lastLine atomic.Int64 // time of the last log line about a refusal
 
-	mu     sync.Mutex // guards closed, and that no call begins after it is set
+	mu     sync.Mutex // guards closed; no call begins after it is set
 	closed bool
 }
 
@@ -76,11 +76,11 @@ type counters struct{ refused, turnedAway atomic.Uint64 }
 
 // Stats count since New.
 type Stats struct {
-	Refused    uint64 // calls and messages beyond a limit, or without authority
+	Refused    uint64 // calls and messages beyond a limit, or with a refused certificate
 	TurnedAway uint64 // connections beyond the limit
 }
 
-// New returns a server without services. It returns ErrOptions for a limit that is negative.
+// New returns a server without services. It returns ErrOptions for a negative limit.
 func New(o Options) (*Server, error) {
 	if err := o.Limits.complete(); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func New(o Options) (*Server, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP2(o.TLS != nil)
 	protocols.SetUnencryptedHTTP2(o.TLS == nil)
-	protocols.SetHTTP1(o.TLS == nil) // every request is refused, but a client that tries TLS learns that this is not
+	protocols.SetHTTP1(o.TLS == nil) // every request is refused, but a client that tries TLS gets a clear error
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.serveCall), Protocols: &protocols,
 		ReadHeaderTimeout: headersWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeaders,
@@ -114,12 +114,12 @@ func New(o Options) (*Server, error) {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connectionKey{}, &connection{net: c, born: s.now()})
 		},
-		ErrorLog: log.New(io.Discard, "", 0), // what clients do wrong: it would have no bound
+		ErrorLog: log.New(io.Discard, "", 0), // clients can cause any number of its lines
 	}
 	return s, nil
 }
 
-// RegisterService registers a service, as grpc.Server does; the messages of its methods are held to the limits.
+// RegisterService registers a service, as grpc.Server does, and applies the limits to the messages of its methods.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	own := *desc
 	own.Methods = make([]grpc.MethodDesc, len(desc.Methods))
@@ -132,7 +132,7 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.grpc.RegisterService(&own, impl)
 }
 
-// unary is the handler of a unary method, with a decoder that weighs. Interceptors run within it, after decoding.
+// unary returns the handler of a unary method, with a decoder that weighs messages. Interceptors run within it, after decoding.
 func unary(handle grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		c := callOf(ctx)
@@ -148,13 +148,13 @@ func unary(handle grpc.MethodHandler) grpc.MethodHandler {
 			return p.err
 		}, interceptor)
 		if err == nil {
-			err = c.answers(answer) // until the HTTP request is over
+			err = c.answers(answer) // until the end of the HTTP request
 		}
 		return answer, c.own(err)
 	}
 }
 
-// own returns the reason for which the server has ended the call in place of the error that followed from it, and shortens others.
+// own returns the status with which the server has ended the call instead of the error that followed from it. It shortens other errors.
 func (c *call) own(err error) error {
 	if reason := c.reason(); reason != nil && err != nil {
 		return reason
@@ -172,13 +172,13 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo,
 	return c.own(handle(srv, &stream{ServerStream: ss, call: c}))
 }
 
-// A stream is what a handler of a streaming method receives from.
+// A stream is the stream of a streaming method's handler.
 type stream struct {
 	grpc.ServerStream
 	call *call
 }
 
-// RecvMsg gives up what the message before took of the budget: a handler that keeps a message keeps it within its own limits.
+// RecvMsg gives back the budget share of the previous message: a handler that keeps messages has its own limits for them.
 func (s *stream) RecvMsg(m any) error {
 	s.call.another()
 	p := pending{call: s.call, into: m}
@@ -191,7 +191,7 @@ func (s *stream) RecvMsg(m any) error {
 	return p.err
 }
 
-// serveCall admits one call and hands it to gRPC.
+// serveCall admits one call and passes it to gRPC.
 func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	if !s.begin() {
 		return
@@ -202,7 +202,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	defer s.leave(c)
 	defer c.over()
 	if s.old(conn) {
-		w.Header().Set("Connection", "close") // HTTP/2: GOAWAY, and the calls under way go on
+		w.Header().Set("Connection", "close") // over HTTP/2, GOAWAY: calls in progress continue
 	}
 	if err := s.accepted(conn, r.TLS); err != nil {
 		s.refuse(w, c, err)
@@ -221,7 +221,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	s.grpc.ServeHTTP(w, r)
 }
 
-// begin says whether a call may begin.
+// begin reports whether a call may begin.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,7 +232,7 @@ func (s *Server) begin() bool {
 	return true
 }
 
-// leave ends one user's part in a call.
+// leave removes one user of a call.
 func (s *Server) leave(c *call) {
 	if c.leave() {
 		s.calls.Add(-1)
@@ -240,7 +240,7 @@ func (s *Server) leave(c *call) {
 	}
 }
 
-// refuse answers a call with a status alone, by gRPC over HTTP/2 "Trailers-Only".
+// refuse answers a call with only a status (gRPC over HTTP/2, "Trailers-Only").
 func (s *Server) refuse(w http.ResponseWriter, c *call, err error) {
 	s.refused(c, err)
 	st := status.Convert(err)
@@ -251,7 +251,7 @@ func (s *Server) refuse(w http.ResponseWriter, c *call, err error) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// refused counts a refusal and logs one a second at most.
+// refused counts a refusal and logs at most one a second.
 func (s *Server) refused(c *call, err error) {
 	n := s.stats.refused.Add(1)
 	s.line("call refused", c.conn.net.RemoteAddr(), zap.Uint64("refused", n), zap.String("reason", status.Convert(err).Message()))
@@ -270,7 +270,7 @@ func (s *Server) line(what string, peer net.Addr, fields ...zap.Field) {
 	}
 }
 
-// Stats returns the counts so far.
+// Stats returns the current counts.
 func (s *Server) Stats() Stats {
 	return Stats{Refused: s.stats.refused.Load(), TurnedAway: s.stats.turnedAway.Load()}
 }
@@ -286,7 +286,7 @@ func (s *Server) Serve(l net.Listener) {
 	}
 }
 
-// Close ends every call, and returns when their handlers have.
+// Close ends every call, and returns after their handlers have.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

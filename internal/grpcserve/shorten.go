@@ -7,11 +7,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxText is the longest status message in bytes. A status travels in HTTP/2 headers, of which gRPC's C core takes 8 KiB by default, and
-// escapes a byte in three at worst.
+// maxText is the limit on a status message in bytes. A status is sent in HTTP/2 headers. gRPC's C core accepts 8 KiB of these by default, and
+// the worst case of escaping is 3 bytes for each byte.
 const maxText = 1024
 
-// shorten cuts an error's message, which may quote what a caller sent. Details stay: the service bounds them.
+// shorten cuts an error's message, which may quote the caller's data. Details are not cut: the service limits them.
 func shorten(err error) error {
 	if err == nil {
 		return nil

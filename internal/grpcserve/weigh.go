@@ -9,10 +9,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// maxDepth is how deep messages may be nested, the limit that protobuf's C++ implementation has.
+// maxDepth is the limit on the nesting of messages, as in protobuf's C++ implementation.
 const maxDepth = 100
 
-// Approximate costs of a decoded message beside its structs, in bytes.
+// Approximate costs of a decoded message in addition to its structs, in bytes.
 const (
 	costPointer = 24  // a pointer in a slice that has grown, and the allocation's share
 	costOneof   = 24  // the wrapper of a oneof's value
@@ -22,7 +22,7 @@ const (
 	costUnknown = 2   // a byte of an unknown field, kept in a slice that grows
 )
 
-// A shape is what the weight of a message type depends on.
+// A shape holds the costs of a message type.
 type shape struct {
 	size   int64 // of its struct
 	fields map[protowire.Number]fieldShape
@@ -30,12 +30,12 @@ type shape struct {
 
 type fieldShape struct {
 	message  *shape // nil for scalars, strings and bytes
-	each     int64  // what one occurrence costs beside its content
+	each     int64  // cost of one occurrence in addition to its content
 	counts   bool   // one occurrence is an element
-	packable bool   // repeated numbers, which may come in one value
+	packable bool   // repeated numbers, which may be packed into one value
 }
 
-// shapes has the shape of every message type met so far. The types are those of the registered services, so that it is bounded.
+// shapes caches the shapes of message types. It is bounded, because the types are those of the registered services.
 var shapes struct {
 	sync.Mutex
 	of map[protoreflect.FullName]*shape
@@ -93,14 +93,14 @@ func structSize(d protoreflect.MessageDescriptor) int64 {
 	return int64(v.Elem().Size()) + 16 // rounded up to a size class
 }
 
-// A weight is what an encoded message will be once it is decoded.
+// A weight is the size of a message after decoding.
 type weight struct {
 	elements int
 	memory   int64
 }
 
-// weigh adds up an encoded message without allocating, and stops with an error at the first limit. It does not check that the message is
-// well formed: what it cannot read, the decoder will refuse.
+// weigh computes the weight of an encoded message without allocating, and returns an error at the first limit. It does not check that the
+// message is well formed, which the decoder does.
 func (w *weight) weigh(b []byte, s *shape, l *Limits, depth int) error {
 	if depth > maxDepth {
 		return errDepth()

@@ -1,8 +1,7 @@
-// Package secretfile warns of files whose permissions give away what they are trusted for: tokens and private keys that every user of the
-// machine can read, and access files that every user can write.
+// Package secretfile warns of unsafe file permissions: tokens and private keys that every user of the host can read, and access files that
+// every user can write.
 //
-// It only looks at mode bits. It refuses nothing: a file on a system that has no such bits, or in a directory that nobody else may enter, is
-// the operator's decision.
+// It only examines mode bits, and it refuses nothing: a file may be protected by its directory, or by a system without such bits.
 package secretfile
 
 import (
@@ -11,19 +10,19 @@ import (
 	"os"
 )
 
-// Mode bits of the users that are neither the owner nor in the group of a file.
+// Mode bits of users that are neither the owner nor in the group of a file.
 const (
 	othersRead  fs.FileMode = 0o004
 	othersWrite fs.FileMode = 0o002
 )
 
-// Readable returns a warning if every user of this machine can read a file that holds a secret, and "" otherwise. what names the file's
-// purpose, such as "token file". A path that is empty or cannot be examined has no warning: whoever opens the file reports that.
+// Readable returns a warning if every user of this host can read a file with a secret, and "" otherwise. what is the file's purpose, such as
+// "token file". There is no warning for a path that is empty or cannot be examined: opening the file reports that.
 func Readable(what, path string) string {
 	return warn(what, path, othersRead, "read", "chmod 600")
 }
 
-// Writable is Readable for a file that decides who may do something.
+// Writable is like Readable, for a file that grants access.
 func Writable(what, path string) string {
 	return warn(what, path, othersWrite, "write", "chmod o-w")
 }
@@ -36,5 +35,5 @@ func warn(what, path string, bit fs.FileMode, verb, mend string) string {
 	if err != nil || info.Mode()&bit == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s %s: every user of this machine can %s it (mode %04o): %s %s", what, path, verb, info.Mode().Perm(), mend, path)
+	return fmt.Sprintf("%s %s: every user of this host can %s it (mode %04o); run %s %s", what, path, verb, info.Mode().Perm(), mend, path)
 }

@@ -18,8 +18,8 @@ func TestWarnings(t *testing.T) {
 	}{
 		{0o600, "", ""},
 		{0o640, "", ""},
-		{0o644, "token file " + path + ": every user of this machine can read it (mode 0644): chmod 600 " + path, ""},
-		{0o602, "", "token file " + path + ": every user of this machine can write it (mode 0602): chmod o-w " + path},
+		{0o644, "token file " + path + ": every user of this host can read it (mode 0644); run chmod 600 " + path, ""},
+		{0o602, "", "token file " + path + ": every user of this host can write it (mode 0602); run chmod o-w " + path},
 	} {
 		if err := os.Chmod(path, c.mode); err != nil {
 			t.Fatal(err)

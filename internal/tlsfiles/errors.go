@@ -2,5 +2,5 @@ package tlsfiles
 
 import "errors"
 
-// ErrFiles is in every error of this package: what the files hold, or which of them are given, is of no use.
+// ErrFiles is wrapped by the errors about missing or invalid files.
 var ErrFiles = errors.New("TLS files")

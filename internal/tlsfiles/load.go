@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// pair reads Cert and Key, which belong together.
+// pair reads Cert and Key.
 func (f Files) pair() (*reloaded[*tls.Certificate], error) {
 	switch {
 	case f.Cert == "" && f.Key == "":
@@ -36,7 +36,7 @@ func (f Files) pair() (*reloaded[*tls.Certificate], error) {
 	})
 }
 
-// authorities reads CA. whose goes before "authority" in messages.
+// authorities reads CA. whose precedes "authority" in messages.
 func (f Files) authorities(whose string) (*reloaded[*x509.CertPool], error) {
 	if f.CA == "" {
 		return none[*x509.CertPool](), nil
@@ -52,20 +52,20 @@ func (f Files) authorities(whose string) (*reloaded[*x509.CertPool], error) {
 	})
 }
 
-// firstCertificate says what is wrong with a file that has no certificate; what the library says of it is less.
+// firstCertificate returns the first certificate of a file. Its errors say more than those of crypto/x509.
 func firstCertificate(data []byte) (*x509.Certificate, error) {
 	for rest := data; ; {
 		var block *pem.Block
 		switch block, rest = pem.Decode(rest); {
 		case block == nil:
-			return nil, errors.New(`no certificate in it; want PEM, "-----BEGIN CERTIFICATE-----"`)
+			return nil, errors.New(`contains no certificate; must be PEM, "-----BEGIN CERTIFICATE-----"`)
 		case block.Type == "CERTIFICATE":
 			return x509.ParseCertificate(block.Bytes)
 		}
 	}
 }
 
-// reason is err without the path that it repeats.
+// reason returns err without the path, which the message already names.
 func reason(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

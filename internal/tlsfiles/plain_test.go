@@ -15,7 +15,7 @@ func TestPlain(t *testing.T) {
 		}
 	}
 	err := Plain("gNMI", ":9339", "give a certificate, or add --insecure")
-	if want := "gNMI on :9339: plain text on an address that other machines can reach: give a certificate, or add --insecure"; err == nil || err.Error() != want {
+	if want := "gNMI on :9339: plain text on an address that other hosts can reach: give a certificate, or add --insecure"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

@@ -10,31 +10,31 @@ import (
 	"time"
 )
 
-// A file is one file and what it is to messages.
+// A file is one file and its name in messages.
 type file struct{ what, path string }
 
-// settled is the age from which on a file's modification time tells it from the next content. A clock tick of a file
-// system is up to 2 s (FAT); a file that is rewritten in place within the tick in which it was read looks the same, so
-// that a younger one is read again.
+// settled is the age after which an unchanged modification time means unchanged contents. The clock tick of a file
+// system is up to 2 s (FAT). A file that is rewritten in place within the tick in which it was read looks the same, so
+// a younger file is read again.
 const settled = 2 * time.Second
 
-// A reloaded is a value made from files, as they are now. Of none it is the zero value for good.
+// A reloaded is a value made from the current contents of files. Without files it is always the zero value.
 type reloaded[T any] struct {
 	files   []file
 	parse   func(contents [][]byte) (T, error)
 	onError func(error)
 
-	mu       sync.Mutex // guards everything below
+	mu       sync.Mutex // guards everything that follows
 	value    T
-	stats    []fs.FileInfo // of the last attempt; nil if one could not be had
-	contents [][]byte      // what was parsed last
+	stats    []fs.FileInfo // of the last attempt; nil if a stat failed
+	contents [][]byte      // last parsed contents
 	young    bool          // a file was not settled at the last attempt
-	told     string        // the last error that onError was told of
+	told     string        // last error passed to onError
 }
 
 func none[T any]() *reloaded[T] { return new(reloaded[T]) }
 
-// watch reads the files for the first time, when they must be good.
+// watch reads the files for the first time. Then they must be valid.
 func watch[T any](onError func(error), files []file, parse func([][]byte) (T, error)) (*reloaded[T], error) {
 	r := &reloaded[T]{files: files, parse: parse, onError: onError}
 	if err := r.refresh(); err != nil {
@@ -43,7 +43,7 @@ func watch[T any](onError func(error), files []file, parse func([][]byte) (T, er
 	return r, nil
 }
 
-// current returns the value of the files as they are, or as they last were good.
+// current returns the value of the files, or their last valid value.
 func (r *reloaded[T]) current() T {
 	value, news := r.look()
 	if news != nil && r.onError != nil {
@@ -52,7 +52,7 @@ func (r *reloaded[T]) current() T {
 	return value
 }
 
-// look returns the value, and an error that has not been told yet.
+// look returns the value, and an error that has not been reported yet.
 func (r *reloaded[T]) look() (value T, news error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +63,7 @@ func (r *reloaded[T]) look() (value T, news error) {
 	return r.value, news
 }
 
-// refresh makes a new value if the files are others than at the last attempt.
+// refresh makes a new value if the files have changed since the last attempt.
 func (r *reloaded[T]) refresh() error {
 	if len(r.files) == 0 {
 		return nil
@@ -71,7 +71,7 @@ func (r *reloaded[T]) refresh() error {
 	stats := make([]fs.FileInfo, len(r.files))
 	for i, f := range r.files {
 		var err error
-		if stats[i], err = os.Stat(f.path); err != nil { // the target of a link: a mounted secret is exchanged by one
+		if stats[i], err = os.Stat(f.path); err != nil { // follows links: mounted secrets are replaced through one
 			r.stats = nil
 			return fmt.Errorf("%s %s: %w", f.what, f.path, reason(err))
 		}
@@ -79,7 +79,7 @@ func (r *reloaded[T]) refresh() error {
 	if !r.young && r.stats != nil && slices.EqualFunc(stats, r.stats, same) {
 		return nil
 	}
-	// The stats come first: what changes under the reading is then found by the next look.
+	// The stats come first, so that the next look finds a change during the read.
 	r.young = slices.ContainsFunc(stats, func(s fs.FileInfo) bool { return time.Since(s.ModTime()) < settled })
 	r.stats = nil
 	contents := make([][]byte, len(r.files))

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// shown is the serial number of the certificate that the server shows.
+// shown returns the serial number of the server's certificate.
 func (m meeting) serial(t *testing.T) *big.Int {
 	t.Helper()
 	if m.client != nil || m.server != nil {
@@ -20,7 +20,7 @@ func (m meeting) serial(t *testing.T) *big.Int {
 	return m.shown.SerialNumber
 }
 
-// Every file of both sides is exchanged, and the next connection knows the new one.
+// Every file of both sides is replaced, and the next connection uses the new one.
 func TestReload(t *testing.T) {
 	us := tlstest.New(t)
 	s, c := us.Dir(t, "switch.example"), us.Dir(t, "controller.example")
@@ -36,7 +36,7 @@ func TestReload(t *testing.T) {
 		t.Error("the server still shows its old certificate")
 	}
 
-	// A new authority on the server's side, then on the client's.
+	// A new CA for the server, then for the client.
 	them := tlstest.New(t)
 	tlstest.Replace(t, s.CA, them.CAPem)
 	if m := meet(t, client, server, "switch.example"); m.client == nil || !strings.Contains(m.client.Error(), "unknown certificate authority") {
@@ -52,8 +52,8 @@ func TestReload(t *testing.T) {
 	meet(t, client, server, "switch.example").serial(t)
 }
 
-// What is broken is told once, and what was good stays in use; when it is good again, that is taken, and the next
-// fault is told again.
+// An invalid file is reported once, and the last valid one stays in use. A valid file is used again, and the next fault is
+// reported again.
 func TestBrokenFileKeepsTheOldOne(t *testing.T) {
 	us := tlstest.New(t)
 	d := us.Dir(t, "switch.example")
@@ -75,7 +75,7 @@ func TestBrokenFileKeepsTheOldOne(t *testing.T) {
 		do   func()
 		want string
 	}{
-		{"no PEM", func() { tlstest.Replace(t, d.Cert, []byte("half wri")) }, "certificate " + d.Cert + `: no certificate in it; want PEM, "-----BEGIN CERTIFICATE-----"`},
+		{"no PEM", func() { tlstest.Replace(t, d.Cert, []byte("half wri")) }, "certificate " + d.Cert + `: contains no certificate; must be PEM, "-----BEGIN CERTIFICATE-----"`},
 		{"expired", func() { tlstest.Replace(t, d.Key, expiredKey); tlstest.Replace(t, d.Cert, expired) }, "certificate " + d.Cert + ": expired at 2006-10-01T00:00:00Z"},
 		{"gone", func() { _ = os.Remove(d.Cert) }, "certificate " + d.Cert + ": no such file or directory"},
 	} {
@@ -130,7 +130,7 @@ func TestRewrittenInPlace(t *testing.T) {
 		t.Errorf("%q, want what was written in the same tick", got)
 	}
 
-	// An old file is not read again, and one that is read again is not parsed again for nothing.
+	// An old file is not read again. A file that is read again is parsed only if it has changed.
 	when = when.Add(-time.Hour)
 	write("two")
 	r.current()
@@ -140,7 +140,7 @@ func TestRewrittenInPlace(t *testing.T) {
 	}
 }
 
-// A handshake costs a stat of each file, not a reading.
+// A handshake costs a stat of each file, not a read.
 func BenchmarkCurrent(b *testing.B) {
 	d := tlstest.New(b).Dir(b, "switch.example")
 	old := time.Now().Add(-time.Hour)

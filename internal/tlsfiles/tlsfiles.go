@@ -1,8 +1,9 @@
-// Package tlsfiles makes TLS configurations from PEM files and takes new files up when they change.
+// Package tlsfiles makes TLS configurations from PEM files and reads the files again when they change. It also checks that
+// plain text is served on loopback only.
 //
-// There is no goroutine and no timer: each handshake looks at the files (modification time, size and inode), and reads
-// them if they are others than before. A file that is broken, missing or expired leaves what was good in force.
-// Connections that stand are not touched. It knows nothing of who uses the configurations, and makes no certificates.
+// There is no goroutine and no timer: each handshake compares modification time, size and inode of the files with those of
+// the last read. If a file is invalid, missing or expired, the last valid one stays in use. Open connections are not
+// affected. The package makes no certificates.
 package tlsfiles
 
 import (
@@ -12,24 +13,24 @@ import (
 	"fmt"
 )
 
-// Files are the names of PEM files, and what goes with them.
+// Files are the paths of PEM files and the options for their use.
 type Files struct {
-	// CA has the authorities that the other side's certificate must come from. For a client, empty means the system's;
-	// for a server, that it asks for no certificate.
+	// CA contains the CAs for the peer's certificate. If it is empty, a client uses the system's CAs, and a server
+	// requests no certificate.
 	CA string
-	// Cert has the own certificate, followed by its intermediates, and Key its private key. A client may go without
-	// both.
+	// Cert contains the own certificate, followed by its intermediates, and Key its private key. A client may have
+	// neither.
 	Cert, Key string
-	// ServerName is the DNS name or IP address that the server's certificate must be for; empty means the one that is
-	// dialed. crypto/tls does not tell a verifier the IP address that is dialed: who dials one says so here, or fills in
-	// ConnectionState.ServerName before VerifyConnection. A server has no use for it.
+	// ServerName is the DNS name or IP address in the server's certificate; empty means the dialed name. crypto/tls does
+	// not pass a dialed IP address to VerifyConnection: callers that dial one set ServerName, or fill in
+	// ConnectionState.ServerName before VerifyConnection. A server ignores it.
 	ServerName string
-	// OnError, if not nil, is told once of each reason why changed files were not taken up. It runs within a handshake.
+	// OnError, if not nil, is called once for each reason why changed files cannot be used. It runs within a handshake.
 	OnError func(error)
 }
 
-// Client returns a configuration for the side that dials, or ErrFiles. It does its verification in VerifyConnection,
-// with the authorities of that moment, so that InsecureSkipVerify is set and does not mean what it says.
+// Client returns a configuration for a client, or ErrFiles. VerifyConnection verifies the server against the current CAs;
+// InsecureSkipVerify only disables the verification of crypto/tls, which would use the CAs of the start.
 func Client(f Files) (*tls.Config, error) {
 	roots, err := f.authorities("")
 	if err != nil {
@@ -53,14 +54,13 @@ func Client(f Files) (*tls.Config, error) {
 		if cert := own.current(); cert != nil {
 			return cert, nil
 		}
-		return new(tls.Certificate), nil // none: the server decides whether it goes on
+		return new(tls.Certificate), nil // no certificate: the server decides whether to continue
 	}
 	return config, nil
 }
 
-// Server returns a configuration for the side that is dialed, or ErrFiles. With a CA a client's certificate is
-// verified if it shows one; with requireClientCert it must show one. It offers HTTP/2 and HTTP/1.1, which is what op25b
-// serves.
+// Server returns a configuration for a server, or ErrFiles. With a CA, a client certificate is verified if the client
+// sends one; with requireClientCert it must. The configuration offers HTTP/2 and HTTP/1.1.
 func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	switch {
 	case f.Cert == "" && f.Key == "":
@@ -84,7 +84,7 @@ func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	case f.CA != "":
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	}
-	config.SessionTicketsDisabled = true // a resumed session would not be verified by new authorities
+	config.SessionTicketsDisabled = true // a resumed session would not be verified against new CAs
 	perClient := config.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		c := perClient.Clone()
@@ -95,8 +95,8 @@ func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	return config, nil
 }
 
-// Authorities returns the authorities in a file, as they are each time that it is asked, for certificates that were verified by a handshake
-// some time ago. A broken file leaves the last good ones; the configuration that has the same file reports that.
+// Authorities returns a function that returns the current CAs in a file. It serves to verify certificates again after their handshake. If
+// the file is invalid, the last valid CAs stay in use; the configuration with the same file reports the error.
 func Authorities(ca string) (func() *x509.CertPool, error) {
 	pool, err := Files{CA: ca}.authorities("client ")
 	if err != nil {
@@ -105,8 +105,8 @@ func Authorities(ca string) (func() *x509.CertPool, error) {
 	return pool.current, nil
 }
 
-// base has what RFC 9325 recommends: TLS 1.3 where both have it, and of TLS 1.2 only what has forward secrecy and
-// authenticated encryption (sections 3.1.1 and 4.2).
+// base follows RFC 9325: TLS 1.3 if both sides have it, and TLS 1.2 only with forward secrecy and authenticated encryption
+// (sections 3.1.1 and 4.2).
 func base() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -118,14 +118,14 @@ func base() *tls.Config {
 	}
 }
 
-// verifyServer does what crypto/tls does without InsecureSkipVerify, and returns its error.
+// verifyServer verifies a server as crypto/tls does without InsecureSkipVerify.
 func verifyServer(chain []*x509.Certificate, name string, roots *x509.CertPool) error {
 	if len(chain) == 0 {
-		return &tls.CertificateVerificationError{Err: errors.New("the server has shown no certificate")}
+		return &tls.CertificateVerificationError{Err: errors.New("the server sent no certificate")}
 	}
 	if name == "" {
 		return &tls.CertificateVerificationError{
-			UnverifiedCertificates: chain, Err: errors.New("no name to verify it for: the server is dialed by IP address, set ServerName"),
+			UnverifiedCertificates: chain, Err: errors.New("no name to verify: the server is dialed by IP address, so ServerName must be set"),
 		}
 	}
 	opts := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}

@@ -14,14 +14,14 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// A meeting is what came of one connection.
+// A meeting is the result of one connection.
 type meeting struct {
 	client, server error
-	shown          *x509.Certificate // by the server; nil if it came to nothing
+	shown          *x509.Certificate // of the server; nil if the handshake failed
 	state          tls.ConnectionState
 }
 
-// meet has a client dial a server as name: the handshake, and one byte from the server.
+// meet makes a client dial a server by name, and read one byte from it.
 func meet(t *testing.T, client, server *tls.Config, name string) meeting {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,7 +91,7 @@ func TestMutual(t *testing.T) {
 	}
 }
 
-// Who is not who he says he is, is told so.
+// Each side refuses a peer with the wrong certificate, and the error names the reason.
 func TestRefusals(t *testing.T) {
 	us, others := tlstest.New(t), tlstest.New(t)
 	d := us.Dir(t, "switch.example")
@@ -109,7 +109,7 @@ func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		client, server *tls.Config
-		want           string // of the client's error; empty: it works
+		want           string // part of the client's error; empty means success
 	}{
 		{"no client certificate", anonymous, mutual, "tls: certificate required"},
 		{"a client certificate is not needed", anonymous, optional, ""},
@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// crypto/tls tells a verifier the name that is dialed, and not the address.
+// crypto/tls passes a dialed name to the verifier, but not a dialed address.
 func TestServerByAddress(t *testing.T) {
 	us := tlstest.New(t)
 	d := us.Dir(t, "192.0.2.1")
@@ -147,12 +147,12 @@ func TestServerByAddress(t *testing.T) {
 	if m := meet(t, must(t)(Client(Files{CA: d.CA, ServerName: "192.0.2.2"})), server, ""); m.client == nil || !strings.Contains(m.client.Error(), "not 192.0.2.2") {
 		t.Errorf("another address: %v", m.client)
 	}
-	if m := meet(t, must(t)(Client(Files{CA: d.CA})), server, "192.0.2.1"); m.client == nil || !strings.Contains(m.client.Error(), "no name to verify it for") {
+	if m := meet(t, must(t)(Client(Files{CA: d.CA})), server, "192.0.2.1"); m.client == nil || !strings.Contains(m.client.Error(), "no name to verify") {
 		t.Errorf("no name: %v", m.client)
 	}
 }
 
-// gRPC and HTTP servers find HTTP/2 offered whatever they do with the configuration.
+// HTTP/2 is offered whatever gRPC and HTTP servers do with the configuration.
 func TestServerOffersHTTP2(t *testing.T) {
 	d := tlstest.New(t).Dir(t, "switch.example")
 	server := must(t)(Server(Files{Cert: d.Cert, Key: d.Key}, false))
@@ -163,7 +163,7 @@ func TestServerOffersHTTP2(t *testing.T) {
 	}
 }
 
-// What RFC 9325 calls weak is not negotiated with a client that has TLS 1.2 only.
+// Cipher suites that RFC 9325 calls weak are not negotiated with a client that has TLS 1.2 only.
 func TestTLS12IsAuthenticatedEncryption(t *testing.T) {
 	d := tlstest.New(t).Dir(t, "switch.example")
 	server := must(t)(Server(Files{Cert: d.Cert, Key: d.Key}, false))
@@ -178,7 +178,7 @@ func TestTLS12IsAuthenticatedEncryption(t *testing.T) {
 	}
 }
 
-// A client that was verified once is verified again with every connection, by the authorities of then.
+// A client is verified on every connection, against the current CAs.
 func TestNoResumption(t *testing.T) {
 	d := tlstest.New(t).Dir(t, "switch.example")
 	server := must(t)(Server(Files{CA: d.CA, Cert: d.Cert, Key: d.Key}, true))
@@ -219,10 +219,10 @@ func TestFilesErrors(t *testing.T) {
 		{server(Files{Cert: "/none/cert.pem", Key: d.Key}), "TLS files: certificate /none/cert.pem: no such file or directory"},
 		{server(Files{Cert: d.Cert, Key: "/none/key.pem"}), "TLS files: key /none/key.pem: no such file or directory"},
 		{client(Files{CA: t.TempDir()}), ": is a directory"},
-		{client(Files{CA: garbage}), "TLS files: authority " + garbage + `: no certificate in it; want PEM, "-----BEGIN CERTIFICATE-----"`},
-		{client(Files{CA: d.Key}), "TLS files: authority " + d.Key + `: no certificate in it; want PEM, "-----BEGIN CERTIFICATE-----"`},
+		{client(Files{CA: garbage}), "TLS files: authority " + garbage + `: contains no certificate; must be PEM, "-----BEGIN CERTIFICATE-----"`},
+		{client(Files{CA: d.Key}), "TLS files: authority " + d.Key + `: contains no certificate; must be PEM, "-----BEGIN CERTIFICATE-----"`},
 		{client(Files{CA: damaged}), "TLS files: authority " + damaged + ": x509: malformed certificate"},
-		{server(Files{Cert: garbage, Key: d.Key}), "TLS files: certificate " + garbage + `: no certificate in it; want PEM, "-----BEGIN CERTIFICATE-----"`},
+		{server(Files{Cert: garbage, Key: d.Key}), "TLS files: certificate " + garbage + `: contains no certificate; must be PEM, "-----BEGIN CERTIFICATE-----"`},
 		{server(Files{Cert: d.Cert, Key: garbage}), "TLS files: certificate " + d.Cert + " with key " + garbage + ": tls: failed to find any PEM data in key input"},
 		{server(Files{Cert: d.Cert, Key: other.Key}), "TLS files: certificate " + d.Cert + " with key " + other.Key + ": tls: private key does not match public key"},
 		{server(Files{Cert: expired.Cert, Key: expired.Key}), "TLS files: certificate " + expired.Cert + ": expired at 2006-10-01T00:00:00Z"},
