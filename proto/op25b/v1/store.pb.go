@@ -136,7 +136,7 @@ type BackupResponse_Data struct {
 }
 
 type BackupResponse_Summary struct {
-	// The file is whole, and has this.
+	// The file is complete; this is its summary.
 	Summary *BackupSummary `protobuf:"bytes,2,opt,name=summary,proto3,oneof"`
 }
 
@@ -144,7 +144,7 @@ func (*BackupResponse_Data) isBackupResponse_Part() {}
 
 func (*BackupResponse_Summary) isBackupResponse_Part() {}
 
-// What a backup has.
+// The contents of a backup.
 type BackupSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Made  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=made,proto3" json:"made,omitempty"`

@@ -28,10 +28,10 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Saves the store. It wants the role admin: a backup has every document and the whole audit chain.
+// Backs up the store. Requires the role admin, because a backup contains every document and the whole audit chain.
 type StoreServiceClient interface {
-	// Returns a backup of the store as it is now, in parts. Only the last part says that the backup is whole. It is written to the audit chain
-	// first, under the verb "backup".
+	// Returns a snapshot of the store in parts. Only the last part confirms that the backup is complete. The call is first recorded in the audit
+	// chain, with the verb "backup".
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
 }
 
@@ -66,10 +66,10 @@ type StoreService_BackupClient = grpc.ServerStreamingClient[BackupResponse]
 // All implementations must embed UnimplementedStoreServiceServer
 // for forward compatibility.
 //
-// Saves the store. It wants the role admin: a backup has every document and the whole audit chain.
+// Backs up the store. Requires the role admin, because a backup contains every document and the whole audit chain.
 type StoreServiceServer interface {
-	// Returns a backup of the store as it is now, in parts. Only the last part says that the backup is whole. It is written to the audit chain
-	// first, under the verb "backup".
+	// Returns a snapshot of the store in parts. Only the last part confirms that the backup is complete. The call is first recorded in the audit
+	// chain, with the verb "backup".
 	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
 	mustEmbedUnimplementedStoreServiceServer()
 }

@@ -41,8 +41,8 @@ const (
 
 // StoreServiceClient is a client for the op25b.v1.StoreService service.
 type StoreServiceClient interface {
-	// Returns a backup of the store as it is now, in parts. Only the last part says that the backup is whole. It is written to the audit chain
-	// first, under the verb "backup".
+	// Returns a snapshot of the store in parts. Only the last part confirms that the backup is complete. The call is first recorded in the audit
+	// chain, with the verb "backup".
 	Backup(context.Context, *connect.Request[v1.BackupRequest]) (*connect.ServerStreamForClient[v1.BackupResponse], error)
 }
 
@@ -78,8 +78,8 @@ func (c *storeServiceClient) Backup(ctx context.Context, req *connect.Request[v1
 
 // StoreServiceHandler is an implementation of the op25b.v1.StoreService service.
 type StoreServiceHandler interface {
-	// Returns a backup of the store as it is now, in parts. Only the last part says that the backup is whole. It is written to the audit chain
-	// first, under the verb "backup".
+	// Returns a snapshot of the store in parts. Only the last part confirms that the backup is complete. The call is first recorded in the audit
+	// chain, with the verb "backup".
 	Backup(context.Context, *connect.Request[v1.BackupRequest], *connect.ServerStream[v1.BackupResponse]) error
 }
 
