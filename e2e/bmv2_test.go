@@ -140,7 +140,7 @@ func tryPackets(ctx context.Context, client *dataplane.Client, access, network p
 // startAgent starts the gNMI agent beside a switch. It ends with the test.
 func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.Links) (gnmi string) {
 	t.Helper()
-	reader, err := p4rt.DialReader(t.Context(), p4rt.Config{Addr: p4runtime, DeviceID: sw.DeviceID})
+	reader, err := p4rt.DialReader(t.Context(), p4rt.Config{Addr: p4runtime, DeviceID: uint64(sw.DeviceID)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestScenarioBMv2(t *testing.T) {
 			t.Parallel()
 			_, sw := bundle(t)
 			packets := freeAddr(t)
-			p4runtime := startBMv2(t, path, sw.DeviceID, nil, []string{"--dp-grpc-server-addr", packets})
+			p4runtime := startBMv2(t, path, uint64(sw.DeviceID), nil, []string{"--dp-grpc-server-addr", packets})
 			gnmi := startAgent(t, p4runtime, sw, nil)
 			var client *dataplane.Client // dialled when the first host is plugged in: bmv2 refuses a packet stream before it has a program
 			defer func() {
@@ -188,10 +188,10 @@ func TestScenarioBMv2(t *testing.T) {
 				}
 			}()
 			play(t, sw, lines, demo.Rig{
-				DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: gnmi,
+				DeviceID: uint64(sw.DeviceID), P4Runtime: p4runtime, GNMI: gnmi,
 				Link: func(port pipeline.Port, name string) (wire.Link, error) {
 					if client == nil {
-						client = dialPackets(t, packets, sw.DeviceID, 1, 11)
+						client = dialPackets(t, packets, uint64(sw.DeviceID), 1, 11)
 					}
 					return client.Port(uint32(port), name)
 				},

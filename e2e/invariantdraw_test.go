@@ -114,7 +114,7 @@ func (e *estate) groups(names []string) []policy.LineGroup {
 			SourceCheck: one(e.r, []policy.SourceCheck{"", policy.SourceMonitor, policy.SourceDrop, policy.SourceDrop}),
 		}
 		if e.r.IntN(3) > 0 {
-			g.Limit = policy.Rate{PerSecond: uint32(1 + e.r.IntN(3)), Burst: uint32(1 + e.r.IntN(3))}
+			g.Limit = policy.Rate{PerSecond: policy.Connections(1 + e.r.IntN(3)), Burst: policy.Connections(1 + e.r.IntN(3))}
 		}
 		all = append(all, g)
 	}

@@ -91,9 +91,9 @@ func TestScenarioBMv2Veth(t *testing.T) {
 		interfaces = append(interfaces, "-i", fmt.Sprintf("%d@%s", p.Number, p.Name))
 		links[p.Name] = true
 	}
-	p4runtime := startBMv2(t, path, sw.DeviceID, interfaces, nil)
+	p4runtime := startBMv2(t, path, uint64(sw.DeviceID), interfaces, nil)
 	play(t, sw, demo.Plain, demo.Rig{
-		DeviceID: sw.DeviceID, P4Runtime: p4runtime, GNMI: startAgent(t, p4runtime, sw, links), Link: openHostEnd(sw),
+		DeviceID: uint64(sw.DeviceID), P4Runtime: p4runtime, GNMI: startAgent(t, p4runtime, sw, links), Link: openHostEnd(sw),
 	})
 }
 
@@ -102,7 +102,7 @@ func TestScenarioEmbeddedVeth(t *testing.T) {
 	wants(t, "embedded", vethReason())
 	_, sw := bundle(t)
 	vethPairs(t, sw)
-	device, err := softswitch.New(softswitch.Options{DeviceID: sw.DeviceID})
+	device, err := softswitch.New(softswitch.Options{DeviceID: uint64(sw.DeviceID)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +122,6 @@ func TestScenarioEmbeddedVeth(t *testing.T) {
 	}
 	defer services.Close()
 	play(t, sw, demo.Plain, demo.Rig{
-		DeviceID: sw.DeviceID, P4Runtime: services.Addrs.P4Runtime, GNMI: services.Addrs.GNMI, Link: openHostEnd(sw),
+		DeviceID: uint64(sw.DeviceID), P4Runtime: services.Addrs.P4Runtime, GNMI: services.Addrs.GNMI, Link: openHostEnd(sw),
 	})
 }

@@ -38,7 +38,7 @@ func BenchmarkFleet(b *testing.B) {
 	bundle.Inventory.Switches = nil
 	for i := range 1000 {
 		sw := big
-		sw.Name, sw.DeviceID, sw.Lines = fmt.Sprint("edge-", i), uint64(i+1), big.Lines[8*i:8*i+8]
+		sw.Name, sw.DeviceID, sw.Lines = fmt.Sprint("edge-", i), policy.DeviceID(i+1), big.Lines[8*i:8*i+8]
 		bundle.Inventory.Switches = append(bundle.Inventory.Switches, sw)
 	}
 	now := time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)

@@ -116,7 +116,7 @@ func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pi
 			continue
 		}
 		for _, from := range []pipeline.Role{pipeline.Access, pipeline.Network} {
-			limits[pipeline.LimitKey{Line: index[line.Name], From: from}] = pipeline.Rate{PerSecond: rate.PerSecond, Burst: rate.Burst}
+			limits[pipeline.LimitKey{Line: index[line.Name], From: from}] = pipeline.Rate{PerSecond: uint32(rate.PerSecond), Burst: uint32(rate.Burst)}
 		}
 	}
 	return limits

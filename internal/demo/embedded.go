@@ -30,7 +30,7 @@ func NewEmbedded(sw *policy.Switch, addrs softswitch.Addrs, log *zap.Logger) (_ 
 		}
 	}
 	e := &Embedded{ends: map[pipeline.Port]wire.Link{}}
-	if e.sw, err = softswitch.New(softswitch.Options{DeviceID: sw.DeviceID, Clock: time.Now, Logger: log}); err != nil {
+	if e.sw, err = softswitch.New(softswitch.Options{DeviceID: uint64(sw.DeviceID), Clock: time.Now, Logger: log}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -49,7 +49,7 @@ func NewEmbedded(sw *policy.Switch, addrs softswitch.Addrs, log *zap.Logger) (_ 
 		return nil, err
 	}
 	e.Rig = Rig{
-		DeviceID: sw.DeviceID, P4Runtime: e.services.Addrs.P4Runtime, GNMI: e.services.Addrs.GNMI,
+		DeviceID: uint64(sw.DeviceID), P4Runtime: e.services.Addrs.P4Runtime, GNMI: e.services.Addrs.GNMI,
 		Link: func(port pipeline.Port, name string) (wire.Link, error) {
 			link, ok := e.ends[port]
 			if !ok {

@@ -261,7 +261,7 @@ type device struct {
 	tls  policy.TLS
 }
 
-func deviceOf(sw *policy.Switch) device { return device{sw.P4Runtime, sw.DeviceID, sw.TLS} }
+func deviceOf(sw *policy.Switch) device { return device{sw.P4Runtime, uint64(sw.DeviceID), sw.TLS} }
 
 func (d device) tlsConfig(log *zap.Logger) (*tls.Config, error) {
 	if !d.tls.Used() {

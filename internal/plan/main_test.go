@@ -138,7 +138,7 @@ func (w *world) session(in *intent.Intent, name string) *p4rt.Session {
 	w.t.Helper()
 	sw, _ := in.Bundle.Inventory.Switch(name)
 	w.dialed++
-	s, err := p4rt.Dial(within(w.t), p4rt.Config{Addr: sw.P4Runtime, DeviceID: sw.DeviceID, ElectionID: p4rt.ElectionID{Low: w.dialed}})
+	s, err := p4rt.Dial(within(w.t), p4rt.Config{Addr: sw.P4Runtime, DeviceID: uint64(sw.DeviceID), ElectionID: p4rt.ElectionID{Low: w.dialed}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

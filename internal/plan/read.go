@@ -23,7 +23,7 @@ var _ Reader = (*p4rt.Reader)(nil)
 
 // DialSwitch connects to a switch as its inventory says, with TLS where that has it. The reader takes no part in the arbitration.
 func DialSwitch(ctx context.Context, sw *policy.Switch) (Reader, error) {
-	cfg := p4rt.Config{Addr: sw.P4Runtime, DeviceID: sw.DeviceID, DialTimeout: DefaultDialTimeout}
+	cfg := p4rt.Config{Addr: sw.P4Runtime, DeviceID: uint64(sw.DeviceID), DialTimeout: DefaultDialTimeout}
 	if sw.TLS.Used() {
 		secure, err := tlsfiles.Client(tlsfiles.Files{CA: sw.TLS.CA, Cert: sw.TLS.Cert, Key: sw.TLS.Key, ServerName: sw.TLS.ServerName})
 		if err != nil {

@@ -41,12 +41,12 @@ func (a Activation) Scope() Scope { return Scope{Groups: a.Groups, Switches: a.S
 func (b *Bundle) CheckActivation(a Activation) error {
 	f := b.scopeFaults(a.Scope())
 	if _, ok := b.Policy.Phase(a.Phase); !ok && a.Undoes == 0 {
-		f.invalid("phase", fmt.Sprintf("unknown phase %q", a.Phase), Nearest(a.Phase, Names(b.Policy.Phases), "phases"))
+		f = append(f, invalid("phase", fmt.Sprintf("unknown phase %q", a.Phase), Nearest(a.Phase, Names(b.Policy.Phases), "phases")))
 	}
 	if a.At.IsZero() {
-		f.invalid("at", "the activation has no moment", "say from when on the phase is in force")
+		f = append(f, invalid("at", "the activation has no moment", "say from when on the phase is in force"))
 	}
-	return f.orNil()
+	return f.OrNil()
 }
 
 // scopeFaults are the line groups and switches of a scope that the documents do not have, and those that it names twice.
@@ -55,9 +55,9 @@ func (b *Bundle) scopeFaults(s Scope) (f Faults) {
 		for i, name := range list {
 			switch path := at(key, i, ""); {
 			case !slices.Contains(known, name):
-				f.invalid(path, fmt.Sprintf("unknown %s %q", kind, name), Nearest(name, known, plural))
+				f = append(f, invalid(path, fmt.Sprintf("unknown %s %q", kind, name), Nearest(name, known, plural)))
 			case slices.Contains(list[:i], name):
-				f.invalid(path, fmt.Sprintf("%s %q is there twice", kind, name), "keep one")
+				f = append(f, invalid(path, fmt.Sprintf("%s %q is there twice", kind, name), "keep one"))
 			}
 		}
 	}
@@ -66,7 +66,7 @@ func (b *Bundle) scopeFaults(s Scope) (f Faults) {
 	return f
 }
 
-// invalid notes a fault of a value that is in no file.
-func (f *Faults) invalid(path, what, way string) {
-	*f = append(*f, Fault{Path: path, What: what, Way: way, Kind: ErrInvalid})
+// invalid is a fault of a value that is in no file.
+func invalid(path, what, way string) Fault {
+	return Fault{Path: path, What: what, Way: way, Kind: ErrInvalid}
 }

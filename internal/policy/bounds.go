@@ -13,8 +13,8 @@ const (
 	// 29 (6 keys with a value each, 3 items, and what separates them), so that 32 x 400,000 is room for 400,000 lines. A node takes about 220
 	// bytes while documents are read: 2.8 GB at the most, and 1.7 GB for 400,000 lines.
 	MaxNodes = 32 * 400_000
-	// maxFaults is how many faults are collected before reading and checking end.
-	maxFaults = 1000
+	// MaxFaults is how many faults are collected before reading and checking end.
+	MaxFaults = 1000
 	// maxFaultText is the most bytes of each text of a fault. The texts quote the documents.
 	maxFaultText = 1024
 	// maxAnchors is how many anchors and aliases are told by their place; none is allowed.
@@ -56,54 +56,11 @@ func weight(text []byte, i int, c byte) int {
 	return 0
 }
 
-// tooMany is the fault of documents with too many nodes.
-func tooMany(file string) *Fault {
+// TooMany returns the fault of documents with too many nodes.
+func TooMany(file string) *Fault {
 	return &Fault{
 		Pos: Pos{File: file}, Kind: ErrSyntax, What: fmt.Sprintf("the documents have more than %d keys, values and items together", MaxNodes),
 		Way: "divide the inventory among several controllers",
-	}
-}
-
-// abandoned is what reading and checking panic with, and attempt recovers, when it is of no use to go on: the caller has gone, or there are
-// faults enough. It comes from deep within lists of lists.
-type abandoned struct{}
-
-// attempt calls f, which may be abandoned.
-func attempt(f func()) {
-	defer func() {
-		if x := recover(); x != nil {
-			if _, is := x.(abandoned); !is {
-				panic(x)
-			}
-		}
-	}()
-	f()
-}
-
-// collect adds a fault. It abandons the work if there are faults enough, or if ctx has ended.
-func (f *Faults) collect(ctx context.Context, one Fault) {
-	one.Path, one.What, one.Way = cut(one.Path), cut(one.What), cut(one.Way)
-	*f = append(*f, one)
-	if len(*f) == maxFaults {
-		*f = append(*f, Fault{Kind: one.Kind, What: fmt.Sprintf("there are at least %d faults, and these are the first", maxFaults), Way: "mend them and look again"})
-	}
-	if len(*f) > maxFaults || ctx != nil && ctx.Err() != nil {
-		panic(abandoned{})
-	}
-}
-
-// cut is a text that is not longer than one in a fault may be.
-func cut(text string) string {
-	if len(text) <= maxFaultText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxFaultText], "") + "..."
-}
-
-// goOn abandons the work if ctx has ended.
-func goOn(ctx context.Context) {
-	if ctx != nil && ctx.Err() != nil {
-		panic(abandoned{})
 	}
 }
 

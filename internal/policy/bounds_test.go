@@ -129,13 +129,13 @@ func FuzzNodes(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		docs, fault := parse(t.Context(), File{Name: "f", Data: []byte(text)})
+		docs, fault := Parse(t.Context(), File{Name: "f", Data: []byte(text)})
 		if fault != nil {
 			return
 		}
 		n := 0
 		for _, doc := range docs {
-			n += count(doc)
+			n += count(doc.root)
 		}
 		if most := Nodes([]File{{Data: []byte(text)}}); n > most {
 			t.Errorf("%q has %d nodes, and counts as %d", text, n, most)

@@ -10,40 +10,57 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A decoder fills the documents' types from YAML nodes, strictly: every key known and given once, every value of its type, and nothing
+// A Decoder fills Go values from a document, strictly: every key is known and given once, every value has its type, and nothing has a meaning
 // that a reader cannot see on the spot (anchors, aliases, merge keys, tags). It collects all faults.
-//
-// The types say their keys in yaml tags; a key without omitempty must be there.
-type decoder struct {
-	ctx    context.Context // nil is one that does not end
-	file   string
-	faults Faults
-	known  map[reflect.Type]keySet // of the structs that have been met: there are few, and mappings are many
+type Decoder struct {
+	collector Collector
+	doc       Document
+	known     map[reflect.Type]keySet // of the structs that have been met: there are few, and mappings are many
+	forms     map[reflect.Type]*form  // of the types that have been met
 
 	visited int // nodes
 }
 
-func (d *decoder) fault(kind error, pos Pos, path, what, way string) {
-	d.faults.collect(d.ctx, Fault{Pos: pos, Path: path, What: what, Way: way, Kind: kind})
+// NewDecoder returns a decoder of a document. It ends early when ctx does.
+func NewDecoder(ctx context.Context, doc Document) *Decoder {
+	return &Decoder{collector: NewCollector(ctx), doc: doc, known: make(map[reflect.Type]keySet), forms: make(map[reflect.Type]*form)}
+}
+
+// Decode fills a struct from the document. The struct names its keys in yaml tags; a key without omitempty must be given. A field is a
+// Scalar, a Number, a string, a bool, a netip.Prefix, a netip.Addr, a struct, or a slice of these. Header has read apiVersion and kind.
+func (d *Decoder) Decode(into any) {
+	d.collector.attempt(func() { d.mapping(d.doc.root, reflect.ValueOf(into).Elem(), "", "apiVersion", "kind") })
+}
+
+// Fault adds a fault of the document as a whole, or of one of its keys.
+func (d *Decoder) Fault(kind error, path, what, way string) {
+	d.collector.attempt(func() { d.fault(kind, d.doc.Pos(), path, what, way) })
+}
+
+// Faults returns the faults so far.
+func (d *Decoder) Faults() Faults { return d.collector.faults }
+
+func (d *Decoder) fault(kind error, pos Pos, path, what, way string) {
+	d.collector.Add(Fault{Pos: pos, Path: path, What: what, Way: way, Kind: kind})
 }
 
 // value fills v from n, which stands at path in the document.
-func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
+func (d *Decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	if d.visited++; d.visited%1024 == 0 {
-		goOn(d.ctx)
+		d.collector.goOn()
 	}
 	written := shapeOf(n)
 	switch written {
 	case nullShape:
-		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s has no value", label(path)), "it wants "+wanted(v.Type())+", or leave the key out")
+		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s has no value", label(path)), "it wants "+d.accepted(v.Type())+", or leave the key out")
 		return
 	case anchorShape, aliasShape, tagShape:
 		d.fault(ErrSyntax, d.pos(n), path, fmt.Sprintf("%s is written with %s", label(path), nodeName(n)),
 			"anchors, aliases, tags and merge keys are not read here: write the value out")
 		return
 	}
-	if read := scalarReader(v.Type()); read != nil {
-		d.scalar(n, written, v, path, read)
+	if f := d.form(v.Type()); f != nil {
+		d.scalar(n, written, v, path, f)
 		return
 	}
 	switch v.Kind() {
@@ -52,12 +69,12 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	case reflect.Slice:
 		d.list(n, v, path)
 	default:
-		panic(fmt.Sprintf("policy: no YAML form for %v", v.Type())) // a type of this package, met by every test that decodes
+		panic(fmt.Sprintf("strict: %v is no Scalar and no Number", v.Type())) // met by every test that decodes the type
 	}
 }
 
-// mapping fills the struct v. Keys in also are known and belong to somebody else.
-func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...string) {
+// mapping fills the struct v. The keys in also are accepted and skipped; Header has read them.
+func (d *Decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...string) {
 	if shapeOf(n) != mappingShape {
 		d.wrongType(n, v.Type(), path)
 		return
@@ -76,26 +93,26 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...st
 			continue
 		}
 		if first, again := seen[key]; again {
-			d.fault(ErrDecode, at, join(path, key), fmt.Sprintf("key %q is given twice", key), fmt.Sprintf("the first is at %v: keep one", first))
+			d.fault(ErrDecode, at, Join(path, key), fmt.Sprintf("key %q is given twice", key), fmt.Sprintf("the first is at %v: keep one", first))
 			continue
 		}
 		seen[key] = at
 		if field, ok := of.fields[key]; ok {
-			d.value(pair[1], v.Field(field.index), join(path, key))
+			d.value(pair[1], v.Field(field.index), Join(path, key))
 		} else if !slices.Contains(also, key) {
-			d.fault(ErrDecode, at, join(path, key), fmt.Sprintf("unknown key %q", key), Nearest(key, known, "known keys"))
+			d.fault(ErrDecode, at, Join(path, key), fmt.Sprintf("unknown key %q", key), Nearest(key, known, "known keys"))
 		}
 	}
 	for _, key := range known {
 		if _, ok := seen[key]; ok || slices.Contains(also, key) || of.fields[key].optional {
 			continue
 		}
-		d.fault(ErrDecode, d.pos(n), join(path, key), fmt.Sprintf("%s has no %q", label(path), key), "it wants "+wanted(v.Field(of.fields[key].index).Type()))
+		d.fault(ErrDecode, d.pos(n), Join(path, key), fmt.Sprintf("%s has no %q", label(path), key), "it wants "+d.accepted(v.Field(of.fields[key].index).Type()))
 	}
 }
 
 // list fills the slice v.
-func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
+func (d *Decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if shapeOf(n) != listShape {
 		d.wrongType(n, v.Type(), path)
 		return
@@ -106,12 +123,12 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-func (d *decoder) wrongType(n *yaml.Node, want reflect.Type, path string) {
-	d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), nodeName(n)), "it wants "+wanted(want))
+func (d *Decoder) wrongType(n *yaml.Node, want reflect.Type, path string) {
+	d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), nodeName(n)), "it wants "+d.accepted(want))
 }
 
 // pos is where a node begins.
-func (d *decoder) pos(n *yaml.Node) Pos { return nodePos(d.file, n) }
+func (d *Decoder) pos(n *yaml.Node) Pos { return nodePos(d.doc.file, n) }
 
 // A field is a key of a struct.
 type field struct {
@@ -126,12 +143,9 @@ type keySet struct {
 }
 
 // keys are the keys of a struct, worked out once.
-func (d *decoder) keys(t reflect.Type) keySet {
+func (d *Decoder) keys(t reflect.Type) keySet {
 	k, ok := d.known[t]
 	if !ok {
-		if d.known == nil {
-			d.known = make(map[reflect.Type]keySet)
-		}
 		k = keys(t)
 		d.known[t] = k
 	}
@@ -152,8 +166,8 @@ func keys(t reflect.Type) keySet {
 	return k
 }
 
-// join is the path of a key.
-func join(path, key string) string {
+// Join returns the path of a key.
+func Join(path, key string) string {
 	if path == "" {
 		return key
 	}

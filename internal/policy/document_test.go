@@ -13,8 +13,8 @@ func TestDecode(t *testing.T) {
 	}
 	read := func(text string) (*doc, func(string) Pos, error) {
 		d := &doc{}
-		at, err := Decode(File{"f.yaml", []byte(text)}, "Things", d)
-		return d, at, err
+		doc, err := Decode(File{"f.yaml", []byte(text)}, "Things", d)
+		return d, doc.At, err
 	}
 	const header = "apiVersion: op25b/v1\nkind: Things\n"
 	d, at, err := read(header + "things:\n  - {name: a, ports: [25, 587], on: true}\n")

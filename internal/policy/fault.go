@@ -75,8 +75,8 @@ func (f Faults) Unwrap() []error {
 	return errs
 }
 
-// orNil sorts the faults by place, and is nil where there are none.
-func (f Faults) orNil() error {
+// OrNil sorts the faults by place, and returns nil if there are none.
+func (f Faults) OrNil() error {
 	if len(f) == 0 {
 		return nil
 	}

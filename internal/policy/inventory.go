@@ -10,14 +10,14 @@ import (
 type Inventory struct {
 	Switches []Switch `yaml:"switches"`
 
-	src source
+	src Document
 }
 
 // A Switch is one P4Runtime device.
 type Switch struct {
 	Name string `yaml:"name"`
 	// DeviceID is P4Runtime's device_id: not 0, and no other switch's.
-	DeviceID uint64 `yaml:"deviceID"`
+	DeviceID DeviceID `yaml:"deviceID"`
 	// P4Runtime and GNMI are the host:port that the switch serves each on.
 	P4Runtime string `yaml:"p4runtime"`
 	GNMI      string `yaml:"gnmi"`
@@ -32,6 +32,9 @@ type Switch struct {
 	// Lines are at most MaxLines. The index of a line's counters goes by its name: see Number.
 	Lines []Line `yaml:"lines,omitempty"`
 }
+
+// A DeviceID is P4Runtime's device_id.
+type DeviceID uint64
 
 // A Foreign is what becomes of foreign entries. The zero value is RemoveForeign. Rules are removed in any case: what is in force is what the
 // policy says.
@@ -121,12 +124,4 @@ func (s *Switch) Port(name string) (p *Port, ok bool) {
 		}
 	}
 	return nil, false
-}
-
-// roleName is how the documents write a role.
-func roleName(r pipeline.Role) string {
-	if r == pipeline.Network {
-		return "network"
-	}
-	return "access"
 }

@@ -12,7 +12,7 @@ import (
 // refused checks that a policy made in Go is refused with a message, or accepted if that is empty.
 func refused(t *testing.T, what string, p *Policy, inv *Inventory, want string) {
 	t.Helper()
-	p.src, inv.src = source{}, source{}
+	p.src, inv.src = Document{}, Document{}
 	got := ""
 	if err := Validate(p, inv); err != nil {
 		if got = err.Error(); !errors.Is(err, ErrInvalid) {

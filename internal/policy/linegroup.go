@@ -109,14 +109,17 @@ func (c SourceCheck) Action() Action {
 	return Permit
 }
 
-// A Rate is a token bucket: how many new connections a second, and how many at once after a quiet time. Each is 1 to MaxRate.
+// A Rate is a token bucket: how many new connections a second, and how many at once after a quiet time. Each is 1 to MaxConnections.
 type Rate struct {
-	PerSecond uint32 `yaml:"perSecond"`
-	Burst     uint32 `yaml:"burst"`
+	PerSecond Connections `yaml:"perSecond"`
+	Burst     Connections `yaml:"burst"`
 }
 
-// MaxRate is far above what any line opens, so that a larger number is a slip.
-const MaxRate uint32 = 1_000_000
+// Connections is a number of new connections.
+type Connections uint32
+
+// MaxConnections is far above what any line opens, so that a larger number is a slip.
+const MaxConnections Connections = 1_000_000
 
 // UndeterminedAction is what happens to frames that cannot be read to their TCP ports.
 func (g LineGroup) UndeterminedAction() Action { return g.Undetermined.action(DefaultUndetermined) }

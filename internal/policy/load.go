@@ -3,20 +3,8 @@ package policy
 import (
 	"context"
 	"fmt"
-	"reflect"
-	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 )
-
-// A File is a file's name, for messages, and what is in it.
-type File struct {
-	Name string
-	Data []byte
-}
-
-func (f File) name() string { return f.Name }
 
 // A Bundle is a policy and the inventory that it is for, which have been found valid together.
 type Bundle struct {
@@ -57,11 +45,11 @@ func Salvage(ctx context.Context, files []File) (*Bundle, error) {
 // readable reads documents as far as their form goes.
 func readable(ctx context.Context, files []File) (*Bundle, error) {
 	if Nodes(files) > MaxNodes {
-		return nil, Faults{*tooMany("")}
+		return nil, Faults{*TooMany("")}
 	}
 	r := reader{ctx: ctx, seen: make(map[string]Pos)}
 	for _, f := range files {
-		if len(r.faults) < maxFaults && ctx.Err() == nil {
+		if len(r.faults) < MaxFaults && ctx.Err() == nil {
 			r.file(f)
 		}
 	}
@@ -69,14 +57,17 @@ func readable(ctx context.Context, files []File) (*Bundle, error) {
 		return nil, context.Cause(ctx)
 	}
 	r.complete(files)
-	if err := r.faults.orNil(); err != nil {
+	if err := r.faults.OrNil(); err != nil {
 		return nil, err
 	}
 	return &Bundle{Policy: r.policy, Inventory: r.inventory}, nil
 }
 
-// forgetPlaces gives up the nodes of the text, which take twenty times its room: nobody asks for places any more.
-func (b *Bundle) forgetPlaces() { b.Policy.src.root, b.Inventory.src.root = nil, nil }
+// forgetPlaces drops the nodes of the text: no fault will be reported any more.
+func (b *Bundle) forgetPlaces() {
+	b.Policy.src.Forget()
+	b.Inventory.src.Forget()
+}
 
 // A reader collects the documents of files.
 type reader struct {
@@ -89,14 +80,14 @@ type reader struct {
 
 // file reads every document of a file.
 func (r *reader) file(f File) {
-	docs, fault := parse(r.ctx, f)
+	docs, fault := Parse(r.ctx, f)
 	if fault != nil {
 		r.faults = append(r.faults, *fault)
 		r.seen[""] = fault.Pos
 		return
 	}
 	for _, doc := range docs {
-		r.document(f.Name, doc)
+		r.document(doc)
 	}
 }
 
@@ -111,7 +102,11 @@ func (r *reader) complete(files []File) {
 		}
 		in := "no file was given"
 		if len(files) > 0 {
-			in = "not in " + strings.Join(Names(files), ", ")
+			fileNames := make([]string, len(files))
+			for i, f := range files {
+				fileNames[i] = f.Name
+			}
+			in = "not in " + strings.Join(fileNames, ", ")
 		}
 		r.faults = append(r.faults, Fault{
 			Kind: ErrDocuments, What: fmt.Sprintf("there is no %s document: %s", kind, in),
@@ -121,56 +116,24 @@ func (r *reader) complete(files []File) {
 }
 
 // document reads one document into the reader.
-func (r *reader) document(file string, n *yaml.Node) {
-	d := decoder{ctx: r.ctx, file: file}
-	defer func() { r.faults = append(r.faults, d.faults...) }()
-
-	kind, ok := d.header(n, KindPolicy, KindInventory)
+func (r *reader) document(doc Document) {
+	d := NewDecoder(r.ctx, doc)
+	defer func() { r.faults = append(r.faults, d.Faults()...) }()
+	kind, ok := d.Header(KindPolicy, KindInventory)
 	if first, again := r.seen[kind]; again && kind != "" {
-		d.fault(ErrDocuments, d.pos(n), "kind", fmt.Sprintf("a second %s document", kind), fmt.Sprintf("the first is at %v: keep one", first))
+		d.Fault(ErrDocuments, "kind", fmt.Sprintf("a second %s document", kind), fmt.Sprintf("the first is at %v: keep one", first))
 		return
 	}
-	r.seen[kind] = d.pos(n)
+	r.seen[kind] = doc.Pos()
 	if !ok {
 		return
 	}
-	var doc reflect.Value
-	switch src := (source{file: file, root: n}); kind {
+	switch kind {
 	case KindPolicy:
-		r.policy = &Policy{src: src}
-		doc = reflect.ValueOf(r.policy).Elem()
+		r.policy = &Policy{src: doc}
+		d.Decode(r.policy)
 	case KindInventory:
-		r.inventory = &Inventory{src: src}
-		doc = reflect.ValueOf(r.inventory).Elem()
+		r.inventory = &Inventory{src: doc}
+		d.Decode(r.inventory)
 	}
-	attempt(func() { d.mapping(n, doc, "", "apiVersion", "kind") })
-}
-
-// header reads a document's version and kind. It reports false, with the faults noted, where either is not one that is read here.
-func (d *decoder) header(n *yaml.Node, kinds ...string) (kind string, ok bool) {
-	if shapeOf(n) != mappingShape {
-		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it wants a mapping that begins with apiVersion: "+APIVersion+" and kind: "+strings.Join(kinds, " or "))
-		return "", false
-	}
-	kind, ok = d.headerKey(n, "kind", kinds)
-	_, versionOK := d.headerKey(n, "apiVersion", []string{APIVersion})
-	return kind, ok && versionOK
-}
-
-// headerKey reads a key whose valid values are few.
-func (d *decoder) headerKey(m *yaml.Node, key string, valid []string) (string, bool) {
-	n := child(m, key)
-	if n == nil {
-		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it wants "+strings.Join(valid, " or "))
-		return "", false
-	}
-	if shapeOf(n) != textShape {
-		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it wants "+strings.Join(valid, " or "))
-		return "", false
-	}
-	if !slices.Contains(valid, n.Value) {
-		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, n.Value), Nearest(n.Value, valid, "known"))
-		return "", false
-	}
-	return n.Value, true
 }

@@ -11,19 +11,8 @@ const WellKnownNAT64 = "well-known"
 
 var wellKnownNAT64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// wantNAT64 is what is valid as a NAT64 prefix.
-const wantNAT64 = WellKnownNAT64 + ", or a prefix such as 2001:db8:64::/96"
-
 // A NAT64 is a prefix in which IPv6-only lines reach IPv4 servers: the IPv4 address stands inside the IPv6 address (RFC 6052).
 type NAT64 struct{ netip.Prefix }
-
-func readNAT64(s string) (any, error) {
-	if s == WellKnownNAT64 {
-		return NAT64{wellKnownNAT64}, nil
-	}
-	p, err := netip.ParsePrefix(s)
-	return NAT64{p}, err
-}
 
 // nat64Bits are the lengths that a NAT64 prefix can have (RFC 6052, section 2.2).
 func nat64Bits() []int { return []int{32, 40, 48, 56, 64, 96} }

@@ -8,9 +8,6 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// APIVersion is the version of both documents.
-const APIVersion = "op25b/v1"
-
 // The kinds of document.
 const (
 	KindPolicy    = "Policy"
@@ -37,7 +34,7 @@ type Policy struct {
 	Exemptions []Exemption `yaml:"exemptions,omitempty"`
 	Phases     []Phase     `yaml:"phases"`
 
-	src source
+	src Document
 }
 
 // A Service is a use of TCP, known by its server ports.

@@ -107,7 +107,7 @@ func TestNearest(t *testing.T) {
 func TestFaultWithoutFile(t *testing.T) {
 	b := example(t)
 	p := *b.Policy
-	p.src = source{}
+	p.src = Document{}
 	p.LineGroups = append([]LineGroup(nil), p.LineGroups...)
 	p.LineGroups[1].Name = p.LineGroups[0].Name
 	err := Validate(&p, b.Inventory)

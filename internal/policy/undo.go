@@ -16,7 +16,7 @@ import (
 // activation makes a difference; the message says what is in force and how to get the phase before it. A scope that the documents do not
 // have is a Faults of ErrInvalid.
 func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation, error) {
-	if err := b.scopeFaults(scope).orNil(); err != nil {
+	if err := b.scopeFaults(scope).OrNil(); err != nil {
 		return Activation{}, err
 	}
 	dates := b.Policy.datesFrom(now)

@@ -9,10 +9,6 @@ import (
 
 // What the switch can number.
 const (
-	MinPort pipeline.Port = 1                    // 0 is reserved by P4Runtime targets
-	MaxPort               = pipeline.MaxPort - 1 // the highest is the CPU port of many switches, the embedded one among them
-	MaxVLAN               = pipeline.MaxVID
-
 	MaxLines    = 8192 // of a switch: what the pipeline's tables are sized for
 	MaxVerdicts = 256  // entries of a phase: the verdict table holds four epochs of as many
 
@@ -26,69 +22,46 @@ func Validate(p *Policy, inv *Inventory) error { return validate(context.Backgro
 
 // validate is Validate, and ends early with the context's cause.
 func validate(ctx context.Context, p *Policy, inv *Inventory) error {
-	v := validator{ctx: ctx, p: p, inv: inv}
-	return v.all(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
+	v := validator{Collector: NewCollector(ctx), p: p, inv: inv}
+	return v.Run(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
 // ValidatePolicy is the part of Validate that is the same for all switches.
 func ValidatePolicy(p *Policy) error {
 	v := validator{p: p}
-	return v.all(v.policy)
+	return v.Run(v.policy)
 }
 
 // ValidateSwitch is the part of Validate that concerns one switch: its cost does not grow with the fleet.
 func ValidateSwitch(p *Policy, sw *Switch) error {
 	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
-	return v.all(v.inventory, func() { v.lineGroupsKnown(*sw) }, v.checkedLines, v.linesOutsideRelays, v.linesOutsideNAT64)
+	return v.Run(v.inventory, func() { v.lineGroupsKnown(*sw) }, v.checkedLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
-// A validator collects the faults of a policy and an inventory.
+// A validator checks a policy and an inventory.
 type validator struct {
-	ctx    context.Context // nil is one that does not end
-	p      *Policy
-	inv    *Inventory
-	faults Faults
+	Collector
+	p   *Policy
+	inv *Inventory
 }
 
-// all makes checks one after the other, and returns their faults.
-func (v *validator) all(checks ...func()) error {
-	attempt(func() {
-		for _, check := range checks {
-			goOn(v.ctx)
-			check()
-		}
-	})
-	if v.ctx != nil && v.ctx.Err() != nil {
-		return context.Cause(v.ctx)
-	}
-	return v.faults.orNil()
-}
-
-// inPolicy notes a fault of the policy.
+// inPolicy adds a fault of the policy.
 func (v *validator) inPolicy(path, what, way string) { v.note(v.p.src, path, what, way) }
 
-// inInventory notes a fault of the inventory.
+// inInventory adds a fault of the inventory.
 func (v *validator) inInventory(path, what, way string) { v.note(v.inv.src, path, what, way) }
 
-func (v *validator) note(src source, path, what, way string) {
-	v.faults.collect(v.ctx, Fault{Pos: src.at(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
-}
-
-// place is how a message points at another value: by its position, or by its path where it has none.
-func (s source) place(path string) string {
-	if pos := s.at(path); pos.Line > 0 {
-		return pos.String()
-	}
-	return path
+func (v *validator) note(src Document, path, what, way string) {
+	v.Add(Fault{Pos: src.At(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
 }
 
 // named checks the names of a list: each one a word, and no two alike.
-func (v *validator) named(src source, list []string, path func(i int) string, kind string) {
+func (v *validator) named(src Document, list []string, path func(i int) string, kind string) {
 	first := make(map[string]int, len(list))
 	for i, name := range list {
 		v.word(src, path(i), name, kind+" name")
 		if earlier, again := first[name]; again {
-			v.note(src, path(i), fmt.Sprintf("%s %q is there twice", kind, name), "the first is at "+src.place(path(earlier))+": rename one")
+			v.note(src, path(i), fmt.Sprintf("%s %q is there twice", kind, name), "the first is at "+src.Place(path(earlier))+": rename one")
 			continue
 		}
 		first[name] = i
@@ -99,7 +72,7 @@ func (v *validator) named(src source, list []string, path func(i int) string, ki
 const maxWord = 64
 
 // word checks that a name can stand in a command line, a log and a counter's description without quotes.
-func (v *validator) word(src source, path, name, kind string) {
+func (v *validator) word(src Document, path, name, kind string) {
 	ok := name != "" && len(name) <= maxWord
 	for i, c := range []byte(name) {
 		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'

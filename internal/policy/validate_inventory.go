@@ -16,7 +16,7 @@ func (v *validator) inventory() {
 		v.inInventory("switches", "there are no switches", "give at least one")
 	}
 	v.named(inv.src, Names(inv.Switches), pathTo("switches", "name"), "switch")
-	devices := make(map[uint64]int)
+	devices := make(map[DeviceID]int)
 	var lines []string
 	var linePaths []string
 	for i := range inv.Switches {
@@ -34,7 +34,7 @@ func (v *validator) inventory() {
 		v.tls(sw, path+".tls")
 		v.rejectFrom(sw, path)
 		if !sw.Foreign.valid() {
-			v.inInventory(path+".foreign", fmt.Sprintf("switch %q has foreign: %s", sw.Name, sw.Foreign), "it wants "+wantForeign)
+			v.inInventory(path+".foreign", fmt.Sprintf("switch %q has foreign: %s", sw.Name, sw.Foreign), "it wants "+sw.Foreign.Accepts())
 		}
 		v.ports(sw, path)
 		v.lines(sw, path)
@@ -99,8 +99,8 @@ func (v *validator) ports(sw *Switch, path string) {
 	network := false
 	for i, port := range sw.Ports {
 		numberPath := at(path+".ports", i, "port")
-		if port.Number < MinPort || port.Number > MaxPort {
-			v.inInventory(numberPath, fmt.Sprintf("port %q has number %d", port.Name, port.Number), fmt.Sprintf("it wants a whole number from %d to %d", MinPort, MaxPort))
+		if lo, hi := port.Number.Range(); uint64(port.Number) < lo || uint64(port.Number) > hi {
+			v.inInventory(numberPath, fmt.Sprintf("port %q has number %d", port.Name, port.Number), "it wants "+InRange(port.Number))
 		}
 		if first, again := numbers[port.Number]; again {
 			v.inInventory(numberPath, fmt.Sprintf("port number %d of %q is port %q's", port.Number, port.Name, first), "give each its own")
@@ -115,7 +115,7 @@ func (v *validator) ports(sw *Switch, path string) {
 				v.inInventory(at(path+".ports", i, "macs"), fmt.Sprintf("access port %q has macs", port.Name), "stations behind an access port belong to its lines: move them there")
 			}
 		default:
-			v.inInventory(at(path+".ports", i, "role"), fmt.Sprintf("port %q has role %d", port.Name, port.Role), "it wants access or network")
+			v.inInventory(at(path+".ports", i, "role"), fmt.Sprintf("port %q has role %d", port.Name, port.Role), "it wants "+port.Role.Accepts())
 		}
 	}
 	if !network {
@@ -155,7 +155,7 @@ func (v *validator) lines(sw *Switch, path string) {
 			first[here] = i
 		}
 		if !line.Addressing.valid() {
-			v.inInventory(at(path+".lines", i, "addressing"), fmt.Sprintf("line %q has addressing: %s", line.Name, line.Addressing), "it wants "+wantAddressing)
+			v.inInventory(at(path+".lines", i, "addressing"), fmt.Sprintf("line %q has addressing: %s", line.Name, line.Addressing), "it wants "+line.Addressing.Accepts())
 		}
 		for j, prefix := range line.Prefixes {
 			v.prefix(v.inv.src, at(at(path+".lines", i, "prefixes"), j, ""), prefix, "the whole internet would be one line")
@@ -188,15 +188,15 @@ func (v *validator) lineTags(line Line, path string) {
 		key, name string
 		vid       pipeline.VID
 	}{{"vlan", "VLAN", line.VLAN}, {"innerVLAN", "inner VLAN", line.InnerVLAN}} {
-		if tag.vid > MaxVLAN {
-			v.inInventory(join(path, tag.key), fmt.Sprintf("line %q has %s %d", line.Name, tag.name, tag.vid), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", MaxVLAN))
+		if tag.vid > pipeline.MaxVID {
+			v.inInventory(Join(path, tag.key), fmt.Sprintf("line %q has %s %d", line.Name, tag.name, tag.vid), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", pipeline.MaxVID))
 		}
 	}
 	if line.InnerVLAN != 0 && line.VLAN == 0 {
 		v.inInventory(path+".innerVLAN", fmt.Sprintf("line %q has inner VLAN %d and no VLAN around it", line.Name, line.InnerVLAN), "a frame with one tag has it outside: write vlan, or give both")
 	}
 	if line.PPPoE > pipeline.MaxSession {
-		v.inInventory(path+".pppoe", fmt.Sprintf("line %q has PPPoE session %d", line.Name, line.PPPoE), fmt.Sprintf("it wants a whole number from 1 to %d", pipeline.MaxSession))
+		v.inInventory(path+".pppoe", fmt.Sprintf("line %q has PPPoE session %d", line.Name, line.PPPoE), "it wants "+InRange(line.PPPoE))
 	}
 }
 

@@ -8,12 +8,12 @@ func (v *validator) nat64() {
 		path := at("nat64", i, "")
 		if why := n.fault(); why != "" {
 			v.inPolicy(path, fmt.Sprintf("%v is not a NAT64 prefix: %s", n, why),
-				fmt.Sprintf("RFC 6052 has lengths of 32, 40, 48, 56, 64 and 96, and zeros in bits 64 to 71: write %s", wantNAT64))
+				fmt.Sprintf("RFC 6052 has lengths of 32, 40, 48, 56, 64 and 96, and zeros in bits 64 to 71: write %s", n.Accepts()))
 			continue
 		}
 		for j, other := range v.p.NAT64[:i] {
 			if n.Overlaps(other.Prefix) {
-				v.inPolicy(path, fmt.Sprintf("NAT64 prefix %v overlaps NAT64 prefix %v", n, other), "the first is at "+v.p.src.place(at("nat64", j, ""))+": keep one")
+				v.inPolicy(path, fmt.Sprintf("NAT64 prefix %v overlaps NAT64 prefix %v", n, other), "the first is at "+v.p.src.Place(at("nat64", j, ""))+": keep one")
 			}
 		}
 	}

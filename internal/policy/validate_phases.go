@@ -18,18 +18,18 @@ func (v *validator) phases() {
 		path := at("phases", i, "")
 		switch {
 		case ph.Effective.IsZero():
-			v.inPolicy(path+".effective", fmt.Sprintf("phase %q has no effective date", ph.Name), "it wants a date such as 2006-10-01")
+			v.inPolicy(path+".effective", fmt.Sprintf("phase %q has no effective date", ph.Name), "it wants "+ph.Effective.Accepts())
 		case i > 0 && !p.Phases[i-1].Effective.before(ph.Effective):
 			v.inPolicy(path+".effective", fmt.Sprintf("phase %q is effective %v, which is not after phase %q, %v", ph.Name, ph.Effective, p.Phases[i-1].Name, p.Phases[i-1].Effective),
 				"phases stand in the order of their dates")
 		}
 		rulesPath := path + ".rules"
 		v.named(p.src, Names(ph.Rules), pathTo(rulesPath, "name"), "rule")
-		before := len(v.faults)
+		before := v.Len()
 		for j := range ph.Rules {
 			v.rule(ph, j, at(rulesPath, j, ""))
 		}
-		if len(v.faults) == before { // a rule that is at fault may be the one that decides
+		if v.Len() == before { // a rule that is at fault may be the one that decides
 			v.smtpDecided(ph, rulesPath)
 			v.verdictsFit(ph, rulesPath)
 		}
@@ -44,7 +44,7 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 		v.inPolicy(path+".name", fmt.Sprintf("rule %q cannot be defined", r.Name), "it stands in every phase, and its counter would be mixed with this one's: choose another name")
 	}
 	if _, ok := r.Action.Code(); !ok {
-		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants "+wantAction)
+		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants "+r.Action.Accepts())
 	}
 	v.ruleGroups(r, path)
 	service := p.Service(r.Service)
@@ -242,7 +242,7 @@ func (v *validator) ruleMeanings() {
 			same := was.rule.Service == r.Service && (was.rule.Remote == r.Remote || was.rule.ForAnyRemote() && r.ForAnyRemote())
 			if !same {
 				v.inPolicy(path, fmt.Sprintf("rule %q has another service or remote class than in an earlier phase", r.Name),
-					"a name is one counter over all phases: keep "+r.Name+" as at "+p.src.place(was.path)+", or choose another name")
+					"a name is one counter over all phases: keep "+r.Name+" as at "+p.src.Place(was.path)+", or choose another name")
 			}
 		}
 	}

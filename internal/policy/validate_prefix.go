@@ -82,7 +82,7 @@ func (v *validator) oneClassEach() {
 					way = "an address has one class: keep it in one of the two"
 				}
 				v.inPolicy(path, fmt.Sprintf("prefix %v of class %q is already in class %q", seenAs(r.Prefixes[of[j]], prefix), r.Name, p.Remotes[first.class].Name),
-					"the first is at "+p.src.place(first.path)+": "+way)
+					"the first is at "+p.src.Place(first.path)+": "+way)
 			}
 		}
 	}
@@ -110,7 +110,7 @@ func seenAs(written, seen netip.Prefix) string {
 }
 
 // prefix checks that a prefix can be an entry of a switch, and reports whether it is one.
-func (v *validator) prefix(src source, path string, p netip.Prefix, everything string) bool {
+func (v *validator) prefix(src Document, path string, p netip.Prefix, everything string) bool {
 	switch {
 	case !p.IsValid():
 		v.note(src, path, "the prefix is not valid", "it wants an address prefix such as 192.0.2.0/24 or 2001:db8::/32")
@@ -238,7 +238,7 @@ func (v *validator) onePrefixEach() {
 	each(func(prefix netip.Prefix, o owner) {
 		if first, again := index.Add(prefix, o); again {
 			v.inInventory(o.path, fmt.Sprintf("prefix %v of line %q is listed twice", prefix, o.line),
-				fmt.Sprintf("line %q has it at %s: an address is one line's", first.line, v.inv.src.place(first.path)))
+				fmt.Sprintf("line %q has it at %s: an address is one line's", first.line, v.inv.src.Place(first.path)))
 		}
 	})
 	each(func(prefix netip.Prefix, o owner) {

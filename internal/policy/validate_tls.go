@@ -15,7 +15,7 @@ func (v *validator) tls(sw *Switch, path string) {
 	}
 	for _, file := range []struct{ key, name, path string }{{"ca", "CA", t.CA}, {"cert", "certificate", t.Cert}, {"key", "key", t.Key}} {
 		if file.path != "" && !isPath(file.path) {
-			v.inInventory(join(path, file.key), fmt.Sprintf("switch %q has the %s file %q", sw.Name, file.name, file.path), "it wants the path of a PEM file, such as /etc/op25b/ca.pem")
+			v.inInventory(Join(path, file.key), fmt.Sprintf("switch %q has the %s file %q", sw.Name, file.name, file.path), "it wants the path of a PEM file, such as /etc/op25b/ca.pem")
 		}
 	}
 	if t.CA == "" {

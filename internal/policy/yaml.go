@@ -12,10 +12,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// parse reads the documents of a file. Documents with nothing in them are left out. It ends early when ctx does; Load says so.
-func parse(ctx context.Context, f File) ([]*yaml.Node, *Fault) {
-	if Nodes([]File{f}) > MaxNodes { // Load has looked at all files together
-		return nil, tooMany(f.Name)
+// Parse reads the documents of a file. Documents with nothing in them are left out. Parse ends early when ctx does, with a fault that says
+// so.
+func Parse(ctx context.Context, f File) ([]Document, *Fault) {
+	if Nodes([]File{f}) > MaxNodes { // policy.Load has counted all files together
+		return nil, TooMany(f.Name)
 	}
 	text := bytes.TrimPrefix(f.Data, []byte("\ufeff")) // some editors begin a file with it
 	asked, fault := checkText(f.Name, text)
@@ -26,7 +27,7 @@ func parse(ctx context.Context, f File) ([]*yaml.Node, *Fault) {
 	if err != nil {
 		return nil, syntaxFault(f.Name, err)
 	}
-	var docs []*yaml.Node
+	var docs []Document
 	for {
 		var n yaml.Node
 		switch err := loader.Load(&n); {
@@ -44,7 +45,7 @@ func parse(ctx context.Context, f File) ([]*yaml.Node, *Fault) {
 					return nil, &Fault{Pos: nodePos(f.Name, doc), Kind: ErrDocuments, What: fmt.Sprintf("the file has more than %d documents", maxDocuments)}
 				}
 				asked.mark(doc)
-				docs = append(docs, doc)
+				docs = append(docs, Document{f.Name, doc})
 			}
 		}
 	}

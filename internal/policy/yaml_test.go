@@ -191,7 +191,7 @@ func TestEveryDocumentIsSeen(t *testing.T) {
 		"--- ~\n---\n" + doc:                                     2, // it is written that there is nothing
 		"--- &a\n---\n" + doc:                                    2, "--- ''\n---\n" + doc: 2, "--- !!null\n---\n" + doc: 2,
 	} {
-		docs, fault := parse(t.Context(), File{Name: "f", Data: []byte(text)})
+		docs, fault := Parse(t.Context(), File{Name: "f", Data: []byte(text)})
 		if fault != nil || len(docs) != want {
 			t.Errorf("%q has %d documents, want %d: %v", text, len(docs), want, fault)
 		}

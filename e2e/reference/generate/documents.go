@@ -55,7 +55,7 @@ func (d *documents) lineGroups() {
 			SourceCheck: pick(d.src, []policy.SourceCheck{"", policy.SourceOff, policy.SourceMonitor, policy.SourceDrop}),
 		}
 		if d.src.IntN(3) > 0 {
-			g.Limit = policy.Rate{PerSecond: uint32(1 + d.src.IntN(100)), Burst: uint32(1 + d.src.IntN(10))}
+			g.Limit = policy.Rate{PerSecond: policy.Connections(1 + d.src.IntN(100)), Burst: policy.Connections(1 + d.src.IntN(10))}
 		}
 		d.p.LineGroups = append(d.p.LineGroups, g)
 	}

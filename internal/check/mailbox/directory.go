@@ -6,7 +6,6 @@
 package mailbox
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,11 +66,29 @@ type Port struct {
 // Load reads a directory. The error is a policy.Faults: everything that is wrong, with file, line and way out.
 func Load(f policy.File) (*Directory, error) {
 	d := &Directory{byDomain: map[string]*Provider{}, byMX: map[string]*Provider{}}
-	at, err := policy.Decode(f, Kind, d)
+	doc, err := policy.Decode(f, Kind, d)
 	if err != nil {
 		return nil, err
 	}
-	v := validator{at: at}
+	v := validator{doc: doc}
+	if err := v.Run(func() { v.providers(d) }); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// A validator checks a directory.
+type validator struct {
+	policy.Collector
+	doc policy.Document
+}
+
+func (v *validator) fault(path, what, way string) {
+	v.Add(policy.Fault{Pos: v.doc.At(path), Path: path, What: what, Way: way, Kind: ErrDirectory})
+}
+
+// providers checks every provider and indexes its names.
+func (v *validator) providers(d *Directory) {
 	names := map[string]bool{}
 	for i := range d.Providers {
 		p := &d.Providers[i]
@@ -84,20 +101,6 @@ func Load(f policy.File) (*Directory, error) {
 		v.index(d.byDomain, p, p.Domains, path+".domains")
 		v.index(d.byMX, p, p.MX, path+".mx")
 	}
-	if len(v.faults) > 0 {
-		slices.SortStableFunc(v.faults, func(a, b policy.Fault) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col)) })
-		return nil, v.faults
-	}
-	return d, nil
-}
-
-type validator struct {
-	at     func(path string) policy.Pos
-	faults policy.Faults
-}
-
-func (v *validator) fault(path, what, way string) {
-	v.faults = append(v.faults, policy.Fault{Pos: v.at(path), Path: path, What: what, Way: way, Kind: ErrDirectory})
 }
 
 func (v *validator) provider(p *Provider, path string) {

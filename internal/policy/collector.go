@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// A Collector collects the faults that checks find. It ends the checks when there are faults enough, or when its context has ended: a
+// check may be deep within lists of lists.
+type Collector struct {
+	ctx    context.Context // nil never ends
+	faults Faults
+}
+
+// NewCollector returns a collector that ends its checks with ctx.
+func NewCollector(ctx context.Context) Collector { return Collector{ctx: ctx} }
+
+// Run makes checks one after the other, and returns the context's cause if it has ended, or the faults in the order of their places. The
+// error is a Faults.
+func (c *Collector) Run(checks ...func()) error {
+	c.attempt(func() {
+		for _, check := range checks {
+			c.goOn()
+			check()
+		}
+	})
+	if c.ctx != nil && c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return c.faults.OrNil()
+}
+
+// Add adds a fault. Only a function that Run called may call it.
+func (c *Collector) Add(f Fault) {
+	f.Path, f.What, f.Way = cut(f.Path), cut(f.What), cut(f.Way)
+	c.faults = append(c.faults, f)
+	if len(c.faults) == MaxFaults {
+		c.faults = append(c.faults, Fault{Kind: f.Kind, What: fmt.Sprintf("there are at least %d faults, and these are the first", MaxFaults), Way: "mend them and look again"})
+	}
+	if len(c.faults) > MaxFaults {
+		panic(abandoned{})
+	}
+	c.goOn()
+}
+
+// Len returns the number of faults so far.
+func (c *Collector) Len() int { return len(c.faults) }
+
+// abandoned is the value that Add panics with and attempt recovers.
+type abandoned struct{}
+
+// attempt calls f, which may be abandoned.
+func (c *Collector) attempt(f func()) {
+	defer func() {
+		if x := recover(); x != nil {
+			if _, is := x.(abandoned); !is {
+				panic(x)
+			}
+		}
+	}()
+	f()
+}
+
+// goOn abandons the checks if the context has ended.
+func (c *Collector) goOn() {
+	if c.ctx != nil && c.ctx.Err() != nil {
+		panic(abandoned{})
+	}
+}
+
+// cut is a text that is not longer than one in a fault may be.
+func cut(text string) string {
+	if len(text) <= maxFaultText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxFaultText], "") + "..."
+}

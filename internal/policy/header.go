@@ -1,0 +1,43 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Header reads the document's apiVersion and kind. ok is false, and the faults are added, if one of them is not among those read here.
+func (d *Decoder) Header(kinds ...string) (kind string, ok bool) {
+	d.collector.attempt(func() { kind, ok = d.header(d.doc.root, kinds) })
+	return kind, ok
+}
+
+func (d *Decoder) header(n *yaml.Node, kinds []string) (kind string, ok bool) {
+	if shapeOf(n) != mappingShape {
+		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it wants a mapping that begins with apiVersion: "+APIVersion+" and kind: "+strings.Join(kinds, " or "))
+		return "", false
+	}
+	kind, ok = d.headerKey(n, "kind", kinds)
+	_, versionOK := d.headerKey(n, "apiVersion", []string{APIVersion})
+	return kind, ok && versionOK
+}
+
+// headerKey reads a key whose valid values are few.
+func (d *Decoder) headerKey(m *yaml.Node, key string, valid []string) (string, bool) {
+	n := child(m, key)
+	if n == nil {
+		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it wants "+strings.Join(valid, " or "))
+		return "", false
+	}
+	if shapeOf(n) != textShape {
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it wants "+strings.Join(valid, " or "))
+		return "", false
+	}
+	if !slices.Contains(valid, n.Value) {
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("unknown %s %q", key, n.Value), Nearest(n.Value, valid, "known"))
+		return "", false
+	}
+	return n.Value, true
+}

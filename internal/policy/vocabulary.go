@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"net/netip"
+
+	"op25b/internal/pipeline"
+)
+
+// How the documents write the vocabulary. package strict reads each type by these methods.
+
+func actions() []Action                { return []Action{Permit, Monitor, Limit, Reject, Drop} }
+func knobs() []Knob                    { return []Knob{Knob(Permit), Knob(Monitor), Knob(Drop)} }
+func sourceCheckValues() []SourceCheck { return []SourceCheck{SourceOff, SourceMonitor, SourceDrop} }
+func addressings() []Addressing        { return []Addressing{Static, Dynamic} }
+func foreigns() []Foreign              { return []Foreign{RemoveForeign, KeepForeign} }
+
+// Accepts lists the actions.
+func (Action) Accepts() string { return OneOf(actions()) }
+
+// Parse reads an action.
+func (a *Action) Parse(text string) error { return ParseWord(a, text, actions()) }
+
+// Accepts lists the verdicts of a knob.
+func (Knob) Accepts() string { return OneOf(knobs()) }
+
+// Parse reads the verdict of a knob.
+func (k *Knob) Parse(text string) error { return ParseWord(k, text, knobs()) }
+
+// Accepts lists the source checks.
+func (SourceCheck) Accepts() string { return OneOf(sourceCheckValues()) }
+
+// Parse reads a source check.
+func (c *SourceCheck) Parse(text string) error { return ParseWord(c, text, sourceCheckValues()) }
+
+// Accepts lists the technologies of access.
+func (Access) Accepts() string { return OneOf(accesses()) }
+
+// Parse reads a technology of access.
+func (a *Access) Parse(text string) error { return ParseWord(a, text, accesses()) }
+
+// Accepts lists the kinds of addressing.
+func (Addressing) Accepts() string { return OneOf(addressings()) }
+
+// Parse reads a kind of addressing.
+func (a *Addressing) Parse(text string) error { return ParseWord(a, text, addressings()) }
+
+// Accepts lists what may become of foreign entries.
+func (Foreign) Accepts() string { return OneOf(foreigns()) }
+
+// Parse reads what becomes of foreign entries.
+func (f *Foreign) Parse(text string) error { return ParseWord(f, text, foreigns()) }
+
+// Accepts lists the legs.
+func (Leg) Accepts() string { return OneOf(Legs()) }
+
+// Parse reads a leg.
+func (l *Leg) Parse(text string) error { return ParseWord(l, text, Legs()) }
+
+// Accepts shows a date.
+func (Date) Accepts() string { return "a date such as 2006-10-01" }
+
+// Parse reads a date as ParseDate does.
+func (d *Date) Parse(text string) (err error) {
+	*d, err = ParseDate(text)
+	return err
+}
+
+// Accepts shows a UTC offset.
+func (Offset) Accepts() string { return "a distance from UTC such as +09:00" }
+
+// Parse reads a UTC offset as ParseOffset does.
+func (o *Offset) Parse(text string) (err error) {
+	*o, err = ParseOffset(text)
+	return err
+}
+
+// Accepts shows a NAT64 prefix.
+func (NAT64) Accepts() string { return WellKnownNAT64 + ", or a prefix such as 2001:db8:64::/96" }
+
+// Parse reads a NAT64 prefix, or the word for the Well-Known Prefix. Validate checks its length.
+func (n *NAT64) Parse(text string) error {
+	if text == WellKnownNAT64 {
+		n.Prefix = wellKnownNAT64
+		return nil
+	}
+	p, err := netip.ParsePrefix(text)
+	n.Prefix = p
+	return err
+}
+
+// Range is that of TCP port numbers.
+func (TCPPort) Range() (lo, hi uint64) { return 1, 65535 }
+
+// Range leaves out 0, which P4Runtime reads as "none", and what no signed 64-bit integer holds.
+func (DeviceID) Range() (lo, hi uint64) { return 1, 1<<63 - 1 }
+
+// Range ends at MaxConnections.
+func (Connections) Range() (lo, hi uint64) { return 1, uint64(MaxConnections) }
+
+var (
+	_ Scalar = (*Action)(nil)
+	_ Scalar = (*Knob)(nil)
+	_ Scalar = (*SourceCheck)(nil)
+	_ Scalar = (*Access)(nil)
+	_ Scalar = (*Addressing)(nil)
+	_ Scalar = (*Foreign)(nil)
+	_ Scalar = (*Leg)(nil)
+	_ Scalar = (*Date)(nil)
+	_ Scalar = (*Offset)(nil)
+	_ Scalar = (*NAT64)(nil)
+	_ Scalar = (*pipeline.MAC)(nil)
+	_ Scalar = (*pipeline.Role)(nil)
+	_ Number = TCPPort(0)
+	_ Number = DeviceID(0)
+	_ Number = Connections(0)
+	_ Number = pipeline.Port(0)
+	_ Number = pipeline.VID(0)
+	_ Number = pipeline.Session(0)
+)
