@@ -17,6 +17,7 @@ import (
 	"op25b/internal/check/mailbox"
 	"op25b/internal/client"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -193,7 +194,7 @@ func loadProviders(path string) (*mailbox.Directory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--providers %s: %w", path, withoutPath(err))
 		}
-		file = policy.File{Name: path, Data: data}
+		file = strict.File{Name: path, Data: data}
 	}
 	return mailbox.Load(file)
 }

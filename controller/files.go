@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 
-	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // A document is a file of intent. A controller identifies it by its name, which is the last part of its path.
 type document struct {
-	policy.File
+	strict.File
 	path string // on this host
 }
 
@@ -36,7 +36,7 @@ func readDocuments(paths []string) ([]document, error) {
 			if err != nil {
 				return nil, fmt.Errorf("-f %s: %w", file, withoutPath(err))
 			}
-			all = append(all, document{policy.File{Name: name, Data: data}, file})
+			all = append(all, document{strict.File{Name: name, Data: data}, file})
 		}
 	}
 	return all, nil
@@ -68,10 +68,10 @@ func withoutPath(err error) error {
 }
 
 // local returns documents under their paths, so that messages name the paths.
-func local(docs []document) []policy.File {
-	files := make([]policy.File, len(docs))
+func local(docs []document) []strict.File {
+	files := make([]strict.File, len(docs))
 	for i, d := range docs {
-		files[i] = policy.File{Name: d.path, Data: d.Data}
+		files[i] = strict.File{Name: d.path, Data: d.Data}
 	}
 	return files
 }

@@ -22,6 +22,7 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/secretfile"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	"op25b/internal/tlsfiles"
 )
 
@@ -162,7 +163,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 }
 
 // first are the documents of a first start, checked, or nil.
-func (o *serveOptions) first() ([]policy.File, error) {
+func (o *serveOptions) first() ([]strict.File, error) {
 	switch {
 	case o.ifEmpty && len(o.files) == 0:
 		return nil, errors.New("--apply-if-empty requires -f with a policy and an inventory")
@@ -175,7 +176,7 @@ func (o *serveOptions) first() ([]policy.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := make([]policy.File, len(docs))
+	files := make([]strict.File, len(docs))
 	for i, d := range docs {
 		files[i] = d.File
 	}

@@ -9,12 +9,12 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/intent"
-	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // documents are the worked example on the three switches, without the phase in which nothing is blocked, and with its exemption for good.
-func (p *plant) documents() []policy.File {
+func (p *plant) documents() []strict.File {
 	p.t.Helper()
 	files := examples.SpinNet2006()
 	header, body, _ := strings.Cut(string(files[0].Data), "switches:\n")
@@ -41,20 +41,20 @@ func (p *plant) documents() []policy.File {
 		business += fmt.Sprintf("  - {line: business-fixed-%d, owner: noc, reason: fixed address, expires: 2099-03-31}\n", e.id)
 	}
 	text = strings.Replace(text, "exemptions:\n", business, 1)
-	return []policy.File{{Name: files[0].Name, Data: []byte(inventory)}, {Name: files[1].Name, Data: []byte(text)}}
+	return []strict.File{{Name: files[0].Name, Data: []byte(inventory)}, {Name: files[1].Name, Data: []byte(text)}}
 }
 
 // edited are documents with an edit.
-func edited(files []policy.File, old, now string) []policy.File {
-	var next []policy.File
+func edited(files []strict.File, old, now string) []strict.File {
+	var next []strict.File
 	for _, f := range files {
-		next = append(next, policy.File{Name: f.Name, Data: bytes.Replace(f.Data, []byte(old), []byte(now), 1)})
+		next = append(next, strict.File{Name: f.Name, Data: bytes.Replace(f.Data, []byte(old), []byte(now), 1)})
 	}
 	return next
 }
 
 // exempting are the documents with exemptions of so many addresses from net.0.0.0 on.
-func exempting(files []policy.File, net, n int) []policy.File {
+func exempting(files []strict.File, net, n int) []strict.File {
 	var all strings.Builder
 	all.WriteString("exemptions:\n")
 	for i := range n {
@@ -64,7 +64,7 @@ func exempting(files []policy.File, net, n int) []policy.File {
 }
 
 // put makes documents the intent, also while the cluster is coming about.
-func (p *plant) put(files []policy.File) *intent.Intent {
+func (p *plant) put(files []strict.File) *intent.Intent {
 	p.t.Helper()
 	return p.change(func(ctx context.Context, base uint64) (*intent.Intent, error) {
 		proposal, err := p.book.Propose(ctx, files)

@@ -12,6 +12,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // A fault is one kind. inject brings it about, lets what follows from it come, and lifts it; what comes then is settled's to say.
@@ -71,7 +72,7 @@ func (r *round) any(some []*edge) *edge {
 }
 
 // exempting are the documents with exemptions of so many prefixes, other ones than in the rounds before.
-func (r *round) exempting(n int) []policy.File { return exempting(r.base, 11+r.number%200, n) }
+func (r *round) exempting(n int) []strict.File { return exempting(r.base, 11+r.number%200, n) }
 
 // owner is a controller that has a switch.
 func (r *round) owner() (*node, []*edge) {
@@ -123,12 +124,12 @@ func (r *round) begin() {
 }
 
 // otherDocuments are documents of other classes, groups and services, by which the frames of a stream are decided as by all.
-func (r *round) otherDocuments(n int) []policy.File {
+func (r *round) otherDocuments(n int) []strict.File {
 	files := r.exempting(n)
-	return []func() []policy.File{
-		func() []policy.File { return edited(files, "prefixes: [203.0.113.0/26,", "prefixes: [203.0.113.0/27,") },
-		func() []policy.File { return edited(files, "group: adsl\n", "group: isdn\n") },
-		func() []policy.File {
+	return []func() []strict.File{
+		func() []strict.File { return edited(files, "prefixes: [203.0.113.0/26,", "prefixes: [203.0.113.0/27,") },
+		func() []strict.File { return edited(files, "group: adsl\n", "group: isdn\n") },
+		func() []strict.File {
 			return edited(files, "remotes:\n", "remotes:\n  - {name: partner, prefixes: [203.0.113.64/28]}\n")
 		},
 	}[n]()

@@ -19,8 +19,8 @@ import (
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	"op25b/internal/pipeline"
-	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	"op25b/p4src"
 )
 
@@ -56,7 +56,7 @@ type plant struct {
 	store       *store.Store
 	book        *intent.Book
 	contract    *pipeline.Contract
-	base        []policy.File // the documents without exemptions of prefixes
+	base        []strict.File // the documents without exemptions of prefixes
 
 	mu        sync.Mutex // guards everything that follows
 	processes []*process

@@ -19,6 +19,7 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/reconcile"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -66,7 +67,7 @@ func made[Q any](ctx context.Context, call client.Stream[Q, op25bv1.Progress], q
 	return revision, err
 }
 
-func (o *operator) apply(base uint64, files []policy.File) (uint64, error) {
+func (o *operator) apply(base uint64, files []strict.File) (uint64, error) {
 	q := &op25bv1.ApplyRequest{Base: base, Reason: "way back", NoWait: true}
 	for _, f := range files {
 		q.Files = append(q.Files, &op25bv1.File{Name: f.Name, Data: f.Data})

@@ -12,6 +12,7 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // An estate is one switch whose policy and inventory are revised again and again. Its ports and the places of its lines stay, as they do in
@@ -295,7 +296,7 @@ func (e *estate) action(r policy.PhaseRule) policy.Action {
 
 // leaveOut takes a narrow rule out that Validate refuses, and says whether there was one.
 func leaveOut(p *policy.Policy, err error) bool {
-	var faults policy.Faults
+	var faults strict.Faults
 	errors.As(err, &faults)
 	for _, f := range faults {
 		var phase, rule int

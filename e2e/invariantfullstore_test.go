@@ -21,6 +21,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	"op25b/p4src"
 )
 
@@ -56,7 +57,7 @@ func startAlone(t *testing.T, access, quota string) (p *plant, serve *node, setQ
 }
 
 // compilerOf is a book with documents in it, which compiles them as a controller does that gets them first.
-func compilerOf(t *testing.T, files []policy.File) *intent.Book {
+func compilerOf(t *testing.T, files []strict.File) *intent.Book {
 	t.Helper()
 	s, err := store.Open(generous(t), store.Config{Dir: t.TempDir()})
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch"
+	"op25b/internal/strict"
 	"op25b/internal/wire"
 )
 
@@ -194,7 +195,7 @@ func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
 		fmt.Fprintf(&doc, "      - {name: line-%d, port: access-%d, %sgroup: home, macs: [%q], prefixes: [%s]}\n",
 			a.number, a.number, tags, a.subscriber.mac(), strings.Join(own, ", "))
 	}
-	b, err := policy.Load([]policy.File{{Name: "kernel.yaml", Data: []byte(doc.String())}})
+	b, err := policy.Load([]strict.File{{Name: "kernel.yaml", Data: []byte(doc.String())}})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, doc.String())
 	}

@@ -9,6 +9,7 @@ import (
 
 	"op25b/internal/compile"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // TestPolicyPage: the documents of docs/policy.md are valid as they stand and compile in every phase, and the page names every key that a
@@ -18,9 +19,9 @@ func TestPolicyPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var files []policy.File
+	var files []strict.File
 	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(page, -1) {
-		files = append(files, policy.File{Name: "docs/policy.md", Data: m[1]})
+		files = append(files, strict.File{Name: "docs/policy.md", Data: m[1]})
 	}
 	b, err := policy.Load(files)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch/engine"
+	"op25b/internal/strict"
 	"op25b/p4src"
 )
 
@@ -74,13 +75,13 @@ type vectorSetting struct {
 
 func loadSetting(t *testing.T) *vectorSetting {
 	t.Helper()
-	var files []policy.File
+	var files []strict.File
 	for _, name := range []string{"policy.yaml", "inventory.yaml"} {
 		data, err := os.ReadFile(filepath.Join(vectorsFolder, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, policy.File{Name: name, Data: data})
+		files = append(files, strict.File{Name: name, Data: data})
 	}
 	b, err := policy.Load(files)
 	if err != nil {

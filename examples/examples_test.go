@@ -10,9 +10,10 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
-func load(t *testing.T, files []policy.File) *policy.Bundle {
+func load(t *testing.T, files []strict.File) *policy.Bundle {
 	t.Helper()
 	b, err := policy.Load(files)
 	if err != nil {
@@ -23,7 +24,7 @@ func load(t *testing.T, files []policy.File) *policy.Bundle {
 
 // TestCompile: every example is valid, and compiles to entries of the pipeline on every switch in every phase.
 func TestCompile(t *testing.T) {
-	for name, files := range map[string][]policy.File{"spinnet-2006": SpinNet2006(), "libmo-mobile": LibmoMobile()} {
+	for name, files := range map[string][]strict.File{"spinnet-2006": SpinNet2006(), "libmo-mobile": LibmoMobile()} {
 		b := load(t, files)
 		if b.Policy.Name != name {
 			t.Errorf("the policy of %s is called %q", name, b.Policy.Name)
@@ -53,7 +54,7 @@ func TestCompile(t *testing.T) {
 // TestPortsApart: the switches of all examples can run on one machine.
 func TestPortsApart(t *testing.T) {
 	first := map[string]string{}
-	for _, files := range [][]policy.File{SpinNet2006(), LibmoMobile()} {
+	for _, files := range [][]strict.File{SpinNet2006(), LibmoMobile()} {
 		for _, sw := range load(t, files).Inventory.Switches {
 			for _, addr := range []string{sw.P4Runtime, sw.GNMI} {
 				host, port, err := net.SplitHostPort(addr)
@@ -123,7 +124,7 @@ func TestComposeInventories(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := load(t, []policy.File{SpinNet2006()[1], {Name: name, Data: data}})
+		b := load(t, []strict.File{SpinNet2006()[1], {Name: name, Data: data}})
 		if _, err := compile.NewCompiler(b, nil); err != nil {
 			t.Error(err)
 		}

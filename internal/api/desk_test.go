@@ -12,7 +12,8 @@ import (
 
 	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
-	"op25b/internal/policy"
+
+	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -22,7 +23,7 @@ func TestDesk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	directory, err := mailbox.Load(policy.File{Name: "providers.yaml", Data: data})
+	directory, err := mailbox.Load(strict.File{Name: "providers.yaml", Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -30,7 +31,7 @@ func asConnectError(err error) error {
 		return err
 	}
 	e := connect.NewError(codeOf(err), err)
-	var faults policy.Faults
+	var faults strict.Faults
 	var stale *store.StaleError
 	switch {
 	case errors.As(err, &faults):
@@ -66,9 +67,9 @@ var meanings = []struct {
 	{policy.ErrNoPrevious, connect.CodeFailedPrecondition},
 	{compile.ErrNoNumber, connect.CodeFailedPrecondition},
 	{policy.ErrInvalid, connect.CodeInvalidArgument},
-	{policy.ErrSyntax, connect.CodeInvalidArgument},
-	{policy.ErrDecode, connect.CodeInvalidArgument},
-	{policy.ErrDocuments, connect.CodeInvalidArgument},
+	{strict.ErrSyntax, connect.CodeInvalidArgument},
+	{strict.ErrDecode, connect.CodeInvalidArgument},
+	{strict.ErrDocuments, connect.CodeInvalidArgument},
 	{compile.ErrUnknownSwitch, connect.CodeInvalidArgument},
 	{policy.ErrUnknownPhase, connect.CodeInvalidArgument},
 	{policy.ErrUnknownGroup, connect.CodeInvalidArgument},
@@ -108,7 +109,7 @@ func withDetail(e *connect.Error, m proto.Message) *connect.Error {
 // maxFaults is the limit on the faults in an error, so that they fit into the trailers of gRPC.
 const maxFaults = 20
 
-func faultsOf(faults policy.Faults) *op25bv1.Faults {
+func faultsOf(faults strict.Faults) *op25bv1.Faults {
 	m := &op25bv1.Faults{}
 	for _, f := range faults[:min(maxFaults, len(faults))] {
 		m.Faults = append(m.Faults, &op25bv1.Fault{
@@ -120,7 +121,7 @@ func faultsOf(faults policy.Faults) *op25bv1.Faults {
 
 // fault returns an error about a field of the request.
 func fault(path, what, way string) error {
-	return policy.Faults{{Path: path, What: what, Way: way, Kind: policy.ErrInvalid}}
+	return strict.Faults{{Path: path, What: what, Way: way, Kind: policy.ErrInvalid}}
 }
 
 // checkReason checks the reason of a change.

@@ -15,6 +15,7 @@ import (
 	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
@@ -90,7 +91,7 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied})
 }
 
-// knownSwitches returns policy.Faults for switches that are not in the inventory.
+// knownSwitches returns strict.Faults for switches that are not in the inventory.
 func (s *server) knownSwitches(in *intent.Intent, switches []string) error {
 	if len(switches) == 0 {
 		return nil
@@ -108,11 +109,11 @@ func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Pr
 }
 
 // filesOf returns the files of a request, which have at most most bytes together. It checks names and numbers by the limits of the store.
-func filesOf(files []*op25bv1.File, most int64) ([]policy.File, error) {
+func filesOf(files []*op25bv1.File, most int64) ([]strict.File, error) {
 	if len(files) > MaxFileCount {
 		return nil, fault("files", fmt.Sprintf("the request has %d files", len(files)), fmt.Sprintf("must be at most %d", MaxFileCount))
 	}
-	docs := make([]policy.File, len(files))
+	docs := make([]strict.File, len(files))
 	names := make(map[string]int, len(files))
 	size := int64(0)
 	for i, f := range files {
@@ -125,7 +126,7 @@ func filesOf(files []*op25bv1.File, most int64) ([]policy.File, error) {
 			return nil, fault(path, fmt.Sprintf("%q is also the name of files[%d]", f.Name, first), "file names must differ")
 		}
 		names[f.Name] = i
-		docs[i] = policy.File{Name: f.Name, Data: f.Data}
+		docs[i] = strict.File{Name: f.Name, Data: f.Data}
 		if size += int64(len(f.Data)); size > most {
 			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the files have more than %.4g MiB together, which is the limit", float64(most)/(1<<20)))
 		}

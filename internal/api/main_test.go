@@ -23,8 +23,8 @@ import (
 	"op25b/examples"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
-	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -141,7 +141,7 @@ func nobody(t testing.TB) string {
 }
 
 // edited returns files for a request, with texts replaced pair by pair.
-func edited(t testing.TB, files []policy.File, pairs ...string) []*op25bv1.File {
+func edited(t testing.TB, files []strict.File, pairs ...string) []*op25bv1.File {
 	t.Helper()
 	var all []*op25bv1.File
 	for _, f := range files {

@@ -11,12 +11,12 @@ import (
 	"op25b/examples"
 	"op25b/internal/intent"
 	"op25b/internal/pipeline"
-	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // edited returns the worked example with a text replaced.
-func edited(t *testing.T, old, now string) []policy.File {
+func edited(t *testing.T, old, now string) []strict.File {
 	t.Helper()
 	files := examples.SpinNet2006()
 	for i := range files {
@@ -52,7 +52,7 @@ func TestForeign(t *testing.T) {
 	book := intent.NewBook(s, func() time.Time { return now })
 	const macs = `["02:00:00:00:01:01"]`
 	var in *intent.Intent
-	for _, files := range [][]policy.File{
+	for _, files := range [][]strict.File{
 		edited(t, macs, `["02:00:00:00:01:01", "02:00:00:00:01:41"]`), // reached
 		edited(t, macs, `["02:00:00:00:01:01", "02:00:00:00:01:42"]`), // begun
 		edited(t, macs, `["02:00:00:00:01:01", "02:00:00:00:01:43"]`), // reported as wanted

@@ -15,9 +15,10 @@ import (
 	"op25b/internal/check"
 	"op25b/internal/compile"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
-func bundle(t testing.TB, files []policy.File) *policy.Bundle {
+func bundle(t testing.TB, files []strict.File) *policy.Bundle {
 	t.Helper()
 	b, err := policy.Load(files)
 	if err != nil {
@@ -32,7 +33,7 @@ func everyAccess(t testing.TB) *policy.Bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bundle(t, []policy.File{{Name: "access.yaml", Data: data}})
+	return bundle(t, []strict.File{{Name: "access.yaml", Data: data}})
 }
 
 func day(text string) time.Time {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // A span is a time between two moments at which what decides about a line changes: the phase of its group on its switch, or the one of
@@ -86,7 +87,7 @@ func (c *Checker) askNamed(h *history, name string) error {
 		for i := range c.policy.Phases {
 			names[i] = c.policy.Phases[i].Name
 		}
-		return fmt.Errorf("%w %q; %s", policy.ErrUnknownPhase, name, policy.Nearest(name, names, "phases"))
+		return fmt.Errorf("%w %q; %s", policy.ErrUnknownPhase, name, strict.Nearest(name, names, "phases"))
 	}
 	if h.at < 0 {
 		h.at = slices.IndexFunc(h.spans, func(x span) bool { return x.in.Phase(h.group) == name })

@@ -8,6 +8,7 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // Addresses of a line that has none in the inventory: of the ranges for benchmarks (RFC 2544 and RFC 5180), where no customer and no
@@ -78,7 +79,7 @@ func (c *Checker) named(s *subscriber, name string) error {
 			all = append(all, sw.Lines[j].Name)
 		}
 	}
-	return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, policy.Nearest(name, all, "lines"))
+	return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, strict.Nearest(name, all, "lines"))
 }
 
 // addressed finds the line whose longest prefix holds the address, if any does.
@@ -122,7 +123,7 @@ func (c *Checker) unnamed(s *subscriber, name string) error {
 		if name == "" {
 			return fmt.Errorf("%w: no line of the inventory has %v, and it does not say on which switch it is: name one of %s", ErrQuestion, s.from, strings.Join(names, ", "))
 		}
-		return fmt.Errorf("%w %q; %s", compile.ErrUnknownSwitch, name, policy.Nearest(name, names, "switches"))
+		return fmt.Errorf("%w %q; %s", compile.ErrUnknownSwitch, name, strict.Nearest(name, names, "switches"))
 	}
 	taken := map[pipeline.VLANKey]bool{}
 	for _, l := range s.sw.Lines {

@@ -9,6 +9,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
+	"op25b/internal/strict"
 )
 
 const accessForms = `
@@ -62,7 +63,7 @@ phases:
 
 func accessForm(t *testing.T, phase string) *Compiled {
 	t.Helper()
-	b, err := policy.Load([]policy.File{{Name: "access.yaml", Data: []byte(accessForms)}})
+	b, err := policy.Load([]strict.File{{Name: "access.yaml", Data: []byte(accessForms)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
+	"op25b/internal/strict"
 )
 
 // The numbers of the worked example, by hand: positions in its lists, and rule ids in order of first appearance.
@@ -215,7 +216,7 @@ phases:
 
 // TestCompileTagged: VLANs, two switches, two relays, a rule over several groups, an exempt prefix.
 func TestCompileTagged(t *testing.T) {
-	b, err := policy.Load([]policy.File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}})
+	b, err := policy.Load([]strict.File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}})
 	if err != nil {
 		t.Fatal(err)
 	}

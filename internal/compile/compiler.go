@@ -11,6 +11,7 @@ import (
 
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // A Compiler compiles the switches of one pair of documents. What all switches share is made once: a thousand switches have one rule set
@@ -136,7 +137,7 @@ func (c *Compiler) find(switchName string, in policy.InForce) (*policy.Switch, e
 	inv := c.bundle.Inventory
 	sw, ok := inv.Switch(switchName)
 	if !ok {
-		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, policy.Nearest(switchName, policy.Names(inv.Switches), "switches"))
+		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, strict.Nearest(switchName, policy.Names(inv.Switches), "switches"))
 	}
 	return sw, in.Check(c.bundle.Policy)
 }

@@ -22,8 +22,9 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/plan"
-	"op25b/internal/policy"
+
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // A Config describes one controller. Zero values mean the defaults of the packages that take them.
@@ -46,7 +47,7 @@ type Config struct {
 	// Recorder returns the recorder of a switch's session, or nil. It may be nil itself.
 	Recorder func(switchName string) *p4rt.Recorder
 	// First are documents to store as the first revision if the store has none.
-	First []policy.File
+	First []strict.File
 	// Logger may be nil.
 	Logger *zap.Logger
 }

@@ -8,16 +8,17 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"op25b/internal/compile"
-	"op25b/internal/policy"
+
+	"op25b/internal/strict"
 )
 
 // documents returns the documents as they are applied: the inventory's switch is where the rig has it, and its lines are connected as
 // l says. Nothing else changes, and the documents given stay as they are.
-func (l Lines) documents(given []policy.File, rig Rig, switchName string) ([]policy.File, error) {
-	files := make([]policy.File, len(given))
+func (l Lines) documents(given []strict.File, rig Rig, switchName string) ([]strict.File, error) {
+	files := make([]strict.File, len(given))
 	found := false
 	for i, f := range given {
-		files[i] = policy.File{Name: path.Base(f.Name), Data: f.Data}
+		files[i] = strict.File{Name: path.Base(f.Name), Data: f.Data}
 		var doc yaml.Node
 		if err := yaml.Unmarshal(f.Data, &doc); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)

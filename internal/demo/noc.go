@@ -12,7 +12,8 @@ import (
 	"op25b/internal/clock"
 	"op25b/internal/controller"
 	"op25b/internal/intent"
-	"op25b/internal/policy"
+
+	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -83,7 +84,7 @@ func (n *noc) close() error {
 }
 
 // apply stores the documents, as op25b apply does, and waits until the switch is converged.
-func (n *noc) apply(ctx context.Context, files []policy.File) error {
+func (n *noc) apply(ctx context.Context, files []strict.File) error {
 	q := &op25bv1.ApplyRequest{Base: n.revision, Reason: "demo", RequestId: client.NewRequest()}
 	for _, f := range files {
 		q.Files = append(q.Files, &op25bv1.File{Name: f.Name, Data: f.Data})

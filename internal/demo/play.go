@@ -22,6 +22,7 @@ import (
 	"op25b/internal/netsim"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // settle is how long the switch may take to count the frames sent to it. They need microseconds; on bmv2 one reading of the counters takes
@@ -30,7 +31,7 @@ const settle = 5 * time.Second
 
 // Options describe a play.
 type Options struct {
-	Files  []policy.File // a Policy and an Inventory
+	Files  []strict.File // a Policy and an Inventory
 	Switch string        // of the inventory
 	Lines  Lines         // replaces how the inventory connects its lines
 	Rig    Rig
@@ -86,7 +87,7 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 // A player is one play. It closes what it opened.
 type player struct {
 	options  Options
-	files    []policy.File // as they are applied
+	files    []strict.File // as they are applied
 	policy   *policy.Policy
 	sw       *policy.Switch
 	noc      *noc

@@ -21,6 +21,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // The size of the fleet, and of each switch. Most entries are the policy's, which all switches share.
@@ -31,7 +32,7 @@ const (
 )
 
 // fleetDocuments returns a policy and an inventory of light switches.
-func fleetDocuments(addr string) []policy.File {
+func fleetDocuments(addr string) []strict.File {
 	var inv, p strings.Builder
 	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n")
 	for i := 1; i <= fleetSize; i++ {
@@ -51,7 +52,7 @@ func fleetDocuments(addr string) []policy.File {
 	p.WriteString("phases:\n" +
 		"  - {name: watch, effective: 2006-06-01, rules: [{name: carrier, service: smtp, remote: carrier, action: monitor}, {name: all, service: smtp, action: monitor}]}\n" +
 		"  - {name: block, effective: 2006-10-01, rules: [{name: carrier, service: smtp, remote: carrier, action: drop}, {name: all, service: smtp, action: drop}]}\n")
-	return []policy.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
+	return []strict.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
 }
 
 // A fleetBench is a store with the intent of a fleet, and the fleet.

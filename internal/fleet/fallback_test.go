@@ -16,10 +16,11 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // exempting returns documents with more exemptions of addresses.
-func exempting(files []policy.File, n int) []policy.File {
+func exempting(files []strict.File, n int) []strict.File {
 	var b strings.Builder
 	b.WriteString("exemptions:\n")
 	addr := netip.MustParseAddr("100.64.0.0")

@@ -18,9 +18,9 @@ import (
 	"op25b/examples"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
-	"op25b/internal/policy"
 	"op25b/internal/softswitch"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // deadline bounds every waiting step. A test that passes never reaches it.
@@ -233,7 +233,7 @@ func (x *testSwitch) leader() *p4v1.Uint128 {
 }
 
 // documentsOf returns the worked example with the test's switches: one copy of its switch for each, with its own lines.
-func documentsOf(t testing.TB, switches ...*testSwitch) []policy.File {
+func documentsOf(t testing.TB, switches ...*testSwitch) []strict.File {
 	t.Helper()
 	files := examples.SpinNet2006()
 	header, body, ok := strings.Cut(string(files[0].Data), "switches:\n")
@@ -259,10 +259,10 @@ func documentsOf(t testing.TB, switches ...*testSwitch) []policy.File {
 	return files
 }
 
-func replaced(files []policy.File, old, now string) []policy.File {
-	next := make([]policy.File, len(files))
+func replaced(files []strict.File, old, now string) []strict.File {
+	next := make([]strict.File, len(files))
 	for i, f := range files {
-		next[i] = policy.File{Name: f.Name, Data: bytes.ReplaceAll(f.Data, []byte(old), []byte(now))}
+		next[i] = strict.File{Name: f.Name, Data: bytes.ReplaceAll(f.Data, []byte(old), []byte(now))}
 	}
 	return next
 }
@@ -270,7 +270,7 @@ func replaced(files []policy.File, old, now string) []policy.File {
 var by = intent.By{Who: "noc", Reason: "test"}
 
 // apply makes documents the intent.
-func apply(t testing.TB, b *intent.Book, files []policy.File) *intent.Intent {
+func apply(t testing.TB, b *intent.Book, files []strict.File) *intent.Intent {
 	t.Helper()
 	p, err := b.Propose(within(t), files)
 	if err != nil {

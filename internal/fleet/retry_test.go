@@ -13,6 +13,7 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/reconcile"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // Pauses grow while the same content fails for the same reason, and start again with another content or reason. A revision that changes
@@ -101,7 +102,7 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 }
 
 // withPrefixes returns documents whose policy exempts more prefixes.
-func withPrefixes(files []policy.File, n int) []policy.File {
+func withPrefixes(files []strict.File, n int) []strict.File {
 	var b strings.Builder
 	b.WriteString("exemptions:\n")
 	for i := range n {

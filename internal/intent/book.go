@@ -16,6 +16,7 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 // A Book holds the revisions of the intent in a store. It is safe for concurrent use.
@@ -32,19 +33,19 @@ type Book struct {
 
 // NewBook returns the book of a store. now is the clock for revisions and activations.
 func NewBook(s *store.Store, now func() time.Time) *Book {
-	return &Book{store: s, now: now, dates: now, reading: semaphore.NewWeighted(policy.MaxNodes)}
+	return &Book{store: s, now: now, dates: now, reading: semaphore.NewWeighted(strict.MaxNodes)}
 }
 
 // load parses documents once there is room for their nodes.
-func (b *Book) load(ctx context.Context, files []policy.File) (*policy.Bundle, error) {
+func (b *Book) load(ctx context.Context, files []strict.File) (*policy.Bundle, error) {
 	return b.loadBy(ctx, files, policy.LoadContext)
 }
 
 // manyNodes is the number of nodes after which a garbage collection pays off.
 const manyNodes = 250_000
 
-func (b *Book) loadBy(ctx context.Context, files []policy.File, load func(context.Context, []policy.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
-	nodes := int64(min(policy.Nodes(files), policy.MaxNodes))
+func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(context.Context, []strict.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
+	nodes := int64(min(strict.Nodes(files), strict.MaxNodes))
 	if err := b.reading.Acquire(ctx, nodes); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -201,8 +202,8 @@ type Proposal struct {
 }
 
 // Propose validates documents that would replace the current ones. Names keep their current numbers, and activations stay. It returns
-// policy.Faults, compile.ErrNoNumber, or ErrActivation if an activation in force names something that the documents no longer have.
-func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, error) {
+// strict.Faults, compile.ErrNoNumber, or ErrActivation if an activation in force names something that the documents no longer have.
+func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, error) {
 	current, err := b.Current(ctx)
 	switch {
 	case errors.Is(err, ErrNone):
@@ -210,7 +211,7 @@ func (b *Book) Propose(ctx context.Context, files []policy.File) (*Proposal, err
 	case err != nil:
 		return nil, err
 	}
-	next := &Intent{Files: slices.SortedFunc(slices.Values(files), func(a, b policy.File) int { return strings.Compare(a.Name, b.Name) })}
+	next := &Intent{Files: slices.SortedFunc(slices.Values(files), func(a, b strict.File) int { return strings.Compare(a.Name, b.Name) })}
 	if next.Bundle, err = b.load(ctx, files); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 var (
@@ -41,7 +42,7 @@ const (
 // An Intent is one revision. Neither it nor what it points to is ever changed.
 type Intent struct {
 	store.Revision
-	Files       []policy.File // as written, ordered by name
+	Files       []strict.File // as written, ordered by name
 	Bundle      *policy.Bundle
 	Numbers     *compile.Numbers
 	Activations []policy.Activation // in the order in which they were made
@@ -74,10 +75,10 @@ func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Int
 }
 
 // filesOf returns the operators' files, ordered by name.
-func filesOf(s store.Snapshot) (files []policy.File) {
+func filesOf(s store.Snapshot) (files []strict.File) {
 	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
 		if name, isFile := strings.CutPrefix(path, filesFolder); isFile {
-			files = append(files, policy.File{Name: name, Data: s.Documents[path]})
+			files = append(files, strict.File{Name: name, Data: s.Documents[path]})
 		}
 	}
 	return files
@@ -105,8 +106,8 @@ func numbered(acts []policy.Activation) {
 	}
 }
 
-func sameFiles(a, b []policy.File) bool {
-	return slices.EqualFunc(a, b, func(x, y policy.File) bool { return x.Name == y.Name && bytes.Equal(x.Data, y.Data) })
+func sameFiles(a, b []strict.File) bool {
+	return slices.EqualFunc(a, b, func(x, y strict.File) bool { return x.Name == y.Name && bytes.Equal(x.Data, y.Data) })
 }
 
 // SameDocuments reports whether two intents are known to have the same documents and numbers, so that they differ at most in activations.

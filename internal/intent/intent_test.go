@@ -12,6 +12,7 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 func wantError(t testing.TB, err, kind error, text string) {
@@ -28,7 +29,7 @@ func TestProposeAndPut(t *testing.T) {
 	wantError(t, err, ErrNone, "apply a policy and an inventory first")
 
 	_, err = b.Propose(within(t), edited(t, "group: adsl", "group: adls"))
-	var faults policy.Faults
+	var faults strict.Faults
 	if !errors.As(err, &faults) {
 		t.Errorf("documents that are not valid: %v", err)
 	}

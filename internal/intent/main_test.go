@@ -9,8 +9,8 @@ import (
 	"go.uber.org/goleak"
 
 	"op25b/examples"
-	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,13 +50,13 @@ func book(s *store.Store) *Book { return NewBook(s, func() time.Time { return au
 
 var by = By{Who: "alice", Role: "operator", Reason: "test"}
 
-func apply(t testing.TB, b *Book, files []policy.File) *Intent {
+func apply(t testing.TB, b *Book, files []strict.File) *Intent {
 	t.Helper()
 	return must(b.Put(within(t), must(b.Propose(within(t), files))(t), by))(t)
 }
 
 // edited returns the worked example with a text replaced.
-func edited(t testing.TB, old, now string) []policy.File {
+func edited(t testing.TB, old, now string) []strict.File {
 	t.Helper()
 	files := examples.SpinNet2006()
 	found := false

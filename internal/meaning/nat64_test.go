@@ -10,14 +10,15 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
+	"op25b/internal/strict"
 )
 
 // A class's IPv4 servers are in it also as NAT64 shows them, and a change of nat64 is told as what it does to mail.
 func TestNAT64Classes(t *testing.T) {
 	base := policytest.ReadFile(t, "../policy/testdata/policy.yaml")
-	with := policy.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: [well-known]\nexemptions:"), 1)}
-	compiled := func(f policy.File) *compile.Compiled {
-		b, err := policy.Load([]policy.File{f, policytest.ReadFile(t, "../policy/testdata/inventory.yaml")})
+	with := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: [well-known]\nexemptions:"), 1)}
+	compiled := func(f strict.File) *compile.Compiled {
+		b, err := policy.Load([]strict.File{f, policytest.ReadFile(t, "../policy/testdata/inventory.yaml")})
 		if err != nil {
 			t.Fatal(err)
 		}

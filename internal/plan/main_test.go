@@ -17,9 +17,10 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
-	"op25b/internal/policy"
+
 	"op25b/internal/softswitch"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -86,7 +87,7 @@ func (w *world) planner(change func(*Config)) *Planner {
 }
 
 // put stores documents as the next revision.
-func (w *world) put(files []policy.File) *intent.Intent {
+func (w *world) put(files []strict.File) *intent.Intent {
 	w.t.Helper()
 	proposal, err := w.book.Propose(within(w.t), files)
 	if err != nil {
@@ -99,7 +100,7 @@ func (w *world) put(files []policy.File) *intent.Intent {
 	return in
 }
 
-func (w *world) propose(files []policy.File) *intent.Intent {
+func (w *world) propose(files []strict.File) *intent.Intent {
 	w.t.Helper()
 	proposal, err := w.book.Propose(within(w.t), files)
 	if err != nil {
@@ -194,11 +195,11 @@ func nobody(t testing.TB) string {
 }
 
 // edit replaces texts in files, pair by pair; each must be there.
-func edit(t testing.TB, files []policy.File, pairs ...string) []policy.File {
+func edit(t testing.TB, files []strict.File, pairs ...string) []strict.File {
 	t.Helper()
-	edited := make([]policy.File, len(files))
+	edited := make([]strict.File, len(files))
 	for i, f := range files {
-		edited[i] = policy.File{Name: f.Name, Data: bytes.Clone(f.Data)}
+		edited[i] = strict.File{Name: f.Name, Data: bytes.Clone(f.Data)}
 	}
 	for ; len(pairs) > 0; pairs = pairs[2:] {
 		there := false

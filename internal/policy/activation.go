@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"op25b/internal/strict"
 )
 
 // An Activation puts a phase in force by hand: ahead of its date, on part of the network, or again after a later one. One with Undoes takes
@@ -41,7 +43,7 @@ func (a Activation) Scope() Scope { return Scope{Groups: a.Groups, Switches: a.S
 func (b *Bundle) CheckActivation(a Activation) error {
 	f := b.scopeFaults(a.Scope())
 	if _, ok := b.Policy.Phase(a.Phase); !ok && a.Undoes == 0 {
-		f = append(f, invalid("phase", fmt.Sprintf("unknown phase %q", a.Phase), Nearest(a.Phase, Names(b.Policy.Phases), "phases")))
+		f = append(f, invalid("phase", fmt.Sprintf("unknown phase %q", a.Phase), strict.Nearest(a.Phase, Names(b.Policy.Phases), "phases")))
 	}
 	if a.At.IsZero() {
 		f = append(f, invalid("at", "the activation has no moment", "say from when on the phase is in force"))
@@ -50,12 +52,12 @@ func (b *Bundle) CheckActivation(a Activation) error {
 }
 
 // scopeFaults are the line groups and switches of a scope that the documents do not have, and those that it names twice.
-func (b *Bundle) scopeFaults(s Scope) (f Faults) {
+func (b *Bundle) scopeFaults(s Scope) (f strict.Faults) {
 	check := func(list []string, key, kind, plural string, known []string) {
 		for i, name := range list {
 			switch path := at(key, i, ""); {
 			case !slices.Contains(known, name):
-				f = append(f, invalid(path, fmt.Sprintf("unknown %s %q", kind, name), Nearest(name, known, plural)))
+				f = append(f, invalid(path, fmt.Sprintf("unknown %s %q", kind, name), strict.Nearest(name, known, plural)))
 			case slices.Contains(list[:i], name):
 				f = append(f, invalid(path, fmt.Sprintf("%s %q is there twice", kind, name), "keep one"))
 			}
@@ -67,6 +69,6 @@ func (b *Bundle) scopeFaults(s Scope) (f Faults) {
 }
 
 // invalid is a fault of a value that is in no file.
-func invalid(path, what, way string) Fault {
-	return Fault{Path: path, What: what, Way: way, Kind: ErrInvalid}
+func invalid(path, what, way string) strict.Fault {
+	return strict.Fault{Path: path, What: what, Way: way, Kind: ErrInvalid}
 }

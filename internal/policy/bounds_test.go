@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v4"
-
 	"op25b/e2e/longform"
+	"op25b/internal/strict"
 )
 
 // fleetText is an inventory of switches with 8,000 lines each, 400,000 together for 50 switches.
@@ -42,9 +41,9 @@ func TestRoomForLines(t *testing.T) {
 	if longform.On() {
 		switches = 50
 	}
-	files := []File{{Name: "inventory.yaml", Data: []byte(fleetText(switches))}, {Name: "policy.yaml", Data: []byte(smallPolicy)}}
-	if n := Nodes(files) * 50 / switches; n > MaxNodes {
-		t.Errorf("400,000 lines count as %d, and the bound is %d", n, MaxNodes)
+	files := []strict.File{{Name: "inventory.yaml", Data: []byte(fleetText(switches))}, {Name: "policy.yaml", Data: []byte(smallPolicy)}}
+	if n := strict.Nodes(files) * 50 / switches; n > strict.MaxNodes {
+		t.Errorf("400,000 lines count as %d, and the bound is %d", n, strict.MaxNodes)
 	}
 	if _, err := Load(files); err != nil {
 		t.Errorf("%.1000s", err)
@@ -62,7 +61,7 @@ func TestBoundsOfDocuments(t *testing.T) {
 		return b.String()
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"nodes":          {head + strings.Repeat("- a\n", MaxNodes), "the documents have more than 12800000 keys, values and items together; divide the inventory among several controllers"},
+		"nodes":          {head + strings.Repeat("- a\n", strict.MaxNodes), "the documents have more than 12800000 keys, values and items together; divide the inventory among several controllers"},
 		"keys":           {head + keys(100_000), "there are at least 1000 faults, and these are the first; mend them and look again"},
 		"anchors":        {head + strings.Repeat("- &a 1\n", 10_000), "more than 1000 anchors and aliases, of which none is read here"},
 		"aliases":        {head + "- &a 1\n" + strings.Repeat("- *a\n", 10_000), "more than 1000 anchors and aliases, of which none is read here"},
@@ -70,7 +69,7 @@ func TestBoundsOfDocuments(t *testing.T) {
 		"question marks": {strings.Repeat("? a\n", 200_000), "the file has more than 100000 question marks; write keys without question marks"},
 		"a long word":    {"apiVersion: op25b/v1\nkind: " + strings.Repeat("Inventor", 100_000), "unknown kind \"InventorInventor"},
 	} {
-		_, err := Load([]File{{Name: "f.yaml", Data: []byte(c.text)}})
+		_, err := Load([]strict.File{{Name: "f.yaml", Data: []byte(c.text)}})
 		if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 400_000 {
 			t.Errorf("%s: %.300v", name, err)
 		}
@@ -80,7 +79,7 @@ func TestBoundsOfDocuments(t *testing.T) {
 // Reading ends with the one who waits for it, wherever it is.
 func TestLoadHeedsContext(t *testing.T) {
 	gone := errors.New("the caller has gone")
-	files := []File{{Name: "inventory.yaml", Data: []byte(fleetText(1))}, {Name: "policy.yaml", Data: []byte(smallPolicy)}}
+	files := []strict.File{{Name: "inventory.yaml", Data: []byte(fleetText(1))}, {Name: "policy.yaml", Data: []byte(smallPolicy)}}
 	for after := range 12 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		calls := 0
@@ -109,36 +108,4 @@ type countedContext struct {
 func (c countedContext) Err() error {
 	c.looked()
 	return c.Context.Err()
-}
-
-// count is how many nodes there are.
-func count(n *yaml.Node) int {
-	all := 1
-	for _, c := range n.Content {
-		all += count(c)
-	}
-	return all
-}
-
-// FuzzNodes checks that no text has more nodes than Nodes says.
-func FuzzNodes(f *testing.F) {
-	for _, text := range []string{
-		smallPolicy, "a: [b, {c: d}, {e, f: }]\n? g\n: h\n", `{"a":b,"c":[],[]:{},"d" : 'e'}`, "- - - a\n  -\n- b: c\n  d:\n", "{a: [b: c, ? d]}", "--- a\n--- b\n...\n", "[a\n,b]", "a:\t1\n", "-\ta\n",
-		"{a:,b:}", "[{}:[]]", "? - a\n  - b\n: - c\n", "[a:]\n", "{?}", "{? a, ?: b}", "!!a b", "&a b: *a", "|\n a\n",
-	} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		docs, fault := Parse(t.Context(), File{Name: "f", Data: []byte(text)})
-		if fault != nil {
-			return
-		}
-		n := 0
-		for _, doc := range docs {
-			n += count(doc.root)
-		}
-		if most := Nodes([]File{{Data: []byte(text)}}); n > most {
-			t.Errorf("%q has %d nodes, and counts as %d", text, n, most)
-		}
-	})
 }

@@ -4,12 +4,6 @@ import "errors"
 
 // Reading.
 var (
-	// ErrSyntax is a document that is not YAML, or not the part of YAML that is read here.
-	ErrSyntax = errors.New("not a readable document")
-	// ErrDecode is a document with an unknown, missing or repeated key, or a value of the wrong type.
-	ErrDecode = errors.New("not the form of the document")
-	// ErrDocuments is a set of files without exactly one Policy and one Inventory.
-	ErrDocuments = errors.New("documents missing or repeated")
 	// ErrDate is a text that is not a date.
 	ErrDate = errors.New("not a date")
 	// ErrOffset is a text that is not a distance from UTC.

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"op25b/internal/strict"
 )
 
 // InForce says which phase is in force for lines of which group.
@@ -56,13 +58,13 @@ func (in InForce) Check(p *Policy) error {
 	phases := []string{in.Default}
 	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {
 		if p.LineGroup(group) == nil {
-			return fmt.Errorf("%w %q; %s", ErrUnknownGroup, group, Nearest(group, Names(p.LineGroups), "line groups"))
+			return fmt.Errorf("%w %q; %s", ErrUnknownGroup, group, strict.Nearest(group, Names(p.LineGroups), "line groups"))
 		}
 		phases = append(phases, in.Groups[group])
 	}
 	for _, name := range phases {
 		if _, ok := p.Phase(name); !ok {
-			return fmt.Errorf("%w %q; %s", ErrUnknownPhase, name, Nearest(name, Names(p.Phases), "phases"))
+			return fmt.Errorf("%w %q; %s", ErrUnknownPhase, name, strict.Nearest(name, Names(p.Phases), "phases"))
 		}
 	}
 	return nil

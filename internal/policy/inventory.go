@@ -4,13 +4,14 @@ import (
 	"net/netip"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/strict"
 )
 
 // An Inventory says which switches there are, and which lines are behind which of their ports.
 type Inventory struct {
 	Switches []Switch `yaml:"switches"`
 
-	src Document
+	src strict.Document
 }
 
 // A Switch is one P4Runtime device.

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/strict"
 )
 
 // refused checks that a policy made in Go is refused with a message, or accepted if that is empty.
 func refused(t *testing.T, what string, p *Policy, inv *Inventory, want string) {
 	t.Helper()
-	p.src, inv.src = Document{}, Document{}
+	p.src, inv.src = strict.Document{}, strict.Document{}
 	got := ""
 	if err := Validate(p, inv); err != nil {
 		if got = err.Error(); !errors.Is(err, ErrInvalid) {

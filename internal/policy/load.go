@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"op25b/internal/strict"
 )
 
 // A Bundle is a policy and the inventory that it is for, which have been found valid together.
@@ -16,10 +18,10 @@ type Bundle struct {
 //
 // The error is a Faults: all that is wrong with the form of the documents (ErrSyntax, ErrDecode, ErrDocuments), or, once they can be
 // read, all that is wrong with their meaning (ErrInvalid).
-func Load(files []File) (*Bundle, error) { return LoadContext(context.Background(), files) }
+func Load(files []strict.File) (*Bundle, error) { return LoadContext(context.Background(), files) }
 
 // LoadContext is Load, and ends early with the context's cause.
-func LoadContext(ctx context.Context, files []File) (*Bundle, error) {
+func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
 		return nil, err
@@ -33,7 +35,7 @@ func LoadContext(ctx context.Context, files []File) (*Bundle, error) {
 
 // Salvage reads documents whose form is right, whatever they mean, as those are that an earlier release took for valid. Their names and dates
 // can be used, so that a phase can be changed; nothing may be compiled of them. The error is a Faults of their form, or the context's cause.
-func Salvage(ctx context.Context, files []File) (*Bundle, error) {
+func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
 		return nil, err
@@ -43,13 +45,13 @@ func Salvage(ctx context.Context, files []File) (*Bundle, error) {
 }
 
 // readable reads documents as far as their form goes.
-func readable(ctx context.Context, files []File) (*Bundle, error) {
-	if Nodes(files) > MaxNodes {
-		return nil, Faults{*TooMany("")}
+func readable(ctx context.Context, files []strict.File) (*Bundle, error) {
+	if strict.Nodes(files) > strict.MaxNodes {
+		return nil, strict.Faults{*strict.TooMany("")}
 	}
-	r := reader{ctx: ctx, seen: make(map[string]Pos)}
+	r := reader{ctx: ctx, seen: make(map[string]strict.Pos)}
 	for _, f := range files {
-		if len(r.faults) < MaxFaults && ctx.Err() == nil {
+		if len(r.faults) < strict.MaxFaults && ctx.Err() == nil {
 			r.file(f)
 		}
 	}
@@ -74,13 +76,13 @@ type reader struct {
 	ctx       context.Context
 	policy    *Policy
 	inventory *Inventory
-	seen      map[string]Pos // the first document of each kind, readable or not; "" is one whose kind is not known
-	faults    Faults
+	seen      map[string]strict.Pos // the first document of each kind, readable or not; "" is one whose kind is not known
+	faults    strict.Faults
 }
 
 // file reads every document of a file.
-func (r *reader) file(f File) {
-	docs, fault := Parse(r.ctx, f)
+func (r *reader) file(f strict.File) {
+	docs, fault := strict.Parse(r.ctx, f)
 	if fault != nil {
 		r.faults = append(r.faults, *fault)
 		r.seen[""] = fault.Pos
@@ -92,7 +94,7 @@ func (r *reader) file(f File) {
 }
 
 // complete notes which documents were not there at all.
-func (r *reader) complete(files []File) {
+func (r *reader) complete(files []strict.File) {
 	if _, unknown := r.seen[""]; unknown {
 		return // what seems to be missing may be what could not be read
 	}
@@ -108,20 +110,20 @@ func (r *reader) complete(files []File) {
 			}
 			in = "not in " + strings.Join(fileNames, ", ")
 		}
-		r.faults = append(r.faults, Fault{
-			Kind: ErrDocuments, What: fmt.Sprintf("there is no %s document: %s", kind, in),
-			Way: fmt.Sprintf("give a file with a document that has apiVersion: %s and kind: %s", APIVersion, kind),
+		r.faults = append(r.faults, strict.Fault{
+			Kind: strict.ErrDocuments, What: fmt.Sprintf("there is no %s document: %s", kind, in),
+			Way: fmt.Sprintf("give a file with a document that has apiVersion: %s and kind: %s", strict.APIVersion, kind),
 		})
 	}
 }
 
 // document reads one document into the reader.
-func (r *reader) document(doc Document) {
-	d := NewDecoder(r.ctx, doc)
+func (r *reader) document(doc strict.Document) {
+	d := strict.NewDecoder(r.ctx, doc)
 	defer func() { r.faults = append(r.faults, d.Faults()...) }()
 	kind, ok := d.Header(KindPolicy, KindInventory)
 	if first, again := r.seen[kind]; again && kind != "" {
-		d.Fault(ErrDocuments, "kind", fmt.Sprintf("a second %s document", kind), fmt.Sprintf("the first is at %v: keep one", first))
+		d.Fault(strict.ErrDocuments, "kind", fmt.Sprintf("a second %s document", kind), fmt.Sprintf("the first is at %v: keep one", first))
 		return
 	}
 	r.seen[kind] = doc.Pos()

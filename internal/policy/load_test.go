@@ -9,22 +9,24 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"op25b/internal/strict"
 )
 
 // file reads a file for Load, under its base name.
-func file(t testing.TB, path string) File {
+func file(t testing.TB, path string) strict.File {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return File{Name: filepath.Base(path), Data: content}
+	return strict.File{Name: filepath.Base(path), Data: content}
 }
 
 // load loads files that must be valid together.
 func load(t testing.TB, paths ...string) *Bundle {
 	t.Helper()
-	var files []File
+	var files []strict.File
 	for _, path := range paths {
 		files = append(files, file(t, path))
 	}
@@ -52,7 +54,7 @@ func TestBad(t *testing.T) {
 	for _, path := range bad {
 		name := strings.TrimSuffix(filepath.Base(path), ".bad.yaml")
 		t.Run(name, func(t *testing.T) {
-			files := []File{file(t, path)}
+			files := []strict.File{file(t, path)}
 			if !bytes.Contains(files[0].Data, []byte("kind: Policy")) && bytes.Contains(files[0].Data, []byte("kind: Inventory")) {
 				files = append(files, file(t, "testdata/policy.yaml"))
 			} else if !bytes.Contains(files[0].Data, []byte("kind: Inventory")) {
@@ -67,7 +69,7 @@ func TestBad(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			kinds := 0
-			for _, kind := range []error{ErrSyntax, ErrDecode, ErrDocuments, ErrInvalid} {
+			for _, kind := range []error{strict.ErrSyntax, strict.ErrDecode, strict.ErrDocuments, ErrInvalid} {
 				if errors.Is(err, kind) {
 					kinds++
 				}
@@ -82,18 +84,18 @@ func TestBad(t *testing.T) {
 // TestFilesInAnyForm: how the two documents are spread over files does not matter.
 func TestFilesInAnyForm(t *testing.T) {
 	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
-	both := func(sep string, list ...[]byte) []File {
-		return []File{{Name: "all.yaml", Data: bytes.Join(list, []byte(sep))}}
+	both := func(sep string, list ...[]byte) []strict.File {
+		return []strict.File{{Name: "all.yaml", Data: bytes.Join(list, []byte(sep))}}
 	}
-	want, err := Load([]File{p, inv})
+	want, err := Load([]strict.File{p, inv})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, files := range map[string][]File{
+	for name, files := range map[string][]strict.File{
 		"inventory first":            {inv, p},
 		"one file":                   both("---\n", p.Data, inv.Data),
 		"one file, other order":      both("---\n", inv.Data, p.Data),
-		"empty and comment-only too": append(both("\n---\n# nothing here\n---\n---\n", p.Data, inv.Data), File{Name: "empty.yaml"}, File{Name: "comment.yaml", Data: []byte("# nothing\n")}),
+		"empty and comment-only too": append(both("\n---\n# nothing here\n---\n---\n", p.Data, inv.Data), strict.File{Name: "empty.yaml"}, strict.File{Name: "comment.yaml", Data: []byte("# nothing\n")}),
 		"CRLF":                       both("---\r\n", bytes.ReplaceAll(p.Data, []byte("\n"), []byte("\r\n")), bytes.ReplaceAll(inv.Data, []byte("\n"), []byte("\r\n"))),
 		"byte order mark":            {{Name: "p", Data: append([]byte("\ufeff"), p.Data...)}, inv},
 	} {
@@ -116,22 +118,22 @@ func TestDocumentsMissing(t *testing.T) {
 	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
 	const way = "; give a file with a document that has apiVersion: op25b/v1 and kind: "
 	for name, c := range map[string]struct {
-		files []File
+		files []strict.File
 		kind  error
 		want  string
 	}{
-		"nothing": {nil, ErrDocuments, "there is no Policy document: no file was given" + way + "Policy\n" +
+		"nothing": {nil, strict.ErrDocuments, "there is no Policy document: no file was given" + way + "Policy\n" +
 			"there is no Inventory document: no file was given" + way + "Inventory"},
-		"no inventory": {[]File{p}, ErrDocuments, "there is no Inventory document: not in policy.yaml" + way + "Inventory"},
-		"no policy":    {[]File{inv, {Name: "empty.yaml"}}, ErrDocuments, "there is no Policy document: not in inventory.yaml, empty.yaml" + way + "Policy"},
+		"no inventory": {[]strict.File{p}, strict.ErrDocuments, "there is no Inventory document: not in policy.yaml" + way + "Inventory"},
+		"no policy":    {[]strict.File{inv, {Name: "empty.yaml"}}, strict.ErrDocuments, "there is no Policy document: not in inventory.yaml, empty.yaml" + way + "Policy"},
 		"two policies": {
-			[]File{p, inv, {Name: "old.yaml", Data: p.Data}},
-			ErrDocuments,
+			[]strict.File{p, inv, {Name: "old.yaml", Data: p.Data}},
+			strict.ErrDocuments,
 			"old.yaml:1:1: a second Policy document; the first is at policy.yaml:1:1: keep one",
 		},
 		"not UTF-8": {
-			[]File{p, {Name: "sjis.yaml", Data: []byte("apiVersion: op25b/v1\nname: ab\x83\x81\n")}},
-			ErrSyntax,
+			[]strict.File{p, {Name: "sjis.yaml", Data: []byte("apiVersion: op25b/v1\nname: ab\x83\x81\n")}},
+			strict.ErrSyntax,
 			"sjis.yaml:2:9: byte 0x83 is not UTF-8; save the file as UTF-8",
 		},
 	} {
@@ -154,8 +156,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		}
 		text = strings.Replace(text, change[0], change[1], 1)
 	}
-	_, err := Load([]File{{Name: p.Name, Data: []byte(text)}, inv})
-	var faults Faults
+	_, err := Load([]strict.File{{Name: p.Name, Data: []byte(text)}, inv})
+	var faults strict.Faults
 	if !errors.As(err, &faults) {
 		t.Fatalf("got %T %v, want Faults", err, err)
 	}
@@ -176,7 +178,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	inv := file(f, "testdata/inventory.yaml")
 	f.Fuzz(func(t *testing.T, input []byte) {
-		b, err := Load([]File{{Name: "fuzz.yaml", Data: input}, inv})
+		b, err := Load([]strict.File{{Name: "fuzz.yaml", Data: input}, inv})
 		if (b == nil) == (err == nil) {
 			t.Fatalf("got %v and %v, want one of them", b, err)
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
+
+	"op25b/internal/strict"
 )
 
 // The examples of RFC 6052, section 2.4, and prefixes that end before, at and behind the reserved octet.
@@ -32,9 +34,9 @@ func TestEmbed(t *testing.T) {
 // An empty list says that there is no NAT64, and IPv4-only lines need not say anything.
 func TestNAT64Said(t *testing.T) {
 	base, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
-	none := File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: []\nexemptions:"), 1)}
-	v4 := File{Name: inv.Name, Data: bytes.Replace(inv.Data, []byte(`, "2001:db8:1::13/128"`), nil, 1)}
-	for name, files := range map[string][]File{"an empty list": {none, inv}, "no IPv6 line": {base, v4}} {
+	none := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: []\nexemptions:"), 1)}
+	v4 := strict.File{Name: inv.Name, Data: bytes.Replace(inv.Data, []byte(`, "2001:db8:1::13/128"`), nil, 1)}
+	for name, files := range map[string][]strict.File{"an empty list": {none, inv}, "no IPv6 line": {base, v4}} {
 		b, err := Load(files)
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/strict"
 )
 
 // The kinds of document.
@@ -34,7 +35,7 @@ type Policy struct {
 	Exemptions []Exemption `yaml:"exemptions,omitempty"`
 	Phases     []Phase     `yaml:"phases"`
 
-	src Document
+	src strict.Document
 }
 
 // A Service is a use of TCP, known by its server ports.

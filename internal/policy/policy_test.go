@@ -3,11 +3,12 @@ package policy
 import (
 	"errors"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"op25b/internal/strict"
 )
 
 var compareAddresses = cmp.Options{
@@ -81,33 +82,11 @@ func TestDate(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	valid := []string{"smtp", "submission", "submissions", "pop3"}
-	for given, want := range map[string]string{
-		"stmp":        `did you mean "smtp"? services: smtp, submission, submissions, pop3`, // two letters swapped
-		"SMTP":        `did you mean "smtp"? services: smtp, submission, submissions, pop3`,
-		"submissionz": `did you mean "submission"? services: smtp, submission, submissions, pop3`, // the first of two as near
-		"imap":        `services: smtp, submission, submissions, pop3`,
-		"":            `services: smtp, submission, submissions, pop3`,
-	} {
-		if got := Nearest(given, valid, "services"); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", given, got, want)
-		}
-	}
-	if got, want := Nearest("x", nil, "services"), "there are no services"; got != want {
-		t.Errorf("nearest of none = %q, want %q", got, want)
-	}
-	many := strings.Split(strings.Repeat("line,", 14)+"line", ",")
-	if got, want := Nearest("qqqq", many, "lines"), "lines: "+strings.Repeat("line, ", 11)+"line and 3 more"; got != want {
-		t.Errorf("nearest of many = %q, want %q", got, want)
-	}
-}
-
 // TestFaultWithoutFile: a policy made in Go has no lines and columns; its faults name the path instead.
 func TestFaultWithoutFile(t *testing.T) {
 	b := example(t)
 	p := *b.Policy
-	p.src = Document{}
+	p.src = strict.Document{}
 	p.LineGroups = append([]LineGroup(nil), p.LineGroups...)
 	p.LineGroups[1].Name = p.LineGroups[0].Name
 	err := Validate(&p, b.Inventory)

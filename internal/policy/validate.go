@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/strict"
 )
 
 // What the switch can number.
@@ -22,7 +23,7 @@ func Validate(p *Policy, inv *Inventory) error { return validate(context.Backgro
 
 // validate is Validate, and ends early with the context's cause.
 func validate(ctx context.Context, p *Policy, inv *Inventory) error {
-	v := validator{Collector: NewCollector(ctx), p: p, inv: inv}
+	v := validator{Collector: strict.NewCollector(ctx), p: p, inv: inv}
 	return v.Run(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
@@ -40,7 +41,7 @@ func ValidateSwitch(p *Policy, sw *Switch) error {
 
 // A validator checks a policy and an inventory.
 type validator struct {
-	Collector
+	strict.Collector
 	p   *Policy
 	inv *Inventory
 }
@@ -51,12 +52,12 @@ func (v *validator) inPolicy(path, what, way string) { v.note(v.p.src, path, wha
 // inInventory adds a fault of the inventory.
 func (v *validator) inInventory(path, what, way string) { v.note(v.inv.src, path, what, way) }
 
-func (v *validator) note(src Document, path, what, way string) {
-	v.Add(Fault{Pos: src.At(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
+func (v *validator) note(src strict.Document, path, what, way string) {
+	v.Add(strict.Fault{Pos: src.At(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
 }
 
 // named checks the names of a list: each one a word, and no two alike.
-func (v *validator) named(src Document, list []string, path func(i int) string, kind string) {
+func (v *validator) named(src strict.Document, list []string, path func(i int) string, kind string) {
 	first := make(map[string]int, len(list))
 	for i, name := range list {
 		v.word(src, path(i), name, kind+" name")
@@ -72,7 +73,7 @@ func (v *validator) named(src Document, list []string, path func(i int) string, 
 const maxWord = 64
 
 // word checks that a name can stand in a command line, a log and a counter's description without quotes.
-func (v *validator) word(src Document, path, name, kind string) {
+func (v *validator) word(src strict.Document, path, name, kind string) {
 	ok := name != "" && len(name) <= maxWord
 	for i, c := range []byte(name) {
 		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/strict"
 )
 
 // inventory checks what can be said of an inventory without a policy.
@@ -100,7 +101,7 @@ func (v *validator) ports(sw *Switch, path string) {
 	for i, port := range sw.Ports {
 		numberPath := at(path+".ports", i, "port")
 		if lo, hi := port.Number.Range(); uint64(port.Number) < lo || uint64(port.Number) > hi {
-			v.inInventory(numberPath, fmt.Sprintf("port %q has number %d", port.Name, port.Number), "it wants "+InRange(port.Number))
+			v.inInventory(numberPath, fmt.Sprintf("port %q has number %d", port.Name, port.Number), "it wants "+strict.InRange(port.Number))
 		}
 		if first, again := numbers[port.Number]; again {
 			v.inInventory(numberPath, fmt.Sprintf("port number %d of %q is port %q's", port.Number, port.Name, first), "give each its own")
@@ -142,9 +143,9 @@ func (v *validator) lines(sw *Switch, path string) {
 		role, known := roles[line.Port]
 		switch {
 		case !known:
-			v.inInventory(portPath, fmt.Sprintf("line %q is on unknown port %q of switch %q", line.Name, line.Port, sw.Name), Nearest(line.Port, access, "access ports"))
+			v.inInventory(portPath, fmt.Sprintf("line %q is on unknown port %q of switch %q", line.Name, line.Port, sw.Name), strict.Nearest(line.Port, access, "access ports"))
 		case role != pipeline.Access:
-			v.inInventory(portPath, fmt.Sprintf("line %q is on network port %q", line.Name, line.Port), "what comes from a network port is not filtered; "+Nearest("", access, "access ports"))
+			v.inInventory(portPath, fmt.Sprintf("line %q is on network port %q", line.Name, line.Port), "what comes from a network port is not filtered; "+strict.Nearest("", access, "access ports"))
 		}
 		v.lineTags(line, at(path+".lines", i, ""))
 		here := place{line.Port, line.VLAN, line.InnerVLAN, line.PPPoE}
@@ -189,14 +190,14 @@ func (v *validator) lineTags(line Line, path string) {
 		vid       pipeline.VID
 	}{{"vlan", "VLAN", line.VLAN}, {"innerVLAN", "inner VLAN", line.InnerVLAN}} {
 		if tag.vid > pipeline.MaxVID {
-			v.inInventory(Join(path, tag.key), fmt.Sprintf("line %q has %s %d", line.Name, tag.name, tag.vid), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", pipeline.MaxVID))
+			v.inInventory(strict.Join(path, tag.key), fmt.Sprintf("line %q has %s %d", line.Name, tag.name, tag.vid), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", pipeline.MaxVID))
 		}
 	}
 	if line.InnerVLAN != 0 && line.VLAN == 0 {
 		v.inInventory(path+".innerVLAN", fmt.Sprintf("line %q has inner VLAN %d and no VLAN around it", line.Name, line.InnerVLAN), "a frame with one tag has it outside: write vlan, or give both")
 	}
 	if line.PPPoE > pipeline.MaxSession {
-		v.inInventory(path+".pppoe", fmt.Sprintf("line %q has PPPoE session %d", line.Name, line.PPPoE), "it wants "+InRange(line.PPPoE))
+		v.inInventory(path+".pppoe", fmt.Sprintf("line %q has PPPoE session %d", line.Name, line.PPPoE), "it wants "+strict.InRange(line.PPPoE))
 	}
 }
 
@@ -262,7 +263,7 @@ func (v *validator) lineGroupsKnown(switches ...Switch) {
 		for j, line := range sw.Lines {
 			if v.p.LineGroup(line.Group) == nil {
 				v.inInventory(at(at("switches", i, "lines"), j, "group"), fmt.Sprintf("line %q is in unknown line group %q", line.Name, line.Group),
-					Nearest(line.Group, known, fmt.Sprintf("line groups of policy %q", v.p.Name)))
+					strict.Nearest(line.Group, known, fmt.Sprintf("line groups of policy %q", v.p.Name)))
 			}
 		}
 	}
@@ -289,7 +290,7 @@ func (v *validator) exemptLines() {
 		line, ok := lines[e.Line]
 		switch {
 		case !ok:
-			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), Nearest(e.Line, known, "lines of the inventory"))
+			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), strict.Nearest(e.Line, known, "lines of the inventory"))
 		case len(line.Prefixes) == 0:
 			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
 		case line.addressing(v.p.LineGroup(line.Group)) == Dynamic:

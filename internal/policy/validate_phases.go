@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"op25b/internal/strict"
 )
 
 // phases checks the phases and their rules.
@@ -49,12 +51,12 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 	v.ruleGroups(r, path)
 	service := p.Service(r.Service)
 	if service == nil {
-		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), Nearest(r.Service, Names(p.Services), "services"))
+		v.inPolicy(path+".service", fmt.Sprintf("unknown service %q", r.Service), strict.Nearest(r.Service, Names(p.Services), "services"))
 	}
 	v.ruleLegs(r, service, path)
 	remote := p.Remote(r.Remote)
 	if remote == nil && !r.ForAnyRemote() {
-		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), Nearest(r.Remote, append([]string{AnyRemote}, Names(p.Remotes)...), "remote classes"))
+		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), strict.Nearest(r.Remote, append([]string{AnyRemote}, Names(p.Remotes)...), "remote classes"))
 	}
 	if service == nil || v.blocksSubmission(r, service, path) {
 		return
@@ -95,7 +97,7 @@ func (v *validator) ruleGroups(r PhaseRule, path string) {
 	for j, g := range r.Groups {
 		groupPath := at(path+".groups", j, "")
 		if p.LineGroup(g) == nil {
-			v.inPolicy(groupPath, fmt.Sprintf("unknown line group %q", g), Nearest(g, Names(p.LineGroups), "line groups"))
+			v.inPolicy(groupPath, fmt.Sprintf("unknown line group %q", g), strict.Nearest(g, Names(p.LineGroups), "line groups"))
 		}
 		if slices.Contains(r.Groups[:j], g) {
 			v.inPolicy(groupPath, fmt.Sprintf("line group %q is in rule %q twice", g, r.Name), "keep one")
@@ -124,7 +126,7 @@ func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 	for i, leg := range r.Legs {
 		legPath := at(path+".legs", i, "")
 		if _, ok := leg.Code(); !ok {
-			v.inPolicy(legPath, fmt.Sprintf("unknown leg %q", leg), Nearest(string(leg), Names(Legs()), "legs"))
+			v.inPolicy(legPath, fmt.Sprintf("unknown leg %q", leg), strict.Nearest(string(leg), Names(Legs()), "legs"))
 		}
 		if slices.Contains(r.Legs[:i], leg) {
 			v.inPolicy(legPath, fmt.Sprintf("leg %q is in rule %q twice", leg, r.Name), "keep one")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"op25b/internal/strict"
 )
 
 // The shortest relay prefixes that are taken for relays. No ISP has 65,536 relays; whatever is in the class is open on port 25.
@@ -46,7 +48,7 @@ func (v *validator) remotes() {
 		for j, outer := range r.Within {
 			if p.Remote(outer) == nil || outer == r.Name {
 				others := slices.DeleteFunc(Names(p.Remotes), func(n string) bool { return n == r.Name })
-				v.inPolicy(at(at("remotes", i, "within"), j, ""), fmt.Sprintf("class %q cannot be within %q", r.Name, outer), Nearest(outer, others, "other classes"))
+				v.inPolicy(at(at("remotes", i, "within"), j, ""), fmt.Sprintf("class %q cannot be within %q", r.Name, outer), strict.Nearest(outer, others, "other classes"))
 			}
 		}
 	}
@@ -110,7 +112,7 @@ func seenAs(written, seen netip.Prefix) string {
 }
 
 // prefix checks that a prefix can be an entry of a switch, and reports whether it is one.
-func (v *validator) prefix(src Document, path string, p netip.Prefix, everything string) bool {
+func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, everything string) bool {
 	switch {
 	case !p.IsValid():
 		v.note(src, path, "the prefix is not valid", "it wants an address prefix such as 192.0.2.0/24 or 2001:db8::/32")

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"unicode"
+
+	"op25b/internal/strict"
 )
 
 // tls checks how a switch is spoken to.
@@ -15,7 +17,7 @@ func (v *validator) tls(sw *Switch, path string) {
 	}
 	for _, file := range []struct{ key, name, path string }{{"ca", "CA", t.CA}, {"cert", "certificate", t.Cert}, {"key", "key", t.Key}} {
 		if file.path != "" && !isPath(file.path) {
-			v.inInventory(Join(path, file.key), fmt.Sprintf("switch %q has the %s file %q", sw.Name, file.name, file.path), "it wants the path of a PEM file, such as /etc/op25b/ca.pem")
+			v.inInventory(strict.Join(path, file.key), fmt.Sprintf("switch %q has the %s file %q", sw.Name, file.name, file.path), "it wants the path of a PEM file, such as /etc/op25b/ca.pem")
 		}
 	}
 	if t.CA == "" {

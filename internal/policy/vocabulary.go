@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/strict"
 )
 
 // How the documents write the vocabulary. package strict reads each type by these methods.
@@ -15,46 +16,46 @@ func addressings() []Addressing        { return []Addressing{Static, Dynamic} }
 func foreigns() []Foreign              { return []Foreign{RemoveForeign, KeepForeign} }
 
 // Accepts lists the actions.
-func (Action) Accepts() string { return OneOf(actions()) }
+func (Action) Accepts() string { return strict.OneOf(actions()) }
 
 // Parse reads an action.
-func (a *Action) Parse(text string) error { return ParseWord(a, text, actions()) }
+func (a *Action) Parse(text string) error { return strict.ParseWord(a, text, actions()) }
 
 // Accepts lists the verdicts of a knob.
-func (Knob) Accepts() string { return OneOf(knobs()) }
+func (Knob) Accepts() string { return strict.OneOf(knobs()) }
 
 // Parse reads the verdict of a knob.
-func (k *Knob) Parse(text string) error { return ParseWord(k, text, knobs()) }
+func (k *Knob) Parse(text string) error { return strict.ParseWord(k, text, knobs()) }
 
 // Accepts lists the source checks.
-func (SourceCheck) Accepts() string { return OneOf(sourceCheckValues()) }
+func (SourceCheck) Accepts() string { return strict.OneOf(sourceCheckValues()) }
 
 // Parse reads a source check.
-func (c *SourceCheck) Parse(text string) error { return ParseWord(c, text, sourceCheckValues()) }
+func (c *SourceCheck) Parse(text string) error { return strict.ParseWord(c, text, sourceCheckValues()) }
 
 // Accepts lists the technologies of access.
-func (Access) Accepts() string { return OneOf(accesses()) }
+func (Access) Accepts() string { return strict.OneOf(accesses()) }
 
 // Parse reads a technology of access.
-func (a *Access) Parse(text string) error { return ParseWord(a, text, accesses()) }
+func (a *Access) Parse(text string) error { return strict.ParseWord(a, text, accesses()) }
 
 // Accepts lists the kinds of addressing.
-func (Addressing) Accepts() string { return OneOf(addressings()) }
+func (Addressing) Accepts() string { return strict.OneOf(addressings()) }
 
 // Parse reads a kind of addressing.
-func (a *Addressing) Parse(text string) error { return ParseWord(a, text, addressings()) }
+func (a *Addressing) Parse(text string) error { return strict.ParseWord(a, text, addressings()) }
 
 // Accepts lists what may become of foreign entries.
-func (Foreign) Accepts() string { return OneOf(foreigns()) }
+func (Foreign) Accepts() string { return strict.OneOf(foreigns()) }
 
 // Parse reads what becomes of foreign entries.
-func (f *Foreign) Parse(text string) error { return ParseWord(f, text, foreigns()) }
+func (f *Foreign) Parse(text string) error { return strict.ParseWord(f, text, foreigns()) }
 
 // Accepts lists the legs.
-func (Leg) Accepts() string { return OneOf(Legs()) }
+func (Leg) Accepts() string { return strict.OneOf(Legs()) }
 
 // Parse reads a leg.
-func (l *Leg) Parse(text string) error { return ParseWord(l, text, Legs()) }
+func (l *Leg) Parse(text string) error { return strict.ParseWord(l, text, Legs()) }
 
 // Accepts shows a date.
 func (Date) Accepts() string { return "a date such as 2006-10-01" }
@@ -98,22 +99,22 @@ func (DeviceID) Range() (lo, hi uint64) { return 1, 1<<63 - 1 }
 func (Connections) Range() (lo, hi uint64) { return 1, uint64(MaxConnections) }
 
 var (
-	_ Scalar = (*Action)(nil)
-	_ Scalar = (*Knob)(nil)
-	_ Scalar = (*SourceCheck)(nil)
-	_ Scalar = (*Access)(nil)
-	_ Scalar = (*Addressing)(nil)
-	_ Scalar = (*Foreign)(nil)
-	_ Scalar = (*Leg)(nil)
-	_ Scalar = (*Date)(nil)
-	_ Scalar = (*Offset)(nil)
-	_ Scalar = (*NAT64)(nil)
-	_ Scalar = (*pipeline.MAC)(nil)
-	_ Scalar = (*pipeline.Role)(nil)
-	_ Number = TCPPort(0)
-	_ Number = DeviceID(0)
-	_ Number = Connections(0)
-	_ Number = pipeline.Port(0)
-	_ Number = pipeline.VID(0)
-	_ Number = pipeline.Session(0)
+	_ strict.Scalar = (*Action)(nil)
+	_ strict.Scalar = (*Knob)(nil)
+	_ strict.Scalar = (*SourceCheck)(nil)
+	_ strict.Scalar = (*Access)(nil)
+	_ strict.Scalar = (*Addressing)(nil)
+	_ strict.Scalar = (*Foreign)(nil)
+	_ strict.Scalar = (*Leg)(nil)
+	_ strict.Scalar = (*Date)(nil)
+	_ strict.Scalar = (*Offset)(nil)
+	_ strict.Scalar = (*NAT64)(nil)
+	_ strict.Scalar = (*pipeline.MAC)(nil)
+	_ strict.Scalar = (*pipeline.Role)(nil)
+	_ strict.Number = TCPPort(0)
+	_ strict.Number = DeviceID(0)
+	_ strict.Number = Connections(0)
+	_ strict.Number = pipeline.Port(0)
+	_ strict.Number = pipeline.VID(0)
+	_ strict.Number = pipeline.Session(0)
 )

@@ -9,6 +9,7 @@ import (
 
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // SwitchName is the switch of a drawn inventory.
@@ -290,7 +291,7 @@ func (d *documents) action(r policy.PhaseRule) policy.Action {
 
 // dropRule takes out a narrow rule that Validate refuses, or the last one of all, and reports whether there was any.
 func (d *documents) dropRule(err error) bool {
-	var faults policy.Faults
+	var faults strict.Faults
 	errors.As(err, &faults)
 	for _, f := range faults {
 		var phase, rule int

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // Kind is the kind of document that a directory is.
@@ -63,10 +64,10 @@ type Port struct {
 	TLS  string         `yaml:"tls"`
 }
 
-// Load reads a directory. The error is a policy.Faults: everything that is wrong, with file, line and way out.
-func Load(f policy.File) (*Directory, error) {
+// Load reads a directory. The error is a strict.Faults: everything that is wrong, with file, line and way out.
+func Load(f strict.File) (*Directory, error) {
 	d := &Directory{byDomain: map[string]*Provider{}, byMX: map[string]*Provider{}}
-	doc, err := policy.Decode(f, Kind, d)
+	doc, err := strict.Decode(f, Kind, d)
 	if err != nil {
 		return nil, err
 	}
@@ -79,12 +80,12 @@ func Load(f policy.File) (*Directory, error) {
 
 // A validator checks a directory.
 type validator struct {
-	policy.Collector
-	doc policy.Document
+	strict.Collector
+	doc strict.Document
 }
 
 func (v *validator) fault(path, what, way string) {
-	v.Add(policy.Fault{Pos: v.doc.At(path), Path: path, What: what, Way: way, Kind: ErrDirectory})
+	v.Add(strict.Fault{Pos: v.doc.At(path), Path: path, What: what, Way: way, Kind: ErrDirectory})
 }
 
 // providers checks every provider and indexes its names.
@@ -106,7 +107,7 @@ func (v *validator) providers(d *Directory) {
 func (v *validator) provider(p *Provider, path string) {
 	kinds := []string{KindOwn, KindWebmail, KindProvider}
 	if !slices.Contains(kinds, p.Kind) {
-		v.fault(path+".kind", fmt.Sprintf("unknown kind %q", p.Kind), policy.Nearest(p.Kind, kinds, "kinds"))
+		v.fault(path+".kind", fmt.Sprintf("unknown kind %q", p.Kind), strict.Nearest(p.Kind, kinds, "kinds"))
 	}
 	if len(p.Domains)+len(p.MX) == 0 {
 		v.fault(path, fmt.Sprintf("provider %q has neither domains nor mx", p.Name), "no mailbox would be found to be its: give domains, mx, or both")
@@ -129,7 +130,7 @@ func (v *validator) provider(p *Provider, path string) {
 	for i, port := range s.Ports {
 		at := fmt.Sprintf("%s.submission.ports[%d]", path, i)
 		if port.TLS != TLSImplicit && port.TLS != TLSStart {
-			v.fault(at+".tls", fmt.Sprintf("unknown encryption %q", port.TLS), policy.Nearest(port.TLS, []string{TLSImplicit, TLSStart}, "known"))
+			v.fault(at+".tls", fmt.Sprintf("unknown encryption %q", port.TLS), strict.Nearest(port.TLS, []string{TLSImplicit, TLSStart}, "known"))
 		}
 		if port.Port == policy.PortSMTP {
 			v.fault(at+".port", "port 25 is no submission port", "it is the one that is closed: give 587 or 465")

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // TestOwnDomains: the shipped directory has every domain of the group's list.
@@ -37,12 +37,12 @@ func TestBadDirectories(t *testing.T) {
 		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: []}}\n":                       "p.yaml:4:80: submission of provider \"a\" has no ports; give one such as {port: 587, tls: starttls}",
 		"  - {name: a, kind: own, domains: [a.jp], submission: {host: \"-\", ports: [{port: 587, tls: starttls}]}}\n": "p.yaml:4:62: submission host \"-\": \"-\" is not a domain's name; give a name such as smtp.example.jp",
 	} {
-		_, err := Load(policy.File{Name: "p.yaml", Data: []byte(header + text)})
+		_, err := Load(strict.File{Name: "p.yaml", Data: []byte(header + text)})
 		if !errors.Is(err, ErrDirectory) || err.Error() != want {
 			t.Errorf("%s\n%v\nwant\n%s", text, err, want)
 		}
 	}
-	if _, err := Load(policy.File{Name: "p.yaml", Data: []byte(header + "  - {name: a, kindd: own}\n")}); !errors.Is(err, policy.ErrDecode) {
+	if _, err := Load(strict.File{Name: "p.yaml", Data: []byte(header + "  - {name: a, kindd: own}\n")}); !errors.Is(err, strict.ErrDecode) {
 		t.Errorf("an unknown key: %v", err)
 	}
 }

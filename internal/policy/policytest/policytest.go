@@ -16,6 +16,7 @@ import (
 
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 var CompareAddresses = cmp.Options{
@@ -24,19 +25,19 @@ var CompareAddresses = cmp.Options{
 }
 
 // ReadFile reads a file for Load, under its base name.
-func ReadFile(t testing.TB, path string) policy.File {
+func ReadFile(t testing.TB, path string) strict.File {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return policy.File{Name: filepath.Base(path), Data: content}
+	return strict.File{Name: filepath.Base(path), Data: content}
 }
 
 // LoadFiles loads files that must be valid together.
 func LoadFiles(t testing.TB, paths ...string) *policy.Bundle {
 	t.Helper()
-	var files []policy.File
+	var files []strict.File
 	for _, path := range paths {
 		files = append(files, ReadFile(t, path))
 	}
@@ -65,7 +66,7 @@ func Moment(t testing.TB, text string) time.Time {
 
 // Full is the documents of one switch at its design limit: 8,192 lines with an IPv4 and an IPv6 prefix each, all of them exempt, and
 // 8,192 prefixes of a remote class.
-func Full() []policy.File {
+func Full() []strict.File {
 	const n = 8192
 	var inv, p strings.Builder
 	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n  - name: edge\n    deviceID: 1\n    p4runtime: h:1\n    gnmi: h:2\n    ports:\n" +
@@ -82,7 +83,7 @@ func Full() []policy.File {
 		fmt.Fprintf(&p, "  - {line: line-%d, owner: noc, reason: server, expires: 2007-03-31}\n", i)
 	}
 	p.WriteString("phases:\n  - {name: all, effective: 2006-10-01, rules: [{name: smtp-all, service: smtp, action: drop}]}\n")
-	return []policy.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
+	return []strict.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
 }
 
 // DrawBundle makes a valid policy and an inventory of one switch with a line in each group, some of them exempt.

@@ -7,12 +7,13 @@
 package op25bv1connect
 
 import (
-	connect "connectrpc.com/connect"
 	context "context"
 	errors "errors"
 	http "net/http"
-	v1 "op25b/proto/op25b/v1"
 	strings "strings"
+
+	connect "connectrpc.com/connect"
+	v1 "op25b/proto/op25b/v1"
 )
 
 // This is a compile-time assertion to ensure that this generated file and the connect package are

@@ -1,9 +1,12 @@
-package policy
+package strict
 
 import (
 	"fmt"
 	"strings"
 )
+
+// maxGuessed is the most bytes of a name that suggestions are looked for: their cost is the product of both lengths.
+const maxGuessed = 128
 
 // maxListed is how many valid names a message lists before it only counts the rest.
 const maxListed = 12
@@ -17,7 +20,7 @@ func Nearest(given string, valid []string, kind string) string {
 	// One wrong letter in three is a slip, more is another word.
 	best, slips := "", max(1, len(given)/3)
 	for _, v := range valid {
-		if len(given) > 2*maxWord || len(v) > 2*maxWord { // no name, and the cost is the product of both
+		if len(given) > maxGuessed || len(v) > maxGuessed {
 			continue
 		}
 		if d := distance(strings.ToLower(given), strings.ToLower(v)); d <= slips && (best == "" || d < distance(strings.ToLower(given), strings.ToLower(best))) {

@@ -1,4 +1,4 @@
-package policy
+package strict
 
 import (
 	"errors"
@@ -8,11 +8,15 @@ import (
 
 // A sheet is a document with a value of each kind that YAML could mistake for another.
 type sheet struct {
-	Title string  `yaml:"title,omitempty"`
-	Port  TCPPort `yaml:"port,omitempty"`
-	On    bool    `yaml:"on,omitempty"`
-	Rows  []row   `yaml:"rows,omitempty"`
+	Title string     `yaml:"title,omitempty"`
+	Port  portNumber `yaml:"port,omitempty"`
+	On    bool       `yaml:"on,omitempty"`
+	Rows  []row      `yaml:"rows,omitempty"`
 }
+
+type portNumber uint16
+
+func (portNumber) Range() (lo, hi uint64) { return 1, 65535 }
 
 type row struct {
 	Name string `yaml:"name"`

@@ -1,12 +1,12 @@
-package policy
+package strict
 
 import "testing"
 
 func TestDecode(t *testing.T) {
 	type thing struct {
-		Name  string    `yaml:"name"`
-		Ports []TCPPort `yaml:"ports,omitempty"`
-		On    bool      `yaml:"on,omitempty"`
+		Name  string       `yaml:"name"`
+		Ports []portNumber `yaml:"ports,omitempty"`
+		On    bool         `yaml:"on,omitempty"`
 	}
 	type doc struct {
 		Things []thing `yaml:"things"`
