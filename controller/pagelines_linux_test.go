@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"regexp"
 	"slices"
@@ -88,6 +90,10 @@ func plain(line string) string {
 	line = strings.TrimRight(line, " ")
 	for _, x := range runs {
 		line = x.what.ReplaceAllString(line, x.as)
+	}
+	var compact bytes.Buffer
+	if strings.HasPrefix(line, "{") && json.Compact(&compact, []byte(line)) == nil { // protojson's blanks differ from build to build
+		line = compact.String()
 	}
 	return line
 }
