@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,6 +65,81 @@ func TestRejectsAreFew(t *testing.T) {
 			}
 		}
 		now = now.Add(clockSecond)
+	}
+}
+
+// TestRegistersSideBySide: ports that run side by side, each with a packet of one line in it, answer no more of them than one port would, and
+// send a mail flow no more often. What reads, changes and writes a register is one action, which nothing comes between.
+func TestRegistersSideBySide(t *testing.T) {
+	const ports, lines, tries, seconds = 4, 400, 2, 70
+	var now atomic.Int64
+	e := loadedWith(t, rejecting(lines), engine.Options{Clock: func() time.Time { return time.Unix(0, now.Load()) }})
+	syn := tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", "203.0.113.129", 40000, 25, flagSYN)
+	alone, want := loadedWith(t, rejecting(lines), engine.Options{Clock: func() time.Time { return time.Unix(0, 0) }}), 0
+	one := alone.NewWorker()
+	for line := range lines { // a few lines share a place
+		one.Process(accessPort, tagged(syn, line+1), func(uint32, []byte) {})
+		select {
+		case d := <-alone.Digests():
+			want++
+			d.Release()
+		default:
+		}
+	}
+	flows := 0
+	for second := range seconds {
+		var answers [ports][lines]int
+		var all sync.WaitGroup
+		for port := range ports {
+			all.Go(func() {
+				worker := e.NewWorker()
+				defer worker.Close()
+				for line := range lines {
+					for range tries {
+						worker.Process(accessPort, tagged(syn, line+1), func(out uint32, _ []byte) {
+							if out == accessPort {
+								answers[port][line]++
+							}
+						})
+					}
+				}
+			})
+		}
+		told := make(chan struct{})
+		go func() {
+			all.Wait()
+			close(told)
+		}()
+		for drained := false; !drained; {
+			select {
+			case d := <-e.Digests():
+				flows++
+				d.Release()
+			case <-told:
+				drained = true
+			}
+		}
+		total := 0
+		for line := range lines {
+			n := 0
+			for port := range ports {
+				n += answers[port][line]
+			}
+			if total += n; n > 3 {
+				t.Fatalf("second %d: line %d had %d answers, want 3 at most", second, line, n)
+			}
+		}
+		if total != 1000 {
+			t.Fatalf("second %d: %d answers, want 1000", second, total)
+		}
+		now.Add(int64(clockSecond))
+	}
+	for len(e.Digests()) > 0 {
+		flows++
+		(<-e.Digests()).Release()
+	}
+	if s := e.Stats(); s.DigestsDropped != 0 || flows != 2*want { // seventy clock seconds are two windows
+		t.Errorf("%d mail flows in two windows and %d dropped, want %d in each", flows, s.DigestsDropped, want)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Checksums. The checksums of a received frame are its receiver's to refuse: they are no reason to let a segment pass unfiltered, and no
-// byte that they cover is changed. Only a rejecting answer needs any: its own, and the header checksums of the packet that it answers.
+// Checksums. The receiver of a frame checks its checksums: a wrong one is no reason to leave a segment unfiltered, and no byte that they
+// cover is changed. Only an answer needs checksums: its own, and the header checksums of the packet that it answers.
 #ifndef OP25B_CHECKSUM_P4_
 #define OP25B_CHECKSUM_P4_
 
@@ -12,8 +12,8 @@
 #define IPV4_HEADER_CHECKSUM(h) \
     update_checksum(h.isValid(), { IPV4_SUMMED(h) }, h.hdr_checksum, HashAlgorithm.csum16)
 
-// An ICMP error is not sent for a packet whose IPv4 header checksum is wrong (RFC 1812 section 4.2.2.5): its source may be anybody's. Only
-// a SYN can be answered, so only a SYN is summed.
+// A packet with a wrong IPv4 header checksum gets no ICMP error (RFC 1812 section 4.2.2.5): its source address may be wrong too. Only a SYN
+// can be answered, so only SYNs are checked.
 #define VERIFY_IPV4(h, o) \
     verify_checksum(h.isValid() && hdr.tcp_rest.isValid() && hdr.tcp_rest.syn == 1, { IPV4_SUMMED(h), o.options }, h.hdr_checksum, HashAlgorithm.csum16)
 
@@ -40,7 +40,7 @@ control VerifyAnswerable(inout headers_t hdr, inout metadata_t meta) {
     hdr.tcp_rest.data_offset, hdr.tcp_rest.reserved, hdr.tcp_rest.cwr_ece_urg, hdr.tcp_rest.ack, hdr.tcp_rest.psh_rst, \
     hdr.tcp_rest.syn, hdr.tcp_rest.fin, hdr.tcp_rest.window, hdr.tcp_rest.checksum, hdr.tcp_rest.urgent_ptr
 
-// A quote is of the packet inside the tunnel, or of the only one: of the two headers listed one is valid, and the other adds nothing.
+// The quote is of the packet inside a tunnel, or of the only packet. Of the two headers listed one is valid, and the other adds nothing.
 control AnswerChecksums(inout headers_t hdr, inout metadata_t meta) {
     apply {
         IPV4_HEADER_CHECKSUM(hdr.answer_tunnel_ipv4);

@@ -1,6 +1,6 @@
-// Forwarding of the reference switch: a bridge that does not learn. Known addresses go to their port; what is for a line that has its
-// tags to itself goes to that line; everything else is flooded. A frame from an access line reaches the network side only (split
-// horizon), so that two subscribers of one switch never talk past the filter.
+// Forwarding of the reference switch: a bridge that does not learn. A frame to a known address goes to its port. A frame whose tags belong to
+// one line goes to that line. Everything else is flooded. A frame from an access line reaches only the network side (split horizon), so that
+// two subscribers of one switch cannot bypass the filter.
 #ifndef OP25B_FORWARD_P4_
 #define OP25B_FORWARD_P4_
 
@@ -8,22 +8,22 @@
 #include "id.p4"
 #include "size.p4"
 
-// A port that is no port: a flooded frame has no one line that it goes to. v1model's own port for dropping, so never a line's.
+// The port of a flooded frame, which has no single line to go to. v1model drops frames to this port, so no line can have it.
 const port_t PORT_UNKNOWN = 511;
 
-// 01-80-C2-00-00-00 to -0F without the last four bits (IEEE 802.1Q table 8-1). A bridge never forwards a frame that is addressed to one of
-// them (section 8.6.3).
+// 01-80-C2-00-00-00 to -0F without the last four bits (IEEE 802.1Q table 8-1). A bridge never forwards a frame to one of these addresses
+// (section 8.6.3).
 const bit<44> RESERVED_GROUP_ADDRESSES = 0x0180c200000;
 
 // Groups of the packet replication engine. The controller fills them from the inventory.
-const bit<16> GROUP_NETWORK_PORTS = 1;  // the network side alone (split horizon)
+const bit<16> GROUP_NETWORK_PORTS = 1;  // only the network side (split horizon)
 const bit<16> GROUP_ALL_PORTS     = 2;
 
-// Where a frame would go if nothing stopped it.
+// Where a frame goes unless the filter stops it.
 struct route_t {
     bool   flooded;
-    role_t role;    // of the port that it goes to, if it is not flooded
-    port_t port;    // the same
+    role_t role;    // of the port below
+    port_t port;    // PORT_UNKNOWN if it is flooded
 }
 
 control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, inout standard_metadata_t std) {
@@ -43,7 +43,7 @@ control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, i
         route.port = port;
     }
 
-    // Where an address is. Written from the inventory.
+    // Maps a MAC address to its port. Written from the inventory.
     @id(BRIDGE_TABLE_ID)
     table bridge {
         key = { hdr.ethernet.dst_addr : exact @id(1) @name("dst_addr"); }
@@ -64,7 +64,7 @@ control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, i
         route.port = port;
     }
 
-    // The access port behind which these tags are, if no other has them: the way to a station that `bridge` does not know.
+    // Maps tags to their access port, if only one port has them: for stations that `bridge` does not have.
     @id(LINE_PORT_TABLE_ID)
     @entry_restriction("outer_vid < 4095 && inner_vid < 4095 && (outer_vid != 0 || inner_vid != 0)")
     table line_port {
@@ -85,7 +85,7 @@ control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, i
 
         if (!route.flooded) {
             std.egress_spec = route.port;
-            // A frame does not go back to where it came from, and the only way from one access line to another would be here.
+            // A frame never leaves by the port that it came in by, and never goes from one access line to another.
             if (route.port == std.ingress_port || (packet.role == ROLE_ACCESS && route.role == ROLE_ACCESS)) { mark_to_drop(std); }
         } else if (packet.role == ROLE_ACCESS) {
             std.mcast_grp = GROUP_NETWORK_PORTS;

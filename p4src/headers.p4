@@ -1,4 +1,4 @@
-// What the parser can take out of a frame, and what a rejecting answer is made of.
+// The headers that the parser extracts, and those of an answer to a rejected connection.
 #ifndef OP25B_HEADERS_P4_
 #define OP25B_HEADERS_P4_
 
@@ -25,7 +25,7 @@ header pppoe_t {
     bit<4>    type;
     bit<8>    code;
     session_t session;
-    bit<16>   len;              // of what follows
+    bit<16>   len;              // of the bytes that follow
 }
 
 // RFC 1661, the protocol field, not compressed.
@@ -67,17 +67,17 @@ header ipv6_header_t {
     ipv6_t  dst_addr;
 }
 
-// RFC 8200 section 4: any extension header, so that it leaves the switch as it came.
+// RFC 8200 section 4: any extension header. It leaves the switch unchanged.
 header extension_t {
     bit<8>       next_hdr;
-    bit<8>       len;           // what it counts depends on the header
-    varbit<1008> body;          // 128 bytes less the two above
+    bit<8>       len;           // its unit depends on the header
+    varbit<1008> body;          // 128 bytes without the two above
 }
 
 #define MAX_EXTENSIONS      4
 #define MAX_EXTENSION_BYTES 128
 
-// RFC 9293, the ports and the rest of the fixed header: a short fragment may hold the ports alone.
+// RFC 9293: the ports, and the rest of the fixed header. A short fragment may have only the ports.
 header tcp_ports_t {
     l4_port_t src_port;
     l4_port_t dst_port;
@@ -113,7 +113,7 @@ struct headers_t {
     pppoe_t        pppoe;
     ppp_t          ppp;
 
-    // An answer's own headers. They stand before the packet that they quote.
+    // The headers of an answer, in front of the packet that it quotes.
     ipv4_header_t  answer_tunnel_ipv4;
     ipv6_header_t  answer_tunnel_ipv6;
     ipv4_header_t  answer_ipv4;
@@ -134,16 +134,16 @@ struct headers_t {
     tcp_rest_t     tcp_rest;
 }
 
-// The parser's own notes.
+// The parser's state.
 struct parse_t {
-    bit<32>  room;              // bytes that the layer around leaves, padding not counted
-    bit<8>   protocol;          // of what follows
+    bit<32>  room;              // bytes left in the layer around, without padding
+    bit<8>   protocol;          // of the bytes that follow
     bit<16>  chain_len;         // bytes of extension headers of the innermost IP header
-    bool     more_fragments;    // of the packet around: an inner length may go beyond the room
-    bit<320> options;           // of IPv4, those not yet looked at, from the highest bit on
+    bool     more_fragments;    // of the packet around: an inner length may then exceed the room
+    bit<320> options;           // of IPv4, those not yet checked, from the highest bit on
 }
 
-// Where a rejecting answer comes from.
+// The source addresses of answers.
 struct reject_source_t {
     ipv4_t v4;
     ipv6_t v6;

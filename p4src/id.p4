@@ -1,6 +1,5 @@
-// Every P4Runtime id but the digest's, in one list. An id is a contract with each controller and collector in the field: it is never used
-// again for something else, not even after what it named has gone. The digest's, 0x17b55650, p4c makes of the name mail_flow_t, which
-// therefore stays.
+// All P4Runtime ids except the digest's. An id is a contract with each controller and collector in the field: it is never reused, not even
+// after the thing it named is gone. p4c derives the digest's id, 0x17b55650, from the name mail_flow_t, which therefore never changes.
 #ifndef OP25B_ID_P4_
 #define OP25B_ID_P4_
 

@@ -1,8 +1,8 @@
 // The reference switch of op25b, for v1model.
 //
 //   frame ─> FrameParser ─> port_role ─> Forward: bridge, line_port, flood ─> Op25b ────────────────────────────────┐
-//                                        (where would it go?)     │ session, line      which line                   │
-//                                                                 │ source_check       is the source its own?       │
+//                                        (the output port)        │ session, line      which line                   │
+//                                                                 │ source_check       does the source match?       │
 //                                                                 │ service            which leg, which service     │
 //                                                                 │ remote ┐           (not mail: straight on)      │
 //                                                                 │        ├─> verdict permit, monitor, limit,      │
@@ -10,7 +10,7 @@
 //                                                                 └─> port_rule, line_mail, mail_flow               │
 //            out <─ FrameDeparser <─ AnswerChecksums <─ egress: prune the source; Answer <── forward, drop, answer <┘
 //
-// A file per concern: define (types), size (table sizes), id (P4Runtime ids), packet (what the filter asks and says), headers, parser,
+// One file per concern: define (types), size (table sizes), id (P4Runtime ids), packet (the filter's input and output), headers, parser,
 // op25b_filter (the decision), forward, reject (the answer), checksum.
 #include <core.p4>
 #include <v1model.p4>
@@ -24,12 +24,12 @@
 #include "reject.p4"
 #include "checksum.p4"
 
-// Classify tells the filter what the parser found.
+// Classify fills the filter's input from the parsed headers.
 control Classify(in headers_t hdr, inout metadata_t meta, in standard_metadata_t std) {
     apply {
         meta.packet.timestamp = std.ingress_global_timestamp;
         meta.packet.ingress_port = std.ingress_port;
-        // A tag with VLAN id 0 carries a priority and nothing else (IEEE 802.1Q section 6.9): who puts one before its own does not leave its line.
+        // A tag with VLAN id 0 carries only a priority (IEEE 802.1Q section 6.9), so a line cannot change its identity by adding one.
         if (hdr.outer_tag.isValid()) { meta.packet.outer_vid = hdr.outer_tag.vid; }
         if (hdr.inner_tag.isValid()) { meta.packet.inner_vid = hdr.inner_tag.vid; }
         if (meta.packet.outer_vid == 0) {
@@ -92,7 +92,7 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
     @id(SET_ROLE_ACTION_ID)
     action set_role(@id(1) role_t role) { meta.packet.role = role; }
 
-    // The side that a port is on. Written from the inventory. A port that no entry names is an access port.
+    // The side of each port. Written from the inventory. A port without an entry is an access port.
     @id(PORT_ROLE_TABLE_ID)
     @entry_restriction("port < 511")
     table port_role {
@@ -103,8 +103,8 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
     }
 
     apply {
-        // What is sent to these addresses is between two neighbours: spanning tree, PAUSE, LACP, 802.1X, LLDP. No bridge forwards it, so the
-        // filter has nothing to decide.
+        // Frames to these addresses are for the next station only: spanning tree, PAUSE, LACP, 802.1X, LLDP. A bridge never forwards them, so
+        // the filter has nothing to decide.
         if (hdr.ethernet.isValid() && hdr.ethernet.dst_addr[47:4] == RESERVED_GROUP_ADDRESSES) {
             mark_to_drop(std);
             exit;
@@ -127,7 +127,7 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
                 std.egress_spec = std.ingress_port;
             } else if (meta.decision.verdict == VERDICT_DROP) {
                 if (!from_line && route.flooded) {
-                    std.mcast_grp = GROUP_NETWORK_PORTS;    // the lines do not get it; who else it is for is not the filter's business
+                    std.mcast_grp = GROUP_NETWORK_PORTS;    // the lines do not get it; the network side still may
                 } else {
                     mark_to_drop(std);
                 }
@@ -143,12 +143,12 @@ control SwitchEgress(inout headers_t hdr, inout metadata_t meta, inout standard_
         if (meta.decision.verdict == VERDICT_REJECT) {
             answer.apply(hdr, meta);
         } else if (std.egress_port == std.ingress_port) {
-            mark_to_drop(std);  // a flooded frame does not go back to where it came from
+            mark_to_drop(std);  // a flooded frame does not leave by the port that it came in by
         }
     }
 }
 
-@pkginfo(name="op25b.p4", version="1.0.1")
+@pkginfo(name="op25b.p4", version="1.0.2")
 V1Switch(
     FrameParser(), VerifyAnswerable(), SwitchIngress(), SwitchEgress(), AnswerChecksums(), FrameDeparser()
 ) main;

@@ -1,6 +1,6 @@
-// The filter: what happens to mail traffic of a line. It decides and counts; it neither forwards nor drops, so that it can be lifted
-// into another program. The caller fills op25b_packet_t, asks about every frame from a line and every frame that may reach one, and acts
-// on op25b_decision_t.
+// The filter decides what happens to the mail traffic of a line, and counts it. It neither forwards nor drops, so that another program can
+// include it. The caller fills op25b_packet_t, applies the filter to every frame from a line and every frame that may reach one, and acts on
+// op25b_decision_t.
 #ifndef OP25B_FILTER_P4_
 #define OP25B_FILTER_P4_
 
@@ -25,16 +25,18 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     ipv6_t       remote_v6_addr     = 0;
     l4_port_t    subscriber_port;
     l4_port_t    remote_port;
-    line_index_t home             = 0;  // the only line that subscriber_class is for; 0 is any
+    line_index_t home             = 0;  // the only line that subscriber_class applies to; 0 is any line
+    bit<32>      second           = 0;  // of the switch's clock
+    bool         answered         = false;
     bit<2>       handshake        = 0;  // 1 is a SYN, 2 a SYN-ACK
 
-    // What the rules met on each port: the OpenConfig ACL counters of that interface. The annotation tells any gNMI agent how to
-    // find them, without knowing this program.
+    // Packets of each rule on each port: the OpenConfig ACL counters of that interface. The annotation lets any gNMI agent find them without
+    // knowing this program.
     @id(PORT_RULE_COUNTER_ID)
     @openconfig_acl("set=op25b,rule_bits=8")
     counter(PORT_RULE_SIZE, CounterType.packets_and_bytes) port_rule;
 
-    // What became of each line's mail.
+    // Mail of each line by its outcome.
     @id(LINE_MAIL_COUNTER_ID)
     counter(LINE_MAIL_SIZE, CounterType.packets_and_bytes) line_mail;
 
@@ -46,15 +48,17 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @id(CONNECTION_METER_ID)
     direct_meter<bit<2>>(MeterType.packets) connection_meter;
 
-    // When a SYN to port 25 last went up, by its addresses and port. 0 is never. Two connections in one place make it fresher, never older.
+    // The clock second, plus 1, of the last SYN to port 25 that passed, by a hash of its addresses and port; 0 means never. Two connections that
+    // share a cell can only make its time later.
     @id(SYN_SEEN_REGISTER_ID)
     register<bit<32>>(SYN_SEEN_SIZE) syn_seen;
 
-    // In which window a digest was last sent, by line and remote address. 0 is never. Of two in one place, one a window is told.
+    // The window, plus 1, of the last digest, by a hash of the line and the remote address; 0 means never. Of two pairs that share a cell, one a
+    // window is reported.
     @id(FLOW_SEEN_REGISTER_ID)
     register<bit<32>>(FLOW_SEEN_SIZE) flow_seen;
 
-    // How many answers a line, and the whole switch, had in which clock second: 22 low bits of the second, 10 of the count.
+    // The answers to a line, and of the whole switch, in a clock second: 22 low bits of the second, 10 bits of the count.
     @id(REJECTS_LINE_REGISTER_ID)
     register<bit<32>>(LINE_INDEX_SIZE) rejects_of_line;
     @id(REJECTS_ALL_REGISTER_ID)
@@ -67,8 +71,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         decision.line_index = line_index;
     }
 
-    // Which line a frame belongs to, by the access port and the tags. Written from the inventory. What no entry names is a line of group
-    // 0: closed for mail port 25, open for the rest.
+    // Maps the access port and the tags of a frame to its line. Written from the inventory. A frame without an entry belongs to a line of
+    // group 0: port 25 is closed, everything else open.
     @id(LINE_TABLE_ID)
     @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095")
     table line {
@@ -82,7 +86,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         size = LINE_SIZE;
     }
 
-    // Lines that share port and tags, each known by its PPPoE session. Asked before `line`.
+    // Lines that share a port and tags, told apart by their PPPoE session. Looked up before `line`.
     @id(SESSION_TABLE_ID)
     @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095 && session > 0 && session < 65535")
     table session {
@@ -103,7 +107,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @id(DROP_SOURCE_ACTION_ID)
     action drop_source() { source_verdict = VERDICT_DROP; }
 
-    // Whether the lines of a group may use the addresses that are theirs alone. No entry: sources are not looked at.
+    // The groups whose lines may use only their own source addresses. No entry: sources are not checked.
     @id(SOURCE_CHECK_TABLE_ID)
     table source_check {
         key = { decision.line_group : exact @id(1) @name("line_group"); }
@@ -115,7 +119,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @id(BOUND_ACTION_ID)
     action bound() { source_verdict = VERDICT_NONE; }
 
-    // The addresses that a line may use as a source. To this table several lines may share a range.
+    // The source addresses that a line may use. Several lines may share a range.
     @id(SOURCE_V4_TABLE_ID)
     @entry_restriction("line != 0 && prefix::prefix_length > 0")
     table source_v4 {
@@ -146,9 +150,9 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         syn_only = drain;
     }
 
-    // The epoch in force, as the parameter of the default action: one MODIFY takes a whole rule set in force, or back. It starts at 0,
-    // an epoch that no rule set is ever given, so a switch that has just been loaded is closed. With drain set, the rules stop new
-    // connections alone, and those that are open end in their own time.
+    // The epoch in force, as the parameter of the default action: one MODIFY puts a whole rule set in force, or back. It starts at 0, which
+    // no rule set ever has, so a switch that has just been loaded is closed. With drain set, rules stop only new connections, and open ones
+    // end by themselves.
     @id(RUNNING_EPOCH_TABLE_ID)
     table running_epoch {
         key = { }
@@ -164,8 +168,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         decision.service = mail_service;
     }
 
-    // The leg (who answers whom) and the mail service that a TCP segment belongs to. Where both ports are a service's, the handshake tells
-    // which end is the server. No entry: not mail, and no further look-up.
+    // The leg and the mail service of a TCP segment. Where both ports belong to a service, the handshake shows which end is the server. No
+    // entry: not mail, and no further look-up.
     @id(SERVICE_TABLE_ID)
     @entry_restriction("
         (handshake::mask == 0 || (handshake::mask == 3 && handshake::value <= 2)) &&
@@ -188,8 +192,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @action_restriction("class_id != 0")
     action set_remote_class(@id(1) class_t class_id) { remote_class = class_id; }
 
-    // The class of the address beyond the network port: own relay, mobile carrier, ... Written from the policy, one entry a prefix;
-    // a phase never touches it. No entry: class 0, any other server.
+    // The class of the address beyond the network port, such as own relay or mobile carrier. Written from the policy, one entry a prefix. A
+    // change of phase never touches it. No entry: class 0, any other server.
     @id(REMOTE_V4_TABLE_ID)
     @entry_restriction("prefix::prefix_length > 0")
     table remote_v4 {
@@ -215,8 +219,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         home = line_index;
     }
 
-    // The class of the subscriber's own address: exempt, ... No entry: class 0, an ordinary subscriber. A class may be for one line alone,
-    // so that no neighbour borrows it with the address. An entry for every address would be an exemption of the whole network.
+    // The class of the subscriber's own address, such as exempt. No entry: class 0, an ordinary subscriber. A class may apply to one line only,
+    // so that a neighbour cannot use it by using the address. An entry for every address would exempt the whole network.
     @id(SUBSCRIBER_V4_TABLE_ID)
     @entry_restriction("prefix::prefix_length > 0")
     table subscriber_v4 {
@@ -235,7 +239,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         size = SUBSCRIBER_V6_SIZE;
     }
 
-    // The rules that the program itself gives, 1 and those above 247, are an entry's only where it says otherwise than the program would.
+    // Rule 1 and those above 247 are the program's own. An entry may have one of them only where it decides otherwise than the program would.
     @id(PERMIT_ACTION_ID)
     @action_restriction("rule >= 2 && (rule <= 247 || rule == 251 || rule == 253)")
     action permit(@id(1) rule_t rule) {
@@ -276,7 +280,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         decision.rule = rule;
     }
 
-    // The rules themselves. Rule sets of several epochs stand side by side; only the running one is asked.
+    // The rules. The table holds rule sets of several epochs; only the running epoch is looked up.
     @id(VERDICT_TABLE_ID)
     @entry_restriction("
         epoch != 0 &&
@@ -311,8 +315,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @id(METER_CONNECTION_ACTION_ID)
     action meter_connection() { connection_meter.read(colour); }
 
-    // The rate of a line's new connections, one entry a direction. Asked for a segment that opens one, so that the meter counts nothing
-    // else. No entry: none passes. An entry without a meter configuration: all do, as P4Runtime has it.
+    // The rate of a line's new connections, one entry a direction. Looked up only for a segment that opens a connection, so that the meter
+    // counts nothing else. No entry: none passes. An entry without a meter configuration: all pass (P4Runtime section 9.4).
     @id(CONNECTION_LIMIT_TABLE_ID)
     @entry_restriction("line != 0")
     table connection_limit {
@@ -324,6 +328,24 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         const default_action = NoAction;
         meters = connection_meter;
         size = CONNECTION_LIMIT_SIZE;
+    }
+
+    // Counts an answer if there is room for it. It is one action, so that ports that run in parallel cannot read a count before another port
+    // has written it; a branch in `apply` would make several actions of it.
+    @hidden
+    action count_answer() {
+        bit<32> in_line;
+        bit<32> in_all;
+        bit<32> none = second[21:0] ++ 10w0;
+        @atomic {
+            rejects_of_line.read(in_line, (bit<32>)decision.line_index);
+            rejects_in_all.read(in_all, 0);
+            in_line = in_line[31:10] == none[31:10] ? in_line : none;
+            in_all = in_all[31:10] == none[31:10] ? in_all : none;
+            answered = in_line[9:0] < REJECTS_PER_LINE && in_all[9:0] < REJECTS_IN_ALL;
+            rejects_of_line.write((bit<32>)decision.line_index, answered ? in_line + 1 : in_line);
+            rejects_in_all.write(0, answered ? in_all + 1 : in_all);
+        }
     }
 
     apply {
@@ -356,8 +378,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
             remote_port = packet.src_port;
         }
 
-        // A spoofed source is the fast leg of a triangle, or a neighbour's exemption borrowed. The addresses of a host that has none yet
-        // (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.2 and 2.5.6) go no further than the link.
+        // A spoofed source hides the fast leg of triangular spam, or uses a neighbour's exemption. The addresses that a host uses before it has
+        // one of its own (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.2 and 2.5.6) never leave the link.
         bool has_source_v4 = packet.outer_family == FAMILY_IPV4 && packet.outer_src_v4 != 0;
         bool has_source_v6 = packet.outer_family == FAMILY_IPV6 && packet.outer_src_v6 != 0 && packet.outer_src_v6[127:118] != 0x3fa;
         if (from_line && (has_source_v4 || has_source_v6)) {
@@ -391,15 +413,15 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
                 if (packet.shape == SHAPE_TCP) {
                     if (packet.family == FAMILY_IPV4) { remote_v4.apply(); } else { remote_v6.apply(); }
                     if (subscriber_family == FAMILY_IPV4) { subscriber_v4.apply(); } else { subscriber_v6.apply(); }
-                    // A frame to a line that is not known may be for this one.
+                    // A frame to an unknown line may be for the class's line.
                     if (home != 0 && home != decision.line_index && (from_line || decision.line_index != 0)) { subscriber_class = 0; }
                 }
                 verdict.apply();
             }
 
             if (decision.verdict == VERDICT_NONE) {
-                // No entry spoke. Port 25 of a server stays shut for a line in both directions, whether the tables are empty, half loaded or
-                // simply silent, and what hides its ports is treated as if it were mail. Everything else passes.
+                // No entry matched. Port 25 of a server stays closed for a line in both directions, whether the tables are empty, half loaded or
+                // have no rule for it. A frame that hides its ports is treated as mail. Everything else passes.
                 if (packet.shape == SHAPE_TCP && remote_port == PORT_SMTP) {
                     decision.verdict = VERDICT_DROP;
                     decision.rule = RULE_FAIL_CLOSED;
@@ -422,34 +444,23 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
                     decision.verdict = VERDICT_MONITOR;
                 }
             } else if (decision.verdict == VERDICT_LIMIT) {
-                decision.verdict = VERDICT_DROP;    // a rate of new connections says nothing of what shows no ports
+                decision.verdict = VERDICT_DROP;    // a rate of new connections cannot be applied to a frame without ports
             }
         }
 
         bit<128> subscriber_bits = subscriber_family == FAMILY_IPV4 ? (bit<128>)subscriber_v4_addr : subscriber_v6_addr;
         bit<128> remote_bits = packet.family == FAMILY_IPV4 ? (bit<128>)remote_v4_addr : remote_v6_addr;
-        bit<32> second = (bit<32>)(packet.timestamp >> CLOCK_SECOND_LOW_BIT);
+        second = (bit<32>)(packet.timestamp >> CLOCK_SECOND_LOW_BIT);
 
-        // An answer goes to a new connection alone, and to few of them: who does not listen shall not make the switch talk.
+        // Only a new connection is answered, and only a few of them: a bot must not make the switch send.
         if (decision.verdict == VERDICT_REJECT) {
-            bool answered = false;
             if (from_line && decision.leg == LEG_UP_DST && packet.syn && !packet.ack && packet.answerable) {
-                bit<32> of_line;
-                bit<32> in_all;
-                rejects_of_line.read(of_line, (bit<32>)decision.line_index);
-                rejects_in_all.read(in_all, 0);
-                if (of_line[31:10] != second[21:0]) { of_line = second[21:0] ++ 10w0; }
-                if (in_all[31:10] != second[21:0]) { in_all = second[21:0] ++ 10w0; }
-                if (of_line[9:0] < REJECTS_PER_LINE && in_all[9:0] < REJECTS_IN_ALL) {
-                    answered = true;
-                    rejects_of_line.write((bit<32>)decision.line_index, of_line + 1);
-                    rejects_in_all.write(0, in_all + 1);
-                }
+                count_answer();
             }
             if (!answered) { decision.verdict = VERDICT_DROP; }
         }
 
-        // The handshake of mail, seen from both sides.
+        // Remember SYNs to port 25, and count SYN-ACKs from port 25 without one.
         if (packet.shape == SHAPE_TCP && packet.syn && remote_port == PORT_SMTP && from_line != packet.ack) {
             bit<32> place;
             hash(place, HashAlgorithm.crc32, (bit<32>)0, { subscriber_bits, remote_bits, subscriber_port }, (bit<32>)SYN_SEEN_SIZE);
@@ -464,16 +475,18 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
             }
         }
 
-        // Tell of attempts that a rule watches or stops; of what the policy permits, nobody needs to know.
+        // Report attempts that a rule watches or stops. What the policy permits is not reported: nobody needs to know of it.
         bool mail = decision.service != SERVICE_NONE || remote_port == PORT_SMTP;
         if (mail && packet.shape == SHAPE_TCP && packet.syn && decision.verdict != VERDICT_NONE && decision.verdict != VERDICT_PERMIT) {
             bit<32> place;
             bit<32> last;
             bit<32> window = (bit<32>)(packet.timestamp >> FLOW_WINDOW_LOW_BIT) + 1;
             hash(place, HashAlgorithm.crc32, (bit<32>)0, { 2w0, decision.line_index, remote_bits }, (bit<32>)FLOW_SEEN_SIZE);
-            flow_seen.read(last, place);
-            if (last != window) {
+            @atomic {
+                flow_seen.read(last, place);
                 flow_seen.write(place, window);
+            }
+            if (last != window) {
                 digest<mail_flow_t>(1, {
                     decision.line_index, decision.leg, decision.service, decision.rule, decision.verdict,
                     packet.ack ? 1w1 : 1w0, subscriber_family, packet.family, subscriber_bits, remote_bits

@@ -1,28 +1,28 @@
-// What the filter asks of a frame, and what it answers: all that a program which includes the filter shares with it.
+// The input and the output of the filter: all that it shares with the program that includes it.
 #ifndef OP25B_PACKET_P4_
 #define OP25B_PACKET_P4_
 
 #include "define.p4"
 
-// All that the filter wants to know of a frame. A program with other headers fills it and can use the filter as it stands.
+// The filter's input. A program with other headers fills it, and uses the filter unchanged.
 struct op25b_packet_t {
     timestamp_t timestamp;
     port_t      ingress_port;
     role_t      role;           // the side that the frame comes from
-    port_t      line_port;      // the access port: where it came in, or where it is to go; 511 if it is flooded
+    port_t      line_port;      // the access port by which the frame came in or will leave; 511 if it is flooded
     vid_t       outer_vid;
     vid_t       inner_vid;
     session_t   session;
     shape_t     shape;
 
-    // The outermost addresses: whom the network takes for the subscriber. An address inside a tunnel may be shared by many lines.
+    // The outermost addresses, which identify the subscriber. Many lines may share an address inside a tunnel.
     family_t    outer_family;
     ipv4_t      outer_src_v4;
     ipv4_t      outer_dst_v4;
     ipv6_t      outer_src_v6;
     ipv6_t      outer_dst_v6;
 
-    // The innermost addresses: which server the segment is for, or from. Those above, where there is no tunnel.
+    // The innermost addresses, which identify the server. Without a tunnel they are the same as above.
     family_t    family;
     ipv4_t      src_v4;
     ipv4_t      dst_v4;
@@ -31,13 +31,13 @@ struct op25b_packet_t {
 
     l4_port_t   src_port;
     l4_port_t   dst_port;
-    bool        has_flags;      // the two below were in the frame
+    bool        has_flags;      // the frame has the two flags below
     bool        syn;
     bool        ack;
-    bool        answerable;     // the caller could answer it with an ICMP error
+    bool        answerable;     // the caller can answer the frame with an ICMP error
 }
 
-// What the filter says of a frame. Verdicts are: none and permit and monitor, to be forwarded; drop; reject, to be dropped and answered.
+// The filter's decision. none, permit and monitor: forward the frame. drop: drop it. reject: drop it and answer it.
 struct op25b_decision_t {
     line_group_t line_group;
     line_index_t line_index;
@@ -47,8 +47,8 @@ struct op25b_decision_t {
     rule_t       rule;
 }
 
-// One attempt at mail that a rule watches or stops, as a digest. Addresses of IPv4 are in the low 32 bits. p4c gives the digest its id,
-// by this name.
+// One attempt to send mail that a rule watches or stops, as a digest. An IPv4 address is in the low 32 bits. p4c derives the digest's id from
+// this name.
 struct mail_flow_t {
     line_index_t line;
     leg_t        leg;

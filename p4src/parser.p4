@@ -1,8 +1,8 @@
 // Frame to headers: Ethernet, up to two tags, PPPoE session, IPv4 with options, IPv6 with a bounded chain of extension headers, one
-// tunnel of either in either, TCP. Everything that is taken out goes back in unchanged.
+// tunnel of either in either, TCP. Every extracted header is emitted unchanged.
 //
-// The parser stops at the first fault with an error of its own; what it found before that stands. Lengths are those of the protocols,
-// never the frame's: behind the end of the IP packet is padding, which no receiver reads.
+// The parser stops at the first fault, with an error for each kind, and keeps the headers extracted so far. Lengths come from the protocols,
+// never from the frame: the bytes behind the IP packet are padding, which receivers ignore.
 #ifndef OP25B_PARSER_P4_
 #define OP25B_PARSER_P4_
 
@@ -18,9 +18,9 @@ error {
     HiddenProtocol,         // PPP data that is neither IPv4 nor IPv6 (compressed headers, multilink, bridging), an ethertype in LLC
     TooManyTags,
     ChainTooLong,
-    SourceRoute,            // the packet's next stop is not where it is for
+    SourceRoute,            // the destination address is not the final one
     NestedTunnel,
-    TcpTooShort             // for its ports
+    TcpTooShort             // to have its ports
 }
 
 #define TAG_TYPES(next) \
@@ -28,17 +28,17 @@ error {
     0x88a8: next; /* IEEE 802.1Q S-tag */ \
     0x9100: next; /* S-tag, before it had a number */
 
-// A fragment that begins within the first 256 bytes could write over ports that stood behind other headers in the fragment before it
-// (RFC 1858 section 4). Nobody cuts that small.
+// A fragment that begins within the first 256 bytes could overwrite ports that the fragment before it has behind other headers (RFC 1858
+// section 4). No sender cuts packets that small.
 #define SMALL_OFFSET 0 &&& 0x1fe0
 
-// IEEE 802.3: a number below 0x0600 is a length, and LLC follows.
+// IEEE 802.3: a value below 0x0600 is a length, and LLC follows.
 #define LLC_LENGTHS \
     0x0000 &&& 0xfc00: llc; \
     0x0400 &&& 0xfe00: llc;
 
-// IPv4 options, looked at before they are taken out. Source routing may stand behind any number of other options, so they are walked one
-// by one. A shift takes in zeros, and zero ends the walk: it ends after 40 steps at most. (bmv2 shifts by less than 256 bits at once.)
+// IPv4 options, checked before they are extracted. Source routing may follow any number of other options, so the parser walks them one by
+// one. A shift fills with zeros, and an option of zero ends the walk, after 40 steps at most. (bmv2 shifts by less than 256 bits at once.)
 #define LOOK_AT_OPTIONS(level, words) \
     state level##_options_##words { \
         meta.parse.options = packet.lookahead<bit<(32 * words)>>() ++ (bit<(320 - 32 * words)>)0; \
@@ -136,7 +136,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         }
     }
 
-    // An ethertype behind a SNAP header (RFC 1042) is one that some receivers take for the frame's.
+    // Some receivers take the ethertype behind a SNAP header (RFC 1042) for the frame's.
     state llc {
         transition select(meta.parse.room >= 8) {
             true: snap;
@@ -160,7 +160,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         packet.extract(hdr.pppoe);
         verify(hdr.pppoe.version == 1 && hdr.pppoe.type == 1 && hdr.pppoe.code == 0, error.BadPppoe);
         verify(hdr.pppoe.len >= 2 && (bit<32>)hdr.pppoe.len + 6 <= meta.parse.room, error.BadLength);
-        // The low bit of a protocol field's first byte is 1 only where it is also the last.
+        // The low bit of the protocol field's first byte is 1 only if that byte is also the last.
         verify(packet.lookahead<bit<8>>() & 1 == 0, error.CompressedProtocol);
         packet.extract(hdr.ppp);
         meta.parse.room = (bit<32>)hdr.pppoe.len - 2;
@@ -199,7 +199,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         transition ipv4_payload;
     }
 
-    // Ports stand in the fragment with offset 0, whether more fragments follow or not.
+    // The fragment with offset 0 has the ports, whether more fragments follow or not.
     state ipv4_payload {
         meta.parse.more_fragments = hdr.ipv4.more_fragments == 1;
         transition select(hdr.ipv4.frag_offset, hdr.ipv4.protocol) {
@@ -243,7 +243,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
             6: tcp;
             4: inner_ipv4;
             41: inner_ipv6;
-            default: accept;        // ESP hides what follows; the rest is no TCP
+            default: accept;        // ESP hides what follows; nothing else is TCP
         }
     }
 
@@ -276,7 +276,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         meta.parse.room = meta.parse.room - 8;
         meta.parse.protocol = head[31:24];
         meta.parse.more_fragments = meta.parse.more_fragments || head[0:0] == 1;
-        // Receivers take the next header from the first fragment (RFC 8200 section 4.5): in a later one it may say anything.
+        // Receivers take the next header from the first fragment (RFC 8200 section 4.5). In a later one it may have any value.
         transition select(head[15:3]) {
             0: chain;
             SMALL_OFFSET: tiny_fragment;
@@ -284,7 +284,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         }
     }
 
-    // One packet in another. Its own length may go beyond the packet around if that is the first fragment of several.
+    // A tunnelled packet. Its length may exceed the packet around if that is the first of several fragments.
     state inner_ipv4 {
         verify(20 <= meta.parse.room, error.BadLength);
         packet.extract(hdr.inner_ipv4);
@@ -354,7 +354,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
             6: tcp;
             4: nested_tunnel;
             41: nested_tunnel;
-            default: accept;        // ESP hides what follows; the rest is no TCP
+            default: accept;        // ESP hides what follows; nothing else is TCP
         }
     }
 
@@ -387,7 +387,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         meta.parse.room = meta.parse.room - 8;
         meta.parse.protocol = head[31:24];
         meta.parse.more_fragments = meta.parse.more_fragments || head[0:0] == 1;
-        // Receivers take the next header from the first fragment (RFC 8200 section 4.5): in a later one it may say anything.
+        // Receivers take the next header from the first fragment (RFC 8200 section 4.5). In a later one it may have any value.
         transition select(head[15:3]) {
             0: inner_chain;
             SMALL_OFFSET: tiny_fragment;

@@ -1,5 +1,5 @@
-// The answer to a rejected connection: ICMP "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1), made of the
-// packet that it answers, in the encapsulation that the packet came in. A host that gets it gives up at once, and learns who stopped it.
+// The answer to a rejected connection: ICMP "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1). It is built from the
+// rejected packet, in the encapsulation of that packet. A host that receives it gives up at once, and learns the address that stopped it.
 #ifndef OP25B_REJECT_P4_
 #define OP25B_REJECT_P4_
 
@@ -15,7 +15,7 @@ const bit<8> PROTO_IPV6 = 41;
 #define IPV4_BYTES        20
 #define IPV6_BYTES        40
 
-// Whether a packet could be answered.
+// Decides whether a packet can be answered.
 control Answerable(in headers_t hdr, inout metadata_t meta) {
     @id(SET_REJECT_SOURCE_ACTION_ID)
     action set_reject_source(@id(1) ipv4_t v4, @id(2) ipv6_t v6) {
@@ -23,7 +23,7 @@ control Answerable(in headers_t hdr, inout metadata_t meta) {
         meta.reject_source.v6 = v6;
     }
 
-    // The addresses that answers come from, as the parameters of the default action. Without one of its family a packet has no answer.
+    // The source addresses of answers, as the parameters of the default action. Without an address of its family a packet is not answered.
     @id(REJECT_SOURCE_TABLE_ID)
     table reject_source {
         key = { }
@@ -34,9 +34,9 @@ control Answerable(in headers_t hdr, inout metadata_t meta) {
 
     apply {
         reject_source.apply();
-        // Neither to what came to many, nor to an address that is not one host's (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+        // No answer to a multicast frame, nor to an address that is not a single host's (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
         bool unicast = hdr.ethernet.dst_addr[40:40] == 0 && hdr.ethernet.src_addr[40:40] == 0;
-        // An authentication header behind IPv4 is no part of the header that an ICMP error quotes.
+        // An ICMP error quotes the IPv4 header, and cannot quote an authentication header behind it.
         bool extended = (hdr.ipv4.isValid() && hdr.extensions[0].isValid()) || (hdr.inner_ipv4.isValid() && hdr.inner_extensions[0].isValid());
         if (meta.packet.family == FAMILY_IPV4) {
             bool host = meta.packet.src_v4 != 0 && meta.packet.src_v4[31:24] != 127 && meta.packet.src_v4[31:29] != 7 && meta.packet.dst_v4[31:29] != 7;
@@ -49,7 +49,7 @@ control Answerable(in headers_t hdr, inout metadata_t meta) {
 }
 
 control Answer(inout headers_t hdr, inout metadata_t meta) {
-    bit<16> ip_len;     // of the whole IP packet inside the tunnel, if there is one
+    bit<16> ip_len;     // of the whole answer, without a tunnel's header
     bit<32> below = 14; // bytes below it
 
     apply {
@@ -98,7 +98,7 @@ control Answer(inout headers_t hdr, inout metadata_t meta) {
         hdr.icmp.checksum = 0;
         hdr.icmp.unused = 0;
 
-        // The tunnel's header is made anew, without options and extension headers: they were about the packet that came.
+        // The tunnel's header is new, without options and extension headers: those belonged to the rejected packet.
         bool tunnelled = hdr.inner_ipv4.isValid() || hdr.inner_ipv6.isValid();
         bit<8> carried = hdr.inner_ipv4.isValid() ? PROTO_IPV4 : PROTO_IPV6;
         if (tunnelled && hdr.ipv4.isValid()) {
@@ -141,7 +141,7 @@ control Answer(inout headers_t hdr, inout metadata_t meta) {
         }
 
         if (hdr.pppoe.isValid()) {
-            hdr.pppoe.len = (bit<16>)below - 14 + ip_len + 2;   // the protocol field counts
+            hdr.pppoe.len = (bit<16>)below - 14 + ip_len + 2;   // with the protocol field
             below = below + 8;
         }
         if (hdr.outer_tag.isValid()) { below = below + 4; }

@@ -1,8 +1,8 @@
-// A router with the filter of op25b in it: what an operator does who has a program of his own. The filter's control is included as it
-// stands; this program tells it what it has parsed, and does what it says.
+// A router that includes the filter of op25b, as an example for operators with their own program. The filter's control is unchanged; this
+// program fills its input and acts on its decision.
 //
-// The router is small: untagged Ethernet, IPv4 without options, IPv6 without extension headers. What goes beyond that is told to the filter
-// as undetermined, so that leaving a header out of a parser opens nothing.
+// The router is small: untagged Ethernet, IPv4 without options, IPv6 without extension headers. It reports everything else to the filter as
+// undetermined, so that a header that the parser does not know opens nothing.
 #include <core.p4>
 #include <v1model.p4>
 
@@ -72,7 +72,7 @@ parser RouterParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
             0x0800: ipv4;
             0x86dd: ipv6;
             0x0806: accept;         // ARP: not routed, and not mail
-            default: unsupported;   // tags, PPPoE and what else could carry IP
+            default: unsupported;   // tags, PPPoE and anything else that could carry IP
         }
     }
 
@@ -130,7 +130,7 @@ control RouterIngress(inout headers_t hdr, inout metadata_t meta, inout standard
     @id(0x01000101)
     action set_interface(@id(1) role_t role) { meta.packet.role = role; }
 
-    // The side that an interface is on; one that is not here is a line's.
+    // The side of each interface. An interface without an entry is a line's.
     @id(0x02000101)
     table interface {
         key = { std.ingress_port : exact @id(1) @name("port"); }
@@ -175,7 +175,7 @@ control RouterIngress(inout headers_t hdr, inout metadata_t meta, inout standard
             hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
         }
 
-        // Every packet from a line, and every one that is for a line: the caller's part of the contract.
+        // The filter needs every packet from a line and every packet to a line.
         if (meta.packet.role == ROLE_ACCESS || (routed && meta.out_role == ROLE_ACCESS)) {
             meta.packet.timestamp = std.ingress_global_timestamp;
             meta.packet.ingress_port = std.ingress_port;
@@ -189,7 +189,7 @@ control RouterIngress(inout headers_t hdr, inout metadata_t meta, inout standard
                 meta.packet.src_v6 = hdr.ipv6.src_addr;
                 meta.packet.dst_v6 = hdr.ipv6.dst_addr;
             }
-            // No tunnel is parsed, so the outermost addresses are the innermost too.
+            // The parser knows no tunnels, so the outermost addresses are also the innermost.
             meta.packet.outer_family = meta.packet.family;
             meta.packet.outer_src_v4 = meta.packet.src_v4;
             meta.packet.outer_dst_v4 = meta.packet.dst_v4;
@@ -203,11 +203,11 @@ control RouterIngress(inout headers_t hdr, inout metadata_t meta, inout standard
                 meta.packet.syn = hdr.tcp.syn == 1;
                 meta.packet.ack = hdr.tcp.ack == 1;
             }
-            // It builds no answers, so a reject is a drop.
+            // This router builds no answers, so a reject is a drop.
             meta.packet.answerable = false;
             filter.apply(meta.packet, meta.decision);
         }
-        // From one line to another there is no way here: the filter has been asked about the sender's alone.
+        // No packet goes from one line to another: the filter has decided only for the sender's line.
         bool between_lines = meta.packet.role == ROLE_ACCESS && meta.out_role == ROLE_ACCESS;
         if (!routed || between_lines || meta.decision.verdict == VERDICT_DROP) { mark_to_drop(std); }
     }
