@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"op25b/internal/client"
+	"op25b/internal/view/prose"
 )
 
 // An exit is the exit status of a command that has already printed everything.
@@ -44,7 +45,7 @@ func fail(ctx context.Context, w io.Writer, args []string, err error) int {
 // printFailure prints an error as text. Faults in files are printed one per line as FILE:LINE:COLUMN, which editors follow.
 func printFailure(w io.Writer, f client.Failure) {
 	if len(f.Faults) == 0 {
-		fmt.Fprintln(w, "op25b:", f.Message)
+		fmt.Fprintln(w, "op25b:", prose.EscapeLines(f.Message))
 		return
 	}
 	inFiles := false
@@ -53,7 +54,7 @@ func printFailure(w io.Writer, f client.Failure) {
 		if fault.File != "" {
 			before, inFiles = "", true
 		}
-		fmt.Fprintf(w, "%s%s\n", before, fault)
+		fmt.Fprintf(w, "%s%s\n", before, prose.Escape(fmt.Sprint(fault)))
 	}
 	if left := strings.Count(f.Message, "\n") + 1 - len(f.Faults); left > 0 {
 		fmt.Fprintf(w, "... %d more\n", left)

@@ -121,7 +121,7 @@ var mayImport = map[string][]string{
 	"internal/strict":     {},
 	"internal/policy":     {"internal/pipeline", "internal/strict"},
 	"internal/compile":    {"internal/pipeline", "internal/policy", "internal/strict"},
-	"internal/meaning":    {"internal/compile", "internal/pipeline", "internal/policy"},
+	"internal/meaning":    {"internal/compile", "internal/pipeline", "internal/policy", "internal/view/prose"},
 	"internal/reconcile":  {"internal/p4rt", "internal/pipeline"},
 	"internal/clock":      {"internal/store"},
 	"internal/grpcserve":  {},
@@ -136,9 +136,10 @@ var mayImport = map[string][]string{
 	"internal/controller": {
 		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict",
 	},
-	"internal/view":  {"proto/op25b"},
-	"internal/etcd":  {},
-	"internal/bring": {"internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
+	"internal/view":       {"proto/op25b"},
+	"internal/view/prose": {},
+	"internal/etcd":       {},
+	"internal/bring":      {"internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {
 		"internal/bring", "internal/compile", "internal/intent", "internal/meaning", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles", "proto/op25b",
 	},

@@ -257,3 +257,30 @@ func TestLanguages(t *testing.T) {
 		}
 	}
 }
+
+// Every answer with dates of the policy has its UTC offset. Without a policy there is none.
+func TestOffsets(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx, conn := within(t), w.dial()
+	intents, phases, audit := op25bv1.NewIntentServiceClient(conn), op25bv1.NewPhaseServiceClient(conn), op25bv1.NewAuditServiceClient(conn)
+	if r, err := audit.ListRecords(ctx, &op25bv1.ListRecordsRequest{}); err != nil || r.UtcOffset != "" {
+		t.Errorf("without a policy: %v, %v", r, err)
+	}
+	w.put(spinnet(t))
+	type answer interface{ GetUtcOffset() string }
+	for name, ask := range map[string]func() (answer, error){
+		"phases":  func() (answer, error) { return phases.ListPhases(ctx, &op25bv1.ListPhasesRequest{}) },
+		"phase":   func() (answer, error) { return phases.ShowPhase(ctx, &op25bv1.ShowPhaseRequest{Phase: "before"}) },
+		"preview": func() (answer, error) { return phases.Preview(ctx, &op25bv1.PreviewRequest{Phase: "before"}) },
+		"history": func() (answer, error) { return intents.History(ctx, &op25bv1.HistoryRequest{}) },
+		"records": func() (answer, error) { return audit.ListRecords(ctx, &op25bv1.ListRecordsRequest{}) },
+		"plan": func() (answer, error) {
+			r, err := intents.Plan(ctx, &op25bv1.PlanRequest{})
+			return r.GetPlan(), err
+		},
+	} {
+		if r, err := ask(); err != nil || r.GetUtcOffset() != "+09:00" {
+			t.Errorf("%s: offset %q, %v", name, r.GetUtcOffset(), err)
+		}
+	}
+}

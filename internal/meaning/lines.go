@@ -10,6 +10,7 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/view/prose"
 )
 
 // A standingLine is a line as a switch has it.
@@ -116,7 +117,7 @@ func linesNamed(list []string) string {
 	if len(list) == 1 {
 		return "line " + list[0]
 	}
-	return fmt.Sprintf("%d lines (%s)", len(list), few(list, maxNamed))
+	return fmt.Sprintf("%d lines (%s)", len(list), prose.List(list, maxNamed))
 }
 
 // placeText is where a line is known to a switch.
@@ -255,7 +256,7 @@ func exemptText(e compile.Exempt) string {
 	if e.Line == "" {
 		return "exemption of " + holder(e.Exemption)
 	}
-	return fmt.Sprintf("exemption of %s (%s)", holder(e.Exemption), few(texts(e.Prefixes, netip.Prefix.String), maxNamed))
+	return fmt.Sprintf("exemption of %s (%s)", holder(e.Exemption), prose.List(texts(e.Prefixes, netip.Prefix.String), maxNamed))
 }
 
 func exemptByName(c *compile.Compiled) map[string]compile.Exempt {

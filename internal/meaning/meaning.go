@@ -6,10 +6,10 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"op25b/internal/compile"
 	"op25b/internal/policy"
+	"op25b/internal/view/prose"
 )
 
 // A Sentence says one thing that a change means, for the person who is to approve it.
@@ -158,28 +158,9 @@ func linesOf(groups []string) string {
 	case len(named) == 0:
 		return "lines of no group"
 	case len(named) < len(groups):
-		return few(named, maxNamed) + " lines and those of no group"
+		return prose.List(named, maxNamed) + " lines and those of no group"
 	}
-	return few(named, maxNamed) + " lines"
-}
-
-// counted is a number and a noun.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if strings.HasSuffix(noun, "x") {
-		return fmt.Sprintf("%d %ses", n, noun)
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// few lists names, and counts those beyond the first most.
-func few(list []string, most int) string {
-	if len(list) <= most {
-		return strings.Join(list, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+	return prose.List(named, maxNamed) + " lines"
 }
 
 // texts are the texts of a list's items, in order.

@@ -9,6 +9,7 @@ import (
 	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/view/prose"
 )
 
 // classes speaks of the lists of prefixes. What becomes of mail to them is also said as a verdict.
@@ -27,9 +28,9 @@ func (w *words) classes() {
 		severity := w.classEffect(name).severity()
 		switch {
 		case !before:
-			w.say(OfClass, severity, "%s %s added (%s)", kind, name, counted(len(added), "prefix"))
+			w.say(OfClass, severity, "%s %s added (%s)", kind, name, prose.Count(len(added), "prefix"))
 		case !after:
-			w.say(OfClass, severity, "%s %s removed (%s)%s", kind, name, counted(len(removed), "prefix"), w.thenStopped(name))
+			w.say(OfClass, severity, "%s %s removed (%s)%s", kind, name, prose.Count(len(removed), "prefix"), w.thenStopped(name))
 		case len(added)+len(removed) > 0:
 			w.say(OfClass, severity, "%s %s: %s", kind, name, plusMinus(len(added), len(removed), "prefix"))
 		}
@@ -271,6 +272,5 @@ func plusMinus(added, removed int, noun string) string {
 	if removed > 0 {
 		parts = append(parts, fmt.Sprintf("-%d", removed))
 	}
-	_, noun, _ = strings.Cut(counted(max(added, removed), noun), " ")
-	return strings.Join(parts, " ") + " " + noun
+	return strings.Join(parts, " ") + " " + prose.Plural(max(added, removed), noun)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/view/prose"
 )
 
 // device speaks of the switch itself.
@@ -39,7 +40,7 @@ func (w *words) device() {
 		}
 	}
 	if moved > 0 {
-		text = strings.TrimPrefix(text+", "+counted(moved, "station")+" moved", ", ")
+		text = strings.TrimPrefix(text+", "+prose.Count(moved, "station")+" moved", ", ")
 	}
 	if text != "" {
 		w.say(OfSwitch, Neutral, "%s", text)
@@ -47,7 +48,7 @@ func (w *words) device() {
 }
 
 func becoming(ports []pipeline.Port, role string) string {
-	list := few(texts(ports, func(p pipeline.Port) string { return fmt.Sprint(p) }), maxNamed)
+	list := prose.List(texts(ports, func(p pipeline.Port) string { return fmt.Sprint(p) }), maxNamed)
 	if len(ports) == 1 {
 		return fmt.Sprintf("port %s becomes %s", list, role)
 	}
@@ -58,10 +59,10 @@ func becoming(ports []pipeline.Port, role string) string {
 func comings[T pipeline.Port | pipeline.MAC](noun string, was, is []T) string {
 	var parts []string
 	if n := len(missing(is, was)); n > 0 {
-		parts = append(parts, counted(n, noun)+" added")
+		parts = append(parts, prose.Count(n, noun)+" added")
 	}
 	if n := len(missing(was, is)); n > 0 {
-		parts = append(parts, counted(n, noun)+" removed")
+		parts = append(parts, prose.Count(n, noun)+" removed")
 	}
 	return strings.Join(parts, ", ")
 }

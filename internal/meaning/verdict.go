@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"op25b/internal/policy"
+	"op25b/internal/view/prose"
 )
 
 // A server is servers that a change treats alike: those of one class, or those that go from one class to another.
@@ -45,11 +46,13 @@ func (w *words) servers() []server {
 	return append(all, server{"", "", "other servers"})
 }
 
-func some(prefixes []netip.Prefix) string { return few(texts(prefixes, netip.Prefix.String), maxNamed) }
+func some(prefixes []netip.Prefix) string {
+	return prose.List(texts(prefixes, netip.Prefix.String), maxNamed)
+}
 
 // wholly is all of a class of the new policy, which lists it in as many prefixes.
 func (w *words) wholly(class string) string {
-	return fmt.Sprintf("%s (%s)", class, counted(len(w.is.Remotes[w.new.remotes[class]].Prefixes), "prefix"))
+	return fmt.Sprintf("%s (%s)", class, prose.Count(len(w.is.Remotes[w.new.remotes[class]].Prefixes), "prefix"))
 }
 
 // A change is that the outcome is another for all segments of some ports, on some legs, between lines of some groups and some servers.
@@ -171,7 +174,7 @@ func (w *words) verdicts() {
 		}
 		to := "any server"
 		if !c.anywhere {
-			to = few(texts(c.servers, func(s server) string { return s.text }), maxNamed)
+			to = prose.List(texts(c.servers, func(s server) string { return s.text }), maxNamed)
 		}
 		on := ""
 		if usual := w.usualLegs(c.ports[0]); !slices.Equal(c.legs, usual) {
@@ -183,7 +186,7 @@ func (w *words) verdicts() {
 		}
 		var e effect
 		e.add(c.old.action, c.new.action)
-		w.say(OfVerdict, e.severity(), "%s: TCP/%s to %s%s %s", who, few(texts(c.ports, func(p policy.TCPPort) string { return fmt.Sprint(p) }), maxNamed), to, on, what)
+		w.say(OfVerdict, e.severity(), "%s: TCP/%s to %s%s %s", who, prose.List(texts(c.ports, func(p policy.TCPPort) string { return fmt.Sprint(p) }), maxNamed), to, on, what)
 	}
 }
 

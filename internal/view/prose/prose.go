@@ -13,7 +13,7 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// Escape replaces what would move or hide other text on a terminal by its code point, as in \u202e: control characters with the newline,
+// Escape replaces what would move or hide other text on a terminal by its code point, as in \u202e: control characters and the newline,
 // bidirectional controls, zero-width characters and invalid UTF-8. The result is one line.
 func Escape(s string) string {
 	if !strings.ContainsFunc(s, hidden) && utf8.ValidString(s) {
@@ -33,7 +33,16 @@ func Escape(s string) string {
 	return b.String()
 }
 
-// hidden reports whether a character is of category C, the line separators, and characters that are shown as nothing (Unicode Standard section 5.21).
+// EscapeLines is Escape for a text of several lines: its newlines stay.
+func EscapeLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = Escape(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// hidden reports whether a character is of category C, separates lines, or is shown as nothing (Unicode Standard section 5.21).
 func hidden(r rune) bool {
 	return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
