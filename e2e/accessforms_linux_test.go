@@ -238,7 +238,7 @@ func kernelSegment(mode int) func(*end) (carrier, error) {
 }
 
 // kernelPPPoE is a session that is up on both ends from the start: PPPoE discovery and PPP's negotiation, in which the kernel has no part,
-// are left out.
+// are skipped.
 func kernelPPPoE(e *end) (carrier, error) {
 	var files []int
 	e.t.Cleanup(func() {

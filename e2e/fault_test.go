@@ -15,16 +15,16 @@ import (
 
 var faultFlag = flag.String("fault", "", "play no other faults than these, NAME,..., in this order")
 
-// Rounds of the long form, and the faults that the normal run plays beside some that it draws.
+// Rounds of the long form, and the faults that every run plays in addition to random ones.
 const faultRounds = 200
 
 var faultsAlways = []string{"controller killed at rest", "late writes", "store put back"}
 
 const faultsDrawn = 3
 
-// TestFaults is an installation of processes, three etcd members, two controllers and three switches, to which one thing after the other
-// happens, often while the intent is being changed. After each, every switch is found in the state of the newest intent, under an owner
-// that lives, and all the time frames that every policy decides alike are decided so.
+// TestFaults injects faults, one after the other, into an installation of processes: three etcd members, two controllers and three switches.
+// Often the intent changes meanwhile. After each fault, every switch is in the state of the newest intent and has a live owner. Frames that
+// all policies decide alike are decided that way at all times.
 func TestFaults(t *testing.T) {
 	buildBinary(t)
 	t.Run("embedded", func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// playFaults plays some faults in any order: in the long form each of them, and as many more as make up the rounds.
+// playFaults plays random faults. The long form plays each of them, and then random ones up to the number of rounds.
 func playFaults(t *testing.T, name, bmv2 string) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -103,7 +103,7 @@ func playFaults(t *testing.T, name, bmv2 string) {
 	}
 }
 
-// always is 1 for a fault that each run plays.
+// always is 1 for a fault that every run plays.
 func always(f fault) int {
 	if slices.Contains(faultsAlways, f.name) {
 		return 1
@@ -111,10 +111,10 @@ func always(f fault) int {
 	return 0
 }
 
-// takeoverLimit is how soon the ownership of a killed controller's switches has to move.
+// takeoverLimit is the limit on the time until another controller owns the switches of a killed one.
 const takeoverLimit = 5 * time.Second
 
-// text is what a person wants to know of a run.
+// text summarizes a run.
 func (f *figures) text(p *plant) string {
 	total := 0
 	text := ""

@@ -21,7 +21,7 @@ import (
 	"op25b/internal/store"
 )
 
-// childVariable has the childConfig of a test binary that is to be a daemon.
+// childVariable contains the childConfig of a test binary that runs as a daemon.
 const childVariable = "OP25B_E2E_CHILD"
 
 const (
@@ -29,7 +29,7 @@ const (
 	guardChild      = "guard"
 )
 
-// A childConfig says which daemon a process is to be.
+// A childConfig selects and configures the daemon of a process.
 type childConfig struct {
 	Kind      string
 	Name      string
@@ -52,7 +52,7 @@ func childCommand(t testing.TB, c childConfig) *exec.Cmd {
 	return cmd
 }
 
-// isChild is a daemon if this process is to be one, and reports whether it was.
+// isChild runs the daemon if this process is one, and reports whether it was.
 func isChild() bool {
 	value := os.Getenv(childVariable)
 	if value == "" {

@@ -14,10 +14,10 @@ import (
 	"op25b/internal/policy"
 )
 
-// clockRead is how often a child reads how far its clock is off.
+// clockRead is the interval at which a child reads the offset of its clock.
 const clockRead = 20 * time.Millisecond
 
-// offClock is the machine's clock, off by the duration that a file has, which may change at any time. The clock that nobody sets is right.
+// offClock is the host's wall clock plus the offset in a file, which may change at any time. Its monotonic clock is right.
 func offClock(ctx context.Context, path string) clock.Source {
 	off := func() time.Duration {
 		text, err := os.ReadFile(path)
@@ -53,10 +53,10 @@ func offClock(ctx context.Context, path string) clock.Source {
 	return source
 }
 
-// clockFile is where a controller is told how far its clock is off.
+// clockFile is the file with the offset of a controller's clock.
 func (p *plant) clockFile(name string) string { return filepath.Join(p.dir, name+".clock") }
 
-// setClock sets the clock of a controller so far from the right time.
+// setClock sets the offset of a controller's clock.
 func (p *plant) setClock(n *node, off time.Duration) {
 	p.t.Helper()
 	written := p.clockFile(n.name) + ".new"
@@ -68,8 +68,8 @@ func (p *plant) setClock(n *node, off time.Duration) {
 	}
 }
 
-// clockJumps sets the clock of one controller, or of both, two hours or a day back, or three days ahead, past the date of a phase. No date
-// comes in force by such a clock, none that was in force goes, and what is activated meanwhile is in force on every switch.
+// clockJumps sets the clock of one or both controllers back by two hours or a day, or ahead by three days, past the date of a phase. No date
+// comes or ends by such a clock, and a phase that is activated meanwhile is in force on every switch.
 func (r *round) clockJumps() {
 	soon := time.Now().AddDate(0, 0, 2).Format(time.DateOnly)
 	r.put(edited(r.exempting(r.IntN(50)), "effective: 2006-10-01", "effective: "+soon))
@@ -130,7 +130,7 @@ func (r *round) clockJumps() {
 	r.activate("all-destinations")
 }
 
-// audited waits until every switch has been read after now.
+// audited waits until every switch has been read again.
 func (r *round) audited() {
 	r.t.Helper()
 	for _, e := range r.switches {
@@ -141,7 +141,7 @@ func (r *round) audited() {
 	}
 }
 
-// heard waits until a switch has been asked to be read so many times.
+// heard waits until a switch has received a number of reads.
 func (r *round) heard(e *edge, reads int) {
 	r.t.Helper()
 	ctx, tap := generous(r.t), e.network.tap
@@ -160,7 +160,7 @@ func (r *round) heard(e *edge, reads int) {
 	}
 }
 
-// phasesAre checks that every switch is told to be in a phase, and is in it.
+// phasesAre checks that every switch is reported in a phase, and is in it.
 func (r *round) phasesAre(phase string) {
 	r.t.Helper()
 	in := r.newest()

@@ -13,16 +13,16 @@ import (
 	"op25b/internal/intent"
 )
 
-// A disk is a file system of its own that a test fills and frees.
+// A disk is a separate file system that a test fills and frees.
 type disk struct {
 	t   testing.TB
 	dir string
 }
 
-// diskSize is room for all that a plant stores in a long run. Only what is stored takes memory.
+// diskSize is enough for a long run of a plant. Only stored bytes take memory.
 const diskSize = 4 << 30
 
-// mountDisk mounts a disk at a directory that it makes, until the test ends. It returns nil and the reason where that may not be done.
+// mountDisk creates a directory and mounts a disk there until the test ends. Without the permission to mount, it returns nil and the reason.
 func mountDisk(t testing.TB, dir string) (*disk, string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -39,7 +39,7 @@ func mountDisk(t testing.TB, dir string) (*disk, string) {
 	return &disk{t: t, dir: dir}, ""
 }
 
-// fill leaves no page free. The file system is made as small as what is stored, so that nothing has to be written.
+// fill leaves no free page: it shrinks the file system to the size of its contents.
 func (d *disk) fill() {
 	d.t.Helper()
 	for {
@@ -57,7 +57,7 @@ func (d *disk) fill() {
 	}
 }
 
-// free gives the disk its room back.
+// free restores the size of the disk.
 func (d *disk) free() {
 	d.t.Helper()
 	if err := d.resize(diskSize); err != nil {
@@ -72,8 +72,8 @@ func (d *disk) resize(size int64) error {
 	return nil
 }
 
-// fullDisk leaves etcd's members no room on their disk until one of them has ended for it. Its supervisor starts it again and again. When
-// there is room they go on, and what was stored is stored.
+// fullDisk fills the disk of etcd's members until one of them ends because of it. Its supervisor restarts it repeatedly. When
+// there is room, the members continue, and all stored revisions are there.
 func (r *round) fullDisk() {
 	var from []int
 	for _, m := range r.members {

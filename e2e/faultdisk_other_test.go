@@ -4,7 +4,7 @@ package e2e
 
 import "testing"
 
-// A disk is a file system of its own that a test fills and frees. Only Linux has one.
+// A disk is a separate file system that a test fills and frees. It exists on Linux only.
 type disk struct{}
 
 func mountDisk(testing.TB, string) (*disk, string) { return nil, "only Linux has a tmpfs" }

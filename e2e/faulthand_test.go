@@ -13,7 +13,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// hand writes to a switch as its owner, or as somebody with a higher election id.
+// hand writes to a switch with its owner's election id, or with a higher one.
 func (r *round) hand(e *edge, updates []*p4v1.Update) {
 	r.t.Helper()
 	s := r.intruder(e)
@@ -23,7 +23,7 @@ func (r *round) hand(e *edge, updates []*p4v1.Update) {
 	}
 }
 
-// intruder is a controller that is no member, with a higher election id than any that the switch has seen.
+// intruder is a controller of another store, with a higher election id than any that the switch has seen.
 func (r *round) intruder(e *edge) *p4rt.Session {
 	r.t.Helper()
 	tap := e.network.tap
@@ -51,7 +51,7 @@ func (r *round) intruder(e *edge) *p4rt.Session {
 	}
 }
 
-// harmlessEdit is a change by another hand that no frame of a stream meets.
+// harmlessEdit is a change of entries that no frame of a stream matches.
 func (r *round) harmlessEdit(e *edge) []*p4v1.Update {
 	r.t.Helper()
 	have, err := r.read(generous(r.t), e)

@@ -75,7 +75,7 @@ func (p *plant) put(files []strict.File) *intent.Intent {
 	})
 }
 
-// change makes a change of the intent, for as long as it takes.
+// change makes a change of the intent, and retries until it succeeds.
 func (p *plant) change(make func(ctx context.Context, base uint64) (*intent.Intent, error)) *intent.Intent {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -103,7 +103,7 @@ func (p *plant) change(make func(ctx context.Context, base uint64) (*intent.Inte
 	}
 }
 
-// current is the newest intent, also while the cluster is coming about.
+// current returns the newest intent. It waits for the cluster to form.
 func (p *plant) current(ctx context.Context) (*intent.Intent, error) {
 	for {
 		in, err := p.book.Current(ctx)

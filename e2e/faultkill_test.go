@@ -17,7 +17,7 @@ import (
 	"op25b/internal/store"
 )
 
-// killAtRest measures how long it is from the kill until another controller says that it has converged what the dead one had.
+// killAtRest measures the time from the kill until another controller reports the switches of the dead one as converged.
 func (r *round) killAtRest() {
 	dead, its := r.owner()
 	r.stale(its)
@@ -159,7 +159,7 @@ func (r *round) killQuorum() {
 	}
 }
 
-// requests is how many have come to all switches.
+// requests returns the number of requests to all switches.
 func (r *round) requests() (n int) {
 	for _, e := range r.switches {
 		e.network.tap.mu.Lock()
@@ -169,7 +169,7 @@ func (r *round) requests() (n int) {
 	return n
 }
 
-// stopController stops an owner, midway or at rest, until the other has its switches.
+// stopController suspends an owner, during a change or at rest, until the other has its switches.
 func (r *round) stopController() {
 	stopped, its := r.owner()
 	r.midway(its)
@@ -186,7 +186,7 @@ func (r *round) stopController() {
 	}
 }
 
-// lateWrites stops an owner whose write is on its way, and lets it arrive when another has the switch: it must refuse it.
+// lateWrites suspends an owner during a write, and delivers the write after another owner has the switch, which must refuse it.
 func (r *round) lateWrites() {
 	stopped, its := r.owner()
 	e := r.any(its)

@@ -15,7 +15,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// A fault is one kind. inject brings it about, lets what follows from it come, and lifts it; what comes then is settled's to say.
+// A fault is one kind of fault. inject causes it, waits for its effect, and ends it. settled checks the state afterwards.
 type fault struct {
 	name   string
 	inject func(r *round)
@@ -56,14 +56,14 @@ type round struct {
 	large    bool // full tables are filled with exemptions
 }
 
-// figures is what rounds have measured.
+// figures are the measurements of the rounds.
 type figures struct {
 	rounds    map[string]int
 	takeovers []time.Duration
 	refused   int // late writes
 }
 
-// any is one of some switches: bmv2 if it is among them.
+// any returns one of several switches, bmv2 if it is among them.
 func (r *round) any(some []*edge) *edge {
 	if r.bmv2 && slices.Contains(some, r.switches[0]) {
 		return r.switches[0]
@@ -74,7 +74,7 @@ func (r *round) any(some []*edge) *edge {
 // exempting are the documents with exemptions of so many prefixes, other ones than in the rounds before.
 func (r *round) exempting(n int) []strict.File { return exempting(r.base, 11+r.number%200, n) }
 
-// owner is a controller that has a switch.
+// owner returns a controller that owns a switch.
 func (r *round) owner() (*node, []*edge) {
 	name := r.status(r.any(r.switches)).Owner
 	i := slices.IndexFunc(r.controllers, func(n *node) bool { return n.name == name })
@@ -87,14 +87,14 @@ func (r *round) owner() (*node, []*edge) {
 	return r.controllers[i], its
 }
 
-// stale makes what is told of switches so far count no more.
+// stale discards the statuses so far.
 func (r *round) stale(some []*edge) {
 	for _, e := range some {
 		e.after = r.status(e).Epoch
 	}
 }
 
-// begin begins a change of the intent that goes on while the fault is there.
+// begin starts a change of the intent that continues during the fault.
 func (r *round) begin() {
 	done := make(chan struct{})
 	r.changed, r.changing = true, func() { <-done }
@@ -135,7 +135,7 @@ func (r *round) otherDocuments(n int) []strict.File {
 	}[n]()
 }
 
-// midway waits until some writes of what the controllers have to do have passed to a switch, of as many as there may be.
+// midway waits until a random number of the controllers' writes has passed to a switch.
 func (r *round) midway(some []*edge) {
 	if r.IntN(3) == 0 {
 		r.changed = true
@@ -145,7 +145,7 @@ func (r *round) midway(some []*edge) {
 	}
 }
 
-// passed waits until requests have passed to a switch, or it is converged and there are none to come.
+// passed waits until requests have passed to a switch, or until it has converged.
 func (r *round) passed(e *edge, requests int) {
 	r.t.Helper()
 	ctx := generous(r.t)
@@ -176,7 +176,7 @@ func (r *round) passed(e *edge, requests int) {
 	}
 }
 
-// takenOver waits until the other controllers have converged switches, and returns when each was.
+// takenOver waits until the other controllers have converged switches, and returns the times.
 func (r *round) takenOver(dead *node, its []*edge) map[string]time.Time {
 	at := map[string]time.Time{}
 	r.await("switches of "+dead.name+" taken over", func() error {

@@ -47,7 +47,7 @@ func (r *round) badNetwork() {
 	}
 }
 
-// fullTable asks for more than a table holds: that is refused by name, and what is there stays.
+// fullTable applies more entries than a table holds: the error names the table, and its entries stay.
 func (r *round) fullTable() {
 	before, err := r.book.Current(generous(r.t))
 	if err != nil {

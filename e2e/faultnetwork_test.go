@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A network is between the controllers and one switch. A test can spoil it, and reads along.
+// A network connects the controllers and one switch. A test can disturb it, and observes its traffic.
 type network struct {
 	ln   net.Listener
 	to   string
@@ -23,7 +23,7 @@ type network struct {
 	closed  bool
 }
 
-// A weather is what becomes of the bytes of all connections.
+// A weather determines what happens to the bytes of all connections.
 type weather string
 
 const (
@@ -100,7 +100,7 @@ func (n *network) connect(near *net.TCPConn) {
 	_ = l.far.Close()
 }
 
-// pump carries one direction. What passes is heard before it is sent, so that no answer is heard before its request.
+// pump copies one direction. Taps see bytes before they are sent, so that no answer is seen before its request.
 func (n *network) pump(l *link, from, to *net.TCPConn, heard func([]byte)) {
 	buf := make([]byte, 64<<10)
 	for {
@@ -128,7 +128,7 @@ func (n *network) pump(l *link, from, to *net.TCPConn, heard func([]byte)) {
 	}
 }
 
-// pass waits until some of the bytes may go on, and says how many; 0 is none, ever.
+// pass waits until some of the bytes may pass, and returns their number; 0 means never.
 func (n *network) pass(bytes int) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -147,7 +147,7 @@ func (n *network) pass(bytes int) int {
 	return bytes
 }
 
-// be sets the weather.
+// be sets the weather of the network.
 func (n *network) be(w weather) {
 	n.mu.Lock()
 	n.weather = w

@@ -24,7 +24,7 @@ import (
 	"op25b/p4src"
 )
 
-// roundDeadline bounds every wait of a plant: it is never reached in a test that passes. The long form has documents of 6 MB, and may run
+// roundDeadline bounds every wait of a plant. A test that passes never reaches it. The long form has documents of 6 MB, and may run
 // beside other work.
 func roundDeadline() time.Duration {
 	if longform.On() {
@@ -33,7 +33,7 @@ func roundDeadline() time.Duration {
 	return 2 * time.Minute
 }
 
-// Budgets of memory, in MiB: a process that takes more is killed, and the test fails. A controller has what issue 9 grants it with 100,000
+// Memory budgets in MiB: a process that exceeds its budget is killed, and the test fails. The budget of a controller is for 100,000
 // exemptions on six switches.
 const (
 	controllerMiB = 600
@@ -41,7 +41,7 @@ const (
 	memberMiB     = 600
 )
 
-// A plant is a whole installation, each daemon a process of its own: three etcd members, two controllers, three switches.
+// A plant is an installation of processes: three etcd members, two controllers, three switches.
 type plant struct {
 	t           *testing.T
 	group       int  // the process group of all daemons
@@ -66,7 +66,7 @@ type plant struct {
 	told      int           // statuses and members
 }
 
-// A node is a daemon that may have several lives.
+// A node is a daemon that may be restarted.
 type node struct {
 	name    string
 	api     string // where a controller serves the API, if it does
@@ -79,7 +79,7 @@ type node struct {
 
 func (n *node) start() { n.process = n.begin() }
 
-// ended reports whether it has ended and nobody has killed it.
+// ended reports whether it has ended without being killed.
 func (n *node) ended() bool {
 	if n.process == nil {
 		return false
@@ -124,7 +124,7 @@ func startPlant(t *testing.T, withBMv2 string) *plant {
 	})
 }
 
-// startPlantOf is startPlant with controllers of another making.
+// startPlantOf is startPlant with other controllers.
 func startPlantOf(t *testing.T, withBMv2 string, controller func(p *plant, n *node) *exec.Cmd) *plant {
 	t.Helper()
 	p := &plant{t: t, bmv2: withBMv2 != "", dir: t.TempDir(), cluster: map[string]string{}, statuses: map[string]fleet.Status{}, changed: make(chan struct{})}
@@ -188,8 +188,8 @@ func startPlantOf(t *testing.T, withBMv2 string, controller func(p *plant, n *no
 	return p
 }
 
-// daemonAddr is an address of this machine that nobody listens on, of a port that the system gives to nobody by itself: a daemon that is
-// dead for a while finds its address free again.
+// daemonAddr returns a free local address with a port that the system does not assign to connections: a daemon that is
+// restarted later finds its address free.
 func (p *plant) daemonAddr() string {
 	p.t.Helper()
 	for {
@@ -206,7 +206,7 @@ func (p *plant) daemonAddr() string {
 	}
 }
 
-// Ports of daemons: below those that Linux gives to connections, each process from a place of its own.
+// Ports of daemons: below those that Linux assigns to connections, each process in a separate range.
 const lastPort = 32_000
 
 var (
@@ -222,7 +222,7 @@ func (p *plant) nodes() []*node {
 	return all
 }
 
-// initialCluster is what each member of etcd has to know of all.
+// initialCluster is the value of etcd's --initial-cluster.
 func (p *plant) initialCluster() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(p.cluster)) {
@@ -231,14 +231,14 @@ func (p *plant) initialCluster() string {
 	return strings.Join(all, ",")
 }
 
-// node is a daemon with a budget of memory in MiB; 0 is none.
+// node returns a daemon with a memory budget in MiB; 0 means none.
 func (p *plant) node(name string, mib int, command func() *exec.Cmd) *node {
 	n := &node{name: name, said: newJournal()}
 	n.begin = func() *process { return p.spawn(name, n.said, mib, command()) }
 	return n
 }
 
-// memory is the most memory that any process of each kind took, in MiB, and its budget.
+// memory returns the peak memory of each kind of process, in MiB, and its budget.
 func (p *plant) memory() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

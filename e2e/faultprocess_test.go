@@ -25,7 +25,7 @@ type process struct {
 	memory *budget.Budget // nil if it has none
 }
 
-// A journal is what a daemon says, line by line, over all of its lives.
+// A journal holds the log lines of a daemon, across restarts.
 type journal struct {
 	mu      sync.Mutex // guards everything that follows
 	lines   []string   // the newest
@@ -34,7 +34,7 @@ type journal struct {
 	changed chan struct{} // closed and replaced with each line
 }
 
-// journalLines is how many lines are kept.
+// journalLines is the number of lines that are kept.
 const journalLines = 2000
 
 func newJournal() *journal { return &journal{changed: make(chan struct{})} }
@@ -59,14 +59,14 @@ func (j *journal) Write(b []byte) (int, error) {
 	}
 }
 
-// end is the number of the line to come.
+// end returns the number of the next line.
 func (j *journal) end() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.first + len(j.lines)
 }
 
-// await waits for a line, from a number on, that has all of the words.
+// await waits for a line with all of the words, starting at a number.
 func (j *journal) await(ctx context.Context, from int, words ...string) error {
 	for {
 		j.mu.Lock()
@@ -102,7 +102,7 @@ func (j *journal) tail(lines int) string {
 	return strings.Join(j.lines[max(len(j.lines)-lines, 0):], "\n")
 }
 
-// spawn starts a daemon in the process group of the plant, with a budget of memory in MiB; 0 is none.
+// spawn starts a daemon in the process group of the plant, with a memory budget in MiB; 0 means none.
 func (p *plant) spawn(name string, said *journal, mib int, cmd *exec.Cmd) *process {
 	p.t.Helper()
 	x := &process{name: name, cmd: cmd, said: said, done: make(chan struct{})}
@@ -124,7 +124,7 @@ func (p *plant) spawn(name string, said *journal, mib int, cmd *exec.Cmd) *proce
 	return x
 }
 
-// kill ends the process at once, whatever it does, and returns when it is gone.
+// kill kills the process and returns when it has ended.
 func (x *process) kill() {
 	x.signal(syscall.SIGKILL)
 	<-x.done
@@ -136,7 +136,7 @@ func (x *process) signal(s syscall.Signal) {
 	}
 }
 
-// overBudget says that the process was killed for taking more memory than its budget.
+// overBudget returns an error if the process was killed for exceeding its memory budget.
 func (x *process) overBudget() error {
 	if x.memory == nil {
 		return nil
@@ -144,7 +144,7 @@ func (x *process) overBudget() error {
 	return x.memory.Err()
 }
 
-// guard starts the process whose group all daemons are in. It kills them when the test process has ended, however that came about.
+// guard starts the leader of the process group of all daemons. It kills them when the test process ends for any reason.
 func (p *plant) guard() {
 	p.t.Helper()
 	cmd := childCommand(p.t, childConfig{Kind: guardChild})
@@ -175,10 +175,10 @@ func (p *plant) guard() {
 	})
 }
 
-// removeBinary removes what builtBinary has built, when all tests are done.
+// removeBinary removes the binary of builtBinary.
 var removeBinary = func() {}
 
-// builtBinary builds the command once for all plants of a run.
+// builtBinary builds the command once for all plants.
 var builtBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "op25b-e2e-")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"op25b/internal/store"
 )
 
-// open begins to follow the cluster.
+// open starts to follow the cluster.
 func (p *plant) open() {
 	p.t.Helper()
 	s, err := store.Open(generous(p.t), store.Config{Endpoints: p.endpoints})
@@ -59,14 +59,14 @@ func (p *plant) news(take func()) {
 	p.changed = make(chan struct{})
 }
 
-// status is what the store last said of a switch.
+// status returns the last status of a switch in the store.
 func (p *plant) status(e *edge) fleet.Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.statuses[e.name]
 }
 
-// await waits until is returns nil, which is asked whenever a status or the members have changed.
+// await waits until is returns nil. It calls is whenever a status or the members change.
 func (p *plant) await(what string, is func() error) {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -95,7 +95,7 @@ func (p *plant) await(what string, is func() error) {
 	}
 }
 
-// settled waits until every switch is converged to the newest revision by an owner that is alive, holds what that compiles to, and decides
+// settled waits until every switch has converged to the newest revision under a live owner, has the compiled entries, and decides
 // packets.
 func (p *plant) settled() {
 	p.t.Helper()
@@ -121,7 +121,7 @@ func (p *plant) settled() {
 	p.harmless()
 }
 
-// rests waits until each switch has the owner that it is assigned to: nothing moves any more.
+// rests waits until each switch has its assigned owner.
 func (p *plant) rests() {
 	p.t.Helper()
 	var names, switches []string
@@ -142,7 +142,7 @@ func (p *plant) rests() {
 	})
 }
 
-// claimed says whether a switch is converged to a revision of the store with an identity, as its owner tells.
+// claimed reports whether the owner of a switch reports it as converged to a revision of the store with an identity.
 func (p *plant) claimed(e *edge, in *intent.Intent, id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,7 +154,7 @@ func (p *plant) claimed(e *edge, in *intent.Intent, id string) error {
 	return nil
 }
 
-// read reads a switch, not through the network.
+// read reads a switch directly, without the network.
 func (p *plant) read(ctx context.Context, e *edge) ([]pipeline.Entry, error) {
 	r, err := p4rt.DialReader(ctx, p4rt.Config{Addr: e.addr, DeviceID: e.id})
 	if err != nil {
@@ -164,7 +164,7 @@ func (p *plant) read(ctx context.Context, e *edge) ([]pipeline.Entry, error) {
 	return reconcile.Read(ctx, r)
 }
 
-// holds says whether a switch holds exactly what an intent compiles to, but for rule sets that are not in force.
+// holds reports whether a switch has exactly the entries of an intent, except for rule sets that are not in force.
 func (p *plant) holds(ctx context.Context, e *edge, in *intent.Intent) error {
 	have, err := p.read(ctx, e)
 	if err != nil {
@@ -186,7 +186,7 @@ func (p *plant) holds(ctx context.Context, e *edge, in *intent.Intent) error {
 	return nil
 }
 
-// harmless checks what must be so at any time.
+// harmless checks the conditions that must hold at all times.
 func (p *plant) harmless() {
 	p.t.Helper()
 	for _, e := range p.switches {
@@ -204,7 +204,7 @@ func (p *plant) harmless() {
 	}
 }
 
-// story is everything that tells what has happened.
+// story returns the logs and events for a failure message.
 func (p *plant) story() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

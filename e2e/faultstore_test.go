@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// dataDir is where a member of etcd stores.
+// dataDir returns the data directory of an etcd member.
 func (p *plant) dataDir(member string) string { return filepath.Join(p.dir, "disk", member) }
 
 // stopStore kills all members of etcd.
@@ -26,7 +26,7 @@ func (p *plant) startStore() {
 	}
 }
 
-// copyDir makes a directory a copy of another; whatever it had is gone.
+// copyDir replaces a directory with a copy of another.
 func (p *plant) copyDir(to, from string) {
 	p.t.Helper()
 	if err := os.RemoveAll(to); err != nil {
@@ -49,8 +49,8 @@ func (p *plant) saveStore() (saved string) {
 	return saved
 }
 
-// replaceStore stops etcd, has its data directories replaced and starts it again, while controllers and switches run. It returns when the
-// test's own store has found out, which then has another identity. Owners that were told before do not count any more.
+// replaceStore stops etcd, replaces its data directories and starts it again, while controllers and switches run. It returns when the
+// test's own store has noticed, which then has another identity. Earlier reports of owners are discarded.
 func (p *plant) replaceStore(replace func(m *node)) {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -86,7 +86,7 @@ func (p *plant) replaceStore(replace func(m *node)) {
 	}
 }
 
-// identity is that of the store as it is now.
+// identity returns the current identity of the store.
 func (p *plant) identity(ctx context.Context) string {
 	p.t.Helper()
 	for {
@@ -100,7 +100,7 @@ func (p *plant) identity(ctx context.Context) string {
 	}
 }
 
-// newest is the newest intent, or nil if the store has none.
+// newest returns the newest intent, or nil if the store has none.
 func (p *plant) newest() *intent.Intent {
 	p.t.Helper()
 	in, err := p.current(generous(p.t))
@@ -110,7 +110,7 @@ func (p *plant) newest() *intent.Intent {
 	return in
 }
 
-// storePutBack puts back a copy of etcd's data directories that is some changes old.
+// storePutBack restores an older copy of etcd's data directories.
 func (r *round) storePutBack() {
 	saved := r.saveStore()
 	old := r.newest()
@@ -137,13 +137,13 @@ func (r *round) storePutBack() {
 	}
 }
 
-// storeEmptied has etcd begin anew without anything: the switches stay as they are until somebody applies something.
+// storeEmptied restarts etcd with empty data directories: the switches stay as they are until documents are applied.
 func (r *round) storeEmptied() {
 	r.replaceStore(func(m *node) { r.remove(m) })
 	r.beginAgain()
 }
 
-// otherCluster has another etcd at the addresses of the first, with another cluster id, and empty.
+// otherCluster starts another, empty etcd cluster at the addresses of the first.
 func (r *round) otherCluster() {
 	r.replaceStore(func(m *node) {
 		r.remove(m)
@@ -181,7 +181,7 @@ func (r *round) activate(phase string) {
 	})
 }
 
-// ofThisStore checks that no status is left that another store had.
+// ofThisStore checks that no status of another store is left.
 func (p *plant) ofThisStore() {
 	p.t.Helper()
 	id := p.identity(generous(p.t))

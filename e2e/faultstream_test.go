@@ -18,7 +18,7 @@ import (
 // streamEvery is the pause between two frames of a stream: bmv2 loses bursts.
 const streamEvery = 10 * time.Millisecond
 
-// A stream is frames that go to one switch all the time, of kinds that every policy of a plant decides alike.
+// A stream sends frames to one switch continuously, of kinds that every policy of a plant decides alike.
 type stream struct {
 	id      uint64
 	packets string
@@ -36,7 +36,7 @@ type stream struct {
 	changed    chan struct{}
 }
 
-// A streamKind is one kind of frame. out is where it comes out, or 0 if it must not.
+// A streamKind is one kind of frame. out is its output port, or 0 if it must be dropped.
 type streamKind struct {
 	name    string
 	in, out pipeline.Port
@@ -80,7 +80,7 @@ func startStream(t *testing.T, e *edge) *stream {
 	return s
 }
 
-// connected sends for as long as the switch is there.
+// connected sends while the switch is up.
 func (s *stream) connected(ctx context.Context) error {
 	dialling, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
@@ -118,7 +118,7 @@ func (s *stream) connected(ctx context.Context) error {
 	}
 }
 
-// next is the next frame of a kind. Its number is the TCP sequence number.
+// next returns the next frame of a kind. Its number is the TCP sequence number.
 func (s *stream) next(kind int) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,14 +159,14 @@ func (s *stream) receive(port pipeline.Port, f []byte) {
 	s.changed = make(chan struct{})
 }
 
-// excuse lets the switch drop until resume.
+// excuse permits the switch to drop frames until resume.
 func (s *stream) excuse(lawless bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.excused, s.lawless = true, lawless
 }
 
-// resume waits until every frame that was sent up to now has come, or, of a switch that was excused, until one of each kind has.
+// resume waits until every sent frame has arrived, or, for an excused switch, until one of each kind has.
 func (s *stream) resume(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("not within a minute"))
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// A tap hears what controllers ask one switch to change, and what it answers. It changes nothing: it reads HTTP/2 (RFC 9113) along.
+// A tap observes the writes of controllers to one switch and its answers, by parsing HTTP/2 (RFC 9113). It changes nothing.
 type tap struct {
 	mu       sync.Mutex // guards everything that follows
 	requests int        // to change something, as they have passed to the switch
@@ -45,7 +45,7 @@ type tapLink struct {
 	up, down func([]byte)
 }
 
-// A tapped is one RPC that may change the switch, or the stream.
+// A tapped is one RPC that may change the switch, or the stream channel.
 type tapped struct {
 	path  string
 	data  []byte
@@ -65,14 +65,14 @@ func (t *tap) link() *tapLink {
 	return l
 }
 
-// request takes in a frame of the controller, before it goes on.
+// request processes a frame of the controller before it is forwarded.
 func (l *tapLink) request(stream uint32, headers []hpack.HeaderField, data []byte, end bool) {
 	if c := l.collect(stream, headers, data); c != nil && end && c.asked {
 		l.tap.whole(c)
 	}
 }
 
-// collect adds a frame to its call, which is nil if it changes nothing.
+// collect adds a frame to its call. The call is nil if it changes nothing.
 func (l *tapLink) collect(stream uint32, headers []hpack.HeaderField, data []byte) *tapped {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,7 +138,7 @@ func (t *tap) read() {
 	t.newsLocked()
 }
 
-// whole is called when a request is complete, and is about to go on.
+// whole is called when a request is complete, before it is forwarded.
 func (t *tap) whole(c *tapped) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -157,7 +157,7 @@ func idOf(id *p4v1.Uint128) p4rt.ElectionID {
 	return p4rt.ElectionID{High: id.GetHigh(), Low: id.GetLow()}
 }
 
-// answer takes in a frame of the switch.
+// answer processes a frame of the switch.
 func (l *tapLink) answer(stream uint32, headers []hpack.HeaderField, _ []byte, _ bool) {
 	for _, h := range headers {
 		if h.Name != "grpc-status" {
@@ -173,7 +173,7 @@ func (l *tapLink) answer(stream uint32, headers []hpack.HeaderField, _ []byte, _
 	}
 }
 
-// end is called when the connection is no more.
+// end is called when the connection has ended.
 func (l *tapLink) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,7 +185,7 @@ func (l *tapLink) end() {
 	l.calls = nil
 }
 
-// answered holds the switch to I3: nothing that came to it after it had accepted a later owner's is accepted from an earlier one.
+// answered checks I3: after the switch has accepted a write of a later owner, it accepts none of an earlier one.
 func (t *tap) answered(c *tapped, code codes.Code) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -207,7 +207,7 @@ func (t *tap) answered(c *tapped, code codes.Code) {
 	}
 }
 
-// frames are one direction of an HTTP/2 connection.
+// frames parses one direction of an HTTP/2 connection.
 type frames struct {
 	skip    int // bytes before the first frame
 	buf     []byte

@@ -18,7 +18,7 @@ import (
 	"op25b/p4src"
 )
 
-// Whatever a test here starts, switches, hosts, servers and clients, has ended when all are done.
+// TestMain checks that all switches, hosts, servers and clients of the tests have ended.
 func TestMain(m *testing.M) {
 	if isChild() {
 		return
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}))
 }
 
-// A goPackage is what the go tool says of a package.
+// A goPackage is the output of go list for a package.
 type goPackage struct {
 	ImportPath string
 	Doc        string
@@ -64,7 +64,7 @@ func packages(t *testing.T) []goPackage {
 	return all
 }
 
-// Every package says what it is, in one comment.
+// Every package has a package comment.
 func TestEveryPackageHasAComment(t *testing.T) {
 	for _, p := range packages(t) {
 		if p.Doc == "" && p.ImportPath != "op25b/e2e" { // e2e has tests only
@@ -73,7 +73,7 @@ func TestEveryPackageHasAComment(t *testing.T) {
 	}
 }
 
-// What p4c made of a program for a test, or of an example, is as old as the program; of the pipeline's own build p4src's test says so.
+// The builds of test and example programs are of their current sources. A test of p4src checks the pipeline's own build.
 func TestBuildsOfProgramsAreCurrent(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -104,7 +104,7 @@ func TestBuildsOfProgramsAreCurrent(t *testing.T) {
 	}
 }
 
-// mayImport lists, for the rooms that are bound, which rooms of this module each may import. What those import, their own row says.
+// mayImport lists the packages of this module that each package, with its subpackages, may import directly.
 var mayImport = map[string][]string{
 	"proto/bm":            {},
 	"proto/op25b":         {},
@@ -160,7 +160,7 @@ var mayImport = map[string][]string{
 	},
 }
 
-// The arrows of the design hold, and the product does not import the packages for tests under e2e.
+// Imports follow mayImport, and the product does not import the test packages under e2e.
 func TestImportArrows(t *testing.T) {
 	for _, p := range packages(t) {
 		if !within(p.ImportPath, "op25b/e2e") {
@@ -186,7 +186,7 @@ func TestImportArrows(t *testing.T) {
 
 func within(path, room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
 
-// roomOf finds the row for a package: of two that contain it, the longer one.
+// roomOf returns the row for a package: the longest one that contains it.
 func roomOf(importPath string) (room string, allowed []string, bound bool) {
 	path := strings.TrimPrefix(importPath, "op25b/")
 	for r := range mayImport {

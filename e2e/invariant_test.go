@@ -14,7 +14,7 @@ import (
 	"op25b/p4src"
 )
 
-// A toll is how much of an invariant was checked.
+// A toll counts the checks of an invariant.
 type toll struct{ policies, refused, updates, crashes, frames int }
 
 func (t *toll) String() string {
@@ -25,7 +25,7 @@ func (t *toll) String() string {
 	return fmt.Sprintf("%d policies%s, %d crashes, %d updates, %d frames after them", t.policies, refused, t.crashes, t.updates, t.frames)
 }
 
-// check fails if more was refused than a few policies, of which everything changes at once and all numbers have another meaning.
+// check fails if more than a few policies were refused. A policy may be refused if it changes everything at once and reuses all numbers.
 func (t *toll) check(tb testing.TB) {
 	tb.Helper()
 	if t.refused > 2+t.policies/50 {
@@ -33,7 +33,6 @@ func (t *toll) check(tb testing.TB) {
 	}
 }
 
-// invariantSeed is the seed of a run.
 func invariantSeed() uint64 {
 	if *seedFlag != 0 {
 		return *seedFlag
@@ -41,7 +40,7 @@ func invariantSeed() uint64 {
 	return uint64(time.Now().UnixNano())
 }
 
-// contract is that of the program.
+// contract returns the contract of the program.
 func contract(tb testing.TB) *pipeline.Contract {
 	tb.Helper()
 	c, err := pipeline.NewContract(p4src.P4Info())
@@ -51,14 +50,14 @@ func contract(tb testing.TB) *pipeline.Contract {
 	return c
 }
 
-// TestI1NeverWrongDrop: after every single update on the way from policy to policy, in whatever order a target takes the updates of a step,
-// each frame that the old and the new policy let pass comes out. The controller crashes now and then after any update and comes back with
-// another policy in mind. What each policy makes of a frame is asked of a switch that has been loaded with it and has never held another.
+// TestI1NeverWrongDrop: after every single update from policy to policy, in any order of the updates within a step,
+// each frame that both the old and the new policy permit is delivered. The controller crashes after random updates and comes back with
+// another policy. The verdict of a policy on a frame comes from a switch that only ever had that policy.
 func TestI1NeverWrongDrop(t *testing.T) {
 	checkChanges(t, "I1 NeverWrongDrop", lets)
 }
 
-// TestI2NeverWrongPass: the same of each frame that both policies stop, which does not come out.
+// TestI2NeverWrongPass: likewise, no frame that both policies stop is delivered.
 func TestI2NeverWrongPass(t *testing.T) {
 	checkChanges(t, "I2 NeverWrongPass", stops)
 }
@@ -109,7 +108,7 @@ func checkChanges(t *testing.T, invariant string, agreed judgement) {
 	}
 }
 
-// A crossing is one switch on its way through the revisions of an estate.
+// A crossing takes one switch through the revisions of an estate.
 type crossing struct {
 	*estate
 	agreed   judgement
@@ -121,7 +120,7 @@ type crossing struct {
 	toll     *toll
 }
 
-// settle says in what state the switch is.
+// settle sets the state of the switch.
 func (j *crossing) settle(tb testing.TB, state *pipeline.State) {
 	tb.Helper()
 	var here []judgement
@@ -132,7 +131,7 @@ func (j *crossing) settle(tb testing.TB, state *pipeline.State) {
 	}
 }
 
-// step takes the switch to the estate's policy, or to a crash on the way. Its error says what frame was judged wrongly.
+// step takes the switch to the estate's policy, or to a crash on the way. Its error names the frame with a wrong verdict.
 func (j *crossing) step(tb testing.TB, s subject) error {
 	want, err := j.compile()
 	if err != nil {
@@ -206,7 +205,7 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 	return nil
 }
 
-// changeText is a change as a person reads it.
+// changeText describes a change.
 func changeText(have []pipeline.Entry, plan *reconcile.Plan) string {
 	var b strings.Builder
 	b.WriteString("the switch had\n")

@@ -40,7 +40,7 @@ func writeAccess(t testing.TB, dir string) (access, token string) {
 	return access, token
 }
 
-// An operator makes changes through the API of a controller.
+// An operator makes changes through a controller's API.
 type operator struct {
 	t *testing.T
 	c *client.Client
@@ -87,7 +87,7 @@ func (o *operator) restore(base, revision uint64) (uint64, error) {
 	return made(generous(o.t), o.c.Intent.Restore, &op25bv1.RestoreRequest{Revision: revision, Base: base, Reason: "way back", NoWait: true})
 }
 
-// A wayBack is a plant whose operator changes something and goes back.
+// A wayBack is a plant whose operator makes changes and undoes them.
 type wayBack struct {
 	*plant
 	*rand.Rand
@@ -98,7 +98,7 @@ type wayBack struct {
 	number    int
 }
 
-// now is the newest revision and the phases that are in force in it.
+// now returns the newest revision and its phases in force.
 func (w *wayBack) now() (in *intent.Intent, phases map[string]policy.InForce) {
 	w.t.Helper()
 	in, err := w.current(generous(w.t))
@@ -114,7 +114,7 @@ func (w *wayBack) now() (in *intent.Intent, phases map[string]policy.InForce) {
 	return in, phases
 }
 
-// reached waits until every switch has good documents in some phases.
+// reached waits until every switch has the valid documents in the given phases.
 func (w *wayBack) reached(what string, phases map[string]policy.InForce) {
 	w.t.Helper()
 	for _, e := range w.switches {
@@ -127,7 +127,7 @@ func (w *wayBack) reached(what string, phases map[string]policy.InForce) {
 	}
 }
 
-// awaitState waits until a read that began from now on has found a switch in a state.
+// awaitState waits until a new read finds a switch in a state.
 func (r *record) awaitState(t testing.TB, sw, what string, want *pipeline.State) {
 	t.Helper()
 	ctx, from := generous(t), time.Now()
@@ -158,7 +158,7 @@ func (r *record) awaitState(t testing.TB, sw, what string, want *pipeline.State)
 	}
 }
 
-// spoil stores documents that nobody can use, or that no switch has room for, past the API.
+// spoil stores invalid documents, or documents that fit on no switch, without the API.
 func (w *wayBack) spoil(kind int) string {
 	w.t.Helper()
 	in, _ := w.now()
@@ -176,7 +176,7 @@ func (w *wayBack) spoil(kind int) string {
 	return "documents that do not fit"
 }
 
-// change makes a change as an operator and takes it back, each by one call, and waits for the switches both times.
+// change makes a change and undoes it, each by one call of the operator, and waits for the switches both times.
 func (w *wayBack) changeAndBack(where string) {
 	w.t.Helper()
 	o := w.operators[w.IntN(len(w.operators))]
@@ -236,9 +236,9 @@ func (w *wayBack) changeAndBack(where string) {
 	w.reached(where+": the way back", phases)
 }
 
-// TestI13WayBack: an operator makes changes of phases and documents and takes each back, by one call, with good documents in the store, with
-// broken ones, and with some that no switch has room for. The switches are read past the controllers, and are in every state that they
-// should be in.
+// TestI13WayBack: an operator changes phases and documents and undoes each change by one call, with valid documents in the store, with
+// invalid ones, and with documents that fit on no switch. The test reads the switches directly and finds each expected
+// state.
 func TestI13WayBack(t *testing.T) {
 	seed := invariantSeed()
 	t.Logf("-seed %d", seed)

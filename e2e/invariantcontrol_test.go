@@ -23,7 +23,7 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// fewOrMany is how many estates a test over P4Runtime takes.
+// fewOrMany returns the number of estates of a test over P4Runtime.
 func fewOrMany(few int) int {
 	if longform.On() {
 		return 20 * few
@@ -31,7 +31,7 @@ func fewOrMany(few int) int {
 	return few
 }
 
-// content is what a switch has, by key.
+// content returns the entries of a switch, by key.
 func content(tb testing.TB, s reconcile.Reader) map[pipeline.Key]pipeline.Value {
 	tb.Helper()
 	all := map[pipeline.Key]pipeline.Value{}
@@ -41,8 +41,8 @@ func content(tb testing.TB, s reconcile.Reader) map[pipeline.Key]pipeline.Value 
 	return all
 }
 
-// judged fails unless a switch makes of frames what a switch does that never held anything but the state. Those of which a bucket decides
-// are left out.
+// judged fails unless a switch handles frames like a switch that only ever had the state. Frames that a token bucket decides
+// are skipped.
 func judged(t *testing.T, d *device, state *pipeline.State, frames []sent) {
 	t.Helper()
 	passed := d.pass(t, frames)
@@ -53,8 +53,8 @@ func judged(t *testing.T, d *device, state *pipeline.State, frames []sent) {
 	}
 }
 
-// TestI3Fenced: a controller that has lost the switch in the middle of a change, after any update, writes nothing any more, and what its
-// successor has made of the switch stays. Nor does the switch itself take a write in the old owner's name.
+// TestI3Fenced: a controller that loses the switch during a change, after any update, writes no more, and the changes of its
+// successor stay. The switch itself refuses writes with the old election id.
 func TestI3Fenced(t *testing.T) {
 	seed := invariantSeed()
 	cut, names := 0, map[string]bool{}
@@ -108,7 +108,7 @@ func TestI3Fenced(t *testing.T) {
 	fmt.Printf("I3 Fenced: %v: %d owners lost the switch in the middle of a change, none wrote after that\n", slices.Sorted(maps.Keys(names)), cut)
 }
 
-// inNameOf asks the switch, past all that a session would refuse by itself, to put epoch 0 in force with an election id.
+// inNameOf writes epoch 0 to the switch with an election id, without a session.
 func inNameOf(t *testing.T, d *device, election uint64) error {
 	t.Helper()
 	conn, err := grpc.NewClient(d.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -125,8 +125,8 @@ func inNameOf(t *testing.T, d *device, election uint64) error {
 	return err
 }
 
-// TestI4HeadlessSafe: when the controller dies in the middle of a change, after any update, nothing changes in the switch, and frames of
-// which the old and the new policy think alike are judged so until the next controller comes. It brings the change to its end, or another.
+// TestI4HeadlessSafe: when the controller dies during a change, after any update, nothing changes in the switch, and frames that
+// the old and the new policy decide alike are decided that way until the next controller comes. It completes this change, or another one.
 func TestI4HeadlessSafe(t *testing.T) {
 	seed := invariantSeed()
 	deaths, frames, names := 0, 0, map[string]bool{}
@@ -195,8 +195,8 @@ func TestI4HeadlessSafe(t *testing.T) {
 	fmt.Printf("I4 HeadlessSafe: %v: %d deaths in the middle of a change, nothing changed after them; %d frames\n", slices.Sorted(maps.Keys(names)), deaths, frames)
 }
 
-// TestI5RestartIsReconcile: a controller that restarts onto a switch in the desired state sends neither a write nor a program; nor does the
-// one that converges twice.
+// TestI5RestartIsReconcile: a controller that restarts onto a switch in the desired state sends neither a write nor a program. A second
+// convergence sends none either.
 func TestI5RestartIsReconcile(t *testing.T) {
 	seed := invariantSeed()
 	restarts, written, names := 0, 0, map[string]bool{}

@@ -15,8 +15,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// An estate is one switch whose policy and inventory are revised again and again. Its ports and the places of its lines stay, as they do in
-// a real network; all names, numbers, classes, rules and knobs may be others with each revision.
+// An estate is one switch whose policy and inventory are revised repeatedly. Its ports and the ports of its lines stay, as in
+// a real network; all names, numbers, classes, rules and options may change with each revision.
 type estate struct {
 	r *rand.Rand
 	// carried says whether names keep their numbers from one revision to the next. If not, numbers are positions, and mean something else
@@ -30,7 +30,7 @@ type estate struct {
 	in       policy.InForce
 }
 
-// firstNetworkPort is the lowest of an estate's network ports; those below are access ports.
+// firstNetworkPort is the lowest network port of an estate; lower ports are access ports.
 const firstNetworkPort = 11
 
 func newEstate(r *rand.Rand) *estate {
@@ -41,14 +41,14 @@ func newEstate(r *rand.Rand) *estate {
 
 func one[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }
 
-// some are one or more of a list, in any order.
+// some returns one or more elements of a list, in any order.
 func some[T any](r *rand.Rand, of []T) []T {
 	of = slices.Clone(of)
 	r.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 	return of[:1+r.IntN(len(of))]
 }
 
-// revise changes the documents: now and then all of them, most often in one respect.
+// revise changes the documents: rarely all of them, mostly in one respect.
 func (e *estate) revise() {
 	p, before, named := e.bundle.Policy, e.bundle, e.named
 	next := *p
@@ -122,7 +122,7 @@ func (e *estate) groups(names []string) []policy.LineGroup {
 	return all
 }
 
-// services draws which ports are looked at, under which names and in which order.
+// services draws the services: their ports, names and order.
 func (e *estate) services() []policy.Service {
 	ports := func(p ...policy.TCPPort) []policy.TCPPort { return p }
 	all := []policy.Service{{Name: one(e.r, []string{"smtp", "mail"}), Ports: ports(25)}}
@@ -139,7 +139,7 @@ func (e *estate) services() []policy.Service {
 	return shuffled(e.r, all)
 }
 
-// remotes gives each prefix, or none, one of the classes. The first class that has a prefix is a relay's.
+// remotes draws the classes of the prefixes. The first class with a prefix is a relay.
 func (e *estate) remotes(names []string) []policy.Remote {
 	of := map[string][]netip.Prefix{}
 	for len(of) == 0 {
@@ -166,7 +166,7 @@ func (e *estate) remotes(names []string) []policy.Remote {
 	return shuffled(e.r, all)
 }
 
-// lines draws which lines there are, their groups and their addresses.
+// lines draws the lines, their groups and their addresses.
 func (e *estate) lines() {
 	sw := policy.Switch{
 		Name: generate.SwitchName, DeviceID: 1, P4Runtime: "h:1", GNMI: "h:2",
@@ -217,7 +217,7 @@ func (e *estate) lines() {
 	e.bundle.Inventory = &policy.Inventory{Switches: []policy.Switch{sw}}
 }
 
-// exemptions draws exemptions of lines and of prefixes, some of which have ended.
+// exemptions draws exemptions of lines and prefixes; some have ended.
 func (e *estate) exemptions() {
 	p := e.bundle.Policy
 	p.Exemptions = nil
@@ -237,7 +237,7 @@ func (e *estate) exemptions() {
 	}
 }
 
-// phases draws phases: narrow rules, and then what happens to the rest of port 25. Rules that Validate finds useless are left out.
+// phases draws phases: narrow rules, and then one for the rest of port 25. Rules that Validate refuses as useless are omitted.
 func (e *estate) phases() {
 	p := e.bundle.Policy
 	smtp := p.Services[slices.IndexFunc(p.Services, func(s policy.Service) bool { return s.Ports[0] == 25 })].Name
@@ -283,7 +283,7 @@ func (e *estate) rule(smtp string) policy.PhaseRule {
 	return r
 }
 
-// action draws what a rule does; Limit only where the groups have a rate.
+// action draws the action of a rule; Limit only if the groups have a rate.
 func (e *estate) action(r policy.PhaseRule) policy.Action {
 	a := one(e.r, []policy.Action{policy.Drop, policy.Drop, policy.Permit, policy.Permit, policy.Monitor, policy.Reject, policy.Limit})
 	for _, g := range e.bundle.Policy.LineGroups {
@@ -294,7 +294,7 @@ func (e *estate) action(r policy.PhaseRule) policy.Action {
 	return a
 }
 
-// leaveOut takes a narrow rule out that Validate refuses, and says whether there was one.
+// leaveOut removes a narrow rule that Validate refuses, and reports whether there was one.
 func leaveOut(p *policy.Policy, err error) bool {
 	var faults strict.Faults
 	errors.As(err, &faults)
@@ -314,7 +314,7 @@ func leaveOut(p *policy.Policy, err error) bool {
 	return false
 }
 
-// putInForce draws which phases are in force, of some line groups others than of the rest.
+// putInForce draws the phases in force, which may differ between line groups.
 func (e *estate) putInForce() {
 	phases := names(e.bundle.Policy.Phases, func(ph policy.Phase) string { return ph.Name })
 	e.in = policy.Everywhere(one(e.r, phases))
