@@ -152,21 +152,51 @@ func compared(lines []shownLine) []string {
 	return all
 }
 
-// mendable takes what a command printed into the page, if the page shows all of it, or its beginning and its end.
+// mendable takes what a command printed into the page. Where the page shows parts of it, each part begins with the printed line that its first
+// line begins like, in its first two words, and has as many lines as before; the last part is the end.
 func (r *reader) mendable(c pageCommand, got []shownLine) bool {
-	var lines []string
-	for _, line := range got {
-		lines = append(lines, line.page)
+	start := func(line string) string {
+		words := strings.Fields(line)
+		return strings.Join(words[:min(2, len(words))], " ")
 	}
-	if i := slices.Index(c.want, "..."); i >= 0 {
-		tail := len(c.want) - i - 1
-		if slices.Contains(c.want[i+1:], "...") || i+tail > len(lines) {
+	var lines []string
+	parts := split(c.want)
+	for i, part := range parts {
+		from := 0
+		switch {
+		case i > 0 && i == len(parts)-1:
+			from = len(got) - len(part)
+		case i > 0 && len(part) > 0:
+			from = slices.IndexFunc(got, func(line shownLine) bool { return start(line.page) == start(part[0]) })
+		case len(parts) == 1:
+			part = make([]string, len(got))
+		}
+		if from < 0 || from+len(part) > len(got) {
 			return false
 		}
-		lines = slices.Concat(lines[:i], []string{"..."}, lines[len(lines)-tail:])
+		if i > 0 {
+			lines = append(lines, "...")
+		}
+		for _, line := range got[from : from+len(part)] {
+			lines = append(lines, line.page)
+		}
+		got = got[from+len(part):]
 	}
 	r.mended[c.line] = pageCommand{line: c.line, text: c.text, want: lines}
 	return true
+}
+
+// split returns the parts between lines of three dots.
+func split(lines []string) [][]string {
+	parts := [][]string{nil}
+	for _, line := range lines {
+		if line == "..." {
+			parts = append(parts, nil)
+		} else {
+			parts[len(parts)-1] = append(parts[len(parts)-1], line)
+		}
+	}
+	return parts
 }
 
 // mend writes the page with what was taken into it.
