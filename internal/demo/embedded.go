@@ -53,7 +53,7 @@ func NewEmbedded(sw *policy.Switch, addrs softswitch.Addrs, log *zap.Logger) (_ 
 		Link: func(port pipeline.Port, name string) (wire.Link, error) {
 			link, ok := e.ends[port]
 			if !ok {
-				return nil, fmt.Errorf("port %d: no such port, or %q is not the first on it", port, name)
+				return nil, fmt.Errorf("port %d for %q: it does not exist or has a host already", port, name)
 			}
 			delete(e.ends, port)
 			return link, nil

@@ -92,7 +92,7 @@ func (l Lines) serve(c *netsim.HostConfig, s site) {
 func (s site) mac(sw *policy.Switch) (net.HardwareAddr, error) {
 	port, ok := sw.Port(s.port)
 	if !ok || len(port.MACs) != 1 {
-		return nil, fmt.Errorf("host %q: port %q with just one MAC address is not in the inventory of switch %q", s.name, s.port, sw.Name)
+		return nil, fmt.Errorf("host %q: switch %q has no port %q with exactly one MAC address", s.name, sw.Name, s.port)
 	}
 	return net.HardwareAddr(port.MACs[0][:]), nil
 }

@@ -119,7 +119,7 @@ func TestHostsByLines(t *testing.T) {
 	}
 	sw.Ports = sw.Ports[:4]
 	lines = PPPoE
-	if err := lines.connect(&netsim.HostConfig{}, 0, policy.Line{PPPoE: 1}, sw); err == nil || !strings.Contains(err.Error(), `port "core-relay" with just one MAC address is not in the inventory`) {
+	if err := lines.connect(&netsim.HostConfig{}, 0, policy.Line{PPPoE: 1}, sw); err == nil || !strings.Contains(err.Error(), `has no port "core-relay" with exactly one MAC address`) {
 		t.Errorf("a switch without the servers' ports: %v", err)
 	}
 }

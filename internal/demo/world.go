@@ -94,7 +94,7 @@ func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 	plug := func(name, portName string, macs []pipeline.MAC, addrs []netip.Prefix, access func(*netsim.HostConfig) error) (*netsim.Host, error) {
 		port, ok := sw.Port(portName)
 		if !ok || len(macs) != 1 {
-			return nil, fmt.Errorf("host %q: port %q with just one MAC address is not in the inventory of switch %q", name, portName, sw.Name)
+			return nil, fmt.Errorf("host %q: switch %q has no port %q with exactly one MAC address", name, sw.Name, portName)
 		}
 		config := netsim.HostConfig{Name: name, MAC: net.HardwareAddr(macs[0][:])}
 		for _, a := range addrs {
@@ -131,7 +131,7 @@ func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 	for _, s := range sites {
 		port, ok := sw.Port(s.port)
 		if !ok {
-			return nil, fmt.Errorf("host %q: port %q is not in the inventory of switch %q", s.name, s.port, sw.Name)
+			return nil, fmt.Errorf("host %q: switch %q has no port %q", s.name, sw.Name, s.port)
 		}
 		host, err := plug(s.name, s.port, port.MACs, s.addrs, func(c *netsim.HostConfig) error {
 			lines.serve(c, s)

@@ -85,7 +85,7 @@ func New(opts Options) (*Switch, error) {
 	s.p4runtime, err = p4rtserver.New(p4rtserver.Options{
 		DeviceID: opts.DeviceID,
 		Load: func(deviceConfig []byte) (*engine.Engine, error) {
-			return engine.Load(deviceConfig, engine.Options{MaxState: s.limits.Program, Clock: s.now, Log: func(msg string) { s.log.Info("program", zap.String("says", msg)) }})
+			return engine.Load(deviceConfig, engine.Options{MaxState: s.limits.Program, Clock: s.now, Log: func(msg string) { s.log.Info("program", zap.String("message", msg)) }})
 		},
 		OnCommit: s.commit,
 		Inject:   func(port uint32, frame []byte) { s.enter(&s.inject, port, 0, frame) },
@@ -125,7 +125,7 @@ func (s *Switch) Attach(number uint32, link wire.Link) error {
 	}
 	p := newPort(number, link.Name(), link, s.now())
 	if !s.ports[number].CompareAndSwap(nil, p) {
-		return fmt.Errorf("port %d for %q: %w: %q is there", number, link.Name(), ErrPort, s.ports[number].Load().name)
+		return fmt.Errorf("port %d for %q: %w: %q is attached", number, link.Name(), ErrPort, s.ports[number].Load().name)
 	}
 	if f, ok := link.(wire.Followed); ok {
 		f.Follow(func() { s.changed(p) })
@@ -150,7 +150,7 @@ func (s *Switch) Name(number uint32, name string) error {
 		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, name, ErrPort, MaxPort)
 	}
 	if !s.ports[number].CompareAndSwap(nil, newPort(number, name, nil, s.now())) {
-		return fmt.Errorf("port %d for %q: %w: %q is there", number, name, ErrPort, s.ports[number].Load().name)
+		return fmt.Errorf("port %d for %q: %w: %q is attached", number, name, ErrPort, s.ports[number].Load().name)
 	}
 	s.watchers.tell()
 	return nil

@@ -216,8 +216,8 @@ func TestPortsThatCannotBeAttached(t *testing.T) {
 		number uint32
 		want   string
 	}{
-		{510, `port 510 for "c": not a port that can be attached: valid are 0 to 509`},
-		{1, `port 1 for "c": not a port that can be attached: "a" is there`},
+		{510, `port 510 for "c": the port cannot be used: valid are 0 to 509`},
+		{1, `port 1 for "c": the port cannot be used: "a" is attached`},
 	} {
 		if err := s.Attach(test.number, c); !errors.Is(err, ErrPort) || err.Error() != test.want {
 			t.Errorf("error is %v, want ErrPort: %s", err, test.want)

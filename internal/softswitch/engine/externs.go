@@ -155,7 +155,7 @@ func (c *compiler) again(v []jsonValue, set func(*packet, *fieldList)) []instr {
 
 func buildClone(c *compiler, v []jsonValue) []instr {
 	if len(v) != 2 {
-		c.fail(ErrProgram, "%d parameters, it takes 2", len(v))
+		c.fail(ErrProgram, "%d parameters, want 2", len(v))
 	}
 	session, l := c.number(&v[0]), c.list(&v[1])
 	if l == nil {
@@ -318,7 +318,7 @@ func (c *compiler) asserts(what string, v *jsonValue) func(*packet) {
 // buildLog compiles log_msg. Each {} of the text is replaced by the next value, in decimal.
 func buildLog(c *compiler, v []jsonValue) []instr {
 	if len(v) < 1 || len(v) > 2 || v[0].Type != "string" {
-		c.fail(ErrProgram, "want a string and the values that it shows")
+		c.fail(ErrProgram, "want a string and its values")
 	}
 	parts := strings.Split(c.text(v[0].Value), "{}")
 	var vals []func(*packet) string

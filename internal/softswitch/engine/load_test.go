@@ -27,7 +27,7 @@ func TestLoadRefuses(t *testing.T) {
 		want  string
 	}{
 		{"primitive", func(p *testProgram) { action(p, prim("warp", hx("0x1"))) }, ErrUnsupported, `action "broken": primitive "warp"`},
-		{"parameters", func(p *testProgram) { action(p, prim("assign", hx("0x1"))) }, ErrProgram, "1 parameters, it takes 2"},
+		{"parameters", func(p *testProgram) { action(p, prim("assign", hx("0x1"))) }, ErrProgram, "1 parameters, want 2"},
 		{"operation", func(p *testProgram) { action(p, set(fld("h", "a"), wrapped(op("**", hx("0x1"), hx("0x2"))))) }, ErrUnsupported, `operation "**"`},
 		{"operand", func(p *testProgram) { action(p, set(fld("h", "a"), wrapped(op("&", nil, hx("0x2"))))) }, ErrProgram, "operand is missing"},
 		{"type of operand", func(p *testProgram) { action(p, set(fld("h", "a"), wrapped(op("b2d", nil, hx("0x2"))))) }, ErrProgram, "want a boolean, got a number"},

@@ -8,10 +8,10 @@ func (c *compiler) parserOp(pr *program, j *jsonParserOp) []instr {
 	want := map[string]int{"extract": 1, "extract_VL": 2, "set": 2, "verify": 2, "shift": 1, "advance": 1, "primitive": 1}
 	n, ok := want[j.Op]
 	if !ok {
-		c.fail(ErrUnsupported, "the engine does not know it")
+		c.fail(ErrUnsupported, "the engine does not support it")
 	}
 	if len(j.Parameters) != n {
-		c.fail(ErrProgram, "%d parameters, it takes %d", len(j.Parameters), n)
+		c.fail(ErrProgram, "%d parameters, want %d", len(j.Parameters), n)
 	}
 	v := j.Parameters
 	switch j.Op {

@@ -87,10 +87,10 @@ func (c *compiler) primitive(op string, params []jsonValue) []instr {
 	defer c.at("primitive %q", op)()
 	b, ok := c.prims[op]
 	if !ok {
-		c.fail(ErrUnsupported, "the engine does not know it")
+		c.fail(ErrUnsupported, "the engine does not support it")
 	}
 	if b.params >= 0 && len(params) != b.params {
-		c.fail(ErrProgram, "%d parameters, it takes %d", len(params), b.params)
+		c.fail(ErrProgram, "%d parameters, want %d", len(params), b.params)
 	}
 	return b.build(c, params)
 }
@@ -133,7 +133,7 @@ func (c *compiler) copies(dst, src *node) func(*packet) {
 	case kStack:
 		d, s := dst.st, src.st
 		if d.typ != s.typ || len(d.elems) != len(s.elems) {
-			c.fail(ErrProgram, "assignment to stack %q from stack %q, which is not alike", d.name, s.name)
+			c.fail(ErrProgram, "assignment to stack %q from stack %q, which has another type", d.name, s.name)
 		}
 		return func(p *packet) {
 			p.s[d.next] = p.s[s.next]
@@ -144,7 +144,7 @@ func (c *compiler) copies(dst, src *node) func(*packet) {
 	case kUnionStack:
 		d, s := dst.us, src.us
 		if d.elems[0].typ != s.elems[0].typ || len(d.elems) != len(s.elems) {
-			c.fail(ErrProgram, "assignment to union stack %q from union stack %q, which is not alike", d.name, s.name)
+			c.fail(ErrProgram, "assignment to union stack %q from union stack %q, which has another type", d.name, s.name)
 		}
 		return func(p *packet) {
 			p.s[d.next] = p.s[s.next]
@@ -184,7 +184,7 @@ func (c *compiler) shifts(v []jsonValue, do shift) func(*packet) {
 func (c *compiler) jump(v *jsonValue) int32 {
 	n := c.want(c.expr(v), kData)
 	if !n.isConst() || !n.lo.IsInt64() || n.lo.Int64() < 0 || n.lo.Int64() > 1<<24 {
-		c.fail(ErrUnsupported, "a jump to what is not a constant index")
+		c.fail(ErrUnsupported, "a jump to an index that is not constant")
 	}
 	return int32(n.lo.Int64())
 }

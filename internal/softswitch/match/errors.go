@@ -6,7 +6,7 @@ import "errors"
 var (
 	// ErrFields is returned for an impossible key: no size, a width below one bit, an unknown kind, or two LPM fields, whose longest prefix
 	// is undefined.
-	ErrFields = errors.New("impossible table key")
+	ErrFields = errors.New("invalid table key")
 )
 
 // Errors of Insert, Delete and Get. After any of them the table is unchanged.

@@ -24,7 +24,7 @@ func TestNewRefuses(t *testing.T) {
 		says   string
 	}{
 		{"two lpm", []Field{{"a", 32, LPM}, {"b", 32, LPM}}, 1, "2 lpm fields"},
-		{"zero width", []Field{{"port", 0, Exact}}, 1, "field port: impossible table key: width is 0 bits, must be at least 1"},
+		{"zero width", []Field{{"port", 0, Exact}}, 1, "field port: invalid table key: width is 0 bits, must be at least 1"},
 		{"negative width", []Field{{"port", -1, Ternary}}, 1, "width is -1 bits"},
 		{"kind", []Field{{"port", 8, numKinds}}, 1, "kind 5, must be exact, lpm"},
 		{"size", []Field{{"port", 8, Exact}}, 0, "size is 0 entries, must be 1 to 268435456"},

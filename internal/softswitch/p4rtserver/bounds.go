@@ -178,7 +178,7 @@ func (s *Server) admitRead(ctx context.Context, entities []*p4v1.Entity) (done f
 		return nil, status.Errorf(codes.ResourceExhausted, "read: about %d objects; at most %d may be read in one request: read table by table, or cell by cell", n, s.opts.MaxRead)
 	}
 	if err := waitFor(ctx, s.reads, n, readWait); err != nil {
-		return nil, status.Error(codes.ResourceExhausted, "read: other reads are in work, as many as the switch serves at once: try again")
+		return nil, status.Error(codes.ResourceExhausted, "read: the switch serves no more reads at once: try again")
 	}
 	return func() { s.reads.Release(n) }, nil
 }

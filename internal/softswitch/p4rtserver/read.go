@@ -144,7 +144,7 @@ func (p *pipeline) read(e *p4v1.Entity) (snapshot, error) {
 		}
 		return nil, status.Error(codes.Unimplemented, "extern_entry: v1model has no externs beyond those of P4Runtime")
 	}
-	return nil, invalidf("entity: not set, or of a kind that this version of P4Runtime does not know")
+	return nil, invalidf("entity: not set, or of a kind that this version of P4Runtime does not have")
 }
 
 // all returns a snapshot of complete messages.

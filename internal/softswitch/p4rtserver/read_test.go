@@ -178,7 +178,7 @@ func TestReadRefused(t *testing.T) {
 		code    codes.Code
 		message string
 	}{
-		{``, codes.InvalidArgument, "entity: not set, or of a kind that this version of P4Runtime does not know"},
+		{``, codes.InvalidArgument, "entity: not set, or of a kind that this version of P4Runtime does not have"},
 		{`table_entry { table_id: 5 }`, codes.InvalidArgument, "table id 0x5 (not in the P4Info): not a table of the P4Info"},
 		{`table_entry { priority: 5 }`, codes.InvalidArgument, "table id 0 reads all tables; no filter can be used with it"},
 		{`table_entry { table_id: host priority: 5 }`, codes.InvalidArgument, `table %host: priority 5: it must be 0, since the key has no ternary, range or optional fields`},

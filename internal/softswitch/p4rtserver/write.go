@@ -76,7 +76,7 @@ func (p *pipeline) apply(u *p4v1.Update) error {
 	case *p4v1.Entity_ExternEntry:
 		return status.Error(codes.Unimplemented, "extern_entry: v1model has no externs beyond those of P4Runtime")
 	}
-	return invalidf("entity: not set, or of a kind that this version of P4Runtime does not know")
+	return invalidf("entity: not set, or of a kind that this version of P4Runtime does not have")
 }
 
 // onlyModify refuses updates other than MODIFY for objects that the control plane neither creates nor removes.

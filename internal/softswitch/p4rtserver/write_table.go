@@ -37,7 +37,7 @@ func (p *pipeline) writeTable(op p4v1.Update_Type, e *p4v1.TableEntry) error {
 		return err
 	}
 	if e.IsConst {
-		return invalidf("table %q: is_const is set; it is for the server to say", t.name)
+		return invalidf("table %q: is_const is set; only the server sets it", t.name)
 	}
 	if e.IsDefaultAction {
 		return p.writeDefault(op, t, e)
@@ -70,7 +70,7 @@ func (p *pipeline) writeTable(op p4v1.Update_Type, e *p4v1.TableEntry) error {
 func (t *table) checkExtras(e *p4v1.TableEntry) error {
 	switch {
 	case e.TimeSinceLastHit != nil:
-		return invalidf("table %q: time_since_last_hit is set; it is for the server to say", t.name)
+		return invalidf("table %q: time_since_last_hit is set; only the server sets it", t.name)
 	case e.IdleTimeoutNs != 0 && !t.idle:
 		return invalidf("table %q: idle_timeout_ns %d: the table does not support idle timeouts", t.name, e.IdleTimeoutNs)
 	case e.IdleTimeoutNs < 0:
@@ -260,7 +260,7 @@ func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntr
 	case t.constDef != 0:
 		return status.Errorf(codes.PermissionDenied, "table %q: default entry: action %q is const", t.name, p.schema.actions[t.constDef].name)
 	case t.profile != nil:
-		return status.Errorf(codes.PermissionDenied, "table %q: default entry: that of a table with an action profile is const", t.name)
+		return status.Errorf(codes.PermissionDenied, "table %q: default entry: it is const in a table with an action profile", t.name)
 	case e.CounterData != nil && t.counter == nil:
 		return invalidf("table %q: counter_data: the table has no direct counter", t.name)
 	case e.MeterConfig != nil && t.meter == nil:

@@ -35,7 +35,7 @@ func TestWriteRefused(t *testing.T) {
 		message string
 	}{
 		{"no update type", nil, nothing, host1, codes.InvalidArgument, "update type UNSPECIFIED: it must be INSERT, MODIFY or DELETE"},
-		{"no entity", nil, insert, ``, codes.InvalidArgument, "entity: not set, or of a kind that this version of P4Runtime does not know"},
+		{"no entity", nil, insert, ``, codes.InvalidArgument, "entity: not set, or of a kind that this version of P4Runtime does not have"},
 		{"extern", nil, insert, `extern_entry { extern_type_id: 0x81 extern_id: 1 }`, codes.Unimplemented, "extern_entry: v1model has no externs beyond those of P4Runtime"},
 
 		// Tables: the key.
@@ -83,8 +83,8 @@ func TestWriteRefused(t *testing.T) {
 		{"group not there", nil, insert, `table_entry { table_id: balanced match { field_id: 1 exact { value: "\x01" } } action { action_profile_group_id: 9 } }`, codes.NotFound, `table %balanced: group 9 of action profile %paths: not found`},
 
 		// Tables: what else an entry carries.
-		{"is_const", nil, insert, `table_entry { table_id: host is_const: true }`, codes.InvalidArgument, `table %host: is_const is set; it is for the server to say`},
-		{"time since last hit", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } time_since_last_hit { } }`, codes.InvalidArgument, `table %host: time_since_last_hit is set; it is for the server to say`},
+		{"is_const", nil, insert, `table_entry { table_id: host is_const: true }`, codes.InvalidArgument, `table %host: is_const is set; only the server sets it`},
+		{"time since last hit", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } time_since_last_hit { } }`, codes.InvalidArgument, `table %host: time_since_last_hit is set; only the server sets it`},
 		{"idle timeout not supported", nil, insert, `table_entry { table_id: route_v4 idle_timeout_ns: 5 }`, codes.InvalidArgument, `table %route_v4: idle_timeout_ns 5: the table does not support idle timeouts`},
 		{"idle timeout negative", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } idle_timeout_ns: -5 }`, codes.InvalidArgument, `table %host: idle_timeout_ns -5: it must not be negative`},
 		{"counter data without counter", nil, insert, `table_entry { table_id: route_v4 counter_data { } }`, codes.InvalidArgument, `table %route_v4: counter_data: the table has no direct counter`},
@@ -114,7 +114,7 @@ func TestWriteRefused(t *testing.T) {
 		{"default with idle timeout", nil, modify, `table_entry { table_id: host is_default_action: true idle_timeout_ns: 3 }`, codes.InvalidArgument, `table %host: default entry: it has no idle timeout`},
 		{"const default", nil, modify, `table_entry { table_id: fixed is_default_action: true action { action { action_id: set_group params { param_id: 1 value: "\x02" } } } }`, codes.PermissionDenied, `table %fixed: default entry: action "NoAction" is const`},
 		{"const default reset", nil, modify, `table_entry { table_id: fixed is_default_action: true }`, codes.PermissionDenied, `table %fixed: default entry: action "NoAction" is const`},
-		{"default of an indirect table", nil, modify, `table_entry { table_id: next_hop is_default_action: true action { action { action_id: NoAction } } }`, codes.PermissionDenied, `table %next_hop: default entry: that of a table with an action profile is const`},
+		{"default of an indirect table", nil, modify, `table_entry { table_id: next_hop is_default_action: true action { action { action_id: NoAction } } }`, codes.PermissionDenied, `table %next_hop: default entry: it is const in a table with an action profile`},
 		{"default is a member", nil, modify, `table_entry { table_id: host is_default_action: true action { action_profile_member_id: 1 } }`, codes.InvalidArgument, `table %host: default entry: action is action_profile_member_id; it must be an action`},
 		{"table only", nil, modify, `table_entry { table_id: route_v4 is_default_action: true action { action { action_id: route params { param_id: 1 value: "\x02" } params { param_id: 2 value: "\x01" } } } }`, codes.PermissionDenied, `table %route_v4: action %name route: its scope is TABLE_ONLY, so it cannot be that of a default entry`},
 		{"default with empty action", nil, modify, `table_entry { table_id: host is_default_action: true action { } }`, codes.InvalidArgument, `table %host: default entry: action is unset; it must be an action`},
