@@ -14,8 +14,8 @@ import (
 	"op25b/e2e/longform"
 )
 
-// gRFC A8: collectors and controllers that ping every 10 s, without streams too, keep their connections: on all three services. gRPC's own
-// server cut them off after 31 s, so that the test takes 45.
+// gRFC A8: clients that ping every 10 s, also without streams, keep their connections on all three services. gRPC's own server disconnects
+// them after 31 s, so the test takes 45.
 func TestClientsThatPing(t *testing.T) {
 	if !longform.On() {
 		fmt.Fprintln(os.Stderr, "SKIPPED "+t.Name()+": it waits for 45 s; OP25B_LONG=1 runs it")

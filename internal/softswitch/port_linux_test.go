@@ -17,7 +17,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// inNamespace runs f in a network namespace of its own, and skips the test where that takes a privilege that it has not.
+// inNamespace runs f in a network namespace of its own, and skips the test if that requires a privilege that it lacks.
 func inNamespace(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -67,8 +67,8 @@ func addPair(t *testing.T) {
 	change(t, "host", netlink.LinkSetUp)
 }
 
-// An ON_CHANGE subscriber of the switch is told the state of a port's interface, RFC 8343's, as it goes down, loses its carrier, goes away and
-// comes back under another index.
+// An ON_CHANGE subscriber gets the state of a port's interface, as in RFC 8343, when it goes down, loses its carrier, is removed and comes
+// back under another index.
 func TestPortFollowsItsInterface(t *testing.T) {
 	sw := newSwitch(t) // and its services, before the thread leaves for the namespace: connections are made by others
 	services, err := sw.Listen(Addrs{GNMI: "127.0.0.1:0"})
@@ -127,7 +127,7 @@ func TestPortFollowsItsInterface(t *testing.T) {
 	})
 }
 
-// states subscribes to the state of access-1 and sends what it has become after each notification.
+// states subscribes to the state of access-1 and sends the new state after each notification.
 func states(t *testing.T, client gpb.GNMIClient) <-chan map[string]string {
 	t.Helper()
 	stream, err := client.Subscribe(t.Context())

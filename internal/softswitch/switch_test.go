@@ -62,7 +62,7 @@ func dial(t *testing.T, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// push becomes primary and pushes the reference program, as any P4Runtime client may.
+// push becomes primary and pushes the reference program.
 func push(t *testing.T, addr string) p4v1.P4RuntimeClient {
 	t.Helper()
 	client := p4v1.NewP4RuntimeClient(dial(t, addr))
@@ -85,7 +85,7 @@ func push(t *testing.T, addr string) p4v1.P4RuntimeClient {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// Two ports that flood to each other: what comes in on port 1 leaves on port 2.
+	// Two ports flood to each other: frames from port 1 leave on port 2.
 	if _, err := client.Write(t.Context(), &p4v1.WriteRequest{DeviceId: 1, ElectionId: id, Updates: []*p4v1.Update{{
 		Type: p4v1.Update_INSERT,
 		Entity: &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{
@@ -101,12 +101,12 @@ func push(t *testing.T, addr string) p4v1.P4RuntimeClient {
 	return client
 }
 
-// frame is an Ethernet frame that no table knows.
+// frame is an Ethernet frame that no table entry matches.
 func frame(fill byte) []byte {
 	return append([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5}, bytes.Repeat([]byte{fill}, 46)...)
 }
 
-// receive serves a link until the test ends and returns where its frames arrive.
+// receive serves a link until the test ends and returns the channel of its frames.
 func receive(t *testing.T, link wire.Link) <-chan []byte {
 	t.Helper()
 	got := make(chan []byte, 16)
@@ -133,7 +133,7 @@ func TestForwardsOnceAProgramIsPushed(t *testing.T) {
 	got := receive(t, far2)
 	services := serve(t, s)
 
-	// Before the push nothing may come out; that it did not is seen by what comes out first after it.
+	// Before the push nothing may come out. The first frame that comes out afterwards shows that nothing did.
 	if err := far1.Send(frame(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestForwardsOnceAProgramIsPushed(t *testing.T) {
 	counted(t, services.Addrs.GNMI, "one", 2)
 }
 
-// counted waits until an interface has counted so many frames, by an ONCE subscription a time.
+// counted waits until an interface has counted so many frames, with one ONCE subscription after another.
 func counted(t *testing.T, addr, name string, want uint64) {
 	t.Helper()
 	client := gpb.NewGNMIClient(dial(t, addr))
@@ -244,7 +244,7 @@ func TestAttachAfterClose(t *testing.T) {
 	}
 }
 
-// An address that cannot be had leaves no service behind.
+// If an address cannot be opened, no service stays open.
 func TestListenIsAllOrNothing(t *testing.T) {
 	s := newSwitch(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// filterProgram is shaped like a filter for an access network: Ethernet, VLAN, IPv4 and TCP, two LPM tables, exact and
-// ternary ones, an action that p4c would inline, a verified and an updated IPv4 checksum.
+// filterProgram is like a filter for an access network: Ethernet, VLAN, IPv4 and TCP, two LPM tables, exact and ternary ones, an action
+// that p4c would inline, a verified and an updated IPv4 checksum.
 func filterProgram() *testProgram {
 	p := newTestProgram()
 	p.scalar("line", 16)
@@ -123,7 +123,7 @@ func filterFrames(n int) [][]byte {
 	return out
 }
 
-// BenchmarkFilter is one worker on one core; 100,000 prefixes in each of two LPM tables.
+// BenchmarkFilter measures one worker on one core, with 100,000 prefixes in each of two LPM tables.
 func BenchmarkFilter(b *testing.B) {
 	e := filterProgram().load(b, Options{})
 	fillFilter(b, e, 100000)

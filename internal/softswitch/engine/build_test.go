@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The tests write their programs in these shapes and have them marshalled to what p4c would write.
+// Tests build their programs in these types, which are marshalled to p4c's JSON.
 type (
 	m = map[string]any
 	l = []any
@@ -93,8 +93,8 @@ func (p *testProgram) scalar(name string, width int) {
 	t["fields"] = append(t["fields"].(l), l{name, width, false})
 }
 
-// header adds a header type "name_t" and, if there is no stack, an instance that the deparser emits.
-// Fields are "name:width", "name:int<width>" or "name:*max" with the most bytes of the header.
+// header adds a header type "name_t" and, unless there is a stack, an instance that the deparser emits. Fields are "name:width",
+// "name:int<width>" or "name:*max" with the largest size of the header in bytes.
 func (p *testProgram) header(name string, fields ...string) {
 	p.headerType(name+"_t", fields...)
 	p.instance(name, name+"_t")
@@ -192,7 +192,7 @@ func (p *testProgram) table(pipe int, name, kind string, key l, next any, dflt i
 	return t
 }
 
-// does adds a table without key that always runs one action made of these primitives.
+// does adds a table without key that always runs one action of these primitives.
 func (p *testProgram) does(pipe int, name string, next any, prims ...any) {
 	a := p.action("act_"+name, nil, prims...)
 	p.table(pipe, name, "exact", l{}, next, a, a)
@@ -218,7 +218,7 @@ func (p *testProgram) json(t testing.TB) []byte {
 	return b
 }
 
-// load loads the program with a clock that stands still.
+// load loads the program with a clock that does not advance.
 func (p *testProgram) load(t testing.TB, o Options) *Engine {
 	t.Helper()
 	if o.Clock == nil {
@@ -246,7 +246,7 @@ func op(name string, left, right any) m {
 	return m{"type": "expression", "value": m{"op": name, "left": left, "right": right}}
 }
 
-// wrapped is an expression as p4c puts it into the parameters of a primitive.
+// wrapped is an expression in the form of a primitive's parameter.
 func wrapped(e m) m { return m{"type": "expression", "value": e} }
 
 func prim(name string, params ...any) m { return m{"op": name, "parameters": append(l{}, params...)} }
@@ -280,7 +280,7 @@ func process(w *Worker, port uint32, frame string) []sent {
 	return out
 }
 
-// one processes a frame and wants exactly one out of it.
+// one processes a frame that must result in exactly one.
 func one(t testing.TB, w *Worker, port uint32, frame string) sent {
 	t.Helper()
 	out := process(w, port, frame)

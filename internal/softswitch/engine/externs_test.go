@@ -72,7 +72,7 @@ func TestCountersAndMeters(t *testing.T) {
 	if err := mt.Write(1, &extern.MeterConfig{CIR: 1, CBurst: 10, PIR: 1, PBurst: 15}); err != nil {
 		t.Fatal(err)
 	}
-	// Ten bytes a packet and the clock stands still: the first takes the committed burst, the second finds 5 peak tokens.
+	// Ten bytes a packet, and the clock does not advance: the first takes the committed burst, the second finds 5 peak tokens.
 	for i, color := range []byte{0, 2} {
 		if got := one(t, w, 1, "\x01\xffxxxxxxxx"); got.frame[1] != color {
 			t.Errorf("packet %d: color %d, want %d", i, got.frame[1], color)
@@ -142,7 +142,7 @@ func TestHash(t *testing.T) {
 	}}}
 	p.does(0, "t", nil, out1(prim("modify_field_with_hash_based_offset", fld("h", "out"), hx("0x64"), m{"type": "calculation", "value": "k"}, hx("0x3e8")))...)
 	got := one(t, p.load(t, Options{}).NewWorker(), 1, "\xa1\x23....").frame
-	// a = a, then 5, then b = 123 and four bits of nothing: a5 12 30; the invalid header's field is left out.
+	// a = a, then 5, then b = 123 and four bits of nothing: a5 12 30. The invalid header's field is left out.
 	want := crc32.ChecksumIEEE([]byte{0xa5, 0x12, 0x30})%1000 + 100
 	if binary.BigEndian.Uint32([]byte(got[2:])) != want {
 		t.Errorf("got %x, want %x", got[2:6], want)

@@ -16,8 +16,7 @@ type flowStep struct {
 	yes, no int // the nodes that follow, all of them later; the number of nodes is the end
 }
 
-// TestFlowIsTheGraph: the code of a pipeline ends with the same variables as a walk from node to node, whichever of its tables are
-// inlined.
+// TestFlowIsTheGraph: the code of a pipeline computes the same variables as a walk from node to node, whichever of its tables are inlined.
 func TestFlowIsTheGraph(t *testing.T) {
 	const vars = 4
 	rapid.Check(t, func(t *rapid.T) {
@@ -105,13 +104,13 @@ func TestFlowIsTheGraph(t *testing.T) {
 	})
 }
 
-// fix makes the default action of the last table const, or leaves it.
+// fix makes the default action of the last table const, or not.
 func fix(p *testProgram, yes bool) {
 	tb := p.tables[0][len(p.tables[0])-1].(m)
 	tb["default_entry"].(m)["action_const"], tb["default_entry"].(m)["action_entry_const"] = yes, yes
 }
 
-// TestInlinedTableTakesEntries: a table whose action is part of the pipeline's code is asked again as soon as it has an entry.
+// TestInlinedTableTakesEntries: a table whose action is part of the pipeline's code is looked up again as soon as it has an entry.
 func TestInlinedTableTakesEntries(t *testing.T) {
 	for name, c := range map[string]struct {
 		does    l

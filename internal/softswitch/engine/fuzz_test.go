@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// FuzzProcess sends any bytes through programs that use all of the parser; nothing may panic, and a frame in gives frames
-// that are not longer than what the deparser can add.
+// FuzzProcess sends any bytes through programs that use all features of the parser. Nothing may panic, and the resulting frames are no
+// longer than the deparser can make them.
 func FuzzProcess(f *testing.F) {
 	var ws []*Worker
 	filter := filterProgram().load(f, Options{})
@@ -37,8 +37,8 @@ func FuzzProcess(f *testing.F) {
 	})
 }
 
-// TestBrokenPrograms puts odd values into good programs: each is loaded, or an error with one of the two sentinels, never a
-// panic; and what loads takes a frame.
+// TestBrokenPrograms replaces values of good programs. Each is loaded or refused with one of the two errors, without a panic, and a loaded
+// one processes a frame.
 func TestBrokenPrograms(t *testing.T) {
 	var good [][]byte
 	good = append(good, filterProgram().json(t), stackProgram().json(t), tableProgram("ternary", l{key("ternary", "h", "a")}, nil).json(t))
@@ -72,7 +72,7 @@ func TestBrokenPrograms(t *testing.T) {
 	})
 }
 
-// spoil goes down to some value of the program and replaces or removes it.
+// spoil replaces or removes a random value of the program.
 func spoil(t *rapid.T, v any, depth int) any {
 	if rapid.IntRange(0, 12).Draw(t, "here") < depth-3 {
 		return rapid.SampledFrom([]any{

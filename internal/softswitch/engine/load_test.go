@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestLoadRefuses: each break of a good program is refused, with the place and what was expected.
+// TestLoadRefuses: each fault in a good program is refused, with the place and the expected form.
 func TestLoadRefuses(t *testing.T) {
 	good := func() *testProgram {
 		return tableProgram("exact", l{key("exact", "h", "a")}, func(p *testProgram, _ m) {

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// echo makes every packet leave on port 5 with what result says appended as a header of bytes in front.
+// echo makes every packet leave on port 5 with the values of result in front, as a header of bytes.
 func echo(p *testProgram, prims ...any) *testProgram {
 	p.does(0, "echo", nil, append(l{set(std("egress_spec"), hx("0x5"))}, prims...)...)
 	return p
 }
 
-// result adds a header "r" of one byte-wide fields that the deparser emits first.
+// result adds a header "r" of byte-wide fields that the deparser emits first.
 func result(p *testProgram, fields ...string) {
 	p.header("r", fields...)
 	p.emits = append(l{"r"}, p.emits[:len(p.emits)-1]...)

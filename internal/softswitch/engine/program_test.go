@@ -105,7 +105,7 @@ func TestIngressClone(t *testing.T) {
 	}
 	got := process(w, 1, "xyz")
 	slices.SortStableFunc(got, byPort)
-	// The clone is the packet as it came in, with the list's field alone, and cut.
+	// The clone is the received packet with only the list's field, and cut.
 	if want := []sent{{2, "Ay"}, {3, "Ay"}, {7, "\x99yz"}}; !slices.Equal(got, want) {
 		t.Errorf("got %x, want %x", got, want)
 	}

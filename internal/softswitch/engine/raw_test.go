@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// rawProgram takes headers of all kinds out of a packet and then does what it is told to them. It reads few of their fields.
+// rawProgram extracts headers of all kinds from a packet and then runs the given primitives. It reads few of their fields.
 func rawProgram(prims ...any) *testProgram {
 	p := newTestProgram()
 	p.headerType("h_t", "a:8", "b:48", "c:128", "d:3", "e:13")
@@ -30,7 +30,7 @@ func rawProgram(prims ...any) *testProgram {
 	return p
 }
 
-// eager makes an engine fill every header in when it is extracted.
+// eager makes an engine fill every header at its extraction.
 func eager(e *Engine) {
 	for _, h := range e.lay.all {
 		h.hotPack, h.hotFixed = h.typ.pack, nil
@@ -38,7 +38,7 @@ func eager(e *Engine) {
 	}
 }
 
-// TestHeadersLeaveAsIfFilledIn: whatever a program does to headers, it makes no difference that extraction leaves them where they are.
+// TestHeadersLeaveAsIfFilledIn: the result does not depend on whether extraction leaves headers in the packet.
 func TestHeadersLeaveAsIfFilledIn(t *testing.T) {
 	indexed := func(i, f int) m {
 		return wrapped(m{"type": "expression", "value": m{
@@ -98,7 +98,7 @@ func TestHeadersLeaveAsIfFilledIn(t *testing.T) {
 	})
 }
 
-// TestUntouchedFrameLeavesAsItCame: nothing is lost of fields that nobody reads.
+// TestUntouchedFrameLeavesAsItCame: fields that nothing reads are preserved.
 func TestUntouchedFrameLeavesAsItCame(t *testing.T) {
 	const h = "abbbbbbccccccccccccccccde"
 	frame := h + h + h + "nvvvtt" + "\xf1\x20" + "rest" // d is 3, and so many bytes has v

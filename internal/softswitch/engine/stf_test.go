@@ -18,8 +18,8 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// An stfRun is one test of p4c's corpus: the format that p4c's own runner for bmv2 reads (add, setdefault, packet,
-// expect and the commands of simple_switch_CLI).
+// An stfRun is one test of p4c's corpus, in the format of p4c's runner for bmv2 (add, setdefault, packet, expect and the commands of
+// simple_switch_CLI).
 type stfRun struct {
 	e        *Engine
 	w        *Worker
@@ -215,7 +215,7 @@ func (r *stfRun) meter(name string, index int, rates []string) error {
 	return m.Write(index, &extern.MeterConfig{CIR: int64(rate[0] * 1e6), CBurst: burst[0], PIR: int64(rate[1] * 1e6), PBurst: burst[1]})
 }
 
-// replicate brings groups and sessions to what the commands so far say.
+// replicate updates groups and sessions to the state of the commands so far.
 func (r *stfRun) replicate() error {
 	for id, handles := range r.groups {
 		var all []Replica
@@ -281,8 +281,7 @@ func (r *stfRun) call(t *Table, s string) (ActionCall, error) {
 	return c, nil
 }
 
-// add understands "table [priority] field:value ... action(name:value, ...)". A larger priority wins: p4c's runner
-// gives bmv2 10000 less it.
+// add parses "table [priority] field:value ... action(name:value, ...)". A larger priority wins: p4c's runner passes bmv2 10000 minus it.
 func (r *stfRun) add(s string) error {
 	name, s, _ := strings.Cut(s, " ")
 	t, err := r.table(name)
@@ -328,7 +327,7 @@ func (r *stfRun) add(s string) error {
 	return t.Insert(en)
 }
 
-// compare wants on every port exactly the packets that are expected there, in their order.
+// compare requires exactly the expected packets on every port, in their order.
 func (r *stfRun) compare() error {
 	ports := map[uint32]bool{}
 	for p := range r.got {
@@ -356,7 +355,7 @@ func (r *stfRun) compare() error {
 	return nil
 }
 
-// samePacket compares with an expectation of hex digits and stars; without a $ at its end more may follow.
+// samePacket compares with an expectation of hex digits and stars. Without a $ at its end more bytes may follow.
 func samePacket(got, want string) error {
 	exact := strings.HasSuffix(want, "$")
 	want = strings.TrimSuffix(want, "$")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestWritesBesidePackets: no packet sees half of a change, whatever two workers do meanwhile.
+// TestWritesBesidePackets: no packet sees half of a change while two workers run.
 func TestWritesBesidePackets(t *testing.T) {
 	e := tableProgram("exact", l{key("exact", "h", "a")}, nil).load(t, Options{})
 	tb, _ := e.Table("t")

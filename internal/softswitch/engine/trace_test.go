@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// traced processes a frame, and returns the text of its trace without what p4c put between the program's own steps.
+// traced processes a frame, and returns the text of its trace without the steps that p4c has inserted.
 func traced(w *Worker, port uint32, frame string) (out []sent, text []string) {
 	events := w.Trace(port, []byte(frame), func(p uint32, f []byte) { out = append(out, sent{p, string(f)}) })
 	for _, e := range events {
@@ -84,7 +84,7 @@ func TestTraceIsJSON(t *testing.T) {
 	}
 }
 
-// TestTraceOfEverything: what few programs do is told too.
+// TestTraceOfEverything: rare steps are recorded too.
 func TestTraceOfEverything(t *testing.T) {
 	drop := prim("mark_to_drop", hdr("standard_metadata"))
 	out := func(prims ...any) l { return append(l{set(std("egress_spec"), hx("0x7"))}, prims...) }
@@ -175,7 +175,7 @@ func TestTraceOfEverything(t *testing.T) {
 	})
 }
 
-// TestTraceNamesTheSource: conditions and tables of p4c's are told by file, line and text, and its own are marked.
+// TestTraceNamesTheSource: conditions and p4c's tables have file, line and text, and tables that p4c made are marked.
 func TestTraceNamesTheSource(t *testing.T) {
 	var found, hidden bool
 	for _, e := range op25b(t).NewWorker().Trace(1, mailFrames()[0], func(uint32, []byte) {}) {
@@ -187,7 +187,7 @@ func TestTraceNamesTheSource(t *testing.T) {
 	}
 }
 
-// counted is all that packets leave behind in an engine.
+// counted is the state that packets leave in an engine.
 func counted(e *Engine) string {
 	var b strings.Builder
 	for _, c := range e.counters {
@@ -214,7 +214,7 @@ func counted(e *Engine) string {
 	return b.String()
 }
 
-// TestTraceChangesNothing: a traced packet leaves as an untraced one does, and leaves the same behind.
+// TestTraceChangesNothing: a traced packet has the same results and effects as an untraced one.
 func TestTraceChangesNothing(t *testing.T) {
 	now := time.Unix(0, 0)
 	clock := Options{Clock: func() time.Time { return now }}

@@ -18,7 +18,7 @@ func hashOf(t testing.TB, name string) *Hash {
 	return h
 }
 
-// TestHashVectors checks published check values and results worked out by hand.
+// TestHashVectors checks published check values and results computed by hand.
 func TestHashVectors(t *testing.T) {
 	check := "123456789" // the input of every CRC catalogue
 	for _, c := range []struct {
@@ -39,7 +39,7 @@ func TestHashVectors(t *testing.T) {
 		{"csum16", "\xab", 0x54ff}, // the odd byte is the high one
 		// The header of the example in Wikipedia's article on the IPv4 header checksum, checksum field zero.
 		{"csum16", "\x45\x00\x00\x73\x00\x00\x40\x00\x40\x11\x00\x00\xc0\xa8\x00\x01\xc0\xa8\x00\xc7", 0xb861},
-		// What bmv2 gives for these bytes.
+		// bmv2's results for these bytes.
 		{"crc16", "\x0b\xb8\x1f\x90", 0x5d8a},
 		{"crc32", "\x0b\xb8\x1f\x90", 0x005d6a6f},
 		{"xor16", "\x0b\xb8\x1f\x90", 0x1428},
@@ -61,7 +61,7 @@ func TestHashVectors(t *testing.T) {
 	}
 }
 
-// TestCustomCRC sets published parameter sets, of every combination of reflections, and compares their published check values.
+// TestCustomCRC sets published parameter sets, with every combination of reflections, and compares their published check values.
 func TestCustomCRC(t *testing.T) {
 	for _, c := range []struct {
 		published, hash string
@@ -118,7 +118,7 @@ func bitwiseCRC(c CRC, width int, b []byte) uint64 {
 	return r ^ c.FinalXor
 }
 
-// TestCRCAgainstDefinition covers the mixed reflections, for which nothing is published.
+// TestCRCAgainstDefinition covers the mixed reflections, for which there are no published values.
 func TestCRCAgainstDefinition(t *testing.T) {
 	for name, width := range map[string]int{"crc16_custom": 16, "crc32_custom": 32} {
 		rapid.Check(t, func(t *rapid.T) {

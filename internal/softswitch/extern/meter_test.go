@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A hand is a clock that is moved by hand.
+// A hand is a clock that the test sets.
 type hand struct{ now time.Duration }
 
 func (h *hand) clock() time.Duration { return h.now }
@@ -73,7 +73,7 @@ func TestPackets(t *testing.T) {
 	wantColors(t, m, 1500, Green, Green, Yellow, Yellow, Red)
 }
 
-// TestBytes: what a packet is charged is its length, and a packet that is too long is not charged at all.
+// TestBytes: a packet is charged its length, and one that is too long is not charged.
 func TestBytes(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Bytes, h.clock, MeterConfig{CIR: 1000, CBurst: 1000, PIR: 2000, PBurst: 3000})
@@ -114,7 +114,7 @@ func TestPreColor(t *testing.T) {
 	}
 }
 
-// TestSlowRate: rounding down at each packet must not lose tokens. 3 a second, asked every millisecond for 100 seconds.
+// TestSlowRate: rounding down at each packet must not lose tokens. The rate is 3 a second, with a packet every millisecond for 100 seconds.
 func TestSlowRate(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Packets, h.clock, MeterConfig{CIR: 3, CBurst: 1, PIR: 3, PBurst: 1})
@@ -172,7 +172,8 @@ func TestReconfigureFills(t *testing.T) {
 	wantColors(t, m, 1, Green, Red)
 }
 
-// TestNeverAboveRate: over any time, green bytes are at most burst plus rate times time, and so are green and yellow ones of the peak.
+// TestNeverAboveRate: over any time, green bytes are at most burst plus rate times time. The same holds for green and yellow ones and the
+// peak.
 func TestNeverAboveRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &hand{}
@@ -206,7 +207,7 @@ func TestNeverAboveRate(t *testing.T) {
 	})
 }
 
-// TestConcurrent: with the clock still, as many packets are green as the burst has, however many goroutines ask.
+// TestConcurrent: while the clock stands still, the number of green packets equals the burst, whatever the number of goroutines.
 func TestConcurrent(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Packets, h.clock, MeterConfig{CIR: 1, CBurst: 100, PIR: 1, PBurst: 300})

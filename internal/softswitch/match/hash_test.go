@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHashCrowded keeps a hash honest whose seed puts nearly all keys into two places, at the start and at the end: runs are long, wrap
-// round and lose entries in their midst.
+// TestHashCrowded uses a seed that puts nearly all keys into two places, at the start and at the end: runs are long, wrap around and lose
+// entries in their middle.
 func TestHashCrowded(t *testing.T) {
 	weak := seed{0, 1} // mix(h, w) is h^w, and the highest bits are the place
 	// Of two words, the first makes some of the sums collide.
@@ -67,7 +67,7 @@ func TestSeedsDiffer(t *testing.T) {
 	}
 }
 
-// TestIntervalsMerge checks that segments go as entries go, and that neighbours never decide alike.
+// TestIntervalsMerge checks that segments are removed with their entries, and that neighbours never have the same entry.
 func TestIntervalsMerge(t *testing.T) {
 	l, err := newLayout([]Field{{"port", 64, Range}})
 	if err != nil {
@@ -123,7 +123,7 @@ func drawEnd(t *rapid.T) uint64 {
 	return v
 }
 
-// TestVectorDropsRows: what no entry looks at any more costs nothing, and bits below a range's ends go with it.
+// TestVectorDropsRows: rows that no entry examines are removed, and so are the bits below a range's ends.
 func TestVectorDropsRows(t *testing.T) {
 	table, err := New[int]([]Field{{"addr", 32, Ternary}, {"port", 16, Range}}, 10)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The model is a list that is scanned, with the semantics written out in big numbers: it shares nothing with the package.
+// The model is a scanned list, with the semantics in big numbers: it shares no code with the package.
 type modelEntry struct {
 	m        []KeyMatch
 	priority int32
@@ -67,7 +67,7 @@ func fieldMatches(f Field, m KeyMatch, key *big.Int) bool {
 	return key.Cmp(v) == 0
 }
 
-// same says whether two matches of a field mean the same.
+// same reports whether two matches of a field have the same meaning.
 func same(f Field, a, b KeyMatch) bool {
 	norm := func(m KeyMatch) string {
 		v, mask, n := number(m.Value), new(big.Int), 0
@@ -139,7 +139,7 @@ next:
 	return best
 }
 
-// A drawing makes fields, matches and keys that meet often: each field has a few values around which everything is.
+// A drawing draws fields, matches and keys that match often: each field has a few values, and everything is near them.
 type drawing struct {
 	fields []Field
 	pool   [][]*big.Int
@@ -358,8 +358,8 @@ func checkTable(t fataler, s *model, table *Table[int]) {
 	}
 }
 
-// structures returns the ways to look a key up: that which the table has chosen, and those that it might have. A vector of entries that the
-// table has given up is built only if build is set, since that takes long.
+// structures returns the ways to look a key up: the table's current one and its alternatives. The vector of a table that uses its space is
+// built only if build is set, since that takes long.
 func structures(table *Table[int], build bool) map[string]func([]uint64) *Entry[int] {
 	all := map[string]func([]uint64) *Entry[int]{"Lookup": table.Lookup}
 	if table.ids != nil {

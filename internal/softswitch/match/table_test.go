@@ -40,7 +40,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestBadMatch checks that each bad match is one clear error and changes nothing.
+// TestBadMatch checks that each invalid match yields one clear error and changes nothing.
 func TestBadMatch(t *testing.T) {
 	w := func(x ...uint64) []uint64 { return x }
 	for _, c := range []struct {
@@ -140,7 +140,7 @@ func TestRank(t *testing.T) {
 	want("the same priority, later")
 }
 
-// TestManyEntries crosses the sizes at which structures grow, are given up and are built again, against the scan.
+// TestManyEntries crosses the sizes at which structures grow, are dropped and rebuilt, and compares with the scan.
 func TestManyEntries(t *testing.T) {
 	for _, c := range []struct {
 		name   string

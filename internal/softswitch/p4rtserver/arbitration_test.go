@@ -228,8 +228,8 @@ func arb(m *p4v1.MasterArbitrationUpdate) *p4v1.StreamMessageRequest {
 	return &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{Arbitration: m}}
 }
 
-// TestArbitrationWaitsForWrites holds a write in flight: the new primary is told, and may write, only when it
-// is over; the old one may not write from the start, and is told so.
+// TestArbitrationWaitsForWrites holds a write in flight. Only when it has ended is the new primary notified and may write. The old one is
+// notified and may not write from the start.
 func TestArbitrationWaitsForWrites(t *testing.T) {
 	r := newRig(t, Options{})
 	old, next := r.controller(), r.controller()
@@ -251,8 +251,8 @@ func TestArbitrationWaitsForWrites(t *testing.T) {
 	}
 }
 
-// TestManyControllers lets controllers come, raise their ids, and go, all at once. There is never more than
-// one primary, and in the end the one with the highest id is it.
+// TestManyControllers lets controllers come, raise their ids, and go, all at once. There is never more than one primary, and in the end it
+// is the one with the highest id.
 func TestManyControllers(t *testing.T) {
 	r := newRig(t, Options{})
 	const n, rounds = 12, 10
@@ -289,7 +289,7 @@ func TestManyControllers(t *testing.T) {
 	}
 }
 
-// TestSlowReaderOfArbitration ends the stream of a controller that does not read what it must know.
+// TestSlowReaderOfArbitration: the stream of a controller that does not read arbitration messages ends.
 func TestSlowReaderOfArbitration(t *testing.T) {
 	r := newRig(t, Options{ControlQueue: 4})
 	s, err := r.server.openSession(t.Context())

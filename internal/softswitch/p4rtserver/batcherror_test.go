@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A client that takes 8 KiB of metadata, as gRPC's C core does by default, gets an answer to a refused batch of any size: whole, with shorter
-// texts, or cut and saying so. A client that says that it takes more gets everything.
+// A client that accepts 8 KiB of metadata, the default of gRPC's C core, gets an answer to a refused batch of any size: complete, with
+// shorter texts, or cut with a note. A client that accepts more gets everything.
 func TestRefusedBatchFitsItsClient(t *testing.T) {
 	r := newRig(t, Options{})
 	s := r.server

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A digestBench is a digester on the clock of a synctest bubble, with a primary that keeps what it gets.
+// A digestBench is a digester on the clock of a synctest bubble, with a primary that keeps the lists.
 type digestBench struct {
 	*digester
 	lists  []*p4v1.DigestList
@@ -85,7 +85,7 @@ func config(timeout, ack time.Duration, size int32) *p4v1.DigestEntry_Config {
 	return &p4v1.DigestEntry_Config{MaxTimeoutNs: int64(timeout), AckTimeoutNs: int64(ack), MaxListSize: size}
 }
 
-// TestDigests plays spec 9.8.
+// TestDigests tests spec 9.8.
 func TestDigests(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

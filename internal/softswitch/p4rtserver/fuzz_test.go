@@ -13,8 +13,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Whatever bytes a controller sends, one request allocates no more than this for each of its bytes, and this once. Programs are compiled:
-// they have a budget of their own.
+// One request allocates at most the first for each of its bytes, and the second once, whatever bytes a controller sends. Programs are
+// compiled, under a budget of their own.
 const (
 	fuzzPerByte = 4096
 	fuzzOnce    = 64 << 20
@@ -101,7 +101,7 @@ func FuzzI12P4Runtime(f *testing.F) {
 	})
 }
 
-// allocated is how much has ever been allocated.
+// allocated is the total of all allocations so far.
 func allocated() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)

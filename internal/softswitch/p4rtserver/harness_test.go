@@ -35,7 +35,7 @@ type rig struct {
 
 func noLoad([]byte) (*engine.Engine, error) { return nil, engine.ErrUnsupported }
 
-// newRig starts a server. Options that are needed and left out are filled in.
+// newRig starts a server. Required options that are not set get defaults.
 func newRig(t *testing.T, o Options) *rig {
 	t.Helper()
 	if o.DeviceID == 0 {
@@ -81,7 +81,7 @@ func serve(t testing.TB, s *Server) *grpc.ClientConn {
 	return c
 }
 
-// timeout bounds what a test waits for; it only passes when something is broken.
+// timeout bounds a test's waits; it is reached only when something is broken.
 const timeout = 2 * time.Minute
 
 func testContext(t testing.TB) context.Context {

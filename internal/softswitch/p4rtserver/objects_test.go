@@ -28,7 +28,7 @@ type objects struct {
 	ids    map[string]uint32 // by alias
 	*controller
 
-	// mu guards what follows.
+	// mu guards everything below.
 	mu     sync.Mutex
 	eng    *engine.Engine
 	worker *engine.Worker
@@ -171,7 +171,7 @@ func (o *objects) write(updates ...*p4v1.Update) error {
 	return err
 }
 
-// must writes one update that has to succeed.
+// must writes one update that must succeed.
 func (o *objects) must(op p4v1.Update_Type, s string) {
 	o.rig.t.Helper()
 	if err := o.write(o.update(op, s)); err != nil {
@@ -197,7 +197,7 @@ func details(t testing.TB, err error) []*p4v1.Error {
 	return out
 }
 
-// refused writes one update that has to fail, with this code and whole message.
+// refused writes one update that must fail, with this code and whole message.
 func (o *objects) refused(op p4v1.Update_Type, s string, code codes.Code, message string) {
 	o.rig.t.Helper()
 	wantDetail(o.rig.t, o.write(o.update(op, s)), code, message)
@@ -298,7 +298,7 @@ func (o *objects) message(s string) string {
 	})
 }
 
-// everything is a request for all that can be read.
+// everything is a request for everything that can be read.
 func (o *objects) everything() []*p4v1.Entity {
 	var out []*p4v1.Entity
 	for _, s := range []string{

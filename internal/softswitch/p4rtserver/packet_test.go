@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
-// ethernet is a frame from src to dst, whose addresses are these numbers.
+// ethernet is a frame between addresses with these numbers.
 func ethernet(dst, src byte, etherType uint16, payload string) string {
 	return fmt.Sprintf("\x00\x00\x00\x00\x00%c\x00\x00\x00\x00\x00%c%c%c%s", rune(dst), rune(src), rune(etherType>>8), rune(etherType&0xff), payload)
 }
@@ -43,7 +43,7 @@ func (c *controller) says(text string) {
 	c.send(m)
 }
 
-// TestPacketIO sends packets out and takes packets in, through the program and its headers.
+// TestPacketIO sends packet-outs and receives packet-ins, through the program and its headers.
 func TestPacketIO(t *testing.T) {
 	o := newObjects(t)
 	backup := o.rig.controller()
@@ -59,7 +59,7 @@ func TestPacketIO(t *testing.T) {
 	// Out: egress port 300 in 9 bits, 7 bits of filling.
 	frame = ethernet(3, 4, 0x0101, "x")
 	o.says(`packet { payload: "` + escape(frame) + `" metadata { metadata_id: 1 value: "\x01\x2c" } metadata { metadata_id: 2 value: "\x00" } }`)
-	// Messages of one stream are handled in order, so an answer to the next one shows that this one is done.
+	// Messages of one stream are handled in order, so the answer to the next one shows that this one has been handled.
 	o.arbitrate(arbitration(device, "", id(1)))
 	o.told(codes.OK, id(1))
 	if d := cmp.Diff([]sentFrame{{300, frame}}, o.left()); d != "" {
@@ -87,7 +87,7 @@ func TestPacketIO(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 
-	// Packets in go to the primary of the moment.
+	// Packet-ins go to the current primary.
 	backup.arbitrate(arbitration(device, "", id(2)))
 	o.told(codes.AlreadyExists, id(2))
 	backup.told(codes.OK, id(2))
@@ -119,8 +119,8 @@ func TestNoPipelineYet(t *testing.T) {
 	o.wants(`error { canonical_code: 9 space: "op25b-v1model" message: "no forwarding pipeline: push one with SetForwardingPipelineConfig first" digest_list_ack { digest_list_ack { digest_id: 4 } } }`)
 }
 
-// TestSlowReader fills the stream of a primary that reads nothing: the packet path never waits, what has no
-// room is counted, and what had room arrives.
+// TestSlowReader fills the stream of a primary that reads nothing. The packet path never waits, packets without room are counted, and the
+// others arrive.
 func TestSlowReader(t *testing.T) {
 	const queue, frames = 16, 100_000
 	r := newRig(t, Options{StreamQueue: queue})
@@ -143,7 +143,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestDigestStream takes a digest from a packet to the controller, and its acknowledgement back.
+// TestDigestStream sends a digest from a packet to the controller, and its acknowledgement back.
 func TestDigestStream(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, `digest_entry { digest_id: learn_t config { max_list_size: 1 ack_timeout_ns: 3600000000000 } }`)
@@ -171,7 +171,7 @@ func TestDigestStream(t *testing.T) {
 	o.wants(list(3, "04"))
 }
 
-// TestReplication lets packets meet what was written: a multicast group, a clone session, a value set.
+// TestReplication sends packets to written objects: a multicast group, a clone session, a value set.
 func TestReplication(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, mcast1)

@@ -22,8 +22,8 @@ const (
 	reconcile       = p4v1.SetForwardingPipelineConfigRequest_RECONCILE_AND_COMMIT
 )
 
-// TestBindRefused has a P4Info for every way in which it can differ from the JSON or from itself. None is
-// accepted, by VERIFY or by VERIFY_AND_COMMIT, and nothing changes.
+// TestBindRefused has a P4Info for every inconsistency with the JSON or itself. Each is refused, by VERIFY and by VERIFY_AND_COMMIT, and
+// nothing changes.
 func TestBindRefused(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)
@@ -202,7 +202,7 @@ func TestGetConfig(t *testing.T) {
 	}
 }
 
-// TestPushActions follows the forwarding state and what packets meet through every action.
+// TestPushActions checks the forwarding state and the treatment of packets after every push action.
 func TestPushActions(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)
@@ -252,7 +252,7 @@ func TestPushActions(t *testing.T) {
 	o.reads(`table_entry { table_id: acl }`)
 }
 
-// TestReconcile keeps all state over a push of a config that has the same objects.
+// TestReconcile keeps all state over a push of a config with the same objects.
 func TestReconcile(t *testing.T) {
 	o := newObjects(t)
 	for _, e := range []string{
@@ -284,7 +284,7 @@ func TestReconcile(t *testing.T) {
 	}
 	o.wantState(before)
 
-	// What cannot be kept is named, and nothing changes.
+	// State that cannot be kept is named, and nothing changes.
 	running = o.eng
 	for _, tc := range []struct {
 		name    string

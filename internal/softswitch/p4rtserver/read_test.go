@@ -15,11 +15,11 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
-// TestWriteRead writes one of everything and reads back what was written, canonical.
+// TestWriteRead writes one object of each kind and reads it back in canonical form.
 func TestWriteRead(t *testing.T) {
 	o := newObjects(t)
 
-	// Table entries with all they can carry.
+	// Table entries with all their fields.
 	full := `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { action { action_id: forward params { param_id: 1 value: "\x02" } } } metadata: "note" controller_metadata: 77 idle_timeout_ns: 5000000000 }`
 	o.must(insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x00\x00\x01" } } action { action { action_id: forward params { param_id: 1 value: "\x00\x02" } } } metadata: "note" controller_metadata: 77 idle_timeout_ns: 5000000000 counter_data { packet_count: 3 byte_count: 4 } }`)
 	o.reads(`table_entry { table_id: host }`, full)
@@ -35,7 +35,7 @@ func TestWriteRead(t *testing.T) {
 	o.must(modify, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } metadata: "new" }`)
 	o.reads(`table_entry { table_id: host counter_data { } }`, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { action { action_id: forward params { param_id: 1 value: "\x02" } } } metadata: "new" counter_data { packet_count: 9 } }`)
 
-	// A direct meter: set, read, reset by a MODIFY that leaves it out.
+	// A direct meter: set, read, reset by a MODIFY that omits it.
 	o.must(insert, route1)
 	metered := `direct_meter_entry { table_entry { table_id: route_v4 match { field_id: 1 lpm { value: "\x0a\x00\x00\x00" prefix_len: 8 } } } config { cir: 1 cburst: 2 pir: 3 pburst: 4 } }`
 	bare := `direct_meter_entry { table_entry { table_id: route_v4 match { field_id: 1 lpm { value: "\x0a\x00\x00\x00" prefix_len: 8 } } } }`
@@ -68,7 +68,7 @@ func TestWriteRead(t *testing.T) {
 	o.must(modify, `table_entry { table_id: epoch is_default_action: true }`)
 	o.reads(`table_entry { table_id: epoch is_default_action: true }`, `table_entry { table_id: epoch is_default_action: true action { action { action_id: set_epoch params { param_id: 1 value: "\x07" } } } }`)
 
-	// Profiles, one way and the other.
+	// Profiles, programmed in both ways.
 	o.must(insert, member1)
 	o.must(insert, member2)
 	o.must(insert, group1)
@@ -138,7 +138,7 @@ func (o *objects) counts(request string, want int) {
 	}
 }
 
-// TestReadFilters has spec 9.1.6.
+// TestReadFilters tests spec 9.1.6.
 func TestReadFilters(t *testing.T) {
 	o := newObjects(t)
 	acl := func(port, src, prio int, action, more string) string {
@@ -296,7 +296,7 @@ func (l *messageLog) Send(m *p4v1.ReadResponse) error {
 	return nil
 }
 
-// TestChunker bounds messages by bytes, too: eight of 100 KiB make two, and a giant travels alone.
+// TestChunker: messages are bounded in bytes too. Eight of 100 KiB make two, and a large one is sent alone.
 func TestChunker(t *testing.T) {
 	var log messageLog
 	c := chunker{stream: &log}

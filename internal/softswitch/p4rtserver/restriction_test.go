@@ -94,11 +94,11 @@ func TestRestrictions(t *testing.T) {
 		{"action set of a modify", []string{set1}, modify, `table_entry { table_id: balanced match { field_id: 1 exact { value: "\x01" } } action { action_profile_action_set {
 			action_profile_actions { action { action_id: forward params { param_id: 1 value: "\x00" } } weight: 1 } } } }`, `table %balanced: ` + badPort},
 
-		// What the program declares stays, and may be removed; its const entries have counters to write.
+		// Declarations of the program stay, and may be removed; its const entries have counters to write.
 		{"entry of the program deleted", nil, del, `table_entry { table_id: seeded match { field_id: 1 exact { value: "\x61" } } }`, ""},
 		{"entry of the program modified", nil, modify, `table_entry { table_id: seeded match { field_id: 1 exact { value: "\x61" } } action { action { action_id: NoAction } } }`, `table %seeded: restriction violated: src != 0x61: src is 0x61`},
 		{"counter of a const entry", nil, modify, `table_entry { table_id: fixed priority: 3 match { field_id: 1 ternary { value: "\x08\x00" mask: "\xff\x00" } } counter_data { packet_count: 3 } }`, ""},
-		// DELETE is not checked, so it answers what it always does.
+		// DELETE is not checked, so its answers are as without restrictions.
 		{"delete", nil, del, acl("6", rest+source), `table %acl: DELETE: no entry with this match and priority`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestRestrictions(t *testing.T) {
 	}
 }
 
-// TestRefusedActionSetLeavesNothing would find the profile programmed with action sets if one that is refused left members behind.
+// TestRefusedActionSetLeavesNothing: if a refused action set left members behind, the profile would count as programmed with action sets.
 func TestRefusedActionSetLeavesNothing(t *testing.T) {
 	o := newRestricted(t, map[string]string{"forward": "port == 2"})
 	forbidden := strings.ReplaceAll(set1, `value: "\x02"`, `value: "\x03"`)
@@ -135,7 +135,7 @@ func TestRefusedActionSetLeavesNothing(t *testing.T) {
 	o.must(insert, member1)
 }
 
-// TestRestrictionInABatch refuses the update that violates, and no other.
+// TestRestrictionInABatch: only the update with the violation is refused.
 func TestRestrictionInABatch(t *testing.T) {
 	o := newRestricted(t, map[string]string{"host": "mac != 0"})
 	zero := `table_entry { table_id: host match { field_id: 1 exact { value: "\x00" } } action { action { action_id: drop } } }`
@@ -146,7 +146,7 @@ func TestRestrictionInABatch(t *testing.T) {
 	o.reads(`table_entry { table_id: host }`, host1)
 }
 
-// TestBadRestrictionRefused keeps the pipeline that runs when a program's restriction cannot be read.
+// TestBadRestrictionRefused: the running pipeline stays if a program's restriction cannot be parsed.
 func TestBadRestrictionRefused(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestSymmetry writes entries of every match kind, in forms that need not be canonical, and reads back what
-// they mean in canonical form; then deletes each by what was read, until nothing is left.
+// TestSymmetry writes entries of every match kind, also in non-canonical forms, and reads them back in canonical form. Then it deletes each
+// by the entry that was read, until the table is empty.
 func TestSymmetry(t *testing.T) {
 	o := newObjects(t)
 	p := o.server.live
@@ -131,7 +131,7 @@ func drawMatch(t *rapid.T, f field) *p4v1.FieldMatch {
 	return m
 }
 
-// padMatch puts zeros in front of every value, which means the same.
+// padMatch adds leading zeros to every value, which does not change its meaning.
 func padMatch(m *p4v1.FieldMatch) {
 	pad := func(b *[]byte) { *b = append([]byte{0}, *b...) }
 	switch v := m.FieldMatchType.(type) {

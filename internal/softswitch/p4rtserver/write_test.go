@@ -82,7 +82,7 @@ func TestWriteRefused(t *testing.T) {
 		{"member not there", nil, insert, `table_entry { table_id: next_hop match { field_id: 1 exact { value: "\x01" } } action { action_profile_member_id: 9 } }`, codes.NotFound, `table %next_hop: member 9 of action profile %hops: not found`},
 		{"group not there", nil, insert, `table_entry { table_id: balanced match { field_id: 1 exact { value: "\x01" } } action { action_profile_group_id: 9 } }`, codes.NotFound, `table %balanced: group 9 of action profile %paths: not found`},
 
-		// Tables: what else an entry carries.
+		// Tables: the other fields of an entry.
 		{"is_const", nil, insert, `table_entry { table_id: host is_const: true }`, codes.InvalidArgument, `table %host: is_const is set; only the server sets it`},
 		{"time since last hit", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } time_since_last_hit { } }`, codes.InvalidArgument, `table %host: time_since_last_hit is set; only the server sets it`},
 		{"idle timeout not supported", nil, insert, `table_entry { table_id: route_v4 idle_timeout_ns: 5 }`, codes.InvalidArgument, `table %route_v4: idle_timeout_ns 5: the table does not support idle timeouts`},
@@ -243,7 +243,7 @@ func TestTableFull(t *testing.T) {
 	o.must(insert, entry(9))
 }
 
-// TestBatch checks that every update is tried, and answered in its place.
+// TestBatch: every update is tried, and has its answer at its position.
 func TestBatch(t *testing.T) {
 	o := newObjects(t)
 	err := o.write(o.update(insert, host1), o.update(insert, host1), o.update(insert, acl1), o.update(del, route1))
@@ -267,7 +267,7 @@ func TestBatch(t *testing.T) {
 	o.reads(`table_entry { table_id: acl }`, acl1)
 }
 
-// TestWriteGate has the checks before the first update, in the order of spec 12.
+// TestWriteGate tests the checks before the first update, in the order of spec 12.
 func TestWriteGate(t *testing.T) {
 	o := newSwitch(t)
 	backup := o.rig.controller()
@@ -299,7 +299,7 @@ func TestWriteGate(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The primary leaves: nobody may write, the id that was its own included.
+	// The primary leaves: no controller may write, not even with the old id.
 	o.cancel()
 	backup.told(codes.NotFound, id(1))
 	wantStatus(t, write(func(*p4v1.WriteRequest) {}), codes.PermissionDenied, "the default role of device 1 has no primary; arbitrate on a StreamChannel with an election id of at least 1 first")
