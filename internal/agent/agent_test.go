@@ -15,7 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The agent sees a switch get its pipeline, and then counts as the switch's own gNMI does. The switch is the embedded one, over real P4Runtime.
+// After a switch got its pipeline, the agent serves the same counters as the switch's own gNMI. The switch is the embedded one, over real
+// P4Runtime.
 func TestFollowsThePipeline(t *testing.T) {
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
 	if err != nil {
@@ -63,7 +64,7 @@ func TestFollowsThePipeline(t *testing.T) {
 		t.Errorf("with the pipeline the ACL set is %q, want op25b", state.ACLSet)
 	}
 
-	// A segment to port 25 that no entry permits: counted under rule 1, fail-closed.
+	// A segment to port 25 that no entry permits is counted under rule 1, fail-closed.
 	if err := far.Send(smtpSegment()); err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// Mail passes through every form in both families, each frame of it has that form in both directions, and the hosts count what
-// was on the wire.
+// Mail passes through every form in both families, each frame of it has that form in both directions, and the hosts count the frames on the
+// wire.
 func TestMailThroughEveryAccess(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -86,7 +86,7 @@ func mss(tcp *layers.TCP) uint16 {
 	return 0
 }
 
-// A long stream fills the MTU in both directions as far as netstack ever does, and never goes beyond it.
+// A long stream fills the MTU in both directions as far as netstack does, and never exceeds it.
 func TestMTUIsFilled(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -105,7 +105,7 @@ func TestMTUIsFilled(t *testing.T) {
 						largest[s.in] = max(largest[s.in], size)
 					}
 				}
-				// netstack cuts segments so that 40 bytes of TCP options fit, and puts 12 into those with data: the timestamps.
+				// netstack sizes segments so that 40 bytes of TCP options fit, and puts 12 into those with data: the timestamps.
 				if want := MTU - 28; largest != [2]int{want, want} {
 					t.Errorf("%s: the largest packets are of %v bytes, want %d both up and down", family.name, largest, want)
 				}
@@ -114,7 +114,7 @@ func TestMTUIsFilled(t *testing.T) {
 	}
 }
 
-// An ICMP error that comes in the line's encapsulation ends the attempt at once.
+// An ICMP error in the line's encapsulation ends the attempt at once.
 func TestProhibitedInEveryAccess(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -151,8 +151,8 @@ func TestProhibitedInEveryAccess(t *testing.T) {
 	}
 }
 
-// prohibitionIn is prohibition, with the encapsulation of the frame around it the other way round, and without an encapsulation limit,
-// which the receiver of a tunnel does not ask for. It knows the headers' lengths by the shape, and changes their bytes by hand.
+// prohibitionIn is prohibition with the frame's encapsulation reversed, and without an encapsulation limit, which the receiver of a tunnel
+// does not require. It knows the headers' lengths by the form, and changes their bytes by hand.
 func prohibitionIn(t *testing.T, frame []byte, shape string, code uint8) []byte {
 	t.Helper()
 	outer := 12 // up to the innermost Ethernet type
@@ -235,7 +235,7 @@ func TestPeerByDestination(t *testing.T) {
 	}
 }
 
-// An AFTR that nobody has is a fault of the set-up, not a filter's verdict.
+// A missing AFTR is a configuration error, not a filter's result.
 func TestNoAFTR(t *testing.T) {
 	t.Parallel()
 	a, b := wire.Pipe("client", "server")
@@ -257,7 +257,7 @@ func TestNoAFTR(t *testing.T) {
 	}
 }
 
-// While an AFTR is looked for, packets may wait for it, whoever their peer is.
+// While an AFTR is being resolved, packets may wait for it, whatever their peer is.
 func TestQuiesceWaitsForTheAFTR(t *testing.T) {
 	a, _ := wire.Pipe("client", "nobody")
 	c := config("client", 1)
@@ -285,7 +285,7 @@ func TestQuiesceWaitsForTheAFTR(t *testing.T) {
 	}
 }
 
-// A server speaks to a subscriber once it has heard of it, in the subscriber's encapsulation.
+// A server sends to a subscriber once it has heard from it, in the subscriber's encapsulation.
 func TestServerDialsBack(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -347,7 +347,7 @@ func TestBadAccess(t *testing.T) {
 	}
 }
 
-// What comes in another encapsulation than the line's is not for the host.
+// Frames in another encapsulation than the line's are not for the host.
 func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 	b4, v4, concentrator := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.2"), net.HardwareAddr{2, 0, 0, 0, 0, 2}
 	packet := datagram{ipv4Type, append([]byte{0x45, 11: 0}, append(v4.AsSlice(), 192, 0, 2, 1)...)}
@@ -361,7 +361,7 @@ func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			good.peer = tagOf(concentrator)
-			// As the far end sends it.
+			// As sent by the far end.
 			good.softwire.own, good.softwire.far = good.softwire.far, good.softwire.own
 			taken := func(p path) bool {
 				received, d, ok := parse(p.frame(good.peer, packet))

@@ -67,7 +67,7 @@ func (f *form) encapsulation(v6 bool) string {
 	return f.tags + f.v4
 }
 
-// A seen frame is one that a tap saw, read by gopacket and not by what is tested.
+// A seen frame is one that a tap saw, parsed by gopacket and not by the code under test.
 type seen struct {
 	in    int    // port of the bridge
 	shape string // the layers by name, with their tags and sessions
@@ -127,7 +127,7 @@ func see(t *testing.T, in int, frame []byte) seen {
 	return s
 }
 
-// A tap keeps what passes.
+// A tap keeps the frames that pass.
 type tap struct {
 	t *testing.T
 
@@ -149,7 +149,7 @@ func (w *tap) seen() []seen {
 	return slices.Clone(w.frames)
 }
 
-// count is what the tap saw of TCP from one host to another, with a port at the server.
+// count is the number of TCP frames that the tap saw from one host to another, with a port at the server.
 func (w *tap) count(from, to netip.Addr, port uint16) (c Count) {
 	for _, s := range w.seen() {
 		if s.tcp != nil && s.flow.Local == from && s.flow.Remote == to && (s.flow.LocalPort == port || s.flow.RemotePort == port) {

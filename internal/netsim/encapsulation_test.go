@@ -31,7 +31,7 @@ func drawPath(t *rapid.T) path {
 	return p
 }
 
-// Whatever is put around a packet is read off it again, and nothing is left of Ethernet's padding inside a session or a softwire.
+// Every encapsulation is removed again, and Ethernet's padding does not remain inside a session or a softwire.
 func TestEncapsulationRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sent := drawPath(t)
@@ -64,7 +64,7 @@ func TestEncapsulationRoundTrip(t *testing.T) {
 	})
 }
 
-// A host survives any frame: cut short, or with any byte changed.
+// A host survives any frame, also if it is cut short or any byte is changed.
 func TestAnyFrameIsSurvived(t *testing.T) {
 	e := newEdge(&Edge{AFTR: aftr, Subscribers: 10})
 	c := config("client", 1)
@@ -119,7 +119,7 @@ func TestWhatIsNoSession(t *testing.T) {
 	}
 }
 
-// The table of an edge keeps those that were heard last, each by its last path.
+// The table of an edge keeps the addresses that were heard last, each with its last path.
 func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 	e := newEdge(&Edge{Subscribers: 2})
 	from := func(last byte, vid uint16) {
@@ -161,7 +161,7 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 	}
 }
 
-// The AFTR's address is the end of softwires: it answers neighbour discovery, and is no way around a filter to the server.
+// The AFTR's address is the end of softwires: it answers neighbour discovery, and does not lead to the server around a filter.
 func TestAFTRTakesNothingElse(t *testing.T) {
 	e := newEdge(&Edge{AFTR: aftr})
 	packet := func(next byte) datagram {
@@ -184,7 +184,7 @@ func segment(size int) datagram {
 	return datagram{ipv4Type, packet}
 }
 
-// A card takes what is for its address or for all, but a session's frames only if they are for its address.
+// A card accepts frames for its address or for all, but a session's frames only if they are for its address.
 func TestSessionFramesToAllAreNotTaken(t *testing.T) {
 	for _, tc := range []struct {
 		to      tcpip.LinkAddress
@@ -211,7 +211,7 @@ func TestSessionFramesToAllAreNotTaken(t *testing.T) {
 	}
 }
 
-// A packet that does not fit into its encapsulation never gets onto the link, whatever the stack makes of it.
+// A packet that does not fit into its encapsulation is never sent, whatever the stack does.
 func TestTooLongForTheEncapsulation(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -232,7 +232,7 @@ func TestTooLongForTheEncapsulation(t *testing.T) {
 	}
 }
 
-// A tag with VLAN id 0 is no tag, alone or before another.
+// A tag with VLAN id 0 is ignored, alone or before another.
 func TestPriorityTagsAreNone(t *testing.T) {
 	for name, tc := range map[string]struct{ sent, want [2]tag }{
 		"alone":        {[2]tag{{TagC, 0}}, [2]tag{}},

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience bounds what should happen at once, so that a failure is a message and not a hang.
+// patience bounds waits that should end at once, so that a failure is a message and not a hang.
 const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
@@ -59,7 +59,7 @@ func pair(t *testing.T) (client, server *Host) {
 	return start(t, a, config("client", 1)), start(t, b, config("server", 2))
 }
 
-// A bridge floods: what a port receives goes out of all the others, unless the filter stops it.
+// A bridge floods: a frame from a port leaves on all the others, unless the filter stops it.
 type bridge struct {
 	ports  []wire.Link
 	filter func(in int, frame []byte) bool // true to forward; called from one goroutine a port
@@ -120,7 +120,7 @@ func at(t *testing.T, h *Host, v6 bool, port uint16) string {
 	return netip.AddrPortFrom(addr, port).String()
 }
 
-// quiesce waits until the hosts have nothing more to send, and what they have sent has arrived.
+// quiesce waits until the hosts have nothing more to send, and their frames have arrived.
 func quiesce(t *testing.T, hosts ...*Host) {
 	t.Helper()
 	for _, h := range hosts {

@@ -17,8 +17,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// A virtual host talks TCP with the kernel over a veth pair whose kernel end has all its offload on: it leaves checksums and
-// segmentation to a card that is not there, and the virtual host accepts nothing with a wrong checksum.
+// A virtual host talks TCP with the kernel over a veth pair whose kernel end has all offloads on. The kernel leaves checksums and
+// segmentation to a card that does not exist, and the virtual host accepts no wrong checksum.
 func TestHostAgainstTheKernel(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: network interfaces need root; run the tests as root to see this one")
@@ -39,7 +39,7 @@ func TestHostAgainstTheKernel(t *testing.T) {
 	}
 }
 
-// exchange has the kernel send a megabyte and the host send it back.
+// exchange makes the kernel send a megabyte and the host send it back.
 func exchange(t *testing.T, h *Host, l net.Listener) {
 	want := make([]byte, 1<<20)
 	_, _ = rand.Read(want)

@@ -40,7 +40,7 @@ func attempt(t *testing.T, s *MailServer, mode Mode, v6 bool) MailAttempt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On a machine that is busy with other tests an open way may take its time; a closed one takes it in any case.
+	// On a busy machine an open way may take long; a closed one always does.
 	a.AnswerTimeout = patience
 	a.From, a.To = "alice@home.example", "bob@carrier.example"
 	if mode == Submission {
@@ -120,7 +120,7 @@ func TestBlocked(t *testing.T) {
 				t.Errorf("gave up after %v, want %v", took, DefaultConnectTimeout)
 			}
 			quiesce(t, client, server)
-			// One SYN, and no retransmission of it: the attempt ends before, unless the machine was too busy to count the time.
+			// One SYN without a retransmission: the attempt ends before, unless the machine was too busy to count the time.
 			to, _ := server.Addr(f.v6)
 			from, _ := client.Addr(f.v6)
 			if got := client.SentFlows()[Flow{from, to, 0, PortSMTP}]; got.Packets < 1 || got.Packets > 1 && took < late(tcp.InitialRTO) {
@@ -139,7 +139,7 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
-// The answering leg is dropped, as of triangular spam: the server sees the SYN, and its answer never arrives.
+// The answers are dropped, as in triangular spam: the server sees the SYN, and its answer never arrives.
 func TestBlockedAnswer(t *testing.T) {
 	t.Parallel()
 	answers := func(_ int, frame []byte) bool {
@@ -159,7 +159,7 @@ func TestBlockedAnswer(t *testing.T) {
 	silent(t, client, server)
 }
 
-// silent fails for a connection that could still send by itself.
+// silent fails if a connection could still send by itself.
 func silent(t *testing.T, hosts ...*Host) {
 	t.Helper()
 	for _, h := range hosts {
@@ -171,7 +171,7 @@ func silent(t *testing.T, hosts ...*Host) {
 	}
 }
 
-// A way that closes in the middle of a conversation is blocked too, and neither end goes on sending.
+// A way that closes in the middle of a conversation is blocked too, and neither end sends any more.
 func TestBlockedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for _, f := range families {

@@ -18,7 +18,7 @@ func TestPatience(t *testing.T) {
 		"undisturbed":       {0, 0, 0, time.Second},
 		"a little late":     {9 * time.Millisecond, 1, 1000, time.Second},
 		"disturbed for 0.5": {11 * time.Millisecond, 5, 15, 1500 * time.Millisecond},
-		// 20 s of a second are over when each of n ticks has taken 50 ms and 200 ms: n = 81, seen after 81 × 50 ms.
+		// A patience of 1 s, at most 20 s in all, ends after n ticks of 50 ms that each took 200 ms more: n = 81, seen after 81 × 50 ms.
 		"never let alone": {200 * time.Millisecond, 1, 1000, 81 * 50 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {

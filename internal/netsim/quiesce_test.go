@@ -69,7 +69,7 @@ func TestQuiesceWaitsForOpenConnections(t *testing.T) {
 	silent(t, keeps, server, leaves)
 }
 
-// A handshake that another peer has begun is left alone.
+// A handshake that another peer has begun is not dropped.
 func TestQuiesceWithLeavesOtherHandshakes(t *testing.T) {
 	dead := func(in int, frame []byte) bool {
 		return in != 0 || len(frame) < 58 || frame[12] != 8 || frame[13] != 0 || frame[23] != 6

@@ -22,7 +22,7 @@ func (f fixed) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// FuzzI12GNMI sends bytes as a Get and as the subscriptions of a Subscribe: whatever they are, the answer comes, and what it takes is bounded.
+// FuzzI12GNMI sends bytes as a Get and as the subscriptions of a Subscribe. Each is answered, within a bound of memory.
 func FuzzI12GNMI(f *testing.F) {
 	state := &State{ACLSet: "op25b"}
 	for i := range uint32(8) {

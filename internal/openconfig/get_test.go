@@ -41,7 +41,7 @@ func TestSetIsRefused(t *testing.T) {
 	wantStatus(t, err, codes.Unimplemented, "Set is not supported: this target only reports state; its tables are written over P4Runtime")
 }
 
-// wantACL is the ACL of access-1 as RFC 7951 writes it, below the interface list's entry.
+// wantACL is the ACL of access-1 in RFC 7951's encoding, below the interface list's entry.
 const wantACL = `{"openconfig-acl:acl-entry":[
 	{"sequence-id":3,"state":{"sequence-id":3,"matched-packets":"8","matched-octets":"480"}},
 	{"sequence-id":7,"state":{"sequence-id":7,"matched-packets":"1","matched-octets":"60"}}]}`
@@ -180,7 +180,7 @@ func TestGetProto(t *testing.T) {
 func TestGetRefusals(t *testing.T) {
 	src := newFake(twoPorts())
 	c := serve(t, src, Options{})
-	//lint:ignore SA1019 this is what is refused
+	// lint:ignore SA1019 the refused field
 	old := &gpb.Path{Element: []string{"interfaces"}}
 	for _, tc := range []struct {
 		name string
@@ -314,7 +314,7 @@ func sameJSON(t *testing.T, what, got, want string) {
 	}
 }
 
-// The states of an interface, and since when they hold, are spelled as OpenConfig does.
+// The states of an interface and the times of their changes are encoded as in OpenConfig.
 func TestGetInterfaceState(t *testing.T) {
 	state := &State{Interfaces: []Interface{{
 		Name: "a", Oper: OperLowerLayerDown, Admin: AdminUp, LastChange: time.Unix(1, 5), LastClear: time.Unix(2, 0), Counters: &InterfaceCounters{},

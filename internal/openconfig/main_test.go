@@ -60,7 +60,7 @@ func (f *fakeSource) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// set replaces the state; tell says whether the watchers hear of it.
+// set replaces the state; tell reports whether the watchers are called.
 func (f *fakeSource) set(st *State, tell bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,7 +88,7 @@ func (f *fakeSource) readCount() int {
 	return f.reads
 }
 
-// twoPorts is a switch with a subscriber on access-1, where rules 3 and 7 have been met, and an uplink that nobody counts.
+// twoPorts is a switch with a subscriber on access-1, where rules 3 and 7 have counted, and an uplink without counters.
 func twoPorts() *State {
 	return &State{
 		ACLSet: "op25b",
@@ -152,7 +152,7 @@ func serveOn(t *testing.T, src Source, opts Options, lis net.Listener, addr stri
 
 func fixedStamp() time.Time { return stamp }
 
-// at builds a path: names, each followed by its keys as "key=value".
+// at returns a path: names, each followed by its keys as "key=value".
 func at(steps ...string) *gpb.Path {
 	p := &gpb.Path{}
 	for _, s := range steps {

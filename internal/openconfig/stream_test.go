@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// onePort is a switch with one port, up, that has received this many frames, and met this many of rule 3.
+// onePort is a switch with one port that is up, has received this many frames, and has counted this many under rule 3.
 func onePort(frames, met uint64) *State {
 	st := &State{ACLSet: "op25b", Interfaces: []Interface{{Name: "a", Port: 1, Oper: OperUp, Counters: &InterfaceCounters{InPkts: frames}}}}
 	if met > 0 {
@@ -128,7 +128,7 @@ func TestOnChange(t *testing.T) {
 	})
 }
 
-// A whole interface that goes is one delete, at the topmost node that is gone.
+// A whole interface that vanishes is one delete, of the topmost node that is gone.
 func TestDeletesAreBranches(t *testing.T) {
 	bubble(t, twoPorts(), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at())))
@@ -202,8 +202,8 @@ func TestUpdatesOnly(t *testing.T) {
 	})
 }
 
-// The counters of an interface that is gone are missed first, by their sample, and the whole interface is deleted; when it
-// comes back before its state was looked at, its state is sent again.
+// The counters of a removed interface are found missing first, by their sample, and the whole interface is deleted. If it comes back before
+// its state was read, its state is sent again.
 func TestGoneAndBackBetweenReadings(t *testing.T) {
 	p, err := newPlan(newSchema(), listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces"))), Options{
 		MinSample: time.Second, CounterInterval: 10 * time.Second,
@@ -228,7 +228,7 @@ func TestGoneAndBackBetweenReadings(t *testing.T) {
 	}
 }
 
-// A path whose node does not exist yet is subscribed to in silence, and told of when it comes.
+// A subscription to a path without a node sends nothing until the node appears.
 func TestNotYetThere(t *testing.T) {
 	bubble(t, &State{}, func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces", "interface", "name=a", "state", "oper-status"))))
@@ -252,7 +252,7 @@ func TestHalfClosed(t *testing.T) {
 	})
 }
 
-// A burst of changes is two readings: the first at once, the rest after the gap, and the subscriber ends with what is so.
+// A burst of changes causes two readings: the first at once, the rest after the gap. Then the subscriber has the current state.
 func TestBurst(t *testing.T) {
 	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(inPkts)))
@@ -272,8 +272,7 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// While a subscriber does not read, the source is neither blocked nor read, and afterwards the newest value is at most a
-// window of messages away.
+// While a subscriber does not read, the source is neither blocked nor read. Afterwards the newest value comes within a window of messages.
 func TestSlowSubscriber(t *testing.T) {
 	big := func(frames uint64) *State {
 		st := &State{}
@@ -311,7 +310,7 @@ func TestSlowSubscriber(t *testing.T) {
 	})
 }
 
-// A reader that comes late gets one sample and the next at its time: those between are left out.
+// A reader that is late gets one sample, and the next at its time: those in between are skipped.
 func TestMissedSamplesAreLeftOut(t *testing.T) {
 	root, start := newSchema(), time.Unix(0, 0)
 	p, err := newPlan(root, listOf(gpb.SubscriptionList_STREAM, sample(10*time.Second, inPkts)), Options{MinSample: time.Second})
@@ -333,7 +332,7 @@ func TestMissedSamplesAreLeftOut(t *testing.T) {
 	}
 }
 
-// A tree that is filled again and again is the tree that would be made anew, and what was remembered of its paths stays.
+// A tree that is filled again equals a new one, and remembered paths stay valid.
 func TestFill(t *testing.T) {
 	root := newSchema()
 	ids := func(tree *node) (all []string) {

@@ -18,7 +18,7 @@ var counterNames = []string{
 	"in-octets", "in-pkts", "in-discards", "in-errors", "out-octets", "out-pkts", "out-discards", "out-errors",
 }
 
-// A subscriber is one Subscribe call and what came of it.
+// A subscriber is one Subscribe call with its results.
 type subscriber struct {
 	t      *testing.T
 	stream gpb.GNMI_SubscribeClient
@@ -42,7 +42,7 @@ func (s *subscriber) send(req *gpb.SubscribeRequest) {
 	}
 }
 
-// A change is a message, as text: updates by path and deletes. The sync response has neither.
+// A change is a message as text: updates by path, and deletes. The sync response has neither.
 type change struct {
 	updates map[string]string
 	deletes []string
@@ -67,7 +67,7 @@ func (s *subscriber) next() change {
 	return c
 }
 
-// initial reads until the sync response and returns all the updates before it.
+// initial reads until the sync response and returns the updates before it.
 func (s *subscriber) initial() map[string]string {
 	s.t.Helper()
 	all := make(map[string]string)

@@ -79,7 +79,7 @@ func TestOnceOfOneSet(t *testing.T) {
 	}
 }
 
-// A target of another make: JSON_IETF only, subtrees and leaves, modules in names or not, prefixes, one thing wrong.
+// A target of another vendor: JSON_IETF only, subtrees and leaves, modules in names or not, prefixes, one wrong value.
 func TestForeignTarget(t *testing.T) {
 	ietf := func(s string) *gpb.TypedValue {
 		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: []byte(s)}}
@@ -170,7 +170,7 @@ func TestOnceRefusals(t *testing.T) {
 	}
 }
 
-// A target that was away is found at the next call, not when gRPC's own backoff is over.
+// A target that was away is reached at the next call, not after gRPC's own backoff.
 func TestOnceAfterAnOutage(t *testing.T) {
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,13 +21,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A place is an address that servers come to and go from.
+// A place is an address at which servers start and stop.
 type place struct {
 	mu  sync.Mutex
 	lis *bufconn.Listener
 }
 
-// serve starts a server at the place, and returns what ends it.
+// serve starts a server at the place, and returns the function that ends it.
 func (p *place) serve(s gpb.GNMIServer) (stop func()) {
 	lis := bufconn.Listen(1 << 16)
 	p.mu.Lock()
@@ -139,7 +139,7 @@ func newServer(t *testing.T, src openconfig.Source) *openconfig.Server {
 
 var stamp = time.Unix(1159660800, 5) // 2006-10-01 00:00:00.000000005 UTC
 
-// A foreign target is a gNMI server that is not ours: it answers what a test gives it.
+// A foreign target is another vendor's gNMI server: it returns the answers that a test sets.
 type foreign struct {
 	gpb.UnimplementedGNMIServer
 	encodings []gpb.Encoding

@@ -14,7 +14,7 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// follow streams until the test ends it, and hands on the updates one by one.
+// follow streams until the test ends it, and passes on the updates one by one.
 func follow(t *testing.T, c *Client, interval time.Duration) (updates <-chan Update, end func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -59,7 +59,7 @@ func TestStream(t *testing.T) {
 			t.Fatalf("first sync: %v", first.Interfaces)
 		}
 
-		// The next sample has new values, and leaves the snapshot that was handed out alone.
+		// The next sample has new values, and does not change the earlier snapshot.
 		src.set(port("a", 1, 2, rule(4)), port("b", 2, 20))
 		u = <-updates
 		wantState(t, u, Synced)
@@ -73,7 +73,7 @@ func TestStream(t *testing.T) {
 			t.Errorf("the first snapshot has changed: %v", first.Interfaces["a"])
 		}
 
-		// The target goes: its values stay, and grow old.
+		// The target stops: its values stay, and grow old.
 		stop()
 		u = <-updates
 		wantState(t, u, Waiting)
@@ -85,7 +85,7 @@ func TestStream(t *testing.T) {
 			t.Errorf("age %v after a minute", age)
 		}
 
-		// It comes back with one interface less. Until the sync the old values are what is known.
+		// It comes back with one interface less. Until the sync the old values are the last known ones.
 		src.set(port("a", 1, 7))
 		stop = p.serve(newServer(t, src))
 		for u.State != Connected {
@@ -126,7 +126,7 @@ func TestStreamSeesDeletes(t *testing.T) {
 	})
 }
 
-// The waits double from the least to the most, less up to a fifth.
+// The pauses double from the shortest to the longest, less up to a fifth.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		updates, end := follow(t, (&place{}).client(t, Options{}), time.Second)
@@ -147,7 +147,7 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// A subscription that has died in silence is made again; a target without an interface may be silent, and is asked.
+// A subscription that has silently died is made again. A target without an interface may be silent, and is probed.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
@@ -200,7 +200,7 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// A target that refuses ON_CHANGE is asked for samples of everything.
+// A target that refuses ON_CHANGE gets a subscription to samples of everything.
 func TestSampleOnlyTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &foreign{encodings: []gpb.Encoding{gpb.Encoding_PROTO}, models: []string{"openconfig-interfaces"}}

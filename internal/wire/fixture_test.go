@@ -10,10 +10,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what should happen at once, so that a failure is a message and not a hang.
+// patience bounds waits that should end at once, so that a failure is a message and not a hang.
 const patience = 30 * time.Second
 
-// collect serves a link until the test ends and returns the frames, copied, as they come.
+// collect serves a link until the test ends and returns a channel of copies of its frames.
 func collect(t *testing.T, l Link) <-chan []byte {
 	t.Helper()
 	frames, done := make(chan []byte, 1<<14), make(chan error, 1)

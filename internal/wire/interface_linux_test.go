@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNamespace runs f in a new network namespace, and skips the test where that takes a privilege that it has not.
+// inNamespace runs f in a new network namespace, and skips the test if that requires a privilege that it lacks.
 func inNamespace(t testing.TB, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -36,7 +36,7 @@ func inNamespace(t testing.TB, f func()) {
 	t.Cleanup(func() { _ = fresh.Close() })
 	defer func() {
 		if err := errors.Join(netns.Set(home), home.Close()); err != nil {
-			// The thread stays locked, and so ends with this goroutine.
+			// The thread stays locked, so it ends with this goroutine.
 			t.Fatal(err)
 		}
 		runtime.UnlockOSThread()
@@ -65,14 +65,14 @@ func vethPair(t testing.TB) {
 	for name := range down {
 		l, err := netlink.LinkByName(name)
 		if err == nil {
-			// No address, so that the kernel sends no neighbour discovery of its own.
+			// No address, so that the kernel does not send neighbour discovery.
 			err = errors.Join(os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0), netlink.LinkSetUp(l))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	// A frame that is sent before the kernel has seen the carrier is lost without a word.
+	// A frame that is sent before the kernel has seen the carrier is silently lost.
 	timeout := time.After(patience)
 	for len(down) > 0 {
 		select {
@@ -207,7 +207,7 @@ func TestInterfaceServeEnds(t *testing.T) {
 	collect(t, b) // whose cleanup ends it by its context
 }
 
-// A link tells the state of its interface as it changes, and goes on with an interface that is made anew under the same name.
+// A link reports the state of its interface as it changes, and uses an interface that is created anew under the same name.
 func TestInterfaceFollowed(t *testing.T) {
 	inNamespace(t, func() {
 		vethPair(t)
@@ -339,7 +339,7 @@ func TestMergingIsTurnedOffWhileOpen(t *testing.T) {
 	})
 }
 
-// Frames of 60 bytes from one end of a veth pair to the other: what a port by AF_PACKET costs, both ends on the same processors.
+// Frames of 60 bytes from one end of a veth pair to the other: the cost of an AF_PACKET port, with both ends on the same processors.
 func BenchmarkInterface(b *testing.B) {
 	from, to := veths(b)
 	ctx, stop := context.WithCancel(b.Context())

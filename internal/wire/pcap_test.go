@@ -111,7 +111,7 @@ func TestPcapOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// It is all there before Close.
+	// Everything is in the file before Close.
 	f, err := os.Open(out)
 	if err != nil {
 		t.Fatal(err)

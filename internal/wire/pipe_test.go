@@ -100,7 +100,7 @@ func TestPipeErrors(t *testing.T) {
 	if err := a.Send([]byte{1}); !errors.Is(err, ErrClosed) || err.Error() != `link "access-2": link closed` {
 		t.Errorf("Send after Close: %v", err)
 	}
-	// The other end is a cable that nobody is plugged into.
+	// The other end is a cable without a host.
 	if err := b.Send([]byte{1}); err != nil {
 		t.Errorf("Send to a closed end: %v", err)
 	}

@@ -41,7 +41,7 @@ func tcpFrame(t *testing.T, v6 bool, tags []uint16, tcp layers.TCP, payload []by
 	return b.Bytes()
 }
 
-// A super frame cut is what the sender would have sent without offload.
+// A super frame is cut to the frames that the sender would have sent without offload.
 func TestCut(t *testing.T) {
 	pattern := make([]byte, 40_000)
 	for i := range pattern {
@@ -56,7 +56,7 @@ func TestCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			whole := layers.TCP{SrcPort: 25, DstPort: 50000, Seq: 0xffff_fff0, Ack: 9, ACK: true, PSH: true, FIN: true, CWR: true, Window: 100, Options: options}
 			super := tcpFrame(t, tc.v6, tc.tags, whole, pattern)
-			// The sender has left it without checksums that fit.
+			// The sender left the checksums incomplete.
 			for _, at := range []int{len(super) - len(pattern) - 16, len(super) - len(pattern) - 15} {
 				super[at] ^= 0x55
 			}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestKernel(t *testing.T) {
-	// The loopback interface is there on every machine, and counts both ways alike.
+	// The loopback interface exists on every machine, and counts both directions alike.
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		t.Skipf("no loopback interface named lo: %v", err)
@@ -45,7 +45,7 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// Watch begins with a call and ends with its context; goleak looks after its goroutines.
+// Watch begins with a call and ends with its context; goleak checks its goroutines.
 func TestKernelWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	told, done := make(chan struct{}, 1), make(chan error, 1)

@@ -55,7 +55,7 @@ func entity(id uint32, index, packets int64) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: e}}
 }
 
-// fakeLinks are interfaces that a test brings and takes away.
+// fakeLinks are interfaces that a test adds and removes.
 type fakeLinks map[string]Link
 
 func (f fakeLinks) Link(_ context.Context, name string) (Link, bool, error) {
@@ -74,7 +74,7 @@ func (f fakeLinks) Watch(ctx context.Context, changed func()) error {
 
 var layout = &ACLLayout{CounterID: 302, CounterName: "c.rules", Set: "op25b", RuleBits: 2, Size: 16}
 
-// entries builds an ACL: sequence id, packets, octets; and again.
+// entries builds an ACL from sequence id, packets and octets, repeated.
 func entries(values ...uint64) (acl []openconfig.ACLEntry) {
 	for v := range slices.Chunk(values, 3) {
 		acl = append(acl, openconfig.ACLEntry{SequenceID: uint32(v[0]), MatchedPackets: v[1], MatchedOctets: v[2]})
@@ -130,7 +130,7 @@ func TestSnapshot(t *testing.T) {
 	if !slices.Equal(c.asked, []int{4, 4, 4}) {
 		t.Errorf("reads of %v cells; want the 4 cells of each of the 3 ports", c.asked)
 	}
-	// A counter that is reset keeps its entry; one that was never met has none; another program begins anew.
+	// A counter that is reset keeps its entry; one that has never counted has none; another program starts anew.
 	c.packets = map[int64]int64{1<<2 | 3: 1}
 	want.Interfaces[1].ACL = entries(0, 0, 0, 3, 1, 100)
 	if d := cmp.Diff(want, snapshot(t, s)); d != "" {
@@ -145,7 +145,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// An interface that goes away and is made anew is told with its state, since when it has it, and since when its counters count.
+// An interface that is removed and created anew is reported with its state, the time of its last change, and the time when its counters
+// restarted.
 func TestInterfaceMadeAnew(t *testing.T) {
 	links := fakeLinks{"veth0": {Index: 7, Oper: openconfig.OperUp}}
 	s := newSource(t, Config{Ports: map[uint32]string{1: "veth0"}, Read: (&cells{}).read, Links: links})

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what should happen at once, so that a failure is a message and not a hang.
+// patience bounds waits that should end at once, so that a failure is a message and not a hang.
 const patience = 30 * time.Second
 
 // serve runs a packet service on loopback and returns its address.
@@ -137,7 +137,7 @@ func TestPortsCarryFrames(t *testing.T) {
 	}
 }
 
-// rawStream opens a stream as any client in any language would.
+// rawStream opens a stream without the package's Client.
 func rawStream(t *testing.T, addr string) (bmv1.DataplaneInterfaceClient, grpc.BidiStreamingClient[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]) {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -155,8 +155,8 @@ func rawStream(t *testing.T, addr string) (bmv1.DataplaneInterfaceClient, grpc.B
 	return client, stream
 }
 
-// What bmv2 does, seen from a client: the id comes back, another device's, empty and oversized frames are ignored, a second
-// stream is refused and the first goes on, and the end of the requests ends the responses, after all of them.
+// bmv2's behaviour for a client: the id comes back, frames of another device and empty and oversized ones are ignored, a second stream is
+// refused and the first goes on, and the end of the requests ends the responses after the last of them.
 func TestServesAsBmv2(t *testing.T) {
 	addr, s := serve(t, 7, echoing)
 	_, stream := rawStream(t, addr)
@@ -327,7 +327,7 @@ func TestClientErrors(t *testing.T) {
 	}
 }
 
-// A second client learns from its ports that the switch has refused it.
+// The ports of a second client report that the switch has refused it.
 func TestSecondClient(t *testing.T) {
 	addr, s := serve(t, 7, echoing)
 	first := dial(t, addr, 7)
@@ -344,7 +344,7 @@ func TestSecondClient(t *testing.T) {
 	if !errors.Is(err, ErrStreamEnded) || !strings.Contains(err.Error(), "only one client") {
 		t.Errorf("the second client: %v, want %v", err, ErrStreamEnded)
 	}
-	// The switch stops: every port says so.
+	// When the switch stops, every port reports it.
 	l = plug(t, first, 3, "three")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -357,7 +357,7 @@ func TestSecondClient(t *testing.T) {
 	}
 }
 
-// A switch whose client reads nothing is not held up, and can be closed.
+// A client that reads nothing does not block the switch, which can be closed.
 func TestSlowClient(t *testing.T) {
 	addr, s := serve(t, 7, echoing)
 	_, stream := rawStream(t, addr)
