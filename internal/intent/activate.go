@@ -1,0 +1,75 @@
+package intent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"op25b/internal/policy"
+	"op25b/internal/store"
+)
+
+// Activate puts a phase in force from now on within a scope, made on base.
+func (b *Book) Activate(ctx context.Context, base uint64, phase string, scope policy.Scope, by By) (*Intent, error) {
+	return b.ActivateUntil(ctx, base, policy.Activation{Phase: phase, Groups: scope.Groups, Switches: scope.Switches}, by)
+}
+
+// ActivateUntil is Activate with all the fields that an activation takes from its maker: phase, scope and UntilNextDate.
+func (b *Book) ActivateUntil(ctx context.Context, base uint64, a policy.Activation, by By) (*Intent, error) {
+	return b.activate(ctx, base, "activate", by, func(*Intent, time.Time) (policy.Activation, error) { return a, nil })
+}
+
+// Rollback undoes the last activation in a scope, made on base: see policy.Bundle.Undo, whose errors it returns.
+func (b *Book) Rollback(ctx context.Context, base uint64, scope policy.Scope, by By) (*Intent, error) {
+	return b.activate(ctx, base, "rollback", by, func(current *Intent, now time.Time) (policy.Activation, error) {
+		return current.Bundle.Undo(current.Activations, scope, now)
+	})
+}
+
+func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, made func(*Intent, time.Time) (policy.Activation, error)) (*Intent, error) {
+	current, err := b.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := b.now()
+	if now.Before(current.Time) { // another controller's clock was ahead; a date before that revision must not come after the activation
+		now = current.Time
+	}
+	a, err := made(current, b.dates())
+	if err != nil {
+		return nil, err
+	}
+	a.ID, a.At, a.Author, a.Reason = current.Number+1, now, by.Who, by.Reason
+	if err := current.Bundle.CheckActivation(a); err != nil {
+		return nil, err
+	}
+	if current.Number != base {
+		return nil, &store.StaleError{Base: base, Current: current.Number}
+	}
+	next := *current
+	next.Activations = append(slices.Clone(current.Activations), a)
+	all, err := json.Marshal(next.Activations)
+	if err != nil {
+		return nil, err
+	}
+	detail, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	c := store.Change{Base: base, Documents: map[string][]byte{activationsPath: all}, KeepOthers: true, Reserved: true}
+	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: object(current.Activations, a), Detail: string(detail)})
+}
+
+// object describes the object of an activation.
+func object(list []policy.Activation, a policy.Activation) string {
+	if a.Undoes == 0 {
+		return "phase " + a.Phase
+	}
+	i := slices.IndexFunc(list, func(x policy.Activation) bool { return x.ID == a.Undoes })
+	if i < 0 { // what it undoes was left out because it named something that is gone
+		return fmt.Sprintf("revision %d", a.Undoes)
+	}
+	return fmt.Sprintf("revision %d, phase %s", a.Undoes, list[i].Phase)
+}

@@ -1,0 +1,158 @@
+package intent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"op25b/internal/compile"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	"op25b/internal/strict"
+)
+
+// A Proposal is a valid change and the revision that it was made on.
+type Proposal struct {
+	Base uint64
+	*Intent
+}
+
+// Propose validates documents that would replace the current ones. Names keep their current numbers, and activations stay. It returns
+// strict.Faults, compile.ErrNoNumber, or ErrActivation if an activation in force names something that the documents no longer have.
+func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, error) {
+	current, err := b.Current(ctx)
+	switch {
+	case errors.Is(err, ErrNone):
+		current = &Intent{}
+	case err != nil:
+		return nil, err
+	}
+	next := &Intent{Files: slices.SortedFunc(slices.Values(files), func(a, b strict.File) int { return strings.Compare(a.Name, b.Name) })}
+	if next.Bundle, err = b.load(ctx, files); err != nil {
+		return nil, err
+	}
+	if next.Numbers, err = compile.Number(current.Numbers, next.Bundle); err != nil {
+		return nil, err
+	}
+	if next.Activations, err = stillValid(current, next.Bundle, b.dates()); err != nil {
+		return nil, err
+	}
+	if next.compiler, err = compile.NewCompiler(next.Bundle, next.Numbers); err != nil {
+		return nil, err
+	}
+	return &Proposal{current.Number, next}, nil
+}
+
+// stillValid returns the activations without those that name something that is gone, provided that leaving these out makes no difference
+// now or at a later date.
+func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.Activation, error) {
+	valid := slices.Clone(current.Activations)
+	for _, a := range current.Activations {
+		err := next.CheckActivation(a)
+		if err == nil {
+			continue
+		}
+		valid = slices.DeleteFunc(valid, func(x policy.Activation) bool { return x.ID == a.ID })
+		for _, sw := range next.Inventory.Switches {
+			if !current.Bundle.Policy.SameFrom(current.Activations, valid, sw.Name, now) {
+				done := "activated"
+				if a.Undoes != 0 {
+					done = "rolled back"
+				}
+				return nil, fmt.Errorf("%w: %s, %s by %s at %s: %w; activate another phase there first",
+					ErrActivation, object(current.Activations, a), done, a.Author, a.At.Format(time.RFC3339), err)
+			}
+		}
+	}
+	return valid, nil
+}
+
+// Put stores a proposal as the next revision. It returns a *store.StaleError if another revision was stored meanwhile, and
+// store.ErrUnchanged if the current revision has the same documents.
+func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
+	object := fmt.Sprintf("policy %s on %d switches", p.Bundle.Policy.Name, len(p.Bundle.Inventory.Switches))
+	if len(p.Bundle.Inventory.Switches) == 1 {
+		object = fmt.Sprintf("policy %s on 1 switch", p.Bundle.Policy.Name)
+	}
+	return b.put(ctx, p, by, 0, store.AuditRecord{Verb: "apply", Object: object, Detail: by.Detail})
+}
+
+// put stores a proposal as the next revision; restores is the revision whose documents it has, or 0.
+func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, record store.AuditRecord) (*Intent, error) {
+	docs, err := p.documents()
+	if err != nil {
+		return nil, err
+	}
+	stored := *p.Intent
+	stored.encoded = docs[numbersPath]
+	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
+}
+
+// change stores a change that makes the intent to.
+func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
+	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
+	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
+	g := b.store.Generation()
+	r, err := b.store.Revisions().Put(ctx, c, record)
+	if err != nil {
+		return nil, err
+	}
+	to.Revision = r
+	b.cache.put(g, to)
+	return to, nil
+}
+
+// Made returns the intent that a request stored on base, and false if there is none.
+func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, bool, error) {
+	r, made, err := b.store.Revisions().Made(ctx, request, base)
+	if err != nil || !made {
+		return nil, false, err
+	}
+	in, err := b.At(ctx, r.Number)
+	if isOfContent(err) {
+		in, err = b.of(ctx, r)
+	}
+	return in, err == nil, err
+}
+
+// Settle returns the outcome of a request, and abandons one that is not stored yet: see store.Revisions.Settle.
+func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.Outcome, store.Revision, error) {
+	return b.store.Revisions().Settle(ctx, request, base)
+}
+
+// ProposeRestore proposes the documents and activations of an earlier revision. It returns store.ErrNotFound for a revision that is no
+// longer kept.
+func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, error) {
+	old, err := b.At(ctx, revision)
+	if err != nil {
+		return nil, err
+	}
+	current, err := b.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Names that the old revision does not have keep their numbers, because counters and switches still use them.
+	numbers, err := compile.Number(current.Numbers, old.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	next := *old
+	next.Numbers = numbers
+	if next.compiler, err = compile.NewCompiler(next.Bundle, numbers); err != nil {
+		return nil, err
+	}
+	return &Proposal{current.Number, &next}, nil
+}
+
+// Restore stores the documents, numbers and activations of an earlier revision as the next one, made on base.
+func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Intent, error) {
+	p, err := b.ProposeRestore(ctx, revision)
+	if err != nil {
+		return nil, err
+	}
+	record := store.AuditRecord{Verb: "restore", Object: fmt.Sprintf("revision %d", revision), Detail: by.Detail}
+	return b.put(ctx, &Proposal{base, p.Intent}, by, revision, record)
+}
