@@ -25,7 +25,7 @@ type assignment struct {
 	c    *controller
 	name string
 	log  *zap.Logger
-	wake chan struct{} // holds one token: the worker must check what is wanted
+	wake chan struct{} // holds one token: the worker must check the desired state
 	quit context.CancelFunc
 
 	// Both are locked before mu: storing while a status is being stored, updating while it is changed and reported.
@@ -84,7 +84,7 @@ func (s *assignment) owned() bool {
 	return s.own != nil && s.own.Held()
 }
 
-// recheck makes the worker check what is wanted, and dial again if the address of the switch has changed.
+// recheck makes the worker check the desired state, and dial again if the address of the switch has changed.
 func (s *assignment) recheck() {
 	select {
 	case s.wake <- struct{}{}:

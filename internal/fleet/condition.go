@@ -16,8 +16,8 @@ const (
 	eventDisconnect              // no session
 	eventBackup                  // a session that is not primary
 	eventConverge                // a primary session: the switch is being read or written
-	eventConverged               // the switch was seen to hold what is wanted
-	eventFail                    // the switch answers and was not brought to what is wanted, or no session with it can be made
+	eventConverged               // the switch was seen to hold the desired state
+	eventFail                    // the switch answers and was not brought to the desired state, or no session with it can be made
 	eventNoPhase                 // no phase has begun for the switch
 	events
 )

@@ -274,7 +274,7 @@ func (c *controller) setIntent(in *intent.Intent) {
 	c.awaitDate()
 }
 
-// wake makes every worker check what is wanted.
+// wake makes every worker check the desired state.
 func (c *controller) wake() {
 	for _, s := range c.assignments {
 		s.recheck()

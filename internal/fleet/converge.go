@@ -20,7 +20,7 @@ import (
 // errCompile means that the intent does not compile for a switch.
 var errCompile = errors.New("compile")
 
-// converge brings the switch to what is wanted now. It returns when the whole switch is to be read again; 0 leaves that time as it was.
+// converge brings the switch to the desired state now. It returns when the whole switch is to be read again; 0 leaves that time as it was.
 // Unless full is set, it reads nothing that it can do without.
 func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next time.Duration, err error) {
 	v := w.c.view.Load()
@@ -94,7 +94,7 @@ func (w *worker) reportConverging(want desired, cause Reason) {
 	})
 }
 
-// reached reports that the switch holds what is wanted.
+// reached reports that the switch holds the desired state.
 func (w *worker) reached(want desired, reason Reason, change func(*Status), fields ...zap.Field) {
 	w.is = &want
 	w.origins.reached(want)

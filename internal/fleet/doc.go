@@ -6,7 +6,7 @@
 // before each request that changes a switch (I3). A switch without an owner keeps its entries (I4).
 //
 // A worker reads its switch when its session becomes primary, when the program was missing, and in regular audits, and writes what differs
-// (I5, I7). It checks what is wanted whenever the intent changes and when a date has come. If only the rule set differs, and the switch
+// (I5, I7). It checks the desired state whenever the intent changes and when a date has come. If only the rule set differs, and the switch
 // holds the other one, the change is one MODIFY without a read.
 //
 // policy decides what the switch should hold, and reconcile what to write in which order. This package owns the sessions, the workers, and

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/bring"
 )
 
-// origins are the states that op25b may have written to a switch. Entries of none of them that are not wanted are foreign.
+// origins are the states that op25b may have written to a switch. An entry that is in none of them, and not wanted, is foreign.
 type origins struct {
 	prior Status    // the status of the previous owner; zero if there was none, or once the switch was brought to a state since
 	is    *desired  // the state that the switch was last brought to

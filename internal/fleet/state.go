@@ -84,7 +84,7 @@ const (
 	Lost     = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_LOST)
 )
 
-// Failed reports whether a switch in this state cannot be brought to what is wanted for now.
+// Failed reports whether a switch in this state cannot be brought to the desired state for now.
 func (s State) Failed() bool {
 	switch s {
 	case StateFailed, StateDisconnected, StateBackup, StateNoPhase:

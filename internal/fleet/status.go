@@ -59,7 +59,7 @@ type Status struct {
 	// Seen is when the switch last answered, as of the last write of the status: see confirmation.
 	Seen    time.Time `json:"seen,omitzero"`
 	Pushed  time.Time `json:"pushed,omitzero"`  // when the pipeline was last pushed
-	Audited time.Time `json:"audited,omitzero"` // when the whole switch was last read and held, or was given, what is wanted
+	Audited time.Time `json:"audited,omitzero"` // when the whole switch was last read and held, or was given, the desired state
 }
 
 // A Failure is a failure to bring a switch to a revision.

@@ -214,7 +214,7 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	}
 }
 
-// failedAlready reports whether the switch could not be brought to what is wanted now. If so, only time is a reason to try again, and a new
+// failedAlready reports whether the switch could not be brought to the desired state now. If so, only time is a reason to try again, and a new
 // revision that changes nothing for this switch is only noted.
 func (w *worker) failedAlready() bool {
 	v := w.c.view.Load()
@@ -247,7 +247,7 @@ func isOfSession(err error) bool {
 	return false
 }
 
-// fail reports that a switch answers and could not be brought to what is wanted.
+// fail reports that a switch answers and could not be brought to the desired state.
 func (w *worker) fail(err error) {
 	if write := (*p4rt.WriteError)(nil); errors.As(err, &write) {
 		w.c.Metrics.refused(len(write.Failed))
