@@ -75,7 +75,7 @@ func TestI11DiskFull(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	last := lines[len(lines)-1]
 	want := "op25b: the store in " + filepath.Join(disk, "data") + " has failed: "
-	if !strings.HasPrefix(last, want) || !strings.HasSuffix(last, "no space left on device. A change that was under way is stored or not: op25b history tells once "+
+	if !strings.HasPrefix(last, want) || !strings.HasSuffix(last, "no space left on device. A change in progress may or may not be stored: check op25b history once "+
 		"the controller runs again. Make room on the file system of that directory, and start op25b serve again") || strings.Count(log, "panic") != 0 {
 		t.Errorf("the controller said\n%s", log)
 	}

@@ -19,7 +19,7 @@ func TestSentinelTells(t *testing.T) {
 	e := storetest.Start(t)
 	e.Stop()
 	s := open(t, Config{Endpoints: []string{e.Endpoint()}, Timeout: 100 * time.Millisecond, Logger: logger})
-	if first := receive(t, "a warning", told); first.Level != zap.WarnLevel || !strings.HasPrefix(first.Message, "the store is of no use for now") {
+	if first := receive(t, "a warning", told); first.Level != zap.WarnLevel || !strings.HasPrefix(first.Message, "the store is unavailable") {
 		t.Errorf("the first line is %+v", first)
 	}
 	wantError(t, s.Ready(within(t)), ErrNoQuorum, e.Endpoint()+" does not answer: ")
