@@ -2,229 +2,25 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/tls"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"op25b/e2e/budget"
-	"op25b/internal/auth"
 	"op25b/internal/tlsfiles/tlstest"
 	op25bv1 "op25b/proto/op25b/v1"
 )
-
-// A process is a controller that runs by itself, with what it took.
-type process struct {
-	*daemon
-	addr string
-	over bool
-}
-
-// serveProcess starts a controller, which must end in order with the test.
-func serveProcess(t testing.TB, args ...string) *process {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	link := filepath.Join(dir, "op25b")
-	if err := os.Symlink(exe, link); err != nil {
-		t.Fatal(err)
-	}
-	env := append(os.Environ(), "HOME="+dir)
-	d, said, err := launch(link, dir, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}, args...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr, _ := said["listen"].(string)
-	s := &process{daemon: d, addr: addr}
-	t.Cleanup(func() { s.finish(t) })
-	return s
-}
-
-// finish ends the process in order, once, and returns its log.
-func (s *process) finish(t testing.TB) string {
-	t.Helper()
-	if !s.over {
-		s.over = true
-		if err := s.end(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-	}
-	return s.log.String()
-}
-
-// peak is the most memory that the process ever had, in MiB.
-func (s *process) peak(t testing.TB) int {
-	t.Helper()
-	mib, err := budget.Resident(s.cmd.Process.Pid)
-	if err != nil {
-		t.Fatalf("the controller has ended: %v", err)
-	}
-	return mib
-}
-
-// bomb is count times an element between a head and a tail, with gzip.
-func bomb(t testing.TB, head, element, tail string, count int) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	many := strings.Repeat(element, 1024)
-	io.WriteString(z, head)
-	for range count / 1024 {
-		io.WriteString(z, many)
-	}
-	io.WriteString(z, tail)
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-// enveloped puts the prefix of a compressed message before it.
-func enveloped(message []byte) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{1}, uint32(len(message))), message...)
-}
-
-// slowly is a body that never ends.
-type slowly struct {
-	io.Reader
-	ctx context.Context
-}
-
-// Read reads what there is, and then waits until the test is over.
-func (s slowly) Read(b []byte) (int, error) {
-	n, err := s.Reader.Read(b)
-	if err == io.EOF && n == 0 {
-		<-s.ctx.Done()
-		return 0, s.ctx.Err()
-	}
-	return n, nil
-}
-
-// An assault is one request that is made to hurt.
-type assault struct {
-	name   string
-	path   string
-	header map[string]string
-	body   []byte
-	method string
-}
-
-// assaults are the requests of item 12 of issue 9, in every protocol.
-func assaults(t testing.TB) []assault {
-	text := bomb(t, `{"files":[`, `{},`, `{}]}`, 28<<20)
-	binary := bomb(t, "", "\x0a\x00", "", 40<<20)
-	const plan, apply, check, list = "/op25b.v1.IntentService/Plan", "/op25b.v1.IntentService/Apply", "/op25b.v1.CheckService/Check", "/op25b.v1.FleetService/ListSwitches"
-	const reflection, health = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Check"
-	unary := func(kind string) map[string]string {
-		return map[string]string{"Content-Type": kind, "Content-Encoding": "gzip"}
-	}
-	grpc := func(kind string) map[string]string {
-		return map[string]string{"Content-Type": kind, "Grpc-Encoding": "gzip", "Te": "trailers"}
-	}
-	stream := map[string]string{"Content-Type": "application/connect+json", "Connect-Content-Encoding": "gzip"}
-	return []assault{
-		{"Connect, JSON", plan, unary("application/json"), text, ""},
-		{"Connect, binary", check, unary("application/proto"), binary, ""},
-		{"Connect stream", apply, stream, enveloped(text), ""},
-		{"gRPC", plan, grpc("application/grpc"), enveloped(binary), ""},
-		{"gRPC, a small call", list, grpc("application/grpc+proto"), enveloped(binary), ""},
-		{"gRPC-Web", apply, grpc("application/grpc-web+proto"), enveloped(binary), ""},
-		{"gRPC, JSON", plan, grpc("application/grpc+json"), enveloped(text), ""},
-		{"reflection", reflection, grpc("application/grpc"), enveloped(binary), ""},
-		{"health, gRPC", health, grpc("application/grpc"), enveloped(binary), ""},
-		{"health, Connect", health, unary("application/json"), text, ""},
-		{"no call", "/op25b.v1.IntentService/Steal", unary("application/json"), text, ""},
-		{"a page", "/readyz", unary("application/json"), text, ""},
-		{"Connect, GET", plan + "?connect=v1&encoding=json&compression=gzip&base64=1&message=" + strings.Repeat("A", 8000), nil, nil, http.MethodGet},
-	}
-}
-
-// strike makes a request; how it is answered does not matter. It returns the status, 0 without an answer.
-func strike(ctx context.Context, client *http.Client, base string, a assault, body io.Reader, more map[string]string) int {
-	method := a.method
-	if method == "" {
-		method = http.MethodPost
-	}
-	req, err := http.NewRequestWithContext(ctx, method, base+a.path, body)
-	if err != nil {
-		return 0
-	}
-	for _, header := range []map[string]string{a.header, more} {
-		for name, value := range header {
-			req.Header.Set(name, value)
-			if name == "Host" {
-				req.Host = value
-			}
-		}
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return 0
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode
-}
-
-// accessOf writes an access file with a token for a viewer and an operator each, and returns it with the tokens.
-func accessOf(t testing.TB) (path string, tokens map[string]string) {
-	t.Helper()
-	var b strings.Builder
-	tokens = make(map[string]string)
-	b.WriteString("apiVersion: op25b/v1\nkind: Access\ntokens:\n")
-	for _, role := range []auth.Role{auth.Viewer, auth.Operator} {
-		secret, entry, err := auth.NewToken(string(role), role, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tokens[string(role)] = secret
-		fmt.Fprintf(&b, "  - {name: %s, role: %s, sha256: %s}\n", role, role, entry.SHA256)
-	}
-	path = filepath.Join(t.TempDir(), "access.yaml")
-	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path, tokens
-}
-
-// clientsOf are clients of HTTP/1.1 and HTTP/2.
-func clientsOf(t testing.TB) map[string]*http.Client {
-	t.Helper()
-	clients := make(map[string]*http.Client)
-	for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
-		var p http.Protocols
-		p.SetHTTP1(version == "HTTP/1.1")
-		p.SetHTTP2(version == "HTTP/2")
-		p.SetUnencryptedHTTP2(version == "HTTP/2")
-		transport := &http.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true}
-		t.Cleanup(transport.CloseIdleConnections)
-		clients[version] = &http.Client{Transport: transport}
-	}
-	return clients
-}
 
 // What strangers may cost: the growth of the process over what it has when it is up.
 const strangersMiB = 96
@@ -290,30 +86,6 @@ func TestI12BoundedStrangers(t *testing.T) {
 			}
 		})
 	}
-}
-
-// fetchMetrics is what /metrics says to a caller that may see it.
-func fetchMetrics(t testing.TB, base string, header map[string]string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range header {
-		req.Header.Set(name, value)
-	}
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("/metrics: %s %s %v", resp.Status, text, err)
-	}
-	return string(text)
 }
 
 // I12: connections that are opened and left, before or after a word, are bounded; callers get in all the same.

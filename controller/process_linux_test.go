@@ -1,0 +1,130 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"op25b/e2e/budget"
+	"op25b/internal/auth"
+)
+
+// A process is a controller that runs by itself, with what it took.
+type process struct {
+	*daemon
+	addr string
+	over bool
+}
+
+// serveProcess starts a controller, which must end in order with the test.
+func serveProcess(t testing.TB, args ...string) *process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	link := filepath.Join(dir, "op25b")
+	if err := os.Symlink(exe, link); err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "HOME="+dir)
+	d, said, err := launch(link, dir, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, _ := said["listen"].(string)
+	s := &process{daemon: d, addr: addr}
+	t.Cleanup(func() { s.finish(t) })
+	return s
+}
+
+// finish ends the process in order, once, and returns its log.
+func (s *process) finish(t testing.TB) string {
+	t.Helper()
+	if !s.over {
+		s.over = true
+		if err := s.end(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+	}
+	return s.log.String()
+}
+
+// peak is the most memory that the process ever had, in MiB.
+func (s *process) peak(t testing.TB) int {
+	t.Helper()
+	mib, err := budget.Resident(s.cmd.Process.Pid)
+	if err != nil {
+		t.Fatalf("the controller has ended: %v", err)
+	}
+	return mib
+}
+
+// accessOf writes an access file with a token for a viewer and an operator each, and returns it with the tokens.
+func accessOf(t testing.TB) (path string, tokens map[string]string) {
+	t.Helper()
+	var b strings.Builder
+	tokens = make(map[string]string)
+	b.WriteString("apiVersion: op25b/v1\nkind: Access\ntokens:\n")
+	for _, role := range []auth.Role{auth.Viewer, auth.Operator} {
+		secret, entry, err := auth.NewToken(string(role), role, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens[string(role)] = secret
+		fmt.Fprintf(&b, "  - {name: %s, role: %s, sha256: %s}\n", role, role, entry.SHA256)
+	}
+	path = filepath.Join(t.TempDir(), "access.yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, tokens
+}
+
+// clientsOf are clients of HTTP/1.1 and HTTP/2.
+func clientsOf(t testing.TB) map[string]*http.Client {
+	t.Helper()
+	clients := make(map[string]*http.Client)
+	for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+		var p http.Protocols
+		p.SetHTTP1(version == "HTTP/1.1")
+		p.SetHTTP2(version == "HTTP/2")
+		p.SetUnencryptedHTTP2(version == "HTTP/2")
+		transport := &http.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true}
+		t.Cleanup(transport.CloseIdleConnections)
+		clients[version] = &http.Client{Transport: transport}
+	}
+	return clients
+}
+
+// fetchMetrics is what /metrics says to a caller that may see it.
+func fetchMetrics(t testing.TB, base string, header map[string]string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("/metrics: %s %s %v", resp.Status, text, err)
+	}
+	return string(text)
+}
