@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An accessForm is a way in which a line is connected. The far end is laid out like the near one. Whoever makes the headers around the
-// packets, TCP and IP in them are the kernel's.
+// An accessForm is a way to connect a line. The far end is configured like the near one. Whether the kernel or the test makes the outer
+// headers, TCP and IP within them are the kernel's.
 type accessForm struct {
 	name string
 	// needs is what the kernel must have: a kind of device that makes the headers itself, or tun for the test to make them, between a TUN
@@ -31,7 +31,7 @@ type accessForm struct {
 	lay   func(e *end) (carrier, error)
 }
 
-// An end is one of the two of an access, the subscriber's (side 1) or the server's (side 2).
+// An end is one end of an access: the subscriber's (side 1) or the server's (side 2).
 type end struct {
 	*namespace
 	t            *testing.T
@@ -82,7 +82,7 @@ const (
 	pppoeSession         = 0x1234
 )
 
-// accessForms are all. A form stands here once for the kernel's own headers, and once for those of the test.
+// accessForms are all forms. A form occurs once with headers of the kernel, and once with headers of the test.
 func accessForms() []accessForm {
 	oneTag, twoTags := fmt.Sprintf("vlan: %d", outerVLAN), fmt.Sprintf("vlan: %d, innerVLAN: %d", outerVLAN, innerVLAN)
 	session := fmt.Sprintf("pppoe: %d", pppoeSession)
@@ -137,7 +137,7 @@ func accessForms() []accessForm {
 	return forms
 }
 
-// notOffered says whether an error is that of a kernel that was built without what was asked for, or whose module is not loaded.
+// notOffered reports whether an error means that the kernel lacks a feature or its module is not loaded.
 func notOffered(err error) bool {
 	without := []error{unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT, unix.ESOCKTNOSUPPORT, unix.ENODEV, unix.ENXIO, os.ErrNotExist}
 	return slices.ContainsFunc(without, func(e error) bool { return errors.Is(err, e) })
@@ -157,7 +157,7 @@ type vlanTag struct {
 	vid      int
 }
 
-// kernelTags lays VLAN devices over the wire, the outermost first.
+// kernelTags stacks VLAN devices on the wire, the outermost first.
 func kernelTags(tags ...vlanTag) func(*end) (carrier, error) {
 	return func(e *end) (carrier, error) {
 		device := wan
@@ -180,7 +180,7 @@ func kernelTags(tags ...vlanTag) func(*end) (carrier, error) {
 	}
 }
 
-// onWire gives the tunnel's end its address on the wire.
+// onWire assigns the address of the tunnel's end on the wire.
 func (e *end) onWire(family int) error {
 	if family == 4 {
 		return e.address(wan, netip.PrefixFrom(e.outer4(), 24))

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// An benchForm is one way in which a subscriber's frames reach the switch.
+// A benchForm is one encapsulation of a subscriber's frames.
 type benchForm struct {
 	name string
 	make func(f *benchFlow) []byte
@@ -14,13 +14,13 @@ type benchForm struct {
 	rejecting bool
 }
 
-// A benchFlow is what a frame of any form is made of.
+// A benchFlow holds the parts of a frame of any form.
 type benchFlow struct {
 	src4, dst4 netip.Addr
 	src6, dst6 netip.Addr
 }
 
-// The numbers of the protocols that stand in each other.
+// Protocol numbers.
 const (
 	nextHopByHop    = 0
 	nextIPv4        = 4
@@ -38,7 +38,7 @@ const (
 	sessionIPv6 = 0x0057
 )
 
-// The tags and the session of the forms that have them.
+// The tags and the session of the forms with tags or a session.
 const (
 	benchOuterVID = 7
 	benchInnerVID = 100

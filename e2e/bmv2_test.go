@@ -26,7 +26,7 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// findBMv2 returns the path of simple_switch_grpc, or why there is none.
+// findBMv2 returns the path of simple_switch_grpc, or the reason why there is none.
 func findBMv2() (path, reason string) {
 	name := os.Getenv("OP25B_BMV2")
 	if name == "" {
@@ -40,7 +40,7 @@ func findBMv2() (path, reason string) {
 	return path, ""
 }
 
-// freeAddr is an address of this machine that nobody listens on.
+// freeAddr returns a free local address.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -200,7 +200,7 @@ func TestScenarioBMv2(t *testing.T) {
 	}
 }
 
-// TestTargets says which switches the scenario runs on here; with -v that is seen even when all passes.
+// TestTargets prints the switches that the scenario runs on; with -v also on success.
 func TestTargets(t *testing.T) {
 	fmt.Println("target embedded: here")
 	if path, reason := findBMv2(); reason != "" {

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// half keeps each entry of a table or not.
+// half keeps a random half of the entries of a table.
 func half[K comparable, V any](t *rapid.T, name string, m map[K]V) map[K]V {
 	if rapid.Bool().Draw(t, name+" empty") {
 		return nil
@@ -55,7 +55,7 @@ func TestNeverWrongPassHalfLoaded(t *testing.T) {
 	})
 }
 
-// The same on a switch with a program and nothing else: it floods to no port, and drops nothing but port 25.
+// The same on a switch with a program and no entries: it floods to no port, and drops only port 25.
 func TestEmptySwitchIsClosed(t *testing.T) {
 	s := &pipeline.State{NetworkPorts: []pipeline.Port{networkPort}}
 	worker := loaded(t, s).NewWorker()
@@ -69,8 +69,8 @@ func TestEmptySwitchIsClosed(t *testing.T) {
 	}
 }
 
-// TestSwitchRefusesWhatMeansNothing: the embedded switch holds whoever writes to the program's restrictions, so that no slip of another
-// hand exempts the whole network or sets a rule set under the epoch that a fresh switch runs.
+// TestSwitchRefusesWhatMeansNothing: the embedded switch enforces the program's restrictions on all writers, so that no mistake of another
+// client exempts the whole network or installs rules under the epoch of a new switch.
 func TestSwitchRefusesWhatMeansNothing(t *testing.T) {
 	d := attachEmbedded(t, filtering(1, 1, 1))
 	everybody := &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{

@@ -9,7 +9,7 @@ import (
 
 var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyses the whole program and takes about 20 s of CPU")
 
-// unreached are the functions that no command reaches, by file, and by name where the rest of the file is reached. Each has its reason.
+// unreached lists the functions that no command reaches, by file, or by name if the rest of the file is reached. Each has its reason.
 var unreached = map[string]string{
 	"examples/examples.go: LibmoMobile":     "tests of plans and of examples load the second example",
 	"internal/bring/program.go: Converge":   "tests bring a switch to a state in one call",
@@ -21,7 +21,7 @@ var unreached = map[string]string{
 	"internal/wire/dataplane/":              "tests plug hosts into bmv2 with the client of the packet service",
 }
 
-// TestDeadCode: every function is reached from a command, but for those that are listed above.
+// TestDeadCode: every function is reachable from a command, except the ones listed above.
 func TestDeadCode(t *testing.T) {
 	if !*deadcodeFlag {
 		t.Skip("without -deadcode")

@@ -18,7 +18,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// A device is a switch under comparison: its packets, and its counters.
+// A device is a switch under comparison, with its packets and counters.
 type device struct {
 	name    string
 	addr    string // of its P4Runtime server
@@ -29,7 +29,7 @@ type device struct {
 	source  openconfig.Source
 }
 
-// attach converges a switch to a state and plugs into its ports, all over gRPC.
+// attach converges a switch to a state and attaches to its ports, all over gRPC.
 func attach(t testing.TB, name, p4runtime, packets string, state *pipeline.State) *device {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -78,7 +78,7 @@ func dialPrimary(t testing.TB, p4runtime string) *p4rt.Session {
 	return session
 }
 
-// A scope is a test whose cleanups may come before its end.
+// A scope is a test whose cleanups may run before its end.
 type scope struct {
 	testing.TB
 	ends []func()
@@ -96,7 +96,7 @@ func (s *scope) end() {
 	}
 }
 
-// access is the first access port of a state.
+// access returns the first access port of a state.
 func access(s *pipeline.State) pipeline.Port {
 	return s.AllPorts[slices.IndexFunc(s.AllPorts, func(p pipeline.Port) bool { return !slices.Contains(s.NetworkPorts, p) })]
 }

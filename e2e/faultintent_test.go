@@ -13,7 +13,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// documents are the worked example on the three switches, without the phase in which nothing is blocked, and with its exemption for good.
+// documents returns the worked example on the three switches, without the phase that blocks nothing, and with a permanent exemption.
 func (p *plant) documents() []strict.File {
 	p.t.Helper()
 	files := examples.SpinNet2006()
@@ -44,7 +44,7 @@ func (p *plant) documents() []strict.File {
 	return []strict.File{{Name: files[0].Name, Data: []byte(inventory)}, {Name: files[1].Name, Data: []byte(text)}}
 }
 
-// edited are documents with an edit.
+// edited returns documents with an edit.
 func edited(files []strict.File, old, now string) []strict.File {
 	var next []strict.File
 	for _, f := range files {
@@ -53,7 +53,7 @@ func edited(files []strict.File, old, now string) []strict.File {
 	return next
 }
 
-// exempting are the documents with exemptions of so many addresses from net.0.0.0 on.
+// exempting returns the documents with exemptions of n addresses from net.0.0.0.
 func exempting(files []strict.File, net, n int) []strict.File {
 	var all strings.Builder
 	all.WriteString("exemptions:\n")
@@ -63,7 +63,7 @@ func exempting(files []strict.File, net, n int) []strict.File {
 	return edited(files, "exemptions:\n", all.String())
 }
 
-// put makes documents the intent, also while the cluster is coming about.
+// put stores documents as the intent. It waits for the cluster to form.
 func (p *plant) put(files []strict.File) *intent.Intent {
 	p.t.Helper()
 	return p.change(func(ctx context.Context, base uint64) (*intent.Intent, error) {

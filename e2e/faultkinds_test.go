@@ -71,7 +71,7 @@ func (r *round) any(some []*edge) *edge {
 	return some[r.IntN(len(some))]
 }
 
-// exempting are the documents with exemptions of so many prefixes, other ones than in the rounds before.
+// exempting returns the documents with exemptions of n prefixes that no earlier round used.
 func (r *round) exempting(n int) []strict.File { return exempting(r.base, 11+r.number%200, n) }
 
 // owner returns a controller that owns a switch.
@@ -123,7 +123,7 @@ func (r *round) begin() {
 	}()
 }
 
-// otherDocuments are documents of other classes, groups and services, by which the frames of a stream are decided as by all.
+// otherDocuments returns documents with other classes, groups and services that decide the frames of a stream in the same way.
 func (r *round) otherDocuments(n int) []strict.File {
 	files := r.exempting(n)
 	return []func() []strict.File{

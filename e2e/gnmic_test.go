@@ -16,7 +16,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// gnmicTarget is a collector of other people's making, connected to a gNMI server.
+// gnmicTarget returns gnmic's client, connected to a gNMI server.
 func gnmicTarget(t *testing.T, addr string) *target.Target {
 	t.Helper()
 	tg, err := api.NewTarget(api.Name("edge-1"), api.Address(addr), api.Insecure(true), api.Timeout(10*time.Second))
@@ -123,7 +123,7 @@ func TestGNMIC(t *testing.T) {
 	}
 }
 
-// only is the value of the one update in notifications.
+// only returns the value of the single update in notifications.
 func only(t *testing.T, notifications []*gnmi.Notification) *gnmi.TypedValue {
 	t.Helper()
 	var updates []*gnmi.Update

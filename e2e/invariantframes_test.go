@@ -18,14 +18,14 @@ type call struct {
 	tunnelled          bool // IPv4 in IPv6, or the other way
 }
 
-// strangers are places that no inventory of an estate has.
+// strangers are ports and tags that no inventory of an estate has.
 var strangers = []slot{
 	{port: 3, address4: slots[0].address4, address6: slots[0].address6, neighbour4: slots[2].address4, neighbour6: slots[2].address6},
 	{port: 1, outer: 999, address4: slots[1].address4, address6: slots[1].address6, neighbour4: slots[3].address4, neighbour6: slots[3].address6},
 	{port: 2, outer: 101, session: 9, address4: slots[3].address4, address6: slots[3].address6, neighbour4: slots[4].address4, neighbour6: slots[4].address6},
 }
 
-// callServers are servers in each prefix that classes may have, and outside.
+// callServers are servers in each prefix of the classes, and in none.
 var callServers = func() []netip.Addr {
 	all := []netip.Addr{netip.MustParseAddr("203.0.114.1"), netip.MustParseAddr("2001:db8:ffff::25")}
 	for _, p := range remotePrefixes {
@@ -100,7 +100,7 @@ func drawCall(r *rand.Rand) call {
 	return c
 }
 
-// frame is the segment as the line's form of access has it.
+// frame returns the segment in the line's encapsulation.
 func (c *call) frame() []byte {
 	src, dst, sport, dport := c.subscriber, c.remote, c.own, c.far
 	if c.down {
@@ -150,7 +150,7 @@ func (c *call) frame() []byte {
 	return append(f, make([]byte, max(0, 60-len(f)))...)
 }
 
-// ipBetween is a packet of the addresses' family.
+// ipBetween returns a packet of the addresses' family.
 func ipBetween(src, dst netip.Addr, next byte, payload []byte) []byte {
 	if src.Is4() {
 		return benchIPv4(&benchFlow{src4: src, dst4: dst}, next, 0, nil, payload)

@@ -19,7 +19,7 @@ import (
 	"op25b/p4src"
 )
 
-// with is a state with more of something.
+// with returns a state with more entries of one kind.
 func with(s *pipeline.State, more func(s *pipeline.State)) *pipeline.State {
 	copied := *s
 	copied.Services, copied.Remotes, copied.Subscribers = maps.Clone(s.Services), maps.Clone(s.Remotes), maps.Clone(s.Subscribers)
@@ -28,7 +28,7 @@ func with(s *pipeline.State, more func(s *pipeline.State)) *pipeline.State {
 	return &copied
 }
 
-// looking is a state that looks at so many ports in all.
+// looking returns a state with n service ports.
 func looking(s *pipeline.State, ports int) *pipeline.State {
 	return with(s, func(s *pipeline.State) {
 		for port := uint16(2000); len(s.Services) < ports; port++ {
@@ -37,7 +37,7 @@ func looking(s *pipeline.State, ports int) *pipeline.State {
 	})
 }
 
-// fullFrames are frames of a line of filtering: one that is exempt, one that is not, and one to a relay.
+// fullFrames returns frames of a filtered line: an exempt one, one that is not, and one to a relay.
 func fullFrames(t *testing.T) []sent {
 	t.Helper()
 	relay, other := netip.MustParseAddr("172.16.0.5"), netip.MustParseAddr("203.0.113.129")
@@ -49,9 +49,9 @@ func fullFrames(t *testing.T) []sent {
 	}
 }
 
-// TestI10LoudFull: tables are filled to their last place, and what does not fit any more is refused before the first write, by the name of
-// the table, its size and the need. Nothing is evicted, and frames are judged as before. A switch that has less room than its program
-// promises is met with an error that names the table, and what was there stays too.
+// TestI10LoudFull: tables are filled completely, and more entries are refused before the first write with an error that names
+// the table, its size and the need. Nothing is evicted, and frames get the same verdicts as before. If a switch has less room than its program
+// promises, the error names the table, and its entries stay.
 func TestI10LoudFull(t *testing.T) {
 	const size = 81920 // SUBSCRIBER_V4_SIZE
 	on := map[string]bool{}

@@ -25,7 +25,7 @@ import (
 	"op25b/p4src"
 )
 
-// startAlone starts one switch, and a controller alone with a store of its own, of which quota says how large it may be.
+// startAlone starts one switch and a single controller, whose store has a quota.
 func startAlone(t *testing.T, access, quota string) (p *plant, serve *node, setQuota func(string)) {
 	t.Helper()
 	p = &plant{t: t, dir: t.TempDir(), cluster: map[string]string{}, statuses: map[string]fleet.Status{}, changed: make(chan struct{})}
@@ -56,7 +56,7 @@ func startAlone(t *testing.T, access, quota string) (p *plant, serve *node, setQ
 	return p, serve, func(q string) { quota = q }
 }
 
-// compilerOf is a book with documents in it, which compiles them as a controller does that gets them first.
+// compilerOf returns a book with documents, which compiles them as a controller does at first.
 func compilerOf(t *testing.T, files []strict.File) *intent.Book {
 	t.Helper()
 	s, err := store.Open(generous(t), store.Config{Dir: t.TempDir()})
@@ -75,9 +75,9 @@ func compilerOf(t *testing.T, files []strict.File) *intent.Book {
 	return b
 }
 
-// TestI13FullStore: documents fill the store of a controller alone up to its quota. The apply that does not fit is refused and says what to do;
-// the operator's changes of phase, rollbacks and restores go through and reach the switch, before and after a kill -9, and readyz says how
-// the store is. With a larger quota the next apply goes through.
+// TestI13FullStore: documents fill the store of a single controller up to its quota. The apply that does not fit is refused with the remedy;
+// the operator's changes of phase, rollbacks and restores still succeed and reach the switch, before and after a kill -9, and readyz reports
+// the full store. With a larger quota the next apply succeeds.
 func TestI13FullStore(t *testing.T) {
 	access, token := writeAccess(t, t.TempDir())
 	p, serve, setQuota := startAlone(t, access, "16MiB")

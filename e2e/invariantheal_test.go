@@ -17,8 +17,8 @@ import (
 	"op25b/p4src"
 )
 
-// TestI7Healing: another hand deletes, changes and adds entries of every kind, puts another epoch in force, pushes another program or
-// empties the switch. The next controller finds it, says so in its plan, and repairs it in one go; after that there is nothing left to do.
+// TestI7Healing: another client deletes, changes and adds entries of every kind, puts another epoch in force, pushes another program or
+// empties the switch. The next controller finds that, shows it in its plan, and repairs it at once; the next plan is empty.
 func TestI7Healing(t *testing.T) {
 	seed := invariantSeed()
 	var total struct{ rounds, deleted, changed, added, emptied, programs int }
@@ -118,7 +118,7 @@ func isRule(e pipeline.Entry) bool { _, is := e.Epoch(); return is }
 
 func isFlip(c reconcile.Change) bool { _, is := c.New.IsRunningEpoch(); return is }
 
-// runsOther says whether a switch with these entries runs other rules than a state's.
+// runsOther reports whether a switch with these entries runs other rules than those of a state.
 func runsOther(t *testing.T, state *pipeline.State, have []pipeline.Entry) bool {
 	t.Helper()
 	var running pipeline.Epoch
@@ -149,7 +149,7 @@ func runsOther(t *testing.T, state *pipeline.State, have []pipeline.Entry) bool 
 	return len(left) > 0
 }
 
-// reported is what a plan says of each place in the switch.
+// reported returns the differences of a plan, by key.
 func reported(p *reconcile.Plan) map[pipeline.Key]string {
 	says := map[pipeline.Key]string{}
 	for _, e := range p.Added {
@@ -171,7 +171,7 @@ func push(t *testing.T, c *controller, program fuzzProgram) {
 	}
 }
 
-// meddling is what another hand does to a switch: it deletes, writes what belongs to another network, and gives entries what others do.
+// meddling returns updates of another client: deletions, entries of another network, and entries with actions of other entries.
 func meddling(t *testing.T, r *rand.Rand, have []pipeline.Entry) []*p4v1.Update {
 	t.Helper()
 	at := map[pipeline.Key]pipeline.Entry{}

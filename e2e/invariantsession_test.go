@@ -30,7 +30,7 @@ func onEveryEstate(t *testing.T, r *rand.Rand, test func(t *testing.T, e *estate
 	})
 }
 
-// A controller is a session of its own to a device, which counts what it sends.
+// A controller is a session to a device that counts its requests.
 type controller struct {
 	*p4rt.Session
 	writes, pushes int

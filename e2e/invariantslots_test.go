@@ -6,7 +6,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A slot is the place of a line, with all that a line may have there.
+// A slot is the place of a line, with all its possible addresses.
 type slot struct {
 	port                   pipeline.Port
 	outer, inner           pipeline.VID
@@ -54,13 +54,13 @@ func prefix6(a, b uint16, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(a >> 8), byte(a), byte(b >> 8), byte(b)}), bits)
 }
 
-// remotePrefixes are those that classes of servers have, nested in each other.
+// remotePrefixes are the prefixes of the remote classes; they are nested.
 var remotePrefixes = []netip.Prefix{
 	prefix4(203, 0, 113, 0, 24), prefix4(203, 0, 113, 0, 26), prefix4(203, 0, 113, 16, 28), prefix4(203, 0, 113, 17, 32), prefix4(203, 0, 113, 128, 25),
 	prefix4(198, 51, 100, 0, 24), prefix4(198, 51, 100, 5, 32), prefix6(0x8000, 0, 36), prefix6(0x8000, 0, 48), prefix6(0x8000, 1, 64), prefix6(0x8800, 0, 40),
 }
 
-// exemptPrefixes are those of exemptions by prefix: around lines' prefixes, one line's own, and within one.
+// exemptPrefixes are the prefixes of exemptions: around lines' prefixes, one equal to a line's, and one within.
 var exemptPrefixes = []netip.Prefix{
 	prefix4(192, 0, 2, 0, 29), prefix4(192, 0, 2, 2, 32), prefix4(198, 18, 0, 0, 16), prefix4(198, 18, 1, 192, 26), prefix6(0x1000, 0, 40), prefix6(0x1001, 0, 56),
 }

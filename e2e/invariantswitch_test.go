@@ -18,7 +18,7 @@ import (
 	"op25b/p4src"
 )
 
-// A subject is a switch that is written to update by update, and asked in between what it makes of frames.
+// A subject is a switch that is written update by update, with frames sent through it in between.
 type subject interface {
 	// read is everything that the switch has, read over P4Runtime.
 	read(tb testing.TB) []pipeline.Entry
@@ -55,7 +55,7 @@ func (d *device) pass(tb testing.TB, frames []sent) []bool {
 	return passed
 }
 
-// messages are updates as P4Runtime has them.
+// messages returns updates as P4Runtime messages.
 func messages(updates []pipeline.Update) []*p4v1.Update {
 	all := make([]*p4v1.Update, len(updates))
 	for i, u := range updates {
@@ -73,7 +73,7 @@ func readAll(tb testing.TB, s reconcile.Reader) []pipeline.Entry {
 	return have
 }
 
-// A specimen is an embedded switch without ports or connections: updates go into its P4Runtime server by a call, and frames into its engine.
+// A specimen is an embedded switch without ports or connections: updates are calls of its P4Runtime server, and frames calls of its engine.
 type specimen struct {
 	server  *p4rtserver.Server
 	session *p4rt.Session
@@ -119,7 +119,7 @@ func crosses(f sent, out pipeline.Port) bool {
 	return (f.port >= firstNetworkPort) != (out >= firstNetworkPort)
 }
 
-// A judgement is what a state makes of a frame.
+// A judgement is the handling of a frame by a state.
 type judgement uint8
 
 const (
@@ -128,14 +128,14 @@ const (
 	atRate // a bucket decides
 )
 
-// judge loads a state into a switch that has never held another, and tells what it makes of each frame.
+// judge loads a state into a new switch, and returns its handling of each frame.
 func judge(tb testing.TB, state *pipeline.State, frames []sent) []judgement {
 	tb.Helper()
 	all, _ := judgeWhy(tb, state, frames)
 	return all
 }
 
-// judgeWhy is judge, and tells by which rule of the state: 0 is none.
+// judgeWhy is judge, and also returns the rule of the state that decided; 0 means none.
 func judgeWhy(tb testing.TB, state *pipeline.State, frames []sent) (all []judgement, why []pipeline.RuleID) {
 	tb.Helper()
 	fixed, err := state.Entries()

@@ -25,7 +25,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Of the observers of TestI11Truthful.
+// Intervals and limits of the observers of TestI11Truthful.
 const (
 	truthAudit = time.Second            // how often controllers read their switches
 	askEvery   = 100 * time.Millisecond // the pause between two questions to one surface
@@ -34,7 +34,7 @@ const (
 	confirmedFor = 26 * time.Second
 )
 
-// An observer asks a controller all that it says of switches, and writes down what it claims.
+// An observer calls a controller for all reports about switches, and records its claims.
 type observer struct {
 	t   *testing.T
 	rec *record
@@ -58,7 +58,7 @@ func (o *observer) lied(format string, args ...any) {
 	o.wrong = append(o.wrong, fmt.Sprintf(format, args...))
 }
 
-// observe asks a controller until ctx ends.
+// observe calls a controller until ctx ends.
 func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()) {
 	c, err := client.New(client.Config{Server: n.api})
 	if err != nil {
@@ -94,7 +94,7 @@ func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()
 	}
 }
 
-// claimOf is what the status of a switch claims, in an answer to what was asked at a moment; ok is false if it claims nothing.
+// claimOf returns the claim of a switch's status, in the answer to a request of a moment; ok is false if there is none.
 func (o *observer) claimOf(surface string, asked time.Time, st *op25bv1.SwitchStatus) (c claim, ok bool) {
 	if !st.GetConverged() {
 		return c, false
@@ -128,7 +128,7 @@ func (o *observer) status(ctx context.Context, c *client.Client) {
 	o.answered("status", all...)
 }
 
-// phases claims nothing of a revision: a phase that is confirmed on a switch is in force there by some revision of late.
+// phases claims no revision: a phase that is confirmed on a switch is in force there by some recent revision.
 func (o *observer) phases(ctx context.Context, c *client.Client) {
 	asked := time.Now()
 	answer, err := client.Ask(ctx, answerIn, c.Phase.ListPhases, &op25bv1.ListPhasesRequest{})
@@ -148,7 +148,7 @@ func (o *observer) phases(ctx context.Context, c *client.Client) {
 	o.answered("phases", all...)
 }
 
-// drift claims of each switch that it read without drift and without a change to make that it is as the current revision says.
+// drift claims, for each switch without drift and without a change, that it is in the state of the current revision.
 func (o *observer) drift(ctx context.Context, c *client.Client) {
 	asked := time.Now()
 	answer, err := client.Ask(ctx, answerIn, c.Fleet.Drift, &op25bv1.DriftRequest{})
@@ -167,7 +167,7 @@ func (o *observer) drift(ctx context.Context, c *client.Client) {
 
 var convergedGauge = regexp.MustCompile(`(?m)^op25b_fleet_switches\{state="converged"\} (\d+)$`)
 
-// metrics claims that so many switches of one controller are converged.
+// metrics claims the number of converged switches of one controller.
 func (o *observer) metrics(plain *http.Client, n *node) {
 	asked := time.Now()
 	text, _, err := page(plain, n.api, "/metrics")
@@ -208,7 +208,7 @@ func page(plain *http.Client, addr, path string) (text string, code int, err err
 	return string(b), resp.StatusCode, err
 }
 
-// inAnyRevision is how many switches were in some revision between two moments.
+// inAnyRevision returns the number of switches that were in some revision between two moments.
 func (r *record) inAnyRevision(from, to time.Time) (n int) {
 	r.mu.Lock()
 	names, changes := slices.Sorted(maps.Keys(r.samples)), slices.Clone(r.changes)
@@ -221,7 +221,7 @@ func (r *record) inAnyRevision(from, to time.Time) (n int) {
 	return n
 }
 
-// A truthRound is what happens to a plant while it is observed.
+// A truthRound injects events into a plant while it is observed.
 type truthRound struct {
 	*round
 	rec     *record
@@ -229,7 +229,7 @@ type truthRound struct {
 	clients []*client.Client
 }
 
-// changes makes a change of the intent and writes it down.
+// changes makes a change of the intent and records it.
 func (r *truthRound) changes(make func(ctx context.Context, base uint64) (*intent.Intent, error)) *intent.Intent {
 	began := time.Now()
 	in := r.change(make)
@@ -307,7 +307,7 @@ func (r *truthRound) byHandObserved() {
 	r.reached(r.newest(), e)
 }
 
-// frozen stops a switch while the intent changes.
+// frozen suspends a switch while the intent changes.
 func (r *truthRound) frozen() {
 	e := r.any(r.switches)
 	e.process.signal(syscall.SIGSTOP)
@@ -353,7 +353,7 @@ func (r *truthRound) switchKilled() {
 	r.reached(in, r.switches...)
 }
 
-// storeBack puts back an older store, and stores a revision of a number that there was before.
+// storeBack restores an older store, and stores a revision with a number that was used before.
 func (r *truthRound) storeBack() {
 	saved := r.saveStore()
 	old := r.newest()
@@ -373,7 +373,7 @@ func (r *truthRound) storeBack() {
 	r.reached(r.documents(120+r.IntN(50)), r.switches...)
 }
 
-// noStore has etcd away for a while.
+// noStore stops etcd for a while.
 func (r *truthRound) noStore() {
 	began := time.Now()
 	r.stopStore()
@@ -386,10 +386,10 @@ func (r *truthRound) noStore() {
 	r.reached(r.documents(5+r.IntN(50)), r.switches...)
 }
 
-// TestI11Truthful: two controllers are asked everything that they say of switches, all the time, while controllers and switches are killed and
-// frozen, entries are changed by hand, etcd goes away, and comes back older. Whenever an answer says that a switch is converged, or that a
-// phase is in force on it, the switch was in that state at some moment within the age that the answer states, as reads past the controllers
-// found it, and no newer revision had been stored before the question.
+// TestI11Truthful: observers call two controllers for all reports about switches, continuously, while controllers and switches are killed and
+// suspended, entries are changed by hand, and etcd stops or comes back older. Whenever an answer reports a switch as converged, or a
+// phase as in force on it, the switch was in that state at some moment within the age in the answer, according to direct reads of
+// the switch, and no newer revision had been stored before the request.
 func TestI11Truthful(t *testing.T) {
 	buildBinary(t)
 	seed := invariantSeed()

@@ -24,7 +24,7 @@ import (
 // seedFlag repeats a run of TestModel or TestOneVerdict that failed.
 var seedFlag = flag.Uint64("seed", 0, "the seed that a failed run printed; 0 is a new one")
 
-// A twin is a switch with a policy in it and the model of what it should do, on one clock.
+// A twin is a switch with a policy and its model, on one clock.
 type twin struct {
 	model  *reference.Model
 	phase  string
@@ -67,7 +67,7 @@ func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string
 	return tw
 }
 
-// send sends a frame through the switch and the model, some time after the one before. An error says what differs.
+// send sends a frame through the switch and the model, some time after the previous one. Its error names the difference.
 func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	if len(frame) == 0 {
 		return nil // no wire carries it, and no switch takes it
@@ -134,7 +134,7 @@ func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 
 func (c count) plus(d count) count { return count{c.packets + d.packets, c.octets + d.octets} }
 
-// flow compares the digest of the frame that was sent last, if there is one: the switch thins them.
+// flow compares the digest of the last frame, if there is one: the switch thins digests.
 func (tw *twin) flow(decision reference.Decision) error {
 	select {
 	case d := <-tw.engine.Digests():
@@ -251,7 +251,7 @@ func TestModelShrinks(t *testing.T) {
 	})
 }
 
-// FuzzModel lets the fuzzer make frames, by drawing and as bare bytes, under a policy that has everything.
+// FuzzModel makes frames with the fuzzer, drawn and as raw bytes, under a policy with every feature.
 func FuzzModel(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 25))
 	p, inv := generate.Documents(r)

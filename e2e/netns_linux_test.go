@@ -17,17 +17,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wan is the name of the device that leads out of a namespace, to the switch.
+// wan is the name of the device of a namespace that leads to the switch.
 const wan = "wan"
 
-// A namespace is a network namespace with a stack of the kernel's own. It has no name, so that it is gone with all its devices, and the
+// A namespace is a network namespace with the kernel's stack. It has no name, so that it disappears with all its devices, and the
 // other ends of their wires, when its handle is closed: at the latest when this process ends, however it does.
 type namespace struct {
 	handle netns.NsHandle
 	links  *netlink.Handle
 }
 
-// onThread runs f on a thread of its own, which may go to another namespace and ends with f.
+// onThread runs f on a separate thread, which may enter another namespace and ends with f.
 func onThread(f func() error) error {
 	done := make(chan error)
 	go func() {
@@ -59,7 +59,7 @@ func openNamespace() (*namespace, error) {
 	return n, nil
 }
 
-// quietIPv6 has devices use their addresses at once, without asking whether somebody else has them.
+// quietIPv6 makes devices use their addresses at once, without duplicate address detection.
 func (n *namespace) quietIPv6() error {
 	return n.do(func() error { return setIPv6("default", "accept_dad", "0") })
 }
@@ -69,7 +69,7 @@ func (n *namespace) Close() error {
 	return n.handle.Close()
 }
 
-// namespaceReason says why network namespaces cannot be made here, or nothing.
+// namespaceReason returns the reason why network namespaces cannot be made here, or "".
 func namespaceReason() string {
 	n, err := openNamespace()
 	if err == nil {
@@ -81,7 +81,7 @@ func namespaceReason() string {
 	return ""
 }
 
-// newNamespace makes a namespace that goes with the test.
+// newNamespace makes a namespace that exists until the test ends.
 func newNamespace(t *testing.T) *namespace {
 	t.Helper()
 	n, err := openNamespace()
@@ -96,7 +96,7 @@ func newNamespace(t *testing.T) *namespace {
 	return n
 }
 
-// do runs f on a thread in the namespace. Sockets and devices that f opens stay there, whoever uses them afterwards.
+// do runs f on a thread in the namespace. Sockets and devices that f opens stay in it.
 func (n *namespace) do(f func() error) error {
 	return onThread(func() error {
 		if err := netns.Set(n.handle); err != nil {
@@ -106,7 +106,7 @@ func (n *namespace) do(f func() error) error {
 	})
 }
 
-// plug makes a wire from the device wan of the namespace to an interface of this machine with the given name.
+// plug makes a wire from the device wan of the namespace to an interface of this host with the given name.
 func (n *namespace) plug(t *testing.T, name string, mac net.HardwareAddr) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
@@ -149,7 +149,7 @@ func setIPv6(device, parameter, value string) error {
 	return err
 }
 
-// offloadOff has the kernel finish what a device sends before it is sent: checksums and segments.
+// offloadOff makes the kernel compute checksums and segments before a device sends.
 func offloadOff(device string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -226,7 +226,7 @@ func (n *namespace) route(device string, to netip.Prefix, gateway netip.Addr, en
 	return nil
 }
 
-// connect is connect(2) of the namespace's stack, and how long it took.
+// connect calls connect(2) in the namespace, and returns its duration.
 func (n *namespace) connect(ctx context.Context, to netip.AddrPort) (conn net.Conn, took time.Duration, err error) {
 	err = n.do(func() (err error) {
 		began := time.Now()

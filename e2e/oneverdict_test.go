@@ -21,8 +21,8 @@ import (
 // TestOneVerdict sends the same random frames under the same random policies through bmv2 and the embedded switch, and compares what comes
 // out of every port, byte for byte, and every counter (I6). OP25B_LONG=1 sends 200,000.
 //
-// The two have clocks of their own, so frames of which a clock decides are left out: new connections that a meter limits (see TestLimit),
-// and rejects beyond the first of a line that are answered in any second. bmv2 starts anew for each policy, so that it has answered none.
+// The two have separate clocks, so frames that depend on a clock are omitted: new connections that a meter limits (see TestLimit),
+// and rejects after the first of a line, of which a number is answered each second. bmv2 restarts for each policy, so it has answered none.
 func TestOneVerdict(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
@@ -104,7 +104,7 @@ func dumpSent(frames []sent) string {
 	return b.String()
 }
 
-// counted is every counter of rules on ports and of the lines' mail that is not 0.
+// counted returns all counters of rules on ports and of the lines' mail that are not 0.
 func counted(t *testing.T, d *device, lines int) string {
 	t.Helper()
 	state, err := d.source.Snapshot(t.Context())

@@ -69,14 +69,14 @@ func fuzzedAt(t *testing.T, f *fuzzed) *fuzzed {
 	return f
 }
 
-// A fuzzProgram is a program for the fuzzer, as the switches are given it.
+// A fuzzProgram is a program for the fuzzer, in the form that the switches receive.
 type fuzzProgram struct {
 	name string
 	info *configv1.P4Info
 	json []byte
 }
 
-// fresh gives the switch a program, so that it holds nothing but what that installs, and returns the model of it.
+// fresh pushes a program, so that the switch only has the entries of the program, and returns its model.
 func (f *fuzzed) fresh(ctx context.Context, x fuzzProgram) (*p4fuzz.Model, error) {
 	f.pushes++
 	if err := f.session.Push(ctx, x.info, x.json, f.pushes); err != nil {
@@ -95,7 +95,7 @@ func (f *fuzzed) fresh(ctx context.Context, x fuzzProgram) (*p4fuzz.Model, error
 	return m, m.Compare(shown)
 }
 
-// replay plays steps on the switch as new.
+// replay plays steps on a fresh switch.
 func (f *fuzzed) replay(ctx context.Context, x fuzzProgram, steps []p4fuzz.Step) error {
 	m, err := f.fresh(ctx, x)
 	for _, s := range steps {
@@ -107,7 +107,7 @@ func (f *fuzzed) replay(ctx context.Context, x fuzzProgram, steps []p4fuzz.Step)
 	return err
 }
 
-// fail ends a test over steps of which the last went wrong, with the shortest that still do.
+// fail ends a test after a wrong step, and prints the shortest sequence that still fails.
 func (f *fuzzed) fail(ctx context.Context, t *testing.T, x fuzzProgram, steps []p4fuzz.Step, err error) {
 	t.Helper()
 	const tries = 400
@@ -119,7 +119,7 @@ func (f *fuzzed) fail(ctx context.Context, t *testing.T, x fuzzProgram, steps []
 	t.Fatalf("%s, program %s, request %d: %v\nthe shortest that fails:\n%s%v", f.name, x.name, len(steps), err, p4fuzz.Describe(short), again)
 }
 
-// fuzzPrograms are what a switch is fuzzed with. The third has what the others lack: ranges, optional fields, idle timeouts, a const table.
+// fuzzPrograms are the programs of the fuzzer. The third has the features that the others lack: ranges, optional fields, idle timeouts, a const table.
 func fuzzPrograms(t *testing.T, on string) []fuzzProgram {
 	t.Helper()
 	router, routerJSON := routerProgram(t)
@@ -247,5 +247,5 @@ func TestP4Fuzz(t *testing.T) {
 	})
 }
 
-// seenElsewhere are mutations that have a test of their own, TestP4FuzzWithoutStream.
+// seenElsewhere are the mutations of TestP4FuzzWithoutStream.
 var seenElsewhere = []p4fuzz.Mutation{p4fuzz.BeforePush, p4fuzz.Unarbitrated, p4fuzz.Anonymous}

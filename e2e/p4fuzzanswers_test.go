@@ -14,7 +14,7 @@ import (
 	"op25b/e2e/p4fuzz"
 )
 
-// embeddedChooses is how the embedded switch answers where the specification leaves a choice.
+// embeddedChooses lists the answers of the embedded switch where the specification leaves a choice.
 var embeddedChooses = p4fuzz.Answers{
 	p4fuzz.UnknownTable:     codes.InvalidArgument,
 	p4fuzz.WideField:        codes.InvalidArgument,
@@ -34,7 +34,7 @@ var embeddedChooses = p4fuzz.Answers{
 	p4fuzz.UnknownAtomic:    codes.Unimplemented,
 }
 
-// bmv2Differs is how bmv2 answers where the embedded switch answers otherwise.
+// bmv2Differs lists the answers of bmv2 that differ from those of the embedded switch.
 var bmv2Differs = p4fuzz.Answers{
 	p4fuzz.NoEntity:         codes.Unknown,
 	p4fuzz.IsConst:          codes.OK,
@@ -90,7 +90,7 @@ func bmv2Answers() p4fuzz.Answers {
 	return a
 }
 
-// The embedded switch answers every mutation as the specification has it.
+// The embedded switch answers every mutation according to the specification.
 func TestEmbeddedSwitchFollowsTheSpecification(t *testing.T) {
 	embedded := embeddedAnswers()
 	for _, r := range p4fuzz.Rules {
@@ -108,7 +108,7 @@ func TestEmbeddedSwitchFollowsTheSpecification(t *testing.T) {
 	}
 }
 
-// TestTargetsPage: the table of docs/targets.md says what the tests say.
+// TestTargetsPage: the table of docs/targets.md agrees with the tests.
 func TestTargetsPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/targets.md")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"op25b/e2e/p4fuzz"
 )
 
-// aGroup is an update that is right on every switch with a program.
+// aGroup is an update that is valid on every switch with a program.
 func aGroup(id uint32) *p4v1.Update {
 	return &p4v1.Update{Type: p4v1.Update_INSERT, Entity: &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{
 		PacketReplicationEngineEntry: &p4v1.PacketReplicationEngineEntry{Type: &p4v1.PacketReplicationEngineEntry_MulticastGroupEntry{

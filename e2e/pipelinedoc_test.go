@@ -20,7 +20,7 @@ const (
 	meterBits = 128
 )
 
-// A pipelineDoc is docs/pipeline.md.
+// A pipelineDoc is the contents of docs/pipeline.md.
 type pipelineDoc struct {
 	sections map[string][]string // lines by heading, without the marks and the number
 	text     string              // the whole page, every run of white space as one blank
@@ -47,7 +47,7 @@ func readPipelineDoc(t *testing.T) pipelineDoc {
 
 func oneBlank(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// row is the row of a section's tables with the first cell given.
+// row returns the row of a section's tables with a given first cell.
 func (d pipelineDoc) row(section, first string) string {
 	i := slices.IndexFunc(d.sections[section], func(line string) bool { return strings.HasPrefix(line, "| "+first+" |") })
 	if i < 0 {
@@ -56,7 +56,7 @@ func (d pipelineDoc) row(section, first string) string {
 	return d.sections[section][i]
 }
 
-// wantRow compares a row of a section's tables with what it should be, or begin with.
+// wantRow compares a row of a section's tables with its expected cells, or with their beginning.
 func (d pipelineDoc) wantRow(t *testing.T, section, first string, cells ...string) {
 	t.Helper()
 	want := "| " + strings.Join(append([]string{first}, cells...), " | ") + " |"
@@ -164,7 +164,7 @@ func wantRestrictions(t *testing.T, doc pipelineDoc, p *configv1.Preamble) {
 	}
 }
 
-// A state is what the program keeps from frame to frame.
+// A state is data that the program keeps between frames.
 type state struct {
 	name  *configv1.Preamble
 	kind  string
@@ -202,7 +202,7 @@ func states(info *configv1.P4Info) []state {
 	return all
 }
 
-// What a table is made of.
+// The parts of a table.
 const (
 	kindExact   = "exact: SRAM, hash"
 	kindLPM     = "LPM: SRAM or TCAM"
@@ -279,7 +279,7 @@ func TestPipelineDocMemory(t *testing.T) {
 	}
 }
 
-// size is a number of bits in words.
+// size describes a number of bits.
 func size(bits int64) string {
 	if bits < 8*1024 {
 		return grouped(bits) + " bits"
@@ -291,7 +291,7 @@ func inAll(bits int64) string {
 	return fmt.Sprintf("%s KiB, %.2f Mbit", kib(bits), float64(bits)/(1<<20))
 }
 
-// kib is a number of bits as KiB, rounded to hundredths.
+// kib returns a number of bits in KiB, rounded to hundredths.
 func kib(bits int64) string {
 	hundredths := (bits*100 + 4*1024) / (8 * 1024)
 	return fmt.Sprintf("%s.%02d", grouped(hundredths/100), hundredths%100)

@@ -41,7 +41,7 @@ func TestPolicyPage(t *testing.T) {
 	}
 }
 
-// keysOf are the YAML keys of some types and of all that they are made of.
+// keysOf returns the YAML keys of types and of all types that they contain.
 func keysOf(types ...reflect.Type) []string {
 	var keys []string
 	seen := map[reflect.Type]bool{}

@@ -14,7 +14,7 @@ import (
 // clockSecond is the second of the data plane.
 const clockSecond = (1 << 20) * time.Microsecond
 
-// rejecting is a state of as many lines, each in a VLAN of its own, whose mail to outside servers is rejected.
+// rejecting returns a state with n lines, each in a separate VLAN, whose mail to outside servers is rejected.
 func rejecting(lines int) *pipeline.State {
 	s := filtering(0, 0, 1)
 	for k, v := range s.Verdicts {
@@ -143,7 +143,7 @@ func TestRegistersSideBySide(t *testing.T) {
 	}
 }
 
-// TestNoAddressNoAnswer: without an address of its family to come from, a rejected connection is dropped in silence.
+// TestNoAddressNoAnswer: without a source address of its family, a rejected connection is dropped silently.
 func TestNoAddressNoAnswer(t *testing.T) {
 	s := rejecting(0)
 	s.RejectFrom = pipeline.RejectFrom{IPv6: netip.MustParseAddr("2001:db8::1")}
@@ -181,7 +181,7 @@ func TestSYNIsRememberedAMinute(t *testing.T) {
 	}
 }
 
-// TestFlowsAreThinned: a line that tries one server again and again is told of once a window of 2^26 microseconds, and another server at once.
+// TestFlowsAreThinned: repeated attempts of a line at one server are reported once in 2^26 microseconds; another server is reported at once.
 func TestFlowsAreThinned(t *testing.T) {
 	const window = (1 << 26) * time.Microsecond
 	now := time.Unix(0, 0)
@@ -217,7 +217,7 @@ func TestFlowsAreThinned(t *testing.T) {
 	}
 }
 
-// TestLimitIsForPorts: a rule of rates that matches any service lets nothing pass that shows no ports, whoever wrote it.
+// TestLimitIsForPorts: a limit rule that matches any service passes no frame without ports, even if another client wrote the rule.
 func TestLimitIsForPorts(t *testing.T) {
 	s := watched()
 	s.Verdicts[pipeline.VerdictKey{Priority: 99}] = pipeline.Verdict{Action: pipeline.Limit, Rule: 9}

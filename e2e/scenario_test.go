@@ -14,7 +14,7 @@ import (
 	"op25b/internal/softswitch"
 )
 
-// targetFlag chooses the switches that the scenario runs on. By default it runs on each that is there.
+// targetFlag selects the switches that the scenario runs on. By default it runs on all that are available.
 var targetFlag = flag.String("target", "", "embedded or bmv2: run the scenario on this switch only, and fail if it is not there")
 
 // wants says whether the scenario is to run on a target. reason, if not empty, says why it cannot: the test is skipped with one line
@@ -46,7 +46,7 @@ func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
 // allLines are the access forms that the programme is played with.
 var allLines = []demo.Lines{demo.Plain, demo.QinQ, demo.PPPoE, demo.DSLite}
 
-// play plays the programme of 2006 on a rig and holds it against what the issue of this product asks for, in words of its own.
+// play plays the programme of 2006 on a rig and compares it with checkProgramme.
 func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -62,7 +62,7 @@ func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	checkProgramme(t, report)
 }
 
-// checkProgramme knows the programme of 2006 by heart: it asks neither the policy nor the demo's own expectation.
+// checkProgramme has its own table of the programme of 2006: it uses neither the policy nor the demo's expectation.
 func checkProgramme(t *testing.T, report *demo.Report) {
 	t.Helper()
 	var phases []string

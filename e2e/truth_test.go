@@ -18,7 +18,7 @@ import (
 // sampleEvery is the pause between two reads of a switch.
 const sampleEvery = 20 * time.Millisecond
 
-// A record is what really was so: what every switch held, read past the controllers, and what the store got.
+// A record holds the true history: the contents of every switch, read without the controllers, and the changes of the store.
 type record struct {
 	contract *pipeline.Contract
 
@@ -30,20 +30,20 @@ type record struct {
 	judged  map[judgedKey]bool
 }
 
-// A sample is one read of a switch. Two samples with the same content share it.
+// A sample is one read of a switch. Samples with equal contents share them.
 type sample struct {
 	began, ended time.Time
 	content      *[]pipeline.Entry // nil if the switch did not answer
 }
 
-// A changed is a change of the intent, which was stored at some moment between began and ended.
+// A changed is a change of the intent that was stored at some moment between began and ended.
 type changed struct {
 	*intent.Intent
 	store        string // its identity
 	began, ended time.Time
 }
 
-// An outage is a time without any member of etcd, and as what store it came back.
+// An outage is a time without any member of etcd, and the store that came back.
 type outage struct {
 	began, ended time.Time
 	store        string // empty if it was not replaced
@@ -54,7 +54,7 @@ type judgedKey struct {
 	id, sw  string
 }
 
-// keepRecord reads every switch all the time until stop is called, or the test ends.
+// keepRecord reads every switch continuously until stop is called or the test ends.
 func keepRecord(p *plant) (r *record, stop func()) {
 	r = &record{
 		contract: p.contract, samples: map[string][]sample{}, news: make(chan struct{}), judged: map[judgedKey]bool{},
@@ -121,14 +121,14 @@ func (r *record) sampled(sw string, s sample) {
 	r.news = make(chan struct{})
 }
 
-// stored notes a change of the intent.
+// stored records a change of the intent.
 func (r *record) stored(c changed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.changes = append(r.changes, c)
 }
 
-// await waits until a read that began from now on has found a switch in the state of an intent.
+// await waits until a new read finds a switch in the state of an intent.
 func (r *record) await(t testing.TB, sw string, in *intent.Intent) {
 	t.Helper()
 	ctx, from := generous(t), time.Now()
@@ -150,7 +150,7 @@ func (r *record) await(t testing.TB, sw string, in *intent.Intent) {
 	}
 }
 
-// heldLocked says whether a switch that was read so is in the state of an intent, but for rules that are not in force.
+// heldLocked reports whether a sample is in the state of an intent, except for rules that are not in force.
 func (r *record) heldLocked(s sample, sw string, in *intent.Intent) bool {
 	if s.content == nil {
 		return false
@@ -211,7 +211,7 @@ func (r *record) find(id string, number uint64) (all []*intent.Intent) {
 	return all
 }
 
-// newest is the number of the newest revision that was stored before a moment, in the store that there was then.
+// newest returns the number of the newest revision before a moment, in the store of that time.
 func (r *record) newest(before time.Time) (number uint64, store string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -228,14 +228,14 @@ func (r *record) newest(before time.Time) (number uint64, store string) {
 	return number, store
 }
 
-// down says whether there was no member of etcd from one moment to another, and not just before either.
+// down reports whether there was no member of etcd between two moments, or shortly before.
 func (r *record) down(from, to time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.ContainsFunc(r.outages, func(o outage) bool { return o.began.Add(time.Second).Before(from) && to.Before(o.ended) })
 }
 
-// claim is what an answer says of a switch: that it was in a revision at some moment between two.
+// claim is the statement of an answer that a switch was in a revision at some moment between two.
 type claim struct {
 	surface, sw string
 	id          string
@@ -251,7 +251,7 @@ func (c claim) String() string {
 		c.from.Format("15:04:05.000"), c.to.Format("15:04:05.000"))
 }
 
-// wrong returns what is not so about a claim, or an empty text.
+// wrong returns the error in a claim, or "".
 func (r *record) wrong(c claim) string {
 	may := r.find(c.id, c.number)
 	if len(may) == 0 {

@@ -29,10 +29,10 @@ import (
 
 const vectorsFolder = "testdata/vectors"
 
-// vectorsNow is a day on which the exemptions of the vectors' policy hold.
+// vectorsNow is a day on which the exemptions of the vectors' policy are in force.
 var vectorsNow = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// TestVectors holds the embedded switch, and bmv2 where there is one, to the golden vectors.
+// TestVectors runs the golden vectors on the embedded switch, and on bmv2 if it is available.
 func TestVectors(t *testing.T) {
 	all, err := vectors.Read(os.DirFS(vectorsFolder))
 	if err != nil {
@@ -54,7 +54,7 @@ func TestVectors(t *testing.T) {
 	fmt.Println(line)
 }
 
-// hold plays the vectors on a target and says how many were as written.
+// hold plays the vectors on a target and returns the number that passed.
 func hold(t *testing.T, target vectors.Target, all []vectors.Vector, limited func(line string) bool) string {
 	passed, err := vectors.Run(target, all, limited)
 	if err != nil {
@@ -64,7 +64,7 @@ func hold(t *testing.T, target vectors.Target, all []vectors.Vector, limited fun
 	return fmt.Sprintf("%d on %s", passed, target.Name())
 }
 
-// A vectorSetting is the policy that the vectors run under, and what the numbers of the switch's counters mean.
+// A vectorSetting is the policy of the vectors, and the names of the switch's counters.
 type vectorSetting struct {
 	bundle  *policy.Bundle
 	numbers *compile.Numbers
@@ -109,7 +109,7 @@ func (s *vectorSetting) compile(phase string) (*compile.Compiled, error) {
 	return compile.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
 }
 
-// limited says whether a line's new connections have a rate.
+// limited reports whether a line's new connections have a rate.
 func (s *vectorSetting) limited(line string) bool {
 	for _, l := range s.sw.Lines {
 		if l.Name == line {
@@ -120,7 +120,7 @@ func (s *vectorSetting) limited(line string) bool {
 	return false
 }
 
-// A cell is one counter of the switch: where it is, and what it counts.
+// A cell is one counter of the switch: its index and its meaning.
 type cell struct {
 	counter uint32 // id in the P4Info
 	index   int64
@@ -128,7 +128,7 @@ type cell struct {
 	line    vectors.LineCell // of the lines' counters
 }
 
-// cells are all counters that a vector can speak of, and those of rules that it should not.
+// cells returns all counters that a vector can name, and those of rules that must not count.
 func (s *vectorSetting) cells(c *compile.Compiled) (all []cell) {
 	names := map[uint32]string{}
 	for id, r := range c.Rules {
@@ -159,7 +159,7 @@ func (s *vectorSetting) cells(c *compile.Compiled) (all []cell) {
 	return all
 }
 
-// add enters what a cell says.
+// add records the value of a cell.
 func (c cell) add(to *vectors.Counters, packets, octets uint64) {
 	switch {
 	case packets == 0:
@@ -174,7 +174,7 @@ func noCounters() vectors.Counters {
 	return vectors.Counters{Rules: map[vectors.RuleCell]vectors.Count{}, Lines: map[vectors.LineCell]uint64{}}
 }
 
-// embeddedVectors is the engine of the embedded switch, in this process and on a clock of its own.
+// embeddedVectors is the engine of the embedded switch, in this process and with its own clock.
 type embeddedVectors struct {
 	setting *vectorSetting
 	session *p4rt.Session
@@ -205,7 +205,7 @@ func (v *embeddedVectors) clock() time.Time {
 	return v.now
 }
 
-// Load moves the clock on by more than anything in the switch remembers: buckets are full and windows closed.
+// Load advances the clock beyond all state of the switch: buckets are full and windows closed.
 func (v *embeddedVectors) Load(phase string) error {
 	v.mu.Lock()
 	v.now = v.now.Add(10 * time.Minute)
@@ -273,7 +273,7 @@ func newBMv2Vectors(t *testing.T, path string, s *vectorSetting) *bmv2Vectors {
 
 func (v *bmv2Vectors) Name() string { return "bmv2" }
 
-// Load starts the switch anew: it has a clock of its own, which no test can move, and a new one has rejected nothing and emptied no bucket.
+// Load restarts the switch: tests cannot move its clock, and a new switch has rejected nothing and emptied no bucket.
 func (v *bmv2Vectors) Load(phase string) error {
 	c, err := v.setting.compile(phase)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// vethReason says why veth pairs cannot be made here, or nothing: they need root, and a container may be denied them all the same.
+// vethReason returns the reason why veth pairs cannot be made here, or "": they need root, and a container may still be denied them.
 func vethReason() string {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "op25b-probe"
@@ -33,7 +33,7 @@ func vethReason() string {
 // hostEnd is the name of the host's end of the veth pair at a port; the switch's end has the port's own name.
 func hostEnd(port string) string { return port + "-h" }
 
-// vethPairs makes a pair for each port of the switch. They go with the test.
+// vethPairs makes a pair for each port of the switch, until the test ends.
 func vethPairs(t *testing.T, sw *policy.Switch) {
 	t.Helper()
 	for _, p := range sw.Ports {

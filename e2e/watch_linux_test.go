@@ -13,7 +13,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// A watch sees what comes in at a device, and knows by which headers.
+// A watch observes the frames that arrive at a device, with their headers.
 type watch struct {
 	where string
 	done  chan struct{} // all that was expected has come
@@ -23,7 +23,7 @@ type watch struct {
 	other   map[string][]byte // TCP in other headers than expected, with a frame of each
 }
 
-// newWatch looks at a link, which it closes with the test, until all the layers that are expected have been seen.
+// newWatch observes a link until all expected layers have been seen. It closes the link at the end of the test.
 func newWatch(t *testing.T, where string, link wire.Link, expected []string) *watch {
 	t.Helper()
 	w := &watch{where: where, done: make(chan struct{}), missing: map[string]bool{}, other: map[string][]byte{}}
@@ -53,7 +53,7 @@ func (w *watch) frame(frame []byte, expected []string) {
 	}
 }
 
-// check waits for what is still missing.
+// check waits for the missing layers.
 func (w *watch) check(ctx context.Context, t *testing.T) {
 	t.Helper()
 	select {
@@ -70,7 +70,7 @@ func (w *watch) check(ctx context.Context, t *testing.T) {
 	}
 }
 
-// layersOf names what is in a frame up to TCP or ICMP: "8100:100 IPv4 TCP", "IPv6 options IPv4 ICMP:3/13".
+// layersOf names the layers of a frame up to TCP or ICMP: "8100:100 IPv4 TCP", "IPv6 options IPv4 ICMP:3/13".
 func layersOf(frame []byte) string {
 	extension := map[byte]string{43: "routing", 60: "options"}
 	var says []string
