@@ -50,7 +50,7 @@ func TestLinesIsAFlag(t *testing.T) {
 	}
 }
 
-// The inventory that is applied says what the hosts do and where the switch is. The documents given stay as they are.
+// The applied inventory has the hosts' access and the switch's addresses.
 func TestInventoryByLines(t *testing.T) {
 	type place struct {
 		outer, inner pipeline.VID

@@ -148,7 +148,7 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 			}
 		}
 	}
-	from(0, 50) // for 192.0.2.0 too: only the unspecified address and groups are nobody's
+	from(0, 50) // for 192.0.2.0 too: only the unspecified address and groups are no host's
 	for _, nobody := range [][]byte{{0, 0, 0, 0}, {224, 0, 0, 1}} {
 		before := len(e.paths)
 		packet := append(append([]byte{0x45, 11: 0}, nobody...), 198, 51, 100, 1)

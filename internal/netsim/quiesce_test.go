@@ -95,7 +95,7 @@ func TestQuiesceWithLeavesOtherHandshakes(t *testing.T) {
 		}
 		return n
 	}
-	for embryos() == 0 { // each ping lets the SYN, and what the server makes of it, go ahead
+	for embryos() == 0 { // each ping arrives after the SYN
 		if err := client.Ping(within(t), l.Addr().(*net.TCPAddr).AddrPort().Addr()); err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,7 @@ func TestSample(t *testing.T) {
 				t.Errorf("stamped %v at %v", at, time.Now())
 			}
 		}
-		src.set(&State{}, true) // told, but nobody asked to be: the next sample tells
+		src.set(&State{}, true) // reported, but no watch needs it: the next sample has it
 		s.wantNext(nil, "/interfaces/interface[name=a]/state/counters/in-pkts")
 		elapsed(t, start, 12*time.Second)
 		src.set(onePort(9, 0), false)

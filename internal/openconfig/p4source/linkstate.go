@@ -26,7 +26,7 @@ func LinkOf(s wire.LinkState) Link {
 	}
 	switch {
 	case s.Oper == wire.OperNotPresent:
-		l.Admin = "" // nobody says
+		l.Admin = "" // unknown
 	case s.Admin:
 		l.Admin = openconfig.AdminUp
 	}

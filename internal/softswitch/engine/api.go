@@ -8,7 +8,7 @@ import (
 // 802.1Q tags. Frames carry no FCS.
 const MaxFrame = 9238
 
-// DropPort is the egress_spec with which v1model says that a packet is dropped.
+// DropPort is the egress_spec of a packet to be dropped, in v1model.
 const DropPort = 511
 
 // Options configure an Engine. The zero value is usable.

@@ -13,7 +13,7 @@ type Kind string
 const (
 	EventReceived  Kind = "received"  // a frame of Bytes comes in at Port, for the first time or again
 	EventState     Kind = "state"     // the parser enters Name
-	EventSelect    Kind = "select"    // Name selects by Fields; the next event tells where it goes
+	EventSelect    Kind = "select"    // Name selects by Fields; the next event has the next state
 	EventParsed    Kind = "parsed"    // the parser has taken Bytes off the packet; Name is its error, NoError for none
 	EventPipeline  Kind = "pipeline"  // Name begins, ingress or egress; of egress Port is the way out
 	EventCondition Kind = "condition" // Name holds or does not
@@ -26,7 +26,7 @@ const (
 	EventDigest    Kind = "digest"    // Name with Fields goes to the control plane, if there is room
 	EventClone     Kind = "clone"     // to session Index
 	EventMulticast Kind = "multicast" // to group Index
-	EventAgain     Kind = "again"     // resubmitted or recirculated: Name says which
+	EventAgain     Kind = "again"     // resubmitted or recirculated: Name is the reason
 	EventDeparse   Kind = "deparse"   // the headers in Headers are written
 	EventDrop      Kind = "drop"      // the packet ends in Name, ingress or egress
 	EventSend      Kind = "send"      // a frame of Bytes leaves at Port

@@ -106,7 +106,7 @@ func TestDigests(t *testing.T) {
 			b.want(t)
 			b.after(1 * ms)
 			b.want(t, "ab")
-			b.learnAll("c") // the wait begins anew
+			b.learnAll("c") // the wait restarts
 			b.after(9 * ms)
 			b.want(t)
 			b.after(1 * ms)
