@@ -126,7 +126,7 @@ var mayImport = map[string][]string{
 	"internal/clock":      {"internal/store"},
 	"internal/grpcserve":  {},
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
-	"internal/auth":       {},
+	"internal/auth":       {"internal/strict"},
 	"internal/api": {
 		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tlsfiles", "internal/view",
 		"proto/op25b",

@@ -3,18 +3,19 @@ package auth
 import (
 	"cmp"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v4"
+	"op25b/internal/strict"
 )
 
-// An Access says who may what: the tokens, and the client certificates, each with a role. Its YAML document is
+// Kind is the kind of document that an access file has.
+const Kind = "Access"
+
+// An Access maps tokens and client certificates to roles. Its YAML document is
 //
 //	apiVersion: op25b/v1
 //	kind: Access
@@ -24,143 +25,126 @@ import (
 //	  - {uri: "spiffe://isp.example/noc/alice", role: admin}
 //	  - {commonName: monitoring.isp.example, role: viewer}
 type Access struct {
-	APIVersion   string        `yaml:"apiVersion"`
-	Kind         string        `yaml:"kind"`
-	Tokens       []Token       `yaml:"tokens"`
-	Certificates []Certificate `yaml:"certificates"`
+	Tokens       []Token       `yaml:"tokens,omitempty"`
+	Certificates []Certificate `yaml:"certificates,omitempty"`
 }
 
 // A Token is one bearer token (RFC 6750).
 type Token struct {
-	// Name is who the holder is, in records and logs. Two tokens may have one name: a new one beside the old until that is gone.
+	// Name is the holder's name in records and logs. Two tokens may have one name: a new one beside the old until that is gone.
 	Name string `yaml:"name"`
 	Role Role   `yaml:"role"`
-	// SHA256 is of the token, in hexadecimal. The token is random and long (see NewToken), so that its plain hash gives nothing away.
+	// SHA256 is the hash of the token, in hexadecimal. The token is random and long (see NewToken), so its plain hash reveals nothing.
 	SHA256 string `yaml:"sha256"`
-	// Expires is the moment from which it is no longer good, RFC 3339; empty is never.
-	Expires string `yaml:"expires"`
+	// Expires is the moment from which the token is refused, RFC 3339; empty means never.
+	Expires string `yaml:"expires,omitempty"`
 
 	hash    []byte
 	expires time.Time
 }
 
-// A Certificate is one name that a client certificate may have. Who signed it is TLS's to check.
+// A Certificate is one name that a client certificate may have. TLS checks who signed the certificate.
 type Certificate struct {
-	// URI is a name of its subject alternative names, such as a SPIFFE ID; CommonName is its subject's. One of the two is set.
-	URI        string `yaml:"uri"`
-	CommonName string `yaml:"commonName"`
+	// URI is a subject alternative name of the certificate, such as a SPIFFE ID; CommonName is its subject's common name. One is set.
+	URI        string `yaml:"uri,omitempty"`
+	CommonName string `yaml:"commonName,omitempty"`
 	Role       Role   `yaml:"role"`
 }
 
-// Parse reads an access document. name is the file's, for messages. It returns ErrAccess, which says what is wrong and where.
+// Parse reads an access document. name is the file's, for messages. The error is ErrAccess and a strict.Faults: everything that is wrong,
+// with file, line, column and what would be valid.
 func Parse(name string, data []byte) (*Access, error) {
 	var a Access
-	if err := yaml.Load(data, &a, yaml.WithKnownFields()); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrAccess, unreadable(name, err))
+	doc, err := strict.Decode(strict.File{Name: name, Data: data}, Kind, &a)
+	if err == nil {
+		v := validator{doc: doc}
+		err = v.Run(func() { v.access(&a) })
 	}
-	if err := a.complete(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAccess, err)
 	}
 	return &a, nil
 }
 
-// unreadable is everything that the YAML reader says, each with its place and without the names of Go types.
-func unreadable(name string, err error) string {
-	var each []*yaml.LoadError
-	if all := (*yaml.LoadErrors)(nil); errors.As(err, &all) {
-		each = all.Errors
-	} else if one := (*yaml.LoadError)(nil); errors.As(err, &one) {
-		each = append(each, one)
-	} else {
-		return name + ": " + err.Error()
-	}
-	var texts []string
-	for _, e := range each {
-		at := name
-		if e.Mark.Line > 0 { // bytes that are not text, and a second document, come without a place
-			at = fmt.Sprintf("%s:%d:%d", name, e.Mark.Line, e.Mark.Column)
-		}
-		what, _, _ := strings.Cut(strings.TrimPrefix(e.Message, "yaml: "), " in type ")
-		if key, unknown := strings.CutSuffix(what, " not found"); unknown {
-			what = fmt.Sprintf("unknown key %q", strings.TrimPrefix(key, "field "))
-		}
-		texts = append(texts, at+": "+what)
-	}
-	return strings.Join(texts, "; ")
+// A validator checks an access document and reads the parts of its tokens.
+type validator struct {
+	strict.Collector
+	doc strict.Document
 }
 
-// complete checks everything and reads the parts of tokens.
-func (a *Access) complete() error {
-	if a.APIVersion != "op25b/v1" || a.Kind != "Access" {
-		return fmt.Errorf("%w: apiVersion %q, kind %q: must be op25b/v1 and Access", ErrAccess, a.APIVersion, a.Kind)
-	}
+func (v *validator) fault(path, what, way string) {
+	v.Add(strict.Fault{Pos: v.doc.At(path), Path: path, What: what, Way: way, Kind: ErrAccess})
+}
+
+func (v *validator) access(a *Access) {
 	if len(a.Tokens) == 0 && len(a.Certificates) == 0 {
-		return fmt.Errorf("%w: neither a token nor a certificate: nobody could do anything", ErrAccess)
+		v.fault("", "there is neither a token nor a certificate", "nobody could do anything: give tokens, certificates, or both")
 	}
-	hashes := make(map[string]int)
+	hashes := make(map[string]string)
 	for i := range a.Tokens {
 		t := &a.Tokens[i]
-		if err := t.complete(); err != nil {
-			return fmt.Errorf("tokens[%d]: %w", i, err)
+		path := fmt.Sprintf("tokens[%d]", i)
+		v.token(t, path)
+		if first, twice := hashes[string(t.hash)]; twice && len(t.hash) > 0 {
+			v.fault(path+".sha256", fmt.Sprintf("token %q has the sha256 of another token", t.Name), "the first is at "+v.doc.Place(first)+": one token has one name")
+			continue
 		}
-		if first, twice := hashes[string(t.hash)]; twice {
-			return fmt.Errorf("tokens[%d]: %w: it has the same sha256 as tokens[%d]: one token has one name", i, ErrAccess, first)
-		}
-		hashes[string(t.hash)] = i
+		hashes[string(t.hash)] = path
 	}
-	names := make(map[Certificate]int)
+	names := make(map[Certificate]string)
 	for i, c := range a.Certificates {
-		if err := c.check(); err != nil {
-			return fmt.Errorf("certificates[%d]: %w", i, err)
-		}
+		path := fmt.Sprintf("certificates[%d]", i)
+		v.certificate(c, path)
 		name := Certificate{URI: c.URI, CommonName: c.CommonName}
-		if first, twice := names[name]; twice {
-			return fmt.Errorf("certificates[%d]: %w: %s is there already, as certificates[%d]", i, ErrAccess, cmp.Or(c.URI, c.CommonName), first)
+		if first, twice := names[name]; twice && name != (Certificate{}) {
+			v.fault(path, fmt.Sprintf("certificate %q is listed twice", cmp.Or(c.URI, c.CommonName)), "the first is at "+v.doc.Place(first)+": keep one")
+			continue
 		}
-		names[name] = i
+		names[name] = path
 	}
-	return nil
 }
 
-func (t *Token) complete() error {
+func (v *validator) token(t *Token, path string) {
 	if t.Name == "" || len(t.Name) > maxWho {
-		return fmt.Errorf("%w: name %q: must be 1 to %d bytes", ErrAccess, t.Name, maxWho)
+		v.fault(strict.Join(path, "name"), fmt.Sprintf("token name %q has %d bytes", t.Name, len(t.Name)), fmt.Sprintf("it wants 1 to %d", maxWho))
 	}
-	if err := t.Role.check(); err != nil {
-		return err
-	}
+	v.role(t.Role, path)
 	var err error
 	if t.hash, err = hex.DecodeString(t.SHA256); err != nil || len(t.hash) != 32 {
-		return fmt.Errorf("%w: sha256 of token %q: must be 64 hexadecimal digits, as sha256sum writes them, and not the token itself", ErrAccess, t.Name)
+		t.hash = nil
+		v.fault(strict.Join(path, "sha256"), fmt.Sprintf("sha256 of token %q is not a hash", t.Name), "it wants 64 hexadecimal digits, as sha256sum writes them, and not the token itself")
 	}
 	if t.Expires == "" {
-		return nil
+		return
 	}
 	if t.expires, err = time.Parse(time.RFC3339, t.Expires); err != nil {
-		return fmt.Errorf("%w: expires of token %q, %q: must be a moment such as 2027-03-31T00:00:00+09:00", ErrAccess, t.Name, t.Expires)
+		v.fault(strict.Join(path, "expires"), fmt.Sprintf("token %q expires at %q", t.Name, t.Expires), "it wants a moment such as 2027-03-31T00:00:00+09:00")
 	}
-	return nil
 }
 
-func (c Certificate) check() error {
-	switch {
+func (v *validator) certificate(c Certificate, path string) {
+	switch u, err := url.Parse(c.URI); {
 	case (c.URI == "") == (c.CommonName == ""):
-		return fmt.Errorf("%w: it wants either a uri or a commonName", ErrAccess)
+		v.fault(path, "the certificate has no name, or two", "it wants either a uri or a commonName")
 	case len(c.URI)+len(c.CommonName) > maxWho:
-		return fmt.Errorf("%w: a name of %d bytes: must be at most %d", ErrAccess, len(c.URI)+len(c.CommonName), maxWho)
+		v.fault(path, fmt.Sprintf("the certificate has a name of %d bytes", len(c.URI)+len(c.CommonName)), fmt.Sprintf("it wants at most %d", maxWho))
+	case c.URI != "" && (err != nil || u.Scheme == ""):
+		v.fault(strict.Join(path, "uri"), fmt.Sprintf("uri %q has no scheme", c.URI), "it wants one, as in spiffe://isp.example/noc/alice")
 	}
-	if c.URI != "" {
-		if u, err := url.Parse(c.URI); err != nil || u.Scheme == "" {
-			return fmt.Errorf("%w: uri %q: must have a scheme, such as spiffe://", ErrAccess, c.URI)
-		}
-	}
-	return c.Role.check()
+	v.role(c.Role, path)
 }
 
-// maxWho is the most bytes of a name. It stands in every record.
+// role checks a role that was not read from a document: the decoder refuses others.
+func (v *validator) role(r Role, path string) {
+	if err := r.Parse(string(r)); err != nil {
+		v.fault(strict.Join(path, "role"), fmt.Sprintf("unknown role %q", r), "it wants "+r.Accepts())
+	}
+}
+
+// maxWho is the most bytes of a name. Every record has it.
 const maxWho = 256
 
-// maxFile is the most bytes of an access file: 10,000 tokens and certificates of 100 bytes.
+// maxFile is the most bytes of an access file: 10,000 tokens and certificates of 100 bytes each.
 const maxFile = 1 << 20
 
 func readAccess(path string) (*Access, error) {

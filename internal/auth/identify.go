@@ -59,15 +59,19 @@ func (a *Access) Certificate(cert *x509.Certificate) Identity {
 	return Identity{Who: who, By: ByCertificate}
 }
 
-// NewToken makes a token of 256 random bits for somebody, and the entry of the access file that knows it. expires is as in Token. It returns
-// ErrAccess for an entry that Parse would refuse.
+// NewToken makes a token of 256 random bits, and its entry of the access file. expires is as in Token. It returns ErrAccess for an entry that
+// Parse would refuse.
 func NewToken(name string, role Role, expires string) (secret string, t Token, err error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
 	secret = "op25b_" + base64.RawURLEncoding.EncodeToString(random)
 	sum := sha256.Sum256([]byte(secret))
 	t = Token{Name: name, Role: role, SHA256: hex.EncodeToString(sum[:]), Expires: expires}
-	return secret, t, t.complete()
+	var v validator
+	if err := v.Run(func() { v.token(&t, "") }); err != nil {
+		return "", Token{}, fmt.Errorf("%w: %w", ErrAccess, err)
+	}
+	return secret, t, nil
 }
 
 // Bearer returns the token of an Authorization header; ok is false if the header is empty. It returns ErrUnknown for another scheme.

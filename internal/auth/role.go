@@ -5,7 +5,8 @@ package auth
 
 import (
 	"errors"
-	"fmt"
+
+	"op25b/internal/strict"
 )
 
 // A Role is what somebody may do at most. Each may all that those before it may.
@@ -30,13 +31,13 @@ func (r Role) May(least Role) bool {
 	return ok && rank >= ranks[least]
 }
 
-// check returns ErrAccess for what is no role.
-func (r Role) check() error {
-	if _, ok := ranks[r]; !ok || r == None {
-		return fmt.Errorf("%w: role %q: must be viewer, operator or admin", ErrAccess, r)
-	}
-	return nil
-}
+// Accepts lists the roles, as strict asks for them.
+func (Role) Accepts() string { return strict.OneOf(Roles()) }
+
+// Parse reads a role, and refuses None.
+func (r *Role) Parse(text string) error { return strict.ParseWord(r, text, Roles()) }
+
+var _ strict.Scalar = (*Role)(nil)
 
 var (
 	// ErrAccess is an access file that cannot be used.
