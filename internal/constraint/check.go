@@ -32,7 +32,7 @@ func (t typ) String() string {
 
 func (t typ) isKey() bool { return t.kind >= exactType }
 
-// ordered says whether < and its like work on it.
+// ordered reports whether < and its like work on it.
 func (t typ) ordered() bool { return t.kind == intType || t.kind == bitType || t.kind == exactType }
 
 // A part is what a field of a key stands for: its first or second value.

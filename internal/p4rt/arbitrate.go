@@ -99,7 +99,7 @@ func (s *Session) watch() (Status, <-chan struct{}) {
 	return s.status, s.changed
 }
 
-// Primary tells whether the switch would take a write, as far as the session knows.
+// Primary reports whether the switch would take a write, as far as the session knows.
 func (s *Session) Primary() bool { return s.Status().State == Primary }
 
 // Demoted is closed when the term as primary is over, or with it the session. It stays open for a session that has

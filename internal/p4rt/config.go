@@ -60,7 +60,7 @@ const (
 // 5).
 type ElectionID struct{ High, Low uint64 }
 
-// IsZero tells whether the id is {0, 0}, which Config does not accept.
+// IsZero reports whether the id is {0, 0}, which Config does not accept.
 func (id ElectionID) IsZero() bool { return id == ElectionID{} }
 
 // Compare returns -1, 0 or +1 as id is lower than, equal to or higher than other.

@@ -14,7 +14,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// A diary notes what Keep tells of the switch, without the times.
+// A diary notes what Keep reports the switch, without the times.
 type diary struct {
 	mu    sync.Mutex // guards notes
 	notes []Status

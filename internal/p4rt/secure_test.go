@@ -177,7 +177,7 @@ func TestTLSRefusalIsForgotten(t *testing.T) {
 	}
 }
 
-// Keep tells of TLS as the reason, and makes pauses as for every other failure.
+// Keep reports TLS as the reason, and makes pauses as for every other failure.
 func TestKeepBacksOffFromTLS(t *testing.T) {
 	us, others := tlstest.New(t), tlstest.New(t)
 	of, ours := us.Dir(t, "127.0.0.1"), others.Dir(t, "controller.example")

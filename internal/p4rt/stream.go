@@ -16,7 +16,7 @@ type queue[T any] struct {
 	dropped atomic.Uint64
 }
 
-// offer tells whether this is the first message dropped.
+// offer reports whether this is the first message dropped.
 func (q *queue[T]) offer(m T) (firstDrop bool) {
 	select {
 	case q.ch <- m:

@@ -51,10 +51,10 @@ type WriteError struct {
 	Err     error         // why Write stopped early; nil if every update was answered
 }
 
-// Answered tells whether the switch has answered every update, so that Failed is all that is missing.
+// Answered reports whether the switch has answered every update, so that Failed is all that is missing.
 func (e *WriteError) Answered() bool { return e.Err == nil }
 
-// Only tells whether every update was answered and every refusal has one of the codes, such as NotFound after
+// Only reports whether every update was answered and every refusal has one of the codes, such as NotFound after
 // deleting.
 func (e *WriteError) Only(allowed ...codes.Code) bool {
 	return e.Answered() && !slices.ContainsFunc(e.Failed, func(u UpdateError) bool {

@@ -8,8 +8,8 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// Name and the version of the program that this package writes for, in the P4Info's pkg_info. A program of the same major version and at
-// least this minor one does all that the package asks for.
+// The name and version of the program that this package is for, as in the P4Info's pkg_info. A program of the same major version and of at least
+// this minor version has everything that the package needs.
 const (
 	Program      = "op25b.p4"
 	VersionMajor = 1

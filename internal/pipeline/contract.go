@@ -10,8 +10,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// A Contract is what a program holds all that is written to it to: how many entries each table takes, and the restrictions that stand
-// beside tables and actions. A target may enforce either (the embedded switch does) or neither (bmv2 knows no restriction).
+// A Contract has the limits of a program: the number of entries that each table holds, and the restrictions of tables and actions. A target may
+// enforce both, as the embedded switch does, or no restriction, as bmv2.
 //
 // A nil Contract allows everything.
 type Contract struct {
@@ -19,7 +19,7 @@ type Contract struct {
 	restrictions *constraint.Set
 }
 
-// NewContract reads the contract of a program. It returns ErrMismatch if the program is not the one that this package writes for, with
+// NewContract reads the contract of a program. It returns ErrMismatch if the program is not the one that this package is for, with
 // every difference, or if its restrictions cannot be read.
 func NewContract(info *configv1.P4Info) (*Contract, error) {
 	if err := Check(info); err != nil {
@@ -47,8 +47,8 @@ func (c *Contract) Size(table Table) (size int64, ok bool) {
 	return size, ok
 }
 
-// Entries is State.Entries, and ErrInvalid with every entry that breaks a restriction. What the state shares with others is looked at once
-// for all of them.
+// Entries is State.Entries, and returns ErrInvalid with every entry that breaks a restriction. Entries that several states share are checked
+// once.
 func (c *Contract) Entries(s *State) ([]Entry, error) {
 	own, err := s.own()
 	if err == nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A Dimension is one of the ways in which rules tell traffic apart by a number that an entry of another table gives out.
+// A Dimension is one of the properties of traffic that rules match by a number. Entries of other tables give the numbers.
 type Dimension uint8
 
 // The dimensions. A rule names one number of each, or none.
@@ -36,7 +36,7 @@ func (d Dimension) ruleKey() int {
 	return [...]int{verdictLineGroupKey, verdictServiceKey, verdictRemoteClassKey, verdictSubscriberClassKey}[d]
 }
 
-// Number returns the number that the entry gives to what it matches; ok is false for an entry that gives none.
+// Number returns the number that the entry gives to the packets it matches; ok is false for an entry that gives none.
 func (e Entry) Number() (d Dimension, n uint8, ok bool) {
 	m := e.Key.table.meaning()
 	if m.use != numbering {
@@ -58,7 +58,7 @@ func (e Entry) WithNumber(n uint8) Entry {
 	return e
 }
 
-// WithHome is an entry of subscriber_v4 or subscriber_v6 whose class is for another line.
+// WithHome is an entry of subscriber_v4 or subscriber_v6 whose class applies to another line.
 func (e Entry) WithHome(line LineIndex) Entry {
 	e.Value.put(setSubscriberClassLineIndexParam, uint64(line))
 	return e
@@ -73,7 +73,8 @@ func (e Entry) lineOf(d Dimension) LineIndex {
 	return LineIndex(e.Value.uint(m.line))
 }
 
-// Home returns the only line that the class of an entry of subscriber_v4 or subscriber_v6 is for; 0 is any, and what any other entry has.
+// Home returns the only line to which the class of an entry of subscriber_v4 or subscriber_v6 applies. It is 0 for any line, and for all other
+// entries.
 func (e Entry) Home() LineIndex { return e.lineOf(BySubscriber) }
 
 // LineIndex returns the index that an entry of line or session gives, and 0 for any other entry.
@@ -90,7 +91,7 @@ func (e Entry) SourceLine() LineIndex {
 	return 0
 }
 
-// SourcePrefix returns the address range that an entry binds to a line. It is for entries that IsSource holds for.
+// SourcePrefix returns the address range that an entry binds to a line. The entry must be one for which IsSource returns true.
 func (e Entry) SourcePrefix() netip.Prefix {
 	if e.Key.table == sourceV4Table {
 		return e.Key.prefix(sourceV4PrefixKey)
@@ -98,10 +99,11 @@ func (e Entry) SourcePrefix() netip.Prefix {
 	return e.Key.prefix(sourceV6PrefixKey)
 }
 
-// CheckedGroup returns the line group whose sources an entry has checked. It is for entries that IsSourceCheck holds for.
+// CheckedGroup returns the line group whose sources an entry has checked. The
+// entry must be one for which IsSourceCheck returns true.
 func (e Entry) CheckedGroup() LineGroup { return LineGroup(e.Key.uint(sourceCheckLineGroupKey)) }
 
-// ForGroup is a source check, the same for another line group.
+// ForGroup is the same source check for another line group.
 func (e Entry) ForGroup(g LineGroup) Entry {
 	e.Key.exactly(sourceCheckLineGroupKey, uint64(g))
 	return e
@@ -150,17 +152,17 @@ func (e Entry) InEpoch(epoch Epoch) Entry {
 	return e
 }
 
-// RuleKey is the key of a rule without its epoch: rule sets of two epochs with the same keys and values are the same.
+// RuleKey is the key of a rule without its epoch. Two rule sets with the same keys and values are the same, whatever their epochs.
 func (e Entry) RuleKey() Key { return e.InEpoch(0).Key }
 
-// RuleMatch is what a rule matches, whatever its epoch and its priority.
+// RuleMatch is the match of a rule without its epoch and priority.
 func (e Entry) RuleMatch() Key {
 	k := e.RuleKey()
 	k.priority = 0
 	return k
 }
 
-// Lets reports whether a rule lets everything pass that it matches.
+// Lets reports whether a rule passes everything that it matches.
 func (e Entry) Lets() bool {
 	m := verdictOf(e.Value.action)
 	return m != nil && m.lets
@@ -169,7 +171,7 @@ func (e Entry) Lets() bool {
 // Priority is the entry's, and 0 in a table without.
 func (e Entry) Priority() int32 { return e.Key.priority }
 
-// NamesOnly reports whether a rule names numbers of no other dimensions than these.
+// NamesOnly reports whether a rule names numbers only in these dimensions.
 func (e Entry) NamesOnly(these ...Dimension) bool {
 	for d := range Dimensions {
 		if _, named := e.Names(d); named && !slices.Contains(these, d) {

@@ -9,8 +9,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// Entries turns the state into entries, all but its rules, ordered by Rank and then by Key: see RuleEntries and EpochEntry. What the state
-// has itself stands in place of what its Shared has under the same key. It returns ErrInvalid with every fault.
+// Entries returns the entries of the state in the order of Key.Compare, without rules: see RuleEntries and EpochEntry. An entry of the state
+// itself replaces one of its Shared with the same key. Entries returns ErrInvalid with every fault.
 func (s *State) Entries() ([]Entry, error) {
 	own, err := s.own()
 	if s.Shared == nil || err != nil {
@@ -30,7 +30,7 @@ func (s *State) own() ([]Entry, error) {
 	return b.done()
 }
 
-// merge merges two ordered lists. Of two entries with one key, the first list's stays.
+// merge merges two ordered lists. Of two entries with the same key it keeps that of the first list.
 func merge(own, shared []Entry) []Entry {
 	all := make([]Entry, 0, len(own)+len(shared))
 	for len(own) > 0 && len(shared) > 0 {
@@ -46,7 +46,7 @@ func merge(own, shared []Entry) []Entry {
 	return append(append(all, own...), shared...)
 }
 
-// RuleEntries turns a rule set into entries under an epoch, ordered by Key. It returns ErrInvalid with every fault.
+// RuleEntries returns the entries of a rule set under an epoch, in the order of Key.Compare. It returns ErrInvalid with every fault.
 func RuleEntries(verdicts map[VerdictKey]Verdict, epoch Epoch) ([]Entry, error) {
 	b := &builder{entries: make([]Entry, 0, len(verdicts))}
 	if epoch == 0 {
@@ -110,7 +110,7 @@ func (b *builder) done() ([]Entry, error) {
 	return b.entries, nil
 }
 
-// EpochEntry is the default entry that puts an epoch in force, with synOnly for new connections alone. It is written by MODIFY alone.
+// EpochEntry is the default entry that puts an epoch in force, with synOnly only for new connections. It can only be modified.
 func EpochEntry(epoch Epoch, synOnly bool) Entry {
 	drain := uint64(0)
 	if synOnly {
@@ -193,7 +193,7 @@ func (b *builder) service(k ServiceKey, v ServiceValue) {
 	e.Value.does(setServiceAction, uint64(v.Leg), uint64(v.Service))
 }
 
-// prefix begins an entry of a class table. It returns nil, and notes the fault, for what the table cannot hold.
+// prefix begins an entry of a class table. It returns nil, and records the fault, if the table cannot hold it.
 func (b *builder) prefix(v4, v6 Table, what string, p netip.Prefix, class Class) *Entry {
 	if !isPrefix(p) || class == 0 {
 		b.fault("%s prefix %v of class %d: must be a masked IPv4 or IPv6 prefix of length 1 or more, and a class of 1 or more", what, p, class)
@@ -244,7 +244,7 @@ func (b *builder) limit(k LimitKey, rate Rate) {
 	e.Key.exactly(connectionLimitLineKey, uint64(k.Line))
 	e.Key.exactly(connectionLimitRoleKey, uint64(k.From))
 	e.Value.does(meterConnectionAction)
-	// One bucket is enough: what the first does not hold, the second does not either (RFC 2698 with both the same).
+	// Both buckets are the same, so that they act as one (RFC 2698).
 	e.setMeter(&p4entry.Meter{CIR: int64(rate.PerSecond), CBurst: int64(rate.Burst), PIR: int64(rate.PerSecond), PBurst: int64(rate.Burst)})
 }
 

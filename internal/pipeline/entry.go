@@ -11,17 +11,16 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// An Entry is one thing that a State is made of on the switch: a table entry, the default entry of a table without keys, or a multicast group.
-// Two entries with the same Key are the same place in the switch; if their Value is the same too, nothing has to be written.
+// An Entry is a table entry, the default entry of a table without keys, or a multicast group. Two entries with the same Key are the same place in
+// the switch; if their Value is the same too, nothing has to be written.
 type Entry struct {
 	Key   Key
 	Value Value
 
-	meter *p4entry.Meter // as it was configured; Value has what a switch may show of it
+	meter *p4entry.Meter // as configured; Value has the configuration that a switch may show
 }
 
-// A Key is a place in a switch: a table, what is matched, and with which priority. Keys are comparable, what was compiled with what was read
-// back.
+// A Key is a place in a switch: table, match and priority. Keys of compiled entries and of entries read from a switch are comparable.
 type Key struct {
 	priority int32
 	table    Table
@@ -29,29 +28,29 @@ type Key struct {
 	match    [keyBytes]byte
 }
 
-// A Value is what an entry does where it matches. Values are comparable, as keys are.
+// A Value is what an entry does where it matches. Values are comparable too.
 type Value struct {
 	action Action
 	params [shortParams]byte
 	more   string // longer parameters, a meter's configuration as a switch may show it, or the ports of a multicast group
 }
 
-// shortParams is the size up to which parameters are in Value.params: a class and a line. An entry of a large table takes no more.
+// shortParams is the size of Value.params: a class and a line. No entry of a large table needs more.
 const shortParams = 3
 
-// IsZero reports whether it is no entry.
+// IsZero reports whether e is the zero Entry, which is no entry of any table.
 func (e Entry) IsZero() bool { return e.Key.table == 0 }
 
 // Table returns the table that the key is in.
 func (k Key) Table() Table { return k.table }
 
-// Rank orders entries by their table: what a packet needs to be judged rightly comes before what lets it pass.
+// Rank orders entries by their table, as meanings does.
 func (e Entry) Rank() int { return int(ranks[e.Key.table]) }
 
 // Table is the name of the table that the entry is in; "multicast_group" for a group.
 func (e Entry) Table() string { return e.Key.table.String() }
 
-// Tables are all tables that take entries, not a default entry alone, in the order of their rank.
+// Tables returns all tables that take other entries than a default entry, in the order of their rank.
 func Tables() []Table {
 	var all []Table
 	for _, t := range TablesByRank() {
@@ -62,7 +61,7 @@ func Tables() []Table {
 	return all
 }
 
-// TablesByRank are all tables, each at the place of its rank.
+// TablesByRank returns all tables; the index is the rank.
 func TablesByRank() []Table {
 	all := make([]Table, len(meanings))
 	for i, m := range meanings {
@@ -71,7 +70,7 @@ func TablesByRank() []Table {
 	return all
 }
 
-// RuleTables are the tables that have the rules and which of them are in force.
+// RuleTables returns the tables that hold the rules and the running epoch.
 func RuleTables() []Table { return []Table{verdictTable, runningEpochTable} }
 
 func (e Entry) use() use { return e.Key.table.meaning().use }
@@ -95,13 +94,13 @@ func (e Entry) IsRunningEpoch() (Epoch, bool) {
 	return Epoch(e.Value.uint(setEpochRunningParam)), true
 }
 
-// IsDefault reports whether the entry is a table's default entry, which is there always: it is changed, never added or removed.
+// IsDefault reports whether the entry is a table's default entry. It always exists: it is modified, never inserted or deleted.
 func (e Entry) IsDefault() bool { return e.Key.standard }
 
-// IsSource reports whether the entry is an address that a line may use.
+// IsSource reports whether the entry binds an address range to a line.
 func (e Entry) IsSource() bool { return e.use() == sources }
 
-// IsSourceCheck reports whether the entry makes the switch look at sources, and whether it then drops what is not the line's own.
+// IsSourceCheck reports whether the entry makes the switch check sources, and whether packets with a foreign source are dropped.
 func (e Entry) IsSourceCheck() (is, drops bool) {
 	if e.use() != sourceCheck {
 		return false, false
@@ -176,7 +175,7 @@ func zero(b []byte) bool {
 	return true
 }
 
-// end is where the field ends in a Key.
+// end is the offset behind the field in a Key.
 func (f *field) end() int {
 	switch f.kind {
 	case ternary:
@@ -241,7 +240,7 @@ func (v *Value) put(i int, x uint64) {
 	putUint(v.params[f.at:f.at+f.bytes()], x)
 }
 
-// set sets all parameters of the action, which b has one behind the other.
+// set sets all parameters of the action from their concatenation.
 func (v *Value) set(b []byte) {
 	if len(b) > shortParams {
 		v.more = string(b)
@@ -320,7 +319,7 @@ func meterText(m *p4entry.Meter) string {
 	}
 }
 
-// valueText prints addresses as people write them and everything else as a number.
+// valueText formats addresses in their usual notation and everything else as a number.
 func valueText(b []byte, width int) string {
 	switch width {
 	case 32, 128:
@@ -347,8 +346,8 @@ func (e *Entry) setMeter(m *p4entry.Meter) {
 	e.Value.more = string(b)
 }
 
-// shown is the rate that a switch may show. bmv2 keeps rates as a fraction of a packet a microsecond, and shows one in ninety, such as 249, as one
-// less. Two rates that a switch cannot tell apart count as the same, or the switch would never be found to hold what was written to it.
+// shown is the rate that a switch may show. bmv2 keeps rates as a fraction of a packet a microsecond, and shows one rate in ninety, such as 249, as
+// one less. Rates that a switch cannot tell apart count as equal; otherwise a switch would never be found converged.
 func shown(rate int64) int64 { return int64(float64(rate) / 1e6 * 1e6) }
 
 // NewGroup returns the entry of a multicast group. ports must be in ascending order.
@@ -390,7 +389,7 @@ func toUint(b []byte) uint64 {
 	return v
 }
 
-// AppendBinary appends bytes that are the same for the same key and value, and for no others.
+// AppendBinary appends an encoding that is unique for each key and value.
 func (e Entry) AppendBinary(b []byte) []byte {
 	b = append(b, byte(e.Key.table), byte(e.Value.action))
 	b = binary.BigEndian.AppendUint32(b, uint32(e.Key.priority))

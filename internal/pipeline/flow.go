@@ -5,18 +5,18 @@ import (
 	"net/netip"
 )
 
-// A MailFlow is one attempt at mail that a rule watched or stopped, as the data plane tells it: at most one a window of 67 seconds for each
-// line and remote address. What the policy permits is not told.
+// A MailFlow is one attempt to send mail that a rule watched or stopped. The data plane reports at most one in a window of 67 seconds for each
+// line and remote address, and none that the policy permits.
 //
-// It names both ends. Whoever receives it answers for what becomes of them: they are what the secrecy of communications protects.
+// It has the addresses of both ends, which the secrecy of communications protects. The receiver is responsible for them.
 type MailFlow struct {
-	Line               LineIndex // 0: a line that no entry names, or one that is not known because the frame was flooded
-	Leg                Leg       // 0: no service was asked, as for a spoofed source
+	Line               LineIndex // 0: a line without an entry, or unknown because the frame was flooded
+	Leg                Leg       // 0: no service was looked up, as for a spoofed source
 	Service            Service   // likewise
 	Rule               RuleID
-	Action             VerdictAction // what became of the segment: Monitor, Drop or Reject
+	Action             VerdictAction // Monitor, Drop or Reject
 	SYNACK             bool          // the answer to a SYN that was not stopped; else a SYN
-	Subscriber, Remote netip.Addr    // of a tunnel, the outermost address of the one and the innermost of the other
+	Subscriber, Remote netip.Addr    // of a tunnel, the outermost and the innermost address
 }
 
 // MailFlowDigest is the P4Runtime id of the digest that has mail flows.

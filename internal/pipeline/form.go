@@ -6,8 +6,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// Form writes the entry as P4Runtime has it into f, whose slices are used again. It is not for multicast groups. What f gets refers to e, and is
-// not to be changed.
+// Form fills f with the entry in P4Runtime's form, and reuses the slices of f. The bytes in f belong to e and must not be changed. The entry must
+// not be a multicast group.
 func (e *Entry) Form(f *p4entry.Entry) {
 	k := &e.Key
 	t := &tables[k.table]
@@ -48,7 +48,7 @@ func kindOf(k matchKind) p4entry.Kind {
 	return 0
 }
 
-// FromForm returns the entry of what a switch or another controller has. It returns ErrForeign for what the program cannot hold.
+// FromForm returns the entry in f. It returns ErrForeign if the program has no such table, field, action or parameter, or a narrower one.
 func FromForm(f *p4entry.Entry) (Entry, error) {
 	e := Entry{Key: Key{table: tableByID(f.Table), standard: f.Default, priority: f.Priority}}
 	if e.Key.table == 0 {
@@ -88,7 +88,7 @@ func (k *Key) take(m *p4entry.Match) error {
 		if !fits(k.mask(f), m.Mask) {
 			return fmt.Errorf("key field %q: the mask %#x has more than %d bits", f.name, m.Mask, f.width)
 		}
-		if !k.matches(f) { // a mask of 0 matches anything, as a field that is not there does
+		if !k.matches(f) { // a mask of 0 matches anything, like an absent field
 			clear(k.value(f))
 		}
 	case lpm:
@@ -124,7 +124,7 @@ func (v *Value) take(f *p4entry.Entry) error {
 	return nil
 }
 
-// fits writes a number in front of which there may be zero bytes, and reports whether it has room.
+// fits writes a number, which may have leading zero bytes, and reports whether it has room.
 func fits(to, number []byte) bool {
 	for len(number) > len(to) {
 		if number[0] != 0 {

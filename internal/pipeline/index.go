@@ -5,15 +5,14 @@ import (
 	"slices"
 )
 
-// An Index answers which entry has a say where another one is not there: that of the longest shorter prefix, or of the line around a PPPoE
-// session.
+// An Index finds the entry that matches in place of an absent one: that of the longest shorter prefix, or that of the line around a PPPoE session.
 type Index struct {
 	prefixes map[Dimension]map[netip.Prefix]Entry
 	lengths  map[Dimension]map[bool][]int // prefix lengths in use, descending, by whether they are of IPv4
 	lines    map[Key]Entry
 }
 
-// NewIndex indexes entries; those without a number are left out.
+// NewIndex indexes entries. It ignores entries without a number.
 func NewIndex(entries []Entry) *Index {
 	x := &Index{
 		prefixes: map[Dimension]map[netip.Prefix]Entry{ByRemote: {}, BySubscriber: {}},
@@ -47,7 +46,7 @@ func NewIndex(entries []Entry) *Index {
 	return x
 }
 
-// Under returns the entry that answers for what e matches where e itself is not there; ok is false if none does.
+// Under returns the entry that matches the packets of e when e is absent; ok is false if there is none.
 func (x *Index) Under(e Entry) (under Entry, ok bool) {
 	d, _, numbered := e.Number()
 	if !numbered || d != ByGroup && len(x.prefixes[d]) == 0 {
@@ -67,7 +66,7 @@ func (x *Index) Under(e Entry) (under Entry, ok bool) {
 	return under, ok
 }
 
-// Around returns the longest prefix of a dimension, shorter than p, that p is in.
+// Around returns the longest prefix of a dimension that contains p and is shorter.
 func (x *Index) Around(d Dimension, p netip.Prefix) (outer netip.Prefix, ok bool) {
 	for _, bits := range x.lengths[d][p.Addr().Is4()] {
 		if bits >= p.Bits() {

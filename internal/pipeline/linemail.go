@@ -1,14 +1,14 @@
 package pipeline
 
-// An Outcome is what became of a line's mail segment, as the data plane counts them for each line.
+// An Outcome is the outcome of a line's mail segment. The data plane counts them for each line.
 type Outcome uint8
 
-// The outcomes. Every frame that a rule decides has one of the first three; Unsolicited comes on top.
+// The outcomes. Every frame that a rule decides has one of the first three; Unsolicited is counted in addition.
 const (
 	Passed      Outcome = 0
 	Monitored   Outcome = 1
 	Stopped     Outcome = 2
-	Unsolicited Outcome = 3 // a SYN-ACK from port 25 whose SYN never went up: the trace of triangular spam
+	Unsolicited Outcome = 3 // a SYN-ACK from port 25 without a SYN before it: a sign of triangular spam
 )
 
 // outcomeBits is how many low bits of the index of the counter line_mail are the outcome; the bits above are the line.

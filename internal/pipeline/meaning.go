@@ -1,12 +1,11 @@
 package pipeline
 
-// A use is what the controller needs to know of a table's entries to change them without harm. The zero value is none: a table that
-// meanings lacks, which a test finds.
+// A use is the role of a table's entries in a change. The zero value is a table that is missing in meanings, which a test reports.
 type use uint8
 
 const (
-	forwarding  use = iota + 1 // where a frame goes, or a setting
-	numbering                  // gives what it matches a number in a dimension
+	forwarding  use = iota + 1 // forwarding of frames, or a setting
+	numbering                  // gives packets a number in a dimension
 	limiting                   // the rate of a line's new connections
 	ruling                     // rules, under an epoch
 	epochs                     // the default entry that has the running epoch
@@ -14,25 +13,25 @@ const (
 	sourceCheck                // has a line group's sources checked
 )
 
-// A meaning is what a P4Info does not say of a table.
+// A meaning has what the P4Info does not: the use of a table, and its place in the order of writes.
 type meaning struct {
 	table Table
 	use   use
 	numbers
 }
 
-// numbers say where an entry has the number that it gives, for tables of the use numbering.
+// numbers has the places of an entry's number, line and prefix, for tables of the use numbering.
 type numbers struct {
 	dimension Dimension
 	number    int // parameter
-	line      int // parameter that has a line's index; none in a table where it is the number's own
-	prefix    int // key field; none in a table that matches no address
+	line      int // parameter with a line's index, or none
+	prefix    int // key field with a prefix, or none
 }
 
 const none = -1
 
-// meanings are all tables, in the order in which entries may be written: what a packet needs to be judged rightly stands before what lets it
-// pass. Every table of the program is here once, and multicast groups come last.
+// meanings has every table once, in the order in which entries may be written: tables that a right verdict needs come before those that let a
+// packet pass. Multicast groups come last.
 var meanings = []meaning{
 	{table: portRoleTable, use: forwarding},
 	{table: connectionLimitTable, use: limiting},
@@ -48,7 +47,7 @@ var meanings = []meaning{
 	{table: runningEpochTable, use: epochs},
 	{table: bridgeTable, use: forwarding},
 	{table: linePortTable, use: forwarding},
-	// A line's addresses stand before the check that asks for them, and are taken away after it.
+	// A line's addresses are written before the check that needs them, and removed after it.
 	{table: sourceV4Table, use: sources},
 	{table: sourceV6Table, use: sources},
 	{table: sourceCheckTable, use: sourceCheck},
@@ -68,11 +67,11 @@ func (t Table) meaning() *meaning { return &meanings[ranks[t]] }
 // Rank is the place of the table in the order in which entries may be written.
 func (t Table) Rank() int { return int(ranks[t]) }
 
-// A verdictMeaning is what an action of the table verdict does. Every action that the table takes is in verdictMeanings, which a test keeps.
+// A verdictMeaning is what an action of the table verdict does. A test requires one for every action of the table.
 type verdictMeaning struct {
 	action  Action
 	verdict VerdictAction
-	lets    bool // everything that the rule matches passes
+	lets    bool // passes everything that the rule matches
 }
 
 var verdictMeanings = []verdictMeaning{

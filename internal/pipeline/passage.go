@@ -2,11 +2,10 @@ package pipeline
 
 import "strings"
 
-// A Passage is what the pipeline found out about a frame. It is put together from a switch's trace of the frame, table by table, so that
-// nobody works it out a second time.
+// A Passage has the results of the pipeline's look-ups for one frame. It is built from a switch's trace of the frame, table by table.
 type Passage struct {
 	Line       Line
-	Leg        Leg           // 0: no service was asked
+	Leg        Leg           // 0: no service was looked up
 	Service    Service       // likewise
 	Remote     Class         // 0: any other server
 	Subscriber Class         // 0: ordinary
@@ -14,8 +13,8 @@ type Passage struct {
 	Rule       RuleID        // under which the frame was counted; RuleNone is none
 }
 
-// Applied notes that a table was applied and what it ran. Both names are the program's, in full; key returns a field of the key that the frame
-// had, param one of the action's parameters.
+// Applied records that a table was applied and ran an action. Both names are the program's full names; key returns a field of the frame's key,
+// param a parameter of the action.
 func (p *Passage) Applied(table, action string, key, param func(name string) uint64) {
 	switch ran := alias(action); alias(table) {
 	case "line", "session":
@@ -33,12 +32,12 @@ func (p *Passage) Applied(table, action string, key, param func(name string) uin
 	}
 }
 
-// Counted notes a cell of a counter that the frame went into; the counter has the program's name, in full.
+// Counted records the cell in which a counter, by its full name, counted the frame.
 func (p *Passage) Counted(counter string, cell uint64) {
 	if alias(counter) == "port_rule" {
 		p.Rule = RuleID(cell & (1<<ruleBits - 1))
 	}
 }
 
-// alias is the last word of a name in the program, which is what the P4Info calls its alias.
+// alias is the last word of a name in the program, as in the P4Info.
 func alias(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

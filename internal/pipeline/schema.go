@@ -7,7 +7,7 @@ import "fmt"
 // A Table is a table of the program. The zero value is none.
 type Table uint8
 
-// multicastGroups stands where a Table does for multicast groups, which are no table of the program.
+// multicastGroups is the Table of multicast groups, which are no table of the program.
 const multicastGroups = lastTable + 1
 
 // String is the table's name.
@@ -29,7 +29,7 @@ func (t Table) ID() uint32 {
 	return tables[t].id
 }
 
-// OnlyDefault reports whether the table has no key: it holds a default entry and no other.
+// OnlyDefault reports whether the table has no key, so that it holds only a default entry.
 func (t Table) OnlyDefault() bool { return t <= lastTable && len(tables[t].keys) == 0 }
 
 // Metered reports whether the table's entries have a meter.
@@ -50,7 +50,7 @@ const (
 	ternary matchKind = "TERNARY"
 )
 
-// A table is what a P4Info says of a table. The id of a key field is its place in the list, from 1.
+// A table is a table of the P4Info. The id of a key field is its place in the list, from 1.
 type table struct {
 	id      uint32
 	name    string // the alias in the P4Info: the last word of the name
@@ -58,7 +58,7 @@ type table struct {
 	actions []Action
 }
 
-// An action is what a P4Info says of an action. The id of a parameter is its place in the list, from 1.
+// An action is an action of the P4Info. The id of a parameter is its place in the list, from 1.
 type action struct {
 	id     uint32
 	name   string

@@ -1,8 +1,8 @@
 // Package pipeline is the typed Go view of p4src/op25b.p4, and the only package that knows the name or the id of a table, a key, an
 // action or a counter of it.
 //
-// It turns a State, what a switch should hold, into entries, and says what an entry means. It does not decide what a switch should hold
-// (policy does), nor in which order to write it (reconcile), nor how (p4rt).
+// It turns a State, the desired content of a switch, into entries, and knows the meaning of an entry. internal/compile decides the state,
+// internal/reconcile the order of writes, and internal/p4rt writes.
 package pipeline
 
 import (
@@ -10,14 +10,14 @@ import (
 	"sync"
 )
 
-// Numbers that the policy gives out and the pipeline matches on. The zero value of each is what the pipeline assumes where no entry
-// says otherwise: the default line group, any other server, an ordinary subscriber.
+// Numbers that the policy assigns and the pipeline matches. The pipeline assumes the zero value where no entry matches: the default line group, any
+// other server, an ordinary subscriber.
 type (
 	Port      uint16 // v1model port number, 9 bits
 	VID       uint16 // IEEE 802.1Q VLAN id, 12 bits; 0 is untagged
 	Session   uint16 // PPPoE session id (RFC 2516); 0 is no session
 	LineGroup uint8
-	LineIndex uint16 // 14 bits; 0 is a line that no entry names
+	LineIndex uint16 // 14 bits; 0 is a line without an entry
 	Class     uint8  // of a remote or a subscriber's address
 	Service   uint8  // 0 is "not mail"
 	Epoch     uint8  // 0 is never given to a rule set
@@ -25,7 +25,7 @@ type (
 	MAC       [6]byte
 )
 
-// What the numbers end at.
+// The largest numbers.
 const (
 	MaxPort      Port      = 510    // 9 bits, of which v1model takes 511 for "drop"
 	MaxVID       VID       = 4094   // IEEE 802.1Q section 9.6 reserves 4095
@@ -33,19 +33,19 @@ const (
 	MaxLineIndex LineIndex = 1<<14 - 1
 )
 
-// Rule ids that the pipeline itself gives; see p4src/define.p4. A policy's rules are FirstRule to LastRule.
+// Rule ids of the pipeline itself; see p4src/define.p4. A policy's rules are FirstRule to LastRule.
 const (
-	RuleNone          RuleID = 0 // no rule was asked: not mail; never counted
-	RuleFailClosed    RuleID = 1 // port 25 of a line that no entry spoke of
+	RuleNone          RuleID = 0 // no rule was looked up: not mail; never counted
+	RuleFailClosed    RuleID = 1 // port 25, and no entry matched
 	FirstRule         RuleID = 2
 	LastRule          RuleID = 247
-	RuleLaterFragment RuleID = 251 // a TCP fragment without ports, where a line group does not simply let it pass
+	RuleLaterFragment RuleID = 251 // a TCP fragment without ports, if a line group does not let it pass
 	RuleTinyFragment  RuleID = 252 // TCP cut so that its ports are not in the first fragment
 	RuleUndetermined  RuleID = 253 // what cannot be parsed within the bounds
 	RuleSpoofed       RuleID = 254 // a source address that is not the line's
 )
 
-// Services that stand for frames whose ports were not there to read. A policy's services are 1 to LastService.
+// Services that stand for frames whose ports cannot be read. A policy's services are 1 to LastService.
 const (
 	LastService          Service = 247
 	ServiceLaterFragment Service = 254
@@ -81,13 +81,13 @@ const (
 	Monitor VerdictAction = 2 // passes, and is counted under the rule that would drop it
 	Drop    VerdictAction = 3
 	Limit   VerdictAction = 4 // new connections pass at the line's rate
-	Reject  VerdictAction = 5 // a drop that tells the subscriber: ICMP, administratively prohibited
+	Reject  VerdictAction = 5 // a drop with an ICMP error, administratively prohibited, to the subscriber
 
 	LastVerdict = Reject
 )
 
-// A LineKey says by what a line is known on its switch. A line without Session is every frame of its port and VLANs, in a PPPoE session
-// or not, but for the sessions that have a line of their own.
+// A LineKey identifies a line on its switch. A line without Session has every frame of its port and VLANs, in a PPPoE session or not, except
+// sessions with their own line.
 type LineKey struct {
 	Port     Port // an access port
 	OuterVID VID
@@ -95,7 +95,7 @@ type LineKey struct {
 	Session  Session
 }
 
-// A Line is what is behind a LineKey.
+// A Line is the group and the index of a line.
 type Line struct {
 	Group LineGroup
 	Index LineIndex // of the line's counters; not 0
@@ -104,10 +104,10 @@ type Line struct {
 // A VLANKey is the tags of a frame.
 type VLANKey struct{ OuterVID, InnerVID VID }
 
-// A SourceCheck is what happens to a line's packets whose source address is not one of its own.
+// A SourceCheck is what happens to a line's packets with a source address that is not bound to the line.
 type SourceCheck uint8
 
-// The checks, with the numbers of the verdicts that they are. Without one, sources are not looked at.
+// The checks, with the numbers of their verdicts. Without one, sources are not checked.
 const (
 	SourceMonitor = SourceCheck(Monitor)
 	SourceDrop    = SourceCheck(Drop)
@@ -125,13 +125,13 @@ type LimitKey struct {
 	From Role // the side that the opening segment comes from
 }
 
-// A Rate is a token bucket of packets. P4Runtime's meters know whole packets a second, so there is no rate below one.
+// A Rate is a token bucket of packets. P4Runtime's meters count whole packets a second, so no rate is below one.
 type Rate struct {
 	PerSecond uint32 // at least 1
 	Burst     uint32 // at least 1
 }
 
-// RejectFrom are the addresses that a rejecting ICMP error comes from. Without an address of its family, a packet is dropped in silence.
+// RejectFrom are the addresses that a rejecting ICMP error comes from. Without an address of its family, a packet is dropped without an answer.
 type RejectFrom struct{ IPv4, IPv6 netip.Addr }
 
 // A ServiceKey matches the ports of a TCP segment, on its way from Role's side.
@@ -144,17 +144,17 @@ type ServiceKey struct {
 // A Handshake is the part of the TCP handshake that a segment is; the zero value, in a match, is any segment.
 type Handshake uint8
 
-// The parts that a match can ask for. Only a server sends a SYN-ACK, and only a client a SYN: they tell the two apart where both ports
-// could be a server's.
+// The parts that a match can ask for. Only a server sends a SYN-ACK, and only a client a SYN, which tells the two apart where both ports
+// may be a server's.
 const (
 	SYN    Handshake = 1 // SYN set and ACK clear
 	SYNACK Handshake = 2
 )
 
-// A Subscriber is what is known of an address on the subscribers' side.
+// A Subscriber is the class of an address on the subscribers' side.
 type Subscriber struct {
 	Class Class     // at least 1
-	Line  LineIndex // the only line that the class is for; 0 is any
+	Line  LineIndex // the only line to which the class applies; 0 is any
 }
 
 // A PortMatch is one TCP port, or any: the zero value.
@@ -201,9 +201,9 @@ type BridgePort struct {
 	Role Role
 }
 
-// A State is all that a switch should hold, but for the epoch that its verdicts stand in, which is chosen when they are written.
+// A State is the desired content of a switch, without the epoch of its verdicts, which is chosen when they are written.
 type State struct {
-	// Shared is what the state has in common with those of other switches, and may be nil.
+	// Shared has what the state has in common with the states of other switches. It may be nil.
 	Shared *Shared
 
 	Ports       map[Port]Role // a port that is not in it is an access port
@@ -212,26 +212,26 @@ type State struct {
 	Remotes     map[netip.Prefix]Class      // IPv4 and IPv6, masked
 	Subscribers map[netip.Prefix]Subscriber // IPv4 and IPv6, masked
 	Verdicts    map[VerdictKey]Verdict
-	// SynOnly makes the verdicts drop and reject stop new connections alone: the drain of a rule set that has just come in force.
+	// SynOnly makes the verdicts drop and reject stop only new connections: the drain of a rule set that has just come in force.
 	SynOnly bool
-	// Staged are rule sets that may come in force next, the likeliest first. As many as there is room for are kept in the switch, so that
-	// each is one MODIFY away.
+	// Staged are rule sets that may come in force next, the likeliest first. The switch keeps as many as it has room for, so that one MODIFY puts
+	// one of them in force.
 	Staged []map[VerdictKey]Verdict
 
 	SourceChecks map[LineGroup]SourceCheck
-	Sources      map[SourceKey]struct{} // asked for lines of the groups in SourceChecks
+	Sources      map[SourceKey]struct{} // checked for lines of the groups in SourceChecks
 	Limits       map[LimitKey]Rate      // a line without one lets no new connection pass under the verdict Limit
 	RejectFrom   RejectFrom
 
 	Bridge map[MAC]BridgePort
-	// LinePorts are the access ports behind which just one line has these tags: the way to a station that Bridge does not have.
+	// LinePorts are the access ports of tags that only one line has: the way to stations that Bridge does not have.
 	LinePorts map[VLANKey]Port
 	// NetworkPorts and AllPorts are the flood groups, in ascending order.
 	NetworkPorts, AllPorts []Port
 }
 
-// A Shared is what the states of several switches have in common: services, remotes, subscribers and source checks of one policy. It is
-// turned into entries once, and must not be changed after that. What else is in its State is not looked at.
+// A Shared has what the states of several switches have in common: services, remotes, subscribers and source checks of one policy. Its entries
+// are made once, and it must not be changed afterwards. Other fields of its State are ignored.
 type Shared struct {
 	State State
 
@@ -253,7 +253,7 @@ func (s *Shared) entries() ([]Entry, error) {
 	return s.all, s.err
 }
 
-// allowed are the entries, if a contract allows them.
+// allowed returns the entries, or ErrInvalid if a contract does not allow one.
 func (s *Shared) allowed(c *Contract) ([]Entry, error) {
 	all, err := s.entries()
 	if err != nil {

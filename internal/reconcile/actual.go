@@ -41,7 +41,7 @@ func split(have []pipeline.Entry) *actual {
 	return a
 }
 
-// epochOf returns the epoch that holds just these rules: the running one rather than another.
+// epochOf returns the epoch that holds exactly these rules. It prefers the running epoch.
 func (a *actual) epochOf(rules []pipeline.Entry) (epoch pipeline.Epoch, ok bool) {
 	if a.holds(a.running, rules) {
 		return a.running, true
@@ -54,7 +54,7 @@ func (a *actual) epochOf(rules []pipeline.Entry) (epoch pipeline.Epoch, ok bool)
 	return 0, false
 }
 
-// holds says whether the rules of epoch e are just these.
+// holds reports whether epoch e holds exactly these rules.
 func (a *actual) holds(e pipeline.Epoch, rules []pipeline.Entry) bool {
 	set := a.sets[e]
 	if e == 0 || len(set) != len(rules) {
@@ -66,7 +66,7 @@ func (a *actual) holds(e pipeline.Epoch, rules []pipeline.Entry) bool {
 	})
 }
 
-// free returns an epoch that holds nothing, looking upward from the running one, and none of those in taken.
+// free returns the next epoch above the running one that holds nothing and is not in taken.
 func (a *actual) free(taken map[pipeline.Epoch]bool) (pipeline.Epoch, error) {
 	for e := a.running + 1; e != a.running; e++ { // wraps past 255
 		if e != 0 && len(a.rules[e]) == 0 && !taken[e] {

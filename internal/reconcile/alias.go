@@ -6,19 +6,19 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// An alias is a number that stands in for two: the rules before the flip treat it as one, the rules after it as the other.
+// An alias is a number that stands for two others: the rules before the flip treat it as from, the rules after the flip as to.
 type alias struct {
 	d        pipeline.Dimension
 	from, to uint8
 }
 
-// aliases gives out the numbers of aliases.
+// aliases assigns numbers to aliases.
 type aliases struct {
 	used  [pipeline.Dimensions][256]bool
 	given map[alias]uint8
 }
 
-// newAliases takes all numbers for used that entries have or rules name.
+// newAliases marks the numbers that entries have or rules name as used.
 func newAliases(lists ...[]pipeline.Entry) *aliases {
 	a := &aliases{given: map[alias]uint8{}}
 	for _, list := range lists {
@@ -39,7 +39,7 @@ func newAliases(lists ...[]pipeline.Entry) *aliases {
 	return a
 }
 
-// number returns the number of an alias, and the same one for the same alias.
+// number returns the number of an alias, always the same for the same alias.
 func (a *aliases) number(x alias) (uint8, error) {
 	if n, ok := a.given[x]; ok {
 		return n, nil
@@ -51,11 +51,11 @@ func (a *aliases) number(x alias) (uint8, error) {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: all %d numbers of a %v are in use, and this change needs one more for the time that it takes; make it in two steps",
+	return 0, fmt.Errorf("%w: all %d numbers of a %v are in use, and the change needs one more while it is carried out; make it in two steps",
 		ErrNoRoom, x.d.LastNumber(), x.d)
 }
 
-// rules returns what has to stand beside rules of an epoch so that they treat every alias as the number that like returns of it.
+// rules returns the additional rules with which the rules of an epoch treat every alias as the number that like returns for it.
 func (a *aliases) rules(epoch pipeline.Epoch, rules []pipeline.Entry, like func(alias) uint8) []pipeline.Entry {
 	standsFor := [pipeline.Dimensions]map[uint8][]uint8{}
 	for x, n := range a.given {

@@ -27,15 +27,15 @@ var (
 	_ Switch = (*p4rt.Session)(nil)
 )
 
-// maxRounds is how often Apply reads the switch and plans anew: once for what it found, once for what it got wrong or another hand did
-// meanwhile, and once more.
+// maxRounds is how often Apply reads the switch and plans: once for the change, once for what failed or another controller did meanwhile, and
+// once more.
 const maxRounds = 3
 
-// Apply brings the switch to want and returns the first plan that it made, with what was in the switch before. The switch is read before
-// and, if anything was written, after: an answer of success alone proves nothing (some targets keep what they refuse, some lose what they
-// accept). What a read after the writes still finds wrong is planned and written again, a few times.
+// Apply brings the switch to want. It returns the first plan, which describes the difference that it found. It reads the switch before and,
+// if it wrote anything, after: an answer of success proves nothing, because some targets keep entries that they refuse and lose entries that
+// they accept. Differences found after the writes are planned and written again, up to maxRounds times.
 //
-// Of a step that the switch took in part only the rest is sent again. No step is begun before the one before it is whole.
+// If the switch takes a step only in part, only the rest of the step is sent again. A step begins only when the step before it is complete.
 func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipeline.Contract, opts Options) (*Plan, *Memory, error) {
 	t, err := aim(want, contract)
 	if err != nil {
@@ -82,7 +82,7 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 		ErrNotConverged, len(left.Added), len(left.Changed), len(left.Removed), left.first())
 }
 
-// worthAnotherRound says whether the switch, read again, may turn out well: it answered, and not that it is full.
+// worthAnotherRound reports whether another round may succeed: the switch answered, and is not full.
 func worthAnotherRound(err error) bool {
 	if errors.Is(err, ErrNoRoom) {
 		return false
@@ -106,9 +106,9 @@ func carryOut(ctx context.Context, sw Switch, plan *Plan, progress func(Progress
 	return nil
 }
 
-// Progress is how far a plan is.
+// Progress is the progress of a plan.
 type Progress struct {
-	Step        string // that has just been done
+	Step        string // the step that was completed last
 	Done, Total int    // updates
 }
 

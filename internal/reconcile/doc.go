@@ -1,25 +1,24 @@
-// Package reconcile works out how a switch gets from the entries it has to the entries it should have, and takes it there.
+// Package reconcile plans how a switch gets from the entries it has to the entries it should have, and carries out the plan.
 //
-// The plan is pure: no clock, no network, no logger. Apply is the rim around it: read, plan, write step by step, read back. Neither knows
-// what an entry means; pipeline does.
+// Planning is pure: no clock, no network, no logger. Apply does the I/O around it: read, plan, write step by step, read back. The meaning of
+// an entry is internal/pipeline's knowledge.
 //
 // # How a change harms nobody
 //
-// What happens to a packet is looked up in two stages. Large tables give it numbers, one in each dimension: of its line group, its
-// service, and the classes of both its addresses. Rules then decide by these numbers. One MODIFY of the running epoch exchanges all rules at
-// once, but entries of the large tables change one by one. If they changed under rules that are not made for it, a packet could be judged by
-// half of the old policy and half of the new, and so as neither of the two judges it.
+// A packet is looked up in two stages. Large tables give it one number in each dimension: its line group, its service, and the classes of both
+// addresses. Rules then decide by these numbers. One MODIFY of the running epoch, the flip, exchanges all rules at once, but entries of the
+// large tables change one by one. Changed at the wrong moment, they would let a packet be judged by half of the old policy and half of the
+// new, with a verdict that neither policy has.
 //
-// So an entry whose number changes is changed at a moment when that makes no difference:
+// So an entry's number changes at a moment when the change makes no difference:
 //
-//   - before the flip, if the old rules treat the new number as they treat the old one: a class that no rule named yet, say;
-//   - after it, if the new rules treat the old number as they treat the new one;
-//   - otherwise it is given an alias before the flip, a number of its own that the old rules treat as the old number and the new rules as
-//     the new number, and after the flip it is given the new number. The rules for aliases are there only meanwhile.
+//   - before the flip, if the old rules treat both numbers alike, for example a class that no rule names yet;
+//   - after the flip, if the new rules treat both numbers alike;
+//   - otherwise through an alias: before the flip the entry gets a number that the old rules treat as the old number and the new rules as
+//     the new one, and after the flip the new number. The rules for aliases exist only during the change.
 //
-// Until the flip every packet is judged by the old policy and after it by the new one, so after every single update I1 and I2 hold.
+// Every packet is judged by the old policy until the flip and by the new policy after it, so I1 and I2 hold after every single update.
 //
-// Where the rules stay as they are and only one dimension changes there is no flip: each packet is judged by its old number and the rules,
-// and then by its new one. The same is true of classes that rules only ever permit, such as exemptions and relays: they are added first and
-// removed last.
+// No flip is needed if the rules stay and only one dimension changes: each packet is judged by its old number and then by its new one. The same
+// holds for classes that rules only permit, such as exemptions and relays: they are added first and removed last.
 package reconcile

@@ -12,7 +12,7 @@ type Fill struct {
 	Entries, Size int64
 }
 
-// fits follows the steps and says whether every table has room at every moment; count is the entries of each table at the end.
+// fits follows the steps and reports whether every table has room at every moment; count is the entries of each table at the end.
 func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[pipeline.Table]int64, err error) {
 	count = map[pipeline.Table]int64{}
 	table, run := pipeline.Table(0), int64(0) // a switch is read table by table
@@ -53,8 +53,8 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 	return count, nil
 }
 
-// Room returns ErrNoRoom if a table cannot hold a state by its number of entries alone, whatever the switch has. It makes no entries, and so
-// costs little where there are far too many. What it accepts, Fits may refuse.
+// Room returns ErrNoRoom if a table cannot hold the number of entries of a state, whatever the switch has. It makes no entries, so it is cheap
+// for a state that is far too large. Fits checks more, and may refuse a state that Room accepts.
 func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	need := want.Need()
 	for _, table := range pipeline.TablesByRank() {
@@ -65,7 +65,7 @@ func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	return nil
 }
 
-// fills are the tables that have a size, in the order of their rank.
+// fills returns the fill of the tables that have a size, in the order of their rank.
 func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 	var all []Fill
 	for _, table := range pipeline.Tables() {
@@ -77,7 +77,7 @@ func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 }
 
 // Fits returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold a state, whatever else the switch has, and
-// pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A switch may still have no room for the way there.
+// pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A switch may still lack room for the steps of a plan.
 func Fits(want *pipeline.State, contract *pipeline.Contract) error {
 	if err := Room(want, contract); err != nil { // which costs little
 		return err

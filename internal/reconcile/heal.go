@@ -11,9 +11,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// write sends the updates of one step. Where another hand was quicker it goes by what the updates are for: an entry that is there already
-// is changed, one that is not there any more is added, and one that was to be removed and is gone is as it should be. Only what was refused
-// is sent again, once.
+// write sends the updates of one step. If another controller changed an entry first, write does what the update is for: it modifies an entry
+// that exists already, inserts one that is gone, and accepts that an entry to be removed is gone. It sends only refused updates again, once.
 func write(ctx context.Context, sw Switch, updates []pipeline.Update) error {
 	err := sw.WriteEntries(ctx, updates)
 	var refused *p4rt.WriteError
@@ -40,7 +39,7 @@ func write(ctx context.Context, sw Switch, updates []pipeline.Update) error {
 		return nil
 	}
 	if err = sw.WriteEntries(ctx, again); errors.As(err, &refused) && len(refused.Failed) > 0 {
-		// Not every switch says that it is full: of bmv2 the table is all that tells.
+		// Not every switch reports that it is full: bmv2 answers with UNKNOWN, and only the table gives a hint.
 		e := again[refused.Failed[0].Index].Entry
 		return fmt.Errorf("table %q: the switch refused %s: %w", e.Table(), e, err)
 	}

@@ -99,7 +99,7 @@ func (j *judgement) class(d pipeline.Dimension, a netip.Addr) (pipeline.Entry, u
 	return best, class
 }
 
-// passes says whether the switch lets a packet pass.
+// passes reports whether the switch lets a packet pass.
 func (j *judgement) passes(p packet) bool {
 	line, known := j.lines[p.line]
 	if !known {

@@ -11,15 +11,15 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Memory is what is known of the rule sets of a switch that was left converged: enough to put another one in force without reading the
-// switch again. It is a few bytes an epoch. It holds for as long as nobody else writes to the switch.
+// A Memory has the fingerprints of the rule sets of a converged switch, a few bytes an epoch. With it another rule set can be put in force
+// without reading the switch again. It is valid until another controller writes to the switch.
 type Memory struct {
 	running pipeline.Epoch
 	value   pipeline.Value // of the entry that holds the running epoch
 	sets    map[pipeline.Epoch]Fingerprint
 }
 
-// A Fingerprint names a rule set by its content, whatever epoch it stands under.
+// A Fingerprint identifies a rule set by its content, in any epoch.
 type Fingerprint [sha256.Size]byte
 
 // FingerprintOf returns the fingerprint of a rule set, or pipeline.ErrInvalid.
@@ -69,8 +69,8 @@ func (m *Memory) InForce(rules Fingerprint, synOnly bool) bool {
 	return there && set == rules && m.value == pipeline.EpochEntry(m.running, synOnly).Value
 }
 
-// PutInForce puts a rule set in force that the switch has already, by one MODIFY. It returns false, and has written nothing, if the switch
-// does not have it: then Apply has to write it. All but its rules must be what the switch has. After an error, the memory is worth nothing.
+// PutInForce puts a rule set in force that the switch already has, by one MODIFY. If the switch does not have it, PutInForce writes nothing
+// and returns false: then Apply has to write it. All other entries must already be as wanted. After an error the memory is invalid.
 func (m *Memory) PutInForce(ctx context.Context, sw Switch, rules Fingerprint, synOnly bool) (bool, error) {
 	epochs := append([]pipeline.Epoch{m.running}, slices.Sorted(maps.Keys(m.sets))...) // the running one, if that will do
 	for _, e := range epochs {

@@ -9,30 +9,30 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A moment is when an entry is changed: see the package comment.
+// A moment is the time at which an entry changes: see the package comment.
 type moment uint8
 
 const (
-	early moment = iota // before the flip, and before what is in the middle
+	early moment = iota // before the flip, and before the middle
 	middle
-	late    // after the flip, and after what is in the middle
-	byAlias // an alias early, and late what it stands for
+	late    // after the flip, and after the middle
+	byAlias // the alias early, the final number late
 )
 
-// A move is one entry that gives out numbers and is added, changed or removed.
+// A move adds, changes or removes one entry that gives a number.
 type move struct {
 	d        pipeline.Dimension
 	from, to number          // of what the entry matches, before and after
-	old, new *pipeline.Entry // nil for one that is added, and for one that is removed
+	old, new *pipeline.Entry // old is nil for an added entry, new for a removed one
 	when     moment
-	// stand is what is there between early and late, for byAlias. Where it is nil and an alias is needed one has to be found.
+	// stand is the entry between early and late, for byAlias. It is nil until an alias is assigned.
 	stand *pipeline.Entry
 }
 
-// A number is what rules know something by.
+// A number is how rules name what an entry matches.
 type number struct {
 	n    uint8
-	home pipeline.LineIndex // the only line that has the number, of a subscriber's class; 0 is any
+	home pipeline.LineIndex // of a subscriber's class: the only line that has the number; 0 is any line
 }
 
 func numberOf(e pipeline.Entry, ok bool) number {
@@ -43,7 +43,7 @@ func numberOf(e pipeline.Entry, ok bool) number {
 	return number{n, e.Home()}
 }
 
-// entry is the move's entry, the new one if there is one.
+// entry returns the new entry, or the old one if the entry is removed.
 func (m *move) entry() pipeline.Entry {
 	if m.new != nil {
 		return *m.new
@@ -51,7 +51,7 @@ func (m *move) entry() pipeline.Entry {
 	return *m.old
 }
 
-// moves are the changes of entries that give out numbers, where a switch has the entries before and is to have those after.
+// moves returns the changes of entries that give numbers. The switch has the entries before, and should have those in after.
 func moves(added, removed []pipeline.Entry, changed []Change, before, after []pipeline.Entry) []*move {
 	slab := make([]move, 0, len(added)+len(changed)+len(removed))
 	add := func(old, new *pipeline.Entry) {
@@ -76,7 +76,7 @@ func moves(added, removed []pipeline.Entry, changed []Change, before, after []pi
 	for i := range slab {
 		all[i] = &slab[i]
 	}
-	// Indexes are large, and often nobody asks them.
+	// Indexes are large, and often not needed.
 	was := sync.OnceValue(func() *pipeline.Index { return pipeline.NewIndex(before) })
 	is := sync.OnceValue(func() *pipeline.Index { return pipeline.NewIndex(after) })
 	for _, m := range all {
@@ -94,15 +94,15 @@ func moves(added, removed []pipeline.Entry, changed []Change, before, after []pi
 	return all
 }
 
-// numbers says what the rules of one set make of each number.
+// numbers has what the rules of one set do with each number.
 type numbers struct {
 	rules []pipeline.Entry
-	named [pipeline.Dimensions]map[uint8][]says // what rules say that name a number, but for the number
+	named [pipeline.Dimensions]map[uint8][]says // the rules that name a number, without the number
 	top   int32                                 // the highest priority of a rule that does not let everything pass
 	check map[uint8]pipeline.Value              // the source check of each line group that has one
 }
 
-// says is what a rule says of a number that it names.
+// says is a rule that names a number, without the number.
 type says struct {
 	where pipeline.Key // what it matches beside the number
 	does  pipeline.Value
@@ -134,16 +134,16 @@ func read(rules, fixed []pipeline.Entry) *numbers {
 	return n
 }
 
-// alike says whether the rules, and the source checks, treat two numbers of a dimension alike.
+// alike reports whether the rules, and the source checks, treat two numbers of a dimension alike.
 func (n *numbers) alike(d pipeline.Dimension, a, b uint8) bool {
 	return a == b || slices.Equal(n.named[d][a], n.named[d][b]) && (d != pipeline.ByGroup || n.check[a] == n.check[b])
 }
 
-// unnamed says whether no rule names a number.
+// unnamed reports whether no rule names a number.
 func (n *numbers) unnamed(d pipeline.Dimension, a uint8) bool { return len(n.named[d][a]) == 0 }
 
-// permits returns what the rules that name a number match beside it, if these let everything pass, stand above all that do not, and name no
-// number of a dimension other than the service; ok is false otherwise, or if there are none.
+// permits returns what the rules that name a number match beside it. ok is false if there are none, if one of them stops anything or has no
+// higher priority than every rule that does, or if one names a number of a dimension other than the service.
 func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.Key]bool, ok bool) {
 	matches = map[pipeline.Key]bool{}
 	for _, r := range n.rules {
@@ -158,8 +158,8 @@ func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.K
 	return matches, len(matches) > 0
 }
 
-// privileged says whether both rule sets only ever permit a number, and permit the same by it, and whether both policies check sources by it
-// alike: a check stops what rules permit, and it may change while a line has yet to come to the number or is about to leave it.
+// privileged reports whether both rule sets only permit a number, and permit the same traffic by it, and whether both policies check its sources
+// alike. A source check stops what rules permit, and may change while a line still has to get the number or to lose it.
 func privileged(d pipeline.Dimension, a uint8, old, new *numbers) bool {
 	before, ok := old.permits(d, a)
 	after, still := new.permits(d, a)
@@ -171,8 +171,8 @@ type numberOfDimension struct {
 	n uint8
 }
 
-// schedule decides when each move is made, if the rules old come before it and new after. It returns in how many dimensions there are moves
-// that make a difference at any moment; these are in the middle.
+// schedule decides the moment of each move between the rules old and new. It returns the number of dimensions with moves that make a difference
+// at any moment; these moves are in the middle.
 func schedule(all []*move, old, new *numbers) (dimensions int) {
 	left := map[pipeline.Dimension]bool{}
 	nested := overlapping(all)
@@ -193,16 +193,16 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 			m.when = late
 		case m.from == m.to:
 			m.when = early
-		// What is no service passes, but for port 25 of servers, which always is one. So a packet of a port that becomes a service is
-		// harmed by nothing but being stopped too early, and one of a port that ceases to be one by being stopped too long.
+		// A packet without a service passes, except to or from port 25 of a server, which is always a service. So the only harm is to stop a
+		// port too early when it becomes a service, and too long when it is one no more.
 		case m.d == pipeline.ByService && m.old == nil:
 			m.when = late
 			left[m.d] = true
 		case m.d == pipeline.ByService && m.new == nil:
 			m.when = early
 			left[m.d] = true
-		// A prefix that is taken away leaves its addresses to the one around it, which may itself be about to change; and one that is yet to
-		// be added does so too. So what is removed is never removed early, and what is added is never added late.
+		// The addresses of a removed prefix, and of one that is not added yet, fall to the prefix around it, which may be about to change itself.
+		// So a prefix is never removed early and never added late.
 		case m.new != nil && m.sameHome() && old.alike(m.d, m.from.n, m.to.n):
 			m.when = early
 		case m.old != nil && m.sameHome() && new.alike(m.d, m.from.n, m.to.n):
@@ -225,21 +225,21 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 	return len(left)
 }
 
-// sameHome says whether all lines go from the same number to the same number by the move.
+// sameHome reports whether the move has the same effect for all lines.
 func (m *move) sameHome() bool { return m.from.home == m.to.home || m.from.n == 0 || m.to.n == 0 }
 
-// gains says whether by the move some lines gain a class, and none loses one that rules name.
+// gains reports whether some lines gain a class by the move, and no line loses a class that rules name.
 func (m *move) gains(old *numbers) bool {
 	return old.unnamed(m.d, m.from.n) && m.sameHome() || m.from.n == m.to.n && m.to.home == 0
 }
 
-// loses says whether by the move some lines lose a class, and none gains one that rules name.
+// loses reports whether some lines lose a class by the move, and no line gains a class that rules name.
 func (m *move) loses(new *numbers) bool {
 	return new.unnamed(m.d, m.to.n) && m.sameHome() || m.from.n == m.to.n && m.from.home == 0
 }
 
-// meanwhile is the home of what stands in for the entry. Between a class that is one line's and one that is any line's it is any line's: such
-// classes are only ever permits, and one of the two policies permits them to every line.
+// meanwhile returns the home of the alias. Between a class of one line and a class of any line it is any line: such classes are only permitted,
+// and one of the two policies permits them to every line.
 func (m *move) meanwhile() pipeline.LineIndex {
 	if !m.sameHome() && (m.from.home == 0 || m.to.home == 0) {
 		return 0
@@ -247,7 +247,7 @@ func (m *move) meanwhile() pipeline.LineIndex {
 	return m.entry().Home()
 }
 
-// standAs has the entry of the move stand, between early and late, as another number.
+// standAs gives the entry another number between early and late.
 func (m *move) standAs(n number) {
 	stand := m.entry().WithNumber(n.n)
 	if m.d == pipeline.BySubscriber {
@@ -256,7 +256,7 @@ func (m *move) standAs(n number) {
 	m.when, m.stand = byAlias, &stand
 }
 
-// overlapping are the moves of prefixes that lie within or around the prefix of another move of the same dimension.
+// overlapping returns the moves whose prefix lies within or around the prefix of another move of the same dimension.
 func overlapping(all []*move) map[*move]bool {
 	nested := map[*move]bool{}
 	if !lengthsDiffer(func(yield func(pipeline.Entry) bool) {

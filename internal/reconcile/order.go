@@ -10,10 +10,10 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A batch is entries by what is done with them at one moment.
+// A batch has the entries that are inserted, modified and removed at one moment.
 type batch struct{ insert, modify, remove []pipeline.Entry }
 
-// split divides a batch into the entries that are and those that are not.
+// split divides a batch into the entries for which is returns true, and the others.
 func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 	those, others = &batch{}, &batch{}
 	for _, list := range []struct{ from, to, rest *[]pipeline.Entry }{
@@ -34,15 +34,15 @@ func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 	return those, others
 }
 
-// isLine says whether an entry says which group the frames of a line are in. A source check goes by the group: it begins when lines are in
-// the group that they will be in, and before they are given a class that permits, and ends in the reverse order. A packet may be stopped
-// by the check in one policy and for want of the class in the other.
+// isLine reports whether an entry sets the group of a line, or its limit. Source checks depend on the group: a check begins after lines are in
+// their new group and before they get a class that permits, and ends in the reverse order. One policy may stop a packet by the check, and the
+// other because the class is missing.
 func isLine(e pipeline.Entry) bool {
 	d, _, numbered := e.Number()
-	return numbered && d == pipeline.ByGroup || e.IsLimit() // a line's limit is there before the line, and until after it
+	return numbered && d == pipeline.ByGroup || e.IsLimit() // a line's limit exists before the line, and longer
 }
 
-// order turns what was found and decided into steps.
+// order makes the steps.
 func (m *maker) order() {
 	var at [byAlias]batch // early, middle, late
 	var inChecks, outChecks batch
@@ -78,12 +78,11 @@ func (m *maker) order() {
 			at[late].remove = append(at[late].remove, e)
 		}
 	}
-	at[early].insert = slices.Grow(at[early].insert, len(m.moves)) // most often all of them, and all there is
+	at[early].insert = slices.Grow(at[early].insert, len(m.moves)) // most often all moves, and nothing else
 	for _, x := range m.moves {
 		x.into(&at)
 	}
-	// What is early to go and late to come are services, and nothing else is. A packet may be stopped by its service in one policy and by
-	// its source in the other.
+	// Only services are removed early and added late. One policy may stop a packet by its service, and the other by its source.
 	newService, noService := at[late].insert, at[early].remove
 	at[late].insert, at[early].remove = nil, nil
 	var aliasChecks []pipeline.Entry
@@ -157,7 +156,7 @@ func (m *maker) order() {
 	slices.SortStableFunc(m.plan.Removed, byRank)
 }
 
-// into puts a move where it belongs.
+// into adds the move to its batches.
 func (x *move) into(at *[byAlias]batch) {
 	b := &at[min(x.when, late)]
 	if x.when == byAlias {
@@ -183,7 +182,7 @@ func (x *move) into(at *[byAlias]batch) {
 	}
 }
 
-// aliasChecks gives each alias of a line group the stricter of the source checks of the two groups that it stands in for.
+// aliasChecks gives each alias of a line group the stricter source check of its two groups.
 func (m *maker) aliasChecks() []pipeline.Entry {
 	find := func(entries []pipeline.Entry, group uint8) (check pipeline.Entry, ok, drops bool) {
 		for _, e := range entries {
@@ -210,7 +209,7 @@ func (m *maker) aliasChecks() []pipeline.Entry {
 	return checks
 }
 
-// stale are the rules of epochs that nothing will ask: not in force, before or after, nor staged.
+// stale returns the rules of epochs that are not in force, before or after the change, and not staged.
 func (m *maker) stale() []pipeline.Entry {
 	keep := map[pipeline.Epoch]bool{m.now.running: true}
 	for _, rules := range m.staged {
@@ -227,8 +226,8 @@ func (m *maker) stale() []pipeline.Entry {
 	return stale
 }
 
-// batch adds the steps of one moment. Longer prefixes are added before the shorter ones around them, and removed after them, so that each
-// packet goes from its old number to its new one without a third between.
+// batch adds the steps of one moment. A longer prefix is added before the shorter prefix around it, and removed after it, so that a packet never
+// has a third number between its old and its new one.
 func (m *maker) batch(b *batch, when string) {
 	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
 	slices.SortStableFunc(b.insert, byRank)
@@ -243,8 +242,8 @@ func (m *maker) batch(b *batch, when string) {
 	}
 }
 
-// byLength groups entries by the length of their prefix, in ascending order or, with direction -1, in descending order. What has no prefix
-// is of length 0. Where no prefix lies within another one group is enough.
+// byLength groups entries by the length of their prefix, in ascending order, or in descending order with direction -1. An entry without a prefix
+// has the length 0. One group is enough if no prefix lies within another.
 func byLength(entries []pipeline.Entry, direction int) [][]pipeline.Entry {
 	if len(entries) == 0 {
 		return nil
@@ -276,7 +275,7 @@ func byLength(entries []pipeline.Entry, direction int) [][]pipeline.Entry {
 	return all
 }
 
-// lengthsDiffer says whether two prefixes of one table differ in their length. Where none do, none lies within another.
+// lengthsDiffer reports whether two prefixes of one table have different lengths. If not, no prefix lies within another.
 func lengthsDiffer(entries iter.Seq[pipeline.Entry]) bool {
 	of := map[int]int{} // by rank
 	rank, length := -1, 0

@@ -8,8 +8,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Step is one set of updates that may be sent together, in any order. Steps are sent one after the other; between two updates the
-// switch may crash, and so may we.
+// A Step is one set of updates that may be sent together, in any order. Steps are sent one after the other. The switch
+// and the controller may crash between any two updates.
 type Step struct {
 	Why     string // for the log line and the plan view
 	Updates []pipeline.Update
@@ -20,11 +20,11 @@ type Plan struct {
 	Steps []Step
 	// Running is the epoch in force once the plan is done.
 	Running pipeline.Epoch
-	// Added, Changed and Removed are the entries by which the switch differs before and after, in the order of pipeline.Entry.Rank. What is
-	// written for the time of the change alone is not among them.
+	// Added, Changed and Removed are the differences of the switch before and after, in the order of pipeline.Entry.Rank. They exclude entries
+	// that exist only during the change.
 	Added, Removed []pipeline.Entry
 	Changed        []Change
-	// Kept are entries that were not asked for and that Options.Keep spoke for.
+	// Kept are entries that are not wanted and for which Options.Keep returned true.
 	Kept []pipeline.Entry
 	// Tables is the fill of every table that has a size once the plan is done, in the order of pipeline.Entry.Rank.
 	Tables []Fill
@@ -42,22 +42,21 @@ func (p *Plan) Updates() int {
 	return n
 }
 
-// Options say how a plan is made; the zero value keeps nothing.
+// Options are the options of a plan. The zero value keeps nothing.
 type Options struct {
-	// Keep, if not nil, says of an entry that was not asked for whether it stays. Rules are not its to say: what is in force is what the
-	// state has.
+	// Keep, if not nil, reports whether an entry that is not wanted stays. It is not called for rules: exactly the state's rules are in force.
 	Keep func(pipeline.Entry) bool
-	// Planned, if not nil, is told by Apply of each plan that has something to write, before it is written.
+	// Planned, if not nil, is called by Apply with each plan that has steps, before the first write.
 	Planned func(*Plan)
-	// Progress, if not nil, is told by Apply after each step, from Apply's own goroutine.
+	// Progress, if not nil, is called by Apply after each step, in Apply's goroutine.
 	Progress func(Progress)
 }
 
-// Make returns the plan that turns have, everything read from the switch, into want: see the package comment for how. A rule set that differs
-// from the running one is written whole under an epoch that is not in force, or is there already, and one MODIFY takes it in force. The rule
-// set that was in force stays in the switch; older ones that are not staged are removed when the next is written.
+// Make returns the plan that turns have, all entries of the switch, into want, as the package comment describes. A rule set that differs from
+// the running one is written whole under an epoch that is not in force, unless it is there already, and one MODIFY puts it in force. The rule
+// set that was in force stays in the switch; older ones that are not staged are removed when the next one is written.
 //
-// Before any step it returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold what it would have to (I10), and
+// Make returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold the entries of every step (I10), and
 // pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A nil contract has neither sizes nor restrictions.
 func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contract, opts Options) (*Plan, error) {
 	t, err := aim(want, contract)
@@ -67,7 +66,7 @@ func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contra
 	return t.plan(have, opts)
 }
 
-// A target is a state that has been turned into entries and found to keep the contract.
+// A target is a state as entries that satisfy the contract.
 type target struct {
 	contract *pipeline.Contract
 	fixed    []pipeline.Entry   // all but rules
@@ -104,7 +103,7 @@ func (t *target) plan(have []pipeline.Entry, opts Options) (*Plan, error) {
 	return plan, err
 }
 
-// planFrom is plan, and what it found.
+// planFrom is plan, and returns the content of the switch too.
 func (t *target) planFrom(have []pipeline.Entry, opts Options) (*Plan, *actual, error) {
 	m := &maker{target: t, now: split(have), plan: &Plan{}}
 	plan, err := m.make(have, opts)
@@ -126,7 +125,7 @@ func (m *maker) make(have []pipeline.Entry, opts Options) (*Plan, error) {
 	return m.plan, nil
 }
 
-// stagedRules are the rule sets for later, under any epoch, without those that are empty, in force, or there twice.
+// stagedRules returns the rule sets for later, under any epoch, without empty sets, the set in force, and duplicates.
 func stagedRules(sets []map[pipeline.VerdictKey]pipeline.Verdict, inForce []pipeline.Entry) ([][]pipeline.Entry, error) {
 	staged := make([][]pipeline.Entry, 0, len(sets))
 	for _, set := range sets {
@@ -151,15 +150,15 @@ type maker struct {
 	*target
 	now *actual
 
-	// What compare finds: entries of no rules.
+	// The result of compare, without rules.
 	added, removed []pipeline.Entry
 	changed        []Change
 
-	// What decide settles.
-	epoch   pipeline.Epoch // that is in force afterwards
+	// The result of decide.
+	epoch   pipeline.Epoch // in force afterwards
 	flip    bool
 	fresh   bool // the rules have yet to be written under epoch
-	again   bool // the rules in force are those wanted, and stand under epoch only for the sake of aliases
+	again   bool // the rules in force are wanted, and are written again under epoch only because of aliases
 	moves   []*move
 	sources sourceOrder
 	aliases *aliases
@@ -221,14 +220,14 @@ func (m *maker) decide() error {
 	return nil
 }
 
-// checksChange says whether the source check of a line group changes.
+// checksChange reports whether the source check of a line group changes.
 func (m *maker) checksChange() bool {
 	is := func(e pipeline.Entry) bool { check, _ := e.IsSourceCheck(); return check }
 	return slices.ContainsFunc(m.added, is) || slices.ContainsFunc(m.removed, is) ||
 		slices.ContainsFunc(m.changed, func(c Change) bool { return is(c.New) })
 }
 
-// stage adds the rule sets for later that are not there yet and that there is room for.
+// stage adds the rule sets for later that are missing and have room.
 func (m *maker) stage() {
 	taken := map[pipeline.Epoch]bool{m.epoch: true}
 	for _, rules := range m.staged {
@@ -251,10 +250,10 @@ func (m *maker) stage() {
 	}
 }
 
-// anyEpoch is what rules stand under while they are only compared.
+// anyEpoch is the epoch of rules that are only compared.
 const anyEpoch = pipeline.Epoch(1)
 
-// under are rules under an epoch.
+// under returns the rules under an epoch.
 func under(epoch pipeline.Epoch, rules []pipeline.Entry) []pipeline.Entry {
 	all := make([]pipeline.Entry, len(rules))
 	for i, r := range rules {

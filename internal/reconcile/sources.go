@@ -7,13 +7,13 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The check of sources knows no epoch, and a packet that it stops is stopped whatever the rules say. So it is on whenever one of the two
-// policies has it on: it begins before the flip and ends after it, and while it is on just the addresses pass it that both policies let pass.
-// The addresses of a line that comes under the check are changed before the flip, of one that comes out of it after the flip. Of a line that
-// is under it before and after, an address range is added before the flip only as a part of one that the line has, and taken away before the
-// flip unless it is a part of one that the line will have.
+// The source check has no epoch, and stops a packet whatever the rules permit. So during a change the check is on if one of the two policies has
+// it: it begins before the flip and ends after it, and meanwhile passes only addresses that both policies pass. The addresses of a line that
+// gets the check change before the flip, those of a line that loses it after the flip. For a line that is checked before and after, a range is
+// added before the flip only if it is part of a range that the line has, and removed before the flip unless it is part of one that the line
+// will have.
 
-// checks says which lines drop what is not their own, by the index of the line.
+// checks returns which lines drop packets with a foreign source, by the index of the line.
 func checks(entries []pipeline.Entry) map[pipeline.LineIndex]bool {
 	groups := map[pipeline.LineGroup]bool{}
 	for _, e := range entries {
@@ -34,10 +34,10 @@ func checks(entries []pipeline.Entry) map[pipeline.LineIndex]bool {
 	return lines
 }
 
-// A sourceOrder is when address ranges are added and removed.
+// A sourceOrder has the address ranges by the moment at which they are added and removed.
 type sourceOrder struct {
 	addEarly, removeEarly, addLate, removeLate []pipeline.Entry
-	matter                                     bool // a line's judgement changes by it: the line is under the check before and after
+	matter                                     bool // the order changes verdicts: a line is checked before and after
 }
 
 // orderSources picks the address ranges out of added and removed.
@@ -85,7 +85,7 @@ func rangesOf(entries []pipeline.Entry) map[pipeline.LineIndex]ranges {
 	return all
 }
 
-// cover says whether one of the ranges has all of p.
+// cover reports whether one of the ranges contains p.
 func (r ranges) cover(p netip.Prefix) bool {
 	for _, x := range r {
 		if x.Bits() <= p.Bits() && x.Contains(p.Addr()) {
