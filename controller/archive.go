@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -147,74 +146,6 @@ func storeRecord(m *op25bv1.AuditRecord) store.AuditRecord {
 	}
 }
 
-// archives are files that are read and verified, in the order of their records, from record 1 on without a gap.
-type archives struct {
-	infos []store.ArchiveInfo
-	known []*op25bv1.AuditHead // that are in none of the files
-}
-
-// readArchives reads archives, and compares them with heads that are known from before and with the checkpoint.
-func readArchives(names []string, known []*op25bv1.AuditHead) (a archives, err error) {
-	found := make(map[uint64]string) // hashes, of the numbers that known has
-	for _, k := range known {
-		found[k.Seq] = ""
-	}
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			return a, err
-		}
-		info, err := store.ReadArchive(f, func(r store.AuditRecord) error {
-			if _, asked := found[r.Seq]; asked {
-				found[r.Seq] = r.Hash
-			}
-			return nil
-		})
-		_ = f.Close()
-		if err != nil {
-			return a, fmt.Errorf("%s: %w", name, err)
-		}
-		a.infos = append(a.infos, info)
-	}
-	slices.SortFunc(a.infos, func(x, y store.ArchiveInfo) int { return int(x.First) - int(y.First) })
-	last := store.ArchiveInfo{}
-	for _, info := range a.infos {
-		if info.First != last.Last+1 || info.Prev != last.Hash {
-			return a, fmt.Errorf("archives: %w: record %d, with which one begins, does not follow record %d", store.ErrBroken, info.First, last.Last)
-		}
-		last = info
-	}
-	for _, k := range known {
-		switch hash := found[k.Seq]; {
-		case hash == "":
-			a.known = append(a.known, k)
-		case hash != k.Hash:
-			return a, &store.BreakError{Seq: k.Seq, What: fmt.Sprintf("replaced: its hash is %.12s..., and was known as %.12s...", hash, k.Hash)}
-		}
-	}
-	if last.Last > 0 { // what the store still has of it must be the same
-		a.known = append(a.known, &op25bv1.AuditHead{Seq: last.Last, Hash: last.Hash})
-	}
-	return a, nil
-}
-
-// joins checks that the archives and the chain in the store are one chain, and that no head was left unchecked.
-func (a archives) joins(cp *op25bv1.AuditCheckpoint) error {
-	last := store.ArchiveInfo{}
-	if len(a.infos) > 0 {
-		last = a.infos[len(a.infos)-1]
-	}
-	if last.Last > 0 && last.Last < cp.GetSeq() {
-		return fmt.Errorf("archives: records %d to %d are in none of the files", last.Last+1, cp.GetSeq())
-	}
-	if last.Last == cp.GetSeq() && last.Last > 0 && (last.Hash != cp.GetHash() || last.Sum != cp.GetArchive()) {
-		return fmt.Errorf("archives: %w: the file that ends at record %d has the SHA-256 %s, and the one that was archived %s",
-			store.ErrBroken, last.Last, last.Sum, cp.GetArchive())
-	}
-	for _, k := range a.known {
-		if k.Seq < cp.GetSeq() && k.Seq != last.Last {
-			return fmt.Errorf("--known %d: that record is in an archive; give its file with --archive", k.Seq)
-		}
-	}
-	return nil
+func checkpointOf(cp *op25bv1.AuditCheckpoint) store.Checkpoint {
+	return store.Checkpoint{Seq: cp.GetSeq(), Hash: cp.GetHash(), Archive: cp.GetArchive()}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"op25b/internal/client"
+	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -70,25 +72,31 @@ Archived records are verified too if --archive names all of their files.`,
 	cmd.Flags().StringArrayVar(&files, "archive", nil, "file that op25b audit archive wrote; may be repeated")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
-		q := &op25bv1.VerifyRequest{}
-		for _, text := range known {
-			head, err := auditHead(text)
-			if err != nil {
+		heads := make([]store.Head, len(known))
+		for i, text := range known {
+			var err error
+			if heads[i], err = auditHead(text); err != nil {
 				return err
 			}
-			q.Known = append(q.Known, head)
 		}
-		archived, err := readArchives(files, q.Known)
+		archived, err := store.ReadArchives(files, heads)
 		if err != nil {
 			return err
 		}
-		q.Known = archived.known
+		q := &op25bv1.VerifyRequest{}
+		for _, h := range archived.Known() {
+			q.Known = append(q.Known, &op25bv1.AuditHead{Seq: h.Seq, Hash: h.Hash})
+		}
 		r, err := client.Ask(ctx, c.timeout, c.Audit.Verify, q)
 		if err != nil {
 			return err
 		}
 		if r.Intact {
-			if err := archived.joins(r.GetCheckpoint()); err != nil {
+			err := archived.Join(checkpointOf(r.GetCheckpoint()))
+			switch {
+			case errors.Is(err, store.ErrNotGiven):
+				return fmt.Errorf("--known: %w; give its file with --archive", err)
+			case err != nil:
 				return err
 			}
 		}
@@ -105,14 +113,14 @@ Archived records are verified too if --archive names all of their files.`,
 
 var headForm = regexp.MustCompile(`^([0-9]+):([0-9a-f]{64})$`)
 
-func auditHead(text string) (*op25bv1.AuditHead, error) {
+func auditHead(text string) (store.Head, error) {
 	parts := headForm.FindStringSubmatch(text)
 	if parts == nil {
-		return nil, fmt.Errorf("--known %q: must be NUMBER:HASH, as printed by op25b audit verify", text)
+		return store.Head{}, fmt.Errorf("--known %q: must be NUMBER:HASH, as printed by op25b audit verify", text)
 	}
 	seq, err := strconv.ParseUint(parts[1], 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("--known %q: the number is too large", text)
+		return store.Head{}, fmt.Errorf("--known %q: the number is too large", text)
 	}
-	return &op25bv1.AuditHead{Seq: seq, Hash: parts[2]}, nil
+	return store.Head{Seq: seq, Hash: parts[2]}, nil
 }

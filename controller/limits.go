@@ -75,19 +75,11 @@ func (l *switchLimits) add(cmd *cobra.Command) {
 	f.Var(&l.unread, "max-unread", "limit on the memory of packets, digests and notices that controllers have not read")
 }
 
-// others is the memory of a switch, in bytes, that no flag bounds: op25b itself, connections, and reads and packets in progress.
-const others = 512 << 20
-
-// total is the memory that the switch needs at most. It counts two programs: one may be saved while another one runs.
-func (l *switchLimits) total() int64 {
-	return int64(l.budget) + 2*int64(l.program+l.state) + int64(l.unread) + others
-}
-
-// keep makes the garbage collector hold the heap below that total. By default the heap may grow to twice of what is in use. GOMEMLIMIT in the
+// keep makes the garbage collector hold the heap below the total of the limits. By default the heap may grow to twice of what is in use. GOMEMLIMIT in the
 // environment takes precedence.
 func (l *switchLimits) keep() {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(l.total())
+		debug.SetMemoryLimit(l.limits().Total())
 	}
 }
 

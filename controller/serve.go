@@ -19,6 +19,7 @@ import (
 	"op25b/internal/clock"
 	"op25b/internal/controller"
 	"op25b/internal/fleet"
+	"op25b/internal/p4rt"
 	"op25b/internal/policy"
 	"op25b/internal/secretfile"
 	"op25b/internal/store"
@@ -143,14 +144,14 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	o.listening.OnError = warnTLS(log)
 	warnKey(log, o.listening.Key)
-	records, err := newRecordings(o.record, log)
+	records, err := p4rt.OpenRecordings(o.record, log)
 	if err != nil {
-		return err
+		return fmt.Errorf("--record: %w", err)
 	}
-	defer records.close()
+	defer records.Close()
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
-		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.of, First: first, Logger: log,
+		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.Of, First: first, Logger: log,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):

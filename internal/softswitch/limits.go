@@ -13,6 +13,13 @@ type Limits struct {
 	Program, State, Unread int64
 }
 
+// unlimited is the memory of a switch, in bytes, that no limit bounds: the process itself, connections, and reads and packets in progress.
+const unlimited = 512 << 20
+
+// Total returns the memory, in bytes, that a switch with these limits needs at most. It counts two programs, because one may be saved while
+// another one runs. Limits of 0 count as 0.
+func (l Limits) Total() int64 { return l.Budget + 2*(l.Program+l.State) + l.Unread + unlimited }
+
 // The defaults of Limits that differ from package grpcserve's.
 const (
 	// DefaultGNMIMessage is the largest gNMI request in bytes: 1,024 subscriptions (openconfig.MaxPaths) of 200 bytes, with a reserve.
