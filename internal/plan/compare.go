@@ -9,15 +9,15 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// An effective is what packets meet in a switch: its entries without the rule sets that are not in force. Both lists are in the order of keys.
+// An effective is the entries of a switch that packets meet, without the rule sets that are not in force. Both lists are ordered by key.
 type effective struct {
 	fixed   []pipeline.Entry
-	rules   []pipeline.Entry // of epoch
+	rules   []pipeline.Entry // of the running epoch
 	epoch   pipeline.Epoch
-	running pipeline.Entry // has epoch, and the drain
+	running pipeline.Entry // the entry with the epoch and the drain
 }
 
-// effectiveOf sorts everything read from a switch.
+// effectiveOf sorts the entries read from a switch.
 func effectiveOf(entries []pipeline.Entry) effective {
 	x := effective{fixed: make([]pipeline.Entry, 0, len(entries)), running: pipeline.EpochEntry(0, false)}
 	for _, e := range entries {
@@ -43,7 +43,7 @@ func effectiveOf(entries []pipeline.Entry) effective {
 
 func byKey(a, b pipeline.Entry) int { return a.Key.Compare(b.Key) }
 
-// entriesOf are what a switch has that holds a state, its rules under an epoch.
+// entriesOf returns the entries of a switch that holds a state, with its rules under an epoch.
 func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, error) {
 	fixed, err := state.Entries()
 	if err != nil {
@@ -56,7 +56,7 @@ func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, e
 	return append(append(fixed, rules...), pipeline.EpochEntry(epoch, state.SynOnly)), nil
 }
 
-// heldBy are what a switch has that was brought to a state: the rule sets for later, too.
+// heldBy returns the entries of a switch that was brought to a state, including the rule sets held for later.
 func heldBy(state *pipeline.State) ([]pipeline.Entry, error) {
 	all, err := entriesOf(state, 1)
 	for i, set := range state.Staged {
@@ -70,7 +70,7 @@ func heldBy(state *pipeline.State) ([]pipeline.Entry, error) {
 	return all, err
 }
 
-// has reports whether there is an entry with the key of e, of a rule in any epoch.
+// has reports whether there is an entry with the key of e; the epoch of a rule is ignored.
 func (x effective) has(e pipeline.Entry) bool {
 	all := x.fixed
 	if _, isRule := e.Epoch(); isRule {
@@ -80,10 +80,10 @@ func (x effective) has(e pipeline.Entry) bool {
 	return has
 }
 
-// A difference is how two effective states differ.
+// A difference is the difference between two effective states.
 type difference reconcile.Difference
 
-// compare returns what has to change in a to get b. keep is as in reconcile.Compare. Rules are compared without their epoch.
+// compare returns the difference that turns a into b. keep is as in reconcile.Compare. The epochs of rules are ignored.
 func compare(a, b effective, keep func(pipeline.Entry) bool) difference {
 	d := difference(reconcile.Compare(a.fixed, b.fixed, keep))
 	old := make([]pipeline.Entry, len(a.rules))
@@ -95,7 +95,7 @@ func compare(a, b effective, keep func(pipeline.Entry) bool) difference {
 		d.Removed = append(d.Removed, e.InEpoch(a.epoch))
 	}
 	d.Added, d.Changed = append(d.Added, rules.Added...), append(d.Changed, rules.Changed...)
-	// The number of the epoch does not matter to packets; the drain does.
+	// The number of the epoch does not matter to packets, but the drain does.
 	if was, is := a.drains(), b.drains(); was != is {
 		d.Changed = append(d.Changed, reconcile.Change{Old: pipeline.EpochEntry(b.epoch, was), New: pipeline.EpochEntry(b.epoch, is)})
 	}
@@ -105,10 +105,10 @@ func compare(a, b effective, keep func(pipeline.Entry) bool) difference {
 	return d
 }
 
-// drains reports whether the rules are for new connections alone.
+// drains reports whether the rules apply to new connections only.
 func (x effective) drains() bool { return x.running.Value == pipeline.EpochEntry(x.epoch, true).Value }
 
-// message is the difference with its first entries: what was removed, what changed, what was added, table by table.
+// message returns the difference with its first entries, ordered by table: removed, changed, added.
 func (d difference) message(most int) *op25bv1.Difference {
 	m := &op25bv1.Difference{Added: uint64(len(d.Added)), Changed: uint64(len(d.Changed)), Removed: uint64(len(d.Removed))}
 	type placed struct {

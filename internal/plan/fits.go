@@ -9,13 +9,13 @@ import (
 	"op25b/internal/policy"
 )
 
-// ErrRefused is an intent that switches would refuse as a whole.
+// ErrRefused means that switches would refuse an intent as a whole.
 var ErrRefused = errors.New("nothing was stored")
 
-// Fits finds out whether each switch of an inventory could take an intent: it compiles, and every table has room for it. Switches are not
-// asked: what a table holds is in the program that this controller carries, so that one that cannot be reached does not stand in the way.
+// Fits checks that each switch of an inventory could hold an intent: that it compiles, and that every table has room. It asks no switch:
+// the sizes of tables come from the program that this controller carries, so that an unreachable switch does not matter.
 //
-// ErrRefused names the first switch that would refuse and why, such as the table, its size and the need, and counts the others.
+// ErrRefused names the first switch that would refuse and the reason, such as the table, its size and the need, and counts the others.
 func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 	now := p.cfg.Now()
 	var first error
@@ -26,7 +26,7 @@ func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 		}
 		name := in.Bundle.Inventory.Switches[i].Name
 		compiled, err := in.Compile(name, now)
-		if errors.Is(err, intent.ErrNoPhase) { // what it will have then is as large
+		if errors.Is(err, intent.ErrNoPhase) { // the switch will need as much room then
 			compiled, err = in.CompileAs(name, policy.Everywhere(in.Bundle.Policy.Phases[0].Name), now)
 		}
 		if err == nil {

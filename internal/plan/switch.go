@@ -14,11 +14,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// plan makes the plan of one switch.
+// plan plans for one switch.
 func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) *op25bv1.SwitchPlan {
 	s := &op25bv1.SwitchPlan{Switch: t.sw.Name, Address: t.sw.P4Runtime}
 	was := p.before(ctx, r, t.sw.Name, now)
-	s.AppliedRevision, s.PhaseBefore = was.revision, was.phase()
+	s.AppliedRevision, s.PhaseBefore = was.applied.Revision, was.phase()
 	if t.gone {
 		s.Standing = Gone
 		s.Reason = "the proposed inventory does not have it: it stays as it is, and no controller looks after it"
@@ -48,12 +48,11 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 	return s
 }
 
-// A before is what a switch was last brought to.
+// A before is the state that a switch was last brought to.
 type before struct {
-	revision uint64
 	applied  bring.Applied
-	compiled *compile.Compiled // nil if nothing is known of it
-	why      string            // why it is not known although there is a revision
+	compiled *compile.Compiled // nil if unknown
+	why      string            // the reason why it is unknown although there is a revision
 }
 
 func (b before) phase() string {
@@ -63,7 +62,7 @@ func (b before) phase() string {
 	return b.compiled.InForce.String()
 }
 
-// before finds out what a switch was last brought to.
+// before returns the state that a switch was last brought to.
 func (p *Planner) before(ctx context.Context, r Request, name string, now time.Time) before {
 	var b before
 	switch {
@@ -72,11 +71,10 @@ func (p *Planner) before(ctx context.Context, r Request, name string, now time.T
 	case r.Base != nil:
 		b.applied = bring.Applied{Revision: r.Base.Number, Audited: now}
 	}
-	b.revision = b.applied.Revision
-	if b.revision == 0 {
+	if b.applied.Revision == 0 {
 		return b
 	}
-	in, err := p.at(ctx, r, b.revision)
+	in, err := p.at(ctx, r, b.applied.Revision)
 	if err == nil {
 		b.compiled, err = in.Compile(name, now)
 	}
@@ -99,7 +97,7 @@ func (p *Planner) at(ctx context.Context, r Request, number uint64) (*intent.Int
 	return p.cfg.At(ctx, number)
 }
 
-// foreign tells which entries of a switch are foreign, as its controller decides it. will may be nil.
+// foreign returns what is foreign to a switch, decided as its controller does. will may be nil.
 func (p *Planner) foreign(ctx context.Context, r Request, name string, will *compile.Compiled, was before, now time.Time) *bring.Foreign {
 	want := bring.Desired{Intent: r.Proposed, Switch: name, At: now}
 	if will != nil {
@@ -110,25 +108,26 @@ func (p *Planner) foreign(ctx context.Context, r Request, name string, will *com
 	})
 }
 
-// assumed is what a switch that could not be read has, as far as anybody knows; it says so in the plan.
+// assumed returns the presumed entries of a switch that could not be read, and says so in the plan.
 func (p *Planner) assumed(was before, s *op25bv1.SwitchPlan) []pipeline.Entry {
 	switch {
 	case was.compiled != nil:
 		if entries, err := heldBy(&was.compiled.State); err == nil {
-			s.Reason += fmt.Sprintf("; what follows is worked out from revision %d", was.revision)
+			s.Reason += fmt.Sprintf("; what follows is worked out from revision %d", was.applied.Revision)
 			return entries
 		}
 	case was.why != "":
-		s.Reason += fmt.Sprintf("; revision %d, which it was last brought to, says nothing of it (%s)", was.revision, was.why)
+		s.Reason += fmt.Sprintf("; revision %d, which it was last brought to, says nothing of it (%s)", was.applied.Revision, was.why)
 	}
 	s.Reason += "; what follows is for an empty switch"
 	return nil
 }
 
-// drift is what became of a switch since it was brought to a state: what it should have is old, what it has new. will may be nil.
+// drift returns the changes of a switch since it was brought to a state. Its old side is what the switch should have, and its new side what
+// it has. will may be nil.
 func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) *op25bv1.Difference {
 	should, err := entriesOf(&was.State, 1)
-	if err != nil { // it was written once
+	if err != nil { // it compiled once
 		return nil
 	}
 	d := compare(effectiveOf(should), effectiveOf(have), nil)
@@ -147,7 +146,7 @@ func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Fo
 	return m
 }
 
-// change plans what would be written.
+// change plans the writes to a switch.
 func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *compile.Compiled, foreign *bring.Foreign, most int) {
 	want := &will.State
 	made, err := p.program.Plan(have, want, foreign)
