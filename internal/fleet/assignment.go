@@ -140,7 +140,7 @@ func (s *assignment) reportWaiting(detail string) {
 // runOwned works on the switch while it is owned, and then releases it.
 func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	w := newWorker(s, own)
-	w.origins.since, s.left = s.left, nil
+	w.origins.begun, s.left = s.left, nil
 	defer func() {
 		if s.c.gen.Err() != nil {
 			s.left = w.origins.all()

@@ -13,10 +13,10 @@ func (o *origins) cause(name string, want desired) Reason {
 	switch {
 	case o.waiting != nil:
 		return causeOfPhase(o.waiting, name, want)
-	case o.is == nil:
+	case o.last == nil:
 		return o.causeSincePrior(want)
 	}
-	switch is := *o.is; {
+	switch is := *o.last; {
 	case !is.SameDocuments(want.Intent), is.Phases.String() != want.Phases.String():
 		return causeOfPhase(is.view, name, want)
 	case !is.SameExemptions(is.At, want.At):

@@ -30,7 +30,7 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 	want, err := v.desired(w.name, w.c.Clock.Dates())
 	switch {
 	case errors.Is(err, intent.ErrNoPhase):
-		w.is, w.memory = nil, nil
+		w.current, w.memory = nil, nil
 		w.origins.waiting = v
 		w.report(func(st *Status) error {
 			st.Wanted, st.Failure = v.Number, nil
@@ -41,9 +41,9 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 		return 0, fmt.Errorf("%w: %w", errCompile, err)
 	}
 	w.trying = &want
-	if !full && w.is != nil && w.is.sameButRules(want) {
-		if w.is.same(want) {
-			if w.is.Number != want.Number {
+	if !full && w.current != nil && w.current.sameButRules(want) {
+		if w.current.same(want) {
+			if w.current.Number != want.Number {
 				w.reached(want, ReasonAsWanted, func(*Status) {})
 			}
 			w.reportDateHeld(v)
@@ -96,7 +96,7 @@ func (w *worker) reportConverging(want desired, cause Reason) {
 
 // reached reports that the switch holds the desired state.
 func (w *worker) reached(want desired, reason Reason, change func(*Status), fields ...zap.Field) {
-	w.is = &want
+	w.current = &want
 	w.origins.reached(want)
 	w.report(func(st *Status) error {
 		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.Phases.String() {
@@ -116,7 +116,7 @@ func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done 
 		return false, nil
 	}
 	began := time.Now()
-	is, err := w.is.ruling()
+	is, err := w.current.ruling()
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errCompile, err)
 	}
@@ -147,7 +147,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	}
 	began := time.Now()
 	expected, cause := w.origins.expected(want), w.origins.cause(w.name, want)
-	audit := w.is != nil && expected
+	audit := w.current != nil && expected
 	switch {
 	case audit: // the switch is believed to be converged
 		w.c.Metrics.audited()

@@ -26,8 +26,8 @@ func isOfDocuments(err error) bool {
 
 // base returns the documents that the switch was last brought to, as a view.
 func (w *worker) base(ctx context.Context) (*view, error) {
-	if w.origins.is != nil {
-		return w.origins.is.view, nil
+	if w.origins.last != nil {
+		return w.origins.last.view, nil
 	}
 	if w.origins.prior.Revision == 0 {
 		return nil, errNoFallback
@@ -92,7 +92,7 @@ func (w *worker) reportFallBack(phases string, running pipeline.Epoch, change fu
 // was last brought to the wanted documents and cannot be brought to them again. Another hand may have filled a table since, or an earlier
 // release accepted documents that this one rejects.
 func (w *worker) flipAlone(ctx context.Context, s *p4rt.Session, want desired) error {
-	if slices.ContainsFunc(w.origins.since, func(tried desired) bool { return !tried.sameButRules(want) }) { // the switch may hold half of another state
+	if slices.ContainsFunc(w.origins.begun, func(tried desired) bool { return !tried.sameButRules(want) }) { // the switch may hold half of another state
 		return errNoFallback
 	}
 	next, err := want.ruling()

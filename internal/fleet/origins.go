@@ -12,48 +12,48 @@ import (
 // origins are the states that op25b may have written to a switch. An entry that is in none of them, and not wanted, is foreign.
 type origins struct {
 	prior Status    // the status of the previous owner; zero if there was none, or once the switch was brought to a state since
-	is    *desired  // the state that the switch was last brought to
-	since []desired // the states begun since and not reached
+	last  *desired  // the state that the switch was last brought to
+	begun []desired // the states begun since and not reached
 
 	waiting *view // the view in which no phase had begun, if the switch has waited since; otherwise nil
 
 	replaced bool // the store was replaced since the process began, and the switch was not read since
 }
 
-// maxTried bounds origins.since. The oldest attempts are forgotten first, and their entries then count as foreign.
+// maxTried bounds origins.begun. The oldest attempts are forgotten first, and their entries then count as foreign.
 const maxTried = 4
 
-func (o *origins) reached(want desired) { *o = origins{is: &want} }
+func (o *origins) reached(want desired) { *o = origins{last: &want} }
 
 // tried notes that the switch is about to be written. It returns the revisions that were begun and not reached.
 func (o *origins) tried(want desired) (attempted []uint64) {
 	if !slices.ContainsFunc(o.all(), want.sameButRules) {
-		if len(o.since) == maxTried {
-			o.since = o.since[1:]
+		if len(o.begun) == maxTried {
+			o.begun = o.begun[1:]
 		}
-		o.since = append(o.since[:len(o.since):len(o.since)], want)
+		o.begun = append(o.begun[:len(o.begun):len(o.begun)], want)
 	}
 	attempted = slices.Clone(o.prior.Attempted)
-	for _, d := range o.since {
+	for _, d := range o.begun {
 		attempted = append(attempted, d.Number)
 	}
 	return attempted[max(0, len(attempted)-maxTried):]
 }
 
 func (o *origins) all() []desired {
-	if o.is != nil {
-		return append([]desired{*o.is}, o.since...)
+	if o.last != nil {
+		return append([]desired{*o.last}, o.begun...)
 	}
-	return o.since
+	return o.begun
 }
 
 // expected reports whether the switch was left as it is wanted, so that another hand made every difference.
 func (o *origins) expected(want desired) bool {
 	switch {
-	case len(o.since) > 0:
+	case len(o.begun) > 0:
 		return false
-	case o.is != nil:
-		return o.is.same(want)
+	case o.last != nil:
+		return o.last.same(want)
 	default:
 		return o.prior.Revision == want.Number && o.prior.Wanted == want.Number && o.prior.InForce == want.Phases.String() && want.SameExemptions(o.prior.Audited, want.At)
 	}

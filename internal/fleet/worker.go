@@ -29,7 +29,7 @@ type worker struct {
 
 	// What follows belongs to the goroutine of work, of which there is one at a time.
 	origins  origins
-	is       *desired          // the state that the switch was brought to in this session; nil if unknown
+	current  *desired          // the state that the switch was brought to in this session; nil if unknown
 	memory   *reconcile.Memory // the rule sets in the switch; nil if unknown
 	trying   *desired          // the state that the switch is being brought to
 	fellBack bool              // the switch is kept at the previous documents for now: see fallBack
@@ -177,7 +177,7 @@ func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 // work converges the switch over a primary session, now and whenever there is a reason to, until ctx ends. It returns an error of the
 // session, upon which p4rt.Keep makes another one.
 func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
-	w.is, w.memory = nil, nil
+	w.current, w.memory = nil, nil
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
 	full := true
@@ -194,7 +194,7 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			if err = w.fallBackAfter(ctx, s, err); isOfSession(err) {
 				return err
 			}
-			w.is, w.memory, full = nil, nil, true
+			w.current, w.memory, full = nil, nil, true
 			w.fail(err)
 			next = backoff(w.failures, w.c.AuditEvery)
 		}
