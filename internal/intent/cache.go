@@ -12,8 +12,9 @@ import (
 const (
 	// MaxCached is the most revisions: after a change or a restart, switches are at a few different ones.
 	MaxCached = 7
-	// MaxCachedBytes is the most bytes of their documents as text. Documents that several revisions share count once.
-	MaxCachedBytes = 32 << 20
+	// MaxCachedBytes is the most bytes of their documents as text. Documents that several revisions share count once. The revision used
+	// last is kept whatever its size: after a restart all switches ask for the same one.
+	MaxCachedBytes = 8 << 20
 )
 
 // A cache holds the revisions of one generation of the store that were read or written last. They are found by their ids, which are unique
@@ -76,7 +77,7 @@ func (c *cache) put(g *store.Generation, in *Intent) {
 	default:
 		c.older = append(c.older, in)
 	}
-	for len(c.older) > MaxCached || c.bytesLocked() > MaxCachedBytes {
+	for len(c.older) > MaxCached || len(c.older) > 1 && c.bytesLocked() > MaxCachedBytes {
 		c.older = slices.Delete(c.older, 0, 1)
 	}
 }
