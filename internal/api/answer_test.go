@@ -130,7 +130,7 @@ func TestErrors(t *testing.T) {
 		{&op25bv1.CheckRequest{From: home, To: "203.0.113.10", Port: 65536 + 25}, connect.CodeInvalidArgument, "port 65561"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "nobody"}, To: "203.0.113.10", Port: 25}, connect.CodeNotFound, "unknown line"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{From: "x"}, To: "203.0.113.10", Port: 25}, connect.CodeInvalidArgument, `from "x": must be an IPv4 or IPv6 address`},
-		{&op25bv1.CheckRequest{To: "203.0.113.10", Port: 25}, connect.CodeInvalidArgument, "not a question"},
+		{&op25bv1.CheckRequest{To: "203.0.113.10", Port: 25}, connect.CodeInvalidArgument, "invalid question"},
 		{&op25bv1.CheckRequest{From: home, To: "nowhere.example", Port: 25}, connect.CodeNotFound, "host not found"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-home", At: &timestamppb.Timestamp{Nanos: -1}}, To: "203.0.113.10", Port: 25}, connect.CodeInvalidArgument, "at: "},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-home", At: timestamppb.New(time.Unix(0, 0))}, To: "203.0.113.10", Port: 25}, connect.CodeFailedPrecondition, "no phase in force"},
@@ -227,11 +227,11 @@ by documents that are not applied, at 2006-12-01 00:00:00 +0900, in phase all-de
     that does not pass our relay is stopped, whoever it is for
 
 DELIVERED  10.1.1.1 -> 203.0.113.129
-    rule     none speaks of this port, so that it passes
+    rule     no rule matches this port: it passes
     since    2006-05-18 00:00:00 +0900, phase before
 
-note: no line of the inventory has 10.1.1.1: it is treated as an unnamed line on switch "edge-1",
-      which only rules for every line speak of
+note: no line of the inventory has 10.1.1.1: it is an unnamed line on switch "edge-1", and only
+      rules for every line match it
 `},
 	} {
 		r, err := AnswerCheck(t.Context(), d, s, &op25bv1.CheckRequest{From: c.from, To: c.to, Port: c.port})

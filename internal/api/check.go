@@ -74,7 +74,7 @@ func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op
 	}
 	wanted, err := in.InForce(answer.Switch, s.Now())
 	if err == nil && seen[answer.Switch] != wanted.String() {
-		note := fmt.Sprintf("switch %s was not seen in this yet: that is what is wanted of it, and op25b status says what is so", answer.Switch)
+		note := fmt.Sprintf("switch %s has not confirmed this yet: the answer is what is wanted there, op25b status shows what is in force", answer.Switch)
 		answer.Notes = append(answer.Notes, note)
 	}
 	return nil

@@ -82,7 +82,7 @@ func TestDesk(t *testing.T) {
 	}{
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "nobody"}, To: "203.0.113.25", Port: 25}, codes.NotFound, "unknown line"},
 		{&op25bv1.CheckRequest{From: bot, To: "203.0.113.25", Port: 65536}, codes.InvalidArgument, "port 65536: TCP ports are 1 to 65535"},
-		{&op25bv1.CheckRequest{From: bot, To: "203.0.113.25"}, codes.InvalidArgument, "not a question that can be answered"},
+		{&op25bv1.CheckRequest{From: bot, To: "203.0.113.25"}, codes.InvalidArgument, "invalid question"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{From: "300.1.1.1"}, To: "203.0.113.25", Port: 25}, codes.InvalidArgument, `from "300.1.1.1": must be an IPv4 or IPv6 address, such as 192.0.2.11`},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-bot", Revision: 1, Files: files}, To: "203.0.113.25", Port: 25}, codes.InvalidArgument, "from.files: the request has files and a revision; give only one of them"},
 		{&op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-bot", Revision: 9}, To: "203.0.113.25", Port: 25}, codes.NotFound, ""},

@@ -102,18 +102,18 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	for _, to := range addrs {
 		from, ok := s.source(to)
 		if !ok {
-			a.Notes = append(a.Notes, fmt.Sprintf("%v was not asked about: %s has no address of its family", to, s))
+			a.Notes = append(a.Notes, fmt.Sprintf("%v was skipped: %s has no address of that family", to, s))
 			continue
 		}
 		if s.line != nil && len(s.line.Prefixes) == 0 && !s.from.IsValid() {
-			a.Notes = append(a.Notes, fmt.Sprintf("line %q has no address in the inventory: asked with %v, which no exemption is for", s.line.Name, from))
+			a.Notes = append(a.Notes, fmt.Sprintf("line %q has no address in the inventory: the answer is for %v, which has no exemption", s.line.Name, from))
 		}
 		r, err := c.result(&q, s, h, from, to)
 		if err != nil {
 			return nil, err
 		}
 		if r.phase != a.Phase.Name {
-			note := fmt.Sprintf("the switch does not know the way back to %s and takes it for an unnamed line there: phase %s decides", s, r.phase)
+			note := fmt.Sprintf("the switch cannot assign replies to %s and takes them for an unnamed line's: phase %s decides", s, r.phase)
 			if !slices.Contains(a.Notes, note) {
 				a.Notes = append(a.Notes, note)
 			}

@@ -217,7 +217,7 @@ func TestEveryAddressOfAHost(t *testing.T) {
 	}
 	q.From, q.Line = addr("192.0.2.11"), ""
 	a = ask(t, c, q)
-	if len(a.Results) != 2 || len(a.Notes) != 1 || a.Notes[0] != "2001:db8:99::25 was not asked about: 192.0.2.11 has no address of its family" {
+	if len(a.Results) != 2 || len(a.Notes) != 1 || a.Notes[0] != "2001:db8:99::25 was skipped: 192.0.2.11 has no address of that family" {
 		t.Errorf("%d results, notes %q", len(a.Results), a.Notes)
 	}
 }

@@ -4,7 +4,7 @@ import "errors"
 
 var (
 	// ErrQuestion is returned for a question that cannot be asked: no line and no address, no server, port 0, an address that no server has.
-	ErrQuestion = errors.New("not a question that can be answered")
+	ErrQuestion = errors.New("invalid question")
 	// ErrUnknownLine is returned for a line that the inventory does not have.
 	ErrUnknownLine = errors.New("unknown line")
 	// ErrShared is returned for a subscriber's address that stands for more than one line.
@@ -16,5 +16,5 @@ var (
 	// ErrResolve is returned for a host whose addresses could not be found.
 	ErrResolve = errors.New("host not found")
 	// ErrLoad is returned for a compiled policy that the pipeline does not take. No valid policy compiles to one.
-	ErrLoad = errors.New("policy does not go into the pipeline")
+	ErrLoad = errors.New("the pipeline rejects the compiled policy")
 )

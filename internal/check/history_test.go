@@ -112,7 +112,7 @@ func TestWayBackThatIsNotKnown(t *testing.T) {
 		{Phase: "before", At: moment("2006-08-01T00:00:00+09:00")}, // which the group has already
 	}
 	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
-	const note = `the switch does not know the way back to line "adsl-far" and takes it for an unnamed line there: phase mobile-carriers decides`
+	const note = `the switch cannot assign replies to line "adsl-far" and takes them for an unnamed line's: phase mobile-carriers decides`
 	for _, tc := range []struct {
 		at, phase   string
 		outcome     check.Outcome

@@ -137,7 +137,7 @@ func (c *Checker) unnamed(s *subscriber, name string) error {
 		for taken[s.access.vlans] && s.access.vlans.OuterVID < pipeline.MaxVID {
 			s.access.vlans.OuterVID++
 		}
-		s.notes = append(s.notes, fmt.Sprintf("no line of the inventory has %v: it is treated as an unnamed line on switch %q, which only rules for every line speak of", s.from, s.sw.Name))
+		s.notes = append(s.notes, fmt.Sprintf("no line of the inventory has %v: it is an unnamed line on switch %q, and only rules for every line match it", s.from, s.sw.Name))
 		return nil
 	}
 	return fmt.Errorf("%w: switch %q has no access port that %v could be behind", ErrQuestion, s.sw.Name, s.from)

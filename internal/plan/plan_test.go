@@ -372,7 +372,7 @@ func TestGone(t *testing.T) {
 	if n := len(made.Switches); n != 3 || made.Switches[2].Switch != "edge-south" || made.Switches[2].Standing != Gone || made.Switches[2].Change != nil {
 		t.Errorf("%v", made.Switches)
 	}
-	if got := text(t, made, false, false); !strings.Contains(got, "\n  gone: the proposed inventory does not have it: it stays as it is, and no controller looks after it\n\n") {
+	if got := text(t, made, false, false); !strings.Contains(got, "\n  gone: the proposed inventory does not have it: it keeps its entries, and no controller owns it\n\n") {
 		t.Error(got)
 	}
 	some, err := w.planner(nil).Make(within(t), Request{Base: one, Proposed: w.propose(files), Switches: []string{"edge-east"}})

@@ -21,7 +21,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 	s.AppliedRevision, s.PhaseBefore = was.applied.Revision, was.phase()
 	if t.gone {
 		s.Standing = Gone
-		s.Reason = "the proposed inventory does not have it: it stays as it is, and no controller looks after it"
+		s.Reason = "the proposed inventory does not have it: it keeps its entries, and no controller owns it"
 		return s
 	}
 	will, err := r.Proposed.Compile(t.sw.Name, now)

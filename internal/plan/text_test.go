@@ -92,7 +92,7 @@ switch edge-east at 192.0.2.1:9559, brought to revision 1
   capacity: service 4 of 64; all others have more room
 
 switch edge-west at 192.0.2.2:9559, brought to revision 1
-  drift: not as it was left: 1 entry added by another hand, 0 changed, 1 missing
+  drift since the last write: 1 entry added, 0 changed, 1 missing
     - remote_v6 prefix=2001:db8:25::/64 => set_remote_class class_id=1
     + bridge dst_addr=02:09:09:09:09:09 => forward_to_access port=7
   STOPS  every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> reject

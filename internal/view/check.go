@@ -8,10 +8,10 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// label is in front of each thing that is known of a result.
+// label precedes each fact about a result.
 func label(name string) string { return fmt.Sprintf("    %-9s", name) }
 
-// Check says what becomes of a connection, address by address of the server.
+// Check shows the outcome of a connection for each address of the server.
 func (t *table) Check(r *op25bv1.CheckResponse) error {
 	z := t.zone(r.UtcOffset)
 	var b strings.Builder
@@ -48,7 +48,7 @@ func titled(name, title string) string {
 	return plain(name + ", " + title)
 }
 
-// result is what becomes of the connection to one address.
+// result is the outcome of the connection to one address.
 func (t *table) result(b *strings.Builder, z zone, r *op25bv1.CheckResult) {
 	code := green
 	switch r.Outcome {
@@ -62,7 +62,7 @@ func (t *table) result(b *strings.Builder, z zone, r *op25bv1.CheckResult) {
 	if rule := r.Rule; rule != nil {
 		line("rule", fmt.Sprintf("%s (%d): %s", rule.Name, rule.Id, rule.Text))
 	} else {
-		line("rule", "none speaks of this port, so that it passes")
+		line("rule", "no rule matches this port: it passes")
 	}
 	if r.Service != "" && r.Leg != "" {
 		what := r.Service + " to a server in no class"

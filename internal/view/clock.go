@@ -9,17 +9,17 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// holdTexts say why a controller holds dates, for people.
+// holdTexts are the reasons for which a controller holds dates, in words.
 var holdTexts = map[op25bv1.ClockHold]string{
 	op25bv1.ClockHold_CLOCK_HOLD_UNSPECIFIED: "unknown",
 	op25bv1.ClockHold_CLOCK_HOLD_NONE:        "in force",
 	op25bv1.ClockHold_CLOCK_HOLD_STARTING:    "held: not compared yet",
 	op25bv1.ClockHold_CLOCK_HOLD_SKEW:        "held: it differs from the others",
-	op25bv1.ClockHold_CLOCK_HOLD_JUMP:        "held: it was set",
+	op25bv1.ClockHold_CLOCK_HOLD_JUMP:        "held: it was changed",
 	op25bv1.ClockHold_CLOCK_HOLD_RESTART:     "held: it does not fit the store's time",
 }
 
-// Clocks lists the clocks, and says why the answering controller holds dates.
+// Clocks lists the clocks, and why the answering controller holds dates.
 func (t *table) Clocks(r *op25bv1.ListClocksResponse) error {
 	g := grid{head: []string{"CONTROLLER", "CLOCK", "DIFFERENCE", "DATES"}}
 	var below strings.Builder
@@ -49,7 +49,7 @@ func held(c *op25bv1.ControllerClock) bool {
 	return c.Hold != op25bv1.ClockHold_CLOCK_HOLD_NONE && c.Hold != op25bv1.ClockHold_CLOCK_HOLD_STARTING
 }
 
-// apart is how far a clock is from that of the controller that answers.
+// apart is the difference between a clock and the clock of the controller that answers.
 func apart(c *op25bv1.ControllerClock) string {
 	switch {
 	case c.Self:
@@ -64,7 +64,7 @@ func apart(c *op25bv1.ControllerClock) string {
 	return d.String()
 }
 
-// clockLine is what a table of switches says of the clocks: nothing of a controller alone whose clock is trusted.
+// clockLine is the line about clocks below a table of switches. A single controller with a trusted clock has none.
 func (t *table) clockLine(all []*op25bv1.ControllerClock) string {
 	var parts []string
 	for _, c := range all {

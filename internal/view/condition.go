@@ -19,7 +19,7 @@ var stateNames = map[op25bv1.SwitchState]string{
 var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_UNSPECIFIED: "no reason was given",
 
-	op25bv1.SwitchReason_SWITCH_REASON_DIALING:             "its controller connects to it",
+	op25bv1.SwitchReason_SWITCH_REASON_DIALING:             "its controller is connecting to it",
 	op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE:         "the switch is unreachable",
 	op25bv1.SwitchReason_SWITCH_REASON_TLS_REFUSED:         "TLS was refused",
 	op25bv1.SwitchReason_SWITCH_REASON_ARBITRATION_REFUSED: "the arbitration was refused",
@@ -36,10 +36,10 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_INTENT:         "the intent has changed",
 	op25bv1.SwitchReason_SWITCH_REASON_PHASE:          "a phase was activated or rolled back",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE:           "a date has come",
-	op25bv1.SwitchReason_SWITCH_REASON_DRIFT:          "the switch was not as it was left",
+	op25bv1.SwitchReason_SWITCH_REASON_DRIFT:          "another writer or a restart changed the switch",
 	op25bv1.SwitchReason_SWITCH_REASON_RESTORED:       "an older revision was restored",
 	op25bv1.SwitchReason_SWITCH_REASON_AS_WANTED:      "nothing had to be written",
-	op25bv1.SwitchReason_SWITCH_REASON_WRITTEN:        "what differed was written",
+	op25bv1.SwitchReason_SWITCH_REASON_WRITTEN:        "the differences were written",
 	op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED: "the store was replaced",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD:      "a date has come and is held, because the controller's clock is in doubt",
 
@@ -55,14 +55,14 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE: "no phase has begun",
 
-	op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED: "no controller has reported anything of it",
-	op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE:     "its controller is gone, and no other has it yet; it goes on as it was left",
-	op25bv1.SwitchReason_SWITCH_REASON_RELEASED:       "its controller gave it back, and no other has it yet; it goes on as it was left",
-	op25bv1.SwitchReason_SWITCH_REASON_TAKEN_OVER:     "another controller has taken it, and has not reported anything yet",
-	op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED:  "its controller has not confirmed it for too long",
+	op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED: "no controller has reported its state",
+	op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE:     "its controller is gone and no other owns it yet; the switch keeps its entries",
+	op25bv1.SwitchReason_SWITCH_REASON_RELEASED:       "its controller released it and no other owns it yet; the switch keeps its entries",
+	op25bv1.SwitchReason_SWITCH_REASON_TAKEN_OVER:     "another controller owns it now and has not reported its state yet",
+	op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED:  "its controller has not confirmed its state recently",
 }
 
-// stateText and reasonText say of a value that is newer than this program what its number is.
+// stateText and reasonText return the number of a value that this program does not know.
 func stateText(s op25bv1.SwitchState) string {
 	if text, ok := stateNames[s]; ok {
 		return text

@@ -40,8 +40,8 @@ func TestUnfinished(t *testing.T) {
 		"c": {State: converged, Converged: true, Revision: 15, RevisionId: "of a store that was replaced"},
 		"d": {State: op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, Reason: op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE, Detail: "refused"},
 	}
-	want := "revision 15 is stored; 2 of 4 switches were in it after 1m0s, which --timeout allows; not yet: c (converged at revision 15), " +
-		"d (disconnected, the switch is unreachable: refused); the controllers go on: op25b status --watch"
+	want := "revision 15 is stored; 2 of 4 switches reached it within --timeout 1m0s; not yet: c (converged at revision 15), " +
+		"d (disconnected, the switch is unreachable: refused); the controllers keep trying: op25b status --watch"
 	if got := Unfinished(stored, switches, time.Minute); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

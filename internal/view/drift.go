@@ -37,7 +37,7 @@ func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
 		b.WriteString(wrapped("", plain("Not brought to any revision yet: "+prose.List(unknown, most)), 4))
 	}
 	if len(same) > 0 {
-		b.WriteString(wrapped("", plain("As they were brought to: "+prose.List(same, most)), 4))
+		b.WriteString(wrapped("", plain("As last written: "+prose.List(same, most)), 4))
 	}
 	s := r.GetPlan().GetTotals()
 	if s == nil {
@@ -59,7 +59,7 @@ func standing(sw *op25bv1.SwitchPlan) string {
 		"unreachable":   "could not be read",
 		standingEmpty:   "runs no program",
 		"other-program": "runs another program",
-		standingGone:    "is not in the inventory any more",
+		standingGone:    "is no longer in the inventory",
 	}[sw.Standing]
 	if text == "" {
 		text = sw.Standing
@@ -74,7 +74,7 @@ func standing(sw *op25bv1.SwitchPlan) string {
 func (t *table) drift(b *strings.Builder, d *op25bv1.Difference, full bool) {
 	fmt.Fprintf(b, "    drift: %d added, %d changed, %d removed", d.Added, d.Changed, d.Removed)
 	if d.Foreign > 0 {
-		fmt.Fprintf(b, "; of the added %d that nobody asked for", d.Foreign)
+		fmt.Fprintf(b, "; %d of the added are in no document", d.Foreign)
 	}
 	b.WriteByte('\n')
 	how := "; --full shows them"

@@ -17,7 +17,7 @@ func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
 	return err
 }
 
-// notices are what the controller has to say beside the switches.
+// notices are warnings of the controller that concern no single switch.
 func (t *table) notices(all []string) string {
 	text := ""
 	for _, notice := range all {
@@ -44,7 +44,7 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 	return g.text(t, "")
 }
 
-// percent is how far a switch is that is being brought to its state.
+// percent is the progress of a switch that is being written to.
 func percent(s *op25bv1.SwitchStatus) string {
 	if s.GetProgress().GetTotal() == 0 {
 		return ""
@@ -52,7 +52,7 @@ func percent(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf(" %d%%", uint64(s.Progress.Done)*100/uint64(s.Progress.Total))
 }
 
-// revisions is the one that a switch is at, and the one that it is to be brought to if that is another.
+// revisions is the revision that a switch holds, and the wanted one if it differs.
 func revisions(s *op25bv1.SwitchStatus) string {
 	switch {
 	case s.Revision == s.Wanted && s.Wanted == 0:
@@ -71,7 +71,7 @@ func why(s *op25bv1.SwitchStatus) string {
 	case s.Converged:
 		return ""
 	case s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED:
-		return fmt.Sprintf("its controller has not taken revision %d in yet", s.Wanted)
+		return fmt.Sprintf("its controller has not read revision %d yet", s.Wanted)
 	}
 	text := strings.TrimSuffix(reasonText(s.Reason)+": "+s.Detail, ": ")
 	if c := s.Last; c != nil && c.State != op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED {
@@ -83,7 +83,7 @@ func why(s *op25bv1.SwitchStatus) string {
 	return text
 }
 
-// summary counts the switches by what is so of them. Converged is what is at the revision that is wanted, and nothing else.
+// summary counts the switches by state. Only switches at the wanted revision count as converged.
 func summary(revision uint64, all []*op25bv1.SwitchStatus) string {
 	if revision == 0 {
 		return "There is no intent yet: op25b apply -f DIR --reason TEXT.\n"
@@ -111,7 +111,7 @@ func summary(revision uint64, all []*op25bv1.SwitchStatus) string {
 	return text + ".\n"
 }
 
-// Changes shows the table at first, and then a line for each switch that changed.
+// Changes shows the table first, then a line for each switch that changed.
 func (t *table) Changes(r *op25bv1.WatchSwitchesResponse) error {
 	if len(t.shown) == 0 {
 		for _, s := range r.Switches {
@@ -130,7 +130,7 @@ func (t *table) Changes(r *op25bv1.WatchSwitchesResponse) error {
 	}
 	for _, name := range r.Gone {
 		delete(t.shown, name)
-		fmt.Fprintf(&b, "%s  %s is in no inventory any more\n", now, plain(name))
+		fmt.Fprintf(&b, "%s  %s is no longer in the inventory\n", now, plain(name))
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err

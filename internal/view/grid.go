@@ -6,19 +6,19 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A grid is a table of at most Width columns. Where it would be wider, the last column goes on in further lines, if it may, and cells of
-// the columns that may shrink are cut with an ellipsis.
+// A grid is a table of at most Width columns. If it would be wider, the last column wraps if goesOn is set, and cells of the columns in
+// shrink are cut with an ellipsis.
 type grid struct {
 	head   []string
-	shrink []int // columns that may be cut, the widest first
-	goesOn bool  // the last column
+	shrink []int // columns that may be cut; the widest is cut first
+	goesOn bool  // the last column wraps
 	rows   []row
 }
 
 type row struct {
 	cells []string
-	mark  string // a colour for the row, or empty
-	below string // a text under the row, or empty
+	mark  string // the colour of the row, or empty
+	below string // text below the row, or empty
 }
 
 func (g *grid) add(cells ...string) *row {
@@ -33,12 +33,12 @@ func (g *grid) add(cells ...string) *row {
 
 const (
 	gap      = 2  // columns between two cells
-	minimum  = 8  // columns that a cell keeps when it is cut
-	lastLeft = 24 // columns that a last column has at least that goes on in further lines
+	minimum  = 8  // least columns of a cell that is cut
+	lastLeft = 24 // least columns of a last column that wraps
 	belowGap = 4
 )
 
-// text is the table with every line behind the indent.
+// text is the table, with each line indented.
 func (g *grid) text(t *table, indent string) string {
 	widths := make([]int, len(g.head))
 	for _, cells := range append([]row{{cells: g.head}}, g.rows...) {

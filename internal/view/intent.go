@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// History lists revisions, the newest first, as a version control system does.
+// History lists revisions and dates, the newest first.
 func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 	if len(r.Revisions) == 0 {
 		_, err := io.WriteString(t.w, "There is no revision.\n")
@@ -35,7 +35,7 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 	return err
 }
 
-// entries are revisions and dates; a controller of an earlier version has revisions alone.
+// entries are revisions and dates. A controller of an earlier version sends revisions only.
 func entries(r *op25bv1.HistoryResponse) []*op25bv1.HistoryEntry {
 	if len(r.Entries) > 0 {
 		return r.Entries
@@ -47,7 +47,7 @@ func entries(r *op25bv1.HistoryResponse) []*op25bv1.HistoryEntry {
 	return all
 }
 
-// dated is what changed by itself when a date came.
+// dated describes the change that a date caused.
 func dated(z zone, d *op25bv1.DateEvent) string {
 	var parts []string
 	text := fmt.Sprintf("phase %s began by its date: ", d.Phase)
@@ -67,7 +67,7 @@ func dated(z zone, d *op25bv1.DateEvent) string {
 			parts = append(parts, fmt.Sprintf("%s on %s: %s -> %s", linesOf(c), prose.List(turn.Switches, manyNames), cmp.Or(turn.From, "none"), turn.To))
 		}
 		if len(parts) == 0 {
-			parts = []string{"it changes nothing, because of what was activated by hand"}
+			parts = []string{"it changes nothing, because activations take precedence"}
 		}
 		text += strings.Join(parts, "; ")
 	}

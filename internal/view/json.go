@@ -16,7 +16,7 @@ type documents struct{ w io.Writer }
 
 var _ View = (*documents)(nil)
 
-// write puts a message on one line. protojson's own spaces are not the same from one program to the next.
+// write puts a message on one line. It removes protojson's spaces, which differ from one build to the next.
 func (d *documents) write(m proto.Message) error {
 	data, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
 	if err != nil {
@@ -31,10 +31,10 @@ func (d *documents) write(m proto.Message) error {
 	return err
 }
 
-// Plan writes the message; what it leaves out, it says itself.
+// Plan writes the message. The message reports itself whether it is complete.
 func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
 
-// Drift writes the message; what it leaves out, it says itself.
+// Drift writes the message. The message reports itself whether it is complete.
 func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.write(r) }
 
 func (d *documents) Progress(p *op25bv1.Progress) error                { return d.write(p) }

@@ -21,7 +21,7 @@ const (
 )
 
 var mailboxes = map[string]string{
-	kindOwn: "a mailbox of our own", kindWebmail: "a mailbox that is used by browser or app", "provider": "a mailbox of another provider",
+	kindOwn: "a mailbox of our own", kindWebmail: "a mailbox used in a browser or app", "provider": "a mailbox of another provider",
 }
 
 // Mail shows what the closing of port 25 means for a mailbox.
@@ -29,7 +29,7 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 	var b strings.Builder
 	of, known := mailboxes[r.Kind]
 	if !known {
-		of = "of no provider that is known"
+		of = "of an unknown provider"
 	}
 	if r.GetProvider().GetName() != "" {
 		of += ", " + titled(r.Provider.Name, r.Provider.Title)

@@ -12,8 +12,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// shortPlace is how many columns the places of a phase take beside it. Longer ones are listed below it, because they must not be cut before
-// the name of a switch.
+// shortPlace is the most columns for the places of a phase in its row. Longer places are shown below the row, so that no name of a switch
+// is cut off.
 const shortPlace = 30
 
 // Phases lists phases in the order of their dates, those in force with a star.
@@ -47,7 +47,7 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 	return err
 }
 
-// notConfirmed says on which switches phases are wanted to be in force and were not seen to be.
+// notConfirmed names the switches that have not confirmed the phases wanted on them.
 func notConfirmed(phases ...*op25bv1.Phase) string {
 	open := map[string]bool{}
 	for _, p := range phases {
@@ -61,10 +61,10 @@ func notConfirmed(phases ...*op25bv1.Phase) string {
 		return ""
 	}
 	names := prose.List(slices.Sorted(maps.Keys(open)), manyNames)
-	return wrapped("", "Not confirmed on "+names+": that is what is wanted there. op25b status says what is so.", 4)
+	return wrapped("", "Not confirmed on "+names+": the list shows what is wanted there, op25b status what is in force.", 4)
 }
 
-// inForce is where a phase is in force. Switches with the same line groups are told of together.
+// inForce lists where a phase is in force. Switches with the same line groups are joined.
 func inForce(p *op25bv1.Phase) string {
 	if p.Everywhere {
 		return "everywhere"
@@ -101,7 +101,7 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	b.WriteString(wrapped("in force: ", plain(where), 0))
 	b.WriteString(notConfirmed(p))
 	if p.GetSynOnly() {
-		b.WriteString("stops new connections alone; those that stand go on\n")
+		b.WriteString("stops new connections only; established ones continue\n")
 	}
 	if len(r.Rules) > 0 {
 		b.WriteByte('\n')
@@ -116,7 +116,7 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	return err
 }
 
-// Preview shows which phases a change of phase replaces and where, and which date would replace it.
+// Preview shows which phases a change replaces and where, and which date ends it.
 func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	z := t.zone(r.UtcOffset)
 	var b strings.Builder

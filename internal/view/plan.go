@@ -185,7 +185,7 @@ func (t *table) planned(b *strings.Builder, g *section) {
 		return
 	}
 	if d := s.Drift; size(d) > 0 {
-		line("", fmt.Sprintf("drift: not as it was left: %s added by another hand, %d changed, %d missing", prose.Count(d.Added, "entry"), d.Changed, d.Removed))
+		line("", fmt.Sprintf("drift since the last write: %s added, %d changed, %d missing", prose.Count(d.Added, "entry"), d.Changed, d.Removed))
 		t.entries(b, "    ", d, "")
 	}
 	t.meaning(b, s.Meaning)
@@ -194,7 +194,7 @@ func (t *table) planned(b *strings.Builder, g *section) {
 	case s.Updates == 0:
 		line("", "nothing to write")
 	case size(s.Change) == 0:
-		line("", fmt.Sprintf("%s, and nothing that packets meet: rule sets for later", prose.Count(s.Updates, "update")))
+		line("", fmt.Sprintf("%s, all for rule sets of later phases: no packet meets them yet", prose.Count(s.Updates, "update")))
 	default:
 		line("", fmt.Sprintf("%s to add, %d to change, %d to remove, by %s in %s", prose.Count(s.Change.Added, "entry"), s.Change.Changed, s.Change.Removed,
 			prose.Count(s.Updates, "update"), prose.Count(len(s.Steps), "step")))
@@ -298,9 +298,9 @@ func (t *table) totals(b *strings.Builder, p *op25bv1.Plan) {
 		line("", "%s to add, %d to change, %d to remove, by %s to %d of %s",
 			prose.Count(s.Added, "entry"), s.Changed, s.Removed, prose.Count(s.Updates, "update"), s.SwitchesChanged, switches)
 	case s.Updates > 0:
-		line("", "nothing to change but rule sets for later, by %s to %d of %s", prose.Count(s.Updates, "update"), s.SwitchesChanged, switches)
+		line("", "nothing to change except rule sets of later phases, by %s to %d of %s", prose.Count(s.Updates, "update"), s.SwitchesChanged, switches)
 	default:
-		line("", "nothing to change: documents and switches are as they should be, as far as they could be read")
+		line("", "nothing to change: documents and switches are as wanted, as far as they could be read")
 	}
 	if s.SwitchesDrifted > 0 {
 		line("", "drift: %s on %s", prose.Count(s.Drifted, "entry"), prose.Count(s.SwitchesDrifted, "switch"))

@@ -49,9 +49,9 @@ switch bad\u001b[2J at 192.0.2.9:2
   error: table "verdict": no room
 
 switch staging at 192.0.2.9:3
-  1,234 updates, and nothing that packets meet: rule sets for later
+  1,234 updates, all for rule sets of later phases: no packet meets them yet
 
-nothing to change but rule sets for later, by 1,234 updates to 1 of 1,003 switches
+nothing to change except rule sets of later phases, by 1,234 updates to 1 of 1,003 switches
 1 switch would refuse this, for the errors above
 `
 	if got := planText(t, many); got != want {
@@ -60,7 +60,7 @@ nothing to change but rule sets for later, by 1,234 updates to 1 of 1,003 switch
 
 	nothing := &op25bv1.Plan{Base: 7, Policy: "p", Time: at, UtcOffset: "Z"}
 	want = "plan on revision 7, policy p, made 2026-05-01 00:00:00 +0000\n\n" +
-		"nothing to change: documents and switches are as they should be, as far as they could be read\n"
+		"nothing to change: documents and switches are as wanted, as far as they could be read\n"
 	if got := planText(t, nothing); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

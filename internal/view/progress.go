@@ -12,7 +12,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Progress shows the revision, then a line whenever there is something new to say of a switch, and how it ended.
+// Progress shows the revision, then a line for each change of a switch, and the result.
 func (t *table) Progress(p *op25bv1.Progress) error {
 	at := p.Time.AsTime()
 	if t.begun.IsZero() {
@@ -26,7 +26,7 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 		text = fmt.Sprintf("revision %d is stored, by %s\n", e.Stored.GetNumber(), plain(e.Stored.GetAuthor()))
 	case *op25bv1.Progress_Switch:
 		s := e.Switch
-		if s.Converged && s.Revision < t.made { // it does not know of the change yet
+		if s.Converged && s.Revision < t.made { // not about this change
 			break
 		}
 		if now := said(s); t.shown[s.Switch] != now {
@@ -43,8 +43,7 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 // unfinishedShown is how many switches Unfinished names.
 const unfinishedShown = 5
 
-// Unfinished says how far a change has come that was waited for no longer than within: in how many of the switches it was seen, and why not
-// in the others.
+// Unfinished reports how far a change came within a time limit: how many switches reached it, and why the others have not.
 func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchStatus, within time.Duration) string {
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(switches)) {
@@ -60,7 +59,7 @@ func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchSta
 		}
 		missing = append(missing, plain(name)+" ("+plain(text)+")")
 	}
-	text := fmt.Sprintf("revision %d is stored; %d of %s were in it after %v, which --timeout allows",
+	text := fmt.Sprintf("revision %d is stored; %d of %s reached it within --timeout %v",
 		stored.Number, len(switches)-len(missing), prose.Count(len(switches), "switch"), within)
 	if more := len(missing) - unfinishedShown; more > 0 {
 		missing = append(missing[:unfinishedShown], fmt.Sprintf("%d more", more))
@@ -68,7 +67,7 @@ func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchSta
 	if len(missing) > 0 {
 		text += "; not yet: " + strings.Join(missing, ", ")
 	}
-	return text + "; the controllers go on: op25b status --watch"
+	return text + "; the controllers keep trying: op25b status --watch"
 }
 
 func (t *table) done(d *op25bv1.Done, took string) string {
@@ -78,7 +77,7 @@ func (t *table) done(d *op25bv1.Done, took string) string {
 	}
 	text += " after " + took + "."
 	if d.SupersededBy != 0 {
-		text += fmt.Sprintf(" Revision %d came after it.", d.SupersededBy)
+		text += fmt.Sprintf(" Revision %d has replaced it.", d.SupersededBy)
 	}
 	var b strings.Builder
 	b.WriteString(text + "\n")
@@ -86,7 +85,7 @@ func (t *table) done(d *op25bv1.Done, took string) string {
 		b.WriteString(t.colour(red, wrapped("    "+plain(s.Switch)+": ", plain(why(s)), 6)))
 	}
 	if len(d.Failed) > 0 {
-		b.WriteString("The controllers go on trying: op25b status --watch.\n")
+		b.WriteString("The controllers keep trying: op25b status --watch.\n")
 	}
 	return b.String()
 }

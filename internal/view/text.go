@@ -10,7 +10,7 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// plain is a text of somebody else on one line, without anything that could move or hide what is shown.
+// plain is a text from outside, escaped, on one line.
 func plain(s string) string { return prose.Escape(s) }
 
 // wrapped is a text in lines of at most Width columns.
@@ -63,13 +63,13 @@ func (z zone) when(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format(time.DateTime)
 }
 
-// since is how long ago something was, in the two largest units.
+// since is the time since a moment, in the two largest units.
 func (t *table) since(ts *timestamppb.Timestamp) string {
 	if ts == nil {
 		return "-"
 	}
 	d := t.opts.Now().Sub(ts.AsTime())
-	if d < 0 { // two machines' clocks
+	if d < 0 { // the clocks of two hosts differ
 		d = 0
 	}
 	return age(d)
@@ -98,7 +98,7 @@ func bytesOf(n uint64) string {
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
-// The colours of a terminal. They never carry what the text does not.
+// The colours of a terminal. The text says the same without them.
 const (
 	red    = "31"
 	green  = "32"

@@ -1,6 +1,6 @@
-// Package view shows what a controller answers: to people as tables and text, to programs as JSON.
+// Package view renders the answers of a controller: for people as tables and text, for programs as JSON.
 //
-// It asks nobody and decides nothing. What it shows of others' texts, such as reasons and titles, cannot steer a terminal.
+// It makes no requests and no decisions. Names, reasons and other texts of an answer are escaped, so that they cannot control a terminal.
 package view
 
 import (
@@ -10,23 +10,23 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A View shows answers of the API, one method for each. People's and programs' are its two implementations.
+// A View shows answers of the API, one method for each. Table and JSON return its two implementations.
 type View interface {
-	// Plan shows a plan. full leaves nothing of it out.
+	// Plan shows a plan. full shows all of it.
 	Plan(p *op25bv1.Plan, full bool) error
-	// Progress shows one message of how a change comes along.
+	// Progress shows one message about the progress of a change.
 	Progress(p *op25bv1.Progress) error
-	// Switches shows how switches are.
+	// Switches shows the state of each switch.
 	Switches(r *op25bv1.ListSwitchesResponse) error
-	// Changes shows one message of a watch: at first all switches, then those that changed.
+	// Changes shows one message of a watch: all switches first, then those that changed.
 	Changes(r *op25bv1.WatchSwitchesResponse) error
 	// Clocks shows the clocks of the controllers.
 	Clocks(r *op25bv1.ListClocksResponse) error
-	// Drift shows what another hand did to switches. full leaves nothing of it out.
+	// Drift shows how switches differ from the last write. full shows all of it.
 	Drift(r *op25bv1.DriftResponse, full bool) error
 	Phases(r *op25bv1.ListPhasesResponse) error
 	Phase(r *op25bv1.ShowPhaseResponse) error
-	// Preview shows what putting a phase in force would change.
+	// Preview shows the effect of activating a phase or rolling back.
 	Preview(r *op25bv1.PreviewResponse) error
 	Check(r *op25bv1.CheckResponse) error
 	Mail(r *op25bv1.CheckMailResponse) error
@@ -34,22 +34,22 @@ type View interface {
 	History(r *op25bv1.HistoryResponse, limit int) error
 	Diff(r *op25bv1.DiffResponse) error
 	Records(r *op25bv1.ListRecordsResponse) error
-	// Verified says whether the audit chain is what was appended; so many archives were verified with it.
+	// Verified shows whether the audit chain is intact. archives is the number of archives verified with it.
 	Verified(r *op25bv1.VerifyResponse, archives int) error
-	// Archived says that audit records were moved into a file.
+	// Archived shows which audit records were moved to a file.
 	Archived(r *op25bv1.PruneResponse, file string) error
-	// Backup says what a backup has, and what was done with it, such as "saved in FILE".
+	// Backup shows the contents of a backup, and what was done with it, such as "saved in FILE".
 	Backup(s *op25bv1.BackupSummary, done string) error
 }
 
-// Width is how many columns tables and text take at most; what is longer in itself, such as a line of a document, is not broken.
+// Width is the greatest width of tables and text, in columns. Lines of documents and single words may be wider.
 const Width = 100
 
 // Options are what a view for people takes from its surroundings.
 type Options struct {
 	// Colour is for terminals.
 	Colour bool
-	// Now is the clock that ages are told by.
+	// Now is the clock for ages.
 	Now func() time.Time
 	// Location is where the caller is: times of answers that have no policy are shown in its zone.
 	Location *time.Location
@@ -71,8 +71,8 @@ type table struct {
 	w     io.Writer
 	opts  Options
 	begun time.Time         // of the change whose progress is shown
-	made  uint64            // the revision that it made
-	shown map[string]string // what was last said of a switch
+	made  uint64            // its revision
+	shown map[string]string // the last line about each switch
 }
 
 var _ View = (*table)(nil)

@@ -206,7 +206,7 @@ func answers() []shown {
 	check := &op25bv1.CheckResponse{
 		Outcome: "blocked", Best: "delivered", Line: "adsl-home", LineGroup: &op25bv1.Named{Name: "adsl", Title: "FLET'S ADSL"}, Switch: "edge-1",
 		To: "mx.carrier.example", Port: 25, At: at("2026-11-22T09:00:00Z"), Phase: &op25bv1.PhaseSince{Name: "all-destinations"}, Revision: 7,
-		Notes: []string{"2001:db8::1 was not asked about: line \"adsl-home\" has no address of its family, which is why there is nothing to say of it"},
+		Notes: []string{"2001:db8::1 was skipped: line \"adsl-home\" has no address of that family, which is why there is nothing to say of it"},
 		Results: []*op25bv1.CheckResult{
 			{
 				From: "192.0.2.11", To: "203.0.113.10", Outcome: "blocked", Leg: "up_dst", Service: "smtp",
