@@ -35,7 +35,7 @@ func (t typ) isKey() bool { return t.kind >= exactType }
 // ordered reports whether < and its like work on it.
 func (t typ) ordered() bool { return t.kind == intType || t.kind == bitType || t.kind == exactType }
 
-// A part is what a field of a key stands for: its first or second value.
+// A part is the value that a field of a key stands for, its first or its second.
 type part struct {
 	name   string
 	second bool
@@ -175,7 +175,7 @@ func (c *checker) comparison(n *node) error {
 	return nil
 }
 
-// peers says what a type compares with.
+// peers lists the types that a type compares with.
 func (t typ) peers() string {
 	switch {
 	case t.kind == boolType:

@@ -15,7 +15,7 @@ type clause struct {
 	priority bool  // ::priority occurs in it
 }
 
-// An env is what a restriction is evaluated on: the values of the variables that were given or have a default.
+// An env has the values on which a restriction is evaluated: those given, and defaults.
 type env struct {
 	vals     []value
 	priority int64

@@ -1,15 +1,15 @@
-// Package constraint holds table entries and actions to the restrictions that a P4 program writes beside them: @entry_restriction("...")
+// Package constraint checks table entries and actions against the restrictions of a P4 program: @entry_restriction("...")
 // on a table and @action_restriction("...") on an action, in the language of p4-constraints. They reach a P4Info as annotations.
 //
-// Load parses and type-checks them; a Set then checks what is to be written. It does not check that an entry is in P4Runtime's canonical
-// form, and it knows neither the entries of a switch nor those that a program declares itself.
+// Load parses and type-checks the restrictions; a Set then checks entries. It does not check P4Runtime's canonical form, and it knows neither the
+// entries of a switch nor those that a program declares itself.
 //
 // The language is that of p4-constraints (docs/language-specification.md there), with these choices where it leaves one:
 //
-//   - A number that meets a bit<W> is taken modulo 2^W, as there: -1 is all ones, and 256 is 0 for 8 bits.
+//   - A number compared with a bit<W> is taken modulo 2^W, as in p4-constraints: -1 is all ones, and 256 is 0 for 8 bits.
 //   - Several restrictions of one table or action must all hold. p4-constraints reads the first and ignores the others.
 //   - A comment that is not closed, an @entry_restriction of an action, an @action_restriction of a table, and ::priority in an action's
-//     restriction are errors at load. p4-constraints notices them later or never.
+//     restriction are errors at load. p4-constraints reports them later or never.
 //   - Keys and parameters of more than 128 bits cannot be restricted.
 package constraint
 
@@ -71,9 +71,9 @@ func (s *scope) load(p *configv1.Preamble) []error {
 
 func (s *scope) bad(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrRestriction, err) }
 
-// CheckEntry holds an entry to the restriction of its table, unless it is the default entry, and its action or action set to those of
-// the actions. Ternary, lpm, range and optional fields that are left out match everything. A member or group id is not followed:
-// CheckAction is for the members.
+// CheckEntry checks an entry against the restriction of its table, unless it is the default entry, and its action or action set against those of
+// the actions. Absent ternary, lpm, range and optional fields match everything. A member or group id is not followed: use CheckAction for the
+// members.
 //
 // It returns ErrViolated with the part of the restriction that does not hold and the values in it, or ErrEntry for an entry that the
 // P4Info does not allow so that it cannot be judged.
@@ -101,7 +101,7 @@ func (s *Set) CheckEntry(e *p4v1.TableEntry) error {
 	return nil
 }
 
-// Check is CheckEntry for an entry without protobuf around it.
+// Check is CheckEntry for an entry without protobuf.
 func (s *Set) Check(e *p4entry.Entry) error {
 	t, err := s.table(e.Table)
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *Set) action(id uint32) (*scope, error) {
 	return nil, fmt.Errorf("action id %#x: %w: not an action of it", id, ErrEntry)
 }
 
-// odd is the error for what the P4Info does not allow.
+// odd returns the error for an entry that the P4Info does not allow.
 func (s *scope) odd(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrEntry, err) }
 
 // judge checks the restriction once every match has been read.
@@ -185,7 +185,7 @@ func actionsOf(a *p4v1.TableAction) []*p4v1.Action {
 	return nil
 }
 
-// CheckAction holds an action with its parameters to the action's restriction, for members of action profiles. Its errors are those of
+// CheckAction checks an action with its parameters against the action's restriction, for members of action profiles. Its errors are those of
 // CheckEntry.
 func (s *Set) CheckAction(a *p4v1.Action) error {
 	sc, err := s.action(a.GetActionId())

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// tableEnv is what a table's restriction can see of an entry.
+// tableEnv has the values of an entry's keys.
 type tableEnv struct {
 	env
 	scope *scope
@@ -76,7 +76,7 @@ func (t typ) read(m p4entry.Match) (v value, err error) {
 	return v, fmt.Errorf("the match is of another type; it must be %v", t)
 }
 
-// matchOf is a match without protobuf around it.
+// matchOf is a match without protobuf.
 func matchOf(m *p4v1.FieldMatch) p4entry.Match {
 	out := p4entry.Match{Field: m.GetFieldId()}
 	switch x := m.GetFieldMatchType().(type) {
@@ -113,7 +113,7 @@ func (t typ) bits(b []byte) (u128, error) {
 	return v, nil
 }
 
-// actionEnv is what an action's restriction can see of a call.
+// actionEnv has the values of an action's parameters.
 type actionEnv struct {
 	env
 	scope *scope

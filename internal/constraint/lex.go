@@ -27,7 +27,7 @@ type token struct {
 	kind tokenKind
 	text string
 	at   pos
-	// Where it stands in the source.
+	// The place in the source.
 	from, to int
 
 	num *big.Int // of a number
@@ -44,7 +44,7 @@ func (t token) String() string {
 // Longer ones first.
 var symbols = []string{"&&", "||", "->", "::", "==", "!=", ">=", "<=", "!", "(", ")", ">", "<", ".", ";", "-"}
 
-// A lexer never fails: what is no token becomes a bad one, and the parser complains when it comes to it.
+// A lexer never fails: text that is no token becomes a bad token, which the parser reports.
 type lexer struct {
 	src string
 	off int

@@ -56,7 +56,7 @@ var infixes = map[string]infix{
 
 const (
 	unaryPrecedence = 6
-	// maxNesting bounds the stack that a restriction can ask for.
+	// maxNesting bounds the stack that a restriction needs.
 	maxNesting = 500
 )
 
@@ -168,7 +168,7 @@ func join(op operator, at int, left, right *node) *node {
 	return n
 }
 
-// operators says what may follow an operand.
+// operators lists what may follow an operand.
 func (p *parser) operators() string {
 	if p.parens > 0 {
 		return `one of :: == != < <= > >= && || -> ; )`
@@ -253,7 +253,7 @@ func (p *parser) name() (*node, error) {
 	return n, nil
 }
 
-// field reads :: and the name of a field of what is left of it.
+// field reads :: and the name of a field of the expression before it.
 func (p *parser) field(of *node) (*node, error) {
 	if of.op == opField {
 		return nil, p.faultAt(p.i, "a field has no fields of its own")

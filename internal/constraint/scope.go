@@ -22,7 +22,7 @@ func (k scopeKind) String() string {
 	return "table"
 }
 
-// A scope is a table or action: what its restriction can name, and the restriction.
+// A scope is a table or action with its restriction, and the names that the restriction may use.
 type scope struct {
 	kind    scopeKind
 	name    string

@@ -18,13 +18,13 @@ func arbitration(cfg Config) *p4v1.StreamMessageRequest {
 	return &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{Arbitration: update}}
 }
 
-// arbitrated takes in what the switch says about who is primary (section 5.4).
+// arbitrated handles the switch's message about the primary (section 5.4).
 //
-// We are primary only if the status is OK and the election id is ours; a switch that says one without the other is
-// not believed. Two ways back up that section 5.3 closes, and bmv2 leaves open by promoting whoever remains, stay
-// closed here. A session that has been primary is so no more: somebody else may have written in between, so what its
-// user believes of the switch is not true any more. And who has seen a higher election id than its own does not
-// become primary: the switch has had a later owner.
+// The session is primary only if the status is OK and the election id is its own. bmv2 promotes the remaining
+// session when a primary leaves, which section 5.3 rules out; two such promotions are refused here. A session that
+// has been primary before never is again: another controller may have written in between, so its caller's view of
+// the switch is out of date. A session that has seen a higher election id than its own never becomes primary: the
+// switch has had a later owner.
 func (s *Session) arbitrated(update *p4v1.MasterArbitrationUpdate) {
 	leader := ElectionID{High: update.GetElectionId().GetHigh(), Low: update.GetElectionId().GetLow()}
 	code := codes.Code(update.GetStatus().GetCode())
@@ -86,7 +86,7 @@ func (s *Session) setLocked(state State, reason Reason, err error, leader Electi
 	s.changed = make(chan struct{})
 }
 
-// Status returns where the session stands, and why.
+// Status returns the state of the session and the reason for it.
 func (s *Session) Status() Status {
 	st, _ := s.watch()
 	return st
@@ -99,7 +99,7 @@ func (s *Session) watch() (Status, <-chan struct{}) {
 	return s.status, s.changed
 }
 
-// Primary reports whether the switch would take a write, as far as the session knows.
+// Primary reports whether the switch would accept a write, as far as the session knows.
 func (s *Session) Primary() bool { return s.Status().State == Primary }
 
 // Demoted is closed when the term as primary is over, or with it the session. It stays open for a session that has

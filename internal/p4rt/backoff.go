@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A Backoff says how long to wait between two dials: the n-th failure in a row waits Min x 2^(n-1), at most Max, of
-// which a random half is left out. At 250 ms and 15 s a switch that comes back is found after 11 s on average, and
+// A Backoff is the time between two dials: after the n-th failure in a row Min x 2^(n-1), at most Max, less a random
+// part of up to half of it. At 250 ms and 15 s a switch that comes back is found after 11 s on average, and
 // 1,000 switches that come back together are dialed at about 90 a second.
 type Backoff struct {
 	Min time.Duration // DefaultBackoffMin

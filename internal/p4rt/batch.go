@@ -5,15 +5,15 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// An updates is what one call writes: messages or entries.
+// An updates is the list that one call writes: messages or entries.
 type updates interface {
 	len() int
 	// batch encodes the request for a batch that begins at from: at least one update, at most Config.BatchSize, and at most
 	// Config.MaxBatchBytes unless one alone is larger.
 	batch(s *Session, from int) batch
-	// message is an update as a message, for those that are refused.
+	// message returns an update as a message, for refused updates.
 	message(i int) *p4v1.Update
-	// encoded is an update by itself, for a recording.
+	// encoded returns one encoded update, for a recording.
 	encoded(i int) []byte
 }
 
@@ -60,14 +60,14 @@ func (s *Session) batches(all updates) (next func() (b batch, more bool), stop f
 	}
 }
 
-// messages are updates that the caller has as messages.
+// messages are updates as P4Runtime messages.
 type messages []*p4v1.Update
 
 func (m messages) len() int                   { return len(m) }
 func (m messages) message(i int) *p4v1.Update { return m[i] }
 
 func (m messages) encoded(i int) []byte {
-	encoded, _ := proto.Marshal(m[i]) // what cannot be encoded cannot be sent either, and the answer says so
+	encoded, _ := proto.Marshal(m[i]) // an update that cannot be encoded is not sent either, and the answer has the error
 	return encoded
 }
 
@@ -95,8 +95,8 @@ func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
 	return end
 }
 
-// atMost is a bound of an update's size in a request. What a write is full of, entries of tables, is added up by hand: gRPC measures each
-// message again, and measuring twice costs as much as encoding.
+// atMost is an upper bound of an update's size in a request. The size of table entries, the bulk of a write, is added up by hand: gRPC measures
+// each message again, and measuring twice costs as much as encoding.
 func atMost(u *p4v1.Update) int {
 	const tagsAndLengths = 16 // of one message or field, and of the numbers in it
 	e := u.GetEntity().GetTableEntry()

@@ -79,7 +79,7 @@ func (id ElectionID) String() string {
 
 func (id ElectionID) proto() *p4v1.Uint128 { return &p4v1.Uint128{High: id.High, Low: id.Low} }
 
-// A Config says which switch a session is with, and as whom. The zero value of every field but Addr, and for a
+// A Config has the switch of a session, and the identity of the controller. The zero value of every field but Addr, and for a
 // Session ElectionID, means its default.
 type Config struct {
 	// Addr is the switch's P4Runtime server, host:port.
@@ -110,8 +110,8 @@ type Config struct {
 	ProbeTimeout   time.Duration // DefaultProbeTimeout
 	TCPUserTimeout time.Duration // DefaultTCPUserTimeout; Linux only
 
-	// Recorder writes down what sessions, not Readers, send and are answered. It may be nil, and is of one switch:
-	// Replay has one to send to.
+	// Recorder records the requests and answers of sessions, not of Readers. It may be nil. A recorder is for one
+	// switch, because Replay sends to one switch.
 	Recorder *Recorder
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -161,7 +161,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// checkElection refuses the election id of a caller who forgot it; the lowest there is, it would lose to everyone.
+// checkElection refuses the election id 0: the caller forgot to set it, and it loses to every other id.
 func (c Config) checkElection() error {
 	if c.ElectionID.IsZero() {
 		return fmt.Errorf("%w: election id 0: must be > 0; DialReader reads without one", ErrConfig)

@@ -20,7 +20,7 @@ const window = 8 << 20
 func connect(cfg Config, secure *security) (*grpc.ClientConn, error) {
 	dialer := &net.Dialer{
 		Control: setUserTimeout(cfg.TCPUserTimeout),
-		// The kernel's keepalive, which no gRPC server counts, finds a host that is gone while nothing is being sent.
+		// The kernel's keepalive finds a dead host while nothing is sent. gRPC servers do not count it as pings.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
 	opts := []grpc.DialOption{
@@ -52,14 +52,14 @@ func connect(cfg Config, secure *security) (*grpc.ClientConn, error) {
 }
 
 const (
-	// maxSend leaves the limit of a request to the switch, which has one: a compiled pipeline may be large.
+	// maxSend leaves the limit of a request to the switch: a compiled pipeline may be large.
 	maxSend = 1 << 30
-	// maxTrailer is the most that the details of a failed write may take, encoded; gRPC's own default made explicit.
+	// maxTrailer bounds the encoded details of a failed write; it is gRPC's default.
 	maxTrailer = 16 << 20
 )
 
-// metadataHeader tells the embedded switch how many bytes of trailer we take. It cuts the list of a batch's errors to 8 KiB otherwise,
-// which is what most clients take. Other switches ignore the header.
+// metadataHeader has the number of trailer bytes that the client accepts. Without it the embedded switch cuts the list of a batch's errors to
+// 8 KiB, which most clients accept. Other switches ignore the header.
 const metadataHeader = "max-metadata-size"
 
 func saysTrailer(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {

@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// An encodedMessage is an answer as it came.
+// An encodedMessage is an answer that is not decoded.
 type encodedMessage struct{ buffer mem.Buffer }
 
 func (m *encodedMessage) bytes() []byte { return m.buffer.ReadOnlyData() }
@@ -16,13 +16,13 @@ func (m *encodedMessage) free() {
 	m.buffer = nil
 }
 
-// An encodedRequest is a request that has been encoded before.
+// An encodedRequest is a request that is encoded already.
 type encodedRequest []byte
 
-// asEncoded makes a call take encodedMessages and encodedRequests beside messages.
+// asEncoded makes a call accept encodedMessages and encodedRequests beside messages.
 var asEncoded = grpc.ForceCodecV2(encodedCodec{encoding.GetCodecV2("proto")})
 
-// encodedCodec encodes and decodes messages, and leaves what is encoded as it is.
+// encodedCodec encodes and decodes messages, and passes encoded ones through.
 type encodedCodec struct{ encoding.CodecV2 }
 
 // Name implements encoding.CodecV2: without one the content type is the one that P4Runtime servers are used to.

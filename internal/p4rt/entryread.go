@@ -16,7 +16,7 @@ import (
 )
 
 // ReadEntries reads everything that tables of the pipeline hold, one request a table, and gives fn each entry. An error from fn ends the read
-// and is returned as it is. It returns pipeline.ErrForeign for what no State can hold.
+// and is returned as it is. It returns pipeline.ErrForeign for an entry that no State can have.
 func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error {
 	var form p4entry.Entry
 	for _, t := range tables {
@@ -51,7 +51,7 @@ func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn fu
 	return nil
 }
 
-// Request is the entity to ask for, so that the answer has everything that a table holds.
+// Request returns the filter with which a read returns everything that a table holds.
 func Request(t pipeline.Table) *p4v1.Entity {
 	if t.IsGroups() {
 		return &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{PacketReplicationEngineEntry: &p4v1.PacketReplicationEngineEntry{

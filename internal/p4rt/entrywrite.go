@@ -9,8 +9,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// Entries are encoded by hand: a message of its own for each, of some ten parts, would cost more than everything else about a write.
-// Field numbers are those of p4runtime.proto.
+// Entries are encoded by hand: a message tree of some ten parts for each would cost more than the rest of a write. Field numbers are those of
+// p4runtime.proto.
 
 // entries are updates of the pipeline's entries.
 type entries []pipeline.Update

@@ -21,7 +21,7 @@ var (
 var (
 	// ErrUnreachable is returned when the switch cannot be connected to, or gives no answer in time.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrTLS is returned when the switch is there and TLS came to nothing: one side does not take the other's
+	// ErrTLS is returned when the switch answers and the TLS handshake fails: one side does not accept the other's
 	// certificate, or does not speak TLS.
 	ErrTLS = errors.New("TLS refused")
 	// ErrArbitrationRefused is returned when the switch ends the stream instead of answering the arbitration. With
@@ -37,14 +37,14 @@ var (
 
 // Errors of a request.
 var (
-	// ErrNotPrimary is returned by everything that changes the switch while another controller owns it. Once a
-	// session has been primary and is so no more, it is final for that session, whatever the switch says later.
+	// ErrNotPrimary is returned by everything that changes the switch while another controller owns it. It is final for
+	// a session that was primary before, whatever the switch reports later.
 	ErrNotPrimary = errors.New("not primary")
 	// ErrNoPipeline is returned while the switch has no forwarding pipeline.
 	ErrNoPipeline = errors.New("no forwarding pipeline")
-	// ErrPipelineRefused is returned by Push when the switch does not take the pipeline; it keeps the one it had.
+	// ErrPipelineRefused is returned by Push when the switch does not accept the pipeline; it keeps the one it had.
 	ErrPipelineRefused = errors.New("pipeline refused")
-	// ErrUnclear is in a WriteError whose Unclear part is not empty: the switch did not say, for each update,
+	// ErrUnclear is in a WriteError whose Unclear part is not empty: the switch did not report, for each update,
 	// whether it was applied.
 	ErrUnclear = errors.New("outcome unclear")
 )
@@ -52,7 +52,7 @@ var (
 // ErrRecording is returned by Replay for a file that cannot be replayed.
 var ErrRecording = errors.New("recording")
 
-// An Error says which request to which switch failed, and why. Kind, one of the sentinels above, is nil when
+// An Error has the request that failed, its switch, and the cause. Kind, one of the sentinels above, is nil when
 // none of them fits; Err is what the switch, gRPC or the context said. Both are found by errors.Is and errors.As, and
 // status.Code and status.FromError find the gRPC status in it.
 type Error struct {
@@ -95,7 +95,7 @@ func (b because) Unwrap() []error {
 	return errs
 }
 
-// causeText leaves out gRPC's "rpc error: code = ... desc = ..." wrapping, which says nothing to an operator.
+// causeText leaves out gRPC's "rpc error: code = ... desc = ..." wrapping, which does not help an operator.
 func causeText(err error) string {
 	s, ok := err.(interface{ GRPCStatus() *status.Status }) // err itself, not one it wraps: that text would be lost
 	if !ok {

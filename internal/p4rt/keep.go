@@ -22,8 +22,8 @@ type KeepConfig struct {
 	Config
 	Backoff       Backoff
 	ProbeInterval time.Duration // DefaultProbeInterval
-	// OnStatus, if not nil, is told of every change, from Keep's own goroutine and one at a time. What changes twice
-	// while it runs may be told once. It must not block for long: the session is not looked after meanwhile.
+	// OnStatus, if not nil, is called with every change, one at a time, in Keep's goroutine. Changes that come while it
+	// runs may be combined. It must not block for long, because Keep does nothing else meanwhile.
 	OnStatus func(Status)
 	// OnAlive, if not nil, is called whenever the switch has answered the arbitration or a probe, from several goroutines.
 	OnAlive func()
@@ -31,14 +31,14 @@ type KeepConfig struct {
 
 // Keep holds a session with the switch, dialing again, with growing pauses, whenever it is lost. It calls fn each
 // time it gains primacy, with a context that is cancelled when primacy or session is lost (context.Cause says how;
-// see Session.PrimaryContext), and waits for fn to return before it goes on. What fn returns decides: nil while still
-// primary means that the work is done, and Keep returns nil; an error while still primary is logged and a reason to
-// start over with a new session; after the loss of primacy it does not matter.
+// see Session.PrimaryContext), and waits for fn to return before it continues. If fn returns nil while still primary,
+// the work is done and Keep returns nil. If fn returns an error while still primary, Keep logs it and dials a new
+// session. After the loss of primacy the result is ignored.
 //
 // A switch that cannot be reached, refuses the arbitration or follows another controller is not an error: Keep goes
-// on trying, or waiting as backup. It returns ErrConfig at once, or the cause of ctx's end. Whoever loses the
-// ownership from which the election id came must end ctx, and call Keep anew with a higher id once the ownership is
-// theirs again: after it has seen a higher id than its own, Keep stays a backup for good.
+// on trying, or waiting as backup. It returns ErrConfig at once, or the cause of ctx's end. A caller that loses the
+// ownership behind the election id must end ctx, and call Keep again with a higher id when it regains the ownership:
+// once Keep has seen a higher id than its own, it stays a backup.
 func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *Session) error) error {
 	k, err := newKeeper(cfg, fn)
 	if err != nil {
@@ -114,7 +114,7 @@ func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keepe
 	}, nil
 }
 
-// session dials once and looks after the session until it ends. done tells that fn has finished its work; lasted is
+// session dials once and looks after the session until it ends. done reports that fn has finished its work; lasted is
 // the session's age, without the dial.
 func (k *keeper) session(ctx context.Context) (done bool, lasted time.Duration, err error) {
 	if k.last.Since.IsZero() { // later dials leave the loss and its reason to be seen until they succeed

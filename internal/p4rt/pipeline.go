@@ -70,7 +70,7 @@ func (r *Reader) getPipeline(ctx context.Context, op string, what p4v1.GetForwar
 }
 
 // Push puts a pipeline into force (VERIFY_AND_COMMIT, section 14), which clears every entry of the switch. It returns
-// ErrNotPrimary, ErrPipelineRefused with what the switch says, or ErrUnreachable, after which the switch may have
+// ErrNotPrimary, ErrPipelineRefused with the switch's message, or ErrUnreachable, after which the switch may have
 // either pipeline.
 func (s *Session) Push(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) error {
 	const op = "push pipeline"
@@ -88,7 +88,7 @@ func (s *Session) Push(ctx context.Context, p4info *configv1.P4Info, deviceConfi
 	return nil
 }
 
-// push is Push for who may write. refused tells that the switch has what it had.
+// push is Push for a session that may write. refused reports that the switch keeps the pipeline it had.
 func (s *Session) push(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) (refused bool, err error) {
 	const op = "push pipeline"
 	callCtx, cancel := graceful(ctx, s.cfg.PushTimeout, s.cfg.CancelGrace)

@@ -11,7 +11,7 @@ import (
 )
 
 // Read returns every entity that matches one of the given ones, which act as filters (section 13): all of them, or an
-// error and none. With no filter it asks nothing and returns nothing.
+// error and none. With no filter it sends no request and returns nothing.
 //
 // bmv2 stops at the first filter that it cannot answer, and cannot answer the wildcard over all tables' direct
 // counters, nor registers and value sets: ask table by table.
@@ -51,7 +51,7 @@ func (r *Reader) readEach(ctx context.Context, op string, fn func([]*p4v1.Entity
 	})
 }
 
-// follow makes a read: receive takes the next message of the answer from the stream, and handle does with it what is to be done.
+// follow makes a read: receive takes the next message of the answer from the stream, and handle processes it.
 func (r *Reader) follow(
 	ctx context.Context, op string, filters []*p4v1.Entity, receive func(grpc.ClientStream) error, handle func() error, opts ...grpc.CallOption,
 ) error {
@@ -119,7 +119,7 @@ func (r *Reader) ReadTables(ctx context.Context, ids []uint32, fn func(id uint32
 	return nil
 }
 
-// EntityKind names what an entity is by its field in the protocol, such as "table_entry"; "empty entity" if it is
+// EntityKind returns the kind of an entity, its field in the protocol, such as "table_entry"; "empty entity" if it is
 // nothing.
 func EntityKind(e *p4v1.Entity) string {
 	m := e.ProtoReflect()

@@ -125,8 +125,8 @@ func (r *Reader) rpcError(ctx context.Context, op string, err error) error {
 	return r.fail(op, b.kind, b.err)
 }
 
-// classify gives an RPC's error its kind. ctx is the context of the call: once it is done, its cause says more than
-// gRPC does.
+// classify gives an RPC's error its kind. ctx is the context of the call: once it is done, its cause is more
+// specific than gRPC's error.
 func (r *Reader) classify(ctx context.Context, err error) because {
 	if ended := r.ended(); ended != nil && status.Code(err) == codes.Canceled && ctx.Err() == nil {
 		return because{nil, ended} // our own Close ended the connection under the call

@@ -23,24 +23,23 @@ const (
 	DefaultRecordQueue = 64 << 20
 )
 
-// A RecorderConfig says where a recording goes. The zero value of every field but Path means its default.
+// A RecorderConfig has the file of a recording and its bounds. The zero value of every field but Path means its default.
 type RecorderConfig struct {
-	// Path is the file. It is made readable by its owner alone, for it has the addresses of subscribers in it. What is
-	// there already, of a process before, is gone on with.
+	// Path is the file. Only its owner can read it, because it has the addresses of subscribers. A file of an earlier
+	// process is continued.
 	Path string
-	// MaxBytes is the size at which the file is renamed to Path.1, in place of an older one, and begun anew, so that
-	// the two are at most twice as large; DefaultRecordBytes. A new file begins with the pipeline in force, which counts
-	// beside it.
+	// MaxBytes is the size at which the file is renamed to Path.1, replacing an older one, and a new file begins;
+	// DefaultRecordBytes. A new file begins with the pipeline in force, which is not counted.
 	MaxBytes int64
-	// QueueBytes is how much may wait for the disk before records are left out; DefaultRecordQueue.
+	// QueueBytes bounds the records that wait for the disk; further ones are left out. DefaultRecordQueue.
 	QueueBytes int
 	Logger     *zap.Logger      // may be nil
 	Now        func() time.Time // time.Now if nil
 }
 
-// A Recorder writes down what the sessions with one switch send and what the switch answers, for bug reports and
-// Replay. It costs a session the encoding of its requests and no more: a disk that is slow loses records, which the
-// recording says, and one that fails ends the recording with one line in the log. A nil Recorder records nothing.
+// A Recorder records the requests and answers of the sessions with one switch, for bug reports and Replay. It costs a
+// session only the encoding of its requests. With a slow disk records are lost, which the recording notes; a disk
+// error ends the recording with one line in the log. A nil Recorder records nothing.
 type Recorder struct {
 	cfg  RecorderConfig
 	log  *zap.Logger
@@ -80,7 +79,7 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	return r, nil
 }
 
-// Close writes what is queued and closes the file. It returns why the recording ended before, if it did.
+// Close writes the queue and closes the file. It returns the error that ended the recording before, if any.
 func (r *Recorder) Close() error {
 	if r == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 // recordVersion is that of the records' format.
 const recordVersion = 1
 
-// A repeat says which records a new file repeats, so that it can be replayed without the one before.
+// A repeat marks records that a new file repeats, so that it can be replayed without the file before it.
 type repeat int
 
 const (
@@ -26,7 +26,7 @@ const (
 	repeatInForce
 )
 
-// A recordFile is the file of a recording, which is exchanged when it is full.
+// A recordFile is the file of a recording. It is replaced when it is full.
 type recordFile struct {
 	path string
 	max  int64
@@ -39,13 +39,13 @@ type recordFile struct {
 	last   [4]item              // of each kind that is repeated
 }
 
-// openRecordFile goes on with the file at path, or makes it.
+// openRecordFile continues the file at path, or creates it.
 func openRecordFile(path string, max int64, now func() time.Time) (*recordFile, error) {
 	out, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	// A process that was killed may have left half a record, behind which nothing could be read.
+	// A killed process may have left half a record, and nothing behind it could be read.
 	end, err := wholeRecords(out)
 	if err == nil {
 		err = out.Truncate(end)

@@ -117,7 +117,7 @@ func (q request) answered(a *op25bv1.Answer) {
 	q.of.put(&op25bv1.Record{Event: &op25bv1.Record_Answer{Answer: a}}, repeatNever)
 }
 
-// answer is what a recording keeps of an outcome of the batch that began at index from.
+// answer is the recorded form of the outcome of the batch that began at index from.
 func (out outcome) answer(from int) *op25bv1.Answer {
 	if out.stop != nil {
 		return answerOf(out.stop, out.refused)
@@ -131,7 +131,7 @@ func (out outcome) answer(from int) *op25bv1.Answer {
 	return a
 }
 
-// answerOf is the answer to a request that the switch took, or not, as a whole; refused is false where nobody knows.
+// answerOf is the answer to a request that the switch accepts or refuses as a whole; refused is false if the outcome is unknown.
 func answerOf(err error, refused bool) *op25bv1.Answer {
 	switch {
 	case err == nil:
@@ -162,5 +162,5 @@ func recordID(id ElectionID) *op25bv1.ElectionID {
 	return &op25bv1.ElectionID{High: id.High, Low: id.Low}
 }
 
-// valid makes a text fit for protobuf, which takes UTF-8 alone; a switch may say anything.
+// valid makes a text valid UTF-8, as protobuf requires; a switch may send any bytes.
 func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -14,7 +14,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A Replayed is what came of a replay.
+// A Replayed is the result of a replay.
 type Replayed struct {
 	Records int    `json:"records"` // read
 	Pushes  int    `json:"pushes"`  // pipelines sent
@@ -43,12 +43,12 @@ func (d Difference) String() string {
 }
 
 // Replay sends the pushes and writes of the recording at path to s, in their order and in the batches that they were
-// sent in, and compares the answers with those recorded. Times are not kept: each request waits for the answer to the
-// one before. A pipeline that the recorded switch had already is pushed unless this one has it too, which empties the
-// switch as every push does; what else the recorded switch held before, it must hold for the same answers.
+// sent in, and compares the answers with the recorded ones. Times are ignored: each request waits for the answer to the
+// one before. A pipeline that the recorded switch had already is pushed unless this switch has it too; a push empties
+// the switch. For the same answers this switch must hold the entries that the recorded switch held before.
 //
-// It stops with what it has done so far at the first answer that is unclear, when s is not primary any more, and with
-// ErrRecording for a file that is none, is damaged, or has more switches than one.
+// It stops, and returns the results so far, at the first unclear answer and when s is no longer primary. It returns
+// ErrRecording for a file that is not a recording, is damaged, or has more than one switch.
 func Replay(ctx context.Context, path string, s *Session) (*Replayed, error) {
 	answers, err := readAnswers(path)
 	if err != nil {

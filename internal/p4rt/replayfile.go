@@ -21,7 +21,7 @@ type requestID struct {
 	request uint64
 }
 
-// eachRecord calls fn with every record of a recording and its number, from 1. torn tells that the last is cut off.
+// eachRecord calls fn with every record of a recording and its number, from 1. torn reports that the last is cut off.
 func eachRecord(path string, fn func(n int, rec *op25bv1.Record) error) (torn bool, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -52,7 +52,7 @@ func eachRecord(path string, fn func(n int, rec *op25bv1.Record) error) (torn bo
 	}
 }
 
-// checkRecord says what is wrong with a record by itself.
+// checkRecord checks a single record.
 func checkRecord(n int, rec *op25bv1.Record) error {
 	opening := rec.GetOpening()
 	switch {

@@ -15,8 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// A security is how a connection is secured, or not, and what became of the last attempt: gRPC keeps of a failed
-// handshake no more than its text.
+// A security has the credentials of a connection, and the error of the last handshake: gRPC keeps only the text of it.
 type security struct {
 	credentials.TransportCredentials // TLS or plain text
 	plain                            bool
@@ -44,10 +43,10 @@ func newSecurity(config *tls.Config, addr string) *security {
 	return &security{TransportCredentials: credentials.NewTLS(config)}
 }
 
-// Clone returns s itself: what it remembers is of the one connection that it is for.
+// Clone returns s itself: its state belongs to one connection.
 func (s *security) Clone() credentials.TransportCredentials { return s }
 
-// errSealed is what gRPC hears that would make a session a second connection.
+// errSealed is the error for gRPC when it tries to make a second connection for a session.
 var errSealed = errors.New("the session's connection is lost, and it has but one")
 
 // ClientHandshake secures one connection that has been made.
@@ -70,7 +69,7 @@ func (s *security) ClientHandshake(ctx context.Context, authority string, raw ne
 	return conn, info, nil
 }
 
-// seal lets nobody make another connection, and has told called with every attempt.
+// seal refuses further connections, and calls told with every attempt.
 func (s *security) seal(told func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,8 +88,8 @@ func (s *security) refusal() error {
 	return s.refused
 }
 
-// A securedConn listens for what a server of TLS 1.3 says against the client's certificate: it does so after the
-// client's handshake is over.
+// A securedConn reads the alert with which a server of TLS 1.3 refuses the client's certificate. The alert comes after
+// the client's handshake is over.
 type securedConn struct {
 	net.Conn
 	s *security
@@ -108,8 +107,8 @@ func (c *securedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// alertPatience is how long a write that fails waits for the alert that may have come before. It is there already, or
-// does not come.
+// alertPatience is how long a failed write waits for an alert that may have come before it. The alert is there already,
+// or never comes.
 const alertPatience = 100 * time.Millisecond
 
 func (c *securedConn) Write(p []byte) (int, error) {
@@ -121,7 +120,7 @@ func (c *securedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// tlsRefusal returns what one side's TLS has against the other, or nil for a failure of the network.
+// tlsRefusal returns the TLS error with which one side refused the other, or nil for a failure of the network.
 func tlsRefusal(err error) error {
 	var op *net.OpError
 	switch {

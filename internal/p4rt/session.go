@@ -94,8 +94,8 @@ func dial(ctx context.Context, cfg Config, seen ElectionID) (*Session, error) {
 		<-s.gone
 		return abandon(err)
 	}
-	// A session is one connection. gRPC would make another for a request that finds this one lost or going away; the
-	// switch behind it may have restarted meanwhile, and our stream is not there.
+	// A session has one connection. gRPC would make another for a request after this one is lost, but the switch behind
+	// it may have restarted, and the session's stream would be missing.
 	r.secure.seal(func() {
 		s.abort(s.fail("stream", ErrStreamLost, errors.New("the switch is ending the connection")))
 	})

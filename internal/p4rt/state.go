@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A State is where a session with a switch stands.
+// A State is the state of a session with a switch.
 type State int
 
 // The states, from nothing to everything.
@@ -33,7 +33,7 @@ func (s State) String() string {
 	}
 }
 
-// A Reason says why a session is in its state.
+// A Reason is the reason for a session's state.
 type Reason string
 
 // The reasons.
@@ -53,7 +53,7 @@ const (
 	ReasonFailed      Reason = "work on the switch failed"     // Disconnected: the function given to Keep returned an error
 )
 
-// reasonOf names the reason for which a session ended.
+// reasonOf returns the reason for the end of a session.
 func reasonOf(err error) Reason {
 	for _, r := range []struct {
 		err    error

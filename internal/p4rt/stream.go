@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A queue passes stream messages of one kind to their reader. The receiving goroutine never waits for a reader, since
-// the news of a lost primacy comes the same way: what does not fit is dropped and counted.
+// A queue passes stream messages of one kind to their reader. The receiving goroutine never waits for a reader,
+// because the loss of primacy is reported on the same stream: messages beyond the queue are dropped and counted.
 type queue[T any] struct {
 	ch      chan T
 	dropped atomic.Uint64
@@ -42,7 +42,7 @@ func newInbox(size int) inbox {
 	}
 }
 
-// receive takes in everything that the switch sends on the stream, until it ends. Dial starts it; Close waits for it.
+// receive handles everything that the switch sends on the stream, until it ends. Dial starts it; Close waits for it.
 func (s *Session) receive() {
 	defer close(s.gone)
 	defer func() {
@@ -93,8 +93,8 @@ func (s *Session) PacketIns() <-chan *p4v1.PacketIn { return s.inbox.packets.ch 
 // IdleTimeouts returns the notices of entries that no packet hits. The channel is closed when the session is over.
 func (s *Session) IdleTimeouts() <-chan *p4v1.IdleTimeoutNotification { return s.inbox.timeouts.ch }
 
-// StreamErrors returns what the switch says about acknowledgements and packets that it could not use (section 16.6);
-// they are logged too. The channel is closed when the session is over.
+// StreamErrors returns the switch's errors for acknowledgements and packets that it could not use (section 16.6). They
+// are logged too. The channel is closed when the session is over.
 func (s *Session) StreamErrors() <-chan *p4v1.StreamError { return s.inbox.errors.ch }
 
 // A Drops counts stream messages that found the queue of their kind full.
@@ -111,8 +111,8 @@ func (s *Session) Drops() Drops {
 	}
 }
 
-// Ack tells the switch that a digest list has been taken in (section 16.3); bmv2 sends no other list of the digest
-// before that or its timeout. Only the primary's counts, so that without primacy it returns ErrNotPrimary.
+// Ack acknowledges a digest list (section 16.3). bmv2 sends no further list of the digest before that or its timeout.
+// Only the primary may acknowledge; otherwise Ack returns ErrNotPrimary.
 func (s *Session) Ack(ctx context.Context, list *p4v1.DigestList) error {
 	const op = "acknowledge digest"
 	if err := s.mayWrite(ctx); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // Write applies the updates in batches, one after the other, and returns nil only if the switch has confirmed every
-// one. Within a batch the switch may take any order (section 12.1): updates that depend on each other belong into
+// one. Within a batch the switch may take any order (section 12.1): updates that depend on each other belong in
 // different calls.
 //
 // Otherwise it returns a *WriteError, which accounts for every update, or ErrUpdate with nothing sent. An update that
@@ -91,14 +91,13 @@ func (s *Session) writeRequest(ctx context.Context, request encodedRequest) erro
 type outcome struct {
 	applied int
 	failed  []UpdateError
-	stop    error // why no further batch may follow; then nothing is applied and nothing failed for certain
+	stop    error // why no further batch may follow; then no update is known to be applied or refused
 	refused bool  // with stop: the switch refused the batch as a whole, before its first update
 }
 
-// judge reads the answer to a batch. A switch that reports failed updates answers with
-// UNKNOWN and one p4.v1.Error for each update, the good ones too (section 12.3). Any other answer leaves the batch
-// unclear, but for the two refusals that the specification places before the first update: not primary, and no
-// pipeline.
+// judge reads the answer to a batch. A switch that reports failed updates answers with UNKNOWN and one p4.v1.Error for
+// each update, also for applied ones (section 12.3). Any other answer leaves the batch unclear, except the two refusals
+// that the specification has before the first update: not primary, and no pipeline.
 func (s *Session) judge(err error, b *batch) outcome {
 	if err == nil {
 		return outcome{applied: b.len()}
@@ -157,7 +156,7 @@ func updateErrors(st *status.Status) ([]*p4v1.Error, error) {
 	return details, nil
 }
 
-// canonical keeps to the codes that gRPC defines; what a switch says beyond them is a failure of unknown kind.
+// canonical returns a code that gRPC defines, and Unknown for any other.
 func canonical(code int32) codes.Code {
 	if code < 0 || code > int32(codes.Unauthenticated) {
 		return codes.Unknown
@@ -166,7 +165,7 @@ func canonical(code int32) codes.Code {
 }
 
 // graceful returns a context that ends after timeout, or grace after ctx does, and keeps ctx's values. A request that
-// changes the switch is not dropped in the middle where waiting a moment tells what became of it.
+// changes the switch is not dropped if its outcome is known a moment later.
 func graceful(ctx context.Context, timeout, grace time.Duration) (context.Context, context.CancelFunc) {
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	callCtx, end := context.WithCancelCause(callCtx)
