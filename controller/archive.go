@@ -103,7 +103,7 @@ func (c *console) archive(ctx context.Context, name string, upTo uint64) (info s
 	return info, settle(f.Name(), name)
 }
 
-// writeArchive writes records to a file and its disk.
+// writeArchive writes records to a file and syncs it.
 func (c *console) writeArchive(ctx context.Context, f *os.File, behind store.Head, last uint64) error {
 	w, err := store.NewArchiveWriter(f, behind, last)
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *console) writeArchive(ctx context.Context, f *os.File, behind store.Hea
 	return f.Sync()
 }
 
-// settle gives a file that is whole its name, which nothing has yet, for good.
+// settle gives a complete file its name, which must be free, and syncs the directory.
 func settle(from, to string) error {
 	if err := os.Link(from, to); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// bomb is count times an element between a head and a tail, with gzip.
+// bomb returns count elements between a head and a tail, compressed with gzip.
 func bomb(t testing.TB, head, element, tail string, count int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -31,18 +31,18 @@ func bomb(t testing.TB, head, element, tail string, count int) []byte {
 	return b.Bytes()
 }
 
-// enveloped puts the prefix of a compressed message before it.
+// enveloped adds the prefix of a compressed message.
 func enveloped(message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{1}, uint32(len(message))), message...)
 }
 
-// slowly is a body that never ends.
+// slowly is a body without an end.
 type slowly struct {
 	io.Reader
 	ctx context.Context
 }
 
-// Read reads what there is, and then waits until the test is over.
+// Read returns the data, and then waits until the test ends.
 func (s slowly) Read(b []byte) (int, error) {
 	n, err := s.Reader.Read(b)
 	if err == io.EOF && n == 0 {
@@ -52,7 +52,7 @@ func (s slowly) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// An assault is one request that is made to hurt.
+// An assault is one hostile request.
 type assault struct {
 	name   string
 	path   string
@@ -61,7 +61,7 @@ type assault struct {
 	method string
 }
 
-// assaults are the requests of item 12 of issue 9, in every protocol.
+// assaults returns hostile requests in every protocol.
 func assaults(t testing.TB) []assault {
 	text := bomb(t, `{"files":[`, `{},`, `{}]}`, 28<<20)
 	binary := bomb(t, "", "\x0a\x00", "", 40<<20)
@@ -91,7 +91,7 @@ func assaults(t testing.TB) []assault {
 	}
 }
 
-// strike makes a request; how it is answered does not matter. It returns the status, 0 without an answer.
+// strike makes a request and returns the status of any answer, or 0 without one.
 func strike(ctx context.Context, client *http.Client, base string, a assault, body io.Reader, more map[string]string) int {
 	method := a.method
 	if method == "" {

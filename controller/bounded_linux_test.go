@@ -22,11 +22,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// What strangers may cost: the growth of the process over what it has when it is up.
+// strangersMiB is the limit on the growth of the process caused by strangers.
 const strangersMiB = 96
 
-// I12: nobody without credentials can make the controller exceed its memory budget, in any protocol, with TLS, with an access file, from a
-// wrong host, or with bodies that never end; and what was refused is in the log and in the metrics.
+// I12: no caller without credentials can make the controller exceed its memory budget, in any protocol, with TLS, with an access file, from a
+// wrong host, or with bodies without an end. The log and the metrics have the refusals.
 func TestI12BoundedStrangers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -88,7 +88,7 @@ func TestI12BoundedStrangers(t *testing.T) {
 	}
 }
 
-// I12: connections that are opened and left, before or after a word, are bounded; callers get in all the same.
+// I12: idle connections, before or after their first bytes, are limited, and callers are still served.
 func TestI12BoundedConnections(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -121,13 +121,13 @@ func TestI12BoundedConnections(t *testing.T) {
 	}
 }
 
-// callersMiB is what known callers may cost in this test: two plans of 400,000 unknown keys at a time, with garbage. How much garbage there is
-// depends on when a busy machine lets the collector run. The test therefore sets a memory limit below the bound: the collector then works
+// callersMiB is the limit on the growth caused by known callers: two plans of 400,000 unknown keys at a time, with garbage. The amount of garbage
+// depends on when the collector runs on a busy host. The test therefore sets a memory limit below the bound: the collector then works
 // toward it, and only memory in use can exceed the bound.
 const callersMiB = 640
 
-// I12: known callers cannot do it either. Viewers who plan documents of many keys or anchors get short answers, two at a time, and somebody
-// who hangs up costs nothing more.
+// I12: known callers cannot exceed it either. Viewers who plan documents of many keys or anchors get short answers, two at a time, and a caller
+// who hangs up frees its memory.
 func TestI12BoundedCallers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -190,7 +190,7 @@ func TestI12BoundedCallers(t *testing.T) {
 	s.keptLeases(t, since)
 }
 
-// I12: the largest requests of several viewers at once fit in the budget, or are refused with a word to come again.
+// I12: the largest requests of several viewers at once fit in the budget, or are refused with a time to retry.
 func TestI12BoundedBodies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -239,7 +239,7 @@ func TestI12BoundedBodies(t *testing.T) {
 	}
 }
 
-// I12: strangers who probe without pause take no lease from the controller.
+// I12: probes without pause do not make the controller lose a lease.
 func TestI12BoundedProbes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")

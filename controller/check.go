@@ -112,7 +112,7 @@ func runCheck(ctx context.Context, o checkOptions, a answerer, v view.View) erro
 	return v.Check(r)
 }
 
-// check refuses flags that do not go together.
+// check refuses flags that exclude each other.
 func (o *checkOptions) check(portGiven bool) error {
 	switch {
 	case o.line == "" && o.from == "":

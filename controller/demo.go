@@ -90,7 +90,7 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 	return nil
 }
 
-// progressLine shows what is going on: on a terminal one line that changes, elsewhere nothing that would fill a log. done wipes it.
+// progressLine shows the progress on one line of a terminal, and nowhere else. done clears the line.
 func progressLine(w io.Writer) (progress func(string), done func()) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestI11DiskFull: a controller whose disk is full ends by itself, with status 1 and one message, and no command says of a change that was
-// under way what is not so. With room again it starts and has every change that was said to be stored.
+// TestI11DiskFull: a controller whose disk is full ends with status 1 and one message, and no command reports a wrong outcome of a change in
+// progress. With room again it starts and has every change that was reported as stored.
 func TestI11DiskFull(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills a disk of 300 MB")
@@ -112,7 +112,7 @@ func TestI11DiskFull(t *testing.T) {
 	}
 }
 
-// fillDisk takes all that is left of a file system and returns the file that does.
+// fillDisk fills a file system with one file and returns it.
 func fillDisk(t *testing.T, disk string) string {
 	t.Helper()
 	path := filepath.Join(disk, "junk")
@@ -133,7 +133,7 @@ func fillDisk(t *testing.T, disk string) string {
 	return path
 }
 
-// endless are zeros without end.
+// endless is a reader of zeros.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }

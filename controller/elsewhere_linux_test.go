@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// busyElsewhere is the share of the machine that other programs may use while a test demands that a lease is kept. A machine that is busier
-// may take a lease from any controller.
+// busyElsewhere is the share of the host that other programs may use while a test requires that leases are kept. On a busier host
+// any controller may lose a lease.
 const busyElsewhere = 0.25
 
-// A usage is processor time, in seconds: of the whole machine, of everything that ran on it, and of this test with one process.
+// A usage is processor time, in seconds: of the whole host, of all processes on it, and of this test with one process.
 type usage struct{ machine, busy, own float64 }
 
-// used reads the usage up to now.
+// used returns the current usage.
 func (s *process) used(t testing.TB) usage {
 	t.Helper()
 	const second = 100 // in the ticks of /proc

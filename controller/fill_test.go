@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// fill DIR SIZE puts junk into the store of a controller that runs on a data directory, behind its back, until the store is as large; with
-// "all" until etcd takes no more. drain DIR deletes it again.
+// fill DIR SIZE writes junk into the store of the running controller of a data directory until the store has that size; with
+// "all" until etcd refuses writes. drain DIR deletes the junk.
 func fill(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: fill DIR SIZE|all")
@@ -55,7 +55,7 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// inUse is the size of what etcd holds at this moment. The size that etcd reports is that of its last commit, which a busy machine delays: a
+// inUse returns the current size of etcd's contents. The size that etcd reports is that of its last commit, which a busy host delays: a
 // snapshot commits first.
 func inUse(ctx context.Context, ts *testscript.TestScript, client *clientv3.Client) int64 {
 	snapshot, err := client.Snapshot(ctx)
@@ -78,7 +78,7 @@ func drain(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// etcdOf is a client of the etcd that a controller has in its data directory.
+// etcdOf returns a client of the embedded etcd of a controller's data directory.
 func etcdOf(ts *testscript.TestScript, dir string) (context.Context, *clientv3.Client, func()) {
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + ts.MkAbs(dir) + "/socket"}, Logger: zap.NewNop()})
 	ts.Check(err)
@@ -86,7 +86,7 @@ func etcdOf(ts *testscript.TestScript, dir string) (context.Context, *clientv3.C
 	return ctx, client, func() { cancel(); _ = client.Close() }
 }
 
-// get URL prints what a page of a controller says; with ! it must not be 200.
+// get URL prints a page of a controller; with ! its status must not be 200.
 func get(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: get URL")

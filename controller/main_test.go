@@ -15,10 +15,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"op25b": main})
 }
 
-// TestScript runs the command as a person would; each file in testdata/script is one thing that a person gets wrong, or right.
+// TestScript runs the scripts in testdata/script, which use the command as a person does.
 func TestScript(t *testing.T) { scripts(t, "testdata/script") }
 
-// TestI11Truthful runs the command against a controller and a switch that do not do what they said.
+// TestI11Truthful runs the command against a controller and a switch that hang or are killed.
 func TestI11Truthful(t *testing.T) { scripts(t, "testdata/truthful") }
 
 func scripts(t *testing.T, dir string) {
@@ -30,7 +30,7 @@ func scripts(t *testing.T, dir string) {
 			"freeze": freeze, "thaw": thaw,
 		},
 		Setup: func(env *testscript.Env) error {
-			// An address that somebody listens on, for as long as the script runs.
+			// An address that is in use while the script runs.
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				return err
@@ -52,13 +52,13 @@ func scripts(t *testing.T, dir string) {
 	})
 }
 
-// A daemon that is interrupted ends by itself, with status 0.
+// An interrupted daemon ends with status 0.
 func TestInterruptEndsTheSwitch(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// testscript.Main makes this binary op25b when it is called by that name.
+	// testscript.Main runs op25b if this binary is called by that name.
 	link := t.TempDir() + "/op25b"
 	if err := os.Symlink(exe, link); err != nil {
 		t.Fatal(err)

@@ -13,31 +13,31 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// interruptedWithin is how long an interrupted command goes on to find out whether its change was stored.
+// interruptedWithin limits the time in which an interrupted command finds out whether its change was stored.
 const interruptedWithin = 3 * time.Second
 
-// A lostAnswer is a change that failed without a clear answer.
+// A lostAnswer is the error of a change whose answer was lost.
 type lostAnswer struct {
 	Request string
 	Outcome op25bv1.OutcomeResponse_Outcome
 	Err     error // of the change
-	Asked   error // of the question what became of it; nil if that was answered
+	Asked   error // of the request for the outcome; nil if that was answered
 }
 
-// Error says whether the change was stored, as far as that is known, and why nothing more is.
+// Error reports whether the change was stored, if known, and the reason.
 func (e *lostAnswer) Error() string {
 	why := explain(e.Err).Message
 	if e.Outcome == op25bv1.OutcomeResponse_NOT_STORED {
 		return "not stored, nothing was changed: " + why
 	}
-	text := "unknown whether the change was stored: " + why
+	text := "it is not known whether the change was stored: " + why
 	if e.Asked != nil {
-		text += "; asked again: " + explain(e.Asked).Message
+		text += "; the request for its outcome failed: " + explain(e.Asked).Message
 	}
-	return text + "; ask op25b history -o json for request " + e.Request
+	return text + "; look for request " + e.Request + " in op25b history -o json"
 }
 
-// outcome is the word for programs.
+// outcome returns the outcome for JSON.
 func (e *lostAnswer) outcome() string {
 	if e.Outcome == op25bv1.OutcomeResponse_NOT_STORED {
 		return "not stored"
@@ -50,21 +50,21 @@ func (e *lostAnswer) Unwrap() error { return e.Err }
 
 var _ error = (*lostAnswer)(nil)
 
-// A changing is a change under way.
+// A changing is a change in progress.
 type changing struct {
 	stored   *op25bv1.Revision
 	done     *op25bv1.Done
-	switches map[string]*op25bv1.SwitchStatus // as they were last told of
+	switches map[string]*op25bv1.SwitchStatus // their last statuses
 }
 
-// A changeCall is the method of a client that makes a change.
+// A changeCall is a method of a client that makes a change.
 type changeCall[Q any] func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[op25bv1.Progress], error)
 
 // A changeRequest is the request of a change.
 type changeRequest interface{ GetRequestId() string }
 
-// change makes a change on base, and shows how it comes along until the switches are converged or have failed. If the answer is lost it asks
-// what became of the change, by its request id, which also makes it safe to send the same request again and follow it.
+// change makes a change on base and shows its progress until the switches have converged or failed. If the answer is lost, change requests the
+// outcome by the request id, which also makes it safe to repeat the request.
 func change[Q any, P interface {
 	*Q
 	changeRequest
@@ -82,14 +82,14 @@ func change[Q any, P interface {
 	}
 	switch {
 	case made.stored != nil && ctx.Err() != nil:
-		fmt.Fprintf(c.errOut, "Revision %d is stored and stays: op25b status.\n", made.stored.Number)
+		fmt.Fprintf(c.errOut, "Revision %d is stored and stays in force; see op25b status.\n", made.stored.Number)
 		return ctx.Err()
 	case errors.Is(err, client.ErrSlow) && made.stored != nil:
 		return errors.New(view.Unfinished(made.stored, made.switches, c.timeout))
-	case connect.CodeOf(err) == connect.CodeAborted && made.stored != nil: // the store was replaced, and does not have the revision
+	case connect.CodeOf(err) == connect.CodeAborted && made.stored != nil: // the store was replaced and no longer has the revision
 		return err
 	case err != nil && made.stored != nil:
-		return fmt.Errorf("revision %d is stored, but how it comes along is not known; see op25b status: %s", made.stored.Number, explain(err).Message)
+		return fmt.Errorf("revision %d is stored, but its progress is not known: %s; see op25b status", made.stored.Number, explain(err).Message)
 	case err != nil:
 		return err
 	case len(made.done.GetFailed()) > 0:
@@ -98,7 +98,7 @@ func change[Q any, P interface {
 	return nil
 }
 
-// show takes in a message of a change and shows it.
+// show processes a message of a change and shows it.
 func (m *changing) show(c *console, p *op25bv1.Progress) error {
 	if r := p.GetStored(); r != nil {
 		m.stored = r
@@ -115,7 +115,7 @@ func (m *changing) show(c *console, p *op25bv1.Progress) error {
 	return c.view.Progress(p)
 }
 
-// settle finds out what became of a change whose answer was lost. It returns nil if the change is stored, and a *lostAnswer otherwise.
+// settle finds out the outcome of a change whose answer was lost. It returns nil if the change is stored, and a *lostAnswer otherwise.
 func (c *console) settle(ctx context.Context, request string, base uint64, lost error, made *changing) error {
 	within := client.SettleWithin
 	if c.timeout > 0 {
@@ -126,7 +126,7 @@ func (c *console) settle(ctx context.Context, request string, base uint64, lost 
 		ctx, within = context.WithoutCancel(ctx), interruptedWithin
 	}
 	if !c.json {
-		fmt.Fprintf(c.errOut, "The answer to the change was lost: %s. Asking what became of it.\n", explain(lost).Message)
+		fmt.Fprintf(c.errOut, "The answer to the change was lost: %s. Requesting its outcome.\n", explain(lost).Message)
 	}
 	answer, err := client.Settle(ctx, within, c.Client, request, base)
 	if answer.GetOutcome() == op25bv1.OutcomeResponse_STORED {

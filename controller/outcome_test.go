@@ -29,7 +29,7 @@ type lossy struct {
 	gone bool                // and to nothing else after it
 }
 
-// newLossy returns a proxy that adds nothing to requests, so that the controller takes its callers for local ones.
+// newLossy returns a proxy that adds no headers to requests, so that the controller treats its callers as local.
 func newLossy(t *testing.T, server string) *lossy {
 	to := &url.URL{Scheme: "http", Host: server}
 	return &lossy{t: t, ReverseProxy: &httputil.ReverseProxy{
@@ -48,7 +48,7 @@ func (l *lossy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.ReverseProxy.ServeHTTP(w, r)
 }
 
-// send sends a request to the controller, reads the first bytes of the answer, and gives the rest up.
+// send sends a request to the controller, reads the first bytes of the answer, and drops the rest.
 func (l *lossy) send(server string, r *http.Request) (status int, begin string) {
 	l.t.Helper()
 	q := r.Clone(r.Context())
@@ -69,8 +69,8 @@ func (l *lossy) send(server string, r *http.Request) (status int, begin string) 
 	return resp.StatusCode, string(first[:n])
 }
 
-// The answer to a change is lost: on the way, with its controller, or because the request never arrived. The command says what became of
-// the change, and it is so.
+// The answer to a change is lost: on the network, with its controller, or because the request never arrived. The command reports the true
+// outcome.
 func TestI11LostAnswer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts controllers")
@@ -122,7 +122,7 @@ func TestI11LostAnswer(t *testing.T) {
 			lose:    func(_ *testing.T, l *lossy, s *served, r *http.Request) { l.send(s.addr, r); l.gone = true },
 			timeout: "2s",
 			fails:   true,
-			want:    "op25b: unknown whether the change was stored: ",
+			want:    "op25b: it is not known whether the change was stored: ",
 			stored:  true,
 		},
 	} {
@@ -149,7 +149,7 @@ func TestI11LostAnswer(t *testing.T) {
 	}
 }
 
-// A request that was said not to be stored is refused when it arrives later.
+// A request that was reported as not stored is refused when it arrives later.
 func TestI11LateRequest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts a controller")
@@ -185,7 +185,7 @@ func TestI11LateRequest(t *testing.T) {
 	}
 }
 
-// A served is a controller as a process, which may be killed and started again where it was.
+// A served is a controller process that may be killed and restarted with the same store and address.
 type served struct {
 	exe, dir, addr string
 	store          []string // the flags that say where its store is; a directory if there are none

@@ -26,7 +26,7 @@ var updatePages = flag.Bool("update-pages", false, "write what commands printed 
 // days since pageDay, and the dates in the output back.
 var pageDay = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 
-// longest is more than any command of a page takes.
+// longest is the limit on the duration of a command of a page.
 const longest = 2 * time.Minute
 
 // A reader is at a terminal in a directory with the examples, and does what one page says.

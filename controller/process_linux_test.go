@@ -16,14 +16,14 @@ import (
 	"op25b/internal/auth"
 )
 
-// A process is a controller that runs by itself, with what it took.
+// A process is a controller in a separate process.
 type process struct {
 	*daemon
 	addr string
 	over bool
 }
 
-// serveProcess starts a controller, which must end in order with the test.
+// serveProcess starts a controller, which must end with status 0 at the end of the test.
 func serveProcess(t testing.TB, args ...string) *process {
 	t.Helper()
 	exe, err := os.Executable()
@@ -46,7 +46,7 @@ func serveProcess(t testing.TB, args ...string) *process {
 	return s
 }
 
-// finish ends the process in order, once, and returns its log.
+// finish ends the process with SIGTERM, once, and returns its log.
 func (s *process) finish(t testing.TB) string {
 	t.Helper()
 	if !s.over {
@@ -58,7 +58,7 @@ func (s *process) finish(t testing.TB) string {
 	return s.log.String()
 }
 
-// peak is the most memory that the process ever had, in MiB.
+// peak returns the peak memory of the process, in MiB.
 func (s *process) peak(t testing.TB) int {
 	t.Helper()
 	mib, err := budget.Resident(s.cmd.Process.Pid)
@@ -68,7 +68,7 @@ func (s *process) peak(t testing.TB) int {
 	return mib
 }
 
-// accessOf writes an access file with a token for a viewer and an operator each, and returns it with the tokens.
+// accessOf writes an access file with a token for a viewer and for an operator, and returns its path and the tokens.
 func accessOf(t testing.TB) (path string, tokens map[string]string) {
 	t.Helper()
 	var b strings.Builder
@@ -89,7 +89,7 @@ func accessOf(t testing.TB) (path string, tokens map[string]string) {
 	return path, tokens
 }
 
-// clientsOf are clients of HTTP/1.1 and HTTP/2.
+// clientsOf returns clients of HTTP/1.1 and HTTP/2.
 func clientsOf(t testing.TB) map[string]*http.Client {
 	t.Helper()
 	clients := make(map[string]*http.Client)
@@ -105,7 +105,7 @@ func clientsOf(t testing.TB) map[string]*http.Client {
 	return clients
 }
 
-// fetchMetrics is what /metrics says to a caller that may see it.
+// fetchMetrics returns /metrics for an authorized caller.
 func fetchMetrics(t testing.TB, base string, header map[string]string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/metrics", nil)

@@ -23,8 +23,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// I12: readers and watchers do not take a lease from the controller, nor keep an activation from its switch. The controller, a switch and all
-// callers are on this machine. The long form has 1,000 readers and 200 watchers. It logs how long activations took, and does not fail by a clock.
+// I12: readers and watchers do not make the controller lose a lease, nor delay an activation. The controller, a switch and all
+// callers are on this host. The long form has 1,000 readers and 200 watchers. It logs the duration of activations, and does not fail by a clock.
 func TestI12BoundedReaders(t *testing.T) {
 	if testing.Short() {
 		t.Skip("loads a process that the race detector slows down")
@@ -133,7 +133,7 @@ func serveWithSwitch(t *testing.T) (*process, *client.Client) {
 	return s, connectTo(t, s.addr)
 }
 
-// connectTo returns a client with a connection of its own.
+// connectTo returns a client with a separate connection.
 func connectTo(t testing.TB, addr string) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Config{Server: addr})
@@ -145,7 +145,7 @@ func connectTo(t testing.TB, addr string) *client.Client {
 	return c
 }
 
-// activateOnce activates a phase and returns how long it took until the switch had it.
+// activateOnce activates a phase and returns the time until the switch had it.
 func activateOnce(t testing.TB, c *client.Client, phase string) time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Minute, errors.New("an activation did not end")) // of a controller that is stuck

@@ -16,8 +16,8 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// An etcd comes back empty, or older, under a controller: a change that is then applied is said to have reached the switch only once the
-// switch was seen in it, and status, drift and readyz say what has happened.
+// An etcd comes back empty, or older, while a controller runs: a change that is then applied is reported on the switch only after the
+// switch was seen in it, and status, drift and readyz report the replacement.
 func TestI11ReplacedStoreForCommands(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts controllers")

@@ -17,8 +17,8 @@ import (
 	"op25b/p4src"
 )
 
-// embedded VAR [DEVICE | CERT KEY CA] starts a switch without a program, of device id 1 unless another is given, for as long as the script runs, and sets VAR to its
-// P4Runtime address; with the files it is behind TLS and wants a client's certificate.
+// embedded VAR [DEVICE | CERT KEY CA] starts a switch without a program, with device id 1 by default, until the script ends, and sets VAR to its
+// P4Runtime address; with the files it requires TLS and a client certificate.
 func embedded(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || !slices.Contains([]int{1, 2, 4}, len(args)) {
 		ts.Fatalf("usage: embedded VAR [DEVICE | CERT KEY CA]")

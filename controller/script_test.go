@@ -25,7 +25,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A daemon is op25b as a process of its own.
+// A daemon is op25b in a separate process.
 type daemon struct {
 	cmd    *exec.Cmd
 	said   sync.WaitGroup // until stderr ends
@@ -33,10 +33,10 @@ type daemon struct {
 	memory *budget.Budget
 }
 
-// daemonMiB is the memory that any process of a test may take, in MiB, before it is killed: more than any test allows by itself.
+// daemonMiB is the memory budget of a process of a test, in MiB, above the limits of all tests.
 const daemonMiB = 1536
 
-// daemons are those of the scripts that run, by script and name.
+// running holds the running daemons, by script and name.
 var running sync.Map
 
 type daemonKey struct {
@@ -44,8 +44,8 @@ type daemonKey struct {
 	name string
 }
 
-// start NAME ARGS... starts op25b with arguments, waits until it says that it is up, and sets NAME to the address that it serves, if it
-// says one. It ends in order at the end of the script at the latest.
+// start NAME ARGS... starts op25b with arguments, waits until it logs that it is up, and sets NAME to the address in that line, if it
+// has one. The daemon ends at the end of the script at the latest.
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: start NAME ARGS...")
@@ -70,7 +70,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// launch starts op25b with arguments and waits until it says that it is up; said are the fields of that line of its log.
+// launch starts op25b with arguments and waits until it logs that it is up; said are the fields of that line.
 func launch(exe, dir string, env, args []string) (d *daemon, said map[string]any, err error) {
 	d = &daemon{cmd: exec.Command(exe, append(args, "--log-format", "json")...)}
 	d.cmd.Dir, d.cmd.Env = dir, env
@@ -120,12 +120,12 @@ func lookPath(path, name string) (string, bool) {
 	return "", false
 }
 
-// finish NAME ends a daemon in order, which must exit with 0; crash NAME kills it.
+// finish NAME ends a daemon with SIGTERM, which must exit with 0; crash NAME kills it.
 func finish(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, args, syscall.SIGTERM) }
 
 func crash(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, args, syscall.SIGKILL) }
 
-// freeze NAME stops a daemon as one that hangs; thaw NAME lets it go on.
+// freeze NAME suspends a daemon; thaw NAME resumes it.
 func freeze(ts *testscript.TestScript, neg bool, args []string) { send(ts, neg, args, syscall.SIGSTOP) }
 
 func thaw(ts *testscript.TestScript, neg bool, args []string) { send(ts, neg, args, syscall.SIGCONT) }
@@ -152,7 +152,7 @@ func stop(ts *testscript.TestScript, neg bool, args []string, by syscall.Signal)
 	ts.Check(d.(*daemon).end(by))
 }
 
-// end ends a daemon, which must then exit with 0 unless it is killed.
+// end ends a daemon. It must exit with 0 unless it is killed.
 func (d *daemon) end(by syscall.Signal) error {
 	_ = d.cmd.Process.Signal(by)
 	_ = d.cmd.Process.Signal(syscall.SIGCONT) // it may be frozen
@@ -167,8 +167,8 @@ func (d *daemon) end(by syscall.Signal) error {
 	return nil
 }
 
-// meddle ADDR does what another hand may do to a switch: P4Runtime lets whoever names the primary's election id write. It adds a bridge
-// entry that nobody asked for.
+// meddle ADDR changes a switch as another client can: P4Runtime accepts writes with the primary's election id. It adds a bridge
+// entry that is not in the intent.
 func meddle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: meddle ADDR")
@@ -198,7 +198,7 @@ func meddle(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// free VAR... sets each to an address that nobody listened on a moment ago.
+// free VAR... sets each to a free address.
 func free(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: free VAR...")

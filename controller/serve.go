@@ -110,7 +110,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	return cmd
 }
 
-// defaultDir is where services keep what they store, for root, and elsewhere where programs of a user do (XDG Base Directory).
+// defaultDir returns the default data directory: that of a service for root, and that of a user's program otherwise (XDG Base Directory).
 func defaultDir() string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/op25b"
@@ -163,7 +163,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	return c.Run(ctx)
 }
 
-// first are the documents of a first start, checked, or nil.
+// first returns the validated documents of a first start, or nil.
 func (o *serveOptions) first() ([]strict.File, error) {
 	switch {
 	case o.ifEmpty && len(o.files) == 0:
@@ -185,7 +185,7 @@ func (o *serveOptions) first() ([]strict.File, error) {
 	return files, err
 }
 
-// auth says how callers are known.
+// auth returns the configuration of authentication.
 func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 	switch {
 	case o.access != "" && o.anonymous != "":
@@ -210,7 +210,7 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 	return a, nil
 }
 
-// store says where what is to be done is stored.
+// store returns the configuration of the store.
 func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
 	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Quota: int64(o.quota)}
 	tls := o.etcdTLS.CA + o.etcdTLS.Cert + o.etcdTLS.Key

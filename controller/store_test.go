@@ -11,7 +11,7 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// A store goes from a data directory to an etcd cluster and back, by files that are saved from a running controller, from the cluster and from a
+// A store moves from a data directory to an etcd cluster and back, by backups of a running controller, of the cluster and of a
 // directory: history, phases and the audit chain stay the same.
 func TestStoreMoves(t *testing.T) {
 	if testing.Short() {
@@ -80,7 +80,7 @@ func TestStoreMoves(t *testing.T) {
 		t.Errorf("back:\n%s\nwant\n%s", is, want)
 	}
 
-	// What is damaged is refused before anything is made.
+	// A damaged backup is refused before a store is made.
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

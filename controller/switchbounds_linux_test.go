@@ -26,10 +26,10 @@ import (
 	"op25b/p4src"
 )
 
-// switchMiB is the memory that an embedded switch may take, whatever its callers do: the sum of its limits, doubled by the garbage collector.
+// switchMiB is the memory limit of an embedded switch for any callers: the sum of its limits, doubled by the garbage collector.
 const switchMiB = 1024
 
-// A switchProcess is an embedded switch that runs by itself.
+// A switchProcess is an embedded switch in a separate process.
 type switchProcess struct {
 	*process
 	gnmi string
@@ -57,7 +57,7 @@ func startSwitch(t testing.TB, args ...string) *switchProcess {
 	return s
 }
 
-// dialSwitch connects to one of its services. A client sends what it likes and reads what comes.
+// dialSwitch connects to one of its services, without client-side limits.
 func dialSwitch(t testing.TB, addr string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -69,7 +69,7 @@ func dialSwitch(t testing.TB, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// encoded makes a message whose wire form is b.
+// encoded returns a message whose wire form is b.
 func encoded[M proto.Message](m M, b []byte) M {
 	m.ProtoReflect().SetUnknown(b)
 	return m
@@ -124,7 +124,7 @@ func (x *siege) push(action p4v1.SetForwardingPipelineConfigRequest_Action, conf
 	return err
 }
 
-// refused checks that an attack was refused, and not by the end of the switch.
+// refused checks that the switch refused an attack and still runs.
 func (x *siege) refused(err error, valid ...codes.Code) {
 	x.t.Helper()
 	got := grpcstatus.Code(err)
@@ -136,8 +136,8 @@ func (x *siege) refused(err error, valid ...codes.Code) {
 	x.t.Errorf("%v, want one of %v", err, valid)
 }
 
-// I12: no message ends the embedded switch, nor do many of them: each attack of issue 9, item 17, and their kin, one after the other on one
-// switch. It answers after each, and has never had more memory than it may.
+// I12: no message ends the embedded switch, nor do many messages: all attacks are made on one
+// switch, one after the other. It answers after each, and never exceeds its memory limit.
 func TestI12BoundedSwitch(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -190,7 +190,7 @@ func (x *siege) emptyUpdates() {
 	x.refused(err, codes.ResourceExhausted)
 }
 
-// programs pushes small texts that ask for much memory.
+// programs pushes small programs that require much memory.
 func (x *siege) programs() {
 	with := func(name string, change func(map[string]any)) {
 		var program map[string]any
@@ -275,7 +275,7 @@ func (x *siege) programs() {
 	}
 }
 
-// unreadErrors sends packets that are refused, and does not read why.
+// unreadErrors sends packets that are refused, and does not read the errors.
 func (x *siege) unreadErrors() {
 	var all sync.WaitGroup
 	for i := range uint64(4) {
@@ -350,7 +350,7 @@ func (x *siege) roles() {
 	}
 }
 
-// metadata writes entries with large metadata until the switch says that it is full.
+// metadata writes entries with large metadata until the switch is full.
 func (x *siege) metadata() {
 	full := false
 	for i := range 40 {
@@ -367,7 +367,7 @@ func (x *siege) metadata() {
 	}
 }
 
-// reads asks for everything many times over.
+// reads reads everything many times.
 func (x *siege) reads() {
 	everything := &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{}}}
 	for _, n := range []int{100, 9_000, 100_000} {
@@ -386,7 +386,7 @@ func (x *siege) reads() {
 	}
 }
 
-// unreadAnswers asks for the program and does not read it.
+// unreadAnswers requests the program and does not read the answer.
 func (x *siege) unreadAnswers() {
 	ctx, cancel := context.WithTimeout(x.ctx(), 20*time.Second)
 	defer cancel()
@@ -402,7 +402,7 @@ func (x *siege) unreadAnswers() {
 	all.Wait()
 }
 
-// failingUpdates has every update of a large batch fail.
+// failingUpdates writes a large batch in which every update fails.
 func (x *siege) failingUpdates() {
 	u := &p4v1.Update{Type: p4v1.Update_INSERT, Entity: &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{TableId: 1}}}}
 	_, err := x.p4.Write(x.ctx(), &p4v1.WriteRequest{DeviceId: 1, ElectionId: &p4v1.Uint128{Low: 1}, Updates: repeat(u, 200_000)})

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"op25b/internal/auth"
+	"op25b/internal/strict"
 )
 
 // A givenToken is the JSON output of op25b token.
@@ -35,7 +36,11 @@ not printed again.`,
 				return errors.New("--name is missing: name the holder of the token")
 			}
 			secret, t, err := auth.NewToken(name, auth.Role(role), expires)
-			if err != nil {
+			var faults strict.Faults
+			switch {
+			case errors.As(err, &faults) && len(faults) > 0: // its path is the name of the flag
+				return fmt.Errorf("--%s: %s; %s", faults[0].Path, faults[0].What, faults[0].Way)
+			case err != nil:
 				return err
 			}
 			w := cmd.OutOrStdout()

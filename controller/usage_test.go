@@ -63,7 +63,7 @@ func checkExample(t *testing.T, root *cobra.Command, path, example string) {
 	}
 }
 
-// A misspelled subcommand is an error, and so is too much or too little of an argument.
+// A misspelled subcommand is an error, and so is a wrong number of arguments.
 func TestWrongCommand(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"aply", `unknown command "aply"; the nearest is apply; op25b --help lists the commands`},

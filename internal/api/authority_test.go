@@ -46,7 +46,7 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	tlstest.Replace(t, path, content)
-	if _, err := stream.Recv(); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "the bearer token is none that was given out") {
+	if _, err := stream.Recv(); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "the bearer token is not in the access file") {
 		t.Errorf("%v", err)
 	}
 }

@@ -31,7 +31,7 @@ type Access struct {
 
 // A Token is one bearer token (RFC 6750).
 type Token struct {
-	// Name is the holder's name in records and logs. Two tokens may have one name: a new one beside the old until that is gone.
+	// Name is the holder's name in records and logs. Two tokens may have the same name, so that a new one can replace an old one.
 	Name string `yaml:"name"`
 	Role Role   `yaml:"role"`
 	// SHA256 is the hash of the token, in hexadecimal. The token is random and long (see NewToken), so its plain hash reveals nothing.
@@ -78,7 +78,7 @@ func (v *validator) fault(path, what, way string) {
 
 func (v *validator) access(a *Access) {
 	if len(a.Tokens) == 0 && len(a.Certificates) == 0 {
-		v.fault("", "there is neither a token nor a certificate", "nobody could do anything: give tokens, certificates, or both")
+		v.fault("", "the file has neither a token nor a certificate", "give tokens, certificates, or both: otherwise every caller is refused")
 	}
 	hashes := make(map[string]string)
 	for i := range a.Tokens {
@@ -86,7 +86,7 @@ func (v *validator) access(a *Access) {
 		path := fmt.Sprintf("tokens[%d]", i)
 		v.token(t, path)
 		if first, twice := hashes[string(t.hash)]; twice && len(t.hash) > 0 {
-			v.fault(path+".sha256", fmt.Sprintf("token %q has the sha256 of another token", t.Name), "the first is at "+v.doc.Place(first)+": one token has one name")
+			v.fault(path+".sha256", fmt.Sprintf("token %q has the sha256 of another token", t.Name), "the first is at "+v.doc.Place(first)+": keep one")
 			continue
 		}
 		hashes[string(t.hash)] = path
@@ -106,45 +106,45 @@ func (v *validator) access(a *Access) {
 
 func (v *validator) token(t *Token, path string) {
 	if t.Name == "" || len(t.Name) > maxWho {
-		v.fault(strict.Join(path, "name"), fmt.Sprintf("token name %q has %d bytes", t.Name, len(t.Name)), fmt.Sprintf("it wants 1 to %d", maxWho))
+		v.fault(strict.Join(path, "name"), fmt.Sprintf("token name %q has %d bytes", t.Name, len(t.Name)), fmt.Sprintf("must be 1 to %d", maxWho))
 	}
 	v.role(t.Role, path)
 	var err error
 	if t.hash, err = hex.DecodeString(t.SHA256); err != nil || len(t.hash) != 32 {
 		t.hash = nil
-		v.fault(strict.Join(path, "sha256"), fmt.Sprintf("sha256 of token %q is not a hash", t.Name), "it wants 64 hexadecimal digits, as sha256sum writes them, and not the token itself")
+		v.fault(strict.Join(path, "sha256"), fmt.Sprintf("sha256 of token %q is not a hash", t.Name), "must be 64 hexadecimal digits, as printed by sha256sum, not the token itself")
 	}
 	if t.Expires == "" {
 		return
 	}
 	if t.expires, err = time.Parse(time.RFC3339, t.Expires); err != nil {
-		v.fault(strict.Join(path, "expires"), fmt.Sprintf("token %q expires at %q", t.Name, t.Expires), "it wants a moment such as 2027-03-31T00:00:00+09:00")
+		v.fault(strict.Join(path, "expires"), fmt.Sprintf("token %q expires at %q", t.Name, t.Expires), "must be a time such as 2027-03-31T00:00:00+09:00")
 	}
 }
 
 func (v *validator) certificate(c Certificate, path string) {
 	switch u, err := url.Parse(c.URI); {
 	case (c.URI == "") == (c.CommonName == ""):
-		v.fault(path, "the certificate has no name, or two", "it wants either a uri or a commonName")
+		v.fault(path, "the certificate has no name, or two", "must have either a uri or a commonName")
 	case len(c.URI)+len(c.CommonName) > maxWho:
-		v.fault(path, fmt.Sprintf("the certificate has a name of %d bytes", len(c.URI)+len(c.CommonName)), fmt.Sprintf("it wants at most %d", maxWho))
+		v.fault(path, fmt.Sprintf("the certificate has a name of %d bytes", len(c.URI)+len(c.CommonName)), fmt.Sprintf("must be at most %d", maxWho))
 	case c.URI != "" && (err != nil || u.Scheme == ""):
-		v.fault(strict.Join(path, "uri"), fmt.Sprintf("uri %q has no scheme", c.URI), "it wants one, as in spiffe://isp.example/noc/alice")
+		v.fault(strict.Join(path, "uri"), fmt.Sprintf("uri %q has no scheme", c.URI), "must have one, as in spiffe://isp.example/noc/alice")
 	}
 	v.role(c.Role, path)
 }
 
-// role checks a role that was not read from a document: the decoder refuses others.
+// role checks a role that was not read from a document. The decoder checks the others.
 func (v *validator) role(r Role, path string) {
 	if err := r.Parse(string(r)); err != nil {
-		v.fault(strict.Join(path, "role"), fmt.Sprintf("unknown role %q", r), "it wants "+r.Accepts())
+		v.fault(strict.Join(path, "role"), fmt.Sprintf("unknown role %q", r), "must be "+r.Accepts())
 	}
 }
 
-// maxWho is the most bytes of a name. Every record has it.
+// maxWho is the limit on the bytes of a name, which is part of every record.
 const maxWho = 256
 
-// maxFile is the most bytes of an access file: 10,000 tokens and certificates of 100 bytes each.
+// maxFile is the limit on the bytes of an access file: 10,000 tokens and certificates of 100 bytes each.
 const maxFile = 1 << 20
 
 func readAccess(path string) (*Access, error) {
@@ -158,7 +158,7 @@ func readAccess(path string) (*Access, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrAccess, err)
 	case len(data) > maxFile:
-		return nil, fmt.Errorf("%w: %s: more than %d bytes: an access file has at most that many", ErrAccess, path, maxFile)
+		return nil, fmt.Errorf("%w: %s: more than %d bytes, which is the limit of an access file", ErrAccess, path, maxFile)
 	}
 	return Parse(path, data)
 }

@@ -31,7 +31,7 @@ func TestParse(t *testing.T) {
 		{"tokens", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + "}\n  - {name: a, role: admin, sha256: " + one + ", expires: 2027-03-31T00:00:00+09:00}\n", ""},
 		{"certificates", head + "certificates:\n  - {uri: \"spiffe://isp.example/alice\", role: admin}\n  - {commonName: bob, role: operator}\n", ""},
 		{"numbers in quotes", head + "certificates:\n  - {commonName: \"1.50\", role: viewer}\n  - {commonName: \"1.5\", role: viewer}\n", ""},
-		{"nothing", head, "access.yaml:1:1: there is neither a token nor a certificate; nobody could do anything"},
+		{"nothing", head, "access.yaml:1:1: the file has neither a token nor a certificate; give tokens, certificates, or both"},
 		{"kind", "apiVersion: op25b/v1\nkind: Policy\ntokens: []\n", `access.yaml:2:7: unknown kind "Policy"; known: Access`},
 		{"unknown keys", head + "token: []\nuser: a\n", "invalid access file: access.yaml:3:1: unknown key \"token\"; did you mean \"tokens\"? known keys: apiVersion, kind, tokens, certificates\n" +
 			`access.yaml:4:1: unknown key "user"`},
@@ -49,14 +49,14 @@ func TestParse(t *testing.T) {
 		{"role", head + "tokens:\n  - {name: a, role: root, sha256: " + good + "}\n", `access.yaml:4:21: tokens[0].role is "root"; it wants viewer, operator or admin`},
 		{"no role", head + "certificates:\n  - {commonName: a}\n", `access.yaml:4:5: certificates[0] has no "role"; it wants viewer, operator or admin`},
 		{"no name", head + "tokens:\n  - {role: viewer, sha256: " + good + "}\n", `access.yaml:4:5: tokens[0] has no "name"; it wants text`},
-		{"empty name", head + "tokens:\n  - {name: \"\", role: viewer, sha256: " + good + "}\n", `access.yaml:4:12: token name "" has 0 bytes; it wants 1 to 256`},
-		{"the token itself", head + "tokens:\n  - {name: a, role: viewer, sha256: op25b_secret}\n", `access.yaml:4:37: sha256 of token "a" is not a hash; it wants 64 hexadecimal digits, as sha256sum writes them, and not the token itself`},
-		{"expires", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + ", expires: tomorrow}\n", `access.yaml:4:112: token "a" expires at "tomorrow"; it wants a moment such as 2027-03-31T00:00:00+09:00`},
-		{"one token twice", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + "}\n  - {name: b, role: admin, sha256: " + strings.ToUpper(good) + "}\n", `access.yaml:5:36: token "b" has the sha256 of another token; the first is at access.yaml:4:5: one token has one name`},
-		{"no name of a certificate", head + "certificates:\n  - {role: viewer}\n", "access.yaml:4:5: the certificate has no name, or two; it wants either a uri or a commonName"},
-		{"both names", head + "certificates:\n  - {uri: \"a:b\", commonName: c, role: viewer}\n", "it wants either a uri or a commonName"},
-		{"no scheme", head + "certificates:\n  - {uri: alice, role: viewer}\n", `access.yaml:4:11: uri "alice" has no scheme; it wants one, as in spiffe://isp.example/noc/alice`},
-		{"long", head + "certificates:\n  - {commonName: " + strings.Repeat("x", 257) + ", role: viewer}\n", "the certificate has a name of 257 bytes; it wants at most 256"},
+		{"empty name", head + "tokens:\n  - {name: \"\", role: viewer, sha256: " + good + "}\n", `access.yaml:4:12: token name "" has 0 bytes; must be 1 to 256`},
+		{"the token itself", head + "tokens:\n  - {name: a, role: viewer, sha256: op25b_secret}\n", `access.yaml:4:37: sha256 of token "a" is not a hash; must be 64 hexadecimal digits, as printed by sha256sum, not the token itself`},
+		{"expires", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + ", expires: tomorrow}\n", `access.yaml:4:112: token "a" expires at "tomorrow"; must be a time such as 2027-03-31T00:00:00+09:00`},
+		{"one token twice", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + "}\n  - {name: b, role: admin, sha256: " + strings.ToUpper(good) + "}\n", `access.yaml:5:36: token "b" has the sha256 of another token; the first is at access.yaml:4:5: keep one`},
+		{"no name of a certificate", head + "certificates:\n  - {role: viewer}\n", "access.yaml:4:5: the certificate has no name, or two; must have either a uri or a commonName"},
+		{"both names", head + "certificates:\n  - {uri: \"a:b\", commonName: c, role: viewer}\n", "must have either a uri or a commonName"},
+		{"no scheme", head + "certificates:\n  - {uri: alice, role: viewer}\n", `access.yaml:4:11: uri "alice" has no scheme; must have one, as in spiffe://isp.example/noc/alice`},
+		{"long", head + "certificates:\n  - {commonName: " + strings.Repeat("x", 257) + ", role: viewer}\n", "the certificate has a name of 257 bytes; must be at most 256"},
 		{"one certificate twice", head + "certificates:\n  - {commonName: a, role: viewer}\n  - {commonName: a, role: admin}\n", `access.yaml:5:5: certificate "a" is listed twice; the first is at access.yaml:4:5: keep one`},
 		{"everything at once", head + "tokens:\n  - {name: \"\", role: viewer, sha256: x}\n", `sha256 of token "" is not a hash`},
 	} {
@@ -84,7 +84,7 @@ func TestToken(t *testing.T) {
 	if id, err := a.Token(token, last); err != nil || id != (Identity{"noc", Operator, ByToken}) {
 		t.Errorf("%v, %v", id, err)
 	}
-	if _, err := a.Token(token, last.Add(time.Second)); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "the bearer token of noc has expired at 2026-01-02T00:00:00Z") {
+	if _, err := a.Token(token, last.Add(time.Second)); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "the bearer token of noc expired at 2026-01-02T00:00:00Z") {
 		t.Errorf("expired: %v", err)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -155,7 +155,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// A file that changes is taken up, one that breaks or goes is told of once and leaves what was good.
+// A changed file is used. An invalid or missing file is reported once, and the last valid contents stay in use.
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.yaml")
 	if _, err := Open(path, nil); !errors.Is(err, ErrAccess) || !strings.Contains(err.Error(), path) {
@@ -197,7 +197,7 @@ func TestFile(t *testing.T) {
 	write("")
 	good("two", true)
 	good("two", true)
-	if len(told) != 1 || !strings.Contains(told[0], "nobody could do anything") {
+	if len(told) != 1 || !strings.Contains(told[0], "neither a token nor a certificate") {
 		t.Errorf("told %q", told)
 	}
 	if err := os.Remove(path); err != nil {
@@ -224,7 +224,7 @@ func TestFile(t *testing.T) {
 	good("three", true)
 }
 
-// I12. A file that is too large is refused before it is read as YAML.
+// I12. A file that is too large is refused before it is parsed.
 func TestLargeAccessFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.yaml")
 	if err := os.WriteFile(path, []byte("kind: Access\n"+strings.Repeat("# a comment\n", 100_000)), 0o600); err != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A File is an access file that is read again when it has changed. There is no goroutine: whoever asks looks at the file (modification time,
-// size and inode). A file that is broken or gone leaves what was good in force. It is safe for concurrent use.
+// A File is an access file that is read again when it has changed. There is no goroutine: each call of Access examines the file (modification
+// time, size and inode). If the file is invalid or missing, its last valid contents stay in use. It is safe for concurrent use.
 type File struct {
 	path    string
 	onError func(error)
@@ -17,11 +17,11 @@ type File struct {
 	mu     sync.Mutex // guards everything that follows
 	access *Access
 	stat   fs.FileInfo // of the last attempt
-	looked time.Time   // when that was
-	told   string      // the last error that onError was told of
+	looked time.Time   // time of that attempt
+	told   string      // last error passed to onError
 }
 
-// Open reads an access file. onError, if not nil, is told once of each reason why a changed file was not taken up.
+// Open reads an access file. onError, if not nil, is called once for each reason why a changed file cannot be used.
 func Open(path string, onError func(error)) (*File, error) {
 	f := &File{path: path, onError: onError}
 	if err := f.refreshLocked(); err != nil {
@@ -30,7 +30,7 @@ func Open(path string, onError func(error)) (*File, error) {
 	return f, nil
 }
 
-// Access returns what the file says now.
+// Access returns the current contents of the file.
 func (f *File) Access() *Access {
 	access, news := f.look()
 	if news != nil && f.onError != nil {
@@ -48,7 +48,7 @@ func (f *File) look() (access *Access, news error) {
 	return f.access, news
 }
 
-// settled is how old a file's modification time must be for it to tell of every change: a file system may count it in steps of two seconds.
+// settled is the age after which an unchanged modification time means an unchanged file: the clock tick of a file system is up to 2 s.
 const settled = 2 * time.Second
 
 func (f *File) refreshLocked() error {

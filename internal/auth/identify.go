@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Token returns who holds a token, or ErrUnknown. How long it takes does not depend on what the token is.
+// Token returns the holder of a token, or ErrUnknown. Its duration does not depend on the token.
 func (a *Access) Token(token string, now time.Time) (Identity, error) {
 	sum := sha256.Sum256([]byte(token))
 	var found *Token
@@ -23,15 +23,15 @@ func (a *Access) Token(token string, now time.Time) (Identity, error) {
 	}
 	switch {
 	case found == nil:
-		return Identity{}, fmt.Errorf("%w: the bearer token is none that was given out", ErrUnknown)
+		return Identity{}, fmt.Errorf("%w: the bearer token is not in the access file", ErrUnknown)
 	case !found.expires.IsZero() && !now.Before(found.expires):
-		return Identity{}, fmt.Errorf("%w: the bearer token of %s has expired at %s", ErrUnknown, found.Name, found.Expires)
+		return Identity{}, fmt.Errorf("%w: the bearer token of %s expired at %s", ErrUnknown, found.Name, found.Expires)
 	}
 	return Identity{Who: found.Name, Role: found.Role, By: ByToken}, nil
 }
 
-// Certificate returns whose client certificate it is, which TLS has verified. Its URIs come before its common name. One with no name in the
-// list is somebody's who may nothing.
+// Certificate returns the identity of a client certificate that TLS has verified. Its URIs take precedence over its common name. A certificate
+// without an entry in the access file has no role.
 func (a *Access) Certificate(cert *x509.Certificate) Identity {
 	for _, u := range cert.URIs {
 		for _, c := range a.Certificates {
@@ -59,8 +59,8 @@ func (a *Access) Certificate(cert *x509.Certificate) Identity {
 	return Identity{Who: who, By: ByCertificate}
 }
 
-// NewToken makes a token of 256 random bits, and its entry of the access file. expires is as in Token. It returns ErrAccess for an entry that
-// Parse would refuse.
+// NewToken makes a token of 256 random bits, and its entry in the access file. expires is as in Token. It returns ErrAccess and a strict.Faults
+// for an entry that Parse would refuse.
 func NewToken(name string, role Role, expires string) (secret string, t Token, err error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
@@ -81,7 +81,7 @@ func Bearer(header string) (token string, ok bool, err error) {
 	}
 	scheme, token, _ := strings.Cut(header, " ")
 	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", false, fmt.Errorf("%w: the Authorization header must be %q with a token behind it", ErrUnknown, "Bearer")
+		return "", false, fmt.Errorf("%w: the Authorization header must be %q followed by a token", ErrUnknown, "Bearer")
 	}
 	return token, true, nil
 }

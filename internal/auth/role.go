@@ -1,6 +1,6 @@
-// Package auth says who a caller is and which role that makes them: by client certificate, or by bearer token.
+// Package auth maps bearer tokens and client certificates to names and roles.
 //
-// It does not know what a role may do; api does. It holds no secret: tokens are known by their hash.
+// It does not know what a role permits; api does. It stores no secrets: tokens are identified by their hash.
 package auth
 
 import (
@@ -9,57 +9,57 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Role is what somebody may do at most. Each may all that those before it may.
+// A Role is the set of calls that a caller may make. Each role includes the roles before it.
 type Role string
 
-// The roles.
+// Roles.
 const (
 	None     Role = ""
-	Viewer   Role = "viewer"   // sees, plans and checks
+	Viewer   Role = "viewer"   // reads, plans and checks
 	Operator Role = "operator" // applies, activates, rolls back, and restores the revision before the newest
-	Admin    Role = "admin"    // restores any revision
+	Admin    Role = "admin"    // restores any revision, archives audit records, and backs up the store
 )
 
 var ranks = map[Role]int{None: 0, Viewer: 1, Operator: 2, Admin: 3}
 
-// Roles are all roles but None, the least first.
+// Roles returns all roles except None, the lowest first.
 func Roles() []Role { return []Role{Viewer, Operator, Admin} }
 
-// May says whether the role is at least another.
+// May reports whether the role includes another.
 func (r Role) May(least Role) bool {
 	rank, ok := ranks[r]
 	return ok && rank >= ranks[least]
 }
 
-// Accepts lists the roles, as strict asks for them.
+// Accepts lists the roles for the errors of strict.
 func (Role) Accepts() string { return strict.OneOf(Roles()) }
 
-// Parse reads a role, and refuses None.
+// Parse parses a role. It refuses None.
 func (r *Role) Parse(text string) error { return strict.ParseWord(r, text, Roles()) }
 
 var _ strict.Scalar = (*Role)(nil)
 
 var (
-	// ErrAccess is an access file that cannot be used.
+	// ErrAccess is returned for an invalid access file.
 	ErrAccess = errors.New("invalid access file")
-	// ErrUnknown is a caller who has shown nothing that says who they are, or something that is not known.
+	// ErrUnknown is returned for a caller without valid credentials.
 	ErrUnknown = errors.New("caller not known")
 )
 
-// An Identity is who a caller is.
+// An Identity is the identity of a caller.
 type Identity struct {
 	Who  string
-	Role Role // None for somebody who is known and may nothing
+	Role Role // None for an authenticated caller without a role
 	By   Means
 }
 
-// Means is what somebody is known by.
+// Means is the kind of a caller's credentials.
 type Means string
 
-// The means.
+// Kinds of credentials.
 const (
 	ByToken       Means = "token"
 	ByCertificate Means = "certificate"
-	ByLoopback    Means = "loopback"  // on the same machine, where nothing else was asked for
-	ByNothing     Means = "anonymous" // let in without a credential, as configured
+	ByLoopback    Means = "loopback"  // none: a caller on the same host, without an access file
+	ByNothing     Means = "anonymous" // none: admitted by configuration
 )
