@@ -180,7 +180,7 @@ func TestGetProto(t *testing.T) {
 func TestGetRefusals(t *testing.T) {
 	src := newFake(twoPorts())
 	c := serve(t, src, Options{})
-	// lint:ignore SA1019 the refused field
+	//lint:ignore SA1019 the refused field
 	old := &gpb.Path{Element: []string{"interfaces"}}
 	for _, tc := range []struct {
 		name string

@@ -62,7 +62,7 @@ func parsePath(root *schema, prefix, path *gpb.Path) (*pattern, error) {
 }
 
 func checkForm(prefix, path *gpb.Path) error {
-	// lint:ignore SA1019 the field is named to refuse it
+	//lint:ignore SA1019 the field is named to refuse it
 	if len(prefix.GetElement())+len(path.GetElement()) > 0 {
 		return status.Error(codes.InvalidArgument, "path: the field element is of gNMI before 0.4; use elem")
 	}

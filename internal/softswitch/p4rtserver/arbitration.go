@@ -155,7 +155,7 @@ func (a *arbiter) update(s *session, m *p4v1.MasterArbitrationUpdate) error {
 	a.mu.Unlock()
 
 	a.writes.Lock()
-	// lint:ignore SA2001 the empty section only waits for the writes in flight
+	//lint:ignore SA2001 the empty section only waits for the writes in flight
 	a.writes.Unlock()
 
 	a.mu.Lock()
