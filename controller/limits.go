@@ -75,8 +75,8 @@ func (l *switchLimits) add(cmd *cobra.Command) {
 	f.Var(&l.unread, "max-unread", "limit on the memory of packets, digests and notices that controllers have not read")
 }
 
-// keep makes the garbage collector hold the heap below the total of the limits. By default the heap may grow to twice of what is in use. GOMEMLIMIT in the
-// environment takes precedence.
+// keep makes the garbage collector hold the heap below the total of the limits. By default the heap may grow to twice the memory in use.
+// GOMEMLIMIT in the environment takes precedence.
 func (l *switchLimits) keep() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(l.limits().Total())

@@ -69,8 +69,8 @@ func everyForm(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	return s
 }
 
-// A hurried clock goes on by 0.4 s whenever it is asked, which a packet does once. So no answer is held back, for three go out in each
-// second, and each flow is told of whenever it comes again.
+// A hurriedClock advances by 0.4 s at each reading, which each packet makes once. No answer is suppressed, because the limit is three in each
+// second, and each flow is reported again whenever it recurs.
 type hurriedClock struct{ asked atomic.Int64 }
 
 func (c *hurriedClock) now() time.Time {
@@ -86,8 +86,8 @@ func (a *benchForm) port() uint32 {
 
 var sink [engine.MaxFrame]byte
 
-// BenchmarkPacket is one packet through op25b.p4 on one core: of 60 bytes, over the ways that a decision can go, and then of each form of
-// access. Beside it stands the bare copy of the frame, in the same run.
+// BenchmarkPacket measures a packet of 60 bytes through op25b.p4 on one core, for each path of a decision and each encapsulation. The floor, in
+// the same run, is a copy of the frame.
 func BenchmarkPacket(b *testing.B) {
 	const exempt4, exempt6, remotes = 66_000, 34_000, 10_000 // 100,000 subscriber entries, 10,000 remote prefixes
 	e := loaded(b, everyForm(exempt4, exempt6, remotes))
@@ -135,8 +135,8 @@ func benchmark(b *testing.B, e *engine.Engine, port uint32, frames [][]byte) {
 	b.ReportMetric(perPacket/perCopy, "x-copy")
 }
 
-// TestPacketPathAllocatesNothing: a packet of any form costs no allocation, nor does the digest that tells of it, while the control side
-// takes the digests and gives them back.
+// TestPacketPathAllocatesNothing: neither a packet of any form nor its digest allocates memory, while the control plane reads digests and
+// returns their buffers.
 func TestPacketPathAllocatesNothing(t *testing.T) {
 	const exempt, frames = 100, 512
 	var clock hurriedClock

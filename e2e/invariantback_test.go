@@ -23,7 +23,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// writeAccess writes an access file with an operator, and the operator's token to a file of its own.
+// writeAccess writes an access file with an operator, and a file with the operator's token.
 func writeAccess(t testing.TB, dir string) (access, token string) {
 	t.Helper()
 	secret, entry, err := auth.NewToken("olga", auth.Operator, "")

@@ -42,8 +42,8 @@ const (
 	flagACK = 0x10
 )
 
-// TestMailFlows: what a rule watches or stops is told once a window for each line and remote address; what is permitted, what is no mail and
-// what opens no connection is not. The list is a digest over P4Runtime.
+// TestMailFlows: a connection that a rule monitors or stops is reported once per window for each line and remote address. Permitted connections,
+// other traffic than mail, and packets that open no connection are not. Reports are P4Runtime digests.
 func TestMailFlows(t *testing.T) {
 	onEveryTarget(t, watched(), func(t *testing.T, d *device) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -202,8 +202,8 @@ func outputsText(out []reference.Output) string {
 	return text
 }
 
-// TestModel sends random frames under random policies through the pipeline and the reference model: what leaves, by which port, every
-// counter, and what is told of the mail flow must agree. OP25B_LONG=1 sends more than a million.
+// TestModel sends random frames under random policies through the pipeline and the reference model: output frames and ports, every counter, and
+// the reports of mail flows must agree. OP25B_LONG=1 sends more than a million.
 func TestModel(t *testing.T) {
 	policies, frames := 40, 300
 	if longform.On() {

@@ -35,7 +35,7 @@ func tagged(f []byte, vid int) []byte {
 }
 
 // TestRejectsAreFew: in a clock second 3 answers go to a line and 1,000 in all, however many connections are tried; in the next one as many
-// again. What is not answered is dropped all the same.
+// again. Connections without an answer are dropped too.
 func TestRejectsAreFew(t *testing.T) {
 	const lines, tries = 400, 5
 	now := time.Unix(0, 0)

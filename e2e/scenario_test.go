@@ -17,8 +17,8 @@ import (
 // targetFlag selects the switches that the scenario runs on. By default it runs on all that are available.
 var targetFlag = flag.String("target", "", "embedded or bmv2: run the scenario on this switch only, and fail if it is not there")
 
-// wants says whether the scenario is to run on a target. reason, if not empty, says why it cannot: the test is skipped with one line
-// about it, or fails if the target was asked for by name.
+// wants reports whether to run the scenario on a target. A reason means that it cannot run there: the test is skipped with one line, or fails
+// if the target was requested by name.
 func wants(t *testing.T, target, reason string) {
 	t.Helper()
 	switch {

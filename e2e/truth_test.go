@@ -174,8 +174,8 @@ func (r *record) same(have []pipeline.Entry, sw string, in *intent.Intent) bool 
 	return err == nil && len(plan.Steps) == 0
 }
 
-// held says whether a switch may have been in the state of an intent at some moment between two: a read found it there, or the last read
-// before or the first after, since nobody knows what was between two reads.
+// held reports whether a switch may have been in the state of an intent at some moment between two: a read found it there, or the last read
+// before or the first after, because the state between two reads is not known.
 func (r *record) held(sw string, in *intent.Intent, from, to time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,7 +1,6 @@
-// Package budget kills a process that takes more memory than it may, so that a fault of one process does not become the machine's. It is for
-// tests only.
+// Package budget kills a process that exceeds its memory budget, so that it cannot exhaust the host. It is for tests only.
 //
-// It reads the high-water mark of resident memory (VmHWM) from /proc. A memory cgroup would be exact, but tests rarely may create one.
+// It reads the peak of resident memory (VmHWM) from /proc. A memory cgroup would be exact, but tests rarely have the permission to create one.
 package budget
 
 import (
@@ -14,13 +13,13 @@ import (
 	"time"
 )
 
-// ErrExceeded is wrapped by Budget.Err once the process took more than its budget.
+// ErrExceeded is wrapped by the error of Budget.Err.
 var ErrExceeded = errors.New("memory budget exceeded")
 
-// lookEvery is how often the memory is read. A process that allocates 1 GiB a second exceeds its budget by 50 MiB before it is killed.
+// lookEvery is the interval of the reads. A process that allocates 1 GiB a second exceeds its budget by 50 MiB before it is killed.
 const lookEvery = 50 * time.Millisecond
 
-// A Budget is the memory that one process may take.
+// A Budget is the memory budget of one process.
 type Budget struct {
 	name  string
 	limit int // MiB
@@ -30,8 +29,8 @@ type Budget struct {
 	peak int        // MiB
 }
 
-// Start watches a process until ended is closed, and kills it with SIGKILL as soon as its resident memory was above limit MiB. The caller
-// closes ended after it has waited for the process. Where there is no /proc, nothing is watched and Peak stays 0.
+// Start watches a process until ended is closed, and kills it with SIGKILL when its resident memory exceeds limit MiB. The caller closes ended
+// after it has waited for the process. Without /proc nothing is watched and Peak is 0.
 func Start(name string, p *os.Process, limit int, ended <-chan struct{}) *Budget {
 	b := &Budget{name: name, limit: limit, over: make(chan struct{})}
 	go b.watch(p, ended)
@@ -44,7 +43,7 @@ func (b *Budget) watch(p *os.Process, ended <-chan struct{}) {
 	for {
 		if mib, err := Resident(p.Pid); err == nil && b.look(mib) {
 			close(b.over)
-			_ = p.Kill() // an error means that it has ended already
+			_ = p.Kill() // fails if it has ended
 			return
 		}
 		select {
@@ -55,7 +54,7 @@ func (b *Budget) watch(p *os.Process, ended <-chan struct{}) {
 	}
 }
 
-// look takes in a reading and reports whether it is above the limit.
+// look records a reading and reports whether it is above the limit.
 func (b *Budget) look(mib int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -63,17 +62,17 @@ func (b *Budget) look(mib int) bool {
 	return b.peak > b.limit
 }
 
-// Peak is the most memory that the process was seen to have, in MiB.
+// Peak returns the highest reading, in MiB.
 func (b *Budget) Peak() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.peak
 }
 
-// Exceeded is closed when the process took more than its budget.
+// Exceeded returns a channel that is closed when the process exceeds its budget.
 func (b *Budget) Exceeded() <-chan struct{} { return b.over }
 
-// Err returns ErrExceeded with the figures if the process took more than its budget, and else nil.
+// Err returns an error with the numbers if the process has exceeded its budget, and nil otherwise.
 func (b *Budget) Err() error {
 	select {
 	case <-b.over:
@@ -85,7 +84,7 @@ func (b *Budget) Err() error {
 
 var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
-// Resident is the most memory that a process ever had, in MiB. It fails for a process that has ended.
+// Resident returns the peak memory of a process, in MiB. It fails for a process that has ended.
 func Resident(pid int) (mib int, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

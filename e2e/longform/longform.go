@@ -1,5 +1,5 @@
-// Package longform lets tests run in their long form: OP25B_LONG=1 asks for the nightly counts in place of the small share of each that
-// every run does. It is for tests only.
+// Package longform selects the long form of tests: OP25B_LONG=1 means the counts of a nightly run instead of the small counts of every run. It
+// is for tests only.
 package longform
 
 import (
@@ -7,13 +7,13 @@ import (
 	"os"
 )
 
-// Checks is how many cases a property test draws in the long form: 20 times rapid's own 100.
+// Checks is the number of cases of a property test in the long form: 20 times rapid's default of 100.
 const Checks = "2000"
 
-// On says whether the long form was asked for.
+// On reports whether the long form is selected.
 func On() bool { return os.Getenv("OP25B_LONG") != "" }
 
-// Rapid sets the number of cases of the package's property tests. TestMain calls it before it runs the tests; -rapid.checks still wins.
+// Rapid sets the number of cases of the package's property tests. TestMain calls it before it runs the tests. -rapid.checks takes precedence.
 func Rapid() {
 	if !On() {
 		return

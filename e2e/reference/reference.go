@@ -1,12 +1,12 @@
-// Package reference decides what a switch does with a frame, by reading the policy, the inventory and the frame's bytes and nothing else.
+// Package reference is the reference model of the pipeline: it decides a frame from the policy, the inventory and the frame's bytes only.
 //
-// It is what the pipeline is measured against, so it is written to be seen through, not to be fast: it follows docs/pipeline.md from top to
-// bottom, one function a section, and shares no code with the pipeline, with what compiles a policy into entries, or with what runs them. It
-// knows no table, entry, epoch or priority. It takes a policy and an inventory that policy.Validate accepts.
+// It is written for clarity, not for speed. It follows docs/pipeline.md from top to bottom, with one function for each section, and shares no
+// code with the pipeline, the compiler of policies, or the switches. It has no tables, entries, epochs or priorities. It takes a policy and an
+// inventory that policy.Validate accepts.
 //
-// Where the switch keeps state the model does too: rejects in a clock second, and the SYNs that have gone up. Two things it does not
-// predict. What a token bucket decides hangs on the switch's own clock: such a decision is Timed and carries both outcomes. And flows are
-// not thinned: a decision says whether the frame is worth a report, not whether an earlier one has used it up.
+// The model keeps the same state as the switch: rejects in a clock second, and SYNs toward the network. It does not predict two things. A token
+// bucket depends on the switch's clock: such a decision is Timed and has both outcomes. Flows are not thinned: a decision reports whether the
+// frame deserves a report, even if an earlier one was sent.
 package reference
 
 import (

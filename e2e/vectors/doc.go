@@ -1,9 +1,8 @@
-// Package vectors reads the golden vectors of the pipeline and holds a switch to them.
+// Package vectors reads the golden vectors of the pipeline and checks a switch against them.
 //
-// A vector says, by layers, which frames go into which port of a switch and what has to come of each: where it goes on, the very frame
-// that comes back, and what is counted. Read reads a folder of them, in the format that testdata/vectors/README.md describes. Run plays
-// them on a Target.
+// A vector lists frames, layer by layer, with their input port and the expected result: the output ports, the exact output frame, and the
+// counters. Read reads a folder of vectors, in the format of testdata/vectors/README.md. Run plays them on a Target.
 //
-// It knows the format and the bytes of the protocols, and nothing of the pipeline: no table, no policy, no verdict. What a switch should
-// do stands in the vectors alone.
+// The package knows the format and the protocols, but not the pipeline: no table, policy or verdict. The expected behaviour is in the vectors
+// only.
 package vectors

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ErrSyntax is what is wrong with a file of vectors. Its message begins with file:line:column, and says the value and what is valid.
+// ErrSyntax is returned for an invalid file of vectors. Its message has file:line:column, the value, and the valid values.
 var ErrSyntax = errors.New("bad vector")
 
 // A Pos is a place in a file; lines and columns (bytes) count from 1.

@@ -1,6 +1,6 @@
 // Package etcd runs a member of an etcd cluster, for sites that have none.
 //
-// It is etcd itself with few choices left. A single controller needs none of it: package store embeds its own. What is stored is store's.
+// It is etcd with few options. A single controller does not need it, because package store embeds etcd. Package store defines the contents.
 package etcd
 
 import (

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// free returns n addresses that nobody listened on a moment ago.
+// free returns n free addresses.
 func free(t *testing.T, n int) []string {
 	t.Helper()
 	addrs := make([]string, n)
@@ -84,7 +84,7 @@ func client(t *testing.T, config clientv3.Config) (context.Context, *clientv3.Cl
 	return ctx, c
 }
 
-// A member alone is a cluster, and finds what it stored when it starts again.
+// A single member is a cluster, and has its contents after a restart.
 func TestAlone(t *testing.T) {
 	addrs := free(t, 2)
 	c := Config{Name: "a", Dir: t.TempDir() + "/new", Listen: addrs[0], ListenPeer: addrs[1], Cluster: map[string]string{"a": addrs[1]}}
@@ -102,7 +102,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// Three members that know each other by certificates make a cluster, which goes on when one ends.
+// Three members with certificates form a cluster, which survives the end of one.
 func TestClusterOfThree(t *testing.T) {
 	addrs := free(t, 6)
 	cluster := map[string]string{"a": addrs[3], "b": addrs[4], "c": addrs[5]}
