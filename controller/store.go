@@ -183,7 +183,7 @@ the backup is older than the state in force, older documents and phases come in 
 
 func runStoreRestore(ctx context.Context, o storeRestoreOptions, file string, c *console) error {
 	if o.to.dir == "" && len(o.to.etcd) == 0 {
-		return errors.New("no store to restore into: give --data-dir DIR or --etcd HOST:PORT,...")
+		return errors.New("no store to restore into: give --data-dir DIR or --etcd ENDPOINTS")
 	}
 	if o.replace && !o.yes && (c.json || !isTerminal(c.in)) {
 		return fmt.Errorf("no confirmation is possible %s: add --yes to delete the contents of the store", c.unasked())

@@ -80,7 +80,7 @@ func TestWrongCommand(t *testing.T) {
 		{"replay x", "--to is missing: give the P4Runtime address of the switch to write to, as host:port"},
 		{"replay x --to 127.0.0.1:1", "recording x: no such file or directory"},
 		{"replay x --to 127.0.0.1:1 --election-id 0", "--election-id 0: must be 1 or more"},
-		{"store restore x", "no store to restore into: give --data-dir DIR or --etcd HOST:PORT,..."},
+		{"store restore x", "no store to restore into: give --data-dir DIR or --etcd ENDPOINTS"},
 	} {
 		root := newRoot()
 		root.SetArgs(strings.Fields(c.args))
