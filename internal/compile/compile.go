@@ -15,42 +15,41 @@ const (
 	SubscriberExempt   pipeline.Class = 1
 )
 
-// Compiled is what one switch should hold with certain phases in force, and what its numbers mean.
+// Compiled is the desired state of one switch with certain phases in force, and the meaning of its numbers.
 //
-// Maps and slices are shared between the results of one Compiler: they are read, and never changed.
+// Its maps and slices are shared between the results of one Compiler and are read-only.
 type Compiled struct {
 	Policy, Switch string
 	// InForce is the phase of each line group. Groups with the default phase are not listed.
 	InForce policy.InForce
 
-	// State has SynOnly, the drain, where every phase that is in force by default or for lines of this switch has it: there is one for the
-	// whole switch, and it must not let pass what a phase without drain stops.
+	// State has SynOnly, the drain, only if every phase in force by default or for lines of this switch drains. The drain applies to the whole
+	// switch and must not pass what a phase without drain stops.
 	State pipeline.State
-	// Staged are the rule sets that the other phases would bring, the most likely first. See Stage.
+	// Staged are the rule sets of the other phases, the most likely first. See Stage.
 	Staged []Stage
 
-	// Rules are the rules of the phases in force, those that stand in every phase, and those of the pipeline itself, by the id under which
-	// the switch counts them.
+	// Rules has the rules of the phases in force, the standing rules, and the rules of the pipeline itself, by the id under which the switch
+	// counts them.
 	Rules map[pipeline.RuleID]Rule
-	// Lines are the names of the switch's lines.
+	// Lines has the names of the switch's lines by index.
 	Lines map[pipeline.LineIndex]string
-	// LineGroups, Services and Remotes are what the policy says of its numbers. The prefixes of Remotes are those in which their servers are
-	// seen, through NAT64 too.
+	// LineGroups, Services and Remotes map numbers to entries of the policy. The prefixes of Remotes include those through NAT64.
 	LineGroups map[pipeline.LineGroup]policy.LineGroup
 	Services   map[pipeline.Service]policy.Service
 	Remotes    map[pipeline.Class]policy.Remote
 
-	// Exempt are the exemptions that hold here: those of this switch's lines, behind those of prefixes, which hold on every switch.
+	// Exempt has the exemptions in force on this switch: first those of prefixes, which hold on every switch, then those of its lines.
 	Exempt []Exempt
-	// Expired are the exemptions of the policy that no longer hold.
+	// Expired has the exemptions of the policy that have ended.
 	Expired []policy.Exemption
 
 	shared *pipeline.Shared
-	own    map[netip.Prefix]pipeline.Subscriber // that shared does not have
+	own    map[netip.Prefix]pipeline.Subscriber // those not in shared
 }
 
-// Sharing returns the state with what all switches of the Compiler have in common in its Shared: it has the same entries as State, and the
-// most of them are made once for all switches.
+// Sharing returns the state with the entries that all switches of the Compiler share in its Shared. It has the same entries as State; most of
+// them are encoded once for all switches.
 func (c *Compiled) Sharing() *pipeline.State {
 	s := c.State
 	s.Shared = c.shared
@@ -58,7 +57,7 @@ func (c *Compiled) Sharing() *pipeline.State {
 	return &s
 }
 
-// An Exempt is an exemption that holds, and the addresses that it is for.
+// An Exempt is an exemption in force, with its addresses.
 type Exempt struct {
 	policy.Exemption
 	Prefixes []netip.Prefix
@@ -68,10 +67,10 @@ type Exempt struct {
 type Rule struct {
 	ID   pipeline.RuleID
 	Name string
-	// Action is what the rule does. Where phases that are in force side by side differ, it is the strictest of theirs. The rules
-	// later-fragment, undetermined and spoofed do what each line group says, and this is the strictest of it.
+	// Action is the rule's action. If phases in force side by side differ, it is the strictest of their actions. For later-fragment,
+	// undetermined and spoofed it is the strictest of the line groups' settings.
 	Action policy.Action
-	// Text is the meaning as a sentence, for operators and counters' descriptions. Where phases differ it has one for each.
+	// Text is a sentence for operators and for the descriptions of counters. If phases differ, it has one clause for each.
 	Text string
 }
 
@@ -85,7 +84,7 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 	return Rule{}, false
 }
 
-// Compile compiles one switch. It is NewCompiler and Compiler.Compile, for who has no more switches to compile.
+// Compile compiles a single switch. To compile several, use NewCompiler.
 func Compile(b *policy.Bundle, n *Numbers, switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
 	c, err := NewCompiler(b, n)
 	if err != nil {
@@ -94,15 +93,15 @@ func Compile(b *policy.Bundle, n *Numbers, switchName string, in policy.InForce,
 	return c.Compile(switchName, in, now)
 }
 
-// Compile returns what a switch should hold at a moment, with a phase in force for each line group. Only exemptions look at the moment: one
-// that has ended is left out. Phases differ in the verdicts and in SynOnly, and in nothing else.
+// Compile returns the desired state of a switch at a moment, with a phase in force for each line group. Only exemptions depend on the moment:
+// those that have ended are left out. Phases differ only in the verdicts and in SynOnly.
 //
-// The rules, of which the first that matches decides, are relay, submission, exempt, and then those of the phase of the line's group in
-// their order. A rule over several legs or line groups becomes several entries with one rule id. Where all groups have one phase, its
-// rules stand once, for any group; where they have not, no group meets a rule of another's phase.
+// The first matching rule decides. The order is relay, submission, exempt, and then the rules of the phase of the line's group. A rule over
+// several legs or line groups becomes several entries with one rule id. If all groups have one phase, each rule has entries for any group;
+// otherwise no group meets a rule of another group's phase.
 //
-// ErrUnknownSwitch, ErrUnknownPhase and ErrUnknownGroup name what there is. ErrInvalid is a switch that could not be validated, and phases
-// that side by side need more verdict entries than MaxVerdicts. ErrNumbers is a line that has no number.
+// ErrUnknownSwitch, policy.ErrUnknownPhase and policy.ErrUnknownGroup list the valid names. policy.ErrInvalid means that the switch is not
+// valid, or that phases side by side need more than MaxVerdicts entries. ErrNumbers means that a line has no number.
 func (c *Compiler) Compile(switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
 	sw, err := c.find(switchName, in)
 	if err != nil {
@@ -116,9 +115,8 @@ func (c *Compiler) Compile(switchName string, in policy.InForce, now time.Time) 
 	return compiled, nil
 }
 
-// RulesOf returns what the rules mean to lines that are in a phase, whatever phases stand beside it: the same ids as in Compiled.Rules, with
-// the phase's own action and sentence. drain is State.SynOnly. It is read, and never changed. The error is
-// ErrUnknownPhase.
+// RulesOf returns the rules as they apply to lines in one phase, whatever other phases are in force: the ids of Compiled.Rules, with the
+// phase's own action and sentence. drain is State.SynOnly. The map is read-only. The error is policy.ErrUnknownPhase.
 func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, error) {
 	in := policy.Everywhere(phase)
 	if err := in.Check(c.bundle.Policy); err != nil {
@@ -167,7 +165,7 @@ func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) 
 	return compiled, nil
 }
 
-// drains reports whether every phase that lines of a switch meet stops new connections alone.
+// drains reports whether every phase that applies to lines of a switch stops only new connections.
 func drains(p *policy.Policy, sw *policy.Switch, in policy.InForce) bool {
 	drains := func(phase string) bool {
 		ph, _ := p.Phase(phase)

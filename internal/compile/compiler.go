@@ -14,12 +14,12 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Compiler compiles the switches of one pair of documents. What all switches share is made once: a thousand switches have one rule set
-// between them. It may be used from several goroutines; the documents must not change while it is.
+// A Compiler compiles the switches of one pair of documents. Everything that switches share is made once: a thousand switches share one rule
+// set. It is safe for concurrent use. The documents must not change meanwhile.
 type Compiler struct {
 	bundle  *policy.Bundle
 	numbers *Numbers
-	given   bool // the numbers came from outside, and must have every line
+	given   bool // the caller gave the numbers, and they must have every line
 
 	lineGroups     map[pipeline.LineGroup]policy.LineGroup
 	services       map[pipeline.Service]policy.Service
@@ -36,10 +36,11 @@ type Compiler struct {
 	standing *standingExemptions   // those of the last moment that was asked for
 }
 
-// NewCompiler makes a compiler of documents that Load or Validate accepted, with the numbers of their names; nil is Number(nil, b).
+// NewCompiler returns a compiler of documents that policy.Load or policy.Validate accepted. n has the numbers of their names; nil means
+// Number(nil, b).
 //
-// The policy is checked again (ErrInvalid), and each switch when it is compiled, so that no caller can compile a rule set that blocks
-// submission. ErrNumbers is a name without a number.
+// The policy is validated again (policy.ErrInvalid), and each switch when it is compiled, so that no caller can compile a rule set that blocks
+// submission. ErrNumbers means that a name has no number.
 func NewCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	if err := policy.ValidatePolicy(b.Policy); err != nil {
 		return nil, fmt.Errorf("compile policy %q: %w", b.Policy.Name, err)
@@ -47,10 +48,10 @@ func NewCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	return newCompiler(b, n)
 }
 
-// A Salvager makes the rule sets of documents that are not valid, to find them in a switch that has them already. It makes nothing else.
+// A Salvager makes only the rule sets of documents that are not valid, to recognise them in a switch that already has them.
 type Salvager struct{ c *Compiler }
 
-// NewSalvager returns a salvager of documents that Salvage read. An error means that they are too wrong for it.
+// NewSalvager returns a salvager of documents that policy.Salvage read. It fails if rule sets cannot be made of them.
 func NewSalvager(b *policy.Bundle, n *Numbers) (s *Salvager, err error) {
 	defer salvaged(&err)
 	c, err := newCompiler(b, n)
@@ -63,7 +64,7 @@ func (s *Salvager) Rules(switchName string, in policy.InForce) (r Rules, err err
 	return s.c.Rules(switchName, in)
 }
 
-// salvaged makes an error of what code does that relies on valid documents.
+// salvaged turns a panic of code that relies on valid documents into an error.
 func salvaged(err *error) {
 	if fault := recover(); fault != nil {
 		*err = fmt.Errorf("%w: too wrong to make rules of: %v", policy.ErrInvalid, fault)
@@ -74,7 +75,7 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	p := b.Policy
 	c := &Compiler{bundle: b, numbers: n, given: n != nil, ruleSets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}
 	if n == nil {
-		// Lines are numbered with their switch: it may be the only one that is asked for.
+		// Lines are numbered when their switch is compiled: it may be the only one.
 		var err error
 		if c.numbers, err = numberPolicy(nil, p); err != nil {
 			return nil, err
@@ -103,7 +104,7 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	return c, nil
 }
 
-// numbered are the items of a list by number.
+// numbered returns the items of a list by number.
 func numbered[K comparable, T any](list []T, names []string, number func(string) K) map[K]T {
 	all := make(map[K]T, len(list))
 	for i, item := range list {
@@ -112,13 +113,13 @@ func numbered[K comparable, T any](list []T, names []string, number func(string)
 	return all
 }
 
-// Rules are what of a Compiled one MODIFY can exchange.
+// Rules is the part of a Compiled that one MODIFY can replace.
 type Rules struct {
 	Verdicts map[pipeline.VerdictKey]pipeline.Verdict // shared by all switches with these phases; read-only
 	SynOnly  bool
 }
 
-// Rules returns the rules that Compile would, without the rest. Its errors are those of Compile that speak of phases.
+// Rules returns the rules that Compile would return, without the rest. Its errors are those of Compile about switches and phases.
 func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
 	sw, err := c.find(switchName, in)
 	if err != nil {
@@ -132,7 +133,7 @@ func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
 	return Rules{Verdicts: set.verdicts, SynOnly: drains(c.bundle.Policy, sw, in)}, nil
 }
 
-// find returns a switch, once the phases are known to exist.
+// find returns a switch after checking that the phases and line groups exist.
 func (c *Compiler) find(switchName string, in policy.InForce) (*policy.Switch, error) {
 	inv := c.bundle.Inventory
 	sw, ok := inv.Switch(switchName)
@@ -142,7 +143,7 @@ func (c *Compiler) find(switchName string, in policy.InForce) (*policy.Switch, e
 	return sw, in.Check(c.bundle.Policy)
 }
 
-// A lineNumbers is the index of each line of a switch.
+// lineNumbers maps the lines of a switch to their indices.
 type lineNumbers map[string]pipeline.LineIndex
 
 func (c *Compiler) lineNumbers(sw *policy.Switch) (lineNumbers, error) {
@@ -173,7 +174,7 @@ func (l lineNumbers) names() map[pipeline.LineIndex]string {
 	return all
 }
 
-// A ruleSet is the rules of the phases in force, for any switch.
+// A ruleSet has the rules of the phases in force, for any switch.
 type ruleSet struct {
 	mix      *mix
 	verdicts map[pipeline.VerdictKey]pipeline.Verdict
@@ -183,7 +184,7 @@ type ruleSet struct {
 	texts [2]map[pipeline.RuleID]Rule
 }
 
-// rules are the rules of phases in force. It returns ErrInvalid if there is no room for them.
+// rules returns the rules of phases in force. It returns policy.ErrInvalid if a switch has no room for them.
 func (c *Compiler) rules(in policy.InForce) (*ruleSet, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,7 +208,7 @@ func (c *Compiler) rulesLocked(in policy.InForce) *ruleSet {
 	return set
 }
 
-// inForceKey is the same text for what means the same. Names have no blanks.
+// inForceKey returns the same text for equal phases in force. Names have no blanks.
 func inForceKey(in policy.InForce) string {
 	var b strings.Builder
 	b.WriteString(in.Default)
@@ -217,7 +218,7 @@ func inForceKey(in policy.InForce) string {
 	return b.String()
 }
 
-// meanings are the meanings of the rules' ids.
+// meanings returns the meanings of the rules' ids.
 func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 	i := 0
 	if drain {
@@ -231,7 +232,7 @@ func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 	return s.texts[i]
 }
 
-// remoteEntries are the prefixes of all classes, as their servers are seen.
+// remoteEntries returns the prefixes of all classes, including those through NAT64.
 func remoteEntries(p *policy.Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
 	entries := make(map[netip.Prefix]pipeline.Class)
 	for _, r := range p.RemotesWithNAT64() {

@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// standingExemptions are the exemptions as they stand between two of their ends, for any switch.
+// standingExemptions has the exemptions in force between two consecutive expiries, for any switch.
 type standingExemptions struct {
 	ended   int // how many have ended
 	expired []policy.Exemption
@@ -18,10 +18,10 @@ type standingExemptions struct {
 	entries map[netip.Prefix]pipeline.Subscriber
 	list    []Exempt
 	index   *policy.PrefixIndex[struct{}]
-	shared  *pipeline.Shared // of all that switches have in common meanwhile
+	shared  *pipeline.Shared // the entries that switches share meanwhile
 }
 
-// endedAt is how many exemptions have ended.
+// endedAt returns the number of exemptions that have ended.
 func (c *Compiler) endedAt(now time.Time) int {
 	ended, _ := slices.BinarySearchFunc(c.ends, now, func(end, now time.Time) int {
 		if end.After(now) {
@@ -32,7 +32,7 @@ func (c *Compiler) endedAt(now time.Time) int {
 	return ended
 }
 
-// SameExemptions reports whether the same exemptions hold at two moments.
+// SameExemptions reports whether the same exemptions are in force at two moments.
 func (c *Compiler) SameExemptions(a, b time.Time) bool { return c.endedAt(a) == c.endedAt(b) }
 
 func (c *Compiler) standingAt(now time.Time) *standingExemptions {
@@ -62,8 +62,7 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 	return s
 }
 
-// exemptions puts into a state, and beside it, the prefixes exempt on a switch: those of its own lines, each for that line alone, and those
-// that are exempt everywhere.
+// exemptions sets the exempt prefixes of a switch: those of its lines, each for its own line only, and those that are exempt everywhere.
 func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineNumbers, now time.Time) {
 	p, s := c.bundle.Policy, c.standingAt(now)
 	entries, list := s.entries, s.list
@@ -79,7 +78,7 @@ func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineN
 		}
 		list = append(list, Exempt{Exemption: p.Exemptions[at], Prefixes: line.Prefixes})
 		for _, prefix := range line.Prefixes {
-			// The longest prefix decides, so within one that is exempt everywhere a line's own would take the exemption from all others.
+			// The longest prefix decides: inside a prefix that is exempt everywhere, an entry for one line would take the exemption from others.
 			_, same := s.index.At(prefix)
 			subscriber := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}
 			if _, _, within := s.index.Around(prefix); within || same {

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// pipelineRules are the rules that the pipeline itself applies. Where line groups have a say, the action is the strictest of theirs.
+// pipelineRules returns the rules that the pipeline itself applies. If line groups set the action, it is the strictest of theirs.
 func pipelineRules(p *policy.Policy) map[pipeline.RuleID]Rule {
 	rules := make(map[pipeline.RuleID]Rule)
 	fixed := func(id pipeline.RuleID, name, text string) {
@@ -30,8 +30,8 @@ func pipelineRules(p *policy.Policy) map[pipeline.RuleID]Rule {
 	return rules
 }
 
-// setApart tells of the line groups with another action than the default, as the end of a sentence, and returns the strictest action of
-// all: a line that no inventory names has the default.
+// setApart returns the strictest action of all line groups and of the default, which unnamed lines have. text lists the line groups with
+// another action than the default, as the end of a sentence.
 func setApart(p *policy.Policy, byDefault policy.Action, of func(policy.LineGroup) policy.Action) (strictest policy.Action, text string) {
 	strictest = byDefault
 	var b strings.Builder
@@ -58,7 +58,7 @@ func strictness(a policy.Action) int {
 	return slices.Index([]policy.Action{policy.Permit, policy.Monitor, policy.Limit, policy.Reject, policy.Drop}, a)
 }
 
-// outcomeText is an action as the end of a sentence.
+// outcomeText returns an action as the end of a sentence.
 func outcomeText(a policy.Action) string {
 	switch a {
 	case policy.Permit:

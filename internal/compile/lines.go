@@ -7,8 +7,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// portEntries are the network ports, and the flood groups in ascending order. An access port gets no entry: the pipeline takes a port that
-// it does not know for one.
+// portEntries returns the roles of network ports, and the flood groups in ascending order. An access port has no entry: the pipeline treats an
+// unknown port as an access port.
 func portEntries(sw *policy.Switch) (roles map[pipeline.Port]pipeline.Role, network, all []pipeline.Port) {
 	roles = make(map[pipeline.Port]pipeline.Role)
 	for _, port := range sw.Ports {
@@ -23,7 +23,7 @@ func portEntries(sw *policy.Switch) (roles map[pipeline.Port]pipeline.Role, netw
 	return roles, network, all
 }
 
-// portNumbers are the numbers of a switch's ports by name.
+// portNumbers returns the numbers of a switch's ports by name.
 func portNumbers(sw *policy.Switch) map[string]pipeline.Port {
 	numbers := make(map[string]pipeline.Port, len(sw.Ports))
 	for _, port := range sw.Ports {
@@ -32,8 +32,8 @@ func portNumbers(sw *policy.Switch) map[string]pipeline.Port {
 	return numbers
 }
 
-// lineEntries are the lines of a switch, and the way to them by tags alone. Tags that lines of two ports share lead to neither, and
-// untagged frames have nothing to go by.
+// lineEntries returns the lines of a switch, and the port of each combination of tags. Tags that lines of two ports share have no port, and
+// neither do untagged frames.
 func lineEntries(n *Numbers, sw *policy.Switch, index lineNumbers) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
 	lines := make(map[pipeline.LineKey]pipeline.Line, len(sw.Lines))
 	ways := make(map[pipeline.VLANKey]pipeline.Port)
@@ -55,7 +55,7 @@ func lineEntries(n *Numbers, sw *policy.Switch, index lineNumbers) (map[pipeline
 	return lines, ways
 }
 
-// bridgeEntries are the stations known behind access and network ports.
+// bridgeEntries returns the stations known behind access and network ports.
 func bridgeEntries(sw *policy.Switch) map[pipeline.MAC]pipeline.BridgePort {
 	bridge := make(map[pipeline.MAC]pipeline.BridgePort)
 	ports := portNumbers(sw)
@@ -72,7 +72,7 @@ func bridgeEntries(sw *policy.Switch) map[pipeline.MAC]pipeline.BridgePort {
 	return bridge
 }
 
-// sourceChecks are the line groups whose sources are checked.
+// sourceChecks returns the source check of each line group that has one.
 func sourceChecks(p *policy.Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceCheck {
 	checks := make(map[pipeline.LineGroup]pipeline.SourceCheck)
 	for _, g := range p.LineGroups {
@@ -83,7 +83,7 @@ func sourceChecks(p *policy.Policy, n *Numbers) map[pipeline.LineGroup]pipeline.
 	return checks
 }
 
-// sourceEntries are the prefixes of a switch's lines whose sources are checked.
+// sourceEntries returns the prefixes of those lines of a switch whose sources are checked.
 func sourceEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.SourceKey]struct{} {
 	checked := make(map[string]bool, len(p.LineGroups))
 	for _, g := range p.LineGroups {
@@ -101,7 +101,7 @@ func sourceEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[p
 	return sources
 }
 
-// limitEntries are the rates of lines, a bucket for each direction. They do not wait for a phase that asks for them.
+// limitEntries returns the rates of lines, one bucket for each direction. They are present in every phase.
 func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.LimitKey]pipeline.Rate {
 	rates := make(map[string]policy.Rate, len(p.LineGroups))
 	for _, g := range p.LineGroups {
@@ -122,7 +122,7 @@ func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pi
 	return limits
 }
 
-// rejectFrom is the address of each family that a switch rejects from.
+// rejectFrom returns the source addresses of a switch's rejects, one per family.
 func rejectFrom(sw *policy.Switch) pipeline.RejectFrom {
 	var from pipeline.RejectFrom
 	for _, addr := range sw.RejectFrom {

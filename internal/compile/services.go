@@ -6,8 +6,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// Priorities of service entries. A segment has a port at each end, and both may be a service's: what the server's port says comes first,
-// and 25 before all, so that no port at the other end takes a segment out of the rules for it.
+// Priorities of service entries. Both ports of a segment may belong to services: the server's port has priority, and port 25 has the highest,
+// so that no port at the other end takes a segment out of the rules for port 25.
 const (
 	priorityRemoteSMTP = 40
 	priorityHandshake  = 35
@@ -15,11 +15,11 @@ const (
 	prioritySubscriber = 20
 )
 
-// serviceEntries are the ports that are looked at, and what they stand for. They are the same in every phase.
+// serviceEntries returns the ports that the switch looks up, with their legs and services. They are the same in every phase.
 //
-// From a line, servers' ports of every service. Toward a line, port 25 of servers; other services only where a rule is for DownDst, to let
-// their answers pass to a client that happens to use port 25. The subscriber's own port 25 is looked at where a rule is for UpSrc or DownDst;
-// there a SYN toward it, and a SYN-ACK from it, come before what the other end's port says, for a client may choose its own.
+// From a line, the servers' ports of every service are looked up. Toward a line, only port 25 of servers is; other services are added if a rule
+// is for DownDst, so that their answers pass to a client that happens to use port 25. The subscriber's own port 25 is looked up if a rule is
+// for UpSrc or DownDst. A SYN toward it, and a SYN-ACK from it, then have priority over the other end's port, which a client may choose.
 func serviceEntries(p *policy.Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.ServiceValue {
 	entries := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
 	upSrc, downDst := p.UsesLeg(policy.UpSrc), p.UsesLeg(policy.DownDst)

@@ -8,17 +8,17 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Stage is the rule set of a phase that is not in force by default. A switch that holds it beside the one in force gets there, or back, by
-// one write.
+// A Stage is the rule set of a phase that is not in force by default. A switch that holds it beside the one in force enters or leaves the phase
+// by one write.
 type Stage struct {
 	Name string // the phase
-	// Verdicts are those with the phase as the default, and the line groups that have a phase of their own left as they are. Read-only.
+	// Verdicts are those with the phase as the default; line groups with a phase of their own keep it. Read-only.
 	Verdicts map[pipeline.VerdictKey]pipeline.Verdict
 	SynOnly  bool // as in Compiled.State
 }
 
-// staged are the other phases, the most useful first: the next by date, the one before, then those further away. Left out are those whose
-// verdicts are there already, in force or staged, and those that a switch has no room for beside the groups' own phases.
+// staged returns the other phases, the most useful first: the next by date, the one before, then those further away. It leaves out phases whose
+// verdicts are already in force or staged, and those that do not fit beside the groups' own phases.
 func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 	var stages []Stage
 	for _, x := range c.stagedSets(in) {
@@ -28,7 +28,7 @@ func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 	return stages
 }
 
-// stagedSets are the rule sets of staged, which are the same for all switches.
+// stagedSets returns the rule sets of staged, which are the same for all switches.
 func (c *Compiler) stagedSets(in policy.InForce) []*ruleSet {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// A builder collects the entries of rules, each rule with a lower priority than the one before. The entries of one rule never match the same
-// segment, and share its priority.
+// A builder collects the entries of rules. Each rule has a lower priority than the one before. The entries of one rule share its priority and
+// never match the same segment.
 type builder struct {
 	policy   *policy.Policy
 	numbers  *Numbers
@@ -17,7 +17,7 @@ type builder struct {
 	entries  map[pipeline.VerdictKey]pipeline.Verdict
 }
 
-// verdictEntries are the standing rules, those of the phases in force behind them, and the knobs of line groups.
+// verdictEntries returns the entries of the standing rules, of the rules of the phases in force, and of the line groups' knobs.
 func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict {
 	rules := m.rules()
 	b := &builder{
@@ -45,7 +45,7 @@ func (b *builder) add(name string, action policy.Action, matches []pipeline.Verd
 	b.priority--
 }
 
-// The standing rules are for every leg: what they permit, they permit both ways, whoever opened the connection.
+// The standing rules have no leg: they permit both directions, whichever end opened the connection.
 
 func (b *builder) relay() {
 	var matches []pipeline.VerdictKey
@@ -80,7 +80,7 @@ func (b *builder) exempt() {
 	b.add(policy.RuleExempt, policy.Permit, matches)
 }
 
-// phaseRule has an entry for each of its targets.
+// phaseRule adds an entry for each target of a rule.
 func (b *builder) phaseRule(r placed) {
 	key := pipeline.VerdictKey{Service: pipeline.Exactly(b.numbers.service(r.Service))}
 	if !r.ForAnyRemote() {
@@ -98,10 +98,10 @@ func (b *builder) phaseRule(r placed) {
 	b.add(r.Name, r.Action, matches)
 }
 
-// knobPriority is a priority that no other entry competes with: the services of the knobs are theirs alone.
+// knobPriority is arbitrary: no other entry matches the services of the knobs.
 const knobPriority = 1
 
-// knobs gives the line groups whose knobs are not at their defaults an entry each. The pipeline does the default by itself.
+// knobs adds an entry for each line group whose knob is not the default. The pipeline applies the default by itself.
 func (b *builder) knobs() {
 	for _, g := range b.policy.LineGroups {
 		b.knob(g, pipeline.ServiceUndetermined, g.UndeterminedAction(), policy.DefaultUndetermined, pipeline.RuleUndetermined)
@@ -120,8 +120,8 @@ func (b *builder) knob(g policy.LineGroup, service pipeline.Service, action, byD
 	b.entries[key] = pipeline.Verdict{Action: verdict, Rule: rule}
 }
 
-// meanings are the rules of the phases in force, those that stand in every phase, and those of the pipeline itself, by id. drain is whether
-// drops and rejects stop new connections alone.
+// meanings returns the rules of the phases in force, the standing rules, and the rules of the pipeline itself, by id. drain reports whether
+// drops and rejects stop only new connections.
 func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	p := m.policy
 	rules := pipelineRules(p)
@@ -151,8 +151,8 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	return rules
 }
 
-// meaning is what the rules of one name do in the phases in force: the strictest of their actions, and a sentence for each phase. It is
-// nowhere if no line meets one of them.
+// meaning describes the rules with one name in the phases in force: the strictest of their actions, and a sentence for each phase. somewhere
+// is false if no line meets one of the rules.
 func (m *mix) meaning(r policy.PhaseRule, drain bool) (strictest policy.Action, text string, somewhere bool) {
 	everywhere := true
 	var texts []string
@@ -181,7 +181,7 @@ func (m *mix) meaning(r policy.PhaseRule, drain bool) (strictest policy.Action, 
 	return strictest, strings.Join(texts, "; "), texts != nil
 }
 
-// scope is the lines that meet a rule of a phase, in words: empty if there are none.
+// scope describes the lines that meet a rule of a phase. It is empty if there are none.
 func (m *mix) scope(ph *policy.Phase, r policy.PhaseRule, byDefault bool) string {
 	if byDefault && len(r.Groups) == 0 {
 		return "every other line"
@@ -198,7 +198,7 @@ func (m *mix) scope(ph *policy.Phase, r policy.PhaseRule, byDefault bool) string
 	return "lines of " + strings.Join(groups, ", ")
 }
 
-// sentence is the text of a phase's rule for the lines that are named.
+// sentence returns the text of a phase's rule for the lines in of.
 func sentence(p *policy.Policy, r policy.PhaseRule, of string, drain bool) string {
 	server := "any server"
 	if !r.ForAnyRemote() {

@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// Bounds of documents, whoever wrote them.
+// Bounds of documents.
 const (
-	// MaxNodes is how many nodes the documents of an intent may have together: keys, values, items. A line of an inventory in braces counts as
-	// 29 (6 keys with a value each, 3 items, and what separates them), so that 32 x 400,000 is room for 400,000 lines. A node takes about 220
-	// bytes while documents are read: 2.8 GB at the most, and 1.7 GB for 400,000 lines.
+	// MaxNodes is the most nodes (keys, values and items) that the documents of an intent may have together. A line of an inventory in braces
+	// counts as 29: 6 keys with a value each, 3 items, and separators. 32 x 400,000 therefore holds 400,000 lines. A node takes about 220
+	// bytes while documents are read: 2.8 GB at most, and 1.7 GB for 400,000 lines.
 	MaxNodes = 32 * 400_000
-	// MaxFaults is how many faults are collected before reading and checking end.
+	// MaxFaults is the number of faults after which reading and checking end.
 	MaxFaults = 1000
-	// maxFaultText is the most bytes of each text of a fault. The texts quote the documents.
+	// maxFaultText bounds each text of a fault, in bytes. The texts quote the documents.
 	maxFaultText = 1024
-	// maxAnchors is how many anchors and aliases are told by their place; none is allowed.
+	// maxAnchors is the most anchors and aliases that are reported by their place. None is allowed.
 	maxAnchors = 1000
-	// maxQuestions is how many question marks a file may have where a key could begin.
+	// maxQuestions is the most question marks that a file may have where a key could begin.
 	maxQuestions = 100_000
-	// maxDocuments is how many documents a file may have: one Policy and one Inventory are valid.
+	// maxDocuments is the most documents that a file may have. Callers accept far fewer.
 	maxDocuments = 1000
 )
 
-// Nodes returns an upper bound of how many nodes the documents of files have, from a look at their text.
+// Nodes returns an upper bound of the number of nodes in files. It scans the text and does not parse it.
 func Nodes(files []File) int {
 	n := 0
 	for _, f := range files {
@@ -37,16 +37,16 @@ func Nodes(files []File) int {
 	return n
 }
 
-// weight is the most nodes that a character brings about. Where a text or a comment has it, it brings about none.
+// weight returns the most nodes that a character can add. A character in a text or a comment adds none.
 func weight(text []byte, i int, c byte) int {
 	switch c {
 	case ',', '{': // a key, and a value that may be absent
 		return 2
 	case '[':
-		return 1 // its first item
+		return 1 // the first item
 	case '-', ':', '?':
 		if i+1 < len(text) && !strings.ContainsRune(" \t\r\n,[]{}\"'", rune(text[i+1])) && (c != ':' || i == 0 || !strings.ContainsRune("\"']}", rune(text[i-1]))) {
-			return 0 // within a text
+			return 0 // inside a text
 		}
 		if c == '-' {
 			return 1
@@ -64,13 +64,13 @@ func TooMany(file string) *Fault {
 	}
 }
 
-// A patient reader reads a text as long as somebody waits for it, in pieces, so that the YAML reader ends with it.
+// A patient reader returns a text in pieces and fails once its context has ended, so that the YAML reader ends too.
 type patient struct {
 	ctx  context.Context
 	text []byte
 }
 
-// Read reads the next piece.
+// Read returns the next piece.
 func (p *patient) Read(b []byte) (int, error) {
 	if p.ctx != nil && p.ctx.Err() != nil {
 		return 0, context.Cause(p.ctx)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A Collector collects the faults that checks find. It ends the checks when there are faults enough, or when its context has ended: a
-// check may be deep within lists of lists.
+// A Collector collects the faults that checks find. It ends the checks, which may be deep in nested lists, after MaxFaults faults or when its
+// context ends.
 type Collector struct {
 	ctx    context.Context // nil never ends
 	faults Faults
@@ -16,8 +16,8 @@ type Collector struct {
 // NewCollector returns a collector that ends its checks with ctx.
 func NewCollector(ctx context.Context) Collector { return Collector{ctx: ctx} }
 
-// Run makes checks one after the other, and returns the context's cause if it has ended, or the faults in the order of their places. The
-// error is a Faults.
+// Run makes checks one after the other. It returns the context's cause if the context has ended, and otherwise a Faults in the order of
+// places, or nil.
 func (c *Collector) Run(checks ...func()) error {
 	c.attempt(func() {
 		for _, check := range checks {
@@ -47,10 +47,10 @@ func (c *Collector) Add(f Fault) {
 // Len returns the number of faults so far.
 func (c *Collector) Len() int { return len(c.faults) }
 
-// abandoned is the value that Add panics with and attempt recovers.
+// abandoned is the panic value by which Add ends the checks. attempt recovers it.
 type abandoned struct{}
 
-// attempt calls f, which may be abandoned.
+// attempt calls f and returns early if f is abandoned.
 func (c *Collector) attempt(f func()) {
 	defer func() {
 		if x := recover(); x != nil {
@@ -69,7 +69,7 @@ func (c *Collector) goOn() {
 	}
 }
 
-// cut is a text that is not longer than one in a fault may be.
+// cut shortens a text to maxFaultText.
 func cut(text string) string {
 	if len(text) <= maxFaultText {
 		return text

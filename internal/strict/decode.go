@@ -15,8 +15,8 @@ import (
 type Decoder struct {
 	collector Collector
 	doc       Document
-	known     map[reflect.Type]keySet // of the structs that have been met: there are few, and mappings are many
-	forms     map[reflect.Type]*form  // of the types that have been met
+	known     map[reflect.Type]keySet // by struct type: there are few types and many mappings
+	forms     map[reflect.Type]*form
 
 	visited int // nodes
 }
@@ -111,7 +111,7 @@ func (d *Decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...st
 	}
 }
 
-// list fills the slice v.
+// list fills the slice v from the sequence n.
 func (d *Decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if shapeOf(n) != listShape {
 		d.wrongType(n, v.Type(), path)
@@ -127,22 +127,22 @@ func (d *Decoder) wrongType(n *yaml.Node, want reflect.Type, path string) {
 	d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), nodeName(n)), "it wants "+d.accepted(want))
 }
 
-// pos is where a node begins.
+// pos returns where a node begins.
 func (d *Decoder) pos(n *yaml.Node) Pos { return nodePos(d.doc.file, n) }
 
-// A field is a key of a struct.
+// A field is the struct field of one key.
 type field struct {
 	index    int
 	optional bool
 }
 
-// A keySet is the fields of a struct by key, and the keys in the order of the fields.
+// A keySet has the fields of a struct by key, and the keys in the order of the fields.
 type keySet struct {
 	fields  map[string]field
 	inOrder []string
 }
 
-// keys are the keys of a struct, worked out once.
+// keys returns the keys of a struct, which are computed once per type.
 func (d *Decoder) keys(t reflect.Type) keySet {
 	k, ok := d.known[t]
 	if !ok {
@@ -174,7 +174,7 @@ func Join(path, key string) string {
 	return path + "." + key
 }
 
-// label is a path in a sentence.
+// label returns a path as the subject of a sentence.
 func label(path string) string {
 	if path == "" {
 		return "the document"

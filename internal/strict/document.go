@@ -74,7 +74,7 @@ func Decode(f File, kind string, into any) (Document, error) {
 	return docs[0], d.Faults().OrNil()
 }
 
-// child is the value of a key, or the item of an index.
+// child returns the value of a key or the item at an index, or nil.
 func child(n *yaml.Node, step string) *yaml.Node {
 	switch shapeOf(n) {
 	case mappingShape:
@@ -91,5 +91,5 @@ func child(n *yaml.Node, step string) *yaml.Node {
 	return nil
 }
 
-// nodePos is where a node begins: its first key for a block mapping.
+// nodePos returns where a node begins. A block mapping begins at its first key.
 func nodePos(file string, n *yaml.Node) Pos { return Pos{File: file, Line: n.Line, Col: n.Column} }

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A Pos is a place in a file. Lines and columns count from 1; both are 0 where a value did not come from a file.
+// A Pos is a place in a file. Lines and columns count from 1; both are 0 for a value that did not come from a file.
 type Pos struct {
 	File      string
 	Line, Col int
 }
 
-// String is the form that editors and terminals follow: file:line:column.
+// String returns file:line:column, which editors and terminals can open.
 func (p Pos) String() string {
 	if p.Line == 0 {
 		return p.File
@@ -21,18 +21,18 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// A Fault is one thing that is wrong, where, and the way out.
+// A Fault is one error in a document: its place, the error, and what would be valid.
 type Fault struct {
 	Pos
 	// Path leads to the value in its document: phases[1].rules[0].action.
 	Path string
-	// What is the fault as a sentence that names the value; Way is what would be valid, or how to get there.
+	// What is a sentence that names the value. Way says what would be valid or what to do.
 	What, Way string
-	// Kind is one of the sentinels of this package.
+	// Kind is a sentinel: one of this package, or the caller's.
 	Kind error
 }
 
-// Error is the fault on one line.
+// Error returns the fault as one line.
 func (f Fault) Error() string {
 	at := f.Pos.String()
 	if f.Line == 0 && f.Path != "" {
@@ -51,13 +51,13 @@ func (f Fault) Error() string {
 	return at + ": " + text
 }
 
-// Unwrap is the fault's kind.
+// Unwrap returns the fault's kind.
 func (f Fault) Unwrap() error { return f.Kind }
 
-// Faults are all faults that were found, in the order of files and lines. It is never empty as an error.
+// Faults is a list of faults in the order of files and lines. It is never empty as an error.
 type Faults []Fault
 
-// Error is one fault a line.
+// Error returns one line per fault.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i := range f {
@@ -66,7 +66,7 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap is every fault, for errors.Is.
+// Unwrap returns every fault, for errors.Is.
 func (f Faults) Unwrap() []error {
 	errs := make([]error, len(f))
 	for i := range f {

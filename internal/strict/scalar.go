@@ -25,7 +25,7 @@ type Number interface {
 	Range() (lo, hi uint64)
 }
 
-// ParseWord sets into to the one of the valid words that the text is.
+// ParseWord sets into to the valid word that equals the text.
 func ParseWord[T ~string](into *T, text string, valid []T) error {
 	i := slices.Index(valid, T(text))
 	if i < 0 {
@@ -56,7 +56,7 @@ func InRange(n Number) string {
 	return fmt.Sprintf("a whole number from %d to %d", lo, hi)
 }
 
-// A form is how values of one type are written: as text, as a number, or as true or false.
+// A form describes how values of one type are written: as text, as a number, or as true or false.
 type form struct {
 	accepts string
 	numeric bool
@@ -64,7 +64,7 @@ type form struct {
 	parse   func(text string, into reflect.Value) error // of a text
 }
 
-// form returns the form of a type, or nil for a type that is not a scalar. It is worked out once.
+// form returns the form of a type, or nil for a type that is not a scalar. It is computed once per type.
 func (d *Decoder) form(t reflect.Type) *form {
 	f, ok := d.forms[t]
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A shape is what a node is. It goes by the text of the node and not by the type that the YAML library has found for it: libraries and
-// their versions do not agree whether 2006-10-01, 1e5, on or 089 is text.
+// A shape is the kind of a node. It depends on the text of the node and not on the type that the YAML library resolves: libraries and their
+// versions disagree whether 2006-10-01, 1e5, on or 089 is text.
 type shape int
 
 const (
@@ -17,25 +17,25 @@ const (
 	listShape           // a sequence
 	textShape           // a scalar in quotes, or a plain one that is none of the others
 	blockShape          // text behind | or >
-	integerShape        // in any base; of them, decimals alone are read, see number
+	integerShape        // in any base; only decimals are read, see Number
 	floatShape          // with a point, infinite, or not a number
 	boolShape           // true or false
 	nullShape           // null, or nothing at all
-	anchorShape         // a node with a name
-	aliasShape          // the name of a node
-	tagShape            // a node with a type
+	anchorShape         // a node with an anchor
+	aliasShape          // a reference to an anchor
+	tagShape            // a node with an explicit tag
 	questionShape       // a key behind a question mark
 )
 
-// questionTag is the tag of a key that was written behind a question mark. A document's own tags begin with an exclamation mark.
+// questionTag is the tag of a key behind a question mark. Tags in a document begin with an exclamation mark.
 const questionTag = "?"
 
-// mergeKey is the key of a mapping whose keys are to be those of another.
+// mergeKey is YAML's key for merging another mapping.
 const mergeKey = "<<"
 
 const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
 
-// shapeOf is a node's shape.
+// shapeOf returns a node's shape.
 func shapeOf(n *yaml.Node) shape {
 	switch {
 	case n.Tag == questionTag:
@@ -58,17 +58,17 @@ func shapeOf(n *yaml.Node) shape {
 	return plainShape(n.Value)
 }
 
-// marked says whether a node is written with an anchor or a tag.
+// marked reports whether a node has an anchor or a tag.
 func marked(n *yaml.Node) bool {
 	return n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 || n.Tag == "!"
 }
 
-// absent says whether nothing is written where a node should be.
+// absent reports whether a node is an empty place in the text.
 func absent(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "" && !marked(n) && n.Style == 0
 }
 
-// plainShape is the shape of a scalar without quotes.
+// plainShape returns the shape of a scalar without quotes.
 func plainShape(text string) shape {
 	switch text {
 	case "", "~", "null", "Null", "NULL":
@@ -110,7 +110,7 @@ func plainShape(text string) shape {
 	return integerShape
 }
 
-// keyText is a mapping's key, if it is a plain or quoted scalar.
+// keyText returns the text of a mapping's key. ok is false if the key is not a plain or quoted scalar.
 func keyText(n *yaml.Node) (string, bool) {
 	switch shapeOf(n) {
 	case textShape:
@@ -121,7 +121,7 @@ func keyText(n *yaml.Node) (string, bool) {
 	return "", false
 }
 
-// keyName is what a key that has no text is, in words.
+// keyName describes a key without a text.
 func keyName(n *yaml.Node) string {
 	if shapeOf(n) == textShape {
 		return "a merge key"
@@ -129,7 +129,7 @@ func keyName(n *yaml.Node) string {
 	return nodeName(n)
 }
 
-// nodeName is what a node is, in words.
+// nodeName describes a node.
 func nodeName(n *yaml.Node) string {
 	switch shapeOf(n) {
 	case mappingShape:

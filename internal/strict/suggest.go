@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// maxGuessed is the most bytes of a name that suggestions are looked for: their cost is the product of both lengths.
+// maxGuessed is the length, in bytes, above which a name is not compared: the cost is the product of both lengths.
 const maxGuessed = 128
 
-// maxListed is how many valid names a message lists before it only counts the rest.
+// maxListed is the number of valid names that a message lists. It counts the rest.
 const maxListed = 12
 
 // Nearest lists the valid names of a kind, and begins with the one that the given name was probably meant to be.
@@ -17,7 +17,7 @@ func Nearest(given string, valid []string, kind string) string {
 		return fmt.Sprintf("there are no %s", kind)
 	}
 	var b strings.Builder
-	// One wrong letter in three is a slip, more is another word.
+	// One wrong letter in three is a typing error; more make another word.
 	best, slips := "", max(1, len(given)/3)
 	for _, v := range valid {
 		if len(given) > maxGuessed || len(v) > maxGuessed {

@@ -51,7 +51,7 @@ func Parse(ctx context.Context, f File) ([]Document, *Fault) {
 	}
 }
 
-// syntaxFault is what the parser says, with the place that it says.
+// syntaxFault converts an error of the parser, with the place that the error has.
 func syntaxFault(file string, err error) *Fault {
 	fault := &Fault{Pos: Pos{File: file}, What: "not valid YAML: " + err.Error(), Kind: ErrSyntax}
 	if load := (*yaml.LoadError)(nil); errors.As(err, &load) {
@@ -67,9 +67,9 @@ func syntaxFault(file string, err error) *Fault {
 	return fault
 }
 
-// unresolved has an alias stand for nothing, so that it reaches the decoder, which refuses it by name, whether its anchor is known or not.
+// unresolved replaces each alias by a null node, whether or not its anchor is known, so that the decoder can report the alias by its place.
 //
-// It counts anchors and aliases, and ends the reading where there are too many.
+// It counts anchors and aliases, and ends the reading after maxAnchors.
 type unresolved struct{ count *int }
 
 func (u unresolved) NewAliasDataContext(yaml.AliasDataServices) (yaml.AliasDataContext, error) {
@@ -99,11 +99,11 @@ var (
 	_ yaml.AliasDataContext = unresolved{}
 )
 
-// questions are the question marks of a text, each by the place of what follows it on its line. Nodes keep no trace of them.
+// questions has the place of each question mark by the place of the next character on its line. yaml.Node does not record question marks.
 type questions map[Pos]Pos
 
-// mark finds the keys that are written behind a question mark, and makes them nodes that stand at it and have a tag that nothing else
-// has. In a block the key stands further in than its mapping; in braces the text has to say.
+// mark moves each key behind a question mark to the place of the mark, and gives it a tag that no other node has. In a block such a key is
+// indented further than its mapping; in braces only the text shows the mark.
 func (q questions) mark(n *yaml.Node) {
 	for i, c := range n.Content {
 		q.mark(c)
@@ -120,8 +120,8 @@ func (q questions) mark(n *yaml.Node) {
 	}
 }
 
-// checkText finds the first byte that is not UTF-8, and the first character that the YAML reader refuses without a place, or takes for
-// the end of a line where an editor does not. Where there is none, it returns the question marks.
+// checkText returns the question marks of a text. Its fault is the first byte that is not UTF-8, or the first character that the YAML reader
+// refuses without a place or treats as a line end although editors do not.
 func checkText(file string, text []byte) (questions, *Fault) {
 	asked, last, at := questions{}, Pos{}, Pos{Line: 1, Col: 1}
 	for rest := text; len(rest) > 0; {
@@ -139,7 +139,7 @@ func checkText(file string, text []byte) (questions, *Fault) {
 			asked[at], last = last, Pos{}
 		}
 		rest = rest[size:]
-		if r == '?' && (len(rest) == 0 || strings.IndexByte(" \t\r\n", rest[0]) >= 0) { // otherwise it is within a text
+		if r == '?' && (len(rest) == 0 || strings.IndexByte(" \t\r\n", rest[0]) >= 0) { // otherwise it is inside a text
 			if len(asked) == maxQuestions {
 				return nil, &Fault{Pos: Pos{file, at.Line, at.Col}, Kind: ErrSyntax, What: fmt.Sprintf("the file has more than %d question marks", maxQuestions), Way: "write keys without question marks"}
 			}
@@ -153,7 +153,7 @@ func checkText(file string, text []byte) (questions, *Fault) {
 	return asked, nil
 }
 
-// writable says whether a character may stand in a document other than escaped.
+// writable reports whether a document may have a character unescaped.
 func writable(r rune) bool {
 	switch r {
 	case '\t', '\n', '\r':
