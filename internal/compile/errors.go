@@ -4,11 +4,11 @@ import "errors"
 
 // Numbering.
 var (
-	// ErrNumbers is a numbering that contradicts itself, or is not of the documents that it is used with.
+	// ErrNumbers means that a numbering contradicts itself, or belongs to other documents.
 	ErrNumbers = errors.New("the numbers cannot be used")
-	// ErrNoNumber is more names of one kind than a switch has numbers for.
+	// ErrNoNumber means that there are more names of one kind than numbers.
 	ErrNoNumber = errors.New("no number is left")
 )
 
-// ErrUnknownSwitch is a switch that the inventory does not have.
+// ErrUnknownSwitch means that the inventory does not have a switch.
 var ErrUnknownSwitch = errors.New("unknown switch")

@@ -6,17 +6,16 @@ import (
 	"op25b/internal/policy"
 )
 
-// A mix is which phase's rules the lines of which group meet. It finds a short list of rules that lets each group meet its own phase's, and
-// no other's.
+// A mix maps line groups to phases. It finds a short list of rules by which each group meets the rules of its own phase and of no other.
 //
-// One phase is the base: its rules stand for any group, behind those that the groups of other phases have to themselves. What a group's
-// own rules decide never reaches the base's; where they decide nothing that a rule of the base would, the base's rule names its groups too.
-// The last rules that a phase has in common with the base are not written twice.
+// One phase is the base: its rules apply to any group and follow the own rules of the other groups. A segment that a group's own rules decide
+// never reaches the base's rules. If they leave part of a base rule undecided, the base rule names its groups. Rules at the end of both
+// phases are not repeated.
 type mix struct {
 	policy *policy.Policy
 	groups []string                 // all, in the policy's order, behind "": lines that no inventory names
 	of     map[string]*policy.Phase // by group
-	phases []*policy.Phase          // those in force, the default first, the others in the policy's order
+	phases []*policy.Phase          // in force: the default first, the others in the policy's order
 }
 
 func newMix(p *policy.Policy, in policy.InForce) *mix {
@@ -35,7 +34,7 @@ func newMix(p *policy.Policy, in policy.InForce) *mix {
 	return m
 }
 
-// A placed rule is a rule with what it is to match.
+// A placed rule is a rule with its entries.
 type placed struct {
 	policy.PhaseRule
 	targets []target
@@ -48,7 +47,7 @@ type target struct {
 	any   bool // of any group
 }
 
-// rules are the rules in the order in which they are asked, with the base that needs the fewest entries.
+// rules returns the rules in the order of evaluation, with the base that needs the fewest entries.
 func (m *mix) rules() []placed {
 	var best []placed
 	fewest := 0
@@ -65,7 +64,7 @@ func (m *mix) rules() []placed {
 	return best
 }
 
-// around are the rules with one phase as their base.
+// around returns the rules with one phase as their base.
 func (m *mix) around(base *policy.Phase) []placed {
 	var list []placed
 	own := make(map[*policy.Phase][]policy.PhaseRule, len(m.phases)) // the rules that a phase does not have in common with the base
@@ -93,7 +92,7 @@ func (m *mix) around(base *policy.Phase) []placed {
 	return list
 }
 
-// apart are the entries that the groups of a phase have of a rule to themselves, behind the earlier ones.
+// apart returns the entries of a rule for the groups of one phase only, after the earlier rules.
 func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.PhaseRule) []target {
 	var targets []target
 	for _, leg := range m.policy.LegsOf(r) {
@@ -106,7 +105,7 @@ func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.Phase
 	return targets
 }
 
-// ofBase are the entries of a rule of the base. It is for the groups that meets holds for, and must not reach the others.
+// ofBase returns the entries of a rule of the base. The rule applies to the groups for which meets returns true, and must not reach others.
 func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRule, meets func(group string) bool) []target {
 	var targets []target
 	for _, leg := range m.policy.LegsOf(r) {
@@ -126,7 +125,7 @@ func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRul
 	return targets
 }
 
-// decides reports whether one of the rules takes all that r would on a leg of a group's lines.
+// decides reports whether one of the rules matches everything that r would match on a leg of a group's lines.
 func (m *mix) decides(rules []policy.PhaseRule, group string, r policy.PhaseRule, leg policy.Leg) bool {
 	r.Groups = nil
 	if group != "" {
@@ -135,13 +134,13 @@ func (m *mix) decides(rules []policy.PhaseRule, group string, r policy.PhaseRule
 	return slices.ContainsFunc(rules, func(e policy.PhaseRule) bool { return m.policy.Covers(e, r, leg) })
 }
 
-// same reports whether two rules say the same under the same name.
+// same reports whether two rules have the same name and meaning.
 func same(p *policy.Policy, a, b policy.PhaseRule) bool {
 	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && (a.Remote == b.Remote || a.ForAnyRemote() && b.ForAnyRemote()) &&
 		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.LegsOf(a), p.LegsOf(b))
 }
 
-// commonEnd is how many of their last rules two phases have in common.
+// commonEnd returns the number of last rules that two phases have in common.
 func commonEnd(p *policy.Policy, a, b *policy.Phase) int {
 	n := 0
 	for n < len(a.Rules) && n < len(b.Rules) && same(p, a.Rules[len(a.Rules)-1-n], b.Rules[len(b.Rules)-1-n]) {

@@ -10,35 +10,35 @@ import (
 	"op25b/internal/policy"
 )
 
-// NumbersVersion is the version of the form of Numbers.
+// NumbersVersion is the version of the stored form of Numbers.
 const NumbersVersion = 1
 
-// Numbers are what the names of the documents are called in the switches. Entries and counters know nothing but numbers, so a name keeps
-// its own from one pair of documents to the next, wherever it then stands, and while it is gone.
+// Numbers maps each name in the documents to its numeric id on the switches. Entries and counters have only numbers, so a name keeps its number
+// from one pair of documents to the next, wherever it stands, and while it is absent.
 //
-// As JSON it is stored beside the documents that it numbers. Its maps are never changed after it was made.
+// It is stored as JSON beside the documents that it numbers. Its maps are read-only.
 type Numbers struct {
 	Version    int              `json:"version"`
 	LineGroups Given            `json:"lineGroups"` // 1 to 255
 	Services   Given            `json:"services"`   // 1 to pipeline.LastService
 	Remotes    Given            `json:"remotes"`    // 1 to 255
-	Rules      Given            `json:"rules"`      // behind the standing rules, to pipeline.LastRule
+	Rules      Given            `json:"rules"`      // after the standing rules, to pipeline.LastRule
 	Lines      map[string]Given `json:"lines"`      // by switch; 1 to pipeline.MaxLineIndex
 }
 
-// Given are the numbers of one kind of thing, by name.
+// Given has the numbers of one kind of name.
 type Given map[string]Numbered
 
 // A Numbered is the number of one name.
 type Numbered struct {
 	Number uint16 `json:"number"`
-	// Gone is how many numberings ago the name left the documents: 0 while it is there, 1 in the first numbering without it.
+	// Gone counts the numberings since the name left the documents: 0 while it is present, 1 in the first numbering without it.
 	Gone uint32 `json:"gone,omitempty"`
-	// Place is where a line stands, while it is there, so that another name at the same place is known for a rename.
+	// Place is the place of a line while it is present, so that another name at the same place is recognised as a rename.
 	Place string `json:"place,omitempty"`
 }
 
-// A span is the numbers that one kind of thing can have.
+// A span is the range of numbers of one kind of name.
 type span struct {
 	kind        string
 	first, last uint16
@@ -51,19 +51,19 @@ var (
 	lineSpan    = span{"line", 1, uint16(pipeline.MaxLineIndex)}
 )
 
-// ruleSpan begins behind the standing rules.
+// ruleSpan begins after the standing rules.
 func ruleSpan() span {
 	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(policy.StandingRules())), uint16(pipeline.LastRule)}
 }
 
-// Number numbers the names of documents. A name that has a number in prev keeps it, and still has it while it is gone from the documents.
-// A new name gets the lowest number that none has had, and only when none of those is left the number of the name that has been gone the
-// longest, which is then forgotten. Without prev the numbers are positions in the documents, rules in order of first appearance.
+// Number numbers the names of documents. A name with a number in prev keeps it, also while it is absent from the documents. A new name gets the
+// lowest unused number. If none is left, it gets the number of the name that has been absent the longest, which is then forgotten. Without
+// prev, numbers are positions in the documents; rules are in order of first appearance.
 //
-// A new line at the place (port, VLANs and PPPoE session) of one that prev has and the documents no longer have is that line under another
-// name, and takes its index over.
+// A new line at the place (port, VLANs and PPPoE session) of a line that left the documents is that line under another name, and takes over its
+// index.
 //
-// It returns ErrNumbers for a prev that contradicts itself, and ErrNoNumber where there are more names than numbers.
+// It returns ErrNumbers if prev contradicts itself, and ErrNoNumber if there are more names than numbers.
 func Number(prev *Numbers, b *policy.Bundle) (*Numbers, error) {
 	n, err := numberPolicy(prev, b.Policy)
 	if err != nil {
@@ -130,12 +130,12 @@ func numberLines(prev Given, sw *policy.Switch) (Given, error) {
 	return given, nil
 }
 
-// linePlace is where a line stands, as Numbers write it. A port's name has no blanks.
+// linePlace returns the place of a line as Numbers writes it. A port's name has no blanks.
 func linePlace(l policy.Line) string {
 	return fmt.Sprintf("%s %d %d %d", l.Port, l.VLAN, l.InnerVLAN, l.PPPoE)
 }
 
-// ruleNames are the names of all phases' rules, in order of first appearance.
+// ruleNames returns the names of all phases' rules, in order of first appearance.
 func ruleNames(p *policy.Policy) []string {
 	var all []string
 	seen := make(map[string]bool)
@@ -150,10 +150,10 @@ func ruleNames(p *policy.Policy) []string {
 	return all
 }
 
-// give numbers the names of one kind. Places, if there are any, stand beside the names.
+// give numbers the names of one kind. places is nil, or has the place of each name.
 func (s span) give(prev Given, names, places []string) (Given, error) {
 	next := make(Given, max(len(prev), len(names)))
-	var fresh []int // positions of names that have no number yet
+	var fresh []int // positions of names without a number
 	place := func(i int) string {
 		if places == nil {
 			return ""
@@ -167,13 +167,13 @@ func (s span) give(prev Given, names, places []string) (Given, error) {
 			fresh = append(fresh, i)
 		}
 	}
-	left := make(map[string]string) // lines that have just gone, by place
+	left := make(map[string]string) // lines that have just left, by place
 	for name, was := range prev {
 		if _, there := next[name]; there {
 			continue
 		}
 		next[name] = Numbered{Number: was.Number, Gone: was.Gone + 1}
-		if was.Place != "" { // not of one that was gone before
+		if was.Place != "" { // empty if it left earlier
 			left[was.Place] = name
 		}
 	}
@@ -199,7 +199,7 @@ func (s span) giveNew(next Given, names []string, place func(int) string, fresh 
 		used[x.Number] = true
 	}
 	number := s.first
-	var gone []string // those to forget, the longest gone first; nil before they are asked for
+	var gone []string // names to forget, the longest absent first; computed when needed
 	for _, i := range fresh {
 		for number <= s.last && used[number] {
 			number++
@@ -222,7 +222,7 @@ func (s span) giveNew(next Given, names []string, place func(int) string, fresh 
 	return nil
 }
 
-// longestGone are the names that are gone, the longest gone first.
+// longestGone returns the absent names, the longest absent first.
 func longestGone(given Given) []string {
 	gone := make([]string, 0, len(given))
 	for name, x := range given {
@@ -236,7 +236,7 @@ func longestGone(given Given) []string {
 	return gone
 }
 
-// check finds what no numbering makes: another form, a number out of its span, or one number for two names.
+// check returns ErrNumbers for another version, for a number outside its span, and for one number with two names.
 func (n *Numbers) check() error {
 	if n.Version != NumbersVersion {
 		return fmt.Errorf("%w: they have version %d, and %d is read here", ErrNumbers, n.Version, NumbersVersion)
@@ -281,7 +281,7 @@ func (s span) knows(given Given, names []string) error {
 	return nil
 }
 
-// knowsPolicy returns ErrNumbers if something of a policy has no number.
+// knowsPolicy returns ErrNumbers if a name in a policy has no number.
 func (n *Numbers) knowsPolicy(p *policy.Policy) error {
 	return cmp.Or(
 		groupSpan.knows(n.LineGroups, policy.Names(p.LineGroups)),
@@ -301,7 +301,7 @@ func (n *Numbers) service(name string) pipeline.Service {
 
 func (n *Numbers) remote(name string) pipeline.Class { return pipeline.Class(n.Remotes[name].Number) }
 
-// rule is the id of a standing rule or of one of the phases'.
+// rule returns the id of a standing rule or of a phase's rule.
 func (n *Numbers) rule(name string) pipeline.RuleID {
 	if i := slices.Index(policy.StandingRules(), name); i >= 0 {
 		return pipeline.FirstRule + pipeline.RuleID(i)

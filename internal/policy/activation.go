@@ -8,38 +8,38 @@ import (
 	"op25b/internal/strict"
 )
 
-// An Activation puts a phase in force by hand: ahead of its date, on part of the network, or again after a later one. One with Undoes takes
-// an earlier one back instead.
+// An Activation puts a phase in force by hand: before its date, on part of the network, or again after a later phase. An activation with Undoes
+// undoes an earlier one instead.
 //
-// Activations stand in a list in the order in which the store took them; timeline.go says what a list puts in force.
+// Lists of activations are in the order in which the store accepted them; timeline.go defines what a list puts in force.
 type Activation struct {
-	// ID is the revision that it is stored under. IDs grow along the list.
+	// ID is the revision under which the activation is stored. IDs increase along the list.
 	ID    uint64 `json:"id,omitempty"`
 	Phase string `json:"phase,omitempty"` // "" with Undoes
-	// Undoes is the ID of an activation: within Groups and Switches it and all later ones count as never made. See Bundle.Undo.
+	// Undoes is the ID of an activation. Within Groups and Switches, that activation and all later ones are ignored. See Bundle.Undo.
 	Undoes uint64 `json:"undoes,omitempty"`
-	// Groups and Switches are where. Empty, they are all, and of groups that includes lines that no inventory names.
+	// Groups and Switches are the scope. An empty list means all; all groups include unnamed lines.
 	Groups   []string `json:"groups,omitempty"`
 	Switches []string `json:"switches,omitempty"`
-	// At is when it was made, by the clock of the controller that made it. Dates up to then do not replace it.
+	// At is the time of the activation by its controller's clock. Earlier dates do not replace the activation.
 	At time.Time `json:"at"`
-	// UntilNextDate ends it at the first date after At. Otherwise only the date of a phase that stands later in the policy than Phase does.
+	// UntilNextDate ends the activation at the first date after At. Otherwise only the date of a phase after Phase in the policy ends it.
 	UntilNextDate bool   `json:"untilNextDate,omitempty"`
 	Author        string `json:"author,omitempty"`
 	Reason        string `json:"reason,omitempty"`
 }
 
-// A Scope is lines of some groups on some switches; empty, each is all.
+// A Scope is a set of lines, by line group and switch. An empty list means all.
 type Scope struct {
 	Groups   []string
 	Switches []string
 }
 
-// Scope is where the activation is.
+// Scope returns the scope of the activation.
 func (a Activation) Scope() Scope { return Scope{Groups: a.Groups, Switches: a.Switches} }
 
-// CheckActivation finds everything in an activation that the documents do not have. The error is a Faults of ErrInvalid, whose paths are the
-// activation's own.
+// CheckActivation checks that the documents have the names in an activation. The error is a strict.Faults of ErrInvalid, with paths in the
+// activation.
 func (b *Bundle) CheckActivation(a Activation) error {
 	f := b.scopeFaults(a.Scope())
 	if _, ok := b.Policy.Phase(a.Phase); !ok && a.Undoes == 0 {
@@ -51,7 +51,7 @@ func (b *Bundle) CheckActivation(a Activation) error {
 	return f.OrNil()
 }
 
-// scopeFaults are the line groups and switches of a scope that the documents do not have, and those that it names twice.
+// scopeFaults returns a fault for each line group and switch of a scope that is unknown or named twice.
 func (b *Bundle) scopeFaults(s Scope) (f strict.Faults) {
 	check := func(list []string, key, kind, plural string, known []string) {
 		for i, name := range list {
@@ -68,7 +68,7 @@ func (b *Bundle) scopeFaults(s Scope) (f strict.Faults) {
 	return f
 }
 
-// invalid is a fault of a value that is in no file.
+// invalid returns a fault of a value that is in no file.
 func invalid(path, what, way string) strict.Fault {
 	return strict.Fault{Path: path, What: what, Way: way, Kind: ErrInvalid}
 }

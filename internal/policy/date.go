@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Date is a day of the calendar, which begins and ends where the policy's UTC offset says.
+// A Date is a calendar day. It begins and ends at the policy's UTC offset.
 type Date struct {
 	Year  int
 	Month time.Month
@@ -22,18 +22,18 @@ func ParseDate(text string) (Date, error) {
 	return Date{y, m, d}, nil
 }
 
-// String is the date in the form that ParseDate reads.
+// String returns the date in the form that ParseDate reads.
 func (d Date) String() string { return d.start(0).Format(time.DateOnly) }
 
 // IsZero reports whether no date was given.
 func (d Date) IsZero() bool { return d == Date{} }
 
-// start is the first moment of the day.
+// start returns the first moment of the day.
 func (d Date) start(at Offset) time.Time {
 	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, at.Location())
 }
 
-// next is the day after d.
+// next returns the day after d.
 func (d Date) next() Date {
 	y, m, day := d.start(0).AddDate(0, 0, 1).Date()
 	return Date{y, m, day}
@@ -53,7 +53,7 @@ func ParseOffset(text string) (Offset, error) {
 	t, err := time.Parse("Z07:00", text)
 	if err == nil {
 		_, seconds := t.Zone()
-		// time.Parse takes +09:60 for +10:00.
+		// time.Parse reads +09:60 as +10:00.
 		if o := Offset(seconds / 60); o >= -MaxOffset && o <= MaxOffset && (o == 0 || o.String() == text) {
 			return o, nil
 		}
@@ -61,7 +61,7 @@ func ParseOffset(text string) (Offset, error) {
 	return 0, fmt.Errorf("%w %q: an offset is written as in +09:00, between -14:00 and +14:00", ErrOffset, text)
 }
 
-// String is the offset in the form that ParseOffset reads.
+// String returns the offset in the form that ParseOffset reads.
 func (o Offset) String() string {
 	return time.Unix(0, 0).In(time.FixedZone("", int(o)*60)).Format("Z07:00")
 }

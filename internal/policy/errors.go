@@ -4,28 +4,28 @@ import "errors"
 
 // Reading.
 var (
-	// ErrDate is a text that is not a date.
+	// ErrDate means that a text is not a date.
 	ErrDate = errors.New("not a date")
-	// ErrOffset is a text that is not a distance from UTC.
+	// ErrOffset means that a text is not a UTC offset.
 	ErrOffset = errors.New("not a UTC offset")
 )
 
-// Making sense.
+// Validation.
 var (
-	// ErrInvalid is a policy or an inventory that can be read but must not be put in force.
+	// ErrInvalid means that a policy or an inventory can be read but must not be put in force.
 	ErrInvalid = errors.New("invalid policy or inventory")
 )
 
 // Time.
 var (
-	// ErrNoPrevious is a scope in which there is no activation to undo.
+	// ErrNoPrevious means that a scope has no activation to undo.
 	ErrNoPrevious = errors.New("no phase to go back to")
 )
 
 // Phases in force.
 var (
-	// ErrUnknownPhase is a phase that the policy does not have.
+	// ErrUnknownPhase means that the policy does not have a phase.
 	ErrUnknownPhase = errors.New("unknown phase")
-	// ErrUnknownGroup is a line group that the policy does not have.
+	// ErrUnknownGroup means that the policy does not have a line group.
 	ErrUnknownGroup = errors.New("unknown line group")
 )

@@ -9,18 +9,18 @@ import (
 	"op25b/internal/strict"
 )
 
-// InForce says which phase is in force for lines of which group.
+// InForce maps line groups to the phases in force for them.
 type InForce struct {
-	// Default is the phase of all lines whose group is not in Groups, and of lines that no inventory names.
+	// Default is the phase of all lines whose group is not in Groups, and of unnamed lines.
 	Default string `json:"default"`
-	// Groups are the phases of line groups that have another one, by the group's name.
+	// Groups has the phases of line groups with another phase than Default, by group name.
 	Groups map[string]string `json:"groups,omitempty"`
 }
 
-// Everywhere is one phase in force for every line.
+// Everywhere returns one phase in force for every line.
 func Everywhere(phase string) InForce { return InForce{Default: phase} }
 
-// Phase is the phase in force for the lines of a group.
+// Phase returns the phase in force for the lines of a group.
 func (in InForce) Phase(group string) string {
 	if phase, apart := in.Groups[group]; apart {
 		return phase
@@ -28,7 +28,7 @@ func (in InForce) Phase(group string) string {
 	return in.Default
 }
 
-// String is the default phase and, behind it, each other phase with its groups: "before; mobile-carriers: adsl, isdn".
+// String returns the default phase, followed by each other phase with its groups: "before; mobile-carriers: adsl, isdn".
 func (in InForce) String() string {
 	of := make(map[string][]string)
 	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {
@@ -43,7 +43,7 @@ func (in InForce) String() string {
 	return text
 }
 
-// Plain leaves out the groups that say no more than the default, so that two that mean the same are the same.
+// Plain leaves out the groups whose phase is the default, so that equal meanings are equal values.
 func (in InForce) Plain() InForce {
 	groups := maps.Clone(in.Groups)
 	maps.DeleteFunc(groups, func(_, phase string) bool { return phase == in.Default })
@@ -53,7 +53,7 @@ func (in InForce) Plain() InForce {
 	return InForce{Default: in.Default, Groups: groups}
 }
 
-// Check finds a phase or a line group that the policy does not have.
+// Check returns ErrUnknownGroup or ErrUnknownPhase for a name that the policy does not have.
 func (in InForce) Check(p *Policy) error {
 	phases := []string{in.Default}
 	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {

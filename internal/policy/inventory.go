@@ -7,7 +7,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// An Inventory says which switches there are, and which lines are behind which of their ports.
+// An Inventory has the switches, their ports, and the lines behind them.
 type Inventory struct {
 	Switches []Switch `yaml:"switches"`
 
@@ -17,37 +17,37 @@ type Inventory struct {
 // A Switch is one P4Runtime device.
 type Switch struct {
 	Name string `yaml:"name"`
-	// DeviceID is P4Runtime's device_id: not 0, and no other switch's.
+	// DeviceID is P4Runtime's device_id: not 0, and unique in the inventory.
 	DeviceID DeviceID `yaml:"deviceID"`
-	// P4Runtime and GNMI are the host:port that the switch serves each on.
+	// P4Runtime and GNMI are the host:port of each service of the switch.
 	P4Runtime string `yaml:"p4runtime"`
 	GNMI      string `yaml:"gnmi"`
-	// TLS is how P4Runtime is spoken to the switch. The zero value is in plaintext.
+	// TLS has the TLS options of the connection to P4Runtime. The zero value means plain text.
 	TLS TLS `yaml:"tls,omitempty"`
-	// RejectFrom are the addresses that ICMP errors of the action Reject come from: at most one IPv4 and one IPv6 address of a host. A
-	// packet of a family without one is dropped in silence.
+	// RejectFrom has the source addresses of the ICMP errors of Reject: at most one IPv4 and one IPv6 address. A packet of a family without an
+	// address is dropped without an answer.
 	RejectFrom []netip.Addr `yaml:"rejectFrom,omitempty"`
-	// Foreign is what becomes of entries in the switch that no controller of this store has written; absent, they are removed.
+	// Foreign says whether entries that no controller of this store wrote are removed or kept.
 	Foreign Foreign `yaml:"foreign,omitempty"`
 	Ports   []Port  `yaml:"ports"`
-	// Lines are at most MaxLines. The index of a line's counters goes by its name: see Number.
+	// Lines has at most MaxLines lines. The index of a line's counters depends on its name: see compile.Number.
 	Lines []Line `yaml:"lines,omitempty"`
 }
 
 // A DeviceID is P4Runtime's device_id.
 type DeviceID uint64
 
-// A Foreign is what becomes of foreign entries. The zero value is RemoveForeign. Rules are removed in any case: what is in force is what the
-// policy says.
+// A Foreign says what a controller does with foreign entries. The zero value means RemoveForeign. Foreign rules are always removed, so that only
+// the policy is in force.
 type Foreign string
 
-// What may become of foreign entries.
+// The treatments of foreign entries.
 const (
 	RemoveForeign Foreign = "remove"
 	KeepForeign   Foreign = "keep" // and reported
 )
 
-// valid reports whether it can stand so.
+// valid reports whether the treatment is empty or known.
 func (f Foreign) valid() bool { return f == "" || f == RemoveForeign || f == KeepForeign }
 
 // A Port is a port of a switch. An access port carries lines; a network port leads to the servers and the rest of the network.
@@ -55,51 +55,49 @@ type Port struct {
 	Number pipeline.Port `yaml:"port"`
 	Name   string        `yaml:"name"`
 	Role   pipeline.Role `yaml:"role"`
-	// MACs are stations known to be behind a network port. Those behind an access port belong to their line.
+	// MACs are the stations behind a network port. Stations behind an access port belong to lines.
 	MACs []pipeline.MAC `yaml:"macs,omitempty"`
 }
 
-// A Line is one subscriber's access, known on its switch by port, VLANs and PPPoE session. No other line of the switch has the same four.
+// A Line is one subscriber's access line. Its port, VLANs and PPPoE session identify it on its switch.
 type Line struct {
-	// Name is the line's, and no other's in the whole inventory: exemptions name it.
+	// Name is unique in the inventory. Exemptions refer to it.
 	Name string `yaml:"name"`
 	// Port is the name of an access port of the same switch.
 	Port string `yaml:"port"`
-	// VLAN is the VLAN id of the outer or only tag, and 0 where frames are untagged.
+	// VLAN is the VLAN id of the outer or only tag, or 0 if frames are untagged.
 	VLAN pipeline.VID `yaml:"vlan,omitempty"`
-	// InnerVLAN is the VLAN id of the second tag, and 0 where there is none. It needs a VLAN around it.
+	// InnerVLAN is the VLAN id of the second tag, or 0 if there is none. It requires VLAN.
 	InnerVLAN pipeline.VID `yaml:"innerVLAN,omitempty"`
-	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. Without it the line is every frame of its port and VLANs, in a
-	// session or not, but for the sessions of other lines.
+	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. Without it, the line has all frames of its port and VLANs, in a
+	// session or not, except those in sessions of other lines.
 	PPPoE pipeline.Session `yaml:"pppoe,omitempty"`
 	// Group is a line group of the policy.
 	Group string         `yaml:"group"`
 	MACs  []pipeline.MAC `yaml:"macs,omitempty"`
-	// Addressing is whether the line keeps its prefixes; absent, what its line group says. Static is for the line with an address of its own
-	// in a group without.
+	// Addressing says whether the line keeps its prefixes. The default is that of its line group.
 	Addressing Addressing `yaml:"addressing,omitempty"`
-	// Prefixes are the addresses that the subscriber was given. Exemptions and source checks go by them: without any, the line cannot be
-	// exempt, nor be in a line group that checks sources. They never overlap another line's.
+	// Prefixes are the subscriber's addresses. Exemptions and source checks depend on them: a line without prefixes can neither be exempt nor
+	// be in a line group that checks sources. They must not overlap another line's prefixes.
 	Prefixes []netip.Prefix `yaml:"prefixes,omitempty"`
 }
 
-// TLS is what a controller needs to speak TLS (RFC 8446) to a switch. All but ServerName are paths of PEM files where the controller runs;
-// nothing here reads them.
+// TLS has the options of TLS (RFC 8446) to a switch. All except ServerName are paths of PEM files on the controller's host. This package does not
+// read them.
 type TLS struct {
-	// CA holds the certificates of the authorities that the switch's is checked against. There is no TLS without it: a certificate that
-	// nobody checks protects nothing.
+	// CA has the certificates of the authorities that verify the switch's certificate. TLS requires it.
 	CA string `yaml:"ca"`
-	// Cert and Key are the controller's own, for a switch that asks for them. They stand together.
+	// Cert and Key are the controller's own, for a switch that requires client certificates. Both are set, or neither.
 	Cert string `yaml:"cert,omitempty"`
 	Key  string `yaml:"key,omitempty"`
-	// ServerName is the name in the switch's certificate; absent, the host of its P4Runtime address.
+	// ServerName is the name in the switch's certificate. The default is the host of its P4Runtime address.
 	ServerName string `yaml:"serverName,omitempty"`
 }
 
-// Used reports whether TLS is spoken at all.
+// Used reports whether TLS is used.
 func (t TLS) Used() bool { return t != (TLS{}) }
 
-// addressing is whether a line of a group keeps its addresses.
+// addressing returns the addressing of a line in a group.
 func (l Line) addressing(g *LineGroup) Addressing {
 	if l.Addressing == "" && g != nil {
 		return g.Addressing
@@ -107,7 +105,7 @@ func (l Line) addressing(g *LineGroup) Addressing {
 	return l.Addressing
 }
 
-// Switch returns the switch of a name.
+// Switch returns the switch with a name.
 func (inv *Inventory) Switch(name string) (sw *Switch, ok bool) {
 	for i := range inv.Switches {
 		if inv.Switches[i].Name == name {
@@ -117,7 +115,7 @@ func (inv *Inventory) Switch(name string) (sw *Switch, ok bool) {
 	return nil, false
 }
 
-// Port returns the port of a name.
+// Port returns the port with a name.
 func (s *Switch) Port(name string) (p *Port, ok bool) {
 	for i := range s.Ports {
 		if s.Ports[i].Name == name {

@@ -6,24 +6,24 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Leg is a direction of a connection together with the end that the service's port is on.
+// A Leg is a direction of traffic together with the end that has the service's port.
 //
-// A rule without legs is for UpDst and, if its service has port 25, for DownSrc: the connections that lines open to servers, both ways.
-// Other services are not told apart toward the line, so that a rule of theirs has no other leg than UpDst.
+// A rule without legs applies to UpDst and, if its service has port 25, to DownSrc: both directions of connections that lines open. Other services
+// are not identified toward the line, so their rules have only UpDst.
 type Leg string
 
 // The legs.
 const (
 	UpDst   Leg = "up_dst"   // from a line, to a server's port: the classic rule
-	DownSrc Leg = "down_src" // to a line, from a server's port: the answers, also to segments that another host sent in the line's name
+	DownSrc Leg = "down_src" // to a line, from a server's port: answers, also to segments with a forged source address
 	DownDst Leg = "down_dst" // to a line's own port: mail to a server behind the line
 	UpSrc   Leg = "up_src"   // from a line's own port: the answers of a server behind the line
 )
 
-// Legs are the legs in the order in which messages list them.
+// Legs returns the legs in the order in which messages list them.
 func Legs() []Leg { return []Leg{UpDst, DownSrc, DownDst, UpSrc} }
 
-// Code is the pipeline's name for a leg; ok is false for a leg that it does not have.
+// Code returns the pipeline's code of a leg; ok is false for an unknown leg.
 func (l Leg) Code() (leg pipeline.Leg, ok bool) {
 	switch l {
 	case UpDst:
@@ -38,7 +38,7 @@ func (l Leg) Code() (leg pipeline.Leg, ok bool) {
 	return 0, false
 }
 
-// LegsOf returns the legs that a rule is for, written or by default.
+// LegsOf returns the legs of a rule, written or by default.
 func (p *Policy) LegsOf(r PhaseRule) []Leg {
 	switch s := p.Service(r.Service); {
 	case r.Legs != nil:
@@ -49,11 +49,11 @@ func (p *Policy) LegsOf(r PhaseRule) []Leg {
 	return []Leg{UpDst}
 }
 
-// CanReject reports whether a rule is for the leg on which the switch can reject.
+// CanReject reports whether a rule applies to UpDst, the only leg on which the switch can reject.
 func (p *Policy) CanReject(r PhaseRule) bool { return slices.Contains(p.LegsOf(r), UpDst) }
 
-// UsesLeg reports whether a rule of any phase is for a leg. Which ports are looked at on the subscriber's side hangs on it, in all phases
-// alike: a change of phase never touches the services of a switch.
+// UsesLeg reports whether a rule of any phase applies to a leg. The ports that a switch looks up depend on it. They are the same in all phases, so
+// that a change of phase never changes the services of a switch.
 func (p *Policy) UsesLeg(leg Leg) bool {
 	return slices.ContainsFunc(p.Phases, func(ph Phase) bool {
 		return slices.ContainsFunc(ph.Rules, func(r PhaseRule) bool { return slices.Contains(p.LegsOf(r), leg) })

@@ -6,62 +6,60 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A LineGroup is a kind of access, such as ADSL, that rules treat alike. A line that no inventory names is in group 0, which has no name:
-// its knobs stand at their defaults, and it has no rate.
+// A LineGroup is a group of lines, such as all ADSL lines, that rules treat alike. Unnamed lines are in group 0, which has no name: its knobs have
+// their defaults, and it has no rate.
 type LineGroup struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title,omitempty"`
-	// Access is the technology of the lines. It is for readers: no rule goes by it.
+	// Access is the technology of the lines. It is informative: no rule depends on it.
 	Access Access `yaml:"access,omitempty"`
-	// Addressing is whether the lines keep their addresses. A line may say otherwise of itself.
+	// Addressing says whether the lines keep their addresses. A line may override it.
 	Addressing Addressing `yaml:"addressing,omitempty"`
-	// Undetermined is what happens to a line's frames that cannot be read to their TCP ports within the pipeline's bounds.
-	// Absent, it is DefaultUndetermined.
+	// Undetermined is the verdict on a line's frames whose TCP ports the pipeline cannot parse. The default is DefaultUndetermined.
 	Undetermined Knob `yaml:"undetermined,omitempty"`
-	// LaterFragments is what happens to a line's fragments that TCP may be in, but not its ports. Absent, it is DefaultLaterFragments.
+	// LaterFragments is the verdict on a line's fragments that may have TCP but not its ports. The default is DefaultLaterFragments.
 	LaterFragments Knob `yaml:"laterFragments,omitempty"`
-	// SourceCheck is what happens to a line's packets whose source address is not in one of the line's prefixes. Absent, it is SourceOff.
+	// SourceCheck is the verdict on a line's packets whose source address is in none of the line's prefixes. The default is SourceOff.
 	SourceCheck SourceCheck `yaml:"sourceCheck,omitempty"`
-	// Limit is the rate of new connections that rules with the action Limit let pass, for each line and each of its two directions.
-	// The zero value is none.
+	// Limit is the rate of new connections that rules with the action Limit pass, for each line and direction. The zero value means none.
 	Limit Rate `yaml:"limit,omitempty"`
 }
 
-// What happens in a line group that does not say otherwise, and on a line that no inventory names.
+// The verdicts of a line group without knobs, and of unnamed lines.
 const (
 	DefaultUndetermined   = Drop   // what cannot be read could be mail
-	DefaultLaterFragments = Permit // useless without the first fragment, which has been asked about
+	DefaultLaterFragments = Permit // useless without the first fragment, which the rules decide
 )
 
-// An Access is a technology of access. The zero value is not said.
+// An Access is an access technology. The zero value means that it is not given.
 type Access string
 
-// accesses are all there are, in the order in which messages list them.
+// accesses returns the technologies in the order in which messages list them.
 func accesses() []Access {
 	return []Access{"adsl", "vdsl", "isdn", "dialup", "ftth", "cable", "mobile", "fixed-wireless", "leased", "other"}
 }
 
 func (a Access) name() string { return string(a) }
 
-// valid reports whether the access can stand so.
+// valid reports whether the access is empty or known.
 func (a Access) valid() bool { return a == "" || slices.Contains(accesses(), a) }
 
-// An Addressing is whether a line keeps its addresses. The zero value is not said, and nothing is concluded from it.
+// An Addressing says whether a line keeps its addresses. The zero value means that it is not given, and has no effect.
 type Addressing string
 
 // The kinds of addressing.
 const (
-	Static  Addressing = "static"  // the line's, until the operator changes them
-	Dynamic Addressing = "dynamic" // another each time that the line connects; the old one is then the next line's
+	Static  Addressing = "static"  // fixed until the operator changes them
+	Dynamic Addressing = "dynamic" // assigned when the line connects; another line may get the old one
 )
 
-// valid reports whether the addressing can stand so.
+// valid reports whether the addressing is empty or known.
 func (a Addressing) valid() bool { return a == "" || a == Static || a == Dynamic }
 
-// A Knob is a verdict for frames that rules cannot speak of: Permit, Monitor or Drop. The zero value is the default of the key.
+// A Knob is the verdict on frames that rules cannot match: Permit, Monitor or Drop. The zero value means the default of the key.
 type Knob string
 
-// action is what the knob does.
+// action returns the verdict of the knob, or the default.
 func (k Knob) action(absent Action) Action {
 	if k == "" {
 		return absent
@@ -69,13 +67,13 @@ func (k Knob) action(absent Action) Action {
 	return Action(k)
 }
 
-// valid reports whether the knob can stand so.
+// valid reports whether the knob is empty or known.
 func (k Knob) valid() bool {
 	a := k.action(Permit)
 	return a == Permit || a == Monitor || a == Drop
 }
 
-// A SourceCheck is what happens to a packet with another's source address. The zero value is SourceOff.
+// A SourceCheck is the verdict on a packet with a source address of another line. The zero value means SourceOff.
 type SourceCheck string
 
 // The source checks.
@@ -85,7 +83,7 @@ const (
 	SourceDrop    SourceCheck = "drop"
 )
 
-// Code is the pipeline's name for a source check; on is false where sources are not looked at, ok for a check that it does not have.
+// Code returns the pipeline's code of a source check. on is false if sources are not checked, ok is false for an unknown check.
 func (c SourceCheck) Code() (check pipeline.SourceCheck, on, ok bool) {
 	switch c {
 	case "", SourceOff:
@@ -98,7 +96,7 @@ func (c SourceCheck) Code() (check pipeline.SourceCheck, on, ok bool) {
 	return 0, false, false
 }
 
-// Action is what the check does to what it finds.
+// Action returns the verdict of the check as an action.
 func (c SourceCheck) Action() Action {
 	switch c {
 	case SourceMonitor:
@@ -109,7 +107,7 @@ func (c SourceCheck) Action() Action {
 	return Permit
 }
 
-// A Rate is a token bucket: how many new connections a second, and how many at once after a quiet time. Each is 1 to MaxConnections.
+// A Rate is a token bucket: new connections per second, and the burst after a quiet time. Each is 1 to MaxConnections.
 type Rate struct {
 	PerSecond Connections `yaml:"perSecond"`
 	Burst     Connections `yaml:"burst"`
@@ -118,13 +116,13 @@ type Rate struct {
 // Connections is a number of new connections.
 type Connections uint32
 
-// MaxConnections is far above what any line opens, so that a larger number is a slip.
+// MaxConnections is far above the rate of any line: a larger number is a typing error.
 const MaxConnections Connections = 1_000_000
 
-// UndeterminedAction is what happens to frames that cannot be read to their TCP ports.
+// UndeterminedAction returns the verdict on frames whose TCP ports cannot be parsed.
 func (g LineGroup) UndeterminedAction() Action { return g.Undetermined.action(DefaultUndetermined) }
 
-// LaterFragmentsAction is what happens to fragments without ports.
+// LaterFragmentsAction returns the verdict on fragments without ports.
 func (g LineGroup) LaterFragmentsAction() Action {
 	return g.LaterFragments.action(DefaultLaterFragments)
 }

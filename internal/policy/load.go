@@ -8,7 +8,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Bundle is a policy and the inventory that it is for, which have been found valid together.
+// A Bundle is a policy with its inventory. Load returns bundles whose documents are valid together.
 type Bundle struct {
 	Policy    *Policy
 	Inventory *Inventory
@@ -16,11 +16,11 @@ type Bundle struct {
 
 // Load reads a Policy and an Inventory from one file or several, in any order, and validates them. There must be exactly one of each.
 //
-// The error is a Faults: all that is wrong with the form of the documents (ErrSyntax, ErrDecode, ErrDocuments), or, once they can be
-// read, all that is wrong with their meaning (ErrInvalid).
+// The error is a strict.Faults: every fault of the documents' form (strict.ErrSyntax, ErrDecode, ErrDocuments), or, if there is none, every
+// fault of their meaning (ErrInvalid).
 func Load(files []strict.File) (*Bundle, error) { return LoadContext(context.Background(), files) }
 
-// LoadContext is Load, and ends early with the context's cause.
+// LoadContext is Load with a context, whose cause it returns if the context ends.
 func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
@@ -33,8 +33,8 @@ func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return b, nil
 }
 
-// Salvage reads documents whose form is right, whatever they mean, as those are that an earlier release took for valid. Their names and dates
-// can be used, so that a phase can be changed; nothing may be compiled of them. The error is a Faults of their form, or the context's cause.
+// Salvage reads documents without validating their meaning, for documents that an earlier release accepted. Their names and dates can be used to
+// change a phase; they must not be compiled. The error is a strict.Faults of their form, or the context's cause.
 func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
@@ -44,7 +44,7 @@ func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return b, nil
 }
 
-// readable reads documents as far as their form goes.
+// readable reads documents and checks only their form.
 func readable(ctx context.Context, files []strict.File) (*Bundle, error) {
 	if strict.Nodes(files) > strict.MaxNodes {
 		return nil, strict.Faults{*strict.TooMany("")}
@@ -76,7 +76,7 @@ type reader struct {
 	ctx       context.Context
 	policy    *Policy
 	inventory *Inventory
-	seen      map[string]strict.Pos // the first document of each kind, readable or not; "" is one whose kind is not known
+	seen      map[string]strict.Pos // the first document of each kind, readable or not; "" means an unknown kind
 	faults    strict.Faults
 }
 
@@ -93,10 +93,10 @@ func (r *reader) file(f strict.File) {
 	}
 }
 
-// complete notes which documents were not there at all.
+// complete adds a fault for each missing document.
 func (r *reader) complete(files []strict.File) {
 	if _, unknown := r.seen[""]; unknown {
-		return // what seems to be missing may be what could not be read
+		return // the missing document may be the unreadable one
 	}
 	for _, kind := range []string{KindPolicy, KindInventory} {
 		if _, ok := r.seen[kind]; ok {

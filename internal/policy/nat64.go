@@ -6,19 +6,18 @@ import (
 	"strconv"
 )
 
-// WellKnownNAT64 is how a policy names the Well-Known Prefix 64:ff9b::/96 (RFC 6052, section 2.1).
+// WellKnownNAT64 is the word for the Well-Known Prefix in a policy, 64:ff9b::/96 (RFC 6052, section 2.1).
 const WellKnownNAT64 = "well-known"
 
 var wellKnownNAT64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// A NAT64 is a prefix in which IPv6-only lines reach IPv4 servers: the IPv4 address stands inside the IPv6 address (RFC 6052).
+// A NAT64 is a prefix through which IPv6-only lines reach IPv4 servers: the IPv6 address contains the IPv4 address (RFC 6052).
 type NAT64 struct{ netip.Prefix }
 
-// nat64Bits are the lengths that a NAT64 prefix can have (RFC 6052, section 2.2).
+// nat64Bits returns the valid lengths of a NAT64 prefix (RFC 6052, section 2.2).
 func nat64Bits() []int { return []int{32, 40, 48, 56, 64, 96} }
 
-// reservedOctet is the octet of an IPv6 address, bits 64 to 71, that holds no part of an embedded IPv4 address and is zero (RFC 6052,
-// section 2.2).
+// reservedOctet is the index of the octet, bits 64 to 71, that is zero and has no part of an embedded IPv4 address (RFC 6052, section 2.2).
 const reservedOctet = 8
 
 // embed returns the IPv6 prefix of the addresses of an IPv4 prefix as they appear in n, which must be a valid NAT64 prefix.
@@ -41,8 +40,8 @@ func (n NAT64) embed(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(octets), bits)
 }
 
-// reached returns the prefixes in which the servers of a class are seen: those that the policy writes, and each IPv4 prefix again through
-// every NAT64 prefix. of[i] is the index in r.Prefixes of prefix i.
+// reached returns the prefixes of a class as switches see them: those in the policy, and each IPv4 prefix again through every NAT64 prefix. of[i]
+// is the index in r.Prefixes of prefix i.
 func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	all = slices.Clone(r.Prefixes)
 	for i := range all {
@@ -61,7 +60,7 @@ func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	return all, of
 }
 
-// RemotesWithNAT64 returns the classes of servers with the prefixes in which these are seen.
+// RemotesWithNAT64 returns the classes of servers with their prefixes, including those through NAT64.
 func (p *Policy) RemotesWithNAT64() []Remote {
 	remotes := slices.Clone(p.Remotes)
 	for i := range remotes {
@@ -70,7 +69,7 @@ func (p *Policy) RemotesWithNAT64() []Remote {
 	return remotes
 }
 
-// fault says why n is not a NAT64 prefix; it is empty if n is one.
+// fault returns why n is not a NAT64 prefix, or "" if it is.
 func (n NAT64) fault() string {
 	switch {
 	case !n.IsValid() || !n.Addr().Is6() || n.Addr().Is4In6():
@@ -85,8 +84,8 @@ func (n NAT64) fault() string {
 	return ""
 }
 
-// NAT64Unsaid reports whether lines have IPv6 addresses and servers have IPv4 addresses, while the policy does not say whether the two meet
-// through NAT64. An empty list says that they do not.
+// NAT64Unsaid reports whether lines have IPv6 addresses and servers have IPv4 addresses, while the policy does not say whether NAT64 is used. An
+// empty list says that it is not.
 func (b *Bundle) NAT64Unsaid() bool {
 	if b.Policy.NAT64 != nil {
 		return false

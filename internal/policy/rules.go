@@ -8,14 +8,14 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The rules that stand before every phase's, in this order.
+// The standing rules come before every phase's rules, in this order.
 const (
 	RuleRelay      = "relay"      // mail to the ISP's own relays passes
 	RuleSubmission = "submission" // submission to any server passes: RFC 5068, invariant I9
 	RuleExempt     = "exempt"     // mail of an exempt address to any server passes
 )
 
-// The rules that the pipeline itself applies, where no other was asked or none matched. Their ids are the pipeline's.
+// The rules that the pipeline itself applies if no other rule was evaluated or matched. The pipeline defines their ids.
 const (
 	RuleFailClosed    = "fail-closed"    // no rule matched
 	RuleTinyFragment  = "tiny-fragment"  // TCP cut off before its ports
@@ -24,25 +24,25 @@ const (
 	RuleSpoofed       = "spoofed"        // the source check of line groups
 )
 
-// StandingRules are the names of the rules that every phase begins with.
+// StandingRules returns the names of the standing rules in their order.
 func StandingRules() []string { return []string{RuleRelay, RuleSubmission, RuleExempt} }
 
-// BuiltInRules are the names that a policy's rules cannot have.
+// BuiltInRules returns the names that a policy's rules cannot have.
 func BuiltInRules() []string {
 	return append(StandingRules(), RuleFailClosed, RuleTinyFragment, RuleLaterFragment, RuleUndetermined, RuleSpoofed)
 }
 
-// maxRules is how many names the phases of one policy can have between them: an id each, beside the standing rules.
+// maxRules is the most rule names in all phases of a policy: one id each, beside the standing rules.
 const maxRules = int(pipeline.LastRule-pipeline.FirstRule) + 1 - 3
 
-// The ports whose meaning is fixed, whatever a policy calls their services.
+// The ports with a fixed meaning, whatever the names of their services.
 const (
 	PortSMTP        TCPPort = 25
 	PortSubmission  TCPPort = 587 // RFC 6409
 	PortSubmissions TCPPort = 465 // RFC 8314
 )
 
-// has reports whether a service has a port for which is holds.
+// has reports whether a service has a port for which is returns true.
 func (s Service) has(is func(TCPPort) bool) bool { return slices.ContainsFunc(s.Ports, is) }
 
 // IsSMTP reports whether the port is 25.
@@ -65,7 +65,7 @@ func (p *Policy) ServicesWith(is func(TCPPort) bool) []Service {
 	return found
 }
 
-// String is the service's name and its ports: "submission (TCP 587, 465)".
+// String returns the service's name and its ports: "submission (TCP 587, 465)".
 func (s Service) String() string {
 	ports := make([]string, len(s.Ports))
 	for i, port := range s.Ports {

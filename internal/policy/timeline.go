@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// The timeline says which phase is in force for the lines of a group on a switch. Its law:
+// The timeline determines which phase is in force for the lines of a group on a switch:
 //
-//   - The activation that decides is the last one in the list that covers the lines and was not undone. The list is in the order in which
-//     the store took the activations; their moments order nothing, so that a clock that is behind takes no force from an activation.
-//   - The date of a phase replaces that activation if the date lies after the activation's moment and the phase stands later in the
-//     policy's order. With UntilNextDate the first date after the moment replaces it, whatever phase begins then.
-//   - Where no activation decides, the last phase that has begun is in force.
+//   - The last activation in the list that covers the lines and is not undone decides. The list has the order in which the store accepted the
+//     activations. Their times do not order them, so that a slow clock does not weaken an activation.
+//   - The date of a phase replaces that activation if the date is after the activation's time and the phase is later in the policy. With
+//     UntilNextDate, the first date after that time replaces it, whatever phase begins then.
+//   - If no activation decides, the last phase that has begun is in force.
 
-// covers reports whether an activation is for the lines of a group; "" is the lines that no inventory names.
+// covers reports whether an activation applies to the lines of a group; "" means unnamed lines.
 func (a *Activation) covers(group string) bool {
 	return len(a.Groups) == 0 || group != "" && slices.Contains(a.Groups, group)
 }
 
-// on are the activations that cover a switch. A moment that lies before an earlier activation's, by a clock that was behind, is taken to be
-// that one's: the activations were made in the order of the list.
+// on returns the activations that cover a switch. The activations were made in the order of the list: a time before an earlier activation's, by a
+// slow clock, is replaced by that activation's time.
 func on(acts []Activation, switchName string) []Activation {
 	var all []Activation
 	for _, a := range acts {
@@ -36,8 +36,7 @@ func on(acts []Activation, switchName string) []Activation {
 	return all
 }
 
-// live are the activations, of those that cover a switch, that cover the lines of a group and were not undone, the last first. The first
-// decides.
+// live returns the activations in here that cover the lines of a group and are not undone, the last first. The first one decides.
 func live(here []Activation, group string) iter.Seq[*Activation] {
 	return func(yield func(*Activation) bool) {
 		const none = ^uint64(0)
@@ -56,7 +55,7 @@ func live(here []Activation, group string) iter.Seq[*Activation] {
 	}
 }
 
-// begun is the index of the last phase that has begun at a moment, or -1.
+// begun returns the index of the last phase that has begun at a moment, or -1.
 func (p *Policy) begun(now time.Time) int {
 	last := -1
 	for i := range p.Phases {
@@ -68,13 +67,13 @@ func (p *Policy) begun(now time.Time) int {
 	return last
 }
 
-// order is where a phase stands in the policy, or -1.
+// order returns the index of a phase in the policy, or -1.
 func (p *Policy) order(phase string) int {
 	return slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == phase })
 }
 
-// phaseOf is the phase in force for the lines of a group, by the activations that cover their switch and the index of the last phase that
-// has begun; "" if there is none.
+// phaseOf returns the phase in force for the lines of a group, or "". here has the activations that cover their switch, and begun is the index of
+// the last phase that has begun.
 func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
 	for a := range live(here, group) {
 		return p.phaseBy(a, begun)
@@ -82,7 +81,7 @@ func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
 	return p.phaseBy(nil, begun)
 }
 
-// phaseBy is the phase in force where an activation decides, or where none does.
+// phaseBy returns the phase in force if a decides; a is nil if no activation does.
 func (p *Policy) phaseBy(a *Activation, begun int) string {
 	switch {
 	case a == nil && begun < 0:
@@ -95,11 +94,10 @@ func (p *Policy) phaseBy(a *Activation, begun int) string {
 	return a.Phase
 }
 
-// InForceAt returns which phases are in force on a switch at a moment that is not past: all of the activations have been made. Turns says what
-// was in force in the past. ok is false while nothing is in force by default, that is for lines that no inventory names: before the first
-// date, unless an activation of all groups came earlier.
+// InForceAt returns the phases in force on a switch at a moment that is not in the past: all activations have been made. For the past, use Turns.
+// ok is false while no phase is in force by default, which unnamed lines have: before the first date, unless an activation of all groups was made.
 //
-// It passes on the names that activations have; Compile refuses one that the policy does not know.
+// It does not check the names in activations; compile.Compiler refuses unknown ones.
 func (p *Policy) InForceAt(acts []Activation, switchName string, now time.Time) (in InForce, ok bool) {
 	return p.inForce(on(acts, switchName), now)
 }
@@ -120,17 +118,17 @@ func (p *Policy) inForce(here []Activation, now time.Time) (in InForce, ok bool)
 	return in, true
 }
 
-// A Turn is a moment from which other phases are in force on a switch than before.
+// A Turn is a moment at which the phases in force on a switch change.
 type Turn struct {
 	At time.Time // at the policy's UTC offset
 	In InForce
 }
 
-// Turns returns what has been and will be in force on a switch, in order: each from its moment until the next one's. From now on InForceAt
-// says the same of one moment. It begins with the first phase by default, and leaves out dates and activations that change nothing.
+// Turns returns the past and future turns of a switch in order. Each is in force until the next one. For moments from now on, InForceAt returns
+// the same. Turns begins with the first phase in force by default, and leaves out dates and activations that change nothing.
 //
-// All of the activations were made by now; the moment of one that lies later, by a clock that was ahead, is taken to be now. A turn never
-// ends without another: Undo leaves something in force.
+// All activations were made by now: a later time, by a fast clock, is replaced by now. A phase stays in force after every turn, because Undo
+// leaves one in force.
 func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Turn {
 	here := on(acts, switchName)
 	moments := p.Dates()
@@ -140,7 +138,7 @@ func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Tu
 	slices.SortFunc(moments, time.Time.Compare)
 	moments = slices.CompactFunc(moments, time.Time.Equal)
 	var turns []Turn
-	done := 0 // activations that were made by the moment
+	done := 0 // number of activations made by the moment
 	for _, at := range moments {
 		for done < len(here) && !made(&here[done], now).After(at) {
 			done++
@@ -153,7 +151,7 @@ func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Tu
 	return turns
 }
 
-// made is when an activation was made, as far as now can tell.
+// made returns the time of an activation, or now if its time is later.
 func made(a *Activation, now time.Time) time.Time {
 	if a.At.After(now) {
 		return now
@@ -161,12 +159,12 @@ func made(a *Activation, now time.Time) time.Time {
 	return a.At
 }
 
-// equal reports whether the same phases are in force by both, which have no group whose phase is the default.
+// equal reports whether two values have the same phases in force. Neither lists a group with the default phase.
 func (in InForce) equal(other InForce) bool {
 	return in.Default == other.Default && maps.Equal(in.Groups, other.Groups)
 }
 
-// Dates are the moments at which the policy's phases begin, in order.
+// Dates returns the moments at which the policy's phases begin, in order.
 func (p *Policy) Dates() []time.Time {
 	all := make([]time.Time, len(p.Phases))
 	for i := range p.Phases {
@@ -175,8 +173,8 @@ func (p *Policy) Dates() []time.Time {
 	return all
 }
 
-// NextEvent returns the first moment after now at which what a switch should hold may change by itself: a phase begins, or an exemption
-// ends. ok is false if there is none.
+// NextEvent returns the first moment after now at which the desired state of a switch may change by itself: a phase begins, or an exemption ends. ok
+// is false if there is none.
 func (p *Policy) NextEvent(now time.Time) (next time.Time, ok bool) {
 	consider := func(t time.Time) {
 		if t.After(now) && (!ok || t.Before(next)) {
@@ -205,7 +203,7 @@ func (p *Policy) SameFrom(a, b []Activation, switchName string, now time.Time) b
 	return true
 }
 
-// datesFrom are now and the later dates.
+// datesFrom returns now and the later dates.
 func (p *Policy) datesFrom(now time.Time) []time.Time {
 	dates := p.Dates()
 	return append([]time.Time{now}, dates[p.begun(now)+1:]...)

@@ -7,14 +7,13 @@ import (
 	"time"
 )
 
-// Undo returns the activation that undoes the last one in a scope, with its Undoes and scope set: afterwards the lines that both scopes have
-// are as if the activation had not been made. What stands below it decides again, an earlier activation or the dates, including those that
-// have come since.
+// Undo returns the activation that undoes the last one in a scope, with Undoes, Groups and Switches set. For lines in both scopes it is then as
+// if the undone activation had not been made: an earlier activation decides, or the dates, including those that have passed since.
 //
-// The last activation is the last that still makes a difference within the scope, now or at a later date. Later ones that make none are
-// undone with it. One that undoes another is not undone itself: the next Undo takes the activation before. ErrNoPrevious means that no
-// activation makes a difference; the message says what is in force and how to get the phase before it. A scope that the documents do not
-// have is a Faults of ErrInvalid.
+// The last activation is the last one that makes a difference within the scope, now or at a later date. Later activations that make none are
+// undone with it. An undo is not undone itself: the next Undo takes the activation before. ErrNoPrevious means that no activation makes a
+// difference; its message says which phase is in force and how to activate the one before. A scope that the documents do not have returns a
+// strict.Faults of ErrInvalid.
 func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation, error) {
 	if err := b.scopeFaults(scope).OrNil(); err != nil {
 		return Activation{}, err
@@ -46,7 +45,7 @@ func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation
 	return undo, nil
 }
 
-// idsOf is the same text for lists of the same activations.
+// idsOf returns the same text for lists of the same activations.
 func idsOf(acts []Activation) string {
 	ids := make([]byte, 0, 8*len(acts))
 	for i := range acts {
@@ -55,8 +54,7 @@ func idsOf(acts []Activation) string {
 	return string(ids)
 }
 
-// lastOf is the ID of the last activation for the lines of a group without which another phase would be in force at one of some moments, or
-// 0.
+// lastOf returns the ID of the last activation for the lines of a group that changes the phase in force at one of the moments, or 0.
 func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) uint64 {
 	begun := make([]int, len(moments))
 	for i, at := range moments {
@@ -81,7 +79,7 @@ func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) ui
 	return 0
 }
 
-// leavesNothing is a switch where lines would have no phase any more at one of some moments after one more activation, or "".
+// leavesNothing returns a switch on which one more activation would leave lines without a phase at one of the moments, or "".
 func (b *Bundle) leavesNothing(acts []Activation, more Activation, moments []time.Time) string {
 	p, scope := b.Policy, more.Scope()
 	after := append(slices.Clone(acts), more)
@@ -99,7 +97,7 @@ func (b *Bundle) leavesNothing(acts []Activation, more Activation, moments []tim
 	return ""
 }
 
-// groupsOf are the groups of a scope, and "", for lines that no inventory names, if it is all.
+// groupsOf returns the groups of a scope. If the scope is all groups, they include "", for unnamed lines.
 func (b *Bundle) groupsOf(scope Scope) []string {
 	if len(scope.Groups) > 0 {
 		return scope.Groups
@@ -107,7 +105,7 @@ func (b *Bundle) groupsOf(scope Scope) []string {
 	return append([]string{""}, Names(b.Policy.LineGroups)...)
 }
 
-// within is the part of a scope that lies in another; ok is false if there is none.
+// within returns the intersection of two scopes; ok is false if it is empty.
 func (s Scope) within(other Scope) (both Scope, ok bool) {
 	both.Groups, ok = common(s.Groups, other.Groups)
 	if !ok {
@@ -117,7 +115,7 @@ func (s Scope) within(other Scope) (both Scope, ok bool) {
 	return both, ok
 }
 
-// common are the names that two lists have, where an empty one has all; ok is false if there is none.
+// common returns the names in both lists. An empty list means all names. ok is false if there is none.
 func common(a, b []string) (both []string, ok bool) {
 	switch {
 	case len(a) == 0:
@@ -133,7 +131,7 @@ func common(a, b []string) (both []string, ok bool) {
 	return both, len(both) > 0
 }
 
-// switchesOf are the switches of a scope that the inventory has.
+// switchesOf returns the switches of a scope that the inventory has.
 func (b *Bundle) switchesOf(scope Scope) []string {
 	all := Names(b.Inventory.Switches)
 	if len(scope.Switches) == 0 {
@@ -142,7 +140,7 @@ func (b *Bundle) switchesOf(scope Scope) []string {
 	return slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(scope.Switches, name) })
 }
 
-// nothingToUndo says why there is nothing to undo, and what to do in place of it.
+// nothingToUndo returns an error that says why there is nothing to undo, and what to do instead.
 func (b *Bundle) nothingToUndo(scope Scope, now time.Time) error {
 	where := ""
 	if len(scope.Groups) > 0 || len(scope.Switches) > 0 {

@@ -8,20 +8,20 @@ import (
 	"op25b/internal/strict"
 )
 
-// What the switch can number.
+// The capacity of a switch.
 const (
-	MaxLines    = 8192 // of a switch: what the pipeline's tables are sized for
-	MaxVerdicts = 256  // entries of a phase: the verdict table holds four epochs of as many
+	MaxLines    = 8192 // of a switch: the size of the pipeline's tables
+	MaxVerdicts = 256  // entries of a phase: the verdict table holds four epochs of this size
 
-	MaxLineGroups = 255                       // 8 bits, of which 0 is "no entry said otherwise"
-	MaxRemotes    = 255                       // the same
+	MaxLineGroups = 255                       // 8 bits; 0 is the number of unnamed lines
+	MaxRemotes    = 255                       // 8 bits; 0 is the class of all other servers
 	MaxServices   = int(pipeline.LastService) // the numbers above stand for frames without ports
 )
 
-// Validate finds everything that is wrong with a policy, an inventory, and the two together. The error is a Faults of ErrInvalid.
+// Validate finds every fault of a policy, of an inventory, and of the two together. The error is a strict.Faults of ErrInvalid.
 func Validate(p *Policy, inv *Inventory) error { return validate(context.Background(), p, inv) }
 
-// validate is Validate, and ends early with the context's cause.
+// validate is Validate with a context, whose cause it returns if the context ends.
 func validate(ctx context.Context, p *Policy, inv *Inventory) error {
 	v := validator{Collector: strict.NewCollector(ctx), p: p, inv: inv}
 	return v.Run(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
@@ -69,10 +69,10 @@ func (v *validator) named(src strict.Document, list []string, path func(i int) s
 	}
 }
 
-// maxWord is the longest name: what still fits a label or a log line beside others.
+// maxWord is the longest name, in bytes, so that labels and log lines stay readable.
 const maxWord = 64
 
-// word checks that a name can stand in a command line, a log and a counter's description without quotes.
+// word checks that a name needs no quotes in a command line, a log or a counter's description.
 func (v *validator) word(src strict.Document, path, name, kind string) {
 	ok := name != "" && len(name) <= maxWord
 	for i, c := range []byte(name) {
@@ -86,7 +86,7 @@ func (v *validator) word(src strict.Document, path, name, kind string) {
 	}
 }
 
-// counted checks that a list whose positions are numbers in the switch is neither empty nor too long.
+// counted checks that a list of numbered names is neither empty nor too long.
 func (v *validator) counted(path string, n, most int, kind string) {
 	switch {
 	case n == 0:
@@ -96,7 +96,7 @@ func (v *validator) counted(path string, n, most int, kind string) {
 	}
 }
 
-// at is the path to an item of a list, or to a key of the item.
+// at returns the path of an item of a list, or of a key of the item.
 func at(list string, i int, key string) string {
 	if key == "" {
 		return fmt.Sprintf("%s[%d]", list, i)
@@ -104,7 +104,7 @@ func at(list string, i int, key string) string {
 	return fmt.Sprintf("%s[%d].%s", list, i, key)
 }
 
-// pathTo is at with the position left open.
+// pathTo returns at for one list and key.
 func pathTo(list, key string) func(i int) string {
 	return func(i int) string { return at(list, i, key) }
 }

@@ -10,7 +10,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// inventory checks what can be said of an inventory without a policy.
+// inventory makes the checks of an inventory that do not depend on a policy.
 func (v *validator) inventory() {
 	inv := v.inv
 	if len(inv.Switches) == 0 {
@@ -45,12 +45,12 @@ func (v *validator) inventory() {
 			linePaths = append(linePaths, at(path+".lines", j, "name"))
 		}
 	}
-	// A line's name is looked up over all switches, by exemptions and by people.
+	// Exemptions and operators look up a line's name on all switches.
 	v.named(inv.src, lines, func(i int) string { return linePaths[i] }, "line")
 	v.onePrefixEach()
 }
 
-// address checks a host:port to connect to.
+// address checks the host:port of a service.
 func (v *validator) address(path, address string) {
 	host, port, err := net.SplitHostPort(address)
 	number, numErr := strconv.ParseUint(port, 10, 16)
@@ -59,7 +59,7 @@ func (v *validator) address(path, address string) {
 	}
 }
 
-// rejectFrom checks the addresses that a switch rejects from: one of each family, of a host that a subscriber can look up.
+// rejectFrom checks the addresses that a switch rejects from: at most one of each family, each a global unicast address.
 func (v *validator) rejectFrom(sw *Switch, path string) {
 	first := make(map[string]netip.Addr)
 	for i, addr := range sw.RejectFrom {
@@ -80,7 +80,7 @@ func (v *validator) rejectFrom(sw *Switch, path string) {
 	}
 }
 
-// notHost is why an address cannot be the source of a packet between networks, and empty if it can.
+// notHost returns why an address cannot be the source of a routed packet, or "" if it can.
 func notHost(addr netip.Addr) string {
 	switch {
 	case addr.Is4In6():
@@ -164,14 +164,14 @@ func (v *validator) lines(sw *Switch, path string) {
 	}
 }
 
-// A place is what a switch knows a line by.
+// A place identifies a line on its switch.
 type place struct {
 	port        string
 	vlan, inner pipeline.VID
 	session     pipeline.Session
 }
 
-// String leaves out what the line does not use.
+// String leaves out the parts that the line does not use.
 func (p place) String() string {
 	text := fmt.Sprintf("port %q with VLAN %d", p.port, p.vlan)
 	if p.inner != 0 {
@@ -201,7 +201,7 @@ func (v *validator) lineTags(line Line, path string) {
 	}
 }
 
-// checkedLines checks that lines whose sources are checked have addresses of their own.
+// checkedLines checks that lines whose sources are checked have prefixes.
 func (v *validator) checkedLines() {
 	checks := make(map[string]SourceCheck)
 	for _, g := range v.p.LineGroups {
@@ -225,7 +225,7 @@ func (v *validator) checkedLines() {
 	}
 }
 
-// stations checks that every MAC address of a switch is one station's.
+// stations checks that every MAC address of a switch is listed once.
 func (v *validator) stations(sw *Switch, path string) {
 	first := make(map[pipeline.MAC]string)
 	check := func(mac pipeline.MAC, of, path string) {
@@ -269,7 +269,7 @@ func (v *validator) lineGroupsKnown(switches ...Switch) {
 	}
 }
 
-// exemptLines checks that the lines of exemptions exist, and have addresses to exempt.
+// exemptLines checks that the lines of exemptions exist and have prefixes to exempt.
 func (v *validator) exemptLines() {
 	lines := make(map[string]*Line)
 	var known []string

@@ -2,7 +2,7 @@ package policy
 
 import "fmt"
 
-// nat64 checks the NAT64 prefixes: that each is one, and that none lies in another, where an address would stand for two.
+// nat64 checks that each NAT64 prefix is valid and that none overlaps another: an address would then stand for two.
 func (v *validator) nat64() {
 	for i, n := range v.p.NAT64 {
 		path := at("nat64", i, "")
@@ -19,7 +19,7 @@ func (v *validator) nat64() {
 	}
 }
 
-// linesOutsideNAT64 refuses a line's prefix that overlaps a NAT64 prefix: an address in it would be a subscriber's and a server's.
+// linesOutsideNAT64 refuses a line's prefix that overlaps a NAT64 prefix: an address would be both a subscriber's and a server's.
 func (v *validator) linesOutsideNAT64() {
 	if len(v.p.NAT64) == 0 {
 		return

@@ -31,7 +31,7 @@ func (v *validator) phases() {
 		for j := range ph.Rules {
 			v.rule(ph, j, at(rulesPath, j, ""))
 		}
-		if v.Len() == before { // a rule that is at fault may be the one that decides
+		if v.Len() == before { // a faulty rule may be the one that decides
 			v.smtpDecided(ph, rulesPath)
 			v.verdictsFit(ph, rulesPath)
 		}
@@ -68,7 +68,7 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 	v.ruleMatches(ph.Rules[:i], r, path)
 }
 
-// ruleMatches notes a rule that others stand before which take all that it would.
+// ruleMatches refuses a rule that never matches because earlier rules match everything that it would.
 func (v *validator) ruleMatches(earlier []PhaseRule, r PhaseRule, path string) {
 	var by []string
 	for _, leg := range v.p.LegsOf(r) {
@@ -88,7 +88,7 @@ func (v *validator) ruleMatches(earlier []PhaseRule, r PhaseRule, path string) {
 	}
 }
 
-// ruleGroups checks the line groups of a rule: that they are there, and have a rate if the rule asks for one.
+// ruleGroups checks that the line groups of a rule exist, and that they have a rate if the rule limits.
 func (v *validator) ruleGroups(r PhaseRule, path string) {
 	p := v.p
 	if r.Groups != nil && len(r.Groups) == 0 {
@@ -118,7 +118,7 @@ func (v *validator) ruleGroups(r PhaseRule, path string) {
 	}
 }
 
-// ruleLegs checks the legs of a rule against its service, which is nil if there is none.
+// ruleLegs checks the legs of a rule against its service, which is nil if it is unknown.
 func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 	if r.Legs != nil && len(r.Legs) == 0 {
 		v.inPolicy(path+".legs", fmt.Sprintf("rule %q is for no leg", r.Name), "name legs, or leave the key out for the connections that lines open, both ways")
@@ -138,7 +138,7 @@ func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 	}
 }
 
-// blocksSubmission notes a rule over a service that must pass in every phase, and reports whether it is one.
+// blocksSubmission refuses a rule over a service that must pass in every phase. It reports whether it refused the rule.
 func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string) bool {
 	verb := map[Action]string{Drop: "drops", Reject: "rejects", Limit: "limits"}[r.Action]
 	switch i := slices.IndexFunc(service.Ports, func(port TCPPort) bool { return port.IsSubmission() || isAlternatePort(port) }); {
@@ -158,10 +158,10 @@ func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string)
 	return true
 }
 
-// isAlternatePort reports a port that mail providers offer beside 587, in no standard, where 25 is blocked.
+// isAlternatePort reports whether a port is one that mail providers offer, in no standard, to customers whose port 25 is blocked.
 func isAlternatePort(port TCPPort) bool { return port == 26 || port == 2525 }
 
-// Covers reports whether r matches all that other matches on a leg.
+// Covers reports whether r matches everything that other matches on a leg.
 func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 	if r.Service != other.Service || !(r.ForAnyRemote() || r.Remote == other.Remote) || !slices.Contains(p.LegsOf(r), leg) {
 		return false
@@ -170,7 +170,7 @@ func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 		return true
 	}
 	if len(other.Groups) == 0 {
-		return false // other is also for lines that no inventory names
+		return false // other also applies to unnamed lines
 	}
 	for _, g := range other.Groups {
 		if !slices.Contains(r.Groups, g) {
@@ -180,8 +180,8 @@ func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 	return true
 }
 
-// smtpDecided refuses a phase that says nothing of port 25, or of its answers, for some line group: the switch drops what no rule matches,
-// and that must be the policy's decision, not its silence. Lines that no inventory names may stay undecided, and so closed.
+// smtpDecided refuses a phase without a decision on port 25, or on its answers, for some line group. The switch drops what no rule matches, and
+// the policy must say so explicitly. Unnamed lines may stay undecided; they are then closed.
 func (v *validator) smtpDecided(ph *Phase, path string) {
 	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return s.has(TCPPort.IsSMTP) })
 	if i < 0 {
@@ -214,7 +214,7 @@ func (v *validator) smtpDecided(ph *Phase, path string) {
 	}
 }
 
-// verdictsFit refuses a phase with more entries than a switch holds of each of the phases that it keeps.
+// verdictsFit refuses a phase with more entries than a switch has room for in one phase.
 func (v *validator) verdictsFit(ph *Phase, path string) {
 	if n := v.p.VerdictEntries(ph); n > MaxVerdicts {
 		v.inPolicy(path, fmt.Sprintf("phase %q needs %d verdict entries, and a switch has room for %d of a phase", ph.Name, n, MaxVerdicts),
@@ -222,7 +222,7 @@ func (v *validator) verdictsFit(ph *Phase, path string) {
 	}
 }
 
-// ruleMeanings checks that a name means the same in all phases, and that there are ids for all names.
+// ruleMeanings checks that a rule name means the same in all phases, and that there are ids for all names.
 func (v *validator) ruleMeanings() {
 	p := v.p
 	type use struct {
@@ -250,8 +250,8 @@ func (v *validator) ruleMeanings() {
 	}
 }
 
-// VerdictEntries is the number of entries that verdictEntries would make where one phase is in force for every line. To validate a policy it need
-// not make them.
+// VerdictEntries returns the number of verdict entries that a switch needs if one phase is in force for every line. It counts them without
+// making them.
 func (p *Policy) VerdictEntries(ph *Phase) int {
 	relays := 0
 	for _, r := range p.Remotes {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// policy checks what can be said of a policy without an inventory.
+// policy makes the checks of a policy that do not depend on an inventory.
 func (v *validator) policy() {
 	p := v.p
 	v.word(p.src, "name", p.Name, "policy name")
@@ -54,8 +54,8 @@ func (v *validator) lineGroups() {
 	}
 }
 
-// services checks that each TCP port means one thing, and that the three mail ports are told apart: the standing rules treat a service as
-// a whole, so whatever shares one with 25, 587 or 465 would be treated like it.
+// services checks that each TCP port belongs to one service, and that the mail ports have services of their own: the standing rules treat a
+// service as a whole, so a port that shares a service with 25, 587 or 465 would be treated alike.
 func (v *validator) services() {
 	p := v.p
 	v.counted("services", len(p.Services), MaxServices, "services")
@@ -101,8 +101,8 @@ func (v *validator) services() {
 	}
 }
 
-// exemptions checks that each is for one thing, and that somebody answers for it until a day. What is the same for all lines of a class
-// needs no reason; what is not does.
+// exemptions checks that each exemption has one subject, an owner, a reason and an expiry. Unequal treatment of lines requires a reason on
+// record.
 func (v *validator) exemptions() {
 	p := v.p
 	first := make(map[string]string)

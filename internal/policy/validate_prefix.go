@@ -8,13 +8,13 @@ import (
 	"op25b/internal/strict"
 )
 
-// The shortest relay prefixes that are taken for relays. No ISP has 65,536 relays; whatever is in the class is open on port 25.
+// The shortest valid prefixes of relays. No ISP has 65,536 relays, and port 25 is open to every address of the class.
 const (
 	minRelayBitsV4 = 16
 	minRelayBitsV6 = 32
 )
 
-// remotes checks the classes of servers: that there is a relay to send mail through, and that every address has one class.
+// remotes checks that a class is the ISP's own relay, and that every address has one class.
 func (v *validator) remotes() {
 	p := v.p
 	v.counted("remotes", len(p.Remotes), MaxRemotes, "remote classes")
@@ -65,7 +65,7 @@ func minRelayBits(p netip.Prefix) int {
 	return minRelayBitsV6
 }
 
-// oneClassEach refuses a prefix in two classes, and one inside another class's that does not say so.
+// oneClassEach refuses a prefix in two classes, and a prefix inside another class's prefix without within.
 func (v *validator) oneClassEach() {
 	p := v.p
 	type owner struct {
@@ -103,7 +103,7 @@ func (v *validator) oneClassEach() {
 	}
 }
 
-// seenAs names a prefix as it is written, and as it is seen where that differs.
+// seenAs describes a prefix as written, and as seen through NAT64 if that differs.
 func seenAs(written, seen netip.Prefix) string {
 	if written == seen {
 		return written.String()
@@ -111,7 +111,7 @@ func seenAs(written, seen netip.Prefix) string {
 	return fmt.Sprintf("%v, seen through NAT64 as %v,", written, seen)
 }
 
-// prefix checks that a prefix can be an entry of a switch, and reports whether it is one.
+// prefix checks that a prefix can be an entry of a switch, and reports whether it can.
 func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, everything string) bool {
 	switch {
 	case !p.IsValid():
@@ -135,7 +135,7 @@ func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, eve
 	return false
 }
 
-// A PrefixIndex finds the prefix around another in one map look-up per length in use.
+// A PrefixIndex finds the prefix around another by one map look-up per length in use.
 type PrefixIndex[T any] struct {
 	entries map[netip.Prefix]T
 	v4, v6  []int // lengths in use, ascending
@@ -146,8 +146,8 @@ func NewPrefixIndex[T any]() *PrefixIndex[T] {
 	return &PrefixIndex[T]{entries: make(map[netip.Prefix]T)}
 }
 
-// Add enters a prefix, unless it is there already: then it returns what it was entered with. A prefix of length 0 is not entered: it is
-// refused as such, and everything lies inside it.
+// Add adds a prefix with a value. If the prefix is present already, Add returns its value. A prefix of length 0 is not added: every prefix lies
+// inside it, and other checks refuse it.
 func (x *PrefixIndex[T]) Add(p netip.Prefix, value T) (first T, again bool) {
 	if first, again = x.entries[p]; again || p.Bits() <= 0 {
 		return first, again
@@ -157,13 +157,13 @@ func (x *PrefixIndex[T]) Add(p netip.Prefix, value T) (first T, again bool) {
 	return value, false
 }
 
-// At returns what a prefix was entered with.
+// At returns the value of a prefix.
 func (x *PrefixIndex[T]) At(p netip.Prefix) (value T, ok bool) {
 	value, ok = x.entries[p]
 	return value, ok
 }
 
-// length notes the length of a prefix as one in use.
+// length records the length of a prefix as in use.
 func (x *PrefixIndex[T]) length(p netip.Prefix) {
 	lengths := &x.v6
 	if p.Addr().Is4() {
@@ -174,7 +174,7 @@ func (x *PrefixIndex[T]) length(p netip.Prefix) {
 	}
 }
 
-// Around returns the longest prefix that is shorter than p and holds it.
+// Around returns the longest prefix that is shorter than p and contains it.
 func (x *PrefixIndex[T]) Around(p netip.Prefix) (outer netip.Prefix, value T, ok bool) {
 	lengths := x.v6
 	if p.Addr().Is4() {
@@ -192,7 +192,7 @@ func (x *PrefixIndex[T]) Around(p netip.Prefix) (outer netip.Prefix, value T, ok
 	return netip.Prefix{}, value, false
 }
 
-// linesOutsideRelays refuses a relay prefix that holds a subscriber's: every line could then mail straight to that subscriber.
+// linesOutsideRelays refuses a relay prefix that contains a subscriber's prefix: every line could then send mail to that subscriber.
 func (v *validator) linesOutsideRelays() {
 	relays := NewPrefixIndex[string]()
 	for i := range v.p.Remotes {
@@ -223,8 +223,8 @@ func (v *validator) linesOutsideRelays() {
 	}
 }
 
-// onePrefixEach refuses a prefix that two lines have, or that lies inside another line's: exempting one would exempt the other. Nor may a
-// switch reject from a line's address.
+// onePrefixEach refuses a prefix of two lines, and a prefix inside another line's: an exemption of one would exempt the other. It also refuses a
+// line's address as a source of rejects.
 func (v *validator) onePrefixEach() {
 	type owner struct{ line, path string }
 	index := NewPrefixIndex[owner]()

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// tls checks how a switch is spoken to.
+// tls checks the TLS options of a switch.
 func (v *validator) tls(sw *Switch, path string) {
 	t := sw.TLS
 	if !t.Used() {
@@ -34,7 +34,7 @@ func (v *validator) tls(sw *Switch, path string) {
 	}
 }
 
-// isPath reports whether a text can be the path of a file: without blanks around it, or characters that do not show.
+// isPath reports whether a text can be the path of a file: it has no surrounding blanks and no invisible characters.
 func isPath(s string) bool {
 	return s == strings.TrimSpace(s) && !strings.ContainsFunc(s, unicode.IsControl) && !strings.HasSuffix(s, "/")
 }

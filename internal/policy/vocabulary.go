@@ -7,7 +7,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// How the documents write the vocabulary. package strict reads each type by these methods.
+// The text forms of the vocabulary. Package strict decodes each type by these methods.
 
 func actions() []Action                { return []Action{Permit, Monitor, Limit, Reject, Drop} }
 func knobs() []Knob                    { return []Knob{Knob(Permit), Knob(Monitor), Knob(Drop)} }
@@ -45,10 +45,10 @@ func (Addressing) Accepts() string { return strict.OneOf(addressings()) }
 // Parse reads a kind of addressing.
 func (a *Addressing) Parse(text string) error { return strict.ParseWord(a, text, addressings()) }
 
-// Accepts lists what may become of foreign entries.
+// Accepts lists the treatments of foreign entries.
 func (Foreign) Accepts() string { return strict.OneOf(foreigns()) }
 
-// Parse reads what becomes of foreign entries.
+// Parse reads a treatment of foreign entries.
 func (f *Foreign) Parse(text string) error { return strict.ParseWord(f, text, foreigns()) }
 
 // Accepts lists the legs.
@@ -89,10 +89,10 @@ func (n *NAT64) Parse(text string) error {
 	return err
 }
 
-// Range is that of TCP port numbers.
+// Range returns the range of TCP port numbers.
 func (TCPPort) Range() (lo, hi uint64) { return 1, 65535 }
 
-// Range leaves out 0, which P4Runtime reads as "none", and what no signed 64-bit integer holds.
+// Range excludes 0, which P4Runtime reads as "none", and numbers that do not fit a signed 64-bit integer.
 func (DeviceID) Range() (lo, hi uint64) { return 1, 1<<63 - 1 }
 
 // Range ends at MaxConnections.

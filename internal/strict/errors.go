@@ -3,10 +3,10 @@ package strict
 import "errors"
 
 var (
-	// ErrSyntax is a document that is not YAML, or not the part of YAML that is read here.
+	// ErrSyntax means that a document is not YAML, or uses a part of YAML that is not supported.
 	ErrSyntax = errors.New("not a readable document")
-	// ErrDecode is a document with an unknown, missing or repeated key, or a value of the wrong type.
+	// ErrDecode means that a document has an unknown, missing or repeated key, or a value of the wrong type.
 	ErrDecode = errors.New("not the form of the document")
-	// ErrDocuments is a set of files with too few or too many documents.
+	// ErrDocuments means that files have too few or too many documents.
 	ErrDocuments = errors.New("documents missing or repeated")
 )
