@@ -59,7 +59,7 @@ func (b *Bundle) scopeFaults(s Scope) (f strict.Faults) {
 			case !slices.Contains(known, name):
 				f = append(f, invalid(path, fmt.Sprintf("unknown %s %q", kind, name), strict.Nearest(name, known, plural)))
 			case slices.Contains(list[:i], name):
-				f = append(f, invalid(path, fmt.Sprintf("%s %q is there twice", kind, name), "keep one"))
+				f = append(f, invalid(path, fmt.Sprintf("%s %q is listed twice", kind, name), "keep one"))
 			}
 		}
 	}

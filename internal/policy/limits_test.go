@@ -106,39 +106,39 @@ func TestBuiltInNames(t *testing.T) {
 func TestWordsMadeInGo(t *testing.T) {
 	group := func(p *Policy, _ *Inventory) *LineGroup { return &p.LineGroups[1] }
 	for want, change := range map[string]func(p *Policy, inv *Inventory){
-		`lineGroups[1].undetermined: line group "isdn" has undetermined: reject; it wants permit, monitor or drop`:    func(p *Policy, inv *Inventory) { group(p, inv).Undetermined = "reject" },
-		`lineGroups[1].laterFragments: line group "isdn" has laterFragments: limit; it wants permit, monitor or drop`: func(p *Policy, inv *Inventory) { group(p, inv).LaterFragments = "limit" },
-		`lineGroups[1].sourceCheck: line group "isdn" has sourceCheck: permit; it wants off, monitor or drop`:         func(p *Policy, inv *Inventory) { group(p, inv).SourceCheck = "permit" },
-		`lineGroups[1].limit: line group "isdn" has the limit 5 a second with a burst of 0; it wants whole numbers from 1 to 1000000`: func(p *Policy, inv *Inventory) {
+		`lineGroups[1].undetermined: line group "isdn" has undetermined: reject; it must be permit, monitor or drop`:    func(p *Policy, inv *Inventory) { group(p, inv).Undetermined = "reject" },
+		`lineGroups[1].laterFragments: line group "isdn" has laterFragments: limit; it must be permit, monitor or drop`: func(p *Policy, inv *Inventory) { group(p, inv).LaterFragments = "limit" },
+		`lineGroups[1].sourceCheck: line group "isdn" has sourceCheck: permit; it must be off, monitor or drop`:         func(p *Policy, inv *Inventory) { group(p, inv).SourceCheck = "permit" },
+		`lineGroups[1].limit: line group "isdn" has the limit 5 a second with a burst of 0; both must be whole numbers from 1 to 1000000`: func(p *Policy, inv *Inventory) {
 			group(p, inv).Limit = Rate{PerSecond: 5}
 		},
-		`lineGroups[1].limit: line group "isdn" has the limit 1000001 a second with a burst of 1; it wants whole numbers from 1 to 1000000`: func(p *Policy, inv *Inventory) {
+		`lineGroups[1].limit: line group "isdn" has the limit 1000001 a second with a burst of 1; both must be whole numbers from 1 to 1000000`: func(p *Policy, inv *Inventory) {
 			group(p, inv).Limit = Rate{PerSecond: 1000001, Burst: 1}
 		},
 		`phases[0].rules[0].legs[0]: unknown leg "updst"; did you mean "up_dst"? legs: up_dst, down_src, down_dst, up_src`: func(p *Policy, _ *Inventory) {
 			p.Phases[0].Rules[0].Legs = []Leg{"updst"}
 		},
-		`lineGroups[1].access: line group "isdn" has access: dsl; it wants adsl, vdsl, isdn, dialup, ftth, cable, mobile, fixed-wireless, leased or other`: func(p *Policy, inv *Inventory) {
+		`lineGroups[1].access: line group "isdn" has access: dsl; it must be adsl, vdsl, isdn, dialup, ftth, cable, mobile, fixed-wireless, leased or other`: func(p *Policy, inv *Inventory) {
 			group(p, inv).Access = "dsl"
 		},
-		`lineGroups[1].addressing: line group "isdn" has addressing: dhcp; it wants static or dynamic`: func(p *Policy, inv *Inventory) { group(p, inv).Addressing = "dhcp" },
-		`switches[0].foreign: switch "edge-1" has foreign: leave; it wants remove or keep`:             func(_ *Policy, inv *Inventory) { inv.Switches[0].Foreign = "leave" },
-		`switches[0].lines[0].addressing: line "adsl-home" has addressing: dhcp; it wants static or dynamic`: func(_ *Policy, inv *Inventory) {
+		`lineGroups[1].addressing: line group "isdn" has addressing: dhcp; it must be static or dynamic`: func(p *Policy, inv *Inventory) { group(p, inv).Addressing = "dhcp" },
+		`switches[0].foreign: switch "edge-1" has foreign: leave; it must be remove or keep`:             func(_ *Policy, inv *Inventory) { inv.Switches[0].Foreign = "leave" },
+		`switches[0].lines[0].addressing: line "adsl-home" has addressing: dhcp; it must be static or dynamic`: func(_ *Policy, inv *Inventory) {
 			inv.Switches[0].Lines[0].Addressing = "dhcp"
 		},
 		`switches[0].tls.ca: switch "edge-1" has tls without ca; a certificate that nobody checks protects nothing: give the file of the authorities' certificates`: func(_ *Policy, inv *Inventory) {
 			inv.Switches[0].TLS.ServerName = "edge-1.example"
 		},
-		`phases[0].rules[0].action: unknown action "deny"; it wants permit, monitor, limit, reject or drop`: func(p *Policy, _ *Inventory) {
+		`phases[0].rules[0].action: unknown action "deny"; it must be permit, monitor, limit, reject or drop`: func(p *Policy, _ *Inventory) {
 			p.Phases[0].Rules[0].Action = "deny"
 		},
-		`switches[0].lines[0].vlan: line "adsl-home" has VLAN 4095; it wants a whole number from 0, for untagged, to 4094`: func(_ *Policy, inv *Inventory) {
+		`switches[0].lines[0].vlan: line "adsl-home" has VLAN 4095; it must be a whole number from 0, for untagged, to 4094`: func(_ *Policy, inv *Inventory) {
 			inv.Switches[0].Lines[0].VLAN = 4095
 		},
-		`switches[0].lines[0].innerVLAN: line "adsl-home" has inner VLAN 4095; it wants a whole number from 0, for untagged, to 4094`: func(_ *Policy, inv *Inventory) {
+		`switches[0].lines[0].innerVLAN: line "adsl-home" has inner VLAN 4095; it must be a whole number from 0, for untagged, to 4094`: func(_ *Policy, inv *Inventory) {
 			inv.Switches[0].Lines[0].VLAN, inv.Switches[0].Lines[0].InnerVLAN = 7, 4095
 		},
-		`switches[0].lines[0].pppoe: line "adsl-home" has PPPoE session 65535; it wants a whole number from 1 to 65534`: func(_ *Policy, inv *Inventory) {
+		`switches[0].lines[0].pppoe: line "adsl-home" has PPPoE session 65535; it must be a whole number from 1 to 65534`: func(_ *Policy, inv *Inventory) {
 			inv.Switches[0].Lines[0].PPPoE = 65535
 		},
 	} {

@@ -90,7 +90,7 @@ func TestFaultWithoutFile(t *testing.T) {
 	p.LineGroups = append([]LineGroup(nil), p.LineGroups...)
 	p.LineGroups[1].Name = p.LineGroups[0].Name
 	err := Validate(&p, b.Inventory)
-	want := `lineGroups[1].name: line group "adsl" is there twice; the first is at lineGroups[0].name: rename one`
+	want := `lineGroups[1].name: line group "adsl" is listed twice; the first is at lineGroups[0].name: rename one`
 	if !errors.Is(err, ErrInvalid) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

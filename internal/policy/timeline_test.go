@@ -396,7 +396,7 @@ func TestUndoSays(t *testing.T) {
 			Scope{Groups: []string{"mobil", "adsl", "adsl"}, Switches: []string{"edge"}},
 			"2006-09-01T00:00:00+09:00", nil,
 			`groups[0]: unknown line group "mobil"; did you mean "mobile"? line groups: adsl, isdn, bflets, hikari-premium, mobile` + "\n" +
-				`groups[2]: line group "adsl" is there twice; keep one` + "\n" +
+				`groups[2]: line group "adsl" is listed twice; keep one` + "\n" +
 				`switches[0]: unknown switch "edge"; switches: edge-1, edge-2`,
 		},
 	} {

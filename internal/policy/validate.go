@@ -62,7 +62,7 @@ func (v *validator) named(src strict.Document, list []string, path func(i int) s
 	for i, name := range list {
 		v.word(src, path(i), name, kind+" name")
 		if earlier, again := first[name]; again {
-			v.note(src, path(i), fmt.Sprintf("%s %q is there twice", kind, name), "the first is at "+src.Place(path(earlier))+": rename one")
+			v.note(src, path(i), fmt.Sprintf("%s %q is listed twice", kind, name), "the first is at "+src.Place(path(earlier))+": rename one")
 			continue
 		}
 		first[name] = i

@@ -35,7 +35,7 @@ func (v *validator) inventory() {
 		v.tls(sw, path+".tls")
 		v.rejectFrom(sw, path)
 		if !sw.Foreign.valid() {
-			v.inInventory(path+".foreign", fmt.Sprintf("switch %q has foreign: %s", sw.Name, sw.Foreign), "it wants "+sw.Foreign.Accepts())
+			v.inInventory(path+".foreign", fmt.Sprintf("switch %q has foreign: %s", sw.Name, sw.Foreign), "it must be "+sw.Foreign.Accepts())
 		}
 		v.ports(sw, path)
 		v.lines(sw, path)
@@ -55,7 +55,7 @@ func (v *validator) address(path, address string) {
 	host, port, err := net.SplitHostPort(address)
 	number, numErr := strconv.ParseUint(port, 10, 16)
 	if err != nil || host == "" || numErr != nil || number == 0 {
-		v.inInventory(path, fmt.Sprintf("address %q cannot be connected to", address), "it wants host:port with a port from 1 to 65535, such as 127.0.0.1:9559 or [2001:db8::1]:9559")
+		v.inInventory(path, fmt.Sprintf("address %q cannot be connected to", address), "it must be host:port with a port from 1 to 65535, such as 127.0.0.1:9559 or [2001:db8::1]:9559")
 	}
 }
 
@@ -101,7 +101,7 @@ func (v *validator) ports(sw *Switch, path string) {
 	for i, port := range sw.Ports {
 		numberPath := at(path+".ports", i, "port")
 		if lo, hi := port.Number.Range(); uint64(port.Number) < lo || uint64(port.Number) > hi {
-			v.inInventory(numberPath, fmt.Sprintf("port %q has number %d", port.Name, port.Number), "it wants "+strict.InRange(port.Number))
+			v.inInventory(numberPath, fmt.Sprintf("port %q has number %d", port.Name, port.Number), "it must be "+strict.InRange(port.Number))
 		}
 		if first, again := numbers[port.Number]; again {
 			v.inInventory(numberPath, fmt.Sprintf("port number %d of %q is port %q's", port.Number, port.Name, first), "give each its own")
@@ -116,7 +116,7 @@ func (v *validator) ports(sw *Switch, path string) {
 				v.inInventory(at(path+".ports", i, "macs"), fmt.Sprintf("access port %q has macs", port.Name), "stations behind an access port belong to its lines: move them there")
 			}
 		default:
-			v.inInventory(at(path+".ports", i, "role"), fmt.Sprintf("port %q has role %d", port.Name, port.Role), "it wants "+port.Role.Accepts())
+			v.inInventory(at(path+".ports", i, "role"), fmt.Sprintf("port %q has role %d", port.Name, port.Role), "it must be "+port.Role.Accepts())
 		}
 	}
 	if !network {
@@ -156,7 +156,7 @@ func (v *validator) lines(sw *Switch, path string) {
 			first[here] = i
 		}
 		if !line.Addressing.valid() {
-			v.inInventory(at(path+".lines", i, "addressing"), fmt.Sprintf("line %q has addressing: %s", line.Name, line.Addressing), "it wants "+line.Addressing.Accepts())
+			v.inInventory(at(path+".lines", i, "addressing"), fmt.Sprintf("line %q has addressing: %s", line.Name, line.Addressing), "it must be "+line.Addressing.Accepts())
 		}
 		for j, prefix := range line.Prefixes {
 			v.prefix(v.inv.src, at(at(path+".lines", i, "prefixes"), j, ""), prefix, "the whole internet would be one line")
@@ -190,14 +190,14 @@ func (v *validator) lineTags(line Line, path string) {
 		vid       pipeline.VID
 	}{{"vlan", "VLAN", line.VLAN}, {"innerVLAN", "inner VLAN", line.InnerVLAN}} {
 		if tag.vid > pipeline.MaxVID {
-			v.inInventory(strict.Join(path, tag.key), fmt.Sprintf("line %q has %s %d", line.Name, tag.name, tag.vid), fmt.Sprintf("it wants a whole number from 0, for untagged, to %d", pipeline.MaxVID))
+			v.inInventory(strict.Join(path, tag.key), fmt.Sprintf("line %q has %s %d", line.Name, tag.name, tag.vid), fmt.Sprintf("it must be a whole number from 0, for untagged, to %d", pipeline.MaxVID))
 		}
 	}
 	if line.InnerVLAN != 0 && line.VLAN == 0 {
 		v.inInventory(path+".innerVLAN", fmt.Sprintf("line %q has inner VLAN %d and no VLAN around it", line.Name, line.InnerVLAN), "a frame with one tag has it outside: write vlan, or give both")
 	}
 	if line.PPPoE > pipeline.MaxSession {
-		v.inInventory(path+".pppoe", fmt.Sprintf("line %q has PPPoE session %d", line.Name, line.PPPoE), "it wants "+strict.InRange(line.PPPoE))
+		v.inInventory(path+".pppoe", fmt.Sprintf("line %q has PPPoE session %d", line.Name, line.PPPoE), "it must be "+strict.InRange(line.PPPoE))
 	}
 }
 

@@ -20,7 +20,7 @@ func (v *validator) phases() {
 		path := at("phases", i, "")
 		switch {
 		case ph.Effective.IsZero():
-			v.inPolicy(path+".effective", fmt.Sprintf("phase %q has no effective date", ph.Name), "it wants "+ph.Effective.Accepts())
+			v.inPolicy(path+".effective", fmt.Sprintf("phase %q has no effective date", ph.Name), "it must be "+ph.Effective.Accepts())
 		case i > 0 && !p.Phases[i-1].Effective.before(ph.Effective):
 			v.inPolicy(path+".effective", fmt.Sprintf("phase %q is effective %v, which is not after phase %q, %v", ph.Name, ph.Effective, p.Phases[i-1].Name, p.Phases[i-1].Effective),
 				"phases stand in the order of their dates")
@@ -46,7 +46,7 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 		v.inPolicy(path+".name", fmt.Sprintf("rule %q cannot be defined", r.Name), "it stands in every phase, and its counter would be mixed with this one's: choose another name")
 	}
 	if _, ok := r.Action.Code(); !ok {
-		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it wants "+r.Action.Accepts())
+		v.inPolicy(path+".action", fmt.Sprintf("unknown action %q", r.Action), "it must be "+r.Action.Accepts())
 	}
 	v.ruleGroups(r, path)
 	service := p.Service(r.Service)

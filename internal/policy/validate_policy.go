@@ -31,25 +31,25 @@ func (v *validator) lineGroups() {
 			value Knob
 		}{{"undetermined", g.Undetermined}, {"laterFragments", g.LaterFragments}} {
 			if !knob.value.valid() {
-				v.inPolicy(at("lineGroups", i, knob.key), fmt.Sprintf("line group %q has %s: %s", g.Name, knob.key, knob.value), "it wants "+knob.value.Accepts())
+				v.inPolicy(at("lineGroups", i, knob.key), fmt.Sprintf("line group %q has %s: %s", g.Name, knob.key, knob.value), "it must be "+knob.value.Accepts())
 			}
 		}
 		if !g.Access.valid() {
-			v.inPolicy(at("lineGroups", i, "access"), fmt.Sprintf("line group %q has access: %s", g.Name, g.Access), "it wants "+g.Access.Accepts())
+			v.inPolicy(at("lineGroups", i, "access"), fmt.Sprintf("line group %q has access: %s", g.Name, g.Access), "it must be "+g.Access.Accepts())
 		}
 		if !g.Addressing.valid() {
-			v.inPolicy(at("lineGroups", i, "addressing"), fmt.Sprintf("line group %q has addressing: %s", g.Name, g.Addressing), "it wants "+g.Addressing.Accepts())
+			v.inPolicy(at("lineGroups", i, "addressing"), fmt.Sprintf("line group %q has addressing: %s", g.Name, g.Addressing), "it must be "+g.Addressing.Accepts())
 		}
 		if g.Addressing == Dynamic && g.SourceCheck == SourceDrop {
 			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: drop and addressing: dynamic", g.Name),
 				"all that a line sends would be dropped once it has another address: watch with sourceCheck: monitor, or put lines with addresses of their own in a group with addressing: static")
 		}
 		if _, _, ok := g.SourceCheck.Code(); !ok {
-			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: %s", g.Name, g.SourceCheck), "it wants "+g.SourceCheck.Accepts())
+			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: %s", g.Name, g.SourceCheck), "it must be "+g.SourceCheck.Accepts())
 		}
 		if g.Limit != (Rate{}) && !(g.Limit.PerSecond >= 1 && g.Limit.PerSecond <= MaxConnections && g.Limit.Burst >= 1 && g.Limit.Burst <= MaxConnections) {
 			v.inPolicy(at("lineGroups", i, "limit"), fmt.Sprintf("line group %q has the limit %d a second with a burst of %d", g.Name, g.Limit.PerSecond, g.Limit.Burst),
-				fmt.Sprintf("it wants whole numbers from 1 to %d", MaxConnections))
+				fmt.Sprintf("both must be whole numbers from 1 to %d", MaxConnections))
 		}
 	}
 }

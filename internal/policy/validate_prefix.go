@@ -115,7 +115,7 @@ func seenAs(written, seen netip.Prefix) string {
 func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, everything string) bool {
 	switch {
 	case !p.IsValid():
-		v.note(src, path, "the prefix is not valid", "it wants an address prefix such as 192.0.2.0/24 or 2001:db8::/32")
+		v.note(src, path, "the prefix is not valid", "it must be an address prefix such as 192.0.2.0/24 or 2001:db8::/32")
 	case p.Bits() == 0:
 		v.note(src, path, fmt.Sprintf("prefix %v holds every address", p), everything+": give the prefixes that are meant")
 	case p.Addr().Is4In6():
@@ -125,7 +125,7 @@ func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, eve
 		}
 		v.note(src, path, fmt.Sprintf("prefix %v is an IPv4 address in IPv6 form, which no packet carries", p), way)
 	case p.Addr().IsMulticast():
-		v.note(src, path, fmt.Sprintf("prefix %v is multicast", p), "it wants the addresses of hosts: no packet comes from a group, and TCP is not sent to one")
+		v.note(src, path, fmt.Sprintf("prefix %v is multicast", p), "give the addresses of hosts: no packet comes from a group, and TCP is not sent to one")
 	case p != p.Masked():
 		v.note(src, path, fmt.Sprintf("prefix %v has bits set behind its length", p),
 			fmt.Sprintf("write %v for the network, or %v for the address", p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen())))

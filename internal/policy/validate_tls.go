@@ -17,7 +17,7 @@ func (v *validator) tls(sw *Switch, path string) {
 	}
 	for _, file := range []struct{ key, name, path string }{{"ca", "CA", t.CA}, {"cert", "certificate", t.Cert}, {"key", "key", t.Key}} {
 		if file.path != "" && !isPath(file.path) {
-			v.inInventory(strict.Join(path, file.key), fmt.Sprintf("switch %q has the %s file %q", sw.Name, file.name, file.path), "it wants the path of a PEM file, such as /etc/op25b/ca.pem")
+			v.inInventory(strict.Join(path, file.key), fmt.Sprintf("switch %q has the %s file %q", sw.Name, file.name, file.path), "it must be the path of a PEM file, such as /etc/op25b/ca.pem")
 		}
 	}
 	if t.CA == "" {
@@ -30,7 +30,7 @@ func (v *validator) tls(sw *Switch, path string) {
 		v.inInventory(path+".key", fmt.Sprintf("switch %q has tls with key and without cert", sw.Name), "they are of no use alone: give both, or neither")
 	}
 	if t.ServerName != "" && !isHost(t.ServerName) {
-		v.inInventory(path+".serverName", fmt.Sprintf("switch %q has serverName %q", sw.Name, t.ServerName), "it wants the name or the address in the switch's certificate, such as edge-1.example, without a port")
+		v.inInventory(path+".serverName", fmt.Sprintf("switch %q has serverName %q", sw.Name, t.ServerName), "it must be the name or the address in the switch's certificate, such as edge-1.example, without a port")
 	}
 }
 

@@ -36,7 +36,7 @@ func (c *Collector) Add(f Fault) {
 	f.Path, f.What, f.Way = cut(f.Path), cut(f.What), cut(f.Way)
 	c.faults = append(c.faults, f)
 	if len(c.faults) == MaxFaults {
-		c.faults = append(c.faults, Fault{Kind: f.Kind, What: fmt.Sprintf("there are at least %d faults, and these are the first", MaxFaults), Way: "mend them and look again"})
+		c.faults = append(c.faults, Fault{Kind: f.Kind, What: fmt.Sprintf("there are at least %d faults, and these are the first", MaxFaults), Way: "correct them and try again"})
 	}
 	if len(c.faults) > MaxFaults {
 		panic(abandoned{})

@@ -52,11 +52,11 @@ func (d *Decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	written := shapeOf(n)
 	switch written {
 	case nullShape:
-		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s has no value", label(path)), "it wants "+d.accepted(v.Type())+", or leave the key out")
+		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s has no value", label(path)), "it must be "+d.accepted(v.Type())+", or leave the key out")
 		return
 	case anchorShape, aliasShape, tagShape:
 		d.fault(ErrSyntax, d.pos(n), path, fmt.Sprintf("%s is written with %s", label(path), nodeName(n)),
-			"anchors, aliases, tags and merge keys are not read here: write the value out")
+			"anchors, aliases, tags and merge keys are not supported: write the value out")
 		return
 	}
 	if f := d.form(v.Type()); f != nil {
@@ -107,7 +107,7 @@ func (d *Decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...st
 		if _, ok := seen[key]; ok || slices.Contains(also, key) || of.fields[key].optional {
 			continue
 		}
-		d.fault(ErrDecode, d.pos(n), Join(path, key), fmt.Sprintf("%s has no %q", label(path), key), "it wants "+d.accepted(v.Field(of.fields[key].index).Type()))
+		d.fault(ErrDecode, d.pos(n), Join(path, key), fmt.Sprintf("%s has no %q", label(path), key), "it must be "+d.accepted(v.Field(of.fields[key].index).Type()))
 	}
 }
 
@@ -124,7 +124,7 @@ func (d *Decoder) list(n *yaml.Node, v reflect.Value, path string) {
 }
 
 func (d *Decoder) wrongType(n *yaml.Node, want reflect.Type, path string) {
-	d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), nodeName(n)), "it wants "+d.accepted(want))
+	d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), nodeName(n)), "it must be "+d.accepted(want))
 }
 
 // pos returns where a node begins.

@@ -25,11 +25,11 @@ func TestDecode(t *testing.T) {
 		t.Errorf("587 is at %s", pos)
 	}
 	for text, want := range map[string]string{
-		header + "things:\n  - {nam: a}\n":          "f.yaml:4:5: things[0] has no \"name\"; it wants text\nf.yaml:4:6: unknown key \"nam\"; did you mean \"name\"? known keys: name, ports, on",
+		header + "things:\n  - {nam: a}\n":          "f.yaml:4:5: things[0] has no \"name\"; it must be text\nf.yaml:4:6: unknown key \"nam\"; did you mean \"name\"? known keys: name, ports, on",
 		"apiVersion: op25b/v1\nkind: Policy\n":      `f.yaml:2:7: unknown kind "Policy"; known: Things`,
 		header + "things: []\n---\n" + header:       "f.yaml: there are 2 documents; keep one, of kind: Things",
-		"- a\n":                                     "f.yaml:1:1: the document is a list; it wants a mapping that begins with apiVersion: op25b/v1 and kind: Things",
-		header + "things:\n  - {name: a, on: on}\n": `f.yaml:4:19: things[0].on is the text "on"; it wants true or false`,
+		"- a\n":                                     "f.yaml:1:1: the document is a list; it must be a mapping that begins with apiVersion: op25b/v1 and kind: Things",
+		header + "things:\n  - {name: a, on: on}\n": `f.yaml:4:19: things[0].on is the text "on"; it must be true or false`,
 		"\xff": "f.yaml:1:1: byte 0xff is not UTF-8; save the file as UTF-8",
 	} {
 		if _, _, err := read(text); err == nil || err.Error() != want {

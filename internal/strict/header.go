@@ -16,7 +16,7 @@ func (d *Decoder) Header(kinds ...string) (kind string, ok bool) {
 
 func (d *Decoder) header(n *yaml.Node, kinds []string) (kind string, ok bool) {
 	if shapeOf(n) != mappingShape {
-		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it wants a mapping that begins with apiVersion: "+APIVersion+" and kind: "+strings.Join(kinds, " or "))
+		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it must be a mapping that begins with apiVersion: "+APIVersion+" and kind: "+strings.Join(kinds, " or "))
 		return "", false
 	}
 	kind, ok = d.headerKey(n, "kind", kinds)
@@ -28,11 +28,11 @@ func (d *Decoder) header(n *yaml.Node, kinds []string) (kind string, ok bool) {
 func (d *Decoder) headerKey(m *yaml.Node, key string, valid []string) (string, bool) {
 	n := child(m, key)
 	if n == nil {
-		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it wants "+strings.Join(valid, " or "))
+		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it must be "+strings.Join(valid, " or "))
 		return "", false
 	}
 	if shapeOf(n) != textShape {
-		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it wants "+strings.Join(valid, " or "))
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it must be "+strings.Join(valid, " or "))
 		return "", false
 	}
 	if !slices.Contains(valid, n.Value) {

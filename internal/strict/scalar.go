@@ -131,7 +131,7 @@ func (d *Decoder) scalar(n *yaml.Node, written shape, v reflect.Value, path stri
 		d.wrongType(n, v.Type(), path)
 		return
 	case written == integerShape && !f.numeric:
-		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is the number %s", label(path), text), fmt.Sprintf("it wants %s: put it in quotes if it is meant", f.accepts))
+		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is the number %s", label(path), text), fmt.Sprintf("it must be %s: put it in quotes if it is meant", f.accepts))
 		return
 	case written != textShape && written != blockShape && written != integerShape:
 		d.wrongType(n, v.Type(), path)
@@ -141,7 +141,7 @@ func (d *Decoder) scalar(n *yaml.Node, written shape, v reflect.Value, path stri
 		if !f.numeric {
 			text = strconv.Quote(text)
 		}
-		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), text), "it wants "+f.accepts)
+		d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), text), "it must be "+f.accepts)
 	}
 }
 

@@ -78,7 +78,7 @@ func (u unresolved) NewAliasDataContext(yaml.AliasDataServices) (yaml.AliasDataC
 
 func (u unresolved) one() error {
 	if *u.count++; *u.count > maxAnchors {
-		return fmt.Errorf("more than %d anchors and aliases, of which none is read here", maxAnchors)
+		return fmt.Errorf("more than %d anchors and aliases, and none is supported", maxAnchors)
 	}
 	return nil
 }
@@ -131,8 +131,8 @@ func checkText(file string, text []byte) (questions, *Fault) {
 		}
 		if !writable(r) {
 			return nil, &Fault{
-				Pos: Pos{file, at.Line, at.Col}, Kind: ErrSyntax, What: fmt.Sprintf("character U+%04X cannot be read as it stands", r),
-				Way: fmt.Sprintf(`take it out, or write it as "\u%04x", in double quotes`, r),
+				Pos: Pos{file, at.Line, at.Col}, Kind: ErrSyntax, What: fmt.Sprintf("character U+%04X is not allowed unescaped", r),
+				Way: fmt.Sprintf(`remove it, or write it as "\u%04x", in double quotes`, r),
 			}
 		}
 		if last.Line > 0 && r != ' ' && r != '\t' {

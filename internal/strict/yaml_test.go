@@ -55,7 +55,7 @@ func TestTextStaysText(t *testing.T) {
 
 // TestValuesOfAnotherType: a plain number or switch is not text, and what merely could be a number is none.
 func TestValuesOfAnotherType(t *testing.T) {
-	const text, number, truth = "it wants text", "it wants a whole number from 1 to 65535", "it wants true or false"
+	const text, number, truth = "it must be text", "it must be a whole number from 1 to 65535", "it must be true or false"
 	for line, want := range map[string]string{
 		"title: 25":                   "f:3:8: title is the number 25; " + text + ": put it in quotes if it is meant",
 		"title: -0":                   "f:3:8: title is the number -0; " + text + ": put it in quotes if it is meant",
@@ -94,10 +94,10 @@ func TestValuesOfAnotherType(t *testing.T) {
 		"on: 'true'":                  `f:3:5: on is the text "true"; ` + truth,
 		"on: 1":                       "f:3:5: on is the number 1; " + truth,
 		"on: |\n  true":               "f:3:5: on is a block of text; " + truth,
-		"rows: x":                     `f:3:7: rows is the text "x"; it wants a list of mappings with the keys name`,
-		"rows:\n- x":                  `f:4:3: rows[0] is the text "x"; it wants a mapping with the keys name`,
-		"rows:\n-\n- {name: x}":       "f:4:2: rows[0] has no value; it wants a mapping with the keys name, or leave the key out",
-		"title: \"日本\"\nrows: [{\"x\": 日}, ~]": "f:4:8: rows[0] has no \"name\"; it wants text\nf:4:9: unknown key \"x\"; known keys: name\nf:4:18: rows[1] has no value; it wants a mapping with the keys name, or leave the key out",
+		"rows: x":                     `f:3:7: rows is the text "x"; it must be a list of mappings with the keys name`,
+		"rows:\n- x":                  `f:4:3: rows[0] is the text "x"; it must be a mapping with the keys name`,
+		"rows:\n-\n- {name: x}":       "f:4:2: rows[0] has no value; it must be a mapping with the keys name, or leave the key out",
+		"title: \"日本\"\nrows: [{\"x\": 日}, ~]": "f:4:8: rows[0] has no \"name\"; it must be text\nf:4:9: unknown key \"x\"; known keys: name\nf:4:18: rows[1] has no value; it must be a mapping with the keys name, or leave the key out",
 	} {
 		if got, faults := readSheet(t, sheetHeader+line+"\n"); faults != want {
 			t.Errorf("%q is %+v:\ngot  %s\nwant %s", line, got, faults, want)
@@ -121,7 +121,7 @@ func TestValuesOfAnotherType(t *testing.T) {
 
 // TestHiddenMeanings: what a reader could not see on the spot is refused by name, whatever it would stand for.
 func TestHiddenMeanings(t *testing.T) {
-	const value = "; anchors, aliases, tags and merge keys are not read here: write the value out"
+	const value = "; anchors, aliases, tags and merge keys are not supported: write the value out"
 	const key, rowKey = "; keys are plain words: apiVersion, kind, title, port, on, rows", "; keys are plain words: name"
 	for text, want := range map[string]string{
 		"title: &a x":                        "f:3:8: title is written with an anchor" + value,
@@ -143,10 +143,10 @@ func TestHiddenMeanings(t *testing.T) {
 		"? title\n: x":                       "f:3:1: the document has a key written with a question mark" + key,
 		"?\n  title\n: x":                    "f:4:1: the document has a key written with a question mark" + key,
 		"title: x\n? on\n: true":             "f:4:1: the document has a key written with a question mark" + key,
-		"rows: [{? name: x}]":                "f:3:8: rows[0] has no \"name\"; it wants text\nf:3:9: rows[0] has a key written with a question mark" + rowKey,
-		"rows: [? name : x]":                 "f:3:8: rows[0] has a key written with a question mark" + rowKey + "\nf:3:8: rows[0] has no \"name\"; it wants text",
-		"# a\rrows: [{? name: x}]":           "f:4:8: rows[0] has no \"name\"; it wants text\nf:4:9: rows[0] has a key written with a question mark" + rowKey,
-		"# a\r\nrows: [{?\tname: x}]":        "f:4:8: rows[0] has no \"name\"; it wants text\nf:4:9: rows[0] has a key written with a question mark" + rowKey,
+		"rows: [{? name: x}]":                "f:3:8: rows[0] has no \"name\"; it must be text\nf:3:9: rows[0] has a key written with a question mark" + rowKey,
+		"rows: [? name : x]":                 "f:3:8: rows[0] has a key written with a question mark" + rowKey + "\nf:3:8: rows[0] has no \"name\"; it must be text",
+		"# a\rrows: [{? name: x}]":           "f:4:8: rows[0] has no \"name\"; it must be text\nf:4:9: rows[0] has a key written with a question mark" + rowKey,
+		"# a\r\nrows: [{?\tname: x}]":        "f:4:8: rows[0] has no \"name\"; it must be text\nf:4:9: rows[0] has a key written with a question mark" + rowKey,
 		"\"<<\": x":                          "f:3:1: unknown key \"<<\"; known keys: apiVersion, kind, title, port, on, rows",
 		"title: a?\n# why?\non: true":        "",
 		"title: '? '\nrows: [{'name': '?'}]": "",
@@ -168,11 +168,11 @@ func TestUnreadable(t *testing.T) {
 		"%YAML 1.1\n---\n" + sheetHeader:              "f:1:1: the document begins with a directive; leave the lines with a percent sign out",
 		"%TAG ! !x\n---\n" + sheetHeader:              "f:1:1: the document begins with a directive; leave the lines with a percent sign out",
 		sheetHeader + "...\n%TAG ! !x\n---\na: b\n":   "f:4:1: the document begins with a directive; leave the lines with a percent sign out",
-		sheetHeader + "title: é\x00\n":                `f:3:9: character U+0000 cannot be read as it stands; take it out, or write it as "\u0000", in double quotes`,
-		sheetHeader + "title: 'a\u2028b'\n":           `f:3:10: character U+2028 cannot be read as it stands; take it out, or write it as "\u2028", in double quotes`,
-		sheetHeader + "# \u0085\n":                    `f:3:3: character U+0085 cannot be read as it stands; take it out, or write it as "\u0085", in double quotes`,
-		sheetHeader + "title: \uffff\n":               `f:3:8: character U+FFFF cannot be read as it stands; take it out, or write it as "\uffff", in double quotes`,
-		sheetHeader + "title: \ufffe\n":               `f:3:8: character U+FFFE cannot be read as it stands; take it out, or write it as "\ufffe", in double quotes`,
+		sheetHeader + "title: é\x00\n":                `f:3:9: character U+0000 is not allowed unescaped; remove it, or write it as "\u0000", in double quotes`,
+		sheetHeader + "title: 'a\u2028b'\n":           `f:3:10: character U+2028 is not allowed unescaped; remove it, or write it as "\u2028", in double quotes`,
+		sheetHeader + "# \u0085\n":                    `f:3:3: character U+0085 is not allowed unescaped; remove it, or write it as "\u0085", in double quotes`,
+		sheetHeader + "title: \uffff\n":               `f:3:8: character U+FFFF is not allowed unescaped; remove it, or write it as "\uffff", in double quotes`,
+		sheetHeader + "title: \ufffe\n":               `f:3:8: character U+FFFE is not allowed unescaped; remove it, or write it as "\ufffe", in double quotes`,
 		sheetHeader + "title: é\x83\n":                "f:3:9: byte 0x83 is not UTF-8; save the file as UTF-8",
 	} {
 		var s sheet
@@ -200,7 +200,7 @@ func TestEveryDocumentIsSeen(t *testing.T) {
 			t.Errorf("%q has %d documents, want %d: %v", text, len(docs), want, fault)
 		}
 	}
-	if _, faults := readSheet(t, "~\n"); faults != "f:1:1: the document is nothing; it wants a mapping that begins with apiVersion: op25b/v1 and kind: Sheet" {
+	if _, faults := readSheet(t, "~\n"); faults != "f:1:1: the document is nothing; it must be a mapping that begins with apiVersion: op25b/v1 and kind: Sheet" {
 		t.Error(faults)
 	}
 }
