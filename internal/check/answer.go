@@ -9,36 +9,35 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A Question is a connection that somebody behind a line may open.
+// A Question is a connection that a subscriber may open.
 type Question struct {
-	// Line is the name of a line. Without it From says which line it is: the one that has the address. An address of no line is an
-	// unnamed line's.
+	// Line is the name of a line. Without it the line is the one with the address From; an address of no line means an unnamed line.
 	Line string `json:"line,omitempty"`
-	// From is the subscriber's address. Absent, it is the first that the line has of the server's family.
+	// From is the subscriber's address. The default is the line's first address of the server's family.
 	From netip.Addr `json:"from,omitzero"`
-	// Switch is the one that an unnamed line is on. It may be absent where there is only one.
+	// Switch is the switch of an unnamed line. It may be empty if the inventory has only one.
 	Switch string `json:"switch,omitempty"`
 	// To is the server, by name or address, and Port its TCP port, 1 to 65535.
 	To   string `json:"to"`
 	Port uint16 `json:"port"`
-	// At is the moment that is asked about; the zero value is now.
+	// At is the time to answer for; the zero value is now.
 	At time.Time `json:"at,omitzero"`
-	// Phase is asked about, in force for every line, instead of those in force at At: what a plan would do.
+	// Phase, if not empty, replaces the phases in force at At, for every line.
 	Phase string `json:"phase,omitempty"`
 	// Trace asks for Result.Trace.
 	Trace bool `json:"trace,omitempty"`
 }
 
-// An Outcome is what becomes of a connection.
+// An Outcome is the result of a connection attempt.
 type Outcome string
 
 // The outcomes, from the best to the worst.
 const (
 	Delivered Outcome = "delivered"
-	Monitored Outcome = "monitored" // it passes, and is counted as what a drop would stop
-	Limited   Outcome = "limited"   // it passes while the line opens no more than its rate
-	Rejected  Outcome = "rejected"  // it is stopped, and the subscriber is told at once by an ICMP error
-	Blocked   Outcome = "blocked"   // it is stopped in silence, on the way there or on the way back
+	Monitored Outcome = "monitored" // it passes, and is counted as a connection that a drop would stop
+	Limited   Outcome = "limited"   // it passes while the line stays within its rate
+	Rejected  Outcome = "rejected"  // it is stopped, and an ICMP error reports that to the subscriber
+	Blocked   Outcome = "blocked"   // it is dropped without an error, in either direction
 )
 
 var outcomes = []Outcome{Delivered, Monitored, Limited, Rejected, Blocked}
@@ -58,55 +57,55 @@ func (o Outcome) Passes() bool { return o.rank() <= Limited.rank() }
 
 // An Answer is what the switch of a line does with a connection.
 type Answer struct {
-	// Outcome is the worst of the results', and Best the best: they differ where a server has several addresses.
+	// Outcome is the worst outcome of the results, and Best the best. They differ if a server has several addresses.
 	Outcome Outcome `json:"outcome"`
 	Best    Outcome `json:"best"`
-	// Line is the name of the line, empty for an unnamed one: no line of the inventory has the address.
+	// Line is the name of the line, empty for an unnamed line.
 	Line  string `json:"line,omitempty"`
 	Group Named  `json:"lineGroup,omitzero"`
-	// Switch is the one that the line is on.
+	// Switch is the switch of the line.
 	Switch string `json:"switch"`
 	To     string `json:"to"`
 	Port   uint16 `json:"port"`
-	// At is the moment that was asked about, Phase the one in force then for the line's group on its switch, or asked for.
+	// At is the time of the question. Phase was in force then for the line's group on its switch, or is the phase of the question.
 	At      time.Time `json:"at"`
 	Phase   Phase     `json:"phase"`
 	Results []Result  `json:"results"`
-	// Notes are what else there is to know, as sentences.
+	// Notes are further remarks, as sentences.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Named is something of the policy by its name, and the title that people know it by, if it has one.
+// Named is the name of a policy object and its title, which may be empty.
 type Named struct {
 	Name  string `json:"name"`
 	Title string `json:"title,omitempty"`
 }
 
-// A Phase is a phase and since when it has been, or will be, in force for the line: by its date, or by an activation before or after it.
+// A Phase is a phase and the time since which it is, or will be, in force for the line, by its date or by an activation.
 type Phase struct {
 	Named
 	Since time.Time `json:"since"`
 }
 
-// A Result is what becomes of the connection to one address of the server.
+// A Result is the outcome of the connection to one address of the server.
 type Result struct {
 	From    netip.Addr `json:"from"`
 	To      netip.Addr `json:"to"`
 	Outcome Outcome    `json:"outcome"`
-	// Rule decided; nil means that no rule speaks of the port, so that it passes.
+	// Rule is the deciding rule. If it is nil, no rule matches the port, and the connection passes.
 	Rule *Rule `json:"rule,omitempty"`
-	// Leg is the direction that Rule decided about.
+	// Leg is the direction in which Rule decided.
 	Leg policy.Leg `json:"leg,omitempty"`
-	// Service and Remote are what the pipeline took port and server for. Remote is zero for a server in no class.
+	// Service and Remote are the service and the remote class that the pipeline found. Remote is zero for a server in no class.
 	Service string `json:"service,omitempty"`
 	Remote  Named  `json:"remote,omitzero"`
-	// Exemption is the one that let the connection pass.
+	// Exemption is the exemption by which the connection passes.
 	Exemption *Exemption `json:"exemption,omitempty"`
-	// Since is when it began to be so, without a break until now, and the phase whose rules decided then; Next is the next change, if any.
-	// Both take exemptions as they stand at the moment that was asked about.
+	// Since is the first phase of the unbroken period with this outcome. Next is the next change, if any. Both assume the exemptions that
+	// hold at the time of the question.
 	Since Phase   `json:"since"`
 	Next  *Change `json:"next,omitempty"`
-	// Trace is what the two segments met in the pipeline, if it was asked for.
+	// Trace is the way of the two segments through the pipeline, if the question asked for it.
 	Trace *Trace `json:"trace,omitempty"`
 
 	phase string // whose rules decided
@@ -120,7 +119,7 @@ type Rule struct {
 	Text   string          `json:"text"`
 }
 
-// An Exemption is one of the policy's. Owner, Reason and Ticket are the NOC's alone: see ForCustomer.
+// An Exemption is an exemption of the policy. Owner, Reason and Ticket are internal to the NOC: see ForCustomer.
 type Exemption struct {
 	Line    string       `json:"line,omitempty"`
 	Prefix  netip.Prefix `json:"prefix,omitzero"`
@@ -130,14 +129,14 @@ type Exemption struct {
 	Ticket  string       `json:"ticket,omitempty"`
 }
 
-// A Change is what will become of the connection, from when on, and the phase whose rules will decide.
+// A Change is a later outcome, the phase that causes it, and its time.
 type Change struct {
 	Phase
 	Outcome Outcome `json:"outcome"`
 	Rule    string  `json:"rule,omitempty"`
 }
 
-// A Trace is the segments that were sent, and what each met.
+// A Trace is the two segments and their events in the pipeline.
 type Trace struct {
 	Frame      engine.Bits    `json:"frame"` // the SYN
 	Up         []engine.Event `json:"up"`
@@ -145,7 +144,7 @@ type Trace struct {
 	Down       []engine.Event `json:"down"`
 }
 
-// ForCustomer is the answer without what is not the customer's to see: who answers for an exemption and why, and the trace.
+// ForCustomer returns the answer without internal information: the owner, reason and ticket of exemptions, and the trace.
 func (a *Answer) ForCustomer() *Answer {
 	shown := *a
 	shown.Results = make([]Result, len(a.Results))

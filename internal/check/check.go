@@ -1,10 +1,9 @@
-// Package check answers what a switch does with a connection: whether it is delivered, blocked, rejected or only watched, since when and by
+// Package check answers what a switch does with a connection: whether it is delivered, monitored, rejected or blocked, since when and by
 // which rule.
 //
-// It runs the connection's first two segments through the embedded pipeline with the entries of a compiled policy, and reads from the
-// pipeline's trace what decided. So an answer cannot differ from what a switch with these entries does. It works nothing out of the
-// policy's rules by itself, it writes to no switch, and it does not know what a switch really holds: which phase is in force where is what the
-// policy's dates and the operators' activations say.
+// It runs the connection's first two segments through the embedded pipeline with the entries of a compiled policy, and reads the deciding
+// entries from the pipeline's trace. An answer therefore cannot differ from a switch with these entries. The package does not interpret the
+// policy's rules, and it neither reads nor writes switches: the phases in force follow from the policy's dates and the activations.
 package check
 
 import (
@@ -29,17 +28,17 @@ type Resolver interface {
 type Options struct {
 	// Now is the moment of questions that name none; time.Now if nil.
 	Now func() time.Time
-	// Resolver finds the addresses of hosts. Without one, only addresses can be asked about.
+	// Resolver finds the addresses of hosts. Without one, questions must name servers by address.
 	Resolver Resolver
 }
 
-// A Source is what the operators have decided: what switches are to hold. It must not change while it is asked about.
+// A Source is the wanted state of the switches. It must not change while it is in use.
 type Source struct {
 	// Bundle are documents that policy.Load or policy.Validate accepted.
 	Bundle *policy.Bundle
 	// Numbers are those of the names in the switches, as compile.NewCompiler takes them.
 	Numbers *compile.Numbers
-	// Activations are the phases put in force by hand, in the order in which that was done.
+	// Activations are the phases activated by operators, in order of time.
 	Activations []policy.Activation
 }
 
@@ -57,7 +56,7 @@ type Checker struct {
 	used    uint64
 }
 
-// New returns a checker. It compiles, and loads a pipeline, when the first question wants it.
+// New returns a checker. It compiles, and loads a pipeline, when the first question needs it.
 func New(s Source, o Options) *Checker {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -132,7 +131,7 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// String is the subscriber in a sentence.
+// String names the subscriber in a sentence.
 func (s *subscriber) String() string {
 	switch {
 	case s.from.IsValid():
@@ -151,7 +150,7 @@ func joined(addrs []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-// addresses are those of a server, IPv4 first, each once.
+// addresses are the addresses of a server, IPv4 first, without duplicates.
 func (c *Checker) addresses(ctx context.Context, to string) ([]netip.Addr, error) {
 	to = strings.Trim(strings.TrimSpace(to), "[]")
 	if addr, err := netip.ParseAddr(to); err == nil {
@@ -184,7 +183,7 @@ func (c *Checker) addresses(ctx context.Context, to string) ([]netip.Addr, error
 	return all, nil
 }
 
-// hostFault says what is wrong with a host's name (RFC 1123 section 2.1), and nothing if it is one.
+// hostFault returns the fault of a host name (RFC 1123 section 2.1), or an empty string.
 func hostFault(host string) string {
 	if host == "" {
 		return "it is empty"

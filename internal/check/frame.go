@@ -25,7 +25,7 @@ const (
 	clientPort = 49152 // the first of those that no service has (RFC 6335 section 6)
 )
 
-// An access is how frames between a line and the switch look.
+// An access is the encapsulation of frames between a line and the switch.
 type access struct {
 	port     pipeline.Port
 	vlans    pipeline.VLANKey
@@ -33,7 +33,7 @@ type access struct {
 	own, far pipeline.MAC // the line's, and the one that it sends to
 }
 
-// header is what stands before the IP header, from the line or to it.
+// header is the frame up to the IP header, from the line or to it.
 func (a *access) header(up, v6 bool, payload int) []byte {
 	to, from := a.own, a.far
 	if up {
@@ -114,7 +114,7 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// prohibits tells whether a frame to the line is the ICMP error that says that communication is administratively prohibited: type 3 code
+// prohibits reports whether a frame to the line is the ICMP error "communication administratively prohibited": type 3 code
 // 13 (RFC 1812 section 5.2.7.1), or of ICMPv6 type 1 code 1 (RFC 4443 section 3.1).
 func (a *access) prohibits(frame []byte, v6 bool) bool {
 	at, next, size := len(a.header(false, v6, 0)), 9, 20

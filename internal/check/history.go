@@ -9,22 +9,22 @@ import (
 	"op25b/internal/strict"
 )
 
-// A span is a time between two moments at which what decides about a line changes: the phase of its group on its switch, or the one of
-// unnamed lines there. A switch that does not know the way back to a line takes it for one of these.
+// A span is a period in which the phase of a line's group and the phase of unnamed lines on its switch stay the same. The phase of unnamed
+// lines matters because a switch that cannot assign replies to a line treats them as an unnamed line's.
 type span struct {
 	since time.Time
 	in    policy.InForce // on the switch
 }
 
-// A history is what is in force for a line, one span after the other, also those to come.
+// A history is the sequence of spans of a line, past and future.
 type history struct {
 	group string // of the line; "" if it is unnamed
 	spans []span
-	at    int  // the one that a question is about; -1 for a phase that is never in force for the line
-	asked span // it, with what is in force on the switch at the moment of the question
+	at    int  // the span of the question; -1 for a phase that is never in force for the line
+	asked span // that span, with the phases in force on the switch at the time of the question
 }
 
-// spansOf are those of the lines of a group on a switch, in order.
+// spansOf are the spans of a group's lines on a switch, in order.
 func spansOf(turns []policy.Turn, group string) []span {
 	var all []span
 	for _, turn := range turns {
@@ -35,7 +35,7 @@ func spansOf(turns []policy.Turn, group string) []span {
 	return all
 }
 
-// history finds what a question is about: what is in force at its moment, or the phase that it names. now is the moment of the question.
+// history finds the span of a question, by its time or by the phase that it names.
 func (c *Checker) history(q *Question, s *subscriber, now time.Time) (*history, error) {
 	h := &history{at: -1}
 	if s.line != nil {
@@ -66,10 +66,10 @@ func (c *Checker) history(q *Question, s *subscriber, now time.Time) (*history, 
 	return h, nil
 }
 
-// phase is the line's in a span.
+// phase is the line's phase in a span.
 func (h *history) phase(i int) string { return h.spans[i].in.Phase(h.group) }
 
-// begins is since when the phase in question has been in force for the line.
+// begins is the time since which the phase of the question is in force for the line.
 func (h *history) begins() time.Time {
 	first := h.at
 	for first > 0 && h.phase(first-1) == h.phase(h.at) {
@@ -78,8 +78,8 @@ func (h *history) begins() time.Time {
 	return h.spans[first].since
 }
 
-// askNamed puts a phase that a question names into a history. One that is not in force yet is the next time that it is, and one that never
-// is has its date.
+// askNamed puts the phase that a question names into a history. A phase that is not in force yet gets its next span; a phase that never is
+// gets its date.
 func (c *Checker) askNamed(h *history, name string) error {
 	ph, ok := c.policy.Phase(name)
 	if !ok {
@@ -99,7 +99,7 @@ func (c *Checker) askNamed(h *history, name string) error {
 	return nil
 }
 
-// phaseOf is a phase as answers have it.
+// phaseOf is a phase as answers contain it.
 func (c *Checker) phaseOf(name string, since time.Time) Phase {
 	p := Phase{Named{Name: name}, since}
 	if ph, ok := c.policy.Phase(name); ok {

@@ -13,16 +13,16 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A verdict is what became of a connection in one place.
+// A verdict is the outcome of a connection in one place.
 type verdict struct {
 	outcome Outcome
-	met     pipeline.Passage // in the direction that decided
-	down    bool             // it was the way back that decided
+	met     pipeline.Passage // in the deciding direction
+	down    bool             // the SYN-ACK decided
 	trace   Trace
 }
 
-// judge sends the SYN up and the SYN-ACK down, and says what became of them. What stops decides, the way up first; of two that pass, the
-// one that is watched or limited.
+// judge runs the SYN up and the SYN-ACK down. A stopped segment decides, the SYN first. If both pass, the one that is monitored or limited
+// decides.
 func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict {
 	syn, synAck := s.access.syn(from, to), s.access.synAck(from, to)
 	passages := l.play.Play(
@@ -54,7 +54,7 @@ func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict
 	return v
 }
 
-// passing is the outcome of a segment that went through.
+// passing is the outcome of a segment that passed.
 func passing(p *pipeline.Passage) Outcome {
 	switch {
 	case p.Action == pipeline.Limit:
@@ -90,8 +90,8 @@ func in(values []engine.Value) func(name string) uint64 {
 	}
 }
 
-// result asks about one address of the server, in the phase in question and in those around it. Exemptions count in all of them as they
-// stand at the moment of the question.
+// result answers for one address of the server, in the span of the question and in those around it, with the exemptions that hold at the
+// time of the question.
 func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.Addr) (*Result, error) {
 	server := netip.AddrPortFrom(to, q.Port)
 	ask := func(x *span) (*loaded, verdict, error) {
@@ -116,7 +116,7 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 	if h.at < 0 {
 		return r, nil
 	}
-	// Phases side by side that no switch has room for (ErrInvalid) are in force nowhere.
+	// A combination of phases that no switch has room for (ErrInvalid) is never in force.
 	r.Since = c.phaseOf(r.phase, h.spans[h.at].since)
 	for _, x := range slices.Backward(h.spans[:h.at]) {
 		then, before, err := ask(&x)
@@ -147,17 +147,17 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 	return r, nil
 }
 
-// like reports whether the same happens for the same reason.
+// like reports whether two verdicts have the same outcome for the same reason.
 func (v *verdict) like(w *verdict) bool {
 	return v.outcome == w.outcome && v.met.Rule == w.met.Rule && v.down == w.down
 }
 
-// phase is the one whose rules decided: that of the group that the pipeline took the line for.
+// phase is the phase whose rules decided: the phase of the group that the pipeline found.
 func (l *loaded) phase(v *verdict) string {
 	return l.compiled.InForce.Phase(l.compiled.LineGroups[v.met.Line.Group].Name)
 }
 
-// load returns the pipeline of a switch with phases in force at a moment.
+// load returns the pipeline of a switch with phases in force at a time.
 func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, error) {
 	p := place{sw: sw, in: in.String()}
 	for i := range c.policy.Exemptions {
@@ -174,7 +174,7 @@ func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, err
 	})
 }
 
-// explain puts what the pipeline met into the policy's words, those of the phase that decided.
+// explain fills in the policy's names for the entries that the segment met.
 func (c *Checker) explain(r *Result, l *loaded, v *verdict, s *subscriber, at time.Time) error {
 	if v.met.Rule == pipeline.RuleNone {
 		return nil
@@ -203,7 +203,7 @@ func (c *Checker) explain(r *Result, l *loaded, v *verdict, s *subscriber, at ti
 	return nil
 }
 
-// exemption is the one that an exempt address has: of several, the one that holds the longest.
+// exemption is the exemption of an address; of several, the one that ends last.
 func (c *Checker) exemption(s *subscriber, from netip.Addr, at time.Time) *Exemption {
 	var found *Exemption
 	for i := range c.policy.Exemptions {

@@ -16,13 +16,13 @@ import (
 	"op25b/p4src"
 )
 
-// MaxLoaded is how many switches with certain phases in force are kept loaded, the ones used last: about 10 MB each beside the entries.
+// MaxLoaded is the number of pipelines that stay loaded, the ones used last: about 10 MB each beside the entries.
 const MaxLoaded = 32
 
-// A place is a switch with certain phases in force while certain exemptions hold: what a pipeline is loaded for.
+// A place is a switch with its phases in force and the exemptions that hold. A pipeline is loaded for each place.
 type place struct {
 	sw, in  string // in is InForce.String
-	expired int    // exemptions that have ended: those that end first are always among them
+	expired int    // exemptions that have ended, in the order of their ends
 }
 
 // A loaded is the pipeline with the entries of one place.
@@ -33,7 +33,7 @@ type loaded struct {
 	err      error
 }
 
-// at returns the pipeline for a place; whoever comes first loads it, and others for the same place wait for that.
+// at returns the pipeline for a place. The first caller loads it, and others wait.
 func (c *Checker) at(p place, compile func() (*compile.Compiled, error)) (*loaded, error) {
 	c.mu.Lock()
 	l, ok := c.loaded[p]
@@ -55,7 +55,7 @@ func (c *Checker) at(p place, compile func() (*compile.Compiled, error)) (*loade
 	return l, l.err
 }
 
-// forgetLocked drops the place that nobody has used for the longest.
+// forgetLocked drops the place that was used least recently.
 func (c *Checker) forgetLocked() {
 	oldest, when := place{}, ^uint64(0)
 	for p, used := range c.lastUse {

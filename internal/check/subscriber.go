@@ -11,33 +11,33 @@ import (
 	"op25b/internal/strict"
 )
 
-// Addresses of a line that has none in the inventory: of the ranges for benchmarks (RFC 2544 and RFC 5180), where no customer and no
-// exemption is.
+// Addresses for a line that has none in the inventory. No customer and no exemption has an address in the benchmark ranges (RFC 2544 and
+// RFC 5180).
 var (
 	strangerV4 = netip.MustParseAddr("198.18.0.1")
 	strangerV6 = netip.MustParseAddr("2001:2::1")
 )
 
-// shared is the range behind whose addresses an ISP has many customers each (RFC 6598).
+// shared is the shared address space (RFC 6598): many customers have the same address.
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
-// madeUpMAC stands for a station that the inventory does not list; it is locally administered. The switch floods to it.
+// Stations that the inventory does not list, with locally administered addresses. The switch floods frames to them.
 var (
 	madeUpLine   = pipeline.MAC{0x02, 0x25, 0, 0, 0, 1}
 	madeUpServer = pipeline.MAC{0x02, 0x25, 0, 0, 0, 2}
 )
 
-// A subscriber is who asks.
+// A subscriber is the source of the connection.
 type subscriber struct {
 	sw     *policy.Switch
 	line   *policy.Line // nil: unnamed
 	from   netip.Addr   // given, or zero
 	access access
-	server pipeline.Port // the network port that answers come in at
+	server pipeline.Port // the network port of the replies
 	notes  []string
 }
 
-// subscriber finds the line that a question is about.
+// subscriber finds the line of a question.
 func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 	from := q.From.Unmap()
 	if q.Line == "" && !from.IsValid() {
@@ -82,7 +82,7 @@ func (c *Checker) named(s *subscriber, name string) error {
 	return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, strict.Nearest(name, all, "lines"))
 }
 
-// addressed finds the line whose longest prefix holds the address, if any does.
+// addressed finds the line with the longest prefix that contains the address, if any.
 func (c *Checker) addressed(s *subscriber) error {
 	bits, also := -1, ""
 	for i := range c.inventory.Switches {
@@ -108,7 +108,7 @@ func (c *Checker) addressed(s *subscriber) error {
 	return nil
 }
 
-// unnamed puts an address that no line has on an access port, with tags that no line has.
+// unnamed puts an address of no line on an access port, with tags of no line.
 func (c *Checker) unnamed(s *subscriber, name string) error {
 	switch sw, ok := c.inventory.Switch(name); {
 	case ok:
@@ -154,7 +154,7 @@ func accessOf(sw *policy.Switch, l *policy.Line) access {
 	return a
 }
 
-// findServer chooses a network port, with a station that is known to be behind it if there is one.
+// findServer chooses a network port, if possible one with a known station.
 func (s *subscriber) findServer() error {
 	found := false
 	for _, p := range s.sw.Ports {
@@ -185,7 +185,7 @@ func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 			continue
 		}
 		if first := p.Addr().Next(); !p.IsSingleIP() && p.Contains(first) {
-			return first, true // the first address of a network is rarely a host's
+			return first, true // the first address of a network is rarely a host
 		}
 		return p.Addr(), true
 	}
@@ -198,7 +198,7 @@ func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 	return strangerV6, true
 }
 
-// ofHost tells whether one host somewhere can have the address.
+// ofHost reports whether a single host can have the address.
 func ofHost(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && a.Zone() == "" &&
 		a != netip.AddrFrom4([4]byte{255, 255, 255, 255})

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// fullWidthAt is the @ of Japanese keyboards; idna maps the letters and the full stop of them.
+// fullWidthAt is the full-width @ of Japanese input; idna maps full-width letters and full stops itself.
 const fullWidthAt = "\uff20"
 
-// domainOf is the domain of a mail address in the letters of the DNS: in lower case, an internationalised one as xn--. What stands before the
-// @ is looked at and let go.
+// domainOf is the domain of a mail address as the DNS has it: in lower case, with xn-- for internationalised labels. It keeps nothing of the
+// local part.
 func domainOf(address string) (string, error) {
 	fail := func(fault string) (string, error) {
 		return "", fmt.Errorf("%w: %q: %s: give one as in user@example.jp", ErrAddress, masked(address), fault)
@@ -41,7 +41,7 @@ func domainOf(address string) (string, error) {
 	return domain, nil
 }
 
-// masked is an address without its local part, which no message needs.
+// masked is an address without its local part, for error messages.
 func masked(address string) string {
 	text := strings.ReplaceAll(address, fullWidthAt, "@")
 	if at := strings.LastIndexByte(text, '@'); at > 0 {
@@ -50,7 +50,7 @@ func masked(address string) string {
 	return text
 }
 
-// domainName is a name in the letters of the DNS, or what is wrong with it.
+// domainName is a name as the DNS has it, or its fault.
 func domainName(name string) (ascii, fault string) {
 	name = strings.TrimSuffix(strings.TrimSpace(name), ".")
 	if name == "" {
@@ -72,7 +72,7 @@ func domainName(name string) (ascii, fault string) {
 	return ascii, ""
 }
 
-// shown is a domain as people write it.
+// shown is a domain in Unicode.
 func shown(domain string) string {
 	if text, err := idna.Display.ToUnicode(domain); err == nil {
 		return text

@@ -1,8 +1,8 @@
-// Package mailbox answers what the closing of port 25 means for a mailbox: whether somebody who uses it from a line is affected, and what to
-// set instead.
+// Package mailbox answers what the closing of port 25 means for a mailbox: whether its use from a line is affected, and which settings to use
+// instead.
 //
-// Whose mailbox it is says a directory of providers; whether its servers are reached says package check, so that the running policy itself is
-// asked and nobody is called unaffected whose settings it blocks. It opens no connection to any provider.
+// A directory maps domains to providers. Package check decides whether the servers are reached, so that no settings are recommended that the
+// policy blocks. The package opens no connection to a provider.
 package mailbox
 
 import (
@@ -14,7 +14,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// Kind is the kind of document that a directory is.
+// Kind is the document kind of a directory.
 const Kind = "Providers"
 
 // The kinds of provider.
@@ -30,35 +30,35 @@ const (
 	TLSStart    = "starttls" // begun by the command STARTTLS
 )
 
-// A Directory is what is known of providers.
+// A Directory lists mail providers.
 type Directory struct {
 	Providers []Provider `yaml:"providers"`
 
 	byDomain, byMX map[string]*Provider
 }
 
-// A Provider is one, with the domains of its mailboxes. A domain stands for those under it too.
+// A Provider is a mail provider with the domains of its mailboxes. A domain includes its subdomains.
 type Provider struct {
 	Name    string   `yaml:"name"`
 	Title   string   `yaml:"title,omitempty"`
 	Kind    string   `yaml:"kind"`
 	Domains []string `yaml:"domains,omitempty"`
-	// MX are the names that the MX hosts of customers' own domains end in.
+	// MX are the domains of the mail exchangers for customers' own domains.
 	MX         []string   `yaml:"mx,omitempty"`
 	Submission Submission `yaml:"submission,omitempty"`
-	// Published is where the provider publishes its settings, and Looked the day on which somebody compared them.
+	// Published is the provider's page with its settings, and Looked the day on which they were compared.
 	Published string      `yaml:"published,omitempty"`
 	Looked    policy.Date `yaml:"looked,omitempty"`
 }
 
-// A Submission is the server that customers' mail goes out by. All want authentication (RFC 4954).
+// A Submission is the server for customers' outgoing mail. It requires authentication (RFC 4954).
 type Submission struct {
 	Host  string `yaml:"host"`
 	Ports []Port `yaml:"ports"`
 	Note  string `yaml:"note,omitempty"`
 }
 
-// A Port is one of its ports with its encryption.
+// A Port is a port of a submission server with its encryption.
 type Port struct {
 	Port policy.TCPPort `yaml:"port"`
 	TLS  string         `yaml:"tls"`
@@ -138,7 +138,7 @@ func (v *validator) provider(p *Provider, path string) {
 	}
 }
 
-// index notes whose the names are. Each is one provider's, and of two parts at least, of which no registry gives out the first.
+// index maps each name to its provider. A name belongs to one provider, and must not be a registry's.
 func (v *validator) index(by map[string]*Provider, p *Provider, names []string, path string) {
 	for i, name := range names {
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -156,14 +156,14 @@ func (v *validator) index(by map[string]*Provider, p *Provider, names []string, 
 	}
 }
 
-// registry tells whether JPRS or another registry gives out names directly under a domain.
+// registry reports whether a registry such as JPRS assigns names directly below a domain.
 func registry(domain string) bool {
 	first, rest, ok := strings.Cut(domain, ".")
 	second := []string{"ne", "or", "co", "ac", "go", "gr", "ad", "ed", "lg"} // of .jp
 	return !ok || rest == "jp" && slices.Contains(second, first)
 }
 
-// find is the entry for a name or for the longest one that it is under.
+// find is the entry for a name, or for its longest parent domain with an entry.
 func find(by map[string]*Provider, name string) (p *Provider, under string) {
 	for ok := true; ok; _, name, ok = strings.Cut(name, ".") {
 		if p := by[name]; p != nil {

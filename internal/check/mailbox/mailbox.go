@@ -11,14 +11,14 @@ import (
 	"op25b/internal/policy"
 )
 
-// An Asker answers what a switch does with a connection; a *check.Checker is one.
+// An Asker answers questions about connections; a *check.Checker is one.
 type Asker interface {
 	Ask(ctx context.Context, q check.Question) (*check.Answer, error)
 }
 
 var _ Asker = (*check.Checker)(nil)
 
-// An MXResolver finds the hosts that take a domain's mail; a *net.Resolver is one.
+// An MXResolver finds the mail exchangers of a domain; a *net.Resolver is one.
 type MXResolver interface {
 	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
 }
@@ -34,7 +34,7 @@ type Checker struct {
 	MX MXResolver
 }
 
-// A Question is about a mailbox that somebody uses from a line. The line is named, or found, as check.Question says.
+// A Question is about a mailbox that is used from a line. The line is given as in check.Question.
 type Question struct {
 	Address string
 	Line    string
@@ -44,17 +44,17 @@ type Question struct {
 	Phase   string
 }
 
-// A Status is what closing port 25 means for somebody.
+// A Status is the effect of closing port 25.
 type Status string
 
 // The statuses.
 const (
 	Unaffected   Status = "unaffected"
 	Affected     Status = "affected"
-	Undetermined Status = "undetermined" // a server's address could not be found, or the directory names none
+	Undetermined Status = "undetermined" // the address of a server was not found, or the directory has no server
 )
 
-// The kinds of answer: the directory's, and one for what it does not have.
+// The kinds of answer: those of the directory, and unknown.
 const (
 	AnswerOwn      = "own"
 	AnswerWebmail  = "webmail-or-app"
@@ -62,30 +62,30 @@ const (
 	AnswerUnknown  = "unknown"
 )
 
-// An Answer is what there is to know and to do. It holds the domain of the address, and not the address.
+// An Answer is the effect on a mailbox and the settings to use. It has the domain of the address, and not the address.
 type Answer struct {
 	Domain   string      `json:"domain"`
 	Kind     string      `json:"kind"`
 	Provider check.Named `json:"provider,omitzero"`
 	// Under is the name in the directory that Domain is under, if it is not Domain itself.
 	Under string `json:"under,omitempty"`
-	// Status is that of the usual way to use the mailbox: browser or app for webmail, else a mail program. It is never Unaffected where
-	// the settings below do not pass.
+	// Status is the effect on the usual way to use the mailbox: browser or app for webmail, else a mail program. It is never Unaffected if
+	// a setting below does not pass.
 	Status Status `json:"status"`
-	// MailProgram is that of a mail program which sends on port 25.
+	// MailProgram is the effect on a mail program that sends on port 25.
 	MailProgram Status `json:"mailProgram"`
-	// Settings are what to set in a mail program, the first is the best.
+	// Settings are for mail programs, the best first.
 	Settings []Setting `json:"settings,omitempty"`
-	// Next is the phase that will stop port 25, if it passes yet.
+	// Next is the change that will stop port 25, if it passes now.
 	Next *check.Change `json:"next,omitempty"`
-	// Published is where the provider publishes its settings; Looked the day on which they were compared, empty if nobody has.
+	// Published is the provider's page with its settings. Looked is the day on which they were compared; empty if never.
 	Published string `json:"published,omitempty"`
 	Looked    string `json:"looked,omitempty"`
 }
 
-// A Setting is a server to set for outgoing mail. All are used with SMTP authentication (RFC 4954).
+// A Setting is a server for outgoing mail, with SMTP authentication (RFC 4954).
 type Setting struct {
-	Host       string `json:"host,omitempty"` // empty: the provider's, which the directory does not have
+	Host       string `json:"host,omitempty"` // empty if the directory does not have it
 	Port       uint16 `json:"port"`
 	Encryption string `json:"encryption"` // SSL/TLS or STARTTLS
 	Auth       string `json:"authentication"`
@@ -93,13 +93,13 @@ type Setting struct {
 	Status     Status `json:"status"` // Unaffected: it passes
 }
 
-// maxMX bounds the hosts of a domain that are asked about.
+// maxMX is the most mail exchangers of a domain that are checked.
 const maxMX = 3
 
 const webPort = 443
 
-// Ask answers a question. It returns ErrAddress for what is no mail address, and the errors of check.Checker.Ask but for servers whose
-// address is not found or of no family of the line's: these make an answer undetermined.
+// Ask answers a question. It returns ErrAddress for an invalid mail address, and the errors of check.Checker.Ask except ErrResolve and
+// ErrFamily: these make the answer undetermined.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	domain, err := domainOf(q.Address)
 	if err != nil {
@@ -164,7 +164,7 @@ func (c *Checker) mx(ctx context.Context, domain string) []string {
 	}
 	found, err := c.MX.LookupMX(ctx, domain)
 	if err != nil {
-		return nil // the domain stays unknown, which is what is answered
+		return nil // the domain stays unknown
 	}
 	var hosts []string
 	for _, mx := range found {
@@ -175,7 +175,7 @@ func (c *Checker) mx(ctx context.Context, domain string) []string {
 	return hosts
 }
 
-// relays is one address of each of the own relays' prefixes.
+// relays has one address of each prefix of our own relays.
 func (c *Checker) relays() []string {
 	if c.Policy == nil {
 		return nil
@@ -201,11 +201,11 @@ type asking struct {
 	ctx     context.Context
 	checker *Checker
 	q       Question
-	next    *check.Change // the first that will stop what passes yet
-	err     error         // the asker's fault: the first
+	next    *check.Change // the first change that will stop a passing connection
+	err     error         // the first error of the Asker
 }
 
-// all asks about a port of hosts. One that is stopped counts for all of them, and one that passes for those that are not found.
+// all checks a port of several hosts. One stopped host makes all affected; hosts that are not found count only if no other passes.
 func (s *asking) all(hosts []string, port uint16) Status {
 	passed := false
 	for _, host := range hosts {
@@ -244,7 +244,7 @@ func (s *asking) one(host string, port uint16) Status {
 	return Unaffected
 }
 
-// settings are those of the directory, or the two that every provider should have (RFC 8314 section 3.3, RFC 6409).
+// settings are the directory's, or the two ports that every provider should have (RFC 8314 section 3.3, RFC 6409).
 func (s *asking) settings(p *Provider, hosts []string) []Setting {
 	ports, host, note := []Port{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
 	if p != nil && p.Submission.Host != "" {
