@@ -10,19 +10,19 @@ import (
 	"op25b/internal/policy"
 )
 
-// A judge knows what a compiled rule set does with mail, by name: two rule sets can be compared whatever their numbers are. It speaks of
-// ordinary subscribers; exempt ones have port 25 open whatever the rules say.
+// A judge decides about segments by a compiled rule set. It uses names, so that two rule sets with different numbers can be compared. It decides
+// for ordinary subscribers: port 25 is open to exempt ones whatever the rules are.
 //
-// Without anything compiled it is a switch with empty tables, for which every line is one that no inventory names.
+// The judge of a nil Compiled is a switch with empty tables, on which every line is unnamed.
 type judge struct {
 	groups   map[string]pipeline.LineGroup
 	remotes  map[string]pipeline.Class
 	services map[policy.TCPPort]pipeline.Service
 	names    map[pipeline.Service]string
 	rules    map[pipeline.RuleID]compile.Rule
-	asked    map[asking]bool     // what the switch looks at
+	asked    map[asking]bool     // what the switch looks up
 	rows     map[asking][]ruling // by falling priority
-	stopping map[string]bool     // what stopsSMTP has found
+	stopping map[string]bool     // cached results of stopsSMTP
 }
 
 // An asking is a service on a leg.
@@ -37,8 +37,8 @@ type ruling struct {
 	pipeline.Verdict
 }
 
-// An outcome is what becomes of a segment and the name of the rule that decides so. The zero value is a segment that no rule is asked about,
-// and that passes.
+// An outcome is the action on a segment and the name of the rule that decides. The zero value means that no rule is evaluated and the segment
+// passes.
 type outcome struct {
 	action policy.Action
 	rule   string
@@ -85,10 +85,10 @@ func newJudge(c *compile.Compiled) *judge {
 // sameClasses reports whether classes of servers have the same numbers.
 func (j *judge) sameClasses(x *judge) bool { return maps.Equal(j.remotes, x.remotes) }
 
-// service is the name of the service that a port belongs to, or "".
+// service returns the name of a port's service, or "".
 func (j *judge) service(port policy.TCPPort) string { return j.names[j.services[port]] }
 
-// port is what becomes of a segment between a line of a group and a server of a class, "" being those that have none.
+// port returns the outcome for a segment between a line of a group and a server of a class; "" means no group or no class.
 func (j *judge) port(port policy.TCPPort, leg policy.Leg, group, class string) outcome {
 	code, _ := leg.Code()
 	service, known := j.services[port]
@@ -103,7 +103,7 @@ func (j *judge) port(port policy.TCPPort, leg policy.Leg, group, class string) o
 	return outcome{}
 }
 
-// knob is what becomes of what a line sends and rules cannot speak of.
+// knob returns the action on frames of a line that rules cannot match.
 func (j *judge) knob(service pipeline.Service, byDefault policy.Action, group string) policy.Action {
 	if r, ok := j.ruling(asking{pipeline.UpDst, service}, group, ""); ok {
 		return j.outcome(r).action
@@ -145,7 +145,7 @@ func (j *judge) stopsSMTP(group string) bool {
 	return stops
 }
 
-// stoppage is how much an action stops: nothing, what is beyond a rate, or all.
+// stoppage ranks an action by what it stops: nothing (0), the excess over a rate (1), or everything (2).
 func stoppage(a policy.Action) int {
 	switch a {
 	case policy.Limit:

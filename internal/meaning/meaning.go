@@ -12,14 +12,14 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A Sentence says one thing that a change means, for the person who is to approve it.
+// A Sentence states one consequence of a change for the operator who approves it.
 type Sentence struct {
 	Kind     Kind     `json:"kind"`
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`
 }
 
-// A Severity is what a change does to mail.
+// A Severity is the effect of a change on mail.
 type Severity string
 
 // The severities.
@@ -29,7 +29,7 @@ const (
 	Neutral Severity = "neutral" // what passes and what is stopped stays as it is
 )
 
-// A Kind is what a sentence is about.
+// A Kind is the subject of a sentence.
 type Kind string
 
 // The kinds.
@@ -47,11 +47,11 @@ const (
 // maxNamed is how many names a sentence lists before it only counts the rest.
 const maxNamed = 5
 
-// Meaning says what a switch would do otherwise if it held the new state in place of the old one: what stops mail first, then what opens it,
-// then the rest. A nil old is an empty switch, which stops mail to port 25 and nothing else.
+// Of returns the consequences of replacing the old state of a switch by the new one: those that stop mail first, then those that open it, then
+// the rest. A nil old is an empty switch, which stops only mail to port 25.
 //
-// Each sentence is true, and what happens to mail is complete: where the outcome for some line group, TCP port and class of servers changes,
-// a sentence of kind OfVerdict says so. Numbers, and priorities that decide nothing, are not spoken of.
+// Each sentence is true, and the sentences about mail are complete: if the outcome for a line group, TCP port and class of servers changes, a
+// sentence of kind OfVerdict says so. Changes of numbers, and of priorities without an effect, are not reported.
 func Of(old, new *compile.Compiled) []Sentence {
 	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
 	if old == nil {

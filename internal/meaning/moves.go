@@ -9,15 +9,15 @@ import (
 	"op25b/internal/compile"
 )
 
-// A classMove is addresses that go from one class of servers to another; "" is no class.
+// A classMove is a set of addresses that change from one class of servers to another; "" means no class.
 type classMove struct {
 	from, to string
 	prefixes []netip.Prefix // apart from each other, in order, and as few as can be
 }
 
-// classMoves are all addresses that change their class, and by class those that stay in it; both are nil if no entry changes. The longest
-// prefix has the say: a prefix that comes takes its addresses from the one around it, one that goes leaves them to that, and one that takes
-// the place of a longer or a shorter one changes nothing for the addresses that both have.
+// classMoves returns the addresses that change their class, and by class those that stay in it. Both are nil if no entry changes. The longest
+// prefix decides: a new prefix takes its addresses from the prefix around it, and a removed one returns them. Replacing a prefix by a longer or
+// a shorter one of the same class changes nothing for addresses in both.
 func (w *words) classMoves() (moves []classMove, stay map[string][]netip.Prefix) {
 	if w.old.sameClasses(w.new) && maps.Equal(w.was.State.Remotes, w.is.State.Remotes) {
 		return nil, nil
@@ -54,14 +54,13 @@ var (
 // A classWay is the class of an address before and after.
 type classWay struct{ from, to string }
 
-// A classWalk goes through all addresses in order, in pieces that have one class before and one after.
+// A classWalk visits all addresses in order, in pieces with one class before and one after.
 type classWalk struct {
 	was, is *compile.Compiled
 	ways    map[classWay][]netip.Prefix
 }
 
-// within goes through the addresses of a prefix. way is what the shorter prefixes say of them, and edges are all that lie inside, the prefix
-// itself included, sorted.
+// within visits the addresses of a prefix. way has their classes by shorter prefixes. edges has the sorted prefixes inside p, which may include p.
 func (x *classWalk) within(p netip.Prefix, way classWay, edges []netip.Prefix) {
 	if len(edges) > 0 && edges[0] == p {
 		way = classWay{classOf(x.was, p, way.from), classOf(x.is, p, way.to)}
@@ -77,7 +76,7 @@ func (x *classWalk) within(p netip.Prefix, way classWay, edges []netip.Prefix) {
 	x.within(high, way, edges[i:])
 }
 
-// classOf is the class that a prefix puts its addresses in, or the one that they have without it.
+// classOf returns the class of a prefix, or otherwise if there is no entry for it.
 func classOf(c *compile.Compiled, p netip.Prefix, otherwise string) string {
 	if number, ok := c.State.Remotes[p]; ok {
 		return c.Remotes[number].Name
@@ -85,7 +84,7 @@ func classOf(c *compile.Compiled, p netip.Prefix, otherwise string) string {
 	return otherwise
 }
 
-// add notes a piece. Where it is the upper half of a prefix whose lower half goes the same way, the two are one.
+// add records a piece. If it is the upper half of a prefix whose lower half has the same way, the halves are joined.
 func (x *classWalk) add(p netip.Prefix, way classWay) {
 	if way == (classWay{}) {
 		return
@@ -102,7 +101,7 @@ func (x *classWalk) add(p netip.Prefix, way classWay) {
 	x.ways[way] = append(list, p)
 }
 
-// halves are the two prefixes that a prefix consists of; it must not be a single address.
+// halves returns the two halves of a prefix, which must not be a single address.
 func halves(p netip.Prefix) (low, high netip.Prefix) {
 	bytes := p.Addr().As16()
 	bit := 128 - p.Addr().BitLen() + p.Bits()
@@ -114,12 +113,12 @@ func halves(p netip.Prefix) (low, high netip.Prefix) {
 	return netip.PrefixFrom(p.Addr(), p.Bits()+1), netip.PrefixFrom(upper, p.Bits()+1)
 }
 
-// comeTo reports whether addresses come to a class.
+// comeTo reports whether addresses move into a class.
 func (w *words) comeTo(class string) bool {
 	return slices.ContainsFunc(w.moves, func(m classMove) bool { return m.to == class })
 }
 
-// onlyBy reports whether all that is in a class comes to it by one move.
+// onlyBy reports whether one move brings all addresses of its new class.
 func (w *words) onlyBy(m classMove) bool {
 	ways := slices.DeleteFunc(slices.Clone(w.moves), func(x classMove) bool { return x.to != m.to })
 	return len(ways) == 1 && len(w.stay[m.to]) == 0
