@@ -88,7 +88,7 @@ func (c *console) archive(ctx context.Context, name string, upTo uint64) (info s
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
 	if err != nil {
-		return info, err
+		return info, fmt.Errorf("%s: %w", name, withoutPath(err))
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	if err := c.writeArchive(ctx, f, behind, last); err != nil {

@@ -126,7 +126,7 @@ func (c *console) backup(ctx context.Context, w io.Writer) error {
 func saveBackup(name string, make func(io.Writer) error) (info store.BackupInfo, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
 	if err != nil {
-		return info, err
+		return info, withoutPath(err)
 	}
 	defer func() {
 		err = errors.Join(err, f.Close())

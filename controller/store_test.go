@@ -63,6 +63,8 @@ func TestStoreMoves(t *testing.T) {
 	run("the store is not empty: it has revision 2 of the intent and 3 audit records: --replace discards them", "store", "restore", offline, "--data-dir", data)
 	run("contains no store", "store", "backup", offline, "--data-dir", filepath.Join(dir, "nothing"))
 	run("no store to restore into", "store", "restore", offline)
+	nowhere := filepath.Join(dir, "nowhere", "x.backup")
+	run("op25b: "+nowhere+": no such file or directory", "store", "backup", nowhere, "--data-dir", data)
 
 	e := storetest.Start(t)
 	run("", "store", "restore", offline, "--etcd", e.Endpoint())
