@@ -10,8 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// activationNotes are the activations by which a proposal differs from the current intent: those that it takes back, and those that it
-// brings back.
+// activationNotes name the activations by which a proposal differs from the current intent: those that it takes back or brings back.
 func activationNotes(base, proposed *intent.Intent) []string {
 	if base == nil || base == proposed {
 		return nil
@@ -21,7 +20,7 @@ func activationNotes(base, proposed *intent.Intent) []string {
 	return append(all, apart("brought back", proposed.Activations, base.Activations, zone)...)
 }
 
-// apart says what becomes of the activations of one list that another does not have.
+// apart names the activations of a list that are not in the other.
 func apart(what string, list, other []policy.Activation, zone *time.Location) []string {
 	var all []string
 	more := 0
@@ -45,7 +44,7 @@ func apart(what string, list, other []policy.Activation, zone *time.Location) []
 	return all
 }
 
-// where is a scope in words, with a blank before it; empty for all lines.
+// where describes a scope, with a leading space; empty for all lines.
 func where(s policy.Scope) string {
 	text := ""
 	if len(s.Groups) > 0 {

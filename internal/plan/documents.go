@@ -11,10 +11,10 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// MaxDiff is how much of a document's difference a message holds, in bytes: nobody reads more.
+// MaxDiff is the most bytes of a document's difference in a message.
 const MaxDiff = 64 << 10
 
-// Detail is how documents differ, for an audit record: in the unified format, cut at a number of bytes.
+// Detail is the difference of two intents' documents for an audit record, in the unified format, cut at a number of bytes.
 func Detail(base, proposed *intent.Intent, most int) string {
 	const more = "... and more\n"
 	var b strings.Builder
@@ -35,7 +35,7 @@ func Detail(base, proposed *intent.Intent, most int) string {
 	return text
 }
 
-// documentDiffs are the documents that a proposal changes.
+// documentDiffs are the differences of the documents that a proposal changes.
 func documentDiffs(base, proposed *intent.Intent) []*op25bv1.DocumentDiff {
 	if base == proposed {
 		return nil
@@ -52,13 +52,13 @@ func documentDiffs(base, proposed *intent.Intent) []*op25bv1.DocumentDiff {
 	return diffs(old, now)
 }
 
-// A file is a document by its name.
+// A file is a document with its name.
 type file struct {
 	name string
 	data []byte
 }
 
-// diffs compares two lists of files, each in the order of names.
+// diffs compares two lists of files, each ordered by name.
 func diffs(old, now []file) []*op25bv1.DocumentDiff {
 	var all []*op25bv1.DocumentDiff
 	for len(old) > 0 || len(now) > 0 {
@@ -93,7 +93,7 @@ func documentDiff(name string, old, now []byte, added, removed bool) *op25bv1.Do
 	return &op25bv1.DocumentDiff{Path: "files/" + name, Added: added, Removed: removed, Unified: text, Truncated: cut}
 }
 
-// Cut cuts a text at a number of bytes, and there at the end of a line, or else of a character.
+// Cut shortens a text to a number of bytes, to whole lines if it has any, or else to whole characters.
 func Cut(text string, most int) (string, bool) {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) <= most {

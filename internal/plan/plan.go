@@ -1,8 +1,7 @@
-// Package plan works out what a change of intent would do to every switch, and says it: to people in words and entries, to programs as the
-// API's message.
+// Package plan works out the effect of a change of intent on every switch, as the API's message.
 //
-// It reads switches beside their primary controller and writes to none. What would be written in which order is reconcile's to say, and
-// what it means for mail policy's.
+// It reads switches beside their primary controller and writes to none. Package reconcile decides the updates and their order, and package
+// meaning their effect on mail. Package view writes plans for people.
 package plan
 
 import (
@@ -23,18 +22,18 @@ import (
 
 // Defaults and limits.
 const (
-	// DefaultParallel is how many switches are read at once: full ones are 28 MiB each on the wire, and some 100 MiB together while they are
-	// being compared are bearable.
+	// DefaultParallel is the number of switches that are read at once. A full switch is 28 MiB on the wire and about 100 MiB while it is
+	// compared.
 	DefaultParallel = 16
-	// DefaultDialTimeout is how long a switch may take to answer at all: with 1,000 of which a tenth is gone, a plan takes 100 / 16 times
-	// that, half a minute.
+	// DefaultDialTimeout bounds the time to connect to a switch. If 100 of 1,000 switches are unreachable, a plan takes 100 / 16 times that:
+	// half a minute.
 	DefaultDialTimeout = 5 * time.Second
-	// DefaultEntries and MaxEntries are how many entries each difference lists.
+	// DefaultEntries and MaxEntries bound the entries that each difference lists.
 	DefaultEntries = 20
 	MaxEntries     = 10_000
 )
 
-// ErrRequest is a request that cannot be planned as it is.
+// ErrRequest is returned for an invalid request.
 var ErrRequest = errors.New("not a request that can be planned")
 
 // A Config is what a Planner takes from its surroundings.
@@ -45,7 +44,7 @@ type Config struct {
 	Now func() time.Time
 	// Dial connects to a switch; DialSwitch if nil.
 	Dial func(context.Context, *policy.Switch) (Reader, error)
-	// Parallel is how many switches are read at once; DefaultParallel if 0.
+	// Parallel is the number of switches that are read at once; DefaultParallel if 0.
 	Parallel int
 }
 
@@ -73,13 +72,13 @@ func New(cfg Config) (*Planner, error) {
 	return &Planner{cfg, program}, nil
 }
 
-// A Request is what to plan.
+// A Request names what to plan.
 type Request struct {
 	// Base is the current intent, nil if there is none yet.
 	Base *intent.Intent
-	// Proposed is what would take its place; Base itself asks what reconciliation would do.
+	// Proposed is the intent that would replace it. If it is Base, the plan shows what reconciliation would do.
 	Proposed *intent.Intent
-	// Switches are those to plan for; empty is all.
+	// Switches are the switches to plan for; empty means all.
 	Switches []string
 	// Applied is what was written to each switch, by name. A switch that is missing is not known to have been brought to any revision. If
 	// Applied is nil, every switch counts as brought to Base.
@@ -88,8 +87,8 @@ type Request struct {
 	Entries int
 }
 
-// Make makes a plan. A switch that cannot be read is in it, with the reason. Errors are ErrRequest, compile.ErrUnknownSwitch for one that was
-// asked for, and the context's.
+// Make makes a plan. A plan includes switches that cannot be read, with the reason. Errors are ErrRequest, compile.ErrUnknownSwitch for a name
+// in Request.Switches, and the context's.
 func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
 	if r.Proposed == nil {
 		return nil, fmt.Errorf("%w: no intent is proposed", ErrRequest)
@@ -153,7 +152,7 @@ type target struct {
 	gone bool // the proposed inventory does not have it
 }
 
-// targetsOf are the switches of the proposed inventory that were asked for and, if all were, those that go.
+// targetsOf are the requested switches of the proposed inventory. If all are requested, the removed switches follow.
 func targetsOf(r Request) []target {
 	wanted := make(map[string]bool, len(r.Switches))
 	for _, name := range r.Switches {
@@ -178,7 +177,7 @@ func targetsOf(r Request) []target {
 	return all
 }
 
-// notes are what there is to look at before a change.
+// notes are remarks to read before a change.
 func notes(in *intent.Intent, now time.Time) []string {
 	var all []string
 	p := in.Bundle.Policy
@@ -208,10 +207,10 @@ func notes(in *intent.Intent, now time.Time) []string {
 	return all
 }
 
-// maxNotes is how many notes of one kind are made before the rest is only counted.
+// maxNotes is the most notes of one kind; the rest is counted in one more.
 const maxNotes = 5
 
-// exempted is whom an exemption is for.
+// exempted names the line or prefix of an exemption.
 func exempted(e *policy.Exemption) string {
 	if e.Line != "" {
 		return "line " + e.Line
@@ -239,7 +238,7 @@ func total(p *op25bv1.Plan) {
 		}
 	}
 	p.Totals = t
-	// Rule sets for later are written by the way, and are no change that anybody has to approve.
+	// Rule sets for later phases need no approval: no packet meets them.
 	p.Changes = len(p.Documents) > 0 || t.Added+t.Changed+t.Removed+t.Drifted > 0
 }
 
@@ -249,7 +248,7 @@ func count(n *uint32, is bool) {
 	}
 }
 
-// Drifted says whether a switch differs from what it was last brought to.
+// Drifted reports whether a switch differs from the state that it was last brought to.
 func Drifted(s *op25bv1.SwitchPlan) bool { return size(s.Drift) > 0 }
 
 func size(d *op25bv1.Difference) uint64 { return d.GetAdded() + d.GetChanged() + d.GetRemoved() }

@@ -78,7 +78,7 @@ func TestPlan(t *testing.T) {
 	stop()
 	away := w.make(one, w.propose(later))
 	s = onlySwitch(t, away)
-	if s.Standing != Unreachable || !strings.HasSuffix(s.Reason, "; what follows is worked out from revision 1") || s.Drift != nil ||
+	if s.Standing != Unreachable || !strings.HasSuffix(s.Reason, "; this plan assumes the entries of revision 1") || s.Drift != nil ||
 		s.Change.Changed != 2 || away.Totals.SwitchesUnread != 1 || !away.Changes || s.Error != "" {
 		t.Errorf("a switch that is away: %v", away)
 	}
@@ -238,8 +238,8 @@ func TestRefused(t *testing.T) {
 	w.setDay("2006-05-20")
 	w.applied["edge-1"] = bring.Applied{Revision: 99}
 	files := edit(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t))
-	if s := onlySwitch(t, w.make(nil, w.propose(files))); !strings.Contains(s.Reason, "; revision 99, which it was last brought to, says nothing of it (") ||
-		!strings.HasSuffix(s.Reason, "; what follows is for an empty switch") || s.AppliedRevision != 99 || s.PhaseBefore != "" || s.Change.Added == 0 {
+	if s := onlySwitch(t, w.make(nil, w.propose(files))); !strings.Contains(s.Reason, "; revision 99, to which it was last brought, cannot be used (") ||
+		!strings.HasSuffix(s.Reason, "; this plan assumes an empty switch") || s.AppliedRevision != 99 || s.PhaseBefore != "" || s.Change.Added == 0 {
 		t.Errorf("brought to a revision that is gone: %v", s)
 	}
 }

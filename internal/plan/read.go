@@ -21,7 +21,7 @@ type Reader interface {
 
 var _ Reader = (*p4rt.Reader)(nil)
 
-// DialSwitch connects to a switch as its inventory says, with TLS where that has it. The reader takes no part in the arbitration.
+// DialSwitch connects to a switch with the address and the TLS files of the inventory. The reader takes no part in the arbitration.
 func DialSwitch(ctx context.Context, sw *policy.Switch) (Reader, error) {
 	cfg := p4rt.Config{Addr: sw.P4Runtime, DeviceID: uint64(sw.DeviceID), DialTimeout: DefaultDialTimeout}
 	if sw.TLS.Used() {
@@ -34,7 +34,7 @@ func DialSwitch(ctx context.Context, sw *policy.Switch) (Reader, error) {
 	return p4rt.DialReader(ctx, cfg)
 }
 
-// How a switch was found: the values of SwitchPlan.standing.
+// The values of SwitchPlan.standing.
 const (
 	Read        = "read"
 	Unreachable = "unreachable"
@@ -43,13 +43,13 @@ const (
 	Gone        = "gone"
 )
 
-// A found is what a switch was found to have.
+// A found is the result of reading a switch.
 type found struct {
 	standing, reason string
 	entries          []pipeline.Entry
 }
 
-// read reads a switch. That it cannot be read is a standing, not an error.
+// read reads a switch. A failure is a standing, not an error.
 func (p *Planner) read(ctx context.Context, sw *policy.Switch) found {
 	unreachable := func(err error) found { return found{standing: Unreachable, reason: err.Error()} }
 	r, err := p.cfg.Dial(ctx, sw)

@@ -11,13 +11,13 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// ErrSaved is a file that is not a saved plan, or not one that can be applied.
+// ErrSaved is returned for a file that is not a saved plan or cannot be applied.
 var ErrSaved = errors.New("not a saved plan")
 
-// magic begins a saved plan, so that no other file is taken for one.
+// magic is the first line of a saved plan.
 const magic = "op25b plan 1\n"
 
-// Save writes a plan with the files that it is of. It holds what the inventory says of subscribers, and is as confidential.
+// Save writes a plan with its files. The result contains the inventory's data about subscribers, and is as confidential.
 func Save(w io.Writer, p *op25bv1.Plan, files []*op25bv1.File) error {
 	if len(files) == 0 {
 		return fmt.Errorf("%w: there are no files to save with it", ErrSaved)

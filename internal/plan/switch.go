@@ -113,13 +113,13 @@ func (p *Planner) assumed(was before, s *op25bv1.SwitchPlan) []pipeline.Entry {
 	switch {
 	case was.compiled != nil:
 		if entries, err := heldBy(&was.compiled.State); err == nil {
-			s.Reason += fmt.Sprintf("; what follows is worked out from revision %d", was.applied.Revision)
+			s.Reason += fmt.Sprintf("; this plan assumes the entries of revision %d", was.applied.Revision)
 			return entries
 		}
 	case was.why != "":
-		s.Reason += fmt.Sprintf("; revision %d, which it was last brought to, says nothing of it (%s)", was.applied.Revision, was.why)
+		s.Reason += fmt.Sprintf("; revision %d, to which it was last brought, cannot be used (%s)", was.applied.Revision, was.why)
 	}
-	s.Reason += "; what follows is for an empty switch"
+	s.Reason += "; this plan assumes an empty switch"
 	return nil
 }
 

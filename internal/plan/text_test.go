@@ -119,7 +119,7 @@ switch edge-west at 192.0.2.2:9559, brought to revision 1
 switch edge-south at 192.0.2.3:9559, brought to revision 1
   unreachable: 192.0.2.3:9559 device 13: connect: unreachable: Unavailable: connection error: desc =
                "transport: Error while dialing: dial tcp 192.0.2.3:9559: connect: connection
-               refused"; what follows is worked out from revision 1
+               refused"; this plan assumes the entries of revision 1
   STOPS  every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> reject
   STOPS  every line: TCP/25 to other servers monitor -> reject
   STOPS  relay own-relay: +1 -1 prefix
