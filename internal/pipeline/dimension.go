@@ -127,8 +127,8 @@ func (e Entry) PrefixLength() int {
 	return int(e.Key.match[e.Key.field(m.prefix).at])
 }
 
-// Names returns the number that a rule names in a dimension; ok is false if it names none, or if the entry is no rule. A mask that is
-// neither all nor nothing, which no State has, counts as none.
+// Names returns the number that a rule names in a dimension; ok is false if it names none, or if the entry is no rule. A partial
+// mask, which no State has, counts as none.
 func (e Entry) Names(d Dimension) (n uint8, ok bool) {
 	if e.use() != ruling {
 		return 0, false

@@ -111,8 +111,8 @@ func (e Entry) IsSourceCheck() (is, drops bool) {
 // IsLimit reports whether the entry is the rate of a line's new connections.
 func (e Entry) IsLimit() bool { return e.use() == limiting }
 
-// Compare orders keys: by rank, by priority, and then field by field. Fields that match anything are left out, and an LPM field is ordered by its
-// length first.
+// Compare orders keys: by rank, by priority, and then field by field. A field that matches anything counts as absent.
+// LPM fields are ordered by prefix length, then by value.
 func (k Key) Compare(o Key) int {
 	if c := cmp.Or(cmp.Compare(ranks[k.table], ranks[o.table]), cmp.Compare(k.priority, o.priority)); c != 0 {
 		return c
