@@ -258,7 +258,7 @@ func TestMatrix(t *testing.T) {
 	if code, _ := get(t, "http://"+w.addr+"/metrics", "Authorization", "Bearer "+tokens["viewer"]); code != 200 {
 		t.Errorf("/metrics for a viewer: %d", code)
 	}
-	if code, body := get(t, "http://"+w.addr+"/metrics", "Authorization", "Basic eDp5"); code != 401 || !strings.Contains(body, `must be "Bearer" with a token`) {
+	if code, body := get(t, "http://"+w.addr+"/metrics", "Authorization", "Basic eDp5"); code != 401 || !strings.Contains(body, `must be "Bearer" followed by a token`) {
 		t.Errorf("/metrics with a password: %d %s", code, body)
 	}
 }
