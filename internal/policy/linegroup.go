@@ -39,8 +39,6 @@ func accesses() []Access {
 	return []Access{"adsl", "vdsl", "isdn", "dialup", "ftth", "cable", "mobile", "fixed-wireless", "leased", "other"}
 }
 
-func (a Access) name() string { return string(a) }
-
 // valid reports whether the access is empty or known.
 func (a Access) valid() bool { return a == "" || slices.Contains(accesses(), a) }
 
