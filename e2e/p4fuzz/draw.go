@@ -14,28 +14,28 @@ type Step struct {
 	Updates []*p4v1.Update
 }
 
-// How a Drawer draws: the sizes at which it turns from filling to emptying, and how much of all is not plain.
+// How a Drawer draws: the sizes at which it switches between adding and removing, and how often it deviates from plain updates.
 const (
 	fewEntries   = 30  // below it, most updates add
-	manyEntries  = 120 // above it, most updates take away
+	manyEntries  = 120 // above it, most updates delete
 	maxBatch     = 24
-	smallTable   = 64 // a table of up to this size is filled to the brim now and then
+	smallTable   = 64 // a table of up to this size is filled completely now and then
 	mutatedIn    = 3  // one of so many updates is mutated
 	careless     = 40 // one of so many entries is drawn without regard for the program's restrictions
-	triesToAllow = 80 // for an entry that the restrictions allow
+	triesToAllow = 80 // attempts to draw an entry that the restrictions allow
 )
 
-// A Drawer draws writes for a switch in the state of a model. The same random numbers draw the same writes.
+// A Drawer draws writes for a switch in the state of a model. The same random numbers yield the same writes.
 type Drawer struct {
 	r     *rand.Rand
 	m     *Model
 	p     *Program
-	turn  int // which mutation is next
-	turnR int // which mutation of requests is next
+	turn  int // index of the next mutation
+	turnR int // index of the next mutation of requests
 	avoid []Mutation
 }
 
-// NewDrawer draws for the switch that a model stands for. It avoids the mutations that the switch does not come out of whole.
+// NewDrawer returns a drawer for the switch that a model represents. It avoids the mutations from which the switch does not recover.
 func NewDrawer(r *rand.Rand, m *Model, avoid ...Mutation) *Drawer {
 	return &Drawer{r: r, m: m, p: m.program, turn: r.IntN(len(mutators)), turnR: r.IntN(len(requests)), avoid: avoid}
 }
@@ -58,7 +58,8 @@ func (d *Drawer) Step() Step {
 	return Step{Updates: d.batch(1 + d.r.IntN(maxBatch))}
 }
 
-// Only draws a request in which one update, or the request itself, has a mutation. It returns false if there is no place for it now.
+// Only draws a request in which one update, or the request itself, has a mutation. It returns false if the mutation is not possible in the
+// present state.
 func (d *Drawer) Only(x Mutation) (Step, bool) {
 	if slices.Contains(requests, x) {
 		return Step{Request: x}, true
@@ -87,7 +88,7 @@ func (d *Drawer) batch(n int) []*p4v1.Update {
 	return out
 }
 
-// fill is one entry more than a small table has room for.
+// fill inserts one entry more than a small table holds.
 func (d *Drawer) fill() []*p4v1.Update {
 	var small []*table
 	for _, t := range d.p.tables {
@@ -112,7 +113,7 @@ func (d *Drawer) fill() []*p4v1.Update {
 	return out
 }
 
-// drain deletes all of a table.
+// drain deletes all entries of a table.
 func (d *Drawer) drain() []*p4v1.Update {
 	t := d.p.tables[d.r.IntN(len(d.p.tables))]
 	var out []*p4v1.Update
@@ -127,7 +128,7 @@ func (d *Drawer) drain() []*p4v1.Update {
 	return out
 }
 
-// space says whether a table's key has far more than n values.
+// space reports whether a table's key has far more than n values.
 func (t *table) space(n int) bool {
 	bits := int32(0)
 	for _, f := range t.fields {
@@ -136,7 +137,7 @@ func (t *table) space(n int) bool {
 	return bits > 2*int32(big.NewInt(int64(n)).BitLen()) && !t.isConst
 }
 
-// valid is an update of which the drawer knows nothing wrong.
+// valid draws an update without an intended fault.
 func (d *Drawer) valid() *p4v1.Update {
 	add, remove := 5, 3
 	switch n := d.m.Installed(); {

@@ -30,7 +30,7 @@ func (d *Drawer) number(bits int32) *big.Int {
 	return n.And(n, most)
 }
 
-// match draws a match on a field, or nil for one that is left out.
+// match draws a match on a field, or nil for an omitted field.
 func (d *Drawer) match(f *configv1.MatchField) *p4v1.FieldMatch {
 	bits := f.GetBitwidth()
 	x := &p4v1.FieldMatch{FieldId: f.GetId()}

@@ -7,7 +7,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// installed picks an entry that a client may change, of any table for nil, or returns nil.
+// installed picks an entry that a client may change, of a table that wants accepts; nil accepts all. It returns nil if it finds none.
 func (d *Drawer) installed(wants func(*table) bool) *p4v1.TableEntry {
 	if len(d.m.keys) == 0 {
 		return nil
@@ -35,7 +35,7 @@ func keyOf(e *p4v1.TableEntry) *p4v1.TableEntry {
 
 func deletion(e *p4v1.TableEntry) *p4v1.Update { return update(p4v1.Update_DELETE, keyOf(e)) }
 
-// insert draws a new entry of a table, of any for nil.
+// insert draws a new entry of a table, or of any table if t is nil.
 func (d *Drawer) insert(t *table) *p4v1.Update {
 	var e *p4v1.TableEntry
 	for range 8 {
@@ -82,7 +82,7 @@ func (d *Drawer) modify(old *p4v1.TableEntry) *p4v1.Update {
 	return update(p4v1.Update_MODIFY, e)
 }
 
-// content draws what an entry has beside its key.
+// content draws the parts of an entry other than the key.
 func (d *Drawer) content(t *table, e *p4v1.TableEntry, free bool) {
 	e.Action = d.action(t, configv1.ActionRef_DEFAULT_ONLY, free)
 	if d.r.IntN(5) == 0 {
@@ -99,7 +99,7 @@ func (d *Drawer) content(t *table, e *p4v1.TableEntry, free bool) {
 	}
 }
 
-// action draws an action of a table whose scope is not the one that is forbidden; nil if there is none.
+// action draws an action of a table with another scope than forbidden; nil if there is none.
 func (d *Drawer) action(t *table, forbidden configv1.ActionRef_Scope, free bool) *p4v1.TableAction {
 	var refs []*configv1.ActionRef
 	for _, r := range t.refs {
@@ -138,7 +138,7 @@ func (d *Drawer) meter() *p4v1.MeterConfig {
 	return c
 }
 
-// defaultEntry changes a default entry that may be changed.
+// defaultEntry changes a default entry that is not const.
 func (d *Drawer) defaultEntry() *p4v1.Update {
 	for range 30 {
 		t := d.p.tables[d.r.IntN(len(d.p.tables))]
@@ -175,7 +175,7 @@ func (d *Drawer) direct() *p4v1.Update {
 	return &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: x}
 }
 
-// groups is how many multicast groups there are to be at most.
+// groups is the maximum number of multicast groups.
 const groups = 16
 
 func (d *Drawer) group() *p4v1.Update {

@@ -2,18 +2,18 @@ package p4fuzz
 
 import p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
-// Habits are what a switch makes of an accepted write that differs from the specification, so that a model of it can follow. The zero
-// value has none.
+// Habits are a switch's deviations from the specification in how it stores accepted writes. A model applies the same ones. The zero value has
+// none.
 type Habits struct {
 	KeepsMeter  bool // a MODIFY without meter_config leaves the meter as it is; section 9.1.7 wants it reset
-	FloatRates  bool // keeps rates as units a microsecond in floating point, and shows what comes of it
-	NoExcess    bool // forgets eburst
-	KeepsPorts  bool // shows the port of a replica in the bytes that were written; section 8.4 wants the shortest
-	NoIsConst   bool // shows no is_const
-	NoGroupData bool // forgets the metadata of a multicast group; section 9.5.1 wants it shown
+	FloatRates  bool // stores rates as floating-point units per microsecond, and returns the rounded values
+	NoExcess    bool // loses eburst
+	KeepsPorts  bool // returns the port of a replica in the bytes that were written; section 8.4 requires the shortest form
+	NoIsConst   bool // does not return is_const
+	NoGroupData bool // loses the metadata of a multicast group; section 9.5.1 requires it in reads
 }
 
-// entry brings an entry that a write has made into the form that the switch shows. old is the entry before, if its meter was left out.
+// entry converts a written entry to the form that the switch returns. old is the entry before, if its meter was omitted.
 func (h Habits) entry(e, old *p4v1.TableEntry) {
 	if e.MeterConfig == nil {
 		if h.KeepsMeter {

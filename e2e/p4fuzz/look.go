@@ -25,7 +25,7 @@ func (m *Model) lookEntry(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	}
 	s.key = append(s.key, t.lookKey(e)...)
 	if t.ternary && e.GetPriority() < 0 {
-		s.rest = append(s.rest, NegativePriority) // not of the key: some look up first
+		s.rest = append(s.rest, NegativePriority) // apart from the key: some switches look up the entry first
 	}
 	if len(t.fields) == 0 {
 		if op == p4v1.Update_INSERT {
@@ -79,7 +79,7 @@ func (m *Model) lookEntry(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	s.apply = func() { m.put(t, clean, old) }
 }
 
-// put installs an entry; what an INSERT and a MODIFY do with what they leave out is section 9.1.7's.
+// put installs an entry. Section 9.1.7 defines the effect of parts that an INSERT or a MODIFY omits.
 func (m *Model) put(t *table, e, old *p4v1.TableEntry) {
 	if e.GetAction() == nil && old != nil {
 		e.Action = old.GetAction()
@@ -236,8 +236,8 @@ func lookMatch(f *configv1.MatchField, x *p4v1.FieldMatch) []Mutation {
 	return append(out, wrong)
 }
 
-// canonicalEntry is an entry as a switch must show it: every number in its shortest form, a range of all values left out. What does not belong is left as it is, for it is
-// not installed; a priority below zero where none belongs and is_const are dropped.
+// canonicalEntry is an entry in the form that a switch must return: every number in its shortest form, and no range of all values. It drops
+// is_const, and a negative priority where the key has none. It keeps other irregular parts, because such entries are not installed.
 func canonicalEntry(t *table, in *p4v1.TableEntry) *p4v1.TableEntry {
 	e := clone(in)
 	e.Match = slices.DeleteFunc(e.Match, func(x *p4v1.FieldMatch) bool {

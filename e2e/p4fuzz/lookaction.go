@@ -66,7 +66,7 @@ func (p *Program) lookAction(t *table, op p4v1.Update_Type, e *p4v1.TableEntry) 
 	return out
 }
 
-// lookExtras judges what an entry carries beside key and action (sections 9.1.7 and 9.1.8).
+// lookExtras judges the parts of an entry other than key and action (sections 9.1.7 and 9.1.8).
 func (t *table) lookExtras(e *p4v1.TableEntry) []Mutation {
 	var out []Mutation
 	if e.GetIdleTimeoutNs() != 0 && !t.idle {
@@ -119,7 +119,7 @@ func (t *table) lookMeter(c *p4v1.MeterConfig) []Mutation {
 	return out
 }
 
-// lookDirect judges the part that direct counters and meters share (sections 9.3.1 and 9.4.1). It returns the entry that is meant.
+// lookDirect judges the common part of direct counters and meters (sections 9.3.1 and 9.4.1). It returns the entry that the update names.
 func (m *Model) lookDirect(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) (*table, *p4v1.TableEntry) {
 	if op == p4v1.Update_INSERT {
 		s.key = append(s.key, DirectInsert)

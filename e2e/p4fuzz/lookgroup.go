@@ -4,7 +4,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// What v1model's standard metadata can carry: 9 bits of egress_port, of which 511 means drop, and 16 of egress_rid.
+// The limits of v1model's standard metadata: 9 bits of egress_port, of which 511 means drop, and 16 of egress_rid.
 const (
 	maxPort     = 510
 	maxInstance = 1<<16 - 1

@@ -9,27 +9,27 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Answers are the codes with which a switch answers each mutation; OK where it has to take it, or does not notice it.
+// Answers are the codes with which a switch answers each mutation. OK means that the switch must accept the mutation, or does not notice it.
 type Answers map[Mutation]codes.Code
 
-// A Model is what a switch must hold, and judges what is written to it. It takes the updates of a batch in their order, as the switches
-// under test do; the specification (section 12.1) lets them choose another, so a client must not rely on it.
+// A Model holds the expected state of a switch and judges writes to it. It processes the updates of a batch in their order, as the switches
+// under test do. The specification (section 12.1) permits other orders, so a client must not rely on this one.
 type Model struct {
 	program *Program
 	answers Answers
 	habits  Habits
 
-	entries  map[string]*p4v1.TableEntry // by key; what stands in them is canonical
-	keys     []string                    // of entries, in an order that a seed repeats
+	entries  map[string]*p4v1.TableEntry // by key; canonical
+	keys     []string                    // of entries, in an order that is the same for the same seed
 	at       map[string]int              // place of a key in keys
 	count    map[uint32]int              // entries by table
-	sizes    map[uint32]int              // of tables that hold fewer than the P4Info says
+	sizes    map[uint32]int              // of tables that hold fewer entries than the P4Info states
 	defaults map[uint32]*p4v1.TableEntry
 	groups   map[uint32]*p4v1.MulticastGroupEntry
-	texts    map[string]string // what the switch is to show, by key of any kind
+	texts    map[string]string // the expected result of a read, by key of any kind
 }
 
-// NewModel is a switch that has just been given a program.
+// NewModel is the model of a switch to which a program has just been pushed.
 func NewModel(p *Program, a Answers, h Habits) *Model {
 	m := &Model{
 		program: p, answers: a, habits: h,
@@ -42,17 +42,17 @@ func NewModel(p *Program, a Answers, h Habits) *Model {
 	return m
 }
 
-// A Judgement is what a model says of one update.
+// A Judgement is the model's result for one update.
 type Judgement struct {
 	Mutations []Mutation
-	Allowed   []codes.Code // any of them is right
+	Allowed   []codes.Code // each of them is correct
 	apply     func()
 }
 
-// Allows says whether a code is right.
+// Allows reports whether a code is correct.
 func (j Judgement) Allows(c codes.Code) bool { return slices.Contains(j.Allowed, c) }
 
-// Judge says what is irregular about an update, and how the switch must answer it. It changes nothing.
+// Judge returns the irregularities of an update and the permitted answers. It changes nothing.
 func (m *Model) Judge(u *p4v1.Update) Judgement {
 	var s sight
 	if op := u.GetType(); op == p4v1.Update_UNSPECIFIED {
@@ -74,7 +74,7 @@ func (m *Model) Judge(u *p4v1.Update) Judgement {
 	}
 	j := Judgement{Mutations: slices.Concat(s.key, s.rest)}
 	if !slices.ContainsFunc(s.key, m.refused) {
-		j.Mutations = append(j.Mutations, s.state...) // a key that is refused is not looked up
+		j.Mutations = append(j.Mutations, s.state...) // a switch does not look up an invalid key
 	}
 	slices.Sort(j.Mutations)
 	j.Mutations = slices.Compact(j.Mutations)
@@ -91,7 +91,7 @@ func (m *Model) Judge(u *p4v1.Update) Judgement {
 
 func (m *Model) refused(f Mutation) bool { return m.answers[f] != codes.OK }
 
-// A sight is what was found in an update: in its kind and key, in the rest of it, and in how it meets what is installed.
+// A sight holds the irregularities of an update: in its kind and key, in the rest of it, and in relation to the installed entries.
 type sight struct {
 	key, rest, state []Mutation
 	apply            func()
@@ -129,13 +129,13 @@ func (m *Model) remove(key string) {
 	delete(m.texts, key)
 }
 
-// setDefault takes nil for the program's own.
+// setDefault resets the entry to the program's own if it is nil.
 func (m *Model) setDefault(t *table, a *p4v1.Action, metadata []byte) {
 	if a == nil {
 		a = t.initial
 	}
 	if a == nil {
-		return // nobody knows it
+		return // the program's own default is unknown
 	}
 	e := &p4v1.TableEntry{TableId: t.id, IsDefaultAction: true, IsConst: t.constDefault, Metadata: metadata, Action: &p4v1.TableAction{Type: &p4v1.TableAction_Action{Action: a}}}
 	m.defaults[t.id] = e
@@ -152,7 +152,7 @@ func (m *Model) removeGroup(id uint32) {
 	delete(m.groups, id)
 }
 
-// size is how many entries a table holds.
+// size is the capacity of a table.
 func (m *Model) size(t *table) int {
 	if n, ok := m.sizes[t.id]; ok {
 		return n
@@ -160,8 +160,8 @@ func (m *Model) size(t *table) int {
 	return t.size
 }
 
-// Adopt takes over what the program itself installs, from a first reading. To a table with entries of its own, p4c gives just their number as
-// its size, whatever the P4Info says.
+// Adopt records the entries of the program itself, from a first read. For a table with such entries, p4c sets the size to their number, and
+// ignores the P4Info's size.
 func (m *Model) Adopt(entities []*p4v1.Entity) {
 	for _, x := range entities {
 		if e := x.GetTableEntry(); e != nil && !e.GetIsDefaultAction() {
@@ -173,10 +173,10 @@ func (m *Model) Adopt(entities []*p4v1.Entity) {
 	}
 }
 
-// Installed is how many entries and groups there are.
+// Installed is the number of entries and groups.
 func (m *Model) Installed() int { return len(m.keys) + len(m.groups) }
 
-// Compare returns an error that names every difference between what a switch showed and what it must hold.
+// Compare returns an error that lists every difference between the entries read from a switch and the expected ones.
 func (m *Model) Compare(entities []*p4v1.Entity) error {
 	var faults []string
 	seen := map[string]bool{}
@@ -186,7 +186,7 @@ func (m *Model) Compare(entities []*p4v1.Entity) error {
 		case seen[key]:
 			faults = append(faults, fmt.Sprintf("shown twice: %s", key))
 		case x.GetTableEntry().GetIsDefaultAction() && !ok:
-			continue // the P4Info does not say what it is
+			continue // the P4Info does not contain the default action
 		case !ok:
 			faults = append(faults, fmt.Sprintf("should not be there: %s%s", key, text))
 		case want != text:

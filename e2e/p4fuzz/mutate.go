@@ -14,17 +14,17 @@ var requests = []Mutation{
 	ForeignDevice, UnknownRole, OldElection, NewElection, NoElection, Rollback, DataplaneAtomic, UnknownAtomic, EmptyBatch,
 }
 
-// A mutator makes an update irregular in one way. It returns false if it finds nothing in the update to do so to.
+// A mutator makes an update irregular in one way. It returns false if the update has no part to which the mutation applies.
 type mutator struct {
 	Mutation
-	base func(*Drawer) *p4v1.Update // what it is made of; nil if there is nothing now
+	base func(*Drawer) *p4v1.Update // draws the update to mutate; nil if there is none at present
 	do   func(*Drawer, *p4v1.Update) bool
 }
 
-// triesToMutate is how many updates are drawn for a mutator before it is given up for this time: some need a rare one.
+// triesToMutate is the number of updates that are drawn for a mutator before it is skipped: some mutators need a rare update.
 const triesToMutate = 40
 
-// mutated draws an update with the mutation whose turn it is, or nil if the program, or what is installed, has no place for it.
+// mutated draws an update with the next mutation, or nil if neither the program nor the installed entries permit it.
 func (d *Drawer) mutated() *p4v1.Update {
 	d.turn++
 	if slices.Contains(d.avoid, mutators[d.turn%len(mutators)].Mutation) {
@@ -67,7 +67,7 @@ func deleted(d *Drawer) *p4v1.Update {
 	return nil
 }
 
-func keyed(d *Drawer) *p4v1.Update { // any update that has a key of a table
+func keyed(d *Drawer) *p4v1.Update { // an update with the key of a table
 	if d.r.IntN(4) == 0 {
 		return deleted(d)
 	}
@@ -111,7 +111,7 @@ func groupOf(u *p4v1.Update) *p4v1.MulticastGroupEntry {
 	return u.GetEntity().GetPacketReplicationEngineEntry().GetMulticastGroupEntry()
 }
 
-// onField lets a function change one of the matches of an entry.
+// onField applies a function to one of the matches of an entry.
 func onField(change func(d *Drawer, f *configv1.MatchField, x *p4v1.FieldMatch) bool) func(*Drawer, *p4v1.Update) bool {
 	return func(d *Drawer, u *p4v1.Update) bool {
 		e := entryOf(u)
@@ -123,7 +123,7 @@ func onField(change func(d *Drawer, f *configv1.MatchField, x *p4v1.FieldMatch) 
 	}
 }
 
-// onValue lets a function change one byte string of a match.
+// onValue applies a function to one byte string of a match.
 func onValue(change func(d *Drawer, f *configv1.MatchField, b []byte) []byte) func(*Drawer, *p4v1.Update) bool {
 	return onField(func(d *Drawer, f *configv1.MatchField, x *p4v1.FieldMatch) bool {
 		var at *[]byte
@@ -137,7 +137,7 @@ func onValue(change func(d *Drawer, f *configv1.MatchField, b []byte) []byte) fu
 		case *p4v1.FieldMatch_Ternary_:
 			if at = &v.Ternary.Mask; d.r.IntN(2) == 0 {
 				at = &v.Ternary.Value
-				// Section 9.1.1 also wants a value no longer than its mask, at odds with section 8.4: keep out of it.
+				// Section 9.1.1 also forbids a value longer than its mask, which contradicts section 8.4: avoid such values.
 				v.Ternary.Mask = append([]byte{0, 0}, v.Ternary.Mask...)
 			}
 		case *p4v1.FieldMatch_Range_:
@@ -179,7 +179,7 @@ func onReplica(change func(d *Drawer, g *p4v1.MulticastGroupEntry, r *p4v1.Repli
 	}
 }
 
-// wide is a number of more bits than fit, by one or by many.
+// wide is a number with more bits than the field, one more or many more.
 func (d *Drawer) wide(bits int32, b []byte) []byte {
 	n := number(b)
 	return bytesOf(n.SetBit(n, int(bits+d.r.Int32N(20)), 1))
@@ -187,7 +187,7 @@ func (d *Drawer) wide(bits int32, b []byte) []byte {
 
 func (d *Drawer) padded(b []byte) []byte { return append(make([]byte, 1+d.r.IntN(4)), b...) }
 
-// unknownID is an id that is none of a P4Info's, near one or anywhere.
+// unknownID is an id that the P4Info does not have, near an existing one or anywhere.
 func (d *Drawer) unknownID(near uint32) uint32 {
 	if d.r.IntN(2) == 0 {
 		return near + 0x4000 + d.r.Uint32N(1000)

@@ -15,7 +15,7 @@ import (
 	"op25b/p4src"
 )
 
-// strict answers every mutation with the last code that the specification allows, which is a refusal where there is one.
+// strict answers every mutation with the last code that the specification allows, which is a refusal if one is allowed.
 func strict() Answers {
 	a := Answers{}
 	for _, r := range Rules {
@@ -24,7 +24,7 @@ func strict() Answers {
 	return a
 }
 
-// models are of a switch with op25b, and of one with a program that has what op25b lacks, each with entries in it.
+// models are two models with entries: of op25b, and of a program with the features that op25b lacks.
 func models(t *testing.T, r *rand.Rand) []*Model {
 	t.Helper()
 	text, err := os.ReadFile("../../internal/softswitch/p4rtserver/testdata/objects.p4info.txtpb")
@@ -56,7 +56,7 @@ func models(t *testing.T, r *rand.Rand) []*Model {
 	return out
 }
 
-// follow brings a model to where a switch would be.
+// follow applies a step to a model as a switch would.
 func follow(m *Model, s Step) {
 	for _, u := range s.Updates {
 		if j := m.Judge(u); j.Allows(codes.OK) && j.apply != nil {
@@ -65,7 +65,7 @@ func follow(m *Model, s Step) {
 	}
 }
 
-// What a mutator does to an update, the model sees without being told.
+// The model detects each mutation in the update itself.
 func TestModelSeesMutations(t *testing.T) {
 	all := models(t, rand.New(rand.NewPCG(1, 25)))
 	for _, x := range mutators {
@@ -85,7 +85,7 @@ func TestModelSeesMutations(t *testing.T) {
 	}
 }
 
-// Of what is drawn as valid, nearly all is: the rest meets itself by chance, or was drawn without regard for the restrictions.
+// Nearly all updates that are drawn as valid are valid. The others collide by chance, or were drawn without regard for the restrictions.
 func TestValidUpdatesAreValid(t *testing.T) {
 	for _, m := range models(t, rand.New(rand.NewPCG(2, 25))) {
 		d := NewDrawer(rand.New(rand.NewPCG(3, 0)), m)
@@ -144,7 +144,7 @@ func TestDrawingRepeats(t *testing.T) {
 	}
 }
 
-// Differences of every kind are told, and only they.
+// Differences of every kind are reported, and nothing else.
 func TestCompare(t *testing.T) {
 	m := models(t, rand.New(rand.NewPCG(6, 25)))[0]
 	shown := func() []*p4v1.Entity {
@@ -209,7 +209,7 @@ func TestShrink(t *testing.T) {
 		steps = append(steps, s)
 	}
 	tries := 0
-	short := Shrink(steps, 500, func(in []Step) bool { // fails if 33 stands before 417
+	short := Shrink(steps, 500, func(in []Step) bool { // fails if 33 comes before 417
 		tries++
 		before := false
 		for _, s := range in {

@@ -16,17 +16,17 @@ import (
 type Target struct {
 	Client   p4v1.P4RuntimeClient
 	DeviceID uint64
-	Election *p4v1.Uint128 // that of the primary; its Low is neither 0 nor the largest
+	Election *p4v1.Uint128 // the primary's; its Low is neither 0 nor the largest
 }
 
-// A Report is how a switch answered an update, or a whole request.
+// A Report is a switch's answer to an update or to a whole request.
 type Report struct {
 	Mutations []Mutation
 	Code      codes.Code
 }
 
-// Play sends a step, holds the answers to the model, brings the model up to date, and compares all that the switch holds with it. The
-// reports go to tell, if it is not nil.
+// Play sends a step, compares the answers with the model, updates the model, and compares all entries of the switch with it. It passes the
+// reports to tell, if tell is not nil.
 func (t *Target) Play(ctx context.Context, m *Model, s Step, tell func(Report)) error {
 	if err := t.write(ctx, m, s, tell); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (t *Target) write(ctx context.Context, m *Model, s Step, tell func(Report))
 	if s.Request != "" {
 		code := status.Code(err)
 		if code == codes.Unknown {
-			code = codes.OK // the updates have been looked at
+			code = codes.OK // the switch has examined the updates
 		}
 		if tell != nil {
 			tell(Report{[]Mutation{s.Request}, code})
@@ -77,7 +77,7 @@ func (t *Target) write(ctx context.Context, m *Model, s Step, tell func(Report))
 	return nil
 }
 
-// request makes a step a message, with the mutation of the request in it.
+// request converts a step to a message, and applies the mutation of the request.
 func (t *Target) request(s Step) *p4v1.WriteRequest {
 	r := &p4v1.WriteRequest{DeviceId: t.DeviceID, ElectionId: clone(t.Election), Updates: s.Updates}
 	switch s.Request {
@@ -101,8 +101,8 @@ func (t *Target) request(s Step) *p4v1.WriteRequest {
 	return r
 }
 
-// perUpdate takes the codes of the updates out of the answer to a batch: none for OK, else UNKNOWN with one p4.v1.Error for each, in their
-// order, of which at least one is not OK (section 12.3).
+// perUpdate extracts the codes of the updates from the answer to a batch: OK has none; UNKNOWN has one p4.v1.Error for each update, in their
+// order, at least one of them not OK (section 12.3).
 func perUpdate(err error, n int) ([]codes.Code, error) {
 	out := make([]codes.Code, n)
 	if err == nil {

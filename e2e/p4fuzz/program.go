@@ -10,12 +10,12 @@ import (
 	"op25b/internal/constraint"
 )
 
-// A Program is what the P4Info says of a program, in the form that drawing and judging need.
+// A Program holds the contents of a P4Info in the form that drawing and judging need.
 type Program struct {
-	tables       []*table // those whose entries hold actions; tables of action profiles are left alone
+	tables       []*table // the tables with direct actions; tables with action profiles are omitted
 	byID         map[uint32]*table
 	actions      map[uint32]*configv1.Action
-	actionIDs    []uint32 // in the order of the P4Info, so that a seed draws the same again
+	actionIDs    []uint32 // in the order of the P4Info, so that draws are the same for the same seed
 	restrictions *constraint.Set
 }
 
@@ -25,13 +25,13 @@ type table struct {
 	fields       []*configv1.MatchField
 	refs         []*configv1.ActionRef
 	size         int
-	ternary      bool // a priority belongs to the key
+	ternary      bool // the key includes a priority
 	counter      bool
 	meter        bool
 	idle         bool
 	isConst      bool
 	constDefault bool
-	initial      *p4v1.Action // the program's default action; nil if the P4Info does not tell
+	initial      *p4v1.Action // the program's default action; nil if the P4Info does not contain it
 }
 
 // NewProgram reads a P4Info. It returns an error of package constraint if the restrictions cannot be read.
@@ -121,13 +121,13 @@ func canonical(b []byte) []byte {
 
 func number(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
 
-// ones is the largest number of some bits.
+// ones is the largest number of a bit width.
 func ones(bits int32) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits))
 	return n.Sub(n, big.NewInt(1))
 }
 
-// prefixMask is the mask of a prefix length; it is 0 for one below 0.
+// prefixMask is the mask of a prefix length; it is 0 for a negative length.
 func prefixMask(length, bits int32) *big.Int {
 	if length < 0 {
 		return new(big.Int)

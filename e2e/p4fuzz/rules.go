@@ -2,11 +2,11 @@ package p4fuzz
 
 import "google.golang.org/grpc/codes"
 
-// A Mutation is something irregular about a write. Not each is a fault: some forms are unusual and must be taken all the same.
+// A Mutation is an irregularity of a write. Not every irregularity is a fault: a switch must accept some unusual forms.
 type Mutation string
 
-// A Rule says what the specification demands of a switch that meets a mutation. Allowed has more than one code where the specification
-// leaves a choice or says two things; codes.OK is in it if the switch may, or must, do as it is told.
+// A Rule states the specification's requirement for a mutation. Allowed has more than one code if the specification leaves a choice or
+// contradicts itself. It contains codes.OK if the switch may, or must, accept the mutation.
 type Rule struct {
 	Mutation Mutation
 	Section  string
@@ -123,8 +123,8 @@ func allow(c ...codes.Code) []codes.Code { return c }
 
 // Rules lists every mutation, in the order of docs/targets.md.
 //
-// Byte strings are refused with INVALID_ARGUMENT by sections 9.1.1 and 9.1.2 and with OUT_OF_RANGE by section 8.4: either is right. Where
-// the specification says malformed without a code, section 12 has INVALID_ARGUMENT "unless a more specific error code applies".
+// Byte strings are refused with INVALID_ARGUMENT by sections 9.1.1 and 9.1.2 and with OUT_OF_RANGE by section 8.4: both are correct. Where the
+// specification calls a write malformed without a code, section 12 requires INVALID_ARGUMENT "unless a more specific error code applies".
 var Rules = []Rule{
 	{NoUpdateType, "12", allow(codes.InvalidArgument)},
 	{UnknownUpdateType, "12", allow(codes.InvalidArgument)},
@@ -149,7 +149,7 @@ var Rules = []Rule{
 	{ReversedRange, "9.1.1", allow(codes.InvalidArgument)},
 	{WholeRange, "9.1.1", allow(codes.InvalidArgument)},
 	{NoPriority, "9.1", allow(codes.InvalidArgument)},
-	{NegativePriority, "9.1", allow(codes.OK, codes.InvalidArgument)}, // "a non-zero value" is all that is said
+	{NegativePriority, "9.1", allow(codes.OK, codes.InvalidArgument)}, // the specification only has "a non-zero value"
 	{Priority, "9.1", allow(codes.InvalidArgument)},
 	{BelowPriority, "9.1", allow(codes.InvalidArgument)},
 
@@ -168,7 +168,7 @@ var Rules = []Rule{
 	{EmptyParam, "8.4, 9.1.2", allow(codes.InvalidArgument, codes.OutOfRange)},
 	{PaddedParam, "8.4", allow(codes.OK)},
 	{ShuffledParams, "8.2", allow(codes.OK)},
-	{Restricted, "none", allow(codes.OK, codes.InvalidArgument)}, // the language is that of p4-constraints; the specification has none
+	{Restricted, "none", allow(codes.OK, codes.InvalidArgument)}, // the language is p4-constraints'; the specification has none
 
 	{Duplicate, "12", allow(codes.AlreadyExists)},
 	{MissingModify, "12", allow(codes.NotFound)},
@@ -230,7 +230,7 @@ var Rules = []Rule{
 	{Anonymous, "12", allow(codes.PermissionDenied)},
 }
 
-// RuleOf returns the rule of a mutation; ok is false for one that is not in the list.
+// RuleOf returns the rule of a mutation; ok is false if the list has none.
 func RuleOf(m Mutation) (r Rule, ok bool) {
 	for _, r := range Rules {
 		if r.Mutation == m {

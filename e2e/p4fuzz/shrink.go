@@ -8,14 +8,14 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// Shrink makes a sequence of steps that fails as short as it gets within a number of tries: by whole steps from the front, then by steps and
-// updates from anywhere. fails plays a sequence on a switch that is as new.
+// Shrink shortens a failing sequence of steps within a number of tries: first whole steps from the front, then steps and updates anywhere.
+// fails plays a sequence on a fresh switch.
 func Shrink(steps []Step, tries int, fails func([]Step) bool) []Step {
 	try := func(s []Step) bool {
 		tries--
 		return tries >= 0 && fails(s)
 	}
-	for n := 1; n < len(steps); n *= 2 { // what led to it is mostly near the end
+	for n := 1; n < len(steps); n *= 2 { // the cause is mostly near the end
 		if last := steps[len(steps)-n:]; try(last) {
 			steps = last
 			break
@@ -33,7 +33,7 @@ func Shrink(steps []Step, tries int, fails func([]Step) bool) []Step {
 	return steps
 }
 
-// without leaves out what is not needed: halves first, then quarters, down to single ones.
+// without removes elements that the failure does not need: halves first, then quarters, down to single ones.
 func without[T any](all []T, fails func([]T) bool) []T {
 	for n := len(all) / 2; n > 0; n /= 2 {
 		for from := 0; from+n <= len(all); {

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// What a rejecting error says: the way to the destination is administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+// The ICMP code of a reject: communication administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
 const (
 	icmpv4Unreachable, icmpv4Prohibited = 3, 13
 	icmpv6Unreachable, icmpv6Prohibited = 1, 1
@@ -14,20 +14,20 @@ const (
 	protoICMPv4 = 1
 	protoICMPv6 = 58
 	answerTTL   = 64
-	quotedTCP   = 20 // bytes: the header without options, all that a sender needs to find its connection
+	quotedTCP   = 20 // bytes: the header without options, sufficient for the sender to identify its connection
 )
 
-// answerable reports whether an ICMP error can be sent for a packet of shape TCP with flags (section 9), and from which address.
+// answerable reports whether an ICMP error can be sent for a packet of shape TCP with flags (section 9), and its source address.
 func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 	from = m.rejectFrom4
 	if p.inner.v6 {
 		from = m.rejectFrom6
 	}
-	group := (p.frame[0]|p.frame[6])&1 != 0 // one of the stations is no station
+	group := (p.frame[0]|p.frame[6])&1 != 0 // a group address, as source or as destination
 	if !from.IsValid() || group || p.inner.ipv4AH || p.outer.ipv4AH || !p.headerSumRight(p.inner) || !p.headerSumRight(p.outer) {
 		return from, false
 	}
-	groups := byte(224) // the first byte of what is no host's address
+	groups := byte(224) // the first byte of multicast and reserved addresses
 	if p.inner.v6 {
 		groups = 0xff
 	}
@@ -60,7 +60,7 @@ func answer(p *packet, from netip.Addr) []byte {
 	if p.tunnel != 0 {
 		packet = headed(p.outer.dst, p.outer.src, p.tunnel, packet)
 	}
-	// Tags, PPPoE header and PPP protocol stay as they came, but for the length.
+	// Tags, PPPoE header and PPP protocol are copied; only the length changes.
 	link := slices.Concat(p.frame[6:12], p.frame[0:6], p.frame[12:p.outer.start])
 	if p.pppoe {
 		binary.BigEndian.PutUint16(link[len(link)-4:], uint16(2+len(packet)))
@@ -68,7 +68,7 @@ func answer(p *packet, from netip.Addr) []byte {
 	return append(link, packet...)
 }
 
-// headed puts a fresh IP header before a payload.
+// headed prepends a new IP header to a payload.
 func headed(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if src.Is6() {
 		h := []byte{0x60, 0, 0, 0, 0, 0, proto, answerTTL}

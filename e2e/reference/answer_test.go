@@ -11,8 +11,8 @@ import (
 	"op25b/e2e/reference"
 )
 
-// TestAnswer compares the ICMP errors, byte for byte, with what gopacket makes of their fields: it knows the headers, the lengths and the
-// checksums by itself.
+// TestAnswer compares the ICMP errors, byte for byte, with gopacket's serialization of their fields: gopacket computes the headers, lengths
+// and checksums independently.
 func TestAnswer(t *testing.T) {
 	ethernet := func(next layers.EthernetType) *layers.Ethernet {
 		return &layers.Ethernet{SrcMAC: unhex(macCore), DstMAC: unhex(macHome), EthernetType: next}
@@ -126,10 +126,10 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestNotAnswerable: what cannot be answered is dropped in silence, counts the same, and takes nothing from the rate.
+// TestNotAnswerable: a frame that cannot be answered is dropped silently, is counted as a reject, and does not use up the reject rate.
 func TestNotAnswerable(t *testing.T) {
 	p, inv := fixture(t)
-	inv.Switches[0].RejectFrom = inv.Switches[0].RejectFrom[:1] // IPv4 alone
+	inv.Switches[0].RejectFrom = inv.Switches[0].RejectFrom[:1] // IPv4 only
 	m := reference.New(p, inv, "edge", "now", noon())
 	for range 4 {
 		for name, frame := range map[string][]byte{

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A clock second is 2^20 microseconds: what a switch gets from its timestamp by a shift.
+// A clock second is 2^20 microseconds: a switch computes it from its timestamp by a shift.
 const clockSecondBits = 20
 
 // second is the clock second of a time.
@@ -38,23 +38,23 @@ func (r *rejects) take(now int64, line int) bool {
 	return true
 }
 
-// A connection is what a SYN and its SYN-ACK have in common.
+// A connection is the key that a SYN and its SYN-ACK have in common.
 type connection struct {
 	subscriber, remote netip.Addr // of the outer and of the inner header
 	port               uint16     // the subscriber's
 }
 
-// sent is when SYNs of a connection went up.
+// sent records when SYNs of a connection went up.
 type sent struct {
 	last       int64
-	maybe      int64 // of one whose token was not certain
-	sure, seen bool  // last holds, maybe holds
+	maybe      int64 // of a SYN for which a token bucket decided
+	sure, seen bool  // last is valid, maybe is valid
 }
 
-// remembered is for how many clock seconds an answer to a SYN is expected. One less or more is the edge, of which nothing is predicted.
+// remembered is the number of clock seconds for which a SYN is remembered. From one second less to one more, the model makes no prediction.
 const remembered = 64
 
-// follow remembers SYNs to port 25 that go up, and looks at SYN-ACKs from it (section 10).
+// follow records SYNs to port 25 that go up, and classifies SYN-ACKs from port 25 (section 10).
 func (m *Model) follow(d *Decision, p *packet, up bool, now int64) {
 	if p.shape != TCP || !p.flags || !p.syn {
 		return

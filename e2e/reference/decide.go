@@ -10,16 +10,16 @@ import (
 
 const networkRole = pipeline.Network
 
-// A path is how the bridge takes a frame.
+// A path is the bridge's decision on a frame.
 type path struct {
 	way        Way
 	asked      bool
 	line       uint16   // the access port of the line
-	known      bool     // line holds
-	pass, drop []uint16 // where the frame goes if the filter lets it pass, and if not
+	known      bool     // line is valid
+	pass, drop []uint16 // the output ports if the filter passes the frame, and if it does not
 }
 
-// Decide is what the switch does with a frame that enters at a port, at a time of the switch's clock. Times must not go back.
+// Decide returns the switch's handling of a frame that enters at a port, at a time of the switch's clock. Times must not decrease.
 func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	p := parse(frame)
 	way := m.forward(port, p)
@@ -38,7 +38,7 @@ func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	return d
 }
 
-// forward asks the bridge (section 3).
+// forward makes the bridge's decision (section 3).
 func (m *Model) forward(port uint16, p *packet) path {
 	var network, others []uint16
 	for _, other := range m.ports {
@@ -129,12 +129,12 @@ func (m *Model) judge(d *Decision, p *packet, up bool, way path) {
 	}
 }
 
-// decide notes the rule that decides.
+// decide records the deciding rule.
 func (d *Decision) decide(id uint8, name string, v Verdict) {
 	d.Rule, d.RuleName, d.Verdict = id, name, v
 }
 
-// spoofed reports whether a frame from an access port has another's source address (section 5).
+// spoofed reports whether a frame from an access port has a source address of another line (section 5).
 func (m *Model) spoofed(index int, p *packet) bool {
 	if p.outer == nil {
 		return false
@@ -146,7 +146,7 @@ func (m *Model) spoofed(index int, p *packet) bool {
 	return !slices.ContainsFunc(m.lines[index].prefixes, func(own netip.Prefix) bool { return own.Contains(src) })
 }
 
-// serviceOf is the leg and the service of a TCP segment (section 6).
+// serviceOf returns the leg and the service of a TCP segment (section 6).
 func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 	of := func(port uint16) (s service, ok bool) {
 		for _, s := range m.services {
@@ -163,7 +163,7 @@ func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 		switch {
 		case ok && remote.has(25):
 			return UpDst, remote.name
-		case server && p.flags && p.syn && p.ack: // it is the subscriber's end that was connected to
+		case server && p.flags && p.syn && p.ack: // the connection was made to the subscriber's end
 			return UpSrc, own.name
 		case ok:
 			return UpDst, remote.name
@@ -180,7 +180,7 @@ func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 		return DownSrc, remote.name
 	case !m.downDst:
 		return NoLeg, ""
-	case server && p.flags && p.syn && !p.ack: // it is the subscriber's end that is connected to
+	case server && p.flags && p.syn && !p.ack: // the connection is being made to the subscriber's end
 		return DownDst, own.name
 	case ok:
 		return DownSrc, remote.name
@@ -190,7 +190,7 @@ func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 	return NoLeg, ""
 }
 
-// firstMatch goes through the rules (section 8).
+// firstMatch returns the first matching rule (section 8).
 func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
 	l := m.lines[d.LineIndex]
 	switch p.shape {
@@ -244,15 +244,15 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
 	}
 }
 
-// isExempt reports whether an exemption holds for a subscriber's address on a line (section 7). A line's own holds for no other line, or its
-// address could be borrowed; where a frame from the network may go to any line, the address is all that there is.
+// isExempt reports whether an exemption holds for a subscriber's address on a line (section 7). A line's exemption holds for no other line, so
+// that no other line can borrow its address. If a frame from the network may go to any line, only the address decides.
 func (m *Model) isExempt(subscriber netip.Addr, index int, up bool) bool {
 	return slices.ContainsFunc(m.exempt, func(e exemption) bool {
 		return e.prefix.Contains(subscriber) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
 	})
 }
 
-// classOf is the remote class of an address: that of the longest prefix (section 7).
+// classOf returns the remote class of an address: the class of the longest matching prefix (section 7).
 func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
 	longest := -1
 	for _, r := range m.remotes {
@@ -265,8 +265,8 @@ func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
 	return class, relay
 }
 
-// holds reports whether an address is of a prefix, by itself or as an IPv4 address that is seen through NAT64, and how many of the bits that
-// the frame carries say so (section 7).
+// holds reports whether a prefix contains an address, directly or as an IPv4 address embedded by NAT64. It also returns the number of matching
+// bits in the address as the frame carries it (section 7).
 func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) {
 	if prefix.Contains(addr) {
 		return prefix.Bits(), true
@@ -278,7 +278,7 @@ func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) 
 		octets, skip := addr.As16(), 0
 		var inner []byte
 		for i := n.Bits() / 8; len(inner) < 4; i++ {
-			if i == 8 { // bits 64 to 71 hold nothing
+			if i == 8 { // bits 64 to 71 are zero
 				if len(inner)*8 < prefix.Bits() {
 					skip = 8
 				}
@@ -294,7 +294,7 @@ func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) 
 	return 0, false
 }
 
-// apply does what the verdict says (section 9).
+// apply applies the verdict (section 9).
 func (m *Model) apply(d *Decision, p *packet, up bool, way path, port uint16, now int64) {
 	pass := func() { d.Passes, d.Out = true, outputs(way.pass, p.frame) }
 	stop := func() { d.Passes, d.Out, d.Outcome = false, outputs(way.drop, p.frame), Stopped }
@@ -333,7 +333,7 @@ func (m *Model) apply(d *Decision, p *packet, up bool, way path, port uint16, no
 	m.report(d, p, up)
 }
 
-// report says whether the frame is a mail flow worth a report (section 10).
+// report decides whether the frame is a mail flow that must be reported (section 10).
 func (m *Model) report(d *Decision, p *packet, up bool) {
 	stopped := d.Outcome == Monitored || d.Outcome == Stopped
 	if p.shape != TCP || !p.flags || !p.syn || d.Service == "" || !stopped {
@@ -344,7 +344,7 @@ func (m *Model) report(d *Decision, p *packet, up bool) {
 		subscriber, remote = p.outer.src, p.inner.dst
 	}
 	if d.Rule == SpoofedRule && d.Verdict == Drop && p.dstPort != 25 {
-		return // of a spoofed source nothing else is asked, so that only port 25 is known to be mail
+		return // the filter looks up nothing else for a spoofed source, so only port 25 identifies mail
 	}
 	d.Flow = &Flow{
 		LineIndex: d.LineIndex, Leg: d.Leg, Subscriber: subscriber, Remote: remote, Service: d.Service, Rule: d.Rule,

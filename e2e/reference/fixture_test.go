@@ -24,8 +24,8 @@ const (
 	broadcast = "ffffffffffff"
 )
 
-// fixture is a policy that has some of everything: two access ports 1 and 2, two network ports 3 and 4, lines in every form of access, and
-// phases "now" and "drain", which differ in synOnly.
+// fixture is a policy that uses all features: access ports 1 and 2, network ports 3 and 4, lines in every form of access, and phases "now" and
+// "drain", which differ in synOnly.
 func fixture(t *testing.T) (*policy.Policy, *policy.Inventory) {
 	t.Helper()
 	prefixes := func(of ...string) (list []netip.Prefix) {
@@ -99,7 +99,7 @@ func fixture(t *testing.T) (*policy.Policy, *policy.Inventory) {
 	return p, inv
 }
 
-// noon is a moment at which the exemption of office holds and that of vlan does not.
+// noon is a time at which office's exemption is in force and vlan's is not.
 func noon() time.Time { return time.Date(2006, 10, 15, 12, 0, 0, 0, time.UTC) }
 
 func model(t *testing.T, phase string) *reference.Model {
@@ -108,7 +108,7 @@ func model(t *testing.T, phase string) *reference.Model {
 	return reference.New(p, inv, "edge", phase, noon())
 }
 
-// Bytes by hand: each function writes one header before what it is given.
+// Frames byte by byte: each function prepends one header to its argument.
 
 func unhex(text string) []byte {
 	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
@@ -120,24 +120,24 @@ func unhex(text string) []byte {
 
 func u16(v int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
 
-// eth is a frame: addresses, and the layers from the first ethertype on.
+// eth is a frame: the addresses, followed by the layers from the first ethertype on.
 func eth(dst, src string, layers ...[]byte) []byte {
 	return slices.Concat(unhex(dst), unhex(src), slices.Concat(layers...))
 }
 
-// up is a frame from a subscriber to the core; down one from there to a station.
+// up is a frame from a subscriber to the core; down is one from the core to a station.
 func up(layers ...[]byte) []byte { return eth(macCore, macHome, layers...) }
 
 func down(dst string, layers ...[]byte) []byte { return eth(dst, macCore, layers...) }
 
-// tag is a VLAN tag without the ethertype behind it.
+// tag is a VLAN tag without the next ethertype.
 func tag(tpid, tci int) []byte { return append(u16(tpid), u16(tci)...) }
 
 func v4eth(packet []byte) []byte { return append(u16(0x0800), packet...) }
 
 func v6eth(packet []byte) []byte { return append(u16(0x86dd), packet...) }
 
-// session is a PPPoE session frame's rest, from the ethertype on.
+// session is the part of a PPPoE session frame from the ethertype on.
 func session(id, proto int, packet []byte) []byte {
 	return slices.Concat(unhex("8864 11 00"), u16(id), u16(2+len(packet)), u16(proto), packet)
 }
@@ -171,33 +171,33 @@ func ip6(src, dst string, next byte, payload []byte) []byte {
 	return slices.Concat(unhex("60012345"), u16(len(payload)), []byte{next, 64}, s[:], d[:], payload)
 }
 
-// ext is an extension header of a size before a payload.
+// ext is an extension header of a given size before a payload.
 func ext(next byte, size int, payload []byte) []byte {
 	h := make([]byte, size)
 	h[0], h[1] = next, byte(size/8-1)
 	return append(h, payload...)
 }
 
-// auth is an AH of a size before a payload.
+// auth is an AH of a given size before a payload.
 func auth(next byte, size int, payload []byte) []byte {
 	h := make([]byte, size)
 	h[0], h[1] = next, byte(size/4-2)
 	return append(h, payload...)
 }
 
-// frag6 is a fragment header before a payload: the offset in units of 8 bytes, and whether more is to come.
+// frag6 is a fragment header before a payload: the offset in units of 8 bytes, and whether more fragments follow.
 func frag6(next byte, offset, more int, payload []byte) []byte {
 	return slices.Concat([]byte{next, 0}, u16(offset<<3|more), u16(0), u16(7), payload)
 }
 
-// set is a copy with some bytes changed.
+// set returns a copy with some bytes changed.
 func set(b []byte, at int, bytes ...byte) []byte {
 	b = slices.Clone(b)
 	copy(b[at:], bytes)
 	return b
 }
 
-// frag4 is an IPv4 packet as a fragment: the offset in units of 8 bytes, and whether more is to come.
+// frag4 is an IPv4 packet as a fragment: the offset in units of 8 bytes, and whether more fragments follow.
 func frag4(packet []byte, offset, more int) []byte {
 	return summed(set(packet, 6, u16(more<<13|offset)...))
 }

@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestRejectRate: three a line and clock second, a thousand in all.
+// TestRejectRate: three rejects for each line and clock second, a thousand in all.
 func TestRejectRate(t *testing.T) {
 	m := model(t, "now")
 	const second = (1 << 20) * time.Microsecond
@@ -48,7 +48,7 @@ func TestRejectRate(t *testing.T) {
 	}
 }
 
-// TestUnsolicited: a SYN-ACK from port 25 is counted unless its SYN went up not long before.
+// TestUnsolicited: a SYN-ACK from port 25 is counted as unsolicited unless its SYN went up recently.
 func TestUnsolicited(t *testing.T) {
 	const second = (1 << 20) * time.Microsecond
 	syn := func(src, dst string, from int) []byte { return up(v4eth(ip4(src, dst, 6, tcp(from, 25, syn)))) }
@@ -83,7 +83,7 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-// TestFlow: SYNs that are stopped or watched are reported, by outer subscriber and inner remote.
+// TestFlow: stopped and monitored SYNs are reported, with the outer subscriber and the inner remote address.
 func TestFlow(t *testing.T) {
 	m := model(t, "now")
 	d := m.Decide(0, 1, up(v6eth(mail6(mail(other), 4))))

@@ -11,7 +11,7 @@ import (
 
 // A Model is one switch in one phase of a policy.
 type Model struct {
-	network map[uint16]bool    // port: it is a network port; a port that is not there is an access port
+	network map[uint16]bool    // true for a network port; a missing port is an access port
 	ports   []uint16           // of the inventory, in its order
 	bridge  map[[6]byte]uint16 // stations and their ports
 
@@ -23,7 +23,7 @@ type Model struct {
 	rules    []rule      // of the phase
 	synOnly  bool
 
-	// Whether some rule of some phase has the leg.
+	// Whether any rule of any phase has the leg.
 	upSrc, downDst bool
 
 	rejectFrom4, rejectFrom6 netip.Addr // invalid if there is none
@@ -32,7 +32,7 @@ type Model struct {
 	syns    map[connection]sent
 }
 
-// A line is what the filter knows of a subscriber's line.
+// A line is the filter's configuration of a subscriber's line.
 type line struct {
 	name         string
 	port         uint16
@@ -43,10 +43,10 @@ type line struct {
 	prefixes     []netip.Prefix
 
 	undetermined, laterFragments Verdict
-	sourceCheck                  Verdict // Permit for off
+	sourceCheck                  Verdict // Permit means off
 }
 
-// A service is a list of TCP ports under a name.
+// A service is a named list of TCP ports.
 type service struct {
 	name  string
 	ports []uint16
@@ -69,7 +69,7 @@ type exemption struct {
 	line   string // empty for all
 }
 
-// A rule is one of a phase's.
+// A rule is one rule of a phase.
 type rule struct {
 	id      uint8
 	name    string
@@ -80,8 +80,8 @@ type rule struct {
 	verdict Verdict
 }
 
-// New reads what a switch is to do in a phase, with the exemptions that are in force at now. A switch or a phase that the documents do not
-// have is a mistake in a test, and panics.
+// New builds the model of a switch in a phase, with the exemptions that are in force at now. It panics if the documents do not have the switch
+// or the phase, because that is a mistake in the test.
 func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, now time.Time) *Model {
 	i := slices.IndexFunc(inv.Switches, func(s policy.Switch) bool { return s.Name == switchName })
 	j := slices.IndexFunc(p.Phases, func(ph policy.Phase) bool { return ph.Name == phaseName })
@@ -148,7 +148,7 @@ func (m *Model) readSwitch(sw *policy.Switch, p *policy.Policy) {
 	}
 }
 
-// readExemptions reads the prefixes that are exempt on the switch. An exemption holds to the end of its last day at the policy's offset.
+// readExemptions reads the switch's exempt prefixes. An exemption is in force until the end of its last day at the policy's offset.
 func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Time) {
 	zone := time.FixedZone("policy", int(p.UTCOffset)*60)
 	for _, e := range p.Exemptions {
@@ -168,7 +168,7 @@ func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Tim
 	}
 }
 
-// readRules numbers the rules of all phases, and keeps those of one.
+// readRules numbers the rules of all phases, and keeps the rules of one phase.
 func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
 	ids := map[string]uint8{}
 	for _, phase := range p.Phases {
@@ -189,8 +189,7 @@ func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
 	}
 }
 
-// legs are the legs that a rule is for. Those of no other service than 25 are told apart toward the line, so that a rule of another that
-// does not say has up_dst alone.
+// legs returns the legs of a rule. By default a rule for port 25 has up_dst and down_src, and a rule for another service has up_dst only.
 func (m *Model) legs(r policy.PhaseRule) []Leg {
 	if r.Legs == nil {
 		if i := slices.IndexFunc(m.services, func(s service) bool { return s.name == r.Service }); i >= 0 && m.services[i].has(25) {
@@ -205,7 +204,7 @@ func (m *Model) legs(r policy.PhaseRule) []Leg {
 	return legs
 }
 
-// or is a value, or what its absence means.
+// or returns a value, or the default if the value is missing.
 func or(value, absent string) string {
 	if value == "" {
 		return absent

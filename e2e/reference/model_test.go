@@ -22,7 +22,7 @@ const (
 	office, office6 = "192.0.2.5", "2001:db8:5::1"
 )
 
-// A case is a frame and what becomes of it, in the words of short.
+// A case is a frame and its expected decision, in the notation of short.
 type frameCase struct {
 	name  string
 	port  uint16
@@ -30,7 +30,7 @@ type frameCase struct {
 	want  string
 }
 
-// short is what the table says of a decision: the fault or shape; the line; leg and service; rule and verdict; where the frame goes.
+// short is a decision in the notation of the tables: fault or shape; line; leg and service; rule and verdict; output ports.
 func short(d reference.Decision) string {
 	var b strings.Builder
 	if b.WriteString(string(d.Shape)); d.Why != "" {
@@ -83,12 +83,12 @@ const (
 	passes       = "other | home | - | - | 3"
 )
 
-// TestReading is section 1: what is read from a frame, and where reading ends.
+// TestReading tests section 1: the parts of a frame that are read, and the end of reading.
 func TestReading(t *testing.T) {
 	synOut := tcp(40000, 25, syn)
 	ports := synOut[:4]
 	nops := func(n int) []byte { return bytes.Repeat([]byte{1}, n) }
-	chain := func(sizes ...int) []byte { // of destination options
+	chain := func(sizes ...int) []byte { // with destination options
 		payload, next := synOut, byte(6)
 		for _, size := range sizes {
 			payload, next = ext(next, size, payload), 60
@@ -260,7 +260,7 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// TestForwarding is section 3: where frames go, and of which the filter is asked.
+// TestForwarding tests section 3: the output ports of frames, and which frames the filter decides.
 func TestForwarding(t *testing.T) {
 	web := v4eth(ip4(home, other, 6, tcp(40000, 80, syn)))
 	from25 := func(dst string) []byte { return v4eth(ip4(other, dst, 6, tcp(25, 40000, ack))) }
@@ -303,7 +303,7 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
-// TestUntaggedIsNoVLAN: an untagged frame to a stranger is flooded, also where only one line is untagged.
+// TestUntaggedIsNoVLAN: an untagged frame to an unknown station is flooded, even if only one line is untagged.
 func TestUntaggedIsNoVLAN(t *testing.T) {
 	p, inv := fixture(t)
 	p.Exemptions = nil
@@ -321,7 +321,7 @@ func TestUntaggedIsNoVLAN(t *testing.T) {
 	}
 }
 
-// TestRules is sections 5 to 9: who decides, and what follows.
+// TestRules tests sections 5 to 9: the deciding rule and its effect.
 func TestRules(t *testing.T) {
 	smtp := func(src, dst string) []byte { return v4eth(ip4(src, dst, 6, tcp(40000, 25, syn))) }
 	seg := func(src, dst string, from, to int, flags byte) []byte {
@@ -436,7 +436,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestDrain: with synOnly, what a phase's rule drops or rejects is new connections alone.
+// TestDrain: with synOnly, a phase's rule drops or rejects only new connections.
 func TestDrain(t *testing.T) {
 	seg := func(dst string, flags byte) []byte { return up(v4eth(ip4(home, dst, 6, tcp(40000, 25, flags)))) }
 	for _, c := range []frameCase{
@@ -455,7 +455,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestLegsOff: what no rule is about is not looked at, whatever the phase.
+// TestLegsOff: a leg without rules is not looked up, in any phase.
 func TestLegsOff(t *testing.T) {
 	p, inv := fixture(t)
 	for i := range p.Phases {
@@ -474,7 +474,7 @@ func TestLegsOff(t *testing.T) {
 	}
 }
 
-// TestRuleIDs: ids are given by first appearance over all phases.
+// TestRuleIDs: ids are assigned by first appearance over all phases.
 func TestRuleIDs(t *testing.T) {
 	p, inv := fixture(t)
 	p.Phases[1].Rules = slices.Clone(p.Phases[1].Rules)

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// A Fault is why a frame is tiny or undetermined.
+// A Fault is the reason why a frame is tiny or undetermined.
 type Fault string
 
 // The faults, in the order in which a frame is read.
@@ -56,7 +56,7 @@ func UndeterminedFaults() []Fault {
 // TinyFaults lists the faults that make a frame a tiny fragment.
 func TinyFaults() []Fault { return []Fault{FragmentAtOne, FragmentOfHeaders, ShortTCP} }
 
-// The numbers of protocols (IANA) that are looked at.
+// The protocol numbers (IANA) that the parser distinguishes.
 const (
 	etherIPv4  = 0x0800
 	etherIPv6  = 0x86dd
@@ -81,7 +81,7 @@ const (
 	protoShim6       = 140
 )
 
-// The bounds of a chain of extension headers, as many as a parser with a fixed number of headers can hold.
+// The limits of a chain of extension headers, those of a parser with a fixed number of headers.
 const (
 	maxChainHeaders = 4
 	maxChainBytes   = 128
@@ -101,25 +101,25 @@ func isExtension(proto byte) bool {
 
 func isTunnel(proto byte) bool { return proto == protoIPv4 || proto == protoIPv6 }
 
-// headersEnd is how far into a packet the headers before TCP may reach, in units of 8 bytes: a fragment that begins before it could overlap
-// the ports of the first one. Nobody cuts packets as small as that.
+// headersEnd is the limit for the headers before TCP, in units of 8 bytes. A fragment with a smaller offset could overlap the ports of the
+// first fragment. No host makes fragments that small.
 const headersEnd = 32
 
-// A packet is what was read from a frame. Offsets are from the frame's first byte.
+// A packet holds the parsed parts of a frame. Offsets are from the frame's first byte.
 type packet struct {
 	frame []byte
 	shape Shape
 	why   Fault
 
-	ethernet         bool // the 14 bytes are there
+	ethernet         bool // the 14 bytes are present
 	outerVID         uint16
 	innerVID         uint16
-	pppoe            bool // the 6 bytes are there
+	pppoe            bool // the 6 bytes are present
 	session          uint16
-	outer, inner     *ipHeader // the same without a tunnel; nil while no header of the right version was met
+	outer, inner     *ipHeader // equal without a tunnel; nil until a header of the right version is parsed
 	tunnel           byte      // the protocol number before the inner header
 	srcPort, dstPort uint16    // of shape TCP
-	flags            bool      // the flags are there
+	flags            bool      // the flags are present
 	syn, ack         bool
 	tcp              int // offset
 }
@@ -129,16 +129,16 @@ type ipHeader struct {
 	v6       bool
 	src, dst netip.Addr
 	start    int
-	ipv4AH   bool // an IPv4 header with AH behind it
+	ipv4AH   bool // an IPv4 header followed by AH
 }
 
 // be16 reads two bytes.
 func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 
-// end ends the reading with a fault.
+// end stops parsing with a fault.
 func (p *packet) end(shape Shape, why Fault) { p.shape, p.why = shape, why }
 
-// parse reads a frame (section 1).
+// parse parses a frame (section 1).
 func parse(frame []byte) *packet {
 	p := &packet{frame: frame, shape: Other}
 	if len(frame) < 14 {
@@ -156,7 +156,7 @@ func parse(frame []byte) *packet {
 			p.end(Undetermined, ShortTag)
 			return p
 		}
-		// A tag without a VLAN, a priority tag, is not counted: receivers see through it.
+		// A tag with VLAN id 0, a priority tag, is not counted: receivers ignore it.
 		switch vid := be16(frame[at:]) & 0xfff; {
 		case p.outerVID == 0:
 			p.outerVID = vid
@@ -178,7 +178,7 @@ func parse(frame []byte) *packet {
 	return p
 }
 
-// offset is where a slice of the frame begins. A slice of no bytes and no capacity has no place; callers ask of headers only.
+// offset returns the offset of a slice in the frame. The slice must have bytes or capacity; callers pass headers only.
 func (p *packet) offset(part []byte) int { return cap(p.frame) - cap(part) }
 
 // session2516 reads a PPPoE session header (RFC 2516) and the PPP protocol field.
@@ -215,8 +215,8 @@ func (p *packet) session2516(room []byte) {
 	}
 }
 
-// ipv4 reads an IPv4 packet. inTunnel: it is the inner one. cut: the outer one is a first fragment with more to come, so that this one's
-// length may be more than the room.
+// ipv4 reads an IPv4 packet. inTunnel marks the inner packet. cut means that the outer packet is a first fragment, so that the inner length
+// may exceed the available bytes.
 func (p *packet) ipv4(room []byte, inTunnel, cut bool) {
 	if len(room) < 20 {
 		p.end(Undetermined, ShortIPv4)
@@ -277,7 +277,7 @@ func readOptions(options []byte) Fault {
 			options = options[1:]
 		case kind == 131 || kind == 137:
 			return IPv4SourceRoute
-		case len(options) == 1: // its length would be behind the header
+		case len(options) == 1: // its length byte would be beyond the header
 			return IPv4OptionLength
 		case options[1] < 2:
 			return IPv4OptionLength
@@ -290,7 +290,7 @@ func readOptions(options []byte) Fault {
 	return ""
 }
 
-// ipv6 reads an IPv6 packet; its arguments are ipv4's.
+// ipv6 reads an IPv6 packet. Its arguments have the same meaning as ipv4's.
 func (p *packet) ipv6(room []byte, inTunnel, cut bool) {
 	if len(room) < 40 {
 		p.end(Undetermined, ShortIPv6)
@@ -309,7 +309,7 @@ func (p *packet) ipv6(room []byte, inTunnel, cut bool) {
 	p.chain(payload[:min(length, len(payload))], next, inTunnel, false)
 }
 
-// header notes an IP header.
+// header records an IP header.
 func (p *packet) header(h *ipHeader, inTunnel bool) {
 	if !inTunnel {
 		p.outer = h
@@ -317,7 +317,7 @@ func (p *packet) header(h *ipHeader, inTunnel bool) {
 	p.inner = h
 }
 
-// chain reads extension headers, of which there may be none, and what they lead to. more: the packet is a fragment with more to come.
+// chain reads the extension headers, if any, and the payload after them. more means that more fragments follow.
 func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 	headers, bytes := 0, 0
 	for isExtension(next) {
@@ -358,7 +358,7 @@ func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 			case offset == 1 && behind == protoTCP:
 				p.end(TinyFragment, FragmentAtOne)
 				return
-			case offset != 0 && offset < headersEnd: // whatever it says is behind: a receiver asks the first fragment alone
+			case offset != 0 && offset < headersEnd: // whatever the next header is: a receiver uses only the first fragment's
 				p.end(TinyFragment, FragmentOfHeaders)
 				return
 			case offset != 0:
@@ -377,7 +377,7 @@ func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 	}
 }
 
-// enter reads the packet inside a tunnel.
+// enter parses the packet inside a tunnel.
 func (p *packet) enter(room []byte, proto byte, inTunnel, more bool) {
 	switch {
 	case inTunnel:
@@ -391,7 +391,7 @@ func (p *packet) enter(room []byte, proto byte, inTunnel, more bool) {
 	}
 }
 
-// readTCP reads the ports, and the flags where the whole header without options is there.
+// readTCP reads the ports. It also reads the flags if the header without options is complete.
 func (p *packet) readTCP(room []byte) {
 	if len(room) < 4 {
 		p.end(TinyFragment, ShortTCP)

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// broken says which promise a decision breaks, whatever the policy; empty if none.
+// broken returns the invariant that a decision violates, under any policy; empty if none.
 func broken(inv *policy.Inventory, port uint16, d reference.Decision) string {
 	role := map[uint16]pipeline.Role{}
 	for _, p := range inv.Switches[0].Ports {
@@ -69,7 +69,7 @@ func TestDecisionsKeepPromises(t *testing.T) {
 	})
 }
 
-// TestEveryCut: a frame may end anywhere.
+// TestEveryCut: a frame cut at any byte is decided without a panic and within the invariants.
 func TestEveryCut(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 64))
 	for range 50 {
@@ -89,7 +89,7 @@ func TestEveryCut(t *testing.T) {
 	}
 }
 
-// FuzzDecide: no bytes make the model fail or break a promise.
+// FuzzDecide: no input makes the model panic or violate an invariant.
 func FuzzDecide(f *testing.F) {
 	f.Add([]byte("policy"), uint16(1), up(v4eth(mail(other))))
 	f.Add([]byte{}, uint16(2), up(session(7, 0x57, mail6(ext(6, 8, tcp(40000, 25, syn)), 60))))
@@ -107,7 +107,7 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// BenchmarkDecide is what the model adds to a comparison, per frame.
+// BenchmarkDecide measures the model's cost for each frame of a comparison.
 func BenchmarkDecide(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	p, inv := generate.Documents(r)

@@ -17,37 +17,37 @@ import (
 	"strings"
 )
 
-// A Decision is all that the switch makes of one frame.
+// A Decision is the switch's complete handling of one frame.
 type Decision struct {
 	Shape Shape
 	// Why is the fault that made the frame tiny or undetermined, and empty for the other shapes.
 	Why Fault
-	// Way is how the bridge takes the frame, before the filter is asked.
+	// Way is the bridge's decision, before the filter.
 	Way Way
-	// Asked reports whether the filter was asked. Where it was not, all below but Out is empty.
+	// Asked reports whether the filter decided. If not, all fields below except Out are empty.
 	Asked bool
 
 	Leg       Leg
 	Service   string // a service of the policy, LaterFragmentService, UndeterminedService, or empty
 	Line      string // empty for the unnamed line
 	LineIndex int    // from 1 in the order of the inventory; 0 for the unnamed line
-	Rule      uint8  // 0 where no rule decided
+	Rule      uint8  // 0 if no rule decided
 	RuleName  string
-	// Verdict is what the rule makes of the frame, after the drain has softened it. It is empty where no rule decided: the frame passes.
+	// Verdict is the rule's verdict, after the drain has softened it. It is empty if no rule decided: the frame passes.
 	Verdict Verdict
 	Passes  bool
-	// Rejected reports whether an ICMP error goes back. It is then the only output.
+	// Rejected reports whether an ICMP error is sent back. It is then the only output.
 	Rejected bool
 	// Outcome is the line's counter for the frame.
 	Outcome Outcome
-	// Unsolicited reports a SYN-ACK from port 25 that answers no SYN. It is counted on top of Outcome.
+	// Unsolicited reports a SYN-ACK from port 25 without a SYN. It is counted in addition to Outcome.
 	Unsolicited Solicitation
-	// Out are the frames that leave, by port.
+	// Out holds the output frames, by port.
 	Out []Output
 
-	Flow *Flow // a mail flow worth a report, or nil
+	Flow *Flow // a mail flow that must be reported, or nil
 
-	// Timed reports that a token bucket decides. The decision is then what happens if there is a token, and Else what happens if not.
+	// Timed reports that a token bucket decides. The decision is then the outcome with a token, and Else the outcome without one.
 	Timed bool
 	Else  *Decision
 }
@@ -58,7 +58,7 @@ type Output struct {
 	Frame []byte
 }
 
-// A Flow is an attempt at mail that was stopped or monitored.
+// A Flow is an attempt to send mail that was stopped or monitored.
 type Flow struct {
 	LineIndex  int
 	Leg        Leg
@@ -71,7 +71,7 @@ type Flow struct {
 	DstPort    uint16
 }
 
-// A Shape is what is left of a frame once it has been read as far as the filter reads.
+// A Shape is the kind of frame that the filter's parser found.
 type Shape string
 
 // The shapes.
@@ -86,7 +86,7 @@ const (
 // Shapes lists all shapes.
 func Shapes() []Shape { return []Shape{TCP, LaterFragment, TinyFragment, Undetermined, Other} }
 
-// A Leg is a direction and the end of the connection that has the service's port.
+// A Leg is a direction, and the end of the connection that has the service's port.
 type Leg string
 
 // The legs, spelled as in a policy.
@@ -104,7 +104,7 @@ const (
 	UndeterminedService  = "undetermined"
 )
 
-// A Verdict is what a rule makes of a frame.
+// A Verdict is the effect of a rule on a frame.
 type Verdict string
 
 // The verdicts, spelled as a policy's actions.
@@ -117,7 +117,7 @@ const (
 	Drop      Verdict = "drop"
 )
 
-// The ids of the rules that stand in every policy.
+// The ids of the rules that every policy has.
 const (
 	FailClosedRule    = 1
 	RelayRule         = 2
@@ -133,7 +133,7 @@ const (
 // An Outcome is a counter of a line.
 type Outcome int
 
-// The outcomes. A frame that no rule decided has none.
+// The outcomes. A frame without a deciding rule has none.
 const (
 	NoOutcome Outcome = -1
 	Passed    Outcome = 0
@@ -141,7 +141,7 @@ const (
 	Stopped   Outcome = 2
 )
 
-// A Solicitation says whether a SYN-ACK from port 25 was asked for.
+// A Solicitation is the relation of a SYN-ACK from port 25 to a SYN.
 type Solicitation string
 
 // The solicitations.
@@ -149,14 +149,14 @@ const (
 	NotAnswer   Solicitation = "" // not such a SYN-ACK
 	Answers     Solicitation = "answers"
 	AnswersNone Solicitation = "answers none" // the line's fourth counter
-	// AnswersMaybe is at the edge of the time that a SYN is remembered for, or after a SYN of which a token bucket decided.
+	// AnswersMaybe means that the SYN is about to be forgotten, or that a token bucket decided on the SYN.
 	AnswersMaybe Solicitation = "answers maybe"
 )
 
-// A Way is how the bridge takes a frame.
+// A Way is the bridge's decision on a frame.
 type Way string
 
-// The ways. Those of frames from an access port first.
+// The ways. First those of frames from an access port.
 const (
 	Up           Way = "to a network port"
 	UpFlood      Way = "to all network ports"
@@ -174,7 +174,7 @@ func Ways() []Way {
 	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved}
 }
 
-// String is the decision in one line, in the order in which it is made. Two decisions are the same if they have the same line.
+// String returns the decision in one line, in the order in which it is made. Decisions are equal if their lines are.
 func (d Decision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", d.Shape)
@@ -201,7 +201,7 @@ func (d Decision) String() string {
 	return b.String()
 }
 
-// outputs are copies of a frame, by port.
+// outputs returns copies of a frame, by port.
 func outputs(ports []uint16, frame []byte) []Output {
 	var out []Output
 	for _, port := range ports {

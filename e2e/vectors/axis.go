@@ -94,7 +94,7 @@ func (t *table) choose(w span) (*axis, error) {
 	return chosen, nil
 }
 
-// distinct refuses an axis that has a column of an earlier one's name: $NAME would be either's.
+// distinct refuses an axis that has a column of an earlier axis: $NAME would be ambiguous.
 func distinct(earlier []*axis, a *axis, at Pos) error {
 	for _, e := range earlier {
 		for _, c := range a.columns {
@@ -106,7 +106,7 @@ func distinct(earlier []*axis, a *axis, at Pos) error {
 	return nil
 }
 
-// combine calls do with the values of each combination of rows, the last axis changing fastest.
+// combine calls do for each combination of rows, with its values. The last axis changes fastest.
 func combine(axes []*axis, values map[string]span, do func(map[string]span) error) error {
 	if len(axes) == 0 {
 		return do(values)
@@ -122,7 +122,7 @@ func combine(axes []*axis, values map[string]span, do func(map[string]span) erro
 	return nil
 }
 
-// fill puts values in the place of $NAME and ${NAME}, also where a value itself has such.
+// fill replaces $NAME and ${NAME} with their values, also inside the values.
 func fill(t span, values map[string]span) (span, error) {
 	for n := 0; ; n++ {
 		i := strings.IndexByte(t.s, '$')

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Dump writes a frame by layers, in the notation of the vectors, with addresses as they are. Reading it back gives the same bytes: what has
-// no words of its own, and what contradicts itself, is written as raw bytes.
+// Dump writes a frame by layers, in the notation of the vectors, with addresses as they are. Reading the text gives the same bytes. Bytes that
+// the notation cannot express, and inconsistent layers, are written raw.
 func Dump(frame []byte) string {
 	if len(frame) < 14 {
 		return rawLayer(frame)
@@ -25,7 +25,7 @@ func Dump(frame []byte) string {
 
 func rawLayer(b []byte) string { return "raw 0x" + hex.EncodeToString(b) }
 
-// layersOf joins a layer with what is inside; nothing inside is left out.
+// layersOf joins a layer and the layers inside it; inside may be empty.
 func layersOf(layer, inside string) string {
 	if inside == "" {
 		return layer
@@ -35,13 +35,13 @@ func layersOf(layer, inside string) string {
 
 func u16(b []byte) int { return int(binary.BigEndian.Uint16(b)) }
 
-// dumpEth writes a frame: the addresses, and behind them EtherTypes and tags. What the IP length leaves over is padding.
+// dumpEth writes a frame: the addresses, then EtherTypes and tags. Bytes beyond the IP length are padding.
 func dumpEth(b []byte) string {
 	head := fmt.Sprintf("eth %v>%v", net.HardwareAddr(b[6:12]), net.HardwareAddr(b[:6]))
 	return dumpEtherType(head, b[12:])
 }
 
-// dumpEtherType writes what begins with an EtherType, behind head.
+// dumpEtherType writes the bytes after an EtherType. head is the text before them.
 func dumpEtherType(head string, b []byte) string {
 	if len(b) < 2 {
 		return head // does not build back: raw
@@ -79,7 +79,7 @@ func dumpEtherType(head string, b []byte) string {
 	if len(pad) > 0 && len(bytes.Trim(pad, "\x00")) == 0 {
 		return head + " | " + inside + fmt.Sprintf(" | pad %d", len(pad))
 	}
-	if len(pad) > 0 { // bytes of its own: the frame is written with them at its end
+	if len(pad) > 0 { // padding that must be written: it goes to the end of the frame
 		return head + " | " + inside + " | " + rawLayer(pad)
 	}
 	return head + " | " + inside
@@ -121,7 +121,7 @@ func rawOrNothing(b []byte) string {
 	return rawLayer(b)
 }
 
-// dumpIP writes an IP packet; used is where its length says that it ends. It gives "" for what has no whole header.
+// dumpIP writes an IP packet; used is the end of the packet by its length field. It returns "" for an incomplete header.
 func dumpIP(b []byte, kind string) (text string, used int) {
 	if kind == "ip6" {
 		return dumpIP6(b)
@@ -181,7 +181,7 @@ func dumpIP6(b []byte) (text string, used int) {
 	return dumpPayload(text, "next", int(b[6]), b[40:used], 0, &ipHeader{b[8:24], b[24:40]}), used
 }
 
-// dumpPayload writes what is in an IP packet behind the words of its header. A layer that is not whole is raw bytes.
+// dumpPayload writes the payload of an IP packet. An incomplete layer is written as raw bytes.
 func dumpPayload(head, key string, protocol int, b []byte, offset int, up *ipHeader) string {
 	inside := ""
 	if offset == 0 {
@@ -238,7 +238,7 @@ func dumpProtocol(protocol int, b []byte, up *ipHeader) string {
 	return ""
 }
 
-// dumpExtension writes a header of which only the usual contents have words.
+// dumpExtension writes an extension header with the usual contents. It returns "" for other contents.
 func dumpExtension(name string, b []byte, size int, up *ipHeader) string {
 	if size > len(b) {
 		return ""

@@ -18,12 +18,12 @@ type Pos struct {
 
 func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col) }
 
-// fault makes an ErrSyntax at a place.
+// fault returns an ErrSyntax at a position.
 func fault(at Pos, format string, args ...any) error {
 	return fmt.Errorf("%v: %s (%w)", at, fmt.Sprintf(format, args...), ErrSyntax)
 }
 
-// oneOf lists what is valid, in order.
+// oneOf lists the valid values in order.
 func oneOf[V any](valid map[string]V) string {
 	names := make([]string, 0, len(valid))
 	for n := range valid {

@@ -20,13 +20,13 @@ func mustBuild(t *testing.T, text string) []byte {
 	return b
 }
 
-// TestFramesByHand spells out frames byte by byte, as the standards draw them.
+// TestFramesByHand compares frames with bytes that were written by hand from the standards' diagrams.
 func TestFramesByHand(t *testing.T) {
 	const eth, macs = "eth 02:00:00:00:01:01>02:00:00:00:02:01 ", "020000000201 020000000101 "
 	for _, test := range []struct{ text, want string }{
 		{eth + "type=0x88b5", macs + "88b5"},
 		{eth + "| tag 88a8 200 pri=5 dei | tag 9100 30 type=0x0806", macs + "88a8 b0c8 9100 001e 0806"},
-		// RFC 2516: version, type, code, session, length, and the PPP protocol behind it.
+		// RFC 2516: version, type, code, session, length, and the PPP protocol.
 		{eth + "| pppoe 0x1001 proto=0xc021 | raw 0x0102", macs + "8864 11 00 1001 0004 c021 0102"},
 		{eth + "| pppoe 0x1001 short proto=0x0021 | raw 0x45", macs + "8864 11 00 1001 0002 21 45"},
 		// The header of RFC 791. Its checksum: 4500 + 14 + 4006 + c000 + 201 + c000 + 202 = 2091d, with the carry 91f, and its complement.
@@ -48,7 +48,7 @@ func TestFramesByHand(t *testing.T) {
 func TestChecksumsCancel(t *testing.T) {
 	for _, test := range []struct {
 		text     string
-		ip, size int // where the addresses begin, and how long they are together
+		ip, size int // the offset of the addresses, and their total length
 		segment  int
 		protocol uint64
 	}{
@@ -71,8 +71,8 @@ func TestChecksumsCancel(t *testing.T) {
 	}
 }
 
-// TestFramesAgreeWithGopacket: what gopacket can take apart and put together with lengths and checksums of its own is byte for byte the
-// same frame.
+// TestFramesAgreeWithGopacket: gopacket parses each frame and serializes it with lengths and checksums that it computes. The bytes are the
+// same.
 func TestFramesAgreeWithGopacket(t *testing.T) {
 	frames := map[string][]byte{}
 	for _, v := range golden(t) {
@@ -85,7 +85,7 @@ func TestFramesAgreeWithGopacket(t *testing.T) {
 	}
 	compared := map[gopacket.LayerType]int{}
 	for text, frame := range frames {
-		// Fields that were set on purpose are not gopacket's to fix, it writes PPP protocols in two bytes only, and it knows no padding.
+		// Not compared: fields with deliberate wrong values, one-byte PPP protocols and padding. gopacket cannot write them.
 		if strings.Contains(strings.ReplaceAll(text, "pri=", ""), "=") || strings.Contains(text, " short") || strings.Contains(text, "| pad ") {
 			continue
 		}
@@ -143,7 +143,7 @@ func isTransport(l gopacket.Layer) bool {
 	return slices.Contains([]gopacket.LayerType{layers.LayerTypeTCP, layers.LayerTypeUDP, layers.LayerTypeICMPv4, layers.LayerTypeICMPv6}, l.LayerType())
 }
 
-// TestDumpReadsBack: what a failure shows of a frame is that frame, and of a frame that says what it means nothing is raw.
+// TestDumpReadsBack: the dump of a frame builds the same frame, and at most one dump in fifty is raw.
 func TestDumpReadsBack(t *testing.T) {
 	raw, plain := 0, 0
 	for _, v := range golden(t) {

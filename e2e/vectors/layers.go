@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// A layerBuilder makes the bytes of a layer and of what is in it.
+// A layerBuilder makes the bytes of a layer and of its inner layers.
 type layerBuilder func(r *reader, in *inside) ([]byte, error)
 
-// layerKinds are the layers of a frame, for messages.
+// layerKinds are the kinds of layers, for messages.
 const layerKinds = "eth, tag, pppoe, arp, ip4, ip6, hbh, routing, frag, dstopt, ah, mobility, hip, shim6, esp, none, " +
 	"tcp, udp, icmp, icmp6, data, raw, pad, cut"
 
@@ -63,7 +63,7 @@ func buildEth(r *reader, in *inside) ([]byte, error) {
 	return in.etherType(r, b)
 }
 
-// buildTag: tag TPID VID [pri=] [dei] [type=]. The TPID is hexadecimal, and belongs to the layer before.
+// buildTag: tag TPID VID [pri=] [dei] [type=]. The TPID is hexadecimal; it is the EtherType of the layer before.
 func buildTag(r *reader, in *inside) ([]byte, error) {
 	tpid, ok := r.arg("TPID")
 	if !ok {
@@ -81,13 +81,13 @@ func buildTag(r *reader, in *inside) ([]byte, error) {
 		return nil, r.err
 	}
 	tci := r.key("pri", 7, 0)<<13 | dei<<12 | r.number(vid, "VID", 4095)
-	// The EtherType that the layer before ends with is this tag's TPID: it is written here.
+	// The EtherType of the layer before is this tag's TPID: it is written here.
 	return in.etherType(r, be16(be16(nil, tpids[tpid.s]), tci))
 }
 
 var tpids = map[string]uint64{"8100": 0x8100, "88a8": 0x88a8, "9100": 0x9100}
 
-// etherType appends the EtherType of what is inside, and that.
+// etherType appends the EtherType of the next layer, and the layer.
 func (in *inside) etherType(r *reader, b []byte) ([]byte, error) {
 	if _, said := r.keys["type"]; in.kind != "tag" || said {
 		b = be16(b, in.number(r, "type", 0xffff, etherTypes))
@@ -116,7 +116,7 @@ func buildPPPoE(r *reader, in *inside) ([]byte, error) {
 	return append(append(b, proto...), inner...), nil
 }
 
-// buildARP: arp WHO ASKS, a request with a station of zeros.
+// buildARP: arp WHO ASKS, a request whose target station is zero.
 func buildARP(r *reader, _ *inside) ([]byte, error) {
 	who, _ := r.arg("address that is asked for")
 	asks, ok := r.arg("address that asks")
@@ -158,8 +158,8 @@ func buildIP4(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), nil
 }
 
-// ip4Options reads opts=ITEM,ITEM,... and fills up to whole words. An item is nop, eol, rr, ra, ts, lsrr, ssrr, hexadecimal bytes, or one of them
-// with *N behind it.
+// ip4Options reads opts=ITEM,ITEM,... and pads to whole words. An item is nop, eol, rr, ra, ts, lsrr, ssrr or hexadecimal bytes; *N after an
+// item repeats it.
 func (r *reader) ip4Options() []byte {
 	t, ok := r.text("opts")
 	if !ok {
@@ -191,7 +191,7 @@ func (r *reader) ip4Options() []byte {
 	return b
 }
 
-// The options of RFC 791 and RFC 2113, with one route entry where they have one.
+// The options of RFC 791 and RFC 2113. Those with a route have room for one entry.
 var ip4Options = map[string][]byte{
 	"eol":  {0},
 	"nop":  {1},
@@ -221,7 +221,7 @@ func buildIP6(r *reader, in *inside) ([]byte, error) {
 }
 
 // buildOptions: hbh, dstopt, mobility, hip or shim6 [size=] [len=] [next=]; dstopt also [limit=], the encapsulation limit of RFC 2473.
-// size is in bytes; len, the header's own idea of it in 8 bytes beyond the first, follows from it.
+// size is in bytes; len, the header's length field, counts 8 bytes beyond the first 8 and follows from size.
 func buildOptions(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 2048, 8)
 	if size%8 != 0 || size == 0 {
@@ -252,7 +252,7 @@ func buildOptions(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildRouting: routing [type=] [segs=] [size=] [len=] [next=]; by default type 2 with one address, of which no segment is left.
+// buildRouting: routing [type=] [segs=] [size=] [len=] [next=]. The default is type 2 with one address and no segments left.
 func buildRouting(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 2048, 24)
 	if size%8 != 0 || size == 0 {
@@ -295,14 +295,14 @@ func buildAH(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildESP: esp, with an SPI and a sequence number; what is inside stands unencrypted behind it.
+// buildESP: esp, with an SPI and a sequence number. The next layer follows unencrypted.
 func buildESP(_ *reader, in *inside) ([]byte, error) {
 	inner, err := in.payload()
 	return append([]byte{0, 0, 0, 1, 0, 0, 0, 1}, inner...), err
 }
 
 // buildTCP: tcp SPORT>DPORT FLAGS [seq=] [ack=] [win=] [sum=] [doff=] [size=]. Flags are some of S A F R P U E C, or - for none.
-// size is of the header, in bytes; options are no-operations.
+// size is the header's length in bytes; options are no-operations.
 func buildTCP(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("ports SRC>DST", ">")
 	if !ok {
@@ -362,13 +362,13 @@ func buildUDP(r *reader, in *inside) ([]byte, error) {
 		sum = checksum(in.up.pseudo(ipProtocols["udp"], len(b)+len(inner)), b, inner)
 	}
 	if sum == 0 {
-		sum = 0xffff // RFC 768: 0 says that there is none
+		sum = 0xffff // RFC 768: 0 means no checksum
 	}
 	put16(b[6:], sum)
 	return append(b, inner...), nil
 }
 
-// buildICMP: icmp TYPE/CODE or icmp6 TYPE/CODE: 8 bytes, the last four 0, and what is quoted behind them.
+// buildICMP: icmp TYPE/CODE or icmp6 TYPE/CODE: 8 bytes, the last four 0, then the quoted packet.
 func buildICMP(r *reader, in *inside) ([]byte, error) {
 	kind, code, ok := r.pair("type and code as TYPE/CODE", "/")
 	if !ok {
@@ -387,7 +387,7 @@ func buildICMP(r *reader, in *inside) ([]byte, error) {
 	return append(b, quote...), nil
 }
 
-// buildData: data N, bytes that count up from 0.
+// buildData: data N, the bytes 0, 1, 2 and so on.
 func buildData(r *reader, in *inside) ([]byte, error) {
 	t, ok := r.arg("number of bytes")
 	if !ok {

@@ -7,10 +7,10 @@ import (
 	"testing/fstest"
 )
 
-// head is what a good vector stands below.
+// head precedes a valid vector.
 const head = "phase all\nname home = 02:00:00:00:01:01\naxis form ; tags\n  plain ;\n  vlan ; | tag 8100 100\n"
 
-// file wraps a frame and what comes of it.
+// file puts a frame and its result into a file.
 func file(frame, want string) string {
 	return head + "vector a : title\n  in 1 " + frame + "\n  -> " + want + "\n"
 }

@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// A Target is a switch that can be held to the vectors. Its owner turns the numbers of the switch's counters into names.
+// A Target is a switch under test. The implementation maps the switch's counters to names.
 type Target interface {
 	Name() string
-	// Load brings the switch to a phase's rules, as if nothing had passed it yet: full token buckets, and a second of its clock in
-	// which it has rejected nothing.
+	// Load brings the switch to the rules of a phase, in a fresh state: full token buckets, and no rejects in the current clock second.
 	Load(phase string) error
-	// Process sends a frame in at a port and returns what comes out, when all of that has come.
+	// Process sends a frame in at a port, waits for all output frames and returns them.
 	Process(port uint32, frame []byte) ([]Output, error)
-	// Counters returns what is counted. A cell that is not there counts as 0.
+	// Counters returns the counters. A missing cell counts as 0.
 	Counters() (Counters, error)
 }
 
@@ -38,7 +37,7 @@ type RuleCell struct {
 	Rule string
 }
 
-// A Count is what a counter says.
+// A Count is the value of a counter.
 type Count struct{ Packets, Bytes uint64 }
 
 // A LineCell is a counter of a line.
@@ -47,14 +46,14 @@ type LineCell struct {
 	Outcome Outcome
 }
 
-// ErrVector is what a Target did otherwise than written.
+// ErrVector reports a difference between a Target and a vector.
 var ErrVector = errors.New("not as written")
 
-// maxRejects is how many ICMP errors a line gets in one second of the switch's clock.
+// maxRejects is the limit on ICMP errors for a line in one second of the switch's clock.
 const maxRejects = 3
 
-// Run plays the vectors on a target and returns how many were as written; the error joins an ErrVector for each that was not. limited says
-// of which lines new connections have a rate: each direction of such a line is used once between two loads.
+// Run plays the vectors on a target and returns the number that passed. The error joins an ErrVector for each failed vector. limited reports
+// whether a line has a rate for new connections: each direction of such a line is used once between two loads.
 func Run(t Target, all []Vector, limited func(line string) bool) (passed int, err error) {
 	var faults []error
 	for _, round := range rounds(all, limited) {
@@ -82,15 +81,15 @@ func Run(t Target, all []Vector, limited func(line string) bool) (passed int, er
 	return passed, errors.Join(faults...)
 }
 
-// A bucket is what one direction of a line may use between two loads.
+// A bucket is a limited resource of one direction of a line between two loads.
 type bucket struct {
 	line string
 	up   bool
 }
 
-// rounds splits the vectors into lists that one load is good for: of one phase, and such that none finds a token bucket emptied, or a
-// line's rejects used up, by another. Of lines that reject, what must be dropped in silence counts as what is answered: it shows nothing
-// once there are no answers left.
+// rounds splits the vectors into lists; each list needs one load. All vectors of a list have the same phase, and none finds a token bucket
+// emptied, or a line's rejects used up, by another. A vector with a silent drop on a rejecting line counts as an answer too: without rejects
+// left, the drop would prove nothing.
 func rounds(all []Vector, limited func(line string) bool) [][]Vector {
 	rejecting := map[string]bool{}
 	for _, v := range all {
@@ -124,7 +123,7 @@ func rounds(all []Vector, limited func(line string) bool) [][]Vector {
 	return deal(free, lists)
 }
 
-// needs is what a vector takes of each bucket.
+// needs returns how much a vector uses of each bucket.
 func needs(v *Vector, limited func(line string) bool, rejecting map[string]bool) map[bucket]int {
 	need := map[bucket]int{}
 	for _, s := range v.Steps {
@@ -149,7 +148,8 @@ func fits(used, need map[bucket]int) bool {
 	return true
 }
 
-// deal gives the vectors that need nothing to the lists of their phase in turn, so that the clock of the switch goes on between two loads.
+// deal distributes the vectors that need no bucket over the lists of their phase in turn, so that the switch's clock advances between two
+// loads.
 func deal(free []Vector, lists [][]Vector) [][]Vector {
 	next := map[string]int{}
 	for _, v := range free {
@@ -199,7 +199,7 @@ func play(t Target, v *Vector) error {
 	return nil
 }
 
-// compareOutputs says what came out otherwise.
+// compareOutputs returns the differences between the expected and the actual output.
 func compareOutputs(s Step, out []Output) (differences []string) {
 	slices.SortFunc(out, func(a, b Output) int { return int(a.Port) - int(b.Port) })
 	var ports []uint32
@@ -221,7 +221,7 @@ func compareOutputs(s Step, out []Output) (differences []string) {
 	return differences
 }
 
-// compareCounters says what was counted otherwise.
+// compareCounters returns the differences between the expected and the actual counts.
 func compareCounters(s Step, before, after Counters) (differences []string) {
 	rules, lines := map[RuleCell]Count{}, map[LineCell]uint64{}
 	if s.Want.Rule != "" {

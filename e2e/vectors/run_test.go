@@ -8,7 +8,7 @@ import (
 	"testing/fstest"
 )
 
-// A fake is a switch that does as it is told, but for what spoil changes.
+// A fake is a switch that behaves as the vectors expect, except for the changes that spoil makes.
 type fake struct {
 	loads []string // phases
 	want  map[string]Want
@@ -73,7 +73,7 @@ const oneDrop = head + "vector a : a title\n  in 1 eth home>home type=0x88b5\n  
 
 func nothingLimited(string) bool { return false }
 
-// TestRunSeesWhatIsNotAsWritten: each kind of difference is found and said.
+// TestRunSeesWhatIsNotAsWritten: each kind of difference is detected and reported.
 func TestRunSeesWhatIsNotAsWritten(t *testing.T) {
 	for _, test := range []struct {
 		what  string
@@ -109,7 +109,7 @@ func TestRunSeesWhatIsNotAsWritten(t *testing.T) {
 	}
 }
 
-// TestRoundsKeepVectorsApart: none finds a bucket emptied by another, and all are played once under their phase.
+// TestRoundsKeepVectorsApart: no vector finds a bucket emptied by another, and each is played once under its phase.
 func TestRoundsKeepVectorsApart(t *testing.T) {
 	all := golden(t)
 	limited := func(line string) bool { return strings.HasPrefix(line, "limit-") }
@@ -160,7 +160,7 @@ func TestRoundsKeepVectorsApart(t *testing.T) {
 	}
 }
 
-// TestSameSecondIsTriedAgain: what may fail because a second ended is loaded anew and played again, and nothing else is.
+// TestSameSecondIsTriedAgain: a vector that may fail because a second ended is loaded and played again. Other vectors are not.
 func TestSameSecondIsTriedAgain(t *testing.T) {
 	for head, loads := range map[string][]string{"a": {"all"}, "a samesecond": {"all", "all", "all"}} {
 		all := readText(t, strings.Replace(oneDrop, "vector a", "vector "+head, 1))

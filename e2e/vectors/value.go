@@ -12,7 +12,7 @@ import (
 // names are the words that a file uses for values: MAC addresses, IP addresses, TCP ports.
 type names map[string]span
 
-// resolve returns what a word stands for, and the word itself where it is no name.
+// resolve returns the value of a word; a word that is not a name is its own value.
 func (n names) resolve(t span) string {
 	if v, ok := n[t.s]; ok {
 		return v.s
@@ -20,14 +20,14 @@ func (n names) resolve(t span) string {
 	return t.s
 }
 
-// A reader takes the words of one layer apart. It keeps the first fault, and returns zero values from then on.
+// A reader parses the words of one layer. It keeps the first fault, and returns zero values from then on.
 type reader struct {
 	names names
 	kind  string
 	at    Pos
 	args  []span          // words without =, first to last
-	keys  map[string]span // words with =, by what stands before
-	known []string        // keys and flags that have been asked for
+	keys  map[string]span // words with =, by the key before it
+	known []string        // keys and flags that the builder has read
 	err   error
 }
 
@@ -69,7 +69,7 @@ func (r *reader) number(t span, what string, limit uint64) uint64 {
 	return v
 }
 
-// key returns the number of KEY=NUMBER, and otherwise where it is not there.
+// key returns the number of KEY=NUMBER, or otherwise if the key is missing.
 func (r *reader) key(name string, limit, otherwise uint64) uint64 {
 	r.known = append(r.known, name+"=")
 	t, ok := r.keys[name]
@@ -88,7 +88,7 @@ func (r *reader) text(name string) (span, bool) {
 	return t, ok
 }
 
-// flag says whether a word is there.
+// flag reports whether a word is present.
 func (r *reader) flag(name string) bool {
 	r.known = append(r.known, name)
 	i := slices.IndexFunc(r.args, func(t span) bool { return t.s == name })
@@ -123,7 +123,7 @@ func (r *reader) pair(what, sep string) (a, b span, ok bool) {
 	return a, b, found
 }
 
-// done refuses the words that nobody asked for.
+// done refuses the words that the builder has not read.
 func (r *reader) done() error {
 	valid := slices.Clone(r.known)
 	slices.Sort(valid)

@@ -5,43 +5,43 @@ import (
 	"strings"
 )
 
-// A Vector is one or several frames, sent one after the other, and what has to come of each.
+// A Vector is one or several frames, sent one after the other, each with its expected result.
 type Vector struct {
 	ID    string // unique in the folder
-	Title string // what it shows
+	Title string // the behaviour that it shows
 	Theme string // the file's name without its ending
 	Phase string // the phase of the policy that the switch is in
 	At    Pos
 	// Evasion marks a way around the filter. It must be stopped, and Twin names the vector that looks like it and must pass.
 	Evasion bool
 	Twin    string
-	// SameSecond marks steps that mean what they say only within one second of the switch's clock.
+	// SameSecond marks steps that are valid only within one second of the switch's clock.
 	SameSecond bool
 	Steps      []Step
 }
 
-// A Step is one frame and what comes of it.
+// A Step is one frame and its expected result.
 type Step struct {
 	At     Pos
-	In     uint32 // the port that it comes in at
-	Layers string // as it is written
+	In     uint32 // the input port
+	Layers string // as written in the file
 	Frame  []byte
 	Want   Want
 }
 
-// A Want is what has to come of a frame.
+// A Want is the expected result of a frame.
 type Want struct {
-	// Ports are where Frame comes out, in ascending order; none: the frame is dropped.
+	// Ports are the output ports of Frame, in ascending order; none means that the frame is dropped.
 	Ports  []uint32
-	Layers string // of Frame, as it is written
+	Layers string // of Frame, as written in the file
 	Frame  []byte
-	Same   bool // Frame is what went in
+	Same   bool // Frame is the input frame
 
-	Rule        string  // that counted it on the ingress port; "": none did
-	Leg         Leg     // "": the frame is no mail
-	Line        string  // whose counters counted it; "": none's
+	Rule        string  // the rule that counted it on the ingress port; "": none
+	Leg         Leg     // "": the frame is not mail
+	Line        string  // the line whose counters counted it; "": none
 	Outcome     Outcome // with Line
-	Unsolicited bool    // the line's counter of SYN-ACKs without a SYN, too
+	Unsolicited bool    // the line's counter of SYN-ACKs without a SYN counted it too
 }
 
 // A Leg is a leg of the filter, as the policy spells it.
@@ -58,7 +58,7 @@ const (
 // Up says whether the leg leads from a subscriber to the network.
 func (l Leg) Up() bool { return l == UpDst || l == UpSrc }
 
-// An Outcome is what a line's counters tell apart.
+// An Outcome is a class of frames that a line's counters distinguish.
 type Outcome string
 
 // The outcomes, in the order of the line's counters.
@@ -69,10 +69,10 @@ const (
 	Unsolicited Outcome = "unsolicited"
 )
 
-// Outcomes are all of them, each at its place among a line's counters.
+// Outcomes lists all of them, each at its index among a line's counters.
 var Outcomes = [4]Outcome{Passed, Monitored, Stopped, Unsolicited}
 
-// Unnamed is, as the Line of a Want, the line that no entry names.
+// Unnamed is the Line of a Want for the line that no entry names.
 const Unnamed = "unnamed"
 
 // String writes it as in the file, without the layers of the frame.

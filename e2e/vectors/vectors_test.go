@@ -19,13 +19,13 @@ func golden(t testing.TB) []Vector {
 	return all
 }
 
-// passes says whether the last frame of a vector gets through.
+// passes reports whether the last frame of a vector gets through.
 func (v *Vector) passes() bool {
 	w := v.Steps[len(v.Steps)-1].Want
 	return w.Same && !(w.Outcome == Stopped)
 }
 
-// TestEveryEvasionIsStoppedAndItsTwinPasses: a filter that drops everything would stop all evasions, and one that knows too little none.
+// TestEveryEvasionIsStoppedAndItsTwinPasses: a filter that drops everything stops all evasions, so each evasion has a twin that must pass.
 func TestEveryEvasionIsStoppedAndItsTwinPasses(t *testing.T) {
 	byID := map[string]*Vector{}
 	all := golden(t)
@@ -56,7 +56,7 @@ func TestEveryEvasionIsStoppedAndItsTwinPasses(t *testing.T) {
 	}
 }
 
-// TestThemesAreWellFilled names the themes of the folder: whoever empties one has to say so here.
+// TestThemesAreWellFilled lists the themes of the folder, so that an emptied theme fails here.
 func TestThemesAreWellFilled(t *testing.T) {
 	want := map[string]int{
 		"bridge": 90, "evasions-ethernet": 110, "evasions-ipv4": 150, "evasions-ipv6": 190, "forms": 600, "fragments": 240, "knobs": 60, "legs": 190,
@@ -79,7 +79,7 @@ func TestThemesAreWellFilled(t *testing.T) {
 	t.Log(got)
 }
 
-// The two documents, as far as vectors name what is in them.
+// The keys of the two documents that the vectors refer to.
 type documents struct {
 	Switches []struct {
 		Ports []struct {
@@ -119,7 +119,7 @@ var standing = map[string][]Leg{
 	"undetermined": {UpDst}, "spoofed": {""},
 }
 
-// TestVectorsSpeakOfWhatThereIs: phases, ports, lines and rules are those of the policy and the inventory, legs fit rules and sides.
+// TestVectorsSpeakOfWhatThereIs: phases, ports, lines and rules exist in the policy and the inventory, and legs match rules and sides.
 func TestVectorsSpeakOfWhatThereIs(t *testing.T) {
 	d := readDocuments(t)
 	network, ports := map[uint32]bool{}, map[uint32]string{}

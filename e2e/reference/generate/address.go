@@ -2,13 +2,13 @@ package generate
 
 import "net/netip"
 
-// Addresses behind a tunnel that no switch knows.
+// Addresses inside a tunnel that no inventory has.
 var (
 	privateV4 = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/30")}
 	privateV6 = []netip.Prefix{netip.MustParsePrefix("fd00::/126")}
 )
 
-// subscriber draws an address of the line, and now and then another's or nobody's.
+// subscriber draws an address of the line, and sometimes an address of another line or of none.
 func (d *draw) subscriber(v6 bool) netip.Addr {
 	own := d.on.own.of(v6)
 	if d.steady && len(own) > 0 {
@@ -25,7 +25,7 @@ func (d *draw) subscriber(v6 bool) netip.Addr {
 	return d.host(pick(d.src, own))
 }
 
-// remote draws a server's address, most often of a class.
+// remote draws a server's address, mostly from a class.
 func (d *draw) remote(v6 bool) netip.Addr {
 	classes := d.remotes.of(v6)
 	switch {
@@ -39,7 +39,7 @@ func (d *draw) remote(v6 bool) netip.Addr {
 	return d.elsewhere(v6)
 }
 
-// translated draws an IPv4 server's address as NAT64 shows it, now and then with bits 64 to 71 set, which belong to no such address.
+// translated draws an IPv4 server's address embedded for NAT64, sometimes with bits 64 to 71 set, which is invalid.
 func (d *draw) translated() netip.Addr {
 	in := pick(d.src, d.nat64)
 	inner := d.remote(false).As4()
@@ -59,7 +59,7 @@ func (d *draw) translated() netip.Addr {
 	return netip.AddrFrom16(octets)
 }
 
-// elsewhere draws an address that is nobody's, with those that are no host's.
+// elsewhere draws an address outside all prefixes, including addresses that no host can have.
 func (d *draw) elsewhere(v6 bool) netip.Addr {
 	if v6 {
 		return netip.MustParseAddr(pick(d.src, []string{"2001:db8:ffff::1", "2001:db8:ffff::2", "::", "fe80::1", "febf::1", "fec0::1", "ff02::1", "::1", "64:ff9b::c633:6401"}))
@@ -69,7 +69,7 @@ func (d *draw) elsewhere(v6 bool) netip.Addr {
 	}))
 }
 
-// host draws an address of a prefix: most often its first, so that answers meet what they answer, or one of the next three, or its last.
+// host draws an address of a prefix: mostly its first, so that answers match their requests, otherwise one of the next three or its last.
 func (d *draw) host(p netip.Prefix) netip.Addr {
 	raw := p.Addr().AsSlice()
 	host := len(raw)*8 - p.Bits()

@@ -12,11 +12,11 @@ import (
 	"op25b/internal/strict"
 )
 
-// SwitchName is the switch of a drawn inventory.
+// SwitchName is the name of the switch in a drawn inventory.
 const SwitchName = "edge"
 
-// Now is a moment at which some of a drawn policy's exemptions are in force and others have run out, one of them at just that moment if the
-// policy's days are UTC's.
+// Now is a time at which some of a drawn policy's exemptions are in force and others have ended, one of them exactly then if the policy's
+// offset is UTC.
 func Now() time.Time { return time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC) }
 
 // Documents draws a policy and an inventory that policy.Validate accepts.
@@ -30,7 +30,7 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 	for i := range 1 + src.IntN(3) {
 		d.phase(i)
 	}
-	// Rules that others leave nothing to cannot be told beforehand without doing what Validate does.
+	// Whether other rules leave nothing to a rule can only be computed as Validate does.
 	for err := policy.Validate(d.p, inv); err != nil; err = policy.Validate(d.p, inv) {
 		if !d.dropRule(err) {
 			panic(fmt.Sprintf("generate: the plainest policy is not valid: %v", err))
@@ -39,11 +39,11 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 	return d.p, inv
 }
 
-// documents is a policy in the making.
+// documents is a policy under construction.
 type documents struct {
 	src    Source
 	p      *policy.Policy
-	narrow []int // of each phase, how many rules may be left out: the first ones
+	narrow []int // for each phase, the number of rules that may be omitted: the first ones
 }
 
 func (d *documents) lineGroups() {
@@ -80,12 +80,12 @@ func v4(a, b, c, d byte, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
 }
 
-// v6 is a prefix of 2001:db8::/32 by the next two groups of the address.
+// v6 is a prefix of 2001:db8::/32 with the given next two groups.
 func v6(a, b uint16, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(a >> 8), byte(a), byte(b >> 8), byte(b)}), bits)
 }
 
-// remotes draws classes in both families, of which some lie in others. The first is a relay's.
+// remotes draws classes in both families, some nested. The first is a relay class.
 func (d *documents) remotes() {
 	for i := range 1 + d.src.IntN(6) {
 		r := policy.Remote{Name: fmt.Sprintf("class-%d", i+1), Relay: i == 0 || d.src.IntN(6) == 1}
@@ -186,7 +186,7 @@ func (d *documents) edge() policy.Switch {
 
 func (d *documents) mac(of, i int) pipeline.MAC { return pipeline.MAC{2, 0, 0, 0, byte(of), byte(i)} }
 
-// exemptions draws exemptions of lines and of prefixes, in force and not.
+// exemptions draws exemptions of lines and of prefixes, in force and ended.
 func (d *documents) exemptions(lines []policy.Line) {
 	add := func(e policy.Exemption) {
 		e.Owner, e.Reason = "noc", "server"
@@ -205,7 +205,7 @@ func (d *documents) exemptions(lines []policy.Line) {
 	}
 }
 
-// phase draws a phase: narrow rules first, and then one or two that say what happens to the rest of port 25.
+// phase draws a phase: narrow rules first, and then one or two rules for the rest of port 25.
 func (d *documents) phase(i int) {
 	ph := policy.Phase{
 		Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1},
@@ -227,7 +227,7 @@ func (d *documents) phase(i int) {
 	}
 	d.narrow = append(d.narrow, len(ph.Rules))
 	var all []string
-	if d.src.IntN(3) == 1 { // leaves lines that no inventory names to fail-closed
+	if d.src.IntN(3) == 1 { // the lines that no inventory names are left to fail-closed
 		for _, g := range d.p.LineGroups {
 			all = append(all, g.Name)
 		}
@@ -241,7 +241,7 @@ func (d *documents) phase(i int) {
 	d.p.Phases = append(d.p.Phases, ph)
 }
 
-// rule draws a narrow rule without its action. Its name says all that may not change from phase to phase.
+// rule draws a narrow rule without its action. Its name encodes everything that must not change between phases.
 func (d *documents) rule() policy.PhaseRule {
 	r := policy.PhaseRule{Service: "smtp"}
 	if d.src.IntN(4) == 3 {
@@ -275,7 +275,7 @@ func (d *documents) rule() policy.PhaseRule {
 	return r
 }
 
-// action draws what a rule does: Limit only where the groups have a rate.
+// action draws the action of a rule: Limit only if the groups have a rate.
 func (d *documents) action(r policy.PhaseRule) policy.Action {
 	if r.Service == "alternate" {
 		return pick(d.src, []policy.Action{policy.Permit, policy.Monitor})
@@ -289,7 +289,7 @@ func (d *documents) action(r policy.PhaseRule) policy.Action {
 	return a
 }
 
-// dropRule takes out a narrow rule that Validate refuses, or the last one of all, and reports whether there was any.
+// dropRule removes a narrow rule that Validate refuses, or the last rule, and reports whether there was one.
 func (d *documents) dropRule(err error) bool {
 	var faults strict.Faults
 	errors.As(err, &faults)

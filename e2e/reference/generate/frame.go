@@ -6,20 +6,20 @@ import (
 	"slices"
 )
 
-// A draw is a frame in the making.
+// A draw is a frame under construction.
 type draw struct {
 	*World
 	src Source
-	odd bool // layers may be at fault
+	odd bool // layers may be faulty
 	up  bool // from a subscriber
-	on  line // whose
+	on  line // the line of the frame
 
-	// The ends of the connection are always the same, so that a SYN-ACK meets its SYN.
+	// The ends of the connection are always the same, so that a SYN-ACK matches its SYN.
 	steady bool
 }
 
-// Frame draws a frame and the port that it enters by. Well over half of them are well-formed mail of a known line, most of the rest have
-// odd or faulty layers, and some are cut, flipped or noise.
+// Frame draws a frame and its input port. Well over half of them are well-formed mail of a known line. Most of the rest have unusual or faulty
+// layers, and some are cut, have flipped bits or are random bytes.
 func (w *World) Frame(src Source) (port uint16, frame []byte) {
 	d := &draw{World: w, src: src}
 	kind := src.IntN(32)
@@ -64,13 +64,13 @@ func (d *draw) frame() (port uint16, frame []byte) {
 		ethertype, payload = d.pppoe(ethertype, payload)
 	}
 	frame = slices.Concat(d.macs(), d.tags(ethertype), payload)
-	if d.src.IntN(4) == 1 { // padding, as behind a short frame, but not always of zeros
+	if d.src.IntN(4) == 1 { // padding, as after a short frame, but not always zeros
 		frame = append(frame, fill(d.src, 1+d.src.IntN(24))...)
 	}
 	return port, frame
 }
 
-// stranger is a line that the inventory does not have, or has on another port, or with other tags.
+// stranger returns a line that the inventory does not have, or has on another port or with other tags.
 func (d *draw) stranger() line {
 	l := pick(d.src, d.lines)
 	switch d.src.IntN(4) {
@@ -119,13 +119,13 @@ func (d *draw) macs() []byte {
 		dst = pick(d.src, d.stations)
 	case d.oddly(32):
 		dst = [6]byte{1, 0, 0x5e, 0, 0, 1}
-	case chance(d.src, 64): // reserved group addresses, and the next that are not
+	case chance(d.src, 64): // reserved group addresses, and their neighbours, which are not reserved
 		dst = [6]byte{0x01, 0x80, 0xc2, 0, 0, byte(d.src.IntN(0x14))}
 	}
 	return append(dst[:], src[:]...)
 }
 
-// tags draws the tags of the line and the ethertype behind them.
+// tags draws the tags of the line and the next ethertype.
 func (d *draw) tags(ethertype uint16) []byte {
 	var vids []uint16
 	if d.on.outer != 0 || d.on.inner != 0 {
@@ -164,7 +164,7 @@ func (d *draw) tags(ethertype uint16) []byte {
 	return binary.BigEndian.AppendUint16(b, ethertype)
 }
 
-// inSession draws whether the frame is in a PPPoE session: always on a line that has one, and now and then on another.
+// inSession draws whether the frame is in a PPPoE session: always on a line with a session, sometimes on other lines.
 func (d *draw) inSession() bool {
 	if d.on.session != 0 {
 		return !d.oddly(16)
@@ -230,7 +230,7 @@ func (d *draw) layer3() (ethertype uint16, packet []byte) {
 	return 0x0800, packet
 }
 
-// tunnelled draws a packet in a packet. The tunnel is the subscriber's, and its other end the network's.
+// tunnelled draws a tunnelled packet. The tunnel's ends are the subscriber and the network.
 func (d *draw) tunnelled(outer6, inner6 bool, proto byte, segment []byte) []byte {
 	own := d.on
 	if d.src.IntN(2) == 1 {
@@ -251,7 +251,7 @@ func (d *draw) tunnelled(outer6, inner6 bool, proto byte, segment []byte) []byte
 	return d.ip(outer6, d.subscriber(outer6), d.remote(outer6), inside, packet)
 }
 
-// layer4 draws a TCP segment, or now and then something else.
+// layer4 draws a TCP segment, or sometimes another payload.
 func (d *draw) layer4() (proto byte, segment []byte) {
 	if d.oddly(8) {
 		return pick(d.src, []byte{17, 50, 1, 58, 59, 47, 115, 255}), fill(d.src, d.src.IntN(40))
@@ -277,7 +277,7 @@ func (d *draw) segment() []byte {
 		if chance(d.src, 12) {
 			return pick(d.src, []uint16{80, 443, 26, 2525, 0, 24, 65535})
 		}
-		return 40000 + uint16(d.src.IntN(2)) // few, so that answers meet what they answer
+		return 40000 + uint16(d.src.IntN(2)) // few, so that answers match their SYNs
 	}
 	far, near := service(), ephemeral() // the remote's port and the subscriber's
 	switch d.src.IntN(12) {

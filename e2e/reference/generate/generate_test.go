@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestDocumentsAreValid: whatever is drawn, and however little there is to draw from, is a policy that can be put in force.
+// TestDocumentsAreValid: any drawn policy can be put in force, however few random bytes there are.
 func TestDocumentsAreValid(t *testing.T) {
 	check := func(t interface{ Fatal(...any) }, src Source) {
 		p, inv := Documents(src) // panics if it cannot
@@ -26,7 +26,7 @@ func TestDocumentsAreValid(t *testing.T) {
 	}
 }
 
-// TestSameDrawsSameFrame: a frame is a function of what was drawn.
+// TestSameDrawsSameFrame: a frame depends only on its draws.
 func TestSameDrawsSameFrame(t *testing.T) {
 	for seed := range uint64(200) {
 		draw := func() (uint16, []byte) {
@@ -42,7 +42,7 @@ func TestSameDrawsSameFrame(t *testing.T) {
 	}
 }
 
-// FuzzFrame: no bytes make the generator fail.
+// FuzzFrame: no input makes the generator panic.
 func FuzzFrame(f *testing.F) {
 	f.Add([]byte("plain"))
 	f.Fuzz(func(_ *testing.T, entropy []byte) {
@@ -55,7 +55,7 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// BenchmarkFrame is the time a drawn frame takes, which bounds what a million of them cost.
+// BenchmarkFrame measures the time for a drawn frame, which bounds the cost of a million frames.
 func BenchmarkFrame(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	p, inv := Documents(r)

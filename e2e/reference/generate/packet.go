@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// ip draws an IP packet around a payload, which it may fragment.
+// ip draws an IP packet around a payload, and sometimes fragments it.
 func (d *draw) ip(v6 bool, near, far netip.Addr, proto byte, payload []byte) []byte {
 	src, dst := near, far
 	if !d.up {
@@ -18,20 +18,20 @@ func (d *draw) ip(v6 bool, near, far netip.Addr, proto byte, payload []byte) []b
 	return d.ipv4(src, dst, proto, payload)
 }
 
-// A fragment is a part of a packet: which, and whether more is to come.
+// A fragment is the position of a part of a packet, and whether more parts follow.
 type fragment struct {
 	offset uint16 // in units of 8 bytes
 	more   bool
 }
 
-// part draws a fragment of a payload, and its bytes. A whole packet is a fragment too.
+// part draws a fragment of a payload, and its bytes. A whole packet counts as a fragment.
 func (d *draw) part(payload []byte) (fragment, []byte) {
 	form := d.src.IntN(24)
 	if d.odd {
 		form = 20 + d.src.IntN(12)
 	}
 	switch form {
-	case 20: // the first, with all that matters
+	case 20: // the first, with all headers
 		return fragment{more: true}, payload
 	case 21, 22:
 		cut := d.src.IntN(20) // in a header
@@ -53,7 +53,7 @@ func (d *draw) part(payload []byte) (fragment, []byte) {
 	return fragment{}, payload
 }
 
-// ipv4 draws an IPv4 packet. Its checksum is right as long as its lengths are.
+// ipv4 draws an IPv4 packet. Its checksum is right if its lengths are.
 func (d *draw) ipv4(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if chance(d.src, 16) || d.oddly(8) {
 		proto, payload = d.chain(proto, payload, true)
@@ -98,7 +98,7 @@ func (d *draw) ipv4(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if header <= 60 {
 		binary.BigEndian.PutUint16(packet[10:], ^fold(packet))
 	}
-	if chance(d.src, 16) { // a header checksum that is wrong in one bit
+	if chance(d.src, 16) { // a header checksum with one wrong bit
 		packet[10+d.src.IntN(2)] ^= 1 << d.src.IntN(8)
 	}
 	return append(packet, payload...)
@@ -174,7 +174,7 @@ func (d *draw) ipv6(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	return slices.Concat(h, src.AsSlice(), dst.AsSlice(), payload)
 }
 
-// chain draws extension headers before a payload. authentic: the first is AH, as in IPv4.
+// chain draws extension headers before a payload. authentic means that the first is AH, as in IPv4.
 func (d *draw) chain(proto byte, payload []byte, authentic bool) (first byte, packet []byte) {
 	count, units := 1+d.src.IntN(4), 2
 	if d.odd {

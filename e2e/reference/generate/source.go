@@ -1,13 +1,14 @@
-// Package generate draws what the pipeline is compared on: policies with their inventories, and frames that know them well enough to reach
-// every rule.
+// Package generate draws the input of the pipeline's comparisons: policies with their inventories, and frames that use them to reach every
+// rule.
 //
-// It draws from a Source, so that one generator serves property tests, which shrink what fails (Rapid), go's fuzzer, which mutates what is
-// new (Bytes), and a million frames in a row (a *rand.Rand of math/rand/v2). It does not know what should become of a frame: reference does.
+// It draws from a Source, so that one generator serves property tests, which shrink failures (Rapid), go's fuzzer, which mutates input with
+// new coverage (Bytes), and a million frames in a row (a *rand.Rand of math/rand/v2). It does not know the expected handling of a frame;
+// package reference does.
 package generate
 
 import "pgregory.net/rapid"
 
-// A Source is where draws come from. A draw of 0 is the plainest choice throughout, so that a source that has run dry ends a frame soon.
+// A Source supplies random numbers. Everywhere 0 is the plainest choice, so that an exhausted source soon ends a frame.
 type Source interface {
 	// IntN returns a number from 0 to n-1.
 	IntN(n int) int
@@ -22,7 +23,7 @@ func (s rapidSource) IntN(n int) int {
 	return rapid.IntRange(0, n-1).Draw(s.t, "draw")
 }
 
-// Bytes draws from what a fuzzer made. When nothing is left every draw is 0.
+// Bytes draws from the fuzzer's input. Once it is used up, every draw is 0.
 func Bytes(entropy []byte) Source { return &byteSource{entropy} }
 
 type byteSource struct{ rest []byte }
@@ -36,7 +37,7 @@ func (s *byteSource) IntN(n int) int {
 	return v % n
 }
 
-// pick draws one of a list, and the zero value from an empty one.
+// pick draws an element of a list, and the zero value from an empty list.
 func pick[T any](src Source, of []T) (one T) {
 	if len(of) == 0 {
 		return one

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// A World is what a frame must know of a switch to be somebody's mail.
+// A World holds the facts about a switch from which frames of its lines are drawn.
 type World struct {
 	access, network []uint16
 	lines           []line
@@ -19,7 +19,7 @@ type World struct {
 	services        []uint16
 }
 
-// A line is one that a frame can come from or go to.
+// A line is a line that a frame can come from or go to.
 type line struct {
 	port         uint16
 	outer, inner uint16
@@ -28,7 +28,7 @@ type line struct {
 	own          family
 }
 
-// A family is prefixes, by address family.
+// A family holds prefixes by address family.
 type family struct{ v4, v6 []netip.Prefix }
 
 func (f *family) add(prefixes ...netip.Prefix) {
@@ -48,7 +48,7 @@ func (f *family) of(v6 bool) []netip.Prefix {
 	return f.v4
 }
 
-// NewWorld reads the documents for a switch. One that they do not have is a mistake in a test, and panics.
+// NewWorld reads the documents for a switch. It panics if they do not have the switch, because that is a mistake in the test.
 func NewWorld(p *policy.Policy, inv *policy.Inventory, switchName string) *World {
 	sw, ok := inv.Switch(switchName)
 	if !ok {
