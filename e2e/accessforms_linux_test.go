@@ -15,18 +15,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An accessForm is a way to connect a line. The far end is configured like the near one. Whether the kernel or the test makes the outer
-// headers, TCP and IP within them are the kernel's.
+// An accessForm is a way to connect a line. The far end is configured like the near one. The kernel or the test makes the outer headers; the
+// kernel always makes TCP and IP within them.
 type accessForm struct {
 	name string
-	// needs is what the kernel must have: a kind of device that makes the headers itself, or tun for the test to make them, between a TUN
-	// or TAP device and the wire.
+	// needs is a kernel feature: a kind of device that makes the headers, or tun if the test makes them between a TUN or TAP device and the
+	// wire.
 	needs      string
 	ipv4, ipv6 bool
-	line       string // what tells the line from others, in the inventory's words
-	// around are the headers before the packets, as layersOf writes them; the same without extension headers are around an answer.
+	line       string // the keys that identify the line in the inventory
+	// around are the headers before the packets, as layersOf writes them. An answer has the same ones without extension headers.
 	around string
-	// outer returns the addresses of an end that the switch sees outside, nil where it sees those that TCP speaks between.
+	// outer returns the addresses of an end in the outer header; nil if that header has the addresses of TCP's packets.
 	outer func(e *end) []netip.Addr
 	lay   func(e *end) (carrier, error)
 }
@@ -38,10 +38,10 @@ type end struct {
 	number, side int
 }
 
-// A carrier is a device of an end that leads to the other.
+// A carrier is a device of an end that leads to the other end.
 type carrier struct {
 	device   string
-	ethernet bool          // there are neighbours to be found
+	ethernet bool          // neighbours must be resolved
 	encap    netlink.Encap // of the route through the device; nil for none
 }
 
@@ -53,7 +53,7 @@ func (e *end) mac() net.HardwareAddr {
 	return net.HardwareAddr{2, 0x25, 0, 0, byte(e.number), byte(e.side)}
 }
 
-// inner4 and inner6 are the addresses that TCP speaks between, outer4 and outer6 those of a tunnel's ends.
+// inner4 and inner6 are the addresses of TCP's packets; outer4 and outer6 are those of a tunnel's ends.
 func (e *end) inner4() netip.Addr {
 	return netip.AddrFrom4([4]byte{100, 64, byte(e.number), byte(e.side)})
 }
@@ -64,7 +64,7 @@ func (e *end) outer4() netip.Addr {
 func (e *end) inner6() netip.Addr { return addr6("2001:db8:1::", byte(e.number), byte(e.side)) }
 func (e *end) outer6() netip.Addr { return addr6("2001:db8:2::", byte(e.number), byte(e.side)) }
 
-// segment6 is the address at which an end of segment routing takes packets out.
+// segment6 is the segment at which an end decapsulates packets.
 func (e *end) segment6() netip.Addr { return addr6("2001:db8:2::", byte(e.number), 0xd0+byte(e.side)) }
 
 func outer4(e *end) []netip.Addr        { return []netip.Addr{e.outer4()} }
@@ -82,7 +82,7 @@ const (
 	pppoeSession         = 0x1234
 )
 
-// accessForms are all forms. A form occurs once with headers of the kernel, and once with headers of the test.
+// accessForms are all forms. Each occurs once with headers made by the kernel, and once with headers made by the test.
 func accessForms() []accessForm {
 	oneTag, twoTags := fmt.Sprintf("vlan: %d", outerVLAN), fmt.Sprintf("vlan: %d, innerVLAN: %d", outerVLAN, innerVLAN)
 	session := fmt.Sprintf("pppoe: %d", pppoeSession)
@@ -146,8 +146,8 @@ func notOffered(err error) bool {
 const (
 	hops                     = 64
 	encapsulationLimit       = 4    // RFC 2473 section 4.1.1
-	ignoreEncapsulationLimit = 1    // IP6_TNL_F_IGN_ENCAP_LIMIT: no header of destination options
-	segmentReduced           = 3    // SEG6_IPTUN_MODE_ENCAP_RED: without a routing header where there is one segment only
+	ignoreEncapsulationLimit = 1    // IP6_TNL_F_IGN_ENCAP_LIMIT: no destination options
+	segmentReduced           = 3    // SEG6_IPTUN_MODE_ENCAP_RED: no routing header for a single segment
 	tunnelMTU                = 1280 // has room for any headers here
 	lineDevice               = "line"
 )
@@ -204,14 +204,14 @@ func kernelTunnel(outer int, device func(e *end) netlink.Link) func(*end) (carri
 	}
 }
 
-// kernelSegment makes IPv4 in IPv6 by segment routing (RFC 8986) with a single segment, which is the one way to a softwire of the kernel's
-// without a tunnel device.
+// kernelSegment makes IPv4 in IPv6 by segment routing (RFC 8986) with a single segment. Without a tunnel device, this is the kernel's only way
+// to build a softwire.
 func kernelSegment(mode int) func(*end) (carrier, error) {
 	return func(e *end) (carrier, error) {
 		if err := e.onWire(6); err != nil {
 			return carrier{}, err
 		}
-		// Both directions shall have the same two addresses outside.
+		// Both directions must use the same pair of outer addresses.
 		err := e.do(func() error {
 			const setSource, address = 3, 1 // SEG6_CMD_SET_TUNSRC, SEG6_ATTR_DST
 			family, err := netlink.GenlFamilyGet("SEG6")
@@ -237,8 +237,7 @@ func kernelSegment(mode int) func(*end) (carrier, error) {
 	}
 }
 
-// kernelPPPoE is a session that is up on both ends from the start: PPPoE discovery and PPP's negotiation, in which the kernel has no part,
-// are skipped.
+// kernelPPPoE is a session that is up on both ends from the start. PPPoE discovery and PPP's negotiation are skipped: the kernel does neither.
 func kernelPPPoE(e *end) (carrier, error) {
 	var files []int
 	e.t.Cleanup(func() {
@@ -263,7 +262,7 @@ func kernelPPPoE(e *end) (carrier, error) {
 		if err := unix.Connect(session, &unix.SockaddrPPPoE{SID: pppoeSession, Remote: e.other().mac(), Dev: wan}); err != nil {
 			return fmt.Errorf("PPPoE session: %w", err)
 		}
-		var ppp [2]int // the channel's file and the unit's
+		var ppp [2]int // the files of the channel and of the unit
 		for i := range ppp {
 			if ppp[i], err = unix.Open("/dev/ppp", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 				return fmt.Errorf("/dev/ppp: %w", err)

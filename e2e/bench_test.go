@@ -12,8 +12,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// The paths of the benchmarks, over 8,192 subscribers and as many servers each, so that the tables' entries do not all stay in the
-// processor's caches. The seed is fixed: every run sends the same.
+// The paths of the benchmarks have 8,192 subscribers and as many servers each, so that the tables' entries do not all stay in the processor's
+// caches. The seed is fixed: every run sends the same frames.
 func paths(tb testing.TB) map[string][][]byte {
 	r := rand.New(rand.NewPCG(25, 587))
 	all := map[string][][]byte{}
@@ -22,7 +22,7 @@ func paths(tb testing.TB) map[string][][]byte {
 		relay, other := v4(172<<24|16<<16|r.IntN(10_000)<<4|r.IntN(16)), v4(203<<24|r.IntN(1<<24))
 		all["drop"] = append(all["drop"], segment(tb, ordinary, other, 25))
 		all["permit"] = append(all["permit"], segment(tb, exempt, other, 25))
-		// Mostly traffic that is not mail, as on a real line.
+		// Mostly traffic other than mail, as on a real line.
 		mix := []struct {
 			src, dst netip.Addr
 			port     uint16
@@ -44,12 +44,12 @@ func paths(tb testing.TB) map[string][][]byte {
 const (
 	manyFrames = 8192
 
-	rejectPort  = 2 // where port 25 is answered
+	rejectPort  = 2 // connections to port 25 are rejected here
 	rejectGroup = 2
 	rejectRule  = 6
 )
 
-// everyForm is the state of filtering with a line for each tag, session and port that a form has, and one that gets answers.
+// everyForm is the state of filtering with a line for each tag, session and port of the forms, and a line with rejects.
 func everyForm(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	s := filtering(subscribersV4, subscribersV6, remotes)
 	for i, key := range []pipeline.LineKey{
@@ -175,7 +175,7 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 	}
 	all := paths(t)
 	none("drop", accessPort, all["drop"], 0)
-	none("permit", accessPort, all["permit"], anyPort) // not all are exempt here
+	none("permit", accessPort, all["permit"], anyPort) // not all subscribers are exempt here
 	none("mix", accessPort, all["mix"], anyPort)
 	for _, form := range benchForms() {
 		want := uint32(networkPort)

@@ -10,7 +10,7 @@ import (
 type benchForm struct {
 	name string
 	make func(f *benchFlow) []byte
-	// rejecting frames come in where the policy answers; what is not forwarded is stopped.
+	// rejecting means that the frames enter on the line with rejects. Frames of the form that are not forwarded are dropped or rejected.
 	rejecting bool
 }
 
@@ -45,13 +45,13 @@ const (
 	benchSession  = 42
 )
 
-// benchForms are the forms that are measured. All but the last are of exempt subscribers, so that the whole policy is asked and the
-// frame goes on; a later fragment has no ports to ask about.
+// benchForms are the measured forms. All but the last use exempt subscribers, so that the whole policy is evaluated and the frame is
+// forwarded. A later fragment has no ports to look up.
 func benchForms() []benchForm {
 	smtp := func() []byte { return benchSYN(25) }
 	plain4 := func(f *benchFlow) []byte { return benchIPv4(f, nextTCP, 0, nil, smtp()) }
 	plain6 := func(f *benchFlow) []byte { return benchIPv6(f, nextTCP, smtp()) }
-	// Router alert, three times no operation, end of the list.
+	// Router alert, three no-operations, end of the list.
 	options := []byte{0x94, 4, 0, 0, 1, 1, 1, 0}
 	fourInSix := func(f *benchFlow) []byte { return benchIPv6(f, nextIPv4, plain4(f)) }
 	return []benchForm{
@@ -89,8 +89,8 @@ func benchForms() []benchForm {
 	}
 }
 
-// frames are as many frames of a form as asked for, of subscribers of whom the first v4 and v6 are exempt. The seed is fixed: every run
-// has the same.
+// frames returns n frames of a form. Their subscribers are drawn from v4Exempt IPv4 and v6Exempt IPv6 exempt ones. The seed is fixed: every
+// run uses the same frames.
 func (a *benchForm) frames(n, v4Exempt, v6Exempt int) [][]byte {
 	r := rand.New(rand.NewPCG(25, 587))
 	out := make([][]byte, n)
@@ -104,7 +104,7 @@ func (a *benchForm) frames(n, v4Exempt, v6Exempt int) [][]byte {
 	return out
 }
 
-// benchV6 is an address of a /64 that two words name.
+// benchV6 is an address in the /64 that two words select.
 func benchV6(high, low uint32) netip.Addr {
 	var a [16]byte
 	binary.BigEndian.PutUint32(a[:], high)
@@ -144,7 +144,7 @@ func benchIPv6(f *benchFlow, next byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// benchOptions is a header of hop-by-hop or destination options with padding alone.
+// benchOptions is a header of hop-by-hop or destination options that holds only padding.
 func benchOptions(next byte, payload []byte) []byte {
 	return append([]byte{next, 0, 1, 4, 0, 0, 0, 0}, payload...)
 }
@@ -156,7 +156,7 @@ func benchPPPoE(protocol uint16, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// benchTag is what follows the ethertype of a tag.
+// benchTag is a VLAN tag from its VLAN id on.
 func benchTag(vid, etherType uint16, payload []byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, vid)
 	b = binary.BigEndian.AppendUint16(b, etherType)

@@ -26,7 +26,7 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// findBMv2 returns the path of simple_switch_grpc, or the reason why there is none.
+// findBMv2 returns the path of simple_switch_grpc, or the reason why it is missing.
 func findBMv2() (path, reason string) {
 	name := os.Getenv("OP25B_BMV2")
 	if name == "" {
@@ -90,11 +90,11 @@ func startBMv2(t testing.TB, path string, deviceID uint64, interfaces, targetArg
 	}
 }
 
-// dialPackets opens the packet stream of a switch that has its first program. bmv2 says that it has it a moment before it takes packets, and
-// ends a stream that comes in between: so a frame goes through it first, from an access port to a network port.
+// dialPackets opens the packet stream of a switch that has its first program. bmv2 reports the program a moment before it accepts packets, and
+// ends a stream opened in between. So dialPackets first waits for a frame from an access port to a network port.
 func dialPackets(t testing.TB, addr string, deviceID uint64, access, network pipeline.Port) *dataplane.Client {
 	t.Helper()
-	return dialPacketsWith(t, addr, deviceID, access, network, marker(pipeline.MaxPort+1)) // unlike any that a test waits for
+	return dialPacketsWith(t, addr, deviceID, access, network, marker(pipeline.MaxPort+1)) // unlike any marker that a test waits for
 }
 
 func dialPacketsWith(t testing.TB, addr string, deviceID uint64, access, network pipeline.Port, frame []byte) *dataplane.Client {

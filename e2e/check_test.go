@@ -17,9 +17,9 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestCheckSaysWhatTheModelSays asks about connections of random lines to random servers under random policies, with phases side by side and
-// numbers that are no positions, and compares each answer with what the reference model makes of the two frames that the checker sent in the
-// phase that the answer names.
+// TestCheckSaysWhatTheModelSays checks connections of random lines to random servers under random policies, with several phases in force and
+// numbers that differ from positions. It compares each answer with the reference model's decisions on the checker's two frames, in the phase
+// that the answer names.
 func TestCheckSaysWhatTheModelSays(t *testing.T) {
 	policies, questions := 8, 40
 	if longform.On() {
@@ -82,8 +82,8 @@ func TestCheckSaysWhatTheModelSays(t *testing.T) {
 	}
 }
 
-// compareAnswer asks a model that has seen nothing yet about the frames of an answer. unnamed is the phase of lines that no inventory names:
-// it decides about a SYN-ACK whose line cannot be told.
+// compareAnswer compares an answer with the decisions of a fresh model. unnamed is the phase of lines that no inventory names: it decides on a
+// SYN-ACK without a known line.
 func compareAnswer(p *policy.Policy, inv *policy.Inventory, a *check.Answer, unnamed string) error {
 	got, phase := a.Results[0], a.Phase.Name
 	model := reference.New(p, inv, a.Switch, phase, generate.Now())
@@ -123,7 +123,7 @@ func compareAnswer(p *policy.Policy, inv *policy.Inventory, a *check.Answer, unn
 	return nil
 }
 
-// drawActivations puts phases in force for some line groups, before generate.Now, and after it by clocks that were ahead.
+// drawActivations draws activations for some line groups, before generate.Now, and after it as from clocks that were ahead.
 func drawActivations(r *rand.Rand, p *policy.Policy) []policy.Activation {
 	acts := make([]policy.Activation, r.IntN(4))
 	for i := range acts {
@@ -141,8 +141,8 @@ func drawActivations(r *rand.Rand, p *policy.Policy) []policy.Activation {
 	return acts
 }
 
-// inForce is the phase of a group's lines at generate.Now: that of the last activation that covers them, unless the date of a later phase
-// came after it; without one, the last by date. "" is unnamed lines.
+// inForce returns the phase of a group's lines at generate.Now: the phase of the last activation that covers them, unless the date of a later
+// phase came after it. Without an activation, it is the last phase by date. The group "" means unnamed lines.
 func inForce(p *policy.Policy, acts []policy.Activation, group string) string {
 	ph, _ := p.PhaseAt(generate.Now())
 	phase := ph.Name
@@ -161,7 +161,7 @@ func inForce(p *policy.Policy, acts []policy.Activation, group string) string {
 	return phase
 }
 
-// drawNumbers gives names other numbers than their positions: those that they had behind a random lot of names, now gone.
+// drawNumbers numbers the names differently from their positions, as after earlier names that are gone.
 func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inventory) *compile.Numbers {
 	t.Helper()
 	old, gone := *p, func(i int) string { return fmt.Sprintf("gone-%d", i) }
@@ -172,7 +172,7 @@ func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inven
 		old.Remotes = append(old.Remotes, policy.Remote{Name: gone(i)})
 		old.Phases[0].Rules = append(old.Phases[0].Rules, policy.PhaseRule{Name: gone(i)})
 	}
-	// Names that were there already, in another order.
+	// The present names, in another order.
 	old.LineGroups = append(old.LineGroups, reversed(p.LineGroups)...)
 	old.Services = append(old.Services, reversed(p.Services)...)
 	old.Remotes = append(old.Remotes, reversed(p.Remotes)...)

@@ -22,8 +22,8 @@ func half[K comparable, V any](t *rapid.T, name string, m map[K]V) map[K]V {
 	return kept
 }
 
-// TestNeverWrongPassHalfLoaded: whatever part of the tables has been loaded, mail of an ordinary subscriber to an outside server does not
-// leave on port 25, nor does an outside server's answer from port 25 arrive (I2), and submission passes (I9).
+// TestNeverWrongPassHalfLoaded: whatever part of the tables is loaded, the switch forwards no mail of an ordinary subscriber to an outside
+// server on port 25, and no answer from an outside server's port 25 (I2). It forwards submission (I9).
 func TestNeverWrongPassHalfLoaded(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		s := filtering(3, 3, 3)
@@ -69,8 +69,8 @@ func TestEmptySwitchIsClosed(t *testing.T) {
 	}
 }
 
-// TestSwitchRefusesWhatMeansNothing: the embedded switch enforces the program's restrictions on all writers, so that no mistake of another
-// client exempts the whole network or installs rules under the epoch of a new switch.
+// TestSwitchRefusesWhatMeansNothing: the embedded switch enforces the program's restrictions on all writers, so that a faulty client cannot
+// exempt the whole network or install rules under the epoch of a new switch.
 func TestSwitchRefusesWhatMeansNothing(t *testing.T) {
 	d := attachEmbedded(t, filtering(1, 1, 1))
 	everybody := &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{

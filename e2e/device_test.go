@@ -62,7 +62,7 @@ func attach(t testing.TB, name, p4runtime, packets string, state *pipeline.State
 	return d
 }
 
-// dialPrimary opens a session that may write, to a switch with device id 1. It ends with the test.
+// dialPrimary opens a session that becomes primary on a switch with device id 1. The session ends with the test.
 func dialPrimary(t testing.TB, p4runtime string) *p4rt.Session {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -113,7 +113,7 @@ func attachEmbedded(t testing.TB, state *pipeline.State) *device {
 	return attach(t, "embedded", addrs.P4Runtime, addrs.Dataplane, state)
 }
 
-// startEmbedded starts an embedded switch with device id 1 and its packet service. It ends with the test.
+// startEmbedded starts an embedded switch with device id 1 and its packet service. The switch ends with the test.
 func startEmbedded(t testing.TB) softswitch.Addrs {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1, Clock: time.Now})
@@ -129,7 +129,7 @@ func startEmbedded(t testing.TB) softswitch.Addrs {
 	return services.Addrs
 }
 
-// onEveryTarget runs a test on the embedded switch and on bmv2, each brought to a state, or says in one line that bmv2 is not there.
+// onEveryTarget runs a test on the embedded switch and on bmv2, each converged to a state. It prints one line if bmv2 is missing.
 func onEveryTarget(t *testing.T, state *pipeline.State, test func(t *testing.T, d *device)) {
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
@@ -142,8 +142,9 @@ func onEveryTarget(t *testing.T, state *pipeline.State, test func(t *testing.T, 
 	})
 }
 
-// through sends frames and returns what came out, by port. Behind the frames goes one marker from each network port, flooded to all the
-// others, and one from an access port, flooded to the network ports: when they have arrived, whatever the frames led to has too.
+// through sends frames and returns the output, by port. After the frames it sends one marker from each network port, which is flooded to all
+// other ports, and one from an access port, which is flooded to the network ports. Once the markers have arrived, all output of the frames has
+// arrived too.
 func (d *device) through(t testing.TB, frames []sent) map[pipeline.Port][][]byte {
 	t.Helper()
 	network, access := d.state.NetworkPorts, access(d.state)
@@ -176,7 +177,7 @@ func (d *device) through(t testing.TB, frames []sent) map[pipeline.Port][][]byte
 	return came
 }
 
-// A marker is of no IP, to an address that no policy has.
+// A marker is not IP, and has a destination that no policy has.
 func marker(from pipeline.Port) []byte {
 	f := append([]byte{2, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, byte(from >> 8), byte(from)}, 0x88, 0xb5)
 	return append(f, make([]byte, 46)...)

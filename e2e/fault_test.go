@@ -15,7 +15,7 @@ import (
 
 var faultFlag = flag.String("fault", "", "play no other faults than these, NAME,..., in this order")
 
-// Rounds of the long form, and the faults that every run plays in addition to random ones.
+// The rounds of the long form, and the faults that every run plays in addition to random ones.
 const faultRounds = 200
 
 var faultsAlways = []string{"controller killed at rest", "late writes", "store put back"}
@@ -23,8 +23,8 @@ var faultsAlways = []string{"controller killed at rest", "late writes", "store p
 const faultsDrawn = 3
 
 // TestFaults injects faults, one after the other, into an installation of processes: three etcd members, two controllers and three switches.
-// Often the intent changes meanwhile. After each fault, every switch is in the state of the newest intent and has a live owner. Frames that
-// all policies decide alike are decided that way at all times.
+// The intent often changes at the same time. After each fault, every switch is in the state of the newest intent and has a live owner. At all
+// times, frames that all policies decide alike are decided that way.
 func TestFaults(t *testing.T) {
 	buildBinary(t)
 	t.Run("embedded", func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestFaults(t *testing.T) {
 		t.Parallel()
 		playFaults(t, "embedded", "")
 	})
-	t.Run("bmv2", func(t *testing.T) { // is the first switch, and the one that things happen to
+	t.Run("bmv2", func(t *testing.T) { // bmv2 is the first switch, and the faults affect it
 		path, reason := findBMv2()
 		wants(t, "bmv2", reason)
 		t.Parallel()

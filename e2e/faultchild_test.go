@@ -34,7 +34,7 @@ type childConfig struct {
 	Kind      string
 	Name      string
 	Endpoints []string `json:",omitempty"` // of the cluster, for a controller
-	Clock     string   `json:",omitempty"` // the file that says how far a controller's clock is off
+	Clock     string   `json:",omitempty"` // the file with the offset of a controller's clock
 }
 
 func childCommand(t testing.TB, c childConfig) *exec.Cmd {
@@ -98,7 +98,7 @@ func (c childConfig) runController(ctx context.Context) error {
 	}
 	return fleet.Run(ctx, fleet.Config{
 		Name: c.Name, Store: s, Clock: times, Book: intent.NewBookOf(s, times), Logger: log,
-		// A round is to end in seconds: what is found by looking is looked for often. Small batches have many points to be killed at.
+		// Short intervals let a round end in seconds. Small batches make many points at which a kill can interrupt.
 		AuditEvery: time.Second, Settle: 300 * time.Millisecond,
 		Session: p4rt.KeepConfig{
 			Config:        p4rt.Config{BatchSize: 8, CallTimeout: 30 * time.Second, ProbeTimeout: 2 * time.Second, DialTimeout: 3 * time.Second, Logger: log},

@@ -68,12 +68,12 @@ func (p *plant) setClock(n *node, off time.Duration) {
 	}
 }
 
-// clockJumps sets the clock of one or both controllers back by two hours or a day, or ahead by three days, past the date of a phase. No date
-// comes or ends by such a clock, and a phase that is activated meanwhile is in force on every switch.
+// clockJumps sets the clock of one or both controllers back by two hours or a day, or ahead by three days, past the date of a phase. A wrong
+// clock neither starts nor ends a date, and a phase that is activated meanwhile is in force on every switch.
 func (r *round) clockJumps() {
 	soon := time.Now().AddDate(0, 0, 2).Format(time.DateOnly)
 	r.put(edited(r.exempting(r.IntN(50)), "effective: 2006-10-01", "effective: "+soon))
-	if in := r.newest(); len(in.Activations) > 0 { // of rounds before
+	if in := r.newest(); len(in.Activations) > 0 { // of earlier rounds
 		r.activate("mobile-carriers")
 	}
 	r.settled()
@@ -103,7 +103,7 @@ func (r *round) clockJumps() {
 	r.settled()
 	r.phasesAre("mobile-carriers")
 
-	// Whoever activates, with the right time or with the wrong one, it is in force everywhere, and so is what comes after it.
+	// An activation is in force everywhere, even from a caller with a wrong clock, and so is the next one.
 	wrong := intent.NewBook(r.store, func() time.Time { return time.Now().Add(off) })
 	books := []*intent.Book{r.book, wrong}
 	r.Shuffle(len(books), func(i, j int) { books[i], books[j] = books[j], books[i] })
@@ -135,7 +135,7 @@ func (r *round) audited() {
 	r.t.Helper()
 	for _, e := range r.switches {
 		e.network.tap.mu.Lock()
-		until := e.network.tap.reads + 2 // one may be under way
+		until := e.network.tap.reads + 2 // one read may be under way
 		e.network.tap.mu.Unlock()
 		r.heard(e, until)
 	}

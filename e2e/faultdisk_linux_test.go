@@ -51,7 +51,7 @@ func (d *disk) fill() {
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, syscall.EINVAL) { // more is stored by now
+		if !errors.Is(err, syscall.EINVAL) { // more has been stored meanwhile
 			d.t.Fatal(err)
 		}
 	}
@@ -81,7 +81,7 @@ func (r *round) fullDisk() {
 	}
 	r.disk.fill()
 	stored := r.newest()
-	for n := 500; !r.anyEnded(); n += 100 { // each is larger than the one before: pages that were free do not do
+	for n := 500; !r.anyEnded(); n += 100 { // each is larger than the last: freed pages do not suffice
 		ctx, cancel := context.WithTimeout(generous(r.t), 5*time.Second)
 		proposal, err := r.book.Propose(ctx, r.exempting(n))
 		if err == nil {

@@ -130,7 +130,7 @@ func (r *round) killQuorum() {
 	r.plant.mu.Lock()
 	told := r.told
 	r.plant.mu.Unlock()
-	// What would be repaired, and what would be changed, stays as it is for as long as an audit and a retry would take.
+	// Pending repairs and changes wait for as long as an audit and a retry would take.
 	e := r.any(r.switches)
 	r.hand(e, r.harmlessEdit(e))
 	within, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
@@ -186,7 +186,7 @@ func (r *round) stopController() {
 	}
 }
 
-// lateWrites suspends an owner during a write, and delivers the write after another owner has the switch, which must refuse it.
+// lateWrites suspends an owner during a write, and delivers the write after another owner has the switch. The switch must refuse it.
 func (r *round) lateWrites() {
 	stopped, its := r.owner()
 	e := r.any(its)

@@ -50,7 +50,7 @@ type round struct {
 	*plant
 	*rand.Rand
 	number   int
-	changing func() // waits for the change of intent that goes on at the same time
+	changing func() // waits for the concurrent change of the intent
 	changed  bool
 	figures  *figures
 	large    bool // full tables are filled with exemptions
@@ -110,7 +110,7 @@ func (r *round) begin() {
 		case 1:
 			r.change(func(ctx context.Context, base uint64) (*intent.Intent, error) {
 				in, err := r.book.Rollback(ctx, base, policy.Scope{}, by)
-				if err != nil && !errors.Is(err, store.ErrNoQuorum) && !errors.As(err, new(*store.StaleError)) { // there was nothing before
+				if err != nil && !errors.Is(err, store.ErrNoQuorum) && !errors.As(err, new(*store.StaleError)) { // there was nothing to roll back
 					return r.book.Activate(ctx, base, phase, policy.Scope{}, by)
 				}
 				return in, err

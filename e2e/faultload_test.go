@@ -12,7 +12,7 @@ func (r *round) badNetwork() {
 	e := r.any(r.switches)
 	n := e.network
 	kind := r.IntN(6)
-	if kind < 3 && !r.changed { // so that there is something to be kept from passing
+	if kind < 3 && !r.changed { // so that there is data to block
 		r.midway([]*edge{e})
 	}
 	switch kind {
@@ -42,7 +42,7 @@ func (r *round) badNetwork() {
 		n.halfClose(kind == 4)
 	}
 	n.be(fair)
-	if kind >= 3 { // what is to be written now needs another connection
+	if kind >= 3 { // the pending write now needs another connection
 		r.put(r.exempting(50 + r.IntN(300)))
 	}
 }

@@ -28,9 +28,9 @@ type weather string
 
 const (
 	fair  weather = "fair"
-	stall weather = "stalled"  // connections come about, and nothing passes
+	stall weather = "stalled"  // connections open, but no bytes pass
 	drip  weather = "dripping" // a few bytes at a time
-	cut   weather = "cut"      // connections are reset as soon as they come about
+	cut   weather = "cut"      // connections are reset as soon as they open
 )
 
 // A link is one connection.
@@ -140,14 +140,14 @@ func (n *network) pass(bytes int) int {
 		return 0
 	case n.weather == drip:
 		n.mu.Unlock()
-		time.Sleep(time.Millisecond) // that is how slow it is
+		time.Sleep(time.Millisecond) // this is the slowness of a dripping network
 		n.mu.Lock()
 		return min(bytes, 16)
 	}
 	return bytes
 }
 
-// be sets the weather of the network.
+// be changes the weather of the network.
 func (n *network) be(w weather) {
 	n.mu.Lock()
 	n.weather = w

@@ -47,10 +47,10 @@ type plant struct {
 	group       int  // the process group of all daemons
 	bmv2        bool // the first switch is bmv2
 	dir         string
-	disk        *disk // that etcd's members store on; nil where none can be mounted
+	disk        *disk // the disk that etcd's members store on; nil if none can be mounted
 	endpoints   []string
 	cluster     map[string]string
-	members     []*node // etcd's
+	members     []*node // of etcd
 	controllers []*node
 	switches    []*edge
 	store       *store.Store
@@ -63,23 +63,23 @@ type plant struct {
 	statuses  map[string]fleet.Status
 	present   []store.Member
 	changed   chan struct{} // closed and replaced with each status and member
-	told      int           // statuses and members
+	told      int           // the number of statuses and members received
 }
 
 // A node is a daemon that may be restarted.
 type node struct {
 	name    string
-	api     string // where a controller serves the API, if it does
+	api     string // the address of the API, if the daemon serves it
 	said    *journal
 	begin   func() *process
 	process *process // nil while it is dead
-	// supervised is set while it may end by itself, and is started again then.
+	// supervised is set while the daemon may end by itself; it is then restarted.
 	supervised bool
 }
 
 func (n *node) start() { n.process = n.begin() }
 
-// ended reports whether it has ended without being killed.
+// ended reports whether the daemon ended without being killed.
 func (n *node) ended() bool {
 	if n.process == nil {
 		return false
@@ -101,11 +101,11 @@ func (n *node) kill() {
 type edge struct {
 	node
 	id      uint64
-	addr    string // where it serves P4Runtime; controllers come through the network
+	addr    string // its P4Runtime address; controllers connect through the network
 	packets string
 	network *network
 	stream  *stream
-	after   uint64 // a claim with an epoch up to this one is from before the fault
+	after   uint64 // a claim with an epoch up to this one precedes the fault
 }
 
 func generous(t testing.TB) context.Context {
@@ -115,8 +115,8 @@ func generous(t testing.TB) context.Context {
 	return ctx
 }
 
-// startPlant starts everything and ends it with the test. withBMv2 is the path of bmv2, which then is the first switch, or empty. The
-// controllers are this program with short intervals: see childConfig.
+// startPlant starts everything and ends it with the test. withBMv2 is the path of bmv2, which is then the first switch; empty means no bmv2.
+// The controllers are this program with short intervals: see childConfig.
 func startPlant(t *testing.T, withBMv2 string) *plant {
 	t.Helper()
 	return startPlantOf(t, withBMv2, func(p *plant, n *node) *exec.Cmd {
@@ -157,7 +157,7 @@ func startPlantOf(t *testing.T, withBMv2 string, controller func(p *plant, n *no
 		e.network = newNetwork(t, e.addr)
 		memory := switchMiB
 		if i == 0 && withBMv2 != "" {
-			memory = 0 // bmv2's memory is not ours to bound
+			memory = 0 // bmv2's memory is not bounded
 		}
 		e.node = *p.node(fmt.Sprintf("edge-%d", e.id), memory, func() *exec.Cmd {
 			if i == 0 && withBMv2 != "" {

@@ -20,7 +20,7 @@ type process struct {
 	name string
 	cmd  *exec.Cmd
 	said *journal
-	done chan struct{} // closed when it has ended and nothing of it is left
+	done chan struct{} // closed when the process has ended and been cleaned up
 
 	memory *budget.Budget // nil if it has none
 }
@@ -34,7 +34,7 @@ type journal struct {
 	changed chan struct{} // closed and replaced with each line
 }
 
-// journalLines is the number of lines that are kept.
+// journalLines is the number of lines that a journal keeps.
 const journalLines = 2000
 
 func newJournal() *journal { return &journal{changed: make(chan struct{})} }

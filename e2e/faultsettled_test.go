@@ -95,8 +95,8 @@ func (p *plant) await(what string, is func() error) {
 	}
 }
 
-// settled waits until every switch has converged to the newest revision under a live owner, has the compiled entries, and decides
-// packets.
+// settled waits until every switch has converged to the newest revision under a live owner, has the compiled entries, and forwards and drops
+// as they require.
 func (p *plant) settled() {
 	p.t.Helper()
 	ctx := generous(p.t)

@@ -49,8 +49,8 @@ func (p *plant) saveStore() (saved string) {
 	return saved
 }
 
-// replaceStore stops etcd, replaces its data directories and starts it again, while controllers and switches run. It returns when the
-// test's own store has noticed, which then has another identity. Earlier reports of owners are discarded.
+// replaceStore stops etcd, replaces its data directories and starts it again, while controllers and switches run. It returns when the test's
+// own store has noticed the new identity. Earlier reports of owners are discarded.
 func (p *plant) replaceStore(replace func(m *node)) {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -147,7 +147,7 @@ func (r *round) storeEmptied() {
 func (r *round) otherCluster() {
 	r.replaceStore(func(m *node) {
 		r.remove(m)
-		r.cluster[m.name] = r.daemonAddr() // ids are made of the peers' addresses
+		r.cluster[m.name] = r.daemonAddr() // etcd derives ids from the peers' addresses
 	})
 	r.beginAgain()
 }
@@ -181,7 +181,7 @@ func (r *round) activate(phase string) {
 	})
 }
 
-// ofThisStore checks that no status of another store is left.
+// ofThisStore checks that no status of another store remains.
 func (p *plant) ofThisStore() {
 	p.t.Helper()
 	id := p.identity(generous(p.t))

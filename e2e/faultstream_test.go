@@ -18,7 +18,7 @@ import (
 // streamEvery is the pause between two frames of a stream: bmv2 loses bursts.
 const streamEvery = 10 * time.Millisecond
 
-// A stream sends frames to one switch continuously, of kinds that every policy of a plant decides alike.
+// A stream sends frames to one switch continuously. Every policy of a plant decides its kinds of frame alike.
 type stream struct {
 	id      uint64
 	packets string
@@ -26,9 +26,9 @@ type stream struct {
 
 	mu         sync.Mutex // guards everything that follows
 	sequence   uint32
-	pending    map[uint32]int // frames that have to come, by number; their kind
-	excused    bool           // the switch has lost its entries: it may drop
-	lawless    bool           // it runs another program: it may do anything
+	pending    map[uint32]int // frames that must arrive: their kind by number
+	excused    bool           // the switch has lost its entries: it may drop frames
+	lawless    bool           // the switch runs another program: any output is permitted
 	came       []int          // since resume, by kind
 	sent, back int
 	stopped    int

@@ -17,16 +17,16 @@ import (
 // A tap observes the writes of controllers to one switch and its answers, by parsing HTTP/2 (RFC 9113). It changes nothing.
 type tap struct {
 	mu       sync.Mutex // guards everything that follows
-	requests int        // to change something, as they have passed to the switch
-	reads    int        // that controllers have begun
+	requests int        // changes that have passed to the switch
+	reads    int        // reads that controllers have begun
 	accepted int
-	refused  int             // as not the primary's
-	highest  p4rt.ElectionID // of all requests that the switch has accepted
-	since    int             // requests that had passed when the first with the highest id was accepted
+	refused  int             // requests refused because the sender was not primary
+	highest  p4rt.ElectionID // of all requests that the switch accepted
+	since    int             // value of requests when the first with the highest id was accepted
 	asked    p4rt.ElectionID // of the last arbitration
-	wrong    []string        // I3
+	wrong    []string        // violations of I3
 	changed  chan struct{}   // closed and replaced with each request and answer
-	hold     func(*tapped)   // called once, with the next request, which goes on when it returns; may be nil
+	hold     func(*tapped)   // called once with the next request, which is forwarded when hold returns; may be nil
 }
 
 func newTap() *tap { return &tap{changed: make(chan struct{})} }
@@ -54,7 +54,7 @@ type tapped struct {
 	// Guarded by the tap's mu.
 	order    int
 	answered bool
-	code     codes.Code // UNAVAILABLE is also a connection that ended without an answer
+	code     codes.Code // UNAVAILABLE also means that the connection ended without an answer
 }
 
 func (t *tap) link() *tapLink {
@@ -195,7 +195,7 @@ func (t *tap) answered(c *tapped, code codes.Code) {
 		t.refused++
 		return
 	}
-	if code != codes.OK && code != codes.Unknown { // UNKNOWN: each update has its own answer
+	if code != codes.OK && code != codes.Unknown { // UNKNOWN: each update has a separate answer
 		return
 	}
 	t.accepted++
@@ -212,7 +212,7 @@ type frames struct {
 	skip    int // bytes before the first frame
 	buf     []byte
 	headers *hpack.Decoder
-	block   []byte // of headers that go on in the next frame
+	block   []byte // of headers that continue in the next frame
 	on      func(stream uint32, headers []hpack.HeaderField, data []byte, end bool)
 }
 

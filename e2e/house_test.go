@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	longform.Rapid()
-	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // leaves its own behind at the end of a subscription
+	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // leaves a goroutine behind at the end of a subscription
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(gnmic+"SubscribeOnceChan.func1"), goleak.IgnoreAnyFunction(gnmic+"SubscribeStreamChan.func1"),
 		goleak.Cleanup(func(code int) {
 			removeBinary()
@@ -73,7 +73,7 @@ func TestEveryPackageHasAComment(t *testing.T) {
 	}
 }
 
-// The builds of test and example programs are of their current sources. A test of p4src checks the pipeline's own build.
+// The built test and example programs match their current sources. A test of p4src checks the pipeline's own build.
 func TestBuildsOfProgramsAreCurrent(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {

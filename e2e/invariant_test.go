@@ -25,7 +25,7 @@ func (t *toll) String() string {
 	return fmt.Sprintf("%d policies%s, %d crashes, %d updates, %d frames after them", t.policies, refused, t.crashes, t.updates, t.frames)
 }
 
-// check fails if more than a few policies were refused. A policy may be refused if it changes everything at once and reuses all numbers.
+// check fails if more than a few policies were refused. A switch may refuse a policy that changes everything at once and reuses all numbers.
 func (t *toll) check(tb testing.TB) {
 	tb.Helper()
 	if t.refused > 2+t.policies/50 {
@@ -50,14 +50,14 @@ func contract(tb testing.TB) *pipeline.Contract {
 	return c
 }
 
-// TestI1NeverWrongDrop: after every single update from policy to policy, in any order of the updates within a step,
-// each frame that both the old and the new policy permit is delivered. The controller crashes after random updates and comes back with
-// another policy. The verdict of a policy on a frame comes from a switch that only ever had that policy.
+// TestI1NeverWrongDrop: after every single update from policy to policy, in any order of the updates within a step, each frame that both the
+// old and the new policy permit is delivered. The controller crashes after random updates and comes back with another policy. A policy's
+// verdict on a frame comes from a switch that only ever had that policy.
 func TestI1NeverWrongDrop(t *testing.T) {
 	checkChanges(t, "I1 NeverWrongDrop", lets)
 }
 
-// TestI2NeverWrongPass: likewise, no frame that both policies stop is delivered.
+// TestI2NeverWrongPass: under the same conditions, no frame that both policies stop is delivered.
 func TestI2NeverWrongPass(t *testing.T) {
 	checkChanges(t, "I2 NeverWrongPass", stops)
 }
@@ -113,9 +113,9 @@ type crossing struct {
 	*estate
 	agreed   judgement
 	frames   []sent
-	most     int               // how many are asked after one update
-	same     []bool            // of each whether all policies since the last that was reached agree on it
-	why      []pipeline.RuleID // the rule of the last policy, for each
+	most     int               // the number of frames that are sent after one update
+	same     []bool            // for each frame, whether all policies since the last completed one agree on it
+	why      []pipeline.RuleID // the last policy's rule for each frame
 	contract *pipeline.Contract
 	toll     *toll
 }
@@ -131,7 +131,7 @@ func (j *crossing) settle(tb testing.TB, state *pipeline.State) {
 	}
 }
 
-// step takes the switch to the estate's policy, or to a crash on the way. Its error names the frame with a wrong verdict.
+// step takes the switch to the estate's policy, or to a crash before that. Its error names a frame with a wrong verdict.
 func (j *crossing) step(tb testing.TB, s subject) error {
 	want, err := j.compile()
 	if err != nil {
@@ -148,7 +148,7 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 		return err
 	}
 	target, why := judgeWhy(tb, want, j.frames)
-	if j.same == nil { // an empty switch, which nobody has a policy for
+	if j.same == nil { // an empty switch has no policy to compare with
 		j.same, j.why = make([]bool, len(j.frames)), make([]pipeline.RuleID, len(j.frames))
 	}
 	for i, of := range target {
@@ -160,7 +160,7 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 		j.toll.crashes++
 	}
 	done := 0
-	var asked, others []sent // first those that the two policies judge alike for different reasons
+	var asked, others []sent // first the frames with equal verdicts of the two policies for different reasons
 	for _, i := range j.r.Perm(len(j.frames)) {
 		switch {
 		case !j.same[i]:

@@ -93,7 +93,7 @@ type wayBack struct {
 	*rand.Rand
 	rec       *record
 	operators []*operator
-	good      *intent.Intent // the newest with documents that can be used
+	good      *intent.Intent // the newest with valid documents
 	undone    map[string]int
 	number    int
 }
@@ -176,7 +176,7 @@ func (w *wayBack) spoil(kind int) string {
 	return "documents that do not fit"
 }
 
-// change makes a change and undoes it, each by one call of the operator, and waits for the switches both times.
+// change makes a change and undoes it, each by one call of the operator. It waits for the switches both times.
 func (w *wayBack) changeAndBack(where string) {
 	w.t.Helper()
 	o := w.operators[w.IntN(len(w.operators))]
@@ -186,7 +186,7 @@ func (w *wayBack) changeAndBack(where string) {
 		there = w.switches[w.IntN(len(w.switches))].name
 		scope = []string{there}
 	}
-	phase := "mobile-carriers" // one that is not in force: an activation that changes nothing cannot be undone
+	phase := "mobile-carriers" // a phase that is not in force: an activation that changes nothing cannot be undone
 	if phases[there].String() == phase {
 		phase = "all-destinations"
 	}
@@ -198,7 +198,7 @@ func (w *wayBack) changeAndBack(where string) {
 	}
 	kind := w.IntN(4)
 	switch {
-	case kind == 0 && where == "": // documents and back
+	case kind == 0 && where == "": // change documents, and back
 		w.number++
 		n, err := o.apply(before.Number, exempting(w.base, 11, 1+w.number%300))
 		fail("apply", err)

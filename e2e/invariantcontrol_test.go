@@ -41,8 +41,7 @@ func content(tb testing.TB, s reconcile.Reader) map[pipeline.Key]pipeline.Value 
 	return all
 }
 
-// judged fails unless a switch handles frames like a switch that only ever had the state. Frames that a token bucket decides
-// are skipped.
+// judged fails unless a switch handles frames like a switch that only ever had the state. It skips frames that a token bucket decides.
 func judged(t *testing.T, d *device, state *pipeline.State, frames []sent) {
 	t.Helper()
 	passed := d.pass(t, frames)
@@ -125,8 +124,8 @@ func inNameOf(t *testing.T, d *device, election uint64) error {
 	return err
 }
 
-// TestI4HeadlessSafe: when the controller dies during a change, after any update, nothing changes in the switch, and frames that
-// the old and the new policy decide alike are decided that way until the next controller comes. It completes this change, or another one.
+// TestI4HeadlessSafe: when the controller dies during a change, after any update, nothing changes in the switch. Frames that the old and the
+// new policy decide alike are decided that way until the next controller comes. That controller completes this change, or another one.
 func TestI4HeadlessSafe(t *testing.T) {
 	seed := invariantSeed()
 	deaths, frames, names := 0, 0, map[string]bool{}
@@ -161,7 +160,7 @@ func TestI4HeadlessSafe(t *testing.T) {
 			}
 			atDeath := content(t, c)
 			_ = c.Close()
-			_ = d.session.Close() // nobody is left
+			_ = d.session.Close() // no controller is left
 			passed := d.pass(t, asked)
 			for k, now := range judge(t, state, asked) {
 				if now == before[k] && now != atRate {

@@ -19,12 +19,12 @@ import (
 // a real network; all names, numbers, classes, rules and options may change with each revision.
 type estate struct {
 	r *rand.Rand
-	// carried says whether names keep their numbers from one revision to the next. If not, numbers are positions, and mean something else
-	// whenever a list is reordered. Lines keep theirs in any case: docs/limitations.md says what the estates leave out, and why.
+	// carried reports whether names keep their numbers from one revision to the next. If not, numbers are positions, and change their meaning
+	// when a list is reordered. Lines keep their numbers in any case. docs/limitations.md explains the cases that estates omit.
 	carried bool
-	// overlaid says whether lines with PPPoE sessions come and go. Then the line around them is never under a source check.
+	// overlaid reports whether lines with PPPoE sessions come and go. If so, the line around them never has a source check.
 	overlaid bool
-	named    [8]string // the names of the lines at slots; a line is renamed only while it is there, so that it keeps its index
+	named    [8]string // the names of the lines at slots; a line is renamed only while it exists, so that it keeps its index
 	numbers  *compile.Numbers
 	bundle   policy.Bundle
 	in       policy.InForce
@@ -48,7 +48,7 @@ func some[T any](r *rand.Rand, of []T) []T {
 	return of[:1+r.IntN(len(of))]
 }
 
-// revise changes the documents: rarely all of them, mostly in one respect.
+// revise changes the documents: rarely all of them, mostly one part.
 func (e *estate) revise() {
 	p, before, named := e.bundle.Policy, e.bundle, e.named
 	next := *p
@@ -65,14 +65,14 @@ func (e *estate) revise() {
 		next.Remotes = e.remotes(names(next.Remotes, func(r policy.Remote) string { return r.Name }))
 	case 6:
 		e.phases()
-	case 7: // the same in another order
+	case 7: // the same documents in another order
 		next.LineGroups, next.Services, next.Remotes = shuffled(e.r, next.LineGroups), shuffled(e.r, next.Services), shuffled(e.r, next.Remotes)
 	case 8:
 		next.LineGroups = e.groups(names(next.LineGroups, func(g policy.LineGroup) string { return g.Name }))
 		e.lines()
 		e.exemptions()
 	}
-	if policy.Validate(e.bundle.Policy, e.bundle.Inventory) != nil { // what was kept does not go with what was changed
+	if policy.Validate(e.bundle.Policy, e.bundle.Inventory) != nil { // the unchanged parts do not fit the changed ones
 		e.bundle, e.named = before, named
 		e.redraw()
 	}
@@ -248,7 +248,7 @@ func (e *estate) phases() {
 		for range narrow {
 			ph.Rules = append(ph.Rules, e.rule(smtp))
 		}
-		// Two that are always of use, so that a phase without narrow rules is valid.
+		// Two rules that are always useful, so that a phase without narrow rules is valid.
 		ph.Rules = append(ph.Rules,
 			policy.PhaseRule{Name: "rest-up", Service: smtp, Legs: one(e.r, [][]policy.Leg{{policy.UpDst}, {policy.UpDst, policy.UpSrc}})},
 			policy.PhaseRule{Name: "rest-down", Service: smtp, Legs: one(e.r, [][]policy.Leg{{policy.DownSrc}, {policy.DownSrc, policy.DownDst}})})
@@ -259,7 +259,7 @@ func (e *estate) phases() {
 	}
 	for err := policy.Validate(p, e.bundle.Inventory); err != nil; err = policy.Validate(p, e.bundle.Inventory) {
 		if !leaveOut(p, err) {
-			return // revise sees it
+			return // revise detects the error
 		}
 	}
 }
@@ -328,7 +328,7 @@ func (e *estate) putInForce() {
 	}
 }
 
-// compile returns the state that the switch should have.
+// compile returns the desired state of the switch.
 func (e *estate) compile() (*pipeline.State, error) {
 	carried, err := compile.Number(e.numbers, &e.bundle)
 	if err != nil {

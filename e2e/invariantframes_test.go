@@ -15,7 +15,7 @@ type call struct {
 	subscriber, remote netip.Addr
 	own, far           uint16 // the subscriber's port and the server's
 	flags              byte
-	tunnelled          bool // IPv4 in IPv6, or the other way
+	tunnelled          bool // IPv4 in IPv6, or IPv6 in IPv4
 }
 
 // strangers are ports and tags that no inventory of an estate has.
@@ -25,7 +25,7 @@ var strangers = []slot{
 	{port: 2, outer: 101, session: 9, address4: slots[3].address4, address6: slots[3].address6, neighbour4: slots[4].address4, neighbour6: slots[4].address6},
 }
 
-// callServers are servers in each prefix of the classes, and in none.
+// callServers are servers in each prefix of the classes, and outside all of them.
 var callServers = func() []netip.Addr {
 	all := []netip.Addr{netip.MustParseAddr("203.0.114.1"), netip.MustParseAddr("2001:db8:ffff::25")}
 	for _, p := range remotePrefixes {
@@ -38,8 +38,8 @@ var callServers = func() []netip.Addr {
 	return all
 }()
 
-// calls draws so many frames that no two are the same, each of a line that may be there: mail and other, up and down, with and without the
-// handshake, from the line's own addresses, its neighbours' and exempt ones.
+// calls draws n different frames, each of a possible line: mail and other traffic, up and down, with and without the handshake. The sources
+// are the line's own addresses, neighbours' addresses and exempt ones.
 func calls(r *rand.Rand, n int) []sent {
 	all := make([]sent, 0, n)
 	seen := map[string]bool{}
@@ -76,7 +76,7 @@ func drawCall(r *rand.Rand) call {
 		}
 		if borrowed := one(r, slots); !c.down {
 			subscribers = append(subscribers, borrowed.address4, borrowed.address6)
-		} else if len(c.at.prefixes) == 0 { // toward a line go its own addresses or nobody's, not another's: see docs/limitations.md
+		} else if len(c.at.prefixes) == 0 { // the destination is the line's own address or nobody's, never another line's: see docs/limitations.md
 			subscribers = []netip.Addr{borrowed.neighbour4, borrowed.neighbour6}
 		}
 		c.subscriber = one(r, subscribers)

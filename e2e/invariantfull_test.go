@@ -19,7 +19,7 @@ import (
 	"op25b/p4src"
 )
 
-// with returns a state with more entries of one kind.
+// with returns a state with n more entries of one kind.
 func with(s *pipeline.State, more func(s *pipeline.State)) *pipeline.State {
 	copied := *s
 	copied.Services, copied.Remotes, copied.Subscribers = maps.Clone(s.Services), maps.Clone(s.Remotes), maps.Clone(s.Subscribers)
@@ -49,9 +49,9 @@ func fullFrames(t *testing.T) []sent {
 	}
 }
 
-// TestI10LoudFull: tables are filled completely, and more entries are refused before the first write with an error that names
-// the table, its size and the need. Nothing is evicted, and frames get the same verdicts as before. If a switch has less room than its program
-// promises, the error names the table, and its entries stay.
+// TestI10LoudFull: tables are filled completely, and further entries are refused before the first write with an error that names the table,
+// its size and the need. Nothing is evicted, and frames get the same verdicts as before. If a switch has less room than its program promises,
+// the error names the table, and its entries stay.
 func TestI10LoudFull(t *testing.T) {
 	const size = 81920 // SUBSCRIBER_V4_SIZE
 	on := map[string]bool{}
@@ -61,7 +61,7 @@ func TestI10LoudFull(t *testing.T) {
 		on[d.name] = true
 		c := takeOver(t, d, 2, nil)
 		before := content(t, c)
-		// stays checks that the switch has all that it had, and no more, and judges frames as it did.
+		// stays checks that the switch has exactly the entries it had, and gives the same verdicts as before.
 		stays := func(what string) {
 			t.Helper()
 			now := content(t, c)
@@ -120,7 +120,7 @@ func TestI10LoudFull(t *testing.T) {
 		stays("less room than promised")
 
 		if d.name == "bmv2" && !longform.On() {
-			return // what is refused before the first write is the controller's to refuse, whatever the switch
+			return // the controller refuses before the first write, on any switch
 		}
 		full := filtering(size, 0, 1)
 		_ = c.Close()
@@ -134,7 +134,7 @@ func TestI10LoudFull(t *testing.T) {
 			s.Subscribers[netip.MustParsePrefix("192.0.2.11/32")] = pipeline.Subscriber{Class: exemptClass}
 		})
 		refuses(more, "subscriber_v4", "81920", "81921")
-		if longform.On() { // as many as before, but one is added before the other is removed
+		if longform.On() { // as many as before, but each is added before another is removed
 			delete(more.Subscribers, netip.MustParsePrefix("10.0.0.7/32"))
 			refuses(more, "subscriber_v4", "81920", "81921")
 		}

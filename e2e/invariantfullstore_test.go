@@ -56,7 +56,7 @@ func startAlone(t *testing.T, access, quota string) (p *plant, serve *node, setQ
 	return p, serve, func(q string) { quota = q }
 }
 
-// compilerOf returns a book with documents, which compiles them as a controller does at first.
+// compilerOf returns a book that holds documents. It compiles them as the controller that reads them first does.
 func compilerOf(t *testing.T, files []strict.File) *intent.Book {
 	t.Helper()
 	s, err := store.Open(generous(t), store.Config{Dir: t.TempDir()})
@@ -118,7 +118,7 @@ func TestI13FullStore(t *testing.T) {
 	}
 	reached("the first apply", "all-destinations")
 
-	// Comments that cannot be compressed: the entries of the switch stay the same.
+	// Comments that cannot be compressed; the switch's entries stay the same.
 	random, applied := rand.NewChaCha8([32]byte{13}), 0
 	for ; err == nil && applied < 100; applied++ {
 		noise := make([]byte, 384<<10)

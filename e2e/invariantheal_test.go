@@ -18,7 +18,7 @@ import (
 )
 
 // TestI7Healing: another client deletes, changes and adds entries of every kind, puts another epoch in force, pushes another program or
-// empties the switch. The next controller finds that, shows it in its plan, and repairs it at once; the next plan is empty.
+// empties the switch. The next controller finds the difference, shows it in its plan, and repairs it at once. The following plan is empty.
 func TestI7Healing(t *testing.T) {
 	seed := invariantSeed()
 	var total struct{ rounds, deleted, changed, added, emptied, programs int }
@@ -99,12 +99,12 @@ func TestI7Healing(t *testing.T) {
 				if again, err := bring.Converge(t.Context(), healer.Session, d.state); err != nil || len(again.Plan.Steps) != 0 || healer.writes != writes {
 					t.Fatalf("seed %d: the second plan has %d steps, %v", seed, len(again.Plan.Steps), err)
 				}
-				// Over a push bmv2 keeps its multicast groups and no longer shows them: what is flooded then comes out more than once.
+				// After a push, bmv2 keeps its multicast groups but no longer shows them: a flooded frame then leaves more than once.
 				if d.name != "bmv2" || election < 12 {
 					judged(t, d, d.state, frames)
 				}
 				healed = content(t, healer)
-				_, _ = hand.Close(), healer.Close() // bmv2 has room for 16
+				_, _ = hand.Close(), healer.Close() // bmv2 accepts only 16 sessions
 				total.rounds++
 			}
 			names[d.name] = true

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// onEveryEstate runs a test on the embedded switch and on bmv2, each in the state of the first revision of an estate, the same on both.
+// onEveryEstate runs a test on the embedded switch and on bmv2. Each starts in the state of the same estate's first revision.
 func onEveryEstate(t *testing.T, r *rand.Rand, test func(t *testing.T, e *estate, d *device)) {
 	t.Helper()
 	seeds := [2]uint64{r.Uint64(), r.Uint64()}
@@ -34,16 +34,16 @@ func onEveryEstate(t *testing.T, r *rand.Rand, test func(t *testing.T, e *estate
 type controller struct {
 	*p4rt.Session
 	writes, pushes int
-	onWrite        func(n int) // told after each write that was answered; may be nil
+	onWrite        func(n int) // called after each answered write; may be nil
 }
 
-// takeOver opens a session with an election id, which writes one update at a time, and waits until it may write. It ends with the test.
+// takeOver opens a session with an election id and waits until it is primary. It writes one update at a time, and ends with the test.
 func takeOver(tb testing.TB, d *device, election uint64, onWrite func(n int)) *controller {
 	tb.Helper()
 	return takeOverIn(tb, d, election, 1, onWrite)
 }
 
-// takeOverIn is takeOver with another number of updates in one write.
+// takeOverIn is takeOver with n updates in one write.
 func takeOverIn(tb testing.TB, d *device, election uint64, batch int, onWrite func(n int)) *controller {
 	tb.Helper()
 	c := &controller{onWrite: onWrite}

@@ -6,18 +6,18 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A slot is the place of a line, with all its possible addresses.
+// A slot is the place of a line with all its possible addresses.
 type slot struct {
 	port                   pipeline.Port
 	outer, inner           pipeline.VID
 	session                pipeline.Session
-	under                  bool // sessions of other slots are around it
+	under                  bool // sessions of other slots are inside it
 	prefixes               []netip.Prefix
 	macs                   []pipeline.MAC
-	always                 bool // a line is there in every revision
+	always                 bool // every revision has the line
 	number                 int
 	address4, address6     netip.Addr // of its first prefixes
-	neighbour4, neighbour6 netip.Addr // of nobody, beside them
+	neighbour4, neighbour6 netip.Addr // of no line, next to them
 }
 
 var slots = func() []slot {
@@ -49,7 +49,7 @@ func prefix4(a, b, c, d byte, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
 }
 
-// prefix6 is a prefix of 2001:db8::/32 by the next two groups of the address.
+// prefix6 is a prefix of 2001:db8::/32 with the given next two groups.
 func prefix6(a, b uint16, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(a >> 8), byte(a), byte(b >> 8), byte(b)}), bits)
 }
@@ -60,7 +60,7 @@ var remotePrefixes = []netip.Prefix{
 	prefix4(198, 51, 100, 0, 24), prefix4(198, 51, 100, 5, 32), prefix6(0x8000, 0, 36), prefix6(0x8000, 0, 48), prefix6(0x8000, 1, 64), prefix6(0x8800, 0, 40),
 }
 
-// exemptPrefixes are the prefixes of exemptions: around lines' prefixes, one equal to a line's, and one within.
+// exemptPrefixes are the prefixes of exemptions: around lines' prefixes, equal to one, and within one.
 var exemptPrefixes = []netip.Prefix{
 	prefix4(192, 0, 2, 0, 29), prefix4(192, 0, 2, 2, 32), prefix4(198, 18, 0, 0, 16), prefix4(198, 18, 1, 192, 26), prefix6(0x1000, 0, 40), prefix6(0x1001, 0, 56),
 }

@@ -20,10 +20,10 @@ import (
 
 // A subject is a switch that is written update by update, with frames sent through it in between.
 type subject interface {
-	// read is everything that the switch has, read over P4Runtime.
+	// read returns all entries of the switch, read over P4Runtime.
 	read(tb testing.TB) []pipeline.Entry
 	update(tb testing.TB, u *p4v1.Update) error
-	// pass says of each frame whether it comes out on the other side.
+	// pass reports for each frame whether it comes out on the other side.
 	pass(tb testing.TB, frames []sent) []bool
 }
 
@@ -40,8 +40,8 @@ func (d *device) update(tb testing.TB, u *p4v1.Update) error {
 
 func (d *device) pass(tb testing.TB, frames []sent) []bool {
 	tb.Helper()
-	came := map[string]bool{}                     // behind access ports, and behind network ports
-	for burst := range slices.Chunk(frames, 10) { // bmv2 loses what its queues of 64 do not hold, and some frames are flooded
+	came := map[string]bool{}                     // from access ports, and from network ports
+	for burst := range slices.Chunk(frames, 10) { // bmv2 drops frames beyond its queues of 64, and some frames are flooded
 		for port, out := range d.through(tb, slices.Clip(burst)) {
 			for _, f := range out {
 				came[fmt.Sprint(port >= firstNetworkPort)+string(f)] = true
@@ -83,7 +83,7 @@ type specimen struct {
 func newSpecimen(tb testing.TB) *specimen {
 	tb.Helper()
 	s := &specimen{}
-	noon := time.Unix(43200, 0) // no bucket fills again
+	noon := time.Unix(43200, 0) // no bucket is refilled
 	o := engine.Options{Clock: func() time.Time { return noon }}
 	s.server, s.session = serveP4Runtime(tb, o, func(e *engine.Engine) { s.worker = e.NewWorker() })
 	s.empty(tb)
@@ -113,29 +113,29 @@ func (s *specimen) pass(_ testing.TB, frames []sent) []bool {
 	return passed
 }
 
-// crosses says whether a frame that leaves an estate's switch by a port has come from a line to the network, or from there to a line. What the
-// network floods to itself, and the answer to a rejected connection, do not.
+// crosses reports whether a frame that leaves an estate's switch by a port has gone from a line to the network, or from the network to a line.
+// Flooding within the network and the answer to a rejected connection do not cross.
 func crosses(f sent, out pipeline.Port) bool {
 	return (f.port >= firstNetworkPort) != (out >= firstNetworkPort)
 }
 
-// A judgement is the handling of a frame by a state.
+// A judgement is a state's handling of a frame.
 type judgement uint8
 
 const (
 	stops judgement = iota
 	lets
-	atRate // a bucket decides
+	atRate // a token bucket decides
 )
 
-// judge loads a state into a new switch, and returns its handling of each frame.
+// judge loads a state into a new switch, and returns the switch's handling of each frame.
 func judge(tb testing.TB, state *pipeline.State, frames []sent) []judgement {
 	tb.Helper()
 	all, _ := judgeWhy(tb, state, frames)
 	return all
 }
 
-// judgeWhy is judge, and also returns the rule of the state that decided; 0 means none.
+// judgeWhy is judge, and also returns the deciding rule of each frame; 0 means none.
 func judgeWhy(tb testing.TB, state *pipeline.State, frames []sent) (all []judgement, why []pipeline.RuleID) {
 	tb.Helper()
 	fixed, err := state.Entries()

@@ -29,8 +29,9 @@ import (
 const (
 	truthAudit = time.Second            // how often controllers read their switches
 	askEvery   = 100 * time.Millisecond // the pause between two questions to one surface
-	answerIn   = 3 * time.Second        // an answer that takes longer is not waited for
-	// confirmedFor bounds how old a claim may be: what a controller has not confirmed for 20 s is unknown, and it confirms every 5 s.
+	answerIn   = 3 * time.Second        // an answer that takes longer is discarded
+	// confirmedFor bounds the age of a claim: a controller reports a state as unknown after 20 s without confirmation, and it confirms every 5
+	// s.
 	confirmedFor = 26 * time.Second
 )
 
@@ -75,7 +76,7 @@ func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()
 	} {
 		every := askEvery
 		if surface == "drift" {
-			every *= 4 // it reads all switches
+			every *= 4 // the controller reads all switches
 		}
 		asking.Go(func() {
 			for ctx.Err() == nil {
@@ -94,7 +95,7 @@ func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()
 	}
 }
 
-// claimOf returns the claim of a switch's status, in the answer to a request of a moment; ok is false if there is none.
+// claimOf returns the claim of a switch's status, in the answer to a request at a given time; ok is false if there is none.
 func (o *observer) claimOf(surface string, asked time.Time, st *op25bv1.SwitchStatus) (c claim, ok bool) {
 	if !st.GetConverged() {
 		return c, false
@@ -128,7 +129,7 @@ func (o *observer) status(ctx context.Context, c *client.Client) {
 	o.answered("status", all...)
 }
 
-// phases claims no revision: a phase that is confirmed on a switch is in force there by some recent revision.
+// phases claims no revision: the phase that it reports as confirmed on a switch is in force there by some recent revision.
 func (o *observer) phases(ctx context.Context, c *client.Client) {
 	asked := time.Now()
 	answer, err := client.Ask(ctx, answerIn, c.Phase.ListPhases, &op25bv1.ListPhasesRequest{})
@@ -317,7 +318,7 @@ func (r *truthRound) frozen() {
 			r.reached(in, other)
 		}
 	}
-	time.Sleep(2 * truthAudit) // for as long it is claimed by nobody
+	time.Sleep(2 * truthAudit) // so long that no claim about it remains
 	e.process.signal(syscall.SIGCONT)
 	r.reached(in, e)
 }
@@ -353,7 +354,7 @@ func (r *truthRound) switchKilled() {
 	r.reached(in, r.switches...)
 }
 
-// storeBack restores an older store, and stores a revision with a number that was used before.
+// storeBack restores an older store, and stores a revision with a number that was in use before.
 func (r *truthRound) storeBack() {
 	saved := r.saveStore()
 	old := r.newest()

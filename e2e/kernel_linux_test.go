@@ -51,7 +51,7 @@ switches:
     rejectFrom: [192.0.2.1, "2001:db8:ff::1"]
 `
 
-// Every access has a server of its own, and all servers have these addresses: behind the switch, the MAC address tells them apart.
+// Each access has a separate server, and all servers have these addresses: the switch distinguishes them by MAC address.
 var (
 	relay4, relay6 = netip.MustParseAddr("198.51.100.25"), netip.MustParseAddr("2001:db8:25::25")
 	mx4, mx6       = netip.MustParseAddr("203.0.113.25"), netip.MustParseAddr("2001:db8:99::25")
@@ -59,18 +59,18 @@ var (
 )
 
 const (
-	// silence is for how long a connection that is dropped must have had no answer: its first SYN, and one more after a second.
+	// silence is the time that a dropped connection must stay without an answer: its first SYN, and the repeated one after a second.
 	silence = 2 * time.Second
-	// firstSYN is when TCP sends its second SYN (RFC 6298 section 2): an error before that is an answer to the first.
+	// firstSYN is the time until TCP repeats its SYN (RFC 6298 section 2): an earlier error answers the first SYN.
 	firstSYN = time.Second
-	// mailPatience is for what must pass.
+	// mailPatience bounds the wait for mail that must pass.
 	mailPatience = 20 * time.Second
 )
 
-// An accessLine is a line of the switch with the subscriber at its end, and the server behind a network port of its own.
+// An accessLine is a line of the switch with the subscriber at its end, and a server behind a separate network port.
 type accessLine struct {
 	accessForm
-	number             int // from 1; the access port, and the network port less networkPorts
+	number             int // from 1; the access port, and the offset of the network port from networkPorts
 	subscriber, server *end
 	box                *mailbox
 }
@@ -80,13 +80,13 @@ const networkPorts = 100
 func (a *accessLine) accessPort() pipeline.Port  { return pipeline.Port(a.number) }
 func (a *accessLine) networkPort() pipeline.Port { return pipeline.Port(networkPorts + a.number) }
 
-// interfaceName is unlike any other's on this machine while this process lives.
+// interfaceName is unique on this machine while this process lives.
 func (a *accessLine) interfaceName(p pipeline.Port) string {
 	return fmt.Sprintf("k%d-%d", os.Getpid(), p)
 }
 
-// connect makes the two namespaces of an access and what is between each and its port of the switch. Of an error, notOffered tells whether
-// the kernel is to blame.
+// connect makes the two namespaces of an access and their connections to the switch's ports. notOffered reports whether an error means that
+// the kernel lacks a feature.
 func (a *accessLine) connect(t *testing.T) error {
 	t.Helper()
 	for _, side := range []struct {
@@ -110,7 +110,7 @@ func (a *accessLine) connect(t *testing.T) error {
 	return err
 }
 
-// inside gives an end the addresses that TCP speaks between, and the way to those of the other.
+// inside assigns to an end the addresses of TCP's packets, and the routes to the other end's addresses.
 func (a *accessLine) inside(e *end, c carrier) error {
 	for _, family := range []struct {
 		has             bool
@@ -143,7 +143,7 @@ func (a *accessLine) inside(e *end, c carrier) error {
 			gateway = family.gateway
 		}
 		if err := e.route(c.device, family.everything, gateway, c.encap); c.encap != nil && errors.Is(err, unix.EINVAL) {
-			return errors.Join(err, unix.EOPNOTSUPP) // what a kernel says to a mode of segment routing that is newer than itself
+			return errors.Join(err, unix.EOPNOTSUPP) // the error of a kernel that is older than the mode of segment routing
 		} else if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (a *accessLine) inside(e *end, c carrier) error {
 	return nil
 }
 
-// connectAll makes every access that this kernel can make, and says in a line each which it cannot.
+// connectAll makes every access that this kernel supports, and prints a line for each that it does not.
 func connectAll(t *testing.T) []*accessLine {
 	t.Helper()
 	var all []*accessLine
@@ -206,8 +206,8 @@ func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
 	return &c.State
 }
 
-// TestKernelStacks: mail of the kernel's own TCP passes and is stopped by phase through every access form, and a connection that is rejected
-// fails at once, with the error that the kernel makes of an ICMP error that it believes. One that is dropped has had no answer by then.
+// TestKernelStacks: mail from the kernel's own TCP passes or is stopped, depending on the phase, through every access form. A rejected
+// connection fails at once, with the kernel's error for an ICMP error that it accepts. A dropped connection has no answer by then.
 func TestKernelStacks(t *testing.T) {
 	if reason := namespaceReason(); reason != "" {
 		wants(t, cmp.Or(*targetFlag, "embedded"), reason)
@@ -230,7 +230,7 @@ func TestKernelStacks(t *testing.T) {
 	})
 }
 
-// startEmbeddedOn starts an embedded switch on the interfaces of all. It ends with the test.
+// startEmbeddedOn starts an embedded switch on the interfaces of all accesses. The switch ends with the test.
 func startEmbeddedOn(t *testing.T, all []*accessLine) (p4runtime string) {
 	t.Helper()
 	device, err := softswitch.New(softswitch.Options{DeviceID: 1})
@@ -257,11 +257,11 @@ func startEmbeddedOn(t *testing.T, all []*accessLine) (p4runtime string) {
 	return services.Addrs.P4Runtime
 }
 
-// A journey is what one family of one access has seen.
+// A journey holds the results of one address family of an access.
 type journey struct {
 	*accessLine
 	v6       bool
-	rejected time.Duration // how long the rejected connection took to fail
+	rejected time.Duration // the time until the rejected connection failed
 	errno    syscall.Errno
 }
 
@@ -321,7 +321,7 @@ func throughSwitch(t *testing.T, all []*accessLine, p4runtime string) {
 		case "drop":
 			each(journeys, func(j *journey) { j.dropped(ctx, t) })
 		case "reject":
-			for _, j := range journeys { // one after the other, for the sake of the figures
+			for _, j := range journeys { // one after the other, so that the figures are comparable
 				j.isRejected(ctx, t)
 			}
 		}
@@ -334,7 +334,7 @@ func throughSwitch(t *testing.T, all []*accessLine, p4runtime string) {
 	report(t, all, journeys)
 }
 
-// watch looks at what the subscriber sends, and at what it is sent: the form's headers, and a reject's answer in the same form.
+// watch observes the subscriber's frames in both directions: they have the form's headers, and so does a reject's answer.
 func (a *accessLine) watch(t *testing.T) []*watch {
 	t.Helper()
 	var up, down []string
@@ -363,7 +363,7 @@ func (a *accessLine) watch(t *testing.T) []*watch {
 	return watches
 }
 
-// report prints what a client waits for.
+// report prints the times that a client waits.
 func report(t *testing.T, all []*accessLine, journeys []*journey) {
 	t.Helper()
 	for _, a := range all {
@@ -408,7 +408,7 @@ func (j *journey) relay() netip.Addr {
 	return relay4
 }
 
-// dropped: the connection has no answer within the time of silence.
+// dropped checks that the connection has no answer within silence.
 func (j *journey) dropped(ctx context.Context, t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
@@ -421,7 +421,8 @@ func (j *journey) dropped(ctx context.Context, t *testing.T) {
 	}
 }
 
-// isRejected: the connection fails before its first SYN is repeated, with what Linux makes of ICMP type 3 code 13 and ICMPv6 type 1 code 1.
+// isRejected checks that the connection fails before its first SYN is repeated, with Linux's error for ICMP type 3 code 13 or ICMPv6 type 1
+// code 1.
 func (j *journey) isRejected(ctx context.Context, t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
@@ -439,7 +440,7 @@ func (j *journey) isRejected(ctx context.Context, t *testing.T) {
 	}
 }
 
-// mail hands a message over, and says why the server has not got it.
+// mail delivers a message, and returns the reason if the server does not receive it.
 func (j *journey) mail(ctx context.Context, to netip.AddrPort) error {
 	ctx, cancel := context.WithTimeout(ctx, mailPatience)
 	defer cancel()

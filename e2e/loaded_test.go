@@ -16,8 +16,8 @@ import (
 	"op25b/internal/softswitch/p4rtserver"
 )
 
-// loaded returns the engine of a switch that has been brought to a state over P4Runtime, as a controller does it. The P4Runtime server has
-// ended: nobody else takes the engine's digests.
+// loaded returns the engine of a switch that was converged to a state over P4Runtime, as a controller does it. The P4Runtime server has ended,
+// so that only the test reads the engine's digests.
 func loaded(tb testing.TB, want *pipeline.State) *engine.Engine {
 	tb.Helper()
 	return loadedWith(tb, want, engine.Options{})
@@ -35,8 +35,8 @@ func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.E
 	return running
 }
 
-// serveEngine serves P4Runtime for engines without ports, and returns a session that may write. committed is told of the engine of every
-// program that is pushed.
+// serveEngine serves P4Runtime for engines without ports, and returns a session that is primary. It calls committed with the engine of every
+// pushed program.
 func serveEngine(tb testing.TB, o engine.Options, committed func(e *engine.Engine)) *p4rt.Session {
 	tb.Helper()
 	_, session := serveP4Runtime(tb, o, committed)
@@ -81,8 +81,8 @@ var (
 	serverMAC     = pipeline.MAC{2, 0, 0, 0, 2, 1}
 )
 
-// filtering is a state with one line and one network port, all of mail port 25 dropped but for relays and exempt subscribers, and as many
-// exempt subscribers and remote prefixes as asked for. Of the subscribers 10.x.y.z is exempt where the number xyz is below v4; the
+// filtering is a state with one line and one network port. It drops mail on port 25 except for relays and exempt subscribers, and has the
+// given numbers of exempt subscribers and remote prefixes. The subscriber 10.x.y.z is exempt if the number xyz is below subscribersV4. The
 // relays are 172.16.0.0 and up.
 func filtering(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	s := &pipeline.State{
@@ -143,7 +143,7 @@ func segment(tb testing.TB, src, dst netip.Addr, port uint16) []byte {
 	return f[:60]
 }
 
-// sumIPv4 puts the checksum into an IPv4 header, which has none yet: a connection is only rejected if it is right (RFC 1812 4.2.2.5).
+// sumIPv4 sets the checksum of an IPv4 header, which is zero so far: only a connection with a right checksum is rejected (RFC 1812 4.2.2.5).
 func sumIPv4(header []byte) {
 	sum := uint32(0)
 	for i := 0; i+1 < len(header); i += 2 {

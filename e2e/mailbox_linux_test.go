@@ -9,9 +9,9 @@ import (
 	mailserver "github.com/emersion/go-smtp"
 )
 
-// A mailbox is a mail server of the kernel's stack in a namespace, on the ports 25 and 587 of all its addresses.
+// A mailbox is a mail server on the kernel's stack in a namespace. It serves ports 25 and 587 of all addresses.
 type mailbox struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards everything that follows
 	mail []netip.AddrPort
 }
 
@@ -38,7 +38,7 @@ func (b *mailbox) NewSession(c *mailserver.Conn) (mailserver.Session, error) {
 	return &letter{b, netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}, err
 }
 
-// count is how many messages have come to an address and port.
+// count is the number of messages received at an address and port.
 func (b *mailbox) count(port uint16, addr netip.Addr) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -37,8 +37,8 @@ type twin struct {
 	wantRules          map[int]count // by index of portRule
 	wantLines          map[int]count // by index of lineMail
 	frames, passed     int
-	// answersNone are SYN-ACKs that the model calls unsolicited; uncounted those that the switch did not count: another connection had
-	// the same place in its memory.
+	// answersNone are SYN-ACKs that the model calls unsolicited. uncounted are those that the switch did not count, because another connection
+	// has the same index in its register.
 	answersNone, uncounted int
 }
 
@@ -70,7 +70,7 @@ func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string
 // send sends a frame through the switch and the model, some time after the previous one. Its error names the difference.
 func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	if len(frame) == 0 {
-		return nil // no wire carries it, and no switch takes it
+		return nil // no link carries it, and no switch accepts it
 	}
 	*tw.clock = tw.clock.Add(after)
 	decision := tw.model.Decide(tw.clock.Sub(tw.began), port, frame)
@@ -84,13 +84,13 @@ func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	}
 	if tw.frames%16 != 0 {
 		tw.worker.Process(uint32(port), frame, emit)
-	} else { // by the code that tells what it does, which has to do the same
+	} else { // the tracing code must do the same
 		tw.worker.Trace(uint32(port), frame, emit)
 	}
 	slices.SortFunc(out, func(a, b reference.Output) int { return int(a.Port) - int(b.Port) })
 	after1, _ := tw.lineMail.Read(unsolicited)
 
-	// Which of the two a token bucket decided only the switch knows, and the line's counter tells: what comes out need not differ.
+	// Only the switch knows the token bucket's decision. The line's counter reports it, because the output need not differ.
 	if stoppedAfter, _ := tw.lineMail.Read(stopped); decision.Timed && stoppedAfter != stoppedBefore {
 		flow := decision.Flow
 		solicited := decision.Unsolicited
@@ -145,7 +145,7 @@ func (tw *twin) flow(decision reference.Decision) error {
 		want := decision.Flow
 		leg := map[reference.Leg]byte{reference.UpDst: 1, reference.DownSrc: 2, reference.DownDst: 3, reference.UpSrc: 4}[want.Leg]
 		if want.Rule == reference.SpoofedRule && decision.Verdict == reference.Drop {
-			leg = 0 // the switch has not asked for it
+			leg = 0 // the switch has not looked it up
 		}
 		got := reference.Flow{
 			LineIndex: int(d.Values[0][0])<<8 | int(d.Values[0][1]), Rule: d.Values[3][0], SYNACK: d.Values[5][0] == 1,
@@ -236,7 +236,7 @@ func TestModel(t *testing.T) {
 	fmt.Printf("model: %d frames under %d policies, %d passed, pipeline and model agree; of %d unsolicited SYN-ACKs %d shared a place\n", total, policies, passed, none, uncounted)
 }
 
-// TestModelShrinks is the same as TestModel with fewer frames, drawn so that one that differs is made as small as it can be.
+// TestModelShrinks is TestModel with fewer frames, drawn by rapid so that a failing case is shrunk.
 func TestModelShrinks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p, inv := generate.Documents(generate.Rapid(rt))
@@ -251,7 +251,7 @@ func TestModelShrinks(t *testing.T) {
 	})
 }
 
-// FuzzModel makes frames with the fuzzer, drawn and as raw bytes, under a policy with every feature.
+// FuzzModel sends the fuzzer's frames, both drawn and raw bytes, under a policy with every feature.
 func FuzzModel(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 25))
 	p, inv := generate.Documents(r)

@@ -20,8 +20,8 @@ import (
 // wan is the name of the device of a namespace that leads to the switch.
 const wan = "wan"
 
-// A namespace is a network namespace with the kernel's stack. It has no name, so that it disappears with all its devices, and the
-// other ends of their wires, when its handle is closed: at the latest when this process ends, however it does.
+// A namespace is a network namespace with the kernel's stack. It has no name, so that it disappears with all its devices, and the other ends
+// of their wires, when its handle is closed: at the latest when this process ends for any reason.
 type namespace struct {
 	handle netns.NsHandle
 	links  *netlink.Handle
@@ -31,7 +31,7 @@ type namespace struct {
 func onThread(f func() error) error {
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good
+		runtime.LockOSThread() // permanently
 		done <- f()
 	}()
 	return <-done
@@ -52,7 +52,7 @@ func openNamespace() (*namespace, error) {
 	if err := n.quietIPv6(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	// Whoever looks for loopback here first, and remembers what it found, shall find it.
+	// The loopback device must be up before other code looks for it and keeps the result.
 	if err := n.up("lo"); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -69,7 +69,7 @@ func (n *namespace) Close() error {
 	return n.handle.Close()
 }
 
-// namespaceReason returns the reason why network namespaces cannot be made here, or "".
+// namespaceReason returns the reason why network namespaces cannot be created here, or "".
 func namespaceReason() string {
 	n, err := openNamespace()
 	if err == nil {
@@ -81,7 +81,7 @@ func namespaceReason() string {
 	return ""
 }
 
-// newNamespace makes a namespace that exists until the test ends.
+// newNamespace creates a namespace that exists until the test ends.
 func newNamespace(t *testing.T) *namespace {
 	t.Helper()
 	n, err := openNamespace()
@@ -96,7 +96,7 @@ func newNamespace(t *testing.T) *namespace {
 	return n
 }
 
-// do runs f on a thread in the namespace. Sockets and devices that f opens stay in it.
+// do runs f on a thread in the namespace. Sockets and devices that f opens remain in it.
 func (n *namespace) do(f func() error) error {
 	return onThread(func() error {
 		if err := netns.Set(n.handle); err != nil {
@@ -106,7 +106,7 @@ func (n *namespace) do(f func() error) error {
 	})
 }
 
-// plug makes a wire from the device wan of the namespace to an interface of this host with the given name.
+// plug connects the device wan of the namespace to an interface of this host with the given name.
 func (n *namespace) plug(t *testing.T, name string, mac net.HardwareAddr) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
@@ -120,18 +120,18 @@ func (n *namespace) plug(t *testing.T, name string, mac net.HardwareAddr) {
 			t.Errorf("veth pair %s: %v", name, err)
 		}
 	})
-	// The machine itself shall not speak on the switch's end.
+	// The host itself must not send on the switch's end.
 	if err := setIPv6(name, "disable_ipv6", "1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := netlink.LinkSetUp(pair); err != nil {
 		t.Fatalf("%s up: %v", name, err)
 	}
-	// A switch that reads raw frames takes them as they are: whole, and with their checksums.
+	// A switch that reads raw frames needs them whole and with checksums.
 	if err := n.do(func() error { return offloadOff(wan) }); err != nil {
 		t.Fatalf("offload of %s: %v", wan, err)
 	}
-	// Its own IPv6 is off until it is given an address: it is not to speak beside what is laid over it.
+	// IPv6 is disabled on the device until an address is assigned, so that the device itself sends nothing.
 	if err := n.do(func() error { return setIPv6(wan, "disable_ipv6", "1") }); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func (n *namespace) up(device string) error {
 	return nil
 }
 
-// address gives a device that is up addresses that can be used at once.
+// address assigns addresses to a device that is up. They can be used at once.
 func (n *namespace) address(device string, prefixes ...netip.Prefix) error {
 	link, err := n.links.LinkByName(device)
 	if err != nil {
@@ -210,7 +210,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// route leads a prefix to a gateway; without one, to the device itself. encap may be nil.
+// route routes a prefix to a gateway, or directly to the device without one. encap may be nil.
 func (n *namespace) route(device string, to netip.Prefix, gateway netip.Addr, encap netlink.Encap) error {
 	link, err := n.links.LinkByName(device)
 	if err != nil {

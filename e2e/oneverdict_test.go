@@ -18,11 +18,11 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestOneVerdict sends the same random frames under the same random policies through bmv2 and the embedded switch, and compares what comes
-// out of every port, byte for byte, and every counter (I6). OP25B_LONG=1 sends 200,000.
+// TestOneVerdict sends the same random frames under the same random policies through bmv2 and the embedded switch. It compares the output of
+// every port, byte for byte, and every counter (I6). OP25B_LONG=1 sends 200,000.
 //
-// The two have separate clocks, so frames that depend on a clock are omitted: new connections that a meter limits (see TestLimit),
-// and rejects after the first of a line, of which a number is answered each second. bmv2 restarts for each policy, so it has answered none.
+// The two have separate clocks, so frames that depend on a clock are omitted: new connections that a meter limits (see TestLimit), and rejects
+// after the first of a line, because their number per second is limited. bmv2 restarts for each policy, with no rejects used up.
 func TestOneVerdict(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
@@ -49,7 +49,7 @@ func TestOneVerdict(t *testing.T) {
 		for len(all) < frames {
 			port, frame := world.Frame(r)
 			if !slices.Contains(compiled.State.AllPorts, pipeline.Port(port)) {
-				continue // nothing is plugged in there
+				continue // the port is not connected
 			}
 			d := model.Decide(0, port, frame)
 			if len(frame) == 0 || d.Timed || d.Verdict == reference.Reject && !d.Rejected || d.Unsolicited == reference.AnswersMaybe {
@@ -104,7 +104,7 @@ func dumpSent(frames []sent) string {
 	return b.String()
 }
 
-// counted returns all counters of rules on ports and of the lines' mail that are not 0.
+// counted returns all nonzero counters of rules on ports and of the lines' mail.
 func counted(t *testing.T, d *device, lines int) string {
 	t.Helper()
 	state, err := d.source.Snapshot(t.Context())

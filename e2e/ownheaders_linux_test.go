@@ -15,8 +15,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// openTun makes a TUN or TAP device: what the namespace's stack sends to it is read from the file, and what is written to the file it receives.
-// The device goes with the test.
+// openTun makes a TUN or TAP device. A read from the file returns packets that the namespace's stack sends, and a write delivers packets to
+// the stack. The device ends with the test.
 func (e *end) openTun(kind uint16) (*os.File, error) {
 	var file *os.File
 	err := e.do(func() error {
@@ -41,7 +41,8 @@ func (e *end) openTun(kind uint16) (*os.File, error) {
 	return file, nil
 }
 
-// pump hands all that is read to send until the reader is closed, at the end of the test. What cannot be sent is lost, as on a wire.
+// pump passes everything that it reads to send until the reader is closed, at the end of the test. Packets that cannot be sent are lost, as on
+// a wire.
 func (e *end) pump(read func([]byte) (int, error), closer func() error, send func([]byte)) {
 	ended := make(chan struct{})
 	go func() {
@@ -58,7 +59,7 @@ func (e *end) pump(read func([]byte) (int, error), closer func() error, send fun
 	e.t.Cleanup(func() { _ = closer(); <-ended })
 }
 
-// ownFrames lays a device over the wire whose packets or frames the test itself puts into frames and takes out of them again.
+// ownFrames creates a device over the wire. The test itself puts its packets or frames into the form's frames, and extracts them.
 func ownFrames(e *end, kind uint16, pack func(b []byte) []byte, unpack func(frame []byte) []byte) error {
 	tun, err := e.openTun(kind)
 	if err != nil {
@@ -112,7 +113,7 @@ func ownTags(tags ...vlanTag) func(*end) (carrier, error) {
 	}
 }
 
-// ownPPPoE is a session that is up on both ends from the start, as that of kernelPPPoE.
+// ownPPPoE is a session that is up on both ends from the start, as in kernelPPPoE.
 func ownPPPoE(e *end) (carrier, error) {
 	const header = 14 + 6 + 2
 	head := slices.Concat(e.other().mac(), e.mac(), []byte{0x88, 0x64, 0x11, 0, pppoeSession >> 8, pppoeSession & 0xff})
@@ -137,7 +138,7 @@ func ownPPPoE(e *end) (carrier, error) {
 	return carrier{device: lineDevice}, ownFrames(e, unix.IFF_TUN, pack, unpack)
 }
 
-// ownTunnel takes the packets of a TUN device to a raw socket of the protocol: the outer headers are the kernel's then, too. limit adds the
+// ownTunnel passes the packets of a TUN device to a raw socket of the protocol, so the kernel makes the outer headers here too. limit adds
 // destination options with the tunnel encapsulation limit.
 func ownTunnel(outer, protocol int, limit bool) func(*end) (carrier, error) {
 	return func(e *end) (carrier, error) {
@@ -181,7 +182,7 @@ func ownTunnel(outer, protocol int, limit bool) func(*end) (carrier, error) {
 	}
 }
 
-// setDestinationOptions puts a header of destination options into every packet of a socket. Its next header is the kernel's to set.
+// setDestinationOptions adds a header of destination options to every packet of a socket. The kernel sets its next header.
 func setDestinationOptions(conn *net.IPConn, header []byte) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 	"op25b/p4src"
 )
 
-// A fuzzed is a switch under the fuzzer, with a session that is primary there.
+// A fuzzed is a switch under the fuzzer, with a session that is primary.
 type fuzzed struct {
 	*p4fuzz.Target
 	name    string
@@ -32,11 +32,11 @@ type fuzzed struct {
 	session *p4rt.Session
 	answers p4fuzz.Answers
 	habits  p4fuzz.Habits
-	avoid   []p4fuzz.Mutation // what it does not come out of whole
+	avoid   []p4fuzz.Mutation // mutations from which the switch does not recover
 	pushes  uint64
 }
 
-// onFuzzed runs a test on the embedded switch and on bmv2, or says in one line that bmv2 is not there.
+// onFuzzed runs a test on the embedded switch and on bmv2. It prints one line if bmv2 is missing.
 func onFuzzed(t *testing.T, test func(t *testing.T, f *fuzzed)) {
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
@@ -107,7 +107,7 @@ func (f *fuzzed) replay(ctx context.Context, x fuzzProgram, steps []p4fuzz.Step)
 	return err
 }
 
-// fail ends a test after a wrong step, and prints the shortest sequence that still fails.
+// fail ends a test after a wrong step, and prints a shorter sequence that still fails.
 func (f *fuzzed) fail(ctx context.Context, t *testing.T, x fuzzProgram, steps []p4fuzz.Step, err error) {
 	t.Helper()
 	const tries = 400
@@ -119,7 +119,8 @@ func (f *fuzzed) fail(ctx context.Context, t *testing.T, x fuzzProgram, steps []
 	t.Fatalf("%s, program %s, request %d: %v\nthe shortest that fails:\n%s%v", f.name, x.name, len(steps), err, p4fuzz.Describe(short), again)
 }
 
-// fuzzPrograms are the programs of the fuzzer. The third has the features that the others lack: ranges, optional fields, idle timeouts, a const table.
+// fuzzPrograms are the programs of the fuzzer. The third has the features that the others lack: ranges, optional fields, idle timeouts, a
+// const table.
 func fuzzPrograms(t *testing.T, on string) []fuzzProgram {
 	t.Helper()
 	router, routerJSON := routerProgram(t)
@@ -142,7 +143,7 @@ func fuzzPrograms(t *testing.T, on string) []fuzzProgram {
 	return []fuzzProgram{{"op25b", p4src.P4Info(), p4src.DeviceConfig()}, {"router", router, routerJSON}, {"objects", info, program}}
 }
 
-// withoutEntries takes the entries out of a table that is not const and has some of its own: bmv2 cannot show such a table.
+// withoutEntries removes the initial entries of a table that is not const, because bmv2 cannot return such a table.
 func withoutEntries(t *testing.T, info *configv1.P4Info, program []byte) []byte {
 	t.Helper()
 	sizes := map[string]int64{}
@@ -171,8 +172,8 @@ func withoutEntries(t *testing.T, info *configv1.P4Info, program []byte) []byte 
 	return out
 }
 
-// TestP4Fuzz writes at random, right and wrong, to every switch, and holds each answer and all that the switch then shows to a model of it;
-// and it sees every mutation answered as the table of answers has it. OP25B_LONG=1 writes 300,000 updates to each.
+// TestP4Fuzz sends random valid and invalid writes to every switch, and compares each answer and each following read with a model. Every
+// mutation must occur, and must be answered as in the table of answers. OP25B_LONG=1 writes 300,000 updates to each switch.
 func TestP4Fuzz(t *testing.T) {
 	updates, each := map[string]int{"op25b": 1200, "router": 500, "objects": 800}, 600 // with each new program
 	if longform.On() {
@@ -224,14 +225,14 @@ func TestP4Fuzz(t *testing.T) {
 				if done < updates[x.name] {
 					continue
 				}
-				for _, rule := range p4fuzz.Rules { // what has not come by chance
+				for _, rule := range p4fuzz.Rules { // the mutations that have not occurred by chance
 					for tries := 0; tries < 40 && !seen[rule.Mutation] && !slices.Contains(f.avoid, rule.Mutation); tries++ {
 						s, ok := d.Only(rule.Mutation)
 						switch {
 						case ok:
 							play(m, s)
 						case n == len(programs)-1:
-							play(m, d.Step()) // what is installed may have left no place for it
+							play(m, d.Step()) // the installed entries may have made the mutation impossible
 						}
 					}
 				}

@@ -14,7 +14,7 @@ import (
 	"op25b/e2e/p4fuzz"
 )
 
-// embeddedChooses lists the answers of the embedded switch where the specification leaves a choice.
+// embeddedChooses lists the embedded switch's answers where the specification leaves a choice.
 var embeddedChooses = p4fuzz.Answers{
 	p4fuzz.UnknownTable:     codes.InvalidArgument,
 	p4fuzz.WideField:        codes.InvalidArgument,
@@ -34,7 +34,7 @@ var embeddedChooses = p4fuzz.Answers{
 	p4fuzz.UnknownAtomic:    codes.Unimplemented,
 }
 
-// bmv2Differs lists the answers of bmv2 that differ from those of the embedded switch.
+// bmv2Differs lists bmv2's answers that differ from those of the embedded switch.
 var bmv2Differs = p4fuzz.Answers{
 	p4fuzz.NoEntity:         codes.Unknown,
 	p4fuzz.IsConst:          codes.OK,
@@ -68,8 +68,8 @@ var bmv2Differs = p4fuzz.Answers{
 	p4fuzz.Anonymous:        codes.OK,
 }
 
-// bmv2Habits is what bmv2 shows of an accepted write otherwise than the specification has it, and bmv2Avoids what it does not come out of
-// whole; see TestBMv2Meters.
+// bmv2Habits are bmv2's deviations from the specification in how it stores accepted writes. bmv2Avoids are the mutations from which it does
+// not recover; see TestBMv2Meters.
 var (
 	bmv2Habits = p4fuzz.Habits{KeepsMeter: true, FloatRates: true, NoExcess: true, KeepsPorts: true, NoGroupData: true, NoIsConst: true}
 	bmv2Avoids = []p4fuzz.Mutation{p4fuzz.PeakBelow, p4fuzz.BareMeter}

@@ -58,8 +58,8 @@ func limitEntry(line byte, c *p4v1.MeterConfig) *p4v1.TableEntry {
 
 func rate(n int64) *p4v1.MeterConfig { return &p4v1.MeterConfig{Cir: n, Cburst: 9, Pir: n, Pburst: 9} }
 
-// TestBMv2Meters is what bmv2 does with meters that no other part of it does: why the fuzzer keeps two mutations from it, and what its model
-// has habits for. Should one of these no longer hold, docs/targets.md has less to warn of.
+// TestBMv2Meters shows bmv2's faults with meters: the reason why the fuzzer avoids two mutations, and why the model has habits. If one of
+// these faults is gone, remove its warning from docs/targets.md.
 func TestBMv2Meters(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
@@ -126,14 +126,14 @@ func TestBMv2Meters(t *testing.T) {
 		if got := write(p4v1.Update_DELETE, limitEntry(1, nil)); got != codes.NotFound {
 			t.Errorf("taking the entry away: answered with %v, want NotFound", got)
 		}
-		fresh() // a push heals it
+		fresh() // a push repairs it
 		if got, err := shown(); got != nil || err != nil {
 			t.Errorf("after a push: %v, %v", got, err)
 		}
 	})
 }
 
-// A hiding client shows all but one multicast group.
+// A hiding client returns all multicast groups but one.
 type hiding struct {
 	p4v1.P4RuntimeClient
 	group uint32
@@ -160,7 +160,7 @@ func (s hidingStream) Recv() (*p4v1.ReadResponse, error) {
 	return out, err
 }
 
-// TestP4FuzzFinds: a switch that does not show one group is found out, and what led to it is cut down to the one update that it takes.
+// TestP4FuzzFinds: the fuzzer detects a switch that does not return one group, and shrinks the sequence to the single necessary update.
 func TestP4FuzzFinds(t *testing.T) {
 	wants(t, "embedded", "")
 	f := fuzzedAt(t, &fuzzed{name: "embedded", addr: startEmbedded(t).P4Runtime, answers: embeddedAnswers()})

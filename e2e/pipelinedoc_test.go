@@ -13,8 +13,8 @@ import (
 	"op25b/p4src"
 )
 
-// What a cell of state holds, in bits. P4Runtime reads counts as 64-bit numbers. A meter's cell is the platform's own: two buckets and two
-// times of 32 bits each are what the page assumes.
+// The size of a cell of state, in bits. P4Runtime reads counts as 64-bit numbers. The size of a meter's cell depends on the platform: the page
+// assumes two buckets and two times of 32 bits each.
 const (
 	countBits = 64
 	meterBits = 128
@@ -23,7 +23,7 @@ const (
 // A pipelineDoc is the contents of docs/pipeline.md.
 type pipelineDoc struct {
 	sections map[string][]string // lines by heading, without the marks and the number
-	text     string              // the whole page, every run of white space as one blank
+	text     string              // the whole page, each run of white space replaced with one blank
 }
 
 func readPipelineDoc(t *testing.T) pipelineDoc {
@@ -56,7 +56,7 @@ func (d pipelineDoc) row(section, first string) string {
 	return d.sections[section][i]
 }
 
-// wantRow compares a row of a section's tables with its expected cells, or with their beginning.
+// wantRow compares a row of a section's tables with its expected cells, or with their prefixes.
 func (d pipelineDoc) wantRow(t *testing.T, section, first string, cells ...string) {
 	t.Helper()
 	want := "| " + strings.Join(append([]string{first}, cells...), " | ") + " |"
@@ -72,7 +72,7 @@ func code(name string) string { return "`" + name + "`" }
 
 func hexID(p *configv1.Preamble) string { return fmt.Sprintf("%#08x", p.GetId()) }
 
-// tableActions are the actions that an entry of a table, or the default action of one without a key, may have.
+// tableActions are the permitted actions of a table's entries, or of the default if the table has no key.
 func tableActions(info *configv1.P4Info, t *configv1.Table) []*configv1.Action {
 	var found []*configv1.Action
 	for _, ref := range t.GetActionRefs() {
@@ -85,8 +85,8 @@ func tableActions(info *configv1.P4Info, t *configv1.Table) []*configv1.Action {
 	return found
 }
 
-// TestPipelineDocNamesEverything: the page has every table with its id, key and actions, every action with its parameters, all state, and
-// every restriction, word for word.
+// TestPipelineDocNamesEverything: the page lists every table with its id, key and actions, every action with its parameters, all state, and
+// the exact text of every restriction.
 func TestPipelineDocNamesEverything(t *testing.T) {
 	doc, info := readPipelineDoc(t), p4src.P4Info()
 	if len(info.GetTables()) == 0 {
@@ -210,7 +210,7 @@ const (
 	kindNone    = "no key: a register"
 )
 
-// A memory is what a table asks for: how many entries, and the bits of the key and of the widest action's parameters in each.
+// A memory is the size of a table: its entries, and the bits of the key and of the widest action's parameters.
 type memory struct {
 	kind               string
 	entries, key, data int64
@@ -239,7 +239,7 @@ func memoryOf(info *configv1.P4Info, t *configv1.Table) memory {
 	return m
 }
 
-// TestPipelineDocMemory: every row of the page's tables of memory and state, and the totals, are those of the P4Info.
+// TestPipelineDocMemory: every row of the page's tables of memory and state, and the totals, match the P4Info.
 func TestPipelineDocMemory(t *testing.T) {
 	doc, info := readPipelineDoc(t), p4src.P4Info()
 	known := map[string][]string{"Memory": {"table", "in all"}, "State": {"name"}} // first cells, of each section

@@ -12,8 +12,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// TestPolicyPage: the documents of docs/policy.md are valid as they stand and compile in every phase, and the page names every key that a
-// document can have.
+// TestPolicyPage: the documents in docs/policy.md are valid and compile in every phase, and the page names every key of a document.
 func TestPolicyPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/policy.md")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// clockSecond is the second of the data plane.
+// clockSecond is a clock second of the data plane.
 const clockSecond = (1 << 20) * time.Microsecond
 
 // rejecting returns a state with n lines, each in a separate VLAN, whose mail to outside servers is rejected.
@@ -34,8 +34,8 @@ func tagged(f []byte, vid int) []byte {
 	return append(append(append([]byte{}, f[:12]...), 0x81, 0, byte(vid>>8), byte(vid)), f[12:]...)
 }
 
-// TestRejectsAreFew: in a clock second 3 answers go to a line and 1,000 in all, however many connections are tried; in the next one as many
-// again. Connections without an answer are dropped too.
+// TestRejectsAreFew: in a clock second, a line gets 3 answers and all lines together 1,000, however many connections are tried. The limits
+// start again in the next clock second. Connections without an answer are dropped too.
 func TestRejectsAreFew(t *testing.T) {
 	const lines, tries = 400, 5
 	now := time.Unix(0, 0)
@@ -68,8 +68,8 @@ func TestRejectsAreFew(t *testing.T) {
 	}
 }
 
-// TestRegistersSideBySide: ports that run side by side, each with a packet of one line in it, answer no more of them than one port would, and
-// send a mail flow no more often. What reads, changes and writes a register is one action, which nothing comes between.
+// TestRegistersSideBySide: ports that process packets of the same lines in parallel send no more answers than one port would, and no more
+// reports of a mail flow. Each access to a register reads, changes and writes in one atomic action.
 func TestRegistersSideBySide(t *testing.T) {
 	const ports, lines, tries, seconds = 4, 400, 2, 70
 	var now atomic.Int64
@@ -77,7 +77,7 @@ func TestRegistersSideBySide(t *testing.T) {
 	syn := tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", "203.0.113.129", 40000, 25, flagSYN)
 	alone, want := loadedWith(t, rejecting(lines), engine.Options{Clock: func() time.Time { return time.Unix(0, 0) }}), 0
 	one := alone.NewWorker()
-	for line := range lines { // a few lines share a place
+	for line := range lines { // a few lines share an index
 		one.Process(accessPort, tagged(syn, line+1), func(uint32, []byte) {})
 		select {
 		case d := <-alone.Digests():
@@ -181,7 +181,8 @@ func TestSYNIsRememberedAMinute(t *testing.T) {
 	}
 }
 
-// TestFlowsAreThinned: repeated attempts of a line at one server are reported once in 2^26 microseconds; another server is reported at once.
+// TestFlowsAreThinned: repeated attempts of a line at one server are reported once in 2^26 microseconds. An attempt at another server is
+// reported at once.
 func TestFlowsAreThinned(t *testing.T) {
 	const window = (1 << 26) * time.Microsecond
 	now := time.Unix(0, 0)

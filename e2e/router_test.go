@@ -19,7 +19,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// The example router's own tables and actions; see p4src/examples/router/router.p4.
+// The tables and actions of the example router; see p4src/examples/router/router.p4.
 const (
 	routerInterface    = 0x02000101
 	routerRouteV4      = 0x02000102
@@ -45,7 +45,7 @@ func routerProgram(t *testing.T) (*configv1.P4Info, []byte) {
 	return info, json
 }
 
-// routerEntries are the filter's tables as the controller writes them for the reference switch, and the router's own: port 1 is a line's,
+// routerEntries are the filter's tables as the controller writes them for the reference switch, and the router's tables: port 1 is a line's,
 // port 11 leads to the servers.
 func routerEntries(t *testing.T, info *configv1.P4Info) []*p4v1.Update {
 	t.Helper()
@@ -101,8 +101,8 @@ func routerEntries(t *testing.T, info *configv1.P4Info) []*p4v1.Update {
 	return updates
 }
 
-// TestFilterInAnotherProgram: the filter's control, included unchanged in a router that has nothing else in common with the reference switch,
-// decides the same, on the embedded switch and on bmv2.
+// TestFilterInAnotherProgram: the filter's control, included unchanged in a router that shares nothing else with the reference switch, makes
+// the same decisions on the embedded switch and on bmv2.
 func TestFilterInAnotherProgram(t *testing.T) {
 	info, json := routerProgram(t)
 	run := func(t *testing.T, p4runtime, packets string) {
@@ -141,7 +141,7 @@ func TestFilterInAnotherProgram(t *testing.T) {
 		down := func(src, dst string, port uint16) sent {
 			return sent{11, tcp4(t, serverMAC, subscriberMAC, src, dst, port, 40000, flagSYN|flagACK)}
 		}
-		// A frame that passes follows each that does not: when it has come, the other has not.
+		// After each frame that must be dropped, a frame is sent that passes: once it arrives, the first has been dropped.
 		for _, test := range []struct {
 			what string
 			sent

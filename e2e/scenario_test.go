@@ -17,8 +17,8 @@ import (
 // targetFlag selects the switches that the scenario runs on. By default it runs on all that are available.
 var targetFlag = flag.String("target", "", "embedded or bmv2: run the scenario on this switch only, and fail if it is not there")
 
-// wants reports whether to run the scenario on a target. A reason means that it cannot run there: the test is skipped with one line, or fails
-// if the target was requested by name.
+// wants decides whether to run the scenario on a target. A reason means that the target is not available: the test is skipped with one line,
+// or fails if the target was requested by name.
 func wants(t *testing.T, target, reason string) {
 	t.Helper()
 	switch {
@@ -43,7 +43,7 @@ func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
 	return b, &b.Inventory.Switches[0]
 }
 
-// allLines are the access forms that the programme is played with.
+// allLines are the access forms of the programme.
 var allLines = []demo.Lines{demo.Plain, demo.QinQ, demo.PPPoE, demo.DSLite}
 
 // play plays the programme of 2006 on a rig and compares it with checkProgramme.
@@ -62,7 +62,7 @@ func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	checkProgramme(t, report)
 }
 
-// checkProgramme has its own table of the programme of 2006: it uses neither the policy nor the demo's expectation.
+// checkProgramme has a separate table of the programme of 2006: it uses neither the policy nor the demo's expectation.
 func checkProgramme(t *testing.T, report *demo.Report) {
 	t.Helper()
 	var phases []string

@@ -43,10 +43,10 @@ type changed struct {
 	began, ended time.Time
 }
 
-// An outage is a time without any member of etcd, and the store that came back.
+// An outage is a period without any member of etcd, and the store after it.
 type outage struct {
 	began, ended time.Time
-	store        string // empty if it was not replaced
+	store        string // empty if the store was not replaced
 }
 
 type judgedKey struct {
@@ -174,14 +174,14 @@ func (r *record) same(have []pipeline.Entry, sw string, in *intent.Intent) bool 
 	return err == nil && len(plan.Steps) == 0
 }
 
-// held reports whether a switch may have been in the state of an intent at some moment between two: a read found it there, or the last read
-// before or the first after, because the state between two reads is not known.
+// held reports whether a switch may have been in the state of an intent at some moment between two others. It compares the reads in between,
+// the last one before and the first one after, because the state between two reads is not known.
 func (r *record) held(sw string, in *intent.Intent, from, to time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := r.samples[sw]
 	first := max(slices.IndexFunc(all, func(s sample) bool { return s.ended.After(from) }), 0)
-	for first > 0 && all[first-1].content == nil { // one that does not answer is as it was, or is gone
+	for first > 0 && all[first-1].content == nil { // a switch that does not answer is unchanged, or has ended
 		first--
 	}
 	first = max(first-1, 0)
@@ -199,7 +199,7 @@ func (r *record) held(sw string, in *intent.Intent, from, to time.Time) bool {
 	return false
 }
 
-// find returns the intents that a revision may be, by its id, or where that is empty by its number, which two stores may have given.
+// find returns the intents of a revision: by its id, or by its number if id is empty. Two stores may have used the same number.
 func (r *record) find(id string, number uint64) (all []*intent.Intent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,7 +221,7 @@ func (r *record) newest(before time.Time) (number uint64, store string) {
 		}
 	}
 	for _, o := range r.outages {
-		if o.store != "" && o.began.Before(before) && o.store != store { // what was stored before is gone
+		if o.store != "" && o.began.Before(before) && o.store != store { // the earlier revisions are gone
 			return 0, o.store
 		}
 	}
@@ -235,7 +235,7 @@ func (r *record) down(from, to time.Time) bool {
 	return slices.ContainsFunc(r.outages, func(o outage) bool { return o.began.Add(time.Second).Before(from) && to.Before(o.ended) })
 }
 
-// claim is the statement of an answer that a switch was in a revision at some moment between two.
+// A claim states that a switch was in a revision at some moment between two others.
 type claim struct {
 	surface, sw string
 	id          string
@@ -251,7 +251,7 @@ func (c claim) String() string {
 		c.from.Format("15:04:05.000"), c.to.Format("15:04:05.000"))
 }
 
-// wrong returns the error in a claim, or "".
+// wrong returns the fault in a claim, or "".
 func (r *record) wrong(c claim) string {
 	may := r.find(c.id, c.number)
 	if len(may) == 0 {

@@ -134,13 +134,13 @@ func (s *vectorSetting) cells(c *compile.Compiled) (all []cell) {
 	for id, r := range c.Rules {
 		names[uint32(id)] = r.Name
 	}
-	last := uint32(0) // the first number that nobody has, in any phase
+	last := uint32(0) // the first unused number, in any phase
 	for _, x := range s.numbers.Rules {
 		last = max(last, uint32(x.Number)+1)
 	}
 	for id := range uint32(256) {
 		name, known := names[id]
-		if !known && id != 0 && id <= last { // a rule of another phase, or the first number that nobody has
+		if !known && id != 0 && id <= last { // a rule of another phase, or the first unused number
 			name, known = fmt.Sprint("number ", id), true
 		}
 		for _, p := range s.sw.Ports {
@@ -174,7 +174,7 @@ func noCounters() vectors.Counters {
 	return vectors.Counters{Rules: map[vectors.RuleCell]vectors.Count{}, Lines: map[vectors.LineCell]uint64{}}
 }
 
-// embeddedVectors is the engine of the embedded switch, in this process and with its own clock.
+// embeddedVectors is the engine of the embedded switch, in this process and with a settable clock.
 type embeddedVectors struct {
 	setting *vectorSetting
 	session *p4rt.Session
@@ -185,7 +185,7 @@ type embeddedVectors struct {
 	rules   *engine.Counter
 	lines   *engine.Counter
 
-	mu  sync.Mutex // guards what follows
+	mu  sync.Mutex // guards everything that follows
 	now time.Time
 }
 
@@ -205,7 +205,7 @@ func (v *embeddedVectors) clock() time.Time {
 	return v.now
 }
 
-// Load advances the clock beyond all state of the switch: buckets are full and windows closed.
+// Load advances the clock past all state of the switch: buckets are full and windows are closed.
 func (v *embeddedVectors) Load(phase string) error {
 	v.mu.Lock()
 	v.now = v.now.Add(10 * time.Minute)
@@ -273,7 +273,7 @@ func newBMv2Vectors(t *testing.T, path string, s *vectorSetting) *bmv2Vectors {
 
 func (v *bmv2Vectors) Name() string { return "bmv2" }
 
-// Load restarts the switch: tests cannot move its clock, and a new switch has rejected nothing and emptied no bucket.
+// Load restarts the switch: tests cannot set its clock, and a new switch has used up no rejects and no tokens.
 func (v *bmv2Vectors) Load(phase string) error {
 	c, err := v.setting.compile(phase)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"op25b/e2e/vectors"
 )
 
-// TestVectorsAreCounted: README and docs/developing.md have the number of golden vectors.
+// TestVectorsAreCounted: README and docs/developing.md state the number of golden vectors.
 func TestVectorsAreCounted(t *testing.T) {
 	all, err := vectors.Read(os.DirFS(vectorsFolder))
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// vethReason returns the reason why veth pairs cannot be made here, or "": they need root, and a container may still be denied them.
+// vethReason returns the reason why veth pairs cannot be created here, or "". They require root, and a container may lack the permission.
 func vethReason() string {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "op25b-probe"
@@ -30,10 +30,10 @@ func vethReason() string {
 	return ""
 }
 
-// hostEnd is the name of the host's end of the veth pair at a port; the switch's end has the port's own name.
+// hostEnd is the name of the host's end of the veth pair at a port; the switch's end has the port's name.
 func hostEnd(port string) string { return port + "-h" }
 
-// vethPairs makes a pair for each port of the switch, until the test ends.
+// vethPairs creates a pair for each port of the switch. The pairs exist until the test ends.
 func vethPairs(t *testing.T, sw *policy.Switch) {
 	t.Helper()
 	for _, p := range sw.Ports {
@@ -49,7 +49,7 @@ func vethPairs(t *testing.T, sw *policy.Switch) {
 			}
 		})
 		for _, name := range []string{p.Name, hostEnd(p.Name)} {
-			// The kernel shall not speak on these wires: the hosts have their own stacks.
+			// The kernel must not send on these wires: the hosts have their own stacks.
 			err := os.WriteFile(fmt.Sprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", name), []byte("1"), 0)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)

@@ -16,11 +16,11 @@ import (
 // A watch observes the frames that arrive at a device, with their headers.
 type watch struct {
 	where string
-	done  chan struct{} // all that was expected has come
+	done  chan struct{} // closed when all expected layers have been seen
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards everything that follows
 	missing map[string]bool
-	other   map[string][]byte // TCP in other headers than expected, with a frame of each
+	other   map[string][]byte // TCP in unexpected headers, with a frame of each kind
 }
 
 // newWatch observes a link until all expected layers have been seen. It closes the link at the end of the test.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// hogVariable asks this test binary to take memory and to wait then.
+// hogVariable makes this test binary allocate memory and then wait.
 const hogVariable = "OP25B_BUDGET_HOG"
 
 func TestMain(m *testing.M) {
@@ -22,11 +22,11 @@ func TestMain(m *testing.M) {
 		all[i] = 1
 	}
 	fmt.Println("taken")
-	time.Sleep(time.Minute) // its parent kills it long before
+	time.Sleep(time.Minute) // its parent kills it much earlier
 	fmt.Println(all[0])
 }
 
-// hog is a process that takes 64 MiB, under a budget.
+// hog is a process that allocates 64 MiB, under a budget.
 func hog(t *testing.T, limit int) (b *Budget, p *os.Process, ended chan struct{}) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -40,7 +40,7 @@ func hog(t *testing.T, limit int) (b *Budget, p *os.Process, ended chan struct{}
 	}
 	ended = make(chan struct{})
 	b = Start("hog", cmd.Process, limit, ended)
-	_, _ = out.Read(make([]byte, 16)) // it has taken the memory, or has ended
+	_, _ = out.Read(make([]byte, 16)) // it has allocated the memory, or has ended
 	go func() {
 		_ = cmd.Wait()
 		close(ended)
