@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
@@ -165,30 +164,4 @@ func explain(err error) client.Failure {
 		}
 	}
 	return f
-}
-
-// savePlan writes a plan with its documents. Only the owner can read the file, because documents contain subscribers' addresses.
-func savePlan(path string, p *op25bv1.Plan, docs []document) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("--out %s: %w", path, withoutPath(err))
-	}
-	if err := errors.Join(plan.Save(f, p, messages(docs)), f.Close()); err != nil {
-		return fmt.Errorf("--out %s: %w", path, err)
-	}
-	return nil
-}
-
-// loadPlan reads a file that savePlan wrote.
-func loadPlan(path string) (*op25bv1.Plan, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("saved plan %s: %w", path, withoutPath(err))
-	}
-	defer f.Close()
-	p, err := plan.Load(f)
-	if err != nil {
-		return nil, fmt.Errorf("saved plan %s: %w", path, err)
-	}
-	return p, nil
 }

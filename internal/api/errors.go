@@ -74,7 +74,6 @@ var meanings = []struct {
 	{policy.ErrUnknownPhase, connect.CodeInvalidArgument},
 	{policy.ErrUnknownGroup, connect.CodeInvalidArgument},
 	{plan.ErrRequest, connect.CodeInvalidArgument},
-	{plan.ErrSaved, connect.CodeInvalidArgument},
 	{check.ErrQuestion, connect.CodeInvalidArgument},
 	{check.ErrShared, connect.CodeInvalidArgument},
 	{check.ErrFamily, connect.CodeInvalidArgument},
