@@ -15,8 +15,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// Mail passes through every form in both families, each frame of it has that form in both directions, and the hosts count the frames on the
-// wire.
+// Mail passes through every form in both families. Each frame has the form in both directions, and the hosts count the frames on the wire.
 func TestMailThroughEveryAccess(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -152,7 +151,7 @@ func TestProhibitedInEveryAccess(t *testing.T) {
 }
 
 // prohibitionIn is prohibition with the frame's encapsulation reversed, and without an encapsulation limit, which the receiver of a tunnel
-// does not require. It knows the headers' lengths by the form, and changes their bytes by hand.
+// does not require. It takes the headers' lengths from the form, and changes their bytes by hand.
 func prohibitionIn(t *testing.T, frame []byte, shape string, code uint8) []byte {
 	t.Helper()
 	outer := 12 // up to the innermost Ethernet type
@@ -199,7 +198,7 @@ func TestPeerByDestination(t *testing.T) {
 		return []netip.Prefix{netip.PrefixFrom(c.IPv4[0].Addr(), 32), netip.PrefixFrom(c.IPv6[0].Addr(), 128)}
 	}
 	for name, access := range map[string]func(*HostConfig){
-		"PPPoE": func(c *HostConfig) { // the session id is the concentrator's, so two may have chosen the same
+		"PPPoE": func(c *HostConfig) { // the concentrator chooses the session id, so two concentrators may choose the same one
 			for _, s := range []HostConfig{near, far} {
 				c.PPPoE = append(c.PPPoE, Session{ID: 1, Concentrator: s.MAC, Destinations: destinations(s)})
 			}
@@ -235,7 +234,7 @@ func TestPeerByDestination(t *testing.T) {
 	}
 }
 
-// A missing AFTR is a configuration error, not a filter's result.
+// A missing AFTR is reported as a configuration error, not as a filter's effect.
 func TestNoAFTR(t *testing.T) {
 	t.Parallel()
 	a, b := wire.Pipe("client", "server")
@@ -257,7 +256,7 @@ func TestNoAFTR(t *testing.T) {
 	}
 }
 
-// While an AFTR is being resolved, packets may wait for it, whatever their peer is.
+// While an AFTR is being resolved, the host is busy: packets to any destination may wait for it.
 func TestQuiesceWaitsForTheAFTR(t *testing.T) {
 	a, _ := wire.Pipe("client", "nobody")
 	c := config("client", 1)
@@ -285,7 +284,7 @@ func TestQuiesceWaitsForTheAFTR(t *testing.T) {
 	}
 }
 
-// A server sends to a subscriber once it has heard from it, in the subscriber's encapsulation.
+// A server can send to a subscriber after the subscriber's first frame. It uses the subscriber's encapsulation.
 func TestServerDialsBack(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -347,7 +346,7 @@ func TestBadAccess(t *testing.T) {
 	}
 }
 
-// Frames in another encapsulation than the line's are not for the host.
+// A host ignores frames in an encapsulation other than its line's.
 func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 	b4, v4, concentrator := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.2"), net.HardwareAddr{2, 0, 0, 0, 0, 2}
 	packet := datagram{ipv4Type, append([]byte{0x45, 11: 0}, append(v4.AsSlice(), 192, 0, 2, 1)...)}
@@ -365,7 +364,7 @@ func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 			good.softwire.own, good.softwire.far = good.softwire.far, good.softwire.own
 			taken := func(p path) bool {
 				received, d, ok := parse(p.frame(good.peer, packet))
-				received.peer = p.peer // parse takes it for the sender's
+				received.peer = p.peer // parse sets the sender's
 				if !ok {
 					t.Fatalf("%+v is not parsed", p)
 				}
@@ -399,7 +398,7 @@ func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 				p := good
 				spoil(&p)
 				if p.tags[0].vid == 0 && p.tags[0].protocol != 0 {
-					continue // a priority tag is none
+					continue // a priority tag is not a VLAN
 				}
 				if p != good && taken(p) {
 					t.Errorf("%s: %+v is taken on a line with %+v", name, p, good)

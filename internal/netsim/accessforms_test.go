@@ -13,15 +13,15 @@ import (
 
 var aftr = netip.MustParseAddr("2001:db8::a")
 
-// A form is one way in which subscribers are connected.
+// A form is one kind of access.
 type form struct {
 	name     string
 	access   func(*HostConfig)
-	tags     string // what stands before everything on the wire, as shape writes it
-	v4, v6   string // what stands between that and the IP packet
-	mss4     uint16 // that the subscriber announces: MTU 1500 less the encapsulation, less 20 or 40 for IP and 20 for TCP
+	tags     string // the first headers on the wire, as shape writes them
+	v4, v6   string // the headers between those and the IP packet
+	mss4     uint16 // announced by the subscriber: MTU 1500 less the encapsulation, less 20 or 40 for IP and 20 for TCP
 	mss6     uint16
-	resolves bool // by ARP or neighbour discovery
+	resolves bool // the peer's MAC address is resolved by ARP or neighbour discovery
 }
 
 func session(c *HostConfig) {
@@ -67,7 +67,7 @@ func (f *form) encapsulation(v6 bool) string {
 	return f.tags + f.v4
 }
 
-// A seen frame is one that a tap saw, parsed by gopacket and not by the code under test.
+// A seen is a frame that a tap saw, parsed by gopacket and not by the code under test.
 type seen struct {
 	in    int    // port of the bridge
 	shape string // the layers by name, with their tags and sessions
@@ -76,7 +76,7 @@ type seen struct {
 	tcp   *layers.TCP
 }
 
-// see reads a frame, and fails for a length field that does not reach to the frame's end.
+// see parses a frame. It fails if a length field does not extend to the frame's end.
 func see(t *testing.T, in int, frame []byte) seen {
 	s := seen{in: in, bytes: len(frame)}
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
@@ -121,13 +121,13 @@ func see(t *testing.T, in int, frame []byte) seen {
 			s.shape += "icmp "
 		}
 	}
-	if e := p.ErrorLayer(); e != nil && s.tcp == nil { // a payload that gopacket takes for a protocol of its own is no fault
+	if e := p.ErrorLayer(); e != nil && s.tcp == nil { // without TCP: gopacket may parse a TCP payload as another protocol, whose error is no fault
 		t.Errorf("frame % x: %v", frame, e.Error())
 	}
 	return s
 }
 
-// A tap keeps the frames that pass.
+// A tap keeps the frames that pass through it.
 type tap struct {
 	t *testing.T
 
@@ -159,7 +159,7 @@ func (w *tap) count(from, to netip.Addr, port uint16) (c Count) {
 	return c
 }
 
-// behind returns a subscriber on a line of the form and a server behind an edge, with a tap between them.
+// behind returns a subscriber on a line with the form's access and a server behind an edge, with a tap between them.
 func behind(t *testing.T, f form) (client, server *Host, w *tap) {
 	t.Helper()
 	w = &tap{t: t}

@@ -64,7 +64,7 @@ func TestEncapsulationRoundTrip(t *testing.T) {
 	})
 }
 
-// A host survives any frame, also if it is cut short or any byte is changed.
+// A host survives any frame, even if it is cut short or any byte is changed.
 func TestAnyFrameIsSurvived(t *testing.T) {
 	e := newEdge(&Edge{AFTR: aftr, Subscribers: 10})
 	c := config("client", 1)
@@ -119,7 +119,7 @@ func TestWhatIsNoSession(t *testing.T) {
 	}
 }
 
-// The table of an edge keeps the addresses that were heard last, each with its last path.
+// The table of an edge keeps the most recently seen addresses, each with its last path.
 func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 	e := newEdge(&Edge{Subscribers: 2})
 	from := func(last byte, vid uint16) {
@@ -148,7 +148,7 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 			}
 		}
 	}
-	from(0, 50) // for 192.0.2.0 too: only the unspecified address and groups are no host's
+	from(0, 50) // including 192.0.2.0: only the unspecified address and groups are not hosts
 	for _, nobody := range [][]byte{{0, 0, 0, 0}, {224, 0, 0, 1}} {
 		before := len(e.paths)
 		packet := append(append([]byte{0x45, 11: 0}, nobody...), 198, 51, 100, 1)
@@ -161,7 +161,7 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 	}
 }
 
-// The AFTR's address is the end of softwires: it answers neighbour discovery, and does not lead to the server around a filter.
+// The AFTR's address is only the end of softwires: it answers neighbour discovery, and offers no path to the server around a filter.
 func TestAFTRTakesNothingElse(t *testing.T) {
 	e := newEdge(&Edge{AFTR: aftr})
 	packet := func(next byte) datagram {
@@ -177,14 +177,14 @@ func TestAFTRTakesNothingElse(t *testing.T) {
 	}
 }
 
-// segment is a TCP segment over IPv4 to 192.0.2.2 with so many bytes in all.
+// segment is a TCP segment over IPv4 to 192.0.2.2 with the given total length.
 func segment(size int) datagram {
 	packet := make([]byte, size)
 	copy(packet, []byte{0x45, 0, byte(size >> 8), byte(size), 8: 64, 9: tcpProtocol, 12: 192, 0, 2, 1, 192, 0, 2, 2})
 	return datagram{ipv4Type, packet}
 }
 
-// A card accepts frames for its address or for all, but a session's frames only if they are for its address.
+// A card accepts frames for its address and for all stations, but a session's frames only for its address.
 func TestSessionFramesToAllAreNotTaken(t *testing.T) {
 	for _, tc := range []struct {
 		to      tcpip.LinkAddress
@@ -211,12 +211,12 @@ func TestSessionFramesToAllAreNotTaken(t *testing.T) {
 	}
 }
 
-// A packet that does not fit into its encapsulation is never sent, whatever the stack does.
+// A packet that does not fit into its encapsulation is never sent, even if the stack passes one down.
 func TestTooLongForTheEncapsulation(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
 		if f.name == "DS-Lite" || f.name == "DS-Lite with limit" || f.name == "DS-Lite in QinQ" {
-			continue // without a session these wait for the AFTR; DS-Lite in PPPoE shows the same
+			continue // without a session these wait for the AFTR; DS-Lite in PPPoE covers the case
 		}
 		link, _ := wire.Pipe("client", "nobody")
 		c := config("client", 1)

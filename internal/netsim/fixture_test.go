@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience bounds waits that should end at once, so that a failure is a message and not a hang.
+// patience bounds waits that should end at once, so that a fault fails the test instead of blocking it.
 const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
@@ -59,10 +59,10 @@ func pair(t *testing.T) (client, server *Host) {
 	return start(t, a, config("client", 1)), start(t, b, config("server", 2))
 }
 
-// A bridge floods: a frame from a port leaves on all the others, unless the filter stops it.
+// A bridge floods: a frame from one port leaves on all others, unless the filter drops it.
 type bridge struct {
 	ports  []wire.Link
-	filter func(in int, frame []byte) bool // true to forward; called from one goroutine a port
+	filter func(in int, frame []byte) bool // true to forward; called from one goroutine for each port
 	serve  sync.WaitGroup
 }
 
@@ -110,7 +110,7 @@ var families = []struct {
 	v6   bool
 }{{"IPv4", false}, {"IPv6", true}}
 
-// at returns the host's address of the family with a port.
+// at returns the host's address of the family, with a port.
 func at(t *testing.T, h *Host, v6 bool, port uint16) string {
 	t.Helper()
 	addr, ok := h.Addr(v6)
@@ -120,7 +120,7 @@ func at(t *testing.T, h *Host, v6 bool, port uint16) string {
 	return netip.AddrPortFrom(addr, port).String()
 }
 
-// quiesce waits until the hosts have nothing more to send, and their frames have arrived.
+// quiesce waits until the hosts have no more frames to send, and all their frames have arrived.
 func quiesce(t *testing.T, hosts ...*Host) {
 	t.Helper()
 	for _, h := range hosts {

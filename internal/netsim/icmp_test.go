@@ -13,7 +13,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// prohibition is the ICMP error with which a filter answers a frame.
+// prohibition is the ICMP error with which a filter rejects a frame.
 func prohibition(t *testing.T, frame []byte, code uint8) []byte {
 	t.Helper()
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
@@ -37,7 +37,7 @@ func prohibition(t *testing.T, frame []byte, code uint8) []byte {
 	return b.Bytes()
 }
 
-// A filter that rejects is noticed at once, and is a blocked way, not a server that refuses.
+// A reject by a filter is detected at once, and is reported as a blocked path, not as a server that refuses.
 func TestProhibited(t *testing.T) {
 	for name, tc := range map[string]struct {
 		v6   bool

@@ -40,7 +40,7 @@ func attempt(t *testing.T, s *MailServer, mode Mode, v6 bool) MailAttempt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On a busy machine an open way may take long; a closed one always does.
+	// On a busy machine an open path may take long; a closed one always does.
 	a.AnswerTimeout = patience
 	a.From, a.To = "alice@home.example", "bob@carrier.example"
 	if mode == Submission {
@@ -120,7 +120,7 @@ func TestBlocked(t *testing.T) {
 				t.Errorf("gave up after %v, want %v", took, DefaultConnectTimeout)
 			}
 			quiesce(t, client, server)
-			// One SYN without a retransmission: the attempt ends before, unless the machine was too busy to count the time.
+			// One SYN without a retransmission: the attempt ends earlier, unless the machine was too busy for the timer to be right.
 			to, _ := server.Addr(f.v6)
 			from, _ := client.Addr(f.v6)
 			if got := client.SentFlows()[Flow{from, to, 0, PortSMTP}]; got.Packets < 1 || got.Packets > 1 && took < late(tcp.InitialRTO) {
@@ -159,7 +159,7 @@ func TestBlockedAnswer(t *testing.T) {
 	silent(t, client, server)
 }
 
-// silent fails if a connection could still send by itself.
+// silent fails if a connection could still send without a call.
 func silent(t *testing.T, hosts ...*Host) {
 	t.Helper()
 	for _, h := range hosts {
@@ -171,7 +171,7 @@ func silent(t *testing.T, hosts ...*Host) {
 	}
 }
 
-// A way that closes in the middle of a conversation is blocked too, and neither end sends any more.
+// A path that closes during a conversation is reported as blocked too, and both ends stop sending.
 func TestBlockedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for _, f := range families {

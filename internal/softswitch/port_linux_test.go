@@ -17,7 +17,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// inNamespace runs f in a network namespace of its own, and skips the test if that requires a privilege that it lacks.
+// inNamespace runs f in a new network namespace. It skips the test if the process lacks the required privilege.
 func inNamespace(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -70,7 +70,7 @@ func addPair(t *testing.T) {
 // An ON_CHANGE subscriber gets the state of a port's interface, as in RFC 8343, when it goes down, loses its carrier, is removed and comes
 // back under another index.
 func TestPortFollowsItsInterface(t *testing.T) {
-	sw := newSwitch(t) // and its services, before the thread leaves for the namespace: connections are made by others
+	sw := newSwitch(t) // and its services, before the thread enters the namespace: connections are made by other threads
 	services, err := sw.Listen(Addrs{GNMI: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)

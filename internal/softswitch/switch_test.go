@@ -133,7 +133,7 @@ func TestForwardsOnceAProgramIsPushed(t *testing.T) {
 	got := receive(t, far2)
 	services := serve(t, s)
 
-	// Before the push nothing may come out. The first frame that comes out afterwards shows that nothing did.
+	// Before the push no frame may leave. The first frame that leaves afterwards proves it.
 	if err := far1.Send(frame(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestForwardsOnceAProgramIsPushed(t *testing.T) {
 	counted(t, services.Addrs.GNMI, "one", 2)
 }
 
-// counted waits until an interface has counted so many frames, with one ONCE subscription after another.
+// counted waits until an interface has counted n frames, by repeated ONCE subscriptions.
 func counted(t *testing.T, addr, name string, want uint64) {
 	t.Helper()
 	client := gpb.NewGNMIClient(dial(t, addr))
@@ -244,7 +244,7 @@ func TestAttachAfterClose(t *testing.T) {
 	}
 }
 
-// If an address cannot be opened, no service stays open.
+// If an address cannot be opened, all services are closed.
 func TestListenIsAllOrNothing(t *testing.T) {
 	s := newSwitch(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -147,7 +147,7 @@ func (p *testProgram) add(list string, v any) {
 	p.root[list] = append(old, v)
 }
 
-// state adds a parser state; the first one is where the parser starts.
+// state adds a parser state; the first one is the start state.
 func (p *testProgram) state(name string, ops l, key l, transitions ...any) {
 	p.states = append(p.states, m{
 		"name": name, "id": p.id(), "parser_ops": ops, "transition_key": key, "transitions": append(l{}, transitions...),
@@ -280,7 +280,7 @@ func process(w *Worker, port uint32, frame string) []sent {
 	return out
 }
 
-// one processes a frame that must result in exactly one.
+// one processes a frame that must result in exactly one output frame.
 func one(t testing.TB, w *Worker, port uint32, frame string) sent {
 	t.Helper()
 	out := process(w, port, frame)

@@ -142,7 +142,7 @@ func TestHash(t *testing.T) {
 	}}}
 	p.does(0, "t", nil, out1(prim("modify_field_with_hash_based_offset", fld("h", "out"), hx("0x64"), m{"type": "calculation", "value": "k"}, hx("0x3e8")))...)
 	got := one(t, p.load(t, Options{}).NewWorker(), 1, "\xa1\x23....").frame
-	// a = a, then 5, then b = 123 and four bits of nothing: a5 12 30. The invalid header's field is left out.
+	// a = a, then 5, then b = 123 and four padding bits: a5 12 30. The invalid header's field is omitted.
 	want := crc32.ChecksumIEEE([]byte{0xa5, 0x12, 0x30})%1000 + 100
 	if binary.BigEndian.Uint32([]byte(got[2:])) != want {
 		t.Errorf("got %x, want %x", got[2:6], want)
@@ -236,7 +236,7 @@ func TestLogAndAssert(t *testing.T) {
 }
 
 func TestJumps(t *testing.T) {
-	// A loop as p4c writes one: a goes down to zero, keep goes up.
+	// A loop as p4c writes one: a is decremented to zero, keep is incremented.
 	p := forwarding(out1(
 		prim("_jump_if_zero", fld("h", "a"), hx("0x5")),
 		set(fld("h", "a"), wrapped(op("&", op("-", fld("h", "a"), hx("0x1")), hx("0xff")))),

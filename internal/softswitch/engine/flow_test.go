@@ -13,7 +13,7 @@ type flowStep struct {
 	op      string
 	a, b    int
 	k       uint64
-	yes, no int // the nodes that follow, all of them later; the number of nodes is the end
+	yes, no int // the next nodes, all of them later; the number of nodes means the end
 }
 
 // TestFlowIsTheGraph: the code of a pipeline computes the same variables as a walk from node to node, whichever of its tables are inlined.
@@ -104,13 +104,13 @@ func TestFlowIsTheGraph(t *testing.T) {
 	})
 }
 
-// fix makes the default action of the last table const, or not.
+// fix sets or clears const on the default action of the last table.
 func fix(p *testProgram, yes bool) {
 	tb := p.tables[0][len(p.tables[0])-1].(m)
 	tb["default_entry"].(m)["action_const"], tb["default_entry"].(m)["action_entry_const"] = yes, yes
 }
 
-// TestInlinedTableTakesEntries: a table whose action is part of the pipeline's code is looked up again as soon as it has an entry.
+// TestInlinedTableTakesEntries: a table whose action is inlined in the pipeline's code is looked up again once it has an entry.
 func TestInlinedTableTakesEntries(t *testing.T) {
 	for name, c := range map[string]struct {
 		does    l

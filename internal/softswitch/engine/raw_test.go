@@ -38,7 +38,7 @@ func eager(e *Engine) {
 	}
 }
 
-// TestHeadersLeaveAsIfFilledIn: the result does not depend on whether extraction leaves headers in the packet.
+// TestHeadersLeaveAsIfFilledIn: the result does not depend on whether extraction leaves header bytes in the packet.
 func TestHeadersLeaveAsIfFilledIn(t *testing.T) {
 	indexed := func(i, f int) m {
 		return wrapped(m{"type": "expression", "value": m{
@@ -101,7 +101,7 @@ func TestHeadersLeaveAsIfFilledIn(t *testing.T) {
 // TestUntouchedFrameLeavesAsItCame: fields that nothing reads are preserved.
 func TestUntouchedFrameLeavesAsItCame(t *testing.T) {
 	const h = "abbbbbbccccccccccccccccde"
-	frame := h + h + h + "nvvvtt" + "\xf1\x20" + "rest" // d is 3, and so many bytes has v
+	frame := h + h + h + "nvvvtt" + "\xf1\x20" + "rest" // d is 3, the length of v in bytes
 	w := rawProgram().load(t, Options{}).NewWorker()
 	if got := one(t, w, 1, frame); got.frame != frame {
 		t.Errorf("got %q, want %q", got.frame, frame)

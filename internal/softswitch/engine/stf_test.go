@@ -199,7 +199,7 @@ func (r *stfRun) command(line string) error {
 	return nil
 }
 
-// meter takes rates in units a microsecond, as simple_switch_CLI does.
+// meter uses rates in units per microsecond, as simple_switch_CLI does.
 func (r *stfRun) meter(name string, index int, rates []string) error {
 	m, ok := r.e.Meter(name)
 	if !ok {

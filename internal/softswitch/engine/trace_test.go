@@ -187,7 +187,7 @@ func TestTraceNamesTheSource(t *testing.T) {
 	}
 }
 
-// counted is the state that packets leave in an engine.
+// counted is the state of an engine that packets change.
 func counted(e *Engine) string {
 	var b strings.Builder
 	for _, c := range e.counters {
@@ -249,7 +249,7 @@ func TestTraceChangesNothing(t *testing.T) {
 			}
 		}
 	})
-	for i, pair := range programs[:2] { // the clock of the last runs
+	for i, pair := range programs[:2] { // the last one depends on a running clock
 		if got, want := counted(pair[1]), counted(pair[0]); got != want {
 			t.Errorf("program %d: traced packets left\n%s\nuntraced\n%s", i, got, want)
 		}

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A hand is a clock that the test sets.
+// A hand is a clock that the test advances.
 type hand struct{ now time.Duration }
 
 func (h *hand) clock() time.Duration { return h.now }
@@ -69,11 +69,11 @@ func TestPackets(t *testing.T) {
 	wantColors(t, m, 1500, Yellow, Red)
 	h.now += 50 * time.Millisecond // 101 ms: the second peak token, the first committed one
 	wantColors(t, m, 1500, Green, Red)
-	h.now += time.Hour // both full, and no fuller
+	h.now += time.Hour // both are full, and not above their size
 	wantColors(t, m, 1500, Green, Green, Yellow, Yellow, Red)
 }
 
-// TestBytes: a packet is charged its length, and one that is too long is not charged.
+// TestBytes: a packet is charged its length, and a packet that exceeds the bucket is not charged.
 func TestBytes(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Bytes, h.clock, MeterConfig{CIR: 1000, CBurst: 1000, PIR: 2000, PBurst: 3000})
@@ -172,7 +172,8 @@ func TestReconfigureFills(t *testing.T) {
 	wantColors(t, m, 1, Green, Red)
 }
 
-// TestNeverAboveRate: over any time, green bytes are at most burst plus rate times time. The same holds for green and yellow ones and the
+// TestNeverAboveRate: over any time, green bytes are at most burst plus rate times time. Green and yellow bytes together are bounded by the
+// peak in the same way.
 // peak.
 func TestNeverAboveRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A load is a table with entries and keys to look up, as a benchmark and the allocation test use it.
+// A load is a table with entries and keys to look up, for the benchmarks and the allocation test.
 type load struct {
 	name  string
 	table *Table[int]
@@ -69,7 +69,7 @@ func exactPairLoad(tb testing.TB) *load {
 	return l
 }
 
-// lpm4Load: 100,000 IPv4 prefixes, nine of ten a /32, the others /16 to /31; all keys hit something.
+// lpm4Load: 100,000 IPv4 prefixes, nine of ten a /32, the others /16 to /31; all keys match a prefix.
 func lpm4Load(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 3))
 	l := newLoad(tb, "lpm/32 bits/100k", []Field{{"addr", 32, LPM}}, 100_000)
@@ -90,7 +90,7 @@ func lpm4Load(tb testing.TB) *load {
 	return l
 }
 
-// lpm6Load: 30,000 IPv6 prefixes of the lengths an access network has.
+// lpm6Load: 30,000 IPv6 prefixes with the lengths of an access network.
 func lpm6Load(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 4))
 	l := newLoad(tb, "lpm/128 bits/30k", []Field{{"addr", 128, LPM}}, 30_000)
@@ -116,7 +116,7 @@ func lpm6Load(tb testing.TB) *load {
 	return l
 }
 
-// ternaryLoad: 512 entries of 60 masks over an access list's 5 fields. Half of the keys are made from an entry.
+// ternaryLoad: 512 entries with 60 masks over the 5 fields of an access list. Half of the keys match an entry.
 func ternaryLoad(tb testing.TB, entries, masks int) *load {
 	r := rand.New(rand.NewPCG(1, 5))
 	fields := []Field{{"src", 32, Ternary}, {"dst", 32, Ternary}, {"proto", 8, Ternary}, {"sport", 16, Ternary}, {"dport", 16, Ternary}}
@@ -229,7 +229,7 @@ func TestLookupAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestReadersTogether lets several readers look up at once, which only the race detector can find fault with.
+// TestReadersTogether lets several readers look up at once. Only the race detector can find a fault.
 func TestReadersTogether(t *testing.T) {
 	for _, l := range []*load{lpm6Load(t), verdictLoad(t), ternaryLoad(t, 2000, 60), rangeLoad(t, 600)} {
 		want := make([]*Entry[int], 500)
@@ -251,7 +251,7 @@ func TestReadersTogether(t *testing.T) {
 	}
 }
 
-// BenchmarkLookup measures each load, and beside the first, as the floor, a Go map of the same entries and keys.
+// BenchmarkLookup measures each load. Next to the first, as the floor, it measures a Go map with the same entries and keys.
 func BenchmarkLookup(b *testing.B) {
 	sum := 0
 	for i, l := range loads(b) {

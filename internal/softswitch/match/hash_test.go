@@ -11,7 +11,7 @@ import (
 // entries in their middle.
 func TestHashCrowded(t *testing.T) {
 	weak := seed{0, 1} // mix(h, w) is h^w, and the highest bits are the place
-	// Of two words, the first makes some of the sums collide.
+	// For keys of two words, the first word makes some of the sums collide.
 	set := func(id []uint64, w uint64) {
 		id[0] = w % 3
 		id[len(id)-1] = w

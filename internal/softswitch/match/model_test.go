@@ -115,7 +115,7 @@ func (s *model) priorities() bool {
 	return false
 }
 
-// lookup returns the value of the entry that decides, or -1.
+// lookup returns the value of the matching entry that wins, or -1.
 func (s *model) lookup(key []*big.Int) int {
 	best, bestRank := -1, int64(-1<<62)
 next:
@@ -139,7 +139,7 @@ next:
 	return best
 }
 
-// A drawing draws fields, matches and keys that match often: each field has a few values, and everything is near them.
+// A drawing draws fields, matches and keys that match often: each field has a small pool of values, and all draws are near it.
 type drawing struct {
 	fields []Field
 	pool   [][]*big.Int
@@ -163,7 +163,7 @@ func newDrawing(t *rapid.T, fields []Field) *drawing {
 	return d
 }
 
-// near draws a number of field i: one of the pool, or one that differs in a bit or by one.
+// near draws a number for field i: one of the pool, or one that differs from it in one bit or by one.
 func (d *drawing) near(t *rapid.T, i int) *big.Int {
 	n := new(big.Int).Set(rapid.SampledFrom(d.pool[i]).Draw(t, "value"))
 	switch rapid.IntRange(0, 3).Draw(t, "change") {
@@ -375,7 +375,7 @@ func structures(table *Table[int], build bool) map[string]func([]uint64) *Entry[
 	return all
 }
 
-// checkLookup looks key up in all ways.
+// checkLookup looks key up in every structure.
 func checkLookup(t fataler, all map[string]func([]uint64) *Entry[int], key []uint64, want int) {
 	t.Helper()
 	for how, lookup := range all {

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// TestArbitration plays the rules of spec 5.3 and 5.4. A step is one event; after it exactly the messages
-// listed arrive, checked per controller in order.
+// TestArbitration checks the rules of spec 5.3 and 5.4. A step is one event. After it exactly the listed messages arrive, checked in order for
+// each controller.
 func TestArbitration(t *testing.T) {
 	const (
 		ok     = codes.OK
@@ -51,7 +51,7 @@ func TestArbitration(t *testing.T) {
 		{"a lower id is a backup, and only it is told", []step{
 			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}},
 			{who: "b", id: id(4), told: []told{{"b", backup, id(5)}}},
-			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}}, // a has heard nothing between
+			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}}, // a has received nothing in between
 		}},
 		{"a higher id takes over", []step{
 			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}},
@@ -228,15 +228,15 @@ func arb(m *p4v1.MasterArbitrationUpdate) *p4v1.StreamMessageRequest {
 	return &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{Arbitration: m}}
 }
 
-// TestArbitrationWaitsForWrites holds a write in flight. Only when it has ended is the new primary notified and may write. The old one is
-// notified and may not write from the start.
+// TestArbitrationWaitsForWrites delays a write. The new primary is notified, and may write, only when the write has ended. The old primary is
+// notified at once and may not write any more.
 func TestArbitrationWaitsForWrites(t *testing.T) {
 	r := newRig(t, Options{})
 	old, next := r.controller(), r.controller()
 	old.arbitrate(arbitration(device, "", id(1)))
 	old.told(codes.OK, id(1))
 
-	r.server.mu.Lock() // a Write works
+	r.server.mu.Lock() // as a Write in progress does
 	next.arbitrate(arbitration(device, "", id(2)))
 	old.told(codes.AlreadyExists, id(2))
 	for _, e := range []uint64{1, 2} {

@@ -14,8 +14,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// TestConcurrency writes, reads, arbitrates and forwards at once, for the race detector; in the end the state
-// is what the writers left.
+// TestConcurrency writes, reads, arbitrates and forwards at once, for the race detector. At the end it checks the writers' state.
 func TestConcurrency(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, `digest_entry { digest_id: learn_t config { max_timeout_ns: 1000000 } }`)
@@ -32,7 +31,7 @@ func TestConcurrency(t *testing.T) {
 			}
 		}
 	})
-	go func() { // the primary reads what it is sent
+	go func() { // the primary reads its stream
 		for {
 			if _, err := o.next(); err != nil {
 				return
@@ -92,7 +91,7 @@ func TestConcurrency(t *testing.T) {
 	close(stop)
 	packets.Wait()
 	readers.Wait()
-	o.counts(`table_entry { table_id: host }`, 4*4) // of each writer's last eight inserts four are deleted again
+	o.counts(`table_entry { table_id: host }`, 4*4) // each writer has deleted four of its last eight inserts
 }
 
 // BenchmarkWrite measures inserts, in batches, over loopback gRPC.

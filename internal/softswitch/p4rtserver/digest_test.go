@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A digestBench is a digester on the clock of a synctest bubble, with a primary that keeps the lists.
+// A digestBench is a digester on the clock of a synctest bubble, with a primary that records the lists.
 type digestBench struct {
 	*digester
 	lists  []*p4v1.DigestList
@@ -44,7 +44,7 @@ func (b *digestBench) learnAll(keys string) {
 	synctest.Wait()
 }
 
-// after lets time pass.
+// after advances the bubble's clock.
 func (b *digestBench) after(d time.Duration) {
 	time.Sleep(d) // of the bubble's clock
 	synctest.Wait()
@@ -52,7 +52,7 @@ func (b *digestBench) after(d time.Duration) {
 
 // got returns the lists since the last call, as one string each.
 func (b *digestBench) got() []string {
-	b.mu.Lock() // under which lists are delivered
+	b.mu.Lock() // lists are delivered under mu
 	defer b.mu.Unlock()
 	var out []string
 	for _, l := range b.lists {
@@ -214,7 +214,7 @@ func TestDigests(t *testing.T) {
 			if in.unacked != maxUnacked || len(in.known) != maxUnacked {
 				t.Errorf("%d unacknowledged, %d known, want %d", in.unacked, len(in.known), maxUnacked)
 			}
-			b.learn(benchDigest, string(rune(0x10000)), &p4v1.P4Data{}) // the oldest is news again
+			b.learn(benchDigest, string(rune(0x10000)), &p4v1.P4Data{}) // the oldest is reported again
 			if len(b.lists) != 1 {
 				t.Errorf("%d lists, want 1", len(b.lists))
 			}

@@ -13,8 +13,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// One request allocates at most the first for each of its bytes, and the second once, whatever bytes a controller sends. Programs are
-// compiled, under a budget of their own.
+// A request allocates at most fuzzPerByte for each of its bytes plus fuzzOnce, whatever bytes a controller sends. Programs have a separate
+// budget, because they are compiled.
 const (
 	fuzzPerByte = 4096
 	fuzzOnce    = 64 << 20
@@ -108,7 +108,7 @@ func allocated() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// discard is a client that reads everything.
+// discard is a client that reads and drops everything.
 type discard struct{ ctx context.Context }
 
 var _ p4v1.P4Runtime_ReadServer = discard{}

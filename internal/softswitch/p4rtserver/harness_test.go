@@ -121,7 +121,7 @@ func arbitration(dev uint64, role string, e *p4v1.Uint128) *p4v1.MasterArbitrati
 
 func (c *controller) send(m *p4v1.StreamMessageRequest) {
 	c.t.Helper()
-	if err := c.stream.Send(m); err != nil && err != io.EOF { // EOF: the status is Recv's to tell
+	if err := c.stream.Send(m); err != nil && err != io.EOF { // EOF: Recv returns the status
 		c.t.Fatal(err)
 	}
 }

@@ -20,8 +20,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// An objects is a switch that runs testdata/objects.p4, with its primary: the server over gRPC, and one
-// worker of the engine for packets.
+// An objects is a switch that runs testdata/objects.p4, with its primary: the server over gRPC, and one worker of the engine for packets.
 type objects struct {
 	*rig
 	config *p4v1.ForwardingPipelineConfig
@@ -44,7 +43,7 @@ func objectsConfig(t testing.TB) *p4v1.ForwardingPipelineConfig {
 	t.Helper()
 	c := readConfig(t, "testdata/objects.json", "testdata/objects.p4info.txtpb")
 	for _, m := range c.P4Info.Meters {
-		if m.Preamble.Alias == "one_rate" { // p4c passes the annotation on and leaves the type to others
+		if m.Preamble.Alias == "one_rate" { // p4c copies the annotation into the P4Info, but does not set the type
 			m.Spec.Type = p4cfg.MeterSpec_SINGLE_RATE_TWO_COLOR
 		}
 	}
@@ -100,7 +99,7 @@ func (o *objects) commit(e *engine.Engine, _ *p4cfg.P4Info) {
 	o.eng, o.worker = e, e.NewWorker()
 }
 
-// process takes a frame through the pipeline.
+// process sends a frame through the pipeline.
 func (o *objects) process(port uint32, frame []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -276,8 +275,8 @@ func actionNamed(i *p4cfg.P4Info, alias string) *p4cfg.Action {
 
 var reference = regexp.MustCompile(`%name ([A-Za-z0-9_]+)|%([A-Za-z0-9_]+)`)
 
-// message fills in names and ids in a wanted message: %host is the quoted name of the table, %name drop that
-// of the action, %drop after "id " the id in hex.
+// message replaces names and ids in an expected message: %host with the quoted name of the table, %name drop with the name of the action,
+// %drop after "id " with the id in hex.
 func (o *objects) message(s string) string {
 	ids := regexp.MustCompile(`id %([A-Za-z0-9_]+)`).ReplaceAllStringFunc(s, func(m string) string {
 		return fmt.Sprintf("id %#x", o.ids[m[len("id %"):]])
@@ -298,7 +297,7 @@ func (o *objects) message(s string) string {
 	})
 }
 
-// everything is a request for everything that can be read.
+// everything is a request that reads all entities.
 func (o *objects) everything() []*p4v1.Entity {
 	var out []*p4v1.Entity
 	for _, s := range []string{
@@ -312,7 +311,7 @@ func (o *objects) everything() []*p4v1.Entity {
 	return out
 }
 
-// state reads everything.
+// state reads all entities.
 func (o *objects) state() []*p4v1.Entity {
 	o.rig.t.Helper()
 	got, _, err := o.readAll(o.everything()...)

@@ -152,7 +152,7 @@ func TestDigestStream(t *testing.T) {
 	}
 	o.process(7, []byte(ethernet(1, 4, 0x0101, "")))
 	o.wants(list(1, "04"))
-	o.process(7, []byte(ethernet(1, 4, 0x0101, "again"))) // not news
+	o.process(7, []byte(ethernet(1, 4, 0x0101, "again"))) // not reported again
 	o.process(7, []byte(ethernet(1, 5, 0x0101, "")))
 	o.wants(list(2, "05"))
 
@@ -167,7 +167,7 @@ func TestDigestStream(t *testing.T) {
 	o.says(o.text(`digest_ack { digest_id: learn_t list_id: 1 }`))
 	o.arbitrate(arbitration(device, "", id(1))) // the acknowledgement is handled when this is answered
 	o.told(codes.OK, id(1))
-	o.process(7, []byte(ethernet(1, 4, 0x0101, ""))) // news again
+	o.process(7, []byte(ethernet(1, 4, 0x0101, ""))) // reported again
 	o.wants(list(3, "04"))
 }
 

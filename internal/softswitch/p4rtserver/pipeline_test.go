@@ -22,8 +22,8 @@ const (
 	reconcile       = p4v1.SetForwardingPipelineConfigRequest_RECONCILE_AND_COMMIT
 )
 
-// TestBindRefused has a P4Info for every inconsistency with the JSON or itself. Each is refused, by VERIFY and by VERIFY_AND_COMMIT, and
-// nothing changes.
+// TestBindRefused has a P4Info for every inconsistency within it or with the JSON. VERIFY and VERIFY_AND_COMMIT refuse each one, and nothing
+// changes.
 func TestBindRefused(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)
@@ -284,7 +284,7 @@ func TestReconcile(t *testing.T) {
 	}
 	o.wantState(before)
 
-	// State that cannot be kept is named, and nothing changes.
+	// State that cannot be kept is named in the error, and nothing changes.
 	running = o.eng
 	for _, tc := range []struct {
 		name    string

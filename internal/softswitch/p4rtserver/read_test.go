@@ -53,7 +53,7 @@ func TestWriteRead(t *testing.T) {
 	o.must(modify, `table_entry { table_id: fixed priority: 2 match { field_id: 1 ternary { value: "\x86\xdd" mask: "\xff\xff" } } counter_data { packet_count: 5 } }`)
 	o.reads(`table_entry { table_id: fixed priority: 2 counter_data { } }`, `table_entry { table_id: fixed priority: 2 match { field_id: 1 ternary { value: "\x86\xdd" mask: "\xff\xff" } } action { action { action_id: set_group params { param_id: 1 value: "\x02" } } } is_const: true counter_data { packet_count: 5 } }`)
 	o.reads(`table_entry { table_id: fixed is_default_action: true }`, `table_entry { table_id: fixed is_default_action: true is_const: true action { action { action_id: NoAction } } }`)
-	// Initial entries that are not const are the control plane's to change.
+	// The control plane may change initial entries that are not const.
 	seed := func(src, group int) string {
 		return fmt.Sprintf(`table_entry { table_id: seeded match { field_id: 1 exact { value: "\x%02x" } } action { action { action_id: set_group params { param_id: 1 value: "\x%02x" } } } }`, src, group)
 	}
@@ -68,7 +68,7 @@ func TestWriteRead(t *testing.T) {
 	o.must(modify, `table_entry { table_id: epoch is_default_action: true }`)
 	o.reads(`table_entry { table_id: epoch is_default_action: true }`, `table_entry { table_id: epoch is_default_action: true action { action { action_id: set_epoch params { param_id: 1 value: "\x07" } } } }`)
 
-	// Profiles, programmed in both ways.
+	// Profiles, programmed in both of the two ways.
 	o.must(insert, member1)
 	o.must(insert, member2)
 	o.must(insert, group1)
@@ -84,14 +84,14 @@ func TestWriteRead(t *testing.T) {
 	o.must(del, member2)
 	o.must(insert, set1)
 	o.reads(`table_entry { table_id: balanced }`, set1)
-	o.reads(`action_profile_member { }`) // those behind the action set do not show
+	o.reads(`action_profile_member { }`) // members of an action set are not returned
 	o.reads(`action_profile_group { }`)
-	for range 20 { // each replaces the last, and leaves nothing behind that would fill the profile
+	for range 20 { // each replaces the last, and leaves no member that would fill the profile
 		o.must(modify, set1)
 	}
 	o.reads(`table_entry { table_id: balanced }`, set1)
 	o.must(del, set1)
-	o.must(insert, member1) // the profile is free for the other way
+	o.must(insert, member1) // the profile may now be programmed in the other way
 
 	// Replication, value sets, digests.
 	o.must(insert, mcast1)
@@ -156,7 +156,7 @@ func TestReadFilters(t *testing.T) {
 	o.reads(`table_entry { table_id: acl priority: 1 }`, a, c)
 	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x01" } } }`, a, b)
 	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x01" } } priority: 2 }`, b)
-	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x02" } } }`) // exact: c has a src, too
+	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x02" } } }`) // exact match in src; table c has a src field too
 	o.reads(`table_entry { table_id: acl action { action { action_id: drop } } }`, a, c)
 	o.reads(`table_entry { table_id: acl metadata: "x" }`, a)
 	o.reads(`table_entry { table_id: acl controller_metadata: 5 }`, c)

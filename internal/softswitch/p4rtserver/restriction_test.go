@@ -94,7 +94,7 @@ func TestRestrictions(t *testing.T) {
 		{"action set of a modify", []string{set1}, modify, `table_entry { table_id: balanced match { field_id: 1 exact { value: "\x01" } } action { action_profile_action_set {
 			action_profile_actions { action { action_id: forward params { param_id: 1 value: "\x00" } } weight: 1 } } } }`, `table %balanced: ` + badPort},
 
-		// Declarations of the program stay, and may be removed; its const entries have counters to write.
+		// The program's own entries stay, and may be removed. Its const entries have counters that may be written.
 		{"entry of the program deleted", nil, del, `table_entry { table_id: seeded match { field_id: 1 exact { value: "\x61" } } }`, ""},
 		{"entry of the program modified", nil, modify, `table_entry { table_id: seeded match { field_id: 1 exact { value: "\x61" } } action { action { action_id: NoAction } } }`, `table %seeded: restriction violated: src != 0x61: src is 0x61`},
 		{"counter of a const entry", nil, modify, `table_entry { table_id: fixed priority: 3 match { field_id: 1 ternary { value: "\x08\x00" mask: "\xff\x00" } } counter_data { packet_count: 3 } }`, ""},
@@ -166,7 +166,7 @@ func TestBadRestrictionRefused(t *testing.T) {
 	o.wantState(before)
 }
 
-// TestReconcileHoldsStateToRestrictions does not carry over entries that the new program forbids.
+// TestReconcileHoldsStateToRestrictions: entries that the new program forbids are not carried over.
 func TestReconcileHoldsStateToRestrictions(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)

@@ -35,8 +35,8 @@ func readConfig(t testing.TB, jsonPath, infoPath string) *p4v1.ForwardingPipelin
 	return &p4v1.ForwardingPipelineConfig{P4Info: info, P4DeviceConfig: prog}
 }
 
-// limits are parts of the messages with which a sound program may be refused: features that P4Runtime or this server does not support, and
-// p4c's P4Info of a table that it has optimized out of the JSON.
+// limits are parts of the messages that may refuse a valid program: features that P4Runtime or this server does not support, and p4c's P4Info
+// of a table that it has optimized out of the JSON.
 var limits = []string{
 	"@p4runtime_translation, which is not supported", "RANGE is not supported in value sets", "P4DataTypeSpec_Error is not supported",
 	"bitwidth 0; it must be positive", "in the P4Info; the JSON has tbl_", "config.p4_device_config: ",

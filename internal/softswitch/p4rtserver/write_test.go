@@ -24,7 +24,7 @@ const (
 	clone5 = `packet_replication_engine_entry { clone_session_entry { session_id: 5 replicas { port: "\x01\xfe" instance: 3 } class_of_service: 2 packet_length_bytes: 100 } }`
 )
 
-// TestWriteRefused has every refusal of an update, with its code and message. setup is written before.
+// TestWriteRefused has every refusal of an update, with its code and message. The updates of setup are written first.
 func TestWriteRefused(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -243,7 +243,7 @@ func TestTableFull(t *testing.T) {
 	o.must(insert, entry(9))
 }
 
-// TestBatch: every update is tried, and has its answer at its position.
+// TestBatch: every update is tried, and its answer has the same position in the list.
 func TestBatch(t *testing.T) {
 	o := newObjects(t)
 	err := o.write(o.update(insert, host1), o.update(insert, host1), o.update(insert, acl1), o.update(del, route1))
@@ -299,7 +299,7 @@ func TestWriteGate(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The primary leaves: no controller may write, not even with the old id.
+	// The primary leaves: no controller may write, even with the old id.
 	o.cancel()
 	backup.told(codes.NotFound, id(1))
 	wantStatus(t, write(func(*p4v1.WriteRequest) {}), codes.PermissionDenied, "the default role of device 1 has no primary; arbitrate on a StreamChannel with an election id of at least 1 first")
