@@ -19,7 +19,7 @@ type disk struct {
 	dir string
 }
 
-// diskSize is enough for a long run of a plant. Only stored bytes take memory.
+// diskSize is enough for a long run of a plant. Only stored bytes use memory.
 const diskSize = 4 << 30
 
 // mountDisk creates a directory and mounts a disk there until the test ends. Without the permission to mount, it returns nil and the reason.

@@ -117,7 +117,7 @@ func (r *round) killQuorum() {
 			m.kill()
 		}
 	}
-	// The owners say that they have lost the switches, and wait for the store.
+	// The owners report that they have lost the switches, and wait for the store.
 	ctx := generous(r.t)
 	for i, j := range journals {
 		for _, words := range [][]string{{`"ownership":"lost"`}, {`"ownership":"waiting"`}} {

@@ -5,7 +5,7 @@ import p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 // Habits are a switch's deviations from the specification in how it stores accepted writes. A model applies the same ones. The zero value has
 // none.
 type Habits struct {
-	KeepsMeter  bool // a MODIFY without meter_config leaves the meter as it is; section 9.1.7 wants it reset
+	KeepsMeter  bool // a MODIFY without meter_config leaves the meter as it is; section 9.1.7 requires a reset
 	FloatRates  bool // stores rates as floating-point units per microsecond, and returns the rounded values
 	NoExcess    bool // loses eburst
 	KeepsPorts  bool // returns the port of a replica in the bytes that were written; section 8.4 requires the shortest form

@@ -55,7 +55,7 @@ const (
 	DownDst Leg = "down_dst"
 )
 
-// Up says whether the leg leads from a subscriber to the network.
+// Up reports whether the leg leads from a subscriber to the network.
 func (l Leg) Up() bool { return l == UpDst || l == UpSrc }
 
 // An Outcome is a class of frames that a line's counters distinguish.

@@ -72,7 +72,7 @@ func TestCountersAndMeters(t *testing.T) {
 	if err := mt.Write(1, &extern.MeterConfig{CIR: 1, CBurst: 10, PIR: 1, PBurst: 15}); err != nil {
 		t.Fatal(err)
 	}
-	// Ten bytes a packet, and the clock does not advance: the first takes the committed burst, the second finds 5 peak tokens.
+	// Ten bytes a packet, and the clock does not advance: the first uses up the committed burst, and 5 peak tokens remain for the second.
 	for i, color := range []byte{0, 2} {
 		if got := one(t, w, 1, "\x01\xffxxxxxxxx"); got.frame[1] != color {
 			t.Errorf("packet %d: color %d, want %d", i, got.frame[1], color)

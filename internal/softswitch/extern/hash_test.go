@@ -73,7 +73,7 @@ func TestCustomCRC(t *testing.T) {
 		{"CRC-16/KERMIT", "crc16_custom", CRC{0x1021, 0, 0, true, true}, 0x2189},
 		{"CRC-16/IBM-SDLC (X-25)", "crc16_custom", CRC{0x1021, 0xffff, 0xffff, true, true}, 0x906e},
 		{"CRC-16/UMTS (BUYPASS)", "crc16_custom", CRC{0x8005, 0, 0, false, false}, 0xfee8},
-		{"CRC-16/RIELLO", "crc16_custom", CRC{0x1021, 0xb2aa, 0, true, true}, 0x63d0}, // an initial remainder that is no palindrome
+		{"CRC-16/RIELLO", "crc16_custom", CRC{0x1021, 0xb2aa, 0, true, true}, 0x63d0}, // an initial remainder that is not a palindrome
 		{"CRC-32/BZIP2", "crc32_custom", CRC{0x04c11db7, 0xffffffff, 0xffffffff, false, false}, 0xfc891918},
 		{"CRC-32/MPEG-2", "crc32_custom", CRC{0x04c11db7, 0xffffffff, 0, false, false}, 0x0376e6e7},
 		{"CRC-32/ISCSI (Castagnoli)", "crc32_custom", CRC{0x1edc6f41, 0xffffffff, 0xffffffff, true, true}, 0xe3069283},

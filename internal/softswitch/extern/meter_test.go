@@ -174,7 +174,6 @@ func TestReconfigureFills(t *testing.T) {
 
 // TestNeverAboveRate: over any time, green bytes are at most burst plus rate times time. Green and yellow bytes together are bounded by the
 // peak in the same way.
-// peak.
 func TestNeverAboveRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &hand{}
