@@ -55,20 +55,42 @@ func (s *Store) compact(ctx context.Context) (bool, error) {
 	status, err := ask(ctx, s, "read size", func(ctx context.Context) (*clientv3.StatusResponse, error) {
 		return s.client.Status(ctx, s.endpoints[0])
 	})
-	if err != nil || status.Header.Revision == s.keeper.compacted {
+	if err != nil {
 		return false, err
+	}
+	if status.Header.Revision == s.keeper.compacted {
+		s.server.settle(ctx) // a reader may have held pages the last time
+		return false, nil
 	}
 	if _, err := s.client.Compact(ctx, status.Header.Revision, clientv3.WithCompactPhysical()); err != nil && !compacted(err) {
 		return false, err
 	}
 	s.keeper.compacted = status.Header.Revision // belongs to the holder of the token
-	s.server.settle()
+	s.server.settle(ctx)
 	return true, nil
 }
 
-// settle brings the sizes up to date; otherwise they are those of the backend's last transaction, up to 100 ms ago. etcd may end the
-// calling goroutine: see mishap.
-func (e *embedded) settle() {
+// settleWithin is how long settle waits for readers of the database. settleRetry is how often it looks.
+const settleWithin, settleRetry = time.Second, 10 * time.Millisecond
+
+// settle counts the pages that were freed before the call as free.
+//
+// A page counts as free two commits after the transaction that freed it, and only once the read transactions that began before are closed.
+// etcd closes its own in the background, which a busy host delays. So settle first commits until one reader is left, the backend's current
+// one, and then twice more. A long read, such as a backup, ends the wait after settleWithin; its pages then still count as in use.
+func (e *embedded) settle(ctx context.Context) {
+	for began := time.Now(); ; {
+		e.commit()
+		if e.etcd.Server.Backend().OpenReadTxN() <= 1 || time.Since(began) > settleWithin || !Pause(ctx, settleRetry) {
+			break
+		}
+	}
+	e.commit()
+	e.commit()
+}
+
+// commit brings the sizes up to date; otherwise they are those of the backend's last transaction, up to 100 ms ago. etcd may end the calling goroutine: see mishap.
+func (e *embedded) commit() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -194,7 +194,7 @@ func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool
 	bytes += bytes/8 + 4096
 	sp := s.Space(ctx)
 	if s.server != nil && !sp.allows(bytes+unseen, reserved) {
-		s.server.settle()
+		s.server.commit()
 		sp = s.Space(ctx)
 	}
 	if sp.allows(bytes, reserved) {
