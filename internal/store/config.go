@@ -79,7 +79,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	for i, e := range c.Endpoints {
 		if strings.TrimSpace(e) == "" {
-			return fail("endpoint %d of %d is empty: it wants host:port or https://host:port", i+1, len(c.Endpoints))
+			return fail("endpoint %d of %d is empty: it must be host:port or https://host:port", i+1, len(c.Endpoints))
 		}
 	}
 	if c.Dir != "" {

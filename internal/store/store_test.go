@@ -27,7 +27,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"timeout", Config{Dir: "d", Timeout: -1}, "timeout -1ns: must be > 0, or 0 for 5s"},
 		{"history", Config{Dir: "d", History: -1}, "history -1: must be > 0, or 0 for 1000"},
 		{"quota", Config{Dir: "d", Quota: 1 << 20}, "quota of 1048576 bytes: must be 16 MiB to 8 GiB, or 0 for 2 GiB"},
-		{"endpoint", Config{Endpoints: []string{"a:1", " "}}, "endpoint 2 of 2 is empty: it wants host:port or https://host:port"},
+		{"endpoint", Config{Endpoints: []string{"a:1", " "}}, "endpoint 2 of 2 is empty: it must be host:port or https://host:port"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Open(within(t), c.cfg)
