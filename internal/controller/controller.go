@@ -22,7 +22,6 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/plan"
-
 	"op25b/internal/store"
 	"op25b/internal/strict"
 )
@@ -96,9 +95,9 @@ func (c *Controller) Close() error {
 	return c.store.Close()
 }
 
-// Run serves the API and keeps the switches in their state until ctx ends. The switches stay as they are then.
-func (c *Controller) Run(ctx context.Context) error {
-	work, ctx := errgroup.WithContext(ctx)
+// Run serves the API and keeps the switches in their state until ctx ends, and then returns nil. The switches stay as they are.
+func (c *Controller) Run(parent context.Context) error {
+	work, ctx := errgroup.WithContext(parent)
 	work.Go(func() error { return c.store.Run(ctx) })
 	if err := c.start(ctx, work); err != nil {
 		work.Go(func() error { return err }) // ends the store's part
@@ -108,6 +107,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	err := work.Wait()
 	if failure := c.store.Failure(); failure != nil {
 		err = failure // the rest ended because of it
+	}
+	if parent.Err() != nil && errors.Is(err, context.Canceled) { // stopped while it was starting
+		err = nil
 	}
 	c.log.Info("controller down; the switches stay as they are")
 	return err
