@@ -141,7 +141,7 @@ var mayImport = map[string][]string{
 	"internal/etcd":       {},
 	"internal/bring":      {"internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {
-		"internal/bring", "internal/compile", "internal/intent", "internal/meaning", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles", "proto/op25b",
+		"internal/bring", "internal/compile", "internal/intent", "internal/meaning", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles",
 	},
 	"internal/netsim": {"internal/wire"},
 	// A switch: it imports none of the controller's packages.
@@ -181,6 +181,25 @@ func TestImportArrows(t *testing.T) {
 			}
 			t.Errorf("%s imports %s; %s may import only %v", p.ImportPath, imported, room, allowed)
 		}
+	}
+}
+
+// Packages plan and check return Go values: api makes messages of them.
+func TestPlanAndCheckImportNoMessages(t *testing.T) {
+	found := 0
+	for _, p := range packages(t) {
+		if !within(p.ImportPath, "op25b/internal/plan") && !within(p.ImportPath, "op25b/internal/check") {
+			continue
+		}
+		found++
+		for _, imported := range p.Imports {
+			if within(imported, "op25b/proto") || within(imported, "google.golang.org/protobuf") {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("only %d packages found", found)
 	}
 }
 

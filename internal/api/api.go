@@ -42,7 +42,7 @@ const (
 
 // A Planner makes plans.
 type Planner interface {
-	Make(ctx context.Context, r plan.Request) (*op25bv1.Plan, error)
+	Make(ctx context.Context, r plan.Request) (*plan.Plan, error)
 	Fits(ctx context.Context, in *intent.Intent) error
 }
 

@@ -212,5 +212,7 @@ func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.Dr
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.DriftResponse{Plan: made, Drifted: slices.ContainsFunc(made.Switches, plan.Drifted), Notices: s.notices(ctx)}), nil
+	return connect.NewResponse(&op25bv1.DriftResponse{
+		Plan: planMessage(made), Drifted: slices.ContainsFunc(made.Switches, (*plan.SwitchPlan).Drifted), Notices: s.notices(ctx),
+	}), nil
 }

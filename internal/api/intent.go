@@ -65,11 +65,11 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.PlanResponse{Plan: made}), nil
+	return connect.NewResponse(&op25bv1.PlanResponse{Plan: planMessage(made)}), nil
 }
 
 // plan makes a plan for switches in the states that their statuses report.
-func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32) (*op25bv1.Plan, error) {
+func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32) (*plan.Plan, error) {
 	if entries > plan.MaxEntries {
 		return nil, fault("max_entries", fmt.Sprintf("%d is too large", entries), fmt.Sprintf("must be at most %d; 0 means %d", plan.MaxEntries, plan.DefaultEntries))
 	}

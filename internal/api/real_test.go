@@ -70,7 +70,7 @@ func TestReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := planned.Plan; p.Changes || p.Switches[0].Standing != plan.Read || p.Switches[0].AppliedRevision != 1 || p.Totals.SwitchesDrifted != 0 {
+	if p := planned.Plan; p.Changes || p.Switches[0].Standing != string(plan.Read) || p.Switches[0].AppliedRevision != 1 || p.Totals.SwitchesDrifted != 0 {
 		t.Errorf("after apply there is something to do: %v", p)
 	}
 

@@ -74,7 +74,7 @@ type slowPlanner struct {
 }
 
 // Make waits.
-func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*op25bv1.Plan, error) {
+func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*plan.Plan, error) {
 	p.begun <- struct{}{}
 	<-ctx.Done()
 	p.ended <- struct{}{}

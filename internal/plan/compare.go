@@ -1,12 +1,10 @@
 package plan
 
 import (
-	"cmp"
 	"slices"
 
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
-	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // An effective is the entries of a switch that packets meet, without the rule sets that are not in force. Both lists are ordered by key.
@@ -80,12 +78,9 @@ func (x effective) has(e pipeline.Entry) bool {
 	return has
 }
 
-// A difference is the difference between two effective states.
-type difference reconcile.Difference
-
-// compare returns the difference that turns a into b. keep is as in reconcile.Compare. The epochs of rules are ignored.
-func compare(a, b effective, keep func(pipeline.Entry) bool) difference {
-	d := difference(reconcile.Compare(a.fixed, b.fixed, keep))
+// compare returns the difference that turns a into b, in lists ordered by key. keep is as in reconcile.Compare. The epochs of rules are ignored.
+func compare(a, b effective, keep func(pipeline.Entry) bool) reconcile.Difference {
+	d := reconcile.Compare(a.fixed, b.fixed, keep)
 	old := make([]pipeline.Entry, len(a.rules))
 	for i, e := range a.rules {
 		old[i] = e.InEpoch(b.epoch)
@@ -107,39 +102,3 @@ func compare(a, b effective, keep func(pipeline.Entry) bool) difference {
 
 // drains reports whether the rules apply to new connections only.
 func (x effective) drains() bool { return x.running.Value == pipeline.EpochEntry(x.epoch, true).Value }
-
-// message returns the difference with its first entries, ordered by table: removed, changed, added.
-func (d difference) message(most int) *op25bv1.Difference {
-	m := &op25bv1.Difference{Added: uint64(len(d.Added)), Changed: uint64(len(d.Changed)), Removed: uint64(len(d.Removed))}
-	type placed struct {
-		rank, kind int
-		change     *op25bv1.EntryChange
-	}
-	all := make([]placed, 0, 3*most)
-	for _, e := range d.Removed[:min(most, len(d.Removed))] {
-		all = append(all, placed{e.Rank(), 0, &op25bv1.EntryChange{Kind: Removed, Table: e.Table(), Old: e.String()}})
-	}
-	for _, c := range d.Changed[:min(most, len(d.Changed))] {
-		old := ""
-		if !c.Old.IsZero() {
-			old = c.Old.String()
-		}
-		all = append(all, placed{c.New.Rank(), 1, &op25bv1.EntryChange{Kind: Changed, Table: c.New.Table(), Old: old, New: c.New.String()}})
-	}
-	for _, e := range d.Added[:min(most, len(d.Added))] {
-		all = append(all, placed{e.Rank(), 2, &op25bv1.EntryChange{Kind: Added, Table: e.Table(), New: e.String()}})
-	}
-	slices.SortStableFunc(all, func(x, y placed) int { return cmp.Or(cmp.Compare(x.rank, y.rank), cmp.Compare(x.kind, y.kind)) })
-	for _, x := range all[:min(most, len(all))] {
-		m.Entries = append(m.Entries, x.change)
-	}
-	m.Truncated = uint64(len(m.Entries)) < size(m)
-	return m
-}
-
-// The values of EntryChange.kind.
-const (
-	Added   = "added"
-	Changed = "changed"
-	Removed = "removed"
-)

@@ -8,11 +8,20 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"op25b/internal/intent"
-	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// MaxDiff is the most bytes of a document's difference in a message.
+// MaxDiff is the most bytes of a document's difference in a plan.
 const MaxDiff = 64 << 10
+
+// A DocumentDiff is the difference of one document between the base and the proposal.
+type DocumentDiff struct {
+	Path    string // "files/", followed by the file's name
+	Added   bool   // the base does not have it
+	Removed bool   // the proposal does not have it
+	// Unified is in the unified format. Truncated means that it was cut at MaxDiff.
+	Unified   string
+	Truncated bool
+}
 
 // Detail is the difference of two intents' documents for an audit record, in the unified format, cut at a number of bytes.
 func Detail(base, proposed *intent.Intent, most int) string {
@@ -36,7 +45,7 @@ func Detail(base, proposed *intent.Intent, most int) string {
 }
 
 // documentDiffs are the differences of the documents that a proposal changes.
-func documentDiffs(base, proposed *intent.Intent) []*op25bv1.DocumentDiff {
+func documentDiffs(base, proposed *intent.Intent) []DocumentDiff {
 	if base == proposed {
 		return nil
 	}
@@ -59,8 +68,8 @@ type file struct {
 }
 
 // diffs compares two lists of files, each ordered by name.
-func diffs(old, now []file) []*op25bv1.DocumentDiff {
-	var all []*op25bv1.DocumentDiff
+func diffs(old, now []file) []DocumentDiff {
+	var all []DocumentDiff
 	for len(old) > 0 || len(now) > 0 {
 		switch {
 		case len(now) == 0 || len(old) > 0 && old[0].name < now[0].name:
@@ -79,7 +88,7 @@ func diffs(old, now []file) []*op25bv1.DocumentDiff {
 	return all
 }
 
-func documentDiff(name string, old, now []byte, added, removed bool) *op25bv1.DocumentDiff {
+func documentDiff(name string, old, now []byte, added, removed bool) DocumentDiff {
 	oldName, newName := "current/"+name, "proposed/"+name
 	if added {
 		oldName = "/dev/null"
@@ -90,7 +99,7 @@ func documentDiff(name string, old, now []byte, added, removed bool) *op25bv1.Do
 	text := string(diff.Diff(oldName, old, newName, now))
 	_, text, _ = strings.Cut(text, "\n") // the first line is the command's
 	text, cut := Cut(text, MaxDiff)
-	return &op25bv1.DocumentDiff{Path: "files/" + name, Added: added, Removed: removed, Unified: text, Truncated: cut}
+	return DocumentDiff{Path: "files/" + name, Added: added, Removed: removed, Unified: text, Truncated: cut}
 }
 
 // Cut shortens a text to a number of bytes, to whole lines if it has any, or else to whole characters.

@@ -1,14 +1,12 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
-
-	op25bv1 "op25b/proto/op25b/v1"
 )
 
 func TestDocuments(t *testing.T) {
@@ -16,18 +14,13 @@ func TestDocuments(t *testing.T) {
 		[]file{{"a", []byte("1\n2\n")}, {"gone", []byte("x\n")}, {"same", []byte("s\n")}},
 		[]file{{"a", []byte("1\n3\n")}, {"b", []byte("new\n")}, {"same", []byte("s\n")}},
 	)
-	want := []*op25bv1.DocumentDiff{
+	want := []DocumentDiff{
 		{Path: "files/a", Unified: "--- current/a\n+++ proposed/a\n@@ -1,2 +1,2 @@\n 1\n-2\n+3\n"},
 		{Path: "files/b", Added: true, Unified: "--- /dev/null\n+++ proposed/b\n@@ -0,0 +1,1 @@\n+new\n"},
 		{Path: "files/gone", Removed: true, Unified: "--- current/gone\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-x\n"},
 	}
-	if len(got) != len(want) {
-		t.Fatalf("%v", got)
-	}
-	for i := range want {
-		if !proto.Equal(got[i], want[i]) {
-			t.Errorf("%v, want %v", got[i], want[i])
-		}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 	long := diffs(nil, []file{{"a", []byte(strings.Repeat("line\n", MaxDiff/4))}})[0]
 	if !long.Truncated || len(long.Unified) > MaxDiff || !strings.HasSuffix(long.Unified, "+line\n") {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net"
-	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -16,12 +14,9 @@ import (
 	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
-	"op25b/internal/pipeline"
-
 	"op25b/internal/softswitch"
 	"op25b/internal/store"
 	"op25b/internal/strict"
-	op25bv1 "op25b/proto/op25b/v1"
 )
 
 func TestMain(m *testing.M) {
@@ -110,7 +105,7 @@ func (w *world) propose(files []strict.File) *intent.Intent {
 }
 
 // make plans one intent in place of another.
-func (w *world) make(base, proposed *intent.Intent) *op25bv1.Plan {
+func (w *world) make(base, proposed *intent.Intent) *Plan {
 	w.t.Helper()
 	made, err := w.planner(nil).Make(within(w.t), Request{Base: base, Proposed: proposed, Applied: w.applied})
 	if err != nil {
@@ -212,21 +207,4 @@ func edit(t testing.TB, files []strict.File, pairs ...string) []strict.File {
 		}
 	}
 	return edited
-}
-
-// stray writes an entry that nobody asked for, and removes one that somebody did.
-func (w *world) stray(in *intent.Intent, name string) {
-	w.t.Helper()
-	foreign, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	mine, err := (&pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{netip.MustParsePrefix("2001:db8:25::/64"): 1}}).Entries()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	first := func(entries []pipeline.Entry) *p4v1.Entity {
-		return p4rt.Entity(entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })])
-	}
-	w.write(in, name, &p4v1.Update{Type: p4v1.Update_INSERT, Entity: first(foreign)}, &p4v1.Update{Type: p4v1.Update_DELETE, Entity: first(mine)})
 }

@@ -1,4 +1,4 @@
-// Package plan works out the effect of a change of intent on every switch, as the API's message.
+// Package plan works out the effect of a change of intent on every switch.
 //
 // It reads switches beside their primary controller and writes to none. Package reconcile decides the updates and their order, and package
 // meaning their effect on mail. Package view writes plans for people.
@@ -11,13 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"op25b/internal/bring"
 	"op25b/internal/intent"
 	"op25b/internal/meaning"
 	"op25b/internal/policy"
-	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // Defaults and limits.
@@ -89,7 +86,7 @@ type Request struct {
 
 // Make makes a plan. A plan includes switches that cannot be read, with the reason. Errors are ErrRequest, compile.ErrUnknownSwitch for a name
 // in Request.Switches, and the context's.
-func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
+func (p *Planner) Make(ctx context.Context, r Request) (*Plan, error) {
 	if r.Proposed == nil {
 		return nil, fmt.Errorf("%w: no intent is proposed", ErrRequest)
 	}
@@ -106,8 +103,8 @@ func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
 			return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 		}
 	}
-	made := &op25bv1.Plan{
-		Time: timestamppb.New(now), Policy: r.Proposed.Bundle.Policy.Name, UtcOffset: r.Proposed.Bundle.Policy.UTCOffset.String(),
+	made := &Plan{
+		Time: now, Policy: r.Proposed.Bundle.Policy.Name, UTCOffset: r.Proposed.Bundle.Policy.UTCOffset,
 		Documents: documentDiffs(r.Base, r.Proposed), Notes: append(activationNotes(r.Base, r.Proposed), notes(r.Proposed, now)...),
 	}
 	if r.Base != nil {
@@ -122,9 +119,9 @@ func (p *Planner) Make(ctx context.Context, r Request) (*op25bv1.Plan, error) {
 }
 
 // switches plans for each switch, several at a time.
-func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*op25bv1.SwitchPlan, error) {
+func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*SwitchPlan, error) {
 	targets := targetsOf(r)
-	plans := make([]*op25bv1.SwitchPlan, len(targets))
+	plans := make([]*SwitchPlan, len(targets))
 	var working sync.WaitGroup
 	slots := make(chan struct{}, p.cfg.Parallel)
 	for i, t := range targets {
@@ -219,22 +216,24 @@ func exempted(e *policy.Exemption) string {
 }
 
 // total adds up the switches of a plan.
-func total(p *op25bv1.Plan) {
-	t := &op25bv1.Totals{Switches: uint32(len(p.Switches))}
+func total(p *Plan) {
+	t := Totals{Switches: len(p.Switches)}
 	for _, s := range p.Switches {
 		count(&t.SwitchesChanged, s.Updates > 0)
-		count(&t.SwitchesDrifted, Drifted(s))
+		count(&t.SwitchesDrifted, s.Drifted())
 		count(&t.SwitchesUnread, s.Standing == Unreachable)
-		count(&t.SwitchesRefused, s.Error != "" && !s.Waits)
-		count(&t.SwitchesWaiting, s.Waits)
-		t.Added += s.GetChange().GetAdded()
-		t.Changed += s.GetChange().GetChanged()
-		t.Removed += s.GetChange().GetRemoved()
+		count(&t.SwitchesRefused, s.Err != nil && !s.Waits())
+		count(&t.SwitchesWaiting, s.Waits())
+		if c := s.Change; c != nil {
+			t.Added += c.Added
+			t.Changed += c.Changed
+			t.Removed += c.Removed
+		}
 		t.Updates += s.Updates
-		t.Drifted += size(s.Drift)
+		t.Drifted += s.Drift.Size()
 		for _, m := range s.Meaning {
-			count(&t.Stops, m.Severity == string(meaning.Stops))
-			count(&t.Opens, m.Severity == string(meaning.Opens))
+			count(&t.Stops, m.Severity == meaning.Stops)
+			count(&t.Opens, m.Severity == meaning.Opens)
 		}
 	}
 	p.Totals = t
@@ -242,13 +241,8 @@ func total(p *op25bv1.Plan) {
 	p.Changes = len(p.Documents) > 0 || t.Added+t.Changed+t.Removed+t.Drifted > 0
 }
 
-func count(n *uint32, is bool) {
+func count(n *int, is bool) {
 	if is {
 		*n++
 	}
 }
-
-// Drifted reports whether a switch differs from the state that it was last brought to.
-func Drifted(s *op25bv1.SwitchPlan) bool { return size(s.Drift) > 0 }
-
-func size(d *op25bv1.Difference) uint64 { return d.GetAdded() + d.GetChanged() + d.GetRemoved() }

@@ -34,19 +34,11 @@ func DialSwitch(ctx context.Context, sw *policy.Switch) (Reader, error) {
 	return p4rt.DialReader(ctx, cfg)
 }
 
-// The values of SwitchPlan.standing.
-const (
-	Read        = "read"
-	Unreachable = "unreachable"
-	Empty       = "empty"
-	Other       = "other-program"
-	Gone        = "gone"
-)
-
 // A found is the result of reading a switch.
 type found struct {
-	standing, reason string
-	entries          []pipeline.Entry
+	standing Standing
+	reason   string
+	entries  []pipeline.Entry
 }
 
 // read reads a switch. A failure is a standing, not an error.

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,12 +10,12 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/meaning"
 	"op25b/internal/pipeline"
-	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/internal/policy"
 )
 
 // plan plans for one switch.
-func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) *op25bv1.SwitchPlan {
-	s := &op25bv1.SwitchPlan{Switch: t.sw.Name, Address: t.sw.P4Runtime}
+func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) *SwitchPlan {
+	s := &SwitchPlan{Switch: t.sw.Name, Address: t.sw.P4Runtime}
 	was := p.before(ctx, r, t.sw.Name, now)
 	s.AppliedRevision, s.PhaseBefore = was.applied.Revision, was.phase()
 	if t.gone {
@@ -26,9 +25,9 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 	}
 	will, err := r.Proposed.Compile(t.sw.Name, now)
 	if err != nil {
-		s.Error, s.Waits = err.Error(), errors.Is(err, intent.ErrNoPhase)
+		s.Err = err
 	} else {
-		s.PhaseAfter = will.InForce.String()
+		s.PhaseAfter = will.InForce
 	}
 	foreign := p.foreign(ctx, r, t.sw.Name, will, was, now)
 	have := p.read(ctx, t.sw)
@@ -42,8 +41,8 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 		return s
 	}
 	p.change(s, have.entries, will, foreign, r.Entries)
-	if s.Error == "" {
-		s.Meaning = sentences(meaning.Of(was.compiled, will))
+	if s.Err == nil {
+		s.Meaning = meaning.Of(was.compiled, will)
 	}
 	return s
 }
@@ -55,11 +54,11 @@ type before struct {
 	why      string            // the reason why it is unknown although there is a revision
 }
 
-func (b before) phase() string {
+func (b before) phase() policy.InForce {
 	if b.compiled == nil {
-		return ""
+		return policy.InForce{}
 	}
-	return b.compiled.InForce.String()
+	return b.compiled.InForce
 }
 
 // before returns the state that a switch was last brought to.
@@ -109,7 +108,7 @@ func (p *Planner) foreign(ctx context.Context, r Request, name string, will *com
 }
 
 // assumed returns the presumed entries of a switch that could not be read, and says so in the plan.
-func (p *Planner) assumed(was before, s *op25bv1.SwitchPlan) []pipeline.Entry {
+func (p *Planner) assumed(was before, s *SwitchPlan) []pipeline.Entry {
 	switch {
 	case was.compiled != nil:
 		if entries, err := heldBy(&was.compiled.State); err == nil {
@@ -125,54 +124,43 @@ func (p *Planner) assumed(was before, s *op25bv1.SwitchPlan) []pipeline.Entry {
 
 // drift returns the changes of a switch since it was brought to a state. Its old side is what the switch should have, and its new side what
 // it has. will may be nil.
-func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) *op25bv1.Difference {
+func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) *EntryDiff {
 	should, err := entriesOf(&was.State, 1)
 	if err != nil { // it compiled once
 		return nil
 	}
 	d := compare(effectiveOf(should), effectiveOf(have), nil)
-	m := d.message(most)
+	diff := entryDiff(d, most)
 	if will == nil {
-		return m
+		return diff
 	}
 	if wanted, err := entriesOf(&will.State, 1); err == nil {
 		asked := effectiveOf(wanted)
 		for _, e := range d.Added {
 			if !asked.has(e) && foreign.Is(e) {
-				m.Foreign++
+				diff.Foreign++
 			}
 		}
 	}
-	return m
+	return diff
 }
 
 // change plans the writes to a switch.
-func (p *Planner) change(s *op25bv1.SwitchPlan, have []pipeline.Entry, will *compile.Compiled, foreign *bring.Foreign, most int) {
+func (p *Planner) change(s *SwitchPlan, have []pipeline.Entry, will *compile.Compiled, foreign *bring.Foreign, most int) {
 	want := &will.State
 	made, err := p.program.Plan(have, want, foreign)
 	if err != nil {
-		s.Error = err.Error()
+		s.Err = err
 		return
 	}
 	should, err := entriesOf(want, made.Running)
 	if err != nil {
-		s.Error = err.Error()
+		s.Err = err
 		return
 	}
-	s.Change = compare(effectiveOf(have), effectiveOf(should), foreign.Filter()).message(most)
-	s.Updates = uint64(made.Updates())
+	s.Change = entryDiff(compare(effectiveOf(have), effectiveOf(should), foreign.Filter()), most)
+	s.Updates, s.Tables = made.Updates(), made.Tables
 	for _, step := range made.Steps {
-		s.Steps = append(s.Steps, &op25bv1.PlanStep{Why: step.Why, Updates: uint32(len(step.Updates))})
+		s.Steps = append(s.Steps, StepCount{step.Why, len(step.Updates)})
 	}
-	for _, f := range made.Tables {
-		s.Tables = append(s.Tables, &op25bv1.TableFill{Table: f.Table, Entries: uint64(f.Entries), Size: uint64(f.Size)})
-	}
-}
-
-func sentences(list []meaning.Sentence) []*op25bv1.Sentence {
-	all := make([]*op25bv1.Sentence, len(list))
-	for i, s := range list {
-		all[i] = &op25bv1.Sentence{Kind: string(s.Kind), Severity: string(s.Severity), Text: s.Text}
-	}
-	return all
 }
