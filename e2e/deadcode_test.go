@@ -11,16 +11,13 @@ var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyse
 
 // unreached lists the functions that no command reaches, by file, or by name if the rest of the file is reached. Each has its reason.
 var unreached = map[string]string{
-	"examples/examples.go: LibmoMobile":     "tests of plans and of examples load the second example",
-	"internal/bring/program.go: Converge":   "tests bring a switch to a state in one call",
-	"internal/compile/compile.go: Compile":  "tests compile a single switch in one call",
-	"internal/p4rt/entryread.go: EntryOf":   "tests read single messages; the product reads answers as they arrive",
-	"internal/p4rt/flow.go":                 "as internal/pipeline/flow.go and linemail.go, whose messages it makes",
-	"internal/pipeline/flow.go":             "the telemetry collector will read mail flows; tests do on both switches",
-	"internal/pipeline/linemail.go":         "the telemetry collector will read the counters of lines; tests do on both switches",
-	"internal/policy/validate.go: Validate": "tests draw random policies and keep the valid ones",
-	"internal/telemetry/stream.go":          "the telemetry collector will stream; the demo reads once",
-	"internal/wire/dataplane/":              "tests plug hosts into bmv2 with the client of the packet service",
+	"examples/examples.go: LibmoMobile":   "tests of plans and of examples load the second example",
+	"internal/p4rt/entryread.go: EntryOf": "tests read single messages; the product reads answers as they arrive",
+	"internal/p4rt/flow.go":               "as internal/pipeline/flow.go and linemail.go, whose messages it makes",
+	"internal/pipeline/flow.go":           "the telemetry collector will read mail flows; tests do on both switches",
+	"internal/pipeline/linemail.go":       "the telemetry collector will read the counters of lines; tests do on both switches",
+	"internal/telemetry/stream.go":        "the telemetry collector will stream; the demo reads once",
+	"internal/wire/dataplane/":            "tests plug hosts into bmv2 with the client of the packet service",
 }
 
 // TestDeadCode: every function is reachable from a command, except the ones listed above.

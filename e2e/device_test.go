@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"op25b/internal/agent"
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -34,7 +34,7 @@ func attach(t testing.TB, name, p4runtime, packets string, state *pipeline.State
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	session := dialPrimary(t, p4runtime)
-	if _, err := bring.Converge(ctx, session, state); err != nil {
+	if _, err := bringtest.Converge(ctx, session, state); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	client := dialPackets(t, packets, 1, access(state), state.NetworkPorts[0])

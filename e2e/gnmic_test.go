@@ -10,7 +10,7 @@ import (
 	"github.com/openconfig/gnmic/pkg/api"
 	"github.com/openconfig/gnmic/pkg/api/target"
 
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/p4rt"
 	"op25b/internal/softswitch"
 	"op25b/internal/wire"
@@ -57,7 +57,7 @@ func TestGNMIC(t *testing.T) {
 	if err := session.WaitPrimary(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bring.Converge(ctx, session, filtering(0, 0, 0)); err != nil {
+	if _, err := bringtest.Converge(ctx, session, filtering(0, 0, 0)); err != nil {
 		t.Fatal(err)
 	}
 	tg := gnmicTarget(t, services.Addrs.GNMI)

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"op25b/e2e/longform"
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
@@ -85,7 +85,7 @@ func TestI3Fenced(t *testing.T) {
 					return
 				}
 				successor = takeOver(t, d, 6, nil)
-				if _, err := bring.Converge(t.Context(), successor.Session, news); err != nil {
+				if _, err := bringtest.Converge(t.Context(), successor.Session, news); err != nil {
 					t.Fatalf("seed %d: the successor: %v", seed, err)
 				}
 				after = content(t, successor)
@@ -184,7 +184,7 @@ func TestI4HeadlessSafe(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := bring.Converge(t.Context(), takeOver(t, d, 6, nil).Session, state); err != nil {
+			if _, err := bringtest.Converge(t.Context(), takeOver(t, d, 6, nil).Session, state); err != nil {
 				t.Fatalf("seed %d: the next controller: %v", seed, err)
 			}
 			judged(t, d, state, asked)
@@ -209,7 +209,7 @@ func TestI5RestartIsReconcile(t *testing.T) {
 					t.Fatal(err)
 				}
 				first := takeOver(t, d, election, nil)
-				result, err := bring.Converge(t.Context(), first.Session, state)
+				result, err := bringtest.Converge(t.Context(), first.Session, state)
 				if err != nil || result.Pushed {
 					t.Fatalf("seed %d: pushed=%v, %v", seed, result.Pushed, err)
 				}
@@ -219,7 +219,7 @@ func TestI5RestartIsReconcile(t *testing.T) {
 				written += first.writes
 				again := takeOver(t, d, election+1, nil)
 				for range 2 {
-					result, err := bring.Converge(t.Context(), again.Session, state)
+					result, err := bringtest.Converge(t.Context(), again.Session, state)
 					if err != nil || result.Pushed || len(result.Plan.Steps) != 0 || again.writes+again.pushes != 0 {
 						t.Fatalf("seed %d: the restart sent %d writes and %d programs for %d steps, %v", seed, again.writes, again.pushes, len(result.Plan.Steps), err)
 					}

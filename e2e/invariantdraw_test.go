@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 
 	"op25b/e2e/reference/generate"
 	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/strict"
@@ -72,7 +74,7 @@ func (e *estate) revise() {
 		e.lines()
 		e.exemptions()
 	}
-	if policy.Validate(e.bundle.Policy, e.bundle.Inventory) != nil { // the unchanged parts do not fit the changed ones
+	if policy.Validate(context.Background(), e.bundle.Policy, e.bundle.Inventory) != nil { // the unchanged parts do not fit the changed ones
 		e.bundle, e.named = before, named
 		e.redraw()
 	}
@@ -257,7 +259,7 @@ func (e *estate) phases() {
 		}
 		p.Phases = append(p.Phases, ph)
 	}
-	for err := policy.Validate(p, e.bundle.Inventory); err != nil; err = policy.Validate(p, e.bundle.Inventory) {
+	for err := policy.Validate(context.Background(), p, e.bundle.Inventory); err != nil; err = policy.Validate(context.Background(), p, e.bundle.Inventory) {
 		if !leaveOut(p, err) {
 			return // revise detects the error
 		}
@@ -343,7 +345,7 @@ func (e *estate) compile() (*pipeline.State, error) {
 		anew.Lines = carried.Lines
 		carried = anew
 	}
-	c, err := compile.Compile(&e.bundle, carried, generate.SwitchName, e.in, generate.Now())
+	c, err := compiletest.Compile(&e.bundle, carried, generate.SwitchName, e.in, generate.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"op25b/e2e/longform"
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
@@ -125,7 +125,7 @@ func TestI10LoudFull(t *testing.T) {
 		full := filtering(size, 0, 1)
 		_ = c.Close()
 		c = takeOverIn(t, d, 3, p4rt.DefaultBatchSize, nil)
-		if _, err := bring.Converge(t.Context(), c.Session, full); err != nil {
+		if _, err := bringtest.Converge(t.Context(), c.Session, full); err != nil {
 			t.Fatal(err)
 		}
 		c.writes = 0

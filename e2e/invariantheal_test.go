@@ -10,7 +10,7 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
@@ -54,7 +54,7 @@ func TestI7Healing(t *testing.T) {
 					harmed = readAll(t, hand)
 				}
 				healer := takeOver(t, d, election+1, nil)
-				result, err := bring.Converge(t.Context(), healer.Session, d.state)
+				result, err := bringtest.Converge(t.Context(), healer.Session, d.state)
 				if err != nil || result.Pushed != pushed {
 					t.Fatalf("seed %d: pushed=%v, %v", seed, result.Pushed, err)
 				}
@@ -96,7 +96,7 @@ func TestI7Healing(t *testing.T) {
 					t.Errorf("seed %d: other rules than the state's were in force, and the plan says nothing of it", seed)
 				}
 				writes := healer.writes
-				if again, err := bring.Converge(t.Context(), healer.Session, d.state); err != nil || len(again.Plan.Steps) != 0 || healer.writes != writes {
+				if again, err := bringtest.Converge(t.Context(), healer.Session, d.state); err != nil || len(again.Plan.Steps) != 0 || healer.writes != writes {
 					t.Fatalf("seed %d: the second plan has %d steps, %v", seed, len(again.Plan.Steps), err)
 				}
 				// After a push, bmv2 keeps its multicast groups but no longer shows them: a flooded frame then leaves more than once.

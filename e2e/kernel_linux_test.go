@@ -19,8 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"op25b/internal/bring"
-	"op25b/internal/compile"
+	"op25b/internal/bring/bringtest"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -199,7 +199,7 @@ func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, doc.String())
 	}
-	c, err := compile.Compile(b, nil, "edge", policy.Everywhere(phase), time.Now())
+	c, err := compiletest.Compile(b, nil, "edge", policy.Everywhere(phase), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func throughSwitch(t *testing.T, all []*accessLine, p4runtime string) {
 		}
 	}
 	for _, phase := range []string{"monitor", "drop", "reject"} {
-		if _, err := bring.Converge(ctx, session, compileFor(t, all, phase)); err != nil {
+		if _, err := bringtest.Converge(ctx, session, compileFor(t, all, phase)); err != nil {
 			t.Fatal(err)
 		}
 		each(journeys, func(j *journey) {

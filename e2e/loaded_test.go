@@ -9,7 +9,7 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 	"google.golang.org/grpc"
 
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/softswitch/engine"
@@ -29,7 +29,7 @@ func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.E
 	serving := &scope{TB: tb}
 	defer serving.end()
 	session := serveEngine(serving, o, func(e *engine.Engine) { running = e })
-	if _, err := bring.Converge(tb.Context(), session, want); err != nil {
+	if _, err := bringtest.Converge(tb.Context(), session, want); err != nil {
 		tb.Fatal(err)
 	}
 	return running

@@ -15,7 +15,7 @@ import (
 	"op25b/e2e/longform"
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
-	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch/engine"
@@ -46,7 +46,7 @@ type count struct{ packets, octets uint64 }
 
 func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string) *twin {
 	t.Helper()
-	c, err := compile.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
+	c, err := compiletest.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

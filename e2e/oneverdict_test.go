@@ -12,7 +12,7 @@ import (
 	"op25b/e2e/longform"
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
-	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -39,7 +39,7 @@ func TestOneVerdict(t *testing.T) {
 	for range policies {
 		p, inv := generate.Documents(r)
 		phase := p.Phases[r.IntN(len(p.Phases))].Name
-		compiled, err := compile.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
+		compiled, err := compiletest.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/policy"
 	"op25b/internal/strict"
 )
@@ -28,7 +28,7 @@ func TestPolicyPage(t *testing.T) {
 	}
 	for i := range b.Policy.Phases {
 		ph := &b.Policy.Phases[i]
-		if _, err := compile.Compile(b, nil, "edge-1", policy.Everywhere(ph.Name), b.Policy.Begins(ph)); err != nil {
+		if _, err := compiletest.Compile(b, nil, "edge-1", policy.Everywhere(ph.Name), b.Policy.Begins(ph)); err != nil {
 			t.Error(err)
 		}
 	}

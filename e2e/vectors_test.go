@@ -16,8 +16,9 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/e2e/vectors"
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/openconfig/p4source"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
@@ -106,7 +107,7 @@ func loadSetting(t *testing.T) *vectorSetting {
 }
 
 func (s *vectorSetting) compile(phase string) (*compile.Compiled, error) {
-	return compile.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
+	return compiletest.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
 }
 
 // limited reports whether a line's new connections have a rate.
@@ -217,7 +218,7 @@ func (v *embeddedVectors) Load(phase string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := bring.Converge(context.Background(), v.session, &c.State); err != nil {
+	if _, err := bringtest.Converge(context.Background(), v.session, &c.State); err != nil {
 		return err
 	}
 	v.phase, v.cells = phase, v.setting.cells(c)

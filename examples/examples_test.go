@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/strict"
@@ -80,7 +81,7 @@ func TestLibmoMobile(t *testing.T) {
 		if !ok || in.Default != "all-destinations" {
 			t.Fatalf("in force: %v, %v", in, ok)
 		}
-		c, err := compile.Compile(b, nil, sw.Name, in, at)
+		c, err := compiletest.Compile(b, nil, sw.Name, in, at)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -93,7 +93,7 @@ func fixture(t *testing.T) (*policy.Policy, *policy.Inventory) {
 			{Name: "ppp2", Port: "a2", VLAN: 201, PPPoE: 6, Group: "adsl", Prefixes: prefixes("192.0.2.6/32")},
 		},
 	}}}
-	if err := policy.Validate(p, inv); err != nil {
+	if err := policy.Validate(t.Context(), p, inv); err != nil {
 		t.Fatal(err)
 	}
 	return p, inv

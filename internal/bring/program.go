@@ -18,17 +18,6 @@ type Result struct {
 	Plan   *reconcile.Plan // what was written; empty if the switch was as it should be
 }
 
-// Converge brings the switch of a primary session to the desired state: the program first, if it runs another one, then the entries that
-// differ. A switch that is in that state is read and not written (I5).
-func Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State) (Result, error) {
-	p, err := Load()
-	if err != nil {
-		return Result{}, err
-	}
-	r, _, err := p.Converge(ctx, s, want, reconcile.Options{})
-	return r, err
-}
-
 // A Program is the pipeline that every switch should run.
 type Program struct {
 	info     *configv1.P4Info

@@ -119,7 +119,7 @@ type Rule struct {
 	Text   string          `json:"text"`
 }
 
-// An Exemption is an exemption of the policy. Owner, Reason and Ticket are internal to the NOC: see ForCustomer.
+// An Exemption is an exemption of the policy. Owner, Reason and Ticket are internal to the NOC.
 type Exemption struct {
 	Line    string       `json:"line,omitempty"`
 	Prefix  netip.Prefix `json:"prefix,omitzero"`
@@ -142,20 +142,4 @@ type Trace struct {
 	Up         []engine.Event `json:"up"`
 	ReplyFrame engine.Bits    `json:"replyFrame"` // the SYN-ACK
 	Down       []engine.Event `json:"down"`
-}
-
-// ForCustomer returns the answer without internal information: the owner, reason and ticket of exemptions, and the trace.
-func (a *Answer) ForCustomer() *Answer {
-	shown := *a
-	shown.Results = make([]Result, len(a.Results))
-	for i, r := range a.Results {
-		r.Trace = nil
-		if r.Exemption != nil {
-			e := *r.Exemption
-			e.Owner, e.Reason, e.Ticket = "", "", ""
-			r.Exemption = &e
-		}
-		shown.Results[i] = r
-	}
-	return &shown
 }

@@ -5,7 +5,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/check"
-	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch/engine"
 	"op25b/p4src"
@@ -37,7 +37,7 @@ func BenchmarkAsk(b *testing.B) {
 		}
 	})
 	b.Run("load", func(b *testing.B) {
-		compiled, err := compile.Compile(docs, nil, "edge-1", policy.Everywhere("mobile-carriers"), q.At)
+		compiled, err := compiletest.Compile(docs, nil, "edge-1", policy.Everywhere("mobile-carriers"), q.At)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func twoEdges(t testing.TB) *policy.Bundle {
 	second := b.Inventory.Switches[0]
 	second.Name, second.DeviceID, second.Lines, second.RejectFrom = "edge-2", 2, []policy.Line{far}, nil
 	b.Inventory.Switches = append(b.Inventory.Switches, second)
-	if err := policy.Validate(b.Policy, b.Inventory); err != nil {
+	if err := policy.Validate(t.Context(), b.Policy, b.Inventory); err != nil {
 		t.Fatal(err)
 	}
 	return b

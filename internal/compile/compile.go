@@ -84,15 +84,6 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 	return Rule{}, false
 }
 
-// Compile compiles a single switch. To compile several, use NewCompiler.
-func Compile(b *policy.Bundle, n *Numbers, switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
-	c, err := NewCompiler(b, n)
-	if err != nil {
-		return nil, err
-	}
-	return c.Compile(switchName, in, now)
-}
-
 // Compile returns the desired state of a switch at a moment, with a phase in force for each line group. Only exemptions depend on the moment:
 // those that have ended are left out. Phases differ only in the verdicts and in SynOnly.
 //

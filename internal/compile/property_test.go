@@ -94,7 +94,7 @@ func TestDecidesInOrder(t *testing.T) {
 	mixed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := policytest.DrawBundle(t)
-		if err := policy.Validate(p, inv); err != nil {
+		if err := policy.Validate(t.Context(), p, inv); err != nil {
 			t.Fatalf("the generator made an invalid policy: %v", err)
 		}
 		in := policytest.DrawInForce(t, p)

@@ -11,7 +11,9 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -41,7 +43,7 @@ func compiled(t *testing.T, phase string) *compile.Compiled {
 	if !ok {
 		t.Fatalf("no phase %q", phase)
 	}
-	c, err := compile.Compile(b, nil, "edge-1", policy.Everywhere(phase), b.Policy.Begins(ph))
+	c, err := compiletest.Compile(b, nil, "edge-1", policy.Everywhere(phase), b.Policy.Begins(ph))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func dial(t *testing.T, addr string, election uint64) *p4rt.Session {
 
 func converge(t *testing.T, s *p4rt.Session, phase string) bring.Result {
 	t.Helper()
-	r, err := bring.Converge(t.Context(), s, &compiled(t, phase).State)
+	r, err := bringtest.Converge(t.Context(), s, &compiled(t, phase).State)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +171,7 @@ func TestFenced(t *testing.T) {
 	converge(t, old, "before")
 	converge(t, dial(t, addr, 2), "all-destinations")
 	<-old.Demoted()
-	if _, err := bring.Converge(t.Context(), old, &compiled(t, "before").State); !errors.Is(err, p4rt.ErrNotPrimary) {
+	if _, err := bringtest.Converge(t.Context(), old, &compiled(t, "before").State); !errors.Is(err, p4rt.ErrNotPrimary) {
 		t.Errorf("the old primary's write: error is %v, want ErrNotPrimary", err)
 	}
 	if r := converge(t, dial(t, addr, 3), "all-destinations"); len(r.Plan.Steps) != 0 {

@@ -15,7 +15,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc"
 
-	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/policy"
@@ -167,7 +167,7 @@ func TestFence(t *testing.T) {
 	}))(t)
 	defer s.Close()
 	state := &compiled(t, "before").State
-	if _, err := bring.Converge(within(t), s, state); err != nil {
+	if _, err := bringtest.Converge(within(t), s, state); err != nil {
 		t.Fatal(err)
 	}
 	remote := pick(t, entries(t, x), "remote_v4")

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
 )
@@ -27,7 +27,7 @@ func BenchmarkMeaning(b *testing.B) {
 	}
 	now := time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)
 	b.Run("Same", func(b *testing.B) {
-		old, err := compile.Compile(bundle, nil, "edge-500", policy.Everywhere("all"), now)
+		old, err := compiletest.Compile(bundle, nil, "edge-500", policy.Everywhere("all"), now)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -39,14 +39,14 @@ func BenchmarkMeaning(b *testing.B) {
 		}
 	})
 	b.Run("Prefix", func(b *testing.B) {
-		old, err := compile.Compile(bundle, nil, "edge-500", policy.Everywhere("all"), now)
+		old, err := compiletest.Compile(bundle, nil, "edge-500", policy.Everywhere("all"), now)
 		if err != nil {
 			b.Fatal(err)
 		}
 		p := *bundle.Policy
 		p.Remotes = slices.Clone(p.Remotes)
 		p.Remotes[1].Prefixes = p.Remotes[1].Prefixes[1:]
-		next, err := compile.Compile(&policy.Bundle{Policy: &p, Inventory: bundle.Inventory}, nil, "edge-500", policy.Everywhere("all"), now)
+		next, err := compiletest.Compile(&policy.Bundle{Policy: &p, Inventory: bundle.Inventory}, nil, "edge-500", policy.Everywhere("all"), now)
 		if err != nil {
 			b.Fatal(err)
 		}

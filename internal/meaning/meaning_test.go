@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
@@ -398,7 +399,7 @@ func TestMeaning(t *testing.T) {
 				x.before(b)
 			}
 			n := numbersOf(t, nil, b)
-			old, err := compile.Compile(b, n, "edge-1", phase(x.from), at)
+			old, err := compiletest.Compile(b, n, "edge-1", phase(x.from), at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -409,7 +410,7 @@ func TestMeaning(t *testing.T) {
 			if x.change != nil {
 				x.change(b)
 			}
-			now, err := compile.Compile(b, numbersOf(t, n, b), "edge-1", phase(x.to), at)
+			now, err := compiletest.Compile(b, numbersOf(t, n, b), "edge-1", phase(x.to), at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -422,7 +423,7 @@ func TestMeaning(t *testing.T) {
 
 // TestMeaningOfFirst: what a switch does that had nothing before.
 func TestMeaningOfFirst(t *testing.T) {
-	c, err := compile.Compile(policytest.Example(t), nil, "edge-1", policy.Everywhere("mobile-carriers"), policytest.Moment(t, "2006-08-01T00:00:00+09:00"))
+	c, err := compiletest.Compile(policytest.Example(t), nil, "edge-1", policy.Everywhere("mobile-carriers"), policytest.Moment(t, "2006-08-01T00:00:00+09:00"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -460,7 +461,7 @@ func TestMeaningIsTrue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC)
 		compiled := func(p *policy.Policy, inv *policy.Inventory, n *compile.Numbers) *compile.Compiled {
-			c, err := compile.Compile(&policy.Bundle{Policy: p, Inventory: inv}, n, "edge", policytest.DrawInForce(t, p), at)
+			c, err := compiletest.Compile(&policy.Bundle{Policy: p, Inventory: inv}, n, "edge", policytest.DrawInForce(t, p), at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -524,7 +525,7 @@ func TestMeaningIsTrue(t *testing.T) {
 				}
 			}
 		}
-		again, err := compile.Compile(&policy.Bundle{Policy: p2, Inventory: inv2}, nil, "edge", now.InForce, at)
+		again, err := compiletest.Compile(&policy.Bundle{Policy: p2, Inventory: inv2}, nil, "edge", now.InForce, at)
 		if err != nil {
 			t.Fatal(err)
 		}

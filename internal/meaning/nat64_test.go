@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
 	"op25b/internal/strict"
@@ -25,7 +26,7 @@ func TestNAT64Classes(t *testing.T) {
 		if unsaid := b.NAT64Unsaid(); unsaid != (b.Policy.NAT64 == nil) {
 			t.Errorf("NAT64Unsaid is %v for nat64: %v", unsaid, b.Policy.NAT64)
 		}
-		c, err := compile.Compile(b, nil, "edge-1", policy.Everywhere("closed"), time.Date(2006, 11, 1, 0, 0, 0, 0, time.UTC))
+		c, err := compiletest.Compile(b, nil, "edge-1", policy.Everywhere("closed"), time.Date(2006, 11, 1, 0, 0, 0, 0, time.UTC))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"op25b/e2e/longform"
 	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/softswitch"
@@ -123,7 +124,7 @@ func (w *world) bring(in *intent.Intent, name string) {
 	}
 	s := w.session(in, name)
 	defer s.Close()
-	if _, err := bring.Converge(within(w.t), s, &compiled.State); err != nil {
+	if _, err := bringtest.Converge(within(w.t), s, &compiled.State); err != nil {
 		w.t.Fatal(err)
 	}
 	w.applied[name] = bring.Applied{Revision: in.Number, Audited: w.now}

@@ -25,7 +25,7 @@ func BenchmarkFull(b *testing.B) {
 	b.Run("Validate", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := policy.Validate(bundle.Policy, bundle.Inventory); err != nil {
+			if err := policy.Validate(b.Context(), bundle.Policy, bundle.Inventory); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -15,7 +15,7 @@ func refused(t *testing.T, what string, p *Policy, inv *Inventory, want string) 
 	t.Helper()
 	p.src, inv.src = strict.Document{}, strict.Document{}
 	got := ""
-	if err := Validate(p, inv); err != nil {
+	if err := Validate(t.Context(), p, inv); err != nil {
 		if got = err.Error(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v is not ErrInvalid", what, err)
 		}

@@ -26,7 +26,7 @@ func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := validate(ctx, b.Policy, b.Inventory); err != nil {
+	if err := Validate(ctx, b.Policy, b.Inventory); err != nil {
 		return nil, err
 	}
 	b.forgetPlaces()

@@ -89,7 +89,7 @@ func TestFaultWithoutFile(t *testing.T) {
 	p.src = strict.Document{}
 	p.LineGroups = append([]LineGroup(nil), p.LineGroups...)
 	p.LineGroups[1].Name = p.LineGroups[0].Name
-	err := Validate(&p, b.Inventory)
+	err := Validate(t.Context(), &p, b.Inventory)
 	want := `lineGroups[1].name: line group "adsl" is listed twice; the first is at lineGroups[0].name: rename one`
 	if !errors.Is(err, ErrInvalid) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -122,7 +122,7 @@ func TestStaticLine(t *testing.T) {
 		valid       bool
 	}{{"", "", true}, {"static", "", true}, {"dynamic", "", false}, {"dynamic", "static", true}, {"", "dynamic", false}, {"static", "dynamic", false}} {
 		group.Addressing, line.Addressing = x.group, x.line
-		if err := Validate(b.Policy, b.Inventory); (err == nil) != x.valid {
+		if err := Validate(t.Context(), b.Policy, b.Inventory); (err == nil) != x.valid {
 			t.Errorf("%+v: %v", x, err)
 		}
 	}

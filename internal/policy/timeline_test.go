@@ -19,7 +19,7 @@ func twoEdges(t testing.TB) *Bundle {
 	second := b.Inventory.Switches[0]
 	second.Name, second.DeviceID, second.Lines, second.RejectFrom = "edge-2", 2, nil, nil
 	b.Inventory.Switches = append(b.Inventory.Switches, second)
-	if err := Validate(b.Policy, b.Inventory); err != nil {
+	if err := Validate(t.Context(), b.Policy, b.Inventory); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -18,11 +18,9 @@ const (
 	MaxServices   = int(pipeline.LastService) // the numbers above stand for frames without ports
 )
 
-// Validate finds every fault of a policy, of an inventory, and of the two together. The error is a strict.Faults of ErrInvalid.
-func Validate(p *Policy, inv *Inventory) error { return validate(context.Background(), p, inv) }
-
-// validate is Validate with a context, whose cause it returns if the context ends.
-func validate(ctx context.Context, p *Policy, inv *Inventory) error {
+// Validate finds every fault of a policy, of an inventory, and of the two together. The error is a strict.Faults of ErrInvalid, or the cause
+// of ctx if ctx ends.
+func Validate(ctx context.Context, p *Policy, inv *Inventory) error {
 	v := validator{Collector: strict.NewCollector(ctx), p: p, inv: inv}
 	return v.Run(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -31,7 +32,7 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 		d.phase(i)
 	}
 	// Whether other rules leave nothing to a rule can only be computed as Validate does.
-	for err := policy.Validate(d.p, inv); err != nil; err = policy.Validate(d.p, inv) {
+	for err := policy.Validate(context.Background(), d.p, inv); err != nil; err = policy.Validate(context.Background(), d.p, inv) {
 		if !d.dropRule(err) {
 			panic(fmt.Sprintf("generate: the plainest policy is not valid: %v", err))
 		}

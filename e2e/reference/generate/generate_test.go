@@ -2,6 +2,7 @@ package generate
 
 import (
 	"bytes"
+	"context"
 	"math/rand/v2"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 func TestDocumentsAreValid(t *testing.T) {
 	check := func(t interface{ Fatal(...any) }, src Source) {
 		p, inv := Documents(src) // panics if it cannot
-		if err := policy.Validate(p, inv); err != nil {
+		if err := policy.Validate(context.Background(), p, inv); err != nil {
 			t.Fatal(err)
 		}
 		NewWorld(p, inv, SwitchName).Frame(src)

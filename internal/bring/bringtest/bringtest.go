@@ -1,0 +1,21 @@
+// Package bringtest brings switches to a state for tests.
+package bringtest
+
+import (
+	"context"
+
+	"op25b/internal/bring"
+	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+)
+
+// Converge brings the switch of a primary session to the desired state, with the program that this build carries.
+func Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State) (bring.Result, error) {
+	p, err := bring.Load()
+	if err != nil {
+		return bring.Result{}, err
+	}
+	r, _, err := p.Converge(ctx, s, want, reconcile.Options{})
+	return r, err
+}
