@@ -17,7 +17,7 @@ import (
 var foreignMessages = []string{
 	`invalid argument "-1" for "--max-clock-skew" flag`, "address already in use", "connection refused", "unexpected EOF", "no space left on device",
 	"tls: failed to verify certificate: x509: certificate signed by unknown authority", "tls: certificate required",
-	`connection error: desc = "error reading server preface: EOF"`, "did not find expected ',' or '}'", "while parsing a flow mapping",
+	"error reading server preface: EOF", "did not find expected ',' or '}'", "while parsing a flow mapping",
 	"failed to commit tx",
 }
 

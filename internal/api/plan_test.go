@@ -16,6 +16,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/bring"
+	"op25b/internal/bring/bringtest"
 	"op25b/internal/intent"
 	"op25b/internal/meaning"
 	"op25b/internal/p4rt"
@@ -71,7 +72,7 @@ func (w *world) bring(in *intent.Intent, name string, updates ...*p4v1.Update) {
 	if err := s.WaitPrimary(within(w.t)); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := bring.Converge(within(w.t), s, &compiled.State); err != nil {
+	if _, err := bringtest.Converge(within(w.t), s, &compiled.State); err != nil {
 		w.t.Fatal(err)
 	}
 	if len(updates) > 0 {
@@ -262,9 +263,8 @@ switch edge-west at 192.0.2.2:9559, brought to revision 1
   capacity: service 4 of 64; all others have more room
 
 switch edge-south at 192.0.2.3:9559, brought to revision 1
-  unreachable: 192.0.2.3:9559 device 13: connect: unreachable: Unavailable: connection error: desc =
-               "transport: Error while dialing: dial tcp 192.0.2.3:9559: connect: connection
-               refused"; this plan assumes the entries of revision 1
+  unreachable: 192.0.2.3:9559 device 13: connect: unreachable: connection refused; this plan assumes
+               the entries of revision 1
   STOPS  every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> reject
   STOPS  every line: TCP/25 to other servers monitor -> reject
   STOPS  relay own-relay: +1 -1 prefix

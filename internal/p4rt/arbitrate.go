@@ -58,7 +58,7 @@ func (s *Session) fence(refusal error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fenced == nil {
-		s.fenceLocked(fmt.Errorf("%w: %s", ErrNotPrimary, causeText(refusal)), s.status.Leader)
+		s.fenceLocked(fmt.Errorf("%w: %s", ErrNotPrimary, causeText(refusal, false)), s.status.Leader)
 	}
 	return s.fenced
 }

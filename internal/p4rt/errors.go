@@ -3,6 +3,8 @@ package p4rt
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -80,7 +82,7 @@ func (b because) Error() string {
 		parts = append(parts, b.kind.Error())
 	}
 	if b.err != nil {
-		parts = append(parts, causeText(b.err))
+		parts = append(parts, causeText(b.err, b.kind == ErrUnreachable))
 	}
 	return strings.Join(parts, ": ")
 }
@@ -95,17 +97,39 @@ func (b because) Unwrap() []error {
 	return errs
 }
 
-// causeText leaves out gRPC's "rpc error: code = ... desc = ..." wrapping, which does not help an operator.
-func causeText(err error) string {
+// causeText leaves out gRPC's wrapping, which does not help an operator: "rpc error: code = ... desc = ...", and the code too where the
+// kind of the error already says it.
+func causeText(err error, said bool) string {
 	s, ok := err.(interface{ GRPCStatus() *status.Status }) // err itself, not one it wraps: that text would be lost
 	if !ok {
 		return err.Error()
 	}
 	st := s.GRPCStatus()
-	if st.Message() == "" {
+	switch {
+	case st.Message() == "":
 		return st.Code().String()
+	case said:
+		return dialText(st.Message())
 	}
 	return st.Code().String() + ": " + st.Message()
+}
+
+// connectionError matches gRPC's error of a connection, dialing its prefixes.
+var (
+	connectionError = regexp.MustCompile(`connection error: desc = ("(?:[^"\\]|\\.)*")`)
+	dialing         = regexp.MustCompile(`^(transport: )?(Error while dialing: )?(dial tcp[^ ]*( [^ ]+)?: )?(connect: )?`)
+)
+
+// dialText shortens gRPC's error of a connection to the cause at its end: connection error: desc = "transport: Error while dialing:
+// dial tcp 192.0.2.1:9559: connect: connection refused".
+func dialText(text string) string {
+	return connectionError.ReplaceAllStringFunc(text, func(found string) string {
+		desc, err := strconv.Unquote(connectionError.FindStringSubmatch(found)[1])
+		if err != nil {
+			return found
+		}
+		return strings.TrimPrefix(desc, dialing.FindString(desc))
+	})
 }
 
 // transportKind returns the sentinel of a gRPC code that means the same in every RPC, or nil.

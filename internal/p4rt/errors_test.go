@@ -20,7 +20,7 @@ func TestErrorText(t *testing.T) {
 		"sw:1 device 7: read: Unimplemented":       &Error{"sw:1", 7, "read", nil, grpcstatus.Error(codes.Unimplemented, "")},
 		"sw:1 device 7: connect: context canceled": &Error{"sw:1", 7, "connect", nil, context.Canceled},
 		"sw:1 device 7: stream: stream lost":       &Error{"sw:1", 7, "stream", ErrStreamLost, nil},
-		"sw:1 device 7: write: 4 of 10 updates applied, 2 unclear, 4 not applied: outcome unclear: unreachable: Unavailable: bye": &WriteError{
+		"sw:1 device 7: write: 4 of 10 updates applied, 2 unclear, 4 not applied: outcome unclear: unreachable: bye": &WriteError{
 			Addr: "sw:1", DeviceID: 7, Total: 10, Applied: 4, Unclear: Span{4, 6}, NotSent: Span{6, 10},
 			Err: unclear(grpcstatus.Error(codes.Unavailable, "bye")),
 		},
@@ -35,6 +35,24 @@ func TestErrorText(t *testing.T) {
 	err := error(&Error{"sw:1", 7, "write", ErrNotPrimary, refused})
 	if !errors.Is(err, ErrNotPrimary) || !errors.Is(err, refused) || grpcstatus.Code(err) != codes.PermissionDenied {
 		t.Errorf("%v: kind, cause or code is lost", err)
+	}
+}
+
+// The error of a connection names the switch and the cause once each.
+func TestConnectErrorSaysItOnce(t *testing.T) {
+	for message, want := range map[string]string{
+		`connection error: desc = "transport: Error while dialing: dial tcp 192.0.2.1:9559: connect: connection refused"`:   "connection refused",
+		`connection error: desc = "transport: Error while dialing: dial tcp: lookup edge-1 on 192.0.2.53:53: no such host"`: "lookup edge-1 on 192.0.2.53:53: no such host",
+		`connection error: desc = "transport: Error while dialing: dial tcp 192.0.2.1:9559: i/o timeout"`:                   "i/o timeout",
+		`connection error: desc = "error reading server preface: EOF"`:                                                      "error reading server preface: EOF",
+		`connection error: desc = "a \"quoted\" word"`:                                                                      `a "quoted" word`,
+		"bye": "bye",
+		"":    "Unavailable",
+	} {
+		err := &Error{"192.0.2.1:9559", 1, "connect", ErrUnreachable, grpcstatus.Error(codes.Unavailable, message)}
+		if want := "192.0.2.1:9559 device 1: connect: unreachable: " + want; err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
+		}
 	}
 }
 
