@@ -12,12 +12,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // ErrConfig is returned for an invalid Config, before anything is started.
@@ -64,7 +66,7 @@ func ParseCluster(text string) (map[string]string, error) {
 // Run runs the member until ctx ends. It calls up, which may be nil, when the member has joined the cluster, which requires a majority of the
 // members. Errors are ErrConfig and those of etcd.
 func Run(ctx context.Context, c Config, up func()) error {
-	config, err := c.embed()
+	config, err := c.embed(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,8 +94,8 @@ func Run(ctx context.Context, c Config, up func()) error {
 	}
 }
 
-// embed returns the configuration of etcd.
-func (c Config) embed() (*embed.Config, error) {
+// embed returns the configuration of etcd. The end of ctx is a normal stop.
+func (c Config) embed(ctx context.Context) (*embed.Config, error) {
 	fail := func(format string, args ...any) (*embed.Config, error) {
 		return nil, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
 	}
@@ -160,8 +162,31 @@ func (c Config) embed() (*embed.Config, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
+	log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return quietStop{core, ctx} }))
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log.Named("etcd"))
 	return config, nil
+}
+
+// A quietStop drops the errors that etcd logs because its own listeners are closed, once ctx has ended.
+type quietStop struct {
+	zapcore.Core
+	ctx context.Context
+}
+
+// closedListener matches the messages of etcd's goroutines that accept connections of clients and peers.
+var closedListener = regexp.MustCompile(`^setting up serving from embedded etcd failed|^stop(ping|ped) (in)?secure grpc server due to error`)
+
+// With keeps the core wrapped.
+func (q quietStop) With(fields []zapcore.Field) zapcore.Core {
+	return quietStop{q.Core.With(fields), q.ctx}
+}
+
+// Check adds the core for entries that are not dropped.
+func (q quietStop) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if q.ctx.Err() != nil && closedListener.MatchString(e.Message) {
+		return checked
+	}
+	return q.Core.Check(e, checked)
 }
 
 // hostPort returns the host of host:port, which may be empty.

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -99,6 +100,36 @@ func TestAlone(t *testing.T) {
 	member(t, c)
 	if r, err := client.Get(ctx, "k"); err != nil || len(r.Kvs) != 1 {
 		t.Errorf("got %v, %v after a restart", r, err)
+	}
+}
+
+// A normal stop logs no warning and no error. A failure to serve at any other time is logged.
+func TestStopIsQuiet(t *testing.T) {
+	addrs := free(t, 2)
+	core, logs := observer.New(zap.WarnLevel)
+	c := Config{Name: "a", Dir: t.TempDir(), Listen: addrs[0], ListenPeer: addrs[1], Cluster: map[string]string{"a": addrs[1]}, Logger: zap.New(core)}
+	stop := member(t, c)
+	ctx, client := client(t, clientv3.Config{Endpoints: addrs[:1]})
+	if _, err := client.Put(ctx, "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	logs.TakeAll()
+	if err := stop(); err != nil {
+		t.Fatalf("the member ended with %v, want nil", err)
+	}
+	for _, e := range logs.TakeAll() {
+		t.Errorf("a normal stop logs %v %q %v", e.Level, e.Message, e.ContextMap())
+	}
+
+	const serving = "setting up serving from embedded etcd failed."
+	ended, end := context.WithCancel(t.Context())
+	log := zap.New(quietStop{core, ended}).With(zap.Int("n", 1))
+	log.Error(serving)
+	end()
+	log.Error(serving)
+	log.Error("another")
+	if all := logs.All(); len(all) != 2 || all[0].Message != serving || all[1].Message != "another" {
+		t.Errorf("logged %v, want the first and the last", all)
 	}
 }
 
