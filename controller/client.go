@@ -74,10 +74,14 @@ func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []str
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+text)
 			}
 		}
-		return run(cmd.Context(), &console{
+		err = run(cmd.Context(), &console{
 			Client: c, view: newView(o.output, cmd.OutOrStdout()), timeout: o.timeout, json: o.output == jsonOutput,
 			in: cmd.InOrStdin(), errOut: cmd.ErrOrStderr(),
 		}, args)
+		if err != nil {
+			return flagged{err, cmd.Flags()}
+		}
+		return nil
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"op25b/internal/client"
 	"op25b/internal/view/prose"
 )
@@ -40,6 +42,27 @@ func fail(ctx context.Context, w io.Writer, args []string, err error) int {
 	}
 	printFailure(w, f)
 	return 1
+}
+
+// A flagged is an error of a command with flags.
+type flagged struct {
+	error
+	flags *pflag.FlagSet
+}
+
+func (f flagged) Unwrap() error { return f.error }
+
+// place returns the flag that filled a field of the request, such as --groups for groups[0]. For an element of the command's arguments it is
+// empty, because the fault quotes the element. Other fields keep their path.
+func (f flagged) place(path string) string {
+	name, _, element := strings.Cut(path, "[")
+	switch {
+	case f.flags.Lookup(name) != nil:
+		return "--" + name
+	case element:
+		return ""
+	}
+	return path
 }
 
 // printFailure prints an error as text. Faults in files are printed one per line as FILE:LINE:COLUMN, which editors follow.

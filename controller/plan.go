@@ -146,12 +146,21 @@ func here(err error, docs []document) error {
 	return faultsHere{err, docs}
 }
 
-// explain is client.Explain with local paths of files.
+// explain is client.Explain with local paths of files, and with flags instead of the request's fields.
 func explain(err error) client.Failure {
 	f := client.Explain(err)
 	var lost *lostAnswer
 	if errors.As(err, &lost) {
 		f.Message, f.Request, f.Outcome = lost.Error(), lost.Request, lost.outcome()
+	}
+	var command flagged
+	if errors.As(err, &command) {
+		for i, fault := range f.Faults {
+			if fault.File == "" {
+				place := command.place(fault.Path)
+				f.Faults[i].Place = &place
+			}
+		}
 	}
 	var local faultsHere
 	if errors.As(err, &local) {

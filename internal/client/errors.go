@@ -89,6 +89,8 @@ type Fault struct {
 	Path   string `json:"path,omitempty"`
 	What   string `json:"what"`
 	Way    string `json:"way,omitempty"`
+	// Place replaces Path in text if it is not nil. A command sets it to the flag that filled the field of the request.
+	Place *string `json:"-"`
 }
 
 // String returns the fault on one line, as FILE:LINE:COLUMN, which editors and terminals follow.
@@ -97,6 +99,8 @@ func (f Fault) String() string {
 	switch {
 	case f.Line != 0:
 		at = fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
+	case f.Place != nil:
+		at = *f.Place
 	case f.Path != "" && at != "":
 		at += ": " + f.Path
 	case f.Path != "":
@@ -142,7 +146,7 @@ func Explain(err error) Failure {
 		switch d := value.(type) {
 		case *op25bv1.Faults:
 			for _, x := range d.Faults {
-				f.Faults = append(f.Faults, Fault{x.File, x.Line, x.Column, x.Path, x.What, x.Way})
+				f.Faults = append(f.Faults, Fault{File: x.File, Line: x.Line, Column: x.Column, Path: x.Path, What: x.What, Way: x.Way})
 			}
 		case *op25bv1.Stale:
 			f.Base, f.Current = &d.Base, &d.Current
