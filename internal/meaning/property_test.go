@@ -1,0 +1,140 @@
+package meaning
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"op25b/internal/compile"
+	"op25b/internal/compile/compiletest"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
+)
+
+// TestMeaningIsTrue compares any two rule sets with different numbers. The sentences about mail name exactly the line groups, ports, legs and
+// servers for which the entries of the two switches decide differently, with both decisions. A switch with other numbers only has none.
+func TestMeaningIsTrue(t *testing.T) {
+	changed, same := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC)
+		compiled := func(p *policy.Policy, inv *policy.Inventory, n *compile.Numbers) *compile.Compiled {
+			c, err := compiletest.Compile(&policy.Bundle{Policy: p, Inventory: inv}, n, "edge", policytest.DrawInForce(t, p), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		p1, inv1 := policytest.DrawBundle(t)
+		n1, err := compile.Number(nil, &policy.Bundle{Policy: p1, Inventory: inv1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p2, inv2 := policytest.DrawBundle(t)
+		n2, err := compile.Number(n1, &policy.Bundle{Policy: p2, Inventory: inv2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, now := compiled(p1, inv1, n1), compiled(p2, inv2, n2)
+		w := &words{old: newJudge(old), new: newJudge(now), was: old, is: now}
+		w.moves, w.stay = w.classMoves()
+		changes := w.verdictChanges()
+
+		addresses := []netip.Addr{netip.MustParseAddr("233.252.0.1")}
+		for _, p := range []*policy.Policy{p1, p2} {
+			for _, r := range p.Remotes {
+				for _, prefix := range r.Prefixes {
+					addresses = append(addresses, prefix.Addr())
+				}
+			}
+		}
+		groups := []string{""}
+		for _, g := range p1.LineGroups {
+			if p2.LineGroup(g.Name) != nil {
+				groups = append(groups, g.Name)
+			}
+		}
+		for _, port := range []policy.TCPPort{25, 587, 465, 110, 995, 80} {
+			for _, leg := range policy.Legs() {
+				for _, group := range groups {
+					for _, addr := range addresses {
+						was, from := decided(t, old, port, leg, group, addr)
+						is, to := decided(t, now, port, leg, group, addr)
+						var found []change
+						for _, c := range changes {
+							server := func(s server) bool { return s.from == from && s.to == to }
+							if slices.Contains(c.ports, port) && slices.Contains(c.legs, leg) && slices.Contains(c.groups, group) && slices.ContainsFunc(c.servers, server) {
+								found = append(found, c)
+							}
+						}
+						if was == is {
+							same++
+							if len(found) > 0 {
+								t.Fatalf("TCP/%d on %s of %q to %v is %v before and after, and reported as %+v", port, leg, group, addr, was, found)
+							}
+							continue
+						}
+						changed++
+						if len(found) != 1 || found[0].old.action != was.action || found[0].new.action != is.action ||
+							was.action == is.action && (found[0].old != was || found[0].new != is) {
+							t.Fatalf("TCP/%d on %s of %q to %v goes from %v to %v, and is reported as %+v", port, leg, group, addr, was, is, found)
+						}
+					}
+				}
+			}
+		}
+		again, err := compiletest.Compile(&policy.Bundle{Policy: p2, Inventory: inv2}, nil, "edge", now.InForce, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range Of(now, again) {
+			if s.Kind != OfLine { // a line may have been renamed
+				t.Fatalf("other numbers are reported as %v", s)
+			}
+		}
+	})
+	if changed == 0 || same == 0 {
+		t.Errorf("%d outcomes changed, %d did not", changed, same)
+	}
+}
+
+var actionName = map[pipeline.VerdictAction]policy.Action{
+	pipeline.Permit: policy.Permit, pipeline.Monitor: policy.Monitor, pipeline.Drop: policy.Drop, pipeline.Limit: policy.Limit, pipeline.Reject: policy.Reject,
+}
+
+// decided returns the outcome by the entries of a switch, and the class of the address.
+func decided(t *rapid.T, c *compile.Compiled, port policy.TCPPort, leg policy.Leg, group string, addr netip.Addr) (outcome, string) {
+	x := policytest.Segment{}
+	for number, g := range c.LineGroups {
+		if g.Name == group {
+			x.Group = number
+		}
+	}
+	longest := -1
+	for prefix, class := range c.State.Remotes {
+		if prefix.Contains(addr) && prefix.Bits() > longest {
+			longest, x.Class = prefix.Bits(), class
+		}
+	}
+	code, _ := leg.Code()
+	for key, value := range c.State.Services {
+		its := key.DstPort
+		if leg == policy.DownSrc || leg == policy.UpSrc {
+			its = key.SrcPort
+		}
+		if value.Leg != code || its.Port != uint16(port) {
+			// On the legs of a server behind a line, the other end has no port of a service.
+			continue
+		}
+		if v, ok := policytest.Lookup(t, c.State, x, code, value.Service); ok {
+			return outcome{actionName[v.Action], c.Rules[v.Rule].Name}, c.Remotes[x.Class].Name
+		}
+	}
+	if port == 25 && (leg == policy.UpDst || leg == policy.DownSrc) {
+		return outcome{policy.Drop, policy.RuleFailClosed}, c.Remotes[x.Class].Name
+	}
+	return outcome{}, c.Remotes[x.Class].Name
+}
