@@ -29,8 +29,8 @@ func linesByName(c *compile.Compiled) map[string]standingLine {
 	return all
 }
 
-// lines speaks of lines that come, go, or change their group, place, name or addresses. A line that comes was one that no inventory names
-// before, and a line that goes is one then.
+// lines reports lines that are added, removed, or change their group, place, name or addresses. An added line was an unnamed line before, and
+// a removed one is an unnamed line afterwards.
 func (w *words) lines() {
 	was, is := w.wasLines, w.isLines
 	renamed := w.renamed(was, is)
@@ -77,7 +77,7 @@ func (w *words) lines() {
 	w.addresses(was, is)
 }
 
-// renamed are the lines that have the index and the place of one that is gone: the old name by the new.
+// renamed maps the new name to the old one for lines that have the index and the place of a removed line.
 func (w *words) renamed(was, is map[string]standingLine) map[string]string {
 	all := make(map[string]string)
 	for name, now := range is {
@@ -93,10 +93,10 @@ func (w *words) renamed(was, is map[string]standingLine) map[string]string {
 	return all
 }
 
-// A lineWay is from which group to which lines go.
+// A lineWay is the group of a line before and after.
 type lineWay struct{ from, to, text string }
 
-// A tally is the lines that go the same way.
+// A tally collects the lines by their lineWay.
 type tally struct {
 	names map[lineWay][]string
 	order []lineWay
@@ -112,7 +112,7 @@ func (t *tally) add(name, from, to, text string) {
 	t.names[way] = append(t.names[way], name)
 }
 
-// linesNamed is "line a" or "7 lines (a, b, c, d, e and 2 more)".
+// linesNamed renders "line a" or "7 lines (a, b, c, d, e and 2 more)".
 func linesNamed(list []string) string {
 	if len(list) == 1 {
 		return "line " + list[0]
@@ -120,7 +120,7 @@ func linesNamed(list []string) string {
 	return fmt.Sprintf("%d lines (%s)", len(list), prose.List(list, maxNamed))
 }
 
-// placeText is where a line is known to a switch.
+// placeText renders the place of a line on a switch.
 func placeText(k pipeline.LineKey) string {
 	text := fmt.Sprintf("port %d", k.Port)
 	for _, x := range []struct {
@@ -134,7 +134,7 @@ func placeText(k pipeline.LineKey) string {
 	return text
 }
 
-// addresses speaks of the sources that lines may use where a check goes by them, before and after.
+// addresses reports changed source addresses of lines whose sources are checked before and after.
 func (w *words) addresses(was, is map[string]standingLine) {
 	sources := func(c *compile.Compiled) map[string][]netip.Prefix {
 		all := make(map[string][]netip.Prefix)
@@ -166,7 +166,7 @@ func (w *words) addresses(was, is map[string]standingLine) {
 	}
 }
 
-// exemptions speaks of what holds on this switch.
+// exemptions reports changed exemptions on this switch.
 func (w *words) exemptions() {
 	was, is := exemptByName(w.was), exemptByName(w.is)
 	for _, who := range slices.Sorted(maps.Keys(is)) {
@@ -223,7 +223,7 @@ func reviewText(e compile.Exempt) string {
 	return e.Review.String()
 }
 
-// orNone is a text that may be empty, in a sentence.
+// orNone returns a text, or "none" if it is empty.
 func orNone(s string) string {
 	if s == "" {
 		return "none"
@@ -231,7 +231,7 @@ func orNone(s string) string {
 	return s
 }
 
-// exemptEffect is what an exemption that comes or goes does to mail: nothing where the rules stop no mail of its lines to port 25.
+// exemptEffect returns the effect of an added or removed exemption on mail. It has none if the rules stop no mail of its lines to port 25.
 func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e compile.Exempt, does Severity) Severity {
 	groups := append(slices.Collect(maps.Keys(without.groups)), "")
 	if e.Line != "" {
@@ -243,7 +243,7 @@ func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e co
 	return Neutral
 }
 
-// holder is what an exemption is of: no other of the policy is.
+// holder identifies an exemption in a policy: its line or its prefix.
 func holder(e policy.Exemption) string {
 	if e.Line != "" {
 		return "line " + e.Line
@@ -251,7 +251,7 @@ func holder(e policy.Exemption) string {
 	return e.Prefix.String()
 }
 
-// exemptText is what an exemption is of, with its addresses.
+// exemptText renders the holder of an exemption with its addresses.
 func exemptText(e compile.Exempt) string {
 	if e.Line == "" {
 		return "exemption of " + holder(e.Exemption)

@@ -90,8 +90,8 @@ func (w *words) say(kind Kind, severity Severity, format string, args ...any) {
 // empty reports whether the old state is that of an empty switch.
 func (w *words) empty() bool { return w.was.Switch == "" }
 
-// sharedGroups are the line groups that the old and the new have both, behind "", which both always have. An empty switch treats all lines
-// alike, so that it has every group.
+// sharedGroups returns the line groups in both states, after "", which is always in both. An empty switch treats all lines alike, so that it
+// counts as having every group.
 func (w *words) sharedGroups() []string {
 	shared := []string{""}
 	for _, name := range slices.Sorted(maps.Keys(w.new.groups)) {
@@ -102,7 +102,7 @@ func (w *words) sharedGroups() []string {
 	return shared
 }
 
-// An effect gathers what changes of outcomes do to mail.
+// An effect collects the effects of changed outcomes on mail.
 type effect struct{ stops, opens bool }
 
 func (e *effect) add(old, new policy.Action) {
@@ -120,7 +120,7 @@ func (e effect) severity() Severity {
 	return Neutral
 }
 
-// effectOn is what happens to all mail between lines that go from one group to another and servers that go from one class to another.
+// effectOn adds the effect on all mail between lines that change their group and servers that change their class.
 func (w *words) effectOn(e *effect, oldGroup, newGroup, oldClass, newClass string) {
 	for _, port := range w.ports() {
 		for _, leg := range policy.Legs() {
@@ -129,7 +129,7 @@ func (w *words) effectOn(e *effect, oldGroup, newGroup, oldClass, newClass strin
 	}
 }
 
-// ports are the TCP ports that the old or the new looks at, in order.
+// ports returns the TCP ports of the services in the old or the new state, in order.
 func (w *words) ports() []policy.TCPPort {
 	all := maps.Clone(w.new.services)
 	maps.Copy(all, w.old.services)
@@ -151,7 +151,7 @@ func (w *words) phases() {
 	}
 }
 
-// linesOf are the lines of groups, in words.
+// linesOf describes the lines of groups.
 func linesOf(groups []string) string {
 	named := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" })
 	switch {
@@ -163,7 +163,7 @@ func linesOf(groups []string) string {
 	return prose.List(named, maxNamed) + " lines"
 }
 
-// texts are the texts of a list's items, in order.
+// texts renders each item of a list.
 func texts[T any](list []T, text func(T) string) []string {
 	out := make([]string, len(list))
 	for i, item := range list {

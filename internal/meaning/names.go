@@ -12,7 +12,7 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// classes speaks of the lists of prefixes. What becomes of mail to them is also said as a verdict.
+// classes reports changed lists of prefixes. The effect on mail to them is also reported as a verdict.
 func (w *words) classes() {
 	was, is := remotesByName(w.was), remotesByName(w.is)
 	all := maps.Clone(was)
@@ -52,7 +52,7 @@ func remotesByName(c *compile.Compiled) map[string]policy.Remote {
 	return all
 }
 
-// classEffect is what addresses that come to a class, or leave it, mean for mail.
+// classEffect returns the effect on mail of addresses that move into a class or out of it.
 func (w *words) classEffect(name string) effect {
 	var e effect
 	for _, m := range w.moves {
@@ -65,7 +65,7 @@ func (w *words) classEffect(name string) effect {
 	return e
 }
 
-// thenStopped says whose mail to the servers of a class that is gone passed and is stopped now, if there is any.
+// thenStopped names the lines whose mail to the servers of a removed class passed and is now stopped. It may be empty.
 func (w *words) thenStopped(class string) string {
 	groups := w.sharedGroups()
 	all := len(groups)
@@ -88,7 +88,7 @@ func (w *words) thenStopped(class string) string {
 	return fmt.Sprintf(": mail of %s to it is then stopped", linesOf(groups))
 }
 
-// services speaks of ports. What becomes of segments to them is said as a verdict.
+// services reports changed ports. The effect on segments to them is reported as a verdict.
 func (w *words) services() {
 	was, is := servicesByName(w.was), servicesByName(w.is)
 	all := maps.Clone(was)
@@ -123,7 +123,7 @@ func servicesByName(c *compile.Compiled) map[string]policy.Service {
 	return all
 }
 
-// groups speaks of line groups and what they say beside the rules.
+// groups reports changed line groups and their settings besides the rules.
 func (w *words) groups() {
 	was, is := groupsByName(w.was), groupsByName(w.is)
 	all := maps.Clone(was)
@@ -163,7 +163,7 @@ func (w *words) groups() {
 	})
 }
 
-// A groupKnob is what line groups say of frames that rules cannot speak of.
+// A groupKnob is a setting of line groups for frames that rules cannot match.
 type groupKnob struct {
 	service   pipeline.Service
 	byDefault policy.Action
@@ -177,7 +177,7 @@ func knobs() []groupKnob {
 	}
 }
 
-// effectBeside is what happens to the frames of lines that go from one group to another, beside what the rules say.
+// effectBeside adds the effect of the settings besides the rules on lines that change their group.
 func (w *words) effectBeside(e *effect, from, to string) {
 	for _, k := range knobs() {
 		e.add(w.old.knob(k.service, k.byDefault, from), w.new.knob(k.service, k.byDefault, to))
@@ -185,7 +185,7 @@ func (w *words) effectBeside(e *effect, from, to string) {
 	e.add(w.was.LineGroups[w.old.groups[from]].SourceCheck.Action(), w.is.LineGroups[w.new.groups[to]].SourceCheck.Action())
 }
 
-// checkWord is a source check in a sentence.
+// checkWord renders a source check for a sentence.
 func checkWord(c policy.SourceCheck) string {
 	if c == "" {
 		return string(policy.SourceOff)
@@ -193,7 +193,7 @@ func checkWord(c policy.SourceCheck) string {
 	return string(c)
 }
 
-// groupwise says what changes alike for line groups in one sentence.
+// groupwise reports the same change of several line groups in one sentence.
 func (w *words) groupwise(what string, of func(group string) (old, now string, e effect)) {
 	type way struct{ old, now string }
 	groups := make(map[way][]string)
@@ -229,7 +229,7 @@ func (w *words) limited(group string) bool {
 	return limits(w.old, func(s server) string { return s.from }) && limits(w.new, func(s server) string { return s.to })
 }
 
-// rateWord is a rate in a sentence.
+// rateWord renders a rate for a sentence.
 func rateWord(r policy.Rate) string {
 	if r == (policy.Rate{}) {
 		return "none"
@@ -245,7 +245,7 @@ func groupsByName(c *compile.Compiled) map[string]policy.LineGroup {
 	return all
 }
 
-// missing are the items of a list that another does not have.
+// missing returns the items of a list that another list does not have.
 func missing[T comparable](list, from []T) []T {
 	if slices.Equal(list, from) {
 		return nil
@@ -263,7 +263,7 @@ func missing[T comparable](list, from []T) []T {
 	return left
 }
 
-// plusMinus is "+2 -1 prefixes".
+// plusMinus renders "+2 -1 prefixes".
 func plusMinus(added, removed int, noun string) string {
 	var parts []string
 	if added > 0 {

@@ -11,13 +11,13 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A server is servers that a change treats alike: those of one class, or those that go from one class to another.
+// A server is a set of servers that a change treats alike: those of one class, or those that move from one class to another.
 type server struct {
 	from, to string
 	text     string
 }
 
-// servers are all servers there are, other servers last.
+// servers returns all sets of servers, with other servers last.
 func (w *words) servers() []server {
 	var all []server
 	for _, name := range slices.Sorted(maps.Keys(w.new.remotes)) {
@@ -50,12 +50,12 @@ func some(prefixes []netip.Prefix) string {
 	return prose.List(texts(prefixes, netip.Prefix.String), maxNamed)
 }
 
-// wholly is all of a class of the new policy, which lists it in as many prefixes.
+// wholly describes all servers of a class of the new policy, with the number of its prefixes.
 func (w *words) wholly(class string) string {
 	return fmt.Sprintf("%s (%s)", class, prose.Count(len(w.is.Remotes[w.new.remotes[class]].Prefixes), "prefix"))
 }
 
-// A change is that the outcome is another for all segments of some ports, on some legs, between lines of some groups and some servers.
+// A change is a changed outcome for all segments of some ports, on some legs, between lines of some groups and some servers.
 type change struct {
 	ports    []policy.TCPPort
 	legs     []policy.Leg
@@ -66,7 +66,7 @@ type change struct {
 	anywhere bool    // servers are all there are
 }
 
-// way is the old and the new outcome as they are said: where the action changes, the rules do not matter.
+// way returns the old and the new outcome for a sentence: the rules are left out if the action changes.
 func (c change) way() [2]outcome {
 	if c.old.action != c.new.action {
 		return [2]outcome{{action: c.old.action}, {action: c.new.action}}
@@ -74,10 +74,10 @@ func (c change) way() [2]outcome {
 	return [2]outcome{c.old, c.new}
 }
 
-// alike reports whether two changes of the same ports differ in their groups and servers at most.
+// alike reports whether two changes of the same ports differ only in their groups and servers.
 func (c change) alike(x change) bool { return c.way() == x.way() && slices.Equal(c.legs, x.legs) }
 
-// verdictChanges are all changes of outcomes, as few as put together groups and servers with the same.
+// verdictChanges returns all changes of outcomes. Groups and servers with the same change are joined.
 func (w *words) verdictChanges() []change {
 	groups, servers := w.sharedGroups(), w.servers()
 	var all []change
@@ -104,7 +104,7 @@ func (w *words) verdictChanges() []change {
 	return all
 }
 
-// joinPorts adds changes to a list, those that differ from one there in their ports alone to that one.
+// joinPorts adds changes to a list. A change that differs only in its ports from one in the list is joined to that one.
 func (w *words) joinPorts(list, more []change) []change {
 	for _, c := range more {
 		i := slices.IndexFunc(list, func(x change) bool {
@@ -120,7 +120,7 @@ func (w *words) joinPorts(list, more []change) []change {
 	return list
 }
 
-// portsAlike are the ports in lists of those that go from one service to the same other.
+// portsAlike returns the ports, in one list for each pair of an old and a new service.
 func (w *words) portsAlike() [][]policy.TCPPort {
 	var lists [][]policy.TCPPort
 	at := make(map[[2]string]int)
@@ -136,7 +136,7 @@ func (w *words) portsAlike() [][]policy.TCPPort {
 	return lists
 }
 
-// changesTo are the changes for ports and one server.
+// changesTo returns the changes for ports and one set of servers.
 func (w *words) changesTo(ports []policy.TCPPort, groups []string, s server) []change {
 	var list []change
 	for _, group := range groups {
@@ -190,7 +190,7 @@ func (w *words) verdicts() {
 	}
 }
 
-// usualLegs are the ways of connections that lines open, as far as the old or the new looks at them.
+// usualLegs returns the legs of connections that lines open, if the old or the new state filters them.
 func (w *words) usualLegs(port policy.TCPPort) []policy.Leg {
 	var legs []policy.Leg
 	for _, leg := range []policy.Leg{policy.UpDst, policy.DownSrc} {
@@ -202,7 +202,7 @@ func (w *words) usualLegs(port policy.TCPPort) []policy.Leg {
 	return legs
 }
 
-// actionWord is an action in a sentence.
+// actionWord renders an action for a sentence.
 func actionWord(a policy.Action) string {
 	if a == "" {
 		return "not looked at"

@@ -9,7 +9,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// holdTexts are the reasons for which a controller holds dates, in words.
+// holdTexts describes the reasons for which a controller holds dates.
 var holdTexts = map[op25bv1.ClockHold]string{
 	op25bv1.ClockHold_CLOCK_HOLD_UNSPECIFIED: "unknown",
 	op25bv1.ClockHold_CLOCK_HOLD_NONE:        "in force",
@@ -49,7 +49,7 @@ func held(c *op25bv1.ControllerClock) bool {
 	return c.Hold != op25bv1.ClockHold_CLOCK_HOLD_NONE && c.Hold != op25bv1.ClockHold_CLOCK_HOLD_STARTING
 }
 
-// apart is the difference between a clock and the clock of the controller that answers.
+// apart renders the difference between a clock and the clock of the answering controller.
 func apart(c *op25bv1.ControllerClock) string {
 	switch {
 	case c.Self:
@@ -64,7 +64,7 @@ func apart(c *op25bv1.ControllerClock) string {
 	return d.String()
 }
 
-// clockLine is the line about clocks below a table of switches. A single controller with a trusted clock has none.
+// clockLine renders the line about clocks below a table of switches. It is empty for a single controller with a trusted clock.
 func (t *table) clockLine(all []*op25bv1.ControllerClock) string {
 	var parts []string
 	for _, c := range all {

@@ -2,7 +2,7 @@ package view
 
 import op25bv1 "op25b/proto/op25b/v1"
 
-// stateNames are the states of a switch in words for people.
+// stateNames names the states of a switch for people.
 var stateNames = map[op25bv1.SwitchState]string{
 	op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED:  "unknown",
 	op25bv1.SwitchState_SWITCH_STATE_UNKNOWN:      "unknown",
@@ -15,7 +15,7 @@ var stateNames = map[op25bv1.SwitchState]string{
 	op25bv1.SwitchState_SWITCH_STATE_NO_PHASE:     "no phase",
 }
 
-// reasonTexts are the reasons of states in words for people.
+// reasonTexts describes the reasons of states for people.
 var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_UNSPECIFIED: "no reason was given",
 

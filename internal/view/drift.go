@@ -53,7 +53,7 @@ func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
 	return err
 }
 
-// standing is how a switch was found, in words.
+// standing describes how a switch was found.
 func standing(sw *op25bv1.SwitchPlan) string {
 	text := map[string]string{
 		"unreachable":   "could not be read",

@@ -17,7 +17,7 @@ func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
 	return err
 }
 
-// notices are warnings of the controller that concern no single switch.
+// notices renders the controller's warnings that concern no single switch.
 func (t *table) notices(all []string) string {
 	text := ""
 	for _, notice := range all {
@@ -44,7 +44,7 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 	return g.text(t, "")
 }
 
-// percent is the progress of a switch that is being written to.
+// percent renders the progress of a switch that is being written to.
 func percent(s *op25bv1.SwitchStatus) string {
 	if s.GetProgress().GetTotal() == 0 {
 		return ""
@@ -52,7 +52,7 @@ func percent(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf(" %d%%", uint64(s.Progress.Done)*100/uint64(s.Progress.Total))
 }
 
-// revisions is the revision that a switch holds, and the wanted one if it differs.
+// revisions renders the revision that a switch holds, and the wanted one if it differs.
 func revisions(s *op25bv1.SwitchStatus) string {
 	switch {
 	case s.Revision == s.Wanted && s.Wanted == 0:
@@ -65,7 +65,7 @@ func revisions(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf("%d -> %d", s.Revision, s.Wanted)
 }
 
-// why is the reason of a state; a converged switch needs none.
+// why renders the reason of a state. It is empty for a converged switch.
 func why(s *op25bv1.SwitchStatus) string {
 	switch {
 	case s.Converged:
@@ -136,7 +136,7 @@ func (t *table) Changes(r *op25bv1.WatchSwitchesResponse) error {
 	return err
 }
 
-// said is a status on one line.
+// said renders a status on one line.
 func said(s *op25bv1.SwitchStatus) string {
 	text := stateText(s.State)
 	if rev := revisions(s); rev != "-" {

@@ -38,7 +38,7 @@ const (
 	belowGap = 4
 )
 
-// text is the table, with each line indented.
+// text renders the table, with each line indented.
 func (g *grid) text(t *table, indent string) string {
 	widths := make([]int, len(g.head))
 	for _, cells := range append([]row{{cells: g.head}}, g.rows...) {

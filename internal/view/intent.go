@@ -35,7 +35,7 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 	return err
 }
 
-// entries are revisions and dates. A controller of an earlier version sends revisions only.
+// entries returns revisions and dates. A controller of an earlier version sends revisions only.
 func entries(r *op25bv1.HistoryResponse) []*op25bv1.HistoryEntry {
 	if len(r.Entries) > 0 {
 		return r.Entries

@@ -68,7 +68,7 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 	return err
 }
 
-// settings is the table of what to set in a mail program.
+// settings renders the table of settings for a mail program.
 func (t *table) settings(r *op25bv1.CheckMailResponse) string {
 	g := grid{head: []string{"OUTGOING SERVER", "PORT", "ENCRYPTION", "AUTHENTICATION", "PASSES", "NOTE"}, shrink: []int{0}, goesOn: true}
 	for _, s := range r.Settings {
@@ -142,7 +142,7 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	return steps
 }
 
-// server is a server for outgoing mail in a sentence of each language.
+// server renders a server for outgoing mail for a sentence of each language.
 func server(host, kind string) (en, ja string) {
 	switch {
 	case host != "":
@@ -153,7 +153,7 @@ func server(host, kind string) (en, ja string) {
 	return "the provider's", "提供元の指定するサーバー"
 }
 
-// spaced sets Latin letters off from the Japanese around them.
+// spaced adds spaces between Latin letters and Japanese text.
 func spaced(s string) string {
 	if s != "" && s[0] < 0x80 {
 		return " " + s + " "

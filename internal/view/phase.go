@@ -155,7 +155,7 @@ func brokenNote(why string) string {
 	return wrapped("", plain("warning: "+why), 4)
 }
 
-// phaseTurn is what the date of a phase changes.
+// phaseTurn renders the change that the date of a phase causes.
 func phaseTurn(z zone, turn *op25bv1.PhaseTurn) string {
 	text := wrapped("", plain(fmt.Sprintf("The date of phase %s changes this at %s:", turn.Phase, z.moment(turn.Time))), 4)
 	for _, c := range turn.Changes {

@@ -58,7 +58,7 @@ func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 	return err
 }
 
-// changedDocument is one line about a document, with its difference below if full.
+// changedDocument renders one line about a document, with its difference below if full.
 func (t *table) changedDocument(b *strings.Builder, d *op25bv1.DocumentDiff, full bool) {
 	sign, code := "~ ", yellow
 	switch {
@@ -88,7 +88,7 @@ func (t *table) changedDocument(b *strings.Builder, d *op25bv1.DocumentDiff, ful
 	}
 }
 
-// document is the difference of one document.
+// document renders the difference of one document.
 func (t *table) document(b *strings.Builder, d *op25bv1.DocumentDiff) {
 	name := plain(strings.TrimPrefix(d.Path, "files/"))
 	switch {
@@ -108,7 +108,7 @@ func (t *table) document(b *strings.Builder, d *op25bv1.DocumentDiff) {
 	}
 }
 
-// body is a unified difference without the two lines that name the files.
+// body returns a unified difference without the two lines that name the files.
 func body(lines []string) []string {
 	for len(lines) > 0 && (strings.HasPrefix(lines[0], "--- ") || strings.HasPrefix(lines[0], "+++ ")) {
 		lines = lines[1:]
@@ -116,7 +116,7 @@ func body(lines []string) []string {
 	return lines
 }
 
-// unified writes lines of a unified difference, which are never broken.
+// unified writes lines of a unified difference without wrapping them.
 func (t *table) unified(b *strings.Builder, lines []string) {
 	for _, line := range lines {
 		code := ""
@@ -130,7 +130,7 @@ func (t *table) unified(b *strings.Builder, lines []string) {
 	}
 }
 
-// signed is a text behind a coloured sign.
+// signed renders a text after a coloured sign.
 func (t *table) signed(indent, code, sign, text string) string {
 	lines := wrapped(indent+sign, plain(text), 0)
 	return indent + t.colour(code, sign) + lines[len(indent+sign):]
@@ -172,7 +172,7 @@ func (g *section) title() string {
 	return text
 }
 
-// planned is the plan of the switches of a section.
+// planned renders the plan of the switches of a section.
 func (t *table) planned(b *strings.Builder, g *section) {
 	s := g.plan
 	b.WriteString(wrapped("", plain(g.title()), 0))
@@ -206,7 +206,7 @@ func (t *table) planned(b *strings.Builder, g *section) {
 	b.WriteByte('\n')
 }
 
-// paragraphs is a text of several lines, each wrapped and indented under the first.
+// paragraphs renders a text of several lines, each wrapped and indented under the first.
 func paragraphs(first, s string) string {
 	text := ""
 	for line := range strings.SplitSeq(strings.TrimRight(s, "\n"), "\n") {
@@ -216,7 +216,7 @@ func paragraphs(first, s string) string {
 	return text
 }
 
-// meaning is what a change means, what stops mail first.
+// meaning renders the consequences of a change. Those that stop mail come first.
 func (t *table) meaning(b *strings.Builder, list []*op25bv1.Sentence) {
 	for _, kind := range []struct{ severity, label, code string }{
 		{severityStops, "STOPS  ", red}, {severityOpens, "opens  ", green}, {"", "       ", ""},
@@ -230,7 +230,7 @@ func (t *table) meaning(b *strings.Builder, list []*op25bv1.Sentence) {
 	}
 }
 
-// entries lists the entries of a difference; how says where the rest can be seen.
+// entries lists the entries of a difference; how names the command that shows the rest.
 func (t *table) entries(b *strings.Builder, indent string, d *op25bv1.Difference, how string) {
 	for _, e := range d.GetEntries() {
 		switch e.Kind {
@@ -252,10 +252,10 @@ func (t *table) entries(b *strings.Builder, indent string, d *op25bv1.Difference
 	}
 }
 
-// halfFull is the share of a table from which on its fill is shown.
+// halfFull is the fill of a table from which it is shown.
 const halfFull = 0.5
 
-// fullest names the tables that are half full or more, or else the fullest one.
+// fullest names the tables that are at least half full. If there are none, it names the fullest one.
 func fullest(tables []*op25bv1.TableFill) string {
 	var texts []string
 	most := -1

@@ -10,16 +10,16 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// plain is a text from outside, escaped, on one line.
+// plain escapes a text from outside for one line.
 func plain(s string) string { return prose.Escape(s) }
 
-// wrapped is a text in lines of at most Width columns.
+// wrapped breaks a text into lines of at most Width columns.
 func wrapped(first, s string, hang int) string { return prose.Wrap(first, s, hang, Width) }
 
 // A zone shows the times of one answer in one UTC offset.
 type zone struct{ at *time.Location }
 
-// zone is the policy's utcOffset, such as "+09:00", in which its dates begin and end. An answer that has none is shown in the caller's zone.
+// zone returns the zone of the policy's utcOffset, such as "+09:00", in which its dates begin and end. Without an offset it is the caller's.
 func (t *table) zone(utcOffset string) zone {
 	if z, ok := zoneOf(utcOffset); ok {
 		return z
@@ -33,13 +33,13 @@ func zoneOf(utcOffset string) (zone, bool) {
 	return zone{time.FixedZone("", seconds)}, err == nil
 }
 
-// local is the caller's zone, with the offset that it has now, for answers that have no policy.
+// local returns the caller's zone with its present offset, for answers without a policy.
 func (t *table) local() zone {
 	_, seconds := t.opts.Now().In(t.opts.Location).Zone()
 	return zone{time.FixedZone("", seconds)}
 }
 
-// moment is a time to the second, with its offset.
+// moment renders a time to the second, with its offset.
 func (z zone) moment(ts *timestamppb.Timestamp) string {
 	if ts == nil {
 		return "-"
@@ -47,15 +47,15 @@ func (z zone) moment(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format("2006-01-02 15:04:05 -0700")
 }
 
-// day is the day of a time.
+// day renders the day of a time.
 func (z zone) day(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format(time.DateOnly)
 }
 
-// head is the head of a column of times, with their offset.
+// head renders the head of a column of times, with their offset.
 func (z zone) head() string { return "WHEN (" + time.Time{}.In(z.at).Format("-0700") + ")" }
 
-// when is a time to the second, in a column under head.
+// when renders a time to the second, for a column under head.
 func (z zone) when(ts *timestamppb.Timestamp) string {
 	if ts == nil {
 		return "-"
@@ -63,7 +63,7 @@ func (z zone) when(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format(time.DateTime)
 }
 
-// since is the time since a moment, in the two largest units.
+// since renders the time since a moment, in its two largest units.
 func (t *table) since(ts *timestamppb.Timestamp) string {
 	if ts == nil {
 		return "-"
@@ -90,7 +90,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// bytesOf is a number of bytes with its unit: 21 KiB, 3.1 MiB.
+// bytesOf renders a number of bytes with its unit: 21 KiB, 3.1 MiB.
 func bytesOf(n uint64) string {
 	if n < 1<<20 {
 		return fmt.Sprintf("%d KiB", (n+1<<10-1)>>10)

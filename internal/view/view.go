@@ -45,15 +45,15 @@ type View interface {
 // Width is the greatest width of tables and text, in columns. Lines of documents and single words may be wider.
 const Width = 100
 
-// Options are what a view for people takes from its surroundings.
+// Options configures a view for people.
 type Options struct {
 	// Colour is for terminals.
 	Colour bool
 	// Now is the clock for ages.
 	Now func() time.Time
-	// Location is where the caller is: times of answers that have no policy are shown in its zone.
+	// Location is the caller's zone, for the times of answers without a policy.
 	Location *time.Location
-	// Language is that of texts for customers: "en", "ja", or empty for both.
+	// Language is the language of texts for customers: "en", "ja", or empty for both.
 	Language string
 }
 
@@ -62,8 +62,7 @@ func Table(w io.Writer, o Options) View {
 	return &table{w: w, opts: o, shown: map[string]string{}}
 }
 
-// JSON returns the view for programs: each message on one line, as the API's own JSON has it (proto3 JSON), with every field that has a
-// value, 0 and empty ones too.
+// JSON returns the view for programs: each message on one line of proto3 JSON, as in the API, including fields with the value 0 or empty.
 func JSON(w io.Writer) View { return &documents{w} }
 
 // A table is the view for people.
