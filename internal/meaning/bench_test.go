@@ -11,7 +11,7 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// BenchmarkMeaning compares what one switch of a fleet with a large policy holds before and after a change.
+// BenchmarkMeaning compares the states of one switch of a fleet with a large policy before and after a change.
 func BenchmarkMeaning(b *testing.B) {
 	bundle, err := policy.Load(policytest.Full())
 	if err != nil {

@@ -39,8 +39,8 @@ func TestMeaning(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	line := func(b *policy.Bundle, i int) *policy.Line { return &b.Inventory.Switches[0].Lines[i] }
 	for name, x := range map[string]struct {
-		from, to string                 // phases; mobile-carriers where not said
-		before   func(b *policy.Bundle) // a change of both
+		from, to string                 // phases; by default mobile-carriers
+		before   func(b *policy.Bundle) // a change of both documents
 		change   func(b *policy.Bundle)
 		want     []string
 	}{
@@ -177,7 +177,7 @@ func TestMeaning(t *testing.T) {
 				"opens verdict: every line: TCP/25 to 2001:db8:ca::/48, no longer in mobile-carrier drop -> monitor",
 			},
 		},
-		"relay narrowed": { // the other half stays as it is
+		"relay narrowed": { // the other half is unchanged
 			from: "all-destinations", to: "all-destinations",
 			change: func(b *policy.Bundle) { b.Policy.Remotes[0].Prefixes[0] = prefix("198.51.100.16/29") },
 			want: []string{
@@ -186,7 +186,7 @@ func TestMeaning(t *testing.T) {
 				"neutral verdict: every line: TCP/465, 587 to 198.51.100.24/29, no longer in own-relay permit, counted under relay -> submission",
 			},
 		},
-		"relay narrowed to what is left around": { // of a /64 without one of its /66
+		"relay narrowed to what is left around": { // a /64 without one of its /66
 			from: "all-destinations", to: "all-destinations",
 			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[0].Prefixes = []netip.Prefix{prefix("198.51.100.16/28"), prefix("2001:db8:25::/65"), prefix("2001:db8:25:0:c000::/66")}
@@ -219,7 +219,7 @@ func TestMeaning(t *testing.T) {
 			},
 			want: []string{"neutral class: class mobile-carrier: +1 -2 prefixes"},
 		},
-		"prefix inside another of its class": { // the one around it has its addresses already
+		"prefix inside another of its class": { // the shorter prefix already has its addresses
 			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes = append(b.Policy.Remotes[1].Prefixes, prefix("203.0.113.8/29"))
 			},
@@ -248,7 +248,7 @@ func TestMeaning(t *testing.T) {
 				"neutral verdict: every line: TCP/25 to 203.0.113.16/28, from mobile-carrier to lab drop -> reject",
 			},
 		},
-		"class inside another that narrows": { // 203.0.113.32/27 goes, but for what is lab's before and after
+		"class inside another that narrows": { // 203.0.113.32/27 is removed, except lab's addresses in it
 			before: func(b *policy.Bundle) {
 				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.48/28")}})
 			},
@@ -258,7 +258,7 @@ func TestMeaning(t *testing.T) {
 				"opens class: class mobile-carrier: +1 -1 prefix",
 			},
 		},
-		"class around another": { // mobile-carrier's addresses stay its own
+		"class around another": { // mobile-carrier keeps its addresses
 			from: "before", to: "before",
 			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Within = []string{"lab"}
@@ -302,7 +302,7 @@ func TestMeaning(t *testing.T) {
 				"neutral class: relay own-relay: +1 -1 prefix",
 			},
 		},
-		"prefix and phase at once": { // what is new in the class is not what its rule stops from now on
+		"prefix and phase at once": { // the addresses new in the class differ from those that its rule now stops
 			from: "before", to: "mobile-carriers",
 			before: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27")
@@ -316,7 +316,7 @@ func TestMeaning(t *testing.T) {
 				"neutral verdict: every line: TCP/25 to 203.0.113.0/27, 2001:db8:ca::/48, still in mobile-carrier reject -> drop",
 			},
 		},
-		"class of other servers and phase at once": { // none of them was in it before
+		"class of other servers and phase at once": { // no address was in it before
 			from: "before", to: "mobile-carriers",
 			before: func(b *policy.Bundle) { b.Policy.Phases[0].Rules[0].Action = policy.Reject },
 			change: func(b *policy.Bundle) { b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.64/26")} },

@@ -12,7 +12,7 @@ import (
 // A classMove is a set of addresses that change from one class of servers to another; "" means no class.
 type classMove struct {
 	from, to string
-	prefixes []netip.Prefix // apart from each other, in order, and as few as can be
+	prefixes []netip.Prefix // disjoint, sorted, and as few as possible
 }
 
 // classMoves returns the addresses that change their class, and by class those that stay in it. Both are nil if no entry changes. The longest

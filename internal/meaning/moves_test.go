@@ -13,11 +13,10 @@ import (
 	"op25b/internal/policy"
 )
 
-// tinyBits is how many bits of an address the drawn prefixes differ in: few enough to ask every address.
+// tinyBits is the number of bits in which drawn prefixes differ: few enough to check every address.
 const tinyBits = 6
 
-// tiny is an address in one of two nets, each of 64 addresses, that have their edges inside an IPv4 address and across two bytes of an IPv6
-// address.
+// tiny returns an address in one of two nets of 64 addresses. The edge of the IPv6 net crosses two bytes.
 func tiny(v4 bool, n int) netip.Addr {
 	if v4 {
 		return netip.AddrFrom4([4]byte{203, 0, 113, byte(64 + n)})
@@ -55,7 +54,7 @@ func drawClasses(t *rapid.T) *compile.Compiled {
 	return c
 }
 
-// classAt is the class of an address, by comparing it with every prefix.
+// classAt finds the class of an address by comparing it with every prefix.
 func classAt(c *compile.Compiled, a netip.Addr) string {
 	longest, name := -1, ""
 	for p, number := range c.State.Remotes {
@@ -66,8 +65,8 @@ func classAt(c *compile.Compiled, a netip.Addr) string {
 	return name
 }
 
-// TestClassMoves: of two lists of prefixes, nested in any way, an address is in a move if and only if its class changes, in one of the right
-// classes, and among those that stay if and only if it has the same class before and after; and no two prefixes of a list make a shorter one.
+// TestClassMoves draws two lists of nested prefixes. An address is in a move if and only if its class changes, and then in the move of these
+// classes. It stays if and only if its class is the same before and after. No two prefixes of a result can be joined to a shorter one.
 func TestClassMoves(t *testing.T) {
 	moved, stayed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {

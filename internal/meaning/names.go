@@ -69,7 +69,7 @@ func (w *words) classEffect(name string) effect {
 func (w *words) thenStopped(class string) string {
 	groups := w.sharedGroups()
 	all := len(groups)
-	had := false // an address: longer prefixes of other classes may have taken all
+	had := false // whether it had an address: longer prefixes of other classes may have all
 	for _, m := range w.moves {
 		if m.from == class {
 			had = true

@@ -14,7 +14,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// A class's IPv4 servers are in it also as NAT64 shows them, and a change of nat64 is told as what it does to mail.
+// The IPv4 servers of a class are also in it by their NAT64 addresses, and a change of nat64 is reported by its effect on mail.
 func TestNAT64Classes(t *testing.T) {
 	base := policytest.ReadFile(t, "../policy/testdata/policy.yaml")
 	with := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: [well-known]\nexemptions:"), 1)}

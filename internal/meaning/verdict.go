@@ -61,7 +61,7 @@ type change struct {
 	legs     []policy.Leg
 	groups   []string
 	servers  []server
-	old, new outcome // where the actions are the same, the rules are not
+	old, new outcome // if the actions are equal, the rules differ
 	everyone bool    // groups are all there are
 	anywhere bool    // servers are all there are
 }
