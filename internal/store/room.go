@@ -59,31 +59,34 @@ func (s *Store) compact(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if status.Header.Revision == s.keeper.compacted {
-		s.server.settle(ctx) // a reader may have held pages the last time
+		s.countFree(ctx) // a reader may have held pages the last time
 		return false, nil
 	}
 	if _, err := s.client.Compact(ctx, status.Header.Revision, clientv3.WithCompactPhysical()); err != nil && !compacted(err) {
 		return false, err
 	}
 	s.keeper.compacted = status.Header.Revision // belongs to the holder of the token
-	s.server.settle(ctx)
+	s.countFree(ctx)
 	return true, nil
 }
 
-// settleWithin is how long settle waits for readers of the database. settleRetry is how often it looks.
+func (s *Store) countFree(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	s.server.settle(ctx)
+}
+
+// settleWithin is how long compact waits for readers of the database. settleRetry is how often settle looks.
 const settleWithin, settleRetry = time.Second, 10 * time.Millisecond
 
 // settle counts the pages that were freed before the call as free.
 //
 // A page counts as free two commits after the transaction that freed it, and only once the read transactions that began before are closed.
 // etcd closes its own in the background, which a busy host delays. So settle first commits until one reader is left, the backend's current
-// one, and then twice more. A long read, such as a backup, ends the wait after settleWithin; its pages then still count as in use.
+// one, and then twice more. If ctx ends during a long read, such as a backup, its pages still count as in use.
 func (e *embedded) settle(ctx context.Context) {
-	for began := time.Now(); ; {
+	for e.commit(); e.etcd.Server.Backend().OpenReadTxN() > 1 && Pause(ctx, settleRetry); {
 		e.commit()
-		if e.etcd.Server.Backend().OpenReadTxN() <= 1 || time.Since(began) > settleWithin || !Pause(ctx, settleRetry) {
-			break
-		}
 	}
 	e.commit()
 	e.commit()
