@@ -86,7 +86,7 @@ var (
 // relays are 172.16.0.0 and up.
 func filtering(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	s := &pipeline.State{
-		Ports: map[pipeline.Port]pipeline.Role{networkPort: pipeline.Network},
+		Ports: map[pipeline.Port]pipeline.PortRole{networkPort: pipeline.Network},
 		Lines: map[pipeline.LineKey]pipeline.Line{{Port: accessPort}: {Group: 1, Index: 1}},
 		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
 			{DstPort: pipeline.PortMatch{Port: 25, Exact: true}}:                         {Leg: pipeline.UpDst, Service: smtp, Priority: 1},

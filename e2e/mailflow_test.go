@@ -120,7 +120,7 @@ func TestLineMail(t *testing.T) {
 		}
 		for line, counts := range want {
 			for outcome, packets := range counts {
-				entities, err := d.session.Read(t.Context(), p4rt.LineMailRead(line, pipeline.Outcome(outcome)))
+				entities, err := d.session.Read(t.Context(), p4rt.LineMailRead(line, pipeline.MailOutcome(outcome)))
 				if err != nil || len(entities) != 1 {
 					t.Fatalf("%d counters, %v", len(entities), err)
 				}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // broken returns the invariant that a decision violates, under any policy; empty if none.
 func broken(inv *policy.Inventory, port uint16, d reference.Decision) string {
-	role := map[uint16]pipeline.Role{}
+	role := map[uint16]pipeline.PortRole{}
 	for _, p := range inv.Switches[0].Ports {
 		role[uint16(p.Number)] = p.Role
 	}

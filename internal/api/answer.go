@@ -165,7 +165,7 @@ func sinceMessage(p check.Phase) *op25bv1.PhaseSince {
 	return &op25bv1.PhaseSince{Name: p.Name, Title: p.Title, Since: stamp(p.Since)}
 }
 
-func nextMessage(c *check.Change) *op25bv1.CheckNext {
+func nextMessage(c *check.LaterOutcome) *op25bv1.CheckNext {
 	if c == nil {
 		return nil
 	}

@@ -73,7 +73,7 @@ type admission struct {
 	verb      Verb
 	procedure string
 	who       string
-	again     func() (auth.Identity, error) // identifies the caller again
+	again     func() (auth.Caller, error) // identifies the caller again
 }
 
 type admissionKey struct{}

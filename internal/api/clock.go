@@ -47,7 +47,7 @@ func (s *server) clocks() []*op25bv1.ControllerClock {
 	return all
 }
 
-func holdMessage(r clock.Reason) op25bv1.ClockHold {
+func holdMessage(r clock.HoldReason) op25bv1.ClockHold {
 	switch r {
 	case clock.None:
 		return op25bv1.ClockHold_CLOCK_HOLD_NONE

@@ -69,43 +69,43 @@ func (c connection) local() bool {
 const LocalCaller = "local"
 
 // identify returns the identity of a caller, or auth.ErrUnknown. A token takes precedence over a certificate.
-func (g *guard) identify(c connection, header http.Header) (auth.Identity, error) {
+func (g *guard) identify(c connection, header http.Header) (auth.Caller, error) {
 	if g.auth.Access == nil {
 		switch {
 		case c.local():
 			g.once.Do(func() {
 				g.log.Warn("no access file, every program on this host is admin", zap.String("who", LocalCaller))
 			})
-			return auth.Identity{Who: LocalCaller, Role: auth.Admin, By: auth.ByLoopback}, nil
+			return auth.Caller{Who: LocalCaller, Role: auth.Admin, By: auth.ByLoopback}, nil
 		case g.auth.Anonymous != auth.None:
-			return auth.Identity{Who: "anonymous from " + c.remote.String(), Role: g.auth.Anonymous, By: auth.ByNothing}, nil
+			return auth.Caller{Who: "anonymous from " + c.remote.String(), Role: g.auth.Anonymous, By: auth.ByNothing}, nil
 		case c.remote.IsLoopback():
-			return auth.Identity{}, fmt.Errorf("%w: without an access file only programs on the controller's host are admitted, through localhost or a "+
+			return auth.Caller{}, fmt.Errorf("%w: without an access file only programs on the controller's host are admitted, through localhost or a "+
 				"loopback address and without a proxy; the requested host is %q", auth.ErrUnknown, c.host)
 		}
-		return auth.Identity{}, fmt.Errorf("%w: without an access file only programs on the controller's host are admitted", auth.ErrUnknown)
+		return auth.Caller{}, fmt.Errorf("%w: without an access file only programs on the controller's host are admitted", auth.ErrUnknown)
 	}
 	access := g.auth.Access.Access()
 	token, ok, err := auth.Bearer(header.Get("Authorization"))
 	switch {
 	case err != nil:
-		return auth.Identity{}, err
+		return auth.Caller{}, err
 	case ok:
 		return access.Token(token, g.now())
 	case c.cert != nil:
 		if err := c.verify(time.Now()); err != nil { // crypto/tls uses the same clock
-			return auth.Identity{}, err
+			return auth.Caller{}, err
 		}
 		return access.Certificate(c.cert), nil
 	}
-	return auth.Identity{}, fmt.Errorf("%w: a bearer token or a client certificate is required", auth.ErrUnknown)
+	return auth.Caller{}, fmt.Errorf("%w: a bearer token or a client certificate is required", auth.ErrUnknown)
 }
 
 type identityKey struct{}
 
 // caller returns the identity of an admitted caller.
-func caller(ctx context.Context) auth.Identity {
-	id, _ := ctx.Value(identityKey{}).(auth.Identity)
+func caller(ctx context.Context) auth.Caller {
+	id, _ := ctx.Value(identityKey{}).(auth.Caller)
 	return id
 }
 
@@ -123,7 +123,7 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 	if err != nil {
 		refusal := refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s requires the role %s", err, procedure, verb.Least), id, verb.Least)
 		if verb.Name != "" {
-			g.record(ctx, "", auth.Identity{Who: "unknown from " + c.remote.String()}, verb, err.Error())
+			g.record(ctx, "", auth.Caller{Who: "unknown from " + c.remote.String()}, verb, err.Error())
 		}
 		return ctx, refusal
 	}
@@ -138,17 +138,17 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 		}
 		return ctx, refused(connect.CodePermissionDenied, err, id, verb.Least)
 	}
-	ctx = context.WithValue(ctx, admissionKey{}, admission{verb, procedure, id.Who, func() (auth.Identity, error) { return g.identify(c, header) }})
+	ctx = context.WithValue(ctx, admissionKey{}, admission{verb, procedure, id.Who, func() (auth.Caller, error) { return g.identify(c, header) }})
 	return context.WithValue(ctx, identityKey{}, id), nil
 }
 
-func refused(code connect.Code, err error, id auth.Identity, needed auth.Role) *connect.Error {
+func refused(code connect.Code, err error, id auth.Caller, needed auth.Role) *connect.Error {
 	return withDetail(connect.NewError(code, err), &op25bv1.Denied{Who: id.Who, Role: string(id.Role), Needed: string(needed)})
 }
 
 // record adds a refused change to the audit chain, unless the caller already has too many such records. The change is refused even if the
 // record fails, which happens while the store has no quorum or is full.
-func (g *guard) record(ctx context.Context, counted string, id auth.Identity, verb Verb, why string) {
+func (g *guard) record(ctx context.Context, counted string, id auth.Caller, verb Verb, why string) {
 	missed, ok := g.refusals.tell(counted)
 	if !ok {
 		return

@@ -288,7 +288,7 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 
 // mayRestore refuses a caller who may not restore a revision. Operators may restore the one before the newest, which undoes the newest. Older
 // ones require admin.
-func mayRestore(id auth.Identity, revision, newest uint64) error {
+func mayRestore(id auth.Caller, revision, newest uint64) error {
 	if id.Role.May(auth.Admin) || revision+1 == newest {
 		return nil
 	}

@@ -69,7 +69,7 @@ func (o *onlooker) WrapStreamingClient(next connect.StreamingClientFunc) connect
 	return next
 }
 
-func (o *onlooker) ended(procedure string, peer connect.Peer, id auth.Identity, took time.Duration, err error) {
+func (o *onlooker) ended(procedure string, peer connect.Peer, id auth.Caller, took time.Duration, err error) {
 	code := "ok"
 	if err != nil {
 		code = connect.CodeOf(err).String()

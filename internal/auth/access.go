@@ -15,7 +15,7 @@ import (
 // Kind is the kind of document that an access file has.
 const Kind = "Access"
 
-// An Access maps tokens and client certificates to roles. Its YAML document is
+// Grants maps tokens and client certificates to roles. Its YAML document is
 //
 //	apiVersion: op25b/v1
 //	kind: Access
@@ -24,7 +24,7 @@ const Kind = "Access"
 //	certificates:
 //	  - {uri: "spiffe://isp.example/noc/alice", role: admin}
 //	  - {commonName: monitoring.isp.example, role: viewer}
-type Access struct {
+type Grants struct {
 	Tokens       []Token       `yaml:"tokens,omitempty"`
 	Certificates []Certificate `yaml:"certificates,omitempty"`
 }
@@ -53,8 +53,8 @@ type Certificate struct {
 
 // Parse reads an access document. name is the file's, for messages. The error is ErrAccess and a strict.Faults: everything that is wrong,
 // with file, line, column and what would be valid.
-func Parse(name string, data []byte) (*Access, error) {
-	var a Access
+func Parse(name string, data []byte) (*Grants, error) {
+	var a Grants
 	doc, err := strict.Decode(strict.File{Name: name, Data: data}, Kind, &a)
 	if err == nil {
 		v := validator{doc: doc}
@@ -76,7 +76,7 @@ func (v *validator) fault(path, what, way string) {
 	v.Add(strict.Fault{Pos: v.doc.At(path), Path: path, What: what, Way: way, Kind: ErrAccess})
 }
 
-func (v *validator) access(a *Access) {
+func (v *validator) access(a *Grants) {
 	if len(a.Tokens) == 0 && len(a.Certificates) == 0 {
 		v.fault("", "the file has neither a token nor a certificate", "give tokens, certificates, or both: otherwise every caller is refused")
 	}
@@ -147,7 +147,7 @@ const maxWho = 256
 // maxFile is the limit on the bytes of an access file: 10,000 tokens and certificates of 100 bytes each.
 const maxFile = 1 << 20
 
-func readAccess(path string) (*Access, error) {
+func readAccess(path string) (*Grants, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAccess, err)

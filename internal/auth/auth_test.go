@@ -81,7 +81,7 @@ func TestToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := time.Date(2026, 1, 1, 23, 59, 59, 0, time.UTC)
-	if id, err := a.Token(token, last); err != nil || id != (Identity{"noc", Operator, ByToken}) {
+	if id, err := a.Token(token, last); err != nil || id != (Caller{"noc", Operator, ByToken}) {
 		t.Errorf("%v, %v", id, err)
 	}
 	if _, err := a.Token(token, last.Add(time.Second)); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "the bearer token of noc expired at 2026-01-02T00:00:00Z") {
@@ -135,7 +135,7 @@ func TestCertificate(t *testing.T) {
 		{cert(strings.Repeat("é", 300)), strings.Repeat("é", 128), None},
 		{cert("a\xffb"), "a\uFFFDb", None},
 	} {
-		if got := a.Certificate(c.cert); got != (Identity{c.who, c.role, ByCertificate}) {
+		if got := a.Certificate(c.cert); got != (Caller{c.who, c.role, ByCertificate}) {
 			t.Errorf("%v, want %s %s", got, c.who, c.role)
 		}
 	}

@@ -15,7 +15,7 @@ type File struct {
 	onError func(error)
 
 	mu     sync.Mutex // guards everything that follows
-	access *Access
+	access *Grants
 	stat   fs.FileInfo // of the last attempt
 	looked time.Time   // time of that attempt
 	told   string      // last error passed to onError
@@ -31,7 +31,7 @@ func Open(path string, onError func(error)) (*File, error) {
 }
 
 // Access returns the current contents of the file.
-func (f *File) Access() *Access {
+func (f *File) Access() *Grants {
 	access, news := f.look()
 	if news != nil && f.onError != nil {
 		f.onError(news)
@@ -39,7 +39,7 @@ func (f *File) Access() *Access {
 	return access
 }
 
-func (f *File) look() (access *Access, news error) {
+func (f *File) look() (access *Grants, news error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.refreshLocked(); err != nil && err.Error() != f.told {

@@ -13,7 +13,7 @@ import (
 )
 
 // Token returns the holder of a token, or ErrUnknown. Its duration does not depend on the token.
-func (a *Access) Token(token string, now time.Time) (Identity, error) {
+func (a *Grants) Token(token string, now time.Time) (Caller, error) {
 	sum := sha256.Sum256([]byte(token))
 	var found *Token
 	for i := range a.Tokens {
@@ -23,26 +23,26 @@ func (a *Access) Token(token string, now time.Time) (Identity, error) {
 	}
 	switch {
 	case found == nil:
-		return Identity{}, fmt.Errorf("%w: the bearer token is not in the access file", ErrUnknown)
+		return Caller{}, fmt.Errorf("%w: the bearer token is not in the access file", ErrUnknown)
 	case !found.expires.IsZero() && !now.Before(found.expires):
-		return Identity{}, fmt.Errorf("%w: the bearer token of %s expired at %s", ErrUnknown, found.Name, found.Expires)
+		return Caller{}, fmt.Errorf("%w: the bearer token of %s expired at %s", ErrUnknown, found.Name, found.Expires)
 	}
-	return Identity{Who: found.Name, Role: found.Role, By: ByToken}, nil
+	return Caller{Who: found.Name, Role: found.Role, By: ByToken}, nil
 }
 
 // Certificate returns the identity of a client certificate that TLS has verified. Its URIs take precedence over its common name. A certificate
 // without an entry in the access file has no role.
-func (a *Access) Certificate(cert *x509.Certificate) Identity {
+func (a *Grants) Certificate(cert *x509.Certificate) Caller {
 	for _, u := range cert.URIs {
 		for _, c := range a.Certificates {
 			if c.URI == u.String() {
-				return Identity{Who: c.URI, Role: c.Role, By: ByCertificate}
+				return Caller{Who: c.URI, Role: c.Role, By: ByCertificate}
 			}
 		}
 	}
 	for _, c := range a.Certificates {
 		if c.CommonName != "" && c.CommonName == cert.Subject.CommonName {
-			return Identity{Who: c.CommonName, Role: c.Role, By: ByCertificate}
+			return Caller{Who: c.CommonName, Role: c.Role, By: ByCertificate}
 		}
 	}
 	who := cert.Subject.CommonName
@@ -56,7 +56,7 @@ func (a *Access) Certificate(cert *x509.Certificate) Identity {
 	if who == "" {
 		who = "certificate " + cert.SerialNumber.String()
 	}
-	return Identity{Who: who, By: ByCertificate}
+	return Caller{Who: who, By: ByCertificate}
 }
 
 // NewToken makes a token of 256 random bits, and its entry in the access file. expires is as in Token. It returns ErrAccess and a strict.Faults

@@ -46,8 +46,8 @@ var (
 	ErrUnknown = errors.New("caller not known")
 )
 
-// An Identity is the identity of a caller.
-type Identity struct {
+// A Caller is an authenticated or local caller of the API.
+type Caller struct {
 	Who  string
 	Role Role // None for an authenticated caller without a role
 	By   Means

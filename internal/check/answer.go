@@ -103,8 +103,8 @@ type Result struct {
 	Exemption *Exemption `json:"exemption,omitempty"`
 	// Since is the first phase of the unbroken period with this outcome. Next is the next change, if any. Both assume the exemptions that
 	// hold at the time of the question.
-	Since Phase   `json:"since"`
-	Next  *Change `json:"next,omitempty"`
+	Since Phase         `json:"since"`
+	Next  *LaterOutcome `json:"next,omitempty"`
 	// Trace is the way of the two segments through the pipeline, if the question asked for it.
 	Trace *Trace `json:"trace,omitempty"`
 
@@ -129,8 +129,8 @@ type Exemption struct {
 	Ticket  string       `json:"ticket,omitempty"`
 }
 
-// A Change is a later outcome, the phase that causes it, and its time.
-type Change struct {
+// A LaterOutcome is a later outcome, the phase that causes it, and its time.
+type LaterOutcome struct {
 	Phase
 	Outcome Outcome `json:"outcome"`
 	Rule    string  `json:"rule,omitempty"`

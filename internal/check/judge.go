@@ -140,7 +140,7 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 			return nil, err
 		}
 		if !after.like(&v) {
-			r.Next = &Change{Phase: c.phaseOf(then.phase(&after), x.since), Outcome: after.outcome, Rule: then.compiled.Rules[after.met.Rule].Name}
+			r.Next = &LaterOutcome{Phase: c.phaseOf(then.phase(&after), x.since), Outcome: after.outcome, Rule: then.compiled.Rules[after.met.Rule].Name}
 			break
 		}
 	}

@@ -58,7 +58,7 @@ type Clock struct {
 	floor    time.Time // the latest date that the store has recorded as begun
 	dates    time.Time // the latest moment that Dates has returned
 	now      time.Time // the latest moment that Now has returned
-	members  []Member  // the other controllers, as Keeper saw them last
+	members  []Peer    // the other controllers, as Keeper saw them last
 	compared bool      // with the last time in the store, at the start
 	claims   bool      // this clock is trusted against the store's time, and is to replace it
 }
@@ -166,7 +166,7 @@ func (c *Clock) trustedLocked(is reading) time.Time {
 }
 
 // holdLocked holds dates, and carries on from the trusted time at a reading.
-func (c *Clock) holdLocked(why Reason, is reading, trusted time.Time) {
+func (c *Clock) holdLocked(why HoldReason, is reading, trusted time.Time) {
 	c.anchor = is
 	c.anchor.Wall = trusted
 	ahead := is.Wall.Sub(trusted)

@@ -145,9 +145,9 @@ func TestBound(t *testing.T) {
 
 // Which controllers confirm a clock, and which controller yields.
 func TestJudge(t *testing.T) {
-	agrees := func(name string) Member { return Member{Name: name, Known: true, Ahead: time.Second} }
-	ahead := func(name string) Member { return Member{Name: name, Known: true, Ahead: 2 * time.Hour} }
-	held := func(m Member, why Reason) Member { m.Hold = why; return m }
+	agrees := func(name string) Peer { return Peer{Name: name, Known: true, Ahead: time.Second} }
+	ahead := func(name string) Peer { return Peer{Name: name, Known: true, Ahead: 2 * time.Hour} }
+	held := func(m Peer, why HoldReason) Peer { m.Hold = why; return m }
 	timeOf := func(by string, age, off time.Duration) storeTime {
 		return storeTime{reading{Wall: noon.Add(off), Elapsed: -age, Boot: "boot"}, by}
 	}
@@ -156,7 +156,7 @@ func TestJudge(t *testing.T) {
 		scene   scene
 		jump    time.Duration // before it is judged
 		running bool          // it was trusted before
-		want    Reason
+		want    HoldReason
 		verdict verdict
 	}{
 		{name: "alone in a new store", scene: scene{present: 1}, want: Starting, verdict: verdict{keeps: true}},
@@ -166,32 +166,32 @@ func TestJudge(t *testing.T) {
 		{name: "alone after a boot", scene: scene{present: 1, time: storeTime{reading{noon.Add(-30 * time.Minute), 0, "before"}, "me"}}, want: Starting, verdict: verdict{keeps: true}},
 		{name: "alone after a boot, a day later", scene: scene{present: 1, time: storeTime{reading{noon.Add(-24 * time.Hour), 0, "before"}, "me"}}, want: Restart},
 		{name: "alone after a boot, before the last time", scene: scene{present: 1, time: storeTime{reading{noon.Add(time.Minute), 0, "before"}, "me"}}, want: Restart},
-		{name: "another is not heard yet", scene: scene{present: 2, others: []Member{{Name: "b"}}}, want: Starting},
-		{name: "another is never heard", scene: scene{present: 2, others: []Member{{Name: "b"}}, waited: true}, want: Starting, verdict: verdict{keeps: true}},
-		{name: "who comes yields", scene: scene{present: 2, others: []Member{ahead("b")}}, want: Skew},
-		{name: "who comes and agrees", scene: scene{present: 2, others: []Member{agrees("b")}}, verdict: verdict{keeps: true}},
+		{name: "another is not heard yet", scene: scene{present: 2, others: []Peer{{Name: "b"}}}, want: Starting},
+		{name: "another is never heard", scene: scene{present: 2, others: []Peer{{Name: "b"}}, waited: true}, want: Starting, verdict: verdict{keeps: true}},
+		{name: "who comes yields", scene: scene{present: 2, others: []Peer{ahead("b")}}, want: Skew},
+		{name: "who comes and agrees", scene: scene{present: 2, others: []Peer{agrees("b")}}, verdict: verdict{keeps: true}},
 		{name: "who comes yields to the store's time", scene: scene{
-			present: 2, others: []Member{{Name: "b"}}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("b", 0, 2*time.Hour),
+			present: 2, others: []Peer{{Name: "b"}}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("b", 0, 2*time.Hour),
 		}, want: Skew},
 		{name: "who comes is vouched for by nobody that was set", scene: scene{
-			present: 2, others: []Member{held(agrees("b"), Jump)}, time: timeOf("me", time.Minute, -72*time.Hour),
+			present: 2, others: []Peer{held(agrees("b"), Jump)}, time: timeOf("me", time.Minute, -72*time.Hour),
 		}, want: Restart},
 		{name: "one of two differs, and I keep the time", running: true, scene: scene{
-			present: 2, others: []Member{ahead("b")}, fresh: true, storeNow: noon, time: timeOf("me", 0, 0),
+			present: 2, others: []Peer{ahead("b")}, fresh: true, storeNow: noon, time: timeOf("me", 0, 0),
 		}, verdict: verdict{keeps: true}},
 		{name: "one of two differs, and keeps the time", running: true, scene: scene{
-			present: 2, others: []Member{ahead("b")}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("b", 0, 2*time.Hour),
+			present: 2, others: []Peer{ahead("b")}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("b", 0, 2*time.Hour),
 		}, want: Skew},
 		{name: "two of three differ", running: true, scene: scene{
-			present: 3, others: []Member{ahead("b"), ahead("c")}, fresh: true, storeNow: noon, time: timeOf("me", 0, 0),
+			present: 3, others: []Peer{ahead("b"), ahead("c")}, fresh: true, storeNow: noon, time: timeOf("me", 0, 0),
 		}, want: Skew},
 		{name: "two of three agree against who keeps the time", running: true, scene: scene{
-			present: 3, others: []Member{held(agrees("b"), Skew), ahead("c")}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("c", 0, 2*time.Hour),
+			present: 3, others: []Peer{held(agrees("b"), Skew), ahead("c")}, fresh: true, storeNow: noon.Add(2 * time.Hour), time: timeOf("c", 0, 2*time.Hour),
 		}, verdict: verdict{keeps: true, claims: true}},
-		{name: "a jump that the other confirms", running: true, jump: time.Hour, scene: scene{present: 2, others: []Member{agrees("b")}}, verdict: verdict{keeps: true}},
-		{name: "a jump that the other made too", running: true, jump: time.Hour, scene: scene{present: 2, others: []Member{held(agrees("b"), Jump)}}, want: Jump},
+		{name: "a jump that the other confirms", running: true, jump: time.Hour, scene: scene{present: 2, others: []Peer{agrees("b")}}, verdict: verdict{keeps: true}},
+		{name: "a jump that the other made too", running: true, jump: time.Hour, scene: scene{present: 2, others: []Peer{held(agrees("b"), Jump)}}, want: Jump},
 		{name: "a jump alone", running: true, jump: time.Hour, scene: scene{present: 1}, want: Jump},
-		{name: "a jump that one of three confirms", running: true, jump: time.Hour, scene: scene{present: 3, others: []Member{agrees("b"), {Name: "c"}}}, verdict: verdict{keeps: true}},
+		{name: "a jump that one of three confirms", running: true, jump: time.Hour, scene: scene{present: 3, others: []Peer{agrees("b"), {Name: "c"}}}, verdict: verdict{keeps: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := &machine{boot: "boot"}
@@ -215,7 +215,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.judge(scene{name: "a", present: 3, others: []Member{{Name: "b", Known: true, Ahead: 2 * time.Second}, {Name: "c"}}})
+	c.judge(scene{name: "a", present: 3, others: []Peer{{Name: "b", Known: true, Ahead: 2 * time.Second}, {Name: "c"}}})
 	m.offset = time.Hour
 	c.Now()
 	families, err := reg.Gather()

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// A Reason is the reason why a controller holds dates.
-type Reason int
+// A HoldReason is the reason why a controller holds dates.
+type HoldReason int
 
 // The reasons. Their order is that of the API.
 const (
 	// None: dates are put in force.
-	None Reason = iota
+	None HoldReason = iota
 	// Starting: the clock has not been compared with those of the other controllers yet.
 	Starting
 	// Skew: the clock differs from those of most other controllers, or from the store's time, which another controller keeps.
@@ -23,7 +23,7 @@ const (
 )
 
 // String returns the reason for logs and metrics.
-func (r Reason) String() string {
+func (r HoldReason) String() string {
 	switch r {
 	case None:
 		return "none"
@@ -41,10 +41,10 @@ func (r Reason) String() string {
 }
 
 // MarshalText returns the name.
-func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+func (r HoldReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText reads a name. An unknown name, of a later version, becomes Starting: such a clock confirms no other.
-func (r *Reason) UnmarshalText(text []byte) error {
+func (r *HoldReason) UnmarshalText(text []byte) error {
 	for known := None; known <= Restart; known++ {
 		if string(text) == known.String() {
 			*r = known
@@ -57,7 +57,7 @@ func (r *Reason) UnmarshalText(text []byte) error {
 
 // A Hold is whether a controller holds dates, and the reason.
 type Hold struct {
-	Reason Reason
+	Reason HoldReason
 	// Ahead is how far the wall clock was ahead of the trusted time when the hold began; negative if behind.
 	Ahead time.Duration
 	// Since is when the hold began, by the trusted time.
@@ -94,4 +94,4 @@ func Way(ahead time.Duration) string {
 }
 
 // vouches reports whether a member with a hold can confirm another clock. A clock that was set or has not been compared cannot.
-func (r Reason) vouches() bool { return r == None || r == Skew }
+func (r HoldReason) vouches() bool { return r == None || r == Skew }

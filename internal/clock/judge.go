@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// A Member is another controller's clock as this one sees it.
-type Member struct {
+// A Peer is another controller's clock as this one sees it.
+type Peer struct {
 	Name string
 	// Ahead is how far its wall clock is ahead of this host's, if Known.
 	Ahead time.Duration
 	Known bool
 	// Hold is the reason why it holds dates.
-	Hold Reason
+	Hold HoldReason
 }
 
 // A storeTime is the store's time, which one controller with a trusted clock keeps.
@@ -24,8 +24,8 @@ type storeTime struct {
 // A scene is what a clock is judged by.
 type scene struct {
 	name    string
-	present int      // the number of controllers, including this one
-	others  []Member // those present
+	present int    // the number of controllers, including this one
+	others  []Peer // those present
 	// time is the store's time. fresh means that its present value, storeNow, is known.
 	time     storeTime
 	storeNow time.Time
@@ -73,7 +73,7 @@ type votes struct {
 	against []time.Duration // how far each is ahead
 }
 
-func (c *Clock) votesLocked(others []Member) (v votes) {
+func (c *Clock) votesLocked(others []Peer) (v votes) {
 	for _, m := range others {
 		if m.Known {
 			v.known++
@@ -166,7 +166,7 @@ func (c *Clock) beat() beat {
 }
 
 // Members returns the clocks of the other controllers present, as last seen.
-func (c *Clock) Members() []Member {
+func (c *Clock) Members() []Peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.members)

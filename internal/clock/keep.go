@@ -35,8 +35,8 @@ const (
 // A beat is what a controller publishes about its clock.
 type beat struct {
 	reading
-	Hold  Reason `json:"hold"`
-	Jumps uint64 `json:"jumps"`
+	Hold  HoldReason `json:"hold"`
+	Jumps uint64     `json:"jumps"`
 }
 
 // A confirmation is an operator's statement that a controller's clock is right.
@@ -148,7 +148,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		}
 	}()
 	var beaten time.Time // when this controller last published its time, by the monotonic clock
-	var told Reason
+	var told HoldReason
 	begun := struct{ members, beats bool }{}
 	for {
 		soon := false
@@ -271,7 +271,7 @@ func (k *Keeper) scene() scene {
 	is := k.clock.src.read()
 	s := scene{name: k.name, present: len(k.present) + 1, time: k.last}
 	for _, name := range k.present {
-		m := Member{Name: name}
+		m := Peer{Name: name}
 		if seen := k.seen[name]; seen != nil {
 			m.Hold = seen.last.Hold
 			if behind, ok := is.ahead(seen.last.reading); ok {

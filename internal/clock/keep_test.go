@@ -86,7 +86,7 @@ func run(t testing.TB, etcd *store.Store, name, boot string, off time.Duration) 
 }
 
 // await waits until the clock is held for a reason, or not.
-func (x *controller) await(want Reason) {
+func (x *controller) await(want HoldReason) {
 	x.t.Helper()
 	over := time.After(deadline)
 	for x.Hold().Reason != want {

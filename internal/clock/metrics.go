@@ -29,7 +29,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) held(why Reason) {
+func (m *Metrics) held(why HoldReason) {
 	if m == nil {
 		return
 	}
@@ -43,7 +43,7 @@ func (m *Metrics) held(why Reason) {
 }
 
 // others replaces the skews of the other controllers.
-func (m *Metrics) others(members []Member) {
+func (m *Metrics) others(members []Peer) {
 	if m == nil {
 		return
 	}

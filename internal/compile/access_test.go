@@ -83,7 +83,7 @@ func TestAccessForms(t *testing.T) {
 	const free, paced, watched, unused = 1, 2, 3, 4
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	want := pipeline.State{
-		Ports: map[pipeline.Port]pipeline.Role{509: pipeline.Network},
+		Ports: map[pipeline.Port]pipeline.PortRole{509: pipeline.Network},
 		Lines: map[pipeline.LineKey]pipeline.Line{
 			{Port: 1}:                                         {Group: free, Index: 1},
 			{Port: 1, OuterVID: 100, Session: 1}:              {Group: paced, Index: 2},

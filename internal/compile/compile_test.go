@@ -36,7 +36,7 @@ func exampleState() pipeline.State {
 			{Port: 4}: {Group: groupMobile, Index: 4},
 		},
 		LinePorts: map[pipeline.VLANKey]pipeline.Port{}, // all are untagged
-		Ports:     map[pipeline.Port]pipeline.Role{11: pipeline.Network, 12: pipeline.Network, 13: pipeline.Network},
+		Ports:     map[pipeline.Port]pipeline.PortRole{11: pipeline.Network, 12: pipeline.Network, 13: pipeline.Network},
 		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
 			fromLine(25):  {Leg: pipeline.UpDst, Service: serviceSMTP, Priority: 40},
 			fromLine(587): {Leg: pipeline.UpDst, Service: serviceSubmission, Priority: 30},
@@ -234,7 +234,7 @@ func TestCompileTagged(t *testing.T) {
 			{Port: 3, OuterVID: 4094}: {Group: 1, Index: 2},
 		},
 		LinePorts: map[pipeline.VLANKey]pipeline.Port{{OuterVID: 100}: 3, {OuterVID: 4094}: 3},
-		Ports:     map[pipeline.Port]pipeline.Role{7: pipeline.Network},
+		Ports:     map[pipeline.Port]pipeline.PortRole{7: pipeline.Network},
 		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
 			fromLine(25):  {Leg: pipeline.UpDst, Service: 1, Priority: 40},
 			fromLine(587): {Leg: pipeline.UpDst, Service: 2, Priority: 30},

@@ -9,8 +9,8 @@ import (
 
 // portEntries returns the roles of network ports, and the flood groups in ascending order. An access port has no entry: the pipeline treats an
 // unknown port as an access port.
-func portEntries(sw *policy.Switch) (roles map[pipeline.Port]pipeline.Role, network, all []pipeline.Port) {
-	roles = make(map[pipeline.Port]pipeline.Role)
+func portEntries(sw *policy.Switch) (roles map[pipeline.Port]pipeline.PortRole, network, all []pipeline.Port) {
+	roles = make(map[pipeline.Port]pipeline.PortRole)
 	for _, port := range sw.Ports {
 		all = append(all, port.Number)
 		if port.Role == pipeline.Network {
@@ -115,7 +115,7 @@ func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pi
 		if !ok {
 			continue
 		}
-		for _, from := range []pipeline.Role{pipeline.Access, pipeline.Network} {
+		for _, from := range []pipeline.PortRole{pipeline.Access, pipeline.Network} {
 			limits[pipeline.LimitKey{Line: index[line.Name], From: from}] = pipeline.Rate{PerSecond: uint32(rate.PerSecond), Burst: uint32(rate.Burst)}
 		}
 	}

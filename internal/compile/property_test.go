@@ -34,7 +34,7 @@ func TestSubmissionNeverDropped(t *testing.T) { // I9
 				permitted := ok && v.Action == pipeline.Permit
 				asked := ok || x.Remote == 25 // else it passes, for no rule is asked
 				// The subscriber opens it: what the other end opens is no submission, whatever port it comes from.
-				opened := map[pipeline.Role]pipeline.Handshake{pipeline.Access: pipeline.SYNACK, pipeline.Network: pipeline.SYN}[x.From]
+				opened := map[pipeline.PortRole]pipeline.Handshake{pipeline.Access: pipeline.SYNACK, pipeline.Network: pipeline.SYN}[x.From]
 				submission := (x.Remote == 587 || x.Remote == 465) && x.Handshake != opened
 				if submission && !permitted && (asked || x.From == pipeline.Access) {
 					t.Fatalf("phase %q: %+v is %+v, %v", ph.Name, x, v, ok)

@@ -14,7 +14,7 @@ import (
 // segments are all combinations that a policy can tell apart, and for each kind of number one that it does not have.
 func segments(p *policy.Policy) iter.Seq[policytest.Segment] {
 	return func(yield func(policytest.Segment) bool) {
-		for _, from := range []pipeline.Role{pipeline.Access, pipeline.Network} {
+		for _, from := range []pipeline.PortRole{pipeline.Access, pipeline.Network} {
 			for _, remote := range []uint16{25, 587, 465, 110, 26, 2525, 80} {
 				for _, own := range []uint16{25, 587, 40000} {
 					for group := range len(p.LineGroups) + 1 {

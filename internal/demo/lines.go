@@ -61,7 +61,7 @@ func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy
 			if err != nil {
 				return err
 			}
-			c.PPPoE = append(c.PPPoE, netsim.Session{ID: uint16(line.PPPoE), Concentrator: mac, Destinations: s.addrs})
+			c.PPPoE = append(c.PPPoE, netsim.PPPoESession{ID: uint16(line.PPPoE), Concentrator: mac, Destinations: s.addrs})
 		}
 	}
 	if l == DSLite {

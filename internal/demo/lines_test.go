@@ -90,7 +90,7 @@ func TestHostsByLines(t *testing.T) {
 	for lines, want := range map[Lines]netsim.HostConfig{
 		Plain: {},
 		QinQ:  {TPID: 0x88a8, VLAN: 101, InnerVLAN: 201},
-		PPPoE: {PPPoE: []netsim.Session{
+		PPPoE: {PPPoE: []netsim.PPPoESession{
 			{ID: 0x1002, Concentrator: mac(1), Destinations: prefixes("198.51.100.25/32", "2001:db8:25::25/128")},
 			{ID: 0x1002, Concentrator: mac(2), Destinations: prefixes("203.0.113.25/32", "2001:db8:ca::25/128")},
 			{ID: 0x1002, Concentrator: mac(3), Destinations: prefixes("203.0.113.129/32", "2001:db8:99::25/128")},

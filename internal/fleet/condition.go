@@ -62,7 +62,7 @@ var transitions = [events]transition{
 }
 
 // sessionReasons maps the reasons of p4rt.
-var sessionReasons = map[p4rt.Reason]Reason{
+var sessionReasons = map[p4rt.StateReason]Reason{
 	p4rt.ReasonDialing: ReasonDialing, p4rt.ReasonOtherHigher: ReasonOtherPrimary, p4rt.ReasonNoPrimary: ReasonNoPrimary,
 	p4rt.ReasonOutranked: ReasonOutranked, p4rt.ReasonDemoted: ReasonDemoted, p4rt.ReasonUnreachable: ReasonUnreachable,
 	p4rt.ReasonTLS: ReasonTLSRefused, p4rt.ReasonRefused: ReasonArbitrationRefused, p4rt.ReasonUnknown: ReasonUnknownDevice,
@@ -86,7 +86,7 @@ func (st *Status) become(e event, reason Reason, detail string) error {
 // fail applies a failure. It continues the previous failure if the reason is the same and nothing else has been wanted since.
 func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) error {
 	err := st.become(eventFail, reason, detail)
-	f := Failure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}
+	f := ConvergeFailure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}
 	if old := st.Failure; old != nil && old.Reason == reason && (same || old.Wanted == st.Wanted) {
 		f.Since, f.Attempts = old.Since, old.Attempts+1
 	}

@@ -68,7 +68,7 @@ func TestReasonsOfEvents(t *testing.T) {
 
 // Every reason of p4rt for a session that is not primary is allowed for its event.
 func TestSessionReasons(t *testing.T) {
-	for of, e := range map[p4rt.Reason]event{
+	for of, e := range map[p4rt.StateReason]event{
 		p4rt.ReasonDialing: eventDial, p4rt.ReasonOtherHigher: eventBackup, p4rt.ReasonNoPrimary: eventBackup, p4rt.ReasonOutranked: eventBackup,
 		p4rt.ReasonDemoted: eventBackup, p4rt.ReasonUnreachable: eventDisconnect, p4rt.ReasonTLS: eventDisconnect, p4rt.ReasonRefused: eventDisconnect,
 		p4rt.ReasonUnknown: eventDisconnect, p4rt.ReasonStreamLost: eventDisconnect, p4rt.ReasonClosed: eventDisconnect, p4rt.ReasonFailed: eventDisconnect,

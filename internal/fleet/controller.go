@@ -318,7 +318,7 @@ func (c *controller) assign() {
 }
 
 // session returns the configuration of a session with a device.
-func (c *controller) session(d device, id p4rt.ElectionID, onStatus func(p4rt.Status)) (p4rt.KeepConfig, error) {
+func (c *controller) session(d device, id p4rt.ElectionID, onStatus func(p4rt.SessionStatus)) (p4rt.KeepConfig, error) {
 	cfg := c.Session
 	cfg.Addr, cfg.DeviceID = d.addr, d.id
 	cfg.ElectionID = id

@@ -70,6 +70,6 @@ func (w *worker) rise(ctx context.Context, leader p4rt.ElectionID) error {
 }
 
 // outranked reports whether a switch follows a higher election id that no client holds.
-func outranked(s p4rt.Status) bool {
+func outranked(s p4rt.SessionStatus) bool {
 	return s.State == p4rt.Backup && (s.Reason == p4rt.ReasonNoPrimary || s.Reason == p4rt.ReasonOutranked)
 }

@@ -73,15 +73,15 @@ const (
 	ReasonNotConfirmed  = Reason(op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED)
 )
 
-// An Ownership is whether a controller may write to a switch. It is independent of the switch's State.
-type Ownership op25bv1.SwitchOwnership
+// An OwnershipState is whether a controller may write to a switch. It is independent of the switch's State.
+type OwnershipState op25bv1.SwitchOwnership
 
 // The ownerships: see SwitchOwnership in fleet.proto. Waiting and Lost are never stored, because only the owner writes the status.
 const (
-	NotOwned = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_NONE)
-	Waiting  = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_WAITING)
-	Owned    = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED)
-	Lost     = Ownership(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_LOST)
+	NotOwned = OwnershipState(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_NONE)
+	Waiting  = OwnershipState(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_WAITING)
+	Owned    = OwnershipState(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED)
+	Lost     = OwnershipState(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_LOST)
 )
 
 // Failed reports whether a switch in this state cannot be brought to the desired state for now.
@@ -93,14 +93,16 @@ func (s State) Failed() bool {
 	return false
 }
 
-func (s State) String() string     { return enumName(op25bv1.SwitchState(s), "SWITCH_STATE_") }
-func (r Reason) String() string    { return enumName(op25bv1.SwitchReason(r), "SWITCH_REASON_") }
-func (o Ownership) String() string { return enumName(op25bv1.SwitchOwnership(o), "SWITCH_OWNERSHIP_") }
+func (s State) String() string  { return enumName(op25bv1.SwitchState(s), "SWITCH_STATE_") }
+func (r Reason) String() string { return enumName(op25bv1.SwitchReason(r), "SWITCH_REASON_") }
+func (o OwnershipState) String() string {
+	return enumName(op25bv1.SwitchOwnership(o), "SWITCH_OWNERSHIP_")
+}
 
 // MarshalText returns the name.
-func (s State) MarshalText() ([]byte, error)     { return []byte(s.String()), nil }
-func (r Reason) MarshalText() ([]byte, error)    { return []byte(r.String()), nil }
-func (o Ownership) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+func (s State) MarshalText() ([]byte, error)          { return []byte(s.String()), nil }
+func (r Reason) MarshalText() ([]byte, error)         { return []byte(r.String()), nil }
+func (o OwnershipState) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText reads a name. An unknown name, such as one from a newer controller, becomes unspecified.
 func (s *State) UnmarshalText(text []byte) error {
@@ -115,8 +117,8 @@ func (r *Reason) UnmarshalText(text []byte) error {
 }
 
 // UnmarshalText reads a name as State.UnmarshalText does.
-func (o *Ownership) UnmarshalText(text []byte) error {
-	*o = Ownership(enumNumber(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED.Descriptor(), "SWITCH_OWNERSHIP_", text))
+func (o *OwnershipState) UnmarshalText(text []byte) error {
+	*o = OwnershipState(enumNumber(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED.Descriptor(), "SWITCH_OWNERSHIP_", text))
 	return nil
 }
 

@@ -23,16 +23,16 @@ type Status struct {
 	// Since is when the condition began.
 	Since time.Time `json:"since"`
 	// Failure is the newest failure that is not overcome yet, also while the switch is not connected or changes its owner.
-	Failure *Failure `json:"failure,omitempty"`
+	Failure *ConvergeFailure `json:"failure,omitempty"`
 	// Last is the last reported condition of a switch in StateUnknown. It is never stored.
 	Last *Condition `json:"-"`
 
 	// The ownership is independent of the condition.
-	Ownership       Ownership `json:"ownership"`
-	OwnershipDetail string    `json:"ownershipDetail,omitempty"` // what the controller waits for
-	OwnershipSince  time.Time `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
-	Owner           string    `json:"owner,omitempty"`           // a member of the store, or one that has died: see Known
-	Epoch           uint64    `json:"epoch,omitempty"`           // of the ownership; it is the low word of the election id
+	Ownership       OwnershipState `json:"ownership"`
+	OwnershipDetail string         `json:"ownershipDetail,omitempty"` // what the controller waits for
+	OwnershipSince  time.Time      `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
+	Owner           string         `json:"owner,omitempty"`           // a member of the store, or one that has died: see Known
+	Epoch           uint64         `json:"epoch,omitempty"`           // of the ownership; it is the low word of the election id
 
 	// Revision is the revision that the switch was last brought to, and Wanted is the newest one. 0 means none.
 	Revision uint64 `json:"revision,omitempty"`
@@ -62,8 +62,8 @@ type Status struct {
 	Audited time.Time `json:"audited,omitzero"` // when the whole switch was last read and held, or was given, the desired state
 }
 
-// A Failure is a failure to bring a switch to a revision.
-type Failure struct {
+// A ConvergeFailure is a failure to bring a switch to a revision.
+type ConvergeFailure struct {
 	Reason   Reason    `json:"reason"`
 	Detail   string    `json:"detail"`
 	Since    time.Time `json:"since"` // when the first attempt failed for this reason

@@ -100,7 +100,7 @@ func (w *worker) session(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	d := deviceOf(sw)
-	cfg, err := w.c.session(d, w.id, func(s p4rt.Status) {
+	cfg, err := w.c.session(d, w.id, func(s p4rt.SessionStatus) {
 		w.onSession(s)
 		if outranked(s) {
 			end(errOutranked)
@@ -138,7 +138,7 @@ func (w *worker) await(ctx context.Context, most time.Duration) {
 }
 
 // onSession takes in a change of the session. While the session is primary, the worker reports the status.
-func (w *worker) onSession(s p4rt.Status) {
+func (w *worker) onSession(s p4rt.SessionStatus) {
 	w.updating.Lock()
 	defer w.updating.Unlock()
 	w.primary = s.State == p4rt.Primary

@@ -119,7 +119,7 @@ func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, 
 }
 
 // Settle returns the outcome of a request, and abandons one that is not stored yet: see store.Revisions.Settle.
-func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.Outcome, store.Revision, error) {
+func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.ChangeOutcome, store.Revision, error) {
 	return b.store.Revisions().Settle(ctx, request, base)
 }
 

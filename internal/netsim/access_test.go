@@ -200,7 +200,7 @@ func TestPeerByDestination(t *testing.T) {
 	for name, access := range map[string]func(*HostConfig){
 		"PPPoE": func(c *HostConfig) { // the concentrator chooses the session id, so two concentrators may choose the same one
 			for _, s := range []HostConfig{near, far} {
-				c.PPPoE = append(c.PPPoE, Session{ID: 1, Concentrator: s.MAC, Destinations: destinations(s)})
+				c.PPPoE = append(c.PPPoE, PPPoESession{ID: 1, Concentrator: s.MAC, Destinations: destinations(s)})
 			}
 		},
 		"DS-Lite": func(c *HostConfig) {

@@ -25,7 +25,7 @@ type form struct {
 }
 
 func session(c *HostConfig) {
-	c.PPPoE = []Session{{ID: 0x1001, Concentrator: config("", 2).MAC}}
+	c.PPPoE = []PPPoESession{{ID: 0x1001, Concentrator: config("", 2).MAC}}
 }
 
 func tunnel(limit bool) func(*HostConfig) {

@@ -18,8 +18,8 @@ type HostConfig struct {
 	TPID      uint16 // of that tag: TagC or TagS; 0 for TagC
 	InnerVLAN uint16 // VLAN id of the inner tag (QinQ), whose TPID is TagC; 0 for none
 
-	PPPoE     []Session  // all IP goes through the first session that leads to its destination; none means IP without PPPoE
-	Softwires []Softwire // all IPv4 goes through the first softwire that leads to its destination; none means native IPv4
+	PPPoE     []PPPoESession // all IP goes through the first session that leads to its destination; none means IP without PPPoE
+	Softwires []Softwire     // all IPv4 goes through the first softwire that leads to its destination; none means native IPv4
 
 	Edge *Edge // the host answers subscribers in their own encapsulation; it has none of the above
 }

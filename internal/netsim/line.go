@@ -9,9 +9,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// A Session is an established PPPoE session (RFC 2516): the host sends and receives IP packets in it, without ARP or neighbour discovery.
+// A PPPoESession is an established PPPoE session (RFC 2516): the host sends and receives IP packets in it, without ARP or neighbour discovery.
 // The discovery stage and PPP's negotiation, LCP and IPCP, are omitted, because no filter examines them.
-type Session struct {
+type PPPoESession struct {
 	ID           uint16           // 1 to 65534
 	Concentrator net.HardwareAddr // the MAC address of the access concentrator, 6 bytes, unicast
 	Destinations []netip.Prefix   // addresses reached through the session; none means all
@@ -45,7 +45,7 @@ type access interface {
 // A line is the access of a subscriber, and of any host without session and softwire, whose peers are all on its link.
 type line struct {
 	tags      [2]tag
-	sessions  []Session
+	sessions  []PPPoESession
 	softwires []Softwire
 }
 
@@ -86,7 +86,7 @@ func (l *line) to(addr netip.Addr) (path, error) {
 		addr = w.AFTR
 	}
 	if len(l.sessions) > 0 {
-		i := slices.IndexFunc(l.sessions, func(s Session) bool { return leads(s.Destinations, addr) })
+		i := slices.IndexFunc(l.sessions, func(s PPPoESession) bool { return leads(s.Destinations, addr) })
 		if i < 0 {
 			return path{}, fmt.Errorf("%w: no PPPoE session leads to %v", ErrNoNeighbour, addr)
 		}
@@ -99,7 +99,7 @@ func (l *line) in(p path, d datagram) (datagram, bool) {
 	if p.tags != l.tags {
 		return datagram{}, false
 	}
-	if len(l.sessions) == 0 && p.session != 0 || len(l.sessions) > 0 && !slices.ContainsFunc(l.sessions, func(s Session) bool {
+	if len(l.sessions) == 0 && p.session != 0 || len(l.sessions) > 0 && !slices.ContainsFunc(l.sessions, func(s PPPoESession) bool {
 		return s.ID == p.session && tcpip.LinkAddress(s.Concentrator) == p.peer
 	}) {
 		return datagram{}, false

@@ -253,7 +253,7 @@ func TestRelayForItsOwnCustomersOnly(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		prefix string
-		want   Outcome
+		want   AttemptOutcome
 	}{{"customer", "192.0.2.0/29", Delivered}, {"stranger", "198.51.100.0/24", Failed}} {
 		t.Run(tc.name, func(t *testing.T) {
 			client, server := pair(t)

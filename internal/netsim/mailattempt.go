@@ -73,17 +73,17 @@ func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
 	return MailAttempt{Server: netip.AddrPortFrom(addr, port), Mode: mode, ServerName: s.Hostname(), Trust: s.Trust(), Holds: s.Holds}, nil
 }
 
-// An Outcome is the outcome of an attempt.
-type Outcome int
+// An AttemptOutcome is the outcome of an attempt.
+type AttemptOutcome int
 
 const (
-	Failed    Outcome = iota // neither of the others: the server refused, or something is broken. Never the result of a filter
-	Delivered                // the server has the message
-	Blocked                  // the way is closed: no answer in time, or an ICMP error
+	Failed    AttemptOutcome = iota // neither of the others: the server refused, or something is broken. Never the result of a filter
+	Delivered                       // the server has the message
+	Blocked                         // the way is closed: no answer in time, or an ICMP error
 )
 
 // String returns "failed", "delivered" or "blocked".
-func (o Outcome) String() string {
+func (o AttemptOutcome) String() string {
 	switch o {
 	case Delivered:
 		return "delivered"
@@ -95,7 +95,7 @@ func (o Outcome) String() string {
 
 // A Result is an attempt's outcome with its details.
 type Result struct {
-	Outcome   Outcome
+	Outcome   AttemptOutcome
 	MessageID string // of the message, without angle brackets
 	Stage     string // the last stage: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store", "quit"
 	Err       error  // why it was not delivered; nil if it was

@@ -71,9 +71,9 @@ func (s *Session) fenceLocked(cause error, leader ElectionID) {
 	}
 }
 
-func (s *Session) setLocked(state State, reason Reason, err error, leader ElectionID) {
+func (s *Session) setLocked(state State, reason StateReason, err error, leader ElectionID) {
 	old := s.status
-	s.status = Status{State: state, Reason: reason, Err: err, Since: old.Since, Leader: leader}
+	s.status = SessionStatus{State: state, Reason: reason, Err: err, Since: old.Since, Leader: leader}
 	if state != old.State {
 		s.status.Since = time.Now()
 	}
@@ -87,13 +87,13 @@ func (s *Session) setLocked(state State, reason Reason, err error, leader Electi
 }
 
 // Status returns the state of the session and the reason for it.
-func (s *Session) Status() Status {
+func (s *Session) Status() SessionStatus {
 	st, _ := s.watch()
 	return st
 }
 
 // watch returns the status and a channel that is closed when it changes.
-func (s *Session) watch() (Status, <-chan struct{}) {
+func (s *Session) watch() (SessionStatus, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status, s.changed

@@ -24,7 +24,7 @@ func oneOfEach(t testing.TB) []pipeline.Entry {
 	t.Helper()
 	p4, p6 := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")
 	s := &pipeline.State{
-		Ports: map[pipeline.Port]pipeline.Role{11: pipeline.Network},
+		Ports: map[pipeline.Port]pipeline.PortRole{11: pipeline.Network},
 		Lines: map[pipeline.LineKey]pipeline.Line{
 			{Port: 1, OuterVID: 100}:               {Group: 2, Index: 300},
 			{Port: 1, OuterVID: 100, Session: 0x7}: {Group: 2, Index: 301},

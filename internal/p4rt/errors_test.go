@@ -57,7 +57,7 @@ func TestConnectErrorSaysItOnce(t *testing.T) {
 }
 
 func TestReasonOf(t *testing.T) {
-	for err, want := range map[error]Reason{
+	for err, want := range map[error]StateReason{
 		ErrClosed:             ReasonClosed,
 		ErrUnknownDevice:      ReasonUnknown,
 		ErrArbitrationRefused: ReasonRefused,

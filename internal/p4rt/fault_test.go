@@ -208,7 +208,7 @@ func TestFaultAcceptsOnly(t *testing.T) {
 		t.Errorf("reader: %v, want ErrUnreachable", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := Keep(ctx, KeepConfig{Config: cfg, OnStatus: func(st Status) {
+	if err := Keep(ctx, KeepConfig{Config: cfg, OnStatus: func(st SessionStatus) {
 		if st.Reason == ReasonUnreachable {
 			cancel()
 		}

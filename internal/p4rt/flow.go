@@ -39,7 +39,7 @@ func MailFlows(list *p4v1.DigestList) ([]pipeline.MailFlow, error) {
 }
 
 // LineMailRead is the request for the counter of one line and outcome.
-func LineMailRead(line pipeline.LineIndex, outcome pipeline.Outcome) *p4v1.Entity {
+func LineMailRead(line pipeline.LineIndex, outcome pipeline.MailOutcome) *p4v1.Entity {
 	counter, index := pipeline.LineMailCell(line, outcome)
 	return &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: counter, Index: &p4v1.Index{Index: index}}}}
 }

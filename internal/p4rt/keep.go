@@ -24,7 +24,7 @@ type KeepConfig struct {
 	ProbeInterval time.Duration // DefaultProbeInterval
 	// OnStatus, if not nil, is called with every change, one at a time, in Keep's goroutine. Changes that come while it
 	// runs may be combined. It must not block for long, because Keep does nothing else meanwhile.
-	OnStatus func(Status)
+	OnStatus func(SessionStatus)
 	// OnAlive, if not nil, is called whenever the switch has answered the arbitration or a probe, from several goroutines.
 	OnAlive func()
 }
@@ -48,10 +48,10 @@ func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *S
 		done, lasted, err := k.session(ctx)
 		switch {
 		case done:
-			k.report(Status{State: Disconnected, Reason: ReasonClosed, Since: time.Now()})
+			k.report(SessionStatus{State: Disconnected, Reason: ReasonClosed, Since: time.Now()})
 			return nil
 		case ctx.Err() != nil:
-			k.report(Status{State: Disconnected, Reason: ReasonClosed, Err: context.Cause(ctx), Since: time.Now()})
+			k.report(SessionStatus{State: Disconnected, Reason: ReasonClosed, Err: context.Cause(ctx), Since: time.Now()})
 			return context.Cause(ctx)
 		case errors.Is(err, ErrConfig):
 			return err
@@ -62,7 +62,7 @@ func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *S
 		failures++
 		wait := k.backoff.after(failures)
 		k.log.Info("no session with the switch", zap.Error(err), zap.Int("failures", failures), zap.Duration("dial_in", wait))
-		k.report(Status{State: Disconnected, Reason: reasonOf(err), Err: err, Since: time.Now()})
+		k.report(SessionStatus{State: Disconnected, Reason: reasonOf(err), Err: err, Since: time.Now()})
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -77,11 +77,11 @@ type keeper struct {
 	cfg     Config
 	backoff Backoff
 	every   time.Duration
-	tell    func(Status)
+	tell    func(SessionStatus)
 	alive   func()
 	fn      func(context.Context, *Session) error
 	log     *zap.Logger
-	last    Status
+	last    SessionStatus
 	seen    ElectionID // the highest election id that any session has heard of
 }
 
@@ -104,7 +104,7 @@ func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keepe
 		cfg.ProbeInterval = DefaultProbeInterval
 	}
 	if cfg.OnStatus == nil {
-		cfg.OnStatus = func(Status) {}
+		cfg.OnStatus = func(SessionStatus) {}
 	}
 	if cfg.OnAlive == nil {
 		cfg.OnAlive = func() {}
@@ -118,7 +118,7 @@ func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keepe
 // the session's age, without the dial.
 func (k *keeper) session(ctx context.Context) (done bool, lasted time.Duration, err error) {
 	if k.last.Since.IsZero() { // later dials leave the loss and its reason to be seen until they succeed
-		k.report(Status{State: Connecting, Reason: ReasonDialing, Since: time.Now()})
+		k.report(SessionStatus{State: Connecting, Reason: ReasonDialing, Since: time.Now()})
 	}
 	s, err := dial(ctx, k.cfg, k.seen)
 	if err != nil {
@@ -215,7 +215,7 @@ func (k *keeper) probe(ctx context.Context, s *Session) {
 }
 
 // report passes on a status that is news.
-func (k *keeper) report(st Status) {
+func (k *keeper) report(st SessionStatus) {
 	if st.State == k.last.State && !k.last.Since.IsZero() {
 		st.Since = k.last.Since
 	}

@@ -17,16 +17,16 @@ import (
 // A diary notes what Keep reports the switch, without the times.
 type diary struct {
 	mu    sync.Mutex // guards notes
-	notes []Status
+	notes []SessionStatus
 }
 
-func (d *diary) note(st Status) {
+func (d *diary) note(st SessionStatus) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.notes = append(d.notes, st)
 }
 
-func (d *diary) all() []Status {
+func (d *diary) all() []SessionStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.notes)
@@ -34,7 +34,7 @@ func (d *diary) all() []Status {
 
 type step struct {
 	State  State
-	Reason Reason
+	Reason StateReason
 }
 
 func (d *diary) steps() []step {
@@ -343,7 +343,7 @@ func TestKeepConfig(t *testing.T) {
 
 func TestStatusString(t *testing.T) {
 	since := time.Date(2006, 10, 1, 3, 0, 0, 0, time.UTC)
-	for want, st := range map[string]Status{
+	for want, st := range map[string]SessionStatus{
 		"primary since 2006-10-01T03:00:00Z: highest election id":                            {State: Primary, Reason: ReasonElected, Since: since, Leader: ElectionID{Low: 1}},
 		"backup since 2006-10-01T03:00:00Z: another controller is primary (election id 1/2)": {State: Backup, Reason: ReasonOtherHigher, Since: since, Leader: ElectionID{1, 2}},
 		"disconnected since 2006-10-01T03:00:00Z: stream lost (gone)":                        {Reason: ReasonStreamLost, Since: since, Err: errors.New("gone")},

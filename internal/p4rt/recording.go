@@ -38,7 +38,7 @@ func (r *Recorder) dialed(cfg Config) recording {
 
 func (rec recording) put(m *op25bv1.Record, as repeat) { rec.r.put(rec.session, m, as, pipelineSHA{}) }
 
-func (rec recording) status(st Status) {
+func (rec recording) status(st SessionStatus) {
 	if rec.r == nil {
 		return
 	}

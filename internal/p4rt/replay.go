@@ -25,11 +25,11 @@ type Replayed struct {
 	Gaps    uint64 `json:"gaps"`    // records that the recorder left out
 	Torn    bool   `json:"torn"`    // the last record is cut off: the recording process was killed, or still runs
 
-	Differences []Difference `json:"differences,omitempty"` // in the order of the recording
+	Differences []ReplayDifference `json:"differences,omitempty"` // in the order of the recording
 }
 
-// A Difference is an answer that is not the recorded one. Codes are compared, not texts.
-type Difference struct {
+// A ReplayDifference is an answer that is not the recorded one. Codes are compared, not texts.
+type ReplayDifference struct {
 	Record   int       `json:"record"` // its request's place in the file, from 1
 	Time     time.Time `json:"time"`   // when it was recorded
 	What     string    `json:"what"`   // `push` or `update 3 of 1000 (INSERT table_entry)`
@@ -38,7 +38,7 @@ type Difference struct {
 }
 
 // String renders `record 12, 2006-10-01T03:00:00Z, update 3 of 1000 (INSERT table_entry): recorded OK, now AlreadyExists: ...`.
-func (d Difference) String() string {
+func (d ReplayDifference) String() string {
 	return fmt.Sprintf("record %d, %s, %s: recorded %s, now %s", d.Record, d.Time.UTC().Format(time.RFC3339), d.What, d.Recorded, d.Got)
 }
 
@@ -213,7 +213,7 @@ func (p *replay) compare(n int, rec *op25bv1.Record, batch []*p4v1.Update, was, 
 }
 
 func (p *replay) differ(n int, rec *op25bv1.Record, what, recorded, got string) {
-	p.out.Differences = append(p.out.Differences, Difference{
+	p.out.Differences = append(p.out.Differences, ReplayDifference{
 		Record: n, Time: rec.GetTime().AsTime(), What: what, Recorded: recorded, Got: got,
 	})
 }

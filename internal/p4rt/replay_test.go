@@ -99,11 +99,11 @@ func TestReplayDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Difference{
+	want := []ReplayDifference{
 		{Record: 6, What: "update 0 of 2 (INSERT table_entry)", Recorded: "OK", Got: "AlreadyExists: because"},
 		{Record: 8, What: "update 1 of 2 (INSERT table_entry)", Recorded: "OK", Got: "ResourceExhausted: because"},
 	}
-	if diff := cmp.Diff(want, out.Differences, cmpopts.IgnoreFields(Difference{}, "Time")); diff != "" {
+	if diff := cmp.Diff(want, out.Differences, cmpopts.IgnoreFields(ReplayDifference{}, "Time")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if d := out.Differences[0]; d.Time.IsZero() || !strings.HasSuffix(d.String(), "Z, update 0 of 2 (INSERT table_entry): recorded OK, now AlreadyExists: because") {
@@ -165,10 +165,10 @@ func TestReplayUnanswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Replayed{Records: 12, Writes: 4, Updates: 4, Skipped: 1, Unknown: 2, Gaps: 5, Torn: true, Differences: []Difference{
+	want := &Replayed{Records: 12, Writes: 4, Updates: 4, Skipped: 1, Unknown: 2, Gaps: 5, Torn: true, Differences: []ReplayDifference{
 		{Record: 8, What: "all 1 updates", Recorded: "OK", Got: "OK"},
 	}}
-	if diff := cmp.Diff(want, out, cmpopts.IgnoreFields(Difference{}, "Time", "Recorded")); diff != "" {
+	if diff := cmp.Diff(want, out, cmpopts.IgnoreFields(ReplayDifference{}, "Time", "Recorded")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -183,14 +183,14 @@ func TestKeepBacksOffFromTLS(t *testing.T) {
 	of, ours := us.Dir(t, "127.0.0.1"), others.Dir(t, "controller.example")
 	cfg := startSecured(t, secured(t)(tlsfiles.Server(tlsfiles.Files{CA: of.CA, Cert: of.Cert, Key: of.Key}, true)))
 	cfg.TLS = secured(t)(tlsfiles.Client(tlsfiles.Files{CA: of.CA, Cert: ours.Cert, Key: ours.Key}))
-	refused := make(chan Status, 1)
+	refused := make(chan SessionStatus, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	working := make(chan struct{})
 	result := make(chan error, 1)
 	go func() {
 		result <- Keep(ctx, KeepConfig{
 			Config: cfg, Backoff: Backoff{Min: time.Millisecond, Max: 2 * time.Millisecond},
-			OnStatus: func(st Status) {
+			OnStatus: func(st SessionStatus) {
 				if st.Reason == ReasonTLS {
 					refused <- st
 				}

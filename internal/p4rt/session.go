@@ -35,7 +35,7 @@ type Session struct {
 	finished   chan struct{} // closed when the session is over
 
 	mu      sync.Mutex    // guards everything below
-	status  Status        // as Status returns it
+	status  SessionStatus // as Status returns it
 	changed chan struct{} // closed and replaced whenever status changes
 	seen    ElectionID    // the highest election id heard of, in this session or, under Keep, in one before
 	fenced  error         // ErrNotPrimary with what was said, once the session has been primary and is so no more
@@ -107,7 +107,7 @@ func newSession(r *Reader, stream p4v1.P4Runtime_StreamChannelClient, kill conte
 		Reader: r, stream: stream, kill: kill,
 		sending: make(chan struct{}, 1), gone: make(chan struct{}), finished: make(chan struct{}),
 		inbox:   newInbox(r.cfg.QueueSize),
-		status:  Status{State: Connecting, Reason: ReasonDialing, Since: time.Now()},
+		status:  SessionStatus{State: Connecting, Reason: ReasonDialing, Since: time.Now()},
 		changed: make(chan struct{}),
 		seen:    seen,
 		record:  r.cfg.Recorder.dialed(r.cfg),

@@ -30,7 +30,7 @@ func TestDialArbitrates(t *testing.T) {
 		code   codes.Code
 		leader ElectionID
 		state  State
-		reason Reason
+		reason StateReason
 	}{
 		{"highest", codes.OK, testElection, Primary, ReasonElected},
 		{"another is primary", codes.AlreadyExists, ElectionID{Low: 99}, Backup, ReasonOtherHigher},

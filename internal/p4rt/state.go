@@ -33,31 +33,31 @@ func (s State) String() string {
 	}
 }
 
-// A Reason is the reason for a session's state.
-type Reason string
+// A StateReason is the reason for a session's state.
+type StateReason string
 
 // The reasons.
 const (
-	ReasonDialing     Reason = "dialing"                       // Connecting
-	ReasonElected     Reason = "highest election id"           // Primary
-	ReasonOtherHigher Reason = "another controller is primary" // Backup
-	ReasonNoPrimary   Reason = "no controller is primary"      // Backup: the highest election id seen is another's, and it is gone
-	ReasonOutranked   Reason = "a higher election id was seen" // Backup: the switch would have us, but it has had a later owner
-	ReasonDemoted     Reason = "demoted by another controller" // Backup, for good: the session was primary
-	ReasonUnreachable Reason = "switch unreachable"            // Disconnected
-	ReasonTLS         Reason = "TLS refused"                   // Disconnected: see ErrTLS
-	ReasonRefused     Reason = "arbitration refused"           // Disconnected: see ErrArbitrationRefused
-	ReasonUnknown     Reason = "device id or role unknown"     // Disconnected
-	ReasonStreamLost  Reason = "stream lost"                   // Disconnected
-	ReasonClosed      Reason = "closed"                        // Disconnected, by us
-	ReasonFailed      Reason = "work on the switch failed"     // Disconnected: the function given to Keep returned an error
+	ReasonDialing     StateReason = "dialing"                       // Connecting
+	ReasonElected     StateReason = "highest election id"           // Primary
+	ReasonOtherHigher StateReason = "another controller is primary" // Backup
+	ReasonNoPrimary   StateReason = "no controller is primary"      // Backup: the highest election id seen is another's, and it is gone
+	ReasonOutranked   StateReason = "a higher election id was seen" // Backup: the switch would have us, but it has had a later owner
+	ReasonDemoted     StateReason = "demoted by another controller" // Backup, for good: the session was primary
+	ReasonUnreachable StateReason = "switch unreachable"            // Disconnected
+	ReasonTLS         StateReason = "TLS refused"                   // Disconnected: see ErrTLS
+	ReasonRefused     StateReason = "arbitration refused"           // Disconnected: see ErrArbitrationRefused
+	ReasonUnknown     StateReason = "device id or role unknown"     // Disconnected
+	ReasonStreamLost  StateReason = "stream lost"                   // Disconnected
+	ReasonClosed      StateReason = "closed"                        // Disconnected, by us
+	ReasonFailed      StateReason = "work on the switch failed"     // Disconnected: the function given to Keep returned an error
 )
 
 // reasonOf returns the reason for the end of a session.
-func reasonOf(err error) Reason {
+func reasonOf(err error) StateReason {
 	for _, r := range []struct {
 		err    error
-		reason Reason
+		reason StateReason
 	}{
 		{ErrClosed, ReasonClosed},
 		{ErrUnknownDevice, ReasonUnknown},
@@ -74,17 +74,17 @@ func reasonOf(err error) Reason {
 	return ReasonFailed
 }
 
-// A Status is a State with its reason and its beginning.
-type Status struct {
+// A SessionStatus is a State with its reason and its beginning.
+type SessionStatus struct {
 	State  State
-	Reason Reason
+	Reason StateReason
 	Err    error      // the error behind Reason; nil where nothing failed
 	Since  time.Time  // when State last changed
 	Leader ElectionID // the highest election id the switch has seen, as it last said; zero if it has not
 }
 
 // String renders `backup since 2006-10-01T03:00:00Z: another controller is primary (election id 42)`.
-func (s Status) String() string {
+func (s SessionStatus) String() string {
 	text := fmt.Sprintf("%v since %s: %s", s.State, s.Since.UTC().Format(time.RFC3339), s.Reason)
 	if s.State == Backup && !s.Leader.IsZero() {
 		text += fmt.Sprintf(" (election id %v)", s.Leader)

@@ -24,7 +24,7 @@ func contract(t *testing.T) *Contract {
 // What this package can express, the program allows: the two say the same in their own words.
 func TestTheContractAllowsWhatAStateCanHold(t *testing.T) {
 	s := &State{
-		Ports:        map[Port]Role{0: Access, MaxPort: Network},
+		Ports:        map[Port]PortRole{0: Access, MaxPort: Network},
 		Lines:        map[LineKey]Line{{MaxPort, MaxVID, MaxVID, 0}: {255, MaxLineIndex}, {0, 0, 0, MaxSession}: {0, 1}},
 		Services:     map[ServiceKey]ServiceValue{{SrcPort: PortMatch{25, true}, Handshake: SYNACK}: {UpSrc, LastService, 1}, {DstPort: PortMatch{0, true}}: {UpDst, 1, 9}},
 		Remotes:      map[netip.Prefix]Class{netip.MustParsePrefix("0.0.0.0/1"): 1, netip.MustParsePrefix("2001:db8::1/128"): 255},

@@ -142,7 +142,7 @@ func (b *builder) add(t Table) *Entry {
 	return &b.entries[len(b.entries)-1]
 }
 
-func (b *builder) port(port Port, role Role) {
+func (b *builder) port(port Port, role PortRole) {
 	if port > MaxPort || role > Network {
 		b.fault("port %d of role %d: the port must be at most %d and the role access (0) or network (1)", port, role, MaxPort)
 		return

@@ -30,7 +30,7 @@ func entries(t *testing.T, s *State) []string {
 // What an operator reads in a plan, and the order in which it is written.
 func TestEntryText(t *testing.T) {
 	got := entries(t, &State{
-		Ports: map[Port]Role{11: Network},
+		Ports: map[Port]PortRole{11: Network},
 		Lines: map[LineKey]Line{
 			{Port: 1, OuterVID: 100}:                               {Group: 2, Index: 300},
 			{Port: 1, OuterVID: 100, InnerVID: 7, Session: 0x1001}: {Group: 2, Index: 301},
@@ -78,7 +78,7 @@ func TestStateThatThePipelineCannotHold(t *testing.T) {
 		state State
 		want  string
 	}{
-		"port role":       {State{Ports: map[Port]Role{511: Network}}, "port 511 of role 1: the port must be at most 510"},
+		"port role":       {State{Ports: map[Port]PortRole{511: Network}}, "port 511 of role 1: the port must be at most 510"},
 		"port":            {State{Lines: map[LineKey]Line{{Port: 511}: {Index: 1}}}, "the port must be at most 510"},
 		"vlan":            {State{Lines: map[LineKey]Line{{OuterVID: 4095}: {Index: 1}}}, "VLAN ids at most 4094"},
 		"session":         {State{Lines: map[LineKey]Line{{Session: 0xffff}: {Index: 1}}}, "the session at most 65534"},

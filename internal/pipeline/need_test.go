@@ -9,7 +9,7 @@ import (
 func TestNeed(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	s := &State{
-		Ports:        map[Port]Role{1: Access, 2: Network},
+		Ports:        map[Port]PortRole{1: Access, 2: Network},
 		Lines:        map[LineKey]Line{{Port: 1}: {Index: 1}, {Port: 1, Session: 7}: {Index: 2}, {Port: 1, Session: 8}: {Index: 3}},
 		Subscribers:  map[netip.Prefix]Subscriber{prefix("192.0.2.1/32"): {Class: 1, Line: 1}, prefix("2001:db8::/64"): {Class: 1}},
 		Remotes:      map[netip.Prefix]Class{prefix("203.0.113.0/24"): 1},

@@ -52,13 +52,13 @@ const (
 	ServiceUndetermined  Service = 255
 )
 
-// A Role is the side of the network that a line or port is on.
-type Role uint8
+// A PortRole is the side of the network that a line or port is on.
+type PortRole uint8
 
 // The roles, as the pipeline numbers them.
 const (
-	Access  Role = 0
-	Network Role = 1
+	Access  PortRole = 0
+	Network PortRole = 1
 )
 
 // A Leg is the direction of a TCP segment relative to the subscriber together with the end that the mail port is on.
@@ -122,7 +122,7 @@ type SourceKey struct {
 // A LimitKey is one direction of a line's new connections.
 type LimitKey struct {
 	Line LineIndex
-	From Role // the side that the opening segment comes from
+	From PortRole // the side that the opening segment comes from
 }
 
 // A Rate is a token bucket of packets. P4Runtime's meters count whole packets a second, so no rate is below one.
@@ -136,7 +136,7 @@ type RejectFrom struct{ IPv4, IPv6 netip.Addr }
 
 // A ServiceKey matches the ports of a TCP segment, on its way from Role's side.
 type ServiceKey struct {
-	Role             Role
+	Role             PortRole
 	SrcPort, DstPort PortMatch
 	Handshake        Handshake
 }
@@ -198,7 +198,7 @@ type Verdict struct {
 // A BridgePort is where a MAC address is.
 type BridgePort struct {
 	Port Port
-	Role Role
+	Role PortRole
 }
 
 // A State is the desired content of a switch, without the epoch of its verdicts, which is chosen when they are written.
@@ -206,7 +206,7 @@ type State struct {
 	// Shared has what the state has in common with the states of other switches. It may be nil.
 	Shared *Shared
 
-	Ports       map[Port]Role // a port that is not in it is an access port
+	Ports       map[Port]PortRole // a port that is not in it is an access port
 	Lines       map[LineKey]Line
 	Services    map[ServiceKey]ServiceValue
 	Remotes     map[netip.Prefix]Class      // IPv4 and IPv6, masked

@@ -18,10 +18,10 @@ func (VID) Range() (lo, hi uint64) { return 0, uint64(MaxVID) }
 func (Session) Range() (lo, hi uint64) { return 1, uint64(MaxSession) }
 
 // Accepts lists the roles.
-func (Role) Accepts() string { return "access or network" }
+func (PortRole) Accepts() string { return "access or network" }
 
 // Parse reads a role.
-func (r *Role) Parse(text string) error {
+func (r *PortRole) Parse(text string) error {
 	switch text {
 	case "access":
 		*r = Access

@@ -28,8 +28,8 @@ type Switch struct {
 	// address is dropped without an answer.
 	RejectFrom []netip.Addr `yaml:"rejectFrom,omitempty"`
 	// Foreign says whether entries that no controller of this store wrote are removed or kept.
-	Foreign Foreign `yaml:"foreign,omitempty"`
-	Ports   []Port  `yaml:"ports"`
+	Foreign ForeignTreatment `yaml:"foreign,omitempty"`
+	Ports   []Port           `yaml:"ports"`
 	// Lines has at most MaxLines lines. The index of a line's counters depends on its name: see compile.Number.
 	Lines []Line `yaml:"lines,omitempty"`
 }
@@ -37,24 +37,24 @@ type Switch struct {
 // A DeviceID is P4Runtime's device_id.
 type DeviceID uint64
 
-// A Foreign says what a controller does with foreign entries. The zero value means RemoveForeign. Foreign rules are always removed, so that only
+// A ForeignTreatment says what a controller does with foreign entries. The zero value means RemoveForeign. Foreign rules are always removed, so that only
 // the policy is in force.
-type Foreign string
+type ForeignTreatment string
 
 // The treatments of foreign entries.
 const (
-	RemoveForeign Foreign = "remove"
-	KeepForeign   Foreign = "keep" // and reported
+	RemoveForeign ForeignTreatment = "remove"
+	KeepForeign   ForeignTreatment = "keep" // and reported
 )
 
 // valid reports whether the treatment is empty or known.
-func (f Foreign) valid() bool { return f == "" || f == RemoveForeign || f == KeepForeign }
+func (f ForeignTreatment) valid() bool { return f == "" || f == RemoveForeign || f == KeepForeign }
 
 // A Port is a port of a switch. An access port carries lines; a network port leads to the servers and the rest of the network.
 type Port struct {
-	Number pipeline.Port `yaml:"port"`
-	Name   string        `yaml:"name"`
-	Role   pipeline.Role `yaml:"role"`
+	Number pipeline.Port     `yaml:"port"`
+	Name   string            `yaml:"name"`
+	Role   pipeline.PortRole `yaml:"role"`
 	// MACs are the stations behind a network port. Stations behind an access port belong to lines.
 	MACs []pipeline.MAC `yaml:"macs,omitempty"`
 }

@@ -12,7 +12,7 @@ type LineGroup struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title,omitempty"`
 	// Access is the technology of the lines. It is informative: no rule depends on it.
-	Access Access `yaml:"access,omitempty"`
+	Access AccessTechnology `yaml:"access,omitempty"`
 	// Addressing says whether the lines keep their addresses. A line may override it.
 	Addressing Addressing `yaml:"addressing,omitempty"`
 	// Undetermined is the verdict on a line's frames whose TCP ports the pipeline cannot parse. The default is DefaultUndetermined.
@@ -31,16 +31,16 @@ const (
 	DefaultLaterFragments = Permit // useless without the first fragment, which the rules decide
 )
 
-// An Access is an access technology. The zero value means that it is not given.
-type Access string
+// An AccessTechnology is an access technology. The zero value means that it is not given.
+type AccessTechnology string
 
 // accesses returns the technologies in the order in which messages list them.
-func accesses() []Access {
-	return []Access{"adsl", "vdsl", "isdn", "dialup", "ftth", "cable", "mobile", "fixed-wireless", "leased", "other"}
+func accesses() []AccessTechnology {
+	return []AccessTechnology{"adsl", "vdsl", "isdn", "dialup", "ftth", "cable", "mobile", "fixed-wireless", "leased", "other"}
 }
 
 // valid reports whether the access is empty or known.
-func (a Access) valid() bool { return a == "" || slices.Contains(accesses(), a) }
+func (a AccessTechnology) valid() bool { return a == "" || slices.Contains(accesses(), a) }
 
 // An Addressing says whether a line keeps its addresses. The zero value means that it is not given, and has no effect.
 type Addressing string

@@ -131,7 +131,7 @@ func (v *validator) lines(sw *Switch, path string) {
 	}
 	first := make(map[place]int)
 	var access []string
-	roles := make(map[string]pipeline.Role, len(sw.Ports))
+	roles := make(map[string]pipeline.PortRole, len(sw.Ports))
 	for _, port := range sw.Ports {
 		roles[port.Name] = port.Role
 		if port.Role == pipeline.Access {

@@ -13,7 +13,7 @@ func actions() []Action                { return []Action{Permit, Monitor, Limit,
 func knobs() []Knob                    { return []Knob{Knob(Permit), Knob(Monitor), Knob(Drop)} }
 func sourceCheckValues() []SourceCheck { return []SourceCheck{SourceOff, SourceMonitor, SourceDrop} }
 func addressings() []Addressing        { return []Addressing{Static, Dynamic} }
-func foreigns() []Foreign              { return []Foreign{RemoveForeign, KeepForeign} }
+func foreigns() []ForeignTreatment     { return []ForeignTreatment{RemoveForeign, KeepForeign} }
 
 // Accepts lists the actions.
 func (Action) Accepts() string { return strict.OneOf(actions()) }
@@ -34,10 +34,10 @@ func (SourceCheck) Accepts() string { return strict.OneOf(sourceCheckValues()) }
 func (c *SourceCheck) Parse(text string) error { return strict.ParseWord(c, text, sourceCheckValues()) }
 
 // Accepts lists the technologies of access.
-func (Access) Accepts() string { return strict.OneOf(accesses()) }
+func (AccessTechnology) Accepts() string { return strict.OneOf(accesses()) }
 
 // Parse reads a technology of access.
-func (a *Access) Parse(text string) error { return strict.ParseWord(a, text, accesses()) }
+func (a *AccessTechnology) Parse(text string) error { return strict.ParseWord(a, text, accesses()) }
 
 // Accepts lists the kinds of addressing.
 func (Addressing) Accepts() string { return strict.OneOf(addressings()) }
@@ -46,10 +46,10 @@ func (Addressing) Accepts() string { return strict.OneOf(addressings()) }
 func (a *Addressing) Parse(text string) error { return strict.ParseWord(a, text, addressings()) }
 
 // Accepts lists the treatments of foreign entries.
-func (Foreign) Accepts() string { return strict.OneOf(foreigns()) }
+func (ForeignTreatment) Accepts() string { return strict.OneOf(foreigns()) }
 
 // Parse reads a treatment of foreign entries.
-func (f *Foreign) Parse(text string) error { return strict.ParseWord(f, text, foreigns()) }
+func (f *ForeignTreatment) Parse(text string) error { return strict.ParseWord(f, text, foreigns()) }
 
 // Accepts lists the legs.
 func (Leg) Accepts() string { return strict.OneOf(Legs()) }
@@ -102,15 +102,15 @@ var (
 	_ strict.Scalar = (*Action)(nil)
 	_ strict.Scalar = (*Knob)(nil)
 	_ strict.Scalar = (*SourceCheck)(nil)
-	_ strict.Scalar = (*Access)(nil)
+	_ strict.Scalar = (*AccessTechnology)(nil)
 	_ strict.Scalar = (*Addressing)(nil)
-	_ strict.Scalar = (*Foreign)(nil)
+	_ strict.Scalar = (*ForeignTreatment)(nil)
 	_ strict.Scalar = (*Leg)(nil)
 	_ strict.Scalar = (*Date)(nil)
 	_ strict.Scalar = (*Offset)(nil)
 	_ strict.Scalar = (*NAT64)(nil)
 	_ strict.Scalar = (*pipeline.MAC)(nil)
-	_ strict.Scalar = (*pipeline.Role)(nil)
+	_ strict.Scalar = (*pipeline.PortRole)(nil)
 	_ strict.Number = TCPPort(0)
 	_ strict.Number = DeviceID(0)
 	_ strict.Number = Connections(0)

@@ -91,7 +91,7 @@ func drawPrefixes(t *rapid.T, label string) map[netip.Prefix]pipeline.Class {
 
 func drawState(t *rapid.T) *pipeline.State {
 	s := &pipeline.State{
-		Ports:        map[pipeline.Port]pipeline.Role{},
+		Ports:        map[pipeline.Port]pipeline.PortRole{},
 		Sources:      map[pipeline.SourceKey]struct{}{},
 		SourceChecks: map[pipeline.LineGroup]pipeline.SourceCheck{},
 		Limits:       map[pipeline.LimitKey]pipeline.Rate{},
@@ -128,7 +128,7 @@ func drawState(t *rapid.T) *pipeline.State {
 			s.SourceChecks[line.Group] = rapid.SampledFrom([]pipeline.SourceCheck{pipeline.SourceMonitor, pipeline.SourceDrop}).Draw(t, "as")
 		}
 		if rapid.Bool().Draw(t, "bridge") {
-			s.Bridge[pipeline.MAC{2, 0, 0, 0, 0, byte(port)}] = pipeline.BridgePort{Port: port, Role: pipeline.Role(port % 2)}
+			s.Bridge[pipeline.MAC{2, 0, 0, 0, 0, byte(port)}] = pipeline.BridgePort{Port: port, Role: pipeline.PortRole(port % 2)}
 		}
 		if rapid.Bool().Draw(t, "flood") {
 			s.AllPorts = append(s.AllPorts, port)

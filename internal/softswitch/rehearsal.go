@@ -32,8 +32,8 @@ type Frame struct {
 	Bytes []byte
 }
 
-// A Passage is the outcome of one frame.
-type Passage struct {
+// A FrameResult is the outcome of one frame.
+type FrameResult struct {
 	Out   []Frame // the frames that left, in their order
 	Trace []engine.Event
 }
@@ -54,10 +54,10 @@ func NewRehearsal(deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Enti
 
 // Play sends frames one after another at one moment, and returns the outcome of each. A later frame meets the registers as the earlier ones
 // left them.
-func (r *Rehearsal) Play(frames ...Frame) []Passage {
+func (r *Rehearsal) Play(frames ...Frame) []FrameResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]Passage, len(frames))
+	all := make([]FrameResult, len(frames))
 	for i, f := range frames {
 		p := &all[i]
 		p.Trace = r.worker.Trace(f.Port, f.Bytes, func(port uint32, frame []byte) {

@@ -21,13 +21,13 @@ const (
 	maxAbandoned = 64
 )
 
-// An Outcome is the outcome of a request for a change.
-type Outcome int
+// A ChangeOutcome is the outcome of a request for a change.
+type ChangeOutcome int
 
 // The outcomes.
 const (
 	// OutcomeUnknown: the store no longer has the revision that would show it.
-	OutcomeUnknown Outcome = iota
+	OutcomeUnknown ChangeOutcome = iota
 	// OutcomeStored: the request was stored as a revision.
 	OutcomeStored
 	// OutcomeNotStored: the request was not stored, and is refused from now on.
@@ -77,7 +77,7 @@ func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Rev
 
 // Settle returns the outcome of a request for a change on base. A request that is not stored yet is abandoned: Put refuses it from then on,
 // so that the answer stays true even if the request is still on its way. The revision is set if the request was stored.
-func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (Outcome, Revision, error) {
+func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (ChangeOutcome, Revision, error) {
 	if err := CheckRequest(request); err != nil {
 		return OutcomeUnknown, Revision{}, err
 	}

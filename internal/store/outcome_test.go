@@ -16,7 +16,7 @@ func TestSettle(t *testing.T) {
 	put := func(base uint64, n int, text string) (Revision, error) {
 		return rs.Put(ctx, Change{Base: base, Author: "noc", Reason: "test", Request: request(n), Documents: map[string][]byte{"a": []byte(text)}})
 	}
-	settle := func(base uint64, n int) (Outcome, Revision) {
+	settle := func(base uint64, n int) (ChangeOutcome, Revision) {
 		t.Helper()
 		o, r, err := rs.Settle(ctx, request(n), base)
 		if err != nil {

@@ -120,7 +120,7 @@ var nat64s = []policy.NAT64{
 func (d *documents) edge() policy.Switch {
 	sw := policy.Switch{Name: SwitchName, DeviceID: 1, P4Runtime: "h:1", GNMI: "h:2"}
 	numbers := []pipeline.Port{1, 2, 3, 4, 7, 8, 255, 256, 509}
-	port := func(name string, role pipeline.Role) {
+	port := func(name string, role pipeline.PortRole) {
 		i := d.src.IntN(len(numbers))
 		p := policy.Port{Number: numbers[i], Name: name, Role: role}
 		numbers = slices.Delete(numbers, i, i+1)

@@ -53,13 +53,13 @@ type Provider struct {
 
 // A Submission is the server for customers' outgoing mail. It requires authentication (RFC 4954).
 type Submission struct {
-	Host  string `yaml:"host"`
-	Ports []Port `yaml:"ports"`
-	Note  string `yaml:"note,omitempty"`
+	Host  string           `yaml:"host"`
+	Ports []SubmissionPort `yaml:"ports"`
+	Note  string           `yaml:"note,omitempty"`
 }
 
-// A Port is a port of a submission server with its encryption.
-type Port struct {
+// A SubmissionPort is a port of a submission server with its encryption.
+type SubmissionPort struct {
 	Port policy.TCPPort `yaml:"port"`
 	TLS  string         `yaml:"tls"`
 }

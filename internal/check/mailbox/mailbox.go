@@ -44,14 +44,14 @@ type Question struct {
 	Phase   string
 }
 
-// A Status is the effect of closing port 25.
-type Status string
+// An Effect is the effect of closing port 25.
+type Effect string
 
 // The statuses.
 const (
-	Unaffected   Status = "unaffected"
-	Affected     Status = "affected"
-	Undetermined Status = "undetermined" // the address of a server was not found, or the directory has no server
+	Unaffected   Effect = "unaffected"
+	Affected     Effect = "affected"
+	Undetermined Effect = "undetermined" // the address of a server was not found, or the directory has no server
 )
 
 // The kinds of answer: those of the directory, and unknown.
@@ -71,13 +71,13 @@ type Answer struct {
 	Under string `json:"under,omitempty"`
 	// Status is the effect on the usual way to use the mailbox: browser or app for webmail, else a mail program. It is never Unaffected if
 	// a setting below does not pass.
-	Status Status `json:"status"`
+	Status Effect `json:"status"`
 	// MailProgram is the effect on a mail program that sends on port 25.
-	MailProgram Status `json:"mailProgram"`
+	MailProgram Effect `json:"mailProgram"`
 	// Settings are for mail programs, the best first.
 	Settings []Setting `json:"settings,omitempty"`
 	// Next is the change that will stop port 25, if it passes now.
-	Next *check.Change `json:"next,omitempty"`
+	Next *check.LaterOutcome `json:"next,omitempty"`
 	// Published is the provider's page with its settings. Looked is the day on which they were compared; empty if never.
 	Published string `json:"published,omitempty"`
 	Looked    string `json:"looked,omitempty"`
@@ -90,7 +90,7 @@ type Setting struct {
 	Encryption string `json:"encryption"` // SSL/TLS or STARTTLS
 	Auth       string `json:"authentication"`
 	Note       string `json:"note,omitempty"`
-	Status     Status `json:"status"` // Unaffected: it passes
+	Status     Effect `json:"status"` // Unaffected: it passes
 }
 
 // maxMX is the most mail exchangers of a domain that are checked.
@@ -149,8 +149,8 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 }
 
 // worse is Affected before Undetermined before Unaffected.
-func worse(a, b Status) Status {
-	for _, s := range []Status{Affected, Undetermined} {
+func worse(a, b Effect) Effect {
+	for _, s := range []Effect{Affected, Undetermined} {
 		if a == s || b == s {
 			return s
 		}
@@ -201,12 +201,12 @@ type asking struct {
 	ctx     context.Context
 	checker *Checker
 	q       Question
-	next    *check.Change // the first change that will stop a passing connection
-	err     error         // the first error of the Asker
+	next    *check.LaterOutcome // the first change that will stop a passing connection
+	err     error               // the first error of the Asker
 }
 
 // all checks a port of several hosts. One stopped host makes all affected; hosts that are not found count only if no other passes.
-func (s *asking) all(hosts []string, port uint16) Status {
+func (s *asking) all(hosts []string, port uint16) Effect {
 	passed := false
 	for _, host := range hosts {
 		switch s.one(host, port) {
@@ -222,7 +222,7 @@ func (s *asking) all(hosts []string, port uint16) Status {
 	return Undetermined
 }
 
-func (s *asking) one(host string, port uint16) Status {
+func (s *asking) one(host string, port uint16) Effect {
 	q := check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: host, Port: port}
 	answer, err := s.checker.Connections.Ask(s.ctx, q)
 	switch {
@@ -246,7 +246,7 @@ func (s *asking) one(host string, port uint16) Status {
 
 // settings are the directory's, or the two ports that every provider should have (RFC 8314 section 3.3, RFC 6409).
 func (s *asking) settings(p *Provider, hosts []string) []Setting {
-	ports, host, note := []Port{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
+	ports, host, note := []SubmissionPort{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
 	if p != nil && p.Submission.Host != "" {
 		ports, host, note = p.Submission.Ports, p.Submission.Host, p.Submission.Note
 	}

@@ -82,7 +82,7 @@ func TestImpactTable(t *testing.T) {
 	for _, tc := range []struct {
 		at, address    string
 		kind, provider string
-		status, mua    Status
+		status, mua    Effect
 		under, next    string
 	}{
 		{"2006-12-01", "taro@gmail.com", AnswerWebmail, "gmail", Unaffected, Affected, "", ""},
@@ -120,7 +120,7 @@ func TestActivation(t *testing.T) {
 	d := checker(t, policy.Activation{Phase: "all-destinations", Groups: []string{"adsl"}, Switches: []string{"edge-1"}, At: day("2006-08-01")})
 	for _, tc := range []struct {
 		at, line string
-		status   Status
+		status   Effect
 		next     string
 	}{
 		{"2006-07-31", "adsl-home", Unaffected, "2006-08-01T09:00:00+09:00"},
@@ -175,7 +175,7 @@ func TestNeverUnaffectedWhereSettingsAreBlocked(t *testing.T) {
 			continue
 		}
 		for _, setting := range a.Settings {
-			if want := map[bool]Status{true: Affected, false: Unaffected}[setting.Port == tc.stops]; setting.Status != want {
+			if want := map[bool]Effect{true: Affected, false: Unaffected}[setting.Port == tc.stops]; setting.Status != want {
 				t.Errorf("%s where %d is blocked: port %d is %s, want %s", tc.address, tc.stops, setting.Port, setting.Status, want)
 			}
 		}

@@ -187,7 +187,7 @@ func DrawInForce(t *rapid.T, p *policy.Policy) policy.InForce {
 
 // A Segment is TCP between a line and a remote end, as the tables meet it.
 type Segment struct {
-	From              pipeline.Role
+	From              pipeline.PortRole
 	Remote, Own       uint16 // the TCP ports of the remote end and of the line's
 	Group             pipeline.LineGroup
 	Class, Subscriber pipeline.Class
