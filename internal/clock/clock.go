@@ -128,7 +128,7 @@ func (c *Clock) Hold() Hold {
 // Changed receives a value when dates may have come, or are held or released. It is for one receiver.
 func (c *Clock) Changed() <-chan struct{} { return c.changed }
 
-// Begun takes in that the store has recorded a date as begun.
+// Begun records that the store has a date as begun: Now is never before it.
 func (c *Clock) Begun(date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,7 +21,7 @@ type storeTime struct {
 	By string `json:"by"`
 }
 
-// A scene is what a clock is judged by.
+// A scene is the input of a judgement of a clock.
 type scene struct {
 	name    string
 	present int    // the number of controllers, including this one

@@ -201,7 +201,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// presentAre takes in the members, and reports whether one has come and waits for the time.
+// presentAre sets the present members, and reports whether there is a new one, which waits for the time.
 func (k *Keeper) presentAre(all []store.Member) (came bool) {
 	before := k.present
 	k.present = nil
@@ -220,7 +220,7 @@ func (k *Keeper) presentAre(all []store.Member) (came bool) {
 	return came
 }
 
-// saw takes in another controller's beat, and reports whether that controller waits for an answer. live is false for a beat that was
+// saw records another controller's beat, and reports whether that controller waits for an answer. live is false for a beat that was
 // already stored, which may be of any age.
 func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
 	if e.Deleted {
@@ -244,7 +244,7 @@ func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
 	return live && e.Value.Hold == Starting
 }
 
-// timeIs takes in the store's time.
+// timeIs records the store's time.
 func (k *Keeper) timeIs(e store.Event[storeTime]) {
 	if e.Deleted || e.Err != nil || e.Version <= k.lastRev {
 		return
@@ -252,7 +252,7 @@ func (k *Keeper) timeIs(e store.Event[storeTime]) {
 	k.timeNow(e.Value, e.Version)
 }
 
-// timeNow takes in the store's time just after it was written.
+// timeNow records the store's time just after it was written.
 func (k *Keeper) timeNow(t storeTime, rev int64) {
 	if t.By != k.last.By || t.Boot != k.last.Boot {
 		k.ahead = nil

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/store"
 )
 
-// calendar records the dates that have come, and takes in the dates that any controller has recorded, until ctx ends.
+// calendar records the dates that have come, and follows the dates that other controllers record, until ctx ends.
 func (c *controller) calendar(ctx context.Context) {
 	written := c.Book.WatchDated(ctx)
 	failed := false

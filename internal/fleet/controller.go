@@ -82,7 +82,7 @@ type controller struct {
 	background sync.WaitGroup  // ends after reporting
 	reporting  context.Context // statuses can be stored until it ends
 
-	// What follows belongs to the goroutine of run.
+	// The fields below belong to the goroutine of run.
 	members     []string
 	since       map[string]time.Time // when each member was first seen, by the monotonic clock; zero for members that were there at the start
 	assignments map[string]*assignment
@@ -237,7 +237,7 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 	}
 }
 
-// setMembers takes in the present members.
+// setMembers replaces the set of present members.
 func (c *controller) setMembers(all []store.Member) {
 	first := c.members == nil
 	before := c.since
@@ -258,7 +258,7 @@ func (c *controller) setMembers(all []store.Member) {
 	c.log.Info("members", zap.Strings("names", c.members))
 }
 
-// setIntent takes in a revision of the intent.
+// setIntent replaces the intent with a revision.
 func (c *controller) setIntent(in *intent.Intent) {
 	before := c.view.Load()
 	v := nextView(before, in)

@@ -131,7 +131,7 @@ func (w *evidence) setHoldings(all []store.Holding) {
 	}
 }
 
-// confirm takes in changes of confirmations. It reports whether a controller began or ceased to confirm.
+// confirm applies changes of confirmations. It reports whether a controller has started or stopped confirming a status.
 func (w *evidence) confirm(some []store.Event[confirmation]) (news bool) {
 	for _, e := range some {
 		_, before := w.confirmed[e.Name]

@@ -41,7 +41,7 @@ type Status struct {
 	// they mean nothing.
 	RevisionID string `json:"revisionID,omitempty"`
 	Store      string `json:"store,omitempty"`
-	// Attempted lists the revisions begun since Revision was reached, the oldest first. The switch may hold entries of each.
+	// Attempted lists the revisions begun since Revision was reached, the oldest first. The switch may hold entries of any of them.
 	Attempted []uint64 `json:"attempted,omitempty"`
 	// InForce describes the phases in force on the switch. Running is the epoch of their rules there.
 	InForce string `json:"inForce,omitempty"`

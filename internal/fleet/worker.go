@@ -27,7 +27,7 @@ type worker struct {
 
 	id p4rt.ElectionID // our election id; belongs to the goroutine of run
 
-	// What follows belongs to the goroutine of work, of which there is one at a time.
+	// The fields below belong to the goroutine of work, of which there is one at a time.
 	origins  origins
 	current  *desired          // the state that the switch was brought to in this session; nil if unknown
 	memory   *reconcile.Memory // the rule sets in the switch; nil if unknown
@@ -137,7 +137,7 @@ func (w *worker) await(ctx context.Context, most time.Duration) {
 	}
 }
 
-// onSession takes in a change of the session. While the session is primary, the worker reports the status.
+// onSession handles a change of the session. While the session is primary, the worker reports the status.
 func (w *worker) onSession(s p4rt.SessionStatus) {
 	w.updating.Lock()
 	defer w.updating.Unlock()
@@ -175,7 +175,7 @@ func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 }
 
 // work converges the switch over a primary session, now and whenever there is a reason to, until ctx ends. It returns an error of the
-// session, upon which p4rt.Keep makes another one.
+// session; p4rt.Keep then opens another session.
 func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	w.current, w.memory = nil, nil
 	due := time.NewTimer(w.c.AuditEvery)

@@ -17,7 +17,7 @@ import (
 // unused.
 var redialBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
-// A sight is what was known when a request was sent.
+// A sight is the state known when a request was sent.
 type sight struct {
 	gen  *Generation
 	high int64

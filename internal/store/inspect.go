@@ -46,7 +46,7 @@ type databaseState struct {
 }
 
 // inspect reads all data of an etcd that does not run. It returns a *DamageError for data on which etcd would panic, fault or wait forever.
-// What etcd repairs by itself is not damage, such as a log whose last record is incomplete.
+// A state that etcd repairs by itself is not damage, such as a log whose last record is incomplete.
 func inspect(ctx context.Context, dir, etcdDir string) (databaseState, error) {
 	database, logs := filepath.Join(etcdDir, databasePath), filepath.Join(etcdDir, logPath)
 	damaged := func(file, format string, args ...any) (databaseState, error) {

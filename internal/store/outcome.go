@@ -34,7 +34,7 @@ const (
 	OutcomeNotStored
 )
 
-// ErrAbandoned is returned for a change whose caller asked for its outcome before it was stored, and was told that it was not.
+// ErrAbandoned is returned for a change that was reported as not stored: its caller asked for the outcome before it was stored.
 var ErrAbandoned = errors.New("the request was abandoned")
 
 // An abandonment is the set of requests that must no longer be stored on a revision.
@@ -97,7 +97,7 @@ func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (C
 			return OutcomeUnknown, Revision{}, err
 		case rec.Number != 0 && rec.Request == request:
 			return OutcomeStored, rec.Revision, nil
-		case rec.Number != 0: // another change is there, so that this one cannot be stored
+		case rec.Number != 0: // another change has the revision, so this one cannot be stored
 			return OutcomeNotStored, Revision{}, nil
 		case head.Number != base: // the revision is no longer kept, or the store is older than base
 			return OutcomeUnknown, Revision{}, nil

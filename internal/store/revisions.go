@@ -72,7 +72,7 @@ type document struct {
 	Pieces []piece `json:"pieces,omitempty"`
 }
 
-// Keys of the intent. Whoever reclaims pieces puts the sweep key: a change whose pieces may have been reclaimed meanwhile is refused.
+// Keys of the intent. Every sweep that reclaims pieces puts the sweep key: a change whose pieces may have been reclaimed meanwhile is refused.
 func (rs *Revisions) headKey() string  { return rs.s.key("intent/head") }
 func (rs *Revisions) sweepKey() string { return rs.s.key("intent/sweep") }
 func (rs *Revisions) revisionKey(n uint64) string {

@@ -62,7 +62,7 @@ func (w *sentinel) away() (members string, since time.Time) {
 	return w.members, w.since
 }
 
-// patience returns how long a request is tried. It is shorter where no majority is known to answer, or where none ever has.
+// patience returns how long a request is tried. It is shorter while no majority answers, or if no majority has ever answered.
 func (s *Store) patience() time.Duration {
 	w := &s.sentinel
 	w.mu.Lock()
@@ -93,7 +93,7 @@ func (s *Store) watchOver() {
 	}
 }
 
-// found takes in the result of a check, and logs changes.
+// found records the result of a check, and logs changes.
 func (s *Store) found(err error) {
 	w := &s.sentinel
 	members := ""
