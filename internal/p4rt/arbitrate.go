@@ -106,8 +106,8 @@ func (s *Session) Primary() bool { return s.Status().State == Primary }
 // yet to become primary.
 func (s *Session) Demoted() <-chan struct{} { return s.primacy.Done() }
 
-// WaitPrimary returns nil once the session is primary; ErrNotPrimary if it has been and can be so no more; the reason
-// if the session ends, or the context's error.
+// WaitPrimary returns nil once the session is primary; ErrNotPrimary if it was primary and cannot become primary again;
+// the reason if the session ends; or the context's error.
 func (s *Session) WaitPrimary(ctx context.Context) error {
 	const op = "wait for primacy"
 	for {

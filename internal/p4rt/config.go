@@ -20,7 +20,7 @@ const (
 	// batch (58 ms on a switch that takes 17,303 a second), and is the most that one lost answer leaves in doubt.
 	DefaultBatchSize = 1_000
 
-	// DefaultMaxBatchBytes ends a batch early. A gRPC server takes 4 MiB a message unless told otherwise; 1,000 table
+	// DefaultMaxBatchBytes ends a batch early. A gRPC server accepts 4 MiB a message by default; 1,000 table
 	// entries are about 0.1 MiB, but 1,000 multicast groups of 8,192 replicas would be 80 MiB. 1 MiB is left for the
 	// rest of the request and for a last update of unusual size.
 	DefaultMaxBatchBytes = 3 << 20

@@ -113,7 +113,7 @@ func (s *Session) push(ctx context.Context, p4info *configv1.P4Info, deviceConfi
 }
 
 // EnsurePipeline pushes the pipeline unless the switch has it already, by its Cookie, and reports whether it pushed.
-// Where it is there already the session need not be primary.
+// If the switch has it already, the session need not be primary.
 func (s *Session) EnsurePipeline(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte) (pushed bool, err error) {
 	want := Cookie(p4info, deviceConfig)
 	if want == 0 {

@@ -29,7 +29,7 @@ type Reader struct {
 }
 
 // DialReader connects to cfg.Addr and returns once the switch has answered, or with ErrConfig, ErrUnreachable,
-// ErrTLS or the context's error. ElectionID is not used. The context counts for the dial only; Close ends the Reader.
+// ErrTLS or the context's error. ElectionID is not used. The context limits the dial only; Close ends the Reader.
 func DialReader(ctx context.Context, cfg Config) (*Reader, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	// DefaultRecordBytes is the size of a recording's file. A table entry takes some 40 bytes, so that 64 MiB are about
 	// ten full switches of 110,000 entries, written from nothing.
 	DefaultRecordBytes = 64 << 20
-	// DefaultRecordQueue is what may wait for the disk: a full switch, and a program of 10 MB, several times over.
+	// DefaultRecordQueue has room for the writes of a full switch and a program of 10 MB, several times over.
 	DefaultRecordQueue = 64 << 20
 )
 

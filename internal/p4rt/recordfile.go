@@ -34,7 +34,7 @@ type recordFile struct {
 
 	out    *os.File
 	size   int64
-	opened int64                // size of what a new file begins with
+	opened int64                // size of the file after its opening records
 	has    map[pipelineSHA]bool // pipelines that are in the file
 	last   [4]item              // of each kind that is repeated
 }

@@ -21,8 +21,8 @@ type security struct {
 	plain                            bool
 
 	mu      sync.Mutex // guards everything below
-	refused error      // what TLS had against the last attempt; nil if it had nothing, or did not get so far
-	sealed  func()     // told of an attempt at another connection, which is refused; nil: it may be made
+	refused error      // TLS error of the last attempt; nil if there was none or the attempt did not reach TLS
+	sealed  func()     // called when a further connection is refused; nil permits further connections
 }
 
 var _ credentials.TransportCredentials = (*security)(nil)
@@ -69,7 +69,7 @@ func (s *security) ClientHandshake(ctx context.Context, authority string, raw ne
 	return conn, info, nil
 }
 
-// seal refuses further connections, and calls told with every attempt.
+// seal refuses further connections, and calls told at every attempt.
 func (s *security) seal(told func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

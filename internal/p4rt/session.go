@@ -23,7 +23,7 @@ type Session struct {
 	*Reader
 
 	stream  p4v1.P4Runtime_StreamChannelClient
-	sending chan struct{} // holds one token; who takes it may send on the stream
+	sending chan struct{} // holds one token; its holder may send on the stream
 	kill    context.CancelCauseFunc
 	gone    chan struct{} // closed when the receiving goroutine has returned
 	inbox   inbox
@@ -38,13 +38,13 @@ type Session struct {
 	status  SessionStatus // as Status returns it
 	changed chan struct{} // closed and replaced whenever status changes
 	seen    ElectionID    // the highest election id heard of, in this session or, under Keep, in one before
-	fenced  error         // ErrNotPrimary with what was said, once the session has been primary and is so no more
+	fenced  error         // ErrNotPrimary with the reason, after the session has lost the primary role
 	over    error         // why the session is over, or nil
 }
 
 // Dial connects to cfg.Addr, opens the stream and arbitrates. It returns once the switch has said whether the session
 // is primary; that it is not is no error: see Primary and WaitPrimary. Errors are ErrConfig, ErrUnreachable, ErrTLS,
-// ErrUnknownDevice, ErrArbitrationRefused or the context's. The context counts for the dial only; Close ends the
+// ErrUnknownDevice, ErrArbitrationRefused or the context's. The context limits the dial only; Close ends the
 // session, also one that has ended by itself.
 func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	return dial(ctx, cfg, ElectionID{})
@@ -136,7 +136,7 @@ func (s *Session) Close() error {
 	defer cancel()
 	select {
 	case <-s.sending: // and never given back: nothing is sent after this
-		_ = s.stream.CloseSend() // a stream that is gone already is what we want
+		_ = s.stream.CloseSend() // an error means that the stream has ended already
 	case <-s.gone:
 	case <-patience.Done():
 	}

@@ -64,7 +64,7 @@ func (s *Session) write(ctx context.Context, all updates) error {
 
 const opWrite = "write"
 
-// writeBatch sends one batch, and records it and what became of it.
+// writeBatch sends one batch, and records the batch and its outcome.
 func (s *Session) writeBatch(ctx context.Context, b *batch) outcome {
 	if b.err != nil {
 		return outcome{stop: because{ErrUpdate, b.err}, refused: true}
@@ -87,7 +87,7 @@ func (s *Session) writeRequest(ctx context.Context, request encodedRequest) erro
 	return err
 }
 
-// An outcome is what is known of one batch.
+// An outcome is the known result of one batch.
 type outcome struct {
 	applied int
 	failed  []UpdateError

@@ -46,7 +46,7 @@ type WriteError struct {
 	Total   int
 	Applied int           // confirmed by the switch
 	Failed  []UpdateError // refused by the switch one by one, by rising Index
-	Unclear Span          // sent, but the switch did not say what became of each: applied or not, only reading back tells
+	Unclear Span          // sent, but not answered for each update; reading back shows which were applied
 	NotSent Span          // certainly not applied: never sent, or refused as a whole before the first update
 	Err     error         // why Write stopped early; nil if every update was answered
 }
