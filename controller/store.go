@@ -165,7 +165,7 @@ func newStoreRestore() *cobra.Command {
 before it changes anything. --replace deletes the contents of a store that is not empty.
 
 Controllers that use the cluster notice within seconds. They read the store again and bring their switches to the state in the backup. If
-the backup is older than the state in force, older documents and phases come in force.`,
+the backup is older than the state in force, older documents and phases come into force.`,
 		Example: `  op25b store restore op25b.backup --data-dir /var/lib/op25b
   op25b store restore op25b.backup --etcd 192.0.2.1:2379,192.0.2.2:2379,192.0.2.3:2379 --replace`,
 		Args: exactly(1),

@@ -425,7 +425,7 @@ func (x *Named) GetTitle() string {
 	return ""
 }
 
-// A phase, and when it came or will come in force.
+// A phase, and when it came or will come into force.
 type PhaseSince struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
