@@ -2,7 +2,7 @@ package p4fuzz
 
 import p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
-// Habits are a switch's deviations from the specification in how it stores accepted writes. A model applies the same ones. The zero value has
+// Habits are a switch's deviations from the specification in how it stores accepted writes. A Model applies the same deviations. The zero value has
 // none.
 type Habits struct {
 	KeepsMeter  bool // a MODIFY without meter_config leaves the meter as it is; section 9.1.7 requires a reset

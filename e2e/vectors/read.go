@@ -316,7 +316,7 @@ func (t *table) want(line span, same []byte) (w Want, err error) {
 	return w, w.counted(counted)
 }
 
-// counted reads rule=NAME leg=LEG line=NAME outcome=OUTCOME unsolicited. Each is optional, and the order is free.
+// counted reads rule=NAME leg=LEG line=NAME outcome=OUTCOME unsolicited. Each is optional, and they come in any order.
 func (w *Want) counted(t span) error {
 	for _, word := range t.fields() {
 		key, value, _ := word.cut("=")

@@ -38,8 +38,8 @@ const (
 	// timeWait is how long an ended connection keeps its pair of ports. It is short, since on wires without delay no old segment can arrive
 	// late.
 	timeWait = time.Second
-	// finWait2 is how long a closed connection waits for the peer's FIN. netstack also puts a connection here that retransmits its FIN in
-	// LAST-ACK, where none comes; the default of 60 s would delay Quiesce as long.
+	// finWait2 is how long a closed connection waits for the peer's FIN. netstack also moves a connection to this state when it retransmits
+	// its FIN in LAST-ACK. No FIN follows then, and the default would delay Quiesce by 60 s.
 	finWait2 = time.Second
 	// minRTO is the shortest time before a retransmission, as in RFC 6298 section 2.4. netstack's 200 ms can pass on a busy machine
 	// although nothing is lost.

@@ -31,7 +31,7 @@ func (h *Host) ping(ctx context.Context, peer netip.Addr) error {
 	if err := h.reach(ctx, peer); err != nil {
 		return err
 	}
-	// Both kinds of echo request are a type, 7 bytes that are 0 or set by netstack, and the payload.
+	// An echo request of either family is a type, 7 more header bytes (0, or filled in by netstack), and the payload.
 	request := append(make([]byte, header.ICMPv4MinimumSize), rand.Text()...)
 	protocol := icmp.ProtocolNumber4
 	request[0] = byte(header.ICMPv4Echo)

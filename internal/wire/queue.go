@@ -103,7 +103,7 @@ func (q *Queue[T]) Len() int {
 	return q.used
 }
 
-// Finish makes Serve return after it has delivered the frames that wait now. It may be called more than once.
+// Finish makes Serve return after it has delivered the frames that are queued already. It may be called more than once.
 func (q *Queue[T]) Finish() {
 	q.mu.Lock()
 	q.ended = true

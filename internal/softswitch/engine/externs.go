@@ -324,7 +324,7 @@ func buildLog(c *compiler, v []jsonValue) []instr {
 	var vals []func(*packet) string
 	if len(v) == 2 {
 		var list []jsonValue
-		if s := strings.Join(strings.Fields(string(v[1].Value)), ""); s != "{}" { // what p4c writes for none
+		if s := strings.Join(strings.Fields(string(v[1].Value)), ""); s != "{}" { // p4c's encoding of an empty list
 			c.decode(v[1].Value, &list, "a list of values")
 		}
 		for i := range list {

@@ -59,7 +59,7 @@ func (p *packet) variable(h *header) []byte {
 	return v
 }
 
-// own prepends the instr that fills a header before code that writes it.
+// own prepends to code that writes a header the instruction that fills that header.
 func own(h *header, code []instr) []instr {
 	if h.metadata {
 		return code

@@ -33,7 +33,7 @@ type hash[V any] struct {
 }
 
 // A slot holds the masked word itself if only one word is relevant, so that comparing need not read the entry. Otherwise it holds the hash
-// of the masked words. It is free if e is nil.
+// of the masked words. It is unused if e is nil.
 type slot[V any] struct {
 	tag uint64
 	e   *Entry[V]
