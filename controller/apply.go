@@ -27,7 +27,7 @@ func addChange(cmd *cobra.Command, o *changeOptions) {
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait for the switches after the change is stored")
 }
 
-// check refuses a change without a reason, and a change that would ask for confirmation where no answer can come. look is the command that
+// check refuses a change without a reason, and a change that requires confirmation when no question can be asked. look is the command that
 // shows the change beforehand, and do is the verb of the change.
 func (o *changeOptions) check(c *console, look, do string) error {
 	if err := needReason(o.reason); err != nil {

@@ -107,7 +107,7 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 // seenSwitches are the switches of a watch, in the order in which they were first reported: that of the inventory.
 type seenSwitches struct{ all []*op25bv1.SwitchStatus }
 
-// take takes in a message and reports whether all switches have converged to its revision.
+// take applies a message and reports whether all switches have converged to its revision.
 func (x *seenSwitches) take(r *op25bv1.WatchSwitchesResponse) (all []*op25bv1.SwitchStatus, converged bool) {
 	for _, s := range r.Switches {
 		same := func(known *op25bv1.SwitchStatus) bool { return known.Switch == s.Switch }

@@ -21,7 +21,7 @@ func example(folder string) []strict.File {
 	for _, name := range []string{folder + "/inventory.yaml", folder + "/policy.yaml"} {
 		data, err := files.ReadFile(name)
 		if err != nil {
-			panic(err) // embedded: it is there or the package does not compile
+			panic(err) // the file is embedded, so reading it cannot fail
 		}
 		all = append(all, strict.File{Name: "examples/" + name, Data: data})
 	}
@@ -32,7 +32,7 @@ func example(folder string) []strict.File {
 func Providers() strict.File {
 	data, err := files.ReadFile("providers.yaml")
 	if err != nil {
-		panic(err) // embedded: it is there or the package does not compile
+		panic(err) // the file is embedded, so reading it cannot fail
 	}
 	return strict.File{Name: "examples/providers.yaml", Data: data}
 }

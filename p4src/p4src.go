@@ -49,14 +49,14 @@ func P4Info() *configv1.P4Info {
 
 var include = regexp.MustCompile(`(?m)^\s*#include\s+"([^"]+)"`)
 
-// Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of those elsewhere that they include by a path of their own,
-// each with its path from the folder.
+// Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of the sources elsewhere that they include. The digest covers
+// each file's content and its path relative to the folder.
 func Digest(fsys fs.FS, folder string) (string, error) {
 	names, err := fs.Glob(fsys, path.Join(folder, "*.p4"))
 	if err != nil {
 		return "", err
 	}
-	found := map[string][]byte{} // by path from the folder
+	found := map[string][]byte{} // by path relative to the folder
 	for len(names) > 0 {
 		name := names[0]
 		names = names[1:]
@@ -91,7 +91,7 @@ func BuiltFrom() string { return string(read(digestFile)[:2*sha256.Size]) }
 func read(name string) []byte {
 	data, err := build.ReadFile(name)
 	if err != nil {
-		panic(err) // embedded: it is there or the package does not compile
+		panic(err) // the file is embedded, so reading it cannot fail
 	}
 	return data
 }

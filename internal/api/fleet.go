@@ -133,9 +133,9 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 				return s.ended(ctx, errors.New("call again"))
 			}
 			if update.Err != nil && !errors.Is(update.Err, intent.ErrNone) {
-				continue // the one before stays what counts
+				continue // the revision before stays in use
 			}
-			old := first && number(update.Intent) < number(in) // told before in was read; the newest follows
+			old := first && number(update.Intent) < number(in) // sent before in was read; the newest follows
 			if first = false; old {
 				continue
 			}
@@ -152,7 +152,7 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 	}
 }
 
-// A watcher knows what a caller was told.
+// A watcher has the statuses that were sent to a caller.
 type watcher struct {
 	only     []string // empty is all
 	told     map[string]*op25bv1.SwitchStatus
@@ -202,7 +202,7 @@ func same(a, b *op25bv1.SwitchStatus) bool {
 	return proto.Equal(a, seen)
 }
 
-// Drift compares switches with what they were last brought to.
+// Drift compares each switch with the state that it was last brought to.
 func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.DriftRequest]) (*connect.Response[op25bv1.DriftResponse], error) {
 	in, err := s.current(ctx)
 	if err != nil {

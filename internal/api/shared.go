@@ -168,7 +168,7 @@ func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	return all
 }
 
-// joined caches the last statuses of an inventory. All watchers request the same ones.
+// joined caches the last statuses of an inventory. All watchers request the same statuses.
 type joined struct {
 	mu       sync.Mutex // guards everything that follows
 	in       *intent.Intent

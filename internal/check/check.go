@@ -24,7 +24,7 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Options are what a Checker takes from its surroundings. The zero value is usable.
+// Options are the dependencies of a Checker. The zero value is usable.
 type Options struct {
 	// Now is the moment of questions that name none; time.Now if nil.
 	Now func() time.Time

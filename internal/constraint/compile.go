@@ -223,7 +223,7 @@ func constant(n *node) *big.Int {
 	return nil
 }
 
-// intOf compiles an expression of type int. What is not constant, a prefix length or a priority, is far smaller than 2^62, so that
+// intOf compiles an expression of type int. A variable value, a prefix length or a priority, is far smaller than 2^62, so that
 // larger constants may stand for each other.
 func intOf(n *node) func(*env) int64 {
 	if k := constant(n); k != nil {

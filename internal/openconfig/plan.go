@@ -125,7 +125,7 @@ func interval(name string, ns uint64, pat *pattern, least time.Duration) (time.D
 	return d, nil
 }
 
-// told reports whether a change that the Source reports makes any watch due.
+// told reports whether any watch is due after a change that the Source reports.
 func (p *plan) told() bool {
 	for _, w := range p.watches {
 		if w.told {

@@ -131,7 +131,8 @@ type Rate struct {
 	Burst     uint32 // at least 1
 }
 
-// RejectFrom are the addresses that a rejecting ICMP error comes from. Without an address of its family, a packet is dropped without an answer.
+// RejectFrom has the source addresses of the ICMP errors that reject packets. A packet whose family has no address here is dropped without
+// an ICMP error.
 type RejectFrom struct{ IPv4, IPv6 netip.Addr }
 
 // A ServiceKey matches the ports of a TCP segment, on its way from Role's side.
@@ -212,9 +213,9 @@ type State struct {
 	Remotes     map[netip.Prefix]Class      // IPv4 and IPv6, masked
 	Subscribers map[netip.Prefix]Subscriber // IPv4 and IPv6, masked
 	Verdicts    map[VerdictKey]Verdict
-	// SynOnly makes the verdicts drop and reject stop only new connections: the drain of a rule set that has just come in force.
+	// SynOnly makes the verdicts drop and reject stop only new connections: the drain of a rule set that has just come into force.
 	SynOnly bool
-	// Staged are rule sets that may come in force next, the likeliest first. The switch keeps as many as it has room for, so that one MODIFY puts
+	// Staged are rule sets that may come into force next, the likeliest first. The switch keeps as many as it has room for, so that one MODIFY puts
 	// one of them in force.
 	Staged []map[VerdictKey]Verdict
 

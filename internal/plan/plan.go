@@ -33,7 +33,7 @@ const (
 // ErrRequest is returned for an invalid request.
 var ErrRequest = errors.New("not a request that can be planned")
 
-// A Config is what a Planner takes from its surroundings.
+// A Config has the dependencies of a Planner.
 type Config struct {
 	// At returns a revision of the intent. It may be nil if Request.Applied names none but the base.
 	At func(ctx context.Context, revision uint64) (*intent.Intent, error)

@@ -194,7 +194,7 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 		case m.from == m.to:
 			m.when = early
 		// A packet without a service passes, except to or from port 25 of a server, which is always a service. So the only harm is to stop a
-		// port too early when it becomes a service, and too long when it is one no more.
+		// port too early when it becomes a service, and too long when it is no longer a service.
 		case m.d == pipeline.ByService && m.old == nil:
 			m.when = late
 			left[m.d] = true

@@ -25,7 +25,7 @@ type Resolver interface {
 
 var _ Resolver = (*net.Resolver)(nil)
 
-// Options are what a Desk takes from its surroundings. The zero value is usable.
+// Options are the dependencies of a Desk. The zero value is usable.
 type Options struct {
 	// Directory lists mail providers. Without it only the mail exchangers of a domain identify its provider.
 	Directory *mailbox.Directory

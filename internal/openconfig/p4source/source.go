@@ -166,7 +166,7 @@ func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 	return st, nil
 }
 
-// A linkPast is what a source has recorded of an interface.
+// A linkPast is the recorded history of an interface.
 type linkPast struct {
 	oper           openconfig.OperStatus
 	index          uint32    // its last index
