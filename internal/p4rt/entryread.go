@@ -76,7 +76,7 @@ func EntryOf(m *p4v1.Entity) (pipeline.Entry, error) {
 	return readEntity(encoded, &form)
 }
 
-// readEntity decodes an Entity. form is used again and again.
+// readEntity decodes an Entity. form is scratch space.
 func readEntity(b []byte, form *p4entry.Entry) (e pipeline.Entry, err error) {
 	kind := "an empty entity"
 	err = eachField(b, func(field protowire.Number, _ uint64, in []byte) (err error) {

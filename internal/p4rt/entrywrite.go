@@ -57,7 +57,7 @@ func appendUpdate(b []byte, u *pipeline.Update, form *p4entry.Entry) []byte {
 	return finish(appendEntity(b, u.Entry, form), at)
 }
 
-// appendEntity appends an entry as an Entity. form is used again and again.
+// appendEntity appends an entry as an Entity. form is scratch space for its encoding.
 func appendEntity(b []byte, e *pipeline.Entry, form *p4entry.Entry) []byte {
 	if id, ports, ok := e.Group(); ok {
 		return appendGroup(b, id, ports)
