@@ -9,7 +9,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Desired is what one switch should hold, by its origin: a revision of the intent, the phases in force, and the moment.
+// A Desired is the desired state of one switch, with its origin: a revision of the intent, the phases in force, and the moment.
 type Desired struct {
 	*intent.Intent
 	Switch string

@@ -98,7 +98,7 @@ func (s *assignment) recheck() {
 	}
 }
 
-// run takes the ownership and works, again and again, until ctx ends.
+// run takes the ownership and works, and repeats both until ctx ends.
 func (s *assignment) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {

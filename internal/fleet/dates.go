@@ -7,7 +7,7 @@ import (
 	"op25b/internal/clock"
 )
 
-// awaitDate sets the timer to the next moment at which what switches should hold changes by itself.
+// awaitDate sets the timer to the next moment at which the desired state of a switch changes by itself.
 func (c *controller) awaitDate() {
 	v := c.view.Load()
 	if v == nil {

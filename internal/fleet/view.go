@@ -51,7 +51,7 @@ func (v *view) device(name string) (*policy.Switch, bool) {
 	return sw, ok
 }
 
-// A desired is what a switch should hold, with the view that it comes from.
+// A desired is the desired state of a switch, with the view that it comes from.
 type desired struct {
 	bring.Desired
 	view *view

@@ -199,7 +199,7 @@ func (in *Intent) SameExemptions(a, b time.Time) bool {
 	return in.broken != nil || in.compiler.SameExemptions(a, b)
 }
 
-// NextEvent returns the first moment after now at which what a switch should hold may change by itself; ok is false if there is none.
+// NextEvent returns the first moment after now at which the desired state of a switch may change by itself; ok is false if there is none.
 func (in *Intent) NextEvent(now time.Time) (time.Time, bool) {
 	return in.Bundle.Policy.NextEvent(now)
 }
