@@ -9,13 +9,12 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -690,22 +689,19 @@ func file_op25b_v1_audit_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_audit_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
-	file_op25b_v1_audit_proto_goTypes  = []any{
-		(*AuditRecord)(nil),           // 0: op25b.v1.AuditRecord
-		(*AuditHead)(nil),             // 1: op25b.v1.AuditHead
-		(*AuditCheckpoint)(nil),       // 2: op25b.v1.AuditCheckpoint
-		(*ListRecordsRequest)(nil),    // 3: op25b.v1.ListRecordsRequest
-		(*ListRecordsResponse)(nil),   // 4: op25b.v1.ListRecordsResponse
-		(*VerifyRequest)(nil),         // 5: op25b.v1.VerifyRequest
-		(*VerifyResponse)(nil),        // 6: op25b.v1.VerifyResponse
-		(*PruneRequest)(nil),          // 7: op25b.v1.PruneRequest
-		(*PruneResponse)(nil),         // 8: op25b.v1.PruneResponse
-		(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	}
-)
-
+var file_op25b_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_op25b_v1_audit_proto_goTypes = []any{
+	(*AuditRecord)(nil),           // 0: op25b.v1.AuditRecord
+	(*AuditHead)(nil),             // 1: op25b.v1.AuditHead
+	(*AuditCheckpoint)(nil),       // 2: op25b.v1.AuditCheckpoint
+	(*ListRecordsRequest)(nil),    // 3: op25b.v1.ListRecordsRequest
+	(*ListRecordsResponse)(nil),   // 4: op25b.v1.ListRecordsResponse
+	(*VerifyRequest)(nil),         // 5: op25b.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 6: op25b.v1.VerifyResponse
+	(*PruneRequest)(nil),          // 7: op25b.v1.PruneRequest
+	(*PruneResponse)(nil),         // 8: op25b.v1.PruneResponse
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+}
 var file_op25b_v1_audit_proto_depIdxs = []int32{
 	9,  // 0: op25b.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
 	9,  // 1: op25b.v1.AuditCheckpoint.time:type_name -> google.protobuf.Timestamp

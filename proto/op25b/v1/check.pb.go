@@ -9,13 +9,12 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -1391,28 +1390,25 @@ func file_op25b_v1_check_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_check_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
-	file_op25b_v1_check_proto_goTypes  = []any{
-		(*CheckFrom)(nil),             // 0: op25b.v1.CheckFrom
-		(*CheckRequest)(nil),          // 1: op25b.v1.CheckRequest
-		(*CheckResponse)(nil),         // 2: op25b.v1.CheckResponse
-		(*Named)(nil),                 // 3: op25b.v1.Named
-		(*PhaseSince)(nil),            // 4: op25b.v1.PhaseSince
-		(*CheckResult)(nil),           // 5: op25b.v1.CheckResult
-		(*CheckRule)(nil),             // 6: op25b.v1.CheckRule
-		(*CheckExemption)(nil),        // 7: op25b.v1.CheckExemption
-		(*CheckNext)(nil),             // 8: op25b.v1.CheckNext
-		(*CheckTrace)(nil),            // 9: op25b.v1.CheckTrace
-		(*CheckMailRequest)(nil),      // 10: op25b.v1.CheckMailRequest
-		(*CheckMailResponse)(nil),     // 11: op25b.v1.CheckMailResponse
-		(*MailSetting)(nil),           // 12: op25b.v1.MailSetting
-		(*MailStep)(nil),              // 13: op25b.v1.MailStep
-		(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-		(*File)(nil),                  // 15: op25b.v1.File
-	}
-)
-
+var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_op25b_v1_check_proto_goTypes = []any{
+	(*CheckFrom)(nil),             // 0: op25b.v1.CheckFrom
+	(*CheckRequest)(nil),          // 1: op25b.v1.CheckRequest
+	(*CheckResponse)(nil),         // 2: op25b.v1.CheckResponse
+	(*Named)(nil),                 // 3: op25b.v1.Named
+	(*PhaseSince)(nil),            // 4: op25b.v1.PhaseSince
+	(*CheckResult)(nil),           // 5: op25b.v1.CheckResult
+	(*CheckRule)(nil),             // 6: op25b.v1.CheckRule
+	(*CheckExemption)(nil),        // 7: op25b.v1.CheckExemption
+	(*CheckNext)(nil),             // 8: op25b.v1.CheckNext
+	(*CheckTrace)(nil),            // 9: op25b.v1.CheckTrace
+	(*CheckMailRequest)(nil),      // 10: op25b.v1.CheckMailRequest
+	(*CheckMailResponse)(nil),     // 11: op25b.v1.CheckMailResponse
+	(*MailSetting)(nil),           // 12: op25b.v1.MailSetting
+	(*MailStep)(nil),              // 13: op25b.v1.MailStep
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*File)(nil),                  // 15: op25b.v1.File
+}
 var file_op25b_v1_check_proto_depIdxs = []int32{
 	14, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
 	15, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File

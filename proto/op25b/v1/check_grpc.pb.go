@@ -10,7 +10,6 @@ package op25bv1
 
 import (
 	context "context"
-
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -91,7 +90,6 @@ type UnimplementedCheckServiceServer struct{}
 func (UnimplementedCheckServiceServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
 }
-
 func (UnimplementedCheckServiceServer) CheckMail(context.Context, *CheckMailRequest) (*CheckMailResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CheckMail not implemented")
 }

@@ -14,12 +14,11 @@
 package op25bv1
 
 import (
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
-
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 )
 
 const (
@@ -317,16 +316,13 @@ func file_op25b_v1_error_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_error_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
-	file_op25b_v1_error_proto_goTypes  = []any{
-		(*Faults)(nil), // 0: op25b.v1.Faults
-		(*Fault)(nil),  // 1: op25b.v1.Fault
-		(*Stale)(nil),  // 2: op25b.v1.Stale
-		(*Denied)(nil), // 3: op25b.v1.Denied
-	}
-)
-
+var file_op25b_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_op25b_v1_error_proto_goTypes = []any{
+	(*Faults)(nil), // 0: op25b.v1.Faults
+	(*Fault)(nil),  // 1: op25b.v1.Fault
+	(*Stale)(nil),  // 2: op25b.v1.Stale
+	(*Denied)(nil), // 3: op25b.v1.Denied
+}
 var file_op25b_v1_error_proto_depIdxs = []int32{
 	1, // 0: op25b.v1.Faults.faults:type_name -> op25b.v1.Fault
 	1, // [1:1] is the sub-list for method output_type

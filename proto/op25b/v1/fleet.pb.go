@@ -9,14 +9,13 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -1697,36 +1696,33 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_fleet_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-	file_op25b_v1_fleet_proto_msgTypes  = make([]protoimpl.MessageInfo, 15)
-	file_op25b_v1_fleet_proto_goTypes   = []any{
-		SwitchState(0),                // 0: op25b.v1.SwitchState
-		SwitchReason(0),               // 1: op25b.v1.SwitchReason
-		SwitchOwnership(0),            // 2: op25b.v1.SwitchOwnership
-		ClockHold(0),                  // 3: op25b.v1.ClockHold
-		(*SwitchStatus)(nil),          // 4: op25b.v1.SwitchStatus
-		(*SwitchCondition)(nil),       // 5: op25b.v1.SwitchCondition
-		(*SwitchFailure)(nil),         // 6: op25b.v1.SwitchFailure
-		(*SwitchProgress)(nil),        // 7: op25b.v1.SwitchProgress
-		(*ListSwitchesRequest)(nil),   // 8: op25b.v1.ListSwitchesRequest
-		(*ListSwitchesResponse)(nil),  // 9: op25b.v1.ListSwitchesResponse
-		(*ControllerClock)(nil),       // 10: op25b.v1.ControllerClock
-		(*ListClocksRequest)(nil),     // 11: op25b.v1.ListClocksRequest
-		(*ListClocksResponse)(nil),    // 12: op25b.v1.ListClocksResponse
-		(*ConfirmClockRequest)(nil),   // 13: op25b.v1.ConfirmClockRequest
-		(*ConfirmClockResponse)(nil),  // 14: op25b.v1.ConfirmClockResponse
-		(*WatchSwitchesRequest)(nil),  // 15: op25b.v1.WatchSwitchesRequest
-		(*WatchSwitchesResponse)(nil), // 16: op25b.v1.WatchSwitchesResponse
-		(*DriftRequest)(nil),          // 17: op25b.v1.DriftRequest
-		(*DriftResponse)(nil),         // 18: op25b.v1.DriftResponse
-		(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-		(*TableFill)(nil),             // 20: op25b.v1.TableFill
-		(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-		(*Plan)(nil),                  // 22: op25b.v1.Plan
-	}
-)
-
+var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_op25b_v1_fleet_proto_goTypes = []any{
+	(SwitchState)(0),              // 0: op25b.v1.SwitchState
+	(SwitchReason)(0),             // 1: op25b.v1.SwitchReason
+	(SwitchOwnership)(0),          // 2: op25b.v1.SwitchOwnership
+	(ClockHold)(0),                // 3: op25b.v1.ClockHold
+	(*SwitchStatus)(nil),          // 4: op25b.v1.SwitchStatus
+	(*SwitchCondition)(nil),       // 5: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),         // 6: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),        // 7: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),   // 8: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),  // 9: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),       // 10: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),     // 11: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),    // 12: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),   // 13: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),  // 14: op25b.v1.ConfirmClockResponse
+	(*WatchSwitchesRequest)(nil),  // 15: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil), // 16: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),          // 17: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),         // 18: op25b.v1.DriftResponse
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*TableFill)(nil),             // 20: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*Plan)(nil),                  // 22: op25b.v1.Plan
+}
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason

@@ -10,7 +10,6 @@ package op25bv1
 
 import (
 	context "context"
-
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -145,19 +144,15 @@ type UnimplementedFleetServiceServer struct{}
 func (UnimplementedFleetServiceServer) ListSwitches(context.Context, *ListSwitchesRequest) (*ListSwitchesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSwitches not implemented")
 }
-
 func (UnimplementedFleetServiceServer) WatchSwitches(*WatchSwitchesRequest, grpc.ServerStreamingServer[WatchSwitchesResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchSwitches not implemented")
 }
-
 func (UnimplementedFleetServiceServer) ListClocks(context.Context, *ListClocksRequest) (*ListClocksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListClocks not implemented")
 }
-
 func (UnimplementedFleetServiceServer) ConfirmClock(context.Context, *ConfirmClockRequest) (*ConfirmClockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmClock not implemented")
 }
-
 func (UnimplementedFleetServiceServer) Drift(context.Context, *DriftRequest) (*DriftResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Drift not implemented")
 }

@@ -9,13 +9,12 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -1858,42 +1857,39 @@ func file_op25b_v1_intent_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_intent_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_intent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-	file_op25b_v1_intent_proto_msgTypes  = make([]protoimpl.MessageInfo, 22)
-	file_op25b_v1_intent_proto_goTypes   = []any{
-		DateEvent_Kind(0),             // 0: op25b.v1.DateEvent.Kind
-		OutcomeResponse_Outcome(0),    // 1: op25b.v1.OutcomeResponse.Outcome
-		(*Revision)(nil),              // 2: op25b.v1.Revision
-		(*PlanRequest)(nil),           // 3: op25b.v1.PlanRequest
-		(*PlanResponse)(nil),          // 4: op25b.v1.PlanResponse
-		(*ApplyRequest)(nil),          // 5: op25b.v1.ApplyRequest
-		(*Progress)(nil),              // 6: op25b.v1.Progress
-		(*Done)(nil),                  // 7: op25b.v1.Done
-		(*CurrentRequest)(nil),        // 8: op25b.v1.CurrentRequest
-		(*CurrentResponse)(nil),       // 9: op25b.v1.CurrentResponse
-		(*HistoryRequest)(nil),        // 10: op25b.v1.HistoryRequest
-		(*HistoryResponse)(nil),       // 11: op25b.v1.HistoryResponse
-		(*HistoryEntry)(nil),          // 12: op25b.v1.HistoryEntry
-		(*DateEvent)(nil),             // 13: op25b.v1.DateEvent
-		(*DateTurn)(nil),              // 14: op25b.v1.DateTurn
-		(*EndedExemption)(nil),        // 15: op25b.v1.EndedExemption
-		(*ShowRequest)(nil),           // 16: op25b.v1.ShowRequest
-		(*ShowResponse)(nil),          // 17: op25b.v1.ShowResponse
-		(*Activation)(nil),            // 18: op25b.v1.Activation
-		(*DiffRequest)(nil),           // 19: op25b.v1.DiffRequest
-		(*DiffResponse)(nil),          // 20: op25b.v1.DiffResponse
-		(*RestoreRequest)(nil),        // 21: op25b.v1.RestoreRequest
-		(*OutcomeRequest)(nil),        // 22: op25b.v1.OutcomeRequest
-		(*OutcomeResponse)(nil),       // 23: op25b.v1.OutcomeResponse
-		(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-		(*File)(nil),                  // 25: op25b.v1.File
-		(*Plan)(nil),                  // 26: op25b.v1.Plan
-		(*SwitchStatus)(nil),          // 27: op25b.v1.SwitchStatus
-		(*DocumentDiff)(nil),          // 28: op25b.v1.DocumentDiff
-	}
-)
-
+var file_op25b_v1_intent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_op25b_v1_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_op25b_v1_intent_proto_goTypes = []any{
+	(DateEvent_Kind)(0),           // 0: op25b.v1.DateEvent.Kind
+	(OutcomeResponse_Outcome)(0),  // 1: op25b.v1.OutcomeResponse.Outcome
+	(*Revision)(nil),              // 2: op25b.v1.Revision
+	(*PlanRequest)(nil),           // 3: op25b.v1.PlanRequest
+	(*PlanResponse)(nil),          // 4: op25b.v1.PlanResponse
+	(*ApplyRequest)(nil),          // 5: op25b.v1.ApplyRequest
+	(*Progress)(nil),              // 6: op25b.v1.Progress
+	(*Done)(nil),                  // 7: op25b.v1.Done
+	(*CurrentRequest)(nil),        // 8: op25b.v1.CurrentRequest
+	(*CurrentResponse)(nil),       // 9: op25b.v1.CurrentResponse
+	(*HistoryRequest)(nil),        // 10: op25b.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 11: op25b.v1.HistoryResponse
+	(*HistoryEntry)(nil),          // 12: op25b.v1.HistoryEntry
+	(*DateEvent)(nil),             // 13: op25b.v1.DateEvent
+	(*DateTurn)(nil),              // 14: op25b.v1.DateTurn
+	(*EndedExemption)(nil),        // 15: op25b.v1.EndedExemption
+	(*ShowRequest)(nil),           // 16: op25b.v1.ShowRequest
+	(*ShowResponse)(nil),          // 17: op25b.v1.ShowResponse
+	(*Activation)(nil),            // 18: op25b.v1.Activation
+	(*DiffRequest)(nil),           // 19: op25b.v1.DiffRequest
+	(*DiffResponse)(nil),          // 20: op25b.v1.DiffResponse
+	(*RestoreRequest)(nil),        // 21: op25b.v1.RestoreRequest
+	(*OutcomeRequest)(nil),        // 22: op25b.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),       // 23: op25b.v1.OutcomeResponse
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*File)(nil),                  // 25: op25b.v1.File
+	(*Plan)(nil),                  // 26: op25b.v1.Plan
+	(*SwitchStatus)(nil),          // 27: op25b.v1.SwitchStatus
+	(*DocumentDiff)(nil),          // 28: op25b.v1.DocumentDiff
+}
 var file_op25b_v1_intent_proto_depIdxs = []int32{
 	24, // 0: op25b.v1.Revision.time:type_name -> google.protobuf.Timestamp
 	25, // 1: op25b.v1.PlanRequest.files:type_name -> op25b.v1.File

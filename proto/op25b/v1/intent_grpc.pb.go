@@ -10,7 +10,6 @@ package op25bv1
 
 import (
 	context "context"
-
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -207,31 +206,24 @@ type UnimplementedIntentServiceServer struct{}
 func (UnimplementedIntentServiceServer) Plan(context.Context, *PlanRequest) (*PlanResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Plan not implemented")
 }
-
 func (UnimplementedIntentServiceServer) Apply(*ApplyRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Apply not implemented")
 }
-
 func (UnimplementedIntentServiceServer) Current(context.Context, *CurrentRequest) (*CurrentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Current not implemented")
 }
-
 func (UnimplementedIntentServiceServer) History(context.Context, *HistoryRequest) (*HistoryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method History not implemented")
 }
-
 func (UnimplementedIntentServiceServer) Show(context.Context, *ShowRequest) (*ShowResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Show not implemented")
 }
-
 func (UnimplementedIntentServiceServer) Diff(context.Context, *DiffRequest) (*DiffResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Diff not implemented")
 }
-
 func (UnimplementedIntentServiceServer) Restore(*RestoreRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Restore not implemented")
 }
-
 func (UnimplementedIntentServiceServer) Outcome(context.Context, *OutcomeRequest) (*OutcomeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Outcome not implemented")
 }

@@ -9,13 +9,12 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -1233,28 +1232,25 @@ func file_op25b_v1_phase_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_phase_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
-	file_op25b_v1_phase_proto_goTypes  = []any{
-		(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
-		(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
-		(*PhaseTurn)(nil),             // 2: op25b.v1.PhaseTurn
-		(*Phase)(nil),                 // 3: op25b.v1.Phase
-		(*InForce)(nil),               // 4: op25b.v1.InForce
-		(*ShowPhaseRequest)(nil),      // 5: op25b.v1.ShowPhaseRequest
-		(*ShowPhaseResponse)(nil),     // 6: op25b.v1.ShowPhaseResponse
-		(*PhaseRule)(nil),             // 7: op25b.v1.PhaseRule
-		(*PreviewRequest)(nil),        // 8: op25b.v1.PreviewRequest
-		(*PreviewResponse)(nil),       // 9: op25b.v1.PreviewResponse
-		(*PhaseChange)(nil),           // 10: op25b.v1.PhaseChange
-		(*ActivateRequest)(nil),       // 11: op25b.v1.ActivateRequest
-		(*RollbackRequest)(nil),       // 12: op25b.v1.RollbackRequest
-		(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-		(*Activation)(nil),            // 14: op25b.v1.Activation
-		(*Progress)(nil),              // 15: op25b.v1.Progress
-	}
-)
-
+var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_op25b_v1_phase_proto_goTypes = []any{
+	(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
+	(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
+	(*PhaseTurn)(nil),             // 2: op25b.v1.PhaseTurn
+	(*Phase)(nil),                 // 3: op25b.v1.Phase
+	(*InForce)(nil),               // 4: op25b.v1.InForce
+	(*ShowPhaseRequest)(nil),      // 5: op25b.v1.ShowPhaseRequest
+	(*ShowPhaseResponse)(nil),     // 6: op25b.v1.ShowPhaseResponse
+	(*PhaseRule)(nil),             // 7: op25b.v1.PhaseRule
+	(*PreviewRequest)(nil),        // 8: op25b.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 9: op25b.v1.PreviewResponse
+	(*PhaseChange)(nil),           // 10: op25b.v1.PhaseChange
+	(*ActivateRequest)(nil),       // 11: op25b.v1.ActivateRequest
+	(*RollbackRequest)(nil),       // 12: op25b.v1.RollbackRequest
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Activation)(nil),            // 14: op25b.v1.Activation
+	(*Progress)(nil),              // 15: op25b.v1.Progress
+}
 var file_op25b_v1_phase_proto_depIdxs = []int32{
 	13, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
 	3,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase

@@ -10,7 +10,6 @@ package op25bv1
 
 import (
 	context "context"
-
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -158,19 +157,15 @@ type UnimplementedPhaseServiceServer struct{}
 func (UnimplementedPhaseServiceServer) ListPhases(context.Context, *ListPhasesRequest) (*ListPhasesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPhases not implemented")
 }
-
 func (UnimplementedPhaseServiceServer) ShowPhase(context.Context, *ShowPhaseRequest) (*ShowPhaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowPhase not implemented")
 }
-
 func (UnimplementedPhaseServiceServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
 }
-
 func (UnimplementedPhaseServiceServer) Activate(*ActivateRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Activate not implemented")
 }
-
 func (UnimplementedPhaseServiceServer) Rollback(*RollbackRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Rollback not implemented")
 }

@@ -9,13 +9,12 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -1051,23 +1050,20 @@ func file_op25b_v1_plan_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_plan_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
-	file_op25b_v1_plan_proto_goTypes  = []any{
-		(*File)(nil),                  // 0: op25b.v1.File
-		(*DocumentDiff)(nil),          // 1: op25b.v1.DocumentDiff
-		(*Plan)(nil),                  // 2: op25b.v1.Plan
-		(*Totals)(nil),                // 3: op25b.v1.Totals
-		(*SwitchPlan)(nil),            // 4: op25b.v1.SwitchPlan
-		(*Difference)(nil),            // 5: op25b.v1.Difference
-		(*EntryChange)(nil),           // 6: op25b.v1.EntryChange
-		(*PlanStep)(nil),              // 7: op25b.v1.PlanStep
-		(*TableFill)(nil),             // 8: op25b.v1.TableFill
-		(*Sentence)(nil),              // 9: op25b.v1.Sentence
-		(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	}
-)
-
+var file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_op25b_v1_plan_proto_goTypes = []any{
+	(*File)(nil),                  // 0: op25b.v1.File
+	(*DocumentDiff)(nil),          // 1: op25b.v1.DocumentDiff
+	(*Plan)(nil),                  // 2: op25b.v1.Plan
+	(*Totals)(nil),                // 3: op25b.v1.Totals
+	(*SwitchPlan)(nil),            // 4: op25b.v1.SwitchPlan
+	(*Difference)(nil),            // 5: op25b.v1.Difference
+	(*EntryChange)(nil),           // 6: op25b.v1.EntryChange
+	(*PlanStep)(nil),              // 7: op25b.v1.PlanStep
+	(*TableFill)(nil),             // 8: op25b.v1.TableFill
+	(*Sentence)(nil),              // 9: op25b.v1.Sentence
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+}
 var file_op25b_v1_plan_proto_depIdxs = []int32{
 	10, // 0: op25b.v1.Plan.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: op25b.v1.Plan.files:type_name -> op25b.v1.File

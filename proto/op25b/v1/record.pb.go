@@ -13,14 +13,13 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -1070,28 +1069,25 @@ func file_op25b_v1_record_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_record_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-	file_op25b_v1_record_proto_msgTypes  = make([]protoimpl.MessageInfo, 12)
-	file_op25b_v1_record_proto_goTypes   = []any{
-		Answer_Outcome(0),             // 0: op25b.v1.Answer.Outcome
-		(*Record)(nil),                // 1: op25b.v1.Record
-		(*Opening)(nil),               // 2: op25b.v1.Opening
-		(*Session)(nil),               // 3: op25b.v1.Session
-		(*ElectionID)(nil),            // 4: op25b.v1.ElectionID
-		(*SessionStatus)(nil),         // 5: op25b.v1.SessionStatus
-		(*Pipeline)(nil),              // 6: op25b.v1.Pipeline
-		(*PipelineInForce)(nil),       // 7: op25b.v1.PipelineInForce
-		(*Push)(nil),                  // 8: op25b.v1.Push
-		(*Write)(nil),                 // 9: op25b.v1.Write
-		(*Answer)(nil),                // 10: op25b.v1.Answer
-		(*Refusal)(nil),               // 11: op25b.v1.Refusal
-		(*Gap)(nil),                   // 12: op25b.v1.Gap
-		(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-		(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	}
-)
-
+var file_op25b_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_op25b_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_op25b_v1_record_proto_goTypes = []any{
+	(Answer_Outcome)(0),           // 0: op25b.v1.Answer.Outcome
+	(*Record)(nil),                // 1: op25b.v1.Record
+	(*Opening)(nil),               // 2: op25b.v1.Opening
+	(*Session)(nil),               // 3: op25b.v1.Session
+	(*ElectionID)(nil),            // 4: op25b.v1.ElectionID
+	(*SessionStatus)(nil),         // 5: op25b.v1.SessionStatus
+	(*Pipeline)(nil),              // 6: op25b.v1.Pipeline
+	(*PipelineInForce)(nil),       // 7: op25b.v1.PipelineInForce
+	(*Push)(nil),                  // 8: op25b.v1.Push
+	(*Write)(nil),                 // 9: op25b.v1.Write
+	(*Answer)(nil),                // 10: op25b.v1.Answer
+	(*Refusal)(nil),               // 11: op25b.v1.Refusal
+	(*Gap)(nil),                   // 12: op25b.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+}
 var file_op25b_v1_record_proto_depIdxs = []int32{
 	13, // 0: op25b.v1.Record.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: op25b.v1.Record.opening:type_name -> op25b.v1.Opening

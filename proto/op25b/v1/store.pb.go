@@ -9,13 +9,12 @@
 package op25bv1
 
 import (
-	reflect "reflect"
-	sync "sync"
-	unsafe "unsafe"
-
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	reflect "reflect"
+	sync "sync"
+	unsafe "unsafe"
 )
 
 const (
@@ -275,16 +274,13 @@ func file_op25b_v1_store_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_store_proto_rawDescData
 }
 
-var (
-	file_op25b_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
-	file_op25b_v1_store_proto_goTypes  = []any{
-		(*BackupRequest)(nil),         // 0: op25b.v1.BackupRequest
-		(*BackupResponse)(nil),        // 1: op25b.v1.BackupResponse
-		(*BackupSummary)(nil),         // 2: op25b.v1.BackupSummary
-		(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	}
-)
-
+var file_op25b_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_op25b_v1_store_proto_goTypes = []any{
+	(*BackupRequest)(nil),         // 0: op25b.v1.BackupRequest
+	(*BackupResponse)(nil),        // 1: op25b.v1.BackupResponse
+	(*BackupSummary)(nil),         // 2: op25b.v1.BackupSummary
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+}
 var file_op25b_v1_store_proto_depIdxs = []int32{
 	2, // 0: op25b.v1.BackupResponse.summary:type_name -> op25b.v1.BackupSummary
 	3, // 1: op25b.v1.BackupSummary.made:type_name -> google.protobuf.Timestamp

@@ -7,13 +7,12 @@
 package op25bv1connect
 
 import (
+	connect "connectrpc.com/connect"
 	context "context"
 	errors "errors"
 	http "net/http"
-	strings "strings"
-
-	connect "connectrpc.com/connect"
 	v1 "op25b/proto/op25b/v1"
+	strings "strings"
 )
 
 // This is a compile-time assertion to ensure that this generated file and the connect package are
