@@ -6,9 +6,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// lateTimers is a clock whose timers run a quarter late. Otherwise the first retransmission of a SYN, after 1 s (RFC 6298 section 2.1),
-// races with a client that gives up after 1 s, and a blocked attempt is sometimes one packet and sometimes two. TCP and neighbour discovery
-// allow timers to fire late.
+// lateTimers is a clock whose timers fire a quarter late. With exact timers, the first retransmission of a SYN, after 1 s (RFC 6298 section
+// 2.1), races with a client that gives up after 1 s: a blocked attempt would send one packet or two. TCP and neighbour discovery allow
+// timers to fire late.
 type lateTimers struct {
 	tcpip.Clock
 }

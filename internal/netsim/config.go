@@ -15,13 +15,13 @@ type HostConfig struct {
 	IPv6 []netip.Prefix
 
 	VLAN      uint16 // VLAN id of the only or outer tag of the host's frames, 1 to 4094; 0 for untagged
-	TPID      uint16 // of that tag: TagC or TagS; 0 for TagC
+	TPID      uint16 // TPID of the tag with VLAN: TagC or TagS; 0 means TagC
 	InnerVLAN uint16 // VLAN id of the inner tag (QinQ), whose TPID is TagC; 0 for none
 
-	PPPoE     []PPPoESession // all IP goes through the first session that leads to its destination; none means IP without PPPoE
-	Softwires []Softwire     // all IPv4 goes through the first softwire that leads to its destination; none means native IPv4
+	PPPoE     []PPPoESession // the first session that leads to the destination carries a packet; empty means IP without PPPoE
+	Softwires []Softwire     // the first softwire that leads to the destination carries an IPv4 packet; empty means native IPv4
 
-	Edge *Edge // the host answers subscribers in their own encapsulation; it has none of the above
+	Edge *Edge // if set, the host answers subscribers in their own encapsulation; VLAN, PPPoE and Softwires must be empty
 }
 
 func (c *HostConfig) refuse(field string, value any, valid string) error {

@@ -16,8 +16,8 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// A track follows one connection until no more segments can be sent for it. That is later than the application's Close: the end of a
-// connection takes two segments each way, and their retransmission.
+// A track follows one connection until no more segments can be sent for it. Segments follow even after the application's Close: ending a
+// connection takes two segments each way, and their retransmissions.
 type track struct {
 	host   *Host
 	ep     tcpip.Endpoint
@@ -37,12 +37,13 @@ func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue, remote netip.AddrP
 	h.conns[t] = struct{}{}
 	h.mu.Unlock()
 	queue.EventRegister(&t.entry)
-	// It may have ended before it was registered.
+	// The connection may have ended before the event was registered.
 	t.look()
 	return true
 }
 
-// look forgets the connection if it is over. netstack reports EventHUp on every way to one of these states.
+// look removes the connection from the host if the connection has ended. netstack reports EventHUp whenever a connection enters one of
+// these states.
 func (t *track) look() {
 	switch tcp.EndpointState(t.ep.State()) {
 	case tcp.StateClose, tcp.StateError, tcp.StateTimeWait:
@@ -144,7 +145,8 @@ func (h *Host) dialError(peer netip.Addr, err tcpip.Error) error {
 	return errors.New(err.String())
 }
 
-// resolved reports whether a neighbour has answered for the address. If the stack does not resolve it, reach has.
+// resolved reports whether a neighbour has answered for the address. If the stack does not resolve addresses of the family, reach has
+// already checked the path.
 func (h *Host) resolved(peer netip.Addr) bool {
 	if !h.nic.access.onLink(peer.Is6()) {
 		return true

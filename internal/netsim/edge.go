@@ -12,18 +12,18 @@ import (
 // 8,192 lines of a switch.
 const DefaultSubscribers = 2 * 8192
 
-// An Edge puts a host behind the ISP's access network. It stands for the operator's BNG and AFTR, as far as a filter in front of them can
-// see them. It removes the tags, PPPoE session and softwire from a subscriber's packet, and sends the answers to that inner address in the
-// same encapsulation, to the MAC address that it came from.
+// An Edge places a host behind the ISP's access network. It models the operator's BNG and AFTR as a filter in front of them sees them. An
+// Edge removes the tags, PPPoE session and softwire from a subscriber's packet. Answers to the inner source address get the same
+// encapsulation, and go to the MAC address from which the packet came.
 //
-// So the subscriber always sends first. There is no discovery stage, no PPP negotiation, no NAT (inner IPv4 addresses must differ), and no
-// fragmentation: a packet that does not fit into its encapsulation is refused. The host's MAC address is the access concentrator's.
+// The subscriber must therefore send first. There is no discovery stage, no PPP negotiation, no NAT (inner IPv4 addresses must differ), and
+// no fragmentation: a packet that does not fit into its encapsulation is refused. The host's MAC address is the access concentrator's.
 type Edge struct {
 	AFTR        netip.Addr // the IPv6 address at which softwires end; invalid for none
-	Subscribers int        // number of inner addresses to remember, 0 for DefaultSubscribers; the one unheard for longest is forgotten first
+	Subscribers int        // number of inner addresses to remember, the most recently heard ones; 0 means DefaultSubscribers
 }
 
-// An edge is the access of a host behind an Edge.
+// An edge implements access for a host with an Edge.
 type edge struct {
 	aftr  netip.Addr
 	bound int
@@ -33,7 +33,7 @@ type edge struct {
 	now   uint64 // counts received packets
 }
 
-// A heard path is the path on which an address was last heard, and when.
+// A heard entry is the path on which an address was last heard, and the number of that packet.
 type heard struct {
 	path path
 	at   uint64
@@ -64,7 +64,8 @@ func (e *edge) to(addr netip.Addr) (path, error) {
 	return h.path, nil
 }
 
-// in opens a softwire that ends here. The AFTR's address accepts nothing else but ICMPv6, of which neighbour discovery is part.
+// in decapsulates a packet whose softwire ends at the AFTR. Of other packets to the AFTR's address, only ICMPv6, which includes neighbour
+// discovery, is accepted.
 func (e *edge) in(p path, d datagram) (datagram, bool) {
 	source, destination, ok := d.addrs()
 	if !ok {

@@ -8,35 +8,35 @@ import (
 )
 
 const (
-	// TagC and TagS are the tag protocol identifiers of IEEE 802.1Q: of a customer's tag, and of a provider's (once 802.1ad).
+	// TagC and TagS are the tag protocol identifiers of IEEE 802.1Q: customer tag and service tag (formerly 802.1ad).
 	TagC = 0x8100
 	TagS = 0x88a8
 
-	tagLength = 4 // tag protocol identifier and tag control information
+	tagLength = 4 // bytes of a tag: tag protocol identifier and tag control information
 	vlanMask  = 0x0fff
 
 	ipv4Type, arpType, ipv6Type = 0x0800, 0x0806, 0x86dd
 
-	sessionType     = 0x8864 // of a frame of the PPPoE session stage, RFC 2516 section 4
-	sessionHeader   = 6      // version and type, code, session id, length
+	sessionType     = 0x8864 // EtherType of the PPPoE session stage, RFC 2516 section 4
+	sessionHeader   = 6      // bytes: version and type, code, session id, length
 	sessionVersion  = 0x11   // version 1, type 1
-	pppHeader       = 2      // the protocol field, which the length of PPPoE includes
+	pppHeader       = 2      // bytes of the protocol field; the PPPoE length includes them
 	pppIPv4, pppIP6 = 0x0021, 0x0057
 
 	ipv4Minimum        = 20
 	ipv6Header         = 40
 	ipv6Version        = 0x60
 	softwireHops       = 64
-	protocolIPv4       = 4  // IPv4 encapsulated, as next header
-	protocolOptions    = 60 // the IPv6 header of destination options
+	protocolIPv4       = 4  // next header value of an encapsulated IPv4 packet
+	protocolOptions    = 60 // next header value of the destination options header
 	optionsLength      = 8
-	optionLimit        = 4 // RFC 2473 section 4.1.1: the tunnel encapsulation limit
+	optionLimit        = 4 // the tunnel encapsulation limit, RFC 2473 section 4.1.1
 	arpLength          = 28
-	arpSender, arpSeek = 14, 24 // where ARP for IPv4 has the two protocol addresses
+	arpSender, arpSeek = 14, 24 // offsets of the two protocol addresses in ARP for IPv4
 )
 
-// limitOptions is a header of destination options with the tunnel encapsulation limit 4 and padding (PadN), then IPv4, as Linux puts it
-// before the packets of its tunnels.
+// limitOptions is the destination options header that Linux inserts into tunnelled packets: the tunnel encapsulation limit 4, padding
+// (PadN), and next header IPv4.
 var limitOptions = [optionsLength]byte{protocolIPv4, 0, optionLimit, 1, 4, 1, 1, 0}
 
 // A datagram is the content of a frame's innermost layer: an IP packet or an ARP message, with its Ethernet type.
@@ -45,7 +45,7 @@ type datagram struct {
 	bytes    []byte
 }
 
-// An encapsulation is all headers around a datagram in a frame but the two MAC addresses.
+// An encapsulation is all headers between a frame's MAC addresses and its datagram.
 type encapsulation struct {
 	tags     [2]tag // outermost first
 	session  uint16 // PPPoE session id, 0 for none
@@ -55,19 +55,21 @@ type encapsulation struct {
 // A tag is a VLAN tag; protocol 0 means none.
 type tag struct{ protocol, vid uint16 }
 
-// A softwire is the outer IPv6 header of an IPv4 packet, by its near and far end; without addresses it means none.
+// A softwire is the outer IPv6 header of an IPv4 packet: the addresses of its near and far end. Invalid addresses mean no softwire.
 type softwire struct {
 	own, far netip.Addr
-	limit    bool // with limitOptions
+	limit    bool // whether the header is followed by limitOptions
 }
 
-// A path is the way of frames to and from a peer. An empty peer is one whose MAC address is not resolved yet.
+// A path is the encapsulation and the peer's MAC address for frames in either direction. If peer is empty, its MAC address is not resolved
+// yet.
 type path struct {
 	peer tcpip.LinkAddress
 	encapsulation
 }
 
-// overhead is the number of bytes of the MTU that the encapsulation takes. Tags take none: a line that carries them has room for them.
+// overhead returns the number of bytes of the MTU that the encapsulation takes. Tags take none, because a line that carries tags has room
+// for them.
 func (e *encapsulation) overhead() int {
 	n := 0
 	if e.session != 0 {
@@ -118,7 +120,7 @@ func (p *path) frame(from tcpip.LinkAddress, d datagram) []byte {
 	return append(p.softwire.appendTo(f, len(d.bytes)), d.bytes...)
 }
 
-// appendTo appends the headers of RFC 2473 before an IPv4 packet of a length.
+// appendTo appends the headers of RFC 2473 that precede an IPv4 packet of the given length.
 func (w softwire) appendTo(f []byte, length int) []byte {
 	if !w.far.IsValid() {
 		return f
@@ -137,8 +139,8 @@ func (w softwire) appendTo(f []byte, length int) []byte {
 	return f
 }
 
-// parse reads a frame down to the content of its tags and PPPoE session; a softwire stays closed. It returns false for a frame that is cut
-// short, or carries neither IP nor ARP. A tag with VLAN id 0 only carries a priority (IEEE 802.1Q section 9.6) and is omitted.
+// parse reads a frame down to the content of its tags and PPPoE session. It does not open a softwire. It returns false for a frame that is
+// truncated, or that carries neither IP nor ARP. A tag with VLAN id 0 only carries a priority (IEEE 802.1Q section 9.6) and is omitted.
 func parse(frame []byte) (p path, d datagram, ok bool) {
 	if len(frame) < ethernetHeader {
 		return path{}, datagram{}, false
@@ -167,8 +169,8 @@ func parse(frame []byte) (p path, d datagram, ok bool) {
 	return path{}, datagram{}, false
 }
 
-// parseSession reads the headers of PPPoE and PPP. Bytes after the length of PPPoE are padding and are cut off. Everything but IP, such as
-// LCP, is ignored.
+// parseSession reads the headers of PPPoE and PPP. Bytes after the length of PPPoE are padding and are dropped. It returns false for
+// protocols other than IP, such as LCP.
 func parseSession(b []byte) (session, protocol uint16, rest []byte, ok bool) {
 	if len(b) < sessionHeader+pppHeader || b[0] != sessionVersion || b[1] != 0 {
 		return 0, 0, nil, false
@@ -188,7 +190,7 @@ func parseSession(b []byte) (session, protocol uint16, rest []byte, ok bool) {
 	return 0, 0, nil, false
 }
 
-// open takes an IPv4 packet out of its softwire, and returns false for anything else.
+// open takes an IPv4 packet out of its softwire. It returns false for any other datagram.
 func (d datagram) open() (softwire, datagram, bool) {
 	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header || d.bytes[0]>>4 != 6 {
 		return softwire{}, datagram{}, false

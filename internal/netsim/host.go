@@ -28,26 +28,26 @@ import (
 )
 
 const (
-	// MTU is the largest IP packet that a link carries, in bytes, without tags. PPPoE (8 bytes) and a softwire (40, or 48 with the
-	// encapsulation limit) reduce it, and with it the maximum segment size that TCP announces.
+	// MTU is the largest IP packet that a link carries, in bytes, without tags. PPPoE (8 bytes) and a softwire (40 bytes, or 48 with the
+	// encapsulation limit) reduce the MTU, and with it the maximum segment size that TCP announces.
 	MTU = 1500
-	// FirstEphemeralPort is the first port that a host dials from, up to 65535: the dynamic ports of RFC 6335 section 6.
+	// FirstEphemeralPort is the lowest source port of dialled connections; the range ends at 65535 (the dynamic ports of RFC 6335 section
+	// 6).
 	FirstEphemeralPort = 49152
 
 	nicID = tcpip.NICID(1)
-	// timeWait is how long an ended connection keeps its pair of ports. It is short, since on wires without delay no old segment can arrive
-	// late.
+	// timeWait is how long a connection stays in TIME-WAIT. It is short because the wires have no delay: no old segment can arrive late.
 	timeWait = time.Second
 	// finWait2 is how long a closed connection waits for the peer's FIN. netstack also moves a connection to this state when it retransmits
 	// its FIN in LAST-ACK. No FIN follows then, and the default would delay Quiesce by 60 s.
 	finWait2 = time.Second
-	// minRTO is the shortest time before a retransmission, as in RFC 6298 section 2.4. netstack's 200 ms can pass on a busy machine
-	// although nothing is lost.
+	// minRTO is the minimum retransmission timeout, as in RFC 6298 section 2.4. netstack's 200 ms can pass on a busy machine although
+	// nothing is lost.
 	minRTO = time.Second
 )
 
-// A Host is one host on one link. Every address is on-link: it resolves any peer by ARP or neighbour discovery, as behind the bridge of an
-// ISP's edge. Exceptions are packets in a session or a softwire, and an Edge's answers.
+// A Host is one host on one link. It treats every address as on-link and resolves any peer by ARP or neighbour discovery, as behind the
+// bridge of an ISP's edge. Packets in a session or a softwire, and the answers of an Edge, are exceptions.
 type Host struct {
 	config HostConfig
 	link   wire.Link
@@ -61,10 +61,10 @@ type Host struct {
 	listeners map[*listener]struct{}
 	changed   chan struct{} // closed and replaced when conns shrinks or a neighbour's state changes
 	closed    bool
-	failed    error // why the link stopped serving
+	failed    error // why the host stopped serving the link
 }
 
-// NewHost starts a host on a link, which the host closes when it is closed.
+// NewHost starts a host on a link. The host owns the link: Close closes both.
 func NewHost(link wire.Link, config HostConfig) (*Host, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func NewHost(link wire.Link, config HostConfig) (*Host, error) {
 		// No duplicate address detection: the addresses are configured and usable at once.
 		ipv6.NewProtocolWithOptions(ipv6.Options{DADConfigs: stack.DADConfigurations{DupAddrDetectTransmits: 0}}),
 	}
-	if len(config.Softwires) == 0 { // then no IPv4 address is on-link: netstack resolves none, because there is no ARP
+	if len(config.Softwires) == 0 { // without native IPv4 there is no ARP, so no IPv4 address is on-link
 		protocols = append(protocols, arp.NewProtocol)
 	}
 	h.nic = &nic{link: link, mac: tcpip.LinkAddress(config.MAC), mtu: MTU, resolve: h.resolve}
@@ -113,7 +113,7 @@ func (h *Host) configure() error {
 		return fmt.Errorf("interface: %s", err)
 	}
 	own := append(append([]netip.Prefix{}, h.config.IPv4...), h.config.IPv6...)
-	if e := h.config.Edge; e != nil && e.AFTR.IsValid() { // netstack answers neighbour solicitations for it
+	if e := h.config.Edge; e != nil && e.AFTR.IsValid() { // netstack then answers neighbour solicitations for the AFTR's address
 		own = append(own, netip.PrefixFrom(e.AFTR, e.AFTR.BitLen()))
 	}
 	for _, p := range own {
@@ -125,7 +125,7 @@ func (h *Host) configure() error {
 			return fmt.Errorf("address %v: %s", p, err)
 		}
 	}
-	var mtu uint32 // of IPv4 packets without their header, for which netstack has no name; 0 for the interface's own
+	var mtu uint32 // MTU of the IPv4 route, without the IPv4 header; 0 means the interface's MTU
 	if l, ok := h.nic.access.(*line); ok {
 		v4, _ := l.mtu()
 		mtu = uint32(v4) - header.IPv4MinimumSize
@@ -140,14 +140,14 @@ func (h *Host) configure() error {
 	return h.tune()
 }
 
-// tune sets TCP's parameters for wires without delay.
+// tune sets TCP parameters that suit wires without delay.
 func (h *Host) tune() error {
 	var (
 		wait = tcpip.TCPTimeWaitTimeoutOption(timeWait)
 		fin  = tcpip.TCPLingerTimeoutOption(finWait2)
 		rto  = tcpip.TCPMinRTOOption(minRTO)
-		// No tail loss probes (RFC 8985 section 7): they are sent after two round trips, which here is at once, so that the number of
-		// frames would depend on how busy the machine is.
+		// No tail loss probes (RFC 8985 section 7): they are sent after two round trips, which pass immediately on these wires. The number
+		// of frames would then depend on the load of the machine.
 		recovery = tcpip.TCPRecovery(0)
 	)
 	for _, option := range []tcpip.SettableTransportProtocolOption{&wait, &fin, &rto, &recovery} {
@@ -161,7 +161,7 @@ func (h *Host) tune() error {
 // Name returns the host's name.
 func (h *Host) Name() string { return h.config.Name }
 
-// Addr returns the host's first address of a family, false if it has none.
+// Addr returns the host's first address of a family, or false if the host has no address of that family.
 func (h *Host) Addr(v6 bool) (netip.Addr, bool) {
 	prefixes := h.config.IPv4
 	if v6 {
@@ -173,7 +173,7 @@ func (h *Host) Addr(v6 bool) (netip.Addr, bool) {
 	return prefixes[0].Addr(), true
 }
 
-// Err returns why the host's link failed, nil while it works.
+// Err returns why the host's link failed, or nil while the link works.
 func (h *Host) Err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,14 +8,14 @@ import (
 const (
 	icmpv6Protocol    = 58
 	icmpv6Header      = 8
-	icmpv6Unreachable = 1 // RFC 4443 section 3.1, with code
+	icmpv6Unreachable = 1 // RFC 4443 section 3.1
 	codeNoRoute       = 0
 	codePort          = 4
 )
 
-// asNoRoute returns a copy of the datagram in which the code of an ICMPv6 error "destination unreachable" is 0, no route to destination.
-// netstack ignores the codes other than that of a port, so that a prohibited connection (code 1, 5 or 6) would wait as if nothing had
-// answered. It supports IPv4's codes.
+// asNoRoute returns a copy of the datagram in which the code of an ICMPv6 error "destination unreachable" is 0 (no route to destination).
+// netstack ignores codes other than 0 and "port unreachable". Without the change, a prohibited connection (code 1, 5 or 6) would time out.
+// netstack supports all codes of IPv4.
 func asNoRoute(d datagram) datagram {
 	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header+icmpv6Header || d.bytes[6] != icmpv6Protocol {
 		return d
@@ -27,7 +27,7 @@ func asNoRoute(d datagram) datagram {
 	message := d.bytes[ipv6Header:]
 	was := binary.BigEndian.Uint16(message)
 	message[1] = codeNoRoute
-	// RFC 1624, equation 3: a wrong checksum stays wrong.
+	// RFC 1624, equation 3. An invalid checksum stays invalid.
 	sum := uint32(^binary.BigEndian.Uint16(message[2:])) + uint32(^was) + uint32(binary.BigEndian.Uint16(message))
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff

@@ -14,15 +14,16 @@ import (
 type PPPoESession struct {
 	ID           uint16           // 1 to 65534
 	Concentrator net.HardwareAddr // the MAC address of the access concentrator, 6 bytes, unicast
-	Destinations []netip.Prefix   // addresses reached through the session; none means all
+	Destinations []netip.Prefix   // addresses reached through the session; empty means all
 }
 
-// A Softwire is a tunnel of DS-Lite (RFC 6333): the host is a B4, and sends its IPv4 in IPv6 to an AFTR. Its own IPv6 is not tunnelled.
+// A Softwire is a tunnel of DS-Lite (RFC 6333): the host is a B4, and sends its IPv4 packets in IPv6 to an AFTR. The host's own IPv6
+// packets are not tunnelled.
 type Softwire struct {
 	B4                 netip.Addr     // one of the host's IPv6 addresses
 	AFTR               netip.Addr     // the far end's IPv6 address
-	EncapsulationLimit bool           // with the option of RFC 2473 section 4.1.1, as in Linux; it takes 8 bytes of the MTU
-	Destinations       []netip.Prefix // IPv4 addresses reached through the tunnel; none means all
+	EncapsulationLimit bool           // whether packets have the option of RFC 2473 section 4.1.1, as in Linux; it takes 8 bytes of the MTU
+	Destinations       []netip.Prefix // IPv4 addresses reached through the tunnel; empty means all
 }
 
 func leads(destinations []netip.Prefix, to netip.Addr) bool {
@@ -31,10 +32,10 @@ func leads(destinations []netip.Prefix, to netip.Addr) bool {
 
 // An access is the layer between a host's stack and its link.
 type access interface {
-	// out returns the path of a datagram. neighbour is the MAC address that the stack has resolved, if it resolves any. An error is one of
-	// connecting.
+	// out returns the path of a datagram. neighbour is the peer's MAC address if the stack has resolved it. An error means that there is no
+	// path.
 	out(d datagram, neighbour tcpip.LinkAddress) (path, error)
-	// in returns the datagram of a frame for the stack, and false if there is none.
+	// in returns the datagram of a frame for the stack, or false if the frame has none for the host.
 	in(p path, d datagram) (datagram, bool)
 	// to returns the path to an address, as out does.
 	to(addr netip.Addr) (path, error)
@@ -42,7 +43,7 @@ type access interface {
 	onLink(v6 bool) bool
 }
 
-// A line is the access of a subscriber, and of any host without session and softwire, whose peers are all on its link.
+// A line implements access for a subscriber, and for any host without session and softwire, whose peers are all on its link.
 type line struct {
 	tags      [2]tag
 	sessions  []PPPoESession
@@ -121,7 +122,7 @@ func (l *line) onLink(v6 bool) bool {
 	return len(l.sessions) == 0 && (v6 || len(l.softwires) == 0)
 }
 
-// mtu returns the largest packet of each family. It is the same for all peers: the smallest that any softwire leaves.
+// mtu returns the largest packet of each family. The MTU is the same for all peers: the smallest that any session or softwire leaves.
 func (l *line) mtu() (v4, v6 int) {
 	v6 = MTU
 	if len(l.sessions) > 0 {

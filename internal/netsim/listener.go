@@ -14,7 +14,7 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// A listener accepts connections, and makes the host follow each.
+// A listener accepts connections and registers each with the host.
 type listener struct {
 	host  *Host
 	addr  netip.AddrPort
@@ -24,11 +24,11 @@ type listener struct {
 	done  chan struct{}
 }
 
-// backlog is the number of connections that wait to be accepted.
+// backlog is the maximum number of established connections that wait for Accept.
 const backlog = 1024
 
-// Listen accepts connections to addr over network tcp, tcp4 or tcp6. addr is an address of the host, or 0.0.0.0 or [::] for all of the
-// family, and a port.
+// Listen accepts connections to addr over network tcp, tcp4 or tcp6. addr is a port with an address of the host, or with 0.0.0.0 or [::]
+// for all addresses of the family.
 func (h *Host) Listen(network, addr string) (net.Listener, error) {
 	own, err := parseAddr(network, addr)
 	if err != nil {

@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// DefaultConnectTimeout is how long an attempt waits for the connection: one SYN and no retransmission. Time during which the machine
-	// did not run this process does not count.
+	// DefaultConnectTimeout is how long an attempt waits for the connection. It allows one SYN without retransmissions. Time during which
+	// the machine did not run this process does not count.
 	DefaultConnectTimeout = time.Second
-	// DefaultAnswerTimeout is how long an attempt waits for each answer once it is connected. It is longer than DefaultConnectTimeout,
-	// since the servers share the machine's processors, and a slow answer does not mean blocked.
+	// DefaultAnswerTimeout is how long a connected attempt waits for each answer. It is longer than DefaultConnectTimeout because the
+	// servers share the machine's processors: a slow answer does not mean that a filter blocked it.
 	DefaultAnswerTimeout = 10 * time.Second
 )
 
@@ -31,8 +31,8 @@ const (
 type Mode int
 
 const (
-	MX         Mode = iota // in plain text, as between servers and from customers to their relay
-	Submission             // with STARTTLS and AUTH PLAIN, as from a mail program to its provider
+	MX         Mode = iota // plain text, as between servers and from customers to their relay
+	Submission             // STARTTLS and AUTH PLAIN, as from a mail program to its provider
 )
 
 // String returns "mx" or "submission".
@@ -43,24 +43,24 @@ func (m Mode) String() string {
 	return "mx"
 }
 
-// A MailAttempt is one message from one host to one server.
+// A MailAttempt is an attempt to send one message from a host to a server.
 type MailAttempt struct {
 	Server   netip.AddrPort
 	Mode     Mode
-	From, To string // the envelope, and the header's From and To
+	From, To string // sender and recipient, in both the envelope and the header
 
 	Username, Password string         // for Submission
 	ServerName         string         // for Submission: the name that the server's certificate must have
-	Trust              *x509.CertPool // for Submission: the accepted issuers of the certificate; nil for the machine's
+	Trust              *x509.CertPool // for Submission: the accepted issuers of the certificate; nil means the machine's issuers
 
-	// Holds reports whether the server has the message with an id. If it is nil, the server's answer is taken as proof.
+	// Holds reports whether the server has the message with an id. If Holds is nil, the server's answer counts as proof of delivery.
 	Holds func(messageID string) bool
 
-	ConnectTimeout, AnswerTimeout time.Duration // 0 for the defaults
+	ConnectTimeout, AnswerTimeout time.Duration // 0 means the default
 }
 
-// Attempt returns an attempt at this server over IPv6 or IPv4, which checks the server's store afterwards. The caller sets From and To, and
-// for Submission Username and Password.
+// Attempt returns an attempt at this server over IPv6 or IPv4. After sending, the attempt checks that the server has stored the message.
+// The caller sets From and To, and for Submission Username and Password.
 func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
 	addr, ok := s.host.Addr(v6)
 	if !ok {
@@ -73,13 +73,13 @@ func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
 	return MailAttempt{Server: netip.AddrPortFrom(addr, port), Mode: mode, ServerName: s.Hostname(), Trust: s.Trust(), Holds: s.Holds}, nil
 }
 
-// An AttemptOutcome is the outcome of an attempt.
+// An AttemptOutcome is how an attempt ended.
 type AttemptOutcome int
 
 const (
-	Failed    AttemptOutcome = iota // neither of the others: the server refused, or something is broken. Never the result of a filter
+	Failed    AttemptOutcome = iota // neither Delivered nor Blocked: the server refused, or a component is broken. A filter never causes it
 	Delivered                       // the server has the message
-	Blocked                         // the way is closed: no answer in time, or an ICMP error
+	Blocked                         // the path is blocked: no answer in time, or an ICMP error
 )
 
 // String returns "failed", "delivered" or "blocked".
@@ -96,12 +96,12 @@ func (o AttemptOutcome) String() string {
 // A Result is an attempt's outcome with its details.
 type Result struct {
 	Outcome   AttemptOutcome
-	MessageID string // of the message, without angle brackets
+	MessageID string // id of the message, without angle brackets
 	Stage     string // the last stage: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store", "quit"
-	Err       error  // why it was not delivered; nil if it was
+	Err       error  // why the message was not delivered; nil if delivered
 }
 
-// Send makes the attempt. When it returns, the connection has been closed in order (Delivered), or aborted. Use Quiesce to wait for the
+// Send makes the attempt. When Send returns, the connection has been closed in order (Delivered) or aborted. Use Quiesce to wait for the
 // last segments.
 func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	a.setDefaults()
@@ -116,7 +116,7 @@ func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	case err == nil:
 		r.Outcome = Delivered
 	case ctx.Err() != nil:
-		// The caller gave up, which means nothing about the way.
+		// The caller gave up. That does not mean that the path is blocked.
 		r.Outcome = Failed
 	case errors.Is(err, ErrProhibited), isTimeout(err):
 		r.Outcome = Blocked
@@ -184,14 +184,14 @@ func (a *MailAttempt) converse(ctx context.Context, conn *Conn, helo string, r *
 		return ErrNotStored
 	}
 	r.Stage = "quit"
-	// The message is delivered; the end of the connection does not change that.
+	// The message is delivered. An error while closing the connection does not change that.
 	if c.Quit() != nil {
 		conn.Abort()
 	}
 	return nil
 }
 
-// open sends the greeting, with STARTTLS for Submission.
+// open starts the SMTP session. For Submission it also starts TLS.
 func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, error) {
 	patient := patientConn{conn, a.AnswerTimeout}
 	if a.Mode == MX {
@@ -206,7 +206,7 @@ func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, er
 	return c, c.Hello(helo)
 }
 
-// A patientConn bounds the wait for each answer. go-smtp sets deadlines for commands, but not always the ones wanted here.
+// A patientConn limits the wait for each answer. go-smtp sets deadlines for commands, but not always the ones required here.
 type patientConn struct {
 	*Conn
 	timeout time.Duration
@@ -220,11 +220,11 @@ func (c patientConn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// farewell is how long the end of a connection waits for the peer's.
+// farewell is how long Close waits for the peer to end the connection.
 const farewell = time.Second
 
-// Close ends the connection in order: it sends FIN, reads the peer's remaining data, such as TLS's close_notify, and then closes. If it
-// closed before, its stack would answer every later segment with a reset, and the time of the last one would be unknown.
+// Close ends the connection in order: it sends FIN, reads the peer's remaining data, such as TLS's close_notify, and then closes. If Close
+// did not read first, the stack would answer every later segment with a reset, and the time of the last reset would be unknown.
 func (c patientConn) Close() error {
 	err := c.CloseWrite()
 	if err == nil {

@@ -27,16 +27,16 @@ const (
 // MaxMessage is the largest message, in bytes, that a MailServer accepts.
 const MaxMessage = 1 << 20
 
-// idle is how long a MailServer waits for a command. It bounds how long a connection stays open after its client has gone silently; RFC
-// 5321 section 4.5.3.2.7 requires 5 minutes.
+// idle is how long a MailServer waits for a command, and so limits how long a connection stays open after its client has stopped sending.
+// RFC 5321 section 4.5.3.2.7 requires 5 minutes.
 const idle = 30 * time.Second
 
 // A MailConfig defines the messages that a mail server accepts.
 type MailConfig struct {
 	Hostname string            // name in the greeting and the certificate: "mx.carrier.example". Required
-	Domains  []string          // recipients in these domains are accepted from anyone, on port 25
+	Domains  []string          // domains whose recipients are accepted from any client, on port 25
 	RelayFor []netip.Prefix    // clients that may send to any domain, on port 25
-	Accounts map[string]string // user names and passwords that may submit to any domain, on port 587; nil disables that port
+	Accounts map[string]string // passwords by user name; these users may submit to any domain, on port 587. nil disables that port
 	Log      *zap.Logger       // nil for none
 }
 
@@ -45,14 +45,14 @@ type Message struct {
 	ID     string     // the Message-ID header field (RFC 5322 section 3.6.4), without angle brackets
 	Client netip.Addr // address of the client
 	Port   uint16     // PortSMTP or PortSubmission
-	User   string     // authenticated user, on PortSubmission
+	User   string     // authenticated user; empty on PortSMTP
 	From   string     // the envelope's sender
 	To     []string   // the envelope's recipients
 	Data   []byte     // header and body
 }
 
-// A MailServer is a mail server on a host, on every address of it: plain on port 25, and, if it has accounts, submission with STARTTLS and
-// AUTH on port 587.
+// A MailServer is a mail server on all addresses of a host. It accepts plain SMTP on port 25 and, if it has accounts, submission with
+// STARTTLS and AUTH on port 587.
 type MailServer struct {
 	host        *Host
 	config      MailConfig
@@ -68,7 +68,7 @@ type MailServer struct {
 	closed   bool
 }
 
-// NewMailServer starts a mail server on a host. It generates a certificate for Hostname.
+// NewMailServer starts a mail server on a host. It generates a certificate for config.Hostname.
 func NewMailServer(h *Host, config MailConfig) (*MailServer, error) {
 	if config.Hostname == "" {
 		return nil, fmt.Errorf("mail server on host %q: Hostname is empty, want a name such as mx.example.net", h.config.Name)
@@ -95,7 +95,7 @@ func NewMailServer(h *Host, config MailConfig) (*MailServer, error) {
 				return nil, errors.Join(fmt.Errorf("mail server %s: %w", config.Hostname, err), s.Close())
 			}
 			s.listeners = append(s.listeners, l)
-			// It returns an error when the listener is closed.
+			// Serve returns an error when the listener is closed.
 			s.serve.Go(func() { _ = server.Serve(serverListener{l, s}) })
 		}
 	}
@@ -150,7 +150,7 @@ func (s *MailServer) Messages() []Message {
 	return append([]Message(nil), s.messages...)
 }
 
-// Holds reports whether the server has accepted a message with that Message-ID, without angle brackets.
+// Holds reports whether the server has accepted a message with the given Message-ID, without angle brackets.
 func (s *MailServer) Holds(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +186,7 @@ func (s *MailServer) relaysFor(client netip.Addr) bool {
 	return false
 }
 
-// Close stops the server and aborts its connections. Its accepted messages can still be read. It may be called more than once.
+// Close stops the server and aborts its connections. Messages still returns the accepted messages. Close may be called more than once.
 func (s *MailServer) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -201,7 +201,7 @@ func (s *MailServer) Close() error {
 	}
 	s.serve.Wait()
 	for _, server := range s.servers {
-		// It waits for the connections' goroutines, which end at once.
+		// Shutdown waits for the connections' goroutines, which end at once.
 		if err := server.Shutdown(context.Background()); !errors.Is(err, smtp.ErrServerClosed) {
 			errs = append(errs, err)
 		}
@@ -233,7 +233,7 @@ func (l serverListener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// A serverConn is a connection that its server forgets when it is closed.
+// A serverConn is a connection that is removed from its server when it is closed.
 type serverConn struct {
 	*Conn
 	server *MailServer

@@ -17,7 +17,7 @@ type mailSession struct {
 	server *MailServer
 	port   uint16
 	client netip.Addr
-	user   string // authenticated user, or ""
+	user   string // authenticated user; empty if none
 	from   string
 	to     []string
 }

@@ -15,8 +15,8 @@ import (
 
 const ethernetHeader = header.EthernetMinimumSize // 14 bytes
 
-// A nic is a host's network card: netstack's link endpoint. It adds and removes all headers around an IP packet on the link, and counts
-// every frame with TCP when it is sent or received.
+// A nic is a host's network card, implemented as netstack's link endpoint. It adds and removes all headers around an IP packet on the link,
+// and counts every frame with TCP when the frame is sent or received.
 type nic struct {
 	link    wire.Link
 	mac     tcpip.LinkAddress
@@ -32,10 +32,11 @@ type nic struct {
 
 var _ stack.LinkEndpoint = (*nic)(nil)
 
-// down stops sending permanently.
+// down stops sending. Sending cannot be resumed.
 func (n *nic) down() { n.off.Store(true) }
 
-// AddHeader implements stack.LinkEndpoint. WritePackets builds the frame, since it knows the packet's destination.
+// AddHeader implements stack.LinkEndpoint. It does nothing: WritePackets builds the frame, because the encapsulation depends on the
+// packet's destination.
 func (n *nic) AddHeader(*stack.PacketBuffer) {}
 
 // ParseHeader implements stack.LinkEndpoint.
@@ -54,7 +55,8 @@ func (n *nic) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	return pkts.Len(), nil
 }
 
-// write sends a datagram along its path. If the end of its softwire must be resolved first, it is sent after that has answered, or never.
+// write sends a datagram along its path. If the far end of its softwire is not resolved yet, the datagram is sent after the far end has
+// answered, and dropped if there is no answer.
 func (n *nic) write(d datagram, neighbour tcpip.LinkAddress) tcpip.Error {
 	p, err := n.access.out(d, neighbour)
 	if err != nil {
@@ -74,12 +76,12 @@ func (n *nic) write(d datagram, neighbour tcpip.LinkAddress) tcpip.Error {
 	})
 }
 
-// transmit sends a frame with the datagram that it carries.
+// transmit sends a frame. d is the datagram in the frame and is used for counting.
 func (n *nic) transmit(frame []byte, d datagram) tcpip.Error {
 	if n.off.Load() {
 		return &tcpip.ErrClosedForSend{}
 	}
-	// Counted first: the peer's answer, and a caller that waits for it, may be faster than this goroutine.
+	// Count first: the peer's answer, and a caller that waits for it, may be faster than this goroutine.
 	n.traffic.sent.count(d, len(frame), true, Count.Plus)
 	if err := n.link.Send(frame); err != nil {
 		n.traffic.sent.count(d, len(frame), true, Count.Minus)
@@ -88,7 +90,8 @@ func (n *nic) transmit(frame []byte, d datagram) tcpip.Error {
 	return nil
 }
 
-// receive handles a frame from the link with the card's filter: for this host or for many, in this host's encapsulation.
+// receive filters a frame from the link as a network card does and passes it to the stack. It accepts frames for this host, multicast and
+// broadcast, if their encapsulation is this host's.
 func (n *nic) receive(frame []byte) {
 	p, d, ok := parse(frame)
 	if !ok {
@@ -104,7 +107,7 @@ func (n *nic) receive(frame []byte) {
 	case to != n.mac:
 		return
 	}
-	if p.session != 0 && kind != tcpip.PacketHost { // a session has two ends, RFC 2516 section 4
+	if p.session != 0 && kind != tcpip.PacketHost { // a PPPoE session is point-to-point, RFC 2516 section 4
 		return
 	}
 	if d, ok = n.access.in(p, d); !ok {
@@ -163,10 +166,10 @@ func (n *nic) Capabilities() stack.LinkEndpointCapabilities {
 // ARPHardwareType implements stack.LinkEndpoint.
 func (n *nic) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
 
-// Wait implements stack.LinkEndpoint. The goroutine that serves the link is the Host's.
+// Wait implements stack.LinkEndpoint. It does nothing: the Host owns the goroutine that serves the link.
 func (n *nic) Wait() {}
 
-// Close implements stack.LinkEndpoint. The link is the Host's.
+// Close implements stack.LinkEndpoint. It does nothing: the Host owns the link.
 func (n *nic) Close() {}
 
 // SetOnCloseAction implements stack.LinkEndpoint.

@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	// tick is the unit in which patience is counted.
+	// tick is the interval at which withPatience measures time.
 	tick = 50 * time.Millisecond
-	// disturbed is the delay from which a tick does not count.
+	// disturbed is the delay beyond which a tick is not counted.
 	disturbed = 10 * time.Millisecond
-	// longest is the largest duration of an attempt, as a multiple of its patience.
+	// longest limits the total duration, as a multiple of d.
 	longest = 20
 )
 
-// withPatience returns a context that ends with cause context.DeadlineExceeded after d during which this process could run. If the machine
-// was busy with something else, the peer, which is in this process too, had no time to answer, and its silence would be mistaken for a
+// withPatience returns a context that ends with cause context.DeadlineExceeded after d. Only time in which this process could run counts.
+// The peer runs in the same process: if the machine was busy, the peer had no time to answer, and its silence must not be mistaken for a
 // filter. now is time.Now except in tests.
 func withPatience(ctx context.Context, d time.Duration, now func() time.Time) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
@@ -24,7 +24,7 @@ func withPatience(ctx context.Context, d time.Duration, now func() time.Time) (c
 	var timer *time.Timer
 	ready := make(chan struct{})
 	timer = time.AfterFunc(min(tick, left), func() {
-		<-ready // timer is set
+		<-ready // wait until timer is set
 		at := now()
 		if step := min(tick, left); at.Sub(last) < step+disturbed {
 			left -= step

@@ -14,17 +14,17 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// Quiesce returns when the host has nothing more to send by itself: every connection has ended on both sides and no packet waits for a
-// neighbour's address. Call it on each host after the attempts have returned, and then read the counters.
+// Quiesce returns when the host will send nothing more on its own: every connection has ended on both sides, and no packet waits for a
+// neighbour's address. Call Quiesce on each host after the attempts have returned, and then read the counters.
 //
-// A handshake that a peer began and never finished is dropped without a segment, since the peer has given up by then. A connection that an
-// application keeps open keeps Quiesce waiting until ctx ends; the error then names it. An AFTR whose link address is not known yet counts
-// as a neighbour of every peer.
+// A handshake that a peer began and did not finish is dropped without a segment, because the peer has given up by then. If an application
+// keeps a connection open, Quiesce waits until ctx ends, and the error names the connection. While the link address of an AFTR is
+// unresolved, the host is busy for every peer.
 func (h *Host) Quiesce(ctx context.Context) error {
 	return h.quiesce(ctx, func(netip.Addr) bool { return true })
 }
 
-// QuiesceWith is Quiesce for the connections with one peer.
+// QuiesceWith is like Quiesce, but considers only the connections with one peer.
 func (h *Host) QuiesceWith(ctx context.Context, peer netip.Addr) error {
 	return h.quiesce(ctx, func(a netip.Addr) bool { return a == peer })
 }
@@ -48,7 +48,7 @@ func (h *Host) quiesce(ctx context.Context, with func(netip.Addr) bool) error {
 }
 
 // busy returns a reason why the host may still send, or "". It queries the stack without holding mu, because the stack reports changes
-// while it holds its own locks.
+// while holding its own locks.
 func (h *Host) busy(with func(netip.Addr) bool) string {
 	h.mu.Lock()
 	open := slices.Collect(maps.Keys(h.conns))
@@ -73,14 +73,14 @@ func (h *Host) busy(with func(netip.Addr) bool) string {
 	return ""
 }
 
-// dropEmbryos ends the connections that a peer has begun and no application has accepted.
+// dropEmbryos aborts connections whose handshake a peer has begun and not finished.
 func (h *Host) dropEmbryos(with func(netip.Addr) bool) {
 	for _, e := range h.stack.RegisteredEndpoints() {
 		ep, ok := e.(*tcp.Endpoint)
 		if !ok || ep.EndpointState() != tcp.StateSynRecv {
 			continue
 		}
-		// Not GetRemoteAddress, which knows a peer only once the connection is established.
+		// GetRemoteAddress returns the peer only after the connection is established.
 		if addr, _ := netip.AddrFromSlice(ep.ID.RemoteAddress.AsSlice()); with(addr) {
 			ep.Abort()
 		}

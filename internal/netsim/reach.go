@@ -12,8 +12,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// reach returns nil if there is a path to the peer, as far as the host can know before it connects: a session or softwire that leads there,
-// an AFTR that answers, a subscriber that was heard. netstack resolves on-link peers.
+// reach returns nil if the host knows a path to the peer before it connects: a session or softwire with that destination, whose AFTR
+// answers, or a subscriber from which a packet was received. netstack resolves on-link peers.
 func (h *Host) reach(ctx context.Context, peer netip.Addr) error {
 	if h.nic.access.onLink(peer.Is6()) {
 		return nil
@@ -39,7 +39,8 @@ func (h *Host) reach(ctx context.Context, peer netip.Addr) error {
 	}
 }
 
-// resolve calls then with the MAC address of an AFTR, at once or when it has answered, and never if it does not answer.
+// resolve calls then with the MAC address of an AFTR, immediately or when the AFTR has answered. If the AFTR does not answer, then is not
+// called.
 func (h *Host) resolve(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error {
 	err := h.lookUp(own, far, func(r stack.LinkResolutionResult) {
 		if r.Err == nil {

@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// A Flow is one direction of the TCP traffic between two addresses, the inner ones if it is encapsulated. A port of FirstEphemeralPort or
-// more is recorded as 0, so that all connections to one service are one flow.
+// A Flow is one direction of the TCP traffic between two addresses. For encapsulated traffic these are the inner addresses. A port of
+// FirstEphemeralPort or more is recorded as 0, so that all connections to one service are one flow.
 type Flow struct {
 	Local, Remote         netip.Addr
 	LocalPort, RemotePort uint16
 }
 
-// A Count is frames with TCP and their bytes on the host's link: with the Ethernet header and all encapsulation, without frame check
-// sequence.
+// A Count is a number of TCP frames and their bytes on the host's link. The bytes include the Ethernet header and all encapsulation, but
+// not the frame check sequence.
 type Count struct {
 	Packets, Bytes uint64
 }
@@ -38,8 +38,8 @@ type tally struct {
 
 const tcpProtocol = 6
 
-// count changes the count for a frame of size bytes that carries a datagram, if that is an unfragmented TCP segment. If sent is true the
-// source is the host's end. Hosts send neither IPv6 extension headers on TCP nor fragments of it.
+// count changes the count of a flow if the datagram is an unfragmented TCP segment. size is the length of its frame in bytes. sent means
+// that the source is this host. Hosts send TCP neither behind IPv6 extension headers nor in IPv6 fragments.
 func (t *tally) count(d datagram, size int, sent bool, change func(Count, Count) Count) {
 	source, destination, ok := d.addrs()
 	if !ok {
@@ -94,10 +94,10 @@ func (h *Host) SentFlows() map[Flow]Count { return h.nic.traffic.sent.snapshot()
 // ReceivedFlows returns the frames that the host has received since it started.
 func (h *Host) ReceivedFlows() map[Flow]Count { return h.nic.traffic.received.snapshot() }
 
-// Sent returns the sum of the sent flows that match, all of them if match is nil.
+// Sent returns the sum of the sent flows for which match returns true; a nil match selects all flows.
 func (h *Host) Sent(match func(Flow) bool) Count { return sum(h.SentFlows(), match) }
 
-// Received returns the sum of the received flows that match, all of them if match is nil.
+// Received returns the sum of the received flows for which match returns true; a nil match selects all flows.
 func (h *Host) Received(match func(Flow) bool) Count { return sum(h.ReceivedFlows(), match) }
 
 func sum(flows map[Flow]Count, match func(Flow) bool) Count {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StateOf reads the state of an interface from an rtnetlink message. If a driver reports no operational state (tun, dummy, loopback), the
-// carrier decides. An interface that is set down is down, whatever its driver reports.
+// StateOf reads the state of an interface from an rtnetlink message. If a driver reports no operational state (tun, dummy, loopback),
+// StateOf derives it from the carrier. An interface that is administratively down is down, whatever its driver reports.
 func StateOf(a *netlink.LinkAttrs) LinkState {
 	const carrier = unix.IFF_LOWER_UP
 	s := LinkState{Index: uint32(a.Index), Admin: a.RawFlags&unix.IFF_UP != 0}
@@ -37,8 +37,7 @@ type kernel struct {
 	ended   chan struct{} // closed when follow has returned
 }
 
-// resubscribeAfter is how long a link waits before it subscribes again after the kernel has ended a subscription, because there were too
-// many messages.
+// resubscribeAfter is how long a link waits before it subscribes again. The kernel ends a subscription when too many messages are queued.
 const resubscribeAfter = time.Second
 
 func openKernel() (*kernel, error) {
@@ -60,8 +59,8 @@ func (k *kernel) subscribe() (chan netlink.LinkUpdate, error) {
 	return updates, netlink.LinkSubscribeWithOptions(updates, k.done, netlink.LinkSubscribeOptions{ErrorCallback: func(error) {}})
 }
 
-// follow reads the interface after each change of any interface until the link is closed. If the interface was created anew, it binds the
-// socket to it.
+// follow reads the link's interface after each change of any interface, until the link is closed. If the interface was created again,
+// follow binds the socket to the new interface.
 func (l *interfaceLink) follow() {
 	k := l.kernel
 	defer close(k.ended)
@@ -71,7 +70,7 @@ func (l *interfaceLink) follow() {
 		select {
 		case <-k.done:
 			if k.updates != nil {
-				for range k.updates { // the subscription may be sending one
+				for range k.updates { // drain updates: the subscription may be blocked while sending
 				}
 			}
 			return
@@ -92,12 +91,12 @@ func (l *interfaceLink) follow() {
 				continue
 			}
 			k.updates = updates
-			l.refresh() // changes that were missed meanwhile
+			l.refresh() // Changes may have been missed between the subscriptions.
 		}
 	}
 }
 
-// refresh reads the state of the interface that has the link's name now.
+// refresh reads the state of the interface that now has the link's name.
 func (l *interfaceLink) refresh() {
 	found, err := l.kernel.handle.LinkByName(l.name)
 	state := LinkState{Oper: OperNotPresent}
@@ -106,7 +105,7 @@ func (l *interfaceLink) refresh() {
 	case err == nil:
 		state = StateOf(found.Attrs())
 	case !errors.As(err, &missing):
-		return // read again at the next change
+		return // refresh is called again at the next change
 	}
 	l.mu.Lock()
 	if l.closed {
@@ -115,7 +114,7 @@ func (l *interfaceLink) refresh() {
 	}
 	if state.Index != 0 && int(state.Index) != l.index {
 		if err := l.rebindLocked(int(state.Index)); err != nil {
-			state.Oper = OperUnknown // it exists, and cannot be used
+			state.Oper = OperUnknown // the interface exists, but the socket cannot be bound to it
 		}
 	}
 	changed := state != l.state

@@ -16,17 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenInterface opens a Linux network interface by AF_PACKET, which requires CAP_NET_RAW: a veth, a tap or a physical card. It is
-// promiscuous and does not receive frames that the machine itself sends.
+// OpenInterface opens a Linux network interface (a veth, a tap or a physical card) by AF_PACKET, which requires CAP_NET_RAW. The link
+// receives in promiscuous mode, and does not receive frames that the machine itself sends.
 //
-// Frames arrive as they were on the wire. The outer VLAN tag, which the kernel strips, is restored with its own protocol identifier (802.1Q
-// or 802.1ad), also if it only carries a priority. Work that a sender on the same machine left to its card is done here: checksums are
-// completed, and segments larger than the wire carries are cut. Receive offload that merges segments is turned off while the link is open,
-// if CAP_NET_ADMIN allows it.
+// Frames are delivered as they were on the wire. The kernel strips the outer VLAN tag; the link restores it with its own protocol
+// identifier (802.1Q or 802.1ad), even if the tag only carries a priority. The link also does the work that a sender on the same machine
+// left to its network card: it completes checksums, and cuts segments that are larger than the wire carries. Receive offload that merges
+// segments is turned off while the link is open, if CAP_NET_ADMIN permits it.
 //
-// The link follows its interface: when that is removed, the link waits for another one of the same name and uses that.
+// The link follows its interface: if the interface is removed, the link waits for another interface of the same name and uses it.
 //
-// It returns ErrNoInterface, which lists the existing interfaces, for an unknown name.
+// OpenInterface returns ErrNoInterface for an unknown name; the message lists the existing interfaces.
 func OpenInterface(name string) (Link, error) {
 	nic, err := net.InterfaceByName(name)
 	if err != nil {
@@ -63,9 +63,9 @@ func interfaceNames() string {
 
 type interfaceLink struct {
 	name     string
-	file     *os.File // owns fd and lets the runtime wait for it
+	file     *os.File // owns fd; the runtime's poller waits for it
 	raw      syscall.RawConn
-	fd       int // of the packet socket; valid until closed
+	fd       int // the packet socket; valid until closed
 	kernel   *kernel
 	served   atomic.Bool
 	counters Counters
@@ -73,7 +73,7 @@ type interfaceLink struct {
 	mu      sync.Mutex // guards everything below
 	closed  bool
 	send    sender
-	index   int    // of the interface that the socket is bound to
+	index   int    // index of the interface that the socket is bound to
 	restore func() // undoes disableMerging
 	state   LinkState
 	changed func() // may be nil
@@ -85,9 +85,9 @@ var (
 	_ Followed = (*interfaceLink)(nil)
 )
 
-// A sender is one outgoing message, reused so that sending allocates nothing.
+// A sender holds the buffers of an outgoing message. It is reused, so that Send does not allocate.
 type sender struct {
-	offload [vnetHeader]byte // zero: the frame is whole
+	offload [vnetHeader]byte // zero: no checksum or segmentation is left to the card
 	vectors [2]unix.Iovec
 	message unix.Msghdr
 }
@@ -100,7 +100,7 @@ func (l *interfaceLink) Serve(ctx context.Context, recv func(frame []byte)) erro
 	if l.served.Swap(true) {
 		return fmt.Errorf("link %q: %w", l.name, ErrServed)
 	}
-	// A deadline in the past wakes the reader, and every later one.
+	// A deadline in the past makes the current read and all later reads return.
 	defer context.AfterFunc(ctx, func() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) })()
 	b := newBatch()
 	received, problem := 0, error(nil)
@@ -120,7 +120,7 @@ func (l *interfaceLink) Serve(ctx context.Context, recv func(frame []byte)) erro
 		case err != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, err)
 		case errors.Is(problem, unix.ENETDOWN), errors.Is(problem, unix.EINTR):
-			// The socket outlives an interface that goes down or is removed: follow binds it to the next one of that name.
+			// The socket remains valid if the interface goes down or is removed: follow binds it to the next interface of that name.
 			continue
 		case problem != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, problem)
@@ -165,7 +165,7 @@ func (l *interfaceLink) Send(frame []byte) error {
 		l.counters.Sent.Add(1)
 		return nil
 	case unix.EAGAIN, unix.ENOBUFS, unix.ENETDOWN, unix.ENXIO, unix.ENODEV, unix.EINTR:
-		// A full queue, an unplugged cable, or a missing interface.
+		// The queue is full, the cable is unplugged, or the interface is missing.
 		l.counters.Dropped.Add(1)
 		return nil
 	case unix.EMSGSIZE:
@@ -176,7 +176,7 @@ func (l *interfaceLink) Send(frame []byte) error {
 	}
 }
 
-// Close also restores the interface's offload.
+// Close ends Serve, closes the socket and restores the interface's offload settings.
 func (l *interfaceLink) Close() error {
 	l.mu.Lock()
 	if l.closed {

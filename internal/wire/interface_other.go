@@ -4,7 +4,7 @@ package wire
 
 import "fmt"
 
-// OpenInterface opens a Linux network interface. Here it returns ErrUnsupported.
+// OpenInterface returns ErrUnsupported on this operating system.
 func OpenInterface(name string) (Link, error) {
 	return nil, fmt.Errorf("interface %q: AF_PACKET is %w; plug hosts in over the packet service or use a pcap file", name, ErrUnsupported)
 }

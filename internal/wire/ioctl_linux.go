@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ethtoolLRO is the large receive offload among the flags of ETHTOOL_GFLAGS.
+// ethtoolLRO is the flag of large receive offload in ETHTOOL_GFLAGS.
 const ethtoolLRO = 1 << 15
 
-// disableMerging turns off offloads that join received segments into larger ones, so that the switch counts and forwards the frames that
-// were on the wire. It returns a function that turns them on again. Where it lacks the permission or the card the feature, frames are still
-// correct: the kernel marks joined frames, and they are cut.
+// disableMerging turns off offloads that merge received segments, so that the switch counts and forwards frames as they were on the wire.
+// It returns a function that turns them on again. If the permission is missing or the card lacks the feature, frames are still correct: the
+// kernel marks merged frames, and the link cuts them.
 func disableMerging(fd int, name string) (restore func()) {
 	var undo []func()
 	for _, offload := range []struct{ get, set, mask uint32 }{
@@ -33,13 +33,13 @@ func disableMerging(fd int, name string) (restore func()) {
 	}
 }
 
-// ethtool is ioctl(SIOCETHTOOL) with a struct ethtool_value.
+// ethtool calls ioctl(SIOCETHTOOL) with a struct ethtool_value.
 func ethtool(fd int, name string, command, value uint32) (uint32, error) {
 	argument := struct{ command, value uint32 }{command, value}
 	var request struct {
 		name     [unix.IFNAMSIZ]byte
 		argument unsafe.Pointer
-		_        [16]byte // struct ifreq is a union that is longer than a pointer
+		_        [16]byte // the C struct ifreq is a union larger than a pointer
 	}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
 	request.argument = unsafe.Pointer(&argument)
@@ -49,7 +49,7 @@ func ethtool(fd int, name string, command, value uint32) (uint32, error) {
 	return argument.value, nil
 }
 
-// An interfaceNumber is struct ifreq with a number. The ioctl on the link's own socket refers to the network namespace in which the link
+// An interfaceNumber is struct ifreq with a number. The ioctl uses the link's own socket, and so the network namespace in which the link
 // was opened, whatever namespace the calling thread is in.
 type interfaceNumber struct {
 	name   [unix.IFNAMSIZ]byte
@@ -57,7 +57,7 @@ type interfaceNumber struct {
 	_      [20]byte
 }
 
-// interfaceMTU returns the interface's MTU, 0 if it is gone.
+// interfaceMTU returns the interface's MTU, or 0 if the interface does not exist.
 func interfaceMTU(fd int, name string) int {
 	var request interfaceNumber
 	copy(request.name[:unix.IFNAMSIZ-1], name)

@@ -2,11 +2,11 @@ package wire
 
 import "encoding/binary"
 
-// An offload is the work on a frame that its sender left to the network card: struct virtio_net_hdr (virtio 1.2, section 5.1.6).
+// An offload is the work on a frame that its sender left to the network card (struct virtio_net_hdr of virtio 1.2, section 5.1.6).
 type offload struct {
-	checksum     bool // the checksum at start+offset still lacks the bytes from start on
-	start, place int  // where summing begins; position of the 16-bit checksum from there
-	segment      int  // payload bytes of each TCP segment to cut the frame into, 0 for none
+	checksum     bool // whether the checksum is incomplete: it must be computed over the bytes from start on
+	start, place int  // offset at which the sum begins; position of the 16-bit checksum relative to start
+	segment      int  // payload bytes of each TCP segment into which the frame must be cut; 0 means the frame is not cut
 }
 
 const (
@@ -38,8 +38,8 @@ func decodeOffload(h [10]byte) offload {
 	return o
 }
 
-// complete finishes the checksum in place. frame is without the tag that was stripped. It returns false for a frame that cannot be
-// finished. A frame that must be cut gets its checksums later.
+// complete finishes the checksum in place. The tag that the kernel stripped is not part of frame. complete returns false if the frame
+// cannot be finished. If the frame must be cut, the segmenter computes the checksums later.
 func (o offload) complete(frame []byte) bool {
 	switch {
 	case o.segment == gsoOther:
@@ -50,10 +50,10 @@ func (o offload) complete(frame []byte) bool {
 		return false
 	}
 	field := frame[o.start+o.place:]
-	// The field holds the sum of the pseudo header (RFC 9293 section 3.1), which is part of the sum.
+	// The field already holds the sum of the pseudo header (RFC 9293 section 3.1), so that the sum includes it.
 	sum := ^fold(add(0, frame[o.start:]))
 	if sum == 0 {
-		// The same number; in UDP, 0 means that there is no checksum (RFC 768).
+		// 0xffff and 0 are equal in ones' complement. In UDP, 0 means that there is no checksum (RFC 768).
 		sum = 0xffff
 	}
 	binary.BigEndian.PutUint16(field, sum)
@@ -76,7 +76,7 @@ func add(sum uint64, b []byte) uint64 {
 	return sum
 }
 
-// fold returns the ones' complement sum in 16 bits.
+// fold reduces a sum to 16 bits in ones' complement.
 func fold(sum uint64) uint16 {
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff

@@ -17,12 +17,12 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// OpenPcap returns a link that reads from and writes to files. Serve reads the frames of the file in, pcap or pcapng, in their order and as
-// fast as recv accepts them, and then waits for ctx to end. Sent frames are written to the file out, a new pcap file with the time of day
-// in nanoseconds. Either name may be empty: then nothing is received, or sent frames are discarded.
+// OpenPcap returns a link that reads from and writes to files. Serve reads the frames of the file in (pcap or pcapng) in order, as fast as
+// recv accepts them, and then waits for ctx to end. Sent frames are written to the file out, a new pcap file with nanosecond timestamps. If
+// in is empty, nothing is received; if out is empty, sent frames are discarded.
 //
-// If the file in has only the beginning of a frame, or a frame that no link carries, Serve returns an error with the link, the frame's
-// number from 1, and its size.
+// If the file in has a truncated frame, or a frame with a size that no link carries, Serve returns an error with the link, the frame's
+// number (from 1) and its size.
 func OpenPcap(name, in, out string) (Link, error) {
 	p := &pcapLink{name: name, in: in, done: make(chan struct{})}
 	if in != "" {
@@ -54,7 +54,7 @@ type pcapLink struct {
 	writer *pcapgo.Writer
 }
 
-// A pcapReader reads a file of either format.
+// A pcapReader reads a pcap or a pcapng file.
 type pcapReader interface {
 	ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 	LinkType() layers.LinkType
@@ -65,7 +65,7 @@ var (
 	_ Counted = (*pcapLink)(nil)
 )
 
-// pcapngMagic is the type of a pcapng file's first block, the same in both byte orders.
+// pcapngMagic is the type of a pcapng file's first block. It reads the same in both byte orders.
 const pcapngMagic = 0x0a0d0d0a
 
 func (p *pcapLink) openIn(in string) error {
@@ -106,7 +106,7 @@ func (p *pcapLink) openOut(in, out string) error {
 	return nil
 }
 
-// sameFile reports whether two names are one file. A file that does not exist is not the same as any other.
+// sameFile reports whether two names refer to the same existing file.
 func sameFile(a, b string) (bool, error) {
 	if a == "" {
 		return false, nil
@@ -173,7 +173,7 @@ func (p *pcapLink) Send(frame []byte) error {
 	}
 	if p.writer != nil {
 		info := gopacket.CaptureInfo{Timestamp: time.Now(), CaptureLength: len(frame), Length: len(frame)}
-		// Each frame is in the file when Send returns, so that the file is complete however the process ends.
+		// Each frame is flushed before Send returns, so that the file is complete even if the process is killed.
 		if err := errors.Join(p.writer.WritePacket(info, frame), p.buffer.Flush()); err != nil {
 			return fmt.Errorf("link %q: file %q: %w", p.name, p.sink.Name(), err)
 		}

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// A Queue holds frames between the goroutine that sends them and the one that serves them, as a network card's ring does: bounded, in
-// order, and dropping frames when it is full. T travels beside a frame, for instance its port.
+// A Queue holds frames between the goroutine that sends them and the goroutine that serves them, like a network card's ring: bounded, in
+// order, and dropping frames when it is full. A value of type T accompanies each frame, for example the frame's port.
 //
-// Its buffers grow to the frames that they have held and are reused, so that nothing is allocated in the steady state.
+// The buffers grow to the size of the frames that they have held and are reused, so that nothing is allocated in the steady state.
 type Queue[T any] struct {
-	wake chan struct{} // holds a token while the server may have something to do
+	wake chan struct{} // holds a token when Serve must look at the queue
 	done chan struct{} // closed by Close
 
 	mu     sync.Mutex // guards everything below
 	slots  []slot[T]
-	head   int // the oldest slot in use
+	head   int // index of the oldest slot in use
 	used   int
-	ended  bool // by Finish or Close: no more frames are accepted
-	closed bool // by Close: no more frames are delivered
+	ended  bool // Finish or Close was called: no more frames are accepted
+	closed bool // Close was called: no more frames are delivered
 }
 
 type slot[T any] struct {
@@ -34,7 +34,7 @@ func NewQueue[T any](length int) *Queue[T] {
 	return &Queue[T]{wake: make(chan struct{}, 1), done: make(chan struct{}), slots: make([]slot[T], length)}
 }
 
-// Push appends a copy of frame. It reports false, and keeps nothing, if the queue is full, finished or closed.
+// Push appends a copy of frame. If the queue is full, finished or closed, Push drops the frame and returns false.
 func (q *Queue[T]) Push(beside T, frame []byte) bool {
 	q.mu.Lock()
 	if q.ended || q.used == len(q.slots) {
@@ -50,8 +50,9 @@ func (q *Queue[T]) Push(beside T, frame []byte) bool {
 	return true
 }
 
-// Serve passes every frame to recv, oldest first, until ctx ends, Close is called, all frames before Finish have been delivered, or recv
-// returns an error, which Serve returns. The frame is valid only during the call. Only one goroutine may serve a queue.
+// Serve passes every frame to recv, oldest first. It returns nil when ctx ends, when Close is called, or when all frames before Finish have
+// been delivered. If recv returns an error, Serve returns that error. The frame is valid only during the call of recv. Only one goroutine
+// may call Serve.
 func (q *Queue[T]) Serve(ctx context.Context, recv func(beside T, frame []byte) error) error {
 	var taken slot[T]
 	for {
@@ -76,14 +77,14 @@ func (q *Queue[T]) Serve(ctx context.Context, recv func(beside T, frame []byte) 
 	}
 }
 
-// drained reports whether no frame waits and none can come.
+// drained reports whether the queue is empty and accepts no more frames.
 func (q *Queue[T]) drained() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.ended && q.used == 0
 }
 
-// take swaps the oldest slot's buffer for the one in s, so that the sender never waits for recv.
+// take swaps the oldest slot's buffer with the buffer of s, so that Push never waits for recv.
 func (q *Queue[T]) take(s *slot[T]) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -103,7 +104,7 @@ func (q *Queue[T]) Len() int {
 	return q.used
 }
 
-// Finish makes Serve return after it has delivered the frames that are queued already. It may be called more than once.
+// Finish makes Serve return after it has delivered the queued frames. Finish may be called more than once.
 func (q *Queue[T]) Finish() {
 	q.mu.Lock()
 	q.ended = true
@@ -111,7 +112,7 @@ func (q *Queue[T]) Finish() {
 	q.signal()
 }
 
-// Close discards waiting frames and ends Serve. It may be called more than once.
+// Close discards waiting frames and makes Serve return. Close may be called more than once.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,14 +12,14 @@ const (
 	tcpFIN, tcpPSH, tcpCWR = 0x01, 0x08, 0x80
 )
 
-// A segmenter cuts a TCP segment that is larger than the wire carries into smaller ones, as the sender's network card would. It keeps its
-// buffer between calls.
+// A segmenter cuts a TCP segment that is larger than the wire carries into smaller segments, as the sender's network card would. Its buffer
+// is reused between calls.
 type segmenter struct {
 	out []byte
 }
 
-// cut passes the segments of frame to recv, each with at most size bytes of payload. It returns false, and passes nothing, if frame is not
-// a TCP segment behind at most two tags, or if a segment would be longer than MaxFrame.
+// cut passes the segments of frame to recv, each with at most size bytes of payload. If frame is not a TCP segment behind at most two tags,
+// or if a segment would exceed MaxFrame, cut passes nothing and returns false.
 func (s *segmenter) cut(frame []byte, size int, recv func(frame []byte)) bool {
 	network, kind, ok := networkHeader(frame)
 	if !ok {
@@ -52,7 +52,7 @@ func (s *segmenter) cut(frame []byte, size int, recv func(frame []byte)) bool {
 	return true
 }
 
-// networkHeader returns where the IP header begins, behind at most two tags, and the EtherType.
+// networkHeader returns the offset of the IP header, behind at most two tags, and the EtherType.
 func networkHeader(frame []byte) (offset int, kind uint16, ok bool) {
 	offset = 14
 	for range 3 {
@@ -68,7 +68,7 @@ func networkHeader(frame []byte) (offset int, kind uint16, ok bool) {
 	return 0, 0, false
 }
 
-// transportHeader returns where the TCP header begins. Linux does not leave TCP behind IPv6 extension headers to a card.
+// transportHeader returns the offset of the TCP header. Linux does not offload segmentation of TCP behind IPv6 extension headers.
 func transportHeader(frame []byte, network int, kind uint16) (int, bool) {
 	packet := frame[network:]
 	length := 0

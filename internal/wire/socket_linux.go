@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// receiveBuffer is the size in bytes of the kernel's buffer for a link whose switch is busy: about 3,500 frames of 1,500 bytes.
+	// receiveBuffer is the size in bytes of the kernel's receive buffer, which fills while the switch is busy: about 3,500 frames of 1,500
+	// bytes.
 	receiveBuffer = 8 << 20
 	// batchLength is the largest number of frames that one system call fetches.
 	batchLength = 16
@@ -19,16 +20,16 @@ const (
 	superFrame = 1<<16 + ethernetHeader + 2*tagLength
 
 	ethernetHeader = 14
-	addresses      = 12 // bytes of the two MAC addresses, before a tag
+	addresses      = 12 // length of the two MAC addresses, which precede a tag
 	tagLength      = 4
-	vnetHeader     = 10 // struct virtio_net_hdr
+	vnetHeader     = 10 // length of struct virtio_net_hdr
 	arphrdEther    = 1
 	arphrdLoopback = 772
 )
 
 // openSocket returns a packet socket that is bound to the interface and receives only its frames.
 func openSocket(nic *net.Interface) (fd int, err error) {
-	// Without a protocol it receives nothing until it is bound with one, after all options are set.
+	// A socket without a protocol receives nothing. bindSocket sets the protocol after all options are set.
 	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("packet socket (needs CAP_NET_RAW): %w", err)
@@ -46,20 +47,20 @@ func openSocket(nic *net.Interface) (fd int, err error) {
 	}{
 		{"PACKET_AUXDATA", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1, false},
 		{"PACKET_VNET_HDR", unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1, false},
-		// Not in the oldest kernels in use; message.outgoing handles those.
+		// The oldest kernels in use lack this option; deliver drops outgoing frames there.
 		{"PACKET_IGNORE_OUTGOING", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1, true},
 		{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer, true},
-		// Beyond the machine's limit, if permitted.
+		// Exceeds the machine's limit, if permitted.
 		{"SO_RCVBUFFORCE", unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer, true},
 	} {
 		if err := unix.SetsockoptInt(fd, option.level, option.number, option.value); err != nil && !option.optional {
-			return fd, fmt.Errorf("%s: %w", option.name, err) // fd, for the deferred close
+			return fd, fmt.Errorf("%s: %w", option.name, err) // return fd too, for the deferred close
 		}
 	}
 	return fd, bindSocket(fd, nic)
 }
 
-// bindSocket makes a packet socket receive all frames of an interface, whatever station they are for, and send there.
+// bindSocket makes a packet socket send and receive on an interface. It receives all frames, whatever their destination address.
 func bindSocket(fd int, nic *net.Interface) error {
 	membership := unix.PacketMreq{Ifindex: int32(nic.Index), Type: unix.PACKET_MR_PROMISC}
 	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
@@ -78,29 +79,29 @@ func bindSocket(fd int, nic *net.Interface) error {
 	return nil
 }
 
-// networkOrder returns a value whose bytes in memory are v in network byte order.
+// networkOrder returns the integer whose bytes in memory are v in network byte order.
 func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-// A message holds the kernel's data of one received frame.
+// A message holds the data that the kernel returns for one received frame.
 type message struct {
 	offload [vnetHeader]byte
-	frame   []byte // with tagLength bytes before the received ones, so that a tag can be restored
+	frame   []byte // with tagLength free bytes before the received bytes, so that a tag can be restored
 	sender  unix.RawSockaddrLinklayer
-	control [64]byte // one unix.TpacketAuxdata, with room
+	control [64]byte // space for one unix.TpacketAuxdata
 	vectors [2]unix.Iovec
 	header  *mmsghdr
 	cut     segmenter
 }
 
-// mmsghdr is struct mmsghdr of recvmmsg(2). Its size is a multiple of its alignment, as C has it.
+// mmsghdr is struct mmsghdr of recvmmsg(2). As in C, its size is a multiple of its alignment.
 type mmsghdr struct {
 	unix.Msghdr
 	length uint32
 }
 
-// A batch is the messages of one system call. It is allocated once and holds pointers into itself.
+// A batch holds the messages of one system call. It contains pointers into itself, so it must not be copied.
 type batch struct {
 	headers  [batchLength]mmsghdr
 	messages [batchLength]message
@@ -124,7 +125,7 @@ func newBatch() *batch {
 	return b
 }
 
-// receive fetches the frames that have arrived without waiting, and returns their number.
+// receive fetches the frames that have already arrived, and returns their number. It does not block.
 func (b *batch) receive(fd int) (int, error) {
 	for i := range b.headers {
 		b.headers[i].Namelen = unix.SizeofSockaddrLinklayer
@@ -138,8 +139,8 @@ func (b *batch) receive(fd int) (int, error) {
 	return int(n), nil
 }
 
-// deliver passes the message's frame to recv, or its segments, or nothing if this machine has sent it. It returns false for a frame that no
-// link carries.
+// deliver passes the message's frame, or its segments, to recv. A frame that this machine has sent is skipped. deliver returns false for a
+// frame that no link carries.
 func (m *message) deliver(recv func(frame []byte)) bool {
 	if m.sender.Pkttype == unix.PACKET_OUTGOING {
 		return true
@@ -181,7 +182,7 @@ func (m *message) strippedTag() (protocol, tag uint16, ok bool) {
 		data := control[unix.CmsgLen(0):length]
 		if header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_AUXDATA && len(data) >= int(unsafe.Sizeof(unix.TpacketAuxdata{})) {
 			aux := (*unix.TpacketAuxdata)(unsafe.Pointer(&data[0]))
-			// The flag decides, not the tag's value: a tag of priority 0 and VLAN id 0 is all zeroes.
+			// Check the flag, not the value: a tag with priority 0 and VLAN id 0 is all zeroes.
 			if aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
 				return 0, 0, false
 			}

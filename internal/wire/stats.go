@@ -7,10 +7,10 @@ import (
 
 // Stats counts the frames of a link since it was opened.
 type Stats struct {
-	Sent     uint64 // accepted by Send and not dropped
-	Received uint64 // handed to Serve's recv
-	Dropped  uint64 // found a queue full, on the way out or in
-	Invalid  uint64 // arrived with a size that no link carries, and were discarded
+	Sent     uint64 // frames accepted by Send and not dropped
+	Received uint64 // frames passed to recv by Serve
+	Dropped  uint64 // frames dropped because a queue was full, in either direction
+	Invalid  uint64 // received frames that were discarded because no link carries their size
 }
 
 // A Counted link reports its statistics. Every Link of this package implements it.
@@ -18,18 +18,18 @@ type Counted interface {
 	Stats() Stats
 }
 
-// Counters are the Stats of a link that is in use. Its zero value is ready.
+// Counters holds the Stats of an open link. The zero value is ready to use.
 type Counters struct {
 	Sent, Received, Dropped, Invalid atomic.Uint64
 }
 
-// Stats returns the counters' values, each read separately.
+// Stats returns the values of the counters. Each counter is read separately.
 func (c *Counters) Stats() Stats {
 	return Stats{Sent: c.Sent.Load(), Received: c.Received.Load(), Dropped: c.Dropped.Load(), Invalid: c.Invalid.Load()}
 }
 
-// CheckSize returns nil for a frame length that every Link carries, and otherwise ErrRunt or ErrOversized in a message with the link and
-// the size.
+// CheckSize returns nil if every Link carries frames of that length. Otherwise it returns ErrRunt or ErrOversized; the message has the link
+// and the size.
 func CheckSize(link string, length int) error {
 	switch {
 	case length == 0:

@@ -14,16 +14,16 @@ import (
 	bmv1 "op25b/proto/bm/v1"
 )
 
-// queueLength is the number of frames that wait for each port and, together, for the stream: as in a wire.Pipe.
+// queueLength is the number of frames that can wait for each port, and for the stream: the same as in a wire.Pipe.
 const queueLength = wire.PipeQueue
 
-// A Client is one packet stream to a switch. Its ports are links.
+// A Client is a packet stream to a switch. The ports of the switch are links.
 type Client struct {
 	addr     string
 	deviceID uint64
 	conn     *grpc.ClientConn
 	stream   grpc.BidiStreamingClient[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]
-	out      *wire.Queue[uint32] // port of a frame
+	out      *wire.Queue[uint32] // frames to the switch, each with its port
 	cancel   context.CancelFunc
 	workers  sync.WaitGroup
 
@@ -33,10 +33,10 @@ type Client struct {
 	closed bool
 }
 
-// Dial opens the packet stream of the switch with that device id at addr ("127.0.0.1:9560"); ctx bounds only the dialling.
+// Dial opens the packet stream of the switch with the given device id at addr ("127.0.0.1:9560"). ctx limits only the dialling.
 //
-// A switch serves one stream at a time. If another client has it, the error comes from the ports' Serve, because the switch reports it
-// later. The switch silently ignores frames for another device id.
+// A switch serves one stream at a time, and reports only later that another client has the stream. Serve of the ports then returns the
+// error. The switch silently ignores frames for another device id.
 func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("packet service at %s: %w", addr, context.Cause(ctx))
@@ -45,7 +45,7 @@ func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet service at %s: %w", addr, err)
 	}
-	// The stream outlives ctx, which ends it only while it is being opened.
+	// The stream outlives ctx: ctx may only abort the opening of the stream.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	stream, err := bmv1.NewDataplaneInterfaceClient(conn).PacketStream(streamCtx)
@@ -65,7 +65,8 @@ func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	return c, nil
 }
 
-// Port returns the link at port n of the switch. Each port has one link until that is closed.
+// Port returns a link at port n of the switch. It returns ErrPortInUse if the port already has an open link, ErrStreamEnded once the
+// stream has ended, and wire.ErrClosed after Close.
 func (c *Client) Port(n uint32, name string) (wire.Link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,7 +83,7 @@ func (c *Client) Port(n uint32, name string) (wire.Link, error) {
 	return p, nil
 }
 
-// Close ends the stream and every port's Serve. It may be called more than once.
+// Close ends the stream and Serve of every port. Close may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -121,21 +122,21 @@ func (c *Client) receive() {
 	}
 }
 
-// transmit is the only sender on the stream, which takes one frame at a time and blocks when the switch is slow.
+// transmit is the only sender on the stream. Sending blocks when the switch is slow.
 func (c *Client) transmit(ctx context.Context) {
-	// gRPC has encoded a message when Send returns, unless a stats handler keeps it, and this connection has none.
+	// The request can be reused: gRPC has encoded it when Send returns. Only a stats handler could keep it, and this connection has none.
 	request := &bmv1.PacketStreamRequest{DeviceId: c.deviceID}
 	err := c.out.Serve(ctx, func(n uint32, frame []byte) error {
 		request.Port, request.Packet = n, frame
 		return c.stream.Send(request)
 	})
-	// receive gets the stream's own error; Send returns only io.EOF.
+	// Send only returns io.EOF when the stream fails; receive gets the actual error.
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.fail(err)
 	}
 }
 
-// fail ends the Serve of every port with the reason why the stream has ended.
+// fail ends Serve of every port with the reason why the stream has ended.
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	if c.failed != nil {
@@ -158,7 +159,7 @@ func (c *Client) fail(err error) {
 	}
 }
 
-// failure returns why the stream ended, or nil while it is open or after Close.
+// failure returns why the stream ended. It returns nil while the stream is open and after Close.
 func (c *Client) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

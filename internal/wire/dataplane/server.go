@@ -1,7 +1,7 @@
-// Package dataplane carries frames over gRPC between a software switch and the hosts at its ports, wire compatible with bmv2's
-// p4.bm.DataplaneInterface. Client is for the hosts, Server for the switch.
+// Package dataplane carries frames over gRPC between a software switch and the hosts at its ports. It is wire compatible with bmv2's
+// p4.bm.DataplaneInterface. The hosts use Client, the switch uses Server.
 //
-// It is a wire, not a switch: it neither reads a frame nor decides where it goes.
+// The package does not interpret frames or decide where they go.
 package dataplane
 
 import (
@@ -24,13 +24,14 @@ import (
 // Hooks connect a Server to its switch.
 type Hooks struct {
 	// Receive accepts a frame that entered at a port; any port number may occur. The frame is valid only during the call, and calls are
-	// sequential. id is the client's number for the frame: frames that the switch sends because of it carry the same id, and 0 means that
-	// the client does not need it. Required.
+	// sequential. id is the client's number for the frame: frames that the switch sends as a result carry the same id. An id of 0 means
+	// that the client does not need the number. Required.
 	Receive func(port uint32, id uint64, frame []byte)
-	// PortStatus sets a port down or up for a client. If it is nil the request is answered with UNIMPLEMENTED.
+	// PortStatus sets a port down or up for a client. If PortStatus is nil, the request is answered with UNIMPLEMENTED.
 	PortStatus func(port uint32, up bool)
-	// Drain returns when the switch has sent all frames that result from the frames received so far, or when ctx ends. It is called when a
-	// client has ended its side, so that the client gets every frame before the stream ends. A switch that sends within Receive needs none.
+	// Drain returns when the switch has sent all frames that result from the frames received so far, or when ctx ends. It is called after a
+	// client has closed its side, so that the client gets every frame before the stream ends. A switch that sends within Receive needs no
+	// Drain.
 	Drain func(ctx context.Context)
 }
 
@@ -44,13 +45,13 @@ type Server struct {
 	counters wire.Counters
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
-	streams  sync.WaitGroup // the goroutines of PacketStream
+	streams  sync.WaitGroup // goroutines of PacketStream
 
 	mu  sync.Mutex // guards everything below
 	out *wire.Queue[header]
 }
 
-// header is the data beside a frame that leaves the switch.
+// header is the port and the id of a frame that leaves the switch.
 type header struct {
 	id   uint64
 	port uint32
@@ -66,7 +67,7 @@ var (
 	_ wire.Counted                  = (*Server)(nil)
 )
 
-// NewServer returns the packet service of the switch with that device id. log may be nil.
+// NewServer returns the packet service of the switch with the given device id. log may be nil.
 func NewServer(deviceID uint64, hooks Hooks, log *zap.Logger) (*Server, error) {
 	if hooks.Receive == nil {
 		return nil, errors.New("packet service: Hooks.Receive is not set, so that no frame could enter the switch")
@@ -83,12 +84,12 @@ func (s *Server) Register(registrar grpc.ServiceRegistrar) {
 	bmv1.RegisterDataplaneInterfaceServer(registrar, s)
 }
 
-// Stats counts frames of the switch: Sent left it over a stream's queue, Received entered it, Dropped found no stream or a full queue,
-// Invalid were empty, too long or for another device id.
+// Stats returns the switch's frame counters. Sent counts frames queued for a stream, and Received frames that entered the switch. Dropped
+// counts frames that found no stream or a full queue. Invalid counts frames that were empty, too long or for another device id.
 func (s *Server) Stats() wire.Stats { return s.counters.Stats() }
 
-// Send queues a copy of frame for the connected client, as sent out of that port because of the frame with that id. It does not block. If
-// no client is connected it returns ErrNoStream and the frame is lost, as with bmv2.
+// Send queues a copy of frame for the connected client, as output of a port in response to the frame with the given id. It does not block.
+// If no client is connected, it returns ErrNoStream and the frame is lost, as with bmv2.
 func (s *Server) Send(port uint32, id uint64, frame []byte) error {
 	if err := wire.CheckSize(fmt.Sprintf("port %d", port), len(frame)); err != nil {
 		return err
@@ -107,8 +108,8 @@ func (s *Server) Send(port uint32, id uint64, frame []byte) error {
 	return nil
 }
 
-// Close ends the connected stream, refuses further ones, and returns when no frame is being passed to the switch; it must not be called
-// within Receive. It may be called more than once.
+// Close ends the connected stream and refuses further streams. It returns when no frame is being passed to the switch, so it must not be
+// called within Receive. Close may be called more than once.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.cancel()
@@ -130,7 +131,7 @@ func (s *Server) PacketStream(stream packetStream) error {
 		return status.Error(codes.ResourceExhausted, "only one client authorized at a time")
 	}
 	s.out = out
-	// Added under mu, so that Close, which ends ctx under mu, waits for every stream that it did not refuse.
+	// Add under mu: Close ends ctx under mu, and so waits for every stream that was accepted.
 	s.streams.Add(3)
 	s.mu.Unlock()
 	s.log.Info("packet stream opened")
@@ -173,7 +174,7 @@ func (s *Server) PacketStream(stream packetStream) error {
 	return err
 }
 
-// receive passes the client's frames to the switch. It returns nil when the client has ended its side.
+// receive passes the client's frames to the switch. It returns nil when the client has closed its side.
 func (s *Server) receive(stream packetStream) error {
 	for {
 		request, err := stream.Recv()
@@ -196,7 +197,7 @@ func (s *Server) receive(stream packetStream) error {
 
 // transmit is the only sender on the stream.
 func (s *Server) transmit(stream packetStream, out *wire.Queue[header]) {
-	// An error of Send means that the stream has ended, which receive reports.
+	// An error of Send means that the stream has ended; receive reports the reason.
 	_ = out.Serve(stream.Context(), func(h header, frame []byte) error {
 		return stream.Send(&bmv1.PacketStreamResponse{DeviceId: s.deviceID, Id: h.id, Port: h.port, Packet: bytes.Clone(frame)})
 	})
