@@ -11,23 +11,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// VerbArchive is the verb of the audit record of moving records into an archive. Its Detail is the checkpoint as JSON.
+// VerbArchive is the verb of the audit record that Prune appends. The Detail of that record is the checkpoint as JSON.
 const VerbArchive = "archive"
 
-// pruneChunk is how many record numbers one request deletes.
+// pruneChunk is the most records that one request deletes.
 const pruneChunk = 1000
 
-// A Checkpoint is the point behind which the chain in the store begins: it and everything before it were moved into an archive.
+// A Checkpoint names the last audit record that was moved into an archive. The chain in the store begins with the next record.
 type Checkpoint struct {
-	Seq     uint64    `json:"seq"`     // of the last record that was moved; 0 if none was
-	Hash    string    `json:"hash"`    // of that record
+	Seq     uint64    `json:"seq"`     // number of the last archived record; 0 if there is none
+	Hash    string    `json:"hash"`    // hash of that record
 	Archive string    `json:"archive"` // SHA-256 of the archive file, in hexadecimal
-	Time    time.Time `json:"time"`    // when it was moved
+	Time    time.Time `json:"time"`    // when the records were archived
 }
 
 func (s *Store) checkpointKey() string { return s.key("audit/checkpoint") }
 
-// Checkpoint returns the point behind which the chain begins. Its Seq is 0 while all records are in the store.
+// Checkpoint returns the checkpoint before the first record in the store. Its Seq is 0 if no record was archived.
 func (a *Audit) Checkpoint(ctx context.Context) (Checkpoint, error) {
 	found, _, err := a.s.get(ctx, "read audit checkpoint", a.s.checkpointKey())
 	if err != nil {
@@ -46,11 +46,12 @@ func decodeCheckpoint(kv *mvccpb.KeyValue) (cp Checkpoint, err error) {
 	return cp, nil
 }
 
-// Prune deletes the records up to a checkpoint, whose archive the caller has written and read back. It verifies the chain first and returns
-// a *BreakError, without deleting anything, if the chain is broken. rec names the author and the reason; the stored record is returned.
+// Prune deletes the records up to a checkpoint. The caller must have written their archive and read it back. Prune verifies the chain first
+// and returns a *BreakError, without deleting anything, if the chain is broken. rec names the author and the reason; the stored record is
+// returned.
 //
-// The checkpoint and the record are one transaction, and the deletion follows. If it is interrupted, the rest is deleted when the store is
-// opened next: the records before the checkpoint no longer belong to the chain.
+// Prune first stores the checkpoint and the record in one transaction, and then deletes the archived records. If the deletion is
+// interrupted, it is completed when the store is opened next. Until then, the remaining archived records are ignored.
 func (a *Audit) Prune(ctx context.Context, cp Checkpoint, rec AuditRecord) (AuditRecord, error) {
 	found, _, err := a.s.get(ctx, "read audit checkpoint", a.s.checkpointKey())
 	if err != nil {

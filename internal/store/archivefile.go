@@ -11,11 +11,11 @@ import (
 	"io"
 )
 
-// An archive of audit records is lines of JSON: a header, and then each record as the store had it, in order.
+// archiveKind identifies the format of an archive: one line of JSON for the header, then one line for each record, in order.
 
 const archiveKind = "op25b audit archive 1"
 
-// maxArchiveLine bounds a line: the texts of a record, in which each character may take six.
+// maxArchiveLine is the largest size of a line in bytes. A byte of a record's texts may take six bytes in JSON.
 const maxArchiveLine = 1 << 20
 
 // ErrArchive means that a file is not a complete archive of audit records.
@@ -28,7 +28,7 @@ type ArchiveInfo struct {
 	Last  uint64 `json:"last"`
 	Prev  string `json:"prev"` // hash of the record before the first one; empty if the first is record 1
 
-	Hash string `json:"-"` // of the last record
+	Hash string `json:"-"` // hash of the last record
 	Sum  string `json:"-"` // SHA-256 of the file, in hexadecimal
 }
 
@@ -39,7 +39,7 @@ type ArchiveWriter struct {
 	last Head
 }
 
-// NewArchiveWriter writes the header of an archive of the records after behind, up to last.
+// NewArchiveWriter begins an archive of the records after behind, up to number last, and writes its header.
 func NewArchiveWriter(w io.Writer, behind Head, last uint64) (*ArchiveWriter, error) {
 	a := &ArchiveWriter{w: w, info: ArchiveInfo{Kind: archiveKind, First: behind.Seq + 1, Last: last, Prev: behind.Hash}, last: behind}
 	if last <= behind.Seq {
@@ -83,8 +83,8 @@ func (r *AuditRecord) after(last Head) error {
 	return nil
 }
 
-// ReadArchive reads an archive and verifies its chain. each, which may be nil, is called with every record. Errors are ErrArchive, a
-// *BreakError, and those of reading.
+// ReadArchive reads an archive and verifies its chain. each, which may be nil, is called with every record. It returns ErrArchive if the
+// file is not a complete archive, a *BreakError if the chain is broken, and the errors of file and each.
 func ReadArchive(file io.Reader, each func(AuditRecord) error) (ArchiveInfo, error) {
 	sum := sha256.New()
 	lines := bufio.NewScanner(io.TeeReader(file, sum))

@@ -7,18 +7,19 @@ import (
 	"slices"
 )
 
-// ErrNotGiven is returned by Archives.Join for a known head in an archive that was not read.
+// ErrNotGiven is returned by Archives.Join if a known head belongs to an archive that was not read.
 var ErrNotGiven = errors.New("in an archive that was not given")
 
-// Archives are archive files that were read and verified. Together they have the records from 1 without a gap.
+// Archives is a set of verified archive files. Together they hold the audit records from number 1 on without a gap.
 type Archives struct {
 	infos []ArchiveInfo
 	known []Head // in none of the files
 }
 
-// ReadArchives reads and verifies archive files, in any order, and compares them with known heads. Errors wrap ErrArchive or ErrBroken.
+// ReadArchives reads and verifies archive files, in any order, and compares them with known heads. It returns ErrArchive if a file is not a
+// complete archive, and ErrBroken if the files are not one chain or contradict a known head.
 func ReadArchives(names []string, known []Head) (a Archives, err error) {
-	found := make(map[uint64]string) // hashes, by the numbers of known
+	found := make(map[uint64]string) // hash of each known record, by its number; empty if not in a file
 	for _, k := range known {
 		found[k.Seq] = ""
 	}
@@ -58,7 +59,7 @@ func ReadArchives(names []string, known []Head) (a Archives, err error) {
 	return a, nil
 }
 
-// last is the last archive; it is zero without archives.
+// last returns the last archive, or the zero ArchiveInfo if there are no archives.
 func (a Archives) last() (info ArchiveInfo) {
 	if len(a.infos) > 0 {
 		info = a.infos[len(a.infos)-1]
@@ -66,8 +67,8 @@ func (a Archives) last() (info ArchiveInfo) {
 	return info
 }
 
-// Known returns the heads to verify in the store: the known heads in none of the files, and the last record of the files, which the store may
-// still have.
+// Known returns the heads to verify in the store: the known heads whose records are in none of the files, and the last record of the files,
+// which may still be in the store.
 func (a Archives) Known() []Head {
 	known := slices.Clone(a.known)
 	if last := a.last(); last.Last > 0 {
@@ -76,8 +77,9 @@ func (a Archives) Known() []Head {
 	return known
 }
 
-// Join checks that the archives and the chain after a checkpoint are one chain, and that every known head was verified. Errors wrap ErrBroken or
-// ErrNotGiven.
+// Join checks that the archives and the chain after a checkpoint are one chain, and that every known head was verified. It returns
+// ErrBroken if the last file is not the one that was archived, and ErrNotGiven if a known head belongs to another archive. Any other error
+// means that records before the checkpoint are in none of the files.
 func (a Archives) Join(cp Checkpoint) error {
 	last := a.last()
 	if last.Last > 0 && last.Last < cp.Seq {

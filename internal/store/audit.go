@@ -21,12 +21,11 @@ const (
 	MaxDetail = 32 << 10
 	// MaxTogether is the most records that one change of intent may carry.
 	MaxTogether = 16
-	// maxRecordBytes bounds these together as stored, where some characters are escaped. It is two thirds of what etcd accepts in a
-	// request.
+	// maxRecordBytes is the largest total size of these records as stored JSON. It is two thirds of etcd's limit for a request.
 	maxRecordBytes = 1 << 20
 )
 
-// An AuditRecord says what was done. The caller sets the fields from Who to Detail, and may set Time; the store sets the rest.
+// An AuditRecord describes one action. The caller sets the fields from Who to Detail, and may set Time; the store sets the rest.
 type AuditRecord struct {
 	Seq    uint64    `json:"seq"` // from 1
 	Time   time.Time `json:"time"`
@@ -36,11 +35,11 @@ type AuditRecord struct {
 	Object string    `json:"object,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	Detail string    `json:"detail,omitempty"`
-	Prev   string    `json:"prev"` // Hash of the record before it; empty in the first
+	Prev   string    `json:"prev"` // Hash of the previous record; empty in the first
 	Hash   string    `json:"hash"` // SHA-256 of all of the above, in hexadecimal
 }
 
-// A Head names the last record of a chain. A copy kept elsewhere proves later that nothing up to it was changed or cut off.
+// A Head names the last record of a chain. With a copy kept elsewhere, Verify detects any later change to the records up to the head.
 type Head struct {
 	Seq  uint64 `json:"seq"` // 0 for a chain without records
 	Hash string `json:"hash"`
@@ -57,8 +56,8 @@ func (s *Store) auditKey(seq uint64) string {
 	return s.key(fmt.Sprintf("audit/rec/%020d", seq))
 }
 
-// sum returns the record's hash. It covers each field in order, texts with their length before them, so that no two records give the same
-// bytes.
+// sum returns the record's hash. The hash covers each field in order. Each text is preceded by its length, so that different records never
+// give the same bytes.
 func (r *AuditRecord) sum() string {
 	b := []byte("op25b audit 1\n")
 	b = binary.BigEndian.AppendUint64(b, r.Seq)
@@ -83,7 +82,7 @@ func (a *Audit) Append(ctx context.Context, rec AuditRecord) (AuditRecord, error
 	return records[0], nil
 }
 
-// Records returns up to limit records from a number on, without those that were moved into an archive.
+// Records returns up to limit records, beginning with number from. Archived records are skipped.
 func (a *Audit) Records(ctx context.Context, from uint64, limit int) ([]AuditRecord, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: %d audit records: must be > 0", ErrInvalid, limit)
@@ -135,8 +134,9 @@ func decodeHead(kv *mvccpb.KeyValue) (Head, error) {
 	return head, nil
 }
 
-// commitRecorded makes a change and appends records in the same transaction: both or neither. The records are completed in place.
-// Concurrent appends only change their position. It returns what commit returns for the change's own guards.
+// commitRecorded makes a change and appends records to the audit chain in one transaction. It sets the remaining fields of records in
+// place. If another writer appends first, commitRecorded tries again. If a guard of the change itself does not hold, it returns errRefused
+// and the keys that commit has read.
 func (s *Store) commitRecorded(ctx context.Context, c change, records []AuditRecord) (map[string]*mvccpb.KeyValue, error) {
 	if err := checkRecords(records); err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func (s *Store) commitRecorded(ctx context.Context, c change, records []AuditRec
 	}
 }
 
-// withRecords adds to a change the append of records to the chain with the head headKV.
+// withRecords returns c extended to append records to the audit chain whose head is headKV.
 func (s *Store) withRecords(c change, headKV *mvccpb.KeyValue, records []AuditRecord) (change, error) {
 	head, err := decodeHead(headKV)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A backup has the intent with its history, the audit chain and records. It does not have what belongs to running controllers (ownerships,
-// presences, clocks), the statuses of switches, or the identity: a restored store gets a new one.
+// A backup contains the intent with its history, the audit chain and records. It omits the keys of running controllers (ownerships,
+// presences, clocks), the statuses of switches, and the identity of the store: a restored store gets a new identity.
 var (
 	backedUp    = []string{"intent/", "audit/", "rec/"}
 	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/"}
@@ -19,9 +19,9 @@ var (
 
 // Sizes of the pages in which a backup is read.
 const (
-	backupPage    = 16      // keys, at first
+	backupPage    = 16      // keys in the first page
 	maxBackupPage = 1024    // keys
-	backupAnswer  = 4 << 20 // bytes that an answer should have
+	backupAnswer  = 4 << 20 // target size of an answer in bytes
 )
 
 // inBackup reports whether a key, without the prefix of the store, goes into a backup.
@@ -36,7 +36,7 @@ func inBackup(key string) bool {
 	return in
 }
 
-// Backup writes the store as it is at one moment. Changes may be made meanwhile.
+// Backup writes a consistent copy of the store to w. The copy does not include changes that are made during the backup.
 func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	g := s.Generation()
 	id, err := g.Identity(ctx)
@@ -76,7 +76,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	return info, nil
 }
 
-// backupPath writes the keys under a path as of a revision of etcd.
+// backupPath writes the keys under a path as of revision at of etcd.
 func (s *Store) backupPath(ctx context.Context, b *backupWriter, path string, at int64) error {
 	from, end, limit := s.key(path), clientv3.GetPrefixRangeEnd(s.key(path)), int64(backupPage)
 	for {

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// A backup is one line, frames, and the SHA-256 of both. A frame is its kind, the lengths of its key and value as 32 bits each, the key and
-// the value. The first frame is the header and the last one the end; between them is one frame for each key.
+// A backup file consists of one line of text, frames, and the SHA-256 of all preceding bytes. A frame consists of its kind, the lengths of
+// its key and value as 32 bits each, the key and the value. The first frame is the header, the last frame is the end, and every other frame
+// holds one key.
 const (
 	backupMagic = "op25b store backup 1\n"
 
@@ -38,7 +39,7 @@ type BackupInfo struct {
 	// Revision is the newest revision of the intent, and Audit the last record of the chain.
 	Revision uint64 `json:"revision"`
 	Audit    Head   `json:"audit"`
-	// Keys and Bytes count everything in the backup.
+	// Keys is the number of keys in the backup. Bytes is the total size of keys and values.
 	Keys  int   `json:"keys,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`
 }
@@ -102,7 +103,7 @@ func (b *backupWriter) close() error {
 	return b.out.Flush()
 }
 
-// A backupReader reads a backup. Its results are not known to be complete before next has returned io.EOF.
+// A backupReader reads a backup. The backup is known to be complete only once next has returned io.EOF.
 type backupReader struct {
 	in   *bufio.Reader
 	sum  hash.Hash
@@ -139,7 +140,7 @@ func newBackupReader(r io.Reader) (*backupReader, error) {
 	return b, nil
 }
 
-// next returns a key and its value, or io.EOF once the backup has proved complete.
+// next returns the next key and its value. After the last key it returns io.EOF if the backup is complete and undamaged.
 func (b *backupReader) next() (string, []byte, error) {
 	kind, key, value, err := b.frame()
 	switch {

@@ -16,23 +16,23 @@ import (
 // errRefused is returned by commit when a guard does not hold.
 var errRefused = errors.New("refused")
 
-// A change is one transaction: the operations of then are made if all guards hold, and otherwise none.
+// A change is one transaction: if all guards hold, the operations in then are made; otherwise none of them is.
 //
-// Its answer can be lost, and the request is then made again. The witness, a key that then puts, shows whether an earlier attempt was made:
-// that attempt is why the guards fail.
+// If the answer is lost, the request is sent again, and its guards may fail because an earlier attempt succeeded. The witness is a key that
+// then puts; its value shows whether an earlier attempt succeeded.
 type change struct {
 	op      string
-	gen     *Generation // in which the change was computed; nil for the present one
+	gen     *Generation // generation in which the change was computed; nil means the present one
 	guards  []clientv3.Cmp
 	then    []clientv3.Op
 	witness string
-	value   string   // of the witness; no other writer puts the same value
-	read    []string // keys to read when a guard fails, to find out which
+	value   string   // value of the witness, which no other writer puts
+	read    []string // keys to read if a guard fails, to determine which guard failed
 }
 
 // commit makes the change and returns its revision, or errRefused with the values of the keys in read.
 //
-// A change that was computed in a generation which has ended is refused with ErrReplaced.
+// If the generation of the change has ended, commit returns ErrReplaced.
 func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb.KeyValue, error) {
 	g := c.gen
 	if g == nil {
@@ -69,7 +69,7 @@ func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb
 	return 0, found, errRefused
 }
 
-// get reads keys at one moment. The result has the keys that exist, and the revision of that moment.
+// get reads keys in one transaction. It returns the keys that exist, and the revision of etcd at which they were read.
 func (s *Store) get(ctx context.Context, op string, keys ...string) (map[string]*mvccpb.KeyValue, int64, error) {
 	gets := make([]clientv3.Op, len(keys))
 	for i, key := range keys {
@@ -94,18 +94,18 @@ func keysOf(responses []*etcdserverpb.ResponseOp) map[string]*mvccpb.KeyValue {
 	return found
 }
 
-// unmoved is the guard that a key is as it was read; nil stands for a key that did not exist.
+// unmoved returns a guard that holds while key has not changed since kv was read. A nil kv means that the key did not exist.
 func unmoved(key string, kv *mvccpb.KeyValue) clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(key), "=", kv.GetModRevision())
 }
 
-// key returns the name in etcd of a path in the store.
+// key returns the etcd key for a path in the store.
 func (s *Store) key(path string) string { return s.cfg.Prefix + path }
 
 // nonce returns a value that no other writer puts.
 func nonce() string { return rand.Text() }
 
-// encode returns the JSON that is stored: on one line, with < unescaped.
+// encode returns v in the stored form: JSON on one line, with < unescaped.
 func encode(v any) (string, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)

@@ -20,7 +20,8 @@ const (
 	DefaultTTL = 3 * time.Second
 	// DefaultTimeout bounds each request. An election in an etcd cluster takes 1 to 2 s and may have to be repeated once.
 	DefaultTimeout = 5 * time.Second
-	// DefaultHistory is how many revisions of the intent are kept. A changed line costs about 200 kB, so that these take 200 MB.
+	// DefaultHistory is how many revisions of the intent are kept. A revision that changes one line takes about 200 kB, so 1000 revisions
+	// take about 200 MB.
 	DefaultHistory = 1000
 	// DefaultQuota is etcd's own default, 2 GiB. MaxQuota is the most that etcd recommends.
 	DefaultQuota = 2 << 30
@@ -32,7 +33,7 @@ const minTTL = time.Second
 
 // A Config configures a store. Exactly one of Dir and Endpoints is set.
 type Config struct {
-	// Dir is the data directory of an embedded etcd. It is created if missing, accessible to this user alone.
+	// Dir is the data directory of an embedded etcd. The directory is created if it does not exist, with access for this user only.
 	Dir string
 	// Endpoints are the client addresses of a cluster: host:port, or https://host:port.
 	Endpoints []string
@@ -42,7 +43,7 @@ type Config struct {
 	Prefix string
 	// Logger may be nil.
 	Logger *zap.Logger
-	// Now is the clock for stored times and for ownership, which uses its monotonic reading. time.Now if nil.
+	// Now is the clock for stored times and for ownership; ownership uses its monotonic reading. The default is time.Now.
 	Now func() time.Time
 
 	// TTL is how long ownership and presence outlive their holder: at least 1 s, rounded up to whole seconds; DefaultTTL if 0. An etcd

@@ -14,18 +14,18 @@ import (
 	"go.uber.org/zap"
 )
 
-// How the embedded etcd runs.
+// Parameters of the embedded etcd.
 const (
-	// A cluster of one member elects itself: it need not wait for others, and is ready in 0.2 s.
+	// tickMs and electionMs are short, because a single member elects itself without waiting for others. etcd is then ready in 0.2 s.
 	tickMs, electionMs = 50, 250
-	// compaction drops the past of keys after 10 minutes. The history of the intent does not depend on it, because each revision has its
-	// own key.
+	// compaction is how long etcd keeps old versions of keys. The history of the intent does not depend on them, because each revision has
+	// its own key.
 	compaction = "10m"
-	// defragmentMiB is how much of the file must be free for the next start to shrink it.
+	// defragmentMiB is the free space in the database file above which etcd shrinks the file at its next start.
 	defragmentMiB = 64
 	// readyWithin is how long etcd may take to start with a small database. stillEvery is how often a longer start is logged.
 	readyWithin, stillEvery = time.Minute, 10 * time.Second
-	// closeWithin is how long etcd may take to stop. failedWithin applies once it has failed.
+	// closeWithin is how long etcd may take to stop. failedWithin is the limit for an etcd that has failed.
 	closeWithin, failedWithin = 10 * time.Second, time.Second
 	// maxSocketPath is below the shortest sun_path of Unix systems, 104 bytes.
 	maxSocketPath = 100
@@ -59,7 +59,7 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 		return nil, err
 	}
 	client := url.URL{Scheme: "unix", Path: socket}
-	peer := url.URL{Scheme: "unix", Host: "nobody"} // etcd requires a name, and never dials it
+	peer := url.URL{Scheme: "unix", Host: "nobody"} // etcd requires a peer URL but never dials it
 	c := embed.NewConfig()
 	c.Dir = filepath.Join(cfg.Dir, "etcd")
 	c.ListenPeerUrls, c.AdvertisePeerUrls = nil, []url.URL{peer}
@@ -83,8 +83,8 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 	return e, nil
 }
 
-// launch starts etcd and waits until it is ready. It logs every few seconds that it still waits. The time limit grows with the database,
-// all of which etcd reads.
+// launch starts etcd and waits until it is ready. It logs a longer wait every stillEvery. The time limit grows with the database, because
+// etcd reads all of it.
 func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size int64) error {
 	most := readyWithin + time.Duration(size/(16<<20))*time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("etcd is not ready after %v", most))
@@ -134,7 +134,8 @@ func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size
 	}
 }
 
-// lock keeps every other store off the directory. etcd's own lock would wait for the other process to end.
+// lock locks the data directory, or returns ErrInUse if another store has locked it. etcd's own lock would wait until the other process
+// ends.
 func (e *embedded) lock(path string) error {
 	l, err := fileutil.TryLockFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	switch {
@@ -147,7 +148,8 @@ func (e *embedded) lock(path string) error {
 	return nil
 }
 
-// socket chooses the path of the socket: in the data directory, or in a directory of its own where that path is too long for the system.
+// socket returns the path of the socket. The socket is in the data directory, or in a new temporary directory if the path is too long or
+// other users may enter the data directory.
 func (e *embedded) socket(dir string) (string, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -192,7 +194,7 @@ func (e *embedded) close() bool {
 	}
 }
 
-// stop ends what start has begun. The receiver may be nil or half started.
+// stop stops etcd and releases the data directory. The receiver may be nil or only partly started.
 func (e *embedded) stop() {
 	if e == nil {
 		return
@@ -205,9 +207,9 @@ func (e *embedded) stop() {
 	}
 }
 
-// hardQuota is the quota given to etcd for a database of a size: the configured quota or the present size, whichever is larger, plus the
-// reserve.
+// hardQuota returns the quota passed to etcd: the larger of the configured quota and the present size of the database, plus the reserve.
 //
-// Content ends at the configured quota. etcd bounds the file, free pages included, and a file only shrinks when the database is copied,
-// which would lose leases: see makeRoom. So the store opens in any case, and content can be moved out and phases changed.
+// The store limits content to the configured quota. etcd limits the file, including its free pages, and the file shrinks only when the
+// database is copied: see makeRoom. With the larger quota, a full store can still be opened, records can be archived and phases can be
+// changed.
 func hardQuota(quota, size int64) int64 { return max(quota, size) + Space{Quota: quota}.reserve() }

@@ -8,27 +8,27 @@ import (
 
 // Errors of opening.
 var (
-	// ErrConfig is returned by Open for a Config that cannot work. Nothing was opened.
+	// ErrConfig is returned by Open for an invalid Config. Nothing was opened.
 	ErrConfig = errors.New("invalid configuration")
-	// ErrInUse is returned by Open, at once, for a data directory that another store has open.
+	// ErrInUse is returned by Open if another store has the data directory open. Open does not wait for it.
 	ErrInUse = errors.New("data directory in use")
-	// ErrDamaged is the kind of DamageError.
+	// ErrDamaged is wrapped by every DamageError.
 	ErrDamaged = errors.New("the data directory is damaged")
 )
 
-// Errors of reaching the cluster.
+// Errors of requests to the cluster.
 var (
-	// ErrNoQuorum is returned when no majority of the cluster has answered in time. The change was made completely or not at all: read back
-	// to find out.
+	// ErrNoQuorum is returned if no majority of the cluster has answered in time. A change was made completely or not at all; the caller
+	// must read to learn which.
 	ErrNoQuorum = errors.New("no quorum")
-	// ErrFailed is the kind of BreakdownError.
+	// ErrFailed is wrapped by every BreakdownError.
 	ErrFailed = errors.New("the store has failed")
 	// ErrFull is returned for a change when the database has reached its quota. Reading still works.
 	ErrFull = errors.New("store is full")
-	// ErrReplaced is returned for a change that was computed from a store which has been replaced since, by a backup or an empty store.
-	// Nothing was changed: read again.
+	// ErrReplaced is returned for a change if the store was replaced by a backup or an empty store after the caller read from it. Nothing
+	// was changed; the caller must read again.
 	ErrReplaced = errors.New("the store was replaced")
-	// ErrRestoring is returned while a backup is being restored into the store, and after such a restore was interrupted.
+	// ErrRestoring is returned while a backup is being restored into the store, and after an interrupted restore.
 	ErrRestoring = errors.New("the store is being restored")
 	// ErrClosed is returned for every request once the store is closed.
 	ErrClosed = errors.New("store closed")
@@ -36,15 +36,15 @@ var (
 
 // Errors of changes.
 var (
-	// ErrInvalid is returned for a request that cannot be stored as it is. Nothing was sent.
+	// ErrInvalid is returned for invalid arguments. Nothing was changed.
 	ErrInvalid = errors.New("invalid request")
-	// ErrStale is the kind of StaleError.
+	// ErrStale is wrapped by every StaleError.
 	ErrStale = errors.New("not the current revision")
-	// ErrUnchanged is returned for a change of intent that changes nothing.
+	// ErrUnchanged is returned for a change of intent whose documents are those of the current revision.
 	ErrUnchanged = errors.New("nothing to change")
-	// ErrConflict is the kind of ConflictError.
+	// ErrConflict is wrapped by every ConflictError.
 	ErrConflict = errors.New("changed by another hand")
-	// ErrOwned is the kind of OwnedError.
+	// ErrOwned is wrapped by every OwnedError.
 	ErrOwned = errors.New("owned by another")
 	// ErrLost is returned for a write under an ownership that is no longer held.
 	ErrLost = errors.New("ownership lost")
@@ -56,7 +56,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrCorrupt means that stored content differs from what was stored.
 	ErrCorrupt = errors.New("stored content is damaged")
-	// ErrBroken is the kind of BreakError.
+	// ErrBroken is wrapped by every BreakError.
 	ErrBroken = errors.New("audit chain broken")
 )
 
@@ -86,7 +86,7 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Err}
 }
 
-// A StaleError is returned for a change of intent that was made on another revision than the current one.
+// A StaleError is returned for a change of intent whose base is not the current revision.
 type StaleError struct {
 	Base    uint64 // the revision that the change was made on
 	Current uint64
@@ -123,7 +123,7 @@ func version(rev int64) string {
 	return fmt.Sprintf("version %d", rev)
 }
 
-// An OwnedError is returned for an ownership that another holder has.
+// An OwnedError is returned if the thing already has an owner.
 type OwnedError struct {
 	Kind, Name string
 	Holder     string
@@ -138,7 +138,7 @@ func (e *OwnedError) Error() string {
 // Unwrap returns ErrOwned.
 func (e *OwnedError) Unwrap() error { return ErrOwned }
 
-// A BreakError is the first record at which the audit chain is not what was appended.
+// A BreakError reports the first audit record that differs from the record that was appended.
 type BreakError struct {
 	Seq  uint64 // the number of the record
 	What string // the defect

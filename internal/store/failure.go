@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// A mishap is the reason why an embedded etcd cannot go on. etcd reports it with a log entry that ends the process, such as `failed to save
-// Raft hard state and entries`. Here it ends only the goroutine of etcd that logged it, and the store.
+// A mishap records the failure of an embedded etcd. etcd reports a failure with a log entry that ends the process, such as `failed to save
+// Raft hard state and entries`. Here the entry ends only the goroutine that logged it, and the store.
 type mishap struct {
 	once    sync.Once
 	happens chan struct{} // closed when etcd has failed
@@ -22,7 +22,7 @@ type mishap struct {
 
 func newMishap() *mishap { return &mishap{happens: make(chan struct{})} }
 
-// fail records why. Only the first call counts.
+// fail records the reason of the failure. Only the first call has an effect.
 func (m *mishap) fail(why error) {
 	m.once.Do(func() {
 		m.why = why
@@ -30,7 +30,7 @@ func (m *mishap) fail(why error) {
 	})
 }
 
-// err returns why etcd cannot go on, or nil.
+// err returns the reason of the failure, or nil.
 func (m *mishap) err() error {
 	select {
 	case <-m.happens:
@@ -40,13 +40,13 @@ func (m *mishap) err() error {
 	}
 }
 
-// logger returns the logger for etcd. The store reports what etcd returns as errors, and other entries do not help an operator. So only
-// entries that would end the process are handled.
+// logger returns the logger for etcd. It handles only entries that would end the process. Other entries are dropped, because the store
+// reports etcd's errors itself.
 func (m *mishap) logger() *zap.Logger {
 	return zap.New(zapcore.NewNopCore(), zap.WithFatalHook(m), zap.WithPanicHook(m))
 }
 
-// OnWrite handles an entry that would end the process. etcd does not expect it to return, so that it ends the goroutine.
+// OnWrite handles an entry that would end the process. etcd does not expect OnWrite to return, so OnWrite ends the goroutine.
 func (m *mishap) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	why := errors.New(e.Message)
 	for _, f := range fields {
@@ -103,7 +103,7 @@ func (s *Store) Failure() error {
 	return &BreakdownError{Dir: s.cfg.Dir, Err: s.server.mishap.err()}
 }
 
-// endWithServer ends the store with its etcd.
+// endWithServer ends the store when the embedded etcd fails.
 func (s *Store) endWithServer() {
 	select {
 	case <-s.server.mishap.happens:

@@ -15,16 +15,16 @@ const followPause = 100 * time.Millisecond
 
 // An update is a set of changes of keys that etcd has reported.
 type update struct {
-	gen   *Generation         // in which this was reported
-	whole bool                // kvs has all keys: those missing from it are gone
-	rev   int64               // the revision of etcd at which this holds
+	gen   *Generation         // generation in which the update was read
+	whole bool                // kvs holds all keys; a key that it lacks does not exist
+	rev   int64               // revision of etcd that includes the changes
 	kvs   []*mvccpb.KeyValue  // put
 	gone  map[string]struct{} // deleted
 }
 
-// follow sends the keys at or under a path: at first all of them, and then every change. A path that ends in a slash stands for all keys
-// under it. All keys are sent again where changes were missed, because they were compacted or no member could be reached, and when the
-// store was replaced. The channel is closed when ctx ends or the store is closed.
+// follow sends the keys at or under a path: first all of them, then every change. A path that ends in a slash means all keys under it. All
+// keys are sent again if changes were missed, because they were compacted or no member was reachable, and if the store was replaced. The
+// channel is closed when ctx ends or the store is closed.
 func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	out := make(chan update)
 	follow := func() {
@@ -55,10 +55,10 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	return out
 }
 
-// tail sends the changes from a revision on, until one is missed or the generation ends. In a replaced store, a watch from a revision that
-// is still to come would stay silent.
+// tail sends the changes from a revision of etcd on. It returns when a change was missed or the generation ends: in a replaced store, a
+// watch from a future revision would report nothing.
 func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64, opts []clientv3.OpOption, out chan<- update) error {
-	// A member that is cut off from the others would stay silent. This makes the client ask another one.
+	// A member that is cut off from the others reports nothing. WithRequireLeader makes the client use another member.
 	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	defer context.AfterFunc(g.ctx, cancel)()
@@ -109,12 +109,12 @@ func send(ctx context.Context, out chan<- update, u update) bool {
 
 // A mailbox merges updates until the receiver takes the result.
 type mailbox[V any] interface {
-	merge(update) bool // reports whether there is something to send
+	merge(update) bool // returns whether there is a value to send
 	value() V
-	sent() // the value was received
+	sent() // called after the value was received
 }
 
-// deliver sends the merged updates whenever the receiver is ready. A slow receiver gets fewer values, and never an old one.
+// deliver sends the merged updates whenever the receiver is ready. A slow receiver gets fewer values, but always the newest.
 func deliver[V any](s *Store, in <-chan update, box mailbox[V]) <-chan V {
 	out := make(chan V)
 	pass := func() {

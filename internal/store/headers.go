@@ -10,14 +10,14 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// Every answer of etcd has a header with the id of its cluster and its revision. All answers pass one check here. Another cluster, or a
-// revision below one that was known before the request was sent, means that the store was replaced.
+// Each answer of etcd has a header with a cluster id and a revision. The headers of all answers are checked here. Another cluster id, or a
+// revision lower than one known before the request was sent, means that the store was replaced.
 
-// redialBackoff is how often a member is dialed again. gRPC's own pauses grow to two minutes, during which a store that is back would stay
-// unused.
+// redialBackoff is the pause before a member is dialed again. gRPC's default grows to two minutes, which would delay the use of a member
+// that is reachable again.
 var redialBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
-// A sight is the state known when a request was sent.
+// A sight is the known state of etcd at the time a request is sent.
 type sight struct {
 	gen  *Generation
 	high int64
@@ -29,7 +29,8 @@ func (s *Store) sight() sight {
 	return sight{s.etcdState.gen, s.etcdState.high}
 }
 
-// observe checks a header. An answer that is not linearizable may come from a member that lags behind; in that case the sentinel checks.
+// observe checks a header. A lower revision in an answer that is not linearizable may come from a member that lags behind, so observe only
+// asks the sentinel to check.
 func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizable bool) {
 	if h == nil || h.ClusterId == 0 {
 		return
@@ -39,7 +40,7 @@ func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizab
 	defer st.mu.Unlock()
 	switch {
 	case st.gen != before.gen:
-		return // sent in another generation: it means nothing for this one
+		return // the request was sent in an earlier generation
 	case st.cluster == 0:
 		st.cluster = h.ClusterId
 	case st.cluster != h.ClusterId:
@@ -57,7 +58,7 @@ func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizab
 	st.high = max(st.high, h.Revision)
 }
 
-// linearizable reports whether no later answer may have a lower revision than the answer to a request.
+// linearizable reports whether the answer to req has at least the revision of every answer received before req was sent.
 func linearizable(req any) bool {
 	switch r := req.(type) {
 	case *etcdserverpb.RangeRequest:
@@ -72,7 +73,7 @@ type headed interface {
 	GetHeader() *etcdserverpb.ResponseHeader
 }
 
-// dialOptions pass every answer through observe.
+// dialOptions returns the options of connections, which pass every answer to observe.
 func (s *Store) dialOptions() []grpc.DialOption {
 	unary := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		before := s.sight()

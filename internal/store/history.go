@@ -51,7 +51,7 @@ func (rs *Revisions) At(ctx context.Context, revision uint64) (Snapshot, error) 
 	}
 }
 
-// Revision returns the record of a revision without its documents. Errors are those of At.
+// Revision returns a revision without its documents. It returns ErrNotFound as At does.
 func (rs *Revisions) Revision(ctx context.Context, revision uint64) (Revision, error) {
 	rec, _, _, err := rs.revision(ctx, revision)
 	return rec.Revision, err
@@ -91,7 +91,8 @@ type DocumentDiff struct {
 	Unified string // in the unified format
 }
 
-// Diff returns the documents that differ between two revisions, ordered by path. Revision 0 has none. Errors are those of At.
+// Diff returns the documents that differ between two revisions, ordered by path. Revision 0 has no documents. Diff returns ErrNotFound as
+// At does.
 func (rs *Revisions) Diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
 	for {
 		diffs, err := rs.diff(ctx, a, b)
@@ -160,9 +161,9 @@ func sideName(path string, revision uint64, none bool) string {
 	return fmt.Sprintf("%s@%d", path, revision)
 }
 
-// Watch sends the current revision if it is newer than after, and then every newer one; a slow receiver gets the newest. Compaction and a
-// lost connection lose nothing. When the store was replaced, Watch sends the current revision there even if its number is lower; 0 means a
-// store without intent. The channel is closed when ctx ends or the store is closed.
+// Watch sends the current revision if it is newer than after, and then every newer one; a slow receiver gets the newest. The newest
+// revision is sent even after compaction or a lost connection. If the store is replaced, Watch sends the current revision of the new store
+// even if its number is lower; number 0 means that the store has no intent. The channel is closed when ctx ends or the store is closed.
 func (rs *Revisions) Watch(ctx context.Context, after uint64) <-chan Revision {
 	return deliver(rs.s, rs.s.follow(ctx, rs.headKey()), mailbox[Revision](&headBox{rs: rs, after: after}))
 }
@@ -171,7 +172,7 @@ type headBox struct {
 	rs     *Revisions
 	gen    *Generation
 	after  uint64
-	anew   bool // the store was replaced: its revision is sent, whatever its number
+	anew   bool // the store was replaced, so its revision is sent whatever its number
 	newest Revision
 }
 
@@ -194,7 +195,7 @@ func (b *headBox) merge(u update) bool {
 func (b *headBox) value() Revision { return b.newest }
 func (b *headBox) sent()           { b.after, b.anew = b.newest.Number, false }
 
-// revision reads the record of a revision, its key, and the revision of etcd at which it was read.
+// revision reads a revision. It returns its record, decoded and as stored, and the revision of etcd at which it was read.
 func (rs *Revisions) revision(ctx context.Context, number uint64) (revisionRecord, *mvccpb.KeyValue, int64, error) {
 	key := rs.revisionKey(number)
 	found, at, err := rs.s.get(ctx, "read intent", key, rs.headKey())

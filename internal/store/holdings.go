@@ -11,13 +11,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A Holding is an ownership as the store shows it to every reader.
+// A Holding describes an ownership. Every store of the cluster can read it.
 type Holding struct {
-	Name   string // of the thing
+	Name   string // name of the owned thing
 	Holder string
 	Epoch  uint64
-	// Alive reports whether the holder is present under the lease of the ownership. A holder that was killed and came back under the same
-	// name is present under another lease: the ownership belongs to its earlier process until the old lease expires.
+	// Alive reports whether the holder is present under the lease of the ownership. A holder that was killed and restarted under the same
+	// name is present under another lease. The ownership belongs to its earlier process until the old lease expires.
 	Alive bool
 	// Mine reports whether the ownership is under the lease of this Store.
 	Mine bool
@@ -80,7 +80,7 @@ func (s *Store) WatchHoldings(ctx context.Context, kind string) <-chan []Holding
 	return out
 }
 
-// holdings are the keys from which ownerships are read.
+// holdings holds the etcd keys from which the ownerships of a kind are read.
 type holdings struct {
 	s              *Store
 	own, member    string // the paths of the keys
@@ -128,7 +128,7 @@ func (h *holdings) list() []Holding {
 	return all
 }
 
-// PutFor writes a record that expires unless it is written again in time. It is under no ownership.
+// PutFor writes a record that expires after a number of seconds unless it is written again. It requires no ownership.
 func (r *Records[T]) PutFor(ctx context.Context, name string, v T, seconds int64) error {
 	value, err := r.value(name, v)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// An Identity identifies a store for as long as its history continues. It is a record in the store, made at the first use, and made again
-// whenever the store was found to be replaced. So two stores whose revisions have the same numbers are never confused.
+// An Identity identifies a store for as long as its history continues. The identity is a record in the store. A process creates it at the
+// first use, and creates a new one when it finds that the store was replaced. The identity distinguishes stores whose revisions have the
+// same numbers.
 type Identity struct {
 	ID string `json:"id"`
 	// Made is when the identity was made, by the clock of the controller that made it.
@@ -27,15 +28,15 @@ type Identity struct {
 
 func (s *Store) identityKey() string { return s.key("store/id") }
 
-// A Generation is the time during which this process knows the store as one and the same. It ends when etcd proves to be another cluster,
-// to have gone back in time, or to have another identity. Everything read in a generation is void after its end.
+// A Generation is the period during which this process uses the same store. A generation ends when etcd is found to be another cluster, to
+// have gone back to an older revision, or to have another identity. Data read in a generation must not be used after its end.
 type Generation struct {
 	s      *Store
 	number uint64
 	why    string // why the previous generation ended; empty in the first
 	began  time.Time
 
-	ctx context.Context // ends with the generation, with ErrReplaced as its cause, or with the store
+	ctx context.Context // canceled when the generation ends, with cause ErrReplaced, or the store is closed
 	end context.CancelCauseFunc
 
 	known chan struct{} // closed when the fields below are known
@@ -77,8 +78,8 @@ func (g *Generation) ID() (id string, ok bool) {
 	}
 }
 
-// Identity waits for the identity of the store. Errors are those of Generation.Err, and ErrNoQuorum if etcd does not answer within the
-// store's timeout.
+// Identity waits for the identity of the store. It returns ErrReplaced or ErrClosed if the generation ends, ErrRestoring during a restore,
+// and ErrNoQuorum if etcd does not answer within the store's timeout.
 func (g *Generation) Identity(ctx context.Context) (Identity, error) {
 	return g.identity(ctx, "read the store's identity")
 }
@@ -114,7 +115,7 @@ func (s *Store) Generation() *Generation {
 	return s.etcdState.gen
 }
 
-// An etcdState is what is known about the etcd behind the store.
+// An etcdState is the known state of the etcd cluster of the store.
 type etcdState struct {
 	mu      sync.Mutex // guards everything that follows
 	gen     *Generation
@@ -124,7 +125,7 @@ type etcdState struct {
 	seen    Revision // the newest revision of intent that was read in this generation
 }
 
-// beginLocked starts the first or the next generation. The caller holds mu or is alone.
+// beginLocked starts the first or the next generation. The caller holds mu, or no other goroutine uses the store yet.
 func (s *Store) beginLocked(why string) {
 	st := &s.etcdState
 	g := &Generation{s: s, number: 1, why: why, began: s.cfg.Now().UTC(), known: make(chan struct{})}
@@ -172,7 +173,7 @@ func (s *Store) identify(g *Generation, id Identity, rev int64) {
 	s.log.Info("store", zap.String("id", id.ID), zap.Time("made", id.Made))
 }
 
-// sighted notes a revision of intent as the newest seen. Of two revisions the one with the higher number is newer.
+// sighted records r as the newest known revision of the intent, unless a revision with a higher number is known.
 func (s *Store) sighted(g *Generation, r Revision) {
 	st := &s.etcdState
 	st.mu.Lock()
@@ -182,8 +183,8 @@ func (s *Store) sighted(g *Generation, r Revision) {
 	}
 }
 
-// guard holds while the store has the identity of the generation. Every change carries it, so that a change computed from one store is
-// never written to another.
+// guard returns a guard that holds while the store has the identity of the generation. Every change includes it, so that a change computed
+// from one store is never written to another.
 func (g *Generation) guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(g.s.identityKey()), "=", g.rev)
 }
@@ -212,7 +213,7 @@ func otherIdentity(was Identity, kv *mvccpb.KeyValue) string {
 	return fmt.Sprintf("its identity is %.8s, and was %.8s", is.ID, was.ID)
 }
 
-// decodeIdentity decodes a record; nil stands for a store without an identity.
+// decodeIdentity decodes a record; nil means a store without an identity.
 func decodeIdentity(kv *mvccpb.KeyValue) (Identity, error) {
 	var id Identity
 	if kv == nil {

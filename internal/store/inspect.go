@@ -38,15 +38,15 @@ func (e *DamageError) Unwrap() error { return ErrDamaged }
 
 var _ error = (*DamageError)(nil)
 
-// A databaseState is what the database records about itself.
+// A databaseState describes the content of etcd's database.
 type databaseState struct {
-	size    int64  // as etcd counts it, which the file may exceed; 0 without a database
+	size    int64  // size in bytes as etcd counts it, which the file may exceed; 0 if there is no database
 	keys    bool   // the database has content
 	applied uint64 // the index of the last log entry in the database
 }
 
-// inspect reads all data of an etcd that does not run. It returns a *DamageError for data on which etcd would panic, fault or wait forever.
-// A state that etcd repairs by itself is not damage, such as a log whose last record is incomplete.
+// inspect reads all data of an etcd that is not running. It returns a *DamageError for data on which etcd would panic, fault or wait
+// forever. A state that etcd repairs by itself is not damage, such as a log whose last record is incomplete.
 func inspect(ctx context.Context, dir, etcdDir string) (databaseState, error) {
 	database, logs := filepath.Join(etcdDir, databasePath), filepath.Join(etcdDir, logPath)
 	damaged := func(file, format string, args ...any) (databaseState, error) {
@@ -95,7 +95,7 @@ func readDatabase(ctx context.Context, path string) (state databaseState, err er
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
-		return state, err // it was just created, and etcd fills it or reads the log again
+		return state, err // the file was just created; etcd fills it or reads the log again
 	}
 	b, err := openBolt(file, info.Size())
 	if err != nil {
@@ -117,8 +117,8 @@ func readDatabase(ctx context.Context, path string) (state databaseState, err er
 	return state, b.walk()
 }
 
-// checkEntry checks an entry of etcd's keys. Its key is its revision: 8 bytes, an underscore, 8 bytes of its position in the transaction,
-// and for a deletion a t.
+// checkEntry checks an entry of etcd's keys. The key of an entry is its revision: 8 bytes, an underscore, 8 bytes for the position in the
+// transaction, and for a deletion the letter t.
 func checkEntry(key, value []byte) error {
 	deletion := len(key) == 18 && key[17] == 't'
 	if len(key) != 17 && !deletion || key[8] != '_' || key[0]&0x80 != 0 || key[9]&0x80 != 0 {

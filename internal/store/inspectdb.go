@@ -26,7 +26,7 @@ const (
 	bucketItem           = 1
 	boltMagic            = 0xED0CDAED
 	boltVersion          = 2
-	maxDepth             = 64 // of a tree: with two branches a page, a deeper one has more pages than exist
+	maxDepth             = 64 // largest depth of a tree: with two branches on each page, a deeper tree needs more pages than can exist
 )
 
 var endian = binary.NativeEndian
@@ -36,9 +36,9 @@ type boltReader struct {
 	ctx   context.Context
 	file  io.ReaderAt
 	each  func(bucket string, key, value []byte) error
-	seen  []uint64 // a bit for each page that the tree has
+	seen  []uint64 // one bit for each page, set when the page is read
 	root  uint64
-	size  int64 // of a page
+	size  int64 // size of a page in bytes
 	pages uint64
 }
 
@@ -76,7 +76,7 @@ func openBolt(file io.ReaderAt, size int64) (*boltReader, error) {
 // walk calls each for every entry of every bucket, and checks that the entries are in the order and place that the tree requires.
 func (b *boltReader) walk() error { return b.tree("", b.root, nil, nil, 0) }
 
-// tree reads the tree below a page. Its keys must be at least low and, unless high is nil, below high.
+// tree reads the tree below a page. The keys must be at least low and, unless high is nil, less than high.
 func (b *boltReader) tree(bucket string, id uint64, low, high []byte, depth int) error {
 	if err := b.ctx.Err(); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (b *boltReader) items(bucket string, page, low, high []byte, depth int) err
 	return nil
 }
 
-// bucket reads a bucket, which is a tree of its own or, if it is small, a leaf within the value.
+// bucket reads a bucket: a separate tree or, if the bucket is small, a page within the value.
 func (b *boltReader) bucket(name string, value []byte, depth int) error {
 	if len(value) < 16 {
 		return fmt.Errorf("bucket %.40q of %d bytes", name, len(value))
@@ -177,7 +177,7 @@ func (b *boltReader) bucket(name string, value []byte, depth int) error {
 	return fmt.Errorf("bucket %.40q within a page has %d bytes", name, len(value))
 }
 
-// item is one item of a page: a key with a value or, on a branch, with a page.
+// item returns item i of a page: a key and its value or, on a branch, a key and its child page.
 func item(page []byte, flags uint16, i int) (key, value []byte, child uint64, isBucket bool, err error) {
 	at := pageHeader + i*leafItem
 	head := page[at:]

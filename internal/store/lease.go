@@ -14,29 +14,30 @@ import (
 	"google.golang.org/grpc"
 )
 
-// How a lease is kept, in fractions of its TTL. With the default of 3 s, it is renewed every 0.6 s, retried 0.15 s after a failure, and
-// given up 2.4 s after the last confirmed renewal was sent. etcd counts its 3 s from the later moment when it received that renewal. So
-// another holder is admitted at least 0.6 s after this one has stopped, which also covers a check just before and clocks that run at
-// different rates.
+// Intervals of a lease, as fractions of its TTL. With the default TTL of 3 s, a lease is renewed every 0.6 s, a failed renewal is repeated
+// after 0.15 s, and the lease ends 2.4 s after the last confirmed renewal was sent. etcd counts its 3 s from the later moment when it
+// received that renewal. So another holder is admitted at least 0.6 s after this one has stopped, which also covers a write just after a
+// check, and clocks that run at different rates.
 const (
 	renewParts  = 5
 	retryParts  = 20
 	marginParts = 5
 )
 
-// A lease carries all ownerships and presences of a store. Once it has ended, the next ownership gets a new one.
+// A lease is the etcd lease of all ownerships and presences of a store. Once it has ended, a new lease is granted for the next ownership or
+// presence.
 type lease struct {
 	id  clientv3.LeaseID
 	ttl time.Duration
 	now func() time.Time
-	gen *Generation // in which it was granted; the lease ends with it
+	gen *Generation // generation in which the lease was granted; the lease ends with the generation
 
 	life context.Context // ends with the lease
 	end  context.CancelFunc
 
 	mu    sync.Mutex // guards everything below
 	until time.Time  // when the lease ends unless it is renewed
-	ended error      // why it ended, or nil
+	ended error      // reason why the lease ended, or nil
 	timer *time.Timer
 	owned map[*Ownership]struct{}
 }
@@ -94,7 +95,8 @@ func newLease(g *Generation, id clientv3.LeaseID, ttl time.Duration, now func() 
 // trusted returns how long the lease is trusted after a renewal was sent.
 func (l *lease) trusted() time.Duration { return l.ttl - l.ttl/marginParts }
 
-// held reports whether the lease is held now, by the clock. It is right even in a process that was paused and has not been notified yet.
+// held reports whether the lease is held now. It reads the clock, so it is correct even in a process that was paused and whose timer has
+// not fired yet.
 func (l *lease) held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,7 +113,7 @@ func (l *lease) heldLocked() bool {
 	return l.ended == nil
 }
 
-// wake ends the lease in time even if no caller asks.
+// wake ends the lease when it expires, even if no caller calls held.
 func (l *lease) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,12 +122,12 @@ func (l *lease) wake() {
 	}
 }
 
-// renewed extends a lease that is still held, after a renewal sent at a time.
+// renewed extends a lease that is still held, after etcd has confirmed a renewal that was sent at the given time.
 func (l *lease) renewed(sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.heldLocked() {
-		return // too late, whatever etcd has: callers may know already that the lease has ended
+		return // too late: callers may already have been notified that the lease has ended
 	}
 	if until := sent.Add(l.trusted()); until.After(l.until) {
 		l.until = until
@@ -133,7 +135,7 @@ func (l *lease) renewed(sent time.Time) {
 	}
 }
 
-// over ends the lease in this process; etcd may still have it.
+// over ends the lease in this process. etcd may still hold it.
 func (l *lease) over(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -172,7 +174,8 @@ func (s *Store) keep(l *lease) {
 	}
 }
 
-// renew renews the lease once and returns when the renewal was sent. The client's KeepAliveOnce retries by itself and would hide that time.
+// renew renews the lease once and returns when the renewal was sent. The client's KeepAliveOnce is not used, because it retries by itself
+// and does not report when it sent the renewal.
 func (s *Store) renew(l *lease) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(l.life, l.ttl/renewParts)
 	defer cancel()
@@ -195,7 +198,7 @@ func (s *Store) renew(l *lease) (time.Time, error) {
 	}
 }
 
-// giveBack revokes a lease that has ended here, so that nobody has to wait until it expires.
+// giveBack revokes a lease that has ended in this process, so that other holders need not wait until it expires.
 func (s *Store) giveBack(l *lease) {
 	if s.life.Err() != nil {
 		return // Close revokes it
@@ -211,7 +214,7 @@ func (s *Store) giveBack(l *lease) {
 	}
 }
 
-// evict ends ownerships whose key another hand has deleted, because etcd admits the next holder at once.
+// evict ends ownerships whose key was deleted by another process, because etcd then admits the next holder at once.
 func (s *Store) evict(l *lease) {
 	for u := range s.follow(l.life, s.key("own/")) {
 		there := make(map[string]int64)
@@ -231,8 +234,8 @@ func (s *Store) evict(l *lease) {
 	}
 }
 
-// settle repeats a request while the lease is kept, for a caller that can wait no longer. Otherwise its key would stay as long as the
-// lease. do must be safe to repeat.
+// settle repeats a request in the background until it succeeds or the lease ends, for a caller whose own request has failed. Otherwise the
+// key would remain until the lease ends. do must be safe to repeat.
 func (s *Store) settle(l *lease, do func(context.Context) error) {
 	s.start(func() {
 		for do(l.life) != nil && Pause(l.life, followPause) {

@@ -24,11 +24,11 @@ type Presence struct {
 	member Member
 	stop   context.CancelFunc
 	done   chan struct{}
-	lease  *lease // of the last put; belongs to the goroutine until done
+	lease  *lease // lease of the last put; only stay uses it until done is closed
 }
 
-// Join makes a member present under its name and replaces an earlier one: a controller that restarts after a crash does not wait for its
-// earlier process to expire.
+// Join makes a member present and replaces an earlier presence of the same name. A controller that restarts after a crash need not wait
+// until its earlier presence expires.
 func (s *Store) Join(ctx context.Context, name, value string) (*Presence, error) {
 	if err := checkName("member", name); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (p *Presence) Leave(ctx context.Context) error {
 func (p *Presence) leave(ctx context.Context) error {
 	_, _, err := p.s.commit(ctx, change{
 		op:     "leave",
-		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // not a presence that replaced this one
+		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // keeps a presence that replaced this one
 		then:   []clientv3.Op{clientv3.OpDelete(p.key())},
 	})
 	if errors.Is(err, errRefused) {
