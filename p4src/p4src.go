@@ -1,6 +1,6 @@
-// Package p4src holds the pipeline: its P4 source, and what p4c made of it, so that a controller needs no compiler.
+// Package p4src contains the P4 source of the pipeline and the files that p4c compiled from it, so that a controller needs no compiler.
 //
-// It is not the typed view of the pipeline; that is internal/pipeline.
+// Package internal/pipeline has the typed view of the pipeline.
 package p4src
 
 import (
@@ -35,22 +35,22 @@ const (
 	digestFile = "build/sources.sha256"
 )
 
-// DeviceConfig returns the program as v1model targets take it in a pipeline push: the JSON of p4c-bm2-ss.
+// DeviceConfig returns the compiled program for a pipeline push to v1model targets: the JSON of p4c-bm2-ss.
 func DeviceConfig() []byte { return read(jsonFile) }
 
 // P4Info returns the program's P4Info.
 func P4Info() *configv1.P4Info {
 	info := &configv1.P4Info{}
 	if err := prototext.Unmarshal(read(infoFile), info); err != nil {
-		panic("p4src: " + infoFile + ": " + err.Error()) // a build that the tests of this package would have refused
+		panic("p4src: " + infoFile + ": " + err.Error()) // a test of this package fails for such a file
 	}
 	return info
 }
 
 var include = regexp.MustCompile(`(?m)^\s*#include\s+"([^"]+)"`)
 
-// Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of the sources elsewhere that they include. The digest covers
-// each file's content and its path relative to the folder.
+// Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of the sources outside the folder that they include. The
+// digest covers each file's content and its path relative to the folder.
 func Digest(fsys fs.FS, folder string) (string, error) {
 	names, err := fs.Glob(fsys, path.Join(folder, "*.p4"))
 	if err != nil {
@@ -85,7 +85,7 @@ func Digest(fsys fs.FS, folder string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// BuiltFrom returns the digest of the sources that build was made of.
+// BuiltFrom returns the digest of the sources from which build was compiled.
 func BuiltFrom() string { return string(read(digestFile)[:2*sha256.Size]) }
 
 func read(name string) []byte {

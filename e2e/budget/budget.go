@@ -1,6 +1,7 @@
-// Package budget kills a process that exceeds its memory budget, so that it cannot exhaust the host. It is for tests only.
+// Package budget kills a process that exceeds its memory budget, so that the process cannot exhaust the host. It is for tests only.
 //
-// It reads the peak of resident memory (VmHWM) from /proc. A memory cgroup would be exact, but tests rarely have the permission to create one.
+// The package reads the peak of resident memory (VmHWM) from /proc. A memory cgroup would be exact, but tests rarely have the permission to
+// create one.
 package budget
 
 import (
@@ -13,10 +14,11 @@ import (
 	"time"
 )
 
-// ErrExceeded is wrapped by the error of Budget.Err.
+// ErrExceeded is wrapped in the error that Budget.Err returns.
 var ErrExceeded = errors.New("memory budget exceeded")
 
-// lookEvery is the interval of the reads. A process that allocates 1 GiB a second exceeds its budget by 50 MiB before it is killed.
+// lookEvery is the interval between readings. A process that allocates 1 GiB a second exceeds its budget by about 50 MiB before it is
+// killed.
 const lookEvery = 50 * time.Millisecond
 
 // A Budget is the memory budget of one process.
@@ -29,8 +31,8 @@ type Budget struct {
 	peak int        // MiB
 }
 
-// Start watches a process until ended is closed, and kills it with SIGKILL when its resident memory exceeds limit MiB. The caller closes ended
-// after it has waited for the process. Without /proc nothing is watched and Peak is 0.
+// Start watches a process until ended is closed, and kills it with SIGKILL when its resident memory exceeds limit MiB. The caller closes
+// ended after it has waited for the process. On systems without /proc the process is not watched, and Peak returns 0.
 func Start(name string, p *os.Process, limit int, ended <-chan struct{}) *Budget {
 	b := &Budget{name: name, limit: limit, over: make(chan struct{})}
 	go b.watch(p, ended)
@@ -43,7 +45,7 @@ func (b *Budget) watch(p *os.Process, ended <-chan struct{}) {
 	for {
 		if mib, err := Resident(p.Pid); err == nil && b.look(mib) {
 			close(b.over)
-			_ = p.Kill() // fails if it has ended
+			_ = p.Kill() // Kill fails if the process has already ended
 			return
 		}
 		select {
@@ -54,7 +56,7 @@ func (b *Budget) watch(p *os.Process, ended <-chan struct{}) {
 	}
 }
 
-// look records a reading and reports whether it is above the limit.
+// look records a reading and reports whether the reading is above the limit.
 func (b *Budget) look(mib int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,7 +74,7 @@ func (b *Budget) Peak() int {
 // Exceeded returns a channel that is closed when the process exceeds its budget.
 func (b *Budget) Exceeded() <-chan struct{} { return b.over }
 
-// Err returns an error with the numbers if the process has exceeded its budget, and nil otherwise.
+// Err returns an error with the peak and the limit if the process has exceeded its budget, and nil otherwise.
 func (b *Budget) Err() error {
 	select {
 	case <-b.over:
@@ -84,7 +86,7 @@ func (b *Budget) Err() error {
 
 var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
-// Resident returns the peak memory of a process, in MiB. It fails for a process that has ended.
+// Resident returns the peak resident memory of a process, in MiB. It returns an error if the process has ended.
 func Resident(pid int) (mib int, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package longform selects the long form of tests: OP25B_LONG=1 means the counts of a nightly run instead of the small counts of every run. It
-// is for tests only.
+// Package longform selects the long form of tests. If OP25B_LONG is set, tests run with the number of cases of a nightly run instead of the
+// default number. It is for tests only.
 package longform
 
 import (
@@ -10,10 +10,11 @@ import (
 // Checks is the number of cases of a property test in the long form: 20 times rapid's default of 100.
 const Checks = "2000"
 
-// On reports whether the long form is selected.
+// On reports whether OP25B_LONG selects the long form.
 func On() bool { return os.Getenv("OP25B_LONG") != "" }
 
-// Rapid sets the number of cases of the package's property tests. TestMain calls it before it runs the tests. -rapid.checks takes precedence.
+// Rapid sets the number of cases of the package's property tests in the long form. TestMain calls Rapid before it runs the tests. The flag
+// -rapid.checks takes precedence.
 func Rapid() {
 	if !On() {
 		return

@@ -8,34 +8,36 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// A Step is one WriteRequest. Request is the mutation of the request itself, or empty.
+// A Step is one WriteRequest. Request is a mutation of the whole request; it is empty if the request has none.
 type Step struct {
 	Request Mutation
 	Updates []*p4v1.Update
 }
 
-// How a Drawer draws: the sizes at which it switches between adding and removing, and how often it deviates from plain updates.
+// Constants of a Drawer: the table sizes at which it switches between adding and removing entries, and the frequencies of irregular
+// updates.
 const (
-	fewEntries   = 30  // below it, most updates add
-	manyEntries  = 120 // above it, most updates delete
+	fewEntries   = 30  // below this number of entries, most updates add
+	manyEntries  = 120 // above this number of entries, most updates delete
 	maxBatch     = 24
-	smallTable   = 64 // a table of up to this size is filled completely now and then
-	mutatedIn    = 3  // one of so many updates is mutated
-	careless     = 40 // one of so many entries is drawn without regard for the program's restrictions
-	triesToAllow = 80 // attempts to draw an entry that the restrictions allow
+	smallTable   = 64 // tables up to this size are sometimes filled completely
+	mutatedIn    = 3  // one update in this many is mutated
+	careless     = 40 // one entry in this many ignores the program's restrictions
+	triesToAllow = 80 // maximum number of attempts to draw an entry that the restrictions allow
 )
 
-// A Drawer draws writes for a switch in the state of a model. The same random numbers yield the same writes.
+// A Drawer draws writes for a switch in the state of a model. Equal sequences of random numbers yield equal writes.
 type Drawer struct {
 	r     *rand.Rand
 	m     *Model
 	p     *Program
 	turn  int // index of the next mutation
-	turnR int // index of the next mutation of requests
+	turnR int // index of the next mutation of a whole request
 	avoid []Mutation
 }
 
-// NewDrawer returns a drawer for the switch that a model represents. It avoids the mutations from which the switch does not recover.
+// NewDrawer returns a Drawer for the switch that a model represents. The mutations in avoid are not drawn; the switch does not recover from
+// them.
 func NewDrawer(r *rand.Rand, m *Model, avoid ...Mutation) *Drawer {
 	return &Drawer{r: r, m: m, p: m.program, turn: r.IntN(len(mutators)), turnR: r.IntN(len(requests)), avoid: avoid}
 }
@@ -58,8 +60,8 @@ func (d *Drawer) Step() Step {
 	return Step{Updates: d.batch(1 + d.r.IntN(maxBatch))}
 }
 
-// Only draws a request in which one update, or the request itself, has a mutation. It returns false if the mutation is not possible in the
-// present state.
+// Only draws a request with a given mutation, in one update or in the request itself. It returns false if the mutation is not possible in
+// the current state.
 func (d *Drawer) Only(x Mutation) (Step, bool) {
 	if slices.Contains(requests, x) {
 		return Step{Request: x}, true
@@ -88,7 +90,7 @@ func (d *Drawer) batch(n int) []*p4v1.Update {
 	return out
 }
 
-// fill inserts one entry more than a small table holds.
+// fill draws inserts that fill a small table, and one insert beyond the table's size.
 func (d *Drawer) fill() []*p4v1.Update {
 	var small []*table
 	for _, t := range d.p.tables {
@@ -113,7 +115,7 @@ func (d *Drawer) fill() []*p4v1.Update {
 	return out
 }
 
-// drain deletes all entries of a table.
+// drain draws deletes of all entries of a table.
 func (d *Drawer) drain() []*p4v1.Update {
 	t := d.p.tables[d.r.IntN(len(d.p.tables))]
 	var out []*p4v1.Update
@@ -128,7 +130,7 @@ func (d *Drawer) drain() []*p4v1.Update {
 	return out
 }
 
-// space reports whether a table's key has far more than n values.
+// space reports whether the number of possible keys of a table is much larger than n.
 func (t *table) space(n int) bool {
 	bits := int32(0)
 	for _, f := range t.fields {
@@ -137,7 +139,7 @@ func (t *table) space(n int) bool {
 	return bits > 2*int32(big.NewInt(int64(n)).BitLen()) && !t.isConst
 }
 
-// valid draws an update without an intended fault.
+// valid draws an update without intended irregularities.
 func (d *Drawer) valid() *p4v1.Update {
 	add, remove := 5, 3
 	switch n := d.m.Installed(); {

@@ -7,7 +7,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// installed picks an entry that a client may change, of a table that wants accepts; nil accepts all. It returns nil if it finds none.
+// installed draws an installed entry that a client may change, from a table that wants accepts; a nil wants accepts all tables. It returns
+// nil if 30 draws yield no such entry.
 func (d *Drawer) installed(wants func(*table) bool) *p4v1.TableEntry {
 	if len(d.m.keys) == 0 {
 		return nil
@@ -35,7 +36,7 @@ func keyOf(e *p4v1.TableEntry) *p4v1.TableEntry {
 
 func deletion(e *p4v1.TableEntry) *p4v1.Update { return update(p4v1.Update_DELETE, keyOf(e)) }
 
-// insert draws a new entry of a table, or of any table if t is nil.
+// insert draws a new entry of a table; a nil t means any table.
 func (d *Drawer) insert(t *table) *p4v1.Update {
 	var e *p4v1.TableEntry
 	for range 8 {
@@ -51,7 +52,7 @@ func (d *Drawer) insert(t *table) *p4v1.Update {
 	return update(p4v1.Update_INSERT, e)
 }
 
-// entry draws an entry that the program allows, most of the time.
+// entry draws an entry. Most of the drawn entries satisfy the program's restrictions.
 func (d *Drawer) entry(t *table) *p4v1.TableEntry {
 	e := &p4v1.TableEntry{TableId: t.id}
 	free := d.r.IntN(careless) == 0
@@ -82,14 +83,14 @@ func (d *Drawer) modify(old *p4v1.TableEntry) *p4v1.Update {
 	return update(p4v1.Update_MODIFY, e)
 }
 
-// content draws the parts of an entry other than the key.
+// content draws the action and the other non-key parts of an entry.
 func (d *Drawer) content(t *table, e *p4v1.TableEntry, free bool) {
 	e.Action = d.action(t, configv1.ActionRef_DEFAULT_ONLY, free)
 	if d.r.IntN(5) == 0 {
 		e.Metadata = d.bytes(1 + d.r.IntN(12))
 	}
 	if t.idle && d.r.IntN(3) == 0 {
-		e.IdleTimeoutNs = (1 + d.r.Int64N(1000)) * 3_600_000_000_000 // hours: none ends within a test
+		e.IdleTimeoutNs = (1 + d.r.Int64N(1000)) * 3_600_000_000_000 // hours, so that no entry expires during a test
 	}
 	if t.counter && d.r.IntN(3) == 0 {
 		e.CounterData = &p4v1.CounterData{PacketCount: d.r.Int64N(1000), ByteCount: d.r.Int64N(1 << 40)}
@@ -99,7 +100,7 @@ func (d *Drawer) content(t *table, e *p4v1.TableEntry, free bool) {
 	}
 }
 
-// action draws an action of a table with another scope than forbidden; nil if there is none.
+// action draws an action of a table whose scope differs from forbidden. It returns nil if the table has none.
 func (d *Drawer) action(t *table, forbidden configv1.ActionRef_Scope, free bool) *p4v1.TableAction {
 	var refs []*configv1.ActionRef
 	for _, r := range t.refs {
@@ -138,7 +139,7 @@ func (d *Drawer) meter() *p4v1.MeterConfig {
 	return c
 }
 
-// defaultEntry changes a default entry that is not const.
+// defaultEntry draws a change of a default entry that is not const.
 func (d *Drawer) defaultEntry() *p4v1.Update {
 	for range 30 {
 		t := d.p.tables[d.r.IntN(len(d.p.tables))]
@@ -154,7 +155,7 @@ func (d *Drawer) defaultEntry() *p4v1.Update {
 	return d.group()
 }
 
-// direct changes the counter or the meter of an entry, or returns nil if none has one.
+// direct draws a change of an entry's counter or meter. It returns nil if no entry has one.
 func (d *Drawer) direct() *p4v1.Update {
 	e := d.installed(func(t *table) bool { return t.counter || t.meter })
 	if e == nil {
@@ -175,7 +176,7 @@ func (d *Drawer) direct() *p4v1.Update {
 	return &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: x}
 }
 
-// groups is the maximum number of multicast groups.
+// groups is the maximum number of multicast groups that a Drawer creates.
 const groups = 16
 
 func (d *Drawer) group() *p4v1.Update {

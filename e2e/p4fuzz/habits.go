@@ -2,18 +2,18 @@ package p4fuzz
 
 import p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
-// Habits are a switch's deviations from the specification in how it stores accepted writes. A Model applies the same deviations. The zero value has
-// none.
+// Habits are a switch's deviations from the specification in how it stores accepted writes. A Model applies the same deviations. The zero
+// value has no deviations.
 type Habits struct {
-	KeepsMeter  bool // a MODIFY without meter_config leaves the meter as it is; section 9.1.7 requires a reset
+	KeepsMeter  bool // a MODIFY without meter_config leaves the meter unchanged; section 9.1.7 requires a reset
 	FloatRates  bool // stores rates as floating-point units per microsecond, and returns the rounded values
 	NoExcess    bool // loses eburst
-	KeepsPorts  bool // returns the port of a replica in the bytes that were written; section 8.4 requires the shortest form
+	KeepsPorts  bool // returns the port of a replica with the bytes of the write; section 8.4 requires the shortest form
 	NoIsConst   bool // does not return is_const
 	NoGroupData bool // loses the metadata of a multicast group; section 9.5.1 requires it in reads
 }
 
-// entry converts a written entry to the form that the switch returns. old is the entry before, if its meter was omitted.
+// entry converts a written entry to the form that the switch returns. old is the previous entry, from which an omitted meter is taken.
 func (h Habits) entry(e, old *p4v1.TableEntry) {
 	if e.MeterConfig == nil {
 		if h.KeepsMeter {
@@ -30,7 +30,7 @@ func (h Habits) entry(e, old *p4v1.TableEntry) {
 	}
 }
 
-// group does the same for a multicast group.
+// group converts a written multicast group to the form that the switch returns.
 func (h Habits) group(g, written *p4v1.MulticastGroupEntry) {
 	if h.KeepsPorts {
 		for i, r := range written.GetReplicas() {

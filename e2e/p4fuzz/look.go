@@ -9,7 +9,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// lookEntry judges an update of a table entry (section 9.1).
+// lookEntry finds the irregularities of an update of a table entry (section 9.1).
 func (m *Model) lookEntry(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	t := m.program.byID[e.GetTableId()]
 	if t == nil {
@@ -25,7 +25,7 @@ func (m *Model) lookEntry(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	}
 	s.key = append(s.key, t.lookKey(e)...)
 	if t.ternary && e.GetPriority() < 0 {
-		s.rest = append(s.rest, NegativePriority) // apart from the key: some switches look up the entry first
+		s.rest = append(s.rest, NegativePriority) // not in key: some switches look up the entry before they check the priority
 	}
 	if len(t.fields) == 0 {
 		if op == p4v1.Update_INSERT {
@@ -79,7 +79,7 @@ func (m *Model) lookEntry(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	s.apply = func() { m.put(t, clean, old) }
 }
 
-// put installs an entry. Section 9.1.7 defines the effect of parts that an INSERT or a MODIFY omits.
+// put installs an entry. Section 9.1.7 defines the effect of the parts that an INSERT or a MODIFY omits.
 func (m *Model) put(t *table, e, old *p4v1.TableEntry) {
 	if e.GetAction() == nil && old != nil {
 		e.Action = old.GetAction()
@@ -94,7 +94,7 @@ func (m *Model) put(t *table, e, old *p4v1.TableEntry) {
 	m.insert(e)
 }
 
-// lookDefault judges an update of a default entry (section 9.1.3).
+// lookDefault finds the irregularities of an update of a default entry (section 9.1.3).
 func (m *Model) lookDefault(s *sight, t *table, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	switch op {
 	case p4v1.Update_INSERT:
@@ -133,7 +133,7 @@ func (m *Model) lookDefault(s *sight, t *table, op p4v1.Update_Type, e *p4v1.Tab
 	s.apply = func() { m.setDefault(t, clean.GetAction().GetAction(), clean.GetMetadata()) }
 }
 
-// lookKey judges match and priority (section 9.1.1).
+// lookKey finds the irregularities of match and priority (section 9.1.1).
 func (t *table) lookKey(e *p4v1.TableEntry) []Mutation {
 	var out []Mutation
 	seen := map[uint32]bool{}
@@ -236,8 +236,9 @@ func lookMatch(f *configv1.MatchField, x *p4v1.FieldMatch) []Mutation {
 	return append(out, wrong)
 }
 
-// canonicalEntry is an entry in the form that a switch must return: every number in its shortest form, and no range of all values. It drops
-// is_const, and a negative priority where the key has none. It keeps other irregular parts, because such entries are not installed.
+// canonicalEntry returns an entry in the form that a switch must return: every number in its shortest form, and no range that covers all
+// values. It removes is_const, and removes a negative priority if the key has no priority. Other irregular parts remain, because such
+// entries are not installed.
 func canonicalEntry(t *table, in *p4v1.TableEntry) *p4v1.TableEntry {
 	e := clone(in)
 	e.Match = slices.DeleteFunc(e.Match, func(x *p4v1.FieldMatch) bool {

@@ -4,13 +4,13 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// The limits of v1model's standard metadata: 9 bits of egress_port, of which 511 means drop, and 16 of egress_rid.
+// Limits of v1model's standard metadata: egress_port has 9 bits, and 511 means drop; egress_rid has 16 bits.
 const (
 	maxPort     = 510
 	maxInstance = 1<<16 - 1
 )
 
-// lookGroup judges an update of a multicast group (section 9.5.1).
+// lookGroup finds the irregularities of an update of a multicast group (section 9.5.1).
 func (m *Model) lookGroup(s *sight, op p4v1.Update_Type, g *p4v1.MulticastGroupEntry) {
 	if g == nil {
 		s.key = append(s.key, NoEntity)

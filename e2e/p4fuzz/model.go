@@ -9,27 +9,28 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Answers are the codes with which a switch answers each mutation. OK means that the switch must accept the mutation, or does not notice it.
+// Answers maps each mutation to the code with which a switch answers it. OK means that the switch accepts the mutation, because it must or
+// because it does not detect it.
 type Answers map[Mutation]codes.Code
 
-// A Model holds the expected state of a switch and judges writes to it. It processes the updates of a batch in their order, as the switches
-// under test do. The specification (section 12.1) permits other orders, so a client must not rely on this one.
+// A Model holds the expected state of a switch and judges writes to it. It processes the updates of a batch in order, as the switches under
+// test do. The specification (section 12.1) permits other orders, so a client must not rely on this order.
 type Model struct {
 	program *Program
 	answers Answers
 	habits  Habits
 
-	entries  map[string]*p4v1.TableEntry // by key; canonical
-	keys     []string                    // of entries, in an order that is the same for the same seed
-	at       map[string]int              // place of a key in keys
-	count    map[uint32]int              // entries by table
-	sizes    map[uint32]int              // of tables that hold fewer entries than the P4Info states
+	entries  map[string]*p4v1.TableEntry // by key; in canonical form
+	keys     []string                    // keys of entries, in an order that depends only on the seed
+	at       map[string]int              // index of each key in keys
+	count    map[uint32]int              // number of entries by table
+	sizes    map[uint32]int              // sizes of tables that hold fewer entries than the P4Info states
 	defaults map[uint32]*p4v1.TableEntry
 	groups   map[uint32]*p4v1.MulticastGroupEntry
-	texts    map[string]string // the expected result of a read, by key of any kind
+	texts    map[string]string // expected text of each entity in a read, by key
 }
 
-// NewModel is the model of a switch to which a program has just been pushed.
+// NewModel returns the model of a switch to which the program has just been pushed.
 func NewModel(p *Program, a Answers, h Habits) *Model {
 	m := &Model{
 		program: p, answers: a, habits: h,
@@ -45,14 +46,14 @@ func NewModel(p *Program, a Answers, h Habits) *Model {
 // A Judgement is the model's result for one update.
 type Judgement struct {
 	Mutations []Mutation
-	Allowed   []codes.Code // each of them is correct
+	Allowed   []codes.Code // codes that the switch may return
 	apply     func()
 }
 
-// Allows reports whether a code is correct.
+// Allows reports whether the switch may return a code.
 func (j Judgement) Allows(c codes.Code) bool { return slices.Contains(j.Allowed, c) }
 
-// Judge returns the irregularities of an update and the permitted answers. It changes nothing.
+// Judge returns the irregularities of an update and the permitted answers. It does not change the model.
 func (m *Model) Judge(u *p4v1.Update) Judgement {
 	var s sight
 	if op := u.GetType(); op == p4v1.Update_UNSPECIFIED {
@@ -74,7 +75,7 @@ func (m *Model) Judge(u *p4v1.Update) Judgement {
 	}
 	j := Judgement{Mutations: slices.Concat(s.key, s.rest)}
 	if !slices.ContainsFunc(s.key, m.refused) {
-		j.Mutations = append(j.Mutations, s.state...) // a switch does not look up an invalid key
+		j.Mutations = append(j.Mutations, s.state...) // a switch that refuses the key does not look up the entry
 	}
 	slices.Sort(j.Mutations)
 	j.Mutations = slices.Compact(j.Mutations)
@@ -91,7 +92,7 @@ func (m *Model) Judge(u *p4v1.Update) Judgement {
 
 func (m *Model) refused(f Mutation) bool { return m.answers[f] != codes.OK }
 
-// A sight holds the irregularities of an update: in its kind and key, in the rest of it, and in relation to the installed entries.
+// A sight holds the irregularities of an update: in its kind and key, in its other parts, and in relation to the installed entries.
 type sight struct {
 	key, rest, state []Mutation
 	apply            func()
@@ -129,13 +130,13 @@ func (m *Model) remove(key string) {
 	delete(m.texts, key)
 }
 
-// setDefault resets the entry to the program's own if it is nil.
+// setDefault sets the default entry of a table. A nil action means the program's own default action.
 func (m *Model) setDefault(t *table, a *p4v1.Action, metadata []byte) {
 	if a == nil {
 		a = t.initial
 	}
 	if a == nil {
-		return // the program's own default is unknown
+		return // the P4Info does not contain the program's default action
 	}
 	e := &p4v1.TableEntry{TableId: t.id, IsDefaultAction: true, IsConst: t.constDefault, Metadata: metadata, Action: &p4v1.TableAction{Type: &p4v1.TableAction_Action{Action: a}}}
 	m.defaults[t.id] = e
@@ -152,7 +153,7 @@ func (m *Model) removeGroup(id uint32) {
 	delete(m.groups, id)
 }
 
-// size is the capacity of a table.
+// size returns the capacity of a table.
 func (m *Model) size(t *table) int {
 	if n, ok := m.sizes[t.id]; ok {
 		return n
@@ -160,8 +161,8 @@ func (m *Model) size(t *table) int {
 	return t.size
 }
 
-// Adopt records the entries of the program itself, from a first read. For a table with such entries, p4c sets the size to their number, and
-// ignores the P4Info's size.
+// Adopt records the program's own entries from a first read. For a table with such entries, p4c sets the size to their number and ignores
+// the size in the P4Info.
 func (m *Model) Adopt(entities []*p4v1.Entity) {
 	for _, x := range entities {
 		if e := x.GetTableEntry(); e != nil && !e.GetIsDefaultAction() {
@@ -173,7 +174,7 @@ func (m *Model) Adopt(entities []*p4v1.Entity) {
 	}
 }
 
-// Installed is the number of entries and groups.
+// Installed returns the number of entries and groups.
 func (m *Model) Installed() int { return len(m.keys) + len(m.groups) }
 
 // Compare returns an error that lists every difference between the entries read from a switch and the expected ones.

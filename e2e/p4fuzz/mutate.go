@@ -14,17 +14,19 @@ var requests = []Mutation{
 	ForeignDevice, UnknownRole, OldElection, NewElection, NoElection, Rollback, DataplaneAtomic, UnknownAtomic, EmptyBatch,
 }
 
-// A mutator makes an update irregular in one way. It returns false if the update has no part to which the mutation applies.
+// A mutator makes an update irregular in one way. do returns false if the mutation does not apply to the update.
 type mutator struct {
 	Mutation
-	base func(*Drawer) *p4v1.Update // draws the update to mutate; nil if there is none at present
+	base func(*Drawer) *p4v1.Update // draws the update to mutate; returns nil if there is none at present
 	do   func(*Drawer, *p4v1.Update) bool
 }
 
-// triesToMutate is the number of updates that are drawn for a mutator before it is skipped: some mutators need a rare update.
+// triesToMutate is the number of updates that are drawn for a mutator before it is skipped. Some mutators require an update that is rarely
+// drawn.
 const triesToMutate = 40
 
-// mutated draws an update with the next mutation, or nil if neither the program nor the installed entries permit it.
+// mutated draws an update with the next mutation. It returns nil if the program and the installed entries do not permit the mutation, or if
+// it must be avoided.
 func (d *Drawer) mutated() *p4v1.Update {
 	d.turn++
 	if slices.Contains(d.avoid, mutators[d.turn%len(mutators)].Mutation) {
@@ -42,7 +44,7 @@ func (d *Drawer) mutate(x mutator) *p4v1.Update {
 	return nil
 }
 
-// Bases.
+// The functions below draw base updates for mutators.
 
 func written(d *Drawer) *p4v1.Update { // an INSERT or MODIFY of an entry
 	if e := d.installed(nil); e != nil && d.r.IntN(3) == 0 {
@@ -111,7 +113,7 @@ func groupOf(u *p4v1.Update) *p4v1.MulticastGroupEntry {
 	return u.GetEntity().GetPacketReplicationEngineEntry().GetMulticastGroupEntry()
 }
 
-// onField applies a function to one of the matches of an entry.
+// onField returns a function that applies change to one match of an entry.
 func onField(change func(d *Drawer, f *configv1.MatchField, x *p4v1.FieldMatch) bool) func(*Drawer, *p4v1.Update) bool {
 	return func(d *Drawer, u *p4v1.Update) bool {
 		e := entryOf(u)
@@ -123,7 +125,7 @@ func onField(change func(d *Drawer, f *configv1.MatchField, x *p4v1.FieldMatch) 
 	}
 }
 
-// onValue applies a function to one byte string of a match.
+// onValue returns a function that applies change to one byte string of a match.
 func onValue(change func(d *Drawer, f *configv1.MatchField, b []byte) []byte) func(*Drawer, *p4v1.Update) bool {
 	return onField(func(d *Drawer, f *configv1.MatchField, x *p4v1.FieldMatch) bool {
 		var at *[]byte
@@ -137,7 +139,7 @@ func onValue(change func(d *Drawer, f *configv1.MatchField, b []byte) []byte) fu
 		case *p4v1.FieldMatch_Ternary_:
 			if at = &v.Ternary.Mask; d.r.IntN(2) == 0 {
 				at = &v.Ternary.Value
-				// Section 9.1.1 also forbids a value longer than its mask, which contradicts section 8.4: avoid such values.
+				// Section 9.1.1 also forbids a value longer than its mask. That contradicts section 8.4, so do not generate such values.
 				v.Ternary.Mask = append([]byte{0, 0}, v.Ternary.Mask...)
 			}
 		case *p4v1.FieldMatch_Range_:
@@ -179,7 +181,7 @@ func onReplica(change func(d *Drawer, g *p4v1.MulticastGroupEntry, r *p4v1.Repli
 	}
 }
 
-// wide is a number with more bits than the field, one more or many more.
+// wide returns a number that is 1 to 20 bits wider than the field.
 func (d *Drawer) wide(bits int32, b []byte) []byte {
 	n := number(b)
 	return bytesOf(n.SetBit(n, int(bits+d.r.Int32N(20)), 1))
@@ -187,7 +189,7 @@ func (d *Drawer) wide(bits int32, b []byte) []byte {
 
 func (d *Drawer) padded(b []byte) []byte { return append(make([]byte, 1+d.r.IntN(4)), b...) }
 
-// unknownID is an id that the P4Info does not have, near an existing one or anywhere.
+// unknownID returns an id that the P4Info does not contain, either close to an existing id or any other.
 func (d *Drawer) unknownID(near uint32) uint32 {
 	if d.r.IntN(2) == 0 {
 		return near + 0x4000 + d.r.Uint32N(1000)

@@ -12,11 +12,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A Target is a switch under test, with a client that is primary there.
+// A Target is a switch under test, with a client that is its primary controller.
 type Target struct {
 	Client   p4v1.P4RuntimeClient
 	DeviceID uint64
-	Election *p4v1.Uint128 // the primary's; its Low is neither 0 nor the largest
+	Election *p4v1.Uint128 // election id of the primary; Low is neither 0 nor the maximum
 }
 
 // A Report is a switch's answer to an update or to a whole request.
@@ -25,8 +25,8 @@ type Report struct {
 	Code      codes.Code
 }
 
-// Play sends a step, compares the answers with the model, updates the model, and compares all entries of the switch with it. It passes the
-// reports to tell, if tell is not nil.
+// Play sends a step and compares the answers with the model. It then updates the model and compares it with all entries of the switch. If
+// tell is not nil, Play calls it with each report.
 func (t *Target) Play(ctx context.Context, m *Model, s Step, tell func(Report)) error {
 	if err := t.write(ctx, m, s, tell); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (t *Target) write(ctx context.Context, m *Model, s Step, tell func(Report))
 	if s.Request != "" {
 		code := status.Code(err)
 		if code == codes.Unknown {
-			code = codes.OK // the switch has examined the updates
+			code = codes.OK // the switch accepted the request; the error has the codes of the updates
 		}
 		if tell != nil {
 			tell(Report{[]Mutation{s.Request}, code})
@@ -55,7 +55,7 @@ func (t *Target) write(ctx context.Context, m *Model, s Step, tell func(Report))
 			return fmt.Errorf("%s: answered with %v, want %v", s.Request, err, want)
 		}
 		if code != codes.OK {
-			return nil // refused as a whole: nothing has changed
+			return nil // the switch refused the whole request, so nothing has changed
 		}
 	}
 	answered, err := perUpdate(err, len(s.Updates))
@@ -77,7 +77,7 @@ func (t *Target) write(ctx context.Context, m *Model, s Step, tell func(Report))
 	return nil
 }
 
-// request converts a step to a message, and applies the mutation of the request.
+// request builds the message of a step, and applies the mutation of the request.
 func (t *Target) request(s Step) *p4v1.WriteRequest {
 	r := &p4v1.WriteRequest{DeviceId: t.DeviceID, ElectionId: clone(t.Election), Updates: s.Updates}
 	switch s.Request {
@@ -101,8 +101,8 @@ func (t *Target) request(s Step) *p4v1.WriteRequest {
 	return r
 }
 
-// perUpdate extracts the codes of the updates from the answer to a batch: OK has none; UNKNOWN has one p4.v1.Error for each update, in their
-// order, at least one of them not OK (section 12.3).
+// perUpdate returns the code of each update from the answer to a batch. An OK answer has no details. An UNKNOWN answer has one p4.v1.Error
+// for each update, in order, of which at least one is not OK (section 12.3).
 func perUpdate(err error, n int) ([]codes.Code, error) {
 	out := make([]codes.Code, n)
 	if err == nil {

@@ -10,12 +10,12 @@ import (
 	"op25b/internal/constraint"
 )
 
-// A Program holds the contents of a P4Info in the form that drawing and judging need.
+// A Program holds the contents of a P4Info in the form that Drawer and Model need.
 type Program struct {
-	tables       []*table // the tables with direct actions; tables with action profiles are omitted
+	tables       []*table // tables with direct actions; tables with action profiles are omitted
 	byID         map[uint32]*table
 	actions      map[uint32]*configv1.Action
-	actionIDs    []uint32 // in the order of the P4Info, so that draws are the same for the same seed
+	actionIDs    []uint32 // in the order of the P4Info, so that draws depend only on the seed
 	restrictions *constraint.Set
 }
 
@@ -34,7 +34,7 @@ type table struct {
 	initial      *p4v1.Action // the program's default action; nil if the P4Info does not contain it
 }
 
-// NewProgram reads a P4Info. It returns an error of package constraint if the restrictions cannot be read.
+// NewProgram reads a P4Info. If the restrictions cannot be parsed, it returns the error of package constraint.
 func NewProgram(info *configv1.P4Info) (*Program, error) {
 	set, err := constraint.Load(info)
 	if err != nil {
@@ -111,7 +111,7 @@ func (p *Program) param(action, id uint32) *configv1.Action_Param {
 	return nil
 }
 
-// canonical is the shortest byte string of a number (section 8.4).
+// canonical returns the shortest byte string of a number (section 8.4).
 func canonical(b []byte) []byte {
 	if c := number(b).Bytes(); len(c) > 0 {
 		return c
@@ -121,13 +121,13 @@ func canonical(b []byte) []byte {
 
 func number(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
 
-// ones is the largest number of a bit width.
+// ones returns the largest number of a bit width.
 func ones(bits int32) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits))
 	return n.Sub(n, big.NewInt(1))
 }
 
-// prefixMask is the mask of a prefix length; it is 0 for a negative length.
+// prefixMask returns the mask of a prefix length. The mask of a negative length is 0.
 func prefixMask(length, bits int32) *big.Int {
 	if length < 0 {
 		return new(big.Int)

@@ -2,18 +2,18 @@ package p4fuzz
 
 import "google.golang.org/grpc/codes"
 
-// A Mutation is an irregularity of a write. Not every irregularity is a fault: a switch must accept some unusual forms.
+// A Mutation is a named irregularity of a write. Not every irregularity is a fault: a switch must accept some unusual forms.
 type Mutation string
 
-// A Rule states the specification's requirement for a mutation. Allowed has more than one code if the specification leaves a choice or
-// contradicts itself. It contains codes.OK if the switch may, or must, accept the mutation.
+// A Rule states the specification's requirement for a mutation. Allowed has several codes if the specification leaves a choice or
+// contradicts itself. It contains codes.OK if the switch may or must accept the mutation.
 type Rule struct {
 	Mutation Mutation
 	Section  string
 	Allowed  []codes.Code
 }
 
-// The mutations of single updates, and of whole requests.
+// Mutations of single updates and of whole requests.
 const (
 	NoUpdateType      Mutation = "update type not set"
 	UnknownUpdateType Mutation = "unknown update type"
@@ -123,8 +123,9 @@ func allow(c ...codes.Code) []codes.Code { return c }
 
 // Rules lists every mutation, in the order of docs/targets.md.
 //
-// Byte strings are refused with INVALID_ARGUMENT by sections 9.1.1 and 9.1.2 and with OUT_OF_RANGE by section 8.4: both are correct. Where the
-// specification calls a write malformed without a code, section 12 requires INVALID_ARGUMENT "unless a more specific error code applies".
+// For an invalid byte string, sections 9.1.1 and 9.1.2 require INVALID_ARGUMENT and section 8.4 requires OUT_OF_RANGE: both are allowed. If
+// the specification calls a write malformed without naming a code, section 12 requires INVALID_ARGUMENT "unless a more specific error code
+// applies".
 var Rules = []Rule{
 	{NoUpdateType, "12", allow(codes.InvalidArgument)},
 	{UnknownUpdateType, "12", allow(codes.InvalidArgument)},
@@ -149,7 +150,7 @@ var Rules = []Rule{
 	{ReversedRange, "9.1.1", allow(codes.InvalidArgument)},
 	{WholeRange, "9.1.1", allow(codes.InvalidArgument)},
 	{NoPriority, "9.1", allow(codes.InvalidArgument)},
-	{NegativePriority, "9.1", allow(codes.OK, codes.InvalidArgument)}, // the specification only has "a non-zero value"
+	{NegativePriority, "9.1", allow(codes.OK, codes.InvalidArgument)}, // the specification only requires "a non-zero value"
 	{Priority, "9.1", allow(codes.InvalidArgument)},
 	{BelowPriority, "9.1", allow(codes.InvalidArgument)},
 
@@ -168,12 +169,12 @@ var Rules = []Rule{
 	{EmptyParam, "8.4, 9.1.2", allow(codes.InvalidArgument, codes.OutOfRange)},
 	{PaddedParam, "8.4", allow(codes.OK)},
 	{ShuffledParams, "8.2", allow(codes.OK)},
-	{Restricted, "none", allow(codes.OK, codes.InvalidArgument)}, // the language is p4-constraints'; the specification has none
+	{Restricted, "none", allow(codes.OK, codes.InvalidArgument)}, // p4-constraints defines restrictions; the specification does not
 
 	{Duplicate, "12", allow(codes.AlreadyExists)},
 	{MissingModify, "12", allow(codes.NotFound)},
 	{MissingDelete, "12", allow(codes.NotFound)},
-	{FullTable, "9.1", allow(codes.OK, codes.ResourceExhausted)}, // a table may hold more than its size
+	{FullTable, "9.1", allow(codes.OK, codes.ResourceExhausted)}, // a table may hold more entries than its size
 	{JunkInDelete, "9.1, 12", allow(codes.OK)},
 	{KeylessInsert, "9.1", allow(codes.InvalidArgument)},
 	{KeylessOther, "9.1, 12", allow(codes.InvalidArgument, codes.NotFound)},
@@ -194,7 +195,7 @@ var Rules = []Rule{
 	{NegativeMeter, "9.4, 12", allow(codes.InvalidArgument)},
 	{MinusOneBurst, "9.4, 12", allow(codes.InvalidArgument)},
 	{HugeBurst, "9.4", allow(codes.OK)},
-	{PeakBelow, "9.4, 12", allow(codes.OK, codes.InvalidArgument)}, // RFC 2698 forbids it, the specification is silent
+	{PeakBelow, "9.4, 12", allow(codes.OK, codes.InvalidArgument)}, // RFC 2698 forbids this; the specification does not mention it
 	{ExcessBurst, "9.4", allow(codes.InvalidArgument)},
 	{BareMeter, "9.1.7", allow(codes.OK)},
 	{KeepMeter, "9.1.7", allow(codes.OK)},
@@ -230,7 +231,7 @@ var Rules = []Rule{
 	{Anonymous, "12", allow(codes.PermissionDenied)},
 }
 
-// RuleOf returns the rule of a mutation; ok is false if the list has none.
+// RuleOf returns the rule of a mutation, or false if Rules does not contain the mutation.
 func RuleOf(m Mutation) (r Rule, ok bool) {
 	for _, r := range Rules {
 		if r.Mutation == m {

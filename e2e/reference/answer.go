@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// The ICMP code of a reject: communication administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+// Type and code of the ICMP error of a reject: communication administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
 const (
 	icmpv4Unreachable, icmpv4Prohibited = 3, 13
 	icmpv6Unreachable, icmpv6Prohibited = 1, 1
@@ -14,16 +14,17 @@ const (
 	protoICMPv4 = 1
 	protoICMPv6 = 58
 	answerTTL   = 64
-	quotedTCP   = 20 // bytes: the header without options, sufficient for the sender to identify its connection
+	quotedTCP   = 20 // bytes of the header without options, which suffice for the sender to identify its connection
 )
 
-// answerable reports whether an ICMP error can be sent for a packet of shape TCP with flags (section 9), and its source address.
+// answerable reports whether an ICMP error can be sent in answer to a packet of shape TCP with flags (section 9). It also returns the
+// source address of the error.
 func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 	from = m.rejectFrom4
 	if p.inner.v6 {
 		from = m.rejectFrom6
 	}
-	group := (p.frame[0]|p.frame[6])&1 != 0 // a group address, as source or as destination
+	group := (p.frame[0]|p.frame[6])&1 != 0 // the source or the destination is a group address
 	if !from.IsValid() || group || p.inner.ipv4AH || p.outer.ipv4AH || !p.headerSumRight(p.inner) || !p.headerSumRight(p.outer) {
 		return from, false
 	}
@@ -36,14 +37,14 @@ func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 	return from, !p.inner.src.IsUnspecified() && !loopback && src[0] < groups && dst[0] < groups
 }
 
-// headerSumRight reports whether the checksum of an IPv4 header is right (RFC 791): the sum over a right one, itself included, is zero. An
-// IPv6 header has none.
+// headerSumRight reports whether the checksum of an IPv4 header is correct (RFC 791): the sum over the header, including the checksum, must
+// be zero. It returns true for an IPv6 header, which has no checksum.
 func (p *packet) headerSumRight(h *ipHeader) bool {
 	header := p.frame[h.start:]
 	return h.v6 || checksum(header[:4*int(header[0]&0xf)]) == 0
 }
 
-// answer is the frame with the ICMP error (section 9).
+// answer returns the frame with the ICMP error (section 9).
 func answer(p *packet, from netip.Addr) []byte {
 	quote := p.frame[p.inner.start : p.tcp+quotedTCP]
 	var packet []byte
@@ -82,7 +83,7 @@ func headed(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	return append(h, payload...)
 }
 
-// checksum is the Internet checksum (RFC 1071).
+// checksum returns the Internet checksum (RFC 1071).
 func checksum(b []byte) uint16 {
 	sum := uint32(0)
 	for i := 0; i+1 < len(b); i += 2 {

@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// A clock second is 2^20 microseconds: a switch computes it from its timestamp by a shift.
+// A clock second is 2^20 microseconds, because a switch computes it from its timestamp by a shift.
 const clockSecondBits = 20
 
-// second is the clock second of a time.
+// second returns the clock second of a time.
 func second(at time.Duration) int64 { return at.Microseconds() >> clockSecondBits }
 
-// The most rejects in one clock second.
+// Maximum numbers of rejects in one clock second, per line and per switch.
 const (
 	maxLineRejects = 3
 	maxRejects     = 1000
 )
 
-// rejects counts the ICMP errors of a clock second.
+// rejects counts the ICMP errors that were sent in the current clock second.
 type rejects struct {
 	second int64
 	total  int
 	line   map[int]int
 }
 
-// take reports whether one more may be sent, and counts it if so.
+// take reports whether another ICMP error may be sent, and counts the error if so.
 func (r *rejects) take(now int64, line int) bool {
 	if now != r.second {
 		r.second, r.total = now, 0
@@ -38,23 +38,24 @@ func (r *rejects) take(now int64, line int) bool {
 	return true
 }
 
-// A connection is the key that a SYN and its SYN-ACK have in common.
+// A connection is the key under which a SYN and its SYN-ACK are matched.
 type connection struct {
-	subscriber, remote netip.Addr // of the outer and of the inner header
-	port               uint16     // the subscriber's
+	subscriber, remote netip.Addr // address in the outer header; address in the inner header
+	port               uint16     // the subscriber's port
 }
 
-// sent records when SYNs of a connection went up.
+// sent records the last times at which SYNs of a connection passed toward the network.
 type sent struct {
 	last       int64
-	maybe      int64 // of a SYN for which a token bucket decided
-	sure, seen bool  // last is valid, maybe is valid
+	maybe      int64 // time of a SYN that passed only if a token bucket permitted it
+	sure, seen bool  // whether last is valid; whether maybe is valid
 }
 
-// remembered is the number of clock seconds for which a SYN is remembered. From one second less to one more, the model makes no prediction.
+// remembered is the number of clock seconds for which a SYN is remembered. If the age of the SYN is within one second of this limit, the
+// model makes no prediction.
 const remembered = 64
 
-// follow records SYNs to port 25 that go up, and classifies SYN-ACKs from port 25 (section 10).
+// follow records SYNs to port 25 toward the network, and classifies SYN-ACKs from port 25 (section 10).
 func (m *Model) follow(d *Decision, p *packet, up bool, now int64) {
 	if p.shape != TCP || !p.flags || !p.syn {
 		return

@@ -15,11 +15,12 @@ type path struct {
 	way        Way
 	asked      bool
 	line       uint16   // the access port of the line
-	known      bool     // line is valid
-	pass, drop []uint16 // the output ports if the filter passes the frame, and if it does not
+	known      bool     // whether line is valid
+	pass, drop []uint16 // output ports if the filter passes the frame; output ports if it drops the frame
 }
 
-// Decide returns the switch's handling of a frame that enters at a port, at a time of the switch's clock. Times must not decrease.
+// Decide returns the switch's handling of a frame that enters at a port, at a time of the switch's clock. Times must not decrease from call
+// to call.
 func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	p := parse(frame)
 	way := m.forward(port, p)
@@ -93,7 +94,7 @@ func (m *Model) forward(port uint16, p *packet) path {
 	return path{way: DownFlood, asked: true, pass: others, drop: network}
 }
 
-// findLine is the index of the line that a frame belongs to (section 4).
+// findLine returns the index of the line that a frame belongs to (section 4), or 0 for the unnamed line.
 func (m *Model) findLine(way path, p *packet) int {
 	if !way.known {
 		return 0
@@ -111,7 +112,7 @@ func (m *Model) findLine(way path, p *packet) int {
 	return max(find(0), 0)
 }
 
-// judge finds the rule that decides and its verdict (sections 5 to 8).
+// judge finds the deciding rule and its verdict (sections 5 to 8).
 func (m *Model) judge(d *Decision, p *packet, up bool, way path) {
 	spoofed := up && m.spoofed(d.LineIndex, p)
 	if p.shape == TCP {
@@ -134,7 +135,7 @@ func (d *Decision) decide(id uint8, name string, v Verdict) {
 	d.Rule, d.RuleName, d.Verdict = id, name, v
 }
 
-// spoofed reports whether a frame from an access port has a source address of another line (section 5).
+// spoofed reports whether a frame's source address is outside the prefixes of the line with that index (section 5).
 func (m *Model) spoofed(index int, p *packet) bool {
 	if p.outer == nil {
 		return false
@@ -163,7 +164,7 @@ func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 		switch {
 		case ok && remote.has(25):
 			return UpDst, remote.name
-		case server && p.flags && p.syn && p.ack: // the connection was made to the subscriber's end
+		case server && p.flags && p.syn && p.ack: // the remote end opened the connection
 			return UpSrc, own.name
 		case ok:
 			return UpDst, remote.name
@@ -180,7 +181,7 @@ func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 		return DownSrc, remote.name
 	case !m.downDst:
 		return NoLeg, ""
-	case server && p.flags && p.syn && !p.ack: // the connection is being made to the subscriber's end
+	case server && p.flags && p.syn && !p.ack: // the remote end opens the connection
 		return DownDst, own.name
 	case ok:
 		return DownSrc, remote.name
@@ -244,15 +245,15 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
 	}
 }
 
-// isExempt reports whether an exemption holds for a subscriber's address on a line (section 7). A line's exemption holds for no other line, so
-// that no other line can borrow its address. If a frame from the network may go to any line, only the address decides.
+// isExempt reports whether an exemption covers a subscriber's address on a line (section 7). An exemption of a line does not cover other
+// lines, so that another line cannot use its address. If the line of a frame from the network is unknown, only the address is compared.
 func (m *Model) isExempt(subscriber netip.Addr, index int, up bool) bool {
 	return slices.ContainsFunc(m.exempt, func(e exemption) bool {
 		return e.prefix.Contains(subscriber) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
 	})
 }
 
-// classOf returns the remote class of an address: the class of the longest matching prefix (section 7).
+// classOf returns the remote class with the longest prefix that contains an address (section 7), and whether it is a relay class.
 func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
 	longest := -1
 	for _, r := range m.remotes {
@@ -265,8 +266,8 @@ func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
 	return class, relay
 }
 
-// holds reports whether a prefix contains an address, directly or as an IPv4 address embedded by NAT64. It also returns the number of matching
-// bits in the address as the frame carries it (section 7).
+// holds reports whether a prefix contains an address, either directly or as an IPv4 address embedded by NAT64. It also returns the number
+// of matching bits of the address as in the frame (section 7).
 func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) {
 	if prefix.Contains(addr) {
 		return prefix.Bits(), true
@@ -278,7 +279,7 @@ func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) 
 		octets, skip := addr.As16(), 0
 		var inner []byte
 		for i := n.Bits() / 8; len(inner) < 4; i++ {
-			if i == 8 { // bits 64 to 71 are zero
+			if i == 8 { // RFC 6052: bits 64 to 71 are zero
 				if len(inner)*8 < prefix.Bits() {
 					skip = 8
 				}
@@ -333,7 +334,7 @@ func (m *Model) apply(d *Decision, p *packet, up bool, way path, port uint16, no
 	m.report(d, p, up)
 }
 
-// report decides whether the frame is a mail flow that must be reported (section 10).
+// report decides whether the frame must be reported as a mail flow (section 10).
 func (m *Model) report(d *Decision, p *packet, up bool) {
 	stopped := d.Outcome == Monitored || d.Outcome == Stopped
 	if p.shape != TCP || !p.flags || !p.syn || d.Service == "" || !stopped {
@@ -344,7 +345,7 @@ func (m *Model) report(d *Decision, p *packet, up bool) {
 		subscriber, remote = p.outer.src, p.inner.dst
 	}
 	if d.Rule == SpoofedRule && d.Verdict == Drop && p.dstPort != 25 {
-		return // the filter looks up nothing else for a spoofed source, so only port 25 identifies mail
+		return // for a spoofed source the filter looks up no service, so port 25 alone identifies mail
 	}
 	d.Flow = &Flow{
 		LineIndex: d.LineIndex, Leg: d.Leg, Subscriber: subscriber, Remote: remote, Service: d.Service, Rule: d.Rule,

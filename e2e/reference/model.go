@@ -9,24 +9,24 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Model is one switch in one phase of a policy.
+// A Model is the model of one switch in one phase of a policy.
 type Model struct {
-	network map[uint16]bool    // true for a network port; a missing port is an access port
-	ports   []uint16           // of the inventory, in its order
-	bridge  map[[6]byte]uint16 // stations and their ports
+	network map[uint16]bool    // true for a network port; ports not in the map are access ports
+	ports   []uint16           // ports of the inventory, in its order
+	bridge  map[[6]byte]uint16 // port of each station
 
-	lines    []line // by index; lines[0] is the unnamed line
+	lines    []line // lines[0] is the unnamed line
 	services []service
 	remotes  []remote
 	nat64    []netip.Prefix
-	exempt   []exemption // in force
-	rules    []rule      // of the phase
+	exempt   []exemption // exemptions in force
+	rules    []rule      // rules of the phase
 	synOnly  bool
 
-	// Whether any rule of any phase has the leg.
+	// upSrc and downDst report whether any rule of any phase has that leg.
 	upSrc, downDst bool
 
-	rejectFrom4, rejectFrom6 netip.Addr // invalid if there is none
+	rejectFrom4, rejectFrom6 netip.Addr // source addresses of ICMP errors; invalid if not configured
 
 	rejects rejects
 	syns    map[connection]sent
@@ -37,13 +37,13 @@ type line struct {
 	name         string
 	port         uint16
 	outer, inner uint16
-	session      uint16 // 0: any frame of the VLANs
+	session      uint16 // PPPoE session; 0 means any frame of the VLANs
 	group        string // empty for the unnamed line
-	bucket       bool   // its group has a rate
+	bucket       bool   // whether the group has a rate
 	prefixes     []netip.Prefix
 
 	undetermined, laterFragments Verdict
-	sourceCheck                  Verdict // Permit means off
+	sourceCheck                  Verdict // Permit means that sources are not checked
 }
 
 // A service is a named list of TCP ports.
@@ -63,10 +63,10 @@ type remote struct {
 	prefixes []netip.Prefix
 }
 
-// An exemption is a prefix that is exempt, on one line or on all.
+// An exemption is a prefix that is exempt, on one line or on all lines.
 type exemption struct {
 	prefix netip.Prefix
-	line   string // empty for all
+	line   string // empty means all lines
 }
 
 // A rule is one rule of a phase.
@@ -75,13 +75,13 @@ type rule struct {
 	name    string
 	service string
 	legs    []Leg
-	groups  []string // nil for every line
-	remote  string   // empty for any
+	groups  []string // nil means every line
+	remote  string   // empty means any remote
 	verdict Verdict
 }
 
-// New builds the model of a switch in a phase, with the exemptions that are in force at now. It panics if the documents do not have the switch
-// or the phase, because that is a mistake in the test.
+// New builds the model of a switch in a phase, with the exemptions that are in force at now. It panics if the documents do not contain the
+// switch or the phase, because that is a mistake in the test.
 func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, now time.Time) *Model {
 	i := slices.IndexFunc(inv.Switches, func(s policy.Switch) bool { return s.Name == switchName })
 	j := slices.IndexFunc(p.Phases, func(ph policy.Phase) bool { return ph.Name == phaseName })
@@ -168,7 +168,7 @@ func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Tim
 	}
 }
 
-// readRules numbers the rules of all phases, and keeps the rules of one phase.
+// readRules numbers the rules of all phases, and keeps the rules of the phase ph.
 func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
 	ids := map[string]uint8{}
 	for _, phase := range p.Phases {
@@ -204,7 +204,7 @@ func (m *Model) legs(r policy.PhaseRule) []Leg {
 	return legs
 }
 
-// or returns a value, or the default if the value is missing.
+// or returns value, or absent if value is empty.
 func or(value, absent string) string {
 	if value == "" {
 		return absent

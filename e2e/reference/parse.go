@@ -81,7 +81,7 @@ const (
 	protoShim6       = 140
 )
 
-// The limits of a chain of extension headers, those of a parser with a fixed number of headers.
+// Limits of a chain of extension headers. A parser with a fixed number of headers has such limits.
 const (
 	maxChainHeaders = 4
 	maxChainBytes   = 128
@@ -101,27 +101,27 @@ func isExtension(proto byte) bool {
 
 func isTunnel(proto byte) bool { return proto == protoIPv4 || proto == protoIPv6 }
 
-// headersEnd is the limit for the headers before TCP, in units of 8 bytes. A fragment with a smaller offset could overlap the ports of the
-// first fragment. No host makes fragments that small.
+// headersEnd is the maximum length of the headers before TCP, in units of 8 bytes. A fragment with a smaller offset could overlap the ports
+// of the first fragment. No host makes fragments that small.
 const headersEnd = 32
 
-// A packet holds the parsed parts of a frame. Offsets are from the frame's first byte.
+// A packet holds the parsed parts of a frame. Offsets count from the frame's first byte.
 type packet struct {
 	frame []byte
 	shape Shape
 	why   Fault
 
-	ethernet         bool // the 14 bytes are present
+	ethernet         bool // whether the frame has the 14 bytes of the header
 	outerVID         uint16
 	innerVID         uint16
-	pppoe            bool // the 6 bytes are present
+	pppoe            bool // whether the frame has the 6 bytes of the header
 	session          uint16
-	outer, inner     *ipHeader // equal without a tunnel; nil until a header of the right version is parsed
-	tunnel           byte      // the protocol number before the inner header
-	srcPort, dstPort uint16    // of shape TCP
-	flags            bool      // the flags are present
+	outer, inner     *ipHeader // equal without a tunnel; nil until a header of the right version has been parsed
+	tunnel           byte      // the protocol number that announces the inner header
+	srcPort, dstPort uint16    // valid for shape TCP
+	flags            bool      // whether the frame has the flags
 	syn, ack         bool
-	tcp              int // offset
+	tcp              int // offset of the TCP header
 }
 
 // An ipHeader is an IP header with its options or extension headers.
@@ -129,10 +129,10 @@ type ipHeader struct {
 	v6       bool
 	src, dst netip.Addr
 	start    int
-	ipv4AH   bool // an IPv4 header followed by AH
+	ipv4AH   bool // whether an AH follows the IPv4 header
 }
 
-// be16 reads two bytes.
+// be16 returns the first two bytes as a big-endian number.
 func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 
 // end stops parsing with a fault.
@@ -178,7 +178,7 @@ func parse(frame []byte) *packet {
 	return p
 }
 
-// offset returns the offset of a slice in the frame. The slice must have bytes or capacity; callers pass headers only.
+// offset returns the offset of a slice in the frame. The slice must have a capacity above 0; callers pass slices that begin with a header.
 func (p *packet) offset(part []byte) int { return cap(p.frame) - cap(part) }
 
 // session2516 reads a PPPoE session header (RFC 2516) and the PPP protocol field.
@@ -215,8 +215,8 @@ func (p *packet) session2516(room []byte) {
 	}
 }
 
-// ipv4 reads an IPv4 packet. inTunnel marks the inner packet. cut means that the outer packet is a first fragment, so that the inner length
-// may exceed the available bytes.
+// ipv4 reads an IPv4 packet. inTunnel means that the packet is the inner packet of a tunnel. cut means that the outer packet is a first
+// fragment, so that the inner length may exceed the available bytes.
 func (p *packet) ipv4(room []byte, inTunnel, cut bool) {
 	if len(room) < 20 {
 		p.end(Undetermined, ShortIPv4)
@@ -277,7 +277,7 @@ func readOptions(options []byte) Fault {
 			options = options[1:]
 		case kind == 131 || kind == 137:
 			return IPv4SourceRoute
-		case len(options) == 1: // its length byte would be beyond the header
+		case len(options) == 1: // the option's length byte would be outside the header
 			return IPv4OptionLength
 		case options[1] < 2:
 			return IPv4OptionLength
@@ -290,7 +290,7 @@ func readOptions(options []byte) Fault {
 	return ""
 }
 
-// ipv6 reads an IPv6 packet. Its arguments have the same meaning as ipv4's.
+// ipv6 reads an IPv6 packet. Its parameters are those of ipv4.
 func (p *packet) ipv6(room []byte, inTunnel, cut bool) {
 	if len(room) < 40 {
 		p.end(Undetermined, ShortIPv6)
@@ -317,7 +317,7 @@ func (p *packet) header(h *ipHeader, inTunnel bool) {
 	p.inner = h
 }
 
-// chain reads the extension headers, if any, and the payload after them. more means that more fragments follow.
+// chain reads the extension headers and the payload after them. more means that more fragments follow.
 func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 	headers, bytes := 0, 0
 	for isExtension(next) {
@@ -358,7 +358,7 @@ func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 			case offset == 1 && behind == protoTCP:
 				p.end(TinyFragment, FragmentAtOne)
 				return
-			case offset != 0 && offset < headersEnd: // whatever the next header is: a receiver uses only the first fragment's
+			case offset != 0 && offset < headersEnd: // for any next header: a receiver uses only the next header of the first fragment
 				p.end(TinyFragment, FragmentOfHeaders)
 				return
 			case offset != 0:

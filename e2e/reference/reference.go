@@ -1,12 +1,12 @@
-// Package reference is the reference model of the pipeline: it decides a frame from the policy, the inventory and the frame's bytes only.
+// Package reference is the reference model of the pipeline. It decides a frame from the policy, the inventory and the frame's bytes only.
 //
-// It is written for clarity, not for speed. It follows docs/pipeline.md from top to bottom, with one function for each section, and shares no
-// code with the pipeline, the compiler of policies, or the switches. It has no tables, entries, epochs or priorities. It takes a policy and an
-// inventory that policy.Validate accepts.
+// The package is written for clarity, not for speed. It follows docs/pipeline.md from top to bottom, with one function for each section,
+// and shares no code with the pipeline, the policy compiler or the switches. It has no tables, entries, epochs or priorities. Its input is
+// a policy and an inventory that policy.Validate accepts.
 //
-// The model keeps the same state as the switch: rejects in a clock second, and SYNs toward the network. It does not predict two things. A token
-// bucket depends on the switch's clock: such a decision is Timed and has both outcomes. Flows are not thinned: a decision reports whether the
-// frame deserves a report, even if an earlier one was sent.
+// The model keeps the same state as the switch: rejects in a clock second, and SYNs toward the network. It does not predict two things. A
+// token bucket depends on the switch's clock: if a bucket decides, the decision is Timed and has both outcomes. The switch limits how often
+// it reports a flow: a decision reports whether the frame qualifies for a report, even if an earlier report was sent.
 package reference
 
 import (
@@ -20,11 +20,11 @@ import (
 // A Decision is the switch's complete handling of one frame.
 type Decision struct {
 	Shape Shape
-	// Why is the fault that made the frame tiny or undetermined, and empty for the other shapes.
+	// Why is the fault that made the frame tiny or undetermined. It is empty for the other shapes.
 	Why Fault
 	// Way is the bridge's decision, before the filter.
 	Way Way
-	// Asked reports whether the filter decided. If not, all fields below except Out are empty.
+	// Asked reports whether the filter decided. If not, only Passes and Out below are meaningful.
 	Asked bool
 
 	Leg       Leg
@@ -33,21 +33,21 @@ type Decision struct {
 	LineIndex int    // from 1 in the order of the inventory; 0 for the unnamed line
 	Rule      uint8  // 0 if no rule decided
 	RuleName  string
-	// Verdict is the rule's verdict, after the drain has softened it. It is empty if no rule decided: the frame passes.
+	// Verdict is the rule's verdict, after the drain has softened it. If no rule decided, Verdict is empty and the frame passes.
 	Verdict Verdict
 	Passes  bool
-	// Rejected reports whether an ICMP error is sent back. It is then the only output.
+	// Rejected reports whether an ICMP error is sent back. The error is then the only output.
 	Rejected bool
-	// Outcome is the line's counter for the frame.
+	// Outcome is the line's counter that counts the frame.
 	Outcome Outcome
 	// Unsolicited reports a SYN-ACK from port 25 without a SYN. It is counted in addition to Outcome.
 	Unsolicited Solicitation
-	// Out holds the output frames, by port.
+	// Out holds the output frames, ordered by port.
 	Out []Output
 
-	Flow *Flow // a mail flow that must be reported, or nil
+	Flow *Flow // a mail flow that must be reported; nil if there is none
 
-	// Timed reports that a token bucket decides. The decision is then the outcome with a token, and Else the outcome without one.
+	// Timed reports that a token bucket decides. The decision is then the outcome with a token, and Else is the outcome without a token.
 	Timed bool
 	Else  *Decision
 }
@@ -58,12 +58,12 @@ type Output struct {
 	Frame []byte
 }
 
-// A Flow is an attempt to send mail that was stopped or monitored.
+// A Flow is an attempt to send mail that was blocked or monitored.
 type Flow struct {
 	LineIndex  int
 	Leg        Leg
-	Subscriber netip.Addr // of the outer header
-	Remote     netip.Addr // of the inner header
+	Subscriber netip.Addr // address in the outer header
+	Remote     netip.Addr // address in the inner header
 	Service    string
 	Rule       uint8
 	SYNACK     bool
@@ -76,7 +76,7 @@ type Shape string
 
 // The shapes.
 const (
-	TCP           Shape = "tcp" // with ports
+	TCP           Shape = "tcp" // a TCP segment with ports
 	LaterFragment Shape = "later fragment"
 	TinyFragment  Shape = "tiny fragment"
 	Undetermined  Shape = "undetermined"
@@ -86,7 +86,7 @@ const (
 // Shapes lists all shapes.
 func Shapes() []Shape { return []Shape{TCP, LaterFragment, TinyFragment, Undetermined, Other} }
 
-// A Leg is a direction, and the end of the connection that has the service's port.
+// A Leg is the direction of a frame, together with the end of the connection that has the service's port.
 type Leg string
 
 // The legs, spelled as in a policy.
@@ -98,7 +98,7 @@ const (
 	DownDst Leg = "down_dst"
 )
 
-// The pseudo-services of frames without ports.
+// Pseudo-services of frames without ports.
 const (
 	LaterFragmentService = "later-fragment"
 	UndeterminedService  = "undetermined"
@@ -130,10 +130,10 @@ const (
 	SpoofedRule       = 254
 )
 
-// An Outcome is a counter of a line.
+// An Outcome is one of the counters of a line.
 type Outcome int
 
-// The outcomes. A frame without a deciding rule has none.
+// The outcomes. A frame without a deciding rule has NoOutcome.
 const (
 	NoOutcome Outcome = -1
 	Passed    Outcome = 0
@@ -141,22 +141,22 @@ const (
 	Stopped   Outcome = 2
 )
 
-// A Solicitation is the relation of a SYN-ACK from port 25 to a SYN.
+// A Solicitation states whether a SYN-ACK from port 25 answers a SYN.
 type Solicitation string
 
 // The solicitations.
 const (
-	NotAnswer   Solicitation = "" // not such a SYN-ACK
+	NotAnswer   Solicitation = "" // the frame is not a SYN-ACK from port 25 toward a subscriber
 	Answers     Solicitation = "answers"
-	AnswersNone Solicitation = "answers none" // the line's fourth counter
-	// AnswersMaybe means that the SYN is about to be forgotten, or that a token bucket decided on the SYN.
+	AnswersNone Solicitation = "answers none" // no SYN is remembered; counted by the line's fourth counter
+	// AnswersMaybe means that the SYN is about to be forgotten, or that a token bucket decided whether the SYN passed.
 	AnswersMaybe Solicitation = "answers maybe"
 )
 
-// A Way is the bridge's decision on a frame.
+// A Way is the bridge's decision on a frame, before the filter.
 type Way string
 
-// The ways. First those of frames from an access port.
+// The ways of frames from an access port, and then those from a network port.
 const (
 	Up           Way = "to a network port"
 	UpFlood      Way = "to all network ports"
@@ -169,12 +169,12 @@ const (
 	Reserved     Way = "nowhere: reserved group address"
 )
 
-// Ways lists all ways.
+// Ways returns all ways.
 func Ways() []Way {
 	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved}
 }
 
-// String returns the decision in one line, in the order in which it is made. Decisions are equal if their lines are.
+// String returns the decision in one line, in the order in which the switch decides. Two decisions are equal if their lines are equal.
 func (d Decision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", d.Shape)
@@ -201,7 +201,7 @@ func (d Decision) String() string {
 	return b.String()
 }
 
-// outputs returns copies of a frame, by port.
+// outputs returns copies of a frame for the given ports, ordered by port.
 func outputs(ports []uint16, frame []byte) []Output {
 	var out []Output
 	for _, port := range ports {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// An axis is a list of alternatives, each with a value for every column.
+// An axis is a list of alternatives. Each alternative has a value for every column.
 type axis struct {
 	at      Pos
 	name    string
@@ -49,7 +49,7 @@ func isVariable(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
-// choose reads AXIS, AXIS={ROW,ROW} or AXIS!={ROW,ROW}; where there is no such axis, AXIS={VALUE,VALUE} makes one.
+// choose reads AXIS, AXIS={ROW,ROW} or AXIS!={ROW,ROW}. If no axis has that name, AXIS={VALUE,VALUE} defines a new axis.
 func (t *table) choose(w span) (*axis, error) {
 	name, list, found := w.cut("=")
 	without := strings.HasSuffix(name.s, "!")
@@ -94,7 +94,7 @@ func (t *table) choose(w span) (*axis, error) {
 	return chosen, nil
 }
 
-// distinct refuses an axis that has a column of an earlier axis: $NAME would be ambiguous.
+// distinct returns an error if an axis has a column of an earlier axis, because $NAME would be ambiguous.
 func distinct(earlier []*axis, a *axis, at Pos) error {
 	for _, e := range earlier {
 		for _, c := range a.columns {
@@ -106,7 +106,7 @@ func distinct(earlier []*axis, a *axis, at Pos) error {
 	return nil
 }
 
-// combine calls do for each combination of rows, with its values. The last axis changes fastest.
+// combine calls do with the values of each combination of rows. The rows of the last axis change fastest.
 func combine(axes []*axis, values map[string]span, do func(map[string]span) error) error {
 	if len(axes) == 0 {
 		return do(values)
@@ -122,7 +122,7 @@ func combine(axes []*axis, values map[string]span, do func(map[string]span) erro
 	return nil
 }
 
-// fill replaces $NAME and ${NAME} with their values, also inside the values.
+// fill replaces $NAME and ${NAME} with their values, including those inside the values.
 func fill(t span, values map[string]span) (span, error) {
 	for n := 0; ; n++ {
 		i := strings.IndexByte(t.s, '$')

@@ -10,7 +10,7 @@ import (
 // ErrSyntax is returned for an invalid file of vectors. Its message has file:line:column, the value, and the valid values.
 var ErrSyntax = errors.New("bad vector")
 
-// A Pos is a place in a file; lines and columns (bytes) count from 1.
+// A Pos is a position in a file. Lines and columns (in bytes) count from 1.
 type Pos struct {
 	File      string
 	Line, Col int
@@ -23,7 +23,7 @@ func fault(at Pos, format string, args ...any) error {
 	return fmt.Errorf("%v: %s (%w)", at, fmt.Sprintf(format, args...), ErrSyntax)
 }
 
-// oneOf lists the valid values in order.
+// oneOf returns the valid values as text, sorted.
 func oneOf[V any](valid map[string]V) string {
 	names := make([]string, 0, len(valid))
 	for n := range valid {

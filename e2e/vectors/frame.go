@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// buildFrame makes the bytes of a frame from its layers, outermost first: `eth A>B | ip4 C>D | tcp 49152>25 S`. It computes lengths, checksums
-// and protocol numbers unless a field sets them.
+// buildFrame builds the bytes of a frame from its layers, outermost first: `eth A>B | ip4 C>D | tcp 49152>25 S`. Lengths, checksums and
+// protocol numbers are computed, unless a field sets them.
 func buildFrame(n names, t span) ([]byte, error) {
 	var layers []*reader
 	pad, cut := 0, -1
@@ -65,15 +65,15 @@ func firstWord(s string) string {
 // An ipHeader holds the fields of an IP header that the checksums of inner layers cover.
 type ipHeader struct{ src, dst []byte }
 
-// An inside is the content of a layer.
+// An inside builds the content of a layer.
 type inside struct {
-	kind string // of the next layer; "" if there is none
+	kind string // kind of the next layer; "" if there is none
 	up   *ipHeader
-	// within builds the inner layers; the caller supplies the IP header around them.
+	// within builds the inner layers. up is the IP header around them, which the caller supplies.
 	within func(up *ipHeader) ([]byte, error)
 }
 
-// build makes the bytes of the layers, inside an IP header if up is not nil.
+// build builds the bytes of the layers. up is the IP header around them, or nil.
 func build(layers []*reader, up *ipHeader) ([]byte, error) {
 	if len(layers) == 0 {
 		return nil, nil
@@ -104,10 +104,10 @@ func build(layers []*reader, up *ipHeader) ([]byte, error) {
 	return b, nil
 }
 
-// payload builds the inner layers, with the same IP header around them.
+// payload builds the inner layers, with the same surrounding IP header as this layer.
 func (in *inside) payload() ([]byte, error) { return in.within(in.up) }
 
-// number is the code of the next layer in a registry, unless the field key sets another one.
+// number returns the code of the next layer in a registry, unless the word key=NUMBER sets another code.
 func (in *inside) number(r *reader, key string, limit uint64, registry map[string]uint64) uint64 {
 	of, known := registry[in.kind]
 	_, said := r.keys[key]
@@ -134,7 +134,7 @@ func be16(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint16(b, u
 func put16(b []byte, v uint64)       { binary.BigEndian.PutUint16(b, uint16(v)) }
 func be32(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint32(b, uint32(v)) }
 
-// checksum is the Internet checksum (RFC 1071) over parts. Each part but the last has an even length.
+// checksum returns the Internet checksum (RFC 1071) over parts. Each part except the last must have an even length.
 func checksum(parts ...[]byte) uint64 {
 	sum := uint32(0)
 	for _, b := range parts {
@@ -151,7 +151,7 @@ func checksum(parts ...[]byte) uint64 {
 	return uint64(^uint16(sum))
 }
 
-// pseudo is the pseudo header in the checksums of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1).
+// pseudo returns the pseudo header for the checksums of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1).
 func (h *ipHeader) pseudo(protocol uint64, length int) []byte {
 	b := append(append([]byte{}, h.src...), h.dst...)
 	if len(h.src) == 4 {

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// A layerBuilder makes the bytes of a layer and of its inner layers.
+// A layerBuilder builds the bytes of a layer and of its inner layers.
 type layerBuilder func(r *reader, in *inside) ([]byte, error)
 
-// layerKinds are the kinds of layers, for messages.
+// layerKinds lists the kinds of layers, for error messages.
 const layerKinds = "eth, tag, pppoe, arp, ip4, ip6, hbh, routing, frag, dstopt, ah, mobility, hip, shim6, esp, none, " +
 	"tcp, udp, icmp, icmp6, data, raw, pad, cut"
 
-// builderOf returns the builder of a layer, or nil.
+// builderOf returns the builder of a kind of layer, or nil for an unknown kind.
 func builderOf(kind string) layerBuilder {
 	switch kind {
 	case "eth":
@@ -53,7 +53,7 @@ func builderOf(kind string) layerBuilder {
 	return nil
 }
 
-// buildEth: eth SRC>DST [type=]
+// buildEth builds eth SRC>DST [type=].
 func buildEth(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("stations SRC>DST", ">")
 	if !ok {
@@ -63,7 +63,7 @@ func buildEth(r *reader, in *inside) ([]byte, error) {
 	return in.etherType(r, b)
 }
 
-// buildTag: tag TPID VID [pri=] [dei] [type=]. The TPID is hexadecimal; it is the EtherType of the layer before.
+// buildTag builds tag TPID VID [pri=] [dei] [type=]. The TPID is hexadecimal; it is the EtherType of the previous layer.
 func buildTag(r *reader, in *inside) ([]byte, error) {
 	tpid, ok := r.arg("TPID")
 	if !ok {
@@ -81,13 +81,13 @@ func buildTag(r *reader, in *inside) ([]byte, error) {
 		return nil, r.err
 	}
 	tci := r.key("pri", 7, 0)<<13 | dei<<12 | r.number(vid, "VID", 4095)
-	// The EtherType of the layer before is this tag's TPID: it is written here.
+	// The TPID of the next tag is the EtherType of this tag.
 	return in.etherType(r, be16(be16(nil, tpids[tpid.s]), tci))
 }
 
 var tpids = map[string]uint64{"8100": 0x8100, "88a8": 0x88a8, "9100": 0x9100}
 
-// etherType appends the EtherType of the next layer, and the layer.
+// etherType appends the EtherType of the next layer, and then the bytes of that layer.
 func (in *inside) etherType(r *reader, b []byte) ([]byte, error) {
 	if _, said := r.keys["type"]; in.kind != "tag" || said {
 		b = be16(b, in.number(r, "type", 0xffff, etherTypes))
@@ -96,7 +96,7 @@ func (in *inside) etherType(r *reader, b []byte) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildPPPoE: pppoe SESSION [ver=] [type=] [code=] [len=] [proto=] [short]; short writes the protocol in one byte.
+// buildPPPoE builds pppoe SESSION [ver=] [type=] [code=] [len=] [proto=] [short]. With short, the protocol field has one byte.
 func buildPPPoE(r *reader, in *inside) ([]byte, error) {
 	id, ok := r.arg("session id")
 	if !ok {
@@ -116,7 +116,7 @@ func buildPPPoE(r *reader, in *inside) ([]byte, error) {
 	return append(append(b, proto...), inner...), nil
 }
 
-// buildARP: arp WHO ASKS, a request whose target station is zero.
+// buildARP builds arp WHO ASKS, a request whose target MAC address is zero.
 func buildARP(r *reader, _ *inside) ([]byte, error) {
 	who, _ := r.arg("address that is asked for")
 	asks, ok := r.arg("address that asks")
@@ -128,7 +128,8 @@ func buildARP(r *reader, _ *inside) ([]byte, error) {
 	return append(b, r.addr(who, true)...), nil
 }
 
-// buildIP4: ip4 SRC>DST [tos=] [len=] [id=] [df] [mf] [rf] [off=] [ttl=] [proto=] [sum=] [ihl=] [ver=] [opts=]. off counts 8 bytes.
+// buildIP4 builds ip4 SRC>DST [tos=] [len=] [id=] [df] [mf] [rf] [off=] [ttl=] [proto=] [sum=] [ihl=] [ver=] [opts=]. off is in units of 8
+// bytes.
 func buildIP4(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("addresses SRC>DST", ">")
 	if !ok {
@@ -158,8 +159,8 @@ func buildIP4(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), nil
 }
 
-// ip4Options reads opts=ITEM,ITEM,... and pads to whole words. An item is nop, eol, rr, ra, ts, lsrr, ssrr or hexadecimal bytes; *N after an
-// item repeats it.
+// ip4Options reads opts=ITEM,ITEM,... and pads the options to a multiple of 4 bytes. An item is nop, eol, rr, ra, ts, lsrr, ssrr or
+// hexadecimal bytes; *N after an item repeats it.
 func (r *reader) ip4Options() []byte {
 	t, ok := r.text("opts")
 	if !ok {
@@ -191,7 +192,7 @@ func (r *reader) ip4Options() []byte {
 	return b
 }
 
-// The options of RFC 791 and RFC 2113. Those with a route have room for one entry.
+// Options of RFC 791 and RFC 2113. Options that record a route have room for one entry.
 var ip4Options = map[string][]byte{
 	"eol":  {0},
 	"nop":  {1},
@@ -202,7 +203,7 @@ var ip4Options = map[string][]byte{
 	"ra":   {148, 4, 0, 0},
 }
 
-// buildIP6: ip6 SRC>DST [tc=] [flow=] [len=] [next=] [hop=] [ver=]
+// buildIP6 builds ip6 SRC>DST [tc=] [flow=] [len=] [next=] [hop=] [ver=].
 func buildIP6(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("addresses SRC>DST", ">")
 	if !ok {
@@ -220,8 +221,8 @@ func buildIP6(r *reader, in *inside) ([]byte, error) {
 	return append(append(append(b, h.src...), h.dst...), inner...), nil
 }
 
-// buildOptions: hbh, dstopt, mobility, hip or shim6 [size=] [len=] [next=]; dstopt also [limit=], the encapsulation limit of RFC 2473.
-// size is in bytes; len, the header's length field, counts 8 bytes beyond the first 8 and follows from size.
+// buildOptions builds hbh, dstopt, mobility, hip or shim6 [size=] [len=] [next=]. dstopt also has [limit=], the encapsulation limit of RFC
+// 2473. size is in bytes. len is the header's length field, in units of 8 bytes without the first 8; its default is computed from size.
 func buildOptions(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 2048, 8)
 	if size%8 != 0 || size == 0 {
@@ -252,7 +253,7 @@ func buildOptions(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildRouting: routing [type=] [segs=] [size=] [len=] [next=]. The default is type 2 with one address and no segments left.
+// buildRouting builds routing [type=] [segs=] [size=] [len=] [next=]. The default is type 2 with one address and no segments left.
 func buildRouting(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 2048, 24)
 	if size%8 != 0 || size == 0 {
@@ -268,7 +269,7 @@ func buildRouting(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildFrag: frag [off=] [mf] [id=] [res=] [next=]. off counts 8 bytes.
+// buildFrag builds frag [off=] [mf] [id=] [res=] [next=]. off is in units of 8 bytes.
 func buildFrag(r *reader, in *inside) ([]byte, error) {
 	more := uint64(0)
 	if r.flag("mf") {
@@ -280,7 +281,7 @@ func buildFrag(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildAH: ah [size=] [len=] [next=]; len, in 4 bytes less 2 (RFC 4302 section 2.2), follows from size.
+// buildAH builds ah [size=] [len=] [next=]. len is in units of 4 bytes, minus 2 (RFC 4302 section 2.2); its default is computed from size.
 func buildAH(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 1028, 24)
 	if size%4 != 0 || size < 8 {
@@ -295,14 +296,14 @@ func buildAH(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildESP: esp, with an SPI and a sequence number. The next layer follows unencrypted.
+// buildESP builds esp, with an SPI and a sequence number. The next layer follows unencrypted.
 func buildESP(_ *reader, in *inside) ([]byte, error) {
 	inner, err := in.payload()
 	return append([]byte{0, 0, 0, 1, 0, 0, 0, 1}, inner...), err
 }
 
-// buildTCP: tcp SPORT>DPORT FLAGS [seq=] [ack=] [win=] [sum=] [doff=] [size=]. Flags are some of S A F R P U E C, or - for none.
-// size is the header's length in bytes; options are no-operations.
+// buildTCP builds tcp SPORT>DPORT FLAGS [seq=] [ack=] [win=] [sum=] [doff=] [size=]. FLAGS are some of S A F R P U E C, or - for no flags.
+// size is the header's length in bytes. The options are NOPs.
 func buildTCP(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("ports SRC>DST", ">")
 	if !ok {
@@ -345,7 +346,7 @@ func buildTCP(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), nil
 }
 
-// buildUDP: udp SPORT>DPORT
+// buildUDP builds udp SPORT>DPORT.
 func buildUDP(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("ports SRC>DST", ">")
 	if !ok {
@@ -368,7 +369,7 @@ func buildUDP(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), nil
 }
 
-// buildICMP: icmp TYPE/CODE or icmp6 TYPE/CODE: 8 bytes, the last four 0, then the quoted packet.
+// buildICMP builds icmp TYPE/CODE or icmp6 TYPE/CODE: 8 bytes, of which the last four are 0, then the quoted packet.
 func buildICMP(r *reader, in *inside) ([]byte, error) {
 	kind, code, ok := r.pair("type and code as TYPE/CODE", "/")
 	if !ok {
@@ -387,7 +388,7 @@ func buildICMP(r *reader, in *inside) ([]byte, error) {
 	return append(b, quote...), nil
 }
 
-// buildData: data N, the bytes 0, 1, 2 and so on.
+// buildData builds data N: N bytes with the values 0, 1, 2 and so on.
 func buildData(r *reader, in *inside) ([]byte, error) {
 	t, ok := r.arg("number of bytes")
 	if !ok {
@@ -401,7 +402,7 @@ func buildData(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildRaw: raw 0x…
+// buildRaw builds raw 0x…
 func buildRaw(r *reader, in *inside) ([]byte, error) {
 	t, ok := r.arg("bytes such as 0x00ff")
 	if !ok {

@@ -11,21 +11,21 @@ import (
 // A Target is a switch under test. The implementation maps the switch's counters to names.
 type Target interface {
 	Name() string
-	// Load brings the switch to the rules of a phase, in a fresh state: full token buckets, and no rejects in the current clock second.
+	// Load installs the rules of a phase and resets the switch's state: full token buckets, and no rejects in the current clock second.
 	Load(phase string) error
-	// Process sends a frame in at a port, waits for all output frames and returns them.
+	// Process sends a frame to an input port, waits for all output frames and returns them.
 	Process(port uint32, frame []byte) ([]Output, error)
-	// Counters returns the counters. A missing cell counts as 0.
+	// Counters returns the counters. A cell that is missing from the maps counts as 0.
 	Counters() (Counters, error)
 }
 
-// An Output is a frame that came out of a port.
+// An Output is a frame that left the switch through a port.
 type Output struct {
 	Port  uint32
 	Frame []byte
 }
 
-// Counters are the counters of a switch.
+// Counters holds the counters of a switch.
 type Counters struct {
 	Rules map[RuleCell]Count
 	Lines map[LineCell]uint64 // frames
@@ -46,14 +46,15 @@ type LineCell struct {
 	Outcome Outcome
 }
 
-// ErrVector reports a difference between a Target and a vector.
+// ErrVector is returned for a difference between a Target's behaviour and a vector.
 var ErrVector = errors.New("not as written")
 
-// maxRejects is the limit on ICMP errors for a line in one second of the switch's clock.
+// maxRejects is the maximum number of ICMP errors for a line in one clock second of the switch.
 const maxRejects = 3
 
-// Run plays the vectors on a target and returns the number that passed. The error joins an ErrVector for each failed vector. limited reports
-// whether a line has a rate for new connections: each direction of such a line is used once between two loads.
+// Run plays the vectors on a target and returns the number of vectors that passed. The error joins an ErrVector for each failed vector.
+// limited reports whether a line has a rate for new connections. Each direction of such a line is used by at most one vector between two
+// loads.
 func Run(t Target, all []Vector, limited func(line string) bool) (passed int, err error) {
 	var faults []error
 	for _, round := range rounds(all, limited) {
@@ -63,7 +64,7 @@ func Run(t Target, all []Vector, limited func(line string) bool) (passed int, er
 		for i := range round {
 			v := &round[i]
 			err := play(t, v)
-			for again := 0; v.SameSecond && errors.Is(err, ErrVector) && again < 2; again++ { // the second may have ended between two steps
+			for again := 0; v.SameSecond && errors.Is(err, ErrVector) && again < 2; again++ { // the second may have ended
 				if err = t.Load(v.Phase); err == nil {
 					err = play(t, v)
 				}
@@ -81,15 +82,15 @@ func Run(t Target, all []Vector, limited func(line string) bool) (passed int, er
 	return passed, errors.Join(faults...)
 }
 
-// A bucket is a limited resource of one direction of a line between two loads.
+// A bucket identifies a resource that is limited between two loads: the token bucket or the rejects of one direction of a line.
 type bucket struct {
 	line string
 	up   bool
 }
 
-// rounds splits the vectors into lists; each list needs one load. All vectors of a list have the same phase, and none finds a token bucket
-// emptied, or a line's rejects used up, by another. A vector with a silent drop on a rejecting line counts as an answer too: without rejects
-// left, the drop would prove nothing.
+// rounds splits the vectors into lists; each list needs one load. All vectors of a list have the same phase. No vector of a list depends on
+// a token bucket or on rejects that another vector has used up. A silent drop by a rejecting rule also counts as a reject, because the drop
+// would prove nothing if no rejects were left.
 func rounds(all []Vector, limited func(line string) bool) [][]Vector {
 	rejecting := map[string]bool{}
 	for _, v := range all {
@@ -123,7 +124,7 @@ func rounds(all []Vector, limited func(line string) bool) [][]Vector {
 	return deal(free, lists)
 }
 
-// needs returns how much a vector uses of each bucket.
+// needs returns how much of each bucket a vector uses.
 func needs(v *Vector, limited func(line string) bool, rejecting map[string]bool) map[bucket]int {
 	need := map[bucket]int{}
 	for _, s := range v.Steps {
@@ -148,7 +149,7 @@ func fits(used, need map[bucket]int) bool {
 	return true
 }
 
-// deal distributes the vectors that need no bucket over the lists of their phase in turn, so that the switch's clock advances between two
+// deal distributes the vectors that need no bucket evenly over the lists of their phase. The switch's clock then advances between two
 // loads.
 func deal(free []Vector, lists [][]Vector) [][]Vector {
 	next := map[string]int{}
@@ -169,7 +170,7 @@ func deal(free []Vector, lists [][]Vector) [][]Vector {
 	return lists
 }
 
-// play sends the frames of a vector.
+// play sends the frames of a vector and compares the results.
 func play(t Target, v *Vector) error {
 	before, err := t.Counters()
 	if err != nil {

@@ -2,12 +2,12 @@ package vectors
 
 import "strings"
 
-// A span is text that records the position of each of its bytes. A fault in an expanded line is reported at its origin: the line, or the axis
-// that supplied the value.
+// A span is text that records the position of each of its bytes. A fault in an expanded line is reported where the faulty text comes from:
+// the line, or the axis that supplied the value.
 type span struct {
 	s   string
-	at  []Pos // one for each byte
-	end Pos   // the end of the text, where something is missing
+	at  []Pos // position of each byte
+	end Pos   // position after the last byte, for errors about missing text
 }
 
 func newSpan(file string, line int, s string) span {
@@ -78,7 +78,7 @@ func (t span) fields() []span {
 	return words
 }
 
-// join appends other, separated by a blank.
+// join appends other, separated by a space.
 func (t span) join(other span) span {
 	space := Pos{}
 	if len(other.at) > 0 {
@@ -88,13 +88,13 @@ func (t span) join(other span) span {
 	return span{t.s + " " + other.s, at, other.end}
 }
 
-// replace replaces the bytes from and to with other.
+// replace replaces the bytes in the range [from, to) with other.
 func (t span) replace(from, to int, other span) span {
 	at := append(append(append([]Pos{}, t.at[:from]...), other.at...), t.at[to:]...)
 	return span{t.s[:from] + other.s + t.s[to:], at, t.end}
 }
 
-// withoutComment drops a comment: # at the start of a word, and the rest of the line.
+// withoutComment removes a comment: a # at the start of a word, and the rest of the line.
 func (t span) withoutComment() span {
 	for i := 0; i < len(t.s); i++ {
 		if t.s[i] == '#' && (i == 0 || t.s[i-1] == ' ' || t.s[i-1] == '\t') {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// names are the words that a file uses for values: MAC addresses, IP addresses, TCP ports.
+// names maps the words that a file defines to their values: MAC addresses, IP addresses, TCP ports.
 type names map[string]span
 
-// resolve returns the value of a word; a word that is not a name is its own value.
+// resolve returns the value of a word. A word that is not a name is returned unchanged.
 func (n names) resolve(t span) string {
 	if v, ok := n[t.s]; ok {
 		return v.s
@@ -20,14 +20,14 @@ func (n names) resolve(t span) string {
 	return t.s
 }
 
-// A reader parses the words of one layer. It keeps the first fault, and returns zero values from then on.
+// A reader parses the words of one layer. After the first fault it keeps that fault and returns zero values.
 type reader struct {
 	names names
 	kind  string
 	at    Pos
-	args  []span          // words without =, first to last
-	keys  map[string]span // words with =, by the key before it
-	known []string        // keys and flags that the builder has read
+	args  []span          // words without =, in order
+	keys  map[string]span // values of words with =, by key
+	known []string        // keys and flags that the builder accepts
 	err   error
 }
 
@@ -69,7 +69,7 @@ func (r *reader) number(t span, what string, limit uint64) uint64 {
 	return v
 }
 
-// key returns the number of KEY=NUMBER, or otherwise if the key is missing.
+// key returns the number of KEY=NUMBER, or the value otherwise if the key is missing.
 func (r *reader) key(name string, limit, otherwise uint64) uint64 {
 	r.known = append(r.known, name+"=")
 	t, ok := r.keys[name]
@@ -99,7 +99,7 @@ func (r *reader) flag(name string) bool {
 	return true
 }
 
-// arg takes the next word without =.
+// arg returns the next word without =.
 func (r *reader) arg(what string) (span, bool) {
 	if len(r.args) == 0 {
 		r.fail(r.at, "layer %s has no %s", r.kind, what)
@@ -110,7 +110,7 @@ func (r *reader) arg(what string) (span, bool) {
 	return t, true
 }
 
-// pair takes the next word and cuts it at a separator.
+// pair returns the two parts of the next word without =, which sep separates.
 func (r *reader) pair(what, sep string) (a, b span, ok bool) {
 	t, ok := r.arg(what)
 	if !ok {
@@ -123,7 +123,7 @@ func (r *reader) pair(what, sep string) (a, b span, ok bool) {
 	return a, b, found
 }
 
-// done refuses the words that the builder has not read.
+// done returns an error for words that the builder has not read.
 func (r *reader) done() error {
 	valid := slices.Clone(r.known)
 	slices.Sort(valid)

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// A Vector is one or several frames, sent one after the other, each with its expected result.
+// A Vector is a sequence of frames, each with its expected result.
 type Vector struct {
 	ID    string // unique in the folder
-	Title string // the behaviour that it shows
-	Theme string // the file's name without its ending
-	Phase string // the phase of the policy that the switch is in
+	Title string // the behaviour that the vector shows
+	Theme string // name of the file, without its extension
+	Phase string // phase of the policy in which the vector is played
 	At    Pos
-	// Evasion marks a way around the filter. It must be stopped, and Twin names the vector that looks like it and must pass.
+	// Evasion marks an attempt to evade the filter, which must be stopped. Twin names a similar vector that must pass.
 	Evasion bool
 	Twin    string
 	// SameSecond marks steps that are valid only within one second of the switch's clock.
@@ -23,7 +23,7 @@ type Vector struct {
 // A Step is one frame and its expected result.
 type Step struct {
 	At     Pos
-	In     uint32 // the input port
+	In     uint32 // input port
 	Layers string // as written in the file
 	Frame  []byte
 	Want   Want
@@ -31,20 +31,20 @@ type Step struct {
 
 // A Want is the expected result of a frame.
 type Want struct {
-	// Ports are the output ports of Frame, in ascending order; none means that the frame is dropped.
+	// Ports are the output ports of Frame, in ascending order. If Ports is empty, the frame is dropped.
 	Ports  []uint32
-	Layers string // of Frame, as written in the file
+	Layers string // layers of Frame, as written in the file
 	Frame  []byte
-	Same   bool // Frame is the input frame
+	Same   bool // whether Frame is the input frame
 
-	Rule        string  // the rule that counted it on the ingress port; "": none
-	Leg         Leg     // "": the frame is not mail
-	Line        string  // the line whose counters counted it; "": none
-	Outcome     Outcome // with Line
-	Unsolicited bool    // the line's counter of SYN-ACKs without a SYN counted it too
+	Rule        string  // the rule whose counter on the ingress port counted the frame; "" if none
+	Leg         Leg     // "" if the frame is not mail
+	Line        string  // the line whose counters counted the frame; "" if none
+	Outcome     Outcome // valid if Line is not ""
+	Unsolicited bool    // whether the line's counter of SYN-ACKs without a SYN also counted the frame
 }
 
-// A Leg is a leg of the filter, as the policy spells it.
+// A Leg is a leg of the filter, spelled as in the policy.
 type Leg string
 
 // The legs.
@@ -58,7 +58,7 @@ const (
 // Up reports whether the leg leads from a subscriber to the network.
 func (l Leg) Up() bool { return l == UpDst || l == UpSrc }
 
-// An Outcome is a class of frames that a line's counters distinguish.
+// An Outcome is a class of frames that has its own counter on each line.
 type Outcome string
 
 // The outcomes, in the order of the line's counters.
@@ -69,13 +69,13 @@ const (
 	Unsolicited Outcome = "unsolicited"
 )
 
-// Outcomes lists all of them, each at its index among a line's counters.
+// Outcomes lists all outcomes, in the order of a line's counters.
 var Outcomes = [4]Outcome{Passed, Monitored, Stopped, Unsolicited}
 
-// Unnamed is the Line of a Want for the line that no entry names.
+// Unnamed is the Line of a Want for the unnamed line, which counts frames of lines without an entry.
 const Unnamed = "unnamed"
 
-// String writes it as in the file, without the layers of the frame.
+// String returns the expected result as written in the file, without the layers of the frame.
 func (w Want) String() string {
 	var b strings.Builder
 	switch {

@@ -40,7 +40,7 @@ func run(args []string) error {
 	}
 	name := filepath.Join(out, strings.TrimSuffix(program, ".p4"))
 	cmd := exec.Command(p4c, "--std", "p4-16", "-o", name+".json", "--p4runtime-files", name+".p4info.txtpb", program)
-	cmd.Dir = folder // the JSON names the sources as the compiler was given them
+	cmd.Dir = folder // the JSON contains the source names as they are on the command line
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = os.Stdout, &said
 	err = cmd.Run()
@@ -49,7 +49,8 @@ func run(args []string) error {
 		return fmt.Errorf("%s (the P4 compiler for bmv2, set P4C to its path): %w", p4c, err)
 	}
 	for line := range strings.Lines(said.String()) {
-		// p4c says of every table with an action profile that bmv2 takes no default action there; nothing can be done about it.
+		// p4c prints this warning for every table with an action profile, because bmv2 supports no default action there. The warning cannot
+		// be avoided.
 		if strings.Contains(line, "warning:") && !strings.Contains(line, "due to action profiles") {
 			return fmt.Errorf("%s does not compile without a warning", args[0])
 		}
@@ -58,7 +59,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	within, err := filepath.Rel("/", root) // an include may lead out of the folder
+	within, err := filepath.Rel("/", root) // an include may refer to a file outside the folder
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,13 @@ package generate
 
 import "net/netip"
 
-// Addresses inside a tunnel that no inventory has.
+// Addresses inside a tunnel that are in no inventory.
 var (
 	privateV4 = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/30")}
 	privateV6 = []netip.Prefix{netip.MustParsePrefix("fd00::/126")}
 )
 
-// subscriber draws an address of the line, and sometimes an address of another line or of none.
+// subscriber draws an address of the line, and sometimes an address of another line or of no line.
 func (d *draw) subscriber(v6 bool) netip.Addr {
 	own := d.on.own.of(v6)
 	if d.steady && len(own) > 0 {
@@ -25,7 +25,7 @@ func (d *draw) subscriber(v6 bool) netip.Addr {
 	return d.host(pick(d.src, own))
 }
 
-// remote draws a server's address, mostly from a class.
+// remote draws a server's address, in most cases from a remote class.
 func (d *draw) remote(v6 bool) netip.Addr {
 	classes := d.remotes.of(v6)
 	switch {
@@ -69,7 +69,7 @@ func (d *draw) elsewhere(v6 bool) netip.Addr {
 	}))
 }
 
-// host draws an address of a prefix: mostly its first, so that answers match their requests, otherwise one of the next three or its last.
+// host draws an address of a prefix: usually its first, so that answers match their requests; otherwise one of the next three or its last.
 func (d *draw) host(p netip.Prefix) netip.Addr {
 	raw := p.Addr().AsSlice()
 	host := len(raw)*8 - p.Bits()

@@ -16,8 +16,8 @@ import (
 // SwitchName is the name of the switch in a drawn inventory.
 const SwitchName = "edge"
 
-// Now is a time at which some of a drawn policy's exemptions are in force and others have ended, one of them exactly then if the policy's
-// offset is UTC.
+// Now is a time at which some exemptions of a drawn policy are in force and others have ended. If the policy's offset is UTC, one of them
+// ends exactly at Now.
 func Now() time.Time { return time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC) }
 
 // Documents draws a policy and an inventory that policy.Validate accepts.
@@ -31,7 +31,7 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 	for i := range 1 + src.IntN(3) {
 		d.phase(i)
 	}
-	// Whether other rules leave nothing to a rule can only be computed as Validate does.
+	// Only Validate can tell whether other rules cover everything that a rule matches.
 	for err := policy.Validate(context.Background(), d.p, inv); err != nil; err = policy.Validate(context.Background(), d.p, inv) {
 		if !d.dropRule(err) {
 			panic(fmt.Sprintf("generate: the plainest policy is not valid: %v", err))
@@ -40,11 +40,11 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 	return d.p, inv
 }
 
-// documents is a policy under construction.
+// documents holds a policy under construction.
 type documents struct {
 	src    Source
 	p      *policy.Policy
-	narrow []int // for each phase, the number of rules that may be omitted: the first ones
+	narrow []int // for each phase, the number of leading rules that may be removed
 }
 
 func (d *documents) lineGroups() {
@@ -81,7 +81,7 @@ func v4(a, b, c, d byte, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
 }
 
-// v6 is a prefix of 2001:db8::/32 with the given next two groups.
+// v6 returns a prefix of 2001:db8::/32 with the given third and fourth group.
 func v6(a, b uint16, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(a >> 8), byte(a), byte(b >> 8), byte(b)}), bits)
 }
@@ -105,7 +105,7 @@ func (d *documents) remotes() {
 	}
 }
 
-// nat64s are NAT64 prefixes of every length of RFC 6052.
+// nat64s has NAT64 prefixes of every length that RFC 6052 defines.
 var nat64s = []policy.NAT64{
 	{Prefix: netip.MustParsePrefix("64:ff9b::/96")},
 	{Prefix: netip.MustParsePrefix("2001:db9::/32")},
@@ -187,7 +187,7 @@ func (d *documents) edge() policy.Switch {
 
 func (d *documents) mac(of, i int) pipeline.MAC { return pipeline.MAC{2, 0, 0, 0, byte(of), byte(i)} }
 
-// exemptions draws exemptions of lines and of prefixes, in force and ended.
+// exemptions draws exemptions of lines and of prefixes; some are in force and others have ended.
 func (d *documents) exemptions(lines []policy.Line) {
 	add := func(e policy.Exemption) {
 		e.Owner, e.Reason = "noc", "server"
@@ -228,7 +228,7 @@ func (d *documents) phase(i int) {
 	}
 	d.narrow = append(d.narrow, len(ph.Rules))
 	var all []string
-	if d.src.IntN(3) == 1 { // the lines that no inventory names are left to fail-closed
+	if d.src.IntN(3) == 1 { // fail-closed applies to the lines that no inventory names
 		for _, g := range d.p.LineGroups {
 			all = append(all, g.Name)
 		}
@@ -242,7 +242,7 @@ func (d *documents) phase(i int) {
 	d.p.Phases = append(d.p.Phases, ph)
 }
 
-// rule draws a narrow rule without its action. Its name encodes everything that must not change between phases.
+// rule draws a narrow rule without its action. The rule's name encodes everything that must not change between phases.
 func (d *documents) rule() policy.PhaseRule {
 	r := policy.PhaseRule{Service: "smtp"}
 	if d.src.IntN(4) == 3 {
@@ -276,7 +276,7 @@ func (d *documents) rule() policy.PhaseRule {
 	return r
 }
 
-// action draws the action of a rule: Limit only if the groups have a rate.
+// action draws the action of a rule. Limit is drawn only if the groups have a rate.
 func (d *documents) action(r policy.PhaseRule) policy.Action {
 	if r.Service == "alternate" {
 		return pick(d.src, []policy.Action{policy.Permit, policy.Monitor})
@@ -290,7 +290,7 @@ func (d *documents) action(r policy.PhaseRule) policy.Action {
 	return a
 }
 
-// dropRule removes a narrow rule that Validate refuses, or the last rule, and reports whether there was one.
+// dropRule removes the narrow rule that Validate refuses, or the last narrow rule. It reports whether it removed a rule.
 func (d *documents) dropRule(err error) bool {
 	var faults strict.Faults
 	errors.As(err, &faults)

@@ -10,16 +10,16 @@ import (
 type draw struct {
 	*World
 	src Source
-	odd bool // layers may be faulty
-	up  bool // from a subscriber
+	odd bool // whether layers may be faulty
+	up  bool // whether the frame comes from a subscriber
 	on  line // the line of the frame
 
-	// The ends of the connection are always the same, so that a SYN-ACK matches its SYN.
+	// steady makes the ends of the connection the same in every frame, so that a SYN-ACK matches its SYN.
 	steady bool
 }
 
-// Frame draws a frame and its input port. Well over half of them are well-formed mail of a known line. Most of the rest have unusual or faulty
-// layers, and some are cut, have flipped bits or are random bytes.
+// Frame draws a frame and its input port. More than half of the frames are well-formed mail of a known line. Most of the others have
+// unusual or faulty layers; some are truncated, have flipped bits, or consist of random bytes.
 func (w *World) Frame(src Source) (port uint16, frame []byte) {
 	d := &draw{World: w, src: src}
 	kind := src.IntN(32)
@@ -43,7 +43,7 @@ func (w *World) Frame(src Source) (port uint16, frame []byte) {
 	return port, frame
 }
 
-// oddly draws true once in n times, and never in a frame without faults.
+// oddly draws true once in n times. It is always false in a frame without faults.
 func (d *draw) oddly(n int) bool { return d.odd && chance(d.src, n) }
 
 func (d *draw) frame() (port uint16, frame []byte) {
@@ -70,7 +70,7 @@ func (d *draw) frame() (port uint16, frame []byte) {
 	return port, frame
 }
 
-// stranger returns a line that the inventory does not have, or has on another port or with other tags.
+// stranger returns a line that is not in the inventory, or that is there on another port or with other tags.
 func (d *draw) stranger() line {
 	l := pick(d.src, d.lines)
 	switch d.src.IntN(4) {
@@ -86,7 +86,7 @@ func (d *draw) stranger() line {
 	return l
 }
 
-// macs draws the destination and the source.
+// macs draws the destination and the source MAC address.
 func (d *draw) macs() []byte {
 	far := pick(d.src, d.stations)
 	near := pick(d.src, d.on.macs)
@@ -119,13 +119,13 @@ func (d *draw) macs() []byte {
 		dst = pick(d.src, d.stations)
 	case d.oddly(32):
 		dst = [6]byte{1, 0, 0x5e, 0, 0, 1}
-	case chance(d.src, 64): // reserved group addresses, and their neighbours, which are not reserved
+	case chance(d.src, 64): // reserved group addresses and adjacent addresses that are not reserved
 		dst = [6]byte{0x01, 0x80, 0xc2, 0, 0, byte(d.src.IntN(0x14))}
 	}
 	return append(dst[:], src[:]...)
 }
 
-// tags draws the tags of the line and the next ethertype.
+// tags draws the tags of the line and appends the next ethertype.
 func (d *draw) tags(ethertype uint16) []byte {
 	var vids []uint16
 	if d.on.outer != 0 || d.on.inner != 0 {
@@ -157,7 +157,7 @@ func (d *draw) tags(ethertype uint16) []byte {
 	if d.oddly(24) {
 		ethertype = pick(d.src, []uint16{0x0806, 0x8863, 0x0064, 0x88cc, 0x0800, 0x86dd, 0x8864})
 	}
-	if d.oddly(24) { // as on a network without ethertypes (RFC 1042)
+	if d.oddly(24) { // an LLC/SNAP header, as on a network without ethertypes (RFC 1042)
 		b = binary.BigEndian.AppendUint16(b, pick(d.src, []uint16{0x0040, 0x05dc, 0x05ff, 0x0600, 0}))
 		b = append(b, 0xaa, 0xaa, 3, 0, 0, pick(d.src, []byte{0, 0, 0, 1}))
 	}
@@ -198,7 +198,7 @@ func (d *draw) pppoe(ethertype uint16, packet []byte) (uint16, []byte) {
 			length += 1 + d.src.IntN(32)
 		case 5:
 			length = d.src.IntN(length + 1)
-		case 6: // one byte, as RFC 1661 section 6.5 allows
+		case 6: // a protocol field of one byte, which RFC 1661 section 6.5 permits
 			proto = proto[1:]
 			length--
 		case 7:
@@ -230,7 +230,7 @@ func (d *draw) layer3() (ethertype uint16, packet []byte) {
 	return 0x0800, packet
 }
 
-// tunnelled draws a tunnelled packet. The tunnel's ends are the subscriber and the network.
+// tunnelled draws a tunnelled packet. The ends of the tunnel are the subscriber and the network.
 func (d *draw) tunnelled(outer6, inner6 bool, proto byte, segment []byte) []byte {
 	own := d.on
 	if d.src.IntN(2) == 1 {
@@ -259,7 +259,7 @@ func (d *draw) layer4() (proto byte, segment []byte) {
 	return 6, d.segment()
 }
 
-// segment draws a TCP segment of one of the services, on either end or both.
+// segment draws a TCP segment with the port of a service on either end or on both ends.
 func (d *draw) segment() []byte {
 	if d.steady {
 		if d.up {
@@ -277,7 +277,7 @@ func (d *draw) segment() []byte {
 		if chance(d.src, 12) {
 			return pick(d.src, []uint16{80, 443, 26, 2525, 0, 24, 65535})
 		}
-		return 40000 + uint16(d.src.IntN(2)) // few, so that answers match their SYNs
+		return 40000 + uint16(d.src.IntN(2)) // only two ports, so that answers match their SYNs
 	}
 	far, near := service(), ephemeral() // the remote's port and the subscriber's
 	switch d.src.IntN(12) {

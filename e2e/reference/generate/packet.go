@@ -24,19 +24,19 @@ type fragment struct {
 	more   bool
 }
 
-// part draws a fragment of a payload, and its bytes. A whole packet counts as a fragment.
+// part draws a fragment of a payload, and the bytes of the fragment. A whole packet counts as a fragment.
 func (d *draw) part(payload []byte) (fragment, []byte) {
 	form := d.src.IntN(24)
 	if d.odd {
 		form = 20 + d.src.IntN(12)
 	}
 	switch form {
-	case 20: // the first, with all headers
+	case 20: // the first fragment, with all headers
 		return fragment{more: true}, payload
 	case 21, 22:
-		cut := d.src.IntN(20) // in a header
+		cut := d.src.IntN(20) // within a header
 		if d.src.IntN(2) == 1 {
-			cut += 20 // in options or in ports
+			cut += 20 // within options or ports
 		}
 		if !d.odd {
 			cut = len(payload)
@@ -53,7 +53,7 @@ func (d *draw) part(payload []byte) (fragment, []byte) {
 	return fragment{}, payload
 }
 
-// ipv4 draws an IPv4 packet. Its checksum is right if its lengths are.
+// ipv4 draws an IPv4 packet. If its lengths are correct, so is its checksum, except for a drawn fault.
 func (d *draw) ipv4(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if chance(d.src, 16) || d.oddly(8) {
 		proto, payload = d.chain(proto, payload, true)
@@ -98,13 +98,13 @@ func (d *draw) ipv4(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if header <= 60 {
 		binary.BigEndian.PutUint16(packet[10:], ^fold(packet))
 	}
-	if chance(d.src, 16) { // a header checksum with one wrong bit
+	if chance(d.src, 16) { // a header checksum with one flipped bit
 		packet[10+d.src.IntN(2)] ^= 1 << d.src.IntN(8)
 	}
 	return append(packet, payload...)
 }
 
-// fold is the ones' complement sum of an even number of bytes (RFC 1071).
+// fold returns the ones' complement sum of an even number of bytes (RFC 1071).
 func fold(b []byte) uint16 {
 	sum := uint32(0)
 	for i := 0; i < len(b); i += 2 {
@@ -114,7 +114,7 @@ func fold(b []byte) uint16 {
 	return uint16(sum>>16 + sum&0xffff)
 }
 
-// options draws IPv4 options to a multiple of four bytes.
+// options draws IPv4 options, padded to a multiple of four bytes.
 func (d *draw) options() []byte {
 	if d.src.IntN(8) != 1 && !d.oddly(6) {
 		return nil
@@ -140,7 +140,7 @@ func (d *draw) options() []byte {
 			case 3:
 				b = append(b, 0x44, byte(20+d.src.IntN(236)))
 			default:
-				b = append(b, 0) // ends the list
+				b = append(b, 0) // end of option list
 			}
 		}
 	}
@@ -174,7 +174,7 @@ func (d *draw) ipv6(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	return slices.Concat(h, src.AsSlice(), dst.AsSlice(), payload)
 }
 
-// chain draws extension headers before a payload. authentic means that the first is AH, as in IPv4.
+// chain draws extension headers before a payload. authentic means that the first header is AH, as in IPv4.
 func (d *draw) chain(proto byte, payload []byte, authentic bool) (first byte, packet []byte) {
 	count, units := 1+d.src.IntN(4), 2
 	if d.odd {

@@ -8,18 +8,18 @@ import (
 	"op25b/internal/policy"
 )
 
-// A World holds the facts about a switch from which frames of its lines are drawn.
+// A World holds the properties of a switch that are used to draw frames of its lines.
 type World struct {
 	access, network []uint16
 	lines           []line
-	stations        [][6]byte // behind network ports
-	remotes         family    // of the remote classes
+	stations        [][6]byte // stations behind network ports
+	remotes         family    // prefixes of the remote classes
 	nat64           []netip.Prefix
-	exempt          family // of exemptions, in force or not, and of lines
+	exempt          family // prefixes of exemptions, in force or not, and of lines
 	services        []uint16
 }
 
-// A line is a line that a frame can come from or go to.
+// A line is a line that can send or receive a drawn frame.
 type line struct {
 	port         uint16
 	outer, inner uint16
@@ -28,7 +28,7 @@ type line struct {
 	own          family
 }
 
-// A family holds prefixes by address family.
+// A family holds prefixes, separated by IP version.
 type family struct{ v4, v6 []netip.Prefix }
 
 func (f *family) add(prefixes ...netip.Prefix) {
@@ -48,7 +48,7 @@ func (f *family) of(v6 bool) []netip.Prefix {
 	return f.v4
 }
 
-// NewWorld reads the documents for a switch. It panics if they do not have the switch, because that is a mistake in the test.
+// NewWorld reads the documents for a switch. It panics if they do not contain the switch, because that is a mistake in the test.
 func NewWorld(p *policy.Policy, inv *policy.Inventory, switchName string) *World {
 	sw, ok := inv.Switch(switchName)
 	if !ok {
