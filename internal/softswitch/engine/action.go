@@ -7,20 +7,20 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// An action is one action of the program, compiled.
+// An action is a compiled action of the program.
 type action struct {
 	name   string
-	id     int // in the program
-	index  int // in program.actions
+	id     int // id in the program
+	index  int // index in program.actions
 	params []ActionParam
-	at     []int // the first word of each parameter among the arguments
+	at     []int // index of the first word of each parameter in the arguments
 	words  int
 	code   []instr
-	exits  bool        // it may end the pipeline
-	regs   []*Register // registers that it uses, locked in this order while it runs
+	exits  bool        // the action may end the pipeline
+	regs   []*Register // registers that the action uses, locked in this order while it runs
 }
 
-// run executes an action.
+// run executes an action with its arguments.
 func (p *packet) run(a *action, args []uint64) {
 	p.args = args
 	if len(a.regs) > 0 {

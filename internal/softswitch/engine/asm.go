@@ -3,8 +3,8 @@ package engine
 // An asm assembles code. Jumps refer to labels until link resolves them.
 type asm struct {
 	code   []instr
-	labels []int       // position of each label in code, -1 if not placed yet
-	fix    map[int]int // label of each jump, by its position in code
+	labels []int       // position of each label in code; -1 if it is not placed yet
+	fix    map[int]int // label of each jump, by the position of the jump in code
 }
 
 func (s *asm) label() int {
@@ -25,7 +25,7 @@ func (s *asm) jump(in instr, label int) {
 	s.code = append(s.code, in)
 }
 
-// link makes the jumps relative.
+// link converts the jumps from labels to relative distances.
 func (s *asm) link() []instr {
 	for at, label := range s.fix {
 		s.code[at].c = int32(s.labels[label] - at - 1)
@@ -43,17 +43,17 @@ func do(code []instr) func(*packet) {
 	return func(p *packet) { p.exec(code, 0, 0) }
 }
 
-// A shape is a word of a packet's state that is shifted, added to and masked, in that order.
+// A shape is a word of a packet's state that is shifted, added to and masked, in this order.
 type shape struct {
 	slot int
 	r, l uint
 	k, m uint64
-	bits int // number of correct low bits, 64 for all
+	bits int // number of correct low bits; 64 if all are correct
 }
 
 func (h *shape) plain() bool { return h.r == 0 && h.l == 0 && h.k == 0 && h.m == ^uint64(0) }
 
-// shapeOf returns the shape of a number's low word, and false if it is not a shape.
+// shapeOf returns the shape of a number's low word. It returns false if the number is not a shape.
 func shapeOf(n *node) (shape, bool) {
 	h, ok := looseShape(n)
 	return h, ok && h.bits == 64
@@ -84,7 +84,7 @@ func looseShape(n *node) (shape, bool) {
 		return h, true
 	}
 	if n.op == ">>" && n.l.op == leafField && n.l.ref.f.words > 1 && !n.l.ref.f.variable && !n.l.ref.f.signed {
-		// Out of a wide field: only within one word.
+		// A shift within a wide field is a shape only if the result lies within one word.
 		f := n.l.ref.f
 		if !n.r.lo.IsUint64() || k >= uint64(64*f.words) {
 			return none, false
@@ -127,7 +127,7 @@ func looseShape(n *node) (shape, bool) {
 	return none, false
 }
 
-// acc adds code that computes the low word of a number. A shape is one instr; sums and the like go word by word.
+// acc adds code that computes the low word of a number. A shape takes one instr; sums and similar operations are computed word by word.
 func (c *compiler) acc(s *asm, n *node) {
 	if h, ok := shapeOf(n); ok {
 		s.add(instr{op: opLoad, b: int32(h.slot), r: uint8(h.r), l: uint8(h.l), k: h.k, m: h.m})
@@ -189,7 +189,7 @@ func (c *compiler) accTwo(s *asm, n, l, r *node) bool {
 	return false
 }
 
-// branch adds a jump to label that is taken if the condition equals want.
+// branch adds a jump to label that is taken if the value of the condition equals want.
 func (c *compiler) branch(s *asm, n *node, want bool, label int) {
 	switch n.op {
 	case leafBool:
@@ -239,12 +239,12 @@ func either(want bool, yes, no uint16) uint16 {
 	return no
 }
 
-// branchTest adds a branch on a closure.
+// branchTest adds a jump to label that depends on the result of a closure.
 func (c *compiler) branchTest(s *asm, n *node, want bool, label int) {
 	s.jump(instr{op: either(want, opIfTrue, opIfFalse), x: &extra{test: c.bv(n)}}, label)
 }
 
-// negation maps a comparison to its negation, and mirror to the comparison with exchanged operands.
+// negation maps a comparison to its negation. mirror maps a comparison to the comparison with exchanged operands.
 var (
 	negation = map[string]string{"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 	mirror   = map[string]string{"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}

@@ -2,7 +2,7 @@ package engine
 
 import "math/big"
 
-// lvalue checks that a node is a field that can be written, and returns it.
+// lvalue returns n after checking that it is a writable field.
 func (c *compiler) lvalue(n *node) *node {
 	if n.op != leafField && n.op != leafDynamic {
 		c.fail(ErrProgram, "want a field to write to, got %s", n.op)
@@ -17,8 +17,8 @@ func (n *node) lvalueField() *field {
 	return n.f
 }
 
-// assign compiles the assignment of a number to a field: cut to the field's width, or stopped at the ends of its range if
-// the field saturates.
+// assign compiles the assignment of a number to a field. The number is truncated to the field's width or, if the field saturates, limited
+// to the field's range.
 func (c *compiler) assign(dst, src *node) []instr {
 	dst, src = c.lvalue(dst), c.want(src, kData)
 	f := dst.lvalueField()
@@ -39,7 +39,7 @@ func (c *compiler) assign(dst, src *node) []instr {
 		return c.assignWide(dst, src)
 	}
 	if dst.op == leafField && f == valid {
-		// Validity is not a field of the header, which need not be filled.
+		// Validity is not stored in the packet's bytes, so the header need not be filled.
 		var s asm
 		c.assignWord(&s, dst.ref.slot(), ones(f.width), src)
 		return s.link()
@@ -57,7 +57,7 @@ func (c *compiler) assign(dst, src *node) []instr {
 	return own(dst.ref.h, s.link())
 }
 
-// assignWord adds the assignment of a number's low word to a slot.
+// assignWord adds code that assigns the low word of a number to a slot.
 func (c *compiler) assignWord(s *asm, slot int, mask uint64, src *node) {
 	at := int32(slot)
 	if src.isConst() {
@@ -122,7 +122,7 @@ func (c *compiler) assignWide(dst, src *node) []instr {
 	return own(dst.ref.h, s.link())
 }
 
-// assignWords adds the assignment of a number to a field of several words.
+// assignWords adds code that assigns a number to a field of several words.
 func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 	top := ones(width - 64*(words-1))
 	r := src.ref
@@ -134,7 +134,7 @@ func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 		}
 		s.add(in)
 	case src.fits64() && !wideInside(src):
-		// The low word first: the source may be the field itself.
+		// The low word is assigned first, because the source may be the field itself.
 		c.assignWord(s, at+words-1, ^uint64(0), src)
 		s.add(instr{op: opClear, a: int32(at), k: uint64(words - 1)})
 	case src.op == "?":
@@ -162,7 +162,7 @@ func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 	}
 }
 
-// isSlots reports whether a number is the content of an unsigned field's slots.
+// isSlots reports whether the value of a number is the content of the slots of an unsigned field.
 func isSlots(n *node) bool {
 	return n.op == leafField && !n.ref.f.variable && !n.ref.f.signed
 }
@@ -183,7 +183,7 @@ func (c *compiler) assignVar(dst, src *node) []instr {
 	})
 }
 
-// standsAlone reports whether code can be executed outside an action: it has no parameters and no jumps of an action.
+// standsAlone reports whether code can run outside an action: it has no parameters and no jumps that are specific to actions.
 func standsAlone(code []instr) bool {
 	for i := range code {
 		if op := code[i].op; op == opArg || op == opJump {

@@ -16,11 +16,11 @@ func most(a, b *big.Int) *big.Int {
 	return b
 }
 
-// maxShift bounds the bits of a value that is shifted left by a variable amount. P4 cuts such a value to its type's width at once, so that
-// only lower bits matter.
+// maxShift bounds the number of bits of a value that is shifted left by a variable amount. P4 truncates the result to the type's width at
+// once, so higher bits do not matter.
 const maxShift = 4096
 
-// bound computes the range of an operation on numbers from the ranges of its operands.
+// bound computes the range of an operation's result from the ranges of its operands.
 func (c *compiler) bound(n *node) {
 	l, r := n.l, n.r
 	set := func(lo, hi *big.Int) { n.lo, n.hi = lo, hi }
@@ -39,7 +39,7 @@ func (c *compiler) bound(n *node) {
 			n.lo, n.hi = least(n.lo, p), most(n.hi, p)
 		}
 	case "/":
-		// bmv2 stops unless both operands are not negative and the divisor is not zero; see divide.
+		// bmv2 terminates unless both operands are nonnegative and the divisor is not zero; see divide.
 		set(new(big.Int), most(l.hi, new(big.Int)))
 	case "%":
 		set(new(big.Int), most(least(l.hi, r.hi), new(big.Int)))
@@ -96,7 +96,7 @@ func (c *compiler) width(r *node) int {
 	return int(r.lo.Int64())
 }
 
-// signedSpan returns the range of a bitwise operation with a negative operand.
+// signedSpan returns the range of a bitwise operation that has a negative operand.
 func signedSpan(l, r *node) (lo, hi *big.Int) {
 	bits := 0
 	for _, b := range []*big.Int{l.lo, l.hi, r.lo, r.hi} {

@@ -7,22 +7,23 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// The bounds of a program, checked before memory is allocated. A client pushes a program, and a short text can require much memory: one
-// line defines an array of 2^24 cells of 2^16 bits, 128 GiB.
+// Bounds on programs, checked before memory is allocated. Clients push programs, and a short text can require much memory: one line can
+// define an array of 2^24 cells of 2^16 bits, 128 GiB.
 const (
-	// DefaultMaxState is the memory in bytes of a program's arrays (counters, meters, registers, digests) and of its links between tables
-	// and actions. op25b's pipeline takes about 10 MiB.
+	// DefaultMaxState is the largest memory, in bytes, of a program's arrays (counters, meters, registers, digests) and of its links
+	// between tables and actions. op25b's pipeline takes about 10 MiB.
 	DefaultMaxState = 256 << 20
-	// maxDepth is the largest nesting of the JSON. p4c nests an expression in four levels a node; the deepest of p4c's own samples have 90.
+	// maxDepth is the largest nesting depth of the JSON. p4c nests an expression in four levels per node. The deepest of p4c's own samples
+	// has 90 levels.
 	maxDepth = 512
-	// maxNodes is the largest number of objects and arrays in the JSON: about 400 bytes each when parsed, 400 MiB in all. op25b's has
-	// 8,400.
+	// maxNodes is the largest number of objects and arrays in the JSON. Each takes about 400 bytes when parsed, so all take at most 400
+	// MiB. op25b's pipeline has 8,400.
 	maxNodes = 1 << 20
-	// maxValues is the largest number of values in the JSON, at 24 bytes each.
+	// maxValues is the largest number of values in the JSON. Each takes 24 bytes.
 	maxValues = 4 << 20
-	// maxWorker is the largest memory in bytes of one packet in progress. There is one for each port, 512 at most.
+	// maxWorker is the largest memory, in bytes, of one packet in progress. There is at most one such packet for each port, so at most 512.
 	maxWorker = 2 << 20
-	// maxCells bounds one array, so that a typing error is reported as such.
+	// maxCells is the largest number of cells in one array. The limit makes typing errors visible as such.
 	maxCells = 1 << 24
 )
 
@@ -57,7 +58,7 @@ func measure(text []byte) error {
 	return nil
 }
 
-// reserve adds n objects of size bytes each to the program's state, within its bound.
+// reserve adds n objects of size bytes each to the memory of the program's state. It stops the compilation if the total exceeds MaxState.
 func (c *compiler) reserve(n, size int, format string, args ...any) {
 	most := c.e.o.MaxState
 	need := int64(n) * int64(size) // at most 2^24 * 2^13 for arrays, 2^20 * 2^20 for links
@@ -68,7 +69,7 @@ func (c *compiler) reserve(n, size int, format string, args ...any) {
 	c.reserved += need
 }
 
-// size checks the number of cells of an array.
+// size checks that the number of cells of an array is within the bounds.
 func (c *compiler) size(kind, name string, n int) int {
 	if n < 0 || n > maxCells {
 		c.fail(ErrProgram, "%s %q: size %d, must be 0 to %d", kind, name, n, maxCells)
@@ -76,7 +77,7 @@ func (c *compiler) size(kind, name string, n int) int {
 	return n
 }
 
-// fitsWorker checks the memory of one packet in progress.
+// fitsWorker checks that one packet in progress needs at most maxWorker bytes.
 func (c *compiler) fitsWorker(pr *program) {
 	need := 8*(c.l.slots+pr.scratch+pr.keyMax) + c.l.varBytes + pr.bufMax + pr.head
 	if need > maxWorker {
@@ -84,7 +85,7 @@ func (c *compiler) fitsWorker(pr *program) {
 	}
 }
 
-// The sizes of cells in bytes.
+// The sizes of array cells in bytes.
 const (
 	counterBytes = int(unsafe.Sizeof(CounterValue{}))
 	meterBytes   = int(unsafe.Sizeof(extern.Meter{}))

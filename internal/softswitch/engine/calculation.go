@@ -8,7 +8,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A calculation is a hash over fields, constants, headers and the payload. Fields of invalid headers are left out.
+// A calculation is a hash over fields, constants, headers and the payload. Fields of invalid headers are omitted.
 type calculation struct {
 	hash    *extern.Hash
 	pieces  []piece
@@ -17,12 +17,12 @@ type calculation struct {
 
 // A piece is a run of fields of one header, or a constant.
 type piece struct {
-	h      *header // nil for a constant
+	h      *header // nil if the piece is a constant
 	fields []*field
-	pack   []chunk // of the fields, if they fill whole bytes
+	pack   []chunk // wire layout of the fields if they fill whole bytes
 	bytes  int
-	inWire int      // where the fields begin in the header, in bytes; -1 if they are not adjacent there
-	words  []uint64 // of the constant
+	inWire int      // offset of the fields in the header, in bytes; -1 if they are not adjacent there
+	words  []uint64 // value of the constant
 	konst  field
 }
 
@@ -72,7 +72,7 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 	return k
 }
 
-// summand finds a field that is part of a hash. It need not be in its slots: sum fills its header.
+// summand returns a field that is an input of a hash. The field need not be loaded, because sum fills its header.
 func (c *compiler) summand(v *jsonValue) ref {
 	var at [2]string
 	if json.Unmarshal(v.Value, &at) == nil {
@@ -87,7 +87,7 @@ func (c *compiler) summand(v *jsonValue) ref {
 	return n.ref
 }
 
-// add appends a field, to the previous run if that is of the same header.
+// add appends a field. If the last piece is a run of fields of the same header, the field is added to it.
 func (k *calculation) add(r ref) {
 	if n := len(k.pieces); n > 0 && k.pieces[n-1].h == r.h {
 		k.pieces[n-1].fields = append(k.pieces[n-1].fields, r.f)
@@ -96,7 +96,7 @@ func (k *calculation) add(r ref) {
 	k.pieces = append(k.pieces, piece{h: r.h, fields: []*field{r.f}})
 }
 
-// finish packs a run of fixed fields that fills whole bytes.
+// finish computes the wire layout of a run of fixed fields that fills whole bytes.
 func (pc *piece) finish() {
 	bits := 0
 	pc.inWire = -1
@@ -112,7 +112,7 @@ func (pc *piece) finish() {
 	}
 }
 
-// sum calculates.
+// sum returns the hash for a packet.
 func (k *calculation) sum(p *packet) uint64 {
 	w := bitWriter{b: p.w.buf}
 	for i := range k.pieces {
@@ -156,11 +156,11 @@ func (p *packet) payload() []byte {
 	return b[:min(len(b), p.cut)]
 }
 
-// A checksum is a field that the parser verifies and the deparser updates.
+// A checksum is a field that is verified after parsing or updated before deparsing.
 type checksum struct {
 	field          ref
 	calc           *calculation
-	cond           bv // nil for always
+	cond           bv // if nil, the checksum always applies
 	set            func(*packet, uint64)
 	verify, update bool
 }
@@ -194,7 +194,7 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 	return k
 }
 
-// good verifies the checksum. It is good if its field is in an invalid header or its condition does not hold.
+// good reports whether the checksum is correct. It also returns true if the field's header is invalid or the condition does not hold.
 func (k *checksum) good(p *packet) bool {
 	if p.s[k.field.h.base] == 0 || k.cond != nil && !k.cond(p) {
 		return true

@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// A compiler turns the JSON into code. Errors unwind to Load by fail, which adds the place in the JSON.
+// A compiler turns the JSON into code. On an error, fail unwinds to Load and adds the position in the JSON.
 type compiler struct {
 	e        *Engine
 	j        *jsonProgram
 	l        *layout
 	places   []string
-	scratch  int     // words of wide arithmetic that a worker needs
-	act      *action // whose parameters an expression may use
+	scratch  int     // number of scratch words for wide arithmetic
+	act      *action // the current action, whose parameters an expression may use
 	errs     map[string]uint64
 	prims    map[string]builder
 	calcs    map[string]*calculation
 	lists    map[int]*fieldList
-	states   *parserStates   // nil without a parser
+	states   *parserStates   // nil if the program has no parser
 	actions  map[int]*action // by id
-	keyMax   int             // words of the widest key
-	reserved int64           // bytes of the program's state so far
-	bufMax   int             // bytes of the longest calculation, without payload
+	keyMax   int             // length of the longest key, in words
+	reserved int64           // memory of the program's state so far, in bytes
+	bufMax   int             // length of the longest calculation input in bytes, without payload
 }
 
 type loadError struct{ error }
 
-// fail stops the compilation.
+// fail stops the compilation with a new error.
 func (c *compiler) fail(kind error, format string, args ...any) {
 	where := strings.Join(c.places, ": ")
 	if where != "" {
@@ -37,7 +37,7 @@ func (c *compiler) fail(kind error, format string, args ...any) {
 	panic(loadError{fmt.Errorf("%s%w: %s", where, kind, fmt.Sprintf(format, args...))})
 }
 
-// check stops the compilation with an error that is complete already.
+// check stops the compilation if err is not nil.
 func (c *compiler) check(err error) {
 	if err == nil {
 		return
@@ -52,14 +52,14 @@ func (c *compiler) check(err error) {
 	panic(loadError{fmt.Errorf("%s%w", where, err)})
 }
 
-// at names the object being compiled until the returned function is called.
+// at adds the name of the object being compiled to error messages until the returned function is called.
 func (c *compiler) at(format string, args ...any) func() {
 	c.places = append(c.places, fmt.Sprintf(format, args...))
 	n := len(c.places)
 	return func() { c.places = c.places[:n-1] }
 }
 
-// decode parses the JSON of a part of an object.
+// decode parses a part of the JSON into to.
 func (c *compiler) decode(raw json.RawMessage, to any, want string) {
 	if err := json.Unmarshal(raw, to); err != nil {
 		c.fail(ErrProgram, "want %s, got %.80s", want, raw)
@@ -73,7 +73,7 @@ func (c *compiler) text(raw json.RawMessage) string {
 	return s
 }
 
-// temp reserves scratch words for wide arithmetic.
+// temp reserves scratch words for wide arithmetic and returns the index of the first word.
 func (c *compiler) temp(words int) int {
 	at := c.scratch
 	c.scratch += words

@@ -24,23 +24,23 @@ type Engine struct {
 	vsetOrder []*ValueSet
 
 	prog   *program
-	traced *program // for traced packets: the same but for its code
+	traced *program // the program for traced packets; differs only in its code
 
-	// ctl serializes the control side. State that it guards is marked.
+	// ctl serializes the control side. Comments mark the other state that it guards.
 	ctl sync.RWMutex
-	// ctl guards groups and sessions, which change only with every worker stopped.
+	// groups and sessions are guarded by ctl and change only while all workers are stopped.
 	groups   map[uint32][]Replica
 	sessions map[uint32]CloneSession
 
 	gate    gate
 	digests chan *Digest
-	spare   chan *Digest // free digests; with those that wait or are held, as many as either channel takes
+	spare   chan *Digest // free digests; each channel has room for all digests
 }
 
 // Tables returns all tables in the program's order, including the hidden ones that p4c makes for actions in an apply block.
 func (e *Engine) Tables() []*Table { return slices.Clone(e.tables) }
 
-// Table returns the table of this name.
+// Table returns the table with this name.
 func (e *Engine) Table(name string) (*Table, bool) {
 	t, ok := e.byTable[name]
 	return t, ok
@@ -49,7 +49,7 @@ func (e *Engine) Table(name string) (*Table, bool) {
 // ActionProfiles returns all action profiles in the program's order.
 func (e *Engine) ActionProfiles() []*ActionProfile { return slices.Clone(e.profiles) }
 
-// ActionProfile returns the action profile of this name.
+// ActionProfile returns the action profile with this name.
 func (e *Engine) ActionProfile(name string) (*ActionProfile, bool) {
 	return named(e.profiles, name)
 }
@@ -57,32 +57,32 @@ func (e *Engine) ActionProfile(name string) (*ActionProfile, bool) {
 // Counters returns the indexed counters. Direct counters belong to their tables.
 func (e *Engine) Counters() []*Counter { return slices.Clone(e.counters) }
 
-// Counter returns the indexed counter of this name.
+// Counter returns the indexed counter with this name.
 func (e *Engine) Counter(name string) (*Counter, bool) { return named(e.counters, name) }
 
 // Meters returns the indexed meters. Direct meters belong to their tables.
 func (e *Engine) Meters() []*Meter { return slices.Clone(e.meters) }
 
-// Meter returns the indexed meter of this name.
+// Meter returns the indexed meter with this name.
 func (e *Engine) Meter(name string) (*Meter, bool) { return named(e.meters, name) }
 
 // Registers returns the registers.
 func (e *Engine) Registers() []*Register { return slices.Clone(e.registers) }
 
-// Register returns the register of this name.
+// Register returns the register with this name.
 func (e *Engine) Register(name string) (*Register, bool) { return named(e.registers, name) }
 
 // ValueSets returns the parser value sets.
 func (e *Engine) ValueSets() []*ValueSet { return slices.Clone(e.vsetOrder) }
 
-// ValueSet returns the value set of this name.
+// ValueSet returns the value set with this name.
 func (e *Engine) ValueSet(name string) (*ValueSet, bool) {
 	v, ok := e.vsets[name]
 	return v, ok
 }
 
-// Digests returns the queue of delivered digests. It is never closed. Unlike bmv2 the engine sends an equal digest again for each packet;
-// the server suppresses and acknowledges them.
+// Digests returns the queue of delivered digests. The channel is never closed. Unlike bmv2, the engine delivers equal digests again for
+// each packet; the P4Runtime server suppresses duplicates and handles acknowledgements.
 func (e *Engine) Digests() <-chan *Digest { return e.digests }
 
 // Stats returns the counts so far.
@@ -106,23 +106,23 @@ func (s *Stats) fields() []*uint64 {
 	}
 }
 
-// nowNanos is the engine's clock: nanoseconds since Load.
+// nowNanos returns the time of the engine's clock: nanoseconds since Load.
 func (e *Engine) nowNanos() int64 { return int64(e.meterClock()) }
 
 func (e *Engine) meterClock() time.Duration {
 	if e.o.Clock == nil {
-		return time.Since(e.start) // faster than Now, because it reads one clock less
+		return time.Since(e.start) // faster than Now, because it reads only the monotonic clock
 	}
 	return e.o.Clock().Sub(e.start)
 }
 
-// A gate lets packets pass, each under its worker's own lock, and lets the control side stop all of them for a change. A worker never waits
+// A gate lets the control side stop all workers for a change. Otherwise each worker processes packets under its own lock, and never waits
 // for another worker.
 type gate struct {
 	mu      sync.Mutex // guards everything below, and serializes writers
 	workers []*Worker
-	numbers int   // next worker number
-	gone    Stats // counts of closed workers
+	numbers int   // number of the next worker
+	gone    Stats // sum of the counts of closed workers
 }
 
 func (g *gate) lock() {

@@ -10,18 +10,19 @@ var (
 	ErrUnsupported = errors.New("not supported")
 )
 
-// Errors of the control side. If one of them is returned nothing has changed.
+// Errors of the control side. A method that returns one of them has changed nothing.
 var (
-	// ErrExists is returned if there is an entry, member, group or session with this key already.
+	// ErrExists is returned if an entry, member, group or session with this key already exists.
 	ErrExists = errors.New("already exists")
-	// ErrNotFound is returned if there is none with this name, key or index.
+	// ErrNotFound is returned if no object with this name, key or index exists.
 	ErrNotFound = errors.New("not found")
-	// ErrFull is returned if a table or action profile has no room left.
+	// ErrFull is returned if a table or action profile is full.
 	ErrFull = errors.New("full")
-	// ErrConst is returned for a write to a const declaration of the program.
+	// ErrConst is returned for a write to entries or a default action that the program declares const.
 	ErrConst = errors.New("const in the program")
-	// ErrInvalid is returned for an invalid value: too wide, a missing match, an action that the table does not have.
+	// ErrInvalid is returned for an invalid value, such as a value that is too wide, a missing match, or an action that the table does not
+	// have.
 	ErrInvalid = errors.New("invalid")
-	// ErrInUse is returned when a member or group is deleted that an entry or a group still refers to.
+	// ErrInUse is returned by a deletion of a member or group that an entry or group still refers to.
 	ErrInUse = errors.New("in use")
 )

@@ -24,14 +24,14 @@ func (l *fieldList) copyTo(dst, src *packet) {
 	}
 }
 
-// A learnList is one digest that the program can send.
+// A learnList is the definition of a digest that the program can send.
 type learnList struct {
 	id    int
 	name  string
 	elems []learnElem
 }
 
-// A learnElem is a field, or a constant of the program.
+// A learnElem is an element of a digest: a field or a constant.
 type learnElem struct {
 	ref   ref
 	bytes []byte
@@ -45,7 +45,7 @@ func (c *compiler) register(name string) *Register {
 	return r
 }
 
-// uses records that the action being compiled uses a register.
+// uses records that the action being compiled accesses a register.
 func (c *compiler) uses(r *Register) {
 	if c.act == nil {
 		c.fail(ErrUnsupported, "register %q outside of an action", r.name)
@@ -68,7 +68,7 @@ func (c *compiler) registerParam(v *jsonValue) *Register {
 	return r
 }
 
-// buildRegisterRead compiles the reading of a cell. An index out of range leaves the field unchanged, as in bmv2.
+// buildRegisterRead compiles the read of a register cell. If the index is out of range, the destination field is unchanged, as in bmv2.
 func buildRegisterRead(c *compiler, v []jsonValue) []instr {
 	r := c.registerParam(&v[1])
 	ixNode := c.want(c.expr(&v[2]), kData)
@@ -126,7 +126,7 @@ func buildTruncate(c *compiler, v []jsonValue) []instr {
 	})
 }
 
-// whole reads a constant that names a list by its id.
+// whole returns the value of a constant operand: the id of a list.
 func (c *compiler) whole(v *jsonValue) int {
 	n := c.want(c.expr(v), kData)
 	if !n.isConst() || !n.lo.IsInt64() || n.lo.Int64() < 0 || n.lo.Int64() > math.MaxInt32 {
@@ -135,7 +135,7 @@ func (c *compiler) whole(v *jsonValue) int {
 	return int(n.lo.Int64())
 }
 
-// list finds a field list. Id 0 means none: bmv2 reserves it for "not requested".
+// list returns the field list whose id is given by v. Id 0 means no list; bmv2 reserves it for "not requested".
 func (c *compiler) list(v *jsonValue) *fieldList {
 	id := c.whole(v)
 	if id == 0 {
@@ -198,7 +198,7 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 	return l
 }
 
-// learn delivers the packet's digest if a digest is free. Load has made all of them.
+// learn delivers the packet's digest, or drops it if no digest is free. Load allocates all digests.
 func (p *packet) learn(l *learnList) {
 	if p.w.trace != nil {
 		p.w.trace.add(l.event(p))
@@ -225,10 +225,10 @@ func (p *packet) learn(l *learnList) {
 		d.Values = append(d.Values, d.bytes[from:len(d.bytes):len(d.bytes)])
 	}
 	p.w.count(&p.w.stats.Digests)
-	p.w.e.digests <- d // never blocks: it has room for all of them
+	p.w.e.digests <- d // never blocks: the channel has room for every digest
 }
 
-// event describes the digest for a trace.
+// event returns the trace event of the digest.
 func (l *learnList) event(p *packet) Event {
 	e := Event{Kind: EventDigest, Name: l.name}
 	for _, el := range l.elems {
@@ -246,7 +246,8 @@ func (l *learnList) event(p *packet) Event {
 	return e
 }
 
-// spareDigests makes the digests that the engine delivers, each with room for the longest without very long fields.
+// spareDigests allocates the digests that the engine delivers. Each has room for the program's longest digest, of which very long fields
+// count only in part.
 func (c *compiler) spareDigests() {
 	values, bytes := 0, 0
 	for i := range c.j.LearnLists {
@@ -273,7 +274,7 @@ func (c *compiler) spareDigests() {
 	}
 }
 
-// buildRandom compiles random(). A low bound above the high one leaves the field unchanged, as in bmv2.
+// buildRandom compiles random(). If the low bound is above the high one, the destination field is unchanged, as in bmv2.
 func buildRandom(c *compiler, v []jsonValue) []instr {
 	set, lo, hi := c.setter(&v[0]), c.number(&v[1]), c.number(&v[2])
 	return call(func(p *packet) {
@@ -298,7 +299,8 @@ func buildHash(c *compiler, v []jsonValue) []instr {
 	return call(func(p *packet) { set(p, extern.InRange(calc.sum(p), base(p), size(p))) })
 }
 
-// asserts compiles assert and assume. bmv2 stops when one fails; here the failure is logged and counted, and the packet goes on.
+// asserts compiles assert and assume. bmv2 terminates when one of them fails. The engine logs and counts the failure, and continues with
+// the packet.
 func (c *compiler) asserts(what string, v *jsonValue) func(*packet) {
 	n := c.expr(v)
 	if n.kind == kData {
@@ -315,7 +317,7 @@ func (c *compiler) asserts(what string, v *jsonValue) func(*packet) {
 	}
 }
 
-// buildLog compiles log_msg. Each {} of the text is replaced by the next value, in decimal.
+// buildLog compiles log_msg. Each {} in the text is replaced by the next value, in decimal.
 func buildLog(c *compiler, v []jsonValue) []instr {
 	if len(v) < 1 || len(v) > 2 || v[0].Type != "string" {
 		c.fail(ErrProgram, "want a string and its values")

@@ -1,13 +1,13 @@
 package engine
 
-// An inlined is a table without key and with a fixed action whose action's code is part of its pipeline's code. While the table has an
-// entry, an instr that applies the table replaces the first one.
+// An inlined describes a table without key and with a fixed action whose code is inlined into the pipeline's code. While the table has an
+// entry, an instr that applies the table replaces the first inlined instr.
 type inlined struct {
 	at    int32
 	first instr
 }
 
-// refit is called after entries have been added or removed, with every worker stopped.
+// refit updates the inlined code after entries have been added or removed. The caller has stopped all workers.
 func (t *Table) refit() {
 	if t.in == nil {
 		return
@@ -20,7 +20,7 @@ func (t *Table) refit() {
 	}
 }
 
-// fixed returns the action of a table that can run no other, and nil for any other table.
+// fixed returns the action of a table that can run no other action. For any other table it returns nil.
 func (t *Table) fixed() *action {
 	if len(t.key) > 0 || !t.constDefault || t.profile != nil || t.rows.Len() > 0 || len(t.miss.args) > 0 {
 		return nil
@@ -28,7 +28,8 @@ func (t *Table) fixed() *action {
 	return t.miss.act
 }
 
-// straight reports whether an action's code can be part of other code. Jumps back are counted for each run, so it must have none.
+// straight reports whether an action's code can be inlined. The action must have no parameters, and no backward jumps, because these are
+// counted for each run.
 func (a *action) straight() bool {
 	if len(a.params) > 0 {
 		return false
@@ -58,7 +59,7 @@ func (s *asm) inline(a *action) {
 	}
 }
 
-// flow lays out the code of all pipelines, each node directly after one that leads to it where possible.
+// flow lays out the code of all pipelines. Where possible, each node directly follows one of its predecessors.
 func (c *compiler) flow(pr *program) {
 	var s asm
 	base := int32(len(pr.code))

@@ -2,8 +2,8 @@ package engine
 
 import "math/big"
 
-// An ev evaluates an expression on a packet: the low 64 bits of a number. If the number's range fits a machine word they are the whole
-// number.
+// An ev evaluates a number expression on a packet and returns the low 64 bits. If the range of the number fits a machine word, these bits
+// are the whole number.
 type ev func(*packet) uint64
 
 // A bv evaluates a condition.
@@ -12,7 +12,7 @@ type bv func(*packet) bool
 // An hv finds a header.
 type hv func(*packet) *header
 
-// low64 is the low 64 bits of a number in two's complement.
+// low64 returns the low 64 bits of a number in two's complement.
 func low64(b *big.Int) uint64 {
 	if b.IsUint64() {
 		return b.Uint64()
@@ -21,13 +21,13 @@ func low64(b *big.Int) uint64 {
 	return m.Uint64()
 }
 
-// signExtend returns the low w bits as a signed number, w from 1 to 64.
+// signExtend interprets the low w bits of v as a signed number and extends its sign. w is from 1 to 64.
 func signExtend(v uint64, w int) uint64 {
 	s := uint(64 - w)
 	return uint64(int64(v<<s) >> s)
 }
 
-// ev compiles the low 64 bits of a number.
+// ev compiles a number expression to an ev.
 func (c *compiler) ev(n *node) ev {
 	switch n.op {
 	case leafConst:
@@ -140,7 +140,7 @@ func (c *compiler) ev(n *node) ev {
 	return nil
 }
 
-// amount compiles the amount of a shift, at most 2^32. A negative amount, at which bmv2 stops, counts as the largest.
+// amount compiles the amount of a shift, at most 2^32. A negative amount counts as 2^32; bmv2 terminates for a negative amount.
 func (c *compiler) amount(n *node) ev {
 	const far = 1 << 32
 	if n.isConst() {
@@ -170,8 +170,8 @@ func (c *compiler) amount(n *node) ev {
 	}
 }
 
-// ring compiles the operations whose low 64 bits depend only on the low 64 bits of the operands. Operands that are a field or a constant
-// are read without a call.
+// ring compiles operations for which the low 64 bits of the result depend only on the low 64 bits of the operands. Operands that are fields
+// or constants are read without a call.
 func (c *compiler) ring(n *node) ev {
 	l, r := n.l, n.r
 	if l.isConst() && n.op != "-" {
@@ -220,7 +220,8 @@ func (c *compiler) ring(n *node) ev {
 	return func(p *packet) uint64 { return x(p) ^ y(p) }
 }
 
-// plainSlot returns the slot that holds a number unchanged: an unsigned or full-width field known at load time.
+// plainSlot returns the slot that holds the number unchanged. The number must be an unsigned or full-width field that is determined at load
+// time.
 func (c *compiler) plainSlot(n *node) (int, bool) {
 	if n.op != leafField || n.ref.f.variable || n.ref.f.words != 1 || n.ref.f.signed && n.ref.f.width < 64 {
 		return 0, false
@@ -228,7 +229,7 @@ func (c *compiler) plainSlot(n *node) (int, bool) {
 	return n.ref.slot(), true
 }
 
-// saturate compiles a cast that stops at the ends of a type's range.
+// saturate compiles a cast that limits a number to the range of the type.
 func (c *compiler) saturate(n *node) ev {
 	if !n.l.narrow() || !n.narrow() {
 		return c.lowOfWide(n)
@@ -244,7 +245,7 @@ func (c *compiler) saturate(n *node) ev {
 	return func(p *packet) uint64 { return uint64(max(int64(lo), min(int64(x(p)), int64(hi)))) }
 }
 
-// hv compiles what finds a header.
+// hv compiles a header expression.
 func (c *compiler) hv(n *node) hv {
 	switch n.op {
 	case leafHeader:
@@ -264,7 +265,7 @@ func (c *compiler) hv(n *node) hv {
 	return nil
 }
 
-// index compiles the index of a cell. A number of more than 64 bits is out of range for every array.
+// index compiles an array index. A number of more than 64 bits is out of range for every array.
 func (c *compiler) index(n *node) ev {
 	if n.narrow() {
 		return c.ev(n)
@@ -272,7 +273,7 @@ func (c *compiler) index(n *node) ev {
 	return c.amount(n)
 }
 
-// uv compiles what finds a union.
+// uv compiles a union expression.
 func (c *compiler) uv(n *node) func(*packet) *union {
 	switch n.op {
 	case leafUnion:

@@ -14,7 +14,7 @@ func (p *packet) setValid(h *header) {
 	}
 }
 
-// addHeader implements setValid of the program: a header that was invalid starts with zeros, and the packet's length grows.
+// addHeader implements the program's setValid. A header that was invalid is set to zeros, and the packet's length grows.
 func (p *packet) addHeader(h *header) {
 	if p.s[h.base] != 0 {
 		return
@@ -27,7 +27,7 @@ func (p *packet) addHeader(h *header) {
 	p.length += p.headerBytes(h)
 }
 
-// removeHeader implements setInvalid of the program.
+// removeHeader implements the program's setInvalid.
 func (p *packet) removeHeader(h *header) {
 	if p.s[h.base] == 0 || h.metadata {
 		return
@@ -36,7 +36,7 @@ func (p *packet) removeHeader(h *header) {
 	p.s[h.base] = 0
 }
 
-// headerBytes is how long a header is on the wire.
+// headerBytes returns the length of a header on the wire.
 func (p *packet) headerBytes(h *header) int {
 	n := h.typ.bytes
 	if h.typ.varF != nil {
@@ -91,7 +91,7 @@ func (p *packet) sameHeader(a, b *header) bool {
 	return true
 }
 
-// member returns the valid header of a union, or nil.
+// member returns the valid header of a union, or nil if all are invalid.
 func (p *packet) member(u *union) *header {
 	for _, m := range u.members {
 		if p.s[m.base] != 0 {
@@ -101,7 +101,7 @@ func (p *packet) member(u *union) *header {
 	return nil
 }
 
-// swapHeaders exchanges two headers of one type, validity included.
+// swapHeaders exchanges two headers of one type, including their validity.
 func (p *packet) swapHeaders(a, b *header) {
 	p.fill(a)
 	p.fill(b)

@@ -3,7 +3,7 @@ package engine
 import "op25b/internal/softswitch/match"
 
 // ReleaseEntries lets the control side change and delete the entries that the program declares. The JSON does not distinguish `const
-// entries` from `entries`, but a P4Info does; its owner calls this for the latter.
+// entries` from `entries`, but the P4Info does. Callers use ReleaseEntries if the entries are not const.
 func (t *Table) ReleaseEntries() {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()

@@ -1,8 +1,8 @@
 package engine
 
-// An instr is one step of code: of an action, or of the flow through a parser or pipeline into which actions are inlined. Its slots are a
-// and b, its constants k and m. c is the distance of its jump, counted from the next instr, so that code can be moved. Steps that only
-// move, shift and compare words have operations of their own; everything else is a closure.
+// An instr is one instruction of an action, or of the flow through a parser or pipeline into which actions are inlined. a and b are slots;
+// k and m are constants. c is the distance of a jump, relative to the next instr, so code can be moved. Instructions that only move, shift
+// and compare words have their own operations; everything else is a closure.
 type instr struct {
 	op      uint16
 	r, l    uint8
@@ -11,7 +11,7 @@ type instr struct {
 	x       *extra
 }
 
-// An extra holds the operands that few instrs need.
+// An extra holds operands that only a few operations need.
 type extra struct {
 	ev    ev
 	test  bv
@@ -23,12 +23,12 @@ type extra struct {
 	sel   *selection
 }
 
-// The operations. acc is a word that consecutive instrs compute with; s are the packet's slots.
+// The operations. acc is a word that is passed from one instr to the next. s holds the packet's slots.
 const (
 	opConst   = iota // s[a] = k
 	opMove           // s[a] = s[b] & m
 	opMoveTwo        // s[a], s[a+1] = s[b] & m, s[b+1]
-	opMoveAll        // s[a:a+k] = s[b:b+k], the first & m
+	opMoveAll        // s[a:a+k] = s[b:b+k]; s[a] &= m
 	opClear          // s[a:a+k] = 0
 	opShape          // s[a] = (s[b] >> r << l + k) & m
 	opArg            // s[a] = args[b] & m
@@ -48,8 +48,8 @@ const (
 
 	opIfZero     // jump if s[b] is zero
 	opIfNotZero  // jump if s[b] is not zero
-	opIfAllZero  // jump if s[b:b+k] are zero
-	opIfSomeOne  // jump if they are not all zero
+	opIfAllZero  // jump if all of s[b:b+k] are zero
+	opIfSomeOne  // jump if some of s[b:b+k] are not zero
 	opIfEqConst  // jump if s[b] == k
 	opIfNeConst  //
 	opIfLtConst  //
@@ -75,22 +75,22 @@ const (
 	opJump       // jump within an action; jumps back are bounded
 
 	opCall       // fn()
-	opTry        // try(), or stop
-	opExtract    // extract h, or stop
+	opTry        // try(); stop if it fails
+	opExtract    // extract h; stop if that fails
 	opFill       // fill h
 	opFail       // stop with the parser error k
 	opFailAs     // stop with the parser error ev()
-	opSelect     // jump as sel decides
-	opSelectWord // the same, with a joined key
+	opSelect     // jump to the state that sel selects
+	opSelectWord // like opSelect, for a joined key
 	opTable      // apply table and continue at the next node
 	opRun        // run act
 	opLock       // lock the registers of act
 	opUnlock     //
-	opExit       // stop if the program said exit
+	opExit       // stop if the program has executed exit
 	opEnd        // stop
 )
 
-// maxJumpsBack bounds the backward jumps in one run of an action.
+// maxJumpsBack bounds the number of backward jumps in one run of an action.
 const maxJumpsBack = 1 << 20
 
 // exec executes code from pc until it stops.
@@ -190,8 +190,8 @@ func (p *packet) exec(code []instr, pc int, acc uint64) {
 	}
 }
 
-// words executes instrs that only move, shift and compare words, up to the first other one. It calls nothing, so that its variables stay in
-// registers.
+// words executes instrs that only move, shift and compare words, until it reaches any other instr. It calls no functions, so its variables
+// stay in registers.
 func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 	s := p.s
 	for uint(pc) < uint(len(code)) {

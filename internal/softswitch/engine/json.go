@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). They have only the members that the engine reads; pragmas are
-// omitted.
+// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). They contain only the members that the engine reads, without
+// pragmas.
 
 type jsonProgram struct {
 	Meta struct {
@@ -38,10 +38,10 @@ type jsonProgram struct {
 
 type jsonHeaderType struct {
 	Name   string  `json:"name"`
-	Fields [][]any `json:"fields"` // name, width or "*", signed, saturating
-	// LengthExp gives the width in bits of the variable field when extract does not; P4_14 programs have it.
+	Fields [][]any `json:"fields"` // name, width ("*" for a variable field), signed, saturating
+	// LengthExp is the width of the variable field in bits. P4_14 programs set it if extract does not give the width.
 	LengthExp *jsonValue `json:"length_exp"`
-	MaxLength int        `json:"max_length"` // bytes of the whole header, for one with a variable field
+	MaxLength int        `json:"max_length"` // size of the whole header in bytes; only for headers with a variable field
 }
 
 type jsonHeader struct {
@@ -82,8 +82,8 @@ type jsonFieldList struct {
 	Elements []jsonValue `json:"elements"`
 }
 
-// jsonValue is the type-value object that appears everywhere. The form of Value depends on Type. Op and Parameters are set if the object is
-// a primitive inside a parser op.
+// jsonValue is the type-value object that encodes operands and expressions. The form of Value depends on Type. Op and Parameters are set if
+// the object is a primitive inside a parser op.
 type jsonValue struct {
 	Type       string          `json:"type"`
 	Value      json.RawMessage `json:"value"`
@@ -213,14 +213,14 @@ type jsonTable struct {
 	Entries []jsonEntry `json:"entries"`
 }
 
-// jsonSource is a place in the program's source.
+// jsonSource is a position in the program's source.
 type jsonSource struct {
 	Filename string `json:"filename"`
 	Line     int    `json:"line"`
 	Fragment string `json:"source_fragment"`
 }
 
-// place is file:line, empty if p4c does not say.
+// place returns the position as file:line, or an empty string if the JSON has no position.
 func (s *jsonSource) place() string {
 	if s == nil || s.Filename == "" {
 		return ""
@@ -228,7 +228,7 @@ func (s *jsonSource) place() string {
 	return fmt.Sprintf("%s:%d", s.Filename, s.Line)
 }
 
-// text is the source text at the place.
+// text returns the source text at the position.
 func (s *jsonSource) text() string {
 	if s == nil {
 		return ""
@@ -297,13 +297,13 @@ type jsonExtern struct {
 	Type string `json:"type"`
 }
 
-// jsonAlias is a pair of simple_switch's name of a field and the program's field.
+// jsonAlias maps a field name of simple_switch to a field of the program.
 type jsonAlias struct {
 	Name  string
 	Field [2]string
 }
 
-// UnmarshalJSON reads the two-element array of an alias.
+// UnmarshalJSON decodes an alias from its two-element array.
 func (a *jsonAlias) UnmarshalJSON(b []byte) error {
 	var pair [2]json.RawMessage
 	if err := json.Unmarshal(b, &pair); err != nil {

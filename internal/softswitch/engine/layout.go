@@ -8,15 +8,16 @@ import (
 
 // A layout maps a packet's headers and metadata to the slots of its state.
 //
-// A header takes one slot for its validity. Each of its fields takes one slot for up to 64 bits, or several for more, the most significant
-// first. A field's bits are right-aligned; a signed field holds its two's complement in its width. A variable field's slot holds its
-// current width in bits; its bytes are in a second array at header.varAt. A stack takes one more slot, the index of its next element.
+// A header takes one slot for its validity. A field of up to 64 bits takes one slot. A wider field takes several, the most significant
+// first. A field's bits are right-aligned; a signed field holds the two's complement in the field's width. The slot of a variable field
+// holds its current width in bits; its bytes are in a second array at header.varAt. A stack takes one more slot, for the index of its next
+// element.
 type layout struct {
 	types   map[string]*headerType
 	headers map[string]*header
 	byID    map[int]*header
 	order   []*header
-	all     []*header // including those that are out of bounds
+	all     []*header // every header, including the placeholders for out-of-bounds elements
 	stacks  map[string]*stack
 	unions  map[string]*union
 	ustacks map[string]*unionStack
@@ -24,7 +25,7 @@ type layout struct {
 
 	slots    int
 	varBytes int
-	// initial is the state in which every packet starts: all zero but for the validity of metadata.
+	// initial is the state of a packet before parsing: all slots are zero, except the validity of metadata.
 	initial []uint64
 }
 
@@ -33,48 +34,48 @@ type headerType struct {
 	fields []*field
 	byName map[string]int
 	words  int // slots of one header, validity included
-	bytes  int // on the wire, without the variable field
+	bytes  int // size on the wire, without the variable field
 	varF   *field
 	varMax int          // largest size of the variable field, in bytes
-	varOff int          // bits before the variable field
-	even   bool         // it fills whole bytes
-	fixed  []fixedField // all but the variable field
+	varOff int          // number of bits before the variable field
+	even   bool         // the fields of fixed width fill whole bytes
+	fixed  []fixedField // all fields except the variable one
 	lenExp *jsonValue
-	pack   []chunk // wire layout of a header without variable field
+	pack   []chunk // wire layout; only for headers without a variable field
 }
 
 type field struct {
 	name        string
-	width       int // bits; 0 for a variable field
+	width       int // in bits; 0 for a variable field
 	words       int
-	off         int // slot, counted from the header's
+	off         int // slot, relative to the header's first slot
 	signed, sat bool
 	variable    bool
 }
 
-// A fixedField is a field of a header with a variable field.
+// A fixedField is a field of fixed width in a header that also has a variable field.
 type fixedField struct {
 	f     *field
-	bit   int  // from the header's first, without the variable field
-	after bool // it comes after the variable field
+	bit   int  // offset in bits from the start of the header, without the variable field
+	after bool // the field follows the variable field
 }
 
-// A header is one header instance, metadata structs included.
+// A header is one instance of a header or metadata struct.
 type header struct {
 	name     string
 	typ      *headerType
 	metadata bool
-	base     int // its validity slot
-	varAt    int // its bytes in the array of variable fields
+	base     int // slot of the header's validity
+	varAt    int // offset of the variable field in packet.vb
 	in       *union
 
-	// src is the slot with the position in the packet, counted from 1, of a header that was extracted and not written since. While it is
-	// not 0, only the fields in hot need be in their slots; fill loads the rest. Metadata has no such slot: -1.
+	// src is the slot that holds the header's position in the packet, counted from 1. The slot is 0 if the header was not extracted or has
+	// been written since. While the slot is not 0, only the fields in hot need be loaded; fill loads the others. For metadata, src is -1.
 	src       int
-	extracted bool // by some state of the parser
+	extracted bool // some parser state extracts the header
 	hot       map[*field]bool
 	hotPack   []chunk
-	hotFixed  []fixedField // of a header with a variable field
+	hotFixed  []fixedField // the hot fields of a header with a variable field
 }
 
 type stack struct {
@@ -82,7 +83,7 @@ type stack struct {
 	typ   *headerType
 	elems []*header
 	next  int // slot of the index of the next element
-	// outside stands in for an element that does not exist: it starts from zero with each packet and is never sent.
+	// outside replaces elements that do not exist. It is all zero at the start of each packet and is never sent.
 	outside *header
 }
 
@@ -96,12 +97,12 @@ type union struct {
 type unionStack struct {
 	name    string
 	elems   []*union
-	names   []string // of the members
+	names   []string // names of the unions' members
 	next    int
 	outside *union
 }
 
-// validName is the hidden field that p4c uses for a header's validity.
+// validName is the hidden field in which p4c represents a header's validity.
 const validName = "$valid$"
 
 func newLayout(p *jsonProgram) (*layout, error) {
@@ -158,7 +159,7 @@ func newLayout(p *jsonProgram) (*layout, error) {
 	return l, nil
 }
 
-// place assigns a header its slots.
+// place allocates the slots of a header.
 func (l *layout) place(name string, t *headerType) *header {
 	h := &header{name: name, typ: t, base: l.slots, varAt: l.varBytes, hot: map[*field]bool{}}
 	l.all = append(l.all, h)
@@ -317,19 +318,19 @@ func (l *layout) addUnions(p *jsonProgram) error {
 	return nil
 }
 
-// A ref is a field of a header that is known at load time.
+// A ref is a field of a header that is determined at load time.
 type ref struct {
 	h *header
 	f *field
 }
 
-// slot is the field's first word.
+// slot returns the field's first slot.
 func (r ref) slot() int { return r.h.base + r.f.off }
 
-// valid is the field that p4c calls $valid$.
+// valid is the field that p4c names $valid$.
 var valid = &field{name: validName, width: 1, words: 1, off: 0}
 
-// find resolves a field by header and field name, as the program spells them.
+// find returns the field with these header and field names of the program.
 func (l *layout) find(hdr, name string) (ref, error) {
 	h, ok := l.headers[hdr]
 	if !ok {
@@ -350,7 +351,8 @@ func (t *headerType) find(name string) (*field, error) {
 	return t.fields[i], nil
 }
 
-// standard returns the field that simple_switch knows under a name, such as standard_metadata.egress_spec. ok is false if the program has none.
+// standard returns the field with this name in simple_switch, such as standard_metadata.egress_spec. ok is false if the program has no such
+// field.
 func (l *layout) standard(hdr, name string) (ref, bool) {
 	if a, ok := l.alias[hdr+"."+name]; ok {
 		r, err := l.find(a[0], a[1])
@@ -381,7 +383,7 @@ func str(raw json.RawMessage) (string, error) {
 	return s, nil
 }
 
-// hexBig reads bmv2's hex strings: an optional sign, an optional 0x, digits.
+// hexBig parses a hexadecimal string of bmv2: an optional sign, an optional 0x, and digits.
 func hexBig(s string) (*big.Int, error) {
 	t, neg := s, false
 	if len(t) > 0 && t[0] == '-' {

@@ -10,8 +10,8 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// Load reads the JSON of a program that p4c-bm2-ss compiled for v1model, and makes it ready to run.
-// An error names the object in the JSON and wraps ErrProgram or ErrUnsupported.
+// Load parses the JSON of a program that p4c-bm2-ss compiled for v1model, and compiles it. Errors name the object in the JSON and wrap
+// ErrProgram or ErrUnsupported.
 func Load(program []byte, o Options) (e *Engine, err error) {
 	if err := measure(program); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func newEngine(o Options) *Engine {
 
 func newProgram() *program { return &program{firstState: end, ingress: end, egress: end} }
 
-// program compiles everything, in the order of its dependencies.
+// program compiles the whole program, in the order of its dependencies.
 func (c *compiler) program() {
 	pr := c.e.prog
 	for _, x := range c.j.ExternInstances {
@@ -138,7 +138,7 @@ func (c *compiler) program() {
 	c.fitsWorker(pr)
 }
 
-// errors numbers every parser error that the engine raises, including those that the program does not have.
+// errors assigns a number to every parser error that the engine raises, including errors that the program does not declare.
 func (c *compiler) errors(pr *program) {
 	next := uint64(0)
 	for _, p := range c.j.Errors {
@@ -209,7 +209,7 @@ func (c *compiler) state() {
 	}
 }
 
-// bits checks a width of the program.
+// bits checks that a width of the program is within the bounds.
 func (c *compiler) bits(n int, format string, args ...any) {
 	if n < 0 || n > maxFieldBits {
 		c.fail(ErrProgram, "%s: width %d, must be 0 to %d bits", fmt.Sprintf(format, args...), n, maxFieldBits)
@@ -227,7 +227,7 @@ func (c *compiler) fieldList(j *jsonFieldList) {
 				c.fail(ErrUnsupported, "element %d of %s", i, n.op)
 			}
 			l.fields = append(l.fields, n.ref)
-		case "hexstr": // a constant carries nothing over
+		case "hexstr": // a constant has no field to preserve
 		default:
 			c.fail(ErrUnsupported, "element %d of type %q", i, el.Type)
 		}

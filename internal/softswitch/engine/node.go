@@ -5,7 +5,7 @@ import (
 	"math/big"
 )
 
-// A kind is the type of an expression.
+// A kind is the type of an expression's value.
 type kind uint8
 
 const (
@@ -21,32 +21,32 @@ func (k kind) String() string {
 	return [...]string{"a number", "a boolean", "a header", "a header stack", "a header union", "a header union stack"}[k]
 }
 
-// A node is an expression. bmv2 computes with integers of any size and truncates only when a value is stored in a field. So every number
-// has the range of its possible values, and the compiler uses machine words where the range allows it.
+// A node is an expression. bmv2 computes with integers of any size and truncates only when a value is stored in a field. Therefore, every
+// number node holds the range of its possible values. The compiler uses machine words where the range allows it.
 type node struct {
 	kind kind
 	op   string // for a leaf, one of the constants below
 
-	lo, hi *big.Int // range of a number
+	lo, hi *big.Int // the range of a number's possible values
 	l, r   *node
 	cond   *node
 
-	ref  ref    // leafField
-	f    *field // leafDynamic: the field, of the header that l gives
-	word int    // leafLocal: first word among the arguments
-	n    int    // leafLocal: words
-	b    bool   // leafBool
+	ref  ref    // leafField: the field
+	f    *field // leafDynamic: the field; l is the header expression
+	word int    // leafLocal: index of the first word in the action's arguments
+	n    int    // leafLocal: number of words
+	b    bool   // leafBool: the value
 	reg  *Register
 	h    *header // a header known at load time
 	st   *stack
 	u    *union
 	us   *unionStack
-	idx  int // access_union_header
+	idx  int // access_union_header: index of the member
 }
 
-// The operations of leaves.
+// The operations of leaf nodes.
 const (
-	leafConst   = "constant" // lo is hi
+	leafConst   = "constant" // lo and hi are the same value
 	leafField   = "field"
 	leafDynamic = "field of a header found at run time"
 	leafLocal   = "parameter"
@@ -63,14 +63,14 @@ func constNode(v *big.Int) *node { return &node{op: leafConst, lo: v, hi: v} }
 
 func (n *node) isConst() bool { return n.op == leafConst }
 
-// fits64 reports whether all values fit an unsigned machine word, fitsS64 whether they fit a signed one.
+// fits64 reports whether an unsigned machine word can hold all values of a number.
 func (n *node) fits64() bool { return n.lo.Sign() >= 0 && n.hi.BitLen() <= 64 }
 
 func (n *node) fitsS64() bool { return n.lo.IsInt64() && n.hi.IsInt64() }
 
 func (n *node) narrow() bool { return n.fits64() || n.fitsS64() }
 
-// limbs is the number of two's complement words that hold all values.
+// limbs returns the number of 64-bit words that hold all values of a number in two's complement.
 func (n *node) limbs() int {
 	bits := max(n.hi.BitLen(), new(big.Int).Not(n.lo).BitLen())
 	return bits/64 + 1
@@ -114,7 +114,7 @@ func (c *compiler) expr(v *jsonValue) *node {
 		last := &node{kind: kHeader, op: leafLast, st: c.stackNamed(at[0])}
 		f, err := last.st.typ.find(at[1])
 		if err != nil && at[1] == "last" {
-			return last // p4c writes the last element itself like a field
+			return last // p4c encodes the last element itself as a field
 		}
 		c.check(err)
 		return c.dynamic(last, f)
@@ -254,7 +254,7 @@ func (c *compiler) unionLast(at [3]string) *node {
 	return nil
 }
 
-// typeOf is the type of the headers that a header expression can yield.
+// typeOf returns the type of the headers that a header expression can yield.
 func (c *compiler) typeOf(h *node) *headerType {
 	switch {
 	case h.h != nil:
@@ -270,7 +270,7 @@ func (c *compiler) typeOf(h *node) *headerType {
 	return nil
 }
 
-// arity returns the number of operands of an operation. Operands are numbers unless operation says otherwise.
+// arity holds the number of operands of each operation. The operands are numbers unless operation defines otherwise.
 var arity = map[string]int{
 	"+": 2, "-": 2, "*": 2, "/": 2, "%": 2, "<<": 2, ">>": 2, "&": 2, "|": 2, "^": 2, "~": 1,
 	"==": 2, "!=": 2, "<": 2, "<=": 2, ">": 2, ">=": 2, "and": 2, "or": 2, "not": 1,
@@ -345,7 +345,7 @@ func (c *compiler) operation(j *jsonOp) *node {
 		} else {
 			out.us = r.us
 		}
-		// bmv2 counts in size_t: the last index of an empty stack is 2^64-1.
+		// bmv2 computes the index as size_t, so the last index of an empty stack is 2^64-1.
 		out.lo, out.hi = (&field{width: 64}).span()
 	default:
 		if l != nil {

@@ -1,36 +1,36 @@
 package engine
 
-// A packet is the state of one packet in progress, preallocated and reused.
+// A packet is the state of one packet in progress. Packets are preallocated and reused.
 type packet struct {
 	w    *Worker
-	s    []uint64 // slots of all headers and metadata, see layout
+	s    []uint64 // slots of all headers and metadata; see layout
 	vb   []byte   // bytes of variable fields
-	args []uint64 // of the running action
+	args []uint64 // arguments of the running action
 
 	data []byte // the received packet; headers before at have been parsed
 	at   int    // bytes parsed
-	own  []byte // memory of a copy, in which data lies
+	own  []byte // backing memory of data if the packet is a copy
 
 	port    uint32 // ingress port
-	inLen   int    // bytes at ingress, which counters and meters count
+	inLen   int    // length at ingress, which counters and meters count
 	length  int    // standard_metadata.packet_length at egress
-	cut     int    // truncate: most bytes that leave
-	states  int    // parser states passed
+	cut     int    // largest length on output, set by truncate
+	states  int    // number of parser states entered
 	failed  uint64 // the parser's error
 	badSum  bool   // a verified checksum did not match
 	exit    bool
-	outPort uint32 // of a copy that waits for egress
+	outPort uint32 // egress port of a copy that waits for egress
 
 	// Requests of the program, carried out at the end of the pipeline.
 
-	cloneTo      *fieldList // nil without a clone
+	cloneTo      *fieldList // nil if no clone is requested
 	cloneSession uint32
 	digest       *learnList
 	resubmit     *fieldList
 	recirculate  *fieldList
 }
 
-// take returns a packet to fill. Everything but s, vb and own is left from the packet before.
+// take returns a packet from the pool or a new one. All fields except s, vb and own are left over from the previous packet.
 func (w *Worker) take() *packet {
 	if n := len(w.free); n > 0 {
 		p := w.free[n-1]
@@ -46,7 +46,7 @@ func (w *Worker) give(p *packet) {
 	w.free = append(w.free, p)
 }
 
-// copyData returns a packet with memory of its own that holds data, and nothing else.
+// copyData returns a packet that holds a copy of data. Its other fields are not initialized.
 func (w *Worker) copyData(data []byte) *packet {
 	q := w.take()
 	q.own = append(q.own[:0], data...)
@@ -54,7 +54,7 @@ func (w *Worker) copyData(data []byte) *packet {
 	return q
 }
 
-// copyState returns a copy of a parsed packet, without its requests.
+// copyState returns a copy of a parsed packet without its requests.
 func (w *Worker) copyState(p *packet) *packet {
 	q := w.copyData(p.data)
 	copy(q.s, p.s)
@@ -65,7 +65,7 @@ func (w *Worker) copyState(p *packet) *packet {
 	return q
 }
 
-// A fifo is a queue of packets that keeps its memory.
+// A fifo is a queue of packets that reuses its memory.
 type fifo struct {
 	q    []*packet
 	head int
@@ -73,7 +73,7 @@ type fifo struct {
 
 func (f *fifo) put(p *packet) { f.q = append(f.q, p) }
 
-// get removes the first packet and returns it, or nil.
+// get removes and returns the first packet. It returns nil if the queue is empty.
 func (f *fifo) get() *packet {
 	if f.head == len(f.q) {
 		return nil

@@ -6,52 +6,53 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A selection is the transition of a parser state by a key.
+// A selection is the transition of a parser state that depends on a key.
 type selection struct {
 	key   []selectPart
-	words int // of the key
+	words int // length of the key in words
 	cases []parserCase
 	other int32 // the default transition
 
-	// A key of known slots and at most 64 bits is joined to one word. With at most maxDirect bits it is an index.
+	// joined is set if the key has at most 64 bits, all in slots known at load time: the key is then one word of width bits. A key of at
+	// most maxDirect bits is an index into direct.
 	joined bool
 	width  int
 	direct []int32
 }
 
-// maxDirect is the largest width of a key whose transitions are all computed when the program is loaded.
+// maxDirect is the largest width in bits of a key whose transitions are all computed at load time.
 const maxDirect = 8
 
-// end is the state after the last.
+// end is the index that means no further state or node.
 const end = int32(-1)
 
 // A selectPart is one field of a select expression.
 type selectPart struct {
-	name  string // the program's name, for traces
-	slot  int    // of a field known at load time
+	name  string // name in the program, for traces
+	slot  int    // slot of a field known at load time
 	width int
 	words int
-	field *field     // of a stack's or union stack's last element
-	last  hv         // nil without
-	next  int        // its stack's index, zero if it has no last element
-	look  *lookahead // nil without
+	field *field     // field of the last element of a stack or union stack
+	last  hv         // finds the last element; nil if the part does not use one
+	next  int        // slot of the stack's next index, which is zero while the stack has no last element
+	look  *lookahead // nil if the part is not a lookahead
 }
 
-// A lookahead is a run of bits that have not been parsed, counted from the parser's position.
+// A lookahead is a run of bits that have not been parsed yet. Its offset is relative to the parser's position.
 type lookahead struct {
 	offset, width, words int
 	field                field
 }
 
-// A parserCase is one transition. words has the value and then the mask of the key, unless set is not nil.
+// A parserCase is one transition of a selection. words holds the value and then the mask of the key, unless set is not nil.
 type parserCase struct {
-	value, mask uint64 // of a joined key
+	value, mask uint64 // for a joined key
 	words       []uint64
 	set         *valueSetUse
 	next        int32
 }
 
-// The core library's errors that the engine raises.
+// The parser errors of core.p4 that the engine raises.
 const (
 	noError               = "NoError"
 	packetTooShort        = "PacketTooShort"
@@ -61,10 +62,11 @@ const (
 	parserInvalidArgument = "ParserInvalidArgument"
 )
 
-// maxStates bounds the states that a packet passes. More than a frame has bits means a loop that consumes nothing.
+// maxStates bounds the number of states that the parser enters for one packet. A frame has at most maxStates bits, so a parser that exceeds
+// the bound is in a loop that consumes nothing.
 const maxStates = 8 * MaxFrame
 
-// parse runs the parser on a packet from its first byte.
+// parse runs the parser on a packet, starting at the first byte.
 func (pr *program) parse(p *packet) {
 	p.at, p.failed, p.badSum, p.states = 0, pr.noError, false, 0
 	if pr.firstState != end {
@@ -80,7 +82,7 @@ func (pr *program) parse(p *packet) {
 	}
 }
 
-// extract extracts a fixed header from the packet.
+// extract extracts a header without a variable field from the packet.
 func (p *packet) extract(h *header) bool {
 	b := p.data[p.at:]
 	if len(b) < h.typ.bytes {
@@ -100,7 +102,7 @@ func (p *packet) extract(h *header) bool {
 	return true
 }
 
-// choose returns the next state; false stops the parser with an error.
+// choose returns the next state. It returns false if reading the key fails; the parser then stops with an error.
 func (sel *selection) choose(p *packet) (int32, bool) {
 	key := p.w.key[:sel.words]
 	if !sel.read(p, key) {
@@ -115,7 +117,7 @@ func (sel *selection) choose(p *packet) (int32, bool) {
 	return sel.other, true
 }
 
-// read reads the key from the packet; false stops the parser with an error.
+// read reads the key from the packet. If it returns false, the parser stops with an error.
 func (sel *selection) read(p *packet, key []uint64) bool {
 	at := 0
 	for i := range sel.key {
@@ -141,7 +143,7 @@ func (sel *selection) read(p *packet, key []uint64) bool {
 	return true
 }
 
-// join makes one word of a key that is short enough and whose cases are all known.
+// join sets joined if the key is short enough and all its cases are known at load time.
 func (sel *selection) join() {
 	if len(sel.key) == 0 {
 		return
@@ -174,7 +176,7 @@ func (sel *selection) join() {
 	sel.joined = true
 }
 
-// settle replaces the indices of states by the positions of their code, and computes a short key's transitions.
+// settle replaces the indices of states by the positions of their code. For a short key, it also computes all transitions.
 func (sel *selection) settle(begins func(state int32) int32) {
 	sel.other = begins(sel.other)
 	for i := range sel.cases {
@@ -205,7 +207,7 @@ func (pc *parserCase) matches(key []uint64) bool {
 	return true
 }
 
-// read reads the bits; the caller has checked that they are there.
+// read reads the bits of the lookahead. The caller has checked that the packet is long enough.
 func (l *lookahead) read(p *packet, to []uint64) {
 	if l.offset%8 == 0 && l.width <= 64 {
 		n := (l.width + 7) / 8
@@ -226,7 +228,7 @@ func (c *compiler) look(v *jsonValue) *lookahead {
 	return &lookahead{at[0], at[1], n, field{width: at[1], words: n}}
 }
 
-// parser compiles the states.
+// parser compiles the parser's states.
 func (c *compiler) parser(pr *program, j *jsonParser) {
 	defer c.at("parser %q", j.Name)()
 	index := map[string]int32{}
@@ -317,7 +319,7 @@ func (c *compiler) setUse(name string, mask *string, widths []int, words int) *v
 	return use
 }
 
-// keyWords reads a value of the whole key, in which each field is padded to bytes.
+// keyWords parses a value of the whole key. In the JSON, each field of the value is padded to whole bytes.
 func (c *compiler) keyWords(s string, widths []int) []uint64 {
 	b, err := hexBig(s)
 	c.check(err)

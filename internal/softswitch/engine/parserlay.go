@@ -2,7 +2,7 @@ package engine
 
 import "slices"
 
-// parserStates are a parser's compiled states before they have a place in code.
+// parserStates holds the compiled states of a parser before they are placed in the program's code.
 type parserStates struct {
 	all   []parserState
 	first int32
@@ -14,8 +14,8 @@ type parserState struct {
 	sel  *selection
 }
 
-// lay appends the code of all states to a program's. With tracing, the code records the states that it enters and the keys that it selects
-// by.
+// lay appends the code of all states to the program's code. If traced is set, the code also records the states that it enters and the keys
+// of their selections.
 func (ps *parserStates) lay(pr *program, traced bool) {
 	var s asm
 	at := make([]int, len(ps.all))

@@ -55,7 +55,7 @@ func (c *compiler) asBool(n *node) *node {
 	return c.want(n, kBool)
 }
 
-// advance compiles skipping over bits.
+// advance compiles an operation that skips bits of the packet.
 func (pr *program) advance(by ev) func(*packet) bool {
 	return func(p *packet) bool {
 		n := by(p)
@@ -72,7 +72,7 @@ func (pr *program) advance(by ev) func(*packet) bool {
 	}
 }
 
-// parserSet compiles an assignment, whose right side may be a lookahead.
+// parserSet compiles an assignment in the parser. The right side may be a lookahead.
 func (c *compiler) parserSet(pr *program, v []jsonValue) []instr {
 	if v[1].Type != "lookahead" {
 		return c.assign(c.expr(&v[0]), c.expr(&v[1]))
@@ -92,7 +92,7 @@ func (c *compiler) parserSet(pr *program, v []jsonValue) []instr {
 	if dst.op == leafField && !dst.ref.f.variable && !dst.ref.f.signed && dst.ref.f.words == l.words && dst.ref.f.width >= l.width {
 		return look(dst.ref.slot())
 	}
-	// The value goes through slots of its own, so that assign handles widths and signs.
+	// The value is stored in separate slots first, so that assign handles widths and signs.
 	f := &field{name: "lookahead", width: l.width, words: l.words}
 	h := &header{name: "lookahead", typ: &headerType{name: "lookahead", words: f.words}, base: c.l.slots}
 	c.l.slots += f.words
@@ -101,7 +101,7 @@ func (c *compiler) parserSet(pr *program, v []jsonValue) []instr {
 	return append(look(h.base), c.assign(dst, &node{op: leafField, lo: lo, hi: hi, ref: ref{h, f}})...)
 }
 
-// extraction compiles extract and, with the width of the variable field in bits, extract_VL.
+// extraction compiles extract and extract_VL. For extract_VL, width is the width of the variable field in bits.
 func (c *compiler) extraction(pr *program, v, width *jsonValue) []instr {
 	var typ *headerType
 	var find func(*packet) *header // nil if the stack is full

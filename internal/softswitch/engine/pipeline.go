@@ -12,19 +12,19 @@ type ctlNode struct {
 	table *Table
 	cond  *node
 
-	pipeline, name string // of the condition, for errors
+	pipeline, name string // of the condition, for error messages
 	source         *jsonSource
-	act            *action // a direct call
-	yes            int32   // the next node of a call or where a condition holds
+	act            *action // action that is called without a table
+	yes            int32   // next node after a call, or if the condition holds
 	no             int32
 }
 
-// A keyPart reads one field into the key of a table.
+// A keyPart reads one field of a table's key from the packet.
 type keyPart struct {
 	slot  int
 	words int
-	valid int // slot of its header's validity, -1 if it is irrelevant
-	find  hv  // finds the header at run time, or nil; slot then counts from it
+	valid int // slot of the header's validity; -1 if validity is irrelevant
+	find  hv  // finds the header at run time, or nil; if set, slot is relative to that header
 }
 
 // apply runs a pipeline from its first node.
@@ -34,7 +34,7 @@ func (pr *program) apply(p *packet, first int32) {
 	}
 }
 
-// apply looks the packet up and runs the action that it finds.
+// apply looks up the packet's key and runs the resulting action. It returns the next node.
 func (t *Table) apply(p *packet) int32 {
 	if t.rows.Len() == 0 {
 		if t.miss.act != nil {
@@ -62,7 +62,7 @@ func (t *Table) apply(p *packet) int32 {
 	if t.timeout {
 		atomic.StoreInt64(&v.seen, p.w.now)
 	}
-	// Rare properties are checked on the table first, because the entry's memory may not be in a cache.
+	// Rare properties are first checked on the table, because the entry's memory may not be in the CPU cache.
 	if t.meter != "" {
 		f := t.color.f
 		p.fill(t.color.h)
@@ -100,7 +100,7 @@ func (t *Table) read(p *packet, key []uint64) {
 				clear(key[at : at+k.words])
 			}
 		case k.valid >= 0 && p.s[k.valid] == 0:
-			// A field of an invalid header matches as zero.
+			// A field of an invalid header has the value zero.
 			clear(key[at : at+k.words])
 		case k.words == 1:
 			key[at] = p.s[k.slot]
@@ -114,7 +114,7 @@ func (t *Table) read(p *packet, key []uint64) {
 	}
 }
 
-// emptyGroup is the entry for a group without members: no action runs.
+// emptyGroup returns the next node after a hit on an entry whose group has no members. No action runs.
 func (t *Table) emptyGroup() int32 {
 	if t.onHit != nil {
 		return *t.onHit

@@ -4,13 +4,13 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// A builder compiles one primitive.
+// A builder compiles calls of one primitive.
 type builder struct {
-	params int // the number; -1 if the builder checks it
+	params int // number of parameters; -1 if the builder itself checks the number
 	build  func(c *compiler, v []jsonValue) []instr
 }
 
-// primitives lists what actions and parser states may call.
+// primitives returns the builders of all primitives that actions and parser states may call.
 func primitives() map[string]builder {
 	return map[string]builder{
 		"assign":       {2, func(c *compiler, v []jsonValue) []instr { return c.assign(c.expr(&v[0]), c.expr(&v[1])) }},
@@ -112,10 +112,10 @@ func buildThree(op string) func(*compiler, []jsonValue) []instr {
 	}
 }
 
-// number compiles a primitive's numeric operand, of which the low 64 bits are used.
+// number compiles a numeric operand of a primitive. The primitive uses only the low 64 bits.
 func (c *compiler) number(v *jsonValue) ev { return c.ev(c.want(c.expr(v), kData)) }
 
-// copies compiles the assignment of a header, union or stack of either.
+// copies compiles the assignment of a header, a union, or a stack of headers or unions.
 func (c *compiler) copies(dst, src *node) func(*packet) {
 	if dst.kind != src.kind {
 		c.fail(ErrProgram, "assignment to %v from %v", dst.kind, src.kind)
@@ -206,7 +206,7 @@ func buildJumpIf(c *compiler, v []jsonValue) []instr {
 	return s.link()
 }
 
-// drops compiles mark_to_drop: egress_spec becomes DropPort, and multicast is cleared.
+// drops compiles mark_to_drop, which sets egress_spec to DropPort and clears the multicast group.
 func (c *compiler) drops() func(*packet) {
 	spec, ok := c.l.standard("standard_metadata", "egress_spec")
 	if !ok {
@@ -258,7 +258,7 @@ func buildMeter(c *compiler, v []jsonValue) []instr {
 	})
 }
 
-// setter compiles a write to a field of a word that the caller computes.
+// setter compiles the assignment of a word to a field. The caller passes the word at run time.
 func (c *compiler) setter(v *jsonValue) func(*packet, uint64) {
 	n := c.lvalue(c.expr(v))
 	f := n.lvalueField()

@@ -11,18 +11,19 @@ type Member struct {
 	Action ActionCall
 }
 
-// A GroupMember is a member of a group. Weight is the number of the group's slots that it takes, at least 1. Watch is stored for the
-// server.
+// A GroupMember is a member of a group. Weight is the number of slots that it takes in the group, at least 1. Watch is stored for the
+// P4Runtime server; the engine does not read it.
 type GroupMember struct {
 	Member uint32
 	Weight int32
 	Watch  []byte
 }
 
-// A Group is a set of members of which the selector's hash picks one for each packet. The slots are in the order of member ids, as in bmv2.
+// A Group is a set of members. For each packet, the selector's hash chooses one slot of the group. Slots are ordered by member id, as in
+// bmv2.
 type Group struct {
 	ID      uint32
-	MaxSize int32 // stored for the server; 0 is the program's
+	MaxSize int32 // stored for the P4Runtime server; 0 means the program's maximum
 	Members []GroupMember
 }
 
@@ -31,10 +32,11 @@ type ActionProfile struct {
 	e       *Engine
 	name    string
 	size    int
-	sel     *calculation // nil without selector
+	sel     *calculation // nil if the profile has no selector
 	actions []*action
 
-	// Guarded by e.ctl. Packets reach members and groups through entries, which change only with every worker stopped.
+	// members and groups are guarded by e.ctl. Packets read members and groups only through entries, which change only while all workers
+	// are stopped.
 	members map[uint32]*member
 	groups  map[uint32]*group
 }
@@ -61,14 +63,15 @@ func (p *ActionProfile) Size() int { return p.size }
 // HasSelector reports whether the profile has groups.
 func (p *ActionProfile) HasSelector() bool { return p.sel != nil }
 
-// ActionNames returns the actions that its members may have.
+// ActionNames returns the names of the actions that the profile's members may have.
 func (p *ActionProfile) ActionNames() []string { return actionNames(p.actions) }
 
 func (p *ActionProfile) wrap(what string, id uint32, err error) error {
 	return fmt.Errorf("action profile %q: %s %d: %w", p.name, what, id, err)
 }
 
-// InsertMember adds a member; it returns ErrExists, ErrFull or ErrInvalid.
+// InsertMember adds a member. It returns ErrExists if the member id is in use, ErrFull if the profile is full, and ErrInvalid if the action
+// or its arguments are invalid.
 func (p *ActionProfile) InsertMember(m Member) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -86,7 +89,8 @@ func (p *ActionProfile) InsertMember(m Member) error {
 	return nil
 }
 
-// ModifyMember changes a member's action for every entry and group that refers to it.
+// ModifyMember changes a member's action for every entry and group that refers to the member. It returns ErrNotFound if the member does not
+// exist, and ErrInvalid if the action or its arguments are invalid.
 func (p *ActionProfile) ModifyMember(m Member) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -105,7 +109,7 @@ func (p *ActionProfile) ModifyMember(m Member) error {
 	return nil
 }
 
-// DeleteMember removes a member, or returns ErrInUse while an entry or group refers to it.
+// DeleteMember removes a member. It returns ErrNotFound if the member does not exist, and ErrInUse if an entry or group refers to it.
 func (p *ActionProfile) DeleteMember(id uint32) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -120,7 +124,7 @@ func (p *ActionProfile) DeleteMember(id uint32) error {
 	return nil
 }
 
-// Member returns one member.
+// Member returns the member with this id.
 func (p *ActionProfile) Member(id uint32) (Member, bool) {
 	p.e.ctl.RLock()
 	defer p.e.ctl.RUnlock()
@@ -131,7 +135,7 @@ func (p *ActionProfile) Member(id uint32) (Member, bool) {
 	return Member{id, m.spec.Action.clone()}, true
 }
 
-// RangeMembers calls f for each member in the order of their ids until it returns false.
+// RangeMembers calls f for each member in the order of ids, until f returns false.
 func (p *ActionProfile) RangeMembers(f func(Member) bool) {
 	p.e.ctl.RLock()
 	defer p.e.ctl.RUnlock()
@@ -173,7 +177,7 @@ func (p *ActionProfile) slotsOf(g *Group) ([]*member, error) {
 	return out, nil
 }
 
-// maxGroupSlots bounds the sum of the weights in a group.
+// maxGroupSlots is the largest sum of weights in a group.
 const maxGroupSlots = 1 << 16
 
 func (g *Group) clone() Group {
@@ -185,7 +189,8 @@ func (g *Group) clone() Group {
 	return out
 }
 
-// InsertGroup adds a group; it returns ErrExists, ErrInvalid or, for a member, ErrNotFound.
+// InsertGroup adds a group. It returns ErrExists if the group id is in use, ErrNotFound if a member does not exist, and ErrInvalid if the
+// profile has no selector or the list of members is invalid.
 func (p *ActionProfile) InsertGroup(g Group) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -207,7 +212,7 @@ func (p *ActionProfile) retain(ms []GroupMember, n int) {
 	}
 }
 
-// ModifyGroup replaces a group's members.
+// ModifyGroup replaces the members of a group.
 func (p *ActionProfile) ModifyGroup(g Group) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -228,7 +233,7 @@ func (p *ActionProfile) ModifyGroup(g Group) error {
 	return nil
 }
 
-// DeleteGroup removes a group, or returns ErrInUse while an entry refers to it.
+// DeleteGroup removes a group. It returns ErrNotFound if the group does not exist, and ErrInUse if an entry refers to it.
 func (p *ActionProfile) DeleteGroup(id uint32) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -244,7 +249,7 @@ func (p *ActionProfile) DeleteGroup(id uint32) error {
 	return nil
 }
 
-// Group returns one group.
+// Group returns the group with this id.
 func (p *ActionProfile) Group(id uint32) (Group, bool) {
 	p.e.ctl.RLock()
 	defer p.e.ctl.RUnlock()
@@ -255,7 +260,7 @@ func (p *ActionProfile) Group(id uint32) (Group, bool) {
 	return g.spec.clone(), true
 }
 
-// RangeGroups calls f for each group in the order of their ids until it returns false.
+// RangeGroups calls f for each group in the order of ids, until f returns false.
 func (p *ActionProfile) RangeGroups(f func(Group) bool) {
 	p.e.ctl.RLock()
 	defer p.e.ctl.RUnlock()

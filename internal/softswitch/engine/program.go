@@ -1,6 +1,6 @@
 package engine
 
-// The instance types of simple_switch in standard_metadata.instance_type.
+// The values of simple_switch for standard_metadata.instance_type.
 const (
 	instNormal       = 0
 	instIngressClone = 1
@@ -10,13 +10,13 @@ const (
 	instResubmitted  = 6
 )
 
-// A program is the compiled program: parser, pipelines, checksums and deparser, and the places of the standard metadata. After Load only
-// the contents of its tables change.
+// A program holds the compiled parser, pipelines, checksums and deparser, and the positions of the standard metadata. After Load, only the
+// contents of its tables change.
 type program struct {
 	actions []*action
 	nodes   []ctlNode
-	code    []instr // of the parser's states and of the pipelines; changed only with all workers stopped
-	entry   []int32 // position in code of each node
+	code    []instr // code of the parser states and pipelines; changes only while all workers are stopped
+	entry   []int32 // position of each node in code
 
 	firstState                                                  int32
 	noError, tooShort, outOfBounds, headerTooShort, badArgument uint64
@@ -25,7 +25,7 @@ type program struct {
 	verify, update                                              []*checksum
 	ingress, egress                                             int32 // first nodes
 	emits                                                       []*header
-	before                                                      []instr // primitives of the deparser
+	before                                                      []instr // primitives that run before the headers are written
 
 	in   intrinsics
 	head int // largest size in bytes of the headers that the deparser emits
@@ -33,7 +33,7 @@ type program struct {
 	scratch, keyMax, bufMax int
 }
 
-// A metaField is a field of simple_switch's own metadata; absent if the program has none.
+// A metaField is a standard metadata field that simple_switch itself uses. A program may lack the field; see absent.
 type metaField struct {
 	slot int
 	mask uint64
@@ -93,7 +93,7 @@ func (c *compiler) intrinsics(in *intrinsics) {
 	in.queueing = in.enqTime.slot >= 0 && in.enqDepth.slot >= 0 && in.deqDelta.slot >= 0 && in.deqDepth.slot >= 0
 }
 
-// process processes one received frame completely.
+// process runs one received frame through the program, including all packets made from the frame.
 func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
 	w.count(&w.stats.In)
 	switch {
@@ -123,10 +123,10 @@ func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame
 	w.emit = nil
 }
 
-// micros is the time in timestamps: microseconds since Load.
+// micros returns the current timestamp: microseconds since Load.
 func (w *Worker) micros() uint64 { return uint64(w.now / 1000) }
 
-// start sets the metadata of a packet that is received or enters ingress again.
+// start sets the metadata of a packet that enters ingress, whether it was received or resubmitted or recirculated.
 func (p *packet) start(port uint32, length int) {
 	copy(p.s, p.w.e.lay.initial)
 	in := &p.w.prog.in
@@ -140,7 +140,7 @@ func (p *packet) start(port uint32, length int) {
 
 const maxInt = int(^uint(0) >> 1)
 
-// pass counts a run through a pipeline. It returns false, and the packet is dropped, after MaxPasses.
+// pass counts a run of a packet through a pipeline. After MaxPasses it drops the packet and returns false.
 func (w *Worker) pass(p *packet) bool {
 	if w.passes++; w.passes > MaxPasses {
 		w.count(&w.stats.Looped)
@@ -150,8 +150,8 @@ func (w *Worker) pass(p *packet) bool {
 	return true
 }
 
-// runIngress parses a packet, runs ingress, and carries out ingress's requests in simple_switch's order: clone, digest, resubmit,
-// multicast, drop, unicast.
+// runIngress parses a packet and runs ingress. It then carries out the requests of ingress in the order of simple_switch: clone, digest,
+// resubmit, multicast, drop, unicast.
 func (w *Worker) runIngress(p *packet) {
 	if !w.pass(p) {
 		return
@@ -222,7 +222,8 @@ func (w *Worker) runIngress(p *packet) {
 	w.enqueue(p, port)
 }
 
-// cloneIngress makes the clones of a packet as it was received: parsed again, with the list's fields as ingress left them.
+// cloneIngress creates the clones of the packet as received. Each clone is parsed again; the fields in the list keep the values that
+// ingress gave them.
 func (w *Worker) cloneIngress(p *packet, l *fieldList, length int) {
 	if w.trace != nil {
 		w.trace.add(Event{Kind: EventClone, Index: ptr(uint64(p.cloneSession))})
@@ -269,7 +270,7 @@ func (w *Worker) replicate(p *packet, to []Replica) {
 	}
 }
 
-// enqueue passes a packet to egress. There are no queues: depths are zero.
+// enqueue passes a packet to egress. The engine has no queues, so the queue depths in the metadata are zero.
 func (w *Worker) enqueue(p *packet, port uint32) {
 	in := &w.prog.in
 	if in.priority.get(p) >= uint64(w.e.o.PriorityQueues) {
@@ -343,7 +344,7 @@ func (w *Worker) runEgress(p *packet) {
 	w.emit(port, out)
 }
 
-// cloneEgress makes the clones of a packet as egress left it.
+// cloneEgress creates clones of the packet in its state after egress.
 func (w *Worker) cloneEgress(p *packet, l *fieldList) {
 	if w.trace != nil {
 		w.trace.add(Event{Kind: EventClone, Index: ptr(uint64(p.cloneSession))})

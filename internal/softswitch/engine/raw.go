@@ -2,11 +2,11 @@ package engine
 
 import "slices"
 
-// Most headers leave unchanged. So an extracted header stays in the packet's bytes, and only the fields that the program mentions are
-// loaded to their slots. The header is filled, that is, loaded completely, before it is written or used as a whole. A header that was not
-// written since its extraction is sent as its original bytes.
+// Most headers are sent unchanged. Therefore, an extracted header stays in the packet's bytes, and only the fields that the program
+// mentions are loaded to their slots. Before a header is written or used as a whole, it is filled, that is, loaded completely. A header
+// that was not written since its extraction is sent as its original bytes.
 
-// fill loads all fields of an extracted header to their slots, which are authoritative from then on.
+// fill loads all fields of an extracted header to their slots. From then on, the slots are authoritative instead of the packet's bytes.
 func (p *packet) fill(h *header) {
 	if h.src < 0 || p.s[h.src] == 0 {
 		return
@@ -59,7 +59,7 @@ func (p *packet) variable(h *header) []byte {
 	return v
 }
 
-// own prepends to code that writes a header the instruction that fills that header.
+// own prepends an instr that fills header h to code that writes h.
 func own(h *header, code []instr) []instr {
 	if h.metadata {
 		return code
@@ -67,8 +67,8 @@ func own(h *header, code []instr) []instr {
 	return append([]instr{{op: opFill, x: &extra{h: h}}}, code...)
 }
 
-// finishHeaders determines, once the whole program is compiled, which fields extraction loads, and removes the filling of headers that are
-// never extracted.
+// finishHeaders determines which fields the extraction of each header loads, and removes the instrs that fill headers that are never
+// extracted. The whole program must be compiled.
 func (c *compiler) finishHeaders(pr *program) {
 	for _, h := range c.l.all {
 		if !h.typ.even || h.metadata {
@@ -104,7 +104,7 @@ func (c *compiler) finishHeaders(pr *program) {
 	}
 }
 
-// withoutIdleFills returns code without the instrs that fill in a header which is never extracted.
+// withoutIdleFills returns code without the instrs that fill headers that are never extracted.
 func withoutIdleFills(code []instr) []instr {
 	moved := make([]int32, len(code)+1) // new position of each instr, or of the next one that is kept
 	kept := func(in *instr) bool { return in.op != opFill || in.x.h.extracted }
@@ -124,7 +124,7 @@ func withoutIdleFills(code []instr) []instr {
 	return out
 }
 
-// at returns the field at a slot.
+// at returns the field that includes a slot.
 func (t *headerType) at(slot int) *field {
 	for _, f := range t.fields {
 		if slot >= f.off && slot < f.off+f.words {
@@ -134,7 +134,7 @@ func (t *headerType) at(slot int) *field {
 	return nil
 }
 
-// together returns the byte of a header at which these fields begin, if they are adjacent there in this order, else -1.
+// together returns the byte offset at which these fields begin in a header. It returns -1 if they are not adjacent there in this order.
 func (t *headerType) together(fields []*field) int {
 	bit := 0
 	for i, f := range t.fields {

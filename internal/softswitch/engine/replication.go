@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// SetMulticastGroup creates or replaces the group with this id. Id 0 means no multicast in v1model and is refused.
+// SetMulticastGroup creates or replaces the group with this id. It returns ErrInvalid if the id is out of range. Id 0 means no multicast in
+// v1model.
 func (e *Engine) SetMulticastGroup(id uint32, replicas []Replica) error {
 	if id == 0 || id > maxMulticast {
 		return fmt.Errorf("multicast group %d: %w: ids are 1 to %d", id, ErrInvalid, maxMulticast)
@@ -22,7 +23,7 @@ func (e *Engine) SetMulticastGroup(id uint32, replicas []Replica) error {
 // maxMulticast is the largest group id: mcast_grp has 16 bits.
 const maxMulticast = 1<<16 - 1
 
-// DeleteMulticastGroup removes a group.
+// DeleteMulticastGroup removes a group. It returns ErrNotFound if the group does not exist.
 func (e *Engine) DeleteMulticastGroup(id uint32) error {
 	e.ctl.Lock()
 	defer e.ctl.Unlock()
@@ -35,7 +36,7 @@ func (e *Engine) DeleteMulticastGroup(id uint32) error {
 	return nil
 }
 
-// MulticastGroup returns a group's replicas.
+// MulticastGroup returns the replicas of a group.
 func (e *Engine) MulticastGroup(id uint32) ([]Replica, bool) {
 	e.ctl.RLock()
 	defer e.ctl.RUnlock()
@@ -43,7 +44,7 @@ func (e *Engine) MulticastGroup(id uint32) ([]Replica, bool) {
 	return slices.Clone(r), ok
 }
 
-// RangeMulticastGroups calls f for each group in the order of their ids until it returns false.
+// RangeMulticastGroups calls f for each group in the order of ids, until f returns false.
 func (e *Engine) RangeMulticastGroups(f func(id uint32, r []Replica) bool) {
 	e.ctl.RLock()
 	defer e.ctl.RUnlock()
@@ -57,7 +58,8 @@ func (e *Engine) RangeMulticastGroups(f func(id uint32, r []Replica) bool) {
 // maxCloneSession is the largest session id, as in simple_switch.
 const maxCloneSession = 1<<15 - 1
 
-// SetCloneSession creates or replaces the session with this id.
+// SetCloneSession creates or replaces the session with this id. It returns ErrInvalid if the id is out of range or TruncateBytes is
+// negative.
 func (e *Engine) SetCloneSession(id uint32, s CloneSession) error {
 	if id > maxCloneSession {
 		return fmt.Errorf("clone session %d: %w: ids are 0 to %d", id, ErrInvalid, maxCloneSession)
@@ -74,7 +76,7 @@ func (e *Engine) SetCloneSession(id uint32, s CloneSession) error {
 	return nil
 }
 
-// DeleteCloneSession removes a session.
+// DeleteCloneSession removes a session. It returns ErrNotFound if the session does not exist.
 func (e *Engine) DeleteCloneSession(id uint32) error {
 	e.ctl.Lock()
 	defer e.ctl.Unlock()
@@ -87,7 +89,7 @@ func (e *Engine) DeleteCloneSession(id uint32) error {
 	return nil
 }
 
-// CloneSession returns a session.
+// CloneSession returns the session with this id.
 func (e *Engine) CloneSession(id uint32) (CloneSession, bool) {
 	e.ctl.RLock()
 	defer e.ctl.RUnlock()
@@ -96,7 +98,7 @@ func (e *Engine) CloneSession(id uint32) (CloneSession, bool) {
 	return s, ok
 }
 
-// RangeCloneSessions calls f for each session in the order of their ids until it returns false.
+// RangeCloneSessions calls f for each session in the order of ids, until f returns false.
 func (e *Engine) RangeCloneSessions(f func(id uint32, s CloneSession) bool) {
 	e.ctl.RLock()
 	defer e.ctl.RUnlock()

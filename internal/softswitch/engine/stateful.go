@@ -40,7 +40,7 @@ func (c *Counter) Write(index int, v CounterValue) error {
 	return nil
 }
 
-// count adds one packet of n bytes. An index out of range has no effect, as in bmv2.
+// count adds one packet of n bytes. If the index is out of range, count has no effect, as in bmv2.
 func (c *Counter) count(index uint64, n int) {
 	if index < uint64(len(c.cells)) {
 		atomic.AddUint64(&c.cells[index].Packets, 1)
@@ -65,10 +65,11 @@ func (m *Meter) Name() string { return m.name }
 // Size returns the number of cells.
 func (m *Meter) Size() int { return m.cells.Len() }
 
-// Unit returns the unit that it measures.
+// Unit returns the unit that the meter measures.
 func (m *Meter) Unit() extern.Unit { return m.unit }
 
-// Read returns the configuration of one cell, or false if it has none and so returns green for all packets.
+// Read returns the configuration of one cell. It returns false if the cell has no configuration; the cell then returns green for all
+// packets.
 func (m *Meter) Read(index int) (extern.MeterConfig, bool, error) {
 	c, err := m.cells.At(int64(index))
 	if err != nil {
@@ -78,7 +79,7 @@ func (m *Meter) Read(index int) (extern.MeterConfig, bool, error) {
 	return cfg, ok, nil
 }
 
-// Write configures one cell; nil removes its configuration.
+// Write configures one cell. If cfg is nil, it removes the cell's configuration.
 func (m *Meter) Write(index int, cfg *extern.MeterConfig) error {
 	c, err := m.cells.At(int64(index))
 	if err != nil {
@@ -95,11 +96,11 @@ func (m *Meter) Write(index int, cfg *extern.MeterConfig) error {
 }
 
 // A Register is one register array of the program. Its methods may run concurrently with Process. An action holds the locks of its
-// registers while it runs, so that its reads and writes are atomic to other workers.
+// registers while it runs, so its reads and writes are atomic to other workers.
 type Register struct {
 	name  string
 	width int
-	words int // of one cell, the most significant first
+	words int // number of words of a cell; the most significant word is first
 	size  int
 
 	mu    sync.Mutex // guards cells
@@ -147,5 +148,5 @@ func (r *Register) Reset() {
 	clear(r.cells)
 }
 
-// span is the range of a cell's values.
+// span returns the range of a cell's values.
 func (r *Register) span() (lo, hi *big.Int) { return (&field{width: r.width}).span() }

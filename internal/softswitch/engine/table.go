@@ -8,15 +8,15 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A KeyField is one field of a table's key. p4c writes optional fields as ternary, and the engine cannot distinguish them. A field for a
-// header's validity has width 1 and kind match.Exact.
+// A KeyField is one field of a table's key. p4c writes optional fields as ternary, so the engine reports them as ternary. A header's
+// validity is a field of width 1 and kind match.Exact.
 type KeyField struct {
 	Name  string
-	Width int // bits
+	Width int // in bits
 	Kind  match.Kind
 }
 
-// A Table is one match-action table. Its methods may run concurrently with Process; each is atomic to packets.
+// A Table is one match-action table. Its methods may run concurrently with Process, and each method is atomic to packets.
 type Table struct {
 	e        *Engine
 	name     string
@@ -30,47 +30,47 @@ type Table struct {
 	unit     extern.Unit
 	profile  *ActionProfile
 	source   *jsonSource
-	hidden   bool      // made by p4c for statements between the program's tables
+	hidden   bool      // created by p4c for statements between the program's tables
 	actions  []*action // in the program's order
 
 	constDefault bool // the default action and its arguments may not change
 	constAction  *action
-	initial      ActionCall // the default action the program declares
+	initial      ActionCall // the default action that the program declares
 
-	// Used by packets; changed only with every worker stopped.
+	// The fields below are read on the packet path. They change only while all workers are stopped.
 
 	rows   *match.Table[entry]
 	miss   entry
 	build  []keyPart
-	masks  []uint64 // static masks over the key, nil if there are none
+	masks  []uint64 // static masks of the key, nil if there are none
 	words  int
-	onHit  *int32  // __HIT__, overrides nextOf
-	onMiss *int32  // __MISS__
-	base   int32   // base_default_next: after a miss without default action
-	nextOf []int32 // by action.index
-	color  ref     // destination of the direct meter's color
+	onHit  *int32  // next node after a hit (__HIT__); overrides nextOf
+	onMiss *int32  // next node after a miss (__MISS__)
+	base   int32   // next node after a miss without default action (base_default_next)
+	nextOf []int32 // next node after each action, by action.index
+	color  ref     // field that receives the direct meter's color
 
-	in *inlined // nil if it is not
-	// defaultCall is the default action for the control plane, guarded by e.ctl.
+	in *inlined // nil if the table is not inlined
+	// defaultCall is the default action in the form of the control plane. It is guarded by e.ctl.
 	defaultCall ActionCall
 }
 
-// An entry is the action side of a table entry or of the default.
+// An entry is the action part of a table entry or of the default entry.
 type entry struct {
-	act     *action // nil does nothing
+	act     *action // if nil, no action runs
 	args    []uint64
 	next    int32
-	near    [2]uint64 // holds short args, in the same cache line as the entry
-	packets uint64    // atomic, as bytes and seen
+	near    [2]uint64 // storage for short args, in the same cache line as the entry
+	packets uint64    // packets, bytes and seen are accessed atomically
 	bytes   uint64
-	seen    int64 // engine's clock in nanoseconds at the last hit
+	seen    int64 // time of the last hit, in nanoseconds of the engine's clock
 	member  *member
 	group   *group
 	meter   *extern.Meter
 	ctl     *Entry
 }
 
-// settle moves short arguments into the entry. It is called once the entry has its final address, with every worker stopped.
+// settle copies short arguments into the entry itself. The caller has stored the entry at its final address and has stopped all workers.
 func (v *entry) settle() {
 	if n := len(v.args); n > 0 && n <= len(v.near) {
 		copy(v.near[:], v.args)
@@ -99,22 +99,22 @@ func (t *Table) ActionParams(name string) ([]ActionParam, bool) {
 	return slices.Clone(a.params), true
 }
 
-// IsConst reports whether the entries are const; then Insert, Modify and Delete return ErrConst.
+// IsConst reports whether the entries are const. If they are, Insert, Modify and Delete return ErrConst.
 func (t *Table) IsConst() bool { return t.isConst }
 
-// HasConstDefault reports whether the default action is const; then SetDefault returns ErrConst.
+// HasConstDefault reports whether the default action is const. If it is, SetDefault returns ErrConst.
 func (t *Table) HasConstDefault() bool { return t.constDefault || t.constAction != nil }
 
-// SupportsTimeout reports whether SinceHit is available for the entries.
+// SupportsTimeout reports whether the table records the time of last hit, which SinceHit returns.
 func (t *Table) SupportsTimeout() bool { return t.timeout }
 
 // HasDirectCounter reports whether the entries have a direct counter.
 func (t *Table) HasDirectCounter() bool { return t.counters }
 
-// DirectCounterName returns the name of the direct counter, empty without one.
+// DirectCounterName returns the name of the direct counter, or an empty string if there is none.
 func (t *Table) DirectCounterName() string { return t.counter }
 
-// DirectMeterName returns the name of the direct meter, empty without one.
+// DirectMeterName returns the name of the direct meter, or an empty string if there is none.
 func (t *Table) DirectMeterName() string { return t.meter }
 
 // DirectMeterUnit returns the unit that the direct meter measures.
@@ -123,7 +123,7 @@ func (t *Table) DirectMeterUnit() extern.Unit { return t.unit }
 // Profile returns the action profile of an indirect table.
 func (t *Table) Profile() (*ActionProfile, bool) { return t.profile, t.profile != nil }
 
-// HasPriority reports whether entries have priorities: some field is ternary, range or optional.
+// HasPriority reports whether entries have priorities, which is the case if some field is ternary, range or optional.
 func (t *Table) HasPriority() bool {
 	return slices.ContainsFunc(t.key, func(f KeyField) bool { return f.Kind != match.Exact && f.Kind != match.LPM })
 }
@@ -135,7 +135,9 @@ func (t *Table) Len() int {
 	return t.rows.Len()
 }
 
-// Insert adds an entry. It returns ErrExists, ErrFull, ErrConst, ErrInvalid, or ErrNotFound for a member or group.
+// Insert adds an entry. It returns ErrExists if an entry has the same matches and priority, ErrFull if the table is full, and ErrConst if
+// the entries are const. It returns ErrNotFound if the member or group does not exist, and ErrInvalid for invalid matches or an invalid
+// action.
 func (t *Table) Insert(en Entry) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -172,8 +174,8 @@ func (t *Table) insertLocked(en Entry) error {
 	return nil
 }
 
-// Modify replaces the action and the server's data of the entry with these matches and this priority. Its counter, meter and time of last
-// hit stay.
+// Modify replaces the action, idle timeout and cookie of the entry with the same matches and priority. The entry keeps its counter, meter
+// and time of last hit.
 func (t *Table) Modify(en Entry) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -236,19 +238,19 @@ func (t *Table) Get(m []Match, priority int32) (Entry, bool) {
 	return row.Value.ctl.clone(), true
 }
 
-// Range calls f for each entry, in the order of their insertion, until it returns false. f must not call the Table.
+// Range calls f for each entry in the order of insertion, until f returns false. f must not call the Table.
 func (t *Table) Range(f func(Entry) bool) {
 	t.RangeState(func(en Entry, _ EntryState) bool { return f(en) })
 }
 
-// Default returns the default action, with an empty name if the table has none.
+// Default returns the default action. Its name is empty if the table has no default action.
 func (t *Table) Default() ActionCall {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()
 	return t.defaultCall.clone()
 }
 
-// SetDefault changes the default action. An indirect table's default runs directly, without its profile.
+// SetDefault changes the default action. The default action of an indirect table does not refer to the action profile.
 func (t *Table) SetDefault(c ActionCall) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -266,7 +268,7 @@ func (t *Table) SetDefault(c ActionCall) error {
 	return nil
 }
 
-// ResetDefault restores the program's own default action.
+// ResetDefault restores the default action that the program declares.
 func (t *Table) ResetDefault() {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -284,7 +286,8 @@ func (t *Table) setDefaultLocked(a *action, args []uint64, c ActionCall) {
 	t.defaultCall = c
 }
 
-// nextHit returns the node after an entry with action a, nextMiss the node after the default action a.
+// nextHit returns the node that follows a hit on an entry with action a. nextMiss returns the node that follows a miss with default action
+// a.
 func (t *Table) nextHit(a *action) int32 {
 	if t.onHit != nil {
 		return *t.onHit

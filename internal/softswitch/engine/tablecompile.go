@@ -48,7 +48,7 @@ func (c *compiler) table(j *jsonTable, node func(*string) int32) *Table {
 	return t
 }
 
-// tableNext computes the node after each action, or after a hit and a miss.
+// tableNext computes the node that follows each action or, if the program branches on hit or miss, a hit and a miss.
 func (c *compiler) tableNext(t *Table, j *jsonTable, node func(*string) int32) {
 	hit, isHit := j.NextTables["__HIT__"]
 	miss, isMiss := j.NextTables["__MISS__"]
@@ -114,7 +114,7 @@ func (c *compiler) tableKey(t *Table, j *jsonTable) {
 	t.rows = rows
 }
 
-// keyPart compiles a key field: [header, field], a header alone for its validity, or an expression that finds a field.
+// keyPart compiles a key field: [header, field], a header for its validity, or an expression that finds a field at run time.
 func (c *compiler) keyPart(k *jsonKey) (keyPart, *field, string) {
 	if len(k.Target) > 0 && k.Target[0] == '{' {
 		n := c.expr(&jsonValue{Type: "expression", Value: k.Target})
@@ -144,7 +144,7 @@ func (r ref) keyPart() keyPart {
 	return part
 }
 
-// tableKind connects a table with its profile, direct counter and direct meter.
+// tableKind sets the table's action profile, direct counter and direct meter.
 func (c *compiler) tableKind(t *Table, j *jsonTable) {
 	switch j.Type {
 	case "simple":
@@ -224,7 +224,7 @@ func (c *compiler) tableDefault(t *Table, j *jsonTable) {
 	t.miss.act, t.miss.args, t.miss.next = a, args, t.nextMiss(a)
 }
 
-// call reads the arguments that the program gives to an action.
+// call converts the arguments that the program declares for an action.
 func (c *compiler) call(a *action, data []string) ActionCall {
 	if len(data) != len(a.params) {
 		c.fail(ErrProgram, "action %q: %d arguments, it has %d parameters", a.name, len(data), len(a.params))
@@ -240,7 +240,7 @@ func (c *compiler) call(a *action, data []string) ActionCall {
 	return out
 }
 
-// tableEntries inserts the program's entries. In the JSON the smallest priority wins, here the largest.
+// tableEntries inserts the entries that the program declares. In the JSON the smallest priority wins; in the engine the largest wins.
 func (c *compiler) tableEntries(t *Table, j *jsonTable) {
 	if j.Entries == nil {
 		return

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// keyOf converts the matches of an entry to those of package match.
+// keyOf converts the matches of an entry to the matches of package match.
 func (t *Table) keyOf(ms []Match) ([]match.KeyMatch, error) {
 	if len(ms) != len(t.key) {
 		return nil, fmt.Errorf("table %q: %w: %d matches, its key has %d fields", t.name, ErrInvalid, len(ms), len(t.key))
@@ -42,7 +42,7 @@ func (t *Table) keyOf(ms []Match) ([]match.KeyMatch, error) {
 	return out, nil
 }
 
-// valueOf converts the action side of an entry to the form that packets use.
+// valueOf converts the action part of an entry to the form that packets use.
 func (t *Table) valueOf(en *Entry) (entry, error) {
 	c := en.clone()
 	v := entry{ctl: &c}
@@ -74,7 +74,7 @@ func (t *Table) valueOf(en *Entry) (entry, error) {
 	return v, nil
 }
 
-// retain counts references from entries to members and groups. The caller holds e.ctl.
+// retain adds n to the reference counts of the member and group of an entry. The caller holds e.ctl.
 func (v *entry) retain(n int) {
 	if v.member != nil {
 		v.member.refs += n
@@ -100,7 +100,7 @@ func (t *Table) constErr(what string) error {
 	return fmt.Errorf("%s table %q: %w", what, t.name, ErrConst)
 }
 
-// matchErr converts an error of package match to this package's.
+// matchErr converts an error of package match to an error of this package.
 func (t *Table) matchErr(err error, m []Match, priority int32) error {
 	sentinel := ErrInvalid
 	switch {
@@ -140,7 +140,7 @@ func describe(ms []Match, priority int32) string {
 	return b.String()
 }
 
-// wordsOf reads big-endian bytes into words, the most significant first; leading zeros do not count.
+// wordsOf converts big-endian bytes to words, the most significant first. Leading zero bytes are ignored.
 func wordsOf(b []byte, width int) ([]uint64, error) {
 	for len(b) > 0 && b[0] == 0 {
 		b = b[1:]
@@ -156,13 +156,13 @@ func wordsOf(b []byte, width int) ([]uint64, error) {
 	}
 	w := make([]uint64, max(1, match.Words(width)))
 	for i := range b {
-		at := len(b) - 1 - i // from the least significant
+		at := len(b) - 1 - i // position, counted from the least significant byte
 		w[len(w)-1-at/8] |= uint64(b[i]) << (at % 8 * 8)
 	}
 	return w, nil
 }
 
-// bytesOf is the inverse of wordsOf: (width+7)/8 bytes.
+// bytesOf is the inverse of wordsOf. It returns (width+7)/8 bytes.
 func bytesOf(w []uint64, width int) []byte {
 	return appendBytes(make([]byte, 0, (width+7)/8), w, width)
 }

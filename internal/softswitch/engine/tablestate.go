@@ -9,15 +9,15 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// An EntryState is the state that packets leave at an entry.
+// An EntryState holds the state of an entry that packets change.
 type EntryState struct {
-	Counter CounterValue  // if the table has a direct counter
-	Since   time.Duration // since the last hit or, before the first, since Insert; if the table supports timeouts
+	Counter CounterValue  // set if the table has a direct counter
+	Since   time.Duration // time since the last hit, or since Insert if there was none; set if the table supports timeouts
 	Meter   extern.MeterConfig
-	Metered bool // Meter is set
+	Metered bool // whether Meter is set
 }
 
-// RangeState is Range with each entry's state.
+// RangeState is like Range, but also passes the state of each entry to f.
 func (t *Table) RangeState(f func(Entry, EntryState) bool) {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()
@@ -49,8 +49,8 @@ func (v *entry) state(now int64) EntryState {
 	return s
 }
 
-// SinceHit returns how long ago a packet last hit the entry or, before the first, since it was inserted.
-// It returns ErrInvalid if the table does not support timeouts.
+// SinceHit returns the time since a packet last hit the entry. If there was no hit, it returns the time since the entry was inserted. It
+// returns ErrInvalid if the table does not support timeouts.
 func (t *Table) SinceHit(m []Match, priority int32) (time.Duration, error) {
 	if !t.timeout {
 		return 0, fmt.Errorf("table %q: %w: it does not support timeouts", t.name, ErrInvalid)
@@ -59,7 +59,7 @@ func (t *Table) SinceHit(m []Match, priority int32) (time.Duration, error) {
 	return s.Since, err
 }
 
-// ReadCounter returns the direct counter of an entry, ErrInvalid if the table has none.
+// ReadCounter returns the direct counter of an entry. It returns ErrInvalid if the table has no direct counter.
 func (t *Table) ReadCounter(m []Match, priority int32) (CounterValue, error) {
 	if !t.counters {
 		return CounterValue{}, fmt.Errorf("table %q: %w: it has no direct counter", t.name, ErrInvalid)
@@ -84,7 +84,8 @@ func (t *Table) WriteCounter(m []Match, priority int32, c CounterValue) error {
 	return nil
 }
 
-// ReadMeter returns the configuration of an entry's direct meter, or false if it has none and so returns green for all packets.
+// ReadMeter returns the configuration of an entry's direct meter. It returns false if the meter has no configuration; the meter then
+// returns green for all packets.
 func (t *Table) ReadMeter(m []Match, priority int32) (extern.MeterConfig, bool, error) {
 	if t.meter == "" {
 		return extern.MeterConfig{}, false, fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)
@@ -93,7 +94,7 @@ func (t *Table) ReadMeter(m []Match, priority int32) (extern.MeterConfig, bool, 
 	return s.Meter, s.Metered, err
 }
 
-// WriteMeter configures an entry's direct meter; nil removes its configuration.
+// WriteMeter configures an entry's direct meter. If c is nil, it removes the configuration.
 func (t *Table) WriteMeter(m []Match, priority int32, c *extern.MeterConfig) error {
 	if t.meter == "" {
 		return fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)

@@ -9,38 +9,39 @@ import (
 // A Kind is the kind of an Event.
 type Kind string
 
-// The kinds, in the order in which a packet may meet them.
+// The kinds, in the order of processing.
 const (
-	EventReceived  Kind = "received"  // a frame of Bytes comes in at Port, for the first time or again
+	EventReceived  Kind = "received"  // a frame of length Bytes enters ingress at Port, for the first time or again
 	EventState     Kind = "state"     // the parser enters Name
-	EventSelect    Kind = "select"    // Name selects by Fields; the next event has the next state
-	EventParsed    Kind = "parsed"    // the parser has taken Bytes off the packet; Name is its error, NoError for none
-	EventPipeline  Kind = "pipeline"  // Name begins, ingress or egress; of egress Port is the way out
-	EventCondition Kind = "condition" // Name holds or does not
-	EventTable     Kind = "table"     // Name was applied to Fields: Hit, by Entry or by its default, and Action with Args
-	EventAction    Kind = "action"    // Action is called without a table
-	EventCounter   Kind = "counter"   // Name counts Bytes, at Index; without one it is the direct counter of the table before, or that table if it has no name
-	EventMeter     Kind = "meter"     // Name, at Index or of the table before, says Color
-	EventRead      Kind = "read"      // of a register: Name at Index holds the first of Fields
-	EventWrite     Kind = "write"     // the same is written
-	EventDigest    Kind = "digest"    // Name with Fields goes to the control plane, if there is room
-	EventClone     Kind = "clone"     // to session Index
-	EventMulticast Kind = "multicast" // to group Index
-	EventAgain     Kind = "again"     // resubmitted or recirculated: Name is the reason
+	EventSelect    Kind = "select"    // state Name selects the next state by Fields; the next event names that state
+	EventParsed    Kind = "parsed"    // the parser has finished and consumed Bytes; Name is its error, or NoError
+	EventPipeline  Kind = "pipeline"  // pipeline Name (ingress or egress) begins; for egress, Port is the egress port
+	EventCondition Kind = "condition" // condition Name was evaluated
+	EventTable     Kind = "table"     // table Name was applied to the key in Fields; Hit, Entry, Action and Args are the result
+	EventAction    Kind = "action"    // Action was called without a table
+	EventCounter   Kind = "counter"   // counter Name counts Bytes; without Index, Name is a direct counter or its table
+	EventMeter     Kind = "meter"     // meter Name returned Color; without Index, it is the direct meter of the preceding table
+	EventRead      Kind = "read"      // register Name was read at Index; Fields[0] is the value
+	EventWrite     Kind = "write"     // register Name was written at Index; Fields[0] is the value
+	EventDigest    Kind = "digest"    // digest Name with Fields is sent to the control plane, if the queue has room
+	EventClone     Kind = "clone"     // the packet is cloned to session Index
+	EventMulticast Kind = "multicast" // the packet is replicated to group Index
+	EventAgain     Kind = "again"     // the packet is resubmitted or recirculated, as Name says
 	EventDeparse   Kind = "deparse"   // the headers in Headers are written
-	EventDrop      Kind = "drop"      // the packet ends in Name, ingress or egress
-	EventSend      Kind = "send"      // a frame of Bytes leaves at Port
+	EventDrop      Kind = "drop"      // the packet is dropped in pipeline Name (ingress or egress)
+	EventSend      Kind = "send"      // a frame of length Bytes is sent to Port
 )
 
 // An Event is one step of a packet's processing. Its Kind determines which members are set; the others are zero.
 type Event struct {
 	Kind Kind `json:"kind"`
-	// Name is the program's name of a table, parser state, counter and so on. For a condition it is p4c's.
+	// Name is the name in the program of a table, parser state, counter and so on. For a condition, it is p4c's name.
 	Name string `json:"name,omitempty"`
-	// Source is the place in the program's source, as file:line, and Text the source there, if p4c has recorded it.
+	// Source is the position in the program's source as file:line, and Text is the source text there. Both are empty if the JSON has no
+	// position.
 	Source string `json:"source,omitempty"`
 	Text   string `json:"text,omitempty"`
-	// Hidden tables are made by p4c for statements between the program's tables.
+	// Hidden marks a table that p4c created for statements between the program's tables.
 	Hidden   bool      `json:"hidden,omitempty"`
 	Fields   []Value   `json:"fields,omitempty"`
 	Hit      bool      `json:"hit,omitempty"`
@@ -56,19 +57,19 @@ type Event struct {
 	Bytes    int       `json:"bytes,omitempty"`
 }
 
-// A Value is a field, parameter or member with its value, in (Width+7)/8 big-endian bytes.
+// A Value is the value of a field, parameter or member, in (Width+7)/8 big-endian bytes.
 type Value struct {
 	Name  string `json:"name"`
-	Width int    `json:"width"` // bits
+	Width int    `json:"width"` // in bits
 	Value Bits   `json:"value"`
 }
 
-// A Matched is one field of the entry that was hit.
+// A Matched is the match of one key field in the entry that was hit.
 type Matched struct {
 	Name  string `json:"name"`
-	Kind  string `json:"kind"` // as P4 spells it
+	Kind  string `json:"kind"` // match kind, in P4's spelling
 	Width int    `json:"width"`
-	// Value, Mask and PrefixLen are those of Match. A field that matches every value has only Any set.
+	// Value, Mask and PrefixLen have the same meaning as in Match. If the field matches every value, only Any is set.
 	Value     Bits `json:"value,omitempty"`
 	Mask      Bits `json:"mask,omitempty"`
 	PrefixLen int  `json:"prefixLength,omitempty"`
@@ -78,13 +79,13 @@ type Matched struct {
 // Bits is a big-endian number of any width.
 type Bits []byte
 
-// String is the number in hexadecimal.
+// String returns the number in hexadecimal.
 func (b Bits) String() string { return "0x" + hex.EncodeToString(b) }
 
-// MarshalText is String.
+// MarshalText returns the same text as String.
 func (b Bits) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// Uint64 is the low 64 bits.
+// Uint64 returns the low 64 bits.
 func (b Bits) Uint64() uint64 {
 	var v uint64
 	for _, x := range b {
@@ -93,9 +94,10 @@ func (b Bits) Uint64() uint64 {
 	return v
 }
 
-// Trace processes a frame like Process and returns the events of the packet, and of the packets made from it, in their order.
+// Trace processes a frame like Process. It returns the events of the packet, and of all packets made from it, in order.
 //
-// Traced packets run code of their own, which also records events. Process's code has no support for tracing. Trace allocates.
+// Traced packets run separate code that also records events, so the code of Process has no support for tracing. Unlike Process, Trace
+// allocates.
 func (w *Worker) Trace(port uint32, frame []byte, emit func(port uint32, frame []byte)) []Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,27 +107,27 @@ func (w *Worker) Trace(port uint32, frame []byte, emit func(port uint32, frame [
 	return w.trace.events
 }
 
-// A trace collects events. A nil trace collects none; callers check for nil before they make an event.
+// A trace collects events. If tracing is off, the trace is nil; callers check for nil before they create an event.
 type trace struct{ events []Event }
 
 func (t *trace) add(e Event) { t.events = append(t.events, e) }
 
 func ptr[T any](v T) *T { return &v }
 
-// valueOf returns a field of a packet's state.
+// valueOf returns a Value from the words of a field.
 func valueOf(name string, width int, words []uint64) Value {
 	return Value{name, width, bytesOf(words, width)}
 }
 
-// tell returns an instr that adds an event that depends on the packet.
+// tell returns an instr that records an event computed from the packet.
 func tell(f func(p *packet) Event) instr {
 	return instr{op: opCall, x: &extra{fn: func(p *packet) { p.w.trace.add(f(p)) }}}
 }
 
-// tells returns an instr that adds a fixed event.
+// tells returns an instr that records a fixed event.
 func tells(e Event) instr { return tell(func(*packet) Event { return e }) }
 
-// trace returns the program for traced packets: the same actions, tables and headers, with code of its own.
+// trace returns the program for traced packets. It shares actions, tables and headers with pr, but has its own code.
 func (c *compiler) trace(pr *program) *program {
 	traced := *pr
 	traced.code, traced.entry = nil, nil
@@ -136,7 +138,7 @@ func (c *compiler) trace(pr *program) *program {
 	return &traced
 }
 
-// errName is the program's name of a parser error.
+// errName returns the name of a parser error in the program.
 func (pr *program) errName(code uint64) string {
 	if name, ok := pr.errNames[code]; ok {
 		return name
@@ -144,7 +146,7 @@ func (pr *program) errName(code uint64) string {
 	return fmt.Sprintf("error %d", code)
 }
 
-// traceFlow is flow for traced packets: nothing is omitted, inlined or reordered, and every step records an event.
+// traceFlow is the equivalent of flow for traced packets: nothing is omitted, inlined or reordered, and every step records an event.
 func (c *compiler) traceFlow(pr *program) {
 	var s asm
 	base := int32(len(pr.code))
@@ -194,7 +196,7 @@ func (c *compiler) traceFlow(pr *program) {
 	pr.code = append(pr.code, s.link()...)
 }
 
-// event describes what applying the table to the packet will do. The worker's lock is held, so that no entry changes in between.
+// event returns the event for applying the table to the packet. The worker's lock is held, so no entry changes before the table is applied.
 func (t *Table) event(p *packet) Event {
 	e := Event{Kind: EventTable, Name: t.name, Source: t.source.place(), Hidden: t.hidden}
 	key := p.w.key[:t.words]
@@ -245,7 +247,7 @@ func (t *Table) matched(ms []Match) []Matched {
 	return out
 }
 
-// event describes the selection's key, as far as the packet has the bits.
+// event returns the event for the selection. If the packet is too short, the event has only the available part of the key.
 func (sel *selection) event(p *packet, state string) Event {
 	e := Event{Kind: EventSelect, Name: state}
 	failed := p.failed
@@ -263,13 +265,13 @@ func (sel *selection) event(p *packet, state string) Event {
 	return e
 }
 
-// told returns an event for the cell of a register.
+// told records an event for a cell of the register.
 func (r *Register) told(p *packet, kind Kind, index uint64) {
 	cell := r.cells[int(index)*r.words:][:r.words]
 	p.w.trace.add(Event{Kind: kind, Name: r.name, Index: ptr(index), Fields: []Value{valueOf(r.name, r.width, cell)}})
 }
 
-// told returns an event for the headers that the deparser is about to write.
+// told records an event for the headers that the deparser is about to write.
 func (pr *program) told(p *packet) {
 	e := Event{Kind: EventDeparse}
 	for _, h := range pr.emits {

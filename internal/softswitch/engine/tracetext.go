@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// String is the event as a line of text.
+// String returns the event as a line of text.
 func (e Event) String() string {
 	switch e.Kind {
 	case EventReceived:
@@ -88,7 +88,7 @@ func (e Event) table() string {
 	return b.String()
 }
 
-// text is the entry's match of the field: value, value/length, value&mask or low..high, and * for any value.
+// text formats the entry's match of the field as value, value/length, value&mask or low..high, or as * if every value matches.
 func (m Matched) text() string {
 	v := Value{Width: m.Width, Value: m.Value}.text()
 	switch {

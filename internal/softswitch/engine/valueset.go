@@ -7,23 +7,24 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A ValueSet is a parser value set of the program. It is used in select expressions, all with keys of the same total width.
+// A ValueSet is a parser value set of the program. All select expressions that use it have keys of the same total width.
 type ValueSet struct {
 	e      *Engine
 	name   string
-	width  int   // bits of a member, its fields in sequence
-	fields []int // widths of the fields at the first use; nil if it is unused
+	width  int   // width of a member in bits, over all its fields
+	fields []int // widths of the key's fields at the first use; nil if the set is unused
 	uses   []*valueSetUse
 	// members is guarded by e.ctl.
 	members [][]Match
 }
 
-// A valueSetUse is one transition on the set, with the members laid out for its state's key. rows changes only with every worker stopped.
+// A valueSetUse is one transition on the set. rows holds the members in the layout of the state's key; it changes only while all workers
+// are stopped.
 type valueSetUse struct {
 	widths []int
-	mask   []uint64 // of the transition, nil without
+	mask   []uint64 // mask of the transition, or nil
 	words  int
-	rows   []uint64 // for each member: value, mask
+	rows   []uint64 // value and mask of each member
 }
 
 // Name returns the set's name in the program.
@@ -40,7 +41,7 @@ func (v *ValueSet) Fields() []int {
 	return append([]int(nil), v.fields...)
 }
 
-// Members returns the members that SetValueSet has set.
+// Members returns the current members of the set.
 func (v *ValueSet) Members() [][]Match {
 	v.e.ctl.RLock()
 	defer v.e.ctl.RUnlock()
@@ -56,8 +57,8 @@ func cloneMembers(ms [][]Match) [][]Match {
 	return out
 }
 
-// SetValueSet replaces all members of a set. A member has either one match over the whole width, or one for each of Fields. Matches are
-// exact (Value alone), ternary (Value and Mask) or of a prefix (Value and PrefixLen); ranges are not supported.
+// SetValueSet replaces all members of a set. A member has either one match over the whole width, or one match for each of Fields. A match
+// is exact (Value alone), ternary (Value and Mask) or LPM (Value and PrefixLen). Ranges are not supported.
 func (e *Engine) SetValueSet(name string, members [][]Match) error {
 	v, ok := e.vsets[name]
 	if !ok {
@@ -87,7 +88,7 @@ func (e *Engine) SetValueSet(name string, members [][]Match) error {
 	return nil
 }
 
-// join combines a member's fields to one value and mask.
+// join combines the fields of a member into one value and one mask.
 func (v *ValueSet) join(ms []Match) (value, mask *big.Int, err error) {
 	widths := v.Fields()
 	if len(ms) == 1 {
@@ -128,7 +129,7 @@ func (v *ValueSet) join(ms []Match) (value, mask *big.Int, err error) {
 	return value, mask, nil
 }
 
-// row lays a member out for a key, each field in words of its own.
+// row converts a member to the layout of a key, in which each field has separate words.
 func (u *valueSetUse) row(value, mask *big.Int, width int) []uint64 {
 	out := make([]uint64, 0, 2*u.words)
 	for _, b := range []*big.Int{value, mask} {
@@ -163,7 +164,7 @@ next:
 	return false
 }
 
-// bigWords writes the low n words of a number that is not negative, the most significant first.
+// bigWords returns the low n words of a nonnegative number, the most significant first.
 func bigWords(b *big.Int, n int) []uint64 {
 	w := make([]uint64, n)
 	x := new(big.Int).Set(b)

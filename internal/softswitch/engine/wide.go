@@ -5,13 +5,13 @@ import (
 	"math/bits"
 )
 
-// A wv evaluates a number of more than 64 bits into dst: two's complement, the least significant word first.
+// A wv evaluates a number of more than 64 bits into dst, in two's complement with the least significant word first.
 type wv func(p *packet, dst []uint64)
 
-// wide compiles a number completely.
+// wide compiles all words of a number.
 func (c *compiler) wide(n *node) wv { return c.wideTo(n, n.limbs()) }
 
-// lowOfWide compiles the low 64 bits of an operation that needs its operands completely.
+// lowOfWide compiles the low 64 bits of an operation that needs all words of its operands.
 func (c *compiler) lowOfWide(n *node) ev {
 	f, at := c.wideTo(n, 1), c.temp(1)
 	return func(p *packet) uint64 {
@@ -21,7 +21,7 @@ func (c *compiler) lowOfWide(n *node) ev {
 	}
 }
 
-// wideTo compiles the low k words of a number. If it has fewer, its sign fills the rest.
+// wideTo compiles the low k words of a number. A shorter number is sign-extended.
 func (c *compiler) wideTo(n *node, k int) wv {
 	if n.narrow() && n.op != leafConst && !(n.op == leafField && n.ref.f.variable) && !wideInside(n) {
 		e := c.ev(n)
@@ -41,7 +41,7 @@ func (c *compiler) wideTo(n *node, k int) wv {
 	return c.wideOp(n, k)
 }
 
-// words64 is the low k words of a number in two's complement, the least significant first.
+// words64 returns the low k words of a number in two's complement, the least significant first.
 func words64(b *big.Int, k int) []uint64 {
 	w := make([]uint64, k)
 	for i, x := 0, b; i < k; i++ {
@@ -51,7 +51,7 @@ func words64(b *big.Int, k int) []uint64 {
 	return w
 }
 
-// wideInside reports whether a narrow result has operands that are not, for operations that need them completely.
+// wideInside reports whether a narrow result has wide operands of which the operation needs all words.
 func wideInside(n *node) bool {
 	switch n.op {
 	case ">>", "/", "%", "usat_cast", "sat_cast":
@@ -60,7 +60,7 @@ func wideInside(n *node) bool {
 	return false
 }
 
-// fill writes a signed word and its sign.
+// fill writes v as a signed number to dst, with sign extension.
 func fill(dst []uint64, v uint64) {
 	sign := uint64(int64(v) >> 63)
 	for i := range dst {
@@ -103,7 +103,7 @@ func wideSub(dst, a, b []uint64) {
 	}
 }
 
-// wideMul multiplies modulo 2^(64*len(dst)); dst must not overlap a or b.
+// wideMul multiplies modulo 2^(64*len(dst)). dst must not overlap a or b.
 func wideMul(dst, a, b []uint64) {
 	clear(dst)
 	for i, x := range a {
@@ -118,12 +118,12 @@ func wideMul(dst, a, b []uint64) {
 	}
 }
 
-// shiftLeft writes a field, shifted, to the slots of another of as many words or more. The most significant word is first; the two may
-// be the same.
+// shiftLeft writes the field src, shifted left, to the slots dst of a field that has at least as many words. The most significant word is
+// first. dst and src may be the same.
 func shiftLeft(dst, src []uint64, by uint64) {
 	words, in := by/64, by%64
 	for i := range dst {
-		// The word of src that moves here, and the one after it.
+		// v is computed from the word of src that moves here and the word after it.
 		j := uint64(i+len(src)-len(dst)) + words
 		var v uint64
 		if j < uint64(len(src)) {
@@ -150,7 +150,7 @@ func wideShl(dst []uint64, by uint64) {
 	}
 }
 
-// wideShr shifts a signed number right, its sign coming in from the left.
+// wideShr shifts a signed number right with sign extension.
 func wideShr(dst []uint64, by uint64) {
 	n := uint64(len(dst))
 	sign := uint64(int64(dst[n-1]) >> 63)
@@ -169,7 +169,7 @@ func wideShr(dst []uint64, by uint64) {
 	}
 }
 
-// wideSign cuts a number to its low w bits and extends their sign.
+// wideSign truncates a number to its low w bits and sign-extends them.
 func wideSign(dst []uint64, w int) {
 	at, in := (w-1)/64, (w-1)%64+1
 	if at >= len(dst) {
@@ -184,8 +184,8 @@ func wideSign(dst []uint64, w int) {
 	}
 }
 
-// wideDiv divides two numbers that are not negative, bit by bit: num becomes the quotient, rem the remainder. Division by zero, at which
-// bmv2 stops, yields zero for both.
+// wideDiv divides two nonnegative numbers bit by bit: num becomes the quotient, rem the remainder. Division by zero yields zero for both;
+// bmv2 terminates.
 func wideDiv(num, den, rem []uint64) {
 	clear(rem)
 	zero := true

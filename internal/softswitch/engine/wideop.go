@@ -1,6 +1,6 @@
 package engine
 
-// wideOp compiles the low k words of a number that, or whose operands, have more than 64 bits.
+// wideOp compiles the low k words of an operation whose result or operands have more than 64 bits.
 func (c *compiler) wideOp(n *node, k int) wv {
 	switch n.op {
 	case leafField:
@@ -108,7 +108,7 @@ func (c *compiler) wideOp(n *node, k int) wv {
 	return nil
 }
 
-// wideField compiles a field known at load time.
+// wideField compiles a field that is determined at load time.
 func (c *compiler) wideField(r ref, k int) wv {
 	at, f := r.slot(), r.f
 	if f.variable {
@@ -132,7 +132,7 @@ func (c *compiler) wideField(r ref, k int) wv {
 	return func(p *packet, dst []uint64) { reversed(dst, p.s[at:at+f.words]) }
 }
 
-// wideRing compiles the operations whose low words depend only on the low words of the operands.
+// wideRing compiles operations for which the low words of the result depend only on the low words of the operands.
 func (c *compiler) wideRing(n *node, k int) wv {
 	l, r, at := c.wideTo(n.l, k), c.wideTo(n.r, k), c.temp(2*k)
 	both := func(p *packet) (a, b []uint64) {
@@ -180,7 +180,7 @@ func (c *compiler) wideRing(n *node, k int) wv {
 	}
 }
 
-// reversed copies the words of a field, the most significant first, to a number, the least significant first.
+// reversed copies the words of a field (most significant first) to a number (least significant first).
 func reversed(dst, src []uint64) {
 	for i := range dst {
 		if j := len(src) - 1 - i; j >= 0 {

@@ -2,22 +2,22 @@ package engine
 
 import "encoding/binary"
 
-// A chunk is up to eight bytes of a header on the wire, and the fields or parts of fields in them.
+// A chunk is a run of up to eight bytes of a header on the wire. Its parts are the fields, or parts of fields, in these bytes.
 type chunk struct {
-	off, n int // bytes, from the header's first
+	off, n int // offset in the header and length, in bytes
 	parts  []part
 }
 
-// A part is a run of bits of a chunk that goes to one slot.
+// A part is a run of bits in a chunk that belongs to one slot.
 type part struct {
-	slot  int // counted from the header's validity slot
+	slot  int // relative to the header's validity slot
 	mask  uint64
 	right uint8 // shift in the chunk's value
 	left  uint8 // shift in the slot
 	join  bool  // the slot already holds the more significant bits
 }
 
-// packing lays out fields of fixed width. Chunks end at a field's end on a byte boundary where that leaves at most 64 bits, so that most
+// packing lays out fields of fixed width. Where possible within 64 bits, a chunk ends at the end of a field on a byte boundary, so most
 // fields have one part.
 func packing(fields []*field) []chunk {
 	type run struct {
@@ -38,7 +38,8 @@ func packing(fields []*field) []chunk {
 	}
 	var out []chunk
 	for at := 0; len(runs) > 0; {
-		// The longest stretch of whole runs that ends on a byte within 64 bits; else eight bytes, the last run cut.
+		// Take the longest sequence of whole runs that ends on a byte boundary within 64 bits. If there is none, take eight bytes and cut
+		// the last run.
 		take, bits := 0, 0
 		for i, sum := 0, 0; i < len(runs); i++ {
 			if sum += runs[i].width; sum > 64 {
@@ -78,7 +79,7 @@ func packing(fields []*field) []chunk {
 	return out
 }
 
-// ones is a mask of n bits, n from 0 to 64.
+// ones returns a mask of the n low bits. n is from 0 to 64.
 func ones(n int) uint64 {
 	if n <= 0 {
 		return 0
@@ -131,7 +132,7 @@ func store(b []byte, n int, v uint64) {
 	}
 }
 
-// unpack reads a header without variable field from b, which holds all of it, into its slots.
+// unpack reads a header without a variable field from b into its slots. b holds the whole header.
 func unpack(s []uint64, pack []chunk, b []byte) {
 	for i := range pack {
 		c := &pack[i]
@@ -147,7 +148,7 @@ func unpack(s []uint64, pack []chunk, b []byte) {
 	}
 }
 
-// packInto writes a header without variable field to b.
+// packInto writes a header without a variable field to b.
 func packInto(b []byte, pack []chunk, s []uint64) {
 	for i := range pack {
 		c := &pack[i]
@@ -166,7 +167,7 @@ type bitReader struct {
 	bit int
 }
 
-// take returns the next n bits, n at most 64. Bits beyond the end are zero.
+// take returns the next n bits, at most 64. Bits beyond the end are zero.
 func (r *bitReader) take(n int) uint64 {
 	var v uint64
 	for n > 0 {
@@ -183,7 +184,7 @@ func (r *bitReader) take(n int) uint64 {
 	return v
 }
 
-// field reads a fixed field into its slots.
+// field reads a field of fixed width into its slots.
 func (r *bitReader) field(s []uint64, f *field) {
 	for w, rest := 0, f.width; w < f.words && rest > 0; w++ {
 		n := rest - 64*(f.words-1-w)
@@ -192,16 +193,16 @@ func (r *bitReader) field(s []uint64, f *field) {
 	}
 }
 
-// bitWriter appends fields of any width to a byte string, most significant bit first. b has enough room and is zero beyond the written
-// part.
+// bitWriter appends fields of any width to a byte string, most significant bit first. b must have enough room, and must be zero after the
+// written part.
 type bitWriter struct {
 	b   []byte
-	n   int    // whole bytes written
-	acc uint64 // the low pend bits are still to be written
-	pen int    // fewer than 8
+	n   int    // number of whole bytes written
+	acc uint64 // the low pen bits are not written yet
+	pen int    // number of pending bits, less than 8
 }
 
-// put appends the low n bits of v, n at most 64.
+// put appends the low n bits of v, at most 64.
 func (w *bitWriter) put(v uint64, n int) {
 	if n > 56 {
 		w.put(v>>32, n-32)
@@ -217,7 +218,7 @@ func (w *bitWriter) put(v uint64, n int) {
 	w.acc &= ones(w.pen)
 }
 
-// field appends a fixed field from its slots.
+// field appends a field of fixed width from its slots.
 func (w *bitWriter) field(s []uint64, f *field) {
 	for i, rest := 0, f.width; i < f.words && rest > 0; i++ {
 		n := rest - 64*(f.words-1-i)
@@ -237,7 +238,7 @@ func (w *bitWriter) bytes(b []byte) {
 	}
 }
 
-// end pads to a byte with zero bits and returns the written bytes.
+// end appends zero bits up to the next byte boundary and returns the written bytes.
 func (w *bitWriter) end() []byte {
 	if w.pen > 0 {
 		w.put(0, 8-w.pen)

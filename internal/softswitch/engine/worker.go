@@ -6,30 +6,30 @@ import (
 	"sync/atomic"
 )
 
-// A Worker takes packets through the program. It is for one goroutine; workers run concurrently.
+// A Worker runs packets through the program. Each Worker is for one goroutine; several Workers may run concurrently.
 type Worker struct {
 	e  *Engine
 	mu sync.Mutex // held for each packet; the control side locks it to stop the worker
 
-	// mu guards everything below but stats, whose fields are atomic.
+	// mu guards the fields below, except stats, whose fields are atomic.
 
 	rng     *rand.Rand
-	scratch []uint64 // of wide arithmetic
-	key     []uint64 // of the current lookup
-	buf     []byte   // of the current calculation
-	out     []byte   // of the deparser
+	scratch []uint64 // for wide arithmetic
+	key     []uint64 // key of the current lookup
+	buf     []byte   // input of the current calculation
+	out     []byte   // output of the deparser
 	now     int64    // the engine's clock, read once per packet
 	passes  int
 	free    []*packet
 	egress  fifo
 	ingress fifo
 	emit    func(port uint32, frame []byte)
-	prog    *program // the engine's program, or its traced one
+	prog    *program // the engine's program, or the program for traced packets
 	trace   *trace   // nil outside Trace
 	stats   Stats
 }
 
-// NewWorker returns a worker with all the memory that it needs. Close releases it.
+// NewWorker returns a worker. Call Close to release it.
 func (e *Engine) NewWorker() *Worker {
 	e.gate.mu.Lock()
 	defer e.gate.mu.Unlock()
@@ -64,11 +64,11 @@ func (w *Worker) Close() {
 // count adds one to a counter of the worker's Stats.
 func (w *Worker) count(c *uint64) { atomic.AddUint64(c, 1) }
 
-// Process takes one received frame, without FCS, through the program and calls emit for every frame that leaves. A frame of more than
-// MaxFrame bytes, or of none, is counted and dropped.
+// Process runs one received frame, without FCS, through the program and calls emit for every output frame. A frame that is empty or longer
+// than MaxFrame bytes is counted and dropped.
 //
-// frame is only read, and only during the call. The frame passed to emit is valid only during emit. emit is called under the worker's lock:
-// it must not call the control side.
+// Process only reads frame, and only during the call. The frame passed to emit is valid only during emit. emit is called under the worker's
+// lock, so it must not call the control side.
 func (w *Worker) Process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
