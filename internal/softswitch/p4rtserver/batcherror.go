@@ -16,15 +16,15 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// A status and its details travel in HTTP/2 headers, and a client accepts a limited number of bytes of them (P4Runtime, "gRPC Metadata
+// A status and its details are sent in HTTP/2 headers, and a client accepts a limited number of header bytes (P4Runtime, "gRPC Metadata
 // Maximum Size"). A client that receives more resets the stream and gets no status at all.
 const (
-	// MetadataHeader is the request header with which a client sets the number of metadata bytes that it accepts: its
-	// grpc.max_metadata_size in gRPC's C core, or its maximum header list size in Go.
+	// MetadataHeader is the request header in which a client sends the number of metadata bytes that it accepts: its grpc.max_metadata_size
+	// in gRPC's C core, or its maximum header list size in Go.
 	MetadataHeader = "max-metadata-size"
-	// defaultMetadata is the limit of clients without the header, gRPC's default.
+	// defaultMetadata is the limit for clients that do not send the header. It is gRPC's default.
 	defaultMetadata = 8 << 10
-	// maxMetadata is the largest limit that the server uses, whatever the client accepts.
+	// maxMetadata is the largest limit that the server uses, even if the client accepts more.
 	maxMetadata = 4 << 20
 	// metadataMargin is reserved for headers other than the status.
 	metadataMargin = 512
@@ -32,7 +32,7 @@ const (
 	briefText = 256
 )
 
-// The types of a packed p4.v1.Error. A type URL ends with a slash and the type's name; clients ignore the part before it.
+// The type URLs of a packed p4.v1.Error. A type URL ends with a slash and the type's name; clients ignore the part before the slash.
 const (
 	longURL  = "type.googleapis.com/p4.v1.Error"
 	shortURL = "/p4.v1.Error"
@@ -65,11 +65,11 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// batchError builds the status of a batch in which something failed: code UNKNOWN and one p4.v1.Error for each element, OK ones included,
-// in the batch's order (spec 12.3). It returns nil if nothing failed.
+// batchError returns the status of a batch in which something failed, or nil if nothing failed. The status has the code UNKNOWN and one
+// p4.v1.Error for each element, including successful ones, in the order of the batch (spec 12.3).
 //
-// If the errors do not fit into limit bytes of metadata, their texts are shortened. If they do not fit without texts either, the list has
-// the first elements only, and the message says so: the client has to read back the state of the others.
+// If the errors do not fit into limit bytes of metadata, their texts are shortened. If they do not fit without texts either, the list is
+// truncated, and the message says so. The client must then read back the state of the other elements.
 func batchError(rpc string, errs []error, limit int) error {
 	failed, first := 0, -1
 	for i, err := range errs {
@@ -88,7 +88,7 @@ func batchError(rpc string, errs []error, limit int) error {
 			return status.ErrorProto(out)
 		}
 	}
-	form := errorForm{shortURL, "", 0} // many codes rather than few texts
+	form := errorForm{shortURL, "", 0} // codes of many elements are more useful than texts of a few
 	said := func(n int) string {
 		return fmt.Sprintf("%s; the list of errors is cut: it has the first %d of %d, read back what became of the others", msg, n, len(errs))
 	}
@@ -97,13 +97,13 @@ func batchError(rpc string, errs []error, limit int) error {
 	return status.ErrorProto(out)
 }
 
-// An errorForm is a way to pack an element's error.
+// An errorForm defines how an element's error is encoded.
 type errorForm struct {
 	url, space string
-	text       int // longest text in bytes
+	text       int // largest length of a text, in bytes
 }
 
-// list packs errors in their order while they fit, and returns how many it packed.
+// list encodes errors in order while they fit, and returns the number of errors that it encoded.
 func (f errorForm) list(msg string, errs []error, limit int) (*rpcstatus.Status, int) {
 	out := &rpcstatus.Status{Code: int32(codes.Unknown), Message: msg}
 	raw := proto.Size(out)
@@ -113,7 +113,7 @@ func (f errorForm) list(msg string, errs []error, limit int) (*rpcstatus.Status,
 			st := status.Convert(err)
 			e.CanonicalCode, e.Message, e.Space = int32(st.Code()), cut(st.Message(), f.text), f.space
 		}
-		value, _ := proto.Marshal(e) // of valid UTF-8 strings: it cannot fail
+		value, _ := proto.Marshal(e) // cannot fail, because all strings are valid UTF-8
 		detail := &anypb.Any{TypeUrl: f.url, Value: value}
 		n := proto.Size(detail)
 		raw += n + 1 + sizeVarint(n)
@@ -133,7 +133,7 @@ func sizeVarint(n int) int {
 	return size
 }
 
-// metadataSize is the size of a status's trailers by the rule of HTTP/2: name, value and 32 bytes for each field.
+// metadataSize returns the size of a status's trailers as defined by HTTP/2: name, value and 32 bytes for each field.
 func metadataSize(msg string, details int) int {
 	const perField = 32
 	escaped := 0

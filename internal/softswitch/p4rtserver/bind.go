@@ -12,8 +12,8 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// bind finds every object of the P4Info in the program, by name, and checks that the two agree. The P4Info may omit objects of the program,
-// but not the other way round. Errors name the object and what each side has.
+// bind finds every object of the P4Info in the program, by name, and checks that both agree. The program may have objects that the P4Info
+// omits, but every object of the P4Info must be in the program. Errors name the object and both values.
 func (s *schema) bind(eng *engine.Engine) error {
 	for _, pr := range ordered(s.profiles) {
 		if err := pr.bind(eng); err != nil {
@@ -44,7 +44,7 @@ func (s *schema) bind(eng *engine.Engine) error {
 	return nil
 }
 
-// absent returns the error for a name that the program does not have. It lists the names that the program has.
+// absent returns the error for a name that the program does not have. The error lists the names that the program has.
 func absent(kind, name string, have []string) error {
 	if len(have) == 0 {
 		return fmt.Errorf("%s %q: in the P4Info; the JSON has no %s", kind, name, kind)
@@ -102,7 +102,7 @@ func (t *table) bind(p *engine.Table) error {
 	}
 	prof, indirect := p.Profile()
 	switch {
-	case t.size > int64(p.Size()) && !t.isConst && !t.initial: // p4c gives a table with entries the size of their number
+	case t.size > int64(p.Size()) && !t.isConst && !t.initial: // p4c sets the size of a table with entries to their number
 		return fmt.Errorf("size %d in the P4Info, %d in the JSON", t.size, p.Size())
 	case p.IsConst() && !t.isConst && !t.initial:
 		return fmt.Errorf("its entries are const in the JSON, not in the P4Info")
@@ -114,7 +114,7 @@ func (t *table) bind(p *engine.Table) error {
 		return fmt.Errorf("implementation is action profile %q in the P4Info, %q in the JSON", t.profile.name, prof.Name())
 	case t.idle && !p.SupportsTimeout():
 		return fmt.Errorf("idle timeout is NOTIFY_CONTROL in the P4Info, not supported in the JSON")
-	case t.constDef != 0 && !p.HasConstDefault() && t.profile == nil: // the JSON has no defaults for indirect tables
+	case t.constDef != 0 && !p.HasConstDefault() && t.profile == nil: // the JSON has no default actions for indirect tables
 		return fmt.Errorf("default action is const in the P4Info, not in the JSON")
 	}
 	if err := bindDirect(t, p); err != nil {
@@ -122,7 +122,7 @@ func (t *table) bind(p *engine.Table) error {
 	}
 	t.prog = p
 	if t.initial && !t.isConst {
-		// The JSON does not mark entries without const, which may be changed.
+		// The JSON does not distinguish these entries, which the control plane may change, from const entries.
 		p.ReleaseEntries()
 	}
 	return nil
@@ -163,7 +163,7 @@ func unitFits(spec *p4cfg.MeterSpec, u extern.Unit) bool {
 	return true
 }
 
-// bindKey finds the fields of a P4Info table in the program's key, by name.
+// bindKey maps the fields of a P4Info table to the fields of the program's key, by name.
 func bindKey(t *table, key []engine.KeyField) error {
 	if len(t.fields) != len(key) {
 		return fmt.Errorf("%d match fields in the P4Info, %d in the JSON", len(t.fields), len(key))
@@ -193,7 +193,7 @@ func bindKey(t *table, key []engine.KeyField) error {
 	return nil
 }
 
-// kindFits compares match kinds. p4c writes optional fields as ternary ones.
+// kindFits reports whether a match kind of the P4Info agrees with the program's. p4c writes optional fields as ternary.
 func kindFits(k p4cfg.MatchField_MatchType, have match.Kind) bool {
 	switch k {
 	case p4cfg.MatchField_EXACT:
@@ -210,7 +210,7 @@ func kindFits(k p4cfg.MatchField_MatchType, have match.Kind) bool {
 	return false
 }
 
-// bind finds an action's parameters. An action in several tables is checked in each, with the same result.
+// bind maps an action's parameters to the program's. If several tables have the action, each table binds it, with the same result.
 func (a *action) bind(params []engine.ActionParam) error {
 	if len(a.params) != len(params) {
 		return fmt.Errorf("%d parameters in the P4Info, %d in the JSON", len(a.params), len(params))

@@ -15,26 +15,28 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// The bounds of what controllers can make the server store or do at once. The gRPC server bounds messages (package grpcserve), and the
-// engine a program's arrays.
+// Bounds on the state and work that controllers can cause in the server. The gRPC server bounds messages (package grpcserve), and the
+// engine bounds the arrays of a program.
 const (
-	// DefaultMaxState is the memory in bytes of written state: entries, members, groups, replicas. An entry of five fields takes about 700
-	// bytes, so that 380,000 fit; op25b's largest state has 170,000.
+	// DefaultMaxState is the largest memory of written state (entries, members, groups, replicas), in bytes. An entry of five fields takes
+	// about 700 bytes, so 380,000 fit. op25b's largest state has 170,000 entries.
 	DefaultMaxState = 256 << 20
-	// DefaultMaxRead is the number of objects that all reads in progress hold, at about 300 bytes each.
+	// DefaultMaxRead is the largest number of objects that all reads in progress hold, at about 300 bytes each.
 	DefaultMaxRead = 1 << 20
-	// DefaultStreamBytes bounds the bytes that wait for one controller, and DefaultStreamsBytes those that wait for all.
+	// DefaultStreamBytes is the largest number of bytes that wait for one controller; DefaultStreamsBytes is the largest number for all
+	// controllers together.
 	DefaultStreamBytes  = 8 << 20
 	DefaultStreamsBytes = 64 << 20
-	// MaxReadEntities is the number of entities that one ReadRequest may ask for. The agent asks for 256.
+	// MaxReadEntities is the largest number of entities in a ReadRequest. The agent requests 256.
 	MaxReadEntities = 10_000
-	// MaxName is the length in bytes of a role's name, and of any name in a P4Info: names come back in every error.
+	// MaxName is the largest length, in bytes, of a role's name and of any name in a P4Info. Names are bounded because error messages
+	// repeat them.
 	MaxName = 512
-	// MaxReplicas is the number of replicas of a multicast group or clone session, which is the number of copies of a packet.
+	// MaxReplicas is the largest number of replicas in a multicast group or clone session, and thus of copies of a packet.
 	MaxReplicas = 4096
-	// maxQuote is the number of bytes of a packet that an error quotes.
+	// maxQuote is the largest number of bytes of a packet that an error quotes.
 	maxQuote = 128
-	// readWait is how long a Read waits for other reads, loadWait how long a push waits for another push.
+	// readWait is the time that a Read waits for other reads; loadWait is the time that a push waits for another push.
 	readWait, loadWait = 10 * time.Second, time.Minute
 )
 
@@ -45,7 +47,7 @@ const (
 	costArg     = 40
 	costMember  = 320
 	costReplica = 96
-	costSlot    = 8 // for each unit of weight in a group
+	costSlot    = 8 // per unit of weight in a group
 )
 
 func matchesCost(ms []engine.Match) int64 {
@@ -64,7 +66,7 @@ func callCost(c engine.ActionCall) int64 {
 	return n
 }
 
-// entryCost is the memory of a table entry, with its action set.
+// entryCost returns the memory of a table entry, including its action set.
 func (p *pipeline) entryCost(t *table, en *engine.Entry) int64 {
 	n := costEntry + matchesCost(en.Matches) + callCost(en.Action) + int64(len(en.Cookie))
 	if t.profile != nil && en.HasGroup {
@@ -91,7 +93,8 @@ func setCost(members [][]engine.Match) int64 {
 	return n
 }
 
-// room returns an error if n more bytes of state may not be stored; hold counts them once they are. A negative number releases some.
+// room returns an error if there is no room for more bytes of state. hold adds bytes to the stored total once they are stored. A negative
+// number releases bytes.
 func (p *pipeline) room(more int64) error {
 	if more > 0 && p.held+more > p.maxState {
 		return status.Errorf(codes.ResourceExhausted, "the switch's forwarding state is full: it takes %d of %d bytes, and this needs %d", p.held, p.maxState, more)
@@ -101,7 +104,7 @@ func (p *pipeline) room(more int64) error {
 
 func (p *pipeline) hold(more int64) { p.held += more }
 
-// weight is the approximate number of objects that an entity of a ReadRequest selects, and that a read holds.
+// weight returns the approximate number of objects that an entity of a ReadRequest selects and the read therefore holds.
 func (p *pipeline) weight(e *p4v1.Entity) int64 {
 	tables := func(id uint32, e *p4v1.TableEntry) int64 {
 		n := int64(0)
@@ -160,7 +163,7 @@ func (p *pipeline) weight(e *p4v1.Entity) int64 {
 	return n + 1
 }
 
-// admitRead waits until a Read may hold the objects that it asks for, and returns the function that releases them.
+// admitRead waits until there is room for the objects that a Read requests. done releases them.
 func (s *Server) admitRead(ctx context.Context, entities []*p4v1.Entity) (done func(), err error) {
 	if len(entities) > MaxReadEntities {
 		return nil, status.Errorf(codes.ResourceExhausted, "read: %d entities; at most %d may be read in one request", len(entities), MaxReadEntities)
@@ -192,7 +195,7 @@ func waitFor(ctx context.Context, s *semaphore.Weighted, n int64, wait time.Dura
 	return s.Acquire(ctx, n)
 }
 
-// checkNames bounds the names of a P4Info.
+// checkNames checks the lengths of all names in a P4Info.
 func checkNames(info *p4cfg.P4Info) error {
 	var long string
 	eachName(info.ProtoReflect(), func(name string) bool {
@@ -227,7 +230,7 @@ func eachName(m protoreflect.Message, f func(string) bool) bool {
 	return more
 }
 
-// quote returns the part of a packet-out that an error quotes.
+// quote returns the part of a packet-out that error messages quote.
 func quote(p *p4v1.PacketOut) *p4v1.PacketOut {
 	out := &p4v1.PacketOut{Payload: p.GetPayload()[:min(len(p.GetPayload()), maxQuote)]}
 	left := maxQuote

@@ -7,15 +7,15 @@ import (
 	"math/bits"
 )
 
-// errBytes is wrapped by every error about a binary string (spec 8.4). The caller adds the gRPC code of its place: INVALID_ARGUMENT in
-// match fields, action parameters and metadata, OUT_OF_RANGE elsewhere.
+// errBytes is wrapped by every error about a binary string (spec 8.4). The caller adds the gRPC code: INVALID_ARGUMENT for match fields,
+// action parameters and metadata, OUT_OF_RANGE for all others.
 var errBytes = errors.New("bad binary string")
 
-// canonical returns the shortest form of an unsigned binary string that fits width bits. Reads return this form whatever was written. The
-// result shares its bytes with b.
+// canonical returns the shortest form of an unsigned binary string of at most width bits. Reads always return this form. The result shares
+// its bytes with b.
 //
-// A longer string with leading zeros is accepted (spec 8.4: the receiver does not restrict its length). An empty one, and a value of more
-// than width bits, are refused.
+// A longer string with leading zeros is accepted (spec 8.4: the receiver does not restrict its length). An empty string, or a value of more
+// than width bits, is an error.
 func canonical(b []byte, width int) ([]byte, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("%w: empty; zero is one zero byte", errBytes)
@@ -27,7 +27,7 @@ func canonical(b []byte, width int) ([]byte, error) {
 	return c, nil
 }
 
-// canonicalSigned does the same for a two's complement value of width bits.
+// canonicalSigned is like canonical, for a two's complement value of width bits.
 func canonicalSigned(b []byte, width int) ([]byte, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("%w: empty; zero is one zero byte", errBytes)
@@ -42,7 +42,7 @@ func canonicalSigned(b []byte, width int) ([]byte, error) {
 	return c, nil
 }
 
-// shortest drops leading zero bytes, but keeps one byte.
+// shortest removes leading zero bytes, but keeps at least one byte.
 func shortest(b []byte) []byte {
 	for len(b) > 1 && b[0] == 0 {
 		b = b[1:]
@@ -53,7 +53,7 @@ func shortest(b []byte) []byte {
 	return b
 }
 
-// bitLen is the number of bits of a binary string without leading zero bytes; 0 for zero.
+// bitLen returns the number of significant bits of a binary string without leading zero bytes. It returns 0 for zero.
 func bitLen(c []byte) int {
 	if len(c) == 0 {
 		return 0
@@ -61,7 +61,7 @@ func bitLen(c []byte) int {
 	return (len(c)-1)*8 + bits.Len8(c[0])
 }
 
-// signedBitLen is the number of bits of a shortest two's complement string, sign included.
+// signedBitLen returns the number of bits of a two's complement string in shortest form, including the sign.
 func signedBitLen(c []byte) int {
 	top := c[0]
 	if top >= 0x80 {
@@ -83,21 +83,21 @@ func padded(b []byte, n int) []byte {
 	return out
 }
 
-// maskTo clears the bits of b above width; b has (width+7)/8 bytes.
+// maskTo clears the bits of b above width. b has (width+7)/8 bytes.
 func maskTo(b []byte, width int) {
 	if r := width % 8; r != 0 && len(b) > 0 {
 		b[0] &= 1<<r - 1
 	}
 }
 
-// ones is the largest value of width bits, in (width+7)/8 bytes.
+// ones returns the largest value of width bits, in (width+7)/8 bytes.
 func ones(width int) []byte {
 	b := bytes.Repeat([]byte{0xff}, (width+7)/8)
 	maskTo(b, width)
 	return b
 }
 
-// prefixMask is the mask of an LPM match of plen of width bits, in (width+7)/8 bytes.
+// prefixMask returns the mask of the first plen of width bits, in (width+7)/8 bytes.
 func prefixMask(plen, width int) []byte {
 	b := make([]byte, (width+7)/8)
 	for bit := width - plen; bit < width; bit++ {
@@ -106,7 +106,7 @@ func prefixMask(plen, width int) []byte {
 	return b
 }
 
-// covered reports whether mask has every bit of v; both have the same length.
+// covered reports whether all bits set in v are set in mask. Both have the same length.
 func covered(v, mask []byte) bool {
 	for i := range v {
 		if v[i]&^mask[i] != 0 {
@@ -125,7 +125,7 @@ func isZero(b []byte) bool {
 	return true
 }
 
-// clip shortens a client's bytes for an error message.
+// clip shortens bytes from a client for an error message.
 func clip(b []byte) []byte {
 	if len(b) > 32 {
 		return b[:32]
@@ -154,7 +154,7 @@ func (w *bitWriter) put(v []byte, width int) {
 	}
 }
 
-// getBits reads width bits that begin at bit off of b, right-aligned in (width+7)/8 bytes.
+// getBits returns width bits of b, starting at bit off, right-aligned in (width+7)/8 bytes.
 func getBits(b []byte, off, width int) []byte {
 	out := make([]byte, (width+7)/8)
 	for i := range width {

@@ -14,7 +14,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// matches converts the match of a table entry to the engine's, in the program's key order (spec 9.1.1).
+// matches converts the matches of a table entry to engine matches, in the program's key order (spec 9.1.1).
 func (t *table) matches(in []*p4v1.FieldMatch) ([]engine.Match, error) {
 	out, err := decodeMatches(in, t.fields)
 	if err != nil {
@@ -23,7 +23,7 @@ func (t *table) matches(in []*p4v1.FieldMatch) ([]engine.Match, error) {
 	return out, nil
 }
 
-// decodeMatches reads matches against the fields of a table or value set. An omitted field is a wildcard, unless it is exact.
+// decodeMatches converts matches for the fields of a table or value set. An omitted field is a wildcard; exact fields must not be omitted.
 func decodeMatches(in []*p4v1.FieldMatch, fields []field) ([]engine.Match, error) {
 	out := make([]engine.Match, len(fields))
 	seen := make([]bool, len(fields))
@@ -78,7 +78,7 @@ func fieldList(fields []field) string {
 	return b.String()
 }
 
-// decode reads one match and requires the canonical form: a match for every value must be omitted, and masked-out bits must be zero.
+// decode converts one match. The match must be in canonical form: a match of every value must be omitted, and masked-out bits must be zero.
 func (f *field) decode(m *p4v1.FieldMatch) (engine.Match, error) {
 	var no engine.Match
 	switch v := m.GetFieldMatchType().(type) {
@@ -181,7 +181,7 @@ func matchName(m *p4v1.FieldMatch) string {
 	return "unset"
 }
 
-// encodeMatches is the inverse of matches, in the order of the P4Info.
+// encodeMatches is the inverse of matches. The result is in the order of the P4Info.
 func encodeMatches(in []engine.Match, fields []field) []*p4v1.FieldMatch {
 	var out []*p4v1.FieldMatch
 	for i := range fields {
@@ -225,7 +225,7 @@ func encodeMatches(in []engine.Match, fields []field) []*p4v1.FieldMatch {
 	return out
 }
 
-// checkPriority checks a priority against the key: positive where entries may overlap, else zero.
+// checkPriority checks the priority of an entry. It must be positive if the key has ternary, range or optional fields, and zero otherwise.
 func (t *table) checkPriority(p int32) error {
 	switch {
 	case t.ternary && p <= 0:
@@ -236,7 +236,7 @@ func (t *table) checkPriority(p int32) error {
 	return nil
 }
 
-// action reads an action with its arguments. where names its place in errors: "entry", "default entry", and so on.
+// action converts an action with its arguments. where describes the action in error messages: "entry", "default entry", and so on.
 func (s *schema) action(t *table, a *p4v1.Action, forbidden p4cfg.ActionRef_Scope, where string) (engine.ActionCall, error) {
 	var no engine.ActionCall
 	act := s.actions[a.GetActionId()]
@@ -278,7 +278,7 @@ func (s *schema) nameOf(id uint32) string {
 	return "not in the P4Info"
 }
 
-// encodeAction is the inverse of action. It returns nil for an action that the P4Info does not give the table.
+// encodeAction is the inverse of action. It returns nil if the table has no such action in the P4Info.
 func (t *table) encodeAction(c engine.ActionCall) *p4v1.Action {
 	a := t.byAction[c.Name]
 	if a == nil {
@@ -293,7 +293,8 @@ func (t *table) encodeAction(c engine.ActionCall) *p4v1.Action {
 	return out
 }
 
-// A cookie holds an entry's metadata in the engine: controller_metadata in 8 bytes, then metadata; nothing if both are empty.
+// makeCookie encodes an entry's metadata for storage in the engine: controller_metadata in 8 bytes, followed by metadata. It returns nil if
+// both are empty.
 func makeCookie(number uint64, data []byte) []byte {
 	if number == 0 && len(data) == 0 {
 		return nil
@@ -308,8 +309,8 @@ func splitCookie(c []byte) (number uint64, data []byte) {
 	return binary.BigEndian.Uint64(c), c[8:]
 }
 
-// controllerMetadata reads and setControllerMetadata writes TableEntry.controller_metadata by reflection: the field is deprecated, but
-// clients use it and the specification still requires it.
+// controllerMetadata returns TableEntry.controller_metadata; setControllerMetadata sets it. Both use reflection: the field is deprecated,
+// but clients use it and the specification still requires it.
 func controllerMetadata(e *p4v1.TableEntry) uint64 {
 	m := e.ProtoReflect()
 	return m.Get(m.Descriptor().Fields().ByName("controller_metadata")).Uint()

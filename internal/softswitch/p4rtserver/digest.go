@@ -13,56 +13,57 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// MaxDigestList is the largest digest list, also if max_list_size is open or larger: 4,096 digests of some 50 bytes stay well below gRPC's
-// default limit of 4 MiB a message.
+// MaxDigestList is the largest number of digests in a list, even if max_list_size is 0 (no limit) or above MaxDigestList. 4,096 digests of
+// about 50 bytes are well below gRPC's default message limit of 4 MiB.
 const MaxDigestList = 4096
 
-// maxUnacked bounds the digests that an instance remembers as sent and not acknowledged. The oldest list is forgotten first; in the worst
-// case its digests are sent once more.
+// maxUnacked is the largest number of sent and unacknowledged digests that an instance remembers. Beyond it, the oldest list is forgotten;
+// in the worst case, its digests are sent once more.
 const maxUnacked = 1 << 16
 
-// Bounds in bytes: of the digests of all instances that are buffered, or sent and not acknowledged, and of one list.
+// Bounds in bytes. maxDigestBytes limits the digests of all instances that are buffered, or sent and not acknowledged. maxDigestListBytes
+// limits one list.
 const (
 	maxDigestBytes     = 32 << 20
 	maxDigestListBytes = 1 << 20
 )
 
-// digestCost is the memory of a digest: its key, its fields and the overhead.
+// digestCost returns the memory of a digest: its key, its fields and the overhead.
 func digestCost(key string) int { return 256 + 3*len(key) }
 
-// A digester bundles the digests of the data plane into lists for the primary, without duplicates, and
-// remembers what it sent until that is acknowledged or ack_timeout_ns is over (spec 9.8, "DigestEntry").
+// A digester bundles the digests of the data plane into lists for the primary, without duplicates. It remembers the digests of a sent list
+// until the list is acknowledged or ack_timeout_ns has passed (spec 9.8, "DigestEntry").
 //
 // A digest instance that is not configured by a DigestEntry sends nothing.
 type digester struct {
 	now func() time.Time
 	// deliver sends a list and reports whether any controller received it.
 	deliver func(*p4v1.DigestList) bool
-	wake    chan struct{} // capacity 1: an earlier deadline may have appeared
+	wake    chan struct{} // signals that the next deadline may be earlier; capacity 1
 
-	// unsent counts digests without a primary, or with a full queue.
+	// unsent counts digests that were dropped because there was no primary or a queue was full.
 	unsent atomic.Uint64
 
-	// These maps have every digest of the P4Info. They are complete before the digester runs.
+	// instances and byName hold every digest of the P4Info. They do not change after the digester has started.
 	instances map[uint32]*digestInstance
-	byName    map[string]uint32 // by the program's name
+	byName    map[string]uint32 // id by name in the program
 
-	// mu guards everything below and the instances' state, but not their digest.
+	// mu guards everything below and the state of the instances, except their digest.
 	mu    sync.Mutex
-	bytes int // of all digests in known
+	bytes int // memory of all digests in known
 }
 
 type digestInstance struct {
 	digest *digest
-	config *p4v1.DigestEntry_Config // nil while not enabled
+	config *p4v1.DigestEntry_Config // nil while the digest is not enabled
 
 	buffer  []*p4v1.P4Data
-	keys    []string        // of buffer
-	bytes   int             // of buffer
-	first   time.Time       // arrival of the first of buffer
-	known   map[string]bool // buffered, or sent and not acknowledged
+	keys    []string        // keys of the digests in buffer
+	bytes   int             // size of buffer
+	first   time.Time       // arrival time of the first digest in buffer
+	known   map[string]bool // keys of digests that are buffered, or sent and not acknowledged
 	sent    []digestSent    // oldest first
-	unacked int             // digests in sent
+	unacked int             // number of digests in sent
 	lastID  uint64
 }
 
@@ -76,7 +77,7 @@ func newDigester(now func() time.Time, deliver func(*p4v1.DigestList) bool) *dig
 	return &digester{now: now, deliver: deliver, wake: make(chan struct{}, 1), instances: map[uint32]*digestInstance{}, byName: map[string]uint32{}}
 }
 
-// add registers a digest instance of the P4Info, not enabled.
+// add registers a digest instance of the P4Info. The instance is not enabled.
 func (d *digester) add(g *digest) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,8 +92,8 @@ func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 		case in := <-from:
 			// Digests that the P4Info omits and digests that are not enabled are dropped.
 			if id, ok := d.byName[in.Name]; ok && d.entry(id) != nil {
-				key := string(slices.Concat(in.Values...)) // fixed lengths, so that different values have different keys
-				// Copied: the message outlives the digest, whose bytes belong to the engine.
+				key := string(slices.Concat(in.Values...)) // lengths are fixed, so different values have different keys
+				// The values are copied, because the message outlives the digest, whose bytes belong to the engine.
 				values, rest := make([][]byte, len(in.Values)), []byte(key)
 				for i, v := range in.Values {
 					values[i], rest = rest[:len(v):len(v)], rest[len(v):]
@@ -107,7 +108,7 @@ func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 	}
 }
 
-// forget empties the memory of sent digests, because a new primary has not received them.
+// forget clears the record of sent digests when there is a new primary, which has not received them.
 func (d *digester) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -163,7 +164,7 @@ func (d *digester) configure(op p4v1.Update_Type, e *p4v1.DigestEntry) error {
 	if c.MaxTimeoutNs < 0 || c.MaxListSize < 0 || c.AckTimeoutNs < 0 {
 		return invalidf("digest %q: config: max_timeout_ns %d, max_list_size %d, ack_timeout_ns %d: none may be negative", in.digest.name, c.MaxTimeoutNs, c.MaxListSize, c.AckTimeoutNs)
 	}
-	// A copy: the request may hold more than these fields.
+	// Copy the config, because the request may hold more than these fields.
 	in.config = &p4v1.DigestEntry_Config{MaxTimeoutNs: c.MaxTimeoutNs, MaxListSize: c.MaxListSize, AckTimeoutNs: c.AckTimeoutNs}
 	d.poke()
 	return nil
@@ -177,7 +178,7 @@ func (d *digester) instanceLocked(id uint32) (*digestInstance, error) {
 	return in, nil
 }
 
-// entry returns the configuration of an instance, nil if it is not enabled.
+// entry returns the configuration of an instance, or nil if the instance is not enabled.
 func (d *digester) entry(id uint32) *p4v1.DigestEntry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -187,7 +188,7 @@ func (d *digester) entry(id uint32) *p4v1.DigestEntry {
 	return nil
 }
 
-// learn processes one digest of the data plane. key is equal for equal values.
+// learn processes one digest of the data plane. Equal values have equal keys.
 func (d *digester) learn(id uint32, key string, data *p4v1.P4Data) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -225,7 +226,7 @@ func (in *digestInstance) limit() int {
 	return MaxDigestList
 }
 
-// expireLocked forgets lists whose acknowledgement is overdue.
+// expireLocked forgets lists for which the acknowledgement is overdue.
 func (d *digester) expireLocked(in *digestInstance, now time.Time) {
 	for len(in.sent) > 0 && now.Sub(in.sent[0].at) >= time.Duration(in.config.AckTimeoutNs) {
 		d.forgetOldestLocked(in)
@@ -242,7 +243,7 @@ func (d *digester) flushLocked(id uint32, in *digestInstance, now time.Time) {
 		return
 	}
 	in.lastID++
-	if in.config.AckTimeoutNs == 0 { // the memory is always empty
+	if in.config.AckTimeoutNs == 0 { // nothing is remembered
 		d.dropLocked(in, keys)
 		return
 	}
@@ -253,8 +254,8 @@ func (d *digester) flushLocked(id uint32, in *digestInstance, now time.Time) {
 	}
 }
 
-// ack forgets an acknowledged list, so that its digests are sent again when they recur. An unknown list, because it timed out, is not an
-// error.
+// ack forgets an acknowledged list, so that its digests are sent again when they recur. An unknown list is not an error, because it may
+// have timed out.
 func (d *digester) ack(id uint32, list uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -273,7 +274,7 @@ func (d *digester) ack(id uint32, list uint64) error {
 	return nil
 }
 
-// poke makes run recompute the deadlines.
+// poke makes run recompute the next deadline.
 func (d *digester) poke() {
 	select {
 	case d.wake <- struct{}{}:
@@ -281,10 +282,10 @@ func (d *digester) poke() {
 	}
 }
 
-// run sends lists whose oldest digest has waited for max_timeout_ns, until stop is closed.
+// run sends each list whose oldest digest has waited for max_timeout_ns. It returns when stop is closed.
 func (d *digester) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.due) }
 
-// due sends due lists and returns the time until the next deadline, if there is one.
+// due sends the lists that are due. If there is a next deadline, pending is true and wait is the time until it.
 func (d *digester) due() (wait time.Duration, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// errorSpace is the error space of p4.v1.Error and StreamError messages. It has no codes of its own: the canonical code and the message are
+// errorSpace is the error space of p4.v1.Error and StreamError messages. The space defines no codes: the canonical code and the message are
 // complete.
 const errorSpace = "op25b-v1model"
 
@@ -27,7 +27,7 @@ func invalidf(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }
 
-// withCode returns a gRPC status for an error of this package.
+// withCode converts an error of this package to a gRPC status.
 func withCode(code codes.Code, err error) error {
 	return status.Error(code, err.Error())
 }

@@ -11,19 +11,19 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// MinIdleTimeout is the shortest effective idle timeout. A shorter one is stored as written, but reported after this time (spec 9.1.8 lets
-// a target use the smallest value that it supports).
+// MinIdleTimeout is the shortest effective idle timeout. A shorter timeout is stored as written, but takes effect as MinIdleTimeout. Spec
+// 9.1.8 lets a target use the smallest value that it supports.
 const MinIdleTimeout = 10 * time.Millisecond
 
-// maxIdleBatch bounds the entries of one IdleTimeoutNotification.
+// maxIdleBatch is the largest number of entries in an IdleTimeoutNotification.
 const maxIdleBatch = 1000
 
 // An idler notifies the primary of entries that no packet has hit for their idle timeout, once for each timeout that passes. It sleeps
-// until the next entry can be due, and only then asks the engine about that entry; the packet path is not involved.
+// until the next entry can be due, and only then queries the engine about that entry. The packet path is not involved.
 type idler struct {
 	now    func() time.Time
 	notify func(*p4v1.IdleTimeoutNotification)
-	wake   chan struct{} // capacity 1: an earlier deadline may have appeared
+	wake   chan struct{} // signals that the next deadline may be earlier; capacity 1
 
 	// mu guards everything below.
 	mu      sync.Mutex
@@ -35,7 +35,7 @@ type idleEntry struct {
 	key   string
 	table *table
 	entry engine.Entry
-	since time.Time // when the entry was written or last notified; the timeout counts from here or the last hit
+	since time.Time // time of the last write or notification; the timeout starts here or at the last hit
 	due   time.Time
 	index int
 }
@@ -44,8 +44,7 @@ func newIdler(now func() time.Time, notify func(*p4v1.IdleTimeoutNotification)) 
 	return &idler{now: now, notify: notify, wake: make(chan struct{}, 1), watched: map[string]*idleEntry{}}
 }
 
-// entryKey is the key of a table entry as a map key: equal for equal matches and priority, since matches
-// are in canonical form.
+// entryKey returns a map key for a table entry. Equal matches and priorities give equal keys, because matches are in canonical form.
 func entryKey(t *table, m []engine.Match, priority int32) string {
 	b := binary.BigEndian.AppendUint32(nil, t.id)
 	b = binary.BigEndian.AppendUint32(b, uint32(priority))
@@ -59,7 +58,7 @@ func entryKey(t *table, m []engine.Match, priority int32) string {
 	return string(b)
 }
 
-// put watches an entry that was inserted or modified. An entry without idle timeout is no longer watched.
+// put starts watching an entry that was inserted or modified. If the entry has no idle timeout, put stops watching it.
 func (d *idler) put(t *table, e engine.Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -108,7 +107,7 @@ func (d *idler) dropLocked(w *idleEntry) {
 // run sends notifications until stop is closed.
 func (d *idler) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.expire) }
 
-// expire notifies due entries and returns the time until the next deadline, if there is one.
+// expire sends notifications for entries that are due. If there is a next deadline, pending is true and wait is the time until it.
 func (d *idler) expire() (wait time.Duration, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,7 +120,7 @@ func (d *idler) expire() (wait time.Duration, pending bool) {
 			break
 		}
 		idle, err := w.table.prog.SinceHit(w.entry.Matches, w.entry.Priority)
-		if err != nil { // gone
+		if err != nil { // the entry no longer exists
 			d.dropLocked(w)
 			continue
 		}
@@ -147,7 +146,7 @@ func (d *idler) expire() (wait time.Duration, pending bool) {
 	return wait, pending
 }
 
-// An idleQueue is a heap of entries, ordered by when they may be due.
+// An idleQueue is a heap of entries, ordered by the time when they may be due.
 type idleQueue []*idleEntry
 
 func (q idleQueue) Len() int           { return len(q) }

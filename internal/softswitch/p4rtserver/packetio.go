@@ -8,14 +8,14 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// controllerHeaders are the headers of packet I/O of one pipeline; either may be nil.
+// controllerHeaders holds the packet_in and packet_out headers of a pipeline. Either may be nil.
 type controllerHeaders struct{ in, out *packetHeader }
 
-// PacketIn sends a frame that left the pipeline at the CPU port to the primaries. The packet_in header, if the program has one, is removed
-// from the frame and becomes the message's metadata.
+// PacketIn sends a frame that the pipeline sent to the CPU port to the primaries. If the program has a packet_in header, the header is
+// removed from the frame and becomes the message's metadata.
 //
-// It never blocks and keeps no reference to frame. A frame is dropped and counted if there is no primary, if its stream is not read fast
-// enough, or if the frame is shorter than the header. port is for the switch's own bookkeeping; P4Runtime has no place for it.
+// PacketIn never blocks and keeps no reference to frame. A frame is dropped and counted if there is no primary, if the primary's stream has
+// no room, or if the frame is shorter than the header. The port is ignored, because P4Runtime has no field for it.
 func (s *Server) PacketIn(_ uint32, frame []byte) {
 	h := s.headers.Load()
 	if h == nil || len(*s.arb.primaries.Load()) == 0 {
@@ -43,7 +43,7 @@ func (s *Server) PacketIn(_ uint32, frame []byte) {
 	s.stats.packetIn.Add(1)
 }
 
-// packetOut injects a packet of the primary at the CPU port (spec 16.1).
+// packetOut injects a packet from the primary at the CPU port (spec 16.1).
 func (s *Server) packetOut(sess *session, p *p4v1.PacketOut) error {
 	if !s.arb.isPrimary(sess) {
 		return status.Error(codes.PermissionDenied, "packet_out: only the primary may send packets")
@@ -67,7 +67,7 @@ func (s *Server) packetOut(sess *session, p *p4v1.PacketOut) error {
 	return nil
 }
 
-// frame prepends the header that the metadata describes to the payload. Every field of the P4Info must be present once.
+// frame encodes the metadata as a header and prepends it to the payload. Every field of the P4Info must occur exactly once.
 func (h *packetHeader) frame(p *p4v1.PacketOut) ([]byte, error) {
 	if h == nil {
 		if len(p.GetMetadata()) > 0 {

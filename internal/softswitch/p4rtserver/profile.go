@@ -10,16 +10,16 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A selector is the P4Runtime state of an action profile beside the engine. A profile is programmed either with members and groups or with
-// one-shot action sets, never with both (spec 9.2.3).
+// A selector is the state of an action profile that the engine does not store. A profile is programmed either with members and groups or
+// with one-shot action sets, never with both (spec 9.2.3).
 type selector struct {
-	written  int              // members and groups written by the control plane
-	maxSizes map[uint32]int32 // of groups, as written
+	written  int              // number of members and groups written by the control plane
+	maxSizes map[uint32]int32 // max_size of each group, as written
 	oneShots map[uint32]*oneShot
-	lastID   uint32 // of the members and groups made for action sets
+	lastID   uint32 // last id used for the members and groups of action sets
 }
 
-// A oneShot is an action set and the engine's members that stand for its actions; its group's id is its key.
+// A oneShot is an action set and the members of the engine that implement its actions. It is stored under the id of its group.
 type oneShot struct {
 	set     *p4v1.ActionProfileActionSet // as written, for reads
 	members []uint32
@@ -39,8 +39,8 @@ func (p *pipeline) profileOf(id uint32) (*profile, error) {
 	return nil, invalidf("action profile id %#x (%s): not an action profile of the P4Info", id, p.schema.nameOf(id))
 }
 
-// memberAction reads an action for a member of a profile. The tables that share a profile have the same actions, so the list of the first
-// one is used.
+// memberAction converts the action of a profile member. All tables that share a profile have the same actions, so the first table's list is
+// used.
 func (p *pipeline) memberAction(pr *profile, a *p4v1.Action) (engine.ActionCall, error) {
 	return p.schema.action(pr.tables[0], a, p4cfg.ActionRef_DEFAULT_ONLY, "action profile member")
 }
@@ -163,7 +163,7 @@ func (p *pipeline) writeGroup(op p4v1.Update_Type, g *p4v1.ActionProfileGroup) e
 	return nil
 }
 
-// group reads a group's members. It checks the group's size, since the engine only checks sums of weights.
+// group converts a group. It checks the group's size, because the engine only checks the sum of weights.
 func (pr *profile) group(g *p4v1.ActionProfileGroup) (engine.Group, error) {
 	out := engine.Group{ID: g.GroupId}
 	limit := g.MaxSize
@@ -173,8 +173,8 @@ func (pr *profile) group(g *p4v1.ActionProfileGroup) (engine.Group, error) {
 	case pr.maxGroup > 0 && g.MaxSize > pr.maxGroup:
 		return out, invalidf("action profile %q: group %d: max_size %d: the P4Info's max_group_size is %d", pr.name, g.GroupId, g.MaxSize, pr.maxGroup)
 	case pr.maxGroup > 0 && g.MaxSize == 0:
-		// Spec 9.2.2.1 requires max_size > 0 here. The comment in p4runtime.proto allows it to be omitted, and clients omit it; both agree
-		// on the meaning.
+		// Spec 9.2.2.1 requires max_size > 0 here. The comment in p4runtime.proto allows clients to omit it, and clients do; the spec and
+		// the comment agree on the meaning.
 		limit = pr.maxGroup
 	}
 	var total int64
@@ -200,7 +200,7 @@ func (pr *profile) group(g *p4v1.ActionProfileGroup) (engine.Group, error) {
 	return out, nil
 }
 
-// weight checks a weight and converts it to the engine's.
+// weight checks a weight and converts it to a weight of the engine.
 func (pr *profile) weight(w int32) (int32, error) {
 	switch {
 	case !pr.weights && w == 0:
@@ -215,7 +215,7 @@ func (pr *profile) weight(w int32) (int32, error) {
 	return w, nil
 }
 
-// sizeOf is what a member adds to its group's size under the profile's selector_size_semantics.
+// sizeOf returns the amount that a member adds to its group's size under the profile's selector_size_semantics.
 func (pr *profile) sizeOf(weight int32) int64 {
 	if pr.members {
 		return 1
@@ -227,7 +227,7 @@ func errWatch(pr *profile) error {
 	return status.Errorf(codes.Unimplemented, "action profile %q: watch_port is not supported", pr.name)
 }
 
-// makeOneShot realizes an action set with members and a group of its own, and returns the entry that refers to it.
+// makeOneShot implements an action set with dedicated members and a group, and sets the group of en. undo removes them.
 func (p *pipeline) makeOneShot(t *table, en *engine.Entry, set *p4v1.ActionProfileActionSet) (undo func(), err error) {
 	pr := t.profile
 	st := p.selectors[pr.id]
@@ -263,7 +263,7 @@ func (p *pipeline) makeOneShot(t *table, en *engine.Entry, set *p4v1.ActionProfi
 
 func (p *pipeline) readOneShot(pr *profile, set *p4v1.ActionProfileActionSet) ([]engine.ActionCall, []int32, error) {
 	switch m := set.GetActionSelectionMode(); m {
-	case p4v1.ActionProfileActionSet_DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, p4v1.ActionProfileActionSet_HASH: // v1model's selectors hash
+	case p4v1.ActionProfileActionSet_DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, p4v1.ActionProfileActionSet_HASH: // selectors always hash
 	default:
 		return nil, nil, status.Errorf(codes.Unimplemented, "action profile %q: action_selection_mode %v: v1model's selectors hash, in every group", pr.name, m)
 	}
@@ -301,7 +301,7 @@ func (p *pipeline) readOneShot(pr *profile, set *p4v1.ActionProfileActionSet) ([
 	return calls, weights, nil
 }
 
-// removeOneShot removes the members and group of an action set. It ignores errors: what is absent need not be removed.
+// removeOneShot removes the members and group of an action set. It ignores errors, because an absent object need not be removed.
 func (p *pipeline) removeOneShot(pr *profile, id uint32, o *oneShot) {
 	_ = pr.prog.DeleteGroup(id)
 	for _, m := range o.members {
@@ -310,7 +310,7 @@ func (p *pipeline) removeOneShot(pr *profile, id uint32, o *oneShot) {
 	delete(p.selectors[pr.id].oneShots, id)
 }
 
-// dropOneShot removes the action set of an entry, if it had one.
+// dropOneShot removes the action set of an entry, if the entry has one.
 func (p *pipeline) dropOneShot(t *table, old engine.Entry) {
 	if t.profile == nil || !old.HasGroup {
 		return

@@ -7,20 +7,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A ReadResponse is sent when it has reached either bound: 1,000 entities, or 512 KiB, an eighth of gRPC's default limit of a message. A
-// larger entity is sent alone.
+// A ReadResponse is sent when it reaches either bound: 1,000 entities, or 512 KiB, which is an eighth of gRPC's default message limit. An
+// entity larger than that is sent alone.
 const (
 	maxReadEntities = 1000
 	maxReadBytes    = 512 << 10
 )
 
-// A snapshot is the answer to one entity of a ReadRequest, taken under the lock. After the lock is released it passes its entities to emit,
-// and stops at emit's first error.
+// A snapshot is the answer to one entity of a ReadRequest, taken under the lock. After the lock has been released, the snapshot calls emit
+// with each entity of the answer, and stops at the first error.
 type snapshot func(emit func(*p4v1.Entity) error) error
 
-// Read answers every entity of a request from one consistent state, in messages of bounded size (spec 13). Entities come in the order of
-// the request, for a wildcard by id, and those of a table in the order of their insertion. If any entity of the request is refused, the
-// others are answered all the same, and the status is UNKNOWN with one p4.v1.Error for each.
+// Read answers all entities of a request from one consistent state, in messages of bounded size (spec 13). Answers are in the order of the
+// request. Within a wildcard, they are ordered by id, and table entries by insertion. If some entities of the request are refused, the
+// others are still answered, and the status is UNKNOWN with one p4.v1.Error for each entity.
 //
 // An empty answer is sent as one empty message, for clients that wait for a first message.
 func (s *Server) Read(req *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
@@ -57,7 +57,7 @@ func (s *Server) Read(req *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) e
 	return out.finish()
 }
 
-// snapshots takes all answers under the lock, so that no Write comes between them.
+// snapshots takes all answers under the lock, so that no Write can change the state between them.
 func (s *Server) snapshots(entities []*p4v1.Entity) ([]snapshot, []error, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -139,7 +139,7 @@ func (p *pipeline) read(e *p4v1.Entity) (snapshot, error) {
 	case *p4v1.Entity_DigestEntry:
 		return p.readDigest(v.DigestEntry)
 	case *p4v1.Entity_ExternEntry:
-		if v.ExternEntry.GetExternTypeId() == 0 { // a wildcard over all externs, of which there are none
+		if v.ExternEntry.GetExternTypeId() == 0 { // a wildcard over all externs; there are none
 			return func(func(*p4v1.Entity) error) error { return nil }, nil
 		}
 		return nil, status.Error(codes.Unimplemented, "extern_entry: v1model has no externs beyond those of P4Runtime")
@@ -147,7 +147,7 @@ func (p *pipeline) read(e *p4v1.Entity) (snapshot, error) {
 	return nil, invalidf("entity: not set, or of a kind that this version of P4Runtime does not have")
 }
 
-// all returns a snapshot of complete messages.
+// all returns a snapshot of entities that are already encoded.
 func all(in []*p4v1.Entity) snapshot {
 	return func(emit func(*p4v1.Entity) error) error {
 		for _, e := range in {
@@ -159,7 +159,7 @@ func all(in []*p4v1.Entity) snapshot {
 	}
 }
 
-// some returns the object of an id, or for 0 all objects in the order of their ids.
+// some returns the object with an id. For id 0 it returns all objects in the order of ids.
 func some[T any](p *pipeline, kind string, in map[uint32]T, id uint32) ([]T, error) {
 	if id == 0 {
 		return ordered(in), nil

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// arrayCells calls f for every cell that an id and an index select: of one array or, for id 0, of all.
+// arrayCells calls f for every cell that an id and an index select. Id 0 selects the arrays of all ids.
 func (p *pipeline) arrayCells(kind string, in map[uint32]*array, id uint32, idx *p4v1.Index, f func(a *array, i int64) error) error {
 	if id == 0 && idx != nil {
 		return invalidf("%s id 0 reads all; an index cannot be used with it", kind)
@@ -130,7 +130,7 @@ func (a *array) registerCell(i int64, v []byte) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_RegisterEntry{RegisterEntry: m}}
 }
 
-// readMember returns members: one, those of a profile, or all. Members that implement one-shot action sets are hidden.
+// readMember returns one member, the members of a profile, or all members. Members that implement one-shot action sets are hidden.
 func (p *pipeline) readMember(e *p4v1.ActionProfileMember) (snapshot, error) {
 	profiles, err := some(p, "action profile", p.schema.profiles, e.GetActionProfileId())
 	if err != nil {
@@ -195,7 +195,7 @@ func (p *pipeline) readGroup(e *p4v1.ActionProfileGroup) (snapshot, error) {
 	return all(out), nil
 }
 
-// readReplication returns multicast groups or clone sessions: one, or all for id 0.
+// readReplication returns the multicast group or clone session with an id, or all of them for id 0.
 func (p *pipeline) readReplication(e *p4v1.PacketReplicationEngineEntry) (snapshot, error) {
 	var out []*p4v1.Entity
 	add := func(x *p4v1.PacketReplicationEngineEntry) {

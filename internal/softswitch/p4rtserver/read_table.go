@@ -10,25 +10,25 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A row is one entry at the time of a read's snapshot.
+// A row is the state of one entry when the snapshot of a read was taken.
 type row struct {
 	table *table
 	entry engine.Entry
 	state engine.EntryState
-	set   *p4v1.ActionProfileActionSet // of an entry written with one
+	set   *p4v1.ActionProfileActionSet // action set of the entry, if it was written with one
 }
 
-// A filter selects entries by the fields that a read request sets (spec 9.1.6).
+// A filter selects entries by the fields that are set in a read request (spec 9.1.6).
 type filter struct {
-	matches  []engine.Match // nil for all
-	key      string         // of matches, whatever the priority
-	priority int32          // 0 for all
-	action   string         // empty for all
-	number   uint64         // controller_metadata, 0 for all
-	data     []byte         // metadata, empty for all
+	matches  []engine.Match // nil selects all entries
+	key      string         // key of matches, without the priority
+	priority int32          // 0 selects all entries
+	action   string         // empty selects all entries
+	number   uint64         // controller_metadata; 0 selects all entries
+	data     []byte         // metadata; empty selects all entries
 }
 
-// filter reads the filter of a request for one table.
+// filter returns the filter of a read request for one table.
 func (p *pipeline) filter(t *table, e *p4v1.TableEntry) (filter, error) {
 	f := filter{priority: e.Priority, number: controllerMetadata(e), data: e.Metadata}
 	if e.Priority != 0 {
@@ -68,16 +68,16 @@ func (f *filter) takes(t *table, en *engine.Entry) bool {
 	return (f.number == 0 || number == f.number) && (len(f.data) == 0 || bytes.Equal(data, f.data))
 }
 
-// canonicalMatches converts the matches of entries that the program declares to the canonical form, so that their keys compare.
+// canonicalMatches converts the matches of entries that the program declares to canonical form, so that their keys can be compared.
 func canonicalMatches(in []engine.Match, fields []field) []engine.Match {
 	out, err := decodeMatches(encodeMatches(in, fields), fields)
-	if err != nil { // an entry that P4Runtime cannot express equals none that it can
+	if err != nil { // an entry that P4Runtime cannot express differs from all others
 		return in
 	}
 	return out
 }
 
-// rows returns the entries that a filter selects, in the order of their insertion.
+// rows appends the entries that a filter selects, in the order of insertion.
 func (p *pipeline) rows(t *table, f filter, out []row) []row {
 	take := func(en engine.Entry, st engine.EntryState) {
 		r := row{table: t, entry: en, state: st}
@@ -88,7 +88,7 @@ func (p *pipeline) rows(t *table, f filter, out []row) []row {
 		}
 		out = append(out, r)
 	}
-	if f.matches != nil && (f.priority != 0 || !t.ternary) { // one key
+	if f.matches != nil && (f.priority != 0 || !t.ternary) { // the filter selects at most one entry
 		if en, ok := t.prog.Get(f.matches, f.priority); ok && f.takes(t, &en) {
 			if st, err := t.prog.State(f.matches, f.priority); err == nil {
 				take(en, st)
@@ -124,7 +124,7 @@ func setMetadata(e *p4v1.TableEntry, cookie []byte) {
 	}
 }
 
-// encode encodes a whole entry, with the direct resources that want asks for.
+// encode encodes a whole entry, with the direct resources that are set in want.
 func (r *row) encode(want *p4v1.TableEntry) *p4v1.TableEntry {
 	t := r.table
 	e := t.encodeKey(r.entry)
@@ -218,7 +218,7 @@ func (p *pipeline) readDefaults(tables []*table, e *p4v1.TableEntry) (snapshot, 
 	return all(out), nil
 }
 
-// directRows returns the entries whose direct resource a request selects. has reports which tables have it.
+// directRows returns the entries whose direct resource is requested. has reports whether a table has the resource.
 func (p *pipeline) directRows(kind string, e *p4v1.TableEntry, has func(*table) bool) ([]row, error) {
 	if e == nil {
 		return nil, invalidf("%s: table_entry: missing", kind)
@@ -256,7 +256,7 @@ func (p *pipeline) directRows(kind string, e *p4v1.TableEntry, has func(*table) 
 	return rows, nil
 }
 
-// readDirectCounter answers a request for direct counters: of one entry, a table, or all tables.
+// readDirectCounter answers a request for the direct counters of one entry, of a table, or of all tables.
 func (p *pipeline) readDirectCounter(e *p4v1.DirectCounterEntry) (snapshot, error) {
 	rows, err := p.directRows("direct counter", e.GetTableEntry(), func(t *table) bool { return t.counter != nil })
 	if err != nil {
@@ -273,7 +273,7 @@ func (p *pipeline) readDirectCounter(e *p4v1.DirectCounterEntry) (snapshot, erro
 	}, nil
 }
 
-// readDirectMeter answers a request for direct meters: of one entry, a table, or all tables.
+// readDirectMeter answers a request for the direct meters of one entry, of a table, or of all tables.
 func (p *pipeline) readDirectMeter(e *p4v1.DirectMeterEntry) (snapshot, error) {
 	if e.GetCounterData() != nil {
 		return nil, errMeterCounters()

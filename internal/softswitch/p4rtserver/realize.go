@@ -10,10 +10,10 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Realize returns an engine of a program with entities in it, as a push and a batch of writes would leave it: default entries by MODIFY,
-// all others by INSERT, in their order. No server is attached, so idle timeouts and digests have no effect.
+// Realize returns an engine that runs a program with the given entities, as if they had been pushed and written by a controller. Default
+// entries are written with MODIFY, all others with INSERT, in order. No server is attached, so idle timeouts and digests have no effect.
 //
-// The error is the one that a controller would get, with the number of the entity, from 0.
+// The error is the one that a controller would get, with the index of the entity.
 func Realize(load func(deviceConfig []byte) (*engine.Engine, error), deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Entity) (*engine.Engine, error) {
 	s, err := New(Options{DeviceID: 1, Load: load})
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 )
 
 // inherit copies the forwarding state of another pipeline into this new one (spec 14, RECONCILE_AND_COMMIT): entries with their metadata,
-// counters and meters, profiles, defaults, counters, meters, registers, replication, value sets and digest configurations. Its error names
-// the first thing that cannot be kept; the caller then discards the new pipeline, so that nothing has changed.
+// counters and meters, profiles, defaults, counters, meters, registers, replication, value sets and digest configurations. If an object
+// cannot be kept, inherit returns an error that names it. The caller then discards the new pipeline, so nothing has changed.
 //
-// An object is the same in both if it has the same id and the same name. Changes that packets make in the old pipeline between this copy
+// Objects of the two pipelines correspond if they have the same id and name. Changes that packets make in the old pipeline between the copy
 // and the commit are lost.
 func (p *pipeline) inherit(from *pipeline) error {
 	if err := p.dropInitial(); err != nil {
@@ -31,8 +31,8 @@ func (p *pipeline) inherit(from *pipeline) error {
 	})
 }
 
-// dropInitial empties tables whose initial entries the control plane may change: the remaining initial entries are part of the copied
-// state.
+// dropInitial deletes the initial entries that the control plane may change. Those that still exist in the old pipeline are part of the
+// copied state.
 func (p *pipeline) dropInitial() error {
 	for _, t := range ordered(p.schema.tables) {
 		if t.isConst || !t.initial {
@@ -50,15 +50,15 @@ func (p *pipeline) dropInitial() error {
 	return nil
 }
 
-// A carried is one update that rebuilds a piece of state. An optional one concerns a declaration of the program, which the new program may
-// not have.
+// A carried is one update that restores a piece of state. optional is set if it concerns a declaration of the program that the new program
+// may not have.
 type carried struct {
 	update   *p4v1.Update
 	optional bool
 }
 
-// state passes the updates that rebuild a pipeline's state to f, in an order in which each finds its dependencies, until f returns an
-// error. No two kinds of state are in memory at once, and of arrays no two cells.
+// state calls f with the updates that restore a pipeline's state, until f returns an error. Each update comes after the updates that it
+// depends on. At any time, only one kind of state is in memory, and only one cell of an array.
 func (p *pipeline) state(f func(carried) error) error {
 	var failed error
 	add := func(op p4v1.Update_Type, optional bool, take func() (snapshot, error), keep func(*p4v1.Entity) bool) {
@@ -66,7 +66,7 @@ func (p *pipeline) state(f func(carried) error) error {
 			return
 		}
 		snap, err := take()
-		if err != nil { // wildcard reads of a bound pipeline are never refused
+		if err != nil { // cannot happen: wildcard reads of a bound pipeline are never refused
 			return
 		}
 		failed = snap(func(e *p4v1.Entity) error {
@@ -144,7 +144,7 @@ func (p *pipeline) changedDefaults() (snapshot, error) {
 	return p.readDefaults(tables, &p4v1.TableEntry{})
 }
 
-// sameObject checks that both pipelines have the same object for an entity, with the same match fields.
+// sameObject checks that the object of an entity exists in both pipelines, with the same match fields.
 func (p *pipeline) sameObject(from *pipeline, e *p4v1.Entity) error {
 	var id uint32
 	switch v := e.GetEntity().(type) {

@@ -12,15 +12,13 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// The largest values that v1model's standard metadata can carry: egress_port has 9 bits, of which 511 means
-// drop, and egress_rid has 16.
+// The largest values of v1model's standard metadata: egress_port has 9 bits, and its value 511 means drop; egress_rid has 16 bits.
 const (
 	maxPort     = engine.DropPort - 1
 	maxInstance = 1<<16 - 1
 )
 
-// writeReplication applies an update of the packet replication engine (spec 9.5). The written message is stored beside the engine, for
-// reads.
+// writeReplication applies an update of the packet replication engine (spec 9.5). The message is stored as written, for reads.
 func (p *pipeline) writeReplication(op p4v1.Update_Type, e *p4v1.PacketReplicationEngineEntry) error {
 	switch v := e.GetType().(type) {
 	case *p4v1.PacketReplicationEngineEntry_MulticastGroupEntry:
@@ -94,7 +92,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	return nil
 }
 
-// keptCost is the memory of a group or session with everything that the client stored in it; 0 if there is none.
+// keptCost returns the memory of a group or session as the client wrote it. It returns 0 if m is nil.
 func keptCost(m proto.Message, rs []*p4v1.Replica) int64 {
 	return int64(proto.Size(m)) + costReplica*int64(len(rs))
 }
@@ -111,7 +109,7 @@ func checkExists(op p4v1.Update_Type, exists bool, kind string, id uint32) error
 	return nil
 }
 
-// readReplicas converts replicas to the engine's, and makes their ports canonical.
+// readReplicas converts replicas to engine replicas, and converts their ports to canonical form.
 func readReplicas(in []*p4v1.Replica, unique bool) ([]engine.Replica, error) {
 	if len(in) > MaxReplicas {
 		return nil, status.Errorf(codes.ResourceExhausted, "%d replicas; at most %d", len(in), MaxReplicas)

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// prefixed prepends words to a status's message and keeps its code.
+// prefixed prepends text to the message of a status and keeps its code.
 func prefixed(err error, format string, args ...any) error {
 	st := status.Convert(err)
 	return status.Error(st.Code(), fmt.Sprintf(format, args...)+st.Message())
@@ -37,7 +37,7 @@ func checkCounter(d *p4v1.CounterData) error {
 	return nil
 }
 
-// meterConfig converts a configuration to the engine's. nil, which means green for all packets, stays nil.
+// meterConfig converts a configuration to an engine configuration. nil stays nil and means green for all packets.
 func meterConfig(c *p4v1.MeterConfig) *extern.MeterConfig {
 	if c == nil {
 		return nil
@@ -49,7 +49,7 @@ func meterProto(c extern.MeterConfig) *p4v1.MeterConfig {
 	return &p4v1.MeterConfig{Cir: c.CIR, Cburst: c.CBurst, Pir: c.PIR, Pburst: c.PBurst}
 }
 
-// checkMeter checks a configuration against the meter's type (spec 9.4) and the limits of a marker.
+// checkMeter checks a configuration against the meter's type (spec 9.4) and the limits of a two-rate marker.
 func checkMeter(c *p4v1.MeterConfig, spec *p4cfg.MeterSpec) error {
 	one := c.Pir == c.Cir && c.Pburst == c.Cburst
 	switch spec.GetType() {
@@ -75,7 +75,7 @@ func checkMeter(c *p4v1.MeterConfig, spec *p4cfg.MeterSpec) error {
 	return nil
 }
 
-// cells resolves the index of an indexed resource: one cell, or all for nil.
+// cells returns the range of cells that an index selects: one cell, or all cells if idx is nil.
 func (a *array) cells(kind string, idx *p4v1.Index) (from, to int64, err error) {
 	switch {
 	case idx == nil:
@@ -95,7 +95,7 @@ func (p *pipeline) arrayOf(kind string, in map[uint32]*array, id uint32) (*array
 	return nil, invalidf("%s id %#x (%s): not a %s of the P4Info", kind, id, p.schema.nameOf(id), kind)
 }
 
-// writeCounter sets one cell or all of an indexed counter (spec 9.3.2).
+// writeCounter sets one cell or all cells of an indexed counter (spec 9.3.2).
 func (p *pipeline) writeCounter(op p4v1.Update_Type, e *p4v1.CounterEntry) error {
 	if err := onlyModify(op, "counter entry"); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (p *pipeline) writeCounter(op p4v1.Update_Type, e *p4v1.CounterEntry) error
 	return nil
 }
 
-// writeMeter configures one cell or all of an indexed meter (spec 9.4.2).
+// writeMeter configures one cell or all cells of an indexed meter (spec 9.4.2).
 func (p *pipeline) writeMeter(op p4v1.Update_Type, e *p4v1.MeterEntry) error {
 	if err := onlyModify(op, "meter entry"); err != nil {
 		return err
@@ -151,7 +151,7 @@ func (p *pipeline) writeMeter(op p4v1.Update_Type, e *p4v1.MeterEntry) error {
 	return nil
 }
 
-// writeRegister sets one cell or all of a register (spec 9.7).
+// writeRegister sets one cell or all cells of a register (spec 9.7).
 func (p *pipeline) writeRegister(op p4v1.Update_Type, e *p4v1.RegisterEntry) error {
 	if err := onlyModify(op, "register entry"); err != nil {
 		return err
@@ -176,7 +176,7 @@ func (p *pipeline) writeRegister(op p4v1.Update_Type, e *p4v1.RegisterEntry) err
 	return nil
 }
 
-// directEntry finds the entry that a direct resource belongs to.
+// directEntry finds the table entry to which a direct resource belongs.
 func (p *pipeline) directEntry(kind string, e *p4v1.TableEntry) (*table, engine.Entry, error) {
 	var no engine.Entry
 	if e == nil {

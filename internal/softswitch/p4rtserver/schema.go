@@ -12,7 +12,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A schema is a P4Info indexed by id and checked for consistency. bind adds the places of its objects in the program.
+// A schema is a P4Info indexed by id and checked for consistency. bind adds the positions of its objects in the program.
 type schema struct {
 	tables    map[uint32]*table
 	actions   map[uint32]*action
@@ -22,12 +22,12 @@ type schema struct {
 	registers map[uint32]*array
 	valueSets map[uint32]*valueSet
 	digests   map[uint32]*digest
-	packetIn  *packetHeader // nil if the program has none
+	packetIn  *packetHeader // nil if the program has no packet_in header
 	packetOut *packetHeader
 
 	restrictions *constraint.Set // @entry_restriction and @action_restriction
 
-	names map[uint32]string // of every object with a preamble, for messages
+	names map[uint32]string // name of every object with a preamble, for error messages
 }
 
 type table struct {
@@ -35,18 +35,18 @@ type table struct {
 	name     string
 	fields   []field
 	actions  map[uint32]p4cfg.ActionRef_Scope
-	byAction map[string]*action // those of actions, by name
-	ternary  bool               // has a ternary, range or optional field, so entries need a priority
+	byAction map[string]*action // the actions of the table, by name
+	ternary  bool               // some field is ternary, range or optional, so entries need a priority
 	size     int64
 	isConst  bool
 	initial  bool
-	constDef uint32   // the const default action's id, 0 if the default may be changed
+	constDef uint32   // id of the const default action; 0 if the default may be changed
 	profile  *profile // nil for a direct table
 	idle     bool     // entries may have an idle timeout
 	counter  *p4cfg.DirectCounter
 	meter    *p4cfg.DirectMeter
 
-	prog *engine.Table // once bound
+	prog *engine.Table // set by bind
 }
 
 type field struct {
@@ -55,14 +55,14 @@ type field struct {
 	width int
 	kind  p4cfg.MatchField_MatchType
 
-	at int // place in the program's key, once bound
+	at int // index in the program's key; set by bind
 }
 
 type action struct {
 	id      uint32
 	name    string
 	params  []param
-	byParam map[uint32]int // param id to place in params
+	byParam map[uint32]int // index in params by parameter id
 }
 
 type param struct {
@@ -70,7 +70,7 @@ type param struct {
 	name  string
 	width int
 
-	at int // place among the program's arguments, once bound
+	at int // index in the program's arguments; set by bind
 }
 
 type profile struct {
@@ -84,7 +84,7 @@ type profile struct {
 	maxWght  int32
 	weights  bool // the controller sets weights
 
-	prog *engine.ActionProfile // once bound
+	prog *engine.ActionProfile // set by bind
 }
 
 // An array is an indexed counter, meter or register.
@@ -92,11 +92,11 @@ type array struct {
 	id   uint32
 	name string
 	size int64
-	data *dataType // of a register
+	data *dataType // type of a register's cells
 
 	meterSpec *p4cfg.MeterSpec
 
-	// One of them once bound.
+	// bind sets exactly one of these.
 	counter  *engine.Counter
 	meter    *engine.Meter
 	register *engine.Register
@@ -108,7 +108,7 @@ type valueSet struct {
 	fields []field
 	size   int
 
-	prog *engine.ValueSet // once bound
+	prog *engine.ValueSet // set by bind
 }
 
 type digest struct {
@@ -116,17 +116,17 @@ type digest struct {
 	name string
 	data *dataType
 
-	learn string // name of the program's learn list, once bound
+	learn string // name of the learn list in the program; set by bind
 }
 
-// A packetHeader is the layout of packet_in or packet_out metadata: fields without gaps, most significant
-// bit first, filled up to a whole byte at the end.
+// A packetHeader is the layout of packet_in or packet_out metadata: fields without gaps, most significant bit first, padded to a whole byte
+// at the end.
 type packetHeader struct {
 	fields []param
 	bytes  int
 }
 
-// newSchema indexes a P4Info. Its errors name the faulty object of the P4Info.
+// newSchema indexes a P4Info. Errors name the invalid object of the P4Info.
 func newSchema(info *p4cfg.P4Info) (*schema, error) {
 	s := &schema{
 		tables: map[uint32]*table{}, actions: map[uint32]*action{}, profiles: map[uint32]*profile{},
@@ -143,7 +143,7 @@ func newSchema(info *p4cfg.P4Info) (*schema, error) {
 	return s, nil
 }
 
-// name registers an object's id. Ids are unique over all kinds.
+// name registers the id of an object. Ids are unique across all kinds of objects.
 func (s *schema) name(kind string, p *p4cfg.Preamble) error {
 	switch {
 	case p.GetId() == 0:
@@ -179,7 +179,8 @@ func (s *schema) addActions(info *p4cfg.P4Info) error {
 	return nil
 }
 
-// checkWidth refuses translated types, whose values need a mapping that P4Runtime does not transfer.
+// checkWidth checks the type of a value. Translated types are rejected, because their values need a mapping that P4Runtime does not
+// transfer.
 func checkWidth(width int32, typeName *p4cfg.P4NamedType, info *p4cfg.P4Info) error {
 	if n := info.GetTypeInfo().GetNewTypes()[typeName.GetName()]; n.GetTranslatedType() != nil {
 		return fmt.Errorf("type %q has @p4runtime_translation, which is not supported", typeName.GetName())
@@ -382,8 +383,8 @@ func (s *schema) addRestrictions(info *p4cfg.P4Info) error {
 	return nil
 }
 
-// allowsEntry checks an entry to be written against @entry_restriction of its table and @action_restriction of its actions. Declarations of
-// the program and keys of a DELETE are not checked.
+// allowsEntry checks an entry against the @entry_restriction of its table and the @action_restriction of its actions. Entries that the
+// program declares and the keys of a DELETE are not checked.
 func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
 	if err := s.restrictions.CheckEntry(e); err != nil {
 		return invalidf("%v", err)
@@ -391,7 +392,7 @@ func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
 	return nil
 }
 
-// ordered returns objects ordered by id, the order of every wildcard read.
+// ordered returns objects sorted by id, which is the order of every wildcard read.
 func ordered[T any](m map[uint32]T) []T {
 	out := make([]T, 0, len(m))
 	for _, id := range slices.Sorted(maps.Keys(m)) {

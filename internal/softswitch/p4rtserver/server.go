@@ -3,12 +3,12 @@
 // It implements the protocol: arbitration among controllers, pipeline pushes bound to the P4Info, writes with an error for each update,
 // reads of any size, packet I/O, digests and idle timeouts. Any client may push any v1model program that package engine runs.
 //
-// It is not the data plane, which is package engine, and moves no packets by itself. The switch around it runs the engine that OnCommit
-// hands over, passes it the frames that leave at the CPU port (PacketIn), and accepts those that a controller sends (Options.Inject). It
-// does not listen: its owner registers it on a gRPC server.
+// Package p4rtserver is not the data plane, which is package engine. The surrounding switch runs the engine that it receives in OnCommit.
+// It passes frames sent to the CPU port to PacketIn, and accepts frames from controllers in Options.Inject. The package does not listen:
+// the caller registers the Server on a gRPC server.
 //
 // One Server is one device. Every role has full access to the pipeline: P4Runtime leaves the format of a role's configuration open, and
-// this server supports none.
+// this server supports no such configuration.
 package p4rtserver
 
 import (
@@ -27,41 +27,41 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// APIVersion is the version of the P4Runtime specification that is served.
+// APIVersion is the version of the P4Runtime specification that the server implements.
 const APIVersion = "1.5.0"
 
 // The defaults of Options.
 const (
-	// DefaultStreamQueue is the number of packets, digest lists and other notices that wait for a slow controller: at 1,500 bytes a packet
-	// 1.5 MiB a stream.
+	// DefaultStreamQueue is the number of packets, digest lists and other notices that may wait for a slow controller: 1.5 MiB per stream
+	// at 1,500 bytes per packet.
 	DefaultStreamQueue = 1024
-	// DefaultControlQueue is the number of arbitration messages that may wait before the stream is ended. It is enough for all controllers
-	// of a role to come and go once.
+	// DefaultControlQueue is the number of arbitration messages that may wait for a controller. Beyond it, the stream is ended. The number
+	// is enough for all controllers of a role to connect and disconnect once.
 	DefaultControlQueue = 256
-	// DefaultMaxStreams is the largest number of controllers of a role, four times bmv2's 16.
+	// DefaultMaxStreams is the largest number of controllers per role, four times bmv2's 16.
 	DefaultMaxStreams = 64
 	// DefaultMaxRoles is the largest number of named roles.
 	DefaultMaxRoles = 64
-	// DefaultCPUPort is the port at which packet-outs enter and packet-ins leave the pipeline: the highest of bit<9> below 511, which means
-	// drop.
+	// DefaultCPUPort is the port at which packet-outs enter the pipeline and packet-ins leave it. It is the highest bit<9> port, since 511
+	// means drop.
 	DefaultCPUPort = 510
 )
 
 // Options configure a Server. DeviceID and Load are required.
 type Options struct {
-	// DeviceID is the one device that is served; it must not be 0.
+	// DeviceID is the id of the device that the server represents. It must not be 0.
 	DeviceID uint64
-	// Load compiles a p4_device_config, the JSON of p4c-bm2-ss, into an engine that no packets reach yet.
+	// Load compiles a p4_device_config, which is the JSON of p4c-bm2-ss, into an engine that receives no packets yet.
 	Load func(deviceConfig []byte) (*engine.Engine, error)
-	// OnCommit lets packets go through an engine; info is the P4Info bound to it, which must not be changed. It returns when no packet is
-	// in the previous engine. It is called for one commit at a time and must not call the Server, except PacketIn. It may be nil.
+	// OnCommit starts passing packets to an engine. info is the P4Info bound to the engine and must not be modified. When OnCommit returns,
+	// no packet is in the previous engine. Calls are serialized. OnCommit must not call the Server, except PacketIn. It may be nil.
 	OnCommit func(eng *engine.Engine, info *p4cfg.P4Info)
-	// CPUPort is the port at which packet-outs enter the pipeline; DefaultCPUPort if 0.
+	// CPUPort is the port at which packet-outs enter the pipeline. 0 means DefaultCPUPort.
 	CPUPort uint32
-	// Inject accepts a packet-out: a frame that enters the pipeline at a port, after the packet_out header if the program has one. The
-	// frame belongs to the receiver. Nil refuses packet-outs.
+	// Inject accepts a packet-out: a frame that enters the pipeline at a port. If the program has a packet_out header, the frame starts
+	// with it. The receiver owns the frame. If Inject is nil, packet-outs are refused.
 	Inject func(port uint32, frame []byte)
-	// Now returns the time for timestamps and timeouts; time.Now if nil.
+	// Now returns the time for timestamps and timeouts. The default is time.Now.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -130,20 +130,20 @@ type Server struct {
 	log   *zap.Logger
 	arb   *arbiter
 	stats counters
-	// headers are the controller headers of the committed pipeline, for the packet path.
+	// headers holds the controller headers of the committed pipeline, for the packet path.
 	headers atomic.Pointer[controllerHeaders]
-	// digesting is the committed pipeline's digester, for the arbiter, which must not lock mu.
+	// digesting is the digester of the committed pipeline, for the arbiter, which must not lock mu.
 	digesting atomic.Pointer[digester]
 
-	reads  *semaphore.Weighted // objects that reads in progress hold
-	loads  *semaphore.Weighted // programs being loaded, at most one
-	queued atomic.Int64        // bytes that wait for controllers, over all streams
+	reads  *semaphore.Weighted // number of objects that the reads in progress hold
+	loads  *semaphore.Weighted // number of programs being loaded; at most one
+	queued atomic.Int64        // bytes that wait for controllers, in all streams
 
-	// mu guards everything below and every write to an engine. Write and SetForwardingPipelineConfig lock it for writing, so that batches
-	// are serial. Read locks it for reading while it takes its snapshot.
+	// mu guards everything below and serializes every write to an engine. Write and SetForwardingPipelineConfig lock it for writing, so
+	// batches are serial. Read locks it for reading while it takes its snapshot.
 	mu    sync.RWMutex
-	live  *pipeline // committed; nil before the first push
-	saved *pipeline // saved by VERIFY_AND_SAVE and not committed yet, or nil
+	live  *pipeline // the committed pipeline; nil before the first commit
+	saved *pipeline // the pipeline saved by VERIFY_AND_SAVE and not committed yet, or nil
 
 	// sessMu guards everything below.
 	sessMu   sync.Mutex
@@ -153,7 +153,7 @@ type Server struct {
 
 var _ p4v1.P4RuntimeServer = (*Server)(nil)
 
-// New returns a server without pipeline. It starts no goroutine. Close stops what the first commit starts.
+// New returns a server without a pipeline. New starts no goroutine; the first commit starts some, and Close stops them.
 func New(opts Options) (*Server, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
@@ -167,12 +167,12 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Register puts the service on a gRPC server. Pushed programs easily exceed gRPC's default limit of 4 MiB a message, so the server needs
-// a higher one.
+// Register registers the service on a gRPC server. Pushed programs easily exceed gRPC's default message limit of 4 MiB, so the server needs
+// a higher limit.
 func (s *Server) Register(r grpc.ServiceRegistrar) { p4v1.RegisterP4RuntimeServer(r, s) }
 
-// Close ends every stream and stops the committed pipeline's timers. The engine keeps its forwarding state, so that its owner may go on
-// forwarding. Later requests get UNAVAILABLE.
+// Close ends every stream and stops the timers of the committed pipeline. The engine keeps its forwarding state, so the caller may continue
+// to forward packets. Later requests fail with UNAVAILABLE.
 func (s *Server) Close() {
 	s.sessMu.Lock()
 	s.closed = true
@@ -195,8 +195,8 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// controlled is the pipeline that Read and Write refer to: the saved one that is not committed yet, if there is one (spec 14,
-// VERIFY_AND_SAVE), else the committed one. The caller holds mu.
+// controlled returns the pipeline that Read and Write refer to: the saved pipeline if there is one (spec 14, VERIFY_AND_SAVE), else the
+// committed pipeline. The caller holds mu.
 func (s *Server) controlled() *pipeline {
 	if s.saved != nil {
 		return s.saved
@@ -212,7 +212,7 @@ func (s *Server) Capabilities(_ context.Context, req *p4v1.CapabilitiesRequest) 
 	return &p4v1.CapabilitiesResponse{P4RuntimeApiVersion: APIVersion}, nil
 }
 
-// counters are what Stats reports.
+// counters holds the counts that Stats returns.
 type counters struct {
 	streamDropped    atomic.Uint64
 	packetIn         atomic.Uint64
@@ -221,20 +221,20 @@ type counters struct {
 	packetOutRefused atomic.Uint64
 }
 
-// Stats are counts since New.
+// Stats holds the current number of streams and queued bytes, and counts since New.
 type Stats struct {
-	// Streams are the controllers connected now.
+	// Streams is the number of controllers connected now.
 	Streams int
-	// QueuedBytes are the bytes that wait for controllers now.
+	// QueuedBytes is the number of bytes that wait for controllers now.
 	QueuedBytes int64
-	// StreamDropped are messages of any kind for which a controller's stream had no room.
+	// StreamDropped counts messages of any kind that were dropped because a controller's stream had no room.
 	StreamDropped uint64
-	// PacketIn are packets that at least one primary received. PacketInLost are those without a primary or without room, and those shorter
-	// than the packet_in header.
+	// PacketIn counts packets that at least one primary received. PacketInLost counts packets that were dropped because there was no
+	// primary or no room, or because the packet was shorter than the packet_in header.
 	PacketIn, PacketInLost uint64
-	// PacketOut are packets injected; PacketOutRefused those answered with an error.
+	// PacketOut counts packets injected; PacketOutRefused counts packet-outs answered with an error.
 	PacketOut, PacketOutRefused uint64
-	// DigestsUnsent are digests of the committed pipeline without a primary or without room.
+	// DigestsUnsent counts digests of the committed pipeline that were dropped because there was no primary or no room.
 	DigestsUnsent uint64
 }
 

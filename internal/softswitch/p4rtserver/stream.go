@@ -15,34 +15,34 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A session is one StreamChannel, the presence of one controller.
+// A session is one StreamChannel: the connection of one controller.
 //
-// Two goroutines serve it: the RPC's own sends, from two bounded queues, and a second one receives. Nothing else waits for the controller.
-// Messages that it does not read in time are dropped and counted. If an arbitration message cannot be queued the stream ends, since a
-// controller that missed one would be wrong about the primary.
+// Two goroutines serve a session: the goroutine of the RPC sends messages from two bounded queues, and the other one receives. No other
+// goroutine waits for the controller. Messages that the controller does not read in time are dropped and counted. If an arbitration message
+// cannot be queued, the stream ends: a controller that missed such a message would have a wrong view of the primary.
 type session struct {
 	peer string
 	arb  *arbiter
 
-	// role, election and gone are guarded by arb.mu.
+	// role, election and gone are guarded by the arbiter's mu.
 	role     *role
 	election *electionID
-	gone     bool // withdrawn and not to return
+	gone     bool // the controller has been withdrawn and cannot arbitrate again
 
 	control chan *p4v1.StreamMessageResponse // arbitration
 	bulk    chan *p4v1.StreamMessageResponse // packets, digests, idle timeouts, errors
 	dropped *atomic.Uint64
 	waiting atomic.Int64  // bytes in bulk
-	most    int64         // of waiting
-	queued  *atomic.Int64 // bytes in bulk, of all sessions
-	mostAll int64         // most bytes of queued
+	most    int64         // largest value of waiting
+	queued  *atomic.Int64 // bytes in the bulk queues of all sessions
+	mostAll int64         // largest value of queued
 
 	once   sync.Once
 	ended  chan struct{} // closed by end
-	reason error         // the reason, for the controller; written before ended is closed
+	reason error         // the status that the controller receives; set before ended is closed
 }
 
-// end closes the stream with a gRPC status, or with OK for nil. Only the first call counts.
+// end closes the stream with a gRPC status, or with OK if reason is nil. Only the first call has an effect.
 func (s *session) end(reason error) {
 	s.once.Do(func() {
 		s.reason = reason
@@ -59,7 +59,7 @@ func (s *session) sendArbitration(m *p4v1.MasterArbitrationUpdate) {
 	}
 }
 
-// send queues any other message and reports whether there was room, in messages and in bytes. It never blocks.
+// send queues a message other than arbitration. It returns false if there is no room, in messages or in bytes. It never blocks.
 func (s *session) send(m *p4v1.StreamMessageResponse) bool {
 	n := sizeOf(m)
 	if s.reserve(n) {
@@ -74,7 +74,7 @@ func (s *session) send(m *p4v1.StreamMessageResponse) bool {
 	return false
 }
 
-// reserve counts bytes that are to wait, if there is room for them, and taken releases those that no longer wait.
+// reserve adds n to the bytes that wait, if there is room. taken subtracts bytes that no longer wait.
 func (s *session) reserve(n int64) bool {
 	if s.waiting.Add(n) > s.most {
 		s.waiting.Add(-n)
@@ -92,7 +92,7 @@ func (s *session) taken(n int64) {
 	s.queued.Add(-n)
 }
 
-// sizeOf is the approximate memory of a waiting message. Packets are counted by hand, because there are many.
+// sizeOf returns the approximate memory of a waiting message. Packets have a separate, faster calculation, because there are many.
 func sizeOf(m *p4v1.StreamMessageResponse) int64 {
 	const overhead = 256
 	if p := m.GetPacket(); p != nil {
@@ -144,7 +144,7 @@ func (s *Server) closeSession(sess *session) {
 	s.log.Debug("stream ended", zap.String("peer", sess.peer))
 }
 
-// transmit sends queued messages, arbitration first, until the session ends or the controller is gone.
+// transmit sends queued messages, arbitration first, until the session ends or the controller disconnects.
 func transmit(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 	for {
 		var m *p4v1.StreamMessageResponse
@@ -179,9 +179,9 @@ func finish(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 	}
 }
 
-// receive handles the controller's messages in their order.
+// receive handles the controller's messages in order.
 func (s *Server) receive(stream p4v1.P4Runtime_StreamChannelServer, sess *session) {
-	// However the stream ends, the controller leaves its role at once, even while a Send still blocks.
+	// The controller is withdrawn from its role as soon as receiving ends, even while a Send still blocks.
 	defer s.arb.withdraw(sess)
 	arbitrated := false
 	for {
@@ -215,7 +215,7 @@ func (s *Server) receive(stream p4v1.P4Runtime_StreamChannelServer, sess *sessio
 	}
 }
 
-// handle processes one message other than arbitration. Its errors are sent on the stream (spec 16.6).
+// handle processes a message other than arbitration. Errors are sent on the stream (spec 16.6).
 func (s *Server) handle(sess *session, m *p4v1.StreamMessageRequest) {
 	switch u := m.Update.(type) {
 	case *p4v1.StreamMessageRequest_Packet:
@@ -259,7 +259,7 @@ func streamError(err error) *p4v1.StreamError {
 	return &p4v1.StreamError{CanonicalCode: int32(st.Code()), Message: st.Message(), Space: errorSpace}
 }
 
-// digestAck passes on an acknowledgement of the primary.
+// digestAck passes an acknowledgement from the primary to the digester.
 func (s *Server) digestAck(sess *session, ack *p4v1.DigestListAck) error {
 	if !s.arb.isPrimary(sess) {
 		return status.Error(codes.PermissionDenied, "digest_ack: only the primary may acknowledge digest lists")
@@ -271,8 +271,8 @@ func (s *Server) digestAck(sess *session, ack *p4v1.DigestListAck) error {
 	return d.ack(ack.GetDigestId(), ack.GetListId())
 }
 
-// toPrimaries queues a message for every role's primary and returns how many accepted it. Roles have no configuration here, so each has
-// full access to the pipeline and receives everything.
+// toPrimaries queues a message for the primary of every role and returns the number of primaries that accepted it. Roles have no
+// configuration here, so each has full access to the pipeline and receives everything.
 func (s *Server) toPrimaries(m *p4v1.StreamMessageResponse) int {
 	n := 0
 	for _, sess := range *s.arb.primaries.Load() {

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Write applies a batch of updates in their order (spec 12). Each update is applied or refused by itself. If any is refused, the status is
-// UNKNOWN with one p4.v1.Error for every update. Batches are serial. When the answer is sent, the data plane uses the new state.
+// Write applies a batch of updates in order (spec 12). Each update succeeds or fails independently. If any update fails, the status is
+// UNKNOWN with one p4.v1.Error for every update. Batches are serial. When the response is sent, the data plane uses the new state.
 func (s *Server) Write(ctx context.Context, req *p4v1.WriteRequest) (*p4v1.WriteResponse, error) {
 	if s.isClosed() {
 		return nil, errClosed()
@@ -42,7 +42,7 @@ func (s *Server) Write(ctx context.Context, req *p4v1.WriteRequest) (*p4v1.Write
 	return &p4v1.WriteResponse{}, nil
 }
 
-// apply applies one update. If it returns an error, a gRPC status, nothing has changed.
+// apply applies one update. If it returns an error, which is a gRPC status, nothing has changed.
 func (p *pipeline) apply(u *p4v1.Update) error {
 	op := u.GetType()
 	switch op {
@@ -79,7 +79,7 @@ func (p *pipeline) apply(u *p4v1.Update) error {
 	return invalidf("entity: not set, or of a kind that this version of P4Runtime does not have")
 }
 
-// onlyModify refuses updates other than MODIFY for objects that the control plane neither creates nor removes.
+// onlyModify returns an error for an update other than MODIFY, for objects that the control plane neither creates nor removes.
 func onlyModify(op p4v1.Update_Type, kind string) error {
 	if op != p4v1.Update_MODIFY {
 		return invalidf("%s: update type %v: only MODIFY is allowed", kind, op)

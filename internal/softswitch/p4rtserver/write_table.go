@@ -18,7 +18,7 @@ func (p *pipeline) tableOf(id uint32) (*table, error) {
 	return nil, invalidf("table id %#x (%s): not a table of the P4Info", id, p.schema.nameOf(id))
 }
 
-// key reads the identity of an entry: matches and priority.
+// key converts the identity of an entry: its matches and priority.
 func (t *table) key(e *p4v1.TableEntry) (engine.Entry, error) {
 	m, err := t.matches(e.Match)
 	if err != nil {
@@ -66,7 +66,7 @@ func (p *pipeline) writeTable(op p4v1.Update_Type, e *p4v1.TableEntry) error {
 	return p.modifyEntry(t, en, e)
 }
 
-// checkExtras checks the fields of an entry other than key and action, before anything is changed.
+// checkExtras checks the fields of an entry other than key and action. It is called before anything is changed.
 func (t *table) checkExtras(e *p4v1.TableEntry) error {
 	switch {
 	case e.TimeSinceLastHit != nil:
@@ -121,7 +121,7 @@ func (p *pipeline) insertEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 	return t.setDirect(en, e)
 }
 
-// setDirect writes the direct resources of an entry that checkExtras has checked.
+// setDirect writes the direct resources of an entry. checkExtras has checked them.
 func (t *table) setDirect(en engine.Entry, e *p4v1.TableEntry) error {
 	if e.CounterData != nil {
 		if err := t.prog.WriteCounter(en.Matches, en.Priority, counterValue(e.CounterData)); err != nil {
@@ -142,7 +142,7 @@ func (p *pipeline) modifyEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 		return status.Errorf(codes.NotFound, "table %q: MODIFY: no entry with this match and priority", t.name)
 	}
 	if old.Const || t.isConst {
-		// Of a const entry only the direct resources can be written (spec 9.1.4).
+		// Only the direct resources of a const entry can be written (spec 9.1.4).
 		if e.Action != nil || en.Cookie != nil || en.IdleTimeout != 0 {
 			return status.Errorf(codes.PermissionDenied, "table %q: MODIFY: the entry is const; only counter_data and meter_config can be given", t.name)
 		}
@@ -198,7 +198,7 @@ func (p *pipeline) deleteEntry(t *table, key engine.Entry) error {
 	return nil
 }
 
-// setAction sets the action of an entry. undo removes what was created for it, if the entry is refused.
+// setAction sets the action of an entry. undo removes the objects that setAction created; the caller calls it if the entry is refused.
 func (p *pipeline) setAction(t *table, en *engine.Entry, a *p4v1.TableAction) (undo func(), err error) {
 	undo = func() {}
 	if t.profile == nil {
@@ -300,7 +300,7 @@ func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntr
 	return nil
 }
 
-// setDefaultCookie stores the metadata of a default entry; nil removes it.
+// setDefaultCookie stores the metadata of a default entry. If cookie is nil, it removes the metadata.
 func (p *pipeline) setDefaultCookie(t *table, cookie []byte) {
 	p.hold(int64(len(cookie) - len(p.defaults[t.id])))
 	if cookie == nil {
@@ -310,7 +310,7 @@ func (p *pipeline) setDefaultCookie(t *table, cookie []byte) {
 	p.defaults[t.id] = cookie
 }
 
-// errDefaultResources is the error for direct counters and meters of default entries, which v1model does not have.
+// errDefaultResources returns the error for direct counters and meters of default entries, which v1model does not support.
 func errDefaultResources(t *table) error {
 	return status.Errorf(codes.Unimplemented, "table %q: default entry: direct counters and meters of v1model work on hits, so the default entry has none", t.name)
 }
