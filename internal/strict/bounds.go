@@ -9,15 +9,15 @@ import (
 
 // Bounds of documents.
 const (
-	// MaxNodes is the most nodes (keys, values and items) that the documents of an intent may have together. A line of an inventory in braces
-	// counts as 29: 6 keys with a value each, 3 items, and separators. 32 x 400,000 therefore holds 400,000 lines. A node takes about 220
-	// bytes while documents are read: 2.8 GB at most, and 1.7 GB for 400,000 lines.
+	// MaxNodes is the most nodes (keys, values and items) that the documents of an intent may have together. A line of an inventory in
+	// braces counts as 29: 6 keys with a value each, 3 items, and separators. MaxNodes therefore allows 400,000 lines. A node takes about
+	// 220 bytes while documents are read: 2.8 GB at most, and 1.7 GB for 400,000 lines.
 	MaxNodes = 32 * 400_000
 	// MaxFaults is the number of faults after which reading and checking end.
 	MaxFaults = 1000
 	// maxFaultText bounds each text of a fault, in bytes. The texts quote the documents.
 	maxFaultText = 1024
-	// maxAnchors is the most anchors and aliases that are reported by their place. None is allowed.
+	// maxAnchors is the number of anchors and aliases after which reading ends. Each of them is a fault.
 	maxAnchors = 1000
 	// maxQuestions is the most question marks that a file may have where a key could begin.
 	maxQuestions = 100_000
@@ -37,7 +37,7 @@ func Nodes(files []File) int {
 	return n
 }
 
-// weight returns the most nodes that a character can add. A character in a text or a comment adds none.
+// weight returns the maximum number of nodes that a character can add. Some characters in texts and comments are counted too.
 func weight(text []byte, i int, c byte) int {
 	switch c {
 	case ',', '{': // a key, and a value that may be absent
@@ -64,7 +64,7 @@ func TooMany(file string) *Fault {
 	}
 }
 
-// A patient reader returns a text in pieces and fails once its context has ended, so that the YAML reader ends too.
+// A patient is a reader that returns a text in pieces. It fails after its context has ended, so that the YAML reader ends too.
 type patient struct {
 	ctx  context.Context
 	text []byte

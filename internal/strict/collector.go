@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A Collector collects the faults that checks find. It ends the checks, which may be deep in nested lists, after MaxFaults faults or when its
+// A Collector collects the faults that checks find. It ends the checks, even deep in nested lists, after MaxFaults faults or when its
 // context ends.
 type Collector struct {
 	ctx    context.Context // nil never ends
@@ -16,8 +16,8 @@ type Collector struct {
 // NewCollector returns a collector that ends its checks with ctx.
 func NewCollector(ctx context.Context) Collector { return Collector{ctx: ctx} }
 
-// Run makes checks one after the other. It returns the context's cause if the context has ended, and otherwise a Faults in the order of
-// places, or nil.
+// Run makes checks one after the other. Run returns the context's cause if the context has ended. Otherwise it returns a Faults sorted by
+// position, or nil.
 func (c *Collector) Run(checks ...func()) error {
 	c.attempt(func() {
 		for _, check := range checks {

@@ -10,24 +10,25 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A Decoder fills Go values from a document, strictly: every key is known and given once, every value has its type, and nothing has a meaning
-// that a reader cannot see on the spot (anchors, aliases, merge keys, tags). It collects all faults.
+// A Decoder fills Go values from a document. It refuses unknown and repeated keys, values of the wrong type, and anchors, aliases, merge
+// keys and tags, whose meaning a reader cannot see in place. It collects all faults.
 type Decoder struct {
 	collector Collector
 	doc       Document
-	known     map[reflect.Type]keySet // by struct type: there are few types and many mappings
+	known     map[reflect.Type]keySet // by struct type; cached because there are few types and many mappings
 	forms     map[reflect.Type]*form
 
-	visited int // nodes
+	visited int // number of nodes visited
 }
 
-// NewDecoder returns a decoder of a document. It ends early when ctx does.
+// NewDecoder returns a decoder of a document. Decoding ends early if ctx ends.
 func NewDecoder(ctx context.Context, doc Document) *Decoder {
 	return &Decoder{collector: NewCollector(ctx), doc: doc, known: make(map[reflect.Type]keySet), forms: make(map[reflect.Type]*form)}
 }
 
 // Decode fills a struct from the document. The struct names its keys in yaml tags; a key without omitempty must be given. A field is a
-// Scalar, a Number, a string, a bool, a netip.Prefix, a netip.Addr, a struct, or a slice of these. Header has read apiVersion and kind.
+// Scalar, a Number, a string, a bool, a netip.Prefix, a netip.Addr, a struct, or a slice of these. Decode skips apiVersion and kind, which
+// Header reads.
 func (d *Decoder) Decode(into any) {
 	d.collector.attempt(func() { d.mapping(d.doc.root, reflect.ValueOf(into).Elem(), "", "apiVersion", "kind") })
 }
@@ -44,7 +45,7 @@ func (d *Decoder) fault(kind error, pos Pos, path, what, way string) {
 	d.collector.Add(Fault{Pos: pos, Path: path, What: what, Way: way, Kind: kind})
 }
 
-// value fills v from n, which stands at path in the document.
+// value fills v from n, the node at path in the document.
 func (d *Decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	if d.visited++; d.visited%1024 == 0 {
 		d.collector.goOn()
@@ -69,7 +70,7 @@ func (d *Decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	case reflect.Slice:
 		d.list(n, v, path)
 	default:
-		panic(fmt.Sprintf("strict: %v is no Scalar and no Number", v.Type())) // met by every test that decodes the type
+		panic(fmt.Sprintf("strict: %v is no Scalar and no Number", v.Type())) // every test that decodes the type finds this
 	}
 }
 

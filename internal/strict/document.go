@@ -13,14 +13,14 @@ import (
 // APIVersion is the apiVersion of every document.
 const APIVersion = "op25b/v1"
 
-// A File is a file's name, for messages, and its content.
+// A File is the content of a file with its name, which messages use.
 type File struct {
 	Name string
 	Data []byte
 }
 
-// A Document is one document of a file. It finds the place of a value when a fault has to name it, so that valid documents pay nothing for
-// places. The zero Document has none: its values were made in Go.
+// A Document is one document of a file. It looks up the position of a value only when a fault is reported, so that valid documents have no
+// extra cost. The zero Document has no positions; it is for values made in Go.
 type Document struct {
 	file string
 	root *yaml.Node // nil after Forget
@@ -45,7 +45,7 @@ func (d Document) At(path string) Pos {
 	return nodePos(d.file, n)
 }
 
-// Place returns how a message points at another value: by its position, or by its path if the position is not known.
+// Place describes the position of a value for a message: file, line and column, or the path if the position is not known.
 func (d Document) Place(path string) string {
 	if pos := d.At(path); pos.Line > 0 {
 		return pos.String()
@@ -53,12 +53,12 @@ func (d Document) Place(path string) string {
 	return path
 }
 
-// Forget drops the nodes of the text, which take twenty times its room. Only the file's name remains.
+// Forget drops the nodes of the text, which take twenty times the memory of the text. Only the file's name remains.
 func (d *Document) Forget() { d.root = nil }
 
 // Decode reads a file that holds one document of a kind into a struct. The struct names its keys in yaml tags. See Decoder.Decode.
 //
-// The error is a Faults. The document finds the places of values for faults that the caller finds in their meaning.
+// The error is a Faults. The caller uses the Document to find the positions of values that it refuses itself.
 func Decode(f File, kind string, into any) (Document, error) {
 	docs, fault := Parse(context.Background(), f)
 	if fault != nil {

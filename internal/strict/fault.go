@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A Pos is a place in a file. Lines and columns count from 1; both are 0 for a value that did not come from a file.
+// A Pos is a position in a file. Lines and columns count from 1; both are 0 for a value that did not come from a file.
 type Pos struct {
 	File      string
 	Line, Col int
@@ -24,11 +24,11 @@ func (p Pos) String() string {
 // A Fault is one error in a document: its place, the error, and what would be valid.
 type Fault struct {
 	Pos
-	// Path leads to the value in its document: phases[1].rules[0].action.
+	// Path is the path of the value in its document, such as phases[1].rules[0].action.
 	Path string
 	// What is a sentence that names the value. Way says what would be valid or what to do.
 	What, Way string
-	// Kind is a sentinel: one of this package, or the caller's.
+	// Kind is a sentinel error of this package or of the caller.
 	Kind error
 }
 
@@ -54,7 +54,7 @@ func (f Fault) Error() string {
 // Unwrap returns the fault's kind.
 func (f Fault) Unwrap() error { return f.Kind }
 
-// Faults is a list of faults in the order of files and lines. It is never empty as an error.
+// Faults is a list of faults in the order of files and lines. A Faults that is returned as an error is never empty.
 type Faults []Fault
 
 // Error returns one line per fault.
@@ -75,7 +75,7 @@ func (f Faults) Unwrap() []error {
 	return errs
 }
 
-// OrNil sorts the faults by place, and returns nil if there are none.
+// OrNil returns the faults sorted by position, or nil if there are none.
 func (f Faults) OrNil() error {
 	if len(f) == 0 {
 		return nil

@@ -8,7 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Header reads the document's apiVersion and kind. ok is false, and the faults are added, if one of them is not among those read here.
+// Header reads the document's apiVersion and kind. If apiVersion is not APIVersion or kind is not in kinds, Header adds faults and ok is
+// false.
 func (d *Decoder) Header(kinds ...string) (kind string, ok bool) {
 	d.collector.attempt(func() { kind, ok = d.header(d.doc.root, kinds) })
 	return kind, ok

@@ -19,13 +19,14 @@ type Scalar interface {
 	Accepts() string
 }
 
-// A Number is an unsigned integer that a document writes as a decimal number without a leading zero, which YAML reads as octal.
+// A Number is an unsigned integer that a document writes as a decimal number. A leading zero is refused, because YAML reads such numbers as
+// octal.
 type Number interface {
 	// Range returns the smallest and the largest valid number.
 	Range() (lo, hi uint64)
 }
 
-// ParseWord sets into to the valid word that equals the text.
+// ParseWord sets into to the valid word that equals text, or returns strconv.ErrSyntax if there is none.
 func ParseWord[T ~string](into *T, text string, valid []T) error {
 	i := slices.Index(valid, T(text))
 	if i < 0 {
@@ -60,11 +61,11 @@ func InRange(n Number) string {
 type form struct {
 	accepts string
 	numeric bool
-	lo, hi  uint64                                      // of a number
-	parse   func(text string, into reflect.Value) error // of a text
+	lo, hi  uint64                                      // the range, if numeric
+	parse   func(text string, into reflect.Value) error // if not numeric
 }
 
-// form returns the form of a type, or nil for a type that is not a scalar. It is computed once per type.
+// form returns the form of a type, or nil for a type that is not a scalar. Each form is computed once.
 func (d *Decoder) form(t reflect.Type) *form {
 	f, ok := d.forms[t]
 	if !ok {

@@ -8,26 +8,26 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A shape is the kind of a node. It depends on the text of the node and not on the type that the YAML library resolves: libraries and their
-// versions disagree whether 2006-10-01, 1e5, on or 089 is text.
+// A shape is the kind of a node. The shape depends on the text of the node and not on the type that the YAML library resolves: libraries
+// and their versions disagree whether 2006-10-01, 1e5, on or 089 is text.
 type shape int
 
 const (
 	mappingShape  shape = iota
 	listShape           // a sequence
-	textShape           // a scalar in quotes, or a plain one that is none of the others
-	blockShape          // text behind | or >
-	integerShape        // in any base; only decimals are read, see Number
-	floatShape          // with a point, infinite, or not a number
+	textShape           // a quoted scalar, or a plain scalar of no other shape
+	blockShape          // a block scalar, after | or >
+	integerShape        // an integer in any base; Number accepts only decimals
+	floatShape          // a number with a point, an infinity or NaN
 	boolShape           // true or false
-	nullShape           // null, or nothing at all
+	nullShape           // null, or an empty value
 	anchorShape         // a node with an anchor
 	aliasShape          // a reference to an anchor
 	tagShape            // a node with an explicit tag
-	questionShape       // a key behind a question mark
+	questionShape       // a key after a question mark
 )
 
-// questionTag is the tag of a key behind a question mark. Tags in a document begin with an exclamation mark.
+// questionTag is the tag that mark gives to a key after a question mark. Tags in a document begin with an exclamation mark.
 const questionTag = "?"
 
 // mergeKey is YAML's key for merging another mapping.

@@ -8,16 +8,16 @@ import (
 // maxGuessed is the length, in bytes, above which a name is not compared: the cost is the product of both lengths.
 const maxGuessed = 128
 
-// maxListed is the number of valid names that a message lists. It counts the rest.
+// maxListed is the number of valid names that a message lists. The message counts the rest.
 const maxListed = 12
 
-// Nearest lists the valid names of a kind, and begins with the one that the given name was probably meant to be.
+// Nearest lists the valid names of a kind, beginning with the name most similar to given, if one is similar.
 func Nearest(given string, valid []string, kind string) string {
 	if len(valid) == 0 {
 		return fmt.Sprintf("there are no %s", kind)
 	}
 	var b strings.Builder
-	// One wrong letter in three is a typing error; more make another word.
+	// Up to one wrong letter in three counts as a typing error.
 	best, slips := "", max(1, len(given)/3)
 	for _, v := range valid {
 		if len(given) > maxGuessed || len(v) > maxGuessed {

@@ -12,13 +12,12 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Parse reads the documents of a file. Documents with nothing in them are left out. Parse ends early when ctx does, with a fault that says
-// so.
+// Parse reads the documents of a file. Empty documents are left out. If ctx ends, Parse returns a fault that says so.
 func Parse(ctx context.Context, f File) ([]Document, *Fault) {
 	if Nodes([]File{f}) > MaxNodes { // policy.Load has counted all files together
 		return nil, TooMany(f.Name)
 	}
-	text := bytes.TrimPrefix(f.Data, []byte("\ufeff")) // some editors begin a file with it
+	text := bytes.TrimPrefix(f.Data, []byte("\ufeff")) // a byte order mark, which some editors write
 	asked, fault := checkText(f.Name, text)
 	if fault != nil {
 		return nil, fault
@@ -51,7 +50,7 @@ func Parse(ctx context.Context, f File) ([]Document, *Fault) {
 	}
 }
 
-// syntaxFault converts an error of the parser, with the place that the error has.
+// syntaxFault converts a parser error to a fault with the position of the error.
 func syntaxFault(file string, err error) *Fault {
 	fault := &Fault{Pos: Pos{File: file}, What: "not valid YAML: " + err.Error(), Kind: ErrSyntax}
 	if load := (*yaml.LoadError)(nil); errors.As(err, &load) {
@@ -67,9 +66,10 @@ func syntaxFault(file string, err error) *Fault {
 	return fault
 }
 
-// unresolved replaces each alias by a null node, whether or not its anchor is known, so that the decoder can report the alias by its place.
+// unresolved replaces each alias by a null node, whether or not its anchor is known, so that the decoder can report the position of the
+// alias.
 //
-// It counts anchors and aliases, and ends the reading after maxAnchors.
+// unresolved also counts anchors and aliases, and ends the reading after maxAnchors.
 type unresolved struct{ count *int }
 
 func (u unresolved) NewAliasDataContext(yaml.AliasDataServices) (yaml.AliasDataContext, error) {
@@ -99,11 +99,12 @@ var (
 	_ yaml.AliasDataContext = unresolved{}
 )
 
-// questions has the place of each question mark by the place of the next character on its line. yaml.Node does not record question marks.
+// questions maps the position of the next non-blank character after a question mark to the position of the mark. yaml.Node does not record
+// question marks.
 type questions map[Pos]Pos
 
-// mark moves each key behind a question mark to the place of the mark, and gives it a tag that no other node has. In a block such a key is
-// indented further than its mapping; in braces only the text shows the mark.
+// mark moves each key after a question mark to the position of the mark, and gives it questionTag. In a block mapping, such a key is
+// indented further than the mapping. In a flow mapping, only the text shows the mark.
 func (q questions) mark(n *yaml.Node) {
 	for i, c := range n.Content {
 		q.mark(c)
@@ -120,8 +121,8 @@ func (q questions) mark(n *yaml.Node) {
 	}
 }
 
-// checkText returns the question marks of a text. Its fault is the first byte that is not UTF-8, or the first character that the YAML reader
-// refuses without a place or treats as a line end although editors do not.
+// checkText returns the question marks of a text. It returns a fault for the first byte that is not UTF-8, and for the first character that
+// the YAML reader refuses without a position, or treats as a line end unlike editors.
 func checkText(file string, text []byte) (questions, *Fault) {
 	asked, last, at := questions{}, Pos{}, Pos{Line: 1, Col: 1}
 	for rest := text; len(rest) > 0; {
