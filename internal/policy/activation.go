@@ -18,10 +18,10 @@ type Activation struct {
 	Phase string `json:"phase,omitempty"` // "" with Undoes
 	// Undoes is the ID of an activation. Within Groups and Switches, that activation and all later ones are ignored. See Bundle.Undo.
 	Undoes uint64 `json:"undoes,omitempty"`
-	// Groups and Switches are the scope. An empty list means all; all groups include unnamed lines.
+	// Groups and Switches are the scope. An empty list means all groups or all switches. If Groups is empty, unnamed lines are included.
 	Groups   []string `json:"groups,omitempty"`
 	Switches []string `json:"switches,omitempty"`
-	// At is the time of the activation by its controller's clock. Earlier dates do not replace the activation.
+	// At is the time of the activation by its controller's clock. A phase whose date is earlier does not replace the activation.
 	At time.Time `json:"at"`
 	// UntilNextDate ends the activation at the first date after At. Otherwise only the date of a phase after Phase in the policy ends it.
 	UntilNextDate bool   `json:"untilNextDate,omitempty"`
@@ -38,8 +38,8 @@ type Scope struct {
 // Scope returns the scope of the activation.
 func (a Activation) Scope() Scope { return Scope{Groups: a.Groups, Switches: a.Switches} }
 
-// CheckActivation checks that the documents have the names in an activation. The error is a strict.Faults of ErrInvalid, with paths in the
-// activation.
+// CheckActivation checks that the activation has a time and that the documents define the names in it. The error is a strict.Faults of kind
+// ErrInvalid; its paths are relative to the activation.
 func (b *Bundle) CheckActivation(a Activation) error {
 	f := b.scopeFaults(a.Scope())
 	if _, ok := b.Policy.Phase(a.Phase); !ok && a.Undoes == 0 {

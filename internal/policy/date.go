@@ -42,10 +42,10 @@ func (d Date) next() Date {
 // before reports whether d is an earlier day than other.
 func (d Date) before(other Date) bool { return d.start(0).Before(other.start(0)) }
 
-// An Offset is a distance from UTC in minutes, east positive: a policy needs no time zone database.
+// An Offset is a UTC offset in minutes, positive east of UTC. Policies use offsets so that they need no time zone database.
 type Offset int16
 
-// MaxOffset is the largest distance from UTC in use anywhere, in minutes: 14 hours, in Kiribati.
+// MaxOffset is the largest UTC offset in use: 14 hours, in Kiribati.
 const MaxOffset Offset = 14 * 60
 
 // ParseOffset reads +09:00, -03:30 or Z.
@@ -66,7 +66,7 @@ func (o Offset) String() string {
 	return time.Unix(0, 0).In(time.FixedZone("", int(o)*60)).Format("Z07:00")
 }
 
-// Location is the offset as package time has it.
+// Location returns the offset as a fixed time zone of package time.
 func (o Offset) Location() *time.Location {
 	if o == 0 {
 		return time.UTC

@@ -2,7 +2,7 @@ package policy
 
 import "errors"
 
-// Reading.
+// Errors of parsing.
 var (
 	// ErrDate means that a text is not a date.
 	ErrDate = errors.New("not a date")
@@ -10,19 +10,19 @@ var (
 	ErrOffset = errors.New("not a UTC offset")
 )
 
-// Validation.
+// Errors of validation.
 var (
 	// ErrInvalid means that a policy or an inventory can be read but must not be put in force.
 	ErrInvalid = errors.New("invalid policy or inventory")
 )
 
-// Time.
+// Errors of undoing.
 var (
 	// ErrNoPrevious means that a scope has no activation to undo.
 	ErrNoPrevious = errors.New("no phase to go back to")
 )
 
-// Phases in force.
+// Errors of InForce.Check.
 var (
 	// ErrUnknownPhase means that the policy does not have a phase.
 	ErrUnknownPhase = errors.New("unknown phase")

@@ -13,7 +13,7 @@ import (
 type InForce struct {
 	// Default is the phase of all lines whose group is not in Groups, and of unnamed lines.
 	Default string `json:"default"`
-	// Groups has the phases of line groups with another phase than Default, by group name.
+	// Groups maps the name of each line group whose phase is not Default to its phase.
 	Groups map[string]string `json:"groups,omitempty"`
 }
 
@@ -43,7 +43,7 @@ func (in InForce) String() string {
 	return text
 }
 
-// Plain leaves out the groups whose phase is the default, so that equal meanings are equal values.
+// Plain returns in without the groups whose phase is the default, so that equivalent values are equal.
 func (in InForce) Plain() InForce {
 	groups := maps.Clone(in.Groups)
 	maps.DeleteFunc(groups, func(_, phase string) bool { return phase == in.Default })

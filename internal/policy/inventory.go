@@ -19,13 +19,13 @@ type Switch struct {
 	Name string `yaml:"name"`
 	// DeviceID is P4Runtime's device_id: not 0, and unique in the inventory.
 	DeviceID DeviceID `yaml:"deviceID"`
-	// P4Runtime and GNMI are the host:port of each service of the switch.
+	// P4Runtime and GNMI are the host:port addresses of the switch's P4Runtime and gNMI servers.
 	P4Runtime string `yaml:"p4runtime"`
 	GNMI      string `yaml:"gnmi"`
 	// TLS has the TLS options of the connection to P4Runtime. The zero value means plain text.
 	TLS TLS `yaml:"tls,omitempty"`
-	// RejectFrom has the source addresses of the ICMP errors of Reject: at most one IPv4 and one IPv6 address. A packet of a family without an
-	// address is dropped without an answer.
+	// RejectFrom has the source addresses of the ICMP errors that the action Reject sends: at most one IPv4 and one IPv6 address. If a
+	// family has no address, rejected packets of that family are dropped without an ICMP error.
 	RejectFrom []netip.Addr `yaml:"rejectFrom,omitempty"`
 	// Foreign says whether entries that no controller of this store wrote are removed or kept.
 	Foreign ForeignTreatment `yaml:"foreign,omitempty"`
@@ -44,7 +44,7 @@ type ForeignTreatment string
 // The treatments of foreign entries.
 const (
 	RemoveForeign ForeignTreatment = "remove"
-	KeepForeign   ForeignTreatment = "keep" // and reported
+	KeepForeign   ForeignTreatment = "keep" // keep and report them
 )
 
 // valid reports whether the treatment is empty or known.
@@ -55,7 +55,7 @@ type Port struct {
 	Number pipeline.Port     `yaml:"port"`
 	Name   string            `yaml:"name"`
 	Role   pipeline.PortRole `yaml:"role"`
-	// MACs are the stations behind a network port. Stations behind an access port belong to lines.
+	// MACs are the MAC addresses of the stations behind a network port. Stations behind an access port are listed in Line.MACs.
 	MACs []pipeline.MAC `yaml:"macs,omitempty"`
 }
 
@@ -69,13 +69,13 @@ type Line struct {
 	VLAN pipeline.VID `yaml:"vlan,omitempty"`
 	// InnerVLAN is the VLAN id of the second tag, or 0 if there is none. It requires VLAN.
 	InnerVLAN pipeline.VID `yaml:"innerVLAN,omitempty"`
-	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. Without it, the line has all frames of its port and VLANs, in a
-	// session or not, except those in sessions of other lines.
+	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. If PPPoE is 0, all frames with the line's port and VLANs belong
+	// to the line, except frames in the PPPoE sessions of other lines.
 	PPPoE pipeline.Session `yaml:"pppoe,omitempty"`
 	// Group is a line group of the policy.
 	Group string         `yaml:"group"`
 	MACs  []pipeline.MAC `yaml:"macs,omitempty"`
-	// Addressing says whether the line keeps its prefixes. The default is that of its line group.
+	// Addressing says whether the line keeps its prefixes. The default is LineGroup.Addressing.
 	Addressing Addressing `yaml:"addressing,omitempty"`
 	// Prefixes are the subscriber's addresses. Exemptions and source checks depend on them: a line without prefixes can neither be exempt nor
 	// be in a line group that checks sources. They must not overlap another line's prefixes.
@@ -87,7 +87,7 @@ type Line struct {
 type TLS struct {
 	// CA has the certificates of the authorities that verify the switch's certificate. TLS requires it.
 	CA string `yaml:"ca"`
-	// Cert and Key are the controller's own, for a switch that requires client certificates. Both are set, or neither.
+	// Cert and Key are the controller's client certificate and its private key, for a switch that requires one. Set both or neither.
 	Cert string `yaml:"cert,omitempty"`
 	Key  string `yaml:"key,omitempty"`
 	// ServerName is the name in the switch's certificate. The default is the host of its P4Runtime address.

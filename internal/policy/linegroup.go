@@ -6,8 +6,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A LineGroup is a group of lines, such as all ADSL lines, that rules treat alike. Unnamed lines are in group 0, which has no name: its knobs have
-// their defaults, and it has no rate.
+// A LineGroup is a group of lines, such as all ADSL lines, that rules treat alike. Unnamed lines are in group 0. This group has no name,
+// default knobs and no rate.
 type LineGroup struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title,omitempty"`
@@ -17,21 +17,23 @@ type LineGroup struct {
 	Addressing Addressing `yaml:"addressing,omitempty"`
 	// Undetermined is the verdict on a line's frames whose TCP ports the pipeline cannot parse. The default is DefaultUndetermined.
 	Undetermined Knob `yaml:"undetermined,omitempty"`
-	// LaterFragments is the verdict on a line's fragments that may have TCP but not its ports. The default is DefaultLaterFragments.
+	// LaterFragments is the verdict on a line's fragments that may belong to a TCP segment but do not contain its ports. The default is
+	// DefaultLaterFragments.
 	LaterFragments Knob `yaml:"laterFragments,omitempty"`
 	// SourceCheck is the verdict on a line's packets whose source address is in none of the line's prefixes. The default is SourceOff.
 	SourceCheck SourceCheck `yaml:"sourceCheck,omitempty"`
-	// Limit is the rate of new connections that rules with the action Limit pass, for each line and direction. The zero value means none.
+	// Limit is the rate of new connections that rules with the action Limit pass, for each line and direction. The zero value means that no
+	// rate is set.
 	Limit Rate `yaml:"limit,omitempty"`
 }
 
-// The verdicts of a line group without knobs, and of unnamed lines.
+// The default verdicts, for line groups that do not set them and for unnamed lines.
 const (
-	DefaultUndetermined   = Drop   // what cannot be read could be mail
-	DefaultLaterFragments = Permit // useless without the first fragment, which the rules decide
+	DefaultUndetermined   = Drop   // frames that cannot be parsed could carry mail
+	DefaultLaterFragments = Permit // useless without the first fragment, to which the rules apply
 )
 
-// An AccessTechnology is an access technology. The zero value means that it is not given.
+// An AccessTechnology is the technology of an access line. The zero value means unspecified.
 type AccessTechnology string
 
 // accesses returns the technologies in the order in which messages list them.
@@ -42,22 +44,23 @@ func accesses() []AccessTechnology {
 // valid reports whether the access is empty or known.
 func (a AccessTechnology) valid() bool { return a == "" || slices.Contains(accesses(), a) }
 
-// An Addressing says whether a line keeps its addresses. The zero value means that it is not given, and has no effect.
+// An Addressing says whether a line keeps its addresses. The zero value means unspecified and has no effect.
 type Addressing string
 
 // The kinds of addressing.
 const (
 	Static  Addressing = "static"  // fixed until the operator changes them
-	Dynamic Addressing = "dynamic" // assigned when the line connects; another line may get the old one
+	Dynamic Addressing = "dynamic" // assigned when the line connects; the old address may then be assigned to another line
 )
 
 // valid reports whether the addressing is empty or known.
 func (a Addressing) valid() bool { return a == "" || a == Static || a == Dynamic }
 
-// A Knob is the verdict on frames that rules cannot match: Permit, Monitor or Drop. The zero value means the default of the key.
+// A Knob is the verdict on frames that rules cannot match: Permit, Monitor or Drop. The zero value means the default of the LineGroup
+// field.
 type Knob string
 
-// action returns the verdict of the knob, or the default.
+// action returns the verdict of the knob, or absent if the knob is empty.
 func (k Knob) action(absent Action) Action {
 	if k == "" {
 		return absent
@@ -71,13 +74,13 @@ func (k Knob) valid() bool {
 	return a == Permit || a == Monitor || a == Drop
 }
 
-// A SourceCheck is the verdict on a packet with a source address of another line. The zero value means SourceOff.
+// A SourceCheck is the verdict on a packet whose source address is in none of the line's prefixes. The zero value means SourceOff.
 type SourceCheck string
 
 // The source checks.
 const (
 	SourceOff     SourceCheck = "off"
-	SourceMonitor SourceCheck = "monitor" // passes, and is counted unless a rule decides about it
+	SourceMonitor SourceCheck = "monitor" // the packet passes, and is counted unless a rule decides about it
 	SourceDrop    SourceCheck = "drop"
 )
 
@@ -105,7 +108,7 @@ func (c SourceCheck) Action() Action {
 	return Permit
 }
 
-// A Rate is a token bucket: new connections per second, and the burst after a quiet time. Each is 1 to MaxConnections.
+// A Rate is a token bucket: new connections per second, and the largest burst. Both are from 1 to MaxConnections.
 type Rate struct {
 	PerSecond Connections `yaml:"perSecond"`
 	Burst     Connections `yaml:"burst"`

@@ -14,13 +14,14 @@ type Bundle struct {
 	Inventory *Inventory
 }
 
-// Load reads a Policy and an Inventory from one file or several, in any order, and validates them. There must be exactly one of each.
+// Load reads a Policy and an Inventory from one file or several, in any order, and validates them. The files must have exactly one document
+// of each kind.
 //
-// The error is a strict.Faults: every fault of the documents' form (strict.ErrSyntax, ErrDecode, ErrDocuments), or, if there is none, every
-// fault of their meaning (ErrInvalid).
+// The error is a strict.Faults with all faults in the form of the documents (strict.ErrSyntax, ErrDecode, ErrDocuments). If their form has
+// no faults, the error has all faults that Validate finds (ErrInvalid).
 func Load(files []strict.File) (*Bundle, error) { return LoadContext(context.Background(), files) }
 
-// LoadContext is Load with a context, whose cause it returns if the context ends.
+// LoadContext is like Load, but returns the cause of ctx if ctx ends.
 func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
@@ -33,8 +34,8 @@ func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return b, nil
 }
 
-// Salvage reads documents without validating their meaning, for documents that an earlier release accepted. Their names and dates can be used to
-// change a phase; they must not be compiled. The error is a strict.Faults of their form, or the context's cause.
+// Salvage is like LoadContext, but does not validate the documents. It is for documents that an earlier release accepted. The result can be
+// used to change the phase in force, but must not be compiled, except by compile.NewSalvager.
 func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
@@ -44,7 +45,7 @@ func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return b, nil
 }
 
-// readable reads documents and checks only their form.
+// readable reads documents and checks their form, but not their meaning.
 func readable(ctx context.Context, files []strict.File) (*Bundle, error) {
 	if strict.Nodes(files) > strict.MaxNodes {
 		return nil, strict.Faults{*strict.TooMany("")}
@@ -65,7 +66,7 @@ func readable(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return &Bundle{Policy: r.policy, Inventory: r.inventory}, nil
 }
 
-// forgetPlaces drops the nodes of the text: no fault will be reported any more.
+// forgetPlaces drops the parsed YAML nodes, which are only needed to report faults.
 func (b *Bundle) forgetPlaces() {
 	b.Policy.src.Forget()
 	b.Inventory.src.Forget()
@@ -76,7 +77,7 @@ type reader struct {
 	ctx       context.Context
 	policy    *Policy
 	inventory *Inventory
-	seen      map[string]strict.Pos // the first document of each kind, readable or not; "" means an unknown kind
+	seen      map[string]strict.Pos // position of the first document of each kind, even if unreadable; "" means an unknown kind
 	faults    strict.Faults
 }
 

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// WellKnownNAT64 is the word for the Well-Known Prefix in a policy, 64:ff9b::/96 (RFC 6052, section 2.1).
+// WellKnownNAT64 is the name of the Well-Known Prefix 64:ff9b::/96 (RFC 6052, section 2.1) in a policy.
 const WellKnownNAT64 = "well-known"
 
 var wellKnownNAT64 = netip.MustParsePrefix("64:ff9b::/96")
@@ -17,7 +17,8 @@ type NAT64 struct{ netip.Prefix }
 // nat64Bits returns the valid lengths of a NAT64 prefix (RFC 6052, section 2.2).
 func nat64Bits() []int { return []int{32, 40, 48, 56, 64, 96} }
 
-// reservedOctet is the index of the octet, bits 64 to 71, that is zero and has no part of an embedded IPv4 address (RFC 6052, section 2.2).
+// reservedOctet is the index of the octet with bits 64 to 71. The octet is zero and holds no part of the embedded IPv4 address (RFC 6052,
+// section 2.2).
 const reservedOctet = 8
 
 // embed returns the IPv6 prefix of the addresses of an IPv4 prefix as they appear in n, which must be a valid NAT64 prefix.
@@ -40,8 +41,8 @@ func (n NAT64) embed(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(octets), bits)
 }
 
-// reached returns the prefixes of a class as switches see them: those in the policy, and each IPv4 prefix again through every NAT64 prefix. of[i]
-// is the index in r.Prefixes of prefix i.
+// reached returns the prefixes of a class as switches see them: the prefixes in the policy, and each IPv4 prefix embedded in every NAT64
+// prefix. all[i] is made from r.Prefixes[of[i]].
 func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	all = slices.Clone(r.Prefixes)
 	for i := range all {
@@ -69,7 +70,7 @@ func (p *Policy) RemotesWithNAT64() []Remote {
 	return remotes
 }
 
-// fault returns why n is not a NAT64 prefix, or "" if it is.
+// fault returns the reason why n is not a valid NAT64 prefix, or "" if n is valid.
 func (n NAT64) fault() string {
 	switch {
 	case !n.IsValid() || !n.Addr().Is6() || n.Addr().Is4In6():
@@ -84,8 +85,8 @@ func (n NAT64) fault() string {
 	return ""
 }
 
-// NAT64Unsaid reports whether lines have IPv6 addresses and servers have IPv4 addresses, while the policy does not say whether NAT64 is used. An
-// empty list says that it is not.
+// NAT64Unsaid reports whether the policy should set NAT64 but does not: a line has an IPv6 prefix and a remote class has an IPv4 prefix. An
+// empty NAT64 list states that NAT64 is not used.
 func (b *Bundle) NAT64Unsaid() bool {
 	if b.Policy.NAT64 != nil {
 		return false

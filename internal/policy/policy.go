@@ -20,8 +20,8 @@ const AnyRemote = "any"
 
 // A Policy has the rules for the mail traffic of lines, and the dates from which they are in force.
 //
-// Line groups, services, remote classes and rules are identified by name; compile.Number gives each its number on the switches. Only the order of
-// phases, and of the rules of a phase, has a meaning.
+// Line groups, services, remote classes and rules are identified by name; compile.Number gives each its number on the switches. Order
+// matters only for the phases, and for the rules of a phase.
 type Policy struct {
 	Name string `yaml:"name"`
 	// UTCOffset determines when the days of the policy begin and end: "+09:00" for Japan. The default is UTC.
@@ -29,8 +29,8 @@ type Policy struct {
 	LineGroups []LineGroup `yaml:"lineGroups"`
 	Services   []Service   `yaml:"services"`
 	Remotes    []Remote    `yaml:"remotes"`
-	// NAT64 has the prefixes through which IPv6-only lines reach IPv4 servers. Each IPv4 prefix of a class also applies through each of them.
-	// Nil means that it is not given, an empty list that there is no NAT64: see Bundle.NAT64Unsaid.
+	// NAT64 has the prefixes through which IPv6-only lines reach IPv4 servers. Each IPv4 prefix of a class also matches its embedding in
+	// each NAT64 prefix. Nil means unspecified, and an empty list means that NAT64 is not used. See Bundle.NAT64Unsaid.
 	NAT64      []NAT64     `yaml:"nat64,omitempty"`
 	Exemptions []Exemption `yaml:"exemptions,omitempty"`
 	Phases     []Phase     `yaml:"phases"`
@@ -54,8 +54,8 @@ type Remote struct {
 	// Relay marks the ISP's own relays: mail to them passes in every phase.
 	Relay    bool           `yaml:"relay,omitempty"`
 	Prefixes []netip.Prefix `yaml:"prefixes"`
-	// Within names the classes whose prefixes may contain prefixes of this class. The longest prefix wins in the switch, so the inner prefix
-	// takes its addresses from the outer class. Validate refuses this without Within.
+	// Within names the classes whose prefixes may contain prefixes of this class. The longest prefix wins in the switch, so the inner
+	// prefix takes its addresses from the outer class. Validate refuses nested prefixes that Within does not allow.
 	Within []string `yaml:"within,omitempty"`
 }
 
@@ -65,31 +65,31 @@ type Exemption struct {
 	Line string `yaml:"line,omitempty"`
 	// Prefix is exempt on every switch.
 	Prefix netip.Prefix `yaml:"prefix,omitempty"`
-	// Owner, Reason and Expires are required. Validate checks them and gives the reason, which a missing key would not.
+	// Owner, Reason and Expires are required. The decoder treats them as optional so that Validate can report why each is required.
 	Owner  string `yaml:"owner,omitempty"`
 	Reason string `yaml:"reason,omitempty"`
 	Ticket string `yaml:"ticket,omitempty"`
 	// Expires is the last day on which the exemption is in force.
 	Expires Date `yaml:"expires,omitempty"`
-	// Review is the day from which a reminder asks whether the exemption is still needed, not after Expires. See ReviewsDue.
+	// Review is the day from which ReviewsDue reports the exemption. It must not be after Expires.
 	Review Date `yaml:"review,omitempty"`
 }
 
-// A Phase is the set of rules in force from its date until that of the next phase.
+// A Phase is the set of rules in force from its date until the date of the next phase.
 type Phase struct {
 	Name      string `yaml:"name"`
 	Title     string `yaml:"title,omitempty"`
 	Effective Date   `yaml:"effective"`
-	// SynOnly is the drain: the phase's rules drop or reject only new connections. Segments without SYN of open connections pass, and are
-	// counted under the rule. The drain does not apply to the standing rules and the line groups' knobs.
+	// SynOnly enables the drain: the phase's rules drop or reject only new connections. Segments of open connections, which have no SYN,
+	// pass and are counted under the rule. The drain does not apply to the standing rules and the line groups' knobs.
 	SynOnly bool        `yaml:"synOnly,omitempty"`
 	Rules   []PhaseRule `yaml:"rules"`
 }
 
 // A PhaseRule decides about the segments of a service between lines and servers. The first matching rule of a phase decides.
 //
-// A name has one id, and one counter, in all phases of a policy. The action, the line groups and the legs may change between phases; the service
-// and the remote class may not.
+// Rules with the same name in several phases share one id and one counter. They may differ in action, line groups and legs, but not in
+// service and remote class.
 type PhaseRule struct {
 	Name string `yaml:"name"`
 	// Groups are the line groups that the rule applies to. The default is every line, including unnamed lines.
@@ -97,7 +97,8 @@ type PhaseRule struct {
 	Service string   `yaml:"service"`
 	// Remote is a class of servers. The default is AnyRemote.
 	Remote string `yaml:"remote,omitempty"`
-	// Legs are the legs that the rule applies to. See Leg for the default. Only the service of port 25 has other legs than UpDst.
+	// Legs are the legs that the rule applies to. See Leg for the default. Only rules for the service with port 25 may have legs other than
+	// UpDst.
 	Legs   []Leg  `yaml:"legs,omitempty"`
 	Action Action `yaml:"action"`
 }
@@ -111,13 +112,13 @@ type Action string
 // The actions.
 const (
 	Permit  Action = "permit"
-	Monitor Action = "monitor" // lets pass, and counts what Drop would have stopped
+	Monitor Action = "monitor" // passes segments, and counts those that Drop would stop
 	// Limit passes new connections at the rate of the line's group, and all other segments. Unnamed lines have no rate: their new
 	// connections are dropped.
 	Limit Action = "limit"
 	// Reject answers a line's new connection with an ICMP error (type 3 code 13, ICMPv6 type 1 code 1: administratively prohibited), at
-	// most three per line and second. Everything else is dropped without an answer: other segments, other legs than UpDst, and all segments
-	// on a switch without an address of the packet's family in RejectFrom.
+	// most three errors per line and second. Everything else is dropped without an ICMP error: other segments, other legs than UpDst, and
+	// all segments on a switch without an address of the packet's family in RejectFrom.
 	Reject Action = "reject"
 	Drop   Action = "drop"
 )
@@ -142,7 +143,7 @@ func (a Action) Code() (v pipeline.VerdictAction, ok bool) {
 	return 0, false
 }
 
-// PhaseAt returns the last phase that has begun at t by its date. ok is false before the first one begins.
+// PhaseAt returns the last phase whose date has come at t. ok is false before the first phase begins.
 func (p *Policy) PhaseAt(t time.Time) (ph *Phase, ok bool) {
 	i := p.begun(t)
 	if i < 0 {

@@ -8,20 +8,20 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The standing rules come before every phase's rules, in this order.
+// Names of the standing rules, in order of evaluation. The standing rules precede the rules of every phase.
 const (
 	RuleRelay      = "relay"      // mail to the ISP's own relays passes
 	RuleSubmission = "submission" // submission to any server passes: RFC 5068, invariant I9
 	RuleExempt     = "exempt"     // mail of an exempt address to any server passes
 )
 
-// The rules that the pipeline itself applies if no other rule was evaluated or matched. The pipeline defines their ids.
+// Names of the rules built into the pipeline. They apply if no other rule was evaluated or matched. The pipeline defines their ids.
 const (
 	RuleFailClosed    = "fail-closed"    // no rule matched
-	RuleTinyFragment  = "tiny-fragment"  // TCP cut off before its ports
-	RuleLaterFragment = "later-fragment" // the knob LaterFragments of line groups
-	RuleUndetermined  = "undetermined"   // the knob Undetermined of line groups
-	RuleSpoofed       = "spoofed"        // the source check of line groups
+	RuleTinyFragment  = "tiny-fragment"  // a TCP fragment that ends before the ports
+	RuleLaterFragment = "later-fragment" // the verdict LineGroup.LaterFragments
+	RuleUndetermined  = "undetermined"   // the verdict LineGroup.Undetermined
+	RuleSpoofed       = "spoofed"        // the verdict LineGroup.SourceCheck
 )
 
 // StandingRules returns the names of the standing rules in their order.
@@ -32,10 +32,10 @@ func BuiltInRules() []string {
 	return append(StandingRules(), RuleFailClosed, RuleTinyFragment, RuleLaterFragment, RuleUndetermined, RuleSpoofed)
 }
 
-// maxRules is the most rule names in all phases of a policy: one id each, beside the standing rules.
+// maxRules is the maximum number of distinct rule names in a policy. Each name takes one id, and the standing rules take three.
 const maxRules = int(pipeline.LastRule-pipeline.FirstRule) + 1 - 3
 
-// The ports with a fixed meaning, whatever the names of their services.
+// The TCP ports that the standing rules treat specially, regardless of the names of their services.
 const (
 	PortSMTP        TCPPort = 25
 	PortSubmission  TCPPort = 587 // RFC 6409

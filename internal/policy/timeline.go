@@ -20,8 +20,8 @@ func (a *Activation) covers(group string) bool {
 	return len(a.Groups) == 0 || group != "" && slices.Contains(a.Groups, group)
 }
 
-// on returns the activations that cover a switch. The activations were made in the order of the list: a time before an earlier activation's, by a
-// slow clock, is replaced by that activation's time.
+// on returns the activations that cover a switch. If a slow clock gave an activation an earlier time than the one before it in the list, on
+// uses the time of the one before.
 func on(acts []Activation, switchName string) []Activation {
 	var all []Activation
 	for _, a := range acts {
@@ -36,11 +36,11 @@ func on(acts []Activation, switchName string) []Activation {
 	return all
 }
 
-// live returns the activations in here that cover the lines of a group and are not undone, the last first. The first one decides.
+// live returns the activations in here that cover the lines of a group and are not undone, from last to first. The first of them decides.
 func live(here []Activation, group string) iter.Seq[*Activation] {
 	return func(yield func(*Activation) bool) {
 		const none = ^uint64(0)
-		undone := none // activations from this one on are undone
+		undone := none // activations with this or a later ID are undone
 		for i := range slices.Backward(here) {
 			switch a := &here[i]; {
 			case !a.covers(group):
@@ -55,7 +55,7 @@ func live(here []Activation, group string) iter.Seq[*Activation] {
 	}
 }
 
-// begun returns the index of the last phase that has begun at a moment, or -1.
+// begun returns the index of the last phase that has begun at a moment, or -1 if no phase has begun.
 func (p *Policy) begun(now time.Time) int {
 	last := -1
 	for i := range p.Phases {
@@ -72,8 +72,8 @@ func (p *Policy) order(phase string) int {
 	return slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == phase })
 }
 
-// phaseOf returns the phase in force for the lines of a group, or "". here has the activations that cover their switch, and begun is the index of
-// the last phase that has begun.
+// phaseOf returns the phase in force for the lines of a group, or "" if there is none. here has the activations that cover their switch,
+// and begun is the index of the last phase that has begun.
 func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
 	for a := range live(here, group) {
 		return p.phaseBy(a, begun)
@@ -81,7 +81,7 @@ func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
 	return p.phaseBy(nil, begun)
 }
 
-// phaseBy returns the phase in force if a decides; a is nil if no activation does.
+// phaseBy returns the phase in force if activation a decides, or by date alone if a is nil.
 func (p *Policy) phaseBy(a *Activation, begun int) string {
 	switch {
 	case a == nil && begun < 0:
@@ -94,10 +94,10 @@ func (p *Policy) phaseBy(a *Activation, begun int) string {
 	return a.Phase
 }
 
-// InForceAt returns the phases in force on a switch at a moment that is not in the past: all activations have been made. For the past, use Turns.
-// ok is false while no phase is in force by default, which unnamed lines have: before the first date, unless an activation of all groups was made.
+// InForceAt returns the phases in force on a switch at a moment that is not in the past. It applies all activations in acts; for past
+// moments, use Turns. ok is false if unnamed lines have no phase: before the first date, unless an activation covers all groups.
 //
-// It does not check the names in activations; compile.Compiler refuses unknown ones.
+// InForceAt does not check the names in activations; compile.Compiler refuses unknown names.
 func (p *Policy) InForceAt(acts []Activation, switchName string, now time.Time) (in InForce, ok bool) {
 	return p.inForce(on(acts, switchName), now)
 }
@@ -124,11 +124,11 @@ type Turn struct {
 	In InForce
 }
 
-// Turns returns the past and future turns of a switch in order. Each is in force until the next one. For moments from now on, InForceAt returns
-// the same. Turns begins with the first phase in force by default, and leaves out dates and activations that change nothing.
+// Turns returns the past and future turns of a switch in order. Each turn is in force until the next turn. From now on, the turns agree
+// with InForceAt. The first turn is the first with a default phase. Dates and activations that change nothing are left out.
 //
-// All activations were made by now: a later time, by a fast clock, is replaced by now. A phase stays in force after every turn, because Undo
-// leaves one in force.
+// If a fast clock gave an activation a time after now, Turns uses now. A phase is in force after every turn, because Undo refuses to leave
+// lines without a phase.
 func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Turn {
 	here := on(acts, switchName)
 	moments := p.Dates()
@@ -138,7 +138,7 @@ func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Tu
 	slices.SortFunc(moments, time.Time.Compare)
 	moments = slices.CompactFunc(moments, time.Time.Equal)
 	var turns []Turn
-	done := 0 // number of activations made by the moment
+	done := 0 // number of activations made by at
 	for _, at := range moments {
 		for done < len(here) && !made(&here[done], now).After(at) {
 			done++
@@ -159,7 +159,7 @@ func made(a *Activation, now time.Time) time.Time {
 	return a.At
 }
 
-// equal reports whether two values have the same phases in force. Neither lists a group with the default phase.
+// equal reports whether two values have the same phases in force. Neither value may list a group with the default phase.
 func (in InForce) equal(other InForce) bool {
 	return in.Default == other.Default && maps.Equal(in.Groups, other.Groups)
 }
@@ -173,8 +173,8 @@ func (p *Policy) Dates() []time.Time {
 	return all
 }
 
-// NextEvent returns the first moment after now at which the desired state of a switch may change by itself: a phase begins, or an exemption ends. ok
-// is false if there is none.
+// NextEvent returns the first moment after now at which the desired state of a switch may change by itself: a phase begins, or an exemption
+// ends. ok is false if there is no such moment.
 func (p *Policy) NextEvent(now time.Time) (next time.Time, ok bool) {
 	consider := func(t time.Time) {
 		if t.After(now) && (!ok || t.Before(next)) {

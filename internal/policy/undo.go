@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Undo returns the activation that undoes the last one in a scope, with Undoes, Groups and Switches set. For lines in both scopes it is then as
-// if the undone activation had not been made: an earlier activation decides, or the dates, including those that have passed since.
+// Undo returns an activation that undoes the last activation in a scope. Lines in both scopes are then treated as if the undone activation
+// had not been made: an earlier activation decides, or the dates, including dates that have passed since.
 //
-// The last activation is the last one that makes a difference within the scope, now or at a later date. Later activations that make none are
-// undone with it. An undo is not undone itself: the next Undo takes the activation before. ErrNoPrevious means that no activation makes a
-// difference; its message says which phase is in force and how to activate the one before. A scope that the documents do not have returns a
-// strict.Faults of ErrInvalid.
+// The last activation is the last one that changes the phases in force within the scope, now or at a later date. Later activations that
+// change nothing are undone with it. Undo never undoes an undo: the next Undo applies to the activation before. Undo returns ErrNoPrevious
+// if no activation changes the phases, or if lines would be left without a phase; the message says what to do instead. Undo returns a
+// strict.Faults of kind ErrInvalid if the scope has an unknown or repeated name.
 func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation, error) {
 	if err := b.scopeFaults(scope).OrNil(); err != nil {
 		return Activation{}, err
 	}
 	dates := b.Policy.datesFrom(now)
 	last := uint64(0)
-	seen := make(map[string]bool) // most switches have the same activations
+	seen := make(map[string]bool) // by idsOf; most switches have the same activations
 	for _, sw := range b.switchesOf(scope) {
 		here := on(acts, sw)
 		key := idsOf(here)
@@ -45,7 +45,7 @@ func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation
 	return undo, nil
 }
 
-// idsOf returns the same text for lists of the same activations.
+// idsOf returns a map key that is equal for lists of the same activations.
 func idsOf(acts []Activation) string {
 	ids := make([]byte, 0, 8*len(acts))
 	for i := range acts {
@@ -115,7 +115,7 @@ func (s Scope) within(other Scope) (both Scope, ok bool) {
 	return both, ok
 }
 
-// common returns the names in both lists. An empty list means all names. ok is false if there is none.
+// common returns the names in both lists. An empty list means all names. ok is false if the lists have no name in common.
 func common(a, b []string) (both []string, ok bool) {
 	switch {
 	case len(a) == 0:

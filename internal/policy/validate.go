@@ -10,12 +10,12 @@ import (
 
 // The capacity of a switch.
 const (
-	MaxLines    = 8192 // of a switch: the size of the pipeline's tables
-	MaxVerdicts = 256  // entries of a phase: the verdict table holds four epochs of this size
+	MaxLines    = 8192 // lines of a switch: the size of the pipeline's tables
+	MaxVerdicts = 256  // verdict entries of a phase: the verdict table holds four epochs of this size
 
-	MaxLineGroups = 255                       // 8 bits; 0 is the number of unnamed lines
-	MaxRemotes    = 255                       // 8 bits; 0 is the class of all other servers
-	MaxServices   = int(pipeline.LastService) // the numbers above stand for frames without ports
+	MaxLineGroups = 255                       // 8 bits; 0 is reserved for unnamed lines
+	MaxRemotes    = 255                       // 8 bits; 0 is reserved for servers in no class
+	MaxServices   = int(pipeline.LastService) // higher numbers mean frames without ports
 )
 
 // Validate finds every fault of a policy, of an inventory, and of the two together. The error is a strict.Faults of ErrInvalid, or the cause
@@ -25,13 +25,13 @@ func Validate(ctx context.Context, p *Policy, inv *Inventory) error {
 	return v.Run(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
-// ValidatePolicy is the part of Validate that is the same for all switches.
+// ValidatePolicy makes the checks of Validate that concern only the policy.
 func ValidatePolicy(p *Policy) error {
 	v := validator{p: p}
 	return v.Run(v.policy)
 }
 
-// ValidateSwitch is the part of Validate that concerns one switch: its cost does not grow with the fleet.
+// ValidateSwitch makes the checks of Validate that concern one switch. Its cost does not depend on the number of switches.
 func ValidateSwitch(p *Policy, sw *Switch) error {
 	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
 	return v.Run(v.inventory, func() { v.lineGroupsKnown(*sw) }, v.checkedLines, v.linesOutsideRelays, v.linesOutsideNAT64)
@@ -54,7 +54,7 @@ func (v *validator) note(src strict.Document, path, what, way string) {
 	v.Add(strict.Fault{Pos: src.At(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
 }
 
-// named checks the names of a list: each one a word, and no two alike.
+// named checks that each name of a list is a word and that no name is repeated.
 func (v *validator) named(src strict.Document, list []string, path func(i int) string, kind string) {
 	first := make(map[string]int, len(list))
 	for i, name := range list {
@@ -102,7 +102,7 @@ func at(list string, i int, key string) string {
 	return fmt.Sprintf("%s[%d].%s", list, i, key)
 }
 
-// pathTo returns at for one list and key.
+// pathTo returns a function that calls at with the given list and key.
 func pathTo(list, key string) func(i int) string {
 	return func(i int) string { return at(list, i, key) }
 }

@@ -80,7 +80,7 @@ func (v *validator) rejectFrom(sw *Switch, path string) {
 	}
 }
 
-// notHost returns why an address cannot be the source of a routed packet, or "" if it can.
+// notHost returns the reason why an address cannot be the source of a routed packet, or "" if it can.
 func notHost(addr netip.Addr) string {
 	switch {
 	case addr.Is4In6():
@@ -225,7 +225,7 @@ func (v *validator) checkedLines() {
 	}
 }
 
-// stations checks that every MAC address of a switch is listed once.
+// stations checks that each MAC address of a switch is valid for a station and is listed only once.
 func (v *validator) stations(sw *Switch, path string) {
 	first := make(map[pipeline.MAC]string)
 	check := func(mac pipeline.MAC, of, path string) {
@@ -257,7 +257,7 @@ func (v *validator) stations(sw *Switch, path string) {
 func (v *validator) lineGroupsKnown(switches ...Switch) {
 	known := Names(v.p.LineGroups)
 	if len(known) == 0 {
-		return // a fault of its own
+		return // another check reports this
 	}
 	for i, sw := range switches {
 		for j, line := range sw.Lines {
@@ -281,7 +281,7 @@ func (v *validator) exemptLines() {
 		}
 	}
 	if len(v.inv.Switches) == 0 {
-		return // a fault of its own
+		return // another check reports this
 	}
 	for i, e := range v.p.Exemptions {
 		if e.Line == "" || e.Prefix.IsValid() {

@@ -2,7 +2,7 @@ package policy
 
 import "fmt"
 
-// nat64 checks that each NAT64 prefix is valid and that none overlaps another: an address would then stand for two.
+// nat64 checks that each NAT64 prefix is valid and that none overlaps another. Otherwise one IPv6 address could embed two IPv4 addresses.
 func (v *validator) nat64() {
 	for i, n := range v.p.NAT64 {
 		path := at("nat64", i, "")

@@ -68,7 +68,7 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 	v.ruleMatches(ph.Rules[:i], r, path)
 }
 
-// ruleMatches refuses a rule that never matches because earlier rules match everything that it would.
+// ruleMatches refuses a rule that never matches because earlier rules match everything that it matches.
 func (v *validator) ruleMatches(earlier []PhaseRule, r PhaseRule, path string) {
 	var by []string
 	for _, leg := range v.p.LegsOf(r) {
@@ -138,7 +138,7 @@ func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 	}
 }
 
-// blocksSubmission refuses a rule over a service that must pass in every phase. It reports whether it refused the rule.
+// blocksSubmission refuses a rule that stops a service which must pass in every phase, and reports whether it refused the rule.
 func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string) bool {
 	verb := map[Action]string{Drop: "drops", Reject: "rejects", Limit: "limits"}[r.Action]
 	switch i := slices.IndexFunc(service.Ports, func(port TCPPort) bool { return port.IsSubmission() || isAlternatePort(port) }); {
@@ -158,7 +158,7 @@ func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string)
 	return true
 }
 
-// isAlternatePort reports whether a port is one that mail providers offer, in no standard, to customers whose port 25 is blocked.
+// isAlternatePort reports whether a port is a non-standard port that mail providers offer to customers whose port 25 is blocked.
 func isAlternatePort(port TCPPort) bool { return port == 26 || port == 2525 }
 
 // Covers reports whether r matches everything that other matches on a leg.
@@ -180,8 +180,8 @@ func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 	return true
 }
 
-// smtpDecided refuses a phase without a decision on port 25, or on its answers, for some line group. The switch drops what no rule matches, and
-// the policy must say so explicitly. Unnamed lines may stay undecided; they are then closed.
+// smtpDecided refuses a phase that has no rule for port 25, or for replies from port 25, for some line group. The switch drops such
+// segments if no rule matches, and the policy must state this explicitly. Unnamed lines need no rule; their segments are then dropped.
 func (v *validator) smtpDecided(ph *Phase, path string) {
 	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return s.has(TCPPort.IsSMTP) })
 	if i < 0 {
@@ -222,7 +222,7 @@ func (v *validator) verdictsFit(ph *Phase, path string) {
 	}
 }
 
-// ruleMeanings checks that a rule name means the same in all phases, and that there are ids for all names.
+// ruleMeanings checks that rules with the same name have the same service and remote class in all phases, and that there are enough ids.
 func (v *validator) ruleMeanings() {
 	p := v.p
 	type use struct {
@@ -250,8 +250,8 @@ func (v *validator) ruleMeanings() {
 	}
 }
 
-// VerdictEntries returns the number of verdict entries that a switch needs if one phase is in force for every line. It counts them without
-// making them.
+// VerdictEntries returns the number of verdict entries that a switch needs if one phase is in force for every line. It does not create the
+// entries.
 func (p *Policy) VerdictEntries(ph *Phase) int {
 	relays := 0
 	for _, r := range p.Remotes {

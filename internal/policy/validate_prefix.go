@@ -14,7 +14,7 @@ const (
 	minRelayBitsV6 = 32
 )
 
-// remotes checks that a class is the ISP's own relay, and that every address has one class.
+// remotes checks that at least one class is the ISP's own relays, and that no address has two classes.
 func (v *validator) remotes() {
 	p := v.p
 	v.counted("remotes", len(p.Remotes), MaxRemotes, "remote classes")

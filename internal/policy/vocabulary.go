@@ -78,7 +78,7 @@ func (o *Offset) Parse(text string) (err error) {
 // Accepts shows a NAT64 prefix.
 func (NAT64) Accepts() string { return WellKnownNAT64 + ", or a prefix such as 2001:db8:64::/96" }
 
-// Parse reads a NAT64 prefix, or the word for the Well-Known Prefix. Validate checks its length.
+// Parse reads a NAT64 prefix, or WellKnownNAT64. Validate checks its length.
 func (n *NAT64) Parse(text string) error {
 	if text == WellKnownNAT64 {
 		n.Prefix = wellKnownNAT64

@@ -1,4 +1,4 @@
-// Package policytest has documents, generators and readings of rule sets for the tests of policy's users.
+// Package policytest provides documents, random generators and rule set look-ups for tests of packages that use policy.
 package policytest
 
 import (
@@ -64,7 +64,7 @@ func Moment(t testing.TB, text string) time.Time {
 	return at
 }
 
-// Full is the documents of one switch at its design limit: 8,192 lines with an IPv4 and an IPv6 prefix each, all of them exempt, and
+// Full returns the documents of one switch at its design limit: 8,192 lines with an IPv4 and an IPv6 prefix each, all of them exempt, and
 // 8,192 prefixes of a remote class.
 func Full() []strict.File {
 	const n = 8192
@@ -123,7 +123,8 @@ func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 	return p, &policy.Inventory{Switches: []policy.Switch{sw}}
 }
 
-// DrawPhase makes a valid phase: narrow rules that the ones before leave something to, and for all the rest one, or one each way.
+// DrawPhase makes a valid phase: narrow rules, none of which earlier rules cover, followed by one rule for all other traffic or one rule
+// per direction.
 func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 	ph := policy.Phase{Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}, SynOnly: rapid.Bool().Draw(t, "SYN only")}
 	valid := []policy.Action{policy.Permit, policy.Monitor, policy.Drop, policy.Reject}
@@ -170,7 +171,7 @@ func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 	return ph
 }
 
-// DrawInForce puts a phase in force for every line, or others for some line groups too.
+// DrawInForce returns one phase in force for every line, or a default phase and other phases for some line groups.
 func DrawInForce(t *rapid.T, p *policy.Policy) policy.InForce {
 	phase := rapid.SampledFrom(policy.Names(p.Phases))
 	in := policy.Everywhere(phase.Draw(t, "phase"))
@@ -185,16 +186,16 @@ func DrawInForce(t *rapid.T, p *policy.Policy) policy.InForce {
 	return in
 }
 
-// A Segment is TCP between a line and a remote end, as the tables meet it.
+// A Segment is a TCP segment between a line and a remote end, as the pipeline's tables match it.
 type Segment struct {
 	From              pipeline.PortRole
-	Remote, Own       uint16 // the TCP ports of the remote end and of the line's
+	Remote, Own       uint16 // the TCP ports of the remote end and of the line
 	Group             pipeline.LineGroup
 	Class, Subscriber pipeline.Class
 	Handshake         pipeline.Handshake // 0: neither SYN nor SYN-ACK
 }
 
-// Lookup is what the verdict table says.
+// Lookup returns the verdict of the matching entry with the highest priority.
 func Lookup(t *rapid.T, s pipeline.State, x Segment, leg pipeline.Leg, service pipeline.Service) (v pipeline.Verdict, ok bool) {
 	best := int32(0)
 	for key, entry := range s.Verdicts {
