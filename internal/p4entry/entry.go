@@ -1,13 +1,13 @@
-// Package p4entry is a table entry as P4Runtime has it, ids and bytes, without protobuf.
+// Package p4entry defines P4Runtime table entries as Go values of ids and bytes, without protobuf.
 //
-// It is what internal/pipeline, which knows what entries mean, and internal/p4rt, which knows how they are encoded, hand to each other, and
-// what internal/constraint checks. Section numbers are those of the P4Runtime 1.5.0 specification.
+// internal/pipeline, which defines the meaning of entries, and internal/p4rt, which encodes them, exchange entries in this form.
+// internal/constraint checks them. Section numbers are those of the P4Runtime 1.5.0 specification.
 package p4entry
 
-// A Kind is how a key field is matched.
+// A Kind is the match kind of a key field.
 type Kind uint8
 
-// The kinds of P4Runtime. The zero value is none of them.
+// The match kinds of P4Runtime. The zero value is not a match kind.
 const (
 	Exact Kind = iota + 1
 	Ternary
@@ -24,16 +24,16 @@ type Entry struct {
 	Match    []Match
 	Action   uint32 // 0 for a default entry that was reset
 	Params   []Param
-	Meter    *Meter // nil for no configuration
+	Meter    *Meter // nil if no meter is configured
 }
 
-// A Match is the match on one key field. A field that is not there matches anything.
+// A Match is the match on one key field. A field without a Match matches anything.
 type Match struct {
 	Field     uint32
 	Kind      Kind
-	Value     []byte // big-endian; of a range, its lower end
-	Mask      []byte // of Ternary; of a range, its upper end
-	PrefixLen int32  // of LPM
+	Value     []byte // big-endian; for Range, the lower bound
+	Mask      []byte // for Ternary, the mask; for Range, the upper bound
+	PrefixLen int32  // for LPM
 }
 
 // A Param is one parameter of an action.
@@ -42,10 +42,10 @@ type Param struct {
 	Value []byte // big-endian
 }
 
-// A Meter is a meter's configuration: rates a second and bursts, in packets or bytes as the meter has it (section 9.4).
+// A Meter is a meter configuration: rates per second and bursts, in packets or bytes depending on the meter (section 9.4).
 type Meter struct{ CIR, CBurst, PIR, PBurst int64 }
 
-// Canonical returns the canonical form of a big-endian number: no leading zero byte, one byte at least (section 8.4).
+// Canonical returns the canonical form of a big-endian number: no leading zero bytes, but at least one byte (section 8.4).
 func Canonical(b []byte) []byte {
 	i := 0
 	for i < len(b)-1 && b[i] == 0 {

@@ -9,8 +9,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// Entries returns the entries of the state in the order of Key.Compare, without rules: see RuleEntries and EpochEntry. An entry of the state
-// itself replaces one of its Shared with the same key. Entries returns ErrInvalid with every fault.
+// Entries returns the entries of the state in the order of Key.Compare. Rules are not included: see RuleEntries and EpochEntry. An entry
+// of the state replaces an entry of Shared with the same key. Entries returns ErrInvalid with every fault.
 func (s *State) Entries() ([]Entry, error) {
 	own, err := s.own()
 	if s.Shared == nil || err != nil {
@@ -30,7 +30,7 @@ func (s *State) own() ([]Entry, error) {
 	return b.done()
 }
 
-// merge merges two ordered lists. Of two entries with the same key it keeps that of the first list.
+// merge merges two sorted lists. If both lists have an entry with the same key, merge keeps the entry of the first list.
 func merge(own, shared []Entry) []Entry {
 	all := make([]Entry, 0, len(own)+len(shared))
 	for len(own) > 0 && len(shared) > 0 {
@@ -110,7 +110,8 @@ func (b *builder) done() ([]Entry, error) {
 	return b.entries, nil
 }
 
-// EpochEntry is the default entry that puts an epoch in force, with synOnly only for new connections. It can only be modified.
+// EpochEntry returns the default entry that puts an epoch in force. With synOnly, the rules stop only new connections. A default entry
+// can only be modified.
 func EpochEntry(epoch Epoch, synOnly bool) Entry {
 	drain := uint64(0)
 	if synOnly {
@@ -121,7 +122,7 @@ func EpochEntry(epoch Epoch, synOnly bool) Entry {
 	return e
 }
 
-// size is about how many entries the state has itself.
+// size estimates the number of entries of the state, without those of Shared.
 func (s *State) size() int {
 	return len(s.Ports) + len(s.Lines) + len(s.Services) + len(s.Remotes) + len(s.Subscribers) + len(s.SourceChecks) + len(s.Sources) +
 		len(s.Limits) + len(s.Bridge) + len(s.LinePorts) + 3
@@ -136,7 +137,7 @@ func (b *builder) fault(format string, args ...any) {
 	b.faults = append(b.faults, fmt.Errorf(format, args...))
 }
 
-// add begins an entry. It may be changed until the next is begun.
+// add appends an entry and returns a pointer to it. The pointer must not be used after the next call of add.
 func (b *builder) add(t Table) *Entry {
 	b.entries = append(b.entries, Entry{Key: Key{table: t}})
 	return &b.entries[len(b.entries)-1]
@@ -193,7 +194,7 @@ func (b *builder) service(k ServiceKey, v ServiceValue) {
 	e.Value.does(setServiceAction, uint64(v.Leg), uint64(v.Service))
 }
 
-// prefix begins an entry of a class table. It returns nil, and records the fault, if the table cannot hold it.
+// prefix appends an entry of a class table. If the table cannot hold the prefix or the class, prefix records a fault and returns nil.
 func (b *builder) prefix(v4, v6 Table, what string, p netip.Prefix, class Class) *Entry {
 	if !isPrefix(p) || class == 0 {
 		b.fault("%s prefix %v of class %d: must be a masked IPv4 or IPv6 prefix of length 1 or more, and a class of 1 or more", what, p, class)
@@ -244,7 +245,7 @@ func (b *builder) limit(k LimitKey, rate Rate) {
 	e.Key.exactly(connectionLimitLineKey, uint64(k.Line))
 	e.Key.exactly(connectionLimitRoleKey, uint64(k.From))
 	e.Value.does(meterConnectionAction)
-	// Both buckets are the same, so that they act as one (RFC 2698).
+	// The committed and the peak bucket are equal, so that they act as a single bucket (RFC 2698).
 	e.setMeter(&p4entry.Meter{CIR: int64(rate.PerSecond), CBurst: int64(rate.Burst), PIR: int64(rate.PerSecond), PBurst: int64(rate.Burst)})
 }
 

@@ -11,46 +11,47 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// An Entry is a table entry, the default entry of a table without keys, or a multicast group. Two entries with the same Key are the same place in
-// the switch; if their Value is the same too, nothing has to be written.
+// An Entry is a table entry, the default entry of a table without keys, or a multicast group. Entries with equal Keys occupy the same
+// place in a switch. If their Values are also equal, no write is needed.
 type Entry struct {
 	Key   Key
 	Value Value
 
-	meter *p4entry.Meter // as configured; Value has the configuration that a switch may show
+	meter *p4entry.Meter // the configured meter; Value has the configuration that a switch may report
 }
 
-// A Key is a place in a switch: table, match and priority. Keys of compiled entries and of entries read from a switch are comparable.
+// A Key identifies a place in a switch by table, match and priority. The keys of compiled entries can be compared with the keys of
+// entries read from a switch.
 type Key struct {
 	priority int32
 	table    Table
-	standard bool // the default entry
+	standard bool // set for the default entry of a table
 	match    [keyBytes]byte
 }
 
-// A Value is what an entry does where it matches. Values are comparable too.
+// A Value is the effect of an entry, such as an action with its parameters. Values are comparable with ==.
 type Value struct {
 	action Action
 	params [shortParams]byte
-	more   string // longer parameters, a meter's configuration as a switch may show it, or the ports of a multicast group
+	more   string // longer parameters, a meter's configuration as a switch may report it, or the ports of a multicast group
 }
 
-// shortParams is the size of Value.params: a class and a line. No entry of a large table needs more.
+// shortParams is the size of Value.params, which has room for a class and a line. No entry of a large table needs more.
 const shortParams = 3
 
-// IsZero reports whether e is the zero Entry, which is no entry of any table.
+// IsZero reports whether e is the zero Entry, which belongs to no table.
 func (e Entry) IsZero() bool { return e.Key.table == 0 }
 
-// Table returns the table that the key is in.
+// Table returns the table of the key.
 func (k Key) Table() Table { return k.table }
 
-// Rank orders entries by their table, as meanings does.
+// Rank returns the rank of the entry's table: see Table.Rank.
 func (e Entry) Rank() int { return int(ranks[e.Key.table]) }
 
-// Table is the name of the table that the entry is in; "multicast_group" for a group.
+// Table returns the name of the entry's table, or "multicast_group" for a multicast group.
 func (e Entry) Table() string { return e.Key.table.String() }
 
-// Tables returns all tables that take other entries than a default entry, in the order of their rank.
+// Tables returns all tables that can hold entries other than a default entry, in the order of their rank.
 func Tables() []Table {
 	var all []Table
 	for _, t := range TablesByRank() {
@@ -61,7 +62,7 @@ func Tables() []Table {
 	return all
 }
 
-// TablesByRank returns all tables; the index is the rank.
+// TablesByRank returns all tables in the order of their rank; the index of a table is its rank.
 func TablesByRank() []Table {
 	all := make([]Table, len(meanings))
 	for i, m := range meanings {
@@ -83,24 +84,25 @@ func (e Entry) Epoch() (Epoch, bool) {
 	return Epoch(e.Key.uint(verdictEpochKey)), true
 }
 
-// IsRunningEpoch reports whether the entry is the default entry that holds the running epoch, and which epoch that is.
+// IsRunningEpoch returns the running epoch and true if the entry is the default entry that holds the running epoch.
 func (e Entry) IsRunningEpoch() (Epoch, bool) {
 	if e.use() != epochs {
 		return 0, false
 	}
 	if e.Value.action != setEpochAction {
-		return 0, true // the default entry was reset: the program's own, epoch 0
+		return 0, true // after a reset, the default entry is the program's own, with epoch 0
 	}
 	return Epoch(e.Value.uint(setEpochRunningParam)), true
 }
 
-// IsDefault reports whether the entry is a table's default entry. It always exists: it is modified, never inserted or deleted.
+// IsDefault reports whether the entry is the default entry of a table. A default entry always exists: it is modified, never inserted or
+// deleted.
 func (e Entry) IsDefault() bool { return e.Key.standard }
 
 // IsSource reports whether the entry binds an address range to a line.
 func (e Entry) IsSource() bool { return e.use() == sources }
 
-// IsSourceCheck reports whether the entry makes the switch check sources, and whether packets with a foreign source are dropped.
+// IsSourceCheck reports whether the entry enables a source check, and whether the check drops packets with a foreign source.
 func (e Entry) IsSourceCheck() (is, drops bool) {
 	if e.use() != sourceCheck {
 		return false, false
@@ -108,7 +110,7 @@ func (e Entry) IsSourceCheck() (is, drops bool) {
 	return true, e.Value.action == dropSourceAction
 }
 
-// IsLimit reports whether the entry is the rate of a line's new connections.
+// IsLimit reports whether the entry limits the rate of a line's new connections.
 func (e Entry) IsLimit() bool { return e.use() == limiting }
 
 // Compare orders keys: by rank, by priority, and then field by field. A field that matches anything counts as absent.
@@ -146,7 +148,7 @@ func before(is bool) int {
 
 func compareEntries(a, b Entry) int { return a.Key.Compare(b.Key) }
 
-// matches reports whether a field is matched at all.
+// matches reports whether the key restricts the field. A field that matches any value does not count.
 func (k *Key) matches(f *field) bool {
 	switch f.kind {
 	case ternary:
@@ -175,7 +177,7 @@ func zero(b []byte) bool {
 	return true
 }
 
-// end is the offset behind the field in a Key.
+// end returns the offset of the first byte after the field in a Key.
 func (f *field) end() int {
 	switch f.kind {
 	case ternary:
@@ -186,7 +188,7 @@ func (f *field) end() int {
 	return f.at + f.bytes()
 }
 
-// value is a field's value in a key.
+// value returns the value of a field of the key.
 func (k *Key) value(f *field) []byte {
 	if f.kind == lpm {
 		return k.match[f.at+1 : f.end()]
@@ -194,15 +196,15 @@ func (k *Key) value(f *field) []byte {
 	return k.match[f.at : f.at+f.bytes()]
 }
 
-// mask is a ternary field's mask in a key.
+// mask returns the mask of a ternary field of the key.
 func (k *Key) mask(f *field) []byte { return k.match[f.at+f.bytes() : f.end()] }
 
 func (k *Key) field(i int) *field { return &tables[k.table].keys[i] }
 
-// uint is the value of a key field of at most 64 bits.
+// uint returns the value of a key field of at most 64 bits.
 func (k *Key) uint(i int) uint64 { return toUint(k.value(k.field(i))) }
 
-// prefix is the value of an LPM field of 32 or 128 bits.
+// prefix returns the value of an LPM field of 32 or 128 bits.
 func (k *Key) prefix(i int) netip.Prefix {
 	f := k.field(i)
 	a, _ := netip.AddrFromSlice(k.value(f))
@@ -226,7 +228,7 @@ func (k *Key) within(i int, p netip.Prefix) {
 	copy(k.value(f), p.Addr().AsSlice())
 }
 
-// does sets an action with short parameters.
+// does sets the action and its parameters, which must be short parameters.
 func (v *Value) does(a Action, params ...uint64) {
 	*v = Value{action: a}
 	for i, x := range params {
@@ -249,7 +251,7 @@ func (v *Value) set(b []byte) {
 	copy(v.params[:], b)
 }
 
-// param is a parameter of the action.
+// param returns a parameter of the action.
 func (v *Value) param(i int) []byte {
 	a := &actions[v.action]
 	f := &a.params[i]
@@ -259,10 +261,10 @@ func (v *Value) param(i int) []byte {
 	return v.params[f.at : f.at+f.bytes()]
 }
 
-// uint is a parameter of at most 64 bits.
+// uint returns a parameter of at most 64 bits.
 func (v *Value) uint(i int) uint64 { return toUint(v.param(i)) }
 
-// String is the entry in the words of the program: "remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2".
+// String formats the entry with the names of the program: "remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2".
 func (e Entry) String() string {
 	if e.IsZero() {
 		return "no entry"
@@ -332,7 +334,7 @@ func valueText(b []byte, width int) string {
 	}
 }
 
-// setMeter configures the meter.
+// setMeter sets the configuration of the entry's meter; nil means no configuration.
 func (e *Entry) setMeter(m *p4entry.Meter) {
 	e.meter = m
 	if m == nil {
@@ -346,8 +348,9 @@ func (e *Entry) setMeter(m *p4entry.Meter) {
 	e.Value.more = string(b)
 }
 
-// shown is the rate that a switch may show. bmv2 keeps rates as a fraction of a packet a microsecond, and shows one rate in ninety, such as 249, as
-// one less. Rates that a switch cannot tell apart count as equal; otherwise a switch would never be found converged.
+// shown returns the rate that a switch may report for a configured rate. bmv2 stores a rate as a fraction of a packet per microsecond,
+// and reports one rate in ninety, such as 249, one too low. Rates that a switch cannot distinguish count as equal; otherwise the switch
+// would never be found converged.
 func shown(rate int64) int64 { return int64(float64(rate) / 1e6 * 1e6) }
 
 // NewGroup returns the entry of a multicast group. ports must be in ascending order.
@@ -373,7 +376,7 @@ func (e Entry) Group() (id uint32, ports []Port, ok bool) {
 	return binary.BigEndian.Uint32(e.Key.match[:]), ports, true
 }
 
-// putUint writes the low bytes of v, big-endian.
+// putUint stores the low bytes of v in b, big-endian.
 func putUint(b []byte, v uint64) {
 	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = byte(v)

@@ -5,24 +5,26 @@ import (
 	"net/netip"
 )
 
-// A MailFlow is one attempt to send mail that a rule watched or stopped. The data plane reports at most one in a window of 67 seconds for each
-// line and remote address, and none that the policy permits.
+// A MailFlow reports one attempt to send mail that a rule monitored, dropped or rejected. For each line and remote address, the data
+// plane reports at most one flow in a window of 67 seconds. Permitted mail is not reported.
 //
-// It has the addresses of both ends, which the secrecy of communications protects. The receiver is responsible for them.
+// A MailFlow contains the addresses of both ends, which the secrecy of communications protects. The receiver of the flow is responsible
+// for them.
 type MailFlow struct {
-	Line               LineIndex // 0: a line without an entry, or unknown because the frame was flooded
-	Leg                Leg       // 0: no service was looked up, as for a spoofed source
-	Service            Service   // likewise
+	Line               LineIndex // 0 for a line without an entry, or if the line is unknown because the frame was flooded
+	Leg                Leg       // 0 if no service was looked up, as for a spoofed source
+	Service            Service   // 0 if no service was looked up
 	Rule               RuleID
 	Action             VerdictAction // Monitor, Drop or Reject
-	SYNACK             bool          // the answer to a SYN that was not stopped; else a SYN
-	Subscriber, Remote netip.Addr    // of a tunnel, the outermost and the innermost address
+	SYNACK             bool          // set for a SYN-ACK, the answer to a SYN that was not stopped; clear for a SYN
+	Subscriber, Remote netip.Addr    // for a tunnel, the outermost and the innermost address
 }
 
-// MailFlowDigest is the P4Runtime id of the digest that has mail flows.
+// MailFlowDigest is the P4Runtime id of the digest that contains mail flows.
 const MailFlowDigest uint32 = mailFlowDigest
 
-// ReadMailFlow reads one mail flow, whose members are big-endian numbers. It returns ErrForeign for one that is not this program's.
+// ReadMailFlow decodes one mail flow, whose members are big-endian numbers. It returns ErrForeign if the members do not match this
+// program.
 func ReadMailFlow(members [][]byte) (MailFlow, error) {
 	if len(members) != len(mailFlowMembers) {
 		return MailFlow{}, fmt.Errorf("%w: a mail flow of %d members, want %d", ErrForeign, len(members), len(mailFlowMembers))
@@ -40,7 +42,7 @@ func ReadMailFlow(members [][]byte) (MailFlow, error) {
 	}, nil
 }
 
-// flowAddr reads an address of 128 bits by its family, as p4src/define.p4 numbers it; an unknown family has no address.
+// flowAddr decodes an address of 128 bits by its family number, as defined in p4src/define.p4. An unknown family has no address.
 func flowAddr(b []byte, family uint64) netip.Addr {
 	switch family {
 	case 1:

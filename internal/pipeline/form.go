@@ -6,8 +6,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// Form fills f with the entry in P4Runtime's form, and reuses the slices of f. The bytes in f belong to e and must not be changed. The entry must
-// not be a multicast group.
+// Form stores the entry in f in P4Runtime's form, reusing the slices of f. The bytes in f are shared with e and must not be changed. The
+// entry must not be a multicast group.
 func (e *Entry) Form(f *p4entry.Entry) {
 	k := &e.Key
 	t := &tables[k.table]
@@ -48,7 +48,8 @@ func kindOf(k matchKind) p4entry.Kind {
 	return 0
 }
 
-// FromForm returns the entry in f. It returns ErrForeign if the program has no such table, field, action or parameter, or a narrower one.
+// FromForm returns the entry in f. It returns ErrForeign if the program has no such table, field, action or parameter, or if a value is
+// too wide.
 func FromForm(f *p4entry.Entry) (Entry, error) {
 	e := Entry{Key: Key{table: tableByID(f.Table), standard: f.Default, priority: f.Priority}}
 	if e.Key.table == 0 {
@@ -69,7 +70,7 @@ func FromForm(f *p4entry.Entry) (Entry, error) {
 	return e, nil
 }
 
-// take takes the match on one field.
+// take sets one field of the key from a match.
 func (k *Key) take(m *p4entry.Match) error {
 	t := &tables[k.table]
 	i := int(m.Field) - 1
@@ -100,7 +101,7 @@ func (k *Key) take(m *p4entry.Match) error {
 	return nil
 }
 
-// take takes the action and its parameters.
+// take sets the action and its parameters from f.
 func (v *Value) take(f *p4entry.Entry) error {
 	if f.Action == 0 {
 		return nil
@@ -124,7 +125,7 @@ func (v *Value) take(f *p4entry.Entry) error {
 	return nil
 }
 
-// fits writes a number, which may have leading zero bytes, and reports whether it has room.
+// fits copies a number, which may have leading zero bytes, and reports whether the destination has room for it.
 func fits(to, number []byte) bool {
 	for len(number) > len(to) {
 		if number[0] != 0 {

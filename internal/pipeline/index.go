@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// An Index finds the entry that matches in place of an absent one: that of the longest shorter prefix, or that of the line around a PPPoE session.
+// An Index finds the entry that matches when another entry is absent: the longest shorter prefix, or the line around a PPPoE session.
 type Index struct {
 	prefixes map[Dimension]map[netip.Prefix]Entry
-	lengths  map[Dimension]map[bool][]int // prefix lengths in use, descending, by whether they are of IPv4
+	lengths  map[Dimension]map[bool][]int // prefix lengths in use, in descending order; the inner key is true for IPv4
 	lines    map[Key]Entry
 }
 
-// NewIndex indexes entries. It ignores entries without a number.
+// NewIndex indexes the entries that have a number. It ignores other entries.
 func NewIndex(entries []Entry) *Index {
 	x := &Index{
 		prefixes: map[Dimension]map[netip.Prefix]Entry{ByRemote: {}, BySubscriber: {}},
@@ -46,7 +46,7 @@ func NewIndex(entries []Entry) *Index {
 	return x
 }
 
-// Under returns the entry that matches the packets of e when e is absent; ok is false if there is none.
+// Under returns the entry that matches the packets of e when e is absent; ok is false if no entry does.
 func (x *Index) Under(e Entry) (under Entry, ok bool) {
 	d, _, numbered := e.Number()
 	if !numbered || d != ByGroup && len(x.prefixes[d]) == 0 {
@@ -66,7 +66,7 @@ func (x *Index) Under(e Entry) (under Entry, ok bool) {
 	return under, ok
 }
 
-// Around returns the longest prefix of a dimension that contains p and is shorter.
+// Around returns the longest prefix of a dimension that contains p and is shorter than p.
 func (x *Index) Around(d Dimension, p netip.Prefix) (outer netip.Prefix, ok bool) {
 	for _, bits := range x.lengths[d][p.Addr().Is4()] {
 		if bits >= p.Bits() {

@@ -1,37 +1,37 @@
 package pipeline
 
-// A use is the role of a table's entries in a change. The zero value is a table that is missing in meanings, which a test reports.
+// A use is the role of a table's entries in a change. The zero value means that the table is missing in meanings, which a test reports.
 type use uint8
 
 const (
-	forwarding  use = iota + 1 // forwarding of frames, or a setting
-	numbering                  // gives packets a number in a dimension
-	limiting                   // the rate of a line's new connections
-	ruling                     // rules, under an epoch
-	epochs                     // the default entry that has the running epoch
-	sources                    // binds an address range to a line
-	sourceCheck                // has a line group's sources checked
+	forwarding  use = iota + 1 // forward frames, or hold a setting
+	numbering                  // assign a number in a dimension to packets
+	limiting                   // limit the rate of a line's new connections
+	ruling                     // rules, each under an epoch
+	epochs                     // the default entry that holds the running epoch
+	sources                    // bind an address range to a line
+	sourceCheck                // enable the source check of a line group
 )
 
-// A meaning has what the P4Info does not: the use of a table, and its place in the order of writes.
+// A meaning is the information about a table that the P4Info does not contain.
 type meaning struct {
 	table Table
 	use   use
 	numbers
 }
 
-// numbers has the places of an entry's number, line and prefix, for tables of the use numbering.
+// numbers locates the number, line and prefix of an entry, for tables with the use numbering.
 type numbers struct {
 	dimension Dimension
-	number    int // parameter
-	line      int // parameter with a line's index, or none
-	prefix    int // key field with a prefix, or none
+	number    int // index of the parameter with the number
+	line      int // index of the parameter with a line index, or none
+	prefix    int // index of the key field with a prefix, or none
 }
 
 const none = -1
 
-// meanings has every table once, in the order in which entries may be written: tables that a right verdict needs come before those that let a
-// packet pass. Multicast groups come last.
+// meanings lists every table once, in the order in which entries may be written. Tables that a correct verdict requires come before
+// tables that let packets pass. Multicast groups come last.
 var meanings = []meaning{
 	{table: portRoleTable, use: forwarding},
 	{table: connectionLimitTable, use: limiting},
@@ -54,7 +54,7 @@ var meanings = []meaning{
 	{table: multicastGroups, use: forwarding},
 }
 
-// ranks has the place of each table in meanings.
+// ranks maps each table to its index in meanings.
 var ranks = func() (r [multicastGroups + 1]uint8) {
 	for i, m := range meanings {
 		r[m.table] = uint8(i)
@@ -64,14 +64,14 @@ var ranks = func() (r [multicastGroups + 1]uint8) {
 
 func (t Table) meaning() *meaning { return &meanings[ranks[t]] }
 
-// Rank is the place of the table in the order in which entries may be written.
+// Rank returns the place of the table in the order in which entries may be written.
 func (t Table) Rank() int { return int(ranks[t]) }
 
-// A verdictMeaning is what an action of the table verdict does. A test requires one for every action of the table.
+// A verdictMeaning is the effect of an action of the table verdict. A test requires one for every action of the table.
 type verdictMeaning struct {
 	action  Action
 	verdict VerdictAction
-	lets    bool // passes everything that the rule matches
+	lets    bool // lets every packet that the rule matches pass
 }
 
 var verdictMeanings = []verdictMeaning{
@@ -82,7 +82,7 @@ var verdictMeanings = []verdictMeaning{
 	{rejectAction, Reject, false},
 }
 
-// verdictOf returns nil for an action that is none of a rule.
+// verdictOf returns the meaning of an action, or nil if a rule cannot have the action.
 func verdictOf(a Action) *verdictMeaning {
 	for i := range verdictMeanings {
 		if verdictMeanings[i].action == a {
@@ -92,7 +92,7 @@ func verdictOf(a Action) *verdictMeaning {
 	return nil
 }
 
-// actionOf returns 0 for a verdict that no rule has.
+// actionOf returns the action of a verdict, or 0 if a rule cannot have the verdict.
 func actionOf(v VerdictAction) Action {
 	for _, m := range verdictMeanings {
 		if m.verdict == v {

@@ -4,13 +4,13 @@ import "fmt"
 
 //go:generate go run ./generate ../../p4src/build/op25b.p4info.txtpb schema_gen.go
 
-// A Table is a table of the program. The zero value is none.
+// A Table is a table of the program. The zero value means no table.
 type Table uint8
 
-// multicastGroups is the Table of multicast groups, which are no table of the program.
+// multicastGroups is the Table of multicast groups, although they are not a table of the program.
 const multicastGroups = lastTable + 1
 
-// String is the table's name.
+// String returns the name of the table.
 func (t Table) String() string {
 	switch {
 	case t == multicastGroups:
@@ -21,7 +21,7 @@ func (t Table) String() string {
 	return tables[t].name
 }
 
-// ID is the table's P4Runtime id, and 0 for multicast groups.
+// ID returns the P4Runtime id of the table, and 0 for multicast groups.
 func (t Table) ID() uint32 {
 	if t > lastTable {
 		return 0
@@ -32,16 +32,16 @@ func (t Table) ID() uint32 {
 // OnlyDefault reports whether the table has no key, so that it holds only a default entry.
 func (t Table) OnlyDefault() bool { return t <= lastTable && len(tables[t].keys) == 0 }
 
-// Metered reports whether the table's entries have a meter.
+// Metered reports whether entries of the table have a meter.
 func (t Table) Metered() bool { return t == meteredTable }
 
-// IsGroups reports whether the entries are multicast groups.
+// IsGroups reports whether t is the Table of multicast groups.
 func (t Table) IsGroups() bool { return t == multicastGroups }
 
-// An Action is an action of the program. The zero value is none: a default entry that was reset.
+// An Action is an action of the program. The zero value means no action, as in a default entry that was reset.
 type Action uint8
 
-// A matchKind is how a key field is compared.
+// A matchKind is the match kind of a key field.
 type matchKind string
 
 const (
@@ -50,7 +50,7 @@ const (
 	ternary matchKind = "TERNARY"
 )
 
-// A table is a table of the P4Info. The id of a key field is its place in the list, from 1.
+// A table is a table of the P4Info. The id of a key field is its place in keys, counted from 1.
 type table struct {
 	id      uint32
 	name    string // the alias in the P4Info: the last word of the name
@@ -58,14 +58,14 @@ type table struct {
 	actions []Action
 }
 
-// An action is an action of the P4Info. The id of a parameter is its place in the list, from 1.
+// An action is an action of the P4Info. The id of a parameter is its place in params, counted from 1.
 type action struct {
 	id     uint32
 	name   string
 	params []field
 }
 
-// bytes is the size of the parameters.
+// bytes returns the total size of the parameters.
 func (a *action) bytes() int {
 	if len(a.params) == 0 {
 		return 0
@@ -74,16 +74,16 @@ func (a *action) bytes() int {
 	return last.at + last.bytes()
 }
 
-// A field is a key field or a parameter. at is its place in a Key or Value: its bytes, with the mask behind the value of a ternary field and a
-// byte of prefix length before the value of an LPM field.
+// A field is a key field or a parameter. at is its offset in a Key or Value. In a Key, the mask of a ternary field follows its value, and
+// a byte with the prefix length precedes the value of an LPM field.
 type field struct {
 	name  string
 	width int
-	kind  matchKind // of a key field
+	kind  matchKind // key fields only
 	at    int
 }
 
-// bytes is the size of the field's value.
+// bytes returns the size of the field's value.
 func (f *field) bytes() int { return (f.width + 7) / 8 }
 
 const (
@@ -91,13 +91,13 @@ const (
 	allPortsGroup     = 2
 )
 
-// ruleBits is how many low bits of the index of the counter port_rule are the rule id; the bits above are the ingress port.
+// ruleBits is the number of low bits that hold the rule id in an index of the counter port_rule. The bits above hold the ingress port.
 const ruleBits = 8
 
-// idBase is the low part of an id, which counts from 1: P4Runtime section 6.3 has the kind of thing in the high byte.
+// idBase masks the low part of an id, which counts from 1. The high byte is the type of the object (P4Runtime section 6.3).
 const idBase = 0xffffff
 
-// tableByID returns 0 for a table that the program does not have.
+// tableByID returns the table with an id, or 0 if the program has no such table.
 func tableByID(id uint32) Table {
 	if low := id & idBase; low < uint32(len(tablesByID)) {
 		if t := tablesByID[low]; tables[t].id == id {
@@ -107,7 +107,7 @@ func tableByID(id uint32) Table {
 	return 0
 }
 
-// actionByID returns 0 for an action that the program does not have.
+// actionByID returns the action with an id, or 0 if the program has no such action.
 func actionByID(id uint32) Action {
 	if low := id & idBase; low < uint32(len(actionsByID)) {
 		if a := actionsByID[low]; actions[a].id == id {
@@ -117,7 +117,7 @@ func actionByID(id uint32) Action {
 	return 0
 }
 
-// tablesByID and actionsByID have tables and actions at the low part of their ids.
+// tablesByID and actionsByID index tables and actions by the low part of their ids.
 var (
 	tablesByID = func() (byID [256]Table) {
 		for t := Table(1); t <= lastTable; t++ {

@@ -1,19 +1,19 @@
 package pipeline
 
-// A Kind is what an Update does to an entry.
+// A Kind is the kind of an Update.
 type Kind uint8
 
-// The kinds of P4Runtime's updates, with its numbers. Modify is also for default entries, which are always there.
+// The kinds of updates, with the numbers of P4Runtime. Modify also applies to default entries, which always exist.
 const (
 	Insert Kind = 1
 	Modify Kind = 2
 	Delete Kind = 3
 )
 
-// String is the kind as P4Runtime calls it.
+// String returns the name of the kind in P4Runtime.
 func (k Kind) String() string { return [...]string{"", "INSERT", "MODIFY", "DELETE"}[k] }
 
-// An Update is one change of a switch. The entry is not changed once it is in an Update.
+// An Update is one change of a switch. The entry must not be changed after it was put in an Update.
 type Update struct {
 	Kind  Kind
 	Entry *Entry

@@ -6,21 +6,21 @@ import (
 	"net"
 )
 
-// How documents write the vocabulary.
+// The methods below define how documents write the vocabulary.
 
-// Range leaves out 0, which P4Runtime targets reserve, and MaxPort, which is the CPU port of many switches.
+// Range excludes 0, which P4Runtime targets reserve, and MaxPort, which is the CPU port of many switches.
 func (Port) Range() (lo, hi uint64) { return 1, uint64(MaxPort) - 1 }
 
-// Range begins at 0, for untagged frames.
+// Range includes 0, which means untagged frames.
 func (VID) Range() (lo, hi uint64) { return 0, uint64(MaxVID) }
 
-// Range leaves out 0, for frames outside a session.
+// Range excludes 0, which means frames outside a session.
 func (Session) Range() (lo, hi uint64) { return 1, uint64(MaxSession) }
 
-// Accepts lists the roles.
+// Accepts returns the valid roles for messages.
 func (PortRole) Accepts() string { return "access or network" }
 
-// Parse reads a role.
+// Parse parses the name of a role.
 func (r *PortRole) Parse(text string) error {
 	switch text {
 	case "access":
@@ -33,10 +33,10 @@ func (r *PortRole) Parse(text string) error {
 	return nil
 }
 
-// Accepts shows a MAC address.
+// Accepts returns an example of a MAC address for messages.
 func (MAC) Accepts() string { return `a MAC address such as "02:00:00:00:01:01"` }
 
-// Parse reads a MAC address of 48 bits.
+// Parse parses a MAC address of 48 bits.
 func (m *MAC) Parse(text string) error {
 	hw, err := net.ParseMAC(text)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Command generate writes the schema of internal/pipeline from a P4Info: the tables with their ids, keys, widths and actions, the actions
-// with their parameters, and the ids of counters and digests. What a table is for is not in a P4Info, and is written by hand.
+// with their parameters, and the ids of counters and digests. The purpose of a table is not in a P4Info; meaning.go defines it.
 //
 //	go run ./generate P4INFO.txtpb OUT.go
 package main
@@ -65,14 +65,15 @@ type writer struct {
 
 func (w *writer) line(format string, args ...any) { fmt.Fprintf(&w.out, format+"\n", args...) }
 
-// ours are the tables and actions of the program, by rising id: an action whose id the program does not fix, such as NoAction, is p4c's own.
+// ours returns the tables or actions of the program, in ascending order of id. Actions whose id the program does not fix, such as
+// NoAction, belong to p4c.
 func ours[T interface{ GetPreamble() *configv1.Preamble }](all []T, ours func(uint32) bool) []T {
 	kept := slices.DeleteFunc(slices.Clone(all), func(x T) bool { return !ours(x.GetPreamble().GetId()) })
 	slices.SortFunc(kept, func(a, b T) int { return cmp.Compare(a.GetPreamble().GetId(), b.GetPreamble().GetId()) })
 	return kept
 }
 
-// fixed reports whether an id is one of id.p4's: they count from 1 below the prefix.
+// fixed reports whether id.p4 defines the id. Such ids count from 1 below the prefix.
 func fixed(id uint32) bool { return id&0xffffff < 0x1000 }
 
 func (w *writer) tables() error {
@@ -130,7 +131,7 @@ func (w *writer) tables() error {
 	return nil
 }
 
-// taken are the actions that entries, or the default entry, of a table may have.
+// taken returns the actions that entries of a table, including its default entry, may have.
 func (w *writer) taken(t *configv1.Table) []string {
 	var names []string
 	for _, a := range ours(w.info.GetActions(), fixed) {
@@ -186,7 +187,7 @@ func (w *writer) actions() error {
 	return nil
 }
 
-// rest writes counters, the tables with meters, and digests.
+// rest writes the counters, the table with meters, and the digests.
 func (w *writer) rest() {
 	w.line("// Counters and their cells.\nconst (")
 	for _, c := range ours(w.info.GetCounters(), fixed) {
@@ -215,7 +216,7 @@ func (w *writer) rest() {
 	}
 }
 
-// restrictions are the annotations that restrict a table or action, each on one line.
+// restrictions returns the annotations that restrict a table or action, each on one line.
 func restrictions(p *configv1.Preamble) []string {
 	var all []string
 	for _, a := range p.GetAnnotations() {
@@ -229,7 +230,7 @@ func restrictions(p *configv1.Preamble) []string {
 
 func bytesOf(bits int32) int { return int(bits+7) / 8 }
 
-// start is what the first of some constants has behind its name.
+// start returns the text after the name of a constant: first for the first constant of a block.
 func start(i int, first string) string {
 	if i == 0 {
 		return first
@@ -237,7 +238,7 @@ func start(i int, first string) string {
 	return ""
 }
 
-// camel turns a P4 name, words with _ between them, into a Go name.
+// camel converts a P4 name, whose words are separated by _, to a Go name.
 func camel(name string) string {
 	var b strings.Builder
 	for i, word := range strings.Split(name, "_") {
