@@ -8,7 +8,7 @@ import (
 
 // The bounds of a request, and of the memory that all subscribers take.
 const (
-	// MaxPaths is the largest number of paths of a Get and of subscriptions of a Subscribe: two for each of 510 ports.
+	// MaxPaths is the largest number of paths in a Get, or of subscriptions in a Subscribe. It allows two for each of 510 ports.
 	MaxPaths = 1024
 	// MaxElems is the largest number of elements of a path with its prefix. The deepest leaf that is served has 10.
 	MaxElems = 32
@@ -54,7 +54,7 @@ func errLeaves() error {
 	return status.Errorf(codes.ResourceExhausted, "the answer would have more than %d leaves: ask for less at once", MaxLeaves)
 }
 
-// count adds the leaves at and below a node to n, and stops above MaxLeaves.
+// count returns n plus the number of leaves at and below a node. It returns an error if the sum exceeds MaxLeaves.
 func count(n int, at *node) (int, error) {
 	at.walk(func(c *node) bool {
 		if c.schema.leaf() {
@@ -68,7 +68,8 @@ func count(n int, at *node) (int, error) {
 	return n, nil
 }
 
-// track adds the leaves that a plan remembers to those of all subscribers. was is the plan's number before.
+// track adds the leaves that a plan remembers to the total of all subscribers, and returns their number. was is the number that track
+// returned for the plan before. It returns RESOURCE_EXHAUSTED if the plan has grown and the total exceeds MaxTracked.
 func (s *Server) track(p *plan, was int) (int, error) {
 	n := 0
 	for _, w := range p.watches {

@@ -1,9 +1,9 @@
 // Package openconfig is a gNMI server (gNMI specification, OpenConfig reference) for a switch's counters: the counters and state of
 // openconfig-interfaces, and the ingress ACL counters of openconfig-acl, over any Source.
 //
-// It handles OpenConfig paths and gNMI subscriptions. It depends on no P4 program, sets nothing and keeps no series. Each answer is read
-// from the Source when it is due, so that a slow subscriber gets the newest values late, not old ones in order, and costs no memory
-// meanwhile.
+// The server handles OpenConfig paths and gNMI subscriptions. It depends on no P4 program, does not support Set and keeps no time series.
+// Values are read from the Source when an answer is due. So a slow subscriber gets the newest values instead of queued old ones, and needs
+// no queue in memory.
 //
 // The served leaves:
 //

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// encodings are the supported ones, in the order of Capabilities.
+// encodings returns the supported encodings, in the order of Capabilities.
 func encodings() []gpb.Encoding {
 	return []gpb.Encoding{gpb.Encoding_JSON_IETF, gpb.Encoding_JSON, gpb.Encoding_PROTO}
 }
@@ -40,7 +40,7 @@ func leafValue(n *node, e gpb.Encoding) *gpb.TypedValue {
 }
 
 // treeValue encodes the subtree at n in one of the JSON encodings, with the leaves for which keep returns true. It returns nil if there are
-// none.
+// no such leaves.
 func treeValue(n *node, e gpb.Encoding, keep func(*schema) bool) *gpb.TypedValue {
 	ietf := e == gpb.Encoding_JSON_IETF
 	if !holds(n, keep) {
@@ -66,8 +66,8 @@ func holds(n *node, keep func(*schema) bool) bool {
 	return false
 }
 
-// appendNode appends the JSON value of n. In JSON_IETF a member is qualified with its module if its parent is of another module (RFC 7951
-// section 4), so the members of the topmost object always are.
+// appendNode appends the JSON value of n. In JSON_IETF, the name of a member is qualified with its module if its parent is of another
+// module (RFC 7951 section 4). The members of the topmost object are therefore always qualified.
 func appendNode(b []byte, n *node, module string, ietf bool, keep func(*schema) bool) []byte {
 	if n.schema.leaf() {
 		return appendLeaf(b, n, ietf)
@@ -131,8 +131,8 @@ func anyHolds(nodes []*node, keep func(*schema) bool) bool {
 	return false
 }
 
-// appendLeaf appends a leaf's value. RFC 7951 encodes 64-bit numbers as strings, since many readers parse JSON's numbers as doubles, and
-// identities with their module.
+// appendLeaf appends a leaf's value. RFC 7951 encodes 64-bit numbers as strings, because many readers parse JSON numbers as doubles. It
+// encodes identities with their module.
 func appendLeaf(b []byte, n *node, ietf bool) []byte {
 	switch n.schema.typ {
 	case typeUint32:

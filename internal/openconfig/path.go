@@ -17,9 +17,9 @@ const anyDepth = "..."
 type pattern struct {
 	elems  []*gpb.PathElem
 	text   string  // as requested, for messages
-	leaves leafSet // the leaves that it can select
+	leaves leafSet // sets of the leaves that the path can select
 	deep   bool    // contains anyDepth
-	wild   bool    // may select any number of nodes, also none
+	wild   bool    // may select any number of nodes, including none
 }
 
 // parsePath joins the prefix of a request with one of its paths, and checks the result against the schema.
@@ -94,7 +94,7 @@ func localNames(e *gpb.PathElem) *gpb.PathElem {
 	}
 	for k, v := range e.Key {
 		k = local(k)
-		if k == "type" { // the one key that is an identity
+		if k == "type" { // the only key whose value is an identity
 			v = local(v)
 		}
 		out.Key[k] = v
@@ -105,11 +105,11 @@ func localNames(e *gpb.PathElem) *gpb.PathElem {
 // A check matches a path against the schema.
 type check struct {
 	elems   []*gpb.PathElem
-	matched leafSet // of all the schema nodes that the path selects
+	matched leafSet // leaves of all schema nodes that the path selects
 	keyless bool    // a list occurred without all its keys
 	depth   int     // largest number of elements that matched
-	at      *schema // the node there
-	badKey  string  // a key there that the node does not have
+	at      *schema // schema node at depth
+	badKey  string  // a requested key that the node at depth does not have
 }
 
 func (c *check) descend(s *schema, depth int) {
@@ -167,14 +167,14 @@ func (c *check) refusal(text string) error {
 	}
 }
 
-// find returns the nodes of tree that p selects, of which none is below another.
+// find returns the topmost nodes of tree that p selects: none of them is below another one.
 func (p *pattern) find(tree *node) []*node {
 	var found []*node
 	search(tree, p.elems, &found)
 	if !p.deep {
 		return found
 	}
-	// With "..." one node can be reached in several ways, and be below another selected one.
+	// With "...", a node can be reached in several ways, and a selected node can be below another selected node.
 	selected := make(map[*node]bool, len(found))
 	for _, n := range found {
 		selected[n] = true

@@ -17,12 +17,12 @@ type plan struct {
 	watches []*watch
 }
 
-// A watch is one subscription, or the part of one whose leaves are delivered in the same way.
+// A watch is a subscription, or a part of a subscription whose leaves are delivered in the same way.
 type watch struct {
 	pattern *pattern
 	set     leafSet
-	// told: a change that the Source reports makes the watch due. sample: the interval after which it is due (0: never). heartbeat: the
-	// same, and everything is sent then.
+	// told: a change that the Source reports makes the watch due. sample: the interval after which the watch is due (0: never). heartbeat:
+	// the interval after which the watch is due and all its values are sent (0: never).
 	told      bool
 	sample    time.Duration
 	heartbeat time.Duration
@@ -31,17 +31,17 @@ type watch struct {
 
 	nextSample, nextBeat time.Time
 	sent                 map[string]sentLeaf // by node id
-	round                uint64              // the reading that last had a leaf; a leaf without a newer one has vanished
+	round                uint64              // number of the last reading; a leaf with a lower round has vanished
 }
 
 type sentLeaf struct {
 	value value
 	path  []*gpb.PathElem
-	depth int // depth of the selected node, above which nothing is deleted for this subscription
+	depth int // depth of the selected node; deletes of this subscription name no node above it
 	round uint64
 }
 
-// A delta is the content of one reading for a subscriber.
+// A delta holds the changes that a reading causes for a subscriber.
 type delta struct {
 	deletes map[string][]*gpb.PathElem // by node id
 	updates []*node
@@ -64,8 +64,9 @@ func newPlan(root *schema, list *gpb.SubscriptionList, opts Options) (*plan, err
 	return p, nil
 }
 
-// watchesOf splits one subscription into watches, by gNMI specification 3.5.1.5.2. The Source does not report changes of counters. So
-// ON_CHANGE of a counter is a sample of which only changes are sent, and TARGET_DEFINED is split into the two sets.
+// watchesOf splits one subscription into watches, by gNMI specification 3.5.1.5.2. The Source does not report changes of counters. So for
+// counters, ON_CHANGE is a sample that sends only changed values. ON_CHANGE and TARGET_DEFINED have a watch for state leaves and another
+// one for counters.
 func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, error) {
 	heartbeat, err := interval("heartbeat_interval", sub.GetHeartbeatInterval(), pat, opts.MinSample)
 	if err != nil {
@@ -115,7 +116,7 @@ func covering(all ...*watch) []*watch {
 	return kept
 }
 
-// interval checks an interval of a request, in nanoseconds. 0 stays 0; too small ones and those beyond 292 years are refused.
+// interval checks an interval of a request, in nanoseconds. 0 stays 0. Intervals that are too small or longer than 292 years are refused.
 func interval(name string, ns uint64, pat *pattern, least time.Duration) (time.Duration, error) {
 	d := time.Duration(ns)
 	if ns != 0 && (d < least) {
@@ -135,9 +136,9 @@ func (p *plan) told() bool {
 	return false
 }
 
-// start processes the first reading: everything is sent, or with updatesOnly only remembered.
+// start processes the first reading. It returns all values or, with updatesOnly, only remembers them as sent.
 //
-// It returns an error if that is more than one subscriber may have.
+// It returns an error if there are more than MaxLeaves values.
 func (p *plan) start(tree *node, now time.Time, updatesOnly bool) (delta, error) {
 	var d delta
 	leaves := 0
@@ -155,7 +156,7 @@ func (p *plan) start(tree *node, now time.Time, updatesOnly bool) (delta, error)
 	return d, nil
 }
 
-// next returns when a reading is due without a change; ok is false if none is.
+// next returns when the next reading is due if no change is reported. It returns false if no reading is due.
 func (p *plan) next() (time.Time, bool) {
 	var at time.Time
 	some := false
@@ -197,12 +198,12 @@ func (p *plan) take(tree *node, now time.Time, told bool) delta {
 	return d
 }
 
-// after returns the first tick later than now. Missed ticks are skipped: their values are gone.
+// after returns the first tick later than now. Missed ticks are skipped, because their values can no longer be read.
 func after(tick time.Time, every time.Duration, now time.Time) time.Time {
 	return tick.Add((now.Sub(tick)/every + 1) * every)
 }
 
-// collect adds to d the changes for w, or with everything all its values, and remembers them as sent.
+// collect adds the changed values of w to d, or all its values if everything is set, and remembers them as sent.
 func (w *watch) collect(tree *node, everything bool, d *delta) {
 	w.round++
 	for _, selected := range w.pattern.find(tree) {
@@ -221,7 +222,7 @@ func (w *watch) collect(tree *node, everything bool, d *delta) {
 	w.forget(tree, d)
 }
 
-// forget adds to d the deletes of vanished nodes. For a vanished subtree that is its topmost node within the subscription.
+// forget adds to d the deletes of vanished nodes. For a vanished subtree, only the topmost node within the subscription is deleted.
 func (w *watch) forget(tree *node, d *delta) {
 	var gone []sentLeaf
 	for id, l := range w.sent {
@@ -252,8 +253,8 @@ func (w *watch) forget(tree *node, d *delta) {
 	}
 }
 
-// drop forgets the values below a deleted node, whichever watch reports the deletion: if the node comes back before w is due, w has to send
-// them again.
+// drop forgets the values below deleted nodes, including nodes that another watch has found deleted. If a node reappears before w is due, w
+// must send its values again.
 func (w *watch) drop(deletes map[string][]*gpb.PathElem) {
 	if len(deletes) == 0 {
 		return

@@ -17,7 +17,7 @@ const (
 	typeString            // string and enumeration
 	typeIdentity          // identityref of openconfig-acl: qualified in JSON_IETF (RFC 7951 section 6.8)
 	typeUint32
-	typeTicks     // nanoseconds since the epoch; a string in JSON_IETF, as every 64-bit number
+	typeTicks     // nanoseconds since the epoch; a string in JSON_IETF, like every 64-bit number
 	typeCounter64 // a running number: sampled, not reported on change; a string in JSON_IETF (RFC 7951 section 6.1)
 )
 
@@ -25,7 +25,7 @@ const (
 type leafSet uint8
 
 const (
-	stateLeaves   leafSet = 1 << iota // leaves that change rarely; the Source reports when
+	stateLeaves   leafSet = 1 << iota // leaves that change rarely; the Source reports their changes
 	counterLeaves                     // running counters
 	allLeaves     = stateLeaves | counterLeaves
 )
@@ -33,10 +33,10 @@ const (
 // A schema is one node of the served data model: a container, a list, or a leaf.
 type schema struct {
 	name, module string
-	keys         []string // of a list, in YANG order
+	keys         []string // keys of a list, in YANG order
 	typ          leafType
-	key          bool // a list's key leaf, beside its entry's containers: the leafref that repeats the key
-	applied      bool // the applied form of a configuration leaf: STATE, but not OPERATIONAL
+	key          bool // key leaf directly below a list entry: the leafref that repeats the key
+	applied      bool // applied value of a configuration leaf, which is of type STATE but not OPERATIONAL
 	children     []*schema
 }
 
@@ -44,7 +44,7 @@ func (s *schema) leaf() bool { return s.typ != notLeaf }
 
 func (s *schema) list() bool { return len(s.keys) > 0 }
 
-// set returns the set that a leaf is in.
+// set returns the set that contains a leaf.
 func (s *schema) set() leafSet {
 	if s.typ == typeCounter64 {
 		return counterLeaves

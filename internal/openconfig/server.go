@@ -20,7 +20,7 @@ import (
 const (
 	// DefaultMinSample bounds the cost of one subscriber: the whole state is read and sent at most once a second.
 	DefaultMinSample = time.Second
-	// DefaultCounterInterval is how often counters are read if the subscriber leaves it to the target: six points a minute, the usual
+	// DefaultCounterInterval is the sample interval of counters if the subscription does not set one. Six values a minute are the usual
 	// resolution of an interface graph.
 	DefaultCounterInterval = 10 * time.Second
 	// DefaultChangeGap is the shortest time between two readings caused by changes: a burst of a hundred changes causes two readings, and
@@ -30,13 +30,13 @@ const (
 
 // Options configure a Server. The zero value is usable.
 type Options struct {
-	// MinSample is the smallest sample_interval and heartbeat_interval; a sample_interval of 0 means this one.
+	// MinSample is the smallest sample_interval and heartbeat_interval; a sample_interval of 0 means MinSample.
 	MinSample time.Duration
 	// CounterInterval is the sample interval of counters in TARGET_DEFINED and ON_CHANGE subscriptions.
 	CounterInterval time.Duration
 	// ChangeGap is the shortest time between two readings that Source.Watch causes.
 	ChangeGap time.Duration
-	// Now stamps the notifications. It is not used to wait.
+	// Now returns the timestamps of notifications. It does not affect timers.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -55,7 +55,7 @@ type Server struct {
 
 var _ gpb.GNMIServer = (*Server)(nil)
 
-// NewServer returns a server of source. It returns ErrOptions for a negative interval or no source.
+// NewServer returns a server of source. It returns ErrOptions if an interval is negative or source is nil.
 func NewServer(source Source, opts Options) (*Server, error) {
 	if source == nil {
 		return nil, fmt.Errorf("%w: no source", ErrOptions)
@@ -85,7 +85,7 @@ func NewServer(source Source, opts Options) (*Server, error) {
 	return &Server{source: source, opts: opts, schema: newSchema(), log: opts.Logger}, nil
 }
 
-// models are the modules of the served leaves, with the versions of the published modules that they follow.
+// models returns the modules of the served leaves, with the versions of the published modules that they follow.
 func models() []*gpb.ModelData {
 	const by = "OpenConfig working group"
 	return []*gpb.ModelData{
@@ -107,8 +107,8 @@ func (s *Server) Set(context.Context, *gpb.SetRequest) (*gpb.SetResponse, error)
 	return nil, status.Error(codes.Unimplemented, "Set is not supported: this target only reports state; its tables are written over P4Runtime")
 }
 
-// Get reads the paths of the request from one snapshot and returns one notification for each path (gNMI specification 3.3). In the JSON
-// encodings it has one update for each selected node, in PROTO one for each leaf.
+// Get reads the paths of the request from one snapshot and returns one notification for each path (gNMI specification 3.3). A notification
+// has one update for each selected node in the JSON encodings, and one for each leaf in PROTO.
 func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse, error) {
 	if err := checkEncoding(req.GetEncoding()); err != nil {
 		return nil, err
@@ -240,8 +240,8 @@ func modelTexts(all []*gpb.ModelData) string {
 	return strings.Join(texts, ", ") + ", of " + all[0].Organization
 }
 
-// read takes a snapshot, and returns it as a data tree with its time. The tree of an earlier reading that is no longer needed may be passed
-// for reuse.
+// read takes a snapshot, and returns it as a data tree with its time. If old is not nil, read overwrites and returns that tree instead of
+// allocating a new one.
 func (s *Server) read(ctx context.Context, old *node) (*node, time.Time, error) {
 	state, err := s.source.Snapshot(ctx)
 	at := s.opts.Now()
@@ -258,7 +258,7 @@ func (s *Server) read(ctx context.Context, old *node) (*node, time.Time, error) 
 	return old, at, nil
 }
 
-// echo returns the prefix of a response: the request's target and origin, if it has them. Paths in responses are complete.
+// echo returns the prefix of a response: the target and origin of the request, or nil if it has neither. Paths in responses are complete.
 func echo(prefix, path *gpb.Path) *gpb.Path {
 	origin := prefix.GetOrigin() + path.GetOrigin() // checkForm lets only one of them be set
 	if prefix.GetTarget() == "" && origin == "" {

@@ -10,16 +10,16 @@ import (
 type Source interface {
 	// Snapshot returns the current counters. The server does not write to the result.
 	Snapshot(ctx context.Context) (*State, error)
-	// Watch calls changed each time something other than a running counter may have changed (an interface was added or removed, or its
-	// state or an ACL entry changed), until ctx ends; then it returns nil. It also calls changed once at the start, so that a caller that
-	// reads on every call misses nothing. changed never blocks.
+	// Watch calls changed when anything other than a running counter may have changed: an interface, its state, or the set of ACL entries.
+	// Watch returns nil when ctx ends. It also calls changed once at the start, so a caller that reads after every call misses no change.
+	// changed never blocks.
 	Watch(ctx context.Context, changed func()) error
 }
 
 // State is a switch's state and counters.
 type State struct {
-	// ACLSet is the name of the ACL set that the pipeline applies on ingress of every interface, the set-name of openconfig-acl. If it is
-	// empty the pipeline has none, and no /acl is served.
+	// ACLSet is the name of the ACL set that the pipeline applies on ingress of every interface, the set-name of openconfig-acl. If ACLSet
+	// is empty, the pipeline has no such set, and /acl is not served.
 	ACLSet     string
 	Interfaces []Interface
 }
@@ -28,16 +28,16 @@ type State struct {
 type Interface struct {
 	Name    string // /interfaces/interface[name]
 	Port    uint32 // the P4Runtime port number, /interfaces/interface/state/id of openconfig-p4rt
-	IfIndex uint32 // state/ifindex: the kernel's index; 0 for a link that the kernel does not know, and not served then
-	// Oper is the operational state; empty means OperUnknown. Admin is the administrative state; empty means unknown, and it is not served
-	// then.
+	IfIndex uint32 // state/ifindex: the kernel's index; 0 if the kernel does not know the link, and then not served
+	// Oper is the operational state; empty means OperUnknown. Admin is the administrative state; empty means unknown, and an unknown state
+	// is not served.
 	Oper  OperStatus
 	Admin AdminStatus
-	// LastChange is when Oper changed last. It is zero if unknown, and not served then.
+	// LastChange is when Oper last changed. A zero time means unknown, and is not served.
 	LastChange time.Time
-	// LastClear is when the counters restarted because the interface was created anew. It is zero if they have not.
+	// LastClear is when the counters restarted because the interface was created anew. A zero time means that they have not restarted.
 	LastClear time.Time
-	// Counters is nil if the frames of this link are not counted. The counters are absent then, not zero.
+	// Counters is nil if the frames of this link are not counted. The counters are then not served, rather than served as zero.
 	Counters *InterfaceCounters
 	// ACL holds the counters of the ingress ACL set that the pipeline applies on this interface, by sequence id.
 	ACL []ACLEntry
@@ -53,8 +53,8 @@ const (
 	OperTesting        OperStatus = "TESTING"
 	OperUnknown        OperStatus = "UNKNOWN"
 	OperDormant        OperStatus = "DORMANT"
-	OperNotPresent     OperStatus = "NOT_PRESENT"      // there is no such interface now
-	OperLowerLayerDown OperStatus = "LOWER_LAYER_DOWN" // the interface that this one is on is down
+	OperNotPresent     OperStatus = "NOT_PRESENT"      // the interface does not exist now
+	OperLowerLayerDown OperStatus = "LOWER_LAYER_DOWN" // an interface below this one is down
 )
 
 // An AdminStatus is the administrative state of an interface.

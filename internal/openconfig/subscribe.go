@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxUpdates is the largest number of leaves in one message: 512 of them, with paths of 200 bytes, are a fortieth of the 4 MiB that a gRPC
-// client accepts by default. One interface with all its counters still fits.
+// maxUpdates is the largest number of changes in one message. 512 changes with paths of 200 bytes are a fortieth of the 4 MiB that a gRPC
+// client accepts by default. All counters of one interface fit into one message.
 const maxUpdates = 512
 
 // Subscribe serves one subscription (gNMI specification 3.5).
@@ -67,7 +67,7 @@ func (s *Server) once(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionLis
 	return s.answer(stream.Context(), patterns, list.GetUpdatesOnly(), out)
 }
 
-// poll does the same at once and at each poll message, until the client closes its side.
+// poll sends all selected values and the sync response, first at once and then after each poll message, until the client closes its side.
 func (s *Server) poll(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
 	patterns, err := s.patterns(list)
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *Server) patterns(list *gpb.SubscriptionList) ([]*pattern, error) {
 	return patterns, nil
 }
 
-// answer sends one reading and the sync response; with updatesOnly only the sync response.
+// answer sends the values of one reading and the sync response, or with updatesOnly only the sync response.
 func (s *Server) answer(ctx context.Context, patterns []*pattern, updatesOnly bool, out *sender) error {
 	if updatesOnly {
 		return out.sync()
@@ -138,13 +138,13 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 	var watching chan error // nil, and never ready, if no watch needs changes
 	changed := make(chan struct{}, 1)
 	if plan.told() {
-		// Before the first reading, so that later changes are reported.
+		// Watch begins before the first reading, so that no later change is missed.
 		watching = make(chan error, 1)
 		go func() {
 			watching <- s.source.Watch(ctx, func() {
 				select {
 				case changed <- struct{}{}:
-				default: // one is pending already; its reading will have the current values
+				default: // a change is pending already; its reading will include this change
 				}
 			})
 			close(watching)
@@ -188,7 +188,7 @@ func (s *Server) follow(
 ) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	gapUntil := time.Now() // no reading for a change before
+	gapUntil := time.Now() // no change causes a reading before this time
 	pending := false       // a change was reported and has not been read yet
 	for {
 		wake, due := plan.next()
@@ -225,7 +225,7 @@ func (s *Server) follow(
 		if told {
 			pending, gapUntil = false, now.Add(s.opts.ChangeGap)
 		}
-		tree, at, err := s.read(ctx, tree) // the delta of the last reading has been sent
+		tree, at, err := s.read(ctx, tree) // the tree can be reused, because the last delta has been sent
 		if err != nil {
 			return err
 		}
@@ -239,8 +239,8 @@ func (s *Server) follow(
 	}
 }
 
-// refuseMore returns an error for a message of a STREAM subscriber. A client that has closed its side (grpcurl does) stays subscribed: then
-// it returns nil.
+// refuseMore returns an error if a STREAM subscriber sends another message. It returns nil if the client closes its side, as grpcurl does;
+// the client then stays subscribed.
 func refuseMore(stream gpb.GNMI_SubscribeServer) error {
 	_, err := stream.Recv()
 	switch {

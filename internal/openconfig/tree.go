@@ -23,15 +23,15 @@ type value struct {
 type node struct {
 	schema   *schema
 	elem     *gpb.PathElem
-	keys     []string        // of a list entry, in the order of the schema
-	path     []*gpb.PathElem // from the root to elem. Shared with messages in flight: never written to
+	keys     []string        // keys of a list entry, in the order of the schema
+	path     []*gpb.PathElem // from the root to elem; never modified, because messages in flight share it
 	id       string          // the path as text, to compare nodes of different readings
 	value    value
 	children []*node
-	filled   int // number of children that fill has visited
+	filled   int // number of children that the current fill has visited
 }
 
-// newTree returns the data tree of st. It has no leaf for a value that st does not have.
+// newTree returns the data tree of st. The tree has no leaf for a value that is unknown in st.
 func newTree(root *schema, st *State) *node {
 	t := &node{schema: root}
 	t.fill(st)
@@ -138,7 +138,8 @@ func (n *node) entry(name string, keys ...string) *node {
 	return e
 }
 
-// add returns the next child of n: the existing one if it is the same, or else a new one that replaces it and all following ones.
+// add returns the next child of n: the existing child if its name and keys are equal, or otherwise a new child that replaces it and all
+// following children.
 func (n *node) add(name string, keys []string, v value) *node {
 	if n.filled < len(n.children) {
 		if c := n.children[n.filled]; c.schema.name == name && slices.Equal(c.keys, keys) {
@@ -179,8 +180,8 @@ func (n *node) walk(visit func(*node) bool) {
 	}
 }
 
-// eachLeaf calls visit for the leaves at and below n that are in set. The key leaves of lists repeat the path, and are visited only if n
-// itself is one.
+// eachLeaf calls visit for the leaves at and below n that are in set. The key leaves of lists repeat the path, so a key leaf is visited
+// only if it is n itself.
 func (n *node) eachLeaf(set leafSet, visit func(*node)) {
 	n.walk(func(c *node) bool {
 		if c.schema.leaf() && c.schema.set()&set != 0 && (!c.schema.key || c == n) {

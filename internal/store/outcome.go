@@ -17,7 +17,7 @@ const (
 	// MinRequest and MaxRequest bound the bytes of a request id. Ids must be random: 16 bytes of base 32 are 80 bits.
 	MinRequest = 16
 	MaxRequest = 128
-	// maxAbandoned is the most requests that may be abandoned on one revision. Each was under way when its caller asked.
+	// maxAbandoned is the most requests that may be abandoned on one revision. Each was in progress when its caller asked for the outcome.
 	maxAbandoned = 64
 )
 
@@ -26,7 +26,7 @@ type ChangeOutcome int
 
 // The outcomes.
 const (
-	// OutcomeUnknown: the store no longer has the revision that would show it.
+	// OutcomeUnknown: the store no longer has the revision that would show the outcome.
 	OutcomeUnknown ChangeOutcome = iota
 	// OutcomeStored: the request was stored as a revision.
 	OutcomeStored
@@ -34,7 +34,7 @@ const (
 	OutcomeNotStored
 )
 
-// ErrAbandoned is returned for a change that was reported as not stored: its caller asked for the outcome before it was stored.
+// ErrAbandoned is returned by Put for a request that Settle has reported as not stored.
 var ErrAbandoned = errors.New("the request was abandoned")
 
 // An abandonment is the set of requests that must no longer be stored on a revision.
@@ -60,8 +60,8 @@ func (a abandonment) refuses(base uint64, request string) bool {
 	return request != "" && a.Base == base && slices.Contains(a.Requests, request)
 }
 
-// Made returns the revision that a request made on base, if the store has it. Only the revision after base can be that, so that one read
-// suffices.
+// Made returns the revision that a request made on base, if the store has it. A request on base can only be stored as the revision after
+// base, so one read suffices.
 func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Revision, bool, error) {
 	if err := CheckRequest(request); err != nil {
 		return Revision{}, false, err
@@ -76,7 +76,7 @@ func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Rev
 }
 
 // Settle returns the outcome of a request for a change on base. A request that is not stored yet is abandoned: Put refuses it from then on,
-// so that the answer stays true even if the request is still on its way. The revision is set if the request was stored.
+// so that the answer stays true even if the request is still in transit. The revision is set if the request was stored.
 func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (ChangeOutcome, Revision, error) {
 	if err := CheckRequest(request); err != nil {
 		return OutcomeUnknown, Revision{}, err
@@ -113,7 +113,7 @@ func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (C
 	}
 }
 
-// abandon makes sure that a request is not stored later. It returns errRefused if the intent changed since found was read.
+// abandon prevents a request from being stored later. It returns errRefused if the intent changed since found was read.
 func (rs *Revisions) abandon(ctx context.Context, found map[string]*mvccpb.KeyValue, base uint64, request string) error {
 	a, err := decodeAbandonment(found[rs.abandonedKey()])
 	switch {

@@ -12,11 +12,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// An Ownership is the right to write to a thing, of one holder at a time.
+// An Ownership is the exclusive right of a holder to write to a thing, such as a switch.
 //
-// It ends in this process before etcd can grant it to another: at a margin before its TTL, counted by the monotonic clock from when the
-// last confirmed renewal was sent. That clock runs on while the process is stopped. It stands while the host sleeps; the fences of writes
-// and the epoch cover that case.
+// An ownership ends in this process before etcd can grant it to another holder: a margin before its TTL, measured by the monotonic clock
+// since the last confirmed renewal was sent. The monotonic clock runs on while the process is stopped, but not while the host is suspended.
+// The fences of writes and the epoch cover that case.
 type Ownership struct {
 	s          *Store
 	l          *lease
@@ -34,12 +34,13 @@ type ownerValue struct {
 	ID     string `json:"id"`
 }
 
-// Own waits until the holder owns the thing or ctx ends. It also waits for a quorum. etcd notifies it when the thing becomes free.
+// Own waits until the thing is free, and takes it for the holder. Own also waits while there is no quorum. If ctx ends first, Own returns
+// an error.
 func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	key := s.key("own/" + kind + "/" + name)
-	last := s.failure(ctx, "own "+kind, context.DeadlineExceeded) // until etcd has answered
+	last := s.failure(ctx, "own "+kind, context.DeadlineExceeded) // the error if etcd never answers
 	for u := range s.follow(watch, key) {
 		if len(u.kvs) > 0 {
 			last = ownedBy(kind, name, u.kvs[0])
@@ -63,7 +64,7 @@ func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership,
 	}
 }
 
-// ownFree takes a thing that was seen to be free, and waits for a quorum until ctx ends.
+// ownFree takes a thing that was free when last read. It retries without a quorum or a lease until ctx ends.
 func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	for {
 		o, err := s.TryOwn(ctx, kind, name, holder)
@@ -127,7 +128,7 @@ func (o *Ownership) take(ctx context.Context, holder string) error {
 	switch {
 	case errors.Is(err, errRefused):
 		return ownedBy(o.kind, o.name, found[o.key])
-	case errors.Is(err, ErrNoQuorum): // the request may still be made, and would leave the key without an owner
+	case errors.Is(err, ErrNoQuorum): // etcd may still execute the request, which would leave the key without an owner
 		o.l.over(fmt.Errorf("%w: %w", ErrLost, err))
 		return err
 	case errors.Is(err, rpctypes.ErrLeaseNotFound), errors.Is(err, ErrReplaced):
@@ -161,15 +162,15 @@ func ownedBy(kind, name string, kv *mvccpb.KeyValue) error {
 	return &OwnedError{Kind: kind, Name: name, Holder: v.Holder, Epoch: uint64(kv.GetCreateRevision())}
 }
 
-// Epoch is higher than that of every earlier ownership of the same thing: it is the revision of etcd at which this one began. It serves as
-// P4Runtime election id.
+// Epoch returns the revision of etcd at which the ownership began. The epoch is higher than that of every earlier ownership of the same
+// thing, and serves as the P4Runtime election id.
 func (o *Ownership) Epoch() uint64 { return o.epoch }
 
-// Lost is closed when the ownership ends, by loss or by Release. Before a write, ask Held: in a process that was stopped, the channel may
+// Lost is closed when the ownership ends, by loss or by Release. Before a write, call Held: in a process that was stopped, the channel may
 // be closed late.
 func (o *Ownership) Lost() <-chan struct{} { return o.lost }
 
-// Held reports whether the ownership is held now. Once false, it stays false.
+// Held reports whether the ownership is held now. Once Held has returned false, it always returns false.
 func (o *Ownership) Held() bool {
 	if !o.l.held() {
 		return false
@@ -207,12 +208,12 @@ func (o *Ownership) Release(ctx context.Context) error {
 	return err
 }
 
-// guard holds while the ownership's key exists as it was made.
+// guard returns a guard that holds while the ownership's key exists as it was created.
 func (o *Ownership) guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(o.key), "=", int64(o.epoch))
 }
 
-// fence makes a change depend on ownerships.
+// fence makes a change require that all fences are held. It returns ErrLost if one of them is lost already.
 func (c *change) fence(fences []*Ownership) error {
 	for _, o := range fences {
 		c.gen = o.l.gen
@@ -225,7 +226,7 @@ func (c *change) fence(fences []*Ownership) error {
 	return nil
 }
 
-// lostAmong returns ErrLost if a lost ownership is a reason why a change was refused.
+// lostAmong returns ErrLost if a change was refused because one of its fences was lost.
 func lostAmong(fences []*Ownership, found map[string]*mvccpb.KeyValue) error {
 	for _, o := range fences {
 		if found[o.key].GetCreateRevision() != int64(o.epoch) {

@@ -18,11 +18,11 @@ import (
 const (
 	minPiece   = 64 << 10
 	maxPiece   = 1 << 20
-	cutBits    = 17 // a piece has about minPiece + 128 KiB
+	cutBits    = 17 // the average piece has about minPiece + 128 KiB
 	batchBytes = maxPiece
-	batchOps   = 100     // of etcd's 128
-	readBytes  = 8 << 20 // of one answer
-	// littleBytes is the most content in the transaction that makes a revision, besides its records.
+	batchOps   = 100     // etcd allows 128
+	readBytes  = 8 << 20 // target size of one answer
+	// littleBytes and littleOps limit the pieces that are stored in the same transaction as their revision.
 	littleBytes = 64 << 10
 	littleOps   = 16
 )
@@ -106,7 +106,7 @@ func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) ([]clie
 	return batch, nil
 }
 
-// getPieces returns the contents that pieces make up, as of a revision of etcd, or ErrCorrupt.
+// getPieces reads contents from their pieces, as of a revision of etcd. It returns ErrCorrupt if a piece does not match its hash.
 func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]piece) (map[string][]byte, error) {
 	parts := make(map[string][]byte)
 	known := make(map[string]bool) // hashes whose content has been verified
@@ -169,5 +169,5 @@ func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]
 	return whole, nil
 }
 
-// compacted reports whether a read at a revision came too late and must be made at a newer one.
+// compacted reports whether a read failed because etcd has compacted its revision. The read must be repeated at a newer revision.
 func compacted(err error) bool { return errors.Is(err, rpctypes.ErrCompacted) }

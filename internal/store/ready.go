@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Ready answers within a second: one request and, if no majority answers, one check of each member, all at once.
+// Timeouts of Ready, which returns within a second: one request and, if no majority answers, concurrent checks of all members.
 const (
 	readyTimeout = 500 * time.Millisecond
 	lookTimeout  = 400 * time.Millisecond
@@ -57,7 +57,7 @@ func (s *Store) look() string {
 	return strings.Join(all, "; ")
 }
 
-// member describes the state of one member. The client's own calls hide why there is no connection.
+// member describes the state of one member. It dials the member itself, because the client's calls do not report why a connection failed.
 func (s *Store) member(ctx context.Context, endpoint string) string {
 	conn, err := s.client.Dial(endpoint)
 	if err != nil {

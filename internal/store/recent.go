@@ -2,7 +2,7 @@ package store
 
 import "sync"
 
-// recentBytes is how much content is kept in memory.
+// recentBytes is the most content kept in memory, in bytes.
 const recentBytes = 64 << 20
 
 // recentPieces holds the content read and written last, by hash. A revision shares most of its content with the one before, and the content
@@ -27,7 +27,8 @@ func (p *recentPieces) forget() {
 	p.byHash, p.bytes = nil, 0
 }
 
-// learn adds content with a verified hash, which nobody may change. Without room it first drops everything else.
+// learn adds content whose hash was verified. The content must not be changed afterwards. If there is no room, learn first drops everything
+// else.
 func (p *recentPieces) learn(hash string, content []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

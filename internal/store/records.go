@@ -24,10 +24,10 @@ const (
 // MaxPuts is the most records of one PutAll: half of what etcd allows in a transaction.
 const MaxPuts = 64
 
-// AnyVersion is the version for a write that replaces whatever the record holds.
+// AnyVersion is the version for a write that replaces a record of any version, or creates it.
 const AnyVersion int64 = -1
 
-// A Records is all records of one kind. T is the type of a record's value.
+// A Records reads and writes the records of one kind. T is the type of a record's value.
 type Records[T any] struct {
 	s    *Store
 	kind string
@@ -94,7 +94,7 @@ func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fen
 	return r.change(ctx, name, rev, c, fences)
 }
 
-// PutRecorded is PutIf together with records in the audit chain: both or neither.
+// PutRecorded is PutIf without fences, and appends records to the audit chain in the same transaction.
 func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v T, records ...AuditRecord) error {
 	value, err := r.value(name, v)
 	if err != nil {
@@ -114,7 +114,7 @@ func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v 
 	return err
 }
 
-// value returns what is stored of a record.
+// value returns the stored form of a record.
 func (r *Records[T]) value(name string, v T) (string, error) {
 	if err := r.check(name); err != nil {
 		return "", err
@@ -136,8 +136,8 @@ type Put[T any] struct {
 	Fence *Ownership
 }
 
-// PutAll writes up to MaxPuts records of different names in one transaction: all of them or, with an error, none. ErrLost does not name the
-// ownership that was lost. Together they may have MaxRecord bytes; otherwise ErrInvalid is returned.
+// PutAll writes up to MaxPuts records of different names in one transaction: all of them or, with an error, none. It returns ErrLost if a
+// fence was lost, and ErrInvalid for more than MaxPuts records or more than MaxRecord bytes in total.
 func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
 	if len(puts) == 0 {
 		return nil
@@ -173,7 +173,7 @@ func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
 }
 
 // Delete removes a record if its version is still rev, or in any case with AnyVersion. Deleting a missing record succeeds. Errors and
-// fences are those of PutIf.
+// fences are as for PutIf.
 func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences ...*Ownership) error {
 	if err := r.check(name); err != nil {
 		return err
@@ -206,7 +206,7 @@ func (r *Records[T]) change(ctx context.Context, name string, rev int64, c chang
 	return 0, &ConflictError{Kind: r.kind, Name: name, Expected: rev, Actual: found[key].GetModRevision()}
 }
 
-// record decodes what is stored.
+// record decodes a stored record.
 func (r *Records[T]) record(kv *mvccpb.KeyValue) (Record[T], error) {
 	name := strings.TrimPrefix(string(kv.Key), r.path)
 	var v T

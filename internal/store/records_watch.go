@@ -9,14 +9,14 @@ import (
 
 // An Event is the newest known state of a record.
 type Event[T any] struct {
-	Record[T]       // of a deleted record, Value is zero and Version is 0
+	Record[T]       // if Deleted is set, only the Name is set
 	Deleted   bool  // the record was deleted
-	Err       error // ErrCorrupt: the record exists and cannot be read
+	Err       error // ErrCorrupt if the record exists but cannot be decoded
 }
 
 // Watch sends all records, as the first slice even if it is empty, and then every change. A record that changes twice between two receipts
-// is sent once, in its newest state. Compaction and a lost connection lose nothing. The channel is closed when ctx ends or the store is
-// closed.
+// is sent once, in its newest state. The newest state is sent even after compaction or a lost connection. The channel is closed when ctx
+// ends or the store is closed.
 func (r *Records[T]) Watch(ctx context.Context) <-chan []Event[T] {
 	box := &eventBox[T]{r: r, known: make(map[string]int64), at: make(map[string]int)}
 	return deliver(r.s, r.s.follow(ctx, r.path), mailbox[[]Event[T]](box))

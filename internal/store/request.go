@@ -19,15 +19,15 @@ const (
 	retryPause = 50 * time.Millisecond
 )
 
-// ask repeats a request until it is answered, within the configured timeout, or less where no majority has answered for a while. The
-// request must be safe to repeat.
+// ask sends a request and repeats it until it is answered. It gives up after the configured timeout, or earlier if no majority has answered
+// for some time: see patience. The request must be safe to repeat.
 func ask[R any](ctx context.Context, s *Store, op string, request func(context.Context) (R, error)) (R, error) {
 	within, cancel := s.within(ctx)
 	defer cancel()
 	within, stop := context.WithTimeout(within, s.patience())
 	defer stop()
-	var telling error // the last error that is more than a timeout
-	made := false     // made room in an embedded etcd that was full
+	var telling error // the last error other than a timeout, if there is any
+	made := false     // makeRoom was called because the embedded etcd was full
 	for {
 		attempt, done := context.WithTimeout(within, attemptTimeout)
 		r, err := request(attempt)
@@ -52,7 +52,7 @@ func ask[R any](ctx context.Context, s *Store, op string, request func(context.C
 	}
 }
 
-// Pause waits for a time. It reports false if ctx ended first.
+// Pause waits for the duration d. It returns false if ctx ends first.
 func Pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

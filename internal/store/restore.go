@@ -56,7 +56,7 @@ func checkBackupKey(key string, value []byte) error {
 	return nil
 }
 
-// Restore puts a backup into the store, which must be empty unless replace is set; then its content is replaced. The whole backup is
+// Restore writes a backup into the store. The store must be empty unless replace is set, which replaces its content. The whole backup is
 // checked before anything is changed. During the restore, and after it was interrupted, no controller can use the store: see ErrRestoring.
 // At the end the store gets a new identity, so that running controllers read everything again.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (BackupInfo, error) {
@@ -80,8 +80,8 @@ func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (Bac
 	return info, nil
 }
 
-// A restoring is a restore in progress. mark is the record of the identity, which marks the store as being restored, and on which every
-// step depends.
+// A restoring is a restore in progress. mark is the identity record that marks the store as being restored; every step requires that it is
+// unchanged.
 type restoring struct {
 	s    *Store
 	mark *mvccpb.KeyValue
@@ -156,7 +156,7 @@ func (x *restoring) fill(ctx context.Context, r io.Reader) error {
 	return x.name(ctx, Identity{ID: nonce(), Made: x.s.cfg.Now().UTC().Round(0), Was: x.was})
 }
 
-// check reads what was restored.
+// check verifies that the restored content matches the description of the backup.
 func (x *restoring) check(ctx context.Context, info BackupInfo) error {
 	head, err := x.s.Revisions().Head(ctx)
 	if err != nil {
@@ -199,8 +199,8 @@ func (x *restoring) name(ctx context.Context, id Identity) error {
 	return err
 }
 
-// commit makes one step, depending on the mark. If the answer is lost, a step on the mark is verified by reading it, and any other step is
-// repeated.
+// commit makes one step if the mark is unchanged. If an answer is lost, a step that writes the mark is verified by reading the mark, and
+// any other step is repeated.
 func (x *restoring) commit(ctx context.Context, ops ...clientv3.Op) (int64, error) {
 	key := x.s.identityKey()
 	resp, err := ask(ctx, x.s, "restore", func(ctx context.Context) (*clientv3.TxnResponse, error) {

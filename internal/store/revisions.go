@@ -17,7 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Limits of a change of intent. The quota alone bounds the size of its documents together.
+// Limits of a change of intent. The total size of its documents is limited only by the quota.
 const (
 	// MaxPath is the most bytes of a document's path.
 	MaxPath = 1024
@@ -39,23 +39,23 @@ type Revision struct {
 	Time      time.Time `json:"time"`
 	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents it restored, or 0
 	Documents int       `json:"documents"`
-	Bytes     int64     `json:"bytes"` // of all documents
+	Bytes     int64     `json:"bytes"` // total size of the documents
 	ID        string    `json:"id"`    // unique over all revisions of all stores
-	// Request is the id of the request that made it: random and chosen by the caller, or empty.
+	// Request is the id of the request that made the revision, or empty. The caller chooses a random id.
 	Request string `json:"request,omitempty"`
 }
 
-// A Change is a change of intent to be made: Documents by path, in place of those of revision Base. A path must satisfy io/fs.ValidPath:
+// A Change is a change of intent to be made: Documents, by path, replace those of revision Base. A path must satisfy io/fs.ValidPath:
 // relative, with slashes and without dots.
 type Change struct {
 	Base           uint64
 	Author, Reason string
 	Request        string    // the caller's request id, or empty: see Made and Settle
-	Time           time.Time // by the caller's clock, or the store's if zero. A revision is never older than the one before
+	Time           time.Time // if zero, the store's clock; a revision never gets an earlier time than the previous one
 	Documents      map[string][]byte
-	KeepOthers     bool   // documents of Base that Documents does not name stay; otherwise they are removed
-	Reserved       bool   // it may use the room reserved for changes of phase and for the way back
-	Restores       uint64 // the revision whose documents it restores, or 0: see Revision
+	KeepOthers     bool   // keeps the documents of Base that Documents does not name, instead of removing them
+	Reserved       bool   // the change may use the room reserved for changes of phase, rollbacks and restores
+	Restores       uint64 // the revision whose documents the change restores, or 0: see Revision
 }
 
 // A revisionRecord is a stored revision, under its number and, if it is the newest, as the head.
@@ -79,8 +79,9 @@ func (rs *Revisions) revisionKey(n uint64) string {
 	return rs.s.key(fmt.Sprintf("intent/rev/%020d", n))
 }
 
-// Put makes a change as one transaction, together with records in the audit chain. It returns a *StaleError if Base is not the current
-// revision, ErrUnchanged if Base has the same documents, and ErrInvalid.
+// Put makes a change as one transaction, together with records in the audit chain. It returns ErrInvalid for invalid arguments, a
+// *StaleError if Base is not the current revision, ErrUnchanged if Base has the same documents, ErrAbandoned if the request was abandoned,
+// and a *FullError if there is no room.
 func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) (Revision, error) {
 	if err := c.check(); err != nil {
 		return Revision{}, err
@@ -114,7 +115,7 @@ type draft struct {
 	content map[string][]byte // its pieces, by hash
 }
 
-// make makes the revision that follows base, drafted from the manifest of base. reserved is Change.Reserved.
+// make stores the revision after base. drafted makes its draft from the manifest of base. reserved is Change.Reserved.
 func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
 	records = slices.Clone(records) // they are completed in place
 	for {
@@ -138,7 +139,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 		case err != nil:
 			return Revision{}, err
 		}
-		kept := slices.Concat(old.pieces(), head.Manifest) // while it is the current revision
+		kept := slices.Concat(old.pieces(), head.Manifest) // pieces of the current revision, which are stored already
 		d, err := drafted(old)
 		if err != nil {
 			return Revision{}, err
@@ -228,7 +229,7 @@ func (m manifest) bytes() (n int64) {
 	return n
 }
 
-// decodeRevision decodes a record; nil stands for revision 0.
+// decodeRevision decodes a record; nil means revision 0.
 func decodeRevision(kv *mvccpb.KeyValue) (revisionRecord, error) {
 	var rec revisionRecord
 	if kv == nil {

@@ -9,13 +9,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// makeRoom makes room for a number of bytes in an embedded etcd. It drops the past of keys, shrinks the file if that pays off, and ends the
-// alarm of a full database that has room again. It does nothing to an external cluster, or if nothing was changed since the last time and
-// there is no alarm.
+// makeRoom makes room for a number of bytes in an embedded etcd. It deletes old versions of keys, shrinks the file if enough of it is free,
+// and clears etcd's alarm once there is room again. It does nothing for an external cluster, or if nothing was changed since the last call
+// and there is no alarm.
 //
-// Free pages are reused, so that the file is only shrunk when it nears etcd's limit. Shrinking copies the database, and etcd answers
-// nothing meanwhile: ownerships are lost if it takes longer than their lease, and taken again afterwards. Once begun, it does not depend on
-// the caller's context.
+// Free pages are reused, so the file is shrunk only when it is close to etcd's limit. Shrinking copies the database, and etcd does not
+// answer during the copy. Ownerships are lost if the copy takes longer than their lease, and are taken again afterwards. Once begun,
+// makeRoom continues even if ctx ends.
 func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	if s.server == nil {
 		return
@@ -50,7 +50,8 @@ func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	}
 }
 
-// compact drops the past of all keys and waits until its pages are free. It reports false if nothing was changed since the last time.
+// compact deletes old versions of all keys and waits until their pages are free. It returns false if nothing was changed since the last
+// call.
 func (s *Store) compact(ctx context.Context) (bool, error) {
 	status, err := ask(ctx, s, "read size", func(ctx context.Context) (*clientv3.StatusResponse, error) {
 		return s.client.Status(ctx, s.endpoints[0])
@@ -65,7 +66,7 @@ func (s *Store) compact(ctx context.Context) (bool, error) {
 	if _, err := s.client.Compact(ctx, status.Header.Revision, clientv3.WithCompactPhysical()); err != nil && !compacted(err) {
 		return false, err
 	}
-	s.keeper.compacted = status.Header.Revision // belongs to the holder of the token
+	s.keeper.compacted = status.Header.Revision // only the holder of the token uses it
 	s.countFree(ctx)
 	return true, nil
 }
@@ -76,14 +77,14 @@ func (s *Store) countFree(ctx context.Context) {
 	s.server.settle(ctx)
 }
 
-// settleWithin is how long compact waits for readers of the database. settleRetry is how often settle looks.
+// settleWithin is how long compact waits for readers of the database. settleRetry is the pause between two checks of settle.
 const settleWithin, settleRetry = time.Second, 10 * time.Millisecond
 
 // settle counts the pages that were freed before the call as free.
 //
 // A page counts as free two commits after the transaction that freed it, and only once the read transactions that began before are closed.
-// etcd closes its own in the background, which a busy host delays. So settle first commits until one reader is left, the backend's current
-// one, and then twice more. If ctx ends during a long read, such as a backup, its pages still count as in use.
+// etcd closes its own read transactions in the background, which takes longer on a busy host. So settle commits until the backend's current
+// reader is the only one left, and then twice more. If ctx ends during a long read, such as a backup, its pages still count as in use.
 func (e *embedded) settle(ctx context.Context) {
 	for e.commit(); e.etcd.Server.Backend().OpenReadTxN() > 1 && Pause(ctx, settleRetry); {
 		e.commit()
@@ -92,7 +93,8 @@ func (e *embedded) settle(ctx context.Context) {
 	e.commit()
 }
 
-// commit brings the sizes up to date; otherwise they are those of the backend's last transaction, up to 100 ms ago. etcd may end the calling goroutine: see mishap.
+// commit commits the backend's pending transaction, so that the sizes are current. Otherwise the sizes may be 100 ms old. It calls etcd in
+// a separate goroutine, which etcd may end: see mishap.
 func (e *embedded) commit() {
 	done := make(chan struct{})
 	go func() {

@@ -15,13 +15,14 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// How the store is watched.
+// Intervals and timeouts of the sentinel.
 const (
-	// lookEvery is how often the sentinel checks. A watch for a revision that a replaced store does not have would stay silent.
+	// lookEvery is how often the sentinel checks. A watch alone would not detect a replaced store: it reports nothing until the new store
+	// reaches the watched revision.
 	lookEvery = time.Second
 	// lookWithin bounds the sentinel's own requests.
 	lookWithin = 500 * time.Millisecond
-	// awayTimeout bounds a request once no majority has answered for the usual time.
+	// awayTimeout is the timeout of a request once no majority has answered for the configured timeout.
 	awayTimeout = time.Second
 )
 
@@ -30,8 +31,8 @@ type sentinel struct {
 	wake chan struct{} // holds one token: check now
 
 	mu      sync.Mutex // guards everything that follows
-	since   time.Time  // when it was first found unfit, by the monotonic clock; zero while it is fit
-	members string     // the state of each member then
+	since   time.Time  // when a check first failed, by the monotonic clock; zero while checks succeed
+	members string     // state of each member at the last check that no majority answered
 	why     error      // why the store cannot be used although a majority answers, such as ErrRestoring
 	warned  bool
 	met     bool // a majority has answered since the store was opened
@@ -52,7 +53,8 @@ func (w *sentinel) unfit() error {
 	return w.why
 }
 
-// away returns the state of each member when a majority last did not answer, and since when. It is empty if a majority answered last.
+// away returns the state of each member, and the time since which no majority has answered. Both are zero if a majority has answered the
+// last check.
 func (w *sentinel) away() (members string, since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +64,7 @@ func (w *sentinel) away() (members string, since time.Time) {
 	return w.members, w.since
 }
 
-// patience returns how long a request is tried. It is shorter while no majority answers, or if no majority has ever answered.
+// patience returns the timeout of a request. The timeout is shorter if no majority has answered for some time, or ever.
 func (s *Store) patience() time.Duration {
 	w := &s.sentinel
 	w.mu.Lock()
@@ -117,7 +119,7 @@ func (s *Store) found(err error) {
 	if members == "" {
 		w.why, reason = err, err.Error()
 	}
-	// One failed check may be a slow disk. A store that has never answered is logged at once.
+	// A single failed check is not logged, because a slow disk can cause it. A store that has never answered is logged at once.
 	if !w.warned && (!w.met || time.Since(w.since) >= lookEvery) {
 		w.warned = true
 		s.log.Warn("the store is unavailable; nothing is changed until it answers", zap.Strings("store", s.endpoints), zap.String("reason", reason))
@@ -132,7 +134,7 @@ func (s *Store) lookOnce() error {
 		switch {
 		case s.life.Err() != nil:
 			return nil
-		case s.Generation() != g: // found out on the way
+		case s.Generation() != g: // recognize found that the store was replaced
 			continue
 		case errors.Is(err, errRefused): // another controller was first
 			continue
@@ -141,7 +143,7 @@ func (s *Store) lookOnce() error {
 	}
 }
 
-// recognize compares the store with what is known of it in a generation.
+// recognize compares the identity and the intent of the store with those known in a generation.
 func (s *Store) recognize(g *Generation) error {
 	ctx, cancel := context.WithTimeout(s.life, lookWithin)
 	defer cancel()

@@ -15,11 +15,11 @@ import (
 
 // Parts of the quota.
 const (
-	// reserveParts and maxReserve define the reserve: an eighth of the quota, but at most 256 MiB, as for the default of 2 GiB. An
-	// activation takes about 2 kB besides the documents that it shares, so that 256 MiB last for years.
+	// reserveParts and maxReserve define the reserve: an eighth of the quota, but at most 256 MiB, which is the reserve of the default
+	// quota. An activation takes about 2 kB in addition to the shared documents, so 256 MiB last for years.
 	reserveParts = 8
 	maxReserve   = 256 << 20
-	// smallChange is the least that an ordinary change takes. Without room for it the store counts as full.
+	// smallChange is the smallest size of an ordinary change. A store without room for it is full.
 	smallChange = 64 << 10
 	// warnPercent is the percentage of the quota at which warnings begin.
 	warnPercent = 80
@@ -27,11 +27,11 @@ const (
 	MinQuota = 16 << 20
 )
 
-// How room is kept.
+// Intervals and margins of the checks of the room.
 const (
 	// tendEvery is how often the sizes are checked, and a nearly full database is compacted.
 	tendEvery = 10 * time.Second
-	// unseen is how much may have been stored since the sizes of an embedded etcd were read, at most 100 ms ago.
+	// unseen is the most that may have been stored since the sizes of an embedded etcd were updated, at most 100 ms ago.
 	unseen = 16 << 20
 	// lookAgain is how long the sizes of an external cluster are reused.
 	lookAgain = time.Second
@@ -39,9 +39,9 @@ const (
 
 // A Space describes the room in the store.
 //
-// The quota has three parts. Ordinary changes (an apply, the record of a refusal) end at Ordinary. Changes of phase, rollbacks and restores
-// end at Changes. The rest is for leases, ownerships, presences and statuses, which are small, replace each other, and are never refused by
-// the store itself. At Hard, etcd refuses every change until an operator has made room.
+// The quota has three parts. Ordinary changes (an apply, the audit record of a refusal) are accepted up to Ordinary. Changes of phase,
+// rollbacks and restores are accepted up to Changes. The rest is for leases, ownerships, presences and statuses. These are small, replace
+// each other, and are never refused by the store itself. At Hard, etcd refuses every change until an operator has made room.
 type Space struct {
 	// Used is the size of the database file, which etcd's quota bounds. InUse is the part of it with content; the rest is free pages, which
 	// new content fills first.
@@ -56,10 +56,10 @@ type Space struct {
 
 func (sp Space) reserve() int64 { return min(sp.Quota/reserveParts, maxReserve) }
 
-// Ordinary is the limit of InUse for ordinary changes. Changes is the limit of Used for changes of phase, rollbacks and restores.
+// Ordinary returns the limit of InUse for ordinary changes.
 func (sp Space) Ordinary() int64 { return sp.Quota - sp.reserve() }
 
-// Changes is described at Ordinary.
+// Changes returns the limit of Used for changes of phase, rollbacks and restores.
 func (sp Space) Changes() int64 { return sp.Hard - sp.reserve()/4 }
 
 // allows reports whether there is room for a change of a number of bytes.
@@ -77,7 +77,7 @@ func (sp Space) allows(bytes int64, reserved bool) bool {
 // Full reports whether ordinary changes are refused.
 func (sp Space) Full() bool { return sp.ReadOnly || !sp.allows(smallChange, false) }
 
-// Warning says that the store is filling up and what to do. It is empty below 80 % of the quota.
+// Warning returns a message that describes how full the store is and what to do. It returns an empty string below 80 % of the quota.
 func (sp Space) Warning() string {
 	switch {
 	case sp.ReadOnly:
@@ -131,15 +131,15 @@ var _ error = (*FullError)(nil)
 // A keeper keeps track of the room in the store.
 type keeper struct {
 	making    chan struct{} // holds one token; its holder may make room
-	compacted int64         // the revision of etcd up to which room was last made; belongs to the holder of the token
+	compacted int64         // the revision of etcd up to which room was last made; only the holder of the token uses it
 
 	mu      sync.Mutex // guards everything that follows
-	last    Space      // of an external cluster
+	last    Space      // last known room of an external cluster
 	at      time.Time  // when last was read
 	warning string     // the warning logged last, by its first words
 }
 
-// Space returns the room in the store. For an external cluster that does not answer, it is what the cluster last reported, or a Space
+// Space returns the room in the store. If an external cluster does not answer, Space returns what the cluster last reported, or a Space
 // without a quota.
 func (s *Store) Space(ctx context.Context) Space {
 	if s.server != nil {
@@ -153,7 +153,8 @@ func (s *Store) Space(ctx context.Context) Space {
 	return s.keeper.last
 }
 
-// askSpace asks every member of an external cluster. The fullest member counts, since the first that is full stops all of them.
+// askSpace asks every member of an external cluster. It returns the largest sizes and the smallest quota, because one full member makes the
+// whole cluster read-only.
 func (s *Store) askSpace(ctx context.Context, last Space) Space {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
@@ -189,7 +190,7 @@ func (s *Store) askSpace(ctx context.Context, last Space) Space {
 	return sp
 }
 
-// admit returns a *FullError for a change without room, after an attempt to make some. etcd adds at most an eighth to the content.
+// admit returns a *FullError for a change without room, after an attempt to make room. etcd's overhead is at most an eighth of the content.
 func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool) error {
 	bytes += bytes/8 + 4096
 	sp := s.Space(ctx)

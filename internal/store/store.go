@@ -12,13 +12,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// How a dead connection is detected, besides the timeouts of requests: a watch has none. gRPC pings at most every 10 s.
+// Keepalive pings, which detect a dead connection even if it only carries watches, which have no timeout. gRPC pings at most every 10 s.
 const (
 	pingEvery   = 10 * time.Second
 	pingTimeout = 2 * time.Second
 )
 
-// closeTimeout is how long Close tries to release what is owned. The rest expires.
+// closeTimeout is how long Close tries to release ownerships. Ownerships that it cannot release expire.
 const closeTimeout = time.Second
 
 // A Store is an open store. It is safe for concurrent use.
@@ -43,12 +43,12 @@ type Store struct {
 	mu     sync.Mutex // guards everything below
 	closed bool
 	wg     sync.WaitGroup // of goroutines; Add only while not closed
-	lease  *lease         // of all ownerships and presences, or nil
+	lease  *lease         // lease of all ownerships and presences, or nil
 }
 
-// Open opens the store: it starts the embedded etcd, or prepares to connect to a cluster. A cluster that does not answer is no error here:
-// see Ready. ctx bounds the opening only; Close ends the store. Errors are ErrConfig, ErrInUse, ErrDamaged, ErrFailed and those of starting
-// etcd.
+// Open opens the store: it starts the embedded etcd, or prepares to connect to a cluster. Open succeeds even if the cluster does not
+// answer: see Ready. ctx bounds the opening only; Close ends the store. Open returns ErrConfig if cfg is invalid, ErrInUse if another store
+// has the data directory open, ErrDamaged if etcd cannot start on its data, and ErrFailed if the embedded etcd does not start.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -98,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close releases what is owned, ends every watch, and stops the embedded etcd.
+// Close releases all ownerships, ends every watch, and stops the embedded etcd.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -132,11 +132,12 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Endpoints returns the addresses of etcd: those of the configuration, or the embedded etcd's unix socket. Only this user may open that
-// socket, and may then open a second store on it.
+// Endpoints returns the addresses of etcd: those of the configuration, or the embedded etcd's unix socket. Only this user can open the
+// socket. A second store of this user can use it as an endpoint.
 func (s *Store) Endpoints() []string { return append([]string(nil), s.endpoints...) }
 
-// start runs f in a goroutine that Close waits for, and reports whether it did. f must end when s.life does.
+// start runs f in a goroutine that Close waits for. It returns false, without running f, if the store is closed. f must end when s.life
+// does.
 func (s *Store) start(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,14 +10,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// sweepEvery is how many revisions come between two sweeps. A sweep deletes the pieces of revisions that are no longer kept, and of changes
-// that were begun and not made.
+// sweepEvery is the number of revisions from one sweep to the next. A sweep deletes the pieces of revisions that are no longer kept, and of
+// changes that were begun but not completed.
 const sweepEvery = 16
 
-// sweepChunk is how many revisions are read together: what their manifests share is read once.
+// sweepChunk is the number of revisions that are read together. Pieces that their manifests share are read once.
 const sweepChunk = 32
 
-// sweepSometimes sweeps after some of the revisions, in the background.
+// sweepSometimes starts a sweep in the background after every sweepEvery-th revision.
 func (rs *Revisions) sweepSometimes(number uint64) {
 	if number%sweepEvery != 0 {
 		return
@@ -39,8 +39,8 @@ func (rs *Revisions) sweepSometimes(number uint64) {
 // sweep deletes the pieces that no revision has, and returns their number.
 //
 // A change in progress may rely on pieces that no revision has yet. So each deletion is a transaction that also puts the sweep key, and
-// depends on the head and the sweep key that were read. A change made before it refuses the deletion. A change made after it is refused,
-// and puts its pieces again.
+// depends on the head and the sweep key that were read. A change that is stored before the deletion makes the deletion fail. A change that
+// is stored after the deletion is refused, and puts its pieces again.
 func (rs *Revisions) sweep(ctx context.Context) (int, error) {
 	found, at, err := rs.s.get(ctx, "sweep", rs.headKey(), rs.sweepKey())
 	if err != nil {

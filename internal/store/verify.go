@@ -12,24 +12,24 @@ import (
 // verifyPage is how many records are read at once: 128 of 32 KiB are 4 MiB.
 const verifyPage = 128
 
-// Verify reads the whole chain in the store and returns its head, or a *BreakError for the first record that is not what was appended:
-// changed, removed, moved, or cut off at the end. Only a head known from before can show that the end was cut off and the head adjusted, or
-// that the whole chain was rewritten.
+// Verify reads the whole chain in the store and returns its head. It returns a *BreakError for the first record that was changed, removed
+// or moved after it was appended. Without known heads, Verify cannot detect that the end was removed and the head adjusted, or that the
+// whole chain was rewritten.
 //
-// Where records were moved into an archive, the chain begins behind the checkpoint, and one of its records must name that checkpoint. Heads
-// from before the checkpoint are checked against the archives, not here.
+// If records were archived, the chain begins after the checkpoint, and one of its records must name that checkpoint. Known heads before the
+// checkpoint are not checked here: see Archives.
 func (a *Audit) Verify(ctx context.Context, known ...Head) (Head, error) {
 	v, err := a.VerifyFrom(ctx, known...)
 	return v.Head, err
 }
 
-// A Verified is a chain that is as it was appended, from its checkpoint to its head.
+// A Verified describes a verified chain: the records after the checkpoint, up to the head.
 type Verified struct {
 	Checkpoint Checkpoint
 	Head       Head
 }
 
-// VerifyFrom is Verify, and also returns where the chain begins.
+// VerifyFrom is Verify, and also returns the checkpoint.
 func (a *Audit) VerifyFrom(ctx context.Context, known ...Head) (Verified, error) {
 	for {
 		v, err := a.verify(ctx, known)

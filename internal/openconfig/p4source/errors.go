@@ -4,9 +4,9 @@ import "errors"
 
 var (
 	// ErrNoACLCounter is returned by FindACLCounter for a P4Info in which no counter has the annotation: the program does not count by
-	// rule, and there is no ACL to serve.
+	// rule, so no ACL is served.
 	ErrNoACLCounter = errors.New("no counter with the annotation @openconfig_acl")
-	// ErrAnnotation is returned by FindACLCounter for an annotation that does not parse, or that does not fit its counter.
+	// ErrAnnotation is returned by FindACLCounter for an annotation that does not parse, does not fit its counter, or occurs twice.
 	ErrAnnotation = errors.New("bad @openconfig_acl")
 	// ErrConfig is returned by New for ports that cannot be served.
 	ErrConfig = errors.New("bad configuration of the P4Runtime counter source")

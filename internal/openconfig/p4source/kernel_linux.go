@@ -12,7 +12,7 @@ import (
 )
 
 // Kernel implements Links for interfaces of this Linux machine, by rtnetlink. Frames that the kernel receives on an interface enter the
-// switch that holds it.
+// switch that the interface belongs to.
 type Kernel struct{}
 
 var _ Links = Kernel{}
@@ -38,7 +38,7 @@ func (Kernel) Link(_ context.Context, name string) (Link, bool, error) {
 	return l, true, nil
 }
 
-// Watch calls changed for every link that is added, removed or changes state.
+// Watch calls changed at the start and for every link that is added, removed or changes state.
 func (Kernel) Watch(ctx context.Context, changed func()) error {
 	updates := make(chan netlink.LinkUpdate)
 	done := make(chan struct{})

@@ -16,7 +16,7 @@ const aclAnnotation = "@openconfig_acl"
 // maxRuleBits keeps the cells of one port few enough to be read at once.
 const maxRuleBits = 16
 
-// An ACLLayout is the P4 counter with the ACL counters, and the positions of interfaces and rules in it.
+// An ACLLayout describes the P4 counter that holds the ACL counters, and the cells of ports and rules in it.
 type ACLLayout struct {
 	CounterID   uint32
 	CounterName string // for messages
@@ -28,7 +28,7 @@ type ACLLayout struct {
 // Rules returns the number of cells of one port.
 func (l *ACLLayout) Rules() int64 { return 1 << l.RuleBits }
 
-// Ports returns the number of ports whose cells are all in the counter. They are numbered from 0.
+// Ports returns the number of ports whose cells are all in the counter. Ports are numbered from 0.
 func (l *ACLLayout) Ports() int64 { return l.Size >> l.RuleBits }
 
 // Index returns the cell of a rule on a port.
@@ -39,11 +39,11 @@ func (l *ACLLayout) Split(index int64) (port, rule uint32) {
 	return uint32(index >> l.RuleBits), uint32(index & (l.Rules() - 1))
 }
 
-// FindACLCounter finds the counter with the annotation @openconfig_acl("set=NAME,rule_bits=N"). Its index is (ingress port << N) | rule id,
-// and it counts packets and bytes.
+// FindACLCounter finds the counter with the annotation @openconfig_acl("set=NAME,rule_bits=N"). The index of the counter is (ingress port
+// << N) | rule id. The counter must count packets and bytes.
 //
-// It returns ErrNoACLCounter if there is none. It returns ErrAnnotation, naming counter and annotation, if one does not parse, does not fit
-// its counter, or occurs twice.
+// It returns ErrNoACLCounter if no counter has the annotation. It returns ErrAnnotation, naming counter and annotation, if an annotation
+// does not parse, does not fit its counter, or occurs twice.
 func FindACLCounter(info *p4configv1.P4Info) (*ACLLayout, error) {
 	for _, d := range info.GetDirectCounters() {
 		for _, a := range d.GetPreamble().GetAnnotations() {

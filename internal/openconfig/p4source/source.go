@@ -1,8 +1,8 @@
-// Package p4source feeds the gNMI server from a switch that speaks P4Runtime only: ACL counters from the P4 counter that the program has
-// marked, interface counters from a Links.
+// Package p4source is the Source of the gNMI server for a switch that only supports P4Runtime. It reads ACL counters from the P4 counter
+// that the program has marked, and interface counters from a Links.
 //
-// It finds the counter by the annotation @openconfig_acl in the P4Info, and so knows no P4 name. It opens no connection: it gets a function
-// that reads. It writes nothing, so it needs no arbitration.
+// The package finds the counter by the annotation @openconfig_acl in the P4Info, and so depends on no P4 name. It opens no connection: the
+// caller passes a function that reads. It writes nothing, so it needs no arbitration.
 package p4source
 
 import (
@@ -18,8 +18,8 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// DefaultRescan is how often a watched source looks for ACL entries that count for the first time, since P4Runtime does not report changes
-// of counters.
+// DefaultRescan is how often a watched source reads the counters to find new ACL entries, because P4Runtime does not report changes of
+// counters.
 const DefaultRescan = 10 * time.Second
 
 // A ReadFunc sends one P4Runtime Read with these entities and returns the entities of all its responses.
@@ -30,13 +30,13 @@ type Link struct {
 	Index    uint32 // the kernel's index, 0 for none
 	Oper     openconfig.OperStatus
 	Admin    openconfig.AdminStatus        // empty if unknown
-	Counters *openconfig.InterfaceCounters // nil if nothing counts
+	Counters *openconfig.InterfaceCounters // nil if frames are not counted
 }
 
 // Links returns the state of the interfaces behind the ports. Kernel implements it for Linux interfaces.
 type Links interface {
-	// Link returns the state of the interface with this name. If there is none, ok is false and the interface is served as not present,
-	// without counters.
+	// Link returns the state of the interface with this name. If there is no such interface, ok is false, and the interface is served as
+	// not present, without counters.
 	Link(ctx context.Context, name string) (l Link, ok bool, err error)
 	// Watch calls changed when a link is added or removed or changes state, until ctx ends.
 	Watch(ctx context.Context, changed func()) error
@@ -48,7 +48,7 @@ type Config struct {
 	Ports map[uint32]string
 	// Read reads counter cells.
 	Read ReadFunc
-	// Links may be nil. Then every interface is up and has no counters of its own.
+	// Links may be nil. Then every interface is served as up and without interface counters.
 	Links Links
 	// Rescan is how often a watched source reads by itself; DefaultRescan if 0.
 	Rescan time.Duration
@@ -64,7 +64,7 @@ type Source struct {
 	// mu guards everything below.
 	mu       sync.Mutex
 	layout   *ACLLayout
-	met      map[cell]bool // entries served before: an entry does not vanish when its counter is reset
+	met      map[cell]bool // entries served before, which are served even after their counter was reset
 	watchers map[*func()]struct{}
 	readAt   time.Time           // when the last reading of everything began
 	pasts    map[string]linkPast // by the interface's name
@@ -106,8 +106,8 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// SetLayout sets the layout of the running program's ACL counters; nil means that it has none. It returns ErrConfig, and changes nothing,
-// if a port's cells are beyond the counter.
+// SetLayout sets the layout of the running program's ACL counters; nil means that the program has no ACL counters. It returns ErrConfig,
+// and changes nothing, if a port's cells are beyond the counter.
 func (s *Source) SetLayout(l *ACLLayout) error {
 	if l != nil {
 		for _, p := range s.ports {
@@ -169,12 +169,12 @@ func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 // A linkPast is the recorded history of an interface.
 type linkPast struct {
 	oper           openconfig.OperStatus
-	index          uint32    // its last index
-	changed, clear time.Time // when oper changed, and when another interface replaced it; zero if not observed
+	index          uint32    // last known index
+	changed, clear time.Time // when oper changed, and when another interface replaced this one; zero if not observed
 }
 
-// seen compares a link with the recorded one. It returns when its operational state changed, and when its counters restarted: an interface
-// that is created anew has another index.
+// seen compares a link with the recorded one. It returns when the operational state last changed, and when the counters last restarted. An
+// interface that is created anew has another index.
 func (s *Source) seen(name string, l Link) (changed, cleared time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,8 +194,8 @@ func (s *Source) seen(name string, l Link) (changed, cleared time.Time) {
 	return past.changed, past.clear
 }
 
-// readPort reads the cells of one port. An entry is served from the time when its rule first counts; fresh reports whether one is served
-// for the first time.
+// readPort reads the cells of one port. An entry is served once its rule has counted a packet. fresh reports whether an entry is served for
+// the first time.
 func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl []openconfig.ACLEntry, fresh bool, err error) {
 	rules := uint32(layout.Rules())
 	entities := make([]*p4v1.Entity, 0, rules)
@@ -220,7 +220,7 @@ func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl [
 			return nil, false, fmt.Errorf("%w: counter %q of port %d (%s): got %v", ErrRead, layout.CounterName, p.number, p.name, e)
 		}
 		values[rule] = c.GetData()
-		if values[rule] == nil { // a cell of zeros may come without data
+		if values[rule] == nil { // the data of a cell with zero counts may be absent
 			values[rule] = &p4v1.CounterData{}
 		}
 	}
@@ -244,8 +244,8 @@ func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl [
 	return acl, fresh, nil
 }
 
-// Watch reports changes of links, other layouts, and entries that any reading has found. It reads by itself every Rescan, for entries that
-// no other reading would find.
+// Watch reports changes of links, a new layout, and new entries that any reading has found. It reads every Rescan itself unless there was
+// another reading, so that new entries are found without other readers.
 func (s *Source) Watch(ctx context.Context, changed func()) error {
 	s.mu.Lock()
 	s.watchers[&changed] = struct{}{}
@@ -263,7 +263,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 		links = make(chan error, 1)
 		go func() { links <- s.links.Watch(ctx, changed); close(links) }()
 		defer func() {
-			for range links { // wait for it to end
+			for range links { // wait for Links.Watch to end
 			}
 		}()
 	}
@@ -284,7 +284,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 			recent := time.Since(s.readAt) < s.rescan // by a subscriber's sample, or by another watcher
 			s.mu.Unlock()
 			if !recent {
-				// It notifies the watchers itself. The next reader gets the error, if there is one.
+				// Snapshot notifies the watchers of new entries. An error is ignored, because the next reader gets it.
 				_, _ = s.Snapshot(ctx)
 			}
 		}

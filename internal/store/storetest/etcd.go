@@ -1,4 +1,4 @@
-// Package storetest is an etcd that tests stop, put back in time and replace, at one address.
+// Package storetest runs an etcd for tests, which can stop it, restore an earlier state and replace it, all at the same address.
 package storetest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// An Etcd is a cluster of one in this process.
+// An Etcd is an etcd cluster with one member, in this process.
 type Etcd struct {
 	t      testing.TB
 	client url.URL
@@ -32,10 +32,10 @@ func Start(t testing.TB) *Etcd {
 	return e
 }
 
-// Endpoint is the address of its clients, which stays the same.
+// Endpoint returns the address for clients, which never changes.
 func (e *Etcd) Endpoint() string { return e.client.Host }
 
-// Save stops the etcd, keeps a copy of what it has, and starts it again. It returns the copy.
+// Save stops the etcd, copies its data, and starts it again. It returns the directory of the copy.
 func (e *Etcd) Save() (saved string) {
 	e.t.Helper()
 	saved = filepath.Join(e.t.TempDir(), "saved")
@@ -47,7 +47,7 @@ func (e *Etcd) Save() (saved string) {
 	return saved
 }
 
-// Restore puts a copy in place of what the etcd has, as after a restore of a snapshot on the same machine: the cluster is the same, and its
+// Restore replaces the data of the etcd by a copy, as if a snapshot were restored on the same machine: the cluster id is the same, and the
 // revisions are those of the copy.
 func (e *Etcd) Restore(saved string) {
 	e.t.Helper()
@@ -61,7 +61,7 @@ func (e *Etcd) Restore(saved string) {
 	e.start()
 }
 
-// Empty puts an etcd without anything in its place: of the same cluster, or of another.
+// Empty replaces the etcd by an empty one, with the same cluster id or, if otherCluster is set, another one.
 func (e *Etcd) Empty(otherCluster bool) {
 	e.t.Helper()
 	e.stop()
@@ -77,7 +77,7 @@ func (e *Etcd) Empty(otherCluster bool) {
 // Stop ends the etcd; Begin starts it again.
 func (e *Etcd) Stop() { e.stop() }
 
-// Begin starts it again after Stop.
+// Begin starts the etcd again after Stop.
 func (e *Etcd) Begin() {
 	e.t.Helper()
 	e.start()
