@@ -5,15 +5,15 @@ import (
 	"math/bits"
 )
 
-// A Checksum computes the Internet checksum (RFC 1071) of a run of bytes that comes in pieces: header fields first, then the payload for
-// the *_with_payload externs. Pieces of odd length are allowed anywhere; only the end of the run is padded with a zero byte. The zero value
-// is an empty run. It is not safe for concurrent use and allocates nothing.
+// A Checksum computes the Internet checksum (RFC 1071) of a sequence of bytes that is added in pieces, for example header fields and then
+// the payload for the *_with_payload externs. Pieces may have odd lengths; only the end of the sequence is padded with a zero byte. The
+// zero value is an empty sequence. A Checksum is not safe for concurrent use and does not allocate.
 type Checksum struct {
 	sum uint64 // one's complement sum of the whole words
-	odd bool   // the run so far ends within a word
+	odd bool   // the number of bytes added so far is odd
 }
 
-// Add appends b to the run.
+// Add appends b to the sequence.
 func (c *Checksum) Add(b []byte) {
 	if len(b) == 0 {
 		return
@@ -44,8 +44,8 @@ func (c *Checksum) Add(b []byte) {
 	c.sum = sum
 }
 
-// Sum16 returns the checksum of the run so far, as it is written into a header. A run of zeros yields 0xffff. A caller for which 0 means no
-// checksum (UDP) must handle that itself.
+// Sum16 returns the checksum of the bytes added so far, in the form that is written to a header. For zeros, the checksum is 0xffff. In UDP,
+// 0 means no checksum; the caller must handle this case.
 func (c *Checksum) Sum16() uint16 {
 	s := c.sum>>32 + c.sum&0xffffffff
 	for s > 0xffff {
@@ -54,14 +54,14 @@ func (c *Checksum) Sum16() uint16 {
 	return ^uint16(s)
 }
 
-// Checksum16 returns the checksum of b: v1model's csum16.
+// Checksum16 returns the checksum of b, as v1model's csum16 does.
 func Checksum16(b []byte) uint16 {
 	var c Checksum
 	c.Add(b)
 	return c.Sum16()
 }
 
-// addOnes returns the one's complement sum.
+// addOnes returns the one's complement sum of a and b.
 func addOnes(a, b uint64) uint64 {
 	s, carry := bits.Add64(a, b, 0)
 	return s + carry

@@ -2,22 +2,23 @@ package extern
 
 import "math/bits"
 
-// A CRC is the parameters of a cyclic redundancy check in the usual notation (Rocksoft model): polynomial and initial remainder are not
-// reflected, and the final xor applies after the remainder is reflected.
+// A CRC holds the parameters of a cyclic redundancy check in the usual notation (Rocksoft model): the polynomial and the initial remainder
+// are not reflected, and the final xor is applied after the remainder is reflected.
 type CRC struct {
-	Polynomial       uint64 // without its top bit
+	Polynomial       uint64 // without the top bit
 	Initial          uint64
 	FinalXor         uint64
-	ReflectData      bool // each byte enters lowest bit first
+	ReflectData      bool // process the lowest bit of each byte first
 	ReflectRemainder bool
 }
 
-// CRC16 returns the parameters of v1model's crc16, CRC-16/ARC, which are also the initial ones of crc16_custom.
+// CRC16 returns the parameters of v1model's crc16 (CRC-16/ARC). They are also the initial parameters of crc16_custom.
 func CRC16() CRC {
 	return CRC{Polynomial: 0x8005, ReflectData: true, ReflectRemainder: true}
 }
 
-// CRC32 returns the parameters of v1model's crc32, Ethernet's CRC-32/ISO-HDLC, which are also the initial ones of crc32_custom.
+// CRC32 returns the parameters of v1model's crc32 (CRC-32/ISO-HDLC, used by Ethernet). They are also the initial parameters of
+// crc32_custom.
 func CRC32() CRC {
 	return CRC{
 		Polynomial: 0x04c11db7, Initial: 0xffffffff, FinalXor: 0xffffffff,
@@ -25,10 +26,10 @@ func CRC32() CRC {
 	}
 }
 
-// A crcTable computes one CRC a byte at a time. It does not change after newCRCTable.
+// A crcTable computes one CRC, a byte at a time. It is immutable.
 //
-// The remainder is left-aligned in 64 bits, so that one loop serves all widths. If the data is reflected, the remainder is reflected and
-// right-aligned instead, which saves reflecting every byte.
+// The remainder is left-aligned in 64 bits, so that one loop handles all widths. If the data is reflected, the remainder is reflected and
+// right-aligned instead, which avoids reflecting every byte.
 type crcTable struct {
 	step     [256]uint64
 	initial  uint64

@@ -1,7 +1,7 @@
-// Package extern holds the algorithms of v1model's externs: hashes, the Internet checksum and the two-rate meter. Each returns the same
-// bits as the reference switch bmv2 for the same input, so that a program behaves alike on both.
+// Package extern implements the algorithms of v1model's externs: hashes, the Internet checksum and the two-rate meter. For the same input,
+// each algorithm returns the same bits as the reference switch bmv2, so a program behaves the same on both.
 //
-// It handles bytes, numbers and time only. The engine decides which fields make up the bytes and where the result goes.
+// The package handles only bytes, numbers and time. The engine decides which fields are hashed and where the result is stored.
 package extern
 
 import (
@@ -13,22 +13,22 @@ import (
 	"sync/atomic"
 )
 
-// A Hash is one algorithm of v1model's HashAlgorithm. It is safe for concurrent use and allocates nothing.
+// A Hash is one algorithm of v1model's HashAlgorithm. It is safe for concurrent use and does not allocate.
 type Hash struct {
 	name   string
 	width  int
 	sum    func([]byte) uint64
-	custom atomic.Pointer[crcTable] // set for the custom CRCs only
+	custom atomic.Pointer[crcTable] // set only for the custom CRCs
 }
 
-// An algorithm creates the Hash of its name.
+// An algorithm describes a hash algorithm and creates its Hash.
 type algorithm struct {
 	name  string
-	width int // of the result, in bits
+	width int // width of the result in bits
 	start func(h *Hash, random func() uint64)
 }
 
-// algorithms lists v1model's HashAlgorithm in its order.
+// algorithms returns the algorithms of v1model's HashAlgorithm, in its order.
 func algorithms() []algorithm {
 	pure := func(f func([]byte) uint64) func(*Hash, func() uint64) {
 		return func(h *Hash, _ func() uint64) { h.sum = f }
@@ -51,8 +51,8 @@ func algorithms() []algorithm {
 	}
 }
 
-// NewHash returns the algorithm with this name in v1model and bmv2's JSON. random is the source of "random" and must be safe for concurrent
-// use; nil means a source seeded by the system. It returns ErrAlgorithm for an unknown name.
+// NewHash returns the algorithm with this name in v1model and in bmv2's JSON. random is the source for the algorithm "random" and must be
+// safe for concurrent use; nil means a source seeded by the system. NewHash returns ErrAlgorithm if the name is unknown.
 func NewHash(name string, random func() uint64) (*Hash, error) {
 	if random == nil {
 		random = rand.Uint64
@@ -70,7 +70,7 @@ func NewHash(name string, random func() uint64) (*Hash, error) {
 	return nil, fmt.Errorf("%w %q, must be one of %s", ErrAlgorithm, name, strings.Join(names, ", "))
 }
 
-// Name returns the name in v1model.
+// Name returns the name of the algorithm in v1model.
 func (h *Hash) Name() string { return h.name }
 
 // Width returns the number of bits of Sum that may be set: 16, 32 or 64.
@@ -79,7 +79,7 @@ func (h *Hash) Width() int { return h.width }
 // Sum returns the hash of b, right-aligned.
 func (h *Hash) Sum(b []byte) uint64 { return h.sum(b) }
 
-// SetCRC changes the parameters of crc16_custom or crc32_custom. Each Sum uses either the old or the new ones.
+// SetCRC changes the parameters of crc16_custom or crc32_custom. A concurrent Sum uses either the old or the new parameters.
 func (h *Hash) SetCRC(c CRC) error {
 	if h.custom.Load() == nil {
 		return fmt.Errorf("%w: %q takes no parameters, only crc16_custom and crc32_custom do", ErrAlgorithm, h.name)
@@ -96,7 +96,8 @@ func (h *Hash) SetCRC(c CRC) error {
 	return nil
 }
 
-// InRange maps a hash to [base, base+size-1] as v1model's hash() does. Size 0 yields base; the sum wraps at 64 bits.
+// InRange maps a hash to the range [base, base+size-1], as v1model's hash() does. If size is 0, the result is base. The addition wraps at
+// 64 bits.
 func InRange(sum, base, size uint64) uint64 {
 	if size == 0 {
 		return base
@@ -104,7 +105,7 @@ func InRange(sum, base, size uint64) uint64 {
 	return base + sum%size
 }
 
-// identity is the first 8 bytes as a number, or all of them if there are fewer.
+// identity returns the first 8 bytes of b as a number, or all bytes if there are fewer.
 func identity(b []byte) uint64 {
 	if len(b) >= 8 {
 		return binary.BigEndian.Uint64(b)
@@ -116,7 +117,7 @@ func identity(b []byte) uint64 {
 	return v
 }
 
-// xor16 folds the 16-bit words of b; a last odd byte is the high half of a word.
+// xor16 returns the xor of the 16-bit words of b. If the length is odd, the last byte is the high half of a word.
 func xor16(b []byte) uint64 {
 	var v uint64
 	for ; len(b) >= 8; b = b[8:] {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Color is a meter's result for a packet. A larger one is worse; the numbers are those of v1model.
+// A Color is a meter's result for a packet. A larger color is worse; the values are those of v1model.
 type Color uint8
 
 // The colors of RFC 2698.
@@ -49,16 +49,16 @@ func (u Unit) String() string {
 	return fmt.Sprintf("unit %d", uint8(u))
 }
 
-// A Clock returns the time since some fixed moment. If it goes back, meters gain no tokens meanwhile.
+// A Clock returns the time since a fixed moment. If the time goes backwards, meters gain no tokens until it has caught up.
 type Clock func() time.Duration
 
-// A MeterConfig is P4Runtime's: rates in units a second, bursts in units.
+// A MeterConfig is a meter configuration of P4Runtime: rates in units per second, bursts in units.
 type MeterConfig struct {
-	CIR, CBurst int64 // committed: above it a packet is yellow
-	PIR, PBurst int64 // peak, not below CIR: above it a packet is red
+	CIR, CBurst int64 // committed rate and burst; a packet that exceeds them is yellow
+	PIR, PBurst int64 // peak rate and burst, PIR >= CIR; a packet that exceeds them is red
 }
 
-// Validate returns ErrMeterConfig for a negative number or a peak rate below the committed one.
+// Validate returns ErrMeterConfig if a number is negative or the peak rate is below the committed rate.
 func (c MeterConfig) Validate() error {
 	for _, f := range []struct {
 		name string
@@ -74,12 +74,12 @@ func (c MeterConfig) Validate() error {
 	return nil
 }
 
-// A Meter is a two-rate three-color marker (RFC 2698) as bmv2 implements it: both buckets start full, and a packet that the peak bucket
-// refuses leaves both unchanged. It is safe for concurrent use and allocates nothing.
+// A Meter is a two-rate three-color marker (RFC 2698) as implemented by bmv2: both buckets start full, and a packet that exceeds the peak
+// bucket takes no tokens from either bucket. A Meter is safe for concurrent use and does not allocate.
 type Meter struct {
 	unit   Unit
 	clock  Clock
-	origin time.Duration // of the clock; tokens are computed from here, so that rounding errors do not add up
+	origin time.Duration // start of the token calculation, so that rounding errors do not add up
 
 	mu         sync.Mutex // guards everything below
 	configured bool
@@ -88,7 +88,7 @@ type Meter struct {
 	committed  bucket
 }
 
-// NewMeter returns a meter without configuration, for which every packet is green.
+// NewMeter returns a meter without a configuration, which returns green for every packet.
 func NewMeter(unit Unit, clock Clock) *Meter {
 	m := new(Meter)
 	m.start(unit, clock)
@@ -99,7 +99,7 @@ func (m *Meter) start(unit Unit, clock Clock) {
 	m.unit, m.clock, m.origin = unit, clock, clock()
 }
 
-// Configure sets the rates and fills both buckets. It returns ErrMeterConfig for an invalid configuration and changes nothing.
+// Configure sets the rates and fills both buckets. If the configuration is invalid, Configure returns ErrMeterConfig and changes nothing.
 func (m *Meter) Configure(c MeterConfig) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -112,14 +112,14 @@ func (m *Meter) Configure(c MeterConfig) error {
 	return nil
 }
 
-// Reset removes the configuration: every packet is green again.
+// Reset removes the configuration, so that every packet is green again.
 func (m *Meter) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.configured = false
 }
 
-// Config returns the configuration, and false if there is none.
+// Config returns the configuration. It returns false if the meter has none.
 func (m *Meter) Config() (MeterConfig, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,9 +129,9 @@ func (m *Meter) Config() (MeterConfig, bool) {
 	return m.config, true
 }
 
-// Execute charges a packet of length bytes now and returns its color. A pre-color other than Green makes the result at least that bad, but
-// the charge is the same as for Green: this is bmv2's behaviour, not the color-aware mode of RFC 2698. An unconfigured meter always returns
-// Green.
+// Execute charges a packet of length bytes at the current time and returns its color. The result is at least as bad as the pre-color, but
+// the charge is the same as for Green. This is bmv2's behaviour, not the color-aware mode of RFC 2698. A meter without a configuration
+// always returns Green.
 func (m *Meter) Execute(length int, pre Color) Color {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -154,17 +154,17 @@ func (m *Meter) Execute(length int, pre Color) Color {
 
 // A bucket holds the tokens of one rate.
 type bucket struct {
-	rate   float64 // tokens a microsecond
+	rate   float64 // tokens per microsecond
 	burst  uint64
 	tokens uint64
-	seen   uint64 // tokens used or lost since the meter's origin, as of the last take
+	seen   uint64 // tokens used or lost between the meter's origin and the last take
 }
 
 func newBucket(perSecond, burst int64) bucket {
 	return bucket{rate: float64(perSecond) / 1e6, burst: uint64(burst), tokens: uint64(burst)}
 }
 
-// take advances the bucket to a time and takes need tokens, or none if it has fewer.
+// take advances the bucket to a time and takes need tokens. If the bucket has fewer tokens, take returns false and takes none.
 func (b *bucket) take(micros int64, need uint64) bool {
 	if flown := uint64(float64(micros) * b.rate); flown > b.seen {
 		b.tokens = min(b.tokens+(flown-b.seen), b.burst)

@@ -2,13 +2,13 @@ package extern
 
 import "fmt"
 
-// Meters is an indexed array of meters: v1model's meter extern. It is safe for concurrent use.
+// Meters is an indexed array of meters, which is v1model's meter extern. It is safe for concurrent use.
 type Meters struct {
 	name  string
 	cells []Meter
 }
 
-// NewMeters returns size meters without configuration. The name is for error messages.
+// NewMeters returns an array of size meters without configuration. The name is used in error messages.
 func NewMeters(name string, unit Unit, size int, clock Clock) (*Meters, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("meter %s: %w: size is %d, must be at least 0", name, ErrMeterIndex, size)
@@ -23,7 +23,7 @@ func NewMeters(name string, unit Unit, size int, clock Clock) (*Meters, error) {
 // Len returns the number of meters.
 func (a *Meters) Len() int { return len(a.cells) }
 
-// At returns the meter at index, or ErrMeterIndex.
+// At returns the meter at index. It returns ErrMeterIndex if the index is out of range.
 func (a *Meters) At(index int64) (*Meter, error) {
 	if index < 0 || index >= int64(len(a.cells)) {
 		return nil, fmt.Errorf("meter %s: %w: %d, must be 0 to %d", a.name, ErrMeterIndex, index, len(a.cells)-1)
@@ -31,8 +31,8 @@ func (a *Meters) At(index int64) (*Meter, error) {
 	return &a.cells[index], nil
 }
 
-// Execute runs the meter at index for a packet of length bytes. It returns false if there is none at that index: bmv2 then leaves the
-// result field of execute_meter unchanged.
+// Execute runs the meter at index for a packet of length bytes. It returns false if the index is out of range; bmv2 then leaves the result
+// field of execute_meter unchanged.
 func (a *Meters) Execute(index uint64, length int, pre Color) (Color, bool) {
 	if index >= uint64(len(a.cells)) {
 		return Green, false

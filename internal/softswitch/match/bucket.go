@@ -2,13 +2,14 @@ package match
 
 import "slices"
 
-// A bucket holds entries that have the same match but for ranges: they differ in ranges, priority or both. A single entry has no bucket.
+// A bucket holds entries whose matches are equal except for ranges: the entries differ in ranges, priority or both. A single entry has no
+// bucket.
 type bucket[V any] struct {
 	entries []*Entry[V] // highest rank first
 	index   *intervals[V]
 }
 
-// indexFrom is the number of entries from which a bucket is indexed. Below it, comparing one by one is as fast.
+// indexFrom is the number of entries from which a bucket has an index. With fewer entries, comparing each entry is as fast.
 const indexFrom = 8
 
 // join adds e to the bucket of head, which may be nil, and returns the entry of the highest rank.
@@ -24,7 +25,7 @@ func join[V any](head, e *Entry[V]) *Entry[V] {
 	at, _ := slices.BinarySearchFunc(b.entries, e, compareRank[V])
 	b.entries = slices.Insert(b.entries, at, e)
 	e.bucket = b
-	// With several range fields, an interval of one of them does not determine the match.
+	// With several range fields, the interval of one field does not determine the match.
 	if b.index != nil {
 		b.index.paint(e, e.low(), e.high())
 	} else if len(e.layout.ranges) == 1 && len(b.entries) >= indexFrom {
@@ -54,7 +55,7 @@ func leave[V any](e *Entry[V]) *Entry[V] {
 	return b.entries[0]
 }
 
-// inRange returns the entry of the highest rank among e and its bucket whose ranges contain key, or nil. e heads its bucket.
+// inRange returns the entry of the highest rank among e and its bucket whose ranges contain key, or nil. e must be the head of its bucket.
 func (e *Entry[V]) inRange(key []uint64) *Entry[V] {
 	b := e.bucket
 	if b == nil {
@@ -86,7 +87,7 @@ func (l *layout) inRanges(id, key []uint64) bool {
 	return true
 }
 
-// low and high return the ends of the entry's first range.
+// low returns the low bound of the entry's first range; high returns the high bound.
 func (e *Entry[V]) low() []uint64 {
 	s := e.layout.spans[e.layout.ranges[0]]
 	return e.id[s.first:][:s.words]

@@ -4,22 +4,22 @@ import "errors"
 
 // Errors of New.
 var (
-	// ErrFields is returned for an impossible key: no size, a width below one bit, an unknown kind, or two LPM fields, whose longest prefix
-	// is undefined.
+	// ErrFields is returned for an invalid size or key: a width below one bit, an unknown kind, or two LPM fields in a table without
+	// priorities, for which the longest prefix is undefined.
 	ErrFields = errors.New("invalid table key")
 )
 
 // Errors of Insert, Delete and Get. After any of them the table is unchanged.
 var (
-	// ErrKey is returned for a match that its field does not allow: a wrong number of fields or words, bits outside the width or the mask,
-	// a range whose low is above its high, a prefix length outside the field, a wildcard in an exact field.
+	// ErrKey is returned for an invalid match: a wrong number of fields or words, bits outside the width or the mask, a range whose low
+	// bound is above its high bound, a prefix length outside the field, or a wildcard in an exact field.
 	ErrKey = errors.New("bad match key")
-	// ErrPriority is returned for a priority other than 0 in a table without priorities (exact, LPM).
+	// ErrPriority is returned for a priority other than 0 in a table without priorities (only exact and LPM fields).
 	ErrPriority = errors.New("bad priority")
-	// ErrExists is returned by Insert when the table has an entry of the same match and priority.
+	// ErrExists is returned by Insert if an entry with the same match and priority exists.
 	ErrExists = errors.New("entry exists")
-	// ErrFull is returned by Insert when the table is full.
+	// ErrFull is returned by Insert if the table is full.
 	ErrFull = errors.New("table full")
-	// ErrNotFound is returned by Delete when the table has no entry of this match and priority.
+	// ErrNotFound is returned by Delete if no entry has this match and priority.
 	ErrNotFound = errors.New("no such entry")
 )

@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// A seed makes the positions of keys in a hash unpredictable, so that nobody can choose keys that all collide.
+// A seed makes the positions of keys in a hash unpredictable, so that an attacker cannot choose keys that collide.
 type seed [2]uint64
 
 func newSeed() seed {
@@ -15,25 +15,25 @@ func newSeed() seed {
 	return seed{binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:]) | 1}
 }
 
-// mix folds w into h: the xor of the halves of a 128-bit product.
+// mix combines w with h: it returns the xor of the halves of a 128-bit product.
 func (s seed) mix(h, w uint64) uint64 {
 	hi, lo := bits.Mul64(w^s[0]^h, s[1])
 	return hi ^ lo
 }
 
-// A hash finds entries by some bits of some words of a key: open addressing with linear probing, at most 3/4 full. Keys are hashed and
-// compared under the mask without a masked copy.
+// A hash is a hash table of entries that uses certain bits of a key: open addressing with linear probing, at most 3/4 full. Keys are hashed
+// and compared under the mask without creating a masked copy.
 type hash[V any] struct {
 	seed  seed
-	words []int    // the relevant words of the key
-	mask  []uint64 // and their relevant bits; as long as words
+	words []int    // indices of the relevant words of the key
+	mask  []uint64 // relevant bits of each of these words
 	slots []slot[V]
 	shift uint // 64 - log2(len(slots))
-	n     int  // entries
+	n     int  // number of entries
 }
 
-// A slot holds the masked word itself if only one word is relevant, so that comparing need not read the entry. Otherwise it holds the hash
-// of the masked words. It is unused if e is nil.
+// A slot holds an entry and its tag. If only one word is relevant, tag is the masked word itself, so that a comparison need not read the
+// entry. Otherwise, tag is the hash of the masked words. If e is nil, the slot is unused.
 type slot[V any] struct {
 	tag uint64
 	e   *Entry[V]
@@ -41,7 +41,7 @@ type slot[V any] struct {
 
 const minSlots = 8
 
-// newHash returns an empty hash for the bits of mask, which covers the whole key.
+// newHash returns an empty hash for the bits that are set in mask, which covers the whole key.
 func newHash[V any](s seed, mask []uint64) *hash[V] {
 	h := &hash[V]{seed: s}
 	for i, m := range mask {
@@ -113,7 +113,7 @@ func (h *hash[V]) home(tag uint64) uint64 {
 	return tag >> h.shift
 }
 
-// put stores e under its id, in place of the entry with the same words if there is one.
+// put stores e under its id. If an entry with the same words exists, e replaces it.
 func (h *hash[V]) put(e *Entry[V]) {
 	if 4*(h.n+1) > 3*len(h.slots) {
 		h.resize(2 * len(h.slots))
@@ -132,13 +132,13 @@ func (h *hash[V]) put(e *Entry[V]) {
 	}
 }
 
-// remove frees the slot of the entry with the same words as id, which must exist.
+// remove removes the entry with the same words as id, which must exist.
 func (h *hash[V]) remove(id []uint64) {
 	tag, i := h.tag(id)
 	last := uint64(len(h.slots) - 1)
 	for i &= last; h.slots[i].tag != tag || !h.same(h.slots[i].e.id, id); i = (i + 1) & last {
 	}
-	// Close the gap: move up every entry that a search from its home would no longer reach.
+	// Close the gap: move up every entry that a search from its home slot would no longer reach.
 	for j := (i + 1) & last; h.slots[j].e != nil; j = (j + 1) & last {
 		if home := h.home(h.slots[j].tag); (j-home)&last >= (j-i)&last {
 			h.slots[i] = h.slots[j]
@@ -152,7 +152,7 @@ func (h *hash[V]) remove(id []uint64) {
 	}
 }
 
-// resize makes n slots, a power of two.
+// resize changes the number of slots to n, a power of two.
 func (h *hash[V]) resize(n int) {
 	old := h.slots
 	h.slots = make([]slot[V], n)

@@ -2,11 +2,11 @@ package match
 
 import "slices"
 
-// cuts divides the values of one field into segments: segment i has the values from start(i) up to, but not including, start(i+1). Segment
-// 0 always exists and starts at 0.
+// cuts divides the values of one field into segments. Segment i holds the values from start(i) up to, but not including, start(i+1).
+// Segment 0 always exists and starts at 0.
 type cuts struct {
-	first, words int      // place of the field in a key
-	starts       []uint64 // words for each segment, ascending
+	first, words int      // position of the field in a key
+	starts       []uint64 // start of each segment, in words words, ascending
 }
 
 func newCuts(s span) cuts {
@@ -17,10 +17,10 @@ func (c *cuts) len() int { return len(c.starts) / c.words }
 
 func (c *cuts) start(i int) []uint64 { return c.starts[i*c.words:][:c.words] }
 
-// segment returns the segment of key's field.
+// segment returns the segment that contains the field's value in key.
 func (c *cuts) segment(key []uint64) int { return c.at(key[c.first:][:c.words]) }
 
-// at returns the segment of v.
+// at returns the segment that contains v.
 func (c *cuts) at(v []uint64) int {
 	// The segment is in [lo, hi).
 	lo, hi := 0, c.len()
@@ -47,7 +47,8 @@ func (c *cuts) at(v []uint64) int {
 	return lo
 }
 
-// cut makes v the start of a segment. It returns that segment and whether it is new, that is, the upper part of the previous one.
+// cut makes v the start of a segment and returns that segment. split is true if the segment is new; it is then the upper part of the
+// previous segment.
 func (c *cuts) cut(v []uint64) (segment int, split bool) {
 	i := c.at(v)
 	if slices.Equal(c.start(i), v) {
@@ -57,10 +58,10 @@ func (c *cuts) cut(v []uint64) (segment int, split bool) {
 	return i + 1, true
 }
 
-// merge joins segment i to the previous one.
+// merge merges segment i into the previous segment.
 func (c *cuts) merge(i int) { c.starts = slices.Delete(c.starts, i*c.words, (i+1)*c.words) }
 
-// next returns v+1, and false if v is all ones.
+// next returns v+1. It returns false if v is all ones.
 func next(v []uint64) ([]uint64, bool) {
 	n := slices.Clone(v)
 	for i := len(n) - 1; i >= 0; i-- {
@@ -75,7 +76,7 @@ func next(v []uint64) ([]uint64, bool) {
 // intervals maps each value of the range field of a bucket to the entry that decides.
 type intervals[V any] struct {
 	cuts
-	best []*Entry[V] // for each segment, nil if no entry contains it; two neighbours always differ
+	best []*Entry[V] // deciding entry of each segment, or nil; two neighbours always differ
 }
 
 func newIntervals[V any](l *layout) *intervals[V] {
@@ -84,7 +85,7 @@ func newIntervals[V any](l *layout) *intervals[V] {
 
 func (x *intervals[V]) find(key []uint64) *Entry[V] { return x.best[x.segment(key)] }
 
-// paint makes e decide from low to high, inclusive, wherever it outranks the current entry.
+// paint makes e the deciding entry from low to high, inclusive, except where the current entry outranks e.
 func (x *intervals[V]) paint(e *Entry[V], low, high []uint64) {
 	from, to := x.cutOut(low, high)
 	for i := from; i < to; i++ {
@@ -95,7 +96,7 @@ func (x *intervals[V]) paint(e *Entry[V], low, high []uint64) {
 	x.join(from, to)
 }
 
-// erase removes e; others are the remaining entries.
+// erase removes e. others holds the remaining entries.
 func (x *intervals[V]) erase(e *Entry[V], others []*Entry[V]) {
 	low, high := e.low(), e.high()
 	from, to := x.cutOut(low, high)
@@ -119,7 +120,7 @@ func (x *intervals[V]) erase(e *Entry[V], others []*Entry[V]) {
 	}
 }
 
-// cutOut makes segments end at low and high and returns the segments in between.
+// cutOut makes segments begin at low and end at high, and returns the range of segments between them.
 func (x *intervals[V]) cutOut(low, high []uint64) (from, to int) {
 	from = x.cutAt(low)
 	if after, ok := next(high); ok {

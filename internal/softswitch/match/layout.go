@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// A layout has the positions of the fields' words in a key, and checks matches against the fields.
+// A layout holds the positions of the fields in a key, and checks matches against the fields.
 type layout struct {
 	fields []Field
 	spans  []span
-	words  int  // of the whole key
-	lpm    int  // index of the LPM field that decides, -1 if there is none
-	masked bool // the id also holds masks
+	words  int  // length of the key in words
+	lpm    int  // index of the LPM field whose prefix length decides; -1 if there is none
+	masked bool // ids also hold masks
 	prio   bool // entries have priorities
 	ranges []int
 }
 
-// A span is the place of one field in a key.
+// A span is the position of one field in a key.
 type span struct{ first, words int }
 
 func newLayout(fields []Field) (*layout, error) {
@@ -53,7 +53,7 @@ func newLayout(fields []Field) (*layout, error) {
 	return l, nil
 }
 
-// idWords is the length of an id in words.
+// idWords returns the length of an id in words.
 func (l *layout) idWords() int {
 	n := l.words
 	if l.masked {
@@ -65,8 +65,7 @@ func (l *layout) idWords() int {
 	return n
 }
 
-// id writes the canonical form of a match and its priority into dst, which has idWords words. Matches with the same meaning have the same
-// words.
+// id writes the canonical form of a match and its priority to dst, which has idWords words. Matches with the same meaning have equal ids.
 func (l *layout) id(dst []uint64, m []KeyMatch, priority int32) error {
 	if len(m) != len(l.fields) {
 		return fmt.Errorf("%w: %d fields, must be %d", ErrKey, len(m), len(l.fields))
@@ -91,8 +90,8 @@ func (l *layout) id(dst []uint64, m []KeyMatch, priority int32) error {
 	return nil
 }
 
-// canonical checks one field of a match and writes its value and mask (low and high of a range). Both are zero on entry, which is the
-// wildcard of every kind but Range. mask is nil if the table has only exact fields.
+// canonical checks the match of one field and writes its value and mask, or the low and high bounds of a range. Both are zero on entry,
+// which is the wildcard of every kind except Range. mask is nil if all fields of the table are exact.
 func canonical(value, mask []uint64, f Field, m *KeyMatch) error {
 	if m.Wildcard {
 		if f.Kind == Exact {

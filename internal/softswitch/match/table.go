@@ -7,27 +7,27 @@ import (
 	"slices"
 )
 
-// A Table returns the entry that decides for a key.
+// A Table finds the entry that decides for a key.
 type Table[V any] struct {
 	layout *layout
 	size   int
-	n      int    // entries
-	seq    uint64 // of the last insertion
+	n      int    // number of entries
+	seq    uint64 // sequence number of the last insertion
 
-	// entries has all entries in the order of insertion, with nil for deleted ones, so that All has a defined order.
+	// entries holds all entries in the order of insertion, with nil for deleted ones. It gives All a defined order.
 	entries []*Entry[V]
 
 	space *space[V]
-	exact *hash[V]   // the only tuple of a table of exact fields, else nil
-	ids   *hash[V]   // tables with priorities: entries by id, else nil
-	fast  *vector[V] // tables with priorities: the entries of space again while that is faster, else nil
+	exact *hash[V]   // the only tuple if all fields are exact, else nil
+	ids   *hash[V]   // entries by id if the table has priorities, else nil
+	fast  *vector[V] // the entries of space in a vector while that is faster, else nil; only with priorities
 }
 
 // MaxSize is the largest size of a table, in entries.
 const MaxSize = 1 << 28
 
-// New returns an empty table of up to size entries. A key without fields is allowed: its one entry always matches. It returns ErrFields for
-// an impossible key.
+// New returns an empty table of up to size entries. A key without fields is allowed; its only entry always matches. New returns ErrFields
+// if the size or a field is invalid.
 func New[V any](fields []Field, size int) (*Table[V], error) {
 	if size < 1 || size > MaxSize {
 		return nil, fmt.Errorf("%w: size is %d entries, must be 1 to %d", ErrFields, size, MaxSize)
@@ -52,8 +52,8 @@ func New[V any](fields []Field, size int) (*Table[V], error) {
 	return t, nil
 }
 
-// Insert adds an entry. It returns ErrKey or ErrPriority for an invalid match, ErrExists if the match and priority are taken, and ErrFull
-// if the table is full, and then changes nothing. It keeps no reference to m.
+// Insert adds an entry. It returns ErrKey or ErrPriority if the match or priority is invalid, ErrExists if an entry has the same match and
+// priority, and ErrFull if the table is full. After an error, the table is unchanged. Insert keeps no reference to m.
 func (t *Table[V]) Insert(m []KeyMatch, priority int32, v V) (*Entry[V], error) {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -90,7 +90,8 @@ func (t *Table[V]) Insert(m []KeyMatch, priority int32, v V) (*Entry[V], error) 
 	return e, nil
 }
 
-// Delete removes the entry of this match and priority, or returns ErrNotFound, ErrKey or ErrPriority and changes nothing.
+// Delete removes the entry with this match and priority. It returns ErrNotFound if there is no such entry, and ErrKey or ErrPriority if the
+// match or priority is invalid.
 func (t *Table[V]) Delete(m []KeyMatch, priority int32) error {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -120,7 +121,7 @@ func (t *Table[V]) Delete(m []KeyMatch, priority int32) error {
 	return nil
 }
 
-// Get returns the entry of this match and priority. It also returns false for an invalid match.
+// Get returns the entry with this match and priority. It also returns false if the match is invalid.
 func (t *Table[V]) Get(m []KeyMatch, priority int32) (*Entry[V], bool) {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -130,8 +131,8 @@ func (t *Table[V]) Get(m []KeyMatch, priority int32) (*Entry[V], bool) {
 	return e, e != nil
 }
 
-// Lookup returns the entry that decides for key, or nil if none matches. key holds the fields in order, each in its Words, the most
-// significant first, bits beyond the width zero: KeyWords in all. It allocates nothing and keeps no reference to key.
+// Lookup returns the entry that decides for key, or nil if no entry matches. key holds KeyWords words: each field in order, as Words(width)
+// words with the most significant first, and with zero bits beyond the width. Lookup does not allocate and keeps no reference to key.
 func (t *Table[V]) Lookup(key []uint64) *Entry[V] {
 	switch {
 	case t.exact != nil:
@@ -144,25 +145,25 @@ func (t *Table[V]) Lookup(key []uint64) *Entry[V] {
 	return t.space.first(key)
 }
 
-// KeyWords returns the length of the keys that Lookup takes.
+// KeyWords returns the number of words in a key for Lookup.
 func (t *Table[V]) KeyWords() int { return t.layout.words }
 
 // Len returns the number of entries.
 func (t *Table[V]) Len() int { return t.n }
 
-// Size returns the largest number of entries.
+// Size returns the largest number of entries that the table can hold.
 func (t *Table[V]) Size() int { return t.size }
 
 // Fields returns a copy of the fields of the key.
 func (t *Table[V]) Fields() []Field { return slices.Clone(t.layout.fields) }
 
-// HasPriority reports whether entries have priorities: whether a field is ternary, range or optional.
+// HasPriority reports whether entries have priorities, which is the case if a field is ternary, range or optional.
 func (t *Table[V]) HasPriority() bool { return t.layout.prio }
 
-// All iterates over the entries in the order of their insertion. The loop body must not insert or delete.
+// All iterates over the entries in the order of insertion. The loop body must not insert or delete entries.
 func (t *Table[V]) All() iter.Seq[*Entry[V]] { return t.Range }
 
-// Range calls f for each entry in the order of their insertion until f returns false. f must not insert or delete.
+// Range calls f for each entry in the order of insertion, until f returns false. f must not insert or delete entries.
 func (t *Table[V]) Range(f func(*Entry[V]) bool) {
 	for _, e := range t.entries {
 		if e != nil && !f(e) {
@@ -171,7 +172,7 @@ func (t *Table[V]) Range(f func(*Entry[V]) bool) {
 	}
 }
 
-// find returns the entry of this id, or nil.
+// find returns the entry with this id, or nil.
 func (t *Table[V]) find(id []uint64) *Entry[V] {
 	switch {
 	case t.exact != nil:
@@ -190,17 +191,17 @@ func (t *Table[V]) compact() {
 	}
 }
 
-// The cost of one tuple of a space in a lookup, where one row of a vector costs 1. Measured on a busy machine: 2 to 3 ns a row, 30 to 40 ns
-// a tuple, more if a tuple has ranges to search.
+// The cost in a lookup of one tuple of a space, in units of the cost of one row of a vector. Measured on a busy machine: 2 to 3 ns per row,
+// and 30 to 40 ns per tuple, or more if the tuple has ranges to search.
 const (
 	tupleCost       = 12
 	rangedTupleCost = 16
-	// rangeRowCost is the cost of the search for the segment of one range field of a vector.
+	// rangeRowCost is the cost of finding the segment of one range field in a vector.
 	rangeRowCost = 8
 )
 
-// choose decides whether lookups use the vector or the space, and builds the vector if necessary. It changes the choice only for one that
-// is twice as fast, so that a table near the border does not rebuild at every change.
+// choose decides whether lookups use the vector or the space, and builds the vector if necessary. It changes the choice only if the other
+// structure is at least twice as fast, so that a table near the border is not rebuilt at every change.
 func (t *Table[V]) choose() {
 	if t.n > vectorEntries {
 		t.fast = nil
@@ -224,7 +225,7 @@ func (t *Table[V]) choose() {
 	}
 }
 
-// rows returns the number of key bytes that a vector of the entries examines.
+// rows returns the number of key bytes that a vector of the current entries would examine.
 func (t *Table[V]) rows() int {
 	if t.fast != nil {
 		return len(t.fast.bytes)

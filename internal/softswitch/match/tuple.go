@@ -6,17 +6,18 @@ import (
 	"slices"
 )
 
-// A tuple holds the entries with one mask, so that one probe of a hash finds those that match. Range fields are not part of the mask;
-// entries that differ only in ranges or priority share a bucket.
+// A tuple holds the entries with one mask, so that one hash lookup finds those that match a key. Range fields are not part of the mask.
+// Entries that differ only in ranges or priority share a bucket.
 type tuple[V any] struct {
 	hash *hash[V]
-	mask string      // its key in space.byMask
-	plen int32       // LPM tables: the length of the prefix, which ranks the tuple
+	mask string      // key of the tuple in space.byMask
+	plen int32       // LPM tables: prefix length, which determines the tuple's rank
 	heap []*Entry[V] // tables with priorities: all entries, the highest rank first
 }
 
-// A space is a tuple-space search: one tuple for each mask in use, searched from the highest rank down until the match found outranks the
-// remaining tuples. A table of exact fields has one tuple; one with an LPM field has one for each prefix length.
+// A space is a tuple-space search: one tuple for each mask in use. The tuples are searched from the highest rank down, until the match
+// found outranks the remaining tuples. A table of exact fields has one tuple; a table with an LPM field has one tuple for each prefix
+// length.
 type space[V any] struct {
 	layout *layout
 	seed   seed
@@ -28,7 +29,7 @@ func newSpace[V any](l *layout, s seed) *space[V] {
 	return &space[V]{layout: l, seed: s, byMask: make(map[string]*tuple[V])}
 }
 
-// mask returns the bits of a key that the entry with this id examines, without ranges.
+// mask returns the bits of a key that the entry with this id examines, except range fields.
 func (s *space[V]) mask(id []uint64) []uint64 {
 	l := s.layout
 	mask := make([]uint64, l.words)
@@ -53,7 +54,7 @@ func (s *space[V]) maskKey(mask []uint64) string {
 	return string(b)
 }
 
-// first returns the first match in the tuples' rank order: the answer for tables without priorities.
+// first returns the first match in the rank order of the tuples. In tables without priorities, this is the entry that decides.
 func (s *space[V]) first(key []uint64) *Entry[V] {
 	for _, u := range s.order {
 		if e := u.hash.find(key); e != nil {
@@ -63,7 +64,7 @@ func (s *space[V]) first(key []uint64) *Entry[V] {
 	return nil
 }
 
-// best returns the match of the highest rank.
+// best returns the matching entry of the highest rank.
 func (s *space[V]) best(key []uint64) *Entry[V] {
 	var best *Entry[V]
 	ranged := len(s.layout.ranges) > 0
@@ -93,7 +94,7 @@ func (s *space[V]) unranked(id []uint64) *Entry[V] {
 	return nil
 }
 
-// insert adds e, whose id is new.
+// insert adds e, whose id must be new.
 func (s *space[V]) insert(e *Entry[V]) {
 	mask := s.mask(e.id)
 	k := s.maskKey(mask)
@@ -141,7 +142,7 @@ func (s *space[V]) remove(e *Entry[V]) {
 	}
 }
 
-// moved moves the tuple at i, whose rank has changed, to its position.
+// moved moves the tuple at index i to its new position after its rank has changed.
 func (s *space[V]) moved(i int) {
 	u := s.order[i]
 	s.order = slices.Delete(s.order, i, i+1)
@@ -162,7 +163,7 @@ func compareRank[V any](a, b *Entry[V]) int {
 	return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.seq, b.seq))
 }
 
-// top returns the entry of the highest rank, nil in tables without priorities.
+// top returns the entry of the highest rank. In tables without priorities, it returns nil.
 func (u *tuple[V]) top() *Entry[V] {
 	if len(u.heap) == 0 {
 		return nil
@@ -170,7 +171,7 @@ func (u *tuple[V]) top() *Entry[V] {
 	return u.heap[0]
 }
 
-// push and drop keep heap a binary heap in which each entry has its position, so that the top is known after any deletion.
+// push adds e to the heap, and drop removes it. Each entry stores its position in the heap, so that any entry can be removed.
 func (u *tuple[V]) push(e *Entry[V]) {
 	u.heap = append(u.heap, e)
 	u.up(len(u.heap) - 1)

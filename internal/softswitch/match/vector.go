@@ -5,39 +5,39 @@ import (
 	"slices"
 )
 
-// A vector finds the entry of the highest rank among a few hundred, whatever their masks. For each value of each byte of the key, and for
-// each segment of each range field, it holds one bit for each entry, in rank order. The bits of all bytes of a key ANDed are the entries
-// that match; the first one decides. (Lakshman and Stiliadis, SIGCOMM 1998.)
+// A vector finds the matching entry of the highest rank among a few hundred entries with any masks. For each value of each byte of the key,
+// and for each segment of each range field, it holds a bit set with one bit per entry, in rank order. The AND of the bit sets selected by a
+// key gives the matching entries; the first set bit is the entry of the highest rank. (Lakshman and Stiliadis, SIGCOMM 1998.)
 //
-// An insertion moves every bit behind it, so the cost of a change grows with the number of bytes examined times the number of entries.
+// An insertion moves every bit after it, so the cost of a change grows with the number of examined bytes times the number of entries.
 type vector[V any] struct {
 	layout  *layout
-	entries []*Entry[V] // in rank order; the position is the bit
-	blocks  int         // words of bits of an entry set: entries/64, rounded up, or more
-	bytes   []byteRows  // the bytes of the key that some entry examines
-	ranges  []rangeRows // of the first range fields
+	entries []*Entry[V] // in rank order; the index is the number of the bit
+	blocks  int         // number of words in a bit set: at least entries/64, rounded up
+	bytes   []byteRows  // bytes of the key that some entry examines
+	ranges  []rangeRows // the first vectorRanges range fields
 }
 
-// byteRows holds the bits of one byte of the key: those of block b for value x at rows[256*b+x].
+// byteRows holds the bit sets of one byte of the key. rows[256*b+x] is block b of the bit set for value x.
 type byteRows struct {
 	word  int
 	shift uint
-	uses  int // number of entries that examine this byte
+	uses  int // number of entries that examine the byte
 	rows  []uint64
 }
 
-// rangeRows holds the bits of one range field: those of block b for segment i at rows[blocks*i+b].
+// rangeRows holds the bit sets of one range field. rows[blocks*i+b] is block b of the bit set for segment i.
 type rangeRows struct {
 	cuts
 	rows []uint64
 }
 
 const (
-	// vectorEntries is the largest number of entries of a vector.
+	// vectorEntries is the largest number of entries in a vector.
 	vectorEntries = 512
-	// vectorRows is the largest number of byte rows times blocks, 2 KiB each.
+	// vectorRows is the largest number of byte rows times blocks. Each takes 2 KiB.
 	vectorRows = 512
-	// vectorRanges is the number of range fields that are indexed; the others are compared on the remaining entry.
+	// vectorRanges is the largest number of range fields that are indexed. Other range fields are compared in each candidate entry.
 	vectorRanges = 4
 )
 
@@ -49,7 +49,7 @@ func newVector[V any](l *layout) *vector[V] {
 	return v
 }
 
-// find returns the entry of the highest rank that matches, or nil.
+// find returns the matching entry of the highest rank, or nil.
 func (v *vector[V]) find(key []uint64) *Entry[V] {
 	var segment [vectorRanges]int
 	for i := range v.ranges {
@@ -84,7 +84,7 @@ func (v *vector[V]) find(key []uint64) *Entry[V] {
 	return nil
 }
 
-// insert adds e at the position of its rank.
+// insert adds e at the position that its rank determines.
 func (v *vector[V]) insert(e *Entry[V]) {
 	if len(v.entries) == 64*v.blocks {
 		v.grow()
@@ -116,7 +116,7 @@ func (v *vector[V]) remove(e *Entry[V]) {
 	v.look(e, -1)
 }
 
-// look adds or subtracts e's bytes from the counts, making rows for new bytes and dropping unused ones.
+// look adds d, which is 1 or -1, to the use counts of the bytes that e examines. It creates rows for new bytes and removes unused rows.
 func (v *vector[V]) look(e *Entry[V], d int) {
 	for f, s := range v.layout.spans {
 		if v.layout.fields[f].Kind == Range {
@@ -144,12 +144,12 @@ func (v *vector[V]) look(e *Entry[V], d int) {
 	}
 }
 
-// byteAt returns e's match of one byte of a field that is not a range.
+// byteAt returns the value and mask of e for one byte of a field that is not a range.
 func (e *Entry[V]) byteAt(word int, shift uint) (value, mask uint8) {
 	return uint8(e.id[word] >> shift), uint8(e.id[e.layout.words+word] >> shift)
 }
 
-// grow doubles the blocks.
+// grow doubles the number of blocks.
 func (v *vector[V]) grow() {
 	old := v.blocks
 	v.blocks *= 2
@@ -167,8 +167,8 @@ func (v *vector[V]) grow() {
 	}
 }
 
-// insert is insertBit on the first blocks of all rows: the bit is set in those whose value equals want under mask. It goes block by block,
-// because the words of a block are adjacent.
+// insert applies insertBit to the bit sets of all byte values. The new bit is set in those whose value equals want under mask. The loop
+// goes by block, because the words of a block are adjacent.
 func (c *byteRows) insert(at, blocks int, want, mask uint8) {
 	for b := blocks - 1; b > at/64; b-- {
 		to, from := c.block(b), c.block(b-1)
@@ -188,7 +188,7 @@ func (c *byteRows) insert(at, blocks int, want, mask uint8) {
 	}
 }
 
-// remove is removeBit of the first blocks of all rows.
+// remove applies removeBit to the bit sets of all byte values.
 func (c *byteRows) remove(at, blocks int) {
 	set := c.block(at / 64)
 	below := uint64(1)<<(at%64) - 1
@@ -206,7 +206,7 @@ func (c *byteRows) remove(at, blocks int) {
 
 func (c *byteRows) block(b int) *[256]uint64 { return (*[256]uint64)(c.rows[b<<8:]) }
 
-// insert makes room for bit at and sets it in the segments from low to high, inclusive.
+// insert inserts a bit at position at. The bit is set in the segments from low to high, inclusive.
 func (r *rangeRows) insert(low, high []uint64, at, blocks int) {
 	from := r.cutAt(low, blocks)
 	to := r.len()
@@ -218,7 +218,7 @@ func (r *rangeRows) insert(low, high []uint64, at, blocks int) {
 	}
 }
 
-// cutAt makes low the start of a segment.
+// cutAt makes low the start of a segment and returns that segment.
 func (r *rangeRows) cutAt(low []uint64, blocks int) int {
 	i, split := r.cut(low)
 	if split {
@@ -227,7 +227,7 @@ func (r *rangeRows) cutAt(low []uint64, blocks int) int {
 	return i
 }
 
-// remove removes bit at and joins the segments that no entry separates any more.
+// remove removes the bit at position at, and merges segments that no entry separates any more.
 func (r *rangeRows) remove(at, blocks int) {
 	for i := r.len() - 1; i >= 0; i-- {
 		removeBit(r.rows[i*blocks:][:blocks], at)
@@ -240,7 +240,7 @@ func (r *rangeRows) remove(at, blocks int) {
 	}
 }
 
-// insertBit moves the bits of a set from at on up by one and sets that bit.
+// insertBit inserts a bit at position at; the bits from that position on move up by one.
 func insertBit(set []uint64, at int, bit bool) {
 	for b := len(set) - 1; b > at/64; b-- {
 		set[b] = set[b]<<1 | set[b-1]>>63
@@ -253,7 +253,7 @@ func insertBit(set []uint64, at int, bit bool) {
 	}
 }
 
-// removeBit removes bit at from a set and moves those above it down by one.
+// removeBit removes the bit at position at; the bits above it move down by one.
 func removeBit(set []uint64, at int) {
 	b := at / 64
 	below := uint64(1)<<(at%64) - 1

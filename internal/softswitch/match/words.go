@@ -10,7 +10,7 @@ import (
 func prefixMask(dst []uint64, width, n int) {
 	pad := len(dst)*64 - width // unused bits at the top of the first word
 	for i := range dst {
-		from, to := max(pad-64*i, 0), min(pad+n-64*i, 64) // bits of this word, counted from its top
+		from, to := max(pad-64*i, 0), min(pad+n-64*i, 64) // range of bits in this word, counted from the top bit
 		dst[i] = 0
 		if from < to {
 			dst[i] = ^uint64(0) >> from & (^uint64(0) << (64 - to))
@@ -18,7 +18,7 @@ func prefixMask(dst []uint64, width, n int) {
 	}
 }
 
-// outside reports whether value has a bit that mask does not have.
+// outside reports whether value has a bit that is not set in mask.
 func outside(value, mask []uint64) bool {
 	for i := range value {
 		if value[i]&^mask[i] != 0 {
@@ -28,7 +28,7 @@ func outside(value, mask []uint64) bool {
 	return false
 }
 
-// ones counts the bits set.
+// ones returns the number of bits that are set.
 func ones(w []uint64) int {
 	n := 0
 	for _, x := range w {
