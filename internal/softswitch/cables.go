@@ -9,17 +9,17 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// The limits of the packet service. It has one client at a time and small frames, so gRPC's own transport needs at most 2 MiB: 8
-// connections of 4 streams of 64 KiB. If every byte comes in a DATA frame of its own, it needs 128 MiB.
+// The limits of the packet service. The service has one client at a time and small frames, so gRPC's own transport needs at most 2 MiB: 8
+// connections of 4 streams of 64 KiB. If every byte is sent in a separate DATA frame, the transport needs 128 MiB.
 const (
-	cableMessage     = 64 << 10 // bytes: a jumbo frame, its header and room
+	cableMessage     = 64 << 10 // bytes: a jumbo frame and its header, with a reserve
 	cableConnections = 8
 	cableStreams     = 4
 	cablePings       = 5 * time.Second
 )
 
-// cables is the gRPC server of the packet service. It carries every packet of the switch in a message. gRPC's own transport does that five
-// times as fast as package grpcserve (BenchmarkCall/packets there).
+// cables is the gRPC server of the packet service, which carries every packet of the switch in a message. It uses gRPC's own transport,
+// which is five times as fast for such messages as package grpcserve (BenchmarkCall/packets there).
 type cables struct{ *grpc.Server }
 
 func newCables(string) (server, error) {
@@ -29,10 +29,10 @@ func newCables(string) (server, error) {
 	)}, nil
 }
 
-// Serve serves until Close.
+// Serve accepts connections until Close.
 func (c cables) Serve(l net.Listener) {
-	_ = c.Server.Serve(netutil.LimitListener(l, cableConnections)) // returns an error after Close, which means nothing
+	_ = c.Server.Serve(netutil.LimitListener(l, cableConnections)) // the error after Close has no meaning
 }
 
-// Close ends every call.
+// Close stops the server and ends every call.
 func (c cables) Close() { c.Stop() }

@@ -2,29 +2,29 @@ package softswitch
 
 import "op25b/internal/grpcserve"
 
-// Limits bound the resources that callers of the switch can use. Zero values mean the defaults.
+// Limits holds the limits on the resources that clients of the switch can use. Zero values mean the defaults.
 type Limits struct {
-	// Budget is the memory in bytes of all messages being processed, over all services; grpcserve.DefaultBudget if 0.
+	// Budget is the memory, in bytes, of all messages in progress in all services. 0 means grpcserve.DefaultBudget.
 	Budget int64
-	// P4Runtime and GNMI are the limits of the two services.
+	// P4Runtime and GNMI are the limits of these two services.
 	P4Runtime, GNMI grpcserve.Limits
-	// Program bounds the memory in bytes of a program's arrays, State of what is written, and Unread of what controllers have not read yet.
-	// Zero values mean engine.DefaultMaxState, p4rtserver.DefaultMaxState and p4rtserver.DefaultStreamsBytes.
+	// Program limits the memory, in bytes, of a program's arrays, State that of written state, and Unread that of messages that controllers
+	// have not read yet. Zero values mean engine.DefaultMaxState, p4rtserver.DefaultMaxState and p4rtserver.DefaultStreamsBytes.
 	Program, State, Unread int64
 }
 
-// unlimited is the memory of a switch, in bytes, that no limit bounds: the process itself, connections, and reads and packets in progress.
+// unlimited is the memory, in bytes, that no limit covers: the process itself, connections, and reads and packets in progress.
 const unlimited = 512 << 20
 
-// Total returns the memory, in bytes, that a switch with these limits needs at most. It counts two programs, because one may be saved while
+// Total returns the largest memory, in bytes, that a switch with these limits needs. Programs count twice, because one may be saved while
 // another one runs. Limits of 0 count as 0.
 func (l Limits) Total() int64 { return l.Budget + 2*(l.Program+l.State) + l.Unread + unlimited }
 
-// The defaults of Limits that differ from package grpcserve's.
+// The defaults of Limits that differ from the defaults of package grpcserve.
 const (
-	// DefaultGNMIMessage is the largest gNMI request in bytes: 1,024 subscriptions (openconfig.MaxPaths) of 200 bytes, with a reserve.
+	// DefaultGNMIMessage is the largest gNMI request in bytes: 1,024 subscriptions (openconfig.MaxPaths) of 200 bytes each, with a reserve.
 	DefaultGNMIMessage = 1 << 20
-	// DefaultGNMIElements is the largest number of paths, path elements and keys of a gNMI request.
+	// DefaultGNMIElements is the largest number of paths, path elements and keys in a gNMI request.
 	DefaultGNMIElements = 20_000
 )
 

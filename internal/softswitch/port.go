@@ -10,7 +10,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// A port is one interface of the switch. A port without a link sends and receives over the packet service.
+// A port is one interface of the switch. A port without a link is connected to the packet service.
 type port struct {
 	number uint32
 	name   string
@@ -20,7 +20,7 @@ type port struct {
 
 	mu      sync.Mutex // guards everything below
 	oper    openconfig.OperStatus
-	changed time.Time // when oper changed
+	changed time.Time // time of the last change of oper
 
 	inPkts, inOctets, outPkts, outOctets, outDiscards atomic.Uint64
 }
@@ -32,7 +32,7 @@ func newPort(number uint32, name string, link wire.Link, now time.Time) *port {
 	return p
 }
 
-// current returns the port's state as its link reports it. If the link reports none, a port is up until it fails or is set down.
+// current returns the port's state as reported by its link. If the link reports no state, the port is up until it fails or is set down.
 func (p *port) current() openconfig.Interface {
 	in := openconfig.Interface{Name: p.name, Port: p.number, Oper: openconfig.OperUp}
 	if f, ok := p.link.(wire.Followed); ok {
@@ -45,7 +45,8 @@ func (p *port) current() openconfig.Interface {
 	return in
 }
 
-// note records when the operational state changed, and returns the state. It is called after each change.
+// note compares the port's operational state with the last one, records the time of a change, and returns the state. It is called after
+// each change.
 func (p *port) note(now time.Time) openconfig.Interface {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,14 +58,14 @@ func (p *port) note(now time.Time) openconfig.Interface {
 	return in
 }
 
-// status returns the operational state that was noted last.
+// status returns the operational state that note recorded last.
 func (p *port) status() openconfig.OperStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.oper
 }
 
-// counters returns the port's counters, with the losses that the link itself reports.
+// counters returns the port's counters, including the losses that the link itself reports.
 func (p *port) counters() *openconfig.InterfaceCounters {
 	c := &openconfig.InterfaceCounters{
 		InPkts: p.inPkts.Load(), InOctets: p.inOctets.Load(),

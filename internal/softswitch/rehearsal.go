@@ -12,9 +12,9 @@ import (
 	"op25b/internal/softswitch/p4rtserver"
 )
 
-// A Rehearsal runs a program with entries without ports, services or a real clock. A frame gets the treatment that a switch with the same
-// entries would give it. Frames of earlier plays have no effect: registers are reset, and a RehearsalPause between two plays lets meters
-// recover. Its methods are safe for concurrent use; frames are processed one after another.
+// A Rehearsal runs a program with entries, but without ports, services or a real clock. It processes a frame as a switch with the same
+// entries would. Frames of earlier calls of Play have no effect: registers are reset, and a RehearsalPause between two calls lets meters
+// recover. The methods of a Rehearsal are safe for concurrent use; frames are processed one after another.
 type Rehearsal struct {
 	mu     sync.Mutex // guards everything below
 	engine *engine.Engine
@@ -22,24 +22,24 @@ type Rehearsal struct {
 	now    time.Duration
 }
 
-// RehearsalPause is the time between two plays on the Rehearsal's clock: a meter of one packet a second regains ten. The clock lasts for
-// 900 million plays.
+// RehearsalPause is the time that passes between two calls of Play on the Rehearsal's clock. In this time, a meter of one packet per second
+// gains ten tokens. The clock lasts for 900 million calls.
 const RehearsalPause = 10 * time.Second
 
-// A Frame is an Ethernet frame at a port, without FCS.
+// A Frame is an Ethernet frame, without FCS, that enters or leaves at a port.
 type Frame struct {
 	Port  uint32
 	Bytes []byte
 }
 
-// A FrameResult is the outcome of one frame.
+// A FrameResult is the result of processing one frame.
 type FrameResult struct {
-	Out   []Frame // the frames that left, in their order
+	Out   []Frame // the frames sent, in order
 	Trace []engine.Event
 }
 
-// NewRehearsal loads a program, as p4c-bm2-ss compiled it, and writes entities into it, in their order. Its error names the first entity
-// that a switch would refuse.
+// NewRehearsal loads a program compiled by p4c-bm2-ss and writes entities into it, in order. If a switch would refuse an entity,
+// NewRehearsal returns an error that names the first such entity.
 func NewRehearsal(deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Entity) (*Rehearsal, error) {
 	r := &Rehearsal{}
 	clock := func() time.Time { return time.Unix(0, 0).Add(r.now) }
@@ -52,8 +52,8 @@ func NewRehearsal(deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Enti
 	return r, nil
 }
 
-// Play sends frames one after another at one moment, and returns the outcome of each. A later frame meets the registers as the earlier ones
-// left them.
+// Play processes frames one after another, without advancing the clock, and returns the result of each frame. Each frame reads the
+// registers as the previous frames left them.
 func (r *Rehearsal) Play(frames ...Frame) []FrameResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,13 +71,13 @@ func (r *Rehearsal) Play(frames ...Frame) []FrameResult {
 	return all
 }
 
-// forgetLocked resets the registers that frames wrote, and releases their digests, which nothing else reads.
+// forgetLocked resets the registers that frames have written, and releases the digests of the frames, which have no other receiver.
 func (r *Rehearsal) forgetLocked(trace []engine.Event) {
 	for _, e := range trace {
 		switch e.Kind {
 		case engine.EventWrite:
 			if reg, ok := r.engine.Register(e.Name); ok {
-				_ = reg.Write(int(*e.Index), nil) // 0, as after loading; the cell exists, because it was written
+				_ = reg.Write(int(*e.Index), nil) // 0, as after loading; the cell exists because it was written
 			}
 		case engine.EventDigest:
 			select {

@@ -12,34 +12,35 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// Addrs are the addresses of a switch's services, as host:port. A service with an empty address is not served. Port 0 takes any free port.
+// Addrs holds the addresses of a switch's services, as host:port. A service with an empty address is not served. Port 0 selects any free
+// port.
 type Addrs struct {
 	P4Runtime string
 	GNMI      string
 	Dataplane string // p4.bm.DataplaneInterface
 }
 
-// Services are the gRPC servers of one switch. Close must be called when they are no longer needed.
+// Services holds the gRPC servers of one switch. Close must be called when they are no longer needed.
 type Services struct {
-	Addrs   Addrs // the addresses in use, without port 0
+	Addrs   Addrs // the actual addresses, with port 0 replaced
 	servers []server
 	serving sync.WaitGroup
 }
 
-// A server is one of the services, on grpcserve or on gRPC's own transport.
+// A server is the gRPC server of one service, based on grpcserve or on gRPC's own transport.
 type server interface {
 	grpc.ServiceRegistrar
 	Serve(net.Listener)
 	Close()
 }
 
-// Listen opens the services in plain text. If one address cannot be opened, no service is.
+// Listen starts the services in plain text. If one address cannot be opened, no service is started.
 func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, error) {
 	return s.ListenTLS(addrs, nil, options...)
 }
 
-// ListenTLS is Listen with P4Runtime and gNMI behind TLS, unless secure is nil. The packet service stays in plain text, as bmv2's does: it
-// stands for cables and is not meant for a shared network.
+// ListenTLS is like Listen, but serves P4Runtime and gNMI over TLS, unless secure is nil. The packet service remains in plain text, as in
+// bmv2: it replaces cables and is not intended for a shared network.
 func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.ServerOption) (*Services, error) {
 	gnmi, err := openconfig.NewServer(s.Source(), openconfig.Options{Logger: s.log, Now: s.now})
 	if err != nil {

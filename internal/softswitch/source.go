@@ -11,14 +11,14 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Source returns the source of the switch's gNMI server.
+// Source returns the source for the switch's gNMI server.
 func (s *Switch) Source() openconfig.Source { return source{s} }
 
 type source struct{ s *Switch }
 
 var _ openconfig.Source = source{}
 
-// Snapshot reads every port's counters, and the ACL counters of the running program if it has any.
+// Snapshot returns the state and counters of every port, and the ACL counters if the running program has any.
 func (src source) Snapshot(context.Context) (*openconfig.State, error) {
 	s := src.s
 	s.gate.RLock()
@@ -43,8 +43,8 @@ func (src source) Snapshot(context.Context) (*openconfig.State, error) {
 	return state, nil
 }
 
-// Watch reports ports that are added or change state, and new programs. It does not report rules that count for the first time: their
-// entries appear with the next reading.
+// Watch calls changed when a port is added or changes state, and when the program is replaced. It does not report rules that count their
+// first packet; their entries appear in the next Snapshot.
 func (src source) Watch(ctx context.Context, changed func()) error {
 	forget := src.s.watchers.add(changed)
 	defer forget()
@@ -85,14 +85,14 @@ func (c *aclCounter) of(port uint32) []openconfig.ACLEntry {
 	return met
 }
 
-// watchers are functions to call on a change. The zero value is ready.
+// watchers holds functions to call on each change. The zero value is ready to use.
 type watchers struct {
 	mu    sync.Mutex // guards everything below
 	next  int
 	tells map[int]func()
 }
 
-// add calls tell at once, as openconfig.Source requires, and after each change until forget is called.
+// add registers tell. It calls tell at once, as openconfig.Source requires, and after each change until forget is called.
 func (w *watchers) add(tell func()) (forget func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

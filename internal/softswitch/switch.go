@@ -1,8 +1,8 @@
-// Package softswitch is the embedded switch: ports, the engine that runs the programs that p4c compiles, and the P4Runtime, gNMI and packet
+// Package softswitch is the embedded switch: the ports, the engine that runs programs compiled by p4c, and the P4Runtime, gNMI and packet
 // services around it.
 //
-// It starts without a program; any P4Runtime client may push any v1model program into it. It knows neither op25b's pipeline nor its policy,
-// and imports none of the controller's packages.
+// A Switch starts without a program; any P4Runtime client may push any v1model program. The package does not depend on op25b's pipeline or
+// policy, and does not import the controller's packages.
 package softswitch
 
 import (
@@ -23,13 +23,13 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// MaxPort is the highest port that a link can be attached to. v1model's ports have 9 bits; 511 means drop, and 510 is the CPU port.
+// MaxPort is the highest port to which a link can be attached. v1model's ports have 9 bits; 511 means drop, and 510 is the CPU port.
 const MaxPort = p4rtserver.DefaultCPUPort - 1
 
 // Options configure a Switch.
 type Options struct {
 	DeviceID uint64           // P4Runtime device id, at least 1
-	Clock    func() time.Time // time.Now if nil
+	Clock    func() time.Time // nil means time.Now
 	Logger   *zap.Logger      // may be nil
 	Limits   Limits
 }
@@ -44,33 +44,33 @@ type Switch struct {
 	ports     [MaxPort + 1]atomic.Pointer[port]
 	watchers  watchers
 
-	ctx    context.Context // done after Close
+	ctx    context.Context // canceled by Close
 	cancel context.CancelFunc
-	links  sync.WaitGroup // goroutines, one for each link
+	links  sync.WaitGroup // one goroutine for each link
 
-	attachMu sync.Mutex // held while a link is attached and by Close
+	attachMu sync.Mutex // held by Attach and Close
 	closed   bool
 
-	// gate is held for reading while a packet is in the engine and for writing while the engine is replaced, so that no packet meets parts
-	// of two programs. It guards everything below.
+	// gate is held for reading while a packet is in the engine, and for writing while the engine is replaced. Therefore, no packet is
+	// processed by parts of two programs. gate guards everything below.
 	gate   sync.RWMutex
 	loaded *engine.Engine
-	acl    *aclCounter // nil if the program has none
+	acl    *aclCounter // nil if the program has no ACL counter
 
-	inject lane // for packet-outs of controllers
-	stream lane // for frames of the packet service
+	inject lane // for packet-outs from controllers
+	stream lane // for frames from the packet service
 }
 
-// A lane is a place where packets enter one after another. It keeps the engine's worker that it used last.
+// A lane is an entry point at which packets are processed one after another. It keeps the engine's worker for the next packet.
 type lane struct {
 	mu     sync.Mutex // guards everything below
 	of     *engine.Engine
 	worker *engine.Worker
-	id     uint64                          // the packet service's number for the current frame
-	emit   func(port uint32, frame []byte) // made once: a closure for each frame would be an allocation for each frame
+	id     uint64                          // the id of the current frame in the packet service
+	emit   func(port uint32, frame []byte) // created once, to avoid an allocation for each frame
 }
 
-// New returns a switch without ports and without program.
+// New returns a switch without ports and without a program.
 func New(opts Options) (*Switch, error) {
 	s := &Switch{log: opts.Logger, now: opts.Clock, limits: opts.Limits}
 	s.limits.complete()
@@ -112,8 +112,8 @@ func (s *Switch) P4Runtime() *p4rtserver.Server { return s.p4runtime }
 // Dataplane returns the packet service, which carries the frames of ports without a link.
 func (s *Switch) Dataplane() *dataplane.Server { return s.packets }
 
-// Attach connects a link to a port and starts forwarding from it. The switch closes the link when it is closed itself. Attach returns
-// ErrPort for a number that is taken or above MaxPort.
+// Attach connects a link to a port and starts forwarding from it. The switch closes the link in Close. Attach returns ErrPort if the number
+// is in use or above MaxPort.
 func (s *Switch) Attach(number uint32, link wire.Link) error {
 	if number > MaxPort {
 		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, link.Name(), ErrPort, MaxPort)
@@ -156,7 +156,7 @@ func (s *Switch) Name(number uint32, name string) error {
 	return nil
 }
 
-// Close stops forwarding, ends the services' streams and closes the links.
+// Close stops forwarding, ends the streams of all services and closes the links.
 func (s *Switch) Close() error {
 	s.attachMu.Lock()
 	s.closed = true
@@ -173,7 +173,7 @@ func (s *Switch) Close() error {
 	return errors.Join(errs...)
 }
 
-// commit replaces the engine. When it returns, no packet is in the old one.
+// commit replaces the engine. When it returns, no packet is in the previous engine.
 func (s *Switch) commit(e *engine.Engine, info *configv1.P4Info) {
 	acl, err := findACL(e, info)
 	if err != nil && !errors.Is(err, p4source.ErrNoACLCounter) {
@@ -187,7 +187,7 @@ func (s *Switch) commit(e *engine.Engine, info *configv1.P4Info) {
 
 func (s *Switch) receiveStream(number uint32, id uint64, frame []byte) {
 	if number > MaxPort {
-		return // no v1model program can name it
+		return // no v1model program can use this number
 	}
 	if s.ports[number].Load() == nil {
 		s.ports[number].CompareAndSwap(nil, newPort(number, fmt.Sprintf("port-%d", number), nil, s.now()))
@@ -206,7 +206,7 @@ func (s *Switch) setUp(number uint32, up bool) {
 	}
 }
 
-// changed is called when the state of a port may have changed.
+// changed is called when the state of a port may have changed. It logs a change and notifies the watchers.
 func (s *Switch) changed(p *port) {
 	before := p.status()
 	after := p.note(s.now())
@@ -216,7 +216,7 @@ func (s *Switch) changed(p *port) {
 	s.watchers.tell()
 }
 
-// enter processes one frame. id is the packet service's number for it.
+// enter processes one frame. id is the frame's id in the packet service.
 func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
 	if number <= MaxPort {
 		p := s.ports[number].Load()
@@ -243,7 +243,7 @@ func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
 	l.worker.Process(number, frame, l.emit)
 }
 
-// leave sends a frame to the link of its port, to the packet service, or to the controllers' streams. It does not block.
+// leave sends a frame to the link of its port, to the packet service, or to the controllers' streams. It never blocks.
 func (s *Switch) leave(number uint32, id uint64, frame []byte) {
 	if number == p4rtserver.DefaultCPUPort {
 		s.p4runtime.PacketIn(number, frame)
