@@ -18,8 +18,8 @@ type HostConfig struct {
 	TPID      uint16 // TPID of the tag with VLAN: TagC or TagS; 0 means TagC
 	InnerVLAN uint16 // VLAN id of the inner tag (QinQ), whose TPID is TagC; 0 for none
 
-	PPPoE     []PPPoESession // the first session that leads to the destination carries a packet; empty means IP without PPPoE
-	Softwires []Softwire     // the first softwire that leads to the destination carries an IPv4 packet; empty means native IPv4
+	PPPoE     []PPPoESession // each packet uses the first session that leads to its destination; empty means IP without PPPoE
+	Softwires []Softwire     // each IPv4 packet uses the first softwire that leads to its destination; empty means native IPv4
 
 	Edge *Edge // if set, the host answers subscribers in their own encapsulation; VLAN, PPPoE and Softwires must be empty
 }

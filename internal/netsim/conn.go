@@ -56,7 +56,7 @@ func (t *track) look() {
 	}
 }
 
-// tellLocked wakes callers that wait for a change.
+// tellLocked wakes all callers that wait for h.changed.
 func (h *Host) tellLocked() {
 	close(h.changed)
 	h.changed = make(chan struct{})
@@ -160,7 +160,7 @@ func (h *Host) resolved(peer netip.Addr) bool {
 	})
 }
 
-// speaks returns an error if the host has no address of the family.
+// speaks returns an error if the host has no address of addr's family.
 func (h *Host) speaks(addr netip.Addr) error {
 	if _, ok := h.Addr(addr.Is6()); ok {
 		return nil

@@ -19,7 +19,7 @@ const DefaultSubscribers = 2 * 8192
 // The subscriber must therefore send first. There is no discovery stage, no PPP negotiation, no NAT (inner IPv4 addresses must differ), and
 // no fragmentation: a packet that does not fit into its encapsulation is refused. The host's MAC address is the access concentrator's.
 type Edge struct {
-	AFTR        netip.Addr // the IPv6 address at which softwires end; invalid for none
+	AFTR        netip.Addr // the IPv6 address at which softwires end; an invalid address means no AFTR
 	Subscribers int        // number of inner addresses to remember, the most recently heard ones; 0 means DefaultSubscribers
 }
 
@@ -30,7 +30,7 @@ type edge struct {
 
 	mu    sync.Mutex // guards everything below
 	paths map[netip.Addr]heard
-	now   uint64 // counts received packets
+	now   uint64 // number of received packets
 }
 
 // A heard entry is the path on which an address was last heard, and the number of that packet.

@@ -1,11 +1,12 @@
-// Package netsim provides virtual hosts on wires. Each has a whole TCP/IP stack (gVisor's netstack) with IPv4, IPv6, ARP and neighbour
-// discovery, and real SMTP servers and clients run on them. It needs no privilege and does not touch the machine's own network.
+// Package netsim provides virtual hosts on wires. Each host has a complete TCP/IP stack (gVisor's netstack) with IPv4, IPv6, ARP and
+// neighbour discovery, and can run real SMTP servers and clients. The package needs no privileges and does not touch the machine's own
+// network.
 //
 // A host is a subscriber or a server. A subscriber's packets are encapsulated as on a real access line: plain, in one or two VLAN tags, in
-// a PPPoE session, its IPv4 in a softwire of DS-Lite, or in several of these. A server behind an Edge answers each in the same
-// encapsulation. Sessions and softwires are configured: there is no discovery stage of PPPoE, no LCP and no IPCP.
+// a PPPoE session, with IPv4 in a DS-Lite softwire, or in a combination of these. A server behind an Edge answers each subscriber in the
+// subscriber's encapsulation. Sessions and softwires are configured: there is no PPPoE discovery stage, no LCP and no IPCP.
 //
-// It simulates neither delay nor loss of a network: frames arrive as the wires deliver them.
+// The package simulates neither delay nor loss: frames arrive as the wires deliver them.
 package netsim
 
 import (

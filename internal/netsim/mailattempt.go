@@ -49,7 +49,7 @@ type MailAttempt struct {
 	Mode     Mode
 	From, To string // sender and recipient, in both the envelope and the header
 
-	Username, Password string         // for Submission
+	Username, Password string         // credentials, for Submission
 	ServerName         string         // for Submission: the name that the server's certificate must have
 	Trust              *x509.CertPool // for Submission: the accepted issuers of the certificate; nil means the machine's issuers
 

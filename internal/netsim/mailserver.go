@@ -59,7 +59,7 @@ type MailServer struct {
 	certificate *x509.Certificate
 	servers     []*smtp.Server
 	listeners   []net.Listener
-	serve       sync.WaitGroup // the accept loops
+	serve       sync.WaitGroup // goroutines that accept connections
 
 	mu       sync.Mutex // guards everything below
 	messages []Message

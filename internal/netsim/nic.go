@@ -152,7 +152,7 @@ func (n *nic) MaxHeaderLength() uint16 { return 0 }
 // LinkAddress implements stack.LinkEndpoint.
 func (n *nic) LinkAddress() tcpip.LinkAddress { return n.mac }
 
-// SetLinkAddress implements stack.LinkEndpoint. A host's MAC address is fixed.
+// Capabilities implements stack.LinkEndpoint. The card offloads nothing, so the stack computes and verifies checksums.
 func (n *nic) SetLinkAddress(tcpip.LinkAddress) {}
 
 // Capabilities implements stack.LinkEndpoint. Nothing is offloaded, so the host computes and verifies checksums.

@@ -57,7 +57,7 @@ type header struct {
 	port uint32
 }
 
-// packetStream is the switch's side of a stream.
+// packetStream is the switch's side of a packet stream.
 type packetStream = grpc.BidiStreamingServer[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]
 
 var errStopping = status.Error(codes.Unavailable, "the switch stops")
