@@ -46,7 +46,7 @@ func (d *Drawer) mutate(x mutator) *p4v1.Update {
 
 // The functions below draw base updates for mutators.
 
-func written(d *Drawer) *p4v1.Update { // an INSERT or MODIFY of an entry
+func written(d *Drawer) *p4v1.Update { // draws an INSERT or MODIFY of an entry
 	if e := d.installed(nil); e != nil && d.r.IntN(3) == 0 {
 		return d.modify(e)
 	}
@@ -69,7 +69,7 @@ func deleted(d *Drawer) *p4v1.Update {
 	return nil
 }
 
-func keyed(d *Drawer) *p4v1.Update { // an update with the key of a table
+func keyed(d *Drawer) *p4v1.Update { // draws an update with the key of a table
 	if d.r.IntN(4) == 0 {
 		return deleted(d)
 	}
@@ -80,7 +80,7 @@ func anything(d *Drawer) *p4v1.Update { return d.valid() }
 
 func byDefault(d *Drawer) *p4v1.Update { return d.defaultEntry() }
 
-func ofMeter(d *Drawer) *p4v1.Update { // an INSERT into a table with a meter
+func ofMeter(d *Drawer) *p4v1.Update { // draws an INSERT into a table with a meter
 	for range 40 {
 		if t := d.p.tables[d.r.IntN(len(d.p.tables))]; t.meter {
 			return d.insert(t)

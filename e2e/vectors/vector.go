@@ -24,7 +24,7 @@ type Vector struct {
 type Step struct {
 	At     Pos
 	In     uint32 // input port
-	Layers string // as written in the file
+	Layers string // layers of the frame, as written in the file
 	Frame  []byte
 	Want   Want
 }
