@@ -1,5 +1,5 @@
-// Package api is the northbound API: intent, switches, phases, questions and the audit chain, over gRPC, gRPC-Web and Connect (JSON over
-// HTTP) on one port, with health, readiness, metrics and reflection beside it.
+// Package api is the northbound API: intent, switches, phases, questions and the audit chain. One port serves gRPC, gRPC-Web and Connect
+// (JSON over HTTP), and also health, readiness, metrics and reflection.
 //
 // It authenticates and authorizes callers, records changes and refused changes in the audit chain, and returns errors that a caller can act
 // on. The packages intent, plan and fleet make the changes.
@@ -27,16 +27,16 @@ import (
 
 // Limits of requests.
 const (
-	// MaxFiles is the limit on the bytes of all files of a request together. Documents of 400,000 lines fit. Those of 1,000 switches with
-	// 8,192 lines each, 1.3 GB, do not.
+	// MaxFiles is the limit on the total bytes of a request's files. Documents with 400,000 lines fit. Documents of 1,000 switches with
+	// 8,192 lines each, 1.3 GB, do not fit.
 	MaxFiles = 64 << 20
 	// MinFiles is the lowest value of Deps.MaxFiles. A few thousand lines fit.
 	MinFiles = 1 << 20
-	// MaxFileCount is the limit on the files of a request: a policy, an inventory, and one file for each switch.
+	// MaxFileCount is the limit on the number of files in a request: a policy, an inventory, and one file for each switch.
 	MaxFileCount = 4096
-	// MaxList is the limit on the revisions or records of an answer.
+	// MaxList is the limit on the number of revisions or records in an answer.
 	MaxList = 1000
-	// DefaultList is the number of revisions or records if the request names none.
+	// DefaultList is the number of revisions or records in an answer if the request sets no limit.
 	DefaultList = 50
 )
 
@@ -52,8 +52,8 @@ var _ Planner = (*plan.Planner)(nil)
 type Switches interface {
 	// List returns the statuses of all switches that have one, ordered by name.
 	List(ctx context.Context) ([]*op25bv1.SwitchStatus, error)
-	// Watch sends all statuses at first and after every change. A slow receiver gets the newest. The channel is closed when ctx ends or when
-	// the store closes.
+	// Watch sends all statuses immediately, and again after every change. A slow receiver gets only the newest statuses. The channel is
+	// closed when ctx ends or when the store closes.
 	Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 }
 
@@ -63,31 +63,31 @@ type Deps struct {
 	Book     *intent.Book
 	Switches Switches
 	Plan     Planner
-	// Check may be nil: then CheckService is unimplemented.
+	// Check answers the questions of CheckService. If Check is nil, CheckService returns CodeUnimplemented.
 	Check Questions
 	Auth  Auth
 	// Name is the name of this controller.
 	Name string
-	// Clock gives the time up to which dates are in force. If it is nil, Now does.
+	// Clock returns the time up to which dates are in force. If Clock is nil, Now is used.
 	Clock *clock.Clock
-	// MaxFiles is the limit on the bytes of all files of a request together, at least MinFiles; 0 means the constant MaxFiles.
+	// MaxFiles is the limit on the total bytes of a request's files, at least MinFiles; 0 means the constant MaxFiles.
 	MaxFiles int64
-	// Now defaults to Clock, or to time.Now without one.
+	// Now returns the current time. It defaults to Clock.Trusted, or to time.Now if Clock is nil.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
-	// Metrics is served at /metrics. The API registers its own metrics there. It may be nil.
+	// Metrics is the registry that is served at /metrics. The API registers its own metrics in it. Metrics may be nil.
 	Metrics *prometheus.Registry
-	// Stopping, if not nil, ends streams when it is done, with an error that asks callers to reconnect.
+	// Stopping, if not nil, ends all streams when it is done. The error of a stream asks the caller to reconnect.
 	Stopping context.Context
 }
 
-// A server is the part that all services share.
+// A server holds the state that all services share.
 type server struct {
 	Deps
 	guard   *guard
 	joined  joined
-	changes fan[intent.Update] // of the intent, for all watchers
+	changes fan[intent.Update] // updates of the intent, shared by all watchers
 }
 
 // New returns the handler of the API and of the plain HTTP endpoints. It starts no goroutine.
@@ -116,9 +116,9 @@ func New(d Deps) http.Handler {
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{
-		connect.WithReadMaxBytes(maxQuestion), // only reflection and the health check are read by connect; the door reads all other requests
+		connect.WithReadMaxBytes(maxQuestion), // connect reads only reflection and health checks
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
-		// The first is the outermost, so that it logs and counts refusals and panics of the others.
+		// The first interceptor is the outermost, so that it logs and counts the refusals and panics of the others.
 		connect.WithInterceptors(observe, &recoverer{d.Logger}, taker{}, s.guard, limiter{}, newUsher()),
 	}
 	mux := http.NewServeMux()
@@ -135,7 +135,7 @@ func New(d Deps) http.Handler {
 	s.plainPages(mux)
 	calls, err := callsOf(d.MaxFiles)
 	if err != nil {
-		panic(fmt.Sprintf("api: call without generated code: %v", err)) // a fault of this program that every test would find
+		panic(fmt.Sprintf("api: call without generated code: %v", err)) // a bug that every test would find
 	}
 	return &door{
 		next: mux, calls: calls, guard: s.guard, onlooker: observe, doorLog: newDoorLog(d.Logger, d.Metrics, d.Now), budget: budget{most: maxHeld},

@@ -53,7 +53,7 @@ func recordOf(r store.AuditRecord) *op25bv1.AuditRecord {
 	}
 }
 
-// checkpointOf returns nil while all records are in the store.
+// checkpointOf returns nil if no record has been archived.
 func checkpointOf(cp store.Checkpoint) *op25bv1.AuditCheckpoint {
 	if cp.Seq == 0 {
 		return nil
@@ -61,7 +61,7 @@ func checkpointOf(cp store.Checkpoint) *op25bv1.AuditCheckpoint {
 	return &op25bv1.AuditCheckpoint{Seq: cp.Seq, Hash: cp.Hash, Archive: cp.Archive, Time: timestamppb.New(cp.Time)}
 }
 
-// Verify verifies the chain in the store. A broken chain is an answer, not an error.
+// Verify verifies the chain in the store. A broken chain is reported in the response, not as an error.
 func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
 	known := make([]store.Head, len(req.Msg.Known))
 	for i, h := range req.Msg.Known {

@@ -16,12 +16,12 @@ import (
 const (
 	// recheckEvery is the interval at which the caller of an open stream is authenticated and authorized again.
 	recheckEvery = time.Second
-	// maxAge is the age at which a connection is closed. Each connection gets up to a quarter more, so that callers do not all reconnect at
-	// once. Calls in progress are completed.
+	// maxAge is the minimum age at which a connection is closed. Up to a quarter of maxAge is added for each connection, so that callers do
+	// not all reconnect at once. Calls in progress are completed.
 	maxAge = 30 * time.Minute
 )
 
-// errOld ends a stream without an end of its own when its connection has reached its age.
+// errOld ends a watch whose connection has reached its maximum age.
 var errOld = errors.New("the connection has reached its maximum age")
 
 // verify returns auth.ErrUnknown if a client certificate, which was valid when the connection was made, has expired or is no longer signed
@@ -65,10 +65,10 @@ func (t *trackedConn) age() time.Duration {
 	return t.all.maxAge + time.Duration(h.Sum32()%1000)*t.all.maxAge/4000
 }
 
-// old reports whether the connection has reached its age. Its caller is then asked to reconnect.
+// old reports whether the connection has reached its maximum age. The client is then asked to reconnect.
 func (t *trackedConn) old(now time.Time) bool { return now.Sub(t.since) > t.age() }
 
-// An admission is the result of admitting a caller. It lives as long as the call.
+// An admission is the result of admitting a caller. It is kept until the call ends.
 type admission struct {
 	verb      Verb
 	procedure string
@@ -78,7 +78,7 @@ type admission struct {
 
 type admissionKey struct{}
 
-// still returns an error if the caller of a stream would not be admitted now.
+// still returns an error if the caller of a stream is no longer authenticated or has lost the required role.
 func still(ctx context.Context) error {
 	a, ok := ctx.Value(admissionKey{}).(admission)
 	if !ok {
@@ -94,7 +94,8 @@ func still(ctx context.Context) error {
 	return nil
 }
 
-// watched calls end when the caller of a stream would no longer be admitted, and when the connection of a watch has reached its age.
+// watched checks the caller of a stream at the interval every until ctx ends. It calls end and returns if the caller is no longer admitted,
+// or if the connection of a watch has reached its maximum age.
 func watched(ctx context.Context, every time.Duration, end context.CancelCauseFunc) {
 	a, _ := ctx.Value(admissionKey{}).(admission)
 	c, _ := ctx.Value(connectionKey{}).(connection)

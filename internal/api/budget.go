@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// A budget bounds the memory of all requests together: received bytes, inflated bytes, and decoded messages.
+// A budget limits the total memory of all requests: received bytes, inflated bytes, and decoded messages.
 type budget struct {
 	most int64 // bytes
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	held int64
 }
 
@@ -17,11 +17,12 @@ type budget struct {
 type claim struct {
 	of *budget
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	held int64
 }
 
-// take adds n bytes to the claim. It is called before they are allocated. It returns errBusy if the budget has too few left.
+// take adds n bytes to the claim. Callers take bytes before they allocate them. take returns errBusy if the budget has fewer than n bytes
+// left.
 func (c *claim) take(n int64) error {
 	c.of.mu.Lock()
 	free := c.of.most - c.of.held
@@ -38,14 +39,14 @@ func (c *claim) take(n int64) error {
 	return nil
 }
 
-// give returns bytes that were taken.
+// give returns n bytes of the claim to the budget.
 func (c *claim) give(n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.giveLocked(min(n, c.held))
 }
 
-// end returns everything that the claim still holds.
+// end returns all bytes that the claim still holds to the budget.
 func (c *claim) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -61,12 +61,13 @@ func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.Ch
 	return connect.NewResponse(answer), nil
 }
 
-// sourceOf returns the source of a desk. The revision of a proposal is 0.
+// sourceOf converts an intent to the source of a desk's answers. The revision of a proposal is 0.
 func sourceOf(in *intent.Intent) desk.Source {
 	return desk.Source{Source: check.Source{Bundle: in.Bundle, Numbers: in.Numbers, Activations: in.Activations}, Revision: in.Number}
 }
 
-// confirm adds a note to an answer about the present if the switch was not seen in the wanted state: the answer comes from the documents.
+// confirm adds a note to an answer about the present if the switch has not confirmed the desired phases. The answer itself is computed from
+// the documents.
 func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op25bv1.CheckResponse) error {
 	seen, err := s.seenIn(ctx, in)
 	if err != nil {

@@ -24,7 +24,7 @@ func (s *server) dates() time.Time {
 	return s.Clock.Dates()
 }
 
-// clocks returns the clocks of the controllers, this one's first.
+// clocks returns the clocks of all controllers. The clock of this controller is first.
 func (s *server) clocks() []*op25bv1.ControllerClock {
 	if s.Clock == nil {
 		return nil

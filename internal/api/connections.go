@@ -17,23 +17,23 @@ import (
 
 // Limits on the number of connections.
 const (
-	// MaxConnections is the limit on open connections. One takes about 60 KiB with TLS and HTTP/2, and up to 128 KiB of unread data: 2,048
-	// take at most 400 MiB.
+	// MaxConnections is the limit on open connections. A connection takes about 60 KiB with TLS and HTTP/2, and up to 128 KiB for unread
+	// data. 2,048 connections take at most 400 MiB.
 	MaxConnections = 2048
-	// MaxPerAddress is the limit on open connections of one address other than loopback.
+	// MaxPerAddress is the limit on open connections from one address. Loopback addresses are exempt.
 	MaxPerAddress = MaxConnections / 2
 )
 
 var errConnections = errors.New("too many connections")
 
-// connections are the open connections of a listener. When a limit is reached, a new connection replaces the oldest one on which no
-// authenticated caller has made a call. Strangers therefore cannot lock out others with idle connections.
+// connections tracks the open connections of a listener. When a limit is reached, a new connection replaces the oldest connection on which
+// no authenticated caller has made a call. Strangers therefore cannot lock out others with idle connections.
 type connections struct {
 	most, perAddress int
 	maxAge           time.Duration
-	authorities      func() *x509.CertPool // of clients' certificates; nil if none are asked for
+	authorities      func() *x509.CertPool // CAs for client certificates; nil if the listener requests none
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	open    map[*trackedConn]struct{}
 	of      map[netip.Addr]int
 	refused func(remote string, err error) // nil until Serve runs
@@ -49,14 +49,14 @@ type trackedConn struct {
 	all    *connections
 	remote netip.Addr
 	since  time.Time
-	known  atomic.Bool // an authenticated caller has made a call on it
+	known  atomic.Bool // set when an authenticated caller has made a call
 
-	mu         sync.Mutex     // guards what follows
+	mu         sync.Mutex     // guards the fields below
 	verifiedBy *x509.CertPool // CAs of the last successful verification of the client's certificate
 	verified   time.Time      // time of that verification
 }
 
-// add returns the connection to serve, or nil if there is no room and it was closed.
+// add tracks a connection and returns it. If there is no room for the connection, add closes it and returns nil.
 func (x *connections) add(c net.Conn) *trackedConn {
 	t := &trackedConn{Conn: c, all: x, since: time.Now()}
 	if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
@@ -95,8 +95,8 @@ func (x *connections) add(c net.Conn) *trackedConn {
 	return t
 }
 
-// oldestLocked returns the oldest connection on which no authenticated caller has made a call, or nil. With ofAddress it considers only
-// connections of remote.
+// oldestLocked returns the oldest connection on which no authenticated caller has made a call, or nil. If ofAddress is set, only
+// connections from remote are considered.
 func (x *connections) oldestLocked(remote netip.Addr, ofAddress bool) *trackedConn {
 	var oldest *trackedConn
 	for c := range x.open {
@@ -110,7 +110,7 @@ func (x *connections) oldestLocked(remote netip.Addr, ofAddress bool) *trackedCo
 	return oldest
 }
 
-// Close closes the connection and frees its place.
+// Close closes the connection and stops tracking it.
 func (t *trackedConn) Close() error {
 	t.all.mu.Lock()
 	if _, is := t.all.open[t]; is {
@@ -142,7 +142,7 @@ func (l bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// A listener is the listener of Listen. It keeps the connections beneath TLS.
+// A listener is the listener that Listen returns. It also holds the tracked connections below TLS.
 type listener struct {
 	net.Listener
 	all *connections
@@ -159,7 +159,7 @@ func (l *listener) served(log *doorLog) {
 
 type trackedKey struct{}
 
-// track is an http.Server's ConnContext. It puts the connection into the context of its requests.
+// track is the ConnContext function of the http.Server. It adds the tracked connection to the context of its requests.
 func track(ctx context.Context, c net.Conn) context.Context {
 	if secured, ok := c.(*tls.Conn); ok {
 		c = secured.NetConn()

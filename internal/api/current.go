@@ -19,7 +19,7 @@ func (s *server) currentOrNone(ctx context.Context) (*intent.Intent, error) {
 	return in, err
 }
 
-// offsetOf returns the UTC offset in which the dates of an intent begin and end; empty without one.
+// offsetOf returns the UTC offset of an intent's policy, which applies to its dates. Without an intent, offsetOf returns an empty string.
 func offsetOf(in *intent.Intent) string {
 	if in == nil || in.Bundle == nil {
 		return ""
@@ -27,7 +27,7 @@ func offsetOf(in *intent.Intent) string {
 	return in.Bundle.Policy.UTCOffset.String()
 }
 
-// at returns the intent of a revision; 0 means the current one.
+// at returns the intent of a revision; 0 means the current revision.
 func (s *server) at(ctx context.Context, revision uint64) (*intent.Intent, error) {
 	if revision == 0 {
 		return s.current(ctx)

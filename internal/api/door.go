@@ -22,25 +22,27 @@ import (
 
 // Limits of requests.
 const (
-	// maxFilesMessage is the limit on a request with files, unless Deps.MaxFiles is lower.
+	// maxFilesMessage is the limit on the bytes of a request with files, unless Deps.MaxFiles is lower.
 	maxFilesMessage = MaxFiles/3*4 + 1<<20
-	// maxMessage is the limit on every other request: a list of 1,000 switches with names of 63 bytes is 64 KiB.
+	// maxMessage is the limit on the bytes of every other request: a list of 1,000 switches with names of 63 bytes is 64 KiB.
 	maxMessage = 256 << 10
-	// maxProbe is the limit on the health check, the one call without credentials.
+	// maxProbe is the limit on the bytes of the health check, the only call without credentials.
 	maxProbe = 4 << 10
-	// maxElements is the limit on the elements of a request: lists of names, files, and a saved plan for 1,000 switches.
+	// maxElements is the limit on the elements of a request. It allows lists of names, files, and a saved plan for 1,000 switches.
 	maxElements = 64 << 10
-	// maxReflection is the limit on all requests of a reflection stream together, and maxQuestion on each of them.
+	// maxReflection is the limit on the total bytes of a reflection stream. maxQuestion is the limit on one request of the stream.
 	maxReflection, maxQuestion = 1 << 20, 16 << 10
-	// maxHeld is the limit on the memory of all requests together. A large one takes at most 86 MiB as JSON, and as much again while its files
-	// are decoded. largeAtOnce of them and one change are served at a time. 60 MiB are left for small requests and for those that wait.
+	// maxHeld is the limit on the memory of all requests together. A large request takes at most 86 MiB as JSON, and another 86 MiB while
+	// its files are decoded. At most largeAtOnce large requests and one large change are served at a time. 60 MiB remain for small and
+	// waiting requests.
 	maxHeld = (largeAtOnce+1)*2*(maxFilesMessage+1<<20) + 60<<20
-	// largeAtOnce requests above 1 MiB are served at a time, and largeWaiting wait, for at most turnWithin. Changes have a separate turn.
+	// largeAtOnce is the number of requests above 1 MiB that are served at a time. Up to largeWaiting more requests wait, each for at most
+	// turnWithin. Large changes have a separate queue.
 	largeAtOnce, largeWaiting = 2, 16
 	turnWithin                = 2 * time.Minute
 )
 
-// A call describes a procedure to the door.
+// A call describes a procedure and the limits of its requests.
 type call struct {
 	Verb
 	procedure string
@@ -50,7 +52,7 @@ type call struct {
 	streaming bool // the caller sends a stream
 }
 
-// callsOf returns all calls by path. A request has at most maxFiles bytes of files, plus a third for base64, plus names.
+// callsOf returns all calls by path. The limit on a request with files is maxFiles, plus a third for base64, plus 1 MiB for names.
 func callsOf(maxFiles int64) (map[string]*call, error) {
 	large := map[string]bool{
 		op25bv1connect.IntentServicePlanProcedure: true, op25bv1connect.IntentServiceApplyProcedure: true,
@@ -64,7 +66,7 @@ func callsOf(maxFiles int64) (map[string]*call, error) {
 		case reflectV1, reflectV1Alpha:
 			c.streaming, c.bytes = true, maxReflection
 			continue
-		case healthCheck: // its messages are grpchealth's own
+		case healthCheck: // grpchealth has its own message types
 			c.bytes = maxProbe
 			continue
 		}
@@ -80,8 +82,8 @@ func callsOf(maxFiles int64) (map[string]*call, error) {
 	return all, nil
 }
 
-// A door handles every request before the services. It authenticates and authorizes the caller and checks the origin by the header alone.
-// Then it reads the body, within the limits of the call.
+// A door handles every request before the services. From the header alone, it checks the origin, and authenticates and authorizes the
+// caller. Then it reads the body within the limits of the call.
 type door struct {
 	next     http.Handler
 	calls    map[string]*call
@@ -92,8 +94,8 @@ type door struct {
 	origin   *http.CrossOriginProtection
 	errors   *connect.ErrorWriter
 	within   time.Duration   // bodyWithin
-	large    map[bool]*turns // of large requests: true for changes, false for all others
-	probes   chan struct{}   // holds a token for each request without credentials that is served
+	large    map[bool]*turns // turns of large requests: true for changes, false for all others
+	probes   chan struct{}   // holds a token for each request without credentials in progress
 }
 
 var _ http.Handler = (*door)(nil)
@@ -177,7 +179,7 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	if in.form, ok = formOf(r.Header); !ok {
 		r.Body, r.ContentLength = http.NoBody, 0
 		d.hurry(w, r)
-		d.next.ServeHTTP(w, r) // answers with the content types that it accepts
+		d.next.ServeHTTP(w, r) // connect answers with the accepted content types
 		d.refused(r, refusedMalformed, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("%w: content type %q", errMalformed, brief(r.Header.Get("Content-Type")))))
 		return
 	}
@@ -253,7 +255,7 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, kind refusalKind, 
 			err = withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(again)})
 		}
 	}
-	_ = d.errors.Write(w, r, err) // fails if the caller has gone
+	_ = d.errors.Write(w, r, err) // fails if the caller has disconnected
 }
 
 // refused counts and logs a refusal.
@@ -264,8 +266,8 @@ func (d *door) refused(r *http.Request, kind refusalKind, err error) {
 	}
 }
 
-// hurry makes HTTP/1 close the connection after the answer: otherwise net/http would read the body, at the caller's pace. HTTP/2 resets the
-// stream.
+// hurry closes an HTTP/1 connection after the answer. Otherwise net/http would read the rest of the body as slowly as the caller sends it.
+// HTTP/2 resets the stream instead.
 func (d *door) hurry(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")

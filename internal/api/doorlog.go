@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// A refusalKind is the reason why the door refused a request. It is a label of a metric.
+// A refusalKind is the reason why the door refused a request. It is also the value of a metric label.
 type refusalKind string
 
 // Kinds of refusals.
@@ -29,14 +29,14 @@ const (
 	refusedConnection refusalKind = "connection" // too many connections
 )
 
-// A doorLog counts and logs the refusals of the door. Strangers can cause any number of them, so it logs a few lines of each kind at once and
-// then one a minute, with the number of lines left out.
+// A doorLog counts and logs the refusals of the door. Strangers can cause any number of refusals. For each kind, the log therefore has at
+// most linesAtOnce lines at once, and then one line a minute with the number of omitted lines.
 type doorLog struct {
 	log   *zap.Logger
 	calls *prometheus.CounterVec
 	now   func() time.Time
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	thins map[refusalKind]*thinner
 }
 
@@ -51,7 +51,7 @@ func newDoorLog(log *zap.Logger, r prometheus.Registerer, now func() time.Time) 
 	return x
 }
 
-// add counts and logs a refusal. path is the requested path; it becomes a label only if it is a call.
+// add counts and logs a refusal. path is the requested path. It is a metric label only if it belongs to a known call.
 func (x *doorLog) add(kind refusalKind, path, remote string, err error) {
 	procedure := path
 	verb, known := verbs[path]
@@ -90,11 +90,11 @@ func brief(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
-// A thinner passes a few lines at once and then one a minute, and counts the others.
+// A thinner passes up to linesAtOnce lines at once, and then one line a minute. It counts the omitted lines.
 type thinner struct {
 	now func() time.Time
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 	b  bucket
 }
 
@@ -105,7 +105,7 @@ func newThinner(now func() time.Time) *thinner {
 	return &thinner{now: now, b: bucket{left: linesAtOnce, at: now()}}
 }
 
-// tell reports whether this line passes, and how many were left out since the last one that passed.
+// tell reports whether this line passes, and how many lines were omitted since the last line that passed.
 func (t *thinner) tell() (missed int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

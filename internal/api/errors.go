@@ -21,7 +21,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// asConnectError adds a code and details to an error. An error with a code is returned as it is.
+// asConnectError adds a code and details to an error. An error that already has a code is returned unchanged.
 func asConnectError(err error) error {
 	var coded *connect.Error
 	switch {
@@ -45,7 +45,7 @@ func asConnectError(err error) error {
 	return e
 }
 
-// meanings maps errors to codes. The first match counts.
+// meanings maps errors to codes. The first match applies.
 var meanings = []struct {
 	kind error
 	code connect.Code
@@ -82,7 +82,7 @@ var meanings = []struct {
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 	{context.Canceled, connect.CodeCanceled},
-	{store.ErrNoQuorum, connect.CodeUnavailable}, // before the deadline that it may wrap
+	{store.ErrNoQuorum, connect.CodeUnavailable}, // before context.DeadlineExceeded, which it may wrap
 	{store.ErrRestoring, connect.CodeUnavailable},
 	{store.ErrReplaced, connect.CodeAborted},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
@@ -105,7 +105,7 @@ func withDetail(e *connect.Error, m proto.Message) *connect.Error {
 	return e
 }
 
-// maxFaults is the limit on the faults in an error, so that they fit into the trailers of gRPC.
+// maxFaults is the limit on the number of faults in an error, so that they fit into the trailers of gRPC.
 const maxFaults = 20
 
 func faultsOf(faults strict.Faults) *op25bv1.Faults {

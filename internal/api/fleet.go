@@ -20,7 +20,8 @@ type fleetService struct{ *server }
 
 var _ op25bv1connect.FleetServiceHandler = fleetService{}
 
-// onInventory returns copies of the statuses: first those of the switches of an intent, which may be nil, in its order; then all others.
+// onInventory returns copies of the statuses. The switches of the intent's inventory are first, in the order of the inventory. A switch
+// without a status gets the state UNKNOWN. All other switches follow. The intent may be nil.
 func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	of := make(map[string]*op25bv1.SwitchStatus, len(statuses))
 	for _, st := range statuses {
@@ -50,7 +51,8 @@ func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1
 	return all
 }
 
-// byStore corrects statuses by the current revision: a switch whose owner does not have that revision yet is not converged.
+// byStore applies the current revision to the statuses of the inventory's switches. A switch whose owner does not have that revision yet is
+// reported as not converged.
 func byStore(in *intent.Intent, all []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	for _, st := range all {
 		if st.Address != "" && st.Wanted < number(in) {
@@ -77,7 +79,7 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all, Notices: s.notices(ctx), Clocks: s.clocks()}), nil
 }
 
-// only returns the statuses of the named switches; no name means all.
+// only returns the statuses of the named switches; without names it returns all statuses.
 func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus, error) {
 	if len(names) == 0 {
 		return all, nil
@@ -133,16 +135,16 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 				return s.ended(ctx, errors.New("call again"))
 			}
 			if update.Err != nil && !errors.Is(update.Err, intent.ErrNone) {
-				continue // the revision before stays in use
+				continue // the previous revision stays in use
 			}
-			old := first && number(update.Intent) < number(in) // sent before in was read; the newest follows
+			old := first && number(update.Intent) < number(in) // an update that is older than in; a newer update follows
 			if first = false; old {
 				continue
 			}
 			in = update.Intent
 		}
 		if statuses == nil {
-			continue // nothing is known of the switches yet
+			continue // no statuses have been received yet
 		}
 		if answer := w.news(in, s.joined.of(in, statuses)); answer != nil {
 			if err := out.Send(answer); err != nil {
@@ -152,15 +154,15 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 	}
 }
 
-// A watcher has the statuses that were sent to a caller.
+// A watcher records the statuses that were sent to a caller.
 type watcher struct {
-	only     []string // empty is all
+	only     []string // names of the switches; empty means all
 	told     map[string]*op25bv1.SwitchStatus
 	revision uint64
 	begun    bool
 }
 
-// news is what the caller does not know yet, or nil. The first is never nil.
+// news returns the changes that the caller has not received yet, or nil if there are none. The first result is never nil.
 func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus) *op25bv1.WatchSwitchesResponse {
 	answer := &op25bv1.WatchSwitchesResponse{Revision: number(in)}
 	there := make(map[string]bool)
@@ -188,8 +190,8 @@ func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus) *op25bv1.
 	return answer
 }
 
-// same reports whether two statuses say the same, but for when the switch was last seen: that alone is no news. It changes neither: watchers
-// share them.
+// same reports whether two statuses are equal, apart from the time at which the switch was last seen. It does not modify the statuses,
+// because watchers share them.
 func same(a, b *op25bv1.SwitchStatus) bool {
 	switch {
 	case a == b:

@@ -16,7 +16,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// follow sends that an intent was stored. Unless noWait is set, it then sends the progress of the switches until each has converged or failed.
+// follow reports that an intent was stored. Unless noWait is set, it then sends the progress of the switches until each has converged or
+// failed.
 func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, send func(*op25bv1.Progress) error) error {
 	tell := func(p *op25bv1.Progress) error {
 		p.Time = timestamppb.New(s.Now())
@@ -60,7 +61,7 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 // kept returns an error if a stored revision is no longer in the store because the store was replaced by an older one.
 func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generation) error {
 	if kept, err := s.Book.Kept(ctx, in); kept || err != nil {
-		return nil // an unknown answer is not reported
+		return nil // if the store cannot answer, no error is reported
 	}
 	return connect.NewError(connect.CodeAborted, fmt.Errorf(
 		"revision %d was stored and is lost: %w: %s; see op25b history, and repeat the change", in.Number, store.ErrReplaced, g.Why()))
@@ -69,7 +70,8 @@ func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generatio
 // errStopping ends a stream when its controller stops.
 var errStopping = errors.New("the controller is stopping")
 
-// stream returns the context of a stream. It ends when the caller does, when the caller loses the required role, and when the controller stops.
+// stream returns the context of a stream. The context ends when the call ends, when the caller loses the required role, when the connection
+// of a watch reaches its maximum age, and when the controller stops.
 func (s *server) stream(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(s.Stopping, func() { cancel(errStopping) })
@@ -78,14 +80,14 @@ func (s *server) stream(ctx context.Context) (context.Context, context.CancelCau
 	return ctx, func(cause error) { stop(); cancel(cause); looking.Wait() }
 }
 
-// ended returns the error of a stream that ends. then is the advice to its caller.
+// ended returns the error of a stream that ends. then is the advice for the caller.
 func (s *server) ended(ctx context.Context, then error) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the store is closed: %w", then))
 	case errors.Is(cause, errStopping):
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errStopping, then))
-	case errors.Is(cause, errOld): // RetryInfo means that this controller answers again
+	case errors.Is(cause, errOld): // RetryInfo asks the client to call this controller again
 		return withDetail(connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errOld, then)), &errdetails.RetryInfo{RetryDelay: durationpb.New(0)})
 	default:
 		return cause
@@ -103,7 +105,7 @@ func newFollower(in *intent.Intent) *follower {
 	return &follower{in: in, told: make(map[string]*op25bv1.SwitchStatus)}
 }
 
-// news returns the statuses that have changed, of the inventory's switches and in its order.
+// news returns the changed statuses of the inventory's switches, in the order of the inventory.
 func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	var all []*op25bv1.SwitchStatus
 	for _, st := range onInventory(f.in, statuses) {
@@ -137,18 +139,20 @@ func (f *follower) done() *op25bv1.Done {
 	return done
 }
 
-// reached reports whether a switch was seen in this revision or in a later one. A revision with the same number and another id belongs to
-// another store.
+// reached reports whether a switch has converged to this revision or to a later one. A revision with the same number but another id belongs
+// to another store.
 func (f *follower) reached(st *op25bv1.SwitchStatus) bool {
 	return st.Converged && (st.Revision > f.in.Number || st.Revision == f.in.Number && st.RevisionId == f.in.ID)
 }
 
-// lasts reports whether waiting for a switch is useless. A switch without an owner is taken over by another controller within seconds.
+// lasts reports whether waiting for a switch is useless. Waiting for a switch without an owner is useful, because another controller takes
+// it over within seconds.
 func lasts(st *op25bv1.SwitchStatus) bool {
 	return st.Failed || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
 }
 
-// answers reports whether a switch that has failed with an earlier revision will be tried with this one. An unreachable switch will not.
+// answers reports whether a controller will try this revision on a switch that failed with an earlier revision. An unreachable switch is
+// not tried.
 func answers(st *op25bv1.SwitchStatus) bool {
 	return st.State == op25bv1.SwitchState_SWITCH_STATE_FAILED || st.State == op25bv1.SwitchState_SWITCH_STATE_NO_PHASE
 }

@@ -23,7 +23,8 @@ import (
 
 // An Auth is the configuration of authentication. The zero value admits only callers on this host, as admin.
 type Auth struct {
-	// Access maps bearer tokens and client certificates to roles. With it, callers without either are refused, even on this host.
+	// Access maps bearer tokens and client certificates to roles. If Access is set, callers without a token or certificate are refused,
+	// even on this host.
 	Access *auth.File
 	// Anonymous is the role of callers from other hosts if Access is nil; None refuses them.
 	Anonymous auth.Role
@@ -36,23 +37,24 @@ type guard struct {
 	log      *zap.Logger
 	audit    *store.Audit
 	refusals *refusals
-	once     sync.Once // of the warning that every program on this host is admin
+	once     sync.Once // for the warning that every program on this host is admin
 }
 
 // A connection describes the connection of a caller.
 type connection struct {
 	remote netip.Addr // invalid if it is not an IP address
-	host   string     // requested by the caller
-	direct bool       // without headers of a proxy
+	host   string     // host that the caller requested
+	direct bool       // the request has no proxy headers
 	cert   *x509.Certificate
 	chain  []*x509.Certificate // cert and its intermediates
 
-	tracked *trackedConn // nil on a listener of another package
+	tracked *trackedConn // nil if the listener was not opened by Listen
 }
 
 type connectionKey struct{}
 
-// local reports whether the caller is a program on this host. A page in a browser on this host is not: it may resolve its name to loopback.
+// local reports whether the caller is a program on this host. A web page in a browser on this host does not count, because its host name
+// may resolve to loopback.
 func (c connection) local() bool {
 	if !c.remote.IsLoopback() || !c.direct {
 		return false
@@ -146,8 +148,8 @@ func refused(code connect.Code, err error, id auth.Caller, needed auth.Role) *co
 	return withDetail(connect.NewError(code, err), &op25bv1.Denied{Who: id.Who, Role: string(id.Role), Needed: string(needed)})
 }
 
-// record adds a refused change to the audit chain, unless the caller already has too many such records. The change is refused even if the
-// record fails, which happens while the store has no quorum or is full.
+// record adds a refused change to the audit chain, unless the caller already has too many such records. The change is refused even if it
+// cannot be recorded, because the store has no quorum or is full.
 func (g *guard) record(ctx context.Context, counted string, id auth.Caller, verb Verb, why string) {
 	missed, ok := g.refusals.tell(counted)
 	if !ok {
@@ -165,8 +167,8 @@ func (g *guard) record(ctx context.Context, counted string, id auth.Caller, verb
 	}
 }
 
-// outcome records a change that was refused for its contents. ErrUnchanged is not recorded: a caller who applies the same documents every
-// hour would fill the chain.
+// outcome records a change that was refused because of its contents. ErrUnchanged is not recorded, because a caller that applies the same
+// documents every hour would fill the chain.
 func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 	verb := verbs[procedure]
 	var e *connect.Error
@@ -198,7 +200,7 @@ func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 	}
 }
 
-// WrapStreamingClient does nothing: it is for clients.
+// WrapStreamingClient returns next unchanged, because the interceptor is for servers only.
 func (g *guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Limits on compression: deflate reaches 1,000:1, policy documents 5:1 to 15:1.
+// Limits on compression. Deflate can reach a ratio of 1,000:1. Policy documents reach 5:1 to 15:1.
 const (
 	maxInflation  = 20      // inflated bytes for each compressed byte
 	inflationFree = 1 << 20 // inflated bytes that are accepted at any ratio
@@ -39,7 +39,7 @@ type form struct {
 	gzip      bool
 }
 
-// formOf reads the form of a request from its header. It reports false for a form that no service accepts.
+// formOf reads the form of a request from its header. ok is false if no service accepts the form.
 func formOf(h http.Header) (f form, ok bool) {
 	kind, _, _ := strings.Cut(strings.ToLower(h.Get("Content-Type")), ";")
 	kind = strings.TrimSpace(kind)
@@ -84,10 +84,10 @@ type intake struct {
 	grown bool
 }
 
-// large is the size above which a request waits for its turn, because few of these fit in the budget.
+// large is the size in bytes above which a request waits for its turn, because the budget has room for only a few such requests.
 const large = 1 << 20
 
-// message reads the body to its end and returns the encoded and inflated message.
+// message reads the whole body and returns the message, inflated but not decoded.
 func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	if !in.form.enveloped {
 		if length > in.call.bytes {
@@ -132,7 +132,8 @@ func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	return in.inflate(data)
 }
 
-// read reads to the end, at most most bytes. Its buffer grows with the received bytes, not with the announced length.
+// read reads all bytes until EOF. It returns errTooLarge if there are more than most bytes. The buffer grows with the received bytes, not
+// with the announced length.
 func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	const first = 16 << 10
 	size := min(first, most)
@@ -186,7 +187,7 @@ func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	}
 }
 
-// inflate inflates a message and releases the memory of the compressed one.
+// inflate inflates a message and releases the memory of the compressed data.
 func (in *intake) inflate(data []byte) ([]byte, error) {
 	z, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
@@ -214,7 +215,7 @@ func (in *intake) tooLarge(size int64) error {
 	return fmt.Errorf("%w: %s accepts at most %d bytes", errTooLarge, in.call.procedure, in.call.bytes)
 }
 
-// broken wraps an error of reading the body.
+// broken wraps an error that occurred while the body was read.
 func broken(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("%w: the first bytes must arrive within %[3]v, and then %[2]d KiB a second", errSlow, bodyRate>>10, bodyWithin)
@@ -253,7 +254,7 @@ func (in *intake) decode(data []byte) (proto.Message, error) {
 	return message, nil
 }
 
-// refusalOf returns the metric's label and the answer for an error of an intake.
+// refusalOf returns the metric label and the connect error for an error of an intake.
 func refusalOf(err error) (refusalKind, *connect.Error) {
 	for _, c := range []struct {
 		err  error
@@ -277,13 +278,13 @@ func refusalOf(err error) (refusalKind, *connect.Error) {
 
 // Limits on the time that a body takes.
 const (
-	// bodyWithin is the limit for the first bytes of a body, and for a small body as a whole.
+	// bodyWithin is the time limit for the first bytes of a body, and for a whole small body.
 	bodyWithin = 10 * time.Second
-	// bodyRate is the lowest rate after that, in bytes a second: 2 Mbit/s, so that 64 MiB may take 4 minutes and 26 s.
+	// bodyRate is the minimum rate after bodyWithin, in bytes per second: 2 Mbit/s. 64 MiB may therefore take 4 minutes and 26 s.
 	bodyRate = 256 << 10
 )
 
-// A paced body ends with os.ErrDeadlineExceeded when it arrives too slowly.
+// A paced is a request body whose reads fail with os.ErrDeadlineExceeded if it arrives too slowly.
 type paced struct {
 	io.Reader
 	deadline time.Time
@@ -309,7 +310,7 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// pause calls f without a deadline: the controller delays the body, not the caller.
+// pause calls f without a deadline, because the controller and not the caller delays the body. Then pause sets a new deadline.
 func (p *paced) pause(f func() error) error {
 	_ = p.control.SetReadDeadline(time.Time{})
 	err := f()
@@ -319,7 +320,7 @@ func (p *paced) pause(f func() error) error {
 	return err
 }
 
-// done removes the deadline after the body has been read: otherwise it would end the connection.
+// done removes the deadline after the body has been read. Otherwise the deadline would end the connection.
 func (p *paced) done() { _ = p.control.SetReadDeadline(time.Time{}) }
 
 // A handover passes the message of a request from the door to its service.
@@ -330,14 +331,14 @@ type handover struct {
 
 type handoverKey struct{}
 
-// spent releases the memory of the request, whose contents are stored or no longer needed.
+// spent releases the memory of a request whose contents are stored or no longer needed.
 func spent(ctx context.Context) {
 	if h, ok := ctx.Value(handoverKey{}).(*handover); ok {
 		h.end()
 	}
 }
 
-// A taker replaces the empty message that connect reads by the message that the door has read.
+// A taker replaces the empty message that connect reads with the message that the door has read.
 type taker struct{}
 
 func take(ctx context.Context, to any) {
@@ -356,14 +357,14 @@ func (taker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler passes on the one request of a stream.
+// WrapStreamingHandler passes on the only request of a server stream.
 func (taker) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		return next(ctx, takingConn{conn, ctx})
 	}
 }
 
-// WrapStreamingClient does nothing: it is for clients.
+// WrapStreamingClient returns next unchanged, because the interceptor is for servers only.
 func (taker) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
@@ -375,7 +376,7 @@ type takingConn struct {
 	ctx context.Context
 }
 
-// Receive replaces the empty message by the one that the door has read.
+// Receive replaces the empty message with the message that the door has read.
 func (c takingConn) Receive(m any) error {
 	err := c.StreamingHandlerConn.Receive(m)
 	if err == nil {

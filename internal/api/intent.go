@@ -68,7 +68,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	return connect.NewResponse(&op25bv1.PlanResponse{Plan: planMessage(made)}), nil
 }
 
-// plan makes a plan for switches in the states that their statuses report.
+// plan makes a plan that starts from the reported states of the switches.
 func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32) (*plan.Plan, error) {
 	if entries > plan.MaxEntries {
 		return nil, fault("max_entries", fmt.Sprintf("%d is too large", entries), fmt.Sprintf("must be at most %d; 0 means %d", plan.MaxEntries, plan.DefaultEntries))
@@ -108,7 +108,8 @@ func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Pr
 	return s.Book.Propose(ctx, docs)
 }
 
-// filesOf returns the files of a request, which have at most most bytes together. It checks names and numbers by the limits of the store.
+// filesOf returns the files of a request. It returns an error if there are more than MaxFileCount files or most bytes, or if a name is
+// invalid or occurs twice.
 func filesOf(files []*op25bv1.File, most int64) ([]strict.File, error) {
 	if len(files) > MaxFileCount {
 		return nil, fault("files", fmt.Sprintf("the request has %d files", len(files)), fmt.Sprintf("must be at most %d", MaxFileCount))
@@ -173,7 +174,7 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// A reasoned is a request for a change.
+// A reasoned is a request for a change, with a reason and a request id.
 type reasoned interface {
 	GetReason() string
 	GetRequestId() string
@@ -286,8 +287,8 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// mayRestore refuses a caller who may not restore a revision. Operators may restore the one before the newest, which undoes the newest. Older
-// ones require admin.
+// mayRestore returns an error if the caller may not restore a revision. Operators may restore the revision before the newest, which undoes
+// the newest. Older revisions require admin.
 func mayRestore(id auth.Caller, revision, newest uint64) error {
 	if id.Role.May(auth.Admin) || revision+1 == newest {
 		return nil
@@ -300,7 +301,7 @@ func mayRestore(id auth.Caller, revision, newest uint64) error {
 	return refused(connect.CodePermissionDenied, err, id, auth.Admin)
 }
 
-// number returns the number of an intent; it is 0 for nil.
+// number returns the revision number of an intent, or 0 for nil.
 func number(in *intent.Intent) uint64 {
 	if in == nil {
 		return 0

@@ -8,10 +8,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// strictJSON refuses unknown fields: a request with "switch" instead of "switches" must not change all switches.
+// strictJSON is a JSON codec that refuses unknown fields. Otherwise a request with "switch" instead of "switches" would change all
+// switches.
 type strictJSON struct{ name string }
 
-// Name is the part of the content type after application/.
+// Name returns the part of the content type after application/.
 func (c strictJSON) Name() string { return c.name }
 
 // Marshal writes a message.
@@ -23,7 +24,7 @@ func (strictJSON) Marshal(m any) ([]byte, error) {
 	return protojson.Marshal(message)
 }
 
-// Unmarshal reads a message. No bytes mean an empty message.
+// Unmarshal decodes a message. Empty data means an empty message.
 func (strictJSON) Unmarshal(data []byte, m any) error {
 	message, ok := m.(proto.Message)
 	if !ok {

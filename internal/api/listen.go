@@ -23,20 +23,20 @@ var ErrListen = errors.New("invalid API listener")
 
 // A Listening configures the address and the security of the API.
 type Listening struct {
-	// Addr is host:port. Port 0 means any free port, no host means every address of this host.
+	// Addr is host:port. Port 0 means any free port. An empty host means every address of this host.
 	Addr string
 	// Cert and Key are the PEM files of the server's certificate. ClientCA contains the CAs for client certificates. Without Cert and Key the
 	// API is plain text, which is allowed only on loopback. All files are read again when they change.
 	Cert, Key, ClientCA string
 	// RequireClientCert refuses connections without a client certificate. Otherwise callers may use bearer tokens.
 	RequireClientCert bool
-	// Insecure allows plain text on other addresses than loopback: tokens and intent can be read on the network.
+	// Insecure allows plain text on addresses other than loopback. Tokens and intent can then be read on the network.
 	Insecure bool
 	// OnError, if not nil, is called for changed files that cannot be used.
 	OnError func(error)
 }
 
-// Listen opens the listener. Errors are ErrListen and those of net.Listen.
+// Listen opens the listener. It returns ErrListen for invalid or insecure options, and otherwise the errors of net.Listen.
 func Listen(o Listening) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(o.Addr)
 	if err != nil {
@@ -87,26 +87,26 @@ const (
 	idleFor = 5 * time.Minute
 	// stopWithin is the time that calls have to end when the controller stops. Streams end at once: see Deps.Stopping.
 	stopWithin = 5 * time.Second
-	// maxHeader is the limit on the bytes of a request's header. A token has 50.
+	// maxHeader is the limit on the bytes of a request's header. A token has 50 bytes.
 	maxHeader = 32 << 10
 )
 
-// http2Bounds returns the limits of one HTTP/2 connection. Its unread data is at most one window, whatever a service does.
+// http2Bounds returns the limits of one HTTP/2 connection. The unread data of a connection never exceeds one window.
 func http2Bounds() *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams:          100,
 		MaxReadFrameSize:              16 << 10,
 		MaxDecoderHeaderTableSize:     4 << 10,
 		MaxReceiveBufferPerConnection: 128 << 10,
-		MaxReceiveBufferPerStream:     128 << 10,        // 64 MiB take a minute at a round trip of 100 ms
-		SendPingTimeout:               30 * time.Second, // finds callers that have vanished
+		MaxReceiveBufferPerStream:     128 << 10,        // at a round trip of 100 ms, 64 MiB take a minute
+		SendPingTimeout:               30 * time.Second, // detects clients that no longer exist
 		PingTimeout:                   15 * time.Second,
-		WriteByteTimeout:              30 * time.Second, // ends callers that do not read
+		WriteByteTimeout:              30 * time.Second, // disconnects clients that do not read
 	}
 }
 
-// Serve serves until ctx ends, and then gives calls in progress a few seconds to end. It closes the listener. It speaks HTTP/1.1 and HTTP/2,
-// in plain text with prior knowledge, as gRPC clients require.
+// Serve serves h on l until ctx ends. Calls in progress then have stopWithin to end. Serve closes the listener. It supports HTTP/1.1 and
+// HTTP/2, in plain text with prior knowledge, as gRPC clients require.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger) error {
 	if log == nil {
 		log = zap.NewNop()
@@ -140,7 +140,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 	return nil
 }
 
-// A thinLog logs the errors of net/http, such as failed TLS handshakes. Strangers can cause any number of them, so they are thinned.
+// A thinLog logs the errors of net/http, such as failed TLS handshakes. Strangers can cause any number of errors, so a thinner limits the
+// log lines.
 type thinLog struct {
 	log  *zap.Logger
 	thin *thinner

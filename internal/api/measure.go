@@ -19,14 +19,14 @@ var (
 	errNested   = fmt.Errorf("the request is nested more than %d levels deep", maxDepth)
 )
 
-// A measure computes the elements and the memory of a decoded message from its encoded form: an empty element has 2 bytes encoded, and a
-// hundred times as many decoded.
+// A measure computes the number of elements and the memory of a decoded message from its encoded form. An empty element has 2 bytes
+// encoded, and takes a hundred times as much memory decoded.
 type measure struct {
 	most     int // elements
 	elements int
 	memory   int64
-	sizes    map[protoreflect.FullName]int64 // of the structs of messages, in bytes
-	largest  int64                           // of sizes
+	sizes    map[protoreflect.FullName]int64 // sizes of the message structs, in bytes
+	largest  int64                           // largest value in sizes
 }
 
 // newMeasure returns a measure for messages of a type.
@@ -36,12 +36,12 @@ func newMeasure(of protoreflect.MessageDescriptor, most int) *measure {
 	return m
 }
 
-// know adds the sizes of the struct of a message and of all messages that it may contain.
+// know adds the struct sizes of a message type and of all message types that it may contain.
 func (m *measure) know(of protoreflect.MessageDescriptor) {
 	if _, known := m.sizes[of.FullName()]; known {
 		return
 	}
-	size := int64(512) // more than any
+	size := int64(512) // larger than any message struct
 	if t, err := protoregistry.GlobalTypes.FindMessageByName(of.FullName()); err == nil {
 		size = int64(reflect.TypeOf(t.Zero().Interface()).Elem().Size())
 	}
@@ -54,12 +54,12 @@ func (m *measure) know(of protoreflect.MessageDescriptor) {
 	}
 }
 
-// fresh returns a measure for the same type of messages with nothing counted.
+// fresh returns a measure for the same message type with all counts at zero.
 func (m *measure) fresh() *measure {
 	return &measure{most: m.most, sizes: m.sizes, largest: m.largest}
 }
 
-// slot is the memory of an element of a list besides the element itself: the pointer or header in a slice, which grows by doubling.
+// slot is the memory of a list element in addition to its contents: its pointer or header in a slice that grows by doubling.
 const slot = 2 * 24
 
 func (m *measure) element(memory int64) error {
@@ -100,7 +100,7 @@ func (m *measure) binary(data []byte, of protoreflect.MessageDescriptor, depth i
 // field counts the value of a field. f is nil for an unknown field.
 func (m *measure) field(value []byte, kind protowire.Type, f protoreflect.FieldDescriptor, depth int) error {
 	switch {
-	case f == nil: // kept encoded, in one slice, which grows by doubling
+	case f == nil: // unknown fields are kept encoded in one slice, which grows by doubling
 		return m.element(2 * int64(len(value)+protowire.SizeTag(1)))
 	case kind != protowire.BytesType:
 		return m.element(slot)
@@ -115,7 +115,7 @@ func (m *measure) field(value []byte, kind protowire.Type, f protoreflect.FieldD
 	case f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind:
 		return m.element(slot + int64(len(content)))
 	}
-	m.elements += len(content) // packed numbers of at least one byte
+	m.elements += len(content) // packed numbers, each of at least one byte
 	return m.element(slot * int64(len(content)))
 }
 
@@ -170,7 +170,7 @@ func requestOf(procedure string) (protoreflect.MessageType, error) {
 	return protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
 }
 
-// move copies the fields of src to dst. Both share their values.
+// move copies the fields of src to dst. The two messages then share these values.
 func move(dst, src proto.Message) {
 	to := dst.ProtoReflect()
 	src.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {

@@ -15,7 +15,8 @@ import (
 	"op25b/internal/auth"
 )
 
-// An onlooker counts calls and logs one line for each. It does not log their contents: a mailbox in a question never reaches a log.
+// An onlooker counts calls and logs one line for each. It does not log the contents of requests, so that a mailbox in a question never
+// appears in a log.
 type onlooker struct {
 	log     *zap.Logger
 	calls   *prometheus.CounterVec
@@ -64,7 +65,7 @@ func (o *onlooker) WrapStreamingHandler(next connect.StreamingHandlerFunc) conne
 	}
 }
 
-// WrapStreamingClient does nothing: it is for clients.
+// WrapStreamingClient returns next unchanged, because the interceptor is for servers only.
 func (o *onlooker) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
@@ -112,7 +113,7 @@ func (r *recoverer) catch(procedure string, err *error) {
 	}
 }
 
-// WrapUnary recovers in unary calls.
+// WrapUnary recovers from panics in unary calls.
 func (r *recoverer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (_ connect.AnyResponse, err error) {
 		defer r.catch(req.Spec().Procedure, &err)
@@ -120,7 +121,7 @@ func (r *recoverer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler recovers in streams.
+// WrapStreamingHandler recovers from panics in streams.
 func (r *recoverer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
 		defer r.catch(conn.Spec().Procedure, &err)
@@ -128,12 +129,12 @@ func (r *recoverer) WrapStreamingHandler(next connect.StreamingHandlerFunc) conn
 	}
 }
 
-// WrapStreamingClient does nothing: it is for clients.
+// WrapStreamingClient returns next unchanged, because the interceptor is for servers only.
 func (r *recoverer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
 
-// A limiter ends calls at the limit of their time.
+// A limiter ends calls that exceed their time limit.
 type limiter struct{}
 
 func (limiter) within(ctx context.Context, procedure string) (context.Context, context.CancelFunc) {
@@ -152,7 +153,7 @@ func (l limiter) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler limits streams that have a limit.
+// WrapStreamingHandler limits the streams that have a time limit.
 func (l limiter) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		ctx, cancel := l.within(ctx, conn.Spec().Procedure)
@@ -161,7 +162,7 @@ func (l limiter) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect
 	}
 }
 
-// WrapStreamingClient does nothing: it is for clients.
+// WrapStreamingClient returns next unchanged, because the interceptor is for servers only.
 func (limiter) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }

@@ -11,8 +11,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// once makes a change unless the store already has it: a caller whose answer was lost may repeat the request with the same id. The id is
-// optional.
+// once makes a change unless the store already has the revision of that request id. A caller whose answer was lost may therefore repeat the
+// request with the same id. The id may be empty.
 func (s *server) once(ctx context.Context, request string, base uint64, change func() (*intent.Intent, error)) (*intent.Intent, error) {
 	if request == "" {
 		return change()

@@ -14,8 +14,8 @@ import (
 	"op25b/internal/intent"
 )
 
-// plainPages registers the plain HTTP endpoints: /healthz reports that the process is alive, /readyz whether it is ready and why not. Both
-// need no credentials. /metrics requires the role viewer.
+// plainPages registers the plain HTTP endpoints: /healthz reports that the process is alive. /readyz reports whether the controller is
+// ready, and the reason if it is not. Both endpoints require no credentials. /metrics requires the role viewer.
 func (s *server) plainPages(mux *http.ServeMux) {
 	readiness := &joint[page]{ask: s.readiness}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
@@ -24,7 +24,7 @@ func (s *server) plainPages(mux *http.ServeMux) {
 		defer cancel()
 		p, err := readiness.answer(ctx)
 		if err != nil {
-			return // the caller has gone
+			return // the caller has disconnected or has waited too long
 		}
 		writeText(w, p.code, p.text)
 	})
@@ -43,7 +43,7 @@ func (s *server) plainPages(mux *http.ServeMux) {
 	})
 }
 
-// A page is a status and a text.
+// A page is an HTTP status and a text.
 type page struct {
 	code int
 	text string
@@ -100,7 +100,7 @@ func (s *server) ready(ctx context.Context) error {
 	return nil
 }
 
-// health answers gRPC's health check: every service is healthy while the store has a quorum.
+// health implements the gRPC health check. Every service is healthy while the store has a quorum.
 type health struct{ ready *joint[error] }
 
 // Check reports the health of a service.

@@ -47,7 +47,8 @@ func brokenOf(in *intent.Intent) string {
 	return ""
 }
 
-// phases returns the phases of the current intent, with the switches on which each is in force and whether that was confirmed.
+// phases returns the phases of the current intent, with the switches on which each phase is in force, and whether the switch has confirmed
+// the phase.
 func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Time) ([]*op25bv1.Phase, error) {
 	seenIn, err := s.seenIn(ctx, in)
 	if err != nil {
@@ -63,7 +64,8 @@ func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Ti
 	return all, nil
 }
 
-// seenIn returns, by switch, the phases that the switch was seen in at the current revision. A switch without a live controller is omitted.
+// seenIn maps the name of each switch to the phases that the switch has confirmed at the current revision. A switch without a live
+// controller is omitted.
 func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]string, error) {
 	statuses, err := s.Switches.List(ctx)
 	if err != nil {
@@ -78,7 +80,7 @@ func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]stri
 	return seen, nil
 }
 
-// phasesOf returns the phases of an intent, with the switches on which each should be in force.
+// phasesOf returns the phases of an intent, with the switches on which each phase should be in force.
 func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 	p := in.Bundle.Policy
 	all := make([]*op25bv1.Phase, len(p.Phases))
@@ -108,11 +110,11 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 	return all
 }
 
-// inForceOn returns, by phase, the line groups of a switch for which it is in force.
+// inForceOn maps each phase in force on a switch to the line groups for which it is in force.
 func inForceOn(in *intent.Intent, name string, now time.Time) map[string]*op25bv1.InForce {
 	of := make(map[string]*op25bv1.InForce)
 	phases, err := in.InForce(name, now)
-	if err != nil { // none has begun
+	if err != nil { // no phase has begun
 		return of
 	}
 	where := func(phase string) *op25bv1.InForce {
@@ -214,7 +216,8 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// isCurrent refuses a request that is based on another revision. It comes before all other checks, because names may differ between revisions.
+// isCurrent returns a store.StaleError for a request that is based on another revision. Callers run this check first, because names may
+// differ between revisions.
 func (s *server) isCurrent(ctx context.Context, base uint64) error {
 	in, err := s.current(ctx)
 	if err != nil {

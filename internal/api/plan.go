@@ -7,7 +7,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// planMessage is a plan as a message, without its files.
+// planMessage converts a plan to a message, without its files.
 func planMessage(p *plan.Plan) *op25bv1.Plan {
 	t := &p.Totals
 	m := &op25bv1.Plan{

@@ -56,7 +56,7 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	return connect.NewResponse(answer), nil
 }
 
-// notSince refuses a rollback if a phase has begun by its date since the caller's preview.
+// notSince returns an error if a phase has begun by its date since the caller's preview of a rollback.
 func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) error {
 	if shown == nil {
 		return nil
@@ -76,13 +76,13 @@ func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) err
 	return nil
 }
 
-// A timeline is the sequence of phases under the documents of an intent and a list of activations.
+// A timeline is the sequence of phases that results from the documents of an intent and a list of activations.
 type timeline struct {
 	in   *intent.Intent
 	acts []policy.Activation
 }
 
-// inForce returns the phases in force on a switch; they are empty before the first begins.
+// An inForce returns the phases in force on a switch. The result is empty before the first phase begins.
 type inForce func(sw string) policy.InForce
 
 func (t timeline) at(now time.Time) inForce {
@@ -142,7 +142,8 @@ func changes(in *intent.Intent, scope policy.Scope, was, is inForce) []*op25bv1.
 	return all
 }
 
-// together adds a change on a switch. It merges equal changes of several switches.
+// together adds a change on a switch to the list. If the list has an equal change on other switches, together adds the switch to that
+// change.
 func together(all []*op25bv1.PhaseChange, c *op25bv1.PhaseChange, sw string) []*op25bv1.PhaseChange {
 	same := func(x *op25bv1.PhaseChange) bool {
 		return x.From == c.From && x.To == c.To && x.ByDefault == c.ByDefault && slices.Equal(x.Groups, c.Groups)

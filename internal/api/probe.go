@@ -8,12 +8,12 @@ import (
 // maxProbes is the limit on concurrent requests without credentials: pages and the health check.
 const maxProbes = 256
 
-// A joint question is asked once for all concurrent callers: probes of strangers cost the store one request at a time.
+// A joint asks a question once for all concurrent callers, so that probes by strangers cause only one store request at a time.
 type joint[T any] struct {
 	ask func(ctx context.Context) T
 
-	mu  sync.Mutex // guards what follows
-	now *answer[T] // in progress, or nil
+	mu  sync.Mutex // guards the fields below
+	now *answer[T] // answer in progress, or nil
 }
 
 // An answer is shared by all callers that wait for it.
@@ -62,7 +62,7 @@ func (j *joint[T]) answer(ctx context.Context) (value T, err error) {
 	return value, context.Cause(ctx)
 }
 
-// over makes the next caller ask again.
+// over removes a finished answer, so that the next caller asks again.
 func (j *joint[T]) over(a *answer[T]) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

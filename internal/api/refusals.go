@@ -7,26 +7,26 @@ import (
 
 // Limits on the audit records of refused changes, so that a caller who repeats refused requests cannot fill the store.
 const (
-	// refusalsAtOnce is the number of refusals of one caller that are recorded at once; after these, one a minute.
+	// refusalsAtOnce is the number of refusals of one caller that are recorded at once; after these, one refusal a minute is recorded.
 	refusalsAtOnce = 10
-	// allRefusalsAtOnce is the number of refusals of all callers together that are recorded at once, and allRefusalsAMinute the number a minute
-	// after these: 5 million a year, 5 GB at their maximum length.
+	// allRefusalsAtOnce is the number of refusals of all callers together that are recorded at once, and allRefusalsAMinute is the number
+	// per minute after these: 5 million records a year, 5 GB at their maximum length.
 	allRefusalsAtOnce  = 200
 	allRefusalsAMinute = 10
-	// maxRefused is the number of callers with a count of their own. All others share one count.
+	// maxRefused is the limit on the number of callers with a separate count. All other callers share one count.
 	maxRefused = 1000
 	// maxRefusal is the limit on the bytes of the reason in a record.
 	maxRefusal = 512
 )
 
-// refusals decides which refused changes become audit records. It thins them for each caller, and for all callers together.
+// refusals decides which refused changes become audit records. It limits the rate for each caller, and for all callers together.
 type refusals struct {
 	now func() time.Time
 
 	mu     sync.Mutex // guards everything that follows
 	all    bucket
 	of     map[string]*bucket // by caller; at most maxRefused
-	others bucket             // of the callers that are not in of
+	others bucket             // shared by the callers that are not in of
 }
 
 func newRefusals(now func() time.Time) *refusals {
@@ -37,8 +37,8 @@ func newRefusals(now func() time.Time) *refusals {
 	}
 }
 
-// tell reports whether to record a refusal of a caller, and how many of the same caller were not recorded since the last one. All
-// unauthenticated callers are one caller, "".
+// tell reports whether to record a refusal of a caller, and how many refusals of that caller were not recorded since the last record. All
+// unauthenticated callers share the name "".
 func (r *refusals) tell(who string) (missed int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +80,7 @@ func (r *refusals) placeLocked(who string, now time.Time) *bucket {
 // A bucket is a token bucket.
 type bucket struct {
 	left   float64
-	at     time.Time // when it was last filled
+	at     time.Time // time of the last fill
 	missed int
 }
 

@@ -10,10 +10,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A fan shares one watch among many receivers: each value is read from the store and computed once. Without receivers there is no watch.
+// A fan shares one watch among many receivers, so that each value is read from the store and computed only once. Without receivers, no
+// watch is open.
 type fan[T any] struct {
 	watch func(ctx context.Context) <-chan T
-	// merge, if not nil, returns the value to send instead of now, where before was sent last.
+	// merge, if not nil, returns the value to send in place of now. before is the previous value.
 	merge func(before, now T) T
 
 	mu     sync.Mutex // guards everything that follows
@@ -29,12 +30,12 @@ type source[T any] struct {
 	users  int
 	newest T
 	have   bool          // newest is set
-	next   chan struct{} // closed when newest is no longer the newest, or over
+	next   chan struct{} // closed when newest or over changes
 	over   bool
 }
 
-// Watch sends the values of the shared watch, at first the newest one. A slow receiver gets the newest. The channel is closed when ctx or
-// the watch ends.
+// Watch sends the values of the shared watch, beginning with the newest. A slow receiver gets only the newest value. The channel is closed
+// when ctx or the watch ends.
 func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 	src := f.join()
 	out := make(chan T)
@@ -50,8 +51,8 @@ func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 			if !have {
 				to = nil
 			}
-			// After newest is sent, wait for this next. Another look could return a value that was reported in between, which would then
-			// count as sent.
+			// After newest is sent, wait for the next that was returned with it. Another look could return a later value, which would then
+			// be treated as sent.
 			for current := true; current; {
 				select {
 				case to <- newest:
@@ -87,7 +88,7 @@ func (f *fan[T]) join() *source[T] {
 	return src
 }
 
-// leave ends the source after the last receiver.
+// leave removes a receiver, and ends the source after the last receiver.
 func (f *fan[T]) leave(src *source[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -137,7 +138,7 @@ func (s *source[T]) close() {
 	close(s.next)
 }
 
-// shared is a Switches with one watch for all receivers.
+// shared wraps a Switches and shares one watch among all receivers.
 type shared struct {
 	Switches
 	fan fan[[]*op25bv1.SwitchStatus]
@@ -152,7 +153,8 @@ func newShared(s Switches) *shared {
 // Watch sends the values of the shared watch.
 func (s *shared) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus { return s.fan.Watch(ctx) }
 
-// keepSame returns now, with the messages of before for unchanged statuses, so that comparing pointers is enough. It is never nil.
+// keepSame returns now, but with the messages of before for unchanged statuses. Receivers can therefore compare pointers. The result is
+// never nil.
 func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	was := make(map[string]*op25bv1.SwitchStatus, len(before))
 	for _, st := range before {
@@ -168,7 +170,7 @@ func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	return all
 }
 
-// joined caches the last statuses of an inventory. All watchers request the same statuses.
+// joined caches the statuses of an inventory, because all watchers request the same statuses.
 type joined struct {
 	mu       sync.Mutex // guards everything that follows
 	in       *intent.Intent

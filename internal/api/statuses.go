@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// FleetSwitches returns the statuses in a store. self is the name of the controller in this process.
+// FleetSwitches returns a Switches that reads the statuses from a store. self is the name of the controller in this process.
 func FleetSwitches(s *store.Store, self string) Switches { return fleetSwitches{s, self} }
 
 type fleetSwitches struct {
@@ -27,7 +27,7 @@ func (f fleetSwitches) List(ctx context.Context) ([]*op25bv1.SwitchStatus, error
 	return statusMessages(known), err
 }
 
-// Watch sends the statuses. A change of owners or of present controllers changes them too.
+// Watch sends the statuses. The statuses also change when owners or present controllers change.
 func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
 	out := make(chan []*op25bv1.SwitchStatus)
 	ctx, cancel := context.WithCancel(ctx)

@@ -16,7 +16,7 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// A class is a kind of call. Each class has its own places, so that calls of one class cannot block another.
+// A class is a kind of call. Each class has its own limits, so that calls of one class cannot block the calls of another.
 type class int
 
 // Classes of calls.
@@ -25,17 +25,17 @@ const (
 	readClass                // reads of the store or its cache
 	heavyClass               // plans, checks with documents, and reads of the whole audit chain
 	changeClass              // changes
-	watchClass               // streams without an end
+	watchClass               // watches and reflection streams
 	classes
 )
 
-// Places of the classes.
+// Limits on the calls of each class in progress and on the calls that wait.
 const (
-	// heavyAtOnce plans are made at a time: each reads up to plan.DefaultParallel switches with 28 MiB each.
+	// heavyAtOnce is the limit on heavy calls in progress. A plan reads up to plan.DefaultParallel switches at once, with 28 MiB each.
 	heavyAtOnce, heavyWaiting = 2, 16
-	// changesAtOnce changes are served at a time, including those that follow the switches after the change is stored.
+	// changesAtOnce is the limit on changes in progress, including stored changes whose callers still follow the switches.
 	changesAtOnce, changesWaiting = 32, 64
-	// maxWatchers is the limit on open watches: the status of each of 1,000 switches is sent to all of them.
+	// maxWatchers is the limit on open watches. Each watch may send the statuses of 1,000 switches.
 	maxWatchers  = 1024
 	readsWaiting = 4096
 )
@@ -59,8 +59,8 @@ func classOf(procedure string, message any) class {
 	return readClass
 }
 
-// turns gives each call of a class a place, or makes it wait for one. Each caller has a line, and the lines are served in turn: a caller with
-// a hundred calls delays only itself.
+// turns limits the calls of a class in progress and makes further calls wait. Each caller has a separate queue, and the queues are served
+// in rotation. A caller with a hundred calls therefore delays only itself.
 type turns struct {
 	what          string // names the class in errors
 	most, waiting int
@@ -68,17 +68,18 @@ type turns struct {
 
 	mu    sync.Mutex // guards everything that follows
 	held  int
-	lines []*line // not empty; the first is served next
-	count int     // of all waiting calls
+	lines []*line // queues that are not empty; the first is served next
+	count int     // number of waiting calls
 }
 
-// A line holds the waiting calls of one caller.
+// A line is the queue of the waiting calls of one caller.
 type line struct {
 	who  string
-	each []chan struct{} // closed when the turn has come
+	each []chan struct{} // one channel per call, closed when the call has its turn
 }
 
-// take returns when the caller has a place; give returns the place. It fails if too many calls wait or ctx ends.
+// take waits until the call may begin. The caller must call give when the call ends. take returns an error if too many calls wait or if ctx
+// ends first.
 func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 	t.mu.Lock()
 	if t.held < t.most {
@@ -105,7 +106,7 @@ func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 		return t.give, nil
 	case <-ctx.Done():
 	}
-	if !t.leave(who, turn) { // it got its turn at the same time
+	if !t.leave(who, turn) { // the call got its turn at the same time
 		t.give()
 	}
 	return nil, fmt.Errorf("%d %s are in progress, and this one did not get its turn: %w", t.most, t.what, context.Cause(ctx))
@@ -131,7 +132,7 @@ func (t *turns) leave(who string, turn chan struct{}) bool {
 	return false
 }
 
-// give passes the place to the next waiting call, if there is one.
+// give ends a call and begins the next waiting call, if there is one.
 func (t *turns) give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -153,7 +154,7 @@ type usher struct{ of [classes]*turns }
 
 func newUsher() *usher {
 	u := &usher{}
-	reads := 2 * runtime.GOMAXPROCS(0) // they wait for the store half of the time; more of them would starve the renewal of leases
+	reads := 2 * runtime.GOMAXPROCS(0) // reads wait for the store half of the time; more reads would delay the renewal of leases
 	u.of[readClass] = &turns{what: "reads", most: reads, waiting: readsWaiting, again: 5 * time.Second}
 	u.of[heavyClass] = &turns{what: "plans and checks of documents", most: heavyAtOnce, waiting: heavyWaiting, again: 30 * time.Second}
 	u.of[changeClass] = &turns{what: "changes", most: changesAtOnce, waiting: changesWaiting, again: 30 * time.Second}
@@ -193,7 +194,7 @@ func (u *usher) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 	}
 }
 
-// WrapStreamingClient does nothing: it is for clients.
+// WrapStreamingClient returns next unchanged, because the interceptor is for servers only.
 func (u *usher) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }

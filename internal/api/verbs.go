@@ -16,19 +16,20 @@ type Verb struct {
 	Name string
 	// Least is the role that the call requires; auth.None admits unauthenticated callers.
 	Least auth.Role
-	// Private calls concern a subscriber's connections or mailbox: not even their errors are logged.
+	// Private is set for calls about a subscriber's connections or mailbox. The errors of such calls are not logged.
 	Private bool
-	// Within is the limit on the duration of the call; 0 means none.
+	// Within is the limit on the duration of the call; 0 means no limit.
 	Within time.Duration
 }
 
 // Limits on the duration of calls.
 const (
-	// readWithin is for calls that only read the store, which gives up after 5 s. Some calls read it several times.
+	// readWithin is the limit for calls that only read the store. A store request fails after 5 s, and some calls make several requests.
 	readWithin = 30 * time.Second
-	// fleetWithin is for calls that read switches: 1,000 switches, of which a tenth do not answer, take half a minute.
+	// fleetWithin is the limit for calls that read switches. 1,000 switches take half a minute if a tenth of them do not answer.
 	fleetWithin = 5 * time.Minute
-	// backupWithin is for 2 GiB over a slow line. etcd compacts its history after 10 to 20 minutes, which ends a backup.
+	// backupWithin is the limit for a backup of 2 GiB over a slow line. A backup fails if etcd compacts its history before the end, which
+	// happens after 10 to 20 minutes.
 	backupWithin = 30 * time.Minute
 )
 
@@ -38,7 +39,7 @@ const (
 	healthCheck    = "/" + grpchealth.HealthV1ServiceName + "/Check"
 )
 
-// verbs are all calls by procedure. Other procedures are refused.
+// verbs maps each procedure to its Verb. Other procedures are refused.
 var verbs = map[string]Verb{
 	op25bv1connect.IntentServicePlanProcedure:    {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.IntentServiceApplyProcedure:   {Least: auth.Operator, Name: "apply"},
@@ -46,7 +47,7 @@ var verbs = map[string]Verb{
 	op25bv1connect.IntentServiceHistoryProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceShowProcedure:    {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceDiffProcedure:    {Least: auth.Viewer, Within: readWithin},
-	op25bv1connect.IntentServiceRestoreProcedure: {Least: auth.Operator, Name: "restore"}, // an older revision than the one before: see mayRestore
+	op25bv1connect.IntentServiceRestoreProcedure: {Least: auth.Operator, Name: "restore"}, // older revisions require admin: see mayRestore
 	op25bv1connect.IntentServiceOutcomeProcedure: {Least: auth.Operator, Within: readWithin},
 
 	op25bv1connect.FleetServiceListSwitchesProcedure:  {Least: auth.Viewer, Within: readWithin},
