@@ -18,8 +18,8 @@ const (
 	cablePings       = 5 * time.Second
 )
 
-// cables is the gRPC server of the packet service, which carries every packet of the switch in a message. It uses gRPC's own transport,
-// which is five times as fast for such messages as package grpcserve (BenchmarkCall/packets there).
+// cables is the gRPC server of the packet service, which carries every packet of the switch in a message. For such messages, gRPC's own
+// transport is five times as fast as package grpcserve (BenchmarkCall/packets there).
 type cables struct{ *grpc.Server }
 
 func newCables(string) (server, error) {

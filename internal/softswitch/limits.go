@@ -8,8 +8,9 @@ type Limits struct {
 	Budget int64
 	// P4Runtime and GNMI are the limits of these two services.
 	P4Runtime, GNMI grpcserve.Limits
-	// Program limits the memory, in bytes, of a program's arrays, State that of written state, and Unread that of messages that controllers
-	// have not read yet. Zero values mean engine.DefaultMaxState, p4rtserver.DefaultMaxState and p4rtserver.DefaultStreamsBytes.
+	// Program, State and Unread limit memory, in bytes. Program applies to a program's arrays, State to written state, and Unread to
+	// messages that controllers have not read yet. Zero values mean engine.DefaultMaxState, p4rtserver.DefaultMaxState and
+	// p4rtserver.DefaultStreamsBytes.
 	Program, State, Unread int64
 }
 

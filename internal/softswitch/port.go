@@ -45,8 +45,8 @@ func (p *port) current() openconfig.Interface {
 	return in
 }
 
-// note compares the port's operational state with the last one, records the time of a change, and returns the state. It is called after
-// each change.
+// note compares the port's operational state with the last one, records the time of a change, and returns the state. The caller calls note
+// after each change.
 func (p *port) note(now time.Time) openconfig.Interface {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 	"op25b/internal/softswitch/p4rtserver"
 )
 
-// A Rehearsal runs a program with entries, but without ports, services or a real clock. It processes a frame as a switch with the same
-// entries would. Frames of earlier calls of Play have no effect: registers are reset, and a RehearsalPause between two calls lets meters
-// recover. The methods of a Rehearsal are safe for concurrent use; frames are processed one after another.
+// A Rehearsal runs a program with entries, but without ports, services or a real clock. The program processes a frame as it would on a
+// switch with the same entries. Frames of earlier calls of Play have no effect: registers are reset, and a RehearsalPause between two calls
+// lets meters recover. The methods of a Rehearsal are safe for concurrent use; frames are processed one after another.
 type Rehearsal struct {
 	mu     sync.Mutex // guards everything below
 	engine *engine.Engine

@@ -43,7 +43,7 @@ func (src source) Snapshot(context.Context) (*openconfig.State, error) {
 	return state, nil
 }
 
-// Watch calls changed when a port is added or changes state, and when the program is replaced. It does not report rules that count their
+// Watch calls changed when a port is added or changes state, and when the program is replaced. Watch does not report rules that count their
 // first packet; their entries appear in the next Snapshot.
 func (src source) Watch(ctx context.Context, changed func()) error {
 	forget := src.s.watchers.add(changed)
@@ -92,7 +92,8 @@ type watchers struct {
 	tells map[int]func()
 }
 
-// add registers tell. It calls tell at once, as openconfig.Source requires, and after each change until forget is called.
+// add registers tell. add calls tell at once, as openconfig.Source requires; later, tell is called after each change until forget is
+// called.
 func (w *watchers) add(tell func()) (forget func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

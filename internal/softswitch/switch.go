@@ -61,7 +61,7 @@ type Switch struct {
 	stream lane // for frames from the packet service
 }
 
-// A lane is an entry point at which packets are processed one after another. It keeps the engine's worker for the next packet.
+// A lane is an entry point at which packets are processed one after another. The lane keeps the engine's worker for its next packet.
 type lane struct {
 	mu     sync.Mutex // guards everything below
 	of     *engine.Engine
@@ -243,7 +243,7 @@ func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
 	l.worker.Process(number, frame, l.emit)
 }
 
-// leave sends a frame to the link of its port, to the packet service, or to the controllers' streams. It never blocks.
+// leave sends a frame to the link of its port, to the packet service, or to the controllers' streams. leave never blocks.
 func (s *Switch) leave(number uint32, id uint64, frame []byte) {
 	if number == p4rtserver.DefaultCPUPort {
 		s.p4runtime.PacketIn(number, frame)

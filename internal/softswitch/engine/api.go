@@ -51,17 +51,17 @@ type ActionCall struct {
 type Entry struct {
 	Matches  []Match
 	Priority int32
-	// Action is the action of an entry in a direct table. It is empty in an indirect table.
+	// Action is the action of an entry in a direct table. In an indirect table, Action is empty.
 	Action ActionCall
 	// Member or Group is the id to which an entry of an indirect table refers. HasGroup decides which of the two is used.
 	Member, Group uint32
-	// HasGroup selects Group instead of Member. It is necessary because 0 is a valid id of both.
+	// HasGroup selects Group instead of Member. The flag is necessary because 0 is a valid id of both.
 	HasGroup bool
 	// IdleTimeout is stored for the P4Runtime server. The engine never removes an entry by itself.
 	IdleTimeout time.Duration
 	// Cookie is stored for the P4Runtime server. The engine does not read it.
 	Cookie []byte
-	// Const is set on entries that the program declares. It is ignored on writes.
+	// Const is set on entries that the program declares. Writes ignore Const.
 	Const bool
 }
 

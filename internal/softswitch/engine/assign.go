@@ -33,7 +33,7 @@ func (c *compiler) assign(dst, src *node) []instr {
 		src = &node{op: op, l: src, r: constNode(big.NewInt(int64(f.width))), lo: dst.lo, hi: dst.hi}
 	}
 	if src.op == "&" && src.r.isConst() && lowOnes(src.r.lo) >= f.width {
-		src = src.l // the field truncates the same bits
+		src = src.l // the assignment truncates these bits anyway
 	}
 	if f.words > 1 {
 		return c.assignWide(dst, src)

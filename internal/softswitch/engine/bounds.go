@@ -16,14 +16,14 @@ const (
 	// maxDepth is the largest nesting depth of the JSON. p4c nests an expression in four levels per node. The deepest of p4c's own samples
 	// has 90 levels.
 	maxDepth = 512
-	// maxNodes is the largest number of objects and arrays in the JSON. Each takes about 400 bytes when parsed, so all take at most 400
-	// MiB. op25b's pipeline has 8,400.
+	// maxNodes is the largest number of objects and arrays in the JSON. A node takes about 400 bytes when parsed, so all nodes take at most
+	// 400 MiB. op25b's pipeline has 8,400 nodes.
 	maxNodes = 1 << 20
-	// maxValues is the largest number of values in the JSON. Each takes 24 bytes.
+	// maxValues is the largest number of values in the JSON. A value takes 24 bytes.
 	maxValues = 4 << 20
 	// maxWorker is the largest memory, in bytes, of one packet in progress. There is at most one such packet for each port, so at most 512.
 	maxWorker = 2 << 20
-	// maxCells is the largest number of cells in one array. The limit makes typing errors visible as such.
+	// maxCells is the largest number of cells in one array. The limit detects typing errors.
 	maxCells = 1 << 24
 )
 
@@ -58,7 +58,8 @@ func measure(text []byte) error {
 	return nil
 }
 
-// reserve adds n objects of size bytes each to the memory of the program's state. It stops the compilation if the total exceeds MaxState.
+// reserve adds n objects of size bytes each to the memory of the program's state. If the total exceeds MaxState, reserve stops the
+// compilation.
 func (c *compiler) reserve(n, size int, format string, args ...any) {
 	most := c.e.o.MaxState
 	need := int64(n) * int64(size) // at most 2^24 * 2^13 for arrays, 2^20 * 2^20 for links

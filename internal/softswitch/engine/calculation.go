@@ -194,7 +194,7 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 	return k
 }
 
-// good reports whether the checksum is correct. It also returns true if the field's header is invalid or the condition does not hold.
+// good reports whether the checksum is correct. A checksum in an invalid header, or one whose condition does not hold, counts as correct.
 func (k *checksum) good(p *packet) bool {
 	if p.s[k.field.h.base] == 0 || k.cond != nil && !k.cond(p) {
 		return true

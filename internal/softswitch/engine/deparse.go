@@ -11,7 +11,7 @@ func (w *Worker) deparse(p *packet) ([]byte, bool) {
 	if len(pr.before) > 0 {
 		p.exec(pr.before, 0, 0)
 	}
-	// The packet's bytes from from to to have not been written yet. They are unchanged headers that are adjacent in the packet.
+	// p.data[from:to] has not been written yet. It holds unchanged headers that are adjacent in the packet.
 	at, from, to := 0, 0, 0
 	for _, h := range pr.emits {
 		if p.s[h.base] == 0 {

@@ -6,10 +6,9 @@
 // simple_switch does, without allocating memory. The other methods of Engine are the control side: table entries, action profiles,
 // counters, meters, registers, multicast groups, clone sessions, value sets and digests.
 //
-// Package engine is not a P4Runtime server; package p4rtserver is. It does no packet I/O: the caller passes frames in and receives frames.
-// It has no egress queues: packets are sent as soon as they are processed, and queue depths read as zero. It does not depend on a
-// particular program.
+// Package engine is not a P4Runtime server; package p4rtserver is. The engine does no packet I/O: the caller passes frames in and receives
+// frames. The engine has no egress queues: packets are sent as soon as they are processed, and queue depths read as zero. The engine does
+// not depend on a particular program.
 //
-// Load rejects programs that use unsupported features and names the feature and its position. No unsupported feature is ignored when
-// packets are processed.
+// Load rejects programs that use unsupported features. The error names the feature and its position.
 package engine

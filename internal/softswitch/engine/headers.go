@@ -2,7 +2,7 @@ package engine
 
 import "bytes"
 
-// setValid makes a header valid and the other headers of its union invalid. Its fields keep their values.
+// setValid makes header h valid and the other headers of its union invalid. The fields of h keep their values.
 func (p *packet) setValid(h *header) {
 	p.s[h.base] = 1
 	if h.in != nil {

@@ -190,8 +190,8 @@ func (p *packet) exec(code []instr, pc int, acc uint64) {
 	}
 }
 
-// words executes instrs that only move, shift and compare words, until it reaches any other instr. It calls no functions, so its variables
-// stay in registers.
+// words executes instrs that only move, shift and compare words, until it reaches any other instr. words calls no functions, so its
+// variables stay in registers.
 func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 	s := p.s
 	for uint(pc) < uint(len(code)) {

@@ -83,7 +83,7 @@ type stack struct {
 	typ   *headerType
 	elems []*header
 	next  int // slot of the index of the next element
-	// outside replaces elements that do not exist. It is all zero at the start of each packet and is never sent.
+	// outside replaces elements that do not exist. outside is all zero at the start of each packet and is never sent.
 	outside *header
 }
 

@@ -46,7 +46,7 @@ func (w *Worker) give(p *packet) {
 	w.free = append(w.free, p)
 }
 
-// copyData returns a packet that holds a copy of data. Its other fields are not initialized.
+// copyData returns a packet that holds a copy of data. The other fields of the packet are not initialized.
 func (w *Worker) copyData(data []byte) *packet {
 	q := w.take()
 	q.own = append(q.own[:0], data...)
@@ -73,7 +73,7 @@ type fifo struct {
 
 func (f *fifo) put(p *packet) { f.q = append(f.q, p) }
 
-// get removes and returns the first packet. It returns nil if the queue is empty.
+// get removes and returns the first packet. If the queue is empty, get returns nil.
 func (f *fifo) get() *packet {
 	if f.head == len(f.q) {
 		return nil

@@ -34,7 +34,7 @@ func (pr *program) apply(p *packet, first int32) {
 	}
 }
 
-// apply looks up the packet's key and runs the resulting action. It returns the next node.
+// apply looks up the packet's key in the table, runs the resulting action, and returns the next node.
 func (t *Table) apply(p *packet) int32 {
 	if t.rows.Len() == 0 {
 		if t.miss.act != nil {

@@ -150,7 +150,7 @@ func (w *Worker) pass(p *packet) bool {
 	return true
 }
 
-// runIngress parses a packet and runs ingress. It then carries out the requests of ingress in the order of simple_switch: clone, digest,
+// runIngress parses a packet, runs ingress, and then carries out the requests of ingress in the order of simple_switch: clone, digest,
 // resubmit, multicast, drop, unicast.
 func (w *Worker) runIngress(p *packet) {
 	if !w.pass(p) {

@@ -68,8 +68,8 @@ func (m *Meter) Size() int { return m.cells.Len() }
 // Unit returns the unit that the meter measures.
 func (m *Meter) Unit() extern.Unit { return m.unit }
 
-// Read returns the configuration of one cell. It returns false if the cell has no configuration; the cell then returns green for all
-// packets.
+// Read returns the configuration of one cell. If the cell has no configuration, and therefore returns green for all packets, Read returns
+// false.
 func (m *Meter) Read(index int) (extern.MeterConfig, bool, error) {
 	c, err := m.cells.At(int64(index))
 	if err != nil {

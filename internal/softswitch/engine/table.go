@@ -51,7 +51,7 @@ type Table struct {
 	color  ref     // field that receives the direct meter's color
 
 	in *inlined // nil if the table is not inlined
-	// defaultCall is the default action in the form of the control plane. It is guarded by e.ctl.
+	// defaultCall is the current default action, as Default returns it. It is guarded by e.ctl.
 	defaultCall ActionCall
 }
 
@@ -243,7 +243,7 @@ func (t *Table) Range(f func(Entry) bool) {
 	t.RangeState(func(en Entry, _ EntryState) bool { return f(en) })
 }
 
-// Default returns the default action. Its name is empty if the table has no default action.
+// Default returns the default action. If the table has none, the name of the result is empty.
 func (t *Table) Default() ActionCall {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()

@@ -84,8 +84,8 @@ func (t *Table) WriteCounter(m []Match, priority int32, c CounterValue) error {
 	return nil
 }
 
-// ReadMeter returns the configuration of an entry's direct meter. It returns false if the meter has no configuration; the meter then
-// returns green for all packets.
+// ReadMeter returns the configuration of an entry's direct meter. If the meter has no configuration, and therefore returns green for all
+// packets, ReadMeter returns false.
 func (t *Table) ReadMeter(m []Match, priority int32) (extern.MeterConfig, bool, error) {
 	if t.meter == "" {
 		return extern.MeterConfig{}, false, fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)

@@ -127,7 +127,7 @@ func tell(f func(p *packet) Event) instr {
 // tells returns an instr that records a fixed event.
 func tells(e Event) instr { return tell(func(*packet) Event { return e }) }
 
-// trace returns the program for traced packets. It shares actions, tables and headers with pr, but has its own code.
+// trace returns the program for traced packets. The result shares actions, tables and headers with pr, but has its own code.
 func (c *compiler) trace(pr *program) *program {
 	traced := *pr
 	traced.code, traced.entry = nil, nil

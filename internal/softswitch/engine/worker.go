@@ -44,7 +44,7 @@ func (e *Engine) NewWorker() *Worker {
 	return w
 }
 
-// Close removes the worker from the engine. It must not be used afterwards.
+// Close removes the worker from the engine. The worker must not be used afterwards.
 func (w *Worker) Close() {
 	g := &w.e.gate
 	g.mu.Lock()

@@ -12,12 +12,12 @@ type CRC struct {
 	ReflectRemainder bool
 }
 
-// CRC16 returns the parameters of v1model's crc16 (CRC-16/ARC). They are also the initial parameters of crc16_custom.
+// CRC16 returns the parameters of v1model's crc16 (CRC-16/ARC), which are also the initial parameters of crc16_custom.
 func CRC16() CRC {
 	return CRC{Polynomial: 0x8005, ReflectData: true, ReflectRemainder: true}
 }
 
-// CRC32 returns the parameters of v1model's crc32 (CRC-32/ISO-HDLC, used by Ethernet). They are also the initial parameters of
+// CRC32 returns the parameters of v1model's crc32 (CRC-32/ISO-HDLC, used by Ethernet), which are also the initial parameters of
 // crc32_custom.
 func CRC32() CRC {
 	return CRC{
@@ -26,7 +26,7 @@ func CRC32() CRC {
 	}
 }
 
-// A crcTable computes one CRC, a byte at a time. It is immutable.
+// A crcTable is an immutable table that computes one CRC, a byte at a time.
 //
 // The remainder is left-aligned in 64 bits, so that one loop handles all widths. If the data is reflected, the remainder is reflected and
 // right-aligned instead, which avoids reflecting every byte.

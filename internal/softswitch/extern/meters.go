@@ -31,8 +31,8 @@ func (a *Meters) At(index int64) (*Meter, error) {
 	return &a.cells[index], nil
 }
 
-// Execute runs the meter at index for a packet of length bytes. It returns false if the index is out of range; bmv2 then leaves the result
-// field of execute_meter unchanged.
+// Execute runs the meter at index for a packet of length bytes. If the index is out of range, Execute returns false; bmv2 then leaves the
+// result field of execute_meter unchanged.
 func (a *Meters) Execute(index uint64, length int, pre Color) (Color, bool) {
 	if index >= uint64(len(a.cells)) {
 		return Green, false

@@ -6,7 +6,7 @@ import "slices"
 // Segment 0 always exists and starts at 0.
 type cuts struct {
 	first, words int      // position of the field in a key
-	starts       []uint64 // start of each segment, in words words, ascending
+	starts       []uint64 // start of each segment, ascending; a start takes words elements
 }
 
 func newCuts(s span) cuts {

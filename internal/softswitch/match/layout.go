@@ -90,8 +90,8 @@ func (l *layout) id(dst []uint64, m []KeyMatch, priority int32) error {
 	return nil
 }
 
-// canonical checks the match of one field and writes its value and mask, or the low and high bounds of a range. Both are zero on entry,
-// which is the wildcard of every kind except Range. mask is nil if all fields of the table are exact.
+// canonical checks the match of one field and writes to value and mask; for a range, these are the low and high bounds. Both slices are
+// zero on entry, which is the wildcard of every kind except Range. mask is nil if all fields of the table are exact.
 func canonical(value, mask []uint64, f Field, m *KeyMatch) error {
 	if m.Wildcard {
 		if f.Kind == Exact {

@@ -7,7 +7,7 @@
 //   - any ternary, range or optional field: of the entries that match, the entry with the largest priority; among equal priorities, the
 //     entry inserted first. LPM fields of such a table are masks; their prefix length does not matter.
 //
-// A Table is not a table of the control plane: it has no action names, default action, counters or idle times. It has no locks.
+// A Table is not a table of the control plane: it has no action names, default action, counters or idle times. A Table has no locks.
 // Lookup, Get, Len and Range only read, so any number of them may run at once; Insert, Delete and writing to the Value of an entry need the
 // caller's lock.
 package match

@@ -14,7 +14,7 @@ type Table[V any] struct {
 	n      int    // number of entries
 	seq    uint64 // sequence number of the last insertion
 
-	// entries holds all entries in the order of insertion, with nil for deleted ones. It gives All a defined order.
+	// entries holds all entries in the order of insertion, with nil for deleted ones. Its purpose is the defined order of All.
 	entries []*Entry[V]
 
 	space *space[V]
@@ -200,7 +200,7 @@ const (
 	rangeRowCost = 8
 )
 
-// choose decides whether lookups use the vector or the space, and builds the vector if necessary. It changes the choice only if the other
+// choose decides whether lookups use the vector or the space, and builds the vector if necessary. The choice changes only if the other
 // structure is at least twice as fast, so that a table near the border is not rebuilt at every change.
 func (t *Table[V]) choose() {
 	if t.n > vectorEntries {

@@ -116,7 +116,7 @@ func (v *vector[V]) remove(e *Entry[V]) {
 	v.look(e, -1)
 }
 
-// look adds d, which is 1 or -1, to the use counts of the bytes that e examines. It creates rows for new bytes and removes unused rows.
+// look adds d, which is 1 or -1, to the use counts of the bytes that e examines. New bytes get rows; rows of unused bytes are removed.
 func (v *vector[V]) look(e *Entry[V], d int) {
 	for f, s := range v.layout.spans {
 		if v.layout.fields[f].Kind == Range {

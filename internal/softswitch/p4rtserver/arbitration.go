@@ -84,11 +84,11 @@ type arbiter struct {
 	// primary have ended.
 	writes sync.Locker
 
-	// changed is called, with mu held, whenever the set of primaries has changed. It may be nil.
+	// changed is called, with mu held, whenever the set of primaries has changed. changed may be nil.
 	changed func()
 
-	// turn is held by one arbitration at a time, so that notifications are sent in the order of the changes of primary. It is locked before
-	// mu and before writes, and never while either is held.
+	// turn is held by one arbitration at a time, so that notifications are sent in the order of the changes of primary. turn is locked
+	// before mu and before writes, and never while either is held.
 	turn sync.Mutex
 
 	// mu guards everything below, and the role, election and gone fields of every session.
@@ -300,8 +300,8 @@ func (a *arbiter) publishLocked() {
 	}
 }
 
-// authorize checks that a Write or a push comes from the primary. It checks device, role and election id in the order of spec 12. The
-// caller holds writes until it has finished writing, so the result stays valid.
+// authorize checks that a Write or a push comes from the primary: device, role and election id, in the order of spec 12. The caller holds
+// writes until it has finished writing, so the result stays valid.
 func (a *arbiter) authorize(deviceID uint64, roleName string, roleID uint64, election *p4v1.Uint128) error {
 	if deviceID != a.deviceID {
 		return a.wrongDevice(deviceID)
@@ -353,7 +353,7 @@ func (a *arbiter) wrongRole(name string, id uint64) error {
 	return status.Errorf(codes.NotFound, "role %q: not known to device %d; a role comes to be when a controller arbitrates for it", name, a.deviceID)
 }
 
-// deprecatedRoleID returns the numeric role id that a controller older than P4Runtime 1.4 may send. It reads the field by number, because
+// deprecatedRoleID returns the numeric role id that a controller older than P4Runtime 1.4 may send. The field is read by number, because
 // the generated accessor is marked deprecated.
 func deprecatedRoleID(r *p4v1.Role) uint64 {
 	if r == nil {

@@ -225,7 +225,8 @@ func encodeMatches(in []engine.Match, fields []field) []*p4v1.FieldMatch {
 	return out
 }
 
-// checkPriority checks the priority of an entry. It must be positive if the key has ternary, range or optional fields, and zero otherwise.
+// checkPriority checks the priority of an entry. The priority must be positive if the key has ternary, range or optional fields, and zero
+// otherwise.
 func (t *table) checkPriority(p int32) error {
 	switch {
 	case t.ternary && p <= 0:

@@ -31,8 +31,8 @@ const (
 // digestCost returns the memory of a digest: its key, its fields and the overhead.
 func digestCost(key string) int { return 256 + 3*len(key) }
 
-// A digester bundles the digests of the data plane into lists for the primary, without duplicates. It remembers the digests of a sent list
-// until the list is acknowledged or ack_timeout_ns has passed (spec 9.8, "DigestEntry").
+// A digester bundles the digests of the data plane into lists for the primary, without duplicates. The digester remembers the digests of a
+// sent list until the list is acknowledged or ack_timeout_ns has passed (spec 9.8, "DigestEntry").
 //
 // A digest instance that is not configured by a DigestEntry sends nothing.
 type digester struct {
@@ -44,7 +44,8 @@ type digester struct {
 	// unsent counts digests that were dropped because there was no primary or a queue was full.
 	unsent atomic.Uint64
 
-	// instances and byName hold every digest of the P4Info. They do not change after the digester has started.
+	// instances and byName hold every digest of the P4Info. Both maps are complete before the digester starts, and do not change
+	// afterwards.
 	instances map[uint32]*digestInstance
 	byName    map[string]uint32 // id by name in the program
 
@@ -282,7 +283,7 @@ func (d *digester) poke() {
 	}
 }
 
-// run sends each list whose oldest digest has waited for max_timeout_ns. It returns when stop is closed.
+// run sends each list whose oldest digest has waited for max_timeout_ns, until stop is closed.
 func (d *digester) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.due) }
 
 // due sends the lists that are due. If there is a next deadline, pending is true and wait is the time until it.

@@ -18,8 +18,8 @@ const MinIdleTimeout = 10 * time.Millisecond
 // maxIdleBatch is the largest number of entries in an IdleTimeoutNotification.
 const maxIdleBatch = 1000
 
-// An idler notifies the primary of entries that no packet has hit for their idle timeout, once for each timeout that passes. It sleeps
-// until the next entry can be due, and only then queries the engine about that entry. The packet path is not involved.
+// An idler notifies the primary of entries that no packet has hit for their idle timeout, once for each timeout that passes. The idler
+// sleeps until the next entry can be due, and only then queries the engine about that entry. The packet path is not involved.
 type idler struct {
 	now    func() time.Time
 	notify func(*p4v1.IdleTimeoutNotification)

@@ -19,7 +19,8 @@ type selector struct {
 	lastID   uint32 // last id used for the members and groups of action sets
 }
 
-// A oneShot is an action set and the members of the engine that implement its actions. It is stored under the id of its group.
+// A oneShot is an action set and the members of the engine that implement its actions. selector.oneShots holds it under the id of its
+// group.
 type oneShot struct {
 	set     *p4v1.ActionProfileActionSet // as written, for reads
 	members []uint32
@@ -301,7 +302,7 @@ func (p *pipeline) readOneShot(pr *profile, set *p4v1.ActionProfileActionSet) ([
 	return calls, weights, nil
 }
 
-// removeOneShot removes the members and group of an action set. It ignores errors, because an absent object need not be removed.
+// removeOneShot removes the members and group of an action set. Errors are ignored, because an absent object need not be removed.
 func (p *pipeline) removeOneShot(pr *profile, id uint32, o *oneShot) {
 	_ = pr.prog.DeleteGroup(id)
 	for _, m := range o.members {

@@ -1,11 +1,11 @@
 // Package p4rtserver is the P4Runtime 1.5 server of the software switch.
 //
-// It implements the protocol: arbitration among controllers, pipeline pushes bound to the P4Info, writes with an error for each update,
-// reads of any size, packet I/O, digests and idle timeouts. Any client may push any v1model program that package engine runs.
+// The server implements the protocol: arbitration among controllers, pipeline pushes bound to the P4Info, writes with an error for each
+// update, reads of any size, packet I/O, digests and idle timeouts. Any client may push any v1model program that package engine runs.
 //
 // Package p4rtserver is not the data plane, which is package engine. The surrounding switch runs the engine that it receives in OnCommit.
-// It passes frames sent to the CPU port to PacketIn, and accepts frames from controllers in Options.Inject. The package does not listen:
-// the caller registers the Server on a gRPC server.
+// The switch passes frames sent to the CPU port to PacketIn, and accepts frames from controllers in Options.Inject. The package does not
+// listen: the caller registers the Server on a gRPC server.
 //
 // One Server is one device. Every role has full access to the pipeline: P4Runtime leaves the format of a role's configuration open, and
 // this server supports no such configuration.
@@ -42,19 +42,19 @@ const (
 	DefaultMaxStreams = 64
 	// DefaultMaxRoles is the largest number of named roles.
 	DefaultMaxRoles = 64
-	// DefaultCPUPort is the port at which packet-outs enter the pipeline and packet-ins leave it. It is the highest bit<9> port, since 511
+	// DefaultCPUPort is the port at which packet-outs enter the pipeline and packet-ins leave it. 510 is the highest bit<9> port, since 511
 	// means drop.
 	DefaultCPUPort = 510
 )
 
 // Options configure a Server. DeviceID and Load are required.
 type Options struct {
-	// DeviceID is the id of the device that the server represents. It must not be 0.
+	// DeviceID is the id of the device that the server represents. 0 is invalid.
 	DeviceID uint64
 	// Load compiles a p4_device_config, which is the JSON of p4c-bm2-ss, into an engine that receives no packets yet.
 	Load func(deviceConfig []byte) (*engine.Engine, error)
 	// OnCommit starts passing packets to an engine. info is the P4Info bound to the engine and must not be modified. When OnCommit returns,
-	// no packet is in the previous engine. Calls are serialized. OnCommit must not call the Server, except PacketIn. It may be nil.
+	// no packet is in the previous engine. Calls are serialized. OnCommit must not call the Server, except PacketIn. OnCommit may be nil.
 	OnCommit func(eng *engine.Engine, info *p4cfg.P4Info)
 	// CPUPort is the port at which packet-outs enter the pipeline. 0 means DefaultCPUPort.
 	CPUPort uint32

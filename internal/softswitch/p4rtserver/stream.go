@@ -59,7 +59,7 @@ func (s *session) sendArbitration(m *p4v1.MasterArbitrationUpdate) {
 	}
 }
 
-// send queues a message other than arbitration. It returns false if there is no room, in messages or in bytes. It never blocks.
+// send queues a message other than arbitration. If there is no room, in messages or in bytes, send returns false. It never blocks.
 func (s *session) send(m *p4v1.StreamMessageResponse) bool {
 	n := sizeOf(m)
 	if s.reserve(n) {

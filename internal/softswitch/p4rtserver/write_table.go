@@ -66,7 +66,7 @@ func (p *pipeline) writeTable(op p4v1.Update_Type, e *p4v1.TableEntry) error {
 	return p.modifyEntry(t, en, e)
 }
 
-// checkExtras checks the fields of an entry other than key and action. It is called before anything is changed.
+// checkExtras checks the fields of an entry other than key and action. The caller calls checkExtras before it changes anything.
 func (t *table) checkExtras(e *p4v1.TableEntry) error {
 	switch {
 	case e.TimeSinceLastHit != nil:
