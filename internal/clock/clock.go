@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// DefaultBound is the largest difference between two clocks that counts as agreement. Clocks with NTP differ by milliseconds. The
-	// comparison is off by the time that etcd takes to deliver a record, for which etcd allows itself 5 s.
+	// DefaultBound is the default of Config.Bound. Clocks with NTP differ by milliseconds. The error of a comparison is the time that etcd
+	// takes to deliver a record, which can be up to 5 s.
 	DefaultBound = 5 * time.Second
-	// MinBound and MaxBound are the limits of the configured bound. Below 1 s the comparison itself is not exact enough. The days of a
-	// policy begin at midnight, so that an hour is too much.
+	// MinBound and MaxBound are the limits of the configured bound. Comparisons are not exact enough for less than 1 s. The days of a
+	// policy begin at midnight, so a bound of more than an hour is useless.
 	MinBound = time.Second
 	MaxBound = time.Hour
-	// absence is how long a lone controller may have been away across a boot of its host before an operator must confirm its clock. The
-	// most common wrong clock after a boot runs in local time, hours off.
+	// absence is the longest time that a single controller may be down, across a boot of its host, without an operator having to confirm
+	// its clock. The most common wrong clock after a boot shows local time, which is hours off.
 	absence = time.Hour
 )
 
-// ErrBound means that the bound is out of range.
+// ErrBound is returned by New for a bound outside MinBound to MaxBound.
 var ErrBound = errors.New("invalid bound of clock skew")
 
 // The origin of readings whose Source has no Elapsed.
@@ -49,21 +49,22 @@ type Clock struct {
 	bound   time.Duration
 	log     *zap.Logger
 	metrics *Metrics
-	changed chan struct{} // holds one token: dates may have come, or are held or released
+	changed chan struct{} // capacity 1: a value means that dates may have come, or are held or released
 
 	mu       sync.Mutex // guards everything that follows
-	anchor   reading    // the trusted time at the last reading that was trusted; its Wall is that time, not the host's
+	anchor   reading    // last trusted reading; its Wall is the trusted time, not the host's
 	hold     Hold
 	jumps    uint64
 	floor    time.Time // the latest date that the store has recorded as begun
 	dates    time.Time // the latest moment that Dates has returned
 	now      time.Time // the latest moment that Now has returned
-	members  []Peer    // the other controllers, as Keeper saw them last
-	compared bool      // with the last time in the store, at the start
-	claims   bool      // this clock is trusted against the store's time, and is to replace it
+	members  []Peer    // the other controllers, as last reported by Keeper
+	compared bool      // set once the clock was compared with the last time in the store, at the start
+	claims   bool      // this clock is trusted although it contradicts the store's time, and must replace that time
 }
 
-// New returns a clock that is trusted as it is. A Keeper compares it with the others. The error is ErrBound.
+// New returns a clock that trusts the wall clock. A Keeper compares it with the clocks of other controllers. New returns ErrBound if the
+// bound is out of range.
 func New(cfg Config) (*Clock, error) {
 	if cfg.Bound == 0 {
 		cfg.Bound = DefaultBound
@@ -79,14 +80,14 @@ func New(cfg Config) (*Clock, error) {
 	return c, nil
 }
 
-// Bound is the largest difference that counts as agreement.
+// Bound returns the largest difference that counts as agreement.
 func (c *Clock) Bound() time.Duration { return c.bound }
 
 // Wall returns the time of the wall clock.
 func (c *Clock) Wall() time.Time { return c.src.read().Wall }
 
-// Now returns the time for records. It never runs backwards, nor behind a date that the store has recorded as begun. While the wall clock
-// is in doubt, Now is the trusted time carried on by the monotonic clock.
+// Now returns the time for records. Now never runs backwards, and is never before a date that the store has recorded as begun. While the
+// wall clock is in doubt, Now continues from the trusted time by the monotonic clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,8 +96,8 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Trusted returns the time for display and for expiry, such as of tokens. It is Now without the dates that the store has recorded, so that
-// a date recorded too early locks nobody out.
+// Trusted returns the time for display and for expiry, such as of tokens. Unlike Now, Trusted does not depend on the dates that the store
+// has recorded, so a date that was recorded too early does not expire tokens.
 func (c *Clock) Trusted() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,8 +105,8 @@ func (c *Clock) Trusted() time.Time {
 	return trusted
 }
 
-// Dates returns the moment up to which dates are in force. It never runs backwards, and stands still while dates are held. Dates that the
-// store has recorded as begun are in force in any case.
+// Dates returns the moment up to which dates are in force. Dates never runs backwards, and does not advance while dates are held. Dates
+// that the store has recorded as begun are always in force.
 func (c *Clock) Dates() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,10 +126,10 @@ func (c *Clock) Hold() Hold {
 	return c.hold
 }
 
-// Changed receives a value when dates may have come, or are held or released. It is for one receiver.
+// Changed receives a value when dates may have come, or are held or released. There must be only one receiver.
 func (c *Clock) Changed() <-chan struct{} { return c.changed }
 
-// Begun records that the store has a date as begun: Now is never before it.
+// Begun reports to the clock that the store has recorded a date as begun. Now is then never before that date.
 func (c *Clock) Begun(date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,7 +148,7 @@ func (c *Clock) readLocked() (is reading, trusted time.Time) {
 	case c.hold.Reason == None && !fits:
 		c.jumps++
 		c.metrics.jumped()
-		c.dates = latest(c.dates, trusted) // dates up to then have come
+		c.dates = latest(c.dates, trusted) // dates up to the trusted time are in force
 		c.holdLocked(Jump, is, trusted)
 	case c.hold.Reason == None:
 		c.anchor = is
@@ -165,7 +166,7 @@ func (c *Clock) trustedLocked(is reading) time.Time {
 	return c.anchor.Wall.Add(gone)
 }
 
-// holdLocked holds dates, and carries on from the trusted time at a reading.
+// holdLocked holds dates. From then on, the trusted time continues from trusted by the monotonic clock.
 func (c *Clock) holdLocked(why HoldReason, is reading, trusted time.Time) {
 	c.anchor = is
 	c.anchor.Wall = trusted

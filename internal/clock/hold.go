@@ -8,9 +8,9 @@ import (
 // A HoldReason is the reason why a controller holds dates.
 type HoldReason int
 
-// The reasons. Their order is that of the API.
+// The reasons, in the order of the API.
 const (
-	// None: dates are put in force.
+	// None: dates are not held.
 	None HoldReason = iota
 	// Starting: the clock has not been compared with those of the other controllers yet.
 	Starting
@@ -40,10 +40,10 @@ func (r HoldReason) String() string {
 	}
 }
 
-// MarshalText returns the name.
+// MarshalText returns the name of the reason.
 func (r HoldReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText reads a name. An unknown name, of a later version, becomes Starting: such a clock confirms no other.
+// UnmarshalText reads a name. An unknown name, from a later version, becomes Starting, so that such a clock does not confirm another one.
 func (r *HoldReason) UnmarshalText(text []byte) error {
 	for known := None; known <= Restart; known++ {
 		if string(text) == known.String() {
@@ -55,7 +55,7 @@ func (r *HoldReason) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A Hold is whether a controller holds dates, and the reason.
+// A Hold describes whether a controller holds dates, and why.
 type Hold struct {
 	Reason HoldReason
 	// Ahead is how far the wall clock was ahead of the trusted time when the hold began; negative if behind.

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// A Peer is another controller's clock as this one sees it.
+// A Peer describes the clock of another controller.
 type Peer struct {
 	Name string
-	// Ahead is how far its wall clock is ahead of this host's, if Known.
+	// Ahead is how far the peer's wall clock is ahead of this host's. It is valid only if Known is set.
 	Ahead time.Duration
 	Known bool
-	// Hold is the reason why it holds dates.
+	// Hold is the reason why the peer holds dates.
 	Hold HoldReason
 }
 
@@ -25,18 +25,18 @@ type storeTime struct {
 type scene struct {
 	name    string
 	present int    // the number of controllers, including this one
-	others  []Peer // those present
+	others  []Peer // the other controllers that are present
 	// time is the store's time. fresh means that its present value, storeNow, is known.
 	time     storeTime
 	storeNow time.Time
 	fresh    bool
-	waited   bool // long enough to hear from the others
+	waited   bool // the controller has waited long enough for the readings of the others
 }
 
 // A verdict is what a controller may do with the store's time.
 type verdict struct {
-	keeps  bool // it may keep the store's time if no other controller does
-	claims bool // it must replace the store's time, whoever keeps it
+	keeps  bool // the controller may keep the store's time if no other controller does
+	claims bool // the controller must replace the store's time, even if another controller keeps it
 }
 
 // judge holds or releases dates according to the scene.
@@ -53,12 +53,12 @@ func (c *Clock) judge(s scene) verdict {
 	case v.agree > 0 && 2*(v.agree+1) > s.present:
 		c.claims = c.claims || differs
 		c.releaseLocked(is, "most of the other controllers have the same time")
-	case c.claims: // an operator's confirmation counts until the store has it
+	case c.claims: // an operator's confirmation takes precedence until the store has the new time
 	case differs && c.hold.Reason != Jump:
 		c.holdLocked(Skew, is, s.storeNow)
 	case 2*len(v.against) > s.present:
 		c.holdLocked(Skew, is, is.Wall.Add(median(v.against)))
-	case c.hold.Reason == Skew && foreign: // it agrees, but only just: the next reading releases it
+	case c.hold.Reason == Skew && foreign: // the clock agrees again; the next reading releases the hold
 		c.holdLocked(Skew, is, s.storeNow)
 	case c.hold.Reason == Starting && (v.known > 0 || foreign || s.present == 1 || s.waited):
 		return c.startedLocked(is, trusted, s, v)
@@ -66,11 +66,11 @@ func (c *Clock) judge(s scene) verdict {
 	return verdict{c.hold.Reason == None, c.claims}
 }
 
-// votes counts what the other clocks say about this one.
+// votes counts the other clocks that agree with this clock or contradict it.
 type votes struct {
 	known   int
 	agree   int
-	against []time.Duration // how far each is ahead
+	against []time.Duration // how far each contradicting clock is ahead
 }
 
 func (c *Clock) votesLocked(others []Peer) (v votes) {
@@ -95,10 +95,10 @@ func median(all []time.Duration) time.Duration {
 }
 
 // startedLocked decides at the end of a start. A controller that starts yields to those already present and to the last time in the store.
-// It is trusted once it agrees with the store's time, or keeps it.
+// The clock is trusted once it agrees with the store's time, or this controller keeps the store's time.
 func (c *Clock) startedLocked(is reading, trusted time.Time, s scene, v votes) verdict {
 	switch {
-	case s.fresh && s.time.By != s.name: // and it agrees
+	case s.fresh && s.time.By != s.name: // another controller keeps the store's time, and this clock agrees with it
 		c.releaseLocked(is, "compared")
 	case v.agree == 0 && len(v.against) > 0:
 		c.holdLocked(Skew, is, is.Wall.Add(median(v.against)))
@@ -115,21 +115,21 @@ func (c *Clock) fitsLocked(is reading, last storeTime) bool {
 	if last.Wall.IsZero() {
 		return true
 	}
-	if ahead, ok := is.ahead(last.reading); ok { // no boot in between: the time away is known
+	if ahead, ok := is.ahead(last.reading); ok { // the host has not booted since, so the elapsed time is known
 		return abs(ahead) <= c.bound
 	}
 	gone := is.Wall.Sub(last.Wall)
 	return gone >= -c.bound && gone <= absence
 }
 
-// begun reports whether a Keeper has begun before.
+// begun reports whether a Keeper has already begun with this clock.
 func (c *Clock) begun() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.compared
 }
 
-// starts begins with dates held, at the last time that the store has.
+// starts holds dates until the clock is compared. The trusted time begins at the last time in the store, if there is one.
 func (c *Clock) starts(last storeTime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,7 +147,7 @@ func (c *Clock) starts(last storeTime) {
 	c.holdLocked(Starting, is, trusted)
 }
 
-// kept notes that this controller keeps the store's time.
+// kept records that this controller keeps the store's time, which ends a hold for Starting.
 func (c *Clock) kept() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,7 +157,7 @@ func (c *Clock) kept() {
 	}
 }
 
-// beat returns what is published to the other controllers.
+// beat returns the record that is published to the other controllers.
 func (c *Clock) beat() beat {
 	c.mu.Lock()
 	defer c.mu.Unlock()

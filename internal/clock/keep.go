@@ -15,24 +15,24 @@ import (
 const (
 	// beatEvery is how often a controller publishes its time: 8,640 small records a day.
 	beatEvery = 10 * time.Second
-	// lookEvery is how often a controller reads its clocks when nothing else asks for the time.
+	// lookEvery is how often a controller reads its clocks if nothing else reads them.
 	lookEvery = time.Second
-	// freshFor is how long the store's time can be carried on after it was received.
+	// freshFor is how long the store's time is extrapolated after it was received.
 	freshFor = 3 * beatEvery
-	// readings is how many of the latest readings of another clock are kept. A reading that arrives late makes a clock look behind, so that
-	// the one furthest ahead is the best.
+	// readings is how many of the latest readings of another clock are kept. A reading that arrives late makes a clock seem to be behind,
+	// so the reading that is furthest ahead is the best.
 	readings = 4
 )
 
-// Records of the store.
+// Kinds and names of records in the store.
 const (
 	beatKind    = "clock"         // under the controller's name: its time
 	timeKind    = "time"          // one record: the store's time
-	timeName    = "store"         // its name
+	timeName    = "store"         // name of the only record of timeKind
 	confirmKind = "clock-confirm" // under the controller's name: an operator's confirmation
 )
 
-// A beat is what a controller publishes about its clock.
+// A beat is the record that a controller publishes about its clock.
 type beat struct {
 	reading
 	Hold  HoldReason `json:"hold"`
@@ -48,8 +48,8 @@ type confirmation struct {
 // ErrAbsent is returned for a confirmation of a controller that is not present.
 var ErrAbsent = errors.New("no such controller is present")
 
-// ConfirmAt stores an operator's confirmation of a controller's clock, with its record in the audit chain. The controller takes it up
-// within about a second.
+// ConfirmAt stores an operator's confirmation of a controller's clock, with its record in the audit chain. The controller applies it within
+// about a second. ConfirmAt returns ErrAbsent if the controller is not present.
 func ConfirmAt(ctx context.Context, s *store.Store, controller string, record store.AuditRecord) error {
 	members, err := s.Members(ctx)
 	if err != nil {
@@ -77,13 +77,13 @@ type Keeper struct {
 	times *store.Records[storeTime]
 
 	began     time.Duration // Elapsed
-	confirmed int64         // version of the last confirmation, which no longer counts
+	confirmed int64         // version of the last confirmation, which was applied already
 	last      storeTime
 	lastRev   int64
-	// ahead is how far the store's time was ahead of Elapsed in the latest readings of one controller that were received as they were
-	// written, the newest last.
+	// ahead holds how far the store's time was ahead of Elapsed, for the latest records of one controller that were received when they were
+	// written. The newest is last.
 	ahead    []time.Duration
-	received time.Duration // Elapsed when the newest of them was received
+	received time.Duration // Elapsed when the newest record was received
 	seen     map[string]*sightings
 	present  []string            // the other controllers
 	recorded map[string]struct{} // controllers with a beat in the store, present or not
@@ -92,7 +92,7 @@ type Keeper struct {
 // sightings are the readings of another controller's clock.
 type sightings struct {
 	last  beat
-	ahead []time.Duration // of readings received as they were written, the newest last
+	ahead []time.Duration // how far the other wall clock was ahead, for readings received when they were written; the newest is last
 }
 
 // Begin reads the store's time, and holds dates until Run has compared the clock.
@@ -105,7 +105,7 @@ func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper
 	r, err := k.times.Get(ctx, timeName)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		head, err := s.Revisions().Head(ctx) // of a store that has no time yet
+		head, err := s.Revisions().Head(ctx) // the store has no time yet: use the time of the newest revision
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		for range confirms {
 		}
 	}()
-	var beaten time.Time // when this controller last published its time, by the monotonic clock
+	var beaten time.Time // when this controller last published its time
 	var told HoldReason
 	begun := struct{ members, beats bool }{}
 	for {
@@ -192,7 +192,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			continue
 		}
 		may := k.clock.judge(k.scene())
-		starting := may.keeps && k.clock.Hold().Reason == Starting // it is trusted once it keeps the store's time
+		starting := may.keeps && k.clock.Hold().Reason == Starting // the clock is trusted once this controller keeps the store's time
 		why := k.clock.Hold().Reason
 		if soon || starting || may.claims || why != told || time.Since(beaten) >= beatEvery {
 			k.write(ctx, may)
@@ -201,7 +201,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// presentAre sets the present members, and reports whether there is a new one, which waits for the time.
+// presentAre sets the present members. It returns true if there is a new member, which waits for this controller's time.
 func (k *Keeper) presentAre(all []store.Member) (came bool) {
 	before := k.present
 	k.present = nil
@@ -252,7 +252,7 @@ func (k *Keeper) timeIs(e store.Event[storeTime]) {
 	k.timeNow(e.Value, e.Version)
 }
 
-// timeNow records the store's time just after it was written.
+// timeNow records the store's time t, which has just been written with version rev.
 func (k *Keeper) timeNow(t storeTime, rev int64) {
 	if t.By != k.last.By || t.Boot != k.last.Boot {
 		k.ahead = nil
@@ -266,7 +266,7 @@ func (k *Keeper) timeNow(t storeTime, rev int64) {
 // sinceEpoch turns a moment into a number that can be compared with Elapsed.
 func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixNano()) }
 
-// scene returns what the clock is judged by.
+// scene returns the input for Clock.judge.
 func (k *Keeper) scene() scene {
 	is := k.clock.src.read()
 	s := scene{name: k.name, present: len(k.present) + 1, time: k.last}
@@ -291,7 +291,7 @@ func (k *Keeper) scene() scene {
 	return s
 }
 
-// write publishes this controller's time and, if it is trusted and no other controller keeps it, the store's.
+// write publishes this controller's time and, if may allows it and no other controller keeps the store's time, the store's time.
 func (k *Keeper) write(ctx context.Context, may verdict) {
 	b := k.clock.beat()
 	_, err := k.beats.PutIf(ctx, k.name, store.AnyVersion, b)
@@ -308,7 +308,7 @@ func (k *Keeper) write(ctx context.Context, may verdict) {
 	}
 	t := storeTime{reading: b.reading, By: k.name}
 	rev, err := k.times.PutIf(ctx, timeName, k.lastRev, t)
-	if err != nil { // another controller was faster; the watch reports which
+	if err != nil { // another controller has written the time; the watch will report it
 		k.log.Debug("the store's time was not stored", zap.Error(err))
 		return
 	}

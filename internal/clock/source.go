@@ -2,18 +2,18 @@ package clock
 
 import "time"
 
-// A Source is where the time comes from.
+// A Source provides the time.
 type Source struct {
-	// Wall is the clock that people set; time.Now if nil.
+	// Wall returns the wall clock, which can be set; time.Now if nil.
 	Wall func() time.Time
-	// Elapsed is a monotonic clock, counted from Boot, including the time in suspend where the system can tell. If it is nil, the monotonic
-	// reading of Wall is used, which on Linux does not count suspend.
+	// Elapsed returns a monotonic clock that counts from Boot. It includes the time in suspend if the system can measure that. If Elapsed
+	// is nil, the monotonic reading of Wall is used, which on Linux does not count suspend.
 	Elapsed func() time.Duration
-	// Boot names the origin of Elapsed. Two readings are comparable only if they have the same Boot.
+	// Boot identifies the origin of Elapsed. Two readings are comparable only if they have the same Boot.
 	Boot string
 }
 
-// A reading is the two clocks at one moment.
+// A reading holds the values of both clocks at one moment.
 type reading struct {
 	Wall    time.Time     `json:"wall"`
 	Elapsed time.Duration `json:"elapsed"`
@@ -46,8 +46,8 @@ func (r reading) since(earlier reading) (d time.Duration, ok bool) {
 	return r.Elapsed - earlier.Elapsed, r.Boot == earlier.Boot
 }
 
-// ahead returns how far the wall clock of r is ahead of that of other. It is exact if both readings count from the same boot, whenever they
-// were taken.
+// ahead returns how far the wall clock of r is ahead of that of other. ok is false if the readings do not count from the same boot.
+// Otherwise the result is exact, even if the readings were taken at different times.
 func (r reading) ahead(other reading) (d time.Duration, ok bool) {
 	gone, ok := r.since(other)
 	return r.Wall.Sub(other.Wall) - gone, ok

@@ -17,12 +17,12 @@ import (
 
 // A Book holds the revisions of the intent in a store. It is safe for concurrent use.
 //
-// It is the only cache of the intent: see MaxCached. Revisions with the same documents share the parsed documents, so that an activation
-// costs no parsing.
+// A Book is the only cache of the intent: see MaxCached. Revisions with equal documents share the parsed documents, so an activation
+// requires no parsing.
 type Book struct {
 	store   *store.Store
-	now     func() time.Time    // for records
-	dates   func() time.Time    // the moment up to which dates are in force
+	now     func() time.Time    // clock for revisions and activations
+	dates   func() time.Time    // returns the moment up to which dates are in force
 	reading *semaphore.Weighted // one unit for each node of the documents being read: at most one intent of the largest size
 	cache   cache
 }
@@ -37,7 +37,7 @@ func (b *Book) load(ctx context.Context, files []strict.File) (*policy.Bundle, e
 	return b.loadBy(ctx, files, policy.LoadContext)
 }
 
-// manyNodes is the number of nodes after which a garbage collection pays off.
+// manyNodes is the number of nodes above which a garbage collection after parsing is worth its cost.
 const manyNodes = 250_000
 
 func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(context.Context, []strict.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
@@ -47,8 +47,8 @@ func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(contex
 	}
 	defer b.reading.Release(nodes)
 	if nodes > manyNodes {
-		// The nodes are then garbage, and most of the heap. Without this the heap grows to twice the size of both before they are
-		// collected.
+		// After loading, the nodes are garbage and make up most of the heap. Without this collection, the heap would grow to twice its size
+		// before they are collected.
 		defer runtime.GC()
 	}
 	return load(ctx, files)
@@ -61,13 +61,13 @@ func NewBookOf(s *store.Store, c *clock.Clock) *Book {
 	return b
 }
 
-// By is the author of a change and the reason for it. All of it goes into the audit record.
+// By is the author of a change and the reason for it. Who, Role, Reason and Detail are stored in the audit record.
 type By struct {
 	Who    string
 	Role   string
 	Reason string
 	// Detail is the detail of the audit record of Put and Restore, such as the differences of the documents, of at most store.MaxDetail
-	// bytes. The records of activations have a detail of their own.
+	// bytes. Activations ignore Detail and store the activation instead.
 	Detail string
 	// Request is the caller's id of the request, or empty: see Made and Settle.
 	Request string
@@ -102,7 +102,7 @@ func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 	return usable(in, err)
 }
 
-// Kept reports whether the store still has a revision. It does not if the store was replaced by an older one since.
+// Kept reports whether the store still has the revision of in. It returns false if, for example, the store was replaced by an older backup.
 func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
 	r, err := b.store.Revisions().Revision(ctx, in.Number)
 	if errors.Is(err, store.ErrNotFound) {
@@ -111,7 +111,7 @@ func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
 	return in.is(r), err
 }
 
-// usable returns a broken intent as an error.
+// usable returns an intent, or an error that wraps ErrBroken if the content of its revision cannot be used.
 func usable(in *Intent, err error) (*Intent, error) {
 	switch {
 	case err == nil:
@@ -122,7 +122,7 @@ func usable(in *Intent, err error) (*Intent, error) {
 	return nil, err
 }
 
-// of returns the intent of a revision that the store has just reported as the newest.
+// of returns the intent of the newest revision. If its documents cannot be used, the result is a broken Intent: see salvage.
 func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	if r.Number == 0 {
 		return nil, ErrNone
@@ -144,13 +144,13 @@ func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	})
 }
 
-// is reports whether an intent, which may be nil, is of a revision. Equal numbers do not suffice: a store that was replaced can have
-// another revision of the same number.
+// is reports whether in, which may be nil, is the intent of revision r. It also compares the ids, because a store that was replaced can
+// have another revision with the same number.
 func (in *Intent) is(r store.Revision) bool {
 	return in != nil && in.Number == r.Number && in.ID == r.ID
 }
 
-// History returns revisions before a revision, the newest first; 0 begins with the current one.
+// History returns up to limit revisions before a revision, the newest first. If before is 0, it begins with the current revision.
 func (b *Book) History(ctx context.Context, before uint64, limit int) ([]store.Revision, error) {
 	return b.store.Revisions().History(ctx, before, limit)
 }
@@ -160,23 +160,23 @@ func (b *Book) Diff(ctx context.Context, from, to uint64) ([]store.DocumentDiff,
 	return b.store.Revisions().Diff(ctx, from, to)
 }
 
-// An Update is what Watch sends.
+// An Update is an intent that Watch sends, or an error.
 type Update struct {
 	*Intent
-	// Err is set if the newest revision cannot be read; the one before it then stays in force. It is ErrNone if the store was replaced by
-	// one without intent.
+	// Err is set if the newest revision cannot be read; the previous revision then stays in force. Err is ErrNone if the store was replaced
+	// by a store without intent.
 	Err error
 }
 
-// Watch sends every revision after a given one, or only the newest where several come at once. To receive the current one too, pass 0. The
-// channel is closed when ctx ends.
+// Watch sends the revisions after a given one. A slow receiver gets only the newest. If after is 0, Watch first sends the current revision.
+// The channel is closed when ctx ends.
 func (b *Book) Watch(ctx context.Context, after uint64) <-chan Update {
 	updates := make(chan Update)
 	go func() {
 		defer close(updates)
 		for r := range b.store.Revisions().Watch(ctx, after) {
 			in, err := b.of(ctx, r)
-			for errors.Is(err, store.ErrNoQuorum) && ctx.Err() == nil { // each attempt takes as long as the store's timeout
+			for errors.Is(err, store.ErrNoQuorum) && ctx.Err() == nil { // each attempt lasts as long as the store's timeout
 				in, err = b.of(ctx, r)
 			}
 			if err == nil && in.broken != nil && in.broken.bare {

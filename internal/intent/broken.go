@@ -13,18 +13,19 @@ import (
 	"op25b/internal/store"
 )
 
-// The newest revision may hold documents that cannot be used: an earlier release accepted them, or another hand wrote them into the store.
-// The way back must stay open (I13). Such an Intent has the files as they are, and nothing compiles from it. Its phases and switches have
-// the names and dates of these documents if their form is right, and otherwise those of the newest earlier revision that can be used.
+// The newest revision may hold documents that cannot be used: an earlier release accepted them, or another program wrote them into the
+// store. A rollback or restore must still be possible (I13). Such an Intent holds the files unchanged, and Compile returns ErrBroken. Its
+// phases and switches are those of the documents if the documents can be parsed, and otherwise those of the newest earlier revision that
+// can be used.
 
-// broken is the reason why documents cannot be used, and the rules that they would have.
+// broken holds the reason why documents cannot be used, and a function that returns the rules that they would compile to.
 type broken struct {
 	err   error
 	rules func(switchName string, phases policy.InForce) (compile.Rules, error)
-	bare  bool // the names and dates are missing too
+	bare  bool // the phases and switches are missing too
 }
 
-// Broken returns why the documents cannot be used, as an ErrBroken, or nil.
+// Broken returns nil if the documents can be used, and otherwise an error that wraps ErrBroken and the reason.
 func (in *Intent) Broken() error {
 	if in.broken == nil {
 		return nil
@@ -32,14 +33,14 @@ func (in *Intent) Broken() error {
 	return in.broken.err
 }
 
-// isOfContent reports whether an error of reading a revision is about its content, and not about the store.
+// isOfContent reports whether a revision could not be read because of its content, rather than because of the store.
 func isOfContent(err error) bool {
 	return err != nil && !slices.ContainsFunc([]error{
 		store.ErrNotFound, store.ErrNoQuorum, store.ErrClosed, store.ErrCorrupt, context.Canceled, context.DeadlineExceeded,
 	}, func(kind error) bool { return errors.Is(err, kind) })
 }
 
-// salvage makes an Intent of a snapshot that cannot be used because of cause.
+// salvage returns a broken Intent for a snapshot that cannot be used. cause is the error that occurred when it was read.
 func (b *Book) salvage(ctx context.Context, g *store.Generation, s store.Snapshot, cause error) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
 	in.broken = &broken{err: fmt.Errorf("%w: %w", ErrBroken, cause)}
@@ -84,7 +85,7 @@ func salvagedRules(b *policy.Bundle, n *compile.Numbers) func(string, policy.InF
 	}
 }
 
-// earlier returns the newest earlier revision that can be used, or nil if none is kept. Revisions with the same documents are tried only if
+// earlier returns the newest earlier revision that can be used, or nil if none is kept. Revisions with the documents of s are tried only if
 // mayBeGood is set.
 func (b *Book) earlier(ctx context.Context, g *store.Generation, s store.Snapshot, mayBeGood bool) (*Intent, error) {
 	files := filesOf(s)

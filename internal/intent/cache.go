@@ -10,20 +10,20 @@ import (
 
 // Bounds of the revisions that a Book keeps in memory besides the newest one.
 const (
-	// MaxCached is the most revisions: after a change or a restart, switches are at a few different ones.
+	// MaxCached is the largest number of revisions. After a change or a restart, the switches hold a few different revisions.
 	MaxCached = 7
-	// MaxCachedBytes is the most bytes of their documents as text. Documents that several revisions share count once. The revision used
-	// last is kept whatever its size: after a restart all switches ask for the same one.
+	// MaxCachedBytes is the largest total size of their documents as text. Documents that several revisions share count once. The revision
+	// used last is kept whatever its size, because after a restart all switches need the same revision.
 	MaxCachedBytes = 8 << 20
 )
 
-// A cache holds the revisions of one generation of the store that were read or written last. They are found by their ids, which are unique
+// A cache holds the most recently used revisions of one generation of the store. Revisions are identified by their ids, which are unique
 // over all stores.
 type cache struct {
 	mu         sync.Mutex // guards everything that follows
 	generation uint64
 	newest     *Intent
-	older      []*Intent                // the most recently used one comes last
+	older      []*Intent                // the most recently used revision is last
 	reading    map[string]chan struct{} // by id; closed when the revision has been read
 }
 
@@ -62,7 +62,7 @@ func (c *cache) all(g *store.Generation) []*Intent {
 	return append([]*Intent{c.newest}, c.older...)
 }
 
-// put adds a revision, as the newest if it is.
+// put adds a revision. It becomes the newest one unless the cache has a revision with a higher number.
 func (c *cache) put(g *store.Generation, in *Intent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,38 +13,40 @@ import (
 	"op25b/internal/store"
 )
 
-// Calendar is the author, in the history and in the audit chain, of what changes when a date comes.
+// Calendar is the author, in the history and in the audit chain, of changes that a date causes.
 const Calendar = "calendar"
 
 // Limits of the records of dates.
 const (
-	// MaxDated is how many dates are kept outside the audit chain, which keeps all. A policy has a few a year.
+	// MaxDated is how many Dated records are kept. The audit chain keeps all of them. A policy has a few dates a year.
 	MaxDated = 1000
-	// maxEnded is how many exemptions that end together are listed in a Dated.
+	// maxEnded is the largest number of exemptions that a Dated lists.
 	maxEnded = 50
-	// maxGap is how many revisions are read to find the dates that came while no controller ran.
+	// maxGap is the largest number of revisions that are read to find the dates that passed while no controller was running.
 	maxGap = 50
 )
 
 // A DatedKind is the kind of change that a date makes.
 type DatedKind string
 
-// The kinds.
+// The kinds of changes that a date makes.
 const (
 	PhaseBegan      DatedKind = "phase"
 	ExemptionsEnded DatedKind = "exemptions"
 )
 
-// A Dated is a change that a date made. It is recorded once, whichever controllers run, and later if none ran.
+// A Dated is a change that a date made. Each change is recorded once for all controllers. If no controller was running at the date, it is
+// recorded later.
 type Dated struct {
 	Kind DatedKind `json:"kind"`
-	// At is the date. The controller By recorded it at Recorded.
+	// At is the date. By is the controller that recorded the change, and Recorded is when it did.
 	At       time.Time `json:"at"`
 	Recorded time.Time `json:"recorded"`
 	By       string    `json:"by"`
 	// Revision is the revision that was in force.
 	Revision uint64 `json:"revision"`
-	// Phase is the phase that began. Turned lists where it replaced another one; it is empty if activations override the phase everywhere.
+	// Phase is the phase that began. Turned lists the lines on which it replaced another phase. Turned is empty if activations override the
+	// phase everywhere.
 	Phase  string   `json:"phase,omitempty"`
 	Turned []Turned `json:"turned,omitempty"`
 	// Ended lists the exemptions that ended, or the first of many; Count is their number.
@@ -54,10 +56,10 @@ type Dated struct {
 
 // A Turned is a set of lines whose phase changed.
 type Turned struct {
-	From      string   `json:"from,omitempty"` // empty for none
+	From      string   `json:"from,omitempty"` // empty if no phase was in force before
 	To        string   `json:"to"`
 	Groups    []string `json:"groups,omitempty"`
-	ByDefault bool     `json:"byDefault,omitempty"` // lines without a group too
+	ByDefault bool     `json:"byDefault,omitempty"` // also lines without a group
 	EveryLine bool     `json:"everyLine,omitempty"`
 	Switches  []string `json:"switches"`
 }
@@ -70,8 +72,8 @@ type Ended struct {
 	Ticket string `json:"ticket,omitempty"`
 }
 
-// Dated returns the changes that dates made after one moment and up to another, in order, assuming that this intent was in force all the
-// time.
+// Dated returns the changes that dates made after one moment and up to another, in order. It assumes that this intent was in force during
+// the whole period.
 func (in *Intent) Dated(after, until time.Time) []Dated {
 	p := in.Bundle.Policy
 	comes := func(at time.Time) bool { return at.After(after) && !at.After(until) }
@@ -107,7 +109,7 @@ func (in *Intent) Dated(after, until time.Time) []Dated {
 	return all
 }
 
-// turned returns where the phases in force differ from those just before a moment.
+// turned returns the lines on which the phase in force at a moment differs from the phase just before.
 func (in *Intent) turned(at time.Time) []Turned {
 	var all []Turned
 	groups := in.Bundle.Policy.LineGroups
@@ -149,7 +151,7 @@ func (in *Intent) turned(at time.Time) []Turned {
 	return all
 }
 
-// name is the key of the record, one for each date and change.
+// name returns the name of the stored record, which is unique for each date and change.
 func (d *Dated) name() string {
 	return fmt.Sprintf("%s %s %s", d.At.UTC().Format(time.RFC3339), d.Kind, d.Phase)
 }
@@ -192,12 +194,12 @@ const (
 	pageName  = "through"
 )
 
-// WatchDated sends the dates that are recorded, at first all of them, until ctx ends.
+// WatchDated sends all recorded dates, and then every change of them, until ctx ends.
 func (b *Book) WatchDated(ctx context.Context) <-chan []store.Event[Dated] {
 	return store.JSON[Dated](b.store, datedKind).Watch(ctx)
 }
 
-// AllDated returns the dates that are recorded, in order; about MaxDated at most.
+// AllDated returns the recorded dates in order. There are about MaxDated at most.
 func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	records, err := store.JSON[Dated](b.store, datedKind).List(ctx)
 	if err != nil {
@@ -210,11 +212,11 @@ func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	return all, nil
 }
 
-// WriteDates records the dates up to a moment that are not recorded yet, each with its record in the audit chain. in is the newest
-// revision. Several controllers may call it at once.
+// WriteDates records the dates up to a moment that are not recorded yet, each with a record in the audit chain. in is the newest revision;
+// for any other revision WriteDates does nothing. Several controllers may call WriteDates at the same time.
 func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by string) error {
 	head, err := b.store.Revisions().Head(ctx)
-	if err != nil || head.Number != in.Number { // a newer revision has its own dates and is on its way to the caller
+	if err != nil || head.Number != in.Number { // the caller is about to receive the newer revision
 		return err
 	}
 	pages := store.JSON[page](b.store, pageKind)
@@ -235,7 +237,7 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 		if i+1 < len(spans) {
 			end = earlier(until, spans[i+1].Time)
 		}
-		if !s.Time.After(until) { // another clock was ahead: its dates have not come then
+		if !s.Time.After(until) { // otherwise another controller's clock was ahead, and the revision's dates have not come yet
 			through = later(through, s.Time)
 		}
 		for _, d := range s.Dated(through, end) {
@@ -249,13 +251,13 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 		return nil
 	}
 	_, err = pages.PutIf(ctx, pageName, at.Version, page{Through: through})
-	if errors.Is(err, store.ErrConflict) { // another controller was faster
+	if errors.Is(err, store.ErrConflict) { // another controller has recorded the dates
 		return nil
 	}
 	return err
 }
 
-// spans returns the revisions in force since a moment, the newest last. Usually that is the newest alone.
+// spans returns the revisions that were in force since a moment, the newest last. Usually this is only the newest revision.
 func (b *Book) spans(ctx context.Context, in *Intent, since time.Time) ([]*Intent, error) {
 	spans := []*Intent{in}
 	if !in.Time.After(since) {
@@ -281,7 +283,7 @@ func (b *Book) spans(ctx context.Context, in *Intent, since time.Time) ([]*Inten
 	return spans, nil
 }
 
-// write records a date unless it is recorded.
+// write records a date unless it is recorded already.
 func (b *Book) write(ctx context.Context, d Dated, by string) error {
 	d.Recorded, d.By = b.now().UTC(), by
 	record, err := d.audit()

@@ -1,7 +1,7 @@
-// Package intent holds the operators' decisions: the documents of policy and inventory, the numbers of their names in the switches, and the
-// phases activated by hand. All three change together, in one revision of the store, and are restored together.
+// Package intent holds the operators' decisions: the documents of policy and inventory, the numeric ids of their names on the switches, and
+// the phases that operators have activated. All three change together, in one revision of the store, and are restored together.
 //
-// It validates a change and stores it with its audit record. It connects to no switch; fleet does.
+// The package validates changes and stores them with their audit records. It does not connect to switches; fleet does.
 package intent
 
 import (
@@ -28,18 +28,18 @@ var (
 	ErrNoPhase = errors.New("no phase is in force")
 	// ErrBroken is returned by Compile for documents that are invalid or cannot be read.
 	ErrBroken = errors.New("the documents cannot be used")
-	// ErrActivation is returned for documents that lack what an activation in force names.
+	// ErrActivation is returned for documents without a phase, group or switch that an activation in force names.
 	ErrActivation = errors.New("an activation in force names something that the documents no longer have")
 )
 
-// The documents of a revision in the store. The operators' files are under files/.
+// Paths of the documents of a revision in the store. The operators' files are under files/.
 const (
 	filesFolder     = "files/"
 	numbersPath     = "numbers.json"
 	activationsPath = "activations.json"
 )
 
-// An Intent is one revision. Neither it nor what it points to is ever changed.
+// An Intent is one revision. An Intent and the values that it points to are immutable.
 type Intent struct {
 	store.Revision
 	Files       []strict.File // as written, ordered by name
@@ -48,11 +48,11 @@ type Intent struct {
 	Activations []policy.Activation // in the order in which they were made
 
 	compiler *compile.Compiler // nil if broken
-	encoded  []byte            // Numbers as stored; nil before they are
+	encoded  []byte            // Numbers as stored; nil if not stored yet
 	broken   *broken           // nil if the documents can be used
 }
 
-// read makes an Intent of a snapshot. It shares the parsed documents with one of like that has the same.
+// read makes an Intent from a snapshot. If an intent in like has equal documents, read shares its parsed documents.
 func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
@@ -101,7 +101,7 @@ func (in *Intent) decode(s store.Snapshot, path string, to any) error {
 func numbered(acts []policy.Activation) {
 	for i := range acts {
 		if acts[i].ID == 0 {
-			acts[i].ID = uint64(i + 1) // below the number of the revision it was stored in
+			acts[i].ID = uint64(i + 1) // lower than the number of the revision that stored the activation
 		}
 	}
 }
@@ -111,7 +111,7 @@ func sameFiles(a, b []strict.File) bool {
 }
 
 // SameDocuments reports whether two intents are known to have the same documents and numbers, so that they differ at most in activations.
-// It may report false where they do.
+// It may return false although they have.
 func (in *Intent) SameDocuments(other *Intent) bool {
 	return in.compiler == other.compiler && in.broken == other.broken
 }
@@ -132,7 +132,7 @@ func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 	return err
 }
 
-// documents returns the intent as the store has it.
+// documents returns the documents to store for the intent, by path.
 func (in *Intent) documents() (map[string][]byte, error) {
 	docs := make(map[string][]byte, len(in.Files)+2)
 	for _, f := range in.Files {
@@ -148,7 +148,8 @@ func (in *Intent) documents() (map[string][]byte, error) {
 	return docs, nil
 }
 
-// InForce returns the phases in force on a switch at a moment, or ErrNoPhase with the moment when the first begins.
+// InForce returns the phases in force on a switch at a moment. If no phase has begun, it returns ErrNoPhase and names the moment when the
+// first phase begins.
 func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, error) {
 	phases, ok := in.Bundle.Policy.InForceAt(in.Activations, switchName, now)
 	if !ok {
@@ -161,13 +162,14 @@ func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, err
 	return phases, nil
 }
 
-// Compile returns what a switch should hold at a moment. Its errors are ErrNoPhase, ErrBroken and those of the compiler.
+// Compile returns the desired state of a switch at a moment. It returns ErrBroken if the documents cannot be used, ErrNoPhase if no phase
+// has begun on the switch, and the errors of the compiler.
 func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
 	if _, ok := in.Bundle.Inventory.Switch(switchName); !ok {
-		return in.compiler.Compile(switchName, policy.InForce{}, now) // for its error, which lists the known switches
+		return in.compiler.Compile(switchName, policy.InForce{}, now) // returns an error that lists the known switches
 	}
 	phases, err := in.InForce(switchName, now)
 	if err != nil {
@@ -184,7 +186,7 @@ func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.T
 	return in.compiler.Compile(switchName, phases, now)
 }
 
-// Rules returns the rules that Compile would return for given phases, without the rest of the switch.
+// Rules returns only the rules that CompileAs would return for given phases.
 //
 // The rules of broken documents serve to recognize a rule set that a switch already holds. They must not be written to a switch.
 func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules, error) {

@@ -14,14 +14,15 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Proposal is a valid change and the revision that it was made on.
+// A Proposal is a valid change of the intent, based on revision Base.
 type Proposal struct {
 	Base uint64
 	*Intent
 }
 
 // Propose validates documents that would replace the current ones. Names keep their current numbers, and activations stay. It returns
-// strict.Faults, compile.ErrNoNumber, or ErrActivation if an activation in force names something that the documents no longer have.
+// strict.Faults for invalid documents, compile.ErrNoNumber if a name cannot get a number, and ErrActivation if an activation in force names
+// something that the documents no longer have.
 func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, error) {
 	current, err := b.Current(ctx)
 	switch {
@@ -46,8 +47,8 @@ func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, err
 	return &Proposal{current.Number, next}, nil
 }
 
-// stillValid returns the activations without those that name something that is gone, provided that leaving these out makes no difference
-// now or at a later date.
+// stillValid returns the activations whose phases, groups and switches still exist. It returns ErrActivation if removing one of the others
+// would change the phase in force now or later.
 func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.Activation, error) {
 	valid := slices.Clone(current.Activations)
 	for _, a := range current.Activations {
@@ -80,7 +81,7 @@ func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
 	return b.put(ctx, p, by, 0, store.AuditRecord{Verb: "apply", Object: object, Detail: by.Detail})
 }
 
-// put stores a proposal as the next revision; restores is the revision whose documents it has, or 0.
+// put stores a proposal as the next revision; restores is the revision whose documents the proposal has, or 0.
 func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, record store.AuditRecord) (*Intent, error) {
 	docs, err := p.documents()
 	if err != nil {
@@ -91,7 +92,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
 }
 
-// change stores a change that makes the intent to.
+// change stores a change. to is the resulting intent.
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
 	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
@@ -105,7 +106,7 @@ func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, re
 	return to, nil
 }
 
-// Made returns the intent that a request stored on base, and false if there is none.
+// Made returns the intent that a request on base has stored. It returns false if the request has stored nothing.
 func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, bool, error) {
 	r, made, err := b.store.Revisions().Made(ctx, request, base)
 	if err != nil || !made {
@@ -118,13 +119,13 @@ func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, 
 	return in, err == nil, err
 }
 
-// Settle returns the outcome of a request, and abandons one that is not stored yet: see store.Revisions.Settle.
+// Settle returns the outcome of a request, and abandons a request that is not stored yet: see store.Revisions.Settle.
 func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.ChangeOutcome, store.Revision, error) {
 	return b.store.Revisions().Settle(ctx, request, base)
 }
 
-// ProposeRestore proposes the documents and activations of an earlier revision. It returns store.ErrNotFound for a revision that is no
-// longer kept.
+// ProposeRestore proposes the documents and activations of an earlier revision. It returns store.ErrNotFound if the revision does not exist
+// or is no longer kept.
 func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, error) {
 	old, err := b.At(ctx, revision)
 	if err != nil {
@@ -147,7 +148,8 @@ func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, 
 	return &Proposal{current.Number, &next}, nil
 }
 
-// Restore stores the documents, numbers and activations of an earlier revision as the next one, made on base.
+// Restore stores the documents and activations of an earlier revision as the next revision. It returns a *store.StaleError if base is not
+// the current revision.
 func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Intent, error) {
 	p, err := b.ProposeRestore(ctx, revision)
 	if err != nil {
