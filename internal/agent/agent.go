@@ -1,7 +1,7 @@
 // Package agent serves gNMI for a switch that has none of its own, such as bmv2's simple_switch_grpc. It runs beside the switch and reads
 // the P4 counters over P4Runtime, without taking part in the arbitration, and the interface counters from the kernel.
 //
-// It writes nothing to the switch and knows no P4 name: the pipeline's P4Info marks the counter that is the OpenConfig ACL.
+// The agent writes nothing to the switch and depends on no P4 name: an annotation in the P4Info marks the counter of the OpenConfig ACL.
 package agent
 
 import (
@@ -26,8 +26,8 @@ type Reader interface {
 	Read(ctx context.Context, entities ...*p4v1.Entity) ([]*p4v1.Entity, error)
 }
 
-// A Source is an openconfig.Source over P4Runtime. It follows the pipeline: after any client has pushed a new one, the next reading uses
-// its counters.
+// A Source is an openconfig.Source over P4Runtime. After any client has pushed a new pipeline, the next Snapshot uses the counters of that
+// pipeline.
 type Source struct {
 	*p4source.Source // provides Watch
 
@@ -35,7 +35,7 @@ type Source struct {
 	log    *zap.Logger
 
 	mu     sync.Mutex // guards everything below
-	known  bool       // the pipeline that the layout below belongs to
+	known  bool       // the layout belongs to the pipeline with this cookie
 	cookie uint64
 }
 
@@ -59,7 +59,7 @@ func New(reader Reader, ports map[uint32]string, links p4source.Links, log *zap.
 	return &Source{Source: inner, reader: reader, log: log}, nil
 }
 
-// Snapshot asks for the cookie of the running pipeline, which is a small request, and then reads its counters.
+// Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters.
 func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 	if err := s.follow(ctx); err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"op25b/internal/openconfig/p4source"
 )
 
-// Links are the names of the interfaces that the kernel knows. Their state and counters are read from the kernel. Every other port is
+// Links holds the names of the interfaces that the kernel has. Their state and counters are read from the kernel. Every other port is
 // reported as up and has no interface counters.
 type Links map[string]bool
 
@@ -21,7 +21,7 @@ func (l Links) Link(ctx context.Context, name string) (p4source.Link, bool, erro
 	return p4source.Kernel{}.Link(ctx, name)
 }
 
-// Watch reports changes that the kernel reports.
+// Watch calls changed for every change of a link in the kernel.
 func (l Links) Watch(ctx context.Context, changed func()) error {
 	return p4source.Kernel{}.Watch(ctx, changed)
 }

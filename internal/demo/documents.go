@@ -12,8 +12,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// documents returns the documents as they are applied: the inventory's switch is where the rig has it, and its lines are connected as
-// l says. Nothing else changes, and the documents given stay as they are.
+// documents returns the documents to apply: the given ones with the addresses of the rig for the switch, and with its lines connected as l
+// requires. The given documents are not modified.
 func (l Lines) documents(given []strict.File, rig Rig, switchName string) ([]strict.File, error) {
 	files := make([]strict.File, len(given))
 	found := false

@@ -13,7 +13,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// An Embedded is a rig with the embedded switch in this process and its services on loopback.
+// An Embedded is a rig with the embedded switch in this process.
 type Embedded struct {
 	Rig
 	sw       *softswitch.Switch
@@ -62,7 +62,7 @@ func NewEmbedded(sw *policy.Switch, addrs softswitch.Addrs, log *zap.Logger) (_ 
 	return e, nil
 }
 
-// Close ends the services and the switch.
+// Close stops the services and the switch.
 func (e *Embedded) Close() error {
 	if e.services != nil {
 		e.services.Close()

@@ -7,8 +7,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// expect derives the outcome of one mail from the policy's text. It shares no code with compile.Compile or the pipeline, which are compared
-// with it.
+// expect derives the outcome of one mail from the policy's text. expect shares no code with compile.Compile or the pipeline, because the
+// demo compares their outcome with its result.
 func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr, port uint16) Expected {
 	within := func(prefixes []netip.Prefix) bool {
 		return slices.ContainsFunc(prefixes, func(x netip.Prefix) bool { return x.Contains(to) })
@@ -31,7 +31,7 @@ func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr,
 			continue
 		}
 		if len(r.Legs) > 0 && !slices.Contains(r.Legs, policy.UpDst) {
-			continue // the rule is not about a mail that a subscriber sends
+			continue // the rule does not match mail that a subscriber sends
 		}
 		class := slices.IndexFunc(p.Remotes, func(x policy.Remote) bool { return x.Name == r.Remote })
 		if class >= 0 && !within(p.Remotes[class].Prefixes) {

@@ -10,13 +10,13 @@ import (
 	"op25b/internal/policy"
 )
 
-// Lines is how the subscribers of a play are connected. The policy is the same for all; the inventory's lines are rewritten to match. The
-// empty value is Plain. Lines implements pflag.Value.
+// Lines is the kind of access of the subscribers in a play. The policy does not depend on it; the lines of the inventory are rewritten to
+// match. The empty value means Plain. Lines implements pflag.Value.
 type Lines string
 
 // The kinds of lines.
 const (
-	Plain  Lines = "plain"  // as the inventory has them
+	Plain  Lines = "plain"  // lines as in the inventory
 	QinQ   Lines = "qinq"   // line i, from 0, in the outer VLAN 100+i (tag 0x88a8) and the inner one 200+i
 	PPPoE  Lines = "pppoe"  // line i in PPPoE session 0x1001+i, in the inventory's VLAN
 	DSLite Lines = "dslite" // IPv4 in a softwire from the line's IPv6 address; on every second line with the encapsulation limit
@@ -48,8 +48,8 @@ func (l *Lines) Set(s string) error {
 // Type is the value's name in the help.
 func (*Lines) Type() string { return "plain|qinq|pppoe|dslite" }
 
-// connect configures the access of the host on line i of a switch. The line is as documents connects it. Every server is a concentrator and
-// an AFTR for itself; the ISP's shared ones are not part of the demo.
+// connect configures the access of the host on line i of a switch. line is the line as rewritten by documents. Every server is its own
+// concentrator and AFTR; the ISP's shared concentrators and AFTRs are not part of the demo.
 func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy.Switch) error {
 	c.VLAN, c.InnerVLAN = uint16(line.VLAN), uint16(line.InnerVLAN)
 	if l == QinQ {
@@ -78,7 +78,7 @@ func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy
 	return nil
 }
 
-// serve configures the server's end of the subscribers' access.
+// serve configures the end of the subscribers' access at a server.
 func (l Lines) serve(c *netsim.HostConfig, s site) {
 	switch l {
 	case QinQ, PPPoE:

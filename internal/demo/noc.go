@@ -23,19 +23,20 @@ const changeWithin = time.Minute
 // errSlow is the cause of a change that took longer than changeWithin.
 var errSlow = fmt.Errorf("the switch is not converged after %v", changeWithin)
 
-// A noc is a controller, as op25b serve runs it, with a store of its own, and an operator who uses its API.
+// A noc is a controller as in op25b serve, with its own temporary store, and a client that uses its API like an operator.
 type noc struct {
-	dir        string // of the store
+	dir        string // data directory of the store
 	controller *controller.Controller
 	client     *client.Client
 	now        func() time.Time
-	revision   uint64 // the current one
+	revision   uint64 // the current revision
 
 	stop  context.CancelFunc
-	ended chan error // receives what Run returned
+	ended chan error // receives the error that Run returned
 }
 
-// openNOC starts a controller whose clock begins at a moment. Its API listens on addr, by default on any free port of 127.0.0.1.
+// openNOC starts a controller whose clock shows begins at the start. The API listens on addr or, if addr is empty, on any free port of
+// 127.0.0.1.
 func openNOC(ctx context.Context, addr string, begins time.Time) (_ *noc, err error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -57,14 +58,14 @@ func openNOC(ctx context.Context, addr string, begins time.Time) (_ *noc, err er
 	if n.controller, err = controller.Open(ctx, config); err != nil {
 		return nil, err
 	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // close ends it, after the last request
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // close cancels it, after the last request
 	n.stop, n.ended = stop, make(chan error, 1)
 	go func() { n.ended <- n.controller.Run(running) }()
 	n.client, err = client.New(client.Config{Server: n.controller.Addr().String()})
 	return n, err
 }
 
-// close ends the controller and removes its store.
+// close stops the controller and removes its store.
 func (n *noc) close() error {
 	var errs []error
 	if n.client != nil {
@@ -129,7 +130,7 @@ func follow[Q any](ctx context.Context, n *noc, call client.Stream[Q, op25bv1.Pr
 	return nil
 }
 
-// current is the intent that the controller keeps the switch to.
+// current returns the current intent of the controller.
 func (n *noc) current(ctx context.Context) (*intent.Intent, error) {
 	return n.controller.Book().Current(ctx)
 }

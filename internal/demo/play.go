@@ -1,10 +1,10 @@
-// Package demo plays the programme of 2006 on one switch, with real mail from virtual hosts: every subscriber to every server, in every
-// phase, over IPv4 and IPv6. It compares each outcome with the policy's text, and the switch's counters, read over gNMI, with the frames
+// Package demo runs the blocking programme of 2006 on one switch with virtual hosts. In every phase, every subscriber sends mail to every
+// server over IPv4 and IPv6. The demo compares each outcome with the policy, and the switch's counters, read over gNMI, with the frames
 // that the hosts sent.
 //
-// The switch is operated as in a NOC: a controller runs in this process as op25b serve runs it, the documents are applied and the phases
-// activated through its API, and each wait is for the status that it reports. The rule that decided about a mail is read from the counters,
-// never taken from the policy.
+// The switch is operated as in a NOC. A controller runs in this process as in op25b serve. The demo applies the documents and activates the
+// phases through the controller's API, and waits for the status that the controller reports. The rule that decided about a mail is read
+// from the counters, not derived from the policy.
 package demo
 
 import (
@@ -25,26 +25,27 @@ import (
 	"op25b/internal/strict"
 )
 
-// settle is how long the switch may take to count the frames sent to it. They need microseconds; on bmv2 one reading of the counters takes
-// some milliseconds.
+// settle is how long the switch may take to count the frames sent to it. Counting takes microseconds; on bmv2, one reading of the counters
+// takes some milliseconds.
 const settle = 5 * time.Second
 
-// Options describe a play.
+// Options configure a play.
 type Options struct {
 	Files  []strict.File // a Policy and an Inventory
-	Switch string        // of the inventory
-	Lines  Lines         // replaces how the inventory connects its lines
+	Switch string        // name of the switch in the inventory
+	Lines  Lines         // replaces the kind of access of the lines in the inventory
 	Rig    Rig
-	// Listen is where the controller serves its API, as host:port; any free port of 127.0.0.1 if empty.
+	// Listen is the address (host:port) of the controller's API; if empty, any free port of 127.0.0.1.
 	Listen string
-	// Progress is called with what is being done, in a few words; it may be nil. It is called from several goroutines, one at a time.
+	// Progress is called with a short description of each step; it may be nil. It is called from several goroutines, but never
+	// concurrently.
 	Progress func(text string)
-	// Show is called with the report while everything still runs; it may be nil. Play returns its error.
+	// Show is called with the report while the controller and the hosts are still running; it may be nil. Play returns the error of Show.
 	Show func(ctx context.Context, r *Report) error
 }
 
-// Play plays every phase of the policy and returns what happened. An error means that the demo could not go on. The report says whether
-// everything went as the policy says.
+// Play runs every phase of the policy and returns a report of the outcomes. An error means that the demo was aborted. Report.OK reports
+// whether all outcomes are as the policy requires.
 func Play(ctx context.Context, o Options) (*Report, error) {
 	files, err := o.Lines.documents(o.Files, o.Rig, o.Switch)
 	if err != nil {
@@ -84,10 +85,10 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
-// A player is one play. It closes what it opened.
+// A player is the state of one play.
 type player struct {
 	options  Options
-	files    []strict.File // as they are applied
+	files    []strict.File // the documents as applied
 	policy   *policy.Policy
 	sw       *policy.Switch
 	noc      *noc
@@ -97,7 +98,7 @@ type player struct {
 	mu sync.Mutex // guards calls of Progress
 }
 
-// close ignores errors of connections that end: the report is complete by then.
+// close closes the hosts, the connection to gNMI and the controller. It ignores errors, because the report is complete.
 func (p *player) close() {
 	if p.world != nil {
 		_ = p.world.Close()
@@ -110,8 +111,8 @@ func (p *player) close() {
 	}
 }
 
-// phase puts one phase in force and sends all mail under it. The clock of the controller stands at the date of the first phase, which is in
-// force once the documents are applied. The others are activated ahead of their dates.
+// phase puts one phase in force and sends all mail under it. The clock of the controller starts at the date of the first phase, so that
+// phase is in force once the documents are applied. The other phases are activated before their dates.
 func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	ph := &p.policy.Phases[i]
 	var err error
@@ -134,7 +135,7 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 		return nil, err
 	}
 	rules := compiled.Rules
-	if p.world == nil { // not before there is a program: bmv2 takes no packets until then
+	if p.world == nil { // only now, because bmv2 accepts no packets before it has a program
 		if p.world, err = newWorld(p.options.Rig, p.sw, p.options.Lines); err != nil {
 			return nil, err
 		}
@@ -177,15 +178,15 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	for _, one := range sent {
 		all.merge(one)
 	}
-	// An interface that is not in all was sent nothing, so it must have counted nothing.
+	// No frames were sent to an interface that is not in all, so its counters must not have moved.
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		result.Counters = append(result.Counters, compare(rules, name, after[name].minus(before[name]), all[name])...)
 	}
 	return result, nil
 }
 
-// attempt sends one mail and determines the rule that decided about it. It also returns the frames that the subscriber sent, and those that
-// the server sent back from port 25.
+// attempt sends one mail and determines the rule that decided about it. It also returns the number of frames that the subscriber sent, and
+// that the server sent back from port 25.
 func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase, s *subscriber, t destination, v6 bool) (_ Attempt, asked, answered count, err error) {
 	before, err := p.counters.read(ctx)
 	if err != nil {
@@ -230,10 +231,10 @@ func (p *player) tell(text string) {
 	p.options.Progress(text)
 }
 
-// rulesByID are the rules that the controller has written, by the id under which the switch counts them.
+// rulesByID holds the rules that the controller has written, by the rule id of the switch's counters.
 type rulesByID = map[pipeline.RuleID]compile.Rule
 
-// names returns the rules that counted and their actions. More than one rule, or none, is a fault that the report shows.
+// names returns the rules that counted and their actions. If not exactly one rule has counted, the report shows a fault.
 func names(rules rulesByID, moved ruleCounts) (rule, action string) {
 	var all, actions []string
 	for _, id := range slices.Sorted(maps.Keys(moved)) {
@@ -246,7 +247,7 @@ func names(rules rulesByID, moved ruleCounts) (rule, action string) {
 	return strings.Join(all, "+"), strings.Join(actions, "+")
 }
 
-// compare returns, for each rule, what an interface counted and what was sent to it.
+// compare returns, for each rule, the frames that an interface counted and the frames that were sent to it.
 func compare(rules rulesByID, name string, counted ruleCounts, sent map[string]count) []Counter {
 	rows := map[string]Counter{}
 	for id, n := range counted {

@@ -7,15 +7,15 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// A count is a number of frames and of their bytes.
+// A count is the number of frames and the number of their bytes.
 type count struct{ packets, octets uint64 }
 
 func (c count) plus(d count) count { return count{c.packets + d.packets, c.octets + d.octets} }
 
-// ruleCounts are the ACL counters of one interface, by rule id.
+// ruleCounts holds the ACL counters of one interface, by rule id.
 type ruleCounts map[uint32]count
 
-// minus returns the counters that have moved since earlier, and by how much.
+// minus returns the differences of the counters that have changed since earlier.
 func (c ruleCounts) minus(earlier ruleCounts) ruleCounts {
 	moved := ruleCounts{}
 	for id, n := range c {
@@ -34,7 +34,7 @@ func (c ruleCounts) total() count {
 	return t
 }
 
-// sentCounts are the frames sent into each interface, by the name of the rule that should match them.
+// sentCounts holds the number of frames sent into each interface, by the name of the rule that should match them.
 type sentCounts map[string]map[string]count
 
 func (s sentCounts) add(name, rule string, n count) {
@@ -84,9 +84,9 @@ func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
 	return all, nil
 }
 
-// settled reads until an interface has counted as much as was sent to it, and returns the counters that moved. Frames may still be on their
-// way, and no switch reports that it has counted one. After the time settle it returns what it has read, and the difference becomes part of
-// the report.
+// settled reads the counters of an interface until they equal the frames sent to it, and returns the differences from before. It must poll,
+// because frames may still be in transit and a switch does not report changes of counters. After the time settle, it returns the last
+// reading, and the report shows the difference.
 func (r *readings) settled(ctx context.Context, name string, before ruleCounts, sent count) (ruleCounts, error) {
 	for deadline := time.Now().Add(settle); ; {
 		now, err := r.read(ctx)

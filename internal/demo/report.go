@@ -1,11 +1,11 @@
 package demo
 
-// A Report is the result of a play, and its JSON form.
+// A Report is the result of a play.
 type Report struct {
 	Phases []Phase `json:"phases"`
 }
 
-// A Phase is one phase and the mail that was sent under it.
+// A Phase holds the outcomes of one phase.
 type Phase struct {
 	Phase     string    `json:"phase"`
 	Effective string    `json:"effective"`
@@ -20,7 +20,7 @@ type Attempt struct {
 	Port   uint16 `json:"port"`
 	Family string `json:"family"` // "ipv4" or "ipv6"
 	Result Result `json:"result"`
-	// Rule is the rule whose counter moved on the subscriber's interface during the attempt, and Action its action.
+	// Rule is the rule whose counter changed on the subscriber's interface during the attempt. Action is its action.
 	Rule   string `json:"rule"`
 	Action string `json:"action"`
 	// Want is the outcome that the policy requires. Any other result or rule is a fault.
@@ -32,8 +32,8 @@ type Attempt struct {
 // A Result is how an attempt ended for the sender.
 type Result string
 
-// The results. Delivered means that the mail is in the server's box, blocked that the connection could not be made, and failed anything
-// else.
+// The results. Delivered means that the server has stored the mail. Blocked means that no connection could be made. Failed means any other
+// outcome.
 const (
 	Delivered Result = "delivered"
 	Blocked   Result = "blocked"
@@ -50,7 +50,8 @@ type Expected struct {
 // OK reports whether the outcome is as the policy requires.
 func (a Attempt) OK() bool { return Expected{a.Result, a.Rule, a.Action} == a.Want }
 
-// A Counter compares, for one rule on one interface, what the switch counted, read over gNMI, with what the hosts sent.
+// A Counter compares, for one rule on one interface, the frames that the switch counted, read over gNMI, with the frames that the hosts
+// sent.
 type Counter struct {
 	Interface string `json:"interface"`
 	Rule      string `json:"rule"`
@@ -61,7 +62,7 @@ type Counter struct {
 	SentBytes uint64 `json:"sentOctets"`
 }
 
-// OK reports whether the switch counted exactly what was sent.
+// OK reports whether the switch counted exactly the frames that were sent.
 func (c Counter) OK() bool { return c.Packets == c.Sent && c.Octets == c.SentBytes }
 
 // Count returns the numbers of attempts and counters, and how many of each are OK.

@@ -13,11 +13,11 @@ import (
 	"op25b/internal/wire"
 )
 
-// A Rig is the switch of a play: the addresses of its services, and how to plug a virtual host into a port.
+// A Rig is the switch of a play: the addresses of its services, and a function that connects a virtual host to a port.
 type Rig struct {
 	DeviceID  uint64
 	P4Runtime string // host:port
-	GNMI      string // host:port; for bmv2 the agent beside it
+	GNMI      string // host:port; for bmv2, the address of the agent
 	// Link returns the host's end of the wire at a port. The caller closes it.
 	Link func(port pipeline.Port, name string) (wire.Link, error)
 }
@@ -27,13 +27,13 @@ type site struct {
 	name       string
 	port       string // of the switch
 	addrs      []netip.Prefix
-	aftr       netip.Addr // the end of softwires to it
+	aftr       netip.Addr // end of the DS-Lite softwires to this server
 	domain     string
-	relay      bool // takes mail from subscribers to anywhere
-	submission bool // offers 587 with STARTTLS and AUTH
+	relay      bool // relays mail from subscribers to any domain
+	submission bool // accepts mail on port 587 with STARTTLS and AUTH
 }
 
-// The documentation addresses of RFC 5737 and RFC 3849, as in the policy of the example.
+// sites are the servers of the demo. They have documentation addresses of RFC 5737 and RFC 3849, as in the policy of the example.
 var sites = []site{
 	{"isp-relay", "core-relay", prefixes("198.51.100.25/32", "2001:db8:25::25/128"), netip.MustParseAddr("2001:db8:25::a"), "relay.isp.example", true, false},
 	{"carrier-mx", "core-carrier", prefixes("203.0.113.25/32", "2001:db8:ca::25/128"), netip.MustParseAddr("2001:db8:ca::a"), "carrier.example", false, false},
@@ -53,10 +53,10 @@ func prefixes(texts ...string) []netip.Prefix {
 	return all
 }
 
-// A subscriber is the host on a line.
+// A subscriber is a line and its host.
 type subscriber struct {
 	line policy.Line
-	port string // of the switch; also the interface's name in gNMI
+	port string // name of the port, which is also the name of the interface in gNMI
 	host *netsim.Host
 }
 
@@ -75,7 +75,7 @@ func (t destination) port() uint16 {
 	return netsim.PortSMTP
 }
 
-// A world is all hosts of the demo, plugged in.
+// A world holds all hosts of the demo, connected to the switch.
 type world struct {
 	subscribers  []*subscriber
 	destinations []destination
@@ -160,7 +160,7 @@ func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 	return w, nil
 }
 
-// Close unplugs all hosts.
+// Close closes all servers and hosts.
 func (w *world) Close() error {
 	var errs []error
 	for _, s := range w.servers {

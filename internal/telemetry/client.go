@@ -1,8 +1,8 @@
-// Package telemetry reads a switch's counters as a gNMI client: once, or as a stream that reconnects for as long as it is wanted.
+// Package telemetry reads a switch's counters as a gNMI client: once, or as a stream that reconnects until its context ends.
 //
-// It reads the interface and ingress ACL counters of OpenConfig from any target, op25b's own or not. It accepts every form that targets
-// use: modules in names or not, numbers as strings or not, leaves or JSON subtrees, with or without prefixes. It keeps the last value of
-// each counter and no series. It does not interpret rule ids.
+// The client reads the interface and ingress ACL counters of OpenConfig from op25b's switches and from other targets. It accepts names with
+// and without modules, numbers as strings, leaves and JSON subtrees, and paths with and without prefixes. It keeps only the last value of
+// each counter, and does not interpret rule ids.
 package telemetry
 
 import (
@@ -24,32 +24,33 @@ import (
 
 // The defaults of Options.
 const (
-	// DefaultCallTimeout bounds one request, including connecting: a distant switch answers within a second, and three SYNs take seven.
+	// DefaultCallTimeout is the timeout of a request, including connecting. A distant switch answers within a second, and three SYNs take
+	// seven seconds.
 	DefaultCallTimeout = 10 * time.Second
-	// DefaultMinBackoff and DefaultMaxBackoff bound the pause before the next attempt. It doubles: 1, 2, 4, ... 60 s. A thousand switches
-	// that are all down cost 17 attempts a second.
+	// DefaultMinBackoff and DefaultMaxBackoff bound the pause before the next attempt. The pause doubles: 1, 2, 4, ... 60 s. A thousand
+	// unreachable switches cause 17 attempts a second.
 	DefaultMinBackoff = time.Second
 	DefaultMaxBackoff = time.Minute
 	// DefaultSilence is the shortest time without a message after which a stream is probed. Servers built on gRPC's C core disconnect
-	// clients that send keepalive pings more often than every five minutes, so pings are not an alternative.
+	// clients that send keepalive pings more often than every five minutes, so pings are not used.
 	DefaultSilence = 30 * time.Second
-	// maxMessage is the largest message accepted: other vendors' targets send everything in one.
+	// maxMessage is the largest accepted message. Some targets of other vendors send all values in one message.
 	maxMessage = 64 << 20
 )
 
 // Options configure a Client. The zero value reads op25b's switches on the loopback interface.
 type Options struct {
-	// Target is the target in the prefix of requests, for a proxy in between; empty for none.
+	// Target is the target in the prefix of requests, which a gNMI proxy requires; empty means no target.
 	Target string
-	// ACLSet is the ingress ACL set to read; empty for all.
+	// ACLSet is the ingress ACL set to read; empty means all sets.
 	ACLSet string
-	// Credentials secure the connection; nil for none.
+	// Credentials secure the connection; nil means plaintext.
 	Credentials credentials.TransportCredentials
 	// DialOptions are added to the connection's own.
 	DialOptions []grpc.DialOption
-	// CallTimeout, MinBackoff, MaxBackoff and Silence replace the defaults of the same names where they are > 0.
+	// CallTimeout, MinBackoff, MaxBackoff and Silence replace DefaultCallTimeout, DefaultMinBackoff and so on if they are > 0.
 	CallTimeout, MinBackoff, MaxBackoff, Silence time.Duration
-	// Now returns the time of arrival of values. It is not used to wait.
+	// Now returns the arrival time of values. It does not affect timers.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -70,8 +71,8 @@ type Client struct {
 // An offer is the relevant part of a target's Capabilities.
 type offer struct {
 	encoding   gpb.Encoding
-	acl, p4rt  bool // models
-	sampleOnly bool // has refused ON_CHANGE
+	acl, p4rt  bool // whether the target has the models openconfig-acl and openconfig-p4rt
+	sampleOnly bool // the target has refused ON_CHANGE
 }
 
 // New returns a client of the target at addr (host:port) without connecting to it.
@@ -120,7 +121,7 @@ func Dial(ctx context.Context, addr string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends the connection. Calls on it fail.
+// Close closes the connection. Later calls fail.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,8 +139,8 @@ func (c *Client) connect() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// stub returns the connection. A failed one is replaced: gRPC would return its old failure until gRPC's own backoff is over, and this
-// package has a backoff of its own.
+// stub returns a stub for the connection. It replaces a failed connection, because gRPC would return the old error until the end of gRPC's
+// backoff, and this package has its own backoff.
 func (c *Client) stub() (gpb.GNMIClient, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,7 +155,7 @@ func (c *Client) stub() (gpb.GNMIClient, error) {
 	return gpb.NewGNMIClient(c.conn), nil
 }
 
-// ask requests the target's capabilities. It also probes a silent target.
+// ask requests the target's capabilities. It is also used to probe a silent target.
 func (c *Client) ask(ctx context.Context) (offer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.CallTimeout)
 	defer cancel()
@@ -176,7 +177,7 @@ func (c *Client) ask(ctx context.Context) (offer, error) {
 	if !found {
 		return offer{}, fmt.Errorf("gNMI target %s: %w: it offers %v; PROTO, JSON_IETF or JSON is needed", c.addr, ErrNoEncoding, res.GetSupportedEncodings())
 	}
-	all := len(res.GetSupportedModels()) == 0 // then it is tried
+	all := len(res.GetSupportedModels()) == 0 // a target that lists no models may have them
 	o.acl, o.p4rt = all, all
 	for _, m := range res.GetSupportedModels() {
 		o.acl = o.acl || m.GetName() == "openconfig-acl"
@@ -191,7 +192,7 @@ func (c *Client) ask(ctx context.Context) (offer, error) {
 	return o, nil
 }
 
-// offer returns the target's capabilities, which it requests if they are unknown.
+// offer returns the target's capabilities. It requests them if they are unknown.
 func (c *Client) offer(ctx context.Context) (offer, error) {
 	c.mu.Lock()
 	known := c.offered
@@ -202,7 +203,7 @@ func (c *Client) offer(ctx context.Context) (offer, error) {
 	return c.ask(ctx)
 }
 
-// Once reads all counters now. An incomplete answer is an error.
+// Once reads all counters. It returns ErrNotSynced if the answer may be incomplete.
 func (c *Client) Once(ctx context.Context) (*Snapshot, error) {
 	o, err := c.offer(ctx)
 	if err != nil {
@@ -260,7 +261,7 @@ func (c *Client) prefix() *gpb.Path {
 	return &gpb.Path{Target: c.opts.Target}
 }
 
-// aclEntries selects the ACL entries of every interface, in the wanted set or in all.
+// aclEntries returns the path of the ACL entries of every interface, in Options.ACLSet or in all sets.
 func (c *Client) aclEntries() *gpb.Path {
 	names := aclPath("")
 	p := steps(names[:len(names)-1]...)

@@ -16,7 +16,7 @@ type scalar struct {
 	isNumber bool
 }
 
-// uint returns a number, which RFC 7951 allows to be a string.
+// uint returns a number. RFC 7951 encodes some numbers as strings.
 func (s scalar) uint(bits int) (uint64, error) {
 	if !s.isNumber {
 		return strconv.ParseUint(s.text, 10, bits)
@@ -34,8 +34,8 @@ func (s scalar) String() string {
 	return strconv.Quote(s.text)
 }
 
-// leaves calls visit for each leaf of one update: one for a scalar, and every leaf of a JSON subtree. Leaf-lists, nulls, booleans and
-// fractions are skipped, because no leaf that is read here has such a value.
+// leaves calls visit for each leaf of an update, which is a scalar or a JSON subtree. Leaf-lists, nulls, booleans and fractions are
+// skipped, because no leaf that this package reads has such a value.
 func leaves(path []*gpb.PathElem, v *gpb.TypedValue, visit func([]*gpb.PathElem, scalar)) error {
 	switch t := v.GetValue().(type) {
 	case *gpb.TypedValue_UintVal:
@@ -60,7 +60,7 @@ func leaves(path []*gpb.PathElem, v *gpb.TypedValue, visit func([]*gpb.PathElem,
 
 func jsonLeaves(path []*gpb.PathElem, raw []byte, visit func([]*gpb.PathElem, scalar)) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber() // a double has 53 bits
+	d.UseNumber() // a float64 has only 53 bits for an integer
 	var v any
 	if err := d.Decode(&v); err != nil {
 		return fmt.Errorf("JSON: %w", err)
@@ -92,7 +92,7 @@ func walkJSON(path []*gpb.PathElem, v any, visit func([]*gpb.PathElem, scalar)) 
 	}
 }
 
-// keysOf returns the keys of a list entry: those of its members that are a key in one of the lists read here.
+// keysOf returns the keys of a list entry: the members whose names are keys of the lists that this package reads.
 func keysOf(entry map[string]any) map[string]string {
 	keys := make(map[string]string)
 	for name, v := range entry {
@@ -109,7 +109,7 @@ func keysOf(entry map[string]any) map[string]string {
 	return keys
 }
 
-// below returns path with one more element, sharing no memory that is written to.
+// below returns a copy of path with one more element.
 func below(path []*gpb.PathElem, e *gpb.PathElem) []*gpb.PathElem {
 	return append(path[:len(path):len(path)], e)
 }

@@ -6,11 +6,11 @@ import "errors"
 var (
 	// ErrNoEncoding is returned for a target that offers none of PROTO, JSON_IETF and JSON.
 	ErrNoEncoding = errors.New("no common encoding")
-	// ErrNotSynced is returned by Once for an answer that ended before its sync response and may be incomplete.
+	// ErrNotSynced is returned by Once if the answer ends before its sync response, and so may be incomplete.
 	ErrNotSynced = errors.New("the answer ended before its sync response")
-	// ErrSilent ends a session in which due samples did not arrive.
+	// ErrSilent ends a session if no samples arrive although samples are due.
 	ErrSilent = errors.New("no samples")
-	// ErrTooMuch ends a session, or Once, if a target reports more than a switch has.
+	// ErrTooMuch ends a session, or Once, if a target reports more interfaces and ACL entries than any switch has.
 	ErrTooMuch = errors.New("too many interfaces and ACL entries")
 )
 

@@ -6,7 +6,7 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// remove forgets everything at and below a deleted path.
+// remove deletes the values at and below a path that the target has deleted.
 func (m *model) remove(path []*gpb.PathElem) {
 	for name, in := range m.interfaces {
 		if !concerns(path, name) {
@@ -27,7 +27,7 @@ func (m *model) remove(path []*gpb.PathElem) {
 	}
 }
 
-// A heldLeaf is a known leaf of an interface, with a function that forgets it.
+// A heldLeaf is a known leaf of an interface, with a function that deletes its value.
 type heldLeaf struct {
 	path  []*gpb.PathElem
 	clear func(*Interface)
@@ -87,13 +87,13 @@ func covers(deleted, leaf []*gpb.PathElem) bool {
 	return true
 }
 
-// concerns reports whether a deleted path can be about this interface: it names no other.
+// concerns reports whether a deleted path may include values of an interface, because it does not name another interface.
 func concerns(deleted []*gpb.PathElem, name string) bool {
 	for _, e := range deleted {
 		if e.Name != "interface" {
 			continue
 		}
-		for _, v := range e.Key { // name in /interfaces, id in /acl
+		for _, v := range e.Key { // the key is name in /interfaces and id in /acl
 			return v == "*" || v == name
 		}
 	}

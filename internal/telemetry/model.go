@@ -9,15 +9,15 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// maxEntries bounds the memory that one target can take: a switch of 256 ports with 256 rules each has 65,792 interfaces and entries; this
-// is sixteen times as many.
+// maxEntries limits the memory that one target can use. A switch of 256 ports with 256 rules each has 65,792 interfaces and entries. The
+// limit is sixteen times that number.
 const maxEntries = 1 << 20
 
-// A model collects the notifications of one session. It does not write to what it has handed out: an interface is copied at its first
-// change after a snapshot.
+// A model collects the notifications of one session. It does not modify interfaces in a returned snapshot: an interface is copied before
+// its first change after a snapshot.
 type model struct {
 	interfaces map[string]*Interface
-	fresh      map[string]bool // interfaces that are in no snapshot
+	fresh      map[string]bool // interfaces that are in no snapshot and may be modified
 	entries    int             // interfaces and ACL entries
 	rejected   int
 	first      string
@@ -33,8 +33,9 @@ func (m *model) snapshot() *Snapshot {
 	return &Snapshot{Interfaces: maps.Clone(m.interfaces), Rejected: m.rejected, FirstRejected: m.first}
 }
 
-// apply processes one notification, deletes first (gNMI specification 2.1). Unknown leaves are skipped, and unreadable values are counted,
-// not fatal: if a target reports one thing wrongly, the rest is still read.
+// apply processes one notification, deletes first (gNMI specification 2.1). Unknown leaves are skipped. Unreadable values are counted and
+// skipped, so that the other values of the target are still read. It returns ErrTooMuch if there are more than maxEntries interfaces and
+// entries.
 func (m *model) apply(n *gpb.Notification, seen time.Time) error {
 	prefix := n.GetPrefix().GetElem()
 	if n.GetAtomic() { // the message replaces everything below its prefix
@@ -78,7 +79,7 @@ func localPath(parts ...[]*gpb.PathElem) []*gpb.PathElem {
 	return out
 }
 
-// leaf stores one leaf, if it is one of those that are read.
+// leaf stores the value of a leaf, if it is one that this package reads.
 func (m *model) leaf(path []*gpb.PathElem, v scalar, at, seen time.Time) {
 	switch {
 	case isPath(path, "interfaces", "interface", "state", "*"):
@@ -166,7 +167,7 @@ func (m *model) counter(path []*gpb.PathElem, key string, v scalar, at, seen tim
 	set(m.edit(name), Counter{Value: n, At: at, Seen: seen})
 }
 
-// edit returns the interface for writing.
+// edit returns an interface that may be modified. It creates or copies the interface if necessary.
 func (m *model) edit(name string) *Interface {
 	in, known := m.interfaces[name]
 	switch {
@@ -189,7 +190,7 @@ func (m *model) reject(path []*gpb.PathElem, why string) {
 	m.rejected++
 }
 
-// aclPath returns the names down to a leaf of an ACL entry's state.
+// aclPath returns the names of the path elements of a leaf of an ACL entry's state.
 func aclPath(leaf string) []string {
 	return []string{"acl", "interfaces", "interface", "ingress-acl-sets", "ingress-acl-set", "acl-entries", "acl-entry", "state", leaf}
 }

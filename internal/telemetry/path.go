@@ -8,7 +8,7 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// steps returns a path of elements without keys, which in a request selects all entries of its lists.
+// steps returns a path of elements without keys. In a request, such a path selects all entries of its lists.
 func steps(names ...string) *gpb.Path {
 	p := &gpb.Path{}
 	for _, n := range names {
@@ -25,8 +25,8 @@ func local(name string) string {
 	return name
 }
 
-// pathText formats a path in the usual notation: /interfaces/interface[name=access-1]. Within a key's value a closing bracket and a
-// backslash get a backslash before them.
+// pathText formats a path in the usual notation: /interfaces/interface[name=access-1]. In the value of a key, a closing bracket and a
+// backslash are escaped with a backslash.
 func pathText(path []*gpb.PathElem) string {
 	if len(path) == 0 {
 		return "/"

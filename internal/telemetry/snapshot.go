@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// A Counter is the last reported value of one 64-bit counter. The zero Counter was never reported.
+// A Counter is the last reported value of one 64-bit counter. A zero Counter means that the target has not reported it.
 type Counter struct {
 	Value uint64
-	At    time.Time // by the target's clock, for rates
-	Seen  time.Time // by our clock, for ages
+	At    time.Time // time of the value by the target's clock, for rates
+	Seen  time.Time // time of arrival by the client's clock, for ages
 }
 
 // Known reports whether the target has reported the counter.
@@ -23,7 +23,7 @@ func (c Counter) Age(now time.Time) time.Duration {
 	return now.Sub(c.Seen)
 }
 
-// Counters are those of openconfig-interfaces, in frames and bytes.
+// Counters are the interface counters of openconfig-interfaces, in frames and bytes.
 type Counters struct {
 	InPkts, InOctets, InDiscards, InErrors     Counter
 	OutPkts, OutOctets, OutDiscards, OutErrors Counter
@@ -36,20 +36,20 @@ type ACLKey struct {
 	SequenceID uint32
 }
 
-// An ACLEntry is the counters of an entry on one interface.
+// An ACLEntry holds the counters of an ACL entry on one interface.
 type ACLEntry struct{ Packets, Octets Counter }
 
-// An Interface is the state and counters that a target reports of one interface.
+// An Interface holds the state and counters that a target reports for one interface.
 type Interface struct {
 	Name     string
 	Port     uint32 // the P4Runtime port, state/id; 0 if not reported
 	IfIndex  uint32 // 0 if not reported
 	Oper     string // "UP", "DOWN" or another value of the model; empty if not reported
 	Counters Counters
-	ACL      map[ACLKey]ACLEntry // of the ingress sets
+	ACL      map[ACLKey]ACLEntry // entries of the ingress ACL sets
 }
 
-// Entry returns the counters of an entry of the named set, of whatever type the set is.
+// Entry returns the counters of an entry of the named set. The type of the set is ignored.
 func (in *Interface) Entry(set string, sequenceID uint32) (ACLEntry, bool) {
 	for k, e := range in.ACL {
 		if k.Set == set && k.SequenceID == sequenceID {
@@ -59,11 +59,11 @@ func (in *Interface) Entry(set string, sequenceID uint32) (ACLEntry, bool) {
 	return ACLEntry{}, false
 }
 
-// A Snapshot is the values that a target has reported, by interface name. It does not change after it was handed out.
+// A Snapshot holds the values that a target has reported, by interface name. It is immutable.
 type Snapshot struct {
 	Interfaces map[string]*Interface
 	// Rejected counts the values of known leaves that could not be read (a counter of "many"), and the counters of list entries without a
-	// name. FirstRejected describes the first of them.
+	// name. FirstRejected describes the first rejected value.
 	Rejected      int
 	FirstRejected string
 }
@@ -73,7 +73,7 @@ func (c *Counters) all() [8]*Counter {
 	return [8]*Counter{&c.InPkts, &c.InOctets, &c.InDiscards, &c.InErrors, &c.OutPkts, &c.OutOctets, &c.OutDiscards, &c.OutErrors}
 }
 
-// counterLeaves are the names of Counters.all in openconfig-interfaces.
+// counterLeaves returns the openconfig-interfaces names of the counters, in the order of Counters.all.
 func counterLeaves() [8]string {
 	return [8]string{"in-pkts", "in-octets", "in-discards", "in-errors", "out-pkts", "out-octets", "out-discards", "out-errors"}
 }
@@ -84,7 +84,7 @@ func (in *Interface) clone() *Interface {
 	return &c
 }
 
-// empty reports whether nothing is known of the interface any more.
+// empty reports whether the interface has no known value.
 func (in *Interface) empty() bool {
 	return in.Port == 0 && in.IfIndex == 0 && in.Oper == "" && in.Counters == Counters{} && len(in.ACL) == 0
 }

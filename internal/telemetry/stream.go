@@ -18,9 +18,9 @@ type State int
 // The states of a stream.
 const (
 	Connecting State = iota // the target's capabilities are requested
-	Connected               // the target sends its first values; the snapshot is that of the session before
-	Synced                  // all values were sent once, and updates follow
-	Waiting                 // something failed; the next attempt is scheduled
+	Connected               // the target sends its first values; the snapshot is still that of the previous session
+	Synced                  // all values were received once, and updates follow
+	Waiting                 // the session has failed, and the next attempt is scheduled
 )
 
 func (s State) String() string {
@@ -41,22 +41,22 @@ func (s State) String() string {
 // An Update is the state of a stream after a change.
 type Update struct {
 	State State
-	Since time.Time // of the state
-	Err   error     // why the stream is Waiting
+	Since time.Time // start of the state
+	Err   error     // error that ended the session, while Waiting
 	Retry time.Time // time of the next attempt, while Waiting
 	// Snapshot holds the last known values, nil before the first sync. In any state but Synced they are stale; Counter.Age returns their
 	// age. Values that are missing after a reconnect are removed at the next sync.
 	Snapshot *Snapshot
 }
 
-// Stale reports that the values of the snapshot are not being updated.
+// Stale reports whether the snapshot is not being updated.
 func (u Update) Stale() bool { return u.State != Synced }
 
-// Stream follows the target until ctx ends, and then returns ctx's error. It samples the counters at the interval, subscribes to changes of
-// state, and reconnects without end after failures.
+// Stream subscribes to the target until ctx ends, and then returns ctx's error. It samples the counters at the interval, subscribes to
+// changes of state, and reconnects after every failure. It returns ErrInterval if interval is not positive.
 //
-// update is called at each change of state and for each message after the sync, one call at a time. While it runs, nothing is read from the
-// target, which should then leave samples out.
+// update is called at each change of state and for each message after the sync, one call at a time. While update runs, nothing is read from
+// the target, which should then skip samples.
 func (c *Client) Stream(ctx context.Context, interval time.Duration, update func(Update)) error {
 	if interval <= 0 {
 		return fmt.Errorf("%w %v: it must be > 0", ErrInterval, interval)
@@ -88,14 +88,14 @@ func jittered(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/5+1))
 }
 
-// A session is one attempt at a stream, with the state that outlives it.
+// A session is the state of a stream. run makes one attempt to connect, and is called again after a failure.
 type session struct {
 	c        *Client
 	interval time.Duration
 	tell     func(Update)
 	state    State
 	since    time.Time
-	last     *Snapshot // of this session once it is synced, until then of the one before
+	last     *Snapshot // snapshot of the present attempt once it is synced; until then, of an earlier attempt
 }
 
 func (s *session) enter(state State, err error, wait time.Duration) {
@@ -107,7 +107,7 @@ func (s *session) enter(state State, err error, wait time.Duration) {
 	s.tell(u)
 }
 
-// run connects, subscribes and reads until something fails.
+// run connects, subscribes and processes messages until there is an error.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -181,8 +181,8 @@ func (s *session) follow(ctx context.Context, messages <-chan *gpb.SubscribeResp
 	}
 }
 
-// probe handles a silence. If samples are due the subscription has died, whatever else the target answers. If there is nothing to sample,
-// the target is asked for its capabilities.
+// probe handles a silence. If samples are due, the subscription has failed, even if the target answers other requests. If there is nothing
+// to sample, probe requests the target's capabilities.
 func (s *session) probe(ctx context.Context, m *model, quiet time.Duration) error {
 	if len(m.interfaces) > 0 || s.state != Synced {
 		return fmt.Errorf("gNMI target %s: stream: %w for %v", s.c.addr, ErrSilent, quiet)
@@ -191,7 +191,8 @@ func (s *session) probe(ctx context.Context, m *model, quiet time.Duration) erro
 	return err
 }
 
-// learn records that a target has refused the subscription before its first sync: the next attempt only requests samples.
+// learn handles a subscription that the target has refused before its first sync: the next attempt requests samples instead of ON_CHANGE,
+// or ON_CHANGE again.
 func (s *session) learn(err error) {
 	code := status.Code(err)
 	if s.state != Connected || code != codes.InvalidArgument && code != codes.Unimplemented {
@@ -204,7 +205,7 @@ func (s *session) learn(err error) {
 	}
 }
 
-// list returns the SubscriptionList: the counters sampled, and the state on change unless the target refuses that.
+// list returns the SubscriptionList. Counters are sampled. State is requested on change, or sampled if the target has refused ON_CHANGE.
 func (s *session) list(o offer) *gpb.SubscriptionList {
 	sample := func(p *gpb.Path) *gpb.Subscription {
 		return &gpb.Subscription{Path: p, Mode: gpb.SubscriptionMode_SAMPLE, SampleInterval: uint64(s.interval.Nanoseconds())}
