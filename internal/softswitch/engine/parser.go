@@ -13,8 +13,8 @@ type selection struct {
 	cases []parserCase
 	other int32 // the default transition
 
-	// joined is set if the key has at most 64 bits, all in slots known at load time: the key is then one word of width bits. A key of at
-	// most maxDirect bits is an index into direct.
+	// joined is set if the key has at most 64 bits, all in slots known at load time, and no case is a value set. Such a key is one word of
+	// width bits. A key of at most maxDirect bits is an index into direct.
 	joined bool
 	width  int
 	direct []int32
@@ -143,7 +143,7 @@ func (sel *selection) read(p *packet, key []uint64) bool {
 	return true
 }
 
-// join sets joined if the key is short enough and all its cases are known at load time.
+// join sets joined if the conditions for a joined key hold, and computes value and mask of each case.
 func (sel *selection) join() {
 	if len(sel.key) == 0 {
 		return

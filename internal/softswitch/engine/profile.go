@@ -189,8 +189,8 @@ func (g *Group) clone() Group {
 	return out
 }
 
-// InsertGroup adds a group. It returns ErrExists if the group id is in use, ErrNotFound if a member does not exist, and ErrInvalid if the
-// profile has no selector or the list of members is invalid.
+// InsertGroup adds a group. It returns ErrExists if the group id is in use, and ErrNotFound if a member does not exist. It returns
+// ErrInvalid if the profile has no selector or the list of members is invalid.
 func (p *ActionProfile) InsertGroup(g Group) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()

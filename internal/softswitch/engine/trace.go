@@ -247,7 +247,7 @@ func (t *Table) matched(ms []Match) []Matched {
 	return out
 }
 
-// event returns the event for the selection. If the packet is too short, the event has only the available part of the key.
+// event returns the event for the selection. If the packet is too short for the key, the event has no Fields.
 func (sel *selection) event(p *packet, state string) Event {
 	e := Event{Kind: EventSelect, Name: state}
 	failed := p.failed

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// A Checksum computes the Internet checksum (RFC 1071) of a sequence of bytes that is added in pieces, for example header fields and then
-// the payload for the *_with_payload externs. Pieces may have odd lengths; only the end of the sequence is padded with a zero byte. The
+// A Checksum computes the Internet checksum (RFC 1071) of a sequence of bytes that is added in pieces. For example, the *_with_payload
+// externs add header fields and then the payload. Pieces may have odd lengths; only the end of the sequence is padded with a zero byte. The
 // zero value is an empty sequence. A Checksum is not safe for concurrent use and does not allocate.
 type Checksum struct {
 	sum uint64 // one's complement sum of the whole words

@@ -52,8 +52,8 @@ func New[V any](fields []Field, size int) (*Table[V], error) {
 	return t, nil
 }
 
-// Insert adds an entry. It returns ErrKey or ErrPriority if the match or priority is invalid, ErrExists if an entry has the same match and
-// priority, and ErrFull if the table is full. After an error, the table is unchanged. Insert keeps no reference to m.
+// Insert adds an entry. It returns ErrKey or ErrPriority if the match or priority is invalid. It returns ErrExists if an entry has the same
+// match and priority, and ErrFull if the table is full. After an error, the table is unchanged. Insert keeps no reference to m.
 func (t *Table[V]) Insert(m []KeyMatch, priority int32, v V) (*Entry[V], error) {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -200,8 +200,8 @@ const (
 	rangeRowCost = 8
 )
 
-// choose decides whether lookups use the vector or the space, and builds the vector if necessary. The choice changes only if the other
-// structure is at least twice as fast, so that a table near the border is not rebuilt at every change.
+// choose decides whether lookups use the vector or the space, and builds the vector if necessary. To avoid a rebuild at every change, the
+// choice changes only if the other structure is at least twice as fast.
 func (t *Table[V]) choose() {
 	if t.n > vectorEntries {
 		t.fast = nil

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// A vector finds the matching entry of the highest rank among a few hundred entries with any masks. For each value of each byte of the key,
-// and for each segment of each range field, it holds a bit set with one bit per entry, in rank order. The AND of the bit sets selected by a
-// key gives the matching entries; the first set bit is the entry of the highest rank. (Lakshman and Stiliadis, SIGCOMM 1998.)
+// A vector finds the matching entry of the highest rank among a few hundred entries with any masks. It holds bit sets with one bit per
+// entry, in rank order: one set for each value of each byte of the key, and one for each segment of each range field. The AND of the sets
+// that a key selects gives the matching entries; the first bit is the entry of the highest rank. (Lakshman and Stiliadis, SIGCOMM 1998.)
 //
 // An insertion moves every bit after it, so the cost of a change grows with the number of examined bytes times the number of entries.
 type vector[V any] struct {

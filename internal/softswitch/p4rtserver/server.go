@@ -32,8 +32,8 @@ const APIVersion = "1.5.0"
 
 // The defaults of Options.
 const (
-	// DefaultStreamQueue is the number of packets, digest lists and other notices that may wait for a slow controller: 1.5 MiB per stream
-	// at 1,500 bytes per packet.
+	// DefaultStreamQueue is the number of packets, digest lists and other notices that may wait for a slow controller. At 1,500 bytes per
+	// packet, a full queue takes 1.5 MiB.
 	DefaultStreamQueue = 1024
 	// DefaultControlQueue is the number of arbitration messages that may wait for a controller. Beyond it, the stream is ended. The number
 	// is enough for all controllers of a role to connect and disconnect once.
