@@ -12,7 +12,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// Kind is the kind of document that an access file has.
+// Kind is the document kind of an access file.
 const Kind = "Access"
 
 // Grants maps tokens and client certificates to roles. Its YAML document is
@@ -36,23 +36,24 @@ type Token struct {
 	Role Role   `yaml:"role"`
 	// SHA256 is the hash of the token, in hexadecimal. The token is random and long (see NewToken), so its plain hash reveals nothing.
 	SHA256 string `yaml:"sha256"`
-	// Expires is the moment from which the token is refused, RFC 3339; empty means never.
+	// Expires is the time from which the token is refused, in RFC 3339 format. Empty means never.
 	Expires string `yaml:"expires,omitempty"`
 
 	hash    []byte
 	expires time.Time
 }
 
-// A Certificate is one name that a client certificate may have. TLS checks who signed the certificate.
+// A Certificate maps one name of a client certificate to a role. TLS verifies the signature of the certificate.
 type Certificate struct {
-	// URI is a subject alternative name of the certificate, such as a SPIFFE ID; CommonName is its subject's common name. One is set.
+	// URI is a subject alternative name of the certificate, such as a SPIFFE ID; CommonName is its subject's common name. Exactly one of
+	// the two is set.
 	URI        string `yaml:"uri,omitempty"`
 	CommonName string `yaml:"commonName,omitempty"`
 	Role       Role   `yaml:"role"`
 }
 
-// Parse reads an access document. name is the file's, for messages. The error is ErrAccess and a strict.Faults: everything that is wrong,
-// with file, line, column and what would be valid.
+// Parse parses an access document. name is the file name in errors. For an invalid document, Parse returns ErrAccess with a strict.Faults,
+// which lists every fault with its position and the valid values.
 func Parse(name string, data []byte) (*Grants, error) {
 	var a Grants
 	doc, err := strict.Decode(strict.File{Name: name, Data: data}, Kind, &a)
@@ -66,7 +67,7 @@ func Parse(name string, data []byte) (*Grants, error) {
 	return &a, nil
 }
 
-// A validator checks an access document and reads the parts of its tokens.
+// A validator checks an access document and decodes the hashes and expiry times of its tokens.
 type validator struct {
 	strict.Collector
 	doc strict.Document
@@ -134,14 +135,14 @@ func (v *validator) certificate(c Certificate, path string) {
 	v.role(c.Role, path)
 }
 
-// role checks a role that was not read from a document. The decoder checks the others.
+// role checks a role that was not read from a document. For roles in documents, the decoder does this.
 func (v *validator) role(r Role, path string) {
 	if err := r.Parse(string(r)); err != nil {
 		v.fault(strict.Join(path, "role"), fmt.Sprintf("unknown role %q", r), "must be "+r.Accepts())
 	}
 }
 
-// maxWho is the limit on the bytes of a name, which is part of every record.
+// maxWho is the limit on the bytes of a name, which is part of every audit record.
 const maxWho = 256
 
 // maxFile is the limit on the bytes of an access file: 10,000 tokens and certificates of 100 bytes each.

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// A File is an access file that is read again when it has changed. There is no goroutine: each call of Access examines the file (modification
-// time, size and inode). If the file is invalid or missing, its last valid contents stay in use. It is safe for concurrent use.
+// A File is an access file that is read again when it has changed. It starts no goroutine: each call of Access compares the modification
+// time, size and inode of the file. If the file is invalid or missing, its last valid contents stay in use. A File is safe for concurrent
+// use.
 type File struct {
 	path    string
 	onError func(error)
 
 	mu     sync.Mutex // guards everything that follows
 	access *Grants
-	stat   fs.FileInfo // of the last attempt
+	stat   fs.FileInfo // file info of the last attempt
 	looked time.Time   // time of that attempt
 	told   string      // last error passed to onError
 }
@@ -48,7 +49,7 @@ func (f *File) look() (access *Grants, news error) {
 	return f.access, news
 }
 
-// settled is the age after which an unchanged modification time means an unchanged file: the clock tick of a file system is up to 2 s.
+// settled is the age after which an unchanged modification time means an unchanged file. File systems have a time resolution of up to 2 s.
 const settled = 2 * time.Second
 
 func (f *File) refreshLocked() error {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Token returns the holder of a token, or ErrUnknown. Its duration does not depend on the token.
+// Token returns the holder of a token. It returns ErrUnknown if the token is not in the access file or has expired. The time of the search
+// does not depend on the token.
 func (a *Grants) Token(token string, now time.Time) (Caller, error) {
 	sum := sha256.Sum256([]byte(token))
 	var found *Token
@@ -59,8 +60,8 @@ func (a *Grants) Certificate(cert *x509.Certificate) Caller {
 	return Caller{Who: who, By: ByCertificate}
 }
 
-// NewToken makes a token of 256 random bits, and its entry in the access file. expires is as in Token. It returns ErrAccess and a strict.Faults
-// for an entry that Parse would refuse.
+// NewToken makes a token of 256 random bits, and its entry in the access file. expires has the format of Token.Expires. NewToken returns
+// ErrAccess with a strict.Faults for an entry that Parse would refuse.
 func NewToken(name string, role Role, expires string) (secret string, t Token, err error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
@@ -74,7 +75,8 @@ func NewToken(name string, role Role, expires string) (secret string, t Token, e
 	return secret, t, nil
 }
 
-// Bearer returns the token of an Authorization header; ok is false if the header is empty. It returns ErrUnknown for another scheme.
+// Bearer returns the token of an Authorization header; ok is false if the header is empty. It returns ErrUnknown for another scheme or an
+// empty token.
 func Bearer(header string) (token string, ok bool, err error) {
 	if header == "" {
 		return "", false, nil

@@ -25,13 +25,13 @@ var ranks = map[Role]int{None: 0, Viewer: 1, Operator: 2, Admin: 3}
 // Roles returns all roles except None, the lowest first.
 func Roles() []Role { return []Role{Viewer, Operator, Admin} }
 
-// May reports whether the role includes another.
+// May reports whether the role includes the role least.
 func (r Role) May(least Role) bool {
 	rank, ok := ranks[r]
 	return ok && rank >= ranks[least]
 }
 
-// Accepts lists the roles for the errors of strict.
+// Accepts returns the valid roles for the errors of package strict.
 func (Role) Accepts() string { return strict.OneOf(Roles()) }
 
 // Parse parses a role. It refuses None.
@@ -60,6 +60,6 @@ type Means string
 const (
 	ByToken       Means = "token"
 	ByCertificate Means = "certificate"
-	ByLoopback    Means = "loopback"  // none: a caller on the same host, without an access file
-	ByNothing     Means = "anonymous" // none: admitted by configuration
+	ByLoopback    Means = "loopback"  // no credentials: a caller on the same host, without an access file
+	ByNothing     Means = "anonymous" // no credentials: admitted by configuration
 )
