@@ -11,10 +11,10 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
 
-// ErrSlow is returned for a request that was not answered in time. A change may have been made or not.
+// ErrSlow is returned for a request that was not answered in time. A change may or may not have been made.
 var ErrSlow = errors.New("the controller did not answer in time")
 
-// Ask sends a request and returns the answer, or ErrSlow after within; 0 means no limit.
+// Ask sends a request and returns the answer. It returns ErrSlow if there is no answer within the limit; 0 means no limit.
 func Ask[Q, A any](ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.Response[A], error), q *Q) (*A, error) {
 	ctx, _, end := deadline(ctx, within)
 	defer end()
@@ -58,8 +58,8 @@ func follow[Q, M any](ctx context.Context, answered func(), call Stream[Q, M], q
 	return cause(ctx, stream.Err())
 }
 
-// Watch is Follow for a stream without an end. When the controller ends it because of the connection's age, Watch repeats the request on a new
-// connection.
+// Watch is like Follow, for a stream that does not end by itself. When the controller ends it because of the connection's age, Watch
+// repeats the request on a new connection.
 func Watch[Q, M any](
 	ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error), q *Q,
 	each func(*M) error,
@@ -89,8 +89,8 @@ func comeAgain(err error) bool {
 	})
 }
 
-// deadline ends a context with ErrSlow unless answered is called before; end ends it in any case. It does not use a context deadline: connect
-// sends that to the controller, and then either side may end the call first.
+// deadline returns a context that ends with ErrSlow after within, unless answered is called before. end ends the context in any case.
+// deadline does not set a context deadline: connect would send it to the controller, which may then end the call first.
 func deadline(ctx context.Context, within time.Duration) (_ context.Context, answered, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if within == 0 {

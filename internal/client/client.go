@@ -1,6 +1,6 @@
 // Package client connects the command line to a controller: address, TLS, credentials, and errors.
 //
-// It holds the generated clients of the API. It renders nothing.
+// It wraps the generated clients of the API. It does not format output.
 package client
 
 import (
@@ -21,7 +21,7 @@ import (
 // DefaultServer is the default address of a controller.
 const DefaultServer = "127.0.0.1:2525"
 
-// maxMessage is the limit on an answer: the 64 MiB of all files of an intent, and room for the rest of the message.
+// maxMessage is the limit on the bytes of an answer: the 64 MiB of all files of an intent, and room for the rest of the message.
 const maxMessage = 80 << 20
 
 // A Config is the address of the controller and the credentials of the caller.
@@ -30,7 +30,7 @@ type Config struct {
 	Server string
 	// TokenFile contains the bearer token of the caller. It may be empty.
 	TokenFile string
-	// TLS are the files of the connection; all may be empty. ServerName defaults to the host of Server.
+	// TLS contains the paths of the TLS files; all may be empty. ServerName defaults to the host of Server.
 	TLS tlsfiles.Files
 }
 
@@ -46,7 +46,7 @@ type Client struct {
 	transport *http.Transport
 }
 
-// New returns the clients of a controller. It does not dial. Errors are ErrConfig.
+// New returns the clients of a controller. It does not dial. It returns ErrConfig if c is invalid.
 func New(c Config) (*Client, error) {
 	base, err := c.url()
 	if err != nil {
@@ -120,7 +120,7 @@ func (c Config) url() (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// token reads the caller's token. It refuses to send it to another host in plain text.
+// token reads the caller's token. It returns an error if the token would be sent to another host in plain text.
 func (c Config) token(base *url.URL) (string, error) {
 	if c.TokenFile == "" {
 		return "", nil
@@ -144,7 +144,7 @@ func (c Config) token(base *url.URL) (string, error) {
 	return token, nil
 }
 
-// isHere reports whether a host is this one.
+// isHere reports whether host is localhost or a loopback address.
 func isHere(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback() || host == "localhost"

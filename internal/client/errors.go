@@ -21,12 +21,12 @@ var ErrConfig = errors.New("invalid client options")
 // An Unreachable is the error of a request that no controller answered.
 type Unreachable struct {
 	Server string
-	// Bare means a request over TLS without a client certificate.
+	// Bare is true if the request used TLS without a client certificate.
 	Bare bool
 	Err  error
 }
 
-// Error names the controller, the failure, and a likely cause.
+// Error returns the address of the controller, the failure, and a likely remedy.
 func (e *Unreachable) Error() string {
 	text := fmt.Sprintf("no controller answers at %s: %v", e.Server, plain(e.Err))
 	switch {
@@ -36,7 +36,7 @@ func (e *Unreachable) Error() string {
 		text += "; it serves plain text, use http://"
 	case strings.Contains(e.Err.Error(), "unknown authority"):
 		text += "; give the CA of the controller's certificate with --ca"
-	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // with TLS 1.3 the server refuses during the first request
+	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // with TLS 1.3, a server refuses a missing certificate during the first request
 		text += "; it may require a client certificate: --cert and --key"
 	}
 	return text
@@ -61,7 +61,7 @@ func plain(err error) error {
 	return err
 }
 
-// A Failure is an error in the form that is printed, as text or as JSON.
+// A Failure is an error in its output form, as text or as JSON.
 type Failure struct {
 	// Code is the name of the API's code, such as "aborted". It is empty for local errors.
 	Code string `json:"code,omitempty"`
@@ -93,7 +93,8 @@ type Fault struct {
 	Place *string `json:"-"`
 }
 
-// String returns the fault on one line, as FILE:LINE:COLUMN, which editors and terminals follow.
+// String returns the fault on one line. If the position is known, the line begins with FILE:LINE:COLUMN, which editors and terminals
+// follow.
 func (f Fault) String() string {
 	at := f.File
 	switch {
@@ -116,7 +117,7 @@ func (f Fault) String() string {
 	return at + ": " + text
 }
 
-// httpStatus matches the message of an answer that did not come from the API.
+// httpStatus matches an error message that begins with an HTTP status. Such an answer did not come from the API.
 var httpStatus = regexp.MustCompile(`^[1-5][0-9][0-9] `)
 
 // Explain returns the Failure of an error. Errors that did not come from a controller have only a message.
@@ -141,7 +142,7 @@ func Explain(err error) Failure {
 	for _, detail := range answer.Details() {
 		value, err := detail.Value()
 		if err != nil {
-			continue // of a later version
+			continue // a detail of a later version
 		}
 		switch d := value.(type) {
 		case *op25bv1.Faults:

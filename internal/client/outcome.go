@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// SettleWithin limits Settle. It is longer than a controller takes to restart or to be replaced.
+	// SettleWithin is the default time limit of Settle. A controller restarts, or another one replaces it, in less time.
 	SettleWithin = 30 * time.Second
-	// settleAttempt limits one request of Settle, and settlePause is the pause between two.
+	// settleAttempt limits one request of Settle, and settlePause is the pause between two requests.
 	settleAttempt = 5 * time.Second
 	settlePause   = 250 * time.Millisecond
 )
@@ -24,8 +24,8 @@ const (
 // NewRequest returns a unique request id.
 func NewRequest() string { return rand.Text() }
 
-// Unclear reports whether a change may have been stored despite its error: the answer was lost, or the controller does not know the outcome. A
-// refusal by a controller and a failed connection are clear.
+// Unclear reports whether a change may have been stored despite its error: the answer was lost, or the controller does not know the
+// outcome. Unclear returns false for a refusal by a controller and for a failed connection.
 func Unclear(err error) bool {
 	var dial *net.OpError
 	var answer *connect.Error
@@ -45,7 +45,8 @@ func Unclear(err error) bool {
 	}
 }
 
-// Settle requests the outcome of a change until a controller answers, at most for within. Its error is the error of the last request.
+// Settle repeats the request for the outcome of a change until a controller answers, at most for within. It returns the error of the last
+// request.
 func Settle(ctx context.Context, within time.Duration, c *Client, request string, base uint64) (*op25bv1.OutcomeResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
