@@ -1,6 +1,7 @@
 // Package etcd runs a member of an etcd cluster, for sites that have none.
 //
-// It is etcd with few options. A single controller does not need it, because package store embeds etcd. Package store defines the contents.
+// A member is an ordinary etcd member with few options. A single controller does not need it, because package store embeds etcd. Package
+// store also defines the stored data.
 package etcd
 
 import (
@@ -40,14 +41,14 @@ type Config struct {
 	ListenPeer string
 	// Cluster maps the name of every member to the host:port that the other members dial.
 	Cluster map[string]string
-	// Cert, Key and CA are PEM files: the certificate for clients and members, its key, and the CAs of their certificates. Either all are
-	// given or none, which means plain text.
+	// Cert, Key and CA are PEM files: the certificate for clients and members, its key, and the CAs of their certificates. Either all three
+	// are given, or none of them for plain text.
 	Cert, Key, CA string
 	// Logger may be nil.
 	Logger *zap.Logger
 }
 
-// ParseCluster parses name=host:port,name=host:port.
+// ParseCluster parses a list of members, such as a=192.0.2.1:2380,b=192.0.2.2:2380. It returns ErrConfig for an invalid list.
 func ParseCluster(text string) (map[string]string, error) {
 	cluster := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
@@ -63,8 +64,8 @@ func ParseCluster(text string) (map[string]string, error) {
 	return cluster, nil
 }
 
-// Run runs the member until ctx ends. It calls up, which may be nil, when the member has joined the cluster, which requires a majority of the
-// members. Errors are ErrConfig and those of etcd.
+// Run runs the member until ctx ends. It calls up, which may be nil, when the member has joined the cluster, which requires a majority of
+// the members. It returns ErrConfig if c is invalid, and otherwise the errors of etcd.
 func Run(ctx context.Context, c Config, up func()) error {
 	config, err := c.embed(ctx)
 	if err != nil {
@@ -94,7 +95,7 @@ func Run(ctx context.Context, c Config, up func()) error {
 	}
 }
 
-// embed returns the configuration of etcd. The end of ctx is a normal stop.
+// embed returns the configuration of etcd. After ctx ends, errors that a normal stop causes are not logged.
 func (c Config) embed(ctx context.Context) (*embed.Config, error) {
 	fail := func(format string, args ...any) (*embed.Config, error) {
 		return nil, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
@@ -167,7 +168,7 @@ func (c Config) embed(ctx context.Context) (*embed.Config, error) {
 	return config, nil
 }
 
-// A quietStop drops the errors that etcd logs because its own listeners are closed, once ctx has ended.
+// A quietStop is a zap core. After ctx has ended, it drops the errors that etcd logs because its own listeners are closed.
 type quietStop struct {
 	zapcore.Core
 	ctx context.Context
@@ -176,7 +177,7 @@ type quietStop struct {
 // closedListener matches the messages of etcd's goroutines that accept connections of clients and peers.
 var closedListener = regexp.MustCompile(`^setting up serving from embedded etcd failed|^stop(ping|ped) (in)?secure grpc server due to error`)
 
-// With keeps the core wrapped.
+// With returns a wrapped core with additional fields.
 func (q quietStop) With(fields []zapcore.Field) zapcore.Core {
 	return quietStop{q.Core.With(fields), q.ctx}
 }
