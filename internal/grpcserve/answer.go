@@ -6,13 +6,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// smallAnswer is the size in bytes up to which a sent message needs no share of the budget: the limit on calls bounds these.
+// smallAnswer is the size in bytes up to which a sent message needs no share of the budget. The limit on calls also limits the memory of
+// such messages.
 const smallAnswer = 64 << 10
 
-// A message that a client has not read yet occupies memory. A large one takes its share of the budget, and the client has as long to read it
-// as clients have to send one.
+// A message that a client has not read yet occupies memory. A message above smallAnswer takes a share of the budget, and the client must
+// read it within MessageWithin.
 
-// answers takes the share of a unary answer until the call ends.
+// answers takes the share of the budget for a unary answer. The share is held until the call ends.
 func (c *call) answers(m any) error {
 	n := answerSize(m)
 	if n <= smallAnswer {
@@ -43,7 +44,7 @@ func (s *stream) SendMsg(m any) error {
 	return s.ServerStream.SendMsg(m)
 }
 
-// readWithin resets the stream if the client has not read the message by then. A zero time means no limit.
+// readWithin resets the stream if the client has not read the message by end. A zero time means no limit.
 func (c *call) readWithin(end time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +53,7 @@ func (c *call) readWithin(end time.Time) {
 	}
 }
 
-// answerSize is the memory of a message while it is sent: in one piece, and as frames.
+// answerSize returns the memory of a message while it is sent: once as a whole, and once as frames.
 func answerSize(m any) int64 {
 	p, ok := m.(proto.Message)
 	if !ok {

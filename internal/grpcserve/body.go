@@ -13,8 +13,8 @@ import (
 // prefix is the length of a message's prefix in gRPC over HTTP/2: a flag byte and the message's length.
 const prefix = 5
 
-// A body is the body of a request, which gRPC reads message by message. It returns a message only after the previous one has been handled, and
-// only when the budget has room. It returns full buffers, whatever the size of the DATA frames, because gRPC keeps each buffer.
+// A body is the body of a request, which gRPC reads message by message. Read returns a message only after the previous message has been
+// handled and when the budget has room. Read fills whole buffers, whatever the size of the DATA frames, because gRPC keeps each buffer.
 type body struct {
 	io.ReadCloser
 	call *call
@@ -22,7 +22,7 @@ type body struct {
 	single bool   // the method takes one message
 	head   []byte // unread part of the prefix
 	left   int    // unread bytes of the message
-	over   error  // result after this message, if no other is read
+	over   error  // error that Read returns after this message; nil if another message may follow
 	timer  *time.Timer
 	once   sync.Once
 	closed chan struct{}
@@ -38,8 +38,8 @@ func (b *body) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// Read returns the bytes for gRPC. When the server has ended the call, gRPC must not get an error, because it would answer with another status.
-// It gets the rest of the message in zeros, or an empty message, and decode returns the reason.
+// Read implements io.Reader for gRPC. When the server has ended the call, Read must not return an error, because gRPC would answer with
+// another status. Instead, Read fills the rest of the message with zeros, or returns an empty message, and decode returns the reason.
 func (b *body) Read(p []byte) (int, error) {
 	if b.left == 0 && len(b.head) == 0 {
 		if b.over != nil {
@@ -89,13 +89,13 @@ func (b *body) begin() error {
 	length := int64(binary.BigEndian.Uint32(head[1:]))
 	b.head = head
 	most := int64(b.call.server.limits.Message)
-	if length > most { // gRPC refuses it by the prefix
+	if length > most { // gRPC refuses the message by its prefix
 		b.over = status.Errorf(codes.ResourceExhausted, "the message has %d bytes, the limit is %d", length, most)
 		b.timer = stopped()
 		return nil
 	}
-	need := 2 * length // as received, and in one piece
-	if head[0] != 0 {  // compressed: it may inflate to the limit
+	need := 2 * length // once as received, and once as a whole
+	if head[0] != 0 {  // a compressed message may inflate to the limit
 		need = length + 2*most
 	}
 	if err := b.call.charge(need); err != nil {
@@ -108,7 +108,7 @@ func (b *body) begin() error {
 	return nil
 }
 
-// end reads the end of the body after the only message of a unary method. gRPC waits for it.
+// end reads the end of the body after the only message of a call, because gRPC waits for the end.
 func (b *body) end() error {
 	b.timer.Reset(b.call.server.limits.MessageWithin)
 	defer b.timer.Stop()

@@ -21,7 +21,8 @@ func NewBudget(size int64) *Budget {
 	return &Budget{size: size, free: semaphore.NewWeighted(size)}
 }
 
-// take takes n bytes, at most the whole budget, and waits for them at most wait. It returns the number of bytes to give back.
+// take takes n bytes, or the whole budget if n is larger, and returns the number of bytes to give back. It returns an error if the bytes
+// are not free within wait.
 func (b *Budget) take(ctx context.Context, n int64, wait time.Duration) (int64, error) {
 	n = min(n, b.size)
 	if b.free.TryAcquire(n) {

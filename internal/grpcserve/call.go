@@ -18,18 +18,18 @@ type call struct {
 	http   *http.ResponseController
 	ctx    context.Context // ends with the HTTP request
 
-	// next holds a token when the body may read a message: at first, and after each request of the handler for another message. No message is
-	// read ahead of the handler.
+	// next holds a token while the body may read a message: at the start, and after each further request of the handler for a message. No
+	// message is read before the handler requests it.
 	next  chan struct{}
-	first bool // the handler has not requested a message yet; used only by its goroutine
+	first bool // the handler has not requested a message yet; used only by the handler's goroutine
 
 	// mu guards everything that follows.
 	mu      sync.Mutex
 	held    int64       // bytes of the budget
-	users   int         // the HTTP request and the handler: the last one to leave gives back held
+	users   int         // the HTTP request and the handler; the last user to leave gives back held
 	gone    bool        // the HTTP request has ended: http must not be used
 	ended   error       // status with which the server ends the call
-	recheck *time.Timer // nil, but for streams
+	recheck *time.Timer // nil except for streams
 	abort   *time.Timer // set when the call is ended
 }
 
@@ -46,8 +46,8 @@ func newCall(ctx context.Context, s *Server, conn *connection, w http.ResponseWr
 	return c
 }
 
-// enter counts the handler among the users of the call. It fails if the call has ended: the goroutine of a handler may start after the end of
-// the HTTP request.
+// enter adds the handler to the users of the call. It returns an error if the call has ended, because the goroutine of a handler may start
+// after the end of the HTTP request.
 func (c *call) enter() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *call) enter() error {
 	return nil
 }
 
-// leave removes one user. It returns true for the last one.
+// leave removes one user and reports whether it was the last.
 func (c *call) leave() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +103,7 @@ func (c *call) releaseLocked() {
 	}
 }
 
-// another releases the current message and lets the body read the next.
+// another releases the budget share of the current message and lets the body read the next.
 func (c *call) another() {
 	if c.first {
 		c.first = false
@@ -118,8 +118,8 @@ func (c *call) another() {
 	}
 }
 
-// fail ends the call from the server's side: the handler's RecvMsg returns an error, and the client gets this status. If the handler is blocked
-// in a send, the stream is reset after a moment.
+// fail ends the call. The handler's RecvMsg returns an error, and the client gets reason as the status. If the handler is blocked in a
+// send, the stream is reset after 5 s.
 func (c *call) fail(reason error) {
 	const moment = 5 * time.Second
 	c.mu.Lock()
@@ -141,7 +141,7 @@ func (c *call) fail(reason error) {
 	})
 }
 
-// over is called at the end of the HTTP request.
+// over records that the HTTP request has ended.
 func (c *call) over() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,7 +155,7 @@ func (c *call) reason() error {
 	return c.ended
 }
 
-// A pending receives a message, which the codec decodes only after weighing it.
+// A pending is the destination of a received message. The codec weighs the message before decoding it.
 type pending struct {
 	call *call
 	into any

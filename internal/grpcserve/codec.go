@@ -12,12 +12,13 @@ const (
 	statusInvalid  = codes.InvalidArgument
 )
 
-// A codec is gRPC's own, but it weighs received messages first.
+// A codec is gRPC's protobuf codec, but it weighs received messages before decoding them.
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name)} }
 
-// Unmarshal decodes into a pending, which keeps the error for the caller of RecvMsg: gRPC would turn an error returned here into INTERNAL.
+// Unmarshal decodes into a pending. The pending keeps the error for the caller of RecvMsg, because gRPC would turn an error of Unmarshal
+// into INTERNAL.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	p, ok := v.(*pending)
 	if !ok {

@@ -17,8 +17,8 @@ type connection struct {
 
 	// mu guards everything that follows.
 	mu       sync.Mutex
-	verified time.Time // time of the last successful verification of its certificate
-	failed   error     // result of the verification that failed
+	verified time.Time // time of the last successful verification of the client's certificate
+	failed   error     // error of a failed verification, which is final
 }
 
 type connectionKey struct{}
@@ -26,7 +26,7 @@ type connectionKey struct{}
 // between is the time for which a verification of a connection's certificate is cached.
 const between = time.Second
 
-// accepted checks the age of the connection, and its client's certificate if there is one. Errors are statuses.
+// accepted checks the age of the connection, and its client's certificate if there is one. Errors are gRPC statuses.
 func (s *Server) accepted(c *connection, state *tls.ConnectionState) error {
 	now := s.now()
 	if s.limits.ConnectionAge > 0 && now.Sub(c.born) >= s.limits.ConnectionAge+s.limits.ConnectionGrace {
@@ -85,7 +85,7 @@ func (s *Server) verify(chain []*x509.Certificate, now time.Time) error {
 	return err
 }
 
-// old reports whether the client should open a new connection.
+// old reports whether the connection has reached its maximum age. The client should then open a new connection.
 func (s *Server) old(c *connection) bool {
 	return s.limits.ConnectionAge > 0 && s.now().Sub(c.born) >= s.limits.ConnectionAge
 }

@@ -19,19 +19,20 @@ const (
 	DefaultElements = 1_000_000
 	// DefaultMemory is the limit on the memory of one decoded message. 50,000 updates take about 100 MiB.
 	DefaultMemory = 128 << 20
-	// DefaultBudget is the limit on the memory of the messages of all callers: being read, decoded, or waiting for an answer.
+	// DefaultBudget is the limit on the memory of the messages of all callers: messages that are being read or decoded, and messages that
+	// wait for an answer.
 	DefaultBudget = 256 << 20
-	// DefaultConnections is the limit on connections of a service: controllers, collectors, and some room.
+	// DefaultConnections is the limit on connections of a service: controllers, collectors, and a reserve.
 	DefaultConnections = 128
 	// DefaultCalls is the limit on calls and streams in progress of a service.
 	DefaultCalls = 1024
-	// DefaultMessageWithin is the limit on the transfer of a message: 16 MiB in a minute are 2.2 Mb/s.
+	// DefaultMessageWithin is the time limit for the transfer of a message. 16 MiB in a minute are 2.2 Mb/s.
 	DefaultMessageWithin = time.Minute
-	// DefaultBudgetWait is the limit on the wait for a share of the budget.
+	// DefaultBudgetWait is the time limit on the wait for a share of the budget.
 	DefaultBudgetWait = 10 * time.Second
 	// DefaultConnectionAge is the age at which a connection is closed, so that its client authenticates again.
 	DefaultConnectionAge = 24 * time.Hour
-	// DefaultConnectionGrace is the time that calls in progress have to end then.
+	// DefaultConnectionGrace is the time after DefaultConnectionAge within which calls in progress must end.
 	DefaultConnectionGrace = time.Minute
 	// DefaultRecheck is the interval at which the certificate of a stream is verified again.
 	DefaultRecheck = 30 * time.Second

@@ -38,17 +38,17 @@ const (
 
 // Options configure a Server. The zero value is valid.
 type Options struct {
-	Name   string           // of the service, in the log
+	Name   string           // name of the service in the log
 	TLS    *tls.Config      // nil for plain text
 	Limits Limits           // zero values mean the defaults
-	Budget *Budget          // nil means a budget of this server only
+	Budget *Budget          // nil means a separate budget for this server
 	Now    func() time.Time // time.Now if nil
 	Logger *zap.Logger      // may be nil
-	// GRPC are further options, such as interceptors. They only get messages within the limits.
+	// GRPC contains further options, such as interceptors. Interceptors only receive messages within the limits.
 	GRPC []grpc.ServerOption
 }
 
-// A Server serves gRPC services on one listener. Close must be called when it is no longer needed.
+// A Server serves gRPC services on one listener. Close must be called when the server is no longer needed.
 type Server struct {
 	name   string
 	limits Limits
@@ -61,12 +61,12 @@ type Server struct {
 	stats  counters
 
 	room     chan struct{}   // holds a token for each connection
-	lasting  map[string]bool // streaming methods, and whether their clients stream; filled by RegisterService, before Serve
+	lasting  map[string]bool // streaming methods; true if the client streams; filled by RegisterService, before Serve
 	calls    atomic.Int64
 	working  sync.WaitGroup
 	lastLine atomic.Int64 // time of the last log line about a refusal
 
-	mu     sync.Mutex // guards closed; no call begins after it is set
+	mu     sync.Mutex // guards closed; no call begins after closed is set
 	closed bool
 }
 
@@ -74,7 +74,7 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 
 type counters struct{ refused, turnedAway atomic.Uint64 }
 
-// Stats count since New.
+// Stats contains the counts since New.
 type Stats struct {
 	Refused    uint64 // calls and messages beyond a limit, or with a refused certificate
 	TurnedAway uint64 // connections beyond the limit
@@ -114,7 +114,7 @@ func New(o Options) (*Server, error) {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connectionKey{}, &connection{net: c, born: s.now()})
 		},
-		ErrorLog: log.New(io.Discard, "", 0), // clients can cause any number of its lines
+		ErrorLog: log.New(io.Discard, "", 0), // clients can cause any number of these lines
 	}
 	return s, nil
 }
@@ -148,13 +148,13 @@ func unary(handle grpc.MethodHandler) grpc.MethodHandler {
 			return p.err
 		}, interceptor)
 		if err == nil {
-			err = c.answers(answer) // until the end of the HTTP request
+			err = c.answers(answer) // the share is held until the HTTP request ends
 		}
 		return answer, c.own(err)
 	}
 }
 
-// own returns the status with which the server has ended the call instead of the error that followed from it. It shortens other errors.
+// own returns the status with which the server has ended the call instead of the resulting error. Other errors are shortened.
 func (c *call) own(err error) error {
 	if reason := c.reason(); reason != nil && err != nil {
 		return reason
@@ -178,7 +178,8 @@ type stream struct {
 	call *call
 }
 
-// RecvMsg gives back the budget share of the previous message: a handler that keeps messages has its own limits for them.
+// RecvMsg receives a message and releases the budget share of the previous message. A handler that keeps messages must limit their memory
+// itself.
 func (s *stream) RecvMsg(m any) error {
 	s.call.another()
 	p := pending{call: s.call, into: m}
@@ -202,7 +203,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	defer s.leave(c)
 	defer c.over()
 	if s.old(conn) {
-		w.Header().Set("Connection", "close") // over HTTP/2, GOAWAY: calls in progress continue
+		w.Header().Set("Connection", "close") // over HTTP/2, net/http sends GOAWAY, and calls in progress continue
 	}
 	if err := s.accepted(conn, r.TLS); err != nil {
 		s.refuse(w, c, err)
@@ -251,7 +252,7 @@ func (s *Server) refuse(w http.ResponseWriter, c *call, err error) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// refused counts a refusal and logs at most one a second.
+// refused counts a refusal and logs at most one line a second.
 func (s *Server) refused(c *call, err error) {
 	n := s.stats.refused.Add(1)
 	s.line("call refused", c.conn.net.RemoteAddr(), zap.Uint64("refused", n), zap.String("reason", status.Convert(err).Message()))
@@ -286,7 +287,7 @@ func (s *Server) Serve(l net.Listener) {
 	}
 }
 
-// Close ends every call, and returns after their handlers have.
+// Close ends all calls. It returns after their handlers have returned.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

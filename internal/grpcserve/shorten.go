@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxText is the limit on a status message in bytes. A status is sent in HTTP/2 headers. gRPC's C core accepts 8 KiB of these by default, and
-// the worst case of escaping is 3 bytes for each byte.
+// maxText is the limit on a status message in bytes. A status is sent in HTTP/2 headers. gRPC's C core accepts 8 KiB of headers by default,
+// and escaping may triple the size of a message.
 const maxText = 1024
 
 // shorten cuts an error's message, which may quote the caller's data. Details are not cut: the service limits them.

@@ -14,7 +14,7 @@ const maxDepth = 100
 
 // Approximate costs of a decoded message in addition to its structs, in bytes.
 const (
-	costPointer = 24  // a pointer in a slice that has grown, and the allocation's share
+	costPointer = 24  // a pointer in a grown slice, and the overhead of the allocation
 	costOneof   = 24  // the wrapper of a oneof's value
 	costBytes   = 40  // a slice or string header in a grown slice, and rounding
 	costScalar  = 16  // a number in a grown slice
@@ -24,18 +24,18 @@ const (
 
 // A shape holds the costs of a message type.
 type shape struct {
-	size   int64 // of its struct
+	size   int64 // size of the struct
 	fields map[protowire.Number]fieldShape
 }
 
 type fieldShape struct {
 	message  *shape // nil for scalars, strings and bytes
 	each     int64  // cost of one occurrence in addition to its content
-	counts   bool   // one occurrence is an element
+	counts   bool   // each occurrence is an element
 	packable bool   // repeated numbers, which may be packed into one value
 }
 
-// shapes caches the shapes of message types. It is bounded, because the types are those of the registered services.
+// shapes caches the shapes of message types. The message types of the registered services limit its size.
 var shapes struct {
 	sync.Mutex
 	of map[protoreflect.FullName]*shape
@@ -99,8 +99,8 @@ type weight struct {
 	memory   int64
 }
 
-// weigh computes the weight of an encoded message without allocating, and returns an error at the first limit. It does not check that the
-// message is well formed, which the decoder does.
+// weigh computes the weight of an encoded message without allocating, and returns an error as soon as a limit is exceeded. It does not
+// check that the message is well formed, because the decoder does so.
 func (w *weight) weigh(b []byte, s *shape, l *Limits, depth int) error {
 	if depth > maxDepth {
 		return errDepth()
