@@ -1,7 +1,8 @@
 // Package secretfile warns of unsafe file permissions: tokens and private keys that every user of the host can read, and access files that
 // every user can write.
 //
-// It only examines mode bits, and it refuses nothing: a file may be protected by its directory, or by a system without such bits.
+// The package only examines mode bits and returns no errors, because a file may also be protected by its directory, or by a system without
+// mode bits.
 package secretfile
 
 import (
@@ -16,8 +17,8 @@ const (
 	othersWrite fs.FileMode = 0o002
 )
 
-// Readable returns a warning if every user of this host can read a file with a secret, and "" otherwise. what is the file's purpose, such as
-// "token file". There is no warning for a path that is empty or cannot be examined: opening the file reports that.
+// Readable returns a warning if every user of this host can read a file with a secret, and "" otherwise. what is the file's purpose, such
+// as "token file". A path that is empty or cannot be examined causes no warning, because opening the file reports the error.
 func Readable(what, path string) string {
 	return warn(what, path, othersRead, "read", "chmod 600")
 }
