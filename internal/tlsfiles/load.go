@@ -52,7 +52,7 @@ func (f Files) authorities(whose string) (*reloaded[*x509.CertPool], error) {
 	})
 }
 
-// firstCertificate returns the first certificate of a file. Its errors say more than those of crypto/x509.
+// firstCertificate returns the first certificate of a file. Its errors are more specific than those of crypto/x509.
 func firstCertificate(data []byte) (*x509.Certificate, error) {
 	for rest := data; ; {
 		var block *pem.Block
@@ -65,7 +65,7 @@ func firstCertificate(data []byte) (*x509.Certificate, error) {
 	}
 }
 
-// reason returns err without the path, which the message already names.
+// reason returns err without the path, which the message already contains.
 func reason(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

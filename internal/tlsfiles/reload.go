@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A file is one file and its name in messages.
+// A file is the path of a file and its description in errors.
 type file struct{ what, path string }
 
-// settled is the age after which an unchanged modification time means unchanged contents. The clock tick of a file
-// system is up to 2 s (FAT). A file that is rewritten in place within the tick in which it was read looks the same, so
-// a younger file is read again.
+// settled is the age after which an unchanged modification time means unchanged contents. The clock tick of a file system is up to 2 s
+// (FAT). A file that is rewritten in place within the tick in which it was read looks unchanged. A file younger than settled is therefore
+// read again.
 const settled = 2 * time.Second
 
-// A reloaded is a value made from the current contents of files. Without files it is always the zero value.
+// A reloaded is a value made from the current contents of files. Without files, the value is always zero.
 type reloaded[T any] struct {
 	files   []file
 	parse   func(contents [][]byte) (T, error)
@@ -26,7 +26,7 @@ type reloaded[T any] struct {
 
 	mu       sync.Mutex // guards everything that follows
 	value    T
-	stats    []fs.FileInfo // of the last attempt; nil if a stat failed
+	stats    []fs.FileInfo // file infos of the last attempt; nil if it failed
 	contents [][]byte      // last parsed contents
 	young    bool          // a file was not settled at the last attempt
 	told     string        // last error passed to onError
@@ -34,7 +34,7 @@ type reloaded[T any] struct {
 
 func none[T any]() *reloaded[T] { return new(reloaded[T]) }
 
-// watch reads the files for the first time. Then they must be valid.
+// watch reads the files for the first time. It returns an error if they are invalid.
 func watch[T any](onError func(error), files []file, parse func([][]byte) (T, error)) (*reloaded[T], error) {
 	r := &reloaded[T]{files: files, parse: parse, onError: onError}
 	if err := r.refresh(); err != nil {
@@ -71,7 +71,7 @@ func (r *reloaded[T]) refresh() error {
 	stats := make([]fs.FileInfo, len(r.files))
 	for i, f := range r.files {
 		var err error
-		if stats[i], err = os.Stat(f.path); err != nil { // follows links: mounted secrets are replaced through one
+		if stats[i], err = os.Stat(f.path); err != nil { // Stat follows links, because mounted secrets are replaced by changing a link
 			r.stats = nil
 			return fmt.Errorf("%s %s: %w", f.what, f.path, reason(err))
 		}
@@ -79,7 +79,7 @@ func (r *reloaded[T]) refresh() error {
 	if !r.young && r.stats != nil && slices.EqualFunc(stats, r.stats, same) {
 		return nil
 	}
-	// The stats come first, so that the next look finds a change during the read.
+	// The stats are taken before the read, so that the next look detects a change during the read.
 	r.young = slices.ContainsFunc(stats, func(s fs.FileInfo) bool { return time.Since(s.ModTime()) < settled })
 	r.stats = nil
 	contents := make([][]byte, len(r.files))

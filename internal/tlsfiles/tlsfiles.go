@@ -1,9 +1,9 @@
 // Package tlsfiles makes TLS configurations from PEM files and reads the files again when they change. It also checks that
 // plain text is served on loopback only.
 //
-// There is no goroutine and no timer: each handshake compares modification time, size and inode of the files with those of
-// the last read. If a file is invalid, missing or expired, the last valid one stays in use. Open connections are not
-// affected. The package makes no certificates.
+// The package starts no goroutine and no timer: each handshake compares modification time, size and inode of the files with those of the
+// last read. If a file is invalid, missing or expired, the last valid contents stay in use. Open connections are not affected. The package
+// makes no certificates.
 package tlsfiles
 
 import (
@@ -18,8 +18,8 @@ type Files struct {
 	// CA contains the CAs for the peer's certificate. If it is empty, a client uses the system's CAs, and a server
 	// requests no certificate.
 	CA string
-	// Cert contains the own certificate, followed by its intermediates, and Key its private key. A client may have
-	// neither.
+	// Cert contains the local certificate, followed by its intermediates, and Key contains its private key. For a client, both may be
+	// empty.
 	Cert, Key string
 	// ServerName is the DNS name or IP address in the server's certificate; empty means the dialed name. crypto/tls does
 	// not pass a dialed IP address to VerifyConnection: callers that dial one set ServerName, or fill in
@@ -29,8 +29,9 @@ type Files struct {
 	OnError func(error)
 }
 
-// Client returns a configuration for a client, or ErrFiles. VerifyConnection verifies the server against the current CAs;
-// InsecureSkipVerify only disables the verification of crypto/tls, which would use the CAs of the start.
+// Client returns a configuration for a client. It returns ErrFiles if a file is missing or invalid. VerifyConnection verifies the server
+// against the current CAs; InsecureSkipVerify only disables the verification of crypto/tls, which would use the CAs that were read at the
+// start.
 func Client(f Files) (*tls.Config, error) {
 	roots, err := f.authorities("")
 	if err != nil {
@@ -59,8 +60,9 @@ func Client(f Files) (*tls.Config, error) {
 	return config, nil
 }
 
-// Server returns a configuration for a server, or ErrFiles. With a CA, a client certificate is verified if the client
-// sends one; with requireClientCert it must. The configuration offers HTTP/2 and HTTP/1.1.
+// Server returns a configuration for a server. It returns ErrFiles if a file is missing or invalid. With a CA, a client certificate is
+// verified if the client sends one. With requireClientCert, the client must send a certificate. The configuration offers HTTP/2 and
+// HTTP/1.1.
 func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	switch {
 	case f.Cert == "" && f.Key == "":
@@ -95,8 +97,8 @@ func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	return config, nil
 }
 
-// Authorities returns a function that returns the current CAs in a file. It serves to verify certificates again after their handshake. If
-// the file is invalid, the last valid CAs stay in use; the configuration with the same file reports the error.
+// Authorities returns a function that returns the current CAs in a file. Callers use it to verify certificates again after the handshake.
+// If the file is invalid, the last valid CAs stay in use; the configuration with the same file reports the error.
 func Authorities(ca string) (func() *x509.CertPool, error) {
 	pool, err := Files{CA: ca}.authorities("client ")
 	if err != nil {
@@ -105,8 +107,8 @@ func Authorities(ca string) (func() *x509.CertPool, error) {
 	return pool.current, nil
 }
 
-// base follows RFC 9325: TLS 1.3 if both sides have it, and TLS 1.2 only with forward secrecy and authenticated encryption
-// (sections 3.1.1 and 4.2).
+// base returns a configuration that follows RFC 9325: TLS 1.3 if both sides have it, and TLS 1.2 only with forward secrecy and
+// authenticated encryption (sections 3.1.1 and 4.2).
 func base() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

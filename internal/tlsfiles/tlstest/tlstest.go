@@ -23,7 +23,7 @@ type Authority struct {
 	key   *ecdsa.PrivateKey
 }
 
-// New returns an authority of its own.
+// New returns a new authority.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	key := newKey(t)
@@ -42,7 +42,7 @@ func New(t testing.TB) *Authority {
 	return &Authority{encode("CERTIFICATE", der), cert, key}
 }
 
-// Issue returns a certificate and its key for one name, a DNS name or an IP address, for clients and servers, in PEM.
+// Issue returns a certificate and its key in PEM. name is a DNS name or an IP address. The certificate is valid for clients and servers.
 func (a *Authority) Issue(t testing.TB, name string, notAfter time.Time) (cert, key []byte) {
 	t.Helper()
 	private := newKey(t)
@@ -67,10 +67,10 @@ func (a *Authority) Issue(t testing.TB, name string, notAfter time.Time) (cert, 
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8)
 }
 
-// A Dir is a folder with ca.pem, cert.pem and key.pem.
+// A Dir contains the paths of ca.pem, cert.pem and key.pem in one directory.
 type Dir struct{ CA, Cert, Key string }
 
-// Dir issues a certificate for name, valid for a day, into a folder of its own.
+// Dir issues a certificate for name, valid for a day, and writes it to a new temporary directory.
 func (a *Authority) Dir(t testing.TB, name string) Dir {
 	t.Helper()
 	folder := t.TempDir()
@@ -80,7 +80,7 @@ func (a *Authority) Dir(t testing.TB, name string) Dir {
 	return d
 }
 
-// Renew puts a new certificate and key where those of d are.
+// Renew replaces the certificate and the key of d with new ones.
 func (a *Authority) Renew(t testing.TB, d Dir, name string) {
 	t.Helper()
 	cert, key := a.Issue(t, name, time.Now().Add(24*time.Hour))
@@ -88,7 +88,7 @@ func (a *Authority) Renew(t testing.TB, d Dir, name string) {
 	Replace(t, d.Cert, cert)
 }
 
-// Replace exchanges a file as a tool for certificates does: beside it, and then by its name.
+// Replace replaces a file as certificate tools do: it writes a new file beside it and renames the new file.
 func Replace(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
