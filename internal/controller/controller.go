@@ -34,18 +34,19 @@ type Config struct {
 	// Clock is the source of the time; Skew is the largest difference from other clocks under which dates are put in force.
 	Clock clock.Source
 	Skew  time.Duration
-	// Listening is where the API is served. Advertise is the address given to other controllers; the listener's if empty.
+	// Listening configures the listener of the API. Advertise is the address that other controllers show for this one; by default the
+	// listener's.
 	Listening api.Listening
 	Advertise string
 	Auth      api.Auth
-	// MaxDocuments bounds the documents of one request, in bytes.
+	// MaxDocuments is the limit on the bytes of the documents of one request.
 	MaxDocuments int64
 	AuditEvery   time.Duration
 	// Providers is the directory of mail providers; it may be nil.
 	Providers *mailbox.Directory
-	// Recorder returns the recorder of a switch's session, or nil. It may be nil itself.
+	// Recorder returns the recorder of a switch's session, or nil for no recording. Recorder may be nil.
 	Recorder func(switchName string) *p4rt.Recorder
-	// First are documents to store as the first revision if the store has none.
+	// First contains the documents to store as the first revision if the store has none.
 	First []strict.File
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -62,7 +63,7 @@ type Controller struct {
 	metrics  *prometheus.Registry
 }
 
-// Open opens the listener and the store. Errors are clock.ErrBound and those of api.Listen and store.Open.
+// Open opens the listener and the store. It returns clock.ErrBound if Skew is out of range, and the errors of api.Listen and store.Open.
 func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	c := &Controller{cfg: cfg, log: cfg.Logger, metrics: prometheus.NewRegistry()}
 	if c.log == nil {
@@ -83,30 +84,31 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	return c, nil
 }
 
-// Addr is the address of the API.
+// Addr returns the address of the API.
 func (c *Controller) Addr() net.Addr { return c.listener.Addr() }
 
-// Book is the intent of the store.
+// Book returns the intent of the store.
 func (c *Controller) Book() *intent.Book { return c.book }
 
 // Close closes the listener and the store. It must be called after Run has returned.
 func (c *Controller) Close() error {
-	_ = c.listener.Close() // Run has closed it already
+	_ = c.listener.Close() // Run may have closed it already
 	return c.store.Close()
 }
 
-// Run serves the API and keeps the switches in their state until ctx ends, and then returns nil. The switches stay as they are.
+// Run serves the API and keeps the switches in their desired state until parent ends, and then returns nil. The switches keep their
+// entries.
 func (c *Controller) Run(parent context.Context) error {
 	work, ctx := errgroup.WithContext(parent)
 	work.Go(func() error { return c.store.Run(ctx) })
 	if err := c.start(ctx, work); err != nil {
-		work.Go(func() error { return err }) // ends the store's part
+		work.Go(func() error { return err }) // cancels ctx, which ends store.Run
 	} else {
 		c.log.Info("controller up", zap.String("name", c.cfg.Name), zap.Stringer("listen", c.Addr()), zap.Strings("store", c.store.Endpoints()))
 	}
 	err := work.Wait()
 	if failure := c.store.Failure(); failure != nil {
-		err = failure // the rest ended because of it
+		err = failure // this failure ended the other parts
 	}
 	if parent.Err() != nil && errors.Is(err, context.Canceled) { // stopped while it was starting
 		err = nil
@@ -115,7 +117,7 @@ func (c *Controller) Run(parent context.Context) error {
 	return err
 }
 
-// start starts everything that needs the store.
+// start starts the API and the fleet, which require the store.
 func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	planner, err := plan.New(plan.Config{At: c.book.At, Now: c.clock.Dates})
 	if err != nil {
@@ -137,7 +139,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder,
 	}
 	later := false
-	if c.cfg.First != nil { // before any caller is served, unless the store cannot take it yet
+	if c.cfg.First != nil { // store the first documents before any caller is served, if the store is ready
 		err := c.applyFirst(ctx)
 		if later = errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull); err != nil && !later {
 			return err

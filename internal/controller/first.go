@@ -11,10 +11,10 @@ import (
 	"op25b/internal/store"
 )
 
-// fullPause is between two attempts to store the first documents in a full store.
+// fullPause is the pause between two attempts to store the first documents in a full store.
 const fullPause = 10 * time.Second
 
-// applyIfEmpty tries again until the store answers and has room.
+// applyIfEmpty repeats applyFirst until the store has a quorum and room.
 func (c *Controller) applyIfEmpty(ctx context.Context) error {
 	for {
 		err := c.applyFirst(ctx)
@@ -22,7 +22,7 @@ func (c *Controller) applyIfEmpty(ctx context.Context) error {
 			return nil
 		}
 		switch {
-		case errors.Is(err, store.ErrNoQuorum): // each request waits for seconds before it gives up
+		case errors.Is(err, store.ErrNoQuorum): // each request waits for seconds before it fails
 		case errors.Is(err, store.ErrFull):
 			c.log.Warn("the files of -f are not stored yet", zap.Error(err))
 			select {
@@ -35,7 +35,7 @@ func (c *Controller) applyIfEmpty(ctx context.Context) error {
 	}
 }
 
-// applyFirst stores the first documents as the first revision, unless there is one already.
+// applyFirst stores the first documents as the first revision, unless the store already has a revision.
 func (c *Controller) applyFirst(ctx context.Context) error {
 	switch in, err := c.book.Current(ctx); {
 	case err == nil:
