@@ -9,7 +9,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// Classes of a subscriber's address.
+// Classes of subscriber addresses.
 const (
 	SubscriberOrdinary pipeline.Class = 0
 	SubscriberExempt   pipeline.Class = 1
@@ -17,14 +17,14 @@ const (
 
 // Compiled is the desired state of one switch with certain phases in force, and the meaning of its numbers.
 //
-// Its maps and slices are shared between the results of one Compiler and are read-only.
+// The maps and slices of a Compiled are shared between the results of one Compiler and are read-only.
 type Compiled struct {
 	Policy, Switch string
 	// InForce is the phase of each line group. Groups with the default phase are not listed.
 	InForce policy.InForce
 
-	// State has SynOnly, the drain, only if every phase in force by default or for lines of this switch drains. The drain applies to the whole
-	// switch and must not pass what a phase without drain stops.
+	// State has SynOnly, the drain, only if every phase in force by default or for lines of this switch drains. The drain applies to the
+	// whole switch, and must not pass segments that a phase without drain stops.
 	State pipeline.State
 	// Staged are the rule sets of the other phases, the most likely first. See Stage.
 	Staged []Stage
@@ -39,17 +39,18 @@ type Compiled struct {
 	Services   map[pipeline.Service]policy.Service
 	Remotes    map[pipeline.Class]policy.Remote
 
-	// Exempt has the exemptions in force on this switch: first those of prefixes, which hold on every switch, then those of its lines.
+	// Exempt has the exemptions in force on this switch: first exemptions of prefixes, which apply on every switch, then exemptions of its
+	// lines.
 	Exempt []Exempt
 	// Expired has the exemptions of the policy that have ended.
 	Expired []policy.Exemption
 
 	shared *pipeline.Shared
-	own    map[netip.Prefix]pipeline.Subscriber // those not in shared
+	own    map[netip.Prefix]pipeline.Subscriber // entries that are not in shared
 }
 
-// Sharing returns the state with the entries that all switches of the Compiler share in its Shared. It has the same entries as State; most of
-// them are encoded once for all switches.
+// Sharing returns the state with its entries divided between the field Shared, for entries that all switches of the Compiler share, and the
+// other fields. The result has the same entries as State, but most of them are encoded once for all switches.
 func (c *Compiled) Sharing() *pipeline.State {
 	s := c.State
 	s.Shared = c.shared
@@ -67,14 +68,15 @@ type Exempt struct {
 type Rule struct {
 	ID   pipeline.RuleID
 	Name string
-	// Action is the rule's action. If phases in force side by side differ, it is the strictest of their actions. For later-fragment,
-	// undetermined and spoofed it is the strictest of the line groups' settings.
+	// Action is the rule's action. If the phases in force have different actions, Action is the strictest. For later-fragment, undetermined
+	// and spoofed, Action is the strictest setting of the line groups.
 	Action policy.Action
-	// Text is a sentence for operators and for the descriptions of counters. If phases differ, it has one clause for each.
+	// Text is a sentence for operators and for the descriptions of counters. If the phases in force differ, Text has one clause for each
+	// phase.
 	Text string
 }
 
-// RuleByName returns the rule of a name.
+// RuleByName returns the rule with a name.
 func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 	for _, r := range c.Rules {
 		if r.Name == name {
@@ -84,15 +86,16 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 	return Rule{}, false
 }
 
-// Compile returns the desired state of a switch at a moment, with a phase in force for each line group. Only exemptions depend on the moment:
-// those that have ended are left out. Phases differ only in the verdicts and in SynOnly.
+// Compile returns the desired state of a switch at a moment, with a phase in force for each line group. Only exemptions depend on the
+// moment: ended exemptions are left out. The states of different phases differ only in Verdicts and SynOnly.
 //
 // The first matching rule decides. The order is relay, submission, exempt, and then the rules of the phase of the line's group. A rule over
-// several legs or line groups becomes several entries with one rule id. If all groups have one phase, each rule has entries for any group;
-// otherwise no group meets a rule of another group's phase.
+// several legs or line groups becomes several entries with one rule id. If groups have different phases, entries name groups where needed,
+// so that no rule applies to lines of a group with another phase.
 //
-// ErrUnknownSwitch, policy.ErrUnknownPhase and policy.ErrUnknownGroup list the valid names. policy.ErrInvalid means that the switch is not
-// valid, or that phases side by side need more than MaxVerdicts entries. ErrNumbers means that a line has no number.
+// Compile returns ErrUnknownSwitch, policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name; the message lists the valid
+// names. It returns policy.ErrInvalid if the switch is not valid, or if the phases in force need more than policy.MaxVerdicts entries, and
+// ErrNumbers if a line has no number.
 func (c *Compiler) Compile(switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
 	sw, err := c.find(switchName, in)
 	if err != nil {
@@ -106,8 +109,9 @@ func (c *Compiler) Compile(switchName string, in policy.InForce, now time.Time) 
 	return compiled, nil
 }
 
-// RulesOf returns the rules as they apply to lines in one phase, whatever other phases are in force: the ids of Compiled.Rules, with the
-// phase's own action and sentence. drain is State.SynOnly. The map is read-only. The error is policy.ErrUnknownPhase.
+// RulesOf returns the rules as they apply to lines in one phase, regardless of the other phases in force. The ids are those of
+// Compiled.Rules, with the phase's own action and text. drain is State.SynOnly. The map is read-only. RulesOf returns
+// policy.ErrUnknownPhase if the policy does not have the phase.
 func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, error) {
 	in := policy.Everywhere(phase)
 	if err := in.Check(c.bundle.Policy); err != nil {

@@ -14,12 +14,12 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Compiler compiles the switches of one pair of documents. Everything that switches share is made once: a thousand switches share one rule
-// set. It is safe for concurrent use. The documents must not change meanwhile.
+// A Compiler compiles the switches of a policy and its inventory. Data that switches share, such as rule sets, is computed once. A Compiler
+// is safe for concurrent use. The documents must not change while it is in use.
 type Compiler struct {
 	bundle  *policy.Bundle
 	numbers *Numbers
-	given   bool // the caller gave the numbers, and they must have every line
+	given   bool // the caller gave the numbers, which must include every line
 
 	lineGroups     map[pipeline.LineGroup]policy.LineGroup
 	services       map[pipeline.Service]policy.Service
@@ -27,20 +27,20 @@ type Compiler struct {
 	serviceEntries map[pipeline.ServiceKey]pipeline.ServiceValue
 	remoteEntries  map[netip.Prefix]pipeline.Class
 	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
-	exemptLines    map[string]int // the policy's exemptions of lines, by the line's name
-	ends           []time.Time    // of all exemptions, in order
+	exemptLines    map[string]int // index in Policy.Exemptions, by the name of the exempt line
+	ends           []time.Time    // the ends of all exemptions, in order
 
 	mu       sync.Mutex            // guards everything that follows
 	ruleSets map[string]*ruleSet   // by inForceKey
 	staging  map[string][]*ruleSet // by inForceKey
-	standing *standingExemptions   // those of the last moment that was asked for
+	standing *standingExemptions   // the exemptions in force at the moment of the last call
 }
 
-// NewCompiler returns a compiler of documents that policy.Load or policy.Validate accepted. n has the numbers of their names; nil means
+// NewCompiler returns a compiler of documents that policy.Load or policy.Validate accepted. n maps their names to numbers; nil means
 // Number(nil, b).
 //
-// The policy is validated again (policy.ErrInvalid), and each switch when it is compiled, so that no caller can compile a rule set that blocks
-// submission. ErrNumbers means that a name has no number.
+// NewCompiler validates the policy again, and Compile validates the switch, so that no caller can compile a rule set that blocks
+// submission. NewCompiler returns policy.ErrInvalid if the policy is not valid, and ErrNumbers if a name has no number.
 func NewCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	if err := policy.ValidatePolicy(b.Policy); err != nil {
 		return nil, fmt.Errorf("compile policy %q: %w", b.Policy.Name, err)
@@ -48,17 +48,19 @@ func NewCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	return newCompiler(b, n)
 }
 
-// A Salvager makes only the rule sets of documents that are not valid, to recognise them in a switch that already has them.
+// A Salvager compiles only rule sets, from documents that may be invalid, so that the rule sets can be recognised on a switch that already
+// has them.
 type Salvager struct{ c *Compiler }
 
-// NewSalvager returns a salvager of documents that policy.Salvage read. It fails if rule sets cannot be made of them.
+// NewSalvager returns a salvager of documents that policy.Salvage read. NewSalvager fails if no rule sets can be compiled from the
+// documents.
 func NewSalvager(b *policy.Bundle, n *Numbers) (s *Salvager, err error) {
 	defer salvaged(&err)
 	c, err := newCompiler(b, n)
 	return &Salvager{c}, err
 }
 
-// Rules is Compiler.Rules.
+// Rules is like Compiler.Rules.
 func (s *Salvager) Rules(switchName string, in policy.InForce) (r Rules, err error) {
 	defer salvaged(&err)
 	return s.c.Rules(switchName, in)
@@ -75,7 +77,7 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	p := b.Policy
 	c := &Compiler{bundle: b, numbers: n, given: n != nil, ruleSets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}
 	if n == nil {
-		// Lines are numbered when their switch is compiled: it may be the only one.
+		// Lines are numbered when their switch is compiled, because often only one switch is compiled.
 		var err error
 		if c.numbers, err = numberPolicy(nil, p); err != nil {
 			return nil, err
@@ -113,13 +115,15 @@ func numbered[K comparable, T any](list []T, names []string, number func(string)
 	return all
 }
 
-// Rules is the part of a Compiled that one MODIFY can replace.
+// Rules is the part of a Compiled that a single MODIFY can put in force.
 type Rules struct {
 	Verdicts map[pipeline.VerdictKey]pipeline.Verdict // shared by all switches with these phases; read-only
 	SynOnly  bool
 }
 
-// Rules returns the rules that Compile would return, without the rest. Its errors are those of Compile about switches and phases.
+// Rules returns only the rules of the state that Compile would return. It does not validate the switch. Rules returns ErrUnknownSwitch,
+// policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name, and policy.ErrInvalid if the rules need more than
+// policy.MaxVerdicts entries.
 func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
 	sw, err := c.find(switchName, in)
 	if err != nil {
@@ -180,7 +184,7 @@ type ruleSet struct {
 	verdicts map[pipeline.VerdictKey]pipeline.Verdict
 	err      error
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards texts
 	texts [2]map[pipeline.RuleID]Rule
 }
 
@@ -208,7 +212,7 @@ func (c *Compiler) rulesLocked(in policy.InForce) *ruleSet {
 	return set
 }
 
-// inForceKey returns the same text for equal phases in force. Names have no blanks.
+// inForceKey returns a map key that is equal for equal phases in force. Names have no blanks, so the key is unambiguous.
 func inForceKey(in policy.InForce) string {
 	var b strings.Builder
 	b.WriteString(in.Default)

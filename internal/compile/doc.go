@@ -1,6 +1,6 @@
-// Package compile turns documents into what one switch should hold: a pipeline.State for the phases in force, and the meaning of the rule
-// ids that the switch counts under.
+// Package compile compiles documents into the desired state of one switch: a pipeline.State for the phases in force, and the meaning of the
+// rule ids under which the switch counts.
 //
-// Number gives each name in the documents its numeric id. NewCompiler and Compiler.Compile make the state of one switch after another. Both
-// are pure: bytes and times come in as values, and nothing is read, written, timed or logged.
+// Number gives each name in the documents its numeric id. Compiler.Compile makes the state of one switch. The package is pure: it does no
+// I/O, reads no clock and logs nothing.
 package compile

@@ -2,7 +2,7 @@ package compile
 
 import "errors"
 
-// Numbering.
+// Errors of numbering.
 var (
 	// ErrNumbers means that a numbering contradicts itself, or belongs to other documents.
 	ErrNumbers = errors.New("the numbers cannot be used")

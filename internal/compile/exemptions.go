@@ -12,13 +12,13 @@ import (
 
 // standingExemptions has the exemptions in force between two consecutive expiries, for any switch.
 type standingExemptions struct {
-	ended   int // how many have ended
+	ended   int // number of exemptions that have ended
 	expired []policy.Exemption
-	// Those of prefixes: as entries, as a list, and for a look-up.
+	// Exemptions of prefixes, in three forms: entries, a list, and an index for look-ups.
 	entries map[netip.Prefix]pipeline.Subscriber
 	list    []Exempt
 	index   *policy.PrefixIndex[struct{}]
-	shared  *pipeline.Shared // the entries that switches share meanwhile
+	shared  *pipeline.Shared // the entries that all switches share in this period
 }
 
 // endedAt returns the number of exemptions that have ended.
@@ -62,7 +62,8 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 	return s
 }
 
-// exemptions sets the exempt prefixes of a switch: those of its lines, each for its own line only, and those that are exempt everywhere.
+// exemptions sets the exempt prefixes of a switch: the prefixes of its exempt lines, each for its own line only, and the prefixes that are
+// exempt on every switch.
 func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineNumbers, now time.Time) {
 	p, s := c.bundle.Policy, c.standingAt(now)
 	entries, list := s.entries, s.list
@@ -78,7 +79,8 @@ func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineN
 		}
 		list = append(list, Exempt{Exemption: p.Exemptions[at], Prefixes: line.Prefixes})
 		for _, prefix := range line.Prefixes {
-			// The longest prefix decides: inside a prefix that is exempt everywhere, an entry for one line would take the exemption from others.
+			// The longest prefix decides. Inside a prefix that is exempt everywhere, an entry for one line would end the exemption for
+			// other lines.
 			_, same := s.index.At(prefix)
 			subscriber := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}
 			if _, _, within := s.index.Around(prefix); within || same {

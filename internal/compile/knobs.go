@@ -9,7 +9,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// pipelineRules returns the rules that the pipeline itself applies. If line groups set the action, it is the strictest of theirs.
+// pipelineRules returns the rules built into the pipeline. If line groups set the action of a rule, Action is the strictest of their
+// settings.
 func pipelineRules(p *policy.Policy) map[pipeline.RuleID]Rule {
 	rules := make(map[pipeline.RuleID]Rule)
 	fixed := func(id pipeline.RuleID, name, text string) {
@@ -46,7 +47,7 @@ func setApart(p *policy.Policy, byDefault policy.Action, of func(policy.LineGrou
 			continue
 		}
 		if byDefault != policy.Drop {
-			strictest = action // ascending
+			strictest = action // the loop visits actions by ascending strictness
 		}
 		fmt.Fprintf(&b, "; on lines of %s it %s", strings.Join(groups, ", "), outcomeText(action))
 	}

@@ -32,8 +32,8 @@ func portNumbers(sw *policy.Switch) map[string]pipeline.Port {
 	return numbers
 }
 
-// lineEntries returns the lines of a switch, and the port of each combination of tags. Tags that lines of two ports share have no port, and
-// neither do untagged frames.
+// lineEntries returns the lines of a switch, and the port of each combination of tags. Tags used on two ports have no entry, and neither
+// have untagged frames.
 func lineEntries(n *Numbers, sw *policy.Switch, index lineNumbers) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
 	lines := make(map[pipeline.LineKey]pipeline.Line, len(sw.Lines))
 	ways := make(map[pipeline.VLANKey]pipeline.Port)
@@ -101,7 +101,7 @@ func sourceEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[p
 	return sources
 }
 
-// limitEntries returns the rates of lines, one bucket for each direction. They are present in every phase.
+// limitEntries returns the rates of lines, one bucket for each direction. These entries are present in every phase.
 func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.LimitKey]pipeline.Rate {
 	rates := make(map[string]policy.Rate, len(p.LineGroups))
 	for _, g := range p.LineGroups {

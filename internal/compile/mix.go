@@ -6,16 +6,17 @@ import (
 	"op25b/internal/policy"
 )
 
-// A mix maps line groups to phases. It finds a short list of rules by which each group meets the rules of its own phase and of no other.
+// A mix maps line groups to phases. It combines the rules of the phases into a short list, in which each group's segments match only rules
+// of the group's own phase.
 //
-// One phase is the base: its rules apply to any group and follow the own rules of the other groups. A segment that a group's own rules decide
-// never reaches the base's rules. If they leave part of a base rule undecided, the base rule names its groups. Rules at the end of both
-// phases are not repeated.
+// One phase is the base. Its rules apply to any group, and follow the rules of the other phases, which name their groups. A segment that
+// matches a rule of another phase never reaches the base rules. If the rules of another phase do not cover a base rule, the entries of that
+// base rule name their groups. Rules that two phases have in common at their ends are not repeated.
 type mix struct {
 	policy *policy.Policy
-	groups []string                 // all, in the policy's order, behind "": lines that no inventory names
+	groups []string                 // "" for unnamed lines, then all groups in the policy's order
 	of     map[string]*policy.Phase // by group
-	phases []*policy.Phase          // in force: the default first, the others in the policy's order
+	phases []*policy.Phase          // phases in force: the default first, then the others in the policy's order
 }
 
 func newMix(p *policy.Policy, in policy.InForce) *mix {
@@ -34,7 +35,7 @@ func newMix(p *policy.Policy, in policy.InForce) *mix {
 	return m
 }
 
-// A placed rule is a rule with its entries.
+// A placed is a rule with its entries.
 type placed struct {
 	policy.PhaseRule
 	targets []target
@@ -44,7 +45,7 @@ type placed struct {
 type target struct {
 	leg   policy.Leg
 	group string
-	any   bool // of any group
+	any   bool // matches any group
 }
 
 // rules returns the rules in the order of evaluation, with the base that needs the fewest entries.
@@ -67,7 +68,7 @@ func (m *mix) rules() []placed {
 // around returns the rules with one phase as their base.
 func (m *mix) around(base *policy.Phase) []placed {
 	var list []placed
-	own := make(map[*policy.Phase][]policy.PhaseRule, len(m.phases)) // the rules that a phase does not have in common with the base
+	own := make(map[*policy.Phase][]policy.PhaseRule, len(m.phases)) // the rules of a phase before those in common with the base
 	for _, ph := range m.phases {
 		if ph == base {
 			continue
@@ -92,7 +93,7 @@ func (m *mix) around(base *policy.Phase) []placed {
 	return list
 }
 
-// apart returns the entries of a rule for the groups of one phase only, after the earlier rules.
+// apart returns the entries of a rule of one phase: one for each leg and each group of the phase that the earlier rules do not decide.
 func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.PhaseRule) []target {
 	var targets []target
 	for _, leg := range m.policy.LegsOf(r) {
@@ -105,7 +106,8 @@ func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.Phase
 	return targets
 }
 
-// ofBase returns the entries of a rule of the base. The rule applies to the groups for which meets returns true, and must not reach others.
+// ofBase returns the entries of a rule of the base. The rule applies to the groups for which meets returns true, and must not match
+// segments of other groups.
 func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRule, meets func(group string) bool) []target {
 	var targets []target
 	for _, leg := range m.policy.LegsOf(r) {
@@ -140,7 +142,7 @@ func same(p *policy.Policy, a, b policy.PhaseRule) bool {
 		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.LegsOf(a), p.LegsOf(b))
 }
 
-// commonEnd returns the number of last rules that two phases have in common.
+// commonEnd returns the number of rules that two phases have in common at their ends.
 func commonEnd(p *policy.Policy, a, b *policy.Phase) int {
 	n := 0
 	for n < len(a.Rules) && n < len(b.Rules) && same(p, a.Rules[len(a.Rules)-1-n], b.Rules[len(b.Rules)-1-n]) {

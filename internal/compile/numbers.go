@@ -13,28 +13,28 @@ import (
 // NumbersVersion is the version of the stored form of Numbers.
 const NumbersVersion = 1
 
-// Numbers maps each name in the documents to its numeric id on the switches. Entries and counters have only numbers, so a name keeps its number
-// from one pair of documents to the next, wherever it stands, and while it is absent.
+// Numbers maps each name in the documents to its numeric id on the switches. Entries and counters contain only numbers. A name therefore
+// keeps its number in later versions of the documents, even if the name moves or is absent.
 //
-// It is stored as JSON beside the documents that it numbers. Its maps are read-only.
+// Numbers is stored as JSON with the documents. Its maps are read-only.
 type Numbers struct {
 	Version    int              `json:"version"`
 	LineGroups Given            `json:"lineGroups"` // 1 to 255
 	Services   Given            `json:"services"`   // 1 to pipeline.LastService
 	Remotes    Given            `json:"remotes"`    // 1 to 255
-	Rules      Given            `json:"rules"`      // after the standing rules, to pipeline.LastRule
+	Rules      Given            `json:"rules"`      // from the first id after the standing rules to pipeline.LastRule
 	Lines      map[string]Given `json:"lines"`      // by switch; 1 to pipeline.MaxLineIndex
 }
 
-// Given has the numbers of one kind of name.
+// Given maps the names of one kind to their numbers.
 type Given map[string]Numbered
 
 // A Numbered is the number of one name.
 type Numbered struct {
 	Number uint16 `json:"number"`
-	// Gone counts the numberings since the name left the documents: 0 while it is present, 1 in the first numbering without it.
+	// Gone counts the numberings since the name left the documents: 0 while the name is present, 1 in the first numbering without it.
 	Gone uint32 `json:"gone,omitempty"`
-	// Place is the place of a line while it is present, so that another name at the same place is recognised as a rename.
+	// Place is the place of a line that is present (see linePlace), so that another name at the same place is recognised as a rename.
 	Place string `json:"place,omitempty"`
 }
 
@@ -51,19 +51,19 @@ var (
 	lineSpan    = span{"line", 1, uint16(pipeline.MaxLineIndex)}
 )
 
-// ruleSpan begins after the standing rules.
+// ruleSpan returns the range of ids for the rules of phases, which begins after the standing rules.
 func ruleSpan() span {
 	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(policy.StandingRules())), uint16(pipeline.LastRule)}
 }
 
-// Number numbers the names of documents. A name with a number in prev keeps it, also while it is absent from the documents. A new name gets the
-// lowest unused number. If none is left, it gets the number of the name that has been absent the longest, which is then forgotten. Without
-// prev, numbers are positions in the documents; rules are in order of first appearance.
+// Number numbers the names of documents. A name with a number in prev keeps that number, even while the documents do not have the name. A
+// new name gets the lowest unused number. If all numbers are used, the name that has been absent the longest is forgotten, and its number
+// is reused. If prev is nil, names are numbered in the order of the documents; rules are in order of first appearance.
 //
-// A new line at the place (port, VLANs and PPPoE session) of a line that left the documents is that line under another name, and takes over its
-// index.
+// A new line at the place (port, VLANs and PPPoE session) of a line that left the documents is treated as that line under another name, and
+// keeps its index.
 //
-// It returns ErrNumbers if prev contradicts itself, and ErrNoNumber if there are more names than numbers.
+// Number returns ErrNumbers if prev contradicts itself, and ErrNoNumber if there are more names than numbers.
 func Number(prev *Numbers, b *policy.Bundle) (*Numbers, error) {
 	n, err := numberPolicy(prev, b.Policy)
 	if err != nil {
@@ -83,13 +83,13 @@ func Number(prev *Numbers, b *policy.Bundle) (*Numbers, error) {
 	}
 	for name, was := range prev.Lines {
 		if _, there := b.Inventory.Switch(name); !there {
-			n.Lines[name], _ = lineSpan.give(was, nil, nil) // no new name, so always a number
+			n.Lines[name], _ = lineSpan.give(was, nil, nil) // cannot fail, because there is no new name
 		}
 	}
 	return n, nil
 }
 
-// numberPolicy is the part of Number that is the same for all switches.
+// numberPolicy numbers the names of a policy, which are the same for all switches.
 func numberPolicy(prev *Numbers, p *policy.Policy) (*Numbers, error) {
 	if prev == nil {
 		prev = &Numbers{Version: NumbersVersion}
@@ -167,13 +167,13 @@ func (s span) give(prev Given, names, places []string) (Given, error) {
 			fresh = append(fresh, i)
 		}
 	}
-	left := make(map[string]string) // lines that have just left, by place
+	left := make(map[string]string) // names of lines that have just left, by place
 	for name, was := range prev {
 		if _, there := next[name]; there {
 			continue
 		}
 		next[name] = Numbered{Number: was.Number, Gone: was.Gone + 1}
-		if was.Place != "" { // empty if it left earlier
+		if was.Place != "" { // empty if the line left earlier
 			left[was.Place] = name
 		}
 	}
@@ -236,7 +236,7 @@ func longestGone(given Given) []string {
 	return gone
 }
 
-// check returns ErrNumbers for another version, for a number outside its span, and for one number with two names.
+// check returns ErrNumbers for another version, for a number outside its span, and for a number that two names share.
 func (n *Numbers) check() error {
 	if n.Version != NumbersVersion {
 		return fmt.Errorf("%w: they have version %d, and %d is read here", ErrNumbers, n.Version, NumbersVersion)

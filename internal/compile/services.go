@@ -17,9 +17,10 @@ const (
 
 // serviceEntries returns the ports that the switch looks up, with their legs and services. They are the same in every phase.
 //
-// From a line, the servers' ports of every service are looked up. Toward a line, only port 25 of servers is; other services are added if a rule
-// is for DownDst, so that their answers pass to a client that happens to use port 25. The subscriber's own port 25 is looked up if a rule is
-// for UpSrc or DownDst. A SYN toward it, and a SYN-ACK from it, then have priority over the other end's port, which a client may choose.
+// From a line, the server ports of every service are looked up. Toward a line, only server port 25 is looked up. If a rule applies to
+// DownDst, the other services are added, so that their replies pass to a client that happens to use port 25. The subscriber's own port 25
+// is looked up if a rule applies to UpSrc or DownDst. A SYN to that port and a SYN-ACK from it then take precedence over the port at the
+// other end, which a client may choose.
 func serviceEntries(p *policy.Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.ServiceValue {
 	entries := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
 	upSrc, downDst := p.UsesLeg(policy.UpSrc), p.UsesLeg(policy.DownDst)

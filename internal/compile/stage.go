@@ -8,17 +8,18 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Stage is the rule set of a phase that is not in force by default. A switch that holds it beside the one in force enters or leaves the phase
-// by one write.
+// A Stage is the rule set of a phase that is not in force by default. A switch that holds the Stage beside the rule set in force can enter
+// or leave the phase by one write.
 type Stage struct {
-	Name string // the phase
-	// Verdicts are those with the phase as the default; line groups with a phase of their own keep it. Read-only.
+	Name string // name of the phase
+	// Verdicts are the verdict entries with the phase as the default. Line groups with a phase of their own keep that phase. The map is
+	// read-only.
 	Verdicts map[pipeline.VerdictKey]pipeline.Verdict
 	SynOnly  bool // as in Compiled.State
 }
 
-// staged returns the other phases, the most useful first: the next by date, the one before, then those further away. It leaves out phases whose
-// verdicts are already in force or staged, and those that do not fit beside the groups' own phases.
+// staged returns the other phases, the most useful first: the next phase, the previous phase, then phases further away. Phases are left out
+// if their verdicts are already in force or staged, or do not fit together with the groups' own phases.
 func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 	var stages []Stage
 	for _, x := range c.stagedSets(in) {

@@ -35,7 +35,7 @@ func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict
 	return b.entries
 }
 
-// add gives a rule its entries, one a match. The matches are completed with the priority.
+// add adds the entries of a rule, one per match, with the priority of the rule.
 func (b *builder) add(name string, action policy.Action, matches []pipeline.VerdictKey) {
 	verdict, _ := action.Code()
 	for _, key := range matches {
@@ -91,7 +91,7 @@ func (b *builder) phaseRule(r placed) {
 		code, _ := t.leg.Code()
 		key.Leg, key.Group = pipeline.Exactly(code), pipeline.Match[pipeline.LineGroup]{}
 		if !t.any {
-			key.Group = pipeline.Exactly(b.numbers.group(t.group)) // of no group: 0
+			key.Group = pipeline.Exactly(b.numbers.group(t.group)) // 0 for unnamed lines
 		}
 		matches = append(matches, key)
 	}
@@ -120,7 +120,7 @@ func (b *builder) knob(g policy.LineGroup, service pipeline.Service, action, byD
 	b.entries[key] = pipeline.Verdict{Action: verdict, Rule: rule}
 }
 
-// meanings returns the rules of the phases in force, the standing rules, and the rules of the pipeline itself, by id. drain reports whether
+// meanings returns the rules of the phases in force, the standing rules, and the rules of the pipeline itself, by id. drain means that
 // drops and rejects stop only new connections.
 func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	p := m.policy
@@ -151,8 +151,8 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	return rules
 }
 
-// meaning describes the rules with one name in the phases in force: the strictest of their actions, and a sentence for each phase. somewhere
-// is false if no line meets one of the rules.
+// meaning describes the rules with one name in the phases in force: the strictest of their actions, and a sentence for each phase.
+// somewhere is false if the rules apply to no line.
 func (m *mix) meaning(r policy.PhaseRule, drain bool) (strictest policy.Action, text string, somewhere bool) {
 	everywhere := true
 	var texts []string
@@ -181,7 +181,7 @@ func (m *mix) meaning(r policy.PhaseRule, drain bool) (strictest policy.Action, 
 	return strictest, strings.Join(texts, "; "), texts != nil
 }
 
-// scope describes the lines that meet a rule of a phase. It is empty if there are none.
+// scope describes the lines to which a rule of a phase applies. The text is empty if there are no such lines.
 func (m *mix) scope(ph *policy.Phase, r policy.PhaseRule, byDefault bool) string {
 	if byDefault && len(r.Groups) == 0 {
 		return "every other line"
@@ -210,7 +210,7 @@ func sentence(p *policy.Policy, r policy.PhaseRule, of string, drain bool) strin
 	}
 	outcome := outcomeText(r.Action)
 	if r.Action == policy.Reject && !p.CanReject(r) {
-		outcome = outcomeText(policy.Drop) // the switch rejects on no other leg
+		outcome = outcomeText(policy.Drop) // the switch rejects only on UpDst
 	}
 	if drain && (r.Action == policy.Drop || r.Action == policy.Reject) {
 		outcome += "; in the drain, segments without SYN pass and are counted"
