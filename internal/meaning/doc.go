@@ -1,4 +1,5 @@
-// Package meaning says what a change of a switch's state means for mail: what stops, what opens, and what else is different.
+// Package meaning describes how a change of a switch's state affects mail: which mail is stopped, which mail newly passes, and what else
+// changes.
 //
-// It compares two compiled states by the names of their documents, whatever numbers the names have. It is pure.
+// The package compares two compiled states by the names of their documents, regardless of the numbers of the names. It is pure.
 package meaning

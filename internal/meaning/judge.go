@@ -10,18 +10,18 @@ import (
 	"op25b/internal/policy"
 )
 
-// A judge decides about segments by a compiled rule set. It uses names, so that two rule sets with different numbers can be compared. It decides
-// for ordinary subscribers: port 25 is open to exempt ones whatever the rules are.
+// A judge evaluates a compiled rule set for a segment. Segments and outcomes use names, so that two rule sets with different numbers can be
+// compared. A judge assumes an ordinary subscriber, because the rules do not affect port 25 of exempt subscribers.
 //
-// The judge of a nil Compiled is a switch with empty tables, on which every line is unnamed.
+// The judge of a nil Compiled evaluates empty tables, for which every line is unnamed.
 type judge struct {
 	groups   map[string]pipeline.LineGroup
 	remotes  map[string]pipeline.Class
 	services map[policy.TCPPort]pipeline.Service
 	names    map[pipeline.Service]string
 	rules    map[pipeline.RuleID]compile.Rule
-	asked    map[asking]bool     // what the switch looks up
-	rows     map[asking][]ruling // by falling priority
+	asked    map[asking]bool     // services that the switch looks up
+	rows     map[asking][]ruling // in order of falling priority
 	stopping map[string]bool     // cached results of stopsSMTP
 }
 

@@ -13,7 +13,7 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A standingLine is a line as a switch has it.
+// A standingLine is a line in the compiled state of a switch.
 type standingLine struct {
 	name, group string
 	key         pipeline.LineKey
@@ -29,8 +29,8 @@ func linesByName(c *compile.Compiled) map[string]standingLine {
 	return all
 }
 
-// lines reports lines that are added, removed, or change their group, place, name or addresses. An added line was an unnamed line before, and
-// a removed one is an unnamed line afterwards.
+// lines reports added and removed lines, and lines whose group, place, name or addresses change. An added line was an unnamed line before,
+// and a removed one is an unnamed line afterwards.
 func (w *words) lines() {
 	was, is := w.wasLines, w.isLines
 	renamed := w.renamed(was, is)
@@ -63,7 +63,7 @@ func (w *words) lines() {
 	}
 	for _, way := range said.order {
 		var e effect
-		if !w.empty() { // else the verdicts say what changes for every line of a group
+		if !w.empty() { // for an empty switch, the verdicts report the change for each group
 			for _, s := range w.servers() {
 				w.effectOn(&e, way.from, way.to, s.from, s.to)
 			}
@@ -77,7 +77,7 @@ func (w *words) lines() {
 	w.addresses(was, is)
 }
 
-// renamed maps the new name to the old one for lines that have the index and the place of a removed line.
+// renamed maps new names to old names, for lines that have the index and the place of a removed line.
 func (w *words) renamed(was, is map[string]standingLine) map[string]string {
 	all := make(map[string]string)
 	for name, now := range is {
@@ -93,7 +93,7 @@ func (w *words) renamed(was, is map[string]standingLine) map[string]string {
 	return all
 }
 
-// A lineWay is the group of a line before and after.
+// A lineWay is the group of a line before and after a change, and the text for the change.
 type lineWay struct{ from, to, text string }
 
 // A tally collects the lines by their lineWay.
@@ -231,7 +231,8 @@ func orNone(s string) string {
 	return s
 }
 
-// exemptEffect returns the effect of an added or removed exemption on mail. It has none if the rules stop no mail of its lines to port 25.
+// exemptEffect returns the effect of an added or removed exemption on mail. The effect is Neutral if, for the exempt lines, the judge stops
+// no mail on port 25.
 func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e compile.Exempt, does Severity) Severity {
 	groups := append(slices.Collect(maps.Keys(without.groups)), "")
 	if e.Line != "" {

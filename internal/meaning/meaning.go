@@ -24,9 +24,9 @@ type Severity string
 
 // The severities.
 const (
-	Stops   Severity = "stops"   // something that passed is stopped; it may open other things too
-	Opens   Severity = "opens"   // something that was stopped passes, and nothing that passed is stopped
-	Neutral Severity = "neutral" // what passes and what is stopped stays as it is
+	Stops   Severity = "stops"   // some mail that passed is stopped; other mail may newly pass
+	Opens   Severity = "opens"   // some mail that was stopped passes, and no mail that passed is stopped
+	Neutral Severity = "neutral" // the change neither stops nor opens mail
 )
 
 // A Kind is the subject of a sentence.
@@ -34,24 +34,24 @@ type Kind string
 
 // The kinds.
 const (
-	OfPhase     Kind = "phase"     // which phases are in force
-	OfVerdict   Kind = "verdict"   // what becomes of mail
+	OfPhase     Kind = "phase"     // phases in force
+	OfVerdict   Kind = "verdict"   // outcomes for mail
 	OfClass     Kind = "class"     // classes of servers
-	OfService   Kind = "service"   // ports that are looked at
+	OfService   Kind = "service"   // services and their ports
 	OfGroup     Kind = "group"     // line groups, their knobs and rates
 	OfLine      Kind = "line"      // lines
 	OfExemption Kind = "exemption" // exemptions
-	OfSwitch    Kind = "switch"    // ports, stations, addresses of the switch
+	OfSwitch    Kind = "switch"    // ports, stations and addresses of the switch
 )
 
-// maxNamed is how many names a sentence lists before it only counts the rest.
+// maxNamed is the number of names that a sentence lists. The sentence counts the rest.
 const maxNamed = 5
 
-// Of returns the consequences of replacing the old state of a switch by the new one: those that stop mail first, then those that open it, then
-// the rest. A nil old is an empty switch, which stops only mail to port 25.
+// Of returns the consequences of replacing the old state of a switch by the new state. Sentences with severity Stops come first, then
+// Opens, then Neutral. A nil old means an empty switch, which stops only mail to port 25.
 //
-// Each sentence is true, and the sentences about mail are complete: if the outcome for a line group, TCP port and class of servers changes, a
-// sentence of kind OfVerdict says so. Changes of numbers, and of priorities without an effect, are not reported.
+// The sentences about mail are complete: if the outcome for a line group, TCP port and class of servers changes, a sentence of kind
+// OfVerdict says so. Changes of numbers, and of priorities without an effect, are not reported.
 func Of(old, new *compile.Compiled) []Sentence {
 	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
 	if old == nil {
@@ -75,11 +75,11 @@ func Of(old, new *compile.Compiled) []Sentence {
 // words collects the sentences about a change.
 type words struct {
 	old, new  *judge
-	was, is   *compile.Compiled // was is empty, not nil, for an empty switch
+	was, is   *compile.Compiled // for an empty switch, was is not nil but a zero Compiled
 	wasLines  map[string]standingLine
 	isLines   map[string]standingLine
 	moves     []classMove
-	stay      map[string][]netip.Prefix // by class, see classMoves
+	stay      map[string][]netip.Prefix // addresses that stay in their class, by class; see classMoves
 	sentences []Sentence
 }
 
@@ -90,8 +90,8 @@ func (w *words) say(kind Kind, severity Severity, format string, args ...any) {
 // empty reports whether the old state is that of an empty switch.
 func (w *words) empty() bool { return w.was.Switch == "" }
 
-// sharedGroups returns the line groups in both states, after "", which is always in both. An empty switch treats all lines alike, so that it
-// counts as having every group.
+// sharedGroups returns the line groups in both states, after "", which is always in both. An empty switch treats all lines alike, and
+// therefore counts as having every group.
 func (w *words) sharedGroups() []string {
 	shared := []string{""}
 	for _, name := range slices.Sorted(maps.Keys(w.new.groups)) {
@@ -102,7 +102,7 @@ func (w *words) sharedGroups() []string {
 	return shared
 }
 
-// An effect collects the effects of changed outcomes on mail.
+// An effect records whether changed outcomes stop or open mail.
 type effect struct{ stops, opens bool }
 
 func (e *effect) add(old, new policy.Action) {

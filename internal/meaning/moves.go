@@ -15,9 +15,9 @@ type classMove struct {
 	prefixes []netip.Prefix // disjoint, sorted, and as few as possible
 }
 
-// classMoves returns the addresses that change their class, and by class those that stay in it. Both are nil if no entry changes. The longest
-// prefix decides: a new prefix takes its addresses from the prefix around it, and a removed one returns them. Replacing a prefix by a longer or
-// a shorter one of the same class changes nothing for addresses in both.
+// classMoves returns the addresses that change their class, and, by class, the addresses that stay in their class. Both are nil if no entry
+// changes. The longest prefix decides: a new prefix takes its addresses from the prefix around it, and a removed prefix returns them.
+// Replacing a prefix by a longer or shorter prefix of the same class does not affect addresses in both.
 func (w *words) classMoves() (moves []classMove, stay map[string][]netip.Prefix) {
 	if w.old.sameClasses(w.new) && maps.Equal(w.was.State.Remotes, w.is.State.Remotes) {
 		return nil, nil
@@ -60,7 +60,8 @@ type classWalk struct {
 	ways    map[classWay][]netip.Prefix
 }
 
-// within visits the addresses of a prefix. way has their classes by shorter prefixes. edges has the sorted prefixes inside p, which may include p.
+// within visits the addresses of a prefix. way has the classes that shorter prefixes give them. edges has the sorted prefixes inside p,
+// which may include p.
 func (x *classWalk) within(p netip.Prefix, way classWay, edges []netip.Prefix) {
 	if len(edges) > 0 && edges[0] == p {
 		way = classWay{classOf(x.was, p, way.from), classOf(x.is, p, way.to)}
@@ -118,7 +119,7 @@ func (w *words) comeTo(class string) bool {
 	return slices.ContainsFunc(w.moves, func(m classMove) bool { return m.to == class })
 }
 
-// onlyBy reports whether one move brings all addresses of its new class.
+// onlyBy reports whether all addresses of m's new class come from m.
 func (w *words) onlyBy(m classMove) bool {
 	ways := slices.DeleteFunc(slices.Clone(w.moves), func(x classMove) bool { return x.to != m.to })
 	return len(ways) == 1 && len(w.stay[m.to]) == 0

@@ -65,11 +65,11 @@ func (w *words) classEffect(name string) effect {
 	return e
 }
 
-// thenStopped names the lines whose mail to the servers of a removed class passed and is now stopped. It may be empty.
+// thenStopped names the lines whose mail to the servers of a removed class passed and is now stopped. The text may be empty.
 func (w *words) thenStopped(class string) string {
 	groups := w.sharedGroups()
 	all := len(groups)
-	had := false // whether it had an address: longer prefixes of other classes may have all
+	had := false // whether the class had an address that no longer prefix of another class covers
 	for _, m := range w.moves {
 		if m.from == class {
 			had = true
@@ -132,7 +132,7 @@ func (w *words) groups() {
 		_, before := was[name]
 		_, after := is[name]
 		switch {
-		case w.empty(): // its lines say enough
+		case w.empty(): // the sentences about lines suffice
 		case !before:
 			w.say(OfGroup, Neutral, "line group %s added", name)
 		case !after:
@@ -217,7 +217,7 @@ func (w *words) groupwise(what string, of func(group string) (old, now string, e
 	}
 }
 
-// limited reports whether a rule limits a group's lines, before and after.
+// limited reports whether some rule limits a group's lines both before and after the change.
 func (w *words) limited(group string) bool {
 	limits := func(j *judge, class func(server) string) bool {
 		return slices.ContainsFunc(w.servers(), func(s server) bool {

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A server is a set of servers that a change treats alike: those of one class, or those that move from one class to another.
+// A server is a set of servers that a change treats alike: the servers of one class, or servers that move from one class to another.
 type server struct {
 	from, to string
 	text     string
@@ -24,7 +24,7 @@ func (w *words) servers() []server {
 		_, both := w.old.remotes[name]
 		stay := w.stay[name]
 		switch {
-		case !both || w.stay != nil && stay == nil: // nothing that was in it before
+		case !both || w.stay != nil && stay == nil: // no address stays in the class
 		case w.comeTo(name):
 			all = append(all, server{name, name, fmt.Sprintf("%s, still in %s", some(stay), name)})
 		default:
@@ -62,8 +62,8 @@ type change struct {
 	groups   []string
 	servers  []server
 	old, new outcome // if the actions are equal, the rules differ
-	everyone bool    // groups are all there are
-	anywhere bool    // servers are all there are
+	everyone bool    // groups lists every group
+	anywhere bool    // servers lists every server
 }
 
 // way returns the old and the new outcome for a sentence: the rules are left out if the action changes.
@@ -127,7 +127,7 @@ func (w *words) portsAlike() [][]policy.TCPPort {
 	for _, port := range w.ports() {
 		way := [2]string{w.old.service(port), w.new.service(port)}
 		i, known := at[way]
-		if !known || port.IsSMTP() || lists[i][0].IsSMTP() { // an empty switch treats 25 apart
+		if !known || port.IsSMTP() || lists[i][0].IsSMTP() { // an empty switch treats port 25 specially
 			i, at[way] = len(lists), len(lists)
 			lists = append(lists, nil)
 		}
