@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// activationNotes name the activations by which a proposal differs from the current intent: those that it takes back or brings back.
+// activationNotes returns notes about the activations that a proposal takes back or brings back, compared with the current intent.
 func activationNotes(base, proposed *intent.Intent) []string {
 	if base == nil || base == proposed {
 		return nil
@@ -20,7 +20,7 @@ func activationNotes(base, proposed *intent.Intent) []string {
 	return append(all, apart("brought back", proposed.Activations, base.Activations, zone)...)
 }
 
-// apart names the activations of a list that are not in the other.
+// apart names the activations in list that are not in other.
 func apart(what string, list, other []policy.Activation, zone *time.Location) []string {
 	var all []string
 	more := 0
@@ -44,7 +44,7 @@ func apart(what string, list, other []policy.Activation, zone *time.Location) []
 	return all
 }
 
-// where describes a scope, with a leading space; empty for all lines.
+// where describes a scope, with a leading space. The text is empty for all lines.
 func where(s policy.Scope) string {
 	text := ""
 	if len(s.Groups) > 0 {

@@ -7,15 +7,15 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// An effective is the entries of a switch that packets meet, without the rule sets that are not in force. Both lists are ordered by key.
+// An effective has the entries of a switch that affect packets, without rule sets that are not in force. Both lists are ordered by key.
 type effective struct {
 	fixed   []pipeline.Entry
-	rules   []pipeline.Entry // of the running epoch
+	rules   []pipeline.Entry // rules of the running epoch
 	epoch   pipeline.Epoch
 	running pipeline.Entry // the entry with the epoch and the drain
 }
 
-// effectiveOf sorts the entries read from a switch.
+// effectiveOf selects and sorts the effective entries among those read from a switch.
 func effectiveOf(entries []pipeline.Entry) effective {
 	x := effective{fixed: make([]pipeline.Entry, 0, len(entries)), running: pipeline.EpochEntry(0, false)}
 	for _, e := range entries {
@@ -41,7 +41,7 @@ func effectiveOf(entries []pipeline.Entry) effective {
 
 func byKey(a, b pipeline.Entry) int { return a.Key.Compare(b.Key) }
 
-// entriesOf returns the entries of a switch that holds a state, with its rules under an epoch.
+// entriesOf returns the entries of a switch in a state, with its rules in an epoch.
 func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, error) {
 	fixed, err := state.Entries()
 	if err != nil {
@@ -54,7 +54,7 @@ func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, e
 	return append(append(fixed, rules...), pipeline.EpochEntry(epoch, state.SynOnly)), nil
 }
 
-// heldBy returns the entries of a switch that was brought to a state, including the rule sets held for later.
+// heldBy returns the entries of a switch that was brought to a state, including the staged rule sets.
 func heldBy(state *pipeline.State) ([]pipeline.Entry, error) {
 	all, err := entriesOf(state, 1)
 	for i, set := range state.Staged {

@@ -10,20 +10,20 @@ import (
 	"op25b/internal/intent"
 )
 
-// MaxDiff is the most bytes of a document's difference in a plan.
+// MaxDiff is the maximum size, in bytes, of a document's difference in a plan.
 const MaxDiff = 64 << 10
 
 // A DocumentDiff is the difference of one document between the base and the proposal.
 type DocumentDiff struct {
 	Path    string // "files/", followed by the file's name
-	Added   bool   // the base does not have it
-	Removed bool   // the proposal does not have it
+	Added   bool   // the base does not have the document
+	Removed bool   // the proposal does not have the document
 	// Unified is in the unified format. Truncated means that it was cut at MaxDiff.
 	Unified   string
 	Truncated bool
 }
 
-// Detail is the difference of two intents' documents for an audit record, in the unified format, cut at a number of bytes.
+// Detail returns the difference of two intents' documents for an audit record, in the unified format, cut at a number of bytes.
 func Detail(base, proposed *intent.Intent, most int) string {
 	const more = "... and more\n"
 	var b strings.Builder
@@ -44,7 +44,7 @@ func Detail(base, proposed *intent.Intent, most int) string {
 	return text
 }
 
-// documentDiffs are the differences of the documents that a proposal changes.
+// documentDiffs returns the differences of the documents that a proposal changes.
 func documentDiffs(base, proposed *intent.Intent) []DocumentDiff {
 	if base == proposed {
 		return nil

@@ -9,13 +9,14 @@ import (
 	"op25b/internal/policy"
 )
 
-// ErrRefused means that switches would refuse an intent as a whole.
+// ErrRefused means that at least one switch would refuse an intent.
 var ErrRefused = errors.New("nothing was stored")
 
-// Fits checks that each switch of an inventory could hold an intent: that it compiles, and that every table has room. It asks no switch:
-// the sizes of tables come from the program that this controller carries, so that an unreachable switch does not matter.
+// Fits checks that each switch of an inventory could hold an intent: that it compiles, and that every table has room. Fits does not contact
+// switches: the sizes of tables come from the embedded pipeline, so that an unreachable switch does not matter.
 //
-// ErrRefused names the first switch that would refuse and the reason, such as the table, its size and the need, and counts the others.
+// Fits returns ErrRefused if a switch would refuse the intent. The message names the first such switch and the reason, such as the table,
+// its size and the need, and counts the other switches.
 func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 	now := p.cfg.Now()
 	var first error
@@ -26,7 +27,7 @@ func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 		}
 		name := in.Bundle.Inventory.Switches[i].Name
 		compiled, err := in.Compile(name, now)
-		if errors.Is(err, intent.ErrNoPhase) { // the switch will need as much room then
+		if errors.Is(err, intent.ErrNoPhase) { // check the room for the first phase instead
 			compiled, err = in.CompileAs(name, policy.Everywhere(in.Bundle.Policy.Phases[0].Name), now)
 		}
 		if err == nil {

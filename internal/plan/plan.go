@@ -1,7 +1,7 @@
 // Package plan works out the effect of a change of intent on every switch.
 //
-// It reads switches beside their primary controller and writes to none. Package reconcile decides the updates and their order, and package
-// meaning their effect on mail. Package view writes plans for people.
+// The package reads switches without being their primary controller, and never writes to them. Package reconcile decides the updates and
+// their order, package meaning describes their effect on mail, and package view renders plans.
 package plan
 
 import (
@@ -22,8 +22,8 @@ const (
 	// DefaultParallel is the number of switches that are read at once. A full switch is 28 MiB on the wire and about 100 MiB while it is
 	// compared.
 	DefaultParallel = 16
-	// DefaultDialTimeout bounds the time to connect to a switch. If 100 of 1,000 switches are unreachable, a plan takes 100 / 16 times that:
-	// half a minute.
+	// DefaultDialTimeout bounds the time to connect to a switch. If 100 of 1,000 switches are unreachable, a plan takes 100 / 16 times as
+	// long: half a minute.
 	DefaultDialTimeout = 5 * time.Second
 	// DefaultEntries and MaxEntries bound the entries that each difference lists.
 	DefaultEntries = 20
@@ -35,7 +35,7 @@ var ErrRequest = errors.New("not a request that can be planned")
 
 // A Config has the dependencies of a Planner.
 type Config struct {
-	// At returns a revision of the intent. It may be nil if Request.Applied names none but the base.
+	// At returns a revision of the intent. At may be nil if Request.Applied names no revisions except those of Base and Proposed.
 	At func(ctx context.Context, revision uint64) (*intent.Intent, error)
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
@@ -51,7 +51,7 @@ type Planner struct {
 	program *bring.Program
 }
 
-// New returns a planner for the pipeline that this program carries.
+// New returns a planner for the embedded pipeline.
 func New(cfg Config) (*Planner, error) {
 	program, err := bring.Load()
 	if err != nil {
@@ -77,15 +77,15 @@ type Request struct {
 	Proposed *intent.Intent
 	// Switches are the switches to plan for; empty means all.
 	Switches []string
-	// Applied is what was written to each switch, by name. A switch that is missing is not known to have been brought to any revision. If
-	// Applied is nil, every switch counts as brought to Base.
+	// Applied records what was last written to each switch, by name. If a switch is missing, its revision is unknown. If Applied is nil,
+	// every switch is assumed to have been brought to Base.
 	Applied map[string]bring.Applied
-	// Entries is the most that each difference lists; DefaultEntries if 0.
+	// Entries is the maximum number of entries that each difference lists; DefaultEntries if 0.
 	Entries int
 }
 
-// Make makes a plan. A plan includes switches that cannot be read, with the reason. Errors are ErrRequest, compile.ErrUnknownSwitch for a name
-// in Request.Switches, and the context's.
+// Make makes a plan. A plan includes switches that cannot be read, with the reason. Make returns ErrRequest for an invalid request, also
+// compile.ErrUnknownSwitch if Request.Switches has an unknown name, and the cause of ctx if ctx ends.
 func (p *Planner) Make(ctx context.Context, r Request) (*Plan, error) {
 	if r.Proposed == nil {
 		return nil, fmt.Errorf("%w: no intent is proposed", ErrRequest)
@@ -138,7 +138,7 @@ func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*Sw
 	}
 	working.Wait()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx) // what was read until then is not all
+		return nil, context.Cause(ctx) // the plans are incomplete
 	}
 	return plans, nil
 }
@@ -146,10 +146,10 @@ func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*Sw
 // A target is a switch to plan for.
 type target struct {
 	sw   *policy.Switch
-	gone bool // the proposed inventory does not have it
+	gone bool // the proposed inventory does not have the switch
 }
 
-// targetsOf are the requested switches of the proposed inventory. If all are requested, the removed switches follow.
+// targetsOf returns the requested switches of the proposed inventory. If all are requested, the removed switches follow.
 func targetsOf(r Request) []target {
 	wanted := make(map[string]bool, len(r.Switches))
 	for _, name := range r.Switches {
@@ -174,7 +174,7 @@ func targetsOf(r Request) []target {
 	return all
 }
 
-// notes are remarks to read before a change.
+// notes returns warnings to read before a change.
 func notes(in *intent.Intent, now time.Time) []string {
 	var all []string
 	p := in.Bundle.Policy
@@ -204,7 +204,7 @@ func notes(in *intent.Intent, now time.Time) []string {
 	return all
 }
 
-// maxNotes is the most notes of one kind; the rest is counted in one more.
+// maxNotes is the maximum number of notes of one kind. One more note counts the rest.
 const maxNotes = 5
 
 // exempted names the line or prefix of an exemption.
@@ -237,7 +237,7 @@ func total(p *Plan) {
 		}
 	}
 	p.Totals = t
-	// Rule sets for later phases need no approval: no packet meets them.
+	// Rule sets for later phases need no approval, because they do not affect packets.
 	p.Changes = len(p.Documents) > 0 || t.Added+t.Changed+t.Removed+t.Drifted > 0
 }
 

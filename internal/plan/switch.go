@@ -51,7 +51,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 type before struct {
 	applied  bring.Applied
 	compiled *compile.Compiled // nil if unknown
-	why      string            // the reason why it is unknown although there is a revision
+	why      string            // the reason why compiled is unknown although the revision is known
 }
 
 func (b before) phase() policy.InForce {
@@ -96,7 +96,7 @@ func (p *Planner) at(ctx context.Context, r Request, number uint64) (*intent.Int
 	return p.cfg.At(ctx, number)
 }
 
-// foreign returns what is foreign to a switch, decided as its controller does. will may be nil.
+// foreign returns a bring.Foreign that finds the foreign entries of a switch in the same way as its controller. will may be nil.
 func (p *Planner) foreign(ctx context.Context, r Request, name string, will *compile.Compiled, was before, now time.Time) *bring.Foreign {
 	want := bring.Desired{Intent: r.Proposed, Switch: name, At: now}
 	if will != nil {
@@ -107,7 +107,7 @@ func (p *Planner) foreign(ctx context.Context, r Request, name string, will *com
 	})
 }
 
-// assumed returns the presumed entries of a switch that could not be read, and says so in the plan.
+// assumed returns the presumed entries of a switch that could not be read, and notes the assumption in s.Reason.
 func (p *Planner) assumed(was before, s *SwitchPlan) []pipeline.Entry {
 	switch {
 	case was.compiled != nil:
@@ -122,11 +122,11 @@ func (p *Planner) assumed(was before, s *SwitchPlan) []pipeline.Entry {
 	return nil
 }
 
-// drift returns the changes of a switch since it was brought to a state. Its old side is what the switch should have, and its new side what
-// it has. will may be nil.
+// drift returns the changes of a switch since it was brought to a state. The old side has the entries that the switch should have, and the
+// new side the entries that it has. will may be nil.
 func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) *EntryDiff {
 	should, err := entriesOf(&was.State, 1)
-	if err != nil { // it compiled once
+	if err != nil { // not expected: the state was valid when it was compiled
 		return nil
 	}
 	d := compare(effectiveOf(should), effectiveOf(have), nil)

@@ -40,10 +40,10 @@ type Totals struct {
 	SwitchesUnread  int
 	SwitchesRefused int
 	SwitchesWaiting int
-	// Added, Changed and Removed are entries, as in SwitchPlan.Change, and Drifted as in SwitchPlan.Drift.
+	// Added, Changed and Removed count the entries in SwitchPlan.Change. Drifted counts the entries in SwitchPlan.Drift.
 	Added, Changed, Removed, Drifted int
 	Updates                          int
-	// Stops and Opens are sentences of these severities.
+	// Stops and Opens count the sentences with these severities.
 	Stops, Opens int
 }
 
@@ -51,7 +51,7 @@ type Totals struct {
 type SwitchPlan struct {
 	Switch  string
 	Address string // host:port of its P4Runtime server
-	// Standing is the result of reading the switch, and Reason the reason of a standing other than Read.
+	// Standing is the result of reading the switch, and Reason explains a standing other than Read.
 	Standing Standing
 	Reason   string
 	// Err is the reason why nothing would be written to the switch: it would refuse the change, or there is no state to bring it to.
@@ -64,19 +64,20 @@ type SwitchPlan struct {
 	Drift *EntryDiff
 	// Change is the difference between the switch and its state after the change, without the epochs of rules; nil if there is no such state.
 	Change *EntryDiff
-	// Updates would be sent, in Steps. There may be more than Change has entries: all rules are written under a new epoch.
+	// Updates is the number of updates that would be sent, in Steps. There may be more updates than entries in Change, because all rules
+	// are written under a new epoch.
 	Updates int
 	Steps   []StepCount
 	// Tables is the fill of each table of limited size after the change.
 	Tables []reconcile.Fill
-	// Meaning is the consequences for mail; those that stop mail come first.
+	// Meaning describes the consequences for mail. Consequences that stop mail come first.
 	Meaning []meaning.Sentence
 }
 
 // Drifted reports whether a switch differs from the state that it was last brought to.
 func (s *SwitchPlan) Drifted() bool { return s.Drift.Size() > 0 }
 
-// Waits reports whether Err is that no phase has begun. The switch would refuse nothing.
+// Waits reports whether Err means that no phase has begun. In this case, the switch would not refuse the change.
 func (s *SwitchPlan) Waits() bool { return errors.Is(s.Err, intent.ErrNoPhase) }
 
 // A Standing is the result of reading a switch.
@@ -86,9 +87,9 @@ type Standing string
 const (
 	Read        Standing = "read"
 	Unreachable Standing = "unreachable"
-	Empty       Standing = "empty"         // it runs no program
-	Other       Standing = "other-program" // it runs another program, which would be replaced with all its entries
-	Gone        Standing = "gone"          // the proposed inventory does not have it
+	Empty       Standing = "empty"         // the switch runs no program
+	Other       Standing = "other-program" // the switch runs another program, which would be replaced with all its entries
+	Gone        Standing = "gone"          // the proposed inventory does not have the switch
 )
 
 // A StepCount is the number of updates that are sent together.
@@ -100,13 +101,13 @@ type StepCount struct {
 // An EntryDiff counts the entries by which two states differ, and lists the first of them.
 type EntryDiff struct {
 	Added, Changed, Removed int
-	// Foreign are those of Added in a drift that the proposal does not have either.
+	// Foreign counts the entries of Added in a drift that the proposal does not have either.
 	Foreign int
-	// Entries are as many as requested, ordered by table: removed, changed, added.
+	// Entries has at most the requested number of entries, ordered by table, and within a table: removed, changed, added.
 	Entries []EntryChange
 }
 
-// Size is the number of entries that differ; 0 for nil.
+// Size returns the number of entries that differ, or 0 if d is nil.
 func (d *EntryDiff) Size() int {
 	if d == nil {
 		return 0
@@ -114,17 +115,17 @@ func (d *EntryDiff) Size() int {
 	return d.Added + d.Changed + d.Removed
 }
 
-// Truncated reports whether Entries does not have all of them.
+// Truncated reports whether Entries lacks some of the entries.
 func (d *EntryDiff) Truncated() bool { return len(d.Entries) < d.Size() }
 
-// An EntryChange is one entry before and after. Old is zero if it was added or is a default that the switch did not report, and New is zero if
-// it was removed.
+// An EntryChange is one entry before and after. Old is zero if the entry was added, or is a default entry that the switch did not report.
+// New is zero if the entry was removed.
 type EntryChange struct {
 	Kind     ChangeKind
 	Old, New pipeline.Entry
 }
 
-// Table is the name of the entry's table.
+// Table returns the name of the entry's table.
 func (c *EntryChange) Table() string { return c.entry().Table() }
 
 func (c *EntryChange) entry() pipeline.Entry {
