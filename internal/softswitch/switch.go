@@ -26,7 +26,7 @@ import (
 // MaxPort is the highest port to which a link can be attached. v1model's ports have 9 bits; 511 means drop, and 510 is the CPU port.
 const MaxPort = p4rtserver.DefaultCPUPort - 1
 
-// Options configure a Switch.
+// Options holds the options of a Switch.
 type Options struct {
 	DeviceID uint64           // P4Runtime device id, at least 1
 	Clock    func() time.Time // nil means time.Now

@@ -11,7 +11,7 @@ const MaxFrame = 9238
 // DropPort is the v1model value of egress_spec that drops a packet.
 const DropPort = 511
 
-// Options configure an Engine. The zero value is usable.
+// Options holds the options of an Engine. The zero value is usable.
 type Options struct {
 	// Clock returns the time for timestamps, meters and idle timeouts. The default is time.Now. Clock is called once for each packet.
 	Clock func() time.Time

@@ -21,7 +21,7 @@ type packet struct {
 	exit    bool
 	outPort uint32 // egress port of a copy that waits for egress
 
-	// Requests of the program, carried out at the end of the pipeline.
+	// The fields below are requests of the program, which are carried out at the end of the pipeline.
 
 	cloneTo      *fieldList // nil if no clone is requested
 	cloneSession uint32

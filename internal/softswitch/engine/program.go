@@ -54,7 +54,7 @@ func (m metaField) get(p *packet) uint64 {
 	return p.s[m.slot]
 }
 
-// intrinsics are the fields that simple_switch itself reads and writes.
+// intrinsics holds the metadata fields that simple_switch itself reads and writes.
 type intrinsics struct {
 	ingressPort, packetLength, instanceType, egressSpec, egressPort metaField
 	parserError, checksumError                                      metaField

@@ -201,7 +201,8 @@ func (t *Table) Modify(en Entry) error {
 	return nil
 }
 
-// Delete removes the entry with these matches and this priority.
+// Delete removes the entry with these matches and this priority. It returns ErrNotFound if there is no such entry, and ErrConst if the
+// entries are const.
 func (t *Table) Delete(m []Match, priority int32) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -227,7 +228,7 @@ func (t *Table) Delete(m []Match, priority int32) error {
 	return nil
 }
 
-// Get returns the entry with these matches and this priority.
+// Get returns the entry with these matches and this priority, or false if there is none.
 func (t *Table) Get(m []Match, priority int32) (Entry, bool) {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()

@@ -47,7 +47,7 @@ const (
 	DefaultCPUPort = 510
 )
 
-// Options configure a Server. DeviceID and Load are required.
+// Options holds the options of a Server. DeviceID and Load are required.
 type Options struct {
 	// DeviceID is the id of the device that the server represents. 0 is invalid.
 	DeviceID uint64
