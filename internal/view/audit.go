@@ -23,7 +23,7 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 		if rec.Role != "" {
 			who += " (" + rec.Role + ")"
 		}
-		why := "" // of a refusal
+		why := "" // the reason of a refusal
 		if strings.HasPrefix(rec.Verb, "refused ") {
 			why = rec.Detail
 		}

@@ -62,7 +62,7 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED:  "its controller has not confirmed its state recently",
 }
 
-// stateText and reasonText return the number of a value that this program does not know.
+// stateText returns the name of a state. For a value that this program does not know, stateText and reasonText return its number.
 func stateText(s op25bv1.SwitchState) string {
 	if text, ok := stateNames[s]; ok {
 		return text

@@ -9,7 +9,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Drift shows, switch by switch, what differs from the revision that the switch was brought to.
+// Drift shows how each switch differs from the revision that it was last brought to.
 func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
 	var b strings.Builder
 	var same, unknown []string
@@ -53,7 +53,7 @@ func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
 	return err
 }
 
-// standing describes how a switch was found.
+// standing describes the result of reading a switch.
 func standing(sw *op25bv1.SwitchPlan) string {
 	text := map[string]string{
 		"unreachable":   "could not be read",

@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Switches lists switches, with the reason under each that has one.
+// Switches lists switches. If a state has a reason, the reason is shown under the switch.
 func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
 	_, err := io.WriteString(t.w, t.statuses(r.Switches)+summary(r.Revision, r.Switches)+t.clockLine(r.Clocks)+t.notices(r.Notices))
 	return err
@@ -52,7 +52,7 @@ func percent(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf(" %d%%", uint64(s.Progress.Done)*100/uint64(s.Progress.Total))
 }
 
-// revisions renders the revision that a switch holds, and the wanted one if it differs.
+// revisions renders the revision that a switch holds, and the wanted revision if it differs.
 func revisions(s *op25bv1.SwitchStatus) string {
 	switch {
 	case s.Revision == s.Wanted && s.Wanted == 0:
@@ -65,7 +65,7 @@ func revisions(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf("%d -> %d", s.Revision, s.Wanted)
 }
 
-// why renders the reason of a state. It is empty for a converged switch.
+// why renders the reason of a state. The text is empty for a converged switch.
 func why(s *op25bv1.SwitchStatus) string {
 	switch {
 	case s.Converged:
@@ -111,7 +111,7 @@ func summary(revision uint64, all []*op25bv1.SwitchStatus) string {
 	return text + ".\n"
 }
 
-// Changes shows the table first, then a line for each switch that changed.
+// Changes shows all switches for the first message, and one line per changed switch for later messages.
 func (t *table) Changes(r *op25bv1.WatchSwitchesResponse) error {
 	if len(t.shown) == 0 {
 		for _, s := range r.Switches {

@@ -32,9 +32,9 @@ func (g *grid) add(cells ...string) *row {
 }
 
 const (
-	gap      = 2  // columns between two cells
-	minimum  = 8  // least columns of a cell that is cut
-	lastLeft = 24 // least columns of a last column that wraps
+	gap      = 2  // width between two cells
+	minimum  = 8  // minimum width of a cell that is cut
+	lastLeft = 24 // minimum width of a last column that wraps
 	belowGap = 4
 )
 

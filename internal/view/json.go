@@ -31,10 +31,10 @@ func (d *documents) write(m proto.Message) error {
 	return err
 }
 
-// Plan writes the message. The message reports itself whether it is complete.
+// Plan writes the message, which says whether it is complete. The argument full is ignored.
 func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
 
-// Drift writes the message. The message reports itself whether it is complete.
+// Drift writes the message, which says whether it is complete. The argument full is ignored.
 func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.write(r) }
 
 func (d *documents) Progress(p *op25bv1.Progress) error                { return d.write(p) }

@@ -24,7 +24,7 @@ var mailboxes = map[string]string{
 	kindOwn: "a mailbox of our own", kindWebmail: "a mailbox used in a browser or app", "provider": "a mailbox of another provider",
 }
 
-// Mail shows what the closing of port 25 means for a mailbox.
+// Mail shows how closing port 25 affects a mailbox.
 func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 	var b strings.Builder
 	of, known := mailboxes[r.Kind]
@@ -92,7 +92,7 @@ func (t *table) status(s string) string {
 	return t.colour(yellow, plain(s))
 }
 
-// MailSteps returns what the owner of a mailbox should know and do, in English and Japanese. It depends on the other fields of the answer.
+// MailSteps returns instructions for the owner of a mailbox, in English and Japanese. They are made from the other fields of the answer.
 func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	var steps []*op25bv1.MailStep
 	say := func(en, ja string, args ...any) {
@@ -112,7 +112,7 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	case r.MailProgram == undetermined && r.Kind != kindOwn:
 		say("A mail program that sends on port 25 may not be able to send from your line.", "メールソフトの送信ポートが25番の場合、お客さまの回線からは送信できないことがあります。")
 	case r.MailProgram == unaffected && r.Next != nil:
-		z, _ := zoneOf(r.UtcOffset) // UTC without one
+		z, _ := zoneOf(r.UtcOffset) // UTC if the answer has no offset
 		say("From %s on, a mail program that sends on port 25 cannot send from your line.", "%s 以降、送信ポートが25番のメールソフトは、お客さまの回線から送信できなくなります。", z.day(r.Next.GetPhase().GetSince()))
 	}
 	if r.Kind == kindUnknown {
@@ -142,7 +142,7 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	return steps
 }
 
-// server renders a server for outgoing mail for a sentence of each language.
+// server renders a server for outgoing mail, for English and Japanese sentences.
 func server(host, kind string) (en, ja string) {
 	switch {
 	case host != "":

@@ -12,11 +12,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// shortPlace is the most columns for the places of a phase in its row. Longer places are shown below the row, so that no name of a switch
-// is cut off.
+// shortPlace is the maximum width, in columns, of the places in a phase's row. Longer places are shown below the row, so that no name of a
+// switch is cut off.
 const shortPlace = 30
 
-// Phases lists phases in the order of their dates, those in force with a star.
+// Phases lists phases in the order of their dates. A star marks the phases in force.
 func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 	z := t.zone(r.UtcOffset)
 	g := grid{head: []string{" ", "PHASE", "FROM", "RULES", "IN FORCE", "TITLE"}, shrink: []int{1}, goesOn: true}

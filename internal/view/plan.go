@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Values of SwitchPlan.standing, EntryChange.kind and Sentence.severity that are shown in their own way.
+// Values of SwitchPlan.standing, EntryChange.kind and Sentence.severity that need special rendering.
 const (
 	standingRead  = "read"
 	standingEmpty = "empty"
@@ -24,7 +24,7 @@ const (
 	severityOpens = "opens"
 )
 
-// manyNames is how many switches a list names before it only counts the rest.
+// manyNames is the number of switches that a list names. The list counts the rest.
 const manyNames = 8
 
 // Plan shows the documents that change, each switch with its drift and its change, and the totals. Switches with the same plan share a
@@ -58,7 +58,7 @@ func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 	return err
 }
 
-// changedDocument renders one line about a document, with its difference below if full.
+// changedDocument renders one line about a document, with its difference below if full is set.
 func (t *table) changedDocument(b *strings.Builder, d *op25bv1.DocumentDiff, full bool) {
 	sign, code := "~ ", yellow
 	switch {
@@ -139,10 +139,10 @@ func (t *table) signed(indent, code, sign, text string) string {
 // A section is the switches that share one plan.
 type section struct {
 	names []string
-	plan  *op25bv1.SwitchPlan // of the first
+	plan  *op25bv1.SwitchPlan // plan of the first switch
 }
 
-// alike joins the switches whose plans differ in name and address alone, in the order of the first of each.
+// alike groups switches whose plans differ only in name and address. The sections are in the order of their first switches.
 func alike(switches []*op25bv1.SwitchPlan) []*section {
 	var all []*section
 	at := make(map[string]*section)
@@ -252,10 +252,10 @@ func (t *table) entries(b *strings.Builder, indent string, d *op25bv1.Difference
 	}
 }
 
-// halfFull is the fill of a table from which it is shown.
+// halfFull is the fill from which a table is shown.
 const halfFull = 0.5
 
-// fullest names the tables that are at least half full. If there are none, it names the fullest one.
+// fullest names the tables that are at least half full. If there are none, it names the fullest table.
 func fullest(tables []*op25bv1.TableFill) string {
 	var texts []string
 	most := -1

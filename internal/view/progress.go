@@ -26,7 +26,7 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 		text = fmt.Sprintf("revision %d is stored, by %s\n", e.Stored.GetNumber(), plain(e.Stored.GetAuthor()))
 	case *op25bv1.Progress_Switch:
 		s := e.Switch
-		if s.Converged && s.Revision < t.made { // not about this change
+		if s.Converged && s.Revision < t.made { // the status is older than this change
 			break
 		}
 		if now := said(s); t.shown[s.Switch] != now {
@@ -40,10 +40,10 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 	return err
 }
 
-// unfinishedShown is how many switches Unfinished names.
+// unfinishedShown is the maximum number of switches that Unfinished names.
 const unfinishedShown = 5
 
-// Unfinished reports how far a change came within a time limit: how many switches reached it, and why the others have not.
+// Unfinished reports the progress of a change at its time limit: how many switches reached it, and why the others have not.
 func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchStatus, within time.Duration) string {
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(switches)) {

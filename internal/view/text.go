@@ -10,16 +10,17 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// plain escapes a text from outside for one line.
+// plain escapes an untrusted text for display on one line.
 func plain(s string) string { return prose.Escape(s) }
 
 // wrapped breaks a text into lines of at most Width columns.
 func wrapped(first, s string, hang int) string { return prose.Wrap(first, s, hang, Width) }
 
-// A zone shows the times of one answer in one UTC offset.
+// A zone renders the times of one answer in one UTC offset.
 type zone struct{ at *time.Location }
 
-// zone returns the zone of the policy's utcOffset, such as "+09:00", in which its dates begin and end. Without an offset it is the caller's.
+// zone returns the zone of the policy's utcOffset, such as "+09:00", in which its dates begin and end. If utcOffset is empty, zone returns
+// the caller's zone.
 func (t *table) zone(utcOffset string) zone {
 	if z, ok := zoneOf(utcOffset); ok {
 		return z
@@ -98,7 +99,7 @@ func bytesOf(n uint64) string {
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
-// The colours of a terminal. The text says the same without them.
+// ANSI SGR codes for terminal output. The text is complete without them.
 const (
 	red    = "31"
 	green  = "32"

@@ -10,9 +10,9 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A View shows answers of the API, one method for each. Table and JSON return its two implementations.
+// A View renders responses of the API, with one method per response. Table and JSON return the two implementations.
 type View interface {
-	// Plan shows a plan. full shows all of it.
+	// Plan shows a plan, in full if full is set.
 	Plan(p *op25bv1.Plan, full bool) error
 	// Progress shows one message about the progress of a change.
 	Progress(p *op25bv1.Progress) error
@@ -22,7 +22,7 @@ type View interface {
 	Changes(r *op25bv1.WatchSwitchesResponse) error
 	// Clocks shows the clocks of the controllers.
 	Clocks(r *op25bv1.ListClocksResponse) error
-	// Drift shows how switches differ from the last write. full shows all of it.
+	// Drift shows how switches differ from the last write. All entries are shown if full is set.
 	Drift(r *op25bv1.DriftResponse, full bool) error
 	Phases(r *op25bv1.ListPhasesResponse) error
 	Phase(r *op25bv1.ShowPhaseResponse) error
@@ -30,7 +30,7 @@ type View interface {
 	Preview(r *op25bv1.PreviewResponse) error
 	Check(r *op25bv1.CheckResponse) error
 	Mail(r *op25bv1.CheckMailResponse) error
-	// History shows revisions, of which at most limit were asked for.
+	// History shows revisions. limit is the requested maximum.
 	History(r *op25bv1.HistoryResponse, limit int) error
 	Diff(r *op25bv1.DiffResponse) error
 	Records(r *op25bv1.ListRecordsResponse) error
@@ -47,9 +47,9 @@ const Width = 100
 
 // Options configures a view for people.
 type Options struct {
-	// Colour is for terminals.
+	// Colour enables ANSI colours, for terminals.
 	Colour bool
-	// Now is the clock for ages.
+	// Now returns the current time, from which ages are computed.
 	Now func() time.Time
 	// Location is the caller's zone, for the times of answers without a policy.
 	Location *time.Location
@@ -69,8 +69,8 @@ func JSON(w io.Writer) View { return &documents{w} }
 type table struct {
 	w     io.Writer
 	opts  Options
-	begun time.Time         // of the change whose progress is shown
-	made  uint64            // its revision
+	begun time.Time         // the time at which the change in progress began
+	made  uint64            // the revision of the change
 	shown map[string]string // the last line about each switch
 }
 

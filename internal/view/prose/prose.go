@@ -1,6 +1,7 @@
 // Package prose prepares text for a terminal: it escapes, measures, wraps and counts.
 //
-// It is not specific to any message. Package view uses it for whole answers, and packages that make sentences use it for their parts.
+// The package is not specific to any message. Package view uses it for whole answers, and packages that make sentences use it for parts of
+// sentences.
 package prose
 
 import (
@@ -13,8 +14,8 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// Escape replaces what would move or hide other text on a terminal by its code point, as in \u202e: control characters and the newline,
-// bidirectional controls, zero-width characters and invalid UTF-8. The result is one line.
+// Escape replaces characters that would move or hide other text on a terminal by their code points, as in \u202e: control characters and
+// the newline, bidirectional controls, zero-width characters and invalid UTF-8. The result is one line.
 func Escape(s string) string {
 	if !strings.ContainsFunc(s, hidden) && utf8.ValidString(s) {
 		return s
@@ -33,7 +34,7 @@ func Escape(s string) string {
 	return b.String()
 }
 
-// EscapeLines is Escape for a text of several lines: its newlines stay.
+// EscapeLines is like Escape, but keeps newlines.
 func EscapeLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
@@ -42,7 +43,7 @@ func EscapeLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// hidden reports whether a character is of category C, separates lines, or is shown as nothing (Unicode Standard section 5.21).
+// hidden reports whether a character is of category C, separates lines, or is invisible (Unicode Standard section 5.21).
 func hidden(r rune) bool {
 	return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
@@ -53,12 +54,12 @@ var width = &runewidth.Condition{StrictEmojiNeutral: true}
 // Columns returns how many columns a text takes on a terminal. Most East Asian characters take two (Unicode Standard Annex 11).
 func Columns(s string) int { return width.StringWidth(s) }
 
-// Cut shortens a text to a number of columns, with an ellipsis in place of what is left out.
+// Cut shortens a text to a number of columns, and replaces the rest by an ellipsis.
 func Cut(s string, columns int) string { return width.Truncate(s, columns, "…") }
 
-// Wrap breaks a text at spaces into lines of at most a number of columns, each with its newline. The first line follows first. The others
-// are indented by hang columns, or by the columns of first if hang is 0. East Asian text has no spaces and may break between any two of its
-// characters, but not before closing punctuation. A longer word stays whole.
+// Wrap breaks a text at spaces into lines of at most a number of columns, each with its newline. The first line begins with first. The
+// other lines are indented by hang columns, or by the columns of first if hang is 0. East Asian text has no spaces and may break between
+// any two of its characters, but not before closing punctuation. A longer word stays whole.
 func Wrap(first, s string, hang, columns int) string {
 	var b strings.Builder
 	b.WriteString(first)
@@ -89,7 +90,7 @@ func Wrap(first, s string, hang, columns int) string {
 
 // parts divides a word where a line may break: before and after each wide character, unless closing punctuation follows.
 func parts(word string) []string {
-	if width.StringWidth(word) == utf8.RuneCountInString(word) { // nothing wide
+	if width.StringWidth(word) == utf8.RuneCountInString(word) { // no wide characters
 		return []string{word}
 	}
 	var all []string
@@ -112,7 +113,7 @@ func closing(r rune) bool {
 	return unicode.In(r, unicode.Pe, unicode.Pf) || strings.ContainsRune("、。,.・:;?!ー々", r)
 }
 
-// An Integer is what can be counted.
+// Integer is the type constraint of the functions that render numbers.
 type Integer interface{ ~int | ~uint32 | ~uint64 }
 
 // Number writes a number with a comma between thousands: 65,536.
@@ -127,7 +128,7 @@ func Number[N Integer](n N) string {
 // Count writes a number and its noun: 1 switch, 2 switches, 1,204 keys.
 func Count[N Integer](n N, noun string) string { return Number(n) + " " + Plural(n, noun) }
 
-// Plural returns the noun in the form that a number asks for.
+// Plural returns the singular of the noun for 1, and otherwise the plural.
 func Plural[N Integer](n N, noun string) string {
 	if n == 1 {
 		return noun
@@ -143,7 +144,7 @@ func Plural[N Integer](n N, noun string) string {
 	return noun + "s"
 }
 
-// List joins names with commas, and only counts those beyond the first most.
+// List joins names with commas, and counts the names beyond the first most names.
 func List(names []string, most int) string {
 	if len(names) <= most {
 		return strings.Join(names, ", ")
