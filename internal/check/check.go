@@ -1,9 +1,9 @@
-// Package check answers what a switch does with a connection: whether it is delivered, monitored, rejected or blocked, since when and by
-// which rule.
+// Package check determines how a switch treats a connection: whether the connection is delivered, monitored, limited, rejected or blocked,
+// since when, and by which rule.
 //
-// It runs the connection's first two segments through the embedded pipeline with the entries of a compiled policy, and reads the deciding
-// entries from the pipeline's trace. An answer therefore cannot differ from a switch with these entries. The package does not interpret the
-// policy's rules, and it neither reads nor writes switches: the phases in force follow from the policy's dates and the activations.
+// The package runs the connection's first two segments through the embedded pipeline with the entries of a compiled policy, and reads the
+// deciding entries from the pipeline's trace. An answer therefore cannot differ from a switch with these entries. The package does not
+// interpret the policy's rules, and does not contact switches. It derives the phases in force from the policy's dates and the activations.
 package check
 
 import (
@@ -19,26 +19,26 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Resolver finds the addresses of a host; a *net.Resolver is one.
+// A Resolver finds the addresses of a host. *net.Resolver implements it.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 // Options are the dependencies of a Checker. The zero value is usable.
 type Options struct {
-	// Now is the moment of questions that name none; time.Now if nil.
+	// Now returns the moment for questions without At; time.Now if nil.
 	Now func() time.Time
-	// Resolver finds the addresses of hosts. Without one, questions must name servers by address.
+	// Resolver finds the addresses of hosts. If Resolver is nil, questions must name servers by address.
 	Resolver Resolver
 }
 
 // A Source is the wanted state of the switches. It must not change while it is in use.
 type Source struct {
-	// Bundle are documents that policy.Load or policy.Validate accepted.
+	// Bundle has documents that policy.Load or policy.Validate accepted.
 	Bundle *policy.Bundle
-	// Numbers are those of the names in the switches, as compile.NewCompiler takes them.
+	// Numbers maps the names in the documents to their numbers on the switches, as in compile.NewCompiler.
 	Numbers *compile.Numbers
-	// Activations are the phases activated by operators, in order of time.
+	// Activations are the operators' activations, in the order in which the store accepted them.
 	Activations []policy.Activation
 }
 
@@ -47,7 +47,7 @@ type Checker struct {
 	policy      *policy.Policy
 	inventory   *policy.Inventory
 	activations []policy.Activation
-	compiler    func() (*compile.Compiler, error) // made once
+	compiler    func() (*compile.Compiler, error) // computed on the first call
 	opts        Options
 
 	mu      sync.Mutex // guards everything that follows
@@ -56,7 +56,7 @@ type Checker struct {
 	used    uint64
 }
 
-// New returns a checker. It compiles, and loads a pipeline, when the first question needs it.
+// New returns a checker. The checker compiles the documents and loads pipelines only when a question needs them.
 func New(s Source, o Options) *Checker {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -68,8 +68,8 @@ func New(s Source, o Options) *Checker {
 	}
 }
 
-// Ask answers a question. It returns ErrQuestion, ErrUnknownLine, ErrShared, ErrFamily, ErrNoPhase, ErrResolve, or one of package policy's
-// for a phase or switch that there is not, and for a source that does not compile.
+// Ask answers a question. It returns one of the errors of this package, each under the condition in its comment. It returns
+// policy.ErrUnknownPhase or compile.ErrUnknownSwitch for an unknown name, and an error of package compile if the source does not compile.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if q.Port == 0 {
 		return nil, fmt.Errorf("%w: port 0: TCP ports are 1 to 65535, as in 25, 465 or 587", ErrQuestion)
@@ -150,7 +150,7 @@ func joined(addrs []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-// addresses are the addresses of a server, IPv4 first, without duplicates.
+// addresses returns the addresses of a server, IPv4 first, without duplicates.
 func (c *Checker) addresses(ctx context.Context, to string) ([]netip.Addr, error) {
 	to = strings.Trim(strings.TrimSpace(to), "[]")
 	if addr, err := netip.ParseAddr(to); err == nil {

@@ -7,7 +7,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The numbers of the headers around a segment.
+// Values of header fields.
 const (
 	typeIPv4    = 0x0800
 	typeIPv6    = 0x86dd
@@ -22,7 +22,7 @@ const (
 
 	flagSYN, flagACK = 0x02, 0x10
 
-	clientPort = 49152 // the first of those that no service has (RFC 6335 section 6)
+	clientPort = 49152 // the first dynamic port, assigned to no service (RFC 6335 section 6)
 )
 
 // An access is the encapsulation of frames between a line and the switch.
@@ -30,10 +30,10 @@ type access struct {
 	port     pipeline.Port
 	vlans    pipeline.VLANKey
 	session  pipeline.Session
-	own, far pipeline.MAC // the line's, and the one that it sends to
+	own, far pipeline.MAC // addresses of the line's station and of its peer
 }
 
-// header is the frame up to the IP header, from the line or to it.
+// header returns the headers before the IP header of a frame from the line, or to the line.
 func (a *access) header(up, v6 bool, payload int) []byte {
 	to, from := a.own, a.far
 	if up {
@@ -66,7 +66,7 @@ func (a *access) header(up, v6 bool, payload int) []byte {
 	return binary.BigEndian.AppendUint16(b, ppp)
 }
 
-// syn is the frame with which a line's host opens a connection, and synAck the one with which the server answers.
+// syn returns the frame by which a line's host opens a connection. synAck returns the reply of the server.
 func (a *access) syn(line netip.Addr, server netip.AddrPort) []byte {
 	return a.frame(true, netip.AddrPortFrom(line, clientPort), server, 1, 0, flagSYN)
 }
@@ -75,7 +75,7 @@ func (a *access) synAck(line netip.Addr, server netip.AddrPort) []byte {
 	return a.frame(false, server, netip.AddrPortFrom(line, clientPort), 1, 2, flagSYN|flagACK)
 }
 
-// frame is a segment without payload. It is at least the 60 bytes of the shortest frame.
+// frame returns a frame with a TCP segment without payload, padded to the minimum length of 60 bytes.
 func (a *access) frame(up bool, src, dst netip.AddrPort, seq, ack uint32, flags byte) []byte {
 	tcp := binary.BigEndian.AppendUint16(nil, src.Port())
 	tcp = binary.BigEndian.AppendUint16(tcp, dst.Port())
@@ -102,7 +102,7 @@ func (a *access) frame(up bool, src, dst netip.AddrPort, seq, ack uint32, flags 
 	return append(f, make([]byte, max(0, 60-len(f)))...)
 }
 
-// checksum is the Internet's (RFC 1071), of an even number of bytes.
+// checksum returns the Internet checksum (RFC 1071) of an even number of bytes.
 func checksum(b []byte) uint16 {
 	sum := uint32(0)
 	for i := 0; i+1 < len(b); i += 2 {

@@ -10,7 +10,7 @@ import (
 )
 
 // A span is a period in which the phase of a line's group and the phase of unnamed lines on its switch stay the same. The phase of unnamed
-// lines matters because a switch that cannot assign replies to a line treats them as an unnamed line's.
+// lines matters because a switch that cannot assign replies to a line treats them as replies to an unnamed line.
 type span struct {
 	since time.Time
 	in    policy.InForce // on the switch
@@ -18,13 +18,13 @@ type span struct {
 
 // A history is the sequence of spans of a line, past and future.
 type history struct {
-	group string // of the line; "" if it is unnamed
+	group string // group of the line; "" if the line is unnamed
 	spans []span
-	at    int  // the span of the question; -1 for a phase that is never in force for the line
-	asked span // that span, with the phases in force on the switch at the time of the question
+	at    int  // index of the span of the question; -1 if its phase is never in force for the line
+	asked span // the span of the question, with the phases in force on the switch at the time of the question
 }
 
-// spansOf are the spans of a group's lines on a switch, in order.
+// spansOf returns the spans of a group's lines on a switch, in order.
 func spansOf(turns []policy.Turn, group string) []span {
 	var all []span
 	for _, turn := range turns {
@@ -66,10 +66,10 @@ func (c *Checker) history(q *Question, s *subscriber, now time.Time) (*history, 
 	return h, nil
 }
 
-// phase is the line's phase in a span.
+// phase returns the line's phase in a span.
 func (h *history) phase(i int) string { return h.spans[i].in.Phase(h.group) }
 
-// begins is the time since which the phase of the question is in force for the line.
+// begins returns the time since which the phase of the question is in force for the line.
 func (h *history) begins() time.Time {
 	first := h.at
 	for first > 0 && h.phase(first-1) == h.phase(h.at) {
@@ -78,8 +78,8 @@ func (h *history) begins() time.Time {
 	return h.spans[first].since
 }
 
-// askNamed puts the phase that a question names into a history. A phase that is not in force yet gets its next span; a phase that never is
-// gets its date.
+// askNamed completes a history for a question that names a phase. If the phase is not in force yet, its first span is used. If the phase is
+// never in force, its date is used.
 func (c *Checker) askNamed(h *history, name string) error {
 	ph, ok := c.policy.Phase(name)
 	if !ok {
@@ -99,7 +99,7 @@ func (c *Checker) askNamed(h *history, name string) error {
 	return nil
 }
 
-// phaseOf is a phase as answers contain it.
+// phaseOf returns a phase in the form that answers contain.
 func (c *Checker) phaseOf(name string, since time.Time) Phase {
 	p := Phase{Named{Name: name}, since}
 	if ph, ok := c.policy.Phase(name); ok {

@@ -16,13 +16,13 @@ import (
 // A verdict is the outcome of a connection in one place.
 type verdict struct {
 	outcome Outcome
-	met     pipeline.Passage // in the deciding direction
+	met     pipeline.Passage // the entries met in the deciding direction
 	down    bool             // the SYN-ACK decided
 	trace   Trace
 }
 
-// judge runs the SYN up and the SYN-ACK down. A stopped segment decides, the SYN first. If both pass, the one that is monitored or limited
-// decides.
+// judge runs the SYN from the line and the SYN-ACK to the line through the pipeline. A segment that is stopped decides, the SYN first. If
+// both pass, a segment that is monitored or limited decides.
 func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict {
 	syn, synAck := s.access.syn(from, to), s.access.synAck(from, to)
 	passages := l.play.Play(
@@ -54,7 +54,7 @@ func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict
 	return v
 }
 
-// passing is the outcome of a segment that passed.
+// passing returns the outcome of a segment that passed.
 func passing(p *pipeline.Passage) Outcome {
 	switch {
 	case p.Action == pipeline.Limit:
@@ -65,7 +65,7 @@ func passing(p *pipeline.Passage) Outcome {
 	return Delivered
 }
 
-// met reads a trace.
+// met returns the entries that a segment met, from its trace.
 func met(trace []engine.Event) pipeline.Passage {
 	var p pipeline.Passage
 	for i := range trace {
@@ -90,8 +90,8 @@ func in(values []engine.Value) func(name string) uint64 {
 	}
 }
 
-// result answers for one address of the server, in the span of the question and in those around it, with the exemptions that hold at the
-// time of the question.
+// result answers a question for one address of the server. It evaluates the span of the question and the spans before and after, with the
+// exemptions in force at the time of the question.
 func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.Addr) (*Result, error) {
 	server := netip.AddrPortFrom(to, q.Port)
 	ask := func(x *span) (*loaded, verdict, error) {
@@ -152,7 +152,7 @@ func (v *verdict) like(w *verdict) bool {
 	return v.outcome == w.outcome && v.met.Rule == w.met.Rule && v.down == w.down
 }
 
-// phase is the phase whose rules decided: the phase of the group that the pipeline found.
+// phase returns the phase whose rules decided: the phase of the group that the pipeline found.
 func (l *loaded) phase(v *verdict) string {
 	return l.compiled.InForce.Phase(l.compiled.LineGroups[v.met.Line.Group].Name)
 }
@@ -203,7 +203,7 @@ func (c *Checker) explain(r *Result, l *loaded, v *verdict, s *subscriber, at ti
 	return nil
 }
 
-// exemption is the exemption of an address; of several, the one that ends last.
+// exemption returns the exemption of an address. If several apply, it returns the exemption that ends last.
 func (c *Checker) exemption(s *subscriber, from netip.Addr, at time.Time) *Exemption {
 	var found *Exemption
 	for i := range c.policy.Exemptions {

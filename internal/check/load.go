@@ -16,16 +16,16 @@ import (
 	"op25b/p4src"
 )
 
-// MaxLoaded is the number of pipelines that stay loaded, the ones used last: about 10 MB each beside the entries.
+// MaxLoaded is the number of recently used pipelines that stay loaded. Each takes about 10 MB in addition to its entries.
 const MaxLoaded = 32
 
-// A place is a switch with its phases in force and the exemptions that hold. A pipeline is loaded for each place.
+// A place is a switch with its phases and exemptions in force. A pipeline is loaded for each place.
 type place struct {
 	sw, in  string // in is InForce.String
-	expired int    // exemptions that have ended, in the order of their ends
+	expired int    // number of exemptions that have ended
 }
 
-// A loaded is the pipeline with the entries of one place.
+// A loaded is a pipeline with the entries of one place.
 type loaded struct {
 	once     sync.Once
 	compiled *compile.Compiled

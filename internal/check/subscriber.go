@@ -11,17 +11,17 @@ import (
 	"op25b/internal/strict"
 )
 
-// Addresses for a line that has none in the inventory. No customer and no exemption has an address in the benchmark ranges (RFC 2544 and
-// RFC 5180).
+// Addresses for a line that has no prefixes in the inventory. No customer and no exemption has an address in the benchmark ranges (RFC 2544
+// and RFC 5180).
 var (
 	strangerV4 = netip.MustParseAddr("198.18.0.1")
 	strangerV6 = netip.MustParseAddr("2001:2::1")
 )
 
-// shared is the shared address space (RFC 6598): many customers have the same address.
+// shared is the shared address space (RFC 6598), in which many customers have the same address.
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
-// Stations that the inventory does not list, with locally administered addresses. The switch floods frames to them.
+// MAC addresses of stations that the inventory does not list. They are locally administered, and the switch floods frames to them.
 var (
 	madeUpLine   = pipeline.MAC{0x02, 0x25, 0, 0, 0, 1}
 	madeUpServer = pipeline.MAC{0x02, 0x25, 0, 0, 0, 2}
@@ -30,8 +30,8 @@ var (
 // A subscriber is the source of the connection.
 type subscriber struct {
 	sw     *policy.Switch
-	line   *policy.Line // nil: unnamed
-	from   netip.Addr   // given, or zero
+	line   *policy.Line // nil for an unnamed line
+	from   netip.Addr   // the address in the question, or zero
 	access access
 	server pipeline.Port // the network port of the replies
 	notes  []string
@@ -108,7 +108,7 @@ func (c *Checker) addressed(s *subscriber) error {
 	return nil
 }
 
-// unnamed puts an address of no line on an access port, with tags of no line.
+// unnamed places an address that no line has on an access port, with VLAN tags that no line has.
 func (c *Checker) unnamed(s *subscriber, name string) error {
 	switch sw, ok := c.inventory.Switch(name); {
 	case ok:
@@ -175,7 +175,7 @@ func (s *subscriber) findServer() error {
 	return nil
 }
 
-// source is the line's address of a server's family.
+// source returns the line's address of the same family as a server's address.
 func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 	if s.from.IsValid() {
 		return s.from, s.from.Is4() == to.Is4()

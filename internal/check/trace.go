@@ -7,8 +7,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// String lists what the two segments met: parser states, tables with the entries they matched and the actions they ran, conditions, and
-// counters. It leaves out the tables that the P4 compiler made for single statements; JSON has them.
+// String lists the events of the two segments: parser states, tables with the matched entries and the actions, conditions, and counters.
+// String leaves out the tables that the P4 compiler made for single statements; the JSON form has them.
 func (t *Trace) String() string {
 	var b strings.Builder
 	for _, way := range []struct {

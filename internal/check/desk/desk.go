@@ -1,7 +1,7 @@
 // Package desk answers the questions of a support desk about the revisions of an intent.
 //
-// It chooses between check, for a connection, and mailbox, for a mailbox, and keeps the pipelines loaded for the revisions used last. It
-// decides nothing, and it knows neither messages nor text.
+// The package passes questions about connections to check and questions about mailboxes to mailbox. It keeps pipelines loaded for the
+// revisions used last.
 package desk
 
 import (
@@ -14,10 +14,10 @@ import (
 	"op25b/internal/check/mailbox"
 )
 
-// kept is how many revisions stay loaded: the current one, and one that it is compared with.
+// kept is the number of revisions that stay loaded: the current revision, and one revision to compare it with.
 const kept = 2
 
-// A Resolver finds the addresses of hosts and the mail exchangers of domains; a *net.Resolver is one.
+// A Resolver finds the addresses of hosts and the mail exchangers of domains. *net.Resolver implements it.
 type Resolver interface {
 	check.Resolver
 	mailbox.MXResolver
@@ -27,18 +27,18 @@ var _ Resolver = (*net.Resolver)(nil)
 
 // Options are the dependencies of a Desk. The zero value is usable.
 type Options struct {
-	// Directory lists mail providers. Without it only the mail exchangers of a domain identify its provider.
+	// Directory lists mail providers. If Directory is nil, no provider is known.
 	Directory *mailbox.Directory
-	// Resolver may be nil: then questions can name servers by address only.
+	// Resolver may be nil. Questions must then name servers by address.
 	Resolver Resolver
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
 
-// A Source is the documents and activations that a question is about.
+// A Source has the documents and activations that a question is about.
 type Source struct {
 	check.Source
-	// Revision is their number in the store; 0 for documents that are not stored, which are not kept loaded.
+	// Revision is the number of the documents in the store, or 0 if they are not stored. Pipelines for revision 0 are not kept loaded.
 	Revision uint64
 }
 
@@ -47,7 +47,7 @@ type Desk struct {
 	opts Options
 
 	mu     sync.Mutex // guards everything that follows
-	loaded []revision // the one used last is the first
+	loaded []revision // the most recently loaded first
 }
 
 // A revision is a loaded checker with the number of its revision.
@@ -56,7 +56,7 @@ type revision struct {
 	checker *check.Checker
 }
 
-// New returns a desk. It loads a pipeline when the first question needs it.
+// New returns a desk. The desk loads pipelines only when a question needs them.
 func New(o Options) *Desk {
 	if o.Directory == nil {
 		o.Directory = &mailbox.Directory{}
@@ -67,12 +67,12 @@ func New(o Options) *Desk {
 	return &Desk{opts: o}
 }
 
-// Connection answers what a switch does with a connection. Its errors are those of check.Checker.Ask.
+// Connection answers how a switch treats a connection. Its errors are those of check.Checker.Ask.
 func (d *Desk) Connection(ctx context.Context, s Source, q check.Question) (*check.Answer, error) {
 	return d.checker(s).Ask(ctx, q)
 }
 
-// Mailbox answers what the closing of port 25 means for a mailbox. Its errors are those of mailbox.Checker.Ask.
+// Mailbox answers how closing port 25 affects a mailbox. Its errors are those of mailbox.Checker.Ask.
 func (d *Desk) Mailbox(ctx context.Context, s Source, q mailbox.Question) (*mailbox.Answer, error) {
 	c := mailbox.Checker{Directory: d.opts.Directory, Connections: d.checker(s), Policy: s.Bundle.Policy}
 	if d.opts.Resolver != nil {
@@ -81,7 +81,7 @@ func (d *Desk) Mailbox(ctx context.Context, s Source, q mailbox.Question) (*mail
 	return c.Ask(ctx, q)
 }
 
-// checker is the checker of a source: a loaded one if the source is a revision used lately.
+// checker returns the checker for a source. It reuses the checker of a loaded revision.
 func (d *Desk) checker(s Source) *check.Checker {
 	if s.Revision == 0 {
 		return d.load(s)

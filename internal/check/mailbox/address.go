@@ -11,8 +11,8 @@ import (
 // fullWidthAt is the full-width @ of Japanese input; idna maps full-width letters and full stops itself.
 const fullWidthAt = "\uff20"
 
-// domainOf is the domain of a mail address as the DNS has it: in lower case, with xn-- for internationalised labels. It keeps nothing of the
-// local part.
+// domainOf returns the domain of a mail address in the form of the DNS: in lower case, with xn-- for internationalised labels. The local
+// part is discarded.
 func domainOf(address string) (string, error) {
 	fail := func(fault string) (string, error) {
 		return "", fmt.Errorf("%w: %q: %s: give one as in user@example.jp", ErrAddress, masked(address), fault)
@@ -41,7 +41,7 @@ func domainOf(address string) (string, error) {
 	return domain, nil
 }
 
-// masked is an address without its local part, for error messages.
+// masked returns an address without its local part, for error messages.
 func masked(address string) string {
 	text := strings.ReplaceAll(address, fullWidthAt, "@")
 	if at := strings.LastIndexByte(text, '@'); at > 0 {
@@ -50,7 +50,7 @@ func masked(address string) string {
 	return text
 }
 
-// domainName is a name as the DNS has it, or its fault.
+// domainName returns a name in the form of the DNS, or the reason why the name is not valid.
 func domainName(name string) (ascii, fault string) {
 	name = strings.TrimSuffix(strings.TrimSpace(name), ".")
 	if name == "" {
@@ -72,7 +72,7 @@ func domainName(name string) (ascii, fault string) {
 	return ascii, ""
 }
 
-// shown is a domain in Unicode.
+// shown returns a domain in Unicode.
 func shown(domain string) string {
 	if text, err := idna.Display.ToUnicode(domain); err == nil {
 		return text

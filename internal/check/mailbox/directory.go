@@ -1,8 +1,8 @@
-// Package mailbox answers what the closing of port 25 means for a mailbox: whether its use from a line is affected, and which settings to use
+// Package mailbox determines how closing port 25 affects a mailbox: whether its use from a line is affected, and which settings to use
 // instead.
 //
-// A directory maps domains to providers. Package check decides whether the servers are reached, so that no settings are recommended that the
-// policy blocks. The package opens no connection to a provider.
+// A directory maps domains to providers. Package check determines whether the servers can be reached, so that no settings are recommended
+// that the policy blocks. The package opens no connection to a provider.
 package mailbox
 
 import (
@@ -26,8 +26,8 @@ const (
 
 // The ways of encryption (RFC 8314).
 const (
-	TLSImplicit = "implicit" // from the first byte on
-	TLSStart    = "starttls" // begun by the command STARTTLS
+	TLSImplicit = "implicit" // TLS from the first byte
+	TLSStart    = "starttls" // TLS after the command STARTTLS
 )
 
 // A Directory lists mail providers.
@@ -46,7 +46,8 @@ type Provider struct {
 	// MX are the domains of the mail exchangers for customers' own domains.
 	MX         []string   `yaml:"mx,omitempty"`
 	Submission Submission `yaml:"submission,omitempty"`
-	// Published is the provider's page with its settings, and Looked the day on which they were compared.
+	// Published is the URL of the provider's page with its settings. Looked is the day on which this entry was last compared with that
+	// page.
 	Published string      `yaml:"published,omitempty"`
 	Looked    policy.Date `yaml:"looked,omitempty"`
 }
@@ -64,7 +65,7 @@ type SubmissionPort struct {
 	TLS  string         `yaml:"tls"`
 }
 
-// Load reads a directory. The error is a strict.Faults: everything that is wrong, with file, line and way out.
+// Load reads a directory. The error is a strict.Faults: all faults, each with file, line and remedy.
 func Load(f strict.File) (*Directory, error) {
 	d := &Directory{byDomain: map[string]*Provider{}, byMX: map[string]*Provider{}}
 	doc, err := strict.Decode(f, Kind, d)
@@ -138,7 +139,7 @@ func (v *validator) provider(p *Provider, path string) {
 	}
 }
 
-// index maps each name to its provider. A name belongs to one provider, and must not be a registry's.
+// index maps each name to its provider. A name belongs to one provider, and must not be a domain of a registry.
 func (v *validator) index(by map[string]*Provider, p *Provider, names []string, path string) {
 	for i, name := range names {
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -163,7 +164,7 @@ func registry(domain string) bool {
 	return !ok || rest == "jp" && slices.Contains(second, first)
 }
 
-// find is the entry for a name, or for its longest parent domain with an entry.
+// find returns the entry for a name, or for its longest parent domain with an entry.
 func find(by map[string]*Provider, name string) (p *Provider, under string) {
 	for ok := true; ok; _, name, ok = strings.Cut(name, ".") {
 		if p := by[name]; p != nil {

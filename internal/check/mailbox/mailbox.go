@@ -11,26 +11,26 @@ import (
 	"op25b/internal/policy"
 )
 
-// An Asker answers questions about connections; a *check.Checker is one.
+// An Asker answers questions about connections. *check.Checker implements it.
 type Asker interface {
 	Ask(ctx context.Context, q check.Question) (*check.Answer, error)
 }
 
 var _ Asker = (*check.Checker)(nil)
 
-// An MXResolver finds the mail exchangers of a domain; a *net.Resolver is one.
+// An MXResolver finds the mail exchangers of a domain. *net.Resolver implements it.
 type MXResolver interface {
 	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
 }
 
-// A Checker answers questions about mailboxes. It is safe for concurrent use if its members do not change.
+// A Checker answers questions about mailboxes. It is safe for concurrent use if its fields do not change.
 type Checker struct {
 	Directory *Directory
-	// Connections answers whether the servers are reached.
+	// Connections determines whether the servers can be reached.
 	Connections Asker
-	// Policy lists the relays of our own. Without it, own mailboxes need a host in the directory.
+	// Policy lists the ISP's own relays. If Policy is nil, the ISP's own mailboxes need a host in the directory.
 	Policy *policy.Policy
-	// MX may be nil: then companies' own domains stay unknown.
+	// MX finds mail exchangers. If MX is nil, domains that the directory does not list stay unknown.
 	MX MXResolver
 }
 
@@ -47,14 +47,14 @@ type Question struct {
 // An Effect is the effect of closing port 25.
 type Effect string
 
-// The statuses.
+// The effects.
 const (
 	Unaffected   Effect = "unaffected"
 	Affected     Effect = "affected"
 	Undetermined Effect = "undetermined" // the address of a server was not found, or the directory has no server
 )
 
-// The kinds of answer: those of the directory, and unknown.
+// The kinds of answer: the kinds of provider, and unknown.
 const (
 	AnswerOwn      = "own"
 	AnswerWebmail  = "webmail-or-app"
@@ -62,15 +62,15 @@ const (
 	AnswerUnknown  = "unknown"
 )
 
-// An Answer is the effect on a mailbox and the settings to use. It has the domain of the address, and not the address.
+// An Answer is the effect on a mailbox and the settings to use. An Answer has the domain of the address, but not the address.
 type Answer struct {
 	Domain   string      `json:"domain"`
 	Kind     string      `json:"kind"`
 	Provider check.Named `json:"provider,omitzero"`
-	// Under is the name in the directory that Domain is under, if it is not Domain itself.
+	// Under is the name in the directory that matched Domain or its mail exchanger, if that name is not Domain itself.
 	Under string `json:"under,omitempty"`
-	// Status is the effect on the usual way to use the mailbox: browser or app for webmail, else a mail program. It is never Unaffected if
-	// a setting below does not pass.
+	// Status is the effect on the usual way to use the mailbox: browser or app for webmail, and a mail program otherwise. Status is never
+	// Unaffected if a setting below does not pass.
 	Status Effect `json:"status"`
 	// MailProgram is the effect on a mail program that sends on port 25.
 	MailProgram Effect `json:"mailProgram"`
@@ -78,19 +78,20 @@ type Answer struct {
 	Settings []Setting `json:"settings,omitempty"`
 	// Next is the change that will stop port 25, if it passes now.
 	Next *check.LaterOutcome `json:"next,omitempty"`
-	// Published is the provider's page with its settings. Looked is the day on which they were compared; empty if never.
+	// Published is the provider's page with its settings. Looked is the day on which the directory was compared with that page; empty if
+	// never.
 	Published string `json:"published,omitempty"`
 	Looked    string `json:"looked,omitempty"`
 }
 
 // A Setting is a server for outgoing mail, with SMTP authentication (RFC 4954).
 type Setting struct {
-	Host       string `json:"host,omitempty"` // empty if the directory does not have it
+	Host       string `json:"host,omitempty"` // empty if the directory has no host
 	Port       uint16 `json:"port"`
 	Encryption string `json:"encryption"` // SSL/TLS or STARTTLS
 	Auth       string `json:"authentication"`
 	Note       string `json:"note,omitempty"`
-	Status     Effect `json:"status"` // Unaffected: it passes
+	Status     Effect `json:"status"` // Unaffected if a connection with this setting passes
 }
 
 // maxMX is the most mail exchangers of a domain that are checked.
@@ -99,7 +100,7 @@ const maxMX = 3
 const webPort = 443
 
 // Ask answers a question. It returns ErrAddress for an invalid mail address, and the errors of check.Checker.Ask except ErrResolve and
-// ErrFamily: these make the answer undetermined.
+// ErrFamily: those two make the effect Undetermined.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	domain, err := domainOf(q.Address)
 	if err != nil {
@@ -148,7 +149,7 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// worse is Affected before Undetermined before Unaffected.
+// worse returns the worse of two effects: Affected is the worst, followed by Undetermined and Unaffected.
 func worse(a, b Effect) Effect {
 	for _, s := range []Effect{Affected, Undetermined} {
 		if a == s || b == s {
@@ -175,7 +176,7 @@ func (c *Checker) mx(ctx context.Context, domain string) []string {
 	return hosts
 }
 
-// relays has one address of each prefix of our own relays.
+// relays returns one address of each prefix of the ISP's own relays.
 func (c *Checker) relays() []string {
 	if c.Policy == nil {
 		return nil
@@ -196,7 +197,7 @@ func (c *Checker) relays() []string {
 	return out
 }
 
-// An asking is the work on one question.
+// An asking holds the state while one question is answered.
 type asking struct {
 	ctx     context.Context
 	checker *Checker
@@ -205,7 +206,8 @@ type asking struct {
 	err     error               // the first error of the Asker
 }
 
-// all checks a port of several hosts. One stopped host makes all affected; hosts that are not found count only if no other passes.
+// all checks a port of several hosts. If one host is stopped, the result is Affected. Hosts that are not found matter only if no other host
+// passes.
 func (s *asking) all(hosts []string, port uint16) Effect {
 	passed := false
 	for _, host := range hosts {
@@ -244,7 +246,7 @@ func (s *asking) one(host string, port uint16) Effect {
 	return Unaffected
 }
 
-// settings are the directory's, or the two ports that every provider should have (RFC 8314 section 3.3, RFC 6409).
+// settings returns the settings of the directory, or the two ports that every provider should have (RFC 8314 section 3.3, RFC 6409).
 func (s *asking) settings(p *Provider, hosts []string) []Setting {
 	ports, host, note := []SubmissionPort{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
 	if p != nil && p.Submission.Host != "" {
