@@ -1,4 +1,4 @@
-// Package examples holds the worked examples of a policy and its inventory, so that the demo can play one wherever it runs.
+// Package examples holds the worked examples of a policy and its inventory, embedded so that the demo can play one on any host.
 package examples
 
 import (
@@ -10,10 +10,12 @@ import (
 //go:embed spinnet-2006/*.yaml libmo-mobile/*.yaml providers.yaml
 var files embed.FS
 
-// SpinNet2006 is the programme of 2006 in two steps: mail to mobile carriers first, then to every server but the own relays.
+// SpinNet2006 returns the documents of a rollout in 2006 that blocks port 25 in two steps: mail to mobile carriers first, then mail to
+// every server except the ISP's own relays.
 func SpinNet2006() []strict.File { return example("spinnet-2006") }
 
-// LibmoMobile is a mobile operator's block on three switches: every server but the own relay, rejected by ICMP.
+// LibmoMobile returns the documents of a mobile operator that blocks port 25 on three switches. Mail to every server except its own relay
+// is rejected with an ICMP error.
 func LibmoMobile() []strict.File { return example("libmo-mobile") }
 
 func example(folder string) []strict.File {
@@ -28,7 +30,8 @@ func example(folder string) []strict.File {
 	return all
 }
 
-// Providers is the directory of mail providers that customers' mailboxes are looked up in, unless an operator has one of its own.
+// Providers returns the default directory of mail providers, in which customers' mailboxes are looked up unless the operator supplies
+// another directory.
 func Providers() strict.File {
 	data, err := files.ReadFile("providers.yaml")
 	if err != nil {
