@@ -27,8 +27,8 @@ func addChange(cmd *cobra.Command, o *changeOptions) {
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait for the switches after the change is stored")
 }
 
-// check refuses a change without a reason, and a change that requires confirmation when no question can be asked. look is the command that
-// shows the change beforehand, and do is the verb of the change.
+// check returns an error if the reason is missing, or if the change requires confirmation and the command cannot ask for it. look is the
+// command that shows the change beforehand, and do is the verb of the change.
 func (o *changeOptions) check(c *console, look, do string) error {
 	if err := needReason(o.reason); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (o *changeOptions) check(c *console, look, do string) error {
 	return nil
 }
 
-// unasked says why a question cannot be asked.
+// unasked returns the reason why the command cannot ask for confirmation.
 func (c *console) unasked() string {
 	if c.json {
 		return "with -o json"
@@ -112,7 +112,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		if planned, err = loadPlan(o.saved); err != nil {
 			return err
 		}
-		q.Plan = &op25bv1.Plan{Base: planned.Base, Files: planned.Files} // the rest of the plan is for display
+		q.Plan = &op25bv1.Plan{Base: planned.Base, Files: planned.Files} // the other fields are for display only
 	} else {
 		if docs, err = readDocuments(o.files); err != nil {
 			return err
@@ -127,11 +127,11 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		switch {
 		case err != nil:
 			return err
-		case old: // nothing to show: the controller refuses it, and records that
+		case old: // the controller refuses the outdated plan and records the refusal
 			return change(ctx, c, c.Intent.Apply, q, planned.Base)
 		}
 	}
-	if !c.json { // in JSON, the progress messages alone
+	if !c.json { // with -o json, only progress messages are printed
 		if err := c.view.Plan(planned, o.full); err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func (c *console) superseded(ctx context.Context, base uint64) (bool, error) {
 func (c *console) confirm(ctx context.Context, question string) error {
 	fmt.Fprintf(c.errOut, "\n%s Type yes to continue: ", question)
 	answer := make(chan string, 1)
-	go func() { // it ends with the process: a read from a terminal cannot be cancelled
+	go func() { // the goroutine ends with the process, because a read from a terminal cannot be cancelled
 		line, _ := bufio.NewReader(c.in).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()

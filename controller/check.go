@@ -112,7 +112,7 @@ func runCheck(ctx context.Context, o checkOptions, a answerer, v view.View) erro
 	return v.Check(r)
 }
 
-// check refuses flags that exclude each other.
+// check returns an error if a required flag is missing or if flags exclude each other.
 func (o *checkOptions) check(portGiven bool) error {
 	switch {
 	case o.line == "" && o.from == "":
@@ -131,13 +131,13 @@ func (o *checkOptions) check(portGiven bool) error {
 	return nil
 }
 
-// An answerer answers questions.
+// An answerer answers questions about connections and mailboxes.
 type answerer interface {
 	connection(context.Context, *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error)
 	mailbox(context.Context, *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error)
 }
 
-// online sends the questions to a controller, with documents if there are any.
+// online sends the questions to a controller, together with the documents of -f.
 type online struct {
 	*console
 	docs []document
@@ -186,7 +186,7 @@ func newOffline(docs []document, providers string) (a offline, err error) {
 	return a, nil
 }
 
-// loadProviders reads a directory of mail providers; without a path it returns the built-in one.
+// loadProviders reads a directory of mail providers. If path is empty, loadProviders returns the built-in directory.
 func loadProviders(path string) (*mailbox.Directory, error) {
 	file := examples.Providers()
 	if path != "" {
@@ -199,7 +199,8 @@ func loadProviders(path string) (*mailbox.Directory, error) {
 	return mailbox.Load(file)
 }
 
-// setTime puts the value of --at into a question. Without an offset it is in the policy's, which the side that answers knows.
+// setTime puts the value of --at into a question. A time without a UTC offset is sent as text, because only the answering side knows the
+// policy's offset.
 func setTime(from *op25bv1.CheckFrom, text string) error {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		from.At = timestamppb.New(at)

@@ -85,7 +85,7 @@ func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []str
 	}
 }
 
-// newView chooses the view before any work starts.
+// newView returns the view for an output format. Commands call newView before any work starts.
 func newView(output outputFormat, w io.Writer) view.View {
 	if output == jsonOutput {
 		return view.JSON(w)

@@ -53,7 +53,7 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 	sw := &bundle.Inventory.Switches[0]
 	var addrs softswitch.Addrs
 	listen := ""
-	if keep { // where the other commands look for them
+	if keep { // the addresses that the other commands use
 		listen = client.DefaultServer
 		addrs = softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}
 	}
@@ -90,7 +90,8 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 	return nil
 }
 
-// progressLine shows the progress on one line of a terminal, and nowhere else. done clears the line.
+// progressLine returns functions that show the progress on one line of a terminal and clear that line. If w is not a terminal, both
+// functions do nothing.
 func progressLine(w io.Writer) (progress func(string), done func()) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

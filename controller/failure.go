@@ -15,25 +15,25 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// An exit is the exit status of a command that has already printed everything.
+// An exit is the exit status of a command that has already printed its result.
 type exit int
 
-// Error makes exit an error. fail does not print it.
+// Error implements error. fail does not print the text.
 func (e exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 const (
 	errReported exit = 1
-	errChanges  exit = 2 // plan and drift: there is a difference
+	errChanges  exit = 2 // plan or drift found a difference
 )
 
-// fail prints an error in the format that the arguments ask for, and returns the exit status.
+// fail prints an error in the format that the arguments select, and returns the exit status.
 func fail(ctx context.Context, w io.Writer, args []string, err error) int {
 	var status exit
 	if errors.As(err, &status) && ctx.Err() == nil {
 		return int(status)
 	}
 	f := explain(err)
-	if ctx.Err() != nil { // the interrupt caused the error
+	if ctx.Err() != nil { // the error is a result of the interrupt
 		f = client.Failure{Message: "interrupted"}
 	}
 	if asksJSON(args) {
@@ -44,7 +44,7 @@ func fail(ctx context.Context, w io.Writer, args []string, err error) int {
 	return 1
 }
 
-// A flagged is an error of a command with flags.
+// A flagged is an error together with the flags of the command that failed.
 type flagged struct {
 	error
 	flags *pflag.FlagSet
@@ -52,8 +52,8 @@ type flagged struct {
 
 func (f flagged) Unwrap() error { return f.error }
 
-// place returns the flag that filled a field of the request, such as --groups for groups[0]. For an element of the command's arguments it is
-// empty, because the fault quotes the element. Other fields keep their path.
+// place returns the flag that set a field of the request, such as --groups for groups[0]. For an element of a list without a flag, place
+// returns an empty string, because the fault quotes the element. Other paths are returned unchanged.
 func (f flagged) place(path string) string {
 	name, _, element := strings.Cut(path, "[")
 	switch {
@@ -87,7 +87,7 @@ func printFailure(w io.Writer, f client.Failure) {
 	}
 }
 
-// asksJSON reports whether -o json is among the arguments. The arguments may be too wrong for pflag to parse.
+// asksJSON reports whether -o json is among the arguments. asksJSON does not use pflag, because the arguments may be invalid.
 func asksJSON(args []string) bool {
 	for i, arg := range args {
 		switch {

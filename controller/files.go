@@ -11,13 +11,13 @@ import (
 	"op25b/internal/strict"
 )
 
-// A document is a file of intent. A controller identifies it by its name, which is the last part of its path.
+// A document is a file of the policy or the inventory. A controller identifies a document by the last element of its path.
 type document struct {
 	strict.File
-	path string // on this host
+	path string // path of the file on this host
 }
 
-// readDocuments reads files. Of a directory it reads every *.yaml and *.yml, in the order of their names.
+// readDocuments reads the given files. For a directory, readDocuments reads all *.yaml and *.yml files in it, ordered by name.
 func readDocuments(paths []string) ([]document, error) {
 	var all []document
 	from := map[string]string{}
@@ -50,7 +50,7 @@ func yamlFiles(path string) ([]string, error) {
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
-	names, _ := filepath.Glob(filepath.Join(path, "*.y*ml")) // the pattern is well formed
+	names, _ := filepath.Glob(filepath.Join(path, "*.y*ml")) // Glob fails only for a malformed pattern
 	names = slices.DeleteFunc(names, func(n string) bool { return filepath.Ext(n) != ".yaml" && filepath.Ext(n) != ".yml" })
 	if len(names) == 0 {
 		return nil, fmt.Errorf("-f %s: the directory has no *.yaml or *.yml file", path)
@@ -58,7 +58,7 @@ func yamlFiles(path string) ([]string, error) {
 	return names, nil
 }
 
-// withoutPath returns an error of package os without the path and the system call, for a message that names the path itself.
+// withoutPath returns an error of package os without its path and system call, for messages that already contain the path.
 func withoutPath(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -67,7 +67,7 @@ func withoutPath(err error) error {
 	return err
 }
 
-// local returns documents under their paths, so that messages name the paths.
+// local returns the documents as files named by their local paths, so that errors contain these paths.
 func local(docs []document) []strict.File {
 	files := make([]strict.File, len(docs))
 	for i, d := range docs {

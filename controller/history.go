@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// listLimit is the default number of revisions or records in a list, and listMax the maximum.
+// listLimit is the default number of revisions or records in a list, and listMax is the maximum.
 const (
 	listLimit = 50
 	listMax   = 1000
@@ -24,7 +24,7 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// revision parses the number of a revision, which must be at least least.
+// revision parses the number of a revision. It returns an error if the number is lower than least.
 func revision(arg string, least uint64) (uint64, error) {
 	n, err := strconv.ParseUint(arg, 10, 64)
 	if err != nil || n < least {
@@ -134,9 +134,10 @@ older ones require admin.`,
 	return cmd
 }
 
-// show shows the plan of a restoration and asks for confirmation. With --yes it does not ask, and goes on even if the plan cannot be made.
+// show shows the plan of a restoration and asks for confirmation. With --yes, show does not ask, and returns nil even if the plan cannot be
+// made.
 func (o *restoreOptions) show(ctx context.Context, c *console, base, number uint64) error {
-	if c.json { // in JSON, the progress messages alone
+	if c.json { // with -o json, only progress messages are printed
 		return nil
 	}
 	planned, err := c.plan(ctx, nil, &op25bv1.PlanRequest{Base: base, Restore: number}, o.full)

@@ -12,7 +12,7 @@ import (
 type attachment struct {
 	port uint32
 	kind linkKind
-	name string // of the Linux interface, or of the port in gNMI
+	name string // name of the Linux interface, or of the port in gNMI
 	in   string // pcap file with the frames that the port receives; may be empty
 	out  string // pcap file for the frames that the port sends; may be empty
 }
@@ -27,7 +27,7 @@ const (
 
 const attachmentSyntax = "PORT@INTERFACE, PORT@dataplane:NAME or PORT@pcap:NAME:IN.pcap:OUT.pcap"
 
-// parseAttachments parses all -i flags. It refuses a port or a name that occurs twice.
+// parseAttachments parses all -i flags. It returns an error if a port or a name occurs twice.
 func parseAttachments(flags []string) ([]attachment, error) {
 	var all []attachment
 	ports, names := map[uint32]string{}, map[string]string{}

@@ -14,7 +14,7 @@ import (
 	"op25b/internal/softswitch/p4rtserver"
 )
 
-// serviceLimits are the flags that bound what callers of a gRPC service can use.
+// serviceLimits are the flags that limit the resources that callers of a gRPC service can use.
 type serviceLimits struct {
 	message, memory, budget byteSize
 	elements                int
@@ -34,7 +34,7 @@ func (l *serviceLimits) add(cmd *cobra.Command, message byteSize, elements int) 
 	f.DurationVar(&l.age, "max-connection-age", grpcserve.DefaultConnectionAge, "age at which a connection is closed, so that its client authenticates again; 0 means never")
 }
 
-// check refuses limits under which no request could be served.
+// check returns an error for limits under which no request could be served.
 func (l *serviceLimits) check() error {
 	for _, n := range []struct {
 		flag  string
@@ -60,7 +60,7 @@ func (l *serviceLimits) limits() grpcserve.Limits {
 	}
 }
 
-// switchLimits are the flags that bound what callers of the embedded switch can use.
+// switchLimits are the flags that limit the resources that callers of the embedded switch can use.
 type switchLimits struct {
 	serviceLimits
 	program, state, unread byteSize
@@ -75,8 +75,8 @@ func (l *switchLimits) add(cmd *cobra.Command) {
 	f.Var(&l.unread, "max-unread", "limit on the memory of packets, digests and notices that controllers have not read")
 }
 
-// keep makes the garbage collector hold the heap below the total of the limits. By default the heap may grow to twice the memory in use.
-// GOMEMLIMIT in the environment takes precedence.
+// keep sets the memory limit of the Go runtime to the total of the limits. Without a memory limit, the heap may grow to twice the memory in
+// use. keep does nothing if the environment variable GOMEMLIMIT is set.
 func (l *switchLimits) keep() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(l.limits().Total())

@@ -1,6 +1,6 @@
 // Command op25b is Outbound Port 25 Blocking for ISPs: the controller and its command line, the embedded switch, the gNMI agent and the demo.
 //
-// The files here turn flags into options and call the internal packages; they hold no logic of their own.
+// This package turns flags into options and calls the internal packages.
 package main
 
 import (
@@ -15,13 +15,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
 	if err := newRoot().ExecuteContext(ctx); err != nil {
 		os.Exit(fail(ctx, os.Stderr, os.Args[1:], err))
 	}
 }
 
-// Groups of commands in the help.
+// Ids of the command groups in the help.
 const (
 	operate = "operate"
 	look    = "look"

@@ -13,7 +13,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// interruptedWithin limits the time in which an interrupted command finds out whether its change was stored.
+// interruptedWithin is the limit on the time that an interrupted command waits for the outcome of its change.
 const interruptedWithin = 3 * time.Second
 
 // A lostAnswer is the error of a change whose answer was lost.
@@ -21,7 +21,7 @@ type lostAnswer struct {
 	Request string
 	Outcome op25bv1.OutcomeResponse_Outcome
 	Err     error // of the change
-	Asked   error // of the request for the outcome; nil if that was answered
+	Asked   error // error of the request for the outcome; nil if a controller answered
 }
 
 // Error reports whether the change was stored, if known, and the reason.
@@ -37,7 +37,7 @@ func (e *lostAnswer) Error() string {
 	return text + "; look for request " + e.Request + " in op25b history -o json"
 }
 
-// outcome returns the outcome for JSON.
+// outcome returns the text of the outcome in JSON output.
 func (e *lostAnswer) outcome() string {
 	if e.Outcome == op25bv1.OutcomeResponse_NOT_STORED {
 		return "not stored"
@@ -54,7 +54,7 @@ var _ error = (*lostAnswer)(nil)
 type changing struct {
 	stored   *op25bv1.Revision
 	done     *op25bv1.Done
-	switches map[string]*op25bv1.SwitchStatus // their last statuses
+	switches map[string]*op25bv1.SwitchStatus // last status of each switch, by name
 }
 
 // A changeCall is a method of a client that makes a change.
@@ -63,8 +63,8 @@ type changeCall[Q any] func(context.Context, *connect.Request[Q]) (*connect.Serv
 // A changeRequest is the request of a change.
 type changeRequest interface{ GetRequestId() string }
 
-// change makes a change on base and shows its progress until the switches have converged or failed. If the answer is lost, change requests the
-// outcome by the request id, which also makes it safe to repeat the request.
+// change makes a change to the revision base and shows its progress until all switches have converged or failed. If the answer is lost,
+// change requests the outcome by the request id. The request id also makes it safe to repeat the request.
 func change[Q any, P interface {
 	*Q
 	changeRequest
@@ -98,7 +98,7 @@ func change[Q any, P interface {
 	return nil
 }
 
-// show processes a message of a change and shows it.
+// show records a progress message and shows it.
 func (m *changing) show(c *console, p *op25bv1.Progress) error {
 	if r := p.GetStored(); r != nil {
 		m.stored = r
@@ -115,7 +115,7 @@ func (m *changing) show(c *console, p *op25bv1.Progress) error {
 	return c.view.Progress(p)
 }
 
-// settle finds out the outcome of a change whose answer was lost. It returns nil if the change is stored, and a *lostAnswer otherwise.
+// settle requests the outcome of a change whose answer was lost. It returns nil if the change was stored, and a *lostAnswer otherwise.
 func (c *console) settle(ctx context.Context, request string, base uint64, lost error, made *changing) error {
 	within := client.SettleWithin
 	if c.timeout > 0 {

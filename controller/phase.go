@@ -66,7 +66,7 @@ type scopeOptions struct {
 	groups   []string
 	switches []string
 	base     uint64
-	until    string // activate only
+	until    string // set by activate only
 }
 
 // untilNextDate is the value of --until.
@@ -148,8 +148,8 @@ rollback first shows the activation that it undoes and the phases that change, p
 	return cmd
 }
 
-// confirm shows the effect of a change of phase and asks for confirmation; an empty phase means a rollback. It returns the revision to
-// base the change on, and the time of the preview, which is unset with --yes.
+// confirm shows the effect of a change of phase and asks for confirmation. An empty phase means a rollback. The response contains the
+// revision to base the change on and the time of the preview. With --yes, the time is unset.
 func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question string) (*op25bv1.PreviewResponse, error) {
 	if o.change.yes {
 		base, err := c.current(ctx, o.base)

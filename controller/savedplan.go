@@ -44,7 +44,7 @@ func loadPlan(path string) (*op25bv1.Plan, error) {
 	return p, nil
 }
 
-// encodePlan writes a plan with its files. The result contains the inventory's data about subscribers, and is as confidential.
+// encodePlan writes a plan with its files. The output contains the inventory's data about subscribers and is confidential.
 func encodePlan(w io.Writer, p *op25bv1.Plan, files []*op25bv1.File) error {
 	if len(files) == 0 {
 		return fmt.Errorf("%w: there are no files to save with it", errSaved)
@@ -62,7 +62,7 @@ func encodePlan(w io.Writer, p *op25bv1.Plan, files []*op25bv1.File) error {
 	return err
 }
 
-// decodePlan reads what encodePlan wrote, or returns errSaved.
+// decodePlan reads a plan that encodePlan wrote. It returns errSaved if the data is not a valid saved plan.
 func decodePlan(r io.Reader) (*op25bv1.Plan, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {

@@ -110,7 +110,8 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	return cmd
 }
 
-// defaultDir returns the default data directory: that of a service for root, and that of a user's program otherwise (XDG Base Directory).
+// defaultDir returns the default data directory: /var/lib/op25b for root, and a directory that follows the XDG Base Directory specification
+// for other users.
 func defaultDir() string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/op25b"
@@ -163,7 +164,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	return c.Run(ctx)
 }
 
-// first returns the validated documents of a first start, or nil.
+// first returns the validated documents of --apply-if-empty, or nil without that flag.
 func (o *serveOptions) first() ([]strict.File, error) {
 	switch {
 	case o.ifEmpty && len(o.files) == 0:

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A byteSize is a flag for a number of bytes: 2147483648, 2048MiB and 2GiB are the same.
+// A byteSize is a flag for a number of bytes: 2147483648, 2048MiB and 2GiB are the same size.
 type byteSize int64
 
 var sizeUnits = []struct {
@@ -15,7 +15,7 @@ var sizeUnits = []struct {
 	bytes int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// String renders the size in the largest unit of which it is a whole number.
+// String formats the size as a whole number of the largest possible unit.
 func (s *byteSize) String() string {
 	for _, u := range sizeUnits {
 		if n := int64(*s); n != 0 && n%u.bytes == 0 {
@@ -25,7 +25,7 @@ func (s *byteSize) String() string {
 	return strconv.FormatInt(int64(*s), 10)
 }
 
-// Set reads a size.
+// Set parses a size.
 func (s *byteSize) Set(text string) error {
 	number, unit := text, int64(1)
 	for _, u := range sizeUnits {
@@ -41,5 +41,5 @@ func (s *byteSize) Set(text string) error {
 	return nil
 }
 
-// Type names the value in the help.
+// Type returns the name of the value in the help.
 func (*byteSize) Type() string { return "size" }

@@ -81,7 +81,7 @@ func bad(s *op25bv1.SwitchStatus) bool {
 func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if c.timeout > 0 { // not a context deadline: connect sends it to the controller, and then either side may end the call first
+	if c.timeout > 0 { // not a context deadline: connect would send it to the controller, which may then end the call first
 		timer := time.AfterFunc(c.timeout, func() { cancel(errNotConverged) })
 		defer timer.Stop()
 	}
@@ -104,7 +104,7 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	return err
 }
 
-// seenSwitches are the switches of a watch, in the order in which they were first reported: that of the inventory.
+// seenSwitches holds the switches of a watch in the order of their first report, which is the order of the inventory.
 type seenSwitches struct{ all []*op25bv1.SwitchStatus }
 
 // take applies a message and reports whether all switches have converged to its revision.

@@ -41,7 +41,7 @@ func addStore(cmd *cobra.Command, o *serveOptions) {
 	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with the private key of --etcd-cert")
 }
 
-// openStore opens the store that the flags name. For reading, a data directory must exist.
+// openStore opens the store that the flags name. If read is set, the data directory must contain a store.
 func openStore(ctx context.Context, o *serveOptions, read bool) (*store.Store, error) {
 	o.quota = store.MaxQuota // the quota of the controller is unknown here
 	config, err := o.store(zap.NewNop())
@@ -105,7 +105,7 @@ The file contains all documents. It does not contain the state of running contro
 	return cmd
 }
 
-// backup writes the backup that a controller sends.
+// backup requests a backup from a controller and writes it to w.
 func (c *console) backup(ctx context.Context, w io.Writer) error {
 	whole := false
 	err := client.Follow(ctx, c.timeout, c.Store.Backup, &op25bv1.BackupRequest{}, func(r *op25bv1.BackupResponse) error {
@@ -122,9 +122,9 @@ func (c *console) backup(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// saveBackup writes a file that only its owner can read, reads it back, and then gives it its name.
+// saveBackup writes a backup to a temporary file that only its owner can read, verifies the file, and renames it to name.
 func saveBackup(name string, make func(io.Writer) error) (info store.BackupInfo, err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // CreateTemp sets mode 0600
 	if err != nil {
 		return info, withoutPath(err)
 	}
@@ -193,7 +193,7 @@ func runStoreRestore(ctx context.Context, o storeRestoreOptions, file string, c 
 		return err
 	}
 	defer f.Close()
-	info, err := store.CheckBackup(bufio.NewReader(f)) // before a store is made
+	info, err := store.CheckBackup(bufio.NewReader(f)) // verify the backup before opening the store
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

@@ -95,7 +95,7 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 	return nil
 }
 
-// exposed refuses plain text on addresses that other hosts can reach.
+// exposed returns an error for a plain-text service on an address that other hosts can reach, unless --insecure is set.
 func (o *switchOptions) exposed() error {
 	if o.insecure {
 		return nil

@@ -18,10 +18,10 @@ func warnKey(log *zap.Logger, path string) {
 	}
 }
 
-// plainRemedy is the advice in the error about a service in plain text that other hosts can reach.
+// plainRemedy is the advice in the error for a plain-text service that other hosts can reach.
 const plainRemedy = "give --tls-cert and --tls-key, listen on 127.0.0.1, or add --insecure"
 
-// serverTLS returns the configuration of the flags --tls-cert, --tls-key and --tls-client-ca of a daemon; nil means plain text.
+// serverTLS returns the TLS configuration for the flags --tls-cert, --tls-key and --tls-client-ca. It returns nil for plain text.
 func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 	if f.Cert == "" && f.Key == "" && f.CA == "" {
 		return nil, nil
@@ -35,7 +35,7 @@ func serverTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 	return secure, nil
 }
 
-// addSwitchTLS gives a command that dials a switch its TLS flags.
+// addSwitchTLS adds the TLS flags of a command that dials a switch.
 func addSwitchTLS(cmd *cobra.Command, f *tlsfiles.Files) {
 	cmd.Flags().StringVar(&f.CA, "tls-ca", "", "PEM file with the CA certificates that the switch's certificate is verified against; without it the connection is plain text")
 	cmd.Flags().StringVar(&f.Cert, "tls-cert", "", "PEM file with the client certificate, for a switch that requires one")
@@ -43,7 +43,7 @@ func addSwitchTLS(cmd *cobra.Command, f *tlsfiles.Files) {
 	cmd.Flags().StringVar(&f.ServerName, "tls-server-name", "", "name in the switch's certificate; by default the dialed host")
 }
 
-// switchTLS returns the configuration of the flags of addSwitchTLS; nil means plain text.
+// switchTLS returns the TLS configuration for the flags of addSwitchTLS. It returns nil for plain text.
 func switchTLS(f tlsfiles.Files, log *zap.Logger) (*tls.Config, error) {
 	if f.CA+f.Cert+f.Key+f.ServerName == "" {
 		return nil, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// exactly and atMost check the number of arguments. Their errors show the usage line, which cobra's own do not.
+// exactly and atMost check the number of arguments. Unlike the errors of cobra's functions, their errors contain the usage line.
 func exactly(n int) cobra.PositionalArgs { return between(n, n) }
 
 func atMost(n int) cobra.PositionalArgs { return between(0, n) }
@@ -33,7 +33,8 @@ func counted(n int, one, many string) string {
 	return fmt.Sprint(n, " ", many)
 }
 
-// group makes cmd a command that only holds others: alone it prints its help, and it refuses arguments, which are misspelled subcommands.
+// group makes cmd a command that only contains subcommands. Without arguments, cmd prints its help. Arguments are refused as unknown
+// subcommands.
 func group(cmd *cobra.Command) *cobra.Command {
 	cmd.SuggestionsMinimumDistance, cmd.DisableFlagsInUseLine = 2, true
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -70,7 +71,7 @@ func newHelp() *cobra.Command {
 	}
 }
 
-// explainFlag makes the error of a wrong flag say which values are valid, or where the flags are listed.
+// explainFlag adds the valid values to the error of an invalid flag value. For an unknown flag, it adds the command that lists the flags.
 func explainFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
@@ -92,7 +93,7 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		want = "must be a whole number from 0 to 65535"
 	case "bool":
 		want = "must be true or false"
-	default: // this program's own types say what is valid
+	default: // the types of this program list the valid values in their errors
 		return err
 	}
 	return errors.New(strings.TrimSuffix(err.Error(), invalid.Unwrap().Error()) + want)
