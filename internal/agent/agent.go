@@ -1,5 +1,5 @@
-// Package agent serves gNMI for a switch that has none of its own, such as bmv2's simple_switch_grpc. It runs beside the switch and reads
-// the P4 counters over P4Runtime, without taking part in the arbitration, and the interface counters from the kernel.
+// Package agent serves gNMI for a switch without a gNMI server, such as bmv2's simple_switch_grpc. It runs on the host of the switch. It
+// reads the P4 counters over P4Runtime, without taking part in the arbitration, and the interface counters from the kernel.
 //
 // The agent writes nothing to the switch and depends on no P4 name: an annotation in the P4Info marks the counter of the OpenConfig ACL.
 package agent

@@ -1,6 +1,6 @@
 // Package clock compares the clocks of the controllers, and decides whether a controller may put dates in force by its own clock.
 //
-// A wall clock can be wrong: it can be set by hand, stepped by NTP, restored with a virtual machine, or read from a real-time clock in
+// A wall clock can be wrong. It can be set by hand, stepped by NTP, restored with a virtual machine, or read from a real-time clock in
 // another time zone. A phase that begins at a wrong time blocks mail. So a controller trusts its wall clock only while these agree with it:
 //
 // - the time since the clock was last read, measured by a monotonic clock;

@@ -33,7 +33,7 @@ type scene struct {
 	waited   bool // the controller has waited long enough for the readings of the others
 }
 
-// A verdict is what a controller may do with the store's time.
+// A verdict says whether a controller may write the store's time.
 type verdict struct {
 	keeps  bool // the controller may keep the store's time if no other controller does
 	claims bool // the controller must replace the store's time, even if another controller keeps it
@@ -110,7 +110,7 @@ func (c *Clock) startedLocked(is reading, trusted time.Time, s scene, v votes) v
 	return verdict{c.hold.Reason == None, c.claims}
 }
 
-// fitsLocked reports whether the wall clock can be right, given what the store recorded before this start.
+// fitsLocked reports whether the wall clock is consistent with the last time that the store recorded before this start.
 func (c *Clock) fitsLocked(is reading, last storeTime) bool {
 	if last.Wall.IsZero() {
 		return true

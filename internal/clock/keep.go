@@ -26,10 +26,10 @@ const (
 
 // Kinds and names of records in the store.
 const (
-	beatKind    = "clock"         // under the controller's name: its time
+	beatKind    = "clock"         // name: the controller; value: its time
 	timeKind    = "time"          // one record: the store's time
 	timeName    = "store"         // name of the only record of timeKind
-	confirmKind = "clock-confirm" // under the controller's name: an operator's confirmation
+	confirmKind = "clock-confirm" // name: the controller; value: an operator's confirmation
 )
 
 // A beat is the record that a controller publishes about its clock.

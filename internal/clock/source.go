@@ -46,8 +46,8 @@ func (r reading) since(earlier reading) (d time.Duration, ok bool) {
 	return r.Elapsed - earlier.Elapsed, r.Boot == earlier.Boot
 }
 
-// ahead returns how far the wall clock of r is ahead of that of other. ok is false if the readings do not count from the same boot.
-// Otherwise the result is exact, even if the readings were taken at different times.
+// ahead returns how far the wall clock of r is ahead of the wall clock of other. ok is false if the readings do not count from the same
+// boot. Otherwise the result is exact, even if the readings were taken at different times.
 func (r reading) ahead(other reading) (d time.Duration, ok bool) {
 	gone, ok := r.since(other)
 	return r.Wall.Sub(other.Wall) - gone, ok

@@ -17,7 +17,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// changeWithin is how long a change may take until the switch is converged. It takes tens of milliseconds on an idle machine.
+// changeWithin is how long a change may take until the switch is converged. A change takes tens of milliseconds on an idle machine.
 const changeWithin = time.Minute
 
 // errSlow is the cause of a change that took longer than changeWithin.

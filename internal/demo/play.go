@@ -1,6 +1,6 @@
-// Package demo runs the blocking programme of 2006 on one switch with virtual hosts. In every phase, every subscriber sends mail to every
-// server over IPv4 and IPv6. The demo compares each outcome with the policy, and the switch's counters, read over gNMI, with the frames
-// that the hosts sent.
+// Package demo runs the phases of a policy on one switch with virtual hosts. In every phase, every subscriber sends mail to every server
+// over IPv4 and IPv6. The demo compares each outcome with the policy, and the switch's counters, read over gNMI, with the frames that the
+// hosts sent.
 //
 // The switch is operated as in a NOC. A controller runs in this process as in op25b serve. The demo applies the documents and activates the
 // phases through the controller's API, and waits for the status that the controller reports. The rule that decided about a mail is read
@@ -150,7 +150,7 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	for i, s := range p.world.subscribers {
 		sent[i] = sentCounts{}
 		work.Go(func() error {
-			// Mails of one line are sent one after another, so that the counter that moves belongs to the current mail.
+			// Mails of one line are sent one after another, so that a changed counter belongs to the current mail.
 			for _, t := range p.world.destinations {
 				for _, v6 := range []bool{false, true} {
 					a, asked, answered, err := p.attempt(workCtx, rules, ph, s, t, v6)
@@ -159,7 +159,7 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 					}
 					attempts[i] = append(attempts[i], a)
 					sent[i].add(s.port, a.Want.Rule, asked)
-					// A server's answers meet the same rules, mirrored, on the server's port.
+					// On the server's port, the mirrored form of the same rule counts the server's answers.
 					sent[i].add(t.site.port, a.Want.Rule, answered)
 				}
 			}

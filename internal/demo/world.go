@@ -25,7 +25,7 @@ type Rig struct {
 // site describes a server on the network side. Its port and MAC address come from the inventory.
 type site struct {
 	name       string
-	port       string // of the switch
+	port       string // name of the port of the switch
 	addrs      []netip.Prefix
 	aftr       netip.Addr // end of the DS-Lite softwires to this server
 	domain     string
@@ -172,7 +172,7 @@ func (w *world) Close() error {
 	return errors.Join(errs...)
 }
 
-// send sends one mail. It returns when neither end has any more frames to send because of it.
+// send sends one mail. It returns when neither host has more frames of this mail to send.
 func (w *world) send(ctx context.Context, from *subscriber, to destination, v6 bool) (netsim.Result, netip.Addr, error) {
 	attempt, err := to.server.Attempt(to.mode, v6)
 	if err != nil {

@@ -212,8 +212,8 @@ func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	return all, nil
 }
 
-// WriteDates records the dates up to a moment that are not recorded yet, each with a record in the audit chain. in is the newest revision;
-// for any other revision WriteDates does nothing. Several controllers may call WriteDates at the same time.
+// WriteDates records the dates up to a moment that are not recorded yet, each with a record in the audit chain. in must be the newest
+// revision; otherwise WriteDates does nothing. Several controllers may call WriteDates at the same time.
 func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by string) error {
 	head, err := b.store.Revisions().Head(ctx)
 	if err != nil || head.Number != in.Number { // the caller is about to receive the newer revision

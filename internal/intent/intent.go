@@ -188,7 +188,8 @@ func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.T
 
 // Rules returns only the rules that CompileAs would return for given phases.
 //
-// The rules of broken documents serve to recognize a rule set that a switch already holds. They must not be written to a switch.
+// The rules of broken documents are used only to recognize a rule set that a switch already holds. Such rules must not be written to a
+// switch.
 func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules, error) {
 	if in.broken != nil {
 		return in.broken.rules(switchName, phases)

@@ -20,7 +20,7 @@ type Proposal struct {
 	*Intent
 }
 
-// Propose validates documents that would replace the current ones. Names keep their current numbers, and activations stay. It returns
+// Propose validates documents that would replace the current ones. Names keep their current numbers, and activations are kept. It returns
 // strict.Faults for invalid documents, compile.ErrNoNumber if a name cannot get a number, and ErrActivation if an activation in force names
 // something that the documents no longer have.
 func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, error) {
@@ -71,7 +71,7 @@ func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.A
 	return valid, nil
 }
 
-// Put stores a proposal as the next revision. It returns a *store.StaleError if another revision was stored meanwhile, and
+// Put stores a proposal as the next revision. It returns a *store.StaleError if another revision was stored after Propose, and
 // store.ErrUnchanged if the current revision has the same documents.
 func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
 	object := fmt.Sprintf("policy %s on %d switches", p.Bundle.Policy.Name, len(p.Bundle.Inventory.Switches))

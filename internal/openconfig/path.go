@@ -16,7 +16,7 @@ const anyDepth = "..."
 // A pattern is a path of a request, checked against the schema. It selects nodes of a data tree.
 type pattern struct {
 	elems  []*gpb.PathElem
-	text   string  // as requested, for messages
+	text   string  // path as requested, for messages
 	leaves leafSet // sets of the leaves that the path can select
 	deep   bool    // contains anyDepth
 	wild   bool    // may select any number of nodes, including none

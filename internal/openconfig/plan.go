@@ -11,8 +11,8 @@ import (
 // A plan holds a STREAM subscriber's subscriptions and the values sent to it. It does not wait or read: it returns when the next reading is
 // due, and what to send after a reading. A plan belongs to one goroutine.
 //
-// It is level-based: however many changes or intervals have passed since the last reading, the subscriber gets the difference between the
-// values sent last and the current ones.
+// A plan is level-based: after any number of changes or intervals, the subscriber gets the difference between the values that were sent
+// last and the current values.
 type plan struct {
 	watches []*watch
 }
@@ -21,12 +21,12 @@ type plan struct {
 type watch struct {
 	pattern *pattern
 	set     leafSet
-	// told: a change that the Source reports makes the watch due. sample: the interval after which the watch is due (0: never). heartbeat:
-	// the interval after which the watch is due and all its values are sent (0: never).
+	// told makes the watch due when the Source reports a change. sample is the interval after which the watch is due; 0 means never.
+	// heartbeat is the interval after which all values are sent; 0 means never.
 	told      bool
 	sample    time.Duration
 	heartbeat time.Duration
-	// changesOnly: a sample sends only values that differ from those sent before.
+	// changesOnly restricts a sample to values that differ from the values sent before.
 	changesOnly bool
 
 	nextSample, nextBeat time.Time

@@ -23,7 +23,7 @@ const (
 	// DefaultCounterInterval is the sample interval of counters if the subscription does not set one. Six values a minute are the usual
 	// resolution of an interface graph.
 	DefaultCounterInterval = 10 * time.Second
-	// DefaultChangeGap is the shortest time between two readings caused by changes: a burst of a hundred changes causes two readings, and
+	// DefaultChangeGap is the shortest time between two readings caused by changes. A burst of a hundred changes causes two readings, and
 	// the first change is still reported at once.
 	DefaultChangeGap = 50 * time.Millisecond
 )

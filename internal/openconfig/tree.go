@@ -38,8 +38,8 @@ func newTree(root *schema, st *State) *node {
 	return t
 }
 
-// fill makes the root t the data tree of st. Existing nodes are kept and only their values written, so that a subscriber's next reading
-// allocates almost nothing: the ports and rules of a switch seldom change, their counters do.
+// fill makes the root t the data tree of st. Existing nodes are reused and only their values are written. So a subscriber's next reading
+// allocates almost nothing, because the ports and rules of a switch seldom change.
 func (t *node) fill(st *State) {
 	t.filled = 0
 	t.addState(st)

@@ -32,7 +32,7 @@ type ArchiveInfo struct {
 	Sum  string `json:"-"` // SHA-256 of the file, in hexadecimal
 }
 
-// An ArchiveWriter writes an archive. It refuses records that are not consecutive.
+// An ArchiveWriter writes an archive. Add returns a *BreakError for a record that does not follow the previous one.
 type ArchiveWriter struct {
 	w    io.Writer
 	info ArchiveInfo

@@ -13,7 +13,7 @@ var ErrNotGiven = errors.New("in an archive that was not given")
 // Archives is a set of verified archive files. Together they hold the audit records from number 1 on without a gap.
 type Archives struct {
 	infos []ArchiveInfo
-	known []Head // in none of the files
+	known []Head // known heads whose records are in none of the files
 }
 
 // ReadArchives reads and verifies archive files, in any order, and compares them with known heads. It returns ErrArchive if a file is not a
@@ -67,8 +67,7 @@ func (a Archives) last() (info ArchiveInfo) {
 	return info
 }
 
-// Known returns the heads to verify in the store: the known heads whose records are in none of the files, and the last record of the files,
-// which may still be in the store.
+// Known returns the heads to verify in the store: the known heads whose records are in none of the files, and the head of the last file.
 func (a Archives) Known() []Head {
 	known := slices.Clone(a.known)
 	if last := a.last(); last.Last > 0 {

@@ -1,5 +1,5 @@
-// Package store is the controller's only store: etcd, embedded in the process for a single controller, or an external cluster for several.
-// Both use the same code.
+// Package store is the controller's only store: etcd, embedded in the process of a single controller, or an external cluster for several
+// controllers.
 //
 // The store keeps four kinds of data. Intent is the documents of policy and inventory; every change is one transaction with a revision, an
 // author and a reason. Records are small typed values of other packages; a write can require the version that the writer has read.

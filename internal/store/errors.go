@@ -54,7 +54,7 @@ var (
 var (
 	// ErrNotFound is returned for a record or a revision that the store does not have.
 	ErrNotFound = errors.New("not found")
-	// ErrCorrupt means that stored content differs from what was stored.
+	// ErrCorrupt is returned if stored content cannot be decoded or does not match its hash.
 	ErrCorrupt = errors.New("stored content is damaged")
 	// ErrBroken is wrapped by every BreakError.
 	ErrBroken = errors.New("audit chain broken")

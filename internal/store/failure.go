@@ -66,7 +66,7 @@ type BreakdownError struct {
 	Err error // the error of etcd
 }
 
-// Error names the directory, etcd's error, what is known of pending changes, and what to do.
+// Error names the directory, etcd's error, the state of pending changes, and the remedy.
 func (e *BreakdownError) Error() string {
 	text := fmt.Sprintf("the store in %s has failed: %v. A change in progress may or may not be stored: check op25b history once the controller runs again. ", e.Dir, e.Err)
 	if errors.Is(e.Err, syscall.ENOSPC) || errors.Is(e.Err, syscall.EDQUOT) {

@@ -88,7 +88,7 @@ type DocumentDiff struct {
 	Path    string
 	Added   bool   // the first revision does not have it
 	Removed bool   // the second does not have it
-	Unified string // in the unified format
+	Unified string // difference in the unified format
 }
 
 // Diff returns the documents that differ between two revisions, ordered by path. Revision 0 has no documents. Diff returns ErrNotFound as

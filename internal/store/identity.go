@@ -33,7 +33,7 @@ func (s *Store) identityKey() string { return s.key("store/id") }
 type Generation struct {
 	s      *Store
 	number uint64
-	why    string // why the previous generation ended; empty in the first
+	why    string // reason why the previous generation ended; empty in the first one
 	began  time.Time
 
 	ctx context.Context // canceled when the generation ends, with cause ErrReplaced, or the store is closed

@@ -11,11 +11,11 @@ import (
 	"math"
 )
 
-// The format of a bbolt database: pages, each with a header. Pages 0 and 1 are two copies of the meta page, of which the newer valid one
-// counts. The others are free pages, and the branches and leaves of a tree for each bucket. Numbers are in the host's byte order.
+// The format of a bbolt database: pages, each with a header. Pages 0 and 1 are two copies of the meta page, of which bbolt uses the newer
+// valid one. The others are free pages, and the branches and leaves of a tree for each bucket. Numbers are in the host's byte order.
 //
-// bbolt itself cannot check a database, because it ends the process on a damaged one: it asserts, reads beyond the end of a mapped file,
-// and looks for free pages in a goroutine that panics.
+// bbolt itself cannot check a database, because a damaged database ends the process. bbolt uses assertions, reads beyond the end of a
+// mapped file, and looks for free pages in a goroutine that panics.
 const (
 	pageHeader = 16 // id 8, flags 2, count 2, overflow 4
 	branchItem = 16 // position 4, key size 4, page 8

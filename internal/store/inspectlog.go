@@ -46,8 +46,8 @@ func logFiles(dir string) ([]string, error) {
 // A logState holds the indexes of the last entry and the last snapshot in the log.
 type logState struct{ last, snapshot uint64 }
 
-// readLog reads every record of the log. It returns the indexes of the last entry and of the last snapshot, after which etcd begins. An
-// incomplete record ends the log: etcd discards it and has not confirmed it to any client.
+// readLog reads every record of the log. It returns the index of the last entry, and the index of the last snapshot, from which etcd
+// starts. An incomplete record ends the log: etcd discards it and has not confirmed it to any client.
 func readLog(ctx context.Context, names []string) (state logState, err error) {
 	readers := make([]fileutil.FileReader, len(names))
 	for i, name := range names {

@@ -16,8 +16,8 @@ import (
 
 // Intervals of a lease, as fractions of its TTL. With the default TTL of 3 s, a lease is renewed every 0.6 s, a failed renewal is repeated
 // after 0.15 s, and the lease ends 2.4 s after the last confirmed renewal was sent. etcd counts its 3 s from the later moment when it
-// received that renewal. So another holder is admitted at least 0.6 s after this one has stopped, which also covers a write just after a
-// check, and clocks that run at different rates.
+// received that renewal. So another holder is admitted at least 0.6 s after this one has stopped. This margin also covers a write just
+// after a check, and clocks that run at different rates.
 const (
 	renewParts  = 5
 	retryParts  = 20
@@ -36,7 +36,7 @@ type lease struct {
 	end  context.CancelFunc
 
 	mu    sync.Mutex // guards everything below
-	until time.Time  // when the lease ends unless it is renewed
+	until time.Time  // time at which the lease ends unless it is renewed
 	ended error      // reason why the lease ended, or nil
 	timer *time.Timer
 	owned map[*Ownership]struct{}

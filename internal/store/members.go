@@ -15,7 +15,7 @@ import (
 // A Member is a controller that is present.
 type Member struct {
 	Name  string
-	Value string // what the member publishes, such as its address
+	Value string // published by the member, such as its address
 }
 
 // A Presence keeps a member present, with a new lease whenever one was lost, until it leaves or the store is closed.

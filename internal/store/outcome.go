@@ -103,7 +103,7 @@ func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (C
 			return OutcomeUnknown, Revision{}, nil
 		}
 		err = rs.abandon(ctx, found, base, request)
-		if errors.Is(err, errRefused) { // a change was stored meanwhile
+		if errors.Is(err, errRefused) { // another change was stored after the read
 			continue
 		}
 		if err != nil {

@@ -14,9 +14,9 @@ import (
 
 // An Ownership is the exclusive right of a holder to write to a thing, such as a switch.
 //
-// An ownership ends in this process before etcd can grant it to another holder: a margin before its TTL, measured by the monotonic clock
-// since the last confirmed renewal was sent. The monotonic clock runs on while the process is stopped, but not while the host is suspended.
-// The fences of writes and the epoch cover that case.
+// An ownership ends in this process before etcd can grant it to another holder. It ends a margin before its TTL, measured by the monotonic
+// clock since the last confirmed renewal was sent. The monotonic clock runs on while the process is stopped, but not while the host is
+// suspended. The fences of writes and the epoch cover that case.
 type Ownership struct {
 	s          *Store
 	l          *lease

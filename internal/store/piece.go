@@ -12,9 +12,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Content is stored in pieces, each under its SHA-256, so that etcd's limits of 1.5 MiB a request and 128 operations a transaction do not
-// limit it. The end of a piece depends on the bytes there and not on its offset. So a line added to 20 MiB of exemptions makes one or two
-// new pieces and leaves the others unchanged.
+// Content is stored in pieces, each under its SHA-256, so that its size is not limited by etcd's limits of 1.5 MiB for a request and 128
+// operations for a transaction. The end of a piece depends on the bytes at that place, not on their offset. So a line added to 20 MiB of
+// exemptions makes one or two new pieces and leaves the others unchanged.
 const (
 	minPiece   = 64 << 10
 	maxPiece   = 1 << 20
@@ -29,7 +29,7 @@ const (
 
 // A piece names a part of some content.
 type piece struct {
-	Hash  string `json:"sha256"` // in hexadecimal
+	Hash  string `json:"sha256"` // SHA-256 of the piece, in hexadecimal
 	Bytes int    `json:"bytes"`
 }
 

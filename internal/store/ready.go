@@ -18,8 +18,8 @@ const (
 	lookTimeout  = 400 * time.Millisecond
 )
 
-// Ready returns nil if a majority of the cluster answers. Otherwise it returns ErrNoQuorum with the state of each member, within a second,
-// or ErrRestoring.
+// Ready returns nil if a majority of the cluster answers. Otherwise it returns ErrNoQuorum with the state of each member, within a second.
+// It returns ErrRestoring during a restore.
 func (s *Store) Ready(ctx context.Context) error {
 	const op = "ready"
 	within, cancel := s.within(ctx)

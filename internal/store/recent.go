@@ -5,8 +5,8 @@ import "sync"
 // recentBytes is the most content kept in memory, in bytes.
 const recentBytes = 64 << 20
 
-// recentPieces holds the content read and written last, by hash. A revision shares most of its content with the one before, and the content
-// of a hash never changes.
+// recentPieces holds recently read and written content, by hash. A revision shares most of its content with the previous revision. The
+// content of a hash never changes.
 type recentPieces struct {
 	mu     sync.Mutex // guards everything that follows
 	byHash map[string][]byte

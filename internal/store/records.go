@@ -21,7 +21,7 @@ const (
 	MaxName = 512
 )
 
-// MaxPuts is the most records of one PutAll: half of what etcd allows in a transaction.
+// MaxPuts is the most records of one PutAll: half of the operations that etcd allows in a transaction.
 const MaxPuts = 64
 
 // AnyVersion is the version for a write that replaces a record of any version, or creates it.
@@ -79,8 +79,9 @@ func (r *Records[T]) List(ctx context.Context) ([]Record[T], error) {
 	return all, nil
 }
 
-// PutIf writes a record if its version is still rev: 0 means that it must not exist, and AnyVersion writes in any case. It returns the new
-// version, or a *ConflictError. With fences, the record is written only while all of them are held; otherwise ErrLost is returned.
+// PutIf writes a record if its version is rev. A rev of 0 means that the record must not exist, and AnyVersion means any version or none.
+// It returns the new version, or a *ConflictError. With fences, the record is written only while all of them are held; otherwise ErrLost is
+// returned.
 func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fences ...*Ownership) (int64, error) {
 	value, err := r.value(name, v)
 	if err != nil {

@@ -34,7 +34,7 @@ type eventBox[T any] struct {
 
 func (b *eventBox[T]) merge(u update) bool {
 	first := !b.begun
-	anew := b.gen != nil && b.gen != u.gen // the same version may belong to another record
+	anew := b.gen != nil && b.gen != u.gen // the same version may belong to different content in another store
 	b.gen = u.gen
 	b.begun = true
 	if u.whole {

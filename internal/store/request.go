@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// attemptTimeout is how long one member may take to answer before another is asked. It is longer than a slow disk takes to sync 1 MiB.
+	// attemptTimeout is how long a member may take to answer before the request is sent again. A slow disk takes less time to sync 1 MiB.
 	attemptTimeout = 2 * time.Second
 	// retryPause is the pause between two attempts. 20 attempts a second do not burden a cluster that is electing its leader.
 	retryPause = 50 * time.Millisecond

@@ -58,7 +58,7 @@ func checkBackupKey(key string, value []byte) error {
 
 // Restore writes a backup into the store. The store must be empty unless replace is set, which replaces its content. The whole backup is
 // checked before anything is changed. During the restore, and after it was interrupted, no controller can use the store: see ErrRestoring.
-// At the end the store gets a new identity, so that running controllers read everything again.
+// At the end, the store gets a new identity, so that running controllers read everything again.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (BackupInfo, error) {
 	info, err := CheckBackup(r)
 	if err != nil {

@@ -72,7 +72,7 @@ type document struct {
 	Pieces []piece `json:"pieces,omitempty"`
 }
 
-// Keys of the intent. Every sweep that reclaims pieces puts the sweep key: a change whose pieces may have been reclaimed meanwhile is refused.
+// Keys of the intent. Every sweep that deletes pieces puts the sweep key, so that a change whose pieces may have been deleted is refused.
 func (rs *Revisions) headKey() string  { return rs.s.key("intent/head") }
 func (rs *Revisions) sweepKey() string { return rs.s.key("intent/sweep") }
 func (rs *Revisions) revisionKey(n uint64) string {
@@ -191,7 +191,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 		}
 		_, err = rs.s.commitRecorded(ctx, c, records)
 		switch {
-		case errors.Is(err, errRefused): // by another change, a sweep or an abandoned request: the next round finds out which
+		case errors.Is(err, errRefused): // another change, a sweep or an abandonment was stored first; the next iteration determines which
 			continue
 		case err != nil:
 			return Revision{}, err

@@ -26,14 +26,14 @@ const (
 	awayTimeout = time.Second
 )
 
-// A sentinel checks the store at intervals: whether a majority answers, and whether it is still the same store.
+// A sentinel checks the store at intervals: whether a majority answers, and whether the store was replaced.
 type sentinel struct {
 	wake chan struct{} // holds one token: check now
 
 	mu      sync.Mutex // guards everything that follows
 	since   time.Time  // when a check first failed, by the monotonic clock; zero while checks succeed
 	members string     // state of each member at the last check that no majority answered
-	why     error      // why the store cannot be used although a majority answers, such as ErrRestoring
+	why     error      // reason why the store cannot be used although a majority answers, such as ErrRestoring
 	warned  bool
 	met     bool // a majority has answered since the store was opened
 }
@@ -181,7 +181,7 @@ func (s *Store) recognize(g *Generation) error {
 	return s.name(ctx, g, kv, id)
 }
 
-// name gives the store a new identity, because it has none or the one from before it was replaced.
+// name gives the store a new identity, because it has no identity, or the identity from before it was replaced.
 func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, was Identity) error {
 	s.etcdState.mu.Lock()
 	before := s.etcdState.before

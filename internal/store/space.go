@@ -118,7 +118,7 @@ type FullError struct {
 	Space Space
 }
 
-// Error names the change, the usage, the quota and what to do.
+// Error names the change, the usage, the quota and the remedy.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("%s: %v: %s more do not fit: %s; nothing was stored. %s", e.Op, ErrFull, mib(e.Bytes), e.Space, e.Space.wayOut())
 }
@@ -135,7 +135,7 @@ type keeper struct {
 
 	mu      sync.Mutex // guards everything that follows
 	last    Space      // last known room of an external cluster
-	at      time.Time  // when last was read
+	at      time.Time  // time at which last was read
 	warning string     // the warning logged last, by its first words
 }
 

@@ -26,7 +26,7 @@ type Store struct {
 	cfg       Config
 	log       *zap.Logger
 	client    *clientv3.Client
-	leases    *clientv3.Client // for leases alone, on its own connection, so that a renewal does not wait behind large answers
+	leases    *clientv3.Client // separate connection for leases, so that a renewal does not wait behind large answers
 	endpoints []string
 	server    *embedded // nil with an external cluster
 
@@ -42,7 +42,7 @@ type Store struct {
 
 	mu     sync.Mutex // guards everything below
 	closed bool
-	wg     sync.WaitGroup // of goroutines; Add only while not closed
+	wg     sync.WaitGroup // counts goroutines; Add only while not closed
 	lease  *lease         // lease of all ownerships and presences, or nil
 }
 

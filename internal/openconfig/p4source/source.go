@@ -56,7 +56,7 @@ type Config struct {
 
 // A Source is an openconfig.Source over P4Runtime. It serves no ACL before SetLayout.
 type Source struct {
-	ports  []port // by number
+	ports  []port // ordered by number
 	read   ReadFunc
 	links  Links
 	rescan time.Duration
@@ -66,8 +66,8 @@ type Source struct {
 	layout   *ACLLayout
 	met      map[cell]bool // entries served before, which are served even after their counter was reset
 	watchers map[*func()]struct{}
-	readAt   time.Time           // when the last reading of everything began
-	pasts    map[string]linkPast // by the interface's name
+	readAt   time.Time           // start of the last Snapshot
+	pasts    map[string]linkPast // history of each interface, by name
 }
 
 var _ openconfig.Source = (*Source)(nil)
@@ -281,7 +281,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 			return fmt.Errorf("watching links: %w", err)
 		case <-rescan.C:
 			s.mu.Lock()
-			recent := time.Since(s.readAt) < s.rescan // by a subscriber's sample, or by another watcher
+			recent := time.Since(s.readAt) < s.rescan // a subscriber or another watcher has read recently
 			s.mu.Unlock()
 			if !recent {
 				// Snapshot notifies the watchers of new entries. An error is ignored, because the next reader gets it.

@@ -47,8 +47,8 @@ func (e *Etcd) Save() (saved string) {
 	return saved
 }
 
-// Restore replaces the data of the etcd by a copy, as if a snapshot were restored on the same machine: the cluster id is the same, and the
-// revisions are those of the copy.
+// Restore replaces the data of the etcd by a copy, as if a snapshot were restored on the same machine. The cluster id stays the same, and
+// the revisions are those of the copy.
 func (e *Etcd) Restore(saved string) {
 	e.t.Helper()
 	e.stop()
