@@ -8,15 +8,16 @@ import (
 	"op25b/internal/strict"
 )
 
-// An Activation puts a phase in force by hand: before its date, on part of the network, or again after a later phase. An activation with Undoes
-// undoes an earlier one instead.
+// An Activation puts a phase in force by hand: before its date, on part of the network, or again after a later phase. An activation with
+// Undoes undoes an earlier activation instead.
 //
-// Lists of activations are in the order in which the store accepted them; timeline.go defines what a list puts in force.
+// Lists of activations are in the order in which the store accepted them; timeline.go defines which phase a list puts in force.
 type Activation struct {
 	// ID is the revision under which the activation is stored. IDs increase along the list.
 	ID    uint64 `json:"id,omitempty"`
 	Phase string `json:"phase,omitempty"` // "" with Undoes
-	// Undoes is the ID of an activation. Within Groups and Switches, that activation and all later ones are ignored. See Bundle.Undo.
+	// Undoes is the ID of an activation. Within Groups and Switches, that activation and all later activations are ignored. See
+	// Bundle.Undo.
 	Undoes uint64 `json:"undoes,omitempty"`
 	// Groups and Switches are the scope. An empty list means all groups or all switches. If Groups is empty, unnamed lines are included.
 	Groups   []string `json:"groups,omitempty"`

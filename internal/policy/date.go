@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Date is a calendar day. It begins and ends at the policy's UTC offset.
+// A Date is a calendar day at the policy's UTC offset.
 type Date struct {
 	Year  int
 	Month time.Month

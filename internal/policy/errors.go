@@ -18,7 +18,7 @@ var (
 
 // Errors of undoing.
 var (
-	// ErrNoPrevious means that a scope has no activation to undo.
+	// ErrNoPrevious means that a scope has no activation that can be undone.
 	ErrNoPrevious = errors.New("no phase to go back to")
 )
 

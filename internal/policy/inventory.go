@@ -67,7 +67,7 @@ type Line struct {
 	Port string `yaml:"port"`
 	// VLAN is the VLAN id of the outer or only tag, or 0 if frames are untagged.
 	VLAN pipeline.VID `yaml:"vlan,omitempty"`
-	// InnerVLAN is the VLAN id of the second tag, or 0 if there is none. It requires VLAN.
+	// InnerVLAN is the VLAN id of the second tag, or 0 if frames have no second tag. InnerVLAN requires VLAN.
 	InnerVLAN pipeline.VID `yaml:"innerVLAN,omitempty"`
 	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. If PPPoE is 0, all frames with the line's port and VLANs belong
 	// to the line, except frames in the PPPoE sessions of other lines.
@@ -87,7 +87,8 @@ type Line struct {
 type TLS struct {
 	// CA has the certificates of the authorities that verify the switch's certificate. TLS requires it.
 	CA string `yaml:"ca"`
-	// Cert and Key are the controller's client certificate and its private key, for a switch that requires one. Set both or neither.
+	// Cert and Key are the controller's client certificate and its private key, for a switch that requires a client certificate. Set both
+	// or neither.
 	Cert string `yaml:"cert,omitempty"`
 	Key  string `yaml:"key,omitempty"`
 	// ServerName is the name in the switch's certificate. The default is the host of its P4Runtime address.

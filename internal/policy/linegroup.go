@@ -11,9 +11,9 @@ import (
 type LineGroup struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title,omitempty"`
-	// Access is the technology of the lines. It is informative: no rule depends on it.
+	// Access is the technology of the lines. No rule depends on Access.
 	Access AccessTechnology `yaml:"access,omitempty"`
-	// Addressing says whether the lines keep their addresses. A line may override it.
+	// Addressing says whether the lines keep their addresses. Line.Addressing overrides the group's.
 	Addressing Addressing `yaml:"addressing,omitempty"`
 	// Undetermined is the verdict on a line's frames whose TCP ports the pipeline cannot parse. The default is DefaultUndetermined.
 	Undetermined Knob `yaml:"undetermined,omitempty"`

@@ -34,8 +34,8 @@ func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return b, nil
 }
 
-// Salvage is like LoadContext, but does not validate the documents. It is for documents that an earlier release accepted. The result can be
-// used to change the phase in force, but must not be compiled, except by compile.NewSalvager.
+// Salvage is like LoadContext, but does not validate the documents. Salvage is for documents that an earlier release accepted. The result
+// can be used to change the phase in force, but must not be compiled, except by compile.NewSalvager.
 func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
@@ -97,7 +97,7 @@ func (r *reader) file(f strict.File) {
 // complete adds a fault for each missing document.
 func (r *reader) complete(files []strict.File) {
 	if _, unknown := r.seen[""]; unknown {
-		return // the missing document may be the unreadable one
+		return // the unreadable document may be the missing one
 	}
 	for _, kind := range []string{KindPolicy, KindInventory} {
 		if _, ok := r.seen[kind]; ok {

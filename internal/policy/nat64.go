@@ -61,7 +61,7 @@ func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	return all, of
 }
 
-// RemotesWithNAT64 returns the classes of servers with their prefixes, including those through NAT64.
+// RemotesWithNAT64 returns the classes of servers with their prefixes, including the prefixes through NAT64.
 func (p *Policy) RemotesWithNAT64() []Remote {
 	remotes := slices.Clone(p.Remotes)
 	for i := range remotes {

@@ -71,7 +71,7 @@ type Exemption struct {
 	Ticket string `yaml:"ticket,omitempty"`
 	// Expires is the last day on which the exemption is in force.
 	Expires Date `yaml:"expires,omitempty"`
-	// Review is the day from which ReviewsDue reports the exemption. It must not be after Expires.
+	// Review is the day from which ReviewsDue reports the exemption. Review must not be after Expires.
 	Review Date `yaml:"review,omitempty"`
 }
 

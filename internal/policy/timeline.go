@@ -20,8 +20,8 @@ func (a *Activation) covers(group string) bool {
 	return len(a.Groups) == 0 || group != "" && slices.Contains(a.Groups, group)
 }
 
-// on returns the activations that cover a switch. If a slow clock gave an activation an earlier time than the one before it in the list, on
-// uses the time of the one before.
+// on returns the activations that cover a switch. If a slow clock gave an activation a time before that of its predecessor in the list, the
+// predecessor's time is used.
 func on(acts []Activation, switchName string) []Activation {
 	var all []Activation
 	for _, a := range acts {
@@ -94,8 +94,8 @@ func (p *Policy) phaseBy(a *Activation, begun int) string {
 	return a.Phase
 }
 
-// InForceAt returns the phases in force on a switch at a moment that is not in the past. It applies all activations in acts; for past
-// moments, use Turns. ok is false if unnamed lines have no phase: before the first date, unless an activation covers all groups.
+// InForceAt returns the phases in force on a switch at a moment that is not in the past. InForceAt applies all activations in acts; for
+// past moments, use Turns. ok is false if unnamed lines have no phase: before the first date, unless an activation covers all groups.
 //
 // InForceAt does not check the names in activations; compile.Compiler refuses unknown names.
 func (p *Policy) InForceAt(acts []Activation, switchName string, now time.Time) (in InForce, ok bool) {
@@ -190,7 +190,7 @@ func (p *Policy) NextEvent(now time.Time) (next time.Time, ok bool) {
 	return next, ok
 }
 
-// SameFrom reports whether two lists of activations put the same phases in force on a switch now and at every later date.
+// SameFrom reports whether two lists of activations put equal phases in force on a switch, now and at every later date.
 func (p *Policy) SameFrom(a, b []Activation, switchName string, now time.Time) bool {
 	a, b = on(a, switchName), on(b, switchName)
 	for _, at := range p.datesFrom(now) {

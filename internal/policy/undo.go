@@ -10,9 +10,9 @@ import (
 // Undo returns an activation that undoes the last activation in a scope. Lines in both scopes are then treated as if the undone activation
 // had not been made: an earlier activation decides, or the dates, including dates that have passed since.
 //
-// The last activation is the last one that changes the phases in force within the scope, now or at a later date. Later activations that
-// change nothing are undone with it. Undo never undoes an undo: the next Undo applies to the activation before. Undo returns ErrNoPrevious
-// if no activation changes the phases, or if lines would be left without a phase; the message says what to do instead. Undo returns a
+// The last activation is the last that changes the phases in force within the scope, now or at a later date. Later activations that change
+// nothing are undone with it. Undo never undoes an undo: the next Undo applies to the activation before. Undo returns ErrNoPrevious if no
+// activation changes the phases, or if lines would be left without a phase; the message says what to do instead. Undo returns a
 // strict.Faults of kind ErrInvalid if the scope has an unknown or repeated name.
 func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation, error) {
 	if err := b.scopeFaults(scope).OrNil(); err != nil {

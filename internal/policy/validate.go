@@ -31,7 +31,7 @@ func ValidatePolicy(p *Policy) error {
 	return v.Run(v.policy)
 }
 
-// ValidateSwitch makes the checks of Validate that concern one switch. Its cost does not depend on the number of switches.
+// ValidateSwitch makes the checks of Validate that concern one switch. The cost does not depend on the number of switches in the inventory.
 func ValidateSwitch(p *Policy, sw *Switch) error {
 	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
 	return v.Run(v.inventory, func() { v.lineGroupsKnown(*sw) }, v.checkedLines, v.linesOutsideRelays, v.linesOutsideNAT64)

@@ -59,7 +59,7 @@ func (v *validator) address(path, address string) {
 	}
 }
 
-// rejectFrom checks the addresses that a switch rejects from: at most one of each family, each a global unicast address.
+// rejectFrom checks that a switch has at most one address of each family in RejectFrom, and that each is a global unicast address.
 func (v *validator) rejectFrom(sw *Switch, path string) {
 	first := make(map[string]netip.Addr)
 	for i, addr := range sw.RejectFrom {

@@ -31,7 +31,7 @@ func (v *validator) phases() {
 		for j := range ph.Rules {
 			v.rule(ph, j, at(rulesPath, j, ""))
 		}
-		if v.Len() == before { // a faulty rule may be the one that decides
+		if v.Len() == before { // a faulty rule may be the deciding rule
 			v.smtpDecided(ph, rulesPath)
 			v.verdictsFit(ph, rulesPath)
 		}
@@ -214,7 +214,7 @@ func (v *validator) smtpDecided(ph *Phase, path string) {
 	}
 }
 
-// verdictsFit refuses a phase with more entries than a switch has room for in one phase.
+// verdictsFit refuses a phase with more than MaxVerdicts entries.
 func (v *validator) verdictsFit(ph *Phase, path string) {
 	if n := v.p.VerdictEntries(ph); n > MaxVerdicts {
 		v.inPolicy(path, fmt.Sprintf("phase %q needs %d verdict entries, and a switch has room for %d of a phase", ph.Name, n, MaxVerdicts),
@@ -250,8 +250,8 @@ func (v *validator) ruleMeanings() {
 	}
 }
 
-// VerdictEntries returns the number of verdict entries that a switch needs if one phase is in force for every line. It does not create the
-// entries.
+// VerdictEntries returns the number of verdict entries that a switch needs if one phase is in force for every line. VerdictEntries does not
+// create the entries.
 func (p *Policy) VerdictEntries(ph *Phase) int {
 	relays := 0
 	for _, r := range p.Remotes {

@@ -54,8 +54,8 @@ func (v *validator) lineGroups() {
 	}
 }
 
-// services checks that each TCP port belongs to one service, and that the mail ports have services of their own: the standing rules treat a
-// service as a whole, so a port that shares a service with 25, 587 or 465 would be treated alike.
+// services checks that each TCP port belongs to one service, and that no other port shares a service with the mail ports 25, 587 and 465.
+// The standing rules treat a service as a whole, and would apply to that port too.
 func (v *validator) services() {
 	p := v.p
 	v.counted("services", len(p.Services), MaxServices, "services")

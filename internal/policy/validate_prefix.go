@@ -135,7 +135,7 @@ func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, eve
 	return false
 }
 
-// A PrefixIndex finds the prefix around another by one map look-up per length in use.
+// A PrefixIndex finds the prefix that contains another prefix, with one map look-up per prefix length in use.
 type PrefixIndex[T any] struct {
 	entries map[netip.Prefix]T
 	v4, v6  []int // lengths in use, ascending
@@ -223,8 +223,8 @@ func (v *validator) linesOutsideRelays() {
 	}
 }
 
-// onePrefixEach refuses a prefix of two lines, and a prefix inside another line's: an exemption of one would exempt the other. It also refuses a
-// line's address as a source of rejects.
+// onePrefixEach refuses prefixes of two lines that are equal or overlap, because an exemption of one line would exempt the other. It also
+// refuses a line's address in RejectFrom.
 func (v *validator) onePrefixEach() {
 	type owner struct{ line, path string }
 	index := NewPrefixIndex[owner]()

@@ -86,7 +86,7 @@ func Full() []strict.File {
 	return []strict.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
 }
 
-// DrawBundle makes a valid policy and an inventory of one switch with a line in each group, some of them exempt.
+// DrawBundle makes a valid policy and an inventory of one switch with a line in each group. Some of the lines are exempt.
 func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 	p := &policy.Policy{Name: "drawn", UTCOffset: policy.Offset(rapid.IntRange(-14*60, 14*60).Draw(t, "offset"))}
 	sw := policy.Switch{Name: "edge", DeviceID: 1, P4Runtime: "h:1", GNMI: "h:2", Ports: []policy.Port{{Number: 1, Name: "access"}, {Number: 2, Name: "core", Role: pipeline.Network}}}
