@@ -25,7 +25,7 @@ const (
 	maxDocuments = 1000
 )
 
-// Nodes returns an upper bound of the number of nodes in files. It scans the text and does not parse it.
+// Nodes returns an upper bound of the number of nodes in files. Nodes scans the text and does not parse it.
 func Nodes(files []File) int {
 	n := 0
 	for _, f := range files {
@@ -64,7 +64,7 @@ func TooMany(file string) *Fault {
 	}
 }
 
-// A patient is a reader that returns a text in pieces. It fails after its context has ended, so that the YAML reader ends too.
+// A patient is a reader that returns a text in pieces. Read fails after the context has ended, so that the YAML reader ends too.
 type patient struct {
 	ctx  context.Context
 	text []byte

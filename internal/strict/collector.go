@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A Collector collects the faults that checks find. It ends the checks, even deep in nested lists, after MaxFaults faults or when its
-// context ends.
+// A Collector collects the faults that checks find. A Collector ends the checks, even deep in nested lists, after MaxFaults faults or when
+// its context ends.
 type Collector struct {
 	ctx    context.Context // nil never ends
 	faults Faults
@@ -16,7 +16,7 @@ type Collector struct {
 // NewCollector returns a collector that ends its checks with ctx.
 func NewCollector(ctx context.Context) Collector { return Collector{ctx: ctx} }
 
-// Run makes checks one after the other. Run returns the context's cause if the context has ended. Otherwise it returns a Faults sorted by
+// Run calls the checks in order. Run returns the context's cause if the context has ended. Otherwise it returns a Faults sorted by
 // position, or nil.
 func (c *Collector) Run(checks ...func()) error {
 	c.attempt(func() {

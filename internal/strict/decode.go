@@ -11,7 +11,7 @@ import (
 )
 
 // A Decoder fills Go values from a document. It refuses unknown and repeated keys, values of the wrong type, and anchors, aliases, merge
-// keys and tags, whose meaning a reader cannot see in place. It collects all faults.
+// keys and tags, whose meaning a reader cannot see in place. A Decoder collects all faults.
 type Decoder struct {
 	collector Collector
 	doc       Document

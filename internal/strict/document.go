@@ -29,7 +29,8 @@ type Document struct {
 // Pos returns where the document begins.
 func (d Document) Pos() Pos { return nodePos(d.file, d.root) }
 
-// At returns the place of the value at a path, such as phases[1].rules[0], or of the nearest value around it if there is none.
+// At returns the position of the value at a path, such as phases[1].rules[0]. If there is no such value, At returns the position of the
+// innermost value around the path.
 func (d Document) At(path string) Pos {
 	if d.root == nil {
 		return Pos{File: d.file}

@@ -21,7 +21,7 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// A Fault is one error in a document: its place, the error, and what would be valid.
+// A Fault is one error in a document: its position, the error, and what would be valid.
 type Fault struct {
 	Pos
 	// Path is the path of the value in its document, such as phases[1].rules[0].action.
