@@ -8,8 +8,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// A builder collects the entries of rules. Each rule has a lower priority than the one before. The entries of one rule share its priority and
-// never match the same segment.
+// A builder collects the entries of rules. Each rule has a lower priority than the rule before it. The entries of one rule share its
+// priority and never match the same segment.
 type builder struct {
 	policy   *policy.Policy
 	numbers  *Numbers
