@@ -30,7 +30,7 @@ func linesByName(c *compile.Compiled) map[string]standingLine {
 }
 
 // lines reports added and removed lines, and lines whose group, place, name or addresses change. An added line was an unnamed line before,
-// and a removed one is an unnamed line afterwards.
+// and a removed line is an unnamed line afterwards.
 func (w *words) lines() {
 	was, is := w.wasLines, w.isLines
 	renamed := w.renamed(was, is)

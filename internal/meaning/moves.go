@@ -85,7 +85,7 @@ func classOf(c *compile.Compiled, p netip.Prefix, otherwise string) string {
 	return otherwise
 }
 
-// add records a piece. If it is the upper half of a prefix whose lower half has the same way, the halves are joined.
+// add records a piece. If the piece is the upper half of a prefix whose lower half has the same way, the halves are joined.
 func (x *classWalk) add(p netip.Prefix, way classWay) {
 	if way == (classWay{}) {
 		return

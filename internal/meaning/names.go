@@ -123,7 +123,7 @@ func servicesByName(c *compile.Compiled) map[string]policy.Service {
 	return all
 }
 
-// groups reports changed line groups and their settings besides the rules.
+// groups reports changed line groups and changed settings of line groups other than rules.
 func (w *words) groups() {
 	was, is := groupsByName(w.was), groupsByName(w.is)
 	all := maps.Clone(was)
@@ -177,7 +177,7 @@ func knobs() []groupKnob {
 	}
 }
 
-// effectBeside adds the effect of the settings besides the rules on lines that change their group.
+// effectBeside adds the effect of settings other than rules on lines that change their group.
 func (w *words) effectBeside(e *effect, from, to string) {
 	for _, k := range knobs() {
 		e.add(w.old.knob(k.service, k.byDefault, from), w.new.knob(k.service, k.byDefault, to))

@@ -77,12 +77,12 @@ func (c change) way() [2]outcome {
 // alike reports whether two changes of the same ports differ only in their groups and servers.
 func (c change) alike(x change) bool { return c.way() == x.way() && slices.Equal(c.legs, x.legs) }
 
-// verdictChanges returns all changes of outcomes. Groups and servers with the same change are joined.
+// verdictChanges returns all changes of outcomes. Changes that differ only in their groups or servers are joined.
 func (w *words) verdictChanges() []change {
 	groups, servers := w.sharedGroups(), w.servers()
 	var all []change
 	for _, ports := range w.portsAlike() {
-		var here []change // one server each
+		var here []change // changes for one server each
 		for _, s := range servers {
 			here = append(here, w.changesTo(ports, groups, s)...)
 		}
@@ -104,7 +104,7 @@ func (w *words) verdictChanges() []change {
 	return all
 }
 
-// joinPorts adds changes to a list. A change that differs only in its ports from one in the list is joined to that one.
+// joinPorts adds changes to a list. If a change differs only in its ports from a change in the list, the two are joined.
 func (w *words) joinPorts(list, more []change) []change {
 	for _, c := range more {
 		i := slices.IndexFunc(list, func(x change) bool {
@@ -120,7 +120,7 @@ func (w *words) joinPorts(list, more []change) []change {
 	return list
 }
 
-// portsAlike returns the ports, in one list for each pair of an old and a new service.
+// portsAlike returns the ports, grouped by old and new service.
 func (w *words) portsAlike() [][]policy.TCPPort {
 	var lists [][]policy.TCPPort
 	at := make(map[[2]string]int)
