@@ -45,7 +45,7 @@ type Config struct {
 	Parallel int
 }
 
-// A Planner makes plans. It is safe for concurrent use.
+// A Planner makes plans. A Planner is safe for concurrent use.
 type Planner struct {
 	cfg     Config
 	program *bring.Program
@@ -69,11 +69,11 @@ func New(cfg Config) (*Planner, error) {
 	return &Planner{cfg, program}, nil
 }
 
-// A Request names what to plan.
+// A Request has the parameters of a plan.
 type Request struct {
 	// Base is the current intent, nil if there is none yet.
 	Base *intent.Intent
-	// Proposed is the intent that would replace it. If it is Base, the plan shows what reconciliation would do.
+	// Proposed is the intent that would replace Base. If Proposed is Base, the plan shows the updates that reconciliation would make.
 	Proposed *intent.Intent
 	// Switches are the switches to plan for; empty means all.
 	Switches []string

@@ -13,7 +13,7 @@ import (
 
 // A Reader reads from one switch. *p4rt.Reader implements it.
 type Reader interface {
-	// PipelineCookie returns the name of the program that the switch runs; ok is false if it runs none.
+	// PipelineCookie returns the name of the program that the switch runs; ok is false if the switch runs no program.
 	PipelineCookie(ctx context.Context) (cookie uint64, ok bool, err error)
 	reconcile.Reader
 	Close() error

@@ -23,7 +23,7 @@ type Plan struct {
 	UTCOffset policy.Offset
 	// Documents are the documents that the proposal changes, ordered by name.
 	Documents []DocumentDiff
-	// Switches are in the order of the proposed inventory, followed by those that it does not have.
+	// Switches are in the order of the proposed inventory, followed by the switches that the inventory no longer has.
 	Switches []*SwitchPlan
 	Totals   Totals
 	// Changes reports whether a document or a switch would change.
@@ -135,7 +135,7 @@ func (c *EntryChange) entry() pipeline.Entry {
 	return c.New
 }
 
-// A ChangeKind says how an entry changes.
+// A ChangeKind is the kind of change of an entry.
 type ChangeKind string
 
 // The kinds of changes.
