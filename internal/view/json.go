@@ -16,7 +16,7 @@ type documents struct{ w io.Writer }
 
 var _ View = (*documents)(nil)
 
-// write puts a message on one line. It removes protojson's spaces, which differ from one build to the next.
+// write puts a message on one line. The spaces of protojson are removed, because they differ from one build to the next.
 func (d *documents) write(m proto.Message) error {
 	data, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
 	if err != nil {

@@ -92,7 +92,8 @@ func (t *table) status(s string) string {
 	return t.colour(yellow, plain(s))
 }
 
-// MailSteps returns instructions for the owner of a mailbox, in English and Japanese. They are made from the other fields of the answer.
+// MailSteps returns instructions for the owner of a mailbox, in English and Japanese. The instructions depend on the other fields of the
+// answer.
 func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	var steps []*op25bv1.MailStep
 	say := func(en, ja string, args ...any) {

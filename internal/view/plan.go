@@ -216,7 +216,7 @@ func paragraphs(first, s string) string {
 	return text
 }
 
-// meaning renders the consequences of a change. Those that stop mail come first.
+// meaning renders the consequences of a change. Consequences that stop mail come first.
 func (t *table) meaning(b *strings.Builder, list []*op25bv1.Sentence) {
 	for _, kind := range []struct{ severity, label, code string }{
 		{severityStops, "STOPS  ", red}, {severityOpens, "opens  ", green}, {"", "       ", ""},

@@ -1,6 +1,7 @@
 // Package view renders the answers of a controller: for people as tables and text, for programs as JSON.
 //
-// It makes no requests and no decisions. Names, reasons and other texts of an answer are escaped, so that they cannot control a terminal.
+// The package makes no requests and no decisions. Names, reasons and other texts of an answer are escaped, so that they cannot control a
+// terminal.
 package view
 
 import (
@@ -18,7 +19,7 @@ type View interface {
 	Progress(p *op25bv1.Progress) error
 	// Switches shows the state of each switch.
 	Switches(r *op25bv1.ListSwitchesResponse) error
-	// Changes shows one message of a watch: all switches first, then those that changed.
+	// Changes shows one message of a watch: all switches first, then the switches that changed.
 	Changes(r *op25bv1.WatchSwitchesResponse) error
 	// Clocks shows the clocks of the controllers.
 	Clocks(r *op25bv1.ListClocksResponse) error

@@ -48,7 +48,7 @@ func hidden(r rune) bool {
 	return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// width measures characters of ambiguous width as one column, whatever the locale is, so that the same answer always has the same lines.
+// width measures characters of ambiguous width as one column in every locale, so that line breaks do not depend on the locale.
 var width = &runewidth.Condition{StrictEmojiNeutral: true}
 
 // Columns returns how many columns a text takes on a terminal. Most East Asian characters take two (Unicode Standard Annex 11).
