@@ -32,7 +32,7 @@ type Options struct {
 	Resolver Resolver
 }
 
-// A Source is the wanted state of the switches. It must not change while it is in use.
+// A Source has the documents and activations that define the desired state of the switches. A Source must not change while it is in use.
 type Source struct {
 	// Bundle has documents that policy.Load or policy.Validate accepted.
 	Bundle *policy.Bundle

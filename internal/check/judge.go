@@ -147,7 +147,7 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 	return r, nil
 }
 
-// like reports whether two verdicts have the same outcome for the same reason.
+// like reports whether two verdicts have the same outcome, by the same rule in the same direction.
 func (v *verdict) like(w *verdict) bool {
 	return v.outcome == w.outcome && v.met.Rule == w.met.Rule && v.down == w.down
 }

@@ -11,8 +11,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// Addresses for a line that has no prefixes in the inventory. No customer and no exemption has an address in the benchmark ranges (RFC 2544
-// and RFC 5180).
+// Addresses for a line that has no prefixes in the inventory. The addresses are in the benchmark ranges (RFC 2544 and RFC 5180), which no
+// customer and no exemption has.
 var (
 	strangerV4 = netip.MustParseAddr("198.18.0.1")
 	strangerV6 = netip.MustParseAddr("2001:2::1")
@@ -154,7 +154,7 @@ func accessOf(sw *policy.Switch, l *policy.Line) access {
 	return a
 }
 
-// findServer chooses a network port, if possible one with a known station.
+// findServer chooses a network port. It prefers a port with a known station.
 func (s *subscriber) findServer() error {
 	found := false
 	for _, p := range s.sw.Ports {

@@ -1,7 +1,7 @@
 // Package desk answers the questions of a support desk about the revisions of an intent.
 //
-// The package passes questions about connections to check and questions about mailboxes to mailbox. It keeps pipelines loaded for the
-// revisions used last.
+// The package passes questions about connections to check and questions about mailboxes to mailbox. It keeps pipelines for a few revisions
+// loaded.
 package desk
 
 import (

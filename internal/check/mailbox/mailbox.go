@@ -100,7 +100,7 @@ const maxMX = 3
 const webPort = 443
 
 // Ask answers a question. It returns ErrAddress for an invalid mail address, and the errors of check.Checker.Ask except ErrResolve and
-// ErrFamily: those two make the effect Undetermined.
+// ErrFamily. For a server with one of these two errors, the effect is Undetermined.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	domain, err := domainOf(q.Address)
 	if err != nil {
@@ -206,8 +206,8 @@ type asking struct {
 	err     error               // the first error of the Asker
 }
 
-// all checks a port of several hosts. If one host is stopped, the result is Affected. Hosts that are not found matter only if no other host
-// passes.
+// all checks one port on several hosts. If one host is stopped, the result is Affected. Hosts that are not found matter only if no other
+// host passes.
 func (s *asking) all(hosts []string, port uint16) Effect {
 	passed := false
 	for _, host := range hosts {
