@@ -50,7 +50,7 @@ var _ Planner = (*plan.Planner)(nil)
 
 // Switches reports the statuses of switches.
 type Switches interface {
-	// List returns the statuses of all switches that have one, ordered by name.
+	// List returns all known statuses, ordered by the name of the switch.
 	List(ctx context.Context) ([]*op25bv1.SwitchStatus, error)
 	// Watch sends all statuses immediately, and again after every change. A slow receiver gets only the newest statuses. The channel is
 	// closed when ctx ends or when the store closes.

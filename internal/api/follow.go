@@ -58,7 +58,7 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 	}
 }
 
-// kept returns an error if a stored revision is no longer in the store because the store was replaced by an older one.
+// kept returns an error if a stored revision is no longer in the store because the store was replaced by an older store.
 func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generation) error {
 	if kept, err := s.Book.Kept(ctx, in); kept || err != nil {
 		return nil // if the store cannot answer, no error is reported

@@ -15,7 +15,7 @@ type strictJSON struct{ name string }
 // Name returns the part of the content type after application/.
 func (c strictJSON) Name() string { return c.name }
 
-// Marshal writes a message.
+// Marshal encodes a message.
 func (strictJSON) Marshal(m any) ([]byte, error) {
 	message, ok := m.(proto.Message)
 	if !ok {

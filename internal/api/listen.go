@@ -85,7 +85,7 @@ const (
 	headersWithin = 10 * time.Second
 	// idleFor is the time after which a connection without calls is closed.
 	idleFor = 5 * time.Minute
-	// stopWithin is the time that calls have to end when the controller stops. Streams end at once: see Deps.Stopping.
+	// stopWithin is the time that calls have to end when the controller stops. Streams end immediately: see Deps.Stopping.
 	stopWithin = 5 * time.Second
 	// maxHeader is the limit on the bytes of a request's header. A token has 50 bytes.
 	maxHeader = 32 << 10

@@ -22,7 +22,7 @@ var (
 // A measure computes the number of elements and the memory of a decoded message from its encoded form. An empty element has 2 bytes
 // encoded, and takes a hundred times as much memory decoded.
 type measure struct {
-	most     int // elements
+	most     int // maximum number of elements
 	elements int
 	memory   int64
 	sizes    map[protoreflect.FullName]int64 // sizes of the message structs, in bytes
@@ -119,7 +119,7 @@ func (m *measure) field(value []byte, kind protowire.Type, f protoreflect.FieldD
 	return m.element(slot * int64(len(content)))
 }
 
-// json counts a message in JSON. The decoder refuses invalid JSON.
+// json counts a message in JSON. It does not check the syntax, because the decoder refuses invalid JSON.
 func (m *measure) json(data []byte) error {
 	m.memory += m.largest
 	depth := 0

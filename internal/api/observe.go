@@ -31,7 +31,7 @@ func newOnlooker(log *zap.Logger, r prometheus.Registerer) *onlooker {
 			Name: "op25b_api_calls_total", Help: "Ended calls of the northbound API, by code.",
 		}, []string{"procedure", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "op25b_api_call_seconds", Help: "Duration of unary calls.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // to 65 s
+			Name: "op25b_api_call_seconds", Help: "Duration of unary calls.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // up to 65 s
 		}, []string{"procedure"}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "op25b_api_streams", Help: "Open streams of the northbound API."}),
 	}

@@ -25,7 +25,7 @@ type answer[T any] struct {
 	cancel  context.CancelFunc // ends the question when no caller waits
 }
 
-// answer returns the answer, or the cause if ctx ends first.
+// answer waits for the answer and returns it. If ctx ends first, answer returns the cause.
 func (j *joint[T]) answer(ctx context.Context) (value T, err error) {
 	j.mu.Lock()
 	a := j.now

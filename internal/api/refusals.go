@@ -19,7 +19,7 @@ const (
 	maxRefusal = 512
 )
 
-// refusals decides which refused changes become audit records. It limits the rate for each caller, and for all callers together.
+// refusals selects the refused changes that become audit records. It limits the rate for each caller, and for all callers together.
 type refusals struct {
 	now func() time.Time
 
