@@ -20,7 +20,7 @@ const interruptedWithin = 3 * time.Second
 type lostAnswer struct {
 	Request string
 	Outcome op25bv1.OutcomeResponse_Outcome
-	Err     error // of the change
+	Err     error // error of the change
 	Asked   error // error of the request for the outcome; nil if a controller answered
 }
 

@@ -1,6 +1,6 @@
 // Package auth maps bearer tokens and client certificates to names and roles.
 //
-// It does not know what a role permits; api does. It stores no secrets: tokens are identified by their hash.
+// Package api defines the calls that each role permits. Package auth stores no secrets: tokens are identified by their hash.
 package auth
 
 import (

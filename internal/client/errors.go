@@ -69,7 +69,7 @@ type Failure struct {
 	Message string `json:"message"`
 	// Faults are the faults in documents or names.
 	Faults []Fault `json:"faults,omitempty"`
-	// Base and Current are set for a change that was based on another revision than the current one.
+	// Base and Current are set for a change that was based on a revision other than the current revision.
 	Base    *uint64 `json:"base,omitempty"`
 	Current *uint64 `json:"current,omitempty"`
 	// Who, Role and Needed are set for a caller without the required role.

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// SettleWithin is the default time limit of Settle. A controller restarts, or another one replaces it, in less time.
+	// SettleWithin is the default time limit of Settle. A controller restarts or is replaced in less time.
 	SettleWithin = 30 * time.Second
 	// settleAttempt limits one request of Settle, and settlePause is the pause between two requests.
 	settleAttempt = 5 * time.Second

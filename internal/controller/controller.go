@@ -1,6 +1,6 @@
 // Package controller runs one controller: the store, the intent, the switches that it owns, and the API.
 //
-// It only assembles these parts. The command line and the demo run the same controller.
+// The package only assembles these parts. The command line and the demo run the same controller.
 package controller
 
 import (
@@ -26,7 +26,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Config describes one controller. Zero values mean the defaults of the packages that take them.
+// A Config describes one controller. A zero value means the default of the package that uses the field.
 type Config struct {
 	// Name is unique among the controllers of a store.
 	Name  string

@@ -1,7 +1,7 @@
-// Package etcd runs a member of an etcd cluster, for sites that have none.
+// Package etcd runs a member of an etcd cluster, for sites without an etcd cluster.
 //
-// A member is an ordinary etcd member with few options. A single controller does not need it, because package store embeds etcd. Package
-// store also defines the stored data.
+// The member is etcd with few options. A single controller does not need a cluster, because package store embeds etcd. Package store also
+// defines the stored data.
 package etcd
 
 import (

@@ -98,7 +98,7 @@ func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 }
 
 // Authorities returns a function that returns the current CAs in a file. Callers use it to verify certificates again after the handshake.
-// If the file is invalid, the last valid CAs stay in use; the configuration with the same file reports the error.
+// If the file is invalid, the last valid CAs stay in use; the TLS configuration that uses the same file reports the error.
 func Authorities(ca string) (func() *x509.CertPool, error) {
 	pool, err := Files{CA: ca}.authorities("client ")
 	if err != nil {
