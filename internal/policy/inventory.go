@@ -37,8 +37,8 @@ type Switch struct {
 // A DeviceID is P4Runtime's device_id.
 type DeviceID uint64
 
-// A ForeignTreatment says what a controller does with foreign entries. The zero value means RemoveForeign. Foreign rules are always removed, so that only
-// the policy is in force.
+// A ForeignTreatment says what a controller does with foreign entries. The zero value means RemoveForeign. Foreign rules are always
+// removed, so that no rules except the policy's are in force.
 type ForeignTreatment string
 
 // The treatments of foreign entries.

@@ -168,8 +168,8 @@ func (p *Policy) Begins(ph *Phase) time.Time { return ph.Effective.start(p.UTCOf
 // Ends returns the moment at which an exemption ends: the end of its last day at the policy's UTC offset.
 func (p *Policy) Ends(e *Exemption) time.Time { return e.Expires.next().start(p.UTCOffset) }
 
-// ReviewsDue returns the exemptions in force whose day of review has come, in the order of the policy. BITAG (Port Blocking, 2013) asks operators to
-// review their exceptions regularly.
+// ReviewsDue returns the exemptions in force whose review day has come, in the order of the policy. BITAG (Port Blocking, 2013) asks
+// operators to review their exceptions regularly.
 func (p *Policy) ReviewsDue(now time.Time) []Exemption {
 	var due []Exemption
 	for i := range p.Exemptions {
