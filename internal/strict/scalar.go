@@ -57,7 +57,7 @@ func InRange(n Number) string {
 	return fmt.Sprintf("a whole number from %d to %d", lo, hi)
 }
 
-// A form describes how values of one type are written: as text, as a number, or as true or false.
+// A form describes how values of one type are written: as a text, a number, or a truth value.
 type form struct {
 	accepts string
 	numeric bool

@@ -121,8 +121,8 @@ func (q questions) mark(n *yaml.Node) {
 	}
 }
 
-// checkText returns the question marks of a text. It returns a fault for the first byte that is not UTF-8, and for the first character that
-// the YAML reader refuses without a position, or treats as a line end unlike editors.
+// checkText returns the question marks of a text. checkText returns a fault for the first byte that is not UTF-8, and for the first
+// character that the YAML reader refuses without a position, or treats as a line end unlike editors.
 func checkText(file string, text []byte) (questions, *Fault) {
 	asked, last, at := questions{}, Pos{}, Pos{Line: 1, Col: 1}
 	for rest := text; len(rest) > 0; {
