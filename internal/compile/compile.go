@@ -26,7 +26,7 @@ type Compiled struct {
 	// State has SynOnly, the drain, only if every phase in force by default or for lines of this switch drains. The drain applies to the
 	// whole switch, and must not pass segments that a phase without drain stops.
 	State pipeline.State
-	// Staged are the rule sets of the other phases, the most likely first. See Stage.
+	// Staged are the rule sets of the other phases, the most useful first. See Stage.
 	Staged []Stage
 
 	// Rules has the rules of the phases in force, the standing rules, and the rules of the pipeline itself, by the id under which the switch
@@ -34,7 +34,7 @@ type Compiled struct {
 	Rules map[pipeline.RuleID]Rule
 	// Lines has the names of the switch's lines by index.
 	Lines map[pipeline.LineIndex]string
-	// LineGroups, Services and Remotes map numbers to entries of the policy. The prefixes of Remotes include those through NAT64.
+	// LineGroups, Services and Remotes map numbers to entries of the policy. The prefixes of Remotes include the prefixes through NAT64.
 	LineGroups map[pipeline.LineGroup]policy.LineGroup
 	Services   map[pipeline.Service]policy.Service
 	Remotes    map[pipeline.Class]policy.Remote

@@ -188,7 +188,7 @@ type ruleSet struct {
 	texts [2]map[pipeline.RuleID]Rule
 }
 
-// rules returns the rules of phases in force. It returns policy.ErrInvalid if a switch has no room for them.
+// rules returns the rules of phases in force. rules returns policy.ErrInvalid if a switch has no room for the rules.
 func (c *Compiler) rules(in policy.InForce) (*ruleSet, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +236,7 @@ func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 	return s.texts[i]
 }
 
-// remoteEntries returns the prefixes of all classes, including those through NAT64.
+// remoteEntries returns the prefixes of all classes, including the prefixes through NAT64.
 func remoteEntries(p *policy.Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
 	entries := make(map[netip.Prefix]pipeline.Class)
 	for _, r := range p.RemotesWithNAT64() {

@@ -83,7 +83,7 @@ func sourceChecks(p *policy.Policy, n *Numbers) map[pipeline.LineGroup]pipeline.
 	return checks
 }
 
-// sourceEntries returns the prefixes of those lines of a switch whose sources are checked.
+// sourceEntries returns the prefixes of the lines whose source addresses the switch checks.
 func sourceEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.SourceKey]struct{} {
 	checked := make(map[string]bool, len(p.LineGroups))
 	for _, g := range p.LineGroups {
@@ -122,7 +122,7 @@ func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pi
 	return limits
 }
 
-// rejectFrom returns the source addresses of a switch's rejects, one per family.
+// rejectFrom returns the source addresses of the ICMP errors that a switch sends, one per family.
 func rejectFrom(sw *policy.Switch) pipeline.RejectFrom {
 	var from pipeline.RejectFrom
 	for _, addr := range sw.RejectFrom {

@@ -127,7 +127,7 @@ func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRul
 	return targets
 }
 
-// decides reports whether one of the rules matches everything that r would match on a leg of a group's lines.
+// decides reports whether one of the rules matches everything that r matches on a leg of a group's lines.
 func (m *mix) decides(rules []policy.PhaseRule, group string, r policy.PhaseRule, leg policy.Leg) bool {
 	r.Groups = nil
 	if group != "" {

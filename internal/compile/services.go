@@ -15,7 +15,7 @@ const (
 	prioritySubscriber = 20
 )
 
-// serviceEntries returns the ports that the switch looks up, with their legs and services. They are the same in every phase.
+// serviceEntries returns the ports that the switch looks up, with their legs and services. The entries are the same in every phase.
 //
 // From a line, the server ports of every service are looked up. Toward a line, only server port 25 is looked up. If a rule applies to
 // DownDst, the other services are added, so that their replies pass to a client that happens to use port 25. The subscriber's own port 25
