@@ -20,11 +20,11 @@ func arbitration(cfg Config) *p4v1.StreamMessageRequest {
 
 // arbitrated handles the switch's message about the primary (section 5.4).
 //
-// The session is primary only if the status is OK and the election id is its own. bmv2 promotes the remaining
-// session when a primary leaves, which section 5.3 rules out; two such promotions are refused here. A session that
-// has been primary before never is again: another controller may have written in between, so its caller's view of
-// the switch is out of date. A session that has seen a higher election id than its own never becomes primary: the
-// switch has had a later owner.
+// A session becomes primary only if the status is OK and the reported election id is its own. When a primary leaves,
+// bmv2 promotes the remaining session, although section 5.3 rules this out. arbitrated refuses such a promotion in
+// two cases. A session that was primary before never becomes primary again: another controller may have written in
+// between, so the caller's view of the switch is out of date. A session that has seen a higher election id than its
+// own never becomes primary: the switch has had a later owner.
 func (s *Session) arbitrated(update *p4v1.MasterArbitrationUpdate) {
 	leader := ElectionID{High: update.GetElectionId().GetHigh(), Low: update.GetElectionId().GetLow()}
 	code := codes.Code(update.GetStatus().GetCode())
@@ -52,8 +52,8 @@ func (s *Session) arbitrated(update *p4v1.MasterArbitrationUpdate) {
 	}
 }
 
-// fence ends the term as primary because the switch refused a write, and returns the ErrNotPrimary that all later
-// writes get. The notification on the stream may come later, or never.
+// fence ends the term as primary because the switch refused a write. It returns the ErrNotPrimary that all later
+// writes return. The notification on the stream may arrive later or never.
 func (s *Session) fence(refusal error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,12 +102,12 @@ func (s *Session) watch() (SessionStatus, <-chan struct{}) {
 // Primary reports whether the switch would accept a write, as far as the session knows.
 func (s *Session) Primary() bool { return s.Status().State == Primary }
 
-// Demoted is closed when the term as primary is over, or with it the session. It stays open for a session that has
-// yet to become primary.
+// Demoted returns a channel that is closed when the session loses primacy or ends. The channel stays open for a
+// session that has not become primary yet.
 func (s *Session) Demoted() <-chan struct{} { return s.primacy.Done() }
 
-// WaitPrimary returns nil once the session is primary; ErrNotPrimary if it was primary and cannot become primary again;
-// the reason if the session ends; or the context's error.
+// WaitPrimary returns nil once the session is primary. It returns ErrNotPrimary if the session was primary and cannot
+// become primary again, the cause if the session ends, or the context's error.
 func (s *Session) WaitPrimary(ctx context.Context) error {
 	const op = "wait for primacy"
 	for {
@@ -126,9 +126,10 @@ func (s *Session) WaitPrimary(ctx context.Context) error {
 	}
 }
 
-// PrimaryContext returns a context for work that only the primary may do. It is cancelled when ctx is, when another
-// controller takes the switch (context.Cause is ErrNotPrimary), or when the session ends (its Err). If the session is
-// not primary it is cancelled from the start. cancel releases it.
+// PrimaryContext returns a context for work that only the primary may do. The context is cancelled when ctx is, when
+// another controller becomes primary (context.Cause returns ErrNotPrimary), or when the session ends (context.Cause
+// returns the error of Err). If the session is not primary, the context is cancelled from the start. cancel releases
+// its resources.
 func (s *Session) PrimaryContext(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	if err := s.mayWrite(ctx); err != nil {
@@ -142,7 +143,7 @@ func (s *Session) PrimaryContext(ctx context.Context) (_ context.Context, cancel
 	}
 }
 
-// mayWrite returns why nothing may be written: ctx, the end of the session, or ErrNotPrimary.
+// mayWrite returns the reason why nothing may be written: the cause of ctx, the end of the session, or ErrNotPrimary.
 func (s *Session) mayWrite(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

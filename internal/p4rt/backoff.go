@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// A Backoff is the time between two dials: after the n-th failure in a row Min x 2^(n-1), at most Max, less a random
-// part of up to half of it. At 250 ms and 15 s a switch that comes back is found after 11 s on average, and
-// 1,000 switches that come back together are dialed at about 90 a second.
+// A Backoff is the pause between two dials. After the n-th failure in a row, the pause is Min x 2^(n-1), at most Max,
+// minus a random part of up to half of it. With 250 ms and 15 s, a switch that returns is found after 11 s on
+// average, and 1,000 switches that return together are dialed at about 90 per second.
 type Backoff struct {
 	Min time.Duration // DefaultBackoffMin
-	Max time.Duration // DefaultBackoffMax; a session that lasted this long is a success, after which counting starts anew
+	Max time.Duration // DefaultBackoffMax; a session that lasted this long resets the number of failures
 }
 
-// Defaults of Backoff.
+// Default values of Backoff.
 const (
 	DefaultBackoffMin = 250 * time.Millisecond
 	DefaultBackoffMax = 15 * time.Second
@@ -33,7 +33,7 @@ func (b Backoff) withDefaults() (Backoff, error) {
 	return b, nil
 }
 
-// after returns the wait after the given number of failures in a row, at least 1.
+// after returns the pause after the given number of failures in a row, at least 1.
 func (b Backoff) after(failures int) time.Duration {
 	wait := b.Min
 	for range failures - 1 {

@@ -5,30 +5,30 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// An updates is the list that one call writes: messages or entries.
+// updates is the list of updates of one write: messages or entries.
 type updates interface {
 	len() int
-	// batch encodes the request for a batch that begins at from: at least one update, at most Config.BatchSize, and at most
-	// Config.MaxBatchBytes unless one alone is larger.
+	// batch encodes the request for the batch that begins at index from. The batch has at least one update, at most
+	// Config.BatchSize updates, and at most Config.MaxBatchBytes unless a single update is larger.
 	batch(s *Session, from int) batch
-	// message returns an update as a message, for refused updates.
+	// message returns update i as a message, for the report of a refusal.
 	message(i int) *p4v1.Update
-	// encoded returns one encoded update, for a recording.
+	// encoded returns update i in encoded form, for a recording.
 	encoded(i int) []byte
 }
 
-// A batch is some updates of a write, by their index, and the request for them.
+// A batch is a range of the updates of a write, and the request for them.
 type batch struct {
 	updates  updates
 	from, to int
 	request  encodedRequest
-	err      error // they cannot be encoded
+	err      error // error of encoding the updates
 }
 
 func (b *batch) len() int { return b.to - b.from }
 
-// batches cuts updates into batches. Each is encoded while the switch works on the one before it. The caller must call stop when it asks for no
-// further batch.
+// batches splits updates into batches. Each batch is encoded while the switch processes the batch before it. The
+// caller must call stop when it needs no further batch.
 func (s *Session) batches(all updates) (next func() (b batch, more bool), stop func()) {
 	from := 0
 	one := func() (batch, bool) {
@@ -39,7 +39,7 @@ func (s *Session) batches(all updates) (next func() (b batch, more bool), stop f
 		from = b.to
 		return b, true
 	}
-	if all.len() <= s.cfg.BatchSize { // one, but for very large updates
+	if all.len() <= s.cfg.BatchSize { // a single batch, unless updates are very large
 		return one, func() {}
 	}
 	ahead, stopped, ended := make(chan batch), make(chan struct{}), make(chan struct{})
@@ -60,14 +60,14 @@ func (s *Session) batches(all updates) (next func() (b batch, more bool), stop f
 	}
 }
 
-// messages are updates as P4Runtime messages.
+// messages is a list of updates in the form of P4Runtime messages.
 type messages []*p4v1.Update
 
 func (m messages) len() int                   { return len(m) }
 func (m messages) message(i int) *p4v1.Update { return m[i] }
 
 func (m messages) encoded(i int) []byte {
-	encoded, _ := proto.Marshal(m[i]) // an update that cannot be encoded is not sent either, and the answer has the error
+	encoded, _ := proto.Marshal(m[i]) // an update that cannot be encoded is not sent either, and the recorded answer has the error
 	return encoded
 }
 
@@ -81,8 +81,8 @@ func (m messages) encode(s *Session, from, to int) batch {
 	return b
 }
 
-// batchEnd returns the end of the batch that begins at from: at least one update, at most BatchSize, and at most
-// MaxBatchBytes unless one alone is larger.
+// batchEnd returns the end of the batch that begins at index from. The batch has at least one update, at most
+// BatchSize updates, and at most MaxBatchBytes unless a single update is larger.
 func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
 	bytes := 0
 	end := min(len(updates), from+s.cfg.BatchSize)
@@ -95,8 +95,8 @@ func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
 	return end
 }
 
-// atMost is an upper bound of an update's size in a request. The size of table entries, the bulk of a write, is added up by hand: gRPC measures
-// each message again, and measuring twice costs as much as encoding.
+// atMost returns an upper bound of an update's size in a request. For table entries, the bulk of a write, the size is
+// added up by hand. gRPC measures each message again, and measuring twice costs as much as encoding.
 func atMost(u *p4v1.Update) int {
 	const tagsAndLengths = 16 // of one message or field, and of the numbers in it
 	e := u.GetEntity().GetTableEntry()

@@ -11,16 +11,17 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// window is the HTTP/2 flow control window of the connection and of each call, fixed: gRPC's own sizing sends a ping
-// with the data it receives, and C-core servers count pings. At 8 MiB a 28 MiB read needs four turns; it is a limit,
-// not a buffer.
+// window is the HTTP/2 flow control window of the connection and of each call. It is fixed because gRPC's own sizing
+// sends a ping with the data it receives, and C-core servers count pings. With 8 MiB, a read of 28 MiB needs four
+// round trips. The window is a limit, not an allocated buffer.
 const window = 8 << 20
 
-// connect prepares the connection; the first call, or Connect, opens it.
+// connect prepares the connection. The first call, or the method Connect, opens it.
 func connect(cfg Config, secure *security) (*grpc.ClientConn, error) {
 	dialer := &net.Dialer{
 		Control: setUserTimeout(cfg.TCPUserTimeout),
-		// The kernel's keepalive finds a dead host while nothing is sent. gRPC servers do not count it as pings.
+		// The kernel's keepalive detects a dead host while nothing is sent. gRPC servers do not count its probes as
+		// pings.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
 	opts := []grpc.DialOption{
@@ -28,38 +29,39 @@ func connect(cfg Config, secure *security) (*grpc.ClientConn, error) {
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, "tcp", addr)
 			if err != nil {
-				secure.note(nil) // it did not get as far as TLS this time
+				secure.note(nil) // this attempt failed before the TLS handshake
 			}
 			return conn, err
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxReceiveBytes), grpc.MaxCallSendMsgSize(maxSend)),
 		grpc.WithStaticStreamWindowSize(window),
 		grpc.WithStaticConnWindowSize(window),
-		// A refused batch of 10,000 is some 1.6 MB of trailer on bmv2.
+		// bmv2 reports a refused batch of 10,000 updates in a trailer of about 1.6 MB.
 		grpc.WithMaxHeaderListSize(maxTrailer),
 		grpc.WithChainUnaryInterceptor(saysTrailer), grpc.WithChainStreamInterceptor(saysStreamTrailer),
 		grpc.WithIdleTimeout(0), // an idle Reader stays connected
-		grpc.WithDisableRetry(), // a write is never repeated behind the caller's back
-		grpc.WithNoProxy(),      // a switch is not behind the process's web proxy
+		grpc.WithDisableRetry(), // gRPC must never repeat a write
+		grpc.WithNoProxy(),      // a switch is not reached through the process's web proxy
 		grpc.WithDisableServiceConfig(),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 250 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 10 * time.Second},
 			MinConnectTimeout: cfg.DialTimeout,
 		}),
 	}
-	// passthrough: the dialer resolves the name anew with every dial, and nothing resolves it in between.
+	// With passthrough, the dialer resolves the name at every dial, and gRPC does not resolve it.
 	return grpc.NewClient("passthrough:///"+cfg.Addr, append(opts, cfg.DialOptions...)...)
 }
 
 const (
-	// maxSend leaves the limit of a request to the switch: a compiled pipeline may be large.
+	// maxSend is so large that the switch limits the size of a request: a compiled pipeline may be large.
 	maxSend = 1 << 30
-	// maxTrailer bounds the encoded details of a failed write; it is gRPC's default.
+	// maxTrailer limits the encoded details of a failed write. It is gRPC's default.
 	maxTrailer = 16 << 20
 )
 
-// metadataHeader has the number of trailer bytes that the client accepts. Without it the embedded switch cuts the list of a batch's errors to
-// 8 KiB, which most clients accept. Other switches ignore the header.
+// metadataHeader is the request header with the number of trailer bytes that the client accepts. Without the header,
+// the embedded switch truncates the errors of a batch to 8 KiB, which most clients accept. Other switches ignore the
+// header.
 const metadataHeader = "max-metadata-size"
 
 func saysTrailer(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {

@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// An encodedMessage is an answer that is not decoded.
+// An encodedMessage is a received message that is not decoded.
 type encodedMessage struct{ buffer mem.Buffer }
 
 func (m *encodedMessage) bytes() []byte { return m.buffer.ReadOnlyData() }
@@ -16,16 +16,16 @@ func (m *encodedMessage) free() {
 	m.buffer = nil
 }
 
-// An encodedRequest is a request that is encoded already.
+// An encodedRequest is a request that is already encoded.
 type encodedRequest []byte
 
-// asEncoded makes a call accept encodedMessages and encodedRequests beside messages.
+// asEncoded makes a call accept encodedMessages and encodedRequests in addition to protobuf messages.
 var asEncoded = grpc.ForceCodecV2(encodedCodec{encoding.GetCodecV2("proto")})
 
-// encodedCodec encodes and decodes messages, and passes encoded ones through.
+// encodedCodec encodes and decodes protobuf messages, and passes encoded messages through unchanged.
 type encodedCodec struct{ encoding.CodecV2 }
 
-// Name implements encoding.CodecV2: without one the content type is the one that P4Runtime servers are used to.
+// Name implements encoding.CodecV2. An empty name keeps the content type that P4Runtime servers expect.
 func (encodedCodec) Name() string { return "" }
 
 // Marshal implements encoding.CodecV2.

@@ -15,8 +15,9 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// ReadEntries reads everything that tables of the pipeline hold, one request a table, and gives fn each entry. An error from fn ends the read
-// and is returned as it is. It returns pipeline.ErrForeign for an entry that no State can have.
+// ReadEntries reads everything that the given tables hold, with one request per table, and calls fn with each entry.
+// An error from fn ends the read and is returned unchanged. ReadEntries returns pipeline.ErrForeign for an entry that
+// no State can have.
 func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error {
 	var form p4entry.Entry
 	for _, t := range tables {
@@ -26,7 +27,7 @@ func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn fu
 			return stream.RecvMsg(&answer)
 		}, func() error {
 			defer answer.free()
-			var stop error // of fn, or of an entity
+			var stop error // error of fn or of decoding an entity
 			err := eachField(answer.bytes(), func(field protowire.Number, _ uint64, entity []byte) error {
 				if field != 1 { // ReadResponse.entities
 					return nil
@@ -51,7 +52,7 @@ func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn fu
 	return nil
 }
 
-// Request returns the filter with which a read returns everything that a table holds.
+// Request returns the read filter for everything that a table holds.
 func Request(t pipeline.Table) *p4v1.Entity {
 	if t.IsGroups() {
 		return &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{PacketReplicationEngineEntry: &p4v1.PacketReplicationEngineEntry{
@@ -60,13 +61,13 @@ func Request(t pipeline.Table) *p4v1.Entity {
 	}
 	request := &p4v1.TableEntry{TableId: t.ID(), IsDefaultAction: t.OnlyDefault()}
 	if t.Metered() {
-		request.MeterConfig = &p4v1.MeterConfig{} // asks for the meters of the entries too
+		request.MeterConfig = &p4v1.MeterConfig{} // requests the meters of the entries too
 	}
 	return &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: request}}
 }
 
-// EntryOf returns the entry that a message has. Counters, metadata and idle times are left out. It returns pipeline.ErrForeign for what no
-// State can hold.
+// EntryOf converts a message to an entry. Counters, metadata and idle times are ignored. EntryOf returns
+// pipeline.ErrForeign for an entity that no State can have.
 func EntryOf(m *p4v1.Entity) (pipeline.Entry, error) {
 	encoded, err := proto.Marshal(m)
 	if err != nil {
@@ -216,7 +217,7 @@ func readGroup(b []byte) (pipeline.Entry, error) {
 			var port pipeline.Port
 			err := eachField(in, func(field protowire.Number, v uint64, in []byte) error {
 				switch field {
-				case 1: // egress_port, which P4Runtime 1.4 deprecates and bmv2 answers with
+				case 1: // egress_port, which P4Runtime 1.4 deprecates and bmv2 uses in answers
 					port = pipeline.Port(v)
 				case 3: // port
 					for _, x := range in {
@@ -234,7 +235,8 @@ func readGroup(b []byte) (pipeline.Entry, error) {
 	return pipeline.NewGroup(id, ports), err
 }
 
-// eachField gives fn each field of a message: its number, its value if it is a number, and its bytes if it has a length.
+// eachField calls fn with each field of an encoded message: its number, its value if it is a number, and its bytes if
+// it has a length.
 func eachField(b []byte, fn func(field protowire.Number, v uint64, in []byte) error) error {
 	for len(b) > 0 {
 		field, kind, n := protowire.ConsumeTag(b)

@@ -9,10 +9,10 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// Entries are encoded by hand: a message tree of some ten parts for each would cost more than the rest of a write. Field numbers are those of
-// p4runtime.proto.
+// Entries are encoded by hand: a tree of about ten messages for each entry would cost more than the rest of a write.
+// Field numbers are those of p4runtime.proto.
 
-// entries are updates of the pipeline's entries.
+// entries is a list of updates in the form of pipeline entries.
 type entries []pipeline.Update
 
 func (e entries) len() int { return len(e) }
@@ -31,7 +31,7 @@ func (e entries) encoded(i int) []byte {
 }
 
 func (e entries) batch(s *Session, from int) batch {
-	const perUpdate = 64 // about
+	const perUpdate = 64 // approximate number of bytes
 	end := min(len(e), from+s.cfg.BatchSize)
 	b := make([]byte, 0, perUpdate*(end-from))
 	head, err := proto.Marshal(&p4v1.WriteRequest{DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto()})
@@ -111,7 +111,7 @@ func appendMatch(b []byte, m *p4entry.Match) []byte {
 	case p4entry.Ternary:
 		b, value = begin(b, 3)
 		b = appendBytes(appendBytes(b, 1, m.Value), 2, m.Mask)
-	default: // LPM; the pipeline has no other
+	default: // LPM; the pipeline has no other kind
 		b, value = begin(b, 4)
 		b = appendInt(appendBytes(b, 1, m.Value), 2, uint64(m.PrefixLen))
 	}
@@ -131,13 +131,13 @@ func appendGroup(b []byte, id uint32, ports []pipeline.Port) []byte {
 	return finish(finish(b, group), engine)
 }
 
-// begin begins a message in a field, of a length that finish fills in.
+// begin starts a message in a field. finish fills in the length of the message.
 func begin(b []byte, field protowire.Number) ([]byte, int) {
 	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0)
 	return b, len(b)
 }
 
-// finish ends a message that began at a place.
+// finish ends the message that begins at offset at.
 func finish(b []byte, at int) []byte {
 	n := len(b) - at
 	if n < 0x80 {
@@ -153,7 +153,7 @@ func finish(b []byte, at int) []byte {
 	return b
 }
 
-// appendInt leaves out 0, as proto3 does.
+// appendInt appends an integer field. It omits 0, as proto3 does.
 func appendInt(b []byte, field protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b

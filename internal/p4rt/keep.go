@@ -9,36 +9,37 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultProbeInterval is how often Keep asks a connected switch for a sign of life. Two missed probes of
-// DefaultProbeTimeout end the session: a hung switch is found within 10 + 5 + 5 s; 1,000 switches cost 100 small
-// requests a second.
+// DefaultProbeInterval is how often Keep probes a connected switch. Two missed probes of DefaultProbeTimeout end the
+// session, so that a hung switch is detected within 10 + 5 + 5 s. 1,000 switches cost 100 small requests per second.
 const DefaultProbeInterval = 10 * time.Second
 
-// missedProbes ends a session. One may be lost to a switch that is busy with a large batch.
+// missedProbes is the number of missed probes in a row that ends a session. A switch that is busy with a large batch
+// may miss one.
 const missedProbes = 2
 
-// A KeepConfig is the Config of every session that Keep makes, and how it makes them.
+// A KeepConfig configures Keep and every session that it makes.
 type KeepConfig struct {
 	Config
 	Backoff       Backoff
-	ProbeInterval time.Duration // DefaultProbeInterval
-	// OnStatus, if not nil, is called with every change, one at a time, in Keep's goroutine. Changes that come while it
-	// runs may be combined. It must not block for long, because Keep does nothing else meanwhile.
+	ProbeInterval time.Duration // DefaultProbeInterval if 0
+	// OnStatus, if not nil, is called with every change, in Keep's goroutine. Changes that occur while it runs may be
+	// combined. OnStatus must not block for long, because Keep does nothing else meanwhile.
 	OnStatus func(SessionStatus)
 	// OnAlive, if not nil, is called whenever the switch has answered the arbitration or a probe, from several goroutines.
 	OnAlive func()
 }
 
-// Keep holds a session with the switch, dialing again, with growing pauses, whenever it is lost. It calls fn each
-// time it gains primacy, with a context that is cancelled when primacy or session is lost (context.Cause says how;
-// see Session.PrimaryContext), and waits for fn to return before it continues. If fn returns nil while still primary,
-// the work is done and Keep returns nil. If fn returns an error while still primary, Keep logs it and dials a new
-// session. After the loss of primacy the result is ignored.
+// Keep maintains a session with the switch. Whenever the session is lost, Keep dials again, with growing pauses. Each
+// time the session becomes primary, Keep calls fn and waits for fn to return. The context of fn is cancelled when
+// primacy or the session is lost; context.Cause returns the reason (see Session.PrimaryContext). If fn returns nil
+// while the session is still primary, the work is done and Keep returns nil. If fn returns an error while the session
+// is still primary, Keep logs the error and dials a new session. After the loss of primacy the result of fn is
+// ignored.
 //
-// A switch that cannot be reached, refuses the arbitration or follows another controller is not an error: Keep goes
-// on trying, or waiting as backup. It returns ErrConfig at once, or the cause of ctx's end. A caller that loses the
-// ownership behind the election id must end ctx, and call Keep again with a higher id when it regains the ownership:
-// once Keep has seen a higher id than its own, it stays a backup.
+// If the switch cannot be reached, refuses the arbitration or follows another controller, Keep tries again or waits
+// as backup. Keep returns ErrConfig for an invalid configuration, or the cause of ctx's end. A caller that loses the
+// ownership behind the election id must end ctx. When the caller regains the ownership, it must call Keep with a
+// higher id: once Keep has seen a higher id than its own, it stays a backup.
 func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *Session) error) error {
 	k, err := newKeeper(cfg, fn)
 	if err != nil {
@@ -72,7 +73,7 @@ func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *S
 	}
 }
 
-// A keeper is one run of Keep; everything in it belongs to that goroutine.
+// A keeper is the state of one run of Keep. Only Keep's goroutine uses it.
 type keeper struct {
 	cfg     Config
 	backoff Backoff
@@ -82,7 +83,7 @@ type keeper struct {
 	fn      func(context.Context, *Session) error
 	log     *zap.Logger
 	last    SessionStatus
-	seen    ElectionID // the highest election id that any session has heard of
+	seen    ElectionID // the highest election id that any session has seen
 }
 
 func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keeper, error) {
@@ -114,10 +115,10 @@ func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keepe
 	}, nil
 }
 
-// session dials once and looks after the session until it ends. done reports that fn has finished its work; lasted is
-// the session's age, without the dial.
+// session dials once and maintains the session until it ends. done reports whether fn has finished its work; lasted
+// is the age of the session, without the dial.
 func (k *keeper) session(ctx context.Context) (done bool, lasted time.Duration, err error) {
-	if k.last.Since.IsZero() { // later dials leave the loss and its reason to be seen until they succeed
+	if k.last.Since.IsZero() { // later dials keep the loss and its reason visible until they succeed
 		k.report(SessionStatus{State: Connecting, Reason: ReasonDialing, Since: time.Now()})
 	}
 	s, err := dial(ctx, k.cfg, k.seen)
@@ -142,14 +143,14 @@ func (k *keeper) session(ctx context.Context) (done bool, lasted time.Duration, 
 	return done, time.Since(began), err
 }
 
-// serve follows the session's status and has fn run while it is primary.
+// serve follows the status of the session and runs fn while the session is primary.
 func (k *keeper) serve(ctx context.Context, s *Session) (done bool, err error) {
 	returned := make(chan error, 1)
 	running := false
 	var work context.Context
 	release := func() {}
 	defer func() {
-		if running { // fn's context has ended with whatever ended the session
+		if running { // fn's context has ended together with the session
 			<-returned
 		}
 		release()
@@ -173,7 +174,7 @@ func (k *keeper) serve(ctx context.Context, s *Session) (done bool, err error) {
 			running = false
 			switch {
 			case work.Err() != nil:
-				k.report(s.Status()) // the loss that ended the work, before what follows from it
+				k.report(s.Status()) // reports the loss that ended the work before its consequences
 				return false, context.Cause(work)
 			case err != nil:
 				return false, fmt.Errorf("%s: %w", ReasonFailed, err)
@@ -184,7 +185,7 @@ func (k *keeper) serve(ctx context.Context, s *Session) (done bool, err error) {
 	}
 }
 
-// probe ends the session of a switch that misses probes.
+// probe probes the switch at intervals, and aborts the session after missedProbes missed probes in a row.
 func (k *keeper) probe(ctx context.Context, s *Session) {
 	ticker := time.NewTicker(k.every)
 	defer ticker.Stop()
@@ -214,7 +215,7 @@ func (k *keeper) probe(ctx context.Context, s *Session) {
 	}
 }
 
-// report passes on a status that is news.
+// report calls OnStatus if the status has changed.
 func (k *keeper) report(st SessionStatus) {
 	if st.State == k.last.State && !k.last.Since.IsZero() {
 		st.Since = k.last.Since

@@ -10,16 +10,16 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Read returns every entity that matches one of the given ones, which act as filters (section 13): all of them, or an
-// error and none. With no filter it sends no request and returns nothing.
+// Read returns every entity that matches one of the filters (section 13). If Read returns an error, it returns no
+// entities. Without filters, Read sends no request and returns nothing.
 //
-// bmv2 stops at the first filter that it cannot answer, and cannot answer the wildcard over all tables' direct
-// counters, nor registers and value sets: ask table by table.
+// bmv2 stops at the first filter that it does not support. It supports neither the wildcard over the direct counters
+// of all tables, nor registers and value sets. Read direct counters table by table instead.
 func (r *Reader) Read(ctx context.Context, filters ...*p4v1.Entity) ([]*p4v1.Entity, error) {
 	var all []*p4v1.Entity
 	err := r.ReadEach(ctx, func(batch []*p4v1.Entity) error {
 		if all == nil {
-			all = batch // a server that answers in one message costs no copy
+			all = batch // avoids a copy if the server answers in one message
 			return nil
 		}
 		all = append(all, batch...)
@@ -31,9 +31,9 @@ func (r *Reader) Read(ctx context.Context, filters ...*p4v1.Entity) ([]*p4v1.Ent
 	return all, nil
 }
 
-// ReadEach is Read for answers that should not be held in memory at once: fn gets the entities of each message, in
-// the order received. An error from fn ends the read and is returned as it is. After any error what fn has seen is
-// only a part.
+// ReadEach is Read for answers that should not be held in memory at once. It calls fn with the entities of each
+// message, in the order received. An error from fn ends the read and is returned unchanged. If ReadEach returns an
+// error, fn may have received only part of the answer.
 func (r *Reader) ReadEach(ctx context.Context, fn func([]*p4v1.Entity) error, filters ...*p4v1.Entity) error {
 	return r.readEach(ctx, "read", fn, filters)
 }
@@ -51,7 +51,8 @@ func (r *Reader) readEach(ctx context.Context, op string, fn func([]*p4v1.Entity
 	})
 }
 
-// follow makes a read: receive takes the next message of the answer from the stream, and handle processes it.
+// follow performs a read: receive takes the next message of the answer from the stream, and handle processes the
+// message.
 func (r *Reader) follow(
 	ctx context.Context, op string, filters []*p4v1.Entity, receive func(grpc.ClientStream) error, handle func() error, opts ...grpc.CallOption,
 ) error {
@@ -67,7 +68,7 @@ func (r *Reader) follow(
 	if err == nil {
 		err = stream.SendMsg(&p4v1.ReadRequest{DeviceId: r.cfg.DeviceID, Role: r.cfg.Role, Entities: filters})
 	}
-	if err == nil || errors.Is(err, io.EOF) { // the stream has ended already: receiving says why
+	if err == nil || errors.Is(err, io.EOF) { // io.EOF: the stream has already ended, and receiving returns the reason
 		err = stream.CloseSend()
 	}
 	if err != nil {
@@ -81,7 +82,7 @@ func (r *Reader) follow(
 		case err != nil:
 			return r.rpcError(ctx, op, err)
 		}
-		stall.rest() // the time that handle takes is not the switch's
+		stall.rest() // the time that handle takes does not count as the switch's
 		if err := handle(); err != nil {
 			return err
 		}
@@ -89,9 +90,9 @@ func (r *Reader) follow(
 	}
 }
 
-// ReadTables reads the entries of each table, one request a table, and gives fn each table's entries in one call,
-// also when there are none. Default entries are not among them (section 9.1: they are read with is_default_action).
-// It stops at the first error, of the switch or of fn.
+// ReadTables reads the entries of each table, with one request per table, and calls fn once for each table, even for
+// an empty one. Default entries are not included (section 9.1: they are read with is_default_action). ReadTables
+// stops at the first error of the switch or of fn.
 func (r *Reader) ReadTables(ctx context.Context, ids []uint32, fn func(id uint32, entries []*p4v1.TableEntry) error) error {
 	for _, id := range ids {
 		if id == 0 {
@@ -119,8 +120,8 @@ func (r *Reader) ReadTables(ctx context.Context, ids []uint32, fn func(id uint32
 	return nil
 }
 
-// EntityKind returns the kind of an entity, its field in the protocol, such as "table_entry"; "empty entity" if it is
-// nothing.
+// EntityKind returns the kind of an entity, which is the name of its field in the protocol, such as "table_entry". It
+// returns "empty entity" if no field is set.
 func EntityKind(e *p4v1.Entity) string {
 	m := e.ProtoReflect()
 	if f := m.WhichOneof(m.Descriptor().Oneofs().ByName("entity")); f != nil {

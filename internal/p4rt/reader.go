@@ -15,9 +15,9 @@ import (
 )
 
 // A Reader reads from one switch. It takes no part in the arbitration, opens no stream and changes nothing, so any
-// number of them may stand beside the primary (section 13: a read needs neither election id nor stream). Its
-// connection comes back by itself after a loss; calls made meanwhile return ErrUnreachable or ErrTLS. All methods may be called
-// at the same time.
+// number of Readers may be used beside the primary (section 13: a read needs neither election id nor stream). After a
+// loss, the connection is restored automatically; calls made meanwhile return ErrUnreachable or ErrTLS. All methods
+// may be called concurrently.
 type Reader struct {
 	cfg    Config
 	secure *security
@@ -25,11 +25,12 @@ type Reader struct {
 	client p4v1.P4RuntimeClient
 	log    *zap.Logger
 	closed atomic.Bool
-	ended  func() error // why no call can succeed any more, or nil
+	ended  func() error // returns the reason why every call fails, or nil
 }
 
-// DialReader connects to cfg.Addr and returns once the switch has answered, or with ErrConfig, ErrUnreachable,
-// ErrTLS or the context's error. ElectionID is not used. The context limits the dial only; Close ends the Reader.
+// DialReader connects to cfg.Addr and returns once the switch has answered. It returns ErrConfig if cfg is invalid,
+// ErrUnreachable or ErrTLS if the connection fails, or the context's error. ElectionID is not used. The context
+// limits only the dial; Close ends the Reader.
 func DialReader(ctx context.Context, cfg Config) (*Reader, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -64,7 +65,7 @@ func newReader(cfg Config) (*Reader, error) {
 	return r, nil
 }
 
-// Close ends the connection. Calls under way and later ones return ErrClosed. Calling it again does nothing.
+// Close ends the connection. Calls in progress and later calls return ErrClosed. Calling Close again does nothing.
 func (r *Reader) Close() error {
 	if r.closed.Swap(true) {
 		return nil
@@ -78,9 +79,9 @@ func (r *Reader) Addr() string { return r.cfg.Addr }
 // DeviceID returns the device id as configured.
 func (r *Reader) DeviceID() uint64 { return r.cfg.DeviceID }
 
-// Probe asks whether the switch's P4Runtime server is alive, by a Capabilities request; ErrUnreachable if it does not
-// answer within ProbeTimeout. A server too old for that request has answered too. gRPC keepalive pings must not be
-// used for this: see Config.DialOptions.
+// Probe checks whether the switch's P4Runtime server is alive, by a Capabilities request. It returns ErrUnreachable
+// if the server does not answer within ProbeTimeout. The answer of a server too old for the request counts too. gRPC
+// keepalive pings must not be used for this purpose: see Config.DialOptions.
 func (r *Reader) Probe(ctx context.Context) error {
 	if err := r.ended(); err != nil {
 		return r.fail("probe", nil, err)
@@ -125,11 +126,11 @@ func (r *Reader) rpcError(ctx context.Context, op string, err error) error {
 	return r.fail(op, b.kind, b.err)
 }
 
-// classify gives an RPC's error its kind. ctx is the context of the call: once it is done, its cause is more
+// classify returns an RPC's error with its kind. ctx is the context of the call. If ctx is done, its cause is more
 // specific than gRPC's error.
 func (r *Reader) classify(ctx context.Context, err error) because {
 	if ended := r.ended(); ended != nil && status.Code(err) == codes.Canceled && ctx.Err() == nil {
-		return because{nil, ended} // our own Close ended the connection under the call
+		return because{nil, ended} // our own Close ended the connection during the call
 	}
 	if ctx.Err() != nil {
 		cause := context.Cause(ctx)
@@ -143,7 +144,7 @@ func (r *Reader) classify(ctx context.Context, err error) because {
 	}
 	kind := transportKind(status.Code(err))
 	if status.Code(err) == codes.FailedPrecondition {
-		kind = ErrNoPipeline // the one precondition of the RPCs used here: sections 12, 13 and 15
+		kind = ErrNoPipeline // the only precondition of the RPCs used here: sections 12, 13 and 15
 	}
 	return because{kind, err}
 }
@@ -164,7 +165,7 @@ func newStall(ctx context.Context, d time.Duration) (_ context.Context, _ *stall
 	return ctx, s, func() { s.timer.Stop(); end(context.Canceled) }
 }
 
-// rest stops the clock until the next call of alive.
+// rest stops the timer until the next call of alive.
 func (s *stall) rest() { s.timer.Stop() }
 
 func (s *stall) alive() { s.timer.Reset(s.after) }

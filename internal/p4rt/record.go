@@ -14,50 +14,52 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Defaults of RecorderConfig.
+// Default values of RecorderConfig.
 const (
-	// DefaultRecordBytes is the size of a recording's file. A table entry takes some 40 bytes, so that 64 MiB are about
-	// ten full switches of 110,000 entries, written from nothing.
+	// DefaultRecordBytes is the size of a recording's file. A table entry takes about 40 bytes, so 64 MiB hold the
+	// first writes of about ten full switches with 110,000 entries.
 	DefaultRecordBytes = 64 << 20
 	// DefaultRecordQueue has room for the writes of a full switch and a program of 10 MB, several times over.
 	DefaultRecordQueue = 64 << 20
 )
 
-// A RecorderConfig has the file of a recording and its bounds. The zero value of every field but Path means its default.
+// A RecorderConfig configures the file of a recording and its limits. The zero value of every field but Path means
+// its default.
 type RecorderConfig struct {
-	// Path is the file. Only its owner can read it, because it has the addresses of subscribers. A file of an earlier
-	// process is continued.
+	// Path is the file. Only its owner can read it, because it contains addresses of subscribers. The file of an
+	// earlier process is continued.
 	Path string
 	// MaxBytes is the size at which the file is renamed to Path.1, replacing an older one, and a new file begins;
-	// DefaultRecordBytes. A new file begins with the pipeline in force, which is not counted.
+	// DefaultRecordBytes if 0. A new file begins with the pipeline in force, which does not count.
 	MaxBytes int64
-	// QueueBytes bounds the records that wait for the disk; further ones are left out. DefaultRecordQueue.
+	// QueueBytes limits the records that wait for the disk; further records are dropped. DefaultRecordQueue if 0.
 	QueueBytes int
 	Logger     *zap.Logger      // may be nil
 	Now        func() time.Time // time.Now if nil
 }
 
-// A Recorder records the requests and answers of the sessions with one switch, for bug reports and Replay. It costs a
-// session only the encoding of its requests. With a slow disk records are lost, which the recording notes; a disk
-// error ends the recording with one line in the log. A nil Recorder records nothing.
+// A Recorder records the requests and answers of the sessions with one switch, for bug reports and Replay. A session
+// only bears the cost of encoding its requests. If the disk is slow, records are lost, and the recording notes the
+// loss. A disk error ends the recording and is logged once. A nil Recorder records nothing.
 type Recorder struct {
 	cfg  RecorderConfig
 	log  *zap.Logger
-	file *recordFile   // the writing goroutine's
+	file *recordFile   // used only by the writing goroutine
 	wake chan struct{} // holds a token when there is something to do
 	done chan struct{} // closed when the writing goroutine has ended
 
 	mu       sync.Mutex // guards everything below
 	queue    []item
-	bytes    int    // in queue
-	left     uint64 // records left out since the last that was queued
+	bytes    int    // size of queue
+	left     uint64 // records dropped since the last queued record
 	sessions uint64
 	requests uint64
 	closed   bool
-	failed   error // why nothing is recorded any more
+	failed   error // the error that ended the recording
 }
 
-// NewRecorder opens the file and starts to write to it. Close must be called. It returns ErrConfig.
+// NewRecorder opens the file and starts to write to it. The caller must call Close. NewRecorder returns ErrConfig if
+// a limit is negative or the file cannot be opened.
 func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	if cfg.MaxBytes < 0 || cfg.QueueBytes < 0 {
 		return nil, fmt.Errorf("%w: recording %s: %d bytes a file, %d queued: must be > 0, or 0 for %d and %d",
@@ -79,7 +81,7 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	return r, nil
 }
 
-// Close writes the queue and closes the file. It returns the error that ended the recording before, if any.
+// Close writes the queued records and closes the file. It returns the error that ended the recording earlier, if any.
 func (r *Recorder) Close() error {
 	if r == nil {
 		return nil
@@ -101,14 +103,14 @@ func (r *Recorder) poke() {
 	}
 }
 
-// An item is one record on its way to the file.
+// An item is one record in the queue.
 type item struct {
 	encoded []byte
 	repeat  repeat
-	sha     pipelineSHA // of a pipeline
+	sha     pipelineSHA // only for a record of a pipeline
 }
 
-// put queues a record, or leaves it out. It does not wait for anything.
+// put queues a record, or drops it if the queue is full. It does not block.
 func (r *Recorder) put(session uint64, rec *op25bv1.Record, as repeat, sha pipelineSHA) {
 	rec.Time, rec.Session = timestamppb.New(r.cfg.Now()), session
 	it := item{encode(rec), as, sha}
@@ -131,11 +133,11 @@ func (r *Recorder) put(session uint64, rec *op25bv1.Record, as repeat, sha pipel
 
 func encode(rec *op25bv1.Record) []byte {
 	var out bytes.Buffer
-	_, _ = protodelim.MarshalTo(&out, rec) // a buffer takes everything, and every string is made valid
+	_, _ = protodelim.MarshalTo(&out, rec) // cannot fail: a buffer accepts all data, and every string was made valid
 	return out.Bytes()
 }
 
-// take returns what is queued, and whether it is the last.
+// take returns the queued records, and whether they are the last ones.
 func (r *Recorder) take() (queue []item, last bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,7 +145,7 @@ func (r *Recorder) take() (queue []item, last bool) {
 	return queue, r.closed
 }
 
-// write brings to the file what is queued, until Close or the first failure.
+// write writes the queued records to the file, until Close or the first failure.
 func (r *Recorder) write() {
 	defer close(r.done)
 	for range r.wake {
@@ -164,7 +166,7 @@ func (r *Recorder) write() {
 }
 
 func (r *Recorder) fail(err error) {
-	_ = r.file.Close() // after a failure it has nothing more to say
+	_ = r.file.Close() // the first failure is the error that counts
 	r.mu.Lock()
 	r.failed, r.queue = fmt.Errorf("recording %s ended: %w", r.cfg.Path, err), nil
 	r.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// recordVersion is that of the records' format.
+// recordVersion is the version of the record format.
 const recordVersion = 1
 
-// A repeat marks records that a new file repeats, so that it can be replayed without the file before it.
+// A repeat marks records that a new file repeats, so that the file can be replayed without its predecessor.
 type repeat int
 
 const (
@@ -35,8 +35,8 @@ type recordFile struct {
 	out    *os.File
 	size   int64
 	opened int64                // size of the file after its opening records
-	has    map[pipelineSHA]bool // pipelines that are in the file
-	last   [4]item              // of each kind that is repeated
+	has    map[pipelineSHA]bool // pipelines that the file contains
+	last   [4]item              // the last item of each repeated kind
 }
 
 // openRecordFile continues the file at path, or creates it.
@@ -45,7 +45,7 @@ func openRecordFile(path string, max int64, now func() time.Time) (*recordFile, 
 	if err != nil {
 		return nil, err
 	}
-	// A killed process may have left half a record, and nothing behind it could be read.
+	// A killed process may have left an incomplete record. Records after it could not be read.
 	end, err := wholeRecords(out)
 	if err == nil {
 		err = out.Truncate(end)
@@ -60,7 +60,7 @@ func openRecordFile(path string, max int64, now func() time.Time) (*recordFile, 
 	return f, f.open(false)
 }
 
-// wholeRecords returns the size of the records that are there to their last byte.
+// wholeRecords returns the total size of the complete records in a file.
 func wholeRecords(file *os.File) (end int64, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -71,7 +71,7 @@ func wholeRecords(file *os.File) (end int64, err error) {
 		length, err := binary.ReadUvarint(in)
 		prefix := int64(len(binary.AppendUvarint(nil, length)))
 		if err != nil || length > uint64(info.Size()) || end+prefix+int64(length) > info.Size() {
-			return end, nil // a failure to read is met again, and reported, when it is written
+			return end, nil // a read error occurs again, and is reported, on the first write
 		}
 		if _, err := in.Discard(int(length)); err != nil {
 			return end, nil
@@ -80,7 +80,7 @@ func wholeRecords(file *os.File) (end int64, err error) {
 	}
 }
 
-// open writes what a file, or a process's part of it, begins with.
+// open writes the first records of a new file, or of this process's part of a continued file.
 func (f *recordFile) open(continued bool) error {
 	f.has = map[pipelineSHA]bool{}
 	begin := encode(&op25bv1.Record{Time: timestamppb.New(f.now()), Event: &op25bv1.Record_Opening{
@@ -104,7 +104,8 @@ func (f *recordFile) open(continued bool) error {
 	return nil
 }
 
-// add writes a record, into a new file if it has no room in this one. A record larger than a whole file gets one.
+// add writes a record. If the file has no room for the record, add begins a new file, even for a record larger than a
+// whole file.
 func (f *recordFile) add(it item) error {
 	if it.repeat == repeatPipeline && f.has[it.sha] {
 		return nil

@@ -16,7 +16,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A recording is one session's part of what a Recorder writes. With a nil Recorder every method does nothing.
+// A recording is the part of a Recorder's output that belongs to one session. With a nil Recorder every method does
+// nothing.
 type recording struct {
 	r       *Recorder
 	session uint64
@@ -49,7 +50,7 @@ func (rec recording) status(st SessionStatus) {
 	rec.put(&op25bv1.Record{Event: &op25bv1.Record_Status{Status: event}}, repeatNever)
 }
 
-// A request is one whose answer is to be recorded.
+// A request is a request whose answer will be recorded.
 type request struct {
 	of    recording
 	id    uint64
@@ -89,7 +90,7 @@ func (rec recording) push(p4info *configv1.P4Info, deviceConfig []byte, cookie u
 	return q
 }
 
-// inForce records that the switch has a pipeline: it was found there, or has just been pushed.
+// inForce records the pipeline of the switch, after it was found there or pushed.
 func (rec recording) inForce(p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) {
 	if rec.r == nil {
 		return
@@ -117,7 +118,7 @@ func (q request) answered(a *op25bv1.Answer) {
 	q.of.put(&op25bv1.Record{Event: &op25bv1.Record_Answer{Answer: a}}, repeatNever)
 }
 
-// answer is the recorded form of the outcome of the batch that began at index from.
+// answer returns the recorded form of the outcome of the batch that began at index from.
 func (out outcome) answer(from int) *op25bv1.Answer {
 	if out.stop != nil {
 		return answerOf(out.stop, out.refused)
@@ -131,7 +132,8 @@ func (out outcome) answer(from int) *op25bv1.Answer {
 	return a
 }
 
-// answerOf is the answer to a request that the switch accepts or refuses as a whole; refused is false if the outcome is unknown.
+// answerOf returns the answer to a request that the switch accepts or refuses as a whole. refused is false if the
+// outcome is unknown.
 func answerOf(err error, refused bool) *op25bv1.Answer {
 	switch {
 	case err == nil:
@@ -145,8 +147,8 @@ func answerOf(err error, refused bool) *op25bv1.Answer {
 	}
 }
 
-// A pipelineSHA names a pipeline: SHA-256 over the length of its encoded P4Info, the P4Info, and its device
-// configuration.
+// A pipelineSHA identifies a pipeline. It is the SHA-256 over the length of its encoded P4Info, the P4Info, and its
+// device configuration.
 type pipelineSHA [sha256.Size]byte
 
 func hashPipeline(p4info, deviceConfig []byte) (sum pipelineSHA) {
@@ -162,5 +164,5 @@ func recordID(id ElectionID) *op25bv1.ElectionID {
 	return &op25bv1.ElectionID{High: id.High, Low: id.Low}
 }
 
-// valid makes a text valid UTF-8, as protobuf requires; a switch may send any bytes.
+// valid replaces invalid UTF-8 in a text: protobuf requires valid UTF-8, and a switch may send any bytes.
 func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Recordings are the recordings of several switches, one file each in a directory. A nil *Recordings records nothing.
+// Recordings holds the recorders of several switches, with one file per switch in a directory. A nil *Recordings
+// records nothing.
 type Recordings struct {
 	dir string
 	log *zap.Logger
@@ -18,7 +19,7 @@ type Recordings struct {
 	all map[string]*Recorder
 }
 
-// OpenRecordings creates the directory, with access for this user only. An empty dir returns nil.
+// OpenRecordings creates the directory, with access for this user only. It returns nil if dir is empty.
 func OpenRecordings(dir string, log *zap.Logger) (*Recordings, error) {
 	if dir == "" {
 		return nil, nil
@@ -29,7 +30,7 @@ func OpenRecordings(dir string, log *zap.Logger) (*Recordings, error) {
 	return &Recordings{dir: dir, log: log, all: map[string]*Recorder{}}, nil
 }
 
-// Of returns the recorder of a switch. If its file cannot be opened, Of logs that and returns nil.
+// Of returns the recorder of a switch. If its file cannot be opened, Of logs the error and returns nil.
 func (r *Recordings) Of(switchName string) *Recorder {
 	if r == nil {
 		return nil

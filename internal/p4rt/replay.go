@@ -16,39 +16,40 @@ import (
 
 // A Replayed is the result of a replay.
 type Replayed struct {
-	Records int    `json:"records"` // read
-	Pushes  int    `json:"pushes"`  // pipelines sent
+	Records int    `json:"records"` // records read
+	Pushes  int    `json:"pushes"`  // pipelines pushed
 	Writes  int    `json:"writes"`  // write requests sent
-	Updates int    `json:"updates"` // in them
-	Skipped int    `json:"skipped"` // requests not sent: they were refused because another controller owned the switch
-	Unknown int    `json:"unknown"` // requests sent whose recorded answer is missing or unclear, so that there is nothing to compare
-	Gaps    uint64 `json:"gaps"`    // records that the recorder left out
-	Torn    bool   `json:"torn"`    // the last record is cut off: the recording process was killed, or still runs
+	Updates int    `json:"updates"` // updates in these requests
+	Skipped int    `json:"skipped"` // requests not sent, because they were refused when another controller owned the switch
+	Unknown int    `json:"unknown"` // requests sent whose recorded answer is missing or unclear, so that nothing can be compared
+	Gaps    uint64 `json:"gaps"`    // records that the recorder dropped
+	Torn    bool   `json:"torn"`    // the last record is incomplete: the recording process was killed, or still runs
 
 	Differences []ReplayDifference `json:"differences,omitempty"` // in the order of the recording
 }
 
-// A ReplayDifference is an answer that is not the recorded one. Codes are compared, not texts.
+// A ReplayDifference is an answer that differs from the recorded answer. Only codes are compared, not texts.
 type ReplayDifference struct {
-	Record   int       `json:"record"` // its request's place in the file, from 1
+	Record   int       `json:"record"` // the place of its request in the file, from 1
 	Time     time.Time `json:"time"`   // when it was recorded
 	What     string    `json:"what"`   // `push` or `update 3 of 1000 (INSERT table_entry)`
 	Recorded string    `json:"recorded"`
 	Got      string    `json:"got"`
 }
 
-// String renders `record 12, 2006-10-01T03:00:00Z, update 3 of 1000 (INSERT table_entry): recorded OK, now AlreadyExists: ...`.
+// String returns text such as `record 12, 2006-10-01T03:00:00Z, update 3 of 1000 (INSERT table_entry): recorded OK,
+// now AlreadyExists: ...`.
 func (d ReplayDifference) String() string {
 	return fmt.Sprintf("record %d, %s, %s: recorded %s, now %s", d.Record, d.Time.UTC().Format(time.RFC3339), d.What, d.Recorded, d.Got)
 }
 
-// Replay sends the pushes and writes of the recording at path to s, in their order and in the batches that they were
-// sent in, and compares the answers with the recorded ones. Times are ignored: each request waits for the answer to the
-// one before. A pipeline that the recorded switch had already is pushed unless this switch has it too; a push empties
-// the switch. For the same answers this switch must hold the entries that the recorded switch held before.
+// Replay sends the pushes and writes of the recording at path to s, in their recorded order and batches, and compares
+// the answers with the recorded answers. Times are ignored: each request waits for the answer to the request before
+// it. A pipeline that the recorded switch already had is pushed unless this switch has it too; a push empties the
+// switch. To give the same answers, this switch must hold the entries that the recorded switch held before.
 //
-// It stops, and returns the results so far, at the first unclear answer and when s is no longer primary. It returns
-// ErrRecording for a file that is not a recording, is damaged, or has more than one switch.
+// Replay stops, and returns the results so far, at the first unclear answer and when s is no longer primary. It
+// returns ErrRecording for a file that is not a recording, is damaged, or contains more than one switch.
 func Replay(ctx context.Context, path string, s *Session) (*Replayed, error) {
 	answers, err := readAnswers(path)
 	if err != nil {
@@ -66,7 +67,7 @@ func Replay(ctx context.Context, path string, s *Session) (*Replayed, error) {
 	return &p.out, err
 }
 
-// A replay is a Replay under way.
+// A replay is the state of one run of Replay.
 type replay struct {
 	s         *Session
 	answers   map[requestID]*op25bv1.Answer
@@ -93,7 +94,8 @@ func (p *replay) record(ctx context.Context, n int, rec *op25bv1.Record) error {
 	return nil
 }
 
-// recorded returns the answer to a request, nil if it says nothing, and whether to send the request at all.
+// recorded returns the recorded answer to a request, or nil if there is nothing to compare. send reports whether to
+// send the request.
 func (p *replay) recorded(request uint64) (_ *op25bv1.Answer, send bool) {
 	a := p.answers[requestID{p.part, request}]
 	switch a.GetOutcome() {
@@ -187,7 +189,8 @@ func (p *replay) write(ctx context.Context, n int, rec *op25bv1.Record, write *o
 	return nil
 }
 
-// compare notes where two answers to a batch differ, update by update if both go into them.
+// compare records the differences between two answers to a batch. If both answers cover each update, it compares them
+// update by update.
 func (p *replay) compare(n int, rec *op25bv1.Record, batch []*p4v1.Update, was, now *op25bv1.Answer) {
 	if was.GetOutcome() != op25bv1.Answer_ANSWERED || now.GetOutcome() != op25bv1.Answer_ANSWERED {
 		if was.GetOutcome() != now.GetOutcome() || was.GetCode() != now.GetCode() {
@@ -218,7 +221,7 @@ func (p *replay) differ(n int, rec *op25bv1.Record, what, recorded, got string) 
 	})
 }
 
-// wholeText renders an answer to a request as a whole.
+// wholeText describes an answer to a request as a whole.
 func wholeText(a *op25bv1.Answer) string {
 	if a.GetOutcome() == op25bv1.Answer_ANSWERED {
 		if n := len(a.GetRefused()); n > 0 {

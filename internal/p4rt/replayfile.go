@@ -12,16 +12,19 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// maxRecord is the largest record that is read: a pipeline, or a batch of DefaultMaxBatchBytes, several times over.
+// maxRecord is the largest record that can be read. It is several times the size of a pipeline or of a batch of
+// DefaultMaxBatchBytes.
 const maxRecord = 256 << 20
 
-// A requestID names a request in a file: processes that went on with one another's file count from 1 each.
+// A requestID identifies a request in a file. Each process that continued the file counts its requests from 1; part
+// counts the processes.
 type requestID struct {
 	part    int
 	request uint64
 }
 
-// eachRecord calls fn with every record of a recording and its number, from 1. torn reports that the last is cut off.
+// eachRecord calls fn with every record of a recording and its number, from 1. torn reports whether the last record
+// is incomplete.
 func eachRecord(path string, fn func(n int, rec *op25bv1.Record) error) (torn bool, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -70,7 +73,7 @@ func checkRecord(n int, rec *op25bv1.Record) error {
 	return nil
 }
 
-// readAnswers returns every answer of a recording, and makes sure that it is of one switch.
+// readAnswers returns every answer of a recording. It fails if the recording contains more than one switch.
 func readAnswers(path string) (map[requestID]*op25bv1.Answer, error) {
 	answers := map[requestID]*op25bv1.Answer{}
 	part := 0

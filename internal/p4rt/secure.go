@@ -15,7 +15,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// A security has the credentials of a connection, and the error of the last handshake: gRPC keeps only the text of it.
+// A security holds the credentials of a connection, and the error of the last handshake, of which gRPC keeps only the
+// text.
 type security struct {
 	credentials.TransportCredentials // TLS or plain text
 	plain                            bool
@@ -33,10 +34,10 @@ func newSecurity(config *tls.Config, addr string) *security {
 	}
 	config = config.Clone()
 	if verify := config.VerifyConnection; verify != nil {
-		host, _, _ := net.SplitHostPort(addr) // withDefaults has seen it
+		host, _, _ := net.SplitHostPort(addr) // withDefaults has checked addr
 		name := cmp.Or(config.ServerName, host)
 		config.VerifyConnection = func(state tls.ConnectionState) error {
-			state.ServerName = cmp.Or(state.ServerName, name) // crypto/tls leaves out an IP address
+			state.ServerName = cmp.Or(state.ServerName, name) // crypto/tls omits an IP address
 			return verify(state)
 		}
 	}
@@ -46,10 +47,10 @@ func newSecurity(config *tls.Config, addr string) *security {
 // Clone returns s itself: its state belongs to one connection.
 func (s *security) Clone() credentials.TransportCredentials { return s }
 
-// errSealed is the error for gRPC when it tries to make a second connection for a session.
+// errSealed is returned to gRPC when it tries to make a second connection for a session.
 var errSealed = errors.New("the session's connection is lost, and it has but one")
 
-// ClientHandshake secures one connection that has been made.
+// ClientHandshake performs the handshake on a new connection.
 func (s *security) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	s.mu.Lock()
 	sealed := s.sealed
@@ -69,7 +70,7 @@ func (s *security) ClientHandshake(ctx context.Context, authority string, raw ne
 	return conn, info, nil
 }
 
-// seal refuses further connections, and calls told at every attempt.
+// seal makes s refuse further connections and call told at every attempt.
 func (s *security) seal(told func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,8 +89,8 @@ func (s *security) refusal() error {
 	return s.refused
 }
 
-// A securedConn reads the alert with which a server of TLS 1.3 refuses the client's certificate. The alert comes after
-// the client's handshake is over.
+// A securedConn reads the alert with which a TLS 1.3 server refuses the client's certificate. The alert arrives after
+// the client has finished its handshake.
 type securedConn struct {
 	net.Conn
 	s *security
@@ -99,7 +100,7 @@ func (c *securedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	var op *net.OpError
 	switch {
-	case n > 0: // the switch has taken our certificate
+	case n > 0: // the switch has accepted our certificate
 		c.s.note(nil)
 	case errors.As(err, &op) && op.Op == "remote error":
 		c.s.note(tlsRefusal(err))
@@ -107,20 +108,20 @@ func (c *securedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// alertPatience is how long a failed write waits for an alert that may have come before it. The alert is there already,
-// or never comes.
+// alertPatience is how long a failed write waits for an alert. An alert that explains the failure has usually arrived
+// already.
 const alertPatience = 100 * time.Millisecond
 
 func (c *securedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		_ = c.SetReadDeadline(time.Now().Add(alertPatience)) // the connection is of no other use any more
+		_ = c.SetReadDeadline(time.Now().Add(alertPatience)) // the connection is not used any more
 		_, _ = c.Read(make([]byte, 1))
 	}
 	return n, err
 }
 
-// tlsRefusal returns the TLS error with which one side refused the other, or nil for a failure of the network.
+// tlsRefusal returns the TLS error with which one side refused the other, or nil if the network failed.
 func tlsRefusal(err error) error {
 	var op *net.OpError
 	switch {
@@ -134,7 +135,7 @@ func tlsRefusal(err error) error {
 	return err
 }
 
-// A refusedByTLS is an RPC's error with the reason that gRPC has only as text.
+// A refusedByTLS is an RPC's error together with the TLS error, which gRPC reports only as text.
 type refusedByTLS struct{ reason, rpc error }
 
 func (e refusedByTLS) Error() string   { return e.reason.Error() }

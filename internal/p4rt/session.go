@@ -13,12 +13,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// closeTimeout is how long Close waits for the switch to end its side of the stream. Until then the switch may hold
-// our election id for us, and would refuse it to the next session.
+// closeTimeout is how long Close waits for the switch to end its side of the stream. Until then the switch may keep
+// our election id in use, and would refuse it to the next session.
 const closeTimeout = time.Second
 
-// A Session is one stream to one switch and everything done beside it, from Dial to the loss of the stream or Close.
-// It does not come back: Keep makes a new one. All methods may be called at the same time.
+// A Session is one stream to one switch and the calls made beside it, from Dial to the loss of the stream or Close. A
+// session is not restored after a loss: Keep makes a new one. All methods may be called concurrently.
 type Session struct {
 	*Reader
 
@@ -29,7 +29,7 @@ type Session struct {
 	inbox   inbox
 	record  recording
 
-	// primacy is cancelled, with the cause, at the end of the term as primary or of the session.
+	// primacy is cancelled, with the cause, when the term as primary or the session ends.
 	primacy    context.Context
 	endPrimacy context.CancelCauseFunc
 	finished   chan struct{} // closed when the session is over
@@ -37,15 +37,16 @@ type Session struct {
 	mu      sync.Mutex    // guards everything below
 	status  SessionStatus // as Status returns it
 	changed chan struct{} // closed and replaced whenever status changes
-	seen    ElectionID    // the highest election id heard of, in this session or, under Keep, in one before
+	seen    ElectionID    // the highest election id seen in this session or, under Keep, in an earlier session
 	fenced  error         // ErrNotPrimary with the reason, after the session has lost the primary role
 	over    error         // why the session is over, or nil
 }
 
-// Dial connects to cfg.Addr, opens the stream and arbitrates. It returns once the switch has said whether the session
-// is primary; that it is not is no error: see Primary and WaitPrimary. Errors are ErrConfig, ErrUnreachable, ErrTLS,
-// ErrUnknownDevice, ErrArbitrationRefused or the context's. The context limits the dial only; Close ends the
-// session, also one that has ended by itself.
+// Dial connects to cfg.Addr, opens the stream and arbitrates. It returns once the switch has reported whether the
+// session is primary. A session that is not primary is not an error: see Primary and WaitPrimary. Dial returns
+// ErrConfig if cfg is invalid, ErrUnreachable or ErrTLS if the connection fails, ErrUnknownDevice or
+// ErrArbitrationRefused if the switch refuses the session, or the context's error. The context limits only the dial.
+// The caller must call Close, even for a session that has ended by itself.
 func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	return dial(ctx, cfg, ElectionID{})
 }
@@ -77,7 +78,7 @@ func dial(ctx context.Context, cfg Config, seen ElectionID) (*Session, error) {
 	if err != nil {
 		return abandon(r.rpcError(dialCtx, op, err))
 	}
-	if err := stream.Send(arbitration(cfg)); err != nil && !errors.Is(err, io.EOF) { // EOF: Recv has the reason
+	if err := stream.Send(arbitration(cfg)); err != nil && !errors.Is(err, io.EOF) { // on EOF, Recv returns the reason
 		return abandon(r.rpcError(dialCtx, op, err))
 	}
 	s := newSession(r, stream, kill, seen)
@@ -94,8 +95,8 @@ func dial(ctx context.Context, cfg Config, seen ElectionID) (*Session, error) {
 		<-s.gone
 		return abandon(err)
 	}
-	// A session has one connection. gRPC would make another for a request after this one is lost, but the switch behind
-	// it may have restarted, and the session's stream would be missing.
+	// A session has one connection. gRPC would make another connection for a request after this one is lost. But the
+	// switch may have restarted, and the stream of the session would be missing.
 	r.secure.seal(func() {
 		s.abort(s.fail("stream", ErrStreamLost, errors.New("the switch is ending the connection")))
 	})
@@ -118,7 +119,7 @@ func newSession(r *Reader, stream p4v1.P4Runtime_StreamChannelClient, kill conte
 	return s
 }
 
-// Done is closed when the session is over: the stream is lost, or Close was called. Err says which.
+// Done returns a channel that is closed when the stream is lost or Close was called. Err returns the reason.
 func (s *Session) Done() <-chan struct{} { return s.finished }
 
 // Err returns why the session is over, or nil while it is not.
@@ -128,14 +129,14 @@ func (s *Session) Err() error {
 	return s.over
 }
 
-// Close gives up primacy at once, ends the stream, and returns when the switch has let go of the election id or has
-// had a second to do so. Calls under way return ErrClosed. Calling it again does nothing.
+// Close gives up primacy at once and ends the stream. It returns when the switch has released the election id, or
+// after closeTimeout. Calls in progress return ErrClosed. Calling Close again does nothing.
 func (s *Session) Close() error {
 	s.finish(ErrClosed)
 	patience, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	select {
-	case <-s.sending: // and never given back: nothing is sent after this
+	case <-s.sending: // the token is never returned, so that nothing is sent afterwards
 		_ = s.stream.CloseSend() // an error means that the stream has ended already
 	case <-s.gone:
 	case <-patience.Done():
@@ -149,7 +150,7 @@ func (s *Session) Close() error {
 	return s.Reader.Close()
 }
 
-// finish ends the session, once: no call is begun and nothing is written any more.
+// finish ends the session, once. Afterwards no call begins and nothing is written.
 func (s *Session) finish(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +169,7 @@ func (s *Session) abort(cause error) {
 	s.kill(cause)
 }
 
-// streamEnd turns what Recv returned into the cause of the session's end.
+// streamEnd returns the cause of the session's end for an error of Recv.
 func (s *Session) streamEnd(err error) error {
 	const op = "stream"
 	if errors.Is(err, io.EOF) {
@@ -192,8 +193,8 @@ func (s *Session) streamEnd(err error) error {
 	}
 }
 
-// send writes one message to the stream. gRPC allows one sender at a time, and may block it for as long as the switch
-// does not read.
+// send writes one message to the stream. gRPC allows one sender at a time, and a send may block for as long as the
+// switch does not read.
 func (s *Session) send(ctx context.Context, op string, m *p4v1.StreamMessageRequest) error {
 	select {
 	case <-s.sending:

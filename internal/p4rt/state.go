@@ -9,15 +9,15 @@ import (
 // A State is the state of a session with a switch.
 type State int
 
-// The states, from nothing to everything.
+// The states, from no session to primary.
 const (
-	Disconnected State = iota // no session; the reason says why
+	Disconnected State = iota // no session; see the reason
 	Connecting                // dialing, or waiting for the answer to the arbitration
-	Backup                    // connected; another controller is primary, or none is
-	Primary                   // connected, and the switch takes our writes
+	Backup                    // connected; another controller is primary, or no controller is
+	Primary                   // connected, and the switch accepts our writes
 )
 
-// String returns the state's name as it appears in logs, API, command line and page.
+// String returns the name of the state as used in logs, API, command line and web page.
 func (s State) String() string {
 	switch s {
 	case Disconnected:
@@ -36,14 +36,14 @@ func (s State) String() string {
 // A StateReason is the reason for a session's state.
 type StateReason string
 
-// The reasons.
+// The reasons, each with its state.
 const (
 	ReasonDialing     StateReason = "dialing"                       // Connecting
 	ReasonElected     StateReason = "highest election id"           // Primary
 	ReasonOtherHigher StateReason = "another controller is primary" // Backup
-	ReasonNoPrimary   StateReason = "no controller is primary"      // Backup: the highest election id seen is another's, and it is gone
-	ReasonOutranked   StateReason = "a higher election id was seen" // Backup: the switch would have us, but it has had a later owner
-	ReasonDemoted     StateReason = "demoted by another controller" // Backup, for good: the session was primary
+	ReasonNoPrimary   StateReason = "no controller is primary"      // Backup: the controller with the highest election id has left
+	ReasonOutranked   StateReason = "a higher election id was seen" // Backup: elected, but the switch has had a later owner
+	ReasonDemoted     StateReason = "demoted by another controller" // Backup, permanently: the session was primary before
 	ReasonUnreachable StateReason = "switch unreachable"            // Disconnected
 	ReasonTLS         StateReason = "TLS refused"                   // Disconnected: see ErrTLS
 	ReasonRefused     StateReason = "arbitration refused"           // Disconnected: see ErrArbitrationRefused
@@ -74,16 +74,16 @@ func reasonOf(err error) StateReason {
 	return ReasonFailed
 }
 
-// A SessionStatus is a State with its reason and its beginning.
+// A SessionStatus is a State with its reason and start time.
 type SessionStatus struct {
 	State  State
 	Reason StateReason
-	Err    error      // the error behind Reason; nil where nothing failed
+	Err    error      // the error behind Reason; nil if nothing failed
 	Since  time.Time  // when State last changed
-	Leader ElectionID // the highest election id the switch has seen, as it last said; zero if it has not
+	Leader ElectionID // the highest election id that the switch last reported; zero if it has reported none
 }
 
-// String renders `backup since 2006-10-01T03:00:00Z: another controller is primary (election id 42)`.
+// String returns text such as `backup since 2006-10-01T03:00:00Z: another controller is primary (election id 42)`.
 func (s SessionStatus) String() string {
 	text := fmt.Sprintf("%v since %s: %s", s.State, s.Since.UTC().Format(time.RFC3339), s.Reason)
 	if s.State == Backup && !s.Leader.IsZero() {

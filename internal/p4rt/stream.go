@@ -10,13 +10,14 @@ import (
 )
 
 // A queue passes stream messages of one kind to their reader. The receiving goroutine never waits for a reader,
-// because the loss of primacy is reported on the same stream: messages beyond the queue are dropped and counted.
+// because the loss of primacy is reported on the same stream. Messages that do not fit in the queue are dropped and
+// counted.
 type queue[T any] struct {
 	ch      chan T
 	dropped atomic.Uint64
 }
 
-// offer reports whether this is the first message dropped.
+// offer queues a message, or drops it if the queue is full. It reports whether this is the first dropped message.
 func (q *queue[T]) offer(m T) (firstDrop bool) {
 	select {
 	case q.ch <- m:
@@ -82,26 +83,26 @@ func (s *Session) receive() {
 	}
 }
 
-// Digests returns the digest lists as they come; each is to be given to Ack. The channel is closed when the session
-// is over.
+// Digests returns a channel of digest lists. Each list must be acknowledged with Ack. The channel is closed when the
+// session is over.
 func (s *Session) Digests() <-chan *p4v1.DigestList { return s.inbox.digests.ch }
 
-// PacketIns returns the packets that the switch sends to the controller. The channel is closed when the session is
-// over.
+// PacketIns returns a channel of packets that the switch sends to the controller. The channel is closed when the
+// session is over.
 func (s *Session) PacketIns() <-chan *p4v1.PacketIn { return s.inbox.packets.ch }
 
-// IdleTimeouts returns the notices of entries that no packet hits. The channel is closed when the session is over.
+// IdleTimeouts returns a channel of notifications of entries that no packet hits. The channel is closed when the
+// session is over.
 func (s *Session) IdleTimeouts() <-chan *p4v1.IdleTimeoutNotification { return s.inbox.timeouts.ch }
 
-// StreamErrors returns the switch's errors for acknowledgements and packets that it could not use (section 16.6). They
-// are logged too. The channel is closed when the session is over.
+// StreamErrors returns a channel of the switch's errors for acknowledgements and packets that it could not use
+// (section 16.6). The errors are logged too. The channel is closed when the session is over.
 func (s *Session) StreamErrors() <-chan *p4v1.StreamError { return s.inbox.errors.ch }
 
-// A Drops counts stream messages that found the queue of their kind full.
+// Drops counts the stream messages that were dropped because the queue of their kind was full.
 type Drops struct{ Digests, PacketIns, IdleTimeouts, StreamErrors uint64 }
 
-// Drops returns the counts since Dial. A digest list that was dropped stays unacknowledged, and the switch may send
-// it again.
+// Drops returns the counts since Dial. A dropped digest list stays unacknowledged, and the switch may send it again.
 func (s *Session) Drops() Drops {
 	return Drops{
 		Digests:      s.inbox.digests.dropped.Load(),
@@ -111,8 +112,8 @@ func (s *Session) Drops() Drops {
 	}
 }
 
-// Ack acknowledges a digest list (section 16.3). bmv2 sends no further list of the digest before that or its timeout.
-// Only the primary may acknowledge; otherwise Ack returns ErrNotPrimary.
+// Ack acknowledges a digest list (section 16.3). bmv2 sends no further list of the digest before the acknowledgement
+// or its timeout. Ack returns ErrNotPrimary if the session is not primary.
 func (s *Session) Ack(ctx context.Context, list *p4v1.DigestList) error {
 	const op = "acknowledge digest"
 	if err := s.mayWrite(ctx); err != nil {
@@ -123,8 +124,9 @@ func (s *Session) Ack(ctx context.Context, list *p4v1.DigestList) error {
 	}})
 }
 
-// PacketOut sends a packet through the switch (section 16.1). nil means that it is on its way: whether the switch
-// could use it comes, if at all, by StreamErrors. Without primacy it returns ErrNotPrimary.
+// PacketOut sends a packet through the switch (section 16.1). A nil error means only that the request was sent. If
+// the switch cannot use the packet, it may report an error to StreamErrors. PacketOut returns ErrNotPrimary if the
+// session is not primary.
 func (s *Session) PacketOut(ctx context.Context, packet *p4v1.PacketOut) error {
 	const op = "packet out"
 	if err := s.mayWrite(ctx); err != nil {

@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUserTimeout makes the kernel give a connection up whose peer has not acknowledged data for the given time; the
-// default is about a quarter of an hour. A setting that fails costs only that, so it does not fail the dial.
+// setUserTimeout makes the kernel close a connection whose peer has not acknowledged data for the given time. The
+// kernel's default is about 15 minutes. A failure to set the option only leaves the default, so it does not fail the
+// dial.
 func setUserTimeout(d time.Duration) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {

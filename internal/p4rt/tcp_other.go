@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// setUserTimeout has nothing to set outside Linux; the kernel's keepalive and Probe remain.
+// setUserTimeout sets nothing outside Linux, where the kernel's keepalive and Probe detect a dead switch.
 func setUserTimeout(time.Duration) func(network, address string, c syscall.RawConn) error { return nil }

@@ -14,13 +14,14 @@ import (
 )
 
 // Write applies the updates in batches, one after the other, and returns nil only if the switch has confirmed every
-// one. Within a batch the switch may take any order (section 12.1): updates that depend on each other belong in
-// different calls.
+// update. Within a batch the switch may apply updates in any order (section 12.1), so updates that depend on each
+// other must be written in separate calls.
 //
-// Otherwise it returns a *WriteError, which accounts for every update, or ErrUpdate with nothing sent. An update that
-// the switch refuses does not stop the others (CONTINUE_ON_ERROR). Between two batches Write stops when the context
-// is done or primacy is lost, and it stops after a batch whose outcome is unclear; nothing is sent twice. A batch
-// under way when the context ends has CancelGrace to be answered.
+// Write returns ErrUpdate, and sends nothing, if an update is nil. Otherwise its error is a *WriteError, which
+// accounts for every update. An update that the switch refuses does not stop the others (CONTINUE_ON_ERROR). Between
+// two batches Write stops if the context is done or primacy is lost. It also stops after a batch whose outcome is
+// unclear. No update is sent twice. If the context ends during a batch, the switch has CancelGrace to answer the
+// batch.
 func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 	for i, u := range updates {
 		if u == nil {
@@ -91,13 +92,14 @@ func (s *Session) writeRequest(ctx context.Context, request encodedRequest) erro
 type outcome struct {
 	applied int
 	failed  []UpdateError
-	stop    error // why no further batch may follow; then no update is known to be applied or refused
-	refused bool  // with stop: the switch refused the batch as a whole, before its first update
+	stop    error // reason to send no further batch; applied and failed are then empty
+	refused bool  // set with stop if the switch refused the batch as a whole, before its first update
 }
 
-// judge reads the answer to a batch. A switch that reports failed updates answers with UNKNOWN and one p4.v1.Error for
-// each update, also for applied ones (section 12.3). Any other answer leaves the batch unclear, except the two refusals
-// that the specification has before the first update: not primary, and no pipeline.
+// judge interprets the answer to a batch. A switch that reports failed updates answers with UNKNOWN and one
+// p4.v1.Error for each update, including applied ones (section 12.3). Any other error leaves the outcome of the batch
+// unclear. The exceptions are two refusals that the specification places before the first update: not primary, and no
+// pipeline.
 func (s *Session) judge(err error, b *batch) outcome {
 	if err == nil {
 		return outcome{applied: b.len()}
@@ -143,7 +145,7 @@ func unclear(err error) error {
 	return because{ErrUnclear, err}
 }
 
-// updateErrors decodes a status's details, all of which must be p4.v1.Error.
+// updateErrors decodes the details of a status, all of which must be p4.v1.Error.
 func updateErrors(st *status.Status) ([]*p4v1.Error, error) {
 	details := make([]*p4v1.Error, 0, len(st.Proto().GetDetails()))
 	for i, packed := range st.Proto().GetDetails() {
@@ -156,7 +158,7 @@ func updateErrors(st *status.Status) ([]*p4v1.Error, error) {
 	return details, nil
 }
 
-// canonical returns a code that gRPC defines, and Unknown for any other.
+// canonical returns the code if gRPC defines it, and Unknown otherwise.
 func canonical(code int32) codes.Code {
 	if code < 0 || code > int32(codes.Unauthenticated) {
 		return codes.Unknown
@@ -164,8 +166,8 @@ func canonical(code int32) codes.Code {
 	return codes.Code(code)
 }
 
-// graceful returns a context that ends after timeout, or grace after ctx does, and keeps ctx's values. A request that
-// changes the switch is not dropped if its outcome is known a moment later.
+// graceful returns a context with ctx's values that ends after timeout, or grace after ctx ends. So a request that
+// changes the switch is not abandoned shortly before its outcome is known.
 func graceful(ctx context.Context, timeout, grace time.Duration) (context.Context, context.CancelFunc) {
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	callCtx, end := context.WithCancelCause(callCtx)

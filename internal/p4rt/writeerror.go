@@ -12,20 +12,20 @@ import (
 // A Span is the half-open range [From, To) of indexes into the list given to Write.
 type Span struct{ From, To int }
 
-// Len returns the number of indexes in it.
+// Len returns the number of indexes in the span.
 func (s Span) Len() int { return s.To - s.From }
 
 // An UpdateError is the switch's refusal of one update.
 type UpdateError struct {
-	Index     int          // in the list given to Write
+	Index     int          // index in the list given to Write
 	Update    *p4v1.Update // the update itself
-	Code      codes.Code   // never OK; bmv2 says Unknown, not ResourceExhausted, of a full table
-	Message   string       // for people; may be empty
-	Space     string       // whose error SpaceCode is, such as "targetX-psa-vendorY"; may be empty
-	SpaceCode int32        // the target's own code; 0 if none
+	Code      codes.Code   // never OK; for a full table, bmv2 reports Unknown instead of ResourceExhausted
+	Message   string       // human-readable; may be empty
+	Space     string       // namespace of SpaceCode, such as "targetX-psa-vendorY"; may be empty
+	SpaceCode int32        // the target's own code; 0 if there is none
 }
 
-// Error renders `update 12 (INSERT table_entry): AlreadyExists: match entry exists`.
+// Error returns text such as `update 12 (INSERT table_entry): AlreadyExists: match entry exists`.
 func (e UpdateError) Error() string {
 	text := fmt.Sprintf("update %d (%v %s): %v", e.Index, e.Update.GetType(), EntityKind(e.Update.GetEntity()), e.Code)
 	if e.Message != "" {
@@ -37,32 +37,33 @@ func (e UpdateError) Error() string {
 	return text
 }
 
-// A WriteError accounts for every update of a Write that did not fully succeed: Total is Applied, plus those in
-// Failed, Unclear and NotSent.
+// A WriteError accounts for every update of a Write that did not fully succeed. Total is the sum of Applied and the
+// numbers of updates in Failed, Unclear and NotSent.
 type WriteError struct {
 	Addr     string
 	DeviceID uint64
 
 	Total   int
 	Applied int           // confirmed by the switch
-	Failed  []UpdateError // refused by the switch one by one, by rising Index
+	Failed  []UpdateError // refused by the switch one by one, in ascending order of Index
 	Unclear Span          // sent, but not answered for each update; reading back shows which were applied
-	NotSent Span          // certainly not applied: never sent, or refused as a whole before the first update
+	NotSent Span          // not applied: never sent, or refused as a whole before the first update
 	Err     error         // why Write stopped early; nil if every update was answered
 }
 
-// Answered reports whether the switch has answered every update, so that Failed is all that is missing.
+// Answered reports whether the switch has answered every update, so that all updates but those in Failed were
+// applied.
 func (e *WriteError) Answered() bool { return e.Err == nil }
 
 // Only reports whether every update was answered and every refusal has one of the codes, such as NotFound after
-// deleting.
+// deletions.
 func (e *WriteError) Only(allowed ...codes.Code) bool {
 	return e.Answered() && !slices.ContainsFunc(e.Failed, func(u UpdateError) bool {
 		return !slices.Contains(allowed, u.Code)
 	})
 }
 
-// Error renders the account and the first refusal.
+// Error returns the number of updates of each outcome and the first refusal.
 func (e *WriteError) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s device %d: write: %d of %d updates applied", e.Addr, e.DeviceID, e.Applied, e.Total)

@@ -7,14 +7,14 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// actual is the content of a switch, sorted for Make.
+// actual holds the content of a switch, grouped for Make.
 type actual struct {
 	have         []pipeline.Entry
-	fixed        []pipeline.Entry // all but rules and the running epoch
+	fixed        []pipeline.Entry // all entries except rules and the running epoch
 	running      pipeline.Epoch
-	runningEntry pipeline.Entry                                     // that holds it
-	rules        map[pipeline.Epoch][]pipeline.Entry                // of each epoch
-	sets         map[pipeline.Epoch]map[pipeline.Key]pipeline.Value // the same, RuleKey to value
+	runningEntry pipeline.Entry                                     // entry that holds the running epoch
+	rules        map[pipeline.Epoch][]pipeline.Entry                // rules of each epoch
+	sets         map[pipeline.Epoch]map[pipeline.Key]pipeline.Value // rules of each epoch, from RuleKey to value
 }
 
 func split(have []pipeline.Entry) *actual {
@@ -41,7 +41,7 @@ func split(have []pipeline.Entry) *actual {
 	return a
 }
 
-// epochOf returns the epoch that holds exactly these rules. It prefers the running epoch.
+// epochOf returns the epoch that holds exactly these rules. If several epochs do, it prefers the running one.
 func (a *actual) epochOf(rules []pipeline.Entry) (epoch pipeline.Epoch, ok bool) {
 	if a.holds(a.running, rules) {
 		return a.running, true
@@ -66,7 +66,7 @@ func (a *actual) holds(e pipeline.Epoch, rules []pipeline.Entry) bool {
 	})
 }
 
-// free returns the next epoch above the running one that holds nothing and is not in taken.
+// free returns the next epoch above the running one that holds no rules and is not in taken.
 func (a *actual) free(taken map[pipeline.Epoch]bool) (pipeline.Epoch, error) {
 	for e := a.running + 1; e != a.running; e++ { // wraps past 255
 		if e != 0 && len(a.rules[e]) == 0 && !taken[e] {

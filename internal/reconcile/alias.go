@@ -6,7 +6,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// An alias is a number that stands for two others: the rules before the flip treat it as from, the rules after the flip as to.
+// An alias is a number that represents two others: the rules before the flip treat it as from, the rules after the flip as to.
 type alias struct {
 	d        pipeline.Dimension
 	from, to uint8
@@ -18,7 +18,7 @@ type aliases struct {
 	given map[alias]uint8
 }
 
-// newAliases marks the numbers that entries have or rules name as used.
+// newAliases marks as used the numbers that entries assign or rules match.
 func newAliases(lists ...[]pipeline.Entry) *aliases {
 	a := &aliases{given: map[alias]uint8{}}
 	for _, list := range lists {
@@ -39,7 +39,7 @@ func newAliases(lists ...[]pipeline.Entry) *aliases {
 	return a
 }
 
-// number returns the number of an alias, always the same for the same alias.
+// number returns the number of an alias. The same alias always has the same number.
 func (a *aliases) number(x alias) (uint8, error) {
 	if n, ok := a.given[x]; ok {
 		return n, nil
@@ -55,7 +55,8 @@ func (a *aliases) number(x alias) (uint8, error) {
 		ErrNoRoom, x.d.LastNumber(), x.d)
 }
 
-// rules returns the additional rules with which the rules of an epoch treat every alias as the number that like returns for it.
+// rules returns additional rules for an epoch. With them, the rules of the epoch treat every alias as the number that like returns for
+// it.
 func (a *aliases) rules(epoch pipeline.Epoch, rules []pipeline.Entry, like func(alias) uint8) []pipeline.Entry {
 	standsFor := [pipeline.Dimensions]map[uint8][]uint8{}
 	for x, n := range a.given {

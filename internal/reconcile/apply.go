@@ -9,16 +9,17 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Reader reads one switch; a *p4rt.Reader is one.
+// A Reader reads one switch. *p4rt.Reader implements it.
 type Reader interface {
-	// ReadEntries gives fn every entry that the tables hold.
+	// ReadEntries calls fn with every entry that the tables hold.
 	ReadEntries(ctx context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error
 }
 
-// A Switch can be written to as well; a *p4rt.Session is one.
+// A Switch can be read and written. *p4rt.Session implements it.
 type Switch interface {
 	Reader
-	// WriteEntries sends updates in order, in as many batches as it likes. Its error may be a *p4rt.WriteError, which accounts for every update.
+	// WriteEntries sends updates in order, in any number of batches. Its error may be a *p4rt.WriteError, which accounts for every
+	// update.
 	WriteEntries(ctx context.Context, updates []pipeline.Update) error
 }
 
@@ -27,15 +28,17 @@ var (
 	_ Switch = (*p4rt.Session)(nil)
 )
 
-// maxRounds is how often Apply reads the switch and plans: once for the change, once for what failed or another controller did meanwhile, and
-// once more.
+// maxRounds is how often Apply reads the switch and plans: once for the change, once for failed updates or changes by another controller
+// meanwhile, and once more.
 const maxRounds = 3
 
-// Apply brings the switch to want. It returns the first plan, which describes the difference that it found. It reads the switch before and,
-// if it wrote anything, after: an answer of success proves nothing, because some targets keep entries that they refuse and lose entries that
-// they accept. Differences found after the writes are planned and written again, up to maxRounds times.
+// Apply brings the switch to want. It returns the first plan, which describes the difference that it found. Apply reads the switch before
+// it writes and, if it wrote anything, afterwards: an answer of success proves nothing, because some targets keep entries that they
+// refuse and lose entries that they accept. If the switch still differs after the writes, Apply plans and writes again, up to maxRounds
+// times.
 //
-// If the switch takes a step only in part, only the rest of the step is sent again. A step begins only when the step before it is complete.
+// If the switch applies only part of a step, only the rest of the step is sent again. A step begins only when the step before it is
+// complete.
 func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipeline.Contract, opts Options) (*Plan, *Memory, error) {
 	t, err := aim(want, contract)
 	if err != nil {
@@ -106,23 +109,23 @@ func carryOut(ctx context.Context, sw Switch, plan *Plan, progress func(Progress
 	return nil
 }
 
-// Progress is the progress of a plan.
+// Progress is the progress in carrying out a plan.
 type Progress struct {
-	Step        string // the step that was completed last
-	Done, Total int    // updates
+	Step        string // name of the step that was completed last
+	Done, Total int    // numbers of updates
 }
 
-// Read reads all that a State can hold, table by table.
+// Read reads everything that a State can hold, table by table.
 func Read(ctx context.Context, sw Reader) ([]pipeline.Entry, error) {
 	return readTables(ctx, sw, pipeline.TablesByRank(), 0)
 }
 
-// read is Read of a switch that is likely to hold as many entries as the target.
+// read is Read for a switch that probably holds about as many entries as the target.
 func (t *target) read(ctx context.Context, sw Reader) ([]pipeline.Entry, error) {
 	return readTables(ctx, sw, pipeline.TablesByRank(), len(t.fixed)+len(t.rules))
 }
 
-// readTables reads tables that hold about so many entries.
+// readTables reads tables. about is the expected number of entries.
 func readTables(ctx context.Context, sw Reader, tables []pipeline.Table, about int) ([]pipeline.Entry, error) {
 	have := make([]pipeline.Entry, 0, about)
 	err := sw.ReadEntries(ctx, tables, func(e pipeline.Entry) error {

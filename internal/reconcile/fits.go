@@ -6,13 +6,14 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Fill is how full a table is.
+// A Fill is the number of entries in a table, and the size of the table.
 type Fill struct {
 	Table         string
 	Entries, Size int64
 }
 
-// fits follows the steps and reports whether every table has room at every moment; count is the entries of each table at the end.
+// fits simulates the steps. It returns ErrNoRoom if a table lacks room at any moment; count is the number of entries of each table at the
+// end.
 func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[pipeline.Table]int64, err error) {
 	count = map[pipeline.Table]int64{}
 	table, run := pipeline.Table(0), int64(0) // a switch is read table by table
@@ -30,7 +31,7 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 	peak := map[pipeline.Table]int64{}
 	for _, s := range steps {
 		step := map[pipeline.Table]int64{}
-		kinds := map[pipeline.Table]pipeline.Kind{} // of one step all updates of a table are of one kind
+		kinds := map[pipeline.Table]pipeline.Kind{} // within a step, all updates of a table are of one kind
 		for _, u := range s.Updates {
 			step[u.Entry.Key.Table()]++
 			kinds[u.Entry.Key.Table()] = u.Kind
@@ -53,8 +54,8 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 	return count, nil
 }
 
-// Room returns ErrNoRoom if a table cannot hold the number of entries of a state, whatever the switch has. It makes no entries, so it is cheap
-// for a state that is far too large. Fits checks more, and may refuse a state that Room accepts.
+// Room returns ErrNoRoom if a table cannot hold the number of entries of a state, even in an empty switch. Room creates no entries, so it
+// is cheap for a state that is far too large. Fits checks more, and may refuse a state that Room accepts.
 func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	need := want.Need()
 	for _, table := range pipeline.TablesByRank() {
@@ -65,7 +66,7 @@ func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	return nil
 }
 
-// fills returns the fill of the tables that have a size, in the order of their rank.
+// fills returns the Fill of each table that has a size, in the order of their rank.
 func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 	var all []Fill
 	for _, table := range pipeline.Tables() {
@@ -76,10 +77,10 @@ func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 	return all
 }
 
-// Fits returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold a state, whatever else the switch has, and
-// pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A switch may still lack room for the steps of a plan.
+// Fits returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold a state, even in an empty switch. It returns
+// pipeline.ErrInvalid if an entry violates a restriction of the program's contract. A switch may still lack room for the steps of a plan.
 func Fits(want *pipeline.State, contract *pipeline.Contract) error {
-	if err := Room(want, contract); err != nil { // which costs little
+	if err := Room(want, contract); err != nil { // cheap, so it is done first
 		return err
 	}
 	t, err := aim(want, contract)

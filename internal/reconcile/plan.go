@@ -15,25 +15,25 @@ type Step struct {
 	Updates []pipeline.Update
 }
 
-// A Plan takes a switch from what it has to what it should have. A plan without steps means that nothing has to be written (I5).
+// A Plan changes a switch from its present to its desired content. A plan without steps means that nothing has to be written (I5).
 type Plan struct {
 	Steps []Step
 	// Running is the epoch in force once the plan is done.
 	Running pipeline.Epoch
-	// Added, Changed and Removed are the differences of the switch before and after, in the order of pipeline.Entry.Rank. They exclude entries
-	// that exist only during the change.
+	// Added, Changed and Removed are the differences between the switch before and after, in the order of pipeline.Entry.Rank. They exclude
+	// entries that exist only during the change.
 	Added, Removed []pipeline.Entry
 	Changed        []Change
-	// Kept are entries that are not wanted and for which Options.Keep returned true.
+	// Kept lists unwanted entries for which Options.Keep returned true.
 	Kept []pipeline.Entry
-	// Tables is the fill of every table that has a size once the plan is done, in the order of pipeline.Entry.Rank.
+	// Tables has the fill of every table that has a size, once the plan is done, in the order of pipeline.Entry.Rank.
 	Tables []Fill
 }
 
-// A Change is one place in the switch before and after.
+// A Change is one entry before and after a change of its value.
 type Change struct{ Old, New pipeline.Entry }
 
-// Updates is how many updates the plan sends.
+// Updates returns the number of updates that the plan sends.
 func (p *Plan) Updates() int {
 	n := 0
 	for _, s := range p.Steps {
@@ -42,9 +42,9 @@ func (p *Plan) Updates() int {
 	return n
 }
 
-// Options are the options of a plan. The zero value keeps nothing.
+// Options are the options of a plan. With the zero value, no unwanted entry stays.
 type Options struct {
-	// Keep, if not nil, reports whether an entry that is not wanted stays. It is not called for rules: exactly the state's rules are in force.
+	// Keep, if not nil, reports whether an unwanted entry stays. It is not called for rules: exactly the state's rules are in force.
 	Keep func(pipeline.Entry) bool
 	// Planned, if not nil, is called by Apply with each plan that has steps, before the first write.
 	Planned func(*Plan)
