@@ -36,7 +36,7 @@ func (e *Unreachable) Error() string {
 		text += "; it serves plain text, use http://"
 	case strings.Contains(e.Err.Error(), "unknown authority"):
 		text += "; give the CA of the controller's certificate with --ca"
-	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // TLS 1.3 servers refuse it in the first request
+	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // TLS 1.3 reports a missing certificate in a request
 		text += "; it may require a client certificate: --cert and --key"
 	}
 	return text

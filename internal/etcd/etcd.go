@@ -1,4 +1,4 @@
-// Package etcd runs a member of an etcd cluster, for sites without an etcd cluster.
+// Package etcd runs a member of an etcd cluster, for sites that do not run etcd.
 //
 // The member is etcd with few options. A single controller does not need a cluster, because package store embeds etcd. Package store also
 // defines the stored data.
