@@ -78,7 +78,7 @@ type Deps struct {
 	Logger *zap.Logger
 	// Metrics is the registry that is served at /metrics. The API registers its own metrics in it. Metrics may be nil.
 	Metrics *prometheus.Registry
-	// Stopping, if not nil, ends all streams when it is done. The error of a stream asks the caller to reconnect.
+	// Stopping, if not nil, ends open streams when it is done. The error of a stream asks the caller to reconnect.
 	Stopping context.Context
 }
 

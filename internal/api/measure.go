@@ -170,7 +170,7 @@ func requestOf(procedure string) (protoreflect.MessageType, error) {
 	return protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
 }
 
-// move copies the fields of src to dst. The two messages then share these values.
+// move copies the fields of src to dst. Both messages then share these values.
 func move(dst, src proto.Message) {
 	to := dst.ProtoReflect()
 	src.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
