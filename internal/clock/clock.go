@@ -126,7 +126,7 @@ func (c *Clock) Hold() Hold {
 	return c.hold
 }
 
-// Changed receives a value when dates may have come, or are held or released. There must be only one receiver.
+// Changed returns a channel that receives a value when dates may have come, or are held or released. There must be only one receiver.
 func (c *Clock) Changed() <-chan struct{} { return c.changed }
 
 // Begun reports to the clock that the store has recorded a date as begun. Now is then never before that date.

@@ -27,7 +27,7 @@ const (
 // Kinds and names of records in the store.
 const (
 	beatKind    = "clock"         // name: the controller; value: its time
-	timeKind    = "time"          // one record: the store's time
+	timeKind    = "time"          // the store's time, in a single record
 	timeName    = "store"         // name of the only record of timeKind
 	confirmKind = "clock-confirm" // name: the controller; value: an operator's confirmation
 )
@@ -76,7 +76,7 @@ type Keeper struct {
 	beats *store.Records[beat]
 	times *store.Records[storeTime]
 
-	began     time.Duration // Elapsed
+	began     time.Duration // Elapsed at Begin
 	confirmed int64         // version of the last confirmation, which was applied already
 	last      storeTime
 	lastRev   int64

@@ -17,7 +17,7 @@ type Lines string
 // The kinds of lines.
 const (
 	Plain  Lines = "plain"  // lines as in the inventory
-	QinQ   Lines = "qinq"   // line i, from 0, in the outer VLAN 100+i (tag 0x88a8) and the inner one 200+i
+	QinQ   Lines = "qinq"   // line i, from 0, in the outer VLAN 100+i (tag 0x88a8) and the inner VLAN 200+i
 	PPPoE  Lines = "pppoe"  // line i in PPPoE session 0x1001+i, in the inventory's VLAN
 	DSLite Lines = "dslite" // IPv4 in a softwire from the line's IPv6 address; on every second line with the encapsulation limit
 )

@@ -17,7 +17,7 @@ import (
 type Rig struct {
 	DeviceID  uint64
 	P4Runtime string // host:port
-	GNMI      string // host:port; for bmv2, the address of the agent
+	GNMI      string // host:port; for bmv2, the address of the gNMI agent
 	// Link returns the host's end of the wire at a port. The caller closes it.
 	Link func(port pipeline.Port, name string) (wire.Link, error)
 }

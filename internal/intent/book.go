@@ -23,7 +23,7 @@ type Book struct {
 	store   *store.Store
 	now     func() time.Time    // clock for revisions and activations
 	dates   func() time.Time    // returns the moment up to which dates are in force
-	reading *semaphore.Weighted // one unit for each node of the documents being read: at most one intent of the largest size
+	reading *semaphore.Weighted // one unit for each node of the documents being parsed; limits them to one intent of the largest size
 	cache   cache
 }
 

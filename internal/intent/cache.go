@@ -24,7 +24,7 @@ type cache struct {
 	generation uint64
 	newest     *Intent
 	older      []*Intent                // the most recently used revision is last
-	reading    map[string]chan struct{} // by id; closed when the revision has been read
+	reading    map[string]chan struct{} // reads in progress, by id; the channel is closed when the read ends
 }
 
 // enterLocked drops the revisions of another generation.

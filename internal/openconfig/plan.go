@@ -31,7 +31,7 @@ type watch struct {
 
 	nextSample, nextBeat time.Time
 	sent                 map[string]sentLeaf // by node id
-	round                uint64              // number of the last reading; a leaf with a lower round has vanished
+	round                uint64              // number of the last reading; a sent leaf with a lower round has vanished
 }
 
 type sentLeaf struct {

@@ -220,7 +220,7 @@ func isModel(asked, served *gpb.ModelData) bool {
 
 // modelText formats a model as name, organization and version.
 func modelText(m *gpb.ModelData) string {
-	const most = 64 // bytes that a client has sent
+	const most = 64 // at most this many bytes of a text from a client
 	text := fmt.Sprintf("%.*q", most, m.GetName())
 	if o := m.GetOrganization(); o != "" {
 		text += fmt.Sprintf(" of %.*q", most, o)

@@ -17,7 +17,7 @@ import (
 
 // Limits of audit records.
 const (
-	// MaxDetail is the most bytes of a record's Detail.
+	// MaxDetail is the largest size of a record's Detail in bytes.
 	MaxDetail = 32 << 10
 	// MaxTogether is the most records that one change of intent may carry.
 	MaxTogether = 16
@@ -27,7 +27,7 @@ const (
 
 // An AuditRecord describes one action. The caller sets the fields from Who to Detail, and may set Time; the store sets the rest.
 type AuditRecord struct {
-	Seq    uint64    `json:"seq"` // from 1
+	Seq    uint64    `json:"seq"` // number of the record, from 1
 	Time   time.Time `json:"time"`
 	Who    string    `json:"who"`
 	Role   string    `json:"role,omitempty"`
@@ -35,13 +35,13 @@ type AuditRecord struct {
 	Object string    `json:"object,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	Detail string    `json:"detail,omitempty"`
-	Prev   string    `json:"prev"` // Hash of the previous record; empty in the first
-	Hash   string    `json:"hash"` // SHA-256 of all of the above, in hexadecimal
+	Prev   string    `json:"prev"` // hash of the previous record; empty in the first record
+	Hash   string    `json:"hash"` // SHA-256 of the fields above, in hexadecimal
 }
 
 // A Head names the last record of a chain. With a copy kept elsewhere, Verify detects any later change to the records up to the head.
 type Head struct {
-	Seq  uint64 `json:"seq"` // 0 for a chain without records
+	Seq  uint64 `json:"seq"` // number of the record; 0 if the chain has no records
 	Hash string `json:"hash"`
 }
 

@@ -20,7 +20,7 @@ var (
 // Sizes of the pages in which a backup is read.
 const (
 	backupPage    = 16      // keys in the first page
-	maxBackupPage = 1024    // keys
+	maxBackupPage = 1024    // most keys in a page
 	backupAnswer  = 4 << 20 // target size of an answer in bytes
 )
 

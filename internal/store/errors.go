@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Errors of opening.
+// Errors of Open.
 var (
 	// ErrConfig is returned by Open for an invalid Config. Nothing was opened.
 	ErrConfig = errors.New("invalid configuration")
@@ -60,8 +60,8 @@ var (
 	ErrBroken = errors.New("audit chain broken")
 )
 
-// An Error is a failed request to a cluster. Kind is one of the sentinels above, or nil when none fits. Err is the error of etcd, gRPC or
-// the context. errors.Is and errors.As find both.
+// An Error is a failed request to a cluster. Kind is one of the sentinels above, or nil if no sentinel fits. Err is the error of etcd, gRPC
+// or the context. errors.Is and errors.As find both.
 type Error struct {
 	Endpoints []string
 	Op        string // the request, such as "put intent"
@@ -92,7 +92,7 @@ type StaleError struct {
 	Current uint64
 }
 
-// Error names both revisions and how to proceed.
+// Error names both revisions and the remedy.
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("the change was made on revision %d, the current revision is %d: review what changed between them, and repeat the change on %d",
 		e.Base, e.Current, e.Current)

@@ -18,8 +18,8 @@ type update struct {
 	gen   *Generation         // generation in which the update was read
 	whole bool                // kvs holds all keys; a key that it lacks does not exist
 	rev   int64               // revision of etcd that includes the changes
-	kvs   []*mvccpb.KeyValue  // put
-	gone  map[string]struct{} // deleted
+	kvs   []*mvccpb.KeyValue  // keys that were put
+	gone  map[string]struct{} // keys that were deleted
 }
 
 // follow sends the keys at or under a path: first all of them, then every change. A path that ends in a slash means all keys under it. All

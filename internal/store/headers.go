@@ -11,7 +11,7 @@ import (
 )
 
 // Each answer of etcd has a header with a cluster id and a revision. The headers of all answers are checked here. Another cluster id, or a
-// revision lower than one known before the request was sent, means that the store was replaced.
+// revision lower than one that was known before the request was sent, means that the store was replaced.
 
 // redialBackoff is the pause before a member is dialed again. gRPC's default grows to two minutes, which would delay the use of a member
 // that is reachable again.

@@ -29,7 +29,7 @@ func (rs *Revisions) Head(ctx context.Context) (Revision, error) {
 	return rec.Revision, err
 }
 
-// At returns a revision with its documents, or ErrNotFound if the store does not have it or no longer keeps it.
+// At returns a revision with its documents, or ErrNotFound if the revision does not exist or is no longer kept.
 func (rs *Revisions) At(ctx context.Context, revision uint64) (Snapshot, error) {
 	for {
 		rec, _, at, err := rs.revision(ctx, revision)
@@ -86,8 +86,8 @@ func (rs *Revisions) History(ctx context.Context, before uint64, limit int) ([]R
 // A DocumentDiff is the difference of one document between two revisions.
 type DocumentDiff struct {
 	Path    string
-	Added   bool   // the first revision does not have it
-	Removed bool   // the second does not have it
+	Added   bool   // the first revision does not have the document
+	Removed bool   // the second revision does not have the document
 	Unified string // difference in the unified format
 }
 

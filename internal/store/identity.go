@@ -18,9 +18,9 @@ import (
 // same numbers.
 type Identity struct {
 	ID string `json:"id"`
-	// Made is when the identity was made, by the clock of the controller that made it.
+	// Made is when the identity was created, by the clock of the controller that created it.
 	Made time.Time `json:"made"`
-	// Was is the identity that this one replaced; empty in a store that began empty.
+	// Was is the previous identity of the store; empty if the store was empty before.
 	Was string `json:"was,omitempty"`
 	// Restoring is set while a backup is being restored: the content is incomplete.
 	Restoring bool `json:"restoring,omitempty"`
@@ -41,22 +41,22 @@ type Generation struct {
 
 	known chan struct{} // closed when the fields below are known
 	id    Identity
-	rev   int64 // version of the identity's record; 0 if a full store could not take one
+	rev   int64 // version of the identity record; 0 if the store was too full to store one
 }
 
 // Number counts the generations of this process from 1.
 func (g *Generation) Number() uint64 { return g.number }
 
-// Why returns why the previous generation ended; it is empty in the first.
+// Why returns the reason why the previous generation ended, or an empty string for the first generation.
 func (g *Generation) Why() string { return g.why }
 
 // Began returns when this process noticed the generation, by the store's clock.
 func (g *Generation) Began() time.Time { return g.began }
 
-// Known is closed when ID returns the identity.
+// Known returns a channel that is closed once the identity is known.
 func (g *Generation) Known() <-chan struct{} { return g.known }
 
-// Done is closed when the generation ends.
+// Done returns a channel that is closed when the generation ends.
 func (g *Generation) Done() <-chan struct{} { return g.ctx.Done() }
 
 // Err returns nil while the generation lasts, and then ErrReplaced with the reason, or ErrClosed.
@@ -119,7 +119,7 @@ func (s *Store) Generation() *Generation {
 type etcdState struct {
 	mu      sync.Mutex // guards everything that follows
 	gen     *Generation
-	cluster uint64 // from the headers of etcd's answers; 0 before the first
+	cluster uint64 // cluster id from the headers of etcd's answers; 0 before the first answer
 	high    int64  // the highest revision in any answer
 	before  Identity
 	seen    Revision // the newest revision of intent that was read in this generation

@@ -19,7 +19,7 @@ const (
 	logPath      = "member/wal"
 )
 
-// A DamageError means that etcd cannot start on a data directory. Nothing in it was changed.
+// A DamageError means that etcd cannot start on a data directory. The directory was not changed.
 type DamageError struct {
 	Dir  string // the data directory
 	File string // the damaged or missing file
@@ -63,7 +63,7 @@ func inspect(ctx context.Context, dir, etcdDir string) (databaseState, error) {
 	case err != nil:
 		return damaged(database, "the database cannot be read: %v", err)
 	case missing != nil && errors.Is(missing, fs.ErrNotExist) && !state.keys:
-		return state, nil // the first start, or one that ended before anything was stored
+		return state, nil // first start, or an earlier start ended before anything was stored
 	case missing != nil:
 		return damaged(logs, "%v; the database has entries up to %d of the log", missing, state.applied)
 	}

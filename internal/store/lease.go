@@ -84,7 +84,7 @@ func (s *Store) current(ctx context.Context) (*lease, error) {
 func newLease(g *Generation, id clientv3.LeaseID, ttl time.Duration, now func() time.Time, sent time.Time) *lease {
 	l := &lease{id: id, ttl: ttl, now: now, gen: g, owned: make(map[*Ownership]struct{})}
 	l.life, l.end = context.WithCancel(g.ctx)
-	context.AfterFunc(l.life, func() { l.held() }) // the end of the generation also ends the lease for its ownerships
+	context.AfterFunc(l.life, func() { l.held() }) // ends the lease and its ownerships when the generation ends
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = sent.Add(l.trusted())
@@ -201,7 +201,7 @@ func (s *Store) renew(l *lease) (time.Time, error) {
 // giveBack revokes a lease that has ended in this process, so that other holders need not wait until it expires.
 func (s *Store) giveBack(l *lease) {
 	if s.life.Err() != nil {
-		return // Close revokes it
+		return // Close revokes the lease
 	}
 	l.mu.Lock()
 	why := l.ended

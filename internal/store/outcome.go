@@ -97,7 +97,7 @@ func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (C
 			return OutcomeUnknown, Revision{}, err
 		case rec.Number != 0 && rec.Request == request:
 			return OutcomeStored, rec.Revision, nil
-		case rec.Number != 0: // another change has the revision, so this one cannot be stored
+		case rec.Number != 0: // another change has taken the revision, so the request cannot be stored
 			return OutcomeNotStored, Revision{}, nil
 		case head.Number != base: // the revision is no longer kept, or the store is older than base
 			return OutcomeUnknown, Revision{}, nil

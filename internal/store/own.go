@@ -40,7 +40,7 @@ func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership,
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	key := s.key("own/" + kind + "/" + name)
-	last := s.failure(ctx, "own "+kind, context.DeadlineExceeded) // the error if etcd never answers
+	last := s.failure(ctx, "own "+kind, context.DeadlineExceeded) // the error to return if etcd never answers
 	for u := range s.follow(watch, key) {
 		if len(u.kvs) > 0 {
 			last = ownedBy(kind, name, u.kvs[0])
@@ -166,8 +166,8 @@ func ownedBy(kind, name string, kv *mvccpb.KeyValue) error {
 // thing, and serves as the P4Runtime election id.
 func (o *Ownership) Epoch() uint64 { return o.epoch }
 
-// Lost is closed when the ownership ends, by loss or by Release. Before a write, call Held: in a process that was stopped, the channel may
-// be closed late.
+// Lost returns a channel that is closed when the ownership ends, by loss or by Release. Before a write, call Held: in a process that was
+// stopped, the channel may be closed late.
 func (o *Ownership) Lost() <-chan struct{} { return o.lost }
 
 // Held reports whether the ownership is held now. Once Held has returned false, it always returns false.

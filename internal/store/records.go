@@ -15,9 +15,9 @@ import (
 
 // Limits of records.
 const (
-	// MaxRecord is the most bytes of one record: etcd refuses requests of more than 1.5 MiB.
+	// MaxRecord is the largest size of a record in bytes: etcd refuses requests of more than 1.5 MiB.
 	MaxRecord = 1 << 20
-	// MaxName is the most bytes of the name of a record, of a thing or of a member.
+	// MaxName is the largest size, in bytes, of the name of a record, of an owned thing or of a member.
 	MaxName = 512
 )
 

@@ -19,9 +19,9 @@ import (
 
 // Limits of a change of intent. The total size of its documents is limited only by the quota.
 const (
-	// MaxPath is the most bytes of a document's path.
+	// MaxPath is the largest size of a document's path in bytes.
 	MaxPath = 1024
-	// MaxReason is the most bytes of an author or a reason.
+	// MaxReason is the largest size of an author or a reason in bytes.
 	MaxReason = 4096
 )
 
@@ -37,7 +37,7 @@ type Revision struct {
 	Author    string    `json:"author"`
 	Reason    string    `json:"reason"`
 	Time      time.Time `json:"time"`
-	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents it restored, or 0
+	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents were restored, or 0
 	Documents int       `json:"documents"`
 	Bytes     int64     `json:"bytes"` // total size of the documents
 	ID        string    `json:"id"`    // unique over all revisions of all stores
@@ -112,12 +112,12 @@ func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) 
 // A draft is a revision without a number.
 type draft struct {
 	rec     revisionRecord
-	content map[string][]byte // its pieces, by hash
+	content map[string][]byte // pieces of the documents and the manifest, by hash
 }
 
 // make stores the revision after base. drafted makes its draft from the manifest of base. reserved is Change.Reserved.
 func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
-	records = slices.Clone(records) // they are completed in place
+	records = slices.Clone(records) // commitRecorded modifies the records
 	for {
 		g := rs.s.Generation()
 		found, at, err := rs.s.get(ctx, "read intent", rs.headKey(), rs.sweepKey(), rs.abandonedKey())

@@ -212,7 +212,7 @@ func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, wa
 func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, seen Revision) error {
 	head, err := decodeRevision(found[s.Revisions().headKey()])
 	if err != nil {
-		return nil // damaged content is reported to those who read it
+		return nil // readers of the intent get the error
 	}
 	if seen.Number > 0 {
 		rec, err := decodeRevision(found[s.Revisions().revisionKey(seen.Number)])
@@ -240,7 +240,7 @@ func (s *Store) unanswered(err error) error {
 	switch {
 	case strings.Contains(err.Error(), members):
 		return err
-	case codeOf(err) == codes.DeadlineExceeded: // the error adds nothing
+	case codeOf(err) == codes.DeadlineExceeded: // a timeout adds no information
 		return errors.New(members)
 	}
 	return fmt.Errorf("%s (%w)", members, err)

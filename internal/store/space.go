@@ -66,7 +66,7 @@ func (sp Space) Changes() int64 { return sp.Hard - sp.reserve()/4 }
 func (sp Space) allows(bytes int64, reserved bool) bool {
 	switch {
 	case sp.Quota == 0:
-		return true // etcd decides
+		return true // the quota is unknown: etcd decides
 	case reserved:
 		return sp.Used+bytes <= sp.Changes()
 	default:
@@ -114,7 +114,7 @@ func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<
 // A FullError is returned for a change without room. Nothing was stored.
 type FullError struct {
 	Op    string
-	Bytes int64 // the approximate need of the change
+	Bytes int64 // approximate size of the change
 	Space Space
 }
 
@@ -178,7 +178,7 @@ func (s *Store) askSpace(ctx context.Context, last Space) Space {
 		}
 		told = true
 		sp.Used, sp.InUse = max(sp.Used, resp.DbSize), max(sp.InUse, resp.DbSizeInUse)
-		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // etcd before 3.6 does not report it
+		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // etcd before 3.6 does not report its quota
 			sp.Quota, sp.Hard = q, q
 		}
 		sp.ReadOnly = sp.ReadOnly || slices.ContainsFunc(resp.Errors, func(e string) bool { return strings.Contains(e, etcdserverpb.AlarmType_NOSPACE.String()) })

@@ -74,7 +74,7 @@ func (rs *Revisions) sweep(ctx context.Context) (int, error) {
 			then: append([]clientv3.Op{clientv3.OpPut(rs.sweepKey(), nonce())}, batch...),
 		})
 		if errors.Is(err, errRefused) {
-			return n, nil // the next sweep finds them
+			return n, nil // the next sweep deletes the rest
 		}
 		if err != nil {
 			return n, err

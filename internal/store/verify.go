@@ -52,7 +52,7 @@ func (a *Audit) verify(ctx context.Context, known []Head) (v Verified, err error
 	if v.Checkpoint, err = decodeCheckpoint(found[a.s.checkpointKey()]); err != nil {
 		return v, err
 	}
-	seal := string(found[a.s.checkpointKey()].GetValue()) // the detail of the record that names the checkpoint
+	seal := string(found[a.s.checkpointKey()].GetValue()) // the Detail of the audit record that names the checkpoint
 	sealed := v.Checkpoint.Seq == 0
 	last := Head{Seq: v.Checkpoint.Seq, Hash: v.Checkpoint.Hash}
 	if err := agrees(last, known); err != nil {
