@@ -17,29 +17,29 @@ type Desired struct {
 	At     time.Time
 }
 
-// At returns what a switch should hold at a moment, or intent.ErrNoPhase.
+// At returns the desired state of a switch at a moment. It returns intent.ErrNoPhase if no phase has begun.
 func At(in *intent.Intent, name string, at time.Time) (Desired, error) {
 	phases, err := in.InForce(name, at)
 	return Desired{in, name, phases, at}, err
 }
 
-// SameButRules reports whether two states of one switch differ at most in the rules in force, and in the rule sets held for later.
+// SameButRules reports whether two states of one switch differ at most in the rules in force and in the staged rule sets.
 func (d Desired) SameButRules(other Desired) bool {
 	return d.SameDocuments(other.Intent) && d.SameExemptions(d.At, other.At)
 }
 
-// Same reports whether two states of one switch are the same, as far as is known without compiling them.
+// Same reports whether two states of one switch are equal, as far as can be known without compiling them.
 func (d Desired) Same(other Desired) bool {
 	return d.SameButRules(other) && d.Phases.String() == other.Phases.String()
 }
 
-// Compile compiles the state. It fails if the documents are broken or do not have the switch.
+// Compile compiles the state. It fails if the documents are broken or do not contain the switch.
 func (d Desired) Compile() (*compile.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
 
-// A keySet is the places of entries in a switch: of rules without their epoch.
+// A keySet holds the keys of entries. The keys of rules are without their epoch.
 type keySet struct{ entries, rules map[pipeline.Key]struct{} }
 
-// add adds the places of all entries of a state.
+// add adds the keys of all entries of a state.
 func (k keySet) add(d Desired) error {
 	compiled, err := d.Compile()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package bring holds what the controller and the plan must answer alike about one switch: what it should hold (Desired), which of its
-// entries op25b wrote (Foreign), and how it gets from one to the other (Program).
+// Package bring answers questions about one switch in the same way for the controller and the plan: what the switch should hold
+// (Desired), which of its entries op25b did not write (Foreign), and how it gets to the desired state (Program).
 //
-// It decides no order of writes (reconcile does), opens no session, and keeps no status.
+// The package does not order writes (reconcile does), opens no session, and keeps no status.
 package bring

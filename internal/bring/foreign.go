@@ -12,16 +12,16 @@ import (
 	"op25b/internal/policy"
 )
 
-// An Applied is which revisions were written to a switch, as its status reports it.
+// An Applied lists the revisions that were written to a switch, as its status reports them.
 type Applied struct {
-	Revision  uint64    // the last that the switch was brought to; 0 for none
-	Attempted []uint64  // those begun since, the oldest first
-	Wanted    uint64    // the one that its controller reported as wanted; it may have been begun
+	Revision  uint64    // the last revision that the switch was brought to; 0 for none
+	Attempted []uint64  // revisions begun since then, the oldest first
+	Wanted    uint64    // the revision that its controller reported as wanted; it may have been begun
 	Audited   time.Time // when the switch was last seen to hold Revision
 }
 
-// Past returns the states that the switch may hold entries of. at returns a revision of the intent. The error names the revisions that are
-// not kept any more; the states are complete but for them.
+// Past returns the states whose entries the switch may hold. at returns a revision of the intent. The error names the revisions that are
+// no longer kept; the result lacks only their states.
 func (a Applied) Past(ctx context.Context, name string, at func(context.Context, uint64) (*intent.Intent, error)) ([]Desired, error) {
 	var all []Desired
 	var failed []error
@@ -45,7 +45,8 @@ func (a Applied) Past(ctx context.Context, name string, at func(context.Context,
 	return all, errors.Join(failed...)
 }
 
-// past is what a switch held of a revision. Exemptions only end, so that an early moment gives every entry that the switch may have had.
+// past returns the state of a switch at a revision. Exemptions only end, so an early moment gives every entry that the switch may have
+// had.
 func past(in *intent.Intent, name string, at time.Time) (Desired, error) {
 	if at.IsZero() {
 		at = in.Time
@@ -65,18 +66,19 @@ type Foreign struct {
 	want  Desired
 	keep  bool
 	past  func() ([]Desired, error)
-	ours  *keySet // nil until the first entry is asked about: compiling the past is expensive, and most switches have nothing to ask
+	ours  *keySet // nil until the first call of Is: compiling the past is expensive, and for most switches Is is never called
 	found map[pipeline.Key]pipeline.Entry
 	err   error
 }
 
-// NewForeign returns what is foreign to a switch that is about to be brought to want. past returns the states that it may hold entries of.
+// NewForeign returns a Foreign for a switch that is about to be brought to want. past returns the states whose entries the switch may
+// hold.
 func NewForeign(want Desired, past func() ([]Desired, error)) *Foreign {
 	sw, _ := want.Bundle.Inventory.Switch(want.Switch)
 	return &Foreign{want: want, keep: sw != nil && sw.Foreign == policy.KeepForeign, past: past, found: make(map[pipeline.Key]pipeline.Entry)}
 }
 
-// Is reports whether no revision that was written to the switch asked for an entry.
+// Is reports whether an entry is foreign: no revision that was written to the switch asked for it.
 func (f *Foreign) Is(e pipeline.Entry) bool {
 	if f.ours == nil {
 		f.ours = &keySet{make(map[pipeline.Key]struct{}), make(map[pipeline.Key]struct{})}
@@ -84,7 +86,7 @@ func (f *Foreign) Is(e pipeline.Entry) bool {
 		failed := []error{err}
 		for _, d := range past {
 			if d.SameButRules(f.want) {
-				continue // what it has is wanted
+				continue // the wanted entries need not be in ours
 			}
 			if err := f.ours.add(d); err != nil {
 				failed = append(failed, fmt.Errorf("revision %d: %w", d.Number, err))
@@ -95,7 +97,7 @@ func (f *Foreign) Is(e pipeline.Entry) bool {
 	return !f.ours.has(e)
 }
 
-// Keep reports whether an entry that is not wanted stays in the switch: see reconcile.Options.
+// Keep reports whether an unwanted entry stays in the switch: see reconcile.Options.
 func (f *Foreign) Keep(e pipeline.Entry) bool {
 	if !f.Is(e) {
 		return false
@@ -104,7 +106,7 @@ func (f *Foreign) Keep(e pipeline.Entry) bool {
 	return f.keep
 }
 
-// Filter returns Keep, or nil if foreign entries do not stay in the switch, so that it need not be asked.
+// Filter returns Keep, or nil if foreign entries do not stay in the switch, so that Keep need not be called.
 func (f *Foreign) Filter() func(pipeline.Entry) bool {
 	if !f.keep {
 		return nil
@@ -120,5 +122,5 @@ func (f *Foreign) Removed() map[pipeline.Key]pipeline.Entry {
 	return f.found
 }
 
-// Err returns why some of what is ours may be taken for foreign, or nil.
+// Err returns the reason why entries of op25b may be taken for foreign, or nil.
 func (f *Foreign) Err() error { return f.err }

@@ -12,10 +12,10 @@ import (
 	"op25b/p4src"
 )
 
-// A Result is what Converge had to do.
+// A Result describes what Converge did.
 type Result struct {
-	Pushed bool            // the switch ran another program, or none
-	Plan   *reconcile.Plan // what was written; empty if the switch was as it should be
+	Pushed bool            // the program was pushed, because the switch ran another one or none
+	Plan   *reconcile.Plan // the plan that was carried out; without steps if the switch already held the desired state
 }
 
 // A Program is the pipeline that every switch should run.
@@ -38,10 +38,11 @@ func NewProgram(info *configv1.P4Info, device []byte) (*Program, error) {
 	return &Program{info, device, p4rt.Cookie(info, device), contract}, nil
 }
 
-// Cookie is the number by which P4Runtime tells programs apart.
+// Cookie returns the number by which P4Runtime identifies the program.
 func (p *Program) Cookie() uint64 { return p.cookie }
 
-// Converge is the function Converge with options. The memory is of the rule sets that the switch holds afterwards.
+// Converge brings the switch of a primary session to the state want. It returns a Memory of the rule sets that the switch holds
+// afterwards.
 func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
 	pushed, err := p.ensure(ctx, s)
 	if err != nil {
@@ -51,7 +52,7 @@ func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.
 	return Result{Pushed: pushed, Plan: plan}, memory, err
 }
 
-// Plan returns what Converge would write to a switch that holds have.
+// Plan returns the plan that Converge would carry out on a switch that holds have.
 func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *Foreign) (*reconcile.Plan, error) {
 	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter()})
 }
@@ -62,7 +63,7 @@ func (p *Program) Room(want *pipeline.State) error { return reconcile.Room(want,
 // Fits returns reconcile.ErrNoRoom or pipeline.ErrInvalid if no switch could hold a state.
 func (p *Program) Fits(want *pipeline.State) error { return reconcile.Fits(want, p.contract) }
 
-// ensure pushes the program unless the switch has it. p4rt's EnsurePipeline does the same, and hashes the program each time.
+// ensure pushes the program unless the switch has it. Unlike p4rt's EnsurePipeline, ensure does not hash the program each time.
 func (p *Program) ensure(ctx context.Context, s *p4rt.Session) (pushed bool, err error) {
 	if have, ok, err := s.PipelineCookie(ctx); err != nil || ok && have == p.cookie && have != 0 {
 		return false, err

@@ -7,10 +7,10 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// The annotation of each kind of scope.
+// annotationOf maps each kind of scope to its annotation.
 var annotationOf = map[scopeKind]string{ofTable: "entry_restriction", ofAction: "action_restriction"}
 
-// restrictions lists the texts of an object's restrictions.
+// restrictions returns the texts of an object's restrictions.
 func restrictions(kind scopeKind, p *configv1.Preamble) ([]string, error) {
 	mine, other := annotationOf[kind], annotationOf[1-kind]
 	misplaced := fmt.Errorf("@%s: is not for %vs; @%s is", other, kind, mine)
@@ -57,9 +57,9 @@ func splitAnnotation(a string) (name, body string) {
 	return a[:end], strings.TrimSpace(a[end:])
 }
 
-// unquote reads a body as p4c prints it: one or more string literals between parentheses, their escapes untouched. Each literal is a line
-// of the result, so that a // comment ends with its literal. Of the escapes, which P4 leaves to the reader, \" \\ \n and \t mean what they
-// mean in C; a backslash before anything else stays.
+// unquote decodes a body as p4c prints it: one or more string literals between parentheses, with their escapes unchanged. Each literal
+// becomes a line of the result, so that a // comment ends with its literal. P4 does not define the escapes. \" \\ \n and \t have their
+// meaning in C; a backslash before any other character is kept.
 func unquote(body string) (string, error) {
 	const want = `it must be one or more strings, as in ("port != 0")`
 	in, ok := strings.CutPrefix(body, "(")
@@ -86,7 +86,7 @@ func unquote(body string) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// literal reads up to the closing quote.
+// literal reads the text up to the closing quote.
 func literal(in string) (text, rest string, ok bool) {
 	var b strings.Builder
 	for i := 0; i < len(in); i++ {
@@ -113,7 +113,7 @@ func literal(in string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// clip keeps quotes of a program's text in messages short.
+// clip shortens a program's text for messages.
 func clip(s string) string {
 	const most = 60
 	for i := range s {

@@ -5,9 +5,9 @@ import "fmt"
 type typeKind int
 
 const (
-	unknownType typeKind = iota // of a key whose match type the language does not know
+	unknownType typeKind = iota // a key whose match type the language does not support
 	boolType
-	intType // a number of any size, with sign
+	intType // a signed number of any size
 	bitType
 	exactType
 	ternaryType
@@ -32,17 +32,17 @@ func (t typ) String() string {
 
 func (t typ) isKey() bool { return t.kind >= exactType }
 
-// ordered reports whether < and its like work on it.
+// ordered reports whether values of the type can be compared with <, <=, > and >=.
 func (t typ) ordered() bool { return t.kind == intType || t.kind == bitType || t.kind == exactType }
 
-// A part is the value that a field of a key stands for, its first or its second.
+// A part is the value that a field of a key selects: the first or the second value of the key.
 type part struct {
 	name   string
 	second bool
-	number bool // an int, not a bit<W>
+	number bool // the part is an int, not a bit<W>
 }
 
-// parts are the fields of each type of key.
+// parts lists the fields of each key type.
 var parts = map[typeKind][]part{
 	exactType:    {{name: "value"}},
 	ternaryType:  {{name: "value"}, {name: "mask", second: true}},
@@ -60,7 +60,7 @@ func (t typ) part(field string) (part, bool) {
 	return part{}, false
 }
 
-// fields lists the fields of a type for messages.
+// fields returns the fields of a type, for messages.
 func (t typ) fields() string {
 	switch p := parts[t.kind]; len(p) {
 	case 0:
@@ -72,7 +72,8 @@ func (t typ) fields() string {
 	}
 }
 
-// unify is the type in which two expressions compare. A number becomes a bit<W>, and a bit<W> a key that matches just this value.
+// unify returns the type in which two expressions are compared. A number is converted to a bit<W>, and a bit<W> to a key that matches
+// only that value.
 func unify(a, b typ) (typ, bool) {
 	switch {
 	case a == b:
@@ -95,13 +96,13 @@ func converts(from, to typ) bool {
 	return false
 }
 
-// A checker gives every node of a restriction its type.
+// A checker assigns a type to every node of a restriction.
 type checker struct {
 	*parser
 	scope *scope
 }
 
-// fault is an error at an expression.
+// fault returns an error with the position and text of an expression.
 func (c *checker) fault(n *node, format string, args ...any) error {
 	return fmt.Errorf("%v: %q: %w", c.tokens[n.from].at, clip(c.text(n)), fmt.Errorf(format, args...))
 }
@@ -175,7 +176,7 @@ func (c *checker) comparison(n *node) error {
 	return nil
 }
 
-// peers lists the types that a type compares with.
+// peers returns the types that a type can be compared with, for messages.
 func (t typ) peers() string {
 	switch {
 	case t.kind == boolType:

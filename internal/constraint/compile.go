@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A clause is one of the conditions that a restriction is the conjunction of.
+// A clause is one condition of a restriction. The restriction is the conjunction of its clauses.
 type clause struct {
 	text     string // as written, without comments
 	holds    func(*env) bool
@@ -15,16 +15,16 @@ type clause struct {
 	priority bool  // ::priority occurs in it
 }
 
-// An env has the values on which a restriction is evaluated: those given, and defaults.
+// An env holds the values on which a restriction is evaluated: the values of the entry or action, and defaults.
 type env struct {
 	vals     []value
 	priority int64
 }
 
-// A value is that of a variable: value and mask, value and prefix length, low and high, or just the value.
+// A value is the value of a variable: value and mask, value and prefix length, low and high, or only the value.
 type value struct{ first, second u128 }
 
-// compile reads a restriction and turns it into clauses.
+// compile parses a restriction and compiles it to clauses.
 func compile(text string, s *scope) ([]clause, error) {
 	p := &parser{src: text, kind: s.kind, tokens: lex(text)}
 	root, err := p.parse()
@@ -63,7 +63,7 @@ func (c *clause) uses(n *node) {
 	}
 }
 
-// check returns ErrViolated for the first clause that does not hold.
+// check returns ErrViolated for the first clause that does not hold, or nil.
 func (s *scope) check(e *env) error {
 	for i := range s.clauses {
 		c := &s.clauses[i]
@@ -85,7 +85,7 @@ func (s *scope) check(e *env) error {
 	return nil
 }
 
-// format writes a value in P4's notation.
+// format formats a value in P4's notation.
 func (t typ) format(v value) string {
 	switch {
 	case t.kind == ternaryType && v.second == u128{}, t.kind == optionalType && v.second == u128{}, t.kind == lpmType && v.second == u128{}:
@@ -119,7 +119,7 @@ func condition(n *node) func(*env) bool {
 		for i, k := range n.kids {
 			kids[i] = condition(k)
 		}
-		stop := n.op == opOr // the first of this value decides
+		stop := n.op == opOr // the first operand with this value decides
 		return func(e *env) bool {
 			for _, k := range kids {
 				if k(e) == stop {
@@ -210,7 +210,7 @@ func compareBits(op operator, a, b func(*env) u128) func(*env) bool {
 	}
 }
 
-// constant is the value of an expression of type int that is the same for all entries, else nil.
+// constant returns the value of an expression of type int that is the same for all entries, and nil for any other expression.
 func constant(n *node) *big.Int {
 	switch n.op {
 	case opInt:
@@ -223,8 +223,8 @@ func constant(n *node) *big.Int {
 	return nil
 }
 
-// intOf compiles an expression of type int. A variable value, a prefix length or a priority, is far smaller than 2^62, so that
-// larger constants may stand for each other.
+// intOf compiles an expression of type int. A variable value, which is a prefix length or a priority, is far smaller than 2^62. So all
+// larger constants are equivalent.
 func intOf(n *node) func(*env) int64 {
 	if k := constant(n); k != nil {
 		const limit = 1 << 62
@@ -248,7 +248,7 @@ func intOf(n *node) func(*env) int64 {
 	return func(e *env) int64 { return int64(e.vals[ref].second.lo) }
 }
 
-// bitsOf compiles an expression that is, or converts to, a bit<width>, or an exact key of that width.
+// bitsOf compiles an expression that is a bit<width> or an exact key of that width, or converts to one.
 func bitsOf(n *node, width int) func(*env) u128 {
 	if k := constant(n); k != nil {
 		v := fromBig(k, width)
@@ -269,7 +269,7 @@ func bitsOf(n *node, width int) func(*env) u128 {
 	return func(e *env) u128 { return e.vals[ref].first }
 }
 
-// keyOf compiles an expression that is, or converts to, a ternary, lpm, range or optional key.
+// keyOf compiles an expression that is a ternary, lpm, range or optional key, or converts to one.
 func keyOf(n *node, t typ) func(*env) value {
 	if n.typ == t {
 		ref := n.ref

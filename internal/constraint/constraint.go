@@ -1,10 +1,10 @@
-// Package constraint checks table entries and actions against the restrictions of a P4 program: @entry_restriction("...")
-// on a table and @action_restriction("...") on an action, in the language of p4-constraints. They reach a P4Info as annotations.
+// Package constraint checks table entries and actions against the restrictions of a P4 program: @entry_restriction("...") on a table and
+// @action_restriction("...") on an action, in the language of p4-constraints. A P4Info contains the restrictions as annotations.
 //
-// Load parses and type-checks the restrictions; a Set then checks entries. It does not check P4Runtime's canonical form, and it knows neither the
-// entries of a switch nor those that a program declares itself.
+// Load parses and type-checks the restrictions; a Set then checks entries. A Set does not check P4Runtime's canonical form. It considers
+// neither the entries of a switch nor entries that a program declares itself.
 //
-// The language is that of p4-constraints (docs/language-specification.md there), with these choices where it leaves one:
+// The language is that of p4-constraints (docs/language-specification.md there). Where the specification leaves a choice:
 //
 //   - A number compared with a bit<W> is taken modulo 2^W, as in p4-constraints: -1 is all ones, and 256 is 0 for 8 bits.
 //   - Several restrictions of one table or action must all hold. p4-constraints reads the first and ignores the others.
@@ -23,15 +23,15 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// A Set is the restrictions of a program. It does not change after Load and may be used by several goroutines.
+// A Set holds the restrictions of a program. It does not change after Load and is safe for concurrent use.
 type Set struct {
 	tables  map[uint32]*scope
 	actions map[uint32]*scope
 }
 
 // Load reads the restrictions of all tables and actions of a P4Info. It returns ErrRestriction with the first fault of every restriction
-// that has one: the table or action, line:column in the annotation's string (counted from 1, in characters; adjacent string literals are
-// lines of one string), the token, and what would be valid.
+// that has one. A fault names the table or action, line:column in the annotation's string, the token, and what would be valid. Lines and
+// columns are counted from 1, in characters; adjacent string literals are lines of one string.
 func Load(info *configv1.P4Info) (*Set, error) {
 	s := &Set{tables: map[uint32]*scope{}, actions: map[uint32]*scope{}}
 	var faults []error
@@ -71,12 +71,12 @@ func (s *scope) load(p *configv1.Preamble) []error {
 
 func (s *scope) bad(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrRestriction, err) }
 
-// CheckEntry checks an entry against the restriction of its table, unless it is the default entry, and its action or action set against those of
-// the actions. Absent ternary, lpm, range and optional fields match everything. A member or group id is not followed: use CheckAction for the
-// members.
+// CheckEntry checks an entry against the restriction of its table, unless it is the default entry, and its action or action set against
+// the restrictions of the actions. Absent ternary, lpm, range and optional fields match everything. Member and group ids are not
+// resolved: use CheckAction for the members.
 //
-// It returns ErrViolated with the part of the restriction that does not hold and the values in it, or ErrEntry for an entry that the
-// P4Info does not allow so that it cannot be judged.
+// CheckEntry returns ErrViolated with the part of the restriction that does not hold and the values in it. It returns ErrEntry for an
+// entry that does not match the P4Info and so cannot be checked.
 func (s *Set) CheckEntry(e *p4v1.TableEntry) error {
 	t, err := s.table(e.GetTableId())
 	if err != nil {
@@ -149,10 +149,10 @@ func (s *Set) action(id uint32) (*scope, error) {
 	return nil, fmt.Errorf("action id %#x: %w: not an action of it", id, ErrEntry)
 }
 
-// odd returns the error for an entry that the P4Info does not allow.
+// odd returns ErrEntry for an entry that does not match the P4Info.
 func (s *scope) odd(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrEntry, err) }
 
-// judge checks the restriction once every match has been read.
+// judge checks the restriction after every match has been read.
 func (e *tableEnv) judge(given []bool) error {
 	if err := e.end(given); err != nil {
 		return e.scope.odd(err)
@@ -160,7 +160,7 @@ func (e *tableEnv) judge(given []bool) error {
 	return e.scope.check(&e.env)
 }
 
-// judge checks the restriction once every parameter has been read, unless that failed.
+// judge checks the restriction after every parameter has been read. failed is the error of reading the parameters, or nil.
 func (e *actionEnv) judge(given []bool, failed error) error {
 	if failed == nil {
 		failed = e.end(given)
@@ -185,8 +185,8 @@ func actionsOf(a *p4v1.TableAction) []*p4v1.Action {
 	return nil
 }
 
-// CheckAction checks an action with its parameters against the action's restriction, for members of action profiles. Its errors are those of
-// CheckEntry.
+// CheckAction checks an action with its parameters against the action's restriction, for members of action profiles. It returns the same
+// errors as CheckEntry.
 func (s *Set) CheckAction(a *p4v1.Action) error {
 	sc, err := s.action(a.GetActionId())
 	if err != nil || len(sc.clauses) == 0 {

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// tableEnv has the values of an entry's keys.
+// tableEnv holds the values of an entry's keys.
 type tableEnv struct {
 	env
 	scope *scope
@@ -18,7 +18,7 @@ func (s *scope) tableEnv(priority int32) *tableEnv {
 	return &tableEnv{env{vals: make([]value, len(s.vars)), priority: int64(priority)}, s}
 }
 
-// match reads the match on one key, and notes in given that there is one.
+// match reads the match on one key, and marks the key in given.
 func (e *tableEnv) match(given []bool, m p4entry.Match) error {
 	i := e.scope.byID(m.Field)
 	if i < 0 {
@@ -30,7 +30,7 @@ func (e *tableEnv) match(given []bool, m p4entry.Match) error {
 	}
 	given[i] = true
 	if v.typ.kind == unknownType || v.typ.width < 1 || v.typ.width > maxWidth {
-		return nil // no restriction names it
+		return nil // no restriction names the key
 	}
 	var err error
 	if e.vals[i], err = v.typ.read(m); err != nil {
@@ -39,7 +39,7 @@ func (e *tableEnv) match(given []bool, m p4entry.Match) error {
 	return nil
 }
 
-// end fills in the keys that were left out.
+// end sets the defaults of the keys that were left out. It returns an error if an exact key was left out.
 func (e *tableEnv) end(given []bool) error {
 	for i, v := range e.scope.vars {
 		switch {
@@ -76,7 +76,7 @@ func (t typ) read(m p4entry.Match) (v value, err error) {
 	return v, fmt.Errorf("the match is of another type; it must be %v", t)
 }
 
-// matchOf is a match without protobuf.
+// matchOf converts a match from protobuf.
 func matchOf(m *p4v1.FieldMatch) p4entry.Match {
 	out := p4entry.Match{Field: m.GetFieldId()}
 	switch x := m.GetFieldMatchType().(type) {
@@ -113,7 +113,7 @@ func (t typ) bits(b []byte) (u128, error) {
 	return v, nil
 }
 
-// actionEnv has the values of an action's parameters.
+// actionEnv holds the values of an action's parameters.
 type actionEnv struct {
 	env
 	scope *scope
@@ -121,7 +121,7 @@ type actionEnv struct {
 
 func (s *scope) actionEnv() *actionEnv { return &actionEnv{env{vals: make([]value, len(s.vars))}, s} }
 
-// param reads one parameter, and notes in given that there is one.
+// param reads one parameter, and marks it in given.
 func (e *actionEnv) param(given []bool, id uint32, number []byte) error {
 	i := e.scope.byID(id)
 	if i < 0 {
@@ -133,7 +133,7 @@ func (e *actionEnv) param(given []bool, id uint32, number []byte) error {
 	}
 	given[i] = true
 	if v.typ.width < 1 || v.typ.width > maxWidth {
-		return nil // no restriction names it
+		return nil // no restriction names the parameter
 	}
 	var err error
 	if e.vals[i].first, err = v.typ.bits(number); err != nil {
@@ -142,7 +142,7 @@ func (e *actionEnv) param(given []bool, id uint32, number []byte) error {
 	return nil
 }
 
-// end makes sure that every parameter was given.
+// end returns an error if a parameter was not given.
 func (e *actionEnv) end(given []bool) error {
 	for i, v := range e.scope.vars {
 		if !given[i] {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// A pos is a place in a restriction's text, counted from 1, columns in characters.
+// A pos is a position in a restriction's text. Lines and columns count from 1; columns are in characters.
 type pos struct{ line, column int }
 
 func (p pos) String() string { return fmt.Sprintf("%d:%d", p.line, p.column) }
@@ -18,20 +18,20 @@ const (
 	end tokenKind = iota
 	word
 	number
-	quoted // text is without its quotes
+	quoted // a quoted string; text is without the quotes
 	symbol
-	bad // why says what is wrong with it
+	bad // an invalid token; why is the reason
 )
 
 type token struct {
 	kind tokenKind
 	text string
 	at   pos
-	// The place in the source.
+	// Byte offsets in the source.
 	from, to int
 
-	num *big.Int // of a number
-	why string   // of a bad token
+	num *big.Int // value of a number
+	why string   // reason why the token is bad
 }
 
 func (t token) String() string {
@@ -41,17 +41,17 @@ func (t token) String() string {
 	return fmt.Sprintf("%q", clip(t.text))
 }
 
-// Longer ones first.
+// symbols lists a longer symbol before any symbol that is a prefix of it.
 var symbols = []string{"&&", "||", "->", "::", "==", "!=", ">=", "<=", "!", "(", ")", ">", "<", ".", ";", "-"}
 
-// A lexer never fails: text that is no token becomes a bad token, which the parser reports.
+// A lexer splits a restriction into tokens. It never fails: invalid text becomes a bad token, which the parser reports.
 type lexer struct {
 	src string
 	off int
 	at  pos
 }
 
-// lex splits a restriction into tokens; the last one is an end.
+// lex splits a restriction into tokens. The last token is an end token.
 func lex(src string) []token {
 	l := &lexer{src: src, at: pos{1, 1}}
 	for out := []token{}; ; {
@@ -63,7 +63,7 @@ func lex(src string) []token {
 	}
 }
 
-// advance moves over n bytes and counts their lines and columns. \r\n, \n and \r each end a line.
+// advance moves over n bytes, counting lines and columns. \r\n, \n and \r each end a line.
 func (l *lexer) advance(n int) {
 	for stop := l.off + n; l.off < stop; {
 		r, size := utf8.DecodeRuneInString(l.src[l.off:])
@@ -116,7 +116,7 @@ func (l *lexer) next() token {
 	return t
 }
 
-// skip moves over white space and comments. An unclosed comment is a bad token.
+// skip skips white space and comments. For an unclosed comment it returns a bad token and true.
 func (l *lexer) skip() (t token, unclosed bool) {
 	for {
 		rest := l.src[l.off:]
@@ -142,10 +142,10 @@ func (l *lexer) skip() (t token, unclosed bool) {
 	}
 }
 
-// maxDigits bounds the work on one number; a 128-bit one has 130 characters in binary.
+// maxDigits limits the length of a number. A 128-bit number has 130 characters in binary notation.
 const maxDigits = 256
 
-// readNumber makes a number of a word that begins with a digit, or a bad token.
+// readNumber converts a word that begins with a digit to a number, or to a bad token.
 func (t *token) readNumber() {
 	digits, base := t.text, 10
 	if len(digits) > 1 && digits[0] == '0' {

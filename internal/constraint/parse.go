@@ -15,11 +15,11 @@ const (
 	opInt                      // num
 	opName                     // name: a key or parameter
 	opPriority                 // the attribute ::priority
-	opField                    // name of kids[0]
+	opField                    // field name of kids[0]
 	opNot
 	opNegate
-	opAnd // of two or more; also ;
-	opOr  // of two or more
+	opAnd // two or more kids; also the operator ;
+	opOr  // two or more kids
 	opImplies
 	opEQ
 	opNE
@@ -36,10 +36,10 @@ type node struct {
 	num      *big.Int
 	kids     []*node
 	from, to int
-	at       int // its operator's or name's token, for messages
+	at       int // index of its operator's or name's token, for messages
 
-	typ typ // once checked
-	ref int // of a name: its place in the scope, once checked
+	typ typ // set by the checker
+	ref int // index of a name in the scope; set by the checker
 }
 
 type infix struct {
@@ -48,7 +48,8 @@ type infix struct {
 	chains     bool // a op b op c needs no parentheses
 }
 
-// Operators between two operands; a higher precedence binds stronger. ! and - bind stronger than all of them, and :: stronger still.
+// infixes lists the operators between two operands. An operator with a higher precedence binds more tightly. ! and - bind more tightly
+// than all of them, and :: more tightly still.
 var infixes = map[string]infix{
 	";": {opAnd, 1, true}, "->": {opImplies, 2, false}, "||": {opOr, 3, true}, "&&": {opAnd, 4, true},
 	"==": {opEQ, 5, false}, "!=": {opNE, 5, false}, "<": {opLT, 5, false}, "<=": {opLE, 5, false}, ">": {opGT, 5, false}, ">=": {opGE, 5, false},
@@ -56,7 +57,7 @@ var infixes = map[string]infix{
 
 const (
 	unaryPrecedence = 6
-	// maxNesting bounds the stack that a restriction needs.
+	// maxNesting limits the stack depth of parsing.
 	maxNesting = 500
 )
 
@@ -66,17 +67,17 @@ type parser struct {
 	kind   scopeKind
 	tokens []token
 	i      int
-	nested int // calls of expression that are under way
+	nested int // active calls of expression
 	parens int // open parentheses
 }
 
-// faultAt is an error at a token.
+// faultAt returns an error with the position of a token.
 func (p *parser) faultAt(i int, format string, args ...any) error {
 	t := p.tokens[i]
 	return fmt.Errorf("%v: %v: %w", t.at, t, fmt.Errorf(format, args...))
 }
 
-// unexpected complains of the current token.
+// unexpected returns an error about the current token.
 func (p *parser) unexpected(valid string) error {
 	if why := p.tokens[p.i].why; why != "" {
 		return p.faultAt(p.i, "%s", why)
@@ -96,7 +97,7 @@ func (p *parser) accept(text string) bool {
 	return ok
 }
 
-// parse reads a whole restriction.
+// parse parses a whole restriction.
 func (p *parser) parse() (*node, error) {
 	n, err := p.expression(0)
 	if err != nil {
@@ -108,7 +109,7 @@ func (p *parser) parse() (*node, error) {
 	return n, nil
 }
 
-// expression reads an operand and the operators after it that bind stronger than those of the given precedence.
+// expression parses an operand and the operators after it that bind more tightly than the given precedence.
 func (p *parser) expression(outer int) (*node, error) {
 	p.nested++
 	defer func() { p.nested-- }()
@@ -140,7 +141,7 @@ func (p *parser) expression(outer int) (*node, error) {
 		at := p.i
 		p.i++
 		if t.text == ";" && (p.tokens[p.i].kind == end || p.is(")") && p.parens > 0) {
-			return left, nil // after the last one it says nothing
+			return left, nil // a trailing ; has no effect
 		}
 		right, err := p.expression(b.precedence)
 		if err != nil {
@@ -150,7 +151,8 @@ func (p *parser) expression(outer int) (*node, error) {
 	}
 }
 
-// join makes a binary expression. Conjunctions and disjunctions of several become one node, so that a long restriction is not a deep one.
+// join returns the node of a binary expression. A chain of conjunctions or disjunctions becomes one node, so that a long restriction is
+// not deeply nested.
 func join(op operator, at int, left, right *node) *node {
 	if op != opAnd && op != opOr {
 		return &node{op: op, at: at, from: left.from, to: right.to, kids: []*node{left, right}}
@@ -168,7 +170,7 @@ func join(op operator, at int, left, right *node) *node {
 	return n
 }
 
-// operators lists what may follow an operand.
+// operators returns the tokens that may follow an operand, for messages.
 func (p *parser) operators() string {
 	if p.parens > 0 {
 		return `one of :: == != < <= > >= && || -> ; )`
@@ -238,7 +240,7 @@ func (p *parser) operand() (*node, error) {
 	return nil, p.unexpected(p.operands())
 }
 
-// name reads a key or parameter, dots included.
+// name parses the name of a key or parameter, including dots.
 func (p *parser) name() (*node, error) {
 	n := &node{op: opName, name: p.tokens[p.i].text, from: p.i, at: p.i}
 	p.i++
@@ -253,7 +255,7 @@ func (p *parser) name() (*node, error) {
 	return n, nil
 }
 
-// field reads :: and the name of a field of the expression before it.
+// field parses :: and the name of a field of the expression before it.
 func (p *parser) field(of *node) (*node, error) {
 	if of.op == opField {
 		return nil, p.faultAt(p.i, "a field has no fields of its own")
@@ -266,7 +268,7 @@ func (p *parser) field(of *node) (*node, error) {
 	return &node{op: opField, name: p.tokens[p.i-1].text, kids: []*node{of}, from: of.from, to: p.i, at: p.i - 1}, nil
 }
 
-// address reads an address constant, as in ipv4('192.0.2.1'). It is a number.
+// address parses an address constant such as ipv4('192.0.2.1'), which is a number.
 func (p *parser) address() (*node, error) {
 	at := p.i
 	kind := p.tokens[p.i].text
@@ -307,7 +309,7 @@ func mac(s string) (*big.Int, bool) {
 	return new(big.Int).SetBytes(a), err == nil && len(a) == 6 && len(s) == len("02:00:00:00:00:01") && s[2] == ':'
 }
 
-// text is the source of an expression without its comments and line ends.
+// text returns the source of an expression without comments and line ends.
 func (p *parser) text(n *node) string {
 	var b strings.Builder
 	for i := n.from; i < n.to; i++ {

@@ -22,7 +22,7 @@ func (k scopeKind) String() string {
 	return "table"
 }
 
-// A scope is a table or action with its restriction, and the names that the restriction may use.
+// A scope is a table or action with its restriction and the names that the restriction may use.
 type scope struct {
 	kind    scopeKind
 	name    string
@@ -59,7 +59,7 @@ func actionScope(a *configv1.Action) *scope {
 	return s
 }
 
-// things is the word for its variables.
+// things returns the word for the variables of the scope.
 func (s *scope) things() string {
 	if s.kind == ofAction {
 		return "parameter"
@@ -67,7 +67,7 @@ func (s *scope) things() string {
 	return "key"
 }
 
-// names lists its variables for messages.
+// names lists the variables of the scope, for messages.
 func (s *scope) names() string {
 	if len(s.vars) == 0 {
 		return fmt.Sprintf("the %v has no %ss", s.kind, s.things())
@@ -79,7 +79,7 @@ func (s *scope) names() string {
 	return fmt.Sprintf("the %v has %s", s.kind, strings.Join(all, ", "))
 }
 
-// lookup finds a variable that a restriction names, if it can be restricted.
+// lookup returns the index of a variable that a restriction names. It fails if the variable cannot be restricted.
 func (s *scope) lookup(name string) (int, error) {
 	called := func(v variable) bool { return v.name == name }
 	i := slices.IndexFunc(s.vars, called)

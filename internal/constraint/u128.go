@@ -31,12 +31,12 @@ func (a u128) String() string {
 	return fmt.Sprintf("%#x%016x", a.hi, a.lo)
 }
 
-// ones has the given number of low bits set. Shifts by 64 and more give 0 in Go.
+// ones returns a number with the given number of low bits set. In Go, shifts by 64 and more give 0.
 func ones(width int) u128 {
 	return u128{uint64(1)<<max(width-64, 0) - 1, uint64(1)<<width - 1}
 }
 
-// fromBytes reads a big-endian number. It is not ok if the value has more than 128 bits.
+// fromBytes decodes a big-endian number; ok is false if the value has more than 128 bits.
 func fromBytes(b []byte) (n u128, ok bool) {
 	for len(b) > 16 {
 		if b[0] != 0 {
@@ -49,13 +49,13 @@ func fromBytes(b []byte) (n u128, ok bool) {
 	return u128{binary.BigEndian.Uint64(full[:8]), binary.BigEndian.Uint64(full[8:])}, true
 }
 
-// fromBig is n modulo 2^width.
+// fromBig returns n modulo 2^width.
 func fromBig(n *big.Int, width int) u128 {
 	mask := new(big.Int).Lsh(big.NewInt(1), uint(width))
-	low := new(big.Int).And(n, mask.Sub(mask, big.NewInt(1))) // of negative numbers, And takes the two's complement
+	low := new(big.Int).And(n, mask.Sub(mask, big.NewInt(1))) // And uses the two's complement of a negative number
 	v, _ := fromBytes(low.Bytes())
 	return v
 }
 
-// fromInt is n modulo 2^width.
+// fromInt returns n modulo 2^width.
 func fromInt(n int64, width int) u128 { return u128{uint64(n >> 63), uint64(n)}.and(ones(width)) }

@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Balance is the most that a controller's number of switches may exceed its share, as a fraction of the share. With a quarter to spare, a
-// controller that comes or goes moves few switches beyond those that it must take or leave.
+// Balance is the maximum by which a controller's number of switches may exceed its share, as a fraction of the share. With 0.25, a
+// controller that joins or leaves moves few switches beyond those that it must take or give up.
 const Balance = 0.25
 
-// Capacity is the most switches that one controller is assigned: its share plus Balance of it, rounded up.
+// Capacity returns the maximum number of switches that one controller is assigned: its share plus Balance of it, rounded up.
 func Capacity(members, switches int) int {
 	if members == 0 {
 		return 0
@@ -24,9 +24,9 @@ func Capacity(members, switches int) int {
 	return n
 }
 
-// Assign gives each switch to a member, by rendezvous hashing with bounded load. Each switch ranks the members in an order of its own,
-// which does not depend on the other switches. It goes to the first member in that order that has room; a full member keeps the switches
-// with the highest scores. This assignment is unique, whatever the order of the arguments.
+// Assign assigns each switch to a member, by rendezvous hashing with bounded load. Each switch ranks the members, independently of the
+// other switches. A switch is assigned to the first member in its ranking that has room; a full member keeps the switches with the
+// highest scores. The assignment does not depend on the order of the arguments.
 //
 // So when the members change, a switch moves between two members that stay only because one of them is full. The result is empty without
 // members. Names must be distinct.

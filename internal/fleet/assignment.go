@@ -28,30 +28,31 @@ type assignment struct {
 	wake chan struct{} // holds one token: the worker must check the desired state
 	quit context.CancelFunc
 
-	// Both are locked before mu: storing while a status is being stored, updating while it is changed and reported.
+	// Both mutexes are locked before mu. storing is held while a status is being stored, and updating while the status is changed and
+	// reported.
 	storing, updating sync.Mutex
 
 	mu      sync.Mutex // guards everything that follows
 	status  Status
 	seen    time.Time        // when the switch last answered
-	own     *store.Ownership // nil without an ownership
+	own     *store.Ownership // nil while the switch is not owned
 	epoch   uint64           // the epoch of the last ownership that took over the stored status; 0 for none
 	device  device           // the device that the session is with
 	redial  func()           // ends the session, so that the next one uses the new address; nil without a session
-	removed bool             // the inventory no longer has it
+	removed bool             // the switch was removed from the inventory
 
-	// failed is the state that the switch could not be brought to, until it can be, with the reason and the number of failures in a row.
-	// These outlive sessions and ownerships, so that neither makes the next attempt sooner. They belong to the goroutine of work, of which
-	// there is one at a time.
+	// failed is the state that the switch could not be brought to, with the reason and the number of failures in a row, until the switch
+	// can be brought to it. These fields outlive sessions and ownerships, so that a new session or ownership does not hasten the next
+	// attempt. They belong to the goroutine of work; only one runs at a time.
 	failed    *desired
 	failedFor Reason
 	failures  int
 
-	// left lists what the switch may hold of a store that was replaced since. It belongs to the goroutine of run.
+	// left lists the states, from a store that was replaced since, whose entries the switch may hold. It belongs to the goroutine of run.
 	left []desired
 }
 
-// work begins the work on a switch.
+// work starts the work on a switch.
 func (c *controller) work(name string) *assignment {
 	s := &assignment{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
 	ctx, quit := context.WithCancel(context.Background())
@@ -110,7 +111,7 @@ func (s *assignment) run(ctx context.Context) {
 			s.runOwned(ctx, own)
 		case ctx.Err() != nil, errors.Is(err, store.ErrClosed):
 			return
-		default: // such as a full store
+		default: // for example a full store
 			failures++
 			s.reportWaiting(err.Error())
 			store.Pause(ctx, backoff(failures, s.c.AuditEvery))
@@ -166,7 +167,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 		s.own = nil
 		s.mu.Unlock()
 		s.c.Metrics.lost()
-		s.update(func(st *Status) error { // the condition stays as it was last known
+		s.update(func(st *Status) error { // the condition stays as last known
 			st.Ownership, st.Progress = Lost, nil
 			if err := s.c.gen.Err(); err != nil {
 				st.OwnershipDetail = err.Error()
@@ -178,7 +179,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	}
 }
 
-// release gives up the ownership. The session is closed already.
+// release gives up the ownership. The session must already be closed.
 func (s *assignment) release(own *store.Ownership) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
@@ -208,7 +209,7 @@ func (s *assignment) release(own *store.Ownership) {
 	}
 }
 
-// update changes the status, and logs and reports the change. An error of change is a defect of this program.
+// update changes the status, and logs and reports the change. An error of change indicates a bug in this program.
 func (s *assignment) update(change func(*Status) error, fields ...zap.Field) {
 	s.updating.Lock()
 	defer s.updating.Unlock()
@@ -254,7 +255,7 @@ func (st Status) fields() []zap.Field {
 	return fields
 }
 
-// A device is the address of a switch and how to connect to it.
+// A device is the address of a switch and its connection parameters.
 type device struct {
 	addr string
 	id   uint64
@@ -279,7 +280,7 @@ func (d device) tlsConfig(log *zap.Logger) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// backoff returns the pause after a number of failures in a row. A random part of up to half of it is left out.
+// backoff returns the pause after a number of failures in a row, minus a random part of up to half of it.
 func backoff(failures int, most time.Duration) time.Duration {
 	wait := min(retryMin, most)
 	for range failures - 1 {

@@ -19,8 +19,8 @@ const (
 	birthName = "birth"
 )
 
-// bornAt returns the store's birth, and stores one if there is none. A store that was restored from a backup has its old birth and lower
-// revisions; there the time when its identity was made counts. bornAt waits for a quorum and for room until ctx ends.
+// bornAt returns the store's birth, and stores one if there is none. A store that was restored from a backup has its old birth but lower
+// revisions. For such a store, bornAt uses the time when its identity was made. bornAt waits for a quorum and for room until ctx ends.
 func bornAt(ctx context.Context, s *store.Store, id store.Identity) (uint64, error) {
 	records := store.JSON[birth](s, birthKind)
 	for {

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// cause returns the reason why a switch must change, or ReasonDrift if the wanted state is the one that it was left in.
+// cause returns the reason why a switch must change, or ReasonDrift if the switch was left in the wanted state.
 func (o *origins) cause(name string, want desired) Reason {
 	switch {
 	case o.waiting != nil:
@@ -37,7 +37,7 @@ func causeOfPhase(before *view, name string, want desired) Reason {
 	return ofRevision(want, ReasonPhase)
 }
 
-// causeSincePrior is cause for a switch of which only the stored status is known.
+// causeSincePrior returns the cause for a switch of which only the stored status is known.
 func (o *origins) causeSincePrior(want desired) Reason {
 	switch prior := o.prior; {
 	case prior.Revision == 0 && o.replaced:

@@ -33,7 +33,7 @@ type transition struct {
 var (
 	// none is the state of a switch without any report.
 	none = State(0)
-	// connected lists the states in which a session can become primary, which is no event of its own.
+	// connected lists the states in which a session can become primary. Becoming primary is not an event.
 	connected = []State{StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase}
 	anyState  = append([]State{none}, connected...)
 )
@@ -61,7 +61,7 @@ var transitions = [events]transition{
 	eventNoPhase: {"no phase", connected, StateNoPhase, []Reason{ReasonNoPhase}},
 }
 
-// sessionReasons maps the reasons of p4rt.
+// sessionReasons maps the reasons of p4rt to reasons of this package.
 var sessionReasons = map[p4rt.StateReason]Reason{
 	p4rt.ReasonDialing: ReasonDialing, p4rt.ReasonOtherHigher: ReasonOtherPrimary, p4rt.ReasonNoPrimary: ReasonNoPrimary,
 	p4rt.ReasonOutranked: ReasonOutranked, p4rt.ReasonDemoted: ReasonDemoted, p4rt.ReasonUnreachable: ReasonUnreachable,
@@ -69,7 +69,7 @@ var sessionReasons = map[p4rt.StateReason]Reason{
 	p4rt.ReasonStreamLost: ReasonStreamLost, p4rt.ReasonClosed: ReasonSessionClosed, p4rt.ReasonFailed: ReasonSessionFailed,
 }
 
-// become applies an event. An error is a defect of this program; the event is applied all the same.
+// become applies an event. An error indicates a bug in this program; the event is applied nevertheless.
 func (st *Status) become(e event, reason Reason, detail string) error {
 	x := transitions[e]
 	var err error
@@ -83,7 +83,7 @@ func (st *Status) become(e event, reason Reason, detail string) error {
 	return err
 }
 
-// fail applies a failure. It continues the previous failure if the reason is the same and nothing else has been wanted since.
+// fail applies a failure. The failure continues the previous one if the reason is the same and nothing else has been wanted since.
 func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) error {
 	err := st.become(eventFail, reason, detail)
 	f := ConvergeFailure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}

@@ -22,22 +22,23 @@ const (
 	// DefaultAuditEvery is how often each converged switch is read. For 1,000 switches that is 3.3 reads a second.
 	DefaultAuditEvery = 5 * time.Minute
 	// DefaultSettle is how long another controller must be present before switches are handed over to it, so that a process that fails to
-	// start takes none. Switches without an owner are not held back.
+	// start gets no switches. Switches without an owner are assigned at once.
 	DefaultSettle = 10 * time.Second
-	// ConvergingPerCPU is how many switches a controller reconciles at once, for each CPU that it may use. The entries read and the entries
-	// wanted are in memory meanwhile: 100 MB for a full switch.
+	// ConvergingPerCPU is the number of switches that a controller reconciles at once, for each CPU that it may use. Meanwhile the
+	// entries read and the entries wanted are in memory: 100 MB for a full switch.
 	ConvergingPerCPU = 4
 )
 
-// Bounds within the package.
+// Limits within the package.
 const (
-	// verifyWithin is when an audit verifies a change of phase that was one MODIFY. For 1,000 switches that is 17 reads a second.
+	// verifyWithin is the time within which an audit verifies a change of phase that was one MODIFY. For 1,000 switches that is 17 reads
+	// a second.
 	verifyWithin = time.Minute
 	// releaseTimeout is how long a release may wait for etcd. An ownership that is not released expires.
 	releaseTimeout = 3 * time.Second
 	// retryMin is the pause after the first failure of a switch that answers. It doubles up to the interval of audits.
 	retryMin = time.Second
-	// recheckClock is the longest wait for a date without checking the clock: timers do not follow a clock that is set.
+	// recheckClock is the longest wait for a date without checking the clock, because timers do not notice that the clock is set.
 	recheckClock = time.Minute
 )
 
@@ -55,26 +56,25 @@ type Config struct {
 	Clock *clock.Clock
 	// Now is the wall clock if Clock is nil; time.Now if nil.
 	Now func() time.Time
-	// Session configures every session with a switch. Addr, DeviceID, ElectionID, TLS and OnStatus are filled in.
+	// Session configures every session with a switch. The controller sets Addr, DeviceID, ElectionID, TLS and OnStatus.
 	Session p4rt.KeepConfig
 	// Recorder returns the recorder for the sessions with a switch, or nil. It is called whenever a session begins. It may be nil.
 	Recorder func(switchName string) *p4rt.Recorder
 	// AuditEvery is how often each converged switch is read, plus or minus a quarter; DefaultAuditEvery if 0.
 	AuditEvery time.Duration
-	// Converging is how many switches are reconciled at once; ConvergingPerCPU for each CPU if 0. Changes of phase by one MODIFY do not
-	// count.
+	// Converging is how many switches are reconciled at once; ConvergingPerCPU for each CPU if 0. A change of phase by one MODIFY does
+	// not count.
 	Converging int
 	// Settle is how long another controller must be present before switches are handed over to it; DefaultSettle if 0.
 	Settle time.Duration
 	// Metrics may be nil.
 	Metrics *Metrics
-	// OnStatus, if not nil, is called with every change of a switch assigned to this controller. That includes changes that are not stored:
-	// waiting for the ownership, and having lost it. Calls come from several goroutines, for one switch in order, and must not block for
-	// long.
+	// OnStatus, if not nil, is called with every change of a switch assigned to this controller. That includes changes to Waiting and
+	// Lost, which are not stored. Calls come from several goroutines, but for one switch in order. OnStatus must not block for long.
 	OnStatus func(Status)
 
 	timer func(time.Duration) <-chan time.Time // for dates; time.After if nil
-	fault func(error)                          // is called with a status that cannot follow the one before; logs if nil
+	fault func(error)                          // is called if a status cannot follow the previous one; logs if nil
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -63,8 +63,8 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
-// A controller is one run on one generation of the store. When the generation ends, the controller ends with everything that was read from
-// the store, and the next one begins with nothing.
+// A controller is one run on one generation of the store. When the generation ends, the controller ends and discards everything that was
+// read from the store. The next controller starts without that data.
 type controller struct {
 	Config
 	log        *zap.Logger
@@ -79,7 +79,7 @@ type controller struct {
 	workingMu sync.Mutex // guards working; locked before the mu of any assignment
 	working   map[*assignment]struct{}
 
-	background sync.WaitGroup  // ends after reporting
+	background sync.WaitGroup  // goroutines that end after reporting
 	reporting  context.Context // statuses can be stored until it ends
 
 	// The fields below belong to the goroutine of run.
@@ -88,11 +88,12 @@ type controller struct {
 	assignments map[string]*assignment
 	ended       chan *assignment
 	dated       chan struct{}    // holds one token for calendar; any goroutine may put it
-	dates       <-chan time.Time // nil if no date is to come
-	date        time.Time        // the date that is waited for
+	dates       <-chan time.Time // nil if no date is awaited
+	date        time.Time        // the awaited date
 	settled     <-chan time.Time
 
-	// left lists what switches may hold of a replaced store: at first from the previous generation, at the end from this one.
+	// left lists the states of a replaced store whose entries switches may hold: at first from the previous generation, at the end from
+	// this one.
 	left map[string][]desired
 }
 
@@ -152,7 +153,7 @@ func (c *controller) forget(s *assignment) {
 	c.left[s.name] = s.left
 }
 
-// why returns the detail of a reason, or nothing.
+// why returns the detail of a reason, or an empty string.
 func (c *controller) why(r Reason) string {
 	if r == ReasonStoreReplaced {
 		return c.gen.Why()
@@ -180,7 +181,7 @@ func takesNothing(err error) bool {
 	return errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring)
 }
 
-// awaitRoom waits before the next attempt. A request without a quorum has waited long enough by itself.
+// awaitRoom pauses before the next attempt. It does not pause for an error without a quorum, because that request has already waited.
 func awaitRoom(ctx context.Context, err error) {
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring) {
 		store.Pause(ctx, fullPause)
@@ -251,7 +252,7 @@ func (c *controller) setMembers(all []store.Member) {
 		}
 		c.since[m.Name] = at
 	}
-	// This controller is a member, whatever the store has for the moment.
+	// This controller is a member even if the store does not list it at the moment.
 	if !slices.Contains(c.members, c.Name) {
 		c.members = append(c.members, c.Name)
 	}
@@ -281,7 +282,7 @@ func (c *controller) wake() {
 	}
 }
 
-// assign begins and ends the work on switches according to the assignment.
+// assign starts and ends the work on switches according to the assignment.
 func (c *controller) assign() {
 	v := c.view.Load()
 	if v == nil || c.members == nil {

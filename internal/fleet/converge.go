@@ -20,8 +20,8 @@ import (
 // errCompile means that the intent does not compile for a switch.
 var errCompile = errors.New("compile")
 
-// converge brings the switch to the desired state now. It returns when the whole switch is to be read again; 0 leaves that time as it was.
-// Unless full is set, it reads nothing that it can do without.
+// converge brings the switch to the desired state. next is the time until the whole switch must be read again; 0 leaves the present time
+// unchanged. Unless full is set, converge reads nothing that it does not need.
 func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next time.Duration, err error) {
 	v := w.c.view.Load()
 	if _, ok := v.device(w.name); !ok { // removed from the inventory: the controller is about to end this worker
@@ -100,7 +100,7 @@ func (w *worker) reached(want desired, reason Reason, change func(*Status), fiel
 	w.origins.reached(want)
 	w.report(func(st *Status) error {
 		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.Phases.String() {
-			reason = st.Reason // the switch was found as it should be
+			reason = st.Reason // the switch already held the desired state
 		}
 		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.Phases.String(), nil
 		st.RevisionID, st.Attempted = want.ID, nil
@@ -109,8 +109,8 @@ func (w *worker) reached(want desired, reason Reason, change func(*Status), fiel
 	}, fields...)
 }
 
-// flip puts the wanted rules in force with one MODIFY, if the switch is known to hold them. After an error, the worker's knowledge of the
-// switch is void.
+// flip puts the wanted rules in force with one MODIFY, if the switch is known to hold them. After an error, the worker no longer knows
+// what the switch holds.
 func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done bool, err error) {
 	if w.memory == nil {
 		return false, nil
@@ -137,7 +137,7 @@ func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done 
 	return true, nil
 }
 
-// reconcile reads the whole switch and writes what differs. The number of switches that do so at once is limited.
+// reconcile reads the whole switch and writes the differences. The number of switches that are reconciled at once is limited.
 func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) error {
 	select {
 	case w.c.converging <- struct{}{}:
@@ -214,18 +214,18 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	return nil
 }
 
-// foundTo is the reason of StateConverged after the switch was read and written.
+// foundTo returns the reason of StateConverged after the switch was read and written.
 func foundTo(drift []string, wrote bool, cause Reason) Reason {
 	switch {
 	case len(drift) > 0:
 		return ReasonDrift
-	case !wrote, cause == ReasonDrift: // at most rule sets for later were written
+	case !wrote, cause == ReasonDrift: // at most staged rule sets were written
 		return ReasonAsWanted
 	}
 	return cause
 }
 
-// fill returns how full the tables are.
+// fill returns the number of entries in all tables, and the fill of each table.
 func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 	tables = make([]TableFill, len(plan.Tables))
 	for i, f := range plan.Tables {
@@ -235,8 +235,8 @@ func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 	return entries, tables
 }
 
-// driftOf lists what another hand changed in a switch that was left as wanted. Rule sets that are held for later are no drift: a change of
-// phase leaves them to the next audit.
+// driftOf lists the changes that others made to a switch that was left as wanted. Staged rule sets are not drift: a change of phase
+// leaves them to the next audit.
 func driftOf(r bring.Result, now time.Time) []string {
 	at := now.Format(time.RFC3339) + " "
 	if r.Pushed {

@@ -35,7 +35,7 @@ func (c *controller) dateComes() {
 	c.awaitDate()
 }
 
-// heldDate describes the date that has come by the wall clock and is held, or returns nothing.
+// heldDate describes the date that has come by the wall clock and is held. It returns an empty string if there is none.
 func (c *controller) heldDate(v *view) string {
 	h := c.Clock.Hold()
 	if h.Reason == clock.None || h.Reason == clock.Starting {

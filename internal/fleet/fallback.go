@@ -18,7 +18,7 @@ import (
 // errNoFallback means that the switch is not known to have held other documents than those wanted.
 var errNoFallback = errors.New("the switch is not known to have held other documents")
 
-// isOfDocuments reports whether an error means that a switch cannot hold the wanted documents. Trying again helps only with other
+// isOfDocuments reports whether an error means that a switch cannot hold the wanted documents. A new attempt can succeed only with other
 // documents.
 func isOfDocuments(err error) bool {
 	return errors.Is(err, reconcile.ErrNoRoom) || errors.Is(err, errCompile) || errors.Is(err, pipeline.ErrInvalid)
@@ -42,9 +42,9 @@ func (w *worker) base(ctx context.Context) (*view, error) {
 	return nextView(nil, in), nil
 }
 
-// fallBack keeps a switch that cannot hold the wanted documents at the documents that it was last brought to, in the phases wanted. So a
-// phase can be changed and changed back whatever the newest documents are (I13). Where nothing else differs, that is one MODIFY. Entries
-// that an attempt at the newest documents left in the switch are removed in the same safe order.
+// fallBack keeps a switch that cannot hold the wanted documents at the documents that it was last brought to, in the wanted phases. So a
+// phase can be changed and changed back whatever the newest documents are (I13). If nothing else differs, the change is one MODIFY.
+// Entries that an attempt at the newest documents left in the switch are removed in the same safe order.
 //
 // The status then has StateFailed and the phases that are in force.
 func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (err error) {
@@ -88,9 +88,9 @@ func (w *worker) reportFallBack(phases string, running pipeline.Epoch, change fu
 	}, fields...)
 }
 
-// flipAlone puts the wanted phases in force with one MODIFY, if the switch has their rules, and does nothing else. It is for a switch that
-// was last brought to the wanted documents and cannot be brought to them again. Another hand may have filled a table since, or an earlier
-// release accepted documents that this one rejects.
+// flipAlone puts the wanted phases in force with one MODIFY, if the switch has their rules, and does nothing else. It is for a switch
+// that was last brought to the wanted documents and cannot be brought to them again. Another controller may have filled a table since, or
+// an earlier release may have accepted documents that this release rejects.
 func (w *worker) flipAlone(ctx context.Context, s *p4rt.Session, want desired) error {
 	if slices.ContainsFunc(w.origins.begun, func(tried desired) bool { return !tried.sameButRules(want) }) { // the switch may hold half of another state
 		return errNoFallback

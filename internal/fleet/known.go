@@ -55,8 +55,8 @@ func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
 	return w.known(statuses), nil
 }
 
-// WatchKnown sends the result of Known at first and after changes; a slow receiver gets the newest. A later Seen alone is no change. The
-// channel is closed when ctx ends or the store is closed; until then the caller must receive.
+// WatchKnown sends the result of Known at first and after changes; a slow receiver gets the newest result. A change of Seen alone is not
+// sent. The channel is closed when ctx ends or the store is closed; until then the caller must receive.
 func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Status {
 	out := make(chan []Status)
 	ctx, cancel := context.WithCancel(ctx)
@@ -116,7 +116,7 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 	return out
 }
 
-// evidence is what confirms or contradicts a stored status.
+// evidence holds the data that confirms or contradicts stored statuses.
 type evidence struct {
 	store     string // the identity of the store; empty while unknown
 	self      string
@@ -154,10 +154,10 @@ func (w *evidence) known(statuses []Status) []Status {
 	return all
 }
 
-// status returns a stored status as the evidence supports it.
+// status returns a stored status, adjusted to the evidence.
 func (w *evidence) status(st Status) Status {
 	h, owned := w.holdings[st.Switch]
-	gone := !h.Alive || h.Holder == w.self && !h.Mine // the holder has our name and is an earlier process
+	gone := !h.Alive || h.Holder == w.self && !h.Mine // the holder is an earlier process with our name
 	seen, confirms := w.confirmed[h.Holder]
 	switch {
 	case st.Store != w.store:

@@ -47,7 +47,7 @@ func (o *origins) all() []desired {
 	return o.begun
 }
 
-// expected reports whether the switch was left as it is wanted, so that another hand made every difference.
+// expected reports whether the switch was left in the wanted state, so that others made every difference.
 func (o *origins) expected(want desired) bool {
 	switch {
 	case len(o.begun) > 0:
@@ -59,7 +59,7 @@ func (o *origins) expected(want desired) bool {
 	}
 }
 
-// foreign returns what is foreign to a switch that is about to be brought to want.
+// foreign returns the Foreign for a switch that is about to be brought to want.
 func (o *origins) foreign(ctx context.Context, w *worker, want desired) *bring.Foreign {
 	applied := o.prior.applied()
 	var since []bring.Desired

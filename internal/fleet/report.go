@@ -14,7 +14,7 @@ import (
 	"op25b/internal/store"
 )
 
-// How statuses are stored.
+// Parameters of storing statuses.
 const (
 	// storeDelay is how long a status may change before it is stored. Connecting, converging and converged are then one write if they
 	// follow fast, and a phase is in force on every switch before the first status is written.
@@ -77,7 +77,7 @@ func (r *reporter) run(ctx context.Context) {
 				if r.storeAll(ctx, group) == nil {
 					return nil
 				}
-				for _, s := range group { // each fails for its own reason
+				for _, s := range group { // each status fails for its own reason
 					if err := s.store(ctx); err != nil {
 						r.log.Debug("status not stored", zap.String("switch", s.name), zap.Error(err))
 						failed <- s

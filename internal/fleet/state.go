@@ -73,7 +73,7 @@ const (
 	ReasonNotConfirmed  = Reason(op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED)
 )
 
-// An OwnershipState is whether a controller may write to a switch. It is independent of the switch's State.
+// An OwnershipState describes whether a controller may write to a switch. It is independent of the switch's State.
 type OwnershipState op25bv1.SwitchOwnership
 
 // The ownerships: see SwitchOwnership in fleet.proto. Waiting and Lost are never stored, because only the owner writes the status.

@@ -18,7 +18,8 @@ type view struct {
 	docs *documents
 }
 
-// documents is shared by intents with the same documents: rule sets and their fingerprints are made once for all switches.
+// documents holds the data that intents with the same documents share. Rule sets and their fingerprints are computed once for all
+// switches.
 type documents struct {
 	mu      sync.Mutex // guards everything that follows
 	prints  map[string]reconcile.Fingerprint
@@ -106,7 +107,7 @@ type ruling struct {
 	synOnly bool
 }
 
-// ruling returns the ruling of a switch.
+// ruling returns the ruling of the rules that the switch should have.
 func (d desired) ruling() (ruling, error) {
 	rules, err := d.Rules(d.Switch, d.Phases)
 	if err != nil {

@@ -62,8 +62,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// begin takes over the status that the previous owner stored. If ctx ends first, begin takes over nothing, and the stored status keeps
-// counting: it names the revision to go back to, which a slow store must not lose.
+// begin takes over the status that the previous owner stored. If ctx ends first, begin takes over nothing and the stored status stays
+// valid: it names the revision to go back to, which a slow store must not lose.
 func (w *worker) begin(ctx context.Context) {
 	w.readRank(ctx)
 	r, err := w.c.reporter.records.Get(ctx, w.name)
@@ -165,7 +165,7 @@ func (w *worker) onSession(s p4rt.SessionStatus) {
 	w.updateLocked(func(st *Status) error { return st.become(e, sessionReasons[s.Reason], detail) })
 }
 
-// report is update for the goroutine of work. It ignores what a session that is over has found.
+// report is update for the goroutine of work. It ignores the findings of a session that is over.
 func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 	w.updating.Lock()
 	defer w.updating.Unlock()

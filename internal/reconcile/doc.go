@@ -3,7 +3,7 @@
 // Planning is pure: no clock, no network, no logger. Apply does the I/O around it: read, plan, write step by step, read back.
 // internal/pipeline defines the meaning of an entry.
 //
-// # How a change harms nobody
+// # Safe changes
 //
 // A packet is looked up in two stages. Large tables assign one number to it in each dimension: its line group, its service, and the
 // classes of both addresses. Rules then decide by these numbers. One MODIFY of the running epoch, the flip, exchanges all rules at once,
@@ -14,8 +14,8 @@
 //
 //   - before the flip, if the old rules treat both numbers alike, for example a class that no rule names yet;
 //   - after the flip, if the new rules treat both numbers alike;
-//   - otherwise through an alias: before the flip the entry gets a number that the old rules treat as the old number and the new rules as
-//     the new one, and after the flip the new number. The rules for aliases exist only during the change.
+//   - otherwise through an alias: before the flip the entry gets a third number, which the old rules treat as the old number and the new
+//     rules as the new number. After the flip the entry gets the new number. The rules for aliases exist only during the change.
 //
 // Every packet is judged by the old policy until the flip and by the new policy after it, so I1 and I2 hold after every single update.
 //

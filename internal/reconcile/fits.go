@@ -16,7 +16,7 @@ type Fill struct {
 // end.
 func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[pipeline.Table]int64, err error) {
 	count = map[pipeline.Table]int64{}
-	table, run := pipeline.Table(0), int64(0) // a switch is read table by table
+	table, run := pipeline.Table(0), int64(0) // entries are read table by table
 	for i := range have {
 		if have[i].IsDefault() {
 			continue

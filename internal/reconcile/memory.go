@@ -11,18 +11,18 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Memory has the fingerprints of the rule sets of a converged switch, a few bytes an epoch. With it another rule set can be put in force
-// without reading the switch again. It is valid until another controller writes to the switch.
+// A Memory holds the fingerprints of the rule sets of a converged switch, a few bytes per epoch. With a Memory, another rule set can be
+// put in force without reading the switch again. A Memory is valid until another controller writes to the switch.
 type Memory struct {
 	running pipeline.Epoch
-	value   pipeline.Value // of the entry that holds the running epoch
+	value   pipeline.Value // value of the entry that holds the running epoch
 	sets    map[pipeline.Epoch]Fingerprint
 }
 
-// A Fingerprint identifies a rule set by its content, in any epoch.
+// A Fingerprint identifies a rule set by its content, whatever its epoch.
 type Fingerprint [sha256.Size]byte
 
-// FingerprintOf returns the fingerprint of a rule set, or pipeline.ErrInvalid.
+// FingerprintOf returns the fingerprint of a rule set. It returns pipeline.ErrInvalid if the rule set is invalid.
 func FingerprintOf(verdicts map[pipeline.VerdictKey]pipeline.Verdict) (Fingerprint, error) {
 	rules, err := pipeline.RuleEntries(verdicts, anyEpoch)
 	if err != nil {
@@ -51,7 +51,7 @@ func remember(now *actual) *Memory {
 	return m
 }
 
-// Recall reads the rule sets of a switch, and nothing else of it.
+// Recall reads only the rule sets of a switch.
 func Recall(ctx context.Context, sw Reader) (*Memory, error) {
 	have, err := readTables(ctx, sw, pipeline.RuleTables(), 0)
 	if err != nil {
@@ -60,7 +60,7 @@ func Recall(ctx context.Context, sw Reader) (*Memory, error) {
 	return remember(split(have)), nil
 }
 
-// Running is the epoch in force.
+// Running returns the epoch in force.
 func (m *Memory) Running() pipeline.Epoch { return m.running }
 
 // InForce reports whether a rule set is in force.
@@ -69,10 +69,11 @@ func (m *Memory) InForce(rules Fingerprint, synOnly bool) bool {
 	return there && set == rules && m.value == pipeline.EpochEntry(m.running, synOnly).Value
 }
 
-// PutInForce puts a rule set in force that the switch already has, by one MODIFY. If the switch does not have it, PutInForce writes nothing
-// and returns false: then Apply has to write it. All other entries must already be as wanted. After an error the memory is invalid.
+// PutInForce puts a rule set in force that the switch already has, by one MODIFY. If the switch does not have the rule set, PutInForce
+// writes nothing and returns false; the caller must then use Apply. All other entries must already be as wanted. After an error the
+// memory is invalid.
 func (m *Memory) PutInForce(ctx context.Context, sw Switch, rules Fingerprint, synOnly bool) (bool, error) {
-	epochs := append([]pipeline.Epoch{m.running}, slices.Sorted(maps.Keys(m.sets))...) // the running one, if that will do
+	epochs := append([]pipeline.Epoch{m.running}, slices.Sorted(maps.Keys(m.sets))...) // the running epoch is tried first
 	for _, e := range epochs {
 		if set, there := m.sets[e]; !there || set != rules {
 			continue

@@ -16,23 +16,23 @@ const (
 	early moment = iota // before the flip, and before the middle
 	middle
 	late    // after the flip, and after the middle
-	byAlias // the alias early, the final number late
+	byAlias // the alias early and the final number late
 )
 
-// A move adds, changes or removes one entry that gives a number.
+// A move adds, changes or removes one entry that assigns a number.
 type move struct {
 	d        pipeline.Dimension
-	from, to number          // of what the entry matches, before and after
+	from, to number          // number of the packets that the entry matches, before and after
 	old, new *pipeline.Entry // old is nil for an added entry, new for a removed one
 	when     moment
-	// stand is the entry between early and late, for byAlias. It is nil until an alias is assigned.
+	// stand is the entry between early and late if the moment is byAlias. It is nil until an alias is assigned.
 	stand *pipeline.Entry
 }
 
-// A number is how rules name what an entry matches.
+// A number is the number by which rules match the packets of an entry.
 type number struct {
 	n    uint8
-	home pipeline.LineIndex // of a subscriber's class: the only line that has the number; 0 is any line
+	home pipeline.LineIndex // for a subscriber's class, the only line that has the number; 0 means every line
 }
 
 func numberOf(e pipeline.Entry, ok bool) number {
@@ -51,7 +51,7 @@ func (m *move) entry() pipeline.Entry {
 	return *m.old
 }
 
-// moves returns the changes of entries that give numbers. The switch has the entries before, and should have those in after.
+// moves returns the changes of entries that assign numbers. before and after are the entries of the switch before and after the change.
 func moves(added, removed []pipeline.Entry, changed []Change, before, after []pipeline.Entry) []*move {
 	slab := make([]move, 0, len(added)+len(changed)+len(removed))
 	add := func(old, new *pipeline.Entry) {
@@ -76,7 +76,7 @@ func moves(added, removed []pipeline.Entry, changed []Change, before, after []pi
 	for i := range slab {
 		all[i] = &slab[i]
 	}
-	// Indexes are large, and often not needed.
+	// Indexes are large and often not needed, so they are built on demand.
 	was := sync.OnceValue(func() *pipeline.Index { return pipeline.NewIndex(before) })
 	is := sync.OnceValue(func() *pipeline.Index { return pipeline.NewIndex(after) })
 	for _, m := range all {
@@ -94,17 +94,17 @@ func moves(added, removed []pipeline.Entry, changed []Change, before, after []pi
 	return all
 }
 
-// numbers has what the rules of one set do with each number.
+// numbers describes how one rule set treats each number.
 type numbers struct {
 	rules []pipeline.Entry
-	named [pipeline.Dimensions]map[uint8][]says // the rules that name a number, without the number
-	top   int32                                 // the highest priority of a rule that does not let everything pass
+	named [pipeline.Dimensions]map[uint8][]says // rules that match a number, without the number
+	top   int32                                 // the highest priority of a rule that does not let every packet pass
 	check map[uint8]pipeline.Value              // the source check of each line group that has one
 }
 
-// says is a rule that names a number, without the number.
+// says is a rule that matches a number, without the number.
 type says struct {
-	where pipeline.Key // what it matches beside the number
+	where pipeline.Key // match without the number
 	does  pipeline.Value
 }
 
@@ -139,11 +139,12 @@ func (n *numbers) alike(d pipeline.Dimension, a, b uint8) bool {
 	return a == b || slices.Equal(n.named[d][a], n.named[d][b]) && (d != pipeline.ByGroup || n.check[a] == n.check[b])
 }
 
-// unnamed reports whether no rule names a number.
+// unnamed reports whether no rule matches a number.
 func (n *numbers) unnamed(d pipeline.Dimension, a uint8) bool { return len(n.named[d][a]) == 0 }
 
-// permits returns what the rules that name a number match beside it. ok is false if there are none, if one of them stops anything or has no
-// higher priority than every rule that does, or if one names a number of a dimension other than the service.
+// permits returns the matches of the rules for a number, without the number. ok is false if there is no such rule, if one of them stops
+// packets or does not have a higher priority than every rule that stops packets, or if one matches a number of a dimension other than d
+// and the service.
 func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.Key]bool, ok bool) {
 	matches = map[pipeline.Key]bool{}
 	for _, r := range n.rules {
@@ -158,8 +159,8 @@ func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.K
 	return matches, len(matches) > 0
 }
 
-// privileged reports whether both rule sets only permit a number, and permit the same traffic by it, and whether both policies check its sources
-// alike. A source check stops what rules permit, and may change while a line still has to get the number or to lose it.
+// privileged reports whether both rule sets only permit a number and permit the same traffic for it, and whether both policies check its
+// sources alike. A source check stops packets that rules permit, and may change before a line gets or loses the number.
 func privileged(d pipeline.Dimension, a uint8, old, new *numbers) bool {
 	before, ok := old.permits(d, a)
 	after, still := new.permits(d, a)
@@ -171,8 +172,8 @@ type numberOfDimension struct {
 	n uint8
 }
 
-// schedule decides the moment of each move between the rules old and new. It returns the number of dimensions with moves that make a difference
-// at any moment; these moves are in the middle.
+// schedule chooses the moment of each move between the rules old and new. Moves that make a difference at any moment are made in the
+// middle. schedule returns the number of dimensions with such moves.
 func schedule(all []*move, old, new *numbers) (dimensions int) {
 	left := map[pipeline.Dimension]bool{}
 	nested := overlapping(all)
@@ -193,16 +194,16 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 			m.when = late
 		case m.from == m.to:
 			m.when = early
-		// A packet without a service passes, except to or from port 25 of a server, which is always a service. So the only harm is to stop a
-		// port too early when it becomes a service, and too long when it is no longer a service.
+		// A packet without a service passes, except to or from port 25 of a server, which is always a service. So the only possible harm
+		// is to stop packets of a port before it becomes a service, or after it has ceased to be one.
 		case m.d == pipeline.ByService && m.old == nil:
 			m.when = late
 			left[m.d] = true
 		case m.d == pipeline.ByService && m.new == nil:
 			m.when = early
 			left[m.d] = true
-		// The addresses of a removed prefix, and of one that is not added yet, fall to the prefix around it, which may be about to change itself.
-		// So a prefix is never removed early and never added late.
+		// While a prefix is absent, its addresses match the prefix around it, which may be about to change too. So a prefix is never
+		// removed early and never added late.
 		case m.new != nil && m.sameHome() && old.alike(m.d, m.from.n, m.to.n):
 			m.when = early
 		case m.old != nil && m.sameHome() && new.alike(m.d, m.from.n, m.to.n):
@@ -228,18 +229,18 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 // sameHome reports whether the move has the same effect for all lines.
 func (m *move) sameHome() bool { return m.from.home == m.to.home || m.from.n == 0 || m.to.n == 0 }
 
-// gains reports whether some lines gain a class by the move, and no line loses a class that rules name.
+// gains reports whether the move gives a class to some lines, and takes from no line a class that rules match.
 func (m *move) gains(old *numbers) bool {
 	return old.unnamed(m.d, m.from.n) && m.sameHome() || m.from.n == m.to.n && m.to.home == 0
 }
 
-// loses reports whether some lines lose a class by the move, and no line gains a class that rules name.
+// loses reports whether the move takes a class from some lines, and gives no line a class that rules match.
 func (m *move) loses(new *numbers) bool {
 	return new.unnamed(m.d, m.to.n) && m.sameHome() || m.from.n == m.to.n && m.from.home == 0
 }
 
-// meanwhile returns the home of the alias. Between a class of one line and a class of any line it is any line: such classes are only permitted,
-// and one of the two policies permits them to every line.
+// meanwhile returns the home of the alias. Between a class of one line and a class of every line, the alias applies to every line: such
+// classes are only permitted, and one of the two policies permits them to every line.
 func (m *move) meanwhile() pipeline.LineIndex {
 	if !m.sameHome() && (m.from.home == 0 || m.to.home == 0) {
 		return 0
@@ -247,7 +248,7 @@ func (m *move) meanwhile() pipeline.LineIndex {
 	return m.entry().Home()
 }
 
-// standAs gives the entry another number between early and late.
+// standAs sets the entry between early and late, which has another number.
 func (m *move) standAs(n number) {
 	stand := m.entry().WithNumber(n.n)
 	if m.d == pipeline.BySubscriber {

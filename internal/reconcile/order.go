@@ -10,7 +10,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A batch has the entries that are inserted, modified and removed at one moment.
+// A batch holds the entries that are inserted, modified and removed at one moment.
 type batch struct{ insert, modify, remove []pipeline.Entry }
 
 // split divides a batch into the entries for which is returns true, and the others.
@@ -34,15 +34,15 @@ func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 	return those, others
 }
 
-// isLine reports whether an entry sets the group of a line, or its limit. Source checks depend on the group: a check begins after lines are in
-// their new group and before they get a class that permits, and ends in the reverse order. One policy may stop a packet by the check, and the
-// other because the class is missing.
+// isLine reports whether an entry sets the group of a line or the limit of a line. Source checks depend on the group: a check begins
+// after lines are in their new group and before they get a class that permits, and ends in the reverse order. This order matters if one
+// policy stops a packet by the check, and the other because the class is missing.
 func isLine(e pipeline.Entry) bool {
 	d, _, numbered := e.Number()
-	return numbered && d == pipeline.ByGroup || e.IsLimit() // a line's limit exists before the line, and longer
+	return numbered && d == pipeline.ByGroup || e.IsLimit() // a line's limit must exist before the line and longer than the line
 }
 
-// order makes the steps.
+// order builds the steps of the plan.
 func (m *maker) order() {
 	var at [byAlias]batch // early, middle, late
 	var inChecks, outChecks batch
@@ -78,11 +78,12 @@ func (m *maker) order() {
 			at[late].remove = append(at[late].remove, e)
 		}
 	}
-	at[early].insert = slices.Grow(at[early].insert, len(m.moves)) // most often all moves, and nothing else
+	at[early].insert = slices.Grow(at[early].insert, len(m.moves)) // usually all moves, and nothing else
 	for _, x := range m.moves {
 		x.into(&at)
 	}
-	// Only services are removed early and added late. One policy may stop a packet by its service, and the other by its source.
+	// Only services are removed early and added late. They get their own steps, because one policy may stop a packet by its service, and
+	// the other by its source.
 	newService, noService := at[late].insert, at[early].remove
 	at[late].insert, at[early].remove = nil, nil
 	var aliasChecks []pipeline.Entry
@@ -156,7 +157,7 @@ func (m *maker) order() {
 	slices.SortStableFunc(m.plan.Removed, byRank)
 }
 
-// into adds the move to its batches.
+// into adds the move to the batches of its moments.
 func (x *move) into(at *[byAlias]batch) {
 	b := &at[min(x.when, late)]
 	if x.when == byAlias {
@@ -182,7 +183,7 @@ func (x *move) into(at *[byAlias]batch) {
 	}
 }
 
-// aliasChecks gives each alias of a line group the stricter source check of its two groups.
+// aliasChecks returns a source check for each alias of a line group: the stricter check of its two groups.
 func (m *maker) aliasChecks() []pipeline.Entry {
 	find := func(entries []pipeline.Entry, group uint8) (check pipeline.Entry, ok, drops bool) {
 		for _, e := range entries {
@@ -209,7 +210,7 @@ func (m *maker) aliasChecks() []pipeline.Entry {
 	return checks
 }
 
-// stale returns the rules of epochs that are not in force, before or after the change, and not staged.
+// stale returns the rules of epochs that are neither in force before or after the change nor staged.
 func (m *maker) stale() []pipeline.Entry {
 	keep := map[pipeline.Epoch]bool{m.now.running: true}
 	for _, rules := range m.staged {
@@ -226,8 +227,8 @@ func (m *maker) stale() []pipeline.Entry {
 	return stale
 }
 
-// batch adds the steps of one moment. A longer prefix is added before the shorter prefix around it, and removed after it, so that a packet never
-// has a third number between its old and its new one.
+// batch adds the steps of one moment. A longer prefix is added before the shorter prefix around it, and removed after that prefix, so
+// that a packet never has a third number between its old and its new number.
 func (m *maker) batch(b *batch, when string) {
 	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
 	slices.SortStableFunc(b.insert, byRank)
@@ -242,8 +243,8 @@ func (m *maker) batch(b *batch, when string) {
 	}
 }
 
-// byLength groups entries by the length of their prefix, in ascending order, or in descending order with direction -1. An entry without a prefix
-// has the length 0. One group is enough if no prefix lies within another.
+// byLength groups entries by the length of their prefix, in ascending order, or in descending order if direction is -1. An entry without
+// a prefix has the length 0. If no prefix lies within another, byLength returns a single group.
 func byLength(entries []pipeline.Entry, direction int) [][]pipeline.Entry {
 	if len(entries) == 0 {
 		return nil
@@ -277,7 +278,7 @@ func byLength(entries []pipeline.Entry, direction int) [][]pipeline.Entry {
 
 // lengthsDiffer reports whether two prefixes of one table have different lengths. If not, no prefix lies within another.
 func lengthsDiffer(entries iter.Seq[pipeline.Entry]) bool {
-	of := map[int]int{} // by rank
+	of := map[int]int{} // prefix length by rank
 	rank, length := -1, 0
 	for e := range entries {
 		bits := e.PrefixLength()

@@ -52,9 +52,9 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// Make returns the plan that turns have, all entries of the switch, into want, as the package comment describes. A rule set that differs from
-// the running one is written whole under an epoch that is not in force, unless it is there already, and one MODIFY puts it in force. The rule
-// set that was in force stays in the switch; older ones that are not staged are removed when the next one is written.
+// Make returns the plan that turns have, all entries of the switch, into want: see the package comment. A rule set that differs from the
+// running one is written completely under an epoch that is not in force, unless the switch already has it, and one MODIFY puts it in force.
+// The previous rule set stays in the switch. Older rule sets that are not staged are removed when the next rule set is written.
 //
 // Make returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold the entries of every step (I10), and
 // pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A nil contract has neither sizes nor restrictions.
@@ -66,12 +66,12 @@ func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contra
 	return t.plan(have, opts)
 }
 
-// A target is a state as entries that satisfy the contract.
+// A target is a state in the form of entries that satisfy the contract.
 type target struct {
 	contract *pipeline.Contract
-	fixed    []pipeline.Entry   // all but rules
-	rules    []pipeline.Entry   // under any epoch
-	staged   [][]pipeline.Entry // sets of rules
+	fixed    []pipeline.Entry   // all entries except rules
+	rules    []pipeline.Entry   // rules to put in force, under any epoch
+	staged   [][]pipeline.Entry // staged rule sets
 	synOnly  bool
 }
 
@@ -103,7 +103,7 @@ func (t *target) plan(have []pipeline.Entry, opts Options) (*Plan, error) {
 	return plan, err
 }
 
-// planFrom is plan, and returns the content of the switch too.
+// planFrom is plan, but also returns the content of the switch.
 func (t *target) planFrom(have []pipeline.Entry, opts Options) (*Plan, *actual, error) {
 	m := &maker{target: t, now: split(have), plan: &Plan{}}
 	plan, err := m.make(have, opts)
@@ -125,7 +125,7 @@ func (m *maker) make(have []pipeline.Entry, opts Options) (*Plan, error) {
 	return m.plan, nil
 }
 
-// stagedRules returns the rule sets for later, under any epoch, without empty sets, the set in force, and duplicates.
+// stagedRules returns the staged rule sets, under any epoch, without empty sets, the set in force, and duplicates.
 func stagedRules(sets []map[pipeline.VerdictKey]pipeline.Verdict, inForce []pipeline.Entry) ([][]pipeline.Entry, error) {
 	staged := make([][]pipeline.Entry, 0, len(sets))
 	for _, set := range sets {
@@ -145,7 +145,7 @@ func sameRules(a, b []pipeline.Entry) bool {
 	return slices.EqualFunc(a, b, func(x, y pipeline.Entry) bool { return x.RuleKey() == y.RuleKey() && x.Value == y.Value })
 }
 
-// A maker is one run of Make.
+// A maker is the state of one run of Make.
 type maker struct {
 	*target
 	now *actual
@@ -155,7 +155,7 @@ type maker struct {
 	changed        []Change
 
 	// The result of decide.
-	epoch   pipeline.Epoch // in force afterwards
+	epoch   pipeline.Epoch // epoch in force after the change
 	flip    bool
 	fresh   bool // the rules have yet to be written under epoch
 	again   bool // the rules in force are wanted, and are written again under epoch only because of aliases
@@ -167,7 +167,7 @@ type maker struct {
 	count map[pipeline.Table]int64 // entries of each table once the steps so far are done
 }
 
-// compare finds what has to be added, changed and removed, except for rules.
+// compare finds the entries to add, change and remove, except rules.
 func (m *maker) compare(keep func(pipeline.Entry) bool) {
 	d := Compare(m.now.fixed, m.fixed, keep)
 	for i := range d.Changed {
@@ -227,7 +227,7 @@ func (m *maker) checksChange() bool {
 		slices.ContainsFunc(m.changed, func(c Change) bool { return is(c.New) })
 }
 
-// stage adds the rule sets for later that are missing and have room.
+// stage adds the staged rule sets that the switch lacks and has room for.
 func (m *maker) stage() {
 	taken := map[pipeline.Epoch]bool{m.epoch: true}
 	for _, rules := range m.staged {
@@ -250,10 +250,10 @@ func (m *maker) stage() {
 	}
 }
 
-// anyEpoch is the epoch of rules that are only compared.
+// anyEpoch is a placeholder epoch for rules that are only compared.
 const anyEpoch = pipeline.Epoch(1)
 
-// under returns the rules under an epoch.
+// under returns the rules with another epoch.
 func under(epoch pipeline.Epoch, rules []pipeline.Entry) []pipeline.Entry {
 	all := make([]pipeline.Entry, len(rules))
 	for i, r := range rules {

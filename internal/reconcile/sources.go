@@ -7,13 +7,13 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The source check has no epoch, and stops a packet whatever the rules permit. So during a change the check is on if one of the two policies has
-// it: it begins before the flip and ends after it, and meanwhile passes only addresses that both policies pass. The addresses of a line that
-// gets the check change before the flip, those of a line that loses it after the flip. For a line that is checked before and after, a range is
-// added before the flip only if it is part of a range that the line has, and removed before the flip unless it is part of one that the line
-// will have.
+// The source check has no epoch, and stops a packet whatever the rules permit. So during a change the check is on if either policy has
+// it. It begins before the flip, ends after it, and meanwhile passes only addresses that both policies pass. The addresses of a line that
+// gets the check change before the flip; those of a line that loses the check change after it. For a line that is checked before and
+// after, a range is added before the flip only if it is part of a range that the line has. It is removed before the flip unless it is
+// part of a range that the line will have.
 
-// checks returns which lines drop packets with a foreign source, by the index of the line.
+// checks returns the lines, by index, that drop packets with a foreign source.
 func checks(entries []pipeline.Entry) map[pipeline.LineIndex]bool {
 	groups := map[pipeline.LineGroup]bool{}
 	for _, e := range entries {
@@ -34,13 +34,13 @@ func checks(entries []pipeline.Entry) map[pipeline.LineIndex]bool {
 	return lines
 }
 
-// A sourceOrder has the address ranges by the moment at which they are added and removed.
+// A sourceOrder groups address ranges by the moment at which they are added or removed.
 type sourceOrder struct {
 	addEarly, removeEarly, addLate, removeLate []pipeline.Entry
-	matter                                     bool // the order changes verdicts: a line is checked before and after
+	matter                                     bool // the order affects verdicts, because a line is checked before and after
 }
 
-// orderSources picks the address ranges out of added and removed.
+// orderSources groups the address ranges in added and removed by moment.
 func orderSources(have, want, added, removed []pipeline.Entry) (o sourceOrder) {
 	if !slices.ContainsFunc(added, pipeline.Entry.IsSource) && !slices.ContainsFunc(removed, pipeline.Entry.IsSource) {
 		return o
@@ -72,7 +72,7 @@ func orderSources(have, want, added, removed []pipeline.Entry) (o sourceOrder) {
 	return o
 }
 
-// ranges are the address ranges of one line.
+// ranges is the list of address ranges of one line.
 type ranges []netip.Prefix
 
 func rangesOf(entries []pipeline.Entry) map[pipeline.LineIndex]ranges {
