@@ -21,7 +21,7 @@ func (l Links) Link(ctx context.Context, name string) (p4source.Link, bool, erro
 	return p4source.Kernel{}.Link(ctx, name)
 }
 
-// Watch calls changed for every change of a link in the kernel.
+// Watch calls changed at the start and for every change of a link in the kernel.
 func (l Links) Watch(ctx context.Context, changed func()) error {
 	return p4source.Kernel{}.Watch(ctx, changed)
 }

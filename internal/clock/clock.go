@@ -27,7 +27,7 @@ const (
 // ErrBound is returned by New for a bound outside MinBound to MaxBound.
 var ErrBound = errors.New("invalid bound of clock skew")
 
-// The origin of readings whose Source has no Elapsed.
+// processStart and processBoot are the origin of readings if the Source has no Elapsed.
 var (
 	processStart = time.Now()
 	processBoot  = "process " + strconv.FormatUint(rand.Uint64(), 36)

@@ -60,7 +60,7 @@ type Hold struct {
 	Reason HoldReason
 	// Ahead is how far the wall clock was ahead of the trusted time when the hold began; negative if behind.
 	Ahead time.Duration
-	// Since is when the hold began, by the trusted time.
+	// Since is the trusted time at which the hold began.
 	Since time.Time
 }
 
@@ -93,5 +93,6 @@ func Way(ahead time.Duration) string {
 	return ahead.Round(precision).String() + " ahead of"
 }
 
-// vouches reports whether a member with a hold can confirm another clock. A clock that was set or has not been compared cannot.
+// vouches reports whether a member with a hold can confirm another clock. A clock that was set or has not been compared cannot confirm
+// another one.
 func (r HoldReason) vouches() bool { return r == None || r == Skew }

@@ -21,7 +21,7 @@ type storeTime struct {
 	By string `json:"by"`
 }
 
-// A scene is the input of a judgement of a clock.
+// A scene is the input of Clock.judge.
 type scene struct {
 	name    string
 	present int    // the number of controllers, including this one
@@ -94,8 +94,9 @@ func median(all []time.Duration) time.Duration {
 	return all[len(all)/2]
 }
 
-// startedLocked decides at the end of a start. A controller that starts yields to those already present and to the last time in the store.
-// The clock is trusted once it agrees with the store's time, or this controller keeps the store's time.
+// startedLocked decides whether the clock of a starting controller is trusted. The clocks of controllers already present, and the last time
+// in the store, take precedence over it. The clock is trusted once it agrees with the store's time, or this controller keeps the store's
+// time.
 func (c *Clock) startedLocked(is reading, trusted time.Time, s scene, v votes) verdict {
 	switch {
 	case s.fresh && s.time.By != s.name: // another controller keeps the store's time, and this clock agrees with it

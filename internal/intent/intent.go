@@ -202,7 +202,8 @@ func (in *Intent) SameExemptions(a, b time.Time) bool {
 	return in.broken != nil || in.compiler.SameExemptions(a, b)
 }
 
-// NextEvent returns the first moment after now at which the desired state of a switch may change by itself; ok is false if there is none.
+// NextEvent returns the first moment after now at which a date may change the desired state of a switch. It returns false if there is no
+// such moment.
 func (in *Intent) NextEvent(now time.Time) (time.Time, bool) {
 	return in.Bundle.Policy.NextEvent(now)
 }

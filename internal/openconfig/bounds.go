@@ -6,18 +6,18 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The bounds of a request, and of the memory that all subscribers take.
+// Bounds of a request, and of the memory used for all subscribers.
 const (
 	// MaxPaths is the largest number of paths in a Get, or of subscriptions in a Subscribe. It allows two for each of 510 ports.
 	MaxPaths = 1024
-	// MaxElems is the largest number of elements of a path with its prefix. The deepest leaf that is served has 10.
+	// MaxElems is the largest number of elements of a path with its prefix. The path of the deepest served leaf has 10 elements.
 	MaxElems = 32
 	// MaxKeys is the largest number of keys of a path element. No list has more than two.
 	MaxKeys = 8
-	// MaxDeep is the largest number of "..." in a path: each one multiplies the ways in which a node can be reached.
+	// MaxDeep is the largest number of "..." in a path: each occurrence multiplies the ways in which a node can be reached.
 	MaxDeep = 2
 	// MaxLeaves is the largest number of leaves of one Get, or of one answer to a ONCE or POLL subscription. 510 ports with 20 counting
-	// rules each have 38,000. A leaf takes about 200 bytes in an answer.
+	// rules each have 38,000 leaves. A leaf takes about 200 bytes in an answer.
 	MaxLeaves = 400_000
 	// MaxTracked is the largest number of leaves that all STREAM subscriptions remember as sent, at about 200 bytes each.
 	MaxTracked = 1_000_000

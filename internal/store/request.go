@@ -93,8 +93,8 @@ func transient(err error) bool {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return true
 	case codes.Unknown:
-		// With TLS, etcd serves gRPC through net/http. A member that is stopping ends gRPC before HTTP: in between, it answers each request
-		// with an empty 200, which the client reports with this text.
+		// With TLS, etcd serves gRPC through net/http. A member that is stopping ends gRPC before HTTP. Until HTTP ends, the member answers
+		// each request with an empty 200, which the client reports with this text.
 		return strings.Contains(err.Error(), "unexpected HTTP status code received from server: 200")
 	default:
 		return errors.Is(err, rpctypes.ErrTooManyRequests)

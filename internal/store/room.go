@@ -80,7 +80,7 @@ func (s *Store) countFree(ctx context.Context) {
 // settleWithin is how long compact waits for readers of the database. settleRetry is the pause between two checks of settle.
 const settleWithin, settleRetry = time.Second, 10 * time.Millisecond
 
-// settle counts the pages that were freed before the call as free.
+// settle waits until the pages that were freed before the call count as free.
 //
 // A page counts as free two commits after the transaction that freed it, and only once the read transactions that began before are closed.
 // etcd closes its own read transactions in the background, which takes longer on a busy host. So settle commits until the backend's current

@@ -126,7 +126,7 @@ func (s *Store) found(err error) {
 	}
 }
 
-// lookOnce reads the identity of the store, and gives one to a store that has none.
+// lookOnce checks the store once. It gives an identity to a store without one.
 func (s *Store) lookOnce() error {
 	for {
 		g := s.Generation()

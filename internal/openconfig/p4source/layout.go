@@ -13,7 +13,7 @@ import (
 //	@openconfig_acl("set=op25b,rule_bits=8")
 const aclAnnotation = "@openconfig_acl"
 
-// maxRuleBits keeps the cells of one port few enough to be read at once.
+// maxRuleBits limits the cells of one port, which are read in one request.
 const maxRuleBits = 16
 
 // An ACLLayout describes the P4 counter that holds the ACL counters, and the cells of ports and rules in it.
@@ -81,7 +81,7 @@ func FindACLCounter(info *p4configv1.P4Info) (*ACLLayout, error) {
 	return found, nil
 }
 
-// isACL reports whether an annotation is @openconfig_acl, well formed or not. @openconfig_acl_other is a different one.
+// isACL reports whether an annotation is @openconfig_acl, well formed or not. @openconfig_acl_other is a different annotation.
 func isACL(annotation string) bool {
 	rest, ok := strings.CutPrefix(annotation, aclAnnotation)
 	return ok && (rest == "" || !isWord(rest[0]))

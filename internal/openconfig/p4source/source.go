@@ -1,5 +1,5 @@
-// Package p4source is the Source of the gNMI server for a switch that only supports P4Runtime. It reads ACL counters from the P4 counter
-// that the program has marked, and interface counters from a Links.
+// Package p4source implements the Source of the gNMI server for a switch that only supports P4Runtime. It reads ACL counters from the P4
+// counter that the program has marked, and interface counters from a Links.
 //
 // The package finds the counter by the annotation @openconfig_acl in the P4Info, and so depends on no P4 name. It opens no connection: the
 // caller passes a function that reads. It writes nothing, so it needs no arbitration.
