@@ -28,7 +28,7 @@ func Capacity(members, switches int) int {
 // other switches. A switch is assigned to the first member in its ranking that has room; a full member keeps the switches with the
 // highest scores. The assignment does not depend on the order of the arguments.
 //
-// So when the members change, a switch moves between two members that stay only because one of them is full. The result is empty without
+// When the members change, a switch moves between two remaining members only if one of them is full. The result is empty without
 // members. Names must be distinct.
 func Assign(members []string, switches []string) map[string]string {
 	if len(members) == 0 {
@@ -85,7 +85,7 @@ type claim struct {
 	of    int
 }
 
-// A holding is the switches of one member.
+// A holding lists the switches of one member.
 type holding []claim
 
 // offer adds a claim. It returns the index of the switch that must ask another member instead, or -1.
@@ -124,7 +124,7 @@ func preferences(members []string, name string) []preference {
 	return order
 }
 
-// score must be the same in every controller of every version: it must not depend on the process.
+// score returns the score of a member for a switch. All controllers, of every version, must compute the same score.
 func score(member, name string) uint64 {
 	b := binary.BigEndian.AppendUint64(nil, uint64(len(member))) // no two pairs of names give the same bytes
 	b = append(append(b, member...), name...)

@@ -14,7 +14,7 @@ func (c *controller) confirm(ctx context.Context) {
 	records := store.JSON[confirmation](c.Store, confirmationKind)
 	for {
 		switch now := time.Now(); {
-		case c.reporter.waiting(now) > confirmEvery: // others read statuses older than ours
+		case c.reporter.waiting(now) > confirmEvery: // the stored statuses are older than ours
 		default:
 			if err := records.PutFor(ctx, c.Name, confirmation{c.seenAll(c.Now()).UTC()}, int64(ConfirmedFor/time.Second)); err != nil && ctx.Err() == nil {
 				c.log.Debug("the switches' statuses are not confirmed", zap.Error(err))

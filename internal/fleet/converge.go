@@ -78,7 +78,7 @@ func (w *worker) reportDateHeld(v *view) {
 	}
 }
 
-// reportConverging reports that the switch is being read or written. An attempt that repeats a failed one is not reported.
+// reportConverging reports that the switch is being read or written. A repetition of a failed attempt is not reported.
 func (w *worker) reportConverging(want desired, cause Reason) {
 	w.report(func(st *Status) error {
 		st.Wanted = want.Number

@@ -15,7 +15,7 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// errNoFallback means that the switch is not known to have held other documents than those wanted.
+// errNoFallback means that the switch is not known to have held documents other than the wanted documents.
 var errNoFallback = errors.New("the switch is not known to have held other documents")
 
 // isOfDocuments reports whether an error means that a switch cannot hold the wanted documents. A new attempt can succeed only with other
@@ -143,5 +143,5 @@ func (w *worker) fallBackFirst(ctx context.Context, s *p4rt.Session, want desire
 	if err := w.fallBack(ctx, s, want); isOfSession(err) {
 		return err
 	}
-	return nil // other errors show again in the attempt that follows
+	return nil // other errors occur again in the attempt that follows
 }

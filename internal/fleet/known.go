@@ -33,7 +33,7 @@ type Condition struct {
 // Known returns the status of every switch that a controller has owned, ordered by name. A status that no living owner confirms has
 // StateUnknown, with what was last reported. self is the name of the controller in this process, or empty.
 func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
-	// The statuses are read first: one that is written meanwhile is missed, and a change of owner meanwhile makes the switch unknown.
+	// The statuses are read first. A status written meanwhile is missed, and a change of owner meanwhile makes the switch unknown.
 	statuses, err := Statuses(ctx, s)
 	if err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// state moves a switch from one state to another; 0 means none.
+// state moves a switch from one state to another; 0 means no state.
 func (m *Metrics) state(from, to State) {
 	if m == nil || from == to {
 		return

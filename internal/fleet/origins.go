@@ -9,11 +9,11 @@ import (
 	"op25b/internal/bring"
 )
 
-// origins are the states that op25b may have written to a switch. An entry that is in none of them, and not wanted, is foreign.
+// origins are the states that op25b may have written to a switch. An entry that no such state contains, and that is not wanted, is foreign.
 type origins struct {
-	prior Status    // the status of the previous owner; zero if there was none, or once the switch was brought to a state since
+	prior Status    // the status of the previous owner; zero without a previous owner, or after the switch was brought to a state
 	last  *desired  // the state that the switch was last brought to
-	begun []desired // the states begun since and not reached
+	begun []desired // the states begun since then and not reached
 
 	waiting *view // the view in which no phase had begun, if the switch has waited since; otherwise nil
 

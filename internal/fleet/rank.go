@@ -13,7 +13,7 @@ import (
 )
 
 // A rank is the high word of our election ids for one switch. It is stored when another client has been primary with a higher id than ours
-// and has gone. Until it restarts, a switch accepts no lower id as primary (P4Runtime section 5.3), so that without a rank nobody could own
+// and has left. Until it restarts, a switch accepts no lower id as primary (P4Runtime section 5.3), so that without a rank nobody could own
 // the switch again. The rank is stored under the ownership before it is used, so that the next owner uses the same high word with a higher
 // low word.
 type rank struct {

@@ -31,8 +31,8 @@ type Status struct {
 	Ownership       OwnershipState `json:"ownership"`
 	OwnershipDetail string         `json:"ownershipDetail,omitempty"` // what the controller waits for
 	OwnershipSince  time.Time      `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
-	Owner           string         `json:"owner,omitempty"`           // a member of the store, or one that has died: see Known
-	Epoch           uint64         `json:"epoch,omitempty"`           // of the ownership; it is the low word of the election id
+	Owner           string         `json:"owner,omitempty"`           // a present or former member of the store: see Known
+	Epoch           uint64         `json:"epoch,omitempty"`           // epoch of the ownership, which is the low word of the election id
 
 	// Revision is the revision that the switch was last brought to, and Wanted is the newest one. 0 means none.
 	Revision uint64 `json:"revision,omitempty"`
@@ -47,13 +47,13 @@ type Status struct {
 	InForce string `json:"inForce,omitempty"`
 	Running uint8  `json:"running,omitempty"`
 
-	Entries int         `json:"entries"` // of all tables
+	Entries int         `json:"entries"` // in all tables
 	Tables  []TableFill `json:"tables,omitempty"`
 	// Progress is nil unless the switch is being written.
 	Progress *Progress `json:"progress,omitempty"`
-	// Drift lists the newest repairs of changes by another hand, the newest first, each with its time.
+	// Drift lists the latest repairs of changes that others made, the newest first, each with its time.
 	Drift []string `json:"drift,omitempty"`
-	// Foreign is the number of entries that no revision asked for when the switch was last read. Drift lists those that were removed.
+	// Foreign is the number of entries that no revision asked for when the switch was last read. Drift lists the removed entries.
 	Foreign int `json:"foreign,omitempty"`
 
 	// Seen is when the switch last answered, as of the last write of the status: see confirmation.
@@ -92,7 +92,7 @@ type TableFill struct {
 // Progress is the progress of a switch that is being written.
 type Progress struct {
 	Step  string `json:"step"` // the step that was just done
-	Done  int    `json:"done"` // updates
+	Done  int    `json:"done"` // number of updates written
 	Total int    `json:"total"`
 }
 

@@ -33,7 +33,7 @@ type refusal struct {
 	err  error
 }
 
-// nextView returns the view of an intent. It shares the documents of before, which may be nil, if they are the same.
+// nextView returns the view of an intent. If before, which may be nil, has the same documents, the views share them.
 func nextView(before *view, in *intent.Intent) *view {
 	if before != nil && before.SameDocuments(in) {
 		return &view{in, before.docs}
@@ -58,7 +58,7 @@ type desired struct {
 	view *view
 }
 
-// desired returns what a switch should hold at a moment, or intent.ErrNoPhase.
+// desired returns the desired state of a switch at a moment. It returns intent.ErrNoPhase if no phase has begun.
 func (v *view) desired(name string, at time.Time) (desired, error) {
 	d, err := bring.At(v.Intent, name, at)
 	return desired{d, v}, err
@@ -79,7 +79,7 @@ func (d desired) refusal() error {
 	return nil
 }
 
-// compile compiles what the switch should hold. A state that cannot be held is compiled once: another attempt would fail in the same way.
+// compile compiles the desired state. A state that the switch cannot hold is compiled once: another attempt would fail in the same way.
 func (w *worker) compile(want desired) (*compile.Compiled, error) {
 	if err := want.refusal(); err != nil {
 		return nil, err

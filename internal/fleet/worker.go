@@ -27,7 +27,7 @@ type worker struct {
 
 	id p4rt.ElectionID // our election id; belongs to the goroutine of run
 
-	// The fields below belong to the goroutine of work, of which there is one at a time.
+	// The fields below belong to the goroutine of work. Only one such goroutine runs at a time.
 	origins  origins
 	current  *desired          // the state that the switch was brought to in this session; nil if unknown
 	memory   *reconcile.Memory // the rule sets in the switch; nil if unknown
@@ -214,8 +214,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	}
 }
 
-// failedAlready reports whether the switch could not be brought to the desired state now. If so, only time is a reason to try again, and a new
-// revision that changes nothing for this switch is only noted.
+// failedAlready reports whether the switch could not be brought to the desired state now. If so, only time is a reason to try again. A new
+// revision that changes nothing for this switch is noted without an attempt.
 func (w *worker) failedAlready() bool {
 	v := w.c.view.Load()
 	if _, ok := v.device(w.name); !ok || w.failed == nil {

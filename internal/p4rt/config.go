@@ -57,8 +57,8 @@ const (
 	DefaultTCPUserTimeout = 15 * time.Second
 )
 
-// An ElectionID ranks the controllers of one switch. The primary has the highest id that the switch has seen (section
-// 5).
+// An ElectionID ranks the controllers of one switch. The primary has the highest id that the switch
+// has seen (section 5).
 type ElectionID struct{ High, Low uint64 }
 
 // IsZero reports whether the id is {0, 0}, which Config does not accept.

@@ -203,7 +203,7 @@ type BridgePort struct {
 	Role PortRole
 }
 
-// A State is the desired content of a switch. It does not include the epoch of the verdicts, which is chosen when they are written.
+// A State is the desired content of a switch. A State does not include the epoch of its verdicts, which is chosen when they are written.
 type State struct {
 	// Shared holds the content that the state has in common with the states of other switches. It may be nil.
 	Shared *Shared

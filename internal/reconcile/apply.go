@@ -28,8 +28,8 @@ var (
 	_ Switch = (*p4rt.Session)(nil)
 )
 
-// maxRounds is how often Apply reads the switch and plans: once for the change, once for failed updates or changes by another controller
-// meanwhile, and once more.
+// maxRounds is the maximum number of times that Apply reads the switch and plans. The first round makes the change. A second round handles
+// failed updates and changes that another controller made meanwhile, and a third is in reserve.
 const maxRounds = 3
 
 // Apply brings the switch to want. It returns the first plan, which describes the difference that it found. Apply reads the switch before
