@@ -214,8 +214,7 @@ type State struct {
 	Remotes     map[netip.Prefix]Class      // IPv4 and IPv6, masked
 	Subscribers map[netip.Prefix]Subscriber // IPv4 and IPv6, masked
 	Verdicts    map[VerdictKey]Verdict
-	// SynOnly limits the verdicts drop and reject to new connections. It is set while a rule set that has just come into force is
-	// drained.
+	// SynOnly enables the drain: the verdicts drop and reject stop only new connections, so that open connections can end.
 	SynOnly bool
 	// Staged lists rule sets that may come into force next, the likeliest first. The switch keeps as many of them as it has room for, so
 	// that one MODIFY can put one of them in force.
