@@ -87,7 +87,7 @@ type controller struct {
 	since       map[string]time.Time // when each member was first seen, by the monotonic clock; zero for members that were there at the start
 	assignments map[string]*assignment
 	ended       chan *assignment
-	dated       chan struct{}    // holds one token for calendar; any goroutine may put it
+	dated       chan struct{}    // makes calendar check the dates; has room for one value, and any goroutine may send on it
 	dates       <-chan time.Time // nil if no date is awaited
 	date        time.Time        // the awaited date
 	settled     <-chan time.Time

@@ -81,15 +81,15 @@ type Phase struct {
 	Title     string `yaml:"title,omitempty"`
 	Effective Date   `yaml:"effective"`
 	// SynOnly enables the drain: the phase's rules drop or reject only new connections. Segments of open connections, which have no SYN,
-	// pass and are counted under the rule. The drain does not apply to the standing rules and the line groups' knobs.
+	// pass and are counted under the rule. The drain does not apply to the standing rules or the line groups' knobs.
 	SynOnly bool        `yaml:"synOnly,omitempty"`
 	Rules   []PhaseRule `yaml:"rules"`
 }
 
 // A PhaseRule decides about the segments of a service between lines and servers. The first matching rule of a phase decides.
 //
-// Rules with the same name in several phases share one id and one counter. They may differ in action, line groups and legs, but not in
-// service and remote class.
+// Rules with the same name in several phases share one id and one counter. They may differ in action, line groups and legs, but must have
+// the same service and remote class.
 type PhaseRule struct {
 	Name string `yaml:"name"`
 	// Groups are the line groups that the rule applies to. The default is every line, including unnamed lines.

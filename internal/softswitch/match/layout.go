@@ -10,7 +10,7 @@ type layout struct {
 	fields []Field
 	spans  []span
 	words  int  // length of the key in words
-	lpm    int  // index of the LPM field whose prefix length decides; -1 if there is none
+	lpm    int  // index of the LPM field, whose longest matching prefix wins; -1 if there is none, or if entries have priorities
 	masked bool // ids also hold masks
 	prio   bool // entries have priorities
 	ranges []int

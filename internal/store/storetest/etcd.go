@@ -74,7 +74,7 @@ func (e *Etcd) Empty(otherCluster bool) {
 	e.start()
 }
 
-// Stop ends the etcd; Begin starts it again.
+// Stop stops etcd. Begin starts etcd again.
 func (e *Etcd) Stop() { e.stop() }
 
 // Begin starts the etcd again after Stop.
