@@ -25,10 +25,7 @@ func (c *Controller) applyIfEmpty(ctx context.Context) error {
 		case errors.Is(err, store.ErrNoQuorum): // each request waits for seconds before it fails
 		case errors.Is(err, store.ErrFull):
 			c.log.Warn("the files of -f are not stored yet", zap.Error(err))
-			select {
-			case <-ctx.Done():
-			case <-time.After(fullPause):
-			}
+			store.Pause(ctx, fullPause)
 		default:
 			return err
 		}
