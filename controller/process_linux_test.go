@@ -23,20 +23,26 @@ type process struct {
 	over bool
 }
 
-// serveProcess starts a controller, which must end with status 0 at the end of the test.
-func serveProcess(t testing.TB, args ...string) *process {
+// commandIn returns the path of the op25b command of this test, in a new directory that is also its home.
+func commandIn(t testing.TB) (command, dir string, env []string) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	link := filepath.Join(dir, "op25b")
-	if err := os.Symlink(exe, link); err != nil {
+	dir = t.TempDir()
+	command = filepath.Join(dir, "op25b")
+	if err := os.Symlink(exe, command); err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "HOME="+dir)
-	d, said, err := launch(link, dir, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}, args...))
+	return command, dir, append(os.Environ(), "HOME="+dir)
+}
+
+// serveProcess starts a controller, which must end with status 0 at the end of the test.
+func serveProcess(t testing.TB, args ...string) *process {
+	t.Helper()
+	command, dir, env := commandIn(t)
+	d, said, err := launch(command, dir, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}, args...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,17 +94,8 @@ func TestI12BoundedReaders(t *testing.T) {
 // serveWithSwitch starts a controller and an embedded switch, and brings the worked example to it.
 func serveWithSwitch(t *testing.T) (*process, *client.Client) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	link := filepath.Join(dir, "op25b")
-	if err := os.Symlink(exe, link); err != nil {
-		t.Fatal(err)
-	}
-	env := append(os.Environ(), "HOME="+dir)
-	sw, said, err := launch(link, dir, env, []string{"switch", "--p4runtime", "127.0.0.1:0", "--gnmi", ""})
+	command, dir, env := commandIn(t)
+	sw, said, err := launch(command, dir, env, []string{"switch", "--p4runtime", "127.0.0.1:0", "--gnmi", ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +105,7 @@ func serveWithSwitch(t *testing.T) (*process, *client.Client) {
 		t.Fatalf("the switch does not say where it is: %v", said)
 	}
 	s := &process{}
-	if s.daemon, said, err = launch(link, dir, env, []string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}); err != nil {
+	if s.daemon, said, err = launch(command, dir, env, []string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}); err != nil {
 		t.Fatal(err)
 	}
 	s.addr, _ = said["listen"].(string)
@@ -125,7 +116,7 @@ func serveWithSwitch(t *testing.T) (*process, *client.Client) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), link, "apply", "--server", s.addr, "-f", filepath.Join(dir, "policy.yaml"), "-f", filepath.Join(dir, "inventory.yaml"), "--reason", "test", "--yes")
+	cmd := exec.CommandContext(t.Context(), command, "apply", "--server", s.addr, "-f", filepath.Join(dir, "policy.yaml"), "-f", filepath.Join(dir, "inventory.yaml"), "--reason", "test", "--yes")
 	cmd.Env = env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("apply: %v\n%s", err, out)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -37,16 +35,8 @@ type switchProcess struct {
 
 func startSwitch(t testing.TB, args ...string) *switchProcess {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	link := filepath.Join(dir, "op25b")
-	if err := os.Symlink(exe, link); err != nil {
-		t.Fatal(err)
-	}
-	d, said, err := launch(link, dir, os.Environ(), append([]string{"switch", "--p4runtime", "127.0.0.1:0", "--gnmi", "127.0.0.1:0"}, args...))
+	command, dir, env := commandIn(t)
+	d, said, err := launch(command, dir, env, append([]string{"switch", "--p4runtime", "127.0.0.1:0", "--gnmi", "127.0.0.1:0"}, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
