@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -29,18 +28,7 @@ func BenchmarkFull(b *testing.B) {
 // BenchmarkFleet is what a revision of a thousand small switches with one large policy costs: all of them compiled, and compared with what
 // they were, for each switch. The floor is one switch by itself, to which the whole policy is compiled each time.
 func BenchmarkFleet(b *testing.B) {
-	bundle, err := policy.Load(policytest.Full())
-	if err != nil {
-		b.Fatal(err)
-	}
-	big := bundle.Inventory.Switches[0]
-	bundle.Policy.Exemptions = bundle.Policy.Exemptions[:64]
-	bundle.Inventory.Switches = nil
-	for i := range 1000 {
-		sw := big
-		sw.Name, sw.DeviceID, sw.Lines = fmt.Sprint("edge-", i), policy.DeviceID(i+1), big.Lines[8*i:8*i+8]
-		bundle.Inventory.Switches = append(bundle.Inventory.Switches, sw)
-	}
+	bundle := policytest.Fleet(b)
 	now := time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)
 	b.Run("Alone", func(b *testing.B) {
 		b.ReportAllocs()

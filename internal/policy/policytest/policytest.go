@@ -19,6 +19,7 @@ import (
 	"op25b/internal/strict"
 )
 
+// CompareAddresses makes go-cmp compare prefixes and addresses by value.
 var CompareAddresses = cmp.Options{
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -55,6 +56,7 @@ func Example(t testing.TB) *policy.Bundle {
 	return LoadFiles(t, dir+"policy.yaml", dir+"inventory.yaml")
 }
 
+// Moment returns the time that text gives in the form of RFC 3339.
 func Moment(t testing.TB, text string) time.Time {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339, text)
@@ -62,6 +64,24 @@ func Moment(t testing.TB, text string) time.Time {
 		t.Fatal(err)
 	}
 	return at
+}
+
+// Fleet loads a fleet of 1,000 switches with 8 lines each and the policy of Full with 64 exemptions.
+func Fleet(t testing.TB) *policy.Bundle {
+	t.Helper()
+	bundle, err := policy.Load(Full())
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := bundle.Inventory.Switches[0]
+	bundle.Policy.Exemptions = bundle.Policy.Exemptions[:64]
+	bundle.Inventory.Switches = nil
+	for i := range 1000 {
+		sw := big
+		sw.Name, sw.DeviceID, sw.Lines = fmt.Sprint("edge-", i), policy.DeviceID(i+1), big.Lines[8*i:8*i+8]
+		bundle.Inventory.Switches = append(bundle.Inventory.Switches, sw)
+	}
+	return bundle
 }
 
 // Full returns the documents of one switch at its design limit: 8,192 lines with an IPv4 and an IPv6 prefix each, all of them exempt, and
