@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// TestComposeIsConfined: no service of docker-compose.yml runs as root, can write to its root file system, has a capability, or may fill
-// the disk with logs, and every data directory is on a volume.
+// TestComposeIsConfined verifies that no service of docker-compose.yml runs as root, can write to its root file system, has a
+// capability, or can fill the disk with logs. It also verifies that every data directory is on a volume.
 func TestComposeIsConfined(t *testing.T) {
 	text, err := os.ReadFile("../docker-compose.yml")
 	if err != nil {

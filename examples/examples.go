@@ -1,4 +1,4 @@
-// Package examples holds the worked examples of a policy and its inventory, embedded so that the demo can play one on any host.
+// Package examples contains example policies with their inventories. They are embedded, so the demo can run an example on any host.
 package examples
 
 import (
@@ -14,8 +14,8 @@ var files embed.FS
 // every server except the ISP's own relays.
 func SpinNet2006() []strict.File { return example("spinnet-2006") }
 
-// LibmoMobile returns the documents of a mobile operator that blocks port 25 on three switches. Mail to every server except its own relay
-// is rejected with an ICMP error.
+// LibmoMobile returns the documents of a mobile operator that blocks port 25 on three switches. Mail to any server except the operator's
+// own relay is rejected with an ICMP error.
 func LibmoMobile() []strict.File { return example("libmo-mobile") }
 
 func example(folder string) []strict.File {
@@ -30,7 +30,7 @@ func example(folder string) []strict.File {
 	return all
 }
 
-// Providers returns the default directory of mail providers, in which customers' mailboxes are looked up unless the operator supplies
+// Providers returns the default directory of mail providers. Customers' mailboxes are looked up in it unless the operator supplies
 // another directory.
 func Providers() strict.File {
 	data, err := files.ReadFile("providers.yaml")

@@ -23,7 +23,7 @@ func load(t *testing.T, files []strict.File) *policy.Bundle {
 	return b
 }
 
-// TestCompile: every example is valid, and compiles to entries of the pipeline on every switch in every phase.
+// TestCompile verifies that every example is valid and compiles to table entries for every switch in every phase.
 func TestCompile(t *testing.T) {
 	for name, files := range map[string][]strict.File{"spinnet-2006": SpinNet2006(), "libmo-mobile": LibmoMobile()} {
 		b := load(t, files)
@@ -52,7 +52,7 @@ func TestCompile(t *testing.T) {
 	}
 }
 
-// TestPortsApart: the switches of all examples can run on one machine.
+// TestPortsApart verifies that the switches of all examples can run on one machine, because no two of them use the same port.
 func TestPortsApart(t *testing.T) {
 	first := map[string]string{}
 	for _, files := range [][]strict.File{SpinNet2006(), LibmoMobile()} {
@@ -71,8 +71,8 @@ func TestPortsApart(t *testing.T) {
 	}
 }
 
-// TestLibmoMobile: what the notice says. Mail to port 25 of any server but the relay is answered with an ICMP error, for SIMs on every switch;
-// 587 and 465 pass; the exempt machine may mail.
+// TestLibmoMobile verifies what the operator's notice announces. For SIMs on every switch, mail to port 25 of any server but the relay is
+// answered with an ICMP error, and ports 587 and 465 pass. The exempt machine may send mail.
 func TestLibmoMobile(t *testing.T) {
 	b := load(t, LibmoMobile())
 	at := b.Policy.Begins(&b.Policy.Phases[2])
@@ -118,7 +118,7 @@ func TestLibmoMobile(t *testing.T) {
 	}
 }
 
-// TestComposeInventories: the inventories of docker-compose.yml fit the policy that they run with.
+// TestComposeInventories verifies that the inventories of docker-compose.yml fit the policy that they are used with.
 func TestComposeInventories(t *testing.T) {
 	for _, name := range []string{"compose/embedded.yaml", "compose/bmv2.yaml"} {
 		data, err := os.ReadFile(name)

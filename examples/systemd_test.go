@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestUnitIsStartedAgain: systemd gives up after five starts in ten seconds unless the unit says otherwise, in its first section.
+// TestUnitIsStartedAgain verifies that systemd never stops restarting the unit. By default, systemd gives up after five starts in
+// ten seconds, and the setting that prevents this must be in the [Unit] section.
 func TestUnitIsStartedAgain(t *testing.T) {
 	unit, err := os.ReadFile("systemd/op25b.service")
 	if err != nil {
@@ -20,7 +21,8 @@ func TestUnitIsStartedAgain(t *testing.T) {
 	}
 }
 
-// TestUnitIsConfined asks systemd how much the unit leaves open: at most 2.0 on its scale of 0 (nothing) to 10 (everything).
+// TestUnitIsConfined verifies that systemd rates the exposure of the unit at 2.0 or less, on a scale from 0 (confined) to 10
+// (exposed).
 func TestUnitIsConfined(t *testing.T) {
 	const most = "20" // tenths
 	analyze, err := exec.LookPath("systemd-analyze")

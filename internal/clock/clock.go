@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// DefaultBound is the default of Config.Bound. Clocks with NTP differ by milliseconds. The error of a comparison is the time that etcd
-	// takes to deliver a record, which can be up to 5 s.
+	// DefaultBound is the default of Config.Bound. Clocks synchronised by NTP differ by milliseconds, but a comparison can be wrong by the
+	// time that etcd takes to deliver a record, which can be up to 5 s.
 	DefaultBound = 5 * time.Second
-	// MinBound and MaxBound are the limits of the configured bound. Comparisons are not exact enough for less than 1 s. The days of a
-	// policy begin at midnight, so a bound of more than an hour is useless.
+	// MinBound and MaxBound are the limits of Config.Bound. Comparisons are not exact enough for a bound below 1 s. A bound above one hour
+	// is useless, because the days of a policy begin at midnight.
 	MinBound = time.Second
 	MaxBound = time.Hour
-	// absence is the longest time that a single controller may be down, across a boot of its host, without an operator having to confirm
-	// its clock. The most common wrong clock after a boot shows local time, which is hours off.
+	// absence is how long a single controller may be down while its host reboots before an operator must confirm its clock. The most
+	// common fault after a boot is a clock that shows local time, which is hours off.
 	absence = time.Hour
 )
 
-// ErrBound is returned by New for a bound outside MinBound to MaxBound.
+// ErrBound is returned by New if the bound is less than MinBound or greater than MaxBound.
 var ErrBound = errors.New("invalid bound of clock skew")
 
-// processStart and processBoot are the origin of readings if the Source has no Elapsed.
+// processStart and processBoot are the origin of readings if Source.Elapsed is nil.
 var (
 	processStart = time.Now()
 	processBoot  = "process " + strconv.FormatUint(rand.Uint64(), 36)
@@ -36,7 +36,7 @@ var (
 // A Config configures a controller's clock.
 type Config struct {
 	Source Source
-	// Bound is the largest difference that counts as agreement; DefaultBound if 0.
+	// Bound is the largest difference at which two clocks agree. If Bound is 0, DefaultBound is used.
 	Bound time.Duration
 	// Logger and Metrics may be nil.
 	Logger  *zap.Logger
@@ -49,22 +49,22 @@ type Clock struct {
 	bound   time.Duration
 	log     *zap.Logger
 	metrics *Metrics
-	changed chan struct{} // capacity 1: a value means that dates may have come, or are held or released
+	changed chan struct{} // receives a value when a date may have arrived, or when dates are held or released; capacity 1
 
-	mu       sync.Mutex // guards everything that follows
-	anchor   reading    // last trusted reading; its Wall is the trusted time, not the host's
+	mu       sync.Mutex // guards the fields below
+	anchor   reading    // the last trusted reading; anchor.Wall is the trusted time, which may differ from the host's
 	hold     Hold
 	jumps    uint64
 	floor    time.Time // the latest date that the store has recorded as begun
 	dates    time.Time // the latest moment that Dates has returned
 	now      time.Time // the latest moment that Now has returned
 	members  []Peer    // the other controllers, as last reported by Keeper
-	compared bool      // set once the clock was compared with the last time in the store, at the start
-	claims   bool      // this clock is trusted although it contradicts the store's time, and must replace that time
+	compared bool      // whether the clock was compared with the last time in the store, which happens at the start
+	claims   bool      // whether this clock is trusted although it contradicts the store's time, which it must then replace
 }
 
-// New returns a clock that trusts the wall clock. A Keeper compares it with the clocks of other controllers. New returns ErrBound if the
-// bound is out of range.
+// New returns a clock that trusts the wall clock until a Keeper compares it with the clocks of other controllers. New returns ErrBound if
+// the bound is out of range.
 func New(cfg Config) (*Clock, error) {
 	if cfg.Bound == 0 {
 		cfg.Bound = DefaultBound
@@ -80,14 +80,14 @@ func New(cfg Config) (*Clock, error) {
 	return c, nil
 }
 
-// Bound returns the largest difference that counts as agreement.
+// Bound returns the largest difference at which two clocks agree.
 func (c *Clock) Bound() time.Duration { return c.bound }
 
 // Wall returns the time of the wall clock.
 func (c *Clock) Wall() time.Time { return c.src.read().Wall }
 
-// Now returns the time for records. Now never runs backwards, and is never before a date that the store has recorded as begun. While the
-// wall clock is in doubt, Now continues from the trusted time by the monotonic clock.
+// Now returns the time for records. Now never runs backwards, and never returns a time before a date that the store has recorded as begun.
+// While the wall clock is in doubt, Now advances from the trusted time with the monotonic clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,8 +96,8 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Trusted returns the time for display and for expiry, such as of tokens. Unlike Now, Trusted does not depend on the dates that the store
-// has recorded, so a date that was recorded too early does not expire tokens.
+// Trusted returns the time for display and for checks of expiry, for example of tokens. Unlike Now, Trusted does not depend on the dates
+// that the store has recorded, so a date that was recorded too early does not expire tokens.
 func (c *Clock) Trusted() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,8 +105,8 @@ func (c *Clock) Trusted() time.Time {
 	return trusted
 }
 
-// Dates returns the moment up to which dates are in force. Dates never runs backwards, and does not advance while dates are held. Dates
-// that the store has recorded as begun are always in force.
+// Dates returns the time up to which dates are in force. Dates never runs backwards, and does not advance while dates are held. Dates that
+// the store has recorded as begun are always in force.
 func (c *Clock) Dates() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,7 +118,7 @@ func (c *Clock) Dates() time.Time {
 	return c.dates
 }
 
-// Hold returns whether dates are held, and the reason.
+// Hold reports whether dates are held, and why.
 func (c *Clock) Hold() Hold {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,10 +126,11 @@ func (c *Clock) Hold() Hold {
 	return c.hold
 }
 
-// Changed returns a channel that receives a value when dates may have come, or are held or released. There must be only one receiver.
+// Changed returns a channel that receives a value when a date may have arrived, or when dates are held or released. The channel must have
+// only one receiver.
 func (c *Clock) Changed() <-chan struct{} { return c.changed }
 
-// Begun reports to the clock that the store has recorded a date as begun. Now is then never before that date.
+// Begun informs the clock that the store has recorded a date as begun. From then on, Now does not return a time before that date.
 func (c *Clock) Begun(date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,13 +161,13 @@ func (c *Clock) readLocked() (is reading, trusted time.Time) {
 	return is, trusted
 }
 
-// trustedLocked returns the trusted time at a reading of this host.
+// trustedLocked returns the trusted time for a reading of this host's clocks.
 func (c *Clock) trustedLocked(is reading) time.Time {
-	gone, _ := is.since(c.anchor) // both readings are of this process
+	gone, _ := is.since(c.anchor) // ignore ok, because this process took both readings
 	return c.anchor.Wall.Add(gone)
 }
 
-// holdLocked holds dates. From then on, the trusted time continues from trusted by the monotonic clock.
+// holdLocked holds dates. From then on, the trusted time starts at trusted and advances with the monotonic clock.
 func (c *Clock) holdLocked(why HoldReason, is reading, trusted time.Time) {
 	c.anchor = is
 	c.anchor.Wall = trusted
@@ -185,7 +186,7 @@ func (c *Clock) holdLocked(why HoldReason, is reading, trusted time.Time) {
 	c.tellLocked()
 }
 
-// releaseLocked trusts the wall clock as it is.
+// releaseLocked trusts the wall clock and releases the dates.
 func (c *Clock) releaseLocked(is reading, why string) {
 	c.anchor = is
 	if c.hold.Reason == None {
@@ -199,7 +200,7 @@ func (c *Clock) releaseLocked(is reading, why string) {
 	c.tellLocked()
 }
 
-// Confirm trusts the wall clock as it is, because an operator confirmed it.
+// Confirm trusts the wall clock, because an operator confirmed it.
 func (c *Clock) Confirm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

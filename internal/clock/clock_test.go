@@ -10,11 +10,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A machine has a wall clock that can be set, and a monotonic one.
+// A machine has a wall clock, which can be set, and a monotonic clock.
 type machine struct {
 	boot   string
 	gone   time.Duration
-	offset time.Duration // of the wall clock
+	offset time.Duration // the error of the wall clock
 }
 
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
@@ -34,7 +34,7 @@ func clockOf(t testing.TB, m *machine) *Clock {
 	return c
 }
 
-// A wall clock that is set holds dates, and the trusted time continues. I11
+// TestJump verifies that setting the wall clock holds dates, and that the trusted time continues. I11
 func TestJump(t *testing.T) {
 	for name, by := range map[string]time.Duration{"three days forward": 72 * time.Hour, "a day back": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A date that the store has recorded as begun is in force whatever the clock shows.
+// TestBegun verifies that a date that the store has recorded as begun is in force regardless of the wall clock.
 func TestBegun(t *testing.T) {
 	m := &machine{offset: -2 * time.Hour}
 	c := clockOf(t, m)
@@ -104,7 +104,8 @@ func TestBegun(t *testing.T) {
 	}
 }
 
-// Whatever is done to the wall clock, time does not run backwards, and no date comes early without a reason to trust the clock. I11
+// TestNeverBackwards verifies that time does not run backwards, however the wall clock is set, and that no date comes early unless
+// there is a reason to trust the clock. I11
 func TestNeverBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{}
@@ -143,7 +144,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// Which controllers confirm a clock, and which controller yields.
+// TestJudge verifies which controllers confirm a clock, and which controller holds dates when two clocks differ.
 func TestJudge(t *testing.T) {
 	agrees := func(name string) Peer { return Peer{Name: name, Known: true, Ahead: time.Second} }
 	ahead := func(name string) Peer { return Peer{Name: name, Known: true, Ahead: 2 * time.Hour} }
@@ -154,8 +155,8 @@ func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		scene   scene
-		jump    time.Duration // before it is judged
-		running bool          // it was trusted before
+		jump    time.Duration // the change of the wall clock before it is judged
+		running bool          // whether the clock was trusted before
 		want    HoldReason
 		verdict verdict
 	}{

@@ -8,21 +8,22 @@ import (
 // A HoldReason is the reason why a controller holds dates.
 type HoldReason int
 
-// The reasons, in the order of the API.
+// The reasons are listed in the order of the API.
 const (
-	// None: dates are not held.
+	// None means that dates are not held.
 	None HoldReason = iota
-	// Starting: the clock has not been compared with those of the other controllers yet.
+	// Starting means that the clock has not been compared with the clocks of the other controllers yet.
 	Starting
-	// Skew: the clock differs from those of most other controllers, or from the store's time, which another controller keeps.
+	// Skew means that the clock differs from the clocks of most other controllers, or from the store's time while another controller
+	// keeps it.
 	Skew
-	// Jump: the wall clock was set while the controller ran.
+	// Jump means that the wall clock was set while the controller was running.
 	Jump
-	// Restart: the clock contradicts the last time in the store, and no other controller is present to compare it with.
+	// Restart means that the clock contradicts the last time in the store, and no other controller is present for a comparison.
 	Restart
 )
 
-// String returns the reason for logs and metrics.
+// String returns the name of the reason for logs and metrics.
 func (r HoldReason) String() string {
 	switch r {
 	case None:
@@ -43,7 +44,8 @@ func (r HoldReason) String() string {
 // MarshalText returns the name of the reason.
 func (r HoldReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText reads a name. An unknown name, from a later version, becomes Starting, so that such a clock does not confirm another one.
+// UnmarshalText sets the reason by its name. A name that this version does not have becomes Starting, so that a controller of a later
+// version does not confirm another clock by mistake.
 func (r *HoldReason) UnmarshalText(text []byte) error {
 	for known := None; known <= Restart; known++ {
 		if string(text) == known.String() {
@@ -58,13 +60,13 @@ func (r *HoldReason) UnmarshalText(text []byte) error {
 // A Hold describes whether a controller holds dates, and why.
 type Hold struct {
 	Reason HoldReason
-	// Ahead is how far the wall clock was ahead of the trusted time when the hold began; negative if behind.
+	// Ahead is how far the wall clock was ahead of the trusted time when the hold began. It is negative if the wall clock was behind.
 	Ahead time.Duration
-	// Since is the trusted time at which the hold began.
+	// Since is the trusted time when the hold began.
 	Since time.Time
 }
 
-// String describes the reason for people.
+// String describes the hold in words for operators.
 func (h Hold) String() string {
 	way := Way(h.Ahead)
 	switch h.Reason {
@@ -81,7 +83,7 @@ func (h Hold) String() string {
 	}
 }
 
-// Way describes a difference: "2h0m0s ahead of", "3s behind".
+// Way describes a difference in words, such as "2h0m0s ahead of" or "3s behind".
 func Way(ahead time.Duration) string {
 	precision := time.Millisecond
 	if abs(ahead) > time.Minute {
@@ -93,6 +95,6 @@ func Way(ahead time.Duration) string {
 	return ahead.Round(precision).String() + " ahead of"
 }
 
-// vouches reports whether a member with a hold can confirm another clock. A clock that was set or has not been compared cannot confirm
-// another one.
+// vouches reports whether a controller with this reason can confirm another controller's clock. A clock that was set, or was not compared
+// yet, cannot confirm another clock.
 func (r HoldReason) vouches() bool { return r == None || r == Skew }

@@ -15,31 +15,31 @@ type Peer struct {
 	Hold HoldReason
 }
 
-// A storeTime is the store's time, which one controller with a trusted clock keeps.
+// A storeTime is the time in the store, which one controller with a trusted clock keeps up to date.
 type storeTime struct {
 	reading
 	By string `json:"by"`
 }
 
-// A scene is the input of Clock.judge.
+// A scene contains the input of Clock.judge.
 type scene struct {
 	name    string
 	present int    // the number of controllers, including this one
 	others  []Peer // the other controllers that are present
-	// time is the store's time. fresh means that its present value, storeNow, is known.
+	// time is the store's time as last recorded. storeNow is the store's time now, and is valid only if fresh is set.
 	time     storeTime
 	storeNow time.Time
 	fresh    bool
-	waited   bool // the controller has waited long enough for the readings of the others
+	waited   bool // whether the controller has waited long enough for the other controllers' readings
 }
 
-// A verdict says whether a controller may write the store's time.
+// A verdict states whether a controller may write the store's time.
 type verdict struct {
-	keeps  bool // the controller may keep the store's time if no other controller does
-	claims bool // the controller must replace the store's time, even if another controller keeps it
+	keeps  bool // whether the controller may keep the store's time if no other controller does
+	claims bool // whether the controller must replace the store's time, even if another controller keeps it
 }
 
-// judge holds or releases dates according to the scene.
+// judge compares the clock with the scene, and holds or releases dates accordingly.
 func (c *Clock) judge(s scene) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,11 +66,11 @@ func (c *Clock) judge(s scene) verdict {
 	return verdict{c.hold.Reason == None, c.claims}
 }
 
-// votes counts the other clocks that agree with this clock or contradict it.
+// votes counts the clocks that agree with this clock, and lists the differences of those that contradict it.
 type votes struct {
 	known   int
 	agree   int
-	against []time.Duration // how far each contradicting clock is ahead
+	against []time.Duration // how far each contradicting clock is ahead of this clock
 }
 
 func (c *Clock) votesLocked(others []Peer) (v votes) {
@@ -94,8 +94,8 @@ func median(all []time.Duration) time.Duration {
 	return all[len(all)/2]
 }
 
-// startedLocked decides whether the clock of a starting controller is trusted. The clocks of controllers already present, and the last time
-// in the store, take precedence over it. The clock is trusted once it agrees with the store's time, or this controller keeps the store's
+// startedLocked decides whether a starting controller's clock is trusted. The clocks of controllers already present, and the last time in
+// the store, take precedence over it. The clock is trusted once it agrees with the store's time, or once this controller keeps the store's
 // time.
 func (c *Clock) startedLocked(is reading, trusted time.Time, s scene, v votes) verdict {
 	switch {
@@ -116,21 +116,21 @@ func (c *Clock) fitsLocked(is reading, last storeTime) bool {
 	if last.Wall.IsZero() {
 		return true
 	}
-	if ahead, ok := is.ahead(last.reading); ok { // the host has not booted since, so the elapsed time is known
+	if ahead, ok := is.ahead(last.reading); ok { // the host has not rebooted since, so the elapsed time is known
 		return abs(ahead) <= c.bound
 	}
 	gone := is.Wall.Sub(last.Wall)
 	return gone >= -c.bound && gone <= absence
 }
 
-// begun reports whether a Keeper has already begun with this clock.
+// begun reports whether a Keeper has already called starts for this clock.
 func (c *Clock) begun() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.compared
 }
 
-// starts holds dates until the clock is compared. The trusted time begins at the last time in the store, if there is one.
+// starts holds dates until the clock has been compared. The trusted time begins at the last time in the store, if there is one.
 func (c *Clock) starts(last storeTime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +148,7 @@ func (c *Clock) starts(last storeTime) {
 	c.holdLocked(Starting, is, trusted)
 }
 
-// kept records that this controller keeps the store's time, which ends a hold for Starting.
+// kept records that this controller keeps the store's time. If dates were held for Starting, kept releases them.
 func (c *Clock) kept() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,7 +158,7 @@ func (c *Clock) kept() {
 	}
 }
 
-// beat returns the record that is published to the other controllers.
+// beat returns the record to publish to the other controllers.
 func (c *Clock) beat() beat {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,7 +166,7 @@ func (c *Clock) beat() beat {
 	return beat{reading: is, Hold: c.hold.Reason, Jumps: c.jumps}
 }
 
-// Members returns the clocks of the other controllers present, as last seen.
+// Members returns the clocks of the other controllers that are present, as last reported.
 func (c *Clock) Members() []Peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()

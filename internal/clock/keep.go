@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// beatEvery is how often a controller publishes its time: 8,640 small records a day.
+	// beatEvery is how often a controller publishes its time. At this rate, a controller writes 8,640 small records a day.
 	beatEvery = 10 * time.Second
-	// lookEvery is how often a controller reads its clocks if nothing else reads them.
+	// lookEvery is the longest time between two readings of a controller's own clocks.
 	lookEvery = time.Second
-	// freshFor is how long the store's time is extrapolated after it was received.
+	// freshFor is how long the store's time may be extrapolated after it was received.
 	freshFor = 3 * beatEvery
-	// readings is how many of the latest readings of another clock are kept. A reading that arrives late makes a clock seem to be behind,
-	// so the reading that is furthest ahead is the best.
+	// readings is the number of readings that are kept for each other clock. A reading that arrives late makes the clock appear to be
+	// behind, so the best reading is the one that is furthest ahead.
 	readings = 4
 )
 
-// Kinds and names of records in the store.
+// The kinds and names of the records in the store.
 const (
-	beatKind    = "clock"         // name: the controller; value: its time
-	timeKind    = "time"          // the store's time, in a single record
-	timeName    = "store"         // name of the only record of timeKind
-	confirmKind = "clock-confirm" // name: the controller; value: an operator's confirmation
+	beatKind    = "clock"         // each record has a controller's name and contains its time
+	timeKind    = "time"          // the only record contains the store's time
+	timeName    = "store"         // the name of the only record of timeKind
+	confirmKind = "clock-confirm" // each record has a controller's name and contains an operator's confirmation
 )
 
 // A beat is the record that a controller publishes about its clock.
@@ -45,11 +45,11 @@ type confirmation struct {
 	At time.Time `json:"at"`
 }
 
-// ErrAbsent is returned for a confirmation of a controller that is not present.
+// ErrAbsent is returned by ConfirmAt if the named controller is not present.
 var ErrAbsent = errors.New("no such controller is present")
 
-// ConfirmAt stores an operator's confirmation of a controller's clock, with its record in the audit chain. The controller applies it within
-// about a second. ConfirmAt returns ErrAbsent if the controller is not present.
+// ConfirmAt stores an operator's confirmation of a controller's clock, and adds a record to the audit chain. The controller applies the
+// confirmation within about a second. ConfirmAt returns ErrAbsent if the controller is not present.
 func ConfirmAt(ctx context.Context, s *store.Store, controller string, record store.AuditRecord) error {
 	members, err := s.Members(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func ConfirmAt(ctx context.Context, s *store.Store, controller string, record st
 	return store.JSON[confirmation](s, confirmKind).PutRecorded(ctx, controller, store.AnyVersion, said, record)
 }
 
-// A Keeper compares a clock with those of the other controllers.
+// A Keeper compares one controller's clock with the clocks of the other controllers.
 type Keeper struct {
 	clock *Clock
 	store *store.Store
@@ -76,26 +76,27 @@ type Keeper struct {
 	beats *store.Records[beat]
 	times *store.Records[storeTime]
 
-	began     time.Duration // Elapsed at Begin
-	confirmed int64         // version of the last confirmation, which was applied already
+	began     time.Duration // the value of Elapsed at Begin
+	confirmed int64         // the version of the last confirmation that was applied or was already stored at Begin
 	last      storeTime
 	lastRev   int64
-	// ahead holds how far the store's time was ahead of Elapsed, for the latest records of one controller that were received when they were
-	// written. The newest is last.
+	// ahead contains how far the store's time was ahead of Elapsed when each of its latest records was received. Only records that were
+	// received as they were written, and that have the same writer, are included. The newest is last.
 	ahead    []time.Duration
-	received time.Duration // Elapsed when the newest record was received
+	received time.Duration // the value of Elapsed when the newest record was received
 	seen     map[string]*sightings
-	present  []string            // the other controllers
-	recorded map[string]struct{} // controllers with a beat in the store, present or not
+	present  []string            // the names of the other controllers that are present
+	recorded map[string]struct{} // the controllers with a beat in the store, whether present or not
 }
 
-// sightings are the readings of another controller's clock.
+// sightings are the latest readings of another controller's clock.
 type sightings struct {
 	last  beat
-	ahead []time.Duration // how far the other wall clock was ahead, for readings received when they were written; the newest is last
+	ahead []time.Duration // how far the other wall clock was ahead at each reading that was received as it was written; the newest is last
 }
 
-// Begin reads the store's time, and holds dates until Run has compared the clock.
+// Begin reads the store's time, holds dates until Run has compared the clock, and returns the Keeper to run. If the clock was already
+// compared, for example before the store was replaced, Begin does not hold dates.
 func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper, error) {
 	k := &Keeper{
 		clock: c, store: s, name: name, log: c.log.With(zap.String("controller", name)), seen: make(map[string]*sightings),
@@ -105,7 +106,7 @@ func (c *Clock) Begin(ctx context.Context, s *store.Store, name string) (*Keeper
 	r, err := k.times.Get(ctx, timeName)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		head, err := s.Revisions().Head(ctx) // the store has no time yet: use the time of the newest revision
+		head, err := s.Revisions().Head(ctx) // there is no time in the store yet, so use the time of the newest revision
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +202,8 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// presentAre sets the present members. It returns true if there is a new member, which waits for this controller's time.
+// presentAre sets the members that are present. It reports whether a new member has joined, because a new member waits for this
+// controller's time.
 func (k *Keeper) presentAre(all []store.Member) (came bool) {
 	before := k.present
 	k.present = nil
@@ -220,8 +222,8 @@ func (k *Keeper) presentAre(all []store.Member) (came bool) {
 	return came
 }
 
-// saw records another controller's beat, and reports whether that controller waits for an answer. live is false for a beat that was
-// already stored, which may be of any age.
+// saw records another controller's beat, and reports whether that controller waits for an answer. live is false for a beat that was stored
+// before the watch began, because such a beat may be of any age.
 func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
 	if e.Deleted {
 		delete(k.recorded, e.Name)
@@ -244,7 +246,7 @@ func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
 	return live && e.Value.Hold == Starting
 }
 
-// timeIs records the store's time.
+// timeIs handles an event of the store's time.
 func (k *Keeper) timeIs(e store.Event[storeTime]) {
 	if e.Deleted || e.Err != nil || e.Version <= k.lastRev {
 		return
@@ -252,7 +254,7 @@ func (k *Keeper) timeIs(e store.Event[storeTime]) {
 	k.timeNow(e.Value, e.Version)
 }
 
-// timeNow records the store's time t, which has just been written with version rev.
+// timeNow records that the store's time t has just been written with version rev.
 func (k *Keeper) timeNow(t storeTime, rev int64) {
 	if t.By != k.last.By || t.Boot != k.last.Boot {
 		k.ahead = nil
@@ -263,10 +265,10 @@ func (k *Keeper) timeNow(t storeTime, rev int64) {
 	k.received = k.clock.src.read().Elapsed
 }
 
-// sinceEpoch turns a moment into a number that can be compared with Elapsed.
+// sinceEpoch converts a time to a duration that can be compared with Elapsed.
 func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixNano()) }
 
-// scene returns the input for Clock.judge.
+// scene returns the present input for Clock.judge.
 func (k *Keeper) scene() scene {
 	is := k.clock.src.read()
 	s := scene{name: k.name, present: len(k.present) + 1, time: k.last}
@@ -291,11 +293,12 @@ func (k *Keeper) scene() scene {
 	return s
 }
 
-// write publishes this controller's time and, if may allows it and no other controller keeps the store's time, the store's time.
+// write publishes this controller's time. write also stores the store's time if may allows it and no other controller keeps it, or if may
+// requires it.
 func (k *Keeper) write(ctx context.Context, may verdict) {
 	b := k.clock.beat()
 	_, err := k.beats.PutIf(ctx, k.name, store.AnyVersion, b)
-	if errors.Is(err, store.ErrFull) && may.keeps { // no controller can keep the store's time; each uses its own until there is room
+	if errors.Is(err, store.ErrFull) && may.keeps { // the store is full, so nobody can keep its time: each controller trusts its own clock until there is room
 		k.clock.kept()
 	}
 	if err != nil {
@@ -314,7 +317,7 @@ func (k *Keeper) write(ctx context.Context, may verdict) {
 	}
 	k.timeNow(t, rev)
 	k.clock.kept()
-	for name := range k.recorded { // the keeper of the store's time deletes the beats of controllers that have left
+	for name := range k.recorded { // the controller that keeps the store's time deletes the beats of controllers that have left
 		if name != k.name && !slices.Contains(k.present, name) && k.beats.Delete(ctx, name, store.AnyVersion) == nil {
 			delete(k.recorded, name)
 		}

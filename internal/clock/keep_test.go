@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// deadline bounds every waiting step. A test that passes never reaches it.
+// deadline limits each wait of a test. A passing test never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -39,7 +39,7 @@ func openStore(t testing.TB, cfg store.Config) *store.Store {
 	return s
 }
 
-// A controller has a clock on its own machine, whose wall clock is off.
+// A controller has a clock on its own machine, whose wall clock may be wrong.
 type controller struct {
 	*Clock
 	t    testing.TB
@@ -48,7 +48,7 @@ type controller struct {
 	stop func()
 }
 
-// run starts a controller on the etcd of a store, and ends it with the test.
+// run starts a controller on the given store, and stops it when the test ends. off is the error of its wall clock.
 func run(t testing.TB, etcd *store.Store, name, boot string, off time.Duration) *controller {
 	t.Helper()
 	x := &controller{t: t, name: name}
@@ -85,7 +85,7 @@ func run(t testing.TB, etcd *store.Store, name, boot string, off time.Duration) 
 	return x
 }
 
-// await waits until the clock is held for a reason, or not.
+// await waits until dates are held for the reason want, or are not held if want is None.
 func (x *controller) await(want HoldReason) {
 	x.t.Helper()
 	over := time.After(deadline)
@@ -98,7 +98,8 @@ func (x *controller) await(want HoldReason) {
 	}
 }
 
-// Of two controllers, the one that comes with another time holds dates until its clock is set right. I11
+// TestSkew verifies that, of two controllers, the one that joins with a different time holds dates until its clock is
+// corrected. I11
 func TestSkew(t *testing.T) {
 	for name, boots := range map[string][2]string{"on one machine": {"m", "m"}, "on two": {"m", "n"}} {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +129,8 @@ func TestSkew(t *testing.T) {
 	}
 }
 
-// Two controllers with the same time outvote the one that keeps the store's time. I11
+// TestMajority verifies that two controllers with the same time outvote the controller that keeps the store's time.
+// I11
 func TestMajority(t *testing.T) {
 	etcd := openStore(t, store.Config{Dir: t.TempDir()})
 	a := run(t, etcd, "a", "a", 72*time.Hour)
@@ -144,7 +146,8 @@ func TestMajority(t *testing.T) {
 	}
 }
 
-// A jump is confirmed by the others if it makes the clocks agree.
+// TestOthersConfirm verifies that a jump holds dates, and that they are released when the clock agrees with the other
+// controller's again.
 func TestOthersConfirm(t *testing.T) {
 	etcd := openStore(t, store.Config{Dir: t.TempDir()})
 	a := run(t, etcd, "a", "a", 0)
@@ -162,7 +165,8 @@ func TestOthersConfirm(t *testing.T) {
 	}
 }
 
-// A restart does not hide that the clock was set. An operator confirms it, and the audit chain names the operator. I11
+// TestRestart verifies that a restart does not hide a change of the clock. After an operator confirms the clock, dates
+// are no longer held, and the audit chain names the operator. I11
 func TestRestart(t *testing.T) {
 	etcd := openStore(t, store.Config{Dir: t.TempDir()})
 	a := run(t, etcd, "a", "m", 0)

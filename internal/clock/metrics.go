@@ -4,14 +4,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the metrics of a clock. A nil *Metrics records nothing.
+// Metrics are the metrics of a clock. Methods of a nil *Metrics do nothing.
 type Metrics struct {
 	holds *prometheus.GaugeVec
 	skew  *prometheus.GaugeVec
 	jumps prometheus.Counter
 }
 
-// NewMetrics registers the metrics of a clock.
+// NewMetrics creates the metrics of a clock and registers them with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		holds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -42,7 +42,7 @@ func (m *Metrics) held(why HoldReason) {
 	}
 }
 
-// others replaces the skews of the other controllers.
+// others replaces the reported skews with those of the given controllers.
 func (m *Metrics) others(members []Peer) {
 	if m == nil {
 		return

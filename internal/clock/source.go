@@ -2,12 +2,12 @@ package clock
 
 import "time"
 
-// A Source provides the time.
+// A Source provides the wall clock and the monotonic clock of a host.
 type Source struct {
-	// Wall returns the wall clock, which can be set; time.Now if nil.
+	// Wall returns the time of the wall clock, which can be set. If Wall is nil, time.Now is used.
 	Wall func() time.Time
-	// Elapsed returns a monotonic clock that counts from Boot. It includes the time in suspend if the system can measure that. If Elapsed
-	// is nil, the monotonic reading of Wall is used, which on Linux does not count suspend.
+	// Elapsed returns the time since Boot on a monotonic clock. It includes the time that the host was suspended if the system can
+	// measure that. If Elapsed is nil, the monotonic reading of Wall is used, which on Linux does not include suspended time.
 	Elapsed func() time.Duration
 	// Boot identifies the origin of Elapsed. Two readings are comparable only if they have the same Boot.
 	Boot string
@@ -41,13 +41,13 @@ func (s Source) read() reading {
 	return r
 }
 
-// since returns the time from an earlier reading to this one; ok is false if they cannot be compared.
+// since returns the time that has passed since an earlier reading. ok is false if the readings have different values of Boot.
 func (r reading) since(earlier reading) (d time.Duration, ok bool) {
 	return r.Elapsed - earlier.Elapsed, r.Boot == earlier.Boot
 }
 
-// ahead returns how far the wall clock of r is ahead of the wall clock of other. ok is false if the readings do not count from the same
-// boot. Otherwise the result is exact, even if the readings were taken at different times.
+// ahead returns how far the wall clock of r is ahead of the wall clock of other. The result is exact even if the readings were taken at
+// different times. ok is false if the readings have different values of Boot.
 func (r reading) ahead(other reading) (d time.Duration, ok bool) {
 	gone, ok := r.since(other)
 	return r.Wall.Sub(other.Wall) - gone, ok

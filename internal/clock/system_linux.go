@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System returns the clocks of the host. Elapsed is CLOCK_BOOTTIME, which cannot be set and runs on while the host is suspended.
+// System returns the clocks of the host. Elapsed reads CLOCK_BOOTTIME, which cannot be set and also advances while the host is
+// suspended.
 func System() Source {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -20,7 +21,7 @@ func System() Source {
 	return Source{
 		Wall: time.Now,
 		Elapsed: func() time.Duration {
-			d, _ := bootTime() // System has checked that the call succeeds
+			d, _ := bootTime() // ignore the error, because System has checked that the call succeeds
 			return d
 		},
 		Boot: strings.TrimSpace(string(id)),

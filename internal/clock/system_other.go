@@ -2,5 +2,5 @@
 
 package clock
 
-// System returns the clocks of the host.
+// System returns the default clocks of a Source.
 func System() Source { return Source{} }

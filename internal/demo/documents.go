@@ -12,7 +12,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// documents returns the documents to apply: the given ones with the addresses of the rig for the switch, and with its lines connected as l
+// documents returns copies of the given documents in which the switch has the addresses of the rig, and its lines have the access that l
 // requires. The given documents are not modified.
 func (l Lines) documents(given []strict.File, rig Rig, switchName string) ([]strict.File, error) {
 	files := make([]strict.File, len(given))
@@ -52,7 +52,7 @@ func (l Lines) documents(given []strict.File, rig Rig, switchName string) ([]str
 	return files, nil
 }
 
-// switchNode returns the entry of a switch in an inventory, or nil.
+// switchNode returns the entry of the named switch in an inventory, or nil if there is none.
 func switchNode(doc *yaml.Node, name string) *yaml.Node {
 	if len(doc.Content) == 0 {
 		return nil
@@ -69,7 +69,7 @@ func switchNode(doc *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
-// member returns the value of a key of a mapping, or nil.
+// member returns the value of a key in a mapping, or nil if the key is absent.
 func member(mapping *yaml.Node, key string) *yaml.Node {
 	if mapping.Kind != yaml.MappingNode {
 		return nil
@@ -82,7 +82,7 @@ func member(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// set sets a key of a mapping to a scalar.
+// set sets a key of a mapping to a scalar value.
 func set(mapping *yaml.Node, key, value string) {
 	if n := member(mapping, key); n != nil {
 		n.Kind, n.Tag, n.Value = yaml.ScalarNode, "", value

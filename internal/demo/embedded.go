@@ -13,7 +13,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// An Embedded is a rig with the embedded switch in this process.
+// An Embedded provides a Rig whose switch is the embedded switch in this process.
 type Embedded struct {
 	Rig
 	sw       *softswitch.Switch
@@ -21,8 +21,8 @@ type Embedded struct {
 	ends     map[pipeline.Port]wire.Link
 }
 
-// NewEmbedded starts the switch with every port of the inventory and its services on the given addresses. An empty address means any free
-// port of 127.0.0.1.
+// NewEmbedded starts the switch with every port of the inventory, and its services on the given addresses. For an empty address, it uses
+// any free port of 127.0.0.1.
 func NewEmbedded(sw *policy.Switch, addrs softswitch.Addrs, log *zap.Logger) (_ *Embedded, err error) {
 	for _, a := range []*string{&addrs.P4Runtime, &addrs.GNMI} {
 		if *a == "" {

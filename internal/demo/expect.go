@@ -7,8 +7,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// expect derives the outcome of one mail from the policy's text. expect shares no code with compile.Compile or the pipeline, because it
-// serves to check them.
+// expect derives the outcome of one mail from the policy. expect shares no code with compile.Compile or the pipeline, because the demo
+// checks them against it.
 func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr, port uint16) Expected {
 	within := func(prefixes []netip.Prefix) bool {
 		return slices.ContainsFunc(prefixes, func(x netip.Prefix) bool { return x.Contains(to) })

@@ -10,16 +10,16 @@ import (
 	"op25b/internal/policy"
 )
 
-// Lines is the kind of access of the subscribers in a play. The policy does not depend on it; the lines of the inventory are rewritten to
-// match. The empty value means Plain. Lines implements pflag.Value.
+// Lines is the kind of access that the subscribers have in a play. The policy does not depend on the access, so only the lines in the
+// inventory are rewritten. The empty value means Plain. Lines implements pflag.Value.
 type Lines string
 
-// The kinds of lines.
+// The kinds of access.
 const (
-	Plain  Lines = "plain"  // lines as in the inventory
-	QinQ   Lines = "qinq"   // line i, from 0, in the outer VLAN 100+i (tag 0x88a8) and the inner VLAN 200+i
-	PPPoE  Lines = "pppoe"  // line i in PPPoE session 0x1001+i, in the inventory's VLAN
-	DSLite Lines = "dslite" // IPv4 in a softwire from the line's IPv6 address; on every second line with the encapsulation limit
+	Plain  Lines = "plain"  // lines have the access of the inventory
+	QinQ   Lines = "qinq"   // line i, counted from 0, is in the outer VLAN 100+i (tag 0x88a8) and the inner VLAN 200+i
+	PPPoE  Lines = "pppoe"  // line i is in PPPoE session 0x1001+i, in the inventory's VLAN
+	DSLite Lines = "dslite" // lines send IPv4 in a softwire from their IPv6 address; every second line sends the encapsulation limit
 )
 
 const (
@@ -27,7 +27,7 @@ const (
 	firstSession                   = 0x1001
 )
 
-// String returns the kind of line.
+// String returns the kind of access.
 func (l *Lines) String() string {
 	if *l == "" {
 		return string(Plain)
@@ -35,7 +35,7 @@ func (l *Lines) String() string {
 	return string(*l)
 }
 
-// Set sets the kind of line.
+// Set sets the kind of access. It returns an error if s is not a known kind.
 func (l *Lines) Set(s string) error {
 	switch k := Lines(s); k {
 	case Plain, QinQ, PPPoE, DSLite:
@@ -45,11 +45,11 @@ func (l *Lines) Set(s string) error {
 	return fmt.Errorf("%q is not a kind of line; valid are plain, qinq, pppoe and dslite", s)
 }
 
-// Type is the value's name in the help.
+// Type returns the text that stands for the value in the help.
 func (*Lines) Type() string { return "plain|qinq|pppoe|dslite" }
 
-// connect configures the access of the host on line i of a switch. line is the line as rewritten by documents. Every server is its own
-// concentrator and AFTR; the ISP's shared concentrators and AFTRs are not part of the demo.
+// connect configures the access of the host on line i of a switch. line must come from the inventory that documents returns. Every server
+// is its own concentrator and AFTR, because the demo has no shared concentrators or AFTRs.
 func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy.Switch) error {
 	c.VLAN, c.InnerVLAN = uint16(line.VLAN), uint16(line.InnerVLAN)
 	if l == QinQ {
@@ -78,7 +78,7 @@ func (l Lines) connect(c *netsim.HostConfig, i int, line policy.Line, sw *policy
 	return nil
 }
 
-// serve configures the end of the subscribers' access at a server.
+// serve configures a server as the far end of the subscribers' access.
 func (l Lines) serve(c *netsim.HostConfig, s site) {
 	switch l {
 	case QinQ, PPPoE:
@@ -88,7 +88,7 @@ func (l Lines) serve(c *netsim.HostConfig, s site) {
 	}
 }
 
-// mac returns the MAC address of the server from the inventory.
+// mac returns the server's MAC address from the inventory.
 func (s site) mac(sw *policy.Switch) (net.HardwareAddr, error) {
 	port, ok := sw.Port(s.port)
 	if !ok || len(port.MACs) != 1 {

@@ -50,7 +50,8 @@ func TestLinesIsAFlag(t *testing.T) {
 	}
 }
 
-// The applied inventory has the hosts' access and the switch's addresses.
+// TestInventoryByLines verifies the lines' access and the switch's addresses in the rewritten
+// inventory.
 func TestInventoryByLines(t *testing.T) {
 	type place struct {
 		outer, inner pipeline.VID
@@ -81,7 +82,8 @@ func TestUnknownSwitch(t *testing.T) {
 	}
 }
 
-// The hosts of the second line, as they are plugged in.
+// TestHostsByLines verifies the configuration of the host on the second line for each kind of
+// access.
 func TestHostsByLines(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	b4 := netip.MustParseAddr("2001:db8:1::12")

@@ -17,26 +17,27 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// changeWithin is how long a change may take until the switch is converged. A change takes tens of milliseconds on an idle machine.
+// changeWithin limits how long the switch may take to converge after a change. It takes tens of milliseconds on an idle machine.
 const changeWithin = time.Minute
 
-// errSlow is the cause of a change that took longer than changeWithin.
+// errSlow is the error for a change that took longer than changeWithin.
 var errSlow = fmt.Errorf("the switch is not converged after %v", changeWithin)
 
-// A noc is a controller as in op25b serve, with its own temporary store, and a client that uses its API like an operator.
+// A noc runs a controller as op25b serve does, with its own temporary store, and a client that uses the controller's API as an
+// operator does.
 type noc struct {
-	dir        string // data directory of the store
+	dir        string // the store's data directory
 	controller *controller.Controller
 	client     *client.Client
 	now        func() time.Time
 	revision   uint64 // the current revision
 
 	stop  context.CancelFunc
-	ended chan error // receives the error that Run returned
+	ended chan error // receives the error from Controller.Run
 }
 
-// openNOC starts a controller whose clock shows begins at the start. The API listens on addr or, if addr is empty, on any free port of
-// 127.0.0.1.
+// openNOC starts a controller whose clock initially shows the time begins. The API listens on addr. If addr is empty, it listens on
+// any free port of 127.0.0.1.
 func openNOC(ctx context.Context, addr string, begins time.Time) (_ *noc, err error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -58,7 +59,7 @@ func openNOC(ctx context.Context, addr string, begins time.Time) (_ *noc, err er
 	if n.controller, err = controller.Open(ctx, config); err != nil {
 		return nil, err
 	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // close cancels it, after the last request
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // close calls stop after the last request
 	n.stop, n.ended = stop, make(chan error, 1)
 	go func() { n.ended <- n.controller.Run(running) }()
 	n.client, err = client.New(client.Config{Server: n.controller.Addr().String()})
@@ -84,7 +85,7 @@ func (n *noc) close() error {
 	return errors.Join(errs...)
 }
 
-// apply stores the documents, as op25b apply does, and waits until the switch is converged.
+// apply stores the documents, as op25b apply does, and waits until the switch has converged.
 func (n *noc) apply(ctx context.Context, files []strict.File) error {
 	q := &op25bv1.ApplyRequest{Base: n.revision, Reason: "demo", RequestId: client.NewRequest()}
 	for _, f := range files {
@@ -93,14 +94,14 @@ func (n *noc) apply(ctx context.Context, files []strict.File) error {
 	return follow(ctx, n, n.client.Intent.Apply, q)
 }
 
-// activate puts a phase in force, as op25b phase activate does, and waits until the switch is converged.
+// activate puts a phase in force, as op25b phase activate does, and waits until the switch has converged.
 func (n *noc) activate(ctx context.Context, phase string) error {
 	return follow(ctx, n, n.client.Phase.Activate, &op25bv1.ActivateRequest{
 		Phase: phase, Base: n.revision, Reason: "demo", RequestId: client.NewRequest(),
 	})
 }
 
-// follow makes a change and returns when every switch is converged to it.
+// follow makes a change and waits until every switch has converged to it.
 func follow[Q any](ctx context.Context, n *noc, call client.Stream[Q, op25bv1.Progress], q *Q) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, changeWithin, errSlow)
 	defer cancel()
@@ -130,7 +131,7 @@ func follow[Q any](ctx context.Context, n *noc, call client.Stream[Q, op25bv1.Pr
 	return nil
 }
 
-// current returns the current intent of the controller.
+// current returns the controller's current intent.
 func (n *noc) current(ctx context.Context) (*intent.Intent, error) {
 	return n.controller.Book().Current(ctx)
 }

@@ -1,10 +1,10 @@
 // Package demo runs the phases of a policy on one switch with virtual hosts. In every phase, every subscriber sends mail to every server
-// over IPv4 and IPv6. The demo compares each outcome with the policy, and the switch's counters, read over gNMI, with the frames that the
-// hosts sent.
+// over IPv4 and IPv6. The demo compares each outcome with the policy. It also compares the switch's counters, read over gNMI, with the
+// frames that the hosts sent.
 //
-// The switch is operated as in a NOC. A controller runs in this process as in op25b serve. The demo applies the documents and activates the
-// phases through the controller's API, and waits for the status that the controller reports. The rule that decided about a mail is read
-// from the counters, not derived from the policy.
+// The switch is operated as in a NOC. The demo runs a controller in this process, as op25b serve does. It applies the documents and
+// activates the phases through the controller's API, and waits for the status that the controller reports. The demo reads the rule that
+// decided about a mail from the counters, and does not derive it from the policy.
 package demo
 
 import (
@@ -25,27 +25,26 @@ import (
 	"op25b/internal/strict"
 )
 
-// settle is how long the switch may take to count the frames sent to it. Counting takes microseconds; on bmv2, one reading of the counters
-// takes some milliseconds.
+// settle limits how long the switch may take to count the frames that it received. Counting takes microseconds, but one reading of the
+// counters takes some milliseconds on bmv2.
 const settle = 5 * time.Second
 
 // Options configure a play.
 type Options struct {
-	Files  []strict.File // a Policy and an Inventory
-	Switch string        // name of the switch in the inventory
-	Lines  Lines         // replaces the kind of access of the lines in the inventory
+	Files  []strict.File // the Policy and the Inventory
+	Switch string        // the switch's name in the inventory
+	Lines  Lines         // replaces the access of the lines in the inventory
 	Rig    Rig
-	// Listen is the address (host:port) of the controller's API; if empty, any free port of 127.0.0.1.
+	// Listen is the address (host:port) of the controller's API. If it is empty, the API listens on any free port of 127.0.0.1.
 	Listen string
-	// Progress is called with a short description of each step; it may be nil. It is called from several goroutines, but never
-	// concurrently.
+	// Progress, if not nil, is called with a short description of each step. It is called from several goroutines, but never concurrently.
 	Progress func(text string)
-	// Show is called with the report while the controller and the hosts are still running; it may be nil. Play returns the error of Show.
+	// Show, if not nil, is called with the report while the controller and the hosts are still running. Play returns its error.
 	Show func(ctx context.Context, r *Report) error
 }
 
 // Play runs every phase of the policy and returns a report of the outcomes. An error means that the demo was aborted. Report.OK reports
-// whether all outcomes are as the policy requires.
+// whether all outcomes match the policy.
 func Play(ctx context.Context, o Options) (*Report, error) {
 	files, err := o.Lines.documents(o.Files, o.Rig, o.Switch)
 	if err != nil {
@@ -85,20 +84,20 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
-// A player is the state of one play.
+// A player contains the state of one play.
 type player struct {
 	options  Options
-	files    []strict.File // the documents as applied
+	files    []strict.File // the rewritten documents, which are applied
 	policy   *policy.Policy
 	sw       *policy.Switch
 	noc      *noc
 	counters *readings
 	world    *world // nil before the first phase
 
-	mu sync.Mutex // guards calls of Progress
+	mu sync.Mutex // guards calls of options.Progress
 }
 
-// close closes the hosts, the connection to gNMI and the controller. It ignores errors, because the report is complete.
+// close closes the hosts, the gNMI connection and the controller. It ignores errors, because the report is complete.
 func (p *player) close() {
 	if p.world != nil {
 		_ = p.world.Close()
@@ -111,8 +110,8 @@ func (p *player) close() {
 	}
 }
 
-// phase puts one phase in force and sends all mail under it. The clock of the controller starts at the date of the first phase, so that
-// phase is in force once the documents are applied. The other phases are activated before their dates.
+// phase puts one phase in force and sends all mail under it. The controller's clock starts at the date of the first phase, so the first
+// phase is in force once the documents are applied. Each later phase is activated before its date.
 func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	ph := &p.policy.Phases[i]
 	var err error
@@ -130,12 +129,12 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := current.Compile(p.sw.Name, p.noc.now()) // for the names of the rules
+	compiled, err := current.Compile(p.sw.Name, p.noc.now()) // compiled only to obtain the names of the rules
 	if err != nil {
 		return nil, err
 	}
 	rules := compiled.Rules
-	if p.world == nil { // only now, because bmv2 accepts no packets before it has a program
+	if p.world == nil { // the hosts start only now, because bmv2 accepts no packets before it has a program
 		if p.world, err = newWorld(p.options.Rig, p.sw, p.options.Lines); err != nil {
 			return nil, err
 		}
@@ -145,12 +144,12 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 		return nil, err
 	}
 	attempts := make([][]Attempt, len(p.world.subscribers))
-	sent := make([]sentCounts, len(p.world.subscribers)) // frames caused by each subscriber's mails
+	sent := make([]sentCounts, len(p.world.subscribers)) // the frames caused by each subscriber's mails
 	work, workCtx := errgroup.WithContext(ctx)
 	for i, s := range p.world.subscribers {
 		sent[i] = sentCounts{}
 		work.Go(func() error {
-			// Mails of one line are sent one after another, so that a changed counter belongs to the current mail.
+			// A line sends its mails one after another, so a counter that changes belongs to the current mail.
 			for _, t := range p.world.destinations {
 				for _, v6 := range []bool{false, true} {
 					a, asked, answered, err := p.attempt(workCtx, rules, ph, s, t, v6)
@@ -159,7 +158,7 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 					}
 					attempts[i] = append(attempts[i], a)
 					sent[i].add(s.port, a.Want.Rule, asked)
-					// On the server's port, the mirrored form of the same rule counts the server's answers.
+					// On the server's port, the mirrored form of the same rule counts the server's replies.
 					sent[i].add(t.site.port, a.Want.Rule, answered)
 				}
 			}
@@ -178,15 +177,15 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	for _, one := range sent {
 		all.merge(one)
 	}
-	// No frames were sent to an interface that is not in all, so its counters must not have moved.
+	// If an interface is missing in all, no frames were sent to it, and its counters must not have changed.
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		result.Counters = append(result.Counters, compare(rules, name, after[name].minus(before[name]), all[name])...)
 	}
 	return result, nil
 }
 
-// attempt sends one mail and determines the rule that decided about it. It also returns the number of frames that the subscriber sent, and
-// that the server sent back from port 25.
+// attempt sends one mail and determines the rule that decided about it. It also returns how many frames the subscriber sent, and how many
+// the server sent back from port 25.
 func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase, s *subscriber, t destination, v6 bool) (_ Attempt, asked, answered count, err error) {
 	before, err := p.counters.read(ctx)
 	if err != nil {
@@ -231,10 +230,11 @@ func (p *player) tell(text string) {
 	p.options.Progress(text)
 }
 
-// rulesByID holds the rules that the controller has written, by the rule id of the switch's counters.
+// rulesByID maps the rule id in the switch's counters to the rule that the controller has written.
 type rulesByID = map[pipeline.RuleID]compile.Rule
 
-// names returns the rules that counted and their actions. If not exactly one rule has counted, the report shows a fault.
+// names returns the names and the actions of the rules whose counters changed. If the counters of no rule or of several rules changed, the
+// returned names match no expected rule, so the report shows a fault.
 func names(rules rulesByID, moved ruleCounts) (rule, action string) {
 	var all, actions []string
 	for _, id := range slices.Sorted(maps.Keys(moved)) {
@@ -247,7 +247,7 @@ func names(rules rulesByID, moved ruleCounts) (rule, action string) {
 	return strings.Join(all, "+"), strings.Join(actions, "+")
 }
 
-// compare returns, for each rule, the frames that an interface counted and the frames that were sent to it.
+// compare returns a row for each rule with the frames that an interface counted and the frames that the hosts sent to it.
 func compare(rules rulesByID, name string, counted ruleCounts, sent map[string]count) []Counter {
 	rows := map[string]Counter{}
 	for id, n := range counted {

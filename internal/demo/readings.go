@@ -7,15 +7,15 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// A count is the number of frames and the number of their bytes.
+// A count is a number of frames and the total number of their bytes.
 type count struct{ packets, octets uint64 }
 
 func (c count) plus(d count) count { return count{c.packets + d.packets, c.octets + d.octets} }
 
-// ruleCounts holds the ACL counters of one interface, by rule id.
+// ruleCounts maps rule ids to the ACL counters of one interface.
 type ruleCounts map[uint32]count
 
-// minus returns the differences of the counters that have changed since earlier.
+// minus returns how much each counter has grown since earlier. Counters that have not changed are left out.
 func (c ruleCounts) minus(earlier ruleCounts) ruleCounts {
 	moved := ruleCounts{}
 	for id, n := range c {
@@ -34,7 +34,7 @@ func (c ruleCounts) total() count {
 	return t
 }
 
-// sentCounts holds the number of frames sent into each interface, by the name of the rule that should match them.
+// sentCounts counts the frames sent into each interface. The keys are the interface and the rule that should match the frames.
 type sentCounts map[string]map[string]count
 
 func (s sentCounts) add(name, rule string, n count) {
@@ -68,7 +68,7 @@ func newReadings(ctx context.Context, addr string) (*readings, error) {
 
 func (r *readings) Close() error { return r.client.Close() }
 
-// read returns the ACL counters of every interface, by its name.
+// read returns the ACL counters of every interface. The key is the interface's name.
 func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
 	snapshot, err := r.client.Once(ctx)
 	if err != nil {
@@ -84,9 +84,9 @@ func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
 	return all, nil
 }
 
-// settled reads the counters of an interface until they equal the frames sent to it, and returns the differences from before. It must poll,
-// because frames may still be in transit and a switch does not report changes of counters. After the time settle, it returns the last
-// reading, and the report shows the difference.
+// settled reads an interface's counters until they equal the frames sent to it, and returns the differences from before. It polls, because
+// frames may still be in transit and a switch does not report changes of counters. After the time settle, it returns the last reading, and
+// the report shows the difference.
 func (r *readings) settled(ctx context.Context, name string, before ruleCounts, sent count) (ruleCounts, error) {
 	for deadline := time.Now().Add(settle); ; {
 		now, err := r.read(ctx)

@@ -1,11 +1,11 @@
 package demo
 
-// A Report is the result of a play.
+// A Report contains the result of a play.
 type Report struct {
 	Phases []Phase `json:"phases"`
 }
 
-// A Phase holds the outcomes of one phase.
+// A Phase contains the outcomes of one phase.
 type Phase struct {
 	Phase     string    `json:"phase"`
 	Effective string    `json:"effective"`
@@ -20,38 +20,38 @@ type Attempt struct {
 	Port   uint16 `json:"port"`
 	Family string `json:"family"` // "ipv4" or "ipv6"
 	Result Result `json:"result"`
-	// Rule is the rule whose counter changed on the subscriber's interface during the attempt. Action is its action.
+	// Rule is the rule whose counter changed on the subscriber's interface during the attempt. Action is that rule's action.
 	Rule   string `json:"rule"`
 	Action string `json:"action"`
 	// Want is the outcome that the policy requires. Any other result or rule is a fault.
 	Want Expected `json:"want"`
-	// Error is set if the result is neither delivered nor blocked.
+	// Error is the sender's error. It is set only if Result is Failed.
 	Error string `json:"error,omitempty"`
 }
 
 // A Result is how an attempt ended for the sender.
 type Result string
 
-// The results. Delivered means that the server has stored the mail. Blocked means that no connection could be made. Failed means any other
-// outcome.
+// Delivered means that the server has stored the mail, and Blocked means that no connection could be established. Any other outcome is
+// Failed.
 const (
 	Delivered Result = "delivered"
 	Blocked   Result = "blocked"
 	Failed    Result = "failed"
 )
 
-// Expected is the outcome that the policy requires of an attempt.
+// An Expected is the outcome that the policy requires for an attempt.
 type Expected struct {
 	Result Result `json:"result"`
 	Rule   string `json:"rule"`
 	Action string `json:"action"`
 }
 
-// OK reports whether the outcome is as the policy requires.
+// OK reports whether the outcome matches the policy.
 func (a Attempt) OK() bool { return Expected{a.Result, a.Rule, a.Action} == a.Want }
 
-// A Counter compares, for one rule on one interface, the frames that the switch counted, read over gNMI, with the frames that the hosts
-// sent.
+// A Counter compares the frames that the switch counted for one rule on one interface with the frames that the hosts sent. The counted
+// numbers are read over gNMI.
 type Counter struct {
 	Interface string `json:"interface"`
 	Rule      string `json:"rule"`
@@ -84,7 +84,7 @@ func (r *Report) Count() (attempts, attemptsOK, counters, countersOK int) {
 	return attempts, attemptsOK, counters, countersOK
 }
 
-// OK reports whether there are attempts and counters, and all of them are OK.
+// OK reports whether the report has attempts and counters, and all of them are OK.
 func (r *Report) OK() bool {
 	attempts, attemptsOK, counters, countersOK := r.Count()
 	return attempts > 0 && counters > 0 && attempts == attemptsOK && counters == countersOK

@@ -39,7 +39,8 @@ every outcome is what the policy says: 2 of 2; every counter is what was sent: 1
 	}
 }
 
-// Every difference from the policy makes the play fail, and is reported.
+// TestEveryDifferenceIsAFault verifies that every difference from the policy makes the play fail
+// and is reported.
 func TestEveryDifferenceIsAFault(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(*Report)
@@ -98,7 +99,7 @@ func TestJSONHasTheAgreedKeys(t *testing.T) {
 	}
 }
 
-// The demo's reading of the policy agrees with the announced programme of 2006.
+// TestExpectation verifies that expect agrees with the blocking programme announced in 2006.
 func TestExpectation(t *testing.T) {
 	b, err := policy.Load(examples.SpinNet2006())
 	if err != nil {

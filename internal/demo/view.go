@@ -14,7 +14,8 @@ func WriteJSON(w io.Writer, r *Report) error {
 	return e.Encode(r)
 }
 
-// WriteTable writes the report for people: for each phase, one line for each subscriber and server, and then the counters.
+// WriteTable writes the report as text. For each phase, it writes a line for each subscriber and server, and then the
+// counters.
 func WriteTable(w io.Writer, r *Report) error {
 	b := &strings.Builder{}
 	for _, p := range r.Phases {
@@ -62,10 +63,10 @@ func (a Attempt) decided() string {
 	return a.Rule + " " + a.Action
 }
 
-// A pair is one mail over IPv4 and over IPv6.
+// A pair contains the attempts of one mail over IPv4 and over IPv6.
 type pair struct{ v4, v6 Attempt }
 
-// pairs joins attempts that differ only in the family, in the order of the first attempt of each pair.
+// pairs joins attempts that differ only in the address family. The order is that of the first attempt of each pair.
 func pairs(attempts []Attempt) []pair {
 	type key struct {
 		from, to string

@@ -13,27 +13,29 @@ import (
 	"op25b/internal/wire"
 )
 
-// A Rig is the switch of a play: the addresses of its services, and a function that connects a virtual host to a port.
+// A Rig provides the switch of a play. It contains the addresses of the switch's services, and a function that connects a virtual
+// host to a port.
 type Rig struct {
 	DeviceID  uint64
 	P4Runtime string // host:port
-	GNMI      string // host:port; for bmv2, the address of the gNMI agent
-	// Link returns the host's end of the wire at a port. The caller closes it.
+	GNMI      string // host:port; for bmv2, the gNMI agent's address
+	// Link returns the host's end of the link to a port. The caller must close it.
 	Link func(port pipeline.Port, name string) (wire.Link, error)
 }
 
-// site describes a server on the network side. Its port and MAC address come from the inventory.
+// A site describes a server on the network side. Its MAC address comes from the inventory.
 type site struct {
 	name       string
-	port       string // name of the port of the switch
+	port       string // the name of the switch's port
 	addrs      []netip.Prefix
-	aftr       netip.Addr // end of the DS-Lite softwires to this server
+	aftr       netip.Addr // the address where DS-Lite softwires to this server end
 	domain     string
-	relay      bool // relays mail from subscribers to any domain
-	submission bool // accepts mail on port 587 with STARTTLS and AUTH
+	relay      bool // whether the server relays mail from subscribers to any domain
+	submission bool // whether the server accepts mail on port 587 with STARTTLS and AUTH
 }
 
-// sites are the servers of the demo. They have documentation addresses of RFC 5737 and RFC 3849, as in the policy of the example.
+// sites are the servers of the demo. Their addresses are documentation addresses of RFC 5737 and RFC 3849, as in the example
+// policy.
 var sites = []site{
 	{"isp-relay", "core-relay", prefixes("198.51.100.25/32", "2001:db8:25::25/128"), netip.MustParseAddr("2001:db8:25::a"), "relay.isp.example", true, false},
 	{"carrier-mx", "core-carrier", prefixes("203.0.113.25/32", "2001:db8:ca::25/128"), netip.MustParseAddr("2001:db8:ca::a"), "carrier.example", false, false},
@@ -56,11 +58,11 @@ func prefixes(texts ...string) []netip.Prefix {
 // A subscriber is a line and its host.
 type subscriber struct {
 	line policy.Line
-	port string // name of the port, which is also the name of the interface in gNMI
+	port string // the port's name, which is also the interface's name in gNMI
 	host *netsim.Host
 }
 
-// A destination is one service that mail is sent to.
+// A destination is a mail service of one server.
 type destination struct {
 	site   site
 	server *netsim.MailServer
@@ -75,7 +77,7 @@ func (t destination) port() uint16 {
 	return netsim.PortSMTP
 }
 
-// A world holds all hosts of the demo, connected to the switch.
+// A world contains all hosts of the demo, each connected to the switch.
 type world struct {
 	subscribers  []*subscriber
 	destinations []destination
@@ -83,7 +85,7 @@ type world struct {
 	servers      []*netsim.MailServer
 }
 
-// newWorld starts the hosts of the inventory's lines, and the servers behind its network ports.
+// newWorld starts the hosts on the inventory's lines and the servers on its network ports.
 func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 	w := &world{}
 	defer func() {
@@ -172,7 +174,7 @@ func (w *world) Close() error {
 	return errors.Join(errs...)
 }
 
-// send sends one mail. It returns when neither host has more frames of this mail to send.
+// send sends one mail. It returns once neither host has more frames of this mail to send.
 func (w *world) send(ctx context.Context, from *subscriber, to destination, v6 bool) (netsim.Result, netip.Addr, error) {
 	attempt, err := to.server.Attempt(to.mode, v6)
 	if err != nil {
