@@ -16,7 +16,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// archivePage is the number of records in one request. 200 records of at most 36 KiB each are 7 MB.
+// archivePage is the number of records per request. A record is at most 36 KiB, so 200 records are at most 7 MB.
 const archivePage = 200
 
 func newAuditArchive() *cobra.Command {
@@ -65,7 +65,8 @@ file and start again. Keep the file: it is the only copy. Only its owner can rea
 	return cmd
 }
 
-// archive writes the records up to upTo to a new file and verifies the file. If upTo is 0, archive writes all records.
+// archive writes the records up to number upTo to a new file and verifies the file. If upTo is 0, archive writes all
+// records.
 func (c *console) archive(ctx context.Context, name string, upTo uint64) (info store.ArchiveInfo, err error) {
 	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		return info, fmt.Errorf("%s: the file exists, and archive does not overwrite files; name another one", name)
@@ -127,7 +128,8 @@ func (c *console) writeArchive(ctx context.Context, f *os.File, behind store.Hea
 	return f.Sync()
 }
 
-// settle links a complete file to its final name, which must not exist, and syncs the directory.
+// settle links a complete file to its final name and syncs the directory. It returns an error if the final name
+// already exists.
 func settle(from, to string) error {
 	if err := os.Link(from, to); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// bomb returns count elements between a head and a tail, compressed with gzip.
+// bomb returns head, count repetitions of element, and tail, compressed with gzip.
 func bomb(t testing.TB, head, element, tail string, count int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -31,18 +31,18 @@ func bomb(t testing.TB, head, element, tail string, count int) []byte {
 	return b.Bytes()
 }
 
-// enveloped adds the prefix of a compressed message.
+// enveloped prepends the five-byte prefix of a compressed gRPC or Connect message.
 func enveloped(message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{1}, uint32(len(message))), message...)
 }
 
-// slowly is a body without an end.
+// slowly is a request body that never ends.
 type slowly struct {
 	io.Reader
 	ctx context.Context
 }
 
-// Read returns the data, and then waits until the test ends.
+// Read returns the data of the embedded reader, and then blocks until the context is cancelled.
 func (s slowly) Read(b []byte) (int, error) {
 	n, err := s.Reader.Read(b)
 	if err == io.EOF && n == 0 {
@@ -61,7 +61,7 @@ type assault struct {
 	method string
 }
 
-// assaults returns hostile requests in every protocol.
+// assaults returns hostile requests for every protocol that the API serves.
 func assaults(t testing.TB) []assault {
 	text := bomb(t, `{"files":[`, `{},`, `{}]}`, 28<<20)
 	binary := bomb(t, "", "\x0a\x00", "", 40<<20)
@@ -91,7 +91,8 @@ func assaults(t testing.TB) []assault {
 	}
 }
 
-// strike makes a request and returns the status of any answer, or 0 without one.
+// strike sends a request and returns the HTTP status of the response, or 0 if there was no
+// response.
 func strike(ctx context.Context, client *http.Client, base string, a assault, body io.Reader, more map[string]string) int {
 	method := a.method
 	if method == "" {

@@ -22,11 +22,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// strangersMiB is the limit on the growth of the process caused by strangers.
+// strangersMiB is the limit, in MiB, on the memory growth that callers without credentials can cause.
 const strangersMiB = 96
 
-// I12: no caller without credentials can make the controller exceed its memory budget, in any protocol, with TLS, with an access file, from a
-// wrong host, or with bodies without an end. The log and the metrics have the refusals.
+// I12: no caller without credentials can make the controller exceed its memory budget. The test tries every protocol, TLS, an access file, a
+// wrong host and endless bodies. The log and the metrics must report the refusals.
 func TestI12BoundedStrangers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -88,7 +88,7 @@ func TestI12BoundedStrangers(t *testing.T) {
 	}
 }
 
-// I12: idle connections, before or after their first bytes, are limited, and callers are still served.
+// I12: the number of idle connections is limited, whether or not they have sent data, and other callers are still served.
 func TestI12BoundedConnections(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -121,13 +121,13 @@ func TestI12BoundedConnections(t *testing.T) {
 	}
 }
 
-// callersMiB is the limit on the growth caused by known callers: two plans of 400,000 unknown keys at a time, with garbage. The amount of garbage
-// depends on when the collector runs on a busy host. The test therefore sets a memory limit below the bound: the collector then works
-// toward it, and only memory in use can exceed the bound.
+// callersMiB is the limit, in MiB, on the memory growth that authenticated callers can cause: two concurrent plans of documents with 400,000
+// unknown keys, and garbage. On a busy host, the garbage collector may run late. The test therefore sets a memory limit below callersMiB, so that
+// only live memory can exceed callersMiB.
 const callersMiB = 640
 
-// I12: known callers cannot exceed it either. Viewers who plan documents of many keys or anchors get short answers, two at a time, and a caller
-// who hangs up frees its memory.
+// I12: authenticated callers cannot exceed the memory budget either. Plans of documents with too many keys or anchors run two at a time and
+// return short errors. The memory of a call is freed when its caller disconnects.
 func TestI12BoundedCallers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -190,7 +190,7 @@ func TestI12BoundedCallers(t *testing.T) {
 	s.keptLeases(t, since)
 }
 
-// I12: the largest requests of several viewers at once fit in the budget, or are refused with a time to retry.
+// I12: the largest requests of several concurrent viewers fit in the memory budget, or are refused with a time to retry.
 func TestI12BoundedBodies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -220,7 +220,7 @@ func TestI12BoundedBodies(t *testing.T) {
 			switch code := strike(t.Context(), client, "http://"+s.addr, a, bytes.NewReader(a.body), map[string]string{"Authorization": "Bearer " + tokens["viewer"]}); code {
 			case http.StatusBadRequest:
 				answered.Add(1)
-			case http.StatusTooManyRequests, 0: // 0: it was refused while it was sent
+			case http.StatusTooManyRequests, 0: // 0 means that the request was refused before its body was sent
 				busy.Add(1)
 			default:
 				t.Errorf("%s: %d", a.header["Content-Type"], code)
@@ -230,16 +230,16 @@ func TestI12BoundedBodies(t *testing.T) {
 	callers.Wait()
 	after := s.peak(t)
 	t.Logf("%d MiB when it was up, %d MiB at most; %d were answered and %d refused", before, after, answered.Load(), busy.Load())
-	if answered.Load() != 5 { // they wait their turn
+	if answered.Load() != 5 { // each request waits for its turn and is then answered
 		t.Errorf("%d were answered", answered.Load())
 	}
-	// Two at a time with 172 MiB each, as much again of garbage, and the text of what two plans read.
+	// The limit covers two concurrent requests of 172 MiB each, the same amount of garbage, and the text that two plans have read.
 	if after > before+1100 {
 		t.Errorf("viewers made the controller take %d MiB, and it has %d MiB when it is up", after, before)
 	}
 }
 
-// I12: probes without pause do not make the controller lose a lease.
+// I12: continuous probes do not make the controller lose a lease.
 func TestI12BoundedProbes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")

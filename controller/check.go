@@ -137,7 +137,7 @@ type answerer interface {
 	mailbox(context.Context, *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error)
 }
 
-// online sends the questions to a controller, together with the documents of -f.
+// online sends the questions to a controller, with the documents from the -f flags.
 type online struct {
 	*console
 	docs []document
@@ -155,7 +155,7 @@ func (a online) mailbox(ctx context.Context, q *op25bv1.CheckMailRequest) (*op25
 	return r, here(err, a.docs)
 }
 
-// offline answers from documents on this host.
+// offline answers the questions from documents on this host, without a controller.
 type offline struct {
 	desk   *desk.Desk
 	source desk.Source
@@ -199,8 +199,8 @@ func loadProviders(path string) (*mailbox.Directory, error) {
 	return mailbox.Load(file)
 }
 
-// setTime puts the value of --at into a question. A time without a UTC offset is sent as text, because only the answering side knows the
-// policy's offset.
+// setTime stores the value of --at in a question. A time without a UTC offset is sent as text, because only the controller knows the UTC
+// offset of the policy.
 func setTime(from *op25bv1.CheckFrom, text string) error {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		from.At = timestamppb.New(at)

@@ -15,7 +15,7 @@ import (
 	"op25b/internal/view"
 )
 
-// Environment variables with the defaults of --server and --token-file.
+// Environment variables that contain the default values of --server and --token-file.
 const (
 	serverVariable = "OP25B_SERVER"
 	tokenVariable  = "OP25B_TOKEN_FILE"
@@ -46,7 +46,8 @@ func orVariable(name, otherwise string) string {
 	return otherwise
 }
 
-// A console is the client, the view and the streams of a command that sends requests to a controller.
+// A console holds the client, the view and the input and output streams of a command that sends
+// requests to a controller.
 type console struct {
 	*client.Client
 	view    view.View
@@ -85,7 +86,7 @@ func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []str
 	}
 }
 
-// newView returns the view for an output format. Commands call newView before any work starts.
+// newView returns the view for an output format. Commands call newView before they do anything else.
 func newView(output outputFormat, w io.Writer) view.View {
 	if output == jsonOutput {
 		return view.JSON(w)

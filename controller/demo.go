@@ -53,7 +53,7 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 	sw := &bundle.Inventory.Switches[0]
 	var addrs softswitch.Addrs
 	listen := ""
-	if keep { // the addresses that the other commands use
+	if keep { // the default addresses of the other commands
 		listen = client.DefaultServer
 		addrs = softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}
 	}

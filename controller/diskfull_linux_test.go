@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestI11DiskFull: a controller whose disk is full ends with status 1 and one message, and no command reports a wrong outcome of a change in
-// progress. With room again it starts and has every change that was reported as stored.
+// TestI11DiskFull verifies that a controller ends with status 1 and a single message when its disk is full, and that no command reports a
+// wrong outcome for a change in progress. After space is freed, the controller must start and have every change that was reported as stored.
 func TestI11DiskFull(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills a disk of 300 MB")
@@ -51,7 +51,7 @@ func TestI11DiskFull(t *testing.T) {
 		return string(out), err
 	}
 	junk := fillDisk(t, disk)
-	stored := 1 // the first -f
+	stored := 1 // the number of stored revisions; serve -f stored the first
 	var text string
 	for phase := "before"; err == nil; phase = map[string]string{"before": "all-destinations", "all-destinations": "before"}[phase] {
 		if text, err = ask(said["listen"], "phase", "activate", phase, "--reason", "a full disk", "--yes", "--no-wait", "--timeout", "5s"); err == nil {
@@ -112,7 +112,7 @@ func TestI11DiskFull(t *testing.T) {
 	}
 }
 
-// fillDisk fills a file system with one file and returns it.
+// fillDisk fills a file system with one file and returns the path of that file.
 func fillDisk(t *testing.T, disk string) string {
 	t.Helper()
 	path := filepath.Join(disk, "junk")
@@ -133,7 +133,7 @@ func fillDisk(t *testing.T, disk string) string {
 	return path
 }
 
-// endless is a reader of zeros.
+// endless is a reader that returns zeros without end.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }

@@ -10,17 +10,18 @@ import (
 	"time"
 )
 
-// busyElsewhere is the share of the host that other programs may use while a test requires that leases are kept. On a busier host
-// any controller may lose a lease.
+// busyElsewhere is the maximum share of the host's processor time that other programs may use while a test requires that no lease is lost. On a
+// busier host, any controller may lose a lease.
 const busyElsewhere = 0.25
 
-// A usage is processor time, in seconds: of the whole host, of all processes on it, and of this test with one process.
+// A usage is processor time in seconds: machine is the total of the host, including idle time, busy is the time of all processes, and own is
+// the time of this test and one controller process.
 type usage struct{ machine, busy, own float64 }
 
-// used returns the current usage.
+// used returns the processor time used so far.
 func (s *process) used(t testing.TB) usage {
 	t.Helper()
-	const second = 100 // in the ticks of /proc
+	const second = 100 // the number of /proc ticks per second
 	ticks := func(path string, fields func(string) []string) (list []float64) {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -36,7 +37,7 @@ func (s *process) used(t testing.TB) usage {
 		return list
 	}
 	var u usage
-	for i, n := range ticks("/proc/stat", func(text string) []string { // user nice system idle iowait irq softirq steal
+	for i, n := range ticks("/proc/stat", func(text string) []string { // the columns are user nice system idle iowait irq softirq steal
 		line, _, _ := strings.Cut(text, "\n")
 		return strings.Fields(line)[1:9]
 	}) {
@@ -45,7 +46,7 @@ func (s *process) used(t testing.TB) usage {
 			u.busy += n
 		}
 	}
-	for _, n := range ticks(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid), func(text string) []string { // utime and stime
+	for _, n := range ticks(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid), func(text string) []string { // the columns are utime and stime
 		return strings.Fields(text[strings.LastIndex(text, ")")+1:])[11:13]
 	}) {
 		u.own += n
@@ -58,8 +59,8 @@ func (s *process) used(t testing.TB) usage {
 	return u
 }
 
-// keptLeases ends the process and returns how many leases it lost. The test fails if there are any, unless other programs kept the machine busy
-// since a usage was read.
+// keptLeases ends the process and returns the number of leases that it lost. The test fails if there are any, unless other programs used more
+// than the share busyElsewhere of the host since the usage since.
 func (s *process) keptLeases(t testing.TB, since usage) (lost int) {
 	t.Helper()
 	now := s.used(t)

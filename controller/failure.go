@@ -18,7 +18,7 @@ import (
 // An exit is the exit status of a command that has already printed its result.
 type exit int
 
-// Error implements error. fail does not print the text.
+// Error implements error. The text is never printed.
 func (e exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 const (
@@ -33,7 +33,7 @@ func fail(ctx context.Context, w io.Writer, args []string, err error) int {
 		return int(status)
 	}
 	f := explain(err)
-	if ctx.Err() != nil { // the error is a result of the interrupt
+	if ctx.Err() != nil { // the interrupt caused the error
 		f = client.Failure{Message: "interrupted"}
 	}
 	if asksJSON(args) {
@@ -44,7 +44,7 @@ func fail(ctx context.Context, w io.Writer, args []string, err error) int {
 	return 1
 }
 
-// A flagged is an error together with the flags of the command that failed.
+// A flagged is an error with the flags of the command that failed.
 type flagged struct {
 	error
 	flags *pflag.FlagSet
@@ -52,8 +52,8 @@ type flagged struct {
 
 func (f flagged) Unwrap() error { return f.error }
 
-// place returns the flag that set a field of the request, such as --groups for groups[0]. For an element of a list without a flag, place
-// returns an empty string, because the fault quotes the element. Other paths are returned unchanged.
+// place returns the flag that sets the field of the request at path. If no flag has that name, place returns an empty string for an
+// element of a list, because the message of the fault quotes the element, and returns any other path unchanged.
 func (f flagged) place(path string) string {
 	name, _, element := strings.Cut(path, "[")
 	switch {
@@ -65,7 +65,8 @@ func (f flagged) place(path string) string {
 	return path
 }
 
-// printFailure prints an error as text. Faults in files are printed one per line as FILE:LINE:COLUMN, which editors follow.
+// printFailure prints an error as text. It prints each fault in a file on its own line as FILE:LINE:COLUMN, a form that editors
+// recognise.
 func printFailure(w io.Writer, f client.Failure) {
 	if len(f.Faults) == 0 {
 		fmt.Fprintln(w, "op25b:", prose.EscapeLines(f.Message))

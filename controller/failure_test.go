@@ -8,7 +8,8 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// An error may quote a document or a switch. Nothing of it moves or hides text on a terminal; its own lines stay.
+// The message of an error may quote a document or a switch. The test verifies that a quotation cannot move the
+// cursor or hide text on a terminal, and that the line breaks of the message itself are kept.
 func TestFailuresSteerNoTerminal(t *testing.T) {
 	const hostile = "\x1b[2J\u202e\u200b\r"
 	for want, f := range map[string]client.Failure{

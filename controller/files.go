@@ -14,7 +14,7 @@ import (
 // A document is a file of the policy or the inventory. A controller identifies a document by the last element of its path.
 type document struct {
 	strict.File
-	path string // path of the file on this host
+	path string // the path of the file on this host
 }
 
 // readDocuments reads the given files. For a directory, readDocuments reads all *.yaml and *.yml files in it, ordered by name.
@@ -50,7 +50,7 @@ func yamlFiles(path string) ([]string, error) {
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
-	names, _ := filepath.Glob(filepath.Join(path, "*.y*ml")) // Glob fails only for a malformed pattern
+	names, _ := filepath.Glob(filepath.Join(path, "*.y*ml")) // Glob returns an error only if the pattern is malformed
 	names = slices.DeleteFunc(names, func(n string) bool { return filepath.Ext(n) != ".yaml" && filepath.Ext(n) != ".yml" })
 	if len(names) == 0 {
 		return nil, fmt.Errorf("-f %s: the directory has no *.yaml or *.yml file", path)
@@ -58,7 +58,8 @@ func yamlFiles(path string) ([]string, error) {
 	return names, nil
 }
 
-// withoutPath returns an error of package os without its path and system call, for messages that already contain the path.
+// withoutPath returns the cause of an error of package os, without the path and the system call. Callers use it in messages
+// that already contain the path.
 func withoutPath(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -67,7 +68,7 @@ func withoutPath(err error) error {
 	return err
 }
 
-// local returns the documents as files named by their local paths, so that errors contain these paths.
+// local returns the documents as files named by their local paths, so that errors refer to these paths.
 func local(docs []document) []strict.File {
 	files := make([]strict.File, len(docs))
 	for i, d := range docs {

@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// fill DIR SIZE writes junk into the store of the running controller of a data directory until the store has that size; with
-// "all" until etcd refuses writes. drain DIR deletes the junk.
+// fill DIR SIZE writes junk to the store of the controller that runs in data directory DIR, until the store has the given size. With "all"
+// as SIZE, fill writes until etcd refuses writes. drain DIR deletes the junk.
 func fill(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: fill DIR SIZE|all")
@@ -28,7 +28,7 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ctx, client, closed := etcdOf(ts, args[0])
 	defer closed()
-	const step = 64 << 10 // of the database for each piece of junk, with its key and the rest of its last page
+	const step = 64 << 10 // the space in the database for one piece of junk, including its key and the unused part of its last page
 	junk := make([]byte, step-4<<10)
 	n := 0
 	put := func() error {
@@ -55,9 +55,9 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// inUse returns the current size of etcd's contents. The size that etcd reports is that of its last commit, which a busy host delays, and
-// it counts pages that the last two transactions freed, among them copies of the last junk. So each snapshot commits, after a small change
-// that leaves the junk behind.
+// inUse returns the current size of etcd's contents. etcd reports the size at its last commit, and a busy host delays commits. The
+// reported size also includes pages that the last two transactions freed, such as copies of the last junk. inUse therefore makes a small
+// change and takes a snapshot, which forces a commit, several times.
 func inUse(ctx context.Context, ts *testscript.TestScript, client *clientv3.Client) int64 {
 	for range 4 {
 		_, err := client.Put(ctx, "junk/settle", "")
@@ -83,7 +83,7 @@ func drain(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// etcdOf returns a client of the embedded etcd of a controller's data directory.
+// etcdOf returns a client for the embedded etcd of the controller that runs in a data directory.
 func etcdOf(ts *testscript.TestScript, dir string) (context.Context, *clientv3.Client, func()) {
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + ts.MkAbs(dir) + "/socket"}, Logger: zap.NewNop()})
 	ts.Check(err)
@@ -91,7 +91,7 @@ func etcdOf(ts *testscript.TestScript, dir string) (context.Context, *clientv3.C
 	return ctx, client, func() { cancel(); _ = client.Close() }
 }
 
-// get URL prints a page of a controller; with ! its status must not be 200.
+// get URL prints a page that a controller serves. With !, the page's status must not be 200.
 func get(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: get URL")

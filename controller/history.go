@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// listLimit is the default number of revisions or records in a list, and listMax is the maximum.
+// listLimit is the default number of revisions or records in a list, and listMax is the maximum number.
 const (
 	listLimit = 50
 	listMax   = 1000
@@ -24,7 +24,7 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// revision parses the number of a revision. It returns an error if the number is lower than least.
+// revision parses a revision number. It returns an error if the number is less than least.
 func revision(arg string, least uint64) (uint64, error) {
 	n, err := strconv.ParseUint(arg, 10, 64)
 	if err != nil || n < least {
@@ -135,7 +135,7 @@ older ones require admin.`,
 }
 
 // show shows the plan of a restoration and asks for confirmation. With --yes, show does not ask, and returns nil even if the plan cannot be
-// made.
+// computed.
 func (o *restoreOptions) show(ctx context.Context, c *console, base, number uint64) error {
 	if c.json { // with -o json, only progress messages are printed
 		return nil

@@ -8,13 +8,14 @@ import (
 	"op25b/internal/softswitch"
 )
 
-// An attachment is one -i flag: a port of the switch, and the link that is attached to it.
+// An attachment is the value of one -i flag: a port of the switch and the link attached to that
+// port.
 type attachment struct {
 	port uint32
 	kind linkKind
-	name string // name of the Linux interface, or of the port in gNMI
-	in   string // pcap file with the frames that the port receives; may be empty
-	out  string // pcap file for the frames that the port sends; may be empty
+	name string // the name of the Linux interface, or of the port in gNMI
+	in   string // the pcap file with the frames that the port receives; may be empty
+	out  string // the pcap file for the frames that the port sends; may be empty
 }
 
 type linkKind string

@@ -34,7 +34,7 @@ func (l *serviceLimits) add(cmd *cobra.Command, message byteSize, elements int) 
 	f.DurationVar(&l.age, "max-connection-age", grpcserve.DefaultConnectionAge, "age at which a connection is closed, so that its client authenticates again; 0 means never")
 }
 
-// check returns an error for limits under which no request could be served.
+// check returns an error if a limit is so low that no request could be served, or if the maximum age of connections is negative.
 func (l *serviceLimits) check() error {
 	for _, n := range []struct {
 		flag  string
@@ -75,8 +75,8 @@ func (l *switchLimits) add(cmd *cobra.Command) {
 	f.Var(&l.unread, "max-unread", "limit on the memory of packets, digests and notices that controllers have not read")
 }
 
-// keep sets the memory limit of the Go runtime to the total of the limits. Without a memory limit, the heap may grow to twice the memory in
-// use. keep does nothing if the environment variable GOMEMLIMIT is set.
+// keep sets the memory limit of the Go runtime to the total of the limits, because the heap may otherwise grow to twice the memory in use.
+// keep does nothing if the environment variable GOMEMLIMIT is set.
 func (l *switchLimits) keep() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(l.limits().Total())

@@ -1,6 +1,7 @@
-// Command op25b is Outbound Port 25 Blocking for ISPs: the controller and its command line, the embedded switch, the gNMI agent and the demo.
+// Command op25b implements Outbound Port 25 Blocking (OP25B) for ISPs. It contains the controller and its command line, the embedded switch,
+// the gNMI agent and the demo.
 //
-// This package turns flags into options and calls the internal packages.
+// This package converts flags to options and calls the internal packages.
 package main
 
 import (

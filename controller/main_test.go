@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"op25b": main})
 }
 
-// TestScript runs the scripts in testdata/script, which use the command as a person does.
+// TestScript runs the scripts in testdata/script, which use the commands as an operator would.
 func TestScript(t *testing.T) { scripts(t, "testdata/script") }
 
 // TestI11Truthful runs the command against a controller and a switch that hang or are killed.
@@ -30,7 +30,7 @@ func scripts(t *testing.T, dir string) {
 			"freeze": freeze, "thaw": thaw,
 		},
 		Setup: func(env *testscript.Env) error {
-			// An address that is in use while the script runs.
+			// The script needs an address that is in use while it runs.
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				return err
@@ -52,13 +52,13 @@ func scripts(t *testing.T, dir string) {
 	})
 }
 
-// An interrupted daemon ends with status 0.
+// An interrupted daemon exits with status 0.
 func TestInterruptEndsTheSwitch(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// testscript.Main runs op25b if this binary is called by that name.
+	// testscript.Main runs op25b if this binary is started under that name.
 	link := t.TempDir() + "/op25b"
 	if err := os.Symlink(exe, link); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestInterruptEndsTheSwitch(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := said.Read(make([]byte, 1)); err != nil { // it speaks when it is up
+	if _, err := said.Read(make([]byte, 1)); err != nil { // the daemon prints its first message when it is up
 		t.Fatal(err)
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {

@@ -13,18 +13,18 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// interruptedWithin is the limit on the time that an interrupted command waits for the outcome of its change.
+// interruptedWithin is the maximum time that an interrupted command waits for the outcome of its change.
 const interruptedWithin = 3 * time.Second
 
-// A lostAnswer is the error of a change whose answer was lost.
+// A lostAnswer is the error for a change whose answer was lost.
 type lostAnswer struct {
 	Request string
 	Outcome op25bv1.OutcomeResponse_Outcome
-	Err     error // error of the change
-	Asked   error // error of the request for the outcome; nil if a controller answered
+	Err     error // the error of the change
+	Asked   error // the error of the request for the outcome; nil if a controller answered that request
 }
 
-// Error reports whether the change was stored, if known, and the reason.
+// Error returns a message that states whether the change was stored, if known, and why the answer was lost.
 func (e *lostAnswer) Error() string {
 	why := explain(e.Err).Message
 	if e.Outcome == op25bv1.OutcomeResponse_NOT_STORED {
@@ -37,7 +37,7 @@ func (e *lostAnswer) Error() string {
 	return text + "; look for request " + e.Request + " in op25b history -o json"
 }
 
-// outcome returns the text of the outcome in JSON output.
+// outcome returns the outcome as it appears in JSON output.
 func (e *lostAnswer) outcome() string {
 	if e.Outcome == op25bv1.OutcomeResponse_NOT_STORED {
 		return "not stored"
@@ -50,21 +50,22 @@ func (e *lostAnswer) Unwrap() error { return e.Err }
 
 var _ error = (*lostAnswer)(nil)
 
-// A changing is a change in progress.
+// A changing is the state of a change in progress.
 type changing struct {
 	stored   *op25bv1.Revision
 	done     *op25bv1.Done
-	switches map[string]*op25bv1.SwitchStatus // last status of each switch, by name
+	switches map[string]*op25bv1.SwitchStatus // the last status of each switch, by the switch's name
 }
 
-// A changeCall is a method of a client that makes a change.
+// A changeCall is a client method that makes a change.
 type changeCall[Q any] func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[op25bv1.Progress], error)
 
-// A changeRequest is the request of a change.
+// A changeRequest is a request that makes a change.
 type changeRequest interface{ GetRequestId() string }
 
-// change makes a change to the revision base and shows its progress until all switches have converged or failed. If the answer is lost,
-// change requests the outcome by the request id. The request id also makes it safe to repeat the request.
+// change makes a change that is based on revision base, and shows its progress until every switch has converged or failed. If the
+// answer is lost, change requests the outcome by the request id, and repeats the request if the change was stored. The request id
+// ensures that a repeated request does not make the change twice.
 func change[Q any, P interface {
 	*Q
 	changeRequest
@@ -98,7 +99,7 @@ func change[Q any, P interface {
 	return nil
 }
 
-// show records a progress message and shows it.
+// show records a progress message and displays it.
 func (m *changing) show(c *console, p *op25bv1.Progress) error {
 	if r := p.GetStored(); r != nil {
 		m.stored = r

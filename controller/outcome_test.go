@@ -20,13 +20,13 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// A lossy is a proxy before a controller that loses the answer to the first Apply.
+// A lossy is a proxy in front of a controller that loses the answer to the first Apply.
 type lossy struct {
 	*httputil.ReverseProxy
 	t    *testing.T
 	once sync.Once
-	lose func(*http.Request) // what happens to the first Apply; the caller gets no answer
-	gone bool                // and to nothing else after it
+	lose func(*http.Request) // lose handles the first Apply; the caller gets no answer
+	gone bool                // if set, all later requests also get no answer
 }
 
 // newLossy returns a proxy that adds no headers to requests, so that the controller treats its callers as local.
@@ -43,18 +43,18 @@ func (l *lossy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.once.Do(func() { lost = true; l.lose(r) })
 	}
 	if lost {
-		panic(http.ErrAbortHandler) // which closes the connection without an answer
+		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
 	l.ReverseProxy.ServeHTTP(w, r)
 }
 
-// send sends a request to the controller, reads the first bytes of the answer, and drops the rest.
+// send forwards a request to the controller, reads the first bytes of the answer, and drops the rest.
 func (l *lossy) send(server string, r *http.Request) (status int, begin string) {
 	l.t.Helper()
 	q := r.Clone(r.Context())
 	q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", server
 	q.Header.Del("Accept-Encoding")
-	q.Header.Set("Connect-Accept-Encoding", "identity") // so that the answer can be read here
+	q.Header.Set("Connect-Accept-Encoding", "identity") // the test reads the answer, so it must not be compressed
 	resp, err := http.DefaultTransport.RoundTrip(q)
 	if err != nil {
 		l.t.Error(err)
@@ -69,8 +69,8 @@ func (l *lossy) send(server string, r *http.Request) (status int, begin string) 
 	return resp.StatusCode, string(first[:n])
 }
 
-// The answer to a change is lost: on the network, with its controller, or because the request never arrived. The command reports the true
-// outcome.
+// TestI11LostAnswer loses the answer to a change on the network, with its controller, or because the request never arrives. The command
+// must report the true outcome.
 func TestI11LostAnswer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts controllers")
@@ -81,12 +81,12 @@ func TestI11LostAnswer(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		// lose loses the answer of a controller; it may replace the controller.
+		// lose handles the first Apply without returning the answer. It may replace the controller.
 		lose    func(t *testing.T, l *lossy, serve *served, r *http.Request)
 		timeout string
 		gone    bool
 		fails   bool
-		want    string // in what is printed
+		want    string // a text that the output must contain
 		stored  bool
 	}{
 		{
@@ -98,7 +98,7 @@ func TestI11LostAnswer(t *testing.T) {
 		{
 			name: "killed",
 			lose: func(t *testing.T, l *lossy, s *served, r *http.Request) {
-				if _, begin := l.send(s.addr, r); !strings.Contains(begin, "local") { // the author of the revision
+				if _, begin := l.send(s.addr, r); !strings.Contains(begin, "local") { // the answer contains "local", the author of the revision
 					t.Errorf("the first message is %q, want the stored revision", begin)
 				}
 				s.kill(t)
@@ -149,7 +149,7 @@ func TestI11LostAnswer(t *testing.T) {
 	}
 }
 
-// A request that was reported as not stored is refused when it arrives later.
+// A request whose change was reported as not stored is refused when it arrives later.
 func TestI11LateRequest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts a controller")
@@ -185,10 +185,10 @@ func TestI11LateRequest(t *testing.T) {
 	}
 }
 
-// A served is a controller process that may be killed and restarted with the same store and address.
+// A served is a controller process that can be killed and restarted with the same store and address.
 type served struct {
 	exe, dir, addr string
-	store          []string // the flags that say where its store is; a directory if there are none
+	store          []string // the flags that name the store; if empty, the store is in a data directory
 	daemon         *daemon
 }
 

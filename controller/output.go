@@ -19,7 +19,7 @@ const (
 // String implements pflag.Value.
 func (o *outputFormat) String() string { return string(*o) }
 
-// Set implements pflag.Value. It accepts table and json.
+// Set implements pflag.Value. It accepts only table and json.
 func (o *outputFormat) Set(s string) error {
 	switch f := outputFormat(s); f {
 	case tableOutput, jsonOutput:
@@ -29,7 +29,7 @@ func (o *outputFormat) Set(s string) error {
 	return fmt.Errorf("must be table or json")
 }
 
-// Type returns the name of the value in the help.
+// Type returns the type name that the help shows.
 func (o *outputFormat) Type() string { return "table|json" }
 
 func addOutput(cmd *cobra.Command, o *outputFormat) {
@@ -37,7 +37,8 @@ func addOutput(cmd *cobra.Command, o *outputFormat) {
 	cmd.Flags().VarP(o, "output", "o", "output format")
 }
 
-// addLog adds the log flags of a daemon. The returned function makes the logger. It must be called after the flags are parsed.
+// addLog adds the log flags of a daemon. The returned function creates the logger, and must be called after the flags have
+// been parsed.
 func addLog(cmd *cobra.Command) func() (*zap.Logger, error) {
 	level := zapcore.InfoLevel
 	format := cmd.Flags().String("log-format", "console", "format of the log: console or json")
@@ -61,7 +62,7 @@ func addLog(cmd *cobra.Command) func() (*zap.Logger, error) {
 
 type levelFlag struct{ *zapcore.Level }
 
-// Set accepts only the levels that the help lists. zap has further levels, such as panic.
+// Set accepts only the levels that the help lists, because zap has further levels, such as panic.
 func (f levelFlag) Set(s string) error {
 	switch s {
 	case "debug", "info", "warn", "error":
@@ -70,5 +71,5 @@ func (f levelFlag) Set(s string) error {
 	return fmt.Errorf("must be debug, info, warn or error")
 }
 
-// Type returns the name of the value in the help.
+// Type returns the type name that the help shows.
 func (levelFlag) Type() string { return "level" }

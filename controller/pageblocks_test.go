@@ -7,32 +7,32 @@ import (
 	"testing"
 )
 
-// A pageBlock is a block of a page. A page has fenced blocks of these kinds:
+// A pageBlock is a fenced block of a documentation page. Its kind follows the opening fence:
 //
 //	console                     commands behind "$ ", each followed by its output; TestPages replays them
 //	console skipped: REASON     commands that no test can run; TestPages prints them with the reason
 //	diff                        one hunk, which TestPages applies to a document of the examples
-//	json, p4, text, yaml        what it says
-//	none                        drawings, and commands of the tests, which are checked by name alone
+//	json, p4, text, yaml        text in that format, which no test replays
+//	none                        drawings, and commands that run tests; only the names in them are checked
 //
-// An HTML comment that begins with a line "<!-- console" holds commands that the test needs before those of the page; their output is not
+// An HTML comment whose first line is "<!-- console" contains commands that must run before the commands of the page. Their output is not
 // compared.
 type pageBlock struct {
-	line    int // of its first line in the page
+	line    int // the line number of the block's first line
 	kind    string
 	skipped string // why
 	hidden  bool
 	text    []string
 }
 
-// A pageCommand is a command of a console block, and the output that the page shows.
+// A pageCommand is a command in a console block, with the output that the page shows for it.
 type pageCommand struct {
 	line int
 	text string
 	want []string
 }
 
-// pages returns the paths of all pages.
+// pages returns the paths of all documentation pages.
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -53,7 +53,7 @@ func pageBlocks(t *testing.T, path string) []pageBlock {
 		t.Fatal(err)
 	}
 	var all []pageBlock
-	var end string // of the block that the line is in
+	var end string // the line that ends the current block; empty outside blocks
 	for i, line := range strings.Split(string(page), "\n") {
 		info, fence := strings.CutPrefix(line, "```")
 		switch {

@@ -13,11 +13,11 @@ import (
 var (
 	date    = regexp.MustCompile(`\b20\d\d-\d\d-\d\d`)
 	instant = regexp.MustCompile(`\b(20\d\d-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)(\.\d+)?(Z| [+-]\d{4}\b)?`)
-	// whenHead is the head of a column of times, with their UTC offset.
+	// whenHead matches the heading of a column of times and captures the UTC offset of the column.
 	whenHead = regexp.MustCompile(`\bWHEN \(([+-]\d{4})\)`)
 )
 
-// moveDates moves every date in a text by some days.
+// moveDates moves every date in a text by the given number of days.
 func moveDates(text string, days int) string {
 	return date.ReplaceAllStringFunc(text, func(s string) string {
 		d, err := time.Parse(time.DateOnly, s)
@@ -28,10 +28,11 @@ func moveDates(text string, days int) string {
 	})
 }
 
-// A shownLine is a line as a page shows it, and as it is compared.
+// A shownLine is a line in two forms: as a page shows it, and as the test compares it.
 type shownLine struct{ page, compared string }
 
-// onPage is a line of the page: each moment of pageDay is one at which the page was played.
+// onPage converts a line of the page. In the compared form, each time on pageDay becomes "<now>", because it stands for a time during the
+// test.
 func (r *reader) onPage(line string) shownLine {
 	return shownLine{line, plain(instant.ReplaceAllStringFunc(line, func(s string) string {
 		if strings.HasPrefix(s, pageDay.Format(time.DateOnly)) {
@@ -41,7 +42,8 @@ func (r *reader) onPage(line string) shownLine {
 	}))}
 }
 
-// printed is a line that a command printed: moments of the test's run are moved to pageDay, and other dates back by days.
+// printed converts a line that a command printed. Times during the test are moved to pageDay for the page, and become "<now>" in the compared
+// form. All other dates are moved back by days.
 func (r *reader) printed(line string, days int) shownLine {
 	var moments []string // of pageDay
 	const mark = "\x00"
@@ -72,7 +74,8 @@ func (r *reader) printed(line string, days int) shownLine {
 	return shownLine{strings.TrimRight(shown, " "), compared}
 }
 
-// runs are the parts of a line that differ from run to run: durations, hashes (which cover moments), and how many packets TCP needed.
+// runs matches the parts of a line that differ from run to run: durations, hashes (which depend on times), and the number of packets that TCP
+// needed.
 var runs = []struct {
 	what *regexp.Regexp
 	as   string
@@ -85,21 +88,21 @@ var runs = []struct {
 	{regexp.MustCompile(`\b\d+ keys with [\d.]+ [KM]iB\b`), "<n> keys with <size>"},
 }
 
-// plain is a line without what differs from run to run, and without blanks at its end.
+// plain returns a line without trailing spaces and without the parts that differ from run to run.
 func plain(line string) string {
 	line = strings.TrimRight(line, " ")
 	for _, x := range runs {
 		line = x.what.ReplaceAllString(line, x.as)
 	}
 	var compact bytes.Buffer
-	if strings.HasPrefix(line, "{") && json.Compact(&compact, []byte(line)) == nil { // protojson's blanks differ from build to build
+	if strings.HasPrefix(line, "{") && json.Compact(&compact, []byte(line)) == nil { // protojson varies its spaces from build to build
 		line = compact.String()
 	}
 	return line
 }
 
-// settled keeps the last progress line of each switch, sorted by the switches' names: which switch is first, and how many steps are seen,
-// differs from run to run.
+// settled keeps only the last progress line of each switch and sorts these lines by switch name. The order of the switches and the number of
+// steps shown differ from run to run.
 func settled(lines []shownLine) []shownLine {
 	var all []shownLine
 	last := map[string]shownLine{}
@@ -108,7 +111,7 @@ func settled(lines []shownLine) []shownLine {
 		for _, line := range last {
 			ends = append(ends, line)
 		}
-		slices.SortFunc(ends, func(a, b shownLine) int { return strings.Compare(a.compared, b.compared) }) // they begin with the switch
+		slices.SortFunc(ends, func(a, b shownLine) int { return strings.Compare(a.compared, b.compared) }) // each line begins with the switch's name
 		all = append(all, ends...)
 		clear(last)
 	}
@@ -118,7 +121,7 @@ func settled(lines []shownLine) []shownLine {
 		case progress:
 			name, _, _ := strings.Cut(rest, " ")
 			last[name] = line
-		case len(last) > 0 && strings.HasPrefix(line.compared, "         "): // goes on with the line above
+		case len(last) > 0 && strings.HasPrefix(line.compared, "         "): // the line continues the line above
 		default:
 			flush()
 			all = append(all, line)
@@ -128,7 +131,7 @@ func settled(lines []shownLine) []shownLine {
 	return all
 }
 
-// matches reports whether lines are the wanted ones, of which "..." is any number.
+// matches reports whether got equals want, where a line "..." in want matches any number of lines.
 func matches(got, want []shownLine) bool {
 	switch {
 	case len(want) == 0:
@@ -152,8 +155,9 @@ func compared(lines []shownLine) []string {
 	return all
 }
 
-// mendable takes what a command printed into the page. Where the page shows parts of it, each part begins with the printed line that its first
-// line begins like, in its first two words, and has as many lines as before; the last part is the end.
+// mendable records the printed lines as the new output of a command on the page, and reports whether that was possible. If the page shows only
+// parts of the output, each part begins with the first printed line that has the same first two words as before, and keeps its number of
+// lines. The last part is taken from the end of the output.
 func (r *reader) mendable(c pageCommand, got []shownLine) bool {
 	start := func(line string) string {
 		words := strings.Fields(line)
@@ -186,7 +190,7 @@ func (r *reader) mendable(c pageCommand, got []shownLine) bool {
 	return true
 }
 
-// split returns the parts between lines of three dots.
+// split splits the lines at each line of three dots.
 func split(lines []string) [][]string {
 	parts := [][]string{nil}
 	for _, line := range lines {
@@ -199,7 +203,7 @@ func split(lines []string) [][]string {
 	return parts
 }
 
-// mend writes the page with what was taken into it.
+// mend rewrites the page with the outputs that mendable recorded.
 func (r *reader) mend() {
 	if len(r.mended) == 0 {
 		return
@@ -209,7 +213,7 @@ func (r *reader) mend() {
 		r.t.Fatal(err)
 	}
 	var now []string
-	within := false // the output of a mended command
+	within := false // whether the line is old output of a mended command
 	for i, line := range strings.Split(string(was), "\n") {
 		if within && !strings.HasPrefix(line, "$ ") && line != "```" {
 			continue

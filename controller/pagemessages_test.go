@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// foreignMessages are the parts of messages that other modules and the system print.
+// foreignMessages are fragments of messages that other modules and the operating system print.
 var foreignMessages = []string{
 	`invalid argument "-1" for "--max-clock-skew" flag`, "address already in use", "connection refused", "unexpected EOF", "no space left on device",
 	"tls: failed to verify certificate: x509: certificate signed by unknown authority", "tls: certificate required",
@@ -21,8 +21,8 @@ var foreignMessages = []string{
 	"failed to commit tx",
 }
 
-// TestTroubleshootingQuotesMessages: each word of a message that heads an entry of docs/troubleshooting.md is in a text of the product. Values
-// are not words: they have capitals, digits or quotes, or stand in a path.
+// TestTroubleshootingQuotesMessages verifies that each word of a message quoted in docs/troubleshooting.md occurs in a string literal of the
+// product. Values are not checked: they contain capitals, digits or quotes, or are part of a path.
 func TestTroubleshootingQuotesMessages(t *testing.T) {
 	page, err := os.ReadFile("../docs/troubleshooting.md")
 	if err != nil {

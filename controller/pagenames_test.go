@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestPagesNameWhatExists: each command, flag, package, file, test, environment variable, metric and link of a page exists.
+// TestPagesNameWhatExists verifies that each command, flag, package, file, test, environment variable, metric and link that
+// a page mentions exists.
 func TestPagesNameWhatExists(t *testing.T) {
 	n := newNames(t)
 	anchors := map[string][]string{}
@@ -60,7 +61,7 @@ func TestPagesNameWhatExists(t *testing.T) {
 	}
 }
 
-// TestPagesFindWhatIsMissing: the check above finds each kind of name that does not exist.
+// TestPagesFindWhatIsMissing verifies that names.check and links report each kind of name that does not exist.
 func TestPagesFindWhatIsMissing(t *testing.T) {
 	n := newNames(t)
 	for _, text := range []string{
@@ -77,15 +78,15 @@ func TestPagesFindWhatIsMissing(t *testing.T) {
 	}
 }
 
-// names are the names that a page may use.
+// names holds the names that a page may mention.
 type names struct {
 	root    *cobra.Command
-	flags   map[string]bool // of any command
-	sources string          // Go files, and what CI runs
-	tests   map[string]bool // by "folder Name"
+	flags   map[string]bool // the flags of all commands
+	sources string          // the text of all Go and P4 files
+	tests   map[string]bool // the tests, each as "folder Name"
 }
 
-// foreignFlags are flags of other programs that pages name by themselves.
+// foreignFlags are flags of other programs that pages mention without the program's name.
 var foreignFlags = []string{"--bump-revision", "--dp-grpc-server-addr", "--mark-compacted", "--quota-backend-bytes", "--volumes"}
 
 func newNames(t *testing.T) *names {

@@ -22,31 +22,31 @@ import (
 
 var updatePages = flag.Bool("update-pages", false, "write what commands printed into the pages that show it")
 
-// pageDay is the day of every page. Phases and exemptions depend on the calendar: the test moves the dates in documents and commands by the
-// days since pageDay, and the dates in the output back.
+// pageDay is the date on which every page is set. Phases and exemptions depend on the date, so the test moves the dates in documents and commands
+// forward by the days since pageDay, and moves the dates in the output back.
 var pageDay = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 
-// longest is the limit on the duration of a command of a page.
+// longest is the maximum duration of a command on a page.
 const longest = 2 * time.Minute
 
-// A reader is at a terminal in a directory with the examples, and does what one page says.
+// A reader follows one page at a terminal, in a directory that contains the examples.
 type reader struct {
 	t         *testing.T
 	page      string
 	dir       string
 	env       []string
 	days      int         // since pageDay
-	begun     time.Time   // to the second
-	addresses [][2]string // the page's, and the one here
+	begun     time.Time   // the start of the test, truncated to a second
+	addresses [][2]string // pairs of an address on the page and the real address
 	mended    map[int]pageCommand
-	zone      string // of times without an offset: that of the last table's head
+	zone      string // the offset of times without one, from the head of the last table
 }
 
-// TestPages: the commands of each page, one after the other at a terminal, with real switches and a real controller, print what the page
-// shows. See pageBlock for how a page is written.
+// TestPages runs the commands of each page in order at a terminal, with real switches and a real controller. The output must match the page. The
+// comment of pageBlock describes the form of a page.
 //
-// Times, durations and hashes are not compared: see plain. Of the progress of a change only each switch's last line is: see settled.
-// On a page a line of three dots stands for any number of lines, and the text after a question is the answer.
+// Times, durations and hashes are not compared; see plain. Of the progress of a change, only the last line of each switch is compared; see
+// settled. On a page, a line of three dots stands for any number of lines, and the text after a question is the answer to type.
 func TestPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("pages have no races of their own")
@@ -83,7 +83,7 @@ func replay(t *testing.T, page string) {
 					r.play(c, b.hidden)
 				}
 				if t.Failed() && !*updatePages {
-					t.FailNow() // the next commands depend on this one
+					t.FailNow() // the next commands depend on this command
 				}
 			}
 		}
@@ -93,7 +93,7 @@ func replay(t *testing.T, page string) {
 	}
 }
 
-// edit changes every document.
+// edit applies a change to every document.
 func (r *reader) edit(change func(string) string) {
 	r.t.Helper()
 	files, err := filepath.Glob(filepath.Join(r.dir, "examples/*/*.yaml"))
@@ -111,7 +111,7 @@ func (r *reader) edit(change func(string) string) {
 	}
 }
 
-// patch applies a diff of one hunk to a document.
+// patch applies a diff with one hunk to a document.
 func (r *reader) patch(b pageBlock) {
 	r.t.Helper()
 	if len(b.text) < 4 || !strings.HasPrefix(b.text[1], "+++ b/") || !strings.HasPrefix(b.text[2], "@@ ") {
@@ -140,13 +140,14 @@ func (r *reader) patch(b pageBlock) {
 	}
 }
 
-// defaults are the addresses of a daemon that has no flag for them, by the names in its log line.
+// defaults are the addresses that a daemon uses without flags, by the name of the flag and of the log field.
 var defaults = map[string]map[string]string{
 	"serve":  {"listen": "127.0.0.1:2525"},
 	"switch": {"p4runtime": "127.0.0.1:9559", "gnmi": "127.0.0.1:9339"},
 }
 
-// start starts a daemon on free ports and in the reader's directory; later commands and the documents get its real addresses.
+// start starts a daemon on free ports in the reader's directory. The daemon's real addresses then replace the addresses of the page in the
+// documents and in later commands.
 func (r *reader) start(c pageCommand) {
 	r.t.Helper()
 	text, _, _ := strings.Cut(strings.TrimSuffix(r.local(c.text), "&"), "2>")
@@ -189,19 +190,19 @@ func (r *reader) start(c pageCommand) {
 	}
 }
 
-// played are the commands that the test may run: what a page shows must do no harm to the machine.
+// played matches the commands that the test may run. No other command is run, so that a page cannot damage the host.
 var played = regexp.MustCompile(`^(op25b|until op25b|curl) `)
 
-// local returns a command of the page as it is run here.
+// local converts a command of the page to the command that the test runs.
 func (r *reader) local(command string) string {
 	command = strings.Replace(moveDates(command, r.days), "go run ./controller ", "op25b ", 1)
 	for _, a := range r.addresses {
 		command = strings.ReplaceAll(command, a[0], a[1])
 	}
-	return strings.ReplaceAll(command, "/var/lib/", "./varlib/") // of the same length: lines are wrapped
+	return strings.ReplaceAll(command, "/var/lib/", "./varlib/") // the lengths are equal because the output wraps lines
 }
 
-// play types a command at a terminal, answers as the page does, and compares the screen with the page.
+// play runs a command at a terminal, types the answers that the page shows, and compares the output with the page.
 func (r *reader) play(c pageCommand, hidden bool) {
 	r.t.Helper()
 	text := r.local(c.text)
@@ -224,7 +225,7 @@ func (r *reader) play(c pageCommand, hidden bool) {
 	screen = strings.ReplaceAll(screen, "./varlib/", "/var/lib/")
 	days := r.days
 	if strings.HasPrefix(text, "op25b demo") {
-		days = 0 // it plays the documents in the binary
+		days = 0 // the demo uses the documents in the binary, whose dates are not moved
 	}
 	var got []shownLine
 	for line := range strings.Lines(screen) {
@@ -249,8 +250,8 @@ func (r *reader) play(c pageCommand, hidden bool) {
 
 var asked = regexp.MustCompile(`^(.* Type yes to continue: )(.*)$`)
 
-// atTerminal runs a command at a terminal of its own and returns what is on its screen in the end. The answers are typed when a question is there;
-// where the page has none, it is no.
+// atTerminal runs a command at a new pseudo-terminal and returns all output. It types the next answer at each question, and "no" when no answers
+// are left.
 func (r *reader) atTerminal(command string, answers []string) string {
 	r.t.Helper()
 	ours, theirs := terminal(r.t)
@@ -279,21 +280,21 @@ func (r *reader) atTerminal(command string, answers []string) string {
 				r.t.Fatal(err)
 			}
 		}
-		if errors.Is(err, syscall.EIO) || err == io.EOF { // no process has the terminal open any more
+		if errors.Is(err, syscall.EIO) || err == io.EOF { // no process has the terminal open any longer
 			break
 		}
 		if err != nil {
 			r.t.Fatal(err)
 		}
 	}
-	_ = cmd.Wait() // exit statuses are tested by the scripts
+	_ = cmd.Wait() // the scripts test the exit statuses
 	if !late.Stop() {
 		r.t.Fatalf("$ %s does not end; on the screen is\n%s", command, &screen)
 	}
 	return strings.ReplaceAll(screen.String(), "\r\n", "\n")
 }
 
-// terminal returns the two ends of a new pseudo-terminal: the user's and the command's.
+// terminal returns the two ends of a new pseudo-terminal. The test uses ours, and the command uses theirs.
 func terminal(t *testing.T) (ours, theirs *os.File) {
 	t.Helper()
 	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

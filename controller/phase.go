@@ -66,10 +66,10 @@ type scopeOptions struct {
 	groups   []string
 	switches []string
 	base     uint64
-	until    string // set by activate only
+	until    string // only activate sets until
 }
 
-// untilNextDate is the value of --until.
+// untilNextDate is the only valid value of --until.
 const untilNextDate = "next-date"
 
 func addScope(cmd *cobra.Command, o *scopeOptions) {
@@ -149,7 +149,7 @@ rollback first shows the activation that it undoes and the phases that change, p
 }
 
 // confirm shows the effect of a change of phase and asks for confirmation. An empty phase means a rollback. The response contains the
-// revision to base the change on and the time of the preview. With --yes, the time is unset.
+// time of the preview and the revision on which to base the change. With --yes, nothing is shown and the time is unset.
 func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question string) (*op25bv1.PreviewResponse, error) {
 	if o.change.yes {
 		base, err := c.current(ctx, o.base)

@@ -45,7 +45,7 @@ would do.`,
 	cmd.Flags().Uint64Var(&o.restore, "restore", 0, "plan the restoration of this revision, instead of -f")
 	addClient(cmd, &o.client)
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if cmd.Flags().Changed("restore") && o.restore == 0 { // in the request, 0 means that the flag is absent
+		if cmd.Flags().Changed("restore") && o.restore == 0 { // in the request, 0 means that the flag was not given
 			return errors.New("--restore 0: must be a number from 1; op25b history lists the revisions")
 		}
 		return nil
@@ -92,7 +92,7 @@ func runPlan(ctx context.Context, o planOptions, c *console) error {
 	return nil
 }
 
-// plan requests a plan. Faults in the returned error refer to files by their local paths.
+// plan requests a plan from the controller. Faults in the returned error refer to the local paths of files.
 func (c *console) plan(ctx context.Context, docs []document, q *op25bv1.PlanRequest, full bool) (*op25bv1.Plan, error) {
 	q.Files = messages(docs)
 	if full {
@@ -108,7 +108,7 @@ func (c *console) plan(ctx context.Context, docs []document, q *op25bv1.PlanRequ
 	return r.Plan, nil
 }
 
-// refused returns an error if a switch would refuse the plan.
+// refused returns an error if a switch would refuse the planned change.
 func refused(p *op25bv1.Plan) error {
 	for _, s := range p.Switches {
 		if s.Error != "" && !s.Waits {
@@ -126,7 +126,7 @@ func messages(docs []document) []*op25bv1.File {
 	return files
 }
 
-// A faultsHere is an error that a controller returned for documents of this host.
+// A faultsHere is an error that a controller returned for documents that are stored on this host.
 type faultsHere struct {
 	error
 	docs []document
@@ -134,7 +134,7 @@ type faultsHere struct {
 
 func (f faultsHere) Unwrap() error { return f.error }
 
-// here wraps an error of a controller, so that its faults refer to files by their local paths.
+// here wraps an error from a controller, so that its faults refer to the local paths of files.
 func here(err error, docs []document) error {
 	if err == nil {
 		return nil
@@ -146,7 +146,8 @@ func here(err error, docs []document) error {
 	return faultsHere{err, docs}
 }
 
-// explain is like client.Explain, but faults refer to local paths of files, and to flags instead of the request's fields.
+// explain is like client.Explain, except that faults refer to local paths of files, and to flags instead of fields of the
+// request.
 func explain(err error) client.Failure {
 	f := client.Explain(err)
 	var lost *lostAnswer

@@ -16,14 +16,15 @@ import (
 	"op25b/internal/auth"
 )
 
-// A process is a controller in a separate process.
+// A process is a controller that runs as a separate process.
 type process struct {
 	*daemon
 	addr string
 	over bool
 }
 
-// commandIn returns the path of the op25b command of this test, in a new directory that is also its home.
+// commandIn returns the path of the op25b command in a new directory, that directory, and an environment in which
+// the directory is HOME.
 func commandIn(t testing.TB) (command, dir string, env []string) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -38,7 +39,7 @@ func commandIn(t testing.TB) (command, dir string, env []string) {
 	return command, dir, append(os.Environ(), "HOME="+dir)
 }
 
-// serveProcess starts a controller, which must end with status 0 at the end of the test.
+// serveProcess starts a controller. At the end of the test, the controller must exit with status 0 on SIGTERM.
 func serveProcess(t testing.TB, args ...string) *process {
 	t.Helper()
 	command, dir, env := commandIn(t)
@@ -52,7 +53,7 @@ func serveProcess(t testing.TB, args ...string) *process {
 	return s
 }
 
-// finish ends the process with SIGTERM, once, and returns its log.
+// finish ends the process with SIGTERM, unless it has already ended, and returns its log.
 func (s *process) finish(t testing.TB) string {
 	t.Helper()
 	if !s.over {
@@ -74,7 +75,8 @@ func (s *process) peak(t testing.TB) int {
 	return mib
 }
 
-// accessOf writes an access file with a token for a viewer and for an operator, and returns its path and the tokens.
+// accessOf writes an access file with a token for a viewer and a token for an operator. It returns the path of the
+// file, and the tokens by role.
 func accessOf(t testing.TB) (path string, tokens map[string]string) {
 	t.Helper()
 	var b strings.Builder
@@ -95,7 +97,7 @@ func accessOf(t testing.TB) (path string, tokens map[string]string) {
 	return path, tokens
 }
 
-// clientsOf returns clients of HTTP/1.1 and HTTP/2.
+// clientsOf returns one client for HTTP/1.1 and one for HTTP/2.
 func clientsOf(t testing.TB) map[string]*http.Client {
 	t.Helper()
 	clients := make(map[string]*http.Client)
@@ -111,7 +113,7 @@ func clientsOf(t testing.TB) map[string]*http.Client {
 	return clients
 }
 
-// fetchMetrics returns /metrics for an authorized caller.
+// fetchMetrics returns the text of /metrics for an authorised caller.
 func fetchMetrics(t testing.TB, base string, header map[string]string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/metrics", nil)

@@ -23,8 +23,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// I12: readers and watchers do not make the controller lose a lease, nor delay an activation. The controller, a switch and all
-// callers are on this host. The long form has 1,000 readers and 200 watchers. It logs the duration of activations, and does not fail by a clock.
+// I12: readers and watchers neither make the controller lose a lease nor prevent an activation. The controller, a switch and all callers run on
+// this host. The long form has 1,000 readers and 200 watchers. The test prints the duration of activations but does not limit it.
 func TestI12BoundedReaders(t *testing.T) {
 	if testing.Short() {
 		t.Skip("loads a process that the race detector slows down")
@@ -91,7 +91,7 @@ func TestI12BoundedReaders(t *testing.T) {
 		readers, watchers, lost, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), rate, refused.Load(), watched.Load())
 }
 
-// serveWithSwitch starts a controller and an embedded switch, and brings the worked example to it.
+// serveWithSwitch starts a controller and an embedded switch, and applies the worked example to the switch.
 func serveWithSwitch(t *testing.T) (*process, *client.Client) {
 	t.Helper()
 	command, dir, env := commandIn(t)
@@ -136,10 +136,10 @@ func connectTo(t testing.TB, addr string) *client.Client {
 	return c
 }
 
-// activateOnce activates a phase and returns the time until the switch had it.
+// activateOnce activates a phase and returns the time until the switch has converged.
 func activateOnce(t testing.TB, c *client.Client, phase string) time.Duration {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Minute, errors.New("an activation did not end")) // of a controller that is stuck
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Minute, errors.New("an activation did not end")) // so that a controller that hangs fails the test
 	defer cancel()
 	at := time.Now()
 	var in *connect.Response[op25bv1.CurrentResponse]

@@ -61,7 +61,7 @@ func runReplay(ctx context.Context, o replayOptions, log *zap.Logger, out io.Wri
 	case o.election == 0:
 		return errors.New("--election-id 0: must be 1 or more")
 	}
-	if _, err := os.Stat(o.file); err != nil { // check the file before taking over the switch
+	if _, err := os.Stat(o.file); err != nil { // check that the file exists before taking over the switch
 		return fmt.Errorf("recording %s: %w", o.file, withoutPath(err))
 	}
 	secure, err := switchTLS(o.tls, log)

@@ -17,8 +17,8 @@ import (
 	"op25b/p4src"
 )
 
-// embedded VAR [DEVICE | CERT KEY CA] starts a switch without a program, with device id 1 by default, until the script ends, and sets VAR to its
-// P4Runtime address; with the files it requires TLS and a client certificate.
+// embedded VAR [DEVICE | CERT KEY CA] starts a switch without a program and sets VAR to its P4Runtime address. The device id is 1 by default.
+// With the three files, the switch requires TLS and a client certificate. The switch runs until the script ends.
 func embedded(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || !slices.Contains([]int{1, 2, 4}, len(args)) {
 		ts.Fatalf("usage: embedded VAR [DEVICE | CERT KEY CA]")
@@ -46,7 +46,7 @@ func embedded(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], services.Addrs.P4Runtime)
 }
 
-// record FILE ADDR records a session that pushes the pipeline, adds two groups, and adds one of them again.
+// record FILE ADDR records a session that pushes the pipeline, adds two groups, and adds one of the groups a second time.
 func record(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: record FILE ADDR")
@@ -66,7 +66,7 @@ func record(ts *testscript.TestScript, neg bool, args []string) {
 			}},
 		}}}
 	}
-	_ = session.Write(ctx, []*p4v1.Update{group(1), group(2)}) // whether they are refused is for the recording to say
+	_ = session.Write(ctx, []*p4v1.Update{group(1), group(2)}) // the recording shows whether the switch refuses the updates
 	_ = session.Write(ctx, []*p4v1.Update{group(1)})
 	ts.Check(session.Close())
 	ts.Check(recorder.Close())

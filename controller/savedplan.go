@@ -44,7 +44,7 @@ func loadPlan(path string) (*op25bv1.Plan, error) {
 	return p, nil
 }
 
-// encodePlan writes a plan with its files. The output contains the inventory's data about subscribers and is confidential.
+// encodePlan writes a plan with its files. The output contains the inventory's subscriber data and is therefore confidential.
 func encodePlan(w io.Writer, p *op25bv1.Plan, files []*op25bv1.File) error {
 	if len(files) == 0 {
 		return fmt.Errorf("%w: there are no files to save with it", errSaved)

@@ -51,7 +51,7 @@ func TestSavedPlan(t *testing.T) {
 	}
 }
 
-// A plan that an earlier release saved can still be loaded: its fields keep their numbers.
+// A plan that an earlier release saved can still be loaded, because its fields keep their numbers.
 func TestSavedPlanOfEarlierRelease(t *testing.T) {
 	want := &op25bv1.Plan{
 		Base: 3, Time: &timestamppb.Timestamp{Seconds: 1146700800}, Policy: "p", Files: []*op25bv1.File{{Name: "policy.yaml", Data: []byte("kind: Policy\n")}},
@@ -71,6 +71,6 @@ func TestSavedPlanOfEarlierRelease(t *testing.T) {
 	}
 }
 
-// savedEarlier is the saved plan of TestSavedPlanOfEarlierRelease, in format 1.
+// savedEarlier is the saved plan that TestSavedPlanOfEarlierRelease loads, in format 1.
 const savedEarlier = "op25b plan 1\n" +
 	"\b\x03\x12\x06\b\x80\x88\xe5\xa2\x04\x1a\x01p\"\x1c\n\vpolicy.yaml\x12\rkind: Policy\n*'\n\x11files/policy.yaml\x10\x01\"\x0e+kind: Policy\n(\x012[\n\x01s\x12\x03a:1\x1a\x04read0\x03:\x01bB\x01cJ\x06\b\x01 \x010\x01R\x16\x10\x01*\x12\n\achanged\x12\x01t\x1a\x01o\"\x01nX\x02b\x05\n\x01w\x10\x02j\a\n\x01t\x10\x04\x18\br\x11\n\x05phase\x12\x05stops\x1a\x01x:\b\b\x01\x10\x01H\x02X\x01@\x01J\x01n\x82\x05\x06+09:00"

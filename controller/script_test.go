@@ -25,15 +25,15 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A daemon is op25b in a separate process.
+// A daemon is an op25b command that runs as a separate process.
 type daemon struct {
 	cmd    *exec.Cmd
-	said   sync.WaitGroup // until stderr ends
+	said   sync.WaitGroup // done when stderr ends
 	log    strings.Builder
 	memory *budget.Budget
 }
 
-// daemonMiB is the memory budget of a process of a test, in MiB, above the limits of all tests.
+// daemonMiB is the memory limit of a daemon, in MiB. It is higher than the memory limits that the tests check.
 const daemonMiB = 1536
 
 // running holds the running daemons, by script and name.
@@ -44,8 +44,8 @@ type daemonKey struct {
 	name string
 }
 
-// start NAME ARGS... starts op25b with arguments, waits until it logs that it is up, and sets NAME to the address in that line, if it
-// has one. The daemon ends at the end of the script at the latest.
+// start NAME ARGS... starts op25b with the given arguments and waits until it logs that it is up. If that log line contains an
+// address, start sets NAME to it. The daemon ends with the script at the latest.
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: start NAME ARGS...")
@@ -70,7 +70,8 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// launch starts op25b with arguments and waits until it logs that it is up; said are the fields of that line.
+// launch starts op25b with the given arguments and waits until it logs that it is up. The returned map said contains the fields of
+// that log line.
 func launch(exe, dir string, env, args []string) (d *daemon, said map[string]any, err error) {
 	d = &daemon{cmd: exec.Command(exe, append(args, "--log-format", "json")...)}
 	d.cmd.Dir, d.cmd.Env = dir, env
@@ -120,7 +121,7 @@ func lookPath(path, name string) (string, bool) {
 	return "", false
 }
 
-// finish NAME ends a daemon with SIGTERM, which must exit with 0; crash NAME kills it.
+// finish NAME ends a daemon with SIGTERM, and the daemon must exit with status 0. crash NAME kills the daemon.
 func finish(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, args, syscall.SIGTERM) }
 
 func crash(ts *testscript.TestScript, neg bool, args []string) { stop(ts, neg, args, syscall.SIGKILL) }
@@ -152,10 +153,10 @@ func stop(ts *testscript.TestScript, neg bool, args []string, by syscall.Signal)
 	ts.Check(d.(*daemon).end(by))
 }
 
-// end ends a daemon. It must exit with 0 unless it is killed.
+// end sends a signal to the daemon and waits for its end. Unless the signal is SIGKILL, the daemon must exit with status 0.
 func (d *daemon) end(by syscall.Signal) error {
 	_ = d.cmd.Process.Signal(by)
-	_ = d.cmd.Process.Signal(syscall.SIGCONT) // it may be frozen
+	_ = d.cmd.Process.Signal(syscall.SIGCONT) // the daemon may be frozen
 	d.said.Wait()
 	err := d.cmd.Wait()
 	if over := d.memory.Err(); over != nil {
@@ -167,8 +168,8 @@ func (d *daemon) end(by syscall.Signal) error {
 	return nil
 }
 
-// meddle ADDR changes a switch as another client can: P4Runtime accepts writes with the primary's election id. It adds a bridge
-// entry that is not in the intent.
+// meddle ADDR changes a switch as another client could, because P4Runtime accepts any write that has the primary's election id.
+// meddle adds a bridge entry that is not in the intent.
 func meddle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: meddle ADDR")
@@ -198,7 +199,7 @@ func meddle(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// free VAR... sets each to a free address.
+// free VAR... sets each variable to an address with a free port.
 func free(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: free VAR...")
@@ -211,7 +212,8 @@ func free(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// replace FILE OLD NEW [OLD NEW]... replaces texts in a file; \n in NEW is a new line, $NAME in NEW is the environment's.
+// replace FILE OLD NEW [OLD NEW]... replaces texts in a file. In NEW, \n is a newline and $NAME is the value of an environment
+// variable.
 func replace(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args)%2 == 0 {
 		ts.Fatalf("usage: replace FILE OLD NEW [OLD NEW]...")
@@ -226,7 +228,7 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
 }
 
-// status N COMMAND... runs a command that exits with status N.
+// status N COMMAND... runs a command that must exit with status N.
 func status(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status N COMMAND...")

@@ -110,8 +110,8 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	return cmd
 }
 
-// defaultDir returns the default data directory: /var/lib/op25b for root, and a directory that follows the XDG Base Directory specification
-// for other users.
+// defaultDir returns the default data directory. It is /var/lib/op25b for root, and follows the XDG Base Directory specification for other
+// users.
 func defaultDir() string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/op25b"
@@ -164,7 +164,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	return c.Run(ctx)
 }
 
-// first returns the validated documents of --apply-if-empty, or nil without that flag.
+// first returns the validated documents for --apply-if-empty, or nil if that flag is not set.
 func (o *serveOptions) first() ([]strict.File, error) {
 	switch {
 	case o.ifEmpty && len(o.files) == 0:
@@ -186,7 +186,7 @@ func (o *serveOptions) first() ([]strict.File, error) {
 	return files, err
 }
 
-// auth returns the configuration of authentication.
+// auth returns the authentication settings.
 func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 	switch {
 	case o.access != "" && o.anonymous != "":
@@ -211,7 +211,7 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 	return a, nil
 }
 
-// store returns the configuration of the store.
+// store returns the settings of the store.
 func (o *serveOptions) store(log *zap.Logger) (store.Config, error) {
 	c := store.Config{Dir: o.dir, Endpoints: o.etcd, Quota: int64(o.quota)}
 	tls := o.etcdTLS.CA + o.etcdTLS.Cert + o.etcdTLS.Key

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A byteSize is a flag for a number of bytes: 2147483648, 2048MiB and 2GiB are the same size.
+// A byteSize is the value of a flag that takes a number of bytes. For example, 2147483648, 2048MiB
+// and 2GiB are the same size.
 type byteSize int64
 
 var sizeUnits = []struct {
@@ -15,7 +16,7 @@ var sizeUnits = []struct {
 	bytes int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// String formats the size as a whole number of the largest possible unit.
+// String formats the size as a whole number in the largest possible unit.
 func (s *byteSize) String() string {
 	for _, u := range sizeUnits {
 		if n := int64(*s); n != 0 && n%u.bytes == 0 {
@@ -25,7 +26,7 @@ func (s *byteSize) String() string {
 	return strconv.FormatInt(int64(*s), 10)
 }
 
-// Set parses a size.
+// Set implements pflag.Value.
 func (s *byteSize) Set(text string) error {
 	number, unit := text, int64(1)
 	for _, u := range sizeUnits {
@@ -41,5 +42,5 @@ func (s *byteSize) Set(text string) error {
 	return nil
 }
 
-// Type returns the name of the value in the help.
+// Type returns the type name that the help shows.
 func (*byteSize) Type() string { return "size" }

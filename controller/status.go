@@ -81,7 +81,7 @@ func bad(s *op25bv1.SwitchStatus) bool {
 func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if c.timeout > 0 { // not a context deadline: connect would send it to the controller, which may then end the call first
+	if c.timeout > 0 { // the timeout is not a context deadline: connect would send a deadline to the controller, which could then end the call first
 		timer := time.AfterFunc(c.timeout, func() { cancel(errNotConverged) })
 		defer timer.Stop()
 	}
@@ -104,10 +104,11 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	return err
 }
 
-// seenSwitches holds the switches of a watch in the order of their first report, which is the order of the inventory.
+// seenSwitches holds the statuses of a watch's switches in the order in which they were first reported, which is the
+// order of the inventory.
 type seenSwitches struct{ all []*op25bv1.SwitchStatus }
 
-// take applies a message and reports whether all switches have converged to its revision.
+// take records the statuses in a message and reports whether all switches have converged to the message's revision.
 func (x *seenSwitches) take(r *op25bv1.WatchSwitchesResponse) (all []*op25bv1.SwitchStatus, converged bool) {
 	for _, s := range r.Switches {
 		same := func(known *op25bv1.SwitchStatus) bool { return known.Switch == s.Switch }

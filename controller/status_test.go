@@ -6,7 +6,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// status --wait shows the switches in the order of the inventory, as status does. It used to sort them by name.
+// status --wait shows the switches in the order of the inventory, as status does. Regression test: status
+// --wait once sorted the switches by name.
 func TestWaitKeepsTheOrderOfTheInventory(t *testing.T) {
 	at := func(name string, revision uint64) *op25bv1.SwitchStatus {
 		return &op25bv1.SwitchStatus{Switch: name, Converged: true, Revision: revision}

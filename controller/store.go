@@ -31,7 +31,7 @@ func newStore() *cobra.Command {
 	return cmd
 }
 
-// addStore adds the flags that name a store.
+// addStore adds the flags that select a store.
 func addStore(cmd *cobra.Command, o *serveOptions) {
 	f := cmd.Flags()
 	f.StringVar(&o.dir, "data-dir", "", "data directory of a stopped controller")
@@ -41,9 +41,9 @@ func addStore(cmd *cobra.Command, o *serveOptions) {
 	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with the private key of --etcd-cert")
 }
 
-// openStore opens the store that the flags name. If read is set, the data directory must contain a store.
+// openStore opens the store that the flags select. If read is true, the data directory must already contain a store.
 func openStore(ctx context.Context, o *serveOptions, read bool) (*store.Store, error) {
-	o.quota = store.MaxQuota // the quota of the controller is unknown here
+	o.quota = store.MaxQuota // the quota of the controller that made the store is unknown
 	config, err := o.store(zap.NewNop())
 	if err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// A store moves from a data directory to an etcd cluster and back, by backups of a running controller, of the cluster and of a
-// directory: history, phases and the audit chain stay the same.
+// TestStoreMoves moves a store from a data directory to an etcd cluster and back, with backups of a running controller, of the
+// cluster and of a data directory. The history, the phases and the audit chain must not change.
 func TestStoreMoves(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts controllers")
@@ -30,7 +30,7 @@ func TestStoreMoves(t *testing.T) {
 		}
 		return string(said)
 	}
-	// what is the same wherever the store is: all but records that say that it was saved
+	// matches the records of backups, which are the only difference between the stores
 	saved := regexp.MustCompile(`(?m)^.* backup store .*\n`)
 	told := func(s *served) string {
 		t.Helper()
@@ -82,7 +82,7 @@ func TestStoreMoves(t *testing.T) {
 		t.Errorf("back:\n%s\nwant\n%s", is, want)
 	}
 
-	// A damaged backup is refused before a store is made.
+	// A damaged backup is refused before a store is created.
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

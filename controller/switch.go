@@ -95,7 +95,8 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 	return nil
 }
 
-// exposed returns an error for a plain-text service on an address that other hosts can reach, unless --insecure is set.
+// exposed returns an error if a plain-text service listens on an address that other hosts can reach and --insecure is
+// not set.
 func (o *switchOptions) exposed() error {
 	if o.insecure {
 		return nil

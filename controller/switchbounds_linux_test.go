@@ -24,10 +24,11 @@ import (
 	"op25b/p4src"
 )
 
-// switchMiB is the memory limit of an embedded switch for any callers: the sum of its limits, doubled by the garbage collector.
+// switchMiB is the memory limit of an embedded switch, in MiB, whatever its callers send. It is twice the sum of the switch's
+// limits, because the garbage collector may double the heap.
 const switchMiB = 1024
 
-// A switchProcess is an embedded switch in a separate process.
+// A switchProcess is an embedded switch that runs as a separate process.
 type switchProcess struct {
 	*process
 	gnmi string
@@ -47,7 +48,7 @@ func startSwitch(t testing.TB, args ...string) *switchProcess {
 	return s
 }
 
-// dialSwitch connects to one of its services, without client-side limits.
+// dialSwitch connects to a service of the switch, without client-side limits.
 func dialSwitch(t testing.TB, addr string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -59,7 +60,7 @@ func dialSwitch(t testing.TB, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// encoded returns a message whose wire form is b.
+// encoded returns the empty message m with unknown fields such that its wire form is b.
 func encoded[M proto.Message](m M, b []byte) M {
 	m.ProtoReflect().SetUnknown(b)
 	return m
@@ -82,7 +83,7 @@ func beginSiege(t *testing.T) *siege {
 	return x
 }
 
-// ctx bounds an attack, so that a hang is a failure.
+// ctx returns a context with a deadline, so that an attack that hangs fails the test.
 func (x *siege) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(x.t.Context(), 2*time.Minute)
 	x.t.Cleanup(cancel)
@@ -114,7 +115,7 @@ func (x *siege) push(action p4v1.SetForwardingPipelineConfigRequest_Action, conf
 	return err
 }
 
-// refused checks that the switch refused an attack and still runs.
+// refused verifies that the switch refused an attack and still runs.
 func (x *siege) refused(err error, valid ...codes.Code) {
 	x.t.Helper()
 	got := grpcstatus.Code(err)
@@ -126,8 +127,8 @@ func (x *siege) refused(err error, valid ...codes.Code) {
 	x.t.Errorf("%v, want one of %v", err, valid)
 }
 
-// I12: no message ends the embedded switch, nor do many messages: all attacks are made on one
-// switch, one after the other. It answers after each, and never exceeds its memory limit.
+// I12: neither a single message nor many messages can end the embedded switch. All attacks are made on the same switch, one
+// after the other. The switch must answer after each attack and never exceed its memory limit.
 func TestI12BoundedSwitch(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bounds the memory of a process, which the race detector multiplies")
@@ -180,7 +181,7 @@ func (x *siege) emptyUpdates() {
 	x.refused(err, codes.ResourceExhausted)
 }
 
-// programs pushes small programs that require much memory.
+// programs pushes small programs that need much memory.
 func (x *siege) programs() {
 	with := func(name string, change func(map[string]any)) {
 		var program map[string]any
@@ -216,7 +217,7 @@ func (x *siege) programs() {
 			p["headers"] = append(p["headers"].([]any), map[string]any{"name": fmt.Sprint("h", i), "id": 1000 + i, "header_type": "big"})
 		}
 	})
-	// Large, and valid but for a name at its end: everything before is compiled.
+	// The program is large and has its only fault, an unknown name, at the end, so everything before the fault is compiled.
 	with("primitives", func(p map[string]any) {
 		actions := p["actions"].([]any)
 		for _, a := range actions {
@@ -265,7 +266,7 @@ func (x *siege) programs() {
 	}
 }
 
-// unreadErrors sends packets that are refused, and does not read the errors.
+// unreadErrors sends packets that the switch refuses, and does not read the errors.
 func (x *siege) unreadErrors() {
 	var all sync.WaitGroup
 	for i := range uint64(4) {
@@ -324,7 +325,7 @@ func (x *siege) subscriptions() {
 	}
 }
 
-// roles opens streams with very long names.
+// roles opens streams with very long role names.
 func (x *siege) roles() {
 	for i := range 30 {
 		stream, err := x.p4.StreamChannel(x.ctx())
@@ -357,7 +358,7 @@ func (x *siege) metadata() {
 	}
 }
 
-// reads reads everything many times.
+// reads reads all entries many times.
 func (x *siege) reads() {
 	everything := &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{}}}
 	for _, n := range []int{100, 9_000, 100_000} {
@@ -367,7 +368,7 @@ func (x *siege) reads() {
 		}
 		x.refused(err, codes.ResourceExhausted)
 	}
-	for range 50 { // allowed, and not read
+	for range 50 { // the stream is allowed, and its answers are not read
 		stream, err := x.p4.Read(x.ctx(), &p4v1.ReadRequest{DeviceId: 1, Entities: repeat(everything, 4)})
 		if err != nil {
 			x.t.Fatal(err)

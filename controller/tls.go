@@ -11,14 +11,14 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// warnKey logs a warning if every user of this host can read a private key.
+// warnKey logs a warning if all users of this host can read a private key.
 func warnKey(log *zap.Logger, path string) {
 	if text := secretfile.Readable("private key", path); text != "" {
 		log.Warn(text)
 	}
 }
 
-// plainRemedy is the advice in the error for a plain-text service that other hosts can reach.
+// plainRemedy is the advice in the error about a plain-text service that other hosts can reach.
 const plainRemedy = "give --tls-cert and --tls-key, listen on 127.0.0.1, or add --insecure"
 
 // serverTLS returns the TLS configuration for the flags --tls-cert, --tls-key and --tls-client-ca. It returns nil for plain text.

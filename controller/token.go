@@ -38,7 +38,7 @@ not printed again.`,
 			secret, t, err := auth.NewToken(name, auth.Role(role), expires)
 			var faults strict.Faults
 			switch {
-			case errors.As(err, &faults) && len(faults) > 0: // the path of a fault is the name of the flag
+			case errors.As(err, &faults) && len(faults) > 0: // the path of a fault is the name of a flag
 				return fmt.Errorf("--%s: %s; %s", faults[0].Path, faults[0].What, faults[0].Way)
 			case err != nil:
 				return err

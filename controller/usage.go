@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// exactly and atMost check the number of arguments. Unlike the errors of cobra's functions, their errors contain the usage line.
+// exactly and atMost check the number of arguments. Unlike the functions of cobra, they include the usage line in their errors.
 func exactly(n int) cobra.PositionalArgs { return between(n, n) }
 
 func atMost(n int) cobra.PositionalArgs { return between(0, n) }
@@ -33,8 +33,8 @@ func counted(n int, one, many string) string {
 	return fmt.Sprint(n, " ", many)
 }
 
-// group makes cmd a command that only contains subcommands. Without arguments, cmd prints its help. Arguments are refused as unknown
-// subcommands.
+// group makes cmd a command that only groups subcommands. Without arguments, cmd prints its help. It refuses any argument as an unknown
+// subcommand.
 func group(cmd *cobra.Command) *cobra.Command {
 	cmd.SuggestionsMinimumDistance, cmd.DisableFlagsInUseLine = 2, true
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -55,7 +55,7 @@ func unknownCommand(parent *cobra.Command, name string) error {
 	return fmt.Errorf("%s%s --help lists the commands", text, parent.CommandPath())
 }
 
-// newHelp replaces cobra's help command, which exits with 0 after an unknown name.
+// newHelp returns a replacement for cobra's help command, which exits with status 0 for an unknown command.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND]...",
@@ -71,7 +71,8 @@ func newHelp() *cobra.Command {
 	}
 }
 
-// explainFlag adds the valid values to the error of an invalid flag value. For an unknown flag, it adds the command that lists the flags.
+// explainFlag adds advice to an error about a flag: the valid values if the value is invalid, or the command that lists the flags if the
+// flag is unknown.
 func explainFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
@@ -93,7 +94,7 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		want = "must be a whole number from 0 to 65535"
 	case "bool":
 		want = "must be true or false"
-	default: // the types of this program list the valid values in their errors
+	default: // the flag types of this program list the valid values in their errors
 		return err
 	}
 	return errors.New(strings.TrimSuffix(err.Error(), invalid.Unwrap().Error()) + want)

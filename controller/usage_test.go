@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Every help has the same form: a short imperative phrase, sentences, and examples that name commands and flags that exist.
+// All help texts have the same form: a short imperative phrase, sentences, and examples whose commands and flags exist.
 func TestHelp(t *testing.T) {
 	root := newRoot()
 	var walk func(*cobra.Command)
@@ -63,7 +63,7 @@ func checkExample(t *testing.T, root *cobra.Command, path, example string) {
 	}
 }
 
-// A misspelled subcommand is an error, and so is a wrong number of arguments.
+// A misspelled subcommand and a wrong number of arguments are errors.
 func TestWrongCommand(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"aply", `unknown command "aply"; the nearest is apply; op25b --help lists the commands`},

@@ -13,7 +13,7 @@ import (
 // version is the release of op25b.
 const version = "0.1.0"
 
-// versions is the output of op25b version.
+// versions is the JSON output of op25b version.
 type versions struct {
 	Op25b           string `json:"op25b"`
 	Pipeline        string `json:"pipeline"`
@@ -27,7 +27,7 @@ func currentVersions() versions {
 	return versions{version, pkg.GetName(), pkg.GetVersion(), p4src.BuiltFrom(), p4rtserver.APIVersion}
 }
 
-// versionLine is the output of op25b version and of op25b --version.
+// versionLine returns the text that op25b version and op25b --version print.
 func versionLine() string {
 	v := currentVersions()
 	return fmt.Sprintf("op25b %s, pipeline %s %s (sources %.12s), P4Runtime %s", v.Op25b, v.Pipeline, v.PipelineVersion, v.PipelineSources, v.P4Runtime)
