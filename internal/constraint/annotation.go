@@ -7,10 +7,10 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// annotationOf maps each kind of scope to its annotation.
+// annotationOf maps each kind of scope to the name of its annotation.
 var annotationOf = map[scopeKind]string{ofTable: "entry_restriction", ofAction: "action_restriction"}
 
-// restrictions returns the texts of an object's restrictions.
+// restrictions returns the texts of all restrictions of a table or action.
 func restrictions(kind scopeKind, p *configv1.Preamble) ([]string, error) {
 	mine, other := annotationOf[kind], annotationOf[1-kind]
 	misplaced := fmt.Errorf("@%s: is not for %vs; @%s is", other, kind, mine)
@@ -57,9 +57,9 @@ func splitAnnotation(a string) (name, body string) {
 	return a[:end], strings.TrimSpace(a[end:])
 }
 
-// unquote decodes a body as p4c prints it: one or more string literals between parentheses, with their escapes unchanged. Each literal
-// becomes a line of the result, so that a // comment ends with its literal. P4 does not define the escapes. \" \\ \n and \t have their
-// meaning in C; a backslash before any other character is kept.
+// unquote decodes the body of an annotation as p4c prints it: one or more string literals between parentheses, with their escapes
+// unchanged. Each literal becomes a line of the result, so that a // comment ends with its literal. P4 does not define the escapes. \"
+// \\ \n and \t have the same meaning as in C. A backslash before any other character is kept.
 func unquote(body string) (string, error) {
 	const want = `it must be one or more strings, as in ("port != 0")`
 	in, ok := strings.CutPrefix(body, "(")
@@ -113,7 +113,7 @@ func literal(in string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// clip shortens a program's text for messages.
+// clip shortens source text for messages.
 func clip(s string) string {
 	const most = 60
 	for i := range s {

@@ -5,9 +5,9 @@ import "fmt"
 type typeKind int
 
 const (
-	unknownType typeKind = iota // a key whose match type the language does not support
+	unknownType typeKind = iota // the type of a key whose match type the language does not support
 	boolType
-	intType // a signed number of any size
+	intType // a signed integer of any size
 	bitType
 	exactType
 	ternaryType
@@ -16,7 +16,7 @@ const (
 	optionalType
 )
 
-// A typ is the type of an expression. Numbers of any size and booleans have no width.
+// A typ is the type of an expression. The types int and bool have no width.
 type typ struct {
 	kind  typeKind
 	width int
@@ -35,11 +35,11 @@ func (t typ) isKey() bool { return t.kind >= exactType }
 // ordered reports whether values of the type can be compared with <, <=, > and >=.
 func (t typ) ordered() bool { return t.kind == intType || t.kind == bitType || t.kind == exactType }
 
-// A part is the value that a field of a key selects: the first or the second value of the key.
+// A part describes a field of a key type. It selects the first or the second value of the key.
 type part struct {
 	name   string
 	second bool
-	number bool // the part is an int, not a bit<W>
+	number bool // the part is an int instead of a bit<W>
 }
 
 // parts lists the fields of each key type.
@@ -60,7 +60,7 @@ func (t typ) part(field string) (part, bool) {
 	return part{}, false
 }
 
-// fields returns the fields of a type, for messages.
+// fields names the fields of a type, for messages.
 func (t typ) fields() string {
 	switch p := parts[t.kind]; len(p) {
 	case 0:
@@ -72,8 +72,8 @@ func (t typ) fields() string {
 	}
 }
 
-// unify returns the type in which two expressions are compared. A number is converted to a bit<W>, and a bit<W> to a key that matches
-// only that value.
+// unify returns the type to which two expressions are converted before they are compared. An int converts to a bit<W> or a key. A
+// bit<W> converts to a key that matches only that value.
 func unify(a, b typ) (typ, bool) {
 	switch {
 	case a == b:
@@ -102,7 +102,7 @@ type checker struct {
 	scope *scope
 }
 
-// fault returns an error with the position and text of an expression.
+// fault returns an error with the position and the text of an expression.
 func (c *checker) fault(n *node, format string, args ...any) error {
 	return fmt.Errorf("%v: %q: %w", c.tokens[n.from].at, clip(c.text(n)), fmt.Errorf(format, args...))
 }
@@ -176,7 +176,7 @@ func (c *checker) comparison(n *node) error {
 	return nil
 }
 
-// peers returns the types that a type can be compared with, for messages.
+// peers names the types with which a type can be compared, for messages.
 func (t typ) peers() string {
 	switch {
 	case t.kind == boolType:

@@ -8,10 +8,11 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// What every entry of acl needs.
+// exacts gives the exact keys that every entry of acl needs.
 const exacts = `table_id: 1 match { field_id: 1 exact { value: "\x05" } } match { field_id: 12 exact { value: "\x01" } } `
 
-// Each restriction holds for the entry or does not, on every match type, given and left out.
+// TestMeaning verifies whether each restriction holds for an entry. It covers every match type, with the key given and
+// left out.
 func TestMeaning(t *testing.T) {
 	const (
 		src      = `match { field_id: 2 ternary { value: "\x02\x00" mask: "\xff\x00" } }`
@@ -35,7 +36,7 @@ func TestMeaning(t *testing.T) {
 		{"true", "", true},
 		{"false", "", false},
 
-		// Exact: the value is meant where nothing else is said.
+		// Exact: a key without a field name stands for its value.
 		{"port == 5", "", true},
 		{"port != 5", "", false},
 		{"port::value == 5", "", true},
@@ -114,7 +115,7 @@ func TestMeaning(t *testing.T) {
 		{"port != ::priority", prio, true},
 		{"port == ::priority", "priority: 517", true},
 
-		// Operators and how they bind.
+		// Operators and their precedence.
 		{"!false", "", true},
 		{"!true == false", "", true}, // (!true) == false
 		{"!(true == false)", "", true},
@@ -145,7 +146,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// All restrictions of a table hold together, whatever form they have.
+// TestSeveralRestrictions verifies that all restrictions of a table must hold, whatever their form is.
 func TestSeveralRestrictions(t *testing.T) {
 	info := programWith(t, "", "")
 	info.Tables[0].Preamble.Annotations = []string{annotate("entry_restriction", "port != 1"), "@hidden", annotate("entry_restriction", "port != 2")}
@@ -158,7 +159,8 @@ func TestSeveralRestrictions(t *testing.T) {
 	}
 }
 
-// A violation names the table, the condition that does not hold, as written, and the values in it.
+// TestViolations verifies that a violation names the table, the condition that does not hold, as written, and the values
+// in the condition.
 func TestViolations(t *testing.T) {
 	const given = exacts + `priority: 7
 		match { field_id: 2 ternary { value: "\x02\x00" mask: "\xff\x00" } }
@@ -187,7 +189,8 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// The restriction of an action holds wherever the action is given: in entries, action sets, default entries and members.
+// TestActions verifies that the restriction of an action applies wherever the action is used: in entries, action sets,
+// default entries and members.
 func TestActions(t *testing.T) {
 	const (
 		good = `action_id: 2 params { param_id: 1 value: "\x01" } params { param_id: 2 value: "\x02" } params { param_id: 3 value: "\x01" }`
@@ -207,11 +210,11 @@ func TestActions(t *testing.T) {
 		{`table_id: 5 match { field_id: 1 exact { value: "\x05" } } action { action { ` + bad + ` } }`, `table "free": ` + said},
 		{`table_id: 1 ` + other + `action { action_profile_action_set { action_profile_actions { action { ` + good + ` } } action_profile_actions { action { ` + bad + ` } } } }`, `table "acl": ` + said},
 		{`table_id: 1 ` + other + `action { action_profile_action_set { action_profile_actions { action { ` + good + ` } } } }`, ""},
-		// Without key, and so without the table's restriction.
+		// A default entry has no key, so the table's restriction does not apply.
 		{`table_id: 1 is_default_action: true`, ""},
 		{`table_id: 1 is_default_action: true action { action { ` + good + ` } }`, ""},
 		{`table_id: 1 is_default_action: true action { action { ` + bad + ` } }`, `table "acl": ` + said},
-		// The table's comes first.
+		// The table's restriction is checked first.
 		{exacts + `action { action { ` + bad + ` } }`, `table "acl": restriction violated: port != 5: port is 0x5`},
 	} {
 		err := s.CheckEntry(parseText(t, &p4v1.TableEntry{}, tc.entry))
@@ -227,7 +230,8 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// What is no entry or action of the P4Info is neither allowed nor called a violation.
+// TestEntriesThatCannotBeJudged verifies that an entry or action that does not match the P4Info is refused, and that the
+// error is not a violation.
 func TestEntriesThatCannotBeJudged(t *testing.T) {
 	s := mustLoad(t, programWith(t, "port == 5", "port != 0"))
 	const forward = `params { param_id: 1 value: "\x01" } params { param_id: 2 value: "\x02" } `
@@ -261,7 +265,8 @@ func TestEntriesThatCannotBeJudged(t *testing.T) {
 	}
 }
 
-// Leading zero bytes change nothing, and keys that cannot be restricted may have any value.
+// TestOddValues verifies that leading zero bytes have no effect, and that keys that cannot be restricted may have any
+// value.
 func TestOddValues(t *testing.T) {
 	s := mustLoad(t, programWith(t, "port == 5 && src6::value == 1", ""))
 	err := s.CheckEntry(parseText(t, &p4v1.TableEntry{}, `table_id: 1 match { field_id: 1 exact { value: "\x00\x00\x05" } } match { field_id: 12 exact { value: "\x01" } }

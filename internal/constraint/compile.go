@@ -11,17 +11,17 @@ import (
 type clause struct {
 	text     string // as written, without comments
 	holds    func(*env) bool
-	vars     []int // the variables in it, in the order of their first use
-	priority bool  // ::priority occurs in it
+	vars     []int // indices of the variables that the clause uses, in the order of their first use
+	priority bool  // whether the clause uses ::priority
 }
 
-// An env holds the values on which a restriction is evaluated: the values of the entry or action, and defaults.
+// An env holds the values with which a restriction is evaluated: the values of the entry or action, and the defaults of omitted keys.
 type env struct {
 	vals     []value
 	priority int64
 }
 
-// A value is the value of a variable: value and mask, value and prefix length, low and high, or only the value.
+// A value is the value of a variable: a value and a mask, a value and a prefix length, a low and a high bound, or only a value.
 type value struct{ first, second u128 }
 
 // compile parses a restriction and compiles it to clauses.
@@ -119,7 +119,7 @@ func condition(n *node) func(*env) bool {
 		for i, k := range n.kids {
 			kids[i] = condition(k)
 		}
-		stop := n.op == opOr // the first operand with this value decides
+		stop := n.op == opOr // the value of an operand that decides the result
 		return func(e *env) bool {
 			for _, k := range kids {
 				if k(e) == stop {
@@ -210,7 +210,7 @@ func compareBits(op operator, a, b func(*env) u128) func(*env) bool {
 	}
 }
 
-// constant returns the value of an expression of type int that is the same for all entries, and nil for any other expression.
+// constant returns the value of an expression of type int that is the same for all entries. It returns nil for any other expression.
 func constant(n *node) *big.Int {
 	switch n.op {
 	case opInt:
@@ -223,8 +223,8 @@ func constant(n *node) *big.Int {
 	return nil
 }
 
-// intOf compiles an expression of type int. A variable value, which is a prefix length or a priority, is far smaller than 2^62. So all
-// larger constants are equivalent.
+// intOf compiles an expression of type int. Constants are limited to ±2^62. This does not change a comparison, because the only
+// variables of type int are prefix lengths and priorities, which are far smaller.
 func intOf(n *node) func(*env) int64 {
 	if k := constant(n); k != nil {
 		const limit = 1 << 62
@@ -248,7 +248,7 @@ func intOf(n *node) func(*env) int64 {
 	return func(e *env) int64 { return int64(e.vals[ref].second.lo) }
 }
 
-// bitsOf compiles an expression that is a bit<width> or an exact key of that width, or converts to one.
+// bitsOf compiles an expression that is a bit<width>, an exact key of that width, or an int, which it converts.
 func bitsOf(n *node, width int) func(*env) u128 {
 	if k := constant(n); k != nil {
 		v := fromBig(k, width)
@@ -269,7 +269,7 @@ func bitsOf(n *node, width int) func(*env) u128 {
 	return func(e *env) u128 { return e.vals[ref].first }
 }
 
-// keyOf compiles an expression that is a ternary, lpm, range or optional key, or converts to one.
+// keyOf compiles an expression that is a ternary, lpm, range or optional key, or that converts to such a key.
 func keyOf(n *node, t typ) func(*env) value {
 	if n.typ == t {
 		ref := n.ref

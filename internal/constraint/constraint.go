@@ -1,16 +1,19 @@
-// Package constraint checks table entries and actions against the restrictions of a P4 program: @entry_restriction("...") on a table and
-// @action_restriction("...") on an action, in the language of p4-constraints. A P4Info contains the restrictions as annotations.
+// Package constraint checks table entries and actions against the restrictions of a P4 program. A restriction is an
+// @entry_restriction("...") on a table or an @action_restriction("...") on an action, in the language of p4-constraints. A P4Info
+// contains the restrictions as annotations.
 //
-// Load parses and type-checks the restrictions; a Set then checks entries. A Set does not check P4Runtime's canonical form. It considers
-// neither the entries of a switch nor entries that a program declares itself.
+// Load parses and type-checks the restrictions and returns a Set, which checks entries. A Set does not check whether values are in
+// P4Runtime's canonical form. It considers neither the entries that a switch already has nor the entries that a program declares itself.
 //
-// The language is that of p4-constraints (docs/language-specification.md there). Where the specification leaves a choice:
+// The language is defined by p4-constraints (docs/language-specification.md in its repository). Where the specification leaves a choice,
+// this package does the following:
 //
-//   - A number compared with a bit<W> is taken modulo 2^W, as in p4-constraints: -1 is all ones, and 256 is 0 for 8 bits.
-//   - Several restrictions of one table or action must all hold. p4-constraints reads the first and ignores the others.
-//   - A comment that is not closed, an @entry_restriction of an action, an @action_restriction of a table, and ::priority in an action's
-//     restriction are errors at load. p4-constraints reports them later or never.
-//   - Keys and parameters of more than 128 bits cannot be restricted.
+//   - A number that is compared with a bit<W> is taken modulo 2^W, as in p4-constraints. For example, -1 is all ones, and 256 is 0 for 8
+//     bits.
+//   - If a table or action has several restrictions, all must hold. p4-constraints reads the first one and ignores the others.
+//   - Load returns an error for an unclosed comment, an @entry_restriction on an action, an @action_restriction on a table, and
+//     ::priority in an action's restriction. p4-constraints reports these errors later or never.
+//   - Keys and parameters with more than 128 bits cannot be restricted.
 package constraint
 
 import (
@@ -29,9 +32,10 @@ type Set struct {
 	actions map[uint32]*scope
 }
 
-// Load reads the restrictions of all tables and actions of a P4Info. It returns ErrRestriction with the first fault of every restriction
-// that has one. A fault names the table or action, line:column in the annotation's string, the token, and what would be valid. Lines and
-// columns are counted from 1, in characters; adjacent string literals are lines of one string.
+// Load reads the restrictions of all tables and actions of a P4Info. If any restriction is invalid, Load returns ErrRestriction with the
+// first fault of each invalid restriction. A fault names the table or action, the line and column in the annotation's string, the token,
+// and what would be valid. Lines and columns are counted from 1, columns in characters. Adjacent string literals are the lines of one
+// string.
 func Load(info *configv1.P4Info) (*Set, error) {
 	s := &Set{tables: map[uint32]*scope{}, actions: map[uint32]*scope{}}
 	var faults []error
@@ -71,12 +75,12 @@ func (s *scope) load(p *configv1.Preamble) []error {
 
 func (s *scope) bad(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrRestriction, err) }
 
-// CheckEntry checks an entry against the restriction of its table, unless it is the default entry, and its action or action set against
-// the restrictions of the actions. Absent ternary, lpm, range and optional fields match everything. Member and group ids are not
-// resolved: use CheckAction for the members.
+// CheckEntry checks an entry against the restriction of its table, unless it is the default entry. It also checks the entry's action or
+// action set against the restrictions of those actions. Omitted ternary, lpm, range and optional fields match everything. Member and
+// group ids are not resolved; use CheckAction for the members.
 //
-// CheckEntry returns ErrViolated with the part of the restriction that does not hold and the values in it. It returns ErrEntry for an
-// entry that does not match the P4Info and so cannot be checked.
+// CheckEntry returns ErrViolated if a restriction does not hold. The message contains the part of the restriction that fails and the
+// values in it. CheckEntry returns ErrEntry if the entry does not match the P4Info and so cannot be checked.
 func (s *Set) CheckEntry(e *p4v1.TableEntry) error {
 	t, err := s.table(e.GetTableId())
 	if err != nil {
@@ -101,7 +105,7 @@ func (s *Set) CheckEntry(e *p4v1.TableEntry) error {
 	return nil
 }
 
-// Check is CheckEntry for an entry without protobuf.
+// Check does the same as CheckEntry for an entry that is not a protobuf message.
 func (s *Set) Check(e *p4entry.Entry) error {
 	t, err := s.table(e.Table)
 	if err != nil {
@@ -149,10 +153,10 @@ func (s *Set) action(id uint32) (*scope, error) {
 	return nil, fmt.Errorf("action id %#x: %w: not an action of it", id, ErrEntry)
 }
 
-// odd returns ErrEntry for an entry that does not match the P4Info.
+// odd wraps err in ErrEntry, for an entry that does not match the P4Info.
 func (s *scope) odd(err error) error { return fmt.Errorf("%v: %w: %w", s, ErrEntry, err) }
 
-// judge checks the restriction after every match has been read.
+// judge checks the restriction. The caller must have read every match.
 func (e *tableEnv) judge(given []bool) error {
 	if err := e.end(given); err != nil {
 		return e.scope.odd(err)
@@ -160,7 +164,7 @@ func (e *tableEnv) judge(given []bool) error {
 	return e.scope.check(&e.env)
 }
 
-// judge checks the restriction after every parameter has been read. failed is the error of reading the parameters, or nil.
+// judge checks the restriction. The caller must have read every parameter; failed is the error of that, or nil.
 func (e *actionEnv) judge(given []bool, failed error) error {
 	if failed == nil {
 		failed = e.end(given)
@@ -185,8 +189,8 @@ func actionsOf(a *p4v1.TableAction) []*p4v1.Action {
 	return nil
 }
 
-// CheckAction checks an action with its parameters against the action's restriction, for members of action profiles. It returns the same
-// errors as CheckEntry.
+// CheckAction checks an action and its parameters against the action's restriction. It is meant for members of action profiles. It
+// returns the same errors as CheckEntry.
 func (s *Set) CheckAction(a *p4v1.Action) error {
 	sc, err := s.action(a.GetActionId())
 	if err != nil || len(sc.clauses) == 0 {

@@ -18,7 +18,7 @@ func (s *scope) tableEnv(priority int32) *tableEnv {
 	return &tableEnv{env{vals: make([]value, len(s.vars)), priority: int64(priority)}, s}
 }
 
-// match reads the match on one key, and marks the key in given.
+// match reads the match on one key and marks the key in given.
 func (e *tableEnv) match(given []bool, m p4entry.Match) error {
 	i := e.scope.byID(m.Field)
 	if i < 0 {
@@ -30,7 +30,7 @@ func (e *tableEnv) match(given []bool, m p4entry.Match) error {
 	}
 	given[i] = true
 	if v.typ.kind == unknownType || v.typ.width < 1 || v.typ.width > maxWidth {
-		return nil // no restriction names the key
+		return nil // a key of this type cannot be restricted
 	}
 	var err error
 	if e.vals[i], err = v.typ.read(m); err != nil {
@@ -39,7 +39,7 @@ func (e *tableEnv) match(given []bool, m p4entry.Match) error {
 	return nil
 }
 
-// end sets the defaults of the keys that were left out. It returns an error if an exact key was left out.
+// end sets the defaults of omitted keys. It returns an error if an exact key was omitted.
 func (e *tableEnv) end(given []bool) error {
 	for i, v := range e.scope.vars {
 		switch {
@@ -53,7 +53,7 @@ func (e *tableEnv) end(given []bool) error {
 	return nil
 }
 
-// read reads a match on a key.
+// read returns the value of a match on a key of type t.
 func (t typ) read(m p4entry.Match) (v value, err error) {
 	switch {
 	case m.Kind == p4entry.Exact && t.kind == exactType:
@@ -76,7 +76,7 @@ func (t typ) read(m p4entry.Match) (v value, err error) {
 	return v, fmt.Errorf("the match is of another type; it must be %v", t)
 }
 
-// matchOf converts a match from protobuf.
+// matchOf converts a protobuf match to a p4entry.Match.
 func matchOf(m *p4v1.FieldMatch) p4entry.Match {
 	out := p4entry.Match{Field: m.GetFieldId()}
 	switch x := m.GetFieldMatchType().(type) {
@@ -101,7 +101,7 @@ func (t typ) pair(first, second []byte) (v value, err error) {
 	return v, err
 }
 
-// bits reads a number of at most the type's width.
+// bits decodes a number. It returns an error if b is empty or the number is wider than the type.
 func (t typ) bits(b []byte) (u128, error) {
 	if len(b) == 0 {
 		return u128{}, fmt.Errorf("empty value; zero is one zero byte")
@@ -121,7 +121,7 @@ type actionEnv struct {
 
 func (s *scope) actionEnv() *actionEnv { return &actionEnv{env{vals: make([]value, len(s.vars))}, s} }
 
-// param reads one parameter, and marks it in given.
+// param reads one parameter and marks it in given.
 func (e *actionEnv) param(given []bool, id uint32, number []byte) error {
 	i := e.scope.byID(id)
 	if i < 0 {
@@ -133,7 +133,7 @@ func (e *actionEnv) param(given []bool, id uint32, number []byte) error {
 	}
 	given[i] = true
 	if v.typ.width < 1 || v.typ.width > maxWidth {
-		return nil // no restriction names the parameter
+		return nil // a parameter of this width cannot be restricted
 	}
 	var err error
 	if e.vals[i].first, err = v.typ.bits(number); err != nil {

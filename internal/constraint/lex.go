@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// A pos is a position in a restriction's text. Lines and columns count from 1; columns are in characters.
+// A pos is a position in a restriction's text. Lines and columns are counted from 1, columns in characters.
 type pos struct{ line, column int }
 
 func (p pos) String() string { return fmt.Sprintf("%d:%d", p.line, p.column) }
@@ -18,9 +18,9 @@ const (
 	end tokenKind = iota
 	word
 	number
-	quoted // a quoted string; text is without the quotes
+	quoted // a quoted string; text does not include the quotes
 	symbol
-	bad // an invalid token; why is the reason
+	bad // an invalid token; the field why contains the reason
 )
 
 type token struct {
@@ -30,8 +30,8 @@ type token struct {
 	// Byte offsets in the source.
 	from, to int
 
-	num *big.Int // value of a number
-	why string   // reason why the token is bad
+	num *big.Int // value of a number token
+	why string   // reason why a token is invalid
 }
 
 func (t token) String() string {
@@ -41,10 +41,11 @@ func (t token) String() string {
 	return fmt.Sprintf("%q", clip(t.text))
 }
 
-// symbols lists a longer symbol before any symbol that is a prefix of it.
+// symbols lists the operators and punctuation. A longer symbol comes before any symbol that is its prefix.
 var symbols = []string{"&&", "||", "->", "::", "==", "!=", ">=", "<=", "!", "(", ")", ">", "<", ".", ";", "-"}
 
-// A lexer splits a restriction into tokens. It never fails: invalid text becomes a bad token, which the parser reports.
+// A lexer splits a restriction into tokens. It never fails: it turns invalid text into a bad token, which the parser
+// reports.
 type lexer struct {
 	src string
 	off int
@@ -63,7 +64,7 @@ func lex(src string) []token {
 	}
 }
 
-// advance moves over n bytes, counting lines and columns. \r\n, \n and \r each end a line.
+// advance moves over n bytes and counts lines and columns. Each of \r\n, \n and \r ends a line.
 func (l *lexer) advance(n int) {
 	for stop := l.off + n; l.off < stop; {
 		r, size := utf8.DecodeRuneInString(l.src[l.off:])

@@ -8,7 +8,7 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// What is in the language loads.
+// TestAccepted verifies that valid restrictions load.
 func TestAccepted(t *testing.T) {
 	for _, text := range []string{
 		"true", "false;", "(true;)", "!true", "!!true", "true != false", "(true == true) == false",
@@ -50,7 +50,8 @@ const (
 	wantBool  = "valid here is a bool, as a comparison with == != < <= > or >= is"
 )
 
-// What is not in the language, or does not fit the table, is refused with table, place, token and what would be valid.
+// TestRefused verifies that Load refuses a restriction that is not in the language or does not fit the table. The
+// error must name the table, the position, the token and what would be valid.
 func TestRefused(t *testing.T) {
 	for _, tc := range []struct{ text, message string }{
 		// Syntax.
@@ -146,7 +147,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// An action's restriction knows parameters only.
+// TestRefusedOfActions verifies that an action's restriction can use only the action's parameters.
 func TestRefusedOfActions(t *testing.T) {
 	for _, tc := range []struct{ text, message string }{
 		{"port != ", `1:9: the end: unexpected; valid here: true, false, a number, ipv4('...'), ipv6('...'), mac('...'), a parameter, ! - or (`},
@@ -169,7 +170,7 @@ func TestRefusedOfActions(t *testing.T) {
 	}
 }
 
-// A name that two keys share cannot be used.
+// TestAmbiguousNameRefused verifies that a restriction cannot use a name that two keys share.
 func TestAmbiguousNameRefused(t *testing.T) {
 	info := programWith(t, "type == 1", "")
 	info.Tables[0].MatchFields[10].Name = "type"
@@ -179,7 +180,7 @@ func TestAmbiguousNameRefused(t *testing.T) {
 	}
 }
 
-// Every restriction with a fault is told, so that they can be mended at once.
+// TestAllFaultsAreTold verifies that Load reports every faulty restriction, so that all can be fixed at once.
 func TestAllFaultsAreTold(t *testing.T) {
 	info := programWith(t, "foo == 1", "bar == 1")
 	_, err := Load(info)
@@ -190,7 +191,7 @@ func TestAllFaultsAreTold(t *testing.T) {
 	}
 }
 
-// The texts are those of the annotations, as p4c prints string literals.
+// TestAnnotations verifies how Load reads the string literals that p4c prints in annotations.
 func TestAnnotations(t *testing.T) {
 	for _, tc := range []struct {
 		annotation string
@@ -236,7 +237,7 @@ func TestAnnotationsRefused(t *testing.T) {
 	}
 }
 
-// Structured annotations, @entry_restriction["..."], mean the same.
+// TestStructuredAnnotations verifies that structured annotations, @entry_restriction["..."], have the same meaning.
 func TestStructuredAnnotations(t *testing.T) {
 	for _, tc := range []struct{ body, message string }{
 		{`name: "entry_restriction" expression_list { expressions { string_value: "port == 1" } expressions { string_value: "true" } }`, ""},
@@ -265,7 +266,8 @@ func TestStructuredAnnotations(t *testing.T) {
 	}
 }
 
-// Adjacent literals are lines of one text, so a place in the second is told as line 2.
+// TestPlaceInAdjacentLiterals verifies that adjacent literals are lines of one text, so that a fault in the second
+// literal is reported on line 2.
 func TestPlaceInAdjacentLiterals(t *testing.T) {
 	info := programWith(t, "", "")
 	info.Tables[0].Preamble.Annotations = []string{`@entry_restriction("port == 1; // first" " foo == 1")`}

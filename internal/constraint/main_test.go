@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 
 const aclID = 1
 
-// program is a table with a key of every match type, some of them wide, and an action.
+// program has a table with a key of every match type, some of them wide, and an action.
 const program = `
 tables {
   preamble { id: 1 name: "acl" }
@@ -58,12 +58,13 @@ func parseText[M interface {
 	return m
 }
 
-// annotate writes a restriction as p4c prints it: as in the program, line ends untouched.
+// annotate writes a restriction as p4c prints it, with its line ends unchanged.
 func annotate(name, text string) string {
 	return "@" + name + `("` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `")`
 }
 
-// programWith is the program with restrictions of acl and forward; empty ones are none.
+// programWith returns program with a restriction on acl and a restriction on forward. An empty
+// string means no restriction.
 func programWith(t testing.TB, acl, forward string) *configv1.P4Info {
 	t.Helper()
 	info := parseText(t, &configv1.P4Info{}, program)

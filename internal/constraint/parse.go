@@ -11,15 +11,15 @@ import (
 type operator int
 
 const (
-	opBool     operator = iota // num is 0 or 1
+	opBool     operator = iota // a constant; num is 0 or 1
 	opInt                      // num
-	opName                     // name: a key or parameter
+	opName                     // a key or parameter; its name is in the field name
 	opPriority                 // the attribute ::priority
-	opField                    // field name of kids[0]
+	opField                    // a field of the key kids[0]; its name is in the field name
 	opNot
 	opNegate
-	opAnd // two or more kids; also the operator ;
-	opOr  // two or more kids
+	opAnd // has two or more kids; also used for the operator ;
+	opOr  // has two or more kids
 	opImplies
 	opEQ
 	opNE
@@ -36,20 +36,20 @@ type node struct {
 	num      *big.Int
 	kids     []*node
 	from, to int
-	at       int // index of its operator's or name's token, for messages
+	at       int // index of the operator's or the name's token, for messages
 
-	typ typ // set by the checker
-	ref int // index of a name in the scope; set by the checker
+	typ typ // type of the expression, set by the checker
+	ref int // for opName, the index of the variable in the scope, set by the checker
 }
 
 type infix struct {
 	op         operator
 	precedence int
-	chains     bool // a op b op c needs no parentheses
+	chains     bool // whether a op b op c is valid without parentheses
 }
 
-// infixes lists the operators between two operands. An operator with a higher precedence binds more tightly. ! and - bind more tightly
-// than all of them, and :: more tightly still.
+// infixes lists the binary operators. An operator with a higher precedence binds more tightly. The unary operators ! and - bind more
+// tightly than all of them, and :: binds more tightly still.
 var infixes = map[string]infix{
 	";": {opAnd, 1, true}, "->": {opImplies, 2, false}, "||": {opOr, 3, true}, "&&": {opAnd, 4, true},
 	"==": {opEQ, 5, false}, "!=": {opNE, 5, false}, "<": {opLT, 5, false}, "<=": {opLE, 5, false}, ">": {opGT, 5, false}, ">=": {opGE, 5, false},
@@ -57,7 +57,7 @@ var infixes = map[string]infix{
 
 const (
 	unaryPrecedence = 6
-	// maxNesting limits the stack depth of parsing.
+	// maxNesting limits the recursion depth of the parser.
 	maxNesting = 500
 )
 
@@ -67,7 +67,7 @@ type parser struct {
 	kind   scopeKind
 	tokens []token
 	i      int
-	nested int // active calls of expression
+	nested int // the number of active calls of expression
 	parens int // open parentheses
 }
 
@@ -77,7 +77,7 @@ func (p *parser) faultAt(i int, format string, args ...any) error {
 	return fmt.Errorf("%v: %v: %w", t.at, t, fmt.Errorf(format, args...))
 }
 
-// unexpected returns an error about the current token.
+// unexpected returns an error that names the current token and what would be valid in its place.
 func (p *parser) unexpected(valid string) error {
 	if why := p.tokens[p.i].why; why != "" {
 		return p.faultAt(p.i, "%s", why)
@@ -151,8 +151,8 @@ func (p *parser) expression(outer int) (*node, error) {
 	}
 }
 
-// join returns the node of a binary expression. A chain of conjunctions or disjunctions becomes one node, so that a long restriction is
-// not deeply nested.
+// join returns the node of a binary expression. A chain of && and ; operators, or of || operators, becomes one node, so that a long
+// restriction is not deeply nested.
 func join(op operator, at int, left, right *node) *node {
 	if op != opAnd && op != opOr {
 		return &node{op: op, at: at, from: left.from, to: right.to, kids: []*node{left, right}}
@@ -170,7 +170,7 @@ func join(op operator, at int, left, right *node) *node {
 	return n
 }
 
-// operators returns the tokens that may follow an operand, for messages.
+// operators names the tokens that may follow an operand, for messages.
 func (p *parser) operators() string {
 	if p.parens > 0 {
 		return `one of :: == != < <= > >= && || -> ; )`
@@ -240,7 +240,7 @@ func (p *parser) operand() (*node, error) {
 	return nil, p.unexpected(p.operands())
 }
 
-// name parses the name of a key or parameter, including dots.
+// name parses the name of a key or parameter, which may contain dots.
 func (p *parser) name() (*node, error) {
 	n := &node{op: opName, name: p.tokens[p.i].text, from: p.i, at: p.i}
 	p.i++
@@ -255,7 +255,7 @@ func (p *parser) name() (*node, error) {
 	return n, nil
 }
 
-// field parses :: and the name of a field of the expression before it.
+// field parses :: and the name of a field of the expression of.
 func (p *parser) field(of *node) (*node, error) {
 	if of.op == opField {
 		return nil, p.faultAt(p.i, "a field has no fields of its own")
@@ -309,7 +309,7 @@ func mac(s string) (*big.Int, bool) {
 	return new(big.Int).SetBytes(a), err == nil && len(a) == 6 && len(s) == len("02:00:00:00:00:01") && s[2] == ':'
 }
 
-// text returns the source of an expression without comments and line ends.
+// text returns the source of an expression, without comments and line ends.
 func (p *parser) text(n *node) string {
 	var b strings.Builder
 	for i := n.from; i < n.to; i++ {

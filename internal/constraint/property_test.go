@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A drawn entry, twice: as P4Runtime writes it, and as plain numbers by the fields' names in the language.
+// A drawn is a random entry in two forms: as a P4Runtime message, and as plain numbers by the names of the fields in the language.
 type drawn struct {
 	entry  *p4v1.TableEntry
 	fields map[string]*big.Int // "vid::mask"
@@ -24,7 +24,7 @@ type key struct {
 	width int
 }
 
-// The keys of acl that can be restricted.
+// keys lists the keys of acl that can be restricted.
 var keys = []key{
 	{1, "port", "exact", 9},
 	{2, "hdr.eth.src", "ternary", 48},
@@ -48,7 +48,7 @@ func modulo(n *big.Int, width int) *big.Int {
 	return new(big.Int).Mod(n, power(width))
 }
 
-// drawNumber prefers numbers that meet: small ones, and those about the ends.
+// drawNumber prefers numbers that are likely to be equal: small numbers, the largest numbers and powers of two.
 func drawNumber(t *rapid.T, width int) *big.Int {
 	switch rapid.IntRange(0, 3).Draw(t, "which number") {
 	case 0:
@@ -110,19 +110,19 @@ func drawEntry(t *rapid.T) drawn {
 	return d
 }
 
-// A tree is a random expression: how it is written, how strongly its operator binds, and what it is, which is decided here by the words
-// of the language's specification, and by no part of the package.
+// A tree is a random expression: its text, the precedence of its operator, and its type and value. The test computes the value from the
+// language's specification, without the package's code.
 type tree struct {
 	text  string
 	binds int
 
-	truth  bool       // of a bool
-	kind   string     // of the others: int, bit or a kind of key
-	width  int        // of a bit or key
-	values []*big.Int // one, or those of the key's fields
+	truth  bool       // the value of a bool
+	kind   string     // the type of any other expression: int, bit or a kind of key
+	width  int        // the width of a bit or key
+	values []*big.Int // a single value, or the values of the key's fields
 }
 
-// write puts parentheses where the operator around needs them, and sometimes where it does not.
+// write adds parentheses where the surrounding operator needs them, and sometimes where it does not.
 func (e tree) write(t *rapid.T, least int) string {
 	if e.binds < least || rapid.IntRange(0, 7).Draw(t, "parentheses") == 0 {
 		return "(" + e.text + rapid.SampledFrom([]string{"", " ", ";", "// )\n"}).Draw(t, "before )") + ")"
@@ -171,7 +171,7 @@ func drawComparison(t *rapid.T, d drawn) tree {
 	left := drawOperand(t, d, k, rapid.IntRange(0, 2).Draw(t, "left"))
 	right := drawOperand(t, d, k, rapid.IntRange(0, 2).Draw(t, "right"))
 	kind := left.kind
-	for _, stronger := range []string{right.kind, left.kind} { // int is below bit, and bit below keys
+	for _, stronger := range []string{right.kind, left.kind} { // int converts to bit, and bit converts to a key
 		if kind == "int" || kind == "bit" && stronger != "int" {
 			kind = stronger
 		}
@@ -191,7 +191,7 @@ func drawComparison(t *rapid.T, d drawn) tree {
 	return tree{text: left.write(t, 6) + gap(t) + op + gap(t) + right.write(t, 6), binds: 5, truth: truth}
 }
 
-// drawOperand makes a number (0), a field of a key of this width (1) or the key itself (2).
+// drawOperand returns a number (kind 0), a field of a key of the same width (kind 1) or the key itself (kind 2).
 func drawOperand(t *rapid.T, d drawn, k key, kind int) tree {
 	if kind == 0 {
 		return drawInt(t, d, k)
@@ -241,7 +241,7 @@ func drawInt(t *rapid.T, d drawn, k key) tree {
 	return e
 }
 
-// convert gives an operand the type in which it is compared.
+// convert returns an operand's values, converted to the type of the comparison.
 func convert(e tree, kind string, width int) []*big.Int {
 	if e.kind == kind {
 		return e.values
@@ -258,7 +258,8 @@ func convert(e tree, kind string, width int) []*big.Int {
 	return []*big.Int{v}
 }
 
-// A random expression, written down and read again, means of a random entry what it was made to mean.
+// TestReadsWhatIsMeant writes a random expression and compiles it. It verifies that the result for a random entry is the value with
+// which the expression was built.
 func TestReadsWhatIsMeant(t *testing.T) {
 	base := programWith(t, "", "")
 	rapid.Check(t, func(t *rapid.T) {
@@ -279,7 +280,8 @@ func TestReadsWhatIsMeant(t *testing.T) {
 	})
 }
 
-// FuzzLoad reads any text. If it is a restriction, it can be evaluated, and the texts of its clauses mean together what it means.
+// FuzzLoad loads any text. If the text is a valid restriction, its clauses can be evaluated, and a restriction built from the clauses'
+// texts has the same result.
 func FuzzLoad(f *testing.F) {
 	for _, text := range []string{
 		"true", "port == 5;", "hdr.eth.src::mask == 0 || hdr.eth.src == mac('00:00:5e:00:53:01') -> !(dst4::prefix_length >= -0b101)",

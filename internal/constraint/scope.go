@@ -22,12 +22,12 @@ func (k scopeKind) String() string {
 	return "table"
 }
 
-// A scope is a table or action with its restriction and the names that the restriction may use.
+// A scope is a table or action, with its restrictions and the names that they may use.
 type scope struct {
 	kind    scopeKind
 	name    string
 	vars    []variable // keys or parameters
-	clauses []clause   // all must hold
+	clauses []clause   // the conditions of the restrictions; all must hold
 }
 
 // A variable is a key or a parameter.
@@ -59,7 +59,7 @@ func actionScope(a *configv1.Action) *scope {
 	return s
 }
 
-// things returns the word for the variables of the scope.
+// things returns the word for a variable of the scope: "key" or "parameter".
 func (s *scope) things() string {
 	if s.kind == ofAction {
 		return "parameter"
@@ -67,7 +67,7 @@ func (s *scope) things() string {
 	return "key"
 }
 
-// names lists the variables of the scope, for messages.
+// names names the variables of the scope, for messages.
 func (s *scope) names() string {
 	if len(s.vars) == 0 {
 		return fmt.Sprintf("the %v has no %ss", s.kind, s.things())
@@ -79,7 +79,8 @@ func (s *scope) names() string {
 	return fmt.Sprintf("the %v has %s", s.kind, strings.Join(all, ", "))
 }
 
-// lookup returns the index of a variable that a restriction names. It fails if the variable cannot be restricted.
+// lookup returns the index of the variable with the given name. It returns an error if there is no such variable,
+// if its name is ambiguous, or if it cannot be restricted.
 func (s *scope) lookup(name string) (int, error) {
 	called := func(v variable) bool { return v.name == name }
 	i := slices.IndexFunc(s.vars, called)

@@ -31,12 +31,12 @@ func (a u128) String() string {
 	return fmt.Sprintf("%#x%016x", a.hi, a.lo)
 }
 
-// ones returns a number with the given number of low bits set. In Go, shifts by 64 and more give 0.
+// ones returns a number with the low width bits set. In Go, a shift by 64 or more gives 0.
 func ones(width int) u128 {
 	return u128{uint64(1)<<max(width-64, 0) - 1, uint64(1)<<width - 1}
 }
 
-// fromBytes decodes a big-endian number; ok is false if the value has more than 128 bits.
+// fromBytes decodes a big-endian number. ok is false if the number has more than 128 bits.
 func fromBytes(b []byte) (n u128, ok bool) {
 	for len(b) > 16 {
 		if b[0] != 0 {
@@ -52,7 +52,7 @@ func fromBytes(b []byte) (n u128, ok bool) {
 // fromBig returns n modulo 2^width.
 func fromBig(n *big.Int, width int) u128 {
 	mask := new(big.Int).Lsh(big.NewInt(1), uint(width))
-	low := new(big.Int).And(n, mask.Sub(mask, big.NewInt(1))) // And uses the two's complement of a negative number
+	low := new(big.Int).And(n, mask.Sub(mask, big.NewInt(1))) // And uses the two's complement of negative numbers
 	v, _ := fromBytes(low.Bytes())
 	return v
 }

@@ -2,19 +2,20 @@ package wire
 
 import "errors"
 
-// Errors of Send. Each is wrapped in a message that names the link and the size.
+// Errors that Send returns. Each is wrapped in a message that names the link. The messages of ErrOversized and ErrRunt also give the size.
 var (
-	// ErrOversized is returned for a frame that is longer than MaxFrame, or than the medium's MTU.
+	// ErrOversized is returned for a frame that is longer than MaxFrame or than the medium's MTU allows.
 	ErrOversized = errors.New("frame too long")
-	// ErrRunt is returned for an empty frame, or for a frame shorter than the medium can carry.
+	// ErrRunt is returned for a frame that is empty or shorter than the medium can carry.
 	ErrRunt = errors.New("frame too short")
 	// ErrClosed is returned once the link has been closed.
 	ErrClosed = errors.New("link closed")
 )
 
-// Errors of opening a link.
+// Errors that opening a link returns.
 var (
-	// ErrNoInterface is returned for an interface that this machine does not have; the message lists the existing ones.
+	// ErrNoInterface is returned for an interface that this machine does not have. The message lists the existing
+	// interfaces.
 	ErrNoInterface = errors.New("no such interface")
 	// ErrUnsupported is returned for a kind of link that this operating system does not support.
 	ErrUnsupported = errors.New("not supported on this operating system")
@@ -22,10 +23,10 @@ var (
 	ErrNotEthernet = errors.New("not Ethernet")
 )
 
-// Errors of Serve.
+// Errors that Serve returns.
 var (
-	// ErrTruncated is returned for a frame of which the file contains only the beginning.
+	// ErrTruncated is returned if the file contains only the beginning of a frame.
 	ErrTruncated = errors.New("truncated frame")
-	// ErrServed is returned by the second call of Serve.
+	// ErrServed is returned if Serve is called a second time.
 	ErrServed = errors.New("link already served")
 )

@@ -10,10 +10,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds waits that should end at once, so that a failure is a message and not a hang.
+// patience limits waits that should end at once, so that a test fails with a message instead of
+// hanging.
 const patience = 30 * time.Second
 
-// collect serves a link until the test ends and returns a channel of copies of its frames.
+// collect serves a link until the test ends. It returns a channel that receives a copy of each
+// frame.
 func collect(t *testing.T, l Link) <-chan []byte {
 	t.Helper()
 	frames, done := make(chan []byte, 1<<14), make(chan error, 1)

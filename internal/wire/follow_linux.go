@@ -11,7 +11,8 @@ import (
 )
 
 // StateOf reads the state of an interface from an rtnetlink message. If a driver reports no operational state (tun, dummy, loopback),
-// StateOf derives it from the carrier. An interface that is administratively down is down, whatever its driver reports.
+// StateOf derives the state from the carrier. If an interface is administratively down, its operational state is down, whatever its
+// driver reports.
 func StateOf(a *netlink.LinkAttrs) LinkState {
 	const carrier = unix.IFF_LOWER_UP
 	s := LinkState{Index: uint32(a.Index), Admin: a.RawFlags&unix.IFF_UP != 0}
@@ -34,10 +35,11 @@ type kernel struct {
 	handle  *netlink.Handle
 	updates chan netlink.LinkUpdate
 	done    chan struct{} // closed by Close
-	ended   chan struct{} // closed when follow has returned
+	ended   chan struct{} // closed when follow returns
 }
 
-// resubscribeAfter is how long a link waits before it subscribes again. The kernel ends a subscription when too many messages are queued.
+// resubscribeAfter is the time that a link waits before it subscribes again. The kernel ends a subscription when too many messages are
+// queued.
 const resubscribeAfter = time.Second
 
 func openKernel() (*kernel, error) {
@@ -55,12 +57,12 @@ func openKernel() (*kernel, error) {
 
 func (k *kernel) subscribe() (chan netlink.LinkUpdate, error) {
 	updates := make(chan netlink.LinkUpdate, 64)
-	// On an error the subscription ends and closes the channel.
+	// On an error, the library ends the subscription and closes the channel.
 	return updates, netlink.LinkSubscribeWithOptions(updates, k.done, netlink.LinkSubscribeOptions{ErrorCallback: func(error) {}})
 }
 
-// follow reads the link's interface after each change of any interface, until the link is closed. If the interface was created again,
-// follow binds the socket to the new interface.
+// follow reads the state of the link's interface after every change of any interface, until the link is closed. If the interface was
+// created anew, follow binds the socket to the new interface.
 func (l *interfaceLink) follow() {
 	k := l.kernel
 	defer close(k.ended)
@@ -70,7 +72,7 @@ func (l *interfaceLink) follow() {
 		select {
 		case <-k.done:
 			if k.updates != nil {
-				for range k.updates { // drain updates: the subscription may be blocked while sending
+				for range k.updates { // drain updates, because the subscription's goroutine may be blocked on a send
 				}
 			}
 			return
@@ -91,12 +93,12 @@ func (l *interfaceLink) follow() {
 				continue
 			}
 			k.updates = updates
-			l.refresh() // Changes may have been missed between the subscriptions.
+			l.refresh() // Changes may have been missed while the link was not subscribed.
 		}
 	}
 }
 
-// refresh reads the state of the interface that now has the link's name.
+// refresh reads the state of the interface that currently has the link's name.
 func (l *interfaceLink) refresh() {
 	found, err := l.kernel.handle.LinkByName(l.name)
 	state := LinkState{Oper: OperNotPresent}
@@ -114,7 +116,7 @@ func (l *interfaceLink) refresh() {
 	}
 	if state.Index != 0 && int(state.Index) != l.index {
 		if err := l.rebindLocked(int(state.Index)); err != nil {
-			state.Oper = OperUnknown // the interface exists, but the socket cannot be bound to it
+			state.Oper = OperUnknown // the interface exists, but the socket could not be bound to it
 		}
 	}
 	changed := state != l.state

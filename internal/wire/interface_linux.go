@@ -16,17 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenInterface opens a Linux network interface (a veth, a tap or a physical card) by AF_PACKET, which requires CAP_NET_RAW. The link
-// receives in promiscuous mode, and does not receive frames that the machine itself sends.
+// OpenInterface opens a Linux network interface (a veth, a tap or a physical card) with an AF_PACKET socket, which requires CAP_NET_RAW.
+// The link receives in promiscuous mode. It does not receive frames that the machine itself sends.
 //
-// Frames are delivered as they were on the wire. The kernel strips the outer VLAN tag; the link restores it with its own protocol
-// identifier (802.1Q or 802.1ad), even if the tag only carries a priority. The link also does the work that a sender on the same machine
-// left to its network card: it completes checksums, and cuts segments that are larger than the wire carries. Receive offload that merges
-// segments is turned off while the link is open, if CAP_NET_ADMIN permits it.
+// Frames are delivered as they were on the wire. The kernel strips the outer VLAN tag. The link restores it with its own protocol
+// identifier (802.1Q or 802.1ad), even if the tag carries only a priority. The link also does the work that a sender on the same machine
+// has left to its network card: it completes checksums and cuts segments that are larger than the wire carries. While the link is open,
+// receive offload that merges segments is turned off, if CAP_NET_ADMIN permits it.
 //
-// The link follows its interface: if the interface is removed, the link waits for another interface of the same name and uses it.
+// If the interface is removed, the link waits for another interface with the same name and uses that one.
 //
-// OpenInterface returns ErrNoInterface for an unknown name; the message lists the existing interfaces.
+// OpenInterface returns ErrNoInterface for an unknown name. The message lists the existing interfaces.
 func OpenInterface(name string) (Link, error) {
 	nic, err := net.InterfaceByName(name)
 	if err != nil {
@@ -63,7 +63,7 @@ func interfaceNames() string {
 
 type interfaceLink struct {
 	name     string
-	file     *os.File // owns fd; the runtime's poller waits for it
+	file     *os.File // owns fd, and lets the runtime's poller wait for frames
 	raw      syscall.RawConn
 	fd       int // the packet socket; valid until closed
 	kernel   *kernel
@@ -73,7 +73,7 @@ type interfaceLink struct {
 	mu      sync.Mutex // guards everything below
 	closed  bool
 	send    sender
-	index   int    // index of the interface that the socket is bound to
+	index   int    // index of the interface to which the socket is bound
 	restore func() // undoes disableMerging
 	state   LinkState
 	changed func() // may be nil
@@ -85,9 +85,9 @@ var (
 	_ Followed = (*interfaceLink)(nil)
 )
 
-// A sender holds the buffers of an outgoing message. It is reused, so that Send does not allocate.
+// A sender holds the buffers of an outgoing message. It is reused so that Send does not allocate.
 type sender struct {
-	offload [vnetHeader]byte // zero: no checksum or segmentation is left to the card
+	offload [vnetHeader]byte // always zero: neither a checksum nor segmentation is left to the card
 	vectors [2]unix.Iovec
 	message unix.Msghdr
 }
@@ -120,7 +120,8 @@ func (l *interfaceLink) Serve(ctx context.Context, recv func(frame []byte)) erro
 		case err != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, err)
 		case errors.Is(problem, unix.ENETDOWN), errors.Is(problem, unix.EINTR):
-			// The socket remains valid if the interface goes down or is removed: follow binds it to the next interface of that name.
+			// The socket remains valid when the interface goes down or is removed, because follow binds it to the next interface with
+			// that name.
 			continue
 		case problem != nil:
 			return fmt.Errorf("link %q: receive: %w", l.name, problem)

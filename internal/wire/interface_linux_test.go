@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNamespace runs f in a new network namespace, and skips the test if that requires a privilege that it lacks.
+// inNamespace runs f in a new network namespace. It skips the test if the test lacks the privilege to create one.
 func inNamespace(t testing.TB, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -36,7 +36,7 @@ func inNamespace(t testing.TB, f func()) {
 	t.Cleanup(func() { _ = fresh.Close() })
 	defer func() {
 		if err := errors.Join(netns.Set(home), home.Close()); err != nil {
-			// The thread stays locked, so it ends with this goroutine.
+			// The thread stays locked, so it exits with this goroutine.
 			t.Fatal(err)
 		}
 		runtime.UnlockOSThread()
@@ -44,7 +44,7 @@ func inNamespace(t testing.TB, f func()) {
 	f()
 }
 
-// vethPair makes veth0 and veth1 in the current namespace, and returns when they are up.
+// vethPair creates veth0 and veth1 in the current namespace and returns when they are up.
 func vethPair(t testing.TB) {
 	t.Helper()
 	updates, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
@@ -53,7 +53,7 @@ func vethPair(t testing.TB) {
 	}
 	defer func() {
 		close(done)
-		for range updates { // until the subscription's goroutine has closed it
+		for range updates { // until the subscription's goroutine has closed the channel
 		}
 	}()
 	attributes := netlink.NewLinkAttrs()
@@ -65,14 +65,14 @@ func vethPair(t testing.TB) {
 	for name := range down {
 		l, err := netlink.LinkByName(name)
 		if err == nil {
-			// No address, so that the kernel does not send neighbour discovery.
+			// Without IPv6 the interface gets no address, so the kernel sends no neighbour discovery.
 			err = errors.Join(os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0), netlink.LinkSetUp(l))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	// A frame that is sent before the kernel has seen the carrier is silently lost.
+	// The kernel silently drops a frame that is sent before it has detected the carrier.
 	timeout := time.After(patience)
 	for len(down) > 0 {
 		select {
@@ -105,7 +105,7 @@ func veths(t testing.TB) (a, b Link) {
 
 var (
 	macs    = []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}
-	payload = append([]byte{0x88, 0xb5}, bytes.Repeat([]byte{0x5a}, 60)...) // EtherType for experiments (IEEE 802)
+	payload = append([]byte{0x88, 0xb5}, bytes.Repeat([]byte{0x5a}, 60)...) // EtherType for local experiments (IEEE 802)
 )
 
 func frameWith(tags ...byte) []byte {
@@ -204,10 +204,11 @@ func TestInterfaceServeEnds(t *testing.T) {
 	if err := a.Send(frameWith()); !errors.Is(err, ErrClosed) {
 		t.Errorf("Send after Close: %v", err)
 	}
-	collect(t, b) // whose cleanup ends it by its context
+	collect(t, b) // collect's cleanup cancels the context, which ends Serve
 }
 
-// A link reports the state of its interface as it changes, and uses an interface that is created anew under the same name.
+// TestInterfaceFollowed verifies that a link reports each change of its interface's state, and that it uses an interface that is
+// created anew under the same name.
 func TestInterfaceFollowed(t *testing.T) {
 	inNamespace(t, func() {
 		vethPair(t)
@@ -292,7 +293,7 @@ func TestNoSuchInterface(t *testing.T) {
 	})
 }
 
-// sameNames compares two messages without regard to the order of their words.
+// sameNames reports whether two messages contain the same words in any order.
 func sameNames(a, b string) bool {
 	words := func(s string) map[string]bool {
 		all := map[string]bool{}
@@ -339,7 +340,8 @@ func TestMergingIsTurnedOffWhileOpen(t *testing.T) {
 	})
 }
 
-// Frames of 60 bytes from one end of a veth pair to the other: the cost of an AF_PACKET port, with both ends on the same processors.
+// BenchmarkInterface sends frames of 60 bytes from one end of a veth pair to the other. It measures the cost of an AF_PACKET port
+// when both ends share the processors.
 func BenchmarkInterface(b *testing.B) {
 	from, to := veths(b)
 	ctx, stop := context.WithCancel(b.Context())

@@ -9,9 +9,9 @@ import (
 // ethtoolLRO is the flag of large receive offload in ETHTOOL_GFLAGS.
 const ethtoolLRO = 1 << 15
 
-// disableMerging turns off offloads that merge received segments, so that the switch counts and forwards frames as they were on the wire.
-// It returns a function that turns them on again. If the permission is missing or the card lacks the feature, frames are still correct: the
-// kernel marks merged frames, and the link cuts them.
+// disableMerging turns off the offloads that merge received segments, so that the switch counts and forwards frames as they were on the
+// wire. It returns a function that turns them on again. If the permission is missing or the card lacks the feature, frames are still
+// correct, because the kernel marks merged frames and the link cuts them.
 func disableMerging(fd int, name string) (restore func()) {
 	var undo []func()
 	for _, offload := range []struct{ get, set, mask uint32 }{
@@ -49,8 +49,8 @@ func ethtool(fd int, name string, command, value uint32) (uint32, error) {
 	return argument.value, nil
 }
 
-// An interfaceNumber is struct ifreq with a number. The ioctl uses the link's own socket, and so the network namespace in which the link
-// was opened, whatever namespace the calling thread is in.
+// An interfaceNumber is a struct ifreq that contains a number. The ioctl is made on the link's own socket. So it applies to the network
+// namespace in which the link was opened, whatever the calling thread's namespace is.
 type interfaceNumber struct {
 	name   [unix.IFNAMSIZ]byte
 	number int32

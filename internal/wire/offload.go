@@ -2,11 +2,12 @@ package wire
 
 import "encoding/binary"
 
-// An offload is the work on a frame that its sender left to the network card (struct virtio_net_hdr of virtio 1.2, section 5.1.6).
+// An offload describes the work on a frame that the sender left to its network card (struct virtio_net_hdr of virtio 1.2, section
+// 5.1.6).
 type offload struct {
-	checksum     bool // whether the checksum is incomplete: it must be computed over the bytes from start on
-	start, place int  // offset at which the sum begins; position of the 16-bit checksum relative to start
-	segment      int  // payload bytes of each TCP segment into which the frame must be cut; 0 means the frame is not cut
+	checksum     bool // whether the checksum is incomplete and must be computed over the bytes from start to the end
+	start, place int  // start is the offset at which the sum begins; place is the offset of the 16-bit checksum from start
+	segment      int  // payload bytes of each TCP segment into which the frame must be cut; 0 means that the frame is not cut
 }
 
 const (
@@ -38,8 +39,8 @@ func decodeOffload(h [10]byte) offload {
 	return o
 }
 
-// complete finishes the checksum in place. The tag that the kernel stripped is not part of frame. complete returns false if the frame
-// cannot be finished. If the frame must be cut, the segmenter computes the checksums later.
+// complete finishes the checksum in place. frame does not contain the tag that the kernel has stripped. complete returns false if the
+// checksum cannot be finished. If the frame must be cut, complete leaves the checksums to the segmenter.
 func (o offload) complete(frame []byte) bool {
 	switch {
 	case o.segment == gsoOther:
@@ -50,10 +51,10 @@ func (o offload) complete(frame []byte) bool {
 		return false
 	}
 	field := frame[o.start+o.place:]
-	// The field already holds the sum of the pseudo header (RFC 9293 section 3.1), so that the sum includes it.
+	// The field already contains the sum of the pseudo header (RFC 9293 section 3.1), so the sum includes the pseudo header.
 	sum := ^fold(add(0, frame[o.start:]))
 	if sum == 0 {
-		// 0xffff and 0 are equal in ones' complement. In UDP, 0 means that there is no checksum (RFC 768).
+		// 0xffff and 0 are equal in ones' complement, but in UDP 0 means that there is no checksum (RFC 768).
 		sum = 0xffff
 	}
 	binary.BigEndian.PutUint16(field, sum)

@@ -17,12 +17,12 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// OpenPcap returns a link that reads from and writes to files. Serve reads the frames of the file in (pcap or pcapng) in order, as fast as
-// recv accepts them, and then waits for ctx to end. Sent frames are written to the file out, a new pcap file with nanosecond timestamps. If
-// in is empty, nothing is received; if out is empty, sent frames are discarded.
+// OpenPcap returns a link that receives frames from the file in (pcap or pcapng) and sends frames to the file out. Serve reads the frames
+// in order, as fast as recv accepts them, and then waits until ctx ends. The file out is created as a pcap file with nanosecond timestamps.
+// If in is empty, no frame is received. If out is empty, sent frames are discarded.
 //
-// If the file in has a truncated frame, or a frame with a size that no link carries, Serve returns an error with the link, the frame's
-// number (from 1) and its size.
+// If the file in contains a truncated frame, or a frame with a size that no link carries, Serve returns an error. The error names the link,
+// the frame's number (counted from 1) and its size.
 func OpenPcap(name, in, out string) (Link, error) {
 	p := &pcapLink{name: name, in: in, done: make(chan struct{})}
 	if in != "" {

@@ -69,7 +69,8 @@ func TestPcapIn(t *testing.T) {
 	}
 }
 
-// Serve waits for its context when the file has ended, and ends with Close too.
+// TestPcapServeEnds verifies that Serve waits for its context after the end of the file, and that
+// Close ends it too.
 func TestPcapServeEnds(t *testing.T) {
 	for name, end := range map[string]func(l Link, stop context.CancelFunc){
 		"context": func(_ Link, stop context.CancelFunc) { stop() },
@@ -111,7 +112,7 @@ func TestPcapOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Everything is in the file before Close.
+	// Every frame is in the file before Close is called.
 	f, err := os.Open(out)
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +160,7 @@ func TestPcapBadFrames(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		write func(w *pcapgo.Writer) error
-		cut   int // bytes taken from the end of the file
+		cut   int // number of bytes cut from the end of the file
 		is    error
 		want  string
 	}{

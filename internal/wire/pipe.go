@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// PipeQueue is the number of frames that can wait in each direction of a Pipe. It allows two connections to fill the initial TCP window of
-// a virtual host at the same time: 1 MiB is 719 segments of 1,460 bytes.
+// PipeQueue is the number of frames that can wait in each direction of a Pipe. It suffices for two connections that fill the initial TCP
+// window of a virtual host at the same time: 1 MiB is 719 segments of 1,460 bytes.
 const PipeQueue = 2048
 
-// Pipe returns the two ends of an in-process wire. Serve of one end receives the frames sent at the other end, in order. A frame is
-// dropped, and counted by the sender, if PipeQueue frames are waiting or the other end is closed.
+// Pipe returns the two ends of an in-process wire. Serve at one end receives the frames sent at the other end, in order. If PipeQueue
+// frames are waiting or the other end is closed, a sent frame is dropped and counted at the sending end.
 func Pipe(nameA, nameB string) (Link, Link) {
 	ab, ba := NewQueue[struct{}](PipeQueue), NewQueue[struct{}](PipeQueue)
 	return &pipeEnd{name: nameA, out: ab, in: ba}, &pipeEnd{name: nameB, out: ba, in: ab}
@@ -60,7 +60,7 @@ func (p *pipeEnd) Send(frame []byte) error {
 	return nil
 }
 
-// Close discards the frames that wait for this end. The other end stays open, as if a cable were unplugged.
+// Close discards the frames that wait for this end. The other end stays open, like the far end of an unplugged cable.
 func (p *pipeEnd) Close() error {
 	p.closed.Store(true)
 	p.in.Close()

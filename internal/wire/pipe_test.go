@@ -14,7 +14,7 @@ func TestPipeCarriesBothWaysInOrder(t *testing.T) {
 	shut(t, a)
 	shut(t, b)
 	atA, atB := collect(t, a), collect(t, b)
-	const frames = PipeQueue // fits even if nobody serves
+	const frames = PipeQueue // fits into the queue even if nobody serves the other end
 	for i := range uint32(frames) {
 		frame := binary.BigEndian.AppendUint32(nil, i)
 		if err := errors.Join(a.Send(frame), b.Send(append(frame, 'b'))); err != nil {
@@ -100,7 +100,7 @@ func TestPipeErrors(t *testing.T) {
 	if err := a.Send([]byte{1}); !errors.Is(err, ErrClosed) || err.Error() != `link "access-2": link closed` {
 		t.Errorf("Send after Close: %v", err)
 	}
-	// The other end is a cable without a host.
+	// The other end stays open, like a cable without a host.
 	if err := b.Send([]byte{1}); err != nil {
 		t.Errorf("Send to a closed end: %v", err)
 	}
@@ -180,7 +180,7 @@ func TestQueueFinishHandsOutWhatWaits(t *testing.T) {
 	}
 }
 
-// In the steady state a frame costs no allocation.
+// TestPipeAllocatesNothing verifies that a frame costs no allocation in the steady state.
 func TestPipeAllocatesNothing(t *testing.T) {
 	a, b := Pipe("a", "b")
 	shut(t, a)
@@ -196,7 +196,7 @@ func TestPipeAllocatesNothing(t *testing.T) {
 		}
 		<-arrived
 	}
-	for range 2 * PipeQueue { // every slot has its buffer
+	for range 2 * PipeQueue { // fills the buffer of every slot
 		round()
 	}
 	if got := testing.AllocsPerRun(1000, round); got != 0 {

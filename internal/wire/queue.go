@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// A Queue holds frames between the goroutine that sends them and the goroutine that serves them, like a network card's ring: bounded, in
-// order, and dropping frames when it is full. A value of type T accompanies each frame, for example the frame's port.
+// A Queue holds frames between the goroutine that sends them and the goroutine that serves them. Like a network card's ring, it is bounded,
+// keeps the order of the frames, and drops frames when it is full. A value of type T accompanies each frame, for example the frame's port.
 //
-// The buffers grow to the size of the frames that they have held and are reused, so that nothing is allocated in the steady state.
+// The buffers grow to the size of the largest frame that they have held and are reused, so that nothing is allocated in the steady state.
 type Queue[T any] struct {
-	wake chan struct{} // holds a token when Serve must look at the queue
+	wake chan struct{} // contains a token when Serve must look at the queue
 	done chan struct{} // closed by Close
 
 	mu     sync.Mutex // guards everything below
 	slots  []slot[T]
 	head   int // index of the oldest slot in use
 	used   int
-	ended  bool // Finish or Close was called: no more frames are accepted
-	closed bool // Close was called: no more frames are delivered
+	ended  bool // true after Finish or Close: no more frames are accepted
+	closed bool // true after Close: no more frames are delivered
 }
 
 type slot[T any] struct {
@@ -50,9 +50,9 @@ func (q *Queue[T]) Push(beside T, frame []byte) bool {
 	return true
 }
 
-// Serve passes every frame to recv, oldest first. It returns nil when ctx ends, when Close is called, or when all frames before Finish have
-// been delivered. If recv returns an error, Serve returns that error. The frame is valid only during the call of recv. Only one goroutine
-// may call Serve.
+// Serve passes every frame to recv, oldest first. It returns nil when ctx ends, when Close is called, or when it has delivered all frames
+// that were pushed before Finish. If recv returns an error, Serve returns that error. The frame is valid only during the call of recv. Only
+// one goroutine may call Serve.
 func (q *Queue[T]) Serve(ctx context.Context, recv func(beside T, frame []byte) error) error {
 	var taken slot[T]
 	for {
@@ -84,7 +84,7 @@ func (q *Queue[T]) drained() bool {
 	return q.ended && q.used == 0
 }
 
-// take swaps the oldest slot's buffer with the buffer of s, so that Push never waits for recv.
+// take swaps the buffer of the oldest slot with the buffer of s, so that Push never waits for recv.
 func (q *Queue[T]) take(s *slot[T]) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,14 +12,14 @@ const (
 	tcpFIN, tcpPSH, tcpCWR = 0x01, 0x08, 0x80
 )
 
-// A segmenter cuts a TCP segment that is larger than the wire carries into smaller segments, as the sender's network card would. Its buffer
-// is reused between calls.
+// A segmenter cuts a TCP segment that is larger than the wire carries into smaller segments, as the sender's network card would. It reuses
+// its buffer between calls.
 type segmenter struct {
 	out []byte
 }
 
-// cut passes the segments of frame to recv, each with at most size bytes of payload. If frame is not a TCP segment behind at most two tags,
-// or if a segment would exceed MaxFrame, cut passes nothing and returns false.
+// cut cuts frame into segments with at most size bytes of payload each, and passes them to recv. If frame is not a TCP segment behind at
+// most two tags, or if a segment would exceed MaxFrame, cut passes nothing and returns false.
 func (s *segmenter) cut(frame []byte, size int, recv func(frame []byte)) bool {
 	network, kind, ok := networkHeader(frame)
 	if !ok {

@@ -41,7 +41,8 @@ func tcpFrame(t *testing.T, v6 bool, tags []uint16, tcp layers.TCP, payload []by
 	return b.Bytes()
 }
 
-// A super frame is cut to the frames that the sender would have sent without offload.
+// TestCut verifies that an oversized frame is cut into the frames that the sender would have sent
+// without offload.
 func TestCut(t *testing.T) {
 	pattern := make([]byte, 40_000)
 	for i := range pattern {
@@ -56,7 +57,7 @@ func TestCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			whole := layers.TCP{SrcPort: 25, DstPort: 50000, Seq: 0xffff_fff0, Ack: 9, ACK: true, PSH: true, FIN: true, CWR: true, Window: 100, Options: options}
 			super := tcpFrame(t, tc.v6, tc.tags, whole, pattern)
-			// The sender left the checksums incomplete.
+			// Make the checksums incomplete, as the sender would leave them.
 			for _, at := range []int{len(super) - len(pattern) - 16, len(super) - len(pattern) - 15} {
 				super[at] ^= 0x55
 			}
@@ -92,7 +93,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// headerChecksum is RFC 1071's sum, written out.
+// headerChecksum computes RFC 1071's sum without the package's code.
 func headerChecksum(b []byte) uint16 {
 	var sum uint32
 	for i := 0; i < len(b); i += 2 {

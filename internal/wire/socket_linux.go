@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	// receiveBuffer is the size in bytes of the kernel's receive buffer, which fills while the switch is busy: about 3,500 frames of 1,500
-	// bytes.
+	// receiveBuffer is the size in bytes of the kernel's receive buffer, which fills while the switch is busy. It holds about 3,500 frames
+	// of 1,500 bytes.
 	receiveBuffer = 8 << 20
 	// batchLength is the largest number of frames that one system call fetches.
 	batchLength = 16
-	// superFrame is the largest frame that the kernel delivers: 64 KiB of IP packet before segmentation, Ethernet header and tag.
+	// superFrame is the size of the largest frame that the kernel delivers: an IP packet of 64 KiB before segmentation, the Ethernet
+	// header and the tags.
 	superFrame = 1<<16 + ethernetHeader + 2*tagLength
 
 	ethernetHeader = 14
@@ -47,20 +48,21 @@ func openSocket(nic *net.Interface) (fd int, err error) {
 	}{
 		{"PACKET_AUXDATA", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1, false},
 		{"PACKET_VNET_HDR", unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1, false},
-		// The oldest kernels in use lack this option; deliver drops outgoing frames there.
+		// The oldest kernels in use lack this option. On those, deliver drops outgoing frames.
 		{"PACKET_IGNORE_OUTGOING", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1, true},
 		{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer, true},
-		// Exceeds the machine's limit, if permitted.
+		// SO_RCVBUFFORCE exceeds the system's limit, if the process has the permission.
 		{"SO_RCVBUFFORCE", unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer, true},
 	} {
 		if err := unix.SetsockoptInt(fd, option.level, option.number, option.value); err != nil && !option.optional {
-			return fd, fmt.Errorf("%s: %w", option.name, err) // return fd too, for the deferred close
+			return fd, fmt.Errorf("%s: %w", option.name, err) // return fd too, so that the deferred function closes it
 		}
 	}
 	return fd, bindSocket(fd, nic)
 }
 
-// bindSocket makes a packet socket send and receive on an interface. It receives all frames, whatever their destination address.
+// bindSocket binds a packet socket to an interface. The socket then receives all of the interface's frames, whatever their destination
+// address.
 func bindSocket(fd int, nic *net.Interface) error {
 	membership := unix.PacketMreq{Ifindex: int32(nic.Index), Type: unix.PACKET_MR_PROMISC}
 	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &membership); err != nil {
@@ -87,7 +89,7 @@ func networkOrder(v uint16) uint16 {
 // A message holds the data that the kernel returns for one received frame.
 type message struct {
 	offload [vnetHeader]byte
-	frame   []byte // with tagLength free bytes before the received bytes, so that a tag can be restored
+	frame   []byte // has tagLength free bytes before the received bytes, so that a tag can be restored
 	sender  unix.RawSockaddrLinklayer
 	control [64]byte // space for one unix.TpacketAuxdata
 	vectors [2]unix.Iovec
@@ -125,7 +127,7 @@ func newBatch() *batch {
 	return b
 }
 
-// receive fetches the frames that have already arrived, and returns their number. It does not block.
+// receive fetches the frames that have already arrived and returns how many it fetched. It does not block.
 func (b *batch) receive(fd int) (int, error) {
 	for i := range b.headers {
 		b.headers[i].Namelen = unix.SizeofSockaddrLinklayer
@@ -139,8 +141,8 @@ func (b *batch) receive(fd int) (int, error) {
 	return int(n), nil
 }
 
-// deliver passes the message's frame, or its segments, to recv. A frame that this machine has sent is skipped. deliver returns false for a
-// frame that no link carries.
+// deliver passes the message's frame, or the segments into which the frame is cut, to recv. It skips a frame that this machine has sent.
+// It returns false for a frame that no link carries.
 func (m *message) deliver(recv func(frame []byte)) bool {
 	if m.sender.Pkttype == unix.PACKET_OUTGOING {
 		return true
@@ -170,7 +172,7 @@ func (m *message) deliver(recv func(frame []byte)) bool {
 	return true
 }
 
-// strippedTag returns the outer tag that the kernel has removed from the frame: its protocol identifier and control information.
+// strippedTag returns the protocol identifier and the control information of the outer tag that the kernel has removed from the frame.
 func (m *message) strippedTag() (protocol, tag uint16, ok bool) {
 	control := m.control[:min(int(m.header.Controllen), len(m.control))]
 	for len(control) >= unix.SizeofCmsghdr {

@@ -1,13 +1,13 @@
 package wire
 
-// A LinkState is the kernel's state of the interface behind a link.
+// A LinkState is the state of a link's interface, as the kernel reports it.
 type LinkState struct {
 	Index uint32 // index of the interface; 0 if the interface does not exist
-	Admin bool   // whether it is administratively up
+	Admin bool   // whether the interface is administratively up
 	Oper  OperState
 }
 
-// An OperState is the operational state of an interface, numbered as ifOperStatus of RFC 2863.
+// An OperState is the operational state of an interface. The values are those of ifOperStatus in RFC 2863.
 type OperState uint8
 
 // The operational states.
@@ -26,6 +26,7 @@ type Followed interface {
 	Link
 	// State returns the current state.
 	State() LinkState
-	// Follow sets the function to call after each change of State. It must be called once, before Serve. changed must not call the link.
+	// Follow sets the function that the link calls after each change of its state. Follow must be called once, before Serve. changed
+	// must not call the link.
 	Follow(changed func())
 }

@@ -7,10 +7,10 @@ import (
 
 // Stats counts the frames of a link since it was opened.
 type Stats struct {
-	Sent     uint64 // frames accepted by Send and not dropped
-	Received uint64 // frames passed to recv by Serve
+	Sent     uint64 // frames that Send accepted and did not drop
+	Received uint64 // frames that Serve passed to recv
 	Dropped  uint64 // frames dropped because a queue was full, in either direction
-	Invalid  uint64 // received frames that were discarded because no link carries their size
+	Invalid  uint64 // received frames that were discarded because they were too short or too long for a link
 }
 
 // A Counted link reports its statistics. Every Link of this package implements it.
@@ -28,8 +28,8 @@ func (c *Counters) Stats() Stats {
 	return Stats{Sent: c.Sent.Load(), Received: c.Received.Load(), Dropped: c.Dropped.Load(), Invalid: c.Invalid.Load()}
 }
 
-// CheckSize returns nil if every Link carries frames of that length. Otherwise it returns ErrRunt or ErrOversized; the message has the link
-// and the size.
+// CheckSize returns nil if every Link carries frames of the given length. Otherwise it returns ErrRunt or ErrOversized with a message that
+// names the link and the size.
 func CheckSize(link string, length int) error {
 	switch {
 	case length == 0:

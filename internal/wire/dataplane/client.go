@@ -14,16 +14,16 @@ import (
 	bmv1 "op25b/proto/bm/v1"
 )
 
-// queueLength is the number of frames that can wait for each port, and for the stream: the same as in a wire.Pipe.
+// queueLength is the number of frames that can wait for each port and for the stream. It is the same as for a wire.Pipe.
 const queueLength = wire.PipeQueue
 
-// A Client is a packet stream to a switch. The ports of the switch are links.
+// A Client is a packet stream to a switch. Port returns links to the switch's ports.
 type Client struct {
 	addr     string
 	deviceID uint64
 	conn     *grpc.ClientConn
 	stream   grpc.BidiStreamingClient[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]
-	out      *wire.Queue[uint32] // frames to the switch, each with its port
+	out      *wire.Queue[uint32] // the frames to send to the switch, each with its port number
 	cancel   context.CancelFunc
 	workers  sync.WaitGroup
 
@@ -33,10 +33,11 @@ type Client struct {
 	closed bool
 }
 
-// Dial opens the packet stream of the switch with the given device id at addr ("127.0.0.1:9560"). ctx limits only the dialling.
+// Dial opens the packet stream of the switch with the given device id. addr is a host and a port, such as "127.0.0.1:9560". ctx limits
+// only the dialling, not the life of the stream.
 //
-// A switch serves one stream at a time, and reports only later that another client has the stream. Serve of the ports then returns the
-// error. The switch silently ignores frames for another device id.
+// A switch serves one stream at a time. If another client already has the stream, Dial still succeeds, and the Serve method of each port
+// returns the error later. The switch silently ignores frames for another device id.
 func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("packet service at %s: %w", addr, context.Cause(ctx))
@@ -45,7 +46,7 @@ func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet service at %s: %w", addr, err)
 	}
-	// The stream outlives ctx: ctx may only abort the opening of the stream.
+	// The stream outlives ctx, which can abort only the opening of the stream.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	stream, err := bmv1.NewDataplaneInterfaceClient(conn).PacketStream(streamCtx)
@@ -83,7 +84,7 @@ func (c *Client) Port(n uint32, name string) (wire.Link, error) {
 	return p, nil
 }
 
-// Close ends the stream and Serve of every port. Close may be called more than once.
+// Close ends the stream and makes the Serve method of every port return. Close may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -122,21 +123,22 @@ func (c *Client) receive() {
 	}
 }
 
-// transmit is the only sender on the stream. Sending blocks when the switch is slow.
+// transmit is the only sender on the stream. It blocks while the switch is slow to receive.
 func (c *Client) transmit(ctx context.Context) {
-	// The request can be reused: gRPC has encoded it when Send returns. Only a stats handler could keep it, and this connection has none.
+	// The request can be reused because gRPC has encoded it by the time Send returns. Only a stats handler could keep a reference to it,
+	// and this connection has none.
 	request := &bmv1.PacketStreamRequest{DeviceId: c.deviceID}
 	err := c.out.Serve(ctx, func(n uint32, frame []byte) error {
 		request.Port, request.Packet = n, frame
 		return c.stream.Send(request)
 	})
-	// Send only returns io.EOF when the stream fails; receive gets the actual error.
+	// When the stream fails, Send returns only io.EOF, and receive gets the actual error.
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.fail(err)
 	}
 }
 
-// fail ends Serve of every port with the reason why the stream has ended.
+// fail makes the Serve method of every port return err as the reason why the stream has ended.
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	if c.failed != nil {

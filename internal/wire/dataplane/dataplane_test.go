@@ -22,10 +22,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds waits that should end at once, so that a failure is a message and not a hang.
+// patience limits waits that should end at once, so that a test fails with a message instead of hanging.
 const patience = 30 * time.Second
 
-// serve runs a packet service on loopback and returns its address.
+// serve runs a packet service on the loopback interface and returns its address.
 func serve(t *testing.T, deviceID uint64, hooks func(s **Server) Hooks) (string, *Server) {
 	t.Helper()
 	var s *Server
@@ -53,7 +53,7 @@ func serve(t *testing.T, deviceID uint64, hooks func(s **Server) Hooks) (string,
 	return l.Addr().String(), s
 }
 
-// echoing sends each frame back out of the next port, with a byte more.
+// echoing appends a byte to each frame and sends it out of the next port.
 func echoing(s **Server) Hooks {
 	return Hooks{Receive: func(port uint32, id uint64, frame []byte) { _ = (*s).Send(port+1, id, append(bytes.Clone(frame), '!')) }}
 }
@@ -137,7 +137,7 @@ func TestPortsCarryFrames(t *testing.T) {
 	}
 }
 
-// rawStream opens a stream without the package's Client.
+// rawStream opens a stream without using this package's Client.
 func rawStream(t *testing.T, addr string) (bmv1.DataplaneInterfaceClient, grpc.BidiStreamingClient[bmv1.PacketStreamRequest, bmv1.PacketStreamResponse]) {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -155,8 +155,9 @@ func rawStream(t *testing.T, addr string) (bmv1.DataplaneInterfaceClient, grpc.B
 	return client, stream
 }
 
-// bmv2's behaviour for a client: the id comes back, frames of another device and empty and oversized ones are ignored, a second stream is
-// refused and the first goes on, and the end of the requests ends the responses after the last of them.
+// TestServesAsBmv2 verifies that the server behaves like bmv2. A response carries the id of its request. Frames for another device, empty
+// frames and oversized frames are ignored. A second stream is refused, and the first one continues. After the client's last request, the
+// server sends the remaining responses and ends the stream.
 func TestServesAsBmv2(t *testing.T) {
 	addr, s := serve(t, 7, echoing)
 	_, stream := rawStream(t, addr)
@@ -327,7 +328,7 @@ func TestClientErrors(t *testing.T) {
 	}
 }
 
-// The ports of a second client report that the switch has refused it.
+// TestSecondClient verifies that the ports of a second client report that the switch has refused the client.
 func TestSecondClient(t *testing.T) {
 	addr, s := serve(t, 7, echoing)
 	first := dial(t, addr, 7)
@@ -357,7 +358,7 @@ func TestSecondClient(t *testing.T) {
 	}
 }
 
-// A client that reads nothing does not block the switch, which can be closed.
+// TestSlowClient verifies that a client that does not read its stream blocks neither the switch nor Close.
 func TestSlowClient(t *testing.T) {
 	addr, s := serve(t, 7, echoing)
 	_, stream := rawStream(t, addr)

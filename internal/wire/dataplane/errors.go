@@ -3,7 +3,7 @@ package dataplane
 import "errors"
 
 var (
-	// ErrStreamEnded is returned by Port, and by Serve of a port, after the switch has ended the packet stream; the message has the reason.
+	// ErrStreamEnded is returned by Port and by a port's Serve and Send after the packet stream has ended. The message gives the reason.
 	ErrStreamEnded = errors.New("packet stream ended")
 	// ErrPortInUse is returned by Port for a port number that already has a link.
 	ErrPortInUse = errors.New("port already has a link")

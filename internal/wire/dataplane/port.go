@@ -8,7 +8,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// A port is the link at a port of the switch, over its client's stream.
+// A port is a link to one port of the switch. All ports of a client share its stream.
 type port struct {
 	client   *Client
 	number   uint32
@@ -28,7 +28,7 @@ func (p *port) Name() string { return p.name }
 
 func (p *port) Stats() wire.Stats { return p.counters.Stats() }
 
-// deliver queues a frame from the switch, to be passed on by Serve.
+// deliver queues a frame from the switch for Serve.
 func (p *port) deliver(frame []byte) {
 	if wire.CheckSize(p.name, len(frame)) != nil {
 		p.counters.Invalid.Add(1)
@@ -75,7 +75,7 @@ func (p *port) Send(frame []byte) error {
 	return nil
 }
 
-// Close closes this port. The stream and its other ports stay open.
+// Close closes this port. The stream and the client's other ports stay open.
 func (p *port) Close() error {
 	p.end()
 	p.client.mu.Lock()

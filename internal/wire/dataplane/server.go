@@ -1,5 +1,5 @@
-// Package dataplane carries frames over gRPC between a software switch and the hosts at its ports. It is wire compatible with bmv2's
-// p4.bm.DataplaneInterface. The hosts use Client, the switch uses Server.
+// Package dataplane carries frames over gRPC between a software switch and the hosts at its ports. It is wire-compatible with bmv2's
+// p4.bm.DataplaneInterface. The hosts use Client, and the switch uses Server.
 //
 // The package does not interpret frames or decide where they go.
 package dataplane
@@ -21,17 +21,17 @@ import (
 	bmv1 "op25b/proto/bm/v1"
 )
 
-// Hooks connect a Server to its switch.
+// Hooks are the functions through which a Server calls its switch.
 type Hooks struct {
-	// Receive accepts a frame that entered at a port; any port number may occur. The frame is valid only during the call, and calls are
-	// sequential. id is the client's number for the frame: frames that the switch sends as a result carry the same id. An id of 0 means
-	// that the client does not need the number. Required.
+	// Receive accepts a frame that enters the switch at a port. The port number is not checked. The frame is valid only during the call,
+	// and calls are sequential. id is the client's number for the frame, or 0 if the client does not use ids. The switch must pass the same
+	// id to Send with every frame that results. Receive is required.
 	Receive func(port uint32, id uint64, frame []byte)
-	// PortStatus sets a port down or up for a client. If PortStatus is nil, the request is answered with UNIMPLEMENTED.
+	// PortStatus sets a port down or up on a client's request. If PortStatus is nil, such requests fail with UNIMPLEMENTED.
 	PortStatus func(port uint32, up bool)
-	// Drain returns when the switch has sent all frames that result from the frames received so far, or when ctx ends. It is called after a
-	// client has closed its side, so that the client gets every frame before the stream ends. A switch that sends within Receive needs no
-	// Drain.
+	// Drain returns when the switch has sent every frame that results from the frames received so far, or when ctx ends. The Server calls
+	// it after a client has closed its side of the stream, so that the client gets every frame before the stream ends. A switch that sends
+	// within Receive needs no Drain.
 	Drain func(ctx context.Context)
 }
 
@@ -43,15 +43,15 @@ type Server struct {
 	hooks    Hooks
 	log      *zap.Logger
 	counters wire.Counters
-	ctx      context.Context // ends with Close
+	ctx      context.Context // cancelled by Close
 	cancel   context.CancelFunc
-	streams  sync.WaitGroup // goroutines of PacketStream
+	streams  sync.WaitGroup // counts the goroutines of PacketStream
 
 	mu  sync.Mutex // guards everything below
 	out *wire.Queue[header]
 }
 
-// header is the port and the id of a frame that leaves the switch.
+// A header holds the port and the id of a frame that leaves the switch.
 type header struct {
 	id   uint64
 	port uint32
@@ -84,12 +84,13 @@ func (s *Server) Register(registrar grpc.ServiceRegistrar) {
 	bmv1.RegisterDataplaneInterfaceServer(registrar, s)
 }
 
-// Stats returns the switch's frame counters. Sent counts frames queued for a stream, and Received frames that entered the switch. Dropped
-// counts frames that found no stream or a full queue. Invalid counts frames that were empty, too long or for another device id.
+// Stats returns the switch's frame counters. Sent counts the frames queued for a stream, and Received the frames that entered the switch.
+// Dropped counts the frames that were lost because no client was connected or the queue was full. Invalid counts the frames that were
+// empty, too long or for another device id.
 func (s *Server) Stats() wire.Stats { return s.counters.Stats() }
 
-// Send queues a copy of frame for the connected client, as output of a port in response to the frame with the given id. It does not block.
-// If no client is connected, it returns ErrNoStream and the frame is lost, as with bmv2.
+// Send queues a copy of frame for the connected client, as output of the given port. id is the id of the frame that caused it. Send does
+// not block. If no client is connected, Send returns ErrNoStream and the frame is lost, as with bmv2.
 func (s *Server) Send(port uint32, id uint64, frame []byte) error {
 	if err := wire.CheckSize(fmt.Sprintf("port %d", port), len(frame)); err != nil {
 		return err
@@ -108,7 +109,7 @@ func (s *Server) Send(port uint32, id uint64, frame []byte) error {
 	return nil
 }
 
-// Close ends the connected stream and refuses further streams. It returns when no frame is being passed to the switch, so it must not be
+// Close ends the connected stream and refuses further streams. It waits until no frame is being passed to the switch, so it must not be
 // called within Receive. Close may be called more than once.
 func (s *Server) Close() error {
 	s.mu.Lock()
@@ -131,7 +132,7 @@ func (s *Server) PacketStream(stream packetStream) error {
 		return status.Error(codes.ResourceExhausted, "only one client authorized at a time")
 	}
 	s.out = out
-	// Add under mu: Close ends ctx under mu, and so waits for every stream that was accepted.
+	// Add is called under mu, and Close cancels ctx under mu. So Close waits for every stream that was accepted.
 	s.streams.Add(3)
 	s.mu.Unlock()
 	s.log.Info("packet stream opened")
@@ -168,7 +169,7 @@ func (s *Server) PacketStream(stream packetStream) error {
 			err = errStopping
 		}
 	}
-	// A sender that waits for a slow client ends when this method has returned.
+	// If transmit is blocked by a slow client, it ends when this method has returned.
 	out.Close()
 	s.log.Info("packet stream ended", zap.Error(err))
 	return err
@@ -197,7 +198,7 @@ func (s *Server) receive(stream packetStream) error {
 
 // transmit is the only sender on the stream.
 func (s *Server) transmit(stream packetStream, out *wire.Queue[header]) {
-	// An error of Send means that the stream has ended; receive reports the reason.
+	// If Send fails, the stream has ended, and receive returns the reason.
 	_ = out.Serve(stream.Context(), func(h header, frame []byte) error {
 		return stream.Send(&bmv1.PacketStreamResponse{DeviceId: s.deviceID, Id: h.id, Port: h.port, Packet: bytes.Clone(frame)})
 	})
