@@ -8,29 +8,33 @@ import (
 	"op25b/internal/strict"
 )
 
-// An Activation puts a phase in force by hand: before its date, on part of the network, or again after a later phase. An activation with
-// Undoes undoes an earlier activation instead.
+// An Activation puts a phase in force by an operator's decision: before the phase's date, on part of the network, or again after a later
+// phase. If Undoes is set, the activation undoes an earlier activation instead.
 //
-// Lists of activations are in the order in which the store accepted them; timeline.go defines which phase a list puts in force.
+// A list of activations has the order in which the store accepted them. See timeline.go for the rules by which a list determines the phase
+// in force.
 type Activation struct {
 	// ID is the revision under which the activation is stored. IDs increase along the list.
 	ID    uint64 `json:"id,omitempty"`
 	Phase string `json:"phase,omitempty"` // "" with Undoes
-	// Undoes is the ID of an activation. Within Groups and Switches, that activation and all later activations are ignored. See
+	// Undoes is the ID of an earlier activation. That activation and all later ones are ignored for the lines in Groups and Switches. See
 	// Bundle.Undo.
 	Undoes uint64 `json:"undoes,omitempty"`
-	// Groups and Switches are the scope. An empty list means all groups or all switches. If Groups is empty, unnamed lines are included.
+	// Groups and Switches are the activation's scope. An empty list means all line groups or all switches. Unnamed lines are in the scope
+	// only if Groups is empty.
 	Groups   []string `json:"groups,omitempty"`
 	Switches []string `json:"switches,omitempty"`
-	// At is the time of the activation by its controller's clock. A phase whose date is earlier does not replace the activation.
+	// At is the time of the activation by the clock of the controller that made it. A phase whose date is not after At does not replace the
+	// activation.
 	At time.Time `json:"at"`
-	// UntilNextDate ends the activation at the first date after At. Otherwise only the date of a phase after Phase in the policy ends it.
+	// UntilNextDate ends the activation at the first date of any phase after At. Otherwise it ends at the first date after At of a phase
+	// that follows Phase in the policy.
 	UntilNextDate bool   `json:"untilNextDate,omitempty"`
 	Author        string `json:"author,omitempty"`
 	Reason        string `json:"reason,omitempty"`
 }
 
-// A Scope is a set of lines, by line group and switch. An empty list means all.
+// A Scope is a set of lines, selected by line group and switch. An empty list selects all line groups or all switches.
 type Scope struct {
 	Groups   []string
 	Switches []string
@@ -39,8 +43,8 @@ type Scope struct {
 // Scope returns the scope of the activation.
 func (a Activation) Scope() Scope { return Scope{Groups: a.Groups, Switches: a.Switches} }
 
-// CheckActivation checks that the activation has a time and that the documents define the names in it. The error is a strict.Faults of kind
-// ErrInvalid; its paths are relative to the activation.
+// CheckActivation checks that an activation has a time and that the documents define the phase, line groups and switches that it names. The
+// error is a strict.Faults of kind ErrInvalid; its paths are relative to the activation.
 func (b *Bundle) CheckActivation(a Activation) error {
 	f := b.scopeFaults(a.Scope())
 	if _, ok := b.Policy.Phase(a.Phase); !ok && a.Undoes == 0 {
@@ -69,7 +73,7 @@ func (b *Bundle) scopeFaults(s Scope) (f strict.Faults) {
 	return f
 }
 
-// invalid returns a fault of a value that is in no file.
+// invalid returns a fault in a value that was not read from a file.
 func invalid(path, what, way string) strict.Fault {
 	return strict.Fault{Path: path, What: what, Way: way, Kind: ErrInvalid}
 }

@@ -7,7 +7,8 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// BenchmarkFull reads and validates the documents of the largest switch.
+// BenchmarkFull measures how long it takes to read and validate the documents of the largest
+// switch.
 func BenchmarkFull(b *testing.B) {
 	files := policytest.Full()
 	bundle, err := policy.Load(files)

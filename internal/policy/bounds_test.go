@@ -11,7 +11,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// fleetText is an inventory of switches with 8,000 lines each, 400,000 together for 50 switches.
+// fleetText returns an inventory of switches with 8,000 lines each: 400,000 lines for 50 switches.
 func fleetText(switches int) string {
 	var b strings.Builder
 	b.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n")
@@ -35,7 +35,8 @@ remotes: [{name: relay, relay: true, prefixes: [198.51.100.0/28]}]
 phases: [{name: all, effective: 2006-10-01, rules: [{name: smtp-all, service: smtp, action: drop}]}]
 `
 
-// The documents of 400,000 lines are within the bound; the long form reads them.
+// TestRoomForLines verifies that the documents of 400,000 lines stay within strict.MaxNodes. Only the
+// long form of the tests loads all 400,000 lines.
 func TestRoomForLines(t *testing.T) {
 	switches := 5
 	if longform.On() {
@@ -50,7 +51,8 @@ func TestRoomForLines(t *testing.T) {
 	}
 }
 
-// I12. Documents that are made to cost much are refused at small cost, with the bound in the message.
+// TestBoundsOfDocuments verifies (I12) that documents designed to exhaust resources are refused
+// cheaply, and that the message states the bound.
 func TestBoundsOfDocuments(t *testing.T) {
 	const head = "apiVersion: op25b/v1\nkind: Inventory\nswitches:\n"
 	keys := func(n int) string {
@@ -76,7 +78,8 @@ func TestBoundsOfDocuments(t *testing.T) {
 	}
 }
 
-// Reading ends with the one who waits for it, wherever it is.
+// TestLoadHeedsContext verifies that LoadContext returns soon after its context is cancelled, at
+// whatever stage that happens.
 func TestLoadHeedsContext(t *testing.T) {
 	gone := errors.New("the caller has gone")
 	files := []strict.File{{Name: "inventory.yaml", Data: []byte(fleetText(1))}, {Name: "policy.yaml", Data: []byte(smallPolicy)}}
@@ -98,7 +101,7 @@ func TestLoadHeedsContext(t *testing.T) {
 	}
 }
 
-// A countedContext tells of each look at it.
+// A countedContext calls looked whenever its Err method is called.
 type countedContext struct {
 	context.Context
 	looked func()

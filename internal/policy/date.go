@@ -12,7 +12,7 @@ type Date struct {
 	Day   int
 }
 
-// ParseDate reads a date as ISO 8601 writes it: 2006-10-01.
+// ParseDate parses an ISO 8601 date such as 2006-10-01.
 func ParseDate(text string) (Date, error) {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {
@@ -25,10 +25,10 @@ func ParseDate(text string) (Date, error) {
 // String returns the date in the form that ParseDate reads.
 func (d Date) String() string { return d.start(0).Format(time.DateOnly) }
 
-// IsZero reports whether no date was given.
+// IsZero reports whether d is the zero value, which means that no date was given.
 func (d Date) IsZero() bool { return d == Date{} }
 
-// start returns the first moment of the day.
+// start returns the moment at which the day begins at the given UTC offset.
 func (d Date) start(at Offset) time.Time {
 	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, at.Location())
 }
@@ -42,18 +42,19 @@ func (d Date) next() Date {
 // before reports whether d is an earlier day than other.
 func (d Date) before(other Date) bool { return d.start(0).Before(other.start(0)) }
 
-// An Offset is a UTC offset in minutes, positive east of UTC. Policies use offsets so that they need no time zone database.
+// An Offset is a UTC offset in minutes, positive east of UTC. A policy has an offset instead of a time zone, so that no
+// time zone database is needed.
 type Offset int16
 
 // MaxOffset is the largest UTC offset in use: 14 hours, in Kiribati.
 const MaxOffset Offset = 14 * 60
 
-// ParseOffset reads +09:00, -03:30 or Z.
+// ParseOffset parses a UTC offset such as +09:00, -03:30 or Z.
 func ParseOffset(text string) (Offset, error) {
 	t, err := time.Parse("Z07:00", text)
 	if err == nil {
 		_, seconds := t.Zone()
-		// time.Parse reads +09:60 as +10:00.
+		// time.Parse accepts +09:60 and returns +10:00, so compare the text with the result.
 		if o := Offset(seconds / 60); o >= -MaxOffset && o <= MaxOffset && (o == 0 || o.String() == text) {
 			return o, nil
 		}
@@ -66,7 +67,7 @@ func (o Offset) String() string {
 	return time.Unix(0, 0).In(time.FixedZone("", int(o)*60)).Format("Z07:00")
 }
 
-// Location returns the offset as a fixed time zone of package time.
+// Location returns a fixed time zone with this offset.
 func (o Offset) Location() *time.Location {
 	if o == 0 {
 		return time.UTC

@@ -2,7 +2,7 @@ package policy
 
 import "errors"
 
-// Errors of parsing.
+// Errors of ParseDate and ParseOffset.
 var (
 	// ErrDate means that a text is not a date.
 	ErrDate = errors.New("not a date")
@@ -10,13 +10,14 @@ var (
 	ErrOffset = errors.New("not a UTC offset")
 )
 
-// Errors of validation.
+// Errors of Validate and CheckActivation.
 var (
-	// ErrInvalid means that a policy or an inventory can be read but must not be put in force.
+	// ErrInvalid means that a policy, an inventory or an activation is well-formed but must not be
+	// put in force.
 	ErrInvalid = errors.New("invalid policy or inventory")
 )
 
-// Errors of undoing.
+// Errors of Bundle.Undo.
 var (
 	// ErrNoPrevious means that a scope has no activation that can be undone.
 	ErrNoPrevious = errors.New("no phase to go back to")
@@ -24,8 +25,8 @@ var (
 
 // Errors of InForce.Check.
 var (
-	// ErrUnknownPhase means that the policy does not have a phase.
+	// ErrUnknownPhase means that the policy does not define the named phase.
 	ErrUnknownPhase = errors.New("unknown phase")
-	// ErrUnknownGroup means that the policy does not have a line group.
+	// ErrUnknownGroup means that the policy does not define the named line group.
 	ErrUnknownGroup = errors.New("unknown line group")
 )

@@ -9,15 +9,15 @@ import (
 	"op25b/internal/strict"
 )
 
-// InForce maps line groups to the phases in force for them.
+// InForce records which phase is in force for each line group.
 type InForce struct {
-	// Default is the phase of all lines whose group is not in Groups, and of unnamed lines.
+	// Default is the phase for unnamed lines and for every line group that is not in Groups.
 	Default string `json:"default"`
-	// Groups maps the name of each line group whose phase is not Default to its phase.
+	// Groups maps a line group to its phase, for each group whose phase is not Default.
 	Groups map[string]string `json:"groups,omitempty"`
 }
 
-// Everywhere returns one phase in force for every line.
+// Everywhere returns an InForce with the given phase for every line.
 func Everywhere(phase string) InForce { return InForce{Default: phase} }
 
 // Phase returns the phase in force for the lines of a group.
@@ -43,7 +43,7 @@ func (in InForce) String() string {
 	return text
 }
 
-// Plain returns in without the groups whose phase is the default, so that equivalent values are equal.
+// Plain returns in without the groups whose phase is the default, so that equivalent values compare as equal.
 func (in InForce) Plain() InForce {
 	groups := maps.Clone(in.Groups)
 	maps.DeleteFunc(groups, func(_, phase string) bool { return phase == in.Default })
@@ -53,7 +53,7 @@ func (in InForce) Plain() InForce {
 	return InForce{Default: in.Default, Groups: groups}
 }
 
-// Check returns ErrUnknownGroup or ErrUnknownPhase for a name that the policy does not have.
+// Check returns ErrUnknownGroup or ErrUnknownPhase if in contains a name that the policy does not define.
 func (in InForce) Check(p *Policy) error {
 	phases := []string{in.Default}
 	for _, group := range slices.Sorted(maps.Keys(in.Groups)) {

@@ -10,7 +10,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// refused checks that a policy made in Go is refused with a message, or accepted if that is empty.
+// refused checks that Validate refuses a policy built in Go with the message want, or accepts it if
+// want is empty.
 func refused(t *testing.T, what string, p *Policy, inv *Inventory, want string) {
 	t.Helper()
 	p.src, inv.src = strict.Document{}, strict.Document{}
@@ -25,7 +26,8 @@ func refused(t *testing.T, what string, p *Policy, inv *Inventory, want string) 
 	}
 }
 
-// TestTooManyRules: names for all ids are accepted, and one name more is refused.
+// TestTooManyRules verifies that a policy can have as many rule names as there are ids, and not one
+// more.
 func TestTooManyRules(t *testing.T) {
 	for n, want := range map[int]string{243: "", 244: `phases[243].rules[0]: rule "r243" is one too many; ` +
 		`the phases of a policy can have 243 rule names between them: use names again, or split the policy`} {
@@ -38,12 +40,12 @@ func TestTooManyRules(t *testing.T) {
 	}
 }
 
-// TestTooManyVerdicts: 256 entries of a phase fit, and one more is refused.
+// TestTooManyVerdicts verifies that a phase can have 256 verdict entries, and not one more.
 func TestTooManyVerdicts(t *testing.T) {
 	for _, x := range []struct {
 		groups int
 		knob   Knob
-		need   int // 3 services x 1 relay, 2 submission, 1 exempt; 2 legs of each group, 2 of all lines; 1 a knob
+		need   int // standing rules: 3 services x 1 relay, 2 submission, 1 exempt; phase rules: 2 legs x groups, 2 legs for all lines; 1 per knob
 	}{{124, "", 256}, {124, "monitor", 257}, {125, "", 258}} {
 		b := example(t)
 		p := b.Policy
@@ -67,7 +69,7 @@ func TestTooManyVerdicts(t *testing.T) {
 	}
 }
 
-// TestTooManyLines: 8,192 lines fit a switch, and one more is refused.
+// TestTooManyLines verifies that a switch can have 8,192 lines, and not one more.
 func TestTooManyLines(t *testing.T) {
 	for n, want := range map[int]string{
 		8192: "", 8193: `switches[0].lines[8192]: switch "edge-1" has 8193 lines; it has room for 8192: move lines to another switch`,
@@ -81,7 +83,7 @@ func TestTooManyLines(t *testing.T) {
 	}
 }
 
-// TestTooManyServices: 247 services have numbers, and one more is refused.
+// TestTooManyServices verifies that a policy can have 247 services, and not one more.
 func TestTooManyServices(t *testing.T) {
 	for n, want := range map[int]string{247: "", 248: "services[247]: there are 248 services; a switch can number 247"} {
 		b := example(t)
@@ -92,7 +94,8 @@ func TestTooManyServices(t *testing.T) {
 	}
 }
 
-// TestBuiltInNames: no rule of a policy has the name of one that stands without it.
+// TestBuiltInNames verifies that a policy's rule cannot have the name of a standing rule or of a rule
+// built into the pipeline.
 func TestBuiltInNames(t *testing.T) {
 	for _, name := range []string{"relay", "submission", "exempt", "fail-closed", "tiny-fragment", "later-fragment", "undetermined", "spoofed"} {
 		b := example(t)
@@ -102,7 +105,8 @@ func TestBuiltInNames(t *testing.T) {
 	}
 }
 
-// TestWordsMadeInGo: what a document cannot even be read with is refused in documents made in Go too.
+// TestWordsMadeInGo verifies that Validate refuses values in documents built in Go that the decoder
+// would refuse in a file.
 func TestWordsMadeInGo(t *testing.T) {
 	group := func(p *Policy, _ *Inventory) *LineGroup { return &p.LineGroups[1] }
 	for want, change := range map[string]func(p *Policy, inv *Inventory){

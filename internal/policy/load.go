@@ -8,20 +8,20 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Bundle is a policy with its inventory. Load returns bundles whose documents are valid together.
+// A Bundle is a policy with its inventory. The documents of a Bundle that Load returns are valid together.
 type Bundle struct {
 	Policy    *Policy
 	Inventory *Inventory
 }
 
-// Load reads a Policy and an Inventory from one file or several, in any order, and validates them. The files must have exactly one document
-// of each kind.
+// Load reads a Policy and an Inventory from files and validates them. The files, in any order, must contain exactly one document of each
+// kind.
 //
-// The error is a strict.Faults with all faults in the form of the documents (strict.ErrSyntax, ErrDecode, ErrDocuments). If their form has
-// no faults, the error has all faults that Validate finds (ErrInvalid).
+// The error is a strict.Faults. If the documents are malformed, it has all faults of their form (strict.ErrSyntax, ErrDecode,
+// ErrDocuments). Otherwise it has all faults that Validate finds (ErrInvalid).
 func Load(files []strict.File) (*Bundle, error) { return LoadContext(context.Background(), files) }
 
-// LoadContext is like Load, but returns the cause of ctx if ctx ends.
+// LoadContext is like Load, but returns the cause of ctx if ctx ends first.
 func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
@@ -34,8 +34,8 @@ func LoadContext(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return b, nil
 }
 
-// Salvage is like LoadContext, but does not validate the documents. Salvage is for documents that an earlier release accepted. The result
-// can be used to change the phase in force, but must not be compiled, except by compile.NewSalvager.
+// Salvage is like LoadContext, but does not validate the documents. It is for documents that an earlier release accepted and this release
+// might not. The caller can use the result to change the phase in force, but must not compile it, except with compile.NewSalvager.
 func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	b, err := readable(ctx, files)
 	if err != nil {
@@ -45,7 +45,7 @@ func Salvage(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return b, nil
 }
 
-// readable reads documents and checks their form, but not their meaning.
+// readable reads documents and checks their form without validating them.
 func readable(ctx context.Context, files []strict.File) (*Bundle, error) {
 	if strict.Nodes(files) > strict.MaxNodes {
 		return nil, strict.Faults{*strict.TooMany("")}
@@ -66,18 +66,18 @@ func readable(ctx context.Context, files []strict.File) (*Bundle, error) {
 	return &Bundle{Policy: r.policy, Inventory: r.inventory}, nil
 }
 
-// forgetPlaces drops the parsed YAML nodes, which are only needed to report faults.
+// forgetPlaces drops the parsed YAML nodes, which are needed only to report the positions of faults.
 func (b *Bundle) forgetPlaces() {
 	b.Policy.src.Forget()
 	b.Inventory.src.Forget()
 }
 
-// A reader collects the documents of files.
+// A reader collects the documents found in the files.
 type reader struct {
 	ctx       context.Context
 	policy    *Policy
 	inventory *Inventory
-	seen      map[string]strict.Pos // position of the first document of each kind, even if unreadable; "" means an unknown kind
+	seen      map[string]strict.Pos // the position of the first document of each kind, including unreadable documents; key "" means that the kind is unknown
 	faults    strict.Faults
 }
 
@@ -97,7 +97,7 @@ func (r *reader) file(f strict.File) {
 // complete adds a fault for each missing document.
 func (r *reader) complete(files []strict.File) {
 	if _, unknown := r.seen[""]; unknown {
-		return // the unreadable document may be the missing one
+		return // the document of unknown kind may be the missing one
 	}
 	for _, kind := range []string{KindPolicy, KindInventory} {
 		if _, ok := r.seen[kind]; ok {
@@ -118,7 +118,7 @@ func (r *reader) complete(files []strict.File) {
 	}
 }
 
-// document reads one document into the reader.
+// document decodes one document and keeps it in the reader.
 func (r *reader) document(doc strict.Document) {
 	d := strict.NewDecoder(r.ctx, doc)
 	defer func() { r.faults = append(r.faults, d.Faults()...) }()

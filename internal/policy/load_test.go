@@ -23,7 +23,7 @@ func file(t testing.TB, path string) strict.File {
 	return strict.File{Name: filepath.Base(path), Data: content}
 }
 
-// load loads files that must be valid together.
+// load loads files whose documents must be valid together.
 func load(t testing.TB, paths ...string) *Bundle {
 	t.Helper()
 	var files []strict.File
@@ -44,8 +44,8 @@ func example(t testing.TB) *Bundle {
 	return load(t, dir+"policy.yaml", dir+"inventory.yaml")
 }
 
-// TestBad loads a document with one fault beside a good one of the other kind, unless it brings its own. The messages are what an operator reads: they are the
-// contract, word for word.
+// TestBad loads documents with one fault each, together with a valid document of the other kind if the file has only one kind. It compares the
+// messages word for word, because operators read them.
 func TestBad(t *testing.T) {
 	bad, err := filepath.Glob("testdata/*.bad.yaml")
 	if err != nil || len(bad) == 0 {
@@ -81,7 +81,7 @@ func TestBad(t *testing.T) {
 	}
 }
 
-// TestFilesInAnyForm: how the two documents are spread over files does not matter.
+// TestFilesInAnyForm verifies that it does not matter how the two documents are divided among files.
 func TestFilesInAnyForm(t *testing.T) {
 	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
 	both := func(sep string, list ...[]byte) []strict.File {
@@ -113,7 +113,7 @@ func TestFilesInAnyForm(t *testing.T) {
 
 func isSource(p cmp.Path) bool { return p.Last().String() == ".src" }
 
-// TestDocumentsMissing: what is not there is named, with the files that were looked through.
+// TestDocumentsMissing verifies that the error names each missing document and the files that were read.
 func TestDocumentsMissing(t *testing.T) {
 	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
 	const way = "; give a file with a document that has apiVersion: op25b/v1 and kind: "
@@ -146,7 +146,7 @@ func TestDocumentsMissing(t *testing.T) {
 	}
 }
 
-// TestAllFaultsAtOnce: one run names everything that is wrong, in the order of the file.
+// TestAllFaultsAtOnce verifies that one call reports all faults, in the order of the file.
 func TestAllFaultsAtOnce(t *testing.T) {
 	p, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
 	text := string(p.Data)
@@ -170,7 +170,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
-// FuzzLoad: no input makes Load panic, and an error always says something about a place or a document.
+// FuzzLoad verifies that Load never panics, and that every error has a text.
 func FuzzLoad(f *testing.F) {
 	paths, _ := filepath.Glob("testdata/*.yaml")
 	for _, path := range paths {

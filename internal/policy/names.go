@@ -1,6 +1,6 @@
 package policy
 
-// Names returns the names of a list's items, in order.
+// Names returns the names of the items in a list, in order.
 func Names[T interface{ name() string }](list []T) []string {
 	out := make([]string, len(list))
 	for i, item := range list {
@@ -9,7 +9,7 @@ func Names[T interface{ name() string }](list []T) []string {
 	return out
 }
 
-// byName returns the item with a name, or nil.
+// byName returns the item with the given name, or nil.
 func byName[T interface{ name() string }](list []T, name string) *T {
 	for i := range list {
 		if list[i].name() == name {

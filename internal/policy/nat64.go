@@ -11,17 +11,18 @@ const WellKnownNAT64 = "well-known"
 
 var wellKnownNAT64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// A NAT64 is a prefix through which IPv6-only lines reach IPv4 servers: the IPv6 address contains the IPv4 address (RFC 6052).
+// A NAT64 is a prefix through which IPv6-only lines reach IPv4 servers. An IPv6 address in the prefix contains the server's IPv4 address
+// (RFC 6052).
 type NAT64 struct{ netip.Prefix }
 
 // nat64Bits returns the valid lengths of a NAT64 prefix (RFC 6052, section 2.2).
 func nat64Bits() []int { return []int{32, 40, 48, 56, 64, 96} }
 
-// reservedOctet is the index of the octet with bits 64 to 71. The octet is zero and holds no part of the embedded IPv4 address (RFC 6052,
-// section 2.2).
+// reservedOctet is the index of the octet with bits 64 to 71 of an IPv6 address. This octet is zero and holds no part of the embedded IPv4
+// address (RFC 6052, section 2.2).
 const reservedOctet = 8
 
-// embed returns the IPv6 prefix of the addresses of an IPv4 prefix as they appear in n, which must be a valid NAT64 prefix.
+// embed returns the IPv6 prefix that represents the IPv4 prefix p in n. n must be a valid NAT64 prefix.
 func (n NAT64) embed(p netip.Prefix) netip.Prefix {
 	octets, bits := n.Addr().As16(), n.Bits()
 	at := bits / 8
@@ -41,8 +42,8 @@ func (n NAT64) embed(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(octets), bits)
 }
 
-// reached returns the prefixes of a class as switches see them: the prefixes in the policy, and each IPv4 prefix embedded in every NAT64
-// prefix. all[i] is made from r.Prefixes[of[i]].
+// reached returns the prefixes under which a switch sees the servers of a class: the prefixes in the policy, and each IPv4 prefix embedded
+// in every NAT64 prefix. all[i] is derived from r.Prefixes[of[i]].
 func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	all = slices.Clone(r.Prefixes)
 	for i := range all {
@@ -61,7 +62,7 @@ func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	return all, of
 }
 
-// RemotesWithNAT64 returns the classes of servers with their prefixes, including the prefixes through NAT64.
+// RemotesWithNAT64 returns the remote classes with their prefixes, including their IPv4 prefixes embedded in each NAT64 prefix.
 func (p *Policy) RemotesWithNAT64() []Remote {
 	remotes := slices.Clone(p.Remotes)
 	for i := range remotes {
@@ -70,7 +71,7 @@ func (p *Policy) RemotesWithNAT64() []Remote {
 	return remotes
 }
 
-// fault returns the reason why n is not a valid NAT64 prefix, or "" if n is valid.
+// fault returns why n is not a valid NAT64 prefix, or "" if n is valid.
 func (n NAT64) fault() string {
 	switch {
 	case !n.IsValid() || !n.Addr().Is6() || n.Addr().Is4In6():
@@ -85,8 +86,8 @@ func (n NAT64) fault() string {
 	return ""
 }
 
-// NAT64Unsaid reports whether the policy should set NAT64 but does not: a line has an IPv6 prefix and a remote class has an IPv4 prefix. An
-// empty NAT64 list states that NAT64 is not used.
+// NAT64Unsaid reports whether the policy should specify NAT64 but does not, because a line has an IPv6 prefix and a remote class has an
+// IPv4 prefix. An empty NAT64 list states that NAT64 is not used.
 func (b *Bundle) NAT64Unsaid() bool {
 	if b.Policy.NAT64 != nil {
 		return false

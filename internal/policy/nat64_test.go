@@ -8,7 +8,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// The examples of RFC 6052, section 2.4, and prefixes that end before, at and behind the reserved octet.
+// TestEmbed covers the examples of RFC 6052, section 2.4, and IPv4 prefixes that end before, in and
+// after the reserved octet.
 func TestEmbed(t *testing.T) {
 	for _, c := range []struct{ nat64, v4, want string }{
 		{"2001:db8::/32", "192.0.2.33/32", "2001:db8:c000:221::/64"},
@@ -31,7 +32,8 @@ func TestEmbed(t *testing.T) {
 	}
 }
 
-// An empty list says that there is no NAT64, and IPv4-only lines need not say anything.
+// TestNAT64Said verifies that an empty NAT64 list counts as a statement, and that IPv4-only lines need
+// no statement.
 func TestNAT64Said(t *testing.T) {
 	base, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
 	none := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: []\nexemptions:"), 1)}

@@ -15,22 +15,22 @@ const (
 	KindInventory = "Inventory"
 )
 
-// AnyRemote in a rule means every server.
+// AnyRemote in a rule matches every server.
 const AnyRemote = "any"
 
-// A Policy has the rules for the mail traffic of lines, and the dates from which they are in force.
+// A Policy has the rules for mail traffic between lines and servers, and the dates from which they are in force.
 //
-// Line groups, services, remote classes and rules are identified by name; compile.Number gives each its number on the switches. Order
-// matters only for the phases, and for the rules of a phase.
+// Line groups, services, remote classes and rules are identified by name; compile.Number assigns the numbers that switches use. Order
+// matters only among the phases and among the rules of a phase.
 type Policy struct {
 	Name string `yaml:"name"`
-	// UTCOffset determines when the days of the policy begin and end: "+09:00" for Japan. The default is UTC.
+	// UTCOffset determines when the days of the policy begin and end; for Japan it is "+09:00". The default is UTC.
 	UTCOffset  Offset      `yaml:"utcOffset,omitempty"`
 	LineGroups []LineGroup `yaml:"lineGroups"`
 	Services   []Service   `yaml:"services"`
 	Remotes    []Remote    `yaml:"remotes"`
-	// NAT64 has the prefixes through which IPv6-only lines reach IPv4 servers. Each IPv4 prefix of a class also matches its embedding in
-	// each NAT64 prefix. Nil means unspecified, and an empty list means that NAT64 is not used. See Bundle.NAT64Unsaid.
+	// NAT64 has the prefixes through which IPv6-only lines reach IPv4 servers. Each IPv4 prefix of a remote class also matches its
+	// embedding in each NAT64 prefix. Nil means unspecified, and an empty list means that NAT64 is not used. See Bundle.NAT64Unsaid.
 	NAT64      []NAT64     `yaml:"nat64,omitempty"`
 	Exemptions []Exemption `yaml:"exemptions,omitempty"`
 	Phases     []Phase     `yaml:"phases"`
@@ -51,54 +51,56 @@ type TCPPort uint16
 type Remote struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title,omitempty"`
-	// Relay marks the ISP's own relays: mail to them passes in every phase.
+	// Relay marks the class of the ISP's own relays. Mail to relays passes in every phase.
 	Relay    bool           `yaml:"relay,omitempty"`
 	Prefixes []netip.Prefix `yaml:"prefixes"`
-	// Within names the classes whose prefixes may contain prefixes of this class. The longest prefix wins in the switch, so the inner
-	// prefix takes its addresses from the outer class. Validate refuses nested prefixes that Within does not allow.
+	// Within names the classes whose prefixes may contain prefixes of this class. An address belongs to the class of the longest prefix
+	// that contains it. Validate refuses nested prefixes that Within does not allow.
 	Within []string `yaml:"within,omitempty"`
 }
 
-// An Exemption permits the addresses of one line, or of one prefix, to send to any server on port 25 until a date.
+// An Exemption lets the addresses of one line, or of one prefix, send to port 25 of any server until a date.
 type Exemption struct {
-	// Line names a line of the inventory, whose prefixes are exempt on the line's switch. Either Line or Prefix is set.
+	// Line names a line of the inventory. The line's prefixes are exempt on the line's switch. Exactly one of Line and Prefix must be set.
 	Line string `yaml:"line,omitempty"`
 	// Prefix is exempt on every switch.
 	Prefix netip.Prefix `yaml:"prefix,omitempty"`
-	// Owner, Reason and Expires are required. The decoder treats them as optional so that Validate can report why each is required.
+	// Owner, Reason and Expires are required. The decoder accepts a document without them, so that Validate can explain why each is
+	// required.
 	Owner  string `yaml:"owner,omitempty"`
 	Reason string `yaml:"reason,omitempty"`
 	Ticket string `yaml:"ticket,omitempty"`
 	// Expires is the last day on which the exemption is in force.
 	Expires Date `yaml:"expires,omitempty"`
-	// Review is the day from which ReviewsDue reports the exemption. Review must not be after Expires.
+	// Review is the day from which ReviewsDue reports the exemption. It must not be after Expires.
 	Review Date `yaml:"review,omitempty"`
 }
 
-// A Phase is the set of rules in force from its date until the date of the next phase.
+// A Phase is a set of rules that is in force from the phase's date until the date of the next phase.
 type Phase struct {
 	Name      string `yaml:"name"`
 	Title     string `yaml:"title,omitempty"`
 	Effective Date   `yaml:"effective"`
-	// SynOnly enables the drain: the phase's rules drop or reject only new connections. Segments of open connections, which have no SYN,
-	// pass and are counted under the rule. The drain does not apply to the standing rules or the line groups' knobs.
+	// SynOnly enables the drain: the phase's rules drop or reject only new connections. Segments without SYN belong to open connections;
+	// they pass and are counted under the rule. The drain does not apply to the standing rules or to the line groups' knobs.
 	SynOnly bool        `yaml:"synOnly,omitempty"`
 	Rules   []PhaseRule `yaml:"rules"`
 }
 
-// A PhaseRule decides about the segments of a service between lines and servers. The first matching rule of a phase decides.
+// A PhaseRule decides what happens to a service's segments between lines and servers. The first rule of a phase that matches a segment
+// decides.
 //
-// Rules with the same name in several phases share one id and one counter. They may differ in action, line groups and legs, but must have
-// the same service and remote class.
+// Rules with the same name in several phases share one id and one counter. They must have the same service and remote class, but may differ
+// in action, line groups and legs.
 type PhaseRule struct {
 	Name string `yaml:"name"`
-	// Groups are the line groups that the rule applies to. The default is every line, including unnamed lines.
+	// Groups are the line groups to which the rule applies. An empty list means every line, including unnamed lines.
 	Groups  []string `yaml:"groups,omitempty"`
 	Service string   `yaml:"service"`
-	// Remote is a class of servers. The default is AnyRemote.
+	// Remote is the name of a remote class. The default is AnyRemote.
 	Remote string `yaml:"remote,omitempty"`
-	// Legs are the legs that the rule applies to. See Leg for the default. Only rules for the service with port 25 may have legs other than
-	// UpDst.
+	// Legs are the legs to which the rule applies. Type Leg describes the default. Only a rule for the service with port 25 may have legs
+	// other than UpDst.
 	Legs   []Leg  `yaml:"legs,omitempty"`
 	Action Action `yaml:"action"`
 }
@@ -106,24 +108,25 @@ type PhaseRule struct {
 // ForAnyRemote reports whether the rule applies to every server.
 func (r PhaseRule) ForAnyRemote() bool { return r.Remote == "" || r.Remote == AnyRemote }
 
-// An Action is the verdict of a rule on the segments that it matches.
+// An Action is a rule's verdict on the segments that it matches.
 type Action string
 
 // The actions.
 const (
 	Permit  Action = "permit"
-	Monitor Action = "monitor" // passes segments, and counts those that Drop would stop
-	// Limit passes new connections at the rate of the line's group, and all other segments. Unnamed lines have no rate: their new
-	// connections are dropped.
+	Monitor Action = "monitor" // passes segments and counts those that Drop would stop
+	// Limit passes new connections up to the line group's rate, and all segments of open connections. Unnamed lines have no rate, so their
+	// new connections are dropped.
 	Limit Action = "limit"
-	// Reject answers a line's new connection with an ICMP error (type 3 code 13, ICMPv6 type 1 code 1: administratively prohibited), at
-	// most three errors per line and second. Everything else is dropped without an ICMP error: other segments, other legs than UpDst, and
-	// all segments on a switch without an address of the packet's family in RejectFrom.
+	// Reject answers a line's new connection with an ICMP error that reports it as administratively prohibited (ICMP type 3 code 13, ICMPv6
+	// type 1 code 1). A line gets at most three errors per second. All other segments are dropped without an ICMP error: segments of open
+	// connections, segments on legs other than UpDst, and all segments of an address family for which the switch has no address in
+	// RejectFrom.
 	Reject Action = "reject"
 	Drop   Action = "drop"
 )
 
-// stops reports whether an action stops any segment.
+// stops reports whether an action can stop a segment.
 func (a Action) stops() bool { return a == Limit || a == Reject || a == Drop }
 
 // Code returns the pipeline's code of an action; ok is false for an unknown action.
@@ -143,7 +146,7 @@ func (a Action) Code() (v pipeline.VerdictAction, ok bool) {
 	return 0, false
 }
 
-// PhaseAt returns the last phase whose date has come at t. ok is false before the first phase begins.
+// PhaseAt returns the last phase that has begun by its date at time t. ok is false if no phase has begun.
 func (p *Policy) PhaseAt(t time.Time) (ph *Phase, ok bool) {
 	i := p.begun(t)
 	if i < 0 {
@@ -152,7 +155,7 @@ func (p *Policy) PhaseAt(t time.Time) (ph *Phase, ok bool) {
 	return &p.Phases[i], true
 }
 
-// Phase returns the phase with a name.
+// Phase returns the phase with the given name.
 func (p *Policy) Phase(name string) (ph *Phase, ok bool) {
 	for i := range p.Phases {
 		if p.Phases[i].Name == name {
@@ -162,14 +165,14 @@ func (p *Policy) Phase(name string) (ph *Phase, ok bool) {
 	return nil, false
 }
 
-// Begins returns the moment from which a phase is in force by its date: the start of the day at the policy's UTC offset.
+// Begins returns the moment at which a phase comes into force by its date: the start of that day at the policy's UTC offset.
 func (p *Policy) Begins(ph *Phase) time.Time { return ph.Effective.start(p.UTCOffset) }
 
-// Ends returns the moment at which an exemption ends: the end of its last day at the policy's UTC offset.
+// Ends returns the moment at which an exemption expires: the end of its last day at the policy's UTC offset.
 func (p *Policy) Ends(e *Exemption) time.Time { return e.Expires.next().start(p.UTCOffset) }
 
-// ReviewsDue returns the exemptions in force whose review day has come, in the order of the policy. BITAG (Port Blocking, 2013) asks
-// operators to review their exceptions regularly.
+// ReviewsDue returns the exemptions in force whose review day has come, in the policy's order. BITAG (Port Blocking, 2013) asks operators
+// to review their exceptions regularly.
 func (p *Policy) ReviewsDue(now time.Time) []Exemption {
 	var due []Exemption
 	for i := range p.Exemptions {
@@ -181,7 +184,7 @@ func (p *Policy) ReviewsDue(now time.Time) []Exemption {
 	return due
 }
 
-// Rule returns the rule with a name.
+// Rule returns the rule with the given name.
 func (ph *Phase) Rule(name string) (r PhaseRule, ok bool) {
 	i := slices.IndexFunc(ph.Rules, func(r PhaseRule) bool { return r.Name == name })
 	if i < 0 {
@@ -190,21 +193,21 @@ func (ph *Phase) Rule(name string) (r PhaseRule, ok bool) {
 	return ph.Rules[i], true
 }
 
-// LineGroup returns the line group with a name, or nil.
+// LineGroup returns the line group with the given name, or nil.
 func (p *Policy) LineGroup(name string) *LineGroup {
 	return byName(p.LineGroups, name)
 }
 
-// Service returns the service with a name, or nil.
+// Service returns the service with the given name, or nil.
 func (p *Policy) Service(name string) *Service { return byName(p.Services, name) }
 
-// Remote returns the remote class with a name, or nil.
+// Remote returns the remote class with the given name, or nil.
 func (p *Policy) Remote(name string) *Remote { return byName(p.Remotes, name) }
 
-// Ended reports whether an exemption has ended.
+// Ended reports whether an exemption has expired at time now.
 func (p *Policy) Ended(e *Exemption, now time.Time) bool { return !now.Before(p.Ends(e)) }
 
-// ForGroup reports whether a rule applies to the lines of a group; "" means unnamed lines.
+// ForGroup reports whether a rule applies to the lines of a group. The group "" means unnamed lines.
 func (r PhaseRule) ForGroup(group string) bool {
 	return len(r.Groups) == 0 || group != "" && slices.Contains(r.Groups, group)
 }

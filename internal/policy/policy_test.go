@@ -82,7 +82,8 @@ func TestDate(t *testing.T) {
 	}
 }
 
-// TestFaultWithoutFile: a policy made in Go has no lines and columns; its faults name the path instead.
+// TestFaultWithoutFile verifies that a fault in a policy built in Go names the path of the value instead of a line
+// and column.
 func TestFaultWithoutFile(t *testing.T) {
 	b := example(t)
 	p := *b.Policy
@@ -96,7 +97,8 @@ func TestFaultWithoutFile(t *testing.T) {
 	}
 }
 
-// TestReviewsDue: an exemption is to be looked at from its day of review on until it ends, and not if it has none.
+// TestReviewsDue verifies that an exemption is due for review from its review day until it expires, and never if
+// it has no review day.
 func TestReviewsDue(t *testing.T) {
 	p := example(t).Policy
 	p.Exemptions = append(p.Exemptions, Exemption{Line: "mobile-sim", Owner: "noc", Reason: "test", Expires: Date{2007, 3, 31}})
@@ -113,7 +115,8 @@ func TestReviewsDue(t *testing.T) {
 	}
 }
 
-// TestStaticLine: a line with an address of its own can be exempt, though the others of its group have none.
+// TestStaticLine verifies that a line with static addresses can be exempt although the other lines of its group
+// have dynamic addresses.
 func TestStaticLine(t *testing.T) {
 	b := example(t)
 	line, group := &b.Inventory.Switches[0].Lines[2], b.Policy.LineGroup("bflets")

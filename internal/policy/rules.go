@@ -8,26 +8,26 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// Names of the standing rules, in order of evaluation. The standing rules precede the rules of every phase.
+// The names of the standing rules, in order of evaluation. The standing rules precede the rules of every phase.
 const (
-	RuleRelay      = "relay"      // mail to the ISP's own relays passes
-	RuleSubmission = "submission" // submission to any server passes: RFC 5068, invariant I9
-	RuleExempt     = "exempt"     // mail of an exempt address to any server passes
+	RuleRelay      = "relay"      // mail to and from the ISP's own relays passes
+	RuleSubmission = "submission" // submission to any server passes (RFC 5068, invariant I9)
+	RuleExempt     = "exempt"     // mail between an exempt address and any server passes
 )
 
-// Names of the rules built into the pipeline. They apply if no other rule was evaluated or matched. The pipeline defines their ids.
+// The names of the rules that are built into the pipeline, which defines their ids.
 const (
-	RuleFailClosed    = "fail-closed"    // no rule matched
-	RuleTinyFragment  = "tiny-fragment"  // a TCP fragment that ends before the ports
-	RuleLaterFragment = "later-fragment" // the verdict LineGroup.LaterFragments
-	RuleUndetermined  = "undetermined"   // the verdict LineGroup.Undetermined
-	RuleSpoofed       = "spoofed"        // the verdict LineGroup.SourceCheck
+	RuleFailClosed    = "fail-closed"    // port 25 traffic that no rule matches
+	RuleTinyFragment  = "tiny-fragment"  // a TCP fragment that ends before the ports or could overwrite them
+	RuleLaterFragment = "later-fragment" // later fragments, with the verdict LineGroup.LaterFragments
+	RuleUndetermined  = "undetermined"   // frames that cannot be parsed, with the verdict LineGroup.Undetermined
+	RuleSpoofed       = "spoofed"        // packets with a forged source address, with the verdict LineGroup.SourceCheck
 )
 
-// StandingRules returns the names of the standing rules in their order.
+// StandingRules returns the names of the standing rules in order of evaluation.
 func StandingRules() []string { return []string{RuleRelay, RuleSubmission, RuleExempt} }
 
-// BuiltInRules returns the names that a policy's rules cannot have.
+// BuiltInRules returns the names that a policy's rules must not have.
 func BuiltInRules() []string {
 	return append(StandingRules(), RuleFailClosed, RuleTinyFragment, RuleLaterFragment, RuleUndetermined, RuleSpoofed)
 }
@@ -42,7 +42,7 @@ const (
 	PortSubmissions TCPPort = 465 // RFC 8314
 )
 
-// has reports whether a service has a port for which is returns true.
+// has reports whether a service has a port that satisfies is.
 func (s Service) has(is func(TCPPort) bool) bool { return slices.ContainsFunc(s.Ports, is) }
 
 // IsSMTP reports whether the port is 25.
@@ -54,7 +54,7 @@ func (p TCPPort) IsSubmission() bool { return p == PortSubmission || p == PortSu
 // IsMail reports whether the port is 25, 587 or 465.
 func (p TCPPort) IsMail() bool { return p.IsSMTP() || p.IsSubmission() }
 
-// ServicesWith returns the services that have a port for which is returns true.
+// ServicesWith returns the services that have a port that satisfies is.
 func (p *Policy) ServicesWith(is func(TCPPort) bool) []Service {
 	var found []Service
 	for _, s := range p.Services {

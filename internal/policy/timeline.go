@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// The timeline determines which phase is in force for the lines of a group on a switch:
+// The timeline determines which phase is in force for the lines of a group on a switch, by these rules:
 //
 //   - The last activation in the list that covers the lines and is not undone decides. The list has the order in which the store accepted the
-//     activations. Their times do not order them, so that a slow clock does not weaken an activation.
-//   - The date of a phase replaces that activation if the date is after the activation's time and the phase is later in the policy. With
-//     UntilNextDate, the first date after that time replaces it, whatever phase begins then.
+//     activations. Activations are not ordered by their times, so that a slow clock cannot give precedence to an older activation.
+//   - The date of a phase replaces that activation if the date is after the activation's time and the phase comes later in the policy. If
+//     UntilNextDate is set, the first date after the activation's time replaces it, whatever phase begins then.
 //   - If no activation decides, the last phase that has begun is in force.
 
 // covers reports whether an activation applies to the lines of a group; "" means unnamed lines.
@@ -20,8 +20,8 @@ func (a *Activation) covers(group string) bool {
 	return len(a.Groups) == 0 || group != "" && slices.Contains(a.Groups, group)
 }
 
-// on returns the activations that cover a switch. If a slow clock gave an activation a time before that of its predecessor in the list, the
-// predecessor's time is used.
+// on returns the activations that cover a switch. If an activation's time is before its predecessor's, because a controller's clock was slow,
+// on uses the predecessor's time.
 func on(acts []Activation, switchName string) []Activation {
 	var all []Activation
 	for _, a := range acts {
@@ -36,11 +36,11 @@ func on(acts []Activation, switchName string) []Activation {
 	return all
 }
 
-// live returns the activations in here that cover the lines of a group and are not undone, from last to first. The first of them decides.
+// live returns, from last to first, the activations in here that cover the lines of a group and are not undone. The first of them decides.
 func live(here []Activation, group string) iter.Seq[*Activation] {
 	return func(yield func(*Activation) bool) {
 		const none = ^uint64(0)
-		undone := none // activations with this or a later ID are undone
+		undone := none // activations with this ID or a later one are undone
 		for i := range slices.Backward(here) {
 			switch a := &here[i]; {
 			case !a.covers(group):
@@ -55,7 +55,7 @@ func live(here []Activation, group string) iter.Seq[*Activation] {
 	}
 }
 
-// begun returns the index of the last phase that has begun at a moment, or -1 if no phase has begun.
+// begun returns the index of the last phase that has begun by its date at time now, or -1 if none has.
 func (p *Policy) begun(now time.Time) int {
 	last := -1
 	for i := range p.Phases {
@@ -67,13 +67,13 @@ func (p *Policy) begun(now time.Time) int {
 	return last
 }
 
-// order returns the index of a phase in the policy, or -1.
+// order returns the index of a phase in the policy, or -1 if the policy does not have the phase.
 func (p *Policy) order(phase string) int {
 	return slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == phase })
 }
 
-// phaseOf returns the phase in force for the lines of a group, or "" if there is none. here has the activations that cover their switch,
-// and begun is the index of the last phase that has begun.
+// phaseOf returns the phase in force for the lines of a group, or "" if there is none. here lists the activations that cover the switch, and
+// begun is the index of the last phase that has begun by its date.
 func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
 	for a := range live(here, group) {
 		return p.phaseBy(a, begun)
@@ -94,8 +94,9 @@ func (p *Policy) phaseBy(a *Activation, begun int) string {
 	return a.Phase
 }
 
-// InForceAt returns the phases in force on a switch at a moment that is not in the past. InForceAt applies all activations in acts; for
-// past moments, use Turns. ok is false if unnamed lines have no phase: before the first date, unless an activation covers all groups.
+// InForceAt returns the phases in force on a switch at time now. InForceAt applies every activation in acts, so now must not be in the past;
+// use Turns for past moments. ok is false if unnamed lines have no phase, which is the case before the first date unless an activation covers
+// all groups.
 //
 // InForceAt does not check the names in activations; compile.Compiler refuses unknown names.
 func (p *Policy) InForceAt(acts []Activation, switchName string, now time.Time) (in InForce, ok bool) {
@@ -124,11 +125,12 @@ type Turn struct {
 	In InForce
 }
 
-// Turns returns the past and future turns of a switch in order. Each turn is in force until the next turn. From now on, the turns agree
-// with InForceAt. The first turn is the first with a default phase. Dates and activations that change nothing are left out.
+// Turns returns a switch's past and future turns in order. The phases of a turn are in force until the next turn. The first turn is the first
+// moment at which a default phase is in force. Dates and activations that change nothing are left out. From now on, the turns agree with
+// InForceAt.
 //
-// If a fast clock gave an activation a time after now, Turns uses now. A phase is in force after every turn, because Undo refuses to leave
-// lines without a phase.
+// If an activation's time is after now, because a controller's clock was fast, Turns uses now instead. Every turn has a phase, because Undo
+// refuses to leave lines without a phase.
 func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Turn {
 	here := on(acts, switchName)
 	moments := p.Dates()
@@ -138,7 +140,7 @@ func (p *Policy) Turns(acts []Activation, switchName string, now time.Time) []Tu
 	slices.SortFunc(moments, time.Time.Compare)
 	moments = slices.CompactFunc(moments, time.Time.Equal)
 	var turns []Turn
-	done := 0 // number of activations made by at
+	done := 0 // the number of activations made by the moment at
 	for _, at := range moments {
 		for done < len(here) && !made(&here[done], now).After(at) {
 			done++
@@ -159,7 +161,7 @@ func made(a *Activation, now time.Time) time.Time {
 	return a.At
 }
 
-// equal reports whether two values have the same phases in force. Neither value may list a group with the default phase.
+// equal reports whether two values have the same phases in force. Both values must be in the form that Plain returns.
 func (in InForce) equal(other InForce) bool {
 	return in.Default == other.Default && maps.Equal(in.Groups, other.Groups)
 }
@@ -173,8 +175,8 @@ func (p *Policy) Dates() []time.Time {
 	return all
 }
 
-// NextEvent returns the first moment after now at which the desired state of a switch may change by itself: a phase begins, or an exemption
-// ends. ok is false if there is no such moment.
+// NextEvent returns the first moment after now at which a switch's desired state may change without an operator, because a phase begins or an
+// exemption ends. ok is false if there is no such moment.
 func (p *Policy) NextEvent(now time.Time) (next time.Time, ok bool) {
 	consider := func(t time.Time) {
 		if t.After(now) && (!ok || t.Before(next)) {
@@ -190,7 +192,7 @@ func (p *Policy) NextEvent(now time.Time) (next time.Time, ok bool) {
 	return next, ok
 }
 
-// SameFrom reports whether two lists of activations put equal phases in force on a switch, now and at every later date.
+// SameFrom reports whether two lists of activations put the same phases in force on a switch, now and at every later date of the policy.
 func (p *Policy) SameFrom(a, b []Activation, switchName string, now time.Time) bool {
 	a, b = on(a, switchName), on(b, switchName)
 	for _, at := range p.datesFrom(now) {
@@ -203,7 +205,7 @@ func (p *Policy) SameFrom(a, b []Activation, switchName string, now time.Time) b
 	return true
 }
 
-// datesFrom returns now and the later dates.
+// datesFrom returns now and the policy's later dates.
 func (p *Policy) datesFrom(now time.Time) []time.Time {
 	dates := p.Dates()
 	return append([]time.Time{now}, dates[p.begun(now)+1:]...)

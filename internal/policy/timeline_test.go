@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// twoEdges is the worked example with a second switch that has no lines.
+// twoEdges returns the worked example with a second switch that has no lines.
 func twoEdges(t testing.TB) *Bundle {
 	t.Helper()
 	b := example(t)
@@ -25,23 +25,24 @@ func twoEdges(t testing.TB) *Bundle {
 	return b
 }
 
-// The example's dates: before 2006-05-18, mobile-carriers 2006-06-01, all-destinations 2006-10-01, each at midnight in Japan.
+// The tests use the example's phases, which begin at midnight in Japan: before on 2006-05-18, mobile-carriers on 2006-06-01 and
+// all-destinations on 2006-10-01.
 
 func TestInForceAt(t *testing.T) {
 	p := twoEdges(t).Policy
 	acts := []Activation{
-		{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")}, // before anything else
-		{Phase: "before", Groups: []string{"adsl", "isdn"}, At: moment(t, "2006-06-01T00:00:00+09:00")},    // as phase mobile-carriers begins
+		{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")}, // before the first phase begins
+		{Phase: "before", Groups: []string{"adsl", "isdn"}, At: moment(t, "2006-06-01T00:00:00+09:00")},    // at the moment at which phase mobile-carriers begins
 		{Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-08-01T00:00:00+09:00")},
 		{Phase: "before", At: moment(t, "2006-11-01T00:00:00+09:00")},
-		{Phase: "all-destinations", Switches: []string{"edge-2"}, At: moment(t, "2006-11-01T00:00:00+09:00")}, // the later of two
+		{Phase: "all-destinations", Switches: []string{"edge-2"}, At: moment(t, "2006-11-01T00:00:00+09:00")}, // same time as the activation above, but later in the list
 	}
 	for _, x := range []struct {
-		acts         int // the first of them have been made
+		acts         int // the number of activations that have been made
 		at, sw, want string
 	}{
 		{0, "2006-05-17T00:00:00+09:00", "edge-1", ""},
-		{1, "2006-05-17T00:00:00+09:00", "edge-1", ""}, // nothing is said of the other lines yet
+		{1, "2006-05-17T00:00:00+09:00", "edge-1", ""}, // no phase is in force for the other groups yet
 		{1, "2006-05-18T00:00:00+09:00", "edge-1", "before; mobile-carriers: mobile"},
 		{1, "2006-06-01T00:00:00+09:00", "edge-1", "mobile-carriers"},
 		{2, "2006-06-01T00:00:00+09:00", "edge-1", "mobile-carriers; before: adsl, isdn"},
@@ -60,14 +61,15 @@ func TestInForceAt(t *testing.T) {
 	}
 }
 
-// I13: the date of an earlier phase does not loosen what an activation put in force.
+// TestDateOfAnEarlierPhaseReplacesNothing verifies (I13) that the date of an earlier phase does not replace an activation of a later
+// phase.
 func TestDateOfAnEarlierPhaseReplacesNothing(t *testing.T) {
 	p := twoEdges(t).Policy
 	for _, x := range []struct{ phase, made, at, want string }{
 		{"all-destinations", "2006-05-20T00:00:00+09:00", "2006-06-02T00:00:00+09:00", "all-destinations"},
 		{"mobile-carriers", "2006-05-20T00:00:00+09:00", "2006-06-02T00:00:00+09:00", "mobile-carriers"},
 		{"mobile-carriers", "2006-05-20T00:00:00+09:00", "2006-10-01T00:00:00+09:00", "all-destinations"},
-		{"before", "2006-06-02T00:00:00+09:00", "2006-09-30T00:00:00+09:00", "before"}, // back by hand holds
+		{"before", "2006-06-02T00:00:00+09:00", "2006-09-30T00:00:00+09:00", "before"}, // no date passes after the return to phase before
 		{"before", "2006-06-02T00:00:00+09:00", "2006-10-01T00:00:00+09:00", "all-destinations"},
 	} {
 		acts := []Activation{{ID: 2, Phase: x.phase, At: moment(t, x.made)}}
@@ -77,7 +79,8 @@ func TestDateOfAnEarlierPhaseReplacesNothing(t *testing.T) {
 	}
 }
 
-// I13: an activation is in force although a clock is behind, and the list orders activations where their moments do not.
+// TestTheListOrdersActivations verifies (I13) that an activation is in force even if its time is in the future, and that the list's order
+// prevails over the activations' times.
 func TestTheListOrdersActivations(t *testing.T) {
 	p := twoEdges(t).Policy
 	ahead := Activation{ID: 2, Phase: "all-destinations", At: moment(t, "2006-06-03T12:00:00+09:00")}
@@ -87,7 +90,7 @@ func TestTheListOrdersActivations(t *testing.T) {
 		at   string
 		want string
 	}{
-		{[]Activation{ahead}, "2006-06-02T12:00:00+09:00", "all-destinations"}, // a day behind
+		{[]Activation{ahead}, "2006-06-02T12:00:00+09:00", "all-destinations"}, // the local clock is a day behind the activation's
 		{[]Activation{ahead, behind}, "2006-06-03T10:00:00+09:00", "all-destinations; before: adsl"},
 		{[]Activation{ahead, behind}, "2006-06-03T12:00:00+09:00", "all-destinations; before: adsl"},
 		{[]Activation{ahead, behind}, "2006-07-01T12:00:00+09:00", "all-destinations; before: adsl"},
@@ -96,7 +99,7 @@ func TestTheListOrdersActivations(t *testing.T) {
 			t.Errorf("%d activations at %s: %q is in force, want %q", len(x.acts), x.at, in, x.want)
 		}
 	}
-	// A date that lies between the two moments came before both.
+	// A date between the times of the two activations replaces neither of them.
 	ahead.Phase, ahead.At = "before", moment(t, "2006-06-01T01:00:00+09:00")
 	behind.Groups, behind.At = nil, moment(t, "2006-05-31T23:00:00+09:00")
 	if in, _ := p.InForceAt([]Activation{ahead, behind}, "edge-1", moment(t, "2006-06-01T01:00:01+09:00")); in.String() != "before" {
@@ -118,8 +121,8 @@ func TestUntilNextDate(t *testing.T) {
 	}
 }
 
-// drawActivations makes activations of an example's phases, some at the very moments of its dates, some with clocks that were behind, and
-// some that undo others.
+// drawActivations returns random activations of the example's phases. Some are made exactly when a phase begins, some by slow clocks, and
+// some undo others.
 func drawActivations(t *rapid.T, b *Bundle) []Activation {
 	acts := make([]Activation, rapid.IntRange(0, 6).Draw(t, "activations"))
 	for i := range acts {
@@ -148,17 +151,18 @@ func drawMoment(t *rapid.T, p *Policy) time.Time {
 	return at.AddDate(0, 0, rapid.IntRange(-2, 2).Draw(t, "days after"))
 }
 
-// has reports whether a scope has the lines of a group on a switch.
+// has reports whether a scope contains the lines of a group on a switch.
 func (s Scope) has(sw, group string) bool {
 	return (len(s.Switches) == 0 || slices.Contains(s.Switches, sw)) && (len(s.Groups) == 0 || group != "" && slices.Contains(s.Groups, group))
 }
 
-// replayed is the slow model of the timeline for the lines of one group on one switch: without the activations that were undone, all dates
-// until now and all activations are played in order, each activation no sooner than the one before it.
+// replayed is a simple, slow model of the timeline for the lines of one group on one switch. It drops the activations that were undone,
+// and replays the others in order together with all dates until now. An activation whose time is before its predecessor's gets the
+// predecessor's time.
 func replayed(b *Bundle, acts []Activation, sw, group string, now time.Time) string {
 	type event struct {
 		at   time.Time
-		made *Activation // nil: the date of a phase
+		made *Activation // nil for the date of a phase
 		date int
 	}
 	var events []event
@@ -167,7 +171,7 @@ func replayed(b *Bundle, acts []Activation, sw, group string, now time.Time) str
 			events = append(events, event{at: at, date: i})
 		}
 	}
-	var latest time.Time // on the switch
+	var latest time.Time // the latest activation time on the switch so far
 	for _, a := range acts {
 		if (Scope{Switches: a.Switches}).has(sw, "") && a.At.After(latest) {
 			latest = a.At
@@ -182,7 +186,7 @@ func replayed(b *Bundle, acts []Activation, sw, group string, now time.Time) str
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	in := ""
-	var by *Activation // that put it in force
+	var by *Activation // the activation that put the phase in force; nil for a date
 	for _, e := range events {
 		if e.made != nil {
 			in, by = e.made.Phase, e.made
@@ -196,7 +200,7 @@ func replayed(b *Bundle, acts []Activation, sw, group string, now time.Time) str
 	return in
 }
 
-// cells are the lines that the timeline tells apart.
+// cells calls each for every combination of switch and line group; the group "" means unnamed lines.
 func cells(b *Bundle, each func(sw, group string)) {
 	for _, sw := range Names(b.Inventory.Switches) {
 		for _, group := range append([]string{""}, Names(b.Policy.LineGroups)...) {
@@ -205,7 +209,8 @@ func cells(b *Bundle, each func(sw, group string)) {
 	}
 }
 
-// TestTimeline: what is in force is what the slow model says, and the next event is the first of the dates and ends to come.
+// TestTimeline verifies that InForceAt agrees with the slow model, and that NextEvent returns the first moment after now at which a phase
+// begins or an exemption ends.
 func TestTimeline(t *testing.T) {
 	b := twoEdges(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -231,8 +236,8 @@ func TestTimeline(t *testing.T) {
 	})
 }
 
-// TestUndo (I13): an undo takes back the last activation of a scope that makes a difference, and nothing else. Repeated, it takes back the
-// one before, until only the dates are left.
+// TestUndo verifies (I13) that an undo reverses only the last activation in a scope that makes a difference. Repeated undos reverse one
+// activation after another, until only the dates decide.
 func TestUndo(t *testing.T) {
 	b := twoEdges(t)
 	undone := 0
@@ -288,7 +293,7 @@ func TestUndo(t *testing.T) {
 	}
 }
 
-// without is a list without the activation of an index and those after it that are no undo.
+// without returns acts without the activation at index i and without all later activations that do not undo others.
 func without(acts []Activation, i int) []Activation {
 	id := acts[i].ID
 	return slices.DeleteFunc(slices.Clone(acts), func(a Activation) bool { return a.Undoes == 0 && a.ID >= id })
@@ -297,18 +302,18 @@ func without(acts []Activation, i int) []Activation {
 func TestTurns(t *testing.T) {
 	p := twoEdges(t).Policy
 	acts := []Activation{
-		{ID: 2, Phase: "before", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")},        // before anything else
-		{ID: 3, Phase: "before", Groups: []string{"adsl"}, At: moment(t, "2006-06-01T00:00:00+09:00")},          // as phase mobile-carriers begins
-		{ID: 4, Phase: "mobile-carriers", Groups: []string{"isdn"}, At: moment(t, "2006-07-01T00:00:00+09:00")}, // which it has already
+		{ID: 2, Phase: "before", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")},        // before the first phase begins
+		{ID: 3, Phase: "before", Groups: []string{"adsl"}, At: moment(t, "2006-06-01T00:00:00+09:00")},          // at the moment at which phase mobile-carriers begins
+		{ID: 4, Phase: "mobile-carriers", Groups: []string{"isdn"}, At: moment(t, "2006-07-01T00:00:00+09:00")}, // already in force for isdn
 		{ID: 5, Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-07-31T15:00:00Z")},
 		{ID: 6, Undoes: 3, Switches: []string{"edge-2"}, At: moment(t, "2006-08-02T00:00:00+09:00")},
-		{ID: 7, Phase: "before", Switches: []string{"edge-2"}, At: moment(t, "2007-01-01T00:00:00+09:00")}, // by a clock that was ahead
+		{ID: 7, Phase: "before", Switches: []string{"edge-2"}, At: moment(t, "2007-01-01T00:00:00+09:00")}, // made by a controller whose clock was fast
 	}
 	for sw, want := range map[string]string{
 		"edge-1": "2006-05-18T00:00:00+09:00 before|2006-06-01T00:00:00+09:00 mobile-carriers; before: adsl|" +
 			"2006-08-01T00:00:00+09:00 mobile-carriers; all-destinations: mobile; before: adsl|2006-10-01T00:00:00+09:00 all-destinations|",
 		"edge-2": "2006-05-18T00:00:00+09:00 before|2006-06-01T00:00:00+09:00 mobile-carriers; before: adsl|2006-08-02T00:00:00+09:00 mobile-carriers|" +
-			"2006-09-01T00:00:00+09:00 before|", // the dates up to the activation's moment do not replace it
+			"2006-09-01T00:00:00+09:00 before|", // the dates before the activation's time do not replace it
 	} {
 		got := ""
 		for _, turn := range p.Turns(acts, sw, moment(t, "2006-09-01T00:00:00+09:00")) {
@@ -320,7 +325,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestTurnsAreWhatIsInForce: from now on InForceAt says what the turns do, before it what it said then, and each turn is one.
+// TestTurnsAreWhatIsInForce verifies that each turn agrees with InForceAt for the activations made by then, and that every turn changes
+// the phases in force.
 func TestTurnsAreWhatIsInForce(t *testing.T) {
 	b := twoEdges(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -342,7 +348,7 @@ func TestTurnsAreWhatIsInForce(t *testing.T) {
 			}
 			before := turn.At.Add(-1)
 			was, ok := b.Policy.InForceAt(madeBy(before), sw, before)
-			if !ok && i > 0 && len(madeBy(before)) > 0 { // undone before the first date, which Undo refuses
+			if !ok && i > 0 && len(madeBy(before)) > 0 { // all activations were undone before the first date; Undo would refuse this
 				continue
 			}
 			if ok != (i > 0) || was.String() == turn.In.String() {
@@ -371,7 +377,7 @@ func TestUndoSays(t *testing.T) {
 	acts := []Activation{
 		{ID: 2, Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: early},
 		{ID: 3, Phase: "before", Groups: []string{"adsl", "isdn"}, At: early.Add(time.Hour)},
-		{ID: 4, Phase: "mobile-carriers", Groups: []string{"mobile"}, Switches: []string{"edge-2"}, At: early.Add(2 * time.Hour)}, // in force already
+		{ID: 4, Phase: "mobile-carriers", Groups: []string{"mobile"}, Switches: []string{"edge-2"}, At: early.Add(2 * time.Hour)}, // already in force there
 	}
 	for _, x := range []struct {
 		scope Scope

@@ -7,20 +7,21 @@ import (
 	"time"
 )
 
-// Undo returns an activation that undoes the last activation in a scope. Lines in both scopes are then treated as if the undone activation
-// had not been made: an earlier activation decides, or the dates, including dates that have passed since.
+// Undo returns an activation that undoes the last activation in a scope. Where the two scopes overlap, lines are then treated as if the
+// undone activation had not been made: an earlier activation decides, or else the dates of the phases, including dates that have passed
+// since.
 //
-// The last activation is the last that changes the phases in force within the scope, now or at a later date. Later activations that change
-// nothing are undone with it. Undo never undoes an undo: the next Undo applies to the activation before. Undo returns ErrNoPrevious if no
-// activation changes the phases, or if lines would be left without a phase; the message says what to do instead. Undo returns a
-// strict.Faults of kind ErrInvalid if the scope has an unknown or repeated name.
+// Undo considers only activations that change the phases in force within the scope, now or at a later date. Later activations that change
+// nothing are undone together with the last one that does. Undo never undoes an undo, so a second call applies to the activation before.
+// Undo returns ErrNoPrevious if no activation changes the phases, or if lines would be left without a phase; the message says what to do
+// instead. Undo returns a strict.Faults of kind ErrInvalid if the scope contains an unknown or repeated name.
 func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation, error) {
 	if err := b.scopeFaults(scope).OrNil(); err != nil {
 		return Activation{}, err
 	}
 	dates := b.Policy.datesFrom(now)
 	last := uint64(0)
-	seen := make(map[string]bool) // by idsOf; most switches have the same activations
+	seen := make(map[string]bool) // keys from idsOf; most switches have the same activations
 	for _, sw := range b.switchesOf(scope) {
 		here := on(acts, sw)
 		key := idsOf(here)
@@ -45,7 +46,7 @@ func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation
 	return undo, nil
 }
 
-// idsOf returns a map key that is equal for lists of the same activations.
+// idsOf returns a map key that is the same for lists of the same activations.
 func idsOf(acts []Activation) string {
 	ids := make([]byte, 0, 8*len(acts))
 	for i := range acts {
@@ -54,7 +55,8 @@ func idsOf(acts []Activation) string {
 	return string(ids)
 }
 
-// lastOf returns the ID of the last activation for the lines of a group that changes the phase in force at one of the moments, or 0.
+// lastOf returns the ID of the last activation that changes the phase in force for the lines of a group at any of the moments, or 0 if
+// there is none.
 func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) uint64 {
 	begun := make([]int, len(moments))
 	for i, at := range moments {
@@ -79,7 +81,8 @@ func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) ui
 	return 0
 }
 
-// leavesNothing returns a switch on which one more activation would leave lines without a phase at one of the moments, or "".
+// leavesNothing returns the name of a switch on which the additional activation more would leave lines without a phase at any of the
+// moments, or "" if there is no such switch.
 func (b *Bundle) leavesNothing(acts []Activation, more Activation, moments []time.Time) string {
 	p, scope := b.Policy, more.Scope()
 	after := append(slices.Clone(acts), more)
@@ -97,7 +100,7 @@ func (b *Bundle) leavesNothing(acts []Activation, more Activation, moments []tim
 	return ""
 }
 
-// groupsOf returns the groups of a scope. If the scope is all groups, they include "", for unnamed lines.
+// groupsOf returns the line groups in a scope. If the scope covers all groups, the result includes "", which means unnamed lines.
 func (b *Bundle) groupsOf(scope Scope) []string {
 	if len(scope.Groups) > 0 {
 		return scope.Groups
@@ -115,7 +118,7 @@ func (s Scope) within(other Scope) (both Scope, ok bool) {
 	return both, ok
 }
 
-// common returns the names in both lists. An empty list means all names. ok is false if the lists have no name in common.
+// common returns the names that are in both lists. An empty list stands for all names. ok is false if the lists have no name in common.
 func common(a, b []string) (both []string, ok bool) {
 	switch {
 	case len(a) == 0:
@@ -131,7 +134,7 @@ func common(a, b []string) (both []string, ok bool) {
 	return both, len(both) > 0
 }
 
-// switchesOf returns the switches of a scope that the inventory has.
+// switchesOf returns the names of the inventory's switches that are in a scope.
 func (b *Bundle) switchesOf(scope Scope) []string {
 	all := Names(b.Inventory.Switches)
 	if len(scope.Switches) == 0 {
@@ -140,7 +143,7 @@ func (b *Bundle) switchesOf(scope Scope) []string {
 	return slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(scope.Switches, name) })
 }
 
-// nothingToUndo returns an error that says why there is nothing to undo, and what to do instead.
+// nothingToUndo returns an error that says why there is nothing to undo and what the operator can do instead.
 func (b *Bundle) nothingToUndo(scope Scope, now time.Time) error {
 	where := ""
 	if len(scope.Groups) > 0 || len(scope.Switches) > 0 {

@@ -10,28 +10,29 @@ import (
 
 // The capacity of a switch.
 const (
-	MaxLines    = 8192 // lines of a switch: the size of the pipeline's tables
-	MaxVerdicts = 256  // verdict entries of a phase: the verdict table holds four epochs of this size
+	MaxLines    = 8192 // the number of lines of a switch, for which the pipeline's tables are sized
+	MaxVerdicts = 256  // the number of verdict entries of a phase; the verdict table has room for four epochs of this size
 
-	MaxLineGroups = 255                       // 8 bits; 0 is reserved for unnamed lines
-	MaxRemotes    = 255                       // 8 bits; 0 is reserved for servers in no class
-	MaxServices   = int(pipeline.LastService) // higher numbers mean frames without ports
+	MaxLineGroups = 255                       // the numbers have 8 bits, and 0 is reserved for unnamed lines
+	MaxRemotes    = 255                       // the numbers have 8 bits, and 0 is reserved for servers in no class
+	MaxServices   = int(pipeline.LastService) // higher numbers denote frames without ports
 )
 
-// Validate finds every fault of a policy, of an inventory, and of the two together. The error is a strict.Faults of ErrInvalid, or the cause
-// of ctx if ctx ends.
+// Validate reports all faults of a policy, of an inventory, and of their combination. The error is a strict.Faults of kind ErrInvalid, or
+// the cause of ctx if ctx ends.
 func Validate(ctx context.Context, p *Policy, inv *Inventory) error {
 	v := validator{Collector: strict.NewCollector(ctx), p: p, inv: inv}
 	return v.Run(v.policy, v.inventory, func() { v.lineGroupsKnown(inv.Switches...) }, v.checkedLines, v.exemptLines, v.linesOutsideRelays, v.linesOutsideNAT64)
 }
 
-// ValidatePolicy makes the checks of Validate that concern only the policy.
+// ValidatePolicy performs those checks of Validate that concern only the policy.
 func ValidatePolicy(p *Policy) error {
 	v := validator{p: p}
 	return v.Run(v.policy)
 }
 
-// ValidateSwitch makes the checks of Validate that concern one switch. The cost does not depend on the number of switches in the inventory.
+// ValidateSwitch performs those checks of Validate that concern one switch. Its cost does not depend on the number of switches in the
+// inventory.
 func ValidateSwitch(p *Policy, sw *Switch) error {
 	v := validator{p: p, inv: &Inventory{Switches: []Switch{*sw}}}
 	return v.Run(v.inventory, func() { v.lineGroupsKnown(*sw) }, v.checkedLines, v.linesOutsideRelays, v.linesOutsideNAT64)
@@ -44,17 +45,17 @@ type validator struct {
 	inv *Inventory
 }
 
-// inPolicy adds a fault of the policy.
+// inPolicy adds a fault in the policy.
 func (v *validator) inPolicy(path, what, way string) { v.note(v.p.src, path, what, way) }
 
-// inInventory adds a fault of the inventory.
+// inInventory adds a fault in the inventory.
 func (v *validator) inInventory(path, what, way string) { v.note(v.inv.src, path, what, way) }
 
 func (v *validator) note(src strict.Document, path, what, way string) {
 	v.Add(strict.Fault{Pos: src.At(path), Path: path, What: what, Way: way, Kind: ErrInvalid})
 }
 
-// named checks that each name of a list is a word and that no name is repeated.
+// named checks that each name in a list is a valid word and that no name is repeated.
 func (v *validator) named(src strict.Document, list []string, path func(i int) string, kind string) {
 	first := make(map[string]int, len(list))
 	for i, name := range list {
@@ -67,10 +68,10 @@ func (v *validator) named(src strict.Document, list []string, path func(i int) s
 	}
 }
 
-// maxWord is the longest name, in bytes, so that labels and log lines stay readable.
+// maxWord is the maximum length of a name in bytes. It keeps labels and log lines readable.
 const maxWord = 64
 
-// word checks that a name needs no quotes in a command line, a log or a counter's description.
+// word checks that a name needs no quotes in a command line, a log line or a counter's description.
 func (v *validator) word(src strict.Document, path, name, kind string) {
 	ok := name != "" && len(name) <= maxWord
 	for i, c := range []byte(name) {
@@ -84,7 +85,7 @@ func (v *validator) word(src strict.Document, path, name, kind string) {
 	}
 }
 
-// counted checks that a list of numbered names is neither empty nor too long.
+// counted checks that a list whose items get numbers is neither empty nor too long.
 func (v *validator) counted(path string, n, most int, kind string) {
 	switch {
 	case n == 0:

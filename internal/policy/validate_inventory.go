@@ -10,7 +10,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// inventory makes the checks of an inventory that do not depend on a policy.
+// inventory performs the checks that concern only the inventory.
 func (v *validator) inventory() {
 	inv := v.inv
 	if len(inv.Switches) == 0 {
@@ -45,12 +45,12 @@ func (v *validator) inventory() {
 			linePaths = append(linePaths, at(path+".lines", j, "name"))
 		}
 	}
-	// Exemptions and operators look up a line's name on all switches.
+	// Names must be unique across switches, because exemptions and operators refer to a line by its name alone.
 	v.named(inv.src, lines, func(i int) string { return linePaths[i] }, "line")
 	v.onePrefixEach()
 }
 
-// address checks the host:port of a service.
+// address checks that a server's address has the form host:port.
 func (v *validator) address(path, address string) {
 	host, port, err := net.SplitHostPort(address)
 	number, numErr := strconv.ParseUint(port, 10, 16)
@@ -59,7 +59,7 @@ func (v *validator) address(path, address string) {
 	}
 }
 
-// rejectFrom checks that a switch has at most one address of each family in RejectFrom, and that each is a global unicast address.
+// rejectFrom checks that RejectFrom has at most one address of each family, and that each is a global unicast address.
 func (v *validator) rejectFrom(sw *Switch, path string) {
 	first := make(map[string]netip.Addr)
 	for i, addr := range sw.RejectFrom {
@@ -80,7 +80,7 @@ func (v *validator) rejectFrom(sw *Switch, path string) {
 	}
 }
 
-// notHost returns the reason why an address cannot be the source of a routed packet, or "" if it can.
+// notHost returns why an address cannot be the source of a routed packet, or "" if it can.
 func notHost(addr netip.Addr) string {
 	switch {
 	case addr.Is4In6():
@@ -171,7 +171,7 @@ type place struct {
 	session     pipeline.Session
 }
 
-// String leaves out the parts that the line does not use.
+// String describes the place without the tags and the session that the line does not use.
 func (p place) String() string {
 	text := fmt.Sprintf("port %q with VLAN %d", p.port, p.vlan)
 	if p.inner != 0 {
@@ -201,7 +201,7 @@ func (v *validator) lineTags(line Line, path string) {
 	}
 }
 
-// checkedLines checks that lines whose sources are checked have prefixes.
+// checkedLines checks that every line in a group that checks sources has prefixes.
 func (v *validator) checkedLines() {
 	checks := make(map[string]SourceCheck)
 	for _, g := range v.p.LineGroups {
@@ -225,7 +225,7 @@ func (v *validator) checkedLines() {
 	}
 }
 
-// stations checks that each MAC address of a switch is valid for a station and is listed only once.
+// stations checks that each MAC address of a switch is a valid station address and is listed only once.
 func (v *validator) stations(sw *Switch, path string) {
 	first := make(map[pipeline.MAC]string)
 	check := func(mac pipeline.MAC, of, path string) {
@@ -253,11 +253,11 @@ func (v *validator) stations(sw *Switch, path string) {
 	}
 }
 
-// lineGroupsKnown checks that the lines of switches are in groups that the policy has.
+// lineGroupsKnown checks that the policy defines the line group of every line.
 func (v *validator) lineGroupsKnown(switches ...Switch) {
 	known := Names(v.p.LineGroups)
 	if len(known) == 0 {
-		return // another check reports this
+		return // another check reports the missing group
 	}
 	for i, sw := range switches {
 		for j, line := range sw.Lines {
@@ -269,7 +269,7 @@ func (v *validator) lineGroupsKnown(switches ...Switch) {
 	}
 }
 
-// exemptLines checks that the lines of exemptions exist and have prefixes to exempt.
+// exemptLines checks that the lines that exemptions name exist and have prefixes.
 func (v *validator) exemptLines() {
 	lines := make(map[string]*Line)
 	var known []string
@@ -281,7 +281,7 @@ func (v *validator) exemptLines() {
 		}
 	}
 	if len(v.inv.Switches) == 0 {
-		return // another check reports this
+		return // another check reports the unknown line
 	}
 	for i, e := range v.p.Exemptions {
 		if e.Line == "" || e.Prefix.IsValid() {

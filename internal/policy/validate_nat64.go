@@ -2,7 +2,8 @@ package policy
 
 import "fmt"
 
-// nat64 checks that each NAT64 prefix is valid and that none overlaps another. Otherwise one IPv6 address could embed two IPv4 addresses.
+// nat64 checks that each NAT64 prefix is valid and that no two of them overlap. In overlapping prefixes, one IPv6 address could embed two
+// IPv4 addresses.
 func (v *validator) nat64() {
 	for i, n := range v.p.NAT64 {
 		path := at("nat64", i, "")
@@ -19,7 +20,8 @@ func (v *validator) nat64() {
 	}
 }
 
-// linesOutsideNAT64 refuses a line's prefix that overlaps a NAT64 prefix: an address would be both a subscriber's and a server's.
+// linesOutsideNAT64 refuses a line's prefix that overlaps a NAT64 prefix, because an address in both would belong to a subscriber and to
+// a server.
 func (v *validator) linesOutsideNAT64() {
 	if len(v.p.NAT64) == 0 {
 		return

@@ -31,7 +31,7 @@ func (v *validator) phases() {
 		for j := range ph.Rules {
 			v.rule(ph, j, at(rulesPath, j, ""))
 		}
-		if v.Len() == before { // a faulty rule may be the deciding rule
+		if v.Len() == before { // a faulty rule may be the rule that decides port 25
 			v.smtpDecided(ph, rulesPath)
 			v.verdictsFit(ph, rulesPath)
 		}
@@ -88,7 +88,7 @@ func (v *validator) ruleMatches(earlier []PhaseRule, r PhaseRule, path string) {
 	}
 }
 
-// ruleGroups checks that the line groups of a rule exist, and that they have a rate if the rule limits.
+// ruleGroups checks that the line groups of a rule exist, and that they have a rate if the rule's action is Limit.
 func (v *validator) ruleGroups(r PhaseRule, path string) {
 	p := v.p
 	if r.Groups != nil && len(r.Groups) == 0 {
@@ -118,7 +118,7 @@ func (v *validator) ruleGroups(r PhaseRule, path string) {
 	}
 }
 
-// ruleLegs checks the legs of a rule against its service, which is nil if it is unknown.
+// ruleLegs checks the legs of a rule against its service. service is nil if the policy does not define it.
 func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 	if r.Legs != nil && len(r.Legs) == 0 {
 		v.inPolicy(path+".legs", fmt.Sprintf("rule %q is for no leg", r.Name), "name legs, or leave the key out for the connections that lines open, both ways")
@@ -138,7 +138,7 @@ func (v *validator) ruleLegs(r PhaseRule, service *Service, path string) {
 	}
 }
 
-// blocksSubmission refuses a rule that stops a service which must pass in every phase, and reports whether it refused the rule.
+// blocksSubmission refuses a rule that stops a service that must pass in every phase. It reports whether it refused the rule.
 func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string) bool {
 	verb := map[Action]string{Drop: "drops", Reject: "rejects", Limit: "limits"}[r.Action]
 	switch i := slices.IndexFunc(service.Ports, func(port TCPPort) bool { return port.IsSubmission() || isAlternatePort(port) }); {
@@ -158,10 +158,10 @@ func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string)
 	return true
 }
 
-// isAlternatePort reports whether a port is a non-standard port that mail providers offer to customers whose port 25 is blocked.
+// isAlternatePort reports whether a port is one of the non-standard ports that mail providers offer to customers whose port 25 is blocked.
 func isAlternatePort(port TCPPort) bool { return port == 26 || port == 2525 }
 
-// Covers reports whether r matches everything that other matches on a leg.
+// Covers reports whether r matches everything that other matches on the given leg.
 func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 	if r.Service != other.Service || !(r.ForAnyRemote() || r.Remote == other.Remote) || !slices.Contains(p.LegsOf(r), leg) {
 		return false
@@ -170,7 +170,7 @@ func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 		return true
 	}
 	if len(other.Groups) == 0 {
-		return false // other also applies to unnamed lines
+		return false // other applies to unnamed lines, and r does not
 	}
 	for _, g := range other.Groups {
 		if !slices.Contains(r.Groups, g) {
@@ -180,8 +180,9 @@ func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 	return true
 }
 
-// smtpDecided refuses a phase that has no rule for port 25, or for replies from port 25, for some line group. The switch drops such
-// segments if no rule matches, and the policy must state this explicitly. Unnamed lines need no rule; their segments are then dropped.
+// smtpDecided refuses a phase that has no rule for traffic to port 25, or none for replies from port 25, for some line group. The switch
+// drops segments that no rule matches, and a policy must state this explicitly. Unnamed lines need no such rule, so the switch drops their
+// segments.
 func (v *validator) smtpDecided(ph *Phase, path string) {
 	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return s.has(TCPPort.IsSMTP) })
 	if i < 0 {
@@ -214,7 +215,7 @@ func (v *validator) smtpDecided(ph *Phase, path string) {
 	}
 }
 
-// verdictsFit refuses a phase with more than MaxVerdicts entries.
+// verdictsFit refuses a phase that needs more than MaxVerdicts entries.
 func (v *validator) verdictsFit(ph *Phase, path string) {
 	if n := v.p.VerdictEntries(ph); n > MaxVerdicts {
 		v.inPolicy(path, fmt.Sprintf("phase %q needs %d verdict entries, and a switch has room for %d of a phase", ph.Name, n, MaxVerdicts),
@@ -222,7 +223,8 @@ func (v *validator) verdictsFit(ph *Phase, path string) {
 	}
 }
 
-// ruleMeanings checks that rules with the same name have the same service and remote class in all phases, and that there are enough ids.
+// ruleMeanings checks that rules with the same name have the same service and remote class in all phases, and that there are enough ids for
+// the names.
 func (v *validator) ruleMeanings() {
 	p := v.p
 	type use struct {
@@ -250,8 +252,8 @@ func (v *validator) ruleMeanings() {
 	}
 }
 
-// VerdictEntries returns the number of verdict entries that a switch needs if one phase is in force for every line. VerdictEntries does not
-// create the entries.
+// VerdictEntries returns the number of verdict entries that a switch needs if phase ph is in force for every line. VerdictEntries counts
+// the entries without creating them.
 func (p *Policy) VerdictEntries(ph *Phase) int {
 	relays := 0
 	for _, r := range p.Remotes {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// policy makes the checks of a policy that do not depend on an inventory.
+// policy performs the checks that concern only the policy.
 func (v *validator) policy() {
 	p := v.p
 	v.word(p.src, "name", p.Name, "policy name")
@@ -54,8 +54,8 @@ func (v *validator) lineGroups() {
 	}
 }
 
-// services checks that each TCP port belongs to one service, and that no other port shares a service with the mail ports 25, 587 and 465.
-// The standing rules treat a service as a whole, and would apply to that port too.
+// services checks that each TCP port belongs to only one service. It also checks that the mail ports 25, 587 and 465 share a service with
+// no other port, because the standing rules would then apply to that port too.
 func (v *validator) services() {
 	p := v.p
 	v.counted("services", len(p.Services), MaxServices, "services")
@@ -101,8 +101,8 @@ func (v *validator) services() {
 	}
 }
 
-// exemptions checks that each exemption has one subject, an owner, a reason and an expiry. Unequal treatment of lines requires a reason on
-// record.
+// exemptions checks that each exemption has one subject, an owner, a reason and an expiry date. Lines may be treated unequally only for a
+// recorded reason.
 func (v *validator) exemptions() {
 	p := v.p
 	first := make(map[string]string)

@@ -8,13 +8,13 @@ import (
 	"op25b/internal/strict"
 )
 
-// The shortest valid prefixes of relays. No ISP has 65,536 relays, and port 25 is open to every address of the class.
+// The shortest valid prefix lengths for relays. Port 25 is open to every address of a relay prefix, and no ISP has 65,536 relays.
 const (
 	minRelayBitsV4 = 16
 	minRelayBitsV6 = 32
 )
 
-// remotes checks that at least one class is the ISP's own relays, and that no address has two classes.
+// remotes checks that at least one class has Relay set, and that no address belongs to two classes.
 func (v *validator) remotes() {
 	p := v.p
 	v.counted("remotes", len(p.Remotes), MaxRemotes, "remote classes")
@@ -65,7 +65,7 @@ func minRelayBits(p netip.Prefix) int {
 	return minRelayBitsV6
 }
 
-// oneClassEach refuses a prefix in two classes, and a prefix inside another class's prefix without within.
+// oneClassEach refuses a prefix that is in two classes, and a prefix inside another class's prefix unless Within allows it.
 func (v *validator) oneClassEach() {
 	p := v.p
 	type owner struct {
@@ -103,7 +103,7 @@ func (v *validator) oneClassEach() {
 	}
 }
 
-// seenAs describes a prefix as written, and as seen through NAT64 if that differs.
+// seenAs describes a prefix as written in the policy, and as a switch sees it through NAT64 if that differs.
 func seenAs(written, seen netip.Prefix) string {
 	if written == seen {
 		return written.String()
@@ -111,7 +111,7 @@ func seenAs(written, seen netip.Prefix) string {
 	return fmt.Sprintf("%v, seen through NAT64 as %v,", written, seen)
 }
 
-// prefix checks that a prefix can be an entry of a switch, and reports whether it can.
+// prefix checks that a prefix can be a table entry of a switch, and reports whether it can.
 func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, everything string) bool {
 	switch {
 	case !p.IsValid():
@@ -135,10 +135,10 @@ func (v *validator) prefix(src strict.Document, path string, p netip.Prefix, eve
 	return false
 }
 
-// A PrefixIndex finds the prefix that contains another prefix, with one map look-up per prefix length in use.
+// A PrefixIndex finds the prefixes that contain a given prefix. It needs one map look-up for each prefix length in use.
 type PrefixIndex[T any] struct {
 	entries map[netip.Prefix]T
-	v4, v6  []int // lengths in use, ascending
+	v4, v6  []int // prefix lengths in use, ascending
 }
 
 // NewPrefixIndex returns an empty index.
@@ -146,8 +146,8 @@ func NewPrefixIndex[T any]() *PrefixIndex[T] {
 	return &PrefixIndex[T]{entries: make(map[netip.Prefix]T)}
 }
 
-// Add adds a prefix with a value. If the prefix is present already, Add returns its value. A prefix of length 0 is not added: every prefix lies
-// inside it, and other checks refuse it.
+// Add adds a prefix with a value. If the index already has the prefix, Add returns the existing value and true. A prefix of length 0 is
+// ignored, because it contains every other prefix; other checks refuse it.
 func (x *PrefixIndex[T]) Add(p netip.Prefix, value T) (first T, again bool) {
 	if first, again = x.entries[p]; again || p.Bits() <= 0 {
 		return first, again
@@ -157,13 +157,13 @@ func (x *PrefixIndex[T]) Add(p netip.Prefix, value T) (first T, again bool) {
 	return value, false
 }
 
-// At returns the value of a prefix.
+// At returns the value stored for exactly this prefix.
 func (x *PrefixIndex[T]) At(p netip.Prefix) (value T, ok bool) {
 	value, ok = x.entries[p]
 	return value, ok
 }
 
-// length records the length of a prefix as in use.
+// length records that a prefix length is in use.
 func (x *PrefixIndex[T]) length(p netip.Prefix) {
 	lengths := &x.v6
 	if p.Addr().Is4() {
@@ -174,7 +174,7 @@ func (x *PrefixIndex[T]) length(p netip.Prefix) {
 	}
 }
 
-// Around returns the longest prefix that is shorter than p and contains it.
+// Around returns the longest prefix in the index that contains p and is shorter than p.
 func (x *PrefixIndex[T]) Around(p netip.Prefix) (outer netip.Prefix, value T, ok bool) {
 	lengths := x.v6
 	if p.Addr().Is4() {
@@ -192,7 +192,7 @@ func (x *PrefixIndex[T]) Around(p netip.Prefix) (outer netip.Prefix, value T, ok
 	return netip.Prefix{}, value, false
 }
 
-// linesOutsideRelays refuses a relay prefix that contains a subscriber's prefix: every line could then send mail to that subscriber.
+// linesOutsideRelays refuses a relay prefix that contains a subscriber's prefix, because every line could then send mail to that subscriber.
 func (v *validator) linesOutsideRelays() {
 	relays := NewPrefixIndex[string]()
 	for i := range v.p.Remotes {
@@ -223,8 +223,8 @@ func (v *validator) linesOutsideRelays() {
 	}
 }
 
-// onePrefixEach refuses prefixes of two lines that are equal or overlap, because an exemption of one line would exempt the other. It also
-// refuses a line's address in RejectFrom.
+// onePrefixEach refuses two lines' prefixes that are equal or overlap, because an exemption of one line would exempt the other. It also refuses
+// a RejectFrom address that lies in a line's prefix.
 func (v *validator) onePrefixEach() {
 	type owner struct{ line, path string }
 	index := NewPrefixIndex[owner]()

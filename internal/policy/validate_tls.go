@@ -34,12 +34,13 @@ func (v *validator) tls(sw *Switch, path string) {
 	}
 }
 
-// isPath reports whether a text can be the path of a file: it has no surrounding blanks and no invisible characters.
+// isPath reports whether a text can be a file path: it has neither surrounding blanks nor control characters, and
+// does not end in a slash.
 func isPath(s string) bool {
 	return s == strings.TrimSpace(s) && !strings.ContainsFunc(s, unicode.IsControl) && !strings.HasSuffix(s, "/")
 }
 
-// isHost reports whether a text is a host name (RFC 1123 section 2.1) or an address.
+// isHost reports whether a text is a host name (RFC 1123 section 2.1) or an IP address.
 func isHost(s string) bool {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return addr.Zone() == ""

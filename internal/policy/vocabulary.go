@@ -7,7 +7,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// The text forms of the vocabulary. Package strict decodes each type by these methods.
+// The types of the vocabulary implement the methods by which package strict decodes text: Accepts and
+// Parse, or Range.
 
 func actions() []Action                { return []Action{Permit, Monitor, Limit, Reject, Drop} }
 func knobs() []Knob                    { return []Knob{Knob(Permit), Knob(Monitor), Knob(Drop)} }
@@ -15,70 +16,70 @@ func sourceCheckValues() []SourceCheck { return []SourceCheck{SourceOff, SourceM
 func addressings() []Addressing        { return []Addressing{Static, Dynamic} }
 func foreigns() []ForeignTreatment     { return []ForeignTreatment{RemoveForeign, KeepForeign} }
 
-// Accepts lists the actions.
+// Accepts lists the valid actions.
 func (Action) Accepts() string { return strict.OneOf(actions()) }
 
-// Parse reads an action.
+// Parse parses an action.
 func (a *Action) Parse(text string) error { return strict.ParseWord(a, text, actions()) }
 
-// Accepts lists the verdicts of a knob.
+// Accepts lists the valid verdicts of a knob.
 func (Knob) Accepts() string { return strict.OneOf(knobs()) }
 
-// Parse reads the verdict of a knob.
+// Parse parses a knob's verdict.
 func (k *Knob) Parse(text string) error { return strict.ParseWord(k, text, knobs()) }
 
-// Accepts lists the source checks.
+// Accepts lists the valid source checks.
 func (SourceCheck) Accepts() string { return strict.OneOf(sourceCheckValues()) }
 
-// Parse reads a source check.
+// Parse parses a source check.
 func (c *SourceCheck) Parse(text string) error { return strict.ParseWord(c, text, sourceCheckValues()) }
 
-// Accepts lists the technologies of access.
+// Accepts lists the valid access technologies.
 func (AccessTechnology) Accepts() string { return strict.OneOf(accesses()) }
 
-// Parse reads a technology of access.
+// Parse parses an access technology.
 func (a *AccessTechnology) Parse(text string) error { return strict.ParseWord(a, text, accesses()) }
 
-// Accepts lists the kinds of addressing.
+// Accepts lists the valid kinds of addressing.
 func (Addressing) Accepts() string { return strict.OneOf(addressings()) }
 
-// Parse reads a kind of addressing.
+// Parse parses a kind of addressing.
 func (a *Addressing) Parse(text string) error { return strict.ParseWord(a, text, addressings()) }
 
-// Accepts lists the treatments of foreign entries.
+// Accepts lists the valid treatments of foreign entries.
 func (ForeignTreatment) Accepts() string { return strict.OneOf(foreigns()) }
 
-// Parse reads a treatment of foreign entries.
+// Parse parses a treatment of foreign entries.
 func (f *ForeignTreatment) Parse(text string) error { return strict.ParseWord(f, text, foreigns()) }
 
-// Accepts lists the legs.
+// Accepts lists the valid legs.
 func (Leg) Accepts() string { return strict.OneOf(Legs()) }
 
-// Parse reads a leg.
+// Parse parses a leg.
 func (l *Leg) Parse(text string) error { return strict.ParseWord(l, text, Legs()) }
 
-// Accepts shows a date.
+// Accepts describes a date by an example.
 func (Date) Accepts() string { return "a date such as 2006-10-01" }
 
-// Parse reads a date as ParseDate does.
+// Parse parses a date as ParseDate does.
 func (d *Date) Parse(text string) (err error) {
 	*d, err = ParseDate(text)
 	return err
 }
 
-// Accepts shows a UTC offset.
+// Accepts describes a UTC offset by an example.
 func (Offset) Accepts() string { return "a distance from UTC such as +09:00" }
 
-// Parse reads a UTC offset as ParseOffset does.
+// Parse parses a UTC offset as ParseOffset does.
 func (o *Offset) Parse(text string) (err error) {
 	*o, err = ParseOffset(text)
 	return err
 }
 
-// Accepts shows a NAT64 prefix.
+// Accepts describes a NAT64 prefix by examples.
 func (NAT64) Accepts() string { return WellKnownNAT64 + ", or a prefix such as 2001:db8:64::/96" }
 
-// Parse reads a NAT64 prefix, or WellKnownNAT64. Validate checks its length.
+// Parse parses a NAT64 prefix, or the name WellKnownNAT64. Validate checks the prefix length.
 func (n *NAT64) Parse(text string) error {
 	if text == WellKnownNAT64 {
 		n.Prefix = wellKnownNAT64
@@ -89,13 +90,14 @@ func (n *NAT64) Parse(text string) error {
 	return err
 }
 
-// Range returns the range of TCP port numbers.
+// Range returns the smallest and largest TCP port number.
 func (TCPPort) Range() (lo, hi uint64) { return 1, 65535 }
 
-// Range excludes 0, which P4Runtime reads as "none", and numbers that do not fit a signed 64-bit integer.
+// Range returns the smallest and largest device_id. It excludes 0, which P4Runtime reads as "none", and
+// numbers that do not fit a signed 64-bit integer.
 func (DeviceID) Range() (lo, hi uint64) { return 1, 1<<63 - 1 }
 
-// Range ends at MaxConnections.
+// Range returns the smallest and largest number in a Rate.
 func (Connections) Range() (lo, hi uint64) { return 1, uint64(MaxConnections) }
 
 var (

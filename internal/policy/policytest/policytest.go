@@ -1,4 +1,4 @@
-// Package policytest provides documents, random generators and rule set look-ups for tests of packages that use policy.
+// Package policytest provides documents, random generators and verdict look-ups for tests of packages that use policy.
 package policytest
 
 import (
@@ -19,7 +19,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// CompareAddresses makes go-cmp compare prefixes and addresses by value.
+// CompareAddresses is a go-cmp option that compares prefixes and addresses by value.
 var CompareAddresses = cmp.Options{
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -35,7 +35,7 @@ func ReadFile(t testing.TB, path string) strict.File {
 	return strict.File{Name: filepath.Base(path), Data: content}
 }
 
-// LoadFiles loads files that must be valid together.
+// LoadFiles loads files whose documents must be valid together.
 func LoadFiles(t testing.TB, paths ...string) *policy.Bundle {
 	t.Helper()
 	var files []strict.File
@@ -56,7 +56,7 @@ func Example(t testing.TB) *policy.Bundle {
 	return LoadFiles(t, dir+"policy.yaml", dir+"inventory.yaml")
 }
 
-// Moment returns the time that text gives in the form of RFC 3339.
+// Moment parses a time in RFC 3339 form.
 func Moment(t testing.TB, text string) time.Time {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339, text)
@@ -66,7 +66,7 @@ func Moment(t testing.TB, text string) time.Time {
 	return at
 }
 
-// Fleet loads a fleet of 1,000 switches with 8 lines each and the policy of Full with 64 exemptions.
+// Fleet loads an inventory of 1,000 switches with 8 lines each and the policy of Full with 64 exemptions.
 func Fleet(t testing.TB) *policy.Bundle {
 	t.Helper()
 	bundle, err := policy.Load(Full())
@@ -84,8 +84,8 @@ func Fleet(t testing.TB) *policy.Bundle {
 	return bundle
 }
 
-// Full returns the documents of one switch at its design limit: 8,192 lines with an IPv4 and an IPv6 prefix each, all of them exempt, and
-// 8,192 prefixes of a remote class.
+// Full returns the documents of one switch at its design limit. It has 8,192 exempt lines with an IPv4 and an IPv6 prefix each, and a
+// remote class with 8,192 prefixes.
 func Full() []strict.File {
 	const n = 8192
 	var inv, p strings.Builder
@@ -106,7 +106,7 @@ func Full() []strict.File {
 	return []strict.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
 }
 
-// DrawBundle makes a valid policy and an inventory of one switch with a line in each group. Some of the lines are exempt.
+// DrawBundle returns a random valid policy and an inventory of one switch that has a line in each group. Some of the lines are exempt.
 func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 	p := &policy.Policy{Name: "drawn", UTCOffset: policy.Offset(rapid.IntRange(-14*60, 14*60).Draw(t, "offset"))}
 	sw := policy.Switch{Name: "edge", DeviceID: 1, P4Runtime: "h:1", GNMI: "h:2", Ports: []policy.Port{{Number: 1, Name: "access"}, {Number: 2, Name: "core", Role: pipeline.Network}}}
@@ -143,8 +143,8 @@ func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 	return p, &policy.Inventory{Switches: []policy.Switch{sw}}
 }
 
-// DrawPhase makes a valid phase: narrow rules, none of which earlier rules cover, followed by one rule for all other traffic or one rule
-// per direction.
+// DrawPhase returns a random valid phase. It has narrow rules, none of which earlier rules cover, followed by one rule for all other
+// traffic or by one such rule per direction.
 func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 	ph := policy.Phase{Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}, SynOnly: rapid.Bool().Draw(t, "SYN only")}
 	valid := []policy.Action{policy.Permit, policy.Monitor, policy.Drop, policy.Reject}
@@ -191,7 +191,7 @@ func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 	return ph
 }
 
-// DrawInForce returns one phase in force for every line, or a default phase and other phases for some line groups.
+// DrawInForce returns either one phase for every line, or a default phase and other phases for some line groups.
 func DrawInForce(t *rapid.T, p *policy.Policy) policy.InForce {
 	phase := rapid.SampledFrom(policy.Names(p.Phases))
 	in := policy.Everywhere(phase.Draw(t, "phase"))
@@ -206,7 +206,7 @@ func DrawInForce(t *rapid.T, p *policy.Policy) policy.InForce {
 	return in
 }
 
-// A Segment is a TCP segment between a line and a remote end, as the pipeline's tables match it.
+// A Segment is a TCP segment between a line and a remote end, with the fields that the pipeline's tables match.
 type Segment struct {
 	From              pipeline.PortRole
 	Remote, Own       uint16 // the TCP ports of the remote end and of the line
