@@ -14,7 +14,7 @@ import (
 // VerbArchive is the verb of the audit record that Prune appends. The Detail of that record is the checkpoint as JSON.
 const VerbArchive = "archive"
 
-// pruneChunk is the most records that one request deletes.
+// pruneChunk is the largest number of records that one request deletes.
 const pruneChunk = 1000
 
 // A Checkpoint names the last audit record that was moved into an archive. The chain in the store begins with the next record.
@@ -46,12 +46,12 @@ func decodeCheckpoint(kv *mvccpb.KeyValue) (cp Checkpoint, err error) {
 	return cp, nil
 }
 
-// Prune deletes the records up to a checkpoint. The caller must have written their archive and read it back. Prune verifies the chain first
-// and returns a *BreakError, without deleting anything, if the chain is broken. rec names the author and the reason; the stored record is
-// returned.
+// Prune deletes the records up to a checkpoint. The caller must have written these records to an archive and read the archive back. Prune
+// first verifies the chain. If the chain is broken, Prune deletes nothing and returns a *BreakError. rec names the author and the reason.
+// Prune returns the audit record as it was stored.
 //
-// Prune first stores the checkpoint and the record in one transaction, and then deletes the archived records. If the deletion is
-// interrupted, it is completed when the store is opened next. Until then, the remaining archived records are ignored.
+// Prune stores the checkpoint and the audit record in one transaction, and then deletes the archived records. If the deletion is
+// interrupted, it is completed the next time the store is opened. Until then, the remaining archived records are ignored.
 func (a *Audit) Prune(ctx context.Context, cp Checkpoint, rec AuditRecord) (AuditRecord, error) {
 	found, _, err := a.s.get(ctx, "read audit checkpoint", a.s.checkpointKey())
 	if err != nil {

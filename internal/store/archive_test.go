@@ -11,7 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// archiveOf writes the records up to one into an archive.
+// archiveOf archives the records up to number last.
 func archiveOf(t testing.TB, s *Store, last uint64) ([]byte, ArchiveInfo) {
 	t.Helper()
 	cp := must(s.Audit().Checkpoint(within(t)))(t)
@@ -30,7 +30,8 @@ func prune(t testing.TB, s *Store, info ArchiveInfo) (AuditRecord, error) {
 	return s.Audit().Prune(within(t), Checkpoint{Seq: info.Last, Hash: info.Hash, Archive: info.Sum}, AuditRecord{Who: "ota", Role: "admin", Reason: "yearly"})
 }
 
-// Records are archived twice, and the chain continues behind each checkpoint. The rest is verified, also against heads from before.
+// TestArchive archives records twice. The chain must continue after each checkpoint. The remaining records must verify, also against
+// heads from before the archiving.
 func TestArchive(t *testing.T) {
 	now := time.Date(2026, 11, 1, 9, 0, 0, 7, time.UTC)
 	s := open(t, Config{Dir: t.TempDir(), Now: func() time.Time { return now }})
@@ -72,7 +73,7 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// Records that differ from the archive are not pruned.
+// TestPruneRefuses verifies that records are not deleted if they differ from the archive.
 func TestPruneRefuses(t *testing.T) {
 	s := embeddedStore(t)
 	all := appendRecords(t, s, 5)
@@ -98,14 +99,14 @@ func TestPruneRefuses(t *testing.T) {
 	}
 }
 
-// A pruning that is interrupted after its transaction is completed when the store is opened next. Until then the archived records are not
-// returned. A checkpoint that no record names is detected.
+// If Prune is interrupted after its transaction, the deletion is completed the next time the store is opened. Until then, the archived
+// records are not returned. A checkpoint that no record names is detected.
 func TestPruneIsCutShort(t *testing.T) {
 	s := embeddedStore(t)
 	all := appendRecords(t, s, 5)
 	_, info := archiveOf(t, s, 3)
 	must(prune(t, s, info))(t)
-	for _, r := range all[:3] { // as if nothing had been deleted yet
+	for _, r := range all[:3] { // restore the archived records, as if nothing had been deleted yet
 		must(s.client.Put(within(t), s.auditKey(r.Seq), string(must(encode(r))(t))))(t)
 	}
 	if records := must(s.Audit().Records(within(t), 0, 10))(t); len(records) != 3 || records[0].Seq != 4 {
@@ -123,7 +124,7 @@ func TestPruneIsCutShort(t *testing.T) {
 	wantError(t, err, ErrBroken, "audit record 4: audit chain broken: removed: the chain begins behind it, and no record says that those up to it were archived")
 }
 
-// An archive makes room in a store that is full of records, without a restart.
+// Archiving makes room in a store that is full of records, without a restart.
 func TestArchiveMakesRoom(t *testing.T) { // I12
 	if testing.Short() {
 		t.Skip("fills a store with thousands of records")
@@ -177,7 +178,7 @@ func TestReadArchiveRefuses(t *testing.T) {
 	}
 }
 
-// A backup of a store with archived records is restored with its checkpoint, and has the same chain.
+// A store with archived records is backed up and restored. The restored store must have the same checkpoint and the same chain.
 func TestArchivedStoreMoves(t *testing.T) {
 	s := embeddedStore(t)
 	appendRecords(t, s, 5)

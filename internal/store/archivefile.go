@@ -11,11 +11,12 @@ import (
 	"io"
 )
 
-// archiveKind identifies the format of an archive: one line of JSON for the header, then one line for each record, in order.
+// archiveKind identifies the format of an archive. An archive consists of a header on one line of JSON, followed by one line for each
+// record, in order.
 
 const archiveKind = "op25b audit archive 1"
 
-// maxArchiveLine is the largest size of a line in bytes. A byte of a record's texts may take six bytes in JSON.
+// maxArchiveLine is the largest length of a line in bytes. JSON may need six bytes for one byte of a record's text.
 const maxArchiveLine = 1 << 20
 
 // ErrArchive means that a file is not a complete archive of audit records.
@@ -32,14 +33,14 @@ type ArchiveInfo struct {
 	Sum  string `json:"-"` // SHA-256 of the file, in hexadecimal
 }
 
-// An ArchiveWriter writes an archive. Add returns a *BreakError for a record that does not follow the previous one.
+// An ArchiveWriter writes an archive. Its method Add returns a *BreakError for a record that does not follow the previous record.
 type ArchiveWriter struct {
 	w    io.Writer
 	info ArchiveInfo
 	last Head
 }
 
-// NewArchiveWriter begins an archive of the records after behind, up to number last, and writes its header.
+// NewArchiveWriter writes the header of an archive that will contain the records after the head behind, up to number last.
 func NewArchiveWriter(w io.Writer, behind Head, last uint64) (*ArchiveWriter, error) {
 	a := &ArchiveWriter{w: w, info: ArchiveInfo{Kind: archiveKind, First: behind.Seq + 1, Last: last, Prev: behind.Hash}, last: behind}
 	if last <= behind.Seq {
@@ -66,7 +67,7 @@ func (a *ArchiveWriter) line(v any) error {
 	return err
 }
 
-// after returns a *BreakError unless the record follows last and matches its hash.
+// after returns a *BreakError unless the record follows the record last and contains its hash.
 func (r *AuditRecord) after(last Head) error {
 	want := last.Seq + 1
 	broken := func(format string, args ...any) error {
@@ -83,8 +84,8 @@ func (r *AuditRecord) after(last Head) error {
 	return nil
 }
 
-// ReadArchive reads an archive and verifies its chain. each, which may be nil, is called with every record. It returns ErrArchive if the
-// file is not a complete archive, a *BreakError if the chain is broken, and the errors of file and each.
+// ReadArchive reads an archive and verifies its chain. It calls each, which may be nil, for every record. It returns ErrArchive if the
+// file is not a complete archive, and a *BreakError if the chain is broken. Errors of file and each are returned as they are.
 func ReadArchive(file io.Reader, each func(AuditRecord) error) (ArchiveInfo, error) {
 	sum := sha256.New()
 	lines := bufio.NewScanner(io.TeeReader(file, sum))

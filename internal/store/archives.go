@@ -7,19 +7,19 @@ import (
 	"slices"
 )
 
-// ErrNotGiven is returned by Archives.Join if a known head belongs to an archive that was not read.
+// ErrNotGiven is returned by Archives.Join if the record of a known head is in an archive that was not read.
 var ErrNotGiven = errors.New("in an archive that was not given")
 
-// Archives is a set of verified archive files. Together they hold the audit records from number 1 on without a gap.
+// Archives is a set of verified archive files. Together they contain the audit records from number 1 on without a gap.
 type Archives struct {
 	infos []ArchiveInfo
 	known []Head // known heads whose records are in none of the files
 }
 
-// ReadArchives reads and verifies archive files, in any order, and compares them with known heads. It returns ErrArchive if a file is not a
-// complete archive, and ErrBroken if the files are not one chain or contradict a known head.
+// ReadArchives reads archive files in any order, verifies them, and compares them with the known heads. It returns ErrArchive if a file is
+// not a complete archive. It returns ErrBroken if the files do not form one chain or contradict a known head.
 func ReadArchives(names []string, known []Head) (a Archives, err error) {
-	found := make(map[uint64]string) // hash of each known record, by its number; empty if not in a file
+	found := make(map[uint64]string) // maps the number of each known head to the hash of its record; empty while the record was not found
 	for _, k := range known {
 		found[k.Seq] = ""
 	}
@@ -67,7 +67,8 @@ func (a Archives) last() (info ArchiveInfo) {
 	return info
 }
 
-// Known returns the heads to verify in the store: the known heads whose records are in none of the files, and the head of the last file.
+// Known returns the heads that must still be verified in the store: the known heads whose records are in none of the files, and the head of
+// the last file.
 func (a Archives) Known() []Head {
 	known := slices.Clone(a.known)
 	if last := a.last(); last.Last > 0 {
@@ -76,9 +77,9 @@ func (a Archives) Known() []Head {
 	return known
 }
 
-// Join checks that the archives and the chain after a checkpoint are one chain, and that every known head was verified. It returns
-// ErrBroken if the last file is not the one that was archived, and ErrNotGiven if a known head belongs to another archive. Any other error
-// means that records before the checkpoint are in none of the files.
+// Join checks that the archives and the chain after the checkpoint cp form one chain, and that every known head was verified. It returns
+// ErrBroken if the last file is not the archive that the checkpoint names, and ErrNotGiven if the record of a known head is in another
+// archive. Any other error means that some records before the checkpoint are in none of the files.
 func (a Archives) Join(cp Checkpoint) error {
 	last := a.last()
 	if last.Last > 0 && last.Last < cp.Seq {

@@ -19,13 +19,14 @@ import (
 const (
 	// MaxDetail is the largest size of a record's Detail in bytes.
 	MaxDetail = 32 << 10
-	// MaxTogether is the most records that one change of intent may carry.
+	// MaxTogether is the largest number of audit records that one change of intent may carry.
 	MaxTogether = 16
-	// maxRecordBytes is the largest total size of these records as stored JSON. It is two thirds of etcd's limit for a request.
+	// maxRecordBytes is the largest total size, as stored JSON, of the audit records of one change. It is two thirds of etcd's limit for a
+	// request.
 	maxRecordBytes = 1 << 20
 )
 
-// An AuditRecord describes one action. The caller sets the fields from Who to Detail, and may set Time; the store sets the rest.
+// An AuditRecord describes one action. The caller sets the fields from Who to Detail and may set Time. The store sets the other fields.
 type AuditRecord struct {
 	Seq    uint64    `json:"seq"` // number of the record, from 1
 	Time   time.Time `json:"time"`
@@ -39,7 +40,8 @@ type AuditRecord struct {
 	Hash   string    `json:"hash"` // SHA-256 of the fields above, in hexadecimal
 }
 
-// A Head names the last record of a chain. With a copy kept elsewhere, Verify detects any later change to the records up to the head.
+// A Head names the last record of a chain. If a copy of the head is kept elsewhere, Verify detects any later change to the records up to
+// that head.
 type Head struct {
 	Seq  uint64 `json:"seq"` // number of the record; 0 if the chain has no records
 	Hash string `json:"hash"`
@@ -56,8 +58,8 @@ func (s *Store) auditKey(seq uint64) string {
 	return s.key(fmt.Sprintf("audit/rec/%020d", seq))
 }
 
-// sum returns the record's hash. The hash covers each field in order. Each text is preceded by its length, so that different records never
-// give the same bytes.
+// sum returns the record's hash. The hash covers each field in order. The length of each text precedes the text, so that different records
+// never give the same input to the hash.
 func (r *AuditRecord) sum() string {
 	b := []byte("op25b audit 1\n")
 	b = binary.BigEndian.AppendUint64(b, r.Seq)
@@ -70,7 +72,7 @@ func (r *AuditRecord) sum() string {
 	return hex.EncodeToString(hash[:])
 }
 
-// Append adds a record to the chain and returns it as stored. Concurrent appends all succeed, one after the other.
+// Append adds a record to the chain and returns the record as stored. Concurrent calls all succeed, one after the other.
 func (a *Audit) Append(ctx context.Context, rec AuditRecord) (AuditRecord, error) {
 	records := []AuditRecord{rec}
 	if err := a.s.admit(ctx, "append audit record", recordsSize(records), false); err != nil {
@@ -82,7 +84,7 @@ func (a *Audit) Append(ctx context.Context, rec AuditRecord) (AuditRecord, error
 	return records[0], nil
 }
 
-// Records returns up to limit records, beginning with number from. Archived records are skipped.
+// Records returns up to limit records, starting at number from. Archived records are skipped.
 func (a *Audit) Records(ctx context.Context, from uint64, limit int) ([]AuditRecord, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: %d audit records: must be > 0", ErrInvalid, limit)
@@ -104,7 +106,7 @@ func (a *Audit) Records(ctx context.Context, from uint64, limit int) ([]AuditRec
 	return records, nil
 }
 
-// Head returns the last record's number and hash.
+// Head returns the number and the hash of the last record.
 func (a *Audit) Head(ctx context.Context) (Head, error) {
 	found, _, err := a.s.get(ctx, "read audit head", a.s.auditHeadKey())
 	if err != nil {
@@ -135,8 +137,8 @@ func decodeHead(kv *mvccpb.KeyValue) (Head, error) {
 }
 
 // commitRecorded makes a change and appends records to the audit chain in one transaction. It sets the remaining fields of records in
-// place. If another writer appends first, commitRecorded tries again. If a guard of the change itself does not hold, it returns errRefused
-// and the keys that commit has read.
+// place. If another writer appends first, commitRecorded tries again. If one of the change's own guards does not hold, it returns
+// errRefused and the values of the keys in c.read.
 func (s *Store) commitRecorded(ctx context.Context, c change, records []AuditRecord) (map[string]*mvccpb.KeyValue, error) {
 	if err := checkRecords(records); err != nil {
 		return nil, err
@@ -164,7 +166,7 @@ func (s *Store) commitRecorded(ctx context.Context, c change, records []AuditRec
 	}
 }
 
-// withRecords returns c extended to append records to the audit chain whose head is headKV.
+// withRecords returns the change c, extended by the operations that append records to the audit chain whose head is headKV.
 func (s *Store) withRecords(c change, headKV *mvccpb.KeyValue, records []AuditRecord) (change, error) {
 	head, err := decodeHead(headKV)
 	if err != nil {
@@ -203,7 +205,7 @@ func (s *Store) withRecords(c change, headKV *mvccpb.KeyValue, records []AuditRe
 	return c, nil
 }
 
-// recordsSize estimates the bytes that records take in the store.
+// recordsSize estimates how many bytes records take in the store.
 func recordsSize(records []AuditRecord) (n int64) {
 	for i := range records {
 		r := &records[i]

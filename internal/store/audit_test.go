@@ -51,7 +51,7 @@ func TestAuditChain(t *testing.T) {
 	wantError(t, err, ErrInvalid, "0 audit records: must be > 0")
 }
 
-// More records than one page.
+// TestAuditPages verifies a chain that is longer than one page.
 func TestAuditPages(t *testing.T) {
 	s := embeddedStore(t)
 	appendRecords(t, s, 2*verifyPage+1)
@@ -84,7 +84,8 @@ func TestAuditRefused(t *testing.T) {
 	}
 }
 
-// The most records that a change of intent may carry fit into one request, whatever their characters.
+// The largest number of records that a change of intent may carry fits into one request, whatever
+// characters the records contain.
 func TestAuditTogether(t *testing.T) {
 	s := embeddedStore(t)
 	records := make([]AuditRecord, MaxTogether)
@@ -96,7 +97,7 @@ func TestAuditTogether(t *testing.T) {
 		t.Errorf("verified up to %d", head.Seq)
 	}
 	for i := range records {
-		records[i].Detail = strings.Repeat("\x01", MaxDetail) // six bytes each as stored
+		records[i].Detail = strings.Repeat("\x01", MaxDetail) // each byte takes six bytes in the stored JSON
 	}
 	_, err := s.Revisions().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")}, records...)
 	wantError(t, err, ErrInvalid, "bytes of audit records for one change: must be at most 1048576")
@@ -105,7 +106,8 @@ func TestAuditTogether(t *testing.T) {
 	}
 }
 
-// Concurrent appends, alone and with changes of intent: none is lost, and the chain is intact.
+// No record is lost when several writers append concurrently, with and without a change of intent,
+// and the chain stays intact.
 func TestAuditConcurrent(t *testing.T) {
 	etcd := embeddedStore(t)
 	const writers, each = 4, 10
@@ -138,7 +140,7 @@ func TestAuditConcurrent(t *testing.T) {
 	}
 }
 
-// A client with access to etcd changes recorded data.
+// TestAuditBreaks verifies that the store detects recorded data that was changed directly in etcd.
 func TestAuditBreaks(t *testing.T) {
 	s := embeddedStore(t)
 	edit := func(seq uint64, change func(*AuditRecord)) {

@@ -10,21 +10,22 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A backup contains the intent with its history, the audit chain and records. It omits the keys of running controllers (ownerships,
-// presences, clocks), the statuses of switches, and the identity of the store: a restored store gets a new identity.
+// A backup contains the intent with its history, the audit chain and the records of other packages. It contains neither the keys of
+// running controllers (ownerships, presences, clocks) nor the statuses of switches. It also omits the identity of the store,
+// because a restored store gets a new identity.
 var (
 	backedUp    = []string{"intent/", "audit/", "rec/"}
 	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/"}
 )
 
-// Sizes of the pages in which a backup is read.
+// Sizes of the pages in which the content of a backup is read.
 const (
-	backupPage    = 16      // keys in the first page
-	maxBackupPage = 1024    // most keys in a page
+	backupPage    = 16      // number of keys in the first page
+	maxBackupPage = 1024    // largest number of keys in a page
 	backupAnswer  = 4 << 20 // target size of an answer in bytes
 )
 
-// inBackup reports whether a key, without the prefix of the store, goes into a backup.
+// inBackup reports whether a key belongs in a backup. The key is given without the prefix of the store.
 func inBackup(key string) bool {
 	in := false
 	for _, path := range backedUp {
@@ -36,7 +37,7 @@ func inBackup(key string) bool {
 	return in
 }
 
-// Backup writes a consistent copy of the store to w. The copy does not include changes that are made during the backup.
+// Backup writes a consistent copy of the store to w. Changes that are made while Backup runs are not in the copy.
 func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	g := s.Generation()
 	id, err := g.Identity(ctx)
@@ -76,7 +77,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 	return info, nil
 }
 
-// backupPath writes the keys under a path as of revision at of etcd.
+// backupPath writes the keys under a path, as of etcd's revision at.
 func (s *Store) backupPath(ctx context.Context, b *backupWriter, path string, at int64) error {
 	from, end, limit := s.key(path), clientv3.GetPrefixRangeEnd(s.key(path)), int64(backupPage)
 	for {
@@ -111,7 +112,7 @@ func (s *Store) backupPath(ctx context.Context, b *backupWriter, path string, at
 
 func (s *Store) backupKey(b *backupWriter, kv *mvccpb.KeyValue) error {
 	key := strings.TrimPrefix(string(kv.Key), s.cfg.Prefix)
-	if kv.Lease != 0 || !inBackup(key) { // keys with a lease belong to a running controller
+	if kv.Lease != 0 || !inBackup(key) { // a key with a lease belongs to a running controller
 		return nil
 	}
 	return b.key(key, kv.Value)

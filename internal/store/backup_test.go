@@ -13,7 +13,7 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// filled fills a store with a history, audit records, records, and what belongs to a running controller.
+// filled fills a store with a history, audit records, records of other packages, and the keys of a running controller.
 func filled(t *testing.T, s *Store, revisions int) {
 	t.Helper()
 	for i := range uint64(revisions) {
@@ -27,7 +27,7 @@ func filled(t *testing.T, s *Store, revisions int) {
 	must(s.Join(within(t), "noc-1", "addr"))(t)
 }
 
-// sameAs compares everything that a backup has.
+// sameAs compares all content of two stores that a backup contains.
 func sameAs(t *testing.T, what string, a, b *Store) {
 	t.Helper()
 	x, y := must(a.Revisions().History(within(t), 0, 1000))(t), must(b.Revisions().History(within(t), 0, 1000))(t)
@@ -48,8 +48,8 @@ func sameAs(t *testing.T, what string, a, b *Store) {
 	}
 }
 
-// A store moves from a data directory to a cluster and back, with its history, numbers and audit chain. What belongs to a running
-// controller stays behind, and each store has its own identity.
+// A store is moved from a data directory to a cluster and back. Its history, its numbers and its audit chain are kept. The keys of a
+// running controller are not copied, and each store has its own identity.
 func TestBackupMoves(t *testing.T) {
 	first := open(t, Config{Dir: t.TempDir(), TTL: time.Second, History: 5})
 	filled(t, first, 8)
@@ -65,7 +65,7 @@ func TestBackupMoves(t *testing.T) {
 	cluster := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second, History: 5})
 	before := cluster.Generation()
 	must(cluster.Restore(within(t), bytes.NewReader(file.Bytes()), false))(t)
-	closed(t, "the generation before the restore", before.Done()) // changes that were begun in it are refused
+	closed(t, "the generation before the restore", before.Done()) // changes that were begun in that generation are refused
 	sameAs(t, "in the cluster", first, cluster)
 	for _, kind := range []string{"status", "clock"} {
 		if all := must(JSON[string](cluster, kind).List(within(t)))(t); len(all) != 0 {
@@ -88,8 +88,8 @@ func TestBackupMoves(t *testing.T) {
 	}
 }
 
-// A store with content is only overwritten with replace, also under a running controller. That controller loses its ownerships, finds out,
-// and works with the new content.
+// A store with content is overwritten only if replace is set, even while a controller uses the store. That controller loses its
+// ownerships, detects the replacement, and works with the new content.
 func TestRestoreOverAnother(t *testing.T) {
 	s := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second})
 	filled(t, s, 3)
@@ -119,7 +119,7 @@ func TestRestoreOverAnother(t *testing.T) {
 	put(t, s.Revisions(), 3, docs("a", "after"))
 }
 
-// A store with an interrupted restore is unusable and says so. The next restore completes it.
+// After an interrupted restore, the store is unusable and its errors give the reason. The next restore completes it.
 func TestRestoreBrokenOff(t *testing.T) {
 	s := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second, Timeout: time.Second})
 	filled(t, s, 2)
@@ -142,7 +142,7 @@ func TestRestoreBrokenOff(t *testing.T) {
 	}
 }
 
-// A file that is truncated, changed, too long, or of another kind is refused with one error before anything is changed.
+// A backup file that is truncated, changed, too long or of another kind is refused with an error before anything is changed.
 func TestDamagedBackup(t *testing.T) {
 	s := embeddedStore(t)
 	filled(t, s, 2)

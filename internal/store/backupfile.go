@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// A backup file consists of one line of text, frames, and the SHA-256 of all preceding bytes. A frame consists of its kind, the lengths of
-// its key and value as 32 bits each, the key and the value. The first frame is the header, the last frame is the end, and every other frame
-// holds one key.
+// A backup file consists of one line of text, a sequence of frames, and the SHA-256 of all preceding bytes. A frame consists of its kind,
+// the lengths of its key and its value as 32-bit numbers, the key, and the value. The first frame is the header, the last frame marks the
+// end, and each frame between them contains one key.
 const (
 	backupMagic = "op25b store backup 1\n"
 
@@ -23,7 +23,8 @@ const (
 	frameKey    = 'K'
 	frameEnd    = 'E'
 
-	// maxBackupKey and maxBackupValue bound a frame: etcd accepts no request of more than 1.5 MiB.
+	// maxBackupKey and maxBackupValue limit the key and the value of a frame. They suffice because etcd accepts no request of more than 1.5
+	// MiB.
 	maxBackupKey   = 4 << 10
 	maxBackupValue = 3 << 19
 )
@@ -33,13 +34,13 @@ var ErrBackup = errors.New("not a usable backup")
 
 // A BackupInfo describes a backup.
 type BackupInfo struct {
-	// Made is when the backup began, and Store is the identity of the store.
+	// Made is the time at which the backup began. Store is the identity of the store.
 	Made  time.Time `json:"made"`
 	Store string    `json:"store"`
-	// Revision is the newest revision of the intent, and Audit the last record of the chain.
+	// Revision is the newest revision of the intent. Audit is the head of the audit chain.
 	Revision uint64 `json:"revision"`
 	Audit    Head   `json:"audit"`
-	// Keys is the number of keys in the backup. Bytes is the total size of keys and values.
+	// Keys is the number of keys in the backup. Bytes is the total size of the keys and their values.
 	Keys  int   `json:"keys,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`
 }
@@ -48,7 +49,7 @@ type BackupInfo struct {
 type backupWriter struct {
 	out *bufio.Writer
 	sum hash.Hash
-	w   io.Writer // writes to both the file and the hash
+	w   io.Writer // writes to the file and updates the hash
 	n   BackupInfo
 }
 
@@ -61,7 +62,7 @@ func newBackupWriter(w io.Writer, info BackupInfo) (*backupWriter, error) {
 	return b, b.note(frameHeader, info)
 }
 
-// note writes a frame with a JSON value.
+// note writes a frame whose value is v as JSON.
 func (b *backupWriter) note(kind byte, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -92,7 +93,7 @@ func (b *backupWriter) key(key string, value []byte) error {
 	return b.frame(frameKey, key, value)
 }
 
-// close writes the end and the hash.
+// close writes the last frame and the hash.
 func (b *backupWriter) close() error {
 	if err := b.note(frameEnd, BackupInfo{Keys: b.n.Keys, Bytes: b.n.Bytes}); err != nil {
 		return err
@@ -103,11 +104,11 @@ func (b *backupWriter) close() error {
 	return b.out.Flush()
 }
 
-// A backupReader reads a backup. The backup is known to be complete only once next has returned io.EOF.
+// A backupReader reads a backup. The caller knows that the backup is complete only after next has returned io.EOF.
 type backupReader struct {
 	in   *bufio.Reader
 	sum  hash.Hash
-	r    io.Reader // reads from in, and adds what is read to sum
+	r    io.Reader // reads from in and adds the bytes to sum
 	info BackupInfo
 	n    BackupInfo
 }
@@ -140,7 +141,7 @@ func newBackupReader(r io.Reader) (*backupReader, error) {
 	return b, nil
 }
 
-// next returns the next key and its value. After the last key it returns io.EOF if the backup is complete and undamaged.
+// next returns the next key and its value. It returns io.EOF after the last key if the backup is complete and undamaged.
 func (b *backupReader) next() (string, []byte, error) {
 	kind, key, value, err := b.frame()
 	switch {

@@ -16,21 +16,22 @@ import (
 // errRefused is returned by commit when a guard does not hold.
 var errRefused = errors.New("refused")
 
-// A change is one transaction: if all guards hold, the operations in then are made; otherwise none of them is.
+// A change is one transaction. If all guards hold, the operations in then are executed; otherwise, none is.
 //
-// If the answer is lost, the request is sent again, and its guards may fail because an earlier attempt succeeded. The witness is a key that
-// then puts; its value shows whether an earlier attempt succeeded.
+// If the answer of etcd is lost, the request is sent again, although the first attempt may have succeeded. In this case a guard fails in
+// the second attempt. To detect this case, commit reads the witness: a key to which then writes a value that no other writer uses.
 type change struct {
 	op      string
-	gen     *Generation // generation in which the change was computed; nil means the present one
+	gen     *Generation // generation in which the change was computed; nil means the current generation
 	guards  []clientv3.Cmp
 	then    []clientv3.Op
 	witness string
-	value   string   // value of the witness, which no other writer puts
+	value   string   // unique value that then puts to the witness
 	read    []string // keys to read if a guard fails, to determine which guard failed
 }
 
-// commit makes the change and returns its revision, or errRefused with the values of the keys in read.
+// commit makes the change and returns the revision of etcd at which it was made. If a guard does not hold, commit returns errRefused and
+// the values of the keys in c.read.
 //
 // If the generation of the change has ended, commit returns ErrReplaced.
 func (s *Store) commit(ctx context.Context, c change) (int64, map[string]*mvccpb.KeyValue, error) {
@@ -94,7 +95,8 @@ func keysOf(responses []*etcdserverpb.ResponseOp) map[string]*mvccpb.KeyValue {
 	return found
 }
 
-// unmoved returns a guard that holds while key has not changed since kv was read. A nil kv means that the key did not exist.
+// unmoved returns a guard that holds while key has not changed since kv was read. A nil kv means that the key did not exist when it was
+// read.
 func unmoved(key string, kv *mvccpb.KeyValue) clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(key), "=", kv.GetModRevision())
 }
@@ -102,10 +104,10 @@ func unmoved(key string, kv *mvccpb.KeyValue) clientv3.Cmp {
 // key returns the etcd key for a path in the store.
 func (s *Store) key(path string) string { return s.cfg.Prefix + path }
 
-// nonce returns a value that no other writer puts.
+// nonce returns a random value, which no other writer puts.
 func nonce() string { return rand.Text() }
 
-// encode returns v in the stored form: JSON on one line, with < unescaped.
+// encode returns v in the stored form: JSON on one line, in which the character < is not escaped.
 func encode(v any) (string, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)

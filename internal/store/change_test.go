@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// A change was made and its answer is lost: it is not made twice, and not reported as another's.
+// If the answer to a change is lost, the change is neither made twice nor attributed to another writer.
 func TestAnswerLost(t *testing.T) {
 	s := embeddedStore(t)
 	p := behindProxy(t, s)
 	var losing atomic.Bool
 	far := open(t, Config{Endpoints: []string{p.endpoint()}, TTL: 60 * time.Second, Now: func() time.Time {
-		if losing.Load() { // asked for between the last read and the transaction
+		if losing.Load() { // Put reads the clock between its last read and its transaction
 			p.stallOnly(answers)
 		}
 		return time.Now()
 	}})
-	must(far.TryOwn(within(t), "switch", "warm", "noc"))(t) // has made the lease
+	must(far.TryOwn(within(t), "switch", "warm", "noc"))(t) // grants the lease
 	lost := func(key string, call func() error) {
 		t.Helper()
 		done := make(chan error)
@@ -33,7 +33,8 @@ func TestAnswerLost(t *testing.T) {
 		if err := receive(t, key, done); err != nil {
 			t.Errorf("%s: %v", key, err)
 		}
-		// The answer may have passed before the cut: connect again, before the next stop of the answers stops that, too.
+		// The answer may have passed before the connection was cut. The read connects again before the answers are
+		// stopped for the next call.
 		must(far.Revisions().Head(within(t)))(t)
 	}
 	losing.Store(true)

@@ -21,7 +21,8 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
-// One of three members may end at any time: changes continue, the ownership stays, watches continue. Two may not.
+// TestClusterLosesMembers stops one of three members at an arbitrary time. Changes, ownerships and watches must
+// continue. When a second member stops, requests must fail with ErrNoQuorum.
 func TestClusterLosesMembers(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	s := open(t, Config{Endpoints: c.endpoints, Timeout: 10 * time.Second})
@@ -30,7 +31,7 @@ func TestClusterLosesMembers(t *testing.T) {
 	o := must(s.TryOwn(within(t), "switch", "access-1", "noc-1"))(t)
 	put(t, rs, 0, docs("a", "0"))
 
-	// The leader ends during changes, each of which is made once.
+	// The leader is stopped while changes are made. Each change must be made exactly once.
 	done := make(chan error)
 	const changes = 50
 	half := make(chan struct{})
@@ -95,7 +96,7 @@ func TestClusterLosesMembers(t *testing.T) {
 	closed(t, "an ownership without a quorum", o.Lost())
 }
 
-// A cluster that requires client certificates and has its own.
+// TestTLS connects to a cluster whose certificate has a private authority and which requires client certificates.
 func TestTLS(t *testing.T) {
 	ca := newAuthority(t)
 	certFile, keyFile := ca.issue(t, "server")
@@ -114,7 +115,7 @@ func TestTLS(t *testing.T) {
 		cfg  *tls.Config
 		want string
 	}{
-		{"no certificate", &tls.Config{RootCAs: ca.pool}, " does not answer: "}, // the server's reason may come too late to be read
+		{"no certificate", &tls.Config{RootCAs: ca.pool}, " does not answer: "}, // the server's TLS alert may arrive too late to be read
 		{"an unknown authority", &tls.Config{RootCAs: x509.NewCertPool(), Certificates: []tls.Certificate{client}}, "certificate signed by unknown authority"},
 	} {
 		t.Run(bad.name, func(t *testing.T) {

@@ -15,15 +15,15 @@ import (
 const (
 	// DefaultPrefix is the prefix of every key, so that other programs can use the same cluster.
 	DefaultPrefix = "/op25b/"
-	// DefaultTTL is how long an ownership outlives its holder. A second controller takes over 3 s to 3.5 s after the first died, because
-	// etcd looks for expired leases twice a second.
+	// DefaultTTL is how long an ownership outlives its holder. If a controller dies, another controller takes over 3 s to 3.5 s later,
+	// because etcd looks for expired leases twice a second.
 	DefaultTTL = 3 * time.Second
 	// DefaultTimeout bounds each request. An election in an etcd cluster takes 1 to 2 s and may have to be repeated once.
 	DefaultTimeout = 5 * time.Second
-	// DefaultHistory is how many revisions of the intent are kept. A revision that changes one line takes about 200 kB, so 1000 revisions
-	// take about 200 MB.
+	// DefaultHistory is the number of revisions of the intent that are kept. A revision that changes one line takes about 200 kB, so 1000
+	// revisions take about 200 MB.
 	DefaultHistory = 1000
-	// DefaultQuota is etcd's own default, 2 GiB. MaxQuota is the most that etcd recommends.
+	// DefaultQuota is etcd's own default quota, 2 GiB. MaxQuota is the largest quota that etcd recommends.
 	DefaultQuota = 2 << 30
 	MaxQuota     = 8 << 30
 )
@@ -35,29 +35,30 @@ const minTTL = time.Second
 type Config struct {
 	// Dir is the data directory of an embedded etcd. The directory is created if it does not exist, with access for this user only.
 	Dir string
-	// Endpoints are the client addresses of a cluster: host:port, or https://host:port.
+	// Endpoints are the client addresses of a cluster's members: host:port, or https://host:port.
 	Endpoints []string
 	// TLS is the TLS configuration for Endpoints; nil means plaintext.
 	TLS *tls.Config
 	// Prefix is the prefix of every key; DefaultPrefix if empty.
 	Prefix string
-	// Logger may be nil.
+	// Logger is the logger of the store; nil means no logging.
 	Logger *zap.Logger
-	// Now is the clock for stored times and for ownership; ownership uses its monotonic reading. The default is time.Now.
+	// Now returns the current time for stored times and for ownership. Ownership depends on the monotonic clock reading of these times.
+	// The default is time.Now.
 	Now func() time.Time
 
-	// TTL is how long ownership and presence outlive their holder: at least 1 s, rounded up to whole seconds; DefaultTTL if 0. An etcd
-	// cluster may require more: 2 s with its default election timeout.
+	// TTL is how long ownerships and presences outlive their holder. It must be at least 1 s and is rounded up to whole seconds; 0 means
+	// DefaultTTL. An etcd cluster may require a longer TTL, such as 2 s with etcd's default election timeout.
 	TTL time.Duration
-	// Timeout bounds each request to the cluster, in addition to its context; DefaultTimeout if 0.
+	// Timeout limits the time of each request to the cluster, in addition to the caller's context; 0 means DefaultTimeout.
 	Timeout time.Duration
-	// History is how many revisions of the intent are kept; DefaultHistory if 0.
+	// History is the number of revisions of the intent that are kept; 0 means DefaultHistory.
 	History int
-	// Quota is the size of the embedded etcd's database in bytes, from MinQuota to MaxQuota; DefaultQuota if 0. See Space.
+	// Quota is the maximum size of the embedded etcd's database in bytes, from MinQuota to MaxQuota; 0 means DefaultQuota. See Space.
 	Quota int64
 }
 
-// withDefaults returns the configuration with all defaults set, or ErrConfig.
+// withDefaults returns the configuration with all defaults set. It returns ErrConfig if the configuration is invalid.
 func (c Config) withDefaults() (Config, error) {
 	fail := func(format string, args ...any) (Config, error) {
 		return Config{}, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))

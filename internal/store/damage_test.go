@@ -18,7 +18,7 @@ import (
 	"op25b/e2e/longform"
 )
 
-// wornStore makes a data directory with some revisions, and returns it.
+// wornStore creates a data directory with some revisions and audit records, and returns its path.
 func wornStore(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func wornStore(t testing.TB) string {
 	return dir
 }
 
-// copyOf copies a data directory.
+// copyOf copies a data directory and returns the path of the copy.
 func copyOf(t testing.TB, dir string) string {
 	t.Helper()
 	to := t.TempDir()
@@ -44,7 +44,7 @@ func copyOf(t testing.TB, dir string) string {
 	return to
 }
 
-// fingerprint covers every file below a directory except the lock.
+// fingerprint returns the hashes of all files below a directory except the lock file.
 func fingerprint(t testing.TB, dir string) string {
 	t.Helper()
 	var all strings.Builder
@@ -62,7 +62,7 @@ func fingerprint(t testing.TB, dir string) string {
 	return all.String()
 }
 
-// rewrite changes each file that matches a pattern.
+// rewrite returns a function that applies change to the content of each file that matches the pattern.
 func rewrite(pattern string, change func([]byte) []byte) func(testing.TB, string) {
 	return func(t testing.TB, dir string) {
 		t.Helper()
@@ -107,8 +107,8 @@ const (
 	logParts     = "etcd/member/wal/*.wal"
 )
 
-// A damaged store does not open. One error names the file, the defect and how to restore, and nothing is changed. What etcd can restore
-// from its log is no damage.
+// A damaged store does not open. The error names the file, the defect and how to restore the store. No file is changed. A defect that
+// etcd can repair from its log does not count as damage.
 func TestDamagedStore(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a copy of a log of 64 MB for each damage")
@@ -117,7 +117,7 @@ func TestDamagedStore(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		damage func(testing.TB, string)
-		file   string // empty if the store opens
+		file   string // the damaged file; empty if the store opens nevertheless
 		want   string
 	}{
 		{"none", func(testing.TB, string) {}, "", ""},
@@ -130,7 +130,7 @@ func TestDamagedStore(t *testing.T) {
 				end--
 			}
 			return append(b[:end-5:end-5], make([]byte, len(b)-end+5)...)
-		}), "etcd/member/wal", "the log cannot be read: "}, // a crash does not truncate what was synced
+		}), "etcd/member/wal", "the log cannot be read: "}, // not caused by a crash, because a crash does not truncate data that was synced
 		{"log removed", remove("etcd/member/wal"), "etcd/member/wal", "the write-ahead log is missing: file does not exist; the database has entries up to "},
 		{"log emptied", func(t testing.TB, dir string) {
 			remove("etcd/member/wal")(t, dir)
@@ -191,7 +191,8 @@ func TestDamagedStore(t *testing.T) {
 	}
 }
 
-// damagedEnv names the data directory that a separate process opens: some damage ends processes.
+// damagedEnv is the environment variable with the data directory that a separate process opens. A separate process is needed because
+// some damage ends the process.
 const damagedEnv = "OP25B_TEST_DAMAGED"
 
 func damagedProcess(dir string) {
@@ -214,7 +215,8 @@ func damagedProcess(dir string) {
 	}
 }
 
-// Wherever bytes are changed, opening and reading end with an answer: no panic, no fault, no hang.
+// Whichever bytes are changed, the attempt to open and read the store ends with a result. The process neither panics nor faults nor
+// hangs.
 func TestChangedBytesAreTold(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a process for each damage")
@@ -238,14 +240,14 @@ func TestChangedBytesAreTold(t *testing.T) {
 			}
 			return b
 		}
-		if i%3 == 0 { // in the log itself, and not in the space after it
+		if i%3 == 0 { // damage the records of the log, and not the preallocated space after them
 			rewrite(logParts, func(b []byte) []byte { damage(b[:2<<20]); return b })(t, dir)
 		} else {
 			rewrite(databaseFile, damage)(t, dir)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*deadline) // longer than the process's own limit
+		ctx, cancel := context.WithTimeout(t.Context(), 2*deadline) // longer than the deadline of the process itself
 		cmd := exec.CommandContext(ctx, os.Args[0])
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // so that it prints where it hangs
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // SIGQUIT makes the process print where it hangs
 		cmd.Env = append(os.Environ(), damagedEnv+"="+dir)
 		began := time.Now()
 		out, err := cmd.CombinedOutput()

@@ -16,29 +16,30 @@ import (
 
 // Parameters of the embedded etcd.
 const (
-	// tickMs and electionMs are short, because a single member elects itself without waiting for others. etcd is then ready in 0.2 s.
+	// tickMs is etcd's heartbeat interval and electionMs is its election timeout. Both are short, because a single member elects itself
+	// without waiting for others. etcd is ready 0.2 s after its start.
 	tickMs, electionMs = 50, 250
-	// compaction is how long etcd keeps old versions of keys. The history of the intent does not depend on them, because each revision has
-	// its own key.
+	// compaction is how long etcd keeps old versions of keys. It does not limit the history of the intent, because each revision has its
+	// own key.
 	compaction = "10m"
 	// defragmentMiB is the free space in the database file above which etcd shrinks the file at its next start.
 	defragmentMiB = 64
-	// readyWithin is how long etcd may take to start with a small database. stillEvery is how often a longer start is logged.
+	// readyWithin is how long etcd may take to start with a small database. stillEvery is how often a start that takes long is logged.
 	readyWithin, stillEvery = time.Minute, 10 * time.Second
-	// closeWithin is how long etcd may take to stop. failedWithin is the limit for an etcd that has failed.
+	// closeWithin is how long etcd may take to stop. failedWithin is how long a failed etcd may take to stop.
 	closeWithin, failedWithin = 10 * time.Second, time.Second
-	// maxSocketPath is below the shortest sun_path of Unix systems, 104 bytes.
+	// maxSocketPath is the longest path of a unix socket. It is below the shortest sun_path of Unix systems, 104 bytes.
 	maxSocketPath = 100
 )
 
-// An embedded is an etcd in this process. No other user can reach it: it listens on one unix socket in a directory that only this user may
-// enter, and has no port for peers.
+// An embedded is an etcd in this process. No other user can reach it, because it listens only on a unix socket in a directory that other
+// users may not enter. It has no port for peers.
 type embedded struct {
 	etcd     *embed.Etcd
 	endpoint string
-	hard     int64 // etcd's quota: see Space
+	hard     int64 // etcd's own quota: see Space
 	mishap   *mishap
-	release  []func() // called in reverse order
+	release  []func() // functions that release resources, called in reverse order
 }
 
 func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
@@ -83,8 +84,8 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 	return e, nil
 }
 
-// launch starts etcd and waits until it is ready. It logs a longer wait every stillEvery. The time limit grows with the database, because
-// etcd reads all of it.
+// launch starts etcd and waits until etcd is ready. If the start takes long, launch logs that every stillEvery. The time limit grows with
+// the size of the database, because etcd reads all of it.
 func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size int64) error {
 	most := readyWithin + time.Duration(size/(16<<20))*time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("etcd is not ready after %v", most))
@@ -134,8 +135,8 @@ func (e *embedded) launch(ctx context.Context, c *embed.Config, cfg Config, size
 	}
 }
 
-// lock locks the data directory, or returns ErrInUse if another store has locked it. etcd's own lock would wait until the other process
-// ends.
+// lock locks the data directory. It returns ErrInUse if another store has locked the directory. etcd's own lock is not sufficient, because
+// it would wait until the other process ends.
 func (e *embedded) lock(path string) error {
 	l, err := fileutil.TryLockFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	switch {
@@ -148,8 +149,8 @@ func (e *embedded) lock(path string) error {
 	return nil
 }
 
-// socket returns the path of the socket. The socket is in the data directory, or in a new temporary directory if the path is too long or
-// other users may enter the data directory.
+// socket returns the path of the socket. The socket is normally in the data directory. It is in a new temporary directory if the path
+// would be too long or if other users may enter the data directory.
 func (e *embedded) socket(dir string) (string, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -171,7 +172,8 @@ func (e *embedded) socket(dir string) (string, error) {
 	return path, nil
 }
 
-// close stops etcd and reports whether it stopped within closeWithin: parts of a failed etcd wait for each other.
+// close stops etcd and reports whether etcd stopped within closeWithin. A failed etcd may never stop, because its parts wait for each
+// other.
 func (e *embedded) close() bool {
 	closed := make(chan struct{})
 	go func() {
@@ -194,22 +196,23 @@ func (e *embedded) close() bool {
 	}
 }
 
-// stop stops etcd and releases the data directory. The receiver may be nil or only partly started.
+// stop stops etcd and releases the data directory. The receiver may be nil or partly started.
 func (e *embedded) stop() {
 	if e == nil {
 		return
 	}
 	if e.etcd != nil && !e.close() {
-		return // etcd still has the directory; the process is about to end
+		return // keep the lock, because etcd still uses the directory; the process is about to end
 	}
 	for i := len(e.release) - 1; i >= 0; i-- {
 		e.release[i]()
 	}
 }
 
-// hardQuota returns the quota passed to etcd: the larger of the configured quota and the present size of the database, plus the reserve.
+// hardQuota returns the quota that is passed to etcd: the configured quota or the present size of the database, whichever is larger, plus
+// the reserve.
 //
-// The store limits content to the configured quota. etcd limits the file, including its free pages, and the file shrinks only when the
-// database is copied: see makeRoom. With the larger quota, a full store can still be opened, records can be archived and phases can be
-// changed.
+// The store limits the content to the configured quota. etcd limits the file, which includes free pages and shrinks only when the database
+// is copied: see makeRoom. Because etcd's quota is larger, a full store can still be opened, its records can be archived, and phases can
+// be changed.
 func hardQuota(quota, size int64) int64 { return max(quota, size) + Space{Quota: quota}.reserve() }

@@ -10,7 +10,7 @@ import (
 var (
 	// ErrConfig is returned by Open for an invalid Config. Nothing was opened.
 	ErrConfig = errors.New("invalid configuration")
-	// ErrInUse is returned by Open if another store has the data directory open. Open does not wait for it.
+	// ErrInUse is returned by Open if another store has opened the data directory. Open does not wait until the directory is released.
 	ErrInUse = errors.New("data directory in use")
 	// ErrDamaged is wrapped by every DamageError.
 	ErrDamaged = errors.New("the data directory is damaged")
@@ -18,19 +18,19 @@ var (
 
 // Errors of requests to the cluster.
 var (
-	// ErrNoQuorum is returned if no majority of the cluster has answered in time. A change was made completely or not at all; the caller
-	// must read to learn which.
+	// ErrNoQuorum is returned if no majority of the cluster has answered in time. A change was either made completely or not at all. The
+	// caller must read the store to determine which of the two happened.
 	ErrNoQuorum = errors.New("no quorum")
 	// ErrFailed is wrapped by every BreakdownError.
 	ErrFailed = errors.New("the store has failed")
-	// ErrFull is returned for a change when the database has reached its quota. Reading still works.
+	// ErrFull is returned for a change if the database has reached its quota. Reads still succeed.
 	ErrFull = errors.New("store is full")
-	// ErrReplaced is returned for a change if the store was replaced by a backup or an empty store after the caller read from it. Nothing
-	// was changed; the caller must read again.
+	// ErrReplaced is returned for a change if the store was replaced, by a restored backup or an empty store, after the caller read from
+	// it. Nothing was changed. The caller must read again.
 	ErrReplaced = errors.New("the store was replaced")
 	// ErrRestoring is returned while a backup is being restored into the store, and after an interrupted restore.
 	ErrRestoring = errors.New("the store is being restored")
-	// ErrClosed is returned for every request once the store is closed.
+	// ErrClosed is returned for every request after the store was closed.
 	ErrClosed = errors.New("store closed")
 )
 
@@ -40,7 +40,7 @@ var (
 	ErrInvalid = errors.New("invalid request")
 	// ErrStale is wrapped by every StaleError.
 	ErrStale = errors.New("not the current revision")
-	// ErrUnchanged is returned for a change of intent whose documents are those of the current revision.
+	// ErrUnchanged is returned for a change of intent whose documents are identical to those of the current revision.
 	ErrUnchanged = errors.New("nothing to change")
 	// ErrConflict is wrapped by every ConflictError.
 	ErrConflict = errors.New("changed by another hand")
@@ -60,16 +60,16 @@ var (
 	ErrBroken = errors.New("audit chain broken")
 )
 
-// An Error is a failed request to a cluster. Kind is one of the sentinels above, or nil if no sentinel fits. Err is the error of etcd, gRPC
-// or the context. errors.Is and errors.As find both.
+// An Error is returned for a failed request to etcd. Kind is one of the errors above, or nil if none of them fits. Err is the error of
+// etcd, gRPC or the context. errors.Is and errors.As match both Kind and Err.
 type Error struct {
 	Endpoints []string
-	Op        string // the request, such as "put intent"
+	Op        string // the name of the request, such as "put intent"
 	Kind      error
 	Err       error
 }
 
-// Error renders `etcd at 10.0.0.1:2379, 10.0.0.2:2379: put intent: no quorum: etcdserver: no leader`.
+// Error returns a message such as `etcd at 10.0.0.1:2379, 10.0.0.2:2379: put intent: no quorum: etcdserver: no leader`.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("etcd at %s: %s: ", strings.Join(e.Endpoints, ", "), e.Op)
 	if e.Kind != nil {
@@ -78,7 +78,7 @@ func (e *Error) Error() string {
 	return text + e.Err.Error()
 }
 
-// Unwrap returns Kind and Err where they are set.
+// Unwrap returns Kind and Err, without nil values.
 func (e *Error) Unwrap() []error {
 	if e.Kind == nil {
 		return []error{e.Err}
@@ -88,11 +88,11 @@ func (e *Error) Unwrap() []error {
 
 // A StaleError is returned for a change of intent whose base is not the current revision.
 type StaleError struct {
-	Base    uint64 // the revision that the change was made on
+	Base    uint64 // the revision on which the change is based
 	Current uint64
 }
 
-// Error names both revisions and the remedy.
+// Error names both revisions and tells the user what to do.
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("the change was made on revision %d, the current revision is %d: review what changed between them, and repeat the change on %d",
 		e.Base, e.Current, e.Current)
@@ -101,11 +101,11 @@ func (e *StaleError) Error() string {
 // Unwrap returns ErrStale.
 func (e *StaleError) Unwrap() error { return ErrStale }
 
-// A ConflictError is returned for a write of a record that was changed, created or deleted since its writer read it.
+// A ConflictError is returned for a write of a record that was created, changed or deleted after the writer had read it.
 type ConflictError struct {
 	Kind, Name string
-	Expected   int64 // the version that the writer has read; 0 for a record that does not exist
-	Actual     int64 // the present version
+	Expected   int64 // the version that the writer read; 0 if the record did not exist
+	Actual     int64 // the current version of the record
 }
 
 // Error names the record and both versions.
@@ -123,14 +123,14 @@ func version(rev int64) string {
 	return fmt.Sprintf("version %d", rev)
 }
 
-// An OwnedError is returned if the thing already has an owner.
+// An OwnedError is returned if the thing, such as a switch, already has an owner.
 type OwnedError struct {
 	Kind, Name string
 	Holder     string
 	Epoch      uint64
 }
 
-// Error names the thing, its holder and the epoch.
+// Error names the thing, its holder and the ownership's epoch.
 func (e *OwnedError) Error() string {
 	return fmt.Sprintf("%s %q: %v: %s has owned it since epoch %d", e.Kind, e.Name, ErrOwned, e.Holder, e.Epoch)
 }
@@ -138,13 +138,13 @@ func (e *OwnedError) Error() string {
 // Unwrap returns ErrOwned.
 func (e *OwnedError) Unwrap() error { return ErrOwned }
 
-// A BreakError reports the first audit record that differs from the record that was appended.
+// A BreakError reports the first record of the audit chain that differs from the record that was appended.
 type BreakError struct {
-	Seq  uint64 // the number of the record
+	Seq  uint64 // the number of that record
 	What string // the defect
 }
 
-// Error renders `audit record 7: audit chain broken: ...`.
+// Error returns a message such as `audit record 7: audit chain broken: ...`.
 func (e *BreakError) Error() string {
 	return fmt.Sprintf("audit record %d: %v: %s", e.Seq, ErrBroken, e.What)
 }

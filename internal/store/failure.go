@@ -12,12 +12,13 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// A mishap records the failure of an embedded etcd. etcd reports a failure with a log entry that ends the process, such as `failed to save
-// Raft hard state and entries`. Here the entry ends only the goroutine that logged it, and the store.
+// A mishap records the failure of an embedded etcd. etcd reports a failure by a log entry that ends the process, such as `failed to save
+// Raft hard state and entries`. In this package, such an entry ends the goroutine that logged it and makes the store fail, but the process
+// continues.
 type mishap struct {
 	once    sync.Once
 	happens chan struct{} // closed when etcd has failed
-	why     error         // set before happens is closed
+	why     error         // reason of the failure; set before happens is closed
 }
 
 func newMishap() *mishap { return &mishap{happens: make(chan struct{})} }
@@ -46,7 +47,7 @@ func (m *mishap) logger() *zap.Logger {
 	return zap.New(zapcore.NewNopCore(), zap.WithFatalHook(m), zap.WithPanicHook(m))
 }
 
-// OnWrite handles an entry that would end the process. etcd does not expect OnWrite to return, so OnWrite ends the goroutine.
+// OnWrite handles a log entry that would end the process. It ends the calling goroutine, because etcd does not expect OnWrite to return.
 func (m *mishap) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	why := errors.New(e.Message)
 	for _, f := range fields {
@@ -60,13 +61,13 @@ func (m *mishap) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 
 var _ zapcore.CheckWriteHook = (*mishap)(nil)
 
-// A BreakdownError means that an embedded etcd has stopped by itself or did not start.
+// A BreakdownError means that an embedded etcd stopped by itself or did not start.
 type BreakdownError struct {
 	Dir string
-	Err error // the error of etcd
+	Err error // the error that etcd reported
 }
 
-// Error names the directory, etcd's error, the state of pending changes, and the remedy.
+// Error names the directory and etcd's error. It states whether pending changes are stored, and tells the user what to do.
 func (e *BreakdownError) Error() string {
 	text := fmt.Sprintf("the store in %s has failed: %v. A change in progress may or may not be stored: check op25b history once the controller runs again. ", e.Dir, e.Err)
 	if errors.Is(e.Err, syscall.ENOSPC) || errors.Is(e.Err, syscall.EDQUOT) {
@@ -75,13 +76,13 @@ func (e *BreakdownError) Error() string {
 	return text + "Start op25b serve again; if it fails again, check that disk, and restore a backup with op25b store restore"
 }
 
-// Unwrap returns ErrFailed, ErrClosed and Err: every request fails from now on.
+// Unwrap returns ErrFailed, Err, and ErrClosed, because every later request fails.
 func (e *BreakdownError) Unwrap() []error { return []error{ErrFailed, ErrClosed, e.Err} }
 
 var _ error = (*BreakdownError)(nil)
 
-// Run returns nil when ctx ends, or a *BreakdownError as soon as an embedded etcd has failed. By then the store has ended every watch and
-// request; the caller must still Close it.
+// Run waits until ctx ends or an embedded etcd fails. It returns nil when ctx ends, and a *BreakdownError if etcd has failed. In the
+// second case, every watch and request has ended, but the caller must still call Close.
 func (s *Store) Run(ctx context.Context) error {
 	if s.server == nil {
 		<-ctx.Done()

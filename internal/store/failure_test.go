@@ -10,7 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// An etcd that would end the process ends the store instead: waiting callers get the reason, once, and Close works.
+// If etcd fails in a way that would normally end the process, the store ends instead. Waiting callers get the
+// reason of the first failure, and Close succeeds.
 func TestFailedEtcdEndsTheStore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
@@ -38,8 +39,8 @@ func TestFailedEtcdEndsTheStore(t *testing.T) {
 	closed(t, "members", members)
 	closed(t, "the ownership", own.Lost())
 	_, err = s.Revisions().Put(within(t), Change{Base: 1, Author: "a", Reason: "r", Documents: docs("a", "2")})
-	wantError(t, err, ErrFailed, "intent: the store in "+dir+" has failed: ")     // the read before it may still be answered
-	go s.server.mishap.logger().Sugar().Panicf("tocommit(%d) is out of range", 7) // only the first is reported
+	wantError(t, err, ErrFailed, "intent: the store in "+dir+" has failed: ")     // the read of Put may still succeed, so the error may come from its write
+	go s.server.mishap.logger().Sugar().Panicf("tocommit(%d) is out of range", 7) // a second failure, which must not be reported
 	wantError(t, s.Failure(), syscall.ENOSPC, "no space left")
 	if err := s.Close(); err != nil {
 		t.Error(err)

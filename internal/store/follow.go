@@ -10,21 +10,21 @@ import (
 	"go.uber.org/zap"
 )
 
-// followPause is the pause between two attempts to read missed changes: at most ten a second while the cluster is unreachable.
+// followPause is the pause before missed changes are read again. It limits the reads to ten a second while the cluster is unreachable.
 const followPause = 100 * time.Millisecond
 
-// An update is a set of changes of keys that etcd has reported.
+// An update is a set of changed keys that etcd has reported.
 type update struct {
 	gen   *Generation         // generation in which the update was read
-	whole bool                // kvs holds all keys; a key that it lacks does not exist
-	rev   int64               // revision of etcd that includes the changes
+	whole bool                // kvs contains all keys, so that a key which is not in kvs does not exist
+	rev   int64               // revision of etcd up to which changes are included
 	kvs   []*mvccpb.KeyValue  // keys that were put
 	gone  map[string]struct{} // keys that were deleted
 }
 
-// follow sends the keys at or under a path: first all of them, then every change. A path that ends in a slash means all keys under it. All
-// keys are sent again if changes were missed, because they were compacted or no member was reachable, and if the store was replaced. The
-// channel is closed when ctx ends or the store is closed.
+// follow sends all keys at a path, and then every change of them. A path that ends in a slash means all keys under it. All keys are sent
+// again if the store was replaced, or if changes were missed because they were compacted or no member was reachable. The channel is closed
+// when ctx ends or the store is closed.
 func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	out := make(chan update)
 	follow := func() {
@@ -55,10 +55,10 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	return out
 }
 
-// tail sends the changes from a revision of etcd on. It returns when a change was missed or the generation ends: in a replaced store, a
-// watch from a future revision would report nothing.
+// tail sends the changes since revision from of etcd. It returns when a change was missed or the generation ends. It must not continue in
+// a replaced store, where a watch from a revision in the future would report nothing.
 func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64, opts []clientv3.OpOption, out chan<- update) error {
-	// A member that is cut off from the others reports nothing. WithRequireLeader makes the client use another member.
+	// A member that is separated from the other members reports no changes. WithRequireLeader makes the client switch to another member.
 	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	defer context.AfterFunc(g.ctx, cancel)()
@@ -76,7 +76,7 @@ func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64,
 	return ctx.Err()
 }
 
-// changes returns the last change of each key in a response.
+// changes converts a response to an update with the last change of each key.
 func changes(resp clientv3.WatchResponse) update {
 	last := make(map[string]*clientv3.Event, len(resp.Events))
 	for _, e := range resp.Events {
@@ -107,14 +107,14 @@ func send(ctx context.Context, out chan<- update, u update) bool {
 	}
 }
 
-// A mailbox merges updates until the receiver takes the result.
+// A mailbox merges updates until the receiver takes the merged value.
 type mailbox[V any] interface {
-	merge(update) bool // returns whether there is a value to send
+	merge(update) bool // merges an update, and reports whether there is a value to send
 	value() V
 	sent() // called after the value was received
 }
 
-// deliver sends the merged updates whenever the receiver is ready. A slow receiver gets fewer values, but always the newest.
+// deliver sends the merged value whenever the receiver is ready. A slow receiver gets fewer values, but always the newest.
 func deliver[V any](s *Store, in <-chan update, box mailbox[V]) <-chan V {
 	out := make(chan V)
 	pass := func() {

@@ -25,7 +25,8 @@ func TestIntentWatch(t *testing.T) {
 	if r := receive(t, "after 2", later); r.Number != 3 {
 		t.Errorf("told of %+v, want revision 3", r)
 	}
-	// Without a receiver, many updates end in the newest.
+	// If nothing receives for a while, updates are merged, and the newest revision is received in
+	// the end.
 	for i := range uint64(20) {
 		put(t, rs, 3+i, docs("a", fmt.Sprint("slow", i)))
 	}
@@ -37,7 +38,8 @@ func TestIntentWatch(t *testing.T) {
 		}
 		n = next
 	}
-	// The connection is lost, and the changes meanwhile are compacted before it is back.
+	// The connection is lost. Changes that are made in the meantime are compacted before the
+	// connection returns.
 	p.stall()
 	put(t, rs, 23, docs("a", "4"))
 	last := put(t, rs, 24, docs("a", "5"))

@@ -10,14 +10,15 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// Each answer of etcd has a header with a cluster id and a revision. The headers of all answers are checked here. Another cluster id, or a
-// revision lower than one that was known before the request was sent, means that the store was replaced.
+// Each answer of etcd has a header with a cluster id and a revision. The functions in this file check the headers of all answers. The
+// store was replaced if the cluster id is different, or if the revision is lower than a revision that was known before the request was
+// sent.
 
-// redialBackoff is the pause before a member is dialed again. gRPC's default grows to two minutes, which would delay the use of a member
-// that is reachable again.
+// redialBackoff configures the pause before a member is dialled again. gRPC's default pause grows to two minutes, so that a member would
+// stay unused for up to two minutes after it is reachable again.
 var redialBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
-// A sight is the known state of etcd at the time a request is sent.
+// A sight is the state of etcd that is known when a request is sent.
 type sight struct {
 	gen  *Generation
 	high int64
@@ -29,8 +30,8 @@ func (s *Store) sight() sight {
 	return sight{s.etcdState.gen, s.etcdState.high}
 }
 
-// observe checks a header. A lower revision in an answer that is not linearizable may come from a member that lags behind, so observe only
-// asks the sentinel to check.
+// observe checks the header of an answer. If the answer is not linearizable, a lower revision may come from a member that lags behind. In
+// this case, observe only makes the sentinel check the store.
 func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizable bool) {
 	if h == nil || h.ClusterId == 0 {
 		return
@@ -58,7 +59,7 @@ func (s *Store) observe(h *etcdserverpb.ResponseHeader, before sight, linearizab
 	st.high = max(st.high, h.Revision)
 }
 
-// linearizable reports whether the answer to req has at least the revision of every answer received before req was sent.
+// linearizable reports whether the answer to req must have at least the revision of every answer that was received before req was sent.
 func linearizable(req any) bool {
 	switch r := req.(type) {
 	case *etcdserverpb.RangeRequest:
@@ -73,7 +74,7 @@ type headed interface {
 	GetHeader() *etcdserverpb.ResponseHeader
 }
 
-// dialOptions returns the options of connections, which pass every answer to observe.
+// dialOptions returns the options for connections. They pass the header of every answer to observe.
 func (s *Store) dialOptions() []grpc.DialOption {
 	unary := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		before := s.sight()
@@ -95,7 +96,7 @@ func (s *Store) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithConnectParams(redial), grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
 }
 
-// An observed is a stream of watch responses or lease renewals.
+// An observed is a stream of watch responses or lease renewals whose headers are checked.
 type observed struct {
 	grpc.ClientStream
 	s      *Store
@@ -104,7 +105,7 @@ type observed struct {
 
 var _ grpc.ClientStream = (*observed)(nil)
 
-// RecvMsg receives and checks a message.
+// RecvMsg receives a message and checks its header.
 func (o *observed) RecvMsg(m any) error {
 	err := o.ClientStream.RecvMsg(m)
 	if answer, ok := m.(headed); ok && err == nil {

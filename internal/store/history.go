@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// A Snapshot is a revision with its documents by path.
+// A Snapshot is a revision with its documents, which are indexed by path.
 type Snapshot struct {
 	Revision
 	Documents map[string][]byte
@@ -51,13 +51,14 @@ func (rs *Revisions) At(ctx context.Context, revision uint64) (Snapshot, error) 
 	}
 }
 
-// Revision returns a revision without its documents. It returns ErrNotFound as At does.
+// Revision returns a revision without its documents. Like At, it returns ErrNotFound if the revision does not exist or is no longer kept.
 func (rs *Revisions) Revision(ctx context.Context, revision uint64) (Revision, error) {
 	rec, _, _, err := rs.revision(ctx, revision)
 	return rec.Revision, err
 }
 
-// History returns up to limit revisions before a revision, the newest first. If before is 0, it begins with the current one.
+// History returns up to limit revisions that precede the revision before, newest first. If before is 0, History starts at the current
+// revision.
 func (rs *Revisions) History(ctx context.Context, before uint64, limit int) ([]Revision, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: history of %d revisions: must be > 0", ErrInvalid, limit)
@@ -83,16 +84,16 @@ func (rs *Revisions) History(ctx context.Context, before uint64, limit int) ([]R
 	return revisions, nil
 }
 
-// A DocumentDiff is the difference of one document between two revisions.
+// A DocumentDiff is the difference between two revisions of a document.
 type DocumentDiff struct {
 	Path    string
-	Added   bool   // the first revision does not have the document
-	Removed bool   // the second revision does not have the document
+	Added   bool   // the document exists only in the second revision
+	Removed bool   // the document exists only in the first revision
 	Unified string // difference in the unified format
 }
 
-// Diff returns the documents that differ between two revisions, ordered by path. Revision 0 has no documents. Diff returns ErrNotFound as
-// At does.
+// Diff returns the documents that differ between the revisions a and b, ordered by path. Revision 0 has no documents. Like At, Diff
+// returns ErrNotFound if a revision does not exist or is no longer kept.
 func (rs *Revisions) Diff(ctx context.Context, a, b uint64) ([]DocumentDiff, error) {
 	for {
 		diffs, err := rs.diff(ctx, a, b)
@@ -146,7 +147,7 @@ func (rs *Revisions) diff(ctx context.Context, a, b uint64) ([]DocumentDiff, err
 	diffs := make([]DocumentDiff, 0, len(paths))
 	for path, d := range paths {
 		text := diff.Diff(sideName(path, a, d.Added), old[path], sideName(path, b, d.Removed), now[path])
-		_, unified, _ := strings.Cut(string(text), "\n") // the first line is the diff command
+		_, unified, _ := strings.Cut(string(text), "\n") // remove the first line, which is the diff command
 		d.Unified = unified
 		diffs = append(diffs, *d)
 	}
@@ -161,9 +162,10 @@ func sideName(path string, revision uint64, none bool) string {
 	return fmt.Sprintf("%s@%d", path, revision)
 }
 
-// Watch sends the current revision if it is newer than after, and then every newer one; a slow receiver gets the newest. The newest
-// revision is sent even after compaction or a lost connection. If the store is replaced, Watch sends the current revision of the new store
-// even if its number is lower; number 0 means that the store has no intent. The channel is closed when ctx ends or the store is closed.
+// Watch sends the current revision if its number is greater than after, and then every newer revision. A slow receiver gets only the
+// newest revision. The newest revision is sent even if changes were compacted or the connection was lost. If the store is replaced, Watch
+// sends the current revision of the new store even if its number is lower. Number 0 means that the new store has no intent. The channel is
+// closed when ctx ends or the store is closed.
 func (rs *Revisions) Watch(ctx context.Context, after uint64) <-chan Revision {
 	return deliver(rs.s, rs.s.follow(ctx, rs.headKey()), mailbox[Revision](&headBox{rs: rs, after: after}))
 }
@@ -172,7 +174,7 @@ type headBox struct {
 	rs     *Revisions
 	gen    *Generation
 	after  uint64
-	anew   bool // the store was replaced, so its revision is sent whatever its number
+	anew   bool // the store was replaced, so its current revision is sent whatever its number is
 	newest Revision
 }
 
@@ -195,7 +197,7 @@ func (b *headBox) merge(u update) bool {
 func (b *headBox) value() Revision { return b.newest }
 func (b *headBox) sent()           { b.after, b.anew = b.newest.Number, false }
 
-// revision reads a revision. It returns its record, decoded and as stored, and the revision of etcd at which it was read.
+// revision reads a revision. It returns the decoded record, the record as stored, and the revision of etcd at which it was read.
 func (rs *Revisions) revision(ctx context.Context, number uint64) (revisionRecord, *mvccpb.KeyValue, int64, error) {
 	key := rs.revisionKey(number)
 	found, at, err := rs.s.get(ctx, "read intent", key, rs.headKey())
@@ -212,7 +214,7 @@ func (rs *Revisions) revision(ctx context.Context, number uint64) (revisionRecor
 	return rec, found[key], at, err
 }
 
-// manifest reads the list of a revision's documents as of a revision of etcd; 0 means now.
+// manifest reads the list of a revision's documents, as of etcd's revision at; 0 means the current revision of etcd.
 func (rs *Revisions) manifest(ctx context.Context, at int64, rec revisionRecord) (manifest, error) {
 	if rec.Number == 0 {
 		return nil, nil
@@ -231,7 +233,7 @@ func decodeManifest(content []byte) (m manifest, err error) {
 	return m, nil
 }
 
-// contents returns the pieces of each document by path.
+// contents returns the pieces of each document, indexed by the document's path.
 func (m manifest) contents() map[string][]piece {
 	contents := make(map[string][]piece, len(m))
 	for _, d := range m {

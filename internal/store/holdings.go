@@ -13,11 +13,11 @@ import (
 
 // A Holding describes an ownership. Every store of the cluster can read it.
 type Holding struct {
-	Name   string // name of the owned thing
+	Name   string // name of the thing that is owned
 	Holder string
 	Epoch  uint64
-	// Alive reports whether the holder is present under the lease of the ownership. A holder that was killed and restarted under the same
-	// name is present under another lease. The ownership belongs to its earlier process until the old lease expires.
+	// Alive reports whether the holder is present under the same lease as the ownership. If a holder is killed and restarted under the
+	// same name, it is present under another lease. The ownership then belongs to the earlier process until the old lease expires.
 	Alive bool
 	// Mine reports whether the ownership is under the lease of this Store.
 	Mine bool
@@ -37,8 +37,8 @@ func (s *Store) Holdings(ctx context.Context, kind string) ([]Holding, error) {
 	return h.list(), nil
 }
 
-// WatchHoldings sends the ownerships of a kind, at first and whenever they or the members change; a slow receiver gets the newest. The
-// channel is closed when ctx ends or the store is closed.
+// WatchHoldings sends the current ownerships of a kind, and sends them again whenever they or the members change. A slow receiver gets
+// only the newest list. The channel is closed when ctx ends or the store is closed.
 func (s *Store) WatchHoldings(ctx context.Context, kind string) <-chan []Holding {
 	out := make(chan []Holding)
 	ctx, cancel := context.WithCancel(ctx)
@@ -80,10 +80,10 @@ func (s *Store) WatchHoldings(ctx context.Context, kind string) <-chan []Holding
 	return out
 }
 
-// holdings holds the etcd keys from which the ownerships of a kind are read.
+// holdings contains the etcd keys from which the ownerships of a kind are determined.
 type holdings struct {
 	s              *Store
-	own, member    string // the paths of the keys
+	own, member    string // the prefixes of the keys
 	owned, present map[string]*mvccpb.KeyValue
 }
 
@@ -116,7 +116,7 @@ func (h *holdings) list() []Holding {
 		kv := h.owned[name]
 		var v ownerValue
 		if json.Unmarshal(kv.Value, &v) != nil {
-			continue // not a key of this package
+			continue // the value was not written by this package
 		}
 		present := h.present[v.Holder]
 		all = append(all, Holding{
@@ -128,7 +128,7 @@ func (h *holdings) list() []Holding {
 	return all
 }
 
-// PutFor writes a record that expires after a number of seconds unless it is written again. It requires no ownership.
+// PutFor writes a record that expires after the given number of seconds unless it is written again. The caller need not own anything.
 func (r *Records[T]) PutFor(ctx context.Context, name string, v T, seconds int64) error {
 	value, err := r.value(name, v)
 	if err != nil {

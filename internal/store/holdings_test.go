@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The owner of each thing, and whether it is the process that is present. // I11
+// Holdings returns the owner of each thing, and whether the process that took the ownership is
+// still present. // I11
 func TestHoldings(t *testing.T) {
 	a := embeddedStore(t)
 	b := beside(t, a)
@@ -40,7 +41,7 @@ func TestHoldings(t *testing.T) {
 	if got := must(a.Holdings(within(t), "switch"))(t)[1].Epoch; got != o.Epoch() {
 		t.Errorf("epoch %d, want %d", got, o.Epoch())
 	}
-	must(b.Join(within(t), "noc-1", ""))(t) // as a process that replaced it
+	must(b.Join(within(t), "noc-1", ""))(t) // as a new process that replaces the first one
 	await("access-1: noc-1, alive false, mine true; access-2: noc-2, alive true, mine false; ")
 	if err := o.Release(within(t)); err != nil {
 		t.Fatal(err)

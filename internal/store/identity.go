@@ -13,53 +13,54 @@ import (
 	"go.uber.org/zap"
 )
 
-// An Identity identifies a store for as long as its history continues. The identity is a record in the store. A process creates it at the
-// first use, and creates a new one when it finds that the store was replaced. The identity distinguishes stores whose revisions have the
-// same numbers.
+// An Identity identifies a store for as long as its history continues. The identity is a record in the store. The first process that uses
+// the store creates the record. A process that detects that the store was replaced creates a new one. The identity distinguishes stores
+// whose revisions have the same numbers.
 type Identity struct {
 	ID string `json:"id"`
-	// Made is when the identity was created, by the clock of the controller that created it.
+	// Made is the time at which the identity was created, by the clock of the controller that created it.
 	Made time.Time `json:"made"`
 	// Was is the previous identity of the store; empty if the store was empty before.
 	Was string `json:"was,omitempty"`
-	// Restoring is set while a backup is being restored: the content is incomplete.
+	// Restoring is true while a backup is being restored. The content is incomplete during that time.
 	Restoring bool `json:"restoring,omitempty"`
 }
 
 func (s *Store) identityKey() string { return s.key("store/id") }
 
-// A Generation is the period during which this process uses the same store. A generation ends when etcd is found to be another cluster, to
-// have gone back to an older revision, or to have another identity. Data read in a generation must not be used after its end.
+// A Generation is a period during which this process uses the same store. A generation ends when the process detects that etcd is another
+// cluster, has returned to an older revision, or has another identity. Data that was read in a generation must not be used after its end.
 type Generation struct {
 	s      *Store
 	number uint64
-	why    string // reason why the previous generation ended; empty in the first one
+	why    string // reason why the previous generation ended; empty in the first generation
 	began  time.Time
 
-	ctx context.Context // canceled when the generation ends, with cause ErrReplaced, or the store is closed
+	ctx context.Context // cancelled with cause ErrReplaced when the generation ends, or when the store is closed
 	end context.CancelCauseFunc
 
-	known chan struct{} // closed when the fields below are known
+	known chan struct{} // closed when id and rev are known
 	id    Identity
-	rev   int64 // version of the identity record; 0 if the store was too full to store one
+	rev   int64 // version of the identity record; 0 if the store was too full for the record
 }
 
-// Number counts the generations of this process from 1.
+// Number returns the number of the generation. The first generation of a process has the number 1.
 func (g *Generation) Number() uint64 { return g.number }
 
 // Why returns the reason why the previous generation ended, or an empty string for the first generation.
 func (g *Generation) Why() string { return g.why }
 
-// Began returns when this process noticed the generation, by the store's clock.
+// Began returns the time at which this process detected the generation, by the store's clock.
 func (g *Generation) Began() time.Time { return g.began }
 
-// Known returns a channel that is closed once the identity is known.
+// Known returns a channel that is closed when the identity of the store is known.
 func (g *Generation) Known() <-chan struct{} { return g.known }
 
 // Done returns a channel that is closed when the generation ends.
 func (g *Generation) Done() <-chan struct{} { return g.ctx.Done() }
 
-// Err returns nil while the generation lasts, and then ErrReplaced with the reason, or ErrClosed.
+// Err returns nil while the generation lasts. After its end, Err returns ErrReplaced with the reason, or ErrClosed if the store was
+// closed.
 func (g *Generation) Err() error {
 	cause := context.Cause(g.ctx)
 	if cause != nil && !errors.Is(cause, ErrReplaced) {
@@ -68,7 +69,7 @@ func (g *Generation) Err() error {
 	return cause
 }
 
-// ID returns the identity of the store without waiting; ok is false while it is unknown.
+// ID returns the identity of the store without waiting. ok is false if the identity is not known yet.
 func (g *Generation) ID() (id string, ok bool) {
 	select {
 	case <-g.known:
@@ -78,8 +79,8 @@ func (g *Generation) ID() (id string, ok bool) {
 	}
 }
 
-// Identity waits for the identity of the store. It returns ErrReplaced or ErrClosed if the generation ends, ErrRestoring during a restore,
-// and ErrNoQuorum if etcd does not answer within the store's timeout.
+// Identity waits until the identity of the store is known. It returns ErrReplaced or ErrClosed if the generation ends, ErrRestoring during
+// a restore, and ErrNoQuorum if etcd does not answer within the store's timeout.
 func (g *Generation) Identity(ctx context.Context) (Identity, error) {
 	return g.identity(ctx, "read the store's identity")
 }
@@ -108,24 +109,24 @@ func (g *Generation) identity(ctx context.Context, op string) (Identity, error) 
 	}
 }
 
-// Generation returns the present generation.
+// Generation returns the current generation.
 func (s *Store) Generation() *Generation {
 	s.etcdState.mu.Lock()
 	defer s.etcdState.mu.Unlock()
 	return s.etcdState.gen
 }
 
-// An etcdState is the known state of the etcd cluster of the store.
+// An etcdState is the known state of the store's etcd cluster.
 type etcdState struct {
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards all following fields
 	gen     *Generation
-	cluster uint64 // cluster id from the headers of etcd's answers; 0 before the first answer
-	high    int64  // the highest revision in any answer
+	cluster uint64 // cluster id in the headers of etcd's answers; 0 before the first answer
+	high    int64  // the highest revision in the headers of etcd's answers
 	before  Identity
-	seen    Revision // the newest revision of intent that was read in this generation
+	seen    Revision // the newest revision of the intent that was read in this generation
 }
 
-// beginLocked starts the first or the next generation. The caller holds mu, or no other goroutine uses the store yet.
+// beginLocked starts the first or the next generation. The caller must hold mu, unless no other goroutine uses the store yet.
 func (s *Store) beginLocked(why string) {
 	st := &s.etcdState
 	g := &Generation{s: s, number: 1, why: why, began: s.cfg.Now().UTC(), known: make(chan struct{})}
@@ -139,8 +140,8 @@ func (s *Store) beginLocked(why string) {
 	st.gen, st.cluster, st.high, st.seen = g, 0, 0, Revision{}
 }
 
-// replaced ends a generation, unless it has ended already. The lease and all ownerships are lost, caches are dropped, and watches begin
-// again.
+// replaced ends a generation and begins the next one. It does nothing if the generation has ended already. The lease and all ownerships
+// are lost, the cache is cleared, and watches start again.
 func (s *Store) replaced(g *Generation, format string, args ...any) {
 	st := &s.etcdState
 	st.mu.Lock()
@@ -160,7 +161,7 @@ func (s *Store) replacedLocked(g *Generation, why string) {
 	s.sentinel.kick()
 }
 
-// identify sets the identity of the store.
+// identify records the identity of the store.
 func (s *Store) identify(g *Generation, id Identity, rev int64) {
 	st := &s.etcdState
 	st.mu.Lock()
@@ -173,7 +174,7 @@ func (s *Store) identify(g *Generation, id Identity, rev int64) {
 	s.log.Info("store", zap.String("id", id.ID), zap.Time("made", id.Made))
 }
 
-// sighted records r as the newest known revision of the intent, unless a revision with a higher number is known.
+// sighted records r as the newest known revision of the intent, unless a revision with a higher number is already known.
 func (s *Store) sighted(g *Generation, r Revision) {
 	st := &s.etcdState
 	st.mu.Lock()
@@ -183,13 +184,13 @@ func (s *Store) sighted(g *Generation, r Revision) {
 	}
 }
 
-// guard returns a guard that holds while the store has the identity of the generation. Every change includes it, so that a change computed
-// from one store is never written to another.
+// guard returns a guard that holds while the store has the identity of the generation. Every change includes this guard, so that a change
+// that was computed from one store is never written to another.
 func (g *Generation) guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(g.s.identityKey()), "=", g.rev)
 }
 
-// refused reports whether a change was refused because the store was replaced, and ends the generation if so.
+// refused reports whether a change was refused because the store was replaced. If so, refused ends the generation.
 func (g *Generation) refused(found map[string]*mvccpb.KeyValue) bool {
 	kv := found[g.s.identityKey()]
 	if kv.GetModRevision() == g.rev {
@@ -199,7 +200,7 @@ func (g *Generation) refused(found map[string]*mvccpb.KeyValue) bool {
 	return true
 }
 
-// otherIdentity describes how the stored identity differs from the known one.
+// otherIdentity describes how the stored identity differs from the identity was.
 func otherIdentity(was Identity, kv *mvccpb.KeyValue) string {
 	is, err := decodeIdentity(kv)
 	switch {
@@ -213,7 +214,7 @@ func otherIdentity(was Identity, kv *mvccpb.KeyValue) string {
 	return fmt.Sprintf("its identity is %.8s, and was %.8s", is.ID, was.ID)
 }
 
-// decodeIdentity decodes a record; nil means a store without an identity.
+// decodeIdentity decodes an identity record. A nil kv means that the store has no identity.
 func decodeIdentity(kv *mvccpb.KeyValue) (Identity, error) {
 	var id Identity
 	if kv == nil {

@@ -9,7 +9,8 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// replacements are the ways in which an etcd comes back as another one. Revision 2 of the intent was saved, and revision 4 is the newest.
+// replacements are the ways in which an etcd can come back with other content. The copy that is restored has revision 2 of the intent,
+// and the newest revision that the store has seen is 4.
 var replacements = []struct {
 	name    string
 	replace func(t *testing.T, e *storetest.Etcd, saved string)
@@ -20,14 +21,14 @@ var replacements = []struct {
 	{"empty", func(_ *testing.T, e *storetest.Etcd, _ string) { e.Empty(false) }, "etcd is at revision ", 0},
 	{"another cluster", func(_ *testing.T, e *storetest.Etcd, _ string) { e.Empty(true) }, "etcd is cluster ", 0},
 	{"older and gone on", func(t *testing.T, e *storetest.Etcd, saved string) {
-		// The headers show nothing: only the record of revision 4 differs.
+		// The headers do not reveal the replacement. Only the record of revision 4 differs.
 		e.Restore(saved)
 		s := open(t, Config{Endpoints: []string{e.Endpoint()}, TTL: time.Second})
 		goOn(t, s, 2, 40)
 	}, "of the intent is not the one that was read", 42},
 }
 
-// goOn makes n revisions after one.
+// goOn makes n revisions that follow the revision after.
 func goOn(t *testing.T, s *Store, after uint64, n int) {
 	t.Helper()
 	for i := range uint64(n) {
@@ -35,13 +36,13 @@ func goOn(t *testing.T, s *Store, after uint64, n int) {
 	}
 }
 
-// An etcd that comes back as another one ends the generation: ownerships are lost, watches send the present content, and no change from
-// before is written. The store gets an identity that it never had.
+// If etcd comes back with other content, the generation ends. Ownerships are lost, watches send the new content, and changes that were
+// computed before the replacement are refused. The store gets an identity that it never had before.
 func TestReplaced(t *testing.T) {
 	for _, c := range replacements {
 		t.Run(c.name, func(t *testing.T) {
 			e := storetest.Start(t)
-			// A separate network, so that the store sees nothing of what happens in between.
+			// The store has its own connection to etcd, so that it does not notice what happens while the connection is refused.
 			p := startProxy(t, "tcp", e.Endpoint())
 			s := open(t, Config{Endpoints: []string{p.endpoint()}, TTL: 10 * time.Second, Timeout: deadline})
 			rs := s.Revisions()
@@ -92,7 +93,7 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// Two stores find out about the same replacement, one after the other, and agree on one identity.
+// Two stores detect the same replacement one after the other, and agree on one identity.
 func TestReplacedForTwo(t *testing.T) {
 	e := storetest.Start(t)
 	one := open(t, Config{Endpoints: []string{e.Endpoint()}, TTL: time.Second})
@@ -116,7 +117,7 @@ func TestReplacedForTwo(t *testing.T) {
 		if a.ID == b.ID {
 			break
 		}
-		select { // one of them has not found out yet
+		select { // one of the stores has not detected the replacement yet
 		case <-one.Generation().Done():
 		case <-two.Generation().Done():
 		case <-time.After(deadline):
@@ -125,7 +126,7 @@ func TestReplacedForTwo(t *testing.T) {
 	}
 }
 
-// A change from before the replacement is refused by the store itself, even if no process has noticed the replacement yet.
+// A change that was computed before a replacement is refused by the new store, even if no process has detected the replacement yet.
 func TestChangeOfAnotherStore(t *testing.T) {
 	s := embeddedStore(t)
 	put(t, s.Revisions(), 0, docs("a", "1"))

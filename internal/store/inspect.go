@@ -13,13 +13,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Paths of etcd's data in its directory.
+// Paths of etcd's data, relative to etcd's directory.
 const (
 	databasePath = "member/snap/db"
 	logPath      = "member/wal"
 )
 
-// A DamageError means that etcd cannot start on a data directory. The directory was not changed.
+// A DamageError means that etcd cannot start because its data directory is damaged. The directory was not changed.
 type DamageError struct {
 	Dir  string // the data directory
 	File string // the damaged or missing file
@@ -40,12 +40,12 @@ var _ error = (*DamageError)(nil)
 
 // A databaseState describes the content of etcd's database.
 type databaseState struct {
-	size    int64  // size in bytes as etcd counts it, which the file may exceed; 0 if there is no database
-	keys    bool   // the database has content
-	applied uint64 // the index of the last log entry in the database
+	size    int64  // size in bytes as etcd counts it, which may be less than the size of the file; 0 if there is no database
+	keys    bool   // whether the database has content
+	applied uint64 // index of the last log entry that was applied to the database
 }
 
-// inspect reads all data of an etcd that is not running. It returns a *DamageError for data on which etcd would panic, fault or wait
+// inspect reads all data of an etcd that is not running. It returns a *DamageError for data that would make etcd panic, fault or wait
 // forever. A state that etcd repairs by itself is not damage, such as a log whose last record is incomplete.
 func inspect(ctx context.Context, dir, etcdDir string) (databaseState, error) {
 	database, logs := filepath.Join(etcdDir, databasePath), filepath.Join(etcdDir, logPath)
@@ -63,7 +63,7 @@ func inspect(ctx context.Context, dir, etcdDir string) (databaseState, error) {
 	case err != nil:
 		return damaged(database, "the database cannot be read: %v", err)
 	case missing != nil && errors.Is(missing, fs.ErrNotExist) && !state.keys:
-		return state, nil // first start, or an earlier start ended before anything was stored
+		return state, nil // this is the first start, or an earlier start ended before anything was stored
 	case missing != nil:
 		return damaged(logs, "%v; the database has entries up to %d of the log", missing, state.applied)
 	}
@@ -95,7 +95,7 @@ func readDatabase(ctx context.Context, path string) (state databaseState, err er
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
-		return state, err // the file was just created; etcd fills it or reads the log again
+		return state, err // the file was just created: etcd fills it, or reads the log again
 	}
 	b, err := openBolt(file, info.Size())
 	if err != nil {
@@ -117,8 +117,8 @@ func readDatabase(ctx context.Context, path string) (state databaseState, err er
 	return state, b.walk()
 }
 
-// checkEntry checks an entry of etcd's keys. The key of an entry is its revision: 8 bytes, an underscore, 8 bytes for the position in the
-// transaction, and for a deletion the letter t.
+// checkEntry checks an entry in etcd's bucket of keys. The entry's key is a revision: 8 bytes, an underscore, and 8 bytes for the
+// position in the transaction. The letter t follows if the entry is a deletion.
 func checkEntry(key, value []byte) error {
 	deletion := len(key) == 18 && key[17] == 't'
 	if len(key) != 17 && !deletion || key[8] != '_' || key[0]&0x80 != 0 || key[9]&0x80 != 0 {

@@ -11,13 +11,13 @@ import (
 	"math"
 )
 
-// The format of a bbolt database: pages, each with a header. Pages 0 and 1 are two copies of the meta page, of which bbolt uses the newer
-// valid one. The others are free pages, and the branches and leaves of a tree for each bucket. Numbers are in the host's byte order.
+// A bbolt database consists of pages, each with a header. Pages 0 and 1 are two copies of the meta page; bbolt uses the newer valid copy.
+// The other pages are free pages, or the branches and leaves of trees; each bucket is a tree. Numbers are in the host's byte order.
 //
-// bbolt itself cannot check a database, because a damaged database ends the process. bbolt uses assertions, reads beyond the end of a
-// mapped file, and looks for free pages in a goroutine that panics.
+// bbolt itself cannot be used to check a database, because a damaged database ends the process: bbolt has assertions, reads past the end
+// of a mapped file, and searches for free pages in a goroutine that panics.
 const (
-	pageHeader = 16 // id 8, flags 2, count 2, overflow 4
+	pageHeader = 16 // sizes of the fields in bytes: id 8, flags 2, count 2, overflow 4
 	branchItem = 16 // position 4, key size 4, page 8
 	leafItem   = 16 // flags 4, position 4, key size 4, value size 4
 	metaBytes  = 64 // magic 4, version 4, page size 4, flags 4, root page 8, sequence 8, freelist 8, pages 8, transaction 8, checksum 8
@@ -26,7 +26,7 @@ const (
 	bucketItem           = 1
 	boltMagic            = 0xED0CDAED
 	boltVersion          = 2
-	maxDepth             = 64 // largest depth of a tree: with two branches on each page, a deeper tree needs more pages than can exist
+	maxDepth             = 64 // largest depth of a tree; with two items on each branch page, a deeper tree would need more pages than can exist
 )
 
 var endian = binary.NativeEndian
@@ -42,7 +42,7 @@ type boltReader struct {
 	pages uint64
 }
 
-// openBolt reads the meta pages.
+// openBolt reads the meta pages and uses the newer valid one.
 func openBolt(file io.ReaderAt, size int64) (*boltReader, error) {
 	b := &boltReader{file: file}
 	newest := uint64(0)
@@ -73,10 +73,11 @@ func openBolt(file io.ReaderAt, size int64) (*boltReader, error) {
 	return b, nil
 }
 
-// walk calls each for every entry of every bucket, and checks that the entries are in the order and place that the tree requires.
+// walk calls each for every entry of every bucket. It also checks that every entry is where the order of the keys in the tree requires
+// it.
 func (b *boltReader) walk() error { return b.tree("", b.root, nil, nil, 0) }
 
-// tree reads the tree below a page. The keys must be at least low and, unless high is nil, less than high.
+// tree reads the tree below page id. Every key must be at least low and, unless high is nil, less than high.
 func (b *boltReader) tree(bucket string, id uint64, low, high []byte, depth int) error {
 	if err := b.ctx.Err(); err != nil {
 		return err
@@ -94,7 +95,7 @@ func (b *boltReader) tree(bucket string, id uint64, low, high []byte, depth int)
 	return nil
 }
 
-// page reads a page with its overflow.
+// page reads a page and its overflow pages.
 func (b *boltReader) page(id uint64) ([]byte, error) {
 	if id < 2 || id >= b.pages {
 		return nil, fmt.Errorf("page %d does not exist: there are %d", id, b.pages)
@@ -123,7 +124,7 @@ func (b *boltReader) page(id uint64) ([]byte, error) {
 	return page, nil
 }
 
-// items reads the items of a page.
+// items checks and reads the items of a page.
 func (b *boltReader) items(bucket string, page, low, high []byte, depth int) error {
 	flags, count := endian.Uint16(page[8:]), int(endian.Uint16(page[10:]))
 	if flags != branchPage && flags != leafPage {
@@ -163,7 +164,7 @@ func (b *boltReader) items(bucket string, page, low, high []byte, depth int) err
 	return nil
 }
 
-// bucket reads a bucket: a separate tree or, if the bucket is small, a page within the value.
+// bucket reads a bucket. A bucket is a separate tree or, if it is small, a page within the value.
 func (b *boltReader) bucket(name string, value []byte, depth int) error {
 	if len(value) < 16 {
 		return fmt.Errorf("bucket %.40q of %d bytes", name, len(value))
@@ -177,7 +178,7 @@ func (b *boltReader) bucket(name string, value []byte, depth int) error {
 	return fmt.Errorf("bucket %.40q within a page has %d bytes", name, len(value))
 }
 
-// item returns item i of a page: a key and its value or, on a branch, a key and its child page.
+// item returns item i of a page. It returns the key and the value or, on a branch page, the key and the child page.
 func item(page []byte, flags uint16, i int) (key, value []byte, child uint64, isBucket bool, err error) {
 	at := pageHeader + i*leafItem
 	head := page[at:]

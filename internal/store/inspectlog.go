@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// logFiles returns the files of etcd's write-ahead log in order. It returns fs.ErrNotExist if there are no files, and another error if a
-// file in the middle is missing.
+// logFiles returns the names of the files of etcd's write-ahead log, in order. It returns fs.ErrNotExist if there are no files, and
+// another error if a file between them is missing.
 func logFiles(dir string) ([]string, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
 	if err != nil {
@@ -43,11 +43,11 @@ func logFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// A logState holds the indexes of the last entry and the last snapshot in the log.
+// A logState contains the indexes of the last entry and of the last snapshot in the log.
 type logState struct{ last, snapshot uint64 }
 
 // readLog reads every record of the log. It returns the index of the last entry, and the index of the last snapshot, from which etcd
-// starts. An incomplete record ends the log: etcd discards it and has not confirmed it to any client.
+// starts. The log ends at an incomplete record. etcd discards such a record, which it has not confirmed to any client.
 func readLog(ctx context.Context, names []string) (state logState, err error) {
 	readers := make([]fileutil.FileReader, len(names))
 	for i, name := range names {

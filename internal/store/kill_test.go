@@ -13,7 +13,7 @@ import (
 	"op25b/e2e/longform"
 )
 
-// killedEnv names the data directory that a separate process writes to until it is killed.
+// killedEnv is the environment variable with the data directory to which a separate process writes until it is killed.
 const killedEnv = "OP25B_TEST_KILLED"
 
 func killedProcess(dir string) {
@@ -33,7 +33,7 @@ func killedProcess(dir string) {
 	fmt.Println("RESULT", err)
 }
 
-// A process that is killed at any moment, also during its first start, leaves a store without damage.
+// If the process is killed at any moment, even during its first start, the store is not damaged.
 func TestKilledIsNotDamaged(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a process for each round")
@@ -55,8 +55,8 @@ func TestKilledIsNotDamaged(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// The moment of the kill is the random input of this test: the start takes about 200 ms, and changes follow. No result depends on where
-		// in them it falls.
+		// The time of the kill is the random input of this test. The start takes about 200 ms, and changes follow. The test must pass wherever
+		// the kill occurs.
 		time.Sleep(time.Duration(random.IntN(600)) * time.Millisecond)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()

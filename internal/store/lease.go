@@ -14,35 +14,35 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Intervals of a lease, as fractions of its TTL. With the default TTL of 3 s, a lease is renewed every 0.6 s, a failed renewal is repeated
-// after 0.15 s, and the lease ends 2.4 s after the last confirmed renewal was sent. etcd counts its 3 s from the later moment when it
-// received that renewal. So another holder is admitted at least 0.6 s after this one has stopped. This margin also covers a write just
-// after a check, and clocks that run at different rates.
+// Intervals of a lease, as fractions of its TTL. With the default TTL of 3 s, a lease is renewed every 0.6 s, and a failed renewal is
+// repeated after 0.15 s. In this process, the lease ends 2.4 s after the last confirmed renewal was sent. In etcd, it ends 3 s after that
+// renewal was received, which is later. So etcd admits another holder at least 0.6 s after this holder has stopped. This margin also covers
+// a write just after a check, and clocks that run at different rates.
 const (
 	renewParts  = 5
 	retryParts  = 20
 	marginParts = 5
 )
 
-// A lease is the etcd lease of all ownerships and presences of a store. Once it has ended, a new lease is granted for the next ownership or
-// presence.
+// A lease is the etcd lease of all ownerships and presences of a store. After it has ended, the next ownership or presence gets a new
+// lease.
 type lease struct {
 	id  clientv3.LeaseID
 	ttl time.Duration
 	now func() time.Time
-	gen *Generation // generation in which the lease was granted; the lease ends with the generation
+	gen *Generation // generation in which the lease was granted; the lease ends when the generation ends
 
-	life context.Context // ends with the lease
+	life context.Context // cancelled when the lease ends
 	end  context.CancelFunc
 
-	mu    sync.Mutex // guards everything below
+	mu    sync.Mutex // guards all following fields
 	until time.Time  // time at which the lease ends unless it is renewed
 	ended error      // reason why the lease ended, or nil
 	timer *time.Timer
 	owned map[*Ownership]struct{}
 }
 
-// current returns the held lease, or a new one.
+// current returns the lease that is held, or grants a new one.
 func (s *Store) current(ctx context.Context) (*lease, error) {
 	const op = "grant lease"
 	timer := time.NewTimer(s.patience())
@@ -84,7 +84,7 @@ func (s *Store) current(ctx context.Context) (*lease, error) {
 func newLease(g *Generation, id clientv3.LeaseID, ttl time.Duration, now func() time.Time, sent time.Time) *lease {
 	l := &lease{id: id, ttl: ttl, now: now, gen: g, owned: make(map[*Ownership]struct{})}
 	l.life, l.end = context.WithCancel(g.ctx)
-	context.AfterFunc(l.life, func() { l.held() }) // ends the lease and its ownerships when the generation ends
+	context.AfterFunc(l.life, func() { l.held() }) // ends the lease and its ownerships if the generation ends
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = sent.Add(l.trusted())
@@ -92,10 +92,10 @@ func newLease(g *Generation, id clientv3.LeaseID, ttl time.Duration, now func() 
 	return l
 }
 
-// trusted returns how long the lease is trusted after a renewal was sent.
+// trusted returns how long this process relies on the lease after a renewal was sent.
 func (l *lease) trusted() time.Duration { return l.ttl - l.ttl/marginParts }
 
-// held reports whether the lease is held now. It reads the clock, so it is correct even in a process that was paused and whose timer has
+// held reports whether the lease is held now. It reads the clock, so the result is correct even if the process was paused and the timer has
 // not fired yet.
 func (l *lease) held() bool {
 	l.mu.Lock()
@@ -113,7 +113,7 @@ func (l *lease) heldLocked() bool {
 	return l.ended == nil
 }
 
-// wake ends the lease when it expires, even if no caller calls held.
+// wake ends the lease at its expiry, even if nobody calls held.
 func (l *lease) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,7 +122,7 @@ func (l *lease) wake() {
 	}
 }
 
-// renewed extends a lease that is still held, after etcd has confirmed a renewal that was sent at the given time.
+// renewed extends the lease after etcd has confirmed a renewal that was sent at the given time. It does nothing if the lease has ended.
 func (l *lease) renewed(sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,7 +135,7 @@ func (l *lease) renewed(sent time.Time) {
 	}
 }
 
-// over ends the lease in this process. etcd may still hold it.
+// over ends the lease in this process. The lease may still exist in etcd.
 func (l *lease) over(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +198,7 @@ func (s *Store) renew(l *lease) (time.Time, error) {
 	}
 }
 
-// giveBack revokes a lease that has ended in this process, so that other holders need not wait until it expires.
+// giveBack revokes a lease that has ended in this process, so that other holders need not wait until the lease expires in etcd.
 func (s *Store) giveBack(l *lease) {
 	if s.life.Err() != nil {
 		return // Close revokes the lease
@@ -214,7 +214,8 @@ func (s *Store) giveBack(l *lease) {
 	}
 }
 
-// evict ends ownerships whose key was deleted by another process, because etcd then admits the next holder at once.
+// evict ends each ownership whose key was deleted by another process. It must not wait for the end of the lease, because etcd admits the
+// next holder as soon as the key is deleted.
 func (s *Store) evict(l *lease) {
 	for u := range s.follow(l.life, s.key("own/")) {
 		there := make(map[string]int64)
@@ -234,8 +235,8 @@ func (s *Store) evict(l *lease) {
 	}
 }
 
-// settle repeats a request in the background until it succeeds or the lease ends, for a caller whose own request has failed. Otherwise the
-// key would remain until the lease ends. do must be safe to repeat.
+// settle repeats a request in the background until the request succeeds or the lease ends. It is used after a caller's own request has
+// failed, because otherwise the key would remain until the lease ends. do must be safe to repeat.
 func (s *Store) settle(l *lease, do func(context.Context) error) {
 	s.start(func() {
 		for do(l.life) != nil && Pause(l.life, followPause) {

@@ -36,14 +36,14 @@ func TestMain(m *testing.M) {
 		killedProcess(dir)
 		return
 	}
-	if err := flag.Set("rapid.checks", "30"); err != nil { // each step of a case is a few requests to a real etcd
+	if err := flag.Set("rapid.checks", "30"); err != nil { // each step of a test case sends a few requests to a real etcd
 		panic(err)
 	}
 	longform.Rapid()
 	goleak.VerifyTestMain(m)
 }
 
-// deadline bounds every waiting step. A test that passes never reaches it.
+// deadline limits every wait. A test that passes never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -53,7 +53,7 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// open opens a store and closes it with the test.
+// open opens a store and closes it at the end of the test.
 func open(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	s, err := Open(within(t), cfg)
@@ -68,19 +68,19 @@ func open(t testing.TB, cfg Config) *Store {
 	return s
 }
 
-// embeddedStore opens a store on its own etcd.
+// embeddedStore opens a store with an embedded etcd.
 func embeddedStore(t testing.TB) *Store {
 	t.Helper()
 	return open(t, Config{Dir: t.TempDir(), TTL: time.Second})
 }
 
-// beside opens a second store on another store's etcd.
+// beside opens a second store that uses the etcd of s.
 func beside(t testing.TB, s *Store) *Store {
 	t.Helper()
 	return open(t, Config{Endpoints: s.Endpoints(), TTL: time.Second})
 }
 
-// receive waits for a value from a channel.
+// receive waits for a value from a channel, and fails the test if none arrives.
 func receive[T any](t testing.TB, what string, ch <-chan T) T {
 	t.Helper()
 	select {
@@ -121,7 +121,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// wantError checks an error's kind and its text.
+// wantError checks that err is of the given kind and that its message contains the text.
 func wantError(t testing.TB, err, kind error, text string) {
 	t.Helper()
 	if !errors.Is(err, kind) || !strings.Contains(err.Error(), text) {
@@ -129,7 +129,8 @@ func wantError(t testing.TB, err, kind error, text string) {
 	}
 }
 
-// A cluster is several etcd members in this process, on loopback, each behind a proxy.
+// A cluster consists of several etcd members in this process. They listen on loopback addresses, each behind a
+// proxy.
 type cluster struct {
 	members   []*embed.Etcd
 	proxies   []*proxy
@@ -137,7 +138,7 @@ type cluster struct {
 	ended     map[int]bool
 }
 
-// kill ends a member. To its clients it looks like a crash.
+// kill stops a member. To its clients, the stop looks like a crash.
 func (c *cluster) kill(i int) {
 	if c.ended[i] {
 		return
@@ -148,7 +149,7 @@ func (c *cluster) kill(i int) {
 	c.members[i].Close()
 }
 
-// leader returns the index of the leading member.
+// leader returns the index of the member that is the leader.
 func (c *cluster) leader() int {
 	return slices.IndexFunc(c.members, func(m *embed.Etcd) bool { return m.Server.MemberID() == c.members[0].Server.Leader() })
 }
@@ -207,7 +208,8 @@ func loopback(t testing.TB, scheme string) []url.URL {
 	return []url.URL{{Scheme: scheme, Host: l.Addr().String()}}
 }
 
-// A proxy is a network that can fail: data sent while it is stalled arrives later, and data that is cut off is lost.
+// A proxy simulates a network that can fail. Data that is sent while the proxy is stalled arrives later. Data that
+// is cut off is lost.
 type proxy struct {
 	listener net.Listener
 	network  string
@@ -215,18 +217,18 @@ type proxy struct {
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
-	open  [2]chan struct{} // closed while requests or answers pass
+	open  [2]chan struct{} // closed while data passes; one channel for requests and one for answers
 	conns map[net.Conn]bool
-	shut  bool // connections are refused
+	shut  bool // whether new connections are refused
 }
 
-// The directions of a proxy.
+// The directions in which data passes a proxy.
 const (
 	requests = iota
 	answers
 )
 
-// behindProxy puts a proxy before the unix socket of an embedded store.
+// behindProxy starts a proxy in front of the unix socket of an embedded store.
 func behindProxy(t testing.TB, s *Store) *proxy {
 	t.Helper()
 	return startProxy(t, "unix", strings.TrimPrefix(s.Endpoints()[0], "unix://"))
@@ -300,20 +302,20 @@ func (p *proxy) copy(dst, src net.Conn, direction int) {
 	}
 }
 
-// stall stops all bytes. Connections stay, as in a network that drops packets.
+// stall stops all data. Connections stay open, as in a network that drops packets.
 func (p *proxy) stall() {
 	p.stallOnly(requests)
 	p.stallOnly(answers)
 }
 
-// stallOnly stops one direction.
+// stallOnly stops the data in one direction.
 func (p *proxy) stallOnly(direction int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open[direction] = make(chan struct{})
 }
 
-// flow ends stall.
+// flow lets data pass again after stall or stallOnly.
 func (p *proxy) flow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -326,7 +328,7 @@ func (p *proxy) flow() {
 	}
 }
 
-// refuse ends all connections and accepts no new ones until it is called with false.
+// refuse(true) ends all connections and refuses new ones. refuse(false) accepts connections again.
 func (p *proxy) refuse(shut bool) {
 	p.mu.Lock()
 	p.shut = shut
@@ -346,7 +348,7 @@ func (p *proxy) cut() {
 	}
 }
 
-// raw reads a key directly from etcd.
+// raw reads a key directly from the store's etcd.
 func raw(t testing.TB, s *Store, key string, opts ...clientv3.OpOption) *clientv3.GetResponse {
 	t.Helper()
 	return must(s.client.Get(within(t), key, opts...))(t)

@@ -15,19 +15,19 @@ import (
 // A Member is a controller that is present.
 type Member struct {
 	Name  string
-	Value string // published by the member, such as its address
+	Value string // text that the member publishes, such as its address
 }
 
-// A Presence keeps a member present, with a new lease whenever one was lost, until it leaves or the store is closed.
+// A Presence keeps a member present until the member leaves or the store is closed. If the lease is lost, the presence gets a new lease.
 type Presence struct {
 	s      *Store
 	member Member
 	stop   context.CancelFunc
 	done   chan struct{}
-	lease  *lease // lease of the last put; only stay uses it until done is closed
+	lease  *lease // lease of the last put; only the method stay uses it until done is closed
 }
 
-// Join makes a member present and replaces an earlier presence of the same name. A controller that restarts after a crash need not wait
+// Join makes a member present and replaces an earlier presence of the same name. So a controller that restarts after a crash need not wait
 // until its earlier presence expires.
 func (s *Store) Join(ctx context.Context, name, value string) (*Presence, error) {
 	if err := checkName("member", name); err != nil {
@@ -53,7 +53,7 @@ func (s *Store) Join(ctx context.Context, name, value string) (*Presence, error)
 	return p, nil
 }
 
-// stay restores the presence after each loss of the lease.
+// stay restores the presence whenever the lease is lost.
 func (p *Presence) stay(ctx context.Context, l *lease) {
 	defer close(p.done)
 	defer p.stop()
@@ -94,7 +94,7 @@ func (p *Presence) put(ctx context.Context) (*lease, error) {
 
 func (p *Presence) key() string { return p.s.key("member/" + p.member.Name) }
 
-// Leave ends the presence. If it returns an error, the presence ends as soon as etcd answers.
+// Leave ends the presence. If Leave returns an error, the presence ends as soon as etcd answers again.
 func (p *Presence) Leave(ctx context.Context) error {
 	p.stop()
 	<-p.done
@@ -108,7 +108,7 @@ func (p *Presence) Leave(ctx context.Context) error {
 func (p *Presence) leave(ctx context.Context) error {
 	_, _, err := p.s.commit(ctx, change{
 		op:     "leave",
-		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // keeps a presence that replaced this one
+		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // does not delete a presence that has replaced this one
 		then:   []clientv3.Op{clientv3.OpDelete(p.key())},
 	})
 	if errors.Is(err, errRefused) {
@@ -132,8 +132,8 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	return all, nil
 }
 
-// WatchMembers sends the present members, at first and after every change; a slow receiver gets the newest. The channel is closed when ctx
-// ends or the store is closed.
+// WatchMembers sends the present members, and sends them again after every change. A slow receiver gets only the newest list. The channel
+// is closed when ctx ends or the store is closed.
 func (s *Store) WatchMembers(ctx context.Context) <-chan []Member {
 	box := &memberBox{prefix: s.key("member/"), there: make(map[string]string)}
 	return deliver(s, s.follow(ctx, box.prefix), mailbox[[]Member](box))

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A collector reads the store's metrics on each scrape.
+// A collector collects the store's metrics at each scrape.
 type collector struct{ s *Store }
 
 var (
@@ -21,7 +21,7 @@ var (
 	readOnlyDesc  = prometheus.NewDesc("op25b_store_read_only", "1 if etcd refuses every change because its quota was reached.", nil, nil)
 )
 
-// Collector returns the store's metrics.
+// Collector returns a collector of the store's metrics.
 func (s *Store) Collector() prometheus.Collector { return collector{s} }
 
 // Describe sends the descriptions of the metrics.

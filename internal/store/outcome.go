@@ -14,10 +14,12 @@ import (
 
 // Limits of request ids.
 const (
-	// MinRequest and MaxRequest bound the bytes of a request id. Ids must be random: 16 bytes of base 32 are 80 bits.
+	// MinRequest and MaxRequest limit the length of a request id in bytes. Ids must be random. 16 characters of base 32 contain 80 random
+	// bits.
 	MinRequest = 16
 	MaxRequest = 128
-	// maxAbandoned is the most requests that may be abandoned on one revision. Each was in progress when its caller asked for the outcome.
+	// maxAbandoned is the largest number of requests that may be abandoned on one revision. A request is abandoned if a caller calls Settle
+	// while the request is not stored.
 	maxAbandoned = 64
 )
 
@@ -26,18 +28,18 @@ type ChangeOutcome int
 
 // The outcomes.
 const (
-	// OutcomeUnknown: the store no longer has the revision that would show the outcome.
+	// OutcomeUnknown means that the store no longer has the revision from which the outcome could be determined.
 	OutcomeUnknown ChangeOutcome = iota
-	// OutcomeStored: the request was stored as a revision.
+	// OutcomeStored means that the request was stored as a revision.
 	OutcomeStored
-	// OutcomeNotStored: the request was not stored, and is refused from now on.
+	// OutcomeNotStored means that the request was not stored and will be refused from now on.
 	OutcomeNotStored
 )
 
-// ErrAbandoned is returned by Put for a request that Settle has reported as not stored.
+// ErrAbandoned is returned by Put for a request that Settle reported as not stored.
 var ErrAbandoned = errors.New("the request was abandoned")
 
-// An abandonment is the set of requests that must no longer be stored on a revision.
+// An abandonment is the set of requests that must no longer be stored as the revision after Base.
 type abandonment struct {
 	Base     uint64   `json:"base"`
 	Requests []string `json:"requests"`
@@ -55,13 +57,13 @@ func decodeAbandonment(kv *mvccpb.KeyValue) (a abandonment, err error) {
 	return a, nil
 }
 
-// refuses reports whether a request on a revision was abandoned.
+// refuses reports whether the request on revision base was abandoned.
 func (a abandonment) refuses(base uint64, request string) bool {
 	return request != "" && a.Base == base && slices.Contains(a.Requests, request)
 }
 
-// Made returns the revision that a request made on base, if the store has it. A request on base can only be stored as the revision after
-// base, so one read suffices.
+// Made returns the revision that a request created, and whether the store has that revision. A request based on revision base can only be
+// stored as the revision after base, so one read suffices.
 func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Revision, bool, error) {
 	if err := CheckRequest(request); err != nil {
 		return Revision{}, false, err
@@ -75,8 +77,9 @@ func (rs *Revisions) Made(ctx context.Context, request string, base uint64) (Rev
 	return rec.Revision, err == nil && rec.Request == request, err
 }
 
-// Settle returns the outcome of a request for a change on base. A request that is not stored yet is abandoned: Put refuses it from then on,
-// so that the answer stays true even if the request is still in transit. The revision is set if the request was stored.
+// Settle returns the outcome of a request for a change that is based on revision base. If the request is not stored yet, Settle abandons
+// it: Put will refuse the request, so the outcome stays correct even if the request is still in transit. If the request was stored, Settle
+// also returns its revision.
 func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (ChangeOutcome, Revision, error) {
 	if err := CheckRequest(request); err != nil {
 		return OutcomeUnknown, Revision{}, err
@@ -97,13 +100,13 @@ func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (C
 			return OutcomeUnknown, Revision{}, err
 		case rec.Number != 0 && rec.Request == request:
 			return OutcomeStored, rec.Revision, nil
-		case rec.Number != 0: // another change has taken the revision, so the request cannot be stored
+		case rec.Number != 0: // another change was stored as this revision, so the request can no longer be stored
 			return OutcomeNotStored, Revision{}, nil
-		case head.Number != base: // the revision is no longer kept, or the store is older than base
+		case head.Number != base: // the revision after base is no longer kept, or the store is older than base
 			return OutcomeUnknown, Revision{}, nil
 		}
 		err = rs.abandon(ctx, found, base, request)
-		if errors.Is(err, errRefused) { // another change was stored after the read
+		if errors.Is(err, errRefused) { // another change was stored after the read, so determine the outcome again
 			continue
 		}
 		if err != nil {
@@ -113,7 +116,7 @@ func (rs *Revisions) Settle(ctx context.Context, request string, base uint64) (C
 	}
 }
 
-// abandon prevents a request from being stored later. It returns errRefused if the intent changed since found was read.
+// abandon prevents a request from being stored later. It returns errRefused if the intent has changed since found was read.
 func (rs *Revisions) abandon(ctx context.Context, found map[string]*mvccpb.KeyValue, base uint64, request string) error {
 	a, err := decodeAbandonment(found[rs.abandonedKey()])
 	switch {
@@ -142,7 +145,7 @@ func (rs *Revisions) abandon(ctx context.Context, found map[string]*mvccpb.KeyVa
 	return err
 }
 
-// CheckRequest refuses a request id that is too short to be unique or cannot be printed.
+// CheckRequest returns an error for a request id that is too short to be unique, too long, or contains characters that cannot be printed.
 func CheckRequest(request string) error {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' }
 	if len(request) < MinRequest || len(request) > MaxRequest || strings.ContainsFunc(request, odd) {

@@ -8,7 +8,7 @@ import (
 
 func request(n int) string { return fmt.Sprintf("request-%020d", n) }
 
-// The outcome of a request is found by its id, and does not change. I11
+// Settle finds the outcome of a request by its id, and the outcome never changes. I11
 func TestSettle(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()
@@ -40,7 +40,8 @@ func TestSettle(t *testing.T) {
 		t.Errorf("Made of a request that is not stored: %v, %v", made, err)
 	}
 
-	// A request on the current revision may still arrive. Once it was reported as not stored, it is refused.
+	// A request on the current revision may still arrive. After Settle has reported it as not stored, it is
+	// refused.
 	for range 2 {
 		if o, _ := settle(1, 3); o != OutcomeNotStored {
 			t.Errorf("a request that has not arrived: %v", o)
@@ -58,7 +59,8 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// A request that is abandoned while in progress is either stored or refused, and Settle returns which. I11
+// A request that is abandoned while it is in progress is either stored or refused, and Settle returns the
+// correct outcome. I11
 func TestSettleRace(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()

@@ -14,9 +14,9 @@ import (
 
 // An Ownership is the exclusive right of a holder to write to a thing, such as a switch.
 //
-// An ownership ends in this process before etcd can grant it to another holder. It ends a margin before its TTL, measured by the monotonic
-// clock since the last confirmed renewal was sent. The monotonic clock runs on while the process is stopped, but not while the host is
-// suspended. The fences of writes and the epoch cover that case.
+// An ownership ends in this process before etcd can grant it to another holder. It ends some time before its TTL has passed: see trusted.
+// The TTL counts from the time at which the last confirmed renewal was sent, by the monotonic clock. The monotonic clock continues while
+// the process is stopped, but not while the host is suspended. A suspended host is covered by the fences of writes and by the epoch.
 type Ownership struct {
 	s          *Store
 	l          *lease
@@ -28,19 +28,19 @@ type Ownership struct {
 	lost chan struct{}
 }
 
-// ownerValue is the value of an ownership's key.
+// ownerValue is the value that is stored under an ownership's key.
 type ownerValue struct {
 	Holder string `json:"holder"`
 	ID     string `json:"id"`
 }
 
-// Own waits until the thing is free, and takes it for the holder. Own also waits while there is no quorum. If ctx ends first, Own returns
-// an error.
+// Own waits until the thing is free, and takes ownership of it for the holder. It also waits while the cluster has no quorum. If ctx ends
+// first, Own returns an error.
 func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	key := s.key("own/" + kind + "/" + name)
-	last := s.failure(ctx, "own "+kind, context.DeadlineExceeded) // the error to return if etcd never answers
+	last := s.failure(ctx, "own "+kind, context.DeadlineExceeded) // the error that is returned if etcd never answers
 	for u := range s.follow(watch, key) {
 		if len(u.kvs) > 0 {
 			last = ownedBy(kind, name, u.kvs[0])
@@ -64,7 +64,8 @@ func (s *Store) Own(ctx context.Context, kind, name, holder string) (*Ownership,
 	}
 }
 
-// ownFree takes a thing that was free when last read. It retries without a quorum or a lease until ctx ends.
+// ownFree takes ownership of a thing that was free when it was last read. If there is no quorum or the lease ends, ownFree tries again
+// until ctx ends.
 func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	for {
 		o, err := s.TryOwn(ctx, kind, name, holder)
@@ -74,7 +75,8 @@ func (s *Store) ownFree(ctx context.Context, kind, name, holder string) (*Owners
 	}
 }
 
-// TryOwn takes the thing if it is free, and otherwise returns an *OwnedError. The same holder cannot take it twice.
+// TryOwn takes ownership of the thing if it is free; otherwise it returns an *OwnedError. It returns this error even if the thing is
+// already owned by the same holder.
 func (s *Store) TryOwn(ctx context.Context, kind, name, holder string) (*Ownership, error) {
 	for _, err := range []error{checkWord(kind), checkName(kind, name), checkName("holder", holder)} {
 		if err != nil {
@@ -86,8 +88,8 @@ func (s *Store) TryOwn(ctx context.Context, kind, name, holder string) (*Ownersh
 		return nil, err
 	}
 	o := &Ownership{s: s, l: l, key: s.key("own/" + kind + "/" + name), kind: kind, name: name, lost: make(chan struct{})}
-	// The outcome of the request must be known even if ctx ends before etcd answers: otherwise the lease would keep the key without an
-	// owner.
+	// The outcome of the request must be known even if ctx ends before etcd answers. Otherwise the lease would keep the key alive although
+	// nobody uses the ownership.
 	answer := make(chan error)
 	if !s.start(func() {
 		err := o.take(s.life, holder)
@@ -112,7 +114,7 @@ func (s *Store) TryOwn(ctx context.Context, kind, name, holder string) (*Ownersh
 	return o, nil
 }
 
-// take puts the key of the ownership if it does not exist.
+// take creates the key of the ownership if the key does not exist.
 func (o *Ownership) take(ctx context.Context, holder string) error {
 	value, err := encode(ownerValue{Holder: holder, ID: nonce()})
 	if err != nil {
@@ -128,7 +130,7 @@ func (o *Ownership) take(ctx context.Context, holder string) error {
 	switch {
 	case errors.Is(err, errRefused):
 		return ownedBy(o.kind, o.name, found[o.key])
-	case errors.Is(err, ErrNoQuorum): // etcd may still execute the request, which would leave the key without an owner
+	case errors.Is(err, ErrNoQuorum): // etcd may still execute the request, and the key would then exist although nobody uses the ownership
 		o.l.over(fmt.Errorf("%w: %w", ErrLost, err))
 		return err
 	case errors.Is(err, rpctypes.ErrLeaseNotFound), errors.Is(err, ErrReplaced):
@@ -162,12 +164,12 @@ func ownedBy(kind, name string, kv *mvccpb.KeyValue) error {
 	return &OwnedError{Kind: kind, Name: name, Holder: v.Holder, Epoch: uint64(kv.GetCreateRevision())}
 }
 
-// Epoch returns the revision of etcd at which the ownership began. The epoch is higher than that of every earlier ownership of the same
-// thing, and serves as the P4Runtime election id.
+// Epoch returns the revision of etcd at which the ownership began. It is higher than the epoch of every earlier ownership of the same
+// thing. It serves as the P4Runtime election id.
 func (o *Ownership) Epoch() uint64 { return o.epoch }
 
-// Lost returns a channel that is closed when the ownership ends, by loss or by Release. Before a write, call Held: in a process that was
-// stopped, the channel may be closed late.
+// Lost returns a channel that is closed when the ownership was lost or released. Call Held before each write, because the channel may be
+// closed late if the process was stopped.
 func (o *Ownership) Lost() <-chan struct{} { return o.lost }
 
 // Held reports whether the ownership is held now. Once Held has returned false, it always returns false.
@@ -185,8 +187,8 @@ func (o *Ownership) Held() bool {
 
 func (o *Ownership) lose() { o.once.Do(func() { close(o.lost) }) }
 
-// Release gives up the ownership, which ends when Release begins. If Release returns an error, the key is deleted as soon as etcd answers.
-// Releasing a lost ownership succeeds.
+// Release gives up the ownership. The ownership ends when Release is called. If Release returns an error, the key is deleted as soon as
+// etcd answers again. Releasing a lost ownership is not an error.
 func (o *Ownership) Release(ctx context.Context) error {
 	o.l.mu.Lock()
 	delete(o.l.owned, o)
@@ -208,12 +210,12 @@ func (o *Ownership) Release(ctx context.Context) error {
 	return err
 }
 
-// guard returns a guard that holds while the ownership's key exists as it was created.
+// guard returns a guard that holds while the ownership's key still exists as the ownership created it.
 func (o *Ownership) guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(o.key), "=", int64(o.epoch))
 }
 
-// fence makes a change require that all fences are held. It returns ErrLost if one of them is lost already.
+// fence adds the condition to a change that all fences are held. It returns ErrLost if a fence is already lost.
 func (c *change) fence(fences []*Ownership) error {
 	for _, o := range fences {
 		c.gen = o.l.gen
@@ -226,7 +228,7 @@ func (c *change) fence(fences []*Ownership) error {
 	return nil
 }
 
-// lostAmong returns ErrLost if a change was refused because one of its fences was lost.
+// lostAmong returns ErrLost if a change was refused because one of its fences was lost. found contains the keys that exist.
 func lostAmong(fences []*Ownership, found map[string]*mvccpb.KeyValue) error {
 	for _, o := range fences {
 		if found[o.key].GetCreateRevision() != int64(o.epoch) {

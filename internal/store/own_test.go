@@ -49,7 +49,7 @@ func TestOwnershipPassesOn(t *testing.T) {
 	}
 }
 
-// One lease carries all that a store owns.
+// All ownerships and presences of a store share one lease.
 func TestOneLease(t *testing.T) {
 	s := embeddedStore(t)
 	for i := range 20 {
@@ -81,7 +81,8 @@ func TestCloseGivesBack(t *testing.T) {
 	wantError(t, err, ErrClosed, "store closed")
 }
 
-// The owner loses its network. It must know that it has lost before etcd admits another, and each must be the only owner in its time.
+// If the owner loses its network connection, it must detect the loss of its ownership before etcd admits another owner. There must
+// never be two owners at once.
 func TestLostBeforeAnotherOwns(t *testing.T) { // I3
 	etcd := embeddedStore(t)
 	p := behindProxy(t, etcd)
@@ -110,19 +111,19 @@ func TestLostBeforeAnotherOwns(t *testing.T) { // I3
 	if first.Held() {
 		t.Error("held again")
 	}
-	// A new lease is made.
+	// The store gets a new lease.
 	again := must(a.TryOwn(within(t), "switch", "access-2", "noc-1"))(t)
 	if !again.Held() || first.Held() {
 		t.Errorf("again held %v, first held %v", again.Held(), first.Held())
 	}
 }
 
-// A clock can be put forward, as time passes for a stopped process.
+// A clock can be set forward, to simulate the time during which a process is stopped.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// A process that was stopped for longer than its lease tries to write before it is notified.
+// A process that was stopped for longer than its lease tries to write before it is notified of the loss. The write must be refused.
 func TestStoppedProcessIsLostByTheClock(t *testing.T) {
 	var c clock
 	s := open(t, Config{Dir: t.TempDir(), Now: c.now, TTL: 60 * time.Second})
@@ -133,26 +134,26 @@ func TestStoppedProcessIsLostByTheClock(t *testing.T) {
 	if !o.Held() {
 		t.Error("lost after 47 s of 60 s")
 	}
-	c.ahead.Store(int64(48 * time.Second)) // 60 s less a fifth; etcd's own clock has hardly moved
+	c.ahead.Store(int64(48 * time.Second)) // 48 s is 60 s less a fifth; etcd's own clock has hardly advanced
 	_, err := records.PutIf(within(t), "access-1", AnyVersion, "down", o)
 	wantError(t, err, ErrLost, `write status: ownership lost: switch "access-1"`)
 	if o.Held() {
 		t.Error("held after 48 s of 60 s")
 	}
 	c.ahead.Store(0)
-	o.l.renewed(c.now()) // an answer that waited in the socket
+	o.l.renewed(c.now()) // an answer that was delayed in the socket
 	if o.Held() || o.l.held() {
 		t.Error("held again by a late answer, when the clock was put back")
 	}
 	closed(t, "lost", o.Lost())
-	// It has released what etcd still had.
+	// The store has revoked the lease that etcd still had.
 	must(s.Own(within(t), "switch", "access-1", "noc-1"))(t)
 }
 
-// stoppedEnv makes this test binary the process that is stopped, and holds the endpoint.
+// stoppedEnv is an environment variable that makes this test binary run stoppedProcess. Its value is the endpoint of etcd.
 const stoppedEnv = "OP25B_TEST_STOPPED"
 
-// stoppedProcess owns a thing and prints, as fast as it can, when it last believed that it holds it.
+// stoppedProcess takes an ownership and calls Held repeatedly. After the loss, it prints the last time at which Held returned true.
 func stoppedProcess(endpoint string) {
 	s, err := Open(context.Background(), Config{Endpoints: []string{endpoint}, TTL: time.Second})
 	if err != nil {
@@ -167,7 +168,7 @@ func stoppedProcess(endpoint string) {
 	out.Flush()
 	var last time.Time
 	for {
-		now := time.Now() // before Held: the printed time must not be later than the belief
+		now := time.Now() // read before Held, so that the printed time is not later than the last call that returned true
 		if !o.Held() {
 			break
 		}
@@ -177,7 +178,7 @@ func stoppedProcess(endpoint string) {
 	out.Flush()
 }
 
-// The same with a real process and SIGSTOP.
+// TestSIGSTOP is like TestStoppedProcessIsLostByTheClock, but with a real process that is stopped by SIGSTOP.
 func TestSIGSTOP(t *testing.T) {
 	s := embeddedStore(t)
 	cmd := exec.Command(os.Args[0])
@@ -210,7 +211,7 @@ func TestSIGSTOP(t *testing.T) {
 	}
 }
 
-// Another hand deletes the key or ends the lease: the owner is notified.
+// If another process deletes the key or revokes the lease, the owner is notified.
 func TestEvicted(t *testing.T) {
 	s := embeddedStore(t)
 	a := must(s.TryOwn(within(t), "switch", "a", "noc-1"))(t)
@@ -228,9 +229,9 @@ func TestEvicted(t *testing.T) {
 	}
 }
 
-// The lease has just been ended at etcd, and this process has not noticed.
+// Own succeeds after etcd has ended the lease and before this process has noticed it.
 func TestOwnOnADeadLease(t *testing.T) {
-	s := open(t, Config{Dir: t.TempDir(), TTL: time.Hour}) // no renewal notices in time
+	s := open(t, Config{Dir: t.TempDir(), TTL: time.Hour}) // a TTL of one hour, so that no renewal detects the end of the lease
 	o := must(s.TryOwn(within(t), "switch", "a", "noc-1"))(t)
 	must(s.client.Revoke(within(t), o.l.id))(t)
 	must(s.Own(within(t), "switch", "b", "noc-1"))(t)
@@ -239,12 +240,12 @@ func TestOwnOnADeadLease(t *testing.T) {
 	}
 }
 
-// A caller that waits no longer does not get the ownership later.
+// A caller that stopped waiting does not get the ownership later.
 func TestOwnAbandoned(t *testing.T) {
 	a := embeddedStore(t)
 	p := behindProxy(t, a)
 	b := open(t, Config{Endpoints: []string{p.endpoint()}, TTL: 60 * time.Second})
-	must(b.TryOwn(within(t), "switch", "warm", "noc-2"))(t) // has made the lease
+	must(b.TryOwn(within(t), "switch", "warm", "noc-2"))(t) // grants the lease
 	p.stallOnly(answers)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
@@ -253,17 +254,17 @@ func TestOwnAbandoned(t *testing.T) {
 		failed <- err
 	}()
 	for u := range a.follow(within(t), a.key("own/switch/access-1")) {
-		if len(u.kvs) > 0 { // etcd has given it
+		if len(u.kvs) > 0 { // etcd has granted the ownership
 			break
 		}
 	}
 	cancel()
 	wantError(t, receive(t, "abandoned", failed), context.Canceled, "context canceled")
 	p.flow()
-	must(a.Own(within(t), "switch", "access-1", "noc-1"))(t) // though b's lease would keep it for a minute
+	must(a.Own(within(t), "switch", "access-1", "noc-1"))(t) // b's lease alone would keep the key for a minute
 }
 
-// What is released while etcd cannot be reached is free as soon as it can, although the lease is kept.
+// If etcd is unreachable, a released thing becomes free as soon as etcd is reachable again, although the lease is kept.
 func TestReleaseLater(t *testing.T) {
 	a := embeddedStore(t)
 	p := behindProxy(t, a)
@@ -305,7 +306,7 @@ func TestOwnEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Of many that try at once only one gets the ownership, and each in its turn.
+// If several holders call Own at once, only one of them has the ownership at any time, and each gets it in turn.
 func TestOneOwnerAtATime(t *testing.T) {
 	etcd := embeddedStore(t)
 	const holders, turns = 4, 5
@@ -343,11 +344,12 @@ func TestOneOwnerAtATime(t *testing.T) {
 	}
 }
 
-// A write under an ownership is made only while etcd has the ownership, whatever its holder believes.
+// A fenced write succeeds only while etcd has the ownership, whatever the holder assumes.
 func TestFencedWrite(t *testing.T) { // I3
 	s := open(t, Config{Dir: t.TempDir(), TTL: 60 * time.Second})
 	o := must(s.TryOwn(within(t), "switch", "access-1", "noc-1"))(t)
-	// The key belongs to another by now, and the news has not arrived: the watch is ended.
+	// The key now belongs to another holder, and this holder was not notified: removing o from the lease's ownerships suppresses the
+	// notification.
 	o.l.mu.Lock()
 	delete(o.l.owned, o)
 	o.l.mu.Unlock()

@@ -12,16 +12,16 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Content is stored in pieces, each under its SHA-256, so that its size is not limited by etcd's limits of 1.5 MiB for a request and 128
-// operations for a transaction. The end of a piece depends on the bytes at that place, not on their offset. So a line added to 20 MiB of
-// exemptions makes one or two new pieces and leaves the others unchanged.
+// Content is stored in pieces, each under its SHA-256. So its size is not restricted by etcd's limits of 1.5 MiB for a request and 128
+// operations for a transaction. The boundary of a piece depends on the bytes before it, not on their offset. So a line that is added to
+// 20 MiB of exemptions creates one or two new pieces and leaves the others unchanged.
 const (
 	minPiece   = 64 << 10
 	maxPiece   = 1 << 20
-	cutBits    = 17 // the average piece has about minPiece + 128 KiB
+	cutBits    = 17 // makes the average size of a piece about minPiece + 128 KiB
 	batchBytes = maxPiece
-	batchOps   = 100     // etcd allows 128
-	readBytes  = 8 << 20 // target size of one answer
+	batchOps   = 100     // number of operations in a transaction; etcd allows 128
+	readBytes  = 8 << 20 // target size of one answer in bytes
 	// littleBytes and littleOps limit the pieces that are stored in the same transaction as their revision.
 	littleBytes = 64 << 10
 	littleOps   = 16
@@ -33,7 +33,7 @@ type piece struct {
 	Bytes int    `json:"bytes"`
 }
 
-// cut splits content into pieces and adds their bytes to known by hash.
+// cut splits content into pieces. It adds the bytes of each piece to known, indexed by their hash.
 func cut(content []byte, known map[string][]byte) []piece {
 	gear := gearTable()
 	var pieces []piece
@@ -48,7 +48,7 @@ func cut(content []byte, known map[string][]byte) []piece {
 	return pieces
 }
 
-// cutAt returns the length of the first piece of content, by a gear hash over the last 64 bytes.
+// cutAt returns the length of the first piece of content. It determines the boundary by a gear hash over the last 64 bytes.
 func cutAt(content []byte, gear *[256]uint64) int {
 	if len(content) <= minPiece {
 		return len(content)
@@ -65,7 +65,7 @@ func cutAt(content []byte, gear *[256]uint64) int {
 	return end
 }
 
-// gearTable is a fixed table of arbitrary numbers. Another table would only cut content at other places.
+// gearTable returns a fixed table of arbitrary numbers. A different table would only move the boundaries of pieces.
 func gearTable() (table [256]uint64) {
 	for i := range table {
 		sum := sha256.Sum256([]byte{byte(i)})
@@ -78,7 +78,8 @@ func gearTable() (table [256]uint64) {
 
 func (s *Store) pieceKey(hash string) string { return s.key("intent/piece/" + hash) }
 
-// putPieces stores pieces, one batch a request. Small pieces are returned as operations for the caller's transaction.
+// putPieces stores pieces, with one request for each batch. If the last batch is small, putPieces does not store it, but returns its
+// operations for the caller's transaction.
 func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) ([]clientv3.Op, error) {
 	var batch []clientv3.Op
 	size := 0
@@ -106,10 +107,10 @@ func (s *Store) putPieces(ctx context.Context, pieces map[string][]byte) ([]clie
 	return batch, nil
 }
 
-// getPieces reads contents from their pieces, as of a revision of etcd. It returns ErrCorrupt if a piece does not match its hash.
+// getPieces reads contents from their pieces, as of etcd's revision rev. It returns ErrCorrupt if a piece does not match its hash.
 func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]piece) (map[string][]byte, error) {
 	parts := make(map[string][]byte)
-	known := make(map[string]bool) // hashes whose content has been verified
+	known := make(map[string]bool) // hashes of the pieces whose content was verified
 	var batch []clientv3.Op
 	size := 0
 	flush := func() error {
@@ -169,5 +170,6 @@ func (s *Store) getPieces(ctx context.Context, rev int64, contents map[string][]
 	return whole, nil
 }
 
-// compacted reports whether a read failed because etcd has compacted its revision. The read must be repeated at a newer revision.
+// compacted reports whether a read failed because etcd has compacted the requested revision. The caller must then read again at a newer
+// revision.
 func compacted(err error) bool { return errors.Is(err, rpctypes.ErrCompacted) }

@@ -12,14 +12,15 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Timeouts of Ready, which returns within a second: one request and, if no majority answers, concurrent checks of all members.
+// Timeouts of Ready. Ready sends one request and, if no majority answers, checks all members concurrently. Together this takes less than a
+// second.
 const (
 	readyTimeout = 500 * time.Millisecond
 	lookTimeout  = 400 * time.Millisecond
 )
 
-// Ready returns nil if a majority of the cluster answers. Otherwise it returns ErrNoQuorum with the state of each member, within a second.
-// It returns ErrRestoring during a restore.
+// Ready returns nil if a majority of the cluster answers. Otherwise it returns, within a second, ErrNoQuorum with the state of each
+// member. It returns ErrRestoring during a restore.
 func (s *Store) Ready(ctx context.Context) error {
 	const op = "ready"
 	within, cancel := s.within(ctx)
@@ -57,7 +58,7 @@ func (s *Store) look() string {
 	return strings.Join(all, "; ")
 }
 
-// member describes the state of one member. It dials the member itself, because the client's calls do not report why a connection failed.
+// member describes the state of one member. It dials the member itself, because the client does not report why a connection failed.
 func (s *Store) member(ctx context.Context, endpoint string) string {
 	conn, err := s.client.Dial(endpoint)
 	if err != nil {
@@ -75,7 +76,7 @@ func (s *Store) member(ctx context.Context, endpoint string) string {
 	}
 }
 
-// dialError shortens gRPC's error for a failed connection: connection error: desc = "transport: Error while dialing: dial tcp
+// dialError shortens gRPC's message for a failed connection, such as: connection error: desc = "transport: Error while dialing: dial tcp
 // 192.0.2.1:2379: connect: connection refused".
 func dialError(text string) string {
 	inner, is := strings.CutPrefix(text, `connection error: desc = "`)

@@ -2,13 +2,13 @@ package store
 
 import "sync"
 
-// recentBytes is the most content kept in memory, in bytes.
+// recentBytes is the largest size of the content that is kept in memory, in bytes.
 const recentBytes = 64 << 20
 
-// recentPieces holds recently read and written content, by hash. A revision shares most of its content with the previous revision. The
-// content of a hash never changes.
+// recentPieces caches content that was recently read or written, indexed by its hash. The cache is useful because a revision shares most of
+// its content with the previous revision. Entries never become stale, because the content of a hash never changes.
 type recentPieces struct {
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards all following fields
 	byHash map[string][]byte
 	bytes  int
 }
@@ -20,15 +20,15 @@ func (p *recentPieces) find(hash string) ([]byte, bool) {
 	return content, ok
 }
 
-// forget drops everything.
+// forget clears the cache.
 func (p *recentPieces) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.byHash, p.bytes = nil, 0
 }
 
-// learn adds content whose hash was verified. The content must not be changed afterwards. If there is no room, learn first drops everything
-// else.
+// learn adds content whose hash was verified. The caller must not modify the content afterwards. If there is no room, learn first clears
+// the cache.
 func (p *recentPieces) learn(hash string, content []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

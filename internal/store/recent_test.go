@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Memory is bounded, and a piece that does not fit is read again.
+// The size of the cache is limited, and a piece that was dropped is read again.
 func TestRecentPiecesAreBounded(t *testing.T) {
 	var p recentPieces
 	p.learn("too large", make([]byte, recentBytes+1))

@@ -15,19 +15,20 @@ import (
 
 // Limits of records.
 const (
-	// MaxRecord is the largest size of a record in bytes: etcd refuses requests of more than 1.5 MiB.
+	// MaxRecord is the largest size of a record in bytes. It is below 1.5 MiB because etcd refuses larger requests.
 	MaxRecord = 1 << 20
-	// MaxName is the largest size, in bytes, of the name of a record, of an owned thing or of a member.
+	// MaxName is the largest size in bytes of a name: the name of a record, of an owned thing or of a member.
 	MaxName = 512
 )
 
-// MaxPuts is the most records of one PutAll: half of the operations that etcd allows in a transaction.
+// MaxPuts is the largest number of records that one call of PutAll writes. It is half of the number of operations that etcd allows in a
+// transaction.
 const MaxPuts = 64
 
-// AnyVersion is the version for a write that replaces a record of any version, or creates it.
+// AnyVersion is passed to PutIf to replace a record of any version, or to create the record.
 const AnyVersion int64 = -1
 
-// A Records reads and writes the records of one kind. T is the type of a record's value.
+// A Records reads and writes the records of one kind. T is the type of their values.
 type Records[T any] struct {
 	s    *Store
 	kind string
@@ -38,10 +39,10 @@ type Records[T any] struct {
 type Record[T any] struct {
 	Name    string
 	Value   T
-	Version int64 // the revision of etcd at which it was written
+	Version int64 // the revision of etcd at which the record was written
 }
 
-// JSON returns the records of a kind, which are stored as JSON. A kind is a word, such as "activation".
+// JSON returns the records of a kind, whose values are stored as JSON. A kind is a word, such as "activation".
 func JSON[T any](s *Store, kind string) *Records[T] {
 	return &Records[T]{s: s, kind: kind, path: s.key("rec/" + kind + "/")}
 }
@@ -79,9 +80,9 @@ func (r *Records[T]) List(ctx context.Context) ([]Record[T], error) {
 	return all, nil
 }
 
-// PutIf writes a record if its version is rev. A rev of 0 means that the record must not exist, and AnyVersion means any version or none.
-// It returns the new version, or a *ConflictError. With fences, the record is written only while all of them are held; otherwise ErrLost is
-// returned.
+// PutIf writes a record if its current version is rev. A rev of 0 means that the record must not exist. AnyVersion means that the record
+// may have any version or may not exist. PutIf returns the new version. It returns a *ConflictError if the record has another version. If
+// fences are given, the record is written only while all of them are held; otherwise PutIf returns ErrLost.
 func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fences ...*Ownership) (int64, error) {
 	value, err := r.value(name, v)
 	if err != nil {
@@ -95,7 +96,7 @@ func (r *Records[T]) PutIf(ctx context.Context, name string, rev int64, v T, fen
 	return r.change(ctx, name, rev, c, fences)
 }
 
-// PutRecorded is PutIf without fences, and appends records to the audit chain in the same transaction.
+// PutRecorded is like PutIf without fences, and appends audit records to the chain in the same transaction.
 func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v T, records ...AuditRecord) error {
 	value, err := r.value(name, v)
 	if err != nil {
@@ -115,7 +116,7 @@ func (r *Records[T]) PutRecorded(ctx context.Context, name string, rev int64, v 
 	return err
 }
 
-// value returns the stored form of a record.
+// value returns the form in which the value v of a record is stored.
 func (r *Records[T]) value(name string, v T) (string, error) {
 	if err := r.check(name); err != nil {
 		return "", err
@@ -130,15 +131,16 @@ func (r *Records[T]) value(name string, v T) (string, error) {
 	return string(value), nil
 }
 
-// A Put is a record to be written under an ownership.
+// A Put is a record that PutAll writes under an ownership.
 type Put[T any] struct {
 	Name  string
 	Value T
 	Fence *Ownership
 }
 
-// PutAll writes up to MaxPuts records of different names in one transaction: all of them or, with an error, none. It returns ErrLost if a
-// fence was lost, and ErrInvalid for more than MaxPuts records or more than MaxRecord bytes in total.
+// PutAll writes up to MaxPuts records of different names in one transaction. If it returns an error, it has written none of them. It
+// returns ErrLost if an ownership was lost, and ErrInvalid if there are more than MaxPuts records or their total size is more than
+// MaxRecord bytes.
 func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
 	if len(puts) == 0 {
 		return nil
@@ -173,8 +175,8 @@ func (r *Records[T]) PutAll(ctx context.Context, puts []Put[T]) error {
 	return fmt.Errorf("%s: %w", c.op, err)
 }
 
-// Delete removes a record if its version is still rev, or in any case with AnyVersion. Deleting a missing record succeeds. Errors and
-// fences are as for PutIf.
+// Delete deletes a record if its current version is rev. With AnyVersion, it deletes any version. Deleting a record that does not exist is
+// not an error. Fences and errors are the same as for PutIf.
 func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences ...*Ownership) error {
 	if err := r.check(name); err != nil {
 		return err
@@ -188,7 +190,7 @@ func (r *Records[T]) Delete(ctx context.Context, name string, rev int64, fences 
 	return err
 }
 
-// change changes one record under its guards.
+// change executes the change c of one record, with guards for the record's version and the fences.
 func (r *Records[T]) change(ctx context.Context, name string, rev int64, c change, fences []*Ownership) (int64, error) {
 	key := r.path + name
 	if rev != AnyVersion {
@@ -207,7 +209,7 @@ func (r *Records[T]) change(ctx context.Context, name string, rev int64, c chang
 	return 0, &ConflictError{Kind: r.kind, Name: name, Expected: rev, Actual: found[key].GetModRevision()}
 }
 
-// record decodes a stored record.
+// record decodes a record from its stored form.
 func (r *Records[T]) record(kv *mvccpb.KeyValue) (Record[T], error) {
 	name := strings.TrimPrefix(string(kv.Key), r.path)
 	var v T

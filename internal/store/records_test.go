@@ -81,7 +81,7 @@ func TestRecordsRefused(t *testing.T) {
 	must(r.PutIf(within(t), "x", 0, strings.Repeat("x", MaxRecord-2)))(t)
 }
 
-// Records that are written together are all written, or none. They are not written if one of the ownerships belongs to another.
+// PutAll writes either all records or none. It writes none if one of the ownerships belongs to another holder.
 func TestPutAll(t *testing.T) {
 	s := embeddedStore(t)
 	r := JSON[int](s, "status")
@@ -92,7 +92,7 @@ func TestPutAll(t *testing.T) {
 	if err := r.PutAll(within(t), nil); err != nil {
 		t.Error(err)
 	}
-	must(s.client.Delete(within(t), lost.key))(t) // what an expired lease does, before this process is notified
+	must(s.client.Delete(within(t), lost.key))(t) // the effect of an expired lease, before this process is notified
 	err := r.PutAll(within(t), []Put[int]{{"a", 3, held}, {"b", 4, lost}})
 	wantError(t, err, ErrLost, "write status: ")
 	if !held.Held() || lost.Held() {
@@ -129,7 +129,7 @@ func TestRecordsWatch(t *testing.T) {
 	if first := receive(t, "of nothing", watch); len(first) != 0 {
 		t.Errorf("told of %+v", first)
 	}
-	// Events lead to the stored state, however they are split.
+	// The events always lead to the stored state, whatever slices they arrive in.
 	state := make(map[string]int)
 	follow := func(until func() bool) {
 		t.Helper()
@@ -155,7 +155,7 @@ func TestRecordsWatch(t *testing.T) {
 	}
 	must(r.PutIf(within(t), "b", AnyVersion, 3))(t)
 	follow(reaches(map[string]int{"b": 3}))
-	// Missed, deleted and compacted while the connection is away.
+	// While the connection is lost, a record is created, another record is deleted, and the changes are compacted.
 	p.stall()
 	must(r.PutIf(within(t), "c", 0, 4))(t)
 	if err := r.Delete(within(t), "b", AnyVersion); err != nil {
@@ -174,7 +174,7 @@ func TestRecordsWatch(t *testing.T) {
 	closed(t, "ended by its context", watch)
 }
 
-// A slow receiver gets each record once.
+// A slow receiver gets each record once, in its newest state.
 func TestRecordsWatchGathers(t *testing.T) {
 	s := embeddedStore(t)
 	r := JSON[int](s, "status")
@@ -197,7 +197,7 @@ func TestRecordsWatchGathers(t *testing.T) {
 	}
 }
 
-// Of several changes of a key in one response, the last counts.
+// If one response has several changes of a key, the last change counts.
 func TestChanges(t *testing.T) {
 	event := func(kind mvccpb.Event_EventType, key, value string) *clientv3.Event {
 		return (*clientv3.Event)(&mvccpb.Event{Type: kind, Kv: &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value)}})
@@ -238,9 +238,9 @@ func TestMembers(t *testing.T) {
 		t.Errorf("members %v", got)
 	}
 	p.stall()
-	follow(one) // the other's lease has expired
+	follow(one) // the lease of noc-2 has expired
 	p.flow()
-	follow(one, two) // and it returned by itself
+	follow(one, two) // noc-2 has joined again by itself
 	if err := first.Leave(within(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,8 @@ func TestMembers(t *testing.T) {
 	wantError(t, err, ErrInvalid, `name "" of member: must be`)
 }
 
-// A controller that restarts does not wait for its earlier process, and is not removed when that process leaves.
+// A controller that restarts does not wait for the end of its earlier process. It stays present when the earlier process
+// leaves.
 func TestMemberComesBack(t *testing.T) {
 	a := embeddedStore(t)
 	b := beside(t, a)

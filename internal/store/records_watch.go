@@ -9,32 +9,32 @@ import (
 
 // An Event is the newest known state of a record.
 type Event[T any] struct {
-	Record[T]       // if Deleted is set, only the Name is set
-	Deleted   bool  // the record was deleted
-	Err       error // ErrCorrupt if the record exists but cannot be decoded
+	Record[T]       // if Deleted is true, only Name is set
+	Deleted   bool  // whether the record was deleted
+	Err       error // ErrCorrupt if the record exists but cannot be decoded; otherwise nil
 }
 
-// Watch sends all records, as the first slice even if it is empty, and then every change. A record that changes twice between two receipts
-// is sent once, in its newest state. The newest state is sent even after compaction or a lost connection. The channel is closed when ctx
-// ends or the store is closed.
+// Watch sends all records, and then every change. The first slice contains all records and is sent even if it is empty. A record that
+// changes twice before the next receive is sent once, in its newest state. The newest state is sent even if changes were compacted or the
+// connection was lost. The channel is closed when ctx ends or the store is closed.
 func (r *Records[T]) Watch(ctx context.Context) <-chan []Event[T] {
 	box := &eventBox[T]{r: r, known: make(map[string]int64), at: make(map[string]int)}
 	return deliver(r.s, r.s.follow(ctx, r.path), mailbox[[]Event[T]](box))
 }
 
-// An eventBox merges events, one for each record.
+// An eventBox merges updates into one event for each record.
 type eventBox[T any] struct {
 	r       *Records[T]
 	gen     *Generation
 	known   map[string]int64 // version of every existing record
 	pending []Event[T]
-	at      map[string]int // index in pending
+	at      map[string]int // index of each record's event in pending
 	begun   bool
 }
 
 func (b *eventBox[T]) merge(u update) bool {
 	first := !b.begun
-	anew := b.gen != nil && b.gen != u.gen // the same version may belong to different content in another store
+	anew := b.gen != nil && b.gen != u.gen // in another store, the same version may belong to different content
 	b.gen = u.gen
 	b.begun = true
 	if u.whole {

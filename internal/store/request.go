@@ -13,21 +13,23 @@ import (
 )
 
 const (
-	// attemptTimeout is how long a member may take to answer before the request is sent again. A slow disk takes less time to sync 1 MiB.
+	// attemptTimeout is how long a member may take to answer before the request is sent again. It is long enough for a slow disk to sync 1
+	// MiB.
 	attemptTimeout = 2 * time.Second
-	// retryPause is the pause between two attempts. 20 attempts a second do not burden a cluster that is electing its leader.
+	// retryPause is the pause between two attempts. It limits a request to 20 attempts a second, which do not burden a cluster that is
+	// electing its leader.
 	retryPause = 50 * time.Millisecond
 )
 
-// ask sends a request and repeats it until it is answered. It gives up after the configured timeout, or earlier if no majority has answered
+// ask sends a request and repeats it until etcd answers. It gives up after the configured timeout, or earlier if no majority has answered
 // for some time: see patience. The request must be safe to repeat.
 func ask[R any](ctx context.Context, s *Store, op string, request func(context.Context) (R, error)) (R, error) {
 	within, cancel := s.within(ctx)
 	defer cancel()
 	within, stop := context.WithTimeout(within, s.patience())
 	defer stop()
-	var telling error // the last error other than a timeout, if there is any
-	made := false     // makeRoom was called because the embedded etcd was full
+	var telling error // the last error that is not a timeout; the first timeout if there is no such error
+	made := false     // whether makeRoom was called because the embedded etcd was full
 	for {
 		attempt, done := context.WithTimeout(within, attemptTimeout)
 		r, err := request(attempt)
@@ -64,7 +66,7 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// failure returns the error of a request that has failed for good.
+// failure returns the error that the caller gets for a request that will not be repeated.
 func (s *Store) failure(ctx context.Context, op string, err error) error {
 	e := &Error{Endpoints: s.endpoints, Op: op, Err: err}
 	switch {
@@ -86,22 +88,22 @@ func (s *Store) failure(ctx context.Context, op string, err error) error {
 	return e
 }
 
-// transient reports whether the next attempt may succeed: there was no leader, no connection, a member that is stopping, or no answer in
-// time.
+// transient reports whether the next attempt may succeed. This is so if there was no leader or no connection, if a member was stopping, or
+// if no answer arrived in time.
 func transient(err error) bool {
 	switch codeOf(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return true
 	case codes.Unknown:
-		// With TLS, etcd serves gRPC through net/http. A member that is stopping ends gRPC before HTTP. Until HTTP ends, the member answers
-		// each request with an empty 200, which the client reports with this text.
+		// With TLS, etcd serves gRPC through net/http. A member that is stopping stops gRPC before HTTP. In between, the member answers
+		// each request with an empty response of status 200, which the client reports with this text.
 		return strings.Contains(err.Error(), "unexpected HTTP status code received from server: 200")
 	default:
 		return errors.Is(err, rpctypes.ErrTooManyRequests)
 	}
 }
 
-// codeOf returns the gRPC code of an error, which the client returns in three forms: etcd's own errors, gRPC's, and the context's.
+// codeOf returns the gRPC code of an error. It recognises errors of etcd, of gRPC and of the context.
 func codeOf(err error) codes.Code {
 	var etcd rpctypes.EtcdError
 	if errors.As(err, &etcd) {

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestTransient: a request is repeated after errors that the next attempt may avoid, and after no other.
+// TestTransient verifies that a request is repeated only after errors that the next attempt may avoid.
 func TestTransient(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -14,10 +14,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// ErrNotEmpty is returned by Restore for a store with content. Nothing was changed.
+// ErrNotEmpty is returned by Restore if the store has content. Nothing was changed.
 var ErrNotEmpty = errors.New("the store is not empty")
 
-// CheckBackup reads a backup to its end and describes it, or returns ErrBackup.
+// CheckBackup reads a backup to its end and returns its description. It returns ErrBackup if the backup is not complete.
 func CheckBackup(r io.Reader) (BackupInfo, error) {
 	b, err := newBackupReader(r)
 	if err != nil {
@@ -43,7 +43,7 @@ func CheckBackup(r io.Reader) (BackupInfo, error) {
 	}
 }
 
-// checkBackupKey refuses keys and values that no backup has.
+// checkBackupKey returns an error for a key or a value that no backup contains.
 func checkBackupKey(key string, value []byte) error {
 	if !inBackup(key) {
 		return fmt.Errorf("%w: key %.80q does not belong in a backup", ErrBackup, key)
@@ -56,9 +56,10 @@ func checkBackupKey(key string, value []byte) error {
 	return nil
 }
 
-// Restore writes a backup into the store. The store must be empty unless replace is set, which replaces its content. The whole backup is
-// checked before anything is changed. During the restore, and after it was interrupted, no controller can use the store: see ErrRestoring.
-// At the end, the store gets a new identity, so that running controllers read everything again.
+// Restore writes a backup into the store. If the store has content, Restore refuses unless replace is set; in that case the backup
+// replaces the content. Restore checks the whole backup before it changes anything. During the restore, or after it was interrupted, no
+// controller can use the store: see ErrRestoring. At the end, the store gets a new identity, so that running controllers read everything
+// again.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (BackupInfo, error) {
 	info, err := CheckBackup(r)
 	if err != nil {
@@ -80,17 +81,17 @@ func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (Bac
 	return info, nil
 }
 
-// A restoring is a restore in progress. mark is the identity record that marks the store as being restored; every step requires that it is
-// unchanged.
+// A restoring is a restore in progress. mark is the identity record that marks the store as being restored. Every step requires that this
+// record is unchanged.
 type restoring struct {
 	s    *Store
 	mark *mvccpb.KeyValue
-	was  string // the previous identity of the store, or that of the backup
+	was  string // the previous identity of the store; the backup's identity if the store had none
 	ops  []clientv3.Op
 	size int
 }
 
-// begin marks the store and empties it.
+// begin marks the store as being restored and deletes its content.
 func (x *restoring) begin(ctx context.Context, info BackupInfo, replace bool) error {
 	s := x.s
 	found, _, err := s.get(ctx, "restore", s.identityKey(), s.Revisions().headKey(), s.auditHeadKey())
@@ -125,7 +126,7 @@ func (x *restoring) begin(ctx context.Context, info BackupInfo, replace bool) er
 	return nil
 }
 
-// fill puts the backup into the store, checks the result, and ends the restore.
+// fill writes the content of the backup into the store, checks the result, and ends the restore.
 func (x *restoring) fill(ctx context.Context, r io.Reader) error {
 	b, err := newBackupReader(r)
 	if err != nil {
@@ -188,7 +189,7 @@ func (x *restoring) flush(ctx context.Context) error {
 	return err
 }
 
-// name writes the record of the identity.
+// name writes an identity record.
 func (x *restoring) name(ctx context.Context, id Identity) error {
 	value, err := encode(id)
 	if err != nil {
@@ -199,8 +200,8 @@ func (x *restoring) name(ctx context.Context, id Identity) error {
 	return err
 }
 
-// commit makes one step if the mark is unchanged. If an answer is lost, a step that writes the mark is verified by reading the mark, and
-// any other step is repeated.
+// commit executes one step if the mark is unchanged. A step may be sent again because an answer was lost. For a step that writes the mark,
+// commit then reads the mark to determine whether the step was executed. Any other step is safe to repeat.
 func (x *restoring) commit(ctx context.Context, ops ...clientv3.Op) (int64, error) {
 	key := x.s.identityKey()
 	resp, err := ask(ctx, x.s, "restore", func(ctx context.Context) (*clientv3.TxnResponse, error) {

@@ -17,7 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Limits of a change of intent. The total size of its documents is limited only by the quota.
+// Limits of a change of intent. The total size of the documents is limited only by the quota.
 const (
 	// MaxPath is the largest size of a document's path in bytes.
 	MaxPath = 1024
@@ -25,13 +25,13 @@ const (
 	MaxReason = 4096
 )
 
-// Revisions are the documents of policy and inventory with their history. Numbers count from 1; revision 0 has no documents.
+// Revisions gives access to the documents of policy and inventory and their history. Numbers count from 1; revision 0 has no documents.
 type Revisions struct{ s *Store }
 
 // Revisions returns the revisions of the store.
 func (s *Store) Revisions() *Revisions { return &Revisions{s} }
 
-// A Revision is one change of intent that was made.
+// A Revision is one stored change of the intent.
 type Revision struct {
 	Number    uint64    `json:"number"`
 	Author    string    `json:"author"`
@@ -41,24 +41,24 @@ type Revision struct {
 	Documents int       `json:"documents"`
 	Bytes     int64     `json:"bytes"` // total size of the documents
 	ID        string    `json:"id"`    // unique over all revisions of all stores
-	// Request is the id of the request that made the revision, or empty. The caller chooses a random id.
+	// Request is the random id that the caller chose for the request that created the revision. It may be empty.
 	Request string `json:"request,omitempty"`
 }
 
-// A Change is a change of intent to be made: Documents, by path, replace those of revision Base. A path must satisfy io/fs.ValidPath:
-// relative, with slashes and without dots.
+// A Change is a change of the intent that the caller requests. Documents, indexed by path, replace the documents of revision Base. A path
+// must satisfy io/fs.ValidPath: it is relative, uses slashes and has no element "." or "..".
 type Change struct {
 	Base           uint64
 	Author, Reason string
-	Request        string    // the caller's request id, or empty: see Made and Settle
-	Time           time.Time // if zero, the store's clock; a revision never gets an earlier time than the previous one
+	Request        string    // request id that the caller chooses, or empty: see Made and Settle
+	Time           time.Time // time of the revision; zero means the store's clock; a revision is never earlier than the previous one
 	Documents      map[string][]byte
-	KeepOthers     bool   // keeps the documents of Base that Documents does not name, instead of removing them
+	KeepOthers     bool   // keep the documents of Base that Documents does not name, instead of removing them
 	Reserved       bool   // the change may use the room reserved for changes of phase, rollbacks and restores
-	Restores       uint64 // the revision whose documents the change restores, or 0: see Revision
+	Restores       uint64 // number of the revision whose documents the change restores, or 0: see Revision
 }
 
-// A revisionRecord is a stored revision, under its number and, if it is the newest, as the head.
+// A revisionRecord is the stored form of a revision. It is stored under its number, and the newest one also under the head key.
 type revisionRecord struct {
 	Revision
 	Manifest []piece `json:"manifest"` // pieces of the JSON of a manifest
@@ -72,16 +72,17 @@ type document struct {
 	Pieces []piece `json:"pieces,omitempty"`
 }
 
-// Keys of the intent. Every sweep that deletes pieces puts the sweep key, so that a change whose pieces may have been deleted is refused.
+// Keys of the intent. Every sweep that deletes pieces also writes the sweep key. A change whose pieces a sweep may have deleted is
+// therefore refused.
 func (rs *Revisions) headKey() string  { return rs.s.key("intent/head") }
 func (rs *Revisions) sweepKey() string { return rs.s.key("intent/sweep") }
 func (rs *Revisions) revisionKey(n uint64) string {
 	return rs.s.key(fmt.Sprintf("intent/rev/%020d", n))
 }
 
-// Put makes a change as one transaction, together with records in the audit chain. It returns ErrInvalid for invalid arguments, a
-// *StaleError if Base is not the current revision, ErrUnchanged if Base has the same documents, ErrAbandoned if the request was abandoned,
-// and a *FullError if there is no room.
+// Put stores a change in one transaction, together with records in the audit chain. It returns ErrInvalid if an argument is invalid, a
+// *StaleError if Base is not the current revision, ErrUnchanged if Base has the same documents, ErrAbandoned if Settle has abandoned the
+// request, and a *FullError if there is no room.
 func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) (Revision, error) {
 	if err := c.check(); err != nil {
 		return Revision{}, err
@@ -109,15 +110,16 @@ func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) 
 	})
 }
 
-// A draft is a revision without a number.
+// A draft is a revision that has no number yet.
 type draft struct {
 	rec     revisionRecord
-	content map[string][]byte // pieces of the documents and the manifest, by hash
+	content map[string][]byte // pieces of the documents and the manifest, indexed by hash
 }
 
-// make stores the revision after base. drafted makes its draft from the manifest of base. reserved is Change.Reserved.
+// make stores the revision after base. It calls drafted to build the draft from the manifest of base. reserved has the meaning of
+// Change.Reserved.
 func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
-	records = slices.Clone(records) // commitRecorded modifies the records
+	records = slices.Clone(records) // copy the records, because commitRecorded modifies them
 	for {
 		g := rs.s.Generation()
 		found, at, err := rs.s.get(ctx, "read intent", rs.headKey(), rs.sweepKey(), rs.abandonedKey())
@@ -139,7 +141,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 		case err != nil:
 			return Revision{}, err
 		}
-		kept := slices.Concat(old.pieces(), head.Manifest) // pieces of the current revision, which are stored already
+		kept := slices.Concat(old.pieces(), head.Manifest) // pieces of the current revision, which need not be stored again
 		d, err := drafted(old)
 		if err != nil {
 			return Revision{}, err
@@ -191,7 +193,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 		}
 		_, err = rs.s.commitRecorded(ctx, c, records)
 		switch {
-		case errors.Is(err, errRefused): // another change, a sweep or an abandonment was stored first; the next iteration determines which
+		case errors.Is(err, errRefused): // another change, a sweep or an abandonment was stored first; the next iteration finds out which
 			continue
 		case err != nil:
 			return Revision{}, err
@@ -205,7 +207,7 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 	}
 }
 
-// sizeOf returns the bytes of pieces.
+// sizeOf returns the total size of pieces in bytes.
 func sizeOf(pieces map[string][]byte) (n int64) {
 	for _, content := range pieces {
 		n += int64(len(content))
@@ -221,7 +223,7 @@ func (m manifest) pieces() []piece {
 	return all
 }
 
-// bytes returns the size of all documents.
+// bytes returns the total size of all documents.
 func (m manifest) bytes() (n int64) {
 	for _, p := range m.pieces() {
 		n += int64(p.Bytes)
@@ -229,7 +231,7 @@ func (m manifest) bytes() (n int64) {
 	return n
 }
 
-// decodeRevision decodes a record; nil means revision 0.
+// decodeRevision decodes a revision record. A nil kv means revision 0.
 func decodeRevision(kv *mvccpb.KeyValue) (revisionRecord, error) {
 	var rec revisionRecord
 	if kv == nil {

@@ -26,7 +26,7 @@ func put(t testing.TB, rs *Revisions, base uint64, documents map[string][]byte) 
 	return must(rs.Put(within(t), Change{Base: base, Author: "ota", Reason: "a test", Documents: documents}))(t)
 }
 
-// restore makes the documents of an older revision those of the next one.
+// restore creates a revision with the documents of an older revision.
 func restore(ctx context.Context, rs *Revisions, revision uint64, c Change, records ...AuditRecord) (Revision, error) {
 	old, err := rs.At(ctx, revision)
 	if err != nil {
@@ -36,7 +36,8 @@ func restore(ctx context.Context, rs *Revisions, revision uint64, c Change, reco
 	return rs.Put(ctx, c, records...)
 }
 
-// With KeepOthers, a change keeps every document of its base that it does not name, whatever the size, and another store reads the same.
+// With KeepOthers, a change keeps every document of its base that it does not name, whatever the document's size. Another store reads
+// the same documents.
 func TestIntentKeepOthers(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()
@@ -109,7 +110,7 @@ func TestIntentRefused(t *testing.T) {
 	}
 }
 
-// Of many changes of the same revision, one succeeds.
+// If many changes are based on the same revision, one succeeds.
 func TestIntentOneWins(t *testing.T) {
 	etcd := embeddedStore(t)
 	const writers = 5
@@ -134,7 +135,7 @@ func TestIntentOneWins(t *testing.T) {
 	}
 }
 
-// An ISP with 100,000 exemptions: 20 MiB, far more than etcd accepts in one request.
+// TestLargeIntent uses 100,000 exemptions, which take 20 MiB. etcd accepts far less in one request.
 func TestLargeIntent(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()
@@ -161,13 +162,13 @@ func TestLargeIntent(t *testing.T) {
 	if len(diffs) != 1 || strings.Count(diffs[0].Unified, "\n+") != 2 || !strings.Contains(diffs[0].Unified, "+  - {prefix: 192.0.2.0/24") {
 		t.Errorf("%.2000s", diffs[0].Unified)
 	}
-	put(t, rs, 2, map[string][]byte{"policy.yaml": bytes.Repeat([]byte("x"), 3<<20)}) // nothing to cut at
+	put(t, rs, 2, map[string][]byte{"policy.yaml": bytes.Repeat([]byte("x"), 3<<20)}) // content without any natural boundary for a piece
 	if got := must(rs.At(within(t), 3))(t).Documents["policy.yaml"]; len(got) != 3<<20 {
 		t.Errorf("%d bytes came back", len(got))
 	}
 }
 
-// Many small documents exceed etcd's 128 operations a transaction.
+// A change may have so many small documents that they exceed etcd's limit of 128 operations in a transaction.
 func TestManyDocuments(t *testing.T) {
 	s := embeddedStore(t)
 	rs := s.Revisions()

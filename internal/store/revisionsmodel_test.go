@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The history behaves like a list of maps.
+// TestIntentModel verifies that the history behaves like a list of maps.
 func TestIntentModel(t *testing.T) {
 	etcd := embeddedStore(t)
 	run := 0
@@ -83,7 +83,7 @@ func TestIntentModel(t *testing.T) {
 				}
 			},
 		})
-		// Every change has its record, and nothing else has one.
+		// The audit chain has one record for every change, and no others.
 		if h, err := s.Audit().Verify(ctx); err != nil || h.Seq != head() {
 			t.Fatalf("%d audit records, %v, of %d changes", h.Seq, err, head())
 		}

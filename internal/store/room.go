@@ -9,13 +9,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// makeRoom makes room for a number of bytes in an embedded etcd. It deletes old versions of keys, shrinks the file if enough of it is free,
-// and clears etcd's alarm once there is room again. It does nothing for an external cluster, or if nothing was changed since the last call
-// and there is no alarm.
+// makeRoom makes room for the given number of bytes in an embedded etcd. It deletes old versions of keys, shrinks the file if enough of it
+// is free, and clears etcd's alarm when there is room again. It does nothing for an external cluster. It also does nothing if nothing has
+// changed since the last call and etcd has raised no alarm.
 //
-// Free pages are reused, so the file is shrunk only when it is close to etcd's limit. Shrinking copies the database, and etcd does not
-// answer during the copy. Ownerships are lost if the copy takes longer than their lease, and are taken again afterwards. Once begun,
-// makeRoom continues even if ctx ends.
+// The file is shrunk only when its size is close to etcd's limit, because etcd reuses free pages. Shrinking copies the database, and etcd
+// does not answer during the copy. If the copy takes longer than the lease, the ownerships are lost and are taken again afterwards. After
+// makeRoom has begun, it continues even if ctx ends.
 func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	if s.server == nil {
 		return
@@ -30,7 +30,7 @@ func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	defer cancel()
 	again, err := s.compact(ctx)
 	sp := s.Space(ctx)
-	if err != nil || !again && !sp.ReadOnly { // a write in progress may have raised the alarm after room was made
+	if err != nil || !again && !sp.ReadOnly { // a write that was in progress may have raised the alarm after room was made
 		s.log.Debug("no room made", zap.Error(err))
 		return
 	}
@@ -50,7 +50,7 @@ func (s *Store) makeRoom(ctx context.Context, bytes int64) {
 	}
 }
 
-// compact deletes old versions of all keys and waits until their pages are free. It returns false if nothing was changed since the last
+// compact deletes old versions of all keys and waits until their pages are free. It returns false if nothing has changed since the last
 // call.
 func (s *Store) compact(ctx context.Context) (bool, error) {
 	status, err := ask(ctx, s, "read size", func(ctx context.Context) (*clientv3.StatusResponse, error) {
@@ -60,13 +60,13 @@ func (s *Store) compact(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if status.Header.Revision == s.keeper.compacted {
-		s.countFree(ctx) // a reader may have held pages the last time
+		s.countFree(ctx) // during the last call, a reader may still have used the pages
 		return false, nil
 	}
 	if _, err := s.client.Compact(ctx, status.Header.Revision, clientv3.WithCompactPhysical()); err != nil && !compacted(err) {
 		return false, err
 	}
-	s.keeper.compacted = status.Header.Revision // only the holder of the token uses it
+	s.keeper.compacted = status.Header.Revision // needs no lock, because only the holder of the token accesses it
 	s.countFree(ctx)
 	return true, nil
 }
@@ -77,14 +77,15 @@ func (s *Store) countFree(ctx context.Context) {
 	s.server.settle(ctx)
 }
 
-// settleWithin is how long compact waits for readers of the database. settleRetry is the pause between two checks of settle.
+// settleWithin is how long compact waits for readers of the database. settleRetry is the pause between two checks in settle.
 const settleWithin, settleRetry = time.Second, 10 * time.Millisecond
 
-// settle waits until the pages that were freed before the call count as free.
+// settle waits until the pages that were freed before the call are counted as free.
 //
-// A page counts as free two commits after the transaction that freed it, and only once the read transactions that began before are closed.
-// etcd closes its own read transactions in the background, which takes longer on a busy host. So settle commits until the backend's current
-// reader is the only one left, and then twice more. If ctx ends during a long read, such as a backup, its pages still count as in use.
+// A page counts as free two commits after the transaction that freed it, provided that all read transactions which began earlier have
+// ended. etcd ends its own read transactions in the background, which takes longer on a busy host. So settle commits until the backend's
+// current reader is the only one left, and then twice more. If ctx ends during a long read, such as a backup, the pages that it uses still
+// count as in use.
 func (e *embedded) settle(ctx context.Context) {
 	for e.commit(); e.etcd.Server.Backend().OpenReadTxN() > 1 && Pause(ctx, settleRetry); {
 		e.commit()
@@ -93,8 +94,8 @@ func (e *embedded) settle(ctx context.Context) {
 	e.commit()
 }
 
-// commit commits the backend's pending transaction, so that the sizes are current. Otherwise the sizes may be 100 ms old. It calls etcd in
-// a separate goroutine, which etcd may end: see mishap.
+// commit commits the backend's pending transaction, so that the sizes are up to date. Without commit, the sizes may be 100 ms old. It calls
+// etcd in a separate goroutine, because a failing etcd ends the calling goroutine: see mishap.
 func (e *embedded) commit() {
 	done := make(chan struct{})
 	go func() {
@@ -107,7 +108,7 @@ func (e *embedded) commit() {
 	}
 }
 
-// space returns the sizes of an embedded etcd without using the socket.
+// space returns the sizes of an embedded etcd. It reads them directly, not through the socket.
 func (e *embedded) space(quota int64) Space {
 	backend := e.etcd.Server.Backend()
 	sp := Space{Used: backend.Size(), InUse: backend.SizeInUse(), Quota: quota, Hard: e.hard}

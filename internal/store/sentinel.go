@@ -17,28 +17,28 @@ import (
 
 // Intervals and timeouts of the sentinel.
 const (
-	// lookEvery is how often the sentinel checks. A watch alone would not detect a replaced store: it reports nothing until the new store
-	// reaches the watched revision.
+	// lookEvery is the interval of the sentinel's checks. A watch alone would not detect that the store was replaced, because a watch
+	// reports nothing until the new store reaches the watched revision.
 	lookEvery = time.Second
-	// lookWithin bounds the sentinel's own requests.
+	// lookWithin is the timeout of the sentinel's own requests.
 	lookWithin = 500 * time.Millisecond
-	// awayTimeout is the timeout of a request once no majority has answered for the configured timeout.
+	// awayTimeout is the timeout of requests if no majority has answered for at least the configured timeout.
 	awayTimeout = time.Second
 )
 
-// A sentinel checks the store at intervals: whether a majority answers, and whether the store was replaced.
+// A sentinel checks at intervals whether a majority of the cluster answers, and whether the store was replaced.
 type sentinel struct {
-	wake chan struct{} // holds one token: check now
+	wake chan struct{} // holds a token if the sentinel should check immediately
 
-	mu      sync.Mutex // guards everything that follows
-	since   time.Time  // when a check first failed, by the monotonic clock; zero while checks succeed
-	members string     // state of each member at the last check that no majority answered
+	mu      sync.Mutex // guards all following fields
+	since   time.Time  // time of the first failed check, by the monotonic clock; zero while checks succeed
+	members string     // state of each member at the last check, if no majority answered
 	why     error      // reason why the store cannot be used although a majority answers, such as ErrRestoring
 	warned  bool
-	met     bool // a majority has answered since the store was opened
+	met     bool // whether a majority has answered since the store was opened
 }
 
-// kick makes the sentinel check now.
+// kick makes the sentinel check the store immediately.
 func (w *sentinel) kick() {
 	select {
 	case w.wake <- struct{}{}:
@@ -46,14 +46,14 @@ func (w *sentinel) kick() {
 	}
 }
 
-// unfit returns why the store cannot be used although a majority answers, or nil.
+// unfit returns the reason why the store cannot be used although a majority answers. It returns nil if there is no such reason.
 func (w *sentinel) unfit() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.why
 }
 
-// away returns the state of each member, and the time since which no majority has answered. Both are zero if a majority has answered the
+// away returns the state of each member, and the time since which no majority has answered. Both are zero if a majority answered at the
 // last check.
 func (w *sentinel) away() (members string, since time.Time) {
 	w.mu.Lock()
@@ -64,7 +64,8 @@ func (w *sentinel) away() (members string, since time.Time) {
 	return w.members, w.since
 }
 
-// patience returns the timeout of a request. The timeout is shorter if no majority has answered for some time, or ever.
+// patience returns the timeout for a request. The timeout is shorter than configured if no majority has answered for some time, or if no
+// majority has ever answered.
 func (s *Store) patience() time.Duration {
 	w := &s.sentinel
 	w.mu.Lock()
@@ -75,7 +76,7 @@ func (s *Store) patience() time.Duration {
 	return s.cfg.Timeout
 }
 
-// watchOver checks the store until it is closed.
+// watchOver checks the store repeatedly until the store is closed.
 func (s *Store) watchOver() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -95,7 +96,7 @@ func (s *Store) watchOver() {
 	}
 }
 
-// found records the result of a check, and logs changes.
+// found records the result of a check, and logs when the store becomes unavailable and available again.
 func (s *Store) found(err error) {
 	w := &s.sentinel
 	members := ""
@@ -119,14 +120,14 @@ func (s *Store) found(err error) {
 	if members == "" {
 		w.why, reason = err, err.Error()
 	}
-	// A single failed check is not logged, because a slow disk can cause it. A store that has never answered is logged at once.
+	// A single failed check is not logged, because a slow disk can cause it. A store that has never answered is logged immediately.
 	if !w.warned && (!w.met || time.Since(w.since) >= lookEvery) {
 		w.warned = true
 		s.log.Warn("the store is unavailable; nothing is changed until it answers", zap.Strings("store", s.endpoints), zap.String("reason", reason))
 	}
 }
 
-// lookOnce checks the store once. It gives an identity to a store without one.
+// lookOnce checks the store once. If the store has no identity, lookOnce gives it one.
 func (s *Store) lookOnce() error {
 	for {
 		g := s.Generation()
@@ -136,14 +137,14 @@ func (s *Store) lookOnce() error {
 			return nil
 		case s.Generation() != g: // recognize found that the store was replaced
 			continue
-		case errors.Is(err, errRefused): // another controller was first
+		case errors.Is(err, errRefused): // another controller wrote an identity first
 			continue
 		}
 		return err
 	}
 }
 
-// recognize compares the identity and the intent of the store with those known in a generation.
+// recognize compares the identity and the intent of the store with the identity and the intent that are known in the generation.
 func (s *Store) recognize(g *Generation) error {
 	ctx, cancel := context.WithTimeout(s.life, lookWithin)
 	defer cancel()
@@ -181,7 +182,8 @@ func (s *Store) recognize(g *Generation) error {
 	return s.name(ctx, g, kv, id)
 }
 
-// name gives the store a new identity, because it has no identity, or the identity from before it was replaced.
+// name gives the store a new identity. This is necessary if the store has no identity, or if it still has the identity from before it was
+// replaced.
 func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, was Identity) error {
 	s.etcdState.mu.Lock()
 	before := s.etcdState.before
@@ -208,11 +210,11 @@ func (s *Store) name(ctx context.Context, g *Generation, kv *mvccpb.KeyValue, wa
 	return nil
 }
 
-// compareIntent ends the generation if the newest revision seen is not in the store's history.
+// compareIntent ends the generation if the newest revision that was seen is not in the store's history.
 func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, seen Revision) error {
 	head, err := decodeRevision(found[s.Revisions().headKey()])
 	if err != nil {
-		return nil // readers of the intent get the error
+		return nil // not reported here, because readers of the intent get the error
 	}
 	if seen.Number > 0 {
 		rec, err := decodeRevision(found[s.Revisions().revisionKey(seen.Number)])
@@ -231,7 +233,7 @@ func (s *Store) compareIntent(g *Generation, found map[string]*mvccpb.KeyValue, 
 	return nil
 }
 
-// unanswered explains why no majority answers: the state of each member, and the error.
+// unanswered returns an error that explains why no majority answers. It contains the state of each member and the original error.
 func (s *Store) unanswered(err error) error {
 	members, _ := s.sentinel.away()
 	if members == "" {
@@ -240,7 +242,7 @@ func (s *Store) unanswered(err error) error {
 	switch {
 	case strings.Contains(err.Error(), members):
 		return err
-	case codeOf(err) == codes.DeadlineExceeded: // a timeout adds no information
+	case codeOf(err) == codes.DeadlineExceeded: // a timeout adds no information to the state of the members
 		return errors.New(members)
 	}
 	return fmt.Errorf("%s (%w)", members, err)

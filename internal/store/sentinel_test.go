@@ -11,7 +11,8 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// A store without answers is logged at once, with the member and the reason, and only once. Its return is logged too.
+// If the store does not answer, this is logged immediately and only once, with the member and the reason. When the
+// store answers again, this is logged too.
 func TestSentinelTells(t *testing.T) {
 	told := make(chan zapcore.Entry, 100)
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&strings.Builder{}), zap.InfoLevel)
@@ -38,7 +39,7 @@ func TestSentinelTells(t *testing.T) {
 	}
 }
 
-// The time limits within Ready add up to less than the second in which a prober expects its answer.
+// The timeouts within Ready add up to less than a second, because a prober expects the answer within a second.
 func TestReadyWithinASecond(t *testing.T) {
 	if most := readyTimeout + lookTimeout; most >= time.Second {
 		t.Errorf("Ready may take %v", most)

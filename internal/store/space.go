@@ -15,38 +15,40 @@ import (
 
 // Parts of the quota.
 const (
-	// reserveParts and maxReserve define the reserve: an eighth of the quota, but at most 256 MiB, which is the reserve of the default
-	// quota. An activation takes about 2 kB in addition to the shared documents, so 256 MiB last for years.
+	// reserveParts and maxReserve define the reserve: an eighth of the quota, but at most 256 MiB. With the default quota, the reserve is
+	// 256 MiB. An activation takes about 2 kB in addition to the documents that it shares with other revisions, so 256 MiB last for years.
 	reserveParts = 8
 	maxReserve   = 256 << 20
-	// smallChange is the smallest size of an ordinary change. A store without room for it is full.
+	// smallChange is the assumed size of the smallest ordinary change. A store without room for such a change is full.
 	smallChange = 64 << 10
 	// warnPercent is the percentage of the quota at which warnings begin.
 	warnPercent = 80
-	// MinQuota is the smallest quota, of which 2 MiB are the reserve.
+	// MinQuota is the smallest quota. Its reserve is 2 MiB.
 	MinQuota = 16 << 20
 )
 
-// Intervals and margins of the checks of the room.
+// Intervals and margins of the checks whether there is room.
 const (
-	// tendEvery is how often the sizes are checked, and a nearly full database is compacted.
+	// tendEvery is how often the sizes are checked. If the database is nearly full, it is compacted.
 	tendEvery = 10 * time.Second
-	// unseen is the most that may have been stored since the sizes of an embedded etcd were updated, at most 100 ms ago.
+	// unseen is the largest amount that may have been stored since the sizes of an embedded etcd were updated. They are at most 100 ms old.
 	unseen = 16 << 20
-	// lookAgain is how long the sizes of an external cluster are reused.
+	// lookAgain is how long the sizes of an external cluster are reused before they are read again.
 	lookAgain = time.Second
 )
 
 // A Space describes the room in the store.
 //
-// The quota has three parts. Ordinary changes (an apply, the audit record of a refusal) are accepted up to Ordinary. Changes of phase,
-// rollbacks and restores are accepted up to Changes. The rest is for leases, ownerships, presences and statuses. These are small, replace
-// each other, and are never refused by the store itself. At Hard, etcd refuses every change until an operator has made room.
+// The quota has three parts. Ordinary changes (an apply, the audit record of a refusal) are accepted up to the limit Ordinary. Changes of
+// phase, rollbacks and restores are accepted up to the limit Changes. The remaining part is for leases, ownerships, presences and statuses.
+// These are small, replace each other, and are never refused by the store itself. At the limit Hard, etcd refuses every change until an
+// operator has made room.
 type Space struct {
-	// Used is the size of the database file, which etcd's quota bounds. InUse is the part of it with content; the rest is free pages, which
-	// new content fills first.
+	// Used is the size of the database file, which etcd's quota limits. InUse is the size of the pages with content. The other pages are
+	// free, and new content fills them first.
 	Used, InUse int64
-	// Quota is the configured size, or 0 if unknown. Hard is etcd's own limit, which is above Quota for an embedded etcd: see hardQuota.
+	// Quota is the configured quota, or 0 if it is unknown. Hard is etcd's own limit. For an embedded etcd, Hard is above Quota: see
+	// hardQuota.
 	Quota, Hard int64
 	// ReadOnly means that etcd refuses every change because its quota was reached.
 	ReadOnly bool
@@ -62,11 +64,11 @@ func (sp Space) Ordinary() int64 { return sp.Quota - sp.reserve() }
 // Changes returns the limit of Used for changes of phase, rollbacks and restores.
 func (sp Space) Changes() int64 { return sp.Hard - sp.reserve()/4 }
 
-// allows reports whether there is room for a change of a number of bytes.
+// allows reports whether there is room for a change of the given number of bytes. reserved means that the change may use the reserve.
 func (sp Space) allows(bytes int64, reserved bool) bool {
 	switch {
 	case sp.Quota == 0:
-		return true // the quota is unknown: etcd decides
+		return true // the quota is unknown, so leave the decision to etcd
 	case reserved:
 		return sp.Used+bytes <= sp.Changes()
 	default:
@@ -77,7 +79,8 @@ func (sp Space) allows(bytes int64, reserved bool) bool {
 // Full reports whether ordinary changes are refused.
 func (sp Space) Full() bool { return sp.ReadOnly || !sp.allows(smallChange, false) }
 
-// Warning returns a message that describes how full the store is and what to do. It returns an empty string below 80 % of the quota.
+// Warning returns a message for the operator that states how full the store is and what to do. The message is empty while less than 80 % of
+// the quota is in use.
 func (sp Space) Warning() string {
 	switch {
 	case sp.ReadOnly:
@@ -90,7 +93,7 @@ func (sp Space) Warning() string {
 	return ""
 }
 
-// String renders `210 MiB in use (file 215 MiB) of a quota of 256 MiB, of which ordinary changes may use 224 MiB`.
+// String returns a text such as `210 MiB in use (file 215 MiB) of a quota of 256 MiB, of which ordinary changes may use 224 MiB`.
 func (sp Space) String() string {
 	text := fmt.Sprintf("%s in use (file %s)", mib(sp.InUse), mib(sp.Used))
 	if sp.Quota == 0 {
@@ -111,14 +114,14 @@ func (sp Space) wayOut() string {
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
-// A FullError is returned for a change without room. Nothing was stored.
+// A FullError is returned if there is no room for a change. Nothing was stored.
 type FullError struct {
 	Op    string
 	Bytes int64 // approximate size of the change
 	Space Space
 }
 
-// Error names the change, the usage, the quota and the remedy.
+// Error names the change, the sizes and the quota, and tells the user what to do.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("%s: %v: %s more do not fit: %s; nothing was stored. %s", e.Op, ErrFull, mib(e.Bytes), e.Space, e.Space.wayOut())
 }
@@ -128,19 +131,19 @@ func (e *FullError) Unwrap() error { return ErrFull }
 
 var _ error = (*FullError)(nil)
 
-// A keeper keeps track of the room in the store.
+// A keeper holds the state of the checks whether there is room.
 type keeper struct {
 	making    chan struct{} // holds one token; its holder may make room
-	compacted int64         // the revision of etcd up to which room was last made; only the holder of the token uses it
+	compacted int64         // revision of etcd at which keys were last compacted; only the holder of the token accesses it
 
-	mu      sync.Mutex // guards everything that follows
-	last    Space      // last known room of an external cluster
+	mu      sync.Mutex // guards all following fields
+	last    Space      // sizes of an external cluster as last read
 	at      time.Time  // time at which last was read
-	warning string     // the warning logged last, by its first words
+	warning string     // the first words of the warning that was logged last
 }
 
-// Space returns the room in the store. If an external cluster does not answer, Space returns what the cluster last reported, or a Space
-// without a quota.
+// Space returns the sizes and limits of the store. If an external cluster does not answer, Space returns the sizes that the cluster last
+// reported. If it has never answered, the result has no quota.
 func (s *Store) Space(ctx context.Context) Space {
 	if s.server != nil {
 		return s.server.space(s.cfg.Quota)
@@ -153,8 +156,8 @@ func (s *Store) Space(ctx context.Context) Space {
 	return s.keeper.last
 }
 
-// askSpace asks every member of an external cluster. It returns the largest sizes and the smallest quota, because one full member makes the
-// whole cluster read-only.
+// askSpace requests the sizes from every member of an external cluster. It returns the largest sizes and the smallest quota, because one
+// full member makes the whole cluster read-only.
 func (s *Store) askSpace(ctx context.Context, last Space) Space {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
@@ -178,7 +181,7 @@ func (s *Store) askSpace(ctx context.Context, last Space) Space {
 		}
 		told = true
 		sp.Used, sp.InUse = max(sp.Used, resp.DbSize), max(sp.InUse, resp.DbSizeInUse)
-		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // etcd before 3.6 does not report its quota
+		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // 0 with etcd before 3.6, which does not report its quota
 			sp.Quota, sp.Hard = q, q
 		}
 		sp.ReadOnly = sp.ReadOnly || slices.ContainsFunc(resp.Errors, func(e string) bool { return strings.Contains(e, etcdserverpb.AlarmType_NOSPACE.String()) })
@@ -190,7 +193,8 @@ func (s *Store) askSpace(ctx context.Context, last Space) Space {
 	return sp
 }
 
-// admit returns a *FullError for a change without room, after an attempt to make room. etcd's overhead is at most an eighth of the content.
+// admit returns a *FullError if there is no room for a change, even after an attempt to make room. It assumes that etcd's overhead is at
+// most an eighth of the content.
 func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool) error {
 	bytes += bytes/8 + 4096
 	sp := s.Space(ctx)
@@ -208,7 +212,8 @@ func (s *Store) admit(ctx context.Context, op string, bytes int64, reserved bool
 	return &FullError{Op: op, Bytes: bytes, Space: sp}
 }
 
-// tend checks the room while the store is open. It first completes a deletion that was interrupted.
+// tend checks repeatedly whether there is room, until the store is closed. Before that, it completes an interrupted deletion of archived
+// audit records.
 func (s *Store) tend() {
 	if err := s.Audit().dropArchived(s.life); err != nil && s.life.Err() == nil {
 		s.log.Debug("archived audit records are not deleted yet", zap.Error(err))
@@ -223,7 +228,7 @@ func (s *Store) tend() {
 	}
 }
 
-// tellSpace logs when the store begins to fill up, fills further, and has room again.
+// tellSpace logs a warning when the store becomes nearly full, full or read-only. It also logs when there is room again.
 func (s *Store) tellSpace(sp Space) {
 	warning := sp.Warning()
 	kind, _, _ := strings.Cut(warning, ":")

@@ -17,14 +17,14 @@ import (
 
 const smallQuota = 24 << 20
 
-// noise returns content that cannot be compressed and differs from call to call.
+// noise returns content that cannot be compressed. Each call returns different content.
 func noise(random *rand.ChaCha8, bytes int) []byte {
 	content := make([]byte, bytes)
 	_, _ = random.Read(content)
 	return content
 }
 
-// fillOrdinary changes documents until there is no room for more, and returns the last revision and the refusal.
+// fillOrdinary changes documents until the store refuses a change. It returns the last revision and the error.
 func fillOrdinary(t testing.TB, s *Store) (uint64, error) {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{1})
@@ -40,7 +40,7 @@ func fillOrdinary(t testing.TB, s *Store) (uint64, error) {
 	return 0, nil
 }
 
-// fillToAlarm writes directly to etcd until it refuses, as a release without a reserve did.
+// fillToAlarm writes directly to etcd until etcd refuses. The state is the same as after a release of op25b that had no reserve.
 func fillToAlarm(t testing.TB, s *Store) {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{2})
@@ -55,8 +55,8 @@ func fillToAlarm(t testing.TB, s *Store) {
 	t.Fatal("no alarm")
 }
 
-// Ordinary changes end before the quota. The rest is for changes of phase, the way back, ownerships and statuses, which never raise etcd's
-// own alarm.
+// Ordinary changes are refused before the quota is reached. The remaining part is for changes of phase, rollbacks, restores, ownerships
+// and statuses, which never raise etcd's own alarm.
 func TestReserve(t *testing.T) { // I12, I13
 	core, logs := observer.New(zap.InfoLevel)
 	dir := t.TempDir()
@@ -71,7 +71,7 @@ func TestReserve(t *testing.T) { // I12, I13
 		t.Errorf("the refused change made revision %d of %d", head.Number, last)
 	}
 	records := 0
-	for ; err == nil || records == 0; records++ { // small ones continue until they reach the limit too
+	for ; err == nil || records == 0; records++ { // small changes succeed until they reach the limit too
 		_, err = s.Audit().Append(within(t), AuditRecord{Who: "a", Verb: "refused apply", Detail: strings.Repeat("x", MaxDetail)})
 	}
 	wantError(t, err, ErrFull, "append audit record: store is full: 0.0 MiB more do not fit")
@@ -111,12 +111,12 @@ func TestReserve(t *testing.T) { // I12, I13
 	put(t, s.Revisions(), last+1, docs("a", "1"))
 }
 
-// Deleted and old content becomes room again, without a restart.
+// The space of deleted and old content is used again, without a restart.
 func TestRoomIsMade(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	random := rand.NewChaCha8([32]byte{3})
 	records := JSON[[]byte](s, "junk")
-	for i := range 200 { // 75 MiB, each replacing the one before
+	for i := range 200 { // 75 MiB in total; each write replaces the previous one
 		must(records.PutIf(within(t), "one", AnyVersion, noise(random, 384<<10)))(t)
 		if i%4 == 3 {
 			must(s.Audit().Append(within(t), AuditRecord{Who: "a", Verb: "b"}))(t)
@@ -127,7 +127,8 @@ func TestRoomIsMade(t *testing.T) {
 	}
 }
 
-// A store that etcd has declared full opens, reports what to do, accepts changes of phase, and continues when there is room.
+// A store for which etcd has raised its alarm can be opened. It reports what to do, accepts changes of phase, and accepts ordinary changes
+// when there is room again.
 func TestFullStoreOpens(t *testing.T) { // I13
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir, Quota: smallQuota})
@@ -141,7 +142,7 @@ func TestFullStoreOpens(t *testing.T) { // I13
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for base := range uint64(3) { // each start finds the store as the one before left it
+	for base := range uint64(3) { // each start finds the store as the previous start left it
 		s = open(t, Config{Dir: dir, Quota: smallQuota})
 		if sp := s.Space(within(t)); sp.ReadOnly || !sp.Full() {
 			t.Errorf("the space is %+v: %s", sp, sp.Warning())
@@ -163,7 +164,8 @@ func TestFullStoreOpens(t *testing.T) { // I13
 	put(t, s.Revisions(), 4, docs("a", "1"))
 }
 
-// A read that is in progress while room is made holds the freed pages. settle waits for its end, and then counts them as free.
+// A read that is in progress while room is made keeps the freed pages in use. settle waits until the read ends, and the pages then count
+// as free.
 func TestSettleWaitsForReads(t *testing.T) { // I13
 	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	random := rand.NewChaCha8([32]byte{4})
@@ -192,7 +194,7 @@ func TestSettleWaitsForReads(t *testing.T) { // I13
 	}
 }
 
-// An alarm that a write in progress raises after room was made does not outlive the next change.
+// If a write that was in progress raises the alarm after room was made, the next change clears the alarm.
 func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
 	s := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	put(t, s.Revisions(), 0, docs("phase", "0"))
@@ -211,7 +213,7 @@ func TestAlarmAfterRoomWasMade(t *testing.T) { // I13
 	}
 }
 
-// An external cluster reports its room and its alarm.
+// An external cluster reports its sizes and its alarm.
 func TestSpaceOfCluster(t *testing.T) {
 	etcd := open(t, Config{Dir: t.TempDir(), Quota: smallQuota})
 	s := open(t, Config{Endpoints: etcd.Endpoints()})
@@ -237,7 +239,7 @@ func TestSpaceWarns(t *testing.T) {
 	}{
 		{Space{}, ""},
 		{Space{Used: 190 << 20, InUse: 190 << 20, Quota: 256 << 20, Hard: 256 << 20}, ""},
-		{Space{Used: 250 << 20, InUse: 100 << 20, Quota: 256 << 20, Hard: 256 << 20}, "the store is full"}, // until it is defragmented
+		{Space{Used: 250 << 20, InUse: 100 << 20, Quota: 256 << 20, Hard: 256 << 20}, "the store is full"}, // full until the file is defragmented
 		{Space{Used: 210 << 20, InUse: 205 << 20, Quota: 256 << 20, Hard: 256 << 20}, "the store is nearly full"},
 		{Space{Used: 224 << 20, InUse: 224 << 20, Quota: 256 << 20, Hard: 256 << 20}, "the store is full"},
 		{Space{Used: 300 << 20, InUse: 300 << 20, Quota: 256 << 20, Hard: 332 << 20}, "the store is full"},

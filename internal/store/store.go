@@ -12,13 +12,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// Keepalive pings, which detect a dead connection even if it only carries watches, which have no timeout. gRPC pings at most every 10 s.
+// Intervals of keepalive pings. The pings detect a dead connection even if it carries only watches, which have no timeout. gRPC allows at
+// most one ping in 10 s.
 const (
 	pingEvery   = 10 * time.Second
 	pingTimeout = 2 * time.Second
 )
 
-// closeTimeout is how long Close tries to release ownerships. Ownerships that it cannot release expire.
+// closeTimeout is how long Close tries to release ownerships. Ownerships that it cannot release end when their lease expires.
 const closeTimeout = time.Second
 
 // A Store is an open store. It is safe for concurrent use.
@@ -28,27 +29,28 @@ type Store struct {
 	client    *clientv3.Client
 	leases    *clientv3.Client // separate connection for leases, so that a renewal does not wait behind large answers
 	endpoints []string
-	server    *embedded // nil with an external cluster
+	server    *embedded // nil if the cluster is external
 
-	life context.Context // ends with Close
+	life context.Context // cancelled when the store is closed
 	end  context.CancelFunc
 
-	granting  chan struct{} // holds one token; its holder may grant a lease
-	sweeping  chan struct{} // holds one token; its holder may sweep
+	granting  chan struct{} // limits the grants of leases to one at a time: a goroutine puts a token in while it grants a lease
+	sweeping  chan struct{} // limits sweeps to one at a time: a goroutine puts a token in while it sweeps
 	recent    recentPieces
 	keeper    keeper
 	etcdState etcdState
 	sentinel  sentinel
 
-	mu     sync.Mutex // guards everything below
+	mu     sync.Mutex // guards all following fields
 	closed bool
-	wg     sync.WaitGroup // counts goroutines; Add only while not closed
+	wg     sync.WaitGroup // counts the goroutines of the store; Add is called only while the store is not closed
 	lease  *lease         // lease of all ownerships and presences, or nil
 }
 
-// Open opens the store: it starts the embedded etcd, or prepares to connect to a cluster. Open succeeds even if the cluster does not
-// answer: see Ready. ctx bounds the opening only; Close ends the store. Open returns ErrConfig if cfg is invalid, ErrInUse if another store
-// has the data directory open, ErrDamaged if etcd cannot start on its data, and ErrFailed if the embedded etcd does not start.
+// Open opens a store. It starts the embedded etcd, or prepares the connection to a cluster. Open succeeds even if the cluster does not
+// answer: see Ready. ctx limits only Open itself; the store stays open until Close. Open returns ErrConfig if cfg is invalid, ErrInUse if
+// another store has opened the data directory, ErrDamaged if the data directory is damaged, and ErrFailed if the embedded etcd does not
+// start.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -132,12 +134,12 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Endpoints returns the addresses of etcd: those of the configuration, or the embedded etcd's unix socket. Only this user can open the
-// socket. A second store of this user can use it as an endpoint.
+// Endpoints returns the addresses of etcd. They are the configured endpoints, or the unix socket of the embedded etcd. Only this user can
+// open the socket. Another store of this user can use it as an endpoint.
 func (s *Store) Endpoints() []string { return append([]string(nil), s.endpoints...) }
 
-// start runs f in a goroutine that Close waits for. It returns false, without running f, if the store is closed. f must end when s.life
-// does.
+// start runs f in a goroutine, for which Close waits. If the store is closed, start returns false and does not run f. f must return when
+// s.life ends.
 func (s *Store) start(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +150,7 @@ func (s *Store) start(f func()) bool {
 	return true
 }
 
-// within returns a context that also ends with the store.
+// within returns a context that ends when ctx ends or the store is closed.
 func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.life, cancel)

@@ -72,7 +72,8 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// No other user can reach the embedded etcd: there is one socket, in a directory that others may not enter, whatever its path.
+// No other user can reach the embedded etcd. It has one socket, in a directory that other users may not enter, whatever the
+// path of the data directory is.
 func TestSocketIsPrivate(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("long/", 20))
 	loose := t.TempDir() // 0755
@@ -96,7 +97,7 @@ func TestSocketIsPrivate(t *testing.T) {
 	}
 }
 
-// Two stores with different prefixes on one cluster are independent.
+// Two stores with different prefixes in one cluster are independent.
 func TestPrefix(t *testing.T) {
 	s := embeddedStore(t)
 	other := open(t, Config{Endpoints: s.Endpoints(), Prefix: "/other"})
@@ -108,7 +109,7 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// A caller's context bounds every call.
+// Every call ends when its context ends.
 func TestCallsEnd(t *testing.T) {
 	etcd := embeddedStore(t)
 	p := behindProxy(t, etcd)

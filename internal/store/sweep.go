@@ -10,11 +10,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// sweepEvery is the number of revisions from one sweep to the next. A sweep deletes the pieces of revisions that are no longer kept, and of
-// changes that were begun but not completed.
+// sweepEvery is the number of revisions between two sweeps. A sweep deletes the pieces of revisions that are no longer kept, and of changes
+// that were begun but not completed.
 const sweepEvery = 16
 
-// sweepChunk is the number of revisions that are read together. Pieces that their manifests share are read once.
+// sweepChunk is the number of revisions that are read together. If their manifests share pieces, these pieces are read once.
 const sweepChunk = 32
 
 // sweepSometimes starts a sweep in the background after every sweepEvery-th revision.
@@ -36,11 +36,11 @@ func (rs *Revisions) sweepSometimes(number uint64) {
 	}
 }
 
-// sweep deletes the pieces that no revision has, and returns their number.
+// sweep deletes the pieces that no revision uses, and returns the number of deleted pieces.
 //
-// A change in progress may rely on pieces that no revision has yet. So each deletion is a transaction that also puts the sweep key, and
-// depends on the head and the sweep key that were read. A change that is stored before the deletion makes the deletion fail. A change that
-// is stored after the deletion is refused, and puts its pieces again.
+// A change in progress may rely on pieces that no revision uses yet. So each deletion is a transaction that also writes the sweep key, and
+// that requires that the head and the sweep key are unchanged since they were read. A change that is stored before the deletion makes the
+// deletion fail. A change that is to be stored after the deletion is refused and must store its pieces again.
 func (rs *Revisions) sweep(ctx context.Context) (int, error) {
 	found, at, err := rs.s.get(ctx, "sweep", rs.headKey(), rs.sweepKey())
 	if err != nil {
@@ -84,7 +84,7 @@ func (rs *Revisions) sweep(ctx context.Context) (int, error) {
 	return len(unused), nil
 }
 
-// used returns the hashes of all pieces of all revisions, as of a revision of etcd.
+// used returns the hashes of all pieces that revisions use, as of etcd's revision at.
 func (rs *Revisions) used(ctx context.Context, at int64) (map[string]bool, error) {
 	revisions, err := ask(ctx, rs.s, "sweep", func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return rs.s.client.Get(ctx, rs.revisionKey(0), clientv3.WithRange(rs.revisionKey(1<<63)), clientv3.WithRev(at))

@@ -10,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// What kept revisions need stays, and everything else is deleted.
+// A sweep keeps the pieces of revisions that are kept, and deletes all others.
 func TestSweep(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir(), History: 2})
 	rs := s.Revisions()
@@ -25,7 +25,7 @@ func TestSweep(t *testing.T) {
 	}
 	_, err := rs.At(within(t), 2)
 	wantError(t, err, ErrNotFound, "revision 2 of intent: not found: the current one is 4, and 2 are kept")
-	if n := must(rs.sweep(within(t)))(t); n != 5 { // of revisions 1 and 2 a manifest and a document each, and the piece of the crash
+	if n := must(rs.sweep(within(t)))(t); n != 5 { // a manifest and a document each for revisions 1 and 2, and the piece that the crash left
 		t.Errorf("%d reclaimed", n)
 	}
 	if n := count(); n != 5 {
@@ -39,24 +39,26 @@ func TestSweep(t *testing.T) {
 	if n := must(rs.sweep(within(t)))(t); n != 0 {
 		t.Errorf("%d reclaimed by a second sweep", n)
 	}
-	// It also runs by itself.
+	// The sweep is also started by Put.
 	for i := uint64(4); i < sweepEvery; i++ {
 		put(t, rs, i, docs("a", fmt.Sprint(i), "same", "same"))
 	}
-	s.sweeping <- struct{}{} // the sweep has ended
+	s.sweeping <- struct{}{} // succeeds when the sweep has ended
 	if n := count(); n > 5 {
 		t.Errorf("%d pieces left after revision %d", n, sweepEvery)
 	}
 }
 
-// A change in progress relies on pieces that a sweep considers unused: those that are too large for its transaction.
+// A change in progress relies on pieces that a concurrent sweep considers unused. The pieces are stored before the change's
+// transaction, because they are too large for it.
 func TestSweepDuringPut(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir()})
 	rs := s.Revisions()
 	put(t, rs, 0, docs("a", "1"))
 	var mu sync.Mutex // guards swept
 	swept := 0
-	// Put reads the time between the pieces and the head. The store also reads it in the background, and a sweep then finds nothing.
+	// Put reads the clock after it has stored the pieces and before it stores the head. The store also reads the clock in the
+	// background. A sweep at that time finds nothing.
 	sweeping := open(t, Config{Endpoints: s.Endpoints(), Now: func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()
@@ -89,6 +91,6 @@ func TestDamagedContent(t *testing.T) {
 			must(s.client.Put(within(t), string(kv.Key), "c0ntent"))(t)
 		}
 	}
-	_, err := beside(t, s).Revisions().At(within(t), 1) // which has not read it before
+	_, err := beside(t, s).Revisions().At(within(t), 1) // a store that has not cached the piece
 	wantError(t, err, ErrCorrupt, "intent at revision 1: stored content is damaged: piece ")
 }

@@ -9,27 +9,27 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// verifyPage is how many records are read at once: 128 of 32 KiB are 4 MiB.
+// verifyPage is the number of records that are read at once. 128 records of 32 KiB take 4 MiB.
 const verifyPage = 128
 
 // Verify reads the whole chain in the store and returns its head. It returns a *BreakError for the first record that was changed, removed
-// or moved after it was appended. Without known heads, Verify cannot detect that the end was removed and the head adjusted, or that the
-// whole chain was rewritten.
+// or moved after it was appended. If no known heads are given, Verify can detect neither that the last records were removed and the head
+// was adjusted, nor that the whole chain was rewritten.
 //
-// If records were archived, the chain begins after the checkpoint, and one of its records must name that checkpoint. Known heads before the
-// checkpoint are not checked here: see Archives.
+// If records were archived, the chain begins after the checkpoint, and one of its records must name that checkpoint. Verify does not check
+// known heads before the checkpoint: see Archives.
 func (a *Audit) Verify(ctx context.Context, known ...Head) (Head, error) {
 	v, err := a.VerifyFrom(ctx, known...)
 	return v.Head, err
 }
 
-// A Verified describes a verified chain: the records after the checkpoint, up to the head.
+// A Verified describes a verified chain. The chain consists of the records after Checkpoint, up to Head.
 type Verified struct {
 	Checkpoint Checkpoint
 	Head       Head
 }
 
-// VerifyFrom is Verify, and also returns the checkpoint.
+// VerifyFrom is like Verify, and also returns the checkpoint.
 func (a *Audit) VerifyFrom(ctx context.Context, known ...Head) (Verified, error) {
 	for {
 		v, err := a.verify(ctx, known)
@@ -85,7 +85,7 @@ func (a *Audit) verify(ctx context.Context, known []Head) (v Verified, err error
 	return v, a.ends(last, head, known)
 }
 
-// follows checks that a stored record is the one after last, and returns it.
+// follows checks that a stored record follows the record last, and returns the stored record.
 func (a *Audit) follows(last Head, kv *mvccpb.KeyValue) (r AuditRecord, err error) {
 	want := last.Seq + 1
 	if key := string(kv.Key); key != a.s.auditKey(want) {
@@ -97,7 +97,7 @@ func (a *Audit) follows(last Head, kv *mvccpb.KeyValue) (r AuditRecord, err erro
 	return r, r.after(last)
 }
 
-// agrees checks a record against the known heads.
+// agrees returns a *BreakError if a known head has the number of next but another hash.
 func agrees(next Head, known []Head) error {
 	for _, k := range known {
 		if k.Seq == next.Seq && k.Hash != next.Hash {
@@ -108,7 +108,7 @@ func agrees(next Head, known []Head) error {
 	return nil
 }
 
-// ends checks that the chain ends where its head and the known heads say.
+// ends checks that the chain ends at its stored head and not before the last known head.
 func (a *Audit) ends(last, head Head, known []Head) error {
 	longest := slices.MaxFunc(append([]Head{head}, known...), func(x, y Head) int { return cmp.Compare(x.Seq, y.Seq) })
 	switch {
