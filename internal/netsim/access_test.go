@@ -15,7 +15,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// Mail passes through every form in both families. Each frame has the form in both directions, and the hosts count the frames on the wire.
+// TestMailThroughEveryAccess verifies that mail passes through every kind of access in both families. Each frame must be encapsulated as
+// expected in both directions, and the hosts must count the frames on the wire.
 func TestMailThroughEveryAccess(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -85,7 +86,7 @@ func mss(tcp *layers.TCP) uint16 {
 	return 0
 }
 
-// A long stream fills the MTU in both directions as far as netstack does, and never exceeds it.
+// TestMTUIsFilled verifies that a long stream never exceeds the MTU in either direction, and that it fills the MTU as far as netstack can.
 func TestMTUIsFilled(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -104,7 +105,8 @@ func TestMTUIsFilled(t *testing.T) {
 						largest[s.in] = max(largest[s.in], size)
 					}
 				}
-				// netstack sizes segments so that 40 bytes of TCP options fit, and puts 12 into those with data: the timestamps.
+				// netstack sizes segments so that 40 bytes of TCP options fit, but it puts only 12 bytes of options, the timestamps, into
+				// segments with data.
 				if want := MTU - 28; largest != [2]int{want, want} {
 					t.Errorf("%s: the largest packets are of %v bytes, want %d both up and down", family.name, largest, want)
 				}
@@ -113,7 +115,7 @@ func TestMTUIsFilled(t *testing.T) {
 	}
 }
 
-// An ICMP error in the line's encapsulation ends the attempt at once.
+// TestProhibitedInEveryAccess verifies that an ICMP error in the line's encapsulation ends the attempt at once.
 func TestProhibitedInEveryAccess(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -150,11 +152,11 @@ func TestProhibitedInEveryAccess(t *testing.T) {
 	}
 }
 
-// prohibitionIn is prohibition with the frame's encapsulation reversed, and without an encapsulation limit, which the receiver of a tunnel
-// does not require. It takes the headers' lengths from the form, and changes their bytes by hand.
+// prohibitionIn is like prohibition, but returns the error in the reversed encapsulation of the frame. It omits the encapsulation limit,
+// which the receiver of a tunnel does not require. It computes the headers' lengths from shape and edits their bytes directly.
 func prohibitionIn(t *testing.T, frame []byte, shape string, code uint8) []byte {
 	t.Helper()
-	outer := 12 // up to the innermost Ethernet type
+	outer := 12 // the number of bytes before the innermost EtherType
 	session, softwire := 0, 0
 	for _, layer := range strings.Fields(shape) {
 		switch {
@@ -189,7 +191,7 @@ func prohibitionIn(t *testing.T, frame []byte, shape string, code uint8) []byte 
 	return answer
 }
 
-// One subscriber may have several concentrators or AFTRs, each for the destinations behind it.
+// TestPeerByDestination verifies that one subscriber can use several concentrators or AFTRs, each for its own destinations.
 func TestPeerByDestination(t *testing.T) {
 	t.Parallel()
 	near, far := config("near", 2), config("far", 3)
@@ -198,7 +200,7 @@ func TestPeerByDestination(t *testing.T) {
 		return []netip.Prefix{netip.PrefixFrom(c.IPv4[0].Addr(), 32), netip.PrefixFrom(c.IPv6[0].Addr(), 128)}
 	}
 	for name, access := range map[string]func(*HostConfig){
-		"PPPoE": func(c *HostConfig) { // the concentrator chooses the session id, so two concentrators may choose the same one
+		"PPPoE": func(c *HostConfig) { // two concentrators may use the same session id, because each chooses its ids on its own
 			for _, s := range []HostConfig{near, far} {
 				c.PPPoE = append(c.PPPoE, PPPoESession{ID: 1, Concentrator: s.MAC, Destinations: destinations(s)})
 			}
@@ -234,7 +236,7 @@ func TestPeerByDestination(t *testing.T) {
 	}
 }
 
-// A missing AFTR is reported as a configuration error, not as a filter's effect.
+// TestNoAFTR verifies that a missing AFTR is reported as a configuration error, not as a blocked path.
 func TestNoAFTR(t *testing.T) {
 	t.Parallel()
 	a, b := wire.Pipe("client", "server")
@@ -256,7 +258,8 @@ func TestNoAFTR(t *testing.T) {
 	}
 }
 
-// While an AFTR is being resolved, the host is busy: packets to any destination may wait for it.
+// TestQuiesceWaitsForTheAFTR verifies that a host is busy while it resolves an AFTR's address, because packets to any destination may be
+// waiting for the AFTR.
 func TestQuiesceWaitsForTheAFTR(t *testing.T) {
 	a, _ := wire.Pipe("client", "nobody")
 	c := config("client", 1)
@@ -284,7 +287,8 @@ func TestQuiesceWaitsForTheAFTR(t *testing.T) {
 	}
 }
 
-// A server can send to a subscriber after the subscriber's first frame. It uses the subscriber's encapsulation.
+// TestServerDialsBack verifies that a server can send to a subscriber, in the subscriber's encapsulation, after the subscriber's first
+// frame.
 func TestServerDialsBack(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
@@ -346,7 +350,7 @@ func TestBadAccess(t *testing.T) {
 	}
 }
 
-// A host ignores frames in an encapsulation other than its line's.
+// TestOtherEncapsulationsAreNotTaken verifies that a host ignores frames in an encapsulation other than its line's.
 func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 	b4, v4, concentrator := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.2"), net.HardwareAddr{2, 0, 0, 0, 0, 2}
 	packet := datagram{ipv4Type, append([]byte{0x45, 11: 0}, append(v4.AsSlice(), 192, 0, 2, 1)...)}
@@ -360,11 +364,11 @@ func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			good.peer = tagOf(concentrator)
-			// As sent by the far end.
+			// The far end sends with the addresses exchanged.
 			good.softwire.own, good.softwire.far = good.softwire.far, good.softwire.own
 			taken := func(p path) bool {
 				received, d, ok := parse(p.frame(good.peer, packet))
-				received.peer = p.peer // parse sets the sender's
+				received.peer = p.peer // parse returns the sender's address as the peer
 				if !ok {
 					t.Fatalf("%+v is not parsed", p)
 				}

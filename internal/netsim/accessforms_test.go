@@ -17,11 +17,11 @@ var aftr = netip.MustParseAddr("2001:db8::a")
 type form struct {
 	name     string
 	access   func(*HostConfig)
-	tags     string // the first headers on the wire, as shape writes them
-	v4, v6   string // the headers between those and the IP packet
-	mss4     uint16 // announced by the subscriber: MTU 1500 less the encapsulation, less 20 or 40 for IP and 20 for TCP
+	tags     string // the first headers on the wire, in the notation of seen.shape
+	v4, v6   string // the headers between tags and the IP packet, by family
+	mss4     uint16 // the MSS that the subscriber announces: MTU 1500 less the encapsulation, less 20 or 40 for IP and 20 for TCP
 	mss6     uint16
-	resolves bool // the peer's MAC address is resolved by ARP or neighbour discovery
+	resolves bool // whether the host resolves the peer's MAC address by ARP or neighbour discovery
 }
 
 func session(c *HostConfig) {
@@ -67,16 +67,16 @@ func (f *form) encapsulation(v6 bool) string {
 	return f.tags + f.v4
 }
 
-// A seen is a frame that a tap saw, parsed by gopacket and not by the code under test.
+// A seen is a frame that a tap has recorded. It is parsed by gopacket, not by the code under test.
 type seen struct {
-	in    int    // port of the bridge
+	in    int    // the bridge's port on which the frame arrived
 	shape string // the layers by name, with their tags and sessions
 	bytes int
-	flow  Flow // of the innermost IP packet, with every port as it is
+	flow  Flow // the flow of the innermost IP packet, without replacing ephemeral ports by 0
 	tcp   *layers.TCP
 }
 
-// see parses a frame. It fails if a length field does not extend to the frame's end.
+// see parses a frame. It fails the test if a length field does not extend to the frame's end.
 func see(t *testing.T, in int, frame []byte) seen {
 	s := seen{in: in, bytes: len(frame)}
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
@@ -121,17 +121,17 @@ func see(t *testing.T, in int, frame []byte) seen {
 			s.shape += "icmp "
 		}
 	}
-	if e := p.ErrorLayer(); e != nil && s.tcp == nil { // without TCP: gopacket may parse a TCP payload as another protocol, whose error is no fault
+	if e := p.ErrorLayer(); e != nil && s.tcp == nil { // ignore an error after TCP, because gopacket may parse a TCP payload as another protocol
 		t.Errorf("frame % x: %v", frame, e.Error())
 	}
 	return s
 }
 
-// A tap keeps the frames that pass through it.
+// A tap records the frames that pass through it.
 type tap struct {
 	t *testing.T
 
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards the fields below
 	frames []seen
 }
 
@@ -149,7 +149,8 @@ func (w *tap) seen() []seen {
 	return slices.Clone(w.frames)
 }
 
-// count is the number of TCP frames that the tap saw from one host to another, with a port at the server.
+// count returns the number of TCP frames that the tap saw from one host to another, and their bytes. port is the
+// server's port.
 func (w *tap) count(from, to netip.Addr, port uint16) (c Count) {
 	for _, s := range w.seen() {
 		if s.tcp != nil && s.flow.Local == from && s.flow.Remote == to && (s.flow.LocalPort == port || s.flow.RemotePort == port) {
@@ -159,7 +160,7 @@ func (w *tap) count(from, to netip.Addr, port uint16) (c Count) {
 	return c
 }
 
-// behind returns a subscriber on a line with the form's access and a server behind an edge, with a tap between them.
+// behind returns a subscriber with the form's access, a server with an Edge, and a tap between them.
 func behind(t *testing.T, f form) (client, server *Host, w *tap) {
 	t.Helper()
 	w = &tap{t: t}

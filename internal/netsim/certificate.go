@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// selfSigned returns a key and a self-signed certificate for hostname, valid for a day around now.
+// selfSigned returns a key and a self-signed certificate for hostname. The certificate is valid for
+// about a day around now.
 func selfSigned(hostname string, now time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// lateTimers is a clock whose timers fire a quarter late. With exact timers, the first retransmission of a SYN, after 1 s (RFC 6298 section
-// 2.1), races with a client that gives up after 1 s: a blocked attempt would send one packet or two. TCP and neighbour discovery allow
-// timers to fire late.
+// lateTimers is a clock whose timers fire a quarter late, which TCP and neighbour discovery allow. With exact timers, a client that gives
+// up after 1 s races with the first retransmission of its SYN, also after 1 s (RFC 6298 section 2.1). A blocked attempt would then send
+// either one packet or two.
 type lateTimers struct {
 	tcpip.Clock
 }

@@ -7,19 +7,19 @@ import (
 	"slices"
 )
 
-// A HostConfig is the identity of a host and its encapsulation on its link. Name, MAC and at least one address are required.
+// A HostConfig configures a host and its encapsulation on the link. Name, MAC and at least one address are required.
 type HostConfig struct {
 	Name string
-	MAC  net.HardwareAddr // 6 bytes, unicast
-	IPv4 []netip.Prefix   // addresses with their prefix lengths; the first is the source of dialled connections
+	MAC  net.HardwareAddr // a unicast address of 6 bytes
+	IPv4 []netip.Prefix   // the addresses with their prefix lengths; the first address is the source of outgoing connections
 	IPv6 []netip.Prefix
 
-	VLAN      uint16 // VLAN id of the only or outer tag of the host's frames, 1 to 4094; 0 for untagged
-	TPID      uint16 // TPID of the tag with VLAN: TagC or TagS; 0 means TagC
-	InnerVLAN uint16 // VLAN id of the inner tag (QinQ), whose TPID is TagC; 0 for none
+	VLAN      uint16 // the VLAN id (1 to 4094) of the only or outer tag of the host's frames; 0 means untagged
+	TPID      uint16 // the TPID of the only or outer tag, TagC or TagS; 0 means TagC
+	InnerVLAN uint16 // the VLAN id of the inner tag (QinQ), whose TPID is TagC; 0 means no inner tag
 
-	PPPoE     []PPPoESession // each packet uses the first session that leads to its destination; empty means IP without PPPoE
-	Softwires []Softwire     // each IPv4 packet uses the first softwire that leads to its destination; empty means native IPv4
+	PPPoE     []PPPoESession // each packet uses the first session whose Destinations include its destination; empty means IP without PPPoE
+	Softwires []Softwire     // each IPv4 packet uses the first softwire whose Destinations include its destination; empty means native IPv4
 
 	Edge *Edge // if set, the host answers subscribers in their own encapsulation; VLAN, PPPoE and Softwires must be empty
 }

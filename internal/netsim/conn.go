@@ -16,8 +16,8 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// A track follows one connection until no more segments can be sent for it. Segments follow even after the application's Close: ending a
-// connection takes two segments each way, and their retransmissions.
+// A track follows one connection until the connection can send no more segments. After the application's Close, the end of a connection
+// still takes two segments in each direction, and their retransmissions.
 type track struct {
 	host   *Host
 	ep     tcpip.Endpoint
@@ -25,7 +25,7 @@ type track struct {
 	entry  waiter.Entry
 }
 
-// follow adds a connection to those that Quiesce waits for. It returns false if the host is closed.
+// follow adds a connection to the connections that Quiesce waits for. It returns false if the host is closed.
 func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue, remote netip.AddrPort) bool {
 	t := &track{host: h, ep: ep, remote: remote}
 	t.entry = waiter.NewFunctionEntry(waiter.EventHUp, func(waiter.EventMask) { t.look() })
@@ -42,8 +42,8 @@ func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue, remote netip.AddrP
 	return true
 }
 
-// look removes the connection from the host if the connection has ended. netstack reports EventHUp whenever a connection enters one of
-// these states.
+// look removes the connection from the host if the connection has ended. netstack reports EventHUp whenever a connection enters one of the
+// states below.
 func (t *track) look() {
 	switch tcp.EndpointState(t.ep.State()) {
 	case tcp.StateClose, tcp.StateError, tcp.StateTimeWait:
@@ -56,14 +56,14 @@ func (t *track) look() {
 	}
 }
 
-// tellLocked wakes all callers that wait for h.changed.
+// tellLocked wakes all goroutines that wait for h.changed.
 func (h *Host) tellLocked() {
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
 
-// DialContext connects to addr, an IP address and a port, over network tcp, tcp4 or tcp6. If ctx ends first the attempt is aborted, and no
-// further segment is sent for it.
+// DialContext connects to addr over the network tcp, tcp4 or tcp6. addr is an IP address and a port. If ctx ends first, DialContext aborts
+// the attempt, and the host sends no further segment for it.
 func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	peer, err := parseAddr(network, addr)
 	if err != nil {
@@ -116,11 +116,11 @@ type Conn struct {
 	ep tcpip.Endpoint
 }
 
-// Abort ends the connection with a reset. Nothing is sent for it afterwards, neither data that Write has queued nor retransmissions. A
-// later Close does nothing.
+// Abort ends the connection with a reset. Afterwards, the host sends neither queued data nor retransmissions for the connection. A later
+// Close does nothing.
 func (c *Conn) Abort() { c.ep.Abort() }
 
-// Abort aborts every connection of the host that is still open.
+// Abort aborts every open connection of the host.
 func (h *Host) Abort() {
 	h.mu.Lock()
 	open := slices.Collect(maps.Keys(h.conns))
@@ -130,8 +130,8 @@ func (h *Host) Abort() {
 	}
 }
 
-// dialError converts netstack's errors to this package's. netstack reports a host as unreachable if it has no link address and also if an
-// ICMP error says so; only the first case means that there is no such neighbour.
+// dialError converts netstack's errors to the errors of this package. netstack reports a host as unreachable either if its link address
+// cannot be resolved or if an ICMP error arrives. Only the first case becomes ErrNoNeighbour.
 func (h *Host) dialError(peer netip.Addr, err tcpip.Error) error {
 	switch err.(type) {
 	case *tcpip.ErrConnectionRefused:
@@ -145,8 +145,8 @@ func (h *Host) dialError(peer netip.Addr, err tcpip.Error) error {
 	return errors.New(err.String())
 }
 
-// resolved reports whether a neighbour has answered for the address. If the stack does not resolve addresses of the family, reach has
-// already checked the path.
+// resolved reports whether a neighbour has answered for the address. If the stack does not resolve addresses of this family, resolved
+// returns true, because reach has already checked the path.
 func (h *Host) resolved(peer netip.Addr) bool {
 	if !h.nic.access.onLink(peer.Is6()) {
 		return true

@@ -12,28 +12,29 @@ import (
 // 8,192 lines of a switch.
 const DefaultSubscribers = 2 * 8192
 
-// An Edge places a host behind the ISP's access network. It models the operator's BNG and AFTR as a filter in front of them sees them. An
-// Edge removes the tags, PPPoE session and softwire from a subscriber's packet. Answers to the inner source address get the same
-// encapsulation, and go to the MAC address from which the packet came.
+// An Edge places a host behind the ISP's access network. It models the operator's BNG and AFTR as seen from a filter in front of them. An
+// Edge removes the tags, PPPoE session and softwire from a subscriber's packet. It sends replies in the same encapsulation, to the MAC
+// address that the packet came from.
 //
-// The subscriber must therefore send first. There is no discovery stage, no PPP negotiation, no NAT (inner IPv4 addresses must differ), and
-// no fragmentation: a packet that does not fit into its encapsulation is refused. The host's MAC address is the access concentrator's.
+// The subscriber must send first, because the Edge learns each path from a packet. There is no discovery stage and no PPP negotiation.
+// There is no NAT, so inner IPv4 addresses must differ. There is no fragmentation, so a packet that does not fit into its encapsulation is
+// refused. The host's MAC address is the access concentrator's.
 type Edge struct {
-	AFTR        netip.Addr // the IPv6 address at which softwires end; an invalid address means no AFTR
-	Subscribers int        // number of inner addresses to remember, the most recently heard ones; 0 means DefaultSubscribers
+	AFTR        netip.Addr // the IPv6 address where softwires end; an invalid address means no AFTR
+	Subscribers int        // how many of the most recently seen inner addresses are remembered; 0 means DefaultSubscribers
 }
 
-// An edge implements access for a host with an Edge.
+// An edge implements access for a host whose configuration has an Edge.
 type edge struct {
 	aftr  netip.Addr
 	bound int
 
-	mu    sync.Mutex // guards everything below
+	mu    sync.Mutex // guards the fields below
 	paths map[netip.Addr]heard
-	now   uint64 // number of received packets
+	now   uint64 // the number of packets received
 }
 
-// A heard entry is the path on which an address was last heard, and the number of that packet.
+// A heard records the path of the last packet from an address, and the number of that packet.
 type heard struct {
 	path path
 	at   uint64
@@ -64,8 +65,8 @@ func (e *edge) to(addr netip.Addr) (path, error) {
 	return h.path, nil
 }
 
-// in decapsulates a packet whose softwire ends at the AFTR. Of other packets to the AFTR's address, only ICMPv6, which includes neighbour
-// discovery, is accepted.
+// in decapsulates a packet whose softwire ends at the AFTR. It drops other packets to the AFTR's address, except ICMPv6, which includes
+// neighbour discovery.
 func (e *edge) in(p path, d datagram) (datagram, bool) {
 	source, destination, ok := d.addrs()
 	if !ok {

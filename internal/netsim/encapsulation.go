@@ -8,68 +8,69 @@ import (
 )
 
 const (
-	// TagC and TagS are the tag protocol identifiers of IEEE 802.1Q: customer tag and service tag (formerly 802.1ad).
+	// TagC and TagS are the tag protocol identifiers of the customer tag and the service tag (IEEE 802.1Q, formerly 802.1ad).
 	TagC = 0x8100
 	TagS = 0x88a8
 
-	tagLength = 4 // bytes of a tag: tag protocol identifier and tag control information
+	tagLength = 4 // length of a tag in bytes: the tag protocol identifier and the tag control information
 	vlanMask  = 0x0fff
 
 	ipv4Type, arpType, ipv6Type = 0x0800, 0x0806, 0x86dd
 
 	sessionType     = 0x8864 // EtherType of the PPPoE session stage, RFC 2516 section 4
-	sessionHeader   = 6      // bytes: version and type, code, session id, length
+	sessionHeader   = 6      // length in bytes: version and type, code, session id, length field
 	sessionVersion  = 0x11   // version 1, type 1
-	pppHeader       = 2      // bytes of the protocol field; the PPPoE length includes them
+	pppHeader       = 2      // length in bytes of the protocol field, which the PPPoE length includes
 	pppIPv4, pppIP6 = 0x0021, 0x0057
 
 	ipv4Minimum        = 20
 	ipv6Header         = 40
 	ipv6Version        = 0x60
 	softwireHops       = 64
-	protocolIPv4       = 4  // next header value of an encapsulated IPv4 packet
-	protocolOptions    = 60 // next header value of the destination options header
+	protocolIPv4       = 4  // the next header value of an encapsulated IPv4 packet
+	protocolOptions    = 60 // the next header value of the destination options header
 	optionsLength      = 8
-	optionLimit        = 4 // the tunnel encapsulation limit, RFC 2473 section 4.1.1
+	optionLimit        = 4 // the type of the tunnel encapsulation limit option, RFC 2473 section 4.1.1
 	arpLength          = 28
-	arpSender, arpSeek = 14, 24 // offsets of the two protocol addresses in ARP for IPv4
+	arpSender, arpSeek = 14, 24 // the offsets of the sender's and the target's protocol address in ARP for IPv4
 )
 
-// limitOptions is the destination options header that Linux inserts into tunnelled packets: the tunnel encapsulation limit 4, padding
-// (PadN), and next header IPv4.
+// limitOptions is the destination options header that Linux inserts into tunnelled packets. It consists of the next header IPv4, the
+// tunnel encapsulation limit 4, and padding (PadN).
 var limitOptions = [optionsLength]byte{protocolIPv4, 0, optionLimit, 1, 4, 1, 1, 0}
 
-// A datagram is the content of a frame's innermost layer: an IP packet or an ARP message, with its Ethernet type.
+// A datagram is the content of a frame's innermost layer, an IP packet or an ARP message, with its EtherType.
 type datagram struct {
 	protocol uint16
 	bytes    []byte
 }
 
-// An encapsulation is all headers between a frame's MAC addresses and its datagram.
+// An encapsulation describes all headers between a frame's MAC addresses and its datagram.
 type encapsulation struct {
 	tags     [2]tag // outermost first
-	session  uint16 // PPPoE session id, 0 for none
+	session  uint16 // the PPPoE session id; 0 means no session
 	softwire softwire
 }
 
-// A tag is a VLAN tag; protocol 0 means none.
+// A tag is a VLAN tag. If protocol is 0, there is no tag.
 type tag struct{ protocol, vid uint16 }
 
-// A softwire is the outer IPv6 header of an IPv4 packet: the addresses of its near and far end. Invalid addresses mean no softwire.
+// A softwire describes the outer IPv6 header of an IPv4 packet by the addresses of its near and far end. If the addresses are invalid,
+// there is no softwire.
 type softwire struct {
 	own, far netip.Addr
-	limit    bool // whether the header is followed by limitOptions
+	limit    bool // whether limitOptions follows the header
 }
 
-// A path is the encapsulation and the peer's MAC address for frames in either direction. If peer is empty, its MAC address is not resolved
-// yet.
+// A path contains the peer's MAC address and the encapsulation of frames in either direction. If peer is empty, its MAC address is not
+// resolved yet.
 type path struct {
 	peer tcpip.LinkAddress
 	encapsulation
 }
 
-// overhead returns the number of bytes of the MTU that the encapsulation takes. Tags take none, because a line that carries tags has room
-// for them.
+// overhead returns the number of bytes by which the encapsulation reduces the MTU. Tags do not reduce it, because links that carry tags
+// accept longer frames.
 func (e *encapsulation) overhead() int {
 	n := 0
 	if e.session != 0 {
@@ -88,7 +89,7 @@ func (w softwire) length() int {
 	return ipv6Header
 }
 
-// frame builds the frame that carries a datagram along the path.
+// frame builds the frame that carries a datagram on the path.
 func (p *path) frame(from tcpip.LinkAddress, d datagram) []byte {
 	payload := p.softwire.length() + len(d.bytes)
 	f := make([]byte, 12, ethernetHeader+len(p.tags)*tagLength+p.overhead()+len(d.bytes))
@@ -139,8 +140,8 @@ func (w softwire) appendTo(f []byte, length int) []byte {
 	return f
 }
 
-// parse reads a frame down to the content of its tags and PPPoE session. It does not open a softwire. It returns false for a frame that is
-// truncated, or that carries neither IP nor ARP. A tag with VLAN id 0 only carries a priority (IEEE 802.1Q section 9.6) and is omitted.
+// parse reads a frame up to the content of its tags and PPPoE session. It does not open a softwire. ok is false if the frame is truncated,
+// or contains neither IP nor ARP. parse omits a tag with VLAN id 0, which only carries a priority (IEEE 802.1Q section 9.6).
 func parse(frame []byte) (p path, d datagram, ok bool) {
 	if len(frame) < ethernetHeader {
 		return path{}, datagram{}, false
@@ -169,8 +170,8 @@ func parse(frame []byte) (p path, d datagram, ok bool) {
 	return path{}, datagram{}, false
 }
 
-// parseSession reads the headers of PPPoE and PPP. Bytes after the length of PPPoE are padding and are dropped. It returns false for
-// protocols other than IP, such as LCP.
+// parseSession reads the PPPoE and PPP headers. It drops bytes after the PPPoE length, which are padding. ok is false for protocols other
+// than IP, such as LCP.
 func parseSession(b []byte) (session, protocol uint16, rest []byte, ok bool) {
 	if len(b) < sessionHeader+pppHeader || b[0] != sessionVersion || b[1] != 0 {
 		return 0, 0, nil, false
@@ -190,7 +191,7 @@ func parseSession(b []byte) (session, protocol uint16, rest []byte, ok bool) {
 	return 0, 0, nil, false
 }
 
-// open takes an IPv4 packet out of its softwire. It returns false for any other datagram.
+// open returns the softwire of a datagram and the IPv4 packet inside. It returns false if the datagram has no softwire.
 func (d datagram) open() (softwire, datagram, bool) {
 	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header || d.bytes[0]>>4 != 6 {
 		return softwire{}, datagram{}, false
@@ -213,7 +214,7 @@ func (d datagram) open() (softwire, datagram, bool) {
 	return w, datagram{ipv4Type, inner}, true
 }
 
-// addrs returns the addresses of an IP packet, or the sender and the target of ARP.
+// addrs returns the source and destination addresses of an IP packet, or the sender's and the target's address of an ARP message.
 func (d datagram) addrs() (source, destination netip.Addr, ok bool) {
 	b := d.bytes
 	switch {

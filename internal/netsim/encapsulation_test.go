@@ -31,7 +31,8 @@ func drawPath(t *rapid.T) path {
 	return p
 }
 
-// Every encapsulation is removed again, and Ethernet's padding does not remain inside a session or a softwire.
+// TestEncapsulationRoundTrip verifies that parse and open restore the datagram from every encapsulation, and that Ethernet's padding
+// does not remain inside a session or a softwire.
 func TestEncapsulationRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sent := drawPath(t)
@@ -64,7 +65,7 @@ func TestEncapsulationRoundTrip(t *testing.T) {
 	})
 }
 
-// A host survives any frame, even if it is cut short or any byte is changed.
+// TestAnyFrameIsSurvived verifies that no frame makes a host panic, even if the frame is truncated or any of its bytes is changed.
 func TestAnyFrameIsSurvived(t *testing.T) {
 	e := newEdge(&Edge{AFTR: aftr, Subscribers: 10})
 	c := config("client", 1)
@@ -119,7 +120,7 @@ func TestWhatIsNoSession(t *testing.T) {
 	}
 }
 
-// The table of an edge keeps the most recently seen addresses, each with its last path.
+// TestEdgeForgetsTheLongestSilent verifies that an edge remembers the most recently seen addresses, each with its last path.
 func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 	e := newEdge(&Edge{Subscribers: 2})
 	from := func(last byte, vid uint16) {
@@ -148,7 +149,7 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 			}
 		}
 	}
-	from(0, 50) // including 192.0.2.0: only the unspecified address and groups are not hosts
+	from(0, 50) // 192.0.2.0 is a valid host here: only the unspecified address and multicast addresses are not
 	for _, nobody := range [][]byte{{0, 0, 0, 0}, {224, 0, 0, 1}} {
 		before := len(e.paths)
 		packet := append(append([]byte{0x45, 11: 0}, nobody...), 198, 51, 100, 1)
@@ -161,7 +162,8 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 	}
 }
 
-// The AFTR's address is only the end of softwires: it answers neighbour discovery, and offers no path to the server around a filter.
+// TestAFTRTakesNothingElse verifies that the AFTR's address only terminates softwires and answers neighbour discovery, so it offers
+// no path to the server around a filter.
 func TestAFTRTakesNothingElse(t *testing.T) {
 	e := newEdge(&Edge{AFTR: aftr})
 	packet := func(next byte) datagram {
@@ -177,14 +179,14 @@ func TestAFTRTakesNothingElse(t *testing.T) {
 	}
 }
 
-// segment is a TCP segment over IPv4 to 192.0.2.2 with the given total length.
+// segment returns a TCP segment over IPv4 to 192.0.2.2 with the given total length.
 func segment(size int) datagram {
 	packet := make([]byte, size)
 	copy(packet, []byte{0x45, 0, byte(size >> 8), byte(size), 8: 64, 9: tcpProtocol, 12: 192, 0, 2, 1, 192, 0, 2, 2})
 	return datagram{ipv4Type, packet}
 }
 
-// A card accepts frames for its address and for all stations, but a session's frames only for its address.
+// TestSessionFramesToAllAreNotTaken verifies that a card accepts broadcast frames, but not broadcast frames of a PPPoE session.
 func TestSessionFramesToAllAreNotTaken(t *testing.T) {
 	for _, tc := range []struct {
 		to      tcpip.LinkAddress
@@ -211,12 +213,13 @@ func TestSessionFramesToAllAreNotTaken(t *testing.T) {
 	}
 }
 
-// A packet that does not fit into its encapsulation is never sent, even if the stack passes one down.
+// TestTooLongForTheEncapsulation verifies that a packet that does not fit into its encapsulation is never sent, even if the stack
+// passes one to the card.
 func TestTooLongForTheEncapsulation(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
 		if f.name == "DS-Lite" || f.name == "DS-Lite with limit" || f.name == "DS-Lite in QinQ" {
-			continue // without a session these wait for the AFTR; DS-Lite in PPPoE covers the case
+			continue // DS-Lite without a session would wait for the AFTR; DS-Lite in PPPoE covers this case
 		}
 		link, _ := wire.Pipe("client", "nobody")
 		c := config("client", 1)
@@ -232,7 +235,7 @@ func TestTooLongForTheEncapsulation(t *testing.T) {
 	}
 }
 
-// A tag with VLAN id 0 is ignored, alone or before another.
+// TestPriorityTagsAreNone verifies that a tag with VLAN id 0 is ignored, whether it is the only tag or precedes another.
 func TestPriorityTagsAreNone(t *testing.T) {
 	for name, tc := range map[string]struct{ sent, want [2]tag }{
 		"alone":        {[2]tag{{TagC, 0}}, [2]tag{}},

@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience bounds waits that should end at once, so that a fault fails the test instead of blocking it.
+// patience limits each wait for an event that should happen at once, so that a fault fails the test
+// instead of blocking it.
 const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
@@ -52,21 +53,22 @@ func start(t *testing.T, link wire.Link, c HostConfig) *Host {
 	return h
 }
 
-// pair returns two hosts with a wire between them, 192.0.2.1 and 192.0.2.2, 2001:db8::1 and 2001:db8::2.
+// pair returns two hosts connected by a wire. Their addresses are 192.0.2.1 and 2001:db8::1, and
+// 192.0.2.2 and 2001:db8::2.
 func pair(t *testing.T) (client, server *Host) {
 	t.Helper()
 	a, b := wire.Pipe("client", "server")
 	return start(t, a, config("client", 1)), start(t, b, config("server", 2))
 }
 
-// A bridge floods: a frame from one port leaves on all others, unless the filter drops it.
+// A bridge forwards each frame from one port to all other ports, unless the filter drops the frame.
 type bridge struct {
 	ports  []wire.Link
-	filter func(in int, frame []byte) bool // true to forward; called from one goroutine for each port
+	filter func(in int, frame []byte) bool // returns whether to forward the frame; each port calls it from a goroutine of its own
 	serve  sync.WaitGroup
 }
 
-// newBridge returns the far ends of a bridge's ports.
+// newBridge starts a bridge and returns the far ends of its links.
 func newBridge(t *testing.T, ports int, filter func(in int, frame []byte) bool) []wire.Link {
 	t.Helper()
 	far, _ := bridgeOf(t, ports, filter)
@@ -104,13 +106,13 @@ func bridgeOf(t *testing.T, ports int, filter func(in int, frame []byte) bool) (
 	return far, b
 }
 
-// families names the two address families for subtests.
+// families lists the two address families for subtests.
 var families = []struct {
 	name string
 	v6   bool
 }{{"IPv4", false}, {"IPv6", true}}
 
-// at returns the host's address of the family, with a port.
+// at returns the host's address in the given family, with a port.
 func at(t *testing.T, h *Host, v6 bool, port uint16) string {
 	t.Helper()
 	addr, ok := h.Addr(v6)
@@ -120,7 +122,7 @@ func at(t *testing.T, h *Host, v6 bool, port uint16) string {
 	return netip.AddrPortFrom(addr, port).String()
 }
 
-// quiesce waits until the hosts have no more frames to send, and all their frames have arrived.
+// quiesce waits until the hosts have no more frames to send and all their frames have arrived.
 func quiesce(t *testing.T, hosts ...*Host) {
 	t.Helper()
 	for _, h := range hosts {

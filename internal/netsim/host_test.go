@@ -15,7 +15,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// echo answers one connection at a time with the received bytes, until the listener is closed.
+// echo accepts one connection at a time and sends back what it receives, until the listener is
+// closed.
 func echo(t *testing.T, h *Host, addr string) {
 	t.Helper()
 	l, err := h.Listen("tcp", addr)
@@ -59,7 +60,7 @@ func TestEchoOverPipe(t *testing.T) {
 	}
 }
 
-// talk sends random bytes and expects them back.
+// talk sends random bytes and verifies that the same bytes come back.
 func talk(t *testing.T, h *Host, addr string, size int) {
 	t.Helper()
 	c, err := h.DialContext(within(t), "tcp", addr)

@@ -13,9 +13,9 @@ const (
 	codePort          = 4
 )
 
-// asNoRoute returns a copy of the datagram in which the code of an ICMPv6 error "destination unreachable" is 0 (no route to destination).
-// netstack ignores codes other than 0 and "port unreachable". Without the change, a prohibited connection (code 1, 5 or 6) would time out.
-// netstack supports all codes of IPv4.
+// asNoRoute returns a copy of an ICMPv6 error "destination unreachable" with code 0 (no route to destination). netstack ignores all codes
+// except 0 and "port unreachable", so a prohibited connection (code 1, 5 or 6) would otherwise time out. For IPv4, netstack supports all
+// codes.
 func asNoRoute(d datagram) datagram {
 	if d.protocol != ipv6Type || len(d.bytes) < ipv6Header+icmpv6Header || d.bytes[6] != icmpv6Protocol {
 		return d

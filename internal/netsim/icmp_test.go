@@ -13,7 +13,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// prohibition is the ICMP error with which a filter rejects a frame.
+// prohibition returns the ICMP error with which a filter rejects the frame.
 func prohibition(t *testing.T, frame []byte, code uint8) []byte {
 	t.Helper()
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
@@ -28,7 +28,7 @@ func prohibition(t *testing.T, frame []byte, code uint8) []byte {
 		reply := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolICMPv6, SrcIP: ip.DstIP, DstIP: ip.SrcIP}
 		icmp := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeDestinationUnreachable, code)}
 		_ = icmp.SetNetworkLayerForChecksum(reply)
-		answer = append(answer, reply, icmp, gopacket.Payload(make([]byte, 4)), quote) // 4 bytes unused
+		answer = append(answer, reply, icmp, gopacket.Payload(make([]byte, 4)), quote) // the 4 unused bytes of the ICMPv6 error
 	}
 	b := gopacket.NewSerializeBuffer()
 	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, answer...); err != nil {
@@ -37,7 +37,8 @@ func prohibition(t *testing.T, frame []byte, code uint8) []byte {
 	return b.Bytes()
 }
 
-// A reject by a filter is detected at once, and is reported as a blocked path, not as a server that refuses.
+// TestProhibited verifies that a filter's reject ends the attempt at once, and is reported as a blocked path
+// rather than as a refusal by the server.
 func TestProhibited(t *testing.T) {
 	for name, tc := range map[string]struct {
 		v6   bool
@@ -63,7 +64,8 @@ func TestProhibited(t *testing.T) {
 	}
 }
 
-// newRejecting returns the far ends of a bridge that answers segments to a port with an ICMP error.
+// newRejecting returns the far ends of a bridge that answers TCP segments to the given port with an ICMP
+// error.
 func newRejecting(t *testing.T, port uint16, code uint8) []wire.Link {
 	t.Helper()
 	var links []wire.Link

@@ -17,8 +17,9 @@ import (
 	"op25b/internal/wire"
 )
 
-// A virtual host talks TCP with the kernel over a veth pair whose kernel end has all offloads on. The kernel leaves checksums and
-// segmentation to a card that does not exist, and the virtual host accepts no wrong checksum.
+// TestHostAgainstTheKernel verifies that a virtual host and the kernel can exchange TCP over a veth pair whose kernel end has all
+// offloads on. The kernel then leaves checksums and segmentation to the network card, which a veth device does not have, and the
+// virtual host accepts no wrong checksum.
 func TestHostAgainstTheKernel(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: network interfaces need root; run the tests as root to see this one")
@@ -39,7 +40,7 @@ func TestHostAgainstTheKernel(t *testing.T) {
 	}
 }
 
-// exchange makes the kernel send a megabyte and the host send it back.
+// exchange sends a megabyte from the kernel to the host and back.
 func exchange(t *testing.T, h *Host, l net.Listener) {
 	want := make([]byte, 1<<20)
 	_, _ = rand.Read(want)
@@ -77,8 +78,8 @@ func exchange(t *testing.T, h *Host, l net.Listener) {
 	}
 }
 
-// besideKernel makes a network namespace with a veth pair, and returns one end as a link and listeners of the kernel at the other
-// end, in the VLAN, on 192.0.2.2 and 2001:db8::2.
+// besideKernel creates a veth pair in a new network namespace. It returns one end as a link, and the kernel's listeners on the
+// other end. These listen on 192.0.2.2 and 2001:db8::2, in the given VLAN.
 func besideKernel(t *testing.T, vlan uint16) (link wire.Link, listeners []net.Listener) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -125,7 +126,7 @@ func besideKernel(t *testing.T, vlan uint16) (link wire.Link, listeners []net.Li
 	for _, own := range []string{"192.0.2.2/24", "2001:db8::2/64"} {
 		addr, err := netlink.ParseAddr(own)
 		must(err)
-		addr.Flags |= 0x02 // IFA_F_NODAD: the address can be used at once
+		addr.Flags |= 0x02 // IFA_F_NODAD makes the address usable at once
 		must(netlink.AddrAdd(device, addr))
 		l, err := net.Listen("tcp", net.JoinHostPort(addr.IP.String(), "0"))
 		must(err)

@@ -9,21 +9,21 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// A PPPoESession is an established PPPoE session (RFC 2516): the host sends and receives IP packets in it, without ARP or neighbour discovery.
-// The discovery stage and PPP's negotiation, LCP and IPCP, are omitted, because no filter examines them.
+// A PPPoESession is an established PPPoE session (RFC 2516). The host sends and receives IP packets in it, without ARP or neighbour discovery.
+// The discovery stage and PPP's negotiations, LCP and IPCP, are omitted, because no filter examines them.
 type PPPoESession struct {
-	ID           uint16           // 1 to 65534
-	Concentrator net.HardwareAddr // the MAC address of the access concentrator, 6 bytes, unicast
-	Destinations []netip.Prefix   // addresses reached through the session; empty means all
+	ID           uint16           // the session id, 1 to 65534
+	Concentrator net.HardwareAddr // the access concentrator's MAC address, a unicast address of 6 bytes
+	Destinations []netip.Prefix   // the addresses that are reached through the session; empty means all
 }
 
-// A Softwire is a tunnel of DS-Lite (RFC 6333): the host is a B4, and sends its IPv4 packets in IPv6 to an AFTR. The host's own IPv6
+// A Softwire is a DS-Lite tunnel (RFC 6333). The host is the B4, and sends its IPv4 packets in IPv6 packets to an AFTR. The host's own IPv6
 // packets are not tunnelled.
 type Softwire struct {
 	B4                 netip.Addr     // one of the host's IPv6 addresses
 	AFTR               netip.Addr     // the far end's IPv6 address
-	EncapsulationLimit bool           // whether packets have the option of RFC 2473 section 4.1.1, as in Linux; it takes 8 bytes of the MTU
-	Destinations       []netip.Prefix // IPv4 addresses reached through the tunnel; empty means all
+	EncapsulationLimit bool           // whether packets have the option of RFC 2473 section 4.1.1, as in Linux, which reduces the MTU by 8 bytes
+	Destinations       []netip.Prefix // the IPv4 addresses that are reached through the tunnel; empty means all
 }
 
 func leads(destinations []netip.Prefix, to netip.Addr) bool {
@@ -32,18 +32,18 @@ func leads(destinations []netip.Prefix, to netip.Addr) bool {
 
 // An access is the layer between a host's stack and its link.
 type access interface {
-	// out returns the path of a datagram. neighbour is the peer's MAC address if the stack has resolved it. An error means that there is no
-	// path.
+	// out returns the path for a datagram, or an error if there is none. neighbour is the peer's MAC address if the stack has resolved it.
 	out(d datagram, neighbour tcpip.LinkAddress) (path, error)
-	// in returns the datagram of a frame for the stack, or false if the frame has none for the host.
+	// in decapsulates a received datagram for the stack. It returns false if the host must drop the datagram.
 	in(p path, d datagram) (datagram, bool)
-	// to returns the path to an address, as out does.
+	// to returns the path to an address, or an error if there is none.
 	to(addr netip.Addr) (path, error)
 	// onLink reports whether the stack itself resolves the MAC addresses of a family's neighbours, by ARP or neighbour discovery.
 	onLink(v6 bool) bool
 }
 
-// A line implements access for a subscriber, and for any host without session and softwire, whose peers are all on its link.
+// A line implements access for a subscriber. It also implements access for any host that has neither sessions nor softwires, whose peers are
+// all on its link.
 type line struct {
 	tags      [2]tag
 	sessions  []PPPoESession
@@ -122,7 +122,8 @@ func (l *line) onLink(v6 bool) bool {
 	return len(l.sessions) == 0 && (v6 || len(l.softwires) == 0)
 }
 
-// mtu returns the largest packet of each family. The MTU is the same for all peers: the smallest that any session or softwire leaves.
+// mtu returns the size of the largest packet of each family. The same MTU applies to all peers, so it is the smallest that any session or
+// softwire leaves.
 func (l *line) mtu() (v4, v6 int) {
 	v6 = MTU
 	if len(l.sessions) > 0 {

@@ -24,11 +24,11 @@ type listener struct {
 	done  chan struct{}
 }
 
-// backlog is the maximum number of established connections that wait for Accept.
+// backlog is the maximum number of established connections that can wait for Accept.
 const backlog = 1024
 
-// Listen accepts connections to addr over network tcp, tcp4 or tcp6. addr is a port with an address of the host, or with 0.0.0.0 or [::]
-// for all addresses of the family.
+// Listen accepts connections to addr over the network tcp, tcp4 or tcp6. The address in addr must be one of the host's, or 0.0.0.0 or
+// [::] for all addresses of the family.
 func (h *Host) Listen(network, addr string) (net.Listener, error) {
 	own, err := parseAddr(network, addr)
 	if err != nil {

@@ -40,7 +40,7 @@ func attempt(t *testing.T, s *MailServer, mode Mode, v6 bool) MailAttempt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On a busy machine an open path may take long; a closed one always does.
+	// The timeout is long, because replies may be slow on a busy machine even if the path is open.
 	a.AnswerTimeout = patience
 	a.From, a.To = "alice@home.example", "bob@carrier.example"
 	if mode == Submission {
@@ -88,7 +88,7 @@ func TestDelivered(t *testing.T) {
 	}
 }
 
-// dropping returns a filter that drops the TCP segments to a destination port.
+// dropping returns a filter that drops TCP segments to the given destination port.
 func dropping(port uint16) func(int, []byte) bool {
 	return func(_ int, frame []byte) bool {
 		var ports []byte
@@ -120,7 +120,7 @@ func TestBlocked(t *testing.T) {
 				t.Errorf("gave up after %v, want %v", took, DefaultConnectTimeout)
 			}
 			quiesce(t, client, server)
-			// One SYN without a retransmission: the attempt ends earlier, unless the machine was too busy for the timer to be right.
+			// The attempt ends before the first retransmission of the SYN, unless a busy machine delays the timer.
 			to, _ := server.Addr(f.v6)
 			from, _ := client.Addr(f.v6)
 			if got := client.SentFlows()[Flow{from, to, 0, PortSMTP}]; got.Packets < 1 || got.Packets > 1 && took < late(tcp.InitialRTO) {
@@ -139,7 +139,8 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
-// The answers are dropped, as in triangular spam: the server sees the SYN, and its answer never arrives.
+// TestBlockedAnswer verifies that an attempt is reported as blocked if only the replies are dropped, as for triangular spam. The
+// server receives the SYN, but its reply never arrives.
 func TestBlockedAnswer(t *testing.T) {
 	t.Parallel()
 	answers := func(_ int, frame []byte) bool {
@@ -159,7 +160,7 @@ func TestBlockedAnswer(t *testing.T) {
 	silent(t, client, server)
 }
 
-// silent fails if a connection could still send without a call.
+// silent fails the test if a connection of the hosts can still send without a call by the application.
 func silent(t *testing.T, hosts ...*Host) {
 	t.Helper()
 	for _, h := range hosts {
@@ -171,7 +172,8 @@ func silent(t *testing.T, hosts ...*Host) {
 	}
 }
 
-// A path that closes during a conversation is reported as blocked too, and both ends stop sending.
+// TestBlockedInTheMiddle verifies that a path that closes during a conversation is also reported as blocked, and that both ends stop
+// sending.
 func TestBlockedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for _, f := range families {

@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// DefaultConnectTimeout is how long an attempt waits for the connection. It allows one SYN without retransmissions. Time during which
-	// the machine did not run this process does not count.
+	// DefaultConnectTimeout is how long an attempt waits for the connection. Within this time, the host sends one SYN and no
+	// retransmission. Time in which the machine did not run this process does not count.
 	DefaultConnectTimeout = time.Second
-	// DefaultAnswerTimeout is how long a connected attempt waits for each answer. It is longer than DefaultConnectTimeout because the
-	// servers share the machine's processors: a slow answer does not mean that a filter blocked it.
+	// DefaultAnswerTimeout is how long a connected attempt waits for each reply. It is longer than DefaultConnectTimeout because the
+	// servers share the machine's processors, so a slow reply does not mean that a filter blocked it.
 	DefaultAnswerTimeout = 10 * time.Second
 )
 
-// A Mode is how a message is submitted.
+// A Mode is the way in which a message is submitted.
 type Mode int
 
 const (
-	MX         Mode = iota // plain text, as between servers and from customers to their relay
+	MX         Mode = iota // plain text, as between servers, and from customers to their ISP's relay
 	Submission             // STARTTLS and AUTH PLAIN, as from a mail program to its provider
 )
 
@@ -47,20 +47,21 @@ func (m Mode) String() string {
 type MailAttempt struct {
 	Server   netip.AddrPort
 	Mode     Mode
-	From, To string // sender and recipient, in both the envelope and the header
+	From, To string // the sender and the recipient, in both the envelope and the header
 
-	Username, Password string         // credentials, for Submission
-	ServerName         string         // for Submission: the name that the server's certificate must have
-	Trust              *x509.CertPool // for Submission: the accepted issuers of the certificate; nil means the machine's issuers
+	Username, Password string         // the credentials for Submission
+	ServerName         string         // the name that the server's certificate must have, for Submission
+	Trust              *x509.CertPool // the accepted issuers of the certificate, for Submission; nil means the issuers that the machine trusts
 
-	// Holds reports whether the server has the message with an id. If Holds is nil, the server's answer counts as proof of delivery.
+	// Holds reports whether the server has stored the message with the given id. If Holds is nil, the server's reply is taken as proof of
+	// delivery.
 	Holds func(messageID string) bool
 
-	ConnectTimeout, AnswerTimeout time.Duration // 0 means the default
+	ConnectTimeout, AnswerTimeout time.Duration // 0 means the default, DefaultConnectTimeout or DefaultAnswerTimeout
 }
 
-// Attempt returns an attempt at this server over IPv6 or IPv4. After sending, the attempt checks that the server has stored the message.
-// The caller sets From and To, and for Submission Username and Password.
+// Attempt returns an attempt to send a message to this server, over IPv6 if v6 is set and over IPv4 otherwise. After sending, the attempt
+// checks that the server has stored the message. The caller must set From and To, and for Submission also Username and Password.
 func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
 	addr, ok := s.host.Addr(v6)
 	if !ok {
@@ -73,13 +74,13 @@ func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
 	return MailAttempt{Server: netip.AddrPortFrom(addr, port), Mode: mode, ServerName: s.Hostname(), Trust: s.Trust(), Holds: s.Holds}, nil
 }
 
-// An AttemptOutcome is how an attempt ended.
+// An AttemptOutcome states how an attempt ended.
 type AttemptOutcome int
 
 const (
-	Failed    AttemptOutcome = iota // neither Delivered nor Blocked: the server refused, or a component is broken. A filter never causes it
-	Delivered                       // the server has the message
-	Blocked                         // the path is blocked: no answer in time, or an ICMP error
+	Failed    AttemptOutcome = iota // the server refused, or a component is broken; a filter never causes this outcome
+	Delivered                       // the server has stored the message
+	Blocked                         // the path is blocked: no reply arrived in time, or an ICMP error arrived
 )
 
 // String returns "failed", "delivered" or "blocked".
@@ -93,16 +94,16 @@ func (o AttemptOutcome) String() string {
 	return "failed"
 }
 
-// A Result is an attempt's outcome with its details.
+// A Result contains the outcome of an attempt and its details.
 type Result struct {
 	Outcome   AttemptOutcome
-	MessageID string // id of the message, without angle brackets
-	Stage     string // the last stage: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store", "quit"
-	Err       error  // why the message was not delivered; nil if delivered
+	MessageID string // the message id, without angle brackets
+	Stage     string // the last stage of the attempt: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store" or "quit"
+	Err       error  // the reason why the message was not delivered; nil if it was
 }
 
-// Send makes the attempt. When Send returns, the connection has been closed in order (Delivered) or aborted. Use Quiesce to wait for the
-// last segments.
+// Send makes the attempt. When Send returns, the connection has been either closed in order, if the message was delivered, or aborted. Use
+// Quiesce to wait for the last segments.
 func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	a.setDefaults()
 	r := Result{MessageID: rand.Text() + "@" + from.Name(), Stage: "connect"}
@@ -116,7 +117,7 @@ func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	case err == nil:
 		r.Outcome = Delivered
 	case ctx.Err() != nil:
-		// The caller gave up. That does not mean that the path is blocked.
+		// The caller cancelled the attempt, which does not mean that the path is blocked.
 		r.Outcome = Failed
 	case errors.Is(err, ErrProhibited), isTimeout(err):
 		r.Outcome = Blocked
@@ -184,14 +185,14 @@ func (a *MailAttempt) converse(ctx context.Context, conn *Conn, helo string, r *
 		return ErrNotStored
 	}
 	r.Stage = "quit"
-	// The message is delivered. An error while closing the connection does not change that.
+	// The message has been delivered, so an error while closing the connection does not change the outcome.
 	if c.Quit() != nil {
 		conn.Abort()
 	}
 	return nil
 }
 
-// open starts the SMTP session. For Submission it also starts TLS.
+// open starts the SMTP session, and for Submission also TLS.
 func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, error) {
 	patient := patientConn{conn, a.AnswerTimeout}
 	if a.Mode == MX {
@@ -206,7 +207,7 @@ func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, er
 	return c, c.Hello(helo)
 }
 
-// A patientConn limits the wait for each answer. go-smtp sets deadlines for commands, but not always the ones required here.
+// A patientConn limits how long each reply may take. go-smtp sets deadlines for commands, but not always the deadlines required here.
 type patientConn struct {
 	*Conn
 	timeout time.Duration
@@ -223,13 +224,13 @@ func (c patientConn) SetDeadline(t time.Time) error {
 // farewell is how long Close waits for the peer to end the connection.
 const farewell = time.Second
 
-// Close ends the connection in order: it sends FIN, reads the peer's remaining data, such as TLS's close_notify, and then closes. If Close
-// did not read first, the stack would answer every later segment with a reset, and the time of the last reset would be unknown.
+// Close ends the connection in order. It sends a FIN, reads the peer's remaining data, such as TLS's close_notify, and then closes.
+// Without the read, the stack would answer each late segment with a reset, and nobody would know when the last reset was sent.
 func (c patientConn) Close() error {
 	err := c.CloseWrite()
 	if err == nil {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(farewell))
-		_, _ = io.Copy(io.Discard, c.Conn) // the peer may close or reset
+		_, _ = io.Copy(io.Discard, c.Conn) // ignore the error, because the peer may close or reset the connection
 	}
 	return errors.Join(err, c.Conn.Close())
 }

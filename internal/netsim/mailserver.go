@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// The ports of mail.
+// The TCP ports for mail.
 const (
 	PortSMTP       = 25  // RFC 5321: to the server of the recipient's domain, or to the sender's own relay
 	PortSubmission = 587 // RFC 6409: from a mail program to its provider
@@ -27,41 +27,41 @@ const (
 // MaxMessage is the largest message, in bytes, that a MailServer accepts.
 const MaxMessage = 1 << 20
 
-// idle is how long a MailServer waits for a command, and so limits how long a connection stays open after its client has stopped sending.
-// RFC 5321 section 4.5.3.2.7 requires 5 minutes.
+// idle is how long a MailServer waits for a command, although RFC 5321 section 4.5.3.2.7 requires 5 minutes. It limits how long a
+// connection stays open after its client has stopped sending.
 const idle = 30 * time.Second
 
-// A MailConfig defines the messages that a mail server accepts.
+// A MailConfig configures the name of a mail server and the messages that it accepts.
 type MailConfig struct {
-	Hostname string            // name in the greeting and the certificate: "mx.carrier.example". Required
-	Domains  []string          // domains whose recipients are accepted from any client, on port 25
-	RelayFor []netip.Prefix    // clients that may send to any domain, on port 25
-	Accounts map[string]string // passwords by user name; these users may submit to any domain, on port 587. nil disables that port
-	Log      *zap.Logger       // nil for none
+	Hostname string            // the name in the greeting and the certificate, such as "mx.carrier.example"; required
+	Domains  []string          // the domains whose mail is accepted on port 25 from any client
+	RelayFor []netip.Prefix    // the clients that may send to any domain on port 25
+	Accounts map[string]string // the passwords of the users that may submit to any domain on port 587; nil disables that port
+	Log      *zap.Logger       // may be nil
 }
 
-// A Message is a message that a MailServer has accepted.
+// A Message is a message that a MailServer has stored.
 type Message struct {
 	ID     string     // the Message-ID header field (RFC 5322 section 3.6.4), without angle brackets
-	Client netip.Addr // address of the client
+	Client netip.Addr // the client's address
 	Port   uint16     // PortSMTP or PortSubmission
-	User   string     // authenticated user; empty on PortSMTP
+	User   string     // the authenticated user; empty on PortSMTP
 	From   string     // the envelope's sender
 	To     []string   // the envelope's recipients
-	Data   []byte     // header and body
+	Data   []byte     // the header and the body
 }
 
-// A MailServer is a mail server on all addresses of a host. It accepts plain SMTP on port 25 and, if it has accounts, submission with
-// STARTTLS and AUTH on port 587.
+// A MailServer is a mail server on all addresses of a host. It accepts plain SMTP on port 25. If it has accounts, it also accepts
+// submission with STARTTLS and AUTH on port 587.
 type MailServer struct {
 	host        *Host
 	config      MailConfig
 	certificate *x509.Certificate
 	servers     []*smtp.Server
 	listeners   []net.Listener
-	serve       sync.WaitGroup // goroutines that accept connections
+	serve       sync.WaitGroup // waits for the goroutines that accept connections
 
-	mu       sync.Mutex // guards everything below
+	mu       sync.Mutex // guards the fields below
 	messages []Message
 	ids      map[string]struct{}
 	conns    map[*serverConn]struct{}
@@ -95,14 +95,14 @@ func NewMailServer(h *Host, config MailConfig) (*MailServer, error) {
 				return nil, errors.Join(fmt.Errorf("mail server %s: %w", config.Hostname, err), s.Close())
 			}
 			s.listeners = append(s.listeners, l)
-			// Serve returns an error when the listener is closed.
+			// Serve returns an error once the listener is closed.
 			s.serve.Go(func() { _ = server.Serve(serverListener{l, s}) })
 		}
 	}
 	return s, nil
 }
 
-// anyAddresses returns the unspecified address of each family that the host has.
+// anyAddresses returns the unspecified address of each family in which the host has an address.
 func (h *Host) anyAddresses() []netip.Addr {
 	var all []netip.Addr
 	if len(h.config.IPv4) > 0 {
@@ -136,21 +136,21 @@ func (s *MailServer) newServer(port uint16, pair *tls.Certificate) *smtp.Server 
 // Hostname returns the name in the server's certificate.
 func (s *MailServer) Hostname() string { return s.config.Hostname }
 
-// Trust returns a pool that holds only the server's certificate.
+// Trust returns a pool that contains only the server's certificate.
 func (s *MailServer) Trust() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.certificate)
 	return pool
 }
 
-// Messages returns the accepted messages, oldest first.
+// Messages returns the stored messages, oldest first.
 func (s *MailServer) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Message(nil), s.messages...)
 }
 
-// Holds reports whether the server has accepted a message with the given Message-ID, without angle brackets.
+// Holds reports whether the server has stored a message with the given Message-ID, without angle brackets.
 func (s *MailServer) Holds(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +165,7 @@ func (s *MailServer) keep(m Message) {
 	s.ids[m.ID] = struct{}{}
 }
 
-// accepts reports whether the recipient's domain is one of the server's.
+// accepts reports whether the recipient is in one of the server's domains.
 func (s *MailServer) accepts(recipient string) bool {
 	_, domain, _ := strings.Cut(recipient, "@")
 	for _, own := range s.config.Domains {
@@ -186,7 +186,7 @@ func (s *MailServer) relaysFor(client netip.Addr) bool {
 	return false
 }
 
-// Close stops the server and aborts its connections. Messages still returns the accepted messages. Close may be called more than once.
+// Close stops the server and aborts its connections. Messages can still be called afterwards. Close may be called more than once.
 func (s *MailServer) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -201,7 +201,7 @@ func (s *MailServer) Close() error {
 	}
 	s.serve.Wait()
 	for _, server := range s.servers {
-		// Shutdown waits for the connections' goroutines, which end at once.
+		// Shutdown waits for the connections' goroutines. They end at once, because the connections were aborted.
 		if err := server.Shutdown(context.Background()); !errors.Is(err, smtp.ErrServerClosed) {
 			errs = append(errs, err)
 		}
@@ -209,8 +209,8 @@ func (s *MailServer) Close() error {
 	return errors.Join(errs...)
 }
 
-// A serverListener registers connections with the server, so that Close can end them. go-smtp registers a connection only some time after
-// it has been accepted.
+// A serverListener registers each connection with the server, so that Close can abort it. go-smtp registers a connection only some time
+// after accepting it.
 type serverListener struct {
 	net.Listener
 	server *MailServer
@@ -233,7 +233,7 @@ func (l serverListener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// A serverConn is a connection that is removed from its server when it is closed.
+// A serverConn is a connection that removes itself from its server when it is closed.
 type serverConn struct {
 	*Conn
 	server *MailServer

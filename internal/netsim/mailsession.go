@@ -17,7 +17,7 @@ type mailSession struct {
 	server *MailServer
 	port   uint16
 	client netip.Addr
-	user   string // authenticated user; empty if none
+	user   string // the authenticated user, or empty
 	from   string
 	to     []string
 }
@@ -27,7 +27,7 @@ var (
 	_ smtp.AuthSession = (*mailSession)(nil)
 )
 
-// AuthMechanisms implements smtp.AuthSession. go-smtp offers them only after STARTTLS.
+// AuthMechanisms implements smtp.AuthSession. go-smtp offers the mechanisms only after STARTTLS.
 func (s *mailSession) AuthMechanisms() []string {
 	if s.port != PortSubmission {
 		return nil

@@ -15,28 +15,28 @@ import (
 
 const ethernetHeader = header.EthernetMinimumSize // 14 bytes
 
-// A nic is a host's network card, implemented as netstack's link endpoint. It adds and removes all headers around an IP packet on the link,
-// and counts every frame with TCP when the frame is sent or received.
+// A nic is a host's network card. It implements netstack's link endpoint. It adds and removes all headers around an IP packet on the link,
+// and counts every TCP frame that it sends or receives.
 type nic struct {
 	link    wire.Link
 	mac     tcpip.LinkAddress
 	access  access
 	mtu     uint32
-	resolve func(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error // resolves the MAC address of a softwire's far end
+	resolve func(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error // resolves the MAC address of a softwire's far end, and then calls then
 	off     atomic.Bool
 	traffic traffic
 
-	mu         sync.RWMutex // guards everything below
+	mu         sync.RWMutex // guards the fields below
 	dispatcher stack.NetworkDispatcher
 }
 
 var _ stack.LinkEndpoint = (*nic)(nil)
 
-// down stops sending. Sending cannot be resumed.
+// down stops sending for good.
 func (n *nic) down() { n.off.Store(true) }
 
-// AddHeader implements stack.LinkEndpoint. It does nothing: WritePackets builds the frame, because the encapsulation depends on the
-// packet's destination.
+// AddHeader implements stack.LinkEndpoint. It does nothing, because the encapsulation depends on the packet's destination, so WritePackets
+// builds the whole frame.
 func (n *nic) AddHeader(*stack.PacketBuffer) {}
 
 // ParseHeader implements stack.LinkEndpoint.
@@ -55,8 +55,8 @@ func (n *nic) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	return pkts.Len(), nil
 }
 
-// write sends a datagram along its path. If the far end of its softwire is not resolved yet, the datagram is sent after the far end has
-// answered, and dropped if there is no answer.
+// write sends a datagram along its path. If the far end of its softwire is not resolved yet, the datagram waits for the far end's answer,
+// and is dropped if no answer comes.
 func (n *nic) write(d datagram, neighbour tcpip.LinkAddress) tcpip.Error {
 	p, err := n.access.out(d, neighbour)
 	if err != nil {
@@ -72,16 +72,16 @@ func (n *nic) write(d datagram, neighbour tcpip.LinkAddress) tcpip.Error {
 	}
 	return n.resolve(p.softwire.own, p.softwire.far, func(peer tcpip.LinkAddress) {
 		copy(frame, peer)
-		_ = n.transmit(frame, d) // TCP retransmits lost segments
+		_ = n.transmit(frame, d) // ignore the error, because TCP retransmits lost segments
 	})
 }
 
-// transmit sends a frame. d is the datagram in the frame and is used for counting.
+// transmit sends a frame. d is the datagram in the frame and is used only for counting.
 func (n *nic) transmit(frame []byte, d datagram) tcpip.Error {
 	if n.off.Load() {
 		return &tcpip.ErrClosedForSend{}
 	}
-	// Count first: the peer's answer, and a caller that waits for it, may be faster than this goroutine.
+	// Count before sending. Otherwise the peer's reply could release a waiting caller before this goroutine has counted the frame.
 	n.traffic.sent.count(d, len(frame), true, Count.Plus)
 	if err := n.link.Send(frame); err != nil {
 		n.traffic.sent.count(d, len(frame), true, Count.Minus)
@@ -90,8 +90,8 @@ func (n *nic) transmit(frame []byte, d datagram) tcpip.Error {
 	return nil
 }
 
-// receive filters a frame from the link as a network card does and passes it to the stack. It accepts frames for this host, multicast and
-// broadcast, if their encapsulation is this host's.
+// receive filters a frame from the link, as a network card does, and passes it to the stack. It accepts a frame for this host, a multicast
+// frame or a broadcast frame if the frame's encapsulation is this host's.
 func (n *nic) receive(frame []byte) {
 	p, d, ok := parse(frame)
 	if !ok {
@@ -107,7 +107,7 @@ func (n *nic) receive(frame []byte) {
 	case to != n.mac:
 		return
 	}
-	if p.session != 0 && kind != tcpip.PacketHost { // a PPPoE session is point-to-point, RFC 2516 section 4
+	if p.session != 0 && kind != tcpip.PacketHost { // a PPPoE session is point-to-point (RFC 2516 section 4), so it has no broadcast frames
 		return
 	}
 	if d, ok = n.access.in(p, d); !ok {
@@ -152,10 +152,10 @@ func (n *nic) MaxHeaderLength() uint16 { return 0 }
 // LinkAddress implements stack.LinkEndpoint.
 func (n *nic) LinkAddress() tcpip.LinkAddress { return n.mac }
 
-// Capabilities implements stack.LinkEndpoint. The card offloads nothing, so the stack computes and verifies checksums.
+// SetLinkAddress implements stack.LinkEndpoint. A host's MAC address is fixed.
 func (n *nic) SetLinkAddress(tcpip.LinkAddress) {}
 
-// Capabilities implements stack.LinkEndpoint. Nothing is offloaded, so the host computes and verifies checksums.
+// Capabilities implements stack.LinkEndpoint. The card offloads nothing, so the stack computes and verifies checksums.
 func (n *nic) Capabilities() stack.LinkEndpointCapabilities {
 	if n.access.onLink(false) || n.access.onLink(true) {
 		return stack.CapabilityResolutionRequired
@@ -166,10 +166,10 @@ func (n *nic) Capabilities() stack.LinkEndpointCapabilities {
 // ARPHardwareType implements stack.LinkEndpoint.
 func (n *nic) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
 
-// Wait implements stack.LinkEndpoint. It does nothing: the Host owns the goroutine that serves the link.
+// Wait implements stack.LinkEndpoint. It does nothing, because the Host owns the goroutine that serves the link.
 func (n *nic) Wait() {}
 
-// Close implements stack.LinkEndpoint. It does nothing: the Host owns the link.
+// Close implements stack.LinkEndpoint. It does nothing, because the Host owns the link.
 func (n *nic) Close() {}
 
 // SetOnCloseAction implements stack.LinkEndpoint.

@@ -8,15 +8,15 @@ import (
 const (
 	// tick is the interval at which withPatience measures time.
 	tick = 50 * time.Millisecond
-	// disturbed is the delay beyond which a tick is not counted.
+	// disturbed is the largest delay with which a tick still counts.
 	disturbed = 10 * time.Millisecond
-	// longest limits the total duration, as a multiple of d.
+	// longest limits the total duration of withPatience, as a multiple of d.
 	longest = 20
 )
 
-// withPatience returns a context that ends with cause context.DeadlineExceeded after d. Only time in which this process could run counts.
-// The peer runs in the same process: if the machine was busy, the peer had no time to answer, and its silence must not be mistaken for a
-// filter. now is time.Now except in tests.
+// withPatience returns a context that ends after d with the cause context.DeadlineExceeded. Only time in which this process could run
+// counts. The peer runs in the same process, so on a busy machine the peer may have had no time to answer, and its silence must not be
+// mistaken for a filter. now is time.Now except in tests.
 func withPatience(ctx context.Context, d time.Duration, now func() time.Time) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	began := now()
@@ -24,7 +24,7 @@ func withPatience(ctx context.Context, d time.Duration, now func() time.Time) (c
 	var timer *time.Timer
 	ready := make(chan struct{})
 	timer = time.AfterFunc(min(tick, left), func() {
-		<-ready // wait until timer is set
+		<-ready // wait until the variable timer is set
 		at := now()
 		if step := min(tick, left); at.Sub(last) < step+disturbed {
 			left -= step

@@ -10,15 +10,16 @@ import (
 
 func TestPatience(t *testing.T) {
 	for name, tc := range map[string]struct {
-		late time.Duration // the delay of a delayed tick
+		late time.Duration // the delay of each delayed tick
 		from int           // the first delayed tick
-		upTo int           // the first tick after those
-		want time.Duration // of undelayed time
+		upTo int           // the first tick after the delayed ticks
+		want time.Duration // the expected duration, not counting the delays
 	}{
 		"undisturbed":       {0, 0, 0, time.Second},
 		"a little late":     {9 * time.Millisecond, 1, 1000, time.Second},
 		"disturbed for 0.5": {11 * time.Millisecond, 5, 15, 1500 * time.Millisecond},
-		// A patience of 1 s, at most 20 s in all, ends after n ticks of 50 ms that were each delayed by 200 ms: n = 81, seen after 81 × 50 ms.
+		// A patience of 1 s lasts at most 20 s in all. If each tick of 50 ms is delayed by 200 ms, the limit is reached after 81 ticks, which
+		// last 81 × 50 ms without the delays.
 		"never let alone": {200 * time.Millisecond, 1, 1000, 81 * 50 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {

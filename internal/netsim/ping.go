@@ -16,10 +16,10 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// Ping sends an ICMP echo request and returns when the answer arrives, or when ctx ends.
+// Ping sends an ICMP echo request. It returns when the reply arrives or ctx ends.
 //
-// Wires and a switch keep the order of frames between two hosts. If Ping is called after Quiesce, all earlier frames have therefore arrived
-// and have been counted on the way.
+// Wires and a switch keep the order of frames between two hosts. If Ping is called after Quiesce, all earlier frames have therefore
+// arrived, and the switch has counted them.
 func (h *Host) Ping(ctx context.Context, peer netip.Addr) error {
 	if err := h.ping(ctx, peer.Unmap()); err != nil {
 		return fmt.Errorf("host %q: ping %v: %w", h.config.Name, peer, err)
@@ -31,7 +31,7 @@ func (h *Host) ping(ctx context.Context, peer netip.Addr) error {
 	if err := h.reach(ctx, peer); err != nil {
 		return err
 	}
-	// An echo request of either family is a type, 7 more header bytes (zero, or set by netstack), and the payload.
+	// An echo request of either family consists of a type, 7 more header bytes (zero, or set by netstack), and the payload.
 	request := append(make([]byte, header.ICMPv4MinimumSize), rand.Text()...)
 	protocol := icmp.ProtocolNumber4
 	request[0] = byte(header.ICMPv4Echo)

@@ -14,12 +14,12 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// Quiesce returns when the host will send nothing more on its own: every connection has ended on both sides, and no packet waits for a
-// neighbour's address. Call Quiesce on each host after the attempts have returned, and then read the counters.
+// Quiesce returns when the host has nothing more to send on its own. Every connection has then ended on both sides, and no packet waits
+// for a neighbour's address. To read counters, wait until the attempts have returned, and call Quiesce on each host first.
 //
-// A handshake that a peer began and did not finish is dropped without a segment, because the peer has given up by then. If an application
-// keeps a connection open, Quiesce waits until ctx ends, and the error names the connection. While the link address of an AFTR is
-// unresolved, the host is busy for every peer.
+// If a peer began a handshake and did not finish it, Quiesce drops the handshake without sending a segment, because the peer has given
+// up. If an application keeps a connection open, Quiesce waits until ctx ends, and its error names the connection. While an AFTR's link
+// address is being resolved, the host is busy for every peer.
 func (h *Host) Quiesce(ctx context.Context) error {
 	return h.quiesce(ctx, func(netip.Addr) bool { return true })
 }
@@ -47,8 +47,8 @@ func (h *Host) quiesce(ctx context.Context, with func(netip.Addr) bool) error {
 	}
 }
 
-// busy returns a reason why the host may still send, or "". It queries the stack without holding mu, because the stack reports changes
-// while holding its own locks.
+// busy returns a reason why the host may still send, or "" if there is none. It queries the stack without holding mu, because the stack
+// reports changes while it holds its own locks.
 func (h *Host) busy(with func(netip.Addr) bool) string {
 	h.mu.Lock()
 	open := slices.Collect(maps.Keys(h.conns))
@@ -73,21 +73,21 @@ func (h *Host) busy(with func(netip.Addr) bool) string {
 	return ""
 }
 
-// dropEmbryos aborts connections whose handshake a peer has begun and not finished.
+// dropEmbryos aborts connections whose handshake a peer has begun but not finished.
 func (h *Host) dropEmbryos(with func(netip.Addr) bool) {
 	for _, e := range h.stack.RegisteredEndpoints() {
 		ep, ok := e.(*tcp.Endpoint)
 		if !ok || ep.EndpointState() != tcp.StateSynRecv {
 			continue
 		}
-		// GetRemoteAddress returns the peer only after the connection is established.
+		// Use ep.ID, because GetRemoteAddress returns the peer only after the connection is established.
 		if addr, _ := netip.AddrFromSlice(ep.ID.RemoteAddress.AsSlice()); with(addr) {
 			ep.Abort()
 		}
 	}
 }
 
-// neighbourWatch notifies a host when a neighbour's state changes.
+// A neighbourWatch notifies a host when a neighbour's state changes.
 type neighbourWatch struct {
 	host *Host
 }

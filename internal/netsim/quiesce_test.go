@@ -10,7 +10,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// open connects a client to a server that keeps the connection, and returns both ends.
+// open connects a client to a server, which keeps the connection open, and returns both ends.
 func open(t *testing.T, client *Host, l net.Listener) (near, far net.Conn) {
 	t.Helper()
 	type accepted struct {
@@ -69,12 +69,13 @@ func TestQuiesceWaitsForOpenConnections(t *testing.T) {
 	silent(t, keeps, server, leaves)
 }
 
-// A handshake that another peer has begun is not dropped.
+// TestQuiesceWithLeavesOtherHandshakes verifies that QuiesceWith does not drop a handshake that
+// another peer has begun.
 func TestQuiesceWithLeavesOtherHandshakes(t *testing.T) {
 	dead := func(in int, frame []byte) bool {
 		return in != 0 || len(frame) < 58 || frame[12] != 8 || frame[13] != 0 || frame[23] != 6
 	}
-	links := newBridge(t, 2, dead) // no TCP from the server
+	links := newBridge(t, 2, dead) // drops all TCP frames from the server
 	server, client := start(t, links[0], config("server", 1)), start(t, links[1], config("client", 2))
 	l, err := server.Listen("tcp", "192.0.2.1:7")
 	if err != nil {
@@ -95,7 +96,7 @@ func TestQuiesceWithLeavesOtherHandshakes(t *testing.T) {
 		}
 		return n
 	}
-	for embryos() == 0 { // each ping arrives after the SYN
+	for embryos() == 0 { // a ping arrives after the SYN that was sent before it
 		if err := client.Ping(within(t), l.Addr().(*net.TCPAddr).AddrPort().Addr()); err != nil {
 			t.Fatal(err)
 		}

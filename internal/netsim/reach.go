@@ -12,8 +12,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// reach returns nil if the host knows a path to the peer before it connects: a session or softwire with that destination, whose AFTR
-// answers, or a subscriber from which a packet was received. netstack resolves on-link peers.
+// reach returns nil if the host can reach the peer before it connects. The peer must be on-link, or be a destination of a session or of a
+// softwire whose AFTR answers. For a host with an Edge, the peer must be a subscriber that has sent a packet.
 func (h *Host) reach(ctx context.Context, peer netip.Addr) error {
 	if h.nic.access.onLink(peer.Is6()) {
 		return nil
@@ -39,8 +39,8 @@ func (h *Host) reach(ctx context.Context, peer netip.Addr) error {
 	}
 }
 
-// resolve calls then with the MAC address of an AFTR, immediately or when the AFTR has answered. If the AFTR does not answer, then is not
-// called.
+// resolve calls then with an AFTR's MAC address, either immediately or when the AFTR has answered. If the AFTR does not answer, resolve
+// does not call then.
 func (h *Host) resolve(own, far netip.Addr, then func(tcpip.LinkAddress)) tcpip.Error {
 	err := h.lookUp(own, far, func(r stack.LinkResolutionResult) {
 		if r.Err == nil {

@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// A Flow is one direction of the TCP traffic between two addresses. For encapsulated traffic these are the inner addresses. A port of
-// FirstEphemeralPort or more is recorded as 0, so that all connections to one service are one flow.
+// A Flow is one direction of the TCP traffic between two addresses. For encapsulated traffic, these are the inner addresses. A port of
+// FirstEphemeralPort or above is recorded as 0, so all connections to one service belong to one flow.
 type Flow struct {
 	Local, Remote         netip.Addr
 	LocalPort, RemotePort uint16
 }
 
-// A Count is a number of TCP frames and their bytes on the host's link. The bytes include the Ethernet header and all encapsulation, but
-// not the frame check sequence.
+// A Count is a number of TCP frames on the host's link and the number of their bytes. The bytes include the Ethernet header and all
+// encapsulation, but not the frame check sequence.
 type Count struct {
 	Packets, Bytes uint64
 }
@@ -23,14 +23,14 @@ type Count struct {
 // Plus returns the sum of two counts.
 func (c Count) Plus(d Count) Count { return Count{c.Packets + d.Packets, c.Bytes + d.Bytes} }
 
-// Minus returns the difference from an earlier count.
+// Minus returns how much the count has grown since an earlier count.
 func (c Count) Minus(d Count) Count { return Count{c.Packets - d.Packets, c.Bytes - d.Bytes} }
 
 type traffic struct {
 	sent, received tally
 }
 
-// A tally counts the TCP frames of one direction of a host.
+// A tally counts the TCP frames that a host has sent, or those that it has received.
 type tally struct {
 	mu    sync.Mutex // guards flows
 	flows map[Flow]Count
@@ -38,8 +38,9 @@ type tally struct {
 
 const tcpProtocol = 6
 
-// count changes the count of a flow if the datagram is an unfragmented TCP segment. size is the length of its frame in bytes. sent means
-// that the source is this host. Hosts send TCP neither behind IPv6 extension headers nor in IPv6 fragments.
+// count changes the count of a datagram's flow if the datagram is an unfragmented TCP segment. size is the length of its frame in bytes.
+// sent states whether this host is the source. count does not look behind IPv6 extension headers, because hosts send TCP neither behind
+// them nor in IPv6 fragments.
 func (t *tally) count(d datagram, size int, sent bool, change func(Count, Count) Count) {
 	source, destination, ok := d.addrs()
 	if !ok {
@@ -88,16 +89,16 @@ func known(port uint16) uint16 {
 	return port
 }
 
-// SentFlows returns the frames that the host has sent since it started, including retransmissions and resets.
+// SentFlows returns the counts of the frames that the host has sent since it started, including retransmissions and resets.
 func (h *Host) SentFlows() map[Flow]Count { return h.nic.traffic.sent.snapshot() }
 
-// ReceivedFlows returns the frames that the host has received since it started.
+// ReceivedFlows returns the counts of the frames that the host has received since it started.
 func (h *Host) ReceivedFlows() map[Flow]Count { return h.nic.traffic.received.snapshot() }
 
-// Sent returns the sum of the sent flows for which match returns true; a nil match selects all flows.
+// Sent returns the sum of the sent flows for which match returns true. If match is nil, Sent includes all flows.
 func (h *Host) Sent(match func(Flow) bool) Count { return sum(h.SentFlows(), match) }
 
-// Received returns the sum of the received flows for which match returns true; a nil match selects all flows.
+// Received returns the sum of the received flows for which match returns true. If match is nil, Received includes all flows.
 func (h *Host) Received(match func(Flow) bool) Count { return sum(h.ReceivedFlows(), match) }
 
 func sum(flows map[Flow]Count, match func(Flow) bool) Count {
