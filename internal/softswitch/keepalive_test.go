@@ -14,8 +14,8 @@ import (
 	"op25b/e2e/longform"
 )
 
-// gRFC A8: clients that ping every 10 s, also without streams, keep their connections on all three services. gRPC's own server disconnects
-// them after 31 s, so the test takes 45.
+// TestClientsThatPing verifies that clients that ping every 10 s keep their connections on all three services, even without open streams
+// (gRFC A8). gRPC's own server would disconnect them after 31 s, so the test takes 45 s.
 func TestClientsThatPing(t *testing.T) {
 	if !longform.On() {
 		fmt.Fprintln(os.Stderr, "SKIPPED "+t.Name()+": it waits for 45 s; OP25B_LONG=1 runs it")

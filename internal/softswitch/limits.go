@@ -4,21 +4,21 @@ import "op25b/internal/grpcserve"
 
 // Limits holds the limits on the resources that clients of the switch can use. Zero values mean the defaults.
 type Limits struct {
-	// Budget is the memory, in bytes, of all messages in progress in all services. 0 means grpcserve.DefaultBudget.
+	// Budget is the memory, in bytes, that the messages in progress in all services may use together. 0 means grpcserve.DefaultBudget.
 	Budget int64
-	// P4Runtime and GNMI are the limits of these two services.
+	// P4Runtime and GNMI are the limits of the P4Runtime and gNMI services.
 	P4Runtime, GNMI grpcserve.Limits
-	// Program, State and Unread limit memory, in bytes. Program applies to a program's arrays, State to written state, and Unread to
-	// messages that controllers have not read yet. Zero values mean engine.DefaultMaxState, p4rtserver.DefaultMaxState and
-	// p4rtserver.DefaultStreamsBytes.
+	// Program, State and Unread are limits on memory, in bytes. Program limits a program's arrays, State the state that clients have
+	// written, and Unread the messages that controllers have not read yet. Zero values mean engine.DefaultMaxState,
+	// p4rtserver.DefaultMaxState and p4rtserver.DefaultStreamsBytes.
 	Program, State, Unread int64
 }
 
 // unlimited is the memory, in bytes, that no limit covers: the process itself, connections, and reads and packets in progress.
 const unlimited = 512 << 20
 
-// Total returns the largest memory, in bytes, that a switch with these limits needs. Programs count twice, because one may be saved while
-// another one runs. Limits of 0 count as 0.
+// Total returns the largest memory, in bytes, that a switch with these limits needs. Program and State count twice, because one program may
+// be saved while another one runs. Limits of 0 count as 0.
 func (l Limits) Total() int64 { return l.Budget + 2*(l.Program+l.State) + l.Unread + unlimited }
 
 // The defaults of Limits that differ from the defaults of package grpcserve.

@@ -32,7 +32,7 @@ func newPort(number uint32, name string, link wire.Link, now time.Time) *port {
 	return p
 }
 
-// current returns the port's state as reported by its link. If the link reports no state, the port is up until it fails or is set down.
+// current returns the port's state as its link reports it. If the link reports no state, the port is up until it fails or is set down.
 func (p *port) current() openconfig.Interface {
 	in := openconfig.Interface{Name: p.name, Port: p.number, Oper: openconfig.OperUp}
 	if f, ok := p.link.(wire.Followed); ok {
@@ -45,8 +45,8 @@ func (p *port) current() openconfig.Interface {
 	return in
 }
 
-// note compares the port's operational state with the last one, records the time of a change, and returns the state. The caller calls note
-// after each change.
+// note reads the port's state and compares its operational state with the last one. It records the time if the operational state has
+// changed, and returns the state. It must be called after each change.
 func (p *port) note(now time.Time) openconfig.Interface {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// inNamespace runs f in a new network namespace. It skips the test if the process lacks the required privilege.
+// inNamespace runs f in a new network namespace. It skips the test if the process lacks the privilege to create one.
 func inNamespace(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -38,7 +38,7 @@ func inNamespace(t *testing.T, f func()) {
 	t.Cleanup(func() { _ = fresh.Close() })
 	defer func() {
 		if err := errors.Join(netns.Set(home), home.Close()); err != nil {
-			t.Fatal(err) // the thread stays locked, and ends with this goroutine
+			t.Fatal(err) // the thread stays locked and exits with this goroutine
 		}
 		runtime.UnlockOSThread()
 	}()
@@ -67,10 +67,10 @@ func addPair(t *testing.T) {
 	change(t, "host", netlink.LinkSetUp)
 }
 
-// An ON_CHANGE subscriber gets the state of a port's interface, as in RFC 8343, when it goes down, loses its carrier, is removed and comes
-// back under another index.
+// TestPortFollowsItsInterface verifies that an ON_CHANGE subscriber gets the state of a port's interface, as in RFC 8343. The interface
+// goes down, loses its carrier, is removed, and comes back with another index.
 func TestPortFollowsItsInterface(t *testing.T) {
-	sw := newSwitch(t) // and its services, before the thread enters the namespace: connections are made by other threads
+	sw := newSwitch(t) // the switch and its services start before the thread enters the namespace, because other threads make the connections
 	services, err := sw.Listen(Addrs{GNMI: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestPortFollowsItsInterface(t *testing.T) {
 	})
 }
 
-// states subscribes to the state of access-1 and sends the new state after each notification.
+// states subscribes to the state of access-1. The returned channel receives the state after each notification.
 func states(t *testing.T, client gpb.GNMIClient) <-chan map[string]string {
 	t.Helper()
 	stream, err := client.Subscribe(t.Context())

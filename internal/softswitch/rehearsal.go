@@ -13,8 +13,9 @@ import (
 )
 
 // A Rehearsal runs a program with entries, but without ports, services or a real clock. The program processes a frame as it would on a
-// switch with the same entries. Frames of earlier calls of Play have no effect: registers are reset, and a RehearsalPause between two calls
-// lets meters recover. The methods of a Rehearsal are safe for concurrent use; frames are processed one after another.
+// switch with the same entries. Frames of earlier calls of Play have no effect: registers are reset after each call, and RehearsalPause
+// passes between two calls so that meters recover. The methods of a Rehearsal are safe for concurrent use. Frames are processed one after
+// another.
 type Rehearsal struct {
 	mu     sync.Mutex // guards everything below
 	engine *engine.Engine
@@ -22,11 +23,11 @@ type Rehearsal struct {
 	now    time.Duration
 }
 
-// RehearsalPause is the time that passes between two calls of Play on the Rehearsal's clock. In this time, a meter of one packet per second
-// gains ten tokens. The clock lasts for 900 million calls.
+// RehearsalPause is the time that passes on the Rehearsal's clock between two calls of Play. In this time, a meter of one packet per second
+// gains ten tokens. The clock overflows after 900 million calls.
 const RehearsalPause = 10 * time.Second
 
-// A Frame is an Ethernet frame, without FCS, that enters or leaves at a port.
+// A Frame is an Ethernet frame, without FCS, that enters or leaves the switch at a port.
 type Frame struct {
 	Port  uint32
 	Bytes []byte
@@ -39,7 +40,7 @@ type FrameResult struct {
 }
 
 // NewRehearsal loads a program compiled by p4c-bm2-ss and writes entities into it, in order. If a switch would refuse an entity,
-// NewRehearsal returns an error that names the first such entity.
+// NewRehearsal returns an error that names the first refused entity.
 func NewRehearsal(deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Entity) (*Rehearsal, error) {
 	r := &Rehearsal{}
 	clock := func() time.Time { return time.Unix(0, 0).Add(r.now) }
@@ -52,8 +53,8 @@ func NewRehearsal(deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Enti
 	return r, nil
 }
 
-// Play processes frames one after another, without advancing the clock, and returns the result of each frame. Each frame reads the
-// registers as the previous frames left them.
+// Play processes frames one after another, without advancing the clock, and returns the result of each frame. Within one call, a frame sees
+// the registers that the frames before it have written.
 func (r *Rehearsal) Play(frames ...Frame) []FrameResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,19 +72,19 @@ func (r *Rehearsal) Play(frames ...Frame) []FrameResult {
 	return all
 }
 
-// forgetLocked resets the registers that frames have written, and releases the digests of the frames, which have no other receiver.
+// forgetLocked resets the registers that the frames have written. It also releases the frames' digests, because nobody else receives them.
 func (r *Rehearsal) forgetLocked(trace []engine.Event) {
 	for _, e := range trace {
 		switch e.Kind {
 		case engine.EventWrite:
 			if reg, ok := r.engine.Register(e.Name); ok {
-				_ = reg.Write(int(*e.Index), nil) // 0, as after loading; the cell exists because it was written
+				_ = reg.Write(int(*e.Index), nil) // 0 is the value after loading; the index is valid because the program has written to the cell
 			}
 		case engine.EventDigest:
 			select {
 			case d := <-r.engine.Digests():
 				d.Release()
-			default: // dropped: the queue was full
+			default: // the digest was dropped because the queue was full
 			}
 		}
 	}

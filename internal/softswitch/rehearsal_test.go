@@ -15,7 +15,8 @@ func TestRehearsalKeepsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A SYN to port 25 from an unnamed line is dropped, and reported in a digest once in a window of 67 seconds.
+	// syn is a SYN to port 25 from an unnamed line. It is dropped, and a digest reports it once in a window of
+	// 67 seconds.
 	syn := []byte("\x02\x00\x00\x00\x02\x01\x02\x00\x00\x00\x01\x01\x08\x00\x45\x00\x00\x28\x00\x00\x40\x00\x40\x06\x00\x00\xc0\x00\x02\x01\xcb\x00\x71\x01" +
 		"\xc0\x00\x00\x19\x00\x00\x00\x01\x00\x00\x00\x00\x50\x02\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
 	digests := func(p FrameResult) int {

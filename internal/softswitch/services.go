@@ -12,8 +12,8 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// Addrs holds the addresses of a switch's services, as host:port. A service with an empty address is not served. Port 0 selects any free
-// port.
+// Addrs holds the addresses of a switch's services, as host:port. A service with an empty address is not served. For port 0, the system
+// chooses a free port.
 type Addrs struct {
 	P4Runtime string
 	GNMI      string
@@ -22,25 +22,25 @@ type Addrs struct {
 
 // Services holds the gRPC servers of one switch. Close must be called when they are no longer needed.
 type Services struct {
-	Addrs   Addrs // the actual addresses, with port 0 replaced
+	Addrs   Addrs // the actual addresses, with port 0 replaced by the port that the system chose
 	servers []server
 	serving sync.WaitGroup
 }
 
-// A server is the gRPC server of one service, based on grpcserve or on gRPC's own transport.
+// A server is the gRPC server of one service. It is built on grpcserve or on gRPC's own transport.
 type server interface {
 	grpc.ServiceRegistrar
 	Serve(net.Listener)
 	Close()
 }
 
-// Listen starts the services in plain text. If one address cannot be opened, no service is started.
+// Listen starts the services without TLS. If it cannot listen on one of the addresses, it starts no service.
 func (s *Switch) Listen(addrs Addrs, options ...grpc.ServerOption) (*Services, error) {
 	return s.ListenTLS(addrs, nil, options...)
 }
 
-// ListenTLS is like Listen, but serves P4Runtime and gNMI over TLS, unless secure is nil. The packet service remains in plain text, as in
-// bmv2: it replaces cables and is not intended for a shared network.
+// ListenTLS is like Listen, but serves P4Runtime and gNMI over TLS, unless secure is nil. The packet service has no TLS, as in bmv2,
+// because it replaces cables and is not intended for a shared network.
 func (s *Switch) ListenTLS(addrs Addrs, secure *tls.Config, options ...grpc.ServerOption) (*Services, error) {
 	gnmi, err := openconfig.NewServer(s.Source(), openconfig.Options{Logger: s.log, Now: s.now})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Source returns the source for the switch's gNMI server.
+// Source returns the data source for the switch's gNMI server.
 func (s *Switch) Source() openconfig.Source { return source{s} }
 
 type source struct{ s *Switch }
@@ -43,8 +43,8 @@ func (src source) Snapshot(context.Context) (*openconfig.State, error) {
 	return state, nil
 }
 
-// Watch calls changed when a port is added or changes state, and when the program is replaced. Watch does not report rules that count their
-// first packet; their entries appear in the next Snapshot.
+// Watch calls changed when a port is added or changes state, and when the program is replaced. It does not call changed when a rule counts
+// its first packet. The rule's entry appears in the next Snapshot.
 func (src source) Watch(ctx context.Context, changed func()) error {
 	forget := src.s.watchers.add(changed)
 	defer forget()
@@ -70,7 +70,7 @@ func findACL(e *engine.Engine, info *configv1.P4Info) (*aclCounter, error) {
 	return &aclCounter{layout, cells}, nil
 }
 
-// of returns the rules that have counted packets on a port.
+// of returns an entry for each rule that has counted packets on a port.
 func (c *aclCounter) of(port uint32) []openconfig.ACLEntry {
 	if int64(port) >= c.layout.Ports() {
 		return nil
@@ -85,14 +85,14 @@ func (c *aclCounter) of(port uint32) []openconfig.ACLEntry {
 	return met
 }
 
-// watchers holds functions to call on each change. The zero value is ready to use.
+// watchers holds functions that are called on each change. The zero value is ready to use.
 type watchers struct {
 	mu    sync.Mutex // guards everything below
 	next  int
 	tells map[int]func()
 }
 
-// add registers tell. add calls tell at once, as openconfig.Source requires; later, tell is called after each change until forget is
+// add registers tell, and calls it at once, as openconfig.Source requires. After that, tell is called after each change until forget is
 // called.
 func (w *watchers) add(tell func()) (forget func()) {
 	w.mu.Lock()

@@ -1,8 +1,8 @@
-// Package softswitch is the embedded switch: the ports, the engine that runs programs compiled by p4c, and the P4Runtime, gNMI and packet
-// services around it.
+// Package softswitch is the embedded switch. It consists of the ports, the engine that runs programs compiled by p4c, and the P4Runtime,
+// gNMI and packet services.
 //
-// A Switch starts without a program; any P4Runtime client may push any v1model program. The package does not depend on op25b's pipeline or
-// policy, and does not import the controller's packages.
+// A Switch starts without a program. Any P4Runtime client may push any v1model program. The package depends neither on op25b's pipeline nor
+// on its policy, and does not import the controller's packages.
 package softswitch
 
 import (
@@ -23,12 +23,13 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// MaxPort is the highest port to which a link can be attached. v1model's ports have 9 bits; 511 means drop, and 510 is the CPU port.
+// MaxPort is the highest port to which a link can be attached. v1model's port numbers have 9 bits, of which 511 means drop and 510 is the
+// CPU port.
 const MaxPort = p4rtserver.DefaultCPUPort - 1
 
 // Options holds the options of a Switch.
 type Options struct {
-	DeviceID uint64           // P4Runtime device id, at least 1
+	DeviceID uint64           // the P4Runtime device id, at least 1
 	Clock    func() time.Time // nil means time.Now
 	Logger   *zap.Logger      // may be nil
 	Limits   Limits
@@ -48,20 +49,20 @@ type Switch struct {
 	cancel context.CancelFunc
 	links  sync.WaitGroup // one goroutine for each link
 
-	attachMu sync.Mutex // held by Attach and Close
+	attachMu sync.Mutex // held during Attach and Close
 	closed   bool
 
-	// gate is held for reading while a packet is in the engine, and for writing while the engine is replaced. Therefore, no packet is
-	// processed by parts of two programs. gate guards everything below.
+	// gate is held for reading while a packet is in the engine, and for writing while the engine is replaced. So no packet is processed
+	// partly by one program and partly by another. gate guards everything below.
 	gate   sync.RWMutex
 	loaded *engine.Engine
 	acl    *aclCounter // nil if the program has no ACL counter
 
-	inject lane // for packet-outs from controllers
-	stream lane // for frames from the packet service
+	inject lane // processes packet-outs from controllers
+	stream lane // processes frames from the packet service
 }
 
-// A lane is an entry point at which packets are processed one after another. The lane keeps the engine's worker for its next packet.
+// A lane is an entry point at which packets are processed one after another. It keeps the engine's worker from one packet to the next.
 type lane struct {
 	mu     sync.Mutex // guards everything below
 	of     *engine.Engine
@@ -109,11 +110,11 @@ func New(opts Options) (*Switch, error) {
 // P4Runtime returns the switch's P4Runtime service, for registration on a gRPC server.
 func (s *Switch) P4Runtime() *p4rtserver.Server { return s.p4runtime }
 
-// Dataplane returns the packet service, which carries the frames of ports without a link.
+// Dataplane returns the packet service, which carries the frames of ports that have no link.
 func (s *Switch) Dataplane() *dataplane.Server { return s.packets }
 
-// Attach connects a link to a port and starts forwarding from it. The switch closes the link in Close. Attach returns ErrPort if the number
-// is in use or above MaxPort.
+// Attach connects a link to a port and starts forwarding the link's frames. Close closes the link. Attach returns ErrPort if the number is
+// in use or above MaxPort.
 func (s *Switch) Attach(number uint32, link wire.Link) error {
 	if number > MaxPort {
 		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, link.Name(), ErrPort, MaxPort)
@@ -173,7 +174,7 @@ func (s *Switch) Close() error {
 	return errors.Join(errs...)
 }
 
-// commit replaces the engine. When it returns, no packet is in the previous engine.
+// commit replaces the engine. When commit returns, no packet is in the previous engine.
 func (s *Switch) commit(e *engine.Engine, info *configv1.P4Info) {
 	acl, err := findACL(e, info)
 	if err != nil && !errors.Is(err, p4source.ErrNoACLCounter) {
@@ -206,7 +207,7 @@ func (s *Switch) setUp(number uint32, up bool) {
 	}
 }
 
-// changed is called when the state of a port may have changed. It logs a change and notifies the watchers.
+// changed must be called when the state of a port may have changed. It logs a change of the operational state and notifies the watchers.
 func (s *Switch) changed(p *port) {
 	before := p.status()
 	after := p.note(s.now())

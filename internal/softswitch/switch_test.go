@@ -62,7 +62,7 @@ func dial(t *testing.T, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// push becomes primary and pushes the reference program.
+// push becomes the primary and pushes the reference program.
 func push(t *testing.T, addr string) p4v1.P4RuntimeClient {
 	t.Helper()
 	client := p4v1.NewP4RuntimeClient(dial(t, addr))
@@ -85,7 +85,7 @@ func push(t *testing.T, addr string) p4v1.P4RuntimeClient {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// Two ports flood to each other: frames from port 1 leave on port 2.
+	// Multicast group 1 contains port 2, so frames that are flooded from port 1 leave on port 2.
 	if _, err := client.Write(t.Context(), &p4v1.WriteRequest{DeviceId: 1, ElectionId: id, Updates: []*p4v1.Update{{
 		Type: p4v1.Update_INSERT,
 		Entity: &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{
@@ -101,12 +101,12 @@ func push(t *testing.T, addr string) p4v1.P4RuntimeClient {
 	return client
 }
 
-// frame is an Ethernet frame that no table entry matches.
+// frame returns an Ethernet frame that no table entry matches.
 func frame(fill byte) []byte {
 	return append([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5}, bytes.Repeat([]byte{fill}, 46)...)
 }
 
-// receive serves a link until the test ends and returns the channel of its frames.
+// receive serves a link until the test ends and returns a channel of the frames that it receives.
 func receive(t *testing.T, link wire.Link) <-chan []byte {
 	t.Helper()
 	got := make(chan []byte, 16)
@@ -133,7 +133,8 @@ func TestForwardsOnceAProgramIsPushed(t *testing.T) {
 	got := receive(t, far2)
 	services := serve(t, s)
 
-	// Before the push no frame may leave. The first frame that leaves afterwards proves it.
+	// No frame may leave before the push. The test checks this when the first frame leaves after
+	// the push.
 	if err := far1.Send(frame(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestForwardsOnceAProgramIsPushed(t *testing.T) {
 	counted(t, services.Addrs.GNMI, "one", 2)
 }
 
-// counted waits until an interface has counted n frames, by repeated ONCE subscriptions.
+// counted repeats gNMI Get requests until an interface has counted want frames.
 func counted(t *testing.T, addr, name string, want uint64) {
 	t.Helper()
 	client := gpb.NewGNMIClient(dial(t, addr))
@@ -173,7 +174,8 @@ func counted(t *testing.T, addr, name string, want uint64) {
 	}
 }
 
-// Ports of the packet service and ports with a link are ports of one switch.
+// TestPacketServiceAndLinksTogether verifies that frames pass between a port of the packet service
+// and a port with a link.
 func TestPacketServiceAndLinksTogether(t *testing.T) {
 	s := newSwitch(t)
 	near, far := wire.Pipe("two", "host two")
@@ -244,7 +246,8 @@ func TestAttachAfterClose(t *testing.T) {
 	}
 }
 
-// If an address cannot be opened, all services are closed.
+// TestListenIsAllOrNothing verifies that Listen closes all services if it cannot listen on one of
+// the addresses.
 func TestListenIsAllOrNothing(t *testing.T) {
 	s := newSwitch(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -271,7 +274,7 @@ func TestListenIsAllOrNothing(t *testing.T) {
 	_ = again.Close()
 }
 
-// P4Runtime and gNMI are behind TLS, the packet service is not.
+// TestListenTLS verifies that P4Runtime and gNMI require TLS, and that the packet service does not.
 func TestListenTLS(t *testing.T) {
 	d := tlstest.New(t).Dir(t, "127.0.0.1")
 	server, err := tlsfiles.Server(tlsfiles.Files{Cert: d.Cert, Key: d.Key}, false)

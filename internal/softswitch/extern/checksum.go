@@ -6,11 +6,11 @@ import (
 )
 
 // A Checksum computes the Internet checksum (RFC 1071) of a sequence of bytes that is added in pieces. For example, the *_with_payload
-// externs add header fields and then the payload. Pieces may have odd lengths; only the end of the sequence is padded with a zero byte. The
-// zero value is an empty sequence. A Checksum is not safe for concurrent use and does not allocate.
+// externs add the header fields and then the payload. Pieces may have odd lengths, because only the end of the sequence is padded with a
+// zero byte. The zero value is an empty sequence. A Checksum is not safe for concurrent use and does not allocate.
 type Checksum struct {
-	sum uint64 // one's complement sum of the whole words
-	odd bool   // the number of bytes added so far is odd
+	sum uint64 // one's complement sum of the complete words
+	odd bool   // whether the number of bytes added so far is odd
 }
 
 // Add appends b to the sequence.
@@ -44,8 +44,8 @@ func (c *Checksum) Add(b []byte) {
 	c.sum = sum
 }
 
-// Sum16 returns the checksum of the bytes added so far, in the form that is written to a header. For zeros, the checksum is 0xffff. In UDP,
-// 0 means no checksum; the caller must handle this case.
+// Sum16 returns the checksum of the bytes added so far, in the form that is written to a header. If all bytes are zero, the checksum is
+// 0xffff. Sum16 may return 0, which means in UDP that there is no checksum. The caller must handle this case.
 func (c *Checksum) Sum16() uint16 {
 	s := c.sum>>32 + c.sum&0xffffffff
 	for s > 0xffff {
@@ -54,7 +54,7 @@ func (c *Checksum) Sum16() uint16 {
 	return ^uint16(s)
 }
 
-// Checksum16 returns the checksum of b, as v1model's csum16 does.
+// Checksum16 returns the checksum of b, like v1model's csum16.
 func Checksum16(b []byte) uint16 {
 	var c Checksum
 	c.Add(b)

@@ -5,10 +5,10 @@ import "math/bits"
 // A CRC holds the parameters of a cyclic redundancy check in the usual notation (Rocksoft model): the polynomial and the initial remainder
 // are not reflected, and the final xor is applied after the remainder is reflected.
 type CRC struct {
-	Polynomial       uint64 // without the top bit
+	Polynomial       uint64 // the polynomial without its highest bit
 	Initial          uint64
 	FinalXor         uint64
-	ReflectData      bool // process the lowest bit of each byte first
+	ReflectData      bool // whether the lowest bit of each byte is processed first
 	ReflectRemainder bool
 }
 
@@ -26,7 +26,7 @@ func CRC32() CRC {
 	}
 }
 
-// A crcTable is an immutable table that computes one CRC, a byte at a time.
+// A crcTable is an immutable table that computes one CRC byte by byte.
 //
 // The remainder is left-aligned in 64 bits, so that one loop handles all widths. If the data is reflected, the remainder is reflected and
 // right-aligned instead, which avoids reflecting every byte.
@@ -35,8 +35,8 @@ type crcTable struct {
 	initial  uint64
 	finalXor uint64
 	shift    int  // 64 - width
-	mirrored bool // the remainder is reflected
-	flip     bool // the result must be reflected once
+	mirrored bool // whether the remainder is reflected
+	flip     bool // whether the result must be reflected
 }
 
 func newCRCTable(c CRC, width int) *crcTable {

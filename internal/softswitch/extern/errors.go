@@ -3,7 +3,8 @@ package extern
 import "errors"
 
 var (
-	// ErrAlgorithm is returned by NewHash if v1model has no algorithm with the name, and by SetCRC if the hash is not a custom CRC.
+	// ErrAlgorithm is returned by NewHash if v1model has no algorithm with that name, and by SetCRC if the hash is not a custom
+	// CRC.
 	ErrAlgorithm = errors.New("unknown hash algorithm")
 	// ErrCRC is returned by SetCRC for parameters wider than the CRC. The hash keeps its previous parameters.
 	ErrCRC = errors.New("bad CRC parameters")

@@ -18,17 +18,17 @@ type Hash struct {
 	name   string
 	width  int
 	sum    func([]byte) uint64
-	custom atomic.Pointer[crcTable] // set only for the custom CRCs
+	custom atomic.Pointer[crcTable] // non-nil only for the custom CRCs
 }
 
 // An algorithm describes a hash algorithm and creates its Hash.
 type algorithm struct {
 	name  string
-	width int // width of the result in bits
+	width int // width of the result, in bits
 	start func(h *Hash, random func() uint64)
 }
 
-// algorithms returns the algorithms of v1model's HashAlgorithm, in its order.
+// algorithms returns the algorithms of v1model's HashAlgorithm, in the order of its declaration.
 func algorithms() []algorithm {
 	pure := func(f func([]byte) uint64) func(*Hash, func() uint64) {
 		return func(h *Hash, _ func() uint64) { h.sum = f }
@@ -51,8 +51,9 @@ func algorithms() []algorithm {
 	}
 }
 
-// NewHash returns the algorithm with this name in v1model and in bmv2's JSON. random is the source for the algorithm "random" and must be
-// safe for concurrent use; nil means a source seeded by the system. NewHash returns ErrAlgorithm if the name is unknown.
+// NewHash returns the algorithm with the given name, which is the same in v1model and in bmv2's JSON. random is the source for the
+// algorithm "random" and must be safe for concurrent use. If random is nil, NewHash uses a source that the system seeds. NewHash returns
+// ErrAlgorithm if the name is unknown.
 func NewHash(name string, random func() uint64) (*Hash, error) {
 	if random == nil {
 		random = rand.Uint64
@@ -73,7 +74,7 @@ func NewHash(name string, random func() uint64) (*Hash, error) {
 // Name returns the name of the algorithm in v1model.
 func (h *Hash) Name() string { return h.name }
 
-// Width returns the number of bits of Sum that may be set: 16, 32 or 64.
+// Width returns the width of Sum's result in bits: 16, 32 or 64.
 func (h *Hash) Width() int { return h.width }
 
 // Sum returns the hash of b, right-aligned.

@@ -18,7 +18,7 @@ func hashOf(t testing.TB, name string) *Hash {
 	return h
 }
 
-// TestHashVectors checks published check values and results computed by hand.
+// TestHashVectors checks the algorithms against published check values and against results computed by hand.
 func TestHashVectors(t *testing.T) {
 	check := "123456789" // the input of every CRC catalogue
 	for _, c := range []struct {
@@ -36,10 +36,10 @@ func TestHashVectors(t *testing.T) {
 		{"csum16", "", 0xffff},
 		{"csum16", "\x00\x00", 0xffff},
 		{"csum16", "\xff\xff", 0},
-		{"csum16", "\xab", 0x54ff}, // the odd byte is the high one
-		// The header of the example in Wikipedia's article on the IPv4 header checksum, checksum field zero.
+		{"csum16", "\xab", 0x54ff}, // a single byte is the high half of a word
+		// The header from the example in Wikipedia's article on the IPv4 header checksum, with the checksum field set to zero.
 		{"csum16", "\x45\x00\x00\x73\x00\x00\x40\x00\x40\x11\x00\x00\xc0\xa8\x00\x01\xc0\xa8\x00\xc7", 0xb861},
-		// bmv2's results for these bytes.
+		// The results of bmv2 for these bytes.
 		{"crc16", "\x0b\xb8\x1f\x90", 0x5d8a},
 		{"crc32", "\x0b\xb8\x1f\x90", 0x005d6a6f},
 		{"xor16", "\x0b\xb8\x1f\x90", 0x1428},
@@ -61,7 +61,7 @@ func TestHashVectors(t *testing.T) {
 	}
 }
 
-// TestCustomCRC sets published parameter sets, with every combination of reflections, and compares their published check values.
+// TestCustomCRC checks published parameter sets, with every combination of reflections, against their published check values.
 func TestCustomCRC(t *testing.T) {
 	for _, c := range []struct {
 		published, hash string
@@ -73,7 +73,7 @@ func TestCustomCRC(t *testing.T) {
 		{"CRC-16/KERMIT", "crc16_custom", CRC{0x1021, 0, 0, true, true}, 0x2189},
 		{"CRC-16/IBM-SDLC (X-25)", "crc16_custom", CRC{0x1021, 0xffff, 0xffff, true, true}, 0x906e},
 		{"CRC-16/UMTS (BUYPASS)", "crc16_custom", CRC{0x8005, 0, 0, false, false}, 0xfee8},
-		{"CRC-16/RIELLO", "crc16_custom", CRC{0x1021, 0xb2aa, 0, true, true}, 0x63d0}, // an initial remainder that is not a palindrome
+		{"CRC-16/RIELLO", "crc16_custom", CRC{0x1021, 0xb2aa, 0, true, true}, 0x63d0}, // the initial remainder is not a palindrome
 		{"CRC-32/BZIP2", "crc32_custom", CRC{0x04c11db7, 0xffffffff, 0xffffffff, false, false}, 0xfc891918},
 		{"CRC-32/MPEG-2", "crc32_custom", CRC{0x04c11db7, 0xffffffff, 0, false, false}, 0x0376e6e7},
 		{"CRC-32/ISCSI (Castagnoli)", "crc32_custom", CRC{0x1edc6f41, 0xffffffff, 0xffffffff, true, true}, 0xe3069283},
@@ -88,7 +88,7 @@ func TestCustomCRC(t *testing.T) {
 	}
 }
 
-// bitwiseCRC is the definition: one bit at a time, no table.
+// bitwiseCRC computes a CRC by its definition, one bit at a time, without a table.
 func bitwiseCRC(c CRC, width int, b []byte) uint64 {
 	reflect := func(v uint64, n int) (r uint64) {
 		for i := range n {
@@ -118,7 +118,8 @@ func bitwiseCRC(c CRC, width int, b []byte) uint64 {
 	return r ^ c.FinalXor
 }
 
-// TestCRCAgainstDefinition covers the mixed reflections, for which there are no published values.
+// TestCRCAgainstDefinition compares every combination of reflections with the definition. For mixed reflections there are no
+// published values.
 func TestCRCAgainstDefinition(t *testing.T) {
 	for name, width := range map[string]int{"crc16_custom": 16, "crc32_custom": 32} {
 		rapid.Check(t, func(t *rapid.T) {
@@ -219,7 +220,7 @@ func TestSetCRCRefuses(t *testing.T) {
 	}
 }
 
-// TestSetCRCConcurrently checks that every sum is of the old or of the new parameters.
+// TestSetCRCConcurrently checks that every sum is computed with either the old or the new parameters.
 func TestSetCRCConcurrently(t *testing.T) {
 	h := hashOf(t, "crc16_custom")
 	var wg sync.WaitGroup
@@ -256,7 +257,7 @@ func TestInRange(t *testing.T) {
 	}
 }
 
-// definedChecksum is RFC 1071 word by word.
+// definedChecksum computes RFC 1071's checksum word by word.
 func definedChecksum(b []byte) uint16 {
 	sum := 0
 	for i, x := range b {
@@ -284,7 +285,7 @@ func TestChecksumInPieces(t *testing.T) {
 	})
 }
 
-// TestChecksumCarries adds up more carries than one word takes.
+// TestChecksumCarries adds 65,537 bytes of 0xff, so that nearly every addition carries.
 func TestChecksumCarries(t *testing.T) {
 	b := make([]byte, 1<<16+1)
 	for i := range b {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Color is a meter's result for a packet. A larger color is worse; the values are those of v1model.
+// A Color is a meter's result for a packet. A larger value is a worse color. The values are those of v1model.
 type Color uint8
 
 // The colors of RFC 2698.
@@ -52,7 +52,7 @@ func (u Unit) String() string {
 // A Clock returns the time since a fixed moment. If the time goes backwards, meters gain no tokens until it has caught up.
 type Clock func() time.Duration
 
-// A MeterConfig is a meter configuration of P4Runtime: rates in units per second, bursts in units.
+// A MeterConfig is a P4Runtime meter configuration, with rates in units per second and bursts in units.
 type MeterConfig struct {
 	CIR, CBurst int64 // committed rate and burst; a packet that exceeds them is yellow
 	PIR, PBurst int64 // peak rate and burst, PIR >= CIR; a packet that exceeds them is red
@@ -74,12 +74,12 @@ func (c MeterConfig) Validate() error {
 	return nil
 }
 
-// A Meter is a two-rate three-color marker (RFC 2698) as implemented by bmv2: both buckets start full, and a packet that exceeds the peak
+// A Meter is a two-rate three-color marker (RFC 2698) as bmv2 implements it: both buckets start full, and a packet that exceeds the peak
 // bucket takes no tokens from either bucket. A Meter is safe for concurrent use and does not allocate.
 type Meter struct {
 	unit   Unit
 	clock  Clock
-	origin time.Duration // start of the token calculation, so that rounding errors do not add up
+	origin time.Duration // time from which tokens are calculated, so that rounding errors do not add up
 
 	mu         sync.Mutex // guards everything below
 	configured bool
@@ -154,17 +154,18 @@ func (m *Meter) Execute(length int, pre Color) Color {
 
 // A bucket holds the tokens of one rate.
 type bucket struct {
-	rate   float64 // tokens per microsecond
+	rate   float64 // in tokens per microsecond
 	burst  uint64
 	tokens uint64
-	seen   uint64 // tokens used or lost between the meter's origin and the last take
+	seen   uint64 // number of tokens that the rate has produced from the meter's origin to the last call of take
 }
 
 func newBucket(perSecond, burst int64) bucket {
 	return bucket{rate: float64(perSecond) / 1e6, burst: uint64(burst), tokens: uint64(burst)}
 }
 
-// take advances the bucket to a time and takes need tokens. If the bucket has fewer tokens, take returns false and takes none.
+// take advances the bucket to the given time and removes need tokens. If the bucket has fewer tokens, take removes none and returns
+// false.
 func (b *bucket) take(micros int64, need uint64) bool {
 	if flown := uint64(float64(micros) * b.rate); flown > b.seen {
 		b.tokens = min(b.tokens+(flown-b.seen), b.burst)

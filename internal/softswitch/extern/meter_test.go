@@ -58,26 +58,26 @@ func TestUnconfiguredIsGreen(t *testing.T) {
 	}
 }
 
-// TestPackets walks a packet meter through its bursts and refills: 10 a second committed, 20 a second peak.
+// TestPackets takes a packet meter through its bursts and refills, with a committed rate of 10 packets per second and a peak rate of 20.
 func TestPackets(t *testing.T) {
-	h := &hand{now: 7 * time.Hour} // whatever the clock says at the start
+	h := &hand{now: 7 * time.Hour} // the clock may start at any time
 	m := configured(t, Packets, h.clock, MeterConfig{CIR: 10, CBurst: 2, PIR: 20, PBurst: 4})
 	wantColors(t, m, 1500, Green, Green, Yellow, Yellow, Red, Red)
-	h.now += 49 * time.Millisecond // less than a token of either
+	h.now += 49 * time.Millisecond // less than one token in either bucket
 	wantColors(t, m, 1500, Red)
 	h.now += 2 * time.Millisecond // 51 ms: one peak token
 	wantColors(t, m, 1500, Yellow, Red)
-	h.now += 50 * time.Millisecond // 101 ms: the second peak token, the first committed one
+	h.now += 50 * time.Millisecond // 101 ms: the second peak token and the first committed token
 	wantColors(t, m, 1500, Green, Red)
-	h.now += time.Hour // both are full, and not above their size
+	h.now += time.Hour // both buckets are full, but hold no more than their burst
 	wantColors(t, m, 1500, Green, Green, Yellow, Yellow, Red)
 }
 
-// TestBytes: a packet is charged its length, and a packet that exceeds the bucket is not charged.
+// TestBytes verifies that a packet is charged its length, and that a packet that exceeds the bucket is not charged.
 func TestBytes(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Bytes, h.clock, MeterConfig{CIR: 1000, CBurst: 1000, PIR: 2000, PBurst: 3000})
-	wantColors(t, m, 600, Green)    // 400 committed left, 2400 peak
+	wantColors(t, m, 600, Green)    // 400 committed tokens left, and 2400 peak tokens
 	wantColors(t, m, 401, Yellow)   // 400, 1999
 	wantColors(t, m, 2000, Red)     // 400, 1999
 	wantColors(t, m, 400, Green)    // 0, 1599
@@ -90,7 +90,7 @@ func TestBytes(t *testing.T) {
 	wantColors(t, m, 1597, Yellow, Red)
 }
 
-// TestRedLeavesCommitted: a packet that the peak bucket refuses costs the committed bucket nothing.
+// TestRedLeavesCommitted verifies that a packet that exceeds the peak bucket takes no tokens from the committed bucket.
 func TestRedLeavesCommitted(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Packets, h.clock, MeterConfig{CIR: 1, CBurst: 5, PIR: 1, PBurst: 1})
@@ -102,7 +102,7 @@ func TestRedLeavesCommitted(t *testing.T) {
 func TestPreColor(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Packets, h.clock, MeterConfig{CIR: 1, CBurst: 1, PIR: 1, PBurst: 2})
-	// Charged as if green: the third finds the peak bucket empty.
+	// Each packet is charged as if its pre-color were green, so the third packet finds the peak bucket empty.
 	for i, c := range []struct{ pre, want Color }{{Yellow, Yellow}, {Green, Yellow}, {Green, Red}, {Yellow, Red}} {
 		if got := m.Execute(1, c.pre); got != c.want {
 			t.Errorf("packet %d, pre-color %v: %v, want %v", i, c.pre, got, c.want)
@@ -114,7 +114,8 @@ func TestPreColor(t *testing.T) {
 	}
 }
 
-// TestSlowRate: rounding down at each packet must not lose tokens. The rate is 3 a second, with a packet every millisecond for 100 seconds.
+// TestSlowRate verifies that no tokens are lost by rounding down at each packet. The rate is 3 packets per second, and a packet arrives
+// every millisecond for 100 seconds.
 func TestSlowRate(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Packets, h.clock, MeterConfig{CIR: 3, CBurst: 1, PIR: 3, PBurst: 1})
@@ -125,7 +126,7 @@ func TestSlowRate(t *testing.T) {
 			green++
 		}
 	}
-	if green != 300 && green != 301 { // the burst, and the 300th token, which may fall just beyond the end
+	if green != 300 && green != 301 { // the burst and up to 300 tokens; the 300th token may come just after the end
 		t.Errorf("%d packets are green, want 300 or 301", green)
 	}
 }
@@ -142,7 +143,7 @@ func TestClockBack(t *testing.T) {
 	wantColors(t, m, 1, Green, Red)
 }
 
-// TestReconfigureFills: a new configuration starts with full buckets, and a refused one changes nothing.
+// TestReconfigureFills verifies that a new configuration starts with full buckets, and that a refused configuration changes nothing.
 func TestReconfigureFills(t *testing.T) {
 	h := &hand{}
 	c := MeterConfig{CIR: 1, CBurst: 1, PIR: 1, PBurst: 1}
@@ -172,8 +173,8 @@ func TestReconfigureFills(t *testing.T) {
 	wantColors(t, m, 1, Green, Red)
 }
 
-// TestNeverAboveRate: over any time, green bytes are at most burst plus rate times time. Green and yellow bytes together are bounded by the
-// peak in the same way.
+// TestNeverAboveRate verifies that, over any period, the number of green bytes is at most the burst plus the rate times the period. The
+// peak rate and burst limit green and yellow bytes together in the same way.
 func TestNeverAboveRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &hand{}
@@ -207,7 +208,8 @@ func TestNeverAboveRate(t *testing.T) {
 	})
 }
 
-// TestConcurrent: while the clock stands still, the number of green packets equals the burst, whatever the number of goroutines.
+// TestConcurrent verifies that, while the clock stands still, the number of green packets equals the burst, whatever the number of
+// goroutines.
 func TestConcurrent(t *testing.T) {
 	h := &hand{}
 	m := configured(t, Packets, h.clock, MeterConfig{CIR: 1, CBurst: 100, PIR: 1, PBurst: 300})

@@ -2,13 +2,13 @@ package extern
 
 import "fmt"
 
-// Meters is an indexed array of meters, which is v1model's meter extern. It is safe for concurrent use.
+// Meters is an indexed array of meters. It implements v1model's meter extern and is safe for concurrent use.
 type Meters struct {
 	name  string
 	cells []Meter
 }
 
-// NewMeters returns an array of size meters without configuration. The name is used in error messages.
+// NewMeters returns an array of size meters without a configuration. The name is used in error messages.
 func NewMeters(name string, unit Unit, size int, clock Clock) (*Meters, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("meter %s: %w: size is %d, must be at least 0", name, ErrMeterIndex, size)
@@ -31,8 +31,8 @@ func (a *Meters) At(index int64) (*Meter, error) {
 	return &a.cells[index], nil
 }
 
-// Execute runs the meter at index for a packet of length bytes. If the index is out of range, Execute returns false; bmv2 then leaves the
-// result field of execute_meter unchanged.
+// Execute runs the meter at index for a packet of length bytes. If the index is out of range, Execute returns false, and the caller must
+// leave the result field of execute_meter unchanged, as bmv2 does.
 func (a *Meters) Execute(index uint64, length int, pre Color) (Color, bool) {
 	if index >= uint64(len(a.cells)) {
 		return Green, false

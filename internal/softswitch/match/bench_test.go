@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A load is a table with entries and keys to look up, for the benchmarks and the allocation test.
+// A load is a table with entries, and keys to look up. The benchmarks and the allocation test use it.
 type load struct {
 	name  string
 	table *Table[int]
@@ -38,7 +38,7 @@ func full(x uint64, width int) KeyMatch {
 	return KeyMatch{Value: one(x), Mask: one(^uint64(0) >> (64 - width))}
 }
 
-// exactLoad: 100,000 subscribers, all keys hit.
+// exactLoad returns a table of 100,000 subscribers. All keys match an entry.
 func exactLoad(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 1))
 	l := newLoad(tb, "exact/48 bits/100k", []Field{{"mac", 48, Exact}}, 100_000)
@@ -55,7 +55,7 @@ func exactLoad(tb testing.TB) *load {
 	return l
 }
 
-// exactPairLoad: port and VLAN, two words.
+// exactPairLoad returns a table whose key has two words, a port and a VLAN.
 func exactPairLoad(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 2))
 	l := newLoad(tb, "exact/9+12 bits/100k", []Field{{"port", 9, Exact}, {"vlan", 12, Exact}}, 100_000)
@@ -69,7 +69,8 @@ func exactPairLoad(tb testing.TB) *load {
 	return l
 }
 
-// lpm4Load: 100,000 IPv4 prefixes, nine of ten a /32, the others /16 to /31; all keys match a prefix.
+// lpm4Load returns a table of 100,000 IPv4 prefixes. Nine of ten are a /32, and the others are /16 to /31. All keys match a
+// prefix.
 func lpm4Load(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 3))
 	l := newLoad(tb, "lpm/32 bits/100k", []Field{{"addr", 32, LPM}}, 100_000)
@@ -90,7 +91,7 @@ func lpm4Load(tb testing.TB) *load {
 	return l
 }
 
-// lpm6Load: 30,000 IPv6 prefixes with the lengths of an access network.
+// lpm6Load returns a table of 30,000 IPv6 prefixes, with the prefix lengths of an access network.
 func lpm6Load(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 4))
 	l := newLoad(tb, "lpm/128 bits/30k", []Field{{"addr", 128, LPM}}, 30_000)
@@ -116,7 +117,8 @@ func lpm6Load(tb testing.TB) *load {
 	return l
 }
 
-// ternaryLoad: 512 entries with 60 masks over the 5 fields of an access list. Half of the keys match an entry.
+// ternaryLoad returns a table with the given number of entries and masks over the 5 fields of an access list. Half of the
+// keys match an entry.
 func ternaryLoad(tb testing.TB, entries, masks int) *load {
 	r := rand.New(rand.NewPCG(1, 5))
 	fields := []Field{{"src", 32, Ternary}, {"dst", 32, Ternary}, {"proto", 8, Ternary}, {"sport", 16, Ternary}, {"dport", 16, Ternary}}
@@ -154,7 +156,7 @@ func ternaryLoad(tb testing.TB, entries, masks int) *load {
 	return l
 }
 
-// verdictLoad: the shape of a verdict table, a few small fields, 62 entries.
+// verdictLoad returns a table like a verdict table, with a few small fields and 62 entries.
 func verdictLoad(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 6))
 	l := newLoad(tb, "ternary/verdict 4x8 bits/62", []Field{{"epoch", 8, Ternary}, {"line", 8, Ternary}, {"remote", 8, Ternary}, {"leg", 4, Ternary}}, 62)
@@ -171,7 +173,7 @@ func verdictLoad(tb testing.TB) *load {
 	return l
 }
 
-// rangeLoad: port ranges that overlap.
+// rangeLoad returns a table of overlapping port ranges.
 func rangeLoad(tb testing.TB, entries int) *load {
 	r := rand.New(rand.NewPCG(1, 7))
 	l := newLoad(tb, fmt.Sprintf("range/16 bits/%d", entries), []Field{{"port", 16, Range}}, entries)
@@ -186,7 +188,7 @@ func rangeLoad(tb testing.TB, entries int) *load {
 	return l
 }
 
-// wideLoad: exact and ternary fields of 2048 bits.
+// wideLoad returns a table with exact and ternary fields of 2048 bits.
 func wideLoad(tb testing.TB) *load {
 	r := rand.New(rand.NewPCG(1, 8))
 	l := newLoad(tb, "exact/2048 bits/100", []Field{{"blob", 2048, Exact}}, 100)
@@ -229,7 +231,7 @@ func TestLookupAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestReadersTogether lets several readers look up at once. Only the race detector can find a fault.
+// TestReadersTogether looks up keys from several goroutines at once. Only the race detector can find a fault.
 func TestReadersTogether(t *testing.T) {
 	for _, l := range []*load{lpm6Load(t), verdictLoad(t), ternaryLoad(t, 2000, 60), rangeLoad(t, 600)} {
 		want := make([]*Entry[int], 500)
@@ -251,7 +253,8 @@ func TestReadersTogether(t *testing.T) {
 	}
 }
 
-// BenchmarkLookup measures each load. Next to the first, as the floor, it measures a Go map with the same entries and keys.
+// BenchmarkLookup measures each load. For comparison with the first load, it also measures a Go map with the same entries
+// and keys.
 func BenchmarkLookup(b *testing.B) {
 	sum := 0
 	for i, l := range loads(b) {
@@ -290,7 +293,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkChange measures one insertion and deletion in each loaded table.
+// BenchmarkChange measures one insertion and one deletion in the table of each load.
 func BenchmarkChange(b *testing.B) {
 	for _, l := range loads(b) {
 		var last *Entry[int]

@@ -9,10 +9,10 @@ type bucket[V any] struct {
 	index   *intervals[V]
 }
 
-// indexFrom is the number of entries from which a bucket has an index. With fewer entries, comparing each entry is as fast.
+// indexFrom is the number of entries from which a bucket has an index. With fewer entries, it is as fast to compare each entry.
 const indexFrom = 8
 
-// join adds e to the bucket of head, which may be nil, and returns the entry of the highest rank.
+// join adds e to the bucket of head, which may be nil, and returns the entry with the highest rank.
 func join[V any](head, e *Entry[V]) *Entry[V] {
 	if head == nil {
 		return e
@@ -25,7 +25,8 @@ func join[V any](head, e *Entry[V]) *Entry[V] {
 	at, _ := slices.BinarySearchFunc(b.entries, e, compareRank[V])
 	b.entries = slices.Insert(b.entries, at, e)
 	e.bucket = b
-	// With several range fields, the interval of one field does not determine the match.
+	// Only a bucket with a single range field has an index. With several range fields, the interval of one field does not determine the
+	// match.
 	if b.index != nil {
 		b.index.paint(e, e.low(), e.high())
 	} else if len(e.layout.ranges) == 1 && len(b.entries) >= indexFrom {
@@ -37,7 +38,7 @@ func join[V any](head, e *Entry[V]) *Entry[V] {
 	return b.entries[0]
 }
 
-// leave removes e from its bucket and returns the remaining entry of the highest rank, or nil.
+// leave removes e from its bucket and returns the remaining entry with the highest rank, or nil.
 func leave[V any](e *Entry[V]) *Entry[V] {
 	b := e.bucket
 	if b == nil {
@@ -55,7 +56,8 @@ func leave[V any](e *Entry[V]) *Entry[V] {
 	return b.entries[0]
 }
 
-// inRange returns the entry of the highest rank among e and its bucket whose ranges contain key, or nil. e must be the head of its bucket.
+// inRange returns the entry with the highest rank in e's bucket whose ranges contain key, or nil. e must be the head of its bucket. If e
+// has no bucket, inRange considers only e.
 func (e *Entry[V]) inRange(key []uint64) *Entry[V] {
 	b := e.bucket
 	if b == nil {
@@ -87,7 +89,7 @@ func (l *layout) inRanges(id, key []uint64) bool {
 	return true
 }
 
-// low returns the low bound of the entry's first range; high returns the high bound.
+// low returns the low bound of the entry's first range, and high returns the high bound.
 func (e *Entry[V]) low() []uint64 {
 	s := e.layout.spans[e.layout.ranges[0]]
 	return e.id[s.first:][:s.words]

@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// A seed makes the positions of keys in a hash unpredictable, so that an attacker cannot choose keys that collide.
+// A seed makes the positions of keys in a hash table unpredictable, so that an attacker cannot choose keys that collide.
 type seed [2]uint64
 
 func newSeed() seed {
@@ -15,18 +15,18 @@ func newSeed() seed {
 	return seed{binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:]) | 1}
 }
 
-// mix combines w with h: it returns the xor of the halves of a 128-bit product.
+// mix combines h and w into the xor of the halves of a 128-bit product.
 func (s seed) mix(h, w uint64) uint64 {
 	hi, lo := bits.Mul64(w^s[0]^h, s[1])
 	return hi ^ lo
 }
 
-// A hash is a hash table of entries that uses certain bits of a key: open addressing with linear probing, at most 3/4 full. Keys are hashed
-// and compared under the mask without creating a masked copy.
+// A hash is a hash table of entries that uses certain bits of a key. It uses open addressing with linear probing and is at most 3/4 full.
+// Keys are hashed and compared under the mask, without a masked copy.
 type hash[V any] struct {
 	seed  seed
-	words []int    // indices of the relevant words of the key
-	mask  []uint64 // relevant bits of each of these words
+	words []int    // indices of the relevant words in the key
+	mask  []uint64 // relevant bits of each word in words
 	slots []slot[V]
 	shift uint // 64 - log2(len(slots))
 	n     int  // number of entries
@@ -54,7 +54,7 @@ func newHash[V any](s seed, mask []uint64) *hash[V] {
 	return h
 }
 
-// find returns the entry whose words equal those of key under the mask, or nil.
+// find returns the entry whose words equal the words of key under the mask, or nil.
 func (h *hash[V]) find(key []uint64) *Entry[V] {
 	if len(h.words) == 1 {
 		w := key[h.words[0]] & h.mask[0]
@@ -76,7 +76,7 @@ func (h *hash[V]) find(key []uint64) *Entry[V] {
 	}
 }
 
-// sum hashes the relevant words.
+// sum returns a hash of the relevant words of key.
 func (h *hash[V]) sum(key []uint64) uint64 {
 	var sum uint64
 	mask := h.mask
@@ -113,7 +113,7 @@ func (h *hash[V]) home(tag uint64) uint64 {
 	return tag >> h.shift
 }
 
-// put stores e under its id. If an entry with the same words exists, e replaces it.
+// put stores e under its id. If an entry with the same relevant words exists, e replaces it.
 func (h *hash[V]) put(e *Entry[V]) {
 	if 4*(h.n+1) > 3*len(h.slots) {
 		h.resize(2 * len(h.slots))
@@ -132,7 +132,7 @@ func (h *hash[V]) put(e *Entry[V]) {
 	}
 }
 
-// remove removes the entry with the same words as id, which must exist.
+// remove removes the entry with the same relevant words as id. Such an entry must exist.
 func (h *hash[V]) remove(id []uint64) {
 	tag, i := h.tag(id)
 	last := uint64(len(h.slots) - 1)

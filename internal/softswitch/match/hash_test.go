@@ -7,11 +7,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHashCrowded uses a seed that puts nearly all keys into two places, at the start and at the end: runs are long, wrap around and lose
-// entries in their middle.
+// TestHashCrowded uses a seed that puts nearly all keys into two places, at the start and at the end of the slots. So runs of slots in
+// use are long, wrap around, and lose entries in their middle.
 func TestHashCrowded(t *testing.T) {
-	weak := seed{0, 1} // mix(h, w) is h^w, and the highest bits are the place
-	// For keys of two words, the first word makes some of the sums collide.
+	weak := seed{0, 1} // mix(h, w) returns h^w, and its highest bits determine the slot
+	// In keys of two words, the first word makes some of the sums collide.
 	set := func(id []uint64, w uint64) {
 		id[0] = w % 3
 		id[len(id)-1] = w
@@ -59,7 +59,7 @@ func TestHashCrowded(t *testing.T) {
 	}
 }
 
-// TestSeedsDiffer checks that two tables do not put the same keys into the same places.
+// TestSeedsDiffer checks that two tables get different seeds, so that they put the same keys into different slots.
 func TestSeedsDiffer(t *testing.T) {
 	a, b := newSeed(), newSeed()
 	if a == b || a[0] == 0 || a[1]&1 == 0 {
@@ -67,7 +67,8 @@ func TestSeedsDiffer(t *testing.T) {
 	}
 }
 
-// TestIntervalsMerge checks that segments are removed with their entries, and that neighbours never have the same entry.
+// TestIntervalsMerge checks that segments are removed together with their entries, and that two neighbouring segments never have the same
+// entry.
 func TestIntervalsMerge(t *testing.T) {
 	l, err := newLayout([]Field{{"port", 64, Range}})
 	if err != nil {
@@ -123,7 +124,7 @@ func drawEnd(t *rapid.T) uint64 {
 	return v
 }
 
-// TestVectorDropsRows: rows that no entry examines are removed, and so are the bits below a range's ends.
+// TestVectorDropsRows checks that byte rows that no entry examines are removed, and that segments that no range separates are merged.
 func TestVectorDropsRows(t *testing.T) {
 	table, err := New[int]([]Field{{"addr", 32, Ternary}, {"port", 16, Range}}, 10)
 	if err != nil {

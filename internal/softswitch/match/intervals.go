@@ -6,7 +6,7 @@ import "slices"
 // Segment 0 always exists and starts at 0.
 type cuts struct {
 	first, words int      // position of the field in a key
-	starts       []uint64 // start of each segment, ascending; a start takes words elements
+	starts       []uint64 // starts of the segments, in ascending order; each start takes words elements
 }
 
 func newCuts(s span) cuts {
@@ -22,7 +22,7 @@ func (c *cuts) segment(key []uint64) int { return c.at(key[c.first:][:c.words]) 
 
 // at returns the segment that contains v.
 func (c *cuts) at(v []uint64) int {
-	// The segment is in [lo, hi).
+	// The index of the segment is in [lo, hi).
 	lo, hi := 0, c.len()
 	if c.words == 1 {
 		x, starts := v[0], c.starts
@@ -47,8 +47,8 @@ func (c *cuts) at(v []uint64) int {
 	return lo
 }
 
-// cut makes v the start of a segment and returns that segment. split is true if the segment is new; it is then the upper part of the
-// previous segment.
+// cut makes v the start of a segment and returns that segment. split is true if the segment is new, in which case it is the upper
+// part of the previous segment.
 func (c *cuts) cut(v []uint64) (segment int, split bool) {
 	i := c.at(v)
 	if slices.Equal(c.start(i), v) {
@@ -73,10 +73,10 @@ func next(v []uint64) ([]uint64, bool) {
 	return nil, false
 }
 
-// intervals maps each value of the range field of a bucket to the entry that decides.
+// intervals maps each value of a bucket's range field to the entry that decides for that value.
 type intervals[V any] struct {
 	cuts
-	best []*Entry[V] // deciding entry of each segment, or nil; two neighbours always differ
+	best []*Entry[V] // the deciding entry of each segment, or nil; two neighbouring segments never have the same entry
 }
 
 func newIntervals[V any](l *layout) *intervals[V] {
@@ -85,7 +85,7 @@ func newIntervals[V any](l *layout) *intervals[V] {
 
 func (x *intervals[V]) find(key []uint64) *Entry[V] { return x.best[x.segment(key)] }
 
-// paint makes e the deciding entry from low to high, inclusive, except where the current entry outranks e.
+// paint makes e the deciding entry from low to high, inclusive, except where the current deciding entry outranks e.
 func (x *intervals[V]) paint(e *Entry[V], low, high []uint64) {
 	from, to := x.cutOut(low, high)
 	for i := from; i < to; i++ {
@@ -96,7 +96,7 @@ func (x *intervals[V]) paint(e *Entry[V], low, high []uint64) {
 	x.join(from, to)
 }
 
-// erase removes e. others holds the remaining entries.
+// erase removes e from the intervals. others holds the remaining entries of the bucket.
 func (x *intervals[V]) erase(e *Entry[V], others []*Entry[V]) {
 	low, high := e.low(), e.high()
 	from, to := x.cutOut(low, high)
@@ -120,7 +120,7 @@ func (x *intervals[V]) erase(e *Entry[V], others []*Entry[V]) {
 	}
 }
 
-// cutOut makes segments begin at low and end at high, and returns the range of segments between them.
+// cutOut makes one segment begin at low and one end at high, and returns the range of segments from low to high.
 func (x *intervals[V]) cutOut(low, high []uint64) (from, to int) {
 	from = x.cutAt(low)
 	if after, ok := next(high); ok {
@@ -137,7 +137,7 @@ func (x *intervals[V]) cutAt(v []uint64) int {
 	return i
 }
 
-// join merges neighbours with the same entry among the segments from-1 to to.
+// join merges neighbouring segments that have the same entry. It considers the segments from from-1 to to.
 func (x *intervals[V]) join(from, to int) {
 	for i := min(to, len(x.best)-1); i >= max(from, 1); i-- {
 		if x.best[i] == x.best[i-1] {

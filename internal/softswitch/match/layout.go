@@ -10,13 +10,13 @@ type layout struct {
 	fields []Field
 	spans  []span
 	words  int  // length of the key in words
-	lpm    int  // index of the LPM field, whose longest matching prefix wins; -1 if there is none, or if entries have priorities
-	masked bool // ids also hold masks
-	prio   bool // entries have priorities
+	lpm    int  // index of the LPM field, whose longest matching prefix decides; -1 if there is none or if entries have priorities
+	masked bool // whether ids also contain masks
+	prio   bool // whether entries have priorities
 	ranges []int
 }
 
-// A span is the position of one field in a key.
+// A span is the position of a field in a key.
 type span struct{ first, words int }
 
 func newLayout(fields []Field) (*layout, error) {
@@ -90,8 +90,9 @@ func (l *layout) id(dst []uint64, m []KeyMatch, priority int32) error {
 	return nil
 }
 
-// canonical checks the match of one field and writes to value and mask; for a range, these are the low and high bounds. Both slices are
-// zero on entry, which is the wildcard of every kind except Range. mask is nil if all fields of the table are exact.
+// canonical checks the match of one field and writes its canonical form to value and mask. For a range, value is the low bound and mask
+// is the high bound. Both slices must be zero, which is the wildcard of every kind except Range. mask is nil if all fields of the table
+// are exact.
 func canonical(value, mask []uint64, f Field, m *KeyMatch) error {
 	if m.Wildcard {
 		if f.Kind == Exact {

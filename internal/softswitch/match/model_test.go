@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The model is a scanned list, with the semantics in big numbers: it shares no code with the package.
+// A modelEntry is an entry of a model. A model scans its list of entries for each lookup. It uses big numbers and shares no code with the package.
 type modelEntry struct {
 	m        []KeyMatch
 	priority int32
@@ -45,7 +45,7 @@ func allOnes(width int) *big.Int {
 	return n.Sub(n, big.NewInt(1))
 }
 
-// topBits is the mask of a prefix.
+// topBits returns the mask of a prefix of n bits.
 func topBits(width, n int) *big.Int {
 	m := allOnes(n)
 	return m.Lsh(m, uint(width-n))
@@ -115,7 +115,7 @@ func (s *model) priorities() bool {
 	return false
 }
 
-// lookup returns the value of the matching entry that wins, or -1.
+// lookup returns the value of the entry that decides for key, or -1.
 func (s *model) lookup(key []*big.Int) int {
 	best, bestRank := -1, int64(-1<<62)
 next:
@@ -139,7 +139,8 @@ next:
 	return best
 }
 
-// A drawing draws fields, matches and keys that match often: each field has a small pool of values, and all draws are near it.
+// A drawing draws fields, matches and keys. The keys match often, because each field has a small pool of values and all draws are near a
+// value of the pool.
 type drawing struct {
 	fields []Field
 	pool   [][]*big.Int
@@ -163,7 +164,7 @@ func newDrawing(t *rapid.T, fields []Field) *drawing {
 	return d
 }
 
-// near draws a number for field i: one of the pool, or one that differs from it in one bit or by one.
+// near draws a number for field i. The number is in the pool, or differs from a number in the pool in one bit or by one.
 func (d *drawing) near(t *rapid.T, i int) *big.Int {
 	n := new(big.Int).Set(rapid.SampledFrom(d.pool[i]).Draw(t, "value"))
 	switch rapid.IntRange(0, 3).Draw(t, "change") {
@@ -233,7 +234,8 @@ func drawFields(t *rapid.T, kinds []Kind) []Field {
 	return fields
 }
 
-// TestAgainstScan runs sequences of changes and lookups of every combination of up to two kinds, and of drawn longer ones.
+// TestAgainstScan runs sequences of changes and lookups. It covers every combination of up to two kinds of fields, and longer combinations
+// drawn at random.
 func TestAgainstScan(t *testing.T) {
 	kinds := []Kind{Exact, LPM, Ternary, Range, Optional}
 	combos := [][]Kind{nil}
@@ -245,7 +247,7 @@ func TestAgainstScan(t *testing.T) {
 			}
 		}
 	}
-	combos = append(combos, []Kind{Range, Range, Range, Range, Range, Range}) // more than a vector indexes
+	combos = append(combos, []Kind{Range, Range, Range, Range, Range, Range}) // more range fields than a vector indexes
 	for _, c := range combos {
 		t.Run(fmt.Sprint(c), rapid.MakeCheck(func(t *rapid.T) { againstScan(t, c) }))
 	}
@@ -358,8 +360,8 @@ func checkTable(t fataler, s *model, table *Table[int]) {
 	}
 }
 
-// structures returns the ways to look a key up: the table's current one and its alternatives. The vector of a table that uses its space is
-// built only if build is set, since that takes long.
+// structures returns the functions that look up a key: the table's current structure and its alternatives. If the table currently uses its
+// space, a vector is built only if build is set, because that takes long.
 func structures(table *Table[int], build bool) map[string]func([]uint64) *Entry[int] {
 	all := map[string]func([]uint64) *Entry[int]{"Lookup": table.Lookup}
 	if table.ids != nil {
@@ -375,7 +377,7 @@ func structures(table *Table[int], build bool) map[string]func([]uint64) *Entry[
 	return all
 }
 
-// checkLookup looks key up in every structure.
+// checkLookup looks up key in every structure.
 func checkLookup(t fataler, all map[string]func([]uint64) *Entry[int], key []uint64, want int) {
 	t.Helper()
 	for how, lookup := range all {

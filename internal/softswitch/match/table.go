@@ -14,20 +14,20 @@ type Table[V any] struct {
 	n      int    // number of entries
 	seq    uint64 // sequence number of the last insertion
 
-	// entries holds all entries in the order of insertion, with nil for deleted ones. Its purpose is the defined order of All.
+	// entries contains all entries in the order of insertion, with nil in place of deleted ones. It gives All a defined order.
 	entries []*Entry[V]
 
 	space *space[V]
-	exact *hash[V]   // the only tuple if all fields are exact, else nil
-	ids   *hash[V]   // entries by id if the table has priorities, else nil
-	fast  *vector[V] // the entries of space in a vector while that is faster, else nil; only with priorities
+	exact *hash[V]   // the only tuple if all fields are exact, or nil
+	ids   *hash[V]   // the entries by id if the table has priorities, or nil
+	fast  *vector[V] // a vector of the entries in space if the table has priorities and the vector is faster, or nil
 }
 
 // MaxSize is the largest size of a table, in entries.
 const MaxSize = 1 << 28
 
-// New returns an empty table of up to size entries. A key without fields is allowed; its only entry always matches. New returns ErrFields
-// if the size or a field is invalid.
+// New returns an empty table of up to size entries. A key without fields is allowed. Such a table can have only one entry, which always
+// matches. New returns ErrFields if the size or a field is invalid.
 func New[V any](fields []Field, size int) (*Table[V], error) {
 	if size < 1 || size > MaxSize {
 		return nil, fmt.Errorf("%w: size is %d entries, must be 1 to %d", ErrFields, size, MaxSize)
@@ -90,8 +90,8 @@ func (t *Table[V]) Insert(m []KeyMatch, priority int32, v V) (*Entry[V], error) 
 	return e, nil
 }
 
-// Delete removes the entry with this match and priority. It returns ErrNotFound if there is no such entry, and ErrKey or ErrPriority if the
-// match or priority is invalid.
+// Delete removes the entry with this match and priority. It returns ErrNotFound if there is no such entry, ErrKey if the match is invalid,
+// and ErrPriority if the priority is invalid.
 func (t *Table[V]) Delete(m []KeyMatch, priority int32) error {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -121,7 +121,7 @@ func (t *Table[V]) Delete(m []KeyMatch, priority int32) error {
 	return nil
 }
 
-// Get returns the entry with this match and priority. It also returns false if the match is invalid.
+// Get returns the entry with this match and priority. It returns false if there is no such entry or if the match is invalid.
 func (t *Table[V]) Get(m []KeyMatch, priority int32) (*Entry[V], bool) {
 	id := make([]uint64, t.layout.idWords())
 	if err := t.layout.id(id, m, priority); err != nil {
@@ -131,8 +131,9 @@ func (t *Table[V]) Get(m []KeyMatch, priority int32) (*Entry[V], bool) {
 	return e, e != nil
 }
 
-// Lookup returns the entry that decides for key, or nil if no entry matches. key holds KeyWords words: each field in order, as Words(width)
-// words with the most significant first, and with zero bits beyond the width. Lookup does not allocate and keeps no reference to key.
+// Lookup returns the entry that decides for key, or nil if no entry matches. key consists of KeyWords words: the words of each field in
+// order, Words(width) words per field, with the most significant word first and the bits above the width zero. Lookup does not allocate and
+// keeps no reference to key.
 func (t *Table[V]) Lookup(key []uint64) *Entry[V] {
 	switch {
 	case t.exact != nil:
@@ -157,7 +158,7 @@ func (t *Table[V]) Size() int { return t.size }
 // Fields returns a copy of the fields of the key.
 func (t *Table[V]) Fields() []Field { return slices.Clone(t.layout.fields) }
 
-// HasPriority reports whether entries have priorities, which is the case if a field is ternary, range or optional.
+// HasPriority reports whether entries have priorities. They have priorities if a field is ternary, range or optional.
 func (t *Table[V]) HasPriority() bool { return t.layout.prio }
 
 // All iterates over the entries in the order of insertion. The loop body must not insert or delete entries.
@@ -183,7 +184,7 @@ func (t *Table[V]) find(id []uint64) *Entry[V] {
 	return t.space.unranked(id)
 }
 
-// compact removes the gaps from entries.
+// compact removes the gaps that deleted entries left in t.entries.
 func (t *Table[V]) compact() {
 	t.entries = slices.DeleteFunc(t.entries, func(e *Entry[V]) bool { return e == nil })
 	for i, e := range t.entries {
@@ -191,8 +192,8 @@ func (t *Table[V]) compact() {
 	}
 }
 
-// The cost in a lookup of one tuple of a space, in units of the cost of one row of a vector. Measured on a busy machine: 2 to 3 ns per row,
-// and 30 to 40 ns per tuple, or more if the tuple has ranges to search.
+// The cost that one tuple of a space adds to a lookup, in units of the cost of one row of a vector. On a busy machine, a row takes 2 to 3
+// ns and a tuple 30 to 40 ns, or more if the tuple has ranges to search.
 const (
 	tupleCost       = 12
 	rangedTupleCost = 16
@@ -200,8 +201,8 @@ const (
 	rangeRowCost = 8
 )
 
-// choose decides whether lookups use the vector or the space, and builds the vector if necessary. To avoid a rebuild at every change, the
-// choice changes only if the other structure is at least twice as fast.
+// choose decides whether lookups use the vector or the space, and builds the vector if necessary. To avoid rebuilding the vector at every
+// change, choose switches only if the other structure is at least twice as fast.
 func (t *Table[V]) choose() {
 	if t.n > vectorEntries {
 		t.fast = nil

@@ -40,7 +40,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestBadMatch checks that each invalid match yields one clear error and changes nothing.
+// TestBadMatch checks that each invalid match yields a single clear error and changes nothing.
 func TestBadMatch(t *testing.T) {
 	w := func(x ...uint64) []uint64 { return x }
 	for _, c := range []struct {
@@ -89,7 +89,7 @@ func TestBadMatch(t *testing.T) {
 	}
 }
 
-// TestWords checks the documented place of the bits of a wide field.
+// TestWords checks that the bits of a wide field are in the documented position.
 func TestWords(t *testing.T) {
 	for width, want := range map[int]int{1: 1, 63: 1, 64: 1, 65: 2, 128: 2, 129: 3, 2048: 32} {
 		if got := Words(width); got != want {
@@ -110,7 +110,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestRank checks priorities, ties and the longest prefix by hand.
+// TestRank checks priorities, ties and the longest prefix against results worked out by hand.
 func TestRank(t *testing.T) {
 	table, _ := New[string]([]Field{{"dst", 32, LPM}, {"proto", 8, Ternary}}, 10)
 	any8 := KeyMatch{Wildcard: true}
@@ -140,7 +140,8 @@ func TestRank(t *testing.T) {
 	want("the same priority, later")
 }
 
-// TestManyEntries crosses the sizes at which structures grow, are dropped and rebuilt, and compares with the scan.
+// TestManyEntries inserts and deletes so many entries that the structures grow, are dropped and are rebuilt. It
+// compares the table with the model.
 func TestManyEntries(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -243,7 +244,7 @@ func randomMatch(r *rand.Rand, fields []Field) []KeyMatch {
 	return out
 }
 
-// randomKey draws half of the keys at random, the others so that some entry matches.
+// randomKey draws half of the keys at random, and the other half so that they are likely to match an entry.
 func randomKey(r *rand.Rand, s *model) ([]*big.Int, []uint64) {
 	var (
 		nums []*big.Int

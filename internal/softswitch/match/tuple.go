@@ -6,22 +6,22 @@ import (
 	"slices"
 )
 
-// A tuple holds the entries with one mask, so that one hash lookup finds those that match a key. Range fields are not part of the mask.
-// Entries that differ only in ranges or priority share a bucket.
+// A tuple contains the entries that share one mask, so that one hash lookup finds the entries that match a key. Range fields are not
+// part of the mask. Entries that differ only in ranges or priority share a bucket.
 type tuple[V any] struct {
 	hash *hash[V]
 	mask string      // key of the tuple in space.byMask
-	plen int32       // LPM tables: prefix length, which determines the tuple's rank
-	heap []*Entry[V] // tables with priorities: all entries, the highest rank first
+	plen int32       // prefix length, which determines the tuple's rank in a table without priorities that has an LPM field
+	heap []*Entry[V] // all entries, the one with the highest rank first; used only in tables with priorities
 }
 
-// A space is a tuple-space search: one tuple for each mask in use. The tuples are searched from the highest rank down, until the match
-// found outranks the remaining tuples. A table of exact fields has one tuple; a table with an LPM field has one tuple for each prefix
-// length.
+// A space is a tuple-space search, with one tuple for each mask in use. The tuples are searched from the highest rank down, until the
+// match found outranks the remaining tuples. A table of exact fields has one tuple. A table with an LPM field has one tuple for each
+// prefix length.
 type space[V any] struct {
 	layout *layout
 	seed   seed
-	order  []*tuple[V] // highest rank first
+	order  []*tuple[V] // tuples in order of rank, highest first
 	byMask map[string]*tuple[V]
 }
 
@@ -29,7 +29,7 @@ func newSpace[V any](l *layout, s seed) *space[V] {
 	return &space[V]{layout: l, seed: s, byMask: make(map[string]*tuple[V])}
 }
 
-// mask returns the bits of a key that the entry with this id examines, except range fields.
+// mask returns the bits of a key that the entry with this id examines, without range fields.
 func (s *space[V]) mask(id []uint64) []uint64 {
 	l := s.layout
 	mask := make([]uint64, l.words)
@@ -54,7 +54,7 @@ func (s *space[V]) maskKey(mask []uint64) string {
 	return string(b)
 }
 
-// first returns the first match in the rank order of the tuples. In tables without priorities, this is the entry that decides.
+// first returns the first matching entry in the rank order of the tuples. In tables without priorities, this entry decides.
 func (s *space[V]) first(key []uint64) *Entry[V] {
 	for _, u := range s.order {
 		if e := u.hash.find(key); e != nil {
@@ -64,7 +64,7 @@ func (s *space[V]) first(key []uint64) *Entry[V] {
 	return nil
 }
 
-// best returns the matching entry of the highest rank.
+// best returns the matching entry with the highest rank.
 func (s *space[V]) best(key []uint64) *Entry[V] {
 	var best *Entry[V]
 	ranged := len(s.layout.ranges) > 0
@@ -142,7 +142,7 @@ func (s *space[V]) remove(e *Entry[V]) {
 	}
 }
 
-// moved moves the tuple at index i to its new position after its rank has changed.
+// moved moves the tuple at index i to its new position. It must be called after the tuple's rank has changed.
 func (s *space[V]) moved(i int) {
 	u := s.order[i]
 	s.order = slices.Delete(s.order, i, i+1)
@@ -163,7 +163,7 @@ func compareRank[V any](a, b *Entry[V]) int {
 	return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.seq, b.seq))
 }
 
-// top returns the entry of the highest rank. In tables without priorities, it returns nil.
+// top returns the tuple's entry with the highest rank. In tables without priorities, it returns nil.
 func (u *tuple[V]) top() *Entry[V] {
 	if len(u.heap) == 0 {
 		return nil

@@ -5,16 +5,18 @@ import (
 	"slices"
 )
 
-// A vector finds the matching entry of the highest rank among a few hundred entries with any masks. It holds bit sets with one bit per
-// entry, in rank order: one set for each value of each byte of the key, and one for each segment of each range field. The AND of the sets
-// that a key selects gives the matching entries; the first bit is the entry of the highest rank. (Lakshman and Stiliadis, SIGCOMM 1998.)
+// A vector finds the matching entry with the highest rank among a few hundred entries with any masks. It contains bit sets with one bit
+// per entry, in rank order: a bit set for each value of each byte of the key, and one for each segment of each range field. The AND of
+// the bit sets that a key selects gives the matching entries, and its first bit is the entry with the highest rank. (Lakshman and
+// Stiliadis, SIGCOMM 1998.)
 //
-// An insertion moves every bit after it, so the cost of a change grows with the number of examined bytes times the number of entries.
+// An insertion moves every bit after the new one, so the cost of a change grows with the number of examined bytes times the number of
+// entries.
 type vector[V any] struct {
 	layout  *layout
-	entries []*Entry[V] // in rank order; the index is the number of the bit
+	entries []*Entry[V] // entries in rank order; the index of an entry is the number of its bit
 	blocks  int         // number of words in a bit set: at least entries/64, rounded up
-	bytes   []byteRows  // bytes of the key that some entry examines
+	bytes   []byteRows  // the bytes of the key that some entry examines
 	ranges  []rangeRows // the first vectorRanges range fields
 }
 
@@ -35,9 +37,9 @@ type rangeRows struct {
 const (
 	// vectorEntries is the largest number of entries in a vector.
 	vectorEntries = 512
-	// vectorRows is the largest number of byte rows times blocks. Each takes 2 KiB.
+	// vectorRows limits the number of byte rows times the number of blocks. Each byte row takes 2 KiB per block.
 	vectorRows = 512
-	// vectorRanges is the largest number of range fields that are indexed. Other range fields are compared in each candidate entry.
+	// vectorRanges is the largest number of range fields that are indexed. Other range fields are compared for each candidate entry.
 	vectorRanges = 4
 )
 
@@ -49,7 +51,7 @@ func newVector[V any](l *layout) *vector[V] {
 	return v
 }
 
-// find returns the matching entry of the highest rank, or nil.
+// find returns the matching entry with the highest rank, or nil.
 func (v *vector[V]) find(key []uint64) *Entry[V] {
 	var segment [vectorRanges]int
 	for i := range v.ranges {
@@ -84,7 +86,7 @@ func (v *vector[V]) find(key []uint64) *Entry[V] {
 	return nil
 }
 
-// insert adds e at the position that its rank determines.
+// insert adds e at the position that its rank requires.
 func (v *vector[V]) insert(e *Entry[V]) {
 	if len(v.entries) == 64*v.blocks {
 		v.grow()
@@ -116,7 +118,8 @@ func (v *vector[V]) remove(e *Entry[V]) {
 	v.look(e, -1)
 }
 
-// look adds d, which is 1 or -1, to the use counts of the bytes that e examines. New bytes get rows; rows of unused bytes are removed.
+// look adds d, which is 1 or -1, to the use counts of the bytes that e examines. It adds rows for bytes that were not in use, and removes
+// the rows of bytes that are no longer in use.
 func (v *vector[V]) look(e *Entry[V], d int) {
 	for f, s := range v.layout.spans {
 		if v.layout.fields[f].Kind == Range {
@@ -132,7 +135,7 @@ func (v *vector[V]) look(e *Entry[V], d int) {
 					i = len(v.bytes)
 					c := byteRows{word: w, shift: shift, rows: make([]uint64, 256*v.blocks)}
 					for j := range c.rows {
-						c.rows[j] = ^uint64(0) // no entry so far examines this byte
+						c.rows[j] = ^uint64(0) // no entry in the vector examines this byte yet
 					}
 					v.bytes = append(v.bytes, c)
 				}
@@ -167,8 +170,8 @@ func (v *vector[V]) grow() {
 	}
 }
 
-// insert applies insertBit to the bit sets of all byte values. The new bit is set in those whose value equals want under mask. The loop
-// goes by block, because the words of a block are adjacent.
+// insert applies insertBit to the bit sets of all byte values. The new bit is set for the values that equal want under mask. The loop
+// runs over blocks, because the words of a block are adjacent.
 func (c *byteRows) insert(at, blocks int, want, mask uint8) {
 	for b := blocks - 1; b > at/64; b-- {
 		to, from := c.block(b), c.block(b-1)
@@ -206,7 +209,7 @@ func (c *byteRows) remove(at, blocks int) {
 
 func (c *byteRows) block(b int) *[256]uint64 { return (*[256]uint64)(c.rows[b<<8:]) }
 
-// insert inserts a bit at position at. The bit is set in the segments from low to high, inclusive.
+// insert inserts a bit at position at into all bit sets. The bit is set in the segments from low to high, inclusive.
 func (r *rangeRows) insert(low, high []uint64, at, blocks int) {
 	from := r.cutAt(low, blocks)
 	to := r.len()
@@ -227,7 +230,7 @@ func (r *rangeRows) cutAt(low []uint64, blocks int) int {
 	return i
 }
 
-// remove removes the bit at position at, and merges segments that no entry separates any more.
+// remove removes the bit at position at, and merges neighbouring segments that no entry separates any more.
 func (r *rangeRows) remove(at, blocks int) {
 	for i := r.len() - 1; i >= 0; i-- {
 		removeBit(r.rows[i*blocks:][:blocks], at)
@@ -240,7 +243,7 @@ func (r *rangeRows) remove(at, blocks int) {
 	}
 }
 
-// insertBit inserts a bit at position at; the bits from that position on move up by one.
+// insertBit inserts a bit at position at. The bits from that position on move up by one.
 func insertBit(set []uint64, at int, bit bool) {
 	for b := len(set) - 1; b > at/64; b-- {
 		set[b] = set[b]<<1 | set[b-1]>>63
@@ -253,7 +256,7 @@ func insertBit(set []uint64, at int, bit bool) {
 	}
 }
 
-// removeBit removes the bit at position at; the bits above it move down by one.
+// removeBit removes the bit at position at. The bits above it move down by one.
 func removeBit(set []uint64, at int) {
 	b := at / 64
 	below := uint64(1)<<(at%64) - 1

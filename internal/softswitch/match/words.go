@@ -10,7 +10,7 @@ import (
 func prefixMask(dst []uint64, width, n int) {
 	pad := len(dst)*64 - width // unused bits at the top of the first word
 	for i := range dst {
-		from, to := max(pad-64*i, 0), min(pad+n-64*i, 64) // range of bits in this word, counted from the top bit
+		from, to := max(pad-64*i, 0), min(pad+n-64*i, 64) // range of the prefix's bits in this word, counted from the top bit
 		dst[i] = 0
 		if from < to {
 			dst[i] = ^uint64(0) >> from & (^uint64(0) << (64 - to))
@@ -37,7 +37,8 @@ func ones(w []uint64) int {
 	return n
 }
 
-// checkWords returns an error if w cannot be the words of a field of width bits.
+// checkWords returns an error if w does not have the right number of words for a field of width
+// bits, or has bits above the width.
 func checkWords(what string, w []uint64, width int) error {
 	if len(w) != Words(width) {
 		return fmt.Errorf("%w: %s has %d words, must be %d for %d bits", ErrKey, what, len(w), Words(width), width)
@@ -48,7 +49,7 @@ func checkWords(what string, w []uint64, width int) error {
 	return nil
 }
 
-// hex formats words as one number.
+// hex formats words as one hexadecimal number.
 func hex(w []uint64) string {
 	var b strings.Builder
 	for _, x := range w {
