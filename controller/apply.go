@@ -14,7 +14,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// changeOptions are the flags that all commands share that change the intent.
+// changeOptions are the flags common to all commands that change the intent.
 type changeOptions struct {
 	reason string
 	yes    bool
@@ -112,7 +112,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		if planned, err = loadPlan(o.saved); err != nil {
 			return err
 		}
-		q.Plan = &op25bv1.Plan{Base: planned.Base, Files: planned.Files} // The other fields are only for display.
+		q.Plan = &op25bv1.Plan{Base: planned.Base, Files: planned.Files} // the other fields are only for display
 	} else {
 		if docs, err = readDocuments(o.files); err != nil {
 			return err
@@ -127,11 +127,11 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 		switch {
 		case err != nil:
 			return err
-		case old: // The controller refuses the outdated plan and records the refusal.
+		case old: // the controller refuses the outdated plan and records the refusal
 			return change(ctx, c, c.Intent.Apply, q, planned.Base)
 		}
 	}
-	if !c.json { // With -o json, only progress messages are printed.
+	if !c.json { // with -o json, only progress messages are printed
 		if err := c.view.Plan(planned, o.full); err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 // superseded reports whether a later revision than base is current.
 func (c *console) superseded(ctx context.Context, base uint64) (bool, error) {
 	r, err := client.Ask(ctx, c.timeout, c.Intent.Current, &op25bv1.CurrentRequest{})
-	if connect.CodeOf(err) == connect.CodeFailedPrecondition { // There is no revision yet.
+	if connect.CodeOf(err) == connect.CodeFailedPrecondition { // there is no revision yet
 		return false, nil
 	}
 	return r.GetRevision().GetNumber() > base, err
@@ -166,7 +166,7 @@ func (c *console) superseded(ctx context.Context, base uint64) (bool, error) {
 func (c *console) confirm(ctx context.Context, question string) error {
 	fmt.Fprintf(c.errOut, "\n%s Type yes to continue: ", question)
 	answer := make(chan string, 1)
-	go func() { // A read from a terminal cannot be cancelled, so the goroutine ends with the process.
+	go func() { // a read from a terminal cannot be cancelled, so the goroutine ends only with the process
 		line, _ := bufio.NewReader(c.in).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()

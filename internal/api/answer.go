@@ -15,7 +15,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Questions answers questions about connections and mailboxes; *desk.Desk implements the interface.
+// Questions answers questions about connections and mailboxes. It is implemented by *desk.Desk.
 type Questions interface {
 	Connection(ctx context.Context, s desk.Source, q check.Question) (*check.Answer, error)
 	Mailbox(ctx context.Context, s desk.Source, q mailbox.Question) (*mailbox.Answer, error)
@@ -23,8 +23,8 @@ type Questions interface {
 
 var _ Questions = (*desk.Desk)(nil)
 
-// AnswerCheck answers a request of CheckService.Check from a source. Its errors have connect codes. AnswerCheck does not set
-// CheckResponse.text, because the caller may add notes: see textOf.
+// AnswerCheck answers a CheckService.Check request from the documents of a source. Its errors have connect codes.
+// AnswerCheck does not set CheckResponse.text, because the caller may add notes first; see textOf.
 func AnswerCheck(ctx context.Context, d Questions, s desk.Source, q *op25bv1.CheckRequest) (*op25bv1.CheckResponse, error) {
 	if q.Port == 0 || q.Port > 65535 {
 		return nil, asConnectError(fmt.Errorf("%w: port %d: TCP ports are 1 to 65535, as in 25, 465 or 587", check.ErrQuestion, q.Port))
@@ -43,7 +43,7 @@ func AnswerCheck(ctx context.Context, d Questions, s desk.Source, q *op25bv1.Che
 	return m, nil
 }
 
-// AnswerCheckMail answers a request of CheckService.CheckMail from a source. Its errors have connect codes.
+// AnswerCheckMail answers a CheckService.CheckMail request from the documents of a source. Its errors have connect codes.
 func AnswerCheckMail(ctx context.Context, d Questions, s desk.Source, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error) {
 	ask, err := question(q.From, s.Bundle.Policy)
 	if err != nil {
@@ -64,14 +64,14 @@ func AnswerCheckMail(ctx context.Context, d Questions, s desk.Source, q *op25bv1
 	return m, asConnectError(err)
 }
 
-// textOf returns the text of an answer, as the command line prints it. Times are in UTC if the answer has no UTC offset.
+// textOf returns the text of an answer as the command line prints it. If the answer has no UTC offset, times are in UTC.
 func textOf(language string, show func(view.View) error) (string, error) {
 	var b strings.Builder
 	err := show(view.Table(&b, view.Options{Now: time.Now, Location: time.UTC, Language: language}))
 	return b.String(), err
 }
 
-// question parses the fields that both requests share: the line or address, the switch, the phase and the time.
+// question converts the fields that are common to both requests: the line or address, the switch, the phase and the time.
 func question(f *op25bv1.CheckFrom, p *policy.Policy) (check.Question, error) {
 	q := check.Question{Line: f.GetLine(), Switch: f.GetSwitch(), Phase: f.GetPhase()}
 	if text := strings.TrimSpace(f.GetFrom()); text != "" {
@@ -98,7 +98,7 @@ func question(f *op25bv1.CheckFrom, p *policy.Policy) (check.Question, error) {
 	return q, nil
 }
 
-// localTime parses a date or a time in a policy's UTC offset.
+// localTime parses a date or a time in the UTC offset of a policy.
 func localTime(text string, offset policy.Offset) (time.Time, error) {
 	for _, form := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime} {
 		if at, err := time.ParseInLocation(form, text, offset.Location()); err == nil {
@@ -140,7 +140,7 @@ func resultMessage(r *check.Result) *op25bv1.CheckResult {
 	return m
 }
 
-// mailMessage converts an answer about a mailbox to a message, without its steps.
+// mailMessage converts an answer about a mailbox to a message without the steps for the user.
 func mailMessage(a *mailbox.Answer) *op25bv1.CheckMailResponse {
 	m := &op25bv1.CheckMailResponse{
 		Domain: a.Domain, Kind: a.Kind, Provider: namedMessage(a.Provider), Under: a.Under, Status: string(a.Status), MailProgram: string(a.MailProgram),

@@ -21,7 +21,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// names resolves what it has, and nothing else.
+// names is a resolver that knows only its own host names.
 type names map[string]string
 
 func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
@@ -75,7 +75,7 @@ func TestConnection(t *testing.T) {
 		t.Errorf("the trace is %v", x.Trace)
 	}
 
-	// An address, a moment, an exemption, and what comes later.
+	// Questions by address and time, about an exemption, and about another phase.
 	r, err = AnswerCheck(t.Context(), d, s, &op25bv1.CheckRequest{
 		From: &op25bv1.CheckFrom{From: " 192.0.2.13 ", At: timestamppb.New(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC))}, To: "203.0.113.10", Port: 25,
 	})
@@ -147,13 +147,14 @@ func TestErrors(t *testing.T) {
 	if _, err = AnswerCheckMail(t.Context(), d, s, &op25bv1.CheckMailRequest{From: &op25bv1.CheckFrom{From: "x"}, Address: "a@b.example"}); connect.CodeOf(err) != connect.CodeInvalidArgument {
 		t.Errorf("error is %v, want InvalidArgument", err)
 	}
-	// What the API has its own words for stays as it is.
+	// Errors that the API maps to codes elsewhere are returned unchanged.
 	if _, err = AnswerCheck(t.Context(), d, s, &op25bv1.CheckRequest{From: &op25bv1.CheckFrom{Line: "adsl-home", Phase: "x"}, To: "203.0.113.10", Port: 25}); !errors.Is(err, policy.ErrUnknownPhase) {
 		t.Errorf("error is %v, want ErrUnknownPhase", err)
 	}
 }
 
-// A time without an offset is in the policy's, and so are the times shown. The day before was answered for +09:00, and shown.
+// A time without a UTC offset is in the policy's offset, and answers show times in that offset. Regression test: in the
+// offset +09:00, the answer was once for the day before and showed that day.
 func TestTimesOfThePolicy(t *testing.T) {
 	d, s := newDesk(t), documents(t)
 	for _, c := range []struct{ at, outcome, phase string }{
@@ -191,7 +192,7 @@ func TestTimesOfThePolicy(t *testing.T) {
 	}
 }
 
-// What people see of an answer is its text.
+// The text of an answer contains what the command line prints.
 func TestTextOfAnswers(t *testing.T) {
 	d, s := newDesk(t), documents(t)
 	for _, c := range []struct {
@@ -245,7 +246,7 @@ note: no line of the inventory has 10.1.1.1: it is an unnamed line on switch "ed
 	}
 }
 
-// The text of an answer about a mailbox has its steps in the language that was asked for.
+// The text of an answer about a mailbox has its steps in the requested language.
 func TestLanguages(t *testing.T) {
 	d, s := newDesk(t), documents(t)
 	for language, want := range map[string][2]string{"": {"cannot send from your line", "メール"}, "en": {"cannot send from your line", "メール"}, "ja": {"メール", "cannot send"}} {
@@ -258,7 +259,8 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-// Every answer with dates of the policy has its UTC offset. Without a policy there is none.
+// Every answer that contains dates of the policy also contains the policy's UTC offset. Without a policy, the offset is
+// empty.
 func TestOffsets(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx, conn := within(t), w.dial()

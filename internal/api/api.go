@@ -1,8 +1,8 @@
-// Package api is the northbound API: intent, switches, phases, questions and the audit chain. One port serves gRPC, gRPC-Web and Connect
-// (JSON over HTTP), and also health, readiness, metrics and reflection.
+// Package api implements the northbound API: intent, switches, phases, questions and the audit chain. One port serves gRPC, gRPC-Web and
+// Connect (JSON over HTTP), as well as health, readiness, metrics and reflection.
 //
-// It authenticates and authorizes callers, records changes and refused changes in the audit chain, and returns errors that a caller can act
-// on. The packages intent, plan and fleet make the changes.
+// The API authenticates and authorises callers, records changes and refused changes in the audit chain, and returns errors that tell
+// callers what to do. The packages intent, plan and fleet make the changes.
 package api
 
 import (
@@ -25,22 +25,22 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// Limits of requests.
+// Limits on requests and answers.
 const (
-	// MaxFiles is the limit on the total bytes of a request's files. Documents with 400,000 lines fit. Documents of 1,000 switches with
-	// 8,192 lines each, 1.3 GB, do not fit.
+	// MaxFiles is the limit on the total size of a request's files, in bytes. It allows documents with 400,000 lines, but not the documents
+	// of 1,000 switches with 8,192 lines each, which are 1.3 GB.
 	MaxFiles = 64 << 20
-	// MinFiles is the lowest value of Deps.MaxFiles. A few thousand lines fit.
+	// MinFiles is the minimum value of Deps.MaxFiles. It allows a few thousand lines.
 	MinFiles = 1 << 20
-	// MaxFileCount is the limit on the number of files in a request: a policy, an inventory, and one file for each switch.
+	// MaxFileCount is the limit on the number of files in a request. It allows a policy, an inventory, and one file for each switch.
 	MaxFileCount = 4096
 	// MaxList is the limit on the number of revisions or records in an answer.
 	MaxList = 1000
-	// DefaultList is the number of revisions or records in an answer if the request sets no limit.
+	// DefaultList is the number of revisions or records in an answer if the request does not specify one.
 	DefaultList = 50
 )
 
-// A Planner makes plans.
+// A Planner computes plans.
 type Planner interface {
 	Make(ctx context.Context, r plan.Request) (*plan.Plan, error)
 	Fits(ctx context.Context, in *intent.Intent) error
@@ -50,7 +50,7 @@ var _ Planner = (*plan.Planner)(nil)
 
 // Switches reports the statuses of switches.
 type Switches interface {
-	// List returns all known statuses, ordered by the name of the switch.
+	// List returns all known statuses, sorted by switch name.
 	List(ctx context.Context) ([]*op25bv1.SwitchStatus, error)
 	// Watch sends all statuses immediately, and again after every change. A slow receiver gets only the newest statuses. The channel is
 	// closed when ctx ends or when the store closes.
@@ -68,17 +68,17 @@ type Deps struct {
 	Auth  Auth
 	// Name is the name of this controller.
 	Name string
-	// Clock returns the time up to which dates are in force. If Clock is nil, Now is used.
+	// Clock decides which dates are in force. If Clock is nil, Now decides.
 	Clock *clock.Clock
-	// MaxFiles is the limit on the total bytes of a request's files, at least MinFiles; 0 means the constant MaxFiles.
+	// MaxFiles is the limit on the total size of a request's files, in bytes, and must be at least MinFiles; 0 means the constant MaxFiles.
 	MaxFiles int64
 	// Now returns the current time. It defaults to Clock.Trusted, or to time.Now if Clock is nil.
 	Now func() time.Time
-	// Logger may be nil.
+	// Logger receives the log messages. It may be nil.
 	Logger *zap.Logger
-	// Metrics is the registry that is served at /metrics. The API registers its own metrics in it. Metrics may be nil.
+	// Metrics is the registry that /metrics serves. The API registers its own metrics in the registry. Metrics may be nil.
 	Metrics *prometheus.Registry
-	// Stopping, if not nil, ends open streams when it is done. The error of a stream asks the caller to reconnect.
+	// Stopping, if not nil, ends all open streams when it is done. The error of each stream asks the caller to reconnect.
 	Stopping context.Context
 }
 
@@ -87,10 +87,10 @@ type server struct {
 	Deps
 	guard   *guard
 	joined  joined
-	changes fan[intent.Update] // updates of the intent, shared by all watchers
+	changes fan[intent.Update] // the updates of the intent, shared by all watchers
 }
 
-// New returns the handler of the API and of the plain HTTP endpoints. It starts no goroutine.
+// New returns the handler for the API and the plain HTTP endpoints. It starts no goroutine.
 func New(d Deps) http.Handler {
 	if d.MaxFiles == 0 {
 		d.MaxFiles = MaxFiles
@@ -116,9 +116,9 @@ func New(d Deps) http.Handler {
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{
-		connect.WithReadMaxBytes(maxQuestion), // connect reads only reflection and health checks
+		connect.WithReadMaxBytes(maxQuestion), // connect itself reads only reflection and health checks
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
-		// The first interceptor is the outermost, so that it logs and counts the refusals and panics of the others.
+		// The first interceptor is the outermost, so that it logs and counts the refusals and panics of the other interceptors.
 		connect.WithInterceptors(observe, &recoverer{d.Logger}, taker{}, s.guard, limiter{}, newUsher()),
 	}
 	mux := http.NewServeMux()
@@ -135,7 +135,7 @@ func New(d Deps) http.Handler {
 	s.plainPages(mux)
 	calls, err := callsOf(d.MaxFiles)
 	if err != nil {
-		panic(fmt.Sprintf("api: call without generated code: %v", err)) // a bug that every test would find
+		panic(fmt.Sprintf("api: call without generated code: %v", err)) // a bug that would fail every test
 	}
 	return &door{
 		next: mux, calls: calls, guard: s.guard, onlooker: observe, doorLog: newDoorLog(d.Logger, d.Metrics, d.Now), budget: budget{most: maxHeld},

@@ -16,7 +16,7 @@ type auditService struct{ *server }
 
 var _ op25bv1connect.AuditServiceHandler = auditService{}
 
-// ListRecords lists records.
+// ListRecords lists audit records.
 func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25bv1.ListRecordsRequest]) (*connect.Response[op25bv1.ListRecordsResponse], error) {
 	limit, err := listLimit(req.Msg.Limit)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25
 	if err != nil {
 		return nil, err
 	}
-	in, _ := s.currentOrNone(ctx) // the chain can be read even if the intent cannot
+	in, _ := s.currentOrNone(ctx) // the audit chain can be read even if the intent cannot be read
 	answer := &op25bv1.ListRecordsResponse{Head: headOf(head), Checkpoint: checkpointOf(checkpoint), UtcOffset: offsetOf(in)}
 	for _, r := range records {
 		answer.Records = append(answer.Records, recordOf(r))
@@ -53,7 +53,7 @@ func recordOf(r store.AuditRecord) *op25bv1.AuditRecord {
 	}
 }
 
-// checkpointOf returns nil if no record has been archived.
+// checkpointOf converts a checkpoint to a message. It returns nil if no record has been archived.
 func checkpointOf(cp store.Checkpoint) *op25bv1.AuditCheckpoint {
 	if cp.Seq == 0 {
 		return nil
@@ -61,7 +61,8 @@ func checkpointOf(cp store.Checkpoint) *op25bv1.AuditCheckpoint {
 	return &op25bv1.AuditCheckpoint{Seq: cp.Seq, Hash: cp.Hash, Archive: cp.Archive, Time: timestamppb.New(cp.Time)}
 }
 
-// Verify verifies the chain in the store. A broken chain is reported in the response, not as an error.
+// Verify verifies the audit chain in the store. A broken chain is reported in the response, not as an
+// error.
 func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
 	known := make([]store.Head, len(req.Msg.Known))
 	for i, h := range req.Msg.Known {
@@ -78,7 +79,7 @@ func (s auditService) Verify(ctx context.Context, req *connect.Request[op25bv1.V
 	return connect.NewResponse(&op25bv1.VerifyResponse{Intact: true, Head: headOf(v.Head), Checkpoint: checkpointOf(v.Checkpoint)}), nil
 }
 
-// Prune deletes archived records.
+// Prune deletes records that have been archived.
 func (s auditService) Prune(ctx context.Context, req *connect.Request[op25bv1.PruneRequest]) (*connect.Response[op25bv1.PruneResponse], error) {
 	if err := checkReason(req.Msg.Reason); err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// files are all files of the API.
+// protoFiles returns the descriptors of all files of the API.
 func protoFiles() []protoreflect.FileDescriptor {
 	return []protoreflect.FileDescriptor{
 		op25bv1.File_op25b_v1_intent_proto, op25bv1.File_op25b_v1_fleet_proto, op25bv1.File_op25b_v1_phase_proto,
@@ -37,7 +37,8 @@ func protoFiles() []protoreflect.FileDescriptor {
 	}
 }
 
-// Every call of every service is in the table of verbs. Calls that change something have a name there and require more than viewer.
+// Every call of every service has an entry in the table of verbs. Calls that change something have a name in the table and require a role above
+// viewer.
 func TestVerbs(t *testing.T) {
 	left := maps.Clone(verbs)
 	for _, f := range protoFiles() {
@@ -54,7 +55,7 @@ func TestVerbs(t *testing.T) {
 					t.Errorf("%s is not in the table", procedure)
 				}
 				delete(left, procedure)
-				// A backup takes everything out, and is recorded.
+				// A backup contains the whole store, so it is recorded and restricted like a change.
 				changes := m.Output().Name() == "Progress" || m.Name() == "Backup" || m.Name() == "ConfirmClock" || m.Name() == "Prune"
 				if changes != (verb.Name != "") || changes && verb.Least == auth.Viewer || verb.Least == auth.None {
 					t.Errorf("%s: %+v, and it changes something: %v", procedure, verb, changes)
@@ -70,7 +71,7 @@ func TestVerbs(t *testing.T) {
 	}
 }
 
-// accessFile writes an access file with a token and a certificate of each role.
+// accessFile writes an access file with a token and a certificate for each role, and returns its path.
 func accessFile(t testing.TB, tokens map[string]string, more string) string {
 	t.Helper()
 	var b strings.Builder
@@ -116,8 +117,8 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, procedure string) error 
 	return stream.RecvMsg(&emptypb.Empty{})
 }
 
-// Every call is made with every role and every kind of credentials. The guard admits callers with a sufficient role and tells others which role
-// is required. The audit chain has a record of each refused change, and no others.
+// TestMatrix makes every call with every role and every kind of credentials. The guard must admit callers whose role is sufficient, and report
+// the required role to all others. The audit chain must contain a record for each refused change and no other records.
 func TestMatrix(t *testing.T) {
 	us := tlstest.New(t)
 	server := us.Dir(t, "localhost")
@@ -174,17 +175,17 @@ func TestMatrix(t *testing.T) {
 		)
 	}
 	var wantChain []string
-	strangers, secured := 0, 0 // of the two servers
+	strangers, secured := 0, 0 // the changes requested by strangers, over plain text and over TLS
 	for _, c := range all {
 		for procedure, verb := range verbs {
 			if procedure == reflectV1 || procedure == reflectV1Alpha {
-				continue // they want their own messages
+				continue // reflection streams do not accept an empty request
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			if c.token != "" {
 				ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+c.token)
 			}
-			if procedure == "/op25b.v1.FleetService/WatchSwitches" { // goes on for ever
+			if procedure == "/op25b.v1.FleetService/WatchSwitches" { // a watch does not end by itself
 				ctx, cancel = context.WithCancel(ctx)
 			}
 			err := invoke(ctx, c.conn, procedure)
@@ -219,7 +220,7 @@ func TestMatrix(t *testing.T) {
 				case "":
 				case "backup":
 					wantChain = append(wantChain, fmt.Sprintf("%s %s backup store", c.who, c.role))
-				default: // an empty request has no reason
+				default: // the empty request is refused because it has no reason
 					wantChain = append(wantChain, fmt.Sprintf("%s %s refused %s", c.who, c.role, verb.Name))
 				}
 			}
@@ -263,7 +264,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// A token that is added to or removed from the file takes effect at the next call, also on an open connection.
+// A token that is added to or removed from the access file takes effect at the next call, even on an open connection.
 func TestAccessIsTakenUp(t *testing.T) {
 	tokens := make(map[string]string)
 	path := accessFile(t, tokens, "")
@@ -295,7 +296,7 @@ func TestAccessIsTakenUp(t *testing.T) {
 	}
 }
 
-// The server's certificate and the clients' CA rotate without a restart.
+// The server certificate and the CA for client certificates can be replaced without a restart.
 func TestRotation(t *testing.T) {
 	us, others := tlstest.New(t), tlstest.New(t)
 	server := us.Dir(t, "localhost")

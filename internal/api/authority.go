@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// recheckEvery is the interval at which the caller of an open stream is authenticated and authorized again.
+	// recheckEvery is the interval at which the caller of an open stream is authenticated and authorised again.
 	recheckEvery = time.Second
-	// maxAge is the minimum age at which a connection is closed. Up to a quarter of maxAge is added for each connection, so that callers do
-	// not all reconnect at once. Calls in progress are completed.
+	// maxAge is the minimum age at which a connection is closed. The actual age is up to a quarter higher and differs for each connection,
+	// so that callers do not all reconnect at the same time. Calls in progress are completed.
 	maxAge = 30 * time.Minute
 )
 
 // errOld ends a watch whose connection has reached its maximum age.
 var errOld = errors.New("the connection has reached its maximum age")
 
-// verify returns auth.ErrUnknown if a client certificate, which was valid when the connection was made, has expired or is no longer signed
-// by a trusted CA.
+// verify returns auth.ErrUnknown if the client certificate of a connection has expired, or is no longer signed by a trusted CA. The
+// certificate was valid when the connection was made.
 func (c connection) verify(now time.Time) error {
 	if c.cert == nil {
 		return nil
@@ -39,7 +39,8 @@ func (c connection) verify(now time.Time) error {
 	return c.tracked.verify(c.chain, now)
 }
 
-// verify verifies a chain against the current CAs. A success is cached for a second, because each verification checks signatures.
+// verify verifies a certificate chain against the current CAs. Because each verification checks signatures, verify caches a success for a
+// second.
 func (t *trackedConn) verify(chain []*x509.Certificate, now time.Time) error {
 	roots := t.all.authorities()
 	t.mu.Lock()
@@ -58,22 +59,22 @@ func (t *trackedConn) verify(chain []*x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// age returns the maximum age of this connection.
+// age returns the maximum age of the connection.
 func (t *trackedConn) age() time.Duration {
 	h := fnv.New32()
 	_, _ = h.Write([]byte(t.Conn.RemoteAddr().String()))
 	return t.all.maxAge + time.Duration(h.Sum32()%1000)*t.all.maxAge/4000
 }
 
-// old reports whether the connection has reached its maximum age. The client is then asked to reconnect.
+// old reports whether the connection has reached its maximum age, so that the client must reconnect.
 func (t *trackedConn) old(now time.Time) bool { return now.Sub(t.since) > t.age() }
 
-// An admission is the result of admitting a caller. It is kept until the call ends.
+// An admission is the result of admitting a caller. It is valid until the call ends.
 type admission struct {
 	verb      Verb
 	procedure string
 	who       string
-	again     func() (auth.Caller, error) // identifies the caller again
+	again     func() (auth.Caller, error) // authenticates the caller again
 }
 
 type admissionKey struct{}
@@ -94,8 +95,8 @@ func still(ctx context.Context) error {
 	return nil
 }
 
-// watched checks the caller of a stream at the interval every until ctx ends. It calls end and returns if the caller is no longer admitted,
-// or if the connection of a watch has reached its maximum age.
+// watched checks the caller of a stream at the given interval until ctx ends. If the caller is no longer admitted, or if the connection of a watch
+// has reached its maximum age, watched calls end with the cause and returns.
 func watched(ctx context.Context, every time.Duration, end context.CancelCauseFunc) {
 	a, _ := ctx.Value(admissionKey{}).(admission)
 	c, _ := ctx.Value(connectionKey{}).(connection)

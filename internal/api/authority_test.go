@@ -19,7 +19,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// I12. Removing a token from the access file ends the streams that it opened.
+// I12: removing a token from the access file ends the streams that were opened with the token.
 func TestStreamsEndWithTheToken(t *testing.T) {
 	path := accessFile(t, make(map[string]string), "")
 	tokens := make(map[string]string)
@@ -51,7 +51,7 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 	}
 }
 
-// I12. A client certificate that expires, or whose CA is removed, is refused on open connections and ends open streams.
+// I12: a client certificate that expires, or whose CA is removed, is refused on open connections, and its open streams end.
 func TestAuthorityOfCertificatesEnds(t *testing.T) {
 	for name, end := range map[string]struct {
 		lives time.Duration
@@ -103,7 +103,8 @@ func TestAuthorityOfCertificatesEnds(t *testing.T) {
 	}
 }
 
-// On a connection that has reached its age, streams end with a request to call again, and calls move to a new connection without an error.
+// When a connection reaches its maximum age, its streams end with an error that asks the caller to call again, and other calls move to a
+// new connection without an error.
 func TestConnectionsAge(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })

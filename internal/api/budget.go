@@ -13,7 +13,7 @@ type budget struct {
 	held int64
 }
 
-// A claim is the part of a budget that one request holds. It is not safe for concurrent use, except for end.
+// A claim is the part of a budget that one request uses. Apart from end, its methods are not safe for concurrent use.
 type claim struct {
 	of *budget
 
@@ -21,8 +21,8 @@ type claim struct {
 	held int64
 }
 
-// take adds n bytes to the claim. Callers take bytes before they allocate them. take returns errBusy if the budget has fewer than n bytes
-// left.
+// take adds n bytes to the claim. Callers must call take before they allocate the memory. take returns errBusy if the budget has fewer
+// than n bytes left.
 func (c *claim) take(n int64) error {
 	c.of.mu.Lock()
 	free := c.of.most - c.of.held
@@ -39,14 +39,14 @@ func (c *claim) take(n int64) error {
 	return nil
 }
 
-// give returns n bytes of the claim to the budget.
+// give returns n bytes from the claim to the budget.
 func (c *claim) give(n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.giveLocked(min(n, c.held))
 }
 
-// end returns all bytes that the claim still holds to the budget.
+// end returns all remaining bytes of the claim to the budget.
 func (c *claim) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,7 +19,7 @@ type checkService struct{ *server }
 
 var _ op25bv1connect.CheckServiceHandler = checkService{}
 
-// asked returns the intent that a question is about.
+// asked returns the intent that a question refers to.
 func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*intent.Intent, error) {
 	switch {
 	case s.Deps.Check == nil:
@@ -61,13 +61,13 @@ func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.Ch
 	return connect.NewResponse(answer), nil
 }
 
-// sourceOf converts an intent to the source of a desk's answers. The revision of a proposal is 0.
+// sourceOf converts an intent to the source for a desk's answers. The revision number of a proposal is 0.
 func sourceOf(in *intent.Intent) desk.Source {
 	return desk.Source{Source: check.Source{Bundle: in.Bundle, Numbers: in.Numbers, Activations: in.Activations}, Revision: in.Number}
 }
 
-// confirm adds a note to an answer about the present if the switch has not confirmed the desired phases. The answer itself is computed from
-// the documents.
+// confirm adds a note to an answer about the present time if the switch has not confirmed that the desired phases are in force. The answer
+// itself is computed from the documents.
 func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op25bv1.CheckResponse) error {
 	seen, err := s.seenIn(ctx, in)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op
 	return nil
 }
 
-// CheckMail returns what blocking port 25 means for a mailbox.
+// CheckMail returns the effect of blocking port 25 on a mailbox.
 func (s checkService) CheckMail(ctx context.Context, req *connect.Request[op25bv1.CheckMailRequest]) (*connect.Response[op25bv1.CheckMailResponse], error) {
 	in, err := s.asked(ctx, req.Msg.From)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// post makes a call with plain HTTP.
+// post makes a call over plain HTTP and returns the status, the header and the body of the answer.
 func post(t testing.TB, url, body string, header ...string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(within(t), http.MethodPost, url, strings.NewReader(body))
@@ -65,7 +65,7 @@ func get(t testing.TB, url string, header ...string) (int, string) {
 	return code, body
 }
 
-// The same over JSON and HTTP/1.1, without any library.
+// The API works with JSON over HTTP/1.1, without a client library.
 func TestJSON(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))
@@ -106,7 +106,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A page of another site in a browser on this host cannot make calls.
+// A page from another site, open in a browser on this host, cannot make calls.
 func TestBrowsers(t *testing.T) {
 	w := newWorld(t, nil)
 	url := "http://" + w.addr + "/op25b.v1.IntentService/Current"
@@ -131,7 +131,7 @@ func TestBrowsers(t *testing.T) {
 	}
 }
 
-// Connect, gRPC-Web and gRPC give the same answers.
+// Connect, gRPC-Web and gRPC return the same answers.
 func TestProtocols(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))
@@ -153,7 +153,7 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-// Reflection lists the services and their files, which is what grpcurl requires.
+// Reflection lists the services and their files, as grpcurl requires.
 func TestReflection(t *testing.T) {
 	w := newWorld(t, nil)
 	stream, err := reflectionv1.NewServerReflectionClient(w.dial()).ServerReflectionInfo(within(t))
@@ -225,7 +225,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// The log has one line for each call, with its caller and its code, without its contents.
+// The log has one line for each call, with the caller and the code, but without the contents of the
+// call.
 func TestLog(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewCheckServiceClient(w.dial())
@@ -274,7 +275,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// A request that is too large is refused with an error that names the limit.
+// A request that is too large is refused, and the error contains the limit.
 func TestLarge(t *testing.T) {
 	w := newWorld(t, nil)
 	conn := w.dial(grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(1 << 30)))
@@ -289,7 +290,7 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// When a caller hangs up, the work for it ends.
+// When a caller disconnects, the work for its call ends.
 func TestGone(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx, cancel := context.WithCancel(within(t))

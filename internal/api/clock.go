@@ -16,7 +16,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// dates returns the time up to which dates are in force.
+// dates returns the time that decides which dates are in force.
 func (s *server) dates() time.Time {
 	if s.Clock == nil {
 		return s.Now()
@@ -24,7 +24,7 @@ func (s *server) dates() time.Time {
 	return s.Clock.Dates()
 }
 
-// clocks returns the clocks of all controllers. The clock of this controller is first.
+// clocks returns the clocks of all controllers, beginning with this controller.
 func (s *server) clocks() []*op25bv1.ControllerClock {
 	if s.Clock == nil {
 		return nil
@@ -64,7 +64,7 @@ func holdMessage(r clock.HoldReason) op25bv1.ClockHold {
 	}
 }
 
-// clockNotices returns warnings about the clocks.
+// clockNotices returns warnings about the clocks of the controllers.
 func (s *server) clockNotices() (all []string) {
 	if s.Clock == nil {
 		return nil
@@ -84,7 +84,7 @@ func (s *server) clockNotices() (all []string) {
 	return all
 }
 
-// ListClocks lists the clocks.
+// ListClocks lists the clocks of all controllers.
 func (s fleetService) ListClocks(context.Context, *connect.Request[op25bv1.ListClocksRequest]) (*connect.Response[op25bv1.ListClocksResponse], error) {
 	if s.Clock == nil {
 		return nil, errNoClock

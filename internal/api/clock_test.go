@@ -15,7 +15,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A controller whose clock was set holds dates and reports that, until an operator confirms the clock. I11
+// I11: a controller whose clock was set puts no further dates in force, and reports that, until an
+// operator confirms the clock.
 func TestClock(t *testing.T) {
 	off := time.Duration(0)
 	began := time.Now()
@@ -96,7 +97,7 @@ func TestClock(t *testing.T) {
 	if err := presence.Leave(ctx); err != nil {
 		t.Error(err)
 	}
-	c.Confirm() // which the controller's keeper does
+	c.Confirm() // in a real controller, the clock keeper calls Confirm
 	if got := inForce(); !slices.Equal(got, []string{"mobile-carriers"}) {
 		t.Errorf("in force is %q", got)
 	}

@@ -17,8 +17,8 @@ import (
 
 // Limits on the number of connections.
 const (
-	// MaxConnections is the limit on open connections. A connection takes about 60 KiB with TLS and HTTP/2, and up to 128 KiB for unread
-	// data. 2,048 connections take at most 400 MiB.
+	// MaxConnections is the limit on open connections. A connection with TLS and HTTP/2 uses about 60 KiB, and up to 128 KiB more for
+	// unread data, so 2,048 connections use at most 400 MiB.
 	MaxConnections = 2048
 	// MaxPerAddress is the limit on open connections from one address. Loopback addresses are exempt.
 	MaxPerAddress = MaxConnections / 2
@@ -31,19 +31,19 @@ var errConnections = errors.New("too many connections")
 type connections struct {
 	most, perAddress int
 	maxAge           time.Duration
-	authorities      func() *x509.CertPool // CAs for client certificates; nil if the listener requests none
+	authorities      func() *x509.CertPool // returns the CAs for client certificates; nil if the listener requests no client certificates
 
 	mu      sync.Mutex // guards the fields below
 	open    map[*trackedConn]struct{}
 	of      map[netip.Addr]int
-	refused func(remote string, err error) // nil until Serve runs
+	refused func(remote string, err error) // reports a refused connection; nil until Serve runs
 }
 
 func newConnections(most, perAddress int) *connections {
 	return &connections{most: most, perAddress: perAddress, maxAge: maxAge, open: make(map[*trackedConn]struct{}), of: make(map[netip.Addr]int)}
 }
 
-// A trackedConn is one connection.
+// A trackedConn is one open connection.
 type trackedConn struct {
 	net.Conn
 	all    *connections
@@ -52,8 +52,8 @@ type trackedConn struct {
 	known  atomic.Bool // set when an authenticated caller has made a call
 
 	mu         sync.Mutex     // guards the fields below
-	verifiedBy *x509.CertPool // CAs of the last successful verification of the client's certificate
-	verified   time.Time      // time of that verification
+	verifiedBy *x509.CertPool // the CAs at the last successful verification of the client certificate
+	verified   time.Time      // the time of the last successful verification
 }
 
 // add tracks a connection and returns it. If there is no room for the connection, add closes it and returns nil.
@@ -95,8 +95,8 @@ func (x *connections) add(c net.Conn) *trackedConn {
 	return t
 }
 
-// oldestLocked returns the oldest connection on which no authenticated caller has made a call, or nil. If ofAddress is set, only
-// connections from remote are considered.
+// oldestLocked returns the oldest connection on which no authenticated caller has made a call, or nil if there is none. If ofAddress is
+// true, only connections from remote are considered.
 func (x *connections) oldestLocked(remote netip.Addr, ofAddress bool) *trackedConn {
 	var oldest *trackedConn
 	for c := range x.open {
@@ -123,13 +123,13 @@ func (t *trackedConn) Close() error {
 	return t.Conn.Close()
 }
 
-// A bounded listener closes connections beyond the limits.
+// A bounded is a listener that keeps the number of open connections within the limits.
 type bounded struct {
 	net.Listener
 	all *connections
 }
 
-// Accept returns the next connection within the limits.
+// Accept returns the next connection for which there is room.
 func (l bounded) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -142,7 +142,7 @@ func (l bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// A listener is the listener that Listen returns. It also holds the tracked connections below TLS.
+// A listener is the listener that Listen returns. It also gives access to the tracked connections below TLS.
 type listener struct {
 	net.Listener
 	all *connections
@@ -159,7 +159,7 @@ func (l *listener) served(log *doorLog) {
 
 type trackedKey struct{}
 
-// track is the ConnContext function of the http.Server. It adds the tracked connection to the context of its requests.
+// track is the ConnContext function of the http.Server. It adds the tracked connection to the context of all requests on the connection.
 func track(ctx context.Context, c net.Conn) context.Context {
 	if secured, ok := c.(*tls.Conn); ok {
 		c = secured.NetConn()

@@ -7,7 +7,7 @@ import (
 	"op25b/internal/intent"
 )
 
-// current returns the current intent, or intent.ErrNone.
+// current returns the current intent, or intent.ErrNone if there is none yet.
 func (s *server) current(ctx context.Context) (*intent.Intent, error) { return s.Book.Current(ctx) }
 
 // currentOrNone returns the current intent, or nil if there is none yet.
@@ -19,7 +19,8 @@ func (s *server) currentOrNone(ctx context.Context) (*intent.Intent, error) {
 	return in, err
 }
 
-// offsetOf returns the UTC offset of an intent's policy, which applies to its dates. Without an intent, offsetOf returns an empty string.
+// offsetOf returns the UTC offset of an intent's policy, in which the policy's dates are defined. It returns an empty string if in is
+// nil.
 func offsetOf(in *intent.Intent) string {
 	if in == nil || in.Bundle == nil {
 		return ""
@@ -27,7 +28,7 @@ func offsetOf(in *intent.Intent) string {
 	return in.Bundle.Policy.UTCOffset.String()
 }
 
-// at returns the intent of a revision; 0 means the current revision.
+// at returns the intent at a revision; revision 0 means the current revision.
 func (s *server) at(ctx context.Context, revision uint64) (*intent.Intent, error) {
 	if revision == 0 {
 		return s.current(ctx)

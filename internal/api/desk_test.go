@@ -17,7 +17,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Checks answer for the current revision, for an earlier one, and for documents in the request.
+// Check answers for the current revision, for an earlier revision, and for documents in the
+// request.
 func TestDesk(t *testing.T) {
 	data, err := os.ReadFile("../../examples/providers.yaml")
 	if err != nil {

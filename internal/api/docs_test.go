@@ -9,7 +9,8 @@ import (
 	"op25b/internal/auth"
 )
 
-// The page lists the role that each call requires, and its access file is valid.
+// The documentation lists the role that each call requires, and its example of an access file is
+// valid.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/api.md")
 	if err != nil {

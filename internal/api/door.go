@@ -20,39 +20,42 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// Limits of requests.
+// Limits on requests.
 const (
-	// maxFilesMessage is the limit on the bytes of a request with files, unless Deps.MaxFiles is lower.
+	// maxFilesMessage is the limit on the size of a request with files, in bytes. Deps.MaxFiles may lower this limit.
 	maxFilesMessage = MaxFiles/3*4 + 1<<20
-	// maxMessage is the limit on the bytes of every other request: a list of 1,000 switches with names of 63 bytes is 64 KiB.
+	// maxMessage is the limit on the size of every other request, in bytes. A list of 1,000 switches with names of 63 bytes has 64 KiB.
 	maxMessage = 256 << 10
-	// maxProbe is the limit on the bytes of the health check, the only call without credentials.
+	// maxProbe is the limit on the size of a health check, in bytes. The health check is the only call without credentials.
 	maxProbe = 4 << 10
-	// maxElements is the limit on the elements of a request. It allows lists of names, files, and a saved plan for 1,000 switches.
+	// maxElements is the limit on the number of elements in a request. It allows lists of names, files, and a saved plan for 1,000
+	// switches.
 	maxElements = 64 << 10
-	// maxReflection is the limit on the total bytes of a reflection stream. maxQuestion is the limit on one request of the stream.
+	// maxReflection is the limit on the total size of a reflection stream, in bytes, and maxQuestion is the limit on each request of the
+	// stream.
 	maxReflection, maxQuestion = 1 << 20, 16 << 10
-	// maxHeld is the limit on the memory of all requests together. A large request takes at most 86 MiB as JSON, and another 86 MiB while
-	// its files are decoded. At most largeAtOnce large requests and one large change are served at a time. 60 MiB remain for small and
-	// waiting requests.
+	// maxHeld is the limit on the memory of all requests together, in bytes. A large request uses at most 86 MiB as JSON, and another 86
+	// MiB while its files are decoded. At most largeAtOnce large requests and one large change are in progress at the same time. 60 MiB
+	// remain for small and waiting requests.
 	maxHeld = (largeAtOnce+1)*2*(maxFilesMessage+1<<20) + 60<<20
-	// largeAtOnce is the number of requests above 1 MiB that are served at a time. Up to largeWaiting more requests wait, each for at most
-	// turnWithin. Large changes have a separate queue.
+	// largeAtOnce is the number of requests above 1 MiB that may be in progress at the same time. Up to largeWaiting more requests wait,
+	// each for at most turnWithin. Large changes have a separate queue.
 	largeAtOnce, largeWaiting = 2, 16
 	turnWithin                = 2 * time.Minute
 )
 
-// A call describes a procedure and the limits of its requests.
+// A call describes a procedure of the API and the limits on its requests.
 type call struct {
 	Verb
 	procedure string
 	bytes     int64
-	request   protoreflect.MessageType // nil if connect reads the messages
+	request   protoreflect.MessageType // the type of the request; nil if connect reads the messages
 	measure   *measure
 	streaming bool // the caller sends a stream
 }
 
-// callsOf returns all calls by path. The limit on a request with files is maxFiles, plus a third for base64, plus 1 MiB for names.
+// callsOf returns all calls by procedure path. The limit on a request with files is maxFiles, plus a third for base64, plus 1 MiB for
+// names.
 func callsOf(maxFiles int64) (map[string]*call, error) {
 	large := map[string]bool{
 		op25bv1connect.IntentServicePlanProcedure: true, op25bv1connect.IntentServiceApplyProcedure: true,
@@ -82,8 +85,8 @@ func callsOf(maxFiles int64) (map[string]*call, error) {
 	return all, nil
 }
 
-// A door handles every request before the services. From the header alone, it checks the origin, and authenticates and authorizes the
-// caller. Then it reads the body within the limits of the call.
+// A door handles every request before it reaches a service. The door first uses only the header, to check the origin and to authenticate
+// and authorise the caller. It then reads the body within the limits of the call.
 type door struct {
 	next     http.Handler
 	calls    map[string]*call
@@ -94,8 +97,8 @@ type door struct {
 	origin   *http.CrossOriginProtection
 	errors   *connect.ErrorWriter
 	within   time.Duration   // bodyWithin
-	large    map[bool]*turns // turns of large requests: true for changes, false for all others
-	probes   chan struct{}   // holds a token for each request without credentials in progress
+	large    map[bool]*turns // the queues of large requests: true for changes, false for all other requests
+	probes   chan struct{}   // contains a token for each request without credentials in progress
 }
 
 var _ http.Handler = (*door)(nil)
@@ -149,10 +152,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.enter(w, r.WithContext(ctx), c)
 }
 
-// pageWithin is the limit on the time that a caller takes to read an answer.
+// pageWithin is the limit on the time that a caller may take to read an answer.
 const pageWithin = 2 * time.Minute
 
-// writeWithin limits the time until the answer is written.
+// writeWithin limits the time in which the answer must be written.
 func writeWithin(w http.ResponseWriter, within time.Duration) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within))
 }
@@ -162,7 +165,7 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	if c.Within > 0 {
 		writeWithin(w, c.Within+pageWithin)
 	} else {
-		writeWithin(w, 2*maxAge) // ends a stream whose caller reads nothing
+		writeWithin(w, 2*maxAge) // ends a stream whose caller does not read
 	}
 	claim := &claim{of: &d.budget}
 	give := func() {}
@@ -179,7 +182,7 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	if in.form, ok = formOf(r.Header); !ok {
 		r.Body, r.ContentLength = http.NoBody, 0
 		d.hurry(w, r)
-		d.next.ServeHTTP(w, r) // connect answers with the accepted content types
+		d.next.ServeHTTP(w, r) // the answer of connect lists the accepted content types
 		d.refused(r, refusedMalformed, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("%w: content type %q", errMalformed, brief(r.Header.Get("Content-Type")))))
 		return
 	}
@@ -221,13 +224,13 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	d.next.ServeHTTP(w, r)
 }
 
-// envelope adds the prefix of an uncompressed message.
+// envelope prepends the five-byte prefix of an uncompressed message.
 func envelope(data []byte) []byte {
-	n := len(data) // at most maxProbe
+	n := len(data) // n is at most maxProbe
 	return append([]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, data...)
 }
 
-// page serves a request that is not a call.
+// page serves a request for a plain HTTP endpoint.
 func (d *door) page(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		r.Body, r.ContentLength = http.NoBody, 0
@@ -243,7 +246,7 @@ func (d *door) page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse answers a request with an error in the protocol of its caller. It does not read the rest of the body.
+// refuse answers a request with an error in the caller's protocol, without reading the rest of the body.
 func (d *door) refuse(w http.ResponseWriter, r *http.Request, kind refusalKind, err error) {
 	d.refused(r, kind, err)
 	d.hurry(w, r)
@@ -255,10 +258,10 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, kind refusalKind, 
 			err = withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(again)})
 		}
 	}
-	_ = d.errors.Write(w, r, err) // fails if the caller has disconnected
+	_ = d.errors.Write(w, r, err) // the write fails if the caller has disconnected
 }
 
-// refused counts and logs a refusal.
+// refused logs and counts a refused request.
 func (d *door) refused(r *http.Request, kind refusalKind, err error) {
 	d.doorLog.add(kind, r.URL.Path, r.RemoteAddr, err)
 	if _, is := d.calls[r.URL.Path]; is {
@@ -266,15 +269,15 @@ func (d *door) refused(r *http.Request, kind refusalKind, err error) {
 	}
 }
 
-// hurry closes an HTTP/1 connection after the answer. Otherwise net/http would read the rest of the body as slowly as the caller sends it.
-// HTTP/2 resets the stream instead.
+// hurry closes an HTTP/1 connection after the answer, because net/http would otherwise read the rest of the body as slowly as the caller
+// sends it. For HTTP/2, hurry does nothing, because net/http resets the stream.
 func (d *door) hurry(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
 }
 
-// connectionOf describes the connection of a request.
+// connectionOf returns a description of the request's connection.
 func connectionOf(r *http.Request) connection {
 	c := connection{host: brief(r.Host), direct: r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == ""}
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -287,7 +290,7 @@ func connectionOf(r *http.Request) connection {
 	return c
 }
 
-// A statusWriter records the status of an answer.
+// A statusWriter is an http.ResponseWriter that records the status of the answer.
 type statusWriter struct {
 	http.ResponseWriter
 	code int
@@ -299,10 +302,10 @@ func (w *statusWriter) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the underlying writer, as http.ResponseController requires.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// largeTurns returns the turns of large requests: true for changes, false for reads.
+// largeTurns returns the queues of large requests: true for changes, false for all other requests.
 func largeTurns() map[bool]*turns {
 	return map[bool]*turns{
 		false: {what: "large requests", most: largeAtOnce, waiting: largeWaiting, again: 30 * time.Second},

@@ -39,7 +39,7 @@ func zipped(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// prefixed adds the prefix of a message.
+// prefixed prepends the flags and the length that precede a message.
 func prefixed(flags byte, message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{flags}, uint32(len(message))), message...)
 }
@@ -50,7 +50,8 @@ const (
 	verifyPath = op25bv1connect.AuditServiceVerifyProcedure
 )
 
-// I12. A request beyond a limit is refused before it is decoded, with one line in the log, one count, and an answer that names the limit.
+// I12: a request that exceeds a limit is refused before it is decoded. The log has one line for the refusal, the metric counts it once,
+// and the answer contains the limit.
 func TestBoundsOfRequests(t *testing.T) {
 	var deps Deps
 	w := newWorld(t, func(d *Deps) { deps = *d })
@@ -66,7 +67,7 @@ func TestBoundsOfRequests(t *testing.T) {
 		header []string
 		body   []byte
 		why    refusalKind
-		want   string // of the answer, in the body or in grpc-message
+		want   string // a text in the body of the answer or in grpc-message
 	}{
 		{"elements in JSON", planPath, json, files(70_000), refusedElements, "too many elements: the request has more than 65536"},
 		{"elements, binary", planPath, []string{"Content-Type", "application/proto"}, bytes.Repeat([]byte("\x0a\x00"), 70_000), refusedElements, "too many elements"},
@@ -105,7 +106,7 @@ func TestBoundsOfRequests(t *testing.T) {
 	}
 }
 
-// Requests within the limits pass, in every form.
+// Requests within the limits are accepted in every protocol and encoding.
 func TestWithinBounds(t *testing.T) {
 	w := newWorld(t, nil)
 	names := `{"switches":["` + strings.TrimSuffix(strings.Repeat(`edge-0001","`, 2000), `","`) + `"]}`
@@ -138,7 +139,7 @@ func TestWithinBounds(t *testing.T) {
 			t.Errorf("%s %s: %d %s %v", c.kind, c.encoding, code, said, header)
 		}
 	}
-	// 64 MiB of files, which is the most, with noise in them that does not shrink.
+	// The largest allowed request has 64 MiB of files. They contain noise that cannot be compressed.
 	if testing.Short() {
 		return
 	}
@@ -152,7 +153,7 @@ func TestWithinBounds(t *testing.T) {
 	}
 }
 
-// A lower limit on files applies to the message and to the files in it.
+// Deps.MaxFiles lowers the limit on both the message and the files in it.
 func TestFewerFiles(t *testing.T) {
 	w := newWorld(t, func(d *Deps) { d.MaxFiles = MinFiles })
 	for _, c := range []struct {
@@ -174,7 +175,7 @@ func TestFewerFiles(t *testing.T) {
 	}
 }
 
-// I12. A body that does not arrive ends the request, over HTTP/1.1 and HTTP/2, and releases its memory.
+// I12: if a body does not arrive in time, the request ends and its memory is released, over both HTTP/1.1 and HTTP/2.
 func TestSlowBodies(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })
@@ -213,7 +214,7 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// An exhausted budget refuses the next request with the time to wait.
+// When the budget is used up, the next request is refused with the time to wait.
 func TestBudgetIsUsedUp(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })
@@ -230,7 +231,7 @@ func TestBudgetIsUsedUp(t *testing.T) {
 	}
 }
 
-// Many refusals cause only a few lines in the log, and all of them are counted.
+// Many refusals produce only a few log lines, but the metric counts all of them.
 func TestRefusalsAreThinned(t *testing.T) {
 	var deps Deps
 	w := newWorld(t, func(d *Deps) { d.Auth.Access = new(auth.File); deps = *d })
@@ -245,7 +246,7 @@ func TestRefusalsAreThinned(t *testing.T) {
 	}
 }
 
-// refusedBy returns the number of refusals in the metrics, by procedure and reason.
+// refusedBy returns the number of refusals in the metrics, keyed by procedure and reason.
 func refusedBy(t testing.TB, r *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := r.Gather()
@@ -263,14 +264,14 @@ func refusedBy(t testing.TB, r *prometheus.Registry) map[string]float64 {
 	return by
 }
 
-// pipeConn is a connection from an address.
+// A pipeConn is a connection with a given remote address.
 type pipeConn struct {
 	net.Conn
 	remote string
 	closed bool
 }
 
-// RemoteAddr is the address.
+// RemoteAddr returns the given address.
 func (c *pipeConn) RemoteAddr() net.Addr {
 	at, _ := net.ResolveTCPAddr("tcp", c.remote)
 	return at
@@ -279,7 +280,8 @@ func (c *pipeConn) RemoteAddr() net.Addr {
 // Close closes.
 func (c *pipeConn) Close() error { c.closed = true; return nil }
 
-// A new connection replaces the oldest one without an authenticated caller. If all have one, the new connection is refused.
+// A new connection replaces the oldest connection that has no authenticated caller. If all connections have authenticated callers, the
+// new connection is refused.
 func TestConnectionsMakeRoom(t *testing.T) {
 	x := newConnections(3, 2)
 	var told []string
@@ -291,11 +293,11 @@ func TestConnectionsMakeRoom(t *testing.T) {
 	a, pa := open("192.0.2.1:1")
 	a.known.Store(true)
 	b, pb := open("192.0.2.1:2")
-	_, pc := open("192.0.2.1:3") // the address has two
+	_, pc := open("192.0.2.1:3") // the address already has two connections
 	if pa.closed || !pb.closed || pc.closed || b == nil {
 		t.Errorf("the third of an address: %v %v %v", pa.closed, pb.closed, pc.closed)
 	}
-	_ = b.Close() // as its server does
+	_ = b.Close() // the HTTP server also calls Close
 	d, pd := open("192.0.2.2:1")
 	d.known.Store(true)
 	e, _ := open("192.0.2.3:1")
@@ -314,7 +316,7 @@ func TestConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// FuzzDoor sends bytes of every form to calls, and checks that no request exceeds its memory.
+// FuzzDoor sends arbitrary bytes in every encoding to several calls, and verifies that no request exceeds its memory limit.
 func FuzzDoor(f *testing.F) {
 	paths := []string{planPath, listPath, verifyPath, op25bv1connect.IntentServiceApplyProcedure, op25bv1connect.CheckServiceCheckProcedure, op25bv1connect.PhaseServiceActivateProcedure}
 	kinds := []string{"application/json", "application/proto", "application/grpc", "application/grpc-web+proto", "application/connect+json", "application/grpc+json"}
@@ -359,7 +361,7 @@ func FuzzDoor(f *testing.F) {
 		answer := httptest.NewRecorder()
 		d.ServeHTTP(answer, req)
 		runtime.ReadMemStats(&after)
-		// All that was ever allocated: with garbage it is a few times what is held. 65,536 elements of 400 bytes are 26 MiB.
+		// TotalAlloc includes garbage, so it is several times the memory in use. 65,536 elements of 400 bytes are 26 MiB.
 		if took := after.TotalAlloc - before.TotalAlloc; took > 128<<20+100*uint64(len(body)) {
 			t.Errorf("%s, %s, %s, %d bytes: %d MiB were allocated", req.URL.Path, k, e, len(body), took>>20)
 		}

@@ -10,27 +10,27 @@ import (
 	"go.uber.org/zap"
 )
 
-// A refusalKind is the reason why the door refused a request. It is also the value of a metric label.
+// A refusalKind is the reason for which the door refused a request. It is also the value of a metric label.
 type refusalKind string
 
 // Kinds of refusals.
 const (
-	refusedOrigin     refusalKind = "origin"     // sent by a browser for a page of another site
-	refusedPath       refusalKind = "path"       // unknown path or method
-	refusedUnknown    refusalKind = "unknown"    // caller not authenticated
-	refusedRole       refusalKind = "role"       // role not sufficient
-	refusedSize       refusalKind = "size"       // too many bytes
-	refusedInflation  refusalKind = "inflation"  // compression ratio too high
-	refusedElements   refusalKind = "elements"   // too many elements, or nested too deep
-	refusedSlow       refusalKind = "slow"       // body not received in time
-	refusedBroken     refusalKind = "broken"     // body ended early
-	refusedMalformed  refusalKind = "malformed"  // body not a request
-	refusedBusy       refusalKind = "busy"       // too many requests in progress
-	refusedConnection refusalKind = "connection" // too many connections
+	refusedOrigin     refusalKind = "origin"     // a browser sent the request for a page of another site
+	refusedPath       refusalKind = "path"       // the path or the method is unknown
+	refusedUnknown    refusalKind = "unknown"    // the caller is not authenticated
+	refusedRole       refusalKind = "role"       // the caller's role is not sufficient
+	refusedSize       refusalKind = "size"       // the request has too many bytes
+	refusedInflation  refusalKind = "inflation"  // the compression ratio is too high
+	refusedElements   refusalKind = "elements"   // the request has too many elements or is nested too deeply
+	refusedSlow       refusalKind = "slow"       // the body was not received in time
+	refusedBroken     refusalKind = "broken"     // the body ended early
+	refusedMalformed  refusalKind = "malformed"  // the body is not a valid request
+	refusedBusy       refusalKind = "busy"       // too many requests are in progress
+	refusedConnection refusalKind = "connection" // too many connections are open
 )
 
-// A doorLog counts and logs the refusals of the door. Strangers can cause any number of refusals. For each kind, the log therefore has at
-// most linesAtOnce lines at once, and then one line a minute with the number of omitted lines.
+// A doorLog counts and logs the refusals of the door. Because strangers can cause any number of refusals, the log lines are limited: for
+// each kind, a burst of linesAtOnce lines and then one line a minute, which contains the number of omitted lines.
 type doorLog struct {
 	log   *zap.Logger
 	calls *prometheus.CounterVec
@@ -51,7 +51,7 @@ func newDoorLog(log *zap.Logger, r prometheus.Registerer, now func() time.Time) 
 	return x
 }
 
-// add counts and logs a refusal. path is the requested path. It is a metric label only if it belongs to a known call.
+// add counts and logs a refusal. The requested path becomes a metric label only if it is the path of a known call.
 func (x *doorLog) add(kind refusalKind, path, remote string, err error) {
 	procedure := path
 	verb, known := verbs[path]
@@ -81,7 +81,7 @@ func (x *doorLog) thin(kind refusalKind) *thinner {
 	return x.thins[kind]
 }
 
-// brief shortens a text that comes from a caller.
+// brief shortens a text that a caller sent.
 func brief(text string) string {
 	const most = 512
 	if len(text) <= most {
@@ -90,7 +90,7 @@ func brief(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
-// A thinner passes up to linesAtOnce lines at once, and then one line a minute. It counts the omitted lines.
+// A thinner passes a burst of linesAtOnce lines and then one line a minute. It counts the lines that it omits.
 type thinner struct {
 	now func() time.Time
 
@@ -98,14 +98,14 @@ type thinner struct {
 	b  bucket
 }
 
-// linesAtOnce is the number of lines of one kind that are logged at once.
+// linesAtOnce is the number of lines in a burst.
 const linesAtOnce = 10
 
 func newThinner(now func() time.Time) *thinner {
 	return &thinner{now: now, b: bucket{left: linesAtOnce, at: now()}}
 }
 
-// tell reports whether this line passes, and how many lines were omitted since the last line that passed.
+// tell reports whether the current line passes. If it does, missed is the number of lines omitted since the last line that passed.
 func (t *thinner) tell() (missed int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// asConnectError adds a code and details to an error. An error that already has a code is returned unchanged.
+// asConnectError adds a code and details to an error. It returns an error that already has a code unchanged.
 func asConnectError(err error) error {
 	var coded *connect.Error
 	switch {
@@ -82,7 +82,7 @@ var meanings = []struct {
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 	{context.Canceled, connect.CodeCanceled},
-	{store.ErrNoQuorum, connect.CodeUnavailable}, // before context.DeadlineExceeded, which it may wrap
+	{store.ErrNoQuorum, connect.CodeUnavailable}, // must precede context.DeadlineExceeded, which ErrNoQuorum may wrap
 	{store.ErrRestoring, connect.CodeUnavailable},
 	{store.ErrReplaced, connect.CodeAborted},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded},
@@ -105,7 +105,8 @@ func withDetail(e *connect.Error, m proto.Message) *connect.Error {
 	return e
 }
 
-// maxFaults is the limit on the number of faults in an error, so that they fit into the trailers of gRPC.
+// maxFaults is the limit on the number of faults in an error. More faults would not fit into the gRPC
+// trailers.
 const maxFaults = 20
 
 func faultsOf(faults strict.Faults) *op25bv1.Faults {
@@ -123,7 +124,7 @@ func fault(path, what, way string) error {
 	return strict.Faults{{Path: path, What: what, Way: way, Kind: policy.ErrInvalid}}
 }
 
-// checkReason checks the reason of a change.
+// checkReason returns an error if the reason for a change is invalid.
 func checkReason(reason string) error {
 	switch {
 	case strings.TrimSpace(reason) == "":
@@ -134,7 +135,7 @@ func checkReason(reason string) error {
 	return nil
 }
 
-// listLimit returns the number of items to list.
+// listLimit returns the number of items to list, or an error if the requested number is too large.
 func listLimit(asked uint32) (int, error) {
 	if asked > MaxList {
 		return 0, fault("limit", fmt.Sprintf("%d is too large", asked), fmt.Sprintf("must be at most %d; 0 means %d", MaxList, DefaultList))

@@ -20,8 +20,8 @@ type fleetService struct{ *server }
 
 var _ op25bv1connect.FleetServiceHandler = fleetService{}
 
-// onInventory returns copies of the statuses. The switches of the intent's inventory are first, in the order of the inventory. A switch
-// without a status gets the state UNKNOWN. All other switches follow. The intent may be nil.
+// onInventory returns copies of the statuses. The switches in the intent's inventory come first, in the order of the inventory, and all
+// other switches follow. An inventory switch without a status gets the state UNKNOWN. The intent may be nil.
 func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	of := make(map[string]*op25bv1.SwitchStatus, len(statuses))
 	for _, st := range statuses {
@@ -51,8 +51,8 @@ func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1
 	return all
 }
 
-// byStore applies the current revision to the statuses of the inventory's switches. A switch whose owner does not have that revision yet is
-// reported as not converged.
+// byStore updates the statuses of the inventory's switches to the current revision. If the owner of a switch does not have that revision
+// yet, byStore marks the switch as not converged.
 func byStore(in *intent.Intent, all []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	for _, st := range all {
 		if st.Address != "" && st.Wanted < number(in) {
@@ -62,7 +62,7 @@ func byStore(in *intent.Intent, all []*op25bv1.SwitchStatus) []*op25bv1.SwitchSt
 	return all
 }
 
-// ListSwitches lists switches.
+// ListSwitches lists the statuses of switches.
 func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op25bv1.ListSwitchesRequest]) (*connect.Response[op25bv1.ListSwitchesResponse], error) {
 	in, err := s.currentOrNone(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all, Notices: s.notices(ctx), Clocks: s.clocks()}), nil
 }
 
-// only returns the statuses of the named switches; without names it returns all statuses.
+// only returns the statuses of the named switches, or all statuses if there are no names.
 func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus, error) {
 	if len(names) == 0 {
 		return all, nil
@@ -95,7 +95,7 @@ func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus,
 	return some, nil
 }
 
-// listed lists the names of switches, at most 10 of them.
+// listed returns a list of switch names for an error message, with at most 10 names.
 func listed(all []*op25bv1.SwitchStatus) string {
 	const most = 10
 	var names []string
@@ -111,7 +111,7 @@ func listed(all []*op25bv1.SwitchStatus) string {
 	return strings.Join(names, ", ")
 }
 
-// WatchSwitches sends all switches and then every change.
+// WatchSwitches sends the statuses of all switches, and then every change of a status.
 func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op25bv1.WatchSwitchesRequest], out *connect.ServerStream[op25bv1.WatchSwitchesResponse]) error {
 	ctx, cancel := s.stream(ctx)
 	defer cancel(nil)
@@ -137,7 +137,7 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 			if update.Err != nil && !errors.Is(update.Err, intent.ErrNone) {
 				continue // the previous revision stays in use
 			}
-			old := first && number(update.Intent) < number(in) // an update that is older than in; a newer update follows
+			old := first && number(update.Intent) < number(in) // the update is older than in, and a newer update follows
 			if first = false; old {
 				continue
 			}
@@ -156,7 +156,7 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 
 // A watcher records the statuses that were sent to a caller.
 type watcher struct {
-	only     []string // names of the switches; empty means all
+	only     []string // the names of the switches to watch; empty means all
 	told     map[string]*op25bv1.SwitchStatus
 	revision uint64
 	begun    bool
@@ -190,7 +190,7 @@ func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus) *op25bv1.
 	return answer
 }
 
-// same reports whether two statuses are equal, apart from the time at which the switch was last seen. It does not modify the statuses,
+// same reports whether two statuses are equal, apart from the time at which the switch was last seen. It must not modify the statuses,
 // because watchers share them.
 func same(a, b *op25bv1.SwitchStatus) bool {
 	switch {
@@ -204,7 +204,7 @@ func same(a, b *op25bv1.SwitchStatus) bool {
 	return proto.Equal(a, seen)
 }
 
-// Drift compares each switch with the state that it was last brought to.
+// Drift compares each switch with its state after the last update.
 func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.DriftRequest]) (*connect.Response[op25bv1.DriftResponse], error) {
 	in, err := s.current(ctx)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// follow reports that an intent was stored. Unless noWait is set, it then sends the progress of the switches until each has converged or
-// failed.
+// follow reports that an intent has been stored. Unless noWait is true, it then reports the progress of the switches until every switch has
+// converged or failed.
 func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, send func(*op25bv1.Progress) error) error {
 	tell := func(p *op25bv1.Progress) error {
 		p.Time = timestamppb.New(s.Now())
@@ -58,10 +58,10 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 	}
 }
 
-// kept returns an error if a stored revision is no longer in the store because the store was replaced by an older store.
+// kept returns an error if a stored revision has been lost because the store was replaced by an older store.
 func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generation) error {
 	if kept, err := s.Book.Kept(ctx, in); kept || err != nil {
-		return nil // if the store cannot answer, no error is reported
+		return nil // if the store does not answer, the revision counts as kept
 	}
 	return connect.NewError(connect.CodeAborted, fmt.Errorf(
 		"revision %d was stored and is lost: %w: %s; see op25b history, and repeat the change", in.Number, store.ErrReplaced, g.Why()))
@@ -70,8 +70,8 @@ func (s *server) kept(ctx context.Context, in *intent.Intent, g *store.Generatio
 // errStopping ends a stream when its controller stops.
 var errStopping = errors.New("the controller is stopping")
 
-// stream returns the context of a stream. The context ends when the call ends, when the caller loses the required role, when the connection
-// of a watch reaches its maximum age, and when the controller stops.
+// stream returns a context for a stream. The context ends when the call ends, when the caller loses the required role, when the connection
+// of a watch reaches its maximum age, or when the controller stops.
 func (s *server) stream(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(s.Stopping, func() { cancel(errStopping) })
@@ -80,21 +80,21 @@ func (s *server) stream(ctx context.Context) (context.Context, context.CancelCau
 	return ctx, func(cause error) { stop(); cancel(cause); looking.Wait() }
 }
 
-// ended returns the error of a stream that ends. then is the advice for the caller.
+// ended returns the error with which a stream ends. then is the advice for the caller.
 func (s *server) ended(ctx context.Context, then error) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the store is closed: %w", then))
 	case errors.Is(cause, errStopping):
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errStopping, then))
-	case errors.Is(cause, errOld): // RetryInfo asks the client to call this controller again
+	case errors.Is(cause, errOld): // RetryInfo makes the client call this controller again
 		return withDetail(connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errOld, then)), &errdetails.RetryInfo{RetryDelay: durationpb.New(0)})
 	default:
 		return cause
 	}
 }
 
-// A follower follows the progress of switches toward an intent.
+// A follower tracks the progress of the switches to the state of an intent.
 type follower struct {
 	in    *intent.Intent
 	told  map[string]*op25bv1.SwitchStatus
@@ -105,11 +105,11 @@ func newFollower(in *intent.Intent) *follower {
 	return &follower{in: in, told: make(map[string]*op25bv1.SwitchStatus)}
 }
 
-// news returns the changed statuses of the inventory's switches, in the order of the inventory.
+// news returns the statuses of the inventory's switches that have changed, in the order of the inventory.
 func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	var all []*op25bv1.SwitchStatus
 	for _, st := range onInventory(f.in, statuses) {
-		if st.Address == "" { // not in this inventory
+		if st.Address == "" { // the switch is not in this inventory
 			continue
 		}
 		if f.in.Number < st.Wanted {
@@ -123,7 +123,7 @@ func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatu
 	return all
 }
 
-// done returns the result, or nil while a switch may still converge.
+// done returns the final result, or nil while a switch may still converge.
 func (f *follower) done() *op25bv1.Done {
 	done := &op25bv1.Done{Revision: f.in.Number, SupersededBy: f.later}
 	for i := range f.in.Bundle.Inventory.Switches {
@@ -139,20 +139,20 @@ func (f *follower) done() *op25bv1.Done {
 	return done
 }
 
-// reached reports whether a switch has converged to this revision or to a later one. A revision with the same number but another id belongs
-// to another store.
+// reached reports whether a switch has converged to the follower's revision or to a later revision. A revision with the same number but
+// another id comes from another store.
 func (f *follower) reached(st *op25bv1.SwitchStatus) bool {
 	return st.Converged && (st.Revision > f.in.Number || st.Revision == f.in.Number && st.RevisionId == f.in.ID)
 }
 
-// lasts reports whether waiting for a switch is useless. Waiting for a switch without an owner is useful, because another controller takes
-// it over within seconds.
+// lasts reports whether the state of a switch will not change by waiting. A switch without an owner is worth waiting for, because another
+// controller becomes its owner within seconds.
 func lasts(st *op25bv1.SwitchStatus) bool {
 	return st.Failed || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
 }
 
-// answers reports whether a controller will try this revision on a switch that failed with an earlier revision. An unreachable switch is
-// not tried.
+// answers reports whether the controller of a switch that failed at an earlier revision will still try the follower's revision. It will not
+// if the switch is unreachable.
 func answers(st *op25bv1.SwitchStatus) bool {
 	return st.State == op25bv1.SwitchState_SWITCH_STATE_FAILED || st.State == op25bv1.SwitchState_SWITCH_STATE_NO_PHASE
 }

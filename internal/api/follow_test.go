@@ -15,7 +15,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Short names of states.
+// Short names of switch states.
 const (
 	connecting   = op25bv1.SwitchState_SWITCH_STATE_CONNECTING
 	converging   = op25bv1.SwitchState_SWITCH_STATE_CONVERGING
@@ -32,13 +32,14 @@ func at(name string, state op25bv1.SwitchState, revision, wanted uint64) *op25bv
 	}
 }
 
-// elsewhere is a status for another revision with the same number.
+// elsewhere changes a status to a revision of another store with the same number.
 func elsewhere(st *op25bv1.SwitchStatus) *op25bv1.SwitchStatus {
 	st.RevisionId = "of a store that was replaced"
 	return st
 }
 
-// A change is done when every switch of the inventory has converged or failed, and not before.
+// A change is done as soon as every switch of the inventory has converged or failed, and not
+// before.
 func TestFollower(t *testing.T) {
 	w := newWorld(t, nil)
 	in := w.put(edited(t, examples.LibmoMobile()))
@@ -71,7 +72,7 @@ func TestFollower(t *testing.T) {
 		}
 		f := newFollower(in)
 		news := f.news(c.statuses)
-		if len(news) != 3 { // the inventory's, each once
+		if len(news) != 3 { // one status for each switch of the inventory
 			t.Errorf("%s: %v", c.name, news)
 		}
 		if again := f.news(c.statuses); len(again) != 0 {
@@ -92,7 +93,7 @@ func TestFollower(t *testing.T) {
 	}
 }
 
-// The stream of a change sends every step of every switch, in order.
+// The stream of a change reports every step of every switch in order.
 func TestProgress(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewIntentServiceClient(w.dial())
@@ -134,7 +135,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// When the controller stops, streams end with an error that says whether the change is stored.
+// When the controller stops, streams end with an error that reports whether the change has been
+// stored.
 func TestStopping(t *testing.T) {
 	w := newWorld(t, nil)
 	stream, err := op25bv1.NewIntentServiceClient(w.dial()).Apply(within(t), &op25bv1.ApplyRequest{Files: spinnet(t), Reason: "begin"})
@@ -163,7 +165,8 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// A watcher receives all switches at first, and then every change of switches and of the inventory.
+// A watcher first receives the statuses of all switches, and then every change of the statuses and
+// of the inventory.
 func TestWatchSwitches(t *testing.T) {
 	w := newWorld(t, nil)
 	files := edited(t, examples.LibmoMobile())
@@ -210,7 +213,7 @@ func TestWatchSwitches(t *testing.T) {
 	}
 	w.put(replaced(t, files, "name: libmo-mobile", "name: libmo"))
 	m, err := all.Recv()
-	// The switches are to be brought to it, and are not converged until they are. // I11
+	// I11: the switches are reported as not converged until they have reached the new revision.
 	if got := names(m, err); len(got) != 3 || m.Revision != 2 || m.Switches[2].Wanted != 2 || m.Switches[2].Converged {
 		t.Errorf("another revision: %q, %v", got, m)
 	}

@@ -19,11 +19,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A writeGate lets a switch take one write, and then refuses all until it is opened.
+// A writeGate controls the writes to a switch. After close, it passes one write and refuses all further writes until open.
 type writeGate struct {
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards the fields below
 	closed bool
-	left   int // writes that pass while it is closed
+	left   int // the number of writes that still pass while the gate is closed
 	hit    chan struct{}
 }
 
@@ -61,7 +61,7 @@ func (g *writeGate) pass() bool {
 	return true
 }
 
-// The plan and the controller agree about which entries are foreign where two changes were each made by half and the controller was restarted.
+// The plan and the controller agree on which entries are foreign after two changes failed halfway and the controller was restarted.
 func TestForeignIsOneQuestion(t *testing.T) {
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
 	if err != nil {
@@ -114,7 +114,7 @@ func TestForeignIsOneQuestion(t *testing.T) {
 	t.Cleanup(func() { stop() })
 	await("the first revision", at(1))
 
-	// Each of the two adds a station, and fails before it removes another one.
+	// Each of the two changes adds a station, and fails before it removes another station.
 	for i, station := range []string{"02:00:00:00:01:41", "02:00:00:00:01:42"} {
 		hit := gate.close()
 		w.put(replaced(t, replaced(t, files, `["02:00:00:00:01:01"]`, `["02:00:00:00:01:01", "`+station+`"]`), `        macs: ["02:00:00:00:01:02"]`+"\n", ""))

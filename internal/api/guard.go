@@ -21,40 +21,40 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// An Auth is the configuration of authentication. The zero value admits only callers on this host, as admin.
+// An Auth holds the settings of authentication. The zero value admits only callers on this host, with the role admin.
 type Auth struct {
 	// Access maps bearer tokens and client certificates to roles. If Access is set, callers without a token or certificate are refused,
 	// even on this host.
 	Access *auth.File
-	// Anonymous is the role of callers from other hosts if Access is nil; None refuses them.
+	// Anonymous is the role of callers from other hosts if Access is nil. auth.None refuses these callers.
 	Anonymous auth.Role
 }
 
-// A guard authenticates and authorizes callers, and records refused changes.
+// A guard authenticates and authorises callers, and records refused changes in the audit chain.
 type guard struct {
 	auth     Auth
 	now      func() time.Time
 	log      *zap.Logger
 	audit    *store.Audit
 	refusals *refusals
-	once     sync.Once // for the warning that every program on this host is admin
+	once     sync.Once // logs only once that every program on this host is admin
 }
 
-// A connection describes the connection of a caller.
+// A connection describes the connection of a request.
 type connection struct {
-	remote netip.Addr // invalid if it is not an IP address
-	host   string     // host that the caller requested
-	direct bool       // the request has no proxy headers
+	remote netip.Addr // the caller's address; invalid if it is not an IP address
+	host   string     // the host in the request
+	direct bool       // true if the request has no proxy headers
 	cert   *x509.Certificate
-	chain  []*x509.Certificate // cert and its intermediates
+	chain  []*x509.Certificate // cert followed by its intermediates
 
 	tracked *trackedConn // nil if the listener was not opened by Listen
 }
 
 type connectionKey struct{}
 
-// local reports whether the caller is a program on this host. A web page in a browser on this host does not count, because its host name
-// may resolve to loopback.
+// local reports whether the caller is a program on this host. A web page from another site is not local even if a browser on this host
+// opens it, because the page's host name may resolve to a loopback address.
 func (c connection) local() bool {
 	if !c.remote.IsLoopback() || !c.direct {
 		return false
@@ -70,7 +70,8 @@ func (c connection) local() bool {
 // LocalCaller is the identity of an unauthenticated caller on this host.
 const LocalCaller = "local"
 
-// identify returns the identity of a caller, or auth.ErrUnknown. A token takes precedence over a certificate.
+// identify returns the identity of a caller, or auth.ErrUnknown if the caller cannot be authenticated. A token takes precedence over a
+// certificate.
 func (g *guard) identify(c connection, header http.Header) (auth.Caller, error) {
 	if g.auth.Access == nil {
 		switch {
@@ -95,7 +96,7 @@ func (g *guard) identify(c connection, header http.Header) (auth.Caller, error) 
 	case ok:
 		return access.Token(token, g.now())
 	case c.cert != nil:
-		if err := c.verify(time.Now()); err != nil { // crypto/tls uses the same clock
+		if err := c.verify(time.Now()); err != nil { // time.Now is also the clock of crypto/tls
 			return auth.Caller{}, err
 		}
 		return access.Certificate(c.cert), nil
@@ -105,13 +106,14 @@ func (g *guard) identify(c connection, header http.Header) (auth.Caller, error) 
 
 type identityKey struct{}
 
-// caller returns the identity of an admitted caller.
+// caller returns the identity of the admitted caller.
 func caller(ctx context.Context) auth.Caller {
 	id, _ := ctx.Value(identityKey{}).(auth.Caller)
 	return id
 }
 
-// admit admits a call, or returns a *connect.Error. It records refused changes.
+// admit authenticates and authorises the caller of a procedure. It returns a *connect.Error if the caller is refused, and records a
+// refused change in the audit chain.
 func (g *guard) admit(ctx context.Context, procedure string, header http.Header) (context.Context, error) {
 	verb, known := verbs[procedure]
 	if !known {
@@ -148,8 +150,8 @@ func refused(code connect.Code, err error, id auth.Caller, needed auth.Role) *co
 	return withDetail(connect.NewError(code, err), &op25bv1.Denied{Who: id.Who, Role: string(id.Role), Needed: string(needed)})
 }
 
-// record adds a refused change to the audit chain, unless the caller already has too many such records. The change is refused even if it
-// cannot be recorded, because the store has no quorum or is full.
+// record adds a refused change to the audit chain, unless the caller already has too many such records. If the store has no quorum or is
+// full, the change is not recorded but is still refused.
 func (g *guard) record(ctx context.Context, counted string, id auth.Caller, verb Verb, why string) {
 	missed, ok := g.refusals.tell(counted)
 	if !ok {
@@ -167,8 +169,8 @@ func (g *guard) record(ctx context.Context, counted string, id auth.Caller, verb
 	}
 }
 
-// outcome records a change that was refused because of its contents. ErrUnchanged is not recorded, because a caller that applies the same
-// documents every hour would fill the chain.
+// outcome records a change that was refused because of its contents. ErrUnchanged is not recorded, because otherwise a caller that
+// applies the same documents every hour would fill the chain.
 func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 	verb := verbs[procedure]
 	var e *connect.Error
@@ -181,7 +183,7 @@ func (g *guard) outcome(ctx context.Context, procedure string, err error) {
 	}
 }
 
-// WrapUnary records the outcome of unary calls. The door has admitted their callers.
+// WrapUnary records the outcome of unary calls whose callers the door has admitted.
 func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		answer, err := next(ctx, req)
@@ -191,7 +193,7 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler records the outcome of streams.
+// WrapStreamingHandler records the outcome of streams whose callers the door has admitted.
 func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		err := asConnectError(next(ctx, conn))

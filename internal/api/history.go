@@ -10,8 +10,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// historyOf returns the revisions, newest first. Each revision is preceded by the date events that occurred while it was the current
-// revision.
+// historyOf returns the revisions in descending order. Each revision is preceded by the dates that came into force while it was the
+// current revision.
 func historyOf(revisions []store.Revision, dated []intent.Dated) *op25bv1.HistoryResponse {
 	answer := &op25bv1.HistoryResponse{}
 	for _, r := range revisions {

@@ -17,10 +17,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Limits on compression. Deflate can reach a ratio of 1,000:1. Policy documents reach 5:1 to 15:1.
+// Limits on compression. Deflate can reach a ratio of 1,000:1, but policy documents reach only 5:1 to 15:1.
 const (
-	maxInflation  = 20      // inflated bytes for each compressed byte
-	inflationFree = 1 << 20 // inflated bytes that are accepted at any ratio
+	maxInflation  = 20      // the maximum ratio of inflated bytes to compressed bytes
+	inflationFree = 1 << 20 // the number of inflated bytes that are accepted at any ratio
 )
 
 var (
@@ -34,12 +34,12 @@ var (
 
 // A form is the encoding of a request.
 type form struct {
-	enveloped bool // the message has a prefix of 5 bytes, as in all protocols except unary Connect
+	enveloped bool // the message has a five-byte prefix, as in all protocols except unary Connect
 	json      bool
 	gzip      bool
 }
 
-// formOf reads the form of a request from its header. ok is false if no service accepts the form.
+// formOf determines the form of a request from its header. ok is false if no service accepts the form.
 func formOf(h http.Header) (f form, ok bool) {
 	kind, _, _ := strings.Cut(strings.ToLower(h.Get("Content-Type")), ";")
 	kind = strings.TrimSpace(kind)
@@ -79,15 +79,15 @@ type intake struct {
 	call  *call
 	claim *claim
 	form  form
-	// grow waits for the turn of a large request. It is called at most once.
+	// grow waits until a large request may proceed. It is called at most once.
 	grow  func() error
 	grown bool
 }
 
-// large is the size in bytes above which a request waits for its turn, because the budget has room for only a few such requests.
+// large is the size in bytes above which a request must wait for its turn. The budget has room for only a few such requests.
 const large = 1 << 20
 
-// message reads the whole body and returns the message, inflated but not decoded.
+// message reads the whole body and returns the message inflated but not decoded.
 func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	if !in.form.enveloped {
 		if length > in.call.bytes {
@@ -132,8 +132,8 @@ func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	return in.inflate(data)
 }
 
-// read reads all bytes until EOF. It returns errTooLarge if there are more than most bytes. The buffer grows with the received bytes, not
-// with the announced length.
+// read reads from until EOF. It returns errTooLarge if there are more bytes than most. The buffer grows with the number of bytes
+// received, because the announced length may be wrong.
 func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	const first = 16 << 10
 	size := min(first, most)
@@ -187,7 +187,7 @@ func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	}
 }
 
-// inflate inflates a message and releases the memory of the compressed data.
+// inflate returns the inflated message and gives the memory of the compressed data back to the budget.
 func (in *intake) inflate(data []byte) ([]byte, error) {
 	z, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
@@ -207,7 +207,7 @@ func (in *intake) inflate(data []byte) ([]byte, error) {
 	return inflated, nil
 }
 
-// tooLarge returns the error for a message of size bytes; 0 means an unknown size.
+// tooLarge returns the error for a message with size bytes; size 0 means that the size is unknown.
 func (in *intake) tooLarge(size int64) error {
 	if size > 0 {
 		return fmt.Errorf("%w: the message has %d bytes, and %s accepts at most %d", errTooLarge, size, in.call.procedure, in.call.bytes)
@@ -215,7 +215,7 @@ func (in *intake) tooLarge(size int64) error {
 	return fmt.Errorf("%w: %s accepts at most %d bytes", errTooLarge, in.call.procedure, in.call.bytes)
 }
 
-// broken wraps an error that occurred while the body was read.
+// broken wraps an error that occurred while a body was being read.
 func broken(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("%w: the first bytes must arrive within %[3]v, and then %[2]d KiB a second", errSlow, bodyRate>>10, bodyWithin)
@@ -223,7 +223,7 @@ func broken(err error) error {
 	return fmt.Errorf("%w: %w", errBroken, err)
 }
 
-// decode decodes a message.
+// decode checks the number of elements and the memory of a message, and then decodes it.
 func (in *intake) decode(data []byte) (proto.Message, error) {
 	m := in.call.measure.fresh()
 	var err error
@@ -254,7 +254,7 @@ func (in *intake) decode(data []byte) (proto.Message, error) {
 	return message, nil
 }
 
-// refusalOf returns the metric label and the connect error for an error of an intake.
+// refusalOf returns the metric label and the connect error for an error from an intake.
 func refusalOf(err error) (refusalKind, *connect.Error) {
 	for _, c := range []struct {
 		err  error
@@ -276,30 +276,30 @@ func refusalOf(err error) (refusalKind, *connect.Error) {
 	return refusedMalformed, connect.NewError(connect.CodeInvalidArgument, err)
 }
 
-// Limits on the time that a body takes.
+// Limits on the time in which a body must arrive.
 const (
-	// bodyWithin is the time limit for the first bytes of a body, and for a whole small body.
+	// bodyWithin is the time limit for the first bytes of a body, or for the whole of a small body.
 	bodyWithin = 10 * time.Second
-	// bodyRate is the minimum rate after bodyWithin, in bytes per second: 2 Mbit/s. 64 MiB may therefore take 4 minutes and 26 s.
+	// bodyRate is the minimum rate after bodyWithin, in bytes per second. It is 2 Mbit/s, so 64 MiB may take 4 minutes and 26 s.
 	bodyRate = 256 << 10
 )
 
-// A paced is a request body whose reads fail with os.ErrDeadlineExceeded if it arrives too slowly.
+// A paced is a request body. Its reads fail with os.ErrDeadlineExceeded if the body arrives too slowly.
 type paced struct {
 	io.Reader
 	deadline time.Time
-	set      time.Time // last deadline that was set on the connection
+	set      time.Time // the last deadline set on the connection
 	control  *http.ResponseController
 }
 
 func newPaced(w http.ResponseWriter, body io.Reader, within time.Duration) *paced {
 	p := &paced{Reader: body, control: http.NewResponseController(w), deadline: time.Now().Add(within)}
 	p.set = p.deadline
-	_ = p.control.SetReadDeadline(p.set) // fails only without a connection, in tests
+	_ = p.control.SetReadDeadline(p.set) // fails only in tests that have no connection
 	return p
 }
 
-// Read reads, and extends the deadline in proportion to the bytes read.
+// Read reads from the body and extends the deadline in proportion to the number of bytes read.
 func (p *paced) Read(b []byte) (int, error) {
 	n, err := p.Reader.Read(b)
 	p.deadline = p.deadline.Add(time.Duration(n) * time.Second / bodyRate)
@@ -310,7 +310,7 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// pause calls f without a deadline, because the controller and not the caller delays the body. Then pause sets a new deadline.
+// pause calls f without a deadline, because during f the controller delays the body, not the caller. Then pause sets a new deadline.
 func (p *paced) pause(f func() error) error {
 	_ = p.control.SetReadDeadline(time.Time{})
 	err := f()
@@ -320,7 +320,7 @@ func (p *paced) pause(f func() error) error {
 	return err
 }
 
-// done removes the deadline after the body has been read. Otherwise the deadline would end the connection.
+// done removes the deadline after the body has been read, because the deadline would otherwise end the connection.
 func (p *paced) done() { _ = p.control.SetReadDeadline(time.Time{}) }
 
 // A handover passes the message of a request from the door to its service.
@@ -349,7 +349,7 @@ func take(ctx context.Context, to any) {
 	}
 }
 
-// WrapUnary passes on the message of a unary call.
+// WrapUnary passes the message of a unary call to its service.
 func (taker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		take(ctx, req.Any())
@@ -357,7 +357,7 @@ func (taker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler passes on the only request of a server stream.
+// WrapStreamingHandler passes the only request of a server stream to its service.
 func (taker) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		return next(ctx, takingConn{conn, ctx})

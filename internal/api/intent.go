@@ -24,7 +24,7 @@ type intentService struct{ *server }
 
 var _ op25bv1connect.IntentServiceHandler = intentService{}
 
-// Plan returns the changes that documents would make.
+// Plan returns the changes that the documents in the request would make.
 func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.PlanRequest]) (*connect.Response[op25bv1.PlanResponse], error) {
 	m := req.Msg
 	base, err := s.currentOrNone(ctx)
@@ -68,7 +68,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	return connect.NewResponse(&op25bv1.PlanResponse{Plan: planMessage(made)}), nil
 }
 
-// plan makes a plan that starts from the reported states of the switches.
+// plan computes a plan. It uses the reported statuses of the switches.
 func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32) (*plan.Plan, error) {
 	if entries > plan.MaxEntries {
 		return nil, fault("max_entries", fmt.Sprintf("%d is too large", entries), fmt.Sprintf("must be at most %d; 0 means %d", plan.MaxEntries, plan.DefaultEntries))
@@ -91,7 +91,7 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied})
 }
 
-// knownSwitches returns strict.Faults for switches that are not in the inventory.
+// knownSwitches returns strict.Faults if a switch is not in the inventory.
 func (s *server) knownSwitches(in *intent.Intent, switches []string) error {
 	if len(switches) == 0 {
 		return nil
@@ -99,7 +99,7 @@ func (s *server) knownSwitches(in *intent.Intent, switches []string) error {
 	return in.Bundle.CheckActivation(policy.Activation{Phase: in.Bundle.Policy.Phases[0].Name, Switches: switches, At: s.Now()})
 }
 
-// propose validates the files of a request.
+// propose validates the files in a request.
 func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Proposal, error) {
 	docs, err := filesOf(files, s.MaxFiles)
 	if err != nil {
@@ -108,8 +108,8 @@ func (s *server) propose(ctx context.Context, files []*op25bv1.File) (*intent.Pr
 	return s.Book.Propose(ctx, docs)
 }
 
-// filesOf returns the files of a request. It returns an error if there are more than MaxFileCount files or most bytes, or if a name is
-// invalid or occurs twice.
+// filesOf converts the files in a request. It returns an error if there are more than MaxFileCount files or more than most bytes, or if a
+// name is invalid or occurs twice.
 func filesOf(files []*op25bv1.File, most int64) ([]strict.File, error) {
 	if len(files) > MaxFileCount {
 		return nil, fault("files", fmt.Sprintf("the request has %d files", len(files)), fmt.Sprintf("must be at most %d", MaxFileCount))
@@ -135,7 +135,7 @@ func filesOf(files []*op25bv1.File, most int64) ([]strict.File, error) {
 	return docs, nil
 }
 
-// Apply stores documents.
+// Apply stores the documents of a request or a saved plan.
 func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.ApplyRequest], out *connect.ServerStream[op25bv1.Progress]) error {
 	m := req.Msg
 	if err := checkReason(m.Reason); err != nil {
@@ -174,13 +174,13 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// A reasoned is a request for a change, with a reason and a request id.
+// A reasoned is a request for a change that has a reason and a request id.
 type reasoned interface {
 	GetReason() string
 	GetRequestId() string
 }
 
-// by returns the author of a change.
+// by returns the author and the reason of a change.
 func by(ctx context.Context, m reasoned, detail string) intent.By {
 	id := caller(ctx)
 	return intent.By{Who: id.Who, Role: string(id.Role), Reason: m.GetReason(), Detail: detail, Request: m.GetRequestId()}
@@ -255,7 +255,7 @@ func (s intentService) Diff(ctx context.Context, req *connect.Request[op25bv1.Di
 	return connect.NewResponse(answer), nil
 }
 
-// Restore stores an earlier revision as the next one.
+// Restore stores an earlier revision as the next revision.
 func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1.RestoreRequest], out *connect.ServerStream[op25bv1.Progress]) error {
 	m := req.Msg
 	if err := checkReason(m.Reason); err != nil {
@@ -287,8 +287,8 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// mayRestore returns an error if the caller may not restore a revision. Operators may restore the revision before the newest, which undoes
-// the newest. Older revisions require admin.
+// mayRestore returns an error if the caller may not restore a revision. An operator may restore only the revision before the newest, which
+// undoes the newest revision. Older revisions require the role admin.
 func mayRestore(id auth.Caller, revision, newest uint64) error {
 	if id.Role.May(auth.Admin) || revision+1 == newest {
 		return nil
@@ -301,7 +301,7 @@ func mayRestore(id auth.Caller, revision, newest uint64) error {
 	return refused(connect.CodePermissionDenied, err, id, auth.Admin)
 }
 
-// number returns the revision number of an intent, or 0 for nil.
+// number returns the revision number of an intent, or 0 if in is nil.
 func number(in *intent.Intent) uint64 {
 	if in == nil {
 		return 0

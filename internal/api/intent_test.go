@@ -17,7 +17,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// told receives a stream to its end.
+// told receives all messages of a stream.
 func told[T any](t testing.TB, stream grpc.ServerStreamingClient[T], err error) []*T {
 	t.Helper()
 	if err != nil {
@@ -36,7 +36,7 @@ func told[T any](t testing.TB, stream grpc.ServerStreamingClient[T], err error) 
 	}
 }
 
-// refusal returns the error of a stream that must fail.
+// refusal returns the error of a stream that is expected to fail.
 func refusal[T any](stream grpc.ServerStreamingClient[T], err error) error {
 	for err == nil {
 		_, err = stream.Recv()
@@ -44,7 +44,8 @@ func refusal[T any](stream grpc.ServerStreamingClient[T], err error) error {
 	return err
 }
 
-// An operator plans, applies, activates and restores. Every change is a revision with an audit record; nothing else has one.
+// An operator plans, applies, activates and restores. Every change creates a revision and an audit record, and nothing else
+// creates an audit record.
 func TestIntent(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewIntentServiceClient(w.dial())
@@ -66,7 +67,7 @@ func TestIntent(t *testing.T) {
 		t.Errorf("%v", events)
 	}
 
-	// A saved plan goes with its files and its base, and is worth nothing once another revision is current.
+	// A saved plan contains its files and its base. It cannot be applied after another revision has become current.
 	later := replaced(t, files, "effective: 2006-06-01", "effective: 2006-05-19")
 	planned, err = c.Plan(ctx, &op25bv1.PlanRequest{Files: later, Base: 1})
 	if err != nil {
@@ -149,7 +150,7 @@ func TestIntent(t *testing.T) {
 	}
 }
 
-// detail returns the detail of a type in an error.
+// detail returns the first detail of type M in an error.
 func detail[M proto.Message](err error) M {
 	var none M
 	for _, d := range status.Convert(err).Details() {
@@ -160,7 +161,7 @@ func detail[M proto.Message](err error) M {
 	return none
 }
 
-// Phases are activated on the requested switches and line groups, and rolled back.
+// Phases are activated on the requested switches and line groups, and can be rolled back.
 func TestPhases(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewPhaseServiceClient(w.dial())
@@ -213,7 +214,7 @@ func TestPhases(t *testing.T) {
 	}
 }
 
-// The history lists dates that have come, each before the revision that was current. I11
+// I11: the history lists the dates that have come into force, each before the revision that was current at that time.
 func TestHistoryOfDates(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx := within(t)

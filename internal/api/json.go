@@ -12,7 +12,7 @@ import (
 // switches.
 type strictJSON struct{ name string }
 
-// Name returns the part of the content type after application/.
+// Name returns the part of the content type that follows "application/".
 func (c strictJSON) Name() string { return c.name }
 
 // Marshal encodes a message.

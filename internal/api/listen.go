@@ -18,25 +18,25 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// ErrListen is returned by Listen for invalid or insecure options.
+// ErrListen is the error that Listen returns for invalid or insecure options.
 var ErrListen = errors.New("invalid API listener")
 
-// A Listening configures the address and the security of the API.
+// Listening holds the options for the API's address and transport security.
 type Listening struct {
-	// Addr is host:port. Port 0 means any free port. An empty host means every address of this host.
+	// Addr is the address to listen on, as host:port. Port 0 selects a free port. An empty host means all addresses of this host.
 	Addr string
-	// Cert and Key are the PEM files of the server's certificate. ClientCA contains the CAs for client certificates. Without Cert and Key the
-	// API is plain text, which is allowed only on loopback. All files are read again when they change.
+	// Cert and Key are the PEM files of the server certificate. ClientCA is the PEM file with the CAs for client certificates. Without Cert
+	// and Key, the API is plain text, which is allowed only on loopback addresses unless Insecure is set. A file that changes is read again.
 	Cert, Key, ClientCA string
-	// RequireClientCert refuses connections without a client certificate. Otherwise callers may use bearer tokens.
+	// RequireClientCert refuses connections without a client certificate. If it is false, callers may use bearer tokens instead.
 	RequireClientCert bool
-	// Insecure allows plain text on addresses other than loopback. Tokens and intent can then be read on the network.
+	// Insecure allows plain text on addresses other than loopback, where tokens and the intent can be read on the network.
 	Insecure bool
-	// OnError, if not nil, is called for changed files that cannot be used.
+	// OnError, if not nil, is called when a changed file cannot be used.
 	OnError func(error)
 }
 
-// Listen opens the listener. It returns ErrListen for invalid or insecure options, and otherwise the errors of net.Listen.
+// Listen opens the listener. It returns ErrListen if the options are invalid or insecure, or the error of net.Listen.
 func Listen(o Listening) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(o.Addr)
 	if err != nil {
@@ -81,32 +81,32 @@ func Listen(o Listening) (net.Listener, error) {
 
 // Limits on connections.
 const (
-	// headersWithin is the limit on the time that a client takes to send its header.
+	// headersWithin is the limit on the time that a client may take to send a request header.
 	headersWithin = 10 * time.Second
-	// idleFor is the time after which a connection without calls is closed.
+	// idleFor is the time after which an idle connection is closed.
 	idleFor = 5 * time.Minute
-	// stopWithin is the time that calls have to end when the controller stops. Streams end immediately: see Deps.Stopping.
+	// stopWithin is the time that calls in progress have to finish when the controller stops. Streams end immediately; see Deps.Stopping.
 	stopWithin = 5 * time.Second
-	// maxHeader is the limit on the bytes of a request's header. A token has 50 bytes.
+	// maxHeader is the limit on the size of a request header, in bytes. A token has 50 bytes.
 	maxHeader = 32 << 10
 )
 
-// http2Bounds returns the limits of one HTTP/2 connection. The unread data of a connection never exceeds one window.
+// http2Bounds returns the limits for each HTTP/2 connection. The unread data of a connection never exceeds one window.
 func http2Bounds() *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams:          100,
 		MaxReadFrameSize:              16 << 10,
 		MaxDecoderHeaderTableSize:     4 << 10,
 		MaxReceiveBufferPerConnection: 128 << 10,
-		MaxReceiveBufferPerStream:     128 << 10,        // at a round trip of 100 ms, 64 MiB take a minute
+		MaxReceiveBufferPerStream:     128 << 10,        // with a round trip of 100 ms, 64 MiB take a minute
 		SendPingTimeout:               30 * time.Second, // detects clients that no longer exist
 		PingTimeout:                   15 * time.Second,
 		WriteByteTimeout:              30 * time.Second, // disconnects clients that do not read
 	}
 }
 
-// Serve serves h on l until ctx ends. Calls in progress then have stopWithin to end. Serve closes the listener. It supports HTTP/1.1 and
-// HTTP/2, in plain text with prior knowledge, as gRPC clients require.
+// Serve serves h on l until ctx ends, and then gives calls in progress up to stopWithin to finish. Serve closes the listener. It supports
+// HTTP/1.1 and HTTP/2. In plain text, HTTP/2 requires prior knowledge, which gRPC clients have.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger) error {
 	if log == nil {
 		log = zap.NewNop()
@@ -134,20 +134,20 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	if server.Shutdown(stopping) != nil {
-		_ = server.Close() // ends the remaining calls
+		_ = server.Close() // ends the calls that are still in progress
 	}
 	<-served
 	return nil
 }
 
-// A thinLog logs the errors of net/http, such as failed TLS handshakes. Strangers can cause any number of errors, so a thinner limits the
-// log lines.
+// A thinLog logs the errors of net/http, such as failed TLS handshakes. Because strangers can cause any number of errors, a thinner limits
+// the log lines.
 type thinLog struct {
 	log  *zap.Logger
 	thin *thinner
 }
 
-// Write logs one line.
+// Write logs a line unless the thinner omits it.
 func (t *thinLog) Write(line []byte) (int, error) {
 	if missed, ok := t.thin.tell(); ok {
 		t.log.Warn(brief(strings.TrimSpace(string(line))), zap.Int("missed", missed))

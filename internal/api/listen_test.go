@@ -15,7 +15,7 @@ func TestListen(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		o    Listening
-		want string // nothing: it listens
+		want string // a text in the error; empty if Listen must succeed
 	}{
 		{"loopback", Listening{Addr: "127.0.0.1:0"}, ""},
 		{"another loopback", Listening{Addr: "127.0.0.53:0"}, ""},
@@ -49,7 +49,7 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// A call in progress when the controller stops is answered.
+// A call that is in progress when the controller stops is still answered.
 func TestServeEnds(t *testing.T) {
 	l, err := Listen(Listening{Addr: "127.0.0.1:0"})
 	if err != nil {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// deadline bounds every wait in a test. A test that passes never reaches it.
+// deadline is the limit on every wait in a test. A passing test never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -43,7 +43,7 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// A world is an API with its own store, and with switches whose statuses the test sets.
+// A world is an API with its own store and with switches whose statuses the test sets.
 type world struct {
 	t        testing.TB
 	store    *store.Store
@@ -51,11 +51,12 @@ type world struct {
 	switches *toldSwitches
 	logs     *observer.ObservedLogs
 	addr     string
-	stop     context.CancelFunc // of the API's streams
+	stop     context.CancelFunc // ends the API's streams
 	now      time.Time
 }
 
-// newWorld serves an API in plain text on loopback. change may be nil.
+// newWorld serves an API in plain text on loopback. If change is not nil, newWorld calls it to
+// modify the API's dependencies.
 func newWorld(t testing.TB, change func(*Deps)) *world {
 	t.Helper()
 	s, err := store.Open(within(t), store.Config{Dir: t.TempDir()})
@@ -87,7 +88,7 @@ func newWorld(t testing.TB, change func(*Deps)) *world {
 	return w
 }
 
-// serve serves a handler until the test ends.
+// serve serves a handler until the test ends, and returns its address.
 func serve(t testing.TB, o Listening, h http.Handler) string {
 	t.Helper()
 	l, err := Listen(o)
@@ -97,7 +98,7 @@ func serve(t testing.TB, o Listening, h http.Handler) string {
 	return serveOn(t, l, h)
 }
 
-// serveOn serves a handler on a listener until the test ends.
+// serveOn serves a handler on a listener until the test ends, and returns the listener's address.
 func serveOn(t testing.TB, l net.Listener, h http.Handler) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -112,7 +113,7 @@ func serveOn(t testing.TB, l net.Listener, h http.Handler) string {
 	return l.Addr().String()
 }
 
-// dial returns a grpc-go client, which shares no code with connect.
+// dial returns a grpc-go client connection. grpc-go shares no code with connect.
 func (w *world) dial(opts ...grpc.DialOption) *grpc.ClientConn {
 	w.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+w.addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, opts...)...)
@@ -129,7 +130,7 @@ func spinnet(t testing.TB) []*op25bv1.File {
 	return edited(t, examples.SpinNet2006(), "127.0.0.1:9559", nobody(t))
 }
 
-// nobody is an address without a listener.
+// nobody returns an address on which nothing listens.
 func nobody(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -140,7 +141,8 @@ func nobody(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// edited returns files for a request, with texts replaced pair by pair.
+// edited converts files to request files. In each pair of texts, the first text is replaced by the
+// second.
 func edited(t testing.TB, files []strict.File, pairs ...string) []*op25bv1.File {
 	t.Helper()
 	var all []*op25bv1.File
@@ -154,7 +156,8 @@ func edited(t testing.TB, files []strict.File, pairs ...string) []*op25bv1.File 
 	return all
 }
 
-// replaced returns files of a request with one text replaced, which must occur.
+// replaced returns request files in which a text is replaced. The test fails if no file contains
+// the text.
 func replaced(t testing.TB, files []*op25bv1.File, old, now string) []*op25bv1.File {
 	t.Helper()
 	found := false
@@ -169,7 +172,7 @@ func replaced(t testing.TB, files []*op25bv1.File, old, now string) []*op25bv1.F
 	return all
 }
 
-// put stores files as the next revision behind the API's back.
+// put stores files as the next revision without using the API.
 func (w *world) put(files []*op25bv1.File) *intent.Intent {
 	w.t.Helper()
 	docs, err := filesOf(files, MaxFiles)
@@ -187,7 +190,7 @@ func (w *world) put(files []*op25bv1.File) *intent.Intent {
 	return in
 }
 
-// chain returns the audit chain as texts: who, role, verb, object.
+// chain verifies the audit chain and returns its records as texts with who, role, verb and object.
 func (w *world) chain() []string {
 	w.t.Helper()
 	if _, err := w.store.Audit().Verify(within(w.t)); err != nil {
@@ -204,9 +207,9 @@ func (w *world) chain() []string {
 	return all
 }
 
-// toldSwitches are switches whose statuses a test sets.
+// toldSwitches is a Switches whose statuses a test sets.
 type toldSwitches struct {
-	mu       sync.Mutex // guards everything that follows
+	mu       sync.Mutex // guards the fields below
 	statuses []*op25bv1.SwitchStatus
 	watchers []chan []*op25bv1.SwitchStatus
 }
@@ -220,7 +223,7 @@ func (s *toldSwitches) tell(statuses ...*op25bv1.SwitchStatus) {
 	s.statuses = statuses
 	for _, w := range s.watchers {
 		select {
-		case <-w: // what it has not received is old
+		case <-w: // the statuses that the watcher has not received are outdated
 		default:
 		}
 		w <- slices.Clone(statuses)

@@ -11,7 +11,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// maxDepth is the limit on the nesting of messages, objects and arrays. The deepest request of the API, a saved plan, has 7 levels in JSON.
+// maxDepth is the limit on the nesting of messages, objects and arrays. The most deeply nested request of the API is a saved plan, with 7
+// levels in JSON.
 const maxDepth = 32
 
 var (
@@ -19,17 +20,17 @@ var (
 	errNested   = fmt.Errorf("the request is nested more than %d levels deep", maxDepth)
 )
 
-// A measure computes the number of elements and the memory of a decoded message from its encoded form. An empty element has 2 bytes
-// encoded, and takes a hundred times as much memory decoded.
+// A measure computes the number of elements and the memory of a decoded message from its encoded form. An empty element has 2 bytes when
+// encoded, and uses a hundred times as much memory when decoded.
 type measure struct {
-	most     int // maximum number of elements
+	most     int // the maximum number of elements
 	elements int
 	memory   int64
-	sizes    map[protoreflect.FullName]int64 // sizes of the message structs, in bytes
-	largest  int64                           // largest value in sizes
+	sizes    map[protoreflect.FullName]int64 // the sizes of the message structs, in bytes
+	largest  int64                           // the largest value in sizes
 }
 
-// newMeasure returns a measure for messages of a type.
+// newMeasure returns a measure for messages of type of with at most most elements.
 func newMeasure(of protoreflect.MessageDescriptor, most int) *measure {
 	m := &measure{most: most, sizes: make(map[protoreflect.FullName]int64)}
 	m.know(of)
@@ -41,7 +42,7 @@ func (m *measure) know(of protoreflect.MessageDescriptor) {
 	if _, known := m.sizes[of.FullName()]; known {
 		return
 	}
-	size := int64(512) // larger than any message struct
+	size := int64(512) // more than the size of any message struct
 	if t, err := protoregistry.GlobalTypes.FindMessageByName(of.FullName()); err == nil {
 		size = int64(reflect.TypeOf(t.Zero().Interface()).Elem().Size())
 	}
@@ -54,12 +55,13 @@ func (m *measure) know(of protoreflect.MessageDescriptor) {
 	}
 }
 
-// fresh returns a measure for the same message type with all counts at zero.
+// fresh returns a measure for the same message type with all counts set to zero.
 func (m *measure) fresh() *measure {
 	return &measure{most: m.most, sizes: m.sizes, largest: m.largest}
 }
 
-// slot is the memory of a list element in addition to its contents: its pointer or header in a slice that grows by doubling.
+// slot is the memory that a list element uses in addition to its contents, in bytes: its pointer or header in a slice that grows by
+// doubling.
 const slot = 2 * 24
 
 func (m *measure) element(memory int64) error {
@@ -70,7 +72,7 @@ func (m *measure) element(memory int64) error {
 	return nil
 }
 
-// binary counts a message in the binary format of protobuf.
+// binary counts the elements and the memory of a message in the binary format of protobuf.
 func (m *measure) binary(data []byte, of protoreflect.MessageDescriptor, depth int) error {
 	if depth > maxDepth {
 		return errNested
@@ -97,10 +99,10 @@ func (m *measure) binary(data []byte, of protoreflect.MessageDescriptor, depth i
 	return nil
 }
 
-// field counts the value of a field. f is nil for an unknown field.
+// field counts the elements and the memory of a field's value. f is nil for an unknown field.
 func (m *measure) field(value []byte, kind protowire.Type, f protoreflect.FieldDescriptor, depth int) error {
 	switch {
-	case f == nil: // unknown fields are kept encoded in one slice, which grows by doubling
+	case f == nil: // unknown fields stay encoded in one slice, which grows by doubling
 		return m.element(2 * int64(len(value)+protowire.SizeTag(1)))
 	case kind != protowire.BytesType:
 		return m.element(slot)
@@ -115,11 +117,11 @@ func (m *measure) field(value []byte, kind protowire.Type, f protoreflect.FieldD
 	case f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind:
 		return m.element(slot + int64(len(content)))
 	}
-	m.elements += len(content) // packed numbers, each of at least one byte
+	m.elements += len(content) // the content is packed numbers of at least one byte each
 	return m.element(slot * int64(len(content)))
 }
 
-// json counts a message in JSON. It does not check the syntax, because the decoder refuses invalid JSON.
+// json counts the elements and the memory of a message in JSON. It does not check the syntax, because the decoder does.
 func (m *measure) json(data []byte) error {
 	m.memory += m.largest
 	depth := 0
@@ -151,7 +153,7 @@ func (m *measure) json(data []byte) error {
 	return nil
 }
 
-// requestOf returns the type of the requests of a procedure of this API, such as /op25b.v1.IntentService/Plan.
+// requestOf returns the request type of a procedure of this API, such as /op25b.v1.IntentService/Plan.
 func requestOf(procedure string) (protoreflect.MessageType, error) {
 	name := protoreflect.FullName(procedure[1:])
 	for i, c := range procedure {
@@ -170,7 +172,7 @@ func requestOf(procedure string) (protoreflect.MessageType, error) {
 	return protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
 }
 
-// move copies the fields of src to dst. Both messages then share these values.
+// move copies the fields of src to dst, so that the two messages share their values.
 func move(dst, src proto.Message) {
 	to := dst.ProtoReflect()
 	src.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {

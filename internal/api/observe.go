@@ -15,8 +15,8 @@ import (
 	"op25b/internal/auth"
 )
 
-// An onlooker counts calls and logs one line for each. It does not log the contents of requests, so that a mailbox in a question never
-// appears in a log.
+// An onlooker counts calls and logs one line for each call. It does not log the contents of requests, so that the mailbox in a
+// question never appears in the log.
 type onlooker struct {
 	log     *zap.Logger
 	calls   *prometheus.CounterVec
@@ -31,7 +31,7 @@ func newOnlooker(log *zap.Logger, r prometheus.Registerer) *onlooker {
 			Name: "op25b_api_calls_total", Help: "Ended calls of the northbound API, by code.",
 		}, []string{"procedure", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "op25b_api_call_seconds", Help: "Duration of unary calls.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // up to 65 s
+			Name: "op25b_api_call_seconds", Help: "Duration of unary calls.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // the largest bucket is 65 s
 		}, []string{"procedure"}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "op25b_api_streams", Help: "Open streams of the northbound API."}),
 	}
@@ -39,7 +39,7 @@ func newOnlooker(log *zap.Logger, r prometheus.Registerer) *onlooker {
 	return o
 }
 
-// WrapUnary observes unary calls.
+// WrapUnary counts and logs unary calls.
 func (o *onlooker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		began := time.Now()
@@ -53,7 +53,7 @@ func (o *onlooker) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// WrapStreamingHandler observes streams.
+// WrapStreamingHandler counts and logs streams.
 func (o *onlooker) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		o.streams.Inc()
@@ -99,7 +99,7 @@ func message(err error) string {
 	return err.Error()
 }
 
-// A recoverer turns a panic into an error and logs its stack.
+// A recoverer converts a panic to an error and logs its stack.
 type recoverer struct{ log *zap.Logger }
 
 func (r *recoverer) catch(procedure string, err *error) {

@@ -11,8 +11,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// once makes a change unless the store already has the revision of that request id. A caller whose answer was lost may therefore repeat the
-// request with the same id. The id may be empty.
+// once makes a change, unless the store already has a revision with the given request id. A caller whose answer was lost can therefore
+// repeat the request with the same id. If the id is empty, once always makes the change.
 func (s *server) once(ctx context.Context, request string, base uint64, change func() (*intent.Intent, error)) (*intent.Intent, error) {
 	if request == "" {
 		return change()
@@ -21,7 +21,7 @@ func (s *server) once(ctx context.Context, request string, base uint64, change f
 		return in, err
 	}
 	in, err := change()
-	if errors.Is(err, store.ErrStale) { // the same request may have succeeded on another connection
+	if errors.Is(err, store.ErrStale) { // the same request may have been stored over another connection
 		if made, is, again := s.Book.Made(ctx, request, base); is && again == nil {
 			return made, nil
 		}
@@ -29,7 +29,7 @@ func (s *server) once(ctx context.Context, request string, base uint64, change f
 	return in, err
 }
 
-// Outcome reports whether a change was stored.
+// Outcome reports whether the change with a given request id was stored.
 func (s intentService) Outcome(ctx context.Context, req *connect.Request[op25bv1.OutcomeRequest]) (*connect.Response[op25bv1.OutcomeResponse], error) {
 	outcome, r, err := s.Book.Settle(ctx, req.Msg.RequestId, req.Msg.Base)
 	if err != nil {

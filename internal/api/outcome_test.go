@@ -13,7 +13,8 @@ import (
 
 const someRequest = "a-request-id-of-a-test"
 
-// A request with the id of a stored change gets the answer of the first request, for every kind of change. I11
+// I11: for every kind of change, a request whose id belongs to a stored change gets the same answer as the
+// first request.
 func TestRequestTwice(t *testing.T) {
 	w := newWorld(t, nil)
 	in, ph := op25bv1.NewIntentServiceClient(w.dial()), op25bv1.NewPhaseServiceClient(w.dial())
@@ -93,7 +94,7 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// first receives the first message of a stream.
+// first returns the first message of a stream.
 func first[S interface {
 	Recv() (*op25bv1.Progress, error)
 }](stream S, err error) (*op25bv1.Progress, error) {

@@ -14,8 +14,8 @@ import (
 	"op25b/internal/intent"
 )
 
-// plainPages registers the plain HTTP endpoints: /healthz reports that the process is alive. /readyz reports whether the controller is
-// ready, and the reason if it is not. Both endpoints require no credentials. /metrics requires the role viewer.
+// plainPages registers the plain HTTP endpoints. /healthz reports that the process is alive, and /readyz reports whether the
+// controller is ready, and if not, why. These two endpoints require no credentials. /metrics requires the role viewer.
 func (s *server) plainPages(mux *http.ServeMux) {
 	readiness := &joint[page]{ask: s.readiness}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
@@ -24,7 +24,7 @@ func (s *server) plainPages(mux *http.ServeMux) {
 		defer cancel()
 		p, err := readiness.answer(ctx)
 		if err != nil {
-			return // the caller has disconnected or has waited too long
+			return // the caller has disconnected or the time limit has passed
 		}
 		writeText(w, p.code, p.text)
 	})
@@ -43,13 +43,13 @@ func (s *server) plainPages(mux *http.ServeMux) {
 	})
 }
 
-// A page is an HTTP status and a text.
+// A page is an HTTP status and the text of the answer.
 type page struct {
 	code int
 	text string
 }
 
-// readiness returns the page /readyz.
+// readiness returns the answer of /readyz.
 func (s *server) readiness(ctx context.Context) page {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
@@ -63,10 +63,10 @@ func (s *server) readiness(ctx context.Context) page {
 	return page{http.StatusOK, text}
 }
 
-// replacedFor is the time for which notices report that the store was replaced.
+// replacedFor is how long notices report that the store was replaced.
 const replacedFor = time.Hour
 
-// notices returns warnings about a controller that is ready.
+// notices returns warnings about the store and the clocks. A controller with warnings may still be ready.
 func (s *server) notices(ctx context.Context) []string {
 	var all []string
 	if g := s.Store.Generation(); g.Number() > 1 && s.Now().Sub(g.Began()) < replacedFor {
@@ -86,7 +86,7 @@ func writeText(w http.ResponseWriter, code int, text string) {
 	fmt.Fprintln(w, text)
 }
 
-// ready returns nil if the store has a quorum and accepts changes, and if the intent is readable or there is none yet.
+// ready returns nil if the store has a quorum and accepts changes, and if the current intent can be read or there is none yet.
 func (s *server) ready(ctx context.Context) error {
 	if err := s.Store.Ready(ctx); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (s *server) ready(ctx context.Context) error {
 	return nil
 }
 
-// health implements the gRPC health check. Every service is healthy while the store has a quorum.
+// health implements the gRPC health check. Every service is healthy as long as the store has a quorum.
 type health struct{ ready *joint[error] }
 
 // Check reports the health of a service.

@@ -19,7 +19,7 @@ type phaseService struct{ *server }
 
 var _ op25bv1connect.PhaseServiceHandler = phaseService{}
 
-// ListPhases lists phases.
+// ListPhases lists the phases of the current policy.
 func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1.ListPhasesRequest]) (*connect.Response[op25bv1.ListPhasesResponse], error) {
 	in, err := s.current(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	return connect.NewResponse(answer), nil
 }
 
-// brokenOf returns the reason why the documents cannot be used, or "".
+// brokenOf returns the reason why an intent's documents cannot be used, or an empty string if they can.
 func brokenOf(in *intent.Intent) string {
 	if err := in.Broken(); err != nil {
 		text, _ := plan.Cut(err.Error(), maxRefusal)
@@ -47,8 +47,8 @@ func brokenOf(in *intent.Intent) string {
 	return ""
 }
 
-// phases returns the phases of the current intent, with the switches on which each phase is in force, and whether the switch has confirmed
-// the phase.
+// phases returns the phases of the current intent. For each phase, it lists the switches on which the phase is in force, and whether each
+// switch has confirmed the phase.
 func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Time) ([]*op25bv1.Phase, error) {
 	seenIn, err := s.seenIn(ctx, in)
 	if err != nil {
@@ -64,8 +64,8 @@ func (s phaseService) phases(ctx context.Context, in *intent.Intent, now time.Ti
 	return all, nil
 }
 
-// seenIn maps the name of each switch to the phases that the switch has confirmed at the current revision. A switch without a live
-// controller is omitted.
+// seenIn returns the phases that each switch has confirmed at the current revision, keyed by the name of the switch. It omits switches
+// without a live controller.
 func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]string, error) {
 	statuses, err := s.Switches.List(ctx)
 	if err != nil {
@@ -110,7 +110,7 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 	return all
 }
 
-// inForceOn maps each phase in force on a switch to the line groups for which it is in force.
+// inForceOn returns the line groups for which each phase is in force on a switch, keyed by phase.
 func inForceOn(in *intent.Intent, name string, now time.Time) map[string]*op25bv1.InForce {
 	of := make(map[string]*op25bv1.InForce)
 	phases, err := in.InForce(name, now)
@@ -131,7 +131,7 @@ func inForceOn(in *intent.Intent, name string, now time.Time) map[string]*op25bv
 	return of
 }
 
-// ShowPhase returns a phase with its rules.
+// ShowPhase returns a phase and its rules.
 func (s phaseService) ShowPhase(ctx context.Context, req *connect.Request[op25bv1.ShowPhaseRequest]) (*connect.Response[op25bv1.ShowPhaseResponse], error) {
 	in, err := s.current(ctx)
 	if err != nil {
@@ -216,8 +216,8 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// isCurrent returns a store.StaleError for a request that is based on another revision. Callers run this check first, because names may
-// differ between revisions.
+// isCurrent returns a store.StaleError if a request is based on a revision other than the current revision. Callers call isCurrent before
+// they check names, because names may differ between revisions.
 func (s *server) isCurrent(ctx context.Context, base uint64) error {
 	in, err := s.current(ctx)
 	if err != nil {

@@ -30,7 +30,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// planText is the message of a plan as people see it.
+// planText returns a plan's message as the command line prints it.
 func planText(t testing.TB, p *plan.Plan, full, colour bool) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -56,7 +56,7 @@ func startSwitch(t testing.TB, device uint64) string {
 	return services.Addrs.P4Runtime
 }
 
-// bring brings a switch to an intent, as its controller does, and then writes updates as another hand.
+// bring brings a switch to an intent as its controller does, and then writes updates as another program would.
 func (w *world) bring(in *intent.Intent, name string, updates ...*p4v1.Update) {
 	w.t.Helper()
 	compiled, err := in.Compile(name, w.now)
@@ -82,7 +82,7 @@ func (w *world) bring(in *intent.Intent, name string, updates ...*p4v1.Update) {
 	}
 }
 
-// entry is the first entry of a state that is no default.
+// entry returns the first entry of a state that is not a default entry.
 func entry(t testing.TB, state pipeline.State) pipeline.Entry {
 	t.Helper()
 	entries, err := state.Entries()
@@ -92,7 +92,8 @@ func entry(t testing.TB, state pipeline.State) pipeline.Entry {
 	return entries[slices.IndexFunc(entries, func(e pipeline.Entry) bool { return !e.IsDefault() })]
 }
 
-// An operator sees the change of a real policy: one switch is as its controller left it, one was written to by others, and one is unreachable.
+// The plan text shows the change of a real policy on three switches: one is as its controller left it, one was changed by another program, and
+// one is unreachable.
 func TestPlanText(t *testing.T) {
 	w := newWorld(t, nil)
 	w.now = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
@@ -156,7 +157,7 @@ func TestPlanText(t *testing.T) {
 	}
 }
 
-// Entries have the words of the program. An entry that was added has no old one, nor has a default that the switch did not report.
+// Entries use the names of the P4 program. An added entry has no old entry, and neither has a default entry that the switch did not report.
 func TestPlanMessage(t *testing.T) {
 	remote := func(class pipeline.Class) pipeline.Entry {
 		return entry(t, pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{netip.MustParsePrefix("198.51.100.0/24"): class}})

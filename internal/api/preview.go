@@ -56,7 +56,7 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	return connect.NewResponse(answer), nil
 }
 
-// notSince returns an error if a phase has begun by its date since the caller's preview of a rollback.
+// notSince returns an error if the date of a phase has come since the caller's preview of a rollback.
 func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) error {
 	if shown == nil {
 		return nil
@@ -76,13 +76,13 @@ func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) err
 	return nil
 }
 
-// A timeline is the sequence of phases that results from the documents of an intent and a list of activations.
+// A timeline computes the phases that result from the documents of an intent and a list of activations.
 type timeline struct {
 	in   *intent.Intent
 	acts []policy.Activation
 }
 
-// An inForce returns the phases in force on a switch. The result is empty before the first phase begins.
+// An inForce returns the phases in force on a switch. It returns an empty result before the first phase begins.
 type inForce func(sw string) policy.InForce
 
 func (t timeline) at(now time.Time) inForce {
@@ -92,7 +92,7 @@ func (t timeline) at(now time.Time) inForce {
 	}
 }
 
-// nextTurn returns the first date after now that changes the phase for lines of a scope, or nil.
+// nextTurn returns the first change of phase by date after now for lines in a scope, or nil if there is none.
 func (t timeline) nextTurn(scope policy.Scope, now time.Time) *op25bv1.PhaseTurn {
 	p := t.in.Bundle.Policy
 	for i, at := range p.Dates() {
@@ -107,7 +107,7 @@ func (t timeline) nextTurn(scope policy.Scope, now time.Time) *op25bv1.PhaseTurn
 	return nil
 }
 
-// changes returns the changes of phase in a scope, ordered by switch and line group.
+// changes returns the changes of phase in a scope, sorted by switch and line group.
 func changes(in *intent.Intent, scope policy.Scope, was, is inForce) []*op25bv1.PhaseChange {
 	known := in.Bundle.Policy.LineGroups
 	var all []*op25bv1.PhaseChange
@@ -142,8 +142,8 @@ func changes(in *intent.Intent, scope policy.Scope, was, is inForce) []*op25bv1.
 	return all
 }
 
-// together adds a change on a switch to the list. If the list has an equal change on other switches, together adds the switch to that
-// change.
+// together adds the change c on switch sw to the list. If the list already has the same change for other switches, together adds sw
+// to that change.
 func together(all []*op25bv1.PhaseChange, c *op25bv1.PhaseChange, sw string) []*op25bv1.PhaseChange {
 	same := func(x *op25bv1.PhaseChange) bool {
 		return x.From == c.From && x.To == c.To && x.ByDefault == c.ByDefault && slices.Equal(x.Groups, c.Groups)

@@ -17,8 +17,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// TestPreview: a preview lists the changes of an activation or a rollback, per switch and line group, with equal ones merged. The change then
-// makes exactly those.
+// TestPreview verifies that a preview lists the changes of an activation or a rollback per switch and line group, with equal changes merged.
+// The activation or rollback must then make exactly these changes.
 func TestPreview(t *testing.T) {
 	w := newWorld(t, nil)
 	c := op25bv1.NewPhaseServiceClient(w.dial())
@@ -27,7 +27,7 @@ func TestPreview(t *testing.T) {
 		t.Errorf("without intent: %v", err)
 	}
 	w.now = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-	w.put(edited(t, examples.LibmoMobile())) // edge-east, edge-west and edge-south, line groups sim and sim-fixed; in force since April is watch
+	w.put(edited(t, examples.LibmoMobile())) // the switches are edge-east, edge-west and edge-south, and the line groups are sim and sim-fixed; phase watch has been in force since April
 	want := func(q *op25bv1.PreviewRequest, want *op25bv1.PreviewResponse) {
 		t.Helper()
 		got, err := c.Preview(ctx, q)
@@ -63,7 +63,7 @@ func TestPreview(t *testing.T) {
 		return refusal(c.Rollback(ctx, q))
 	}
 
-	// Its own date changes nothing, the next one does.
+	// The date of phase drain itself changes nothing, so the next turn is the date after it.
 	want(&op25bv1.PreviewRequest{Phase: "drain", Base: 1}, &op25bv1.PreviewResponse{
 		Revision: 1, Phase: "drain", Changes: []*op25bv1.PhaseChange{every("watch", "drain", all)},
 		NextTurn: turn("all-destinations", 6, 8, every("drain", "all-destinations", all)),
@@ -85,7 +85,7 @@ func TestPreview(t *testing.T) {
 	})
 	activate(&op25bv1.ActivateRequest{Phase: "watch", Switches: west, Base: 2})
 
-	// The last activation is undone, each part of it to what it was.
+	// A rollback of the last activation returns each line group to its previous phase.
 	second := &op25bv1.Activation{
 		Phase: "drain", Groups: []string{"sim"}, Switches: west, Time: timestamppb.New(w.now), Author: "local", Reason: "pilot", Revision: 2,
 	}
@@ -101,13 +101,13 @@ func TestPreview(t *testing.T) {
 	if err := rollback(&op25bv1.RollbackRequest{Base: 3, Shown: timestamppb.New(w.now)}); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
-	// Once more, and it is the one before.
+	// A second rollback undoes the activation before that.
 	want(&op25bv1.PreviewRequest{}, &op25bv1.PreviewResponse{
 		Revision: 4, Phase: "watch", Changes: []*op25bv1.PhaseChange{sim("drain", "watch", west...)}, Undoes: second,
 		NextTurn: turn("drain", 6, 1, sim("watch", "drain", west...)),
 	})
 
-	// While somebody looks at it, the date of drain comes.
+	// The date of phase drain comes after the preview and before the rollback.
 	shown := timestamppb.New(w.now)
 	w.now = time.Date(2026, 6, 2, 0, 0, 0, 0, time.UTC)
 	err := rollback(&op25bv1.RollbackRequest{Base: 4, Shown: shown})
@@ -122,7 +122,7 @@ func TestPreview(t *testing.T) {
 		t.Errorf("the chain is %q", got)
 	}
 
-	// Before any date nothing is in force.
+	// Before the first date, no phase is in force.
 	w.now = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	want(&op25bv1.PreviewRequest{Phase: "watch", Switches: []string{"edge-east"}}, &op25bv1.PreviewResponse{
 		Revision: 4, Phase: "watch", Changes: []*op25bv1.PhaseChange{every("", "watch", []string{"edge-east"})},

@@ -5,27 +5,28 @@ import (
 	"sync"
 )
 
-// maxProbes is the limit on concurrent requests without credentials: pages and the health check.
+// maxProbes is the limit on concurrent requests without credentials: health checks and requests for pages.
 const maxProbes = 256
 
-// A joint asks a question once for all concurrent callers, so that probes by strangers cause only one store request at a time.
+// A joint calls a function once for all concurrent callers, so that probes by strangers cause only one store request at a
+// time.
 type joint[T any] struct {
 	ask func(ctx context.Context) T
 
 	mu  sync.Mutex // guards the fields below
-	now *answer[T] // answer in progress, or nil
+	now *answer[T] // the answer in progress, or nil
 }
 
-// An answer is shared by all callers that wait for it.
+// An answer is the result of one call of the function. All callers that wait for it share it.
 type answer[T any] struct {
 	done    chan struct{}
 	value   T
-	fault   any // value of a panic, which is repeated in each caller
+	fault   any // the value of a panic, which is raised again in each caller
 	waiting int
-	cancel  context.CancelFunc // ends the question when no caller waits
+	cancel  context.CancelFunc // cancels the call of the function when no caller waits any longer
 }
 
-// answer waits for the answer and returns it. If ctx ends first, answer returns the cause.
+// answer waits for the answer and returns it. If ctx ends first, answer returns the cause of that.
 func (j *joint[T]) answer(ctx context.Context) (value T, err error) {
 	j.mu.Lock()
 	a := j.now
@@ -62,7 +63,7 @@ func (j *joint[T]) answer(ctx context.Context) (value T, err error) {
 	return value, context.Cause(ctx)
 }
 
-// over removes a finished answer, so that the next caller asks again.
+// over removes a finished answer, so that the next caller calls the function again.
 func (j *joint[T]) over(a *answer[T]) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -9,7 +9,8 @@ import (
 	"testing/synctest"
 )
 
-// A joint question is asked once for concurrent callers, and ends when all of them have gone.
+// A joint calls its function once for concurrent callers, and cancels the call after all callers
+// have disconnected.
 func TestJoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, gone := 0, 0
@@ -56,14 +57,14 @@ func TestJoint(t *testing.T) {
 	})
 }
 
-// I12. Requests without credentials have their own places.
+// I12: requests without credentials have a separate limit.
 func TestProbesAreBounded(t *testing.T) {
 	var deps Deps
 	newWorld(t, func(d *Deps) { deps = *d })
 	deps.Metrics = nil
 	d := New(deps).(*door)
 	d.probes = make(chan struct{}, 1)
-	d.probes <- struct{}{} // one is under way
+	d.probes <- struct{}{} // one request is already in progress
 	addr := serve(t, Listening{Addr: "127.0.0.1:0"}, d)
 	if code, body := get(t, "http://"+addr+"/readyz"); code != http.StatusTooManyRequests || !strings.Contains(body, "1 requests without credentials are in progress") {
 		t.Errorf("%d %s", code, body)

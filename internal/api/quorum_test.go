@@ -15,7 +15,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Without a quorum every call fails with UNAVAILABLE and with the reason that readyz shows: the state of each member.
+// Without a quorum, every call fails with UNAVAILABLE. The error and /readyz give the same reason: the state of each
+// member.
 func TestNoQuorum(t *testing.T) {
 	gone := nobody(t)
 	w := newWorld(t, func(d *Deps) {

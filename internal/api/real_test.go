@@ -13,8 +13,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A real controller brings a real switch to the applied state: the stream shows the progress, and the plan then finds no difference. The status
-// of a stopped switch shows that it is gone.
+// A real controller brings a real switch to the applied state. The stream shows the progress, and a plan then finds no difference. After the
+// switch stops, its status reports that it is unreachable.
 func TestReal(t *testing.T) {
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
 	if err != nil {

@@ -5,28 +5,29 @@ import (
 	"time"
 )
 
-// Limits on the audit records of refused changes, so that a caller who repeats refused requests cannot fill the store.
+// Limits on the audit records of refused changes. They prevent a caller from filling the store by repeating refused requests.
 const (
-	// refusalsAtOnce is the number of refusals of one caller that are recorded at once; after these, one refusal a minute is recorded.
+	// refusalsAtOnce is the number of refusals in a burst that are recorded for one caller. After the burst, one refusal a minute is
+	// recorded.
 	refusalsAtOnce = 10
-	// allRefusalsAtOnce is the number of refusals of all callers together that are recorded at once, and allRefusalsAMinute is the number
-	// per minute after these: 5 million records a year, 5 GB at their maximum length.
+	// allRefusalsAtOnce is the number of refusals in a burst that are recorded for all callers together, and allRefusalsAMinute is the
+	// number per minute after the burst. The latter allows 5 million records a year, which are 5 GB at their maximum length.
 	allRefusalsAtOnce  = 200
 	allRefusalsAMinute = 10
-	// maxRefused is the limit on the number of callers with a separate count. All other callers share one count.
+	// maxRefused is the limit on the number of callers with separate buckets. All other callers share one bucket.
 	maxRefused = 1000
-	// maxRefusal is the limit on the bytes of the reason in a record.
+	// maxRefusal is the limit on the length of the reason in a record, in bytes.
 	maxRefusal = 512
 )
 
-// refusals selects the refused changes that become audit records. It limits the rate for each caller, and for all callers together.
+// refusals decides which refused changes become audit records. It limits the rate for each caller and for all callers together.
 type refusals struct {
 	now func() time.Time
 
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards the fields below
 	all    bucket
-	of     map[string]*bucket // by caller; at most maxRefused
-	others bucket             // shared by the callers that are not in of
+	of     map[string]*bucket // the buckets by caller; at most maxRefused
+	others bucket             // shared by the callers that are not in the map of
 }
 
 func newRefusals(now func() time.Time) *refusals {
@@ -37,8 +38,8 @@ func newRefusals(now func() time.Time) *refusals {
 	}
 }
 
-// tell reports whether to record a refusal of a caller, and how many refusals of that caller were not recorded since the last record. All
-// unauthenticated callers share the name "".
+// tell reports whether to record a caller's refusal. If so, missed is the number of the caller's refusals that were not recorded since
+// the last record. All unauthenticated callers share the name "".
 func (r *refusals) tell(who string) (missed int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,8 +57,8 @@ func (r *refusals) tell(who string) (missed int, ok bool) {
 	return missed, true
 }
 
-// placeLocked returns the caller's own bucket, or the shared one if there are too many callers. Full buckets without missed refusals are
-// removed to make room.
+// placeLocked returns the bucket of a caller, or the shared bucket if there are too many callers. To make room, placeLocked removes full
+// buckets that have no missed refusals.
 func (r *refusals) placeLocked(who string, now time.Time) *bucket {
 	if b := r.of[who]; b != nil {
 		return b
@@ -77,10 +78,10 @@ func (r *refusals) placeLocked(who string, now time.Time) *bucket {
 	return b
 }
 
-// A bucket is a token bucket.
+// A bucket is a token bucket that also counts missed lines or records.
 type bucket struct {
 	left   float64
-	at     time.Time // time of the last fill
+	at     time.Time // the time of the last fill
 	missed int
 }
 

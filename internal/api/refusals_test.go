@@ -11,7 +11,8 @@ import (
 	"op25b/internal/auth"
 )
 
-// A caller that repeats refused changes does not fill the audit chain, which has the number of its attempts.
+// A caller that repeats refused changes cannot fill the audit chain. The chain records the number of the
+// caller's attempts instead.
 func TestI12RefusalsAreThinned(t *testing.T) { // I12
 	tokens := make(map[string]string)
 	access, err := auth.Open(accessFile(t, tokens, ""), nil)
@@ -33,7 +34,7 @@ func TestI12RefusalsAreThinned(t *testing.T) { // I12
 	began := time.Now()
 	ask("viewer", asked)
 	t.Logf("%d refused calls in %v", asked, time.Since(began))
-	ask("operator", asked) // it may apply; what it asks for is invalid
+	ask("operator", asked) // an operator may apply, but these requests are invalid
 	count := make(map[string]int)
 	for _, record := range w.chain() {
 		count[strings.Fields(record)[0]]++
@@ -65,7 +66,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	missed := 0
-	for range 2 * maxRefused { // all that were remembered are idle and make room
+	for range 2 * maxRefused { // all known callers are idle and make room for the new caller
 		n, ok := r.tell("newcomer")
 		if missed += n; !ok {
 			break
@@ -76,7 +77,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	}
 }
 
-// One caller cannot use up the records of the others.
+// One caller cannot use up the records that are available to others.
 func TestRefusalsOfOneCallerLeaveRoomForOthers(t *testing.T) {
 	now := time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)
 	r := newRefusals(func() time.Time { return now })

@@ -10,32 +10,32 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A fan shares one watch among many receivers, so that each value is read from the store and computed only once. Without receivers, no
-// watch is open.
+// A fan shares one watch among many receivers, so that each value is read from the store and computed only once. While there are no
+// receivers, the watch is closed.
 type fan[T any] struct {
 	watch func(ctx context.Context) <-chan T
-	// merge, if not nil, returns the value to send in place of now. before is the previous value.
+	// merge, if not nil, returns the value to send instead of now. before is the previous value.
 	merge func(before, now T) T
 
-	mu     sync.Mutex // guards everything that follows
-	source *source[T] // nil without receivers
+	mu     sync.Mutex // guards the fields below
+	source *source[T] // nil while there are no receivers
 }
 
-// A source is one watch with several receivers.
+// A source is an open watch with one or more receivers.
 type source[T any] struct {
 	end   context.CancelFunc
 	merge func(before, now T) T
 
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards the fields below
 	users  int
 	newest T
-	have   bool          // newest is set
+	have   bool          // true after newest has been set
 	next   chan struct{} // closed when newest or over changes
 	over   bool
 }
 
 // Watch sends the values of the shared watch, beginning with the newest. A slow receiver gets only the newest value. The channel is closed
-// when ctx or the watch ends.
+// when ctx ends or the watch ends.
 func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 	src := f.join()
 	out := make(chan T)
@@ -51,8 +51,8 @@ func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 			if !have {
 				to = nil
 			}
-			// After newest is sent, wait for the next that was returned with it. Another look could return a later value, which would then
-			// be treated as sent.
+			// After newest has been sent, the loop waits for the channel next that look returned together with newest. A second call of
+			// look could return a later value, which would then wrongly count as sent.
 			for current := true; current; {
 				select {
 				case to <- newest:
@@ -68,7 +68,7 @@ func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 	return out
 }
 
-// join returns the source, and starts it for the first receiver.
+// join adds a receiver and returns the source. For the first receiver, join starts the source.
 func (f *fan[T]) join() *source[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,7 +88,7 @@ func (f *fan[T]) join() *source[T] {
 	return src
 }
 
-// leave removes a receiver, and ends the source after the last receiver.
+// leave removes a receiver. After the last receiver, leave ends the source.
 func (f *fan[T]) leave(src *source[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -103,7 +103,7 @@ func (f *fan[T]) leave(src *source[T]) {
 	}
 }
 
-// use adds a receiver. It reports false if the source has ended.
+// use adds a receiver. It returns false if the source has ended.
 func (s *source[T]) use() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,8 +153,8 @@ func newShared(s Switches) *shared {
 // Watch sends the values of the shared watch.
 func (s *shared) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus { return s.fan.Watch(ctx) }
 
-// keepSame returns now, but with the messages of before for unchanged statuses. Receivers can therefore compare pointers. The result is
-// never nil.
+// keepSame returns now, in which unchanged statuses are replaced by the messages in before, so that receivers can compare pointers. The
+// result is never nil.
 func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	was := make(map[string]*op25bv1.SwitchStatus, len(before))
 	for _, st := range before {
@@ -170,15 +170,16 @@ func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	return all
 }
 
-// joined caches the statuses of an inventory, because all watchers request the same statuses.
+// joined caches the statuses of an inventory's switches, because all watchers request the same statuses.
 type joined struct {
-	mu       sync.Mutex // guards everything that follows
+	mu       sync.Mutex // guards the fields below
 	in       *intent.Intent
 	statuses []*op25bv1.SwitchStatus
 	all      []*op25bv1.SwitchStatus
 }
 
-// of returns the statuses of an inventory, which callers must not change. Unchanged statuses are the same messages as before.
+// of returns the statuses of an inventory's switches, which callers must not modify. For an unchanged status, it returns the same message
+// as before.
 func (j *joined) of(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// countedSwitches counts its watches.
+// countedSwitches is a Switches that counts its watches.
 type countedSwitches struct {
 	Switches
 	begun, open int
@@ -43,7 +43,8 @@ func (c *countedSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchSta
 	return out
 }
 
-// Many watchers share one source: it starts with the first, ends with the last, and sends each the newest value.
+// Many watchers share one source. The source starts with the first watcher, ends with the last watcher, and sends
+// the newest value to each.
 func TestWatchersShareOneSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		of := func(revisions ...uint64) (all []*op25bv1.SwitchStatus) {
@@ -63,7 +64,7 @@ func TestWatchersShareOneSource(t *testing.T) {
 			t.Error("two watchers have two copies")
 		}
 		counted.told <- of(1, 2)
-		counted.told <- of(1, 3) // b has not looked in between
+		counted.told <- of(1, 3) // b receives nothing between the two values
 		if got := <-a; got[0] != was[0] || got[1].Revision < 2 {
 			t.Errorf("%v", got)
 		}
@@ -86,7 +87,7 @@ func TestWatchersShareOneSource(t *testing.T) {
 			t.Error("nobody watches, and the source is open")
 		}
 		d := s.Watch(t.Context())
-		close(counted.told) // the store is closed
+		close(counted.told) // ends the watch, as when the store is closed
 		for range d {
 			t.Error("there is nothing to be told")
 		}
@@ -96,7 +97,8 @@ func TestWatchersShareOneSource(t *testing.T) {
 	})
 }
 
-// TestWatcherMissesNothing: a value that is reported just after a watcher took the one before reaches that watcher.
+// TestWatcherMissesNothing verifies that a watcher receives a value that is reported just after it received the
+// previous value.
 func TestWatcherMissesNothing(t *testing.T) {
 	values := make(chan int)
 	f := fan[int]{watch: func(context.Context) <-chan int { return values }}
@@ -128,11 +130,11 @@ func TestJoinedOnce(t *testing.T) {
 	}
 }
 
-// Watchers compare statuses that they share, and change none of them.
+// same compares statuses that watchers share, and must not modify them.
 func TestSameChangesNothing(t *testing.T) {
 	early, late := &op25bv1.SwitchStatus{Switch: "a", Seen: timestamppb.New(time.Unix(1, 0))}, &op25bv1.SwitchStatus{Switch: "a", Seen: timestamppb.New(time.Unix(2, 0))}
 	var watchers sync.WaitGroup
-	for range 4 { // the race detector looks
+	for range 4 { // the race detector reports a modification
 		watchers.Go(func() {
 			if !same(early, late) || same(early, nil) || same(nil, late) || !same(nil, nil) {
 				t.Error("only the time at which the switch was seen differs")

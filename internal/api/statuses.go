@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// FleetSwitches returns a Switches that reads the statuses from a store. self is the name of the controller in this process.
+// FleetSwitches returns a Switches that reads statuses from a store. self is the name of the controller in this process.
 func FleetSwitches(s *store.Store, self string) Switches { return fleetSwitches{s, self} }
 
 type fleetSwitches struct {
@@ -21,13 +21,13 @@ type fleetSwitches struct {
 
 var _ Switches = fleetSwitches{}
 
-// List returns the statuses.
+// List returns the statuses in the store.
 func (f fleetSwitches) List(ctx context.Context) ([]*op25bv1.SwitchStatus, error) {
 	known, err := fleet.Known(ctx, f.store, f.self)
 	return statusMessages(known), err
 }
 
-// Watch sends the statuses. The statuses also change when owners or present controllers change.
+// Watch sends the statuses. They also change when a switch gets another owner, and when a controller appears or disappears.
 func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus {
 	out := make(chan []*op25bv1.SwitchStatus)
 	ctx, cancel := context.WithCancel(ctx)

@@ -14,17 +14,17 @@ import (
 
 type storeService struct {
 	*server
-	turn chan struct{} // holds a token while a backup is in progress
+	turn chan struct{} // contains a token while a backup is in progress
 }
 
 func newStoreService(s *server) storeService { return storeService{s, make(chan struct{}, 1)} }
 
 var _ op25bv1connect.StoreServiceHandler = storeService{}
 
-// backupPart is the number of bytes of a backup in one message.
+// backupPart is the maximum number of bytes of a backup in one message.
 const backupPart = 256 << 10
 
-// Backup streams a backup.
+// Backup streams a backup of the store.
 func (s storeService) Backup(ctx context.Context, _ *connect.Request[op25bv1.BackupRequest], out *connect.ServerStream[op25bv1.BackupResponse]) error {
 	ctx, cancel := s.stream(ctx)
 	defer cancel(nil)
@@ -45,7 +45,7 @@ func (s storeService) Backup(ctx context.Context, _ *connect.Request[op25bv1.Bac
 	return out.Send(&op25bv1.BackupResponse{Part: &op25bv1.BackupResponse_Summary{Summary: BackupSummary(info)}})
 }
 
-// BackupSummary describes a backup.
+// BackupSummary converts a description of a backup to a message.
 func BackupSummary(info store.BackupInfo) *op25bv1.BackupSummary {
 	return &op25bv1.BackupSummary{
 		Made: timestamppb.New(info.Made), Store: info.Store, Revision: info.Revision, AuditSeq: info.Audit.Seq, AuditHash: info.Audit.Hash,
@@ -53,12 +53,12 @@ func BackupSummary(info store.BackupInfo) *op25bv1.BackupSummary {
 	}
 }
 
-// A backupStream sends the bytes that are written to it.
+// A backupStream is an io.Writer that sends the written bytes to the caller.
 type backupStream struct {
 	to *connect.ServerStream[op25bv1.BackupResponse]
 }
 
-// Write sends bytes in messages of at most backupPart.
+// Write sends the bytes in messages of at most backupPart bytes.
 func (b backupStream) Write(data []byte) (int, error) {
 	n := 0
 	for n < len(data) {

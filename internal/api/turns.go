@@ -16,7 +16,7 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// A class is a kind of call. Each class has its own limits, so that calls of one class cannot block the calls of another.
+// A class is a kind of call. Each class has its own limits, so that calls in one class cannot block calls in another.
 type class int
 
 // Classes of calls.
@@ -29,13 +29,14 @@ const (
 	classes
 )
 
-// Limits on the calls of each class in progress and on the calls that wait.
+// Limits on the calls in progress and on the waiting calls of each class.
 const (
-	// heavyAtOnce is the limit on heavy calls in progress. A plan reads up to plan.DefaultParallel switches at once, with 28 MiB each.
+	// heavyAtOnce is the limit on heavy calls in progress. A plan reads up to plan.DefaultParallel switches at the same time and uses 28
+	// MiB for each of them.
 	heavyAtOnce, heavyWaiting = 2, 16
-	// changesAtOnce is the limit on changes in progress, including stored changes whose callers still follow the switches.
+	// changesAtOnce is the limit on changes in progress. It includes stored changes whose callers still follow the switches.
 	changesAtOnce, changesWaiting = 32, 64
-	// maxWatchers is the limit on open watches. Each watch may send the statuses of 1,000 switches.
+	// maxWatchers is the limit on open watches and reflection streams. Each watch may send the statuses of 1,000 switches.
 	maxWatchers  = 1024
 	readsWaiting = 4096
 )
@@ -60,26 +61,26 @@ func classOf(procedure string, message any) class {
 }
 
 // turns limits the calls of a class in progress and makes further calls wait. Each caller has a separate queue, and the queues are served
-// in rotation. A caller with a hundred calls therefore delays only itself.
+// in rotation, so a caller with a hundred calls delays only itself.
 type turns struct {
-	what          string // names the class in errors
+	what          string // the name of the class in errors
 	most, waiting int
-	again         time.Duration // retry delay in errors
+	again         time.Duration // the retry delay in errors
 
-	mu    sync.Mutex // guards everything that follows
+	mu    sync.Mutex // guards the fields below
 	held  int
-	lines []*line // queues that are not empty; the first is served next
-	count int     // number of waiting calls
+	lines []*line // the queues that are not empty; the first is served next
+	count int     // the number of waiting calls
 }
 
-// A line is the queue of the waiting calls of one caller.
+// A line is the queue of one caller's waiting calls.
 type line struct {
 	who  string
-	each []chan struct{} // one channel per call, closed when the call has its turn
+	each []chan struct{} // one channel for each call, closed when the call may begin
 }
 
-// take waits until the call may begin. The caller must call give when the call ends. take returns an error if too many calls wait or if ctx
-// ends first.
+// take waits until a call may begin. The caller must call give when the call ends. take returns an error if too many calls already wait or
+// if ctx ends first.
 func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 	t.mu.Lock()
 	if t.held < t.most {
@@ -106,13 +107,13 @@ func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 		return t.give, nil
 	case <-ctx.Done():
 	}
-	if !t.leave(who, turn) { // the call got its turn at the same time
+	if !t.leave(who, turn) { // the call got its turn just as ctx ended
 		t.give()
 	}
 	return nil, fmt.Errorf("%d %s are in progress, and this one did not get its turn: %w", t.most, t.what, context.Cause(ctx))
 }
 
-// leave removes a waiting call from its line. It reports false if the call already has its turn.
+// leave removes a waiting call from its line. It returns false if the call already has its turn.
 func (t *turns) leave(who string, turn chan struct{}) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,7 +133,7 @@ func (t *turns) leave(who string, turn chan struct{}) bool {
 	return false
 }
 
-// give ends a call and begins the next waiting call, if there is one.
+// give ends a call and starts the next waiting call, if there is one.
 func (t *turns) give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -154,7 +155,7 @@ type usher struct{ of [classes]*turns }
 
 func newUsher() *usher {
 	u := &usher{}
-	reads := 2 * runtime.GOMAXPROCS(0) // reads wait for the store half of the time; more reads would delay the renewal of leases
+	reads := 2 * runtime.GOMAXPROCS(0) // reads wait for the store half of the time, and more concurrent reads would delay the renewal of leases
 	u.of[readClass] = &turns{what: "reads", most: reads, waiting: readsWaiting, again: 5 * time.Second}
 	u.of[heavyClass] = &turns{what: "plans and checks of documents", most: heavyAtOnce, waiting: heavyWaiting, again: 30 * time.Second}
 	u.of[changeClass] = &turns{what: "changes", most: changesAtOnce, waiting: changesWaiting, again: 30 * time.Second}

@@ -18,7 +18,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Callers take turns: one with many calls does not delay the others, and a caller that leaves frees its place.
+// Callers are served in rotation. A caller with many calls does not delay the others, and a caller that disconnects frees its place in the
+// queue.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := &turns{what: "plans", most: 1, waiting: 5}
@@ -67,7 +68,7 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// A slowPlanner plans until its caller hangs up.
+// A slowPlanner is a Planner whose plans take until the caller disconnects.
 type slowPlanner struct {
 	Planner
 	begun, ended chan struct{}
@@ -81,17 +82,17 @@ func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*plan.Plan, erro
 	return nil, context.Cause(ctx)
 }
 
-// I12. Two plans are made at a time. Up to 16 others wait, the next is refused, and one whose caller hangs up ends. Reads and changes are not
-// affected.
+// I12: two plans are computed at the same time, up to 16 more plans wait, and any further plan is refused. When a caller disconnects, its
+// plan ends. Reads and changes are not affected.
 func TestPlansTakeTurns(t *testing.T) {
-	planner := slowPlanner{begun: make(chan struct{}, 100), ended: make(chan struct{}, 100)} // of those whose callers leave some begin yet
+	planner := slowPlanner{begun: make(chan struct{}, 100), ended: make(chan struct{}, 100)} // the channels have room for plans that begin although their callers have disconnected
 	w := newWorld(t, func(d *Deps) { d.Plan = planner })
 	w.put(spinnet(t))
 	c := op25bv1.NewIntentServiceClient(w.dial())
 	outcomes := make(chan error, 2+heavyWaiting)
 	ask := func(ctx context.Context) {
 		_, err := c.Plan(ctx, &op25bv1.PlanRequest{})
-		for status.Code(err) == codes.ResourceExhausted { // the one too many has its place for a moment
+		for status.Code(err) == codes.ResourceExhausted { // the extra plan in full may occupy a place for a moment
 			_, err = c.Plan(ctx, &op25bv1.PlanRequest{})
 		}
 		outcomes <- err
@@ -104,7 +105,7 @@ func TestPlansTakeTurns(t *testing.T) {
 		go ask(rest)
 	}
 	<-planner.begun
-	full := func() (err error) { // once all the others have come
+	full := func() (err error) { // returns as soon as all other plans are in the queue
 		for status.Code(err) != codes.ResourceExhausted {
 			ctx, cancel := context.WithTimeout(within(t), 50*time.Millisecond)
 			_, err = c.Plan(ctx, &op25bv1.PlanRequest{})
@@ -120,7 +121,7 @@ func TestPlansTakeTurns(t *testing.T) {
 	}
 	hangUp()
 	<-planner.ended
-	<-planner.begun // the next has its turn
+	<-planner.begun // the next plan in the queue begins
 	leave()
 	for range 2 {
 		<-planner.ended

@@ -10,11 +10,11 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// A Verb describes a call.
+// A Verb describes the requirements and the audit record of a call.
 type Verb struct {
 	// Name is the verb in audit records. It is empty for calls that change nothing.
 	Name string
-	// Least is the role that the call requires; auth.None admits unauthenticated callers.
+	// Least is the lowest role that may make the call; auth.None admits unauthenticated callers.
 	Least auth.Role
 	// Private is set for calls about a subscriber's connections or mailbox. The errors of such calls are not logged.
 	Private bool
@@ -24,12 +24,12 @@ type Verb struct {
 
 // Limits on the duration of calls.
 const (
-	// readWithin is the limit for calls that only read the store. A store request fails after 5 s, and some calls make several requests.
+	// readWithin is the limit on calls that only read the store. A store request fails after 5 s, and some calls make several requests.
 	readWithin = 30 * time.Second
-	// fleetWithin is the limit for calls that read switches. 1,000 switches take half a minute if a tenth of them do not answer.
+	// fleetWithin is the limit on calls that read switches. Reading 1,000 switches takes half a minute if a tenth of them do not answer.
 	fleetWithin = 5 * time.Minute
-	// backupWithin is the limit for a backup of 2 GiB over a slow line. A backup fails if etcd compacts its history before the end, which
-	// happens after 10 to 20 minutes.
+	// backupWithin is the limit on a backup. It allows 2 GiB over a slow line. A backup that takes longer than 10 to 20 minutes may fail,
+	// because etcd then compacts its history.
 	backupWithin = 30 * time.Minute
 )
 
@@ -39,7 +39,7 @@ const (
 	healthCheck    = "/" + grpchealth.HealthV1ServiceName + "/Check"
 )
 
-// verbs maps each procedure to its Verb. Other procedures are refused.
+// verbs maps each procedure to its Verb. Procedures that are not in the map are refused.
 var verbs = map[string]Verb{
 	op25bv1connect.IntentServicePlanProcedure:    {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.IntentServiceApplyProcedure:   {Least: auth.Operator, Name: "apply"},
@@ -47,7 +47,7 @@ var verbs = map[string]Verb{
 	op25bv1connect.IntentServiceHistoryProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceShowProcedure:    {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceDiffProcedure:    {Least: auth.Viewer, Within: readWithin},
-	op25bv1connect.IntentServiceRestoreProcedure: {Least: auth.Operator, Name: "restore"}, // older revisions require admin: see mayRestore
+	op25bv1connect.IntentServiceRestoreProcedure: {Least: auth.Operator, Name: "restore"}, // older revisions require admin; see mayRestore
 	op25bv1connect.IntentServiceOutcomeProcedure: {Least: auth.Operator, Within: readWithin},
 
 	op25bv1connect.FleetServiceListSwitchesProcedure:  {Least: auth.Viewer, Within: readWithin},

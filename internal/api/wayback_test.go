@@ -22,7 +22,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// exempting is the worked example with some more exemptions of addresses.
+// exempting returns the files of the worked example with n additional exemptions of addresses.
 func exempting(t testing.TB, n int) []*op25bv1.File {
 	t.Helper()
 	var b strings.Builder
@@ -35,8 +35,9 @@ func exempting(t testing.TB, n int) []*op25bv1.File {
 	return edited(t, examples.SpinNet2006(), "exemptions:\n", b.String())
 }
 
-// TestI13ApplyRefusesWhatSwitchesWould: documents that no switch has room for are refused before they are stored, with the table, its size
-// and the need, although the switch cannot be reached; and then a phase can be activated and rolled back.
+// TestI13ApplyRefusesWhatSwitchesWould applies documents whose entries fit on no switch. They must be refused before they are stored, although
+// the switch is unreachable, and the error must contain the table, its size and the number of entries. A phase can then be activated and rolled
+// back.
 func TestI13ApplyRefusesWhatSwitchesWould(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))
@@ -58,8 +59,8 @@ func TestI13ApplyRefusesWhatSwitchesWould(t *testing.T) {
 	told(t, back, err)
 }
 
-// TestI13OperatorRestores: an operator undoes the newest change of documents and nothing older, with the plan that shows what it stops, and
-// an admin restores any revision.
+// TestI13OperatorRestores verifies that an operator can undo the newest change of documents but nothing older, and that an admin can restore
+// any revision.
 func TestI13OperatorRestores(t *testing.T) {
 	tokens := make(map[string]string)
 	access, err := auth.Open(accessFile(t, tokens, ""), nil)
@@ -111,7 +112,7 @@ func TestI13OperatorRestores(t *testing.T) {
 	}
 }
 
-// TestPlanOfARestore: the plan says which activations are taken back and what that stops.
+// TestPlanOfARestore verifies that the plan of a restoration lists the activations that are taken back, and the mail that is then stopped.
 func TestPlanOfARestore(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))
@@ -140,8 +141,8 @@ func TestPlanOfARestore(t *testing.T) {
 	}
 }
 
-// TestI13BrokenDocuments: while the newest documents cannot be used, calls that need them fail. Changes of phase, a restore, and good documents
-// still succeed.
+// TestI13BrokenDocuments makes the newest documents unusable. Calls that need them must fail, but changes of phase, restoring a revision, and
+// applying good documents must still succeed.
 func TestI13BrokenDocuments(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))

@@ -12,7 +12,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Each wrong request has one error with its code, the field and the valid values.
+// Each invalid request returns one error that contains its code, the field and the valid values.
 func TestWrong(t *testing.T) {
 	w := newWorld(t, nil)
 	conn := w.dial()
@@ -45,7 +45,7 @@ func TestWrong(t *testing.T) {
 		name string
 		call func(context.Context) error
 		code codes.Code
-		want string // what the error is, or what it begins with if it ends in ...
+		want string // the error, or the beginning of the error if want ends in ...
 	}{
 		{"no reason", apply(&op25bv1.ApplyRequest{Files: files, Base: 1}), invalid, "reason: a change requires a reason; give the reason, which the audit record keeps"},
 		{"blanks", restore(&op25bv1.RestoreRequest{Revision: 1, Base: 1, Reason: " \n"}), invalid, "reason: a change requires a reason; give the reason, which the audit record keeps"},
@@ -93,7 +93,7 @@ func TestWrong(t *testing.T) {
 			return err
 		}, invalid, "limit: 1001 is too large; must be at most 1000; 0 means 50"},
 	} {
-		w.now = w.now.Add(time.Minute) // each refusal is recorded
+		w.now = w.now.Add(time.Minute) // allows the audit chain to record each refusal
 		err := c.call(ctx)
 		got := status.Convert(err).Message()
 		want, begins := strings.CutSuffix(c.want, "...")
