@@ -77,7 +77,8 @@ func accessForm(t *testing.T, phase string) *Compiled {
 	return c
 }
 
-// TestAccessForms: lines by tags and session, the ways to them by tags, and what their groups give them.
+// TestAccessForms verifies the entries of lines with VLAN tags and PPPoE sessions, the ports found by VLAN tags, and the entries for the
+// settings of line groups.
 func TestAccessForms(t *testing.T) {
 	s := accessForm(t, "classic").State
 	const free, paced, watched, unused = 1, 2, 3, 4
@@ -94,7 +95,7 @@ func TestAccessForms(t *testing.T) {
 			{Port: 2, OuterVID: 200, InnerVID: 2, Session: 1}: {Group: free, Index: 7},
 			{Port: 2, OuterVID: 200}:                          {Group: free, Index: 8},
 		},
-		// Three lines of one port share VLAN 100; lines of two ports share 200 with 1 inside.
+		// Three lines on one port share VLAN 100. Lines on two ports share VLAN 200 with inner VLAN 1, so these tags have no entry.
 		LinePorts:    map[pipeline.VLANKey]pipeline.Port{{OuterVID: 100}: 1, {OuterVID: 200, InnerVID: 2}: 2, {OuterVID: 200}: 2},
 		SourceChecks: map[pipeline.LineGroup]pipeline.SourceCheck{paced: pipeline.SourceDrop, watched: pipeline.SourceMonitor},
 		Sources: map[pipeline.SourceKey]struct{}{
@@ -111,13 +112,14 @@ func TestAccessForms(t *testing.T) {
 		NetworkPorts: []pipeline.Port{509},
 		AllPorts:     []pipeline.Port{1, 2, 509},
 	}
-	s.Services, s.Remotes, s.Verdicts, s.Staged = nil, nil, nil, nil // see TestLegs and stagedRead
+	s.Services, s.Remotes, s.Verdicts, s.Staged = nil, nil, nil, nil // TestLegs and stagedRead verify these fields
 	if diff := cmp.Diff(want, s, policytest.CompareAddresses); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-// TestLegs: what is looked at on each leg, in every phase since one has rules for a server behind a line; and the rules' entries and texts.
+// TestLegs verifies the service entries of all legs, which are the same in both phases because one of the phases has rules for servers
+// behind lines. It also verifies the entries and the texts of the rules.
 func TestLegs(t *testing.T) {
 	const submission, smtp, pop3 = 1, 2, 3
 	exact := func(n uint16) pipeline.PortMatch { return pipeline.PortMatch{Port: n, Exact: true} }
@@ -224,7 +226,7 @@ func TestLegs(t *testing.T) {
 	}
 }
 
-// TestServicesOfOneSide: a rule for one leg of a server behind a line makes only that leg looked at.
+// TestServicesOfOneSide verifies that a rule for UpSrc or DownDst adds service entries only for its own leg.
 func TestServicesOfOneSide(t *testing.T) {
 	for leg, more := range map[policy.Leg]map[pipeline.ServiceKey]pipeline.Leg{
 		policy.UpSrc: {

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// BenchmarkFullSwitch compiles the largest switch.
+// BenchmarkFull measures the compilation of the largest switch.
 func BenchmarkFull(b *testing.B) {
 	bundle, err := policy.Load(policytest.Full())
 	if err != nil {
@@ -25,8 +25,8 @@ func BenchmarkFull(b *testing.B) {
 	})
 }
 
-// BenchmarkFleet is what a revision of a thousand small switches with one large policy costs: all of them compiled, and compared with what
-// they were, for each switch. The floor is one switch by itself, to which the whole policy is compiled each time.
+// BenchmarkFleet measures the cost of one revision for a fleet of 1,000 small switches with one large policy. Alone compiles the policy
+// for one switch, Compiler compiles all switches with one Compiler, and Number assigns the numbers.
 func BenchmarkFleet(b *testing.B) {
 	bundle := policytest.Fleet(b)
 	now := time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)

@@ -15,42 +15,42 @@ const (
 	SubscriberExempt   pipeline.Class = 1
 )
 
-// Compiled is the desired state of one switch with certain phases in force, and the meaning of its numbers.
+// Compiled is the desired state of one switch for the given phases in force, together with the meaning of the numbers in the state.
 //
-// The maps and slices of a Compiled are shared between the results of one Compiler and are read-only.
+// The maps and slices of a Compiled are read-only, because the results of one Compiler share them.
 type Compiled struct {
 	Policy, Switch string
-	// InForce is the phase of each line group. Groups with the default phase are not listed.
+	// InForce has the phase in force for each line group. Groups with the default phase are not listed.
 	InForce policy.InForce
 
-	// State has SynOnly, the drain, only if every phase in force by default or for lines of this switch drains. The drain applies to the
-	// whole switch, and must not pass segments that a phase without drain stops.
+	// State is the desired state. Its SynOnly, the drain, applies to the whole switch and must not pass segments that a phase without drain
+	// stops. SynOnly is therefore true only if the default phase and all phases of the switch's lines drain.
 	State pipeline.State
-	// Staged are the rule sets of the other phases, the most useful first. See Stage.
+	// Staged has the rule sets of the other phases, the most useful first. See Stage.
 	Staged []Stage
 
-	// Rules has the rules of the phases in force, the standing rules, and the rules of the pipeline itself, by the id under which the switch
-	// counts them.
+	// Rules maps the ids under which the switch counts to rules: the rules of the phases in force, the standing rules, and the rules built
+	// into the pipeline.
 	Rules map[pipeline.RuleID]Rule
-	// Lines has the names of the switch's lines by index.
+	// Lines maps the index of each line to its name.
 	Lines map[pipeline.LineIndex]string
 	// LineGroups, Services and Remotes map numbers to entries of the policy. The prefixes of Remotes include the prefixes through NAT64.
 	LineGroups map[pipeline.LineGroup]policy.LineGroup
 	Services   map[pipeline.Service]policy.Service
 	Remotes    map[pipeline.Class]policy.Remote
 
-	// Exempt has the exemptions in force on this switch: first exemptions of prefixes, which apply on every switch, then exemptions of its
-	// lines.
+	// Exempt has the exemptions in force on this switch. Exemptions of prefixes, which apply on every switch, precede exemptions of the
+	// switch's lines.
 	Exempt []Exempt
-	// Expired has the exemptions of the policy that have ended.
+	// Expired has the policy's exemptions that have expired.
 	Expired []policy.Exemption
 
 	shared *pipeline.Shared
 	own    map[netip.Prefix]pipeline.Subscriber // entries that are not in shared
 }
 
-// Sharing returns the state with its entries divided between the field Shared, for entries that all switches of the Compiler share, and the
-// other fields. The result has the same entries as State, but most of them are encoded once for all switches.
+// Sharing returns a state with the same entries as State. The entries that all switches of the Compiler share are in the field Shared, so
+// that they are encoded only once.
 func (c *Compiled) Sharing() *pipeline.State {
 	s := c.State
 	s.Shared = c.shared
@@ -58,7 +58,7 @@ func (c *Compiled) Sharing() *pipeline.State {
 	return &s
 }
 
-// An Exempt is an exemption in force, with its addresses.
+// An Exempt is an exemption in force and the prefixes that it exempts.
 type Exempt struct {
 	policy.Exemption
 	Prefixes []netip.Prefix
@@ -68,15 +68,15 @@ type Exempt struct {
 type Rule struct {
 	ID   pipeline.RuleID
 	Name string
-	// Action is the rule's action. If the phases in force have different actions, Action is the strictest. For later-fragment, undetermined
-	// and spoofed, Action is the strictest setting of the line groups.
+	// Action is the rule's action. If the rule has different actions in the phases in force, Action is the strictest of them. For
+	// later-fragment, undetermined and spoofed, Action is the strictest setting of any line group.
 	Action policy.Action
-	// Text is a sentence for operators and for the descriptions of counters. If the phases in force differ, Text has one clause for each
-	// phase.
+	// Text describes the rule for operators and in the descriptions of counters. If the rule differs between the phases in force, Text has
+	// one clause for each phase.
 	Text string
 }
 
-// RuleByName returns the rule with a name.
+// RuleByName returns the rule with the given name.
 func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 	for _, r := range c.Rules {
 		if r.Name == name {
@@ -86,15 +86,15 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 	return Rule{}, false
 }
 
-// Compile returns the desired state of a switch at a moment, with a phase in force for each line group. Only exemptions depend on the
-// moment: ended exemptions are left out. The states of different phases differ only in Verdicts and SynOnly.
+// Compile returns the desired state of a switch at time now, given the phase in force for each line group. The time determines only which
+// exemptions have expired. The states of different phases differ only in Verdicts, SynOnly and Staged.
 //
-// The first matching rule decides. The order is relay, submission, exempt, and then the rules of the phase of the line's group. A rule over
-// several legs or line groups becomes several entries with one rule id. If groups have different phases, entries name groups where needed,
-// so that no rule applies to lines of a group with another phase.
+// The first matching rule decides: relay, submission, exempt, and then the rules of the phase that is in force for the line's group. A rule
+// for several legs or line groups becomes several entries with one rule id. If groups have different phases, entries match on the group
+// where needed, so that no rule applies to the lines of a group in another phase.
 //
-// Compile returns ErrUnknownSwitch, policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name; the message lists the valid
-// names. It returns policy.ErrInvalid if the switch is not valid, or if the phases in force need more than policy.MaxVerdicts entries, and
+// Compile returns ErrUnknownSwitch, policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name; the message lists the known names.
+// It returns policy.ErrInvalid if the switch is not valid, or if the phases in force need more than policy.MaxVerdicts entries. It returns
 // ErrNumbers if a line has no number.
 func (c *Compiler) Compile(switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
 	sw, err := c.find(switchName, in)
@@ -109,8 +109,8 @@ func (c *Compiler) Compile(switchName string, in policy.InForce, now time.Time) 
 	return compiled, nil
 }
 
-// RulesOf returns the rules as they apply to lines in one phase, regardless of the other phases in force. The ids are those of
-// Compiled.Rules, with the phase's own action and text. drain is State.SynOnly. The map is read-only. RulesOf returns
+// RulesOf returns the rules as they apply to lines in the given phase, whatever other phases are in force. The ids are the same as in
+// Compiled.Rules; the actions and texts are those of the phase. drain is State.SynOnly. The map is read-only. RulesOf returns
 // policy.ErrUnknownPhase if the policy does not have the phase.
 func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, error) {
 	in := policy.Everywhere(phase)
@@ -160,7 +160,7 @@ func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) 
 	return compiled, nil
 }
 
-// drains reports whether every phase that applies to lines of a switch stops only new connections.
+// drains reports whether SynOnly is set in the default phase and in the phase of every line of a switch.
 func drains(p *policy.Policy, sw *policy.Switch, in policy.InForce) bool {
 	drains := func(phase string) bool {
 		ph, _ := p.Phase(phase)

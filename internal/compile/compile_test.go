@@ -16,7 +16,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// The numbers of the worked example, by hand: positions in its lists, and rule ids in order of first appearance.
+// The numbers of the worked example, determined by hand. Names have their positions in the example's lists, and rule ids follow the
+// order of first appearance.
 const (
 	groupADSL, groupBFlets, groupMobile                   pipeline.LineGroup = 1, 3, 5
 	serviceSMTP, serviceSubmission, serviceSubmissions    pipeline.Service   = 1, 2, 3
@@ -24,7 +25,7 @@ const (
 	idRelay, idSubmission, idExempt, idCarrier, idSMTPAll pipeline.RuleID    = 2, 3, 4, 5, 6
 )
 
-// exampleState is what edge-1 holds in every phase of the example, by hand.
+// exampleState returns the entries that edge-1 has in every phase of the example. It is written by hand.
 func exampleState() pipeline.State {
 	mac := func(kind, n byte) pipeline.MAC { return pipeline.MAC{2, 0, 0, 0, kind, n} }
 	prefix := netip.MustParsePrefix
@@ -35,7 +36,7 @@ func exampleState() pipeline.State {
 			{Port: 3}: {Group: groupBFlets, Index: 3},
 			{Port: 4}: {Group: groupMobile, Index: 4},
 		},
-		LinePorts: map[pipeline.VLANKey]pipeline.Port{}, // all are untagged
+		LinePorts: map[pipeline.VLANKey]pipeline.Port{}, // all lines are untagged
 		Ports:     map[pipeline.Port]pipeline.PortRole{11: pipeline.Network, 12: pipeline.Network, 13: pipeline.Network},
 		Services: map[pipeline.ServiceKey]pipeline.ServiceValue{
 			fromLine(25):  {Leg: pipeline.UpDst, Service: serviceSMTP, Priority: 40},
@@ -64,7 +65,8 @@ func exampleState() pipeline.State {
 	}
 }
 
-// fromLine is the server's port of a Segment from a line; toLine is the server's port of a Segment to one.
+// fromLine returns the key of the service entry for a server's port in segments from a line. toLine returns the key for segments to a
+// line.
 func fromLine(n uint16) pipeline.ServiceKey {
 	return pipeline.ServiceKey{Role: pipeline.Access, DstPort: pipeline.PortMatch{Port: n, Exact: true}}
 }
@@ -73,7 +75,8 @@ func toLine(n uint16) pipeline.ServiceKey {
 	return pipeline.ServiceKey{Role: pipeline.Network, SrcPort: pipeline.PortMatch{Port: n, Exact: true}}
 }
 
-// exampleVerdicts are the rules of a phase of the example, by hand, with the actions that differ from phase to phase.
+// exampleVerdicts returns the verdict entries of a phase of the example, written by hand. The parameters are the actions that differ
+// between the phases.
 func exampleVerdicts(carrier, all pipeline.VerdictAction) map[pipeline.VerdictKey]pipeline.Verdict {
 	up, down := pipeline.Exactly(pipeline.UpDst), pipeline.Exactly(pipeline.DownSrc)
 	smtp, submission, submissions := pipeline.Exactly(serviceSMTP), pipeline.Exactly(serviceSubmission), pipeline.Exactly(serviceSubmissions)
@@ -145,7 +148,7 @@ func TestCompileExample(t *testing.T) {
 	}
 }
 
-// TestExemptionEnds: an exemption holds through its last day, in the policy's part of the world, and not a second longer.
+// TestExemptionEnds verifies that an exemption applies until the end of its last day at the policy's UTC offset.
 func TestExemptionEnds(t *testing.T) {
 	b := policytest.Example(t)
 	for at, exempt := range map[string]int{
@@ -214,7 +217,7 @@ phases:
       - {name: both, groups: [bflets, adsl], service: smtp, action: drop}
 `
 
-// TestCompileTagged: VLANs, two switches, two relays, a rule over several groups, an exempt prefix.
+// TestCompileTagged compiles documents with VLANs, two switches, two relay classes, a rule for several groups, and an exempt prefix.
 func TestCompileTagged(t *testing.T) {
 	b, err := policy.Load([]strict.File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}})
 	if err != nil {
@@ -289,7 +292,7 @@ func TestCompileRefuses(t *testing.T) {
 	if want := `unknown phase "befor"; did you mean "before"? phases: before, mobile-carriers, all-destinations`; !errors.Is(err, policy.ErrUnknownPhase) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	// A caller that skips Validate still cannot compile a policy that blocks submission.
+	// A policy that blocks submission is refused even if the caller skips Validate.
 	p := *b.Policy
 	p.Phases = []policy.Phase{{Name: "bad", Effective: policy.Date{Year: 2006, Month: 10, Day: 1}, Rules: []policy.PhaseRule{
 		{Name: "close-587", Service: "submission", Action: policy.Drop}, {Name: "smtp-all", Service: "smtp", Action: policy.Drop},
@@ -297,7 +300,7 @@ func TestCompileRefuses(t *testing.T) {
 	if c, err := Compile(&policy.Bundle{Policy: &p, Inventory: b.Inventory}, nil, "edge-1", policy.Everywhere("bad"), now); !errors.Is(err, policy.ErrInvalid) {
 		t.Errorf("got %v, %v, want ErrInvalid", c, err)
 	}
-	// Nor one that drops all that a line sends.
+	// An inventory in which a source check would drop all of a line's traffic is refused too.
 	b.Policy.LineGroups[0].SourceCheck, b.Policy.LineGroups[0].Addressing = policy.SourceDrop, policy.Static
 	b.Inventory.Switches[0].Lines[1].Prefixes = nil
 	const want = `compile switch "edge-1": switches[0].lines[1]: line "adsl-bot" has no prefixes, and line group "adsl" has sourceCheck: drop; ` +
@@ -307,7 +310,8 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
-// TestExemptForItsLineAlone: an exempt line's addresses are exempt there and nowhere else, unless the policy exempts them everywhere.
+// TestExemptForItsLineAlone verifies that the addresses of an exempt line are exempt only on that line, unless the policy exempts
+// them on every line.
 func TestExemptForItsLineAlone(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	for name, test := range map[string]struct {
@@ -333,7 +337,7 @@ func TestExemptForItsLineAlone(t *testing.T) {
 	}
 }
 
-// What Sharing returns is the same entries, also where a line's exemption lies within one of a prefix.
+// TestSharing verifies that Sharing returns the same entries as State, even if an exempt line's prefix lies inside an exempt prefix.
 func TestSharing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := policytest.DrawBundle(t)

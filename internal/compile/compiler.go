@@ -14,12 +14,12 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Compiler compiles the switches of a policy and its inventory. Data that switches share, such as rule sets, is computed once. A Compiler
-// is safe for concurrent use. The documents must not change while it is in use.
+// A Compiler compiles the switches of a policy and its inventory. Data that the switches share, such as rule sets, is computed only once. A
+// Compiler is safe for concurrent use. The documents must not change while the Compiler is in use.
 type Compiler struct {
 	bundle  *policy.Bundle
 	numbers *Numbers
-	given   bool // the caller gave the numbers, which must include every line
+	given   bool // the caller supplied the numbers, which must include every line
 
 	lineGroups     map[pipeline.LineGroup]policy.LineGroup
 	services       map[pipeline.Service]policy.Service
@@ -28,18 +28,18 @@ type Compiler struct {
 	remoteEntries  map[netip.Prefix]pipeline.Class
 	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
 	exemptLines    map[string]int // index in Policy.Exemptions, by the name of the exempt line
-	ends           []time.Time    // the ends of all exemptions, in order
+	ends           []time.Time    // the times at which exemptions expire, in order
 
-	mu       sync.Mutex            // guards everything that follows
+	mu       sync.Mutex            // guards the fields below
 	ruleSets map[string]*ruleSet   // by inForceKey
 	staging  map[string][]*ruleSet // by inForceKey
-	standing *standingExemptions   // the exemptions in force at the moment of the last call
+	standing *standingExemptions   // the exemptions in force at the time of the last call
 }
 
-// NewCompiler returns a compiler of documents that policy.Load or policy.Validate accepted. n maps their names to numbers; nil means
-// Number(nil, b).
+// NewCompiler returns a compiler for documents that policy.Load or policy.Validate accepted. n has the numbers of their names; if n is nil,
+// the compiler numbers the names as Number(nil, b) does.
 //
-// NewCompiler validates the policy again, and Compile validates the switch, so that no caller can compile a rule set that blocks
+// NewCompiler validates the policy again, and Compile validates the switch again, so that no caller can compile a rule set that blocks
 // submission. NewCompiler returns policy.ErrInvalid if the policy is not valid, and ErrNumbers if a name has no number.
 func NewCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	if err := policy.ValidatePolicy(b.Policy); err != nil {
@@ -48,11 +48,11 @@ func NewCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	return newCompiler(b, n)
 }
 
-// A Salvager compiles only rule sets, from documents that may be invalid, so that the rule sets can be recognised on a switch that already
-// has them.
+// A Salvager compiles only the rule sets of documents that may be invalid. The rule sets serve to recognise the entries of a switch that
+// such documents configured.
 type Salvager struct{ c *Compiler }
 
-// NewSalvager returns a salvager of documents that policy.Salvage read. NewSalvager fails if no rule sets can be compiled from the
+// NewSalvager returns a Salvager for documents that policy.Salvage read. It returns an error if no rule sets can be compiled from the
 // documents.
 func NewSalvager(b *policy.Bundle, n *Numbers) (s *Salvager, err error) {
 	defer salvaged(&err)
@@ -66,7 +66,7 @@ func (s *Salvager) Rules(switchName string, in policy.InForce) (r Rules, err err
 	return s.c.Rules(switchName, in)
 }
 
-// salvaged turns a panic of code that relies on valid documents into an error.
+// salvaged recovers from a panic in code that relies on valid documents, and sets *err instead.
 func salvaged(err *error) {
 	if fault := recover(); fault != nil {
 		*err = fmt.Errorf("%w: too wrong to make rules of: %v", policy.ErrInvalid, fault)
@@ -77,7 +77,8 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	p := b.Policy
 	c := &Compiler{bundle: b, numbers: n, given: n != nil, ruleSets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}
 	if n == nil {
-		// Lines are numbered when their switch is compiled, because often only one switch is compiled.
+		// Only the policy's names are numbered here. Lines are numbered when their switch is compiled, because often only one switch is
+		// compiled.
 		var err error
 		if c.numbers, err = numberPolicy(nil, p); err != nil {
 			return nil, err
@@ -106,7 +107,7 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	return c, nil
 }
 
-// numbered returns the items of a list by number.
+// numbered returns a map from the number of each item in a list to the item.
 func numbered[K comparable, T any](list []T, names []string, number func(string) K) map[K]T {
 	all := make(map[K]T, len(list))
 	for i, item := range list {
@@ -115,13 +116,13 @@ func numbered[K comparable, T any](list []T, names []string, number func(string)
 	return all
 }
 
-// Rules is the part of a Compiled that a single MODIFY can put in force.
+// Rules is the part of a Compiled that one MODIFY of the table running_epoch can put in force.
 type Rules struct {
-	Verdicts map[pipeline.VerdictKey]pipeline.Verdict // shared by all switches with these phases; read-only
+	Verdicts map[pipeline.VerdictKey]pipeline.Verdict // shared by all switches with the same phases in force; read-only
 	SynOnly  bool
 }
 
-// Rules returns only the rules of the state that Compile would return. It does not validate the switch. Rules returns ErrUnknownSwitch,
+// Rules returns only the rules of the state that Compile would return, and does not validate the switch. It returns ErrUnknownSwitch,
 // policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name, and policy.ErrInvalid if the rules need more than
 // policy.MaxVerdicts entries.
 func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
@@ -137,7 +138,8 @@ func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
 	return Rules{Verdicts: set.verdicts, SynOnly: drains(c.bundle.Policy, sw, in)}, nil
 }
 
-// find returns a switch after checking that the phases and line groups exist.
+// find returns the switch with the given name. It returns an error if the switch does not exist or if in has an unknown phase or line
+// group.
 func (c *Compiler) find(switchName string, in policy.InForce) (*policy.Switch, error) {
 	inv := c.bundle.Inventory
 	sw, ok := inv.Switch(switchName)
@@ -178,7 +180,7 @@ func (l lineNumbers) names() map[pipeline.LineIndex]string {
 	return all
 }
 
-// A ruleSet has the rules of the phases in force, for any switch.
+// A ruleSet has the rules of one combination of phases in force. Every switch can use it.
 type ruleSet struct {
 	mix      *mix
 	verdicts map[pipeline.VerdictKey]pipeline.Verdict
@@ -188,7 +190,8 @@ type ruleSet struct {
 	texts [2]map[pipeline.RuleID]Rule
 }
 
-// rules returns the rules of phases in force. rules returns policy.ErrInvalid if a switch has no room for the rules.
+// rules returns the rule set for the given phases in force. It returns policy.ErrInvalid if the rule set needs more than policy.MaxVerdicts
+// entries.
 func (c *Compiler) rules(in policy.InForce) (*ruleSet, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -212,7 +215,7 @@ func (c *Compiler) rulesLocked(in policy.InForce) *ruleSet {
 	return set
 }
 
-// inForceKey returns a map key that is equal for equal phases in force. Names have no blanks, so the key is unambiguous.
+// inForceKey returns a map key that is the same for equal values of in. Names contain no blanks, so the key is unambiguous.
 func inForceKey(in policy.InForce) string {
 	var b strings.Builder
 	b.WriteString(in.Default)
@@ -222,7 +225,7 @@ func inForceKey(in policy.InForce) string {
 	return b.String()
 }
 
-// meanings returns the meanings of the rules' ids.
+// meanings returns the rules by id; the first call for each value of drain computes them.
 func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 	i := 0
 	if drain {
@@ -236,7 +239,7 @@ func (s *ruleSet) meanings(n *Numbers, drain bool) map[pipeline.RuleID]Rule {
 	return s.texts[i]
 }
 
-// remoteEntries returns the prefixes of all classes, including the prefixes through NAT64.
+// remoteEntries returns the prefixes of all remote classes, including IPv4 prefixes embedded in NAT64 prefixes.
 func remoteEntries(p *policy.Policy, n *Numbers) map[netip.Prefix]pipeline.Class {
 	entries := make(map[netip.Prefix]pipeline.Class)
 	for _, r := range p.RemotesWithNAT64() {

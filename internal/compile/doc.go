@@ -1,6 +1,6 @@
-// Package compile compiles documents into the desired state of one switch: a pipeline.State for the phases in force, and the meaning of the
+// Package compile turns the documents into the desired state of a switch: a pipeline.State for the phases in force, and the meaning of the
 // rule ids under which the switch counts.
 //
-// Number gives each name in the documents its numeric id. Compiler.Compile makes the state of one switch. The package is pure: it does no
-// I/O, reads no clock and logs nothing.
+// Number assigns a numeric id to each name in the documents. Compiler.Compile computes the state of one switch. The package is pure: it
+// does no I/O, reads no clock and logs nothing.
 package compile

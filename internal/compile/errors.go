@@ -4,11 +4,11 @@ import "errors"
 
 // Errors of numbering.
 var (
-	// ErrNumbers means that a numbering contradicts itself, or belongs to other documents.
+	// ErrNumbers means that a Numbers is inconsistent, or belongs to other documents.
 	ErrNumbers = errors.New("the numbers cannot be used")
-	// ErrNoNumber means that there are more names of one kind than numbers.
+	// ErrNoNumber means that the documents have more names of one kind than there are numbers.
 	ErrNoNumber = errors.New("no number is left")
 )
 
-// ErrUnknownSwitch means that the inventory does not have a switch.
+// ErrUnknownSwitch means that the inventory does not have the named switch.
 var ErrUnknownSwitch = errors.New("unknown switch")

@@ -10,18 +10,18 @@ import (
 	"op25b/internal/policy"
 )
 
-// standingExemptions has the exemptions in force between two consecutive expiries, for any switch.
+// standingExemptions has the exemptions in force between one expiry and the next, as far as they are the same for all switches.
 type standingExemptions struct {
-	ended   int // number of exemptions that have ended
+	ended   int // the number of exemptions that have expired
 	expired []policy.Exemption
-	// Exemptions of prefixes, in three forms: entries, a list, and an index for look-ups.
+	// The exemptions of prefixes, in three forms: table entries, a list, and an index for look-ups.
 	entries map[netip.Prefix]pipeline.Subscriber
 	list    []Exempt
 	index   *policy.PrefixIndex[struct{}]
 	shared  *pipeline.Shared // the entries that all switches share in this period
 }
 
-// endedAt returns the number of exemptions that have ended.
+// endedAt returns the number of exemptions that have expired by time now.
 func (c *Compiler) endedAt(now time.Time) int {
 	ended, _ := slices.BinarySearchFunc(c.ends, now, func(end, now time.Time) int {
 		if end.After(now) {
@@ -32,7 +32,7 @@ func (c *Compiler) endedAt(now time.Time) int {
 	return ended
 }
 
-// SameExemptions reports whether the same exemptions are in force at two moments.
+// SameExemptions reports whether the same exemptions are in force at both times.
 func (c *Compiler) SameExemptions(a, b time.Time) bool { return c.endedAt(a) == c.endedAt(b) }
 
 func (c *Compiler) standingAt(now time.Time) *standingExemptions {
@@ -62,7 +62,7 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 	return s
 }
 
-// exemptions sets the exempt prefixes of a switch: the prefixes of its exempt lines, each for its own line only, and the prefixes that are
+// exemptions sets the exempt prefixes of a switch: the prefixes of its exempt lines, each only for its own line, and the prefixes that are
 // exempt on every switch.
 func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineNumbers, now time.Time) {
 	p, s := c.bundle.Policy, c.standingAt(now)
@@ -79,8 +79,8 @@ func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineN
 		}
 		list = append(list, Exempt{Exemption: p.Exemptions[at], Prefixes: line.Prefixes})
 		for _, prefix := range line.Prefixes {
-			// The longest prefix decides. Inside a prefix that is exempt everywhere, an entry for one line would end the exemption for
-			// other lines.
+			// The longest prefix decides. Inside a prefix that is exempt on every line, an entry for a single line would take the
+			// exemption away from the other lines, so this entry applies to any line.
 			_, same := s.index.At(prefix)
 			subscriber := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}
 			if _, _, within := s.index.Around(prefix); within || same {

@@ -9,8 +9,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// pipelineRules returns the rules built into the pipeline. If line groups set the action of a rule, Action is the strictest of their
-// settings.
+// pipelineRules returns the rules that are built into the pipeline. If the line groups determine a rule's action, Action is the
+// strictest of their settings.
 func pipelineRules(p *policy.Policy) map[pipeline.RuleID]Rule {
 	rules := make(map[pipeline.RuleID]Rule)
 	fixed := func(id pipeline.RuleID, name, text string) {
@@ -31,8 +31,8 @@ func pipelineRules(p *policy.Policy) map[pipeline.RuleID]Rule {
 	return rules
 }
 
-// setApart returns the strictest action of all line groups and of the default, which unnamed lines have. text lists the line groups with
-// another action than the default, as the end of a sentence.
+// setApart returns the strictest action of all line groups and of the default, which applies to unnamed lines. text continues a sentence
+// and lists the line groups whose action is not the default.
 func setApart(p *policy.Policy, byDefault policy.Action, of func(policy.LineGroup) policy.Action) (strictest policy.Action, text string) {
 	strictest = byDefault
 	var b strings.Builder
@@ -54,12 +54,12 @@ func setApart(p *policy.Policy, byDefault policy.Action, of func(policy.LineGrou
 	return strictest, b.String()
 }
 
-// strictness orders the actions by how much they stop.
+// strictness ranks an action by how much traffic it stops.
 func strictness(a policy.Action) int {
 	return slices.Index([]policy.Action{policy.Permit, policy.Monitor, policy.Limit, policy.Reject, policy.Drop}, a)
 }
 
-// outcomeText returns an action as the end of a sentence.
+// outcomeText describes an action in words that end a sentence.
 func outcomeText(a policy.Action) string {
 	switch a {
 	case policy.Permit:

@@ -11,7 +11,8 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// TestTooManyRules: the last id is given out, and one name more is refused.
+// TestLastRule verifies that the last rule id can be used, and that a policy with one more rule name is
+// refused.
 func TestLastRule(t *testing.T) {
 	for n, valid := range map[int]bool{243: true, 244: false} {
 		b := policytest.Example(t)
@@ -29,7 +30,8 @@ func TestLastRule(t *testing.T) {
 	}
 }
 
-// TestLargestPhase: a phase that fills the verdict table compiles to as many entries as validation counted.
+// TestLargestPhase verifies that a phase that fills the verdict table compiles to as many entries as
+// policy.VerdictEntries counts.
 func TestLargestPhase(t *testing.T) {
 	b := policytest.Example(t)
 	p := b.Policy

@@ -7,8 +7,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// portEntries returns the roles of network ports, and the flood groups in ascending order. An access port has no entry: the pipeline treats an
-// unknown port as an access port.
+// portEntries returns the roles of the network ports, and the ports of the two flood groups in ascending order. Access ports have no entry,
+// because the pipeline treats a port without an entry as an access port.
 func portEntries(sw *policy.Switch) (roles map[pipeline.Port]pipeline.PortRole, network, all []pipeline.Port) {
 	roles = make(map[pipeline.Port]pipeline.PortRole)
 	for _, port := range sw.Ports {
@@ -32,8 +32,8 @@ func portNumbers(sw *policy.Switch) map[string]pipeline.Port {
 	return numbers
 }
 
-// lineEntries returns the lines of a switch, and the port of each combination of tags. Tags used on two ports have no entry, and neither
-// have untagged frames.
+// lineEntries returns the entries of a switch's lines, and the port for each combination of VLAN tags. Neither untagged frames nor tags that
+// are used on two ports have an entry.
 func lineEntries(n *Numbers, sw *policy.Switch, index lineNumbers) (map[pipeline.LineKey]pipeline.Line, map[pipeline.VLANKey]pipeline.Port) {
 	lines := make(map[pipeline.LineKey]pipeline.Line, len(sw.Lines))
 	ways := make(map[pipeline.VLANKey]pipeline.Port)
@@ -55,7 +55,7 @@ func lineEntries(n *Numbers, sw *policy.Switch, index lineNumbers) (map[pipeline
 	return lines, ways
 }
 
-// bridgeEntries returns the stations known behind access and network ports.
+// bridgeEntries returns the ports of the stations that the inventory lists.
 func bridgeEntries(sw *policy.Switch) map[pipeline.MAC]pipeline.BridgePort {
 	bridge := make(map[pipeline.MAC]pipeline.BridgePort)
 	ports := portNumbers(sw)
@@ -72,7 +72,7 @@ func bridgeEntries(sw *policy.Switch) map[pipeline.MAC]pipeline.BridgePort {
 	return bridge
 }
 
-// sourceChecks returns the source check of each line group that has one.
+// sourceChecks returns the source check of each line group that checks sources.
 func sourceChecks(p *policy.Policy, n *Numbers) map[pipeline.LineGroup]pipeline.SourceCheck {
 	checks := make(map[pipeline.LineGroup]pipeline.SourceCheck)
 	for _, g := range p.LineGroups {
@@ -83,7 +83,7 @@ func sourceChecks(p *policy.Policy, n *Numbers) map[pipeline.LineGroup]pipeline.
 	return checks
 }
 
-// sourceEntries returns the prefixes of the lines whose source addresses the switch checks.
+// sourceEntries returns the prefixes of the lines whose source addresses are checked.
 func sourceEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.SourceKey]struct{} {
 	checked := make(map[string]bool, len(p.LineGroups))
 	for _, g := range p.LineGroups {
@@ -101,7 +101,7 @@ func sourceEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[p
 	return sources
 }
 
-// limitEntries returns the rates of lines, one bucket for each direction. These entries are present in every phase.
+// limitEntries returns the rates of lines, with one bucket for each direction. The entries are the same in every phase.
 func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pipeline.LimitKey]pipeline.Rate {
 	rates := make(map[string]policy.Rate, len(p.LineGroups))
 	for _, g := range p.LineGroups {
@@ -122,7 +122,7 @@ func limitEntries(p *policy.Policy, sw *policy.Switch, index lineNumbers) map[pi
 	return limits
 }
 
-// rejectFrom returns the source addresses of the ICMP errors that a switch sends, one per family.
+// rejectFrom returns a switch's source addresses for ICMP errors, one per family.
 func rejectFrom(sw *policy.Switch) pipeline.RejectFrom {
 	var from pipeline.RejectFrom
 	for _, addr := range sw.RejectFrom {

@@ -13,7 +13,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// Compile is compiletest.Compile, which a test of this package cannot import.
+// Compile does the same as compiletest.Compile, which the tests of this package cannot import.
 func Compile(b *policy.Bundle, n *Numbers, switchName string, in policy.InForce, now time.Time) (*Compiled, error) {
 	c, err := NewCompiler(b, n)
 	if err != nil {

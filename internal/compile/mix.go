@@ -6,17 +6,17 @@ import (
 	"op25b/internal/policy"
 )
 
-// A mix maps line groups to phases. It combines the rules of the phases into a short list, in which each group's segments match only rules
-// of the group's own phase.
+// A mix records the phase of each line group. It combines the rules of all these phases into a short list in which a group's segments match
+// only the rules of the group's own phase.
 //
-// One phase is the base. Its rules apply to any group, and follow the rules of the other phases, which name their groups. A segment that
-// matches a rule of another phase never reaches the base rules. If the rules of another phase do not cover a base rule, the entries of that
-// base rule name their groups. Rules that two phases have in common at their ends are not repeated.
+// One phase is the base. The rules of the other phases come first, and their entries name line groups, so a segment that matches one of
+// these rules never reaches a rule of the base. The entries of a base rule match any group, unless the rule would then match segments of
+// groups in other phases. Rules that another phase shares with the base at the end of its list are not repeated.
 type mix struct {
 	policy *policy.Policy
-	groups []string                 // "" for unnamed lines, then all groups in the policy's order
+	groups []string                 // "" for unnamed lines, followed by all groups in the policy's order
 	of     map[string]*policy.Phase // by group
-	phases []*policy.Phase          // phases in force: the default first, then the others in the policy's order
+	phases []*policy.Phase          // the phases in force: the default, followed by the others in the policy's order
 }
 
 func newMix(p *policy.Policy, in policy.InForce) *mix {
@@ -35,7 +35,7 @@ func newMix(p *policy.Policy, in policy.InForce) *mix {
 	return m
 }
 
-// A placed is a rule with its entries.
+// A placed is a rule with the entries that it needs.
 type placed struct {
 	policy.PhaseRule
 	targets []target
@@ -48,7 +48,7 @@ type target struct {
 	any   bool // matches any group
 }
 
-// rules returns the rules in the order of evaluation, with the base that needs the fewest entries.
+// rules returns the rules in order of evaluation, for the base that needs the fewest entries.
 func (m *mix) rules() []placed {
 	var best []placed
 	fewest := 0
@@ -65,10 +65,10 @@ func (m *mix) rules() []placed {
 	return best
 }
 
-// around returns the rules with one phase as their base.
+// around returns the rules in order of evaluation, with the given phase as the base.
 func (m *mix) around(base *policy.Phase) []placed {
 	var list []placed
-	own := make(map[*policy.Phase][]policy.PhaseRule, len(m.phases)) // the rules of a phase before those in common with the base
+	own := make(map[*policy.Phase][]policy.PhaseRule, len(m.phases)) // the rules of each phase without those that it shares with the base at the end
 	for _, ph := range m.phases {
 		if ph == base {
 			continue
@@ -93,7 +93,8 @@ func (m *mix) around(base *policy.Phase) []placed {
 	return list
 }
 
-// apart returns the entries of a rule of one phase: one for each leg and each group of the phase that the earlier rules do not decide.
+// apart returns the entries of a rule of a phase other than the base. There is one entry for each leg and each group of the phase, unless
+// the earlier rules match all that the rule would match there.
 func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.PhaseRule) []target {
 	var targets []target
 	for _, leg := range m.policy.LegsOf(r) {
@@ -106,7 +107,7 @@ func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.Phase
 	return targets
 }
 
-// ofBase returns the entries of a rule of the base. The rule applies to the groups for which meets returns true, and must not match
+// ofBase returns the entries of a rule of the base. The rule applies to the groups for which meets returns true; its entries must not match
 // segments of other groups.
 func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRule, meets func(group string) bool) []target {
 	var targets []target
@@ -127,7 +128,7 @@ func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRul
 	return targets
 }
 
-// decides reports whether one of the rules matches everything that r matches on a leg of a group's lines.
+// decides reports whether one of the rules matches everything that r matches on a leg for the lines of a group.
 func (m *mix) decides(rules []policy.PhaseRule, group string, r policy.PhaseRule, leg policy.Leg) bool {
 	r.Groups = nil
 	if group != "" {
@@ -142,7 +143,7 @@ func same(p *policy.Policy, a, b policy.PhaseRule) bool {
 		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.LegsOf(a), p.LegsOf(b))
 }
 
-// commonEnd returns the number of rules that two phases have in common at their ends.
+// commonEnd returns the number of rules at the end of two phases' lists that are the same in both.
 func commonEnd(p *policy.Policy, a, b *policy.Phase) int {
 	n := 0
 	for n < len(a.Rules) && n < len(b.Rules) && same(p, a.Rules[len(a.Rules)-1-n], b.Rules[len(b.Rules)-1-n]) {

@@ -13,7 +13,8 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// TestSideBySide: one group a phase ahead needs the entries of the one rule that differs, and no more.
+// TestSideBySide verifies that a group that is one phase ahead needs entries only for the rule that differs, and for the more specific rules that
+// precede it.
 func TestSideBySide(t *testing.T) {
 	b := policytest.Example(t)
 	in := policy.InForce{Default: "mobile-carriers", Groups: map[string]string{"mobile": "all-destinations", "isdn": "mobile-carriers"}}
@@ -60,13 +61,13 @@ func TestSideBySide(t *testing.T) {
 	for _, s := range c.Staged {
 		stages = append(stages, fmt.Sprint(s.Name, " ", len(s.Verdicts)))
 	}
-	// What is in force for mobile is staged for everybody; with it, nothing is apart any more.
+	// The phase of group mobile is staged for all groups. With that rule set no group has a phase of its own, so it has only 10 entries.
 	if diff := cmp.Diff([]string{"all-destinations 10", "before 14"}, stages); diff != "" {
 		t.Errorf("staged, -want +got:\n%s", diff)
 	}
 }
 
-// TestRulesOf: of a phase beside another its rules say what they do to its own lines.
+// TestRulesOf verifies that RulesOf describes what the rules of a phase do to lines in that phase.
 func TestRulesOf(t *testing.T) {
 	b := policytest.Example(t)
 	c, err := NewCompiler(b, nil)
@@ -92,20 +93,20 @@ func TestRulesOf(t *testing.T) {
 	}
 }
 
-// TestCommonEnd: the last rules that two phases have in common stand once.
+// TestCommonEnd verifies that rules that two phases share at the end are compiled only once.
 func TestCommonEnd(t *testing.T) {
 	b := policytest.Example(t)
 	c, err := Compile(b, nil, "edge-1", policy.InForce{Default: "before", Groups: map[string]string{"mobile": "mobile-carriers"}}, policytest.Moment(t, "2006-08-01T00:00:00Z"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 6 standing, smtp-carrier of mobile and of the others, and one smtp-all, each on two legs.
+	// 6 standing entries, and 2 legs each for smtp-carrier of mobile, smtp-carrier of the other groups, and the shared smtp-all.
 	if got := len(c.State.Verdicts); got != 12 {
 		t.Errorf("%d entries, want 12", got)
 	}
 }
 
-// TestNoIdleEntries: a rule that its group never meets, because an earlier one of its own takes all, has no entry where phases stand side by side.
+// TestNoIdleEntries verifies that a rule has no entry for a group if an earlier rule of the group's phase matches all of the group's segments.
 func TestNoIdleEntries(t *testing.T) {
 	b := policytest.Example(t)
 	rules := &b.Policy.Phases[2].Rules
@@ -114,12 +115,12 @@ func TestNoIdleEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(c.State.Verdicts); got != 12 { // 6 standing, mobile-all, and the two of all others, each on two legs
+	if got := len(c.State.Verdicts); got != 12 { // 6 standing entries, and 2 legs each for mobile-all and the two rules of phase before
 		t.Errorf("%d entries, want 12", got)
 	}
 }
 
-// TestFewestEntries: where nearly all groups are ahead of the default, it is the default that stands apart.
+// TestFewestEntries verifies that the default phase is not the base if nearly all groups are in another phase.
 func TestFewestEntries(t *testing.T) {
 	b := policytest.Example(t)
 	in := policy.InForce{Default: "before", Groups: map[string]string{}}
@@ -130,12 +131,12 @@ func TestFewestEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(c.State.Verdicts); got != 14 { // 6 standing, 4 for lines of no group, 4 for all others
+	if got := len(c.State.Verdicts); got != 14 { // 6 standing entries, 4 for unnamed lines, 4 for all groups
 		t.Errorf("%d entries, want 14", got)
 	}
 }
 
-// TestDrainSideBySide: one phase without drain, of a group that has lines on the switch, ends the drain of the switch.
+// TestDrainSideBySide verifies that a switch does not drain if a phase without drain is in force for a group that has lines on the switch.
 func TestDrainSideBySide(t *testing.T) {
 	b := policytest.Example(t)
 	b.Policy.Phases[2].SynOnly = true
@@ -146,7 +147,7 @@ func TestDrainSideBySide(t *testing.T) {
 		{policy.Everywhere("all-destinations"), true},
 		{policy.Everywhere("before"), false},
 		{policy.InForce{Default: "all-destinations", Groups: map[string]string{"mobile": "before"}}, false},
-		{policy.InForce{Default: "all-destinations", Groups: map[string]string{"isdn": "before"}}, true}, // no line here
+		{policy.InForce{Default: "all-destinations", Groups: map[string]string{"isdn": "before"}}, true}, // group isdn has no line on this switch
 		{policy.InForce{Default: "before", Groups: map[string]string{"mobile": "all-destinations"}}, false},
 	} {
 		c, err := Compile(b, nil, "edge-1", x.in, policytest.Moment(t, "2006-08-01T00:00:00Z"))
@@ -159,7 +160,7 @@ func TestDrainSideBySide(t *testing.T) {
 	}
 }
 
-// TestSideBySideRefused: names that the policy does not have, and more entries than a switch has room for.
+// TestSideBySideRefused verifies that unknown names are refused, and phases that together need more entries than a switch has room for.
 func TestSideBySideRefused(t *testing.T) {
 	b := policytest.Example(t)
 	for want, x := range map[string]struct {

@@ -13,8 +13,8 @@ import (
 // NumbersVersion is the version of the stored form of Numbers.
 const NumbersVersion = 1
 
-// Numbers maps each name in the documents to its numeric id on the switches. Entries and counters contain only numbers. A name therefore
-// keeps its number in later versions of the documents, even if the name moves or is absent.
+// Numbers maps each name in the documents to its numeric id on the switches, because table entries and counters contain only numbers. A
+// name keeps its number in later versions of the documents, even if its position in a list changes or if it is absent for a time.
 //
 // Numbers is stored as JSON with the documents. Its maps are read-only.
 type Numbers struct {
@@ -32,13 +32,14 @@ type Given map[string]Numbered
 // A Numbered is the number of one name.
 type Numbered struct {
 	Number uint16 `json:"number"`
-	// Gone counts the numberings since the name left the documents: 0 while the name is present, 1 in the first numbering without it.
+	// Gone is 0 while the documents have the name. In the first numbering without the name, Gone is 1, and each further numbering adds 1.
 	Gone uint32 `json:"gone,omitempty"`
-	// Place is the place of a line that is present (see linePlace), so that another name at the same place is recognised as a rename.
+	// Place is the place of a line that is present (see linePlace). A new name at the place of a line that has just left is recognised as a
+	// rename.
 	Place string `json:"place,omitempty"`
 }
 
-// A span is the range of numbers of one kind of name.
+// A span is the range of numbers for one kind of name.
 type span struct {
 	kind        string
 	first, last uint16
@@ -51,19 +52,19 @@ var (
 	lineSpan    = span{"line", 1, uint16(pipeline.MaxLineIndex)}
 )
 
-// ruleSpan returns the range of ids for the rules of phases, which begins after the standing rules.
+// ruleSpan returns the range of ids for the rules of phases, which begins after the ids of the standing rules.
 func ruleSpan() span {
 	return span{"rule", uint16(pipeline.FirstRule) + uint16(len(policy.StandingRules())), uint16(pipeline.LastRule)}
 }
 
-// Number numbers the names of documents. A name with a number in prev keeps that number, even while the documents do not have the name. A
-// new name gets the lowest unused number. If all numbers are used, the name that has been absent the longest is forgotten, and its number
-// is reused. If prev is nil, names are numbered in the order of the documents; rules are in order of first appearance.
+// Number assigns numbers to the names in the documents. A name that has a number in prev keeps it, even while the documents do not have the
+// name. A new name gets the lowest unused number. If no number is unused, Number forgets the name that has been absent the longest and
+// reuses its number. If prev is nil, names are numbered in the order of the documents, and rules in order of first appearance.
 //
-// A new line at the place (port, VLANs and PPPoE session) of a line that left the documents is treated as that line under another name, and
-// keeps its index.
+// If a line leaves the documents and a new line appears at the same place (port, VLANs and PPPoE session) in the same revision, Number
+// treats this as a rename, and the line keeps its index.
 //
-// Number returns ErrNumbers if prev contradicts itself, and ErrNoNumber if there are more names than numbers.
+// Number returns ErrNumbers if prev is inconsistent, and ErrNoNumber if the documents have more names of one kind than there are numbers.
 func Number(prev *Numbers, b *policy.Bundle) (*Numbers, error) {
 	n, err := numberPolicy(prev, b.Policy)
 	if err != nil {
@@ -83,13 +84,13 @@ func Number(prev *Numbers, b *policy.Bundle) (*Numbers, error) {
 	}
 	for name, was := range prev.Lines {
 		if _, there := b.Inventory.Switch(name); !there {
-			n.Lines[name], _ = lineSpan.give(was, nil, nil) // cannot fail, because there is no new name
+			n.Lines[name], _ = lineSpan.give(was, nil, nil) // cannot fail without new names
 		}
 	}
 	return n, nil
 }
 
-// numberPolicy numbers the names of a policy, which are the same for all switches.
+// numberPolicy numbers the names in a policy, whose numbers are the same on all switches.
 func numberPolicy(prev *Numbers, p *policy.Policy) (*Numbers, error) {
 	if prev == nil {
 		prev = &Numbers{Version: NumbersVersion}
@@ -130,12 +131,12 @@ func numberLines(prev Given, sw *policy.Switch) (Given, error) {
 	return given, nil
 }
 
-// linePlace returns the place of a line as Numbers writes it. A port's name has no blanks.
+// linePlace returns the place of a line in the form that Numbers stores. A port's name contains no blanks.
 func linePlace(l policy.Line) string {
 	return fmt.Sprintf("%s %d %d %d", l.Port, l.VLAN, l.InnerVLAN, l.PPPoE)
 }
 
-// ruleNames returns the names of all phases' rules, in order of first appearance.
+// ruleNames returns the names of the rules in all phases, in order of first appearance.
 func ruleNames(p *policy.Policy) []string {
 	var all []string
 	seen := make(map[string]bool)
@@ -150,10 +151,10 @@ func ruleNames(p *policy.Policy) []string {
 	return all
 }
 
-// give numbers the names of one kind. places is nil, or has the place of each name.
+// give numbers the names of one kind. places is nil or has a place for each name.
 func (s span) give(prev Given, names, places []string) (Given, error) {
 	next := make(Given, max(len(prev), len(names)))
-	var fresh []int // positions of names without a number
+	var fresh []int // positions of names that have no number yet
 	place := func(i int) string {
 		if places == nil {
 			return ""
@@ -167,13 +168,13 @@ func (s span) give(prev Given, names, places []string) (Given, error) {
 			fresh = append(fresh, i)
 		}
 	}
-	left := make(map[string]string) // names of lines that have just left, by place
+	left := make(map[string]string) // names of the lines that left in this numbering, by place
 	for name, was := range prev {
 		if _, there := next[name]; there {
 			continue
 		}
 		next[name] = Numbered{Number: was.Number, Gone: was.Gone + 1}
-		if was.Place != "" { // empty if the line left earlier
+		if was.Place != "" { // Place is empty if the line left in an earlier numbering
 			left[was.Place] = name
 		}
 	}
@@ -189,7 +190,7 @@ func (s span) give(prev Given, names, places []string) (Given, error) {
 	return next, s.giveNew(next, names, place, fresh)
 }
 
-// giveNew numbers the names at the positions in fresh.
+// giveNew assigns numbers to the names at the positions in fresh.
 func (s span) giveNew(next Given, names []string, place func(int) string, fresh []int) error {
 	if len(fresh) == 0 {
 		return nil
@@ -199,7 +200,7 @@ func (s span) giveNew(next Given, names []string, place func(int) string, fresh 
 		used[x.Number] = true
 	}
 	number := s.first
-	var gone []string // names to forget, the longest absent first; computed when needed
+	var gone []string // the names that may be forgotten, the longest absent first; computed on demand
 	for _, i := range fresh {
 		for number <= s.last && used[number] {
 			number++
@@ -222,7 +223,7 @@ func (s span) giveNew(next Given, names []string, place func(int) string, fresh 
 	return nil
 }
 
-// longestGone returns the absent names, the longest absent first.
+// longestGone returns the names that are absent from the documents, the longest absent first.
 func longestGone(given Given) []string {
 	gone := make([]string, 0, len(given))
 	for name, x := range given {
@@ -236,7 +237,7 @@ func longestGone(given Given) []string {
 	return gone
 }
 
-// check returns ErrNumbers for another version, for a number outside its span, and for a number that two names share.
+// check returns ErrNumbers if n has an unsupported version, if a number is outside its span, or if two names have the same number.
 func (n *Numbers) check() error {
 	if n.Version != NumbersVersion {
 		return fmt.Errorf("%w: they have version %d, and %d is read here", ErrNumbers, n.Version, NumbersVersion)
@@ -271,7 +272,7 @@ func (s span) check(given Given) error {
 	return nil
 }
 
-// knows returns ErrNumbers for the first name that has no number.
+// knows returns ErrNumbers if one of the names has no number. The error names the first of them.
 func (s span) knows(given Given, names []string) error {
 	for _, name := range names {
 		if _, ok := given[name]; !ok {

@@ -17,7 +17,7 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// numbersOf numbers documents that must have room.
+// numbersOf numbers documents and fails the test if there are not enough numbers.
 func numbersOf(t testing.TB, prev *Numbers, b *policy.Bundle) *Numbers {
 	t.Helper()
 	n, err := Number(prev, b)
@@ -27,7 +27,7 @@ func numbersOf(t testing.TB, prev *Numbers, b *policy.Bundle) *Numbers {
 	return n
 }
 
-// given are numbers without what else is known of them; a name that is gone has a star.
+// given returns the number of each name. A name that is absent from the documents is marked with a star.
 func given(g Given) map[string]int {
 	all := make(map[string]int)
 	for name, x := range g {
@@ -39,7 +39,8 @@ func given(g Given) map[string]int {
 	return all
 }
 
-// TestFirstNumbers: without a numbering before, numbers are positions, and rules follow the standing ones in order of first appearance.
+// TestFirstNumbers verifies that in the first numbering, names are numbered by position, and rule ids follow the ids of the standing rules in
+// order of first appearance.
 func TestFirstNumbers(t *testing.T) {
 	n := numbersOf(t, nil, policytest.Example(t))
 	text, err := json.MarshalIndent(n, "", " ")
@@ -125,8 +126,8 @@ func TestFirstNumbers(t *testing.T) {
 	}
 }
 
-// TestNumbersStay: what is deleted from the middle of a list moves nothing, what comes new takes no number that was ever used, and what
-// comes back finds its own.
+// TestNumbersStay verifies that a deletion from the middle of a list changes no other number, that a new name gets a number that was never
+// used, and that a returning name gets its old number.
 func TestNumbersStay(t *testing.T) {
 	b := policytest.Example(t)
 	first := numbersOf(t, nil, b)
@@ -150,8 +151,8 @@ func TestNumbersStay(t *testing.T) {
 	}
 }
 
-// TestNumbersUsedAgain: when every number has been used, the one that has been out of use the longest comes next, and when every number is in
-// use there is an error.
+// TestNumbersUsedAgain verifies that the number of the longest absent name is reused when no other is free, and that Number fails if all
+// names are present.
 func TestNumbersUsedAgain(t *testing.T) {
 	groups := func(from, to int) *policy.Bundle {
 		p := &policy.Policy{}
@@ -161,9 +162,9 @@ func TestNumbersUsedAgain(t *testing.T) {
 		return &policy.Bundle{Policy: p, Inventory: &policy.Inventory{}}
 	}
 	n := numbersOf(t, nil, groups(0, 255))
-	n = numbersOf(t, n, groups(1, 255)) // g0 goes, then g1 and g2
+	n = numbersOf(t, n, groups(1, 255)) // g0 leaves, later g1 and g2
 	n = numbersOf(t, n, groups(3, 255))
-	n = numbersOf(t, n, groups(3, 257)) // two come
+	n = numbersOf(t, n, groups(3, 257)) // two groups are added
 	want := map[string]int{"g255": 1, "g256": 2, "g2*": 3}
 	for _, name := range []string{"g0", "g1", "g2", "g255", "g256"} {
 		x, there := n.LineGroups[name]
@@ -180,7 +181,8 @@ func TestNumbersUsedAgain(t *testing.T) {
 	}
 }
 
-// TestLineRenamed: a line with another name at the same place keeps its counters; one elsewhere, or one that comes later, is another line.
+// TestLineRenamed verifies that a line keeps its index if only its name changes. A line at another place, or one that is added in a later
+// numbering, is a new line.
 func TestLineRenamed(t *testing.T) {
 	b := policytest.Example(t)
 	first := numbersOf(t, nil, b)
@@ -201,20 +203,20 @@ func TestLineRenamed(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"adsl-home": 1, "adsl-bot*": 2, "business-fixed": 3, "mobile-sim": 4, "next-customer": 5}, given(numbersOf(t, gone, b).Lines["edge-1"])); diff != "" {
 		t.Errorf("another customer later, -want +got:\n%s", diff)
 	}
-	// Two lines exchange their names: each name keeps its index, wherever it is.
+	// Two lines exchange their names. Each name keeps its index although its place changes.
 	sw.Lines = slices.Clone(old)
 	sw.Lines[0].Name, sw.Lines[1].Name = sw.Lines[1].Name, sw.Lines[0].Name
 	if got := given(numbersOf(t, first, b).Lines["edge-1"]); got["adsl-home"] != 1 || got["adsl-bot"] != 2 {
 		t.Errorf("exchanged: %v", got)
 	}
-	// A switch that is gone keeps its lines' indices.
+	// The lines of a removed switch keep their indices.
 	b.Inventory.Switches = nil
 	if diff := cmp.Diff(map[string]int{"adsl-home*": 1, "adsl-bot*": 2, "business-fixed*": 3, "mobile-sim*": 4}, given(numbersOf(t, first, b).Lines["edge-1"])); diff != "" {
 		t.Errorf("without the switch, -want +got:\n%s", diff)
 	}
 }
 
-// TestNumbersRefused: a numbering that no Number made is refused, and one of other documents too.
+// TestNumbersRefused verifies that Number refuses inconsistent numbers, and that a compiler refuses numbers that belong to other documents.
 func TestNumbersRefused(t *testing.T) {
 	for want, change := range map[string]func(n *Numbers){
 		`the numbers cannot be used: they have version 2, and 1 is read here`: func(n *Numbers) { n.Version = 2 },
@@ -255,8 +257,8 @@ func TestNumbersRefused(t *testing.T) {
 	}
 }
 
-// TestNumbersOverRevisions: over any sequence of documents no two names that are there have one number, every name that was there in the
-// revision before keeps its own, and the switch holds what a first load would hold but for the numbers.
+// TestNumbersOverRevisions numbers random sequences of documents. No two names share a number, every name keeps the number that it had in the
+// previous revision, and apart from the numbers a switch has the same entries as after a first numbering.
 func TestNumbersOverRevisions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var prev *Numbers
@@ -301,7 +303,7 @@ func TestNumbersOverRevisions(t *testing.T) {
 	})
 }
 
-// byNames are the entries of a switch that have numbers in them, with names instead.
+// byNames returns a switch's entries with names in place of numbers.
 func byNames(c *Compiled) map[string]string {
 	all := make(map[string]string)
 	group := func(g pipeline.LineGroup) string { return c.LineGroups[g].Name }

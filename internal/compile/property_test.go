@@ -15,8 +15,9 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// TestSubmissionNeverDropped is I9, and its fellow for relays: for every policy that compiles, in every phase, 587 and 465 to any server
-// and all mail to a relay pass, and so do the answers. The policies are valid ones, and what an operator's slip or ill will makes of them.
+// TestSubmissionNeverDropped verifies I9, and the same property for relays. In every phase of every policy that compiles, traffic to ports
+// 587 and 465 of any server and all mail to relays pass, and so do the replies. Some of the policies contain an operator's mistake or an
+// attempt to block such mail.
 func TestSubmissionNeverDropped(t *testing.T) { // I9
 	compiled, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -32,14 +33,15 @@ func TestSubmissionNeverDropped(t *testing.T) { // I9
 			for x := range segments(p) {
 				v, ok := verdict(t, c.State, x)
 				permitted := ok && v.Action == pipeline.Permit
-				asked := ok || x.Remote == 25 // else it passes, for no rule is asked
-				// The subscriber opens it: what the other end opens is no submission, whatever port it comes from.
+				asked := ok || x.Remote == 25 // any other segment that matches no entry passes
+				// Only connections that the subscriber opens are submission. A connection that the remote end opens is not, whatever port
+				// it comes from.
 				opened := map[pipeline.PortRole]pipeline.Handshake{pipeline.Access: pipeline.SYNACK, pipeline.Network: pipeline.SYN}[x.From]
 				submission := (x.Remote == 587 || x.Remote == 465) && x.Handshake != opened
 				if submission && !permitted && (asked || x.From == pipeline.Access) {
 					t.Fatalf("phase %q: %+v is %+v, %v", ph.Name, x, v, ok)
 				}
-				mail := submission || x.Remote == 25 || x.Own == 25 && x.Remote == 80 // 80 is no service's
+				mail := submission || x.Remote == 25 || x.Own == 25 && x.Remote == 80 // port 80 belongs to no service
 				relay := x.Class > 0 && int(x.Class) <= len(p.Remotes) && p.Remotes[x.Class-1].Relay
 				if mail && relay && asked && !permitted {
 					t.Fatalf("phase %q: %+v is %+v, %v, though the class is a relay", ph.Name, x, v, ok)
@@ -58,7 +60,7 @@ func TestSubmissionNeverDropped(t *testing.T) { // I9
 	}
 }
 
-// slip changes a policy in a way that could reach submission or a relay, or not at all.
+// slip introduces a mistake into a policy that could affect submission or relays. Some draws change nothing.
 func slip(t *rapid.T, p *policy.Policy) {
 	rules := p.Phases[len(p.Phases)-1].Rules
 	rule := &rules[rapid.IntRange(0, len(rules)-1).Draw(t, "slip at rule")]
@@ -88,8 +90,8 @@ func slip(t *rapid.T, p *policy.Policy) {
 	}
 }
 
-// TestDecidesInOrder: the entries decide what the phase of the line's group says when it is read from top to bottom, and nothing of any
-// other phase; and there are no more of them than a switch has room for.
+// TestDecidesInOrder verifies that the entries have the same effect as reading the rules of a line's phase from top to bottom, without any
+// rule of another phase. It also verifies that the entries fit a switch.
 func TestDecidesInOrder(t *testing.T) {
 	mixed := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -115,7 +117,7 @@ func TestDecidesInOrder(t *testing.T) {
 			}
 			return p.Phases[slices.IndexFunc(p.Phases, func(ph policy.Phase) bool { return ph.Name == name })]
 		}
-		for group := range len(p.LineGroups) + 1 { // each has a line
+		for group := range len(p.LineGroups) + 1 { // each group has a line
 			drain = drain && phaseOf(pipeline.LineGroup(group)).SynOnly
 		}
 		if c.State.SynOnly != drain {
@@ -124,7 +126,7 @@ func TestDecidesInOrder(t *testing.T) {
 		for x := range segments(p) {
 			v, _ := verdict(t, c.State, x)
 			want := readAloud(p, phaseOf(x.Group), x)
-			if got := c.Rules[v.Rule].Name; got != want { // of a miss the rule is 0, which has no name
+			if got := c.Rules[v.Rule].Name; got != want { // on a miss the rule is 0, which has no name
 				t.Fatalf("%v: %+v meets rule %q, want %q", in, x, got, want)
 			}
 			ph := phaseOf(x.Group)
@@ -155,7 +157,7 @@ func TestDecidesInOrder(t *testing.T) {
 	}
 }
 
-// stagedRead compares the staged rule sets with what a switch in their phases would hold.
+// stagedRead compares the staged rule sets with the rule sets that a switch has if their phases are in force.
 func stagedRead(t *rapid.T, p *policy.Policy, inv *policy.Inventory, c *Compiled) {
 	there := []map[pipeline.VerdictKey]pipeline.Verdict{c.State.Verdicts}
 	distance := 0
@@ -182,7 +184,7 @@ func stagedRead(t *rapid.T, p *policy.Policy, inv *policy.Inventory, c *Compiled
 		i := slices.IndexFunc(p.Phases, func(ph policy.Phase) bool { return ph.Name == stage.Name })
 		far := 2 * max(i-here, here-i)
 		if i < here {
-			far++ // of two as far away the later comes first
+			far++ // of two phases at the same distance, the later phase is first
 		}
 		if far <= distance {
 			t.Fatalf("stage %q is nearer to %q than the one before it", stage.Name, c.InForce.Default)
@@ -191,8 +193,8 @@ func stagedRead(t *rapid.T, p *policy.Policy, inv *policy.Inventory, c *Compiled
 	}
 }
 
-// knobsRead compares what the tables say of frames without ports with the line groups' knobs. Of frames that the tables say nothing of,
-// the pipeline drops the undetermined ones and lets later fragments pass.
+// knobsRead compares the entries for frames without ports with the line groups' knobs. For frames without an entry, the pipeline drops
+// undetermined frames and passes later fragments.
 func knobsRead(t *rapid.T, p *policy.Policy, c *Compiled) {
 	for group := range len(p.LineGroups) + 1 {
 		undetermined, later := policy.Knob("drop"), policy.Knob("permit")
@@ -227,7 +229,7 @@ func knobsRead(t *rapid.T, p *policy.Policy, c *Compiled) {
 	}
 }
 
-// TestPhasesDifferInVerdicts: between two phases a switch changes its verdicts, what is staged beside them, and nothing else but SynOnly.
+// TestPhasesDifferInVerdicts verifies that the states of two phases differ only in Verdicts, SynOnly and Staged.
 func TestPhasesDifferInVerdicts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := policytest.DrawBundle(t)
@@ -247,7 +249,7 @@ func TestPhasesDifferInVerdicts(t *testing.T) {
 	})
 }
 
-// TestAppendingKeepsNumbers: a phase, a group, a service and a class more at the ends of their lists change nothing that is there.
+// TestAppendingKeepsNumbers verifies that a phase, group, service or class appended to its list does not change existing entries.
 func TestAppendingKeepsNumbers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := policytest.DrawBundle(t)

@@ -11,7 +11,8 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// segments are all combinations that a policy can tell apart, and for each kind of number one that it does not have.
+// segments returns segments with all combinations of values that a policy can distinguish, and for each kind of number a value that
+// the policy does not use.
 func segments(p *policy.Policy) iter.Seq[policytest.Segment] {
 	return func(yield func(policytest.Segment) bool) {
 		for _, from := range []pipeline.PortRole{pipeline.Access, pipeline.Network} {
@@ -34,8 +35,8 @@ func segments(p *policy.Policy) iter.Seq[policytest.Segment] {
 	}
 }
 
-// Code is what the tables say, as P4Runtime defines it: of each, the matching entry with the largest priority. ok is false on a miss.
-// Two matching entries with one priority would leave the answer to the target, and fail the test.
+// verdict looks up a segment in the tables as P4Runtime specifies: the matching entry with the highest priority decides. ok is false
+// on a miss. The test fails if two matching entries have the same priority, because the result would depend on the target.
 func verdict(t *rapid.T, s pipeline.State, x policytest.Segment) (v pipeline.Verdict, ok bool) {
 	src, dst := x.Own, x.Remote
 	if x.From == pipeline.Network {
@@ -58,7 +59,7 @@ func verdict(t *rapid.T, s pipeline.State, x policytest.Segment) (v pipeline.Ver
 	return policytest.Lookup(t, s, x, best.Leg, best.Service)
 }
 
-// classify reads from the documents which leg a segment is on, and of which service: empty where none is asked.
+// classify determines a segment's leg and service from the documents. Both are empty if no service applies.
 func classify(p *policy.Policy, x policytest.Segment) (policy.Leg, string) {
 	holder := func(port uint16) string {
 		for _, s := range p.Services {
@@ -98,7 +99,7 @@ func classify(p *policy.Policy, x policytest.Segment) (policy.Leg, string) {
 	return "", ""
 }
 
-// readAloud is the name of the rule that decides, by reading the documents and nothing else: empty where none does.
+// readAloud determines from the documents alone which rule decides a segment. It returns the rule's name, or "" if no rule matches.
 func readAloud(p *policy.Policy, ph policy.Phase, x policytest.Segment) string {
 	class, relay, group := policy.AnyRemote, false, ""
 	if i := int(x.Class) - 1; i >= 0 && i < len(p.Remotes) {

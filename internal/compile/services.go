@@ -6,8 +6,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// Priorities of service entries. Both ports of a segment may belong to services: the server's port has priority, and port 25 has the highest,
-// so that no port at the other end takes a segment out of the rules for port 25.
+// The priorities of service entries. Both ports of a segment may belong to services. The server's port has priority, and port 25 has the
+// highest priority, so that no port at the other end can exempt a segment from the rules for port 25.
 const (
 	priorityRemoteSMTP = 40
 	priorityHandshake  = 35
@@ -15,12 +15,12 @@ const (
 	prioritySubscriber = 20
 )
 
-// serviceEntries returns the ports that the switch looks up, with their legs and services. The entries are the same in every phase.
+// serviceEntries returns the entries that map TCP ports to legs and services. They are the same in every phase.
 //
-// From a line, the server ports of every service are looked up. Toward a line, only server port 25 is looked up. If a rule applies to
-// DownDst, the other services are added, so that their replies pass to a client that happens to use port 25. The subscriber's own port 25
-// is looked up if a rule applies to UpSrc or DownDst. A SYN to that port and a SYN-ACK from it then take precedence over the port at the
-// other end, which a client may choose.
+// For segments from a line, the server ports of every service have entries. For segments toward a line, only server port 25 has an entry. If
+// a rule applies to DownDst, the other services have entries too, so that their replies reach a client that happens to use port 25. The
+// subscriber's own port 25 has entries if a rule applies to UpSrc or DownDst. A SYN to that port and a SYN-ACK from it then take precedence
+// over the port at the other end, which a client may choose freely.
 func serviceEntries(p *policy.Policy, n *Numbers) map[pipeline.ServiceKey]pipeline.ServiceValue {
 	entries := make(map[pipeline.ServiceKey]pipeline.ServiceValue)
 	upSrc, downDst := p.UsesLeg(policy.UpSrc), p.UsesLeg(policy.DownDst)

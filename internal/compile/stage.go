@@ -8,18 +8,19 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Stage is the rule set of a phase that is not in force by default. A switch that holds the Stage beside the rule set in force can enter
-// or leave the phase by one write.
+// A Stage is the rule set of a phase that is not the default phase in force. A switch keeps it beside the rule set in force, so that a
+// single write can enter or leave the phase.
 type Stage struct {
-	Name string // name of the phase
-	// Verdicts are the verdict entries with the phase as the default. Line groups with a phase of their own keep that phase. The map is
+	Name string // the name of the phase
+	// Verdicts has the verdict entries with the phase as the default. Line groups that have a phase of their own keep it. The map is
 	// read-only.
 	Verdicts map[pipeline.VerdictKey]pipeline.Verdict
-	SynOnly  bool // as in Compiled.State
+	SynOnly  bool // whether the rule set drains, as in Compiled.State
 }
 
-// staged returns the other phases, the most useful first: the next phase, the previous phase, then phases further away. Phases are left out
-// if their verdicts are already in force or staged, or do not fit together with the groups' own phases.
+// staged returns the stages of the other phases, the most useful first: the next phase, the previous phase, and then phases further away. A
+// phase is left out if its verdicts are already in force or staged, or if they exceed policy.MaxVerdicts together with the groups' own
+// phases.
 func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 	var stages []Stage
 	for _, x := range c.stagedSets(in) {
@@ -29,7 +30,7 @@ func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 	return stages
 }
 
-// stagedSets returns the rule sets of staged, which are the same for all switches.
+// stagedSets returns the rule sets for staged. They are the same for all switches.
 func (c *Compiler) stagedSets(in policy.InForce) []*ruleSet {
 	c.mu.Lock()
 	defer c.mu.Unlock()

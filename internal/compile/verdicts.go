@@ -8,16 +8,16 @@ import (
 	"op25b/internal/policy"
 )
 
-// A builder collects the entries of rules. Each rule has a lower priority than the rule before it. The entries of one rule share its
-// priority and never match the same segment.
+// A builder collects the verdict entries of rules. Each rule has a lower priority than the rule before it. The entries of one rule
+// have the same priority and never match the same segment.
 type builder struct {
 	policy   *policy.Policy
 	numbers  *Numbers
-	priority int32 // of the next rule
+	priority int32 // the priority of the next rule
 	entries  map[pipeline.VerdictKey]pipeline.Verdict
 }
 
-// verdictEntries returns the entries of the standing rules, of the rules of the phases in force, and of the line groups' knobs.
+// verdictEntries returns the entries of the standing rules, of the phases' rules, and of the line groups' knobs.
 func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict {
 	rules := m.rules()
 	b := &builder{
@@ -35,7 +35,7 @@ func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict
 	return b.entries
 }
 
-// add adds the entries of a rule, one per match, with the priority of the rule.
+// add adds a rule with one entry for each match.
 func (b *builder) add(name string, action policy.Action, matches []pipeline.VerdictKey) {
 	verdict, _ := action.Code()
 	for _, key := range matches {
@@ -45,7 +45,7 @@ func (b *builder) add(name string, action policy.Action, matches []pipeline.Verd
 	b.priority--
 }
 
-// The standing rules have no leg: they permit both directions, whichever end opened the connection.
+// The entries of the standing rules do not match on the leg. They permit both directions, whichever end opened the connection.
 
 func (b *builder) relay() {
 	var matches []pipeline.VerdictKey
@@ -98,10 +98,10 @@ func (b *builder) phaseRule(r placed) {
 	b.add(r.Name, r.Action, matches)
 }
 
-// knobPriority is arbitrary: no other entry matches the services of the knobs.
+// knobPriority can be any priority, because no other entry matches the services of the knobs.
 const knobPriority = 1
 
-// knobs adds an entry for each line group whose knob is not the default. The pipeline applies the default by itself.
+// knobs adds an entry for each knob that differs from its default. The pipeline applies the defaults without an entry.
 func (b *builder) knobs() {
 	for _, g := range b.policy.LineGroups {
 		b.knob(g, pipeline.ServiceUndetermined, g.UndeterminedAction(), policy.DefaultUndetermined, pipeline.RuleUndetermined)
@@ -120,8 +120,8 @@ func (b *builder) knob(g policy.LineGroup, service pipeline.Service, action, byD
 	b.entries[key] = pipeline.Verdict{Action: verdict, Rule: rule}
 }
 
-// meanings returns the rules of the phases in force, the standing rules, and the rules of the pipeline itself, by id. drain means that
-// drops and rejects stop only new connections.
+// meanings returns the rules of the phases in force, the standing rules, and the rules built into the pipeline, by id. drain means
+// that drops and rejects stop only new connections.
 func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	p := m.policy
 	rules := pipelineRules(p)
@@ -151,8 +151,8 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	return rules
 }
 
-// meaning describes the rules with one name in the phases in force: the strictest of their actions, and a sentence for each phase.
-// somewhere is false if the rules apply to no line.
+// meaning combines the rules with the same name in the phases in force. strictest is the strictest of their actions, and text has a
+// clause for each phase. somewhere is false if the rules apply to no line.
 func (m *mix) meaning(r policy.PhaseRule, drain bool) (strictest policy.Action, text string, somewhere bool) {
 	everywhere := true
 	var texts []string
@@ -181,7 +181,7 @@ func (m *mix) meaning(r policy.PhaseRule, drain bool) (strictest policy.Action, 
 	return strictest, strings.Join(texts, "; "), texts != nil
 }
 
-// scope describes the lines to which a rule of a phase applies. The text is empty if there are no such lines.
+// scope describes the lines to which a phase's rule applies, or returns "" if there are none.
 func (m *mix) scope(ph *policy.Phase, r policy.PhaseRule, byDefault bool) string {
 	if byDefault && len(r.Groups) == 0 {
 		return "every other line"
@@ -198,7 +198,7 @@ func (m *mix) scope(ph *policy.Phase, r policy.PhaseRule, byDefault bool) string
 	return "lines of " + strings.Join(groups, ", ")
 }
 
-// sentence returns the text of a phase's rule for the lines in of.
+// sentence describes a phase's rule. of names the lines to which the rule applies.
 func sentence(p *policy.Policy, r policy.PhaseRule, of string, drain bool) string {
 	server := "any server"
 	if !r.ForAnyRemote() {
@@ -210,7 +210,7 @@ func sentence(p *policy.Policy, r policy.PhaseRule, of string, drain bool) strin
 	}
 	outcome := outcomeText(r.Action)
 	if r.Action == policy.Reject && !p.CanReject(r) {
-		outcome = outcomeText(policy.Drop) // the switch rejects only on UpDst
+		outcome = outcomeText(policy.Drop) // the switch can reject only on UpDst
 	}
 	if drain && (r.Action == policy.Drop || r.Action == policy.Reject) {
 		outcome += "; in the drain, segments without SYN pass and are counted"

@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// BenchmarkMeaning compares the states of one switch of a fleet with a large policy before and after a change.
+// BenchmarkMeaning measures the comparison of two states of one switch in a fleet with a large policy.
 func BenchmarkMeaning(b *testing.B) {
 	bundle := policytest.Fleet(b)
 	now := time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)

@@ -10,22 +10,23 @@ import (
 	"op25b/internal/policy"
 )
 
-// A judge evaluates a compiled rule set for a segment. Segments and outcomes use names, so that two rule sets with different numbers can be
-// compared. A judge assumes an ordinary subscriber, because the rules do not affect port 25 of exempt subscribers.
+// A judge determines the outcome of a compiled rule set for a segment. Segments and outcomes are expressed in names, so that rule sets with
+// different numbers can be compared. A judge assumes a subscriber without an exemption, because the rules do not affect port 25 of exempt
+// subscribers.
 //
-// The judge of a nil Compiled evaluates empty tables, for which every line is unnamed.
+// The judge of a nil Compiled represents a switch with empty tables, on which every line is unnamed.
 type judge struct {
 	groups   map[string]pipeline.LineGroup
 	remotes  map[string]pipeline.Class
 	services map[policy.TCPPort]pipeline.Service
 	names    map[pipeline.Service]string
 	rules    map[pipeline.RuleID]compile.Rule
-	asked    map[asking]bool     // services that the switch looks up
-	rows     map[asking][]ruling // in order of falling priority
+	asked    map[asking]bool     // the services that the switch looks up
+	rows     map[asking][]ruling // verdict entries by descending priority
 	stopping map[string]bool     // cached results of stopsSMTP
 }
 
-// An asking is a service on a leg.
+// An asking is a service and the leg on which it is looked up.
 type asking struct {
 	leg     pipeline.Leg
 	service pipeline.Service
@@ -37,8 +38,8 @@ type ruling struct {
 	pipeline.Verdict
 }
 
-// An outcome is the action on a segment and the name of the rule that decides. The zero value means that no rule is evaluated and the segment
-// passes.
+// An outcome is the action that applies to a segment, and the name of the rule that decides. The zero value means that the segment passes
+// without an evaluation of rules.
 type outcome struct {
 	action policy.Action
 	rule   string
@@ -82,13 +83,14 @@ func newJudge(c *compile.Compiled) *judge {
 	return j
 }
 
-// sameClasses reports whether classes of servers have the same numbers.
+// sameClasses reports whether both judges have the same remote classes with the same numbers.
 func (j *judge) sameClasses(x *judge) bool { return maps.Equal(j.remotes, x.remotes) }
 
-// service returns the name of a port's service, or "".
+// service returns the name of the service to which a port belongs, or "" if there is none.
 func (j *judge) service(port policy.TCPPort) string { return j.names[j.services[port]] }
 
-// port returns the outcome for a segment between a line of a group and a server of a class; "" means no group or no class.
+// port returns the outcome for a segment between a line of a group and a server of a class. An empty group means unnamed lines, and an empty
+// class means servers in no class.
 func (j *judge) port(port policy.TCPPort, leg policy.Leg, group, class string) outcome {
 	code, _ := leg.Code()
 	service, known := j.services[port]
@@ -103,7 +105,7 @@ func (j *judge) port(port policy.TCPPort, leg policy.Leg, group, class string) o
 	return outcome{}
 }
 
-// knob returns the action on frames of a line that rules cannot match.
+// knob returns the action on frames without ports from lines of a group. service identifies the kind of frame.
 func (j *judge) knob(service pipeline.Service, byDefault policy.Action, group string) policy.Action {
 	if r, ok := j.ruling(asking{pipeline.UpDst, service}, group, ""); ok {
 		return j.outcome(r).action
@@ -127,10 +129,10 @@ func (j *judge) outcome(r ruling) outcome {
 			return outcome{action, j.rules[r.Rule].Name}
 		}
 	}
-	return outcome{} // no policy has others
+	return outcome{} // unreachable: policies have no other actions
 }
 
-// stopsSMTP reports whether some mail to or from port 25 of servers or lines of a group is stopped.
+// stopsSMTP reports whether some mail is stopped for the lines of a group: to or from port 25 of servers, or to or from port 25 of the lines.
 func (j *judge) stopsSMTP(group string) bool {
 	if stops, known := j.stopping[group]; known {
 		return stops
@@ -145,7 +147,7 @@ func (j *judge) stopsSMTP(group string) bool {
 	return stops
 }
 
-// stoppage ranks an action by what it stops: nothing (0), the excess over a rate (1), or everything (2).
+// stoppage ranks an action by how much it stops: nothing (0), the excess over a rate (1), or everything (2).
 func stoppage(a policy.Action) int {
 	switch a {
 	case policy.Limit:

@@ -29,8 +29,8 @@ func linesByName(c *compile.Compiled) map[string]standingLine {
 	return all
 }
 
-// lines reports added and removed lines, and lines whose group, place, name or addresses change. An added line was an unnamed line before,
-// and a removed line is an unnamed line afterwards.
+// lines reports added and removed lines, and lines whose group, place, name or addresses change. An added line counts as an unnamed line
+// before the change, and a removed line as an unnamed line after the change.
 func (w *words) lines() {
 	was, is := w.wasLines, w.isLines
 	renamed := w.renamed(was, is)
@@ -63,7 +63,7 @@ func (w *words) lines() {
 	}
 	for _, way := range said.order {
 		var e effect
-		if !w.empty() { // for an empty switch, the verdicts report the change for each group
+		if !w.empty() { // for an empty switch, the sentences about verdicts already state the effect on each group
 			for _, s := range w.servers() {
 				w.effectOn(&e, way.from, way.to, s.from, s.to)
 			}
@@ -77,7 +77,7 @@ func (w *words) lines() {
 	w.addresses(was, is)
 }
 
-// renamed maps new names to old names, for lines that have the index and the place of a removed line.
+// renamed maps new names to old names for lines that have been renamed. Such a line has the index and the place of a removed line.
 func (w *words) renamed(was, is map[string]standingLine) map[string]string {
 	all := make(map[string]string)
 	for name, now := range is {
@@ -93,10 +93,10 @@ func (w *words) renamed(was, is map[string]standingLine) map[string]string {
 	return all
 }
 
-// A lineWay is the group of a line before and after a change, and the text for the change.
+// A lineWay is a line's group before and after a change, and the text that describes the change.
 type lineWay struct{ from, to, text string }
 
-// A tally collects the lines by their lineWay.
+// A tally collects the names of lines by lineWay.
 type tally struct {
 	names map[lineWay][]string
 	order []lineWay
@@ -112,7 +112,7 @@ func (t *tally) add(name, from, to, text string) {
 	t.names[way] = append(t.names[way], name)
 }
 
-// linesNamed renders "line a" or "7 lines (a, b, c, d, e and 2 more)".
+// linesNamed returns a text such as "line a" or "7 lines (a, b, c, d, e and 2 more)".
 func linesNamed(list []string) string {
 	if len(list) == 1 {
 		return "line " + list[0]
@@ -120,7 +120,7 @@ func linesNamed(list []string) string {
 	return fmt.Sprintf("%d lines (%s)", len(list), prose.List(list, maxNamed))
 }
 
-// placeText renders the place of a line on a switch.
+// placeText describes the place of a line on a switch.
 func placeText(k pipeline.LineKey) string {
 	text := fmt.Sprintf("port %d", k.Port)
 	for _, x := range []struct {
@@ -134,7 +134,7 @@ func placeText(k pipeline.LineKey) string {
 	return text
 }
 
-// addresses reports changed source addresses of lines whose sources are checked before and after.
+// addresses reports lines whose source addresses change while their sources are checked before and after the change.
 func (w *words) addresses(was, is map[string]standingLine) {
 	sources := func(c *compile.Compiled) map[string][]netip.Prefix {
 		all := make(map[string][]netip.Prefix)
@@ -147,7 +147,7 @@ func (w *words) addresses(was, is map[string]standingLine) {
 	byEffect := make(map[Severity][]string)
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if before[name] == nil {
-			continue // a new line, or a new check
+			continue // the line is new, or its source was not checked before
 		}
 		added, removed := missing(after[name], before[name]), missing(before[name], after[name])
 		if len(added)+len(removed) == 0 {
@@ -166,7 +166,7 @@ func (w *words) addresses(was, is map[string]standingLine) {
 	}
 }
 
-// exemptions reports changed exemptions on this switch.
+// exemptions reports the exemptions that change on this switch.
 func (w *words) exemptions() {
 	was, is := exemptByName(w.was), exemptByName(w.is)
 	for _, who := range slices.Sorted(maps.Keys(is)) {
@@ -223,7 +223,7 @@ func reviewText(e compile.Exempt) string {
 	return e.Review.String()
 }
 
-// orNone returns a text, or "none" if it is empty.
+// orNone returns s, or "none" if s is empty.
 func orNone(s string) string {
 	if s == "" {
 		return "none"
@@ -231,8 +231,8 @@ func orNone(s string) string {
 	return s
 }
 
-// exemptEffect returns the effect of an added or removed exemption on mail. The effect is Neutral if, for the exempt lines, the judge stops
-// no mail on port 25.
+// exemptEffect returns the effect on mail of adding or removing an exemption: does, or Neutral if the judge without stops no mail on port
+// 25 of the exempt lines.
 func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e compile.Exempt, does Severity) Severity {
 	groups := append(slices.Collect(maps.Keys(without.groups)), "")
 	if e.Line != "" {
@@ -244,7 +244,7 @@ func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e co
 	return Neutral
 }
 
-// holder identifies an exemption in a policy: its line or its prefix.
+// holder returns the line or the prefix that an exemption exempts.
 func holder(e policy.Exemption) string {
 	if e.Line != "" {
 		return "line " + e.Line
@@ -252,7 +252,7 @@ func holder(e policy.Exemption) string {
 	return e.Prefix.String()
 }
 
-// exemptText renders the holder of an exemption with its addresses.
+// exemptText describes an exemption with its holder and its prefixes.
 func exemptText(e compile.Exempt) string {
 	if e.Line == "" {
 		return "exemption of " + holder(e.Exemption)

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A Sentence states one consequence of a change for the operator who approves it.
+// A Sentence states one consequence of a change, for the operator who approves the change.
 type Sentence struct {
 	Kind     Kind     `json:"kind"`
 	Severity Severity `json:"severity"`
@@ -44,14 +44,14 @@ const (
 	OfSwitch    Kind = "switch"    // ports, stations and addresses of the switch
 )
 
-// maxNamed is the number of names that a sentence lists. The sentence counts the rest.
+// maxNamed is the number of names that a sentence lists. If there are more, the sentence gives the number of the remaining names.
 const maxNamed = 5
 
-// Of returns the consequences of replacing the old state of a switch by the new state. Sentences with severity Stops come first, then
-// Opens, then Neutral. A nil old means an empty switch, which stops only mail to port 25.
+// Of returns the consequences of replacing the old state of a switch with the new one. Sentences with severity Stops come first, then
+// Opens, then Neutral. A nil old means an empty switch, which stops only mail to or from port 25.
 //
-// The sentences about mail are complete: if the outcome for a line group, TCP port and class of servers changes, a sentence of kind
-// OfVerdict says so. Changes of numbers, and of priorities without an effect, are not reported.
+// The sentences about mail are complete. If the outcome changes for a line group, TCP port and class of servers, a sentence of kind
+// OfVerdict states the change. Changes of numbers, and changes of priorities that have no effect, are not reported.
 func Of(old, new *compile.Compiled) []Sentence {
 	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
 	if old == nil {
@@ -72,14 +72,14 @@ func Of(old, new *compile.Compiled) []Sentence {
 	return w.sentences
 }
 
-// words collects the sentences about a change.
+// words collects the sentences that describe a change.
 type words struct {
 	old, new  *judge
-	was, is   *compile.Compiled // for an empty switch, was is not nil but a zero Compiled
+	was, is   *compile.Compiled // for an empty switch, was points to a zero Compiled
 	wasLines  map[string]standingLine
 	isLines   map[string]standingLine
 	moves     []classMove
-	stay      map[string][]netip.Prefix // addresses that stay in their class, by class; see classMoves
+	stay      map[string][]netip.Prefix // the addresses that stay in each class; see classMoves
 	sentences []Sentence
 }
 
@@ -90,8 +90,8 @@ func (w *words) say(kind Kind, severity Severity, format string, args ...any) {
 // empty reports whether the old state is that of an empty switch.
 func (w *words) empty() bool { return w.was.Switch == "" }
 
-// sharedGroups returns the line groups in both states, after "", which is always in both. An empty switch treats all lines alike, and
-// therefore counts as having every group.
+// sharedGroups returns "" for unnamed lines, followed by the line groups that both states have. An empty switch treats all lines
+// alike, and therefore counts as having every group.
 func (w *words) sharedGroups() []string {
 	shared := []string{""}
 	for _, name := range slices.Sorted(maps.Keys(w.new.groups)) {
@@ -102,7 +102,7 @@ func (w *words) sharedGroups() []string {
 	return shared
 }
 
-// An effect records whether changed outcomes stop or open mail.
+// An effect records whether a change stops mail and whether it opens mail.
 type effect struct{ stops, opens bool }
 
 func (e *effect) add(old, new policy.Action) {
@@ -120,7 +120,8 @@ func (e effect) severity() Severity {
 	return Neutral
 }
 
-// effectOn adds the effect on all mail between lines that change their group and servers that change their class.
+// effectOn adds to e the effect on all mail between lines that move from oldGroup to newGroup and servers that move from oldClass to
+// newClass.
 func (w *words) effectOn(e *effect, oldGroup, newGroup, oldClass, newClass string) {
 	for _, port := range w.ports() {
 		for _, leg := range policy.Legs() {
@@ -129,7 +130,7 @@ func (w *words) effectOn(e *effect, oldGroup, newGroup, oldClass, newClass strin
 	}
 }
 
-// ports returns the TCP ports of the services in the old or the new state, in order.
+// ports returns the TCP ports of all services in either state, in ascending order.
 func (w *words) ports() []policy.TCPPort {
 	all := maps.Clone(w.new.services)
 	maps.Copy(all, w.old.services)
@@ -151,7 +152,7 @@ func (w *words) phases() {
 	}
 }
 
-// linesOf describes the lines of groups.
+// linesOf describes the lines of the given groups.
 func linesOf(groups []string) string {
 	named := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" })
 	switch {

@@ -15,7 +15,7 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// numbersOf numbers documents that must have room.
+// numbersOf numbers documents and fails the test if there are not enough numbers.
 func numbersOf(t testing.TB, prev *compile.Numbers, b *policy.Bundle) *compile.Numbers {
 	t.Helper()
 	n, err := compile.Number(prev, b)
@@ -25,7 +25,7 @@ func numbersOf(t testing.TB, prev *compile.Numbers, b *policy.Bundle) *compile.N
 	return n
 }
 
-// said returns the sentences, one a line, with their severities.
+// said returns each sentence as a line of text with its severity.
 func said(list []Sentence) []string {
 	var all []string
 	for _, s := range list {
@@ -39,8 +39,8 @@ func TestMeaning(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	line := func(b *policy.Bundle, i int) *policy.Line { return &b.Inventory.Switches[0].Lines[i] }
 	for name, x := range map[string]struct {
-		from, to string                 // phases; by default mobile-carriers
-		before   func(b *policy.Bundle) // a change of both documents
+		from, to string                 // the phases before and after; the default is mobile-carriers
+		before   func(b *policy.Bundle) // changes the documents for both states
 		change   func(b *policy.Bundle)
 		want     []string
 	}{
@@ -177,7 +177,7 @@ func TestMeaning(t *testing.T) {
 				"opens verdict: every line: TCP/25 to 2001:db8:ca::/48, no longer in mobile-carrier drop -> monitor",
 			},
 		},
-		"relay narrowed": { // the other half is unchanged
+		"relay narrowed": { // the other half of the prefix stays a relay
 			from: "all-destinations", to: "all-destinations",
 			change: func(b *policy.Bundle) { b.Policy.Remotes[0].Prefixes[0] = prefix("198.51.100.16/29") },
 			want: []string{
@@ -186,7 +186,7 @@ func TestMeaning(t *testing.T) {
 				"neutral verdict: every line: TCP/465, 587 to 198.51.100.24/29, no longer in own-relay permit, counted under relay -> submission",
 			},
 		},
-		"relay narrowed to what is left around": { // a /64 without one of its /66
+		"relay narrowed to what is left around": { // a /64 is replaced by all of its /66 prefixes except one
 			from: "all-destinations", to: "all-destinations",
 			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[0].Prefixes = []netip.Prefix{prefix("198.51.100.16/28"), prefix("2001:db8:25::/65"), prefix("2001:db8:25:0:c000::/66")}
@@ -219,7 +219,7 @@ func TestMeaning(t *testing.T) {
 			},
 			want: []string{"neutral class: class mobile-carrier: +1 -2 prefixes"},
 		},
-		"prefix inside another of its class": { // the shorter prefix already has its addresses
+		"prefix inside another of its class": { // the shorter prefix already contains the new prefix's addresses
 			change: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes = append(b.Policy.Remotes[1].Prefixes, prefix("203.0.113.8/29"))
 			},
@@ -248,7 +248,7 @@ func TestMeaning(t *testing.T) {
 				"neutral verdict: every line: TCP/25 to 203.0.113.16/28, from mobile-carrier to lab drop -> reject",
 			},
 		},
-		"class inside another that narrows": { // 203.0.113.32/27 is removed, except lab's addresses in it
+		"class inside another that narrows": { // 203.0.113.32/27 is removed, except the addresses of lab in it
 			before: func(b *policy.Bundle) {
 				b.Policy.Remotes = append(b.Policy.Remotes, policy.Remote{Name: "lab", Within: []string{"mobile-carrier"}, Prefixes: []netip.Prefix{prefix("203.0.113.48/28")}})
 			},
@@ -271,7 +271,7 @@ func TestMeaning(t *testing.T) {
 				"stops class: class lab added (1 prefix)",
 			},
 		},
-		"relay whose addresses are all another class's": { // by longer prefixes; removing it changes nothing
+		"relay whose addresses are all another class's": { // longer prefixes have all of its addresses, so its removal changes nothing
 			from: "all-destinations", to: "all-destinations",
 			before: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Within = []string{"lab"}
@@ -302,7 +302,7 @@ func TestMeaning(t *testing.T) {
 				"neutral class: relay own-relay: +1 -1 prefix",
 			},
 		},
-		"prefix and phase at once": { // the addresses new in the class differ from those that its rule now stops
+		"prefix and phase at once": { // before, the class's mail is rejected, and mail to the addresses that it gains is monitored
 			from: "before", to: "mobile-carriers",
 			before: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27")
@@ -316,7 +316,7 @@ func TestMeaning(t *testing.T) {
 				"neutral verdict: every line: TCP/25 to 203.0.113.0/27, 2001:db8:ca::/48, still in mobile-carrier reject -> drop",
 			},
 		},
-		"class of other servers and phase at once": { // no address was in it before
+		"class of other servers and phase at once": { // none of the new prefix's addresses was in the class before
 			from: "before", to: "mobile-carriers",
 			before: func(b *policy.Bundle) { b.Policy.Phases[0].Rules[0].Action = policy.Reject },
 			change: func(b *policy.Bundle) { b.Policy.Remotes[1].Prefixes = []netip.Prefix{prefix("203.0.113.64/26")} },

@@ -9,15 +9,16 @@ import (
 	"op25b/internal/compile"
 )
 
-// A classMove is a set of addresses that change from one class of servers to another; "" means no class.
+// A classMove is a set of addresses that move from one class of servers to another. An empty name means no class.
 type classMove struct {
 	from, to string
-	prefixes []netip.Prefix // disjoint, sorted, and as few as possible
+	prefixes []netip.Prefix // disjoint and sorted, with as few prefixes as possible
 }
 
-// classMoves returns the addresses that change their class, and, by class, the addresses that stay in their class. Both are nil if no entry
-// changes. The longest prefix decides: a new prefix takes its addresses from the prefix around it, and a removed prefix returns them.
-// Replacing a prefix by a longer or shorter prefix of the same class does not affect addresses in both.
+// classMoves returns the addresses that move to another class, and, for each class, the addresses that stay in it. Both results are nil if
+// no entry changes. The longest prefix that contains an address decides its class, so a new prefix takes its addresses from the prefix
+// around it, and a removed prefix returns them. If a prefix is replaced by a longer or shorter prefix of the same class, the addresses in
+// both prefixes stay.
 func (w *words) classMoves() (moves []classMove, stay map[string][]netip.Prefix) {
 	if w.old.sameClasses(w.new) && maps.Equal(w.was.State.Remotes, w.is.State.Remotes) {
 		return nil, nil
@@ -51,17 +52,17 @@ var (
 	everyIPv6 = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 )
 
-// A classWay is the class of an address before and after.
+// A classWay is the class of an address before and after the change.
 type classWay struct{ from, to string }
 
-// A classWalk visits all addresses in order, in pieces with one class before and one after.
+// A classWalk visits all addresses in order. It divides them into pieces that have one class before the change and one class after it.
 type classWalk struct {
 	was, is *compile.Compiled
 	ways    map[classWay][]netip.Prefix
 }
 
-// within visits the addresses of a prefix. way has the classes that shorter prefixes give them. edges has the sorted prefixes inside p,
-// which may include p.
+// within visits the addresses of a prefix. way has the classes of those addresses according to shorter prefixes. edges has the prefixes
+// inside p, sorted; p itself may be among them.
 func (x *classWalk) within(p netip.Prefix, way classWay, edges []netip.Prefix) {
 	if len(edges) > 0 && edges[0] == p {
 		way = classWay{classOf(x.was, p, way.from), classOf(x.is, p, way.to)}
@@ -77,7 +78,7 @@ func (x *classWalk) within(p netip.Prefix, way classWay, edges []netip.Prefix) {
 	x.within(high, way, edges[i:])
 }
 
-// classOf returns the class of a prefix, or otherwise if there is no entry for it.
+// classOf returns the class of the entry for exactly this prefix, or otherwise if there is no such entry.
 func classOf(c *compile.Compiled, p netip.Prefix, otherwise string) string {
 	if number, ok := c.State.Remotes[p]; ok {
 		return c.Remotes[number].Name
@@ -85,7 +86,7 @@ func classOf(c *compile.Compiled, p netip.Prefix, otherwise string) string {
 	return otherwise
 }
 
-// add records a piece. If the piece is the upper half of a prefix whose lower half has the same way, the halves are joined.
+// add records a piece. If the piece is the upper half of a prefix whose lower half has the same classes, add joins the halves.
 func (x *classWalk) add(p netip.Prefix, way classWay) {
 	if way == (classWay{}) {
 		return
@@ -102,7 +103,7 @@ func (x *classWalk) add(p netip.Prefix, way classWay) {
 	x.ways[way] = append(list, p)
 }
 
-// halves returns the two halves of a prefix, which must not be a single address.
+// halves returns the two halves of a prefix. The prefix must contain more than one address.
 func halves(p netip.Prefix) (low, high netip.Prefix) {
 	bytes := p.Addr().As16()
 	bit := 128 - p.Addr().BitLen() + p.Bits()
@@ -114,12 +115,12 @@ func halves(p netip.Prefix) (low, high netip.Prefix) {
 	return netip.PrefixFrom(p.Addr(), p.Bits()+1), netip.PrefixFrom(upper, p.Bits()+1)
 }
 
-// comeTo reports whether addresses move into a class.
+// comeTo reports whether any addresses move into a class.
 func (w *words) comeTo(class string) bool {
 	return slices.ContainsFunc(w.moves, func(m classMove) bool { return m.to == class })
 }
 
-// onlyBy reports whether all addresses of m's new class come from m.
+// onlyBy reports whether m accounts for all addresses of the class to which it moves addresses.
 func (w *words) onlyBy(m classMove) bool {
 	ways := slices.DeleteFunc(slices.Clone(w.moves), func(x classMove) bool { return x.to != m.to })
 	return len(ways) == 1 && len(w.stay[m.to]) == 0

@@ -13,10 +13,11 @@ import (
 	"op25b/internal/policy"
 )
 
-// tinyBits is the number of bits in which drawn prefixes differ: few enough to check every address.
+// tinyBits is the number of bits in which random prefixes differ. It is so small that a test can check every address.
 const tinyBits = 6
 
-// tiny returns an address in one of two nets of 64 addresses. The edge of the IPv6 net crosses two bytes.
+// tiny returns the address with number n in one of two nets of 64 addresses, one IPv4 and one IPv6. The six bits that vary in the IPv6 net
+// span two bytes.
 func tiny(v4 bool, n int) netip.Addr {
 	if v4 {
 		return netip.AddrFrom4([4]byte{203, 0, 113, byte(64 + n)})
@@ -24,7 +25,7 @@ func tiny(v4 bool, n int) netip.Addr {
 	return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(n >> 3), 15: byte(n << 5)})
 }
 
-// tinyPrefix draws a prefix in one of the nets.
+// tinyPrefix returns a random prefix in one of the two nets.
 func tinyPrefix(t *rapid.T) netip.Prefix {
 	v4 := rapid.Bool().Draw(t, "IPv4")
 	bits := 26
@@ -37,7 +38,7 @@ func tinyPrefix(t *rapid.T) netip.Prefix {
 
 func drawClasses(t *rapid.T) *compile.Compiled {
 	c := &compile.Compiled{Switch: "edge", Remotes: map[pipeline.Class]policy.Remote{}, State: pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{}}}
-	shift := rapid.IntRange(0, 2).Draw(t, "first name") // so that numbers and names differ between the two
+	shift := rapid.IntRange(0, 2).Draw(t, "first name") // gives the two policies different numbers for the same names
 	for number := pipeline.Class(1); number <= 3; number++ {
 		r := policy.Remote{Name: fmt.Sprint("class-", (int(number)+shift)%3)}
 		for range rapid.IntRange(0, 4).Draw(t, "prefixes") {
@@ -54,7 +55,7 @@ func drawClasses(t *rapid.T) *compile.Compiled {
 	return c
 }
 
-// classAt finds the class of an address by comparing it with every prefix.
+// classAt determines the class of an address by comparing the address with every prefix.
 func classAt(c *compile.Compiled, a netip.Addr) string {
 	longest, name := -1, ""
 	for p, number := range c.State.Remotes {
@@ -65,8 +66,8 @@ func classAt(c *compile.Compiled, a netip.Addr) string {
 	return name
 }
 
-// TestClassMoves draws two lists of nested prefixes. An address is in a move if and only if its class changes, and then in the move of these
-// classes. It stays if and only if its class is the same before and after. No two prefixes of a result can be joined to a shorter one.
+// TestClassMoves compares random lists of nested prefixes. An address that changes its class must be in the move between its two classes and
+// in no other, and any other address must be reported as staying. No two prefixes of a result may be the halves of a shorter prefix.
 func TestClassMoves(t *testing.T) {
 	moved, stayed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {

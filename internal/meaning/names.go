@@ -12,7 +12,7 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// classes reports changed lists of prefixes. The effect on mail to them is also reported as a verdict.
+// classes reports classes whose prefixes change. The effect on mail is also reported by sentences of kind OfVerdict.
 func (w *words) classes() {
 	was, is := remotesByName(w.was), remotesByName(w.is)
 	all := maps.Clone(was)
@@ -52,7 +52,7 @@ func remotesByName(c *compile.Compiled) map[string]policy.Remote {
 	return all
 }
 
-// classEffect returns the effect on mail of addresses that move into a class or out of it.
+// classEffect returns the effect on mail of the addresses that move into or out of a class.
 func (w *words) classEffect(name string) effect {
 	var e effect
 	for _, m := range w.moves {
@@ -65,11 +65,12 @@ func (w *words) classEffect(name string) effect {
 	return e
 }
 
-// thenStopped names the lines whose mail to the servers of a removed class passed and is now stopped. The text may be empty.
+// thenStopped describes the lines whose mail to the servers of a removed class passed before and is stopped now. It returns
+// "" if there are none.
 func (w *words) thenStopped(class string) string {
 	groups := w.sharedGroups()
 	all := len(groups)
-	had := false // whether the class had an address that no longer prefix of another class covers
+	had := false // whether the class had an address outside all longer prefixes of other classes
 	for _, m := range w.moves {
 		if m.from == class {
 			had = true
@@ -88,7 +89,7 @@ func (w *words) thenStopped(class string) string {
 	return fmt.Sprintf(": mail of %s to it is then stopped", linesOf(groups))
 }
 
-// services reports changed ports. The effect on segments to them is reported as a verdict.
+// services reports services whose ports change. The effect on mail is reported by sentences of kind OfVerdict.
 func (w *words) services() {
 	was, is := servicesByName(w.was), servicesByName(w.is)
 	all := maps.Clone(was)
@@ -123,7 +124,7 @@ func servicesByName(c *compile.Compiled) map[string]policy.Service {
 	return all
 }
 
-// groups reports changed line groups and changed settings of line groups other than rules.
+// groups reports added and removed line groups, and changes of their knobs, source checks and rates.
 func (w *words) groups() {
 	was, is := groupsByName(w.was), groupsByName(w.is)
 	all := maps.Clone(was)
@@ -132,7 +133,7 @@ func (w *words) groups() {
 		_, before := was[name]
 		_, after := is[name]
 		switch {
-		case w.empty(): // the sentences about lines suffice
+		case w.empty(): // for an empty switch, the sentences about lines suffice
 		case !before:
 			w.say(OfGroup, Neutral, "line group %s added", name)
 		case !after:
@@ -163,7 +164,7 @@ func (w *words) groups() {
 	})
 }
 
-// A groupKnob is a setting of line groups for frames that rules cannot match.
+// A groupKnob is a line group's verdict on frames that rules cannot match.
 type groupKnob struct {
 	service   pipeline.Service
 	byDefault policy.Action
@@ -177,7 +178,7 @@ func knobs() []groupKnob {
 	}
 }
 
-// effectBeside adds the effect of settings other than rules on lines that change their group.
+// effectBeside adds to e the effect of the knobs and the source check on lines that move from one group to another.
 func (w *words) effectBeside(e *effect, from, to string) {
 	for _, k := range knobs() {
 		e.add(w.old.knob(k.service, k.byDefault, from), w.new.knob(k.service, k.byDefault, to))
@@ -185,7 +186,7 @@ func (w *words) effectBeside(e *effect, from, to string) {
 	e.add(w.was.LineGroups[w.old.groups[from]].SourceCheck.Action(), w.is.LineGroups[w.new.groups[to]].SourceCheck.Action())
 }
 
-// checkWord renders a source check for a sentence.
+// checkWord returns the word for a source check.
 func checkWord(c policy.SourceCheck) string {
 	if c == "" {
 		return string(policy.SourceOff)
@@ -193,7 +194,8 @@ func checkWord(c policy.SourceCheck) string {
 	return string(c)
 }
 
-// groupwise reports the same change of several line groups in one sentence.
+// groupwise reports line groups with the same change of a setting in one sentence. of returns a group's old and new setting
+// and the effect of the change.
 func (w *words) groupwise(what string, of func(group string) (old, now string, e effect)) {
 	type way struct{ old, now string }
 	groups := make(map[way][]string)
@@ -217,7 +219,7 @@ func (w *words) groupwise(what string, of func(group string) (old, now string, e
 	}
 }
 
-// limited reports whether some rule limits a group's lines both before and after the change.
+// limited reports whether a rule with the action Limit applies to the lines of a group both before and after the change.
 func (w *words) limited(group string) bool {
 	limits := func(j *judge, class func(server) string) bool {
 		return slices.ContainsFunc(w.servers(), func(s server) bool {
@@ -229,7 +231,7 @@ func (w *words) limited(group string) bool {
 	return limits(w.old, func(s server) string { return s.from }) && limits(w.new, func(s server) string { return s.to })
 }
 
-// rateWord renders a rate for a sentence.
+// rateWord describes a rate in words.
 func rateWord(r policy.Rate) string {
 	if r == (policy.Rate{}) {
 		return "none"
@@ -245,7 +247,7 @@ func groupsByName(c *compile.Compiled) map[string]policy.LineGroup {
 	return all
 }
 
-// missing returns the items of a list that another list does not have.
+// missing returns the items of list that are not in from.
 func missing[T comparable](list, from []T) []T {
 	if slices.Equal(list, from) {
 		return nil
@@ -263,7 +265,7 @@ func missing[T comparable](list, from []T) []T {
 	return left
 }
 
-// plusMinus renders "+2 -1 prefixes".
+// plusMinus returns a text such as "+2 -1 prefixes".
 func plusMinus(added, removed int, noun string) string {
 	var parts []string
 	if added > 0 {

@@ -14,7 +14,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// The IPv4 servers of a class are also in it by their NAT64 addresses, and a change of nat64 is reported by its effect on mail.
+// TestNAT64Classes verifies that a class contains the NAT64 addresses of its IPv4 servers, and that the effect on mail of a
+// change of nat64 is reported.
 func TestNAT64Classes(t *testing.T) {
 	base := policytest.ReadFile(t, "../policy/testdata/policy.yaml")
 	with := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: [well-known]\nexemptions:"), 1)}

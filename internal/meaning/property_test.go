@@ -15,8 +15,9 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// TestMeaningIsTrue compares any two rule sets with different numbers. The sentences about mail name exactly the line groups, ports, legs and
-// servers for which the entries of the two switches decide differently, with both decisions. A switch with other numbers only has none.
+// TestMeaningIsTrue compares random rule sets with different numbers. The sentences about mail must name exactly the line groups, ports, legs
+// and servers for which the entries of the two switches decide differently, and both decisions. If only the numbers differ, there must be no
+// sentence.
 func TestMeaningIsTrue(t *testing.T) {
 	changed, same := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -91,7 +92,7 @@ func TestMeaningIsTrue(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range Of(now, again) {
-			if s.Kind != OfLine { // a line may have been renamed
+			if s.Kind != OfLine { // lines may have been renamed
 				t.Fatalf("other numbers are reported as %v", s)
 			}
 		}
@@ -105,7 +106,7 @@ var actionName = map[pipeline.VerdictAction]policy.Action{
 	pipeline.Permit: policy.Permit, pipeline.Monitor: policy.Monitor, pipeline.Drop: policy.Drop, pipeline.Limit: policy.Limit, pipeline.Reject: policy.Reject,
 }
 
-// decided returns the outcome by the entries of a switch, and the class of the address.
+// decided returns the outcome that the entries of a switch determine, and the class of the address.
 func decided(t *rapid.T, c *compile.Compiled, port policy.TCPPort, leg policy.Leg, group string, addr netip.Addr) (outcome, string) {
 	x := policytest.Segment{}
 	for number, g := range c.LineGroups {
@@ -126,7 +127,7 @@ func decided(t *rapid.T, c *compile.Compiled, port policy.TCPPort, leg policy.Le
 			its = key.SrcPort
 		}
 		if value.Leg != code || its.Port != uint16(port) {
-			// On the legs of a server behind a line, the other end has no port of a service.
+			// On the legs for servers behind a line, the remote end's port belongs to no service.
 			continue
 		}
 		if v, ok := policytest.Lookup(t, c.State, x, code, value.Service); ok {

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// device reports changes of the switch itself.
+// device reports changes of the switch's ports, stations and addresses.
 func (w *words) device() {
 	was, is := &w.was.State, &w.is.State
 	if ports := missing(is.NetworkPorts, was.NetworkPorts); len(ports) > 0 {
@@ -55,7 +55,7 @@ func becoming(ports []pipeline.Port, role string) string {
 	return fmt.Sprintf("ports %s become %s", list, role)
 }
 
-// comings counts added and removed items.
+// comings describes the numbers of added and removed items.
 func comings[T pipeline.Port | pipeline.MAC](noun string, was, is []T) string {
 	var parts []string
 	if n := len(missing(is, was)); n > 0 {

@@ -11,13 +11,14 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A server is a set of servers that a change treats alike: the servers of one class, or servers that move from one class to another.
+// A server is a set of servers that a change affects alike: either the servers of one class, or servers that move from one class to
+// another.
 type server struct {
 	from, to string
 	text     string
 }
 
-// servers returns all sets of servers, with other servers last.
+// servers returns all such sets; the set of servers in no class is last.
 func (w *words) servers() []server {
 	var all []server
 	for _, name := range slices.Sorted(maps.Keys(w.new.remotes)) {
@@ -50,12 +51,13 @@ func some(prefixes []netip.Prefix) string {
 	return prose.List(texts(prefixes, netip.Prefix.String), maxNamed)
 }
 
-// wholly describes all servers of a class of the new policy, with the number of its prefixes.
+// wholly describes a class of the new policy with the number of its prefixes.
 func (w *words) wholly(class string) string {
 	return fmt.Sprintf("%s (%s)", class, prose.Count(len(w.is.Remotes[w.new.remotes[class]].Prefixes), "prefix"))
 }
 
-// A change is a changed outcome for all segments of some ports, on some legs, between lines of some groups and some servers.
+// A change is the same change of outcome for all segments of some ports, on some legs, between the lines of some groups and some
+// servers.
 type change struct {
 	ports    []policy.TCPPort
 	legs     []policy.Leg
@@ -66,7 +68,7 @@ type change struct {
 	anywhere bool    // servers lists every server
 }
 
-// way returns the old and the new outcome for a sentence: the rules are left out if the action changes.
+// way returns the outcomes that a sentence states: the two actions if they differ, and otherwise the actions with their rules.
 func (c change) way() [2]outcome {
 	if c.old.action != c.new.action {
 		return [2]outcome{{action: c.old.action}, {action: c.new.action}}
@@ -74,15 +76,15 @@ func (c change) way() [2]outcome {
 	return [2]outcome{c.old, c.new}
 }
 
-// alike reports whether two changes of the same ports differ only in their groups and servers.
+// alike reports whether two changes of the same ports differ only in their groups or servers.
 func (c change) alike(x change) bool { return c.way() == x.way() && slices.Equal(c.legs, x.legs) }
 
-// verdictChanges returns all changes of outcomes. Changes that differ only in their groups or servers are joined.
+// verdictChanges returns all changes of outcomes. It joins changes that differ only in their groups, servers or ports.
 func (w *words) verdictChanges() []change {
 	groups, servers := w.sharedGroups(), w.servers()
 	var all []change
 	for _, ports := range w.portsAlike() {
-		var here []change // changes for one server each
+		var here []change // one change per set of servers
 		for _, s := range servers {
 			here = append(here, w.changesTo(ports, groups, s)...)
 		}
@@ -104,7 +106,8 @@ func (w *words) verdictChanges() []change {
 	return all
 }
 
-// joinPorts adds changes to a list. If a change differs only in its ports from a change in the list, the two are joined.
+// joinPorts adds changes to a list. If a change differs from a change in the list only in its ports, joinPorts adds the ports to
+// that change.
 func (w *words) joinPorts(list, more []change) []change {
 	for _, c := range more {
 		i := slices.IndexFunc(list, func(x change) bool {
@@ -120,14 +123,14 @@ func (w *words) joinPorts(list, more []change) []change {
 	return list
 }
 
-// portsAlike returns the ports, grouped by old and new service.
+// portsAlike returns the ports, grouped by their old and new services.
 func (w *words) portsAlike() [][]policy.TCPPort {
 	var lists [][]policy.TCPPort
 	at := make(map[[2]string]int)
 	for _, port := range w.ports() {
 		way := [2]string{w.old.service(port), w.new.service(port)}
 		i, known := at[way]
-		if !known || port.IsSMTP() || lists[i][0].IsSMTP() { // an empty switch treats port 25 specially
+		if !known || port.IsSMTP() || lists[i][0].IsSMTP() { // port 25 is kept apart because an empty switch treats it specially
 			i, at[way] = len(lists), len(lists)
 			lists = append(lists, nil)
 		}
@@ -136,7 +139,7 @@ func (w *words) portsAlike() [][]policy.TCPPort {
 	return lists
 }
 
-// changesTo returns the changes for ports and one set of servers.
+// changesTo returns the changes for one set of servers on ports that have the same services.
 func (w *words) changesTo(ports []policy.TCPPort, groups []string, s server) []change {
 	var list []change
 	for _, group := range groups {
@@ -190,7 +193,7 @@ func (w *words) verdicts() {
 	}
 }
 
-// usualLegs returns the legs of connections that lines open, if the old or the new state filters them.
+// usualLegs returns the legs of connections that lines open, as far as the old or the new state filters them.
 func (w *words) usualLegs(port policy.TCPPort) []policy.Leg {
 	var legs []policy.Leg
 	for _, leg := range []policy.Leg{policy.UpDst, policy.DownSrc} {
@@ -202,7 +205,7 @@ func (w *words) usualLegs(port policy.TCPPort) []policy.Leg {
 	return legs
 }
 
-// actionWord renders an action for a sentence.
+// actionWord returns the word for an action.
 func actionWord(a policy.Action) string {
 	if a == "" {
 		return "not looked at"
